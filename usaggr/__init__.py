@@ -1,0 +1,7 @@
+"""usaggr: should my ultrasound tasks share one model? Experiment sweeps over ways of grouping tasks, with evidence."""
+
+from usaggr.torchvision_ops import install
+
+__version__ = "0.1.0"
+
+install()

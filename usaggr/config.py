@@ -1,0 +1,265 @@
+"""The typed schema of the configuration: every key, its type, its default's meaning, and whether it changes results.
+
+Values come from `conf/` and `sweeps/` (see compose.py); this file says what is allowed. Each key of `data`, `model`,
+`training` and `metrics` decides, by `affects_results`, whether it enters a run's fingerprint.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+Scale = Annotated[float, Field(gt=0, le=1)] | Annotated[int, Field(ge=2)]
+"""A fraction in (0, 1] of a task's training samples, or a cap of samples a task (an integer from 2)."""
+
+
+def key(*, affects_results: bool, doc: str, **constraints: Any) -> Any:
+    """A key of the configuration without a default in code: defaults stand in `conf/`, where users can read them.
+
+    Keys that cannot change a result (paths, device, workers, logger) are left out of the fingerprint.
+    """
+    return Field(description=doc, json_schema_extra={"affects_results": affects_results}, **constraints)
+
+
+class Section(BaseModel):
+    """A part of the configuration: unknown keys are refused, values are fixed once read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class SplitConfig(Section):
+    seed: int = key(affects_results=True, doc="seed of the split", ge=0)
+    fractions: list[float] = key(affects_results=True, doc="train, val and test", min_length=3, max_length=3)
+    conflict: Literal["error", "drop_train"] = key(
+        affects_results=True, doc="what to do where an official split cuts a component"
+    )
+
+    @field_validator("fractions")
+    @classmethod
+    def _sum_to_one(cls, fractions: list[float]) -> list[float]:
+        if min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-6:
+            raise ValueError("three fractions above 0 that sum to 1 (train, val, test)")
+        return fractions
+
+
+class SyntheticConfig(Section):
+    tasks: list[str] = key(affects_results=True, doc="which tasks of the catalogue to draw", min_length=1)
+    samples_per_task: int = key(affects_results=True, doc="images a task", ge=20)
+    frames_per_subject: int = key(affects_results=True, doc="frames of one subject, at the most", ge=1)
+    seed: int = key(affects_results=True, doc="seed of the drawing", ge=0)
+
+
+class DataConfig(Section):
+    name: Literal["fmuia", "synthetic"] = key(affects_results=True, doc="where the data come from")
+    root: str | None = key(affects_results=False, doc="folder that holds csv_files/ (fmuia)")
+    image_size: int | list[int] = key(affects_results=True, doc="pixels of the network's input: N or [height, width]")
+    channels: Literal[1, 3] = key(affects_results=True, doc="1 reads images as grey, 3 keeps their colours")
+    on_bad_sample: Literal["error", "skip"] = key(affects_results=True, doc="what a faulty row does")
+    allow_empty_masks: bool = key(affects_results=True, doc="a mask without foreground is a sample, not a fault")
+    foreground_255: bool = key(affects_results=True, doc="read the value 255 of a two-class mask as 1")
+    subject_patterns: dict[str, str] = key(
+        affects_results=True, doc="task: regex on the file name that gives a subject"
+    )
+    catalogue_names: bool = key(affects_results=True, doc="take the catalogue's class names")
+    clinical_groups: dict[str, str] = key(affects_results=True, doc="task: clinical group")
+    organs: dict[str, str] = key(affects_results=True, doc="task: organ")
+    class_names: dict[str, list[str]] = key(affects_results=True, doc="task: names of its classes or points")
+    subset: Literal["per_seed", "fixed"] = key(affects_results=True, doc="is the ranking drawn anew for each seed?")
+    split: SplitConfig
+    synthetic: SyntheticConfig
+    max_pixels: int = key(affects_results=False, doc="larger images are refused unread", ge=1)
+    cache_dir: str | None = key(affects_results=False, doc="where hashes, caches and phantoms are kept")
+    workers: int | None = key(affects_results=False, doc="processes that read images; null: one a core", ge=1)
+
+    @field_validator("image_size")
+    @classmethod
+    def _image_size(cls, size: int | list[int]) -> int | list[int]:
+        sides = size if isinstance(size, list) else [size, size]
+        if len(sides) != 2 or any(side < 32 or side % 32 for side in sides):
+            raise ValueError("a multiple of 32 from 32 on, or [height, width] of such")
+        return size
+
+    @field_validator("subject_patterns")
+    @classmethod
+    def _patterns_compile(cls, patterns: dict[str, str]) -> dict[str, str]:
+        for task, pattern in patterns.items():
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"the pattern of {task} is not a regular expression: {error}") from error
+        return patterns
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """Height and width of the network's input in pixels."""
+        if isinstance(self.image_size, list):
+            return self.image_size[0], self.image_size[1]
+        return self.image_size, self.image_size
+
+
+class ModelConfig(Section):
+    name: Literal["mh_mtl"] = key(affects_results=True, doc="the network")
+    encoder: str = key(affects_results=True, doc="an encoder's name in segmentation-models-pytorch, or tu- and timm's")
+    weights: str | None = key(affects_results=True, doc="null, a local file, or the library's own id")
+    decoder_channels: int = key(affects_results=True, doc="width of the shared FPN decoder", ge=8, multiple_of=8)
+    norm: Literal["group", "frozen", "batch"] = key(affects_results=True, doc="group, frozen or batch normalisation")
+    landmarks: Literal["heatmap", "direct"] = key(affects_results=True, doc="soft-argmax heat maps, or coordinates")
+    dropout: float = key(affects_results=True, doc="before a classification head", ge=0, lt=1)
+
+
+class AugmentConfig(Section):
+    rotate: float = key(affects_results=True, doc="degrees to either side, at the most", ge=0, le=180)
+    scale: float = key(affects_results=True, doc="relative zoom in or out, at the most", ge=0, lt=1)
+    translate: float = key(affects_results=True, doc="shift as a fraction of the side, at the most", ge=0, lt=1)
+    gain: float = key(affects_results=True, doc="relative change of contrast, at the most", ge=0, lt=1)
+    offset: float = key(affects_results=True, doc="shift of brightness, image range [0, 1]", ge=0, lt=1)
+    gamma: float = key(affects_results=True, doc="log2 of the exponent on grey values, at the most", ge=0, le=2)
+
+
+class TrainingConfig(Section):
+    budget: str = key(affects_results=True, doc="length of a task's stream: 'N epochs' or 'N examples'")
+    min_examples: int = key(affects_results=True, doc="floor of a stream's length, for tiny tasks", ge=1)
+    batch_size: int = key(affects_results=True, doc="samples a batch, of all tasks of the run together", ge=1)
+    learning_rate: float = key(affects_results=True, doc="of decoder and heads", gt=0)
+    encoder_learning_rate: float | None = key(affects_results=True, doc="of the encoder; null: as learning_rate", gt=0)
+    weight_decay: float = key(affects_results=True, doc="AdamW's", ge=0)
+    warmup: float = key(affects_results=True, doc="fraction of the run with a rising learning rate", ge=0, lt=1)
+    gradient_clip: float | None = key(affects_results=True, doc="largest norm of the gradient; null: none", gt=0)
+    task_weights: dict[str, float] = key(affects_results=True, doc="task: weight of its training loss, 1 if not given")
+    segmentation_loss: Literal["dice", "dice_ce"] = key(affects_results=True, doc="Dice, or Dice and cross-entropy")
+    score_weights: Literal["last", "best"] = key(affects_results=True, doc="which weights are scored on the test fold")
+    validations: int = key(affects_results=True, doc="how often a run is scored on its validation fold", ge=1)
+    keep_weights: Literal["none", "scored"] = key(affects_results=False, doc="what stays in weights/ after a run")
+    precision: Literal["32-true", "16-mixed", "bf16-mixed"] = key(affects_results=True, doc="Lightning's precision")
+    accelerator: Literal["auto", "cpu", "gpu", "mps"] = key(affects_results=False, doc="Lightning's accelerator")
+    augment: AugmentConfig
+
+    @field_validator("budget")
+    @classmethod
+    def _budget(cls, budget: str) -> str:
+        if not re.fullmatch(r"\d+(\.\d+)? ?epochs|\d+ ?examples", budget) or float(budget.rstrip(" epochsxaml")) <= 0:
+            raise ValueError("'N epochs' or 'N examples', as in '20 epochs'")
+        return budget
+
+    @field_validator("task_weights")
+    @classmethod
+    def _weights_not_negative(cls, weights: dict[str, float]) -> dict[str, float]:
+        if any(weight < 0 for weight in weights.values()):
+            raise ValueError("weights from 0 on")
+        return weights
+
+
+class MetricsConfig(Section):
+    nsd_tolerance: float = key(
+        affects_results=True,
+        doc="tolerance of the normalised surface distance, as a fraction of the diagonal",
+        gt=0,
+        lt=1,
+    )
+
+
+class ExecutorConfig(Section):
+    """Where and how runs are executed: nothing here changes a result."""
+
+    name: Literal["local"]
+    workers: int | None = Field(ge=1, description="runs at once; null: one a core, or one a GPU")
+    threads: int | None = Field(ge=1, description="threads of a run; null: cores / workers")
+    devices: list[int] | None = Field(description="GPUs to use; null: all that are there")
+    runs_per_worker: int | None = Field(ge=1, description="runs before a worker process is renewed; null: 1 on CPU")
+    attempts: int = Field(ge=1, description="how often a run is tried whose worker died")
+    timeout: float | None = Field(gt=0, description="seconds after which a run is ended; null: none")
+
+
+class ReportConfig(Section):
+    """What the report shows."""
+
+    confidence: float = Field(gt=0.5, lt=1, description="of the intervals")
+    formats: list[Literal["png", "svg"]] = Field(min_length=1, description="file formats of the figures")
+
+
+class LoggerConfig(Section):
+    """Lightning's loggers, beside the run's own curve.csv and log.txt."""
+
+    name: Literal["none", "csv", "tensorboard"]
+    every: int = Field(ge=1, description="steps between two entries")
+
+
+class StudyConfig(Section):
+    """A whole study, as composed: what `usaggr config` prints and `outputs/<name>/study.yaml` keeps."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="of the folder in outputs/")
+    outputs: str = Field(min_length=1, description="folder of all results")
+    groupings: list[str] = Field(min_length=1, description="names in conf/grouping")
+    reference: str = Field(description="the grouping that others are compared with")
+    scales: list[Scale] = Field(min_length=1, description="fractions of the training data, or caps of samples a task")
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1, description="one run a seed")
+    tasks: list[str] | None = Field(description="task ids; null: all tasks of the data")
+    variants: dict[str, list[str]] = Field(description="name: overrides; base is always there unless left out by name")
+    data: DataConfig
+    model: ModelConfig
+    training: TrainingConfig
+    metrics: MetricsConfig
+    executor: ExecutorConfig
+    report: ReportConfig
+    logger: LoggerConfig
+
+    @field_validator("groupings", "seeds", "scales", "tasks")
+    @classmethod
+    def _no_repetition(cls, values: list[Any] | None) -> list[Any] | None:
+        if values is not None and len(set(values)) != len(values):
+            raise ValueError("each value once")
+        return values
+
+    @field_validator("scales")
+    @classmethod
+    def _one_kind_of_scale(cls, scales: list[float | int]) -> list[float | int]:
+        if len({isinstance(scale, int) for scale in scales}) > 1:
+            raise ValueError("all fractions in (0, 1], or all whole numbers of samples from 2 on")
+        return scales
+
+    @field_validator("variants")
+    @classmethod
+    def _variants(cls, variants: dict[str, list[str]]) -> dict[str, list[str]]:
+        if not variants:
+            raise ValueError("at least one variant, such as {base: []}")
+        return variants
+
+    @model_validator(mode="after")
+    def _reference_is_a_grouping(self) -> "StudyConfig":
+        if self.reference not in self.groupings:
+            raise ValueError(f"reference: '{self.reference}' is not among the groupings {self.groupings}")
+        return self
+
+    @property
+    def directory(self) -> Path:
+        """Folder of the study's results."""
+        return Path(self.outputs) / self.name
+
+
+FINGERPRINTED = ("data", "model", "training", "metrics")
+"""Sections whose keys enter a run's fingerprint, but for those marked as not affecting results."""
+
+
+def leaf_keys(section: type[Section], prefix: str) -> Iterator[tuple[str, bool | None]]:
+    """Dotted name of each key under a section, with its `affects_results` (None where nobody decided)."""
+    for name, field in section.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+            yield from leaf_keys(field.annotation, f"{prefix}.{name}")
+        else:
+            extra = field.json_schema_extra
+            decided = extra.get("affects_results") if isinstance(extra, dict) else None
+            yield f"{prefix}.{name}", decided if isinstance(decided, bool) else None
+
+
+def result_settings(section: Section) -> dict[str, Any]:
+    """The keys of a section that change results, nested as in the section, ready for JSON."""
+    settings: dict[str, Any] = {}
+    for name, field in type(section).model_fields.items():
+        value = getattr(section, name)
+        if isinstance(value, Section):
+            settings[name] = result_settings(value)
+        elif isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("affects_results") is True:
+            settings[name] = value
+    return settings

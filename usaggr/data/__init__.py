@@ -1,0 +1,1 @@
+"""From index files to batches: reading, validation, split, ranking, cache, streams, and synthetic phantoms."""

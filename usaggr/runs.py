@@ -1,0 +1,307 @@
+"""A run: its specification, its result, and its directory on disk, which is the only state there is.
+
+`result.json` appears by atomic rename, last: a run is done where it is there. `status.json` tells people and other
+processes what goes on; a lock held by the process that trains tells whether it is still there. No torch here.
+"""
+
+import fcntl
+import hashlib
+import json
+import math
+import os
+import shutil
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import IO, Any, Literal
+
+import yaml
+
+from usaggr.errors import RunError
+
+SCHEMA_VERSION = 1
+"""Of everything under outputs/: a tool refuses what a newer one wrote."""
+
+HEARTBEAT_SECONDS = 10.0
+"""How often a running run says that it is alive."""
+STALE_SECONDS = 120.0
+"""A claim of another host is stale after so long without a heartbeat; one of this host as soon as its process ends."""
+
+State = Literal["pending", "running", "stale", "failed", "done"]
+Scores = dict[str, dict[str, float]]
+"""task id: metric: value. A metric that is not defined on the fold is left out."""
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """Everything that decides a run's numbers, but for the data themselves, whose content is in the fingerprint."""
+
+    block: str
+    """Task id (one task), `unified` (all), else the block's name in the first grouping that holds it."""
+    tasks: tuple[str, ...]
+    """Sorted ids."""
+    scale: float | int
+    seed: int
+    variant: str
+    settings: dict[str, Any]
+    """`data`, `model`, `training` and `metrics` with the variant's overrides applied."""
+    train_samples: dict[str, tuple[str, ...]]
+    """Task: ids of the training samples, in rank order."""
+    fingerprint: str
+    parent: str | None = None
+    """run_id of the run whose weights this one starts from."""
+
+    @property
+    def run_id(self) -> str:
+        """Readable name of the run's directory."""
+        scale = f"{self.scale:g}" if isinstance(self.scale, float) else f"{self.scale}"
+        variant = "" if self.variant == "base" else f"-{self.variant}"
+        return f"{self.block}{variant}-s{scale}-k{self.seed}-{self.fingerprint[:8]}"
+
+
+def fingerprint_of(
+    settings: dict[str, Any],
+    tasks: tuple[str, ...],
+    train_samples: dict[str, tuple[str, ...]],
+    content: str,
+    seed: int,
+    weights_hash: str | None,
+    parent: str | None,
+) -> str:
+    """Hash of all that can change a run's result.
+
+    Args:
+        settings: the sections of the configuration, without the keys that cannot change a result.
+        content: hash of the tasks' images, labels and folds.
+        weights_hash: of the file with pretrained weights, if there is one.
+        parent: fingerprint of the run that this one starts from.
+    """
+    parts = {
+        "schema_version": SCHEMA_VERSION,
+        "settings": settings,
+        "tasks": list(tasks),
+        "train_samples": {task: list(ids) for task, ids in train_samples.items()},
+        "content": content,
+        "seed": seed,
+        "weights": weights_hash,
+        "parent": parent,
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a run took."""
+
+    seconds: float
+    train_seconds: float
+    samples_per_second: float
+    """Training examples a second, while training."""
+    peak_mib: float
+    """Resident memory of the process at its highest."""
+    parameters: int
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a finished run says; `result.json`."""
+
+    scores: Scores
+    """On the test fold."""
+    trivial: Scores
+    """Of the predictor that ignores the image, on the test fold."""
+    validation: Scores
+    """Of the scored weights, on the validation fold."""
+    trivial_validation: Scores
+    n_train: dict[str, int]
+    n_test: dict[str, int]
+    n_subjects: dict[str, int]
+    """Test subjects a task."""
+    examples: dict[str, int]
+    """Training examples seen, a task: the stream's length."""
+    cost: Cost
+    notes: dict[str, list[str]] = field(default_factory=dict)
+    """Task: remarks for the tables, such as the classes over which an AUC was taken."""
+    timings: dict[str, float] = field(default_factory=dict)
+    """Seconds by part of the run."""
+    schema_version: int = SCHEMA_VERSION
+
+
+@dataclass(frozen=True)
+class Status:
+    """`status.json`."""
+
+    state: State
+    pid: int
+    host: str
+    heartbeat: float
+    """Seconds since the epoch."""
+    attempt: int
+    error: str | None = None
+    started: float | None = None
+
+
+class RunDirectory:
+    """`runs/<run_id>/`: reads and writes what is stored of one run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def result_path(self) -> Path:
+        return self.path / "result.json"
+
+    @property
+    def predictions_path(self) -> Path:
+        return self.path / "predictions.parquet"
+
+    @property
+    def log_path(self) -> Path:
+        return self.path / "log.txt"
+
+    def state(self) -> State:
+        """What the run is now: done beats everything, then what the status says, if its owner still lives."""
+        if self.result_path.exists():
+            return "done"
+        status = self.status()
+        if status is None:
+            return "pending"
+        if status.state != "running":
+            return status.state
+        return "running" if self._owner_lives(status) else "stale"
+
+    def status(self) -> Status | None:
+        """What `status.json` holds; None where it is missing or not whole."""
+        try:
+            return Status(**json.loads((self.path / "status.json").read_text()))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def write_status(self, status: Status) -> None:
+        write_atomic(self.path / "status.json", json.dumps(asdict(status), indent=1))
+
+    @contextmanager
+    def claim(self, attempt: int) -> Iterator[bool]:
+        """Make the run this process's own for as long as the context lasts.
+
+        Yields False, and does nothing, where another process has it or it is done. The claim is a lock on a file, so
+        that the operating system gives it back when its owner dies, however it dies.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / ".lock").open("a") as lock:
+            if not _try_lock(lock, attempts=5):
+                yield False
+                return
+            status = self.status()
+            if self.result_path.exists() or (status is not None and self._claimed_elsewhere(status)):
+                yield False
+                return
+            now = time.time()
+            self.write_status(Status("running", os.getpid(), socket.gethostname(), now, attempt, started=now))
+            yield True
+
+    def beat(self) -> None:
+        """Say that this run's owner is alive."""
+        status = self.status()
+        if status is not None and status.state == "running":
+            self.write_status(Status(**{**asdict(status), "heartbeat": time.time()}))
+
+    def write_spec(self, spec: RunSpec, **provenance: Any) -> None:
+        """`run.yaml`: the resolved specification, and where and with what it is run."""
+        content = {"schema_version": SCHEMA_VERSION, "run_id": spec.run_id, **_plain(asdict(spec)), **provenance}
+        write_atomic(self.path / "run.yaml", yaml.dump(content, Dumper=_DUMPER, sort_keys=False, width=120))
+
+    def write_result(self, result: RunResult) -> None:
+        """Make the run done. Everything else of it must be written before.
+
+        Raises:
+            RunError: a score is not a finite number.
+        """
+        for task, metrics in result.scores.items():
+            for metric, value in metrics.items():
+                if not math.isfinite(value):
+                    raise RunError(f"{self.path.name}: {metric} of {task} is {value}, not a number")
+        write_atomic(self.result_path, json.dumps(asdict(result), indent=1))
+        status = self.status()
+        if status is not None:
+            self.write_status(Status(**{**asdict(status), "state": "done", "heartbeat": time.time()}))
+
+    def result(self) -> RunResult:
+        """The finished run's result.
+
+        Raises:
+            RunError: not there, not readable, or of a newer version of the tool.
+        """
+        try:
+            content = json.loads(self.result_path.read_text())
+            version = content["schema_version"]
+            if version > SCHEMA_VERSION:
+                raise RunError(
+                    f"{self.result_path}: schema_version {version} is newer than this tool's {SCHEMA_VERSION}"
+                )
+            return RunResult(**{**content, "cost": Cost(**content["cost"])})
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise RunError(f"{self.result_path}: cannot be read ({error}); remove the run to train it again") from error
+
+    def fail(self, error: str, attempt: int) -> None:
+        """Mark the run as failed, with its traceback or reason."""
+        now = time.time()
+        self.path.mkdir(parents=True, exist_ok=True)
+        self.write_status(Status("failed", os.getpid(), socket.gethostname(), now, attempt, error=error))
+
+    def clear(self) -> None:
+        """Remove what an earlier, unfinished attempt left, but for its status and log."""
+        for path in self.path.iterdir():
+            if path.name in (".lock", "status.json", "log.txt", "run.yaml"):
+                continue
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    def _owner_lives(self, status: Status) -> bool:
+        if status.host != socket.gethostname():
+            return time.time() - status.heartbeat < STALE_SECONDS
+        try:
+            with (self.path / ".lock").open("a") as lock:
+                return not _try_lock(lock)
+        except OSError:
+            return False
+
+    def _claimed_elsewhere(self, status: Status) -> bool:
+        elsewhere = status.host != socket.gethostname()
+        return status.state == "running" and elsewhere and time.time() - status.heartbeat < STALE_SECONDS
+
+
+def write_atomic(path: Path, text: str) -> None:
+    """Write a file so that nobody ever sees half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with temporary.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def _try_lock(file: IO[str], attempts: int = 1) -> bool:
+    """Lock without waiting. A claim tries a few times: who only looks at a run's state holds its lock for a moment."""
+    for attempt in range(attempts):
+        if attempt:
+            time.sleep(0.02)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            continue
+        return True
+    return False
+
+
+def _plain(value: Any) -> Any:
+    """Tuples become lists, so that YAML needs no tags."""
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)

@@ -1,0 +1,108 @@
+"""What a task is, and the catalogue of the 27 tasks of the FM_UIA 2026 benchmark.
+
+The index of a data set says which tasks there are; the catalogue only adds what an index cannot say (names of classes
+and points, organ, clinical group). A data set of your own needs no entry here.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+TaskType = Literal["segmentation", "classification", "detection", "regression"]
+TASK_TYPES: tuple[TaskType, ...] = get_args(TaskType)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One annotated problem: every sample of it has the same kind of label."""
+
+    id: str
+    """As in the index's column task_id."""
+    type: TaskType
+    num_classes: int
+    """Classes including background (segmentation), classes (classification), 1 (detection), points (regression)."""
+    organ: str
+    clinical_group: str
+    class_names: tuple[str, ...]
+    """Names of the classes, or of the landmarks (regression); as many as num_classes."""
+
+    def __post_init__(self) -> None:
+        if self.type not in TASK_TYPES:
+            raise ValueError(f"task {self.id}: type is one of {', '.join(TASK_TYPES)}, not {self.type!r}")
+        least = {"segmentation": 2, "classification": 2, "detection": 1, "regression": 1}[self.type]
+        if self.num_classes < least or (self.type == "detection" and self.num_classes != 1):
+            raise ValueError(f"task {self.id}: {self.num_classes} classes do not make a {self.type} task")
+        if len(self.class_names) != self.num_classes:
+            raise ValueError(f"task {self.id}: {len(self.class_names)} names for {self.num_classes} classes")
+
+
+def default_class_names(task_type: TaskType, num_classes: int) -> tuple[str, ...]:
+    """Names for a task that has none: background, class_1, ... or point_1, ... or box."""
+    match task_type:
+        case "segmentation":
+            return ("background", *(f"class_{i}" for i in range(1, num_classes)))
+        case "classification":
+            return tuple(f"class_{i}" for i in range(num_classes))
+        case "detection":
+            return ("box",)
+        case "regression":
+            return tuple(f"point_{i}" for i in range(1, num_classes + 1))
+
+
+def _task(task_id: str, task_type: TaskType, organ: str, group: str, names: str) -> Task:
+    class_names = tuple(name.replace("_", " ") for name in names.split())
+    return Task(task_id, task_type, len(class_names), organ, group, class_names)
+
+
+_HEAD_POSITIONS = "LOA LOP LOT NOA NOP ROA ROP ROT"
+
+CATALOGUE: dict[str, Task] = {
+    task.id: task
+    for task in (
+        _task("breast_lesion", "segmentation", "breast", "breast", "background lesion"),
+        _task(
+            "cardiac_multi",
+            "segmentation",
+            "heart",
+            "cardiovascular",
+            "background left_ventricle myocardium left_atrium",
+        ),
+        _task("carotid_artery", "segmentation", "carotid", "cardiovascular", "background lumen"),
+        _task("cervix", "segmentation", "cervix", "obstetrics", "background cervix"),
+        _task("cervix_multi", "segmentation", "cervix", "obstetrics", "background anterior_lip posterior_lip"),
+        _task(
+            "fetal_abdomen_multi",
+            "segmentation",
+            "fetal abdomen",
+            "obstetrics",
+            "background artery liver stomach vein",
+        ),
+        _task("fetal_head", "segmentation", "fetal head", "obstetrics", "background head"),
+        _task("fetal_heart", "segmentation", "fetal heart", "obstetrics", "background heart"),
+        _task(
+            "head_symphysis_multi",
+            "segmentation",
+            "fetal head, pubic symphysis",
+            "obstetrics",
+            "background symphysis head",
+        ),
+        _task("lung", "segmentation", "lung", "lung", "background lesion"),
+        _task("ovary_tumor", "segmentation", "ovary", "gynaecology", "background tumour"),
+        _task("thyroid_nodule", "segmentation", "thyroid", "thyroid", "background nodule"),
+        _task("breast_2cls", "classification", "breast", "breast", "benign malignant"),
+        _task("breast_3cls", "classification", "breast", "breast", "benign malignant normal"),
+        _task("fetal_head_pos_cls", "classification", "fetal head", "obstetrics", _HEAD_POSITIONS),
+        _task("fetal_plane_cls", "classification", "fetus", "obstetrics", "abdomen brain femur thorax cervix other"),
+        _task("fetal_sacral_pos_cls", "classification", "fetal spine", "obstetrics", _HEAD_POSITIONS),
+        _task("liver_lesion_2cls", "classification", "liver", "abdomen", "HCC haemangioma"),
+        _task("lung_2cls", "classification", "lung", "lung", "class_0 class_1"),
+        _task("lung_disease_3cls", "classification", "lung", "lung", "covid healthy other"),
+        _task("organ_cls", "classification", "abdomen", "abdomen", "bladder bowel gallbladder kidney liver spleen"),
+        _task("spinal_cord_injury_loc", "detection", "spinal cord", "spine", "injury"),
+        _task("thyroid_nodule_det", "detection", "thyroid", "thyroid", "nodule"),
+        _task("uterine_fibroid_det", "detection", "uterus", "gynaecology", "fibroid"),
+        _task("FUGC", "regression", "cervix", "obstetrics", "point_1 point_2"),
+        _task("IUGC", "regression", "fetal head, pubic symphysis", "obstetrics", "point_1 point_2 point_3"),
+        _task("fetal_femur", "regression", "fetal femur", "obstetrics", "point_1 point_2"),
+    )
+}
+"""The 27 tasks by id (FM_UIA 2026, ISBI 2026). Clinical groups are usaggr's: the paper does not publish its own."""
