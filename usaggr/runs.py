@@ -73,11 +73,9 @@ def fingerprint_of(
 ) -> str:
     """Hash of all that can change a run's result.
 
-    Args:
-        settings: the sections of the configuration, without the keys that cannot change a result.
-        content: hash of the tasks' images, labels and folds.
-        weights_hash: of the file with pretrained weights, if there is one.
-        parent: fingerprint of the run that this one starts from.
+    `settings` are the sections of the configuration without the keys that cannot change a result, `content` is a hash
+    of the tasks' images, labels and folds, `weights_hash` that of the file with pretrained weights (None: no file), and
+    `parent` the fingerprint of the run that this one starts from.
     """
     parts = {
         "schema_version": SCHEMA_VERSION,
@@ -142,6 +140,16 @@ class Status:
     attempt: int
     error: str | None = None
     started: float | None = None
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where on this machine a run is executed."""
+
+    threads: int
+    """Of torch, OpenMP, BLAS and OpenCV."""
+    device: int | None = None
+    """Index of the GPU; None: Lightning's own choice (the CPU, where there is no GPU)."""
 
 
 class RunDirectory:

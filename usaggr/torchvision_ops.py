@@ -44,9 +44,9 @@ def _declare_missing_operators() -> None:
 
     if _compiled_library_loads():
         return
-    library = torch.library.Library("torchvision", "FRAGMENT")
+    library = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
     for schema in _SCHEMAS:
-        library.define(schema)
+        library.define(schema)  # type: ignore[no-untyped-call]
     _fragment = library
 
 
@@ -59,7 +59,7 @@ def _compiled_library_loads() -> bool:
         library = importlib.machinery.PathFinder.find_spec("_C", [folder])
         if library and library.origin:
             try:
-                torch.ops.load_library(library.origin)
+                torch.ops.load_library(library.origin)  # type: ignore[no-untyped-call]
             except OSError:
                 return False
             return True
