@@ -1,0 +1,204 @@
+"""The manifest of a data set: its split, its rankings and what is told of them, on disk as split.csv and data.json.
+
+It is what a study's directory keeps of its data, so that reports need no images, and another data set or split is
+refused.
+"""
+
+import csv
+import hashlib
+import io
+import json
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from usaggr.config import DataConfig
+from usaggr.data.ranking import Ranked, rank_samples, scale_count
+from usaggr.data.samples import Dataset, Sample
+from usaggr.data.split import FOLDS, Fold, Split, split_dataset
+from usaggr.errors import ConfigError, DataError
+from usaggr.runs import SCHEMA_VERSION, write_atomic
+
+MIN_TEST_SUBJECTS = 5
+"""Under so many test subjects a task gets scores but no verdict."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A data set with the fold of every sample and, for each seed, the rank of every training sample."""
+
+    dataset: Dataset
+    split: Split
+    ranks: dict[int, dict[str, tuple[str, ...]]]
+    """Seed: task: ids of the training samples in rank order."""
+
+    @cached_property
+    def by_fold(self) -> dict[tuple[str, Fold], tuple[Sample, ...]]:
+        """Samples of each task and fold, in the data set's order."""
+        groups: dict[tuple[str, Fold], list[Sample]] = {(t, f): [] for t in self.dataset.tasks for f in FOLDS}
+        for sample, fold in zip(self.dataset.samples, self.split.folds, strict=True):
+            if fold is not None:
+                groups[sample.task_id, fold].append(sample)
+        return {name: tuple(samples) for name, samples in groups.items()}
+
+    @cached_property
+    def split_hash(self) -> str:
+        """Changes where any sample changes its fold."""
+        digest = hashlib.sha256()
+        for sample, fold in zip(self.dataset.samples, self.split.folds, strict=True):
+            digest.update(f"{sample.task_id}\0{sample.sample_id}\0{fold}\n".encode())
+        return digest.hexdigest()
+
+    def training_samples(self, task_id: str, scale: float | int, seed: int) -> tuple[str, ...]:
+        """Ids of the samples that a scale takes, in rank order."""
+        ranking = self.ranks[seed][task_id]
+        return ranking[: scale_count(scale, [self._stratum[task_id, sample_id] for sample_id in ranking])]
+
+    def task_content(self, task_id: str) -> str:
+        """Hash of the content and the folds of a task's samples."""
+        return self._task_content[task_id]
+
+    @cached_property
+    def _stratum(self) -> dict[tuple[str, str], int]:
+        return {(s.task_id, s.sample_id): s.stratum for s in self.dataset.samples}
+
+    @cached_property
+    def _task_content(self) -> dict[str, str]:
+        digests = {task_id: hashlib.sha256(repr(task).encode()) for task_id, task in self.dataset.tasks.items()}
+        for sample, fold in zip(self.dataset.samples, self.split.folds, strict=True):
+            # The training samples are named one by one in a run's fingerprint, so a fold's name is enough here.
+            line = f"{sample.sample_id}\0{sample.subject_id}\0{sample.image_hash}\0{sample.label_hash}\0{fold}\n"
+            digests[sample.task_id].update(line.encode())
+        return {task_id: digest.hexdigest() for task_id, digest in digests.items()}
+
+
+def make_manifest(dataset: Dataset, config: DataConfig, seeds: Sequence[int]) -> Manifest:
+    """Split a data set and rank its training samples for each seed.
+
+    Raises:
+        DataError: a task has no sample in one of the folds, or an official split cuts a component.
+    """
+    split = split_dataset(dataset, config.split)
+    training: dict[str, list[Ranked]] = defaultdict(list)
+    counts: Counter[tuple[str, Fold]] = Counter()
+    for sample, component, fold in zip(dataset.samples, split.components, split.folds, strict=True):
+        if fold == "train":
+            training[sample.task_id].append(Ranked(sample.sample_id, component, sample.stratum))
+        if fold is not None:
+            counts[sample.task_id, fold] += 1
+    for task_id in dataset.tasks:
+        empty = [fold for fold in FOLDS if not counts[task_id, fold]]
+        if empty:
+            raise DataError(
+                f"task {task_id}: no sample in the fold {' and '.join(empty)}; it has {len(dataset.by_task[task_id])} "
+                "samples, in too few components (subjects) to be split three ways"
+            )
+    # With data.subset=fixed, one ranking (drawn by the split's seed) serves all seeds.
+    drawn_by = {seed: seed if config.subset == "per_seed" else config.split.seed for seed in seeds}
+    rankings = {
+        by: {task_id: rank_samples(task_id, training[task_id], by) for task_id in dataset.tasks}
+        for by in sorted(set(drawn_by.values()))
+    }
+    return Manifest(dataset, split, {seed: rankings[drawn_by[seed]] for seed in seeds})
+
+
+def describe(manifest: Manifest) -> dict[str, Any]:
+    """What data.json holds: the tasks with their counts, what was skipped, and the proof that folds are disjoint."""
+    tasks = []
+    for task in manifest.dataset.tasks.values():
+        counts = {f"n_{fold}": len(manifest.by_fold[task.id, fold]) for fold in FOLDS}
+        subjects = len({s.subject_id for s in manifest.by_fold[task.id, "test"]})
+        tasks.append(
+            {
+                "id": task.id,
+                "type": task.type,
+                "num_classes": task.num_classes,
+                "class_names": list(task.class_names),
+                "organ": task.organ,
+                "clinical_group": task.clinical_group,
+                **counts,
+                "subjects_test": subjects,
+            }
+        )
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "root": str(manifest.dataset.root),
+        "content_hash": manifest.dataset.content_hash,
+        "split_hash": manifest.split_hash,
+        "tasks": tasks,
+        "skipped": [str(fault) for fault in manifest.dataset.skipped],
+        "dropped": manifest.split.dropped,
+        "warnings": list(manifest.dataset.warnings),
+        "disjoint": disjointness(manifest),
+    }
+
+
+def disjointness(manifest: Manifest) -> dict[str, int]:
+    """How many components, images and subjects there are, and how many of them stand in two folds (none may)."""
+    folds_of: dict[str, dict[Any, set[Fold]]] = {"components": {}, "images": {}, "subjects": {}}
+    for sample, component, fold in zip(
+        manifest.dataset.samples, manifest.split.components, manifest.split.folds, strict=True
+    ):
+        if fold is not None:
+            folds_of["components"].setdefault(component, set()).add(fold)
+            folds_of["images"].setdefault(sample.image_hash, set()).add(fold)
+            folds_of["subjects"].setdefault(sample.subject_id, set()).add(fold)
+    proof: dict[str, int] = {}
+    for what, folds in folds_of.items():
+        proof[what] = len(folds)
+        proof[f"{what}_in_two_folds"] = sum(len(found) > 1 for found in folds.values())
+    return proof
+
+
+def write_manifest(manifest: Manifest, directory: Path) -> None:
+    """Write split.csv and data.json.
+
+    Raises:
+        ConfigError: the directory holds another data set or another split.
+    """
+    check_same_data(manifest, directory)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    seeds = sorted(manifest.ranks)
+    ranks = {
+        seed: {(t, sample_id): i for t, ids in manifest.ranks[seed].items() for i, sample_id in enumerate(ids)}
+        for seed in seeds
+    }
+    header = ("task_id", "sample_id", "image_path", "subject_id", "component", "fold")
+    writer.writerow([*header, *(f"rank_{seed}" for seed in seeds)])
+    for s, component, fold in zip(
+        manifest.dataset.samples, manifest.split.components, manifest.split.folds, strict=True
+    ):
+        image_path = re.sub(r"#\d+$", "", s.sample_id)
+        places = [ranks[seed].get((s.task_id, s.sample_id), "") for seed in seeds]
+        writer.writerow([s.task_id, s.sample_id, image_path, s.subject_id, component, fold or "dropped", *places])
+    write_atomic(directory / "split.csv", text.getvalue())
+    write_atomic(directory / "data.json", json.dumps(describe(manifest), indent=1))
+
+
+def check_same_data(manifest: Manifest, directory: Path) -> None:
+    """Refuse to mix results of different data or splits in one directory.
+
+    Raises:
+        ConfigError: the directory holds another data set or another split.
+    """
+    path = directory / "data.json"
+    if not path.exists():
+        return
+    try:
+        old = json.loads(path.read_text())
+    except ValueError as error:
+        raise ConfigError(f"{path}: cannot be read ({error}); choose another name=... or remove the file") from error
+    for key, what, new in (
+        ("content_hash", "another data set", manifest.dataset.content_hash),
+        ("split_hash", "another split", manifest.split_hash),
+    ):
+        if old.get(key) != new:
+            raise ConfigError(
+                f"{directory} holds results of {what} (from {old.get('root')}); "
+                f"choose another folder, such as name={directory.name}_2"
+            )
