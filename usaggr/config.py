@@ -4,15 +4,20 @@ Values come from `conf/` and `sweeps/` (see compose.py); this file says what is 
 `training` and `metrics` decides, by `affects_results`, whether it enters a run's fingerprint.
 """
 
+import dataclasses
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
 Scale = Annotated[float, Field(gt=0, le=1)] | Annotated[int, Field(ge=2)]
 """A fraction in (0, 1] of a task's training samples, or a cap of samples a task (an integer from 2)."""
+
+
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+"""Of names that become names of folders."""
 
 
 def key(*, affects_results: bool, doc: str, **constraints: Any) -> Any:
@@ -30,6 +35,8 @@ class Section(BaseModel):
 
 
 class SplitConfig(Section):
+    """How samples are dealt out to train, val and test."""
+
     seed: int = key(affects_results=True, doc="seed of the split", ge=0)
     fractions: list[float] = key(affects_results=True, doc="train, val and test", min_length=3, max_length=3)
     conflict: Literal["error", "drop_train"] = key(
@@ -45,6 +52,8 @@ class SplitConfig(Section):
 
 
 class SyntheticConfig(Section):
+    """Which phantoms are drawn."""
+
     tasks: list[str] = key(affects_results=True, doc="which tasks of the catalogue to draw", min_length=1)
     samples_per_task: int = key(affects_results=True, doc="images a task", ge=20)
     frames_per_subject: int = key(affects_results=True, doc="frames of one subject, at the most", ge=1)
@@ -52,6 +61,8 @@ class SyntheticConfig(Section):
 
 
 class DataConfig(Section):
+    """Where samples come from, how they are read, and what the network sees of them."""
+
     name: Literal["fmuia", "synthetic"] = key(affects_results=True, doc="where the data come from")
     root: str | None = key(affects_results=False, doc="folder that holds csv_files/ (fmuia)")
     image_size: int | list[int] = key(affects_results=True, doc="pixels of the network's input: N or [height, width]")
@@ -72,6 +83,12 @@ class DataConfig(Section):
     max_pixels: int = key(affects_results=False, doc="larger images are refused unread", ge=1)
     cache_dir: str | None = key(affects_results=False, doc="where hashes, caches and phantoms are kept")
     workers: int | None = key(affects_results=False, doc="processes that read images; null: one a core", ge=1)
+
+    @model_validator(mode="after")
+    def _root_of_files(self) -> "DataConfig":
+        if self.name == "fmuia" and self.root is None:
+            raise ValueError("data.root: give the folder that holds csv_files/, as in data.root=DIR")
+        return self
 
     @field_validator("image_size")
     @classmethod
@@ -100,6 +117,8 @@ class DataConfig(Section):
 
 
 class ModelConfig(Section):
+    """The network."""
+
     name: Literal["mh_mtl"] = key(affects_results=True, doc="the network")
     encoder: str = key(affects_results=True, doc="an encoder's name in segmentation-models-pytorch, or tu- and timm's")
     weights: str | None = key(affects_results=True, doc="null, a local file, or the library's own id")
@@ -110,6 +129,8 @@ class ModelConfig(Section):
 
 
 class AugmentConfig(Section):
+    """Random changes of a training image with its label."""
+
     rotate: float = key(affects_results=True, doc="degrees to either side, at the most", ge=0, le=180)
     scale: float = key(affects_results=True, doc="relative zoom in or out, at the most", ge=0, lt=1)
     translate: float = key(affects_results=True, doc="shift as a fraction of the side, at the most", ge=0, lt=1)
@@ -119,6 +140,8 @@ class AugmentConfig(Section):
 
 
 class TrainingConfig(Section):
+    """How a run is trained, the same for every grouping."""
+
     budget: str = key(affects_results=True, doc="length of a task's stream: 'N epochs' or 'N examples'")
     min_examples: int = key(affects_results=True, doc="floor of a stream's length, for tiny tasks", ge=1)
     batch_size: int = key(affects_results=True, doc="samples a batch, of all tasks of the run together", ge=1)
@@ -152,6 +175,8 @@ class TrainingConfig(Section):
 
 
 class MetricsConfig(Section):
+    """How predictions are scored."""
+
     nsd_tolerance: float = key(
         affects_results=True,
         doc="tolerance of the normalised surface distance, as a fraction of the diagonal",
@@ -186,17 +211,33 @@ class LoggerConfig(Section):
     every: int = Field(ge=1, description="steps between two entries")
 
 
+@dataclasses.dataclass(frozen=True)
+class Origin:
+    """What a study was composed from, so that a variant can be composed the same way with its overrides on top.
+
+    No part of what a study is: studies with the same values are equal, wherever they come from.
+    """
+
+    folders: tuple[Path, ...] = dataclasses.field(default=(), compare=False)
+    """Where configurations are looked for, first to last."""
+    config: str = dataclasses.field(default="", compare=False)
+    """Name of the study's file, without its ending, in one of the folders; empty: not composed."""
+    overrides: tuple[str, ...] = dataclasses.field(default=(), compare=False)
+
+
 class StudyConfig(Section):
     """A whole study, as composed: what `usaggr config` prints and `outputs/<name>/study.yaml` keeps."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="of the folder in outputs/")
+    name: str = Field(pattern=NAME_PATTERN, description="of the folder in outputs/")
     outputs: str = Field(min_length=1, description="folder of all results")
     groupings: list[str] = Field(min_length=1, description="names in conf/grouping")
     reference: str = Field(description="the grouping that others are compared with")
     scales: list[Scale] = Field(min_length=1, description="fractions of the training data, or caps of samples a task")
     seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1, description="one run a seed")
     tasks: list[str] | None = Field(description="task ids; null: all tasks of the data")
-    variants: dict[str, list[str]] = Field(description="name: overrides; base is always there unless left out by name")
+    variants: dict[Annotated[str, Field(pattern=NAME_PATTERN)], list[str]] = Field(
+        description="name: overrides; base is always there unless left out by name"
+    )
     data: DataConfig
     model: ModelConfig
     training: TrainingConfig
@@ -204,6 +245,7 @@ class StudyConfig(Section):
     executor: ExecutorConfig
     report: ReportConfig
     logger: LoggerConfig
+    _origin: Origin = PrivateAttr(default_factory=Origin)
 
     @field_validator("groupings", "seeds", "scales", "tasks")
     @classmethod
@@ -231,6 +273,17 @@ class StudyConfig(Section):
         if self.reference not in self.groupings:
             raise ValueError(f"reference: '{self.reference}' is not among the groupings {self.groupings}")
         return self
+
+    @property
+    def origin(self) -> Origin:
+        """What the study was composed from; empty for one that was read from results or built in code."""
+        return self._origin
+
+    def composed_from(self, origin: Origin) -> "StudyConfig":
+        """The same study, which knows where it comes from."""
+        study = self.model_copy()
+        study._origin = origin
+        return study
 
     @property
     def directory(self) -> Path:

@@ -1,0 +1,231 @@
+"""Says what is wrong with a configuration: one line a fault, with the key, what was found, and what is allowed.
+
+Walks the schema of config.py, so that every message follows from the types and limits that stand there.
+"""
+
+import difflib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen, MultipleOf
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+
+from usaggr.config import NAME_PATTERN, Section, StudyConfig
+from usaggr.errors import one_of
+
+Place = Callable[[str], str]
+"""Where the value of a dotted key was written, as in ' (sweeps/demo.yaml)'; empty where it needs no saying."""
+
+
+def explain(error: ValidationError, place: Place = lambda key: "") -> str:
+    """All faults that the schema found, one line each."""
+    lines: dict[str, str] = {}
+    for fault in error.errors():
+        key, annotation, metadata = _locate(fault["loc"])
+        if fault["type"] == "extra_forbidden":
+            line = unknown_key(key, place(key))
+        elif fault["type"] == "missing":
+            line = f"{key}: needs a value: {_allowed(annotation, metadata)}"
+        elif fault["type"] == "value_error":
+            reason = str(fault["ctx"]["error"])
+            # A check over several keys names the one it means; a check of one key says what is allowed.
+            of_section = isinstance(annotation, type) and issubclass(annotation, Section)
+            line = reason if of_section else f"{key}{place(key)}: {reason}, not {_shown(fault['input'])}"
+        elif fault["type"] == "literal_error" and isinstance(fault["input"], str):
+            line = one_of(key + place(key), fault["input"], _choices(annotation))
+        else:
+            line = f"{key}{place(key)}: {_allowed(annotation, metadata)}, not {_shown(fault['input'])}"
+            if annotation is str and isinstance(fault["input"], bool | int | float):
+                line += f"; in quotes: {key}=\\'{_shown(fault['input'])}\\'"
+        lines.setdefault(key, line)
+    return "\n".join(lines.values())
+
+
+def unknown_key(key: str, place: str = "") -> str:
+    """Message for a key that the schema does not have: the nearest one, and all of its section."""
+    parents = key.split(".")[:-1]
+    while parents and _kind(parents) != "section":
+        parents.pop()
+    section = ".".join(parents)
+    if section and section != key.rpartition(".")[0] and _kind(key.split(".")[: len(parents) + 1]) == "leaf":
+        leaf = ".".join(key.split(".")[: len(parents) + 1])
+        return f"{key}{place}: unknown key, {leaf} is a value and has no keys of its own"
+    names = list(_section(parents).model_fields)
+    near = _nearest(key, section, names)
+    hint = f", did you mean '{near}'?" if near else "."
+    return f"{key}{place}: unknown key{hint} Allowed {f'in {section}' if section else 'at the top'}: {', '.join(names)}"
+
+
+def is_known(key: str) -> bool:
+    """Whether the schema has a dotted key, or a mapping that may get it."""
+    return _kind(key.split(".")) != "unknown"
+
+
+def is_entry(key: str) -> bool:
+    """Whether a dotted key is an entry of a mapping whose names are free, such as training.task_weights.lung."""
+    return _kind(key.split(".")) == "entry"
+
+
+def _nearest(key: str, section: str, names: Sequence[str]) -> str | None:
+    """The key that was meant: by the last part in the same section, anywhere, or by the whole."""
+    last = key.rpartition(".")[2]
+    near = difflib.get_close_matches(last, names, n=1, cutoff=0.6)
+    if near:
+        return f"{section}.{near[0]}" if section else near[0]
+    everywhere = list(_dotted(StudyConfig, ""))
+    same_end = [known for known in everywhere if known.rpartition(".")[2] == last]
+    alike = same_end or difflib.get_close_matches(key, everywhere, n=1, cutoff=0.7)
+    return alike[0] if alike else None
+
+
+def _dotted(section: type[Section], prefix: str) -> Iterator[str]:
+    for name, field in section.model_fields.items():
+        yield prefix + name
+        if _is_section(field.annotation):
+            yield from _dotted(_as_section(field.annotation), f"{prefix}{name}.")
+
+
+def _kind(parts: Sequence[str]) -> Literal["section", "leaf", "entry", "unknown"]:
+    """What the schema has at a dotted key."""
+    section: type[Section] = StudyConfig
+    for i, part in enumerate(parts):
+        field = section.model_fields.get(part)
+        if field is None:
+            return "unknown"
+        if not _is_section(field.annotation):
+            rest = len(parts) - i - 1
+            if rest == 0:
+                return "leaf"
+            return "entry" if rest == 1 and get_origin(field.annotation) is dict else "unknown"
+        section = _as_section(field.annotation)
+    return "section"
+
+
+def _section(parts: Sequence[str]) -> type[Section]:
+    section: type[Section] = StudyConfig
+    for part in parts:
+        section = _as_section(section.model_fields[part].annotation)
+    return section
+
+
+def _is_section(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, Section)
+
+
+def _as_section(annotation: Any) -> type[Section]:
+    if not _is_section(annotation):
+        raise TypeError(f"{annotation} is no section of the configuration")
+    return annotation  # type: ignore[no-any-return]
+
+
+def _locate(loc: Sequence[int | str]) -> tuple[str, Any, Sequence[Any]]:
+    """Dotted key of a fault, with the type and limits that hold there.
+
+    A fault in a union is located at the union: pydantic's further parts only say which member it tried.
+    """
+    annotation: Any = StudyConfig
+    metadata: Sequence[Any] = ()
+    key = ""
+    for part in loc:
+        if _is_section(annotation):
+            key += f".{part}" if key else f"{part}"
+            field: FieldInfo | None = annotation.model_fields.get(part)
+            annotation, metadata = (field.annotation, field.metadata) if field else (None, ())
+        elif get_origin(annotation) is list and isinstance(part, int):
+            key += f"[{part}]"
+            annotation, metadata = _unwrapped(get_args(annotation)[0])
+        elif get_origin(annotation) is dict:
+            key += f".{part}"
+            annotation, metadata = _unwrapped(get_args(annotation)[1])
+        elif part == "[key]":
+            annotation, metadata = str, ()
+        else:
+            members = [member for member in _members(annotation) if get_origin(member) in (list, dict)]
+            # Only a member that is a list has items to point at, and then the list is what was meant.
+            if isinstance(part, int) and members:
+                key += f"[{part}]"
+                annotation, metadata = _unwrapped(get_args(members[0])[0])
+    return key, annotation, metadata
+
+
+def _unwrapped(annotation: Any) -> tuple[Any, Sequence[Any]]:
+    if get_origin(annotation) is not Annotated:
+        return annotation, ()
+    inner, *metadata = get_args(annotation)
+    return inner, [item for part in metadata for item in getattr(part, "metadata", [part])]
+
+
+def _members(annotation: Any) -> tuple[Any, ...]:
+    return get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+
+
+def _choices(annotation: Any) -> list[str]:
+    return [str(value) for member in _members(annotation) for value in get_args(member)]
+
+
+def _allowed(annotation: Any, metadata: Sequence[Any]) -> str:
+    """What a value may be, in words: 'a whole number from 1 on, or null'."""
+    members = _members(annotation)
+    if len(members) > 1:
+        return ", or ".join(_allowed(*_with(member, metadata)) for member in members)
+    if _is_section(annotation):
+        return f"a mapping with the keys {', '.join(annotation.model_fields)}"
+    match get_origin(annotation) or annotation:
+        case t if t is NoneType:
+            return "null"
+        case t if t is Literal:
+            return f"one of {', '.join(str(value) for value in get_args(annotation))}"
+        case t if t is list:
+            item, limits = _unwrapped(get_args(annotation)[0])
+            return f"a list{_length(metadata)}, each {_allowed(item, limits)}"
+        case t if t is dict:
+            item, limits = _unwrapped(get_args(annotation)[1])
+            return f"a mapping from names to {_allowed(item, limits)}"
+        case t if t is bool:
+            return "true or false"
+        case t if t is int:
+            return f"a whole number{_limits(metadata)}"
+        case t if t is float:
+            return f"a number{_limits(metadata)}"
+        case _:
+            named = any(getattr(item, "pattern", None) == NAME_PATTERN for item in metadata)
+            return "a name of letters, digits, '.', '_' and '-'" if named else f"a text{_length(metadata)}"
+
+
+def _with(member: Any, metadata: Sequence[Any]) -> tuple[Any, Sequence[Any]]:
+    inner, own = _unwrapped(member)
+    return inner, [*metadata, *own]
+
+
+def _limits(metadata: Sequence[Any]) -> str:
+    words = ""
+    for limit in metadata:
+        match limit:
+            case Ge(ge=low):
+                words += f" from {low} on"
+            case Gt(gt=low):
+                words += f" above {low}"
+            case Le(le=high):
+                words += f" up to {high}"
+            case Lt(lt=high):
+                words += f" below {high}"
+            case MultipleOf(multiple_of=step):
+                words += f", a multiple of {step}"
+    return words.replace(" on up to", " up to").replace(" on below", " to below")
+
+
+def _length(metadata: Sequence[Any]) -> str:
+    low = next((item.min_length for item in metadata if isinstance(item, MinLen)), 0)
+    high = next((item.max_length for item in metadata if isinstance(item, MaxLen)), None)
+    if low and low == high:
+        return f" of {low}"
+    return " that is not empty" if low else ""
+
+
+def _shown(value: Any) -> str:
+    """A value as it is written in YAML, shortened."""
+    text = f"'{value}'" if isinstance(value, str) else json.dumps(value, default=str)
+    return text if len(text) <= 80 else text[:77] + "..."
