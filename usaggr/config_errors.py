@@ -38,8 +38,8 @@ def explain(error: ValidationError, place: Place = lambda key: "") -> str:
             line = one_of(key + place(key), fault["input"], _choices(annotation))
         else:
             line = f"{key}{place(key)}: {_allowed(annotation, metadata)}, not {_shown(fault['input'])}"
-            if annotation is str and isinstance(fault["input"], bool | int | float):
-                line += f"; in quotes: {key}=\\'{_shown(fault['input'])}\\'"
+            if _not_null(annotation) is str and isinstance(fault["input"], bool | int | float):
+                line += f"; in quotes: \"{key}='{_shown(fault['input'])}'\""
         lines.setdefault(key, line)
     return "\n".join(lines.values())
 
@@ -69,13 +69,22 @@ def is_entry(key: str) -> bool:
     return _kind(key.split(".")) == "entry"
 
 
+def is_list(key: str) -> bool:
+    """Whether a key of the schema takes a list."""
+    *parents, name = key.split(".")
+    if _kind(key.split(".")) != "leaf":
+        return False
+    annotation = _section(parents).model_fields[name].annotation
+    return any(get_origin(member) is list for member in _members(annotation))
+
+
 def _nearest(key: str, section: str, names: Sequence[str]) -> str | None:
     """The key that was meant: by the last part in the same section, anywhere, or by the whole."""
     last = key.rpartition(".")[2]
     near = difflib.get_close_matches(last, names, n=1, cutoff=0.6)
     if near:
         return f"{section}.{near[0]}" if section else near[0]
-    everywhere = list(_dotted(StudyConfig, ""))
+    everywhere = [known for known in _dotted(StudyConfig, "") if not key.startswith(f"{known}.")]
     same_end = [known for known in everywhere if known.rpartition(".")[2] == last]
     alike = same_end or difflib.get_close_matches(key, everywhere, n=1, cutoff=0.7)
     return alike[0] if alike else None
@@ -130,25 +139,25 @@ def _locate(loc: Sequence[int | str]) -> tuple[str, Any, Sequence[Any]]:
     metadata: Sequence[Any] = ()
     key = ""
     for part in loc:
+        annotation = _not_null(annotation)
         if _is_section(annotation):
             key += f".{part}" if key else f"{part}"
             field: FieldInfo | None = annotation.model_fields.get(part)
             annotation, metadata = (field.annotation, field.metadata) if field else (None, ())
-        elif get_origin(annotation) is list and isinstance(part, int):
+        elif get_origin(annotation) is list:
             key += f"[{part}]"
             annotation, metadata = _unwrapped(get_args(annotation)[0])
         elif get_origin(annotation) is dict:
             key += f".{part}"
-            annotation, metadata = _unwrapped(get_args(annotation)[1])
-        elif part == "[key]":
-            annotation, metadata = str, ()
-        else:
-            members = [member for member in _members(annotation) if get_origin(member) in (list, dict)]
-            # Only a member that is a list has items to point at, and then the list is what was meant.
-            if isinstance(part, int) and members:
-                key += f"[{part}]"
-                annotation, metadata = _unwrapped(get_args(members[0])[0])
+            names, values = get_args(annotation)
+            annotation, metadata = _unwrapped(names if loc[-1] == "[key]" else values)
     return key, annotation, metadata
+
+
+def _not_null(annotation: Any) -> Any:
+    """The only type beside null of an optional value; else the type as it is."""
+    others = [member for member in _members(annotation) if member is not NoneType]
+    return others[0] if len(others) == 1 else annotation
 
 
 def _unwrapped(annotation: Any) -> tuple[Any, Sequence[Any]]:
