@@ -117,8 +117,7 @@ def _checked(parser: OverridesParser, text: str, folders: Sequence[Path]) -> Ove
         override = parser.parse_override(text)
     except HydraException as error:
         raise ConfigError(
-            f"'{text}': not an override in Hydra's grammar, key=value with values that hold '=', spaces or other signs in "
-            f"quotes: {_one_line(error)}"
+            f"'{text}': not Hydra's grammar (key=value; quote values that hold '=' or spaces): {_one_line(error)}"
         ) from error
     key = override.key_or_group
     if not key:
