@@ -3,10 +3,12 @@
 Everything that is wrong ends as one `ConfigError`, with a line a fault. Hydra is imported on first use only.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
 from pydantic import ValidationError
 
 from usaggr.config import Origin, StudyConfig
@@ -86,11 +88,34 @@ def read_grouping(name: str, config_dir: Path | None = None) -> dict[str, Any]:
     return read_mapping(find_grouping(name, search_folders(config_dir)))
 
 
-def value_sources(study: StudyConfig) -> dict[str, str]:
-    """Dotted key of each value of a composed study, and where it comes from: a file, or the command line."""
+def describe_study(study: StudyConfig) -> str:
+    """All values as YAML, as `study.yaml` keeps them."""
+    return yaml.safe_dump(study.model_dump(), sort_keys=False, width=120)
+
+
+def describe_values(study: StudyConfig) -> str:
+    """A line a value: its dotted key, and where it comes from, a file or the command line."""
     from usaggr.config_hydra import sources_of
 
-    return sources_of(study.origin)
+    sources = sources_of(study.origin)
+    values = list(_values(study.model_dump(), ""))
+    width = min(60, max(len(f"{key}: {value}") for key, value in values))
+    return "".join(f"{f'{key}: {value}':<{width}}  # {_nearest_source(key, sources)}\n" for key, value in values)
+
+
+def _values(content: Any, key: str) -> Iterator[tuple[str, str]]:
+    """Dotted keys with their values, as in YAML."""
+    if isinstance(content, dict) and content:
+        for name, value in content.items():
+            yield from _values(value, f"{key}.{name}" if key else name)
+    else:
+        yield key, content if isinstance(content, str) else json.dumps(content)
+
+
+def _nearest_source(key: str, sources: dict[str, str]) -> str:
+    while key and key not in sources:
+        key = key.rpartition(".")[0]
+    return sources.get(key, "")
 
 
 def _composed(origin: Origin) -> StudyConfig:

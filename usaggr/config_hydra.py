@@ -104,7 +104,8 @@ def sources_of(origin: Origin) -> dict[str, str]:
         content = read_mapping(path)
         content.pop("defaults", None)
         for key in _leaves(content, f"{default.package}." if default.package else ""):
-            sources[key] = shown(path)
+            unnamed = key == "name" and content["name"] is None
+            sources[key] = "the study's file and data" if unnamed else shown(path)
     for override in overrides:
         if not override.chooses:
             for key in _leaves(override.value, f"{override.key}."):

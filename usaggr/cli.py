@@ -1,0 +1,243 @@
+"""The commands, a few lines each: what they do is in the rooms, which are imported by the command that needs them.
+
+Exit status: 0 all done, 1 some runs failed, 2 the request is wrong (one message on standard error, no traceback).
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from usaggr import __version__
+from usaggr.errors import ConfigError, UsaggrError, one_of
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from usaggr.config import StudyConfig
+    from usaggr.sweep.plan import Plan
+
+Words = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[STUDY] [OVERRIDES]...",
+        help="A study of sweeps/ or a path to a .yaml (default: demo), and overrides in Hydra's grammar.",
+        show_default=False,
+    ),
+]
+ConfigDir = Annotated[
+    Path | None, typer.Option("--config-dir", help="Folder searched before ./conf and ./sweeps.", show_default=False)
+]
+Results = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a study's results, such as outputs/demo.")]
+
+app = typer.Typer(
+    help="Should my ultrasound tasks share one model? Sweeps over ways of grouping tasks, with evidence.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+data_app = typer.Typer(help="Look at data before anything is trained.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+
+@app.callback()
+def _version(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
+) -> None:
+    if version:
+        print(__version__)
+        raise typer.Exit
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    try:
+        app()
+    except UsaggrError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+
+
+@app.command()
+def sweep(
+    words: Words = None,
+    config_dir: ConfigDir = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try failed runs once more.")] = False,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first run that fails.")] = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="Train at most N runs.", metavar="N")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done, as `plan` does.")] = False,
+) -> None:
+    """Train what is not trained yet, and write the report."""
+    plan_ = _plan(words, config_dir)
+    if dry_run:
+        _show_plan(plan_)
+        return
+    from usaggr.report.build import build_report
+    from usaggr.sweep.sweep import run_sweep
+
+    console = _console()
+    outcome = run_sweep(plan_, retry_failed=retry_failed, fail_fast=fail_fast, limit=limit, console=console)
+    report_ = build_report([plan_.directory])
+    console.print(f"report: {report_}", highlight=False, soft_wrap=True)
+    raise typer.Exit(outcome.exit_status)
+
+
+@app.command()
+def plan(words: Words = None, config_dir: ConfigDir = None) -> None:
+    """List every run with its state, and what the sweep would take."""
+    _show_plan(_plan(words, config_dir))
+
+
+@app.command()
+def status(
+    directory: Results,
+    watch: Annotated[bool, typer.Option("--watch", help="Keep on looking until all is done.")] = False,
+) -> None:
+    """Say which runs are done, running, failed (and why), stale, pending or unplanned."""
+    from usaggr.sweep.status import print_status
+
+    print_status(_results(directory), _console(), watch=watch)
+
+
+@app.command()
+def clean(
+    directory: Results,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove without asking.")] = False,
+) -> None:
+    """List runs that the study no longer asks for and weights that were kept, then remove them."""
+    from usaggr.sweep.clean import removable, remove
+
+    items = removable(_results(directory))
+    for item in items:
+        print(item)
+    if items and (yes or typer.confirm("Remove these?")):
+        remove(items)
+
+
+@app.command()
+def report(
+    directories: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders of one study's results.")],
+) -> None:
+    """Write the report anew from what is in runs/; several folders of one study and split are joined."""
+    from usaggr.report.build import build_report
+
+    print(build_report([_results(directory) for directory in directories]))
+
+
+@app.command()
+def config(
+    words: Words = None,
+    config_dir: ConfigDir = None,
+    sources: Annotated[bool, typer.Option("--sources", help="Say where each value comes from.")] = False,
+) -> None:
+    """Print the composed configuration."""
+    from usaggr.compose import describe_study, describe_values
+
+    study = _study(words, config_dir)
+    print(describe_values(study) if sources else describe_study(study), end="")
+
+
+@data_app.command("check")
+def data_check(words: Words = None, config_dir: ConfigDir = None) -> None:
+    """Read and check a whole data set, and list every fault with file, row and column."""
+    from usaggr.data.dataset import check_dataset
+
+    data = _study(words, config_dir).data
+    faults = check_dataset(data)
+    for fault in faults:
+        print(fault)
+    print(f"{len(faults)} faults", file=sys.stderr)
+    raise typer.Exit(2 if faults and data.on_bad_sample == "error" else 0)
+
+
+@data_app.command("show")
+def data_show(
+    words: Words = None,
+    config_dir: ConfigDir = None,
+    out: Annotated[Path, typer.Option(help="Where the picture goes.")] = Path("samples.png"),
+    per_task: Annotated[int, typer.Option(min=1, help="Samples of each task in the picture.")] = 4,
+) -> None:
+    """Count samples, classes, subjects and what tasks share, and draw samples with their labels."""
+    from usaggr.data.dataset import load_dataset
+    from usaggr.data.overview import print_overview
+    from usaggr.data.sheet import draw_sheet
+    from usaggr.progress import RichProgress
+
+    dataset = load_dataset(_study(words, config_dir).data, RichProgress())
+    print_overview(dataset, _console())
+    draw_sheet(dataset, out, per_task)
+    print(f"samples with their labels: {out}")
+
+
+@data_app.command("make")
+def data_make(
+    words: Words = None,
+    config_dir: ConfigDir = None,
+    out: Annotated[Path, typer.Option(help="Folder to write, in the FM_UIA layout.")] = Path("synthetic"),
+) -> None:
+    """Write the synthetic data set, to look at or to read with data=fmuia data.root=DIR."""
+    from usaggr.data.synthetic.writer import write_synthetic
+    from usaggr.progress import RichProgress
+
+    data = _study(words, config_dir).data
+    write_synthetic(data.synthetic, out, data.workers, RichProgress())
+    print(f"synthetic data: {out}")
+
+
+def split_words(words: Sequence[str]) -> tuple[str | None, list[str]]:
+    """The study, if one is named, and the overrides among the arguments of a command.
+
+    An argument with '=', or that begins with '+' or '~', is an override; the first other one is the study.
+
+    Raises:
+        ConfigError: a second argument that is no override.
+    """
+    overrides = [word for word in words if "=" in word or word.startswith(("+", "~"))]
+    others = [word for word in words if word not in overrides]
+    if len(others) > 1:
+        raise ConfigError(f"'{others[1]}': neither an override (key=value) nor the study, which is '{others[0]}'")
+    return (others[0] if others else None), overrides
+
+
+def _study(words: Sequence[str] | None, config_dir: Path | None) -> "StudyConfig":
+    from usaggr.compose import DEFAULT_STUDY, compose_study
+
+    study, overrides = split_words(words or [])
+    return compose_study(study or DEFAULT_STUDY, overrides, config_dir)
+
+
+def _plan(words: Sequence[str] | None, config_dir: Path | None) -> "Plan":
+    study = _study(words, config_dir)
+    from usaggr.progress import RichProgress
+    from usaggr.sweep.plan import make_plan
+
+    return make_plan(study, RichProgress())
+
+
+def _show_plan(plan: "Plan") -> None:
+    from usaggr.sweep.present import print_plan
+
+    print_plan(plan, _console())
+
+
+def _results(directory: Path) -> Path:
+    """The folder, if it holds a study's results.
+
+    Raises:
+        ConfigError: it does not; the message lists those in the folder beside it.
+    """
+    if (directory / "study.yaml").is_file():
+        return directory
+    beside = directory.parent if directory.parent.is_dir() else Path("outputs")
+    raise ConfigError(one_of("DIR", str(directory), (str(path.parent) for path in beside.glob("*/study.yaml"))))
+
+
+def _console() -> "Console":
+    """Standard output; wide where it is no terminal, so that tables are not cut in files and pipes."""
+    from rich.console import Console
+
+    console = Console()
+    return console if console.is_terminal else Console(width=200)
