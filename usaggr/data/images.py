@@ -1,0 +1,135 @@
+"""From the bytes of an image or mask file to an array: the one decoder, so that what validation read is what trains.
+
+Pixels are those that are stored: an EXIF orientation is not applied, since labels are coordinates of the stored image.
+"""
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from usaggr.errors import DataError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
+"""What is tried. Others (such as EPS, for which PIL starts an interpreter) are no images here."""
+
+
+def read_image(path: Path, channels: int, max_pixels: int) -> NDArray[np.uint8]:
+    """Pixels of an image file: (H, W, channels) uint8.
+
+    `channels` is 1 or 3; grey images are repeated for 3, colours become luma (ITU-R 601) for 1. Alpha is dropped, and
+    16-bit values are scaled to 8 bits, unless none exceeds 255.
+
+    Raises:
+        DataError: not there, not an image, not whole, or larger than `max_pixels`.
+    """
+    return image_pixels(open_image(read_bytes(path), str(path), max_pixels), str(path), channels)
+
+
+def read_mask(path: Path, foreground_255: bool) -> NDArray[Any]:
+    """Class index of each pixel of a mask file: (H, W) uint8, or uint16 where the file has 16 bits.
+
+    Palette files give their indices and 1-bit files 0 and 1. `foreground_255` reads 255 as 1 where no other value than
+    0 and 255 is there.
+
+    Raises:
+        DataError: not there, not an image, not whole, or a picture in colours.
+    """
+    return mask_values(open_image(read_bytes(path), str(path), None), str(path), foreground_255)
+
+
+def read_bytes(path: Path) -> bytes:
+    """A file's content.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def open_image(content: bytes, name: str, max_pixels: int | None) -> "Image":
+    """An image whose header has been read, and nothing else; `name` is for messages.
+
+    Raises:
+        DataError: not an image, or larger than `max_pixels` (None: no limit).
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    # PIL's own limit would refuse by another number than the user's.
+    theirs, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        image = Image.open(io.BytesIO(content), formats=FORMATS)
+    except UnidentifiedImageError as error:
+        what = "is empty" if not content else f"is none of {', '.join(FORMATS)}"
+        raise DataError(f"{name}: cannot be read as an image: the file {what}") from error
+    except Exception as error:  # decoders raise many kinds of exception on broken files
+        raise DataError(f"{name}: cannot be read as an image: {error}") from error
+    finally:
+        Image.MAX_IMAGE_PIXELS = theirs
+    if max_pixels is not None and image.width * image.height > max_pixels:
+        raise DataError(f"{name}: {image.width} x {image.height} pixels are more than data.max_pixels={max_pixels}")
+    return image
+
+
+def image_pixels(image: "Image", name: str, channels: int) -> NDArray[np.uint8]:
+    """Decode an opened image: (H, W, channels) uint8, as `read_image` says.
+
+    Raises:
+        DataError: not whole, or of an unknown kind.
+    """
+    _decode(image, name)
+    if image.mode.startswith("I"):
+        grey = _eight_bits(np.asarray(image))
+        return np.repeat(grey[:, :, None], channels, axis=2)
+    if image.mode == "F":
+        raise DataError(f"{name}: an image of floating-point numbers; save it with 8 or 16 bits")
+    if image.mode in ("P", "PA") and "transparency" in image.info:
+        image = image.convert("RGBA")
+    pixels = np.asarray(image.convert("RGB" if channels == 3 else "L"))
+    return pixels if channels == 3 else pixels[:, :, None]
+
+
+def mask_values(image: "Image", name: str, foreground_255: bool) -> NDArray[Any]:
+    """Decode an opened mask: (H, W) uint8 or uint16, as `read_mask` says.
+
+    Raises:
+        DataError: not whole, or a picture in colours.
+    """
+    _decode(image, name)
+    stored = np.asarray(image)
+    if image.mode == "F":
+        raise DataError(f"{name}: a mask of floating-point numbers; its values must be class indices")
+    if image.mode in ("LA", "La", "PA"):
+        stored = stored[:, :, 0]
+    elif stored.ndim == 3:
+        if image.mode not in ("RGB", "RGBA") or (stored[:, :, :1] != stored[:, :, 1:3]).any():
+            raise DataError(f"{name}: a mask in colours ({image.mode}); its values must be class indices")
+        stored = stored[:, :, 0]
+    if image.mode.startswith("I") and stored.size and (stored.min() < 0 or stored.max() > np.iinfo(np.uint16).max):
+        raise DataError(f"{name}: mask values from {stored.min()} to {stored.max()}; class indices fit in 16 bits")
+    values: NDArray[Any] = stored.astype(np.uint16 if image.mode.startswith("I") else np.uint8)
+    if foreground_255 and values.max(initial=0) == 255 and np.isin(values, (0, 255)).all():
+        values = (values == 255).astype(np.uint8)
+    return values
+
+
+def _decode(image: "Image", name: str) -> None:
+    try:
+        image.load()
+    except Exception as error:  # decoders raise many kinds of exception on broken files
+        raise DataError(f"{name}: cannot be decoded: {error}") from error
+
+
+def _eight_bits(values: NDArray[Any]) -> NDArray[np.uint8]:
+    """16 bits to 8 by the full range; values that fit in 8 bits were stored in 16 without being scaled."""
+    if values.max(initial=0) > 255:
+        values = values // 257
+    return values.clip(0, 255).astype(np.uint8)
