@@ -9,6 +9,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import shutil
 import socket
 import time
@@ -59,7 +60,8 @@ class RunSpec:
         """Readable name of the run's directory."""
         scale = f"{self.scale:g}" if isinstance(self.scale, float) else f"{self.scale}"
         variant = "" if self.variant == "base" else f"-{self.variant}"
-        return f"{self.block}{variant}-s{scale}-k{self.seed}-{self.fingerprint[:8]}"
+        name = re.sub(r"[^\w.+-]+", "_", f"{self.block}{variant}-s{scale}-k{self.seed}")
+        return f"{name}-{self.fingerprint[:8]}"
 
 
 def fingerprint_of(
@@ -219,7 +221,9 @@ class RunDirectory:
 
     def write_spec(self, spec: RunSpec, **provenance: Any) -> None:
         """`run.yaml`: the resolved specification, and where and with what it is run."""
-        content = {"schema_version": SCHEMA_VERSION, "run_id": spec.run_id, **_plain(asdict(spec)), **provenance}
+        # The fingerprint stands at the top, where it is found without reading the whole file.
+        head = {"schema_version": SCHEMA_VERSION, "run_id": spec.run_id, "fingerprint": spec.fingerprint}
+        content = {**head, **_plain(asdict(spec)), **provenance}
         write_atomic(self.path / "run.yaml", yaml.dump(content, Dumper=_DUMPER, sort_keys=False, width=120))
 
     def write_result(self, result: RunResult) -> None:

@@ -42,6 +42,15 @@ class Batch:
     targets: dict[str, Tensor]
     """Task id: classes (n,) int64, masks (n, H, W) int64, boxes (n, 4) or points (n, P, 2) float32 in [0, 1]."""
 
+    def to(self, device: torch.device) -> "Batch":
+        """The same with its tensors on a device."""
+        return Batch(
+            self.images.to(device, non_blocking=True),
+            self.samples,
+            {task_id: rows.to(device) for task_id, rows in self.rows.items()},
+            {task_id: targets.to(device, non_blocking=True) for task_id, targets in self.targets.items()},
+        )
+
 
 def relative_box(sample: Sample) -> np.ndarray:
     """A sample's box (4,): x_min y_min x_max y_max as fractions of the original image's sides."""

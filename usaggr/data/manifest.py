@@ -68,7 +68,11 @@ class Manifest:
 
     @cached_property
     def _task_content(self) -> dict[str, str]:
-        digests = {task_id: hashlib.sha256(repr(task).encode()) for task_id, task in self.dataset.tasks.items()}
+        # Not the task's names, organ and clinical group: they change no run.
+        digests = {
+            task.id: hashlib.sha256(repr((task.id, task.type, task.num_classes)).encode())
+            for task in self.dataset.tasks.values()
+        }
         for sample, fold in zip(self.dataset.samples, self.split.folds, strict=True):
             # The training samples are named one by one in a run's fingerprint, so a fold's name is enough here.
             line = f"{sample.sample_id}\0{sample.subject_id}\0{sample.image_hash}\0{sample.label_hash}\0{fold}\n"

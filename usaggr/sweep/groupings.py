@@ -1,6 +1,6 @@
 """Groupings: every aggregation strategy is a partition of the task set into named blocks.
 
-A grouping is a small YAML in `conf/grouping/`: either `by:` an attribute of tasks, or `blocks:` that select tasks by id,
+A grouping is a small YAML in `conf/grouping/`: `by:` an attribute of tasks, or `blocks:` that select tasks by id,
 organ, clinical group or type. Either way each task stands in exactly one block.
 """
 

@@ -1,0 +1,207 @@
+"""One run from start to finish: data, network, training, scores, files; `result.json` is written last."""
+
+import resource
+import sys
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import pandas as pd
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
+from safetensors.torch import save_file
+
+from usaggr.config import StudyConfig
+from usaggr.data.batches import FoldBatches, TrainingBatches
+from usaggr.data.run_data import RunData
+from usaggr.data.samples import Sample
+from usaggr.data.seeds import derived_seed
+from usaggr.data.streams import cut_batches, merge_streams, stream, stream_length
+from usaggr.errors import ConfigError
+from usaggr.metrics.predictions import write_predictions
+from usaggr.models.network import MultiTaskNetwork, build_network
+from usaggr.runs import Cost, Placement, RunDirectory, RunResult, RunSpec, Scores
+from usaggr.training.curve import Curve
+from usaggr.training.module import MultiTaskModule
+from usaggr.training.predict import predictions_of
+from usaggr.training.scoring import FoldScorer, trivial_predictors
+
+EVALUATION_BATCH = 32
+"""Samples at once where no gradient is kept; a number of no consequence for scores."""
+
+
+@dataclass
+class Stopwatch:
+    """Seconds by part of the run."""
+
+    timings: dict[str, float] = field(default_factory=dict)
+    started: float = field(default_factory=time.perf_counter)
+    _last: float = field(default_factory=time.perf_counter)
+
+    def lap(self, part: str) -> None:
+        """Count the time since the last lap for a part."""
+        now = time.perf_counter()
+        self.timings[part] = now - self._last
+        self._last = now
+
+
+def execute_run(spec: RunSpec, directory: Path, study: StudyConfig, placement: Placement, data: RunData) -> None:
+    """Train and score one run in its (claimed) directory.
+
+    Raises:
+        RunError: the training loss is not finite, or a score is not.
+        ConfigError: the network cannot be built as configured.
+    """
+    watch = Stopwatch()
+    torch.set_num_threads(placement.threads)
+    cv2.setNumThreads(placement.threads)
+    torch.manual_seed(derived_seed("run", spec.seed))
+    network = build_network(study.model, list(data.tasks.values()), spec.seed)
+    parts, lengths = training_parts(spec, study, data)
+    watch.lap("setup")
+    trivial, trivial_validation = _trivial_scores(study, data)
+    watch.lap("trivial")
+    steps = sum(len(part) for part in parts)
+    curve = Curve(data.tasks, trivial_validation, steps, study.training.score_weights == "best")
+    module = MultiTaskModule(
+        network,
+        data.tasks,
+        study.training,
+        parts,
+        FoldBatches(data.val, data.cache, EVALUATION_BATCH),
+        lambda: _scorer(study, data, main_only=True),
+        curve,
+    )
+    _trainer(study, placement, directory, len(parts)).fit(module)
+    curve.write(directory / "curve.csv")
+    validation = curve.settle(network)
+    watch.lap("train")
+    table, scores, notes = _test(network, study, data)
+    watch.lap("test")
+    write_predictions(directory / "predictions.parquet", table)
+    if study.training.keep_weights == "scored":
+        (directory / "weights").mkdir(exist_ok=True)
+        save_file(network.state_dict(), directory / "weights" / "scored.safetensors")
+    watch.lap("write")
+    result = RunResult(
+        scores=scores,
+        trivial=trivial,
+        validation=validation,
+        trivial_validation=trivial_validation,
+        n_train={task_id: len(samples) for task_id, samples in data.train.items()},
+        n_test={t: sum(s.task_id == t for s in data.test) for t in data.tasks},
+        n_subjects={t: len({s.subject_id for s in data.test if s.task_id == t}) for t in data.tasks},
+        examples=lengths,
+        cost=Cost(
+            seconds=time.perf_counter() - watch.started,
+            train_seconds=watch.timings["train"],
+            samples_per_second=sum(lengths.values()) / watch.timings["train"],
+            peak_mib=_peak_mib(),
+            parameters=sum(parameter.numel() for parameter in network.parameters()),
+        ),
+        notes=notes,
+        timings=watch.timings,
+    )
+    RunDirectory(directory).write_result(result)
+
+
+def training_parts(spec: RunSpec, study: StudyConfig, data: RunData) -> tuple[list[TrainingBatches], dict[str, int]]:
+    """The run's batches, in as many parts as there are validations, and each task's number of examples."""
+    training = study.training
+    lengths = {t: stream_length(training.budget, training.min_examples, len(s)) for t, s in data.train.items()}
+    streams = {t: stream(t, spec.train_samples[t], spec.seed, length) for t, length in lengths.items()}
+    batches = cut_batches(merge_streams(streams), training.batch_size)
+    samples = {(s.task_id, s.sample_id): s for found in data.train.values() for s in found}
+    count = min(training.validations, len(batches))
+    ends = [round(len(batches) * (i + 1) / count) for i in range(count)]
+    parts = [
+        TrainingBatches(batches[start:end], samples, data.cache, training.augment)
+        for start, end in zip([0, *ends], ends, strict=False)
+    ]
+    return parts, lengths
+
+
+def _scorer(study: StudyConfig, data: RunData, main_only: bool = False) -> FoldScorer:
+    return FoldScorer(data.tasks, study.data, study.metrics.nsd_tolerance, main_only=main_only)
+
+
+def _trivial_scores(study: StudyConfig, data: RunData) -> tuple[Scores, Scores]:
+    """Of the predictor that ignores the image: all metrics on test, the main ones on validation."""
+    predictors = trivial_predictors(data.tasks, data.train, data.cache)
+
+    def score(samples: Sequence[Sample], main_only: bool) -> Scores:
+        scorer = _scorer(study, data, main_only)
+        scorer.add(
+            [predictors[s.task_id].predict(s.sample_id, s.subject_id, s.height, s.width) for s in samples], samples
+        )
+        return scorer.scores()[0]
+
+    return score(data.test, main_only=False), score(data.val, main_only=True)
+
+
+def _test(
+    network: MultiTaskNetwork, study: StudyConfig, data: RunData
+) -> tuple[pd.DataFrame, Scores, dict[str, list[str]]]:
+    """Predictions of the whole test fold, its scores, and remarks on them."""
+    scorer = _scorer(study, data)
+    network.eval()
+    device = next(network.parameters()).device
+    with torch.inference_mode():
+        for batch in FoldBatches(data.test, data.cache, EVALUATION_BATCH):
+            moved = batch.to(device)
+            for task_id, outputs in network(moved.images, moved.rows).items():
+                samples = [batch.samples[i] for i in batch.rows[task_id].tolist()]
+                scorer.add(predictions_of(data.tasks[task_id], outputs, samples), samples)
+    scores, notes = scorer.scores()
+    return scorer.table(), scores, notes
+
+
+def _trainer(study: StudyConfig, placement: Placement, directory: Path, parts: int) -> pl.Trainer:
+    training = study.training
+    # Batches come from a memory map: Lightning's advice to use loader processes does not apply.
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    # A batch is a dataclass with its own `to`; Lightning has no need to find out its size.
+    warnings.filterwarnings(
+        "ignore", message=".*The number of training batches.*is smaller than the logging interval.*"
+    )
+    return pl.Trainer(
+        max_epochs=parts,
+        reload_dataloaders_every_n_epochs=1,
+        num_sanity_val_steps=0,
+        accelerator=training.accelerator,
+        devices=[placement.device] if placement.device is not None else 1,
+        precision=training.precision,
+        gradient_clip_val=training.gradient_clip,
+        logger=_logger(study, directory),
+        log_every_n_steps=study.logger.every,
+        deterministic="warn",
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        enable_progress_bar=False,
+    )
+
+
+def _logger(study: StudyConfig, directory: Path) -> Logger | bool:
+    match study.logger.name:
+        case "none":
+            return False
+        case "csv":
+            return CSVLogger(directory, name="logs", version="")
+        case "tensorboard":
+            try:
+                return TensorBoardLogger(directory, name="logs", version="")
+            except ModuleNotFoundError as error:
+                raise ConfigError(
+                    "logger=tensorboard needs the package tensorboard: pip install usaggr[tensorboard]"
+                ) from error
+
+
+def _peak_mib() -> float:
+    """Resident memory of this process at its highest."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
