@@ -1,0 +1,43 @@
+# From a fresh clone with Python 3.11 or later: `make demo`, `make test`. Everything is installed into .venv, once.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test test-slow check help
+
+help:
+	@echo "make demo       install, train the demo study, write its report (outputs/demo/report)"
+	@echo "make test       the fast tests, within 5 minutes"
+	@echo "make test-slow  faults, the installed wheel, whole sweeps, notebooks, within 25 minutes"
+	@echo "make check      ruff and mypy"
+
+demo: .venv/installed
+	$(BIN)/usaggr sweep
+
+# One thread a process: two test processes on two cores would otherwise wait for each other.
+test test-slow: export OMP_NUM_THREADS = 1
+# A test that asks for a download fails at once, and not after ten tries.
+test test-slow: export HF_HUB_OFFLINE = 1
+
+test: .venv/installed-dev
+	$(BIN)/pytest -q -n 2
+
+test-slow: .venv/installed-dev
+	$(BIN)/pytest -q -m slow
+
+check: .venv/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit("usaggr needs Python 3.11 or later: make PYTHON=python3.12") if sys.version_info < (3, 11) else 0'
+	$(PYTHON) -m venv .venv
+
+.venv/installed: pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+.venv/installed-dev: pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@ .venv/installed

@@ -1,0 +1,35 @@
+"""What all tests share: nothing of the user's cache, no downloads, one thread, and where real data are."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+import usaggr  # noqa: F401  (before torchvision is imported by anything else)
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
+
+# Times of single examples say nothing on a machine that runs several tests at once.
+settings.register_profile("usaggr", deadline=None, print_blob=True)
+settings.load_profile("usaggr")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keeps hashes, phantoms and resized images of tests out of the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("USAGGR_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture
+def real_data() -> Path:
+    """A folder with real images in the FM_UIA layout; the test is skipped where there is none."""
+    folder = os.environ.get("USAGGR_TEST_DATA")
+    if not folder:
+        pytest.skip("USAGGR_TEST_DATA names no folder with real data in the FM_UIA layout")
+    return Path(folder)
