@@ -59,10 +59,12 @@ def test_of_two_copies_of_a_run_the_finished_one_is_taken(tmp_path: Path) -> Non
 def test_a_fingerprint_of_digits_only_is_found(tmp_path: Path) -> None:
     """YAML puts quotes around what would be read as a number."""
     run = RunSpec("lung", ("lung",), 1.0, 0, "base", {}, {}, "1" * 64)
-    assert find_runs(tmp_path) == {"1" * 64: stored(tmp_path, run)}
+    path = stored(tmp_path, run)
+    assert find_runs(tmp_path) == {"1" * 64: path}
 
 
 def test_a_run_with_very_many_samples_is_found_by_its_first_lines(tmp_path: Path) -> None:
     fingerprint = spec().fingerprint
     run = RunSpec("lung", ("lung",), 1.0, 0, "base", {}, {"lung": tuple(f"{i}.png" for i in range(2000))}, fingerprint)
-    assert find_runs(tmp_path) == {fingerprint: stored(tmp_path, run)}
+    path = stored(tmp_path, run)
+    assert find_runs(tmp_path) == {fingerprint: path}
