@@ -10,30 +10,29 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen, MultipleOf
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from usaggr.config import NAME_PATTERN, Section, StudyConfig
+from usaggr.config import NAME_PATTERN, StudyConfig
 from usaggr.errors import one_of
 
 Place = Callable[[str], str]
 """Where the value of a dotted key was written, as in ' (sweeps/demo.yaml)'; empty where it needs no saying."""
 
 
-def explain(error: ValidationError, place: Place = lambda key: "") -> str:
-    """All faults that the schema found, one line each."""
+def explain(error: ValidationError, place: Place = lambda key: "", schema: type[BaseModel] = StudyConfig) -> str:
+    """All faults that a schema found, one line each."""
     lines: dict[str, str] = {}
     for fault in error.errors():
-        key, annotation, metadata = _locate(fault["loc"])
+        key, annotation, metadata = _locate(fault["loc"], schema)
         if fault["type"] == "extra_forbidden":
-            line = unknown_key(key, place(key))
+            line = unknown_key(key, place(key), schema)
         elif fault["type"] == "missing":
             line = f"{key}: needs a value: {_allowed(annotation, metadata)}"
         elif fault["type"] == "value_error":
             reason = str(fault["ctx"]["error"])
             # A check over several keys names the one it means; a check of one key says what is allowed.
-            of_section = isinstance(annotation, type) and issubclass(annotation, Section)
-            line = reason if of_section else f"{key}{place(key)}: {reason}, not {_shown(fault['input'])}"
+            line = reason if _is_section(annotation) else f"{key}{place(key)}: {reason}, not {_shown(fault['input'])}"
         elif fault["type"] == "literal_error" and isinstance(fault["input"], str):
             line = one_of(key + place(key), fault["input"], _choices(annotation))
         else:
@@ -44,17 +43,17 @@ def explain(error: ValidationError, place: Place = lambda key: "") -> str:
     return "\n".join(lines.values())
 
 
-def unknown_key(key: str, place: str = "") -> str:
+def unknown_key(key: str, place: str = "", schema: type[BaseModel] = StudyConfig) -> str:
     """Message for a key that the schema does not have: the nearest one, and all of its section."""
     parents = key.split(".")[:-1]
-    while parents and _kind(parents) != "section":
+    while parents and _kind(parents, schema) != "section":
         parents.pop()
     section = ".".join(parents)
-    if section and section != key.rpartition(".")[0] and _kind(key.split(".")[: len(parents) + 1]) == "leaf":
-        leaf = ".".join(key.split(".")[: len(parents) + 1])
-        return f"{key}{place}: unknown key, {leaf} is a value and has no keys of its own"
-    names = list(_section(parents).model_fields)
-    near = _nearest(key, section, names)
+    child = ".".join(key.split(".")[: len(parents) + 1])
+    if child != key and _kind(child.split("."), schema) == "leaf":
+        return f"{key}{place}: unknown key, {child} is a value and has no keys of its own"
+    names = list(_section(parents, schema).model_fields)
+    near = _nearest(key, section, names, schema)
     hint = f", did you mean '{near}'?" if near else "."
     return f"{key}{place}: unknown key{hint} Allowed {f'in {section}' if section else 'at the top'}: {', '.join(names)}"
 
@@ -78,28 +77,30 @@ def is_list(key: str) -> bool:
     return any(get_origin(member) is list for member in _members(annotation))
 
 
-def _nearest(key: str, section: str, names: Sequence[str]) -> str | None:
+def _nearest(key: str, section: str, names: Sequence[str], schema: type[BaseModel]) -> str | None:
     """The key that was meant: by the last part in the same section, anywhere, or by the whole."""
     last = key.rpartition(".")[2]
     near = difflib.get_close_matches(last, names, n=1, cutoff=0.6)
     if near:
         return f"{section}.{near[0]}" if section else near[0]
-    everywhere = [known for known in _dotted(StudyConfig, "") if not key.startswith(f"{known}.")]
+    everywhere = [known for known in _dotted(schema, "") if not key.startswith(f"{known}.")]
     same_end = [known for known in everywhere if known.rpartition(".")[2] == last]
     alike = same_end or difflib.get_close_matches(key, everywhere, n=1, cutoff=0.7)
     return alike[0] if alike else None
 
 
-def _dotted(section: type[Section], prefix: str) -> Iterator[str]:
+def _dotted(section: type[BaseModel], prefix: str) -> Iterator[str]:
     for name, field in section.model_fields.items():
         yield prefix + name
         if _is_section(field.annotation):
             yield from _dotted(_as_section(field.annotation), f"{prefix}{name}.")
 
 
-def _kind(parts: Sequence[str]) -> Literal["section", "leaf", "entry", "unknown"]:
+def _kind(
+    parts: Sequence[str], schema: type[BaseModel] = StudyConfig
+) -> Literal["section", "leaf", "entry", "unknown"]:
     """What the schema has at a dotted key."""
-    section: type[Section] = StudyConfig
+    section = schema
     for i, part in enumerate(parts):
         field = section.model_fields.get(part)
         if field is None:
@@ -113,29 +114,29 @@ def _kind(parts: Sequence[str]) -> Literal["section", "leaf", "entry", "unknown"
     return "section"
 
 
-def _section(parts: Sequence[str]) -> type[Section]:
-    section: type[Section] = StudyConfig
+def _section(parts: Sequence[str], schema: type[BaseModel] = StudyConfig) -> type[BaseModel]:
+    section = schema
     for part in parts:
         section = _as_section(section.model_fields[part].annotation)
     return section
 
 
 def _is_section(annotation: Any) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, Section)
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
-def _as_section(annotation: Any) -> type[Section]:
+def _as_section(annotation: Any) -> type[BaseModel]:
     if not _is_section(annotation):
         raise TypeError(f"{annotation} is no section of the configuration")
     return annotation  # type: ignore[no-any-return]
 
 
-def _locate(loc: Sequence[int | str]) -> tuple[str, Any, Sequence[Any]]:
+def _locate(loc: Sequence[int | str], schema: type[BaseModel]) -> tuple[str, Any, Sequence[Any]]:
     """Dotted key of a fault, with the type and limits that hold there.
 
     A fault in a union is located at the union: pydantic's further parts only say which member it tried.
     """
-    annotation: Any = StudyConfig
+    annotation: Any = schema
     metadata: Sequence[Any] = ()
     key = ""
     for part in loc:
