@@ -1,0 +1,82 @@
+import numpy as np
+import pytest
+import torch
+
+from usaggr.config import AugmentConfig
+from usaggr.data.augment import (
+    IDENTITY,
+    augment_images,
+    augment_masks,
+    draw_transform,
+    fitting_transform,
+    sampling_grid,
+)
+
+STRONG = AugmentConfig(rotate=30, scale=0.3, translate=0.1, gain=0.2, offset=0.1, gamma=0.3)
+SIZE = (64, 96)
+
+
+def disc(centre: np.ndarray, radius: float = 4) -> np.ndarray:
+    """(H, W), 1 within a disc whose centre is given as fractions (x, y)."""
+    y, x = np.mgrid[: SIZE[0], : SIZE[1]] + 0.5
+    return (np.hypot(x - centre[0] * SIZE[1], y - centre[1] * SIZE[0]) <= radius).astype(np.float32)
+
+
+def centre_of(picture: np.ndarray) -> np.ndarray:
+    y, x = np.mgrid[: SIZE[0], : SIZE[1]] + 0.5
+    return np.array([(picture * x).sum() / SIZE[1], (picture * y).sum() / SIZE[0]]) / picture.sum()
+
+
+@pytest.mark.parametrize("key", range(8))
+def test_landmarks_move_with_the_image_and_the_mask(key: int) -> None:
+    transform = draw_transform(STRONG, key, SIZE)
+    point = np.array([0.4, 0.55])
+    grid = sampling_grid([transform], SIZE)
+    image = augment_images(torch.from_numpy(disc(point))[None, None], [transform], grid)[0, 0].numpy()
+    mask = augment_masks(torch.from_numpy(disc(point)).to(torch.uint8)[None], grid)[0].numpy()
+    expected = transform.points(point[None])[0]
+    assert np.allclose(centre_of(image > 0.5), expected, atol=0.01)
+    assert np.allclose(centre_of(mask.astype(float)), expected, atol=0.01)
+
+
+@pytest.mark.parametrize("key", range(8))
+def test_a_box_still_holds_its_round_lesion(key: int) -> None:
+    transform = draw_transform(STRONG, key, SIZE)
+    grid = sampling_grid([transform], SIZE)
+    lesion = disc(np.array([0.5, 0.5]), radius=15)
+    box = np.array([0.5 - 15 / 96, 0.5 - 15 / 64, 0.5 + 15 / 96, 0.5 + 15 / 64])
+    mask = augment_masks(torch.from_numpy(lesion).to(torch.uint8)[None], grid)[0].numpy()
+    rows, columns = np.nonzero(mask)
+    found = [columns.min() / 96, rows.min() / 64, (columns.max() + 1) / 96, (rows.max() + 1) / 64]
+    assert np.allclose(transform.box(box), found, atol=0.02)
+
+
+def test_an_augmentation_depends_on_its_key_alone() -> None:
+    image = torch.rand(2, 1, *SIZE)
+    first, second = (draw_transform(STRONG, key, SIZE) for key in (1, 2))
+    together = augment_images(image, [first, second], sampling_grid([first, second], SIZE))
+    alone = augment_images(image[1:], [second], sampling_grid([second], SIZE))
+    assert torch.equal(together[1:], alone)
+    assert not np.allclose(first.matrix, second.matrix)
+
+
+def test_without_change_an_image_stays_as_it_is() -> None:
+    none = AugmentConfig(rotate=0, scale=0, translate=0, gain=0, offset=0, gamma=0)
+    transform = draw_transform(none, 5, SIZE)
+    image = torch.rand(1, 3, *SIZE)
+    assert torch.allclose(augment_images(image, [transform], sampling_grid([transform], SIZE)), image, atol=1e-4)
+
+
+def test_a_landmark_never_leaves_the_image() -> None:
+    corner = np.array([[0.01, 0.01], [0.99, 0.98]])
+    for key in range(50):
+        moved = fitting_transform(draw_transform(STRONG, key, SIZE), corner, None).points(corner)
+        assert moved.min() >= 0
+        assert moved.max() <= 1
+
+
+def test_a_transform_that_cannot_fit_becomes_none() -> None:
+    outside = np.array([[1.0, 1.0]])
+    fitted = fitting_transform(draw_transform(STRONG, 3, SIZE), outside, None)
+    assert fitted.points(outside).max() <= 1
+    assert np.array_equal(IDENTITY.points(outside), outside)
