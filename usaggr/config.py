@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
+from usaggr.errors import one_of
+
 Scale = Annotated[float, Field(gt=0, le=1)] | Annotated[int, Field(ge=2)]
 """A fraction in (0, 1] of a task's training samples, or a cap of samples a task (an integer from 2)."""
 
@@ -271,7 +273,7 @@ class StudyConfig(Section):
     @model_validator(mode="after")
     def _reference_is_a_grouping(self) -> "StudyConfig":
         if self.reference not in self.groupings:
-            raise ValueError(f"reference: '{self.reference}' is not among the groupings {self.groupings}")
+            raise ValueError(one_of("reference", self.reference, self.groupings))
         return self
 
     @property

@@ -33,8 +33,8 @@ def explain(error: ValidationError, place: Place = lambda key: "", schema: type[
             reason = str(fault["ctx"]["error"])
             # A check over several keys names the one it means; a check of one key says what is allowed.
             line = reason if _is_section(annotation) else f"{key}{place(key)}: {reason}, not {_shown(fault['input'])}"
-        elif fault["type"] == "literal_error" and isinstance(fault["input"], str):
-            line = one_of(key + place(key), fault["input"], _choices(annotation))
+        elif fault["type"] == "literal_error" and all(isinstance(choice, str) for choice in _choices(annotation)):
+            line = one_of(key + place(key), fault["input"], map(str, _choices(annotation)))
         else:
             line = f"{key}{place(key)}: {_allowed(annotation, metadata)}, not {_shown(fault['input'])}"
             if _not_null(annotation) is str and isinstance(fault["input"], bool | int | float):
@@ -172,8 +172,8 @@ def _members(annotation: Any) -> tuple[Any, ...]:
     return get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
 
 
-def _choices(annotation: Any) -> list[str]:
-    return [str(value) for member in _members(annotation) for value in get_args(member)]
+def _choices(annotation: Any) -> list[object]:
+    return [value for member in _members(annotation) for value in get_args(member)]
 
 
 def _allowed(annotation: Any, metadata: Sequence[Any]) -> str:

@@ -167,6 +167,8 @@ def _loader(origin: Origin) -> Iterator[ConfigLoader]:
     if _Folders not in plugins.discover(SearchPathPlugin):
         plugins.register(_Folders)
     token = _folders.set(origin.folders[:-1])
+    # A program that uses Hydra itself keeps what it has set up.
+    theirs, GlobalHydra.instance().hydra = GlobalHydra.instance().hydra, None
     try:
         with initialize_config_dir(str(origin.folders[-1]), job_name="usaggr", version_base="1.3"):
             yield GlobalHydra.instance().config_loader()
@@ -182,11 +184,14 @@ def _loader(origin: Origin) -> Iterator[ConfigLoader]:
         cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else None
         raise ConfigError(f"{origin.config}: cannot be composed: {_one_line(cause or error)}") from error
     finally:
+        GlobalHydra.instance().hydra = theirs
         _folders.reset(token)
 
 
 def _one_line(reason: object) -> str:
-    return " ".join(str(reason).partition("\nSee https:")[0].split())
+    """Without what Hydra and OmegaConf add below their message."""
+    text = str(reason).partition("\nSee https:")[0].partition("\n    full_key:")[0]
+    return " ".join(text.split())
 
 
 def _missing(error: MissingConfigException, origin: Origin) -> str:
