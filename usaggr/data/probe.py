@@ -1,0 +1,209 @@
+"""Facts of image and mask files that take reading them: hash, size in pixels, whether they decode, a mask's values.
+
+Each file is read once: facts are kept in the cache folder by path, size and time of change. A file is probed as an
+image or as a mask; one that is used as both has two entries.
+"""
+
+import hashlib
+import json
+import os
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from usaggr.data.locations import FoundFile, made_folder
+from usaggr.data.readers import pieces, reader_count, results_of
+from usaggr.errors import DataError
+from usaggr.progress import Progress
+
+STORE_VERSION = 1
+"""In the store's name: another version starts a store of its own."""
+
+MAX_VALUES = 512
+"""Distinct values of a mask that are kept; of more, the smallest and the largest one."""
+
+PIECE = 32
+"""Files that are read, and then kept, at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """What is known of a file's content."""
+
+    sha256: str
+    """Of the file's bytes; empty where it was refused unread."""
+    height: int
+    """Pixels; 0 where the file is no image."""
+    width: int
+    error: str
+    """Why it cannot be used; empty where it can."""
+    too_large: bool
+    """Refused by its header for having more than data.max_pixels."""
+    values: tuple[int, ...]
+    """Distinct values of a mask, ascending; none of an image."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeKey:
+    """A file, and what it is read as."""
+
+    file: FoundFile
+    is_mask: bool
+
+
+def probe_files(
+    keys: Iterable[ProbeKey], folder: Path, max_pixels: int, workers: int | None, progress: Progress
+) -> dict[ProbeKey, FileFacts]:
+    """Facts of each file, from the store in `folder` where it has them, else from reading the file.
+
+    Raises:
+        DataError: the store cannot be written.
+    """
+    wanted = list(dict.fromkeys(keys))
+    store = FactStore(made_folder(folder) / f"files-{STORE_VERSION}.sqlite")
+    facts = store.read(wanted)
+    for key in wanted:
+        if key in facts and facts[key].too_large != (facts[key].height * facts[key].width > max_pixels):
+            del facts[key]
+    new = [key for key in wanted if key not in facts]
+    if new:
+        progress.start("reading images", len(new))
+        try:
+            for found in _probed(new, max_pixels, workers):
+                store.write((key, item) for key, item, keep in found if keep)
+                facts.update((key, item) for key, item, _ in found)
+                progress.advance(len(found))
+        finally:
+            progress.finish()
+    return facts
+
+
+Found = tuple[ProbeKey, FileFacts, bool]
+"""A file, its facts, and whether they are worth keeping (a file that could not be opened may be there next time)."""
+
+
+def _probed(keys: Sequence[ProbeKey], max_pixels: int, workers: int | None) -> Iterator[list[Found]]:
+    work = [(list(piece), max_pixels) for piece in pieces(keys, PIECE)]
+    yield from results_of(_probe_piece, work, reader_count(workers))
+
+
+def _probe_piece(piece: tuple[list[ProbeKey], int]) -> list[Found]:
+    keys, max_pixels = piece
+    return [(key, *_probe(key, max_pixels)) for key in keys]
+
+
+def _probe(key: ProbeKey, max_pixels: int) -> tuple[FileFacts, bool]:
+    import numpy as np
+
+    from usaggr.data.images import image_pixels, mask_values, open_image, read_bytes
+
+    name = Path(key.file.path).name
+    try:
+        content = read_bytes(Path(key.file.path))
+    except DataError as error:
+        return FileFacts("", 0, 0, _without_path(error, key.file.path), False, ()), False
+    digest = hashlib.sha256(content).hexdigest()
+    height = width = 0
+    values: tuple[int, ...] = ()
+    error_text = ""
+    try:
+        image = open_image(content, name, None)
+        height, width = image.height, image.width
+        if height * width > max_pixels:
+            return FileFacts("", height, width, f"{width} x {height} pixels", True, ()), True
+        if key.is_mask:
+            mask = mask_values(image, name, foreground_255=False)
+            values = tuple(np.flatnonzero(np.bincount(mask.ravel())).tolist())
+        else:
+            image_pixels(image, name, 1)
+    except DataError as error:
+        error_text = _without_path(error, name)
+    if len(values) > MAX_VALUES:
+        values = (*values[: MAX_VALUES - 1], values[-1])
+    return FileFacts(digest, height, width, error_text, False, values), True
+
+
+def _without_path(error: DataError, name: str) -> str:
+    """The message less the file's name, which the index's row says in its own words."""
+    return str(error).removeprefix(f"{name}: ")
+
+
+class FactStore:
+    """Facts on disk: a SQLite file, safe for several processes; one that is broken is thrown away."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def read(self, keys: Sequence[ProbeKey]) -> dict[ProbeKey, FileFacts]:
+        """Facts of the files that are as they were when they were probed."""
+        if not keys:
+            return {}
+        stored: dict[tuple[str, int, int, int], FileFacts] = {}
+        first, last = min(key.file.path for key in keys), max(key.file.path for key in keys)
+
+        def select(connection: sqlite3.Connection) -> None:
+            stored.clear()
+            query = "SELECT * FROM facts WHERE path BETWEEN ? AND ?"
+            for path, mask, size, mtime_ns, sha256, height, width, error, large, values in connection.execute(
+                query, (os.fsencode(first), os.fsencode(last))
+            ):
+                known = tuple(json.loads(values)) if values else ()
+                stored[os.fsdecode(path), mask, size, mtime_ns] = FileFacts(
+                    sha256, height, width, error, bool(large), known
+                )
+
+        self._do(select)
+        found = {}
+        for key in keys:
+            facts = stored.get((key.file.path, int(key.is_mask), key.file.size, key.file.mtime_ns))
+            if facts is not None:
+                found[key] = facts
+        return found
+
+    def write(self, facts: Iterable[tuple[ProbeKey, FileFacts]]) -> None:
+        """Keep facts; what was known of the files before is replaced."""
+        lines = [
+            (
+                os.fsencode(key.file.path),
+                int(key.is_mask),
+                key.file.size,
+                key.file.mtime_ns,
+                item.sha256,
+                item.height,
+                item.width,
+                item.error,
+                int(item.too_large),
+                json.dumps(item.values) if item.values else "",
+            )
+            for key, item in facts
+        ]
+        marks = ", ".join("?" * 10)
+
+        def insert(connection: sqlite3.Connection) -> None:
+            connection.executemany(f"INSERT OR REPLACE INTO facts VALUES ({marks})", lines)
+
+        self._do(insert)
+
+    def _do(self, action: Callable[[sqlite3.Connection], None]) -> None:
+        for attempt in (1, 2):
+            try:
+                with closing(sqlite3.connect(self._path, timeout=60)) as connection, connection:
+                    # A lost store costs time and nothing else, so nobody has to wait for the disk.
+                    connection.execute("PRAGMA synchronous = OFF")
+                    connection.execute(_TABLE)
+                    action(connection)
+                return
+            except sqlite3.OperationalError as error:
+                raise DataError(f"{self._path}: {error}; choose another data.cache_dir=...") from error
+            except (sqlite3.DatabaseError, ValueError) as error:
+                if attempt == 2:
+                    raise DataError(f"{self._path}: {error}; remove it") from error
+                for leftover in self._path.parent.glob(f"{self._path.name}*"):
+                    leftover.unlink(missing_ok=True)
+
+
+_TABLE = """CREATE TABLE IF NOT EXISTS facts (
+    path BLOB, is_mask INTEGER, size INTEGER, mtime_ns INTEGER, sha256 TEXT, height INTEGER, width INTEGER,
+    error TEXT, too_large INTEGER, mask_values TEXT, PRIMARY KEY (path, is_mask)) WITHOUT ROWID"""
