@@ -1,0 +1,216 @@
+"""How an image cache is written: into a temporary folder that gets its name by one rename, by one process at a time.
+
+What a build that was ended has left is removed by the next one.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from usaggr.config import DataConfig
+from usaggr.data.images import image_pixels, mask_values, open_image, read_bytes
+from usaggr.data.locations import made_folder
+from usaggr.data.readers import pieces, reader_count, results_of
+from usaggr.data.resizing import resize_image, resize_mask
+from usaggr.data.samples import Dataset
+from usaggr.errors import DataError
+from usaggr.progress import Progress
+
+CACHE_VERSION = 1
+"""Raised where other pixels come out of the same file."""
+
+PIECE = 16
+"""Images that are read, resized and written at a time."""
+
+WAIT_SECONDS = 0.2
+"""Between two looks at whether another process has built what this one needs."""
+
+
+@dataclass(frozen=True)
+class CacheMeta:
+    """`meta.json`: the shape of the two files, and whose image and mask is in which of their rows."""
+
+    height: int
+    width: int
+    channels: int
+    images: list[str]
+    """Hash of each image file."""
+    masks: list[str]
+    """Hash of each mask file."""
+    foreground_255: bool
+    version: int = CACHE_VERSION
+
+    def file_sizes(self) -> dict[str, int]:
+        pixels = self.height * self.width
+        return {"images.u8": len(self.images) * pixels * self.channels, "masks.u8": len(self.masks) * pixels}
+
+
+@dataclass(frozen=True)
+class CachePlan:
+    """What to build, and where each image and mask is read."""
+
+    meta: CacheMeta
+    image_paths: list[Path]
+    mask_paths: list[Path]
+    key: str
+    """Name of the folder: changes with anything that changes a byte in it."""
+
+
+def plan_cache(dataset: Dataset, data: DataConfig) -> CachePlan:
+    """What a data set's cache holds: every distinct image and mask, by the hash of its file."""
+    images = {s.image_hash: s.image_path for s in dataset.samples}
+    masks = {s.label_hash: s.mask_path for s in dataset.samples if s.mask_path is not None}
+    height, width = data.input_size
+    meta = CacheMeta(height, width, data.channels, sorted(images), sorted(masks), data.foreground_255)
+    key = hashlib.sha256(json.dumps(vars(meta), sort_keys=True).encode()).hexdigest()[:24]
+    return CachePlan(meta, [images[h] for h in meta.images], [masks[h] for h in meta.masks], key)
+
+
+def read_meta(directory: Path) -> CacheMeta | None:
+    """What a cache holds; None where it is not there, or not whole."""
+    try:
+        meta = CacheMeta(**json.loads((directory / "meta.json").read_text()))
+        sizes = {name: (directory / name).stat().st_size for name in meta.file_sizes()}
+    except (OSError, ValueError, TypeError):
+        return None
+    return meta if meta.version == CACHE_VERSION and sizes == meta.file_sizes() else None
+
+
+def ensure_built(plan: CachePlan, folder: Path, data: DataConfig, progress: Progress) -> Path:
+    """Folder of the cache inside `folder`; built by this process, unless it is there or another one builds it.
+
+    Raises:
+        DataError: an image is not what validation saw, or the cache cannot be written.
+    """
+    directory = folder / plan.key
+    if read_meta(directory) is None:
+        made_folder(folder)
+        with _only_builder(folder, plan.key, progress):
+            if read_meta(directory) is None:
+                _clear(folder, plan.key)
+                _build(plan, folder, data, progress)
+    return directory
+
+
+def _build(plan: CachePlan, folder: Path, data: DataConfig, progress: Progress) -> None:
+    """Write the files into a temporary folder, and give it its name when they are on disk."""
+    import cv2
+
+    temporary = folder / f"{plan.key}.tmp"
+    progress.start("resizing images", len(plan.image_paths) + len(plan.mask_paths))
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        temporary.mkdir()
+        with (temporary / "images.u8").open("wb") as images, (temporary / "masks.u8").open("wb") as masks:
+            work = [
+                *_work(images, plan.meta.images, plan.image_paths, plan, data, False),
+                *_work(masks, plan.meta.masks, plan.mask_paths, plan, data, True),
+            ]
+            for done in results_of(_write_piece, work, reader_count(data.workers)):
+                progress.advance(done)
+            for file in (images, masks):
+                os.fsync(file.fileno())
+        (temporary / "meta.json").write_text(json.dumps(vars(plan.meta)))
+        temporary.rename(folder / plan.key)
+    except OSError as error:
+        raise DataError(
+            f"{temporary}: cannot be written ({error.strerror}); choose another data.cache_dir=..."
+        ) from error
+    finally:
+        cv2.setNumThreads(threads)
+        shutil.rmtree(temporary, ignore_errors=True)
+        progress.finish()
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Rows of one of the two files, one after another, and what is read for them."""
+
+    file: IO[bytes]
+    first_row: int
+    hashes: Sequence[str]
+    paths: Sequence[Path]
+    is_mask: bool
+    meta: CacheMeta
+    max_pixels: int
+
+
+def _work(
+    file: IO[bytes], hashes: list[str], paths: list[Path], plan: CachePlan, data: DataConfig, is_mask: bool
+) -> list[_Piece]:
+    rows = pieces(range(len(paths)), PIECE)
+    return [
+        _Piece(file, r[0], [hashes[i] for i in r], [paths[i] for i in r], is_mask, plan.meta, data.max_pixels)
+        for r in rows
+    ]
+
+
+def _write_piece(piece: _Piece) -> int:
+    """Read, resize and write the rows of a piece; how many."""
+    meta = piece.meta
+    rows = []
+    for path, digest in zip(piece.paths, piece.hashes, strict=True):
+        content = read_bytes(path)
+        if hashlib.sha256(content).hexdigest() != digest:
+            raise DataError(f"{path}: has changed while the data set was read; start again")
+        image = open_image(content, str(path), piece.max_pixels)
+        if piece.is_mask:
+            mask = mask_values(image, str(path), meta.foreground_255)
+            rows.append(resize_mask(mask.astype(np.uint8), (meta.height, meta.width)))
+        else:
+            rows.append(resize_image(image_pixels(image, str(path), meta.channels), (meta.height, meta.width)))
+    block = np.stack(rows)
+    # Not through a mapped file: where the disk is full, a write says so, and a mapping ends the process.
+    _write_at(piece.file.fileno(), block.tobytes(), piece.first_row * block[0].nbytes)
+    return len(rows)
+
+
+def _write_at(file: int, content: bytes, offset: int) -> None:
+    view = memoryview(content)
+    while view:
+        written = os.pwrite(file, view, offset)
+        view, offset = view[written:], offset + written
+
+
+@contextmanager
+def _only_builder(folder: Path, key: str, progress: Progress) -> Iterator[None]:
+    """Wait until no other process builds this cache, and keep others from it."""
+    with (folder / f"{key}.lock").open("a") as lock:
+        waiting = False
+        while not _try_lock(lock):
+            if not waiting:
+                progress.start("waiting for another process, which is resizing these images", 1)
+                waiting = True
+            time.sleep(WAIT_SECONDS)
+        if waiting:
+            progress.finish()
+        yield
+
+
+def _clear(folder: Path, key: str) -> None:
+    """Remove a cache that is not whole, and what builds have left that were ended before they were done."""
+    shutil.rmtree(folder / key, ignore_errors=True)
+    shutil.rmtree(folder / f"{key}.tmp", ignore_errors=True)
+    for leftover in folder.glob("*.tmp"):
+        with (folder / f"{leftover.stem}.lock").open("a") as lock:
+            if _try_lock(lock):
+                shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _try_lock(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
