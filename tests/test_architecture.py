@@ -1,0 +1,125 @@
+"""The house keeps its order: rooms look one way, torch stays where it is needed, files stay small."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "usaggr"
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+ROOMS = (
+    ("torchvision_ops", "errors", "progress", "locks"),
+    ("config", "config_errors", "config_folders", "config_hydra"),
+    ("tasks",),
+    ("compose",),
+    ("runs",),
+    ("data",),
+    ("models",),
+    ("metrics",),
+    ("training",),
+    ("sweep",),
+    ("report",),
+    ("cli",),
+)
+"""From left to right: a room imports from its own and those before it."""
+
+WITH_TORCH = {"models", "training"}
+"""Rooms that import torch, beside the two files of `data` that make batches."""
+WITH_TORCH_FILES = {"data/batches.py", "data/augment.py", "torchvision_ops.py"}
+TORCH = {"torch", "torchvision", "pytorch_lightning", "segmentation_models_pytorch", "timm", "monai", "torchmetrics"}
+
+
+def room_of(module: str) -> int:
+    """Position in ROOMS of a module such as usaggr.data.split."""
+    name = module.split(".")[1]
+    return next(i for i, room in enumerate(ROOMS) if name in room)
+
+
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
+
+
+def imports(path: Path, of_functions: bool) -> Iterator[str]:
+    """Modules that a file imports; those for type checkers alone are left out."""
+    todo: list[ast.AST] = [ast.parse(path.read_text())]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) and not of_functions:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            yield str(node.module)
+        todo.extend(ast.iter_child_nodes(node))
+
+
+def inner_imports(path: Path, of_functions: bool) -> set[str]:
+    return {module for module in imports(path, of_functions) if module.startswith("usaggr.")}
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_a_file_has_at_most_400_lines(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 400
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_a_function_fits_on_a_screen(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            length = (node.end_lineno or 0) - node.lineno + 1
+            assert length <= 60, f"{path.name}: {node.name} has {length} lines"
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if path != PACKAGE / "__init__.py"], ids=name_of)
+def test_rooms_import_only_from_rooms_before_them(path: Path) -> None:
+    own = room_of(name_of(path))
+    for module in inner_imports(path, of_functions=True):
+        if path.is_relative_to(PACKAGE / "sweep") and module.startswith("usaggr.training"):
+            continue  # where a run is executed, inside a function: the next test
+        assert room_of(module) <= own, f"{name_of(path)} imports {module}"
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "sweep").rglob("*.py")), ids=name_of)
+def test_the_sweep_reaches_training_only_inside_functions(path: Path) -> None:
+    assert not any(module.startswith("usaggr.training") for module in inner_imports(path, of_functions=False))
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_torch_is_imported_only_where_it_is_needed(path: Path) -> None:
+    inside = path.relative_to(PACKAGE)
+    if inside.parts[0] in WITH_TORCH or str(inside) in WITH_TORCH_FILES:
+        pytest.skip("one of the files that need torch")
+    found = {module.split(".")[0] for module in imports(path, of_functions=False)} & TORCH
+    assert not found
+
+
+def loaded_after(*modules: str) -> set[str]:
+    """Top-level packages in memory after these have been imported by a fresh interpreter."""
+    code = f"import sys, {', '.join(modules)}; print(*{{name.partition('.')[0] for name in sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_planning_and_reporting_load_no_torch() -> None:
+    modules = [name_of(path) for path in FILES if path.name != "__init__.py" and _is_light(path)]
+    assert {"usaggr.sweep.plan", "usaggr.compose", "usaggr.cli"} <= set(modules)
+    assert not loaded_after(*modules) & TORCH
+
+
+def test_the_command_line_and_status_load_nothing_slow() -> None:
+    """`--help` and `status` answer within a second."""
+    assert not loaded_after("usaggr.cli") & (
+        TORCH | {"hydra", "pandas", "numpy", "scipy", "sklearn", "matplotlib", "cv2"}
+    )
+
+
+def _is_light(path: Path) -> bool:
+    inside = path.relative_to(PACKAGE)
+    return inside.parts[0] not in WITH_TORCH and str(inside) not in WITH_TORCH_FILES - {"torchvision_ops.py"}

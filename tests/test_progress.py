@@ -1,0 +1,59 @@
+"""Progress: a live line on a terminal, silence elsewhere."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from usaggr.progress import NoProgress, Progress, RichProgress
+
+
+def console(terminal: bool) -> Console:
+    return Console(file=io.StringIO(), force_terminal=terminal, width=100)
+
+
+def work(progress: Progress) -> None:
+    progress.start("drawing phantoms", 4)
+    progress.advance()
+    progress.advance(3)
+    progress.finish()
+
+
+def written(console: Console) -> str:
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_nothing_is_said_where_the_console_is_no_terminal() -> None:
+    quiet = console(terminal=False)
+    work(RichProgress(quiet, keep_seconds=0))
+    assert written(quiet) == ""
+
+
+def test_a_terminal_gets_counts_and_a_line_that_stays() -> None:
+    live = console(terminal=True)
+    work(RichProgress(live, keep_seconds=0))
+    assert "4/4" in written(live)
+    assert written(live).endswith("drawing phantoms: 4 in 0 s\n")
+
+
+def test_short_work_leaves_no_line() -> None:
+    live = console(terminal=True)
+    work(RichProgress(live, keep_seconds=60))
+    assert "in 0 s" not in written(live)
+
+
+def test_starting_anew_ends_what_went_before() -> None:
+    live = console(terminal=True)
+    progress = RichProgress(live, keep_seconds=0)
+    progress.start("first", 2)
+    progress.start("second", 3)
+    progress.finish()
+    assert "first: 0 in 0 s" in written(live)
+    assert written(live).endswith("second: 0 in 0 s\n")
+
+
+@pytest.mark.parametrize("progress", [NoProgress(), RichProgress(console(terminal=False))])
+def test_finishing_or_advancing_before_a_start_does_nothing(progress: Progress) -> None:
+    progress.advance()
+    progress.finish()

@@ -1,0 +1,135 @@
+"""Every file that ships in conf/ and sweeps/: it composes, says what it is, and its network is built."""
+
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from usaggr.compose import apply_variant, compose_study, read_grouping
+from usaggr.config import Section, StudyConfig
+from usaggr.config_folders import GROUPS
+from usaggr.sweep.groupings import GroupingConfig, partition
+from usaggr.tasks import CATALOGUE, TASK_TYPES
+
+REPOSITORY = Path(__file__).parent.parent
+STUDIES = sorted(path.stem for path in (REPOSITORY / "sweeps").glob("*.yaml"))
+CHOICES = sorted(
+    (group, path.stem)
+    for group in GROUPS
+    for path in (REPOSITORY / "conf" / group).glob("*.yaml")
+    if not path.stem.startswith("_")
+)
+GROUPINGS = sorted(path.stem for path in (REPOSITORY / "conf" / "grouping").glob("*.yaml"))
+ALL_FILES = sorted([*(REPOSITORY / "conf").rglob("*.yaml"), *(REPOSITORY / "sweeps").glob("*.yaml")])
+
+FIRST_VALUES = (
+    "sweep",
+    "data/_base",
+    "model/tiny",
+    "model/mh_mtl",
+    "training/default",
+    "executor/local",
+    "report/default",
+    "logger/none",
+)
+"""Files of conf/ that give keys their first value; others change some of them."""
+
+
+def compose(study: str, *overrides: str) -> StudyConfig:
+    """A shipped study; data of files get a root, which each user has to give."""
+    return compose_study(study, ["data.root=DIR", *overrides])
+
+
+def test_there_is_a_choice_in_every_group_and_a_default_study() -> None:
+    assert {group for group, _ in CHOICES} == set(GROUPS)
+    assert "demo" in STUDIES
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_a_study_composes_under_its_own_name(study: str) -> None:
+    assert compose(study).name == study
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_a_study_opens_with_the_command_that_runs_it(study: str) -> None:
+    command = "# usaggr sweep" + ("" if study == "demo" else f" {study}")
+    assert (REPOSITORY / "sweeps" / f"{study}.yaml").read_text().startswith(command)
+
+
+@pytest.mark.parametrize(("group", "choice"), CHOICES)
+def test_every_choice_of_every_group_composes(group: str, choice: str) -> None:
+    study = compose("demo", f"{group}={choice}")
+    content = OmegaConf.to_container(OmegaConf.load(REPOSITORY / "conf" / group / f"{choice}.yaml"))
+    assert isinstance(content, dict)
+    content.pop("defaults", None)
+    section = study.model_dump() if group == "scale" else study.model_dump()[group]
+    assert content, "a file without a value chooses nothing"
+    for key, value in content.items():
+        assert section[key] == value or isinstance(value, dict), f"{group}={choice} does not decide {key}"
+
+
+@pytest.mark.parametrize("grouping", GROUPINGS)
+def test_every_grouping_is_a_partition_of_the_catalogue(grouping: str) -> None:
+    blocks = partition(grouping, GroupingConfig.model_validate(read_grouping(grouping)), CATALOGUE).blocks
+    assert sorted(task for block in blocks.values() for task in block) == sorted(CATALOGUE)
+
+
+@pytest.mark.parametrize("path", ALL_FILES, ids=lambda path: str(path.relative_to(REPOSITORY)))
+def test_every_file_opens_with_what_it_is(path: Path) -> None:
+    assert path.read_text().startswith("# ")
+
+
+@pytest.mark.parametrize("path", FIRST_VALUES)
+def test_every_key_is_explained_where_it_gets_its_first_value(path: str) -> None:
+    lines = (REPOSITORY / "conf" / f"{path}.yaml").read_text().splitlines()
+    body = lines[lines.index("  - _self_") + 1 :] if "  - _self_" in lines else lines
+    unexplained = [
+        line
+        for before, line in zip(["", *body], body, strict=False)
+        if ":" in line and not line.strip().startswith(("#", "-")) and not before.strip().startswith("#")
+    ]
+    assert unexplained == []
+
+
+def test_no_key_of_the_schema_has_a_default_in_code() -> None:
+    """All values stand in conf/, where a user sees them."""
+    sections = _sections(StudyConfig)
+    assert len(sections) > 10
+    assert [
+        f"{s.__name__}.{n}" for s in sections for n, field in s.model_fields.items() if not field.is_required()
+    ] == []
+
+
+def test_the_demo_has_all_types_in_at_least_three_clinical_groups() -> None:
+    study = compose("demo")
+    tasks = [CATALOGUE[task] for task in study.data.synthetic.tasks]
+    assert len(tasks) >= 8
+    assert {task.type for task in tasks} == set(TASK_TYPES)
+    assert len({task.clinical_group for task in tasks}) >= 3
+    assert len(study.scales) == 2
+    assert len(study.seeds) == 3
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_the_networks_of_a_study_are_built(study: str) -> None:
+    from usaggr.models.network import build_network
+
+    composed = compose(study)
+    tasks = [CATALOGUE[task] for task in composed.data.synthetic.tasks]
+    for overrides in composed.variants.values():
+        network = build_network(apply_variant(composed, overrides).model, tasks, seed=0)
+        assert sum(parameter.numel() for parameter in network.parameters()) > 0
+
+
+@pytest.mark.parametrize("model", [choice for group, choice in CHOICES if group == "model"])
+def test_every_model_is_built(model: str) -> None:
+    from usaggr.models.network import build_network
+
+    tasks = [next(task for task in CATALOGUE.values() if task.type == task_type) for task_type in TASK_TYPES]
+    network = build_network(compose("demo", f"model={model}").model, tasks, seed=0)
+    assert sum(parameter.numel() for parameter in network.parameters()) > 0
+
+
+def _sections(section: type[Section]) -> list[type[Section]]:
+    inner = [f.annotation for f in section.model_fields.values()]
+    return [section, *(s for i in inner if isinstance(i, type) and issubclass(i, Section) for s in _sections(i))]
