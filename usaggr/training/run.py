@@ -4,13 +4,12 @@ import resource
 import sys
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import cv2
-import pandas as pd
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
@@ -81,9 +80,9 @@ def execute_run(spec: RunSpec, directory: Path, study: StudyConfig, placement: P
     curve.write(directory / "curve.csv")
     validation = curve.settle(network)
     watch.lap("train")
-    table, scores, notes = _test(network, study, data)
+    rows, scores, notes = _test(network, study, data)
     watch.lap("test")
-    write_predictions(directory / "predictions.parquet", table)
+    write_predictions(directory / "predictions.parquet", rows)
     if study.training.keep_weights == "scored":
         (directory / "weights").mkdir(exist_ok=True)
         save_file(network.state_dict(), directory / "weights" / "scored.safetensors")
@@ -146,7 +145,7 @@ def _trivial_scores(study: StudyConfig, data: RunData) -> tuple[Scores, Scores]:
 
 def _test(
     network: MultiTaskNetwork, study: StudyConfig, data: RunData
-) -> tuple[pd.DataFrame, Scores, dict[str, list[str]]]:
+) -> tuple[list[dict[str, Any]], Scores, dict[str, list[str]]]:
     """Predictions of the whole test fold, its scores, and remarks on them."""
     scorer = _scorer(study, data)
     network.eval()
@@ -158,7 +157,7 @@ def _test(
                 samples = [batch.samples[i] for i in batch.rows[task_id].tolist()]
                 scorer.add(predictions_of(data.tasks[task_id], outputs, samples), samples)
     scores, notes = scorer.scores()
-    return scorer.table(), scores, notes
+    return scorer.rows, scores, notes
 
 
 def _trainer(study: StudyConfig, placement: Placement, directory: Path, parts: int) -> pl.Trainer:

@@ -4,9 +4,9 @@ The whole fold is scored at original resolution; nothing is averaged over batche
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from usaggr.config import DataConfig
 from usaggr.data.batches import relative_box, relative_points
@@ -14,7 +14,7 @@ from usaggr.data.cache import ImageCache
 from usaggr.data.images import read_mask
 from usaggr.data.samples import Sample
 from usaggr.metrics.names import main_metric, metric, skill
-from usaggr.metrics.predictions import Prediction, Truth, prediction_rows
+from usaggr.metrics.predictions import Prediction, Truth, prediction_row
 from usaggr.metrics.scores import score_sample, score_tasks
 from usaggr.metrics.trivial import TrivialPredictor, fit_trivial
 from usaggr.runs import Scores
@@ -46,7 +46,8 @@ class FoldScorer:
         self._data = data
         self._nsd_tolerance = nsd_tolerance
         self._main_only = main_only
-        self._rows: list[pd.DataFrame] = []
+        self.rows: list[dict[str, Any]] = []
+        """A row a sample, as in predictions.parquet."""
 
     def add(self, predictions: Sequence[Prediction], samples: Sequence[Sample]) -> None:
         """Score predictions of samples, in the same order."""
@@ -54,15 +55,11 @@ class FoldScorer:
             truth = truth_of(sample, self._data)
             task = self._tasks[sample.task_id]
             scores = score_sample(task, prediction, truth, self._nsd_tolerance, main_only=self._main_only)
-            self._rows.append(prediction_rows(prediction, truth, scores))
-
-    def table(self) -> pd.DataFrame:
-        """A row a sample, as in predictions.parquet."""
-        return pd.concat(self._rows, ignore_index=True)
+            self.rows.append(prediction_row(prediction, truth, scores))
 
     def scores(self) -> tuple[Scores, dict[str, list[str]]]:
         """Scores of each task over the fold, with remarks."""
-        return score_tasks(list(self._tasks.values()), self.table())
+        return score_tasks(list(self._tasks.values()), self.rows)
 
 
 def trivial_predictors(

@@ -1,0 +1,41 @@
+"""Scores of class probabilities over a whole fold, by scikit-learn."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def classification_scores(
+    labels: NDArray[np.integer], probabilities: NDArray[np.floating]
+) -> tuple[dict[str, float], list[str]]:
+    """AUC, accuracy, balanced accuracy, macro and weighted F1 and MCC of a fold, with remarks.
+
+    AUC is the mean one-vs-rest over the classes that have positives and negatives in the fold; for two classes that of
+    class 1. It is left out where there is no such class.
+
+    Args:
+        labels: (N,) classes in [0, K).
+        probabilities: (N, K).
+    """
+    from sklearn import metrics
+
+    predicted = probabilities.argmax(axis=1)
+    scores = {
+        "accuracy": float(np.mean(predicted == labels)),
+        "balanced_accuracy": _balanced_accuracy(labels, predicted),
+        "f1_macro": float(metrics.f1_score(labels, predicted, average="macro", zero_division=0)),
+        "f1_weighted": float(metrics.f1_score(labels, predicted, average="weighted", zero_division=0)),
+        "mcc": float(metrics.matthews_corrcoef(labels, predicted)),
+    }
+    classes = probabilities.shape[1]
+    present = [c for c in range(classes) if 0 < np.sum(labels == c) < len(labels)]
+    if not present:
+        return scores, ["AUC not defined: one class in the fold"]
+    asked = [1] if classes == 2 else present
+    aucs = [metrics.roc_auc_score(labels == c, probabilities[:, c]) for c in asked]
+    remarks = [f"AUC over {len(present)} of {classes} classes"] if len(present) < classes else []
+    return {"auc": float(np.mean(aucs)), **scores}, remarks
+
+
+def _balanced_accuracy(labels: NDArray[np.integer], predicted: NDArray[np.integer]) -> float:
+    """Mean recall over the classes that are there (scikit-learn's, which warns of classes only predicted)."""
+    return float(np.mean([np.mean(predicted[labels == c] == c) for c in np.unique(labels)]))
