@@ -134,6 +134,28 @@ def report(
 
 
 @app.command()
+def train(
+    words: Words = None,
+    config_dir: ConfigDir = None,
+    block: Annotated[str | None, typer.Option(help="Task id, unified, or a block of a grouping.")] = None,
+    scale: Annotated[float | None, typer.Option(help="Fraction or cap.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed.")] = None,
+    variant: Annotated[str | None, typer.Option(help="Variant.")] = None,
+) -> None:
+    """Train one run in the foreground, for debugging: the first that is not done and has what the options ask for."""
+    from usaggr.progress import RichProgress
+    from usaggr.sweep.foreground import choose_run, print_scores, train_run
+    from usaggr.sweep.plan import write_plan
+
+    plan_ = _plan(words, config_dir)
+    run = choose_run(plan_, block, scale, seed, variant)
+    write_plan(plan_)
+    print(f"training {run.directory}")
+    train_run(plan_, run, RichProgress())
+    print_scores(run, _console())
+
+
+@app.command()
 def config(
     words: Words = None,
     config_dir: ConfigDir = None,
@@ -147,16 +169,22 @@ def config(
 
 
 @data_app.command("check")
-def data_check(words: Words = None, config_dir: ConfigDir = None) -> None:
+def data_check(
+    words: Words = None,
+    config_dir: ConfigDir = None,
+    out: Annotated[Path | None, typer.Option(help="Also write the faults to this CSV.", show_default=False)] = None,
+) -> None:
     """Read and check a whole data set, and list every fault with file, row and column."""
     from usaggr.data.dataset import check_dataset
+    from usaggr.data.overview import print_check, write_faults
+    from usaggr.progress import RichProgress
 
     data = _study(words, config_dir).data
-    faults = check_dataset(data)
-    for fault in faults:
-        print(fault)
-    print(f"{len(faults)} faults", file=sys.stderr)
-    raise typer.Exit(2 if faults and data.on_bad_sample == "error" else 0)
+    dataset, faults = check_dataset(data, RichProgress())
+    print_check(dataset, faults)
+    if out is not None:
+        write_faults(faults, out)
+    raise typer.Exit(2 if dataset is None or (faults and data.on_bad_sample == "error") else 0)
 
 
 @data_app.command("show")

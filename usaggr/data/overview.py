@@ -1,14 +1,17 @@
 """What is in a data set, in tables: samples, classes and subjects of each task, and what tasks have in common."""
 
+import csv
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import combinations
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from usaggr.data.samples import Dataset, Sample
+from usaggr.data.samples import Dataset, Fault, Sample
+from usaggr.data.validation import count_kinds
 from usaggr.tasks import Task
 
 if TYPE_CHECKING:
@@ -57,6 +60,30 @@ def overlaps(dataset: Dataset) -> list[Overlap]:
     ]
     shared = [pair for pair in pairs if pair.images or pair.subjects]
     return sorted(shared, key=lambda pair: (-pair.images, -pair.subjects, pair.first, pair.second))
+
+
+def print_check(dataset: Dataset | None, faults: Sequence[Fault]) -> None:
+    """Print the lines of `usaggr data check`: every fault, every remark, and a sum. None: a task has no sound row."""
+    for fault in faults:
+        print(fault)
+    for warning in dataset.warnings if dataset else ():
+        print(f"note: {warning}")
+    sound = (
+        f"{len(dataset.samples)} sound samples of {len(dataset.tasks)} tasks"
+        if dataset
+        else "a task without sound rows"
+    )
+    print(f"{sound}, {len(faults)} faults" + (f" ({count_kinds(faults)})" if faults else ""))
+
+
+def write_faults(faults: Sequence[Fault], path: Path) -> None:
+    """Write faults as a CSV with a column for each part of `Fault`."""
+    columns = [field.name for field in fields(Fault)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        writer.writerows([getattr(fault, column) for column in columns] for fault in faults)
 
 
 def print_overview(dataset: Dataset, console: "Console") -> None:

@@ -1,0 +1,81 @@
+"""Trains one run of a plan in this process, for debugging: output and errors come to the terminal, breakpoints work."""
+
+import traceback
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from usaggr.data.cache import build_or_open
+from usaggr.data.run_data import run_data
+from usaggr.errors import ConfigError, RunError, UsaggrError, one_of
+from usaggr.progress import Progress
+from usaggr.runs import Placement, RunDirectory
+from usaggr.sweep.executors.placement import usable_cores
+from usaggr.sweep.plan import Plan, PlannedRun
+from usaggr.sweep.provenance import provenance
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def choose_run(plan: Plan, block: str | None, scale: float | None, seed: int | None, variant: str | None) -> PlannedRun:
+    """The first run that has what is asked for and is not done; None asks for nothing.
+
+    Raises:
+        ConfigError: no run of the study has it, or all that have it are done.
+    """
+    asked = {"block": block, "scale": scale, "seed": seed, "variant": variant}
+    runs: Iterable[PlannedRun] = plan.runs
+    for name, value in asked.items():
+        if value is None:
+            continue
+        there = {getattr(run.spec, name) for run in runs}
+        if value not in there:
+            raise ConfigError(one_of(f"--{name}", value, map(str, there)))
+        runs = [run for run in runs if getattr(run.spec, name) == value]
+    for run in runs:
+        if run.state() != "done":
+            return run
+    raise ConfigError(
+        "train: done already, remove the run to train it again: " + ", ".join(r.directory.name for r in runs)
+    )
+
+
+def train_run(plan: Plan, run: PlannedRun, progress: Progress) -> None:
+    """Train a run to its end. An error leaves as it is, after it has been written into the run's status.
+
+    Raises:
+        RunError: another process has the run, or the run cannot go on.
+    """
+    # Nothing else of the sweep needs torch.
+    from usaggr.training.run import execute_run
+
+    data = run_data(plan.manifest, run.spec, build_or_open(plan.manifest.dataset, run.study.data, progress))
+    directory = RunDirectory(run.directory)
+    earlier = directory.status()
+    attempt = earlier.attempt + 1 if earlier else 1
+    placement = Placement(threads=run.study.executor.threads or usable_cores())
+    with directory.claim(attempt) as mine:
+        if not mine:
+            raise RunError(f"{run.directory.name}: another process trains it")
+        directory.clear()
+        directory.write_spec(run.spec, **provenance(), threads=placement.threads)
+        try:
+            execute_run(run.spec, run.directory, run.study, placement, data)
+        except Exception as error:
+            reason = str(error) if isinstance(error, UsaggrError) else f"{type(error).__name__}: {error}"
+            directory.fail(f"{reason}\n\n{traceback.format_exc()}", attempt)
+            raise
+
+
+def print_scores(run: PlannedRun, console: "Console") -> None:
+    """A table of a finished run's scores, beside those of the predictor that ignores the image."""
+    from rich.table import Table
+
+    result = RunDirectory(run.directory).result()
+    table = Table("task", "metric", "score", "trivial", title=run.directory.name, title_justify="left")
+    for task_id, scores in result.scores.items():
+        for metric, value in scores.items():
+            trivial = result.trivial.get(task_id, {}).get(metric)
+            table.add_row(task_id, metric, f"{value:.4g}", "" if trivial is None else f"{trivial:.4g}")
+    console.print(table)
+    console.print(f"{result.cost.seconds:.1f} s, {result.cost.parameters:,} parameters", highlight=False)
