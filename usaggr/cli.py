@@ -84,10 +84,7 @@ def sweep(
     from usaggr.report.build import build_report
     from usaggr.sweep.sweep import run_sweep
 
-    console = _console()
-    outcome = run_sweep(plan_, retry_failed=retry_failed, fail_fast=fail_fast, limit=limit, console=console)
-    report_ = build_report([plan_.directory])
-    console.print(f"report: {report_}", highlight=False, soft_wrap=True)
+    outcome = run_sweep(plan_, retry_failed=retry_failed, fail_fast=fail_fast, limit=limit, build=build_report)
     raise typer.Exit(outcome.exit_status)
 
 
