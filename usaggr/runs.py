@@ -4,7 +4,6 @@
 processes what goes on; a lock held by the process that trains tells whether it is still there. No torch here.
 """
 
-import fcntl
 import hashlib
 import json
 import math
@@ -12,16 +11,18 @@ import os
 import re
 import shutil
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
 import yaml
 
 from usaggr.errors import RunError
+from usaggr.locks import exclusive, is_held
 
 SCHEMA_VERSION = 1
 """Of everything under outputs/: a tool refuses what a newer one wrote."""
@@ -181,7 +182,7 @@ class RunDirectory:
             return "pending"
         if status.state != "running":
             return status.state
-        return "running" if self._owner_lives(status) else "stale"
+        return "running" if is_held(self._lock_path) or _beats_elsewhere(status) else "stale"
 
     def status(self) -> Status | None:
         """What `status.json` holds; None where it is missing or not whole."""
@@ -199,25 +200,33 @@ class RunDirectory:
 
         Yields False, and does nothing, where another process has it or it is done. The claim is a lock on a file, so
         that the operating system gives it back when its owner dies, however it dies.
+
+        Raises:
+            RunError: the file system has no locks.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / ".lock").open("a") as lock:
-            if not _try_lock(lock, attempts=5):
-                yield False
-                return
-            status = self.status()
-            if self.result_path.exists() or (status is not None and self._claimed_elsewhere(status)):
-                yield False
-                return
-            now = time.time()
-            self.write_status(Status("running", os.getpid(), socket.gethostname(), now, attempt, started=now))
-            yield True
+        with self._free() as free:
+            if free:
+                now = time.time()
+                self.write_status(Status("running", os.getpid(), socket.gethostname(), now, attempt, started=now))
+            yield free
+
+    def settle(self, state: Literal["pending", "failed"], attempt: int, error: str | None = None) -> bool:
+        """Say for an owner that is gone what its run is now; False, and nothing, if it is done or has a new owner."""
+        with self._free() as free:
+            if free:
+                self._mark(state, attempt, error)
+            return free
+
+    def fail(self, error: str, attempt: int) -> None:
+        """Mark the run, which is this process's own, as failed: its reason in the first line, then its traceback."""
+        self._mark("failed", attempt, error)
 
     def beat(self) -> None:
         """Say that this run's owner is alive."""
-        status = self.status()
-        if status is not None and status.state == "running":
-            self.write_status(Status(**{**asdict(status), "heartbeat": time.time()}))
+        with _STATUS:
+            status = self.status()
+            if status is not None and status.state == "running":
+                self.write_status(replace(status, heartbeat=time.time()))
 
     def write_spec(self, spec: RunSpec, **provenance: Any) -> None:
         """`run.yaml`: the resolved specification, and where and with what it is run."""
@@ -236,10 +245,12 @@ class RunDirectory:
             for metric, value in metrics.items():
                 if not math.isfinite(value):
                     raise RunError(f"{self.path.name}: {metric} of {task} is {value}, not a number")
+        _flush(self.path)
         write_atomic(self.result_path, json.dumps(asdict(result), indent=1))
-        status = self.status()
-        if status is not None:
-            self.write_status(Status(**{**asdict(status), "state": "done", "heartbeat": time.time()}))
+        with _STATUS:
+            status = self.status()
+            if status is not None:
+                self.write_status(replace(status, state="done", heartbeat=time.time()))
 
     def result(self) -> RunResult:
         """The finished run's result.
@@ -258,37 +269,42 @@ class RunDirectory:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RunError(f"{self.result_path}: cannot be read ({error}); remove the run to train it again") from error
 
-    def fail(self, error: str, attempt: int) -> None:
-        """Mark the run as failed, with its traceback or reason."""
-        now = time.time()
-        self.path.mkdir(parents=True, exist_ok=True)
-        self.write_status(Status("failed", os.getpid(), socket.gethostname(), now, attempt, error=error))
-
     def clear(self) -> None:
-        """Remove what an earlier, unfinished attempt left, but for its status and log."""
+        """Remove what an earlier, unfinished attempt left, but for its specification, status and log."""
         for path in self.path.iterdir():
             if path.name in (".lock", "status.json", "log.txt", "run.yaml"):
                 continue
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
 
-    def _owner_lives(self, status: Status) -> bool:
-        if status.host != socket.gethostname():
-            return time.time() - status.heartbeat < STALE_SECONDS
-        try:
-            with (self.path / ".lock").open("a") as lock:
-                return not _try_lock(lock)
-        except OSError:
-            return False
+    @contextmanager
+    def _free(self) -> Iterator[bool]:
+        """Hold the lock; yields whether the run is neither done nor another process's."""
+        with exclusive(self._lock_path) as locked:
+            if not locked or self.result_path.exists():
+                yield False
+                return
+            status = self.status()
+            yield status is None or status.state != "running" or not _beats_elsewhere(status)
 
-    def _claimed_elsewhere(self, status: Status) -> bool:
-        elsewhere = status.host != socket.gethostname()
-        return status.state == "running" and elsewhere and time.time() - status.heartbeat < STALE_SECONDS
+    def _mark(self, state: State, attempt: int, error: str | None) -> None:
+        with _STATUS:
+            before = self.status()
+            started = before.started if before is not None else None
+            status = Status(state, os.getpid(), socket.gethostname(), time.time(), attempt, error, started)
+            self.write_status(status)
+
+    @property
+    def _lock_path(self) -> Path:
+        return self.path / ".lock"
 
 
 def write_atomic(path: Path, text: str) -> None:
     """Write a file so that nobody ever sees half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     with temporary.open("w") as file:
         file.write(text)
         file.flush()
@@ -296,17 +312,20 @@ def write_atomic(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
-def _try_lock(file: IO[str], attempts: int = 1) -> bool:
-    """Lock without waiting. A claim tries a few times: who only looks at a run's state holds its lock for a moment."""
-    for attempt in range(attempts):
-        if attempt:
-            time.sleep(0.02)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            continue
-        return True
-    return False
+def _flush(directory: Path) -> None:
+    """Bring all files under a directory to the disk, so that a result never outlives what it speaks of."""
+    for path in directory.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+
+def _beats_elsewhere(status: Status) -> bool:
+    """Whether a process of another host has given a sign of life lately."""
+    return status.host != socket.gethostname() and time.time() - status.heartbeat < STALE_SECONDS
 
 
 def _plain(value: Any) -> Any:
@@ -317,3 +336,5 @@ def _plain(value: Any) -> Any:
 
 
 _DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+_STATUS = threading.Lock()
+"""A heartbeat reads status.json and writes it again in a thread of its own: it must not undo what the run says."""

@@ -1,0 +1,112 @@
+"""Plans without training: runs that sleep, fail, hang or die as their settings say.
+
+`python -m tests.sweep.fakes DIR JSON` sweeps such a plan in a process of its own, for tests that kill it.
+"""
+
+import hashlib
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from usaggr.compose import compose_study
+from usaggr.config import StudyConfig
+from usaggr.data.manifest import make_manifest
+from usaggr.data.samples import Dataset, Sample
+from usaggr.runs import Cost, Placement, RunDirectory, RunResult, RunSpec
+from usaggr.sweep.executors.local import LocalExecutor
+from usaggr.sweep.plan import Plan, PlannedRun
+from usaggr.tasks import CATALOGUE
+
+TARGET = "tests.sweep.fakes:execute"
+TASK = CATALOGUE["lung_2cls"]
+RESULT = RunResult(
+    scores={TASK.id: {"auc": 0.9}},
+    trivial={TASK.id: {"auc": 0.5}},
+    validation={TASK.id: {"auc": 0.9}},
+    trivial_validation={TASK.id: {"auc": 0.5}},
+    n_train={TASK.id: 1},
+    n_test={TASK.id: 1},
+    n_subjects={TASK.id: 1},
+    examples={TASK.id: 1},
+    cost=Cost(1.0, 1.0, 1.0, 1.0, 1),
+)
+
+
+def execute(spec: RunSpec, directory: Path, study: StudyConfig, placement: Placement, data: object) -> None:
+    """Instead of a training: what `settings` say, in their order; each execution leaves a line beside runs/."""
+    settings = spec.settings
+    status = RunDirectory(directory).status()
+    assert status is not None
+    with (directory.parents[1] / "executions.txt").open("a") as file:
+        file.write(f"{spec.run_id} {os.getpid()} {placement.threads} {os.environ.get('OMP_NUM_THREADS')}\n")
+    (directory / "predictions.parquet").write_text("half")
+    print("said on stdout", flush=True)
+    os.system("echo said by a child")
+    if status.attempt <= settings.get("dies", 0):
+        os.kill(os.getpid(), signal.SIGKILL)
+    if status.attempt <= settings.get("exits", 0):
+        os._exit(0)
+    if "raises" in settings and status.attempt <= settings.get("times", 10**9):
+        raise ValueError(settings["raises"])
+    time.sleep(settings.get("sleeps", 0))
+    if settings.get("writes", True):
+        RunDirectory(directory).write_result(RESULT)
+
+
+def study(outputs: Path, *overrides: str) -> StudyConfig:
+    usual = ["name=fake", f"outputs={outputs}", "executor.workers=2", "training.accelerator=cpu", "seeds=[0]"]
+    return compose_study("demo", [*usual, *overrides])
+
+
+def planned(
+    study: StudyConfig, seed: int, examples: int = 100, parent: str | None = None, **settings: Any
+) -> PlannedRun:
+    fingerprint = hashlib.sha256(f"{seed} {settings}".encode()).hexdigest()
+    spec = RunSpec(TASK.id, (TASK.id,), 1.0, seed, "base", settings, {TASK.id: ("0.png",)}, fingerprint, parent)
+    return PlannedRun(spec, ("task_specific",), study.directory / "runs" / spec.run_id, study, examples)
+
+
+def plan(study: StudyConfig, *runs: PlannedRun) -> Plan:
+    samples = tuple(
+        Sample(
+            TASK.id, f"{i:02}.png", Path(f"/{i}.png"), f"subject {i}", f"image {i}", "", 9, 9, "a.csv", i, label=i % 2
+        )
+        for i in range(40)
+    )
+    dataset = Dataset(Path("/data"), {TASK.id: TASK}, samples, ())
+    return Plan(study, study.directory, make_manifest(dataset, study.data, study.seeds), {}, runs)
+
+
+def executor(study: StudyConfig) -> LocalExecutor:
+    return LocalExecutor(study.executor, study.training.accelerator, TARGET)
+
+
+def executions(study: StudyConfig) -> list[str]:
+    """run_id of each execution that began, in order."""
+    path = study.directory / "executions.txt"
+    return [line.split()[0] for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def main() -> int:
+    """Sweep a plan: argv is the outputs folder and a JSON list of the settings of its runs, seed by seed."""
+    from rich.console import Console
+
+    from usaggr.sweep.sweep import run_sweep
+
+    own = study(Path(sys.argv[1]), *sys.argv[3:])
+    runs = [planned(own, seed, **settings) for seed, settings in enumerate(json.loads(sys.argv[2]))]
+    return run_sweep(
+        plan(own, *runs),
+        console=Console(stderr=True),
+        executor=executor(own),
+        prepare=lambda plan, runs, progress: lambda run: None,
+        build=lambda directories: directories[0],
+    ).exit_status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,78 @@
+"""What an executor is: it takes jobs, runs as many at once as it has slots, and says how each one ended.
+
+Everything that lasts is in run directories; an executor only knows what it started. The order of runs, retries and
+what is said of them are the sweep's.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
+
+from usaggr.runs import RunSpec
+
+if TYPE_CHECKING:
+    from usaggr.config import StudyConfig
+    from usaggr.data.run_data import RunData
+
+EXECUTE_RUN = "usaggr.training.run:execute_run"
+"""module:function that trains a run: called with (spec, directory, study, placement, data) in its claimed directory."""
+
+Outcome = Literal["done", "failed", "died", "timeout", "elsewhere"]
+"""died: its process is gone without a word; elsewhere: another process has the run, which was left alone."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One attempt at a run, as it travels to the process that executes it."""
+
+    spec: RunSpec
+    directory: Path
+    study: "StudyConfig"
+    """With the variant's overrides."""
+    data: "RunData | None"
+    attempt: int
+    """Counts from 1, over all sweeps."""
+    provenance: dict[str, Any] = field(default_factory=dict)
+    """What run.yaml says of the tool that runs it."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a job ended."""
+
+    job: Job
+    outcome: Outcome
+    message: str
+    """Why, in one line, if it is not done; else empty."""
+    seconds: float
+    """From its submission on."""
+
+
+class Executor(Protocol):
+    """Starts in `with`, and has no process left when that ends."""
+
+    @property
+    def slots(self) -> int:
+        """Runs at once."""
+
+    def __enter__(self) -> Self:
+        """Start.
+
+        Raises:
+            RunError: no process can be started.
+        """
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End, and with it whatever still runs."""
+
+    def submit(self, job: Job) -> None:
+        """Start a job in a free slot; there must be one."""
+
+    def wait(self, timeout: float) -> list[Ended]:
+        """Jobs that have ended since the last call; waits until one does, `timeout` seconds at the most."""
+
+    def stop(self) -> list[Job]:
+        """End all jobs that run, at once, and wait until their processes are gone."""

@@ -1,0 +1,100 @@
+"""Fresh processes that have the heavy imports behind them: a server that imported them forks one in milliseconds.
+
+The server runs no torch operation and does not touch a GPU, so that what is forked from it may do both.
+"""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing import forkserver
+from multiprocessing.context import ForkServerContext, ForkServerProcess
+from multiprocessing.process import BaseProcess
+from types import ModuleType
+from typing import Any
+
+_THREADS = (
+    "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS",
+)  # fmt: skip
+"""Read by the libraries when they are loaded, which is in the server: setting threads later comes too late for BLAS."""
+
+
+class _WorkerProcess(ForkServerProcess):
+    """A process that does not import the caller's script or notebook: what it runs is imported by name.
+
+    Without this each worker would execute the main script anew (the console script with all of the command line; a
+    user's script without a main guard would start sweeps in workers).
+    """
+
+    @staticmethod
+    def _Popen(process_obj: BaseProcess) -> Any:  # noqa: N802
+        with _main_hidden():
+            return ForkServerProcess._Popen(process_obj)
+
+
+class WorkerContext(ForkServerContext):
+    """A multiprocessing context whose processes come from the server with the heavy imports."""
+
+    Process = _WorkerProcess
+
+
+def start_server(preload: Sequence[str], threads: int) -> WorkerContext:
+    """Start a server that imports the modules, with `threads` threads for its processes' libraries.
+
+    A server that runs already (of another pool, with other imports and threads) is ended first.
+    """
+    stop_server()
+    variables = dict.fromkeys(_THREADS, str(threads))
+    # Whether there is a GPU is asked without waking CUDA, which would not survive a fork.
+    variables["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
+    # The server looks for modules where this process does.
+    variables["PYTHONPATH"] = os.pathsep.join(sys.path)
+    forkserver.set_forkserver_preload(list(preload))
+    with _environment(variables), _without_interrupts():
+        forkserver.ensure_running()
+    return WorkerContext()
+
+
+def stop_server() -> None:
+    """End the server, if one runs, once the processes that came from it have ended."""
+    forkserver._forkserver._stop()  # type: ignore[attr-defined]
+
+
+@contextmanager
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """What is started here never sees Ctrl-C, which a terminal sends to all processes; this one sees it afterwards."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+_hiding = threading.Lock()
+
+
+@contextmanager
+def _main_hidden() -> Iterator[None]:
+    with _hiding:
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            yield
+        finally:
+            sys.modules["__main__"] = main

@@ -1,0 +1,228 @@
+"""Runs on this machine: a worker process a slot, fresh for each run on a CPU, from a server with the imports done.
+
+Each slot has a pool of its own (pebble's), so that a worker that dies, whenever it does, takes down its own run only,
+and a slot's worker stays with the slot's GPU.
+"""
+
+import multiprocessing.connection
+import platform
+import queue
+import signal
+import time
+import traceback
+from concurrent.futures import BrokenExecutor, CancelledError, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import pebble
+
+from usaggr.config import ExecutorConfig
+from usaggr.errors import ConfigError, RunError
+from usaggr.locks import is_held
+from usaggr.runs import Placement, RunDirectory
+from usaggr.sweep.executors.base import EXECUTE_RUN, Ended, Job, Outcome
+from usaggr.sweep.executors.forkserver import WorkerContext, start_server, stop_server
+from usaggr.sweep.executors.placement import placements, usable_cores
+from usaggr.sweep.executors.worker import SPOILT, end_with_parent, load, run_in_worker
+
+RUNS_PER_GPU_WORKER = 16
+"""Unless configured: so many runs share what was compiled and allocated, and a leak is forgotten in the end."""
+_LOOK_SECONDS = 5.0
+"""How often a slot is looked at whose process may be gone without its pool having noticed."""
+Future = pebble.ProcessFuture[tuple[Outcome, str]]
+
+
+@dataclass
+class _Slot:
+    """A worker's place, with the job that it has at present."""
+
+    placement: Placement
+    pool: pebble.ProcessPool
+    job: Job | None = None
+    future: Future | None = None
+    started: float = 0.0
+    looked: float = 0.0
+    unowned: int = 0
+    """How often in a row nobody held the job's run when looked at."""
+
+
+class LocalExecutor:
+    """Runs jobs in worker processes of this machine.
+
+    `accelerator` is training.accelerator; `target` names the function that trains a run.
+    """
+
+    def __init__(self, config: ExecutorConfig, accelerator: str = "auto", target: str = EXECUTE_RUN) -> None:
+        self._config = config
+        self._accelerator = accelerator
+        self._target = target
+        self._ended: queue.SimpleQueue[tuple[_Slot, Future]] = queue.SimpleQueue()
+        self._slots: list[_Slot] = []
+
+    @property
+    def slots(self) -> int:
+        """Runs at once."""
+        return len(self._slots)
+
+    def __enter__(self) -> Self:
+        """Start the server, let it count GPUs, and make the slots.
+
+        Raises:
+            RunError: the server, or the target in a worker, cannot be imported.
+            ConfigError: a GPU is asked for that is not there.
+        """
+        cores = usable_cores()
+        threads = placements(self._config.model_copy(update={"devices": []}), 0, cores)[0].threads
+        self._context = start_server([self._target.partition(":")[0]], threads)
+        try:
+            gpus = _ask_worker(self._context, self._target, count=self._accelerator in ("auto", "gpu"))
+            if self._accelerator == "gpu" and gpus == 0 and platform.system() != "Darwin":
+                raise ConfigError("training.accelerator: no GPU can be used here; auto or cpu does without")
+            where = placements(self._config, gpus, cores)
+            self._renewed_after = self._config.runs_per_worker or (
+                1 if where[0].device is None else RUNS_PER_GPU_WORKER
+            )
+            self._slots = [_Slot(placement, self._pool()) for placement in where]
+        except BaseException:
+            stop_server()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the workers and the server."""
+        self.stop()
+        self._slots = []
+        stop_server()
+
+    def submit(self, job: Job) -> None:
+        """Start a job in a free slot; there must be one."""
+        slot = next(slot for slot in self._slots if slot.job is None)
+        slot.job, slot.started, slot.unowned = job, time.monotonic(), 0
+        slot.looked = slot.started
+        arguments = (job, slot.placement, self._target, self._renewed_after == 1)
+        try:
+            slot.future = slot.pool.schedule(run_in_worker, args=arguments, timeout=self._config.timeout)
+        except RuntimeError:  # its idle worker was killed, and took the pool along
+            _end(slot.pool)
+            slot.pool = self._pool()
+            slot.future = slot.pool.schedule(run_in_worker, args=arguments, timeout=self._config.timeout)
+        future = slot.future
+        future.add_done_callback(lambda _: self._ended.put((slot, future)))
+
+    def wait(self, timeout: float) -> list[Ended]:
+        """Jobs that have ended since the last call; waits until one does, `timeout` seconds at the most."""
+        notices: list[tuple[_Slot, Future | None]] = []
+        try:
+            notices.append(self._ended.get(timeout=timeout))
+            while not self._ended.empty():
+                notices.append(self._ended.get())
+        except queue.Empty:
+            pass
+        notices += [(slot, slot.future) for slot in self._slots if self._is_lost(slot)]
+        ended: list[Ended] = []
+        for slot, future in notices:
+            if slot.job is not None and future is not None and slot.future is future:
+                outcome, message = self._outcome(slot, slot.job, future)
+                ended.append(Ended(slot.job, outcome, message, time.monotonic() - slot.started))
+                slot.job = slot.future = None
+        return ended
+
+    def stop(self) -> list[Job]:
+        """End all jobs that run, at once, and wait until their processes are gone."""
+        stopped = [slot.job for slot in self._slots if slot.job is not None]
+        if self._slots:
+            with ThreadPoolExecutor(len(self._slots)) as threads:
+                list(threads.map(_end, [slot.pool for slot in self._slots]))
+        for slot in self._slots:
+            slot.job = slot.future = None
+        return stopped
+
+    def _pool(self) -> pebble.ProcessPool:
+        # Where each run has a process of its own, the next one waits ready while a run is on.
+        workers = 2 if self._renewed_after == 1 else 1
+        return pebble.ProcessPool(
+            max_workers=workers, max_tasks=self._renewed_after, initializer=end_with_parent, context=self._context
+        )
+
+    def _outcome(self, slot: _Slot, job: Job, future: Future) -> tuple[Outcome, str]:
+        try:
+            return future.result(timeout=0)
+        except pebble.ProcessExpired as error:
+            if error.exitcode == SPOILT:
+                return "failed", _stored_reason(job)
+            return "died", died_message(error.exitcode)
+        except CancelledError:
+            return "died", "worker died without a trace"
+        except BrokenExecutor:
+            _end(slot.pool)
+            slot.pool = self._pool()
+            return "died", "worker died before its run began"
+        except FutureTimeoutError:
+            return "timeout", f"ended after executor.timeout={self._config.timeout:g} seconds"
+        except Exception as error:
+            return "failed", (str(error).splitlines() or [type(error).__name__])[0]
+
+    def _is_lost(self, slot: _Slot) -> bool:
+        """Whether a job has long begun and nobody holds its run: its process left in a way that its pool overlooks."""
+        now = time.monotonic()
+        if slot.job is None or slot.future is None or now - slot.looked < _LOOK_SECONDS or slot.future.done():
+            return False
+        slot.looked = now
+        held = not slot.future.running() or is_held(slot.job.directory / ".lock")
+        slot.unowned = 0 if held else slot.unowned + 1
+        return slot.unowned >= 2 and bool(slot.future.cancel())  # type: ignore[no-untyped-call]
+
+
+def died_message(exitcode: int) -> str:
+    """Why a worker that left with this status did so, as far as one can know."""
+    if exitcode >= 0:
+        return f"worker died (exit status {exitcode})"
+    number = -exitcode
+    guesses: dict[int, str] = {signal.SIGKILL: "; out of memory?", signal.SIGSEGV: ": a library crashed, see log.txt"}
+    return f"worker died (signal {number}){guesses.get(number, '')}"
+
+
+def _stored_reason(job: Job) -> str:
+    status = RunDirectory(job.directory).status()
+    reason = (status.error or "") if status is not None else ""
+    return (reason.splitlines() or ["failed without a reason"])[0]
+
+
+def _end(pool: pebble.ProcessPool) -> None:
+    pool.stop()  # type: ignore[no-untyped-call]
+    pool.join()
+
+
+def _ask_worker(context: WorkerContext, target: str, count: bool) -> int:
+    """Start one process to see that runs can be started; the number of GPUs it can use, 0 if not to be counted."""
+    here, there = context.Pipe(duplex=False)
+    process = context.Process(target=_answer, args=(there, target, count), daemon=True)
+    try:
+        process.start()
+        there.close()
+        found = here.recv()
+    except (OSError, EOFError) as error:
+        raise RunError("worker processes cannot be started here; what they said of it stands above") from error
+    finally:
+        here.close()
+    process.join()
+    if isinstance(found, str):
+        raise RunError(f"{target} cannot be loaded in a worker process:\n{found}")
+    return int(found)
+
+
+def _answer(pipe: multiprocessing.connection.Connection, target: str, count: bool) -> None:
+    try:
+        load(target)
+        gpus = 0
+        if count:
+            import torch
+
+            gpus = torch.cuda.device_count()
+        pipe.send(gpus)
+    except BaseException:
+        pipe.send(traceback.format_exc())

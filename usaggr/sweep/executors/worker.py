@@ -1,0 +1,149 @@
+"""What happens in a worker process: a run is claimed, logged, executed, and its failure written down.
+
+The process ends when the one that started it does, so that no orphan trains on.
+"""
+
+import contextlib
+import faulthandler
+import importlib
+import multiprocessing
+import multiprocessing.connection
+import os
+import platform
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from usaggr.errors import RunError, UsaggrError
+from usaggr.runs import HEARTBEAT_SECONDS, Placement, RunDirectory
+from usaggr.sweep.executors.base import EXECUTE_RUN, Job, Outcome
+from usaggr.sweep.store import stored_fingerprint
+
+SPOILT = 71
+"""Exit status of a worker that ends after a failed run: what that left in the process must not touch the next run."""
+
+
+def run_in_worker(job: Job, placement: Placement, target: str = EXECUTE_RUN, renew: bool = True) -> tuple[Outcome, str]:
+    """Execute a job in this process; how it ended, and why in one line.
+
+    `renew`: this process ends after the job anyway. Else it ends itself after a failure, with the status SPOILT.
+    """
+    signal.signal(signal.SIGTERM, _leave)
+    if placement.device is None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # a run that was given no GPU takes none
+    run = RunDirectory(job.directory)
+    with run.claim(job.attempt) as mine:
+        if not mine:
+            return ("done" if run.result_path.exists() else "elsewhere"), ""
+        with _output_to(run.log_path):
+            message = _execute(job, run, placement, target)
+    if message and not renew:
+        os._exit(SPOILT)
+    return ("failed" if message else "done"), message
+
+
+def load(target: str) -> Callable[..., None]:
+    """The function that `module:function` names."""
+    module, _, name = target.partition(":")
+    function: Callable[..., None] = getattr(importlib.import_module(module), name)
+    return function
+
+
+def end_with_parent() -> None:
+    """From now on, end this process as soon as the one that started it is gone, however it went."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        raise RuntimeError("end_with_parent: this process was not started by multiprocessing")
+    sentinel = parent.sentinel
+
+    def watch() -> None:
+        multiprocessing.connection.wait([sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, name="end-with-parent", daemon=True).start()
+
+
+def _execute(job: Job, run: RunDirectory, placement: Placement, target: str) -> str:
+    """Empty if the run is done, else why not in one line."""
+    print(f"--- attempt {job.attempt}, {time.strftime('%Y-%m-%d %H:%M:%S')}, {socket.gethostname()}, pid {os.getpid()}")
+    try:
+        stored = stored_fingerprint(run.path)
+        if stored not in (None, job.spec.fingerprint):
+            raise RunError(f"{run.path} holds another run (fingerprint {stored}); move it away")
+        run.clear()
+        run.write_spec(job.spec, **job.provenance, **_where(job, placement))
+        execute = load(target)
+        with _beating(run):
+            execute(job.spec, run.path, job.study, placement, job.data)
+        if not run.result_path.exists():
+            raise RunError("the run ended without a result")
+    except BaseException as error:  # whatever it is, it is this run's failure and no other's
+        traceback.print_exc()
+        reason = str(error) if isinstance(error, UsaggrError) else f"{type(error).__name__}: {error}"
+        run.fail(f"{reason.strip()}\n\n{traceback.format_exc()}", job.attempt)
+        return (reason.strip().splitlines() or [type(error).__name__])[0]
+    return ""
+
+
+def _where(job: Job, placement: Placement) -> dict[str, Any]:
+    device: str = job.study.training.accelerator
+    if placement.device is not None:
+        import torch
+
+        device = torch.cuda.get_device_name(placement.device)
+    elif device == "auto":
+        device = "mps" if (platform.system(), platform.machine()) == ("Darwin", "arm64") else "cpu"
+    return {"host": socket.gethostname(), "device": device, "threads": placement.threads}
+
+
+@contextlib.contextmanager
+def _beating(run: RunDirectory) -> Iterator[None]:
+    """Say every HEARTBEAT_SECONDS that the run is alive; silent, for certain, once the context ends."""
+    over = threading.Event()
+
+    def beat() -> None:
+        while not over.wait(HEARTBEAT_SECONDS):
+            with contextlib.suppress(OSError):  # a full disk is the run's to find
+                run.beat()
+
+    thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+@contextlib.contextmanager
+def _output_to(path: Path) -> Iterator[None]:
+    """Send all that this process writes on its standard streams, C libraries too, to the end of a file."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    saved = os.dup(1), os.dup(2)
+    with path.open("ab", buffering=0) as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(line_buffering=True, encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
+    faulthandler.enable()
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        faulthandler.disable()
+        for descriptor, stream in zip(saved, (1, 2), strict=True):
+            os.dup2(descriptor, stream)
+            os.close(descriptor)
+
+
+def _leave(number: int, frame: object) -> None:
+    """End at once, without a word: the sweep that ends a run says what becomes of it."""
+    os._exit(128 + number)

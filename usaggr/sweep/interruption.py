@@ -1,0 +1,44 @@
+"""Ctrl-C and SIGTERM while a sweep runs: the first asks it to stop, the second ends the process at once."""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+INTERRUPTED = 130
+"""Exit status of a sweep that was stopped, as shells know it."""
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interruption:
+    """Whether somebody asked to stop."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+
+@contextmanager
+def interruptible(leave: Callable[[], None]) -> Iterator[Interruption]:
+    """Take over SIGINT and SIGTERM for as long as the context lasts (in the main thread; elsewhere, nothing happens).
+
+    `leave` is called right before the process ends at the second signal. Its workers end with it by themselves.
+    """
+    interruption = Interruption()
+    if threading.current_thread() is not threading.main_thread():
+        yield interruption
+        return
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        if interruption.asked:
+            leave()
+            os._exit(INTERRUPTED)
+        interruption.asked = True
+
+    before = {number: signal.signal(number, ask) for number in _SIGNALS}
+    try:
+        yield interruption
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,172 @@
+"""The loop of a sweep: which run is started next, and what becomes of one that has ended."""
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+
+from usaggr.data.run_data import RunData
+from usaggr.runs import RunDirectory, State
+from usaggr.sweep.executors.base import Ended, Executor, Job
+from usaggr.sweep.interruption import Interruption
+from usaggr.sweep.live import RemainingTime, SweepLine
+from usaggr.sweep.order import longest_first
+from usaggr.sweep.plan import Plan, PlannedRun
+from usaggr.sweep.provenance import provenance
+
+_WAIT = 0.25
+"""Seconds between two looks at the live line and at whether to stop."""
+
+
+class Loop:
+    """Keeps the workers busy until nothing is left that may be started."""
+
+    def __init__(
+        self, plan: Plan, todo: Sequence[PlannedRun], states: dict[str, State], fail_fast: bool, limit: int | None
+    ) -> None:
+        self.limit = limit
+        self.interrupted = False
+        self.failures: dict[str, str] = {}
+        """run_id: reason in one line, of the runs that failed in this sweep."""
+        self._states = states
+        self._runs = {run.spec.run_id: run for run in plan.runs}
+        self._attempts = plan.study.executor.attempts
+        self._fail_fast = fail_fast
+        self._waiting = deque(longest_first(todo))
+        self._running: dict[str, float] = {}
+        """run_id: when it was started."""
+        self._tries: Counter[str] = Counter()
+        self._retried = {run.spec.run_id for run in todo if states[run.spec.run_id] == "failed"}
+        for run_id in self._retried:  # open again until it ends
+            self._states[run_id] = "pending"
+
+    @property
+    def total(self) -> int:
+        """Planned runs."""
+        return len(self._states)
+
+    def count(self, state: State) -> int:
+        """Planned runs in a state; `running`: by another process, once the loop has ended."""
+        return sum(found == state for found in self._states.values())
+
+    def run(
+        self,
+        executor: Executor,
+        data_of: Callable[[PlannedRun], RunData | None],
+        line: SweepLine,
+        interruption: Interruption,
+    ) -> None:
+        """Start runs and take in how they end, until none is left that may be started."""
+        remaining = RemainingTime(executor.slots)
+        tool = provenance()
+        while True:
+            if interruption.asked:
+                self._stop(executor, line, remaining)
+                return
+            while len(self._running) < executor.slots and (run := self._next()) is not None:
+                self._submit(run, executor, data_of, tool)
+            if not self._running:
+                return
+            self._show(line, remaining)
+            for ended in executor.wait(_WAIT):
+                self._take(ended, line, remaining)
+
+    def _next(self) -> PlannedRun | None:
+        """The first run that may be started now; those before it that need not or cannot be are settled."""
+        if self._fail_fast and self.failures:
+            return None
+        kept: list[PlannedRun] = []
+        found: PlannedRun | None = None
+        while self._waiting and found is None:
+            run = self._waiting.popleft()
+            if self._tries[run.spec.run_id] == 0 and self._at_limit():
+                kept.append(run)
+                continue
+            parent = run.spec.parent
+            above = self._states.get(parent, "failed") if parent is not None else "done"
+            if above == "failed":
+                self._fail(run, RunDirectory(run.directory), self._attempt(run), f"its parent {parent} failed")
+            elif above != "done":
+                kept.append(run)
+            elif self._is_open(run):
+                found = run
+        self._waiting.extendleft(reversed(kept))
+        return found
+
+    def _at_limit(self) -> bool:
+        return self.limit is not None and len(self._tries) >= self.limit
+
+    def _is_open(self, run: PlannedRun) -> bool:
+        """Whether no other process has begun or ended the run since this sweep looked."""
+        run_id = run.spec.run_id
+        state = run.state()
+        if state in ("running", "done") or (state == "failed" and run_id not in self._retried):
+            self._states[run_id] = state
+            return False
+        return True
+
+    def _submit(
+        self,
+        run: PlannedRun,
+        executor: Executor,
+        data_of: Callable[[PlannedRun], RunData | None],
+        tool: dict[str, object],
+    ) -> None:
+        run_id = run.spec.run_id
+        executor.submit(Job(run.spec, run.directory, run.study, data_of(run), self._attempt(run), tool))
+        self._tries[run_id] += 1
+        self._running[run_id] = time.monotonic()
+
+    def _attempt(self, run: PlannedRun) -> int:
+        status = RunDirectory(run.directory).status()
+        return 1 if status is None else status.attempt + 1
+
+    def _take(self, ended: Ended, line: SweepLine, remaining: RemainingTime) -> None:
+        run_id = ended.job.spec.run_id
+        run = self._runs[run_id]
+        del self._running[run_id]
+        match ended.outcome:
+            case "done":
+                self._states[run_id] = "done"
+                remaining.ended(run.examples, ended.seconds)
+            case "elsewhere":
+                self._states[run_id] = "running"
+            case "died" if self._tries[run_id] < self._attempts and not self._closed():
+                line.say(f"{run_id}: {ended.message}; it is tried again")
+                self._waiting.appendleft(run)
+            case _:
+                times = (
+                    f" (tried {self._tries[run_id]} times)"
+                    if ended.outcome == "died" and self._tries[run_id] > 1
+                    else ""
+                )
+                self._fail(run, RunDirectory(run.directory), ended.job.attempt, ended.message + times)
+                line.say(f"failed: {run_id}: {ended.message}{times}")
+
+    def _closed(self) -> bool:
+        return self._fail_fast and bool(self.failures)
+
+    def _fail(self, run: PlannedRun, directory: RunDirectory, attempt: int, reason: str) -> None:
+        """Mark a run as failed, unless its worker did, or another process has taken it meanwhile."""
+        state = directory.state()
+        if state in ("pending", "stale"):
+            state = "failed" if directory.settle("failed", attempt, reason) else directory.state()
+        self._states[run.spec.run_id] = state
+        if state == "failed":
+            self.failures[run.spec.run_id] = reason
+
+    def _stop(self, executor: Executor, line: SweepLine, remaining: RemainingTime) -> None:
+        self._show(line, remaining, stopping=True)
+        for job in executor.stop():
+            directory = RunDirectory(job.directory)
+            directory.settle("pending", job.attempt)
+            self._states[job.spec.run_id] = directory.state()
+        self._running.clear()
+        self.interrupted = True
+
+    def _show(self, line: SweepLine, remaining: RemainingTime, stopping: bool = False) -> None:
+        now = time.monotonic()
+        rest = remaining.seconds(
+            [run.examples for run in self._waiting],
+            [(self._runs[run_id].examples, now - since) for run_id, since in self._running.items()],
+        )
+        line.show(self.count("done"), self.count("failed"), len(self._running), rest, stopping)

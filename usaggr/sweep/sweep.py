@@ -1,0 +1,186 @@
+"""The sweep: executes what is planned and not done yet, and says how it went.
+
+All state is on disk, in the run directories, so that starting, going on, retrying and sharing a study between several
+sweeps are the same: do what is not done yet.
+"""
+
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from usaggr.data.run_data import RunData
+from usaggr.errors import UsaggrError
+from usaggr.locks import exclusive
+from usaggr.progress import Progress, RichProgress
+from usaggr.runs import State
+from usaggr.sweep.executors.base import Executor
+from usaggr.sweep.interruption import INTERRUPTED, interruptible
+from usaggr.sweep.live import SweepLine, duration
+from usaggr.sweep.loop import Loop
+from usaggr.sweep.plan import Plan, PlannedRun, write_plan, write_states
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+DataOf = Callable[[PlannedRun], RunData | None]
+Prepare = Callable[[Plan, Sequence[PlannedRun], Progress], DataOf]
+"""Makes ready, once, what the runs read; gives each run its data."""
+Report = Callable[[Sequence[Path]], Path]
+"""Builds the report of the directories; gives its folder."""
+_LISTED = 10
+"""Failures named at the end."""
+
+
+@dataclass(frozen=True)
+class SweepOutcome:
+    """How many of the planned runs are what, at the end of a sweep, and what it did."""
+
+    done: int
+    failed: int
+    """Also those that failed in an earlier sweep and were not tried again."""
+    skipped: int
+    """Of those done: the ones that were done before."""
+    remaining: int
+    """Neither done nor failed."""
+    elsewhere: int
+    """Of those remaining: the ones that another process has."""
+    interrupted: bool
+    seconds: float
+    report: Path | None
+    """Its folder; None where it was not built: nothing is done, the sweep was interrupted, or it failed."""
+    exit_status: int
+    """0: all that was asked for is done; 1: runs or the report failed; 130: interrupted."""
+
+
+def run_sweep(
+    plan: Plan,
+    *,
+    retry_failed: bool = False,
+    fail_fast: bool = False,
+    limit: int | None = None,
+    console: "Console | None" = None,
+    executor: Executor | None = None,
+    prepare: Prepare | None = None,
+    build: Report | None = None,
+) -> SweepOutcome:
+    """Execute the planned runs that are not done, longest first, and build the report.
+
+    Failed runs are left alone unless `retry_failed`; runs that another living process has, always. After the first
+    failure `fail_fast` starts nothing more, and lets what runs end. `limit` is the most runs to start. Ctrl-C ends what
+    runs and gives its claims back, so that the same sweep goes on later.
+
+    Raises:
+        ConfigError: the directory holds another data set or split; a GPU is asked for that is not there.
+        DataError: the data cannot be read.
+        RunError: no worker can be started, or the file system has no locks.
+    """
+    started = time.monotonic()
+    console = console or _standard_error()
+    write_plan(plan)
+    with exclusive(plan.directory / ".lock"):
+        pass  # says so, before anything is trained, where there are no locks
+    states: dict[str, State] = {run.spec.run_id: run.state() for run in plan.runs}
+    skipped = sum(state == "done" for state in states.values())
+    wanted = ("pending", "stale", "failed") if retry_failed else ("pending", "stale")
+    todo = [run for run in plan.runs if states[run.spec.run_id] in wanted]
+    loop = Loop(plan, todo, states, fail_fast, limit)
+    if todo:
+        _execute(plan, todo, loop, console, executor or _local(plan), prepare or _caches)
+        write_states(plan)
+    _say_end(console, loop, nothing=not todo, seconds=time.monotonic() - started)
+    done, failed = loop.count("done"), loop.count("failed")
+    report, reported = (None, True) if loop.interrupted or not done else _report(plan, console, build)
+    return SweepOutcome(
+        done=done,
+        failed=failed,
+        skipped=skipped,
+        remaining=len(states) - done - failed,
+        elsewhere=loop.count("running"),
+        interrupted=loop.interrupted,
+        seconds=time.monotonic() - started,
+        report=report,
+        exit_status=INTERRUPTED if loop.interrupted else int(failed > 0 or not reported),
+    )
+
+
+def _execute(
+    plan: Plan, todo: Sequence[PlannedRun], loop: Loop, console: "Console", executor: Executor, prepare: Prepare
+) -> None:
+    try:
+        data_of = prepare(plan, todo, RichProgress(console))
+    except KeyboardInterrupt:
+        loop.interrupted = True
+        return
+    line = SweepLine(console, len(plan.runs))
+    with interruptible(line.stop) as interruption, executor:
+        most = f", at most {loop.limit} of them now" if loop.limit is not None and loop.limit < len(todo) else ""
+        workers = f"{executor.slots} worker{'s' if executor.slots > 1 else ''}"
+        _say(console, f"{plan.study.name}: {len(plan.runs)} runs, {len(todo)} to train{most}, {workers}")
+        line.start()
+        try:
+            loop.run(executor, data_of, line, interruption)
+        finally:
+            line.stop()
+
+
+def _say_end(console: "Console", loop: Loop, nothing: bool, seconds: float) -> None:
+    done, failed, elsewhere, total = loop.count("done"), loop.count("failed"), loop.count("running"), loop.total
+    if loop.interrupted:
+        _say(console, f"{done} of {total} runs are done; stopped; the same command goes on")
+        return
+    head = "nothing to train: " if nothing else ""
+    took = "" if nothing else f", after {duration(seconds)}"
+    _say(console, f"{head}{done} of {total} runs are done{took}")
+    for run_id, reason in list(loop.failures.items())[:_LISTED]:
+        _say(console, f"  failed: {run_id}: {reason}")
+    if len(loop.failures) > _LISTED:
+        _say(console, f"  and {len(loop.failures) - _LISTED} more; `usaggr status DIR` lists them")
+    if earlier := failed - len(loop.failures):
+        _say(console, f"{earlier} failed in an earlier sweep; --retry-failed tries them again")
+    if elsewhere:
+        _say(console, f"{elsewhere} are being run by another process, and were left to it")
+    if rest := total - done - failed - elsewhere:
+        _say(console, f"{rest} left to train")
+
+
+def _report(plan: Plan, console: "Console", build: Report | None) -> tuple[Path | None, bool]:
+    """The report's folder, and whether all went well. What goes wrong here must not hide the runs."""
+    try:
+        path = (build or _report_room())([plan.directory])
+    except Exception as error:
+        reason = str(error) if isinstance(error, UsaggrError) else traceback.format_exc()
+        _say(console, f"the report could not be built (usaggr report {plan.directory} tries again): {reason}")
+        return None, False
+    _say(console, f"report: {path}")
+    return path, True
+
+
+def _report_room() -> Report:
+    from usaggr.report.build import build_report
+
+    return build_report
+
+
+def _local(plan: Plan) -> Executor:
+    from usaggr.sweep.executors.local import LocalExecutor
+
+    return LocalExecutor(plan.study.executor, plan.study.training.accelerator)
+
+
+def _caches(plan: Plan, runs: Sequence[PlannedRun], progress: Progress) -> DataOf:
+    from usaggr.sweep.prepare import open_caches
+
+    return open_caches(plan, runs, progress)
+
+
+def _standard_error() -> "Console":
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
+def _say(console: "Console", text: str) -> None:
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
