@@ -211,6 +211,10 @@ def _clear(folder: Path, key: str) -> None:
 def _try_lock(lock: IO[str]) -> bool:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         return False
+    except OSError as error:
+        raise DataError(
+            f"{lock.name}: cannot be locked ({error.strerror}); choose another data.cache_dir=..."
+        ) from error
     return True

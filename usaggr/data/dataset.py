@@ -30,13 +30,13 @@ def load_dataset(data: DataConfig, progress: Progress | None = None) -> Dataset:
     dataset, faults, lost = _read(data, progress or NoProgress())
     if faults and data.on_bad_sample == "error":
         raise DataError(
-            f"{len(faults)} faults in the index ({count_kinds(faults)}); mend them, or leave these rows out with "
-            f"data.on_bad_sample=skip:\n{_listed(faults)}"
+            f"{len(faults)} fault{'s' * (len(faults) > 1)} in the index ({count_kinds(faults)}); mend it, or leave "
+            f"these rows out with data.on_bad_sample=skip:\n{_listed(faults)}"
         )
     if lost:
         raise DataError(
-            f"no row without a fault is left of {', '.join(lost)} ({count_kinds(faults)}); mend the index or take "
-            f"its rows out of it:\n{_listed(faults)}"
+            f"no row without a fault is left of {', '.join(lost)} ({count_kinds(faults)}); mend the index, or take "
+            f"the task out of it:\n{_listed(faults)}"
         )
     return dataset
 
@@ -58,13 +58,12 @@ def _read(data: DataConfig, progress: Progress) -> tuple[Dataset, tuple[Fault, .
     """The data set of all rows without a fault, the faults, and the tasks that have no row left."""
     root = _root(data, progress)
     rows, faults = read_index(root)
-    declared: list[tuple[IndexRow, Declaration]] = []
+    declared: list[tuple[IndexRow, Declaration | None]] = []
     for row in rows:
         declaration, wrong = declaration_of(row)
         faults += wrong
-        if declaration is not None:
-            declared.append((row, declaration))
-    tasks, warnings = declared_tasks(declared, data)
+        declared.append((row, declaration))
+    tasks, warnings = declared_tasks(((row, task) for row, task in declared if task is not None), data)
 
     def probe(keys: Iterable[ProbeKey]) -> dict[ProbeKey, FileFacts]:
         return probe_files(keys, cache_root(data), data.max_pixels, data.workers, progress)

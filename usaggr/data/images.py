@@ -63,8 +63,8 @@ def open_image(content: bytes, name: str, max_pixels: int | None) -> "Image":
     """
     from PIL import Image, UnidentifiedImageError
 
-    # PIL's own limit would refuse by another number than the user's.
-    theirs, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    # PIL's own limit would refuse by another number than the user's, data.max_pixels.
+    Image.MAX_IMAGE_PIXELS = None
     try:
         image = Image.open(io.BytesIO(content), formats=FORMATS)
     except UnidentifiedImageError as error:
@@ -72,8 +72,6 @@ def open_image(content: bytes, name: str, max_pixels: int | None) -> "Image":
         raise DataError(f"{name}: cannot be read as an image: the file {what}") from error
     except Exception as error:  # decoders raise many kinds of exception on broken files
         raise DataError(f"{name}: cannot be read as an image: {error}") from error
-    finally:
-        Image.MAX_IMAGE_PIXELS = theirs
     if max_pixels is not None and image.width * image.height > max_pixels:
         raise DataError(f"{name}: {image.width} x {image.height} pixels are more than data.max_pixels={max_pixels}")
     return image

@@ -43,9 +43,10 @@ def declaration_of(row: IndexRow) -> tuple[Declaration | None, list[Fault]]:
     task_type = next((t for t in TASK_TYPES if t == name.lower()), None)
     if task_type is None:
         faults.append(row.fault("task_name", "task_name", f"unknown '{name}'; allowed: {', '.join(TASK_TYPES)}"))
-    num_classes = whole_number(row.text("num_classes"))
+    text = row.text("num_classes")
+    num_classes = whole_number(text)
     if wrong := _wrong_number(task_type, num_classes):
-        faults.append(row.fault("num_classes", "num_classes", f"'{row.text('num_classes')}' {wrong}"))
+        faults.append(row.fault("num_classes", "num_classes", f"'{text}' {wrong}"))
     if faults or task_type is None or num_classes is None:
         return None, faults
     return Declaration(task_id, task_type, num_classes), faults

@@ -9,6 +9,7 @@ import math
 import re
 from dataclasses import dataclass, field
 
+from usaggr.config import DataConfig
 from usaggr.data.index import IndexRow
 from usaggr.data.index_tasks import Declaration, whole_number
 from usaggr.data.probe import FileFacts
@@ -95,14 +96,9 @@ def point_labels(row: IndexRow, task: Declaration, size: tuple[int, int] | None)
     return Found(Label(points=tuple(points)) if not faults else None, faults)
 
 
-def mask_faults(
-    row: IndexRow,
-    task: Declaration,
-    mask: FileFacts,
-    size: tuple[int, int] | None,
-    allow_empty: bool,
-    foreground_255: bool,
-) -> list[Fault]:
+def mask_label(
+    row: IndexRow, task: Declaration, mask: FileFacts, size: tuple[int, int] | None, data: DataConfig
+) -> Found:
     """What is wrong with a mask that could be read; `size` is the image's height and width, if it could be read."""
     file = row.text("mask_path")
     faults: list[Fault] = []
@@ -111,15 +107,15 @@ def mask_faults(
         faults.append(row.fault("mask_path", "mask_size", message, file))
     only_255 = task.num_classes == 2 and set(mask.values) <= {0, 255}
     wrong = [value for value in mask.values if value >= task.num_classes]
-    if wrong and not (foreground_255 and only_255):
+    if wrong and not (data.foreground_255 and only_255):
         listed = ", ".join(str(value) for value in wrong[:10]) + (", ..." if len(wrong) > 10 else "")
         hint = "; data.foreground_255=true reads 255 as 1" if only_255 else ""
         message = f"mask has the values {listed}; allowed are 0 to {task.num_classes - 1}{hint}"
         faults.append(row.fault("mask_path", "mask_values", message, file))
-    if mask.values in ((), (0,)) and not allow_empty:
+    if mask.values in ((), (0,)) and not data.allow_empty_masks:
         message = "mask has no foreground; data.allow_empty_masks=true takes it as it is"
         faults.append(row.fault("mask_path", "empty_mask", message, file))
-    return faults
+    return Found(Label() if not faults else None, faults)
 
 
 def _number(text: str) -> float | None:
@@ -133,13 +129,12 @@ def _number(text: str) -> float | None:
 def _point(text: str) -> tuple[float, float] | None:
     try:
         values = json.loads(text)
-    except ValueError:
+        if not isinstance(values, list) or len(values) != 2 or not all(type(v) in (int, float) for v in values):
+            return None
+        x, y = float(values[0]), float(values[1])
+    except (ValueError, OverflowError, RecursionError):
         return None
-    if not isinstance(values, list) or len(values) != 2:
-        return None
-    if any(isinstance(v, bool) or not isinstance(v, int | float) or not math.isfinite(v) for v in values):
-        return None
-    return float(values[0]), float(values[1])
+    return (x, y) if math.isfinite(x) and math.isfinite(y) else None
 
 
 def _inside(value: float, limit: int) -> bool:

@@ -4,6 +4,7 @@ import os
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from usaggr.config import DataConfig
 from usaggr.errors import DataError
@@ -33,8 +34,7 @@ def made_folder(path: Path) -> Path:
     return path
 
 
-@dataclass(frozen=True, slots=True)
-class FoundFile:
+class FoundFile(NamedTuple):
     """A file that the index names, inside the root."""
 
     path: str
@@ -75,7 +75,8 @@ class FileFinder:
                 found = os.lstat(path)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
-            return Misplaced("missing_file", f"is not there ({reason})")
+            hint = "; write / between folders" if "\\" in text else ""
+            return Misplaced("missing_file", f"is not there ({reason}{hint})")
         if not stat.S_ISREG(found.st_mode):
             return Misplaced("missing_file", "is no file")
         return FoundFile(path, found.st_size, found.st_mtime_ns)

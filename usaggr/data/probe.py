@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from usaggr.data.locations import FoundFile, made_folder
 from usaggr.data.readers import pieces, reader_count, results_of
@@ -45,8 +46,7 @@ class FileFacts:
     """Distinct values of a mask, ascending; none of an image."""
 
 
-@dataclass(frozen=True, slots=True)
-class ProbeKey:
+class ProbeKey(NamedTuple):
     """A file, and what it is read as."""
 
     file: FoundFile
@@ -141,13 +141,14 @@ class FactStore:
         if not keys:
             return {}
         stored: dict[tuple[str, int, int, int], FileFacts] = {}
-        first, last = min(key.file.path for key in keys), max(key.file.path for key in keys)
+        paths = [os.fsencode(key.file.path) for key in keys]
+        bounds = (min(paths), max(paths))
 
         def select(connection: sqlite3.Connection) -> None:
             stored.clear()
             query = "SELECT * FROM facts WHERE path BETWEEN ? AND ?"
             for path, mask, size, mtime_ns, sha256, height, width, error, large, values in connection.execute(
-                query, (os.fsencode(first), os.fsencode(last))
+                query, bounds
             ):
                 known = tuple(json.loads(values)) if values else ()
                 stored[os.fsdecode(path), mask, size, mtime_ns] = FileFacts(

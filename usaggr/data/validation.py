@@ -13,7 +13,7 @@ from pathlib import Path
 from usaggr.config import DataConfig
 from usaggr.data.index import IndexRow
 from usaggr.data.index_tasks import Declaration
-from usaggr.data.labels import Found, Label, box_label, class_label, mask_faults, point_labels
+from usaggr.data.labels import Found, Label, box_label, class_label, mask_label, point_labels
 from usaggr.data.locations import FileFinder, FoundFile, Misplaced
 from usaggr.data.probe import FileFacts, ProbeKey
 from usaggr.data.samples import Fault, Sample
@@ -32,39 +32,24 @@ _FOLDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    """A row whose task is known, with the files it names."""
-
-    row: IndexRow
-    task: Declaration
-    sample_id: str
-    image: FoundFile | None
-    mask: FoundFile | None
-
-
 def validate(
-    rows: Sequence[tuple[IndexRow, Declaration]], root: Path, data: DataConfig, probe: Prober
+    rows: Sequence[tuple[IndexRow, Declaration | None]], root: Path, data: DataConfig, probe: Prober
 ) -> tuple[list[Sample], list[Fault], list[str]]:
     """Samples of the rows that have no fault, all faults of the others, and what a user should know.
 
-    `probe` gives the facts of files: it is asked once, for all of them.
+    Of rows without a declaration, whose fault is known already, the image is looked at. `probe` gives the facts of
+    files: it is asked once, for all of them.
     """
     finder = FileFinder(str(root))
     faults: list[Fault] = []
     candidates = [_candidate(row, task, number, finder, faults) for row, task, number in _numbered(rows)]
     facts = probe(key for candidate in candidates for key in _keys(candidate))
-    subjects = Subjects(data.subject_patterns)
-    samples: list[Sample] = []
-    for candidate in candidates:
-        before = len(faults)
-        sample = _sample(candidate, facts, data, subjects, faults)
-        if sample is not None and len(faults) == before:
-            samples.append(sample)
+    judge = _Judge(data, facts, Subjects(data.subject_patterns), faults)
+    samples = [sample for candidate in candidates if (sample := judge.sample(candidate)) is not None]
     repeated = _repeated(samples)
-    faults += repeated
     bad = {(fault.csv_file, fault.row) for fault in repeated}
-    return [s for s in samples if (s.csv_file, s.row) not in bad], faults, subjects.warnings()
+    kept = [sample for sample in samples if (sample.csv_file, sample.row) not in bad]
+    return kept, [*faults, *repeated], judge.subjects.warnings()
 
 
 def count_kinds(faults: Iterable[Fault]) -> str:
@@ -73,20 +58,40 @@ def count_kinds(faults: Iterable[Fault]) -> str:
     return ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items(), key=lambda item: (-item[1], item[0])))
 
 
-def _numbered(rows: Sequence[tuple[IndexRow, Declaration]]) -> Iterable[tuple[IndexRow, Declaration, int]]:
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A row with the files that it names, where they are to be found."""
+
+    row: IndexRow
+    task: Declaration | None
+    sample_id: str
+    image: FoundFile | None
+    mask: FoundFile | None
+    faultless: bool
+    """So far."""
+
+
+def _numbered(
+    rows: Sequence[tuple[IndexRow, Declaration | None]],
+) -> Iterable[tuple[IndexRow, Declaration | None, int]]:
     """Rows with their number among those of the same image and task, over good and bad ones alike."""
     seen: Counter[tuple[str, str]] = Counter()
     for row, task in rows:
-        key = (task.task_id, row.text("image_path"))
+        key = (row.text("task_id"), row.text("image_path"))
         seen[key] += 1
         yield row, task, seen[key]
 
 
-def _candidate(row: IndexRow, task: Declaration, number: int, finder: FileFinder, faults: list[Fault]) -> _Candidate:
+def _candidate(
+    row: IndexRow, task: Declaration | None, number: int, finder: FileFinder, faults: list[Fault]
+) -> _Candidate:
+    known = len(faults)
     text = row.text("image_path")
     image = _locate(row, "image_path", finder, faults)
-    mask = _locate(row, "mask_path", finder, faults) if task.type == "segmentation" else None
-    return _Candidate(row, task, text if number == 1 else f"{text}#{number}", image, mask)
+    segmentation = task is not None and task.type == "segmentation"
+    mask = _locate(row, "mask_path", finder, faults) if segmentation else None
+    sample_id = text if number == 1 else f"{text}#{number}"
+    return _Candidate(row, task, sample_id, image, mask, len(faults) == known)
 
 
 def _locate(row: IndexRow, column: str, finder: FileFinder, faults: list[Fault]) -> FoundFile | None:
@@ -108,82 +113,74 @@ def _keys(candidate: _Candidate) -> Iterable[ProbeKey]:
         yield ProbeKey(candidate.mask, True)
 
 
-def _sample(
-    candidate: _Candidate,
-    facts: dict[ProbeKey, FileFacts],
-    data: DataConfig,
-    subjects: Subjects,
-    faults: list[Fault],
-) -> Sample | None:
-    """The sample of a row; None, with its faults added, where it is not one."""
-    row, task = candidate.row, candidate.task
-    image = _usable(row, "image_path", candidate.image, False, facts, data, faults)
-    mask = _usable(row, "mask_path", candidate.mask, True, facts, data, faults)
-    size = (image.height, image.width) if image is not None else None
-    label = _label(row, task, size, mask, data)
-    faults += label.faults
-    split = row.text("split")
-    if split and split.lower() not in _FOLDS:
-        faults.append(row.fault("split", "split", f"unknown '{split}'; allowed: train, val, test"))
-    if image is None or candidate.image is None or label.label is None:
+@dataclass
+class _Judge:
+    """Makes samples of candidates, and takes down what is wrong with the others."""
+
+    data: DataConfig
+    facts: dict[ProbeKey, FileFacts]
+    subjects: Subjects
+    faults: list[Fault]
+
+    def sample(self, candidate: _Candidate) -> Sample | None:
+        """The sample of a row; None, with its faults taken down, where it has any."""
+        row, task, known = candidate.row, candidate.task, len(self.faults)
+        image = self._usable(row, "image_path", candidate.image, is_mask=False)
+        mask = self._usable(row, "mask_path", candidate.mask, is_mask=True)
+        found = self._label(row, task, image, mask) if task is not None else Found()
+        self.faults += found.faults
+        split = row.text("split").lower()
+        if split and split not in _FOLDS:
+            self.faults.append(row.fault("split", "split", f"unknown '{split}'; allowed: train, val, test"))
+        if not candidate.faultless or len(self.faults) > known or task is None:
+            return None
+        if candidate.image is None or image is None or found.label is None:
+            return None
+        return Sample(
+            task_id=task.task_id,
+            sample_id=candidate.sample_id,
+            image_path=Path(candidate.image.path),
+            subject_id=self.subjects.of(row, image.sha256),
+            image_hash=image.sha256,
+            label_hash=mask.sha256 if mask is not None else _hash_of(found.label),
+            height=image.height,
+            width=image.width,
+            csv_file=row.csv_file,
+            row=row.line,
+            mask_path=Path(candidate.mask.path) if candidate.mask is not None else None,
+            label=found.label.class_index,
+            box=found.label.box,
+            points=found.label.points,
+            official_fold=_FOLDS.get(split),
+        )
+
+    def _usable(self, row: IndexRow, column: str, file: FoundFile | None, *, is_mask: bool) -> FileFacts | None:
+        """Facts of a file that can be used; None, with its fault taken down, of one that cannot."""
+        if file is None:
+            return None
+        found = self.facts[ProbeKey(file, is_mask)]
+        if found.too_large:
+            message = f"{found.error} are more than data.max_pixels={self.data.max_pixels}"
+            self.faults.append(row.fault(column, "too_large", message, row.text(column)))
+        elif found.error:
+            self.faults.append(row.fault(column, "unreadable_file", found.error, row.text(column)))
+        else:
+            return found
         return None
-    return Sample(
-        task_id=task.task_id,
-        sample_id=candidate.sample_id,
-        image_path=Path(candidate.image.path),
-        subject_id=subjects.of(row, image.sha256),
-        image_hash=image.sha256,
-        label_hash=mask.sha256 if mask is not None else _hash_of(label.label),
-        height=image.height,
-        width=image.width,
-        csv_file=row.csv_file,
-        row=row.line,
-        mask_path=Path(candidate.mask.path) if candidate.mask is not None else None,
-        label=label.label.class_index,
-        box=label.label.box,
-        points=label.label.points,
-        official_fold=_FOLDS.get(split.lower()),
-    )
 
-
-def _usable(
-    row: IndexRow,
-    column: str,
-    file: FoundFile | None,
-    is_mask: bool,
-    facts: dict[ProbeKey, FileFacts],
-    data: DataConfig,
-    faults: list[Fault],
-) -> FileFacts | None:
-    """Facts of a file that can be used; None, with its fault added, of one that cannot."""
-    if file is None:
-        return None
-    found = facts[ProbeKey(file, is_mask)]
-    if found.too_large:
-        message = f"{found.error} are more than data.max_pixels={data.max_pixels}"
-        faults.append(row.fault(column, "too_large", message, row.text(column)))
-    elif found.error:
-        faults.append(row.fault(column, "unreadable_file", found.error, row.text(column)))
-    else:
-        return found
-    return None
-
-
-def _label(
-    row: IndexRow, task: Declaration, size: tuple[int, int] | None, mask: FileFacts | None, data: DataConfig
-) -> Found:
-    match task.type:
-        case "classification":
-            return class_label(row, task)
-        case "detection":
-            return box_label(row, size)
-        case "regression":
-            return point_labels(row, task, size)
-        case "segmentation":
-            if mask is None:
-                return Found()
-            wrong = mask_faults(row, task, mask, size, data.allow_empty_masks, data.foreground_255)
-            return Found(Label() if not wrong else None, wrong)
+    def _label(self, row: IndexRow, task: Declaration, image: FileFacts | None, mask: FileFacts | None) -> Found:
+        size = (image.height, image.width) if image is not None else None
+        match task.type:
+            case "classification":
+                return class_label(row, task)
+            case "detection":
+                return box_label(row, size)
+            case "regression":
+                return point_labels(row, task, size)
+            case "segmentation":
+                if mask is None:
+                    return Found()
+                return mask_label(row, task, mask, size, self.data)
 
 
 def _hash_of(label: Label) -> str:
