@@ -24,7 +24,7 @@ def classification_scores(
         "balanced_accuracy": _balanced_accuracy(labels, predicted),
         "f1_macro": float(metrics.f1_score(labels, predicted, average="macro", zero_division=0)),
         "f1_weighted": float(metrics.f1_score(labels, predicted, average="weighted", zero_division=0)),
-        "mcc": float(metrics.matthews_corrcoef(labels, predicted)),
+        "mcc": float(metrics.matthews_corrcoef(labels, predicted)) if len({*labels, *predicted}) > 1 else 0.0,
     }
     classes = probabilities.shape[1]
     present = [c for c in range(classes) if 0 < np.sum(labels == c) < len(labels)]
