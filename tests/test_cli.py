@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from usaggr import __version__
 from usaggr.cli import main, split_words
-from usaggr.compose import compose_study
+from usaggr.compose import compose_study, describe_study
 from usaggr.config import StudyConfig
 from usaggr.errors import ConfigError
 
@@ -186,3 +186,36 @@ def test_data_check_lists_every_fault_and_writes_them_as_csv(shell: Shell) -> No
     assert len(faults) == 21
     assert {(fault["csv_file"], fault["row"], fault["column"]) for fault in faults} >= {("toy.csv", "2", "image_path")}
     assert shell(*check, "data.on_bad_sample=skip") == 0
+
+
+# Folders of results
+
+
+@pytest.fixture
+def results(shell: Shell) -> Path:
+    """Results, in the shell's folder, of a study that asks for a run that is not there, and not for the one that is."""
+    directory = Path("outputs/toy")
+    old = directory / "runs" / "toy-s1-k9-00000000"
+    old.mkdir(parents=True)
+    (directory / "study.yaml").write_text(describe_study(compose_study("demo", ["name=toy"])))
+    (directory / "plan.csv").write_text(f"run_id,fingerprint,parent\ntoy-s1-k0-{'1' * 8},{'1' * 64},\n")
+    (old / "run.yaml").write_text(f"schema_version: 1\nrun_id: {old.name}\nfingerprint: '{'0' * 64}'\n")
+    (old / "result.json").write_text("{}")
+    return directory
+
+
+def test_status_counts_runs(shell: Shell, results: Path) -> None:
+    assert shell("status", str(results)) == 0
+    assert shell.out.splitlines()[0] == "outputs/toy: 1 runs: 1 pending, 1 unplanned"
+
+
+def test_clean_lists_and_removes_only_when_told_so(shell: Shell, results: Path) -> None:
+    assert shell("clean", str(results)) == 0
+    assert "unplanned run: outputs/toy/runs/toy-s1-k9-00000000" in shell.out
+    assert shell.out.endswith("nothing was removed: --yes does so without asking\n")
+    assert (results / "runs" / "toy-s1-k9-00000000").is_dir()
+    assert shell("clean", str(results), "--yes") == 0
+    assert shell.out.endswith("set free\n")
+    assert not (results / "runs" / "toy-s1-k9-00000000").exists()
+    assert shell("clean", str(results)) == 0
+    assert shell.out == "nothing to remove\n"

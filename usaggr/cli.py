@@ -111,13 +111,17 @@ def clean(
     yes: Annotated[bool, typer.Option("--yes", help="Remove without asking.")] = False,
 ) -> None:
     """List runs that the study no longer asks for and weights that were kept, then remove them."""
-    from usaggr.sweep.clean import removable, remove
+    from usaggr.sweep.clean import removable, remove, size
 
     items = removable(_results(directory))
     for item in items:
         print(item)
-    if items and (yes or typer.confirm("Remove these?")):
-        remove(items)
+    if not items:
+        print("nothing to remove")
+    elif not yes and not sys.stdin.isatty():
+        print("nothing was removed: --yes does so without asking")
+    elif yes or typer.confirm(f"Remove {size(sum(item.bytes for item in items))}?"):
+        print(f"{size(remove(items))} set free")
 
 
 @app.command()
