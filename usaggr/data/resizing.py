@@ -26,5 +26,6 @@ def resize_mask(mask: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.ui
     """A mask (h, w) at `size` (H, W): each pixel has the class of the nearest one, by their centres."""
     import cv2
 
+    # Not INTER_NEAREST, which goes by the pixels' corners and shifts the mask by up to half a pixel.
     resized = cv2.resize(mask, (size[1], size[0]), interpolation=cv2.INTER_NEAREST_EXACT)
     return np.asarray(resized, np.uint8)
