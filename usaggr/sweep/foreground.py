@@ -8,8 +8,8 @@ from usaggr.data.cache import build_or_open
 from usaggr.data.run_data import run_data
 from usaggr.errors import ConfigError, RunError, UsaggrError, one_of
 from usaggr.progress import Progress
-from usaggr.runs import Placement, RunDirectory
-from usaggr.sweep.executors.placement import usable_cores
+from usaggr.runs import RunDirectory
+from usaggr.sweep.executors.placement import placements, usable_cores
 from usaggr.sweep.plan import Plan, PlannedRun
 from usaggr.sweep.provenance import provenance
 
@@ -53,7 +53,9 @@ def train_run(plan: Plan, run: PlannedRun, progress: Progress) -> None:
     directory = RunDirectory(run.directory)
     earlier = directory.status()
     attempt = earlier.attempt + 1 if earlier else 1
-    placement = Placement(threads=run.study.executor.threads or usable_cores())
+    # As many threads as in a sweep, so that a run computes the same here; the device is Lightning's choice.
+    executor = run.study.executor.model_copy(update={"devices": None})
+    placement = placements(executor, gpus=0, cores=usable_cores())[0]
     with directory.claim(attempt) as mine:
         if not mine:
             raise RunError(f"{run.directory.name}: another process trains it")
