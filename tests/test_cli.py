@@ -2,7 +2,9 @@
 
 import csv
 import re
+import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import cv2
@@ -12,6 +14,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.data.factories import tiny_data
 from usaggr import __version__
 from usaggr.cli import main, split_words
 from usaggr.compose import compose_study, describe_study
@@ -219,3 +222,40 @@ def test_clean_lists_and_removes_only_when_told_so(shell: Shell, results: Path) 
     assert not (results / "runs" / "toy-s1-k9-00000000").exists()
     assert shell("clean", str(results)) == 0
     assert shell.out == "nothing to remove\n"
+
+
+# The whole way
+
+
+@pytest.mark.slow
+def test_the_whole_way_from_data_to_a_report(tmp_path: Path) -> None:
+    """Each command as a user types it; the second sweep trains nothing, and one more seed only what is new."""
+    tiny_data(tmp_path / "data", n=24)
+    words = [
+        "data=fmuia", "data.root=data", "data.image_size=32", "scale=two", "training.budget=16 examples",
+        "training.min_examples=16", "groupings=[task_specific,unified]", "name=tiny", "executor.workers=1",
+    ]  # fmt: skip
+    assert "10 runs: 10 pending" in usaggr(tmp_path, "plan", *words, "seeds=[0]")
+    usaggr(tmp_path, "sweep", *words, "seeds=[0]")
+    results = {path: path.stat().st_mtime_ns for path in tmp_path.glob("outputs/tiny/runs/*/result.json")}
+    assert len(results) == 10
+    with (tmp_path / "outputs/tiny/report/tables/scores.csv").open(newline="") as file:
+        assert {row["grouping"] for row in csv.DictReader(file)} == {"task_specific", "unified"}
+    assert "10 done" in usaggr(tmp_path, "plan", *words, "seeds=[0]")
+    usaggr(tmp_path, "sweep", *words, "seeds=[0,1]")
+    assert len(list(tmp_path.glob("outputs/tiny/runs/*/result.json"))) == 20
+    assert {path: path.stat().st_mtime_ns for path in results} == results
+    assert usaggr(tmp_path, "status", "outputs/tiny").startswith("outputs/tiny: 20 runs: 20 done")
+    assert usaggr(tmp_path, "report", "outputs/tiny") == "outputs/tiny/report\n"
+    assert usaggr(tmp_path, "clean", "outputs/tiny") == "nothing to remove\n"
+    assert usaggr(tmp_path, "sweep", *words, "seeds=[0]", "data.split.seed=1", status=2).count("\n") == 1, (
+        "another split in the same folder is refused in one line"
+    )
+
+
+def usaggr(folder: Path, *arguments: str, status: int = 0) -> str:
+    """Standard output of a command (standard error where it fails) that must end with a status."""
+    script = Path(sysconfig.get_path("scripts")) / "usaggr"
+    done = subprocess.run([script, *arguments], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == status, done.stdout + done.stderr
+    return done.stderr if status else done.stdout
