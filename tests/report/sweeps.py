@@ -1,0 +1,198 @@
+"""Writes fake finished sweeps with known numbers, through the same code that real runs use."""
+
+import csv
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from usaggr.metrics.names import METRICS
+from usaggr.runs import Cost, RunDirectory, RunResult, RunSpec, Status
+from usaggr.tasks import CATALOGUE, Task
+
+PLAN_COLUMNS = (
+    "run_id", "block", "groupings", "tasks", "scale", "seed", "variant", "parent", "fingerprint", "state",
+)  # fmt: skip
+Partition = Mapping[str, tuple[str, ...]]
+Scorer = Callable[[str, tuple[str, ...], float | int, int], dict[str, float]]
+"""task, block, scale, seed -> metric: value"""
+
+
+def by_task(tasks: Sequence[str]) -> Partition:
+    return {task: (task,) for task in tasks}
+
+
+def by_group(tasks: Sequence[str]) -> Partition:
+    groups: dict[str, list[str]] = {}
+    for task in sorted(tasks):
+        groups.setdefault(CATALOGUE[task].clinical_group, []).append(task)
+    return {name: tuple(members) for name, members in groups.items()}
+
+
+def everything(tasks: Sequence[str]) -> Partition:
+    return {"unified": tuple(sorted(tasks))}
+
+
+@dataclass
+class FakeSweep:
+    """A study's folder of results, whose runs are written one by one or all at once."""
+
+    directory: Path
+    tasks: tuple[str, ...] = ("breast_lesion", "breast_2cls", "fetal_femur")
+    scales: tuple[float | int, ...] = (1.0,)
+    seeds: tuple[int, ...] = (0, 1, 2)
+    groupings: tuple[str, ...] = ("task_specific", "clinical", "unified")
+    variants: dict[str, list[str]] = field(default_factory=lambda: {"base": []})
+    partitions: dict[str, Partition] = field(default_factory=dict)
+    reference: str = "task_specific"
+    settings: dict[str, Any] = field(default_factory=dict)
+    """Sections of study.yaml that differ from the usual ones."""
+    catalogue: Mapping[str, Task] = field(default_factory=lambda: CATALOGUE)
+    subjects: int = 12
+    content_hash: str = "c" * 64
+    split_hash: str = "d" * 64
+    data: dict[str, Any] = field(default_factory=dict)
+    """Keys of data.json that differ from the usual ones."""
+
+    def __post_init__(self) -> None:
+        ways = {"task_specific": by_task, "clinical": by_group, "unified": everything}
+        for name in self.groupings:
+            self.partitions.setdefault(name, ways.get(name, everything)(self.tasks))
+
+    def runs(self) -> list[tuple[RunSpec, tuple[str, ...]]]:
+        """Each planned run with the groupings that hold it."""
+        planned: dict[str, tuple[RunSpec, tuple[str, ...]]] = {}
+        for grouping in self.groupings:
+            for variant in self.variants:
+                for scale in self.scales:
+                    for seed in self.seeds:
+                        for name, block in self.partitions[grouping].items():
+                            run = self.spec(name, block, scale, seed, variant)
+                            known = planned.get(run.fingerprint, (run, ()))
+                            planned[run.fingerprint] = (known[0], (*known[1], grouping))
+        return list(planned.values())
+
+    def spec(self, name: str, block: tuple[str, ...], scale: float | int, seed: int, variant: str = "base") -> RunSpec:
+        identity = json.dumps([block, scale, seed, variant, self.settings, self.content_hash], sort_keys=True)
+        fingerprint = hashlib.sha256(identity.encode()).hexdigest()
+        name = block[0] if len(block) == 1 else name
+        return RunSpec(name, tuple(sorted(block)), scale, seed, variant, {}, {}, fingerprint)
+
+    def write_plan(self, order: Callable[[list[list[Any]]], list[list[Any]]] = list) -> None:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        (self.directory / "study.yaml").write_text(yaml.safe_dump(self._study(), sort_keys=False))
+        (self.directory / "data.json").write_text(json.dumps(self._data()))
+        (self.directory / "split.csv").write_text("task_id,sample_id,image_path,subject_id,component,fold,rank_0\n")
+        rows: list[list[Any]] = [
+            [r.run_id, r.block, ";".join(held), ";".join(r.tasks), r.scale, r.seed, r.variant, "", r.fingerprint, ""]
+            for r, held in self.runs()
+        ]
+        with (self.directory / "plan.csv").open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerows([PLAN_COLUMNS, *order(rows)])
+
+    def finish(self, scorer: Scorer, skip: Callable[[RunSpec], bool] = lambda run: False) -> "FakeSweep":
+        """Write the plan and the results of all runs but those to skip."""
+        self.write_plan()
+        for run, _ in self.runs():
+            if not skip(run):
+                self.write_run(run, {t: scorer(t, run.tasks, run.scale, run.seed) for t in run.tasks})
+        return self
+
+    def write_run(
+        self, run: RunSpec, scores: dict[str, dict[str, float]], name: str | None = None, **changes: Any
+    ) -> RunDirectory:
+        """Write a finished run; `changes` are fields of its result."""
+        directory = RunDirectory(self.directory / "runs" / (name or run.run_id))
+        directory.path.mkdir(parents=True, exist_ok=True)
+        directory.write_spec(run, host="here")
+        directory.write_result(self.result(run, scores, **changes))
+        return directory
+
+    def result(self, run: RunSpec, scores: dict[str, dict[str, float]], **changes: Any) -> RunResult:
+        whole = 100
+        n_train = whole if run.scale == 1.0 else int(run.scale if isinstance(run.scale, int) else run.scale * whole)
+        cost = Cost(12.0, 10.0 * len(run.tasks), 50.0, 700.0, 1000 + 10 * len(run.tasks))
+        content: dict[str, Any] = {
+            "scores": scores,
+            "trivial": {t: trivial(self.catalogue[t]) for t in run.tasks},
+            "validation": scores,
+            "trivial_validation": {t: trivial(self.catalogue[t]) for t in run.tasks},
+            "n_train": dict.fromkeys(run.tasks, n_train),
+            "n_test": dict.fromkeys(run.tasks, 2 * self.subjects),
+            "n_subjects": dict.fromkeys(run.tasks, self.subjects),
+            "examples": dict.fromkeys(run.tasks, 500),
+            "cost": cost,
+        }
+        return RunResult(**{**content, **changes})
+
+    def write_failure(self, run: RunSpec, error: str) -> RunDirectory:
+        directory = RunDirectory(self.directory / "runs" / run.run_id)
+        directory.path.mkdir(parents=True, exist_ok=True)
+        directory.write_spec(run)
+        directory.write_status(Status("failed", 1, "elsewhere", 0.0, 1, error))
+        return directory
+
+    def _study(self) -> dict[str, Any]:
+        study = {
+            "name": self.directory.name,
+            "outputs": "outputs",
+            "groupings": list(self.groupings),
+            "reference": self.reference,
+            "scales": list(self.scales),
+            "seeds": list(self.seeds),
+            "tasks": None,
+            "variants": self.variants,
+            "data": {"name": "synthetic", "root": None, "image_size": 64, "subset": "per_seed", "split": {"seed": 0}},
+            "model": {"name": "mh_mtl", "encoder": "tu-test_resnet", "norm": "group", "weights": None},
+            "training": {"budget": "500 examples", "batch_size": 8, "learning_rate": 0.001, "score_weights": "last"},
+            "metrics": {"nsd_tolerance": 0.005},
+            "report": {"confidence": 0.95, "formats": ["png"]},
+        }
+        return {name: {**value, **self.settings.get(name, {})} if isinstance(value, dict) else value
+                for name, value in study.items()}  # fmt: skip
+
+    def _data(self) -> dict[str, Any]:
+        tasks = [
+            {
+                "id": task.id,
+                "type": task.type,
+                "num_classes": task.num_classes,
+                "class_names": list(task.class_names),
+                "organ": task.organ,
+                "clinical_group": task.clinical_group,
+                "n_train": 100,
+                "n_val": 12,
+                "n_test": 2 * self.subjects,
+                "subjects_test": self.subjects,
+            }
+            for task in (self.catalogue[t] for t in self.tasks)
+        ]
+        proof = {"components": 90, "images": 136, "subjects": 80}
+        proof |= {f"{what}_in_two_folds": 0 for what in ("components", "images", "subjects")}
+        return {
+            "schema_version": 1,
+            "root": "phantoms",
+            "content_hash": self.content_hash,
+            "split_hash": self.split_hash,
+            "tasks": tasks,
+            "skipped": [],
+            "dropped": 0,
+            "warnings": [],
+            "disjoint": proof,
+            **self.data,
+        }
+
+
+def trivial(task: Task) -> dict[str, float]:
+    """Scores of a predictor that ignores the image: 0.4 where 1 is best, 100 where 0 is."""
+    return {m.name: 0.4 if m.higher_is_better else 100.0 for m in METRICS[task.type]}
+
+
+def level(task: Task, skill: float) -> dict[str, float]:
+    """All metrics of a task at a skill over its trivial predictor."""
+    return {m.name: 0.4 + 0.6 * skill if m.higher_is_better else 100.0 * (1 - skill) for m in METRICS[task.type]}

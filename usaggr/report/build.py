@@ -1,0 +1,57 @@
+"""Builds the report folder from what is on disk: tables, figures, report.md. Needs neither the data set nor torch."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from usaggr.errors import RunError
+from usaggr.locks import exclusive
+from usaggr.progress import NoProgress, Progress
+from usaggr.report.collect import Collection, collect
+from usaggr.report.figures import write_figures
+from usaggr.report.markdown import render_markdown
+from usaggr.report.tables import make_tables, write_tables
+
+_PATIENCE = 120.0
+"""Seconds to wait for another process that builds the same report."""
+
+
+def build_report(directories: Sequence[Path], progress: Progress | None = None) -> Path:
+    """Build the report of one or several folders of results in the first one's `report/`, and return that folder.
+
+    The new report takes the old one's place only when it is whole. It stands, and says so, if no run is done yet.
+
+    Raises:
+        RunError: a folder holds no results, folders are not of one study and split, or the report cannot be written.
+    """
+    progress = progress or NoProgress()
+    collection = collect(directories, progress)
+    home = collection.directories[0]
+    try:
+        with exclusive(home / ".report.lock", patience=_PATIENCE) as mine:
+            if not mine:
+                raise RunError(f"{home / 'report'}: another process is building it; try again when it is done")
+            return _build(collection, home, progress)
+    except OSError as error:
+        raise RunError(f"{home / 'report'}: cannot be written ({error.strerror or error})") from error
+
+
+def _build(collection: Collection, home: Path, progress: Progress) -> Path:
+    report, new, old = (home / name for name in ("report", "report.tmp", "report.old"))
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir()
+    progress.start("writing the report", 3)
+    tables = make_tables(collection)
+    write_tables(tables, new / "tables")
+    progress.advance()
+    figures = write_figures(collection, tables, new / "figures")
+    progress.advance()
+    (new / "report.md").write_text(render_markdown(collection, tables, figures), encoding="utf-8")
+    shutil.rmtree(old, ignore_errors=True)
+    if report.exists():
+        report.rename(old)
+    new.rename(report)
+    shutil.rmtree(old, ignore_errors=True)
+    progress.advance()
+    progress.finish()
+    return report

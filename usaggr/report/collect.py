@@ -1,0 +1,151 @@
+"""Finds every planned run on disk, in one folder or in several of the same study and split, and reads its result.
+
+Runs are known by the full fingerprint in their run.yaml, never by a folder's name. What the plan does not ask for is
+counted and left alone.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from usaggr.errors import RunError
+from usaggr.progress import NoProgress, Progress
+from usaggr.report.join import join_sources
+from usaggr.report.sources import DataFacts, PlanRow, StudyFacts, read_source
+from usaggr.runs import RunDirectory, RunResult, State
+from usaggr.sweep.store import find_runs, is_done, run_directories, stored_fingerprint
+
+_BEST_FIRST: tuple[State, ...] = ("done", "running", "failed", "stale", "pending")
+"""What counts where folders differ about a run."""
+
+
+@dataclass(frozen=True)
+class CollectedRun:
+    """A planned run as it is on disk."""
+
+    row: PlanRow
+    state: State
+    path: Path | None = None
+    """Its run directory; None where there is none yet."""
+    result: RunResult | None = None
+    """There if, and only if, the run is done."""
+    error: str | None = None
+    """Why it failed: the reason in the first line."""
+
+
+@dataclass(frozen=True)
+class Collection:
+    """Everything that a report is made of."""
+
+    directories: tuple[Path, ...]
+    study: StudyFacts
+    data: DataFacts
+    runs: tuple[CollectedRun, ...]
+    """Planned ones, by variant, scale, seed and name."""
+    unplanned: int
+    """Finished runs that the study does not ask for."""
+
+    @cached_property
+    def tasks(self) -> tuple[str, ...]:
+        """Ids of the tasks that are planned: by clinical group, then type, then id."""
+        planned = {task_id for run in self.runs for task_id in run.row.tasks}
+        facts = {task_id: self.data.tasks[task_id].task for task_id in planned}
+        return tuple(sorted(planned, key=lambda t: (facts[t].clinical_group, facts[t].type, t)))
+
+
+def collect(directories: Sequence[Path], progress: Progress | None = None) -> Collection:
+    """Read the results of one or several folders of the same study and split.
+
+    Raises:
+        RunError: a folder is no folder of results, or the folders are not of the same study and split.
+    """
+    progress = progress or NoProgress()
+    sources = [read_source(directory) for directory in dict.fromkeys(map(Path, directories))]
+    study, data, plan = join_sources(sources)
+    found = [find_runs(source.directory) for source in sources]
+    folders = [source.directory for source in sources]
+    variants = list(study.variants)
+    runs = []
+    progress.start("reading runs", len(plan))
+    for row in plan:
+        runs.append(_collect_run(row, list(_candidates(row, folders, found))))
+        progress.advance()
+    progress.finish()
+    runs.sort(key=lambda run: (variants.index(run.row.variant), run.row.scale, run.row.seed, run.row.run_id))
+    planned = {row.fingerprint for row in plan}
+    unplanned = {fingerprint for runs_of in found for fingerprint, path in runs_of.items() if is_done(path)} - planned
+    nameless = sum(_is_nameless(path, plan) for folder in folders for path in run_directories(folder))
+    return Collection(tuple(folders), study, data, tuple(runs), len(unplanned) + nameless)
+
+
+def _candidates(row: PlanRow, folders: Sequence[Path], found: Sequence[dict[str, Path]]) -> Iterator[Path]:
+    """Where the run may be: by its fingerprint, or under its planned name if it died before it could say what it is."""
+    for folder, runs in zip(folders, found, strict=True):
+        path = runs.get(row.fingerprint)
+        if path is not None:
+            yield path
+            continue
+        path = folder / "runs" / row.run_id
+        if path.is_dir() and stored_fingerprint(path) is None:
+            yield path
+
+
+def _is_nameless(path: Path, plan: Sequence[PlanRow]) -> bool:
+    """Whether a folder holds a result but neither says what it is nor has the name of a planned run."""
+    if not is_done(path) or stored_fingerprint(path) is not None:
+        return False
+    return path.name not in {row.run_id for row in plan}
+
+
+def _collect_run(row: PlanRow, paths: Sequence[Path]) -> CollectedRun:
+    """The best of what is found; the first of equals."""
+    runs = [_read_run(row, path) for path in paths]
+    return min(runs, key=lambda run: _BEST_FIRST.index(run.state), default=CollectedRun(row, "pending"))
+
+
+def _read_run(row: PlanRow, path: Path) -> CollectedRun:
+    directory = RunDirectory(path)
+    state = directory.state()
+    if state != "done":
+        status = directory.status()
+        return CollectedRun(row, state, path, error=status.error if status is not None else None)
+    if stored_fingerprint(path) is None:
+        error = f"{path}: no run.yaml that says what the result is of; remove the run to train it again"
+        return CollectedRun(row, "failed", path, error=error)
+    try:
+        result = directory.result()
+        _check(result, row, directory.result_path)
+    except RunError as error:
+        return CollectedRun(row, "failed", path, error=str(error))
+    return CollectedRun(row, "done", path, result)
+
+
+def _check(result: RunResult, row: PlanRow, path: Path) -> None:
+    """Refuse a result that does not hold what it should.
+
+    Raises:
+        RunError: what is wrong with it.
+    """
+    for what in ("scores", "trivial"):
+        scores = getattr(result, what)
+        if not isinstance(scores, dict) or not all(isinstance(scores.get(task), dict) for task in row.tasks):
+            missing = [task for task in row.tasks if not isinstance(scores, dict) or task not in scores]
+            raise RunError(
+                f"{path}: no {what} of {', '.join(missing) or 'its tasks'}; remove the run to train it again"
+            )
+        for task in row.tasks:
+            for metric, value in scores[task].items():
+                if not _is_number(value):
+                    raise RunError(f"{path}: {what}, {metric} of {task} is {value!r}, not a number")
+    counts = (result.n_train, result.n_test, result.n_subjects)
+    if not all(isinstance(count, dict) and set(row.tasks) <= set(count) for count in counts):
+        raise RunError(f"{path}: no counts of samples for each task; remove the run to train it again")
+    if not all(_is_number(getattr(result.cost, name)) for name in ("train_seconds", "peak_mib", "parameters")):
+        raise RunError(f"{path}: cost is not in numbers; remove the run to train it again")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

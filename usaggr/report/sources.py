@@ -1,0 +1,210 @@
+"""What a folder of results says about itself: its study, its data, its plan, read from study.yaml, data.json, plan.csv.
+
+The study is not read through the schema of the configuration: results outlive it, and a report of last year's sweep
+needs only the keys named here.
+"""
+
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from usaggr.errors import RunError
+from usaggr.runs import SCHEMA_VERSION
+from usaggr.tasks import Task
+
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError, csv.Error)
+
+
+@dataclass(frozen=True)
+class StudyFacts:
+    """What the study asked for."""
+
+    name: str
+    groupings: tuple[str, ...]
+    reference: str
+    scales: tuple[float | int, ...]
+    seeds: tuple[int, ...]
+    variants: dict[str, tuple[str, ...]]
+    """Name: overrides."""
+    confidence: float
+    formats: tuple[str, ...]
+    settings: dict[str, Any]
+    """The whole study.yaml."""
+
+    def setting(self, key: str) -> Any:
+        """Value of a dotted key; None where the study has none."""
+        value: Any = self.settings
+        for part in key.split("."):
+            value = value.get(part) if isinstance(value, dict) else None
+        return value
+
+
+@dataclass(frozen=True)
+class TaskFacts:
+    """A task and how many samples it has in each fold."""
+
+    task: Task
+    n_train: int
+    n_val: int
+    n_test: int
+    n_subjects: int
+    """Test subjects."""
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """What data.json keeps of the data set and its split."""
+
+    root: str
+    content_hash: str
+    split_hash: str
+    tasks: dict[str, TaskFacts]
+    skipped: tuple[str, ...]
+    """Rows of the index that were left out, each with the reason."""
+    dropped: int
+    """Samples that belong to no fold, because an official split cut their component."""
+    warnings: tuple[str, ...]
+    disjoint: dict[str, int]
+    """Components, images and subjects, and how many of each stand in two folds."""
+
+
+@dataclass(frozen=True)
+class PlanRow:
+    """A run that the study asks for."""
+
+    run_id: str
+    block: str
+    groupings: tuple[str, ...]
+    tasks: tuple[str, ...]
+    scale: float | int
+    seed: int
+    variant: str
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """A folder of results."""
+
+    directory: Path
+    study: StudyFacts
+    data: DataFacts
+    plan: tuple[PlanRow, ...]
+
+
+def read_source(directory: Path) -> Source:
+    """Read what a folder of results says about itself.
+
+    Raises:
+        RunError: not a folder of results, a file of it cannot be read, or a newer version of the tool wrote it.
+    """
+    for name in ("study.yaml", "data.json", "plan.csv"):
+        if not (directory / name).is_file():
+            raise RunError(f"{directory}: no {name} in it; give a folder that `usaggr sweep` wrote, like outputs/demo")
+    return Source(
+        directory,
+        _read_study(directory / "study.yaml"),
+        _read_data(directory / "data.json"),
+        _read_plan(directory / "plan.csv"),
+    )
+
+
+def _read_study(path: Path) -> StudyFacts:
+    try:
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        content = yaml.load(path.read_text(), Loader=loader)
+        return StudyFacts(
+            name=str(content["name"]),
+            groupings=tuple(content["groupings"]),
+            reference=content["reference"],
+            scales=tuple(content["scales"]),
+            seeds=tuple(content["seeds"]),
+            variants={name: tuple(overrides) for name, overrides in content["variants"].items()},
+            confidence=float(content["report"]["confidence"]),
+            formats=tuple(content["report"]["formats"]),
+            settings=content,
+        )
+    except _UNREADABLE as error:
+        raise _fault(path, error) from error
+
+
+def _read_data(path: Path) -> DataFacts:
+    try:
+        content = json.loads(path.read_text())
+        if content["schema_version"] > SCHEMA_VERSION:
+            raise RunError(
+                f"{path}: schema_version {content['schema_version']} is newer than this tool's {SCHEMA_VERSION}; "
+                "update usaggr"
+            )
+        return DataFacts(
+            root=content["root"],
+            content_hash=content["content_hash"],
+            split_hash=content["split_hash"],
+            tasks={task["id"]: _task_facts(task) for task in content["tasks"]},
+            skipped=tuple(content["skipped"]),
+            dropped=int(content.get("dropped", 0)),
+            warnings=tuple(content["warnings"]),
+            disjoint=dict(content["disjoint"]),
+        )
+    except _UNREADABLE as error:
+        raise _fault(path, error) from error
+
+
+def _task_facts(content: dict[str, Any]) -> TaskFacts:
+    task = Task(
+        id=content["id"],
+        type=content["type"],
+        num_classes=content["num_classes"],
+        organ=content["organ"],
+        clinical_group=content["clinical_group"],
+        class_names=tuple(content["class_names"]),
+    )
+    return TaskFacts(task, content["n_train"], content["n_val"], content["n_test"], content["subjects_test"])
+
+
+def _read_plan(path: Path) -> tuple[PlanRow, ...]:
+    try:
+        with path.open(newline="") as file:
+            return tuple(_plan_row(row) for row in csv.DictReader(file))
+    except _UNREADABLE as error:
+        raise _fault(path, error) from error
+
+
+def _plan_row(row: dict[str, str]) -> PlanRow:
+    return PlanRow(
+        run_id=row["run_id"],
+        block=row["block"],
+        groupings=_names(row["groupings"]),
+        tasks=_names(row["tasks"]),
+        scale=_scale(row["scale"]),
+        seed=int(row["seed"]),
+        variant=row["variant"],
+        fingerprint=row["fingerprint"],
+    )
+
+
+def _names(cell: str) -> tuple[str, ...]:
+    return tuple(name for name in cell.split(";") if name)
+
+
+def _scale(text: str) -> float | int:
+    """A cap of samples is written as an integer, a fraction with its point."""
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
+
+
+def _fault(path: Path, error: Exception) -> RunError:
+    said = f"no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
+    return RunError(f"{path}: cannot be read ({said}); `usaggr sweep` of the same study writes it anew")
+
+
+def merge_names(lists: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """All names, each once, in the order in which they first come."""
+    return tuple(dict.fromkeys(name for names in lists for name in names))

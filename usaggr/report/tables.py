@@ -1,0 +1,52 @@
+"""The report's tables: scores.csv, comparison.csv and summary.csv, with the columns of the results contract."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from usaggr.report.collect import Collection
+from usaggr.report.comparison import COMPARISON_COLUMNS, cells_of, compare, pairs_of
+from usaggr.report.observations import SCORE_COLUMNS, observe
+from usaggr.report.summary import SUMMARY_COLUMNS, summarise
+
+
+@dataclass(frozen=True)
+class Tables:
+    """All that figures and text are made of."""
+
+    scores: pd.DataFrame
+    """A row for each run, task, grouping and metric; columns SCORE_COLUMNS."""
+    cells: pd.DataFrame
+    """A row for each cell and metric, the reference's too: mean over seeds beside the trivial predictor."""
+    comparison: pd.DataFrame
+    """A row for each cell of the other groupings and metric: COMPARISON_COLUMNS, main, same, planned, delta_skill."""
+    summary: pd.DataFrame
+    """A row for each grouping, scale and variant; columns SUMMARY_COLUMNS."""
+
+
+def make_tables(collection: Collection) -> Tables:
+    """All tables of what was collected."""
+    study = collection.study
+    observations = observe(collection)
+    pairs = pairs_of(observations, study.reference)
+    comparison = compare(pairs, study)
+    return Tables(
+        scores=observations[list(SCORE_COLUMNS)],
+        cells=cells_of(observations, study.confidence),
+        comparison=comparison,
+        summary=summarise(comparison, pairs, collection),
+    )
+
+
+def write_tables(tables: Tables, folder: Path) -> None:
+    """Write the three tables of the contract as CSV; what is missing or not defined is an empty field."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, table, columns in (
+        ("scores", tables.scores, SCORE_COLUMNS),
+        ("comparison", tables.comparison, COMPARISON_COLUMNS),
+        ("summary", tables.summary, SUMMARY_COLUMNS),
+    ):
+        # Ten digits: more than any score has, and no 0.30000000000000004 in a table that people open.
+        text = table[list(columns)].to_csv(index=False, float_format="%.10g", lineterminator="\n")
+        (folder / f"{name}.csv").write_text(text)
