@@ -107,5 +107,5 @@ def _overlap(first: float, second: float) -> float:
 
 
 def _amplitude(level: Field) -> Field:
-    """dB to amplitude."""
+    """Amplitude of a level in dB."""
     return 10 ** (level / 20)

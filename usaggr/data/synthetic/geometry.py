@@ -13,13 +13,13 @@ SAMPLES = 224
 
 
 def pixel_places(probe: Probe) -> tuple[Field, Field]:
-    """x and y of each pixel's centre: (H, W) each, in units of the image's height."""
+    """Coordinates x and y of each pixel's centre: (H, W) each, in units of the image's height."""
     rows, columns = np.mgrid[: probe.height, : probe.width] + 0.5
     return (columns - probe.width / 2) / probe.height, rows / probe.height
 
 
 def beam_places(probe: Probe) -> tuple[Field, Field]:
-    """x and y of each sample of each beam: (SAMPLES, BEAMS) each."""
+    """Coordinates x and y of each sample of each beam: (SAMPLES, BEAMS) each."""
     depth = ((np.arange(SAMPLES) + 0.5) / SAMPLES)[:, None]
     across = ((np.arange(BEAMS) + 0.5) / BEAMS * 2 - 1)[None, :]
     if probe.kind == "linear":
