@@ -105,17 +105,18 @@ class TrainingBatches:
         cache: ImageCache,
         augment: AugmentConfig,
     ) -> None:
-        self._batches = batches
+        self.draws = batches
+        """What each batch shows."""
         self._samples = samples
         self._cache = cache
         self._augment = augment
         self._size = cache.size
 
     def __len__(self) -> int:
-        return len(self._batches)
+        return len(self.draws)
 
     def __iter__(self) -> Iterator[Batch]:
-        for draws in self._batches:
+        for draws in self.draws:
             samples = [self._samples[draw.task_id, draw.sample_id] for draw in draws]
             yield make_batch(
                 samples, self._cache, [draw_transform(self._augment, draw.augmentation, self._size) for draw in draws]

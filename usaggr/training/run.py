@@ -1,5 +1,6 @@
 """One run from start to finish: data, network, training, scores, files; `result.json` is written last."""
 
+import logging
 import resource
 import sys
 import time
@@ -162,9 +163,11 @@ def _test(
 
 def _trainer(study: StudyConfig, placement: Placement, directory: Path, parts: int) -> pl.Trainer:
     training = study.training
+    # Its notes on hardware and products say nothing of a run.
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     # Batches come from a memory map: Lightning's advice to use loader processes does not apply.
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    # A batch is a dataclass with its own `to`; Lightning has no need to find out its size.
+    # Parts of a run may be shorter than the interval between two entries of a logger.
     warnings.filterwarnings(
         "ignore", message=".*The number of training batches.*is smaller than the logging interval.*"
     )

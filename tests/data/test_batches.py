@@ -1,0 +1,68 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.data.factories import data_config, tiny_data
+from usaggr.config import AugmentConfig
+from usaggr.data.batches import FoldBatches, TrainingBatches, make_batch
+from usaggr.data.cache import ImageCache, build_or_open
+from usaggr.data.dataset import load_dataset
+from usaggr.data.samples import Dataset
+from usaggr.data.streams import Draw
+
+AUGMENT = AugmentConfig(rotate=20, scale=0.2, translate=0.1, gain=0.2, offset=0.1, gamma=0.3)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> tuple[Dataset, ImageCache]:
+    config = data_config(tiny_data(tmp_path / "data", n=6), tmp_path / "cache")
+    dataset = load_dataset(config)
+    return dataset, build_or_open(dataset, config)
+
+
+def test_a_mixed_batch_holds_every_task_with_its_targets(data: tuple[Dataset, ImageCache]) -> None:
+    dataset, cache = data
+    batch = make_batch(dataset.samples, cache)
+    assert batch.images.shape == (24, 3, 32, 32)
+    assert sorted(torch.cat(list(batch.rows.values())).tolist()) == list(range(24))
+    assert {t: tuple(v.shape) for t, v in batch.targets.items()} == {
+        "seg": (6, 32, 32), "cls": (6,), "det": (6, 4), "reg": (6, 2, 2),
+    }  # fmt: skip
+    for task_id, rows in batch.rows.items():
+        assert all(batch.samples[i].task_id == task_id for i in rows)
+    box = dataset.by_task["det"][0].box
+    assert box is not None
+    assert batch.targets["det"][0].numpy() == pytest.approx(np.array(box) / [32, 24, 32, 24])
+
+
+def test_what_a_sample_becomes_does_not_depend_on_its_batch(data: tuple[Dataset, ImageCache]) -> None:
+    dataset, cache = data
+    samples = {(s.task_id, s.sample_id): s for s in dataset.samples}
+    draws = [Draw(s.task_id, s.sample_id, 7 * i) for i, s in enumerate(dataset.samples)]
+    (together,) = TrainingBatches([draws], samples, cache, AUGMENT)
+    for i, draw in enumerate(draws):
+        (alone,) = TrainingBatches([[draw]], samples, cache, AUGMENT)
+        place = together.rows[draw.task_id].tolist().index(i)
+        assert torch.allclose(together.images[i], alone.images[0], atol=1e-5)
+        assert torch.allclose(together.targets[draw.task_id][place].float(), alone.targets[draw.task_id][0].float())
+
+
+def test_training_images_are_augmented_and_a_folds_are_not(data: tuple[Dataset, ImageCache]) -> None:
+    dataset, cache = data
+    sample = dataset.by_task["cls"][0]
+    draw = Draw(sample.task_id, sample.sample_id, 3)
+    (augmented,) = TrainingBatches([[draw]], {(sample.task_id, sample.sample_id): sample}, cache, AUGMENT)
+    (plain,) = FoldBatches([sample], cache, 8)
+    assert not torch.allclose(augmented.images, plain.images)
+    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    pixels = plain.images[0].permute(1, 2, 0) * std + mean
+    assert np.allclose(pixels.numpy() * 255, cache.image(sample), atol=0.01)
+
+
+def test_a_fold_is_seen_whole_and_in_order(data: tuple[Dataset, ImageCache]) -> None:
+    dataset, cache = data
+    batches = FoldBatches(dataset.samples, cache, 7)
+    assert [s for batch in batches for s in batch.samples] == list(dataset.samples)
+    assert len(batches) == 4

@@ -1,0 +1,169 @@
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.data.factories import tiny_data
+from usaggr.compose import compose_study
+from usaggr.data.cache import build_or_open
+from usaggr.data.run_data import RunData, run_data
+from usaggr.data.streams import stream, stream_length
+from usaggr.errors import RunError
+from usaggr.metrics.predictions import read_predictions
+from usaggr.metrics.scores import score_tasks
+from usaggr.runs import Placement, RunDirectory, RunResult
+from usaggr.sweep.plan import Plan, PlannedRun, make_plan
+from usaggr.training.run import execute_run, training_parts
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("training")
+    tiny_data(folder / "data", n=30)
+    return folder
+
+
+def plan_of(folder: Path, *overrides: str) -> Plan:
+    fixed = ["data=fmuia", f"data.root={folder / 'data'}", "data.image_size=32", f"outputs={folder / 'outputs'}"]
+    small = ["scales=[1.0]", "seeds=[0]", "training.budget=24 examples", "training.min_examples=1"]
+    return make_plan(compose_study("demo", [*fixed, *small, *overrides]))
+
+
+def pick(plan: Plan, block: str) -> tuple[PlannedRun, RunData]:
+    run = next(run for run in plan.runs if run.spec.block == block)
+    return run, run_data(plan.manifest, run.spec, build_or_open(plan.manifest.dataset, run.study.data))
+
+
+def execute(plan: Plan, block: str, directory: Path) -> RunResult:
+    run, data = pick(plan, block)
+    directory.mkdir(parents=True)
+    execute_run(run.spec, directory, run.study, Placement(threads=1), data)
+    return RunDirectory(directory).result()
+
+
+def test_a_run_leaves_all_that_the_contract_asks_for(folder: Path, tmp_path: Path) -> None:
+    plan = plan_of(folder, "training.keep_weights=scored")
+    result = execute(plan, "unified", tmp_path / "run")
+    names = {path.name for path in (tmp_path / "run").iterdir()}
+    assert {"result.json", "predictions.parquet", "curve.csv", "weights"} <= names
+    assert {t: list(s) for t, s in result.scores.items()} == {
+        "seg": ["dsc", "hd", "hd95", "nsd"],
+        "cls": ["auc", "accuracy", "balanced_accuracy", "f1_macro", "f1_weighted", "mcc"],
+        "det": ["iou"],
+        "reg": ["mre", "mre_relative"],
+    }
+    assert {t: list(s) for t, s in result.trivial.items()} == {t: list(s) for t, s in result.scores.items()}
+    assert result.examples == {"seg": 24, "cls": 24, "det": 24, "reg": 24}
+    for task_id in plan.manifest.dataset.tasks:
+        assert result.n_test[task_id] == len(plan.manifest.by_fold[task_id, "test"])
+    assert result.cost.parameters > 1000
+
+
+def test_scores_can_be_taken_again_from_the_stored_predictions(folder: Path, tmp_path: Path) -> None:
+    plan = plan_of(folder)
+    result = execute(plan, "unified", tmp_path / "run")
+    table = read_predictions(tmp_path / "run" / "predictions.parquet")
+    assert len(table) == sum(result.n_test.values())
+    rows = [dict(row) for row in table.to_dict("records")]
+    again, _ = score_tasks(list(plan.manifest.dataset.tasks.values()), rows)
+    for task_id, scores in result.scores.items():
+        main = next(iter(scores))
+        assert again[task_id][main] == pytest.approx(scores[main], abs=1e-12)
+
+
+def test_the_same_run_twice_gives_the_same_numbers(folder: Path, tmp_path: Path) -> None:
+    plan = plan_of(folder)
+    torch.rand(3)  # what happened before in the process must not matter
+    first = execute(plan, "unified", tmp_path / "first")
+    torch.manual_seed(99)
+    second = execute(plan, "unified", tmp_path / "second")
+    assert (first.scores, first.validation, first.trivial) == (second.scores, second.validation, second.trivial)
+    assert (tmp_path / "first" / "curve.csv").read_text() == (tmp_path / "second" / "curve.csv").read_text()
+
+
+def test_another_seed_gives_other_numbers(folder: Path, tmp_path: Path) -> None:
+    plan = plan_of(folder)
+    other = plan_of(folder, "seeds=[1]")
+    assert execute(plan, "reg", tmp_path / "a").scores != execute(other, "reg", tmp_path / "b").scores
+
+
+def test_a_tasks_stream_is_the_same_under_every_grouping(folder: Path) -> None:
+    plan = plan_of(folder)
+    for run in plan.runs:
+        _, data = pick(plan, run.spec.block)
+        parts, lengths = training_parts(run.spec, run.study, data)
+        draws = [draw for part in parts for batch in part.draws for draw in batch]
+        for task_id in run.spec.tasks:
+            length = stream_length("24 examples", 1, len(data.train[task_id]))
+            alone = stream(task_id, run.spec.train_samples[task_id], 0, length)
+            assert [draw for draw in draws if draw.task_id == task_id] == alone
+            assert lengths[task_id] == length
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_with_its_reason(folder: Path, tmp_path: Path) -> None:
+    plan = plan_of(folder, "training.learning_rate=1e30", "training.gradient_clip=null")
+    with pytest.raises(RunError, match=r"training loss is (nan|inf) at step \d+ of \d+ .*learning_rate"):
+        execute(plan, "reg", tmp_path / "run")
+    assert not (tmp_path / "run" / "result.json").exists()
+
+
+def test_the_curve_has_a_row_a_validation_and_ends_with_the_run(folder: Path, tmp_path: Path) -> None:
+    plan = plan_of(folder, "training.validations=3")
+    result = execute(plan, "seg", tmp_path / "run")
+    with (tmp_path / "run" / "curve.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["progress"]) for row in rows] == pytest.approx([1 / 3, 2 / 3, 1])
+    assert float(rows[-1]["seg:dsc"]) == pytest.approx(result.validation["seg"]["dsc"], abs=1e-5)
+
+
+def test_best_weights_are_those_of_the_highest_validation_skill(folder: Path, tmp_path: Path) -> None:
+    plan = plan_of(folder, "training.validations=3", "training.score_weights=best", "training.learning_rate=0.05")
+    result = execute(plan, "unified", tmp_path / "run")
+    with (tmp_path / "run" / "curve.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    best = max(rows, key=lambda row: float(row["skill"]))
+    assert result.validation["reg"]["mre"] == pytest.approx(float(best["reg:mre"]), abs=1e-4)
+
+
+def test_a_csv_logger_writes_the_training_loss(folder: Path, tmp_path: Path) -> None:
+    plan = plan_of(folder, "logger=csv", "logger.every=1")
+    execute(plan, "cls", tmp_path / "run")
+    with (tmp_path / "run" / "logs" / "metrics.csv").open(newline="") as file:
+        assert sum(bool(row["training_loss"]) for row in csv.DictReader(file)) == 3
+
+
+def test_the_weight_of_a_task_scales_its_loss(folder: Path, tmp_path: Path) -> None:
+    plan = plan_of(folder, "training.task_weights={reg: 0.0}", "training.weight_decay=0.0")
+    run, data = pick(plan, "reg")
+    (tmp_path / "run").mkdir()
+    execute_run(run.spec, tmp_path / "run", run.study, Placement(threads=1), data)
+    with (tmp_path / "run" / "curve.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    # Without a gradient nothing is learnt: the validation loss stays where it was.
+    assert {row["reg:val_loss"] for row in rows} == {rows[0]["reg:val_loss"]}
+
+
+def test_kept_weights_are_the_scored_networks(folder: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+
+    from usaggr.models.network import build_network
+
+    plan = plan_of(folder, "training.keep_weights=scored")
+    execute(plan, "det", tmp_path / "run")
+    network = build_network(plan.study.model, [plan.manifest.dataset.tasks["det"]], 0)
+    stored = load_file(tmp_path / "run" / "weights" / "scored.safetensors")
+    network.load_state_dict(stored)
+    fresh = build_network(plan.study.model, [plan.manifest.dataset.tasks["det"]], 0).state_dict()
+    assert any(not torch.equal(stored[name], fresh[name]) for name in stored)
+
+
+def test_a_result_is_not_written_for_a_score_that_is_not_a_number(tmp_path: Path, folder: Path) -> None:
+    result = execute(plan_of(folder), "det", tmp_path / "run")
+    broken = replace(result, scores={"det": {"iou": float("nan")}})
+    (tmp_path / "broken").mkdir()
+    with pytest.raises(RunError, match="iou of det is nan"):
+        RunDirectory(tmp_path / "broken").write_result(broken)
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["schema_version"] == 1
