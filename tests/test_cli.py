@@ -191,6 +191,20 @@ def test_data_check_lists_every_fault_and_writes_them_as_csv(shell: Shell) -> No
     assert shell(*check, "data.on_bad_sample=skip") == 0
 
 
+def test_phantoms_are_written_shown_and_read_like_any_data(shell: Shell) -> None:
+    few = ("data.synthetic.samples_per_task=20", "data.synthetic.tasks=[breast_lesion,breast_2cls]", "data.workers=1")
+    assert shell("data", "make", *few, "--out", "phantoms") == 0
+    assert shell.out == "synthetic data: phantoms\n"
+    assert shell("data", "make", *few, "--out", "phantoms") == 2
+    assert shell.err == "--out: phantoms is not empty; the data need a folder of their own\n"
+    made = ("data=fmuia", "data.root=phantoms", "data.workers=1")
+    assert shell("data", "check", *made) == 0
+    assert shell.out.splitlines()[-1] == "40 sound samples of 2 tasks, 0 faults"
+    assert shell("data", "show", *made, "--out", "sheets/few.png", "--per-task", "1") == 0
+    assert re.search(r"breast_2cls +│ breast_lesion", shell.out), "the two tasks share images"
+    assert cv2.imread("sheets/few.png") is not None
+
+
 # Folders of results
 
 

@@ -128,8 +128,8 @@ def test_folders_are_searched_from_the_option_to_the_current_one_to_the_packages
     tiny = (Path(__file__).parent.parent / "conf" / "model" / "tiny.yaml").read_text()
     write(empty / "conf" / "model" / "tiny.yaml", tiny.replace("decoder_channels: 32", "decoder_channels: 64"))
     assert compose_study("demo", ["model=tiny"]).model.decoder_channels == 64
-    write(option / "model" / "tiny.yaml", tiny.replace("decoder_channels: 32", "decoder_channels: 16"))
-    assert compose_study("demo", ["model=tiny"], option).model.decoder_channels == 16
+    write(option / "model" / "tiny.yaml", tiny.replace("decoder_channels: 32", "decoder_channels: 96"))
+    assert compose_study("demo", ["model=tiny"], option).model.decoder_channels == 96
     assert compose_study("demo", ["model=tiny"]).model.decoder_channels == 64
 
 

@@ -152,7 +152,7 @@ def test_budgets(budget: str) -> None:
         ("data.split", 3, "data.split: a mapping with the keys seed, fractions, conflict, not 3"),
         ("data.root", 3, "data.root: a text, or null, not 3; in quotes: \"data.root='3'\""),
         ("data.name", "fmuia", "data.root: give the folder that holds csv_files/, as in data.root=DIR"),
-        ("model.decoder_channels", 12, "model.decoder_channels: a whole number from 8 on, a multiple of 8, not 12"),
+        ("model.decoder_channels", 12, "model.decoder_channels: a whole number from 32 on, a multiple of 32, not 12"),
         ("model.dropout", 1.0, "model.dropout: a number from 0 to below 1, not 1.0"),
         ("training.learning_rate", "fast", "training.learning_rate: a number above 0, not 'fast'"),
         ("training.learning_rate", float("nan"), "training.learning_rate: a number above 0, not NaN"),

@@ -218,6 +218,8 @@ def data_make(
     from usaggr.progress import RichProgress
 
     data = _study(words, config_dir).data
+    if out.is_dir() and any(out.iterdir()):
+        raise ConfigError(f"--out: {out} is not empty; the data need a folder of their own")
     write_synthetic(data.synthetic, out, data.workers, RichProgress())
     print(f"synthetic data: {out}")
 

@@ -124,7 +124,7 @@ class ModelConfig(Section):
     name: Literal["mh_mtl"] = key(affects_results=True, doc="the network")
     encoder: str = key(affects_results=True, doc="an encoder's name in segmentation-models-pytorch, or tu- and timm's")
     weights: str | None = key(affects_results=True, doc="null, a local file, or the library's own id")
-    decoder_channels: int = key(affects_results=True, doc="width of the shared FPN decoder", ge=8, multiple_of=8)
+    decoder_channels: int = key(affects_results=True, doc="width of the shared FPN decoder", ge=32, multiple_of=32)
     norm: Literal["group", "frozen", "batch"] = key(affects_results=True, doc="group, frozen or batch normalisation")
     landmarks: Literal["heatmap", "direct"] = key(affects_results=True, doc="soft-argmax heat maps, or coordinates")
     dropout: float = key(affects_results=True, doc="before a classification head", ge=0, lt=1)
