@@ -1,104 +1,151 @@
-"""Liver, the abdomen's other organs, ovary and uterus: curved probe, deep, under an abdominal wall."""
+"""Organs of the abdomen under a curved probe, and lesions of the liver."""
 
 import numpy as np
 
-from usaggr.data.synthetic.scene import Probe, Scene, Structure
-from usaggr.data.synthetic.shapes import blob, capsule, ellipse, layer, without
+from usaggr.data.synthetic.body import Body
+from usaggr.data.synthetic.difficulty import CONTRAST
+from usaggr.data.synthetic.drawing import Drawing, place, sign, size
+from usaggr.data.synthetic.shapes import Ellipse, to_segment, uneven
+from usaggr.data.synthetic.tissue import (
+    BLOOD,
+    BONE,
+    FAT,
+    FIBROUS,
+    FLUID,
+    GAS,
+    LIVER,
+    MUSCLE,
+    SOFT,
+    SPLEEN,
+    Tissue,
+)
 
-Generator = np.random.Generator
-
-FLUID, LIVER, WALL, BONE = -45.0, -15.0, -12.0, 2.0
-
-
-def _probe(rng: Generator) -> Probe:
-    height = int(rng.integers(150, 185))
-    return Probe("curved", int(height * rng.uniform(1.1, 1.25)), height, radius=0.45, angle=0.6)
-
-
-def _wall(rng: Generator) -> list[Structure]:
-    wave = (rng.uniform(0.004, 0.012), rng.uniform(0.6, 1.2), rng.uniform(0, 6))
-    return [Structure(layer(-0.1, rng.uniform(0.09, 0.14), wave=wave), WALL, edge=-4, edge_width=0.012)]
-
-
-def _vessels(rng: Generator, count: int) -> list[Structure]:
-    parts = []
-    for _ in range(count):
-        x, y = rng.uniform(-0.4, 0.4), rng.uniform(0.3, 0.85)
-        end = (x + rng.uniform(-0.16, 0.16), y + rng.uniform(-0.1, 0.1))
-        parts.append(Structure(capsule((x, y), end, rng.uniform(0.012, 0.022)), -40, edge=-12, attenuation=0.3))
-    return parts
+BACKGROUND = SOFT.brighter(-4)
 
 
-def liver_lesion(rng: Generator, variety: str) -> Scene:
-    """`HCC`: dark with a darker halo; `haemangioma`: bright and sharply bounded."""
-    x, y, size = rng.uniform(-0.22, 0.22), rng.uniform(0.4, 0.66), rng.uniform(0.12, 0.18)
-    waves = [(4, 0.07, rng.uniform(0, 6))]
-    parts = [*_wall(rng), *_vessels(rng, 4)]
-    if variety == "HCC":
-        parts.append(Structure(blob(x, y, size * 1.15, size * 1.1, 0, waves), -40, edge=None))
-        parts.append(Structure(blob(x, y, size, size * 0.95, 0, waves), -27))
+def draw_organ(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
+    """Kinds: bladder, bowel, gallbladder, kidney, liver, spleen."""
+    {
+        "bladder": _bladder,
+        "bowel": _bowel,
+        "gallbladder": _gallbladder,
+        "kidney": _kidney,
+        "liver": _liver,
+        "spleen": _spleen,
+    }[kind](body, rng)
+    _wall(body, rng)
+    return Drawing()
+
+
+def draw_liver_lesion(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
+    """Kinds: carcinoma (dark with a halo, uneven), haemangioma (bright, even, sharp)."""
+    _liver(body, rng)
+    a = size(rng, 0.14, 0.22)
+    where = (place(rng, -0.8, 0.8) * max(body.side - a - 0.12, 0.05), place(rng, 0.4, 0.6))
+    outline = Ellipse(*where, a, a * size(rng, 0.8, 1), rng.uniform(0, 180))
+    if kind == "haemangioma":
+        radius = uneven(rng, outline, 0.04).radius(body.x, body.y)
+        body.fill(radius < 1, Tissue(11 * CONTRAST, attenuation=16, mottle=1))
     else:
-        parts.append(Structure(blob(x, y, size, size * 0.95, 0, waves), -2, edge=-4, attenuation=0.8))
-    return Scene(_probe(rng), LIVER, parts)
+        radius = uneven(rng, outline, 0.08).radius(body.x, body.y)
+        body.fill(radius < 1.15, LIVER.brighter(-22 * CONTRAST))
+        body.fill(radius < 1, Tissue(-11 * CONTRAST, attenuation=24, mottle=5))
+    _wall(body, rng)
+    return Drawing()
 
 
-def organ(rng: Generator, variety: str) -> Scene:
-    """One of six organs, each with the sign that it is known by."""
-    x, y = rng.uniform(-0.12, 0.12), rng.uniform(0.44, 0.56)
-    parts = _wall(rng)
-    background = LIVER - 4
-    match variety:
-        case "bladder":
-            shape = blob(x, y, rng.uniform(0.3, 0.36), rng.uniform(0.22, 0.28), 0, [(2, 0.05, 0.0)])
-            parts.append(Structure(shape, FLUID, edge=-2, edge_width=0.016, attenuation=0.05))
-        case "bowel":
-            for i in range(4):
-                gas = ellipse(x - 0.36 + 0.24 * i, y - 0.1 + rng.uniform(-0.05, 0.05), 0.1, 0.06)
-                parts.append(Structure(gas, -6, edge=BONE, edge_width=0.014, attenuation=14))
-        case "gallbladder":
-            background = LIVER
-            parts.append(Structure(ellipse(x, y, 0.24, 0.1, 0.5), FLUID, edge=-2, edge_width=0.012, attenuation=0.05))
-            stone = ellipse(x + 0.12, y + 0.07, 0.045, 0.035)
-            parts.append(Structure(stone, BONE, edge=BONE + 2, attenuation=25))
-        case "kidney":
-            bean = without(ellipse(x, y, 0.33, 0.18, 0.2), ellipse(x, y + 0.25, 0.1, 0.1))
-            parts.append(Structure(bean, -25, edge=-6, edge_width=0.012))
-            parts.append(Structure(ellipse(x, y, 0.2, 0.07, 0.2), -1))
-        case "liver":
-            background = LIVER + 3
-            parts += _vessels(rng, 9)
-        case _:
-            crescent = without(ellipse(x, y, 0.4, 0.26, -0.2), ellipse(x + 0.1, y + 0.34, 0.4, 0.26, -0.2))
-            background = -32
-            parts.append(Structure(crescent, -8, edge=1, edge_width=0.014))
-    return Scene(_probe(rng), background, parts)
+def _wall(body: Body, rng: np.random.Generator) -> None:
+    """Skin, fat and muscle under the probe."""
+    depth = body.view.depth
+    level = size(rng, 0.07, 0.1)
+    body.fill(depth < level, MUSCLE)
+    body.fill(depth < 0.6 * level, FAT)
+    body.fill(np.abs(depth - level) < 0.007, FIBROUS.brighter(-2))
+    body.skin()
 
 
-def ovary(rng: Generator, variety: str) -> Scene:
-    """An adnexal tumour (label 1), cystic with a solid part, beside bowel and follicles."""
-    x, y, size = rng.uniform(-0.16, 0.16), rng.uniform(0.42, 0.6), rng.uniform(0.18, 0.27)
-    turn = rng.uniform(-0.6, 0.6)
-    tumour = blob(x, y, size * 1.15, size * 0.95, turn, [(3, 0.06, rng.uniform(0, 6))])
-    solid = ellipse(x + size * 0.4 * np.cos(turn * 5), y + size * 0.4, size * 0.35, size * 0.3)
-    parts = [
-        *_wall(rng),
-        Structure(tumour, -41, label=1, edge=-4, edge_width=0.014, attenuation=0.2),
-        Structure(solid, -17, label=1),
-    ]
-    return Scene(_probe(rng), -16, parts)
+def _liver(body: Body, rng: np.random.Generator) -> None:
+    """Even tissue with vessels, and the bright diaphragm behind it."""
+    x, y = body.x, body.y
+    body.fill(np.ones_like(x, dtype=np.bool_), LIVER)
+    for _ in range(rng.integers(3, 6)):
+        start = (rng.uniform(-0.5, 0.5), rng.uniform(0.25, 0.75))
+        end = (start[0] + rng.uniform(-0.3, 0.3), start[1] + rng.uniform(-0.2, 0.2))
+        distance, width = to_segment(x, y, start, end), rng.uniform(0.014, 0.024)
+        body.fill(distance < width + 0.008, FIBROUS.brighter(-5))
+        body.fill(distance < width, BLOOD)
+    _diaphragm(body, Ellipse(place(rng, -0.15, 0.15), 0.3, 0.75, size(rng, 0.56, 0.62)))
 
 
-def uterus(rng: Generator, variety: str) -> Scene:
-    """The uterus with its bright endometrium, and one fibroid (label 1), dark, whorled, with a shadow behind."""
-    x, y, angle = rng.uniform(-0.06, 0.06), rng.uniform(0.46, 0.54), rng.uniform(-0.3, 0.3)
-    parts = [
-        *_wall(rng),
-        Structure(ellipse(x, y, 0.4, 0.27, angle), -14, edge=-6, edge_width=0.014),
-        Structure(ellipse(x, y, 0.26, 0.03, angle), -2),
-    ]
-    along, side = rng.uniform(-0.24, 0.24), rng.choice([-1, 1])
-    fx, fy = x + along, y + side * rng.uniform(0.1, 0.15)
-    size = rng.uniform(0.1, 0.15)
-    fibroid = blob(fx, fy, size * 1.1, size, angle, [(4, 0.05, rng.uniform(0, 6))])
-    parts.append(Structure(fibroid, -33, label=1, edge=-8, edge_width=0.014, attenuation=2.2))
-    return Scene(_probe(rng), -24, parts)
+def _diaphragm(body: Body, outline: Ellipse) -> None:
+    radius = outline.radius(body.x, body.y)
+    body.fill(radius > 1, Tissue(-18, attenuation=30, mottle=3))
+    body.fill(np.abs(radius - 1) < 0.02, FIBROUS.brighter(7))
+
+
+def _spleen(body: Body, rng: np.random.Generator) -> None:
+    """A crescent of even tissue in darker surroundings, shadow of a rib on it, diaphragm around."""
+    side = sign(rng)
+    body.fill(np.ones_like(body.x, dtype=np.bool_), Tissue(-20, attenuation=28, mottle=4))
+    outer = Ellipse(
+        place(rng, -0.06, 0.06), place(rng, 0.44, 0.5), size(rng, 0.4, 0.46), 0.27, side * size(rng, 15, 35)
+    )
+    inner = Ellipse(*outer.at(0.1, 0.95), 0.3, 0.15, outer.angle)
+    radius = outer.radius(body.x, body.y)
+    body.fill(radius < 1.07, FIBROUS.brighter(3))
+    crescent = (radius < 1) & (inner.radius(body.x, body.y) > 1)
+    body.fill(crescent, SPLEEN.brighter(1))
+    rib = Ellipse(side * place(rng, 0.25, 0.4), 0.16, 0.05, 0.016)
+    body.fill(rib.radius(body.x, body.y) < 1, BONE)
+
+
+def _bladder(body: Body, rng: np.random.Generator) -> None:
+    """A wide black pool in a smooth wall."""
+    a = size(rng, 0.34, 0.44)
+    outline = Ellipse(place(rng, -0.08, 0.08), place(rng, 0.46, 0.54), a, size(rng, 0.2, 0.27), rng.uniform(-8, 8))
+    radius = uneven(rng, outline, 0.05).radius(body.x, body.y)
+    body.fill(radius < 1.1, MUSCLE.brighter(4))
+    body.fill(radius < 1, FLUID)
+
+
+def _gallbladder(body: Body, rng: np.random.Generator) -> None:
+    """A black pear in the liver, with a stone."""
+    _liver(body, rng)
+    middle, angle = (place(rng, -0.14, 0.14), place(rng, 0.42, 0.52)), sign(rng) * size(rng, 20, 55)
+    pear = Ellipse(*middle, size(rng, 0.18, 0.22), size(rng, 0.075, 0.095), angle)
+    u, v = pear.local(body.x, body.y)
+    radius = np.sqrt(u * u + (v / (1 + 0.35 * np.clip(u, -1, 1))) ** 2)
+    body.fill(radius < 1.16, FIBROUS.brighter(-2))
+    body.fill(radius < 1, FLUID)
+    stone = Ellipse(*pear.at(0.45, 0.3), 0.04, 0.03).radius(body.x, body.y)
+    body.fill(stone < 1, BONE)
+
+
+def _kidney(body: Body, rng: np.random.Generator) -> None:
+    """A bean of dark cortex and darker pyramids round a bright sinus."""
+    body.fill(body.y < 0.25, LIVER)
+    bean = Ellipse(
+        place(rng, -0.06, 0.06), place(rng, 0.5, 0.56), size(rng, 0.36, 0.42), 0.2, sign(rng) * size(rng, 5, 30)
+    )
+    radius = bean.radius(body.x, body.y)
+    body.fill(radius < 1.1, FIBROUS.brighter(-2))
+    body.fill(radius < 1, LIVER.brighter(-9))
+    for u in (-0.6, -0.3, 0.0, 0.3, 0.6):
+        for v in (-0.6, 0.6):
+            pyramid = Ellipse(*bean.at(u, v), 0.035, 0.03, bean.angle).radius(body.x, body.y)
+            body.fill((pyramid < 1) & (radius < 0.92), LIVER.brighter(-20))
+    sinus = uneven(rng, bean.scaled(0.48), 0.15).radius(body.x, body.y)
+    body.fill(sinus < 1, FIBROUS.brighter(0))
+
+
+def _bowel(body: Body, rng: np.random.Generator) -> None:
+    """Loops with gas: bright fronts over dirty shadows."""
+    for column in (-0.36, 0.0, 0.36):
+        for row in (0.28, 0.56):
+            loop = Ellipse(
+                column + place(rng, -0.05, 0.05), row + place(rng, -0.04, 0.04), 0.15, 0.1, rng.uniform(-15, 15)
+            )
+            radius = loop.radius(body.x, body.y)
+            body.fill(radius < 1.1, MUSCLE.brighter(-4))
+            body.fill(radius < 0.8, GAS.brighter(-4) if rng.random() < 0.7 else FLUID)
+            body.fill((np.abs(radius - 0.8) < 0.09) & (body.y < loop.y), FIBROUS.brighter(5))

@@ -1,111 +1,103 @@
-"""B-mode imaging of a scene: speckle from scatterers and a point-spread function, attenuation, shadow, compression.
+"""How a machine makes an image: scatterers along the beams, pulse, attenuation, gain, envelope, log compression.
 
-In beam space, where the point-spread function is the same everywhere: a complex Gaussian scatterer field, scaled by the
-tissue's echo and by what is left of the sound at its depth, is convolved with a Gaussian pulse; its magnitude is the
-envelope, with Rayleigh statistics in homogeneous tissue (Wagner et al. 1983), which is compressed in dB.
+Maps are (D, B): depths along each of B beams. Levels are in decibels; 0 dB is the mean echo of soft tissue.
 """
+
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+import numpy.typing as npt
 
-from usaggr.data.synthetic.geometry import SAMPLES, beam_places, scan_convert
-from usaggr.data.synthetic.scene import Motion, Scene
-from usaggr.data.synthetic.shapes import Field
+from usaggr.data.synthetic.geometry import Map, as_map
 
-PULSE = 1.1
-"""Standard deviation of the point-spread function along the beam, in samples."""
-BEAM_WIDTH = (1.0, 1.9)
-"""The same across the beams, at the probe and at full depth, in beams."""
-DYNAMIC_RANGE = 55.0
-"""dB from black to white."""
-WHITE = 4.0
-"""dB that is shown white; 0 is the mean of the brightest tissue."""
-NOISE = -58.0
-"""dB of the receiver's noise, which does not fade with depth but is amplified."""
-SOFT_TISSUE = 3.0
-"""Loss of amplitude over the image's depth in soft tissue, in nepers, there and back."""
-TGC = 0.85
-"""Share of soft tissue's attenuation that time gain compensation takes back."""
+SPECULAR = 6.0
+"""Amplitude of the mirror echo of an interface with an impedance step of 1, against soft tissue's scatterers."""
 
 
-def render(scene: Scene, motion: Motion, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """The B-mode image (H, W) of a scene."""
-    compressed = compress(envelope(scene, motion, rng))
-    image = scan_convert(compressed, scene.probe)
-    return np.rint(image * 255).astype(np.uint8)
+@dataclass(frozen=True, slots=True)
+class Scanner:
+    """Settings of the machine."""
+
+    wavelength: float = 4.0
+    """Of the pulse, in depth samples."""
+    pulse: float = 1.9
+    """Standard deviation of the pulse's length, in depth samples."""
+    width: float = 1.1
+    """Standard deviation of a beam's width at the focus, in beams."""
+    focus: float = 0.45
+    """Depth at which beams are narrowest, 0 to 1."""
+    compensation: float = 20.0
+    """Time gain compensation: decibels added over the whole depth, what soft tissue takes on the way."""
+    noise: float = -38.0
+    """Electronic noise before the compensation."""
+    gain: float = 0.0
+    """Decibels added everywhere."""
+    dynamic_range: float = 56.0
+    """Decibels from black to white; soft tissue is shown in the middle."""
 
 
-def envelope(scene: Scene, motion: Motion, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Amplitude of the echoes before compression: (SAMPLES, BEAMS); 1 is the brightest tissue at the probe."""
-    x, y = motion.to_anatomy(*beam_places(scene.probe))
-    echo, outline, attenuation = _tissue(scene, x, y)
-    left = np.exp(-SOFT_TISSUE * np.cumsum(attenuation, axis=0) / SAMPLES)
-    gain = np.exp(TGC * SOFT_TISSUE * (np.arange(SAMPLES) + 0.5) / SAMPLES)[:, None]
-    speckle = _scatter(rng, x.shape) * (_amplitude(echo) * left * gain)
-    speckle = _point_spread(speckle) + outline * left * gain
-    noise = _scatter(rng, x.shape) * _amplitude(np.array(NOISE)) * gain
-    return np.abs(speckle + noise).astype(np.float32)
+def envelope(echo: Map, attenuation: Map, impedance: Map, scanner: Scanner, rng: np.random.Generator) -> Map:
+    """The signal's envelope (D, B), amplitude 1 for soft tissue.
+
+    Args:
+        echo: level of the scatterers, decibels.
+        attenuation: lost on the way there and back, decibels over the whole depth.
+        impedance: steps along a beam are seen as bright interfaces.
+        scanner: the machine.
+        rng: draws scatterers and noise.
+    """
+    depths = echo.shape[0]
+    scatterers = rng.standard_normal(echo.shape, dtype=np.float32) * amplitude(echo)
+    scatterers[1:] += SPECULAR * np.diff(impedance, axis=0)
+    scatterers *= amplitude(-loss(attenuation))
+    in_phase, quadrature = pulse_echo(scatterers, scanner)
+    noise = rng.standard_normal((2, *echo.shape), dtype=np.float32) * amplitude(scanner.noise)
+    signal = cv2.magnitude(in_phase + noise[0], quadrature + noise[1])
+    depth = np.linspace(0, 1, depths, dtype=np.float32)[:, None]
+    return as_map(signal * amplitude(scanner.compensation * depth))
 
 
-def compress(amplitude: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Log compression: amplitudes to [0, 1] over the dynamic range."""
-    level = 20 * np.log10(np.maximum(amplitude, 1e-6))
-    return np.clip((level - WHITE + DYNAMIC_RANGE) / DYNAMIC_RANGE, 0, 1).astype(np.float32)
+def loss(attenuation: Map) -> Map:
+    """Decibels lost down to each depth (D, B), from those over the whole depth that the tissue there would take."""
+    return np.cumsum(attenuation, axis=0, dtype=np.float32) / np.float32(attenuation.shape[0])
 
 
-def _tissue(scene: Scene, x: Field, y: Field) -> tuple[Field, Field, Field]:
-    """Echo in dB, amplitude of outlines, and attenuation at each sample."""
-    echo = np.full(x.shape, scene.background)
-    attenuation = np.ones(x.shape)
-    outline = np.zeros(x.shape)
-    for structure in scene.structures:
-        distance = structure.shape(x, y)
-        inside = distance < 0
-        echo[inside] = structure.echo
-        attenuation[inside] = structure.attenuation
-        outline[inside] = 0
-        if structure.edge is not None:
-            along, across = np.gradient(distance)
-            # An interface reflects to the probe what it meets at right angles, and scatters a little to all sides.
-            facing = 0.25 + 0.75 * np.abs(along) / np.maximum(np.hypot(along, across), 1e-9)
-            near = np.exp(-((distance / structure.edge_width) ** 2))
-            outline = np.maximum(outline, _amplitude(np.array(structure.edge)) * facing * near)
-    return echo, outline, attenuation
+def pulse_echo(scatterers: Map, scanner: Scanner) -> tuple[Map, Map]:
+    """Echoes of a pulse in phase and in quadrature, (D, B) each: the analytic signal.
+
+    The point spread function is a Gaussian across the beams, wider away from the focus, times a Gaussian pulse along
+    them. Many scatterers a cell of resolution give fully developed speckle: the envelope is Rayleigh distributed
+    (Wagner et al., IEEE Transactions on Sonics and Ultrasonics 30, 1983).
+    """
+    sharp = _gaussian(scanner.width)
+    wide = _gaussian(2.4 * scanner.width)
+    one = np.ones(1, dtype=np.float32)
+    depth = np.linspace(0, 1, scatterers.shape[0], dtype=np.float32)[:, None]
+    blur = np.clip(np.abs(depth - scanner.focus) / 0.6, 0, 1)
+    across = (1 - blur) * cv2.sepFilter2D(scatterers, -1, sharp, one) + blur * cv2.sepFilter2D(
+        scatterers, -1, wide, one
+    )
+    pulse = _gaussian(scanner.pulse)
+    phase = 2 * np.pi / scanner.wavelength * (np.arange(len(pulse)) - len(pulse) // 2)
+    along = [as_map(pulse * wave(phase)) for wave in (np.cos, np.sin)]
+    in_phase, quadrature = (cv2.sepFilter2D(across, -1, one, kernel) for kernel in along)
+    return as_map(in_phase), as_map(quadrature)
 
 
-def _scatter(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.complex64]:
-    """Scatterers: complex Gaussian, mean power 1."""
-    parts = rng.standard_normal((2, *shape), dtype=np.float32) / np.sqrt(2)
-    found: NDArray[np.complex64] = parts[0] + 1j * parts[1]
-    return found
+def log_compressed(signal: Map, scanner: Scanner) -> Map:
+    """Grey values in [0, 1] of an envelope: decibels over the machine's dynamic range, soft tissue near 0.5."""
+    level = 20 / np.log(10) * cv2.log(np.maximum(signal, 1e-6)) + scanner.gain
+    return as_map(np.clip(0.5 + level / scanner.dynamic_range, 0, 1))
 
 
-def _point_spread(field: NDArray[np.complexfloating]) -> NDArray[np.complexfloating]:
-    """The field seen through the point-spread function, whose power is 1; beams widen with depth."""
-    depth = ((np.arange(field.shape[0]) + 0.5) / field.shape[0])[:, None]
-    near, far = (_blur(field, width) for width in BEAM_WIDTH)
-    mixed: NDArray[np.complexfloating] = near * np.sqrt(1 - depth) + far * np.sqrt(depth)
-    # Both are views of the same scatterers: their mixture's power is kept at 1 by their correlation.
-    shared = _overlap(*BEAM_WIDTH)
-    return mixed / np.sqrt(1 + 2 * shared * np.sqrt(depth * (1 - depth)))
+def amplitude(decibels: npt.ArrayLike) -> Map:
+    """Of a level in decibels."""
+    return as_map(np.exp(as_map(decibels) * np.float32(np.log(10) / 20)))
 
 
-def _blur(field: NDArray[np.complexfloating], width: float) -> NDArray[np.complexfloating]:
-    parts = [
-        cv2.GaussianBlur(part.astype(np.float32), (0, 0), sigmaX=width, sigmaY=PULSE, borderType=cv2.BORDER_REFLECT)
-        for part in (field.real, field.imag)
-    ]
-    power = 1 / (4 * np.pi * width * PULSE)
-    found: NDArray[np.complexfloating] = (parts[0] + 1j * parts[1]) / np.sqrt(power)
-    return found
-
-
-def _overlap(first: float, second: float) -> float:
-    """Correlation of white noise seen through two Gaussians of these widths."""
-    return float(np.sqrt(2 * first * second / (first**2 + second**2)))
-
-
-def _amplitude(level: Field) -> Field:
-    """Amplitude of a level in dB."""
-    return 10 ** (level / 20)
+def _gaussian(sigma: float) -> Map:
+    """A kernel of unit energy: it leaves the variance of independent scatterers as it is."""
+    reach = int(np.ceil(3 * sigma))
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
+    return as_map(kernel / np.sqrt((kernel**2).sum()))

@@ -1,53 +1,126 @@
-"""From beams to the image: where each beam's samples lie, and scan conversion."""
+"""Where the beams of a probe go: from pixels of an image to beams and depths, and back.
+
+Lengths are in image heights: x runs from -width / (2 height) to its opposite, y from 0 at the top to 1.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 from numpy.typing import NDArray
 
-from usaggr.data.synthetic.scene import Probe
-from usaggr.data.synthetic.shapes import Field
+Map = NDArray[np.float32]
+"""A value for each pixel, (H, W), or for each depth and beam, (D, B)."""
+Mask = NDArray[np.bool_]
 
-BEAMS = 128
-SAMPLES = 224
-"""Along a beam."""
-
-
-def pixel_places(probe: Probe) -> tuple[Field, Field]:
-    """Coordinates x and y of each pixel's centre: (H, W) each, in units of the image's height."""
-    rows, columns = np.mgrid[: probe.height, : probe.width] + 0.5
-    return (columns - probe.width / 2) / probe.height, rows / probe.height
+BEAMS_PER_PIXEL = 0.66
+DEPTHS_PER_PIXEL = 1.6
 
 
-def beam_places(probe: Probe) -> tuple[Field, Field]:
-    """Coordinates x and y of each sample of each beam: (SAMPLES, BEAMS) each."""
-    depth = ((np.arange(SAMPLES) + 0.5) / SAMPLES)[:, None]
-    across = ((np.arange(BEAMS) + 0.5) / BEAMS * 2 - 1)[None, :]
-    if probe.kind == "linear":
-        x = across * probe.width / probe.height / 2
-        return np.broadcast_to(x, (SAMPLES, BEAMS)).copy(), np.broadcast_to(depth, (SAMPLES, BEAMS)).copy()
-    angle, distance = across * probe.angle, probe.radius + depth
-    return distance * np.sin(angle), distance * np.cos(angle) - probe.radius
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A transducer: beams leave its surface at right angles."""
+
+    radius: float = 0.0
+    """Of its curvature, in image heights; 0 is a linear probe."""
+    half_angle: float = 0.0
+    """Of the sector, in degrees; of curved probes."""
+    top: float = 0.03
+    """Where a curved probe's surface begins, in image heights."""
 
 
-def scan_convert(beams: NDArray[np.float32], probe: Probe) -> NDArray[np.float32]:
-    """The image (H, W) of samples (SAMPLES, BEAMS); black where no beam goes."""
-    depth, across = _beam_coordinates(probe)
-    rows = (depth * SAMPLES - 0.5).astype(np.float32)
-    columns = ((across + 1) / 2 * BEAMS - 0.5).astype(np.float32)
-    image = cv2.remap(beams, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return np.where(field_of_view(probe), image, 0).astype(np.float32)
+@dataclass(frozen=True)
+class View:
+    """What a probe shows on an image of a size: a linear one all of it, a curved one a sector on black."""
+
+    probe: Probe
+    height: int
+    width: int
+
+    @property
+    def side(self) -> float:
+        """Half the width."""
+        return self.width / (2 * self.height)
+
+    @cached_property
+    def x(self) -> Map:
+        """Of each pixel's centre, (H, W)."""
+        row = (np.arange(self.width, dtype=np.float32) + 0.5 - self.width / 2) / self.height
+        return as_map(np.broadcast_to(row, (self.height, self.width)))
+
+    @cached_property
+    def y(self) -> Map:
+        """Of each pixel's centre, (H, W)."""
+        column = (np.arange(self.height, dtype=np.float32) + 0.5) / self.height
+        return as_map(np.broadcast_to(column[:, None], (self.height, self.width)))
+
+    @cached_property
+    def beam(self) -> Map:
+        """Which beam passes through each pixel, (H, W): 0 to 1 from left to right, beyond where there is none."""
+        if not self.probe.radius:
+            return as_map((self.x / self.side + 1) / 2)
+        return as_map((np.degrees(np.arctan2(self.x, self.y - self._apex)) / self.probe.half_angle + 1) / 2)
+
+    @cached_property
+    def depth(self) -> Map:
+        """How deep each pixel lies under the probe's surface, (H, W): 0 to 1, beyond where nothing is shown."""
+        if not self.probe.radius:
+            return self.y
+        distance = np.hypot(self.x, self.y - np.float32(self._apex))
+        return as_map((distance - self.probe.radius) / self.reach)
+
+    @cached_property
+    def visible(self) -> Mask:
+        """Pixels that a beam reaches, (H, W)."""
+        return (self.beam >= 0) & (self.beam <= 1) & (self.depth >= 0) & (self.depth <= 1)
+
+    @property
+    def reach(self) -> float:
+        """How deep the beams go."""
+        return 0.98 - self.probe.top if self.probe.radius else 1.0
+
+    @property
+    def _apex(self) -> float:
+        """Where all beams of a curved probe would meet, y."""
+        return self.probe.top - self.probe.radius
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """How many depths and beams are simulated."""
+        return round(self.height * DEPTHS_PER_PIXEL), round(self.width * BEAMS_PER_PIXEL)
+
+    def to_beams(self, pixels: Map) -> Map:
+        """What lies along the beams: an image's values (H, W) to (D, B). Outside the image its border goes on."""
+        columns, rows = self._beam_positions
+        return _sampled(pixels, columns, rows, cv2.BORDER_REPLICATE)
+
+    def to_image(self, beams: Map) -> Map:
+        """Scan conversion: values along the beams (D, B) to an image (H, W), 0 where no beam passes."""
+        depths, lines = beams.shape
+        image = _sampled(beams, self.beam * (lines - 1), self.depth * (depths - 1), cv2.BORDER_REPLICATE)
+        return as_map(np.where(self.visible, image, 0))
+
+    @cached_property
+    def _beam_positions(self) -> tuple[Map, Map]:
+        """Column and row of the image at each depth of each beam, (D, B)."""
+        depths, lines = self.grid
+        depth = np.linspace(0, 1, depths, dtype=np.float32)[:, None]
+        beam = np.linspace(-1, 1, lines, dtype=np.float32)[None, :]
+        if self.probe.radius:
+            angle = np.radians(beam * self.probe.half_angle)
+            distance = self.probe.radius + depth * self.reach
+            x, y = distance * np.sin(angle), distance * np.cos(angle) + self._apex
+        else:
+            x, y = np.broadcast_arrays(beam * self.side, depth)
+        return as_map(x * self.height + self.width / 2 - 0.5), as_map(y * self.height - 0.5)
 
 
-def field_of_view(probe: Probe) -> NDArray[np.bool_]:
-    """Which pixels (H, W) some beam reaches."""
-    depth, across = _beam_coordinates(probe)
-    seen: NDArray[np.bool_] = (depth >= 0) & (depth <= 1) & (np.abs(across) <= 1)
-    return seen
+def _sampled(values: Map, columns: Map, rows: Map, border: int) -> Map:
+    return as_map(cv2.remap(values, columns, rows, cv2.INTER_LINEAR, borderMode=border))
 
 
-def _beam_coordinates(probe: Probe) -> tuple[Field, Field]:
-    """Depth along its beam in [0, 1] and place across the beams in [-1, 1] of each pixel, beyond that outside."""
-    x, y = pixel_places(probe)
-    if probe.kind == "linear":
-        return y, x / (probe.width / probe.height / 2)
-    return np.hypot(x, y + probe.radius) - probe.radius, np.arctan2(x, y + probe.radius) / probe.angle
+def as_map(values: npt.ArrayLike) -> Map:
+    """Any numbers as a map."""
+    return np.asarray(values, dtype=np.float32)

@@ -1,69 +1,116 @@
-"""Shapes of anatomy: functions of place that are negative inside, zero on the edge and near to a distance around it.
+"""Shapes of anatomy as fields over coordinates: a field says how far out a pixel lies, so that borders have a width.
 
-Places are (x, y) in units of the image's height: x to the right from the middle, y down from the probe.
+Coordinates x, y are maps (H, W) in image heights; angles are in degrees, clockwise on the image.
 """
 
-from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
-Field = NDArray[np.float64]
-Shape = Callable[[Field, Field], Field]
+from usaggr.data.synthetic.geometry import Map, as_map
 
-
-def ellipse(x: float, y: float, rx: float, ry: float, angle: float = 0.0) -> Shape:
-    """An ellipse with radii rx, ry, turned by an angle (radians, clockwise on the image)."""
-    return blob(x, y, rx, ry, angle, ())
+Point = tuple[float, float]
 
 
-def blob(x: float, y: float, rx: float, ry: float, angle: float, waves: Sequence[tuple[int, float, float]]) -> Shape:
-    """An ellipse with a wavy edge: each wave is (number around the edge, height relative to the radius, phase)."""
-    cos, sin = np.cos(angle), np.sin(angle)
+@dataclass(frozen=True, slots=True)
+class Ellipse:
+    """An ellipse; `a` is the half axis in the direction of `angle`, `b` the one across."""
 
-    def distance(px: Field, py: Field) -> Field:
-        u = ((px - x) * cos + (py - y) * sin) / rx
-        v = (-(px - x) * sin + (py - y) * cos) / ry
-        edge = 1.0
-        if waves:
-            around = np.arctan2(v, u)
-            edge = 1.0 + sum(height * np.cos(number * around + phase) for number, height, phase in waves)
-        found: Field = (np.hypot(u, v) - edge) * min(rx, ry)
-        return found
+    x: float
+    y: float
+    a: float
+    b: float
+    angle: float = 0.0
 
+    def local(self, x: Map, y: Map) -> tuple[Map, Map]:
+        """Coordinates along the two half axes, in units of them."""
+        cos, sin = _direction(self.angle)
+        dx, dy = x - np.float32(self.x), y - np.float32(self.y)
+        return as_map((dx * cos + dy * sin) / self.a), as_map((dy * cos - dx * sin) / self.b)
+
+    def radius(self, x: Map, y: Map) -> Map:
+        """0 in the centre, 1 on the ellipse."""
+        u, v = self.local(x, y)
+        return np.sqrt(u * u + v * v)
+
+    def at(self, u: float, v: float) -> Point:
+        """The point with these coordinates along the two half axes, in units of them."""
+        cos, sin = _direction(self.angle)
+        u, v = u * self.a, v * self.b
+        return float(self.x + u * cos - v * sin), float(self.y + u * sin + v * cos)
+
+    def scaled(self, factor: float) -> "Ellipse":
+        """The same with longer or shorter axes."""
+        return Ellipse(self.x, self.y, self.a * factor, self.b * factor, self.angle)
+
+    def tangents(self, point: Point) -> tuple[Point, Point]:
+        """Where the two tangents from a point outside touch.
+
+        Raises:
+            ValueError: the point lies inside.
+        """
+        u, v = map(float, self.local(as_map(point[0]), as_map(point[1])))
+        # On the unit circle that the local coordinates make of the ellipse, a touching point lies acos(1 / distance)
+        # to either side of the direction of the point.
+        distance = np.hypot(u, v)
+        if distance <= 1:
+            raise ValueError("a point inside an ellipse has no tangent")
+        middle, half = np.arctan2(v, u), np.arccos(1 / distance)
+        first, second = (self.at(float(np.cos(t)), float(np.sin(t))) for t in (middle - half, middle + half))
+        return first, second
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """An ellipse with an uneven border: `waves` are (how many round the border, height, phase in radians)."""
+
+    ellipse: Ellipse
+    waves: tuple[tuple[int, float, float], ...]
+
+    def radius(self, x: Map, y: Map) -> Map:
+        """0 in the centre, 1 on the border."""
+        u, v = self.ellipse.local(x, y)
+        angle = np.arctan2(v, u)
+        border = np.ones_like(angle)
+        for number, height, phase in self.waves:
+            border += np.float32(height) * np.cos(np.float32(number) * angle + np.float32(phase))
+        return as_map(np.sqrt(u * u + v * v) / border)
+
+
+def uneven(rng: np.random.Generator, ellipse: Ellipse, height: float) -> Blob:
+    """An ellipse with gentle dents, as organs have."""
+    return Blob(ellipse, tuple((k, height / (k - 1), float(rng.uniform(0, 2 * np.pi))) for k in (2, 3, 4)))
+
+
+def spiculated(rng: np.random.Generator, ellipse: Ellipse, height: float) -> Blob:
+    """An ellipse with spikes."""
+    waves = ((3, 0.6), (5, 0.6), (9, 1.0), (13, 0.8))
+    return Blob(ellipse, tuple((k, height * h, float(rng.uniform(0, 2 * np.pi))) for k, h in waves))
+
+
+def to_segment(x: Map, y: Map, start: Point, end: Point) -> Map:
+    """Distance to a straight line between two points."""
+    dx, dy = np.float32(end[0] - start[0]), np.float32(end[1] - start[1])
+    px, py = x - np.float32(start[0]), y - np.float32(start[1])
+    along = np.clip((px * dx + py * dy) / (dx * dx + dy * dy), 0, 1)
+    return as_map(np.sqrt((px - along * dx) ** 2 + (py - along * dy) ** 2))
+
+
+def to_curve(x: Map, y: Map, points: list[Point]) -> Map:
+    """Distance to a line through several points."""
+    distance = to_segment(x, y, points[0], points[1])
+    for start, end in pairwise(points[1:]):
+        distance = np.minimum(distance, to_segment(x, y, start, end))
     return distance
 
 
-def capsule(start: tuple[float, float], end: tuple[float, float], radius: float) -> Shape:
-    """A straight bar with round ends."""
-    (x0, y0), (x1, y1) = start, end
-    length = max((x1 - x0) ** 2 + (y1 - y0) ** 2, 1e-9)
-
-    def distance(px: Field, py: Field) -> Field:
-        along = np.clip(((px - x0) * (x1 - x0) + (py - y0) * (y1 - y0)) / length, 0, 1)
-        found: Field = np.hypot(px - x0 - along * (x1 - x0), py - y0 - along * (y1 - y0)) - radius
-        return found
-
-    return distance
+def turned(point: Point, angle: float, about: Point = (0.0, 0.0)) -> Point:
+    """A point, turned by an angle about another."""
+    cos, sin = _direction(angle)
+    dx, dy = point[0] - about[0], point[1] - about[1]
+    return float(about[0] + dx * cos - dy * sin), float(about[1] + dx * sin + dy * cos)
 
 
-def layer(top: float, bottom: float, slope: float = 0.0, wave: tuple[float, float, float] = (0.0, 1.0, 0.0)) -> Shape:
-    """A band of tissue across the image between two depths; wave is (height, wavelength, phase)."""
-    height, wavelength, phase = wave
-
-    def distance(px: Field, py: Field) -> Field:
-        bent = py - slope * px - height * np.sin(2 * np.pi * px / wavelength + phase)
-        found: Field = np.maximum(top - bent, bent - bottom)
-        return found
-
-    return distance
-
-
-def both(first: Shape, second: Shape) -> Shape:
-    """What lies in two shapes at once."""
-    return lambda px, py: np.maximum(first(px, py), second(px, py))
-
-
-def without(first: Shape, second: Shape) -> Shape:
-    """What lies in the first shape and not in the second."""
-    return lambda px, py: np.maximum(first(px, py), -second(px, py))
+def _direction(angle: float) -> tuple[np.float32, np.float32]:
+    return np.float32(np.cos(np.radians(angle))), np.float32(np.sin(np.radians(angle)))

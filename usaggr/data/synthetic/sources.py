@@ -1,101 +1,136 @@
-"""Which scenes each task of the catalogue is drawn from, and how its labels follow from them.
+"""Which phantoms serve which task: pools of patients who are scanned alike, and what each task takes of them.
 
-Tasks share images where the benchmark's do: classes of breast and lung images with the segmentation of the same ones,
-landmarks of head and symphysis, and a plane's femurs with the femur's landmarks.
+What an image shows depends on its pool, kind, patient and frame alone, never on which tasks are drawn. Tasks that take
+from one pool share patients and images where their parts of it overlap, as in the public benchmark.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from usaggr.data.synthetic import abdomen, chest, obstetrics, superficial
-from usaggr.data.synthetic.scene import Scene
+from usaggr.data.synthetic import (
+    abdomen,
+    breast,
+    cardiovascular,
+    cervix,
+    fetal_body,
+    fetal_head,
+    gynaecology,
+    labour,
+    lung,
+    spine,
+    thyroid,
+)
+from usaggr.data.synthetic.acoustics import Scanner
+from usaggr.data.synthetic.body import Body
+from usaggr.data.synthetic.drawing import Drawing
+from usaggr.data.synthetic.geometry import Probe
+from usaggr.data.synthetic.tissue import Tissue
 
-Draw = Callable[[np.random.Generator, str], Scene]
+Drawer = Callable[[Body, np.random.Generator, str], Drawing]
+"""Fills a body by the subject's random numbers, for a kind of finding, and gives its labels."""
 
 
-@dataclass(frozen=True)
-class Family:
-    """Subjects of one anatomy. Each has one variety; varieties take turns, so that classes are even."""
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How a clinical group's images are taken."""
 
-    name: str
-    folder: str
-    """Where its images are kept, under the data set's root."""
-    draw: Draw
-    varieties: tuple[str, ...] = ("",)
+    probe: Probe
+    heights: tuple[int, int]
+    """Least and largest height in pixels."""
+    aspects: tuple[float, float]
+    """Least and largest width, in heights."""
+    scanner: Scanner = field(default_factory=Scanner)
+    suffix: str = ".png"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Patients of one data set."""
+
+    draw: Drawer
+    background: Tissue
+    look: Look
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
-    """Where a task's images come from and what its labels are."""
+    """What a task takes."""
 
-    family: Family
-    varieties: tuple[str, ...] = ()
-    """Varieties that the task shows, in the order of its classes; empty: all, and no classes."""
-    mask_values: Mapping[int, int] = field(default_factory=dict)
-    """Value in the scene's label map: class."""
-    first_subject: int = 0
-    """Tasks of a family whose ranges of subjects meet share images."""
+    pool: str
+    kinds: tuple[str, ...]
+    """Of findings; of a classification task one a class, in their order."""
+    shares: tuple[float, ...] = ()
+    """Of the task's images, one a kind; empty for even ones."""
+    start: float = 0.0
+    """Where in the pool the task's part begins, in units of its own length: 0.25 has 3/4 in common with 0."""
 
 
-_BREAST = Family("breast", "Segmentation/Two/breast", superficial.breast, ("benign", "malignant", "normal"))
-_LUNG = Family("lung", "Segmentation/Two/lung", chest.lung, ("effusion", "consolidation"))
-_LUNG_DISEASE = Family("lungdisease", "Classification/lung", chest.lung_disease, ("covid", "healthy", "other"))
-_CERVIX = Family("cervix", "Segmentation/Two/cervix", obstetrics.cervix)
-_HEAD = Family("head", "Segmentation/Two/head", obstetrics.fetal_head)
-_ABDOMEN = Family("fetalabdomen", "Segmentation/Five/fetalabdomen", obstetrics.fetal_abdomen)
-_HEART = Family("fetalheart", "Segmentation/Two/fetalheart", obstetrics.fetal_heart)
-_SYMPHYSIS = Family("symphysis", "Segmentation/Three/symphysis", obstetrics.head_and_symphysis)
-_POSITION = Family("position", "Classification/position", obstetrics.fetal_head_position, obstetrics.HEAD_POSITIONS)
-_SACRUM = Family("sacrum", "Classification/sacrum", obstetrics.fetal_sacrum, obstetrics.HEAD_POSITIONS)
-_PLANE = Family(
-    "plane",
-    "Classification/plane",
-    obstetrics.fetal_plane,
-    ("abdomen", "brain", "femur", "thorax", "cervix", "other"),
-)
-_CARDIAC = Family("cardiac", "Segmentation/Four/cardiac", chest.heart)
-_CAROTID = Family("carotid", "Segmentation/Two/carotid", superficial.carotid)
-_OVARY = Family("ovary", "Segmentation/Two/ovary", abdomen.ovary)
-_THYROID = Family("thyroid", "Segmentation/Two/thyroid", superficial.thyroid)
-_LIVER = Family("liver", "Classification/liver", abdomen.liver_lesion, ("HCC", "haemangioma"))
-_ORGAN = Family(
-    "organ", "Classification/organ", abdomen.organ, ("bladder", "bowel", "gallbladder", "kidney", "liver", "spleen")
-)
-_SPINE = Family("spine", "Detection/spine", superficial.spinal_cord)
-_UTERUS = Family("uterus", "Detection/uterus", abdomen.uterus)
+_FETAL = Look(Probe(0.6, 33.0, 0.02), (140, 170), (1.1, 1.3), suffix=".jpg")
+_LINEAR = Look(Probe(), (140, 165), (1.15, 1.35), Scanner(pulse=1.6, width=1.0))
+_NECK = Look(Probe(), (140, 155), (1.36, 1.44), Scanner(pulse=1.6, width=1.0), ".jpg")
+_CHEST = Look(Probe(0.4, 36.0, 0.02), (140, 170), (1.0, 1.2), Scanner(width=1.4), ".jpg")
+_PELVIC = Look(Probe(0.14, 62.0, 0.0), (140, 165), (1.15, 1.35))
+_ABDOMINAL = Look(Probe(0.5, 34.0, 0.02), (140, 170), (1.1, 1.3))
+_APICAL = Look(Probe(0.05, 42.0, 0.0), (150, 175), (1.05, 1.25), Scanner(width=1.5))
+_SPINAL = Look(Probe(), (104, 116), (1.9, 2.1), Scanner(pulse=1.6, width=1.0))
 
-LESION = {1: 1}
-OWN = 10_000
-"""First subject of a task that shares its family's look, but no image, with another task."""
+POOLS: dict[str, Pool] = {
+    "breast": Pool(breast.draw, breast.BACKGROUND, _LINEAR),
+    "heart": Pool(cardiovascular.draw_heart, cardiovascular.BACKGROUND, _APICAL),
+    "carotid": Pool(cardiovascular.draw_carotid, cardiovascular.BACKGROUND, _LINEAR),
+    "cervix": Pool(cervix.draw_whole, cervix.BACKGROUND, _FETAL),
+    "cervix_lips": Pool(cervix.draw, cervix.BACKGROUND, _FETAL),
+    "cervix_length": Pool(cervix.draw, cervix.BACKGROUND, _FETAL),
+    "fetal_abdomen": Pool(fetal_body.draw_abdomen, fetal_body.BACKGROUND, _FETAL),
+    "fetal_head": Pool(fetal_head.draw, fetal_head.BACKGROUND, _FETAL),
+    "fetal_heart": Pool(fetal_body.draw_heart, fetal_body.BACKGROUND, _FETAL),
+    "fetal_plane": Pool(fetal_body.draw_plane, fetal_body.BACKGROUND, _FETAL),
+    "head_position": Pool(fetal_head.draw_position, fetal_head.BACKGROUND, _FETAL),
+    "sacral_position": Pool(fetal_body.draw_sacrum, fetal_body.BACKGROUND, _FETAL),
+    "labour": Pool(labour.draw, labour.BACKGROUND, _FETAL),
+    "lung": Pool(lung.draw, lung.BACKGROUND, _CHEST),
+    "lung_disease": Pool(lung.draw, lung.BACKGROUND, _CHEST),
+    "ovary": Pool(gynaecology.draw_ovary, gynaecology.BACKGROUND, _PELVIC),
+    "uterus": Pool(gynaecology.draw_uterus, gynaecology.BACKGROUND, _PELVIC),
+    "thyroid": Pool(thyroid.draw, thyroid.BACKGROUND, _NECK),
+    "thyroid_box": Pool(thyroid.draw, thyroid.BACKGROUND, _NECK),
+    "liver": Pool(abdomen.draw_liver_lesion, abdomen.BACKGROUND, _ABDOMINAL),
+    "organ": Pool(abdomen.draw_organ, abdomen.BACKGROUND, _ABDOMINAL),
+    "spine": Pool(spine.draw, spine.BACKGROUND, _SPINAL),
+}
+
+_DIRECTIONS = ("LOA", "LOP", "LOT", "NOA", "NOP", "ROA", "ROP", "ROT")
+_PLANES = ("abdomen", "brain", "femur", "thorax", "cervix", "other")
 
 SOURCES: dict[str, Source] = {
-    "breast_lesion": Source(_BREAST, ("benign", "malignant"), LESION),
-    "cardiac_multi": Source(_CARDIAC, mask_values={1: 1, 2: 2, 3: 3}),
-    "carotid_artery": Source(_CAROTID, mask_values=LESION),
-    "cervix": Source(_CERVIX, mask_values={1: 1, 2: 1}),
-    "cervix_multi": Source(_CERVIX, mask_values={1: 1, 2: 2}, first_subject=OWN),
-    "fetal_abdomen_multi": Source(_ABDOMEN, mask_values={1: 1, 2: 2, 3: 3, 4: 4}),
-    "fetal_head": Source(_HEAD, mask_values=LESION),
-    "fetal_heart": Source(_HEART, mask_values=LESION),
-    "head_symphysis_multi": Source(_SYMPHYSIS, mask_values={1: 1, 2: 2}),
-    "lung": Source(_LUNG, mask_values=LESION),
-    "ovary_tumor": Source(_OVARY, mask_values=LESION),
-    "thyroid_nodule": Source(_THYROID, mask_values=LESION),
-    "breast_2cls": Source(_BREAST, ("benign", "malignant")),
-    "breast_3cls": Source(_BREAST, ("benign", "malignant", "normal")),
-    "fetal_head_pos_cls": Source(_POSITION, obstetrics.HEAD_POSITIONS),
-    "fetal_plane_cls": Source(_PLANE, _PLANE.varieties),
-    "fetal_sacral_pos_cls": Source(_SACRUM, obstetrics.HEAD_POSITIONS),
-    "liver_lesion_2cls": Source(_LIVER, ("HCC", "haemangioma")),
-    "lung_2cls": Source(_LUNG, ("effusion", "consolidation")),
-    "lung_disease_3cls": Source(_LUNG_DISEASE, ("covid", "healthy", "other")),
-    "organ_cls": Source(_ORGAN, _ORGAN.varieties),
-    "spinal_cord_injury_loc": Source(_SPINE, mask_values=LESION),
-    "thyroid_nodule_det": Source(_THYROID, mask_values=LESION, first_subject=OWN),
-    "uterine_fibroid_det": Source(_UTERUS, mask_values=LESION),
-    "FUGC": Source(_CERVIX, first_subject=2 * OWN),
-    "IUGC": Source(_SYMPHYSIS),
-    "fetal_femur": Source(_PLANE, ("femur",)),
+    "breast_lesion": Source("breast", ("benign", "malignant"), (0.6, 0.4)),
+    "breast_2cls": Source("breast", ("benign", "malignant"), (0.55, 0.45), start=0.25),
+    "breast_3cls": Source("breast", ("benign", "malignant", "normal"), (0.4, 0.35, 0.25)),
+    "cardiac_multi": Source("heart", ("two_chambers", "four_chambers")),
+    "carotid_artery": Source("carotid", ("neck",)),
+    "cervix": Source("cervix", ("cervix",)),
+    "cervix_multi": Source("cervix_lips", ("cervix",)),
+    "FUGC": Source("cervix_length", ("cervix",)),
+    "fetal_abdomen_multi": Source("fetal_abdomen", ("abdomen",)),
+    "fetal_head": Source("fetal_head", ("head",)),
+    "fetal_heart": Source("fetal_heart", ("heart",)),
+    "fetal_plane_cls": Source("fetal_plane", _PLANES),
+    "fetal_femur": Source("fetal_plane", ("femur",)),
+    "fetal_head_pos_cls": Source("head_position", _DIRECTIONS),
+    "fetal_sacral_pos_cls": Source("sacral_position", _DIRECTIONS),
+    "head_symphysis_multi": Source("labour", ("labour",)),
+    "IUGC": Source("labour", ("labour",), start=0.5),
+    "lung": Source("lung", ("interstitial", "consolidation")),
+    "lung_2cls": Source("lung", ("interstitial", "consolidation"), start=0.25),
+    "lung_disease_3cls": Source("lung_disease", ("covid", "healthy", "consolidation"), (0.4, 0.35, 0.25)),
+    "liver_lesion_2cls": Source("liver", ("carcinoma", "haemangioma"), (0.45, 0.55)),
+    "organ_cls": Source("organ", ("bladder", "bowel", "gallbladder", "kidney", "liver", "spleen")),
+    "ovary_tumor": Source("ovary", ("cyst", "solid")),
+    "uterine_fibroid_det": Source("uterus", ("fibroid",)),
+    "thyroid_nodule": Source("thyroid", ("solid", "cystic"), (0.7, 0.3)),
+    "thyroid_nodule_det": Source("thyroid_box", ("solid", "cystic"), (0.7, 0.3)),
+    "spinal_cord_injury_loc": Source("spine", ("injury",)),
 }
+"""By task id; all tasks of the catalogue."""

@@ -1,198 +1,170 @@
-"""Writes the synthetic data set in the layout of the FM_UIA benchmark, where the reader of real data finds it."""
+"""Write the phantoms to disk in the layout of the FM_UIA challenge, so that the one reader reads them too.
+
+<root>/csv_files/<task>.csv      image_path, mask_path | mask | x_min ... | point_1_xy ..., subject_id, ...
+<root>/<Type>/<task>/images/     an image that serves several tasks lies in the folder of each, byte by byte the same
+<root>/<Type>/<task>/masks/
+"""
 
 import csv
 import hashlib
 import json
-import os
 import shutil
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from usaggr.config import DataConfig, SyntheticConfig
-from usaggr.data.synthetic.drawing import Frame, draw_frame, frames_of, variety_of
-from usaggr.data.synthetic.sources import SOURCES, Family
-from usaggr.errors import ConfigError, one_of
-from usaggr.progress import NoProgress, Progress
+from usaggr.data.synthetic.drawers import results_of
+from usaggr.data.synthetic.picture import Picture, take_picture
+from usaggr.data.synthetic.roster import Shot, Use, roster
+from usaggr.data.synthetic.sources import POOLS, SOURCES
+from usaggr.errors import ConfigError, DataError, RunError, one_of
+from usaggr.locks import exclusive
 from usaggr.tasks import CATALOGUE, Task
 
-GENERATOR_VERSION = 1
-"""Part of the cache's name: another version draws other images."""
-POOL_FROM = 150
-"""Frames from which on processes are worth their start."""
-_PNG = [cv2.IMWRITE_PNG_COMPRESSION, 2]
+if TYPE_CHECKING:
+    from usaggr.progress import Progress
 
-Row = dict[str, str | int | float]
+GENERATOR_VERSION = 2
+"""Of the pictures: sets drawn by another version are drawn anew."""
 
+Row = dict[str, str]
+Job = tuple[Shot, tuple[Use, ...]]
 
-@dataclass(frozen=True)
-class Shot:
-    """A frame to draw, and the tasks that show it."""
-
-    family: str
-    subject: int
-    frame: int
-    tasks: tuple[str, ...]
-
-    @property
-    def name(self) -> str:
-        """Of its files, without suffix: <family>_<subject>_<frame>."""
-        return f"{self.family}_{self.subject:05d}_{self.frame}"
+_PIECE = 16
+"""Pictures that a process draws at a time."""
 
 
-_FAMILIES: dict[str, Family] = {source.family.name: source.family for source in SOURCES.values()}
+def synthetic_root(data: DataConfig, cache_root: Path, progress: "Progress | None" = None) -> Path:
+    """Folder of the phantoms that `data.synthetic` asks for, drawn on first use.
 
+    It appears whole or not at all: it is built beside its place and renamed. A second process waits for the first one.
 
-def synthetic_root(data: DataConfig, cache_root: Path, progress: Progress | None = None) -> Path:
-    """Folder of the configured phantoms, drawn where they are not there yet.
-
-    It gets its name by one rename when it is whole, so an interrupted or a second drawing does no harm.
+    Raises:
+        ConfigError: a task that is not in the catalogue.
+        DataError: the cache folder cannot be used.
     """
-    settings = json.dumps([GENERATOR_VERSION, data.synthetic.model_dump()], sort_keys=True)
-    root = cache_root / "synthetic" / hashlib.sha256(settings.encode()).hexdigest()[:16]
-    if root.exists():
-        return root
-    unfinished = root.with_name(f".{root.name}.{os.getpid()}.tmp")
-    shutil.rmtree(unfinished, ignore_errors=True)
+    _check_tasks(data.synthetic)
+    content = json.dumps({**data.synthetic.model_dump(), "version": GENERATOR_VERSION}, sort_keys=True)
+    name = hashlib.sha256(content.encode()).hexdigest()[:16]
+    folder = cache_root / "synthetic" / name
+    building = folder.with_name(f"{name}.building")
     try:
-        write_synthetic(data.synthetic, unfinished, data.workers, progress)
-        unfinished.rename(root)
-    except OSError:
-        if not root.exists():  # else another process was faster
-            raise
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-    return root
+        while not folder.exists():
+            with exclusive(folder.with_name(f"{name}.lock"), patience=1.0) as mine:
+                if not mine or folder.exists():
+                    continue
+                # What is there is of a process that was ended.
+                shutil.rmtree(building, ignore_errors=True)
+                write_synthetic(data.synthetic, building, data.workers, progress)
+                building.rename(folder)
+    except (OSError, RunError) as error:
+        raise DataError(f"{folder.parent}: cannot be used ({error}); choose another data.cache_dir=...") from error
+    return folder
 
 
 def write_synthetic(
-    synthetic: SyntheticConfig, root: Path, workers: int | None = None, progress: Progress | None = None
+    synthetic: SyntheticConfig, root: Path, workers: int | None = None, progress: "Progress | None" = None
 ) -> None:
-    """Draw all images of the configured tasks, and write them with their index under a folder.
+    """Draw all phantoms of a configuration and write them below `root`, with `workers` processes (None: one a core).
 
     Raises:
-        ConfigError: an unknown task, or a folder that holds something already.
+        ConfigError: a task that is not in the catalogue, or a folder that is not empty.
     """
+    _check_tasks(synthetic)
+    if root.exists() and any(root.iterdir()):
+        raise ConfigError(f"{root}: is not empty; give another folder")
+    jobs = list(roster(synthetic).items())
+    for task_id in synthetic.tasks:
+        for folder in ("images", *(["masks"] if CATALOGUE[task_id].type == "segmentation" else [])):
+            (root / _folder(CATALOGUE[task_id]) / folder).mkdir(parents=True, exist_ok=True)
+    if progress:
+        progress.start("drawing phantoms", len(jobs))
+    rows: dict[str, list[Row]] = defaultdict(list)
+    try:
+        draw = partial(_drawn, root=root, seed=synthetic.seed)
+        pieces = [jobs[i : i + _PIECE] for i in range(0, len(jobs), _PIECE)]
+        for piece in results_of(draw, pieces, workers):
+            for row in piece:
+                rows[row["task_id"]].append(row)
+            if progress:
+                progress.advance(_PIECE)
+    finally:
+        if progress:
+            progress.finish()
+    (root / "csv_files").mkdir(exist_ok=True)
+    for task_id, task_rows in rows.items():
+        _write_table(root / "csv_files" / f"{task_id}.csv", task_rows)
+
+
+def _check_tasks(synthetic: SyntheticConfig) -> None:
     for task_id in synthetic.tasks:
         if task_id not in SOURCES:
             raise ConfigError(one_of("data.synthetic.tasks", task_id, SOURCES))
-    if root.exists() and any(root.iterdir()):
-        raise ConfigError(f"{root} is not empty; give another folder")
-    shots = plan_shots(synthetic)
-    for folder in sorted({_FAMILIES[shot.family].folder for shot in shots}):
-        (root / folder / "IMAGES").mkdir(parents=True, exist_ok=True)
-    for task_id in synthetic.tasks:
-        if CATALOGUE[task_id].type == "segmentation":
-            (root / _mask_folder(task_id)).mkdir(parents=True, exist_ok=True)
-    (root / "csv_files").mkdir(parents=True, exist_ok=True)
-    bar = progress or NoProgress()
-    bar.start("drawing phantoms", len(shots))
-    rows: dict[str, list[Row]] = defaultdict(list)
-    for found in _drawn(partial(write_shot, root=root, seed=synthetic.seed), shots, workers):
-        for task_id, row in found.items():
-            rows[task_id].append(row)
-        bar.advance()
-    bar.finish()
-    for task_id in synthetic.tasks:
-        with (root / "csv_files" / f"{task_id}.csv").open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(rows[task_id][0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows[task_id])
 
 
-def plan_shots(synthetic: SyntheticConfig) -> list[Shot]:
-    """All frames that the tasks show, each once, with the tasks that show it.
-
-    A task takes its family's subjects one after the other until it has its number of images, so which images it shows
-    does not depend on the other tasks.
-    """
-    tasks_of: dict[tuple[str, int, int], list[str]] = {}
-    for task_id in sorted(set(synthetic.tasks)):
-        source = SOURCES[task_id]
-        missing, subject = synthetic.samples_per_task, source.first_subject
-        while missing:
-            if not source.varieties or variety_of(source.family, subject) in source.varieties:
-                frames = frames_of(source.family, subject, synthetic.frames_per_subject, synthetic.seed)
-                for frame in range(min(frames, missing)):
-                    tasks_of.setdefault((source.family.name, subject, frame), []).append(task_id)
-                missing -= min(frames, missing)
-            subject += 1
-    return [Shot(*where, tuple(tasks)) for where, tasks in sorted(tasks_of.items())]
+def _folder(task: Task) -> str:
+    return f"{task.type.capitalize()}/{task.id}"
 
 
-def write_shot(shot: Shot, root: Path, seed: int) -> dict[str, Row]:
-    """Draw a frame, write its image and masks, and give each task's row of the index."""
-    family = _FAMILIES[shot.family]
-    frame = draw_frame(family, shot.subject, shot.frame, seed)
-    image_path = f"{family.folder}/IMAGES/{shot.name}.png"
-    _write(root / image_path, frame.image)
-    return {task_id: _row(CATALOGUE[task_id], shot, frame, image_path, root) for task_id in shot.tasks}
+def _drawn(jobs: Sequence[Job], root: Path, seed: int) -> list[Row]:
+    """Draw pictures, write their files, and give back their rows of the index."""
+    return [row for shot, uses in jobs for row in _written(shot, uses, root, seed)]
 
 
-def _row(task: Task, shot: Shot, frame: Frame, image_path: str, root: Path) -> Row:
-    source = SOURCES[task.id]
-    row: Row = {
-        "image_path": f"../{image_path}",
-        "task_name": "Regression" if task.type == "regression" else task.type,
-        "task_id": task.id,
-        "num_classes": task.num_classes,
-        "dataset": f"synthetic_{shot.family}",
-        "subject_id": f"{shot.family}_{shot.subject:05d}",
-    }
+def _written(shot: Shot, uses: tuple[Use, ...], root: Path, seed: int) -> Iterator[Row]:
+    picture = take_picture(shot, seed)
+    suffix = POOLS[shot.pool].look.suffix
+    content = _encoded(picture.image, suffix)
+    for use in uses:
+        task = CATALOGUE[use.task_id]
+        image_path = f"{_folder(task)}/images/{shot.name}{suffix}"
+        (root / image_path).write_bytes(content)
+        label = _label(task, use, picture, shot, root)
+        yield {
+            "image_path": f"../{image_path}",
+            **label,
+            "task_name": "Regression" if task.type == "regression" else task.type,
+            "task_id": task.id,
+            "num_classes": str(task.num_classes),
+            "dataset": f"synthetic_{shot.pool}",
+            "subject_id": shot.subject_id,
+        }
+
+
+def _label(task: Task, use: Use, picture: Picture, shot: Shot, root: Path) -> Row:
+    """Columns that say the label; writes the mask."""
     match task.type:
         case "segmentation":
-            mask_path = f"{_mask_folder(task.id)}/{shot.name}.png"
-            _write(root / mask_path, _relabelled(frame.labels, source.mask_values))
-            row["mask_path"] = f"../{mask_path}"
+            assert picture.mask is not None
+            mask_path = f"{_folder(task)}/masks/{shot.name}.png"
+            (root / mask_path).write_bytes(_encoded(picture.mask, ".png"))
+            return {"mask_path": f"../{mask_path}"}
         case "classification":
-            row["mask"] = source.varieties.index(variety_of(source.family, shot.subject))
+            return {"mask": str(use.label)}
         case "detection":
-            row |= dict(zip(("x_min", "y_min", "x_max", "y_max"), _bounds(frame.labels > 0), strict=True))
+            return dict(zip(("x_min", "y_min", "x_max", "y_max"), map(str, picture.box), strict=True))
         case "regression":
-            for i, (x, y) in enumerate(frame.landmarks, start=1):
-                row[f"point_{i}_xy"] = f"[{x:.2f}, {y:.2f}]"
-    return row
+            return {
+                f"point_{i}_xy": json.dumps([round(float(c), 2) for c in point])
+                for i, point in enumerate(picture.points, 1)
+            }
 
 
-def _bounds(region: NDArray[np.bool_]) -> tuple[int, int, int, int]:
-    """Box of a region: x_min, y_min, x_max, y_max, the far edges exclusive."""
-    rows, columns = np.flatnonzero(region.any(axis=1)), np.flatnonzero(region.any(axis=0))
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+def _encoded(pixels: NDArray[np.uint8], suffix: str) -> bytes:
+    """A grey image file's bytes."""
+    options = [cv2.IMWRITE_PNG_COMPRESSION, 1] if suffix == ".png" else [cv2.IMWRITE_JPEG_QUALITY, 95]
+    return cv2.imencode(suffix, pixels, options)[1].tobytes()
 
 
-def _relabelled(labels: NDArray[np.uint8], values: Mapping[int, int]) -> NDArray[np.uint8]:
-    table = np.zeros(256, np.uint8)
-    for value, label in values.items():
-        table[value] = label
-    return table[labels]
-
-
-def _mask_folder(task_id: str) -> str:
-    family = SOURCES[task_id].family
-    return f"{family.folder}/MASKS/{task_id}"
-
-
-def _write(path: Path, pixels: NDArray[np.uint8]) -> None:
-    if not cv2.imwrite(str(path), pixels, _PNG):
-        raise OSError(f"{path} cannot be written")
-
-
-def _drawn(draw: "partial[dict[str, Row]]", shots: Sequence[Shot], workers: int | None) -> Iterator[dict[str, Row]]:
-    processes = min(workers or os.cpu_count() or 1, len(shots))
-    if processes == 1 or len(shots) < POOL_FROM:
-        yield from map(draw, shots)
-        return
-    with ProcessPoolExecutor(processes, mp_context=get_context("forkserver"), initializer=_one_thread) as pool:
-        yield from pool.map(draw, shots, chunksize=16)
-
-
-def _one_thread() -> None:
-    cv2.setNumThreads(1)
+def _write_table(path: Path, rows: list[Row]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(sorted(rows, key=lambda row: row["image_path"]))

@@ -1,0 +1,105 @@
+"""A body to draw into: maps of acoustic properties over an image, in the coordinates of the anatomy.
+
+Frames of one subject show the same anatomy, moved and bent a little: drawers fill shapes in the anatomy's coordinates,
+and pixels, masks and landmarks follow.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from usaggr.data.synthetic.difficulty import CLUTTER, MOTION
+from usaggr.data.synthetic.geometry import Map, Mask, View, as_map
+from usaggr.data.synthetic.shapes import Point
+from usaggr.data.synthetic.tissue import SKIN, Tissue
+
+
+@dataclass(frozen=True, slots=True)
+class Motion:
+    """Where the anatomy lies on the image in one frame: turned about the centre, enlarged, shifted and bent."""
+
+    angle: float = 0.0
+    """Degrees."""
+    scale: float = 1.0
+    shift: Point = (0.0, 0.0)
+    bend: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    """Heights of the waves in x and y, in image heights, and their phases in radians."""
+
+    def anatomy(self, x: Map, y: Map) -> tuple[Map, Map]:
+        """From image coordinates to those of the anatomy."""
+        cos, sin = np.cos(np.radians(self.angle)), np.sin(np.radians(self.angle))
+        dx, dy = x - self.shift[0], y - 0.5 - self.shift[1]
+        ax = (dx * cos + dy * sin) / self.scale
+        ay = (dy * cos - dx * sin) / self.scale + 0.5
+        high_x, high_y, phase_x, phase_y = self.bend
+        return (
+            as_map(ax + high_x * np.sin(5 * y + phase_x)),
+            as_map(ay + high_y * np.sin(5 * x + phase_y)),
+        )
+
+    def image(self, point: Point) -> Point:
+        """From the anatomy's coordinates to those of the image: the inverse, by fixed-point iteration."""
+        x, y = point
+        for _ in range(30):
+            ax, ay = self.anatomy(as_map(x), as_map(y))
+            x, y = x + (point[0] - float(ax)) * self.scale, y + (point[1] - float(ay)) * self.scale
+        return x, y
+
+
+def drawn_motion(rng: np.random.Generator) -> Motion:
+    """A frame's motion: a few degrees and hundredths of the image."""
+    angle, scale, dx, dy = rng.uniform(-1, 1, 4) * MOTION
+    high_x, high_y = map(float, rng.uniform(-0.006, 0.006, 2) * MOTION)
+    phase_x, phase_y = map(float, rng.uniform(0, 2 * np.pi, 2))
+    return Motion(4 * angle, 1 + 0.03 * scale, (0.025 * dx, 0.02 * dy), (high_x, high_y, phase_x, phase_y))
+
+
+class Body:
+    """What is under the probe: acoustic properties of each pixel of an image."""
+
+    def __init__(self, view: View, motion: Motion, background: Tissue, rng: np.random.Generator) -> None:
+        """All background; `rng` is the subject's, for the texture of its tissues."""
+        self.view = view
+        self._motion = motion
+        self.x, self.y = motion.anatomy(view.x, view.y)
+        self._mottle = CLUTTER * self._texture(rng, 18, 18)
+        self._fibres = CLUTTER * self._texture(rng, 7, 44)
+        shape = (view.height, view.width)
+        self.echo = np.zeros(shape, np.float32)
+        self.attenuation = np.zeros(shape, np.float32)
+        self.impedance = np.zeros(shape, np.float32)
+        self.fill(np.ones(shape, np.bool_), background)
+
+    @property
+    def side(self) -> float:
+        """Half the image's width in image heights."""
+        return self.view.side
+
+    def fill(self, where: Mask, tissue: Tissue) -> Mask:
+        """Put a tissue there, instead of what was there; gives back where."""
+        texture = tissue.mottle * self._mottle[where] + tissue.fibres * self._fibres[where]
+        self.echo[where] = tissue.echo + texture
+        self.attenuation[where] = tissue.attenuation
+        self.impedance[where] = tissue.impedance
+        return where
+
+    def brighten(self, decibels: Map) -> None:
+        """Add to the echo of what is there."""
+        self.echo += decibels
+
+    def skin(self, thickness: float = 0.02) -> None:
+        """The layer under the probe, whatever the motion."""
+        self.fill(self.view.depth < thickness, SKIN)
+
+    def pixels(self, point: Point) -> Point:
+        """Where a point of the anatomy lies on the image, in pixels x, y."""
+        x, y = self._motion.image(point)
+        return x * self.view.height + self.view.width / 2, y * self.view.height
+
+    def _texture(self, rng: np.random.Generator, across: int, along: int) -> Map:
+        """Smooth noise of unit variance that is fixed to the anatomy; cells a unit of length across and along beams."""
+        cells = rng.standard_normal((round(1.4 * along), round(2.4 * across)), dtype=np.float32)
+        columns, rows = (self.x + 1.2) * np.float32(across), (self.y + 0.2) * np.float32(along)
+        field = cv2.remap(cells, columns, rows, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
+        return as_map(1.5 * field)

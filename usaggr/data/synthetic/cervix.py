@@ -1,0 +1,51 @@
+"""Cervix of pregnancy along its canal, under a curved probe: bladder, the two lips, the head in its fluid."""
+
+import numpy as np
+
+from usaggr.data.synthetic.body import Body
+from usaggr.data.synthetic.difficulty import CONTRAST
+from usaggr.data.synthetic.drawing import Drawing, labelled, place, size
+from usaggr.data.synthetic.shapes import Ellipse, to_segment, turned, uneven
+from usaggr.data.synthetic.tissue import FIBROUS, FLUID, PLACENTA, SOFT, THIN_BONE, Tissue
+
+BACKGROUND = PLACENTA
+
+_LIP = Tissue(-11, attenuation=20, impedance=0.3, mottle=2)
+
+
+def draw(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
+    """Classes anterior lip (above the canal) and posterior lip; landmarks the inner and the outer end of the canal."""
+    x, y = body.x, body.y
+    middle = (place(rng, -0.12, 0.14), place(rng, 0.42, 0.58))
+    half, thickness, angle = size(rng, 0.25, 0.33), size(rng, 0.11, 0.15), place(rng, -28, 28)
+    inner, outer = (turned((middle[0] + side * half, middle[1]), angle, middle) for side in (-1, 1))
+    sac = Ellipse(*turned((inner[0] - 0.33, inner[1] + 0.03), angle, inner), 0.36, 0.3, angle + 90)
+    _fetus(body, rng, sac)
+    bladder = Ellipse(middle[0] - 0.1, middle[1] - thickness - 0.24, 0.2, 0.1, angle)
+    body.fill(uneven(rng, bladder, 0.08).radius(x, y) < 1, FLUID)
+    outline = Ellipse(*middle, half * 1.12, thickness * 1.25, angle)
+    body.fill(outline.radius(x, y) < 1.08, FIBROUS.brighter(-3))
+    cervix = body.fill(outline.radius(x, y) < 1, _LIP.brighter(6 * (1 - CONTRAST)))
+    canal = to_segment(x, y, inner, outer)
+    body.fill(canal < 0.02, _LIP.brighter(-8))
+    body.fill(canal < 0.009, FIBROUS.brighter(3))
+    for end, radius in ((inner, 0.022), (outer, 0.03)):
+        body.fill(to_segment(x, y, end, (end[0] + 0.001, end[1])) < radius, FIBROUS.brighter(8))
+    body.skin()
+    _, across = outline.local(x, y)
+    return Drawing(labelled(body, cervix & (across < 0), cervix & (across >= 0)), (inner, outer))
+
+
+def draw_whole(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
+    """The same with one class, both lips together."""
+    drawing = draw(body, rng, kind)
+    assert drawing.mask is not None
+    return Drawing(np.minimum(drawing.mask, 1).astype(np.uint8), drawing.points)
+
+
+def _fetus(body: Body, rng: np.random.Generator, sac: Ellipse) -> None:
+    """Fluid at the inner end of the canal, and the head's bright arc in it."""
+    body.fill(uneven(rng, sac, 0.04).radius(body.x, body.y) < 1, FLUID)
+    head = Ellipse(sac.x - 0.08, sac.y + 0.02, 0.27, 0.24, sac.angle).radius(body.x, body.y)
+    body.fill(head < 1, THIN_BONE)
+    body.fill(head < 0.9, SOFT.brighter(-14))

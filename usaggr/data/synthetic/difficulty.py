@@ -1,0 +1,12 @@
+"""How hard the phantoms' tasks are: the few numbers to turn. Change GENERATOR_VERSION in `writer` along with them."""
+
+CONTRAST = 1.0
+"""Factor on what tells a lesion from the tissue around it, in decibels."""
+SPREAD = 1.0
+"""Factor on how far structures lie from their mean place; small ones make a mean mask or box a good guess."""
+CLUTTER = 1.0
+"""Factor on the variation within a tissue, in decibels."""
+MOTION = 1.0
+"""Factor on how far frames of one subject are moved and bent."""
+GAIN_SPREAD = 3.0
+"""Machine settings differ between subjects: decibels to either side."""

@@ -1,0 +1,135 @@
+"""The rest of the fetus across, under a curved probe: abdomen, chest with heart, spine, thigh with femur."""
+
+import numpy as np
+
+from usaggr.data.synthetic import cervix, fetal_head
+from usaggr.data.synthetic.body import Body
+from usaggr.data.synthetic.difficulty import CONTRAST
+from usaggr.data.synthetic.drawing import Drawing, labelled, place, sign, size
+from usaggr.data.synthetic.fetal_head import DIRECTIONS, womb
+from usaggr.data.synthetic.geometry import Mask
+from usaggr.data.synthetic.shapes import Ellipse, Point, to_curve, to_segment, uneven
+from usaggr.data.synthetic.tissue import BLOOD, BONE, FIBROUS, FLUID, LIVER, MUSCLE, PLACENTA, SKIN, SOFT
+
+BACKGROUND = PLACENTA
+
+
+def draw_plane(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
+    """Standard planes: kinds abdomen, brain, femur, thorax, cervix, other. Those of the femur have landmarks."""
+    match kind:
+        case "abdomen":
+            return draw_abdomen(body, rng, kind)
+        case "brain":
+            return fetal_head.draw(body, rng, kind)
+        case "femur":
+            return draw_femur(body, rng, kind)
+        case "thorax":
+            return draw_heart(body, rng, kind)
+        case "cervix":
+            return cervix.draw(body, rng, kind)
+        case _:
+            return _draw_other(body, rng)
+
+
+def draw_abdomen(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
+    """Classes artery, liver, stomach, vein, in this order."""
+    womb(body, rng)
+    trunk, _ = _trunk(body, rng, rng.uniform(-45, 45))
+    x, y = body.x, body.y
+    u, v = trunk.local(x, y)
+    liver = body.fill((uneven(rng, trunk.scaled(0.86), 0.03).radius(x, y) < 1) & (u < 0.2 + 0.3 * v), LIVER.brighter(3))
+    _spine(body, trunk.at(0, 0.82), trunk.angle)
+    stomach = _vessel(body, Ellipse(*trunk.at(0.48, -0.12), 0.2 * trunk.a, 0.27 * trunk.a, trunk.angle + 20))
+    path = [trunk.at(*p) for p in ((-0.1, -0.75), (-0.12, -0.4), (-0.3, -0.12))]
+    distance = to_curve(x, y, path)
+    body.fill(distance < 0.052, FIBROUS.brighter(-3))
+    vein = body.fill(distance < 0.042, BLOOD)
+    artery = _vessel(body, Ellipse(*trunk.at(0.12, 0.42), 0.115 * trunk.a, 0.115 * trunk.a))
+    body.skin()
+    return Drawing(labelled(body, artery, liver & ~artery & ~stomach & ~vein, stomach, vein))
+
+
+def draw_heart(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
+    """Chest with four chambers; class heart."""
+    womb(body, rng)
+    trunk, _ = _trunk(body, rng, rng.uniform(-50, 50))
+    for side in (-1, 1):
+        ribs = to_curve(body.x, body.y, [trunk.at(side * 0.8, v) for v in (-0.45, 0.0, 0.45)])
+        body.fill(ribs < 0.014, BONE.brighter(-6))
+    _spine(body, trunk.at(0, 0.82), trunk.angle)
+    a = trunk.a * size(rng, 0.46, 0.54)
+    heart = Ellipse(*trunk.at(place(rng, -0.2, 0.2), -0.12), a, 0.8 * a, trunk.angle + sign(rng) * size(rng, 25, 60))
+    radius = heart.radius(body.x, body.y)
+    inside = body.fill(radius < 1, MUSCLE.brighter(4 * CONTRAST))
+    for u, half in ((-0.4, 0.36), (0.36, 0.42)):
+        for v in (-0.42, 0.42):
+            chamber = Ellipse(*heart.at(u, v), half * heart.a, 0.34 * heart.b, heart.angle)
+            body.fill(chamber.radius(body.x, body.y) < 1, BLOOD)
+    body.skin()
+    return Drawing(labelled(body, inside))
+
+
+def draw_sacrum(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
+    """Trunk with the spine in one of eight directions: kinds are the keys of DIRECTIONS."""
+    womb(body, rng)
+    angle = DIRECTIONS[kind] + float(rng.uniform(-12, 12)) - 90
+    trunk, inside = _trunk(body, rng, angle)
+    stomach = Ellipse(*trunk.at(0, -0.45), 0.32 * trunk.a, 0.22 * trunk.a, trunk.angle)
+    _vessel(body, stomach)
+    _spine(body, trunk.at(0, 0.75), trunk.angle, 1.7)
+    body.skin()
+    return Drawing(labelled(body, inside))
+
+
+def draw_femur(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
+    """Thigh with the femur, its ends as landmarks from left to right."""
+    womb(body, rng)
+    half, angle = size(rng, 0.2, 0.36), place(rng, -50, 50)
+    middle = (place(rng, -0.16, 0.16), place(rng, 0.42, 0.58))
+    bone = Ellipse(*middle, half, half * 0.5, angle)
+    body.fill(uneven(rng, bone.scaled(1.35), 0.06).radius(body.x, body.y) < 1, SKIN.brighter(-6))
+    body.fill(uneven(rng, bone.scaled(1.28), 0.06).radius(body.x, body.y) < 1, SOFT.brighter(-5))
+    start, end = bone.at(-1, 0), bone.at(1, 0)
+    body.fill(to_segment(body.x, body.y, start, end) < size(rng, 0.018, 0.024), BONE)
+    body.skin()
+    return Drawing(points=(start, end))
+
+
+def _draw_other(body: Body, rng: np.random.Generator) -> Drawing:
+    """A pool of fluid with loops of the cord, under the placenta."""
+    body.fill(body.y < size(rng, 0.1, 0.14), MUSCLE)
+    pool = uneven(rng, Ellipse(place(rng, -0.1, 0.1), place(rng, 0.6, 0.68), 0.6, 0.33), 0.1)
+    inside = pool.radius(body.x, body.y) < 1
+    body.fill(inside, FLUID)
+    for _ in range(rng.integers(3, 6)):
+        loop = Ellipse(*pool.ellipse.at(*rng.uniform(-0.6, 0.6, 2)), 0.06, 0.045, rng.uniform(0, 180))
+        radius = loop.radius(body.x, body.y)
+        body.fill((radius < 1) & inside, SOFT.brighter(5))
+        body.fill((radius < 0.45) & inside, FLUID)
+    body.skin()
+    return Drawing(np.zeros(body.echo.shape, np.uint8))
+
+
+def _trunk(body: Body, rng: np.random.Generator, angle: float) -> tuple[Ellipse, Mask]:
+    """Skin and soft tissue of the trunk, in cross-section; its back lies in the direction of the second axis."""
+    a = size(rng, 0.33, 0.39)
+    room = max(body.side - a - 0.02, 0.0)
+    trunk = Ellipse(place(rng, -room, room), place(rng, 0.5, 0.56), a, a * size(rng, 0.9, 1.0), float(angle))
+    radius = trunk.radius(body.x, body.y)
+    body.fill(radius < 1.06, SKIN)
+    return trunk, body.fill(radius < 1, SOFT.brighter(-3))
+
+
+def _spine(body: Body, middle: Point, angle: float, scale: float = 1.0) -> None:
+    """Three centres of bone, with their shadows."""
+    centre = Ellipse(*middle, 0.05 * scale, 0.045 * scale, angle)
+    for u, v in ((0.0, -1.0), (-0.9, 0.5), (0.9, 0.5)):
+        spot = Ellipse(*centre.at(u, v), 0.028 * scale, 0.02 * scale, angle)
+        body.fill(spot.radius(body.x, body.y) < 1, BONE)
+
+
+def _vessel(body: Body, outline: Ellipse) -> Mask:
+    """A bright wall and fluid in it."""
+    radius = outline.radius(body.x, body.y)
+    body.fill(radius < 1 + 0.012 / outline.a, FIBROUS.brighter(-3))
+    return body.fill(radius < 1, FLUID)

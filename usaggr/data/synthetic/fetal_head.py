@@ -1,0 +1,81 @@
+"""Fetal head across, under a curved probe: skull, brain with midline and choroid plexus, in fluid and uterine wall."""
+
+import numpy as np
+
+from usaggr.data.synthetic.body import Body
+from usaggr.data.synthetic.difficulty import CONTRAST
+from usaggr.data.synthetic.drawing import Drawing, labelled, place, size
+from usaggr.data.synthetic.geometry import Mask
+from usaggr.data.synthetic.shapes import Ellipse, to_segment, uneven
+from usaggr.data.synthetic.tissue import BRAIN, FIBROUS, FLUID, MUSCLE, PLACENTA, SOFT, THIN_BONE
+
+BACKGROUND = PLACENTA
+
+DIRECTIONS = {"NOA": -90, "LOA": -45, "LOT": 0, "LOP": 45, "NOP": 90, "ROP": 135, "ROT": 180, "ROA": -135}
+"""Where the back of the head points, degrees clockwise from the image's right: the mother's left is on the right."""
+
+
+def draw(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
+    """The plane in which the head is measured; one kind."""
+    womb(body, rng)
+    a = size(rng, 0.26, 0.36)
+    head = Ellipse(0, 0, a, a * size(rng, 0.74, 0.84), rng.uniform(-60, 60))
+    head = _moved(head, place(rng, -0.6, 0.6) * max(body.side - a, 0.05), place(rng, 0.5 - 0.1, 0.5 + 0.12))
+    inside = skull(body, rng, head)
+    brain(body, rng, head)
+    body.skin()
+    return Drawing(labelled(body, inside))
+
+
+def draw_position(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
+    """Head positions in labour: kinds are the keys of DIRECTIONS, where the back of the head points."""
+    womb(body, rng)
+    a = size(rng, 0.33, 0.38)
+    angle = DIRECTIONS[kind] + float(rng.uniform(-12, 12))
+    head = Ellipse(place(rng, -0.1, 0.1), place(rng, 0.5, 0.56), a, a * size(rng, 0.78, 0.84), angle)
+    inside = skull(body, rng, head)
+    body.fill(to_segment(body.x, body.y, head.at(-0.3, 0), head.at(0.55, 0)) < 0.01, FIBROUS)
+    # The back of the head: cerebellum and thick bone.  The front: two orbits.
+    u, v = head.local(body.x, body.y)
+    radius = np.sqrt(u * u + v * v)
+    body.fill((u > 0.62 - 0.2 * v * v) & (radius < 1.02), FIBROUS.brighter(2 + 4 * (CONTRAST - 1)))
+    for side in (-1, 1):
+        orbit = Ellipse(*head.at(-0.55, 0.4 * side), 0.26 * a, 0.24 * a)
+        socket = orbit.radius(body.x, body.y)
+        body.fill((socket < 1.25) & (radius < 1), FIBROUS)
+        body.fill(socket < 1, FLUID)
+    body.skin()
+    return Drawing(labelled(body, inside))
+
+
+def womb(body: Body, rng: np.random.Generator) -> None:
+    """Wall of the abdomen and of the womb, and a pool of fluid."""
+    wall = size(rng, 0.1, 0.16)
+    body.fill(body.y < wall, MUSCLE)
+    pool = uneven(rng, Ellipse(place(rng, -0.2, 0.2), place(rng, 0.48, 0.56), 0.5, 0.36, rng.uniform(-15, 15)), 0.08)
+    body.fill(pool.radius(body.x, body.y) < 1, FLUID)
+
+
+def skull(body: Body, rng: np.random.Generator, head: Ellipse) -> Mask:
+    """A bright ring, brightest where the beams meet it at right angles, with brain in it; gives back all of it."""
+    radius = head.radius(body.x, body.y)
+    body.fill(radius < 1.1, SOFT)
+    thickness = size(rng, 0.02, 0.028) / head.b
+    inside = body.fill(radius < 1, THIN_BONE)
+    body.fill(radius < 1 - thickness, BRAIN)
+    return inside
+
+
+def brain(body: Body, rng: np.random.Generator, head: Ellipse) -> None:
+    """Midline with the cavum, choroid plexus on both sides."""
+    body.fill(to_segment(body.x, body.y, head.at(-0.8, 0), head.at(0.8, 0)) < 0.008, FIBROUS)
+    cavum = Ellipse(*head.at(0.45, 0), 0.14 * head.a, 0.07 * head.a, head.angle).radius(body.x, body.y)
+    body.fill(cavum < 1.4, FIBROUS)
+    body.fill(cavum < 1, FLUID)
+    for side in (-1, 1):
+        plexus = Ellipse(*head.at(-0.35, 0.42 * side), 0.2 * head.a, 0.1 * head.a, head.angle + 20 * side)
+        body.fill(uneven(rng, plexus, 0.1).radius(body.x, body.y) < 1, FIBROUS.brighter(-3))
+
+
+def _moved(ellipse: Ellipse, x: float, y: float) -> Ellipse:
+    return Ellipse(x, y, ellipse.a, ellipse.b, ellipse.angle)

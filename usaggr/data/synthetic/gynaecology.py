@@ -1,0 +1,50 @@
+"""Uterus and ovary under a curved probe with a small radius: a fibroid in the one, a tumour in the other."""
+
+import numpy as np
+
+from usaggr.data.synthetic.body import Body
+from usaggr.data.synthetic.difficulty import CONTRAST
+from usaggr.data.synthetic.drawing import Drawing, labelled, place, size
+from usaggr.data.synthetic.shapes import Ellipse, to_segment, uneven
+from usaggr.data.synthetic.tissue import FIBROUS, MUSCLE, SOFT, Tissue
+
+BACKGROUND = SOFT
+
+
+def draw_uterus(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
+    """Uterus with the bright stripe of its lining, and a fibroid: dark, whorled, with shadow; class fibroid."""
+    x, y = body.x, body.y
+    uterus = Ellipse(place(rng, -0.08, 0.08), place(rng, 0.5, 0.56), size(rng, 0.4, 0.46), 0.28, rng.uniform(-25, 25))
+    body.fill(uneven(rng, uterus.scaled(1.05), 0.04).radius(x, y) < 1, FIBROUS.brighter(-5))
+    body.fill(uneven(rng, uterus, 0.04).radius(x, y) < 1, MUSCLE.brighter(6))
+    lining = to_segment(x, y, uterus.at(-0.5, 0.1), uterus.at(0.6, 0))
+    body.fill(lining < 0.03, FIBROUS.brighter(-2))
+    a = size(rng, 0.12, 0.19)
+    fibroid = Ellipse(*uterus.at(place(rng, -0.75, 0.75), place(rng, -0.5, 0.5)), a, a * size(rng, 0.8, 1), 0)
+    radius = uneven(rng, fibroid, 0.03).radius(x, y)
+    body.fill(radius < 1.09, FIBROUS.brighter(-6))
+    inside = body.fill(radius < 1, Tissue(-18 * CONTRAST, attenuation=48, impedance=0.5, mottle=2))
+    rings = np.cos(radius * 16) * (radius < 1) * 3
+    body.brighten(rings.astype(np.float32))
+    body.skin()
+    return Drawing(labelled(body, inside))
+
+
+def draw_ovary(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
+    """Kinds: cyst (with septa), solid (bright parts and fluid). Class tumour."""
+    a = size(rng, 0.2, 0.3)
+    where = (place(rng, -0.8, 0.8) * max(body.side - a - 0.08, 0.03), place(rng, 0.4, 0.62))
+    tumour = Ellipse(*where, a, a * size(rng, 0.68, 0.95), rng.uniform(-40, 40))
+    shape = uneven(rng, tumour, 0.06)
+    radius = shape.radius(body.x, body.y)
+    body.fill(radius < 1.1, FIBROUS.brighter(-4))
+    inside = body.fill(radius < 1, Tissue(-20 - 24 * CONTRAST, attenuation=0, impedance=-0.8))
+    if kind == "cyst":
+        for _ in range(rng.integers(1, 4)):
+            start, end = (tumour.at(np.cos(t), np.sin(t)) for t in rng.uniform(0, 2 * np.pi, 2))
+            body.fill((to_segment(body.x, body.y, start, end) < 0.008) & inside, FIBROUS.brighter(-4))
+    else:
+        part = Ellipse(*tumour.at(*rng.uniform(-0.35, 0.35, 2)), 0.55 * tumour.a, 0.6 * tumour.b, rng.uniform(0, 90))
+        body.fill((uneven(rng, part, 0.12).radius(body.x, body.y) < 1) & inside, SOFT.brighter(-4))
+    body.skin()
+    return Drawing(labelled(body, inside))

@@ -1,0 +1,96 @@
+"""Lung between the ribs under a curved probe: chest wall, pleura, and what lies behind it.
+
+Behind a healthy pleura is air: no echoes but repetitions of the pleura at multiples of its depth (A-lines). Water in
+the lung gives bright bands along the beams (B-lines); a lung without air (consolidation) looks like liver.
+"""
+
+import numpy as np
+
+from usaggr.data.synthetic.body import Body
+from usaggr.data.synthetic.difficulty import CONTRAST
+from usaggr.data.synthetic.drawing import Drawing, labelled, place, sign, size
+from usaggr.data.synthetic.geometry import Map, Mask, as_map
+from usaggr.data.synthetic.shapes import Ellipse, uneven
+from usaggr.data.synthetic.tissue import BONE, FIBROUS, FLUID, MUSCLE, Tissue
+
+BACKGROUND = MUSCLE
+
+_AIR = Tissue(-26, attenuation=32, mottle=3)
+_PLEURA = Tissue(19, impedance=1.0)
+_WATERY = Tissue(5, attenuation=12, mottle=2)
+
+
+def draw(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
+    """Kinds: healthy (A-lines), interstitial (B-lines), consolidation, covid (uneven pleura with both)."""
+    pleura = _pleural_depth(body, rng)
+    below = body.view.depth - pleura
+    body.fill(below > 0, _AIR)
+    _a_lines(body, pleura, 0.35 if kind == "healthy" else -14)
+    match kind:
+        case "healthy":
+            lesion = np.zeros(body.echo.shape, np.bool_)
+            _line(body, below, 0.016)
+        case "interstitial":
+            lesion = _b_lines(body, rng, below, bands=1, half_width=size(rng, 0.14, 0.22))
+            _line(body, below, 0.014)
+        case "covid":
+            lesion = _b_lines(body, rng, below, bands=3, half_width=size(rng, 0.05, 0.08))
+            _line(body, as_map(below + 0.03 * np.sin(38 * body.x)), 0.02)
+        case _:
+            _line(body, below, 0.014)
+            lesion = _consolidation(body, rng, pleura)
+    _ribs(body, rng, pleura)
+    body.skin(0.03)
+    return Drawing(labelled(body, lesion))
+
+
+def _pleural_depth(body: Body, rng: np.random.Generator) -> Map:
+    """Depth of the pleura under the probe at each pixel."""
+    level, tilt = size(rng, 0.2, 0.28), rng.uniform(-0.06, 0.06)
+    bow = body.view.depth - body.y
+    return as_map(level + bow * 0.5 - bow.mean() * 0.5 + tilt * body.x)
+
+
+def _line(body: Body, below: Map, half_width: float) -> None:
+    body.fill(np.abs(below) < half_width, _PLEURA)
+
+
+def _a_lines(body: Body, pleura: Map, level: float) -> None:
+    for order in (2, 3, 4):
+        line = np.exp(-(((body.view.depth - order * pleura) / 0.014) ** 2))
+        body.brighten(as_map(line * (27 + level - 3 * order)))
+
+
+def _b_lines(body: Body, rng: np.random.Generator, below: Map, bands: int, half_width: float) -> Mask:
+    """Bright bands along the beams from the pleura to the bottom."""
+    where = np.zeros(body.echo.shape, np.bool_)
+    for band in range(bands):
+        low, high = 0.18 + 0.64 * band / bands, 0.18 + 0.64 * (band + 1) / bands
+        middle = place(rng, low + half_width * 0.5, high - half_width * 0.5)
+        where |= (np.abs(body.view.beam - middle) < half_width) & (below > 0)
+    return body.fill(where, _WATERY)
+
+
+def _consolidation(body: Body, rng: np.random.Generator, pleura: Map) -> Mask:
+    """A dark region under the pleura with bright air in it, and fluid at its side."""
+    a, b = size(rng, 0.2, 0.28), size(rng, 0.15, 0.22)
+    room = max(body.side - a - 0.1, 0.05)
+    outline = Ellipse(place(rng, -room, room), 0.3 + b + place(rng, -0.02, 0.1), a, b, rng.uniform(-20, 20))
+    radius = uneven(rng, outline, 0.08).radius(body.x, body.y)
+    inside = (radius < 1) & (body.view.depth > pleura + 0.015)
+    body.fill((radius < 1.12) & (body.view.depth > pleura + 0.015), _PLEURA.brighter(-9))
+    body.fill(inside, Tissue(-20 + 14 * CONTRAST, attenuation=12, mottle=3))
+    for _ in range(rng.integers(3, 6)):
+        spot = Ellipse(*outline.at(*rng.uniform(-0.5, 0.5, 2)), 0.02, 0.008, rng.uniform(-60, 60))
+        body.fill(spot.radius(body.x, body.y) < 1, FIBROUS.brighter(4))
+    if rng.random() < 0.5:
+        side = Ellipse(*outline.at(0.75 * sign(rng), 0.1), 0.3 * a, 0.35 * b)
+        body.fill((side.radius(body.x, body.y) < 1) & inside, FLUID)
+    return np.asarray(inside)
+
+
+def _ribs(body: Body, rng: np.random.Generator, pleura: Map) -> None:
+    """A rib at either side, with its shadow."""
+    for side in (-1, 1):
+        rib = Ellipse(side * (body.side * size(rng, 0.8, 0.95)), float(pleura.mean()) - 0.06, 0.07, 0.025)
+        body.fill(rib.radius(body.x, body.y) < 1, BONE)

@@ -1,0 +1,44 @@
+"""Tissues by their acoustics, shared by all phantoms: organs of one clinical group are made of the same ones."""
+
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True, slots=True)
+class Tissue:
+    """How a tissue looks to ultrasound."""
+
+    echo: float
+    """Level of its scatterers, decibels; soft tissue has 0."""
+    attenuation: float = 20.0
+    """Decibels over one image height, there and back."""
+    impedance: float = 0.0
+    """Differences to a neighbour are seen as a bright interface."""
+    mottle: float = 0.0
+    """Patchy variation of its echo, decibels."""
+    fibres: float = 0.0
+    """Variation in layers across the beam, decibels."""
+
+    def brighter(self, decibels: float) -> "Tissue":
+        """The same with a higher echo, or a lower one."""
+        return replace(self, echo=self.echo + decibels)
+
+
+FLUID = Tissue(-60, attenuation=0, impedance=-1.0)
+BLOOD = Tissue(-34, attenuation=4, impedance=-0.8, mottle=2)
+SKIN = Tissue(12, impedance=0.4)
+FAT = Tissue(-10, attenuation=16, impedance=-0.3, mottle=2, fibres=4)
+GLAND = Tissue(2, attenuation=21, mottle=3, fibres=2)
+MUSCLE = Tissue(-8, attenuation=22, impedance=0.1, mottle=1, fibres=6)
+SOFT = Tissue(-1, mottle=3, fibres=1)
+THYROID = Tissue(4, attenuation=20, impedance=0.1, mottle=1)
+LIVER = Tissue(0, attenuation=20, mottle=1)
+SPLEEN = Tissue(2, attenuation=19, impedance=0.3, mottle=0.7)
+PLACENTA = Tissue(3, attenuation=20, mottle=2)
+BRAIN = Tissue(-14, attenuation=9, mottle=4)
+FIBROUS = Tissue(12, attenuation=26, impedance=0.6, mottle=2)
+CARTILAGE = Tissue(-16, attenuation=20, impedance=0.6, mottle=1)
+BONE = Tissue(22, attenuation=420, impedance=2.0)
+THIN_BONE = Tissue(20, attenuation=110, impedance=1.6)
+"""Of the fetal skull, which lets some of the sound through."""
+GAS = Tissue(6, attenuation=160, impedance=-1.5, mottle=5)
+"""Behind its bright surface lies a dirty shadow."""
