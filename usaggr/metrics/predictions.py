@@ -97,9 +97,10 @@ def read_predictions(path: Path, columns: Sequence[str] | None = None) -> pd.Dat
         RunError: not there or not readable.
     """
     try:
-        return parquet.read_table(path, columns=list(columns) if columns else None).to_pandas()
+        table: pd.DataFrame = parquet.read_table(path, columns=list(columns) if columns else None).to_pandas()
     except (OSError, pa.ArrowException) as error:
         raise RunError(f"{path}: cannot be read ({error}); remove the run to train it again") from error
+    return table
 
 
 def encode_mask(mask: NDArray[np.uint8]) -> bytes:

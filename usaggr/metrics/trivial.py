@@ -27,7 +27,7 @@ class TrivialPredictor:
         sides = np.array([width, height], dtype=float)
         match self.task.type:
             case "segmentation":
-                mask = cv2.resize(self.answer, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+                mask = cv2.resize(self.answer, (width, height), interpolation=cv2.INTER_NEAREST_EXACT).astype(np.uint8)
                 return Prediction(self.task.id, sample_id, subject_id, mask=mask)
             case "classification":
                 return Prediction(self.task.id, sample_id, subject_id, probs=self.answer)

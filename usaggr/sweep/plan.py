@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from usaggr.compose import apply_variant, describe_study, read_groupings
 from usaggr.config import FINGERPRINTED, StudyConfig, result_settings
+from usaggr.config_errors import explain
 from usaggr.data.dataset import load_dataset
 from usaggr.data.manifest import Manifest, check_same_data, make_manifest, write_manifest
 from usaggr.data.streams import stream_length
@@ -172,5 +173,5 @@ def _grouping_config(name: str, content: dict[str, object]) -> GroupingConfig:
     try:
         return GroupingConfig.model_validate(content)
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
-        raise ConfigError(f"conf/grouping/{name}.yaml: {faults}") from error
+        lines = explain(error, schema=GroupingConfig).splitlines()
+        raise ConfigError("\n".join(f"grouping {name}: {line}" for line in lines)) from error

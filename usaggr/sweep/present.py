@@ -7,10 +7,11 @@ from rich.console import Console
 from rich.table import Table
 
 from usaggr.data.manifest import MIN_TEST_SUBJECTS, describe
+from usaggr.runs import State
 from usaggr.sweep.estimate import estimate
 from usaggr.sweep.plan import Plan
 
-STATE_STYLES = {"done": "green", "running": "cyan", "failed": "red", "stale": "yellow", "pending": ""}
+STATE_STYLES: dict[State, str] = {"done": "green", "running": "cyan", "failed": "red", "stale": "yellow", "pending": ""}
 
 
 def print_plan(plan: Plan, console: Console) -> None:
