@@ -15,7 +15,7 @@ from usaggr.errors import RunError
 
 
 @contextmanager
-def exclusive(path: Path, patience: float = 0.1) -> Iterator[bool]:
+def exclusive(path: Path, patience: float = 0.3) -> Iterator[bool]:
     """Hold the lock on a file, which is made where it is missing, for as long as the context lasts.
 
     Yields False, after `patience` seconds, where another process holds it. (Who looks whether a lock is held has it

@@ -1,1 +1,1 @@
-"""Networks: an encoder and a decoder that all tasks share, and a head a task. Only weights.py is free of torch."""
+"""Networks: an encoder, the FPN decoder that all tasks share, and a head a task. Importing the package is cheap."""

@@ -1,112 +1,180 @@
-"""Encoders: from images to maps at strides 2 to 32, by segmentation-models-pytorch and timm."""
+"""Encoders: any of segmentation-models-pytorch, and through it (`tu-`) of timm, with their pretrained weights.
+
+A file of weights is matched by the names of its tensors, whichever of both libraries, or usaggr itself, wrote it.
+"""
 
 import difflib
+import re
+import warnings
+from collections.abc import Mapping
 from pathlib import Path
-from typing import cast
+from typing import Any
 
-import segmentation_models_pytorch as smp
+import segmentation_models_pytorch as smp  # type: ignore[import-untyped]
 import timm
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from usaggr.config import ModelConfig
-from usaggr.errors import ConfigError
-from usaggr.models.normalisation import replace_batch_norm
-from usaggr.models.weights import weights_file
+from usaggr.errors import ConfigError, one_of
+from usaggr.models.normalisation import without_batch_statistics
+from usaggr.models.weights import check_weights, weights_file
 
-DEPTH = 5
-"""Halvings of resolution, so the last map has stride 32."""
+STRIDES = (4, 8, 16, 32)
+"""Of the encoder maps that the decoder reads."""
+_NO_PYRAMID = f"cannot carry the FPN decoder, which needs maps at strides {', '.join(map(str, STRIDES))}"
+_WRAPPERS = ("state_dict", "model_state_dict", "model", "encoder", "teacher")
+"""Names under which checkpoints keep the network's state."""
+_PREFIX = re.compile(r"^(?:(?:module|model|network|encoder|backbone)\.)+")
 
 
-def build_encoder(model: ModelConfig) -> nn.Module:
-    """The encoder, with its weights and its normalisation; its `out_channels` tell the width of each map.
+def build_encoder(model: ModelConfig) -> tuple[nn.Module, list[int]]:
+    """The encoder, with its weights and its normalisation, and the numbers of channels of its last four maps.
+
+    Its forward takes images (N, 3, H, W) to a list of maps, of which the last four have strides 4, 8, 16 and 32. What
+    is not loaded is drawn from torch's generator.
 
     Raises:
-        ConfigError: an unknown or unfit encoder, or weights that cannot be had or do not fit.
+        ConfigError: no such encoder, one without such maps, or weights that are not there or do not fit.
     """
-    path = weights_file(model)
-    if model.norm == "frozen" and model.weights is None:
-        raise ConfigError("model.norm=frozen keeps pretrained statistics: give model.weights, or take model.norm=group")
-    encoder = _create(model, None if path is not None else model.weights)
-    if path is not None:
-        load_weights(encoder, path, model.encoder)
-    channels = cast("list[int]", encoder.out_channels)
-    if len(channels) != DEPTH + 1 or min(channels[-4:]) == 0:
-        raise ConfigError(f"model.encoder: {model.encoder} has no maps at strides 4 to 32, which the FPN decoder needs")
-    if model.norm == "group":
-        replace_batch_norm(encoder)
+    check_weights(model)
+    file = weights_file(model)
+    encoder = _bare_encoder(model, pretrained=model.weights is not None and file is None)
+    without_batch_statistics(encoder, model.norm)
+    if file is not None:
+        load_weights(encoder, file)
+    out_channels: Any = encoder.out_channels
+    return encoder, list(out_channels)[-len(STRIDES) :]
+
+
+def load_weights(encoder: nn.Module, file: Path) -> None:
+    """Load a file (safetensors, or a torch state dict) into an encoder; what the encoder lacks is left out.
+
+    Raises:
+        ConfigError: it cannot be read, or not every weight of the encoder is in it, in the right shape.
+    """
+    found = {_canonical(name): tensor for name, tensor in _read(file).items()}
+    own = {name: t for name, t in encoder.state_dict().items() if not name.endswith("num_batches_tracked")}
+    matched = {n: found[_canonical(n)] for n, t in own.items() if _shape(found.get(_canonical(n))) == t.shape}
+    if len(matched) < len(own):
+        known = {_canonical(name) for name in own}
+        missing = [_described(name, own[name], found.get(_canonical(name))) for name in own if name not in matched]
+        unknown = [name for name in found if name not in known]
+        raise ConfigError(
+            f"model.weights={file}: does not fit the encoder: {len(matched)} of its {len(own)} weights are in it; "
+            f"missing: {_some(missing)}; in the file but not in the encoder: {_some(unknown)}"
+        )
+    nn.Module.load_state_dict(encoder, matched, strict=False)
+
+
+def _bare_encoder(model: ModelConfig, pretrained: bool) -> nn.Module:
+    """The library's encoder as it comes, with its own weights if asked for."""
+    _check_name(model.encoder)
+    name, weights = _library_weights(model) if pretrained else (model.encoder, None)
+    try:
+        with warnings.catch_warnings():
+            # smp warns that a tu- encoder takes its weights from its name: _library_weights has put them there.
+            warnings.filterwarnings("ignore", message=".*`encoder_weights` should be set to True.*")
+            warnings.filterwarnings("ignore", message=".*`timm-` encoders are deprecated.*")
+            encoder: nn.Module = smp.encoders.get_encoder(name, weights=weights)
+    except Exception as error:  # of the hub's client: it may be any of several libraries
+        if weights is None:
+            raise
+        raise ConfigError(
+            f"model.weights={model.weights}: the weights of {model.encoder} could not be downloaded "
+            f"({_first_line(error)}); give a local file: model.weights=FILE"
+        ) from error
     return encoder
 
 
-def _create(model: ModelConfig, library_id: str | None) -> nn.Module:
-    try:
-        return cast(
-            "nn.Module", smp.encoders.get_encoder(model.encoder, in_channels=3, depth=DEPTH, weights=library_id)
+def _check_name(name: str) -> None:
+    """Refuse an encoder that the libraries do not know, or that has no maps for an FPN decoder."""
+    known = smp.encoders.get_encoder_names()
+    if name in known:
+        return
+    if not name.startswith("tu-") or not timm.is_model(name.removeprefix("tu-")):
+        names = [*known, *(f"tu-{found}" for found in timm.list_models())]
+        near = difflib.get_close_matches(name, names, n=5, cutoff=0.3)
+        wanted = [f"tu-{name}"] if timm.is_model(name) else []
+        nearest = list(dict.fromkeys([*wanted, *near]))[:5]
+        raise ConfigError(
+            f"{one_of('model.encoder', name, nearest)} and {len(names) - len(nearest)} others: the names of "
+            "segmentation_models_pytorch.encoders.get_encoder_names(), and those of timm.list_models() with tu- before"
         )
-    except KeyError as error:
-        if library_id is not None and model.encoder in smp.encoders.encoders:
-            known = ", ".join(smp.encoders.encoders[model.encoder]["pretrained_settings"])
-            raise ConfigError(f"model.weights: unknown '{library_id}'. Known for {model.encoder}: {known}") from error
-        raise ConfigError(_unknown_encoder(model.encoder)) from error
-    except RuntimeError as error:
-        if "Unknown model" in str(error):
-            raise ConfigError(_unknown_encoder(model.encoder)) from error
-        reason = str(error).splitlines()[0]
-        raise ConfigError(
-            f"model.encoder: {model.encoder} does not give maps for the FPN decoder ({reason})"
-        ) from error
-    except (AttributeError, ValueError, TypeError, AssertionError) as error:
-        raise ConfigError(f"model.encoder: {model.encoder} does not give maps for the FPN decoder ({error})") from error
-    except Exception as error:  # hubs and their clients raise many kinds of exception where there is no network
-        if library_id is None:
-            raise
-        raise ConfigError(
-            f"model.weights: '{library_id}' of {model.encoder} could not be fetched ({type(error).__name__}); "
-            "without a network, download its state dict elsewhere and give the file: model.weights=FILE"
-        ) from error
+    try:
+        with torch.device("meta"):
+            features: Any = timm.create_model(name.removeprefix("tu-"), features_only=True)
+        strides = tuple(features.feature_info.reduction())
+    except Exception as error:  # timm says that a network has no stages in several ways
+        raise ConfigError(f"model.encoder={name}: {_NO_PYRAMID} ({_first_line(error)})") from error
+    if strides[-4:] != STRIDES:
+        raise ConfigError(f"model.encoder={name}: {_NO_PYRAMID} (it has {', '.join(map(str, strides))})")
 
 
-def _unknown_encoder(name: str) -> str:
-    known = [*smp.encoders.get_encoder_names(), *(f"tu-{model}" for model in timm.list_models())]
-    near = difflib.get_close_matches(name, known, n=5, cutoff=0.4)
-    return (
-        f"model.encoder: unknown '{name}'. Nearest: {', '.join(near) or 'none'}. Allowed: the encoders of "
-        "segmentation-models-pytorch, and tu-NAME for the models of timm"
-    )
+def _library_weights(model: ModelConfig) -> tuple[str, str | bool]:
+    """Name and weights that get_encoder takes for an id of the library.
 
-
-def load_weights(encoder: nn.Module, path: Path, name: str) -> None:
-    """Load a state dict (safetensors or torch, tensors only) of the encoder, or of the timm model that it wraps.
-
-    A classifier's weights, which an encoder lacks, are left out.
-
-    Raises:
-        ConfigError: not a state dict, or not of this encoder.
+    For timm the id is `imagenet`, which is what its name alone stands for, or a tag of that name.
     """
-    stored = _read(path)
-    wanted = {key: value.shape for key, value in encoder.state_dict().items()}
-    candidates: list[dict[str, Tensor]] = [
-        {key: value for key, value in renamed.items() if wanted.get(key) == value.shape}
-        for renamed in (stored, {f"model.{key}": value for key, value in stored.items()})
-    ]
-    fitting = max(candidates, key=len)
-    missing = sorted(set(wanted) - set(fitting))
-    if missing:
-        raise ConfigError(
-            f"model.weights: {path} does not fit {name}: {len(fitting)} of {len(wanted)} tensors match, "
-            f"missing or of another shape: {', '.join(missing[:3])}{', ...' if len(missing) > 3 else ''}"
-        )
-    encoder.load_state_dict(fitting)
+    name, weights = model.encoder, str(model.weights)
+    if not name.startswith("tu-"):
+        allowed = list(smp.encoders.encoders[name]["pretrained_settings"])
+        result: tuple[str, str | bool] = (name, weights)
+    else:
+        tags = [found.partition(".")[2] for found in timm.list_models(f"{name.removeprefix('tu-')}.*", pretrained=True)]
+        allowed = ["imagenet", *tags] if timm.models.is_model_pretrained(name.removeprefix("tu-")) else []
+        result = (name if weights == "imagenet" else f"{name}.{weights}", True)
+    if weights not in allowed:
+        raise ConfigError(f"{one_of('model.weights', weights, allowed)} (for {name}), null, or a local file")
+    return result
 
 
-def _read(path: Path) -> dict[str, Tensor]:
+def _read(file: Path) -> dict[str, Tensor]:
+    """The tensors of a file by name."""
     try:
-        stored = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
-    except Exception as error:  # both readers raise many kinds of exception on broken files
-        reason = str(error).splitlines()[0][:100]
-        raise ConfigError(f"model.weights: {path} cannot be read as a state dict ({reason})") from error
-    stored = stored.get("state_dict", stored) if isinstance(stored, dict) else stored
-    if not isinstance(stored, dict) or not all(isinstance(value, Tensor) for value in stored.values()):
-        raise ConfigError(f"model.weights: {path} holds no state dict (names and tensors)")
-    return stored
+        content: Any = load_file(file) if _is_safetensors(file) else torch.load(file, "cpu", weights_only=True)
+    except Exception as error:  # of either format: what is wrong with the file is in the message
+        raise ConfigError(
+            f"model.weights={file}: is neither safetensors nor a torch state dict ({_first_line(error)})"
+        ) from error
+    while isinstance(content, Mapping):
+        inner = next((content[name] for name in _WRAPPERS if isinstance(content.get(name), Mapping)), None)
+        if inner is None:
+            break
+        content = inner
+    tensors = {n: t for n, t in content.items() if isinstance(t, Tensor)} if isinstance(content, Mapping) else {}
+    if not tensors:
+        raise ConfigError(f"model.weights={file}: holds no weights by name; save the encoder's state_dict()")
+    return tensors
+
+
+def _is_safetensors(file: Path) -> bool:
+    """Whether a file is safetensors, by its content: a header's length, then JSON."""
+    with file.open("rb") as stream:
+        return stream.read(9)[8:] == b"{"
+
+
+def _canonical(name: str) -> str:
+    """One name for one tensor, however a library nests the encoder, or numbers its stages (stages.0, stages_0)."""
+    return re.sub(r"_(\d+)(?=\.)", r".\1", _PREFIX.sub("", name))
+
+
+def _described(name: str, own: Tensor, found: Tensor | None) -> str:
+    if found is None:
+        return name
+    return f"{name} (shape {tuple(found.shape)} in the file, {tuple(own.shape)} in the encoder)"
+
+
+def _shape(tensor: Tensor | None) -> torch.Size | None:
+    return tensor.shape if tensor is not None else None
+
+
+def _some(names: list[str], most: int = 3) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return (", ".join(names[:most]) or "none") + more
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0].rstrip(".")

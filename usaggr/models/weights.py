@@ -1,4 +1,7 @@
-"""Pretrained weights as a plan sees them: is the file there, and what is its content? No torch here."""
+"""Pretrained weights as a study names them, before any network is built: a file, or an id of the library.
+
+Free of torch, so that a plan can check and hash the file; reading it into an encoder is encoders.py.
+"""
 
 import hashlib
 from pathlib import Path
@@ -6,39 +9,49 @@ from pathlib import Path
 from usaggr.config import ModelConfig
 from usaggr.errors import ConfigError
 
-SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
+SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".tar")
+"""Endings that say that a name is meant as a file's, whether it is there or not."""
 
 
 def weights_file(model: ModelConfig) -> Path | None:
-    """The local file that `model.weights` names; None where it is null or an id of the library.
+    """The local file that `model.weights` means; None where it is null or an id of the library.
 
     Raises:
-        ConfigError: it looks like a file, but there is none.
+        ConfigError: a file is meant, and there is none that can be read.
     """
     if model.weights is None:
         return None
     path = Path(model.weights).expanduser()
     if path.is_file():
         return path
-    if path.suffix in SUFFIXES or len(path.parts) > 1:
+    if path.exists():
+        raise ConfigError(f"model.weights={model.weights}: is a folder; give the file with the encoder's weights")
+    if len(path.parts) > 1 or path.suffix in SUFFIXES:
         raise ConfigError(
-            f"model.weights: no file {model.weights}; give a state dict of {model.encoder} ({', '.join(SUFFIXES)}), "
-            "null to train from scratch, or the library's own id, such as imagenet"
+            f"model.weights={model.weights}: no such file; give a local file (safetensors or a torch state dict), "
+            "an id of the library such as imagenet, or null"
         )
     return None
 
 
 def check_weights(model: ModelConfig) -> str | None:
-    """What the weights are, for a run's fingerprint: hash of the file's bytes, the library's id, or None.
+    """Check what can be checked of `model.weights` without torch; the SHA-256 of the file's bytes, if it is a file.
 
     Raises:
-        ConfigError: `model.weights` names a file that is not there.
+        ConfigError: no such file, it cannot be read, or `norm: frozen` without weights to freeze statistics of.
     """
+    if model.weights is None:
+        if model.norm == "frozen":
+            raise ConfigError(
+                "model.norm=frozen keeps the statistics of pretrained weights, and model.weights is null; "
+                "give weights, or take model.norm=group"
+            )
+        return None
     path = weights_file(model)
     if path is None:
-        return None if model.weights is None else f"id {model.weights}"
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+        return None
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ConfigError(f"model.weights={model.weights}: cannot be read ({error.strerror})") from error

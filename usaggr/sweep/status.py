@@ -1,0 +1,160 @@
+"""How a study stands, read from plan.csv and the run directories alone: no data, no torch, no pandas."""
+
+import csv
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from usaggr.errors import RunError
+from usaggr.runs import RunDirectory, State, Status
+from usaggr.sweep.live import duration
+from usaggr.sweep.store import find_runs, is_done
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_STATES: tuple[State, ...] = ("done", "running", "failed", "stale", "pending")
+_OPEN: tuple[State, ...] = ("running", "stale", "pending")
+_LISTED = 100
+"""Runs named of one state."""
+_WATCH_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRow:
+    """What plan.csv says of a run."""
+
+    run_id: str
+    """Name of its directory when the plan was written."""
+    fingerprint: str
+    parent: str | None
+
+
+@dataclass(frozen=True)
+class RunState:
+    """One planned run."""
+
+    run_id: str
+    directory: Path
+    state: State
+    status: Status | None
+    """As written last; None before the first attempt, and of done runs."""
+
+    @property
+    def reason(self) -> str:
+        """Why it failed, in one line; empty where it did not say."""
+        error = (self.status.error or "").strip() if self.status is not None else ""
+        return error.splitlines()[0] if error else ""
+
+
+@dataclass(frozen=True)
+class SweepStatus:
+    """All runs of a study."""
+
+    runs: tuple[RunState, ...]
+    """In the plan's order."""
+    unplanned: tuple[Path, ...]
+    """Directories of finished runs that the plan no longer asks for."""
+
+    def count(self, state: State) -> int:
+        """Planned runs in a state."""
+        return sum(run.state == state for run in self.runs)
+
+    def those(self, state: State) -> tuple[RunState, ...]:
+        """Planned runs in a state, in the plan's order."""
+        return tuple(run for run in self.runs if run.state == state)
+
+
+def status_of(directory: Path) -> SweepStatus:
+    """How the study in a directory stands now.
+
+    Raises:
+        RunError: no plan.csv, or one that cannot be read.
+    """
+    found = find_runs(directory)
+    runs = []
+    planned = set()
+    for row in read_planned(directory):
+        planned.add(row.fingerprint)
+        runs.append(_run_state(row.run_id, found.get(row.fingerprint, directory / "runs" / row.run_id)))
+    unplanned = tuple(path for fingerprint, path in found.items() if fingerprint not in planned and is_done(path))
+    return SweepStatus(tuple(runs), unplanned)
+
+
+def read_planned(directory: Path) -> list[PlanRow]:
+    """The runs in plan.csv, in its order.
+
+    Raises:
+        RunError: no plan.csv, or one that cannot be read.
+    """
+    path = directory / "plan.csv"
+    try:
+        with path.open(newline="") as file:
+            rows = csv.DictReader(file)
+            return [PlanRow(row["run_id"], row["fingerprint"], row["parent"] or None) for row in rows]
+    except FileNotFoundError as error:
+        raise RunError(f"{path}: not there; `usaggr sweep` writes it") from error
+    except (OSError, KeyError, UnicodeDecodeError, csv.Error) as error:
+        raise RunError(f"{path}: cannot be read ({error!r}); the study's next `usaggr sweep` writes it anew") from error
+
+
+def print_status(directory: Path, console: "Console", watch: bool = False) -> None:
+    """Print how a study stands; with `watch`, again and again until nothing runs or waits, or Ctrl-C.
+
+    Raises:
+        RunError: no plan.csv, or one that cannot be read.
+    """
+    status = status_of(directory)
+    if not watch:
+        console.print("\n".join(describe(directory, status)), markup=False, highlight=False, soft_wrap=True)
+        return
+    from rich.live import Live
+    from rich.text import Text
+
+    with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
+        try:
+            while True:
+                live.update(Text("\n".join(describe(directory, status))), refresh=True)
+                if not any(status.count(state) for state in _OPEN):
+                    return
+                time.sleep(_WATCH_SECONDS)
+                status = status_of(directory)
+        except KeyboardInterrupt:
+            return
+
+
+def describe(directory: Path, status: SweepStatus) -> list[str]:
+    """How a study stands, in lines: counts first, then what runs, what failed and why, and what can be done."""
+    counts = [f"{status.count(state)} {state}" for state in _STATES if status.count(state)]
+    counts += [f"{len(status.unplanned)} unplanned"] if status.unplanned else []
+    lines = [f"{directory}: {len(status.runs)} runs: {', '.join(counts) or 'none'}"]
+    details: tuple[tuple[State, Callable[[RunState], str]], ...] = (
+        ("running", _owner),
+        ("failed", lambda run: run.reason),
+    )
+    for state, what in details:
+        runs = status.those(state)
+        lines += [f"  {state}: {run.directory.name}: {what(run)}" for run in runs[:_LISTED]]
+        lines += [f"  and {len(runs) - _LISTED} more {state}"] if len(runs) > _LISTED else []
+    if status.count("failed"):
+        lines.append(f"whole errors: {directory}/runs/<run>/log.txt; `usaggr sweep ... --retry-failed` tries again")
+    if status.count("stale"):
+        lines.append("stale: their processes are gone; the next `usaggr sweep` takes them up again")
+    if status.unplanned:
+        lines.append(f"unplanned: done, but no longer asked for; `usaggr clean {directory}` lists them")
+    return lines
+
+
+def _owner(run: RunState) -> str:
+    if run.status is None:
+        return ""
+    since = duration(time.time() - (run.status.started or run.status.heartbeat))
+    return f"attempt {run.status.attempt}, for {since}, pid {run.status.pid} on {run.status.host}"
+
+
+def _run_state(run_id: str, path: Path) -> RunState:
+    run = RunDirectory(path)
+    state = run.state()
+    return RunState(run_id, path, state, None if state == "done" else run.status())
