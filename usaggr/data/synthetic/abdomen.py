@@ -5,7 +5,7 @@ import numpy as np
 from usaggr.data.synthetic.body import Body
 from usaggr.data.synthetic.difficulty import CONTRAST
 from usaggr.data.synthetic.drawing import Drawing, place, sign, size
-from usaggr.data.synthetic.shapes import Ellipse, to_segment, uneven
+from usaggr.data.synthetic.shapes import Ellipse, bow, to_curve, uneven
 from usaggr.data.synthetic.tissue import (
     BLOOD,
     BONE,
@@ -70,9 +70,10 @@ def _liver(body: Body, rng: np.random.Generator) -> None:
     body.fill(np.ones_like(x, dtype=np.bool_), LIVER)
     for _ in range(rng.integers(3, 6)):
         start = (rng.uniform(-0.5, 0.5), rng.uniform(0.25, 0.75))
-        end = (start[0] + rng.uniform(-0.3, 0.3), start[1] + rng.uniform(-0.2, 0.2))
-        distance, width = to_segment(x, y, start, end), rng.uniform(0.014, 0.024)
-        body.fill(distance < width + 0.008, FIBROUS.brighter(-5))
+        pull, end = ((start[0] + rng.uniform(-0.3, 0.3), start[1] + rng.uniform(-0.15, 0.15)) for _ in range(2))
+        distance, width = to_curve(x, y, bow(start, pull, end)), rng.uniform(0.018, 0.03)
+        if rng.random() < 0.5:  # portal veins have bright walls, liver veins none
+            body.fill(distance < width + 0.007, FIBROUS.brighter(-6))
         body.fill(distance < width, BLOOD)
     _diaphragm(body, Ellipse(place(rng, -0.15, 0.15), 0.3, 0.75, size(rng, 0.56, 0.62)))
 

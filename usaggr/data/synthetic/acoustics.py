@@ -33,8 +33,12 @@ class Scanner:
     """Electronic noise before the compensation."""
     gain: float = 0.0
     """Decibels added everywhere."""
-    dynamic_range: float = 56.0
-    """Decibels from black to white; soft tissue is shown in the middle."""
+    dynamic_range: float = 54.0
+    """Decibels from black to white."""
+    level: float = 0.42
+    """Grey value of soft tissue, 0 to 1."""
+    looks: int = 2
+    """Compounding: images from so many independent scatterers are averaged, which softens the speckle."""
 
 
 def envelope(echo: Map, attenuation: Map, impedance: Map, scanner: Scanner, rng: np.random.Generator) -> Map:
@@ -48,14 +52,18 @@ def envelope(echo: Map, attenuation: Map, impedance: Map, scanner: Scanner, rng:
         rng: draws scatterers and noise.
     """
     depths = echo.shape[0]
-    scatterers = rng.standard_normal(echo.shape, dtype=np.float32) * amplitude(echo)
-    scatterers[1:] += SPECULAR * np.diff(impedance, axis=0)
-    scatterers *= amplitude(-loss(attenuation))
-    in_phase, quadrature = pulse_echo(scatterers, scanner)
-    noise = rng.standard_normal((2, *echo.shape), dtype=np.float32) * amplitude(scanner.noise)
-    signal = cv2.magnitude(in_phase + noise[0], quadrature + noise[1])
+    sent = amplitude(-loss(attenuation))
+    strength = sent * amplitude(echo)
+    mirrored = np.zeros_like(echo)
+    mirrored[1:] = SPECULAR * np.diff(impedance, axis=0) * sent[1:]
+    signal = np.zeros_like(echo)
+    for _ in range(scanner.looks):
+        scatterers = rng.standard_normal(echo.shape, dtype=np.float32) * strength
+        in_phase, quadrature = pulse_echo(as_map(scatterers + mirrored), scanner)
+        noise = rng.standard_normal((2, *echo.shape), dtype=np.float32) * amplitude(scanner.noise)
+        signal += cv2.magnitude(in_phase + noise[0], quadrature + noise[1])
     depth = np.linspace(0, 1, depths, dtype=np.float32)[:, None]
-    return as_map(signal * amplitude(scanner.compensation * depth))
+    return as_map(signal / scanner.looks * amplitude(scanner.compensation * depth))
 
 
 def loss(attenuation: Map) -> Map:
@@ -86,9 +94,9 @@ def pulse_echo(scatterers: Map, scanner: Scanner) -> tuple[Map, Map]:
 
 
 def log_compressed(signal: Map, scanner: Scanner) -> Map:
-    """Grey values in [0, 1] of an envelope: decibels over the machine's dynamic range, soft tissue near 0.5."""
+    """Grey values in [0, 1] of an envelope: decibels over the machine's dynamic range."""
     level = 20 / np.log(10) * cv2.log(np.maximum(signal, 1e-6)) + scanner.gain
-    return as_map(np.clip(0.5 + level / scanner.dynamic_range, 0, 1))
+    return as_map(np.clip(scanner.level + level / scanner.dynamic_range, 0, 1))
 
 
 def amplitude(decibels: npt.ArrayLike) -> Map:

@@ -35,30 +35,38 @@ def _layers(body: Body, rng: np.random.Generator) -> None:
     body.fill(np.abs(y - fat) < 0.006, FIBROUS.brighter(-2))
     body.fill(y > muscle, MUSCLE)
     body.fill(np.abs(y - muscle) < 0.009, FIBROUS)
-    for _ in range(rng.integers(2, 5)):
-        level, slope, bow = rng.uniform(0.05, 0.8), rng.uniform(-0.2, 0.2), rng.uniform(-0.25, 0.25)
-        body.fill(np.abs(y - level - slope * x - bow * x * x) < 0.004, FIBROUS.brighter(-4))
+    for _ in range(rng.integers(2, 6)):
+        lobule = Ellipse(
+            rng.uniform(-0.6, 0.6), rng.uniform(0.25, 0.75), rng.uniform(0.08, 0.2), rng.uniform(0.02, 0.06)
+        )
+        body.fill(uneven(rng, lobule, 0.15).radius(x, y) < 1, FAT.brighter(3))
+    for _ in range(rng.integers(2, 6)):
+        level, slope, bow = rng.uniform(0.05, 0.8), rng.uniform(-0.2, 0.2), rng.uniform(-0.4, 0.4)
+        middle, reach = rng.uniform(-0.5, 0.5), rng.uniform(0.15, 0.5)
+        septum = (np.abs(y - level - slope * x - bow * x * x) < 0.004) & (np.abs(x - middle) < reach)
+        body.fill(septum, FIBROUS.brighter(-5))
 
 
 def _benign(body: Body, rng: np.random.Generator) -> Mask:
-    """Smooth, wider than tall, dark, with a thin capsule; the sound behind it is stronger."""
-    b = size(rng, 0.10, 0.16)
-    a = b * size(rng, 1.35, 1.75)
-    ellipse = Ellipse(_across(body, rng, a), place(rng, 0.28, 0.66), a, b, rng.uniform(-12, 12))
-    radius = uneven(rng, ellipse, 0.03).radius(body.x, body.y)
+    """Smooth, wider than tall, dark, with a thin capsule; the sound behind it is mostly stronger."""
+    b = size(rng, 0.10, 0.17)
+    a = b * size(rng, 1.15, 1.7)
+    ellipse = Ellipse(_across(body, rng, a), place(rng, 0.28, 0.66), a, b, rng.uniform(-15, 15))
+    radius = uneven(rng, ellipse, size(rng, 0.02, 0.08)).radius(body.x, body.y)
     body.fill(radius < 1.07, FIBROUS.brighter(-5))
-    inside = Tissue(-20 * CONTRAST, attenuation=1, impedance=-0.5, mottle=1.5)
+    inside = Tissue(-size(rng, 13, 24) * CONTRAST, attenuation=size(rng, 0, 18), impedance=-0.4, mottle=2)
     return body.fill(radius < 1, inside)
 
 
 def _malignant(body: Body, rng: np.random.Generator) -> Mask:
-    """Spiculated, taller than wide, uneven inside, with a bright halo; a shadow lies behind it."""
-    a = size(rng, 0.11, 0.16)
-    b = a * size(rng, 1.2, 1.5)
-    ellipse = Ellipse(_across(body, rng, a), place(rng, 0.34, 0.56), a, b, rng.uniform(-15, 15))
-    radius = spiculated(rng, ellipse, 0.09).radius(body.x, body.y)
-    body.fill(radius < 1.25, FIBROUS.brighter(-7))
-    return body.fill(radius < 1, Tissue(-17 * CONTRAST, attenuation=85, impedance=0.3, mottle=5))
+    """Spiculated, mostly taller than wide, uneven inside, with a bright halo; a shadow lies behind it."""
+    a = size(rng, 0.11, 0.17)
+    b = a * size(rng, 0.95, 1.45)
+    ellipse = Ellipse(_across(body, rng, a), place(rng, 0.34, 0.56), a, b, rng.uniform(-25, 25))
+    radius = spiculated(rng, ellipse, size(rng, 0.05, 0.11)).radius(body.x, body.y)
+    body.fill(radius < 1.3, FIBROUS.brighter(-8))
+    inside = Tissue(-size(rng, 13, 20) * CONTRAST, attenuation=size(rng, 35, 95), impedance=0.3, mottle=4)
+    return body.fill(radius < 1, inside)
 
 
 def _across(body: Body, rng: np.random.Generator, half_width: float) -> float:

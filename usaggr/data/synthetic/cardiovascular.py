@@ -8,16 +8,18 @@ from usaggr.data.synthetic.drawing import Drawing, labelled, place, size
 from usaggr.data.synthetic.shapes import Ellipse, to_segment, uneven
 from usaggr.data.synthetic.tissue import BLOOD, FAT, FIBROUS, MUSCLE, SOFT, Tissue
 
-BACKGROUND = SOFT.brighter(-7)
-_HEART_MUSCLE = Tissue(4, attenuation=18, impedance=0.2, mottle=2)
+BACKGROUND = SOFT.brighter(-8)
+_HEART_MUSCLE = Tissue(3, attenuation=18, impedance=0.2, mottle=3)
+_LUNG = Tissue(-17, attenuation=24, mottle=4)
 
 
 def draw_heart(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
     """Kinds: two_chambers, four_chambers. Classes left ventricle, myocardium, left atrium."""
     x, y = body.x, body.y
-    tilt = place(rng, -16, 16)
+    body.fill(y > 0.16, _LUNG)
+    tilt = place(rng, -20, 20)
     b = size(rng, 0.12, 0.16)
-    ventricle = Ellipse(place(rng, -0.04, 0.14), place(rng, 0.42, 0.5), b * size(rng, 1.7, 2.0), b, 90 + tilt)
+    ventricle = Ellipse(place(rng, -0.05, 0.15), place(rng, 0.4, 0.48), b * size(rng, 1.7, 2.0), b, 90 + tilt)
     wall = size(rng, 0.055, 0.075)
     outer = Ellipse(ventricle.x, ventricle.y, ventricle.a + wall, ventricle.b + wall, ventricle.angle)
     along, _ = ventricle.local(x, y)
@@ -28,13 +30,14 @@ def draw_heart(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
         body.fill(right.radius(x, y) < 1, BLOOD)
     atrium = Ellipse(*ventricle.at(1.32, 0.0), 0.52 * ventricle.a, size(rng, 0.13, 0.16), 90 + tilt)
     below = atrium.radius(x, y)
-    body.fill((below < 1.14) & ~above, _HEART_MUSCLE)
+    body.fill((outer.scaled(1.1).radius(x, y) < 1) & above, FIBROUS.brighter(-6))
+    body.fill((below < 1.2) & ~above, _HEART_MUSCLE)
     left_atrium = body.fill((below < 1) & (along > 0.76), BLOOD)
     muscle = body.fill((outer.radius(x, y) < 1) & above, _HEART_MUSCLE.brighter(5 * (CONTRAST - 1)))
     left_ventricle = body.fill((ventricle.radius(x, y) < 1) & above, BLOOD)
     for side in (-1, 1):
         leaflet = to_segment(x, y, ventricle.at(0.74, side * 0.9), ventricle.at(0.62, side * 0.15))
-        body.fill(leaflet < 0.009, FIBROUS.brighter(2))
+        body.fill(leaflet < 0.008, FIBROUS.brighter(-3))
     return Drawing(labelled(body, left_ventricle, muscle & ~left_ventricle, left_atrium))
 
 

@@ -8,5 +8,7 @@ CLUTTER = 1.0
 """Factor on the variation within a tissue, in decibels."""
 MOTION = 1.0
 """Factor on how far frames of one subject are moved and bent."""
+CONTACT = 1.5
+"""Differences between beams by uneven contact of the probe, decibels."""
 GAIN_SPREAD = 3.0
 """Machine settings differ between subjects: decibels to either side."""

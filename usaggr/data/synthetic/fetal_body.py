@@ -44,7 +44,7 @@ def draw_abdomen(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
     distance = to_curve(x, y, path)
     body.fill(distance < 0.052, FIBROUS.brighter(-3))
     vein = body.fill(distance < 0.042, BLOOD)
-    artery = _vessel(body, Ellipse(*trunk.at(0.12, 0.42), 0.115 * trunk.a, 0.115 * trunk.a))
+    artery = _vessel(body, Ellipse(*trunk.at(0.12, 0.42), 0.13 * trunk.a, 0.13 * trunk.a))
     body.skin()
     return Drawing(labelled(body, artery, liver & ~artery & ~stomach & ~vein, stomach, vein))
 
@@ -71,12 +71,11 @@ def draw_heart(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
 
 def draw_sacrum(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
     """Trunk with the spine in one of eight directions: kinds are the keys of DIRECTIONS."""
-    womb(body, rng)
-    angle = DIRECTIONS[kind] + float(rng.uniform(-12, 12)) - 90
+    womb(body, rng, pool=False)
+    angle = DIRECTIONS[kind] + float(rng.uniform(-10, 10)) - 90
     trunk, inside = _trunk(body, rng, angle)
-    stomach = Ellipse(*trunk.at(0, -0.45), 0.32 * trunk.a, 0.22 * trunk.a, trunk.angle)
-    _vessel(body, stomach)
-    _spine(body, trunk.at(0, 0.75), trunk.angle, 1.7)
+    _vessel(body, Ellipse(*trunk.at(place(rng, -0.15, 0.15), -0.5), 0.42 * trunk.a, 0.26 * trunk.a, trunk.angle))
+    _spine(body, trunk.at(0, 0.68), trunk.angle, 2.2 * CONTRAST)
     body.skin()
     return Drawing(labelled(body, inside))
 

@@ -29,38 +29,41 @@ def draw(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
 
 def draw_position(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
     """Head positions in labour: kinds are the keys of DIRECTIONS, where the back of the head points."""
-    womb(body, rng)
+    womb(body, rng, pool=False)
     a = size(rng, 0.33, 0.38)
-    angle = DIRECTIONS[kind] + float(rng.uniform(-12, 12))
-    head = Ellipse(place(rng, -0.1, 0.1), place(rng, 0.5, 0.56), a, a * size(rng, 0.78, 0.84), angle)
+    angle = DIRECTIONS[kind] + float(rng.uniform(-10, 10))
+    head = Ellipse(place(rng, -0.12, 0.12), place(rng, 0.5, 0.56), a, a * size(rng, 0.8, 0.86), angle)
     inside = skull(body, rng, head)
-    body.fill(to_segment(body.x, body.y, head.at(-0.3, 0), head.at(0.55, 0)) < 0.01, FIBROUS)
-    # The back of the head: cerebellum and thick bone.  The front: two orbits.
     u, v = head.local(body.x, body.y)
     radius = np.sqrt(u * u + v * v)
-    body.fill((u > 0.62 - 0.2 * v * v) & (radius < 1.02), FIBROUS.brighter(2 + 4 * (CONTRAST - 1)))
+    # The back of the head is bright (cerebellum), the face dark (orbits).
+    body.fill((u > 0.3 + 0.25 * v * v) & (radius < 0.9), FIBROUS.brighter(-6 + 6 * (CONTRAST - 1)))
+    body.fill(to_segment(body.x, body.y, head.at(-0.2, 0), head.at(0.4, 0)) < 0.009, FIBROUS)
     for side in (-1, 1):
-        orbit = Ellipse(*head.at(-0.55, 0.4 * side), 0.26 * a, 0.24 * a)
-        socket = orbit.radius(body.x, body.y)
-        body.fill((socket < 1.25) & (radius < 1), FIBROUS)
-        body.fill(socket < 1, FLUID)
+        orbit = Ellipse(*head.at(-0.5, 0.4 * side), 0.27 * a, 0.24 * a).radius(body.x, body.y)
+        body.fill((orbit < 1.2) & (radius < 1), FIBROUS.brighter(-3))
+        body.fill((orbit < 1) & (radius < 0.97), FLUID)
     body.skin()
     return Drawing(labelled(body, inside))
 
 
-def womb(body: Body, rng: np.random.Generator) -> None:
+def womb(body: Body, rng: np.random.Generator, pool: bool = True) -> None:
     """Wall of the abdomen and of the womb, and a pool of fluid."""
-    wall = size(rng, 0.1, 0.16)
+    wall = size(rng, 0.08, 0.15) + 0.03 * np.sin(5 * body.x + rng.uniform(0, 6))
     body.fill(body.y < wall, MUSCLE)
-    pool = uneven(rng, Ellipse(place(rng, -0.2, 0.2), place(rng, 0.48, 0.56), 0.5, 0.36, rng.uniform(-15, 15)), 0.08)
-    body.fill(pool.radius(body.x, body.y) < 1, FLUID)
+    body.fill(np.abs(body.y - wall) < 0.006, FIBROUS.brighter(-3))
+    if pool:
+        outline = Ellipse(
+            place(rng, -0.2, 0.2), place(rng, 0.48, 0.56), 0.5, size(rng, 0.3, 0.38), rng.uniform(-15, 15)
+        )
+        body.fill(uneven(rng, outline, 0.08).radius(body.x, body.y) < 1, FLUID)
 
 
 def skull(body: Body, rng: np.random.Generator, head: Ellipse) -> Mask:
     """A bright ring, brightest where the beams meet it at right angles, with brain in it; gives back all of it."""
     radius = head.radius(body.x, body.y)
-    body.fill(radius < 1.1, SOFT)
-    thickness = size(rng, 0.02, 0.028) / head.b
+    body.fill(radius < 1.09, SOFT.brighter(-3))
+    thickness = size(rng, 0.015, 0.022) / head.b
     inside = body.fill(radius < 1, THIN_BONE)
     body.fill(radius < 1 - thickness, BRAIN)
     return inside

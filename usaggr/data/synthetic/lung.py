@@ -25,7 +25,7 @@ def draw(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
     pleura = _pleural_depth(body, rng)
     below = body.view.depth - pleura
     body.fill(below > 0, _AIR)
-    _a_lines(body, pleura, 0.35 if kind == "healthy" else -14)
+    _a_lines(body, pleura, 0 if kind == "healthy" else -12)
     match kind:
         case "healthy":
             lesion = np.zeros(body.echo.shape, np.bool_)
@@ -58,7 +58,7 @@ def _line(body: Body, below: Map, half_width: float) -> None:
 def _a_lines(body: Body, pleura: Map, level: float) -> None:
     for order in (2, 3, 4):
         line = np.exp(-(((body.view.depth - order * pleura) / 0.014) ** 2))
-        body.brighten(as_map(line * (27 + level - 3 * order)))
+        body.brighten(as_map(line * (36 + level - 3 * order)))
 
 
 def _b_lines(body: Body, rng: np.random.Generator, below: Map, bands: int, half_width: float) -> Mask:
@@ -75,11 +75,15 @@ def _consolidation(body: Body, rng: np.random.Generator, pleura: Map) -> Mask:
     """A dark region under the pleura with bright air in it, and fluid at its side."""
     a, b = size(rng, 0.2, 0.28), size(rng, 0.15, 0.22)
     room = max(body.side - a - 0.1, 0.05)
-    outline = Ellipse(place(rng, -room, room), 0.3 + b + place(rng, -0.02, 0.1), a, b, rng.uniform(-20, 20))
+    outline = Ellipse(
+        place(rng, -room, room), float(pleura.mean()) + 0.75 * b + place(rng, 0, 0.1), a, b, rng.uniform(-20, 20)
+    )
     radius = uneven(rng, outline, 0.08).radius(body.x, body.y)
     inside = (radius < 1) & (body.view.depth > pleura + 0.015)
-    body.fill((radius < 1.12) & (body.view.depth > pleura + 0.015), _PLEURA.brighter(-9))
-    body.fill(inside, Tissue(-20 + 14 * CONTRAST, attenuation=12, mottle=3))
+    # Its far border to the lung that still holds air is ragged and bright.
+    ragged = radius + 0.05 * np.sin(40 * body.x + 25 * body.y)
+    body.fill((ragged < 1.16) & (body.y > outline.y), _PLEURA.brighter(-5))
+    body.fill(inside, Tissue(-18 + 12 * CONTRAST, attenuation=12, mottle=3))
     for _ in range(rng.integers(3, 6)):
         spot = Ellipse(*outline.at(*rng.uniform(-0.5, 0.5, 2)), 0.02, 0.008, rng.uniform(-60, 60))
         body.fill(spot.radius(body.x, body.y) < 1, FIBROUS.brighter(4))

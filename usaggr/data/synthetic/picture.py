@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from usaggr.data.seeds import generator
 from usaggr.data.synthetic.acoustics import envelope, log_compressed
 from usaggr.data.synthetic.body import Body, Motion, drawn_motion
-from usaggr.data.synthetic.difficulty import GAIN_SPREAD
-from usaggr.data.synthetic.geometry import View
+from usaggr.data.synthetic.difficulty import CONTACT, GAIN_SPREAD
+from usaggr.data.synthetic.geometry import Map, View, as_map
 from usaggr.data.synthetic.roster import Shot
 from usaggr.data.synthetic.shapes import Point
 from usaggr.data.synthetic.sources import POOLS
@@ -52,11 +52,19 @@ def take_picture(shot: Shot, seed: int) -> Picture:
     motion = drawn_motion(frame) if shot.frame else Motion()
     body = Body(view, motion, pool.background, subject)
     drawing = pool.draw(body, subject, shot.kind)
+    body.brighten(_contact(view, frame))
     echo, attenuation, impedance = map(view.to_beams, (body.echo, body.attenuation, body.impedance))
     signal = envelope(echo, attenuation, impedance, scanner, frame)
     grey = view.to_image(log_compressed(signal, scanner))
     image = np.rint(255 * grey).astype(np.uint8)
     return Picture(image, drawing.mask, tuple(body.pixels(point) for point in drawing.points))
+
+
+def _contact(view: View, rng: np.random.Generator) -> Map:
+    """Differences between beams (H, W), decibels: the probe touches the skin unevenly, least at its sides."""
+    places = np.linspace(0, 1, 9)
+    levels = CONTACT * rng.standard_normal(9) - np.array([4, 1, 0, 0, 0, 0, 0, 1, 4])
+    return as_map(np.interp(view.beam, places, levels))
 
 
 def tight_box(region: NDArray[np.bool_]) -> tuple[int, int, int, int]:

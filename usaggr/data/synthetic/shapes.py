@@ -105,6 +105,13 @@ def to_curve(x: Map, y: Map, points: list[Point]) -> Map:
     return distance
 
 
+def bow(start: Point, pull: Point, end: Point) -> list[Point]:
+    """Points on a smooth line between two, drawn towards a third (a quadratic Bézier curve)."""
+    steps = [i / 6 for i in range(7)]
+    weights = [((1 - t) ** 2, 2 * t * (1 - t), t * t) for t in steps]
+    return [(a * start[0] + b * pull[0] + c * end[0], a * start[1] + b * pull[1] + c * end[1]) for a, b, c in weights]
+
+
 def turned(point: Point, angle: float, about: Point = (0.0, 0.0)) -> Point:
     """A point, turned by an angle about another."""
     cos, sin = _direction(angle)

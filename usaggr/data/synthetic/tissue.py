@@ -24,21 +24,21 @@ class Tissue:
 
 
 FLUID = Tissue(-60, attenuation=0, impedance=-1.0)
-BLOOD = Tissue(-34, attenuation=4, impedance=-0.8, mottle=2)
+BLOOD = Tissue(-32, attenuation=4, impedance=-0.7, mottle=2)
 SKIN = Tissue(12, impedance=0.4)
 FAT = Tissue(-10, attenuation=16, impedance=-0.3, mottle=2, fibres=4)
-GLAND = Tissue(2, attenuation=21, mottle=3, fibres=2)
+GLAND = Tissue(1, attenuation=21, mottle=3, fibres=3.5)
 MUSCLE = Tissue(-8, attenuation=22, impedance=0.1, mottle=1, fibres=6)
-SOFT = Tissue(-1, mottle=3, fibres=1)
+SOFT = Tissue(-1, mottle=3, fibres=2)
 THYROID = Tissue(4, attenuation=20, impedance=0.1, mottle=1)
 LIVER = Tissue(0, attenuation=20, mottle=1)
 SPLEEN = Tissue(2, attenuation=19, impedance=0.3, mottle=0.7)
-PLACENTA = Tissue(3, attenuation=20, mottle=2)
+PLACENTA = Tissue(1, attenuation=20, mottle=3, fibres=1.5)
 BRAIN = Tissue(-14, attenuation=9, mottle=4)
 FIBROUS = Tissue(12, attenuation=26, impedance=0.6, mottle=2)
 CARTILAGE = Tissue(-16, attenuation=20, impedance=0.6, mottle=1)
 BONE = Tissue(22, attenuation=420, impedance=2.0)
-THIN_BONE = Tissue(20, attenuation=110, impedance=1.6)
+THIN_BONE = Tissue(15, attenuation=150, impedance=2.0)
 """Of the fetal skull, which lets some of the sound through."""
 GAS = Tissue(6, attenuation=160, impedance=-1.5, mottle=5)
 """Behind its bright surface lies a dirty shadow."""
