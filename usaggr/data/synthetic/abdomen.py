@@ -40,16 +40,16 @@ def draw_organ(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
 def draw_liver_lesion(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
     """Kinds: carcinoma (dark with a halo, uneven), haemangioma (bright, even, sharp)."""
     _liver(body, rng)
-    a = size(rng, 0.14, 0.22)
+    a = size(rng, 0.11, 0.22)
     where = (place(rng, -0.8, 0.8) * max(body.side - a - 0.12, 0.05), place(rng, 0.4, 0.6))
     outline = Ellipse(*where, a, a * size(rng, 0.8, 1), rng.uniform(0, 180))
     if kind == "haemangioma":
         radius = uneven(rng, outline, 0.04).radius(body.x, body.y)
-        body.fill(radius < 1, Tissue(11 * CONTRAST, attenuation=16, mottle=1))
+        body.fill(radius < 1, Tissue(size(rng, 4, 12) * CONTRAST, attenuation=16, mottle=1.5))
     else:
         radius = uneven(rng, outline, 0.08).radius(body.x, body.y)
-        body.fill(radius < 1.15, LIVER.brighter(-22 * CONTRAST))
-        body.fill(radius < 1, Tissue(-11 * CONTRAST, attenuation=24, mottle=5))
+        body.fill(radius < 1.15, LIVER.brighter(-size(rng, 5, 20) * CONTRAST))
+        body.fill(radius < 1, Tissue(-size(rng, 0, 13) * CONTRAST, attenuation=24, mottle=4))
     _wall(body, rng)
     return Drawing()
 

@@ -15,6 +15,7 @@ BACKGROUND = GLAND
 def draw(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
     """Kinds: benign, malignant, normal (no lesion, an empty mask)."""
     _layers(body, rng)
+    _ligament_shadows(body, rng)
     if kind == "normal":
         lesion = np.zeros(body.echo.shape, np.bool_)
     elif kind == "benign":
@@ -45,6 +46,14 @@ def _layers(body: Body, rng: np.random.Generator) -> None:
         middle, reach = rng.uniform(-0.5, 0.5), rng.uniform(0.15, 0.5)
         septum = (np.abs(y - level - slope * x - bow * x * x) < 0.004) & (np.abs(x - middle) < reach)
         body.fill(septum, FIBROUS.brighter(-5))
+
+
+def _ligament_shadows(body: Body, rng: np.random.Generator) -> None:
+    """Ligaments along the beam take some of the sound: streaks that are no lesions."""
+    for _ in range(rng.integers(0, 3)):
+        x, y, width = rng.uniform(-0.6, 0.6), rng.uniform(0.15, 0.35), rng.uniform(0.02, 0.06)
+        behind = (np.abs(body.x - x) < width) & (np.abs(body.y - y) < 0.015)
+        body.attenuation[behind] += rng.uniform(150, 350)
 
 
 def _benign(body: Body, rng: np.random.Generator) -> Mask:

@@ -56,10 +56,10 @@ def draw_carotid(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
     vein = Ellipse(artery.x + aside * (artery.a + 0.16), artery.y - 0.16, 0.13, 0.045, aside * 25)
     body.fill(uneven(rng, vein, 0.1).radius(x, y) < 1, BLOOD.brighter(8))
     radius = artery.radius(x, y)
-    thickness = 0.016 / artery.a
-    body.fill(radius < 1 + 2.6 * thickness, FIBROUS.brighter(2))
-    body.fill(radius < 1 + 1.7 * thickness, MUSCLE.brighter(-4))
-    body.fill(radius < 1 + 0.8 * thickness, FIBROUS.brighter(-1))
+    thickness = 0.013 / artery.a
+    body.fill(radius < 1 + 2.6 * thickness, FIBROUS.brighter(-5))
+    body.fill(radius < 1 + 1.8 * thickness, MUSCLE.brighter(-4))
+    body.fill(radius < 1 + 0.8 * thickness, FIBROUS.brighter(-5))
     lumen = body.fill(radius < 1, BLOOD.brighter(-6 * CONTRAST))
     body.skin(0.025)
     return Drawing(labelled(body, lumen))

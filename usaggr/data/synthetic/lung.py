@@ -25,20 +25,27 @@ def draw(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
     pleura = _pleural_depth(body, rng)
     below = body.view.depth - pleura
     body.fill(below > 0, _AIR)
-    _a_lines(body, pleura, 0 if kind == "healthy" else -12)
+    _a_lines(body, pleura, size(rng, -8, 0) if kind == "healthy" else -14)
     match kind:
         case "healthy":
             lesion = np.zeros(body.echo.shape, np.bool_)
-            _line(body, below, 0.016)
+            if rng.random() < 0.4:  # a single thin one is no finding
+                _b_lines(body, rng, below, bands=1, half_width=size(rng, 0.015, 0.03))
+            _line(body, below, 0.015)
         case "interstitial":
-            lesion = _b_lines(body, rng, below, bands=1, half_width=size(rng, 0.14, 0.22))
+            lesion = _b_lines(body, rng, below, bands=1, half_width=size(rng, 0.12, 0.22))
+            if rng.random() < 0.35:
+                lesion |= _consolidation(body, rng, pleura, size(rng, 0.08, 0.11))
             _line(body, below, 0.014)
         case "covid":
-            lesion = _b_lines(body, rng, below, bands=3, half_width=size(rng, 0.05, 0.08))
-            _line(body, as_map(below + 0.03 * np.sin(38 * body.x)), 0.02)
+            lesion = _b_lines(body, rng, below, bands=int(rng.integers(1, 4)), half_width=size(rng, 0.04, 0.08))
+            waves = size(rng, 0.012, 0.03) * np.sin(size(rng, 30, 45) * body.x + rng.uniform(0, 6))
+            _line(body, as_map(below + waves), 0.018)
         case _:
+            if rng.random() < 0.4:
+                _b_lines(body, rng, below, bands=1, half_width=size(rng, 0.02, 0.04))
             _line(body, below, 0.014)
-            lesion = _consolidation(body, rng, pleura)
+            lesion = _consolidation(body, rng, pleura, size(rng, 0.17, 0.27))
     _ribs(body, rng, pleura)
     body.skin(0.03)
     return Drawing(labelled(body, lesion))
@@ -71,9 +78,9 @@ def _b_lines(body: Body, rng: np.random.Generator, below: Map, bands: int, half_
     return body.fill(where, _WATERY)
 
 
-def _consolidation(body: Body, rng: np.random.Generator, pleura: Map) -> Mask:
-    """A dark region under the pleura with bright air in it, and fluid at its side."""
-    a, b = size(rng, 0.2, 0.28), size(rng, 0.15, 0.22)
+def _consolidation(body: Body, rng: np.random.Generator, pleura: Map, a: float) -> Mask:
+    """A dark region under the pleura, of half width a, with bright air in it, and fluid at its side."""
+    b = a * size(rng, 0.75, 0.85)
     room = max(body.side - a - 0.1, 0.05)
     outline = Ellipse(
         place(rng, -room, room), float(pleura.mean()) + 0.75 * b + place(rng, 0, 0.1), a, b, rng.uniform(-20, 20)

@@ -31,7 +31,7 @@ from usaggr.tasks import CATALOGUE, Task
 if TYPE_CHECKING:
     from usaggr.progress import Progress
 
-GENERATOR_VERSION = 2
+GENERATOR_VERSION = 3
 """Of the pictures: sets drawn by another version are drawn anew."""
 
 Row = dict[str, str]
@@ -60,10 +60,13 @@ def synthetic_root(data: DataConfig, cache_root: Path, progress: "Progress | Non
             with exclusive(folder.with_name(f"{name}.lock"), patience=1.0) as mine:
                 if not mine or folder.exists():
                     continue
-                # What is there is of a process that was ended.
+                # What is there is of a process that was killed.
                 shutil.rmtree(building, ignore_errors=True)
-                write_synthetic(data.synthetic, building, data.workers, progress)
-                building.rename(folder)
+                try:
+                    write_synthetic(data.synthetic, building, data.workers, progress)
+                    building.rename(folder)
+                finally:
+                    shutil.rmtree(building, ignore_errors=True)
     except (OSError, RunError) as error:
         raise DataError(f"{folder.parent}: cannot be used ({error}); choose another data.cache_dir=...") from error
     return folder
@@ -91,10 +94,10 @@ def write_synthetic(
         draw = partial(_drawn, root=root, seed=synthetic.seed)
         pieces = [jobs[i : i + _PIECE] for i in range(0, len(jobs), _PIECE)]
         for piece in results_of(draw, pieces, workers):
-            for row in piece:
+            for row in (row for shot_rows in piece for row in shot_rows):
                 rows[row["task_id"]].append(row)
             if progress:
-                progress.advance(_PIECE)
+                progress.advance(len(piece))
     finally:
         if progress:
             progress.finish()
@@ -113,9 +116,9 @@ def _folder(task: Task) -> str:
     return f"{task.type.capitalize()}/{task.id}"
 
 
-def _drawn(jobs: Sequence[Job], root: Path, seed: int) -> list[Row]:
-    """Draw pictures, write their files, and give back their rows of the index."""
-    return [row for shot, uses in jobs for row in _written(shot, uses, root, seed)]
+def _drawn(jobs: Sequence[Job], root: Path, seed: int) -> list[list[Row]]:
+    """Draw pictures, write their files, and give back each one's rows of the index."""
+    return [list(_written(shot, uses, root, seed)) for shot, uses in jobs]
 
 
 def _written(shot: Shot, uses: tuple[Use, ...], root: Path, seed: int) -> Iterator[Row]:
