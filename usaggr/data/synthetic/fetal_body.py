@@ -38,7 +38,7 @@ def draw_abdomen(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
     x, y = body.x, body.y
     u, v = trunk.local(x, y)
     liver = body.fill((uneven(rng, trunk.scaled(0.86), 0.03).radius(x, y) < 1) & (u < 0.2 + 0.3 * v), LIVER.brighter(3))
-    _spine(body, trunk.at(0, 0.82), trunk.angle)
+    spine = _spine(body, trunk.at(0, 0.82), trunk.angle)
     stomach = _vessel(body, Ellipse(*trunk.at(0.48, -0.12), 0.2 * trunk.a, 0.27 * trunk.a, trunk.angle + 20))
     path = [trunk.at(*p) for p in ((-0.1, -0.75), (-0.12, -0.4), (-0.3, -0.12))]
     distance = to_curve(x, y, path)
@@ -46,7 +46,8 @@ def draw_abdomen(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
     vein = body.fill(distance < 0.042, BLOOD)
     artery = _vessel(body, Ellipse(*trunk.at(0.12, 0.42), 0.13 * trunk.a, 0.13 * trunk.a))
     body.skin()
-    return Drawing(labelled(body, artery, liver & ~artery & ~stomach & ~vein, stomach, vein))
+    covered = artery | stomach | vein | spine
+    return Drawing(labelled(body, artery, liver & ~covered, stomach, vein))
 
 
 def draw_heart(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
@@ -119,12 +120,14 @@ def _trunk(body: Body, rng: np.random.Generator, angle: float) -> tuple[Ellipse,
     return trunk, body.fill(radius < 1, SOFT.brighter(-3))
 
 
-def _spine(body: Body, middle: Point, angle: float, scale: float = 1.0) -> None:
-    """Three centres of bone, with their shadows."""
+def _spine(body: Body, middle: Point, angle: float, scale: float = 1.0) -> Mask:
+    """Three centres of bone, with their shadows; gives back where."""
+    where = np.zeros(body.echo.shape, np.bool_)
     centre = Ellipse(*middle, 0.05 * scale, 0.045 * scale, angle)
     for u, v in ((0.0, -1.0), (-0.9, 0.5), (0.9, 0.5)):
         spot = Ellipse(*centre.at(u, v), 0.028 * scale, 0.02 * scale, angle)
-        body.fill(spot.radius(body.x, body.y) < 1, BONE)
+        where |= body.fill(spot.radius(body.x, body.y) < 1, BONE)
+    return where
 
 
 def _vessel(body: Body, outline: Ellipse) -> Mask:
