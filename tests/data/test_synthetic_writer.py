@@ -190,9 +190,11 @@ def test_a_set_is_drawn_once_and_kept(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_another_configuration_or_generator_is_another_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     roots = {synthetic_root(phantoms(tmp_path, config("FUGC", seed=seed)), tmp_path) for seed in (0, 1)}
-    monkeypatch.setattr(writer, "GENERATOR_VERSION", -1)
-    roots.add(synthetic_root(phantoms(tmp_path, config("FUGC")), tmp_path))
-    assert len(roots) == 3
+    for where, name in ((writer, "GENERATOR_VERSION"), (writer.difficulty, "CONTRAST")):
+        with monkeypatch.context() as patch:
+            patch.setattr(where, name, 2)
+            roots.add(synthetic_root(phantoms(tmp_path, config("FUGC")), tmp_path))
+    assert len(roots) == 4
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])

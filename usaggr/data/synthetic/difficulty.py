@@ -1,9 +1,10 @@
-"""How hard the phantoms' tasks are: the few numbers to turn. Change GENERATOR_VERSION in `writer` along with them."""
+"""How hard the phantoms' tasks are: the few numbers to turn. A cached set is drawn anew when one of them changes."""
 
 CONTRAST = 1.0
 """Factor on what tells a lesion from the tissue around it, in decibels."""
 SPREAD = 1.0
-"""Factor on how far structures lie from their mean place; small ones make a mean mask or box a good guess."""
+"""Factor on how far structures lie from their mean place; small ones make a mean mask or box a good
+guess, and above 1 structures may leave the image."""
 CLUTTER = 1.0
 """Factor on the variation within a tissue, in decibels."""
 MOTION = 1.0

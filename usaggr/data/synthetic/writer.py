@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usaggr.config import DataConfig, SyntheticConfig
+from usaggr.data.synthetic import difficulty
 from usaggr.data.synthetic.drawers import results_of
 from usaggr.data.synthetic.picture import Picture, take_picture
 from usaggr.data.synthetic.roster import Shot, Use, roster
@@ -51,8 +52,9 @@ def synthetic_root(data: DataConfig, cache_root: Path, progress: "Progress | Non
         DataError: the cache folder cannot be used.
     """
     _check_tasks(data.synthetic)
-    content = json.dumps({**data.synthetic.model_dump(), "version": GENERATOR_VERSION}, sort_keys=True)
-    name = hashlib.sha256(content.encode()).hexdigest()[:16]
+    hardness = {name: value for name, value in vars(difficulty).items() if name.isupper()}
+    content = {**data.synthetic.model_dump(), "version": GENERATOR_VERSION, "difficulty": hardness}
+    name = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
     folder = cache_root / "synthetic" / name
     building = folder.with_name(f"{name}.building")
     try:
