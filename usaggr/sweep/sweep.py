@@ -64,7 +64,7 @@ def run_sweep(
     console: "Console | None" = None,
     executor: Executor | None = None,
     prepare: Prepare | None = None,
-    build: Report | None = None,
+    build: Report,
 ) -> SweepOutcome:
     """Execute the planned runs that are not done, longest first, and build the report.
 
@@ -146,22 +146,16 @@ def _say_end(console: "Console", loop: Loop, nothing: bool, seconds: float) -> N
         _say(console, f"{rest} left to train")
 
 
-def _report(plan: Plan, console: "Console", build: Report | None) -> tuple[Path | None, bool]:
+def _report(plan: Plan, console: "Console", build: Report) -> tuple[Path | None, bool]:
     """The report's folder, and whether all went well. What goes wrong here must not hide the runs."""
     try:
-        path = (build or _report_room())([plan.directory])
+        path = build([plan.directory])
     except Exception as error:
         reason = str(error) if isinstance(error, UsaggrError) else traceback.format_exc()
         _say(console, f"the report could not be built (usaggr report {plan.directory} tries again): {reason}")
         return None, False
     _say(console, f"report: {path}")
     return path, True
-
-
-def _report_room() -> Report:
-    from usaggr.report.build import build_report
-
-    return build_report
 
 
 def _local(plan: Plan) -> Executor:

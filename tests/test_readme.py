@@ -1,0 +1,87 @@
+"""The commands of the README are run as they stand there, on small studies; its tables are held against the tool."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.data.factories import tiny_data
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+SMALL = (
+    "training.budget=8 examples",
+    "training.min_examples=1",
+    "training.validations=1",
+    "data.synthetic.samples_per_task=20",
+    "data.synthetic.tasks=[breast_2cls,fetal_head,FUGC,thyroid_nodule_det]",
+    "scales=[1.0]",
+    "data.image_size=32",
+)
+"""Added to what the README says, so that its commands take seconds."""
+TAKES_OVERRIDES = ("sweep", "plan", "config", "train", "data")
+
+
+def commands() -> list[str]:
+    blocks = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    return [line for block in blocks for line in block.splitlines() if line]
+
+
+def run(words: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", "from usaggr.cli import main; main()", *words],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "COLUMNS": "200"},
+    )
+
+
+def test_make_targets_of_the_readme_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    targets = [line.split()[1] for line in commands() if line.startswith("make ")]
+    assert targets == ["demo", "test"]
+    assert all(re.search(rf"^{target}(?: |:)", makefile, re.MULTILINE) for target in targets)
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_readme_do_what_they_say(tmp_path: Path) -> None:
+    tiny_data(tmp_path / "my_data", n=40)
+    for line in commands():
+        words = shlex.split(line)
+        if words[0] != "usaggr":
+            continue
+        small = list(SMALL) if words[1] in TAKES_OVERRIDES else []
+        given = [word.replace("nodules", "seg") for word in words[1:]]
+        done = run([*given, *small], tmp_path)
+        assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
+    assert (tmp_path / "outputs" / "demo" / "report" / "report.md").is_file()
+    assert (tmp_path / "samples.png").is_file()
+    assert (tmp_path / "outputs" / "rates" / "plan.csv").read_text().count(",slow,") > 0
+
+
+def test_files_that_the_readme_and_the_docs_point_to_exist() -> None:
+    for document in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+        for target in re.findall(r"\]\((?!http)([^)#]+)", document.read_text()):
+            assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def test_the_grouping_of_the_readme_is_one() -> None:
+    import yaml
+
+    from usaggr.sweep.groupings import GroupingConfig
+
+    (block,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+    assert GroupingConfig.model_validate(yaml.safe_load(block)).blocks
+
+
+def test_every_command_of_the_tool_is_in_the_readmes_table(tmp_path: Path) -> None:
+    said = run(["--help"], tmp_path).stdout
+    listed = set(re.findall(r"^│ (\w+) ", said, re.MULTILINE))
+    table = set(re.findall(r"^\| `usaggr (\w+)", README, re.MULTILINE))
+    assert listed == table

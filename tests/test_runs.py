@@ -1,0 +1,354 @@
+"""Run directories: claims, states, results, and what a dead or racing process may have left."""
+
+import hashlib
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from usaggr import runs
+from usaggr.errors import RunError
+from usaggr.runs import Cost, RunDirectory, RunResult, RunSpec, Status, fingerprint_of, write_atomic
+
+COST = Cost(10.0, 8.0, 100.0, 500.0, 1000)
+RESULT = RunResult(
+    scores={"lung": {"dsc": 0.8}}, trivial={}, validation={}, trivial_validation={}, n_train={"lung": 5},
+    n_test={"lung": 2}, n_subjects={"lung": 2}, examples={"lung": 10}, cost=COST,
+)  # fmt: skip
+
+
+def spec(**changes: object) -> RunSpec:
+    fingerprint = hashlib.sha256(b"x").hexdigest()
+    return replace(
+        RunSpec("lung", ("lung",), 0.25, 3, "base", {"training": {"rate": 0.1}}, {"lung": ("b", "a")}, fingerprint),
+        **changes,  # type: ignore[arg-type]
+    )
+
+
+def elsewhere(state: str = "running", age: float = 0.0) -> Status:
+    return Status(state, 1, "another-host", time.time() - age, attempt=1)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDirectory:
+    return RunDirectory(tmp_path / "runs" / spec().run_id)
+
+
+# Names
+
+
+def test_a_run_is_named_by_block_scale_seed_and_fingerprint() -> None:
+    start = spec().fingerprint[:8]
+    assert spec().run_id == f"lung-s0.25-k3-{start}"
+    assert spec(scale=1.0).run_id == f"lung-s1-k3-{start}"
+    assert spec(scale=200, variant="slow").run_id == f"lung-slow-s200-k3-{start}"
+
+
+def test_a_name_is_a_plain_folder_whatever_the_block_is_called() -> None:
+    name = spec(block="fetal head/pelvis: ../x").run_id
+    assert Path(name).name == name
+    assert " " not in name
+    assert ":" not in name
+
+
+# Fingerprint
+
+
+def fingerprint(**changes: object) -> str:
+    parts = {
+        "settings": {"training": {"rate": 0.1, "clip": None}}, "tasks": ("a", "b"), "train_samples": {"a": ("x", "y")},
+        "content": "c", "seed": 0, "weights_hash": None, "parent": None,
+    }  # fmt: skip
+    return fingerprint_of(**{**parts, **changes})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"settings": {"training": {"rate": 0.2, "clip": None}}},
+        {"tasks": ("a",)},
+        {"content": "d"},
+        {"train_samples": {"a": ("y", "x")}},
+        {"train_samples": {"a": ("x",)}},
+        {"seed": 1},
+        {"weights_hash": "w"},
+        {"parent": "p"},
+    ],
+)
+def test_whatever_can_change_a_result_changes_the_fingerprint(change: dict[str, object]) -> None:
+    assert fingerprint(**change) != fingerprint()
+
+
+def test_the_order_of_keys_does_not_change_the_fingerprint() -> None:
+    assert fingerprint(settings={"training": {"clip": None, "rate": 0.1}}) == fingerprint()
+
+
+# States and claims
+
+
+def test_a_run_is_pending_then_running_then_done(run: RunDirectory) -> None:
+    assert run.state() == "pending"
+    with run.claim(attempt=1) as mine:
+        assert mine
+        assert run.state() == "running"
+        run.write_result(RESULT)
+        assert run.state() == "done"
+    assert run.state() == "done"
+    status = run.status()
+    assert status is not None
+    assert (status.state, status.attempt) == ("done", 1)
+
+
+def test_a_claim_that_ends_without_a_result_leaves_a_stale_run_that_is_free(run: RunDirectory) -> None:
+    with run.claim(attempt=1):
+        pass
+    assert run.state() == "stale"
+    with run.claim(attempt=2) as mine:
+        assert mine
+
+
+def test_a_done_run_is_not_claimed_again(run: RunDirectory) -> None:
+    with run.claim(attempt=1):
+        run.write_result(RESULT)
+    with run.claim(attempt=2) as mine:
+        assert not mine
+    status = run.status()
+    assert status is not None
+    assert status.attempt == 1
+
+
+def test_a_run_of_a_killed_process_is_free_at_once_though_its_pid_lives_again(run: RunDirectory) -> None:
+    code = (
+        "import os, signal, sys; from pathlib import Path; from usaggr.runs import RunDirectory\n"
+        "with RunDirectory(Path(sys.argv[1])).claim(1) as mine: os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(run.path)], check=False)
+    status = run.status()
+    assert status is not None
+    assert status.state == "running"
+    run.write_status(replace(status, pid=os.getpid()))  # the pid belongs to a living process now
+    assert run.state() == "stale"
+    with run.claim(attempt=2) as mine:
+        assert mine
+
+
+def test_a_run_of_another_host_lives_by_its_heartbeat(run: RunDirectory) -> None:
+    run.path.mkdir(parents=True)
+    run.write_status(elsewhere(age=runs.STALE_SECONDS / 2))
+    assert run.state() == "running"
+    with run.claim(attempt=2) as mine:
+        assert not mine
+    run.write_status(elsewhere(age=runs.STALE_SECONDS + 1))
+    assert run.state() == "stale"
+    with run.claim(attempt=2) as mine:
+        assert mine
+
+
+def test_a_run_that_failed_on_another_host_is_free(run: RunDirectory) -> None:
+    run.path.mkdir(parents=True)
+    run.write_status(elsewhere("failed"))
+    assert run.state() == "failed"
+    with run.claim(attempt=2) as mine:
+        assert mine
+
+
+def _claim_often(path: Path, go: object, won: object) -> None:
+    go.wait()  # type: ignore[attr-defined]
+    with RunDirectory(path).claim(attempt=1) as mine:
+        if mine:
+            won.put(os.getpid())  # type: ignore[attr-defined]
+            time.sleep(2)  # longer than the others wait
+
+
+def test_of_many_processes_at_once_exactly_one_claims_a_run(run: RunDirectory) -> None:
+    context = multiprocessing.get_context("fork")
+    go, won = context.Event(), context.Queue()
+    processes = [context.Process(target=_claim_often, args=(run.path, go, won)) for _ in range(6)]
+    for process in processes:
+        process.start()
+    go.set()
+    for process in processes:
+        process.join()
+    assert won.get(timeout=1) in {process.pid for process in processes}
+    assert won.empty()
+
+
+def test_those_who_look_at_a_run_all_the_time_do_not_keep_it_from_being_claimed(run: RunDirectory) -> None:
+    run.path.mkdir(parents=True)
+    with run.claim(1):
+        pass
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.is_set():
+            run.state()
+
+    watchers = [threading.Thread(target=look) for _ in range(3)]
+    for watcher in watchers:
+        watcher.start()
+    try:
+        for attempt in range(2, 30):
+            with run.claim(attempt) as mine:
+                assert mine
+    finally:
+        over.set()
+        for watcher in watchers:
+            watcher.join()
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"state": "running"}', '{"state": "running", "colour": 1}', "[]", "null"])
+def test_a_status_that_is_not_whole_is_none_and_its_run_free(run: RunDirectory, text: str) -> None:
+    run.path.mkdir(parents=True)
+    (run.path / "status.json").write_text(text)
+    assert run.status() is None
+    assert run.state() == "pending"
+    with run.claim(attempt=1) as mine:
+        assert mine
+
+
+# Failures and heartbeats
+
+
+def test_a_failed_run_keeps_its_reason_and_its_start(run: RunDirectory) -> None:
+    with run.claim(attempt=2):
+        run.fail("RuntimeError: out of luck\n\nTraceback ...", attempt=2)
+    status = run.status()
+    assert status is not None
+    assert status.error is not None
+    assert (run.state(), status.attempt, status.error.splitlines()[0]) == ("failed", 2, "RuntimeError: out of luck")
+    assert status.started is not None
+    assert status.started <= time.time()
+
+
+def test_a_heartbeat_changes_nothing_but_the_time(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    with run.claim(attempt=1):
+        before = run.status()
+        assert before is not None
+        monkeypatch.setattr(time, "time", lambda: before.heartbeat + 10)
+        run.beat()
+        assert run.status() == replace(before, heartbeat=before.heartbeat + 10)
+
+
+def test_a_heartbeat_never_brings_a_failed_run_back(run: RunDirectory) -> None:
+    over = threading.Event()
+
+    def beat() -> None:
+        while not over.is_set():
+            run.beat()
+
+    with run.claim(attempt=1):
+        hearts = [threading.Thread(target=beat) for _ in range(3)]
+        for heart in hearts:
+            heart.start()
+        time.sleep(0.05)
+        run.fail("reason", attempt=1)
+        time.sleep(0.05)
+        over.set()
+        for heart in hearts:
+            heart.join()
+        assert run.state() == "failed"
+    assert [path.name for path in run.path.iterdir() if path.name.endswith(".tmp")] == []
+
+
+def test_a_run_is_settled_only_if_nobody_has_it_and_it_is_not_done(run: RunDirectory) -> None:
+    run.path.mkdir(parents=True)
+    assert run.settle("failed", 1, "worker died")
+    assert run.state() == "failed"
+    assert run.settle("pending", 1)
+    assert run.state() == "pending"
+    with run.claim(attempt=2):
+        assert not run.settle("failed", 1, "worker died")
+        assert run.state() == "running"
+        run.write_result(RESULT)
+    assert not run.settle("failed", 1, "worker died")
+    assert run.state() == "done"
+    status = run.status()
+    assert status is not None
+    assert status.error is None
+
+
+# Files
+
+
+def test_clearing_removes_what_is_half_written_and_keeps_the_log(run: RunDirectory, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "precious").write_text("x")
+    with run.claim(attempt=1):
+        run.write_spec(spec())
+        (run.path / "log.txt").write_text("first attempt")
+        (run.path / "predictions.parquet").write_text("half")
+        (run.path / ".result.json.1-2.tmp").write_text("{")
+        (run.path / "weights").mkdir()
+        (run.path / "weights" / "scored.safetensors").write_text("half")
+        (run.path / "link").symlink_to(outside)
+        run.clear()
+        assert sorted(path.name for path in run.path.iterdir()) == [".lock", "log.txt", "run.yaml", "status.json"]
+    assert (outside / "precious").exists()
+
+
+def test_a_result_is_read_as_it_was_written(run: RunDirectory) -> None:
+    run.write_result(RESULT)
+    assert run.result() == RESULT
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_score_that_is_no_number_is_refused_and_the_run_not_done(run: RunDirectory, value: float) -> None:
+    with pytest.raises(RunError, match="dsc of lung is"):
+        run.write_result(replace(RESULT, scores={"lung": {"dsc": value}}))
+    assert not run.result_path.exists()
+
+
+def test_a_result_of_a_newer_tool_is_refused(run: RunDirectory) -> None:
+    run.write_result(replace(RESULT, schema_version=runs.SCHEMA_VERSION + 1))
+    with pytest.raises(RunError, match="newer than this tool"):
+        run.result()
+
+
+@pytest.mark.parametrize("text", [None, "", "{}", "[]", '{"schema_version": 1}', '{"schema_version": 1, "cost": 3}'])
+def test_a_result_that_cannot_be_read_says_what_to_do(run: RunDirectory, text: str | None) -> None:
+    run.path.mkdir(parents=True)
+    if text is not None:
+        run.result_path.write_text(text)
+    with pytest.raises(RunError, match="remove the run"):
+        run.result()
+
+
+def test_the_specification_is_plain_yaml_with_its_fingerprint_on_top(run: RunDirectory) -> None:
+    run.write_spec(spec(), host="here", packages={"torch": "2.6"})
+    text = (run.path / "run.yaml").read_text()
+    assert text.splitlines()[2] == f"fingerprint: {spec().fingerprint}"
+    content = yaml.safe_load(text)
+    assert content["train_samples"] == {"lung": ["b", "a"]}
+    assert (content["run_id"], content["scale"], content["host"]) == (spec().run_id, 0.25, "here")
+
+
+def test_nobody_ever_sees_half_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "status.json"
+    texts = [json.dumps([i] * 5000) for i in range(4)]
+    write_atomic(path, texts[0])
+    over = threading.Event()
+
+    def write(text: str) -> None:
+        while not over.is_set():
+            write_atomic(path, text)
+
+    writers = [threading.Thread(target=write, args=(text,)) for text in texts]
+    for writer in writers:
+        writer.start()
+    try:
+        for _ in range(200):
+            assert path.read_text() in texts
+    finally:
+        over.set()
+        for writer in writers:
+            writer.join()
+    assert [found.name for found in tmp_path.iterdir()] == ["status.json"]
