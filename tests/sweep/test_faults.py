@@ -1,0 +1,134 @@
+"""Sweeps that are killed for real, in processes of their own: what is done stays done, and nothing trains on."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.sweep import fakes
+from usaggr.runs import RunDirectory
+
+ROOT = Path(__file__).parents[2]
+
+
+def start(outputs: Path, runs: list[dict[str, Any]], *overrides: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "tests.sweep.fakes", str(outputs), json.dumps(runs), *overrides]
+    return subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def until(what: Callable[[], bool], seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end, "it did not come to that in time"
+        time.sleep(0.02)
+
+
+def done(outputs: Path) -> list[Path]:
+    return sorted((outputs / "fake" / "runs").glob("*/result.json"))
+
+
+def begun(outputs: Path) -> Counter[str]:
+    return Counter(fakes.executions(fakes.study(outputs)))
+
+
+@pytest.mark.slow
+def test_after_a_killed_sweep_no_worker_trains_on_and_the_same_command_finishes_it(tmp_path: Path) -> None:
+    runs = [{"sleeps": 0.2}] * 4 + [{"sleeps": 3.0, "long": True, "number": i} for i in range(2)]
+    runs = [{**run, "number": i} for i, run in enumerate(runs)]
+    sweep = start(tmp_path, runs)
+    until(lambda: len(done(tmp_path)) >= 3)
+    family = psutil.Process(sweep.pid).children(recursive=True)
+    assert len(family) >= 3
+    os.kill(sweep.pid, signal.SIGKILL)
+    sweep.wait()
+    until(lambda: not any(process.is_running() for process in family), seconds=5)
+    before = {path: path.stat().st_mtime_ns for path in done(tmp_path)}
+    assert len(before) < len(runs)
+    again = start(tmp_path, runs)
+    assert again.wait(timeout=60) == 0
+    assert len(done(tmp_path)) == len(runs)
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    counts = begun(tmp_path)
+    finished_first = {path.parent.name for path in before}
+    assert all(counts[name] == 1 for name in finished_first)
+    assert sum(counts.values()) <= len(runs) + 2
+
+
+@pytest.mark.slow
+def test_a_killed_worker_costs_an_attempt_of_its_run_alone(tmp_path: Path) -> None:
+    sweep = start(tmp_path, [{"dies": 1}, {"sleeps": 0.2}, {"sleeps": 0.3}])
+    out, _ = sweep.communicate(timeout=60)
+    assert sweep.returncode == 0, out
+    assert sorted(begun(tmp_path).values()) == [1, 1, 2]
+
+
+@pytest.mark.slow
+def test_a_run_whose_workers_always_die_is_failed_and_the_rest_complete(tmp_path: Path) -> None:
+    sweep = start(tmp_path, [{"dies": 99}, {"sleeps": 0.1}, {"sleeps": 0.2}])
+    out, _ = sweep.communicate(timeout=60)
+    assert sweep.returncode == 1, out
+    assert len(done(tmp_path)) == 2
+    failed = [RunDirectory(p) for p in (tmp_path / "fake" / "runs").iterdir() if RunDirectory(p).state() == "failed"]
+    status = failed[0].status()
+    assert len(failed) == 1
+    assert status is not None
+    assert "out of memory?" in str(status.error)
+
+
+@pytest.mark.slow
+def test_a_failing_run_never_stops_the_rest_and_is_tried_again_only_when_asked(tmp_path: Path) -> None:
+    runs = [{"raises": "no luck"}, {"sleeps": 0.0}, {"sleeps": 0.1}]
+    for said in ("no luck", "1 failed in an earlier sweep; --retry-failed"):
+        sweep = start(tmp_path, runs)
+        out, _ = sweep.communicate(timeout=60)
+        assert sweep.returncode == 1
+        assert said in out
+    assert sorted(begun(tmp_path).values()) == [1, 1, 1]
+    assert len(done(tmp_path)) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_sweep_stops_cleanly_and_the_same_command_goes_on(tmp_path: Path, number: int) -> None:
+    runs = [{"sleeps": 0.1}, {"sleeps": 0.11}, {"sleeps": 4.0}, {"sleeps": 4.1}]
+    sweep = start(tmp_path, runs)
+    until(lambda: len(done(tmp_path)) >= 2 or sum(begun(tmp_path).values()) >= 2)
+    family = psutil.Process(sweep.pid).children(recursive=True)
+    sweep.send_signal(number)
+    out, _ = sweep.communicate(timeout=20)
+    assert sweep.returncode == 130, out
+    assert "Traceback" not in out
+    until(lambda: not any(process.is_running() for process in family), seconds=5)
+    states = {RunDirectory(path).state() for path in (tmp_path / "fake" / "runs").iterdir()}
+    assert "running" not in states
+    again = start(tmp_path, runs)
+    assert again.wait(timeout=60) == 0
+    assert len(done(tmp_path)) == 4
+
+
+@pytest.mark.slow
+def test_two_sweeps_at_once_train_every_run_once(tmp_path: Path) -> None:
+    runs = [{"sleeps": 0.2, "number": i} for i in range(10)]
+    sweeps = [start(tmp_path, runs) for _ in range(2)]
+    for sweep in sweeps:
+        sweep.communicate(timeout=60)
+    assert len(done(tmp_path)) == 10
+    assert set(begun(tmp_path).values()) == {1}
+
+
+@pytest.mark.slow
+def test_a_run_that_hangs_is_ended_and_the_rest_go_on(tmp_path: Path) -> None:
+    sweep = start(tmp_path, [{"sleeps": 60}, {"sleeps": 0.1}], "executor.timeout=2")
+    out, _ = sweep.communicate(timeout=60)
+    assert sweep.returncode == 1, out
+    assert "executor.timeout" in out
+    assert len(done(tmp_path)) == 1
