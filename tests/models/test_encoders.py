@@ -1,0 +1,106 @@
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from tests.models.test_network import CLS, images, model
+from usaggr.errors import ConfigError
+from usaggr.models.encoders import build_encoder
+from usaggr.models.network import build_network
+from usaggr.models.weights import check_weights
+
+
+@pytest.fixture
+def timm_resnet() -> nn.Module:
+    torch.manual_seed(1)
+    network: nn.Module = timm.create_model("test_resnet", num_classes=7)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean = torch.randn(module.num_features) * 0.1
+            module.running_var = torch.rand(module.num_features) + 0.5
+    return network.eval()
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+def test_weights_that_timm_saved_give_timms_features(timm_resnet: nn.Module, tmp_path: Path, suffix: str) -> None:
+    file = tmp_path / f"weights{suffix}"
+    state = timm_resnet.state_dict()
+    save_file(state, file) if suffix == ".safetensors" else torch.save({"state_dict": state}, file)
+    encoder, channels = build_encoder(model(weights=str(file), norm="frozen"))
+    encoder.train()  # frozen statistics stay in use
+    batch = images(2)
+    with torch.no_grad():
+        maps = encoder(batch)
+        expected = timm_resnet.forward_features(batch)  # type: ignore[operator]
+    assert torch.allclose(maps[-1], expected, atol=1e-5)
+    assert [m.shape[1] for m in maps[-4:]] == channels
+
+
+def test_frozen_statistics_do_not_change_in_training_and_their_weights_do(
+    timm_resnet: nn.Module, tmp_path: Path
+) -> None:
+    file = tmp_path / "weights.safetensors"
+    save_file(timm_resnet.state_dict(), file)
+    network = build_network(model(weights=str(file), norm="frozen"), [CLS], 0).train()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    optimiser = torch.optim.SGD(network.parameters(), 0.1)
+    network(images(4), {CLS.id: torch.arange(4)})[CLS.id].square().sum().backward()
+    optimiser.step()
+    after = network.state_dict()
+    statistics = [name for name in after if "running" in name]
+    assert statistics
+    assert all(torch.equal(before[name], after[name]) for name in statistics)
+    assert any(not torch.equal(before[n], after[n]) for n, p in network.named_parameters() if "bn" in n)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"encoder": "resnet81"}, r"model\.encoder: unknown 'resnet81', did you mean 'resnet\d+'"),
+        ({"encoder": "tu-vit_small_patch16_224"}, r"cannot carry the FPN decoder, which needs maps at strides 4, 8"),
+        ({"weights": "no/such/file.pth"}, "no such file"),
+        ({"norm": "frozen"}, "norm=frozen keeps the statistics of pretrained weights"),
+        (
+            {"encoder": "resnet18", "weights": "imagenett"},
+            "model.weights: unknown 'imagenett', did you mean 'imagenet'",
+        ),
+    ],
+)
+def test_what_cannot_be_had_is_said_in_one_line(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        build_encoder(model(**changes))
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_of_another_network_are_refused_with_what_is_missing(tmp_path: Path) -> None:
+    file = tmp_path / "weights.pth"
+    torch.save(timm.create_model("test_efficientnet").state_dict(), file)
+    with pytest.raises(ConfigError, match=r"does not fit the encoder: \d+ of its \d+ weights"):
+        build_encoder(model(weights=str(file)))
+
+
+def test_a_file_with_code_in_it_is_not_executed(tmp_path: Path) -> None:
+    import os
+    import pickle
+
+    class Attack:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return os.mkdir, (str(tmp_path / "attacked"),)
+
+    file = tmp_path / "weights.pth"
+    file.write_bytes(pickle.dumps({"state_dict": Attack()}))
+    with pytest.raises(ConfigError, match="neither safetensors nor a torch state dict"):
+        build_encoder(model(weights=str(file)))
+    assert not (tmp_path / "attacked").exists()
+
+
+def test_the_plans_check_hashes_the_file_without_torch(tmp_path: Path) -> None:
+    file = tmp_path / "weights.pth"
+    file.write_bytes(b"one")
+    first = check_weights(model(weights=str(file)))
+    file.write_bytes(b"two")
+    assert first != check_weights(model(weights=str(file)))
+    assert check_weights(model()) is None

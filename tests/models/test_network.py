@@ -1,0 +1,153 @@
+from collections.abc import Mapping, Sequence
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from usaggr.config import ModelConfig
+from usaggr.models.network import MultiTaskNetwork, build_network, parameter_counts
+from usaggr.models.normalisation import mixes_samples
+from usaggr.tasks import CATALOGUE, Task
+
+SEG, CLS, DET, REG = (CATALOGUE[t] for t in ("cardiac_multi", "breast_3cls", "thyroid_nodule_det", "IUGC"))
+ALL = (SEG, CLS, DET, REG)
+
+
+def model(**changes: object) -> ModelConfig:
+    values: dict[str, object] = {
+        "name": "mh_mtl", "encoder": "tu-test_resnet", "weights": None, "decoder_channels": 32, "norm": "group",
+        "landmarks": "heatmap", "dropout": 0.0,
+    }  # fmt: skip
+    return ModelConfig.model_validate({**values, **changes})
+
+
+def rows(tasks: Sequence[Task]) -> dict[str, Tensor]:
+    """Two samples a task, interleaved."""
+    return {task.id: torch.tensor([i, i + len(tasks)]) for i, task in enumerate(tasks)}
+
+
+def images(n: int, size: tuple[int, int] = (64, 64)) -> Tensor:
+    return torch.randn(n, 3, *size, generator=torch.Generator().manual_seed(0))
+
+
+def loss(outputs: Mapping[str, Tensor]) -> Tensor:
+    return torch.stack([output.square().sum() for output in outputs.values()]).sum()
+
+
+@pytest.mark.parametrize("landmarks", ["heatmap", "direct"])
+@pytest.mark.parametrize("size", [(64, 64), (32, 96)])
+def test_each_type_gives_what_its_task_needs(landmarks: str, size: tuple[int, int]) -> None:
+    network = build_network(model(landmarks=landmarks), ALL, 0)
+    outputs = network(images(8, size), rows(ALL))
+    assert {t: tuple(o.shape) for t, o in outputs.items()} == {
+        SEG.id: (2, 4, *size), CLS.id: (2, 3), DET.id: (2, 4), REG.id: (2, 3, 2),
+    }  # fmt: skip
+    box = outputs[DET.id]
+    assert (box[:, :2] <= box[:, 2:]).all()
+    for task in (DET, REG):
+        assert outputs[task.id].min() >= 0
+        assert outputs[task.id].max() <= 1
+
+
+@pytest.mark.parametrize("encoder", ["tu-test_resnet", "resnet18", "efficientnet-b0", "tu-mobilenetv3_small_050"])
+def test_no_layer_mixes_samples(encoder: str) -> None:
+    network = build_network(model(encoder=encoder), ALL, 0)
+    assert not any(mixes_samples(module) for module in network.modules())
+    assert any(isinstance(module, nn.GroupNorm) for module in network.encoder.modules())
+
+
+# In training EfficientNet drops blocks of single samples at random, by design.
+@pytest.mark.parametrize(("encoder", "training"), [("tu-test_resnet", True), ("efficientnet-b0", False)])
+def test_a_sample_has_the_same_output_and_gradient_in_any_batch(encoder: str, training: bool) -> None:
+    network = build_network(model(encoder=encoder), ALL, 0).train(training)
+    batch, places = images(8), rows(ALL)
+    mixed = network(batch, places)
+    loss(mixed).backward()
+    gradients = {name: p.grad.clone() for name, p in network.named_parameters() if p.grad is not None}
+    network.zero_grad()
+    for task in ALL:
+        alone = network(batch[places[task.id]], {task.id: torch.tensor([0, 1])})
+        assert torch.allclose(alone[task.id], mixed[task.id], atol=1e-5)
+        loss(alone).backward()
+    for name, parameter in network.named_parameters():
+        if name in gradients:
+            assert parameter.grad is not None
+            scale = gradients[name].abs().max().clamp(min=1)
+            assert torch.allclose(parameter.grad / scale, gradients[name] / scale, atol=1e-5), name
+
+
+def test_permuting_a_batch_permutes_its_outputs() -> None:
+    network = build_network(model(), ALL, 0)
+    batch, places, order = images(8), rows(ALL), torch.randperm(8)
+    back = torch.argsort(order)
+    first = network(batch, places)
+    second = network(batch[order], {task_id: back[found] for task_id, found in places.items()})
+    assert all(torch.allclose(first[t], second[t], atol=1e-5) for t in first)
+
+
+def test_initial_weights_depend_on_seed_and_task_alone() -> None:
+    torch.rand(5)
+    state = torch.random.get_rng_state()
+    many, one = build_network(model(), ALL, 3), build_network(model(), [DET], 3)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    for part in ("encoder", "decoder"):
+        ours, theirs = getattr(many, part).state_dict(), getattr(one, part).state_dict()
+        assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    head = many.head(DET.id).state_dict()
+    assert all(torch.equal(head[name], value) for name, value in one.head(DET.id).state_dict().items())
+    other = build_network(model(), [DET], 4)
+    assert any(not torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
+
+
+def test_two_tasks_of_one_type_start_from_different_heads() -> None:
+    network = build_network(model(), [CATALOGUE["lung"], CATALOGUE["cervix"]], 0)
+    first, second = (network.head(task_id).state_dict() for task_id in ("lung", "cervix"))
+    assert any(not torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_head_without_a_sample_in_the_batch_gets_no_gradient() -> None:
+    network = build_network(model(), ALL, 0)
+    outputs = network(images(2), {CLS.id: torch.tensor([0, 1]), SEG.id: torch.tensor([], dtype=torch.int64)})
+    assert list(outputs) == [CLS.id]
+    loss(outputs).backward()
+    touched = {name.split(".")[0] for name, p in network.named_parameters() if p.grad is not None}
+    assert touched == {"encoder", "heads"}
+    for task in ALL:
+        assert all((p.grad is not None) == (task is CLS) for p in network.head(task.id).parameters())
+
+
+def test_the_encoder_is_passed_once_for_a_batch_of_many_tasks() -> None:
+    network = build_network(model(), ALL, 0)
+    calls: list[int] = []
+    network.encoder.register_forward_hook(lambda module, given, out: calls.append(len(given[0])))
+    network(images(8), rows(ALL))
+    assert calls == [8]
+
+
+def test_parts_add_up() -> None:
+    network = build_network(model(), ALL, 0)
+    counts = parameter_counts(network)
+    assert counts["encoder"] + counts["decoder"] + counts["heads"] == counts["total"]
+    assert counts["total"] == sum(p.numel() for p in network.parameters())
+
+
+@pytest.mark.parametrize("task", ALL, ids=lambda task: task.type)
+def test_each_head_can_learn_a_batch_by_heart(task: Task) -> None:
+    network: MultiTaskNetwork = build_network(model(), [task], 0)
+    batch, places = images(4), {task.id: torch.arange(4)}
+    landmarks = [[0.2, 0.3], [0.5, 0.5], [0.8, 0.1]], [[0.6, 0.7], [0.2, 0.5], [0.4, 0.9]]
+    target = {
+        "segmentation": torch.zeros(4, 4, 64, 64),
+        "classification": torch.eye(4, 3),
+        "detection": torch.tensor([[0.1, 0.2, 0.4, 0.6]] * 2 + [[0.5, 0.5, 0.9, 0.8]] * 2),
+        "regression": torch.tensor([landmarks[0]] * 2 + [landmarks[1]] * 2),
+    }[task.type]
+    optimiser = torch.optim.AdamW(network.parameters(), 3e-3)
+    errors = []
+    for _ in range(40):
+        error = (network(batch, places)[task.id] - target).square().mean()
+        optimiser.zero_grad()
+        error.backward()
+        optimiser.step()
+        errors.append(float(error.detach()))
+    assert errors[-1] < 0.35 * errors[0]
