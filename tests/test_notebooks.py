@@ -1,0 +1,35 @@
+"""The notebooks run from top to bottom, and are kept without outputs."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.report.sweeps import FakeSweep, level
+from usaggr.report.build import build_report
+from usaggr.tasks import CATALOGUE
+
+NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_is_kept_without_outputs(path: Path) -> None:
+    cells = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
+    assert cells
+    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in cells)
+
+
+@pytest.mark.slow
+def test_the_notebook_on_reports_runs_on_a_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import nbformat
+    from nbclient import NotebookClient
+
+    sweep = FakeSweep(tmp_path / "study", scales=(0.25, 1.0))
+    sweep.finish(lambda task, block, scale, seed: level(CATALOGUE[task], 0.4 + 0.03 * seed + 0.02 * len(block)))
+    build_report([sweep.directory])
+    monkeypatch.setenv("USAGGR_OUTPUT", str(sweep.directory))
+    notebook = nbformat.read(NOTEBOOKS[0], as_version=4)
+    NotebookClient(notebook, timeout=120, kernel_name="python3").execute(cwd=str(NOTEBOOKS[0].parent))
+    outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+    assert "30 runs, 3 tasks" in str(outputs[0])
+    assert any("image/png" in output.get("data", {}) for output in outputs)
