@@ -82,38 +82,75 @@ def prediction_row(prediction: Prediction, truth: Truth, scores: Mapping[str, fl
     return row
 
 
-def write_predictions(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write rows as a table that is there as a whole or not at all."""
-    table = pa.Table.from_pylist([dict(row) for row in rows], schema=SCHEMA)
+def prediction_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Rows as the table that `read_predictions` gives back once they are written.
+
+    What a row's task type does not have is missing: NaN in columns of metrics, <NA> in `label`, None in the others;
+    `probs`, `box` and `points` hold flat float64 arrays, `mask` the bytes of a PNG.
+    """
+    return _frame(pa.Table.from_pylist([dict(row) for row in rows], schema=SCHEMA))
+
+
+def write_predictions(path: Path, rows: Sequence[Mapping[str, Any]] | pd.DataFrame) -> None:
+    """Write rows, or the table of them, as a file that is there as a whole or not at all."""
+    if isinstance(rows, pd.DataFrame):
+        table = pa.Table.from_pandas(rows, schema=SCHEMA, preserve_index=False).replace_schema_metadata(None)
+    else:
+        table = pa.Table.from_pylist([dict(row) for row in rows], schema=SCHEMA)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    parquet.write_table(table, temporary, compression="zstd")
-    temporary.replace(path)
+    try:
+        parquet.write_table(table, temporary, compression="zstd", write_page_checksum=True)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def read_predictions(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """The table of a run, or some of its columns.
+    """The table of a run (see `prediction_table`), or some of its columns in the order asked for.
 
     Raises:
-        RunError: not there or not readable.
+        RunError: not there, not whole, or not a table of predictions.
     """
     try:
-        table: pd.DataFrame = parquet.read_table(path, columns=list(columns) if columns else None).to_pandas()
-    except (OSError, pa.ArrowException) as error:
+        there = parquet.read_schema(path).names
+        missing = [name for name in columns or SCHEMA.names if name not in there]
+        if missing:
+            raise RunError(f"{path}: no column {', '.join(missing)}; it holds {', '.join(there)}")
+        names = list(columns) if columns is not None else None
+        return _frame(parquet.read_table(path, columns=names, page_checksum_verification=True))
+    except (OSError, ValueError, pa.ArrowException) as error:  # ValueError: damaged text is no UTF-8
         raise RunError(f"{path}: cannot be read ({error}); remove the run to train it again") from error
-    return table
 
 
 def encode_mask(mask: NDArray[np.uint8]) -> bytes:
-    """PNG of class indices (H, W) uint8."""
-    done, buffer = cv2.imencode(".png", mask, [cv2.IMWRITE_PNG_COMPRESSION, 3])
-    if not done:
-        raise ValueError(f"a mask of shape {mask.shape} and type {mask.dtype} cannot be encoded")
-    return bytes(buffer)
+    """PNG of class indices (H, W) uint8.
+
+    Raises:
+        ValueError: another type or number of dimensions, or no pixel.
+    """
+    if mask.dtype != np.uint8 or mask.ndim != 2 or mask.size == 0:
+        raise ValueError(f"a mask is (H, W) uint8 with at least a pixel, not {mask.shape} {mask.dtype}")
+    return cv2.imencode(".png", mask, _PNG)[1].tobytes()
 
 
 def decode_mask(content: bytes) -> NDArray[np.uint8]:
-    """Class indices (H, W) of a PNG."""
-    mask = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
-    if mask is None:
-        raise ValueError("not a PNG")
-    return mask.astype(np.uint8)
+    """Class indices (H, W) uint8 of a PNG.
+
+    Raises:
+        ValueError: not the PNG of a mask.
+    """
+    mask = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED) if content else None
+    if mask is None or mask.dtype != np.uint8 or mask.ndim != 2:
+        raise ValueError("not the PNG of a mask: (H, W) uint8")
+    return mask.astype(np.uint8, copy=False)
+
+
+def _frame(table: pa.Table) -> pd.DataFrame:
+    frame: pd.DataFrame = table.to_pandas(types_mapper={pa.int32(): pd.Int32Dtype()}.get)
+    return frame
+
+
+_PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
+"""Label maps are runs of equal values: a third less to store, in a third of the time, than with zlib's own strategy."""
+if hasattr(cv2, "IMWRITE_PNG_FILTER"):  # not in the oldest OpenCV that is allowed, which tries all filters
+    _PNG += [cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP]

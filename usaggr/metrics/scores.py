@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
 from usaggr.metrics.classification import classification_scores
 from usaggr.metrics.detection import iou
@@ -14,6 +16,9 @@ from usaggr.metrics.segmentation import class_scores, mean_dsc
 from usaggr.runs import Scores
 from usaggr.tasks import Task
 
+Rows = Sequence[Mapping[str, Any]] | pd.DataFrame
+"""Rows of predictions.parquet: as they come from `prediction_row`, or as `read_predictions` gives them."""
+
 
 def score_sample(
     task: Task, prediction: Prediction, truth: Truth, nsd_tolerance: float, main_only: bool = False
@@ -23,50 +28,64 @@ def score_sample(
     `nsd_tolerance` is a fraction of the image's diagonal. With `main_only`, distances of masks are not taken.
 
     Raises:
-        ValueError: the prediction is not of the task's type, or a mask has another size than its truth.
+        ValueError: the prediction is not of the task's type, or has another size than its truth.
     """
     diagonal = float(np.hypot(truth.height, truth.width))
     match task.type:
         case "segmentation" if prediction.mask is not None and truth.mask is not None:
-            if prediction.mask.shape != truth.mask.shape:
-                raise ValueError(f"{truth.sample_id}: mask of {prediction.mask.shape}, truth of {truth.mask.shape}")
+            _same_shape(truth, prediction.mask, truth.mask)
             if main_only:
                 return {"dsc": mean_dsc(truth.mask, prediction.mask, task.num_classes)}
             return class_scores(truth.mask, prediction.mask, task.num_classes, nsd_tolerance * diagonal)
         case "classification" if prediction.probs is not None and truth.label is not None:
             return {"accuracy": float(prediction.probs.argmax() == truth.label)}
         case "detection" if prediction.box is not None and truth.box is not None:
+            _same_shape(truth, prediction.box, truth.box)
             return {"iou": iou(truth.box, prediction.box)}
         case "regression" if prediction.points is not None and truth.points is not None:
+            _same_shape(truth, prediction.points, truth.points)
             mre = mean_radial_error(truth.points, prediction.points)
             return {"mre": mre, "mre_relative": mre / diagonal}
     raise ValueError(f"{truth.sample_id}: prediction or truth is not of a {task.type} task")
 
 
-def score_task(task: Task, rows: Sequence[Mapping[str, Any]]) -> tuple[dict[str, float], list[str]]:
-    """Scores of a task over a fold, and remarks; `rows` as of predictions.parquet.
+def score_task(task: Task, rows: Rows) -> tuple[dict[str, float], list[str]]:
+    """Scores of a task over a fold, and remarks, from the task's own rows, of which there is at least one.
 
     DSC and the like are means over images for each class, then over foreground classes: as all images have all
-    classes, that is the mean of the samples' scores.
+    classes, that is the mean of the samples' scores. A metric that no sample has (distances, under `main_only`) is left
+    out; one that some lack is NaN. AUC alone can be left out of a whole fold's classification scores, with a remark.
     """
+    table = _table(rows)
     if task.type == "classification":
-        return classification_scores(
-            np.array([row["label"] for row in rows]), np.stack([np.asarray(row["probs"], dtype=float) for row in rows])
-        )
-    names = [metric.name for metric in METRICS[task.type] if metric.name in rows[0]]
-    return {name: float(np.mean([row[name] for row in rows])) for name in names}, []
+        return classification_scores(table["label"].to_numpy(dtype=np.int64), np.stack(list(table["probs"])))
+    main, *others = [metric.name for metric in METRICS[task.type]]
+    names = [main, *(name for name in others if name in table and table[name].notna().any())]
+    return {name: float(table[name].to_numpy(dtype=float).mean()) for name in names}, []
 
 
-def score_tasks(tasks: Sequence[Task], rows: Sequence[Mapping[str, Any]]) -> tuple[Scores, dict[str, list[str]]]:
-    """Scores and remarks of each task over a fold; a task without rows has no scores."""
-    by_task: dict[str, list[Mapping[str, Any]]] = {task.id: [] for task in tasks}
-    for row in rows:
-        by_task[row["task_id"]].append(row)
+def score_tasks(tasks: Sequence[Task], rows: Rows) -> tuple[Scores, dict[str, list[str]]]:
+    """Scores and remarks of each task over a fold; a task without rows has no scores, one without remarks no note.
+
+    Rows of other tasks are not looked at.
+    """
+    table = _table(rows)
     scores: Scores = {}
     notes: dict[str, list[str]] = {}
     for task in tasks:
-        if by_task[task.id]:
-            scores[task.id], remarks = score_task(task, by_task[task.id])
+        own = table[table["task_id"] == task.id] if len(table) else table
+        if len(own):
+            scores[task.id], remarks = score_task(task, own)
             if remarks:
                 notes[task.id] = remarks
     return scores, notes
+
+
+def _table(rows: Rows) -> pd.DataFrame:
+    return rows if isinstance(rows, pd.DataFrame) else pd.DataFrame.from_records([dict(row) for row in rows])
+
+
+def _same_shape(truth: Truth, predicted: NDArray[Any], true: NDArray[Any]) -> None:
+    """NumPy would stretch one point, or one row of a mask, to the other's shape without a word."""
+    if predicted.shape != true.shape:
+        raise ValueError(f"{truth.sample_id}: prediction of shape {predicted.shape}, truth of {true.shape}")
