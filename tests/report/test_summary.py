@@ -1,0 +1,96 @@
+"""delta_m and its interval, holes and cost of a grouping over all tasks."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from tests.report.sweeps import CATALOGUE, FakeSweep, level
+from usaggr.report.collect import collect
+from usaggr.report.tables import make_tables
+
+ALONE, ALL = np.array([0.3, 0.35, 0.5]), np.array([0.42, 0.44, 0.46])
+"""Skill by seed."""
+
+
+def scorer(task: str, block: tuple[str, ...], scale: float | int, seed: int) -> dict[str, float]:
+    return level(CATALOGUE[task], float({1: ALONE, 2: ALONE + 0.1, 3: ALL}[len(block)][seed]))
+
+
+def summary(sweep: FakeSweep, grouping: str) -> dict[str, Any]:
+    table = make_tables(collect([sweep.directory])).summary
+    (row,) = table[table["grouping"] == grouping].to_dict("records")
+    return {str(name): value for name, value in row.items()}
+
+
+def relatives(seeds: list[int]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Per-seed relative changes of the three tasks' main metrics, over the references' means, by hand."""
+    gain = (ALL - ALONE)[seeds]
+    up = 0.6 * gain / (0.4 + 0.6 * ALONE[seeds].mean())
+    down = 100 * gain / (100 * (1 - ALONE[seeds].mean()))
+    return np.stack([up, up, down])
+
+
+def test_delta_m_and_its_interval_by_hand(tmp_path: Path) -> None:
+    found = summary(FakeSweep(tmp_path / "study").finish(scorer), "unified")
+    per_seed = relatives([0, 1, 2]).mean(axis=0)
+    half = stats.t.ppf(0.975, 2) * stats.sem(per_seed)
+    assert found["tasks"] == 3
+    assert found["delta_m"] == pytest.approx(per_seed.mean())
+    assert (found["low"], found["high"]) == pytest.approx((per_seed.mean() - half, per_seed.mean() + half))
+    assert found["delta_skill"] == pytest.approx((ALL - ALONE).mean())
+
+
+def test_the_interval_rests_on_the_seeds_that_all_tasks_have(tmp_path: Path) -> None:
+    sweep = FakeSweep(tmp_path / "study")
+    sweep.finish(scorer, skip=lambda run: (run.block, run.seed) == ("breast_2cls", 2))
+    found = summary(sweep, "unified")
+    whole, partial = relatives([0, 1, 2]), relatives([0, 1])
+    by_task = [partial[0].mean(), whole[1].mean(), whole[2].mean()]
+    assert found["delta_m"] == pytest.approx(np.mean(by_task))
+    per_seed = np.stack([partial[0], whole[1, :2], whole[2, :2]]).mean(axis=0)
+    half = stats.t.ppf(0.975, 1) * stats.sem(per_seed)
+    assert found["high"] - found["low"] == pytest.approx(2 * half)
+
+
+def test_one_seed_gives_no_interval(tmp_path: Path) -> None:
+    found = summary(FakeSweep(tmp_path / "study", seeds=(1,)).finish(scorer), "unified")
+    assert found["delta_m"] == pytest.approx(relatives([1]).mean())
+    assert pd.isna(found["low"])
+    assert pd.isna(found["high"])
+
+
+def test_tasks_with_the_references_run_count_as_the_same_only(tmp_path: Path) -> None:
+    found = summary(FakeSweep(tmp_path / "study").finish(scorer), "clinical")
+    assert (found["tasks"], found["same"]) == (2, 1)
+    assert found["delta_m"] == pytest.approx(0.06 / (0.4 + 0.6 * ALONE.mean()))
+
+
+def test_the_reference_has_a_row_for_its_cost(tmp_path: Path) -> None:
+    found = summary(FakeSweep(tmp_path / "study").finish(scorer), "task_specific")
+    assert (found["tasks"], found["same"], found["parameters"]) == (0, 3, 3 * 1010)
+    assert found["train_seconds"] == 90.0
+    assert pd.isna(found["delta_m"])
+
+
+def test_missing_runs_are_counted_and_leave_the_parameters_unknown(tmp_path: Path) -> None:
+    sweep = FakeSweep(tmp_path / "study").finish(scorer, skip=lambda run: run.block == "breast_2cls" or run.seed == 2)
+    alone, unified = summary(sweep, "task_specific"), summary(sweep, "unified")
+    assert alone["missing"] == 3 + 2
+    assert pd.isna(alone["parameters"])
+    assert (unified["missing"], unified["parameters"], unified["train_seconds"]) == (1, 1030, 60.0)
+
+
+def test_columns_that_verdicts_will_fill_are_empty(tmp_path: Path) -> None:
+    table = make_tables(collect([FakeSweep(tmp_path / "study").finish(scorer).directory])).summary
+    assert table[["gain", "no_loss", "loss", "undecided", "collapsed", "unconverged"]].isna().all(axis=None)
+
+
+def test_a_study_of_the_reference_alone_compares_nothing(tmp_path: Path) -> None:
+    sweep = FakeSweep(tmp_path / "study", groupings=("task_specific",)).finish(scorer)
+    tables = make_tables(collect([sweep.directory]))
+    assert tables.comparison.empty
+    assert tables.summary["grouping"].tolist() == ["task_specific"]
