@@ -44,7 +44,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> StudyConfig:
     return fakes.study(tmp_path_factory.mktemp("outputs"))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def executor(study: StudyConfig) -> Iterator[LocalExecutor]:
     with fakes.executor(study) as started:
         yield started
@@ -195,6 +195,7 @@ def test_a_run_that_takes_too_long_is_ended(tmp_path: Path) -> None:
 def test_stopping_ends_what_runs_and_leaves_no_process(tmp_path: Path) -> None:
     study = fakes.study(tmp_path)
     runs = [fakes.planned(study, seed, sleeps=60) for seed in range(2)]
+    before = workers(os.getpid())
     with fakes.executor(study) as executor:
         for run in runs:
             executor.submit(job(run))
@@ -203,17 +204,29 @@ def test_stopping_ends_what_runs_and_leaves_no_process(tmp_path: Path) -> None:
         assert {stopped.spec.seed for stopped in executor.stop()} == {0, 1}
         assert time.monotonic() - started < 3
         assert [RunDirectory(run.directory).state() for run in runs] == ["stale", "stale"]
-    assert workers(os.getpid()) == []
+    assert workers(os.getpid()) == before
+
+
+def test_two_executors_at_once_do_not_wait_for_each_other(tmp_path: Path) -> None:
+    """Each has a server of its own; the first one's cannot leave while its workers wait for runs."""
+    studies = [fakes.study(tmp_path / name) for name in ("a", "b")]
+    with fakes.executor(studies[0]) as first:
+        assert finish(first, [job(fakes.planned(studies[0], 0))])[0].outcome == "done"
+        with fakes.executor(studies[1]) as second:
+            assert finish(second, [job(fakes.planned(studies[1], 0))])[0].outcome == "done"
+        ended = finish(first, [job(fakes.planned(studies[0], seed)) for seed in range(1, 5)])
+    assert {found.outcome for found in ended.values()} == {"done"}
 
 
 def test_a_target_that_cannot_be_imported_is_told_before_any_run(tmp_path: Path) -> None:
     study = fakes.study(tmp_path)
+    before = workers(os.getpid())
     with (
         pytest.raises(RunError, match=r"(?s)no_such_module:run cannot be loaded.*ModuleNotFoundError"),
         LocalExecutor(study.executor, "cpu", "no_such_module:run"),
     ):
         pass
-    assert workers(os.getpid()) == []
+    assert workers(os.getpid()) == before
 
 
 def test_a_gpu_that_is_not_there_is_an_error_of_configuration(tmp_path: Path) -> None:

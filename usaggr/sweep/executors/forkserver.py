@@ -7,11 +7,13 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from multiprocessing import forkserver
+from contextlib import contextmanager, suppress
+from multiprocessing import forkserver, util
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -43,9 +45,9 @@ class WorkerContext(ForkServerContext):
 def start_server(preload: Sequence[str], threads: int) -> WorkerContext:
     """Start a server that imports the modules, with `threads` threads for its processes' libraries.
 
-    A server that runs already (of another pool, with other imports and threads) is ended first.
+    A server that runs already (of another pool, with other imports and threads) takes no new processes from then on.
     """
-    stop_server()
+    stop_server(patience=0.0)
     variables = dict.fromkeys(_THREADS, str(threads))
     # Whether there is a GPU is asked without waking CUDA, which would not survive a fork.
     variables["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
@@ -57,9 +59,25 @@ def start_server(preload: Sequence[str], threads: int) -> WorkerContext:
     return WorkerContext()
 
 
-def stop_server() -> None:
-    """End the server, if one runs, once the processes that came from it have ended."""
-    forkserver._forkserver._stop()  # type: ignore[attr-defined]
+def stop_server(patience: float = 2.0) -> None:
+    """End the server, if one runs; it leaves when the last process that came from it has.
+
+    Where processes of another pool keep it alive for longer than `patience` seconds, it is left to leave by itself.
+    """
+    # multiprocessing's own way (_stop) is the same, but waits for ever.
+    server: Any = forkserver._forkserver
+    with server._lock:
+        pid, address = server._forkserver_pid, server._forkserver_address
+        if pid is None:
+            return
+        os.close(server._forkserver_alive_fd)
+        server._forkserver_pid = server._forkserver_alive_fd = server._forkserver_address = None
+    if not util.is_abstract_socket_namespace(address):
+        Path(address).unlink(missing_ok=True)
+    end = time.monotonic() + patience
+    with suppress(ChildProcessError):  # somebody else has seen it leave
+        while os.waitpid(pid, os.WNOHANG)[0] == 0 and time.monotonic() < end:
+            time.sleep(0.005)
 
 
 @contextmanager
