@@ -1,0 +1,148 @@
+"""The report folder appears whole, from several folders too, with what the formats ask for, and without torch."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.report.sweeps import CATALOGUE, FakeSweep, level
+from usaggr.errors import RunError
+from usaggr.locks import exclusive
+from usaggr.report import build
+from usaggr.report.build import build_report
+
+
+def scorer(task: str, block: tuple[str, ...], scale: float | int, seed: int) -> dict[str, float]:
+    return level(CATALOGUE[task], 0.3 + 0.1 * len(block) + 0.02 * seed)
+
+
+class Counting:
+    """A progress that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.works: list[list[int]] = []
+        self.finished = 0
+
+    def start(self, what: str, total: int) -> None:
+        assert what
+        self.works.append([0, total])
+
+    def advance(self, n: int = 1) -> None:
+        self.works[-1][0] += n
+
+    def finish(self) -> None:
+        self.finished += 1
+
+
+def test_a_report_is_built_beside_the_runs(tmp_path: Path) -> None:
+    sweep = FakeSweep(tmp_path / "study", variants={"base": [], "slow": []}).finish(scorer)
+    report = build_report([sweep.directory])
+    assert report == sweep.directory / "report"
+    names = sorted(str(path.relative_to(report)) for path in report.rglob("*") if path.is_file())
+    figures = [f"figures/{name}-{v}.png" for name in ("delta_heatmap", "score_against_scale") for v in ("base", "slow")]
+    assert names == [*figures, "report.md", "tables/comparison.csv", "tables/scores.csv", "tables/summary.csv"]
+    text = (report / "report.md").read_text()
+    assert all(f"({figure})" in text for figure in figures)
+    assert not list(sweep.directory.glob("report.*"))
+
+
+def test_tables_on_disk_have_empty_fields_for_what_is_missing(tmp_path: Path) -> None:
+    sweep = FakeSweep(tmp_path / "study", seeds=(0,)).finish(scorer, skip=lambda run: run.block == "unified")
+    tables = build_report([sweep.directory]) / "tables"
+    lines = (tables / "comparison.csv").read_text().splitlines()
+    row = next(line for line in lines if line.startswith("breast_lesion,") and ",clinical,base,dsc," in line)
+    facts = "breast_lesion,segmentation,breast,1,100,clinical,base,dsc"
+    assert row == f"{facts},0.64,0.7,0.06,,,,0.09375,,,,,,1,24,12,,,"
+    scores = pd.read_csv(tables / "scores.csv")
+    assert scores.loc[scores["grouping"] == "unified", "value"].isna().all()
+    assert set(scores.loc[scores["grouping"] == "unified", "status"]) == {"pending"}
+    assert scores["higher_is_better"].dtype == bool
+
+
+def test_the_report_of_several_folders_stands_in_the_first(tmp_path: Path) -> None:
+    one, two = (FakeSweep(tmp_path / str(i), seeds=(i,)).finish(scorer) for i in (0, 1))
+    report = build_report([one.directory, two.directory])
+    assert report == one.directory / "report"
+    assert not (two.directory / "report").exists()
+    assert set(pd.read_csv(report / "tables" / "scores.csv")["seed"]) == {0, 1}
+    assert "Joined from" in (report / "report.md").read_text()
+
+
+def test_a_fault_leaves_the_old_report_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sweep = FakeSweep(tmp_path / "study").finish(scorer)
+    report = build_report([sweep.directory])
+    before = {path: path.read_bytes() for path in report.rglob("*") if path.is_file()}
+
+    def fail(*_: object) -> str:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(build, "render_markdown", fail)
+        with pytest.raises(RunError, match=r"study/report: cannot be written \(No space left on device\)"):
+            build_report([sweep.directory])
+    assert {path: path.read_bytes() for path in report.rglob("*") if path.is_file()} == before
+    build_report([sweep.directory])
+    assert not list(sweep.directory.glob("report.*"))
+
+
+def test_what_a_killed_build_left_is_swept_away(tmp_path: Path) -> None:
+    sweep = FakeSweep(tmp_path / "study").finish(scorer)
+    for name in ("report.tmp", "report.old"):
+        (sweep.directory / name / "figures").mkdir(parents=True)
+        (sweep.directory / name / "figures" / "half.png").write_text("x")
+    build_report([sweep.directory])
+    assert not list(sweep.directory.glob("report.*"))
+
+
+def test_two_builds_at_once_wait_for_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sweep = FakeSweep(tmp_path / "study").finish(scorer)
+    monkeypatch.setattr(build, "_PATIENCE", 0.05)
+    with exclusive(sweep.directory / ".report.lock") as mine:
+        assert mine
+        with pytest.raises(RunError, match="another process is building it"):
+            build_report([sweep.directory])
+    build_report([sweep.directory])
+
+
+def test_progress_is_told_to_the_last_step(tmp_path: Path) -> None:
+    sweep, progress = FakeSweep(tmp_path / "study").finish(scorer), Counting()
+    build_report([sweep.directory], progress)
+    assert progress.works == [[15, 15], [3, 3]]
+    assert progress.finished == 2
+
+
+def test_the_same_results_make_the_same_report(tmp_path: Path) -> None:
+    sweep = FakeSweep(tmp_path / "study", settings={"report": {"formats": ["png", "svg"]}}).finish(scorer)
+    first = shutil.copytree(build_report([sweep.directory]), tmp_path / "first")
+    again = build_report([sweep.directory])
+    files = sorted(path.relative_to(again) for path in again.rglob("*") if path.is_file())
+    assert len(files) == 8
+    assert all((first / path).read_bytes() == (again / path).read_bytes() for path in files)
+
+
+@pytest.mark.parametrize("plan", ["header", "reference alone"])
+def test_a_report_stands_where_there_is_nothing_to_compare(tmp_path: Path, plan: str) -> None:
+    sweep = FakeSweep(tmp_path / "study", groupings=("task_specific",)).finish(scorer)
+    if plan == "header":
+        path = sweep.directory / "plan.csv"
+        path.write_text(path.read_text().splitlines()[0] + "\n")
+    report = build_report([sweep.directory])
+    assert (report / "tables" / "comparison.csv").read_text().count("\n") == 1
+    text = (report / "report.md").read_text()
+    assert ("Nothing is planned in this folder" in text) == (plan == "header")
+
+
+def test_neither_torch_nor_pyplot_is_imported(tmp_path: Path) -> None:
+    sweep = FakeSweep(tmp_path / "study", seeds=(0,)).finish(scorer)
+    code = (
+        "import sys; from pathlib import Path; from usaggr.report.build import build_report;"
+        "build_report([Path(sys.argv[1])]);"
+        "print(sorted({'torch', 'matplotlib.pyplot', 'sklearn', 'cv2'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(sweep.directory)], capture_output=True, text=True, check=True
+    )
+    assert (done.stdout.strip(), done.stderr) == ("[]", "")
