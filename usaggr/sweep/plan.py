@@ -5,8 +5,10 @@ manifest but no network, so it imports no torch.
 """
 
 import csv
+import gc
 import io
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -72,7 +74,12 @@ def make_plan(study: StudyConfig, progress: Progress | None = None) -> Plan:
         ConfigError: a task or grouping that does not fit the data, or a directory that holds other data.
         DataError: what is wrong with the data.
     """
-    dataset = load_dataset(study.data, progress or NoProgress())
+    with _without_collector():
+        return _make_plan(study, progress or NoProgress())
+
+
+def _make_plan(study: StudyConfig, progress: Progress) -> Plan:
+    dataset = load_dataset(study.data, progress)
     for task_id in study.tasks or ():
         if task_id not in dataset.tasks:
             raise ConfigError(one_of("tasks", task_id, dataset.tasks))
@@ -125,6 +132,18 @@ def write_states(plan: Plan) -> None:
         where = (run.directory.name, spec.block, holders, tasks, spec.scale, spec.seed, spec.variant)
         writer.writerow([*where, spec.parent or "", spec.fingerprint, run.state()])
     write_atomic(plan.directory / "plan.csv", text.getvalue())
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Switch off the search for cyclic garbage: planning makes many small objects that all stay, and no cycles."""
+    on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if on:
+            gc.enable()
 
 
 def _specs(
