@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 
 from tests.report.sweeps import CATALOGUE, FakeSweep, level
 from usaggr.report.collect import Collection, collect
-from usaggr.report.curves import draw_curves, grid_shape
+from usaggr.report.curves import draw_curves, grid_shape, tick_labels
 from usaggr.report.tables import make_tables
 
 
@@ -143,3 +143,17 @@ def test_nothing_overlaps_or_is_cut_off(figure: Figure) -> None:
         assert page.x0 <= box.x0 < box.x1 <= page.x1
         assert page.y0 <= box.y0 < box.y1 <= page.y1
         assert not any(box.overlaps(other) for other in boxes[:i] if other is not None)
+
+
+@pytest.mark.parametrize(
+    ("ticks", "logarithmic", "labels"),
+    [
+        ([25, 100], True, ["25", "100"]),
+        ([744, 1859, 3718, 7435], True, ["744", "1,859", "3,718", "7,435"]),
+        ([744, 6692, 7435], True, ["744", "", "7,435"]),
+        ([10, 20, 30, 90, 100], False, ["10", "", "30", "", "100"]),
+        ([64], False, ["64"]),
+    ],
+)
+def test_ticks_too_near_to_the_next_have_no_label(ticks: list[int], logarithmic: bool, labels: list[str]) -> None:
+    assert tick_labels(ticks, logarithmic) == labels

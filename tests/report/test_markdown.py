@@ -161,7 +161,7 @@ def test_without_a_done_run_the_report_stands_and_says_so(tmp_path: Path) -> Non
     sweep = FakeSweep(tmp_path / "study")
     sweep.write_plan()
     text = page(sweep)
-    assert "**None of the 15 planned runs is done yet, so there is no answer.**" in text
+    assert "**0 of 15 planned runs are done, so there is no answer yet.**" in text
     assert "## The answer so far" not in text
     assert table_rows(text, "## Holes")[1] == ["TS", "1", "base", "3", "0 of 3: all 3 tasks"]
 

@@ -20,6 +20,8 @@ _COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 _LINES = ("-", (0, (5, 1.5)), (0, (1, 1)), "-.", (0, (3, 1, 1, 1, 1, 1)))
 _TRIVIAL = "#7F7F7F"
+_DIGIT = 0.045
+"""Width of a tick label's digit, as a fraction of the way from the first tick to the last."""
 _WIDE = 3.0
 """From this ratio of largest to smallest number of samples on, the axis is logarithmic."""
 
@@ -114,7 +116,7 @@ def _set_limits(panel: "Axes", shown: pd.DataFrame, ticks: Sequence[int], wide: 
     low, high = max(low, 0.0), min(high, 1.0) if bounded else high
     room = 0.06 * ((high - low) or abs(high) or 1.0)
     panel.set_ylim(low - room, high + room)
-    panel.set_xticks(ticks, [f"{n:,}" for n in ticks])
+    panel.set_xticks(ticks, tick_labels(ticks, wide))
     panel.minorticks_off()
     if len(ticks) == 1:
         panel.set_xlim(ticks[0] - 0.5, ticks[0] + 0.5)
@@ -124,6 +126,22 @@ def _set_limits(panel: "Axes", shown: pd.DataFrame, ticks: Sequence[int], wide: 
     else:
         reach = 0.12 * (ticks[-1] - ticks[0])
         panel.set_xlim(ticks[0] - reach, ticks[-1] + reach)
+
+
+def tick_labels(ticks: Sequence[int], logarithmic: bool) -> list[str]:
+    """Labels of rising ticks; empty where one would run into its neighbour on the right."""
+    places = [math.log(n) if logarithmic else float(n) for n in ticks]
+    width = (places[-1] - places[0]) or 1.0
+    labels: list[str] = []
+    right, needed = math.inf, 0.0
+    for n, place in zip(reversed(ticks), reversed(places), strict=True):
+        label = f"{n:,}"
+        if right - (place - places[0]) / width >= _DIGIT * (len(label) + needed) / 2 + _DIGIT:
+            right, needed = (place - places[0]) / width, len(label)
+            labels.append(label)
+        else:
+            labels.append("")
+    return labels[::-1]
 
 
 def _look(place: int) -> dict[str, Any]:
