@@ -108,10 +108,10 @@ def _remove(item: Removable) -> bool:
             shutil.rmtree(item.path, ignore_errors=True)
             return not item.path.exists()
         case "unplanned run":
-            if not item.path.is_dir():
+            if not item.path.is_dir() or RunDirectory(item.path).state() == "running":
                 return False
             with exclusive(item.path / ".lock") as free:
-                if free and RunDirectory(item.path).state() != "running":
+                if free:
                     shutil.rmtree(item.path, ignore_errors=True)
             return not item.path.exists()
 

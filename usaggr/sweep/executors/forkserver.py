@@ -17,6 +17,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import psutil
+
 _THREADS = (
     "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS",
 )  # fmt: skip
@@ -75,8 +77,10 @@ def stop_server(patience: float = 2.0) -> None:
     if not util.is_abstract_socket_namespace(address):
         Path(address).unlink(missing_ok=True)
     end = time.monotonic() + patience
-    with suppress(ChildProcessError):  # somebody else has seen it leave
+    with suppress(ChildProcessError, psutil.NoSuchProcess):  # somebody else has seen it leave
         while os.waitpid(pid, os.WNOHANG)[0] == 0 and time.monotonic() < end:
+            if not psutil.Process(pid).children():
+                os.kill(pid, signal.SIGTERM)  # taking all its libraries down in order takes seconds
             time.sleep(0.005)
 
 
