@@ -1,5 +1,7 @@
 """Oracles: MONAI for DSC, HD95 and NSD; for HD, the challenge's words written out by brute force."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,12 +10,16 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from usaggr.metrics.segmentation import class_scores, distances, dsc, mean_dsc
+from usaggr.metrics.segmentation import EXACT_SIDE, class_scores, distances, dsc, mean_dsc
 
 Mask = NDArray[np.bool_]
-masks = st.tuples(st.integers(1, 14), st.integers(1, 14)).flatmap(
+Pair = tuple[Mask, Mask]
+small = st.tuples(st.integers(1, 14), st.integers(1, 14)).flatmap(
     lambda shape: st.tuples(arrays(bool, shape), arrays(bool, shape))
 )
+found_in_both = small.filter(lambda pair: pair[0].any() and pair[1].any())
+
+monai = pytest.mark.filterwarnings("ignore::FutureWarning")  # MONAI warns of its own calls
 
 
 def blob(seed: int, shape: tuple[int, int] = (60, 80)) -> Mask:
@@ -33,35 +39,99 @@ def brute_force_hd(truth: Mask, predicted: Mask) -> float:
 
 
 def monai_scores(truth: Mask, predicted: Mask, tolerance: float) -> tuple[float, float, float]:
+    """DSC, HD95 and NSD.
+
+    The percentile is taken here, of MONAI's distances: torch.quantile finds its rank in single precision, which can be
+    off by 1e-5 pixels and more where the next distance is far. It must agree to that.
+    """
     import torch
     from monai.metrics import DiceMetric, compute_hausdorff_distance, compute_surface_dice
+    from monai.metrics.utils import get_edge_surface_distance
 
     t, p = (torch.from_numpy(np.stack([~m, m])[None].astype(np.float32)) for m in (truth, predicted))
     dice = DiceMetric(include_background=False)(p, t)
-    hd95 = compute_hausdorff_distance(p, t, percentile=95)
     nsd = compute_surface_dice(p, t, class_thresholds=[tolerance])
-    return float(dice), float(hd95), float(nsd)
+    _, both_ways, _ = get_edge_surface_distance(p[0, 1].bool(), t[0, 1].bool(), symmetric=True)
+    hd95 = max(float(np.percentile(d.double().numpy(), 95)) for d in both_ways)
+    assert float(compute_hausdorff_distance(p, t, percentile=95)) == pytest.approx(hd95, abs=1e-3)
+    return float(dice), hd95, float(nsd)
 
 
-@settings(deadline=None)
-@given(masks)
-def test_hd_is_the_largest_distance_between_filled_regions(pair: tuple[Mask, Mask]) -> None:
+def ours(truth: Mask, predicted: Mask, tolerance: float) -> tuple[float, float, float]:
+    _, hd95, nsd = distances(truth, predicted, tolerance)
+    return dsc(truth, predicted), hd95, nsd
+
+
+@given(small)
+def test_hd_is_the_largest_distance_between_filled_regions(pair: Pair) -> None:
     assert distances(*pair, 1.0)[0] == pytest.approx(brute_force_hd(*pair), abs=1e-9)
 
 
-@pytest.mark.filterwarnings("ignore::FutureWarning")  # MONAI warns of its own calls
+@pytest.mark.parametrize("shape", [(300, 420), (750, 720)], ids=["opencv", "scipy"])
+@pytest.mark.parametrize("seed", range(2))
+def test_hd_of_large_regions_is_that_of_their_distance_transforms(seed: int, shape: tuple[int, int]) -> None:
+    truth, predicted = (blob(seed + i, (shape[0] // 5, shape[1] // 5)).repeat(5, 0).repeat(5, 1) for i in (0, 50))
+    to_p, to_t = ndimage.distance_transform_edt(~predicted), ndimage.distance_transform_edt(~truth)
+    expected = max(to_p[truth].max(), to_t[predicted].max())
+    assert distances(truth, predicted, 1.0)[0] == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("side", [EXACT_SIDE, EXACT_SIDE + 1], ids=["opencv", "scipy"])
+def test_distances_are_exact_across_the_largest_crops(side: int) -> None:
+    """One far pixel after the other: where rounding is worst, each squared distance still is the whole number."""
+    rng = np.random.default_rng(0)
+    for x, y in rng.integers(side // 2, side, (12, 2)):
+        truth, predicted = np.zeros((side, side), bool), np.zeros((side, side), bool)
+        truth[0, 0] = predicted[0, 0] = predicted[y, x] = True
+        predicted[0, -1] = predicted[-1, 0] = truth[0, -1] = truth[-1, 0] = True  # the crop is the whole image
+        expected = min(np.hypot(x, y), np.hypot(x - side + 1, y), np.hypot(x, y - side + 1))
+        assert distances(truth, predicted, 1.0)[0] == pytest.approx(expected, abs=1e-12)
+
+
+@monai
 @pytest.mark.parametrize("seed", range(6))
-def test_dsc_hd95_and_nsd_are_those_of_monai(seed: int) -> None:
-    truth, predicted = blob(seed), blob(seed + 100)
-    _, hd95, nsd = distances(truth, predicted, 2.0)
-    assert (dsc(truth, predicted), hd95, nsd) == pytest.approx(monai_scores(truth, predicted, 2.0), abs=1e-6)
+@pytest.mark.parametrize("tolerance", [0.0, 1.0, 2.5])
+def test_dsc_hd95_and_nsd_of_blobs_are_those_of_monai(seed: int, tolerance: float) -> None:
+    pair = blob(seed), blob(seed + 100)
+    assert ours(*pair, tolerance) == pytest.approx(monai_scores(*pair, tolerance), abs=1e-6, rel=1e-6)
 
 
-@settings(deadline=None)
-@given(masks)
-def test_scores_are_symmetric_and_in_range(pair: tuple[Mask, Mask]) -> None:
+@monai
+@settings(max_examples=100)
+@given(found_in_both, st.sampled_from([0.0, 0.5, 1.0, 1.5, 3.0]))
+def test_dsc_hd95_and_nsd_of_odd_masks_are_those_of_monai(pair: Pair, tolerance: float) -> None:
+    assert ours(*pair, tolerance) == pytest.approx(monai_scores(*pair, tolerance), abs=1e-6, rel=1e-6)
+
+
+def _square(shape: tuple[int, int], rows: slice, columns: slice) -> Mask:
+    mask = np.zeros(shape, bool)
+    mask[rows, columns] = True
+    return mask
+
+
+@monai
+@pytest.mark.parametrize(
+    "pair",
+    [
+        (_square((20, 31), slice(4, 5), slice(7, 8)), _square((20, 31), slice(15, 16), slice(30, 31))),
+        (_square((20, 31), slice(0, 20), slice(0, 31)), _square((20, 31), slice(5, 9), slice(5, 9))),
+        (_square((20, 31), slice(0, 8), slice(0, 9)), _square((20, 31), slice(0, 6), slice(3, 12))),
+        (_square((20, 31), slice(3, 4), slice(0, 31)), _square((20, 31), slice(0, 20), slice(6, 7))),
+        (_square((1, 40), slice(0, 1), slice(3, 30)), _square((1, 40), slice(0, 1), slice(5, 40))),
+        (_square((200, 7), slice(0, 1), slice(0, 1)), _square((200, 7), slice(199, 200), slice(6, 7))),
+    ],
+    ids=["single_pixels", "full_image", "touching_the_border", "lines", "one_row", "corners_of_a_strip"],
+)
+def test_scores_of_borders_lines_and_single_pixels_are_those_of_the_oracles(pair: Pair) -> None:
+    assert ours(*pair, 1.0) == pytest.approx(monai_scores(*pair, 1.0), abs=1e-6, rel=1e-6)
+    assert distances(*pair, 1.0)[0] == pytest.approx(brute_force_hd(*pair), abs=1e-9)
+
+
+@given(small)
+def test_scores_are_symmetric_and_in_range(pair: Pair) -> None:
     truth, predicted = pair
-    assert distances(truth, predicted, 1.0) == pytest.approx(distances(predicted, truth, 1.0))
+    assert distances(truth, predicted, 1.0) == distances(predicted, truth, 1.0)
+    assert dsc(truth, predicted) == dsc(predicted, truth)
     hd, hd95, nsd = distances(truth, predicted, 1.0)
     assert 0 <= hd95 <= np.hypot(*truth.shape)
     assert 0 <= hd <= np.hypot(*truth.shape)
@@ -69,39 +139,80 @@ def test_scores_are_symmetric_and_in_range(pair: tuple[Mask, Mask]) -> None:
     assert 0 <= dsc(truth, predicted) <= 1
 
 
-@settings(deadline=None)
-@given(masks)
-def test_a_perfect_prediction_has_perfect_scores(pair: tuple[Mask, Mask]) -> None:
+@given(small)
+def test_a_perfect_prediction_has_perfect_scores(pair: Pair) -> None:
     truth = pair[0]
     assert dsc(truth, truth) == 1
-    assert distances(truth, truth, 1.0) == (0, 0, 1)
+    assert distances(truth, truth, 0.0) == (0, 0, 1)
+
+
+@pytest.mark.parametrize("turn", [np.flipud, np.fliplr, np.transpose, np.rot90], ids=lambda f: f.__name__)
+@given(pair=small)
+def test_turning_an_image_changes_no_score(turn: Callable[[Mask], Mask], pair: Pair) -> None:
+    turned = turn(pair[0]), turn(pair[1])
+    assert distances(*turned, 1.0) == pytest.approx(distances(*pair, 1.0), abs=1e-9)
+    assert dsc(*turned) == dsc(*pair)
+
+
+@given(found_in_both, st.tuples(*[st.integers(0, 5)] * 4))
+def test_background_around_an_image_changes_no_score(pair: Pair, margin: tuple[int, int, int, int]) -> None:
+    top, bottom, left, right = margin
+    wider = tuple(np.pad(mask, ((top, bottom), (left, right))) for mask in pair)
+    assert distances(*wider, 1.0) == distances(*pair, 1.0)
+
+
+@given(found_in_both, st.floats(0, 5), st.floats(0, 5))
+def test_a_larger_tolerance_never_lowers_nsd(pair: Pair, first: float, second: float) -> None:
+    strict, lenient = sorted((first, second))
+    assert distances(*pair, strict)[2] <= distances(*pair, lenient)[2]
+    assert distances(*pair, float(np.hypot(*pair[0].shape)))[2] == 1
 
 
 def test_a_region_inside_the_other_is_at_distance_0_one_way() -> None:
-    outer = np.zeros((30, 30), bool)
-    outer[5:25, 5:25] = True
-    inner = np.zeros_like(outer)
-    inner[14:16, 14:16] = True
+    outer = _square((30, 30), slice(5, 25), slice(5, 25))
+    inner = _square((30, 30), slice(14, 16), slice(14, 16))
     assert distances(outer, inner, 1.0)[0] == pytest.approx(np.hypot(9, 9))
 
 
-def test_a_missed_class_costs_the_diagonal() -> None:
+def test_a_shift_is_measured_in_pixels() -> None:
+    truth, shifted = (_square((40, 60), slice(10, 20), slice(left, left + 12)) for left in (10, 14))
+    hd, hd95, nsd = distances(truth, shifted, 4.0)
+    assert (hd, hd95, nsd) == (4, 4, 1)
+    assert distances(truth, shifted, 3.9)[2] < 1
+
+
+def test_a_missed_or_an_invented_class_costs_the_diagonal() -> None:
     truth = np.zeros((30, 40), np.uint8)
+    nothing = truth.copy()
     truth[:10, :10] = 1
-    scores = class_scores(truth, np.zeros_like(truth), 2, 1.0)
-    assert scores == {"dsc": 0, "hd": 50, "hd95": 50, "nsd": 0}
+    expected = {"dsc": 0, "hd": 50, "hd95": 50, "nsd": 0}
+    assert class_scores(truth, nothing, 2, 1.0) == expected
+    assert class_scores(nothing, truth, 2, 1.0) == expected
 
 
-def test_a_class_absent_from_both_is_perfect_and_classes_are_averaged() -> None:
+def test_a_class_absent_from_both_is_perfect() -> None:
+    empty = np.zeros((30, 40), np.uint8)
+    assert class_scores(empty, empty, 4, 1.0) == {"dsc": 1, "hd": 0, "hd95": 0, "nsd": 1}
+
+
+def test_foreground_classes_are_averaged_and_background_is_not_among_them() -> None:
     truth = np.zeros((30, 40), np.uint8)
-    truth[:10, :10] = 1
-    half = truth.copy()
-    half[:5] = 0
-    assert class_scores(truth, half, 3, 1.0)["dsc"] == pytest.approx((2 * 50 / 150 + 1) / 2)
-    assert mean_dsc(truth, half, 3) == class_scores(truth, half, 3, 1.0)["dsc"]
+    truth[:10, :10], truth[20:, 20:] = 1, 2
+    predicted = truth.copy()
+    predicted[:5] = 0  # half of class 1; class 2 perfect; class 3 missing from both
+    scores = class_scores(truth, predicted, 4, 1.0)
+    assert scores["dsc"] == pytest.approx((2 * 50 / 150 + 1 + 1) / 3)
+    assert scores["hd"] == pytest.approx((5 + 0 + 0) / 3)
+    assert mean_dsc(truth, predicted, 4) == scores["dsc"]
 
 
-def test_large_masks_are_as_exact_as_small_ones() -> None:
-    truth, predicted = np.zeros((900, 1100), bool), np.zeros((900, 1100), bool)
-    truth[3, 5], predicted[880, 1090] = True, True
-    assert distances(truth, predicted, 1.0)[0] == pytest.approx(np.hypot(877, 1085), abs=1e-9)
+def test_a_mask_of_16_bits_is_compared_by_value() -> None:
+    truth = np.random.default_rng(0).integers(0, 3, (20, 30)).astype(np.uint16)
+    predicted = np.random.default_rng(1).integers(0, 3, (20, 30)).astype(np.uint8)
+    assert class_scores(truth, predicted, 3, 1.0) == class_scores(truth.astype(np.uint8), predicted, 3, 1.0)
+
+
+def test_views_of_larger_arrays_are_scored_like_copies() -> None:
+    whole = np.random.default_rng(0).integers(0, 3, (2, 40, 60), dtype=np.uint8)
+    truth, predicted = whole[:, ::2, 1::3]
+    assert class_scores(truth, predicted, 3, 1.0) == class_scores(truth.copy(), predicted.copy(), 3, 1.0)

@@ -10,10 +10,12 @@ def classification_scores(
     """AUC, accuracy, balanced accuracy, macro and weighted F1 and MCC of a fold, with remarks.
 
     AUC is the mean one-vs-rest over the classes that have positives and negatives in the fold; for two classes that of
-    class 1. It is left out where there is no such class.
+    class 1. It is left out where there is no such class. The predicted class is the one of highest probability, the
+    first of equal ones. Balanced accuracy is over the classes in the labels, the F1 scores over those in labels or
+    predictions (as scikit-learn has it), and MCC, in [-1, 1], is 0 where labels or predictions are all of one class.
 
     Args:
-        labels: (N,) classes in [0, K).
+        labels: (N,) classes in [0, K), N at least 1.
         probabilities: (N, K).
     """
     from sklearn import metrics

@@ -21,8 +21,8 @@ _NEIGHBOURS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 
 def dsc(truth: Mask, predicted: Mask) -> float:
     """Dice similarity coefficient of two regions (H, W), in [0, 1]; 1 where both are empty."""
-    total = np.count_nonzero(truth) + np.count_nonzero(predicted)
-    return 1.0 if total == 0 else 2.0 * np.count_nonzero(truth & predicted) / total
+    total = int(np.count_nonzero(truth) + np.count_nonzero(predicted))
+    return 1.0 if total == 0 else 2 * int(np.count_nonzero(truth & predicted)) / total
 
 
 def distances(truth: Mask, predicted: Mask, tolerance: float) -> tuple[float, float, float]:
@@ -46,7 +46,7 @@ def distances(truth: Mask, predicted: Mask, tolerance: float) -> tuple[float, fl
     hd = max(to_p.farthest(truth & ~predicted), to_t.farthest(predicted & ~truth))
     from_t, from_p = to_p.at(edge_t), to_t.at(edge_p)
     hd95 = max(float(np.percentile(from_t, 95)), float(np.percentile(from_p, 95)))
-    near = np.count_nonzero(from_t <= tolerance) + np.count_nonzero(from_p <= tolerance)
+    near = int(np.count_nonzero(from_t <= tolerance) + np.count_nonzero(from_p <= tolerance))
     return hd, hd95, near / (from_t.size + from_p.size)
 
 

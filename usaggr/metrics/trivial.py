@@ -16,7 +16,7 @@ LEVELS = (0.5, 0.4, 0.3, 0.2, 0.1)
 
 @dataclass(frozen=True)
 class TrivialPredictor:
-    """Gives every image of a task the same answer."""
+    """Gives every image of a task the same answer, at the image's own size."""
 
     task: Task
     answer: NDArray[Any]
@@ -43,7 +43,12 @@ def fit_trivial(task: Task, targets: NDArray[Any]) -> TrivialPredictor:
     Args:
         task: decides what the targets are.
         targets: masks (N, h, w) uint8, classes (N,), boxes (N, 4) or points (N, P, 2) as fractions of the sides.
+
+    Raises:
+        ValueError: no targets.
     """
+    if len(targets) == 0:
+        raise ValueError(f"{task.id}: no training label to learn a constant answer from")
     match task.type:
         case "segmentation":
             return TrivialPredictor(task, constant_mask(targets, task.num_classes))
@@ -54,22 +59,49 @@ def fit_trivial(task: Task, targets: NDArray[Any]) -> TrivialPredictor:
 
 
 def constant_mask(masks: NDArray[np.uint8], num_classes: int) -> NDArray[np.uint8]:
-    """The level set of the mean mask that has the highest mean DSC with the masks it comes from.
+    """The level set of the mean mask that has the highest mean DSC with the masks (N, h, w) it comes from.
 
-    Thresholding at one half alone would leave no foreground where lesions wander, and any blob would beat it.
+    A pixel has its most frequent foreground class where that class's share of the masks reaches the level. Thresholding
+    at one half alone would leave no foreground where lesions wander, and any blob would beat it. Of equally good levels
+    the highest is taken.
     """
-    shares = np.stack([(masks == label).mean(axis=0) for label in range(num_classes)])
-    foreground = (shares[1:].argmax(axis=0) + 1).astype(np.uint8)
-    height = shares[1:].max(axis=0)
-    candidates = [np.where(height >= level, foreground, 0).astype(np.uint8) for level in LEVELS]
-    return max(candidates, key=lambda candidate: _mean_dsc(masks, candidate, num_classes))
+    shares = _shares(masks, num_classes)[1:]
+    foreground = (shares.argmax(axis=0) + 1).astype(np.uint8)
+    highest = shares.max(axis=0)
+    reached = np.sum([highest >= level for level in LEVELS], axis=0)
+    quality = _mean_dsc_by_level(masks, foreground, reached, num_classes).round(12)  # a tie stays a tie
+    return np.where(highest >= LEVELS[int(quality.argmax())], foreground, 0).astype(np.uint8)
 
 
-def _mean_dsc(masks: NDArray[np.uint8], constant: NDArray[np.uint8], num_classes: int) -> float:
-    values = []
-    for label in range(1, num_classes):
-        truth, predicted = masks == label, constant == label
-        total = truth.sum(axis=(1, 2)) + predicted.sum()
-        shared = (truth & predicted).sum(axis=(1, 2))
-        values.append(np.where(total > 0, 2 * shared / np.maximum(total, 1), 1.0).mean())
-    return float(np.mean(values))
+def _shares(masks: NDArray[np.uint8], num_classes: int) -> NDArray[np.float64]:
+    """How often each pixel has each class: (K, h, w)."""
+    counts = np.zeros((num_classes, *masks.shape[1:]), np.int32)
+    for mask in masks:  # one by one: the masks of a task can fill a good part of the memory as they are
+        for label in range(num_classes):
+            counts[label] += mask == label
+    return counts / len(masks)
+
+
+def _mean_dsc_by_level(
+    masks: NDArray[np.uint8], foreground: NDArray[np.uint8], reached: NDArray[np.integer], num_classes: int
+) -> NDArray[np.float64]:
+    """Mean DSC over masks and foreground classes of the constant mask at each of LEVELS: (L,).
+
+    Level sets lie in one another. So each pixel is in one cell, of its class and how many levels it reaches, and all
+    levels' overlaps with a mask are running sums over the cells' counts.
+    """
+    cells = foreground.astype(np.intp) * (len(LEVELS) + 1) + reached
+    shape = (num_classes, len(LEVELS) + 1)
+
+    def within(chosen: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Pixels of each foreground class within each level, the highest first: (K - 1, L)."""
+        by_cell = np.bincount(chosen, minlength=shape[0] * shape[1]).reshape(shape)
+        return by_cell[1:, :0:-1].cumsum(axis=1)
+
+    constant = within(cells.ravel())
+    total = np.zeros(len(LEVELS))
+    for mask in masks:
+        size = np.bincount(mask.ravel(), minlength=num_classes)[1:num_classes, None] + constant
+        shared = within(cells[mask == foreground])
+        total += np.where(size > 0, 2 * shared / np.maximum(size, 1), 1.0).mean(axis=0)
+    return total / len(masks)

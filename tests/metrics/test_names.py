@@ -1,0 +1,79 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from usaggr.metrics.names import METRICS, Metric, improvement, main_metric, metric, skill
+from usaggr.tasks import TASK_TYPES
+
+ALL = [m for metrics in METRICS.values() for m in metrics]
+metrics = st.sampled_from(ALL)
+values = st.floats(0, 1)
+
+
+def test_names_and_main_metrics_are_those_of_the_contract() -> None:
+    assert {t: " ".join(m.name for m in METRICS[t]) for t in TASK_TYPES} == {
+        "segmentation": "dsc hd hd95 nsd",
+        "classification": "auc accuracy balanced_accuracy f1_macro f1_weighted mcc",
+        "detection": "iou",
+        "regression": "mre mre_relative",
+    }
+    assert [main_metric(t).name for t in TASK_TYPES] == ["dsc", "auc", "iou", "mre"]
+    assert {m.name for m in ALL if not m.higher_is_better} == {"hd", "hd95", "mre", "mre_relative"}
+
+
+@pytest.mark.parametrize("m", ALL, ids=lambda m: m.name)
+def test_the_best_value_is_0_for_errors_and_1_for_the_others(m: Metric) -> None:
+    assert m.best == (1 if m.higher_is_better else 0)
+    assert metric(m.name) is m
+
+
+def test_an_unknown_metric_is_refused() -> None:
+    with pytest.raises(KeyError, match="dice"):
+        metric("dice")
+
+
+def test_improvement_is_positive_when_better_whatever_the_direction() -> None:
+    assert improvement(0.8, 0.7, metric("dsc")) == pytest.approx(0.1)
+    assert improvement(20, 30, metric("hd")) == 10
+
+
+@given(values, values, metrics)
+def test_what_one_gains_the_other_loses(a: float, b: float, m: Metric) -> None:
+    assert improvement(a, b, m) == -improvement(b, a, m)
+
+
+@pytest.mark.parametrize(
+    ("score", "trivial", "name", "expected"),
+    [
+        (0.9, 0.5, "auc", 0.8),
+        (0.3, 0.5, "auc", -0.4),
+        (5.0, 20.0, "mre", 0.75),
+        (90.0, 20.0, "mre", -1.0),
+        (-0.4, 0.0, "mcc", -0.4),
+        (1.0, 1.0, "dsc", 0.0),
+        (0.9, 1.0, "dsc", -1.0),
+        (0.0, 0.0, "mre", 0.0),
+        (3.0, 0.0, "mre", -1.0),
+    ],
+)
+def test_skill_is_the_way_from_the_trivial_predictor_to_perfection(
+    score: float, trivial: float, name: str, expected: float
+) -> None:
+    assert skill(score, trivial, metric(name)) == pytest.approx(expected)
+
+
+@given(values, values, values, metrics)
+def test_skill_is_in_range_and_never_falls_when_a_score_gets_better(
+    first: float,
+    second: float,
+    trivial: float,
+    m: Metric,
+) -> None:
+    worse, better = sorted((first, second), reverse=not m.higher_is_better)
+    assert -1 <= skill(worse, trivial, m) <= skill(better, trivial, m) <= 1
+
+
+@given(values, metrics)
+def test_skill_is_0_for_the_trivial_predictor_and_1_for_perfection(trivial: float, m: Metric) -> None:
+    assert skill(trivial, trivial, m) == 0
+    assert skill(m.best, trivial, m) == (0 if trivial == m.best else 1)
