@@ -1,31 +1,55 @@
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from usaggr.metrics.detection import iou
-from usaggr.metrics.names import METRICS, improvement, main_metric, metric, skill
-from usaggr.metrics.predictions import Prediction, Truth, prediction_row
-from usaggr.metrics.scores import score_sample, score_tasks
-from usaggr.tasks import CATALOGUE
-
-boxes = st.tuples(*[st.floats(0, 100)] * 4).map(
-    lambda b: np.array([min(b[0], b[2]), min(b[1], b[3]), max(b[0], b[2]) + 1, max(b[1], b[3]) + 1])
+from usaggr.metrics.names import METRICS
+from usaggr.metrics.predictions import (
+    Prediction,
+    Truth,
+    prediction_row,
+    prediction_table,
+    read_predictions,
+    write_predictions,
 )
+from usaggr.metrics.scores import score_sample, score_task, score_tasks
+from usaggr.metrics.segmentation import distances, dsc
+from usaggr.tasks import CATALOGUE, Task
+
+TOLERANCE = 0.05
 
 
-@settings(deadline=None)
-@given(boxes, boxes)
-def test_iou_is_that_of_torchvision(a: np.ndarray, b: np.ndarray) -> None:
-    import torch
-    from torchvision.ops import box_iou
-
-    assert iou(a, b) == pytest.approx(float(box_iou(torch.tensor(a)[None], torch.tensor(b)[None])), abs=1e-9)
+def row(task: Task, prediction: Prediction, truth: Truth, main_only: bool = False) -> dict[str, Any]:
+    return prediction_row(prediction, truth, score_sample(task, prediction, truth, TOLERANCE, main_only))
 
 
-def test_an_inverted_box_meets_nothing() -> None:
-    assert iou(np.array([0.0, 0, 10, 10]), np.array([8.0, 8, 2, 2])) == 0
-    assert iou(np.array([3.0, 3, 3, 3]), np.array([3.0, 3, 3, 3])) == 0
+def mask_rows(task: Task, n: int = 5, main_only: bool = False) -> tuple[list[dict[str, Any]], np.ndarray, np.ndarray]:
+    masks = np.random.default_rng(0).integers(0, task.num_classes, (2, n, 20, 30), dtype=np.uint8)
+    rows = [
+        row(task, Prediction(task.id, f"{i}", "s", mask=p), Truth(task.id, f"{i}", 20, 30, mask=t), main_only)
+        for i, (t, p) in enumerate(zip(*masks, strict=True))
+    ]
+    return rows, masks[0], masks[1]
+
+
+def class_rows(task: Task, cases: list[tuple[int, list[float]]]) -> list[dict[str, Any]]:
+    return [
+        row(task, Prediction(task.id, f"{i}", "s", probs=np.array(probs)), Truth(task.id, f"{i}", 9, 9, label=label))
+        for i, (label, probs) in enumerate(cases)
+    ]
+
+
+def box_rows(task: Task, shifts: list[float]) -> list[dict[str, Any]]:
+    truth = np.array([0.0, 0, 10, 10])
+    return [
+        row(
+            task,
+            Prediction(task.id, f"{i}", "s", box=truth + np.array([shift, 0, shift, 0])),
+            Truth(task.id, f"{i}", 50, 50, box=truth),
+        )
+        for i, shift in enumerate(shifts)
+    ]
 
 
 def test_mre_is_the_mean_distance_of_a_point_and_relative_to_the_diagonal() -> None:
@@ -35,68 +59,140 @@ def test_mre_is_the_mean_distance_of_a_point_and_relative_to_the_diagonal() -> N
     assert score_sample(task, prediction, truth, 0.005) == {"mre": 3.0, "mre_relative": 3.0 / 50}
 
 
+def test_mre_relative_is_taken_for_each_image_before_the_mean() -> None:
+    task = CATALOGUE["FUGC"]
+    here = np.zeros((2, 2))
+    rows = [
+        row(
+            task,
+            Prediction(task.id, f"{side}", "s", points=here + np.array([error, 0])),
+            Truth(task.id, f"{side}", 3 * side, 4 * side, points=here),
+        )
+        for side, error in ((10, 5.0), (100, 20.0))
+    ]
+    scores, remarks = score_task(task, rows)
+    assert scores == {"mre": 12.5, "mre_relative": pytest.approx((5 / 50 + 20 / 500) / 2)}
+    assert remarks == []
+
+
+def test_nsd_tolerance_is_a_fraction_of_the_diagonal() -> None:
+    task = CATALOGUE["lung"]
+    truth, predicted = np.zeros((2, 60, 80), np.uint8)
+    truth[10:30, 10:30] = predicted[10:30, 15:35] = 1
+    pair = Prediction("lung", "a", "s", mask=predicted), Truth("lung", "a", 60, 80, mask=truth)
+    assert score_sample(task, *pair, nsd_tolerance=5 / 100)["nsd"] == 1
+    assert score_sample(task, *pair, nsd_tolerance=4.9 / 100)["nsd"] < 1
+
+
 def test_a_fold_is_scored_over_all_its_samples_not_over_batches() -> None:
     task = CATALOGUE["thyroid_nodule_det"]
-    truth = np.array([0.0, 0, 10, 10])
-    rows = []
-    for i, shift in enumerate((0.0, 5.0, 20.0)):
-        prediction = Prediction(task.id, f"{i}", "s", box=truth + np.array([shift, 0, shift, 0]))
-        t = Truth(task.id, f"{i}", 50, 50, box=truth)
-        rows.append(prediction_row(prediction, t, score_sample(task, prediction, t, 0.005)))
-    scores, notes = score_tasks([task], rows)
+    scores, notes = score_tasks([task], box_rows(task, [0.0, 5.0, 20.0]))
     assert scores == {task.id: {"iou": pytest.approx((1 + 1 / 3 + 0) / 3)}}
     assert notes == {}
 
 
+def test_masks_are_averaged_over_images_for_each_class_then_over_foreground_classes() -> None:
+    task = CATALOGUE["cardiac_multi"]
+    rows, truths, predicted = mask_rows(task)
+    by_class = np.array(
+        [
+            [
+                (dsc(t == c, p == c), *distances(t == c, p == c, TOLERANCE * np.hypot(20, 30)))
+                for t, p in zip(truths, predicted, strict=True)
+            ]
+            for c in (1, 2, 3)
+        ]
+    )
+    expected = dict(zip(("dsc", "hd", "hd95", "nsd"), by_class.mean(axis=1).mean(axis=0), strict=True))
+    assert score_task(task, rows)[0] == pytest.approx(expected, abs=1e-12)
+
+
 def test_classification_is_scored_from_the_probabilities_of_the_fold() -> None:
     task = CATALOGUE["breast_2cls"]
-    rows = []
-    for i, (label, p) in enumerate([(0, 0.1), (0, 0.6), (1, 0.7), (1, 0.9)]):
-        prediction = Prediction(task.id, f"{i}", "s", probs=np.array([1 - p, p]))
-        t = Truth(task.id, f"{i}", 50, 50, label=label)
-        rows.append(prediction_row(prediction, t, score_sample(task, prediction, t, 0.005)))
+    rows = class_rows(task, [(0, [0.9, 0.1]), (0, [0.4, 0.6]), (1, [0.3, 0.7]), (1, [0.1, 0.9])])
     scores, _ = score_tasks([task], rows)
     assert list(scores[task.id]) == [m.name for m in METRICS["classification"]]
     assert (scores[task.id]["auc"], scores[task.id]["accuracy"]) == (1.0, 0.75)
+    assert scores[task.id]["accuracy"] == np.mean([r["accuracy"] for r in rows])
+
+
+def test_a_fold_of_one_class_has_no_auc_and_a_note() -> None:
+    task = CATALOGUE["breast_2cls"]
+    scores, notes = score_tasks([task], class_rows(task, [(1, [0.4, 0.6]), (1, [0.6, 0.4])]))
+    assert list(scores[task.id]) == [m.name for m in METRICS["classification"][1:]]
+    assert notes == {task.id: ["AUC not defined: one class in the fold"]}
+
+
+def all_types() -> tuple[list[Task], list[dict[str, Any]]]:
+    mask, label, box = (CATALOGUE[name] for name in ("cardiac_multi", "breast_3cls", "thyroid_nodule_det"))
+    cases = [(0, [0.5, 0.3, 0.2]), (1, [0.4, 0.5, 0.1]), (1, [0.6, 0.3, 0.1])]
+    return [mask, label, box], [*box_rows(box, [1.0, 2.0]), *mask_rows(mask)[0], *class_rows(label, cases)]
+
+
+def test_rows_in_memory_a_table_and_the_stored_file_have_the_same_scores(tmp_path: Path) -> None:
+    tasks, rows = all_types()
+    scores, notes = score_tasks(tasks, rows)
+    assert list(scores) == [task.id for task in tasks]
+    assert notes == {"breast_3cls": ["AUC over 2 of 3 classes"]}
+    write_predictions(tmp_path / "predictions.parquet", rows)
+    stored = read_predictions(tmp_path / "predictions.parquet")
+    for again in (prediction_table(rows), stored, stored.to_dict("records")):
+        assert score_tasks(tasks, again) == (scores, notes)
+
+
+def test_the_order_of_rows_does_not_matter() -> None:
+    tasks, rows = all_types()
+    (first, notes), (second, again) = score_tasks(tasks, rows), score_tasks(tasks, rows[::-1])
+    assert notes == again
+    assert first.keys() == second.keys()
+    for task_id, scores in first.items():
+        assert second[task_id] == pytest.approx(scores, abs=1e-12)
+
+
+def test_a_task_is_scored_from_its_own_rows_and_has_no_scores_without_any() -> None:
+    tasks, rows = all_types()
+    assert score_tasks(tasks[:1], rows)[0] == {"cardiac_multi": score_tasks(tasks, rows)[0]["cardiac_multi"]}
+    assert list(score_tasks([*tasks, CATALOGUE["FUGC"]], rows)[0]) == [task.id for task in tasks]
+    assert score_tasks(tasks, []) == ({}, {})
+    assert score_tasks(tasks, prediction_table([])) == ({}, {})
 
 
 def test_the_quick_score_of_a_mask_is_the_whole_ones_dsc() -> None:
     task = CATALOGUE["cardiac_multi"]
-    rng = np.random.default_rng(0)
-    prediction = Prediction(task.id, "a", "s", mask=rng.integers(0, 4, (20, 30), dtype=np.uint8))
-    truth = Truth(task.id, "a", 20, 30, mask=rng.integers(0, 4, (20, 30), dtype=np.uint8))
-    whole = score_sample(task, prediction, truth, 0.005)
-    assert score_sample(task, prediction, truth, 0.005, main_only=True) == {"dsc": whole["dsc"]}
+    quick, _ = score_task(task, mask_rows(task, main_only=True)[0])
+    whole, _ = score_task(task, mask_rows(task)[0])
+    assert quick == {"dsc": whole["dsc"]}
+    assert score_task(task, prediction_table(mask_rows(task, main_only=True)[0])) == (quick, [])
     assert list(whole) == ["dsc", "hd", "hd95", "nsd"]
 
 
-def test_a_mask_of_another_size_or_a_wrong_kind_of_prediction_is_refused() -> None:
-    task = CATALOGUE["lung"]
+def test_a_sample_without_a_score_is_not_passed_over() -> None:
+    task = CATALOGUE["thyroid_nodule_det"]
+    rows = box_rows(task, [0.0, 1.0, float("nan")])
+    assert np.isnan(score_task(task, rows)[0]["iou"])
+    assert np.isnan(score_task(task, box_rows(task, [float("nan")]))[0]["iou"])
+    assert np.isnan(score_task(task, prediction_table(rows))[0]["iou"])
+
+
+def test_a_wrong_kind_of_prediction_is_refused() -> None:
     mask = np.zeros((4, 4), np.uint8)
-    with pytest.raises(ValueError, match="truth of"):
-        score_sample(task, Prediction("lung", "a", "s", mask=mask), Truth("lung", "a", 5, 4, mask=mask[:3]), 0.005)
-    with pytest.raises(ValueError, match="not of a segmentation task"):
-        score_sample(task, Prediction("lung", "a", "s", box=np.zeros(4)), Truth("lung", "a", 4, 4, mask=mask), 0.005)
+    truth = Truth("lung", "a", 4, 4, mask=mask)
+    with pytest.raises(ValueError, match="a: prediction or truth is not of a segmentation task"):
+        score_sample(CATALOGUE["lung"], Prediction("lung", "a", "s", box=np.zeros(4)), truth, 0.005)
+    with pytest.raises(ValueError, match="a: prediction or truth is not of a detection task"):
+        score_sample(CATALOGUE["thyroid_nodule_det"], Prediction("lung", "a", "s", mask=mask), truth, 0.005)
 
 
-@pytest.mark.parametrize(
-    ("score", "trivial", "name", "expected"),
-    [
-        (0.9, 0.5, "auc", 0.8),
-        (0.3, 0.5, "auc", -0.4),
-        (5.0, 20.0, "mre", 0.75),
-        (90.0, 20.0, "mre", -1.0),
-        (1.0, 1.0, "dsc", 0.0),
-        (0.9, 1.0, "dsc", -1.0),
-    ],
-)
-def test_skill_is_the_way_from_the_trivial_predictor_to_perfection(
-    score: float, trivial: float, name: str, expected: float
-) -> None:
-    assert skill(score, trivial, metric(name)) == pytest.approx(expected)
-
-
-def test_improvement_is_positive_when_better_whatever_the_direction() -> None:
-    assert improvement(0.8, 0.7, metric("dsc")) == pytest.approx(0.1)
-    assert improvement(20, 30, metric("hd")) == 10
-    assert [main_metric(t).name for t in METRICS] == ["dsc", "auc", "iou", "mre"]
+def test_a_prediction_that_numpy_would_stretch_to_its_truth_is_refused() -> None:
+    mask, points = np.zeros((4, 4), np.uint8), np.zeros((2, 2))
+    with pytest.raises(ValueError, match=r"a: prediction of shape \(1, 4\), truth of \(4, 4\)"):
+        score_sample(
+            CATALOGUE["lung"], Prediction("lung", "a", "s", mask=mask[:1]), Truth("lung", "a", 4, 4, mask=mask), 0.005
+        )
+    with pytest.raises(ValueError, match=r"a: prediction of shape \(1, 2\), truth of \(2, 2\)"):
+        score_sample(
+            CATALOGUE["FUGC"],
+            Prediction("FUGC", "a", "s", points=points[:1]),
+            Truth("FUGC", "a", 4, 4, points=points),
+            0.005,
+        )

@@ -119,7 +119,8 @@ def read_predictions(path: Path, columns: Sequence[str] | None = None) -> pd.Dat
         names = list(columns) if columns is not None else None
         return _frame(parquet.read_table(path, columns=names, page_checksum_verification=True))
     except (OSError, ValueError, pa.ArrowException) as error:  # ValueError: damaged text is no UTF-8
-        raise RunError(f"{path}: cannot be read ({error}); remove the run to train it again") from error
+        reason = " ".join(str(error).split())
+        raise RunError(f"{path}: cannot be read ({reason}); remove the run to train it again") from error
 
 
 def encode_mask(mask: NDArray[np.uint8]) -> bytes:
