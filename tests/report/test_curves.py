@@ -157,3 +157,14 @@ def test_nothing_overlaps_or_is_cut_off(figure: Figure) -> None:
 )
 def test_ticks_too_near_to_the_next_have_no_label(ticks: list[int], logarithmic: bool, labels: list[str]) -> None:
     assert tick_labels(ticks, logarithmic) == labels
+
+
+def test_a_huge_interval_does_not_flatten_the_points(tmp_path: Path) -> None:
+    """Two seeds far apart: t(0.975; 1) = 12.7 makes a bar of several hundred pixels."""
+
+    def apart(task: str, block: tuple[str, ...], scale: float | int, seed: int) -> dict[str, float]:
+        return level(CATALOGUE[task], 0.5 + 0.3 * seed)
+
+    low, high = panel(drawn(FakeSweep(tmp_path / "s", seeds=(0, 1)).finish(apart)), "fetal_femur").get_ylim()
+    assert high < 200
+    assert low < 35 < 100 < high  # the mean and the trivial predictor are seen

@@ -115,6 +115,10 @@ def test_every_table_has_its_own_paragraph_and_equal_rows(text: str) -> None:
     assert not any("|" in token.content for token in tokens if token.type == "inline" and "---" in token.content)
 
 
+def test_no_line_ends_in_spaces_which_would_break_it(text: str) -> None:
+    assert not re.search(r"[ \t]\n|\n{3}", text)
+
+
 @pytest.mark.parametrize("part", ["nan", "None", "<NA>", "inf", "{{", "{%", "Undefined"])
 def test_nothing_leaks_from_the_machine(text: str, part: str) -> None:
     assert part not in text

@@ -110,9 +110,13 @@ def _offsets(n_train: "pd.Series[Any]", place: int, lines: int, ticks: Sequence[
 
 
 def _set_limits(panel: "Axes", shown: pd.DataFrame, ticks: Sequence[int], wide: bool, bounded: bool) -> None:
-    """All that is possible of bars and points, with some room; no score under 0, none of [0, 1] over 1."""
-    values = pd.concat([shown[name] for name in ("mean", "low", "high", "trivial")]).dropna()
-    low, high = float(values.min()), float(values.max())
+    """Room for points and bars, but no score under 0, none of [0, 1] over 1, and no bar that flattens the points."""
+    points = pd.concat([shown["mean"], shown["trivial"]]).dropna()
+    first, last = float(points.min()), float(points.max())
+    reach = (last - first) or abs(last) or 1.0
+    low = max(float(shown["low"].fillna(first).min()), first - reach)
+    high = min(float(shown["high"].fillna(last).max()), last + reach)
+    low, high = min(low, first), max(high, last)
     low, high = max(low, 0.0), min(high, 1.0) if bounded else high
     room = 0.06 * ((high - low) or abs(high) or 1.0)
     panel.set_ylim(low - room, high + room)

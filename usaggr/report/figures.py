@@ -66,7 +66,8 @@ def write_figures(collection: Collection, tables: Tables, folder: Path) -> tuple
             if curves is not None:
                 description = (
                     "A panel a task: mean score over seeds with its interval against the number of training "
-                    "samples, a line a grouping; the dashed line is the predictor that ignores the image."
+                    "samples, a line a grouping; the dashed line is the predictor that ignores the image. "
+                    "A bar without an end goes on past the panel."
                 )
                 title = f"Score against training samples{said}"
                 written.append(FigureFile(f"score_against_scale{suffix}", title, description, study.formats))

@@ -36,6 +36,7 @@ def render_markdown(collection: Collection, tables: Tables, figures: Sequence[Fi
     )
     environment.filters |= {"md": escape, "table": markdown_table, "count": formatting.count}
     page = environment.get_template("report.md.j2").render(_context(collection, tables, figures))
+    page = re.sub(r"[ \t]+\n", "\n", page)
     return re.sub(r"\n{3,}", "\n\n", page).strip() + "\n"
 
 
