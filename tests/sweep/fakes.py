@@ -52,6 +52,8 @@ def execute(spec: RunSpec, directory: Path, study: StudyConfig, placement: Place
         os._exit(0)
     if "raises" in settings and status.attempt <= settings.get("times", 10**9):
         raise ValueError(settings["raises"])
+    if "stubborn" in settings:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
     time.sleep(settings.get("sleeps", 0))
     if settings.get("writes", True):
         RunDirectory(directory).write_result(RESULT)

@@ -22,7 +22,19 @@ ROOT = Path(__file__).parents[2]
 
 def start(outputs: Path, runs: list[dict[str, Any]], *overrides: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "tests.sweep.fakes", str(outputs), json.dumps(runs), *overrides]
-    return subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    out = subprocess.PIPE
+    return subprocess.Popen(command, cwd=ROOT, text=True, stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
+
+
+def family_of(sweep: subprocess.Popen[str]) -> list[psutil.Process]:
+    return psutil.Process(sweep.pid).children(recursive=True)
+
+
+def lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def until(what: Callable[[], bool], seconds: float = 20) -> None:
@@ -46,11 +58,11 @@ def test_after_a_killed_sweep_no_worker_trains_on_and_the_same_command_finishes_
     runs = [{**run, "number": i} for i, run in enumerate(runs)]
     sweep = start(tmp_path, runs)
     until(lambda: len(done(tmp_path)) >= 3)
-    family = psutil.Process(sweep.pid).children(recursive=True)
+    family = family_of(sweep)
     assert len(family) >= 3
     os.kill(sweep.pid, signal.SIGKILL)
     sweep.wait()
-    until(lambda: not any(process.is_running() for process in family), seconds=5)
+    until(lambda: not any(lives(process) for process in family), seconds=5)
     before = {path: path.stat().st_mtime_ns for path in done(tmp_path)}
     assert len(before) < len(runs)
     again = start(tmp_path, runs)
@@ -102,12 +114,12 @@ def test_an_interrupted_sweep_stops_cleanly_and_the_same_command_goes_on(tmp_pat
     runs = [{"sleeps": 0.1}, {"sleeps": 0.11}, {"sleeps": 4.0}, {"sleeps": 4.1}]
     sweep = start(tmp_path, runs)
     until(lambda: len(done(tmp_path)) >= 2 or sum(begun(tmp_path).values()) >= 2)
-    family = psutil.Process(sweep.pid).children(recursive=True)
+    family = family_of(sweep)
     sweep.send_signal(number)
     out, _ = sweep.communicate(timeout=20)
     assert sweep.returncode == 130, out
     assert "Traceback" not in out
-    until(lambda: not any(process.is_running() for process in family), seconds=5)
+    until(lambda: not any(lives(process) for process in family), seconds=5)
     states = {RunDirectory(path).state() for path in (tmp_path / "fake" / "runs").iterdir()}
     assert "running" not in states
     again = start(tmp_path, runs)
@@ -132,3 +144,52 @@ def test_a_run_that_hangs_is_ended_and_the_rest_go_on(tmp_path: Path) -> None:
     assert sweep.returncode == 1, out
     assert "executor.timeout" in out
     assert len(done(tmp_path)) == 1
+
+
+@pytest.mark.slow
+def test_a_worker_that_will_not_go_does_not_keep_an_interrupted_sweep(tmp_path: Path) -> None:
+    sweep = start(tmp_path, [{"sleeps": 60, "stubborn": True}])
+    until(lambda: sum(begun(tmp_path).values()) == 1)
+    family = family_of(sweep)
+    sweep.send_signal(signal.SIGINT)
+    out, _ = sweep.communicate(timeout=10)
+    assert sweep.returncode == 130, out
+    assert not any(lives(process) for process in family)
+
+
+@pytest.mark.slow
+def test_a_second_interruption_ends_the_sweep_at_once_and_its_workers_with_it(tmp_path: Path) -> None:
+    sweep = start(tmp_path, [{"sleeps": 60, "stubborn": True}])
+    until(lambda: sum(begun(tmp_path).values()) == 1)
+    family = family_of(sweep)
+    time.sleep(0.2)
+    sweep.send_signal(signal.SIGINT)
+    time.sleep(0.8)
+    assert sweep.poll() is None
+    sweep.send_signal(signal.SIGINT)
+    assert sweep.wait(timeout=0.5) == 130
+    until(lambda: not any(lives(process) for process in family), seconds=2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("delay", [0.0, 0.1, 0.4])
+def test_a_ctrl_c_at_the_terminal_while_workers_start_leaves_no_traceback_and_no_process(
+    tmp_path: Path, delay: float
+) -> None:
+    """A terminal sends it to every process of the group, also to those that are still importing."""
+    sweep = start(tmp_path, [{"sleeps": 60, "number": i} for i in range(4)])
+    until(lambda: any("forkserver" in " ".join(process.cmdline()) for process in family_of(sweep)))
+    time.sleep(delay)
+    os.killpg(sweep.pid, signal.SIGINT)
+    out, _ = sweep.communicate(timeout=20)
+    assert sweep.returncode == 130, out
+    assert "Traceback" not in out
+    assert "the same command goes on" in out
+    until(lambda: not any(_group(process.pid) == sweep.pid and lives(process) for process in psutil.process_iter()), 2)
+
+
+def _group(pid: int) -> int | None:
+    try:
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return None

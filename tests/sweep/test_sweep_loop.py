@@ -1,3 +1,11 @@
+"""What a sweep does with a plan: what is started, in which order, what is left alone, and what is said of it."""
+
+import csv
+import io
+import os
+import signal
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,15 +19,14 @@ from usaggr.sweep.status import describe, status_of
 from usaggr.sweep.sweep import SweepOutcome, run_sweep
 
 
-def sweep(plan: Plan, **options: object) -> SweepOutcome:
-    return run_sweep(
-        plan,
-        console=Console(quiet=True),
-        executor=fakes.executor(plan.study),
-        prepare=lambda plan, runs, progress: lambda run: None,
-        build=lambda directories: directories[0] / "report",
-        **options,  # type: ignore[arg-type]
-    )
+def sweep(plan: Plan, out: io.StringIO | None = None, **options: object) -> SweepOutcome:
+    usual: dict[str, object] = {
+        "console": Console(file=out or io.StringIO(), width=200),
+        "executor": fakes.executor(plan.study),
+        "prepare": lambda plan, runs, progress: lambda run: None,
+        "build": lambda directories: directories[0] / "report",
+    }
+    return run_sweep(plan, **{**usual, **options})  # type: ignore[arg-type]
 
 
 def runs_of(tmp_path: Path, *settings: dict[str, object]) -> tuple[Plan, list[PlannedRun]]:
@@ -107,3 +114,152 @@ def test_a_result_that_cannot_be_read_is_seen_by_who_reads_it_not_by_the_sweep(t
     runs[0].directory.joinpath("result.json").write_text(broken)
     with pytest.raises(Exception, match=r"result\.json"):
         RunDirectory(runs[0].directory).result()
+
+
+def test_when_all_is_done_no_worker_is_started_and_that_is_said(tmp_path: Path) -> None:
+    plan, _ = runs_of(tmp_path, {}, {"n": 1})
+    sweep(plan)
+
+    def never(*_: object) -> None:
+        raise AssertionError("nothing is to be prepared or started")
+
+    class Never:
+        __enter__ = never
+
+    out = io.StringIO()
+    outcome = sweep(plan, out, executor=Never(), prepare=never)
+    assert outcome.report == plan.directory / "report"
+    assert out.getvalue().splitlines()[0] == "nothing to train: 2 of 2 runs are done"
+
+
+def test_elsewhere_than_on_a_terminal_a_sweep_says_a_line_at_its_start_and_its_sums_at_its_end(tmp_path: Path) -> None:
+    plan, runs = runs_of(tmp_path, {}, {"raises": "no [luck]\nat all"}, {"n": 1})
+    out = io.StringIO()
+    sweep(plan, out)
+    lines = out.getvalue().splitlines()
+    assert lines[0] == "fake: 3 runs, 3 to train, 2 workers"
+    assert lines[1].startswith("2 of 3 runs are done, after ")
+    assert lines[2] == f"  failed: {runs[1].spec.run_id}: ValueError: no [luck]"
+    assert lines[3:] == [f"report: {plan.directory / 'report'}"]
+
+
+def test_the_plan_on_disk_ends_with_the_states_that_the_sweep_has_reached(tmp_path: Path) -> None:
+    plan, _ = runs_of(tmp_path, {}, {"raises": "no"}, {"n": 1})
+    sweep(plan)
+    with (plan.directory / "plan.csv").open(newline="") as file:
+        assert [row["state"] for row in csv.DictReader(file)] == ["done", "failed", "done"]
+
+
+def test_a_report_that_fails_hides_no_run_and_is_told(tmp_path: Path) -> None:
+    plan, _ = runs_of(tmp_path, {})
+
+    def build(directories: object) -> Path:
+        raise ZeroDivisionError("no figures")
+
+    out = io.StringIO()
+    outcome = sweep(plan, out, build=build)
+    assert (outcome.done, outcome.report, outcome.exit_status) == (1, None, 1)
+    assert "the report could not be built" in out.getvalue()
+    assert "ZeroDivisionError: no figures" in out.getvalue()
+
+
+def test_without_a_finished_run_there_is_no_report(tmp_path: Path) -> None:
+    plan, _ = runs_of(tmp_path, {"raises": "no"})
+    built: list[object] = []
+    assert sweep(plan, build=built.append).report is None
+    assert built == []
+
+
+def test_a_run_that_a_living_process_has_is_left_to_it_and_counted(tmp_path: Path) -> None:
+    plan, runs = runs_of(tmp_path, {}, {"n": 1})
+    out = io.StringIO()
+    with RunDirectory(runs[0].directory).claim(1):
+        outcome = sweep(plan, out)
+    assert (outcome.done, outcome.elsewhere, outcome.remaining, outcome.exit_status) == (1, 1, 1, 0)
+    assert "1 left to another process" in out.getvalue()
+    assert fakes.executions(plan.study) == [runs[1].spec.run_id]
+
+
+def test_a_run_of_a_dead_process_is_taken_up_at_once(tmp_path: Path) -> None:
+    plan, runs = runs_of(tmp_path, {})
+    with RunDirectory(runs[0].directory).claim(1):
+        pass
+    assert sweep(plan).done == 1
+    status = RunDirectory(runs[0].directory).status()
+    assert status is not None
+    assert status.attempt == 2
+
+
+def test_a_dead_worker_s_run_is_tried_again_as_often_as_configured(tmp_path: Path) -> None:
+    study = fakes.study(tmp_path, "executor.attempts=3")
+    runs = [fakes.planned(study, 0, dies=2), fakes.planned(study, 1, dies=3)]
+    out = io.StringIO()
+    outcome = sweep(fakes.plan(study, *runs), out)
+    assert (outcome.done, outcome.failed, outcome.exit_status) == (1, 1, 1)
+    assert sorted(fakes.executions(study)) == sorted(run.spec.run_id for run in runs for _ in range(3))
+    assert "worker died (signal 9); out of memory? (tried 3 times)" in out.getvalue()
+    status = RunDirectory(runs[1].directory).status()
+    assert status is not None
+    assert status.error == "worker died (signal 9); out of memory? (tried 3 times)"
+
+
+def test_a_retried_run_does_not_count_twice_against_the_limit(tmp_path: Path) -> None:
+    plan, _ = runs_of(tmp_path, {"dies": 1}, {"n": 1}, {"n": 2})
+    outcome = sweep(plan, limit=2)
+    assert (outcome.done, outcome.remaining) == (2, 1)
+
+
+def test_the_longest_runs_are_started_first(tmp_path: Path) -> None:
+    study = fakes.study(tmp_path, "executor.workers=1")
+    runs = [fakes.planned(study, seed, examples) for seed, examples in enumerate([10, 1000, 100])]
+    sweep(fakes.plan(study, *runs))
+    assert fakes.executions(study) == [runs[i].spec.run_id for i in (1, 2, 0)]
+
+
+def test_an_interruption_while_data_are_made_ready_leaves_all_as_it_is(tmp_path: Path) -> None:
+    plan, runs = runs_of(tmp_path, {})
+
+    def prepare(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    outcome = sweep(plan, prepare=prepare)
+    assert (outcome.interrupted, outcome.exit_status) == (True, 130)
+    assert RunDirectory(runs[0].directory).state() == "pending"
+
+
+def interrupted_after(begun: int, plan: Plan, out: io.StringIO) -> SweepOutcome:
+    """A sweep that gets a Ctrl-C once so many runs have begun."""
+    over = threading.Event()
+
+    def interrupt() -> None:
+        while len(fakes.executions(plan.study)) < begun and not over.wait(0.02):
+            pass
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    try:
+        return sweep(plan, out)
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_an_interrupted_sweep_gives_its_claims_back_and_says_how_to_go_on(tmp_path: Path) -> None:
+    plan, runs = runs_of(tmp_path, {"sleeps": 60}, {"sleeps": 61}, {})
+    before: Callable[..., object] | int | None = signal.getsignal(signal.SIGINT)
+    out = io.StringIO()
+    outcome = interrupted_after(2, plan, out)
+    assert (outcome.interrupted, outcome.exit_status, outcome.remaining, outcome.report) == (True, 130, 3, None)
+    assert [RunDirectory(run.directory).state() for run in runs] == ["pending"] * 3
+    assert out.getvalue().splitlines()[-1] == "0 of 3 runs are done; stopped; the same command goes on"
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_sweep_runs_in_a_thread_that_may_take_no_signals(tmp_path: Path) -> None:
+    plan, _ = runs_of(tmp_path, {})
+    outcomes: list[SweepOutcome] = []
+    thread = threading.Thread(target=lambda: outcomes.append(sweep(plan)))
+    thread.start()
+    thread.join()
+    assert outcomes[0].done == 1

@@ -139,9 +139,9 @@ def _say_end(console: "Console", loop: Loop, nothing: bool, seconds: float) -> N
     if len(loop.failures) > _LISTED:
         _say(console, f"  and {len(loop.failures) - _LISTED} more; `usaggr status DIR` lists them")
     if earlier := failed - len(loop.failures):
-        _say(console, f"{earlier} failed in an earlier sweep; --retry-failed tries them again")
+        _say(console, f"{earlier} failed in an earlier sweep; --retry-failed tries again")
     if elsewhere:
-        _say(console, f"{elsewhere} are being run by another process, and were left to it")
+        _say(console, f"{elsewhere} left to another process, which is at work on them")
     if rest := total - done - failed - elsewhere:
         _say(console, f"{rest} left to train")
 

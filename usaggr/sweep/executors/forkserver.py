@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from multiprocessing import forkserver, util
+from multiprocessing import forkserver, resource_tracker, util
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -56,6 +56,8 @@ def start_server(preload: Sequence[str], threads: int) -> WorkerContext:
     # The server looks for modules where this process does.
     variables["PYTHONPATH"] = os.pathsep.join(sys.path)
     forkserver.set_forkserver_preload(list(preload))
+    # First the tracker that it wants beside it: starting that one would let interrupts through again.
+    resource_tracker.ensure_running()
     with _environment(variables), _without_interrupts():
         forkserver.ensure_running()
     return WorkerContext()
