@@ -54,7 +54,7 @@ def execute(spec: RunSpec, directory: Path, study: StudyConfig, placement: Place
         raise ValueError(settings["raises"])
     if "stubborn" in settings:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    time.sleep(settings.get("sleeps", 0))
+    time.sleep(60 if status.attempt <= settings.get("hangs", 0) else settings.get("sleeps", 0))
     if settings.get("writes", True):
         RunDirectory(directory).write_result(RESULT)
 
