@@ -207,6 +207,23 @@ def test_stopping_ends_what_runs_and_leaves_no_process(tmp_path: Path) -> None:
     assert workers(os.getpid()) == before
 
 
+def test_a_killed_server_costs_the_runs_an_attempt_and_is_replaced(tmp_path: Path) -> None:
+    """Its workers live on, but nobody would be told how they end: they are ended, and their runs are free."""
+    study = fakes.study(tmp_path)
+    hanging = [fakes.planned(study, seed, hangs=1) for seed in range(2)]
+    with fakes.executor(study) as executor:
+        for run in hanging:
+            executor.submit(job(run))
+        wait_until(lambda: len(fakes.executions(study)) == 2)
+        (server,) = {process.parent() for process in workers(os.getpid()) if process.pid in pids_of(study)}
+        server.kill()
+        ended: list[Ended] = []
+        wait_until(lambda: ended.extend(executor.wait(0.1)) or len(ended) == 2)
+        assert {found.outcome for found in ended} == {"died"}
+        again = finish(executor, [job(run, attempt=2) for run in hanging])
+    assert {found.outcome for found in again.values()} == {"done"}
+
+
 def test_two_executors_at_once_do_not_wait_for_each_other(tmp_path: Path) -> None:
     """Each has a server of its own; the first one's cannot leave while its workers wait for runs."""
     studies = [fakes.study(tmp_path / name) for name in ("a", "b")]
@@ -265,6 +282,10 @@ def test_workers_do_not_run_the_main_script_again(tmp_path: Path) -> None:
 )
 def test_how_a_worker_died_is_said(exitcode: int, message: str) -> None:
     assert died_message(exitcode) == message
+
+
+def pids_of(study: StudyConfig) -> set[int]:
+    return {int(line.split()[1]) for line in (study.directory / "executions.txt").read_text().splitlines()}
 
 
 def workers(pid: int) -> list[psutil.Process]:

@@ -5,13 +5,16 @@ and a slot's worker stays with the slot's GPU.
 """
 
 import multiprocessing.connection
+import os
 import platform
 import queue
 import signal
+import socket
 import time
 import traceback
 from concurrent.futures import BrokenExecutor, CancelledError, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -154,6 +157,7 @@ class LocalExecutor:
         except pebble.ProcessExpired as error:
             if error.exitcode == SPOILT:
                 return "failed", _stored_reason(job)
+            _end_survivor(job, error.pid)
             return "died", died_message(error.exitcode)
         except CancelledError:
             return "died", "worker died without a trace"
@@ -190,6 +194,16 @@ def _stored_reason(job: Job) -> str:
     status = RunDirectory(job.directory).status()
     reason = (status.error or "") if status is not None else ""
     return (reason.splitlines() or ["failed without a reason"])[0]
+
+
+def _end_survivor(job: Job, pid: int | None) -> None:
+    """End a worker that is taken for dead, because the server that would tell was killed, and still holds its run."""
+    status = RunDirectory(job.directory).status()
+    if status is None or status.pid != pid or status.host != socket.gethostname():
+        return
+    if is_held(job.directory / ".lock"):  # its owner lives: the pid is nobody else's
+        with suppress(ProcessLookupError):
+            os.kill(status.pid, signal.SIGKILL)
 
 
 def _end(pool: pebble.ProcessPool) -> None:
