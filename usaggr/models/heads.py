@@ -133,7 +133,8 @@ def build_head(task: Task, model: ModelConfig, encoder_channels: int, decoder_ch
 
 def spatial_softmax(logits: Tensor) -> Tensor:
     """Distributions over positions: logits (n, P, h, w) to probabilities (n, P, h, w) that sum to 1 a map."""
-    return logits.float().flatten(2).softmax(dim=2).view_as(logits)
+    single = torch.promote_types(logits.dtype, torch.float32)  # sums over positions are too long for half precision
+    return logits.flatten(2).softmax(dim=2, dtype=single).view_as(logits)
 
 
 def centre_of_mass(maps: Tensor) -> Tensor:
