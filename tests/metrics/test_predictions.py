@@ -150,6 +150,13 @@ def test_damage_is_found_or_does_no_harm(tmp_path_factory: pytest.TempPathFactor
         assert found.equals(prediction_table(rows_of_all_types()))
 
 
+def test_names_of_columns_that_are_no_text_are_damage(path: Path) -> None:
+    write_predictions(path, rows_of_all_types())
+    path.write_bytes(path.read_bytes().replace(b"mask", b"mas\xff"))
+    with pytest.raises(RunError, match=r"predictions\.parquet: cannot be read .*utf-8"):
+        read_predictions(path)
+
+
 def test_a_table_of_something_else_is_refused_with_what_it_holds(path: Path) -> None:
     pd.DataFrame({"task_id": ["a"], "score": [0.5]}).to_parquet(path)
     with pytest.raises(RunError, match=r"predictions\.parquet: no column sample_id, .*; it holds task_id, score"):

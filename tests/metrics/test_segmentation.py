@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from usaggr.metrics.segmentation import EXACT_SIDE, class_scores, distances, dsc, mean_dsc
+from usaggr.metrics.segmentation import EXACT_SIDE, _Distances, class_scores, distances, dsc, mean_dsc
 
 Mask = NDArray[np.bool_]
 Pair = tuple[Mask, Mask]
@@ -20,6 +20,12 @@ small = st.tuples(st.integers(1, 14), st.integers(1, 14)).flatmap(
 found_in_both = small.filter(lambda pair: pair[0].any() and pair[1].any())
 
 monai = pytest.mark.filterwarnings("ignore::FutureWarning")  # MONAI warns of its own calls
+
+
+def _square(shape: tuple[int, int], rows: slice, columns: slice) -> Mask:
+    mask = np.zeros(shape, bool)
+    mask[rows, columns] = True
+    return mask
 
 
 def blob(seed: int, shape: tuple[int, int] = (60, 80)) -> Mask:
@@ -76,16 +82,16 @@ def test_hd_of_large_regions_is_that_of_their_distance_transforms(seed: int, sha
     assert distances(truth, predicted, 1.0)[0] == pytest.approx(expected, abs=1e-9)
 
 
-@pytest.mark.parametrize("side", [EXACT_SIDE, EXACT_SIDE + 1], ids=["opencv", "scipy"])
-def test_distances_are_exact_across_the_largest_crops(side: int) -> None:
-    """One far pixel after the other: where rounding is worst, each squared distance still is the whole number."""
-    rng = np.random.default_rng(0)
-    for x, y in rng.integers(side // 2, side, (12, 2)):
-        truth, predicted = np.zeros((side, side), bool), np.zeros((side, side), bool)
-        truth[0, 0] = predicted[0, 0] = predicted[y, x] = True
-        predicted[0, -1] = predicted[-1, 0] = truth[0, -1] = truth[-1, 0] = True  # the crop is the whole image
-        expected = min(np.hypot(x, y), np.hypot(x - side + 1, y), np.hypot(x, y - side + 1))
-        assert distances(truth, predicted, 1.0)[0] == pytest.approx(expected, abs=1e-12)
+@pytest.mark.parametrize(
+    "shape", [(EXACT_SIDE, EXACT_SIDE), (EXACT_SIDE, 5), (EXACT_SIDE + 1, EXACT_SIDE + 50)], ids=lambda s: f"{s}"
+)
+def test_every_distance_in_the_largest_crops_is_exact(shape: tuple[int, int]) -> None:
+    """Where single precision is at its worst: as far from the only pixel as can be."""
+    corner = _square(shape, slice(0, 1), slice(0, 1))
+    everywhere = np.ones(shape, bool)
+    expected = np.hypot(*np.indices(shape))
+    assert np.abs(_Distances(corner).at(everywhere) - expected.ravel()).max() < 1e-9
+    assert _Distances(corner).farthest(everywhere) == pytest.approx(expected.max(), abs=1e-9)
 
 
 @monai
@@ -101,12 +107,6 @@ def test_dsc_hd95_and_nsd_of_blobs_are_those_of_monai(seed: int, tolerance: floa
 @given(found_in_both, st.sampled_from([0.0, 0.5, 1.0, 1.5, 3.0]))
 def test_dsc_hd95_and_nsd_of_odd_masks_are_those_of_monai(pair: Pair, tolerance: float) -> None:
     assert ours(*pair, tolerance) == pytest.approx(monai_scores(*pair, tolerance), abs=1e-6, rel=1e-6)
-
-
-def _square(shape: tuple[int, int], rows: slice, columns: slice) -> Mask:
-    mask = np.zeros(shape, bool)
-    mask[rows, columns] = True
-    return mask
 
 
 @monai

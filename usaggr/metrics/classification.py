@@ -24,8 +24,8 @@ def classification_scores(
     scores = {
         "accuracy": float(np.mean(predicted == labels)),
         "balanced_accuracy": _balanced_accuracy(labels, predicted),
-        "f1_macro": float(metrics.f1_score(labels, predicted, average="macro", zero_division=0)),
-        "f1_weighted": float(metrics.f1_score(labels, predicted, average="weighted", zero_division=0)),
+        "f1_macro": float(metrics.f1_score(labels, predicted, average="macro")),
+        "f1_weighted": float(metrics.f1_score(labels, predicted, average="weighted")),
         "mcc": float(metrics.matthews_corrcoef(labels, predicted)) if len({*labels, *predicted}) > 1 else 0.0,
     }
     classes = probabilities.shape[1]

@@ -70,7 +70,8 @@ def constant_mask(masks: NDArray[np.uint8], num_classes: int) -> NDArray[np.uint
     highest = shares.max(axis=0)
     reached = np.sum([highest >= level for level in LEVELS], axis=0)
     quality = _mean_dsc_by_level(masks, foreground, reached, num_classes).round(12)  # a tie stays a tie
-    return np.where(highest >= LEVELS[int(quality.argmax())], foreground, 0).astype(np.uint8)
+    inside = reached >= len(LEVELS) - int(quality.argmax())
+    return np.where(inside, foreground, 0).astype(np.uint8)
 
 
 def _shares(masks: NDArray[np.uint8], num_classes: int) -> NDArray[np.float64]:
