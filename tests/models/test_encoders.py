@@ -39,6 +39,28 @@ def test_weights_that_timm_saved_give_timms_features(timm_resnet: nn.Module, tmp
     assert [m.shape[1] for m in maps[-4:]] == channels
 
 
+# timm names the stages of a ConvNeXt, or the stem of a DenseNet, otherwise where it gives their maps.
+@pytest.mark.parametrize("name", ["test_convnext", "test_byobnet", "densenet121"])
+def test_weights_are_found_however_timm_names_them(name: str, tmp_path: Path) -> None:
+    source = timm.create_model(name).eval()
+    file = tmp_path / "weights.safetensors"
+    save_file(source.state_dict(), file)
+    encoder, _ = build_encoder(model(encoder=f"tu-{name}", weights=str(file), norm="frozen"))
+    batch = images(1)
+    with torch.no_grad():
+        expected = source.forward_intermediates(batch, intermediates_only=True)[-1]
+        assert torch.allclose(encoder.eval()(batch)[-1], expected, atol=1e-5)
+
+
+def test_the_encoder_of_a_trained_network_can_be_taken(tmp_path: Path) -> None:
+    source = build_network(model(), [CLS], 1)
+    file = tmp_path / "scored.safetensors"
+    save_file(source.state_dict(), file)
+    encoder, _ = build_encoder(model(weights=str(file)))
+    batch = images(1)
+    assert torch.equal(encoder(batch)[-1], source.encoder(batch)[-1])
+
+
 def test_frozen_statistics_do_not_change_in_training_and_their_weights_do(
     timm_resnet: nn.Module, tmp_path: Path
 ) -> None:
@@ -61,6 +83,9 @@ def test_frozen_statistics_do_not_change_in_training_and_their_weights_do(
     [
         ({"encoder": "resnet81"}, r"model\.encoder: unknown 'resnet81', did you mean 'resnet\d+'"),
         ({"encoder": "tu-vit_small_patch16_224"}, r"cannot carry the FPN decoder, which needs maps at strides 4, 8"),
+        ({"encoder": "test_resnet"}, "did you mean 'tu-test_resnet'"),
+        ({"encoder": "tu-resnet18.a1_in2k"}, "unknown 'tu-resnet18.a1_in2k', did you mean 'tu-resnet18.a1_in1k'"),
+        ({"encoder": "tu-resnet18", "weights": "a1"}, "model.weights: unknown 'a1'"),
         ({"weights": "no/such/file.pth"}, "no such file"),
         ({"norm": "frozen"}, "norm=frozen keeps the statistics of pretrained weights"),
         (
@@ -73,6 +98,18 @@ def test_what_cannot_be_had_is_said_in_one_line(changes: dict[str, object], mess
     with pytest.raises(ConfigError, match=message) as caught:
         build_encoder(model(**changes))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("encoder", ["resnet18", "tu-resnet18"])
+def test_a_failed_download_says_that_a_file_will_do(encoder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: object, **kwargs: object) -> None:
+        raise ConnectionError("no route to host\nand more")
+
+    monkeypatch.setattr("segmentation_models_pytorch.encoders.hf_hub_download", fail)
+    monkeypatch.setattr("timm.models._hub.hf_hub_download", fail)
+    message = r"could not be downloaded \(no route to host\); give a local file: model\.weights=FILE$"
+    with pytest.raises(ConfigError, match=message):
+        build_encoder(model(encoder=encoder, weights="imagenet"))
 
 
 def test_weights_of_another_network_are_refused_with_what_is_missing(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from usaggr.config import ModelConfig
 from usaggr.models.network import MultiTaskNetwork, build_network, parameter_counts
-from usaggr.models.normalisation import mixes_samples
+from usaggr.models.normalisation import mixes_samples, norm_groups
 from usaggr.tasks import CATALOGUE, Task
 
 SEG, CLS, DET, REG = (CATALOGUE[t] for t in ("cardiac_multi", "breast_3cls", "thyroid_nodule_det", "IUGC"))
@@ -54,6 +54,15 @@ def test_no_layer_mixes_samples(encoder: str) -> None:
     network = build_network(model(encoder=encoder), ALL, 0)
     assert not any(mixes_samples(module) for module in network.modules())
     assert any(isinstance(module, nn.GroupNorm) for module in network.encoder.modules())
+
+
+@pytest.mark.parametrize("channels", [8, 24, 32, 96, 112, 448])
+def test_group_normalisation_leaves_something_of_a_map_of_one_pixel(channels: int) -> None:
+    norm = nn.GroupNorm(norm_groups(channels), channels)
+    maps = torch.randn(2, channels, 1, 1, generator=torch.Generator().manual_seed(0))
+    first, second = norm(maps)
+    assert not torch.equal(first, second)
+    assert norm(maps[:1]).abs().max() > 0.5
 
 
 # In training EfficientNet drops blocks of single samples at random, by design.

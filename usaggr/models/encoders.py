@@ -54,13 +54,14 @@ def load_weights(encoder: nn.Module, file: Path) -> None:
     Raises:
         ConfigError: it cannot be read, or not every weight of the encoder is in it, in the right shape.
     """
-    found = {_canonical(name): tensor for name, tensor in _read(file).items()}
-    own = {name: t for name, t in encoder.state_dict().items() if not name.endswith("num_batches_tracked")}
+    stored = _without_counters(_read(file))
+    found = {_canonical(name): tensor for name, tensor in stored.items()}
+    own = _without_counters(encoder.state_dict())
     matched = {n: found[_canonical(n)] for n, t in own.items() if _shape(found.get(_canonical(n))) == t.shape}
     if len(matched) < len(own):
         known = {_canonical(name) for name in own}
         missing = [_described(name, own[name], found.get(_canonical(name))) for name in own if name not in matched]
-        unknown = [name for name in found if name not in known]
+        unknown = [name for name in stored if _canonical(name) not in known]
         raise ConfigError(
             f"model.weights={file}: does not fit the encoder: {len(matched)} of its {len(own)} weights are in it; "
             f"missing: {_some(missing)}; in the file but not in the encoder: {_some(unknown)}"
@@ -102,6 +103,7 @@ def _check_name(name: str) -> None:
             f"{one_of('model.encoder', name, nearest)} and {len(names) - len(nearest)} others: the names of "
             "segmentation_models_pytorch.encoders.get_encoder_names(), and those of timm.list_models() with tu- before"
         )
+    _check_tag(name)
     try:
         with torch.device("meta"):
             features: Any = timm.create_model(name.removeprefix("tu-"), features_only=True)
@@ -110,6 +112,19 @@ def _check_name(name: str) -> None:
         raise ConfigError(f"model.encoder={name}: {_NO_PYRAMID} ({_first_line(error)})") from error
     if strides[-4:] != STRIDES:
         raise ConfigError(f"model.encoder={name}: {_NO_PYRAMID} (it has {', '.join(map(str, strides))})")
+
+
+def _check_tag(name: str) -> None:
+    """Refuse a name that asks for pretrained weights (tu-NAME.TAG) which timm does not know."""
+    if name.partition(".")[2]:
+        tagged = [f"tu-{found}" for found in timm.list_models(f"{_timm_name(name)}.*", pretrained=True)]
+        if name not in tagged:
+            raise ConfigError(one_of("model.encoder", name, tagged))
+
+
+def _timm_name(name: str) -> str:
+    """Name of the architecture in timm, without tu- and without the tag of its weights."""
+    return name.removeprefix("tu-").partition(".")[0]
 
 
 def _library_weights(model: ModelConfig) -> tuple[str, str | bool]:
@@ -156,8 +171,13 @@ def _is_safetensors(file: Path) -> bool:
 
 
 def _canonical(name: str) -> str:
-    """One name for one tensor, however a library nests the encoder, or numbers its stages (stages.0, stages_0)."""
-    return re.sub(r"_(\d+)(?=\.)", r".\1", _PREFIX.sub("", name))
+    """One name for one tensor, however a library nests the encoder; timm writes stages_0 for stages.0 in some."""
+    return _PREFIX.sub("", name).replace("_", ".")
+
+
+def _without_counters(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A state without the numbers of batches seen, which nothing here reads."""
+    return {name: tensor for name, tensor in state.items() if not name.endswith("num_batches_tracked")}
 
 
 def _described(name: str, own: Tensor, found: Tensor | None) -> str:
