@@ -1,1 +1,1 @@
-"""."""
+"""Where runs are executed; this machine, for now."""
