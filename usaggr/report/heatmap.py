@@ -97,10 +97,10 @@ def _draw_cell(panel: "Axes", x: int, y: int, cell: dict[Any, Any] | None, colou
         face = _NO_SKILL if pd.isna(skill) else tuple(colours.to_rgba(np.array([skill]))[0])
     # The eye's weights of red, green and blue: white ink where the cell is dark.
     ink = "white" if 0.299 * face[0] + 0.587 * face[1] + 0.114 * face[2] < 0.5 else "black"
+    edge = "#B0B0B0" if hatch else "white"
     panel.add_patch(
-        Rectangle(
-            (x - 0.5, y - 0.5), 1, 1, facecolor=face, edgecolor="#B0B0B0" if hatch else "white", hatch=hatch, lw=0.8
-        )
+        # A cell needs no clipping, and the name of a clip path in an SVG is another one each time.
+        Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=face, edgecolor=edge, hatch=hatch, lw=0.8, clip_on=False)
     )
     behind = {"boxstyle": "square,pad=0.15", "facecolor": "white", "edgecolor": "none"} if hatch else None
     panel.text(x, y, said, ha="center", va="center", color=ink, fontsize=7 if hatch else 7.5, bbox=behind)
