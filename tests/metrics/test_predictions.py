@@ -129,7 +129,7 @@ def test_what_is_no_table_is_named(path: Path, content: bytes) -> None:
         read_predictions(path)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, derandomize=True)
 @given(st.data())
 def test_damage_is_found_or_does_no_harm(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     path = tmp_path_factory.mktemp("damaged") / "predictions.parquet"
@@ -145,7 +145,7 @@ def test_damage_is_found_or_does_no_harm(tmp_path_factory: pytest.TempPathFactor
     except RunError as error:
         found, message = None, str(error)
     if found is None:
-        assert message.startswith(f"{path}: cannot be read")
+        assert message.startswith((f"{path}: cannot be read", f"{path}: no column"))
     else:
         assert found.equals(prediction_table(rows_of_all_types()))
 
