@@ -1,0 +1,102 @@
+"""What the report says, apart from how a page shows it: sections of paragraphs, lists, tables and pictures.
+
+Chapters (see chapters/) build it from tables; markdown.py, page.py and latex.py show it. Text is one line of inline
+Markdown (`**bold**`, `*italic*`, backticks for code); whatever comes from data goes through `literal` first.
+"""
+
+import re
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Plain text in a table, not yet escaped for any page."""
+
+    text: str
+    sort: float | str | None = None
+    """What the column is sorted by; None: by the text."""
+    kind: str = ""
+    """What a page may show by a mark or colour of its own: a verdict (gain, no_loss, loss, undecided) or a state."""
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """A table as people read it; cells are plain text, not yet escaped for any page."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str | Cell, ...], ...]
+    numbers: tuple[str, ...] = ()
+    """Columns that are set flush right."""
+    left_out: int = 0
+    """Rows that are not shown, for their number."""
+    name: str = ""
+    """Of its own file tables/<name>.tex; without a name it has none."""
+    caption: str = ""
+    """Inline Markdown: what the table shows."""
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """Inline Markdown."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Items:
+    """A list, each item inline Markdown."""
+
+    items: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image that lies in the report's folder."""
+
+    path: str
+    """Relative to the report's folder, as figures/name.png."""
+    title: str
+    description: str
+    """What there is to see, for those who cannot see it: plain text."""
+
+
+@dataclass(frozen=True)
+class Details:
+    """Blocks that a page may fold away under a line of inline Markdown."""
+
+    summary: str
+    blocks: tuple["Block", ...]
+
+
+Block = Paragraph | Items | TextTable | Picture | Details
+
+
+@dataclass(frozen=True)
+class Section:
+    """A title with what stands under it."""
+
+    title: str
+    """Plain text."""
+    blocks: tuple[Block, ...] = ()
+    sections: tuple["Section", ...] = ()
+
+
+@dataclass(frozen=True)
+class Document:
+    """The whole report."""
+
+    title: str
+    """Plain text."""
+    lead: tuple[Block, ...] = field(default=())
+    """What stands above all sections."""
+    sections: tuple[Section, ...] = ()
+
+
+def literal(value: object) -> str:
+    r"""Text that Markdown shows as it is, on one line: `a|b` becomes `a\|b`, markup and HTML lose their meaning."""
+    line = " ".join(str(value).split())
+    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    line = re.sub(r"([\\`*|~])", r"\\\1", line)
+    line = re.sub(r"\](?=[(\[:])", r"\\]", line)  # of a link; intervals keep their brackets
+    # An underscore within a word, as in fetal_head, is no markup, and a name stays legible in the source.
+    return re.sub(r"(?<![^\W_])_|_(?![^\W_])", r"\\_", line)
