@@ -6,14 +6,16 @@ counted and left alone.
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from usaggr.errors import RunError
 from usaggr.progress import NoProgress, Progress
+from usaggr.report.folds import TestFold, read_folds
 from usaggr.report.join import join_sources
+from usaggr.report.pseudovalues import TaskPseudovalues, read_pseudovalues
 from usaggr.report.sources import DataFacts, PlanRow, StudyFacts, read_source
 from usaggr.runs import RunDirectory, RunResult, State
 from usaggr.sweep.store import find_runs, is_done, run_directories, stored_fingerprint
@@ -34,6 +36,8 @@ class CollectedRun:
     """There if, and only if, the run is done."""
     error: str | None = None
     """Why it failed: the reason in the first line."""
+    pseudovalues: dict[str, TaskPseudovalues] | None = None
+    """By task; None where the run is not done, or its predictions are gone."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,8 @@ class Collection:
     """Planned ones, by variant, scale, seed and name."""
     unplanned: int
     """Finished runs that the study does not ask for."""
+    folds: dict[str, TestFold] = field(default_factory=dict)
+    """By task."""
 
     @cached_property
     def tasks(self) -> tuple[str, ...]:
@@ -68,17 +74,19 @@ def collect(directories: Sequence[Path], progress: Progress | None = None) -> Co
     found = [find_runs(source.directory) for source in sources]
     folders = [source.directory for source in sources]
     variants = list(study.variants)
+    folds = read_folds(folders[0] / "split.csv")
     runs = []
     progress.start("reading runs", len(plan))
     for row in plan:
-        runs.append(_collect_run(row, list(_candidates(row, folders, found))))
+        run = _collect_run(row, list(_candidates(row, folders, found)))
+        runs.append(_with_pseudovalues(run, data, folds))
         progress.advance()
     progress.finish()
     runs.sort(key=lambda run: (variants.index(run.row.variant), run.row.scale, run.row.seed, run.row.run_id))
     planned = {row.fingerprint for row in plan}
     unplanned = {fingerprint for runs_of in found for fingerprint, path in runs_of.items() if is_done(path)} - planned
     nameless = sum(_is_nameless(path, plan) for folder in folders for path in run_directories(folder))
-    return Collection(tuple(folders), study, data, tuple(runs), len(unplanned) + nameless)
+    return Collection(tuple(folders), study, data, tuple(runs), len(unplanned) + nameless, folds)
 
 
 def _candidates(row: PlanRow, folders: Sequence[Path], found: Sequence[dict[str, Path]]) -> Iterator[Path]:
@@ -121,6 +129,17 @@ def _read_run(row: PlanRow, path: Path) -> CollectedRun:
     except RunError as error:
         return CollectedRun(row, "failed", path, error=str(error))
     return CollectedRun(row, "done", path, result)
+
+
+def _with_pseudovalues(run: CollectedRun, data: DataFacts, folds: dict[str, TestFold]) -> CollectedRun:
+    """A done run with what its predictions say; failed, if they are damaged."""
+    if run.result is None or run.path is None:
+        return run
+    tasks = {task_id: data.tasks[task_id].task for task_id in run.row.tasks}
+    try:
+        return replace(run, pseudovalues=read_pseudovalues(run.path / "predictions.parquet", tasks, folds))
+    except RunError as error:
+        return CollectedRun(run.row, "failed", run.path, error=str(error))
 
 
 def _check(result: RunResult, row: PlanRow, path: Path) -> None:

@@ -1,0 +1,220 @@
+"""Worlds with a known difference between two groupings, for benchmarks/coverage.py.
+
+Each draws studies: pseudo-values of the grouping and of the reference, both (repetitions, seeds, subjects). What the
+test fold is a sample of (subjects) and what training is a sample of (seeds) are drawn anew each time.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from usaggr.evidence.jackknife import auc_pseudovalues, confusion_pseudovalues, mean_pseudovalues
+
+Array = NDArray[np.float64]
+Draw = Callable[[np.random.Generator, int, int, int], tuple[Array, Array]]
+"""generator, repetitions, seeds, subjects -> grouping's and reference's pseudo-values"""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A world, and what is true in it."""
+
+    name: str
+    what: str
+    truth: float
+    """The difference over all seeds and subjects."""
+    draw: Draw
+
+
+def scenarios() -> tuple[Scenario, ...]:
+    """All that the guarantee is about."""
+    ratios = {"19 : 1": 19.0, "4 : 1": 4.0, "1 : 1": 1.0, "1 : 4": 0.25, "0 : 1": 0.0}
+    normal = [
+        Scenario(
+            f"normal, seeds : subjects {name}", f"variance of the mean by seeds and by subjects {name}", 0.01, _normal(r)
+        )
+        for name, r in ratios.items()
+    ]
+    return (
+        *normal,
+        _dice("skewed DSC", "mean .80, a long tail to 0", (1.9, 2.0), subject=1.2, seed=0.12, own=0.5),
+        _dice("near-ceiling DSC", "mean .96", (3.5, 3.6), subject=0.6, seed=0.1, own=0.3),
+        _dice("DSC with ties", "rounded to .1", (1.4, 1.5), subject=1.0, seed=0.12, own=0.5, step=0.1),
+        _dice("clustered DSC", "1 to 5 images a subject", (1.4, 1.5), subject=1.0, seed=0.12, own=0.5, clustered=True),
+        _accuracy(),
+        _auc("AUC, unbalanced", (1.2, 1.3), seed=0.15),
+        _auc("AUC near its ceiling", (2.2, 2.4), seed=0.2),
+        *_three_classes(),
+    )
+
+
+def rare_failures(rate: float = 0.03, loss: float = 0.8) -> Scenario:
+    """Outside of the guarantee: a few subjects lose nearly everything under the grouping."""
+
+    def draw(rng: np.random.Generator, repetitions: int, seeds: int, subjects: int) -> tuple[Array, Array]:
+        shape = (repetitions, seeds, subjects)
+        failed = rng.random((repetitions, 1, subjects)) < rate
+        reference = 0.9 + 0.03 * rng.standard_normal(shape)
+        return 0.9 + 0.03 * rng.standard_normal(shape) - loss * failed, reference
+
+    return Scenario("rare failures", f"{100 * rate:g} % of the subjects lose {loss}", -rate * loss, draw)
+
+
+def study(seed_sds: tuple[float, ...], families: tuple[int, ...]) -> Callable[..., Array]:
+    """Cells of one task (..., cells, seeds, subjects) whose references are shared within a family (a scale).
+
+    Each run varies by seed with its own standard deviation; differences of a family share the reference's.
+    """
+
+    def draw(rng: np.random.Generator, repetitions: int, seeds: int, subjects: int) -> Array:
+        subject = 0.1 * rng.standard_normal((repetitions, 1, 1, subjects))
+        cells = []
+        references: dict[int, Array] = {}
+        for sd, family in zip(seed_sds, families, strict=True):
+            if family not in references:
+                references[family] = 0.02 * rng.standard_normal((repetitions, seeds, 1)) + 0.1 * rng.standard_normal(
+                    (repetitions, seeds, subjects)
+                )
+            own = sd * rng.standard_normal((repetitions, seeds, 1))
+            cells.append(
+                own + subject[:, 0] + 0.1 * rng.standard_normal((repetitions, seeds, subjects)) - references[family]
+            )
+        return np.stack(cells, axis=1)
+
+    return draw
+
+
+def _normal(ratio: float) -> Draw:
+    def draw(rng: np.random.Generator, repetitions: int, seeds: int, subjects: int) -> tuple[Array, Array]:
+        by_subject = 0.1
+        by_seed = by_subject * np.sqrt(ratio * seeds / subjects)
+        table = by_seed * rng.standard_normal((repetitions, seeds, 1))
+        table = table + by_subject * rng.standard_normal((repetitions, 1, subjects))
+        table += 0.05 * rng.standard_normal((repetitions, seeds, subjects))
+        return 0.01 + table, np.zeros_like(table)
+
+    return draw
+
+
+def _dice(
+    name: str, what: str, levels: tuple[float, float], subject: float, seed: float, own: float, step: float = 0.0,
+    clustered: bool = False,
+) -> Scenario:  # fmt: skip
+    """DSC as the logistic of a normal score: of a subject, a run, and a run on a subject."""
+    spread = np.sqrt(subject**2 + seed**2 + own**2)
+
+    def score(logit: Array) -> Array:
+        dice = 1 / (1 + np.exp(-logit))
+        return np.asarray(np.round(dice / step) * step if step else dice)
+
+    def draw(rng: np.random.Generator, repetitions: int, seeds: int, subjects: int) -> tuple[Array, Array]:
+        sizes = rng.integers(1, 6, subjects) if clustered else np.ones(subjects, dtype=int)
+        place = np.repeat(np.arange(subjects), sizes)
+        shape = (repetitions, seeds, place.size)
+        # Half of what a subject does to the score is the same for both groupings.
+        both = rng.standard_normal((repetitions, 1, subjects))
+        arms = []
+        for level in levels:
+            alone = rng.standard_normal((repetitions, 1, subjects))
+            of_subject = subject * np.sqrt(0.5) * (both + alone)[..., place]
+            of_seed = seed * rng.standard_normal((repetitions, seeds, 1))
+            value = score(level + of_subject + of_seed + own * rng.standard_normal(shape))
+            if clustered:
+                rows = [mean_pseudovalues(row, place) for row in value.reshape(-1, place.size)]
+                value = np.array(rows).reshape(repetitions, seeds, subjects)
+            arms.append(value)
+        return arms[1], arms[0]
+
+    nodes, weights = np.polynomial.hermite_e.hermegauss(199)
+    if step:
+        grid = np.linspace(-9, 9, 200_001)
+        nodes, weights = grid, np.exp(-(grid**2) / 2)
+    means = [float((weights * score(level + spread * nodes)).sum() / weights.sum()) for level in levels]
+    return Scenario(name, what, means[1] - means[0], draw)
+
+
+def _accuracy() -> Scenario:
+    """Right or wrong, four in ten subjects wrong."""
+    levels, spread = (0.3, 0.4), np.sqrt(1 + 0.1**2 + 0.5**2)
+
+    def draw(rng: np.random.Generator, repetitions: int, seeds: int, subjects: int) -> tuple[Array, Array]:
+        shape = (repetitions, seeds, subjects)
+        subject = rng.standard_normal((repetitions, 1, subjects))
+        arms = []
+        for level in levels:
+            seed = 0.1 * rng.standard_normal((repetitions, seeds, 1))
+            arms.append((level + subject + seed + 0.5 * rng.standard_normal(shape) > 0).astype(float))
+        return arms[1], arms[0]
+
+    from scipy.stats import norm
+
+    truth = float(norm.cdf(levels[1] / spread) - norm.cdf(levels[0] / spread))
+    return Scenario("accuracy .6", "right or wrong: many ties", truth, draw)
+
+
+def _auc(name: str, separations: tuple[float, float], seed: float) -> Scenario:
+    """Binormal scores; the rarer class has a third of 30 subjects, 15 % of 100, a tenth of 400."""
+    own = 0.5
+
+    def draw(rng: np.random.Generator, repetitions: int, seeds: int, subjects: int) -> tuple[Array, Array]:
+        rare = {30: 10, 100: 15, 400: 40}[subjects]
+        labels = (np.arange(subjects) < rare).astype(np.int64)
+        place = np.arange(subjects)
+        subject = rng.standard_normal((repetitions, 1, subjects))
+        arms = []
+        for separation in separations:
+            gap = separation + seed * rng.standard_normal((repetitions, seeds, 1))
+            value = labels * gap + subject + own * rng.standard_normal((repetitions, seeds, subjects))
+            rows = [auc_pseudovalues(labels, np.stack([-row, row], axis=1), place) for row in value.reshape(-1, subjects)]
+            arms.append(np.array(rows).reshape(value.shape))
+        return arms[1], arms[0]
+
+    from scipy.stats import norm
+
+    spread = np.sqrt(2 * (1 + own**2) + seed**2)
+    truth = float(norm.cdf(separations[1] / spread) - norm.cdf(separations[0] / spread))
+    return Scenario(name, "10 of 30, 15 of 100, 40 of 400 subjects in the rarer class", truth, draw)
+
+
+def _three_classes() -> tuple[Scenario, Scenario]:
+    """Macro F1 and MCC of three classes, of which one has half of the subjects and the rarest a fifth or more."""
+    levels, seed, own = (1.0, 1.1), 0.1, 0.7
+
+    def scores(rng: np.random.Generator, labels: Array, subject: Array, level: float, shape: tuple[int, ...]) -> Array:
+        gap = level + seed * rng.standard_normal((*shape[:-1], 1))
+        value = subject + own * rng.standard_normal((*shape, 3))
+        value += np.eye(3)[labels.astype(int)] * gap[..., None]
+        return np.asarray(value)
+
+    def draw_of(metric: str) -> Draw:
+        def draw(rng: np.random.Generator, repetitions: int, seeds: int, subjects: int) -> tuple[Array, Array]:
+            labels = np.repeat([0, 1, 2], [subjects // 2, subjects - subjects // 2 - subjects // 3, subjects // 3])
+            place = np.arange(subjects)
+            subject = rng.standard_normal((repetitions, 1, subjects, 3))
+            arms = []
+            for level in levels:
+                value = scores(rng, labels, subject, level, (repetitions, seeds, subjects))
+                rows = [confusion_pseudovalues(labels, row, place)[metric] for row in value.reshape(-1, subjects, 3)]
+                arms.append(np.array(rows).reshape(repetitions, seeds, subjects))
+            return arms[1], arms[0]
+
+        return draw
+
+    def truth_of(metric: str, subjects: int = 60_000, runs: int = 40) -> float:
+        rng = np.random.default_rng(7)
+        labels = np.repeat([0, 1, 2], [subjects // 2, subjects - subjects // 2 - subjects // 3, subjects // 3])
+        values = []
+        for _ in range(runs):
+            subject = rng.standard_normal((subjects, 3))
+            both = [scores(rng, labels, subject, level, (1, subjects))[0] for level in levels]
+            place = np.arange(subjects) % 2  # two subjects of 30,000 samples: only the mean is asked for
+            pair = [confusion_pseudovalues(labels, value, place)[metric].mean() for value in both]
+            values.append(pair[1] - pair[0])
+        return float(np.mean(values))
+
+    return (
+        Scenario("macro F1", "three classes", truth_of("f1_macro"), draw_of("f1_macro")),
+        Scenario("MCC", "three classes", truth_of("mcc"), draw_of("mcc")),
+    )
