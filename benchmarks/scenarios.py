@@ -6,11 +6,13 @@ test fold is a sample of (subjects) and what training is a sample of (seeds) are
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from usaggr.evidence.jackknife import auc_pseudovalues, confusion_pseudovalues, mean_pseudovalues
+from usaggr.evidence.joint import Part, joint_table
 
 Array = NDArray[np.float64]
 Draw = Callable[[np.random.Generator, int, int, int], tuple[Array, Array]]
@@ -26,14 +28,21 @@ class Scenario:
     truth: float
     """The difference over all seeds and subjects."""
     draw: Draw
+    by_sample: bool = True
+    """Whether the score is a mean over samples."""
+    guaranteed: bool = True
 
 
+@cache
 def scenarios() -> tuple[Scenario, ...]:
     """All that the guarantee is about."""
     ratios = {"19 : 1": 19.0, "4 : 1": 4.0, "1 : 1": 1.0, "1 : 4": 0.25, "0 : 1": 0.0}
     normal = [
         Scenario(
-            f"normal, seeds : subjects {name}", f"variance of the mean by seeds and by subjects {name}", 0.01, _normal(r)
+            f"normal, seeds : subjects {name}",
+            "parts of the variance of the mean",
+            0.01,
+            _normal(r),
         )
         for name, r in ratios.items()
     ]
@@ -59,7 +68,33 @@ def rare_failures(rate: float = 0.03, loss: float = 0.8) -> Scenario:
         reference = 0.9 + 0.03 * rng.standard_normal(shape)
         return 0.9 + 0.03 * rng.standard_normal(shape) - loss * failed, reference
 
-    return Scenario("rare failures", f"{100 * rate:g} % of the subjects lose {loss}", -rate * loss, draw)
+    what = f"{100 * rate:g} % of the subjects lose {loss}"
+    return Scenario("rare failures", what, -rate * loss, draw, guaranteed=False)
+
+
+def many_tasks() -> tuple[Scenario, ...]:
+    """The mean difference of six tasks, two of which share their subjects, as one table (see evidence/joint.py)."""
+    tasks, first_shares = 6, 2
+
+    def draw(rng: np.random.Generator, repetitions: int, seeds: int, subjects: int) -> tuple[Array, Array]:
+        sizes = [subjects, subjects, subjects // 2, subjects // 3, subjects // 2, subjects]
+        starts = [0, 0, *(np.cumsum(sizes[1:-1])).tolist()]
+        tables = []
+        for _ in range(repetitions):
+            run = rng.standard_normal((seeds, 1))
+            shared = rng.standard_normal((1, subjects))
+            parts = []
+            for task in range(tasks):
+                components = np.arange(starts[task], starts[task] + sizes[task])
+                of_subject = shared if task < first_shares else rng.standard_normal((1, sizes[task]))
+                value = 0.01 * run + 0.01 * rng.standard_normal((seeds, 1)) + 0.1 * of_subject
+                value = value + 0.05 * rng.standard_normal((seeds, sizes[task]))
+                parts.append(Part(value, components, 1 / tasks))
+            tables.append(joint_table(parts))
+        table = np.stack(tables)
+        return table, np.zeros_like(table)
+
+    return (Scenario("mean of six tasks", "subjects of two tasks are the same, folds differ in size", 0.0, draw),)
 
 
 def study(seed_sds: tuple[float, ...], families: tuple[int, ...]) -> Callable[..., Array]:
@@ -167,7 +202,9 @@ def _auc(name: str, separations: tuple[float, float], seed: float) -> Scenario:
         for separation in separations:
             gap = separation + seed * rng.standard_normal((repetitions, seeds, 1))
             value = labels * gap + subject + own * rng.standard_normal((repetitions, seeds, subjects))
-            rows = [auc_pseudovalues(labels, np.stack([-row, row], axis=1), place) for row in value.reshape(-1, subjects)]
+            rows = [
+                auc_pseudovalues(labels, np.stack([-row, row], axis=1), place) for row in value.reshape(-1, subjects)
+            ]
             arms.append(np.array(rows).reshape(value.shape))
         return arms[1], arms[0]
 
@@ -175,7 +212,8 @@ def _auc(name: str, separations: tuple[float, float], seed: float) -> Scenario:
 
     spread = np.sqrt(2 * (1 + own**2) + seed**2)
     truth = float(norm.cdf(separations[1] / spread) - norm.cdf(separations[0] / spread))
-    return Scenario(name, "10 of 30, 15 of 100, 40 of 400 subjects in the rarer class", truth, draw)
+    what = "10 of 30, 15 of 100, 40 of 400 subjects in the rarer class"
+    return Scenario(name, what, truth, draw, by_sample=False)
 
 
 def _three_classes() -> tuple[Scenario, Scenario]:
@@ -215,6 +253,6 @@ def _three_classes() -> tuple[Scenario, Scenario]:
         return float(np.mean(values))
 
     return (
-        Scenario("macro F1", "three classes", truth_of("f1_macro"), draw_of("f1_macro")),
-        Scenario("MCC", "three classes", truth_of("mcc"), draw_of("mcc")),
+        Scenario("macro F1", "three classes", truth_of("f1_macro"), draw_of("f1_macro"), by_sample=False),
+        Scenario("MCC", "three classes", truth_of("mcc"), draw_of("mcc"), by_sample=False),
     )

@@ -1,8 +1,8 @@
 """One variance between seeds for all cells of a task, where a test of homogeneity allows it: more degrees of freedom.
 
 With three seeds a cell's own variance has two degrees of freedom. How much training varies by seed is often much the
-same under every grouping and scale; then the cells' mean squares are averaged (Bartlett's test at level .25, as Bancroft,
-Biometrics 1964, advises for a decision to pool).
+same under every grouping and scale; then the cells' mean squares are averaged (Bartlett's test at level .25, as
+Bancroft, Biometrics 1964, advises for a decision to pool).
 """
 
 from dataclasses import dataclass

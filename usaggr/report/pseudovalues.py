@@ -52,7 +52,7 @@ def read_pseudovalues(
                 f"{path}: {len(rows)} predictions of {task_id} that are not those of its test fold in split.csv; "
                 "remove the run to train it again"
             )
-        found[task_id] = _of_task(task, rows, places.to_numpy(dtype=np.int64))
+        found[task_id] = _of_task(task, rows, places.to_numpy().astype(np.int64))
     return found
 
 

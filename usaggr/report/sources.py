@@ -36,6 +36,26 @@ class StudyFacts:
     settings: dict[str, Any]
     """The whole study.yaml."""
 
+    @property
+    def margin(self) -> float:
+        """Of non-inferiority, for metrics whose best is 1."""
+        return self._number("report.margin", 0.02)
+
+    @property
+    def relative_margin(self) -> float:
+        """Of non-inferiority, as a part of the reference's mean, for metrics whose best is 0."""
+        return self._number("report.relative_margin", 0.10)
+
+    @property
+    def convergence_margin(self) -> float:
+        """By how much a run's skill may still rise in the last quarter of its validation curve."""
+        return self._number("report.convergence_margin", 0.02)
+
+    def _number(self, key: str, otherwise: float) -> float:
+        """A setting that studies of older versions do not have."""
+        value = self.setting(key)
+        return otherwise if value is None else float(value)
+
     def setting(self, key: str) -> Any:
         """Value of a dotted key; None where the study has none."""
         value: Any = self.settings

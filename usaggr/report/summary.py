@@ -1,30 +1,46 @@
-"""What each grouping did over all tasks at a scale: delta_m, mean difference of skill, what is missing, the cost."""
+"""What each grouping did over all tasks at a scale: delta_m, difference of skill, verdicts, what is missing, cost."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from usaggr.evidence.joint import Part, joint_table
+from usaggr.evidence.relative import relative_pseudovalues, skill_pseudovalues
+from usaggr.evidence.verdicts import VERDICTS
+from usaggr.metrics.names import metric as metric_of
+from usaggr.report.cases import Cases
 from usaggr.report.collect import CollectedRun, Collection
-from usaggr.report.statistics import half_width
+from usaggr.report.intervals import pooled_estimates
 
 SUMMARY_COLUMNS = (
     "grouping", "scale", "variant", "tasks", "delta_m", "low", "high", "delta_skill", "gain", "no_loss", "loss",
     "undecided", "same", "collapsed", "unconverged", "missing", "parameters", "train_seconds",
+    "skill_low", "skill_high", "no_verdict", "negative_transfer",
+    "tasks_valid", "delta_m_valid", "low_valid", "high_valid", "gain_valid", "no_loss_valid", "loss_valid",
+    "undecided_valid",
 )  # fmt: skip
-"""Of summary.csv."""
+"""Of summary.csv: those of the contract, then what goes past it."""
+
+Array = NDArray[np.float64]
+Setting = tuple[str, float | int, str]
+"""variant, scale, grouping"""
 
 
-def summarise(comparison: pd.DataFrame, pairs: pd.DataFrame, collection: Collection) -> pd.DataFrame:
+def summarise(comparison: pd.DataFrame, pairs: pd.DataFrame, cases: Cases, collection: Collection) -> pd.DataFrame:
     """One row a variant, scale and grouping, the reference's own (with its cost, and nothing to compare) too.
 
     delta_m is the mean of `relative` of the main metric over the tasks counted (Maninis et al., CVPR 2019): those with
-    a relative change, which leaves out tasks whose block is the reference's run. Its interval is a t-interval over
-    per-seed means of the same tasks, each task's differences divided by the reference's mean over seeds; it rests on
-    the seeds that all these tasks have. delta_skill is over the same tasks.
+    a relative change, which leaves out tasks whose block is the reference's run. Its interval keeps these tasks fixed,
+    and takes seeds and test components jointly over all of them (joint.py); it rests on the seeds that they all have.
+    delta_skill likewise. Columns that end in _valid are over cells where neither the grouping nor the reference is
+    collapsed or unconverged. `collapsed` counts cells that are collapsed where the reference's is not; `unconverged`
+    those of which either side is.
     """
     study, rows = collection.study, []
+    counted: dict[tuple[Setting, bool], pd.DataFrame] = {}
     for variant in study.variants:
         for scale in study.scales:
             for grouping in study.groupings:
@@ -36,47 +52,106 @@ def summarise(comparison: pd.DataFrame, pairs: pd.DataFrame, collection: Collect
                 same = int(cells["same"].sum())
                 if grouping == study.reference:
                     same = len({task for run in runs for task in run.row.tasks})
-                effect = _effect(cells, pairs, study.confidence)
-                rows.append(
-                    {"grouping": grouping, "scale": scale, "variant": variant, **effect, "same": same, **_cost(runs)}
-                )
+                row = {"grouping": grouping, "scale": scale, "variant": variant, "same": same, **_cost(runs)}
+                rows.append(row | _counts(cells) | _means(cells))
+                known = cells[cells["relative"].notna()]
+                counted[(variant, scale, grouping), False] = known
+                counted[(variant, scale, grouping), True] = known[known["valid"]]
     table = pd.DataFrame(rows, columns=list(SUMMARY_COLUMNS))
-    integers = ["tasks", "gain", "no_loss", "loss", "undecided", "same", "collapsed", "unconverged", "missing"]
-    floats = ["delta_m", "low", "high", "delta_skill", "train_seconds"]
-    return table.astype(dict.fromkeys([*integers, "parameters"], "Int64") | dict.fromkeys(floats, "float64"))
+    _add_intervals(table, counted, pairs, cases, study.confidence)
+    integers = [name for name in SUMMARY_COLUMNS if name.removesuffix("_valid") in _INTEGERS]
+    floats = [name for name in SUMMARY_COLUMNS[3:] if name not in integers]
+    return table.astype(dict.fromkeys(integers, "Int64") | dict.fromkeys(floats, "float64"))
+
+
+_INTEGERS = {"tasks", *VERDICTS, "same", "collapsed", "unconverged", "missing", "parameters", "no_verdict"}
 
 
 def _belongs(run: CollectedRun, variant: str, scale: float | int, grouping: str) -> bool:
     return (run.row.variant, run.row.scale) == (variant, scale) and grouping in run.row.groupings
 
 
-def _effect(cells: pd.DataFrame, pairs: pd.DataFrame, confidence: float) -> dict[str, Any]:
-    counted = cells[cells["relative"].notna()]
-    if counted.empty:
-        return {"tasks": 0}
-    delta_m = float(counted["relative"].mean())
-    per_seed = _delta_m_by_seed(counted, pairs)
-    spread = per_seed.std(ddof=1) if per_seed.size > 1 else np.nan
-    half = float(half_width(spread, per_seed.size, confidence))
-    skill = float(counted["delta_skill"].mean())
-    return {
-        "tasks": len(counted),
-        "delta_m": delta_m,
-        "low": delta_m - half,
-        "high": delta_m + half,
-        "delta_skill": skill,
+def _counts(cells: pd.DataFrame) -> dict[str, Any]:
+    if cells.empty:
+        return {}
+    counts: dict[str, Any] = {}
+    for suffix, chosen in (("", cells), ("_valid", cells[cells["valid"]])):
+        counts |= {f"{name}{suffix}": int((chosen["verdict"] == name).sum()) for name in VERDICTS}
+    judged = sum(counts[name] for name in VERDICTS)
+    return counts | {
+        "no_verdict": int(((cells["verdict"] == "") & ~cells["same"]).sum()),
+        "negative_transfer": counts["loss"] / judged if judged else None,
+        "collapsed": int((cells["collapsed"] & ~cells["collapsed_reference"] & ~cells["same"]).sum()),
+        "unconverged": int(((cells["unconverged"] | cells["unconverged_reference"]) & ~cells["same"]).sum()),
     }
 
 
-def _delta_m_by_seed(counted: pd.DataFrame, pairs: pd.DataFrame) -> "np.ndarray[Any, np.dtype[np.float64]]":
-    """delta_m of each seed that all counted tasks have."""
-    cell = counted.iloc[0]
-    where = pairs["main"]
-    for name in ("variant", "scale", "grouping"):
-        where &= pairs[name] == cell[name]
-    deltas = pairs[where].pivot(index="task", columns="seed", values="delta").loc[counted["task"].tolist()]
-    relative = deltas.div(counted["reference_mean"].abs().to_numpy(), axis=0)
-    return relative.dropna(axis="columns").mean(axis="index").to_numpy(dtype=float)
+def _means(cells: pd.DataFrame) -> dict[str, Any]:
+    means: dict[str, Any] = {}
+    known = cells[cells["relative"].notna()]
+    for suffix, chosen in (("", known), ("_valid", known[known["valid"]] if len(known) else known)):
+        means[f"tasks{suffix}"] = len(chosen)
+        means[f"delta_m{suffix}"] = float(chosen["relative"].mean()) if len(chosen) else None
+    if len(known):
+        means["delta_skill"] = float(known["delta_skill"].mean())
+    return means
+
+
+def _add_intervals(
+    table: pd.DataFrame,
+    counted: dict[tuple[Setting, bool], pd.DataFrame],
+    pairs: pd.DataFrame,
+    cases: Cases,
+    confidence: float,
+) -> None:
+    """Bounds of delta_m and delta_skill; the variance between seeds is pooled within a variant."""
+    columns = ("delta_m", "low", "high"), ("delta_skill", "skill_low", "skill_high")
+    wanted = [(*columns[0], False), (*columns[1], False), ("delta_m_valid", "low_valid", "high_valid", True)]
+    of_main = dict(iter(pairs[pairs["main"]].groupby(["variant", "scale", "grouping"], sort=False)))
+    for mean, low, high, valid in wanted:
+        tables: dict[Any, Array] = {}
+        for (setting, of_valid), cells in counted.items():
+            if of_valid == valid and len(cells):
+                joint = _joint(cells, of_main[setting], cases, in_skill=mean == "delta_skill")
+                if joint is not None:
+                    tables[setting] = joint
+        for variant in {setting[0] for setting in tables}:
+            chosen = {setting: joint for setting, joint in tables.items() if setting[0] == variant}
+            for setting, found in pooled_estimates(chosen, {setting: setting[1] for setting in chosen}).items():
+                names = (table["variant"] == setting[0]) & (table["scale"] == setting[1])
+                place = table.index[names & (table["grouping"] == setting[2])][0]
+                half = float(found.estimate.critical(confidence) * found.estimate.se)
+                value = float(table.loc[place, mean])
+                table.loc[place, [low, high]] = value - half, value + half
+
+
+def _joint(cells: pd.DataFrame, pairs: pd.DataFrame, cases: Cases, in_skill: bool) -> Array | None:
+    """(K, C) table of the mean over the cells' tasks; None where they have no seed in common."""
+    done = pairs[pairs["delta"].notna() & pairs["task"].isin(cells["task"])]
+    by_task = {task: rows.set_index("seed") for task, rows in done.groupby("task", sort=False)}
+    seeds = sorted(set.intersection(*(set(rows.index) for rows in by_task.values()))) if by_task else []
+    if not seeds:
+        return None
+    parts = []
+    for cell in cells.to_dict("records"):
+        rows, metric = by_task[cell["task"]].loc[seeds], metric_of(cell["metric"])
+        where = (cell["scale"], cell["variant"], cell["metric"], seeds)
+        own = cases.pseudovalues(cell["task"], cell["grouping"], *where)
+        reference = cases.pseudovalues(cell["task"], rows["reference"].iloc[0], *where)
+        components = cases.components(cell["task"])
+        if own.shape != reference.shape or own.shape[1] != components.size:
+            own, reference = (values.mean(axis=1, keepdims=True) for values in (own, reference))
+            components = np.array([-1], dtype=np.int64)  # it tells of seeds alone
+        if in_skill:
+            sides = ((own, rows["trivial"]), (reference, rows["trivial_reference"]))
+            skills = [skill_pseudovalues(v, trivial.to_numpy(dtype=float), metric) for v, trivial in sides]
+            values = skills[0] - skills[1]
+        else:
+            values = relative_pseudovalues(own, reference, metric)
+        if not np.isfinite(values).all():
+            return None
+        parts.append(Part(values, components, 1 / len(cells)))
+    return joint_table(parts)
 
 
 def _cost(runs: Sequence[CollectedRun]) -> dict[str, Any]:

@@ -5,10 +5,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from usaggr.report.cases import Cases
 from usaggr.report.collect import Collection
 from usaggr.report.comparison import COMPARISON_COLUMNS, cells_of, compare, pairs_of
+from usaggr.report.judgement import judge_cells
 from usaggr.report.observations import SCORE_COLUMNS, observe
 from usaggr.report.summary import SUMMARY_COLUMNS, summarise
+from usaggr.report.validity import read_validity
 
 
 @dataclass(frozen=True)
@@ -20,22 +23,34 @@ class Tables:
     cells: pd.DataFrame
     """A row for each cell and metric, the reference's too: mean over seeds beside the trivial predictor."""
     comparison: pd.DataFrame
-    """A row for each cell of the other groupings and metric: COMPARISON_COLUMNS, main, same, planned, delta_skill."""
+    """A row for each cell of the other groupings and metric: COMPARISON_COLUMNS and judgement.OWN_COLUMNS."""
     summary: pd.DataFrame
     """A row for each grouping, scale and variant; columns SUMMARY_COLUMNS."""
+    observations: pd.DataFrame
+    """The long table under all others (see `observe`)."""
+    validity: pd.DataFrame
+    """A row for each finished run and task (see `read_validity`)."""
+    cases: Cases
+    """Pseudo-values of all cells."""
 
 
 def make_tables(collection: Collection) -> Tables:
     """All tables of what was collected."""
-    study = collection.study
+    study, cases = collection.study, Cases(collection)
     observations = observe(collection)
+    validity = read_validity(collection, study.convergence_margin)
     pairs = pairs_of(observations, study.reference)
-    comparison = compare(pairs, study)
+    cells = cells_of(observations, cases, study.confidence)
+    compared = compare(pairs, cases, study.confidence)
+    comparison = judge_cells(compared, cells, pairs, validity, cases, study)
     return Tables(
         scores=observations[list(SCORE_COLUMNS)],
-        cells=cells_of(observations, study.confidence),
+        cells=cells,
         comparison=comparison,
-        summary=summarise(comparison, pairs, collection),
+        summary=summarise(comparison, pairs, cases, collection),
+        observations=observations,
+        validity=validity,
+        cases=cases,
     )
 
 

@@ -1,0 +1,114 @@
+"""How often nominal 95 % intervals hold the truth, in simulated studies: writes docs/coverage.md.
+
+    python -m benchmarks.coverage [--repetitions 5000] [--jobs 2] [--out docs/coverage.md]
+
+Ends with status 1 where a cell of the guarantee fails: where the 99 % interval of its simulated coverage lies outside
+of the bounds.
+"""
+
+import argparse
+import hashlib
+import multiprocessing
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from benchmarks.coverage_page import SEEDS, STUDIES, SUBJECTS, Covered, report
+from benchmarks.scenarios import Scenario, many_tasks, rare_failures, scenarios, study
+from usaggr.evidence.crossed import Estimate, estimate, mean_squares
+from usaggr.evidence.pooling import pool
+from usaggr.evidence.scarcity import differs_in_few, hangs_on_few
+
+CONFIDENCE = 0.95
+CHUNK = 250
+FAMILIES = (0, 0, 1, 1)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--repetitions", type=int, default=5000)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--out", type=Path, default=Path("docs/coverage.md"))
+    options = parser.parse_args(arguments)
+    worlds = (*scenarios(), *many_tasks(), rare_failures())
+    jobs = [(what, k, n, options.repetitions) for what in (*(w.name for w in worlds), *STUDIES) for k in SEEDS
+            for n in SUBJECTS]  # fmt: skip
+    # The longest first, so that no process waits for the last.
+    jobs.sort(key=lambda job: -job[1] * job[2])
+    with multiprocessing.get_context("fork").Pool(options.jobs) as processes:
+        found = {}
+        for i, (job, covered) in enumerate(processes.imap_unordered(_measure, jobs), start=1):
+            found[job[:3]] = covered
+            print(f"\r{i} of {len(jobs)} cells", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+    text, failures = report(worlds, found, options.repetitions)
+    options.out.write_text(text)
+    print(f"{options.out}: {len(failures)} cells fail" + "".join(f"\n- {failure}" for failure in failures))
+    return 1 if failures else 0
+
+
+def _measure(job: tuple[str, int, int, int]) -> tuple[tuple[str, int, int, int], Covered]:
+    name, seeds, subjects, repetitions = job
+    seed = int.from_bytes(hashlib.sha256(repr((name, seeds, subjects)).encode()).digest()[:8], "big")
+    rng = np.random.default_rng(seed)
+    if name in STUDIES:
+        return job, _measure_study(STUDIES[name], rng, repetitions, seeds, subjects)
+    world = next(world for world in (*scenarios(), *many_tasks(), rare_failures()) if world.name == name)
+    return job, _measure_world(world, rng, repetitions, seeds, subjects)
+
+
+def _measure_world(world: Scenario, rng: np.random.Generator, repetitions: int, seeds: int, subjects: int) -> Covered:
+    hits, few = [], []
+    for count in _chunks(repetitions):
+        own, reference = world.draw(rng, count, seeds, subjects)
+        table = own - reference
+        intervals = _all_methods(table)
+        hits.append([(low <= world.truth) & (world.truth <= high) for low, high in intervals])
+        scarce = differs_in_few(table)
+        few.append(scarce | hangs_on_few(table) if world.by_sample else scarce)
+    coverage = np.concatenate(hits, axis=1).mean(axis=1)
+    return Covered(tuple(map(float, coverage)), float(np.concatenate(few).mean()))
+
+
+def _all_methods(table: NDArray[np.float64]) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Intervals by METHODS."""
+    ours = estimate(table)
+    total = ours.seed_part + ours.subject_part
+    df = total**2 / (ours.seed_part**2 / ours.seed_df + ours.subject_part**2 / ours.subject_df)
+    satterthwaite = Estimate(ours.value, total, np.zeros_like(total), df, df)
+    intervals = [ours.interval(CONFIDENCE), satterthwaite.interval(CONFIDENCE)]
+    for axis in (-1, -2):
+        means = table.mean(axis=axis)
+        half = stats.t.ppf(0.5 + CONFIDENCE / 2, means.shape[-1] - 1) * stats.sem(means, axis=-1)
+        intervals.append((ours.value - half, ours.value + half))
+    return intervals
+
+
+def _measure_study(
+    seed_sds: tuple[float, ...], rng: np.random.Generator, repetitions: int, seeds: int, subjects: int
+) -> Covered:
+    hits, widths, pooled = [], [], 0
+    df = np.full(len(seed_sds), seeds - 1.0)
+    for count in _chunks(repetitions):
+        table = study(seed_sds, FAMILIES)(rng, count, seeds, subjects)
+        found = [pool(squares, df, FAMILIES) for squares in mean_squares(table).seeds]
+        ours = estimate(table, (np.stack([f.squares for f in found]), np.stack([f.df for f in found])))
+        (low, high), (own_low, own_high) = ours.interval(CONFIDENCE), estimate(table).interval(CONFIDENCE)
+        hits.append((low <= 0) & (high >= 0))
+        widths.append((high - low).mean() / (own_high - own_low).mean())
+        pooled += sum(f.pooled for f in found)
+    coverage = np.concatenate(hits).mean(axis=0)
+    return Covered(tuple(map(float, coverage)), width=float(np.mean(widths)), pooled=pooled / repetitions)
+
+
+def _chunks(repetitions: int) -> Iterator[int]:
+    for start in range(0, repetitions, CHUNK):
+        yield min(CHUNK, repetitions - start)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
