@@ -8,9 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
+from tests.report.predictions import prediction_rows, split_rows
 from usaggr.metrics.names import METRICS
+from usaggr.metrics.predictions import write_predictions
+from usaggr.metrics.scores import score_tasks
 from usaggr.runs import Cost, RunDirectory, RunResult, RunSpec, Status
 from usaggr.tasks import CATALOGUE, Task
 
@@ -57,6 +61,12 @@ class FakeSweep:
     split_hash: str = "d" * 64
     data: dict[str, Any] = field(default_factory=dict)
     """Keys of data.json that differ from the usual ones."""
+    spread: float | None = None
+    """Relative standard deviation of scores between subjects; None: runs have no predictions."""
+    frames: int = 2
+    """Test samples a subject."""
+    mask: bytes | None = None
+    """Of every sample of a segmentation task, in its predictions."""
 
     def __post_init__(self) -> None:
         ways = {"task_specific": by_task, "clinical": by_group, "unified": everything}
@@ -86,7 +96,10 @@ class FakeSweep:
         self.directory.mkdir(parents=True, exist_ok=True)
         (self.directory / "study.yaml").write_text(yaml.safe_dump(self._study(), sort_keys=False))
         (self.directory / "data.json").write_text(json.dumps(self._data()))
-        (self.directory / "split.csv").write_text("task_id,sample_id,image_path,subject_id,component,fold,rank_0\n")
+        tasks = [self.catalogue[task] for task in self.tasks]
+        lines = split_rows(tasks, self.subjects, self.frames) if self.spread is not None else []
+        head = "task_id,sample_id,image_path,subject_id,component,fold,rank_0"
+        (self.directory / "split.csv").write_text("\n".join([head, *lines]) + "\n")
         rows: list[list[Any]] = [
             [r.run_id, r.block, ";".join(held), ";".join(r.tasks), r.scale, r.seed, r.variant, "", r.fingerprint, ""]
             for r, held in self.runs()
@@ -110,8 +123,22 @@ class FakeSweep:
         directory = RunDirectory(self.directory / "runs" / (name or run.run_id))
         directory.path.mkdir(parents=True, exist_ok=True)
         directory.write_spec(run, host="here")
+        if self.spread is not None:
+            scores = self._predict(run, scores, directory)
         directory.write_result(self.result(run, scores, **changes))
         return directory
+
+    def _predict(
+        self, run: RunSpec, scores: dict[str, dict[str, float]], directory: RunDirectory
+    ) -> dict[str, dict[str, float]]:
+        """Write predictions, and return their scores."""
+        rows = []
+        for task in run.tasks:
+            rng = np.random.default_rng([int(run.fingerprint[:12], 16), self.tasks.index(task)])
+            of = (self.catalogue[task], scores[task], self.subjects, self.frames, self.spread or 0.0, rng, self.mask)
+            rows += prediction_rows(*of)
+        write_predictions(directory.path / "predictions.parquet", rows)
+        return score_tasks([self.catalogue[task] for task in run.tasks], rows)[0]
 
     def result(self, run: RunSpec, scores: dict[str, dict[str, float]], **changes: Any) -> RunResult:
         whole = 100
@@ -123,7 +150,7 @@ class FakeSweep:
             "validation": scores,
             "trivial_validation": {t: trivial(self.catalogue[t]) for t in run.tasks},
             "n_train": dict.fromkeys(run.tasks, n_train),
-            "n_test": dict.fromkeys(run.tasks, 2 * self.subjects),
+            "n_test": dict.fromkeys(run.tasks, self.frames * self.subjects),
             "n_subjects": dict.fromkeys(run.tasks, self.subjects),
             "examples": dict.fromkeys(run.tasks, 500),
             "cost": cost,
@@ -167,7 +194,7 @@ class FakeSweep:
                 "clinical_group": task.clinical_group,
                 "n_train": 100,
                 "n_val": 12,
-                "n_test": 2 * self.subjects,
+                "n_test": self.frames * self.subjects,
                 "subjects_test": self.subjects,
             }
             for task in (self.catalogue[t] for t in self.tasks)

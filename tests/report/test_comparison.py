@@ -12,6 +12,9 @@ from usaggr.report.collect import collect
 from usaggr.report.tables import Tables, make_tables
 from usaggr.runs import RunSpec
 
+PAIR = ("task_specific", "clinical")
+"""One grouping is compared at one scale, so that no variance is pooled."""
+
 
 def scorer(task: str, block: tuple[str, ...], scale: float | int, seed: int) -> dict[str, float]:
     return level(CATALOGUE[task], 0.3 + 0.1 * len(block) + 0.05 * seed * len(block))
@@ -37,7 +40,7 @@ def test_the_reference_is_not_compared_with_itself(tmp_path: Path) -> None:
 
 def test_hand_computed_differences_both_ways(tmp_path: Path) -> None:
     """Skill .4 .45 .5 alone and .5 .6 .7 in a pair: differences .1 .15 .2, mean .15, standard deviation .05."""
-    found = tables(FakeSweep(tmp_path / "study").finish(scorer)).comparison
+    found = tables(FakeSweep(tmp_path / "study", groupings=PAIR).finish(scorer)).comparison
     half = 4.302652729911275 * 0.05 / 3**0.5  # t(0.975; 2)
     dsc = cell(found, "breast_lesion", "clinical", "dsc")
     assert (dsc["reference_mean"], dsc["mean"], dsc["delta"]) == pytest.approx((0.67, 0.76, 0.09))
@@ -59,7 +62,7 @@ def test_means_are_over_the_seeds_that_both_have(tmp_path: Path) -> None:
     )
     assert (found["reference_mean"], found["mean"]) == pytest.approx((0.4 + 0.6 * 0.45, 0.4 + 0.6 * 0.75))
     assert found["delta"] == pytest.approx(found["mean"] - found["reference_mean"])
-    assert (found["seeds"], found["note"]) == (1, "1 of 3 seeds")
+    assert (found["seeds"], found["note"]) == (1, "no predictions; weak; 1 of 3 seeds")
     assert pd.isna(found["delta_low"])
     assert pd.isna(found["df"])
 

@@ -3,6 +3,7 @@
 Means and intervals; what they prove is judged in judgement.py.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pandas as pd
 
 from usaggr.evidence.crossed import estimate
 from usaggr.report.cases import Cases
-from usaggr.report.intervals import differences
+from usaggr.report.intervals import Difference, Key
 
 COMPARISON_COLUMNS = (
     "task", "task_type", "clinical_group", "scale", "n_train", "grouping", "variant", "metric", "reference_mean",
@@ -77,16 +78,15 @@ def pairs_of(observations: pd.DataFrame, reference: str) -> pd.DataFrame:
     return pairs
 
 
-def compare(pairs: pd.DataFrame, cases: Cases, confidence: float) -> pd.DataFrame:
-    """Differences from the reference, cell by cell, with their intervals.
+def compare(pairs: pd.DataFrame, found: Mapping[Key, Difference], confidence: float) -> pd.DataFrame:
+    """Differences from the reference, cell by cell, with their intervals, from `intervals.differences`.
 
     Means are over the seeds that both have, so that delta is their difference; without such a seed each mean is over
     what there is, and delta is missing. Where block and reference are the same run, delta is missing too: there is
     nothing to compare.
 
     Columns: CELL; task_type, clinical_group, n_train, n_test, n_subjects, sign, main; same; planned and seeds; mean,
-    reference_mean, trivial, delta, delta_low, delta_high, df, relative, delta_skill; se; difference (the cell's
-    `intervals.Difference`, or None).
+    reference_mean, trivial, delta, delta_low, delta_high, df, relative, delta_skill; se.
     """
     both = pairs["delta"].notna()
     table = pairs.assign(
@@ -106,7 +106,6 @@ def compare(pairs: pd.DataFrame, cases: Cases, confidence: float) -> pd.DataFram
     cells.loc[cells["same"], ["delta", "delta_skill"]] = np.nan
     size = cells["reference_mean"].abs()
     cells["relative"] = cells["delta"] / size.where(size > 0)
-    found = differences(pairs, CELL, cases)
     of_cells = [found.get(key) for key in cells[CELL].itertuples(index=False, name=None)]
     bounds = [
         (np.nan,) * 4
@@ -119,5 +118,4 @@ def compare(pairs: pd.DataFrame, cases: Cases, confidence: float) -> pd.DataFram
     cells[columns] = np.array(bounds, dtype=float).reshape(-1, len(columns))
     # Where no subject and no seed differs there is nothing to tell an interval from.
     cells.loc[cells["se"] == 0, columns] = np.nan
-    cells["difference"] = pd.Series(of_cells, index=cells.index, dtype=object)
     return cells

@@ -31,7 +31,7 @@ class Difference:
 
 
 def differences(pairs: pd.DataFrame, cell: list[str], cases: Cases) -> dict[Key, Difference]:
-    """The difference of each cell that has a seed in common with the reference, by its key (columns `cell`).
+    """The difference of each cell that has a seed in common with the reference, by its key (values of `cell`).
 
     `pairs` are the rows of `pairs_of`. Cells of one variant, task and metric are pooled where they vary alike.
     """

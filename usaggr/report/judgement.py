@@ -1,5 +1,6 @@
 """What the differences prove: p values, margins, verdicts and notes of each cell, for its main metric."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,21 +14,26 @@ from usaggr.metrics.names import metric as metric_of
 from usaggr.metrics.predictions import SAMPLE_METRICS
 from usaggr.report.cases import Cases
 from usaggr.report.comparison import CELL, COMPARISON_COLUMNS
-from usaggr.report.intervals import Difference
+from usaggr.report.intervals import Difference, Key
 from usaggr.report.sources import StudyFacts
 
 OWN_COLUMNS = (
     "main", "same", "planned", "delta_skill", "se", "trivial", "collapsed", "collapsed_reference", "unconverged",
-    "unconverged_reference", "diverged", "valid", "difference",
+    "unconverged_reference", "diverged", "valid",
 )  # fmt: skip
 """Beside COMPARISON_COLUMNS; see `judge_cells`."""
 _FAMILY = ["variant", "scale", "grouping"]
 
 
 def judge_cells(
-    compared: pd.DataFrame, cells: pd.DataFrame, pairs: pd.DataFrame, validity: pd.DataFrame, cases: Cases,
+    compared: pd.DataFrame,
+    differences: Mapping[Key, Difference],
+    cells: pd.DataFrame,
+    pairs: pd.DataFrame,
+    validity: pd.DataFrame,
+    cases: Cases,
     study: StudyFacts,
-) -> pd.DataFrame:  # fmt: skip
+) -> pd.DataFrame:
     """The comparison: COMPARISON_COLUMNS and OWN_COLUMNS, a row a cell and metric.
 
     p values, margin, seeds_needed and verdict are those of the main metric; of others there is the interval alone. A
@@ -37,6 +43,7 @@ def judge_cells(
 
     Args:
         compared: from `compare`.
+        differences: from `intervals.differences`.
         cells: from `cells_of`.
         pairs: from `pairs_of`.
         validity: from `read_validity`.
@@ -47,21 +54,23 @@ def judge_cells(
     table["margin"] = np.where(table["main"], _margins(table, study), np.nan)
     table = table.merge(_validity_of(pairs, validity), on=CELL, how="left")
     weak = _weak(cells)
-    scarce = [_scarce(row, cases) for row in table.to_dict("records")]
+    found = [differences.get(_key(row)) for row in table.to_dict("records")]
+    scarce = [_scarce(row, found[i], cases) for i, row in enumerate(table.to_dict("records"))]
     table[["p", "p_ni"]] = np.nan
     for i, row in enumerate(table.to_dict("records")):
-        if row["main"] and row["difference"] is not None and not scarce[i]:
-            estimate = row["difference"].estimate
+        difference = found[i]
+        if row["main"] and difference is not None and not scarce[i]:
+            estimate = difference.estimate
             table.loc[i, ["p", "p_ni"]] = float(estimate.p_two_sided()), float(estimate.p_greater(-row["margin"]))
     table[["p_adjusted", "p_ni_adjusted"]] = np.nan
     table["verdict"], small = "", np.zeros(len(table), dtype=bool)
     for _, family in table[table["main"]].groupby(_FAMILY, sort=False):
-        found = judge(family["delta"], family["p"], family["p_ni"])
-        table.loc[family.index, "p_adjusted"] = found.p_adjusted
-        table.loc[family.index, "p_ni_adjusted"] = found.p_ni_adjusted
-        table.loc[family.index, "verdict"] = [verdict or "" for verdict in found.verdicts]
-        small[family.index] = found.small_loss
-    table["seeds_needed"] = _seeds_needed(table)
+        judged = judge(family["delta"], family["p"], family["p_ni"])
+        table.loc[family.index, "p_adjusted"] = judged.p_adjusted
+        table.loc[family.index, "p_ni_adjusted"] = judged.p_ni_adjusted
+        table.loc[family.index, "verdict"] = [verdict or "" for verdict in judged.verdicts]
+        small[family.index] = judged.small_loss
+    table["seeds_needed"] = _seeds_needed(table, found)
     said = _remarks(pairs)
     table["note"] = [
         "; ".join([*_notes(row, scarce[i], bool(small[i]), weak), *sorted(said.get(_key(row), ()))])
@@ -97,9 +106,8 @@ def _weak(cells: pd.DataFrame) -> set[tuple[Any, ...]]:
     return set(cells.loc[inside, CELL].itertuples(index=False, name=None))
 
 
-def _scarce(row: dict[Any, Any], cases: Cases) -> str:
+def _scarce(row: dict[Any, Any], difference: Difference | None, cases: Cases) -> str:
     """Why a cell with a difference is not judged; empty: it is."""
-    difference: Difference | None = row["difference"]
     if difference is None:
         return ""
     if row["n_subjects"] < MIN_TEST_SUBJECTS:
@@ -119,15 +127,16 @@ def _scarce(row: dict[Any, Any], cases: Cases) -> str:
     return ""
 
 
-def _seeds_needed(table: pd.DataFrame) -> "pd.Series[Any]":
+def _seeds_needed(table: pd.DataFrame, found: Sequence[Difference | None]) -> "pd.Series[Any]":
     """For undecided cells: how many seeds would decide, if the difference stays what it is."""
     needed = pd.Series(pd.NA, index=table.index, dtype="Int64")
     sizes = table[table["p"].notna()].groupby(_FAMILY).size()
     for i, row in enumerate(table.to_dict("records")):
-        if row["verdict"] == "undecided":
+        difference = found[i]
+        if row["verdict"] == "undecided" and difference is not None:
             level = ALPHA / int(sizes[tuple(row[name] for name in _FAMILY)])
-            found = seeds_needed(row["difference"].estimate, int(row["seeds"]), float(row["margin"]), level)
-            needed.iloc[i] = pd.NA if found is None else found
+            number = seeds_needed(difference.estimate, int(row["seeds"]), float(row["margin"]), level)
+            needed.iloc[i] = pd.NA if number is None else number
     return needed
 
 

@@ -7,7 +7,8 @@ import pandas as pd
 
 from usaggr.report.cases import Cases
 from usaggr.report.collect import Collection
-from usaggr.report.comparison import COMPARISON_COLUMNS, cells_of, compare, pairs_of
+from usaggr.report.comparison import CELL, COMPARISON_COLUMNS, cells_of, compare, pairs_of
+from usaggr.report.intervals import Difference, Key, differences
 from usaggr.report.judgement import judge_cells
 from usaggr.report.observations import SCORE_COLUMNS, observe
 from usaggr.report.summary import SUMMARY_COLUMNS, summarise
@@ -32,6 +33,8 @@ class Tables:
     """A row for each finished run and task (see `read_validity`)."""
     cases: Cases
     """Pseudo-values of all cells."""
+    differences: dict[Key, Difference]
+    """Of the cells that are compared, by the values of comparison.CELL."""
 
 
 def make_tables(collection: Collection) -> Tables:
@@ -41,8 +44,9 @@ def make_tables(collection: Collection) -> Tables:
     validity = read_validity(collection, study.convergence_margin)
     pairs = pairs_of(observations, study.reference)
     cells = cells_of(observations, cases, study.confidence)
-    compared = compare(pairs, cases, study.confidence)
-    comparison = judge_cells(compared, cells, pairs, validity, cases, study)
+    found = differences(pairs, CELL, cases)
+    compared = compare(pairs, found, study.confidence)
+    comparison = judge_cells(compared, found, cells, pairs, validity, cases, study)
     return Tables(
         scores=observations[list(SCORE_COLUMNS)],
         cells=cells,
@@ -51,6 +55,7 @@ def make_tables(collection: Collection) -> Tables:
         observations=observations,
         validity=validity,
         cases=cases,
+        differences=found,
     )
 
 
