@@ -204,6 +204,15 @@ class ReportConfig(Section):
 
     confidence: float = Field(gt=0.5, lt=1, description="of the intervals")
     formats: list[Literal["png", "svg"]] = Field(min_length=1, description="file formats of the figures")
+    margin: float = Field(gt=0, lt=1, description="of non-inferiority, for metrics whose best is 1")
+    relative_margin: float = Field(
+        gt=0, lt=1, description="of non-inferiority, as a part of the reference's mean, for hd, hd95, mre, mre_relative"
+    )
+    convergence_margin: float = Field(
+        gt=0, lt=1, description="rise of skill in the last quarter of the validation curve that says: not converged"
+    )
+    assumed_seed_sd: float = Field(gt=0, lt=1, description="of a difference over seeds, for plan, before runs tell")
+    assumed_subject_sd: float = Field(gt=0, lt=1, description="of a difference over subjects, for plan")
 
 
 class LoggerConfig(Section):
