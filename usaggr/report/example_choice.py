@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from usaggr.errors import RunError
 from usaggr.metrics.names import main_metric
 from usaggr.metrics.predictions import read_predictions
 from usaggr.report import formatting
@@ -127,9 +128,12 @@ class SampleScores:
                 run.path / "predictions.parquet", ["task_id", "sample_id", *sorted(names), *classes]
             )
             rows = dict(list(table.groupby("task_id")))
-            self._read[run.row.fingerprint] = {
-                task.id: _scores(rows.get(task.id, table.iloc[:0]), task.type) for task in tasks
-            }
+            try:
+                self._read[run.row.fingerprint] = {
+                    task.id: _scores(rows.get(task.id, table.iloc[:0]), task.type) for task in tasks
+                }
+            except (ValueError, TypeError, IndexError) as error:
+                raise RunError(f"{run.path}: a prediction is not whole ({error})") from error
         return self._read[run.row.fingerprint]
 
 
@@ -176,7 +180,7 @@ def choose(contest: Contest, scores: SampleScores) -> tuple[Choice, ...]:
     base, other = _both(contest, contest.seeds, scores)
     if base.empty:
         return ()
-    values: NDArray[np.float64] = sign * _ranked(base, other).to_numpy(dtype=np.float64)
+    values = np.array(sign * _ranked(base, other), dtype=np.float64)
     kinds: tuple[Kind, Kind] = ("best", "worst") if other is None else ("gain", "loss")
     # Sums in another order differ in their last digits: what is that small is no difference.
     values[np.abs(values) < 1e-9] = 0.0

@@ -83,7 +83,7 @@ def write_examples(collection: Collection, tables: Tables, folder: Path, progres
     try:
         data = _configuration(collection)
         dataset = _load(collection, data, progress)
-    except (UsaggrError, ValidationError) as error:
+    except (UsaggrError, ValidationError, OSError) as error:
         return Examples(literal(_first_line(error)))
     scores = SampleScores(collection)
     plans: dict[str, _Plan] = {}
@@ -142,7 +142,14 @@ class _Limited:
 
 
 def _configuration(collection: Collection) -> DataConfig:
-    """How the study read its data; phantoms are read like files, since they are not to be drawn anew."""
+    """How the study read its data; phantoms are read like files, since they are not to be drawn anew.
+
+    Raises:
+        DataError: the data are not there any more.
+        ValidationError: another version wrote the study.
+    """
+    if not Path(collection.data.root).is_dir():
+        raise DataError(f"the data are no longer at {collection.data.root}")
     data = DataConfig.model_validate(collection.study.settings.get("data"))
     return data.model_copy(update={"name": "fmuia", "root": collection.data.root})
 
@@ -151,14 +158,11 @@ def _load(collection: Collection, data: DataConfig, progress: Progress) -> Datas
     """The data set, as it was when the study was run.
 
     Raises:
-        UsaggrError: not there any more, or changed, or long to read.
+        UsaggrError: changed since, or long to read.
     """
-    root = Path(collection.data.root)
-    if not root.is_dir():
-        raise DataError(f"the data are no longer at {root}")
     dataset = load_dataset(data, _Limited(progress))
     if dataset.content_hash != collection.data.content_hash:
-        raise DataError(f"the data at {root} are no longer those that the runs were made with")
+        raise DataError(f"the data at {dataset.root} are no longer those that the runs were made with")
     return dataset
 
 
@@ -228,7 +232,7 @@ def _draw(
                 for side, run in zip(contest.shown(choice.seed), plan.runs(choice), strict=True)
             ]
             content = picture_of(contest.task, samples[choice.sample_id], shown, data)
-        except (UsaggrError, ValueError, KeyError, cv2.error) as error:
+        except (UsaggrError, ValueError, TypeError, LookupError, cv2.error) as error:
             return TaskExamples(reason=literal(f"{choice.sample_id} cannot be drawn: {_first_line(error)}"))
         folder.mkdir(parents=True, exist_ok=True)
         file = folder / f"{name}-{choice.kind}.jpg"
