@@ -3,13 +3,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow check help
+.PHONY: demo test test-slow check bench-coverage bench-verdicts bench-report help
 
 help:
 	@echo "make demo       install, train the demo study, write its report (outputs/demo/report)"
 	@echo "make test       the fast tests, within 5 minutes"
 	@echo "make test-slow  faults, the installed wheel, whole sweeps, notebooks, within 25 minutes"
 	@echo "make check      ruff and mypy"
+	@echo "make bench-coverage, bench-verdicts, bench-report   see benchmarks/"
 
 demo: .venv/installed
 	$(BIN)/usaggr sweep
@@ -29,6 +30,17 @@ check: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# How often intervals hold the truth, and verdicts come out as planted: docs/coverage.md, docs/verdicts.md.
+bench-coverage: .venv/installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.coverage
+
+bench-verdicts: .venv/installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.verdicts
+
+# Time and memory of a report of the paper's size.
+bench-report: .venv/installed-dev
+	$(BIN)/python -m benchmarks.report_build
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("usaggr needs Python 3.11 or later: make PYTHON=python3.12") if sys.version_info < (3, 11) else 0'

@@ -5,6 +5,7 @@ Markdown (`**bold**`, `*italic*`, backticks for code); whatever comes from data 
 """
 
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 
@@ -90,6 +91,31 @@ class Document:
     lead: tuple[Block, ...] = field(default=())
     """What stands above all sections."""
     sections: tuple[Section, ...] = ()
+
+
+def blocks_of(document: Document) -> Iterator[Block]:
+    """All blocks, in the order in which they are read; those that are folded away too."""
+    yield from _unfolded(document.lead)
+    for section in document.sections:
+        yield from _blocks_under(section)
+
+
+def tables_of(document: Document) -> Iterator[TextTable]:
+    """All tables, in the order in which they are read."""
+    return (block for block in blocks_of(document) if isinstance(block, TextTable))
+
+
+def _blocks_under(section: Section) -> Iterator[Block]:
+    yield from _unfolded(section.blocks)
+    for inner in section.sections:
+        yield from _blocks_under(inner)
+
+
+def _unfolded(blocks: Sequence[Block]) -> Iterator[Block]:
+    for block in blocks:
+        yield block
+        if isinstance(block, Details):
+            yield from _unfolded(block.blocks)
 
 
 def literal(value: object) -> str:

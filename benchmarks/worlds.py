@@ -1,0 +1,111 @@
+"""Finished sweeps in memory, with known differences between groupings: what a report is made of, without any file."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from usaggr.evidence.relative import Array
+from usaggr.metrics.names import main_metric
+from usaggr.report.collect import CollectedRun, Collection
+from usaggr.report.folds import TestFold
+from usaggr.report.pseudovalues import TaskPseudovalues
+from usaggr.report.sources import DataFacts, PlanRow, StudyFacts, TaskFacts
+from usaggr.runs import Cost, RunResult
+from usaggr.tasks import CATALOGUE, Task
+
+TASKS = (
+    "breast_2cls", "breast_3cls", "breast_lesion", "fetal_abdomen_multi", "fetal_femur", "fetal_head", "FUGC", "lung",
+    "ovary_tumor", "thyroid_nodule", "thyroid_nodule_det", "carotid_artery",
+)  # fmt: skip
+GROUPINGS = ("task_specific", "clinical", "unified")
+
+
+@dataclass(frozen=True)
+class World:
+    """How scores vary; standard deviations in units of the score, of pixels in hundreds for landmarks."""
+
+    seeds: int = 3
+    subjects: int = 100
+    seed_sd: float = 0.015
+    """Of a run's score."""
+    subject_sd: float = 0.1
+    """Of a subject under all runs."""
+    grouping_sd: float = 0.05
+    """Of a subject under one grouping."""
+    residual_sd: float = 0.05
+    """Of a subject in one run."""
+    scales: tuple[float, ...] = (0.25, 1.0)
+
+
+def draw_sweep(world: World, planted: Mapping[tuple[str, str], float], rng: np.random.Generator) -> Collection:
+    """A sweep in which a grouping changes a task's main score by what is planted: (grouping, task): difference.
+
+    Differences are positive where better; of landmarks they are in hundreds of pixels. What is not planted is the same
+    under all groupings.
+    """
+    tasks = [CATALOGUE[name] for name in TASKS]
+    subject = {task.id: world.subject_sd * rng.standard_normal(world.subjects) for task in tasks}
+    blocks = {grouping: _blocks(grouping, tasks) for grouping in GROUPINGS}
+    shared: dict[tuple[str, str], Array] = {}
+    runs: dict[str, CollectedRun] = {}
+    for scale in world.scales:
+        for grouping in GROUPINGS:
+            for block in blocks[grouping]:
+                for seed in range(world.seeds):
+                    name = f"{'+'.join(block)}-s{scale}-k{seed}"
+                    if name in runs:
+                        known = runs[name]
+                        row = PlanRow(**{**vars(known.row), "groupings": (*known.row.groupings, grouping)})
+                        runs[name] = CollectedRun(row, "done", None, known.result, pseudovalues=known.pseudovalues)
+                        continue
+                    values = {}
+                    for task in block:
+                        key = (name.rpartition("-k")[0], task)
+                        if key not in shared:
+                            shared[key] = world.grouping_sd * rng.standard_normal(world.subjects)
+                        noise = world.seed_sd * rng.standard_normal() + world.residual_sd * rng.standard_normal(
+                            world.subjects
+                        )
+                        values[task] = 0.7 + planted.get((grouping, task), 0.0) + subject[task] + shared[key] + noise
+                    row = PlanRow(name, block[0], (grouping,), block, scale, seed, "base", name)
+                    runs[name] = _run(row, values, world)
+    return _collection(world, tasks, tuple(runs.values()))
+
+
+def _blocks(grouping: str, tasks: list[Task]) -> list[tuple[str, ...]]:
+    if grouping == "task_specific":
+        return [(task.id,) for task in tasks]
+    if grouping == "unified":
+        return [tuple(task.id for task in tasks)]
+    groups: dict[str, list[str]] = {}
+    for task in tasks:
+        groups.setdefault(task.clinical_group, []).append(task.id)
+    return [tuple(members) for members in groups.values()]
+
+
+def _run(row: PlanRow, values: dict[str, Array], world: World) -> CollectedRun:
+    """A finished run; landmarks have an error of (1 - score) in hundreds of pixels."""
+    found, scores, trivial = {}, {}, {}
+    for task_id, score in values.items():
+        task = CATALOGUE[task_id]
+        metric = main_metric(task.type)
+        own = score if metric.higher_is_better else 100 * (1 - score)
+        found[task_id] = TaskPseudovalues({metric.name: own}, 50 if task.type == "classification" else None)
+        scores[task_id] = {metric.name: float(own.mean())}
+        trivial[task_id] = {metric.name: 0.3 if metric.higher_is_better else 70.0}
+    counts = dict.fromkeys(row.tasks, world.subjects)
+    cost = Cost(1.0, 1.0, 1.0, 1.0, 1)
+    result = RunResult(scores, trivial, scores, trivial, counts, counts, counts, counts, cost)
+    return CollectedRun(row, "done", None, result, pseudovalues=found)
+
+
+def _collection(world: World, tasks: list[Task], runs: tuple[CollectedRun, ...]) -> Collection:
+    seeds = tuple(range(world.seeds))
+    study = StudyFacts("world", GROUPINGS, GROUPINGS[0], world.scales, seeds, {"base": ()}, 0.95, ("png",), {})
+    facts = {task.id: TaskFacts(task, 100, 12, world.subjects, world.subjects) for task in tasks}
+    data = DataFacts("", "", "", facts, (), 0, (), {})
+    places = np.arange(world.subjects)
+    folds = {task.id: TestFold(places + i * world.subjects, None) for i, task in enumerate(tasks)}  # type: ignore[arg-type]
+    return Collection((Path("world"),), study, data, runs, 0, folds)
