@@ -1,4 +1,7 @@
-"""Builds the report folder from what is on disk: tables, figures, report.md. Needs neither the data set nor torch."""
+"""Builds the report folder from what is on disk: tables, figures, pictures of test samples, and the pages.
+
+Torch is not needed; the data set only for pictures of test samples, which are left out without it.
+"""
 
 import shutil
 from collections.abc import Sequence
@@ -7,13 +10,19 @@ from pathlib import Path
 from usaggr.errors import RunError
 from usaggr.locks import exclusive
 from usaggr.progress import NoProgress, Progress
+from usaggr.report.chapters.whole import write_report
 from usaggr.report.collect import Collection, collect
+from usaggr.report.examples import write_examples
 from usaggr.report.figures import write_figures
-from usaggr.report.markdown import render_markdown
+from usaggr.report.latex import write_latex
+from usaggr.report.page import render_page
+from usaggr.report.plain import render_markdown
 from usaggr.report.tables import make_tables, write_tables
 
 _PATIENCE = 120.0
 """Seconds to wait for another process that builds the same report."""
+_STEPS = 4
+"""Of writing: tables, figures, pictures of samples, pages."""
 
 
 def build_report(directories: Sequence[Path], progress: Progress | None = None) -> Path:
@@ -40,13 +49,8 @@ def _build(collection: Collection, home: Path, progress: Progress) -> Path:
     report, new, old = (home / name for name in ("report", "report.tmp", "report.old"))
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir()
-    progress.start("writing the report", 3)
-    tables = make_tables(collection)
-    write_tables(tables, new / "tables")
-    progress.advance()
-    figures = write_figures(collection, tables, new / "figures")
-    progress.advance()
-    (new / "report.md").write_text(render_markdown(collection, tables, figures), encoding="utf-8")
+    progress.start("writing the report", _STEPS)
+    _write(collection, new, progress)
     shutil.rmtree(old, ignore_errors=True)
     if report.exists():
         report.rename(old)
@@ -55,3 +59,19 @@ def _build(collection: Collection, home: Path, progress: Progress) -> Path:
     progress.advance()
     progress.finish()
     return report
+
+
+def _write(collection: Collection, folder: Path, progress: Progress) -> None:
+    """Everything in the folder; the last step, the pages, is told when the report is in its place."""
+    tables = make_tables(collection)
+    write_tables(tables, folder / "tables")
+    progress.advance()
+    figures = write_figures(collection, tables, folder / "figures")
+    progress.advance()
+    # Silent: reading the data set has a progress of its own, which would end that of the report.
+    examples = write_examples(collection, tables, folder / "samples")
+    progress.advance()
+    document = write_report(collection, tables, figures, examples)
+    (folder / "report.md").write_text(render_markdown(document), encoding="utf-8")
+    (folder / "index.html").write_text(render_page(document, folder), encoding="utf-8")
+    write_latex(document, folder / "tables")

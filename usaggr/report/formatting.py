@@ -54,6 +54,22 @@ def duration(seconds: float | None) -> str:
     return MISSING if _absent(seconds) else str(timedelta(seconds=round(seconds or 0.0)))
 
 
+def p_value(value: float | None) -> str:
+    """A p value as it follows a p: `= .012`, `< .001`."""
+    if _absent(value):
+        return MISSING
+    number = value or 0.0
+    if number < 0.001:
+        return "< .001"
+    shown = f"{number:.3f}" if number < 0.1 else f"{number:.2f}"
+    return f"= {shown.removeprefix('0')}"
+
+
+def share(value: float) -> str:
+    """A part of a whole in percent, with the decimals that it has."""
+    return f"{100 * value:.6g} %"
+
+
 def _percent(value: float | None) -> str:
     number = 100 * (value or 0.0)
     return _minus(f"{number:+.1f}") if round(number, 1) else "0.0"

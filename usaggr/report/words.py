@@ -22,6 +22,15 @@ _METRICS = {
 }
 _PIXELS = ("hd", "hd95", "mre")
 
+_VERDICTS = {
+    "gain": ("▲ gain", "better than the reference with certainty"),
+    "no_loss": ("= no loss", "with certainty not worse than the reference by as much as the margin"),
+    "loss": ("▼ loss", "worse than the reference with certainty, and not with certainty by less than the margin"),
+    "undecided": ("? undecided", "none of these can be said with the seeds and test subjects at hand"),
+    "": ("– no verdict", "too few test subjects or nothing to compare; the reason stands beside it"),
+}
+"""Marks tell verdicts apart where there is no colour."""
+
 _GROUPINGS = {
     "task_specific": "task-specific: a model of its own for every task",
     "clinical": "clinically-grouped: the tasks of one clinical group (organ system or field) share a model",
@@ -46,6 +55,31 @@ def scale_label(scale: float | int) -> str:
     if isinstance(scale, int):
         return f"at most {scale:,} training samples a task"
     return "all training samples" if scale == 1 else f"{scale:.4g} of the training samples"
+
+
+def verdict_label(name: str) -> str:
+    """A verdict with its mark; "" is no verdict."""
+    return _VERDICTS[name][0]
+
+
+def verdict_mark(name: str) -> str:
+    """The mark alone."""
+    return _VERDICTS[name][0].split()[0]
+
+
+def describe_verdicts() -> list[tuple[str, str]]:
+    """Each verdict with its mark, and what it means."""
+    return list(_VERDICTS.values())
+
+
+def plural(number: int, one: str, many: str | None = None) -> str:
+    """A number with its noun: 1 task, 2 tasks."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def listed(names: Sequence[str], joint: str = "and") -> str:
+    """Names as a sentence has them: a, b and c."""
+    return f" {joint} ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)
 
 
 def describe_groupings(names: Iterable[str]) -> list[tuple[str, str]]:

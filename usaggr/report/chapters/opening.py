@@ -1,0 +1,77 @@
+"""The first lines of the report: what was asked, what is done, and the answer with how sure it is."""
+
+from collections import Counter
+
+from usaggr.report.chapters.material import Material, paragraph
+from usaggr.report.chapters.recommendations import Kind, Recommendation, recommendations_at
+from usaggr.report.document import Block, Paragraph, literal
+from usaggr.report.words import grouping_label, listed, plural
+
+
+def write_lead(material: Material) -> tuple[Block, ...]:
+    """What stands above all chapters."""
+    runs = material.collection.runs
+    if not runs:
+        return (Paragraph("**Nothing is planned in this folder, so there is nothing to report.**"),)
+    said = _asked(material)
+    if not material.done:
+        said += f" **0 of {plural(len(runs), 'planned run')} are done, so there is no answer yet.** "
+        return (Paragraph(said + "What follows says what was asked."),)
+    holes = "" if material.done == len(runs) else " The others leave holes, which are marked as missing and counted."
+    done = f"**{material.done:,} of {plural(len(runs), 'planned run')} are done.**{holes}"
+    return tuple(block for block in (paragraph(said, done), _answer(material)) if block is not None)
+
+
+def _asked(material: Material) -> str:
+    study, scales = material.study, {scale for _, scale in material.comparisons}
+    labels = listed([literal(grouping_label(name)) for name in material.groupings])
+    return (
+        f"Which of these {plural(len(material.collection.tasks), 'task')} should share one model? One network, data "
+        f"set and split; {plural(len(study.groupings), 'way')} of grouping the tasks ({labels}), "
+        f"{plural(len(scales), 'amount')} of training data, {plural(len(study.seeds), 'seed')}."
+    )
+
+
+def _answer(material: Material) -> Block:
+    if not material.others:
+        return Paragraph(f"There is only {literal(material.reference)}, so nothing is compared.")
+    variant, scale = material.comparisons[0]
+    found = recommendations_at(material, variant, scale)
+    if all(one.kind == "no verdict" for one in found):
+        return Paragraph("**No difference can be judged yet**: the reason stands with each task below.")
+    where = literal(material.where(variant, scale))
+    return Paragraph(f"**With {where}, {count_answers(material, found)}.** {certainty(material)}")
+
+
+def count_answers(material: Material, found: tuple[Recommendation, ...]) -> str:
+    """Part of a sentence: for how many tasks sharing is worth it, and by which grouping."""
+    counts = Counter(one.kind for one in found)
+    reference = literal(material.reference)
+    said = {
+        "gain": f"improves {_whom(found, 'gain')}",
+        "good enough": f"costs nothing, with fewer models, for {_whom(found, 'good enough')}",
+        "keep": f"is no reason to leave {reference} for {counts['keep']}",
+        "not known": f"is undecided for {counts['not known']}",
+        "no verdict": f"cannot be judged for {counts['no verdict']}",
+    }
+    parts = [said[kind] for kind in said if counts[kind]]  # type: ignore[index]
+    return f"of {plural(len(found), 'task')}, another grouping than {reference} {listed(parts)}"
+
+
+def _whom(found: tuple[Recommendation, ...], kind: Kind) -> str:
+    of_kind = Counter(one.grouping for one in found if one.kind == kind and one.grouping is not None)
+    labels = ", ".join(f"{literal(grouping_label(name))} {number}" for name, number in of_kind.most_common())
+    return f"{of_kind.total()} ({labels})"
+
+
+def certainty(material: Material) -> str:
+    """How sure verdicts are."""
+    if len(material.study.seeds) < 2:
+        return (
+            "All verdicts are provisional: with one seed, intervals cover which subjects are tested, and not the "
+            "chance in training."
+        )
+    return (
+        "Verdicts allow for chance both in training (seeds) and in who is tested (subjects); among the tasks of one "
+        "grouping and scale, the risk of any false gain is held at 2.5 %, and that of any false difference at 5 %."
+    )
