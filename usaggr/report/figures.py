@@ -10,9 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from usaggr.report.collect import Collection
-from usaggr.report.curves import draw_curves
-from usaggr.report.heatmap import draw_heatmap
+from usaggr.report.plots.cost import draw_cost
+from usaggr.report.plots.curves import draw_curves
+from usaggr.report.plots.forest import draw_forest
+from usaggr.report.plots.heatmap import draw_heatmap
+from usaggr.report.plots.learning import draw_learning, read_curves
+from usaggr.report.plots.looks import reference_first
 from usaggr.report.tables import Tables
+from usaggr.report.words import grouping_label, scale_label
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,11 +25,12 @@ if TYPE_CHECKING:
 _DPI = 150
 _STYLE = {
     "font.size": 8.0,
-    "axes.titlesize": 8.5,
+    "axes.titlesize": 8.0,
     "axes.labelsize": 8.0,
+    "axes.linewidth": 0.7,
     "xtick.labelsize": 7.5,
     "ytick.labelsize": 7.5,
-    "legend.fontsize": 8.5,
+    "legend.fontsize": 8.0,
     "hatch.linewidth": 0.5,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -42,6 +48,19 @@ class FigureFile:
     description: str
     """What there is to see, for those who cannot see it."""
     formats: tuple[str, ...]
+    place: str = "answer"
+    """Chapter that it belongs to: answer, scale, groups, types, cost, or task:<id>."""
+
+
+@dataclass(frozen=True)
+class _Drawing:
+    """A figure that is still to be written; None where there is nothing to show."""
+
+    name: str
+    title: str
+    description: str
+    place: str
+    figure: "Figure | None"
 
 
 @contextmanager
@@ -54,7 +73,10 @@ def figure_style() -> Iterator[None]:
 
 
 def write_figures(collection: Collection, tables: Tables, folder: Path) -> tuple[FigureFile, ...]:
-    """Draw all figures of the report into a folder: none where no run is done."""
+    """Draw all figures of the report into a folder: none where no run is done.
+
+    Where there are several variants, each has its own, with its name at the end of theirs.
+    """
     if not (tables.scores["status"] == "done").any():
         return ()
     folder.mkdir(parents=True, exist_ok=True)
@@ -62,26 +84,79 @@ def write_figures(collection: Collection, tables: Tables, folder: Path) -> tuple
     with figure_style():
         for variant in study.variants:
             suffix, said = ("", "") if len(study.variants) == 1 else (f"-{variant}", f", variant {variant}")
-            curves = draw_curves(tables.cells, study, collection.tasks, variant)
-            if curves is not None:
-                description = (
-                    "A panel a task: mean score over seeds with its interval against the number of training "
-                    "samples, a line a grouping; the dashed line is the predictor that ignores the image. "
-                    "A bar without an end goes on past the panel."
-                )
-                title = f"Score against training samples{said}"
-                written.append(FigureFile(f"score_against_scale{suffix}", title, description, study.formats))
-                _save(curves, folder, written[-1])
-            heatmap = draw_heatmap(tables.comparison, study, collection.tasks, variant)
-            if heatmap is not None:
-                description = (
-                    "A row a task, a column a grouping and scale: the difference from the reference in the metric's "
-                    "own units, coloured by the difference in skill; blue is better, red is worse."
-                )
-                title = f"Difference from the reference{said}"
-                written.append(FigureFile(f"delta_heatmap{suffix}", title, description, study.formats))
-                _save(heatmap, folder, written[-1])
+            for drawing in _drawings(collection, tables, variant):
+                if drawing.figure is None:
+                    continue
+                file = FigureFile(
+                    f"{drawing.name}{suffix}", f"{drawing.title}{said}", drawing.description, study.formats,
+                    drawing.place,
+                )  # fmt: skip
+                _save(drawing.figure, folder, file)
+                written.append(file)
     return tuple(written)
+
+
+def _drawings(collection: Collection, tables: Tables, variant: str) -> Iterator[_Drawing]:
+    """One after the other, so that no more than one figure is in memory."""
+    study, reference = collection.study, grouping_label(collection.study.reference)
+    yield _Drawing(
+        "delta_heatmap",
+        f"Difference from {reference}, all tasks",
+        "A row a task, a column a grouping and scale: the difference from the reference in the metric's own units, "
+        "coloured by the difference in skill (blue is better, red is worse), with the verdict's mark. Triangles in a "
+        "cell's corners: a model that is collapsed (filled) or did not converge (open); above the grouping's, below "
+        "the reference's.",
+        "answer",
+        draw_heatmap(tables.comparison, study, collection.tasks, variant),
+    )
+    for scale in sorted(study.scales, reverse=True):
+        yield _Drawing(
+            f"forest-{scale:g}",
+            f"Differences with their intervals, {scale_label(scale)}",
+            "A row a task, a panel a grouping: the difference from the reference with its unadjusted interval, in "
+            "units of the task's margin and better to the right; the axis is logarithmic past two margins. The grey band "
+            "is worse by less than the margin. An interval right of the dashed line is no loss, if its test holds "
+            "after Holm's adjustment. The numbers are in the metric's own units; an arrow's interval goes on.",
+            "answer",
+            draw_forest(tables.comparison, study, collection.tasks, variant, scale),
+        )
+    models = {
+        name: len({run.row.tasks for run in collection.runs if name in run.row.groupings}) for name in study.groupings
+    }
+    yield _Drawing(
+        "score_against_cost",
+        "Score against cost",
+        "A point a grouping and scale, larger markers for larger scales: mean relative change from the reference with "
+        "its interval against the number of models, the parameters of all of them, and the time that all seeds took to "
+        "train. The reference stands at nought.",
+        "cost",
+        draw_cost(tables.summary, study, models, variant),
+    )
+    yield _Drawing(
+        "score_against_scale",
+        "Score against training samples",
+        "A panel a task: mean score over seeds with its interval as a band (a bar where there is one scale) against "
+        "the number of training samples, a line a grouping; the dashed line is the predictor that ignores the image, "
+        "whose score is written where it is far off. A band may go on past the panel.",
+        "scale",
+        draw_curves(tables.cells, study, collection.tasks, variant),
+    )
+    yield from _learning_drawings(collection, variant)
+
+
+def _learning_drawings(collection: Collection, variant: str) -> Iterator[_Drawing]:
+    study = collection.study
+    places = {name: place for place, name in enumerate(reference_first(study.groupings, study.reference))}
+    scale = max(study.scales)
+    for curves in read_curves(collection, variant, scale):
+        yield _Drawing(
+            f"curve-{curves.task}",
+            f"Validation during training, {scale_label(scale)}",
+            "A panel a grouping, a line a seed: the task's score on the validation fold against the progress of the "
+            "run; the dashed line is the predictor that ignores the image.",
+            f"task:{curves.task}",
+            draw_learning(curves, places),
+        )
 
 
 def _save(figure: "Figure", folder: Path, file: FigureFile) -> None:

@@ -7,21 +7,23 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from usaggr.metrics.names import metric as metric_of
+from usaggr.report.formatting import score
+from usaggr.report.plots.looks import GREY, grouping_handles, look, reference_first
 from usaggr.report.sources import StudyFacts
-from usaggr.report.words import grouping_label, metric_label
+from usaggr.report.words import metric_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito's palette (colour-blind safe), the reference in black. Seven colours and eight markers: no pair comes
-# twice among the first 56 groupings, and lines are told apart without colour.
-_COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-_LINES = ("-", (0, (5, 1.5)), (0, (1, 1)), "-.", (0, (3, 1, 1, 1, 1, 1)))
-_TRIVIAL = "#7F7F7F"
-_DIGIT = 0.045
+_PANEL = 1.85, 1.6
+"""Inches of a panel, so that four stand side by side on a page."""
+_DIGIT = 0.055
 """Width of a tick label's digit, as a fraction of the way from the first tick to the last."""
+_LEAST_RANGE = 0.04
+"""Of an axis of scores in [0, 1]; of an error, as a part of it."""
+_FAR = 1.5
+"""How far past the points the trivial predictor still belongs in the panel, in ranges of the points."""
 _WIDE = 3.0
 """From this ratio of largest to smallest number of samples on, the axis is logarithmic."""
 
@@ -29,34 +31,37 @@ _WIDE = 3.0
 def draw_curves(cells: pd.DataFrame, study: StudyFacts, tasks: Sequence[str], variant: str) -> "Figure | None":
     """A panel for each task with its main metric; None where the variant has no value at all.
 
-    `cells` is the table of cells. Points are means over seeds, bars their t-intervals, moved a little to the side so
-    that none hides another.
+    `cells` is the table of cells. Points are means over seeds, bands (bars where there is one scale) their intervals;
+    points are moved a little to the side so that none hides another.
     """
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
     shown = cells[(cells["variant"] == variant) & cells["main"]]
     if shown["mean"].notna().sum() == 0:
         return None
     rows, columns = grid_shape(len(tasks))
-    figure = Figure(figsize=(2.55 * columns + 0.3, 2.0 * rows + 0.6), layout="constrained")
+    figure = Figure(figsize=(_PANEL[0] * columns + 0.25, _PANEL[1] * rows + 0.6), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).flatten().tolist()
-    groupings = [name for name in study.groupings if name in set(shown["grouping"])]
     # The reference first, so that its black stands under the others.
-    groupings.sort(key=lambda name: name != study.reference)
+    groupings = reference_first((name for name in study.groupings if name in set(shown["grouping"])), study.reference)
     for panel, task in zip(axes, tasks, strict=False):
         _draw_panel(panel, shown[shown["task"] == task], groupings, task)
     for panel in axes[len(tasks) :]:
         panel.set_axis_off()
     figure.supxlabel("training samples of the task", fontsize=8.5)
-    handles = _legend(groupings, study)
+    handles = [
+        *grouping_handles(groupings, study.reference),
+        Line2D([], [], color=GREY, linestyle="--", linewidth=1, label="trivial predictor"),
+    ]
     lines = math.ceil(len(handles) / (1 + 1.5 * columns))
     figure.legend(handles=handles, loc="outside upper center", ncols=math.ceil(len(handles) / lines), frameon=False)
     return figure
 
 
 def grid_shape(panels: int) -> tuple[int, int]:
-    """Rows and columns for a number of panels: as many of each, but at most five columns."""
-    columns = min(5, math.ceil(math.sqrt(panels)))
+    """Rows and columns for a number of panels: as many of each, but at most four columns."""
+    columns = min(4, math.ceil(math.sqrt(panels)))
     return math.ceil(panels / columns), columns
 
 
@@ -83,8 +88,14 @@ def _draw_panel(panel: "Axes", cells: pd.DataFrame, groupings: Sequence[str], ta
 
 
 def _draw_line(panel: "Axes", line: pd.DataFrame, grouping: str, place: int, x: Sequence[float]) -> None:
-    half = ((line["high"] - line["low"]) / 2).fillna(0.0).to_numpy(dtype=float)
-    panel.errorbar(x, line["mean"].to_numpy(dtype=float), yerr=half, capsize=2, label=grouping, **_look(place))
+    style = look(place, size=4.0) | {"label": grouping, "zorder": 3 + place}
+    mean, low, high = (line[name].to_numpy(dtype=float) for name in ("mean", "low", "high"))
+    panel.plot(x, mean, **style)
+    if len(x) > 1:
+        band = {"color": style["color"], "alpha": 0.15, "linewidth": 0, "zorder": 1}
+        panel.fill_between(x, low, high, label=f"interval of {grouping}", **band)
+    else:
+        panel.vlines(x, low, high, colors=style["color"], linewidth=1.0, zorder=2, label=f"interval of {grouping}")
 
 
 def _draw_trivial(panel: "Axes", shown: pd.DataFrame) -> None:
@@ -94,9 +105,9 @@ def _draw_trivial(panel: "Axes", shown: pd.DataFrame) -> None:
         return
     x, y = trivial.index.to_numpy(dtype=float), trivial.to_numpy(dtype=float)
     if len(x) == 1:
-        panel.axhline(y[0], color=_TRIVIAL, linestyle="--", linewidth=1, label="trivial", zorder=1)
+        panel.axhline(y[0], color=GREY, linestyle="--", linewidth=1, label="trivial", zorder=1)
     else:
-        panel.plot(x, y, color=_TRIVIAL, linestyle="--", linewidth=1, label="trivial", zorder=1)
+        panel.plot(x, y, color=GREY, linestyle="--", linewidth=1, label="trivial", zorder=1)
 
 
 def _offsets(n_train: "pd.Series[Any]", place: int, lines: int, ticks: Sequence[int], wide: bool) -> list[float]:
@@ -110,16 +121,9 @@ def _offsets(n_train: "pd.Series[Any]", place: int, lines: int, ticks: Sequence[
 
 
 def _set_limits(panel: "Axes", shown: pd.DataFrame, ticks: Sequence[int], wide: bool, bounded: bool) -> None:
-    """Room for points and bars, but no score under 0, none of [0, 1] over 1, and no bar that flattens the points."""
-    points = pd.concat([shown["mean"], shown["trivial"]]).dropna()
-    first, last = float(points.min()), float(points.max())
-    reach = (last - first) or abs(last) or 1.0
-    low = max(float(shown["low"].fillna(first).min()), first - reach)
-    high = min(float(shown["high"].fillna(last).max()), last + reach)
-    low, high = min(low, first), max(high, last)
-    low, high = max(low, 0.0), min(high, 1.0) if bounded else high
-    room = 0.06 * ((high - low) or abs(high) or 1.0)
-    panel.set_ylim(low - room, high + room)
+    low, high = _score_range(shown, bounded)
+    panel.set_ylim(low, high)
+    _say_trivial(panel, shown, low, high)
     panel.set_xticks(ticks, tick_labels(ticks, wide))
     panel.minorticks_off()
     if len(ticks) == 1:
@@ -130,6 +134,40 @@ def _set_limits(panel: "Axes", shown: pd.DataFrame, ticks: Sequence[int], wide: 
     else:
         reach = 0.12 * (ticks[-1] - ticks[0])
         panel.set_xlim(ticks[0] - reach, ticks[-1] + reach)
+
+
+def _score_range(shown: pd.DataFrame, bounded: bool) -> tuple[float, float]:
+    """Room for points and bands, but no score under 0, none of [0, 1] over 1, and no band that flattens the points.
+
+    The trivial predictor is in it unless it is so far away that the points would be flattened.
+    """
+    means, trivial = shown["mean"], shown["trivial"].dropna()
+    first, last = float(means.min()), float(means.max())
+    # A hundredth of noise shall not fill a panel.
+    least = _LEAST_RANGE if bounded else max(_LEAST_RANGE * last, 0.2)
+    reach = max(last - first, least)
+    low = max(float(shown["low"].fillna(first).min()), first - reach)
+    high = min(float(shown["high"].fillna(last).max()), last + reach)
+    if not trivial.empty:
+        near = _FAR * max(high - low, least)
+        low = min([low, *trivial[trivial >= low - near]])
+        high = max([high, *trivial[trivial <= high + near]])
+    missing = max(0.0, least - (high - low)) / 2
+    low, high = min(low - missing, first), max(high + missing, last)
+    low, high = max(low, 0.0), min(high, 1.0) if bounded else high
+    room = 0.06 * ((high - low) or 1.0)
+    return low - room, high + room
+
+
+def _say_trivial(panel: "Axes", shown: pd.DataFrame, low: float, high: float) -> None:
+    """Where the trivial predictor stands, if that is past the panel."""
+    trivial = shown["trivial"].dropna()
+    if trivial.empty or (low <= trivial.max() and trivial.min() <= high):
+        return
+    under = trivial.max() < low
+    said = f"{'↓' if under else '↑'} trivial {score(float(trivial.mean()), str(shown['metric'].iloc[0]))}"
+    y, edge = (0.02, "bottom") if under else (0.98, "top")
+    panel.text(0.98, y, said, ha="right", va=edge, transform=panel.transAxes, color="#555555", fontsize=7)
 
 
 def tick_labels(ticks: Sequence[int], logarithmic: bool) -> list[str]:
@@ -146,29 +184,3 @@ def tick_labels(ticks: Sequence[int], logarithmic: bool) -> list[str]:
         else:
             labels.append("")
     return labels[::-1]
-
-
-def _look(place: int) -> dict[str, Any]:
-    colour = _COLOURS[place % len(_COLOURS)]
-    return {
-        "color": colour,
-        "marker": _MARKERS[place % len(_MARKERS)],
-        "linestyle": _LINES[place % len(_LINES)],
-        "linewidth": 1.1,
-        "elinewidth": 0.8,
-        "markersize": 4.5,
-        "markerfacecolor": colour if place % 2 == 0 else "white",
-        "markeredgewidth": 1.0,
-        "zorder": 2 + place,
-    }
-
-
-def _legend(groupings: Sequence[str], study: StudyFacts) -> list[Any]:
-    from matplotlib.lines import Line2D
-
-    handles = []
-    for place, name in enumerate(groupings):
-        look = {key: value for key, value in _look(place).items() if key not in ("elinewidth", "zorder")}
-        label = grouping_label(name) + (" (reference)" if name == study.reference else "")
-        handles.append(Line2D([], [], label=label, **look))
-    return [*handles, Line2D([], [], color=_TRIVIAL, linestyle="--", linewidth=1, label="trivial predictor")]

@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 
 from tests.report.sweeps import CATALOGUE, FakeSweep, level
 from usaggr.report.collect import collect
-from usaggr.report.heatmap import draw_heatmap
+from usaggr.report.plots.heatmap import draw_heatmap
 from usaggr.report.tables import make_tables
 
 TASKS = ("breast_lesion", "breast_2cls", "fetal_femur", "fetal_head")

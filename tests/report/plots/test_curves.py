@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 
 from tests.report.sweeps import CATALOGUE, FakeSweep, level
 from usaggr.report.collect import Collection, collect
-from usaggr.report.curves import draw_curves, grid_shape, tick_labels
+from usaggr.report.plots.curves import draw_curves, grid_shape, tick_labels
 from usaggr.report.tables import make_tables
 
 

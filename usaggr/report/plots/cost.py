@@ -1,0 +1,125 @@
+"""Figure: what each grouping gains over all tasks against what it costs: models, parameters, training time."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from usaggr.report.plots.looks import grouping_handles, look, reference_first, scale_title, window
+from usaggr.report.sources import StudyFacts
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_COSTS = {
+    "models": "models to deploy",
+    "parameters": "parameters of all models (millions)",
+    "hours": "training time (hours)",
+}
+_WIDE = 4.0
+"""From this ratio of the largest to the smallest cost on, the axis is logarithmic."""
+
+
+def draw_cost(summary: pd.DataFrame, study: StudyFacts, models: Mapping[str, int], variant: str) -> "Figure | None":
+    """A panel a kind of cost, a point a grouping and scale; None where there is no delta_m.
+
+    Args:
+        summary: grouping, scale, variant, delta_m, low, high, parameters, train_seconds.
+        study: order of groupings and scales.
+        models: how many models each grouping makes.
+        variant: which one is drawn.
+    """
+    from matplotlib.figure import Figure
+
+    shown = summary[summary["variant"] == variant]
+    if shown["delta_m"].notna().sum() == 0:
+        return None
+    # The reference has no difference from itself: it stands at nought, as what the others are to be seen against.
+    own = shown["grouping"] == study.reference
+    percent = {name: 100 * shown[name].astype(float).mask(own, 0.0) for name in ("delta_m", "low", "high")}
+    points = shown.assign(
+        **percent,
+        models=shown["grouping"].map(dict(models)).astype(float),
+        parameters=shown["parameters"].astype(float) / 1e6,
+        hours=shown["train_seconds"].astype(float) / 3600,
+    )
+    groupings = reference_first((name for name in study.groupings if name in set(points["grouping"])), study.reference)
+    scales = [scale for scale in study.scales if scale in set(points["scale"])]
+    kinds = [name for name in _COSTS if points[name].notna().any() and (points[name] > 0).any()]
+    if not kinds:
+        return None
+    figure = Figure(figsize=(0.7 + 2.25 * len(kinds), 2.9), layout="constrained")
+    axes = figure.subplots(1, len(kinds), squeeze=False, sharey=True).flatten()
+    ends = window([0.0, *points["delta_m"]], [*points["low"], *points["high"]], least=4.0)
+    for panel, kind in zip(axes, kinds, strict=True):
+        panel.set_ylim(*ends)
+        _draw_panel(panel, points, kind, groupings, scales)
+        panel.set_xlabel(_COSTS[kind])
+    axes[0].set_ylabel("mean relative change (%) ↑")
+    figure.legend(handles=_legend(groupings, scales, study), loc="outside upper center", ncols=4, frameon=False)
+    return figure
+
+
+def _draw_panel(
+    panel: "Axes", points: pd.DataFrame, kind: str, groupings: Sequence[str], scales: Sequence[float | int]
+) -> None:
+    known = points[(points[kind] > 0) & points["delta_m"].notna()]
+    costs = known[kind].to_numpy(dtype=float)
+    wide = bool(costs.size) and costs.max() / costs.min() >= _WIDE
+    panel.axhline(0, color="black", linewidth=0.8, zorder=1)
+    if wide:
+        panel.set_xscale("log")
+    for place, grouping in enumerate(groupings):
+        for rank, scale in enumerate(scales):
+            rows = known[(known["grouping"] == grouping) & (known["scale"] == scale)]
+            if rows.empty:
+                continue
+            row = rows.iloc[0]
+            x = _moved(float(row[kind]), rank - (len(scales) - 1) / 2, costs, wide)
+            style = look(place) | _scale_look(place, rank, len(scales))
+            panel.vlines(x, row["low"], row["high"], colors=style["color"], linewidth=1.0, zorder=2)
+            panel.plot(x, row["delta_m"], zorder=3 + place, label=f"{grouping}, {scale:g}", **style)
+    _set_ticks(panel, costs, wide)
+
+
+def _moved(cost: float, steps: float, costs: "np.ndarray[Any, Any]", wide: bool) -> float:
+    """Scales of one grouping cost the same in models: they stand side by side."""
+    if wide:
+        return float(cost * (costs.max() / costs.min()) ** (0.035 * steps))
+    return cost + 0.035 * steps * (float(np.ptp(costs)) or 1.0)
+
+
+def _scale_look(place: int, rank: int, scales: int) -> dict[str, Any]:
+    """The larger the scale, the larger the marker."""
+    return {"linestyle": "none", "markersize": 4.0 + 3.5 * ((rank + 1) / scales)}
+
+
+def _set_ticks(panel: "Axes", costs: "np.ndarray[Any, Any]", wide: bool) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    if not costs.size:
+        return
+    low, high = float(costs.min()), float(costs.max())
+    if wide:
+        reach = (high / low) ** 0.12
+        panel.set_xlim(low / reach, high * reach)
+        panel.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high / low < 100 else (1.0, 3.0)))
+        panel.xaxis.set_minor_locator(NullLocator())
+        panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.4g}"))
+    else:
+        reach = 0.15 * ((high - low) or 1.0)
+        panel.set_xlim(low - reach, high + reach)
+        panel.locator_params(axis="x", nbins=5)
+
+
+def _legend(groupings: Sequence[str], scales: Sequence[float | int], study: StudyFacts) -> list[Any]:
+    from matplotlib.lines import Line2D
+
+    handles: list[Any] = list(grouping_handles(groupings, study.reference, lines=False))
+    if len(scales) > 1:
+        for rank, scale in enumerate(scales):
+            style = look(0) | _scale_look(0, rank, len(scales)) | {"color": "#999999", "markerfacecolor": "#999999"}
+            handles.append(Line2D([], [], label=scale_title(scale), **style))
+    return handles

@@ -1,0 +1,40 @@
+"""Rows of tasks beside a figure's panels: task and metric, clinical groups with a bar over their rows."""
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from usaggr.report.plots.looks import INK
+from usaggr.report.words import metric_label
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def label_rows(side: "Axes", panels: Sequence["Axes"], cells: pd.DataFrame, tasks: Sequence[str]) -> None:
+    """Label the rows of panels that share the y axis, tasks from top to bottom at 0, 1, ...
+
+    Args:
+        side: an axis left of the panels, for the clinical groups; nothing else is drawn in it.
+        panels: the first gets the tasks' names, all get lines between clinical groups.
+        cells: a row or more for each task, with its clinical_group and metric.
+        tasks: sorted by clinical group.
+    """
+    facts = cells.drop_duplicates("task").set_index("task")
+    names = [f"{task}  {metric_label(str(facts.loc[task, 'metric']), unit=True)}" for task in tasks]
+    panels[0].set_yticks(range(len(tasks)), names)
+    panels[0].tick_params(labelleft=True)
+    side.tick_params(left=False, labelleft=False)
+    side.set_xlim(0, 1)
+    side.set_axis_off()
+    start = 0
+    for group, members in groupby(tasks, key=lambda task: str(facts.loc[task, "clinical_group"])):
+        end = start + len(list(members))
+        side.plot([0.97, 0.97], [start - 0.38, end - 0.62], color=INK, linewidth=1.5, solid_capstyle="butt")
+        side.text(0.9, (start + end - 1) / 2, group, ha="right", va="center", fontweight="bold", fontsize=7.5)
+        start = end
+        if end < len(tasks):
+            for panel in panels:
+                panel.axhline(end - 0.5, color=INK, linewidth=0.8, zorder=2)
