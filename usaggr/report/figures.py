@@ -114,8 +114,8 @@ def _drawings(collection: Collection, tables: Tables, variant: str) -> Iterator[
             f"forest-{scale:g}",
             f"Differences with their intervals, {scale_label(scale)}",
             "A row a task, a panel a grouping: the difference from the reference with its unadjusted interval, in "
-            "units of the task's margin and better to the right; the axis is logarithmic past two margins. The grey band "
-            "is worse by less than the margin. An interval right of the dashed line is no loss, if its test holds "
+            "units of the task's margin and better to the right; the axis is logarithmic past two margins. The grey "
+            "band is worse by less than the margin. An interval right of the dashed line is no loss, if its test holds "
             "after Holm's adjustment. The numbers are in the metric's own units; an arrow's interval goes on.",
             "answer",
             draw_forest(tables.comparison, study, collection.tasks, variant, scale),
@@ -135,7 +135,7 @@ def _drawings(collection: Collection, tables: Tables, variant: str) -> Iterator[
     yield _Drawing(
         "score_against_scale",
         "Score against training samples",
-        "A panel a task: mean score over seeds with its interval as a band (a bar where there is one scale) against "
+        "A panel a task: mean score over seeds with its interval as a band (as bars where they are wide) against "
         "the number of training samples, a line a grouping; the dashed line is the predictor that ignores the image, "
         "whose score is written where it is far off. A band may go on past the panel.",
         "scale",

@@ -58,7 +58,8 @@ def draw_cost(summary: pd.DataFrame, study: StudyFacts, models: Mapping[str, int
         _draw_panel(panel, points, kind, groupings, scales)
         panel.set_xlabel(_COSTS[kind])
     axes[0].set_ylabel("mean relative change (%) ↑")
-    figure.legend(handles=_legend(groupings, scales, study), loc="outside upper center", ncols=4, frameon=False)
+    handles = _legend(groupings, scales, study)
+    figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), 6), frameon=False)
     return figure
 
 

@@ -31,8 +31,8 @@ _WIDE = 3.0
 def draw_curves(cells: pd.DataFrame, study: StudyFacts, tasks: Sequence[str], variant: str) -> "Figure | None":
     """A panel for each task with its main metric; None where the variant has no value at all.
 
-    `cells` is the table of cells. Points are means over seeds, bands (bars where there is one scale) their intervals;
-    points are moved a little to the side so that none hides another.
+    `cells` is the table of cells. Points are means over seeds, bands their intervals (bars where there is one scale,
+    and where bands would fill the panel); points are moved a little to the side so that none hides another.
     """
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
@@ -78,24 +78,32 @@ def _draw_panel(panel: "Axes", cells: pd.DataFrame, groupings: Sequence[str], ta
     wide = ticks[-1] / ticks[0] >= _WIDE
     if wide:
         panel.set_xscale("log")
+    limits = _score_range(shown, bounded=metric.higher_is_better)
+    # Bands that fill the panel one over the other tell nothing: there bars, side by side.
+    bands = len(ticks) > 1 and bool(((shown["low"] >= limits[0]) & (shown["high"] <= limits[1])).all())
     for place, grouping in enumerate(groupings):
         line = shown[shown["grouping"] == grouping].sort_values("n_train")
         if not line.empty:
-            _draw_line(panel, line, grouping, place, _offsets(line["n_train"], place, len(groupings), ticks, wide))
+            x = _offsets(line["n_train"], place, len(groupings), ticks, wide)
+            _draw_line(panel, line, grouping, place, x, bands)
     _draw_trivial(panel, shown)
     panel.set_ylabel(f"{metric_label(metric.name, unit=True)} {'↑' if metric.higher_is_better else '↓'}", labelpad=2)
-    _set_limits(panel, shown, ticks, wide, bounded=metric.higher_is_better)
+    panel.set_ylim(*limits)
+    _say_trivial(panel, shown, *limits)
+    _set_ticks(panel, ticks, wide)
 
 
-def _draw_line(panel: "Axes", line: pd.DataFrame, grouping: str, place: int, x: Sequence[float]) -> None:
+def _draw_line(
+    panel: "Axes", line: pd.DataFrame, grouping: str, place: int, x: Sequence[float], band: bool
+) -> None:  # fmt: skip
     style = look(place, size=4.0) | {"label": grouping, "zorder": 3 + place}
     mean, low, high = (line[name].to_numpy(dtype=float) for name in ("mean", "low", "high"))
     panel.plot(x, mean, **style)
-    if len(x) > 1:
-        band = {"color": style["color"], "alpha": 0.15, "linewidth": 0, "zorder": 1}
-        panel.fill_between(x, low, high, label=f"interval of {grouping}", **band)
+    label, colour = f"interval of {grouping}", style["color"]
+    if band:
+        panel.fill_between(x, low, high, label=label, color=colour, alpha=0.15, linewidth=0, zorder=1)
     else:
-        panel.vlines(x, low, high, colors=style["color"], linewidth=1.0, zorder=2, label=f"interval of {grouping}")
+        panel.vlines(x, low, high, colors=colour, linewidth=1.0, zorder=2, label=label)
 
 
 def _draw_trivial(panel: "Axes", shown: pd.DataFrame) -> None:
@@ -120,10 +128,7 @@ def _offsets(n_train: "pd.Series[Any]", place: int, lines: int, ticks: Sequence[
     return [float(n) + shift * width * (3 if len(ticks) == 1 else 1) for n in n_train]
 
 
-def _set_limits(panel: "Axes", shown: pd.DataFrame, ticks: Sequence[int], wide: bool, bounded: bool) -> None:
-    low, high = _score_range(shown, bounded)
-    panel.set_ylim(low, high)
-    _say_trivial(panel, shown, low, high)
+def _set_ticks(panel: "Axes", ticks: Sequence[int], wide: bool) -> None:
     panel.set_xticks(ticks, tick_labels(ticks, wide))
     panel.minorticks_off()
     if len(ticks) == 1:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _MARKERS = {"gain": "^", "no_loss": "s", "loss": "v", "undecided": "o", "": "D"}
 _COLUMNS = 2
 """Panels side by side; further groupings stand under them."""
-_SIDE, _PLOT, _TEXT, _ROW = 2.35, 1.35, 1.5, 0.2
+_SIDE, _PLOT, _TEXT, _ROW = 2.6, 1.35, 1.5, 0.2
 """Inches: names of tasks, a panel, the numbers beside it, the height of a row."""
 _LINEAR = 2.0
 """Margins up to which the axis is linear; past it, logarithmic."""
@@ -41,6 +41,7 @@ def draw_forest(
     `comparison` is the table of differences, `tasks` the rows from top to bottom.
     """
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     where = (comparison["variant"] == variant) & (comparison["scale"] == scale) & comparison["main"]
     shown = comparison[where]
@@ -50,8 +51,8 @@ def draw_forest(
     columns = min(_COLUMNS, len(groupings))
     rows = math.ceil(len(groupings) / columns)
     size = (_SIDE + columns * (_PLOT + _TEXT), rows * (_ROW * len(tasks) + 0.75) + 0.6)
-    figure = Figure(figsize=size, layout="constrained")
-    ratios = [0.8, *[_PLOT, _TEXT] * columns]
+    figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(wspace=0.0, w_pad=0.03))
+    ratios = [0.35, *[_PLOT, _TEXT] * columns]
     axes = figure.subplots(rows, 1 + 2 * columns, squeeze=False, sharey=True, width_ratios=ratios)
     end = _end(shown)
     for place, grouping in enumerate(groupings):
@@ -59,7 +60,7 @@ def draw_forest(
         panel, beside = axes[row, 1 + 2 * column], axes[row, 2 + 2 * column]
         _draw_panel(panel, beside, shown[shown["grouping"] == grouping], tasks, end)
         panel.set_title(f"{grouping_label(grouping)} − {grouping_label(study.reference)}", fontweight="bold")
-        beside.set_title(f"difference [{100 * study.confidence:g} % interval]", fontsize=7.5)
+        beside.set_title(f"    difference [{100 * study.confidence:g} % interval]", fontsize=7, loc="left")
     for row in range(rows):
         label_rows(axes[row, 0], axes[row, 1:].tolist(), shown, tasks)
     for unused in axes.flatten()[1 + 2 * columns :][2 * (len(groupings) - columns) + 1 :] if rows > 1 else ():
@@ -67,7 +68,7 @@ def draw_forest(
     figure.supxlabel("difference in units of the task's margin, better to the right", fontsize=8)
     handles = _legend(shown)
     figure.legend(
-        handles=handles, loc="outside lower center", ncols=min(len(handles), 3 * columns), frameon=False, fontsize=7.5,
+        handles=handles, loc="outside upper center", ncols=min(len(handles), 3 * columns), frameon=False, fontsize=7.5,
         handletextpad=0.5, columnspacing=1.4,
     )  # fmt: skip
     return figure
@@ -78,8 +79,10 @@ def _draw_panel(panel: "Axes", beside: "Axes", cells: pd.DataFrame, tasks: Seque
     panel.set_xlim(-end, end)
     panel.set_ylim(len(tasks) - 0.5, -0.5)
     ticks = [tick for tick in _TICKS if tick <= end]
-    panel.set_xticks([*(-tick for tick in reversed(ticks)), 0, *ticks])
-    panel.set_xticklabels([*(f"−{tick}" for tick in reversed(ticks)), "0", *map(str, ticks)])
+    panel.set_xticks(
+        [*(-tick for tick in reversed(ticks)), 0, *ticks],
+        [*(_tick_label(-tick, end) for tick in reversed(ticks)), "0", *(_tick_label(tick, end) for tick in ticks)],
+    )
     panel.minorticks_off()
     panel.tick_params(axis="y", length=0)
     panel.axvspan(-1, 0, color="#E4E4E4", linewidth=0, zorder=0)
@@ -95,6 +98,11 @@ def _draw_panel(panel: "Axes", beside: "Axes", cells: pd.DataFrame, tasks: Seque
                 markersize=4.6, color=colour, markerfacecolor=colour if valid else "white", zorder=4, clip_on=False,
             )  # fmt: skip
     _write_numbers(beside, cells, tasks)
+
+
+def _tick_label(tick: int, end: float) -> str:
+    """Of a tick; empty for every other one where they stand narrow."""
+    return "" if abs(tick) in (3, 30) and end > _TICKS[2] else str(tick).replace("-", "−")
 
 
 def _write_numbers(beside: "Axes", cells: pd.DataFrame, tasks: Sequence[str]) -> None:

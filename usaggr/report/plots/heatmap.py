@@ -26,7 +26,7 @@ _COLOUR_MAP = "RdBu"
 """ColorBrewer's: told apart with every common colour blindness, white where nothing differs."""
 _LEAST, _MOST = 0.05, 0.5
 """Ends of the colour scale in skill: noise of a hundredth is not blown up, one collapsed run does not pale the rest."""
-_COLUMN, _LEAST_WIDTH = 0.7, 2.6
+_COLUMN, _LEAST_WIDTH = 0.72, 2.6
 """Inches: a column holds a mark and a number, all columns together the label of the colour bar."""
 _ROW = 0.25
 _LONG = 10
@@ -54,7 +54,7 @@ def draw_heatmap(comparison: pd.DataFrame, study: StudyFacts, tasks: Sequence[st
     width = max(_COLUMN * len(groupings), _LEAST_WIDTH / len(scales))
     figure = Figure(figsize=(2.8 + width * len(scales), _ROW * len(tasks) + 1.9), layout="constrained")
     axes = figure.subplots(
-        1, len(scales) + 1, squeeze=False, sharey=True, width_ratios=[0.9, *[width] * len(scales)]
+        1, len(scales) + 1, squeeze=False, sharey=True, width_ratios=[0.5, *[width] * len(scales)]
     ).flatten()
     colours = _colours(shown["delta_skill"])
     for panel, scale in zip(axes[1:], scales, strict=True):
@@ -67,10 +67,13 @@ def draw_heatmap(comparison: pd.DataFrame, study: StudyFacts, tasks: Sequence[st
     )  # fmt: skip
     few = "\n* over fewer seeds than planned" if _has_few_seeds(shown) else ""
     bar.set_label(f"difference in skill from {grouping_label(study.reference)}\nblue is better{few}")
-    figure.legend(
-        handles=_legend(shown), loc="outside lower center", ncols=max(2, int(figure.get_figwidth() / 1.15)),
-        frameon=False, fontsize=7.5, handlelength=1.0, handletextpad=0.4, columnspacing=1.4,
-    )  # fmt: skip
+    figure.supxlabel("     ".join(verdict_label(name) for name in _VERDICTS), fontsize=7.5)
+    corners = _corner_handles(shown)
+    if corners:
+        figure.legend(
+            handles=corners, loc="outside upper center", ncols=2, frameon=False, fontsize=7.5, handletextpad=0.1,
+            columnspacing=1.4, borderaxespad=0.2,
+        )  # fmt: skip
     return figure
 
 
@@ -138,15 +141,11 @@ def _corner(x: int, y: int, top: bool, face: str) -> "Patch":
     return Polygon(places, closed=True, facecolor=face, edgecolor="black", lw=0.6, clip_on=False, zorder=3)
 
 
-def _legend(cells: pd.DataFrame) -> "list[Any]":
-    """All verdicts, and of the corners those that are there."""
+def _corner_handles(cells: pd.DataFrame) -> list[Any]:
+    """For a legend: the corners that are there."""
     from matplotlib.lines import Line2D
 
-    handles: list[Any] = [
-        # The mark stands in the label itself: an invisible handle without width.
-        Line2D([], [], linestyle="none", label=verdict_label(name))
-        for name in _VERDICTS
-    ]
+    handles: list[Any] = []
     corners = {"collapsed": "black", "unconverged": "white"}
     for name, face in corners.items():
         for side, of, shape in (("", "", _UPPER), ("_reference", " reference", _LOWER)):

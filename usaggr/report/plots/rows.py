@@ -33,8 +33,8 @@ def label_rows(side: "Axes", panels: Sequence["Axes"], cells: pd.DataFrame, task
     for group, members in groupby(tasks, key=lambda task: str(facts.loc[task, "clinical_group"])):
         end = start + len(list(members))
         side.plot([0.97, 0.97], [start - 0.38, end - 0.62], color=INK, linewidth=1.5, solid_capstyle="butt")
-        side.text(0.9, (start + end - 1) / 2, group, ha="right", va="center", fontweight="bold", fontsize=7.5)
+        side.text(0.85, (start + end - 1) / 2, group, ha="right", va="center", fontweight="bold", fontsize=7.5)
         start = end
         if end < len(tasks):
             for panel in panels:
-                panel.axhline(end - 0.5, color=INK, linewidth=0.8, zorder=2)
+                panel.axhline(end - 0.5, color=INK, linewidth=0.6, zorder=2, clip_on=False)
