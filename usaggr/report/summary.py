@@ -7,13 +7,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from usaggr.evidence.joint import Part, joint_table
-from usaggr.evidence.relative import relative_pseudovalues, skill_pseudovalues
+from usaggr.evidence.joint import joint_table
 from usaggr.evidence.verdicts import VERDICTS
-from usaggr.metrics.names import metric as metric_of
 from usaggr.report.cases import Cases
 from usaggr.report.collect import CollectedRun, Collection
 from usaggr.report.intervals import pooled_estimates
+from usaggr.report.units import Unit, shared_parts
 
 SUMMARY_COLUMNS = (
     "grouping", "scale", "variant", "tasks", "delta_m", "low", "high", "delta_skill", "gain", "no_loss", "loss",
@@ -112,7 +111,7 @@ def _add_intervals(
         tables: dict[Any, Array] = {}
         for (setting, of_valid), cells in counted.items():
             if of_valid == valid and len(cells):
-                joint = _joint(cells, of_main[setting], cases, in_skill=mean == "delta_skill")
+                joint = _joint(cells, of_main[setting], cases, "skill" if mean == "delta_skill" else "relative")
                 if joint is not None:
                     tables[setting] = joint
         for variant in {setting[0] for setting in tables}:
@@ -125,33 +124,13 @@ def _add_intervals(
                 table.loc[place, [low, high]] = value - half, value + half
 
 
-def _joint(cells: pd.DataFrame, pairs: pd.DataFrame, cases: Cases, in_skill: bool) -> Array | None:
+def _joint(cells: pd.DataFrame, pairs: pd.DataFrame, cases: Cases, unit: Unit) -> Array | None:
     """(K, C) table of the mean over the cells' tasks; None where they have no seed in common."""
-    done = pairs[pairs["delta"].notna() & pairs["task"].isin(cells["task"])]
-    by_task = {task: rows.set_index("seed") for task, rows in done.groupby("task", sort=False)}
-    seeds = sorted(set.intersection(*(set(rows.index) for rows in by_task.values()))) if by_task else []
-    if not seeds:
+    shared = shared_parts(cells, pairs, cases)
+    if not shared.parts:
         return None
-    parts = []
-    for cell in cells.to_dict("records"):
-        rows, metric = by_task[cell["task"]].loc[seeds], metric_of(cell["metric"])
-        where = (cell["scale"], cell["variant"], cell["metric"], seeds)
-        own = cases.pseudovalues(cell["task"], cell["grouping"], *where)
-        reference = cases.pseudovalues(cell["task"], rows["reference"].iloc[0], *where)
-        components = cases.components(cell["task"])
-        if own.shape != reference.shape or own.shape[1] != components.size:
-            own, reference = (values.mean(axis=1, keepdims=True) for values in (own, reference))
-            components = np.array([-1], dtype=np.int64)  # it tells of seeds alone
-        if in_skill:
-            sides = ((own, rows["trivial"]), (reference, rows["trivial_reference"]))
-            skills = [skill_pseudovalues(v, trivial.to_numpy(dtype=float), metric) for v, trivial in sides]
-            values = skills[0] - skills[1]
-        else:
-            values = relative_pseudovalues(own, reference, metric)
-        if not np.isfinite(values).all():
-            return None
-        parts.append(Part(values, components, 1 / len(cells)))
-    return joint_table(parts)
+    table = joint_table(shared.mean(unit, shared.parts))
+    return table if np.isfinite(table).all() else None
 
 
 def _cost(runs: Sequence[CollectedRun]) -> dict[str, Any]:
