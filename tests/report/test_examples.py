@@ -227,6 +227,7 @@ def test_data_that_are_damaged_are_a_reason(study: Study, tmp_path: Path) -> Non
     assert found.reason is not None
     assert "fault" in found.reason
     assert "\n" not in found.reason
+    assert not found.reason.endswith((":", ".")), "it stands within a sentence"
 
 
 def test_a_study_of_another_version_is_a_reason(tmp_path: Path) -> None:

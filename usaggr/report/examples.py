@@ -265,4 +265,5 @@ def _first_line(error: Exception) -> str:
     if isinstance(error, ValidationError):
         first = error.errors()[0]
         return f"study.yaml's data.{'.'.join(map(str, first['loc']))} is not as this version reads it: {first['msg']}"
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+    line = str(error).strip().partition("\n")[0]
+    return line.rstrip(" :.") or type(error).__name__
