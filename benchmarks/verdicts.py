@@ -42,6 +42,8 @@ def planted_size(world: World) -> float:
         subjects=world.subjects,
         level=ALPHA / len(TASKS),
         power=POWER,
+        # These tasks have two cells, one a scale, whose variance between seeds is pooled.
+        seed_df=(world.seeds - 1) * len(world.scales),
     )
 
 

@@ -20,6 +20,7 @@ ROOMS = (
     ("data",),
     ("models",),
     ("metrics",),
+    ("evidence",),
     ("training",),
     ("sweep",),
     ("report",),
