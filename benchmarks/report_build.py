@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.report.sweeps import CATALOGUE, FakeSweep, level
+from usaggr.metrics.names import main_metric
 from usaggr.metrics.predictions import encode_mask
 
 RUNS, SAMPLES = 420, 8000
@@ -59,7 +60,22 @@ def make_sweep(folder: Path) -> int:
     per_setting = len(sweep.runs()) / 10
     sweep.seeds = tuple(range(round(RUNS / per_setting / 2)))
     sweep.finish(scorer)
+    for run, _ in sweep.runs():
+        (folder / "runs" / run.run_id / "curve.csv").write_text(_curve(run.tasks))
     return len(sweep.runs())
+
+
+def _curve(tasks: tuple[str, ...]) -> str:
+    """A curve of ten validations that rises and levels off."""
+    names = [f"{task}:{main_metric(CATALOGUE[task].type).name}" for task in tasks]
+    lines = [",".join(["step", "progress", "learning_rate", "training_loss", "val_loss", "skill", *names])]
+    for i in range(1, 11):
+        skill = 0.6 * (1 - 0.5**i)
+        scores = [
+            level(CATALOGUE[task], skill)[name.partition(":")[2]] for task, name in zip(tasks, names, strict=True)
+        ]
+        lines.append(",".join(f"{value:.5g}" for value in (i, i / 10, 1e-3, 1 - skill, 1 - skill, skill, *scores)))
+    return "\n".join(lines) + "\n"
 
 
 def main() -> None:

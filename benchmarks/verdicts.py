@@ -57,7 +57,9 @@ def judge_sweeps(job: tuple[World, float, int, int]) -> Counts:
         cells = make_tables(draw_sweep(world, planted, rng)).comparison
         cells = cells[cells["main"] & ~cells["same"]]
         for (grouping, _scale), family in cells.groupby(["grouping", "scale"]):
-            nulls = family[~((family["grouping"] == "unified") & family["task"].isin([GAINS, LOSSES]))] if size else family
+            nulls = (
+                family[~((family["grouping"] == "unified") & family["task"].isin([GAINS, LOSSES]))] if size else family
+            )
             wrong = nulls["verdict"].isin(["gain", "loss"]).any()
             counts["family", str(grouping), "false" if wrong else "right"] += 1
         shown = cells[(cells["grouping"] == "unified") & cells["task"].isin([GAINS, LOSSES])]
@@ -90,7 +92,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for task, right in ((GAINS, "gain"), (LOSSES, "loss")):
                 counts = [found["planted", task, verdict] for verdict in VERDICTS]
                 shares = [count / sum(counts) for count in counts]
-                planted.append([name, f"{size if right == 'gain' else -size:+.3f}", *(f"{100 * s:.1f} %" for s in shares)])
+                planted.append(
+                    [name, f"{size if right == 'gain' else -size:+.3f}", *(f"{100 * s:.1f} %" for s in shares)]
+                )
                 if shares[VERDICTS.index(right)] < LEAST_POWER:  # type: ignore[arg-type]
                     failed.append(f"{name}: {right} found in {100 * shares[VERDICTS.index(right)]:.1f} %")  # type: ignore[arg-type]
             print(name, file=sys.stderr)

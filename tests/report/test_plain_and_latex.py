@@ -36,7 +36,8 @@ def test_markdown_has_all_blocks_in_order() -> None:
     picture = Picture("figures/x.png", "X", "what | there is")
     text = render_markdown(document(Items(("a", "b")), picture, Details("more", (Paragraph("inner"),))))
     assert text == (
-        "# Of a_study\n\n**lead**\n\n## One\n\n- a\n- b\n\n![what \\| there is](figures/x.png)\n\n*X*\n\n**more**\n\ninner\n\n"
+        "# Of a_study\n\n**lead**\n\n## One\n\n- a\n- b\n\n![what \\| there is](figures/x.png)\n\n*X*\n\n"
+        "**more**\n\ninner\n\n"
         "### Two\n\nA *b*.\n\n| task | Δ |\n| --- | ---: |\n| a_b\\|c | −0.1 |\n| x &amp; y | +0.2 |\n"
     )
 

@@ -1,9 +1,9 @@
 r"""tables/*.tex: the report's named tables with booktabs, to be set in a paper (`\usepackage{booktabs,longtable}`)."""
 
-import re
 from pathlib import Path
 
 from usaggr.report.document import Cell, Document, TextTable, tables_of
+from usaggr.report.inline import inline_plain
 
 _LONG = 40
 """Tables with more rows run over several pages."""
@@ -38,7 +38,7 @@ def latex_table(table: TextTable) -> str:
     columns = "".join("r" if name in table.numbers else "l" for name in table.columns)
     head = " & ".join(latex_text(name) for name in table.columns) + r" \\"
     rows = [" & ".join(latex_text(_text(cell)) for cell in row) + r" \\" for row in table.rows]
-    caption = latex_text(_plain(table.caption))
+    caption = latex_text(inline_plain(table.caption))
     note = [f"% {table.left_out} more rows are not shown."] if table.left_out else []
     said = [r"\caption{" + caption + r"}"] if caption else []
     if len(rows) > _LONG:
@@ -62,11 +62,6 @@ def latex_text(text: str) -> str:
     """Text on one line in which nothing is markup; what is beyond ASCII and not known here is left out."""
     escaped = "".join(_SPECIAL.get(letter, letter) for letter in " ".join(text.split()))
     return escaped.encode("ascii", "ignore").decode()
-
-
-def _plain(markdown: str) -> str:
-    """Inline Markdown without its marks."""
-    return re.sub(r"\\([\\`*_|~\]])", r"\1", re.sub(r"(?<!\\)[*`]", "", markdown))
 
 
 def _text(cell: str | Cell) -> str:

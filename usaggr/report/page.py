@@ -1,23 +1,27 @@
 """index.html: the report's document as one page that needs no network, with its pictures, style and script inside.
 
-The template escapes everything; only what markdown-it makes of a line of inline Markdown (raw HTML is off) is trusted.
+The template escapes everything; only what comes of a line of inline Markdown (raw HTML is off) is trusted. The page's own
+policy lets nothing be fetched and no script run but its own, whatever else should come to stand in it.
 """
 
 import base64
+import hashlib
 import re
-from collections.abc import Iterator
+import struct
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from usaggr.report.document import Cell, Document, Picture, Section, TextTable
+from usaggr.report.document import Document, Picture, Section
+from usaggr.report.inline import inline_html, inline_plain
+from usaggr.report.page_table import shown_table
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _FILTERED = 8
 """Tables with more rows get a field to filter them."""
-_TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".svg": "image/svg+xml"}
-_VERDICTS = ("gain", "no_loss", "loss", "undecided")
+_DEEPEST = 6
+"""Levels of headings that HTML has."""
+_TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".svg": "image/svg+xml"}
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,15 @@ class _Heading:
     inner: tuple["_Heading", ...]
 
 
+@dataclass(frozen=True)
+class _Image:
+    uri: str
+    """The file itself, as a data URI."""
+    width: int | None
+    """Pixels; None where they are not known."""
+    height: int | None
+
+
 def render_page(document: Document, folder: Path) -> str:
     """The whole of index.html; pictures are read from the report's folder and put into the page.
 
@@ -39,7 +52,6 @@ def render_page(document: Document, folder: Path) -> str:
         OSError: a picture is not there.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markdown_it import MarkdownIt
     from markupsafe import Markup
 
     environment = Environment(
@@ -49,55 +61,53 @@ def render_page(document: Document, folder: Path) -> str:
         lstrip_blocks=True,
         autoescape=True,
     )
-    inline = MarkdownIt("commonmark", {"html": False}).disable("image")
     anchors: dict[str, int] = {}
     environment.filters |= {
-        "inline": lambda text: Markup(inline.renderInline(text)),
+        "inline": lambda text: Markup(inline_html(text)),
+        "plain": inline_plain,
         "kind": lambda block: type(block).__name__,
         "image": partial(_image, folder),
-        "cells": _cells,
-        "kinds": _kinds,
+        "shown": shown_table,
     }
-    style, script = ((_TEMPLATES / f"page.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
+    style, script = (_dense((_TEMPLATES / f"page.{kind}").read_text(encoding="utf-8")) for kind in ("css", "js"))
     page = environment.get_template("page.html.j2").render(
         document=document,
         headings=[_heading(section, 2, anchors) for section in document.sections],
         style=Markup(style),
         script=Markup(script),
+        policy=f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; script-src '{_hash(script)}'",
         filtered=_FILTERED,
     )
-    return re.sub(r"\n\s*\n+", "\n", page)
+    return _dense(page)
+
+
+def _dense(text: str) -> str:
+    """Without empty lines; a dense text stays as it is."""
+    return re.sub(r"\n\s*\n", "\n", text)
+
+
+def _hash(text: str) -> str:
+    """What a policy knows an inline style or script by."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
 def _heading(section: Section, level: int, anchors: dict[str, int]) -> _Heading:
     """A section with an anchor of its own, made of its title."""
     slug = re.sub(r"[^a-z0-9]+", "-", section.title.lower()).strip("-") or "section"
     anchors[slug] = anchors.get(slug, 0) + 1
-    anchor = slug if anchors[slug] == 1 else f"{slug}-{anchors[slug]}"
+    anchor = slug if anchors[slug] == 1 else f"{slug}--{anchors[slug]}"  # no title alone has two hyphens in a row
     inner = tuple(_heading(part, level + 1, anchors) for part in section.sections)
-    return _Heading(anchor, section, level, inner)
+    return _Heading(anchor, section, min(level, _DEEPEST), inner)
 
 
-def _image(folder: Path, picture: Picture) -> str:
-    """A data URI."""
+def _image(folder: Path, picture: Picture) -> _Image:
     path = folder / picture.path
     drawn = path.with_suffix(".svg")
     if drawn.is_file() and drawn.stat().st_size < path.stat().st_size:
         path = drawn
-    return f"data:{_TYPES[path.suffix]};base64,{base64.b64encode(path.read_bytes()).decode()}"
-
-
-def _cells(table: TextTable) -> Iterator[list[dict[str, Any]]]:
-    """Rows of cells with what they show, what they are sorted by, and their mark."""
-    for row in table.rows:
-        cells = [cell if isinstance(cell, Cell) else Cell(cell) for cell in row]
-        yield [
-            {"text": cell.text, "sort": cell.sort, "kind": cell.kind, "number": name in table.numbers}
-            for name, cell in zip(table.columns, cells, strict=True)
-        ]
-
-
-def _kinds(table: TextTable) -> list[str]:
-    """Verdicts that stand in a table: it can be filtered by them."""
-    found = {cell.kind for row in table.rows for cell in row if isinstance(cell, Cell)}
-    return [name for name in _VERDICTS if name in found]
+    content = path.read_bytes()
+    uri = f"data:{_TYPES[path.suffix.lower()]};base64,{base64.b64encode(content).decode()}"
+    if not content.startswith(b"\x89PNG\r\n"):
+        return _Image(uri, None, None)
+    width, height = struct.unpack(">II", content[16:24])
+    return _Image(uri, width, height)

@@ -7,12 +7,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from usaggr.evidence.joint import joint_table
 from usaggr.evidence.verdicts import VERDICTS
-from usaggr.report.cases import Cases
+from usaggr.report.cell_tables import CellTables, cells_in, mean_of
 from usaggr.report.collect import CollectedRun, Collection
 from usaggr.report.intervals import pooled_estimates
-from usaggr.report.units import Unit, shared_parts
 
 SUMMARY_COLUMNS = (
     "grouping", "scale", "variant", "tasks", "delta_m", "low", "high", "delta_skill", "gain", "no_loss", "loss",
@@ -28,7 +26,7 @@ Setting = tuple[str, float | int, str]
 """variant, scale, grouping"""
 
 
-def summarise(comparison: pd.DataFrame, pairs: pd.DataFrame, cases: Cases, collection: Collection) -> pd.DataFrame:
+def summarise(comparison: pd.DataFrame, cells_of: CellTables, collection: Collection) -> pd.DataFrame:
     """One row a variant, scale and grouping, the reference's own (with its cost, and nothing to compare) too.
 
     delta_m is the mean of `relative` of the main metric over the tasks counted (Maninis et al., CVPR 2019): those with
@@ -57,7 +55,7 @@ def summarise(comparison: pd.DataFrame, pairs: pd.DataFrame, cases: Cases, colle
                 counted[(variant, scale, grouping), False] = known
                 counted[(variant, scale, grouping), True] = known[known["valid"]]
     table = pd.DataFrame(rows, columns=list(SUMMARY_COLUMNS))
-    _add_intervals(table, counted, pairs, cases, study.confidence)
+    _add_intervals(table, counted, cells_of, study.confidence)
     integers = [name for name in SUMMARY_COLUMNS if name.removesuffix("_valid") in _INTEGERS]
     floats = [name for name in SUMMARY_COLUMNS[3:] if name not in integers]
     return table.astype(dict.fromkeys(integers, "Int64") | dict.fromkeys(floats, "float64"))
@@ -99,21 +97,19 @@ def _means(cells: pd.DataFrame) -> dict[str, Any]:
 def _add_intervals(
     table: pd.DataFrame,
     counted: dict[tuple[Setting, bool], pd.DataFrame],
-    pairs: pd.DataFrame,
-    cases: Cases,
+    cells_of: CellTables,
     confidence: float,
 ) -> None:
     """Bounds of delta_m and delta_skill; the variance between seeds is pooled within a variant."""
     columns = ("delta_m", "low", "high"), ("delta_skill", "skill_low", "skill_high")
     wanted = [(*columns[0], False), (*columns[1], False), ("delta_m_valid", "low_valid", "high_valid", True)]
-    of_main = dict(iter(pairs[pairs["main"]].groupby(["variant", "scale", "grouping"], sort=False)))
     for mean, low, high, valid in wanted:
         tables: dict[Any, Array] = {}
         for (setting, of_valid), cells in counted.items():
             if of_valid == valid and len(cells):
-                joint = _joint(cells, of_main[setting], cases, "skill" if mean == "delta_skill" else "relative")
+                joint = cells_of.joint([mean_of(cells_in(cells))], "skill" if mean == "delta_skill" else "relative")
                 if joint is not None:
-                    tables[setting] = joint
+                    tables[setting] = joint.values[0]
         for variant in {setting[0] for setting in tables}:
             chosen = {setting: joint for setting, joint in tables.items() if setting[0] == variant}
             for setting, found in pooled_estimates(chosen, {setting: setting[1] for setting in chosen}).items():
@@ -122,15 +118,6 @@ def _add_intervals(
                 half = float(found.estimate.critical(confidence) * found.estimate.se)
                 value = float(table.loc[place, mean])
                 table.loc[place, [low, high]] = value - half, value + half
-
-
-def _joint(cells: pd.DataFrame, pairs: pd.DataFrame, cases: Cases, unit: Unit) -> Array | None:
-    """(K, C) table of the mean over the cells' tasks; None where they have no seed in common."""
-    shared = shared_parts(cells, pairs, cases)
-    if not shared.parts:
-        return None
-    table = joint_table(shared.mean(unit, shared.parts))
-    return table if np.isfinite(table).all() else None
 
 
 def _cost(runs: Sequence[CollectedRun]) -> dict[str, Any]:

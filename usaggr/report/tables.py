@@ -6,8 +6,10 @@ from pathlib import Path
 import pandas as pd
 
 from usaggr.report.cases import Cases
+from usaggr.report.cell_tables import CellTables
 from usaggr.report.collect import Collection
 from usaggr.report.comparison import CELL, COMPARISON_COLUMNS, cells_of, compare, pairs_of
+from usaggr.report.interplay import Interplay, make_interplay
 from usaggr.report.intervals import Difference, Key, differences
 from usaggr.report.judgement import judge_cells
 from usaggr.report.observations import SCORE_COLUMNS, observe
@@ -33,6 +35,8 @@ class Tables:
     """A row for each finished run and task (see `read_validity`)."""
     cases: Cases
     """Pseudo-values of all cells."""
+    interplay: Interplay
+    """With data scale, task type and clinical group, and the paper's claims."""
     differences: dict[Key, Difference]
     """Of the cells that are compared, by the values of comparison.CELL."""
 
@@ -51,10 +55,11 @@ def make_tables(collection: Collection) -> Tables:
         scores=observations[list(SCORE_COLUMNS)],
         cells=cells,
         comparison=comparison,
-        summary=summarise(comparison, pairs, cases, collection),
+        summary=summarise(comparison, CellTables(collection, cases), collection),
         observations=observations,
         validity=validity,
         cases=cases,
+        interplay=make_interplay(collection, comparison, cases),
         differences=found,
     )
 
