@@ -73,7 +73,7 @@ def spread(tables: Array, confidence: float) -> Spread:
     chance = _chance(contrasts)
     size = np.sqrt(groups - 1.0)
     value = np.sqrt(chance.true) / size
-    if not chance.expected > 0:
+    if not chance.expected > _ROUNDING * (1 + chance.observed):
         return Spread(groups, float(value), float("nan"), float("nan"))
     low, high = _noncentral(chance, confidence)
     direction = contrasts.mean(axis=(1, 2))
@@ -199,5 +199,7 @@ def _noncentral(chance: _Chance, confidence: float) -> tuple[float, float]:
     return bounds[0], bounds[1]
 
 
+_ROUNDING = 1e-24
+"""A variance so small, beside the squares, comes of rounding: nothing varies."""
 _LARGE = 1e4
 """Degrees of freedom that are as good as infinite."""

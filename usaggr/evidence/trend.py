@@ -20,6 +20,10 @@ NEAR = 2.0
 """A factor on either side of the sizes of a task, within which its line is believed."""
 
 
+ROUNDING = 1e-12
+"""Standard errors so small, beside the value, come of rounding: nothing varies."""
+
+
 @dataclass(frozen=True)
 class Crossing:
     """The size at which a line of the difference crosses zero."""
@@ -27,7 +31,7 @@ class Crossing:
     size: float | None
     """Training samples; None where the data do not bear one."""
     low: float | None = None
-    """Of Fieller's interval; None where there is no crossing."""
+    """Of Fieller's interval, and not under one sample; None where there is no crossing."""
     high: float | None = None
     why: str = ""
     """Why there is no crossing."""
@@ -106,7 +110,7 @@ def crossing(height: Array, slope: Array, centre: float, ranges: Sequence[tuple[
     level, rise, both = estimate(height), estimate(slope), estimate(height + slope)
     a, b = float(level.value), float(rise.value)
     low, high = (float(bound) for bound in rise.interval(confidence))
-    if not float(rise.se) > 0:
+    if not float(rise.se) > ROUNDING * (1 + abs(b)):
         return Crossing(None, why="no seed and no test subject differs, so that the slope has no interval")
     if not (low > 0 or high < 0):
         return Crossing(None, why="the slope is not certain: by these runs alone, its interval includes 0")
@@ -121,7 +125,7 @@ def crossing(height: Array, slope: Array, centre: float, ranges: Sequence[tuple[
     if ends is None:
         return Crossing(None, why="the slope is too uncertain for the interval of the crossing to be bounded")
     bounds = [centre * 10.0 ** float(np.clip(end, -20.0, 20.0)) for end in ends]
-    return Crossing(float(at), bounds[0], bounds[1])
+    return Crossing(float(at), max(bounds[0], 1.0), bounds[1])
 
 
 def _beyond(at: float, near: int, ranges: Sequence[tuple[float, float]]) -> str:

@@ -16,6 +16,7 @@ from usaggr.evidence.claims import Quantity
 from usaggr.evidence.crossed import Estimate
 from usaggr.evidence.joint import Part, joint_table
 from usaggr.evidence.relative import relative_pseudovalues, skill_pseudovalues
+from usaggr.evidence.trend import ROUNDING
 from usaggr.metrics.names import main_metric
 from usaggr.report.cases import Cases, Cell
 from usaggr.report.collect import Collection
@@ -181,13 +182,14 @@ class Compared:
 
 def cells_in(rows: pd.DataFrame) -> list[Cell]:
     """The cells of rows of the comparison."""
-    return list(rows[["task", "grouping", "scale", "variant"]].itertuples(index=False, name=None))
+    columns = [rows[name].tolist() for name in ("task", "grouping", "scale", "variant")]
+    return list(zip(*columns, strict=True))
 
 
 def quantity(found: Estimate, confidence: float) -> Quantity:
     """An estimate with its bounds; without them where no seed and no subject differs."""
     value, low, high = (float(x) for x in (found.value, *found.interval(confidence)))
-    if not float(found.se) > 0:
+    if not float(found.se) > ROUNDING * (1 + abs(value)):
         return Quantity(value, np.nan, np.nan)
     return Quantity(value, low, high, float(found.p_two_sided()))
 

@@ -1,16 +1,17 @@
 """How the difference from the reference changes with training data: within tasks by scale, and between tasks."""
 
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from usaggr.evidence.holm import holm
 from usaggr.evidence.trend import Crossing, association, bears_slope, crossing, level_weights, slope_weights
-from usaggr.report.cell_tables import UNITS, Compared, Setting, Unit, Weights, cells_in, combined, scaled
+from usaggr.report.cases import Cell
+from usaggr.report.cell_tables import UNITS, Array, Compared, Setting, Unit, Weights, cells_in, combined, scaled
 
 SLOPE_COLUMNS = (
     "variant", "grouping", "level", "scope", "unit", "tasks", "left_out", "slope", "low", "high", "p", "p_adjusted",
@@ -25,8 +26,20 @@ BETWEEN_COLUMNS = (
 )  # fmt: skip
 CONFOUNDED = "confounded: tasks and clinical groups differ in much else than size"
 _FAMILY = ["variant", "grouping", "level", "unit"]
-Lines = dict[str, pd.DataFrame]
-"""Task: its cells at several scales."""
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A task's cells at several scales."""
+
+    task_type: str
+    cells: tuple[Cell, ...]
+    sizes: Array
+    """(n,) training samples."""
+
+
+Lines = dict[str, _Line]
+"""By task."""
 
 
 def slopes(compared: Compared) -> pd.DataFrame:
@@ -64,10 +77,10 @@ def crossings(compared: Compared) -> pd.DataFrame:
         if level == "difference":
             continue
         for grouping, (lines, _) in by_grouping.items():
-            sizes = [_sizes(cells) for cells in lines.values()]
+            sizes = [line.sizes for line in lines.values()]
             ranges = [(float(s.min()), float(s.max())) for s in sizes]
             centre = float(10 ** np.mean([np.log10(s).mean() for s in sizes]))
-            sums = [_sum(lines, lambda s, at=centre: level_weights(s, at)), _sum(lines, slope_weights)]
+            sums = [_sum(lines, partial(level_weights, at=centre)), _sum(lines, slope_weights)]
             joint = compared.tables.joint(sums, unit)
             found = Crossing(None, why="the tasks have no seed in common")
             helps = ""
@@ -147,21 +160,22 @@ def _scopes(compared: Compared) -> Iterator[tuple[Scope, dict[str, tuple[Lines, 
 
 def _lines(cells: pd.DataFrame) -> tuple[Lines, set[str]]:
     """Tasks that bear a slope, and those that do not, for their sizes are too much alike."""
-    by_task = {str(task): rows for task, rows in cells.groupby("task", sort=False)}
-    lines = {task: rows for task, rows in by_task.items() if bears_slope(_sizes(rows))}
-    return lines, set(by_task) - set(lines)
+    lines, left_out = {}, set()
+    for task, rows in cells.groupby("task", sort=False):
+        sizes = rows["n_train"].to_numpy(dtype=float)
+        if bears_slope(sizes):
+            lines[str(task)] = _Line(str(rows["task_type"].iloc[0]), tuple(cells_in(rows)), sizes)
+        else:
+            left_out.add(str(task))
+    return lines, left_out
 
 
-def _sizes(cells: pd.DataFrame) -> "np.ndarray[Any, np.dtype[np.float64]]":
-    return cells["n_train"].to_numpy(dtype=float)
-
-
-def _sum(lines: Lines, weigh: Any, scope: str = "") -> Weights:
+def _sum(lines: Lines, weigh: Callable[[Array], Array], scope: str = "") -> Weights:
     """Mean over tasks of a weighted sum over each task's scales; for `a - b`, type a's mean minus type b's."""
     first = scope.split(" - ")[0] if " - " in scope else None
-    sides = {task: first is None or str(cells["task_type"].iloc[0]) == first for task, cells in lines.items()}
+    sides = {task: first is None or line.task_type == first for task, line in lines.items()}
     parts = []
-    for task, cells in lines.items():
+    for task, line in lines.items():
         share = (1 if sides[task] else -1) / sum(side == sides[task] for side in sides.values())
-        parts.append(scaled(dict(zip(cells_in(cells), weigh(_sizes(cells)), strict=True)), share))
+        parts.append(scaled(dict(zip(line.cells, weigh(line.sizes), strict=True)), share))
     return combined(*parts)
