@@ -1,6 +1,6 @@
 """What the report says, apart from how a page shows it: sections of paragraphs, lists, tables and pictures.
 
-Chapters (see chapters/) build it from tables; markdown.py, page.py and latex.py show it. Text is one line of inline
+Chapters (see chapters/) build it from tables; plain.py, page.py and latex.py show it. Text is one line of inline
 Markdown (`**bold**`, `*italic*`, backticks for code); whatever comes from data goes through `literal` first.
 """
 

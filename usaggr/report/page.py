@@ -1,7 +1,7 @@
 """index.html: the report's document as one page that needs no network, with its pictures, style and script inside.
 
-The template escapes everything; only what comes of a line of inline Markdown (raw HTML is off) is trusted. The page's own
-policy lets nothing be fetched and no script run but its own, whatever else should come to stand in it.
+The template escapes everything; only what comes of a line of inline Markdown (raw HTML is off) is trusted. The page's
+policy lets nothing be fetched, and no script run but its own, whatever else should come to stand in it.
 """
 
 import base64

@@ -6,33 +6,66 @@
   // Light or dark: as the system has it, until the reader chooses.
   const scheme = document.getElementById("scheme");
   const system = window.matchMedia("(prefers-color-scheme: dark)");
-  const store = { get: () => { try { return localStorage.getItem("usaggr-scheme"); } catch { return null; } },
-                  set: (name) => { try { localStorage.setItem("usaggr-scheme", name); } catch { /* no storage */ } } };
+  const store = {
+    get: () => { try { return localStorage.getItem("usaggr-scheme"); } catch { return null; } },
+    set: (name) => { try { localStorage.setItem("usaggr-scheme", name); } catch { /* no storage */ } },
+  };
   const isDark = () => (root.dataset.scheme || (system.matches ? "dark" : "light")) === "dark";
-  const label = () => { scheme.textContent = isDark() ? "light" : "dark";
-                        scheme.setAttribute("aria-label", `show the page in ${scheme.textContent} colours`); };
+  const label = () => {
+    scheme.textContent = isDark() ? "light" : "dark";
+    scheme.setAttribute("aria-label", `show the page in ${scheme.textContent} colours`);
+  };
   if (["light", "dark"].includes(store.get())) root.dataset.scheme = store.get();
   scheme.hidden = false;
   label();
-  scheme.addEventListener("click", () => { root.dataset.scheme = isDark() ? "light" : "dark"; store.set(root.dataset.scheme); label(); });
+  scheme.addEventListener("click", () => {
+    root.dataset.scheme = isDark() ? "light" : "dark";
+    store.set(root.dataset.scheme);
+    label();
+  });
   system.addEventListener("change", label);
 
-  // The contents are folded where they would fill the screen; everything is unfolded on paper.
-  if (window.matchMedia("(max-width: 1099px)").matches) document.querySelector("nav details").open = false;
-  window.addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((item) => { item.open = true; }));
+  // The contents are folded where they would fill the screen, and after a choice there.
+  const contents = document.querySelector("nav details");
+  const wide = window.matchMedia("(min-width: 1100px)");
+  const fold = () => { contents.open = wide.matches; };
+  fold();
+  wide.addEventListener("change", fold);
+  contents.addEventListener("click", (event) => { if (!wide.matches && event.target.closest("a")) contents.open = false; });
 
-  // A number is what a text begins with, with a true minus and thousands apart; what is missing comes last.
-  const value = (cell) => {
-    const text = (cell.dataset.sort ?? cell.textContent).trim();
-    if (!text || text === "–" || text === "missing") return null;
-    const found = text.replace(/−/g, "-").replace(/(\d),(?=\d{3})/g, "$1").match(/^[+-]?\d+(\.\d+)?(e[+-]?\d+)?(?![\w:])/i);
-    return found ? Number(found[0]) : text.toLowerCase();
+  // Beside the page the contents show the chapter that is read: the last one that begins in the upper part of the window.
+  const chapters = [...document.querySelectorAll("main > section")];
+  const entries = [...document.querySelectorAll("nav details > ol > li")];
+  let asked = false;
+  const follow = () => {
+    asked = false;
+    const begun = chapters.filter((chapter) => chapter.getBoundingClientRect().top < window.innerHeight / 3).length;
+    entries.forEach((entry, place) => entry.classList.toggle("current", place === begun - 1));
   };
-  const compare = (a, b) => {
-    if (a === null || b === null) return a === b ? 0 : a === null ? 1 : -1;
-    if (typeof a === "number" && typeof b === "number") return a - b;
-    if (typeof a !== typeof b) return typeof a === "number" ? -1 : 1;
-    return a < b ? -1 : a > b ? 1 : 0;
+  follow();
+  window.addEventListener("scroll", () => {
+    if (!asked) window.requestAnimationFrame(follow);
+    asked = true;
+  }, { passive: true });
+
+  // On paper everything is unfolded, and folded again after it.
+  let folded = [];
+  window.addEventListener("beforeprint", () => {
+    folded = [...document.querySelectorAll("details:not([open])")];
+    folded.forEach((item) => { item.open = true; });
+  });
+  window.addEventListener("afterprint", () => folded.forEach((item) => { item.open = false; }));
+
+  const collator = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
+  const sort = (rows, column, numeric, down) => {
+    const key = (row) => row.cells[column].dataset.sort;
+    const order = numeric ? (a, b) => Number(a) - Number(b) : collator.compare;
+    const keyed = rows.map((row, place) => ({ row, place, key: key(row) }));
+    keyed.sort((a, b) => {
+      if (a.key === "" || b.key === "") return Number(a.key === "") - Number(b.key === "") || a.place - b.place;
+      return (down ? -1 : 1) * order(a.key, b.key) || a.place - b.place;
+    });
+    return keyed.map((item) => item.row);
   };
 
   document.querySelectorAll("table").forEach((table) => {
@@ -43,12 +76,7 @@
       const down = head.getAttribute("aria-sort") === "ascending";
       heads.forEach((other) => other.removeAttribute("aria-sort"));
       head.setAttribute("aria-sort", down ? "descending" : "ascending");
-      const keyed = rows.map((row, place) => ({ row, place, key: value(row.cells[column]) }));
-      keyed.sort((a, b) => {
-        const order = compare(a.key, b.key);
-        return (down && a.key !== null && b.key !== null ? -order : order) || a.place - b.place;
-      });
-      body.append(...keyed.map((item) => item.row));
+      body.append(...sort(rows, column, "numeric" in head.dataset, down));
     }));
 
     const controls = table.closest(".table").querySelector(".controls");
@@ -56,22 +84,23 @@
     const input = controls.querySelector("input");
     const shown = controls.querySelector(".shown");
     const buttons = [...controls.querySelectorAll("button")];
+    const pressed = (button) => button.getAttribute("aria-pressed") === "true";
     const filter = () => {
       const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
-      const kinds = buttons.filter((button) => button.getAttribute("aria-pressed") === "true").map((button) => button.dataset.kind);
+      const kinds = new Set(buttons.filter(pressed).map((button) => button.dataset.kind));
       let count = 0;
       rows.forEach((row) => {
         const text = row.textContent.toLowerCase();
         const kept = words.every((word) => text.includes(word)) &&
-          (!kinds.length || kinds.some((kind) => row.querySelector(`td[data-kind="${kind}"]`)));
+          (!kinds.size || [...row.cells].some((cell) => kinds.has(cell.dataset.kind)));
         row.hidden = !kept;
-        count += kept ? 1 : 0;
+        count += Number(kept);
       });
       shown.textContent = count < rows.length ? `${count} of ${rows.length} rows` : "";
     };
     input.addEventListener("input", filter);
     buttons.forEach((button) => button.addEventListener("click", () => {
-      button.setAttribute("aria-pressed", String(button.getAttribute("aria-pressed") !== "true"));
+      button.setAttribute("aria-pressed", String(!pressed(button)));
       filter();
     }));
   });
