@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from usaggr.report.collect import Collection
 from usaggr.report.plots.cost import draw_cost
 from usaggr.report.plots.curves import draw_curves
+from usaggr.report.plots.dots import draw_consistency, draw_sensitivity
 from usaggr.report.plots.forest import draw_forest
 from usaggr.report.plots.heatmap import draw_heatmap
 from usaggr.report.plots.learning import draw_learning, read_curves
@@ -140,6 +141,28 @@ def _drawings(collection: Collection, tables: Tables, variant: str) -> Iterator[
         "whose score is written where it is far off. A band may go on past the panel.",
         "scale",
         draw_curves(tables.cells, study, collection.tasks, variant),
+    )
+    interplay = tables.interplay
+    consistency, spread, sensitivity = (
+        table[~table["valid_only"].astype(bool)]
+        for table in (interplay.consistency, interplay.spread, interplay.sensitivity)
+    )
+    yield _Drawing(
+        "sensitivity",
+        "Sensitivity of task types",
+        "A row a task type, a panel a scale, a mark a grouping: mean difference in skill from the reference over the "
+        "type's tasks, with its interval; better to the right.",
+        "types",
+        draw_sensitivity(sensitivity, study, variant),
+    )
+    yield _Drawing(
+        "consistency",
+        "Consistency across clinical groups",
+        "A row a clinical group (number of tasks compared), a panel a scale, a mark a grouping: mean relative change "
+        "from the reference with its interval, better to the right; below, the standard deviation over groups of their "
+        "true means, small where a grouping does the same to all.",
+        "groups",
+        draw_consistency(consistency, spread, study, variant),
     )
     yield from _learning_drawings(collection, variant)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from usaggr.report.across import AcrossTasks, across_tasks
 from usaggr.report.cases import Cases
 from usaggr.report.cell_tables import CellTables
 from usaggr.report.collect import Collection
@@ -37,6 +38,8 @@ class Tables:
     """Pseudo-values of all cells."""
     interplay: Interplay
     """With data scale, task type and clinical group, and the paper's claims."""
+    across: AcrossTasks
+    """Descriptive tests over tasks."""
     differences: dict[Key, Difference]
     """Of the cells that are compared, by the values of comparison.CELL."""
 
@@ -60,6 +63,7 @@ def make_tables(collection: Collection) -> Tables:
         validity=validity,
         cases=cases,
         interplay=make_interplay(collection, comparison, cases),
+        across=across_tasks(observations, comparison, study),
         differences=found,
     )
 

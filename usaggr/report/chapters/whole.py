@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 
+from usaggr.report.chapters.across import write_across
 from usaggr.report.chapters.answer import write_answer
 from usaggr.report.chapters.asked import write_asked, write_run
+from usaggr.report.chapters.claims import write_claims
 from usaggr.report.chapters.data import write_data
 from usaggr.report.chapters.differences import write_differences
 from usaggr.report.chapters.glossary import write_words
+from usaggr.report.chapters.interplay import write_interplay
 from usaggr.report.chapters.limits import write_limits
 from usaggr.report.chapters.material import Material, section
 from usaggr.report.chapters.methods import write_methods
@@ -35,7 +38,10 @@ def write_report(
     material = Material(collection, tables, tuple(figures), examples)
     chapters = (
         write_answer(material),
+        write_claims(material),
         write_differences(material),
+        write_interplay(material),
+        write_across(material),
         write_tasks(material),
         section(
             "What was asked and what was run",

@@ -1,0 +1,48 @@
+"""The paper's claims on this sweep's data: what was estimated for each, and what comes of it."""
+
+import pandas as pd
+
+from usaggr.report import formatting as text
+from usaggr.report.chapters import marks
+from usaggr.report.chapters.material import Material, paragraph, section
+from usaggr.report.document import Block, Cell, Section, TextTable, literal
+
+_KINDS = {"supported": "no_loss", "contradicted": "loss", "undecided": "undecided"}
+"""How a page marks a finding."""
+_MARKS = {"supported": "✓ supported", "contradicted": "✗ contradicted", "undecided": "? undecided"}
+
+
+def write_claims(material: Material) -> Section | None:
+    """A table a variant; none where nothing is done."""
+    claims = material.tables.interplay.claims
+    if not material.done or claims.empty:
+        return None
+    intro = paragraph(
+        "Each claim of arXiv:2603.18123 as a quantity of this sweep, over all cells that can be compared. A rule of",
+        "certainty decides: the interval lies on the claim's side of its bound, or on the other; else the claim is",
+        "undecided here. Between clinical groups is the paper's way, in which organ and amount of data are confounded.",
+    )
+    blocks: list[Block | None] = []
+    for variant in material.study.variants:
+        rows = claims[(claims["variant"] == variant) & ~claims["valid_only"].astype(bool)]
+        if len(rows):
+            several = f"-{variant}" if len(material.study.variants) > 1 else ""
+            blocks += [paragraph(f"Variant {literal(variant)}:" if several else ""), _table(rows, f"claims{several}")]
+    return section("The paper's claims", intro, _statements(claims), *blocks)
+
+
+def _statements(claims: pd.DataFrame) -> TextTable:
+    rows = claims.drop_duplicates("letter")[["letter", "statement"]]
+    cells = tuple((f"({letter})", str(said)) for letter, said in rows.itertuples(index=False, name=None))
+    return TextTable(("claim", "what the paper says"), cells)
+
+
+def _table(rows: pd.DataFrame, name: str) -> TextTable:
+    shown = []
+    for row in rows.to_dict("records"):
+        value = text.difference(row["estimate"], row["low"], row["high"], "skill")
+        finding = Cell(_MARKS[row["verdict"]], kind=_KINDS[row["verdict"]])
+        number = marks.number(f"{value} {row['unit']}" if value != text.MISSING else value, row["estimate"])
+        shown.append((f"({row['letter']}) {row['about']}", finding, number, str(row["why"]), str(row["estimand"])))
+    columns = ("claim", "here", "estimate [interval]", "because", "what is estimated")
+    return TextTable(columns, tuple(shown), name=name, caption="What this sweep says of each claim.")
