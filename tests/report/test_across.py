@@ -14,7 +14,8 @@ from usaggr.runs import RunSpec
 from usaggr.tasks import CATALOGUE
 
 TASKS = (
-    "breast_lesion", "breast_2cls", "fetal_femur", "cervix", "lung", "lung_2cls", "thyroid_nodule_det", "liver_lesion_2cls"
+    "breast_lesion", "breast_2cls", "fetal_femur", "cervix", "lung", "lung_2cls", "thyroid_nodule_det",
+    "liver_lesion_2cls",
 )  # fmt: skip
 
 

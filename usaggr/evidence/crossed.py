@@ -54,7 +54,7 @@ class Estimate:
         """Standard error; NaN where nothing is known of spread."""
         return np.asarray(np.sqrt(self.seed_part + self.subject_part))
 
-    def critical(self, confidence: float) -> Array:
+    def critical(self, confidence: float | Array) -> Array:
         """By how many standard errors an interval reaches to either side; `confidence` in (0, 1)."""
         return self._quantile(np.asarray((1 - confidence) / 2))
 

@@ -1,11 +1,18 @@
 """How many seeds decide, and what differences can be decided: from the parts of a difference's variance."""
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from usaggr.evidence.crossed import Estimate
 
+Array = NDArray[np.float64]
+
 MOST_SEEDS = 1000
 """More seeds are no answer."""
+POWER = 0.8
+"""With which a difference is to be found."""
+_SEED_POINTS, _SUBJECT_POINTS = 64, 8
+"""Of the quadrature over what the two parts of the variance may be estimated as."""
 
 
 def seeds_needed(estimate: Estimate, seeds: int, margin: float, level: float) -> int | None:
@@ -35,50 +42,122 @@ def seeds_needed(estimate: Estimate, seeds: int, margin: float, level: float) ->
     return int(more[decided.argmax()]) if decided.any() else None
 
 
-def smallest_difference(
-    seed_sd: float,
-    subject_sd: float,
-    residual_sd: float,
-    seeds: int,
-    subjects: int,
-    level: float,
-    power: float = 0.8,
-    seed_df: float | None = None,
-) -> float:
-    """The smallest true difference that is found to be certain (two-sided, at `level`) with a power.
+def power(
+    difference: ArrayLike,
+    seed_sd: ArrayLike,
+    subject_sd: ArrayLike,
+    residual_sd: ArrayLike,
+    seeds: ArrayLike,
+    subjects: ArrayLike,
+    level: ArrayLike,
+    pooled: ArrayLike = 1.0,
+) -> Array:
+    """Probability that a true difference is declared: that its interval lies on the right side of 0.
 
-    Chance in the estimate of the seeds' variance is taken into account, as there are few of them; that of the subjects'
-    is not. With one seed the difference is that which test sampling alone lets through.
+    It is also the probability that a true difference of 0 is declared to be above -difference, at half the level: what
+    decides a difference decides a margin of the same size. All arguments are broadcast.
+
+    The interval is that of `crossed.estimate`, and what its two parts may be estimated as is integrated over, as the
+    mean squares of normal effects are chi-square; the residual's is taken as known.
 
     Args:
-        seed_sd: standard deviation between seeds of the difference over all subjects.
-        subject_sd: between subjects, of the difference over all seeds.
-        residual_sd: of a subject's difference in one run.
-        seeds: K, at least 1.
-        subjects: C, at least 2.
-        level: for a family of m cells its level over m, as in Holm's first step.
-        power: in (0.5, 1).
-        seed_df: degrees of freedom of the seeds' variance where it is pooled; None: K - 1.
+        difference: true one, above 0.
+        seed_sd: of the difference between seeds, over all subjects there could be.
+        subject_sd: of the difference between subjects, over all seeds there could be.
+        residual_sd: of what is left of one seed and subject.
+        seeds: K; with one, the interval knows of subjects alone.
+        subjects: C, from 2 on.
+        level: of the two-sided test; for a family of m cells its level over m, as in Holm's first step.
+        pooled: how many cells' worth of degrees of freedom the seeds' variance has (see pooling.py).
     """
+    true, half = _half_widths(seed_sd, subject_sd, residual_sd, seeds, subjects, level, pooled)
+    return _chance(np.asarray(difference, dtype=float), true, half)
+
+
+def smallest_difference(
+    seed_sd: ArrayLike,
+    subject_sd: ArrayLike,
+    residual_sd: ArrayLike,
+    seeds: ArrayLike,
+    subjects: ArrayLike,
+    level: ArrayLike,
+    wanted: float = POWER,
+    pooled: ArrayLike = 1.0,
+) -> Array:
+    """The smallest true difference that is declared with the wanted power, in (0, 1); other arguments as in `power`."""
+    true, half = _half_widths(seed_sd, subject_sd, residual_sd, seeds, subjects, level, pooled)
+    low, high = np.zeros(true.shape), half.max(axis=-1) + 10 * true
+    for _ in range(40):
+        middle = (low + high) / 2
+        enough = _chance(middle, true, half) >= wanted
+        low, high = np.where(enough, low, middle), np.where(enough, middle, high)
+    return np.asarray(high)
+
+
+def seeds_to_decide(
+    difference: ArrayLike,
+    seed_sd: ArrayLike,
+    subject_sd: ArrayLike,
+    residual_sd: ArrayLike,
+    subjects: ArrayLike,
+    level: ArrayLike,
+    wanted: float = POWER,
+    pooled: ArrayLike = 1.0,
+) -> Array:
+    """The smallest number of seeds, from 2 on, at which a true difference is declared with the wanted power.
+
+    NaN where not even MOST_SEEDS are enough: more subjects are needed. Arguments as in `power`.
+    """
+    arguments = (difference, seed_sd, subject_sd, residual_sd, subjects, level, pooled)
+    size, seed, subject, residual, columns, at, cells = np.broadcast_arrays(*(np.asarray(a, float) for a in arguments))
+    low, high = np.full(size.shape, 1), np.full(size.shape, MOST_SEEDS)
+    possible = power(size, seed, subject, residual, high, columns, at, cells) >= wanted
+    while (high - low > 1).any():
+        middle = (low + high + 1) // 2
+        enough = power(size, seed, subject, residual, np.maximum(middle, 2), columns, at, cells) >= wanted
+        low, high = np.where(enough, low, middle), np.where(enough, np.minimum(high, middle), high)
+    return np.where(possible, high, np.nan)
+
+
+def _chance(difference: Array, true: Array, half: Array) -> Array:
+    """Of a difference beyond half of its interval, given the true standard error."""
     from scipy import special
 
-    by_seed = (seed_sd**2 + residual_sd**2 / subjects) / seeds if seeds > 1 else 0.0
-    by_subject = subject_sd**2 / subjects if seeds > 1 else (subject_sd**2 + residual_sd**2) / subjects
-    total = by_seed + by_subject
-    if total == 0:
-        return 0.0
-    df = (seeds - 1 if seed_df is None else seed_df) if seeds > 1 else 1.0
-    # Quantiles of what the seeds' mean square may come out as, relative to its expectation.
-    chance = np.asarray(special.chdtri(df, 1 - (np.arange(_NODES) + 0.5) / _NODES) / df, dtype=float)
-    shape = np.zeros(_NODES)
-    seen = Estimate(shape, by_seed * chance, shape + by_subject, shape + df, shape + subjects - 1)
-    needed = seen.critical(1 - level) * seen.se
-    low, high = 0.0, float(needed.max() + 10 * np.sqrt(total))
-    for _ in range(60):
-        middle = (low + high) / 2
-        found = float(np.mean(special.ndtr((middle - needed) / np.sqrt(total))))
-        low, high = (low, middle) if found > power else (middle, high)
-    return (low + high) / 2
+    safe = np.maximum(true, np.finfo(float).tiny)[..., None]
+    return np.asarray(special.ndtr((difference[..., None] - half) / safe).mean(axis=-1))
 
 
-_NODES = 400
+def _half_widths(*arguments: ArrayLike) -> tuple[Array, Array]:
+    """True standard error (...), and half widths (..., Q) of intervals that are equally likely."""
+    from scipy import special
+
+    seed_sd, subject_sd, residual_sd, seeds, subjects, level, pooled = np.broadcast_arrays(
+        *(np.asarray(argument, dtype=float) for argument in arguments)
+    )
+    residual = residual_sd**2 / (seeds * subjects)
+    of_seeds = seed_sd**2 / seeds + residual
+    of_subjects = subject_sd**2 / subjects
+    seed_df, subject_df = np.maximum((seeds - 1) * pooled, 0.0), subjects - 1
+
+    def likely(df: Array, points: int) -> Array:
+        """Mean square over its expectation, at the middles of equal parts of its distribution."""
+        middles = (np.arange(points) + 0.5) / points
+        safe = np.maximum(df, 0.5)[..., None]
+        return np.asarray(2 * special.gammaincinv(safe / 2, middles) / safe)
+
+    single = (seeds == 1)[..., None]
+    by_seed = np.where(single, 0.0, of_seeds[..., None] * likely(seed_df, _SEED_POINTS))
+    whole = (of_subjects + residual)[..., None] * likely(subject_df, _SUBJECT_POINTS)
+    by_subject = np.where(single, whole, np.maximum(whole - residual[..., None], 0.0))
+    shape = (*seeds.shape, _SEED_POINTS, _SUBJECT_POINTS)
+    seed_part = np.broadcast_to(by_seed[..., :, None], shape)
+    subject_part = np.broadcast_to(by_subject[..., None, :], shape)
+    found = Estimate(
+        np.zeros(shape),
+        seed_part,
+        subject_part,
+        np.broadcast_to(seed_df[..., None, None], shape),
+        np.broadcast_to(subject_df[..., None, None], shape),
+    )
+    half = found.critical(1 - level[..., None, None]) * found.se
+    return np.asarray(np.sqrt(of_seeds + of_subjects)), half.reshape(*seeds.shape, -1)
