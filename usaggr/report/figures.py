@@ -142,6 +142,13 @@ def _drawings(collection: Collection, tables: Tables, variant: str) -> Iterator[
         "scale",
         draw_curves(tables.cells, study, collection.tasks, variant),
     )
+    yield from _group_drawings(collection, tables, variant)
+    yield from _learning_drawings(collection, variant)
+
+
+def _group_drawings(collection: Collection, tables: Tables, variant: str) -> Iterator[_Drawing]:
+    """Over all cells, the collapsed and unconverged ones too: tables give both."""
+    study = collection.study
     interplay = tables.interplay
     consistency, spread, sensitivity = (
         table[~table["valid_only"].astype(bool)]
@@ -164,7 +171,6 @@ def _drawings(collection: Collection, tables: Tables, variant: str) -> Iterator[
         "groups",
         draw_consistency(consistency, spread, study, variant),
     )
-    yield from _learning_drawings(collection, variant)
 
 
 def _learning_drawings(collection: Collection, variant: str) -> Iterator[_Drawing]:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from usaggr.report.plots.looks import grouping_handles, look, reference_first, scale_title, window
 from usaggr.report.sources import StudyFacts
@@ -20,6 +21,8 @@ _COSTS = {
 }
 _WIDE = 4.0
 """From this ratio of the largest to the smallest cost on, the axis is logarithmic."""
+_NEAR, _STEP = 0.015, 0.04
+"""Parts of the axis: points that are nearer than the first would hide each other, and stand apart by the second."""
 
 
 def draw_cost(summary: pd.DataFrame, study: StudyFacts, models: Mapping[str, int], variant: str) -> "Figure | None":
@@ -72,32 +75,33 @@ def _draw_panel(
     panel.axhline(0, color="black", linewidth=0.8, zorder=1)
     if wide:
         panel.set_xscale("log")
-    for place, grouping in enumerate(groupings):
-        for rank, scale in enumerate(scales):
-            rows = known[(known["grouping"] == grouping) & (known["scale"] == scale)]
-            if rows.empty:
-                continue
-            row = rows.iloc[0]
-            x = _moved(float(row[kind]), rank - (len(scales) - 1) / 2, costs, wide)
-            style = look(place) | _scale_look(place, rank, len(scales))
-            panel.vlines(x, row["low"], row["high"], colors=style["color"], linewidth=1.0, zorder=2)
-            panel.plot(x, row["delta_m"], zorder=3 + place, label=f"{grouping}, {scale:g}", **style)
+    for row, x in zip(known.to_dict("records"), _apart(costs, wide), strict=True):
+        place, rank = groupings.index(row["grouping"]), scales.index(row["scale"])
+        style = look(place) | _scale_look(rank, len(scales))
+        panel.vlines(x, row["low"], row["high"], colors=style["color"], linewidth=1.0, zorder=2)
+        panel.plot(x, row["delta_m"], zorder=3 + place, label=f"{row['grouping']}, {row['scale']:g}", **style)
     _set_ticks(panel, costs, wide)
 
 
-def _moved(cost: float, steps: float, costs: "np.ndarray[Any, Any]", wide: bool) -> float:
-    """Scales of one grouping cost the same in models: they stand side by side."""
-    if wide:
-        return float(cost * (costs.max() / costs.min()) ** (0.035 * steps))
-    return cost + 0.035 * steps * (float(np.ptp(costs)) or 1.0)
+def _apart(costs: NDArray[np.float64], wide: bool) -> NDArray[np.float64]:
+    """Where points of these costs stand: those of (nearly) the same cost side by side, so that none hides another."""
+    places = np.log(costs) if wide else costs
+    reach = (float(np.ptp(places)) if places.size else 0.0) or 1.0
+    order = np.argsort(places, kind="stable")
+    starts = np.diff(places[order], prepend=-np.inf) > _NEAR * reach
+    moved = places.copy()
+    for together in np.split(order, np.flatnonzero(starts)[1:]):
+        steps = np.arange(together.size) - (together.size - 1) / 2
+        moved[together] = places[together].mean() + _STEP * reach * steps if together.size > 1 else places[together]
+    return np.exp(moved) if wide else moved
 
 
-def _scale_look(place: int, rank: int, scales: int) -> dict[str, Any]:
+def _scale_look(rank: int, scales: int) -> dict[str, Any]:
     """The larger the scale, the larger the marker."""
     return {"linestyle": "none", "markersize": 4.0 + 3.5 * ((rank + 1) / scales)}
 
 
-def _set_ticks(panel: "Axes", costs: "np.ndarray[Any, Any]", wide: bool) -> None:
+def _set_ticks(panel: "Axes", costs: NDArray[np.float64], wide: bool) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     if not costs.size:
@@ -121,6 +125,6 @@ def _legend(groupings: Sequence[str], scales: Sequence[float | int], study: Stud
     handles: list[Any] = list(grouping_handles(groupings, study.reference, lines=False))
     if len(scales) > 1:
         for rank, scale in enumerate(scales):
-            style = look(0) | _scale_look(0, rank, len(scales)) | {"color": "#999999", "markerfacecolor": "#999999"}
+            style = look(0) | _scale_look(rank, len(scales)) | {"color": "#999999", "markerfacecolor": "#999999"}
             handles.append(Line2D([], [], label=scale_title(scale), **style))
     return handles

@@ -24,6 +24,8 @@ _LEAST_RANGE = 0.04
 """Of an axis of scores in [0, 1]; of an error, as a part of it."""
 _FAR = 1.5
 """How far past the points the trivial predictor still belongs in the panel, in ranges of the points."""
+_LONG = 18
+"""Letters of a name that fit over a panel."""
 _WIDE = 3.0
 """From this ratio of largest to smallest number of samples on, the axis is logarithmic."""
 
@@ -66,7 +68,9 @@ def grid_shape(panels: int) -> tuple[int, int]:
 
 
 def _draw_panel(panel: "Axes", cells: pd.DataFrame, groupings: Sequence[str], task: str) -> None:
-    panel.set_title(task, loc="left", fontweight="bold", pad=3)
+    # A long name begins over the axis' labels, so that it ends with its panel.
+    start, size = (0.0, 8.0) if len(task) <= _LONG else (-0.24, 7.0)
+    panel.set_title(task, loc="left", fontweight="bold", pad=3, x=start, fontsize=size)
     shown = cells[cells["mean"].notna() & cells["n_train"].notna()]
     if cells.empty or shown.empty:
         panel.text(0.5, 0.5, "no run done", transform=panel.transAxes, ha="center", va="center", color="#555555")

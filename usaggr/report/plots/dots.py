@@ -139,6 +139,7 @@ def _draw_panel(
     panel.set_ylim(len(rows) - 0.5, -0.5)
     panel.set_yticks(range(len(rows)), labels)
     panel.tick_params(axis="y", length=0)
+    panel.locator_params(axis="x", nbins=5)
     for between in range(1, len(rows)):
         panel.axhline(between - 0.5, color="#DDDDDD", linewidth=0.6, zorder=0)
     panel.axvline(0, color="black", linewidth=0.8, zorder=1)

@@ -59,16 +59,22 @@ def draw_forest(
         row, column = divmod(place, columns)
         panel, beside = axes[row, 1 + 2 * column], axes[row, 2 + 2 * column]
         _draw_panel(panel, beside, shown[shown["grouping"] == grouping], tasks, end)
-        panel.set_title(f"{grouping_label(grouping)} − {grouping_label(study.reference)}", fontweight="bold")
-        beside.set_title(f"    difference [{100 * study.confidence:g} % interval]", fontsize=7, loc="left")
+        panel.set_title(
+            f"{grouping_label(grouping)} − {grouping_label(study.reference)}", loc="left", fontweight="bold"
+        )
     for row in range(rows):
-        label_rows(axes[row, 0], axes[row, 1:].tolist(), shown, tasks)
-    for unused in axes.flatten()[1 + 2 * columns :][2 * (len(groupings) - columns) + 1 :] if rows > 1 else ():
-        unused.set_axis_off()
-    figure.supxlabel("difference in units of the task's margin, better to the right", fontsize=8)
+        used = 2 * min(columns, len(groupings) - row * columns)
+        label_rows(axes[row, 0], axes[row, 1 : 1 + used].tolist(), shown, tasks)
+        for unused in axes[row, 1 + used :]:
+            unused.set_axis_off()
+    figure.supxlabel(
+        "difference in units of the task's margin, better to the right;\n"
+        f"beside it in the metric's own units, with its {100 * study.confidence:g} % interval",
+        fontsize=8,
+    )
     handles = _legend(shown)
     figure.legend(
-        handles=handles, loc="outside upper center", ncols=min(len(handles), 3 * columns), frameon=False, fontsize=7.5,
+        handles=handles, loc="outside upper center", ncols=min(len(handles), 2 * columns), frameon=False, fontsize=7.5,
         handletextpad=0.5, columnspacing=1.4,
     )  # fmt: skip
     return figure
@@ -155,6 +161,6 @@ def _legend(cells: pd.DataFrame) -> list[Any]:
     handles.append(Patch(facecolor="#E4E4E4", edgecolor=GREY, linestyle="--", label="worse by less than the margin"))
     invalid = cells["delta"].notna() & ~cells["valid"].astype(bool)
     if invalid.any():
-        said = "hollow: collapsed or not converged on either side"
+        said = "hollow: a side is collapsed or not converged"
         handles.append(Line2D([], [], linestyle="none", marker="o", color=GREY, markerfacecolor="white", label=said))
     return handles

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _COLOUR_MAP = "RdBu"
 """ColorBrewer's: told apart with every common colour blindness, white where nothing differs."""
-_LEAST, _MOST = 0.05, 0.5
+_LEAST, _MOST = 0.05, 0.3
 """Ends of the colour scale in skill: noise of a hundredth is not blown up, one collapsed run does not pale the rest."""
 _COLUMN, _LEAST_WIDTH = 0.72, 2.6
 """Inches: a column holds a mark and a number, all columns together the label of the colour bar."""
@@ -113,12 +113,12 @@ def _draw_cell(panel: "Axes", x: int, y: int, cell: dict[Any, Any] | None, colou
     panel.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=face, edgecolor="white", lw=0.8, clip_on=False))
     said = signed(float(cell["delta"]), str(cell["metric"])) + ("*" if cell["seeds"] < cell["planned"] else "")
     panel.text(x - 0.43, y, verdict_mark(cell["verdict"]), ha="left", va="center", color=ink, fontsize=7.5)
-    panel.text(x + 0.4, y, said, ha="right", va="center", color=ink, fontsize=7.5)
+    panel.text(x + 0.37, y, said, ha="right", va="center", color=ink, fontsize=7.5)
     for side, top in (("", True), ("_reference", False)):
         if cell[f"collapsed{side}"]:
-            panel.add_patch(_corner(x, y, top, "black"))
+            panel.add_patch(_corner(x, y, top, "black", ink))
         elif cell[f"unconverged{side}"]:
-            panel.add_patch(_corner(x, y, top, "white"))
+            panel.add_patch(_corner(x, y, top, "white", "black"))
 
 
 def _draw_hatched(panel: "Axes", x: int, y: int, said: str, hatch: str) -> None:
@@ -131,14 +131,14 @@ def _draw_hatched(panel: "Axes", x: int, y: int, said: str, hatch: str) -> None:
     panel.text(x, y, said, ha="center", va="center", color="black", fontsize=7, bbox=behind)
 
 
-def _corner(x: int, y: int, top: bool, face: str) -> "Patch":
+def _corner(x: int, y: int, top: bool, face: str, edge_colour: str) -> "Patch":
     """The grouping's own models are spoken of in the upper right corner, the reference's in the lower one."""
     from matplotlib.patches import Polygon
 
     edge, inner = (y - 0.46, y - 0.46 + _CORNER) if top else (y + 0.46, y + 0.46 - _CORNER)
     right, width = x + 0.48, _CORNER * _ROW / _COLUMN
     places = [(right, edge), (right, inner), (right - width, edge)]
-    return Polygon(places, closed=True, facecolor=face, edgecolor="black", lw=0.6, clip_on=False, zorder=3)
+    return Polygon(places, closed=True, facecolor=face, edgecolor=edge_colour, lw=0.7, clip_on=False, zorder=3)
 
 
 def _corner_handles(cells: pd.DataFrame) -> list[Any]:
