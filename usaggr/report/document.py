@@ -17,7 +17,8 @@ class Cell:
     sort: float | str | None = None
     """What the column is sorted by; None: by the text."""
     kind: str = ""
-    """What a page may show by a mark or colour of its own: a verdict (gain, no_loss, loss, undecided) or a state."""
+    """What a page may show by a mark or colour of its own: a verdict (gain, no_loss, loss, undecided), what comes
+    of a claim (supported, contradicted, undecided) or a state (failed, missing)."""
 
 
 @dataclass(frozen=True)

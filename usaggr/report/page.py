@@ -19,6 +19,8 @@ from usaggr.report.page_table import shown_table
 _TEMPLATES = Path(__file__).parent / "templates"
 _FILTERED = 8
 """Tables with more rows get a field to filter them."""
+_WIDE = 8
+"""Tables with more columns have their intervals under the numbers."""
 _DEEPEST = 6
 """Levels of headings that HTML has."""
 _TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".svg": "image/svg+xml"}
@@ -52,7 +54,7 @@ def render_page(document: Document, folder: Path) -> str:
         OSError: a picture is not there.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
+    from markupsafe import Markup, escape
 
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
@@ -68,6 +70,8 @@ def render_page(document: Document, folder: Path) -> str:
         "kind": lambda block: type(block).__name__,
         "image": partial(_image, folder),
         "shown": shown_table,
+        "marked": lambda title: re.sub(r"^(\W) ", "\\1\u00a0", title),  # a mark stays with its word
+        "breakable": lambda text: Markup(str(escape(text)).replace("_", "_<wbr>")),
     }
     style, script = (_dense((_TEMPLATES / f"page.{kind}").read_text(encoding="utf-8")) for kind in ("css", "js"))
     page = environment.get_template("page.html.j2").render(
@@ -77,6 +81,7 @@ def render_page(document: Document, folder: Path) -> str:
         script=Markup(script),
         policy=f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; script-src '{_hash(script)}'",
         filtered=_FILTERED,
+        wide=_WIDE,
     )
     return _dense(page)
 

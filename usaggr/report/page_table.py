@@ -5,13 +5,17 @@ import re
 from dataclasses import dataclass
 
 from usaggr.report.document import Cell, TextTable
-from usaggr.report.words import verdict_label, verdict_mark
+from usaggr.report.words import verdict_label
 
-VERDICTS = ("gain", "no_loss", "loss", "undecided")
+_LABELS = {kind: verdict_label(kind) for kind in ("gain", "no_loss", "loss", "undecided")} | {
+    "supported": "✓ supported",
+    "contradicted": "✗ contradicted",
+}
+"""Verdicts and what comes of claims: a mark and a word."""
 _STATES = ("failed", "missing")
 _MISSING = ("", "–", "missing")
-_LONG = 48
-"""Letters from which a text may be broken into lines, in a column that is wide enough to read it."""
+_SHORT, _LONG = 24, 48
+"""Letters up to which a text stays on one line, and from which its column has to be wide enough to read it."""
 _INTERVAL = re.compile(r"(?P<number>[^\[±]*?) ?(?P<interval>\[[^\]]*\]|± ?\S+)(?P<rest>.*)")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?(?![\w:])", re.IGNORECASE)
 
@@ -28,8 +32,9 @@ class ShownCell:
     sort: str
     """A number as JavaScript reads it, or a text; empty where there is nothing to sort by: it comes last."""
     kind: str
-    """One of the verdicts, a state, or empty: never anything else, so that it may name a class."""
-    long: bool
+    """One of the kinds that the page knows, or empty: never anything else, so that it may name a class."""
+    breaks: str
+    """How the text may be broken into lines: short, long, or empty for what is between."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ def shown_table(table: TextTable) -> ShownTable:
     return ShownTable(
         numeric,
         tuple(tuple(_shown(cell, number) for cell, number in zip(row, numeric, strict=True)) for row in rows),
-        tuple((kind, verdict_label(kind)) for kind in VERDICTS if kind in kinds),
+        tuple((kind, label) for kind, label in _LABELS.items() if kind in kinds),
     )
 
 
@@ -62,13 +67,19 @@ def _is_numeric(cells: list[Cell]) -> bool:
 
 
 def _shown(cell: Cell, numeric: bool) -> ShownCell:
-    mark = verdict_mark(cell.kind) if cell.kind in VERDICTS else ""
+    mark = _LABELS[cell.kind].split()[0] if cell.kind in _LABELS else ""
     text = cell.text.removeprefix(mark).lstrip() if mark else cell.text
     found = _INTERVAL.fullmatch(text) if numeric else None
     parts = found.groupdict() if found else {"number": text, "interval": "", "rest": ""}
-    kind = cell.kind if cell.kind in (*VERDICTS, *_STATES) else ""
+    kind = cell.kind if cell.kind in (*_LABELS, *_STATES) else ""
     number, interval, rest = parts["number"], parts["interval"], parts["rest"]
-    return ShownCell(mark, number, interval, rest, _key(cell, text, numeric), kind, len(text) > _LONG)
+    return ShownCell(mark, number, interval, rest, _key(cell, text, numeric), kind, _breaks(text))
+
+
+def _breaks(text: str) -> str:
+    if len(text) <= _SHORT:
+        return "short"
+    return "long" if len(text) > _LONG else ""
 
 
 def _key(cell: Cell, text: str, numeric: bool) -> str:

@@ -5,10 +5,8 @@ import pandas as pd
 from usaggr.report import formatting as text
 from usaggr.report.chapters import marks
 from usaggr.report.chapters.material import Material, paragraph, section
-from usaggr.report.document import Block, Cell, Section, TextTable, literal
+from usaggr.report.document import Block, Cell, Details, Items, Section, TextTable, literal
 
-_KINDS = {"supported": "no_loss", "contradicted": "loss", "undecided": "undecided"}
-"""How a page marks a finding."""
 _MARKS = {"supported": "✓ supported", "contradicted": "✗ contradicted", "undecided": "? undecided"}
 
 
@@ -28,6 +26,7 @@ def write_claims(material: Material) -> Section | None:
         if len(rows):
             several = f"-{variant}" if len(material.study.variants) > 1 else ""
             blocks += [paragraph(f"Variant {literal(variant)}:" if several else ""), _table(rows, f"claims{several}")]
+            blocks.append(_estimands(rows))
     return section("The paper's claims", intro, _statements(claims), *blocks)
 
 
@@ -41,8 +40,14 @@ def _table(rows: pd.DataFrame, name: str) -> TextTable:
     shown = []
     for row in rows.to_dict("records"):
         value = text.difference(row["estimate"], row["low"], row["high"], "skill")
-        finding = Cell(_MARKS[row["verdict"]], kind=_KINDS[row["verdict"]])
+        finding = Cell(_MARKS[row["verdict"]], kind=row["verdict"])
         number = marks.number(f"{value} {row['unit']}" if value != text.MISSING else value, row["estimate"])
-        shown.append((f"({row['letter']}) {row['about']}", finding, number, str(row["why"]), str(row["estimand"])))
-    columns = ("claim", "here", "estimate [interval]", "because", "what is estimated")
+        shown.append((f"({row['letter']}) {row['about']}", finding, number, str(row["why"])))
+    columns = ("claim", "here", "estimate [interval]", "because")
     return TextTable(columns, tuple(shown), name=name, caption="What this sweep says of each claim.")
+
+
+def _estimands(rows: pd.DataFrame) -> Details:
+    said = rows[["letter", "about", "estimand"]].itertuples(index=False, name=None)
+    items = tuple(f"({letter}) {literal(about)}: {literal(estimand)}" for letter, about, estimand in said)
+    return Details("What is estimated for each claim", (Items(items),))
