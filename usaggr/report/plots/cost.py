@@ -17,10 +17,12 @@ if TYPE_CHECKING:
 _COSTS = {
     "models": "models to deploy",
     "parameters": "parameters of all models (millions)",
-    "hours": "training time (hours)",
+    "time": "training time",
 }
 _WIDE = 4.0
 """From this ratio of the largest to the smallest cost on, the axis is logarithmic."""
+_LONG_TIME = 7200.0
+"""From as many seconds on, training time is told in hours."""
 _NEAR, _STEP = 0.015, 0.04
 """Parts of the axis: points that are nearer than the first would hide each other, and stand apart by the second."""
 
@@ -42,11 +44,12 @@ def draw_cost(summary: pd.DataFrame, study: StudyFacts, models: Mapping[str, int
     # The reference has no difference from itself: it stands at nought, as what the others are to be seen against.
     own = shown["grouping"] == study.reference
     percent = {name: 100 * shown[name].astype(float).mask(own, 0.0) for name in ("delta_m", "low", "high")}
+    seconds, unit = (3600, "hours") if shown["train_seconds"].max() >= _LONG_TIME else (60, "minutes")
     points = shown.assign(
         **percent,
         models=shown["grouping"].map(dict(models)).astype(float),
         parameters=shown["parameters"].astype(float) / 1e6,
-        hours=shown["train_seconds"].astype(float) / 3600,
+        time=shown["train_seconds"].astype(float) / seconds,
     )
     groupings = reference_first((name for name in study.groupings if name in set(points["grouping"])), study.reference)
     scales = [scale for scale in study.scales if scale in set(points["scale"])]
@@ -59,7 +62,7 @@ def draw_cost(summary: pd.DataFrame, study: StudyFacts, models: Mapping[str, int
     for panel, kind in zip(axes, kinds, strict=True):
         panel.set_ylim(*ends)
         _draw_panel(panel, points, kind, groupings, scales)
-        panel.set_xlabel(_COSTS[kind])
+        panel.set_xlabel(_COSTS[kind] + (f" ({unit})" if kind == "time" else ""))
     axes[0].set_ylabel("mean relative change (%) ↑")
     handles = _legend(groupings, scales, study)
     figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), 6), frameon=False)

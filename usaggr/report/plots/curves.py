@@ -165,7 +165,9 @@ def _score_range(shown: pd.DataFrame, bounded: bool) -> tuple[float, float]:
     low, high = min(low - missing, first), max(high + missing, last)
     low, high = max(low, 0.0), min(high, 1.0) if bounded else high
     room = 0.06 * ((high - low) or 1.0)
-    return low - room, high + room
+    # Room for what is said of a trivial predictor that stands past the panel.
+    below, above = (2.5 * room if past else room for past in ((trivial < low).all(), (trivial > high).all()))
+    return (low - below, high + above) if len(trivial) else (low - room, high + room)
 
 
 def _say_trivial(panel: "Axes", shown: pd.DataFrame, low: float, high: float) -> None:

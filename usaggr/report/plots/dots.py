@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _LINE = 0.17
 """Inches of a grouping's line."""
+_FAR = 8.0
+"""From this ratio of the largest mean to the middle one on, the axis is logarithmic far from nought."""
 _WIDTH, _SIDE = 2.1, 1.6
 """Inches of a panel, and of the names beside."""
 
@@ -29,6 +31,8 @@ class _Panels:
     places: dict[str, int]
     """Grouping: what decides its look."""
     ends: tuple[float, float]
+    linear: float | None = None
+    """Where the axis turns from linear to logarithmic on either side; None: nowhere."""
 
 
 def draw_consistency(
@@ -112,7 +116,9 @@ def _panels(table: pd.DataFrame, study: StudyFacts, values: "pd.Series[Any]", le
     ordered = reference_first(study.groupings, study.reference)
     shown = tuple(name for name in ordered if name in set(table["grouping"]))
     ends = window([0.0, *values], [*table["low"], *table["high"]], least)
-    return _Panels(shown, {name: place for place, name in enumerate(ordered)}, ends)
+    # One group far from all others would press them together at nought.
+    far = float(values.abs().max()) > _FAR * max(float(values.abs().median()), least)
+    return _Panels(shown, {name: place for place, name in enumerate(ordered)}, ends, 2.5 * least if far else None)
 
 
 def _row_height(panels: _Panels) -> float:
@@ -135,11 +141,15 @@ def _draw_panel(
     panels: _Panels,
 ) -> None:  # fmt: skip
     """A line for each grouping within each row; the groupings' order is that of the legend."""
+    if panels.linear is None:
+        panel.locator_params(axis="x", nbins=5)
+    else:
+        panel.set_xscale("symlog", linthresh=panels.linear)
     panel.set_xlim(*panels.ends)
+    _set_ticks(panel, panels)
     panel.set_ylim(len(rows) - 0.5, -0.5)
     panel.set_yticks(range(len(rows)), labels)
     panel.tick_params(axis="y", length=0)
-    panel.locator_params(axis="x", nbins=5)
     for between in range(1, len(rows)):
         panel.axhline(between - 0.5, color="#DDDDDD", linewidth=0.6, zorder=0)
     panel.axvline(0, color="black", linewidth=0.8, zorder=1)
@@ -153,6 +163,15 @@ def _draw_panel(
         style = look(panels.places[grouping]) | {"linestyle": "none", "zorder": 4, "label": grouping}
         draw_intervals(panel, places, points["low"].tolist(), points["high"].tolist(), style["color"])
         panel.plot(points[value], places, clip_on=False, **style)
+
+
+def _set_ticks(panel: "Axes", panels: _Panels) -> None:
+    if panels.linear is None:
+        return
+    powers = [panels.linear * 10**power for power in range(4)]
+    ticks = [t for t in (*(-p for p in reversed(powers)), 0.0, *powers) if panels.ends[0] <= t <= panels.ends[1]]
+    panel.set_xticks(ticks, [f"{tick:g}".replace("-", "−") for tick in ticks])
+    panel.minorticks_off()
 
 
 def _add_legend(figure: "Figure", panels: _Panels, study: StudyFacts) -> None:

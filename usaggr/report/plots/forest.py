@@ -13,7 +13,7 @@ import pandas as pd
 
 from usaggr.report.formatting import difference
 from usaggr.report.plots.looks import GREY, VERDICT_COLOURS, draw_intervals
-from usaggr.report.plots.rows import label_rows
+from usaggr.report.plots.rows import BESIDE, label_rows, names_width
 from usaggr.report.sources import StudyFacts
 from usaggr.report.words import grouping_label, verdict_label, verdict_mark
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 _MARKERS = {"gain": "^", "no_loss": "s", "loss": "v", "undecided": "o", "": "D"}
 _COLUMNS = 2
 """Panels side by side; further groupings stand under them."""
-_SIDE, _PLOT, _TEXT, _ROW = 2.6, 1.35, 1.5, 0.2
-"""Inches: names of tasks, a panel, the numbers beside it, the height of a row."""
+_PLOT, _LETTER, _ROW = 1.3, 0.054, 0.2
+"""Inches: a panel, a letter of the numbers beside it, the height of a row."""
 _LINEAR = 2.0
 """Margins up to which the axis is linear; past it, logarithmic."""
 _LEAST, _MOST = 3.0, 100.0
@@ -50,15 +50,16 @@ def draw_forest(
     groupings = [name for name in study.groupings if name in set(shown["grouping"])]
     columns = min(_COLUMNS, len(groupings))
     rows = math.ceil(len(groupings) / columns)
-    size = (_SIDE + columns * (_PLOT + _TEXT), rows * (_ROW * len(tasks) + 0.75) + 0.6)
+    text = _LETTER * max(len(_said(cell)[1]) for cell in shown.to_dict("records")) + 0.25
+    size = (names_width(shown) + columns * (_PLOT + text), rows * (_ROW * len(tasks) + 0.6) + 0.85)
     figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(wspace=0.0, w_pad=0.03))
-    ratios = [0.35, *[_PLOT, _TEXT] * columns]
+    ratios = [BESIDE, *[_PLOT, text] * columns]
     axes = figure.subplots(rows, 1 + 2 * columns, squeeze=False, sharey=True, width_ratios=ratios)
     end = _end(shown)
     for place, grouping in enumerate(groupings):
         row, column = divmod(place, columns)
         panel, beside = axes[row, 1 + 2 * column], axes[row, 2 + 2 * column]
-        _draw_panel(panel, beside, shown[shown["grouping"] == grouping], tasks, end)
+        _draw_panel(panel, beside, shown[shown["grouping"] == grouping], tasks, end, text)
         panel.set_title(
             f"{grouping_label(grouping)} − {grouping_label(study.reference)}", loc="left", fontweight="bold"
         )
@@ -80,7 +81,9 @@ def draw_forest(
     return figure
 
 
-def _draw_panel(panel: "Axes", beside: "Axes", cells: pd.DataFrame, tasks: Sequence[str], end: float) -> None:
+def _draw_panel(
+    panel: "Axes", beside: "Axes", cells: pd.DataFrame, tasks: Sequence[str], end: float, text: float
+) -> None:
     panel.set_xscale("symlog", linthresh=_LINEAR, linscale=1.2)
     panel.set_xlim(-end, end)
     panel.set_ylim(len(tasks) - 0.5, -0.5)
@@ -103,7 +106,7 @@ def _draw_panel(panel: "Axes", beside: "Axes", cells: pd.DataFrame, tasks: Seque
                 points["value"].clip(-end, end), points["y"], linestyle="none", marker=_MARKERS[str(verdict)],
                 markersize=4.6, color=colour, markerfacecolor=colour if valid else "white", zorder=4, clip_on=False,
             )  # fmt: skip
-    _write_numbers(beside, cells, tasks)
+    _write_numbers(beside, cells, tasks, text)
 
 
 def _tick_label(tick: int, end: float) -> str:
@@ -111,14 +114,14 @@ def _tick_label(tick: int, end: float) -> str:
     return "" if abs(tick) in (3, 30) and end > _TICKS[2] else str(tick).replace("-", "−")
 
 
-def _write_numbers(beside: "Axes", cells: pd.DataFrame, tasks: Sequence[str]) -> None:
-    beside.set_xlim(0, 1)
+def _write_numbers(beside: "Axes", cells: pd.DataFrame, tasks: Sequence[str], width: float) -> None:
+    beside.set_xlim(0, width)
     beside.set_axis_off()
     found = {cell["task"]: cell for cell in cells.to_dict("records")}
     for y, task in enumerate(tasks):
         mark, said = _said(found.get(task))
-        beside.text(0.0, y, mark, ha="left", va="center", fontsize=7.5)
-        beside.text(0.1, y, said, ha="left", va="center", fontsize=7, color="black" if mark else "#555555")
+        beside.text(0.02, y, mark, ha="left", va="center", fontsize=7.5)
+        beside.text(0.16, y, said, ha="left", va="center", fontsize=7, color="black" if mark else "#555555")
 
 
 def _said(cell: dict[Any, Any] | None) -> tuple[str, str]:

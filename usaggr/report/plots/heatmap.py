@@ -12,7 +12,7 @@ import pandas as pd
 
 from usaggr.report.formatting import signed
 from usaggr.report.plots.looks import scale_title
-from usaggr.report.plots.rows import label_rows
+from usaggr.report.plots.rows import BESIDE, label_rows, names_width
 from usaggr.report.sources import StudyFacts
 from usaggr.report.words import grouping_label, verdict_label, verdict_mark
 
@@ -26,7 +26,7 @@ _COLOUR_MAP = "RdBu"
 """ColorBrewer's: told apart with every common colour blindness, white where nothing differs."""
 _LEAST, _MOST = 0.05, 0.3
 """Ends of the colour scale in skill: noise of a hundredth is not blown up, one collapsed run does not pale the rest."""
-_COLUMN, _LEAST_WIDTH = 0.72, 2.6
+_COLUMN, _LEAST_WIDTH = 0.72, 1.9
 """Inches: a column holds a mark and a number, all columns together the label of the colour bar."""
 _ROW = 0.25
 _LONG = 10
@@ -52,13 +52,13 @@ def draw_heatmap(comparison: pd.DataFrame, study: StudyFacts, tasks: Sequence[st
     scales = [scale for scale in study.scales if scale in set(shown["scale"])]
     groupings = [name for name in study.groupings if name in set(shown["grouping"])]
     width = max(_COLUMN * len(groupings), _LEAST_WIDTH / len(scales))
-    figure = Figure(figsize=(2.8 + width * len(scales), _ROW * len(tasks) + 1.9), layout="constrained")
+    figure = Figure(figsize=(names_width(shown) + width * len(scales), _ROW * len(tasks) + 1.9), layout="constrained")
     axes = figure.subplots(
-        1, len(scales) + 1, squeeze=False, sharey=True, width_ratios=[0.5, *[width] * len(scales)]
+        1, len(scales) + 1, squeeze=False, sharey=True, width_ratios=[BESIDE, *[width] * len(scales)]
     ).flatten()
     colours = _colours(shown["delta_skill"])
     for panel, scale in zip(axes[1:], scales, strict=True):
-        _draw_panel(panel, shown[shown["scale"] == scale], groupings, tasks, colours)
+        _draw_panel(panel, shown[shown["scale"] == scale], groupings, tasks, colours, width / len(groupings))
         panel.set_title(scale_title(scale))
     label_rows(axes[0], axes[1:].tolist(), shown, tasks)
     bar = figure.colorbar(
@@ -78,12 +78,14 @@ def draw_heatmap(comparison: pd.DataFrame, study: StudyFacts, tasks: Sequence[st
 
 
 def _draw_panel(
-    panel: "Axes", cells: pd.DataFrame, groupings: Sequence[str], tasks: Sequence[str], colours: "ScalarMappable"
-) -> None:
+    panel: "Axes", cells: pd.DataFrame, groupings: Sequence[str], tasks: Sequence[str], colours: "ScalarMappable",
+    width: float,
+) -> None:  # fmt: skip
+    """`width` is that of a column in inches."""
     found = {(row["task"], row["grouping"]): row for row in cells.to_dict("records")}
     for y, task in enumerate(tasks):
         for x, grouping in enumerate(groupings):
-            _draw_cell(panel, x, y, found.get((task, grouping)), colours)
+            _draw_cell(panel, x, y, found.get((task, grouping)), colours, width)
     panel.set_xlim(-0.5, len(groupings) - 0.5)
     panel.set_ylim(len(tasks) - 0.5, -0.5)
     labels = [grouping_label(name) for name in groupings]
@@ -96,7 +98,9 @@ def _draw_panel(
         spine.set_visible(False)
 
 
-def _draw_cell(panel: "Axes", x: int, y: int, cell: dict[Any, Any] | None, colours: "ScalarMappable") -> None:
+def _draw_cell(
+    panel: "Axes", x: int, y: int, cell: dict[Any, Any] | None, colours: "ScalarMappable", width: float
+) -> None:
     from matplotlib.patches import Rectangle
 
     if cell is None or (pd.isna(cell["delta"]) and not cell["same"]):
@@ -112,13 +116,13 @@ def _draw_cell(panel: "Axes", x: int, y: int, cell: dict[Any, Any] | None, colou
     # A cell needs no clipping, and the name of a clip path in an SVG is another one each time.
     panel.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=face, edgecolor="white", lw=0.8, clip_on=False))
     said = signed(float(cell["delta"]), str(cell["metric"])) + ("*" if cell["seeds"] < cell["planned"] else "")
-    panel.text(x - 0.43, y, verdict_mark(cell["verdict"]), ha="left", va="center", color=ink, fontsize=7.5)
-    panel.text(x + 0.37, y, said, ha="right", va="center", color=ink, fontsize=7.5)
+    panel.text(x - 0.31 / width, y, verdict_mark(cell["verdict"]), ha="left", va="center", color=ink, fontsize=7.5)
+    panel.text(x + 0.27 / width, y, said, ha="right", va="center", color=ink, fontsize=7.5)
     for side, top in (("", True), ("_reference", False)):
         if cell[f"collapsed{side}"]:
-            panel.add_patch(_corner(x, y, top, "black", ink))
+            panel.add_patch(_corner(x, y, top, width, "black", ink))
         elif cell[f"unconverged{side}"]:
-            panel.add_patch(_corner(x, y, top, "white", "black"))
+            panel.add_patch(_corner(x, y, top, width, "white", "black"))
 
 
 def _draw_hatched(panel: "Axes", x: int, y: int, said: str, hatch: str) -> None:
@@ -131,12 +135,12 @@ def _draw_hatched(panel: "Axes", x: int, y: int, said: str, hatch: str) -> None:
     panel.text(x, y, said, ha="center", va="center", color="black", fontsize=7, bbox=behind)
 
 
-def _corner(x: int, y: int, top: bool, face: str, edge_colour: str) -> "Patch":
+def _corner(x: int, y: int, top: bool, column: float, face: str, edge_colour: str) -> "Patch":
     """The grouping's own models are spoken of in the upper right corner, the reference's in the lower one."""
     from matplotlib.patches import Polygon
 
     edge, inner = (y - 0.46, y - 0.46 + _CORNER) if top else (y + 0.46, y + 0.46 - _CORNER)
-    right, width = x + 0.48, _CORNER * _ROW / _COLUMN
+    right, width = x + 0.485, _CORNER * _ROW / column
     places = [(right, edge), (right, inner), (right - width, edge)]
     return Polygon(places, closed=True, facecolor=face, edgecolor=edge_colour, lw=0.7, clip_on=False, zorder=3)
 
@@ -148,7 +152,7 @@ def _corner_handles(cells: pd.DataFrame) -> list[Any]:
     handles: list[Any] = []
     corners = {"collapsed": "black", "unconverged": "white"}
     for name, face in corners.items():
-        for side, of, shape in (("", "", _UPPER), ("_reference", " reference", _LOWER)):
+        for side, of, shape in (("", "", _UPPER), ("_reference", "reference ", _LOWER)):
             if (cells[f"{name}{side}"] & ~cells["same"]).any():
                 style: dict[str, Any] = {
                     "markerfacecolor": face,
@@ -157,7 +161,7 @@ def _corner_handles(cells: pd.DataFrame) -> list[Any]:
                     "markersize": 6,
                 }
                 label = "did not converge" if name == "unconverged" else name
-                handles.append(Line2D([], [], linestyle="none", marker=shape, label=f"{label}{of}", **style))
+                handles.append(Line2D([], [], linestyle="none", marker=shape, label=f"{of}{label}", **style))
     return handles
 
 

@@ -12,6 +12,25 @@ from usaggr.report.words import metric_label
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+_NAME, _GROUP = 0.066, 0.072
+"""Inches of a letter of a task's row, and of a clinical group."""
+BESIDE = 0.2
+"""Inches of the axis that the clinical groups stand in, without their names."""
+
+
+def _row_name(task: str, metric: str) -> str:
+    return f"{task}  {metric_label(metric, unit=True)}"
+
+
+def names_width(cells: pd.DataFrame) -> float:
+    """Inches that the names take left of the panels, with their own axis.
+
+    `cells` is a row or more for each task, with its clinical_group and metric.
+    """
+    names = [_row_name(str(task), str(metric)) for task, metric in zip(cells["task"], cells["metric"], strict=True)]
+    longest, group = max(map(len, names), default=0), int(cells["clinical_group"].str.len().max() or 0)
+    return _NAME * longest + _GROUP * group + BESIDE + 0.15
+
 
 def label_rows(side: "Axes", panels: Sequence["Axes"], cells: pd.DataFrame, tasks: Sequence[str]) -> None:
     """Label the rows of panels that share the y axis, tasks from top to bottom at 0, 1, ...
@@ -23,7 +42,7 @@ def label_rows(side: "Axes", panels: Sequence["Axes"], cells: pd.DataFrame, task
         tasks: sorted by clinical group.
     """
     facts = cells.drop_duplicates("task").set_index("task")
-    names = [f"{task}  {metric_label(str(facts.loc[task, 'metric']), unit=True)}" for task in tasks]
+    names = [_row_name(task, str(facts.loc[task, "metric"])) for task in tasks]
     panels[0].set_yticks(range(len(tasks)), names)
     panels[0].tick_params(labelleft=True)
     side.tick_params(left=False, labelleft=False)
