@@ -62,7 +62,7 @@ def test_means_are_over_the_seeds_that_both_have(tmp_path: Path) -> None:
     )
     assert (found["reference_mean"], found["mean"]) == pytest.approx((0.4 + 0.6 * 0.45, 0.4 + 0.6 * 0.75))
     assert found["delta"] == pytest.approx(found["mean"] - found["reference_mean"])
-    assert (found["seeds"], found["note"]) == (1, "no predictions; weak; 1 of 3 seeds")
+    assert (found["seeds"], found["note"]) == (1, "no predictions; 1 of 3 seeds")
     assert pd.isna(found["delta_low"])
     assert pd.isna(found["df"])
 

@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from usaggr.evidence.crossed import estimate
 from usaggr.report.cases import Cases
-from usaggr.report.intervals import Difference, Key
+from usaggr.report.intervals import Difference, Key, pooled_by_task
 
 COMPARISON_COLUMNS = (
     "task", "task_type", "clinical_group", "scale", "n_train", "grouping", "variant", "metric", "reference_mean",
@@ -27,7 +26,8 @@ _FACTS = ("task_type", "clinical_group", "n_train", "n_test", "n_subjects", "sig
 def cells_of(observations: pd.DataFrame, cases: Cases, confidence: float) -> pd.DataFrame:
     """Each cell's mean over seeds with its interval, beside the trivial predictor; the reference's cells too.
 
-    The interval covers seeds and test subjects (subjects alone, with one seed). Columns: CELL, task_type,
+    The interval covers seeds and test subjects (subjects alone, with one seed); a task's variance between seeds is
+    pooled over groupings and scales where it is alike. Columns: CELL, task_type,
     clinical_group, n_train, n_test, n_subjects, sign, main, planned and seeds (how many seeds were asked for, and have
     a value), mean, low, high, trivial, skill, beats_trivial (boolean, or missing).
     """
@@ -38,17 +38,19 @@ def cells_of(observations: pd.DataFrame, cases: Cases, confidence: float) -> pd.
     means = dict.fromkeys(("value", "trivial", "skill", "gain"), "mean")
     cells = table.groupby(CELL, sort=False).agg({**facts, "seed": "size", "seeds": "count", **means})
     cells = cells.rename(columns={"seed": "planned", "value": "mean"}).reset_index()
-    known = observations[observations["value"].notna()]
-    bounds = {}
-    for key, rows in known.groupby(CELL, sort=False):
+    tables, runs = {}, {}
+    for key, rows in observations[observations["value"].notna()].groupby(CELL, sort=False):
         variant, scale, grouping, task, metric = _names(key)
         values = cases.pseudovalues(task, grouping, scale, variant, metric, rows["seed"].tolist())
-        if not np.isfinite(values).all():
-            values = rows["value"].to_numpy(dtype=float)[:, None]
-        bounds[key] = [float(bound) for bound in estimate(values).interval(confidence)]
+        whole = np.isfinite(values).all()
+        tables[_names(key)] = values if whole else rows["value"].to_numpy(dtype=float)[:, None]
+        runs[_names(key)] = tuple(rows["fingerprint"])
+    # Runs of different groupings and scales are drawn apart: no two cells' mean squares are correlated.
+    found = pooled_by_task(tables, runs, CELL, tuple(CELL))
+    bounds = {key: [float(bound) for bound in of.estimate.interval(confidence)] for key, of in found.items()}
     keys = cells[CELL].itertuples(index=False, name=None)
-    found = np.array([bounds.get(key, (np.nan, np.nan)) for key in keys], dtype=float).reshape(-1, 2)
-    cells["low"], cells["high"] = found[:, 0], found[:, 1]
+    ends = np.array([bounds.get(key, (np.nan, np.nan)) for key in keys], dtype=float).reshape(-1, 2)
+    cells["low"], cells["high"] = ends[:, 0], ends[:, 1]
     gain = cells.pop("gain")
     cells["beats_trivial"] = (gain > 0).astype("boolean").mask(gain.isna())
     return cells
@@ -117,5 +119,5 @@ def compare(pairs: pd.DataFrame, found: Mapping[Key, Difference], confidence: fl
     columns = ["delta_low", "delta_high", "df", "se"]
     cells[columns] = np.array(bounds, dtype=float).reshape(-1, len(columns))
     # Where no subject and no seed differs there is nothing to tell an interval from.
-    cells.loc[cells["se"] == 0, columns] = np.nan
+    cells.loc[cells["se"] <= 1e-12 * (1 + cells["mean"].abs()), columns] = np.nan
     return cells

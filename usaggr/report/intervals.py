@@ -46,7 +46,8 @@ def differences(pairs: pd.DataFrame, cell: list[str], cases: Cases) -> dict[Key,
         reference = cases.pseudovalues(names["task"], str(rows["reference"].iloc[0]), *where)
         tables[key] = float(rows["sign"].iloc[0]) * (_narrow(own, reference) - _narrow(reference, own))
         runs[key] = tuple(rows["fingerprint"])
-    return _pooled(tables, runs, cell)
+    # Cells of one scale share the reference's runs.
+    return pooled_by_task(tables, runs, cell, ("scale",))
 
 
 def pooled_estimates(tables: dict[Key, Array], families: dict[Key, Any]) -> dict[Key, Difference]:
@@ -72,8 +73,17 @@ def pooled_estimates(tables: dict[Key, Array], families: dict[Key, Any]) -> dict
     }
 
 
-def _pooled(tables: dict[Key, Array], runs: dict[Key, Key], cell: list[str]) -> dict[Key, Difference]:
-    """Pool within variant, task and metric; a block that stands in two groupings counts once."""
+def pooled_by_task(
+    tables: dict[Key, Array], runs: dict[Key, Key], cell: list[str], share: tuple[str, ...]
+) -> dict[Key, Difference]:
+    """Pool within variant, task and metric; a block that stands in two groupings counts once.
+
+    Args:
+        tables: (K, C) tables by cell.
+        runs: fingerprints of each cell's runs.
+        cell: names of the parts of a key.
+        share: parts of a key that cells have in common whose mean squares are correlated.
+    """
     groups: dict[Key, list[Key]] = defaultdict(list)
     for key in tables:
         groups[_pick(key, cell, ("variant", "task", "metric"))].append(key)
@@ -81,7 +91,7 @@ def _pooled(tables: dict[Key, Array], runs: dict[Key, Key], cell: list[str]) -> 
     for keys in groups.values():
         first = {runs[key]: key for key in reversed(keys)}
         once = {key: tables[key] for key in first.values()}
-        estimates = pooled_estimates(once, {key: _pick(key, cell, ("scale",)) for key in once})
+        estimates = pooled_estimates(once, {key: _pick(key, cell, share) for key in once})
         found |= {key: estimates[first[runs[key]]] for key in keys}
     return found
 

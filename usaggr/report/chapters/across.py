@@ -40,8 +40,8 @@ def _improvement(material: Material) -> Block:
         for row in material.tables.across.improvement.to_dict("records")
     )  # fmt: skip
     caption = (
-        f"How probable it is that a run of the grouping beats one of {literal(material.reference)} on a task (ties count "
-        "half; its interval covers seeds), and the share of losses among verdicts (Wilson's interval)."
+        f"How probable it is that a run of the grouping beats one of {literal(material.reference)} on a task (ties "
+        "count half; its interval covers seeds), and the share of losses among verdicts (Wilson's interval)."
     )
     return TextTable(("grouping", *_variants(material), *names), rows, names, name="improvement", caption=caption)
 
@@ -73,7 +73,7 @@ def _pairs(material: Material) -> Block | None:
             f"{grouping_label(row['second'])} against {grouping_label(row['first'])}", *_variant(material, row),
             _scale(row), *(marks.count(row[name]) for name in names[1:5]),
             marks.number(text.signed(row["median"], "skill"), row["median"]),
-            *(marks.number(text.p_value(row[name]), row[name]) for name in ("p", "p_adjusted")),
+            *(marks.p_value(row[name]) for name in ("p", "p_adjusted")),
         )
         for row in material.tables.across.pairwise.to_dict("records")
     )  # fmt: skip

@@ -8,7 +8,7 @@ from usaggr.report import formatting as text
 from usaggr.report.chapters import marks
 from usaggr.report.chapters.material import Material, paragraph, section
 from usaggr.report.document import Block, Cell, Items, Section, TextTable, literal
-from usaggr.report.words import grouping_label
+from usaggr.report.words import grouping_label, listed
 
 Row = dict[Any, Any]
 Rows = tuple[tuple[str | Cell, ...], ...]
@@ -41,7 +41,7 @@ def _data_scale(material: Material) -> Section | None:
     rows: Rows = tuple(
         (
             *_setting(material, row), _scope(row), marks.count(row["tasks"]), _interval(row, "slope"),
-            marks.number(text.p_value(row["p_adjusted"]), row["p_adjusted"]),
+            marks.p_value(row["p_adjusted"]),
         )
         for row in shown.to_dict("records")
     )  # fmt: skip
@@ -54,20 +54,21 @@ def _data_scale(material: Material) -> Section | None:
 
 
 def _crossings(material: Material) -> tuple[Block, ...]:
-    """Sizes at which sharing turns from help to harm, in words."""
+    """Sizes at which sharing turns from help to harm, in words; then for which tasks there is none, and why."""
     table = _whole(material.tables.interplay.crossings)
     table = table[(table["unit"] == "skill") & table["level"].isin(["all", "type"])]
-    said = []
+    said, without = [], dict[str, list[str]]()
     for row in table.to_dict("records"):
-        who = f"{literal(', '.join(_setting(material, row)))}, {literal(_scope(row))}"
+        who = f"{', '.join(_setting(material, row))} on {_scope(row)}"
         if pd.isna(row["size"]):
-            said.append(f"{who}: no size is told, since {literal(row['why'])}.")
+            without.setdefault(str(row["why"]), []).append(who)
             continue
         bounds = " to ".join(text.count(row[name]) if pd.notna(row[name]) else "no bound" for name in ("low", "high"))
         said.append(
-            f"{who}: sharing helps {row['helps']} about {text.count(row['size'])} training samples a task "
+            f"{literal(who)}: sharing helps {row['helps']} about {text.count(row['size'])} training samples a task "
             f"(Fieller's interval {bounds})."
         )
+    said += [f"None for {literal(listed(names))}: {literal(why)}." for why, names in without.items()]
     head = paragraph("**The size at which sharing turns from help to harm**, only where the data bear it:")
     return (head, Items(tuple(said))) if said and head is not None else ()
 
@@ -81,7 +82,7 @@ def _between(material: Material) -> tuple[Block, ...]:
         (
             *_setting(material, row), str(row["over"]), marks.count(row["points"]),
             marks.number(text.signed(row["rho"], "skill"), row["rho"]),
-            marks.number(text.p_value(row["p"]), row["p"]), _interval(row, "slope"), str(row["note"]),
+            marks.p_value(row["p"]), _interval(row, "slope"), str(row["note"]),
         )
         for row in table.to_dict("records")
     )  # fmt: skip

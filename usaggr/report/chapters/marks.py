@@ -25,6 +25,11 @@ def count(value: Any) -> Cell:
     return number(text.count(known), known)
 
 
+def p_value(value: Any) -> Cell:
+    """A p value, without the sign before it that a sentence has."""
+    return number(text.p_value(value).removeprefix("= "), value)
+
+
 def mean(row: Row | None, metric: str) -> Cell:
     """A cell's mean with its interval, with what is to be known of it: not better than trivial, seeds missing."""
     if row is None or pd.isna(row["mean"]):
