@@ -119,6 +119,19 @@ def seeds_to_decide(
     return np.where(possible, high, np.nan)
 
 
+def auc_variance(area: float, positives: int, negatives: int) -> float:
+    """Variance of an area under the ROC curve over subjects (Hanley and McNeil, Radiology 1982).
+
+    Args:
+        area: the true one, in (0, 1).
+        positives: subjects of the class, from 1 on.
+        negatives: the others, from 1 on.
+    """
+    first, second = area / (2 - area), 2 * area**2 / (1 + area)
+    spread = area * (1 - area) + (positives - 1) * (first - area**2) + (negatives - 1) * (second - area**2)
+    return spread / (positives * negatives)
+
+
 def _chance(difference: Array, true: Array, half: Array) -> Array:
     """Of a difference beyond half of its interval, given the true standard error."""
     from scipy import special

@@ -1,13 +1,17 @@
 """Shows a plan on a terminal: what is asked, which runs that makes, what is done, and what the rest will take."""
 
+import math
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 from rich.console import Console
 from rich.table import Table
 
+from usaggr.config import StudyConfig
 from usaggr.data.manifest import MIN_TEST_SUBJECTS, describe
 from usaggr.runs import State
+from usaggr.sweep.decidable import Decidable, decidable
 from usaggr.sweep.estimate import estimate
 from usaggr.sweep.plan import Plan
 
@@ -27,6 +31,7 @@ def print_plan(plan: Plan, console: Console) -> None:
         cells = (run.directory.name, ", ".join(run.groupings), str(len(run.spec.tasks)), str(samples))
         table.add_row(*cells, str(run.examples), f"[{STATE_STYLES[state]}]{state}[/]" if STATE_STYLES[state] else state)
     console.print(table)
+    print_decidable(decidable(plan), plan.study, console)
     counts = Counter(states.values())
     said = ", ".join(f"{counts[state]} {state}" for state in STATE_STYLES if counts[state])
     shared = plan.asked - len(plan.runs)
@@ -48,6 +53,54 @@ def _tasks(plan: Plan) -> Table:
             cells = [task["id"], task["type"], task["clinical_group"], *counts]
             table.add_row(*cells[:-1], cells[-1] + few)
     return table
+
+
+def print_decidable(tasks: Sequence[Decidable], study: StudyConfig, console: Console) -> None:
+    """A table of the differences that the study can decide, and what it says of the margins."""
+    if not tasks:
+        console.print("nothing can be decided: all groupings make the same runs as the reference")
+        return
+    seeds = f"{len(study.seeds)} seed{'s' if len(study.seeds) > 1 else ''}"
+    table = Table(title=f"smallest true difference that {seeds} would find, with 80 % power", title_justify="left")
+    for column in ("task", "metric", "test components", "among the tasks", "alone", "margin", "seeds for the margin"):
+        table.add_column(column, justify="left" if column in ("task", "metric") else "right")
+    table.add_column("spread over seeds")
+    for task in tasks:
+        sizes = [_size(value, task) for value in (task.smallest, task.alone, task.margin)]
+        enough = task.reason or (str(task.seeds) if task.seeds else "more test subjects")
+        spread = "measured" if task.measured else "assumed"
+        table.add_row(task.task, task.metric.name, str(task.subjects), *sizes, enough, spread)
+    console.print(table)
+    for line in _remarks(tasks, study, seeds):
+        console.print(line, highlight=False)
+
+
+def _remarks(tasks: Sequence[Decidable], study: StudyConfig, seeds: str) -> Iterator[str]:
+    """What the table says of the margins, and what it rests on."""
+    judged = [task for task in tasks if not task.reason]
+    short = [task for task in judged if task.smallest > task.margin]
+    helped = [task.seeds for task in short if task.seeds is not None]
+    said = f"with {seeds} the margin can be decided on {len(judged) - len(short)} of {len(tasks)} tasks"
+    if helped:
+        said += f", with about {max(helped)} on {len(helped)} more"
+    if len(helped) < len(short):
+        said += f"; on {len(short) - len(helped)} only with more test subjects"
+    if len(judged) < len(tasks):
+        said += f"; {len(tasks) - len(judged)} have too few for any verdict"
+    yield said
+    if len(study.seeds) == 1:
+        yield "with one seed nothing is known of how training varies: every verdict will be provisional"
+    yield "among the tasks: at Holm's first level for those of a grouping; alone: at .05; % is of the reference's mean"
+    over = [f"{study.report.assumed_subject_sd:g} over subjects (report.assumed_subject_sd; AUC: by its classes)"]
+    if not all(task.measured for task in tasks):
+        over.insert(0, f"{study.report.assumed_seed_sd:g} over seeds (report.assumed_seed_sd)")
+    yield f"assumed standard deviation of a difference: {', '.join(over)}"
+
+
+def _size(value: float, task: Decidable) -> str:
+    if math.isnan(value):
+        return "none"
+    return f"{value:.3f}" if task.metric.best == 1.0 else f"{100 * value:.0f} %"
 
 
 def _rest(plan: Plan) -> str:
