@@ -16,7 +16,7 @@ _STATES = ("failed", "missing")
 _MISSING = ("", "–", "missing")
 _SHORT, _LONG = 24, 48
 """Letters up to which a text stays on one line, and from which its column has to be wide enough to read it."""
-_INTERVAL = re.compile(r"(?P<number>[^\[±]*?) ?(?P<interval>\[[^\]]*\]|± ?\S+)(?P<rest>.*)")
+_INTERVAL = re.compile(r"(?P<number>[^\[±]*?) ?(?P<interval>\[[^\],]*, [^\]]*\]|± ?\S+)(?P<rest>.*)")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?(?![\w:])", re.IGNORECASE)
 
 
