@@ -42,10 +42,15 @@ def test_a_report_is_built_beside_the_runs(tmp_path: Path) -> None:
     report = build_report([sweep.directory])
     assert report == sweep.directory / "report"
     names = sorted(str(path.relative_to(report)) for path in report.rglob("*") if path.is_file())
-    figures = [f"figures/{name}-{v}.png" for name in ("delta_heatmap", "score_against_scale") for v in ("base", "slow")]
-    assert names == [*figures, "report.md", "tables/comparison.csv", "tables/scores.csv", "tables/summary.csv"]
-    text = (report / "report.md").read_text()
+    figures = [name for name in names if name.startswith("figures/")]
+    for name in ("delta_heatmap", "score_against_scale"):
+        assert {f"figures/{name}-{variant}.png" for variant in ("base", "slow")} <= set(figures)
+    pages = {"index.html", "report.md", *(f"tables/{name}.csv" for name in ("comparison", "scores", "summary"))}
+    assert pages <= set(names)
+    assert {"tables/data.tex", "tables/groupings.tex", "tables/use-s1-slow.tex"} <= set(names)
+    text, html = ((report / name).read_text() for name in ("report.md", "index.html"))
     assert all(f"({figure})" in text for figure in figures)
+    assert html.count("<img") == len(figures)
     assert not list(sweep.directory.glob("report.*"))
 
 
@@ -55,7 +60,7 @@ def test_tables_on_disk_have_empty_fields_for_what_is_missing(tmp_path: Path) ->
     lines = (tables / "comparison.csv").read_text().splitlines()
     row = next(line for line in lines if line.startswith("breast_lesion,") and ",clinical,base,dsc," in line)
     facts = "breast_lesion,segmentation,breast,1,100,clinical,base,dsc"
-    assert row == f"{facts},0.64,0.7,0.06,,,,0.09375,,,,,,1,24,12,,,"
+    assert row == f"{facts},0.64,0.7,0.06,,,,0.09375,,,,,0.02,1,24,12,,,no predictions"
     scores = pd.read_csv(tables / "scores.csv")
     assert scores.loc[scores["grouping"] == "unified", "value"].isna().all()
     assert set(scores.loc[scores["grouping"] == "unified", "status"]) == {"pending"}
@@ -110,7 +115,7 @@ def test_two_builds_at_once_wait_for_each_other(tmp_path: Path, monkeypatch: pyt
 def test_progress_is_told_to_the_last_step(tmp_path: Path) -> None:
     sweep, progress = FakeSweep(tmp_path / "study").finish(scorer), Counting()
     build_report([sweep.directory], progress)
-    assert progress.works == [[15, 15], [3, 3]]
+    assert progress.works == [[15, 15], [4, 4]]
     assert progress.finished == 2
 
 
@@ -119,7 +124,7 @@ def test_the_same_results_make_the_same_report(tmp_path: Path) -> None:
     first = shutil.copytree(build_report([sweep.directory]), tmp_path / "first")
     again = build_report([sweep.directory])
     files = sorted(path.relative_to(again) for path in again.rglob("*") if path.is_file())
-    assert len(files) == 8
+    assert {path.suffix for path in files} == {".png", ".svg", ".md", ".html", ".csv", ".tex"}
     assert all((first / path).read_bytes() == (again / path).read_bytes() for path in files)
 
 
@@ -135,12 +140,21 @@ def test_a_report_stands_where_there_is_nothing_to_compare(tmp_path: Path, plan:
     assert ("Nothing is planned in this folder" in text) == (plan == "header")
 
 
+@pytest.mark.parametrize("page", ["report.md", "index.html"])
+def test_pictures_of_the_old_report_are_gone_with_it(tmp_path: Path, page: str) -> None:
+    sweep = FakeSweep(tmp_path / "study", seeds=(0,)).finish(scorer)
+    report = build_report([sweep.directory])
+    (report / "figures" / "old.png").write_text("x")
+    assert "old.png" not in (build_report([sweep.directory]) / page).read_text()
+    assert not (report / "figures" / "old.png").exists()
+
+
 def test_neither_torch_nor_pyplot_is_imported(tmp_path: Path) -> None:
     sweep = FakeSweep(tmp_path / "study", seeds=(0,)).finish(scorer)
     code = (
         "import sys; from pathlib import Path; from usaggr.report.build import build_report;"
         "build_report([Path(sys.argv[1])]);"
-        "print(sorted({'torch', 'matplotlib.pyplot', 'sklearn', 'cv2'} & set(sys.modules)))"
+        "print(sorted({'torch', 'matplotlib.pyplot', 'sklearn'} & set(sys.modules)))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(sweep.directory)], capture_output=True, text=True, check=True

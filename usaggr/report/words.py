@@ -54,7 +54,7 @@ def scale_label(scale: float | int) -> str:
     """How much of each task's training data a scale takes."""
     if isinstance(scale, int):
         return f"at most {scale:,} training samples a task"
-    return "all training samples" if scale == 1 else f"{scale:.4g} of the training samples"
+    return "all training samples" if scale == 1 else f"{100 * scale:.4g} % of the training samples"
 
 
 def verdict_label(name: str) -> str:

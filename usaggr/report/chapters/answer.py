@@ -7,7 +7,7 @@ import pandas as pd
 from usaggr.report import formatting as text
 from usaggr.report.chapters import marks
 from usaggr.report.chapters.material import Material, Scale, capital, paragraph, section
-from usaggr.report.chapters.opening import count_answers
+from usaggr.report.chapters.opening import count_answers, name_losses
 from usaggr.report.chapters.recommendations import Recommendation, recommendations_at
 from usaggr.report.document import Block, Cell, Section, TextTable, literal
 from usaggr.report.words import grouping_label, listed, metric_label
@@ -34,7 +34,11 @@ def _at_scale(material: Material, variant: str, scale: Scale) -> Section | None:
     said = count_answers(material, found) if found else ""
     return section(
         capital(where),
-        paragraph(f"{capital(said)}." if said else "", _overall(material, variant, scale)),
+        paragraph(
+            f"{capital(said)}." if said else "",
+            name_losses(material, variant, scale),
+            _overall(material, variant, scale),
+        ),
         _options(material, variant, scale),
         _by_task(material, found, variant, scale),
     )
@@ -141,6 +145,8 @@ def _why(material: Material, one: Recommendation, rows: list[Row]) -> str:
         lost = [grouping_label(other["grouping"]) for other in rows if other["verdict"] == "loss"]
         why = f"{listed(lost)} {'lose' if len(lost) > 1 else 'loses'}: {said}" if lost else f"no gain: {said}"
     else:
+        lost = [grouping_label(other["grouping"]) for other in rows if other["verdict"] == "loss"]
+        said = f"{said} ({listed(lost)} {'lose' if len(lost) > 1 else 'loses'})" if lost else said
         seeds = f"about {one.seeds_needed} seeds would tell" if one.seeds_needed else "more test subjects are needed"
         why = f"{said}; {seeds}"
     doubts = _doubts(row, material.reference)

@@ -106,10 +106,10 @@ def _failures(material: Material) -> tuple[Block | None, ...]:
     """Runs that failed, each with the first line of its error."""
     failed = [run for run in material.collection.runs if run.state == "failed"]
     rows = [_failure(run) for run in failed[:_MOST_FAILURES]]
-    left_out = len(failed) - len(rows)
-    table = TextTable(("run", "groupings", "error"), tuple(rows), left_out=left_out)
+    more = f"And {len(failed) - len(rows):,} more." if len(failed) > len(rows) else ""
+    table = TextTable(("run", "groupings", "error"), tuple(rows))
     how = "`usaggr sweep --retry-failed` tries them once more; the whole error is in the run's status.json and log.txt."
-    return table, paragraph(how)
+    return table, paragraph(more, how)
 
 
 def _failure(run: CollectedRun) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ _COLUMNS = (
     ("…_valid", "the same without collapsed and unconverged cells"),
     ("parameters, train_seconds", "of all models of a grouping; of training all its runs"),
 )
+PAPERS = ("task_specific", "clinical", "unified")
 _NOTES = (
     ("same run", "block and reference are one and the same run: there is nothing to compare"),
     ("few subjects", "under 5 test subjects: scores, but no verdict"),
@@ -42,12 +43,14 @@ def write_words(material: Material) -> Section | None:
     types = {data.tasks[task].task.type for task in material.collection.tasks}
     names = [metric.name for task_type, of_type in METRICS.items() if task_type in types for metric in of_type]
     reference = literal(material.reference)
+    # The paper's claims speak of its groupings, whether or not the study has them.
+    known = dict.fromkeys([*study.groupings, *(PAPERS if material.done else ())])
     words = [
         ("task", "one annotated problem"),
         ("block", "the tasks that share one model, trained as one **run** (block × scale × seed × variant)"),
         ("grouping", "a way to put all tasks into blocks"),
         ("cell", "task × grouping × scale × variant"),
-        *((literal(label), literal(meaning)) for label, meaning in describe_groupings(study.groupings)),
+        *((literal(label), literal(meaning)) for label, meaning in describe_groupings(known)),
         ("reference", f"the grouping that the others are compared with, here {reference}"),
         ("scale", "how much of a task's training data is used; validation and test data never shrink"),
         ("variant", "a named change of the network or its training, under which all groupings are trained"),

@@ -68,7 +68,7 @@ def _crossings(material: Material) -> tuple[Block, ...]:
             f"{literal(who)}: sharing helps {row['helps']} about {text.count(row['size'])} training samples a task "
             f"(Fieller's interval {bounds})."
         )
-    said += [f"None for {literal(listed(names))}: {literal(why)}." for why, names in without.items()]
+    said += [f"No size for {literal(listed(names))}: {literal(why)}." for why, names in without.items()]
     head = paragraph("**The size at which sharing turns from help to harm**, only where the data bear it:")
     return (head, Items(tuple(said))) if said and head is not None else ()
 

@@ -11,7 +11,9 @@ from usaggr.report.words import grouping_label, listed, metric_label, plural
 
 
 def write_methods(material: Material) -> Section | None:
-    """A paragraph a step, from the data to the verdicts."""
+    """A paragraph a step, from the data to the verdicts; none where nothing is planned."""
+    if not material.collection.runs:
+        return None
     steps = (
         ("Data and split", _split(material)),
         ("Amounts of training data", _scales(material)),
@@ -26,21 +28,15 @@ def write_methods(material: Material) -> Section | None:
 
 
 def _split(material: Material) -> str:
-    data, study = material.collection.data, material.study
-    fractions = study.setting("data.split.fractions")
-    shares = ""
-    if isinstance(fractions, list) and len(fractions) == 3:
-        train, val, test = (text.share(float(part)) for part in fractions)
-        shares = f" ({train}, {val} and {test} of each task, as nearly as components allow)"
-    tasks = [data.tasks[task] for task in material.collection.tasks]
-    samples = sum(facts.n_train + facts.n_val + facts.n_test for facts in tasks)
-    seed = study.setting("data.split.seed")
-    drawn = f", drawn with seed {literal(seed)}" if seed is not None else ""
+    tasks = [material.collection.data.tasks[task] for task in material.collection.tasks]
+    folds = [sum(getattr(facts, name) for facts in tasks) for name in ("n_train", "n_val", "n_test")]
+    seed = material.study.setting("data.split.seed")
+    drawn = f"; split seed {literal(seed)}" if seed is not None else ""
     return (
-        f"{plural(len(tasks), 'task')} with {plural(samples, 'labelled sample')} were split once{drawn} into training, "
-        f"validation and test folds{shares}. Samples that share an image or a subject, in any task, were tied into "
-        "components, and a component is never cut between folds, so that no image or subject of the test fold was seen "
-        "in training under any grouping."
+        f"{plural(len(tasks), 'task')} with {plural(sum(folds), 'labelled sample')} were split once into training, "
+        f"validation and test folds ({listed([f'{size:,}' for size in folds])} samples{drawn}). Samples that share an "
+        "image or a subject, in any task, were tied into components, and a component is never cut between folds, so "
+        "that no image or subject of the test fold was seen in training under any grouping."
     )
 
 
@@ -73,6 +69,10 @@ def _training(material: Material) -> str:
     groupings = [
         f"{literal(grouping_label(name))} ({plural(material.models(name), 'model')})" for name in study.groupings
     ]
+    several = ""
+    if len(study.variants) > 1:
+        changes = [f"{literal(n)} ({literal(' '.join(o)) if o else 'no change'})" for n, o in study.variants.items()]
+        several = f" All of it was done in {len(changes)} variants: {listed(changes)}."
     weights = study.setting("model.weights")
     start = f"from the weights {literal(weights)}" if weights else "from scratch"
     return (
@@ -84,7 +84,7 @@ def _training(material: Material) -> str:
         f"alone; tasks that share a model are merged in proportion, in batches of {said('training.batch_size')}, at a "
         f"learning rate of {said('training.learning_rate')}. Initial weights of the shared network depend on the seed, "
         f"those of a head on task and seed. {plural(len(study.seeds), 'seed')} ({', '.join(map(str, study.seeds))}) "
-        f"were trained; the {said('training.score_weights')} weights are scored."
+        f"were trained; the {said('training.score_weights')} weights are scored.{several}"
     )
 
 
@@ -100,10 +100,12 @@ def _scores(material: Material) -> str:
 
 def _intervals(material: Material) -> str:
     confidence = text.share(material.study.confidence)
+    types = {material.collection.data.tasks[task].task.type for task in material.collection.tasks}
+    of_folds = "and those of a whole fold (AUC, F1, MCC)" if "classification" in types else "and those of a whole fold"
     base = (
         "A difference from the reference is paired by seed and test sample. Both runs' scores are written as jackknife "
         "pseudo-values of the test components (for a mean over samples, the components' own parts of it), so that the "
-        "same analysis serves per-sample metrics and those of a whole fold (AUC, F1, MCC). "
+        f"same analysis serves per-sample metrics {of_folds}. "
     )
     if len(material.study.seeds) < 2:
         return base + (

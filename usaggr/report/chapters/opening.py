@@ -2,10 +2,12 @@
 
 from collections import Counter
 
-from usaggr.report.chapters.material import Material, paragraph
+from usaggr.report.chapters.material import Material, Scale, paragraph
 from usaggr.report.chapters.recommendations import Kind, Recommendation, recommendations_at
 from usaggr.report.document import Block, Paragraph, literal
 from usaggr.report.words import grouping_label, listed, plural
+
+_MOST_NAMES = 6
 
 
 def write_lead(material: Material) -> tuple[Block, ...]:
@@ -40,28 +42,46 @@ def _answer(material: Material) -> Block:
     if all(one.kind == "no verdict" for one in found):
         return Paragraph("**No difference can be judged yet**: the reason stands with each task below.")
     where = literal(material.where(variant, scale))
-    return Paragraph(f"**With {where}, {count_answers(material, found)}.** {certainty(material)}")
+    losses = name_losses(material, variant, scale)
+    said = f"With {where}, {count_answers(material, found)}." + (f" {losses}" if losses else "")
+    return Paragraph(f"**{said}** {certainty(material)}")
 
 
 def count_answers(material: Material, found: tuple[Recommendation, ...]) -> str:
-    """Part of a sentence: for how many tasks sharing is worth it, and by which grouping."""
+    """Part of a sentence: how many tasks should leave the reference, and for which grouping."""
     counts = Counter(one.kind for one in found)
     reference = literal(material.reference)
-    said = {
-        "gain": f"improves {_whom(found, 'gain')}",
-        "good enough": f"costs nothing, with fewer models, for {_whom(found, 'good enough')}",
-        "keep": f"is no reason to leave {reference} for {counts['keep']}",
-        "not known": f"is undecided for {counts['not known']}",
-        "no verdict": f"cannot be judged for {counts['no verdict']}",
-    }
-    parts = [said[kind] for kind in said if counts[kind]]  # type: ignore[index]
-    return f"of {plural(len(found), 'task')}, another grouping than {reference} {listed(parts)}"
+
+    def said(kind: Kind, one: str, many: str, tail: str = "") -> str:
+        number = counts[kind]
+        return f"{number} {one if number == 1 else many}{tail}" if number else ""
+
+    parts = [
+        said("gain", "gains", "gain", f" under another grouping than {reference} ({_whom(found, 'gain')})"),
+        said("good enough", "loses", "lose", f" nothing under one with fewer models ({_whom(found, 'good enough')})"),
+        said("keep", "is", "are", f" best left with {reference}"),
+        said("not known", "is undecided", "are undecided"),
+        said("no verdict", "cannot be judged", "cannot be judged"),
+    ]
+    return f"of {plural(len(found), 'task')}, {listed([part for part in parts if part])}"
+
+
+def name_losses(material: Material, variant: str, scale: Scale) -> str:
+    """A sentence that names the tasks of each grouping with a certain loss; nothing where there are none."""
+    rows = material.compared(variant, scale)
+    lost = rows[rows["verdict"] == "loss"]
+    parts = []
+    for grouping in material.others:
+        tasks = [literal(task) for task in lost.loc[lost["grouping"] == grouping, "task"]]
+        if tasks:
+            shown = listed(tasks) if len(tasks) <= _MOST_NAMES else f"{len(tasks)} tasks"
+            parts.append(f"{literal(grouping_label(grouping))} for {shown}")
+    return f"A certain loss: {'; '.join(parts)}." if parts else ""
 
 
 def _whom(found: tuple[Recommendation, ...], kind: Kind) -> str:
     of_kind = Counter(one.grouping for one in found if one.kind == kind and one.grouping is not None)
-    labels = ", ".join(f"{literal(grouping_label(name))} {number}" for name, number in of_kind.most_common())
-    return f"{of_kind.total()} ({labels})"
+    return ", ".join(f"{literal(grouping_label(name))} {number}" for name, number in of_kind.most_common())
 
 
 def certainty(material: Material) -> str:

@@ -11,7 +11,7 @@ from usaggr.report import formatting as text
 from usaggr.report.chapters import marks
 from usaggr.report.chapters.material import Material, paragraph, section
 from usaggr.report.document import Block, Cell, Paragraph, Section, TextTable, literal
-from usaggr.report.words import grouping_label, plural
+from usaggr.report.words import grouping_label, listed, plural
 
 Row = dict[Any, Any]
 _MOST = 40
@@ -37,16 +37,14 @@ def _head(material: Material) -> Block | None:
     table = material.tables.validity
     if table.empty:
         return None
-    counts = {name: int((table[name].astype("boolean").fillna(False)).sum()) for name in _STATES}
+    counts = {name: int(table[name].astype("boolean").fillna(False).sum()) for name in _STATES}
     unknown = int(table["unconverged"].isna().sum())
-    said = ", ".join(f"{number:,} {_SAID[name]}" for name, number in counts.items() if number) or "none has a fault"
-    tail = (
-        f"Of {plural(unknown, 'one', 'others')} the curve of validation is too short to tell whether it had converged."
-        if unknown
-        else ""
-    )
+    said = listed([f"{number:,} {_SAID[name]}" for name, number in counts.items()])
+    tail = ""
     if unknown == len(table):
-        tail = "No curve of validation is long enough to tell whether a run had converged."
+        tail = "No curve is long enough to tell whether a run had converged."
+    elif unknown:
+        tail = f"{unknown:,} of the curves are too short to tell whether the run had converged."
     return paragraph(
         f"Each finished run was checked on each of its tasks ({len(table):,} in all): {said}.",
         "Collapsed: neither its validation nor its test score is better than the trivial predictor's.",
@@ -75,7 +73,9 @@ def _faulty(material: Material) -> Block | None:
         return None
     columns = ("task", "groupings", "scale", "variant", "seed", "fault")
     caption = "Runs with a fault, on the task on which they have it."
-    return TextTable(columns, tuple(rows[:_MOST]), ("scale", "seed"), max(0, len(rows) - _MOST), "validity", caption)
+    if len(rows) > _MOST:
+        caption = f"The first {_MOST} of {len(rows):,} runs with a fault, on the task on which they have it."
+    return TextTable(columns, tuple(rows[:_MOST]), ("scale", "seed"), name="validity", caption=caption)
 
 
 def _twice(material: Material) -> tuple[Block | None, ...]:
