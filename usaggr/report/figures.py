@@ -189,8 +189,23 @@ def _learning_drawings(collection: Collection, variant: str) -> Iterator[_Drawin
 
 
 def _save(figure: "Figure", folder: Path, file: FigureFile) -> None:
+    _settle(figure)
     for kind in file.formats:
         metadata: dict[str, str | None] = {"Date": None} if kind == "svg" else {"Software": None}
         figure.savefig(folder / f"{file.name}.{kind}", format=kind, dpi=_DPI, metadata=metadata)
-        # The layout stands after the first format: it need not be found anew for the next one.
-        figure.set_layout_engine("none")
+
+
+def _settle(figure: "Figure") -> None:
+    """Find the layout once for all formats.
+
+    The solver's last digits are not always the same, and an SVG names its clip rectangles after them: places are
+    rounded to far less than a pixel.
+    """
+    engine = figure.get_layout_engine()
+    if engine is None:
+        return
+    engine.execute(figure)
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        x, y, width, height = (round(float(number), 5) for number in axes.get_position(original=True).bounds)
+        axes.set_position((x, y, width, height))

@@ -117,7 +117,7 @@ def test_one_collapsed_cell_does_not_pale_the_others(tmp_path: Path) -> None:
         )
 
     figure = drawn(FakeSweep(tmp_path / "s", tasks=TASKS).finish(collapsed))
-    assert figure.axes[-1].get_xlim() == pytest.approx((-0.5, 0.5))
+    assert figure.axes[-1].get_xlim() == pytest.approx((-0.3, 0.3))
 
 
 def test_noise_is_not_blown_up_to_full_colour(tmp_path: Path) -> None:
