@@ -9,7 +9,7 @@ import pytest
 
 from tests.report.sweeps import CATALOGUE, FakeSweep, level
 from usaggr.report.build import build_report
-from usaggr.report.document import Cell, Document, Items, Paragraph, Section, TextTable, literal
+from usaggr.report.document import Cell, Details, Document, Items, Paragraph, Section, TextTable, literal
 from usaggr.report.page import render_page
 
 pytestmark = pytest.mark.slow
@@ -204,6 +204,62 @@ def test_the_page_prints_with_everything_unfolded(browser: Any, report: Path) ->
     assert len(content) > 50_000
     page.emulate_media(media="print")
     assert not page.locator("nav").is_visible()
+    page.close()
+
+
+def test_what_is_folded_is_unfolded_for_print_alone(browser: Any, tmp_path: Path) -> None:
+    path = tmp_path / "index.html"
+    folded = Details("more", (Paragraph("inside"),))
+    document = Document("t", (), (Section("One", (folded,)),))
+    path.write_text(render_page(document, tmp_path), encoding="utf-8")
+    page, *_ = open_page(browser, path, width=390)
+    is_open = "document.querySelector('main details').open"
+    assert not page.evaluate(is_open)
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    assert page.evaluate(is_open)
+    page.evaluate("window.dispatchEvent(new Event('afterprint'))")
+    assert not page.evaluate(is_open)
+    page.close()
+
+
+def test_contents_are_folded_on_a_narrow_screen_and_stay_in_view_on_a_wide_one(browser: Any, report: Path) -> None:
+    page, *_ = open_page(browser, report, width=390)
+    assert not page.locator("nav ol").first.is_visible()
+    page.locator("nav summary").click()
+    page.locator("nav a").last.click()
+    assert not page.locator("nav ol").first.is_visible()
+    page.close()
+    page, *_ = open_page(browser, report, width=1280)
+    page.locator("main > section").last.scroll_into_view_if_needed()
+    page.evaluate("document.querySelector('main > section:last-of-type').scrollIntoView()")
+    page.locator("nav details > ol > li.current:last-child").wait_for()
+    assert page.locator("nav li.current").count() == 1
+    assert page.locator("nav summary").is_visible()
+    page.close()
+
+
+def test_what_cannot_be_compared_comes_last_whichever_way_a_column_is_sorted(browser: Any, tmp_path: Path) -> None:
+    cells = ("same run", "+0.10 [−0.10, +0.30]", Cell("▼ −0.20 [−0.30, −0.10]", -0.2, "loss"), "missing", "1,000", "–")
+    table = TextTable(("task", "Δ"), tuple((f"t{i}", cell) for i, cell in enumerate(cells)), ("Δ",))
+    path = tmp_path / "index.html"
+    path.write_text(render_page(Document("t", (table,)), tmp_path), encoding="utf-8")
+    page, *_ = open_page(browser, path)
+    head = page.locator("th button").nth(1)
+    head.click()
+    assert column(page, 0, 0) == ["t2", "t1", "t4", "t0", "t3", "t5"]
+    head.click()
+    assert column(page, 0, 0) == ["t4", "t1", "t2", "t0", "t3", "t5"]
+    page.close()
+
+
+def test_what_is_not_the_page_s_own_neither_runs_nor_loads(browser: Any, tmp_path: Path) -> None:
+    path = tmp_path / "index.html"
+    page_text = render_page(Document("t", (Paragraph("x"),)), tmp_path)
+    added = "<script>document.title = 'taken'</script><img src='https://example.org/x.png'></main>"
+    path.write_text(page_text.replace("</main>", added), encoding="utf-8")
+    page, complaints, _ = open_page(browser, path)
+    assert page.title() == "t"
+    assert len([said for said in complaints if "Content Security Policy" in said]) == 2
     page.close()
 
 
