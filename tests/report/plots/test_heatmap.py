@@ -1,14 +1,17 @@
 """The heat map says each difference in its own units, colours it by skill, and marks what is no difference."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
+from matplotlib.patches import Polygon, Rectangle
 
+from tests.report.plots.factories import TASKS as FACTORY_TASKS
+from tests.report.plots.factories import comparison, inside, study
 from tests.report.sweeps import CATALOGUE, FakeSweep, level
 from usaggr.report.collect import collect
 from usaggr.report.plots.heatmap import draw_heatmap
@@ -156,3 +159,45 @@ def test_nothing_is_cut_off(tmp_path: Path, scales: tuple[float, ...]) -> None:
         assert box is not None
         assert figure.bbox.x0 - 1 <= box.x0 < box.x1 <= figure.bbox.x1 + 1
         assert figure.bbox.y0 - 1 <= box.y0 < box.y1 <= figure.bbox.y1 + 1
+
+
+def marked(cells: dict[tuple[str, str], dict[str, Any]]) -> Figure:
+    figure = draw_heatmap(comparison(cells), study(), FACTORY_TASKS, "base")
+    assert figure is not None
+    return figure
+
+
+def test_each_verdict_has_its_mark_beside_the_number() -> None:
+    names = ("gain", "no_loss", "loss", "undecided", "")
+    places = [(task, grouping) for task in FACTORY_TASKS for grouping in ("clinical", "unified")]
+    figure = marked({place: {"verdict": name} for place, name in zip(places, names, strict=False)})
+    marks = [text.get_text() for text in panels(figure)[0].texts][::2]
+    assert marks[:5] == ["▲", "=", "▼", "?", "–"]
+    (words,) = [text.get_text() for text in figure.texts]
+    assert [part.split(maxsplit=1)[1] for part in words.split("     ")] == [
+        "gain", "no loss", "loss", "undecided", "no verdict",
+    ]  # fmt: skip
+
+
+def test_collapsed_and_unconverged_cells_have_corners_which_the_legend_explains() -> None:
+    figure = marked(
+        {
+            ("breast_lesion", "unified"): {"collapsed": True},
+            ("breast_2cls", "unified"): {"unconverged_reference": True},
+            ("fetal_femur", "unified"): {},
+        }
+    )
+    corners = [patch for patch in panels(figure)[0].patches if isinstance(patch, Polygon)]
+    found = {round(float(c.get_xy()[:, 1].mean())): (c.get_facecolor()[:3], c.get_xy()[0, 1]) for c in corners}
+    assert set(found) == {0, 1}
+    assert (found[0][0], found[1][0]) == ((0, 0, 0), (1, 1, 1))
+    assert found[0][1] < 0 < 1 < found[1][1]  # above in its cell, and below in its cell
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["collapsed", "reference did not converge"]
+    assert inside(figure)
+
+
+def test_without_collapsed_cells_there_is_no_legend_of_corners() -> None:
+    assert not marked(
+        {("breast_lesion", "unified"): {}, ("breast_2cls", "unified"): {}, ("fetal_femur", "unified"): {}}
+    ).legends
