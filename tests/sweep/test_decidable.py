@@ -1,3 +1,4 @@
+import dataclasses
 import io
 from pathlib import Path
 
@@ -145,12 +146,12 @@ def test_the_seeds_told_are_those_that_decide_the_margin(root: Path, tmp_path: P
 
 def test_tasks_that_get_no_verdict_say_why_and_are_in_no_family(tmp_path: Path) -> None:
     found = by_task(plan_of(tiny_data(tmp_path / "some", n=120), tmp_path / "outputs"))
-    assert found["cls"].reason == "too few: 8 subjects in the rarer class"
+    assert found["cls"].reason == "under 10 test components in the rarer class"
     assert np.isnan(found["cls"].smallest)
     assert found["cls"].seeds is None
     assert (found["seg"].reason, found["seg"].family) == ("", 3)
     found = by_task(plan_of(tiny_data(tmp_path / "few", n=20), tmp_path / "more_outputs"))
-    assert {task.reason for task in found.values()} == {"few subjects"}
+    assert {task.reason for task in found.values()} == {"under 5 test subjects"}
 
 
 def test_a_task_that_is_the_references_run_under_all_groupings_is_left_out(root: Path, tmp_path: Path) -> None:
@@ -167,11 +168,11 @@ def said_of(plan: Plan) -> str:
 def test_the_plan_says_which_margins_can_be_decided_and_with_how_many_seeds(root: Path, tmp_path: Path) -> None:
     plan = plan_of(root, tmp_path, "report.assumed_subject_sd=0.01")
     said, tasks = said_of(plan), by_task(plan)
-    assert "smallest true difference that 3 seeds would find, with 80 % power" in said
+    assert "smallest difference that 3 seeds would find (80 % power)" in said
     line = next(line for line in said.splitlines() if " seg " in line)
     seg = tasks["seg"]
     assert [cell.strip() for cell in line.split("│")[2:-1]] == [
-        "dsc", str(seg.subjects), f"{seg.smallest:.3f}", f"{seg.alone:.3f}", "0.020", str(seg.seeds), "assumed"
+        "dsc", str(seg.subjects), f"{seg.smallest:.3f}", f"{seg.alone:.3f}", "0.020", str(seg.seeds)
     ]  # fmt: skip
     assert f"{100 * tasks['reg'].smallest:.0f} %" in said
     short = [t for t in tasks.values() if not t.reason and t.smallest > t.margin]
@@ -179,6 +180,25 @@ def test_the_plan_says_which_margins_can_be_decided_and_with_how_many_seeds(root
     assert f"with 3 seeds the margin can be decided on {len(judged) - len(short)} of 4 tasks" in said
     assert f"with about {max(t.seeds for t in short if t.seeds)} on" in said
     assert "0.015 over seeds (report.assumed_seed_sd), 0.01 over subjects" in said
+
+
+def test_the_plan_says_which_tasks_get_no_verdict_and_how_much_is_measured(tmp_path: Path) -> None:
+    plan = plan_of(tiny_data(tmp_path / "data", n=120), tmp_path / "outputs")
+    assert "measured" not in said_of(plan)
+    for run in plan.runs:
+        finish(run, plan, scores_of(run, 0.03))
+    said = said_of(plan)
+    assert "no verdict on cls: under 10 test components in the rarer class" in said
+    assert "spread over seeds measured on the finished runs of 4 of 4 tasks" in said
+    assert "report.assumed_seed_sd" not in said
+
+
+def test_the_plan_keeps_the_tasks_names_whole_on_a_narrow_terminal(root: Path, tmp_path: Path) -> None:
+    plan, file = plan_of(root, tmp_path), io.StringIO()
+    found = tuple(dataclasses.replace(task, task=f"name_as_long_as_{task.task}") for task in decidable(plan))
+    print_decidable(found, plan.study, Console(file=file, width=80))
+    assert all(task.task in file.getvalue() for task in found)
+    assert max(len(line) for line in file.getvalue().splitlines()) <= 80
 
 
 def test_the_plan_says_what_one_seed_cannot_tell(root: Path, tmp_path: Path) -> None:

@@ -59,7 +59,8 @@ def decidable(plan: Plan) -> tuple[Decidable, ...]:
     report, compared = plan.study.report, _compared(plan)
     scores, folds = finished_scores(plan), _test_folds(plan)
     metrics = {task_id: main_metric(plan.manifest.dataset.tasks[task_id].type) for task_id in compared}
-    reasons = {task_id: _reason(metrics[task_id], *folds[task_id]) for task_id in compared}
+    subjects = {t: len({s.subject_id for s in plan.manifest.by_fold[t, "test"]}) for t in compared}
+    reasons = {t: _reason(metrics[t], subjects[t], *folds[t]) for t in compared}
     sizes = {
         grouping: sum(grouping in held and not reasons[task_id] for task_id, held in compared.items())
         for grouping in plan.groupings
@@ -179,16 +180,14 @@ def _subject_sd(
     return float(np.sqrt(2 * (1 - _CORRELATION) * together * np.unique(components).size))
 
 
-def _reason(
-    metric: Metric,
-    labels: Integers,
-    components: Integers,
-) -> str:
+def _reason(metric: Metric, subjects: int, labels: Integers, components: Integers) -> str:
     """Why the report will give no verdict; empty: it will."""
-    if np.unique(components).size < MIN_TEST_SUBJECTS:
-        return "few subjects"
+    if subjects < MIN_TEST_SUBJECTS:
+        return f"under {MIN_TEST_SUBJECTS} test subjects"
+    if np.unique(components).size == 1:
+        return "all test samples hang together in one component"
     if metric.name == "auc":
         rarer = rarer_class(labels, components, int(labels.max()) + 1)
         if rarer < FEWEST:
-            return f"too few: {rarer} subjects in the rarer class"
+            return f"under {FEWEST} test components in the rarer class"
     return ""

@@ -61,15 +61,14 @@ def print_decidable(tasks: Sequence[Decidable], study: StudyConfig, console: Con
         console.print("nothing can be decided: all groupings make the same runs as the reference")
         return
     seeds = f"{len(study.seeds)} seed{'s' if len(study.seeds) > 1 else ''}"
-    table = Table(title=f"smallest true difference that {seeds} would find, with 80 % power", title_justify="left")
-    for column in ("task", "metric", "test components", "among the tasks", "alone", "margin", "seeds for the margin"):
-        table.add_column(column, justify="left" if column in ("task", "metric") else "right")
-    table.add_column("spread over seeds")
+    table = Table(title=f"smallest difference that {seeds} would find (80 % power)", title_justify="left")
+    table.add_column("task", no_wrap=True)
+    table.add_column("metric")
+    for column in ("components", "finds", "alone", "margin", "seeds"):
+        table.add_column(column, justify="right", overflow="fold")
     for task in tasks:
         sizes = [_size(value, task) for value in (task.smallest, task.alone, task.margin)]
-        enough = task.reason or (str(task.seeds) if task.seeds else "more test subjects")
-        spread = "measured" if task.measured else "assumed"
-        table.add_row(task.task, task.metric.name, str(task.subjects), *sizes, enough, spread)
+        table.add_row(task.task, task.metric.name, str(task.subjects), *sizes, str(task.seeds or "-"))
     console.print(table)
     for line in _remarks(tasks, study, seeds):
         console.print(line, highlight=False)
@@ -84,22 +83,28 @@ def _remarks(tasks: Sequence[Decidable], study: StudyConfig, seeds: str) -> Iter
     if helped:
         said += f", with about {max(helped)} on {len(helped)} more"
     if len(helped) < len(short):
-        said += f"; on {len(short) - len(helped)} only with more test subjects"
-    if len(judged) < len(tasks):
-        said += f"; {len(tasks) - len(judged)} have too few for any verdict"
+        said += f"; on {len(short) - len(helped)} no number of seeds would do, only more test subjects"
     yield said
+    for reason in sorted({task.reason for task in tasks} - {""}):
+        yield f"no verdict on {', '.join(task.task for task in tasks if task.reason == reason)}: {reason}"
     if len(study.seeds) == 1:
         yield "with one seed nothing is known of how training varies: every verdict will be provisional"
-    yield "among the tasks: at Holm's first level for those of a grouping; alone: at .05; % is of the reference's mean"
+    yield (
+        "components: independent ones of the test fold; finds: as one of a grouping's tasks, at Holm's first level; "
+        "alone: as its only task; seeds: enough for the margin; %: of the reference's mean"
+    )
     over = [f"{study.report.assumed_subject_sd:g} over subjects (report.assumed_subject_sd; AUC: by its classes)"]
-    if not all(task.measured for task in tasks):
+    measured = sum(task.measured for task in tasks)
+    if measured < len(tasks):
         over.insert(0, f"{study.report.assumed_seed_sd:g} over seeds (report.assumed_seed_sd)")
+    if measured:
+        yield f"spread over seeds measured on the finished runs of {measured} of {len(tasks)} tasks"
     yield f"assumed standard deviation of a difference: {', '.join(over)}"
 
 
 def _size(value: float, task: Decidable) -> str:
     if math.isnan(value):
-        return "none"
+        return "-"
     return f"{value:.3f}" if task.metric.best == 1.0 else f"{100 * value:.0f} %"
 
 
