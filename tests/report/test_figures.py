@@ -18,9 +18,11 @@ def scorer(task: str, block: tuple[str, ...], scale: float | int, seed: int) -> 
     return level(CATALOGUE[task], 0.4 + 0.1 * scale + 0.02 * seed - 0.03 * len(block))
 
 
-def sweep(folder: Path, formats: tuple[str, ...] = ("svg", "png"), **changes: object) -> FakeSweep:
+def sweep(
+    folder: Path, formats: tuple[str, ...] = ("svg", "png"), scales: tuple[float, ...] = (0.25, 1.0), **changes: object
+) -> FakeSweep:
     settings = {"report": {"confidence": 0.95, "formats": list(formats)}}
-    made = FakeSweep(folder / "study", scales=(0.25, 1.0), settings=settings, spread=0.05, **changes)  # type: ignore[arg-type]
+    made = FakeSweep(folder / "study", scales=scales, settings=settings, spread=0.05, **changes)  # type: ignore[arg-type]
     made.finish(scorer)
     for run, _ in made.runs():
         metrics = {"breast_lesion": "dsc", "breast_2cls": "auc", "fetal_femur": "mre"}
@@ -82,14 +84,16 @@ def test_the_same_results_give_the_same_figures(
 
 
 def test_variants_have_figures_of_their_own(tmp_path: Path) -> None:
-    made = sweep(tmp_path, formats=("png",), seeds=(0,), variants={"base": [], "slow": []})
+    made = sweep(
+        tmp_path, formats=("png",), tasks=TASKS[:2], scales=(1.0,), seeds=(0,), variants={"base": [], "slow": []}
+    )
     names = {file.name: file.title for file in written(made, tmp_path / "drawn")}
     assert {name.rsplit("-", 1)[1] for name in names} == {"base", "slow"}
     assert names["delta_heatmap-slow"].endswith(", variant slow")
 
 
 def test_damaged_curves_leave_out_their_figures_alone(tmp_path: Path) -> None:
-    made = sweep(tmp_path, formats=("png",), seeds=(0,))
+    made = sweep(tmp_path, formats=("png",), tasks=TASKS[:2], scales=(1.0,), seeds=(0,))
     for path in made.directory.rglob("curve.csv"):
         path.write_bytes(b"\xff\xfe\x00progress,\n1")
     names = {file.name for file in written(made, tmp_path / "drawn")}
@@ -98,7 +102,7 @@ def test_damaged_curves_leave_out_their_figures_alone(tmp_path: Path) -> None:
 
 
 def test_without_a_finished_run_there_are_no_figures(tmp_path: Path) -> None:
-    made = sweep(tmp_path, seeds=(0,))
+    made = sweep(tmp_path, tasks=TASKS[:1], scales=(1.0,), seeds=(0,))
     shutil.rmtree(made.directory / "runs")
     assert written(made, tmp_path / "drawn") == ()
     assert not (tmp_path / "drawn").exists()

@@ -18,8 +18,8 @@ _LINE = 0.17
 """Inches of a grouping's line."""
 _FAR = 8.0
 """From this ratio of the largest mean to the middle one on, the axis is logarithmic far from nought."""
-_WIDTH, _SIDE = 2.1, 1.6
-"""Inches of a panel, and of the names beside."""
+_WIDTH, _LETTER = 2.05, 0.066
+"""Inches of a panel, and of a letter of the names beside."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,9 @@ def draw_consistency(
     groups = sorted(set(of["clinical_group"]))
     panels = _panels(of, study, of["delta"], least=4.0)
     heights = [len(groups) * _row_height(panels), _row_height(panels)]
-    figure, axes = _grid(scales, heights if between["spread"].notna().any() else heights[:1])
     counts = of.groupby("clinical_group")["tasks"].max()
     labels = [f"{group} ({counts[group]})" for group in groups]
+    figure, axes = _grid(scales, heights if between["spread"].notna().any() else heights[:1], labels)
     for panel, scale in zip(axes[0], scales, strict=True):
         _draw_panel(panel, of[of["scale"] == scale], "clinical_group", "delta", groups, labels, panels)
         panel.set_title(scale_title(scale))
@@ -73,7 +73,7 @@ def draw_consistency(
         for panel, scale in zip(axes[1], scales, strict=True):
             rows = known[known["scale"] == scale].assign(row="all groups")
             _draw_panel(panel, rows, "row", "spread", ["all groups"], ["spread over groups"], below)
-            panel.set_xlabel("standard deviation over groups (%)")
+            panel.set_xlabel("standard deviation (%)")
     _add_legend(figure, panels, study)
     return figure
 
@@ -97,9 +97,9 @@ def draw_sensitivity(sensitivity: pd.DataFrame, study: StudyFacts, variant: str)
     scales = [scale for scale in study.scales if scale in set(of["scale"])]
     types: list[str] = [name for name in TASK_TYPES if name in set(of["task_type"])]
     panels = _panels(of, study, of["delta_skill"], least=0.04)
-    figure, axes = _grid(scales, [len(types) * _row_height(panels)])
     counts = of.groupby("task_type")["tasks"].max()
     labels = [f"{name} ({counts[name]})" for name in types]
+    figure, axes = _grid(scales, [len(types) * _row_height(panels)], labels)
     for panel, scale in zip(axes[0], scales, strict=True):
         _draw_panel(panel, of[of["scale"] == scale], "task_type", "delta_skill", types, labels, panels)
         panel.set_title(scale_title(scale))
@@ -125,10 +125,13 @@ def _row_height(panels: _Panels) -> float:
     return _LINE * len(panels.groupings) + 0.12
 
 
-def _grid(scales: Sequence[float | int], heights: Sequence[float]) -> "tuple[Figure, list[list[Axes]]]":
+def _grid(
+    scales: Sequence[float | int], heights: Sequence[float], labels: Sequence[str]
+) -> "tuple[Figure, list[list[Axes]]]":
     from matplotlib.figure import Figure
 
-    size = (_SIDE + _WIDTH * len(scales), sum(heights) + 0.65 * len(heights) + 0.5)
+    side = _LETTER * max(map(len, labels)) + 0.2
+    size = (side + _WIDTH * len(scales), sum(heights) + 0.65 * len(heights) + 0.5)
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots(
         len(heights), len(scales), squeeze=False, sharex="row", sharey="row", height_ratios=list(heights)
