@@ -204,6 +204,7 @@ def _settle(figure: "Figure") -> None:
     engine = figure.get_layout_engine()
     if engine is None:
         return
+    figure.set_dpi(_DPI)  # at which texts are as wide as they will be
     engine.execute(figure)
     figure.set_layout_engine("none")
     for axes in figure.axes:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_MARKS = 5
+"""Markers on a line, or up to twice as many."""
+
 
 @dataclass(frozen=True)
 class Line:
@@ -92,7 +95,8 @@ def draw_learning(curves: LearningCurves, places: Mapping[str, int]) -> "Figure"
     for panel, (grouping, lines) in zip(axes, curves.lines.items(), strict=True):
         style = look(places[grouping], size=3.0)
         for line in lines:
-            panel.plot(line.progress, line.score, alpha=0.8, label=f"seed {line.seed}", **style)
+            every = max(1, len(line.progress) // _MARKS)
+            panel.plot(line.progress, line.score, alpha=0.8, label=f"seed {line.seed}", markevery=every, **style)
         if curves.trivial is not None:
             panel.axhline(curves.trivial, color=GREY, linestyle="--", linewidth=1, label="trivial", zorder=1)
         panel.set_title(grouping_label(grouping), loc="left", fontweight="bold", pad=3)
