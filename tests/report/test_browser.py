@@ -30,11 +30,12 @@ PALE = """() => {
     const ground = (item) => {
         for (; item; item = item.parentElement) {
             const colour = getComputedStyle(item).backgroundColor;
-            if (!/, 0\\)$|transparent/.test(colour)) return colour;
+            if (!/^rgba.*, 0\\)$|transparent/.test(colour)) return colour;
         }
         return 'rgb(255, 255, 255)';
     };
-    const texts = document.querySelectorAll('p, li, td, th button, figcaption, summary, nav a, h1, h2, h3');
+    const texts = document.querySelectorAll('p, li, td, tbody th, th button, .mark, .interval, label, '
+        + '.controls button, figcaption, summary, a, h1, h2, h3');
     return [...texts].filter((item) => {
         const [a, b] = [light(getComputedStyle(item).color), light(ground(item))].sort((x, y) => y - x);
         return item.offsetParent && (a + 0.05) / (b + 0.05) < 4.5;
