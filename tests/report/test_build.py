@@ -19,6 +19,11 @@ def scorer(task: str, block: tuple[str, ...], scale: float | int, seed: int) -> 
     return level(CATALOGUE[task], 0.3 + 0.1 * len(block) + 0.02 * seed)
 
 
+def small(folder: Path) -> FakeSweep:
+    """A finished sweep whose report is quickly built."""
+    return FakeSweep(folder, tasks=("breast_2cls",), groupings=("task_specific",), seeds=(0,)).finish(scorer)
+
+
 class Counting:
     """A progress that keeps what it is told."""
 
@@ -77,7 +82,7 @@ def test_the_report_of_several_folders_stands_in_the_first(tmp_path: Path) -> No
 
 
 def test_a_fault_leaves_the_old_report_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sweep = FakeSweep(tmp_path / "study").finish(scorer)
+    sweep = small(tmp_path / "study")
     report = build_report([sweep.directory])
     before = {path: path.read_bytes() for path in report.rglob("*") if path.is_file()}
 
@@ -94,7 +99,7 @@ def test_a_fault_leaves_the_old_report_as_it_was(tmp_path: Path, monkeypatch: py
 
 
 def test_what_a_killed_build_left_is_swept_away(tmp_path: Path) -> None:
-    sweep = FakeSweep(tmp_path / "study").finish(scorer)
+    sweep = small(tmp_path / "study")
     for name in ("report.tmp", "report.old"):
         (sweep.directory / name / "figures").mkdir(parents=True)
         (sweep.directory / name / "figures" / "half.png").write_text("x")
@@ -103,7 +108,7 @@ def test_what_a_killed_build_left_is_swept_away(tmp_path: Path) -> None:
 
 
 def test_two_builds_at_once_wait_for_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sweep = FakeSweep(tmp_path / "study").finish(scorer)
+    sweep = small(tmp_path / "study")
     monkeypatch.setattr(build, "_PATIENCE", 0.05)
     with exclusive(sweep.directory / ".report.lock") as mine:
         assert mine
@@ -142,7 +147,7 @@ def test_a_report_stands_where_there_is_nothing_to_compare(tmp_path: Path, plan:
 
 @pytest.mark.parametrize("page", ["report.md", "index.html"])
 def test_pictures_of_the_old_report_are_gone_with_it(tmp_path: Path, page: str) -> None:
-    sweep = FakeSweep(tmp_path / "study", seeds=(0,)).finish(scorer)
+    sweep = small(tmp_path / "study")
     report = build_report([sweep.directory])
     (report / "figures" / "old.png").write_text("x")
     assert "old.png" not in (build_report([sweep.directory]) / page).read_text()

@@ -1,6 +1,6 @@
 """Reads a report's document in tests: sections by title, tables as text, and everything that is said."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,18 @@ def simple(task: str, block: tuple[str, ...], scale: float | int, seed: int) -> 
     return level(CATALOGUE[task], {1: 0.5, 2: 0.55, 3: 0.0}[len(block)] + (0.01 * seed if len(block) < 3 else 0))
 
 
-def planted(folder: Path, differences: dict[str, float], noise: float = 0.003, **settings: Any) -> FakeSweep:
+def planted(
+    folder: Path,
+    differences: dict[str, float],
+    noise: float = 0.003,
+    level_of: Mapping[str, float] | None = None,
+    **settings: Any,
+) -> FakeSweep:
     """A finished sweep with predictions, in which models of several tasks differ by what is planted for each task.
 
-    Differences are absolute where 1 is best, relative in pixels.
+    Differences are absolute where 1 is best, relative in pixels; skill is .7 but for the tasks in `level_of`.
     """
+    skills = level_of or {}
     usual = {"tasks": TASKS, "groupings": ("task_specific", "unified"), "subjects": 40, "frames": 1, "spread": 0.02}
     sweep = FakeSweep(folder, **{**usual, **settings})
     rng = np.random.default_rng(0)
@@ -37,7 +44,7 @@ def planted(folder: Path, differences: dict[str, float], noise: float = 0.003, *
         lift = (differences.get(task, 0.0) if len(block) > 1 else 0.0) + jitter[task, min(len(block), 2), seed]
         return {
             name: value + lift if metric_of(name).higher_is_better else value * (1 - lift)
-            for name, value in level(CATALOGUE[task], 0.7).items()
+            for name, value in level(CATALOGUE[task], skills.get(task, 0.7)).items()
         }
 
     made: Scorer = scorer

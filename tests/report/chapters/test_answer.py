@@ -24,7 +24,8 @@ def test_the_first_lines_say_what_was_asked_what_is_done_and_the_answer(document
     assert "**15 of 15 planned runs are done.**" in said[0]
     assert said[1].startswith(
         "**With all training samples, of 4 tasks, 1 gains under another grouping than TS (AU 1), 1 loses nothing under "
-        "one with fewer models (AU 1) and 2 are best left with TS. A certain loss: AU for fetal_femur and fetal_head.**"
+        "a grouping with fewer models (AU 1) and 2 are best left with TS. A certain loss: AU for "
+        "fetal_femur and fetal_head.**"
     )
     assert "2.5 %" in said[1]
 
@@ -54,6 +55,15 @@ def test_score_is_seen_against_cost(document: Document) -> None:
     assert verdicts == ["1", "1", "2", "0", "0", "0"]
     assert shared["delta_m"].startswith("−")
     assert shared["training time"] == "0:02:00"
+
+
+def test_a_verdict_on_models_that_learnt_nothing_is_told_with_its_doubt(tmp_path: Path) -> None:
+    sweep = planted(tmp_path / "study", {"breast_lesion": 0.0, "fetal_head": 0.1}, level_of={"breast_lesion": -0.1})
+    document = document_of(sweep)
+    use = next(table for table in tables(find(document, "All training samples")) if "use" in table.columns)
+    assert row_of(use, task="breast_lesion")["because"].endswith("neither beats the trivial predictor")
+    assert "trivial" not in row_of(use, task="fetal_head")["because"]
+    assert "(1 of these answers rests on models that did not learn the task)" in texts(document).splitlines()[1]
 
 
 def test_undecided_tasks_are_not_known_and_say_what_would_tell(tmp_path: Path) -> None:

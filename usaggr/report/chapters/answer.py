@@ -8,7 +8,7 @@ from usaggr.report import formatting as text
 from usaggr.report.chapters import marks
 from usaggr.report.chapters.material import Material, Scale, capital, paragraph, section
 from usaggr.report.chapters.opening import count_answers, name_losses
-from usaggr.report.chapters.recommendations import Recommendation, recommendations_at
+from usaggr.report.chapters.recommendations import Recommendation, doubts_of, recommendations_at
 from usaggr.report.document import Block, Cell, Section, TextTable, literal
 from usaggr.report.words import grouping_label, listed, metric_label
 
@@ -23,7 +23,11 @@ def write_answer(material: Material) -> Section | None:
     intro = paragraph(
         f"Verdicts compare each grouping with {literal(material.reference)}, the reference, on a task's main metric:",
         "a gain or a loss is a difference that is certain, no loss means certainly not worse by as much as the margin,",
-        "and undecided that the seeds and subjects at hand cannot tell." if material.others else "",
+        "and undecided that the seeds and subjects at hand cannot tell. delta_m is the mean relative change of the "
+        "main",
+        "metrics, delta_skill the mean change of skill; parameters are those of all models of a grouping, training "
+        "time",
+        "is that of all seeds.",
     )
     return section("The answer", intro if material.others else None, *material.pictures("cost"), sections=scales)
 
@@ -73,11 +77,8 @@ def _options(material: Material, variant: str, scale: Scale) -> Block | None:
         "models", "▲ gain", "= no loss", "▼ loss", "? undecided", "– no verdict", "same run", "delta_m", "delta_skill",
         "parameters", "training time",
     ]  # fmt: skip
-    caption = (
-        "Score against cost. Verdicts are counts of tasks; delta_m is the mean relative change of the main metrics, "
-        "delta_skill the mean change of skill, both with their interval; parameters are those of all models of a "
-        "grouping, training time is that of all seeds."
-    )
+    where = literal(material.where(variant, scale))
+    caption = f"Score against cost, {where}: tasks by verdict, means with intervals."
     name = _file_name(material, "options", variant, scale)
     return TextTable(("grouping", *names), tuple(shown), tuple(names), name=name, caption=caption) if shown else None
 
@@ -116,7 +117,10 @@ def _by_task(material: Material, found: tuple[Recommendation, ...], variant: str
         use = Cell(_use(material, one), kind=_kind(one))
         why = _why(material, one, reasons[one.task].to_dict("records"))
         rows.append((Cell(one.task), Cell(facts.clinical_group), Cell(facts.type), use, Cell(why)))
-    caption = "What to use for each task. Intervals are of that task alone; adjusted p values are of its family."
+    caption = (
+        f"What to use for each task, {literal(material.where(variant, scale))}. Intervals are of that task alone; p "
+        "values are adjusted within its family."
+    )
     name = _file_name(material, "use", variant, scale)
     columns = ("task", "clinical group", "type", "use", "because")
     return TextTable(columns, tuple(rows), name=name, caption=caption)
@@ -149,7 +153,7 @@ def _why(material: Material, one: Recommendation, rows: list[Row]) -> str:
         said = f"{said} ({listed(lost)} {'lose' if len(lost) > 1 else 'loses'})" if lost else said
         seeds = f"about {one.seeds_needed} seeds would tell" if one.seeds_needed else "more test subjects are needed"
         why = f"{said}; {seeds}"
-    doubts = _doubts(row, material.reference)
+    doubts = ", ".join(doubts_of(row, material.reference))
     return f"{why}; {doubts}" if doubts else why
 
 
@@ -160,17 +164,6 @@ def _difference(row: Row) -> str:
 
 def _margin(row: Row) -> str:
     return text.score(row["margin"], row["metric"])
-
-
-def _doubts(row: Row, reference: str) -> str:
-    """What makes a verdict less than it seems."""
-    doubts = ["provisional (one seed)"] if row["seeds"] == 1 else []
-    for side, of in (("", grouping_label(row["grouping"])), ("_reference", reference)):
-        if row[f"collapsed{side}"]:
-            doubts.append(f"{of} collapsed")
-        elif row[f"unconverged{side}"]:
-            doubts.append(f"{of} has not converged")
-    return ", ".join(doubts)
 
 
 def _no_verdict(material: Material, rows: list[Row]) -> str:

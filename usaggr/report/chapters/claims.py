@@ -16,7 +16,9 @@ def write_claims(material: Material) -> Section | None:
     if not material.done or claims.empty:
         return None
     intro = paragraph(
-        "Each claim of arXiv:2603.18123 as a quantity of this sweep, over all cells that can be compared. A rule of",
+        "The paper on task aggregation in ultrasound (arXiv:2603.18123) makes four claims. Each is put here as a "
+        "quantity of",
+        "this sweep, over all cells that can be compared. A rule of",
         "certainty decides: the interval lies on the claim's side of its bound, or on the other; else the claim is",
         "undecided here. Between clinical groups is the paper's way, in which organ and amount of data are confounded.",
     )

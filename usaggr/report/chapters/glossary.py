@@ -66,6 +66,11 @@ def write_words(material: Material) -> Section | None:
          "skill; tasks whose model is the reference's own run are not counted"),
         ("margin", "how much worse than the reference still counts as no loss"),
         ("family", "the tasks of one grouping, scale and variant, whose p values are adjusted together"),
+        ("adjusted p", "a p value raised by Holm's method, so that all of a family can be read together"),
+        ("probability of improvement", "how probably a run of a grouping beats one of the reference on a task"),
+        ("negative transfer", "sharing makes a task worse: a loss"),
+        ("spread", "standard deviation over clinical groups of their true mean differences; small is consistent"),
+        ("slope per tenfold samples", "by how much the difference changes with ten times the training samples"),
         ("↑, ↓", "higher, lower is better"),
     ]  # fmt: skip
     metrics = [(literal(label), literal(meaning)) for label, meaning in describe_metrics(names)]

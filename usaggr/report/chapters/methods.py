@@ -22,6 +22,8 @@ def write_methods(material: Material) -> Section | None:
         ("Intervals", _intervals(material)),
         ("Verdicts", _verdicts(material)),
         ("Averages over tasks", _averages(material)),
+        ("Data scale, task types and clinical groups", _interplay(material)),
+        ("Across tasks", _across(material)),
         ("Validity", _validity(material)),
     )
     return section("Methods", *(Paragraph(f"**{title}.** {said}") for title, said in steps if said))
@@ -143,6 +145,38 @@ def _averages(material: Material) -> str:
         "Radosavovic and Kokkinos 2019), delta_skill that of the difference in skill. Their intervals keep the tasks "
         "fixed and take seeds and components jointly over tasks, since one seed and one patient act on several tasks "
         "at once. Tasks whose model is the reference's own run are left out."
+    )
+
+
+def _interplay(material: Material) -> str:
+    if not material.others:
+        return ""
+    slope = (
+        "How the difference depends on training data is estimated within tasks: the least-squares slope, over a task's "
+        "scales, of the difference on log10 of its training samples, averaged over tasks and over those of each type. "
+        "The size at which the line crosses zero has Fieller's interval (Fieller 1954), and is told only where the "
+        "slope is certain and the size lies near those that were trained. "
+        if len(material.study.scales) > 1
+        else ""
+    )
+    return (
+        f"{slope}Means of a task type or clinical group, like delta_m, take seeds and components jointly over tasks. "
+        "The spread over clinical groups is the standard deviation of their true means: what chance adds to that of "
+        "the observed ones is taken out. Comparisons between tasks or clinical groups of different size are "
+        "descriptive, as size is confounded there with all else in which they differ. Each claim of the paper is "
+        "decided by the interval of one such quantity; claims are not adjusted for there being several."
+    )
+
+
+def _across(material: Material) -> str:
+    if not material.others:
+        return ""
+    return (
+        "Friedman's test and Wilcoxon's signed-rank test of pairs of groupings (adjusted by Holm within a scale) are "
+        "over the tasks' mean skill. The probability of improvement is the mean over tasks of the probability that a "
+        "run of the grouping scores higher than one of the reference (Agarwal et al. 2021). The rate of negative "
+        "transfer is the share of losses among the cells with a verdict, with Wilson's interval. These treat tasks as "
+        "independent and are descriptive."
     )
 
 

@@ -3,7 +3,7 @@
 from collections import Counter
 
 from usaggr.report.chapters.material import Material, Scale, paragraph
-from usaggr.report.chapters.recommendations import Kind, Recommendation, recommendations_at
+from usaggr.report.chapters.recommendations import Kind, Recommendation, doubts_of, recommendations_at
 from usaggr.report.document import Block, Paragraph, literal
 from usaggr.report.words import grouping_label, listed, plural
 
@@ -58,12 +58,23 @@ def count_answers(material: Material, found: tuple[Recommendation, ...]) -> str:
 
     parts = [
         said("gain", "gains", "gain", f" under another grouping than {reference} ({_whom(found, 'gain')})"),
-        said("good enough", "loses", "lose", f" nothing under one with fewer models ({_whom(found, 'good enough')})"),
+        said(
+            "good enough",
+            "loses",
+            "lose",
+            f" nothing under a grouping with fewer models ({_whom(found, 'good enough')})",
+        ),
         said("keep", "is", "are", f" best left with {reference}"),
         said("not known", "is undecided", "are undecided"),
         said("no verdict", "cannot be judged", "cannot be judged"),
     ]
-    return f"of {plural(len(found), 'task')}, {listed([part for part in parts if part])}"
+    answer = f"of {plural(len(found), 'task')}, {listed([part for part in parts if part])}"
+    rows = [one.row for one in found if one.kind in ("gain", "good enough", "keep") and one.row is not None]
+    doubtful = sum(row["seeds"] > 1 and bool(doubts_of(row, material.reference)) for row in rows)
+    if not doubtful:
+        return answer
+    rest = "rests" if doubtful == 1 else "rest"
+    return f"{answer} ({doubtful} of these answers {rest} on models that did not learn the task)"
 
 
 def name_losses(material: Material, variant: str, scale: Scale) -> str:

@@ -10,7 +10,10 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from usaggr.metrics.names import improvement
+from usaggr.metrics.names import metric as metric_of
 from usaggr.report.chapters.material import Material, Scale
+from usaggr.report.words import grouping_label
 
 Kind = Literal["gain", "good enough", "keep", "not known", "no verdict"]
 KINDS: tuple[Kind, ...] = ("gain", "good enough", "keep", "not known", "no verdict")
@@ -71,6 +74,26 @@ _NEVER = float("inf")
 def _seeds(row: Row) -> float:
     needed = row["seeds_needed"]
     return _NEVER if needed is None or pd.isna(needed) else float(needed)
+
+
+def doubts_of(row: Row, reference: str) -> list[str]:
+    """What makes a verdict less than it seems: one seed, or models that did not learn the task.
+
+    Args:
+        row: of the comparison.
+        reference: its label.
+    """
+    doubts = ["provisional (one seed)"] if row["seeds"] == 1 else []
+    for side, label in (("", grouping_label(row["grouping"])), ("_reference", reference)):
+        if row[f"collapsed{side}"]:
+            doubts.append(f"{label} collapsed")
+        elif row[f"unconverged{side}"]:
+            doubts.append(f"{label} has not converged")
+    metric = metric_of(row["metric"])
+    best = max(improvement(row[name], row["trivial"], metric) for name in ("mean", "reference_mean"))
+    if best <= 0:
+        doubts.append("neither beats the trivial predictor")
+    return doubts
 
 
 def recommendations_at(material: Material, variant: str, scale: Scale) -> tuple[Recommendation, ...]:
