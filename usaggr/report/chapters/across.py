@@ -6,7 +6,7 @@ import pandas as pd
 
 from usaggr.report import formatting as text
 from usaggr.report.chapters import marks
-from usaggr.report.chapters.material import Material, paragraph, section
+from usaggr.report.chapters.material import Material, capital, paragraph, section
 from usaggr.report.document import Block, Cell, Items, Section, TextTable, literal
 from usaggr.report.words import grouping_label
 
@@ -49,7 +49,7 @@ def _improvement(material: Material) -> Block:
 def _friedman(material: Material) -> tuple[Block, ...]:
     said = []
     for row in material.tables.across.friedman.to_dict("records"):
-        where = literal(material.where(row["variant"], row["scale"]))
+        where = capital(literal(material.where(row["variant"], row["scale"])))
         if pd.isna(row["p"]):
             said.append(f"{where}: no test, since {literal(row['reason'])}.")
             continue
