@@ -3,7 +3,7 @@
     python -m benchmarks.report_build [--folder DIR] [--keep]
 
 420 runs of 27 tasks under three groupings, with predictions for 8,000 test samples for each grouping, scale and seed
-(masks of 256 x 256 pixels among them), made up by the factory of the tests. The report is built in a process of its own.
+(masks of 256 x 256 pixels among them), made up by the factory of the tests. The report is built in its own process.
 """
 
 import argparse

@@ -16,11 +16,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from benchmarks.worlds import TASKS, World, draw_sweep
 from usaggr.evidence.power import smallest_difference
 from usaggr.evidence.verdicts import ALPHA, VERDICTS
-from usaggr.report.tables import make_tables
+from usaggr.report.cases import Cases
+from usaggr.report.collect import Collection
+from usaggr.report.comparison import CELL, cells_of, compare, pairs_of
+from usaggr.report.intervals import differences
+from usaggr.report.judgement import judge_cells
+from usaggr.report.observations import observe
+from usaggr.report.validity import read_validity
 
 POWER = 0.8
 GAINS, LOSSES = "lung", "ovary_tumor"
@@ -34,17 +41,29 @@ Counts = Counter[tuple[str, ...]]
 
 def planted_size(world: World) -> float:
     """The smallest difference found with POWER at the first step of Holm, in a family of all tasks."""
-    return smallest_difference(
+    found = smallest_difference(
         seed_sd=world.seed_sd * np.sqrt(2),
         subject_sd=world.grouping_sd * np.sqrt(2),
         residual_sd=world.residual_sd * np.sqrt(2),
         seeds=world.seeds,
         subjects=world.subjects,
         level=ALPHA / len(TASKS),
-        power=POWER,
-        # These tasks have two cells, one a scale, whose variance between seeds is pooled.
-        seed_df=(world.seeds - 1) * len(world.scales),
+        wanted=POWER,
+        pooled=len(world.scales),  # these tasks have a cell a scale, whose variance between seeds is pooled
     )
+    return float(found)
+
+
+def judged_cells(collection: Collection) -> pd.DataFrame:
+    """The comparison of the main metrics, as `make_tables` makes it: cells that are not the reference's own run."""
+    study, cases, observations = collection.study, Cases(collection), observe(collection)
+    pairs = pairs_of(observations[observations["main"]], study.reference)
+    cells = cells_of(observations[observations["main"]], cases, study.confidence)
+    found = differences(pairs, CELL, cases)
+    validity = read_validity(collection, study.convergence_margin)
+    compared = compare(pairs, found, study.confidence)
+    judged = judge_cells(compared, found, cells, pairs, validity, cases, study)
+    return judged[~judged["same"]]
 
 
 def judge_sweeps(job: tuple[World, float, int, int]) -> Counts:
@@ -54,8 +73,7 @@ def judge_sweeps(job: tuple[World, float, int, int]) -> Counts:
     planted = {("unified", GAINS): size, ("unified", LOSSES): -size} if size else {}
     counts: Counts = Counter()
     for _ in range(sweeps):
-        cells = make_tables(draw_sweep(world, planted, rng)).comparison
-        cells = cells[cells["main"] & ~cells["same"]]
+        cells = judged_cells(draw_sweep(world, planted, rng))
         for (grouping, _scale), family in cells.groupby(["grouping", "scale"]):
             nulls = (
                 family[~((family["grouping"] == "unified") & family["task"].isin([GAINS, LOSSES]))] if size else family
@@ -127,9 +145,9 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 _OPENING = """
 # Verdicts on planted differences
 
-{sweeps} sweeps of each world, half as many with planted differences: {tasks} tasks of all four types, three groupings, two
-scales, drawn in memory with seeds, subjects and runs as sources of chance, and judged by the code that makes a report's
-tables. `make bench-verdicts` writes this page anew; the worlds are in `benchmarks/worlds.py`.
+{sweeps} sweeps of each world, half as many with planted differences: {tasks} tasks of all four types, three groupings,
+two scales, drawn in memory with seeds, subjects and runs as sources of chance, and judged by the code that makes the
+tables of a report. `make bench-verdicts` writes this page anew; the worlds are in `benchmarks/worlds.py`.
 """
 _NULL = """
 ## Where nothing differs

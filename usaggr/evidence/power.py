@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from usaggr.evidence.crossed import Estimate
+from usaggr.evidence.pooling import LEVEL
 
 Array = NDArray[np.float64]
 
@@ -11,8 +12,8 @@ MOST_SEEDS = 1000
 """More seeds are no answer."""
 POWER = 0.8
 """With which a difference is to be found."""
-_SEED_POINTS, _SUBJECT_POINTS = 64, 8
-"""Of the quadrature over what the two parts of the variance may be estimated as."""
+_SEED_POINTS, _OTHER_POINTS, _SUBJECT_POINTS = 48, 5, 6
+"""Of the quadrature over what mean squares may come out as: of a cell's seeds, of those pooled with it, of subjects."""
 
 
 def seeds_needed(estimate: Estimate, seeds: int, margin: float, level: float) -> int | None:
@@ -150,7 +151,7 @@ def _half_widths(*arguments: ArrayLike) -> tuple[Array, Array]:
     residual = residual_sd**2 / (seeds * subjects)
     of_seeds = seed_sd**2 / seeds + residual
     of_subjects = subject_sd**2 / subjects
-    seed_df, subject_df = np.maximum((seeds - 1) * pooled, 0.0), subjects - 1
+    subject_df = subjects - 1
 
     def likely(df: Array, points: int) -> Array:
         """Mean square over its expectation, at the middles of equal parts of its distribution."""
@@ -159,18 +160,47 @@ def _half_widths(*arguments: ArrayLike) -> tuple[Array, Array]:
         return np.asarray(2 * special.gammaincinv(safe / 2, middles) / safe)
 
     single = (seeds == 1)[..., None]
-    by_seed = np.where(single, 0.0, of_seeds[..., None] * likely(seed_df, _SEED_POINTS))
+    own = likely(np.maximum(seeds - 1, 0.0), _SEED_POINTS)
+    others = likely(np.maximum((seeds - 1) * (pooled - 1), 0.0), _OTHER_POINTS)
+    seen, seed_df = _pooled(own, others, seeds - 1, pooled)
+    by_seed = np.where(single, 0.0, of_seeds[..., None] * seen)
     whole = (of_subjects + residual)[..., None] * likely(subject_df, _SUBJECT_POINTS)
     by_subject = np.where(single, whole, np.maximum(whole - residual[..., None], 0.0))
-    shape = (*seeds.shape, _SEED_POINTS, _SUBJECT_POINTS)
+    shape = (*seeds.shape, seen.shape[-1], _SUBJECT_POINTS)
     seed_part = np.broadcast_to(by_seed[..., :, None], shape)
     subject_part = np.broadcast_to(by_subject[..., None, :], shape)
     found = Estimate(
         np.zeros(shape),
         seed_part,
         subject_part,
-        np.broadcast_to(seed_df[..., None, None], shape),
+        np.broadcast_to(seed_df[..., :, None], shape),
         np.broadcast_to(subject_df[..., None, None], shape),
     )
     half = found.critical(1 - level[..., None, None]) * found.se
     return np.asarray(np.sqrt(of_seeds + of_subjects)), half.reshape(*seeds.shape, -1)
+
+
+def _pooled(own: Array, others: Array, df: Array, cells: Array) -> tuple[Array, Array]:
+    """Mean squares between seeds as the rule of pooling.py leaves them, and their degrees of freedom, (..., Q * R).
+
+    Args:
+        own: (..., Q) likely mean squares of a cell, over their expectation.
+        others: (..., R) likely ones of the cells that it is pooled with.
+        df: (...,) degrees of freedom of a cell's own.
+        cells: (...,) how many cells' worth there are, itself among them; 1: none to pool with.
+    """
+    from scipy import special
+
+    one, rest = own[..., :, None], np.maximum(others[..., None, :], np.finfo(float).tiny)
+    f, g = df[..., None, None], (df * (cells - 1))[..., None, None]
+    alone = (cells <= 1)[..., None, None] | (f <= 0)
+    f, g = np.where(alone, 1.0, f), np.where(alone, 1.0, g)
+    mean = (f * one + g * rest) / (f + g)
+    # Bartlett's test of two mean squares: the cell's own, and all others together.
+    statistic = (f + g) * np.log(mean) - f * np.log(np.maximum(one, np.finfo(float).tiny)) - g * np.log(rest)
+    alike = special.chdtrc(1.0, statistic / (1 + (1 / f + 1 / g - 1 / (f + g)) / 3)) > LEVEL
+    pool = alike & ~alone
+    squares = np.where(pool, np.maximum(one, mean), one)
+    freedom = np.where(pool, f + g, np.broadcast_to(df[..., None, None], squares.shape))
+    shape = (*own.shape[:-1], -1)
+    return squares.reshape(shape), np.maximum(freedom, 0.0).reshape(shape)

@@ -119,7 +119,7 @@ def _scarce(row: dict[Any, Any], difference: Difference | None, cases: Cases) ->
     if row["task_type"] == "classification":
         rarer = cases.rarer(row["task"], row["grouping"], row["scale"], row["variant"])
         if rarer is not None and rarer < FEWEST:
-            return f"too few: {rarer} subjects in the rarer class"
+            return f"too few: {rarer} subject{'s' if rarer != 1 else ''} in the rarer class"
     if bool(differs_in_few(difference.table)):
         return f"too few: under {FEWEST} subjects differ"
     if row["metric"] in SAMPLE_METRICS and bool(hangs_on_few(difference.table)):

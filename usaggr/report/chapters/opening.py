@@ -74,7 +74,7 @@ def count_answers(material: Material, found: tuple[Recommendation, ...]) -> str:
     if not doubtful:
         return answer
     rest = "rests" if doubtful == 1 else "rest"
-    return f"{answer} ({doubtful} of these answers {rest} on models that did not learn the task)"
+    return f"{answer} ({doubtful} of these answers {rest} on models that have not converged or learnt too little)"
 
 
 def name_losses(material: Material, variant: str, scale: Scale) -> str:
