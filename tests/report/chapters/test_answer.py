@@ -63,7 +63,8 @@ def test_a_verdict_on_models_that_learnt_nothing_is_told_with_its_doubt(tmp_path
     use = next(table for table in tables(find(document, "All training samples")) if "use" in table.columns)
     assert row_of(use, task="breast_lesion")["because"].endswith("neither beats the trivial predictor")
     assert "trivial" not in row_of(use, task="fetal_head")["because"]
-    assert "(1 of these answers rests on models that have not converged or learnt too little)" in texts(document).splitlines()[1]
+    doubt = "(1 of these answers rests on models that have not converged or learnt too little)"
+    assert doubt in texts(document).splitlines()[1]
 
 
 def test_undecided_tasks_are_not_known_and_say_what_would_tell(tmp_path: Path) -> None:
