@@ -174,28 +174,3 @@ def estimate(table: ArrayLike, seeds: tuple[ArrayLike, ArrayLike] | None = None)
         case True, False:
             return Estimate(mean, square / cells, nothing, df + nothing, of_subjects, "seeds")
     return Estimate(mean, np.full_like(mean, np.nan), nothing, nothing, nothing, "nothing")
-
-
-def covariance(tables: ArrayLike) -> Array:
-    """(G, G) covariance of the means of G tables (G, K, C) over the same seeds and subjects.
-
-    The matrix form of what `estimate` takes for each: the seeds' part of the mean squares and the subjects', of which
-    what is below zero is cut off. With one seed, or one subject, the other source's part alone.
-    """
-    values = np.asarray(tables, dtype=float)
-    groups, seeds, subjects = values.shape
-    grand = values.mean(axis=(1, 2), keepdims=True)
-    by_seed, by_subject = values.mean(axis=2), values.mean(axis=1)
-    total = np.zeros((groups, groups))
-    if seeds > 1:
-        total += np.cov(by_seed).reshape(groups, groups) / seeds
-    if subjects > 1:
-        part = np.cov(by_subject).reshape(groups, groups) / subjects
-        if seeds > 1:
-            rest = values - by_seed[:, :, None] - by_subject[:, None, :] + grand
-            flat = rest.reshape(groups, -1)
-            part -= flat @ flat.T / ((seeds - 1) * (subjects - 1)) / (seeds * subjects)
-            sizes, axes = np.linalg.eigh((part + part.T) / 2)
-            part = (axes * np.maximum(sizes, 0.0)) @ axes.T
-        total += part
-    return total
