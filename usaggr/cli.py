@@ -81,10 +81,10 @@ def sweep(
     if dry_run:
         _show_plan(plan_)
         return
-    from usaggr.report.build import build_report
+    from usaggr.report.build import refresh_report
     from usaggr.sweep.sweep import run_sweep
 
-    outcome = run_sweep(plan_, retry_failed=retry_failed, fail_fast=fail_fast, limit=limit, build=build_report)
+    outcome = run_sweep(plan_, retry_failed=retry_failed, fail_fast=fail_fast, limit=limit, build=refresh_report)
     raise typer.Exit(outcome.exit_status)
 
 

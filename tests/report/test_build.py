@@ -12,7 +12,7 @@ from tests.report.sweeps import CATALOGUE, FakeSweep, level
 from usaggr.errors import RunError
 from usaggr.locks import exclusive
 from usaggr.report import build
-from usaggr.report.build import build_report
+from usaggr.report.build import build_report, refresh_report
 
 
 def scorer(task: str, block: tuple[str, ...], scale: float | int, seed: int) -> dict[str, float]:
@@ -165,3 +165,26 @@ def test_neither_torch_nor_pyplot_is_imported(tmp_path: Path) -> None:
         [sys.executable, "-c", code, str(sweep.directory)], capture_output=True, text=True, check=True
     )
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
+def test_a_report_is_built_anew_only_where_something_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = FakeSweep(tmp_path / "study").finish(scorer)
+    built = []
+    whole = build.build_report
+    monkeypatch.setattr(build, "build_report", lambda *given: (built.append(given), whole(*given))[1])
+    page = refresh_report([sweep.directory]) / "index.html"
+    refresh_report([sweep.directory])
+    assert len(built) == 1
+    (sweep.directory / "study.yaml").write_text((sweep.directory / "study.yaml").read_text() + "# margin\n")
+    refresh_report([sweep.directory])
+    assert len(built) == 2
+    (path,) = sweep.directory.glob("runs/unified-s1-k0-*/result.json")
+    path.write_text(path.read_text() + " ")
+    refresh_report([sweep.directory])
+    assert len(built) == 3
+    page.unlink()
+    refresh_report([sweep.directory])
+    assert len(built) == 4
+    assert page.is_file()

@@ -3,10 +3,12 @@
 Torch is not needed; the data set only for pictures of test samples, which are left out without it.
 """
 
+import hashlib
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from usaggr import __version__
 from usaggr.errors import RunError
 from usaggr.locks import exclusive
 from usaggr.progress import NoProgress, Progress
@@ -18,9 +20,13 @@ from usaggr.report.latex import write_latex
 from usaggr.report.page import render_page
 from usaggr.report.plain import render_markdown
 from usaggr.report.tables import make_tables, write_tables
+from usaggr.runs import write_atomic
 
 _PATIENCE = 120.0
 """Seconds to wait for another process that builds the same report."""
+_INPUTS = ".report.inputs"
+"""Beside the report: the hash of what it was made of."""
+_OF_A_RUN = ("run.yaml", "status.json", "result.json", "predictions.parquet", "curve.csv")
 _STEPS = 4
 """Of writing: tables, figures, pictures of samples, pages."""
 
@@ -34,15 +40,46 @@ def build_report(directories: Sequence[Path], progress: Progress | None = None) 
         RunError: a folder holds no results, folders are not of one study and split, or the report cannot be written.
     """
     progress = progress or NoProgress()
+    inputs = _inputs(directories)  # before they are read: what changes meanwhile makes the report out of date
     collection = collect(directories, progress)
     home = collection.directories[0]
     try:
         with exclusive(home / ".report.lock", patience=_PATIENCE) as mine:
             if not mine:
                 raise RunError(f"{home / 'report'}: another process is building it; try again when it is done")
-            return _build(collection, home, progress)
+            report = _build(collection, home, progress)
+            write_atomic(home / _INPUTS, inputs)
+            return report
     except OSError as error:
         raise RunError(f"{home / 'report'}: cannot be written ({error.strerror or error})") from error
+
+
+def refresh_report(directories: Sequence[Path], progress: Progress | None = None) -> Path:
+    """The report as it stands, if all that it is made of is what it was when it was built; built anew otherwise.
+
+    Raises:
+        RunError: as `build_report`.
+    """
+    home = Path(directories[0])
+    try:
+        stands = (home / "report" / "index.html").is_file() and (home / _INPUTS).read_text() == _inputs(directories)
+    except OSError:
+        stands = False
+    return home / "report" if stands else build_report(directories, progress)
+
+
+def _inputs(directories: Sequence[Path]) -> str:
+    """Hash of what a report is made of: the study's own files by content, those of runs by time and size."""
+    digest = hashlib.sha256(__version__.encode())
+    for directory in map(Path, directories):
+        for name in ("study.yaml", "data.json", "split.csv", "plan.csv"):
+            path = directory / name
+            digest.update(path.read_bytes() if path.is_file() else b"")
+        for path in sorted(directory.glob("runs/*/*")):
+            if path.name in _OF_A_RUN:
+                found = path.stat()
+                digest.update(f"{path.parent.name}/{path.name} {found.st_mtime_ns} {found.st_size}\n".encode())
+    return digest.hexdigest()
 
 
 def _build(collection: Collection, home: Path, progress: Progress) -> Path:
