@@ -104,6 +104,12 @@ class Cost:
     peak_mib: float
     """Resident memory of the process at its highest."""
     parameters: int
+    """All of the network's."""
+    trained_parameters: int | None = None
+    """Those that the optimiser may change; None in results of versions that did not count them."""
+    active_parameters: int | None = None
+    """Those that serve one task: without other tasks' heads and embeddings, and with the experts that serve a token;
+    the most over the run's tasks."""
 
 
 @dataclass(frozen=True)
