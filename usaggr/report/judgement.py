@@ -55,7 +55,7 @@ def judge_cells(
     table = table.merge(_validity_of(pairs, validity), on=CELL, how="left")
     weak = _weak(cells)
     found = [differences.get(_key(row)) for row in table.to_dict("records")]
-    scarce = [_scarce(row, found[i], cases) for i, row in enumerate(table.to_dict("records"))]
+    scarce = [scarcity(row, found[i], cases) for i, row in enumerate(table.to_dict("records"))]
     table[["p", "p_ni"]] = np.nan
     for i, row in enumerate(table.to_dict("records")):
         difference = found[i]
@@ -106,8 +106,8 @@ def _weak(cells: pd.DataFrame) -> set[tuple[Any, ...]]:
     return set(cells.loc[inside, CELL].itertuples(index=False, name=None))
 
 
-def _scarce(row: dict[Any, Any], difference: Difference | None, cases: Cases) -> str:
-    """Why a cell with a difference is not judged; empty: it is."""
+def scarcity(row: dict[Any, Any], difference: Difference | None, cases: Cases) -> str:
+    """Why a cell with a difference is not judged; empty: it is. `row` has its facts, by the names of the comparison."""
     if difference is None:
         return ""
     if row["n_subjects"] < MIN_TEST_SUBJECTS:

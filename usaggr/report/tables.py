@@ -16,6 +16,7 @@ from usaggr.report.judgement import judge_cells
 from usaggr.report.observations import SCORE_COLUMNS, observe
 from usaggr.report.summary import SUMMARY_COLUMNS, summarise
 from usaggr.report.validity import read_validity
+from usaggr.report.variants import VARIANT_COLUMNS, Variants, make_variants
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class Tables:
     """With data scale, task type and clinical group, and the paper's claims."""
     across: AcrossTasks
     """Descriptive tests over tasks."""
+    variants: Variants
+    """Compared with the first one."""
     differences: dict[Key, Difference]
     """Of the cells that are compared, by the values of comparison.CELL."""
 
@@ -64,18 +67,25 @@ def make_tables(collection: Collection) -> Tables:
         cases=cases,
         interplay=make_interplay(collection, comparison, cases),
         across=across_tasks(observations, comparison, study),
+        variants=make_variants(collection, observations, validity, cases),
         differences=found,
     )
 
 
 def write_tables(tables: Tables, folder: Path) -> None:
-    """Write the three tables of the contract as CSV; what is missing or not defined is an empty field."""
+    """Write the tables of the contract as CSV; what is missing or not defined is an empty field.
+
+    variants.csv is there where the study has several variants.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for name, table, columns in (
         ("scores", tables.scores, SCORE_COLUMNS),
         ("comparison", tables.comparison, COMPARISON_COLUMNS),
         ("summary", tables.summary, SUMMARY_COLUMNS),
+        ("variants", tables.variants.effects, VARIANT_COLUMNS),
     ):
+        if name == "variants" and table.empty:
+            continue
         # Ten digits: more than any score has, and no 0.30000000000000004 in a table that people open.
         text = table[list(columns)].to_csv(index=False, float_format="%.10g", lineterminator="\n")
         (folder / f"{name}.csv").write_text(text)
