@@ -4,7 +4,7 @@ import csv
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 import yaml
 
 from tests.report.predictions import prediction_rows, split_rows
+from tests.report.routings import Router, write_routing
 from usaggr.metrics.names import METRICS
 from usaggr.metrics.predictions import write_predictions
 from usaggr.metrics.scores import score_tasks
@@ -67,6 +68,8 @@ class FakeSweep:
     """Test samples a subject."""
     mask: bytes | None = None
     """Of every sample of a segmentation task, in its predictions."""
+    router: Router | None = None
+    """What runs have in their routing.csv; they tell their network and all counts of parameters then."""
 
     def __post_init__(self) -> None:
         ways = {"task_specific": by_task, "clinical": by_group, "unified": everything}
@@ -90,7 +93,12 @@ class FakeSweep:
         identity = json.dumps([block, scale, seed, variant, self.settings, self.content_hash], sort_keys=True)
         fingerprint = hashlib.sha256(identity.encode()).hexdigest()
         name = block[0] if len(block) == 1 else name
-        return RunSpec(name, tuple(sorted(block)), scale, seed, variant, {}, {}, fingerprint)
+        spec = RunSpec(name, tuple(sorted(block)), scale, seed, variant, {}, {}, fingerprint)
+        if self.router is None:
+            return spec
+        experts = {"conditioning": "experts", "experts": {"router": "task"}}
+        conditioned = {"conditioning": "none"} if self.router(spec) is None else experts
+        return replace(spec, settings={"model": {"name": "m2dino", **conditioned}})
 
     def write_plan(self, order: Callable[[list[list[Any]]], list[list[Any]]] = list) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -125,6 +133,9 @@ class FakeSweep:
         directory.write_spec(run, host="here")
         if self.spread is not None:
             scores = self._predict(run, scores, directory)
+        shares = None if self.router is None else self.router(run)
+        if shares is not None:
+            write_routing(directory.path / "routing.csv", run.tasks, shares)
         directory.write_result(self.result(run, scores, **changes))
         return directory
 
@@ -144,6 +155,8 @@ class FakeSweep:
         whole = 100
         n_train = whole if run.scale == 1.0 else int(run.scale if isinstance(run.scale, int) else run.scale * whole)
         cost = Cost(12.0, 10.0 * len(run.tasks), 50.0, 700.0, 1000 + 10 * len(run.tasks))
+        if self.router is not None:
+            cost = replace(cost, trained_parameters=400 + 10 * len(run.tasks), active_parameters=710)
         content: dict[str, Any] = {
             "scores": scores,
             "trivial": {t: trivial(self.catalogue[t]) for t in run.tasks},

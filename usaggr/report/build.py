@@ -26,7 +26,7 @@ _PATIENCE = 120.0
 """Seconds to wait for another process that builds the same report."""
 _INPUTS = ".report.inputs"
 """Beside the report: the hash of what it was made of."""
-_OF_A_RUN = ("run.yaml", "status.json", "result.json", "predictions.parquet", "curve.csv")
+_OF_A_RUN = ("run.yaml", "status.json", "result.json", "predictions.parquet", "curve.csv", "routing.csv")
 _STEPS = 4
 """Of writing: tables, figures, pictures of samples, pages."""
 

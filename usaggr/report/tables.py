@@ -1,4 +1,4 @@
-"""The report's tables: scores.csv, comparison.csv and summary.csv, with the columns of the results contract."""
+"""The report's tables: scores.csv, comparison.csv, summary.csv and others, with the columns of the contract."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +14,13 @@ from usaggr.report.interplay import Interplay, make_interplay
 from usaggr.report.intervals import Difference, Key, differences
 from usaggr.report.judgement import judge_cells
 from usaggr.report.observations import SCORE_COLUMNS, observe
+from usaggr.report.routing import ROUTING_COLUMNS, SIMILARITY_COLUMNS, RoutingTables, make_routing
 from usaggr.report.summary import SUMMARY_COLUMNS, summarise
 from usaggr.report.validity import read_validity
 from usaggr.report.variants import VARIANT_COLUMNS, Variants, make_variants
+
+_OPTIONAL = ("variants", "routing", "routing_similarity")
+"""Files of which there are none where they would be empty."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,8 @@ class Tables:
     """Compared with the first one."""
     differences: dict[Key, Difference]
     """Of the cells that are compared, by the values of comparison.CELL."""
+    routing: RoutingTables
+    """How runs with experts use them; empty where no run has any."""
 
 
 def make_tables(collection: Collection) -> Tables:
@@ -69,22 +75,26 @@ def make_tables(collection: Collection) -> Tables:
         across=across_tasks(observations, comparison, study),
         variants=make_variants(collection, observations, validity, cases),
         differences=found,
+        routing=make_routing(collection),
     )
 
 
 def write_tables(tables: Tables, folder: Path) -> None:
     """Write the tables of the contract as CSV; what is missing or not defined is an empty field.
 
-    variants.csv is there where the study has several variants.
+    variants.csv is there where the study has several variants, those of routing where runs have experts.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    routing = tables.routing
     for name, table, columns in (
         ("scores", tables.scores, SCORE_COLUMNS),
         ("comparison", tables.comparison, COMPARISON_COLUMNS),
         ("summary", tables.summary, SUMMARY_COLUMNS),
         ("variants", tables.variants.effects, VARIANT_COLUMNS),
+        ("routing", routing.table, ROUTING_COLUMNS),
+        ("routing_similarity", routing.similarity, SIMILARITY_COLUMNS),
     ):
-        if name == "variants" and table.empty:
+        if name in _OPTIONAL and table.empty:
             continue
         # Ten digits: more than any score has, and no 0.30000000000000004 in a table that people open.
         text = table[list(columns)].to_csv(index=False, float_format="%.10g", lineterminator="\n")
