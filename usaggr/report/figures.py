@@ -17,6 +17,7 @@ from usaggr.report.plots.forest import draw_forest
 from usaggr.report.plots.heatmap import draw_heatmap
 from usaggr.report.plots.learning import draw_learning, read_curves
 from usaggr.report.plots.looks import reference_first
+from usaggr.report.plots.variants import draw_variants
 from usaggr.report.tables import Tables
 from usaggr.report.words import grouping_label, scale_label
 
@@ -50,7 +51,7 @@ class FigureFile:
     """What there is to see, for those who cannot see it."""
     formats: tuple[str, ...]
     place: str = "answer"
-    """Chapter that it belongs to: answer, scale, groups, types, cost, or task:<id>."""
+    """Chapter that it belongs to: answer, scale, groups, types, cost, variants, or task:<id>."""
 
 
 @dataclass(frozen=True)
@@ -76,25 +77,32 @@ def figure_style() -> Iterator[None]:
 def write_figures(collection: Collection, tables: Tables, folder: Path) -> tuple[FigureFile, ...]:
     """Draw all figures of the report into a folder: none where no run is done.
 
-    Where there are several variants, each has its own, with its name at the end of theirs.
+    Where there are several variants, each has its own, with its name at the end of theirs; then there is one of all.
     """
     if not (tables.scores["status"] == "done").any():
         return ()
     folder.mkdir(parents=True, exist_ok=True)
     study, written = collection.study, []
     with figure_style():
-        for variant in study.variants:
-            suffix, said = ("", "") if len(study.variants) == 1 else (f"-{variant}", f", variant {variant}")
-            for drawing in _drawings(collection, tables, variant):
-                if drawing.figure is None:
-                    continue
-                file = FigureFile(
-                    f"{drawing.name}{suffix}", f"{drawing.title}{said}", drawing.description, study.formats,
-                    drawing.place,
-                )  # fmt: skip
-                _save(drawing.figure, folder, file)
-                written.append(file)
+        for drawing, suffix, said in _all_drawings(collection, tables):
+            if drawing.figure is None:
+                continue
+            name, title = f"{drawing.name}{suffix}", f"{drawing.title}{said}"
+            file = FigureFile(name, title, drawing.description, study.formats, drawing.place)
+            _save(drawing.figure, folder, file)
+            written.append(file)
     return tuple(written)
+
+
+def _all_drawings(collection: Collection, tables: Tables) -> Iterator[tuple[_Drawing, str, str]]:
+    """Each with what its name and its title end in: the variant, where there are several."""
+    variants = collection.study.variants
+    for variant in variants:
+        suffix, said = ("", "") if len(variants) == 1 else (f"-{variant}", f", variant {variant}")
+        for drawing in _drawings(collection, tables, variant):
+            yield drawing, suffix, said
+    for drawing in _variant_drawings(collection, tables):
+        yield drawing, "", ""
 
 
 def _drawings(collection: Collection, tables: Tables, variant: str) -> Iterator[_Drawing]:
@@ -170,6 +178,23 @@ def _group_drawings(collection: Collection, tables: Tables, variant: str) -> Ite
         "true means, small where a grouping does the same to all.",
         "groups",
         draw_consistency(consistency, spread, study, variant),
+    )
+
+
+def _variant_drawings(collection: Collection, tables: Tables) -> Iterator[_Drawing]:
+    """What is drawn once for all variants."""
+    study, reference = collection.study, grouping_label(collection.study.reference)
+    against = next(iter(study.variants), "")
+    yield _Drawing(
+        "variants",
+        f"Variants against {against}",
+        f"A row a variant, a mark a grouping, panels below each other by scale. Left: mean difference in skill from "
+        f"{against} under the same grouping, with its unadjusted interval, better to the right. Right: by how much the "
+        f"grouping differs from {reference} under the variant more than it does under {against}; left of nought, "
+        f"sharing does worse under the variant. An asterisk at the end of a line: adjusted p under .05; ≈ after a "
+        f"name: as many active parameters as {against}.",
+        "variants",
+        draw_variants(tables.variants.effects, study, tables.variants.capacities),
     )
 
 
