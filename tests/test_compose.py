@@ -206,7 +206,8 @@ def test_a_variant_cannot_change_which_samples_there_are_or_what_is_run(override
 
 def test_a_mistake_in_a_variant_is_found_when_the_study_is_composed() -> None:
     assert refusal("variants.big=['model=mh_mt']") == (
-        "variants.big: model: unknown 'mh_mt', did you mean 'mh_mtl'? Allowed: mh_mtl, tiny"
+        "variants.big: model: unknown 'mh_mt', did you mean 'mh_mtl'? Allowed: "
+        "m2dino, m2dino_small, m2dino_tiny, mh_mtl, tiny"
     )
     assert refusal("variants.big=['training.batch_size=0']") == (
         "variants.big: training.batch_size: a whole number from 1 on, not 0"

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from usaggr.compose import compose_study
-from usaggr.config import FINGERPRINTED, Origin, Section, StudyConfig, leaf_keys, result_settings
+from usaggr.config import FINGERPRINTED, Origin, Section, StudyConfig, leaf_keys, result_settings, sections_in
 from usaggr.config_errors import explain
+from usaggr.errors import ConfigError
 
 DEMO = compose_study("demo").model_dump()
 
@@ -42,7 +43,8 @@ def test_every_key_of_results_is_decided() -> None:
     undecided = [
         key
         for section in FINGERPRINTED
-        for key, decided in leaf_keys(StudyConfig.model_fields[section].annotation, section)  # type: ignore[arg-type]
+        for part in sections_in(StudyConfig.model_fields[section].annotation)
+        for key, decided in leaf_keys(part, section)
         if decided is None
     ]
     assert undecided == []
@@ -53,7 +55,8 @@ def test_keys_that_cannot_change_a_result_are_these_alone() -> None:
     free = {
         key
         for section in FINGERPRINTED
-        for key, decided in leaf_keys(StudyConfig.model_fields[section].annotation, section)  # type: ignore[arg-type]
+        for part in sections_in(StudyConfig.model_fields[section].annotation)
+        for key, decided in leaf_keys(part, section)
         if decided is False
     }
     assert free == {
@@ -105,14 +108,54 @@ def test_fractions_and_caps_never_mix(fraction: float, cap: int) -> None:
 
 
 @pytest.mark.parametrize("size", [64, 256, [96, 128], [32, 32]])
-def test_image_sizes_that_an_encoder_can_halve_five_times_are_accepted(size: Any) -> None:
+def test_image_sizes_that_the_network_can_take_are_accepted(size: Any) -> None:
     height, width = data(image_size=size).data.input_size
     assert [height, width] == (size if isinstance(size, list) else [size, size])
 
 
-@pytest.mark.parametrize("size", [0, 16, 100, [64], [64, 64, 64], [64, 65]])
+@pytest.mark.parametrize("size", [0, 16, [64], [64, 64, 64]])
 def test_other_image_sizes_are_refused(size: Any) -> None:
-    assert message("data.image_size", size).startswith("data.image_size: a multiple of 32")
+    assert message("data.image_size", size).startswith("data.image_size: a whole number from 32 on")
+
+
+@pytest.mark.parametrize(
+    ("model", "size", "multiple"),
+    [
+        ([], 100, 32),
+        ([], "[64,65]", 32),
+        (["model=m2dino"], 72, 16),
+        (["model=m2dino", "model.encoder=vit_small_patch14_dinov2"], 64, 14),
+        (["model=m2dino", "model.patch_size=12"], "[96,40]", 12),
+    ],
+)
+def test_an_image_size_that_the_network_cannot_take_is_refused(model: list[str], size: Any, multiple: int) -> None:
+    with pytest.raises(ConfigError, match=rf"^data\.image_size: a multiple of {multiple} for m"):
+        compose_study("demo", [*model, f"data.image_size={size}"])
+
+
+def test_a_key_of_another_network_says_whose_it_is() -> None:
+    with pytest.raises(ConfigError, match=r"^model\.norm: a key of mh_mtl, not of m2dino, which has name, encoder,"):
+        compose_study("demo", ["model=m2dino", "model.norm=group"])
+    with pytest.raises(ConfigError, match=r"^model\.experts: a key of m2dino, not of mh_mtl"):
+        compose_study("demo", ["model.experts.count=3"])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["model.experts.top_k=9"], "model.experts.top_k: at most experts.count, which is 4; not 9"),
+        (["model.experts.router=uniform"], "needs experts.top_k = experts.count"),
+        (["model.experts.router=uniform", "model.experts.top_k=4"], "never part; give experts.noise above 0"),
+        (["model.conditioned_blocks=[9,3]"], "the first block, then the last one"),
+        (["model.name=resnet"], "model.name: unknown 'resnet'"),
+        (["~model.name"], "model.name: needs a value: one of mh_mtl, m2dino"),
+    ],
+)
+def test_what_a_transformer_cannot_be_is_said(overrides: list[str], said: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        compose_study("demo", ["model=m2dino", *overrides])
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("budget", ["20 epochs", "1.5 epochs", "500 examples", "20epochs"])

@@ -6,7 +6,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from usaggr.compose import apply_variant, compose_study, read_grouping
-from usaggr.config import Section, StudyConfig
+from usaggr.config import Section, StudyConfig, sections_in
 from usaggr.config_folders import GROUPS
 from usaggr.sweep.groupings import GroupingConfig, partition
 from usaggr.tasks import CATALOGUE, TASK_TYPES
@@ -27,6 +27,7 @@ FIRST_VALUES = (
     "data/_base",
     "model/tiny",
     "model/mh_mtl",
+    "model/m2dino",
     "training/default",
     "executor/local",
     "report/default",
@@ -112,7 +113,7 @@ def test_the_demo_has_all_types_in_at_least_three_clinical_groups() -> None:
 
 @pytest.mark.parametrize("study", STUDIES)
 def test_the_networks_of_a_study_are_built(study: str) -> None:
-    from usaggr.models.network import build_network
+    from usaggr.models.build import build_network
 
     composed = compose(study)
     tasks = [CATALOGUE[task] for task in composed.data.synthetic.tasks]
@@ -123,7 +124,7 @@ def test_the_networks_of_a_study_are_built(study: str) -> None:
 
 @pytest.mark.parametrize("model", [choice for group, choice in CHOICES if group == "model"])
 def test_every_model_is_built(model: str) -> None:
-    from usaggr.models.network import build_network
+    from usaggr.models.build import build_network
 
     tasks = [next(task for task in CATALOGUE.values() if task.type == task_type) for task_type in TASK_TYPES]
     network = build_network(compose("demo", f"model={model}").model, tasks, seed=0)
@@ -131,5 +132,5 @@ def test_every_model_is_built(model: str) -> None:
 
 
 def _sections(section: type[Section]) -> list[type[Section]]:
-    inner = [f.annotation for f in section.model_fields.values()]
-    return [section, *(s for i in inner if isinstance(i, type) and issubclass(i, Section) for s in _sections(i))]
+    inner = [s for field in section.model_fields.values() for s in sections_in(field.annotation)]
+    return [section, *(s for i in inner for s in _sections(i))]

@@ -26,7 +26,9 @@ def explain(error: ValidationError, place: Place = lambda key: "", schema: type[
     for fault in error.errors():
         key, annotation, metadata = _locate(fault["loc"], schema)
         if fault["type"] == "extra_forbidden":
-            line = unknown_key(key, place(key), schema)
+            line = unknown_key(key, place(key), schema, _holder(fault["loc"], schema))
+        elif fault["type"] in ("union_tag_invalid", "union_tag_not_found"):
+            line = _wrong_name(key, annotation, fault["input"], place)
         elif fault["type"] == "missing":
             line = f"{key}: needs a value: {_allowed(annotation, metadata)}"
         elif fault["type"] == "value_error":
@@ -43,8 +45,13 @@ def explain(error: ValidationError, place: Place = lambda key: "", schema: type[
     return "\n".join(lines.values())
 
 
-def unknown_key(key: str, place: str = "", schema: type[BaseModel] = StudyConfig) -> str:
-    """Message for a key that the schema does not have: the nearest one, and all of its section."""
+def unknown_key(
+    key: str, place: str = "", schema: type[BaseModel] = StudyConfig, holder: type[BaseModel] | None = None
+) -> str:
+    """Message for a key that the schema does not have: the nearest one, and all of its section.
+
+    `holder`: the very section that does not have it, where a key may hold one of several.
+    """
     parents = key.split(".")[:-1]
     while parents and _kind(parents, schema) != "section":
         parents.pop()
@@ -52,7 +59,12 @@ def unknown_key(key: str, place: str = "", schema: type[BaseModel] = StudyConfig
     child = ".".join(key.split(".")[: len(parents) + 1])
     if child != key and _kind(child.split("."), schema) == "leaf":
         return f"{key}{place}: unknown key, {child} is a value and has no keys of its own"
-    names = list(_section(parents, schema).model_fields)
+    names = list(holder.model_fields if holder else _fields(parents, schema))
+    alternatives = _sections(_fields(parents[:-1], schema)[parents[-1]].annotation) if holder and parents else []
+    last = child.rpartition(".")[2]
+    owners = [_name_of(other) for other in alternatives if other is not holder and last in other.model_fields]
+    if holder and owners:
+        return f"{key}{place}: a key of {' and '.join(owners)}, not of {_name_of(holder)}, which has {', '.join(names)}"
     near = _nearest(key, section, names, schema)
     hint = f", did you mean '{near}'?" if near else "."
     return f"{key}{place}: unknown key{hint} Allowed {f'in {section}' if section else 'at the top'}: {', '.join(names)}"
@@ -68,12 +80,24 @@ def is_entry(key: str) -> bool:
     return _kind(key.split(".")) == "entry"
 
 
+def is_of_some(key: str) -> bool:
+    """Whether only some of the sections that a key's parent may hold have it, such as model.norm."""
+    parts = key.split(".")
+    for i in range(1, len(parts)):
+        sections = _sections(_fields(parts[: i - 1])[parts[i - 1]].annotation)
+        if any(parts[i] not in section.model_fields for section in sections):
+            return True
+        if not sections:
+            return False
+    return False
+
+
 def is_list(key: str) -> bool:
     """Whether a key of the schema takes a list."""
     *parents, name = key.split(".")
     if _kind(key.split(".")) != "leaf":
         return False
-    annotation = _section(parents).model_fields[name].annotation
+    annotation = _fields(parents)[name].annotation
     return any(get_origin(member) is list for member in _members(annotation))
 
 
@@ -92,56 +116,87 @@ def _nearest(key: str, section: str, names: Sequence[str], schema: type[BaseMode
 def _dotted(section: type[BaseModel], prefix: str) -> Iterator[str]:
     for name, field in section.model_fields.items():
         yield prefix + name
-        if _is_section(field.annotation):
-            yield from _dotted(_as_section(field.annotation), f"{prefix}{name}.")
+        for inner in _sections(field.annotation):
+            yield from _dotted(inner, f"{prefix}{name}.")
 
 
 def _kind(
     parts: Sequence[str], schema: type[BaseModel] = StudyConfig
 ) -> Literal["section", "leaf", "entry", "unknown"]:
     """What the schema has at a dotted key."""
-    section = schema
+    fields = dict(schema.model_fields)
     for i, part in enumerate(parts):
-        field = section.model_fields.get(part)
+        field = fields.get(part)
         if field is None:
             return "unknown"
-        if not _is_section(field.annotation):
+        inner = _sections(field.annotation)
+        if not inner:
             rest = len(parts) - i - 1
             if rest == 0:
                 return "leaf"
             return "entry" if rest == 1 and get_origin(field.annotation) is dict else "unknown"
-        section = _as_section(field.annotation)
+        fields = _merged(inner)
     return "section"
 
 
-def _section(parts: Sequence[str], schema: type[BaseModel] = StudyConfig) -> type[BaseModel]:
-    section = schema
+def _fields(parts: Sequence[str], schema: type[BaseModel] = StudyConfig) -> dict[str, FieldInfo]:
+    """Keys of the section, or of any of the sections, at a dotted key."""
+    fields = dict(schema.model_fields)
     for part in parts:
-        section = _as_section(section.model_fields[part].annotation)
-    return section
+        fields = _merged(_sections(fields[part].annotation))
+    return fields
+
+
+def _merged(sections: Sequence[type[BaseModel]]) -> dict[str, FieldInfo]:
+    return {name: field for section in sections for name, field in section.model_fields.items()}
 
 
 def _is_section(annotation: Any) -> bool:
     return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
-def _as_section(annotation: Any) -> type[BaseModel]:
-    if not _is_section(annotation):
-        raise TypeError(f"{annotation} is no section of the configuration")
-    return annotation  # type: ignore[no-any-return]
+def _sections(annotation: Any) -> list[type[BaseModel]]:
+    """The sections that a key may hold: none, one, or several that are told apart by their `name`."""
+    return [member for member in _members(annotation) if _is_section(member)]
+
+
+def _named(annotation: Any, name: object) -> type[BaseModel]:
+    """The section of that `name`, of several."""
+    return next(s for s in _sections(annotation) if name == _name_of(s))
+
+
+def _name_of(section: type[BaseModel]) -> str:
+    return str(get_args(section.model_fields["name"].annotation)[0])
+
+
+def _holder(loc: Sequence[int | str], schema: type[BaseModel]) -> type[BaseModel] | None:
+    """The section in which an unknown key was given."""
+    annotation = _locate(loc[:-1], schema)[1]
+    return annotation if _is_section(annotation) else None
+
+
+def _wrong_name(key: str, annotation: Any, found: Any, place: Place) -> str:
+    """Message for a section of several whose `name` is missing or none of theirs."""
+    names = [_name_of(section) for section in _sections(annotation)]
+    if isinstance(found, dict) and "name" in found:
+        return one_of(f"{key}.name{place(f'{key}.name')}", found["name"], names)
+    return f"{key}.name: needs a value: one of {', '.join(names)}"
 
 
 def _locate(loc: Sequence[int | str], schema: type[BaseModel]) -> tuple[str, Any, Sequence[Any]]:
     """Dotted key of a fault, with the type and limits that hold there.
 
-    A fault in a union is located at the union: pydantic's further parts only say which member it tried.
+    A fault in a union is located at the union: pydantic's further parts only say which member it tried, or, of
+    sections that are told apart by their `name`, which one it took.
     """
     annotation: Any = schema
     metadata: Sequence[Any] = ()
     key = ""
     for part in loc:
         annotation = _not_null(annotation)
-        if _is_section(annotation):
+        if len(_sections(annotation)) > 1:
+            annotation, metadata = _named(annotation, part), ()
+        elif _is_section(annotation):
             key += f".{part}" if key else f"{part}"
             field: FieldInfo | None = annotation.model_fields.get(part)
             annotation, metadata = (field.annotation, field.metadata) if field else (None, ())

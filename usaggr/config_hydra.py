@@ -26,7 +26,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from yaml import YAMLError
 
 from usaggr.config import Origin
-from usaggr.config_errors import is_entry, is_known, is_list, unknown_key
+from usaggr.config_errors import is_entry, is_known, is_list, is_of_some, unknown_key
 from usaggr.config_folders import GROUPS, choices, find, read_mapping, shown, yaml_fault
 from usaggr.errors import ConfigError, one_of
 
@@ -135,8 +135,8 @@ def _checked(parser: OverridesParser, text: str, folders: Sequence[Path]) -> Ove
         return Override(key, None, text)
     value = override.value()
     # Hydra tells a key that is there from one that is added by a +. Here the schema says which keys there may be, and
-    # names of a mapping's entries are free: the + makes no difference.
-    free = text.startswith("+") or is_entry(key) or isinstance(value, dict)
+    # names of a mapping's entries are free: the + makes no difference. It also says which network has which keys.
+    free = text.startswith("+") or is_entry(key) or is_of_some(key) or isinstance(value, dict)
     return Override(key, value, "++" + text.lstrip("+") if free else text)
 
 

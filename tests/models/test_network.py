@@ -4,21 +4,23 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from usaggr.config import ModelConfig
-from usaggr.models.network import MultiTaskNetwork, build_network, parameter_counts
+from usaggr.config import MhMtlConfig
+from usaggr.models.build import build_network
+from usaggr.models.network import MultiTaskNetwork
 from usaggr.models.normalisation import mixes_samples, norm_groups
+from usaggr.models.parameters import count_parameters
 from usaggr.tasks import CATALOGUE, Task
 
 SEG, CLS, DET, REG = (CATALOGUE[t] for t in ("cardiac_multi", "breast_3cls", "thyroid_nodule_det", "IUGC"))
 ALL = (SEG, CLS, DET, REG)
 
 
-def model(**changes: object) -> ModelConfig:
+def model(**changes: object) -> MhMtlConfig:
     values: dict[str, object] = {
         "name": "mh_mtl", "encoder": "tu-test_resnet", "weights": None, "decoder_channels": 32, "norm": "group",
         "landmarks": "heatmap", "dropout": 0.0,
     }  # fmt: skip
-    return ModelConfig.model_validate({**values, **changes})
+    return MhMtlConfig.model_validate({**values, **changes})
 
 
 def rows(tasks: Sequence[Task]) -> dict[str, Tensor]:
@@ -136,9 +138,11 @@ def test_the_encoder_is_passed_once_for_a_batch_of_many_tasks() -> None:
 
 def test_parts_add_up() -> None:
     network = build_network(model(), ALL, 0)
-    counts = parameter_counts(network)
-    assert counts["encoder"] + counts["decoder"] + counts["heads"] == counts["total"]
-    assert counts["total"] == sum(p.numel() for p in network.parameters())
+    counts = count_parameters(network)
+    assert sum(counts.parts.values()) == counts.total == counts.trained == sum(p.numel() for p in network.parameters())
+    assert counts.parts["backbone"] == sum(p.numel() for p in network.encoder.parameters())
+    heads = [sum(p.numel() for p in network.head(task.id).parameters()) for task in ALL]
+    assert counts.active == counts.total - sum(heads) + max(heads)
 
 
 @pytest.mark.parametrize("task", ALL, ids=lambda task: task.type)

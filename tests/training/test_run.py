@@ -149,7 +149,7 @@ def test_the_weight_of_a_task_scales_its_loss(folder: Path, tmp_path: Path) -> N
 def test_kept_weights_are_the_scored_networks(folder: Path, tmp_path: Path) -> None:
     from safetensors.torch import load_file
 
-    from usaggr.models.network import build_network
+    from usaggr.models.build import build_network
 
     plan = plan_of(folder, "training.keep_weights=scored")
     execute(plan, "det", tmp_path / "run")

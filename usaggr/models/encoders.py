@@ -4,7 +4,6 @@ A file of weights is matched by the names of its tensors, whichever of both libr
 """
 
 import difflib
-import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,23 +12,20 @@ from typing import Any
 import segmentation_models_pytorch as smp  # type: ignore[import-untyped]
 import timm
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from usaggr.config import ModelConfig
+from usaggr.config import MhMtlConfig
 from usaggr.errors import ConfigError, one_of
 from usaggr.models.normalisation import without_batch_statistics
+from usaggr.models.weight_files import described, first_line, read_tensors, some, without_prefix
 from usaggr.models.weights import check_weights, weights_file
 
 STRIDES = (4, 8, 16, 32)
 """Of the encoder maps that the decoder reads."""
 _NO_PYRAMID = f"cannot carry the FPN decoder, which needs maps at strides {', '.join(map(str, STRIDES))}"
-_WRAPPERS = ("state_dict", "model_state_dict", "model", "encoder", "teacher")
-"""Names under which checkpoints keep the network's state."""
-_PREFIX = re.compile(r"^(?:(?:module|model|network|encoder|backbone)\.)+")
 
 
-def build_encoder(model: ModelConfig) -> tuple[nn.Module, list[int]]:
+def build_encoder(model: MhMtlConfig) -> tuple[nn.Module, list[int]]:
     """The encoder, with its weights and its normalisation, and the numbers of channels of its last four maps.
 
     Its forward takes images (N, 3, H, W) to a list of maps, of which the last four have strides 4, 8, 16 and 32. What
@@ -54,22 +50,22 @@ def load_weights(encoder: nn.Module, file: Path) -> None:
     Raises:
         ConfigError: it cannot be read, or not every weight of the encoder is in it, in the right shape.
     """
-    stored = _without_counters(_read(file))
+    stored = _without_counters(read_tensors(file))
     found = {_canonical(name): tensor for name, tensor in stored.items()}
     own = _without_counters(encoder.state_dict())
     matched = {n: found[_canonical(n)] for n, t in own.items() if _shape(found.get(_canonical(n))) == t.shape}
     if len(matched) < len(own):
         known = {_canonical(name) for name in own}
-        missing = [_described(name, own[name], found.get(_canonical(name))) for name in own if name not in matched]
+        missing = [described(name, own[name], found.get(_canonical(name))) for name in own if name not in matched]
         unknown = [name for name in stored if _canonical(name) not in known]
         raise ConfigError(
             f"model.weights={file}: does not fit the encoder: {len(matched)} of its {len(own)} weights are in it; "
-            f"missing: {_some(missing)}; in the file but not in the encoder: {_some(unknown)}"
+            f"missing: {some(missing)}; in the file but not in the encoder: {some(unknown)}"
         )
     nn.Module.load_state_dict(encoder, matched, strict=False)
 
 
-def _bare_encoder(model: ModelConfig, pretrained: bool) -> nn.Module:
+def _bare_encoder(model: MhMtlConfig, pretrained: bool) -> nn.Module:
     """The library's encoder as it comes, with its own weights if asked for."""
     _check_name(model.encoder)
     name, weights = _library_weights(model) if pretrained else (model.encoder, None)
@@ -84,7 +80,7 @@ def _bare_encoder(model: ModelConfig, pretrained: bool) -> nn.Module:
             raise
         raise ConfigError(
             f"model.weights={model.weights}: the weights of {model.encoder} could not be downloaded "
-            f"({_first_line(error)}); give a local file: model.weights=FILE"
+            f"({first_line(error)}); give a local file: model.weights=FILE"
         ) from error
     return encoder
 
@@ -109,7 +105,7 @@ def _check_name(name: str) -> None:
             features: Any = timm.create_model(name.removeprefix("tu-"), features_only=True)
         strides = tuple(features.feature_info.reduction())
     except Exception as error:  # timm says that a network has no stages in several ways
-        raise ConfigError(f"model.encoder={name}: {_NO_PYRAMID} ({_first_line(error)})") from error
+        raise ConfigError(f"model.encoder={name}: {_NO_PYRAMID} ({first_line(error)})") from error
     if strides[-4:] != STRIDES:
         raise ConfigError(f"model.encoder={name}: {_NO_PYRAMID} (it has {', '.join(map(str, strides))})")
 
@@ -127,7 +123,7 @@ def _timm_name(name: str) -> str:
     return name.removeprefix("tu-").partition(".")[0]
 
 
-def _library_weights(model: ModelConfig) -> tuple[str, str | bool]:
+def _library_weights(model: MhMtlConfig) -> tuple[str, str | bool]:
     """Name and weights that get_encoder takes for an id of the library.
 
     For timm the id is `imagenet`, which is what its name alone stands for, or a tag of that name.
@@ -145,34 +141,9 @@ def _library_weights(model: ModelConfig) -> tuple[str, str | bool]:
     return result
 
 
-def _read(file: Path) -> dict[str, Tensor]:
-    """The tensors of a file by name."""
-    try:
-        content: Any = load_file(file) if _is_safetensors(file) else torch.load(file, "cpu", weights_only=True)
-    except Exception as error:  # of either format: what is wrong with the file is in the message
-        raise ConfigError(
-            f"model.weights={file}: is neither safetensors nor a torch state dict ({_first_line(error)})"
-        ) from error
-    while isinstance(content, Mapping):
-        inner = next((content[name] for name in _WRAPPERS if isinstance(content.get(name), Mapping)), None)
-        if inner is None:
-            break
-        content = inner
-    tensors = {n: t for n, t in content.items() if isinstance(t, Tensor)} if isinstance(content, Mapping) else {}
-    if not tensors:
-        raise ConfigError(f"model.weights={file}: holds no weights by name; save the encoder's state_dict()")
-    return tensors
-
-
-def _is_safetensors(file: Path) -> bool:
-    """Whether a file is safetensors, by its content: a header's length, then JSON."""
-    with file.open("rb") as stream:
-        return stream.read(9)[8:] == b"{"
-
-
 def _canonical(name: str) -> str:
     """One name for one tensor, however a library nests the encoder; timm writes stages_0 for stages.0 in some."""
-    return _PREFIX.sub("", name).replace("_", ".")
+    return without_prefix(name).replace("_", ".")
 
 
 def _without_counters(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -180,21 +151,5 @@ def _without_counters(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor for name, tensor in state.items() if not name.endswith("num_batches_tracked")}
 
 
-def _described(name: str, own: Tensor, found: Tensor | None) -> str:
-    if found is None:
-        return name
-    return f"{name} (shape {tuple(found.shape)} in the file, {tuple(own.shape)} in the encoder)"
-
-
 def _shape(tensor: Tensor | None) -> torch.Size | None:
     return tensor.shape if tensor is not None else None
-
-
-def _some(names: list[str], most: int = 3) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return (", ".join(names[:most]) or "none") + more
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0].rstrip(".")

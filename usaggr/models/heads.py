@@ -1,9 +1,10 @@
 """Heads: from the map that a task type reads to its output. Each task has its own, whatever tasks share the rest.
 
-Segmentation, detection and heat-map landmarks read the decoder's map; classification and direct landmarks the encoder's
-last one, as in the official baseline of the benchmark.
+In mh_mtl, as in the benchmark's baseline, segmentation, detection and heat-map landmarks read the decoder's map,
+classification and direct landmarks the encoder's last one. In m2dino all read the decoder's.
 """
 
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -12,40 +13,50 @@ from segmentation_models_pytorch.base.initialization import initialize_head  # t
 from torch import Tensor, nn
 
 from usaggr.config import ModelConfig
-from usaggr.models.decoder import STRIDE
 from usaggr.tasks import Task
 
 Source = Literal["encoder", "decoder"]
 
 
+@dataclass(frozen=True)
+class HeadMaps:
+    """What a network offers its heads."""
+
+    decoder_channels: int
+    decoder_stride: float
+    """Pixels of the input a pixel of the decoder's map."""
+    pooled: Source
+    """The map that heads without a place in the image read."""
+    pooled_channels: int
+
+
 class Head(nn.Module):
     """Base of all heads: says which map it reads."""
 
-    reads: Source
+    def __init__(self, reads: Source = "decoder") -> None:
+        super().__init__()
+        self.reads: Source = reads
 
 
 class SegmentationHead(Head):
-    """Decoder map (n, C, H / 4, W / 4) to logits (n, K, H, W)."""
+    """Decoder map (n, C, H / stride, W / stride) to logits (n, K, H, W)."""
 
-    reads = "decoder"
-
-    def __init__(self, channels: int, classes: int) -> None:
+    def __init__(self, channels: int, classes: int, stride: float) -> None:
         super().__init__()
+        self.stride = stride
         self.logits = nn.Conv2d(channels, classes, kernel_size=3, padding=1)
         initialize_head(self)
 
     def forward(self, maps: Tensor) -> Tensor:
         """Logits at the input's size."""
-        return F.interpolate(self.logits(maps), scale_factor=STRIDE, mode="bilinear", align_corners=False)
+        return F.interpolate(self.logits(maps), scale_factor=self.stride, mode="bilinear", align_corners=False)
 
 
 class ClassificationHead(Head):
-    """Encoder map (n, C, h, w) to logits (n, K), by its mean over the map."""
+    """Map (n, C, h, w) to logits (n, K), by its mean over the map."""
 
-    reads = "encoder"
-
-    def __init__(self, channels: int, classes: int, dropout: float) -> None:
-        super().__init__()
+    def __init__(self, channels: int, classes: int, dropout: float, reads: Source) -> None:
+        super().__init__(reads)
         self.dropout = nn.Dropout(dropout)
         self.logits = nn.Linear(channels, classes)
         initialize_head(self)
@@ -62,8 +73,6 @@ class HeatmapHead(Head):
     Nibali et al., Numerical Coordinate Regression with Convolutional Neural Networks, 2018.
     """
 
-    reads = "decoder"
-
     def __init__(self, channels: int, points: int) -> None:
         super().__init__()
         self.heatmaps = nn.Conv2d(channels, points, kernel_size=3, padding=1)
@@ -75,16 +84,15 @@ class HeatmapHead(Head):
 
 
 class DirectHead(Head):
-    """Encoder map (n, C, h, w) to landmarks (n, P, 2): x, y in [0, 1], by a linear layer.
+    """Map (n, C, h, w) to landmarks (n, P, 2): x, y in [0, 1], by a linear layer.
 
     The map is pooled to a coarse grid and not to one mean, so that places are not lost.
     """
 
-    reads = "encoder"
     GRID = 4
 
-    def __init__(self, channels: int, points: int) -> None:
-        super().__init__()
+    def __init__(self, channels: int, points: int, reads: Source) -> None:
+        super().__init__(reads)
         self.coordinates = nn.Linear(channels * self.GRID**2, 2 * points)
         initialize_head(self)
 
@@ -102,8 +110,6 @@ class DetectionHead(Head):
     than centre and size from pooled features, since an edge is seen where it is.
     """
 
-    reads = "decoder"
-
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.edges = nn.Conv2d(channels, 4, kernel_size=3, padding=1)
@@ -116,19 +122,19 @@ class DetectionHead(Head):
         return torch.stack([x.amin(dim=1), y.amin(dim=1), x.amax(dim=1), y.amax(dim=1)], dim=1)
 
 
-def build_head(task: Task, model: ModelConfig, encoder_channels: int, decoder_channels: int) -> Head:
+def build_head(task: Task, model: ModelConfig, maps: HeadMaps) -> Head:
     """A task's head, freshly initialised from torch's global generator."""
     match task.type:
         case "segmentation":
-            return SegmentationHead(decoder_channels, task.num_classes)
+            return SegmentationHead(maps.decoder_channels, task.num_classes, maps.decoder_stride)
         case "classification":
-            return ClassificationHead(encoder_channels, task.num_classes, model.dropout)
+            return ClassificationHead(maps.pooled_channels, task.num_classes, model.dropout, maps.pooled)
         case "detection":
-            return DetectionHead(decoder_channels)
+            return DetectionHead(maps.decoder_channels)
         case "regression":
             if model.landmarks == "direct":
-                return DirectHead(encoder_channels, task.num_classes)
-            return HeatmapHead(decoder_channels, task.num_classes)
+                return DirectHead(maps.pooled_channels, task.num_classes, maps.pooled)
+            return HeatmapHead(maps.decoder_channels, task.num_classes)
 
 
 def spatial_softmax(logits: Tensor) -> Tensor:

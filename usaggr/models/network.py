@@ -1,20 +1,15 @@
-"""The multi-task network `mh_mtl`: one encoder, one FPN decoder and a head a task, for batches that mix tasks.
+"""A multi-task network: an encoder, a decoder that all tasks share, and a head a task, for batches that mix tasks.
 
 Which tasks share a network changes nothing else of it: same architecture, same initial weights.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
-from usaggr.config import ModelConfig
-from usaggr.data.seeds import derived_seed
-from usaggr.models.decoder import Decoder
-from usaggr.models.encoders import build_encoder
-from usaggr.models.heads import Head, build_head
-from usaggr.tasks import Task
+from usaggr.models.heads import Head
+from usaggr.models.per_task import Routed, module_name
 
 
 class MultiTaskNetwork(nn.Module):
@@ -27,21 +22,30 @@ class MultiTaskNetwork(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
-        self._heads = {task_id: f"head_{task_id.replace('%', '%25').replace('.', '%2E')}" for task_id in heads}
+        self._heads = {task_id: f"head_{module_name(task_id)}" for task_id in heads}
         self.heads = nn.ModuleDict({self._heads[task_id]: head for task_id, head in heads.items()})
+        self.balance = 0.0
+        """Weight of the load-balancing term."""
+        self.layer_decay = 1.0
+        """Factor on the learning rate from each of the encoder's blocks to the one before it."""
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Ids of its tasks."""
+        return tuple(self._heads)
 
     def forward(self, images: Tensor, rows: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Outputs of the tasks that have samples in the batch.
 
         Args:
-            images: (N, 3, H, W) float32, normalised; H and W multiples of 32.
+            images: (N, 3, H, W) float32, normalised; H and W multiples of 32, or of the patch for a transformer.
             rows: task id: places of its n samples in the batch, (n,) int64.
 
         Returns:
             Task id: logits (n, K, H, W) for segmentation, logits (n, K) for classification, boxes (n, 4) x_min y_min
             x_max y_max in [0, 1] for detection, points (n, P, 2) x, y in [0, 1] for regression.
         """
-        maps = self.encoder(images)
+        maps = self.encode(images, rows)
         heads = {task_id: self.head(task_id) for task_id, places in rows.items() if len(places)}
         decoded = [task_id for task_id, head in heads.items() if head.reads == "decoder"]
         outputs: dict[str, Tensor] = {}
@@ -54,42 +58,17 @@ class MultiTaskNetwork(nn.Module):
                 outputs[task_id] = head(maps[-1][rows[task_id]])
         return outputs
 
+    def encode(self, images: Tensor, rows: Mapping[str, Tensor]) -> list[Tensor]:
+        """The encoder's maps of the images, which need not know their tasks here."""
+        maps: list[Tensor] = self.encoder(images)
+        return maps
+
+    def routing(self) -> dict[int, Routed]:
+        """How the last batch's tokens were sent to experts, by block from 0; empty where there are none."""
+        return {}
+
     def head(self, task_id: str) -> Head:
         """A task's head."""
         head = self.heads[self._heads[task_id]]
         assert isinstance(head, Head)
         return head
-
-
-def build_network(model: ModelConfig, tasks: Sequence[Task], seed: int) -> MultiTaskNetwork:
-    """The network of a block of tasks, with its initial weights.
-
-    Encoder and decoder are drawn from the seed, each head from seed and task id: none depends on which other tasks
-    there are. Random number generators are left as they were.
-
-    Raises:
-        ConfigError: no such encoder or weights, or they do not fit.
-    """
-    with _drawn_from(derived_seed("encoder", seed)):
-        encoder, channels = build_encoder(model)
-    with _drawn_from(derived_seed("decoder", seed)):
-        decoder = Decoder(channels, model.decoder_channels)
-    heads = {}
-    for task in tasks:
-        with _drawn_from(derived_seed("head", seed, task.id)):
-            heads[task.id] = build_head(task, model, channels[-1], model.decoder_channels)
-    return MultiTaskNetwork(encoder, decoder, heads)
-
-
-def parameter_counts(network: MultiTaskNetwork) -> dict[str, int]:
-    """Numbers of parameters: of `encoder`, `decoder`, all `heads`, and in `total`."""
-    parts = {"encoder": network.encoder, "decoder": network.decoder, "heads": network.heads, "total": network}
-    return {name: sum(p.numel() for p in part.parameters()) for name, part in parts.items()}
-
-
-@contextmanager
-def _drawn_from(seed: int) -> Iterator[None]:
-    """Draw from a seed within the context, and leave the CPU's generator as it was; others are not touched."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        yield

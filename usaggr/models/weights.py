@@ -1,16 +1,18 @@
 """Pretrained weights as a study names them, before any network is built: a file, or an id of the library.
 
-Free of torch, so that a plan can check and hash the file; reading it into an encoder is encoders.py.
+Free of torch, so that a plan can check and hash the file; reading it into an encoder is encoders.py and vit_weights.py.
 """
 
 import hashlib
 from pathlib import Path
 
 from usaggr.config import ModelConfig
-from usaggr.errors import ConfigError
+from usaggr.errors import ConfigError, one_of
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".tar")
 """Endings that say that a name is meant as a file's, whether it is there or not."""
+TIMM = "timm"
+"""The id of a vision transformer's own pretrained weights."""
 
 
 def weights_file(model: ModelConfig) -> Path | None:
@@ -26,11 +28,14 @@ def weights_file(model: ModelConfig) -> Path | None:
         return path
     if path.exists():
         raise ConfigError(f"model.weights={model.weights}: is a folder; give the file with the encoder's weights")
+    own = TIMM if model.name == "m2dino" else "imagenet"
     if len(path.parts) > 1 or path.suffix in SUFFIXES:
         raise ConfigError(
             f"model.weights={model.weights}: no such file; give a local file (safetensors or a torch state dict), "
-            "an id of the library such as imagenet, or null"
+            f"an id of the library such as {own}, or null"
         )
+    if model.name == "m2dino" and model.weights != TIMM:
+        raise ConfigError(f"{one_of('model.weights', model.weights, [TIMM])}, null, or a local file")
     return None
 
 
@@ -41,7 +46,7 @@ def check_weights(model: ModelConfig) -> str | None:
         ConfigError: no such file, it cannot be read, or `norm: frozen` without weights to freeze statistics of.
     """
     if model.weights is None:
-        if model.norm == "frozen":
+        if model.name == "mh_mtl" and model.norm == "frozen":
             raise ConfigError(
                 "model.norm=frozen keeps the statistics of pretrained weights, and model.weights is null; "
                 "give weights, or take model.norm=group"

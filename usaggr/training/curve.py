@@ -38,9 +38,13 @@ class Curve:
         training_loss: float,
         val_losses: Mapping[str, float],
         scores: Scores,
+        usage: Mapping[str, float],
         network: nn.Module,
     ) -> None:
-        """Write down one validation: losses are means over the part's samples and over the fold's."""
+        """Write down one validation: losses are means over the part's samples and over the fold's.
+
+        `usage` says how experts are used, by the names of its columns; empty where there are none.
+        """
         skill = mean_skill(scores, self._trivial, self._tasks.values())
         row = {
             "step": float(step),
@@ -49,6 +53,7 @@ class Curve:
             "training_loss": training_loss,
             "val_loss": sum(val_losses.values()) / len(val_losses),
             "skill": skill,
+            **usage,
         }
         for task in self._tasks.values():
             name = main_metric(task.type).name

@@ -11,13 +11,16 @@ from torch import Tensor
 from usaggr.config import TrainingConfig
 from usaggr.data.batches import Batch, FoldBatches, TrainingBatches
 from usaggr.errors import RunError
+from usaggr.models.experts import balance_loss
 from usaggr.models.network import MultiTaskNetwork
 from usaggr.tasks import Task
 from usaggr.training.curve import Curve
 from usaggr.training.losses import sample_losses
+from usaggr.training.optimiser import make_optimiser
 from usaggr.training.predict import predictions_of
 from usaggr.training.schedule import rate_factor
 from usaggr.training.scoring import FoldScorer
+from usaggr.training.usage import ExpertUsage
 
 
 class MultiTaskModule(pl.LightningModule):
@@ -47,6 +50,7 @@ class MultiTaskModule(pl.LightningModule):
         self._scorer = scorer()
         self._curve = curve
         self._steps = sum(len(part) for part in parts)
+        self._usage = ExpertUsage()
         self._running: list[Tensor] = []
         self._val_losses: dict[str, list[Tensor]] = {}
 
@@ -61,7 +65,7 @@ class MultiTaskModule(pl.LightningModule):
         return batch.to(device)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Mean over the batch of weight(task) x training_loss(sample).
+        """Mean over the batch of weight(task) x training_loss(sample), and the balance of experts where there are any.
 
         The divisor is the configured batch size, in the shorter last batch too: every sample counts the same.
         """
@@ -71,6 +75,13 @@ class MultiTaskModule(pl.LightningModule):
             losses = sample_losses(self._tasks[task_id], output, batch.targets[task_id], self._training)
             total = total + self._training.task_weights.get(task_id, 1.0) * losses.sum()
         training_loss: Tensor = total / self._training.batch_size
+        routing = self.network.routing()
+        if routing and self.network.balance:
+            balance = balance_loss(routing)
+            self.log("balance_loss", balance, batch_size=len(batch.samples))
+            training_loss = (
+                training_loss + self.network.balance * balance * len(batch.samples) / self._training.batch_size
+            )
         if not math.isfinite(training_loss.item()):
             raise RunError(
                 f"the training loss is {training_loss.item()} at step {self.global_step + 1} of {self._steps} "
@@ -83,6 +94,7 @@ class MultiTaskModule(pl.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         self._scorer = self._new_scorer()
+        self._usage = ExpertUsage()
         self._val_losses = {}
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -92,6 +104,7 @@ class MultiTaskModule(pl.LightningModule):
             self._val_losses.setdefault(task_id, []).append(losses.detach())
             samples = [batch.samples[i] for i in batch.rows[task_id].tolist()]
             self._scorer.add(predictions_of(self._tasks[task_id], output, samples), samples)
+        self._usage.add(self.network.routing(), batch.rows)
 
     def on_validation_epoch_end(self) -> None:
         """Write the part down: its training loss, and loss and score of each task on the validation fold."""
@@ -102,28 +115,15 @@ class MultiTaskModule(pl.LightningModule):
             training_loss=float(torch.stack(self._running).mean()) if self._running else math.nan,
             val_losses={task_id: float(torch.cat(found).mean()) for task_id, found in self._val_losses.items()},
             scores=scores,
+            usage=self._usage.summary(),
             network=self.network,
         )
         self.log("val_skill", self._curve.skill)
         self._running = []
 
     def configure_optimizers(self) -> Any:
-        """AdamW on encoder and the rest, without weight decay on norms and biases; warm-up and cosine by progress."""
-        rate = self._training.learning_rate
-        groups: dict[tuple[bool, bool], list[Tensor]] = {}
-        for name, parameter in self.network.named_parameters():
-            if parameter.requires_grad:
-                groups.setdefault((not name.startswith("encoder."), parameter.ndim > 1), []).append(parameter)
-        optimiser = torch.optim.AdamW(
-            [
-                {
-                    "params": groups[name],
-                    "lr": rate if name[0] else self._training.encoder_learning_rate or rate,
-                    "weight_decay": self._training.weight_decay if name[1] else 0.0,
-                }
-                for name in sorted(groups)
-            ]
-        )
+        """AdamW; warm-up and cosine by progress."""
+        optimiser = make_optimiser(self.network, self._training)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimiser, lambda step: rate_factor((step + 1) / (self._steps + 1), self._training.warmup)
         )

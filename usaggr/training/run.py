@@ -24,12 +24,15 @@ from usaggr.data.seeds import derived_seed
 from usaggr.data.streams import cut_batches, merge_streams, stream, stream_length
 from usaggr.errors import ConfigError
 from usaggr.metrics.predictions import write_predictions
-from usaggr.models.network import MultiTaskNetwork, build_network
+from usaggr.models.build import build_network
+from usaggr.models.network import MultiTaskNetwork
+from usaggr.models.parameters import count_parameters
 from usaggr.runs import Cost, Placement, RunDirectory, RunResult, RunSpec, Scores
 from usaggr.training.curve import Curve
 from usaggr.training.module import MultiTaskModule
 from usaggr.training.predict import predictions_of
 from usaggr.training.scoring import FoldScorer, trivial_predictors
+from usaggr.training.usage import ExpertUsage
 
 EVALUATION_BATCH = 32
 """Samples at once where no gradient is kept; a number of no consequence for scores."""
@@ -81,13 +84,16 @@ def execute_run(spec: RunSpec, directory: Path, study: StudyConfig, placement: P
     curve.write(directory / "curve.csv")
     validation = curve.settle(network)
     watch.lap("train")
-    rows, scores, notes = _test(network, study, data)
+    usage = ExpertUsage()
+    rows, scores, notes = _test(network, study, data, usage)
     watch.lap("test")
     write_predictions(directory / "predictions.parquet", rows)
+    usage.write(directory / "routing.csv")
     if study.training.keep_weights == "scored":
         (directory / "weights").mkdir(exist_ok=True)
         save_file(network.state_dict(), directory / "weights" / "scored.safetensors")
     watch.lap("write")
+    counts = count_parameters(network)
     result = RunResult(
         scores=scores,
         trivial=trivial,
@@ -102,7 +108,9 @@ def execute_run(spec: RunSpec, directory: Path, study: StudyConfig, placement: P
             train_seconds=watch.timings["train"],
             samples_per_second=sum(lengths.values()) / watch.timings["train"],
             peak_mib=_peak_mib(),
-            parameters=sum(parameter.numel() for parameter in network.parameters()),
+            parameters=counts.total,
+            trained_parameters=counts.trained,
+            active_parameters=counts.active,
         ),
         notes=notes,
         timings=watch.timings,
@@ -145,9 +153,9 @@ def _trivial_scores(study: StudyConfig, data: RunData) -> tuple[Scores, Scores]:
 
 
 def _test(
-    network: MultiTaskNetwork, study: StudyConfig, data: RunData
+    network: MultiTaskNetwork, study: StudyConfig, data: RunData, usage: ExpertUsage
 ) -> tuple[list[dict[str, Any]], Scores, dict[str, list[str]]]:
-    """Predictions of the whole test fold, its scores, and remarks on them."""
+    """Predictions of the whole test fold, its scores, and remarks on them; counts how experts are used."""
     scorer = _scorer(study, data)
     network.eval()
     device = next(network.parameters()).device
@@ -157,6 +165,7 @@ def _test(
             for task_id, outputs in network(moved.images, moved.rows).items():
                 samples = [batch.samples[i] for i in batch.rows[task_id].tolist()]
                 scorer.add(predictions_of(data.tasks[task_id], outputs, samples), samples)
+            usage.add(network.routing(), moved.rows)
     scores, notes = scorer.scores()
     return scorer.rows, scores, notes
 
