@@ -31,7 +31,7 @@ OWN_COLUMNS = ("planned", "sharing", "sharing_against", "invalid")
 Level = Literal["all", "interaction", "task"]
 LEVELS: tuple[Level, ...] = ("all", "interaction", "task")
 _FAMILIES: dict[Level, list[str]] = {
-    "all": ["scale"], "interaction": ["scale"], "task": ["scale", "grouping", "variant"]
+    "all": ["scale", "grouping"], "interaction": ["scale", "grouping"], "task": ["scale", "grouping", "variant"]
 }  # fmt: skip
 """Rows with the same values here have their p values adjusted together."""
 _SHARED: dict[Level, tuple[str, ...]] = {
@@ -85,6 +85,8 @@ class _Facts:
     against: str
     tasks: Mapping[tuple[str, float | int, str], list[str]]
     """Planned ones by variant, scale and grouping."""
+    same: set[Cell]
+    """Planned ones whose runs are the reference's own."""
     kinds: Mapping[str, dict[Any, Any]]
     """A main metric's facts by task: metric, task_type, n_subjects."""
     invalid: Mapping[str, set[str]]
@@ -98,7 +100,7 @@ def make_variants(collection: Collection, observations: pd.DataFrame, validity: 
     seeds that all of them have; where they have none in common, the mean is over each task's own seeds and has no
     interval. Tasks without a seed on both sides are left out, and so are those whose model is the reference's own run
     from interactions. p is adjusted by Holm: of tasks, over those of one grouping, scale and variant; of means, over
-    groupings and variants of one scale; of interactions likewise.
+    the variants of one grouping and scale; of interactions likewise.
 
     Args:
         collection: the runs.
@@ -124,8 +126,14 @@ def make_variants(collection: Collection, observations: pd.DataFrame, validity: 
 def _facts(collection: Collection, observations: pd.DataFrame, validity: pd.DataFrame, cases: Cases) -> _Facts:
     main = observations[observations["main"]]
     planned: dict[tuple[str, float | int, str], list[str]] = {}
-    for row in main.drop_duplicates(["variant", "scale", "grouping", "task"]).to_dict("records"):
-        planned.setdefault((row["variant"], row["scale"], row["grouping"]), []).append(row["task"])
+    runs: dict[Cell, set[str]] = {}
+    for row in main.to_dict("records"):
+        cell = (row["task"], row["grouping"], row["scale"], row["variant"])
+        if cell not in runs:
+            planned.setdefault((row["variant"], row["scale"], row["grouping"]), []).append(row["task"])
+        runs.setdefault(cell, set()).add(row["fingerprint"])
+    reference = collection.study.reference
+    same = {cell for cell, own in runs.items() if own == runs.get((cell[0], reference, *cell[2:]))}
     bad = validity[validity["collapsed"].fillna(False) | validity["unconverged"].fillna(False)]
     return _Facts(
         collection,
@@ -133,6 +141,7 @@ def _facts(collection: Collection, observations: pd.DataFrame, validity: pd.Data
         cases,
         next(iter(collection.study.variants)),
         planned,
+        same,
         {row["task"]: row for row in main.drop_duplicates("task").to_dict("records")},
         {str(task): set(rows["fingerprint"]) for task, rows in bad.groupby("task")},
     )
@@ -154,27 +163,20 @@ def _sum(
     facts: _Facts, level: Level, grouping: str, scale: float | int, variant: str, tasks: list[str]
 ) -> _Sum:  # fmt: skip
     reference = facts.collection.study.reference
-    weights, own_runs = {}, 0
+    if level == "interaction":
+        tasks = [task for task in tasks if (task, grouping, scale, variant) not in facts.same]
+    weights = {}
     for task in tasks:
         cell: Cell = (task, grouping, scale, variant)
         own = {cell: 1.0, (*cell[:3], facts.against): -1.0}
         if level == "interaction":
             own |= {(task, reference, scale, name): -own[task, grouping, scale, name] for _, _, _, name in tuple(own)}
-        seeds = facts.skills.seeds(own)
-        if level == "interaction" and _is_reference(facts, cell, seeds):
-            own_runs += 1
-        elif seeds:
+        if facts.skills.seeds(own):
             weights[task] = own
     mean = {cell: weight / len(weights) for own in weights.values() for cell, weight in own.items()}
     task = tasks[0] if level == "task" else ""
     contrast = facts.skills.contrast(mean) if mean else None
-    return _Sum(level, grouping, scale, variant, task, weights, len(tasks) - own_runs, contrast)
-
-
-def _is_reference(facts: _Facts, cell: Cell, seeds: tuple[int, ...]) -> bool:
-    """Whether a task's model under the grouping is the reference's own run."""
-    other: Cell = (cell[0], facts.collection.study.reference, *cell[2:])
-    return bool(seeds) and all(facts.skills.run(cell, seed) == facts.skills.run(other, seed) for seed in seeds)
+    return _Sum(level, grouping, scale, variant, task, weights, len(tasks), contrast)
 
 
 def _estimates(sums: list[_Sum]) -> dict[Key, Difference]:

@@ -23,6 +23,8 @@ _COLUMNS = (
     ),
     ("low, high; skill_low, skill_high", "interval of delta_m; of delta_skill"),
     ("negative_transfer", "losses among the cells that have a verdict"),
+    ("level", "in variants.csv: all (mean over tasks), task, or interaction (change of what a grouping does)"),
+    ("against", "in variants.csv: the variant that the row's is compared with, the study's first"),
     ("…_valid", "the same without collapsed and unconverged cells"),
     ("parameters, train_seconds", "of all models of a grouping; of training all its runs"),
 )
@@ -54,6 +56,9 @@ def write_words(material: Material) -> Section | None:
         ("reference", f"the grouping that the others are compared with, here {reference}"),
         ("scale", "how much of a task's training data is used; validation and test data never shrink"),
         ("variant", "a named change of the network or its training, under which all groupings are trained"),
+        ("active parameters", "parameters of a network that take part in its prediction for one task"),
+        ("change of sharing", "a grouping's difference from the reference under a variant, less the same under the "
+         "first variant: below 0, sharing does worse under the variant"),
         ("subject", "the patient or video that a sample is from"),
         ("component", "samples tied by one image or subject, in any task: the split and the intervals rest on these"),
         ("trivial predictor", "ignores the image and answers from the training labels alone (most frequent class, mean "

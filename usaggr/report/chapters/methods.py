@@ -5,6 +5,7 @@ from usaggr.evidence.scarcity import FEWEST
 from usaggr.evidence.verdicts import ALPHA, ALPHA_NI
 from usaggr.metrics.names import main_metric
 from usaggr.report import formatting as text
+from usaggr.report.capacity import NEAR
 from usaggr.report.chapters.material import Material, section
 from usaggr.report.document import Paragraph, Section, literal
 from usaggr.report.words import grouping_label, listed, metric_label, plural
@@ -23,6 +24,7 @@ def write_methods(material: Material) -> Section | None:
         ("Verdicts", _verdicts(material)),
         ("Averages over tasks", _averages(material)),
         ("Data scale, task types and clinical groups", _interplay(material)),
+        ("Variants", _variants(material)),
         ("Across tasks", _across(material)),
         ("Validity", _validity(material)),
     )
@@ -77,10 +79,12 @@ def _training(material: Material) -> str:
         several = f" All of it was done in {len(changes)} variants: {listed(changes)}."
     weights = study.setting("model.weights")
     start = f"from the weights {literal(weights)}" if weights else "from scratch"
+    norm = study.setting("model.norm")
+    start = f"{literal(norm)} normalisation, {start}" if norm is not None else start
     return (
         f"The tasks were grouped as {listed(groupings)}; a block of tasks shares one model, and a block that stands in "
         f"two groupings was trained once. All models are of one architecture ({said('model.name')}, encoder "
-        f"{said('model.encoder')}, {said('model.norm')} normalisation, {start}) with inputs of "
+        f"{said('model.encoder')}, {start}) with inputs of "
         f"{said('data.image_size')} pixels, and a head for each task. Under every grouping each task is seen for "
         f"{said('training.budget')}, in the same order and with the same augmentations, which depend on task and seed "
         f"alone; tasks that share a model are merged in proportion, in batches of {said('training.batch_size')}, at a "
@@ -165,6 +169,27 @@ def _interplay(material: Material) -> str:
         "the observed ones is taken out. Comparisons between tasks or clinical groups of different size are "
         "descriptive, as size is confounded there with all else in which they differ. Each claim of the paper is "
         "decided by the interval of one such quantity; claims are not adjusted for there being several."
+    )
+
+
+def _variants(material: Material) -> str:
+    variants = list(material.study.variants)
+    if len(variants) < 2:
+        return ""
+    sharing = (
+        " What a variant makes of sharing is the interaction of both: the grouping's difference from the reference "
+        f"under the variant, less the same under {literal(variants[0])}, as the mean over tasks whose model is not the "
+        "reference's own run. Variants whose active parameters (those that take part in the prediction for one task) "
+        f"are within {text.share(NEAR)} of {literal(variants[0])}'s on the same tasks are said to be of its size."
+        if material.others
+        else ""
+    )
+    return (
+        f"Each variant is compared with {literal(variants[0])} under the same grouping, scale and seeds, in skill on "
+        "the main metrics, from pseudo-values of both runs paired by seed and test component; means over tasks keep "
+        "the tasks fixed and take seeds and components jointly over them. p is adjusted by Holm's method over the "
+        "variants of one grouping and scale, for single tasks over the tasks of one grouping, scale and variant."
+        f"{sharing} There are no margins and no verdicts for variants."
     )
 
 

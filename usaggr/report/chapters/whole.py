@@ -17,6 +17,7 @@ from usaggr.report.chapters.opening import write_lead
 from usaggr.report.chapters.reproduce import write_reproduction
 from usaggr.report.chapters.tasks import write_tasks
 from usaggr.report.chapters.validity import write_validity
+from usaggr.report.chapters.variants import write_variants
 from usaggr.report.collect import Collection
 from usaggr.report.document import Document
 from usaggr.report.examples import Examples
@@ -41,6 +42,7 @@ def write_report(
         write_claims(material),
         write_differences(material),
         write_interplay(material),
+        write_variants(material),
         write_across(material),
         write_tasks(material),
         section(

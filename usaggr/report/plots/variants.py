@@ -24,7 +24,7 @@ _LEAST = 0.04
 """Skill that an axis spans at the least."""
 SAME_SIZE = "≈"
 """Follows the name of a variant of as many active parameters as the first one."""
-CERTAIN = "∗"
+CERTAIN = "*"
 """At the end of a line whose adjusted p is under .05."""
 
 
