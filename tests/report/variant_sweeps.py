@@ -1,6 +1,7 @@
 """Fake sweeps with planted effects of variants."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ from usaggr.tasks import CATALOGUE
 
 TASKS = ("breast_lesion", "fetal_head", "thyroid_nodule_det", "fetal_femur")
 ABLATION = ("base", "dense", "wide", "blind", "lora", "film")
-Skill = Callable[[str, str, int], float]
-"""variant, grouping (alone, group, unified) and number of tasks -> skill"""
+SIZES = {"base": 100, "dense": 70, "wide": 104, "blind": 100, "lora": 72, "film": 75}
+"""Active parameters."""
 
 
 def finish(
@@ -44,15 +45,12 @@ def finish(
             for task in run.tasks
         }
         if not skip(run):
-            changes: dict[str, Any] = {}
-            if active is not None:
-                cost = sweep.result(run, {}).cost
-                changes["cost"] = with_active(cost, active.get(run.variant))
-            sweep.write_run(run, {task: level(CATALOGUE[task], skill) for task, skill in skills.items()}, **changes)
+            cost = replace(sweep.result(run, {}).cost, active_parameters=(active or {}).get(run.variant))
+            scores = {task: level(CATALOGUE[task], skill) for task, skill in skills.items()}
+            sweep.write_run(run, scores, cost=cost)
     return sweep
 
 
-def with_active(cost: Any, active: int | None) -> Any:
-    from dataclasses import replace
-
-    return replace(cost, active_parameters=active)
+def ablation(*names: str) -> dict[str, list[str]]:
+    """Variants of these names, of which the first changes nothing."""
+    return {name: [f"model.conditioning={name}"] if name != "base" else [] for name in names}
