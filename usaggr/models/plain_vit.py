@@ -30,16 +30,14 @@ def create_vit(model: M2DinoConfig) -> nn.Module:
     name = model.encoder
     architecture, _, tag = name.partition(".")
     if not timm.is_model(architecture):
-        nearest = _nearest_plain(name)
-        total = len(_candidates()) - len(nearest)
         raise ConfigError(
-            f"{one_of('model.encoder', name, nearest)} and some of {total} others: plain vision transformers "
-            "of timm.list_models()"
+            f"{one_of('model.encoder', name, _nearest_plain(name))}; others that are plain vision transformers are in "
+            "timm.list_models()"
         )
     if tag:
         tagged = timm.list_models(f"{architecture}.*", pretrained=True)
         if name not in tagged:
-            raise ConfigError(f"{one_of('model.encoder', name, tagged)}, and {architecture} alone")
+            raise ConfigError(f"{one_of('model.encoder', name, tagged)}; or {architecture}, without a tag")
     try:
         vit = _create(name, model.patch_size)
     except _NotPlainError as error:
@@ -56,9 +54,11 @@ class _NotPlainError(Exception):
 
 def _create(name: str, patch_size: int | None = None) -> nn.Module:
     """The network, if it is plain."""
-    options = {} if patch_size is None else {"patch_size": patch_size}
+    options: dict[str, Any] = {} if patch_size is None else {"patch_size": patch_size}
     try:
         vit: Any = timm.create_model(name, pretrained=False, num_classes=0, dynamic_img_size=True, **options)
+    except TypeError as error:
+        raise _NotPlainError("timm does not build it for any number of patches") from error
     except Exception as error:  # each family refuses options that it does not know in its own way
         raise _NotPlainError(first_line(error)) from error
     blocks = getattr(vit, "blocks", None)

@@ -1,7 +1,7 @@
 """Pretrained weights of a plain vision transformer: from a file, whoever wrote it, or timm's own download.
 
-timm renames what others wrote (Meta's DINOv3 and DINOv2 among them) and resamples patches and positions. Every weight of
-the transformer must be there: nothing is left at random in silence.
+timm renames what others wrote (Meta's DINOv3 and DINOv2 among them) and resamples patches and positions. Every weight
+of the transformer must be there: nothing is left at random in silence.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from usaggr.config import M2DinoConfig
 from usaggr.errors import ConfigError
-from usaggr.models.vit_download import downloaded
+from usaggr.models.vit_download import downloaded, source
 from usaggr.models.weight_files import described, first_line, read_tensors, some, without_prefix
 from usaggr.models.weights import weights_file
 
@@ -42,9 +42,11 @@ def load_vit_weights(vit: nn.Module, model: M2DinoConfig) -> None:
         return
     file = weights_file(model) or downloaded(model)
     stored = _stripped(read_tensors(file), model)
-    _refuse_biases(vit, stored, model)
     try:
+        _refuse_biases(vit, stored, model)
         found = _renamed(vit, stored)
+    except ConfigError:
+        raise
     except Exception as error:  # timm converts what it takes for its own, and fails in many ways where it is not
         raise ConfigError(
             f"model.weights={model.weights}: does not fit {model.encoder} ({first_line(error)})"
@@ -108,9 +110,10 @@ def _misfit(
             "with model.conditioning=none"
         )
     if any(_TRANSFORMERS_NAMES.match(name) for name in found):
+        offer = source(model)
         return start + (
-            "it has the names of the transformers library; take the file that timm offers "
-            f"({_offer(model)}) or Meta's own"
+            "its names are those of the transformers library, which timm does not read; take the file that timm offers "
+            f"({offer.page if offer else 'none of this encoder'}) or that of the authors"
         )
     missing = [described(name, tensor, found.get(name)) for name, tensor in own.items() if name not in matched]
     unknown = [name for name in found if name not in own and not _NOT_READ.match(name)]
@@ -118,10 +121,3 @@ def _misfit(
         f"{len(matched)} of its {len(own)} weights are in the file; missing: {some(missing)}; in the file but not in "
         f"the encoder: {some(unknown)}"
     )
-
-
-def _offer(model: M2DinoConfig) -> str:
-    from usaggr.models.vit_download import source
-
-    found = source(model)
-    return found.page if found is not None else "none of this encoder"
