@@ -48,10 +48,13 @@ def read_capacity(
     tested = [row for row in rows if np.isfinite(row["p_adjusted"])]
     if not tested:
         return ""
-    worse = [row for row in tested if is_certain(row) and row["delta_skill"] < 0]
-    better = [row for row in tested if is_certain(row) and row["delta_skill"] > 0]
-    same = [row for row in tested if capacities[row["variant"]].matched]
-    if not worse and not better:
+    certain = [row for row in tested if is_certain(row)]
+    # Models that learnt nothing prove nothing of their size.
+    sound = [row for row in tested if not row["invalid"]]
+    worse = [row for row in sound if is_certain(row) and row["delta_skill"] < 0]
+    better = [row for row in sound if is_certain(row) and row["delta_skill"] > 0]
+    same = [row for row in sound if capacities[row["variant"]].matched]
+    if not certain:
         room = max(max(abs(row["low"]), abs(row["high"])) for row in tested)
         return (
             "No variant certainly changes what sharing does, which is no proof that none does: the intervals leave "

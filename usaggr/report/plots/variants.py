@@ -60,8 +60,8 @@ def draw_variants(effects: pd.DataFrame, study: StudyFacts, capacities: Mapping[
     sides = _sides(shown, study, against)
     names = [f"{name} {SAME_SIZE}" if _is_matched(capacities, name) else name for name in variants]
     lines = [_LINE * len(variants) * max(len(side.groupings) for side in sides) + _ROOM * len(variants)] * len(scales)
-    # The wider title decides how wide both panels are.
-    width = max(_WIDTH, *(_LETTER * (len(side.title) + 2) for side in sides))
+    # A long title, or name of a grouping, decides how wide both panels are.
+    width = max(_WIDTH, *(_LETTER * (len(side.title) + 6) for side in sides))
     size = (_LETTER * max(map(len, names)) + 0.2 + width * len(sides), sum(lines) + 0.35 * len(scales) + 1.0)
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots(len(scales), len(sides), squeeze=False, sharex="col", sharey=True)
@@ -71,7 +71,9 @@ def draw_variants(effects: pd.DataFrame, study: StudyFacts, capacities: Mapping[
         for panel, scale in zip(axes[:, column], scales, strict=True):
             panel.set_xlim(*ends)
             _draw_panel(panel, rows[rows["scale"] == scale], side, variants, study)
-        axes[0, column].set_title(side.title, loc="left", fontweight="bold", pad=14 if len(scales) > 1 else 5)
+        axes[0, column].set_title(
+            side.title, loc="left", fontweight="bold", fontsize=8, pad=14 if len(scales) > 1 else 5
+        )
         axes[-1, column].set_xlabel(side.axis)
     for panel, scale in zip(axes[:, 0], scales, strict=True):
         panel.set_yticks(range(len(variants)), names)
@@ -85,7 +87,7 @@ def _sides(shown: pd.DataFrame, study: StudyFacts, against: str) -> list[_Side]:
     reference = grouping_label(study.reference)
     told = (
         ("all", f"Difference from {against}", "mean difference in skill"),
-        ("interaction", f"Change of what sharing does against {reference}", "mean difference in skill"),
+        ("interaction", f"Change of sharing, against {reference}", "mean difference in skill"),
     )
     sides = []
     for level, title, axis in told:
