@@ -63,6 +63,10 @@ def test_variants_of_the_first_ones_size_are_marked() -> None:
     assert figure is not None
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert labels == ["dense", "wide ≈", "blind ≈", "lora", "film ≈"]
+    assert "≈ as many active parameters as base" in figure.legends[0].get_title().get_text()
+    unknown = draw_variants(effects(facts()), facts(), {})
+    assert unknown is not None
+    assert "≈" not in unknown.legends[0].get_title().get_text()
 
 
 def test_certain_differences_have_an_asterisk_on_their_line() -> None:

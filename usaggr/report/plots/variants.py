@@ -79,7 +79,8 @@ def draw_variants(effects: pd.DataFrame, study: StudyFacts, capacities: Mapping[
         panel.set_yticks(range(len(variants)), names)
         if len(scales) > 1:
             panel.text(0, 1.02, scale_title(scale), transform=panel.transAxes, va="bottom", fontsize=7.5)
-    _add_legend(figure, study, sides, against)
+    same_size = f";  {SAME_SIZE} as many active parameters as {against}" if names != variants else ""
+    _add_legend(figure, study, sides, f"{CERTAIN} adjusted p under .05{same_size}")
     return figure
 
 
@@ -123,15 +124,14 @@ def _draw_panel(panel: "Axes", rows: pd.DataFrame, side: _Side, variants: Sequen
                 )
 
 
-def _add_legend(figure: "Figure", study: StudyFacts, sides: Sequence[_Side], against: str) -> None:
+def _add_legend(figure: "Figure", study: StudyFacts, sides: Sequence[_Side], marks: str) -> None:
     ordered = reference_first(study.groupings, study.reference)
     handles = grouping_handles(ordered, study.reference, lines=False)
     present = {name for side in sides for name in side.groupings}
     shown = [handle for handle, name in zip(handles, ordered, strict=True) if name in present]
     figure.legend(
         handles=shown, loc="outside upper center", ncols=max(1, min(len(shown), 5)), frameon=False,
-        title=f"{CERTAIN} adjusted p under .05;  {SAME_SIZE} as many active parameters as {against}",
-        title_fontproperties={"size": 7.5},
+        title=marks, title_fontproperties={"size": 7.5},
     )  # fmt: skip
 
 
