@@ -17,6 +17,8 @@ from usaggr.report.plots.forest import draw_forest
 from usaggr.report.plots.heatmap import draw_heatmap
 from usaggr.report.plots.learning import draw_learning, read_curves
 from usaggr.report.plots.looks import reference_first
+from usaggr.report.plots.routing import describe_entropy, describe_shares, draw_entropy, draw_shares
+from usaggr.report.plots.similarity import describe_similarity, draw_similarity
 from usaggr.report.plots.variants import draw_variants
 from usaggr.report.tables import Tables
 from usaggr.report.words import grouping_label, scale_label
@@ -51,7 +53,7 @@ class FigureFile:
     """What there is to see, for those who cannot see it."""
     formats: tuple[str, ...]
     place: str = "answer"
-    """Chapter that it belongs to: answer, scale, groups, types, cost, variants, or task:<id>."""
+    """Chapter that it belongs to: answer, scale, groups, types, cost, variants, routing:<variant>, or task:<id>."""
 
 
 @dataclass(frozen=True)
@@ -151,6 +153,7 @@ def _drawings(collection: Collection, tables: Tables, variant: str) -> Iterator[
         draw_curves(tables.cells, study, collection.tasks, variant),
     )
     yield from _group_drawings(collection, tables, variant)
+    yield from _routing_drawings(collection, tables, variant)
     yield from _learning_drawings(collection, variant)
 
 
@@ -196,6 +199,31 @@ def _variant_drawings(collection: Collection, tables: Tables) -> Iterator[_Drawi
         "variants",
         draw_variants(tables.variants.effects, study, tables.variants.capacities),
     )
+
+
+def _routing_drawings(collection: Collection, tables: Tables, variant: str) -> Iterator[_Drawing]:
+    """Of the runs that stand for a variant with experts."""
+    runs = tables.routing.shown(variant) if variant in tables.routing.drawn() else ()
+    if not runs:
+        return
+    facts = [collection.data.tasks[task].task for task in collection.tasks]
+    groups = {task.id: task.clinical_group for task in facts}
+    place = f"routing:{variant}"
+    row = runs[0].run.row
+    where = f"{', '.join(map(grouping_label, row.groupings))}, {scale_label(row.scale)}"
+    if len(row.tasks) > 1:
+        yield _Drawing(
+            "routing_shares", f"Shares of experts, {where}", describe_shares(runs[0]), place,
+            draw_shares(runs[0], collection.tasks, groups),
+        )  # fmt: skip
+        yield _Drawing(
+            "routing_similarity", f"Tasks that are routed alike, {where}", describe_similarity(runs), place,
+            draw_similarity(runs, facts),
+        )  # fmt: skip
+    yield _Drawing(
+        "routing_entropy", f"Entropy of routing, {where}", describe_entropy(runs), place,
+        draw_entropy(runs, collection.tasks, groups),
+    )  # fmt: skip
 
 
 def _learning_drawings(collection: Collection, variant: str) -> Iterator[_Drawing]:

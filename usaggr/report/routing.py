@@ -30,6 +30,8 @@ ROUTING_COLUMNS = (
 """Of routing.csv: a row a run, grouping, task, transformer block (from 1) and expert (from 1)."""
 SIMILARITY_COLUMNS = ("grouping", "variant", "scale", "task_a", "task_b", "similarity", "sd", "seeds")
 """Of routing_similarity.csv: a row a pair of tasks that one run serves."""
+MOST_DRAWN = 4
+"""Variants with figures of their own."""
 _MEASURES = ("share", "chosen", "probability", "entropy")
 _ROUNDING = 2e-3
 """By how much shares may miss a sum of 1: they are written with some digits."""
@@ -85,14 +87,23 @@ class RoutingTables:
         """Those with a run that routes: base first, then in the study's order."""
         return tuple(sorted(dict.fromkeys(one.run.row.variant for one in self.runs), key=lambda name: name != "base"))
 
+    def drawn(self) -> tuple[str, ...]:
+        """Variants that have figures and tables of their own."""
+        return self.variants()[:MOST_DRAWN]
+
     def shown(self, variant: str) -> tuple[RunRouting, ...]:
         """The runs that stand for a variant, by seed: of the block with the most tasks, at the largest scale."""
         of = [one for one in self.runs if one.run.row.variant == variant]
         if not of:
             return ()
         first = min(of, key=lambda one: (-len(one.tasks), -one.run.row.scale))
-        same = [one for one in of if (one.tasks, one.run.row.scale) == (first.tasks, first.run.row.scale)]
+        same = [one for one in of if _like(one) == _like(first)]
         return tuple(sorted(same, key=lambda one: one.run.row.seed))
+
+
+def _like(one: RunRouting) -> tuple[Any, ...]:
+    """What runs that differ by seed alone have in common."""
+    return one.tasks, one.run.row.scale, one.blocks, one.experts
 
 
 def make_routing(collection: Collection) -> RoutingTables:

@@ -19,13 +19,13 @@ BESIDE = 0.2
 
 
 def _row_name(task: str, metric: str) -> str:
-    return f"{task}  {metric_label(metric, unit=True)}"
+    return f"{task}  {metric_label(metric, unit=True)}".rstrip()
 
 
 def names_width(cells: pd.DataFrame) -> float:
     """Inches that the names take left of the panels, with their own axis.
 
-    `cells` is a row or more for each task, with its clinical_group and metric.
+    `cells` is a row or more for each task, with its clinical_group and metric; "" where no metric is to be told.
     """
     names = [_row_name(str(task), str(metric)) for task, metric in zip(cells["task"], cells["metric"], strict=True)]
     longest, group = max(map(len, names), default=0), int(cells["clinical_group"].str.len().max() or 0)
