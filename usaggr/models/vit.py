@@ -6,7 +6,6 @@ Positions, class and register tokens and rotary embeddings are timm's own. DINOv
 from collections.abc import Sequence
 from typing import Any
 
-import timm
 import torch
 from torch import Tensor, nn
 
@@ -16,6 +15,8 @@ from usaggr.errors import ConfigError
 from usaggr.models.adapters import FilmMlp, adapt_linears
 from usaggr.models.experts import ExpertMlp, perturb
 from usaggr.models.per_task import TaskContext
+from usaggr.models.plain_vit import create_vit
+from usaggr.models.vit_weights import load_vit_weights
 
 LEVELS = 4
 """Maps that the decoder reads: of blocks evenly spread over the depth, the last one included."""
@@ -69,10 +70,10 @@ def build_vit(model: M2DinoConfig) -> VisionTransformer:
     Raises:
         ConfigError: no such transformer, or weights that are not there or do not fit.
     """
-    options: dict[str, Any] = {} if model.patch_size is None else {"patch_size": model.patch_size}
-    vit: Any = timm.create_model(model.encoder, pretrained=False, num_classes=0, dynamic_img_size=True, **options)
+    vit: Any = create_vit(model)
     if len(vit.blocks) < LEVELS:
         raise ConfigError(f"model.encoder={model.encoder}: has {len(vit.blocks)} blocks, and {LEVELS} are read")
+    load_vit_weights(vit, model)
     return VisionTransformer(vit)
 
 

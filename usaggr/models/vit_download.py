@@ -3,13 +3,16 @@
 What is in the cache is taken as it is, without asking the network: all runs of a sweep read the same file.
 """
 
+import hashlib
 import logging
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import timm
 from huggingface_hub import hf_hub_download
-from huggingface_hub.utils import EntryNotFoundError, LocalEntryNotFoundError  # type: ignore[attr-defined]
+from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
 from timm.models import get_pretrained_cfg
 
 from usaggr.config import M2DinoConfig
@@ -77,6 +80,23 @@ def downloaded(model: M2DinoConfig) -> Path:
         ) from error
 
 
+def content_of(model: M2DinoConfig) -> str:
+    """What timm's own weights of the encoder are now: repository, file and SHA-256."""
+    offer, file = source(model), downloaded(model)
+    assert offer is not None
+    blob = file.resolve().name  # the hub's cache names large files by their hash
+    if not re.fullmatch(r"[0-9a-f]{64}", blob):
+        with file.open("rb") as stream:
+            blob = hashlib.file_digest(stream, "sha256").hexdigest()
+    return f"{offer.repository} {file.name} sha256:{blob}"
+
+
+def silence_hub() -> None:
+    """Keep the hub's client from writing on the terminal: bars of its own, and a warning for each retry."""
+    disable_progress_bars()
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+
+
 def _cached(offer: Source) -> Path | None:
     for name in offer.files:
         try:
@@ -88,7 +108,6 @@ def _cached(offer: Source) -> Path | None:
 
 def _fetched(offer: Source) -> Path:
     """Download the first of the files that is offered."""
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # each of its retries is a warning
     for name in offer.files[:-1]:
         try:
             return Path(hf_hub_download(offer.repository, name, revision=offer.revision))

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 DataOf = Callable[[PlannedRun], RunData | None]
 Prepare = Callable[[Plan, Sequence[PlannedRun], Progress], DataOf]
 """Makes ready, once, what the runs read; gives each run its data."""
+Check = Callable[[Plan, Sequence[PlannedRun], Progress], None]
+"""Sees, once, that the runs' networks can be built."""
 Report = Callable[[Sequence[Path]], Path]
 """Builds the report of the directories; gives its folder."""
 _LISTED = 10
@@ -64,16 +66,19 @@ def run_sweep(
     console: "Console | None" = None,
     executor: Executor | None = None,
     prepare: Prepare | None = None,
+    check: Check | None = None,
     build: Report,
 ) -> SweepOutcome:
     """Execute the planned runs that are not done, longest first, and build the report.
 
     Failed runs are left alone unless `retry_failed`; runs that another living process has, always. After the first
     failure `fail_fast` starts nothing more, and lets what runs end. `limit` is the most runs to start. Ctrl-C ends what
-    runs and gives its claims back, so that the same sweep goes on later.
+    runs and gives its claims back, so that the same sweep goes on later. Networks are checked by `check`; unless given,
+    as they are trained on this machine, or not at all with an executor that is given.
 
     Raises:
-        ConfigError: the directory holds another data set or split; a GPU is asked for that is not there.
+        ConfigError: the directory holds another data set or split; a GPU is asked for that is not there; a network
+            cannot be built.
         DataError: the data cannot be read.
         RunError: no worker can be started, or the file system has no locks.
     """
@@ -88,7 +93,8 @@ def run_sweep(
     todo = [run for run in plan.runs if states[run.spec.run_id] in wanted]
     loop = Loop(plan, todo, states, fail_fast, limit)
     if todo:
-        _execute(plan, todo, loop, console, executor or _local(plan), prepare or _caches)
+        check = check or (_networks if executor is None else None)
+        _execute(plan, todo, loop, console, executor or _local(plan), prepare or _caches, check)
         write_states(plan)
     _say_end(console, loop, nothing=not todo, seconds=time.monotonic() - started)
     done, failed = loop.count("done"), loop.count("failed")
@@ -107,9 +113,17 @@ def run_sweep(
 
 
 def _execute(
-    plan: Plan, todo: Sequence[PlannedRun], loop: Loop, console: "Console", executor: Executor, prepare: Prepare
+    plan: Plan,
+    todo: Sequence[PlannedRun],
+    loop: Loop,
+    console: "Console",
+    executor: Executor,
+    prepare: Prepare,
+    check: Check | None,
 ) -> None:
     try:
+        if check is not None:  # before the caches, which may take long
+            check(plan, todo, RichProgress(console))
         data_of = prepare(plan, todo, RichProgress(console))
     except KeyboardInterrupt:
         loop.interrupted = True
@@ -168,6 +182,12 @@ def _caches(plan: Plan, runs: Sequence[PlannedRun], progress: Progress) -> DataO
     from usaggr.sweep.prepare import open_caches
 
     return open_caches(plan, runs, progress)
+
+
+def _networks(plan: Plan, runs: Sequence[PlannedRun], progress: Progress) -> None:
+    from usaggr.sweep.networks import check_networks
+
+    check_networks(plan, runs, progress)
 
 
 def _standard_error() -> "Console":

@@ -44,11 +44,21 @@ class WorkerContext(ForkServerContext):
     Process = _WorkerProcess
 
 
-def start_server(preload: Sequence[str], threads: int) -> WorkerContext:
+_waiting: tuple[tuple[str, ...], int] | None = None
+"""Imports and threads of the server that runs, if it waits for the next who asks for the same."""
+
+
+def start_server(preload: Sequence[str], threads: int, *, ahead: bool = False) -> WorkerContext:
     """Start a server that imports the modules, with `threads` threads for its processes' libraries.
 
     A server that runs already (of another pool, with other imports and threads) takes no new processes from then on.
+    One that was started `ahead`, with the same imports and threads, is taken over by the next who asks.
     """
+    global _waiting
+    asked = (tuple(preload), threads)
+    waits, _waiting = _waiting, asked if ahead else None
+    if waits == asked and _runs():
+        return WorkerContext()
     stop_server(patience=0.0)
     variables = dict.fromkeys(_THREADS, str(threads))
     # Whether there is a GPU is asked without waking CUDA, which would not survive a fork.
@@ -84,6 +94,13 @@ def stop_server(patience: float = 2.0) -> None:
             if not psutil.Process(pid).children():
                 os.kill(pid, signal.SIGTERM)  # taking all its libraries down in order takes seconds
             time.sleep(0.005)
+
+
+def _runs() -> bool:
+    pid: int | None = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
+    with suppress(psutil.NoSuchProcess):
+        return pid is not None and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 @contextmanager

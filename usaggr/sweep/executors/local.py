@@ -76,14 +76,12 @@ class LocalExecutor:
             RunError: the server, or the target in a worker, cannot be imported.
             ConfigError: a GPU is asked for that is not there.
         """
-        cores = usable_cores()
-        threads = placements(self._config.model_copy(update={"devices": []}), 0, cores)[0].threads
-        self._context = start_server([self._target.partition(":")[0]], threads)
+        self._context = server_for(self._config, self._target)
         try:
             gpus = _ask_worker(self._context, self._target, count=self._accelerator in ("auto", "gpu"))
             if self._accelerator == "gpu" and gpus == 0 and platform.system() != "Darwin":
                 raise ConfigError("training.accelerator: no GPU can be used here; auto or cpu does without")
-            where = placements(self._config, gpus, cores)
+            where = placements(self._config, gpus, usable_cores())
             self._renewed_after = self._config.runs_per_worker or (
                 1 if where[0].device is None else RUNS_PER_GPU_WORKER
             )
@@ -179,6 +177,12 @@ class LocalExecutor:
         held = not slot.future.running() or is_held(slot.job.directory / ".lock")
         slot.unowned = 0 if held else slot.unowned + 1
         return slot.unowned >= 2 and bool(slot.future.cancel())  # type: ignore[no-untyped-call]
+
+
+def server_for(config: ExecutorConfig, target: str = EXECUTE_RUN, *, ahead: bool = False) -> WorkerContext:
+    """Start the server of an executor's workers; `ahead`: for an executor that is started later."""
+    threads = placements(config.model_copy(update={"devices": []}), 0, usable_cores())[0].threads
+    return start_server([target.partition(":")[0]], threads, ahead=ahead)
 
 
 def died_message(exitcode: int) -> str:
