@@ -17,7 +17,7 @@ from usaggr.models.weight_files import first_line
 
 _FAMILIES = ("eva", "vision_transformer", "deit")
 """Files of timm in which plain vision transformers are found."""
-_NEAREST = 5
+_NEAREST = 3
 """Names proposed in a message."""
 
 
