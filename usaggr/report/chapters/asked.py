@@ -3,6 +3,7 @@
 from collections import Counter
 
 from usaggr.report.chapters.material import Material, paragraph, section
+from usaggr.report.chapters.networks import describe_network, write_networks
 from usaggr.report.collect import CollectedRun
 from usaggr.report.document import Block, Cell, Items, Section, TextTable, literal
 from usaggr.report.words import grouping_label, plural
@@ -40,7 +41,9 @@ def write_run(material: Material) -> Section | None:
         sentences.append(f"Joined from {', '.join(literal(path) for path in directories)}.")
     failures = section("Failed runs", *_failures(material)) if states["failed"] else None
     holes = section("Holes", *_holes(material)) if runs else None
-    return section("What was run", paragraph(*sentences), _counts(material), sections=(failures, holes))
+    return section(
+        "What was run", paragraph(*sentences), _counts(material), write_networks(material), sections=(failures, holes)
+    )
 
 
 def _setup(material: Material) -> Items:
@@ -63,7 +66,7 @@ def _setup(material: Material) -> Items:
             f"Variants: {variants}.",
             f"Model: {_said(material, 'model.name')}, encoder {_said(material, 'model.encoder')}, "
             f"{f'pretrained weights {literal(weights)}' if weights else 'from scratch'}, "
-            f"{_said(material, 'model.norm')} normalisation, input of {_said(material, 'data.image_size')} pixels.",
+            f"{describe_network(study)}, input of {_said(material, 'data.image_size')} pixels.",
             f"Training: {_said(material, 'training.budget')} a task under every grouping, batches of "
             f"{_said(material, 'training.batch_size')}, learning rate {_said(material, 'training.learning_rate')}; the "
             f"{_said(material, 'training.score_weights')} weights are scored.",

@@ -28,6 +28,27 @@ _COLUMNS = (
     ("…_valid", "the same without collapsed and unconverged cells"),
     ("parameters, train_seconds", "of all models of a grouping; of training all its runs"),
 )
+_ROUTING_WORDS = (
+    ("expert", "one of several MLPs that stand in the place of a transformer block's own"),
+    ("router", "what weighs a block's experts for each token of an image; the best few, by these weights, serve the "
+     "token"),
+    ("share of an expert", "mean weight of the expert over a task's tokens; an even share is 1 over the number of "
+     "experts"),
+    ("entropy (of routing)", "of the router's softmax over experts, between 0 (one expert for certain) and 1 (all "
+     "alike)"),
+    ("evenness of use", "the same of a task's shares: 1 where its tokens, taken together, use all experts alike"),
+    ("dead expert", "one with under a tenth of an even share on every task of its run"),
+    ("similarity of routing", "of two tasks in one model: 1 where their shares of experts are equal, 0 where they have "
+     "no expert in common"),
+)  # fmt: skip
+_ROUTING_COLUMNS = (
+    ("block, expert, share, chosen", "in routing.csv: transformer block and expert, from 1; the expert's share of the "
+     "task; the part of the task's tokens that it is among the chosen experts of"),
+    ("probability, entropy, dead", "in routing.csv: mean of the router's softmax; mean entropy of it; whether the "
+     "expert is dead in the run"),
+    ("task_a, task_b, similarity, sd", "in routing_similarity.csv: two tasks that one run serves; mean and standard "
+     "deviation over seeds of the similarity of their routing"),
+)  # fmt: skip
 PAPERS = ("task_specific", "clinical", "unified")
 _NOTES = (
     ("same run", "block and reference are one and the same run: there is nothing to compare"),
@@ -78,6 +99,10 @@ def write_words(material: Material) -> Section | None:
         ("slope per tenfold samples", "by how much the difference changes with ten times the training samples"),
         ("↑, ↓", "higher, lower is better"),
     ]  # fmt: skip
+    columns = list(_COLUMNS)
+    if material.tables.routing.runs or material.tables.routing.faults:
+        words += _ROUTING_WORDS
+        columns += _ROUTING_COLUMNS
     metrics = [(literal(label), literal(meaning)) for label, meaning in describe_metrics(names)]
     return section(
         "Words",
@@ -85,7 +110,7 @@ def write_words(material: Material) -> Section | None:
         _fold("Metrics", metrics),
         _fold("Verdicts", describe_verdicts()),
         _fold("Notes", _NOTES),
-        _fold("Columns of the tables on disk", _COLUMNS),
+        _fold("Columns of the tables on disk", columns),
     )
 
 

@@ -1,12 +1,14 @@
 """Methods in words that can go into a paper's methods section, with this study's numbers filled in."""
 
 from usaggr.data.manifest import MIN_TEST_SUBJECTS
+from usaggr.evidence.routing import DEAD
 from usaggr.evidence.scarcity import FEWEST
 from usaggr.evidence.verdicts import ALPHA, ALPHA_NI
 from usaggr.metrics.names import main_metric
 from usaggr.report import formatting as text
 from usaggr.report.capacity import NEAR
 from usaggr.report.chapters.material import Material, section
+from usaggr.report.chapters.networks import describe_network
 from usaggr.report.document import Paragraph, Section, literal
 from usaggr.report.words import grouping_label, listed, metric_label, plural
 
@@ -25,6 +27,7 @@ def write_methods(material: Material) -> Section | None:
         ("Averages over tasks", _averages(material)),
         ("Data scale, task types and clinical groups", _interplay(material)),
         ("Variants", _variants(material)),
+        ("Routing", _routing(material)),
         ("Across tasks", _across(material)),
         ("Validity", _validity(material)),
     )
@@ -79,8 +82,7 @@ def _training(material: Material) -> str:
         several = f" All of it was done in {len(changes)} variants: {listed(changes)}."
     weights = study.setting("model.weights")
     start = f"from the weights {literal(weights)}" if weights else "from scratch"
-    norm = study.setting("model.norm")
-    start = f"{literal(norm)} normalisation, {start}" if norm is not None else start
+    start = f"{describe_network(study)}, {start}"
     return (
         f"The tasks were grouped as {listed(groupings)}; a block of tasks shares one model, and a block that stands in "
         f"two groupings was trained once. All models are of one architecture ({said('model.name')}, encoder "
@@ -190,6 +192,20 @@ def _variants(material: Material) -> str:
         "the tasks fixed and take seeds and components jointly over them. p is adjusted by Holm's method over the "
         "variants of one grouping and scale, for single tasks over the tasks of one grouping, scale and variant."
         f"{sharing} There are no margins and no verdicts for variants."
+    )
+
+
+def _routing(material: Material) -> str:
+    if not material.tables.routing.runs:
+        return ""
+    return (
+        "How tokens of the test fold are routed is read from the scored weights. A task's share of an expert is the "
+        "mean weight that its tokens give to the expert's output. The similarity of two tasks is 1 less the "
+        "Jensen-Shannon distance (the root of the divergence to base 2, a metric: Endres and Schindelin 2003) between "
+        "their shares in one model, averaged over transformer blocks and then over seeds; tasks are ordered by average "
+        "linkage. Entropy is that of the router's softmax for a token, over the log of the number of experts. An "
+        f"expert is dead in a run if its share is under {DEAD:g} of an even one on each of the run's tasks. All of "
+        "this is descriptive."
     )
 
 
