@@ -68,12 +68,7 @@ def _check_same(first: Source, other: Source) -> None:
 
 def _settings(study: StudyFacts) -> dict[str, Any]:
     """Dotted key: value, of what decides a run's numbers. A key that this tool does not know is taken for one."""
-    ignored = {
-        key
-        for name in FINGERPRINTED
-        for key, affects in leaf_keys(StudyConfig.model_fields[name].annotation, name)  # type: ignore[arg-type]
-        if affects is False
-    }
+    ignored = {key for key, affects in leaf_keys(StudyConfig, "") if affects is False}
     return {
         key: value
         for name in FINGERPRINTED

@@ -1,0 +1,84 @@
+"""Networks are told with what is special about them and with their parameters, of older results too."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.report.chapters.reading import document_of, find, row_of, rows, simple, tables, texts
+from tests.report.routings import by_kind
+from tests.report.sweeps import FakeSweep
+from usaggr.report.document import TextTable
+
+TASKS = ("breast_2cls", "breast_lesion", "fetal_femur")
+M2DINO = {"name": "m2dino", "encoder": "vit_x", "norm": None, "conditioning": "experts", "conditioned_blocks": None,
+          "experts": {"count": 8, "top_k": 2, "router": "task"}, "lora_rank": 4, "freeze": "none"}  # fmt: skip
+
+
+def networks(sweep: FakeSweep) -> TextTable:
+    (table,) = [t for t in tables(find(document_of(sweep), "What was run")) if t.name == "networks"]
+    return table
+
+
+def test_parameters_are_those_of_all_models_and_of_the_largest(tmp_path: Path) -> None:
+    """A fake model has 1000 parameters, and 10 more for each task; 400 and 10 a task are trained, 710 active."""
+    sweep = FakeSweep(tmp_path / "s", tasks=TASKS, router=lambda run: by_kind(["x"] * len(run.tasks)))
+    found = rows(networks(sweep.finish(simple)))
+    assert networks(sweep).columns == (
+        "grouping", "models", "parameters of all", "total", "active for one task", "trained",
+    )  # fmt: skip
+    assert found == [
+        ["TS", "3", "3,030", "1,010", "710", "410"],
+        ["CG", "2", "2,030", "1,020", "710", "420"],
+        ["AU", "1", "1,030", "1,030", "710", "430"],
+    ]
+
+
+def test_results_without_counts_have_a_dash(tmp_path: Path) -> None:
+    table = networks(FakeSweep(tmp_path / "s", tasks=TASKS).finish(simple))
+    assert rows(table)[2] == ["AU", "1", "1,030", "1,030", "–", "–"]
+
+
+def test_a_grouping_with_a_missing_model_has_no_sum(tmp_path: Path) -> None:
+    sweep = FakeSweep(tmp_path / "s", tasks=TASKS).finish(simple, skip=lambda run: run.block == "fetal_femur")
+    assert row_of(networks(sweep), grouping="TS")["parameters of all"] == "–"
+    assert row_of(networks(sweep), grouping="TS")["models"] == "3"
+    assert row_of(networks(sweep), grouping="AU")["parameters of all"] == "1,030"
+
+
+def test_one_finished_seed_or_scale_is_enough(tmp_path: Path) -> None:
+    sweep = FakeSweep(tmp_path / "s", tasks=TASKS, scales=(0.25, 1.0))
+    sweep.finish(simple, skip=lambda run: (run.scale, run.seed) != (0.25, 1))
+    assert row_of(networks(sweep), grouping="TS")["parameters of all"] == "3,030"
+
+
+def test_variants_have_rows_of_their_own(tmp_path: Path) -> None:
+    sweep = FakeSweep(tmp_path / "s", tasks=TASKS, variants={"base": [], "wide": []}, seeds=(0,)).finish(simple)
+    assert [row[:2] for row in rows(networks(sweep))] == [[v, g] for v in ("base", "wide") for g in ("TS", "CG", "AU")]
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ({}, "8 experts (2 for a token; its router sees token and task) in the later half of the transformer's blocks"),
+        ({"conditioned_blocks": [9, 12]}, "in transformer blocks 9 to 12"),
+        ({"experts": {"count": 4, "top_k": 4, "router": "uniform"}}, "4 experts (4 for a token; all weigh alike)"),
+        ({"experts": {"count": 4, "top_k": 1, "router": "token"}}, "its router sees the token alone"),
+        ({"conditioning": "lora"}, "low-rank adapters of each task's own (LoRA, rank 4)"),
+        ({"conditioning": "film"}, "scales and shifts of each task's own (FiLM)"),
+        ({"conditioning": "none"}, "the same MLP for all tasks"),
+        ({"freeze": "early"}, "the blocks before these frozen"),
+        ({"freeze": "backbone"}, "backbone frozen"),
+    ],
+)
+def test_what_is_special_about_a_network_is_told(tmp_path: Path, model: dict[str, Any], said: str) -> None:
+    document = document_of(FakeSweep(tmp_path / "s", settings={"model": {**M2DINO, **model}}).finish(simple))
+    for title in ("What was asked", "Methods"):
+        assert said in texts(find(document, title))
+        assert "normalisation" not in texts(find(document, title))
+        assert "no record" not in texts(find(document, title))
+
+
+def test_a_study_without_a_word_on_its_network_says_so(tmp_path: Path) -> None:
+    document = document_of(FakeSweep(tmp_path / "s", settings={"model": {"norm": None}}).finish(simple))
+    assert "normalisation of no record" in texts(find(document, "What was asked"))
