@@ -105,11 +105,13 @@ def test_a_variant_without_runs_of_its_own_is_named(tmp_path: Path) -> None:
     (sweep.directory / "plan.csv").write_text("\n".join(line for line in lines if ",dense," not in line) + "\n")
     said = "dense has no runs: with all settings in effect, they are those of an earlier variant."
     assert said in texts(chapter(sweep))
+    assert "to compare: dense" not in texts(chapter(sweep))
 
 
 def test_models_that_learnt_nothing_prove_nothing_of_size(tmp_path: Path) -> None:
     said = texts(chapter(finish(tmp_path, {("dense", "unified"): -0.7}, active={"base": 100, "dense": 100})))
-    assert "For dense this rests in part on models that are collapsed or have not converged." in said
+    doubt = "For dense this rests in part on models that are collapsed or have not converged."
+    assert said.count(doubt) == 2  # of sharing, and under the same grouping
     assert "Size alone" not in said
 
 

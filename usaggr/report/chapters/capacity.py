@@ -19,8 +19,8 @@ Row = dict[Any, Any]
 
 def say_sizes(capacities: Mapping[str, Capacity]) -> str:
     """Which variants have as many active parameters as the first one, and which do not."""
-    against, *others = (literal(name) for name in capacities)
-    of = dict(zip(others, list(capacities.values())[1:], strict=True))
+    against, *_ = (literal(name) for name in capacities)
+    of = {literal(size.variant): size for size in list(capacities.values())[1:] if size.runs}
     same = [name for name, size in of.items() if size.matched]
     other = [f"{name} ({size.ratio:.2f} times)" for name, size in of.items() if size.matched is False]
     unknown = [name for name, size in of.items() if size.matched is None]

@@ -120,7 +120,8 @@ def _by_task(material: Material, variant: str, scale: Scale) -> Block | None:
     for task in material.collection.tasks:
         of_task = [found.get((task, name)) for name in groupings]
         if any(of_task):
-            said = dict.fromkeys(str(row["note"]) for row in of_task if row is not None and row["note"])
+            notes = [str(row["note"]).split("; ") for row in of_task if row is not None]
+            said = dict.fromkeys(part for of_row in notes for part in of_row if part)
             kind = material.collection.data.tasks[task].task.type
             rows.append((Cell(task), Cell(kind), *map(_mark, of_task), Cell("; ".join(said))))
     against, where = next(iter(material.study.variants)), scale_label(scale)

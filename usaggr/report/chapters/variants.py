@@ -90,11 +90,17 @@ def _what_sharing_does(material: Material, rows: list[Row]) -> str:
     missing = [literal(row["variant"]) for row in rows if pd.isna(row["delta_skill"])]
     if missing:
         said.append(f"Nothing to compare under {listed(missing)}.")
-    doubtful = [literal(row["variant"]) for row in known if row["invalid"]]
-    if doubtful:
-        said.append(f"For {listed(doubtful)} this rests in part on models that are collapsed or have not converged.")
+    said.append(_doubt([str(row["variant"]) for row in known if row["invalid"]]))
     reading = read_capacity(known, material.tables.variants.capacities, is_certain)
-    return " ".join([*said, *([f"**{reading}**"] if reading else [])])
+    said.append(f"**{reading}**" if reading else "")
+    return " ".join(part for part in said if part)
+
+
+def _doubt(variants: list[str]) -> str:
+    if not variants:
+        return ""
+    names = listed([literal(name) for name in variants])
+    return f"For {names} this rests in part on models that are collapsed or have not converged."
 
 
 def _size(row: Row) -> str:
@@ -133,6 +139,8 @@ def _same_grouping(material: Material) -> Section | None:
                 parts.append(f"Certainly {which} than {against}: {'; '.join(named)}.")
         left = len(known) - len(certain)
         of = plural(len(known), "comparison")
+        doubtful = sorted({str(row["variant"]) for row in certain if row["invalid"]})
+        parts.append(_doubt(doubtful))
         parts.append(f"{left} of {of} with {against} {'is' if left == 1 else 'are'} not certain." if left else "")
         items.append(" ".join([f"**{where}.**", *(part for part in parts if part)]))
     head = paragraph("Mean differences over tasks, every grouping by itself:")
