@@ -1,12 +1,15 @@
 """Whether a variant is of the first one's size is read from the counts of its finished runs."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.report.sweeps import level
 from tests.report.variant_sweeps import SIZES, ablation, finish
 from usaggr.report.capacity import Capacity, capacities
 from usaggr.report.collect import collect
+from usaggr.tasks import CATALOGUE
 
 
 def test_sizes_are_compared_on_the_same_tasks(tmp_path: Path) -> None:
@@ -39,3 +42,14 @@ def test_a_variant_without_runs_of_its_own_is_known_as_such(tmp_path: Path) -> N
     (sweep.directory / "plan.csv").write_text("\n".join(line for line in lines if ",dense," not in line))
     found = capacities(collect([sweep.directory]))
     assert (found["dense"].runs, found["dense"].matched) == (0, None)
+
+
+@pytest.mark.parametrize(("shared", "ratio"), [(60, 0.6), (104, 0.7), (180, 1.8)])
+def test_the_ratio_is_the_one_farthest_from_one(tmp_path: Path, shared: int, ratio: float) -> None:
+    sweep = finish(tmp_path, {}, active=SIZES, seeds=(0,), spread=None)
+    (run,) = (spec for spec, _ in sweep.runs() if spec.variant == "dense" and len(spec.tasks) > 1)
+    cost = replace(sweep.result(run, {}).cost, active_parameters=shared)
+    sweep.write_run(run, {task: level(CATALOGUE[task], 0.5) for task in run.tasks}, cost=cost)
+    found = capacities(collect([sweep.directory]))["dense"]
+    assert found.ratio == pytest.approx(ratio)
+    assert found.matched is False
