@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from usaggr.compose import compose_study
-from usaggr.config import FINGERPRINTED, Origin, Section, StudyConfig, leaf_keys, result_settings, sections_in
+from usaggr.config import Origin, StudyConfig
 from usaggr.config_errors import explain
+from usaggr.config_section import FINGERPRINTED, Section, leaf_keys, result_settings, sections_in
 from usaggr.errors import ConfigError
 
 DEMO = compose_study("demo").model_dump()

@@ -6,8 +6,9 @@ import pytest
 from omegaconf import OmegaConf
 
 from usaggr.compose import apply_variant, compose_study, read_grouping
-from usaggr.config import Section, StudyConfig, sections_in
+from usaggr.config import StudyConfig
 from usaggr.config_folders import GROUPS
+from usaggr.config_section import Section, sections_in
 from usaggr.sweep.groupings import GroupingConfig, partition
 from usaggr.tasks import CATALOGUE, TASK_TYPES
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from usaggr.config import M2DinoConfig
+from usaggr.config_model import M2DinoConfig
 from usaggr.errors import ConfigError
 from usaggr.models.vit_download import downloaded, source
 from usaggr.models.weight_files import described, first_line, read_tensors, some, without_prefix

@@ -5,7 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from usaggr.config import FINGERPRINTED, StudyConfig, leaf_keys
+from usaggr.config import StudyConfig
+from usaggr.config_section import FINGERPRINTED, leaf_keys
 from usaggr.errors import RunError
 from usaggr.report.sources import DataFacts, PlanRow, Source, StudyFacts, merge_names
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Literal
 
-from usaggr.config import ModelConfig
+from usaggr.config_model import ModelConfig
 from usaggr.errors import ConfigError, RunError, UsaggrError
 from usaggr.models.weights import weights_file
 from usaggr.progress import Progress

@@ -16,8 +16,9 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from usaggr.compose import apply_variant, describe_study, read_groupings
-from usaggr.config import FINGERPRINTED, StudyConfig, result_settings
+from usaggr.config import StudyConfig
 from usaggr.config_errors import explain
+from usaggr.config_section import FINGERPRINTED, result_settings
 from usaggr.data.dataset import load_dataset
 from usaggr.data.manifest import Manifest, check_same_data, make_manifest, write_manifest
 from usaggr.data.streams import stream_length

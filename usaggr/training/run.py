@@ -71,16 +71,7 @@ def execute_run(spec: RunSpec, directory: Path, study: StudyConfig, placement: P
     watch.lap("trivial")
     steps = sum(len(part) for part in parts)
     curve = Curve(data.tasks, trivial_validation, steps, study.training.score_weights == "best")
-    module = MultiTaskModule(
-        network,
-        data.tasks,
-        study.training,
-        parts,
-        FoldBatches(data.val, data.cache, EVALUATION_BATCH),
-        lambda: _scorer(study, data, main_only=True),
-        curve,
-    )
-    _trainer(study, placement, directory, len(parts)).fit(module)
+    _trainer(study, placement, directory, len(parts)).fit(_module(network, study, data, parts, curve))
     curve.write(directory / "curve.csv")
     validation = curve.settle(network)
     watch.lap("train")
@@ -132,6 +123,20 @@ def training_parts(spec: RunSpec, study: StudyConfig, data: RunData) -> tuple[li
         for start, end in zip([0, *ends], ends, strict=False)
     ]
     return parts, lengths
+
+
+def _module(
+    network: MultiTaskNetwork, study: StudyConfig, data: RunData, parts: Sequence[TrainingBatches], curve: Curve
+) -> MultiTaskModule:
+    return MultiTaskModule(
+        network,
+        data.tasks,
+        study.training,
+        parts,
+        FoldBatches(data.val, data.cache, EVALUATION_BATCH),
+        lambda: _scorer(study, data, main_only=True),
+        curve,
+    )
 
 
 def _scorer(study: StudyConfig, data: RunData, main_only: bool = False) -> FoldScorer:
