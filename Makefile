@@ -3,14 +3,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow check bench-coverage bench-verdicts bench-report help
+.PHONY: demo test test-slow check bench-coverage bench-verdicts bench-report bench-models bench-experts help
 
 help:
 	@echo "make demo       install, train the demo study, write its report (outputs/demo/report)"
 	@echo "make test       the fast tests, within 5 minutes"
 	@echo "make test-slow  faults, the installed wheel, whole sweeps, notebooks, within 25 minutes"
 	@echo "make check      ruff and mypy"
-	@echo "make bench-coverage, bench-verdicts, bench-report   see benchmarks/"
+	@echo "make bench-coverage, bench-verdicts, bench-report, bench-models, bench-experts   see benchmarks/"
 
 demo: .venv/installed
 	$(BIN)/usaggr sweep
@@ -41,6 +41,13 @@ bench-verdicts: .venv/installed-dev
 # Time and memory of a report of the paper's size.
 bench-report: .venv/installed-dev
 	$(BIN)/python -m benchmarks.report_build
+
+# Size and speed of the networks, and what experts cost: the tables of docs/models.md. On an idle machine.
+bench-models: .venv/installed-dev
+	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.models
+
+bench-experts: .venv/installed-dev
+	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.experts
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("usaggr needs Python 3.11 or later: make PYTHON=python3.12") if sys.version_info < (3, 11) else 0'

@@ -1,0 +1,142 @@
+"""One training step of a network, timed: the LightningModule's own objective and optimiser, on tensors in memory.
+
+What a run does besides (reading, augmentation, validation) is left out here; benchmarks/throughput.py measures it too.
+"""
+
+import statistics
+import time
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import torch
+
+from usaggr.compose import compose_study
+from usaggr.config import StudyConfig
+from usaggr.data.batches import Batch, FoldBatches
+from usaggr.data.cache import ImageCache
+from usaggr.data.samples import Sample
+from usaggr.models.build import build_network
+from usaggr.tasks import CATALOGUE, TASK_TYPES, Task
+from usaggr.training.curve import Curve
+from usaggr.training.module import MultiTaskModule
+from usaggr.training.scoring import FoldScorer
+
+TASKS = tuple(CATALOGUE[name] for name in ("breast_lesion", "fetal_plane_cls", "thyroid_nodule_det", "FUGC"))
+"""One of each type, the first of them segmentation."""
+assert tuple(task.type for task in TASKS) == TASK_TYPES
+
+
+def study_of(overrides: Sequence[str], batch_size: int, image_size: int) -> StudyConfig:
+    """A study of TASKS with the training settings meant for real data (conf/training/default.yaml)."""
+    tasks = f"data.synthetic.tasks=[{','.join(task.id for task in TASKS)}]"
+    fixed = ["training=default", f"training.batch_size={batch_size}", f"data.image_size={image_size}", tasks]
+    return compose_study("demo", [*fixed, *overrides])
+
+
+def mixed_batch(samples: int, size: int, tasks: Sequence[Task] = TASKS) -> Batch:
+    """Noise with labels: samples of all tasks, side by side, as many of each as can be."""
+    rng = torch.Generator().manual_seed(0)
+    images = torch.randn(samples, 3, size, size, generator=rng)
+    rows = {task.id: torch.arange(i, samples, len(tasks)) for i, task in enumerate(tasks) if i < samples}
+    targets = {}
+    for task in tasks[:samples]:
+        n = len(rows[task.id])
+        match task.type:
+            case "segmentation":
+                targets[task.id] = torch.randint(task.num_classes, (n, size, size), generator=rng)
+            case "classification":
+                targets[task.id] = torch.randint(task.num_classes, (n,), generator=rng)
+            case "detection":
+                corners = torch.rand(n, 2, 2, generator=rng).sort(dim=1).values
+                targets[task.id] = corners.flatten(1)
+            case "regression":
+                targets[task.id] = torch.rand(n, task.num_classes, 2, generator=rng)
+    return Batch(images, tuple(_sample(tasks[i % len(tasks)], i, size) for i in range(samples)), rows, targets)
+
+
+@dataclass(frozen=True)
+class StepTime:
+    """Seconds of one training step."""
+
+    gradient: float
+    """Forward, loss and backward."""
+    update: float
+    """Clipping of the gradient and AdamW."""
+
+    @property
+    def total(self) -> float:
+        """Of the whole step."""
+        return self.gradient + self.update
+
+
+class TrainingStep:
+    """A network with its optimiser and a batch that stays on the device: each call trains it by one step."""
+
+    def __init__(self, overrides: Sequence[str], batch_size: int, image_size: int, device: str = "cpu") -> None:
+        study = study_of(overrides, batch_size, image_size)
+        self.device = torch.device(device)
+        self.training = study.training
+        self.network = build_network(study.model, TASKS, seed=0).to(self.device).train()
+        self.batch = mixed_batch(batch_size, image_size).to(self.device)
+        tasks = {task.id: task for task in TASKS}
+        nothing = FoldBatches((), cast(ImageCache, None), 1)
+        self._module = MultiTaskModule(
+            self.network, tasks, study.training, (), nothing,
+            lambda: FoldScorer(tasks, study.data, study.metrics.nsd_tolerance), Curve(tasks, {}, 1, keep_best=False),
+        )  # fmt: skip
+        optimiser: torch.optim.AdamW = self._module.configure_optimizers()["optimizer"]
+        self._optimiser = optimiser
+
+    def gradient(self) -> None:
+        """Forward, loss and backward, in the precision of the configuration."""
+        half = self.training.precision == "bf16-mixed"
+        with warnings.catch_warnings():
+            # Lightning says that nothing is logged without a trainer, which is as it should be here.
+            warnings.filterwarnings("ignore", message=".*self.trainer. reference is not registered.*")
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
+                training_loss = self._module.training_step(self.batch, 0)
+        training_loss.backward()
+
+    def update(self) -> None:
+        """Clip the gradient, and let AdamW do its work."""
+        if self.training.gradient_clip is not None:
+            torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.training.gradient_clip)
+        self._optimiser.step()
+        self.discard()
+
+    def discard(self) -> None:
+        """Forget the gradients."""
+        self._optimiser.zero_grad()
+
+    def __call__(self) -> StepTime:
+        """Train by one step."""
+        start = self._now()
+        self.gradient()
+        middle = self._now()
+        self.update()
+        return StepTime(middle - start, self._now() - middle)
+
+    def _now(self) -> float:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return time.perf_counter()
+
+
+def median_rate(step: TrainingStep, repetitions: int, most_seconds: float) -> tuple[float, int]:
+    """Examples a second, by the median step after two that are not counted, and how many steps were.
+
+    At least 3 are counted, and no more are begun once they have taken `most_seconds`.
+    """
+    for _ in range(2):
+        step()
+    times: list[float] = []
+    while len(times) < repetitions and (len(times) < 3 or sum(times) < most_seconds):
+        times.append(step().total)
+    return len(step.batch.images) / statistics.median(times), len(times)
+
+
+def _sample(task: Task, i: int, size: int) -> Sample:
+    return Sample(task.id, f"{i}.png", Path(f"{i}.png"), str(i), "", "", size, size, "", i)
