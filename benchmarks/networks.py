@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import timm
 import torch
@@ -10,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.training_step import TASKS, TrainingStep, study_of
 from usaggr.config_model import M2DinoConfig
-from usaggr.models.build import build_network
+from usaggr.models.network import MultiTaskNetwork
 from usaggr.models.parameters import ParameterCounts, count_parameters
 
 NETWORKS: tuple[tuple[str, ...], ...] = (
@@ -40,10 +41,13 @@ class Facts:
     """Of one image of FLOP_SIZE pixels a side, of a segmentation task."""
 
 
-def facts(overrides: tuple[str, ...]) -> Facts:
-    """Count a network's parameters, with a head for each of TASKS, and the FLOPs of a forward pass."""
-    network = build_network(study_of(overrides, 1, FLOP_SIZE).model, TASKS, seed=0).eval()
+def facts(overrides: tuple[str, ...], network: MultiTaskNetwork) -> Facts:
+    """Count a network's parameters, which has a head for each of TASKS, and the FLOPs of a forward pass.
+
+    The network is left in evaluation mode.
+    """
     image, rows = torch.randn(1, 3, FLOP_SIZE, FLOP_SIZE), {TASKS[0].id: torch.tensor([0])}
+    network.eval()
     with torch.inference_mode():
         flops = counted_flops(lambda: network(image, rows))
     return Facts(overrides, count_parameters(network), flops)
@@ -71,6 +75,6 @@ def bare_backbone(overrides: tuple[str, ...]) -> int | None:
     model = study_of(overrides, 1, FLOP_SIZE).model
     if not isinstance(model, M2DinoConfig):
         return None
-    options = {} if model.patch_size is None else {"patch_size": model.patch_size}
+    options: dict[str, Any] = {} if model.patch_size is None else {"patch_size": model.patch_size}
     vit = timm.create_model(model.encoder, num_classes=0, **options)
     return sum(parameter.numel() for parameter in vit.parameters())

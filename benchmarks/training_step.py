@@ -22,6 +22,7 @@ from usaggr.models.build import build_network
 from usaggr.tasks import CATALOGUE, TASK_TYPES, Task
 from usaggr.training.curve import Curve
 from usaggr.training.module import MultiTaskModule
+from usaggr.training.optimiser import make_optimiser
 from usaggr.training.scoring import FoldScorer
 
 TASKS = tuple(CATALOGUE[name] for name in ("breast_lesion", "fetal_plane_cls", "thyroid_nodule_det", "FUGC"))
@@ -80,15 +81,18 @@ class TrainingStep:
         self.device = torch.device(device)
         self.training = study.training
         self.network = build_network(study.model, TASKS, seed=0).to(self.device).train()
-        self.batch = mixed_batch(batch_size, image_size).to(self.device)
+        self.show(batch_size, image_size)
         tasks = {task.id: task for task in TASKS}
         nothing = FoldBatches((), cast(ImageCache, None), 1)
         self._module = MultiTaskModule(
             self.network, tasks, study.training, (), nothing,
             lambda: FoldScorer(tasks, study.data, study.metrics.nsd_tolerance), Curve(tasks, {}, 1, keep_best=False),
         )  # fmt: skip
-        optimiser: torch.optim.AdamW = self._module.configure_optimizers()["optimizer"]
-        self._optimiser = optimiser
+        self._optimiser = make_optimiser(self.network, study.training)
+
+    def show(self, batch_size: int, image_size: int) -> None:
+        """Go on with another batch."""
+        self.batch = mixed_batch(batch_size, image_size).to(self.device)
 
     def gradient(self) -> None:
         """Forward, loss and backward, in the precision of the configuration."""
@@ -98,7 +102,7 @@ class TrainingStep:
             warnings.filterwarnings("ignore", message=".*self.trainer. reference is not registered.*")
             with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
                 training_loss = self._module.training_step(self.batch, 0)
-        training_loss.backward()
+        training_loss.backward()  # type: ignore[no-untyped-call]
 
     def update(self) -> None:
         """Clip the gradient, and let AdamW do its work."""
@@ -126,11 +130,12 @@ class TrainingStep:
 
 
 def median_rate(step: TrainingStep, repetitions: int, most_seconds: float) -> tuple[float, int]:
-    """Examples a second, by the median step after two that are not counted, and how many steps were.
+    """Examples a second, by the median step after a warm-up, and how many steps were counted.
 
-    At least 3 are counted, and no more are begun once they have taken `most_seconds`.
+    At least 3 are counted, and no more are begun once they have taken `most_seconds`. The warm-up is two steps, or one
+    that takes long.
     """
-    for _ in range(2):
+    if step().total < most_seconds / 10:
         step()
     times: list[float] = []
     while len(times) < repetitions and (len(times) < 3 or sum(times) < most_seconds):

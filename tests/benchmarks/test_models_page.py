@@ -1,0 +1,95 @@
+"""The parts of docs/models.md that benchmarks write."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from benchmarks import experts, models, throughput
+from benchmarks.generated import number, prose, three_digits, write_part
+from benchmarks.training_step import StepTime
+from usaggr.models.parameters import ParameterCounts
+
+PAGE = Path(__file__).parents[2] / "docs" / "models.md"
+TINY = ("model=m2dino_tiny",)
+
+
+@pytest.mark.parametrize("part", ["models", "models on a GPU", "experts"])
+def test_the_page_has_a_place_for_each_benchmark(part: str, tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(PAGE.read_text())
+    write_part(page, part, "measured")
+    written = page.read_text()
+    assert written.count("measured\n\n<!-- " + part + ": end -->") == 1
+    write_part(page, part, "measured")
+    assert page.read_text() == written
+
+
+def test_what_stands_around_a_part_stays(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("a\n<!-- x: begin -->\nold\n<!-- x: end -->\nb\n")
+    write_part(page, "x", "new")
+    assert page.read_text() == "a\n<!-- x: begin -->\n\nnew\n\n<!-- x: end -->\nb\n"
+
+
+@pytest.mark.parametrize("marks", ["", "<!-- x: end --><!-- x: begin -->", 2 * "<!-- x: begin --><!-- x: end -->"])
+def test_a_page_without_its_markers_is_refused_and_left_alone(tmp_path: Path, marks: str) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(marks)
+    with pytest.raises(ValueError, match="x: begin"):
+        write_part(page, "x", "new")
+    assert page.read_text() == marks
+
+
+def test_numbers_have_three_digits() -> None:
+    assert [number(value) for value in (0, 12, 1804, 45_499_142, 213_000_000)] == [
+        "0",
+        "12",
+        "1.80 k",
+        "45.5 M",
+        "213 M",
+    ]
+    assert [three_digits(value) for value in (0.0123, 1.234, 99.99, 1234.5)] == ["0.0123", "1.23", "100", "1234"]
+    assert max(map(len, prose("word " * 100).splitlines())) <= 120
+
+
+def test_networks_are_timed_and_few_steps_are_said_to_be_few() -> None:
+    found = models.measure_network(TINY, repetitions=3, batch_size=4, sizes=(32, 64))
+    assert [steps for _, steps in found.rates] == [3, 3]
+    text = models.report([found], "here")
+    assert "of 3, since they take long" in text
+    row = next(line for line in text.splitlines() if line.startswith("| `model=m2dino_tiny`"))
+    assert row.count("*") == 2
+    assert f"| {number(found.facts.counts.active)} |" in row
+
+
+def test_experts_are_compared_with_the_dense_network_in_pairs() -> None:
+    (found,) = experts.compare(TINY[0], ((4, 2),), pairs=2, batch_size=4, image_size=32)
+    assert len(found.pairs) == 2
+    assert 1 < found.floor < 1.5
+
+
+def test_the_ratio_is_the_median_over_pairs_of_whole_steps() -> None:
+    pairs = tuple((StepTime(routed, 1.0), StepTime(1.0, 1.0)) for routed in (1.0, 2.0, 9.0))
+    counts = ParameterCounts(total=10, trained=10, active=5, parts={})
+    text = experts.report([experts.Compared(8, 2, counts, 1.25, pairs)], "here")
+    assert "| 8 | 2 | 10 | 5 | 1.25 | 1.50 (1.25 to 3.25) | 2.00 (1.00) | 1.000 (1.000) |" in text
+
+
+def test_throughput_is_measured_the_same_way_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted = []
+    intervals = throughput.run_intervals
+
+    def noted(*arguments: Any) -> list[float]:
+        counted.append(intervals(*arguments))
+        return counted[-1]
+
+    monkeypatch.setattr(throughput, "run_intervals", noted)
+    found = throughput.measure(TINY, batch_size=4, image_size=32, steps=3, device="cpu")
+    assert found.plain > found.step > 0
+    assert [len(of_run) for of_run in counted] == [3]
+    assert found.run == 4 / sorted(counted[0])[1]
+    assert found.peak_mib is None
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert f"| {100 * found.run / found.plain:.0f} % |" in throughput.throughput_report([found], "a CPU")

@@ -1,0 +1,76 @@
+import pytest
+import torch
+
+from benchmarks.networks import NETWORKS, bare_backbone, counted_flops, facts, step_flops
+from benchmarks.training_step import TASKS, TrainingStep, median_rate, study_of
+from usaggr.config_model import M2DinoConfig
+from usaggr.models.build import build_network
+from usaggr.models.m2dino import M2Dino
+from usaggr.models.parameters import count_parameters
+
+TINY = "model=m2dino_tiny"
+
+
+@pytest.mark.parametrize("overrides", [o for o in NETWORKS if o[0].startswith("model=m2dino")], ids=" ".join)
+def test_the_backbone_has_as_many_parameters_as_timms_own(overrides: tuple[str, ...]) -> None:
+    model = study_of(overrides, 1, 256).model
+    assert isinstance(model, M2DinoConfig)
+    with torch.device("meta"):
+        counts = count_parameters(build_network(model, TASKS, seed=0))
+        bare = bare_backbone(overrides)
+    # One of the experts is the MLP that stood there.
+    experts = counts.parts.get("experts", 0)
+    assert counts.parts["backbone"] + experts // model.experts.count == bare
+    assert (experts > 0) == (model.conditioning == "experts")
+
+
+def test_other_networks_have_no_transformer_to_be_compared_with() -> None:
+    assert bare_backbone(("model=tiny",)) is None
+
+
+def test_flops_of_a_transformer_are_those_of_its_matrix_products() -> None:
+    network = build_network(study_of([TINY, "model.conditioning=none"], 1, 64).model, TASKS, seed=0)
+    assert isinstance(network, M2Dino)
+    vit, width, patches = network.encoder, network.encoder.channels, (64 // network.encoder.patch) ** 2
+    tokens = patches + 1
+    hidden = vit.blocks[0].mlp.fc1.out_features  # type: ignore[union-attr]
+    block = 2 * tokens * width * (3 * width + width + 2 * hidden) + 2 * 2 * tokens**2 * width
+    embedding = 2 * patches * width * 3 * vit.patch**2
+    with torch.inference_mode():
+        found = counted_flops(lambda: vit(torch.randn(1, 3, 64, 64)))
+    assert found == vit.depth * block + embedding
+
+
+def test_experts_cost_by_how_many_serve_a_token_and_not_by_how_many_there_are() -> None:
+    def flops(experts: int, top_k: int) -> float:
+        overrides = [TINY, f"model.experts.count={experts}", f"model.experts.top_k={top_k}"]
+        return step_flops(TrainingStep(overrides, 4, 64))
+
+    few, many, more_a_token = flops(4, 2), flops(8, 2), flops(8, 4)
+    assert few <= many < 1.01 * few  # the router has more outputs
+    assert more_a_token > 1.15 * many
+
+
+def test_a_training_step_trains_every_part() -> None:
+    step = TrainingStep([TINY], 4, 64)
+    before = {name: parameter.detach().clone() for name, parameter in step.network.named_parameters()}
+    time = step()
+    still = {name for name, p in step.network.named_parameters() if torch.equal(before[name], p)}
+    assert {name for name in still if not name.startswith("encoder")} == set()
+    assert len(still) < len(before) / 10
+    assert time.total == time.gradient + time.update > 0
+    assert all(parameter.grad is None for parameter in step.network.parameters())
+
+
+def test_at_least_three_steps_are_counted_however_long_they_take() -> None:
+    rate, steps = median_rate(TrainingStep(["model=tiny"], 4, 64), repetitions=9, most_seconds=0.0)
+    assert steps == 3
+    assert rate > 0
+
+
+def test_facts_are_of_a_segmentation_task_with_all_heads_counted() -> None:
+    network = build_network(study_of(["model=tiny"], 1, 256).model, TASKS, seed=0)
+    found = facts(("model=tiny",), network)
+    assert sum(found.counts.parts.values()) == sum(parameter.numel() for parameter in network.parameters())
+    assert found.counts.active < found.counts.total
+    assert found.forward_flops > 0
