@@ -60,7 +60,7 @@ def machine(threads: int) -> str:
     """Processor, cores, threads and versions, in words."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     versions = f"torch {torch.__version__}, timm {version('timm')}"
-    return f"{_processor()}, {cores} cores, {threads} threads, float32, {versions}"
+    return f"{_processor()}, {cores} cores, {threads} {'thread' if threads == 1 else 'threads'}, float32, {versions}"
 
 
 def _processor() -> str:

@@ -1,0 +1,95 @@
+"""docs/models.md is held against the tool: its commands compose, its overrides are right, no key is left out."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from usaggr.compose import compose_study
+from usaggr.config_model import M2DinoConfig, MhMtlConfig
+from usaggr.config_section import Section, leaf_keys
+from usaggr.models.vit import LEVELS
+
+PAGE = (Path(__file__).parents[1] / "docs" / "models.md").read_text()
+CONF = Path(__file__).parents[1] / "conf" / "model"
+COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()]
+
+
+def section(title: str) -> str:
+    """The text from a heading to the next one that is no deeper."""
+    level, start = title.index(" "), PAGE.index(f"\n{title}\n") + 1
+    after = re.search(rf"^#{{1,{level}}} ", PAGE[start + len(title) :], re.MULTILINE)
+    return PAGE[start : start + len(title) + after.start()] if after else PAGE[start:]
+
+
+def first_cells(text: str) -> list[list[str]]:
+    """The names in code in the first cell of each row of the tables."""
+    rows = re.findall(r"^\| ([^|]+) \|", text, re.MULTILINE)
+    return [names for row in rows if (names := re.findall(r"`([^`=]+)`", row))]
+
+
+def overrides_of_variants() -> dict[str, list[str]]:
+    rows = re.findall(r"^\| (\w+) \| `([^`]+)` \|", section("### Ablations"), re.MULTILINE)
+    return {name: [f"model.{override}" for override in overrides.split()] for name, overrides in rows}
+
+
+def keys_of(config: type[Section]) -> set[str]:
+    return {name for name, _ in leaf_keys(config, "")} - {"name"}
+
+
+def test_the_page_prints_commands() -> None:
+    assert len(COMMANDS) >= 5
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_composes(command: str) -> None:
+    tool, verb, *overrides = shlex.split(command)
+    assert (tool, verb) == ("usaggr", "plan")
+    assert compose_study("demo", overrides).name != "demo"
+
+
+def test_every_shipped_network_is_in_the_first_table() -> None:
+    table = PAGE[: PAGE.index("\n## ")]
+    assert {name for (name,) in first_cells(table)} == {path.stem for path in CONF.glob("*.yaml")}
+
+
+def test_every_key_of_either_network_is_explained() -> None:
+    for title, config in (("### Keys", M2DinoConfig), ("## mh_mtl", MhMtlConfig)):
+        explained = {name for names in first_cells(section(title)) for name in names}
+        assert explained - {"model."} == keys_of(config)
+
+
+def test_each_ablation_is_another_network() -> None:
+    variants = overrides_of_variants()
+    assert len(variants) == 7
+    networks = [compose_study("demo", ["model=m2dino_small"]).model]
+    networks += [compose_study("demo", ["model=m2dino_small", *overrides]).model for overrides in variants.values()]
+    assert len({network.model_dump_json() for network in networks}) == 8
+
+
+def test_the_sizes_that_ablations_are_said_to_have() -> None:
+    import torch
+
+    from usaggr.models.build import build_network
+    from usaggr.models.parameters import count_parameters
+    from usaggr.tasks import CATALOGUE
+
+    def active(*overrides: str) -> int:
+        # Noise changes no size, and cannot be drawn where there are no values.
+        model = compose_study("demo", ["model=m2dino_small", *overrides]).model.model_copy()
+        assert isinstance(model, M2DinoConfig)
+        model = model.model_copy(update={"experts": model.experts.model_copy(update={"noise": 0.0})})
+        with torch.device("meta"):
+            return count_parameters(build_network(model, [CATALOGUE["lung"]], 0)).active
+
+    variants = overrides_of_variants()
+    assert active(*variants["wide"]) == pytest.approx(active(), rel=1e-3)
+    assert active(*variants["one"]) == pytest.approx(active(*variants["dense"]), rel=1e-3)
+
+
+def test_blocks_of_the_drawing_are_those_that_are_read() -> None:
+    depth = 12
+    read = [-(-depth * (i + 1) // LEVELS) for i in range(LEVELS)]
+    drawn = re.findall(r"maps of blocks (\d+) and (\d+)", PAGE)
+    assert [int(block) for pair in drawn for block in pair] == read
