@@ -265,7 +265,10 @@ def test_each_value_says_which_file_or_the_command_line_it_comes_from() -> None:
         ("grouping=clinical", f"grouping: unknown key, did you mean 'groupings'? Allowed at the top: {TOP}"),
         ("hydra.run.dir=x", f"hydra.run.dir: unknown key. Allowed at the top: {TOP}"),
         ("seeds.x=1", "seeds.x: unknown key, seeds is a value and has no keys of its own"),
-        ("model=tinny", "model: unknown 'tinny', did you mean 'tiny'? Allowed: m2dino, m2dino_small, m2dino_tiny, mh_mtl, tiny"),
+        (
+            "model=tinny",
+            "model: unknown 'tinny', did you mean 'tiny'? Allowed: m2dino, m2dino_small, m2dino_tiny, mh_mtl, tiny",
+        ),
         ("data=_base", "data: unknown '_base'. Allowed: fmuia, synthetic"),
         ("scale=0.5", "scale: unknown '0.5'. Allowed: full, ladder, two"),
         ("training={budget:3}", "training: unknown '{budget:3}'. Allowed: default, quick"),

@@ -8,6 +8,7 @@ from omegaconf import OmegaConf
 from usaggr.compose import apply_variant, compose_study, read_grouping
 from usaggr.config import StudyConfig
 from usaggr.config_folders import GROUPS
+from usaggr.config_model import M2DinoConfig
 from usaggr.config_section import Section, sections_in
 from usaggr.sweep.groupings import GroupingConfig, partition
 from usaggr.tasks import CATALOGUE, TASK_TYPES
@@ -113,23 +114,52 @@ def test_the_demo_has_all_types_in_at_least_three_clinical_groups() -> None:
 
 
 @pytest.mark.parametrize("study", STUDIES)
-def test_the_networks_of_a_study_are_built(study: str) -> None:
-    from usaggr.models.build import build_network
+def test_the_networks_of_a_study_can_be_built(study: str) -> None:
+    from usaggr.models.checking import check_network
 
     composed = compose(study)
     tasks = [CATALOGUE[task] for task in composed.data.synthetic.tasks]
     for overrides in composed.variants.values():
-        network = build_network(apply_variant(composed, overrides).model, tasks, seed=0)
-        assert sum(parameter.numel() for parameter in network.parameters()) > 0
+        variant = apply_variant(composed, overrides)
+        without = variant.model.model_copy(update={"weights": None})  # no download in a test
+        if without.name == "mh_mtl" and without.norm == "frozen":
+            without = without.model_copy(update={"norm": "group"})
+        assert check_network(without, tasks, variant.data.input_size) is None
 
 
 @pytest.mark.parametrize("model", [choice for group, choice in CHOICES if group == "model"])
-def test_every_model_is_built(model: str) -> None:
-    from usaggr.models.build import build_network
+def test_every_model_can_be_built(model: str) -> None:
+    from usaggr.models.checking import check_network
 
     tasks = [next(task for task in CATALOGUE.values() if task.type == task_type) for task_type in TASK_TYPES]
-    network = build_network(compose("demo", f"model={model}").model, tasks, seed=0)
-    assert sum(parameter.numel() for parameter in network.parameters()) > 0
+    assert check_network(compose("demo", f"model={model}").model, tasks, (64, 64)) is None
+
+
+def test_the_papers_study_is_the_papers() -> None:
+    from usaggr.models.vit import conditioned_range
+
+    study = compose("paper")
+    assert study.groupings == ["task_specific", "clinical", "unified"]
+    assert study.tasks is None
+    assert study.data.input_size == (256, 256)
+    model = study.model
+    assert isinstance(model, M2DinoConfig)
+    assert model.encoder == "vit_base_patch16_dinov3"
+    assert model.experts.top_k == model.experts.count
+    assert [i + 1 for i in conditioned_range(model, 12)] == [7, 8, 9, 10, 11, 12]
+
+
+def test_the_wide_variant_has_as_many_active_parameters_as_the_experts() -> None:
+    from usaggr.models.build import build_network
+    from usaggr.models.parameters import count_parameters
+
+    study = compose("m2dino_ablation", "model=m2dino_tiny", "model.weights=null")
+    active = {
+        name: count_parameters(build_network(apply_variant(study, overrides).model, [CATALOGUE["lung"]], 0)).active
+        for name, overrides in study.variants.items()
+    }
+    assert active["wide"] == pytest.approx(active["base"], rel=0.02)
+    assert active["dense"] < 0.95 * active["base"]
 
 
 def _sections(section: type[Section]) -> list[type[Section]]:

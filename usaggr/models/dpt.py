@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from segmentation_models_pytorch.base.initialization import initialize_decoder  # type: ignore[import-untyped]
 from segmentation_models_pytorch.decoders.dpt.decoder import DPTDecoder  # type: ignore[import-untyped]
@@ -15,14 +16,17 @@ from torch import Tensor, nn
 from usaggr.models.normalisation import without_batch_statistics
 
 LEVELS = 4
+LAST_GAIN = 0.1
+"""On the last layer's first weights. Residual branches add up to maps ten times as large as heads are made for, whose
+training then begins by unlearning; normalising the map instead took boxes and small objects longer, in comparison."""
 
 
 class LightDpt(nn.Module):
     """Four maps (n, C, h, w), shallow to deep, to one map (n, width, 4 h, 4 w) for patches of 16 pixels.
 
     No class token is read, for no task type is to be favoured; group normalisation in the place of batch statistics;
-    maps are enlarged to the size of the next one, so that grids with odd sides fit; and the last fused map is left at
-    its size and not doubled, which is what makes it light.
+    maps are enlarged to the size of the next one, so that grids with odd sides fit; the last fused map is left at its
+    size and not doubled, which is what makes it light.
     """
 
     def __init__(self, channels: int, width: int, patch: int) -> None:
@@ -42,6 +46,8 @@ class LightDpt(nn.Module):
         self.dpt.fusion_blocks[0].residual_conv_block1 = nn.Identity()
         without_batch_statistics(self.dpt, "group")
         initialize_decoder(self.dpt)
+        with torch.no_grad():
+            self.dpt.fusion_blocks[-1].project.weight.mul_(LAST_GAIN)
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         """Fuse the maps, the deepest first."""

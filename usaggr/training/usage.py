@@ -9,14 +9,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from usaggr.evidence.routing import dead_experts
 from usaggr.models.experts import shares
 from usaggr.models.per_task import Routed
 from usaggr.runs import write_atomic
 
 COLUMNS = ("task", "block", "expert", "share", "chosen", "probability", "entropy", "tokens")
 """Of routing.csv; blocks and experts count from 1."""
-DEAD = 0.1
-"""An expert is dead whose share is under this part of an even one, on every task of the run."""
 
 
 class ExpertUsage:
@@ -55,9 +54,9 @@ class ExpertUsage:
         table = self.table()
         if table.empty:
             return {}
-        most = table.groupby(["block", "expert"])["share"].max()
-        even = 1 / table["expert"].max()
-        return {"expert_entropy": float(table["entropy"].mean()), "dead_experts": int((most < DEAD * even).sum())}
+        by_expert = table.pivot(index=["task", "block"], columns="expert", values="share").to_numpy()
+        by_task = by_expert.reshape(table["task"].nunique(), -1, by_expert.shape[1])
+        return {"expert_entropy": float(table["entropy"].mean()), "dead_experts": int(dead_experts(by_task).sum())}
 
     def write(self, path: Path) -> None:
         """Write routing.csv, if anything was routed."""
