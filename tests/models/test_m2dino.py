@@ -1,12 +1,16 @@
 """What m2dino promises: it starts as the plain transformer, and no sample's output depends on its neighbours."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+import timm
 import torch
 from torch import Tensor, nn
+from torchvision import transforms
 
 from tests.models.networks import ALL, CLS, DET, REG, SEG, awaken, images, loss, network, rows
+from usaggr.data.batches import MEAN, STD
 from usaggr.models.experts import ExpertMlp
 from usaggr.models.m2dino import M2Dino
 from usaggr.models.normalisation import mixes_samples
@@ -203,6 +207,19 @@ def test_the_router_computes_in_single_precision_under_half() -> None:
         assert routed.probabilities.dtype == torch.float32
         assert torch.allclose(routed.probabilities.sum(dim=-1), torch.ones(()), atol=1e-6)
         assert not torch.equal(routed.probabilities, routed.probabilities.bfloat16().float())
+
+
+def test_pretrained_weights_see_images_as_they_were_trained_with(tmp_path: Path) -> None:
+    vit: Any = timm.create_model("test_vit", num_classes=0, dynamic_img_size=True)
+    assert vit.pretrained_cfg["mean"] != MEAN
+    torch.save(vit.state_dict(), tmp_path / "vit.pt")
+    built = network(patch_size=None, weights=str(tmp_path / "vit.pt"), conditioning="none")
+    grey = torch.rand(2, 3, 32, 48, generator=torch.Generator().manual_seed(0))
+    ours = transforms.functional.normalize(grey, list(MEAN), list(STD))
+    theirs = transforms.functional.normalize(grey, vit.pretrained_cfg["mean"], vit.pretrained_cfg["std"])
+    expected = vit.forward_intermediates(theirs, norm=True, intermediates_only=True)[-1]
+    assert torch.allclose(built.encoder(ours)[-1], expected, atol=1e-5)
+    assert not torch.allclose(network(patch_size=None, conditioning="none").encoder(ours)[-1], expected, atol=1e-2)
 
 
 def test_nothing_holds_on_to_a_batch() -> None:

@@ -3,6 +3,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 
@@ -167,3 +168,48 @@ def test_a_result_is_not_written_for_a_score_that_is_not_a_number(tmp_path: Path
     with pytest.raises(RunError, match="iou of det is nan"):
         RunDirectory(tmp_path / "broken").write_result(broken)
     assert json.loads((tmp_path / "run" / "result.json").read_text())["schema_version"] == 1
+
+
+def test_a_run_of_experts_says_how_they_are_used(folder: Path, tmp_path: Path) -> None:
+    result = execute(plan_of(folder, "model=m2dino_tiny", "training.validations=2"), "unified", tmp_path / "run")
+    table = pd.read_csv(tmp_path / "run" / "routing.csv")
+    assert len(table) == 4 * 3 * 4  # tasks, blocks, experts
+    assert set(table["task"]) == set(result.scores)
+    patches = (32 // 8) ** 2 + 1
+    assert (table["tokens"] == table["task"].map(result.n_test) * patches).all()
+    assert table.groupby(["task", "block"])["share"].sum().to_list() == pytest.approx([1] * 12, abs=1e-4)
+    curve = pd.read_csv(tmp_path / "run" / "curve.csv")
+    assert curve["expert_entropy"].between(0, 1).all()
+    assert curve["dead_experts"].between(0, 12).all()
+
+
+@pytest.mark.parametrize("overrides", [["model=m2dino_tiny", "model.conditioning=lora"], []], ids=["lora", "mh_mtl"])
+def test_a_run_without_experts_says_nothing_of_them(folder: Path, tmp_path: Path, overrides: list[str]) -> None:
+    execute(plan_of(folder, *overrides), "unified", tmp_path / "run")
+    assert not (tmp_path / "run" / "routing.csv").exists()
+    assert not any("expert" in name for name in pd.read_csv(tmp_path / "run" / "curve.csv").columns)
+
+
+def test_the_result_counts_parameters_in_all_trained_and_active(folder: Path, tmp_path: Path) -> None:
+    plan = plan_of(folder, "model=m2dino_tiny", "model.freeze=backbone")
+    cost = execute(plan, "unified", tmp_path / "run").cost
+    assert cost.trained_parameters is not None
+    assert cost.active_parameters is not None
+    assert cost.trained_parameters < cost.parameters
+    assert cost.active_parameters < cost.parameters
+
+
+def test_the_balance_of_experts_has_its_weight(folder: Path, tmp_path: Path) -> None:
+    shares = {}
+    for weight in (0.0, 10.0):
+        plan = plan_of(folder, "model=m2dino_tiny", f"model.experts.balance={weight}", "training.budget=160 examples")
+        execute(plan, "unified", tmp_path / f"{weight}")
+        table = pd.read_csv(tmp_path / f"{weight}" / "routing.csv")
+        shares[weight] = table.groupby(["block", "expert"])["probability"].mean()
+    assert shares[10.0].std() < 0.5 * shares[0.0].std()
+
+
+def test_runs_of_transformers_train_in_half_precision_and_frozen(folder: Path, tmp_path: Path) -> None:
+    half = ["training.precision=bf16-mixed", "model.freeze=early", "model.layer_decay=0.8"]
+    result = execute(plan_of(folder, "model=m2dino_tiny", *half), "unified", tmp_path / "run")
+    assert set(result.scores) == {"seg", "cls", "det", "reg"}

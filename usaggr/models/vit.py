@@ -16,7 +16,7 @@ from usaggr.models.adapters import FilmMlp, adapt_linears
 from usaggr.models.experts import ExpertMlp, perturb
 from usaggr.models.per_task import TaskContext
 from usaggr.models.plain_vit import create_vit
-from usaggr.models.vit_weights import load_vit_weights
+from usaggr.models.vit_weights import InputScale, load_vit_weights
 
 LEVELS = 4
 """Maps that the decoder reads: of blocks evenly spread over the depth, the last one included."""
@@ -28,9 +28,13 @@ class VisionTransformer(nn.Module):
     No class or register token leaves it.
     """
 
-    def __init__(self, vit: nn.Module) -> None:
+    def __init__(self, vit: nn.Module, pretrained_on: InputScale | None = None) -> None:
         super().__init__()
         self.vit = vit
+        scale = pretrained_on or InputScale(torch.ones(3), torch.zeros(3))
+        # Kept with the weights, which mean nothing without it.
+        self.register_buffer("input_factor", scale.factor.clone())
+        self.register_buffer("input_shift", scale.shift.clone())
         self.levels = [-(-self.depth * (i + 1) // LEVELS) - 1 for i in range(LEVELS)]
 
     @property
@@ -59,8 +63,10 @@ class VisionTransformer(nn.Module):
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """The maps, shallow to deep."""
+        factor, shift = self.get_buffer("input_factor"), self.get_buffer("input_shift")
+        rescaled = images * factor[:, None, None] + shift[:, None, None]
         forward: Any = self.vit.forward_intermediates
-        maps: list[Tensor] = forward(images, indices=self.levels, norm=True, intermediates_only=True)
+        maps: list[Tensor] = forward(rescaled, indices=self.levels, norm=True, intermediates_only=True)
         return maps
 
 
@@ -73,8 +79,7 @@ def build_vit(model: M2DinoConfig) -> VisionTransformer:
     vit: Any = create_vit(model)
     if len(vit.blocks) < LEVELS:
         raise ConfigError(f"model.encoder={model.encoder}: has {len(vit.blocks)} blocks, and {LEVELS} are read")
-    load_vit_weights(vit, model)
-    return VisionTransformer(vit)
+    return VisionTransformer(vit, load_vit_weights(vit, model))
 
 
 def conditioned_range(model: M2DinoConfig, depth: int) -> range:

@@ -9,12 +9,14 @@ import io
 import re
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from usaggr.config_model import M2DinoConfig
+from usaggr.data.batches import MEAN, STD
 from usaggr.errors import ConfigError
 from usaggr.models.vit_download import downloaded, source
 from usaggr.models.weight_files import described, first_line, read_tensors, some, without_prefix
@@ -30,18 +32,30 @@ _BIAS = 1e-6
 """Biases up to here are as good as none."""
 
 
-def load_vit_weights(vit: nn.Module, model: M2DinoConfig) -> None:
+@dataclass(frozen=True)
+class InputScale:
+    """How images are brought to what pretrained weights were trained on, by channel: image x factor + shift."""
+
+    factor: Tensor
+    """(3,)."""
+    shift: Tensor
+    """(3,)."""
+
+
+def load_vit_weights(vit: nn.Module, model: M2DinoConfig) -> InputScale | None:
     """Load what `model.weights` names into timm's bare transformer, in place; nothing where it is null.
 
-    On the meta device all is checked, and nothing is copied.
+    On the meta device all is checked, and nothing is copied. Gives the scale of images that the weights expect: the
+    one that a network of usaggr keeps with them, else timm's for the transformer; None without weights.
 
     Raises:
         ConfigError: weights that are not there, cannot be read, or do not fit.
     """
     if model.weights is None:
-        return
+        return None
     file = weights_file(model) or downloaded(model)
     stored = _stripped(read_tensors(file), model)
+    kept = [stored.pop(name, None) for name in ("input_factor", "input_shift")]
     try:
         _refuse_biases(vit, stored, model)
         found = _renamed(vit, stored)
@@ -57,6 +71,15 @@ def load_vit_weights(vit: nn.Module, model: M2DinoConfig) -> None:
         raise ConfigError(_misfit(own, matched, found, model))
     if not any(tensor.is_meta for tensor in own.values()):
         vit.load_state_dict(matched, strict=False)
+    factor, shift = kept
+    return InputScale(factor, shift) if factor is not None and shift is not None else _timms_scale(vit)
+
+
+def _timms_scale(vit: nn.Module) -> InputScale:
+    """From images as every network gets them to those that timm's weights of the transformer were trained on."""
+    settings: Any = vit.pretrained_cfg
+    mean, std = torch.tensor(settings["mean"]), torch.tensor(settings["std"])
+    return InputScale(torch.tensor(STD) / std, (torch.tensor(MEAN) - mean) / std)
 
 
 def _stripped(stored: Mapping[str, Tensor], model: M2DinoConfig) -> dict[str, Tensor]:
