@@ -23,7 +23,7 @@ from usaggr.models.build import build_network
 from usaggr.runs import Placement
 from usaggr.sweep.plan import make_plan
 from usaggr.training.curve import Curve
-from usaggr.training.run import _module, _trainer, _trivial_scores, training_parts
+from usaggr.training.run import make_module, make_trainer, training_parts, trivial_scores
 
 GPU_NETWORKS = (
     ("model=m2dino", "model.conditioning=none"),
@@ -83,13 +83,13 @@ def run_intervals(overrides: tuple[str, ...], batch_size: int, image_size: int, 
         data = run_data(plan.manifest, spec, build_or_open(plan.manifest.dataset, study.data))
         parts, _ = training_parts(spec, study, data)
         network = build_network(study.model, list(data.tasks.values()), spec.seed)
-        curve = Curve(data.tasks, _trivial_scores(study, data)[1], sum(map(len, parts)), keep_best=False)
+        curve = Curve(data.tasks, trivial_scores(study, data)[1], sum(map(len, parts)), keep_best=False)
         placement = Placement(torch.get_num_threads(), 0 if device == "cuda" else None)
-        trainer = _trainer(study, placement, Path(folder), len(parts))
+        trainer = make_trainer(study, placement, Path(folder), len(parts))
         clock = _Clock()
         trainer.callbacks.append(clock)  # type: ignore[attr-defined]
         try:
-            trainer.fit(_module(network, study, data, parts, curve))
+            trainer.fit(make_module(network, study, data, parts, curve))
         finally:
             torch.use_deterministic_algorithms(False)  # the trainer asks for them, and for good
     return clock.intervals()[WARM_UP:]

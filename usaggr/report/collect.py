@@ -162,7 +162,9 @@ def _check(result: RunResult, row: PlanRow, path: Path) -> None:
     counts = (result.n_train, result.n_test, result.n_subjects)
     if not all(isinstance(count, dict) and set(row.tasks) <= set(count) for count in counts):
         raise RunError(f"{path}: no counts of samples for each task; remove the run to train it again")
-    if not all(_is_number(getattr(result.cost, name)) for name in ("train_seconds", "peak_mib", "parameters")):
+    later = (result.cost.trained_parameters, result.cost.active_parameters)  # None in results of older versions
+    numbers = [result.cost.train_seconds, result.cost.peak_mib, result.cost.parameters]
+    if not all(map(_is_number, [*numbers, *(value for value in later if value is not None)])):
         raise RunError(f"{path}: cost is not in numbers; remove the run to train it again")
 
 

@@ -67,11 +67,11 @@ def execute_run(spec: RunSpec, directory: Path, study: StudyConfig, placement: P
     network = build_network(study.model, list(data.tasks.values()), spec.seed)
     parts, lengths = training_parts(spec, study, data)
     watch.lap("setup")
-    trivial, trivial_validation = _trivial_scores(study, data)
+    trivial, trivial_validation = trivial_scores(study, data)
     watch.lap("trivial")
     steps = sum(len(part) for part in parts)
     curve = Curve(data.tasks, trivial_validation, steps, study.training.score_weights == "best")
-    _trainer(study, placement, directory, len(parts)).fit(_module(network, study, data, parts, curve))
+    make_trainer(study, placement, directory, len(parts)).fit(make_module(network, study, data, parts, curve))
     curve.write(directory / "curve.csv")
     validation = curve.settle(network)
     watch.lap("train")
@@ -125,9 +125,10 @@ def training_parts(spec: RunSpec, study: StudyConfig, data: RunData) -> tuple[li
     return parts, lengths
 
 
-def _module(
+def make_module(
     network: MultiTaskNetwork, study: StudyConfig, data: RunData, parts: Sequence[TrainingBatches], curve: Curve
 ) -> MultiTaskModule:
+    """What the trainer trains: the network with its objective, batches and validation."""
     return MultiTaskModule(
         network,
         data.tasks,
@@ -143,7 +144,7 @@ def _scorer(study: StudyConfig, data: RunData, main_only: bool = False) -> FoldS
     return FoldScorer(data.tasks, study.data, study.metrics.nsd_tolerance, main_only=main_only)
 
 
-def _trivial_scores(study: StudyConfig, data: RunData) -> tuple[Scores, Scores]:
+def trivial_scores(study: StudyConfig, data: RunData) -> tuple[Scores, Scores]:
     """Of the predictor that ignores the image: all metrics on test, the main ones on validation."""
     predictors = trivial_predictors(data.tasks, data.train, data.cache)
 
@@ -175,7 +176,8 @@ def _test(
     return scorer.rows, scores, notes
 
 
-def _trainer(study: StudyConfig, placement: Placement, directory: Path, parts: int) -> pl.Trainer:
+def make_trainer(study: StudyConfig, placement: Placement, directory: Path, parts: int) -> pl.Trainer:
+    """Lightning's trainer of a run with so many parts, quiet but for its logger."""
     training = study.training
     # Its notes on hardware and products say nothing of a run.
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
