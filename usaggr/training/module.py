@@ -109,16 +109,17 @@ class MultiTaskModule(pl.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Write the part down: its training loss, and loss and score of each task on the validation fold."""
         scores, _ = self._scorer.scores()
+        usage = self._usage.summary()
         self._curve.add(
             step=self.global_step,
             learning_rate=self.trainer.optimizers[0].param_groups[-1]["lr"],
             training_loss=float(torch.stack(self._running).mean()) if self._running else math.nan,
             val_losses={task_id: float(torch.cat(found).mean()) for task_id, found in self._val_losses.items()},
             scores=scores,
-            usage=self._usage.summary(),
+            usage=usage,
             network=self.network,
         )
-        self.log("val_skill", self._curve.skill)
+        self.log_dict({"val_skill": self._curve.skill, **usage})
         self._running = []
 
     def configure_optimizers(self) -> Any:
