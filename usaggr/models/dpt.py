@@ -14,8 +14,8 @@ from segmentation_models_pytorch.decoders.dpt.decoder import DPTDecoder  # type:
 from torch import Tensor, nn
 
 from usaggr.models.normalisation import without_batch_statistics
+from usaggr.models.vit import LEVELS
 
-LEVELS = 4
 LAST_GAIN = 0.1
 """On the last layer's first weights. Residual branches add up to maps ten times as large as heads are made for, whose
 training then begins by unlearning; normalising the map instead took boxes and small objects longer, in comparison."""

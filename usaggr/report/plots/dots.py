@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from usaggr.report.plots.looks import GREY, draw_intervals, grouping_handles, look, reference_first, scale_title, window
+from usaggr.report.plots.looks import GREY, draw_grouped_rows, grouping_handles, reference_first, scale_title, window
 from usaggr.report.sources import StudyFacts
 from usaggr.report.words import grouping_label
 
@@ -150,22 +150,8 @@ def _draw_panel(
         panel.set_xscale("symlog", linthresh=panels.linear)
     panel.set_xlim(*panels.ends)
     _set_ticks(panel, panels)
-    panel.set_ylim(len(rows) - 0.5, -0.5)
     panel.set_yticks(range(len(rows)), labels)
-    panel.tick_params(axis="y", length=0)
-    for between in range(1, len(rows)):
-        panel.axhline(between - 0.5, color="#DDDDDD", linewidth=0.6, zorder=0)
-    panel.axvline(0, color="black", linewidth=0.8, zorder=1)
-    number = {name: y for y, name in enumerate(rows)}
-    for line, grouping in enumerate(panels.groupings):
-        points = table[table["grouping"] == grouping]
-        if points.empty:
-            continue
-        shift = 0.8 * ((line + 0.5) / len(panels.groupings) - 0.5)
-        places = [number[name] + shift for name in points[row]]
-        style = look(panels.places[grouping]) | {"linestyle": "none", "zorder": 4, "label": grouping}
-        draw_intervals(panel, places, points["low"].tolist(), points["high"].tolist(), style["color"])
-        panel.plot(points[value], places, clip_on=False, **style)
+    draw_grouped_rows(panel, table, (row, value), rows, panels.places, panels.groupings)
 
 
 def _set_ticks(panel: "Axes", panels: _Panels) -> None:

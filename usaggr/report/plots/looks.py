@@ -3,10 +3,11 @@
 Nothing is told by colour alone: groupings differ in marker and dashes as well, verdicts in their mark.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from usaggr.report.words import grouping_label
@@ -102,6 +103,44 @@ def draw_intervals(panel: "Axes", y: Sequence[float], low: Sequence[float], high
         }
         if cut.size:
             panel.plot(np.full(cut.size, end), cut, zorder=3, **style)
+
+
+def draw_grouped_rows(
+    panel: "Axes", table: pd.DataFrame, columns: tuple[str, str], rows: Sequence[str], places: Mapping[str, int],
+    lines: Sequence[str],
+) -> list[tuple[pd.DataFrame, list[float]]]:  # fmt: skip
+    """Points with their intervals, a line for each grouping within each row; call it after the axis has its limits.
+
+    Args:
+        panel: to draw on.
+        table: with grouping, low, high and the columns.
+        columns: what tells a point's row, and its value.
+        rows: from top to bottom.
+        places: of the groupings, which decide their looks.
+        lines: groupings from top to bottom within a row, which is the order of the legend.
+
+    Returns:
+        The points of each grouping that has some, and how high they stand.
+    """
+    row, value = columns
+    panel.set_ylim(len(rows) - 0.5, -0.5)
+    panel.tick_params(axis="y", length=0)
+    panel.axvline(0, color="black", linewidth=0.8, zorder=1)
+    for between in range(1, len(rows)):
+        panel.axhline(between - 0.5, color="#DDDDDD", linewidth=0.6, zorder=0)
+    number = {name: y for y, name in enumerate(rows)}
+    drawn = []
+    for line, grouping in enumerate(lines):
+        points = table[table["grouping"] == grouping]
+        if points.empty:
+            continue
+        shift = 0.8 * ((line + 0.5) / len(lines) - 0.5)
+        heights = [number[name] + shift for name in points[row]]
+        style = look(places[grouping]) | {"linestyle": "none", "zorder": 4, "label": grouping}
+        draw_intervals(panel, heights, points["low"].tolist(), points["high"].tolist(), style["color"])
+        panel.plot(points[value], heights, clip_on=False, **style)
+        drawn.append((points, heights))
+    return drawn
 
 
 def _finite(values: Iterable[float]) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from usaggr.evidence.verdicts import ALPHA
 from usaggr.report.capacity import Capacity
-from usaggr.report.plots.looks import draw_intervals, grouping_handles, look, reference_first, scale_title, window
+from usaggr.report.plots.looks import draw_grouped_rows, grouping_handles, reference_first, scale_title, window
 from usaggr.report.sources import StudyFacts
 from usaggr.report.words import grouping_label
 
@@ -101,27 +101,13 @@ def _sides(shown: pd.DataFrame, study: StudyFacts, against: str) -> list[_Side]:
 def _draw_panel(panel: "Axes", rows: pd.DataFrame, side: _Side, variants: Sequence[str], study: StudyFacts) -> None:
     """A line for each grouping within each variant's row, in the order of the legend."""
     panel.locator_params(axis="x", nbins=5)
-    panel.set_ylim(len(variants) - 0.5, -0.5)
-    panel.tick_params(axis="y", length=0)
-    panel.axvline(0, color="black", linewidth=0.8, zorder=1)
-    for between in range(1, len(variants)):
-        panel.axhline(between - 0.5, color="#DDDDDD", linewidth=0.6, zorder=0)
     places = {name: place for place, name in enumerate(reference_first(study.groupings, study.reference))}
-    number = {name: y for y, name in enumerate(variants)}
-    for line, grouping in enumerate(side.groupings):
-        points = rows[rows["grouping"] == grouping]
-        if points.empty:
-            continue
-        shift = 0.8 * ((line + 0.5) / len(side.groupings) - 0.5)
-        y = [number[name] + shift for name in points["variant"]]
-        style = look(places[grouping]) | {"linestyle": "none", "zorder": 4, "label": grouping}
-        draw_intervals(panel, y, points["low"].tolist(), points["high"].tolist(), style["color"])
-        panel.plot(points["delta_skill"], y, clip_on=False, **style)
-        for place, p in zip(y, points["p_adjusted"], strict=True):
+    drawn = draw_grouped_rows(panel, rows, ("variant", "delta_skill"), variants, places, side.groupings)
+    beside = panel.get_yaxis_transform()
+    for points, heights in drawn:
+        for height, p in zip(heights, points["p_adjusted"], strict=True):
             if p < ALPHA:
-                panel.text(
-                    1.015, place, CERTAIN, transform=panel.get_yaxis_transform(), ha="left", va="center", fontsize=7.5
-                )
+                panel.text(1.015, height, CERTAIN, transform=beside, ha="left", va="center", fontsize=7.5)
 
 
 def _add_legend(figure: "Figure", study: StudyFacts, sides: Sequence[_Side], marks: str) -> None:
