@@ -3,13 +3,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow check bench-coverage bench-verdicts bench-report bench-models bench-experts help
+.PHONY: demo test test-slow check bench bench-coverage bench-verdicts bench-report bench-models bench-experts help
 
 help:
 	@echo "make demo       install, train the demo study, write its report (outputs/demo/report)"
 	@echo "make test       the fast tests, within 5 minutes"
 	@echo "make test-slow  faults, the installed wheel, whole sweeps, notebooks, within 25 minutes"
 	@echo "make check      ruff and mypy"
+	@echo "make bench      speed: docs/performance.md, within 45 minutes on an idle machine"
 	@echo "make bench-coverage, bench-verdicts, bench-report, bench-models, bench-experts   see benchmarks/"
 
 demo: .venv/installed
@@ -30,6 +31,12 @@ check: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# What a sweep costs beyond its arithmetic: docs/performance.md. On an idle machine.
+bench: .venv/installed-dev
+	for part in cache evaluation scaling workers sweep throughput; do \
+		HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.$$part || exit 1; \
+	done
 
 # How often intervals hold the truth, and verdicts come out as planted: docs/coverage.md, docs/verdicts.md.
 bench-coverage: .venv/installed-dev
