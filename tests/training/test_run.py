@@ -63,6 +63,18 @@ def test_a_run_leaves_all_that_the_contract_asks_for(folder: Path, tmp_path: Pat
     assert result.cost.parameters > 1000
 
 
+def test_a_runs_time_is_told_part_by_part(folder: Path, tmp_path: Path) -> None:
+    result = execute(plan_of(folder, "training.validations=2"), "unified", tmp_path / "run")
+    times = result.timings
+    assert {"network", "streams", "trivial", "fit", "train", "validation", "test", "write"} <= set(times)
+    assert all(seconds > 0 for seconds in times.values())
+    assert times["train"] + times["validation"] < times["fit"]
+    apart = sum(times[name] for name in ("network", "streams", "trivial", "fit", "test", "write"))
+    assert apart < result.cost.seconds
+    assert result.cost.train_seconds == times["train"]
+    assert result.cost.samples_per_second == pytest.approx(sum(result.examples.values()) / times["train"])
+
+
 def test_scores_can_be_taken_again_from_the_stored_predictions(folder: Path, tmp_path: Path) -> None:
     plan = plan_of(folder)
     result = execute(plan, "unified", tmp_path / "run")

@@ -1,19 +1,14 @@
 """One run from start to finish: data, network, training, scores, files; `result.json` is written last."""
 
-import logging
 import resource
 import sys
-import time
-import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
-import pytorch_lightning as pl
 import torch
-from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
 from safetensors.torch import save_file
 
 from usaggr.config import StudyConfig
@@ -22,7 +17,6 @@ from usaggr.data.run_data import RunData
 from usaggr.data.samples import Sample
 from usaggr.data.seeds import derived_seed
 from usaggr.data.streams import cut_batches, merge_streams, stream, stream_length
-from usaggr.errors import ConfigError
 from usaggr.metrics.predictions import write_predictions
 from usaggr.models.build import build_network
 from usaggr.models.network import MultiTaskNetwork
@@ -32,25 +26,12 @@ from usaggr.training.curve import Curve
 from usaggr.training.module import MultiTaskModule
 from usaggr.training.predict import predictions_of
 from usaggr.training.scoring import FoldScorer, trivial_predictors
+from usaggr.training.stopwatch import FitClock, Stopwatch
+from usaggr.training.trainer import make_trainer
 from usaggr.training.usage import ExpertUsage
 
 EVALUATION_BATCH = 32
 """Samples at once where no gradient is kept; a number of no consequence for scores."""
-
-
-@dataclass
-class Stopwatch:
-    """Seconds by part of the run."""
-
-    timings: dict[str, float] = field(default_factory=dict)
-    started: float = field(default_factory=time.perf_counter)
-    _last: float = field(default_factory=time.perf_counter)
-
-    def lap(self, part: str) -> None:
-        """Count the time since the last lap for a part."""
-        now = time.perf_counter()
-        self.timings[part] = now - self._last
-        self._last = now
 
 
 def execute_run(spec: RunSpec, directory: Path, study: StudyConfig, placement: Placement, data: RunData) -> None:
@@ -64,46 +45,32 @@ def execute_run(spec: RunSpec, directory: Path, study: StudyConfig, placement: P
     torch.set_num_threads(placement.threads)
     cv2.setNumThreads(placement.threads)
     torch.manual_seed(derived_seed("run", spec.seed))
-    network = build_network(study.model, list(data.tasks.values()), spec.seed)
-    parts, lengths = training_parts(spec, study, data)
-    watch.lap("setup")
-    trivial, trivial_validation = trivial_scores(study, data)
-    watch.lap("trivial")
-    steps = sum(len(part) for part in parts)
-    curve = Curve(data.tasks, trivial_validation, steps, study.training.score_weights == "best")
-    make_trainer(study, placement, directory, len(parts)).fit(make_module(network, study, data, parts, curve))
-    curve.write(directory / "curve.csv")
+    with watch.part("network"):
+        network = build_network(study.model, list(data.tasks.values()), spec.seed)
+    with watch.part("streams"):
+        parts, examples = training_parts(spec, study, data)
+    with watch.part("trivial"):
+        trivial, trivial_validation = trivial_scores(study, data)
+    curve = Curve(data.tasks, trivial_validation, sum(map(len, parts)), study.training.score_weights == "best")
+    with watch.part("fit"):
+        trainer = make_trainer(study, placement, directory, len(parts), [FitClock(watch)])
+        trainer.fit(make_module(network, study, data, parts, curve))
     validation = curve.settle(network)
-    watch.lap("train")
-    usage = ExpertUsage()
-    rows, scores, notes = _test(network, study, data, usage)
-    watch.lap("test")
-    write_predictions(directory / "predictions.parquet", rows)
-    usage.write(directory / "routing.csv")
-    if study.training.keep_weights == "scored":
-        (directory / "weights").mkdir(exist_ok=True)
-        save_file(network.state_dict(), directory / "weights" / "scored.safetensors")
-    watch.lap("write")
-    counts = count_parameters(network)
+    with watch.part("test"):
+        tested = _test(network, study, data)
+    with watch.part("write"):
+        _write(directory, study, network, curve, tested)
     result = RunResult(
-        scores=scores,
+        scores=tested.scores,
         trivial=trivial,
         validation=validation,
         trivial_validation=trivial_validation,
         n_train={task_id: len(samples) for task_id, samples in data.train.items()},
         n_test={t: sum(s.task_id == t for s in data.test) for t in data.tasks},
         n_subjects={t: len({s.subject_id for s in data.test if s.task_id == t}) for t in data.tasks},
-        examples=lengths,
-        cost=Cost(
-            seconds=time.perf_counter() - watch.started,
-            train_seconds=watch.timings["train"],
-            samples_per_second=sum(lengths.values()) / watch.timings["train"],
-            peak_mib=_peak_mib(),
-            parameters=counts.total,
-            trained_parameters=counts.trained,
-            active_parameters=counts.active,
-        ),
-        notes=notes,
+        examples=examples,
+        cost=_cost(watch, network, sum(examples.values())),
+        notes=tested.notes,
         timings=watch.timings,
     )
     RunDirectory(directory).write_result(result)
@@ -158,11 +125,20 @@ def trivial_scores(study: StudyConfig, data: RunData) -> tuple[Scores, Scores]:
     return score(data.test, main_only=False), score(data.val, main_only=True)
 
 
-def _test(
-    network: MultiTaskNetwork, study: StudyConfig, data: RunData, usage: ExpertUsage
-) -> tuple[list[dict[str, Any]], Scores, dict[str, list[str]]]:
-    """Predictions of the whole test fold, its scores, and remarks on them; counts how experts are used."""
-    scorer = _scorer(study, data)
+@dataclass(frozen=True)
+class _Tested:
+    """What the scored weights did on the test fold."""
+
+    rows: list[dict[str, Any]]
+    """A row a sample, as in predictions.parquet."""
+    scores: Scores
+    notes: dict[str, list[str]]
+    usage: ExpertUsage
+
+
+def _test(network: MultiTaskNetwork, study: StudyConfig, data: RunData) -> _Tested:
+    """Predict the whole test fold and score it."""
+    scorer, usage = _scorer(study, data), ExpertUsage()
     network.eval()
     device = next(network.parameters()).device
     with torch.inference_mode():
@@ -173,50 +149,30 @@ def _test(
                 scorer.add(predictions_of(data.tasks[task_id], outputs, samples), samples)
             usage.add(network.routing(), moved.rows)
     scores, notes = scorer.scores()
-    return scorer.rows, scores, notes
+    return _Tested(scorer.rows, scores, notes, usage)
 
 
-def make_trainer(study: StudyConfig, placement: Placement, directory: Path, parts: int) -> pl.Trainer:
-    """Lightning's trainer of a run with so many parts, quiet but for its logger."""
-    training = study.training
-    # Its notes on hardware and products say nothing of a run.
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    # Batches come from a memory map: Lightning's advice to use loader processes does not apply.
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    # Parts of a run may be shorter than the interval between two entries of a logger.
-    warnings.filterwarnings(
-        "ignore", message=".*The number of training batches.*is smaller than the logging interval.*"
+def _write(directory: Path, study: StudyConfig, network: MultiTaskNetwork, curve: Curve, tested: _Tested) -> None:
+    """All files of a run but its result."""
+    curve.write(directory / "curve.csv")
+    write_predictions(directory / "predictions.parquet", tested.rows)
+    tested.usage.write(directory / "routing.csv")
+    if study.training.keep_weights == "scored":
+        (directory / "weights").mkdir(exist_ok=True)
+        save_file(network.state_dict(), directory / "weights" / "scored.safetensors")
+
+
+def _cost(watch: Stopwatch, network: MultiTaskNetwork, examples: int) -> Cost:
+    counts = count_parameters(network)
+    return Cost(
+        seconds=watch.seconds,
+        train_seconds=watch.timings["train"],
+        samples_per_second=examples / watch.timings["train"],
+        peak_mib=_peak_mib(),
+        parameters=counts.total,
+        trained_parameters=counts.trained,
+        active_parameters=counts.active,
     )
-    return pl.Trainer(
-        max_epochs=parts,
-        reload_dataloaders_every_n_epochs=1,
-        num_sanity_val_steps=0,
-        accelerator=training.accelerator,
-        devices=[placement.device] if placement.device is not None else 1,
-        precision=training.precision,
-        gradient_clip_val=training.gradient_clip,
-        logger=_logger(study, directory),
-        log_every_n_steps=study.logger.every,
-        deterministic="warn",
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        enable_progress_bar=False,
-    )
-
-
-def _logger(study: StudyConfig, directory: Path) -> Logger | bool:
-    match study.logger.name:
-        case "none":
-            return False
-        case "csv":
-            return CSVLogger(directory, name="logs", version="")
-        case "tensorboard":
-            try:
-                return TensorBoardLogger(directory, name="logs", version="")
-            except ModuleNotFoundError as error:
-                raise ConfigError(
-                    "logger=tensorboard needs the package tensorboard: pip install usaggr[tensorboard]"
-                ) from error
 
 
 def _peak_mib() -> float:

@@ -1,0 +1,18 @@
+import pytest
+
+from usaggr.training.stopwatch import Stopwatch
+
+
+def test_a_part_that_comes_again_adds_up() -> None:
+    watch = Stopwatch()
+    watch.add("train", 2.0)
+    watch.add("train", 3.0)
+    watch.add("test", 1.0)
+    assert watch.timings == {"train": 5.0, "test": 1.0}
+
+
+def test_parts_are_counted_even_where_they_fail_and_lie_within_the_whole() -> None:
+    watch = Stopwatch()
+    with watch.part("outer"), pytest.raises(ValueError, match="no"), watch.part("inner"):
+        raise ValueError("no")
+    assert 0 < watch.timings["inner"] <= watch.timings["outer"] <= watch.seconds

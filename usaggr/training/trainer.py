@@ -1,0 +1,59 @@
+"""Lightning's trainer as runs use it: quiet, without checkpoints, on the device that the executor names."""
+
+import logging
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytorch_lightning as pl
+from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
+
+from usaggr.config import StudyConfig
+from usaggr.errors import ConfigError
+from usaggr.runs import Placement
+
+
+def make_trainer(
+    study: StudyConfig, placement: Placement, directory: Path, parts: int, callbacks: Sequence[pl.Callback] = ()
+) -> pl.Trainer:
+    """Lightning's trainer of a run with so many parts, quiet but for its logger."""
+    training = study.training
+    # Its notes on hardware and products say nothing of a run.
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    # Batches come from a memory map: Lightning's advice to use loader processes does not apply.
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    # Parts of a run may be shorter than the interval between two entries of a logger.
+    warnings.filterwarnings(
+        "ignore", message=".*The number of training batches.*is smaller than the logging interval.*"
+    )
+    return pl.Trainer(
+        max_epochs=parts,
+        reload_dataloaders_every_n_epochs=1,
+        num_sanity_val_steps=0,
+        accelerator=training.accelerator,
+        devices=[placement.device] if placement.device is not None else 1,
+        precision=training.precision,
+        gradient_clip_val=training.gradient_clip,
+        callbacks=list(callbacks),
+        logger=_logger(study, directory),
+        log_every_n_steps=study.logger.every,
+        deterministic="warn",
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        enable_progress_bar=False,
+    )
+
+
+def _logger(study: StudyConfig, directory: Path) -> Logger | bool:
+    match study.logger.name:
+        case "none":
+            return False
+        case "csv":
+            return CSVLogger(directory, name="logs", version="")
+        case "tensorboard":
+            try:
+                return TensorBoardLogger(directory, name="logs", version="")
+            except ModuleNotFoundError as error:
+                raise ConfigError(
+                    "logger=tensorboard needs the package tensorboard: pip install usaggr[tensorboard]"
+                ) from error
