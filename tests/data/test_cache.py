@@ -1,26 +1,27 @@
 import errno
 import fcntl
+import json
 import multiprocessing
 import os
 import pickle
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
-from PIL import Image
 
 from tests.data.factories import data_config, disc, noise, read_rows, tiny_data, write_image, write_rows
 from usaggr.config import DataConfig
 from usaggr.data import cache_build
 from usaggr.data.cache import ImageCache, build_or_open
+from usaggr.data.cache_build import CacheMeta
 from usaggr.data.dataset import load_dataset
 from usaggr.data.images import read_image, read_mask
 from usaggr.data.resizing import resize_image, resize_mask
-from usaggr.data.samples import Dataset
+from usaggr.data.samples import Dataset, Sample
 from usaggr.errors import DataError
 from usaggr.progress import NoProgress
 
@@ -145,7 +146,7 @@ def test_data_without_masks_have_a_cache_too(config: DataConfig) -> None:
     assert build_or_open(data, config).images_of(data.samples).shape[0] == len(data.samples)
 
 
-@pytest.mark.parametrize("name", ["images.u8", "masks.u8", "meta.json"])
+@pytest.mark.parametrize("name", ["images.u8", "masks.u8", "images.sha256", "masks.sha256", "meta.json"])
 def test_a_truncated_cache_is_built_again(config: DataConfig, builds: list[str], name: str) -> None:
     data = load_dataset(config)
     cache = build_or_open(data, config)
@@ -276,18 +277,26 @@ def test_an_image_that_changed_meanwhile_is_refused(config: DataConfig) -> None:
         build_or_open(data, config)
 
 
-def test_shrinking_takes_means_and_growing_does_not_leave_the_range() -> None:
-    image = noise(0, 64, 96, 3)
-    means = image.reshape(32, 2, 32, 3, 3).mean((1, 3))
-    assert np.abs(resize_image(image, (32, 32)) - means).max() <= 0.5 + 1e-6
-    tall = resize_image(image[:, :32], (32, 64))  # one side shrinks, the other grows
-    halved = image[:, :32].reshape(32, 2, 32, 3).mean(1)
-    expected = cv2.resize(halved.astype(np.float32), (64, 32), interpolation=cv2.INTER_LINEAR)
-    assert np.abs(tall - expected).max() <= 1.5
+def test_samples_that_the_cache_was_not_made_for_are_refused(config: DataConfig) -> None:
+    data = load_dataset(config)
+    cache = build_or_open(data, config)
+    assert cache.image_rows([]).shape == (0,)
+    for digest in ("00" * 32, "ff" * 32):
+        with pytest.raises(DataError, match=f"does not hold {digest}"):
+            cache.image_rows([data.samples[0], replace(data.samples[1], image_hash=digest)])
+    (Path(str(config.root)) / "csv_files" / "seg.csv").unlink()
+    without_masks = build_or_open(load_dataset(config), config)
+    with pytest.raises(DataError, match="does not hold"):
+        without_masks.masks_of(data.by_task["seg"])
 
 
-@pytest.mark.parametrize("size", [(16, 64), (80, 128), (48, 64), (112, 192)])  # no centre meets an edge
-def test_masks_take_the_class_of_the_nearest_centre_as_pillow_does(size: tuple[int, int]) -> None:
-    mask = noise(0, 48, 64) % 5
-    expected = np.asarray(Image.fromarray(mask).resize((size[1], size[0]), Image.Resampling.NEAREST))
-    assert (resize_mask(mask, size) == expected).all()
+def test_hashes_that_end_in_zeros_are_told_apart(tmp_path: Path) -> None:
+    digests = ["61" * 31 + "00", "61" * 32, "61" * 30 + "0000", "00" * 32, "ff" * 32]
+    (tmp_path / "meta.json").write_text(json.dumps(vars(CacheMeta(1, 1, 1, len(digests), 0, False))))
+    (tmp_path / "images.sha256").write_bytes(bytes.fromhex("".join(sorted(digests))))
+    (tmp_path / "images.u8").write_bytes(bytes(range(len(digests))))
+    (tmp_path / "masks.u8").touch()
+    (tmp_path / "masks.sha256").touch()
+    samples = [Sample("t", d, tmp_path, d, d, "", 1, 1, "", 2) for d in digests]
+    found = ImageCache(tmp_path).images_of(samples).ravel().tolist()
+    assert found == [sorted(digests).index(digest) for digest in digests]

@@ -7,7 +7,9 @@ import pytest
 from PIL import Image
 
 from tests.data.factories import disc, noise, write_image
-from usaggr.data.images import read_image, read_mask
+from tests.data.image_zoo import plain_row, zoo
+from usaggr.data.images import distinct_pixels, read_image, read_mask
+from usaggr.data.resizing import resize_image
 from usaggr.errors import DataError
 
 LIMIT = 10**6
@@ -126,3 +128,26 @@ def test_255_is_read_as_1_only_where_asked_and_alone(tmp_path: Path) -> None:
     mixed[0, 0] = 1
     path = write_image(tmp_path / "mixed.png", mixed)
     assert (read_mask(path, True) == mixed).all()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_every_kind_of_file_is_cached_to_the_pixels_of_the_plain_way(tmp_path: Path, channels: int) -> None:
+    size = (32, 40)
+    paths = zoo(tmp_path)
+    for path in paths:
+        pixels = distinct_pixels(path.read_bytes(), str(path), channels, 10**6)
+        row = resize_image(pixels, size, channels)
+        assert row.dtype == np.uint8
+        assert np.array_equal(row, plain_row(path, channels, size)), path.name
+        assert np.array_equal(row, resize_image(read_image(path, channels, 10**6), size)), path.name
+
+
+@pytest.mark.parametrize("kind", ["grey.png", "grey.jpg", "alike.png", "alike.jpg", "grey_palette.png", "bits.png"])
+def test_grey_files_are_resized_in_one_channel(tmp_path: Path, kind: str) -> None:
+    path = next(path for path in zoo(tmp_path) if path.name == f"large_{kind}")
+    assert distinct_pixels(path.read_bytes(), str(path), 3, 10**6).shape == (91, 67, 1)
+
+
+def test_one_pixel_in_colour_keeps_three_channels(tmp_path: Path) -> None:
+    path = next(path for path in zoo(tmp_path) if path.name == "large_marked.png")
+    assert distinct_pixels(path.read_bytes(), str(path), 3, 10**6).shape == (91, 67, 3)

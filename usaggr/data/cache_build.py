@@ -18,7 +18,7 @@ from typing import IO
 import numpy as np
 
 from usaggr.config import DataConfig
-from usaggr.data.images import image_pixels, mask_values, open_image, read_bytes
+from usaggr.data.images import distinct_pixels, mask_values, open_image, read_bytes
 from usaggr.data.locations import made_folder
 from usaggr.data.readers import pieces, reader_count, results_of
 from usaggr.data.resizing import resize_image, resize_mask
@@ -26,8 +26,10 @@ from usaggr.data.samples import Dataset
 from usaggr.errors import DataError
 from usaggr.progress import Progress
 
-CACHE_VERSION = 1
-"""Raised where other pixels come out of the same file."""
+CACHE_VERSION = 2
+"""Raised where other pixels come out of the same file, or they are laid out otherwise (2: hashes in files of bytes)."""
+
+DIGEST_BYTES = hashlib.sha256().digest_size
 
 PIECE = 16
 """Images that are read, resized and written at a time."""
@@ -38,21 +40,30 @@ WAIT_SECONDS = 0.2
 
 @dataclass(frozen=True)
 class CacheMeta:
-    """`meta.json`: the shape of the two files, and whose image and mask is in which of their rows."""
+    """`meta.json`: the shape of a cache's files.
+
+    The hashes of what is in the rows are files of their own, sorted bytes to be searched where they lie: a process that
+    opens the cache of a large data set neither reads nor keeps them.
+    """
 
     height: int
     width: int
     channels: int
-    images: list[str]
-    """Hash of each image file."""
-    masks: list[str]
-    """Hash of each mask file."""
+    images: int
+    """Rows of images.u8, and of images.sha256."""
+    masks: int
+    """Rows of masks.u8, and of masks.sha256."""
     foreground_255: bool
     version: int = CACHE_VERSION
 
     def file_sizes(self) -> dict[str, int]:
         pixels = self.height * self.width
-        return {"images.u8": len(self.images) * pixels * self.channels, "masks.u8": len(self.masks) * pixels}
+        return {
+            "images.u8": self.images * pixels * self.channels,
+            "masks.u8": self.masks * pixels,
+            "images.sha256": self.images * DIGEST_BYTES,
+            "masks.sha256": self.masks * DIGEST_BYTES,
+        }
 
 
 @dataclass(frozen=True)
@@ -60,10 +71,17 @@ class CachePlan:
     """What to build, and where each image and mask is read."""
 
     meta: CacheMeta
-    image_paths: list[Path]
-    mask_paths: list[Path]
-    key: str
-    """Name of the folder: changes with anything that changes a byte in it."""
+    images: dict[str, Path]
+    """Hash of each image file: the file; sorted by hash."""
+    masks: dict[str, Path]
+    """Hash of each mask file: the file; sorted by hash."""
+
+    @property
+    def key(self) -> str:
+        """Name of the folder: changes with anything that changes a byte in it."""
+        key = hashlib.sha256(json.dumps(vars(self.meta), sort_keys=True).encode())
+        key.update("".join((*self.images, *self.masks)).encode())
+        return key.hexdigest()[:24]
 
 
 def plan_cache(dataset: Dataset, data: DataConfig) -> CachePlan:
@@ -71,9 +89,8 @@ def plan_cache(dataset: Dataset, data: DataConfig) -> CachePlan:
     images = {s.image_hash: s.image_path for s in dataset.samples}
     masks = {s.label_hash: s.mask_path for s in dataset.samples if s.mask_path is not None}
     height, width = data.input_size
-    meta = CacheMeta(height, width, data.channels, sorted(images), sorted(masks), data.foreground_255)
-    key = hashlib.sha256(json.dumps(vars(meta), sort_keys=True).encode()).hexdigest()[:24]
-    return CachePlan(meta, [images[h] for h in meta.images], [masks[h] for h in meta.masks], key)
+    meta = CacheMeta(height, width, data.channels, len(images), len(masks), data.foreground_255)
+    return CachePlan(meta, dict(sorted(images.items())), dict(sorted(masks.items())))
 
 
 def read_meta(directory: Path) -> CacheMeta | None:
@@ -92,37 +109,40 @@ def ensure_built(plan: CachePlan, folder: Path, data: DataConfig, progress: Prog
     Raises:
         DataError: an image is not what validation saw, or the cache cannot be written.
     """
-    directory = folder / plan.key
+    key = plan.key
+    directory = folder / key
     if read_meta(directory) is None:
         made_folder(folder)
-        with _only_builder(folder, plan.key, progress):
+        with _only_builder(folder, key, progress):
             if read_meta(directory) is None:
-                _clear(folder, plan.key)
-                _build(plan, folder, data, progress)
+                _clear(folder, key)
+                _build(plan, directory, data, progress)
     return directory
 
 
-def _build(plan: CachePlan, folder: Path, data: DataConfig, progress: Progress) -> None:
+def _build(plan: CachePlan, directory: Path, data: DataConfig, progress: Progress) -> None:
     """Write the files into a temporary folder, and give it its name when they are on disk."""
     import cv2
 
-    temporary = folder / f"{plan.key}.tmp"
-    progress.start("resizing images", len(plan.image_paths) + len(plan.mask_paths))
+    temporary = directory.with_suffix(".tmp")
+    progress.start("resizing images", len(plan.images) + len(plan.masks))
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
         temporary.mkdir()
         with (temporary / "images.u8").open("wb") as images, (temporary / "masks.u8").open("wb") as masks:
             work = [
-                *_work(images, plan.meta.images, plan.image_paths, plan, data, False),
-                *_work(masks, plan.meta.masks, plan.mask_paths, plan, data, True),
+                *_work(images, plan.images, plan.meta, data.max_pixels, is_mask=False),
+                *_work(masks, plan.masks, plan.meta, data.max_pixels, is_mask=True),
             ]
             for done in results_of(_write_piece, work, reader_count(data.workers)):
                 progress.advance(done)
             for file in (images, masks):
                 os.fsync(file.fileno())
+        (temporary / "images.sha256").write_bytes(bytes.fromhex("".join(plan.images)))
+        (temporary / "masks.sha256").write_bytes(bytes.fromhex("".join(plan.masks)))
         (temporary / "meta.json").write_text(json.dumps(vars(plan.meta)))
-        temporary.rename(folder / plan.key)
+        temporary.rename(directory)
     except OSError as error:
         raise DataError(
             f"{temporary}: cannot be written ({error.strerror}); choose another data.cache_dir=..."
@@ -139,48 +159,42 @@ class _Piece:
 
     file: IO[bytes]
     first_row: int
-    hashes: Sequence[str]
-    paths: Sequence[Path]
+    files: Sequence[tuple[str, Path]]
+    """Hash and path."""
     is_mask: bool
     meta: CacheMeta
     max_pixels: int
 
 
-def _work(
-    file: IO[bytes], hashes: list[str], paths: list[Path], plan: CachePlan, data: DataConfig, is_mask: bool
-) -> list[_Piece]:
-    rows = pieces(range(len(paths)), PIECE)
-    return [
-        _Piece(file, r[0], [hashes[i] for i in r], [paths[i] for i in r], is_mask, plan.meta, data.max_pixels)
-        for r in rows
-    ]
+def _work(file: IO[bytes], files: dict[str, Path], meta: CacheMeta, max_pixels: int, is_mask: bool) -> list[_Piece]:
+    rows = range(0, len(files), PIECE)
+    cut = pieces(list(files.items()), PIECE)
+    return [_Piece(file, row, piece, is_mask, meta, max_pixels) for row, piece in zip(rows, cut, strict=True)]
 
 
 def _write_piece(piece: _Piece) -> int:
     """Read, resize and write the rows of a piece; how many."""
-    meta = piece.meta
-    rows = []
-    for path, digest in zip(piece.paths, piece.hashes, strict=True):
+    size = (piece.meta.height, piece.meta.width)
+    block = np.empty((len(piece.files), *size, *([] if piece.is_mask else [piece.meta.channels])), np.uint8)
+    for row, (digest, path) in zip(block, piece.files, strict=True):
         content = read_bytes(path)
         if hashlib.sha256(content).hexdigest() != digest:
             raise DataError(f"{path}: has changed while the data set was read; start again")
-        image = open_image(content, str(path), piece.max_pixels)
         if piece.is_mask:
-            mask = mask_values(image, str(path), meta.foreground_255)
-            rows.append(resize_mask(mask.astype(np.uint8), (meta.height, meta.width)))
+            mask = mask_values(open_image(content, str(path), piece.max_pixels), str(path), piece.meta.foreground_255)
+            row[:] = resize_mask(mask.astype(np.uint8, copy=False), size)
         else:
-            rows.append(resize_image(image_pixels(image, str(path), meta.channels), (meta.height, meta.width)))
-    block = np.stack(rows)
+            pixels = distinct_pixels(content, str(path), piece.meta.channels, piece.max_pixels)
+            row[:] = resize_image(pixels, size, piece.meta.channels)
     # Not through a mapped file: where the disk is full, a write says so, and a mapping ends the process.
-    _write_at(piece.file.fileno(), block.tobytes(), piece.first_row * block[0].nbytes)
-    return len(rows)
+    _write_at(piece.file.fileno(), block.data.cast("B"), piece.first_row * block[0].nbytes)
+    return len(block)
 
 
-def _write_at(file: int, content: bytes, offset: int) -> None:
-    view = memoryview(content)
-    while view:
-        written = os.pwrite(file, view, offset)
-        view, offset = view[written:], offset + written
+def _write_at(file: int, content: memoryview, offset: int) -> None:
+    while content:
+        written = os.pwrite(file, content, offset)
+        content, offset = content[written:], offset + written
 
 
 @contextmanager
