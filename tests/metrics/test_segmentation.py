@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from usaggr.metrics.segmentation import EXACT_SIDE, _Distances, class_scores, distances, dsc, mean_dsc
+from usaggr.metrics.segmentation import EXACT_SIDE, class_scores, distance_transform, distances, dsc, mean_dsc
 
 Mask = NDArray[np.bool_]
 Pair = tuple[Mask, Mask]
@@ -88,10 +89,77 @@ def test_hd_of_large_regions_is_that_of_their_distance_transforms(seed: int, sha
 def test_every_distance_in_the_largest_crops_is_exact(shape: tuple[int, int]) -> None:
     """Where single precision is at its worst: as far from the only pixel as can be."""
     corner = _square(shape, slice(0, 1), slice(0, 1))
-    everywhere = np.ones(shape, bool)
-    expected = np.hypot(*np.indices(shape))
-    assert np.abs(_Distances(corner).at(everywhere) - expected.ravel()).max() < 1e-9
-    assert _Distances(corner).farthest(everywhere) == pytest.approx(expected.max(), abs=1e-9)
+    rows, columns = np.indices(shape)
+    found = distance_transform(corner).astype(float)
+    assert (np.rint(found**2) == rows**2 + columns**2).all()
+    farthest = distances(corner, _square(shape, slice(-1, None), slice(-1, None)), 1.0)[0]
+    assert farthest == pytest.approx(np.hypot(shape[0] - 1, shape[1] - 1), abs=1e-9)
+
+
+@pytest.mark.parametrize("pixels", [2, 40, 3000])
+def test_every_distance_to_scattered_pixels_is_exact_in_the_widest_crops(pixels: int) -> None:
+    """Rows of parabolas that meet close to whole places: what single precision may take for one another."""
+    rng = np.random.default_rng(pixels)
+    found = np.zeros((500, EXACT_SIDE), bool)
+    found[rng.integers(0, 500, pixels), rng.integers(0, EXACT_SIDE, pixels)] = True
+    expected = np.rint(ndimage.distance_transform_edt(~found) ** 2)
+    assert (np.rint(distance_transform(found).astype(float) ** 2) == expected).all()
+
+
+def test_the_vendors_transform_is_left_as_it_was_set() -> None:
+    """It rounds in its own way, so it is not used here; what others do with it is theirs."""
+    before = cv2.ipp.useIPP()
+    try:
+        for wanted in (False, True):
+            cv2.ipp.setUseIPP(wanted)
+            expected = cv2.ipp.useIPP()
+            distance_transform(np.eye(5, dtype=bool))
+            assert cv2.ipp.useIPP() == expected
+    finally:
+        cv2.ipp.setUseIPP(before)
+
+
+def straightforward(truth: Mask, predicted: Mask, tolerance: float) -> tuple[float, float, float]:
+    """HD, HD95 and NSD as they are defined, each on whole images with SciPy's transforms and NumPy's percentile."""
+    if not (truth.any() and predicted.any()):
+        diagonal = float(np.hypot(*truth.shape))
+        return (0.0, 0.0, 1.0) if truth.any() == predicted.any() else (diagonal, diagonal, 0.0)
+    edt = ndimage.distance_transform_edt
+    hd = max(edt(~predicted)[truth].max(), edt(~truth)[predicted].max())
+    edge_t, edge_p = (mask & ~ndimage.binary_erosion(mask) for mask in (truth, predicted))
+    from_t, from_p = edt(~edge_p)[edge_t], edt(~edge_t)[edge_p]
+    hd95 = max(np.percentile(from_t, 95), np.percentile(from_p, 95))
+    near = np.concatenate([from_t, from_p]) <= tolerance
+    return float(hd), float(hd95), float(near.mean())
+
+
+tolerances = st.floats(0, 30) | st.integers(0, 900).map(np.sqrt)  # at a distance, and between two
+
+
+@settings(max_examples=200)
+@given(small, tolerances)
+def test_distances_of_odd_masks_are_the_straightforward_ones(pair: Pair, tolerance: float) -> None:
+    assert distances(*pair, tolerance) == pytest.approx(straightforward(*pair, tolerance), abs=1e-9, rel=0)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 160), st.integers(1, 160), st.floats(-0.05, 0.05), tolerances)
+def test_distances_of_blobs_are_the_straightforward_ones(
+    seed: int, height: int, width: int, level: float, tolerance: float
+) -> None:
+    """Of any share of the image, at its borders and away from them, in one part and in many."""
+    noise = np.random.default_rng(seed).normal(size=(2, height, width))
+    truth, predicted = (ndimage.gaussian_filter(of, 4) > level for of in noise)
+    expected = straightforward(truth, predicted, tolerance)
+    assert distances(truth, predicted, tolerance) == pytest.approx(expected, abs=1e-9, rel=0)
+
+
+@pytest.mark.parametrize("shape", [(900, 1290), (EXACT_SIDE + 20, 300)], ids=["single_precision", "double_precision"])
+def test_distances_in_large_images_are_the_straightforward_ones(shape: tuple[int, int]) -> None:
+    truth, predicted = (blob(seed, (shape[0] // 10, shape[1] // 10)).repeat(10, 0).repeat(10, 1) for seed in (1, 51))
+    expected = straightforward(truth, predicted, 0.005 * np.hypot(*shape))
+    found = distances(truth, predicted, 0.005 * np.hypot(*shape))
+    assert found == pytest.approx(expected, abs=1e-9, rel=0)
 
 
 @monai

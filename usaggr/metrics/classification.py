@@ -21,21 +21,25 @@ def classification_scores(
     from sklearn import metrics
 
     predicted = probabilities.argmax(axis=1)
+    _, _, f1, support = metrics.precision_recall_fscore_support(labels, predicted, zero_division=0)
     scores = {
         "accuracy": float(np.mean(predicted == labels)),
         "balanced_accuracy": _balanced_accuracy(labels, predicted),
-        "f1_macro": float(metrics.f1_score(labels, predicted, average="macro")),
-        "f1_weighted": float(metrics.f1_score(labels, predicted, average="weighted")),
+        "f1_macro": float(np.mean(f1)),
+        "f1_weighted": float(np.average(f1, weights=support)),
         "mcc": float(metrics.matthews_corrcoef(labels, predicted)) if len({*labels, *predicted}) > 1 else 0.0,
     }
     classes = probabilities.shape[1]
     present = [c for c in range(classes) if 0 < np.sum(labels == c) < len(labels)]
     if not present:
         return scores, ["AUC not defined: one class in the fold"]
-    asked = [1] if classes == 2 else present
-    aucs = [metrics.roc_auc_score(labels == c, probabilities[:, c]) for c in asked]
+    if classes == 2:
+        auc = metrics.roc_auc_score(labels == 1, probabilities[:, 1])
+    else:  # all in one call, which costs a third of a call each
+        truth = labels[:, None] == np.array(present)
+        auc = np.mean(metrics.roc_auc_score(truth, probabilities[:, present], average=None))
     remarks = [f"AUC over {len(present)} of {classes} classes"] if len(present) < classes else []
-    return {"auc": float(np.mean(aucs)), **scores}, remarks
+    return {"auc": float(auc), **scores}, remarks
 
 
 def _balanced_accuracy(labels: NDArray[np.integer], predicted: NDArray[np.integer]) -> float:

@@ -56,12 +56,13 @@ def score_task(task: Task, rows: Rows) -> tuple[dict[str, float], list[str]]:
     classes, that is the mean of the samples' scores. A metric that no sample has (distances, under `main_only`) is left
     out; one that some lack is NaN. AUC alone can be left out of a whole fold's classification scores, with a remark.
     """
-    table = _table(rows)
     if task.type == "classification":
-        return classification_scores(table["label"].to_numpy(dtype=np.int64), np.stack(list(table["probs"])))
+        labels = np.array(_column(rows, "label"), dtype=np.int64)
+        return classification_scores(labels, np.stack(_column(rows, "probs")))
     main, *others = [metric.name for metric in METRICS[task.type]]
-    names = [main, *(name for name in others if name in table and table[name].notna().any())]
-    return {name: float(table[name].to_numpy(dtype=float).mean()) for name in names}, []
+    values = {name: np.array(_column(rows, name), dtype=float) for name in (main, *others)}
+    names = [main, *(name for name in others if not np.isnan(values[name]).all())]
+    return {name: float(values[name].mean()) for name in names}, []
 
 
 def score_tasks(tasks: Sequence[Task], rows: Rows) -> tuple[Scores, dict[str, list[str]]]:
@@ -69,20 +70,32 @@ def score_tasks(tasks: Sequence[Task], rows: Rows) -> tuple[Scores, dict[str, li
 
     Rows of other tasks are not looked at.
     """
-    table = _table(rows)
     scores: Scores = {}
     notes: dict[str, list[str]] = {}
+    by_task = _by_task(rows)
     for task in tasks:
-        own = table[table["task_id"] == task.id] if len(table) else table
-        if len(own):
-            scores[task.id], remarks = score_task(task, own)
+        if task.id in by_task:
+            scores[task.id], remarks = score_task(task, by_task[task.id])
             if remarks:
                 notes[task.id] = remarks
     return scores, notes
 
 
-def _table(rows: Rows) -> pd.DataFrame:
-    return rows if isinstance(rows, pd.DataFrame) else pd.DataFrame.from_records([dict(row) for row in rows])
+def _by_task(rows: Rows) -> dict[str, Rows]:
+    """The rows of each task that has any."""
+    if isinstance(rows, pd.DataFrame):
+        return {str(task_id): own for task_id, own in rows.groupby("task_id")} if len(rows) else {}
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:  # a table of them would cost more than all scores of a small fold
+        found.setdefault(row["task_id"], []).append(row)
+    return dict(found)
+
+
+def _column(rows: Rows, name: str) -> list[Any]:
+    """Values of a column; NaN where there is none."""
+    if isinstance(rows, pd.DataFrame):
+        return list(rows[name]) if name in rows else [np.nan] * len(rows)
+    return [row.get(name, np.nan) for row in rows]
 
 
 def _same_shape(truth: Truth, predicted: NDArray[Any], true: NDArray[Any]) -> None:

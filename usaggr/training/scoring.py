@@ -4,50 +4,47 @@ The whole fold is scored at original resolution; nothing is averaged over batche
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import sklearn.metrics  # noqa: F401  # where this is imported ahead of runs, none of them waits for it
 
 from usaggr.config import DataConfig
 from usaggr.data.batches import relative_box, relative_points
 from usaggr.data.cache import ImageCache
-from usaggr.data.images import read_mask
 from usaggr.data.samples import Sample
 from usaggr.metrics.names import main_metric, metric, skill
-from usaggr.metrics.predictions import Prediction, Truth, prediction_row
+from usaggr.metrics.predictions import Prediction, prediction_row
 from usaggr.metrics.scores import score_sample, score_tasks
 from usaggr.metrics.trivial import TrivialPredictor, fit_trivial
 from usaggr.runs import Scores
 from usaggr.tasks import Task
-
-
-def truth_of(sample: Sample, data: DataConfig) -> Truth:
-    """A sample's label in pixels of the original image; masks are read from their file."""
-    mask = read_mask(sample.mask_path, data.foreground_255) if sample.mask_path is not None else None
-    return Truth(
-        task_id=sample.task_id,
-        sample_id=sample.sample_id,
-        height=sample.height,
-        width=sample.width,
-        label=sample.label,
-        box=None if sample.box is None else np.asarray(sample.box, dtype=float),
-        points=None if sample.points is None else np.asarray(sample.points, dtype=float),
-        mask=mask,
-    )
+from usaggr.training.truths import truth_of
 
 
 class FoldScorer:
-    """Scores predictions against their truth as they come, and the fold once all are there."""
+    """Scores predictions against their truth as they come, and the fold once all are there.
+
+    With `main_only`, distances of masks are not taken. Predicted masks are kept unless so, or as `keep_masks` says:
+    encoding them is for those that are written.
+    """
 
     def __init__(
-        self, tasks: Mapping[str, Task], data: DataConfig, nsd_tolerance: float, main_only: bool = False
+        self,
+        tasks: Mapping[str, Task],
+        data: DataConfig,
+        nsd_tolerance: float,
+        main_only: bool = False,
+        keep_masks: bool | None = None,
     ) -> None:
         self._tasks = tasks
         self._data = data
         self._nsd_tolerance = nsd_tolerance
         self._main_only = main_only
+        self._keep_masks = not main_only if keep_masks is None else keep_masks
         self.rows: list[dict[str, Any]] = []
-        """A row a sample, as in predictions.parquet."""
+        """A row a sample, as in predictions.parquet; without its mask where masks are not kept."""
 
     def add(self, predictions: Sequence[Prediction], samples: Sequence[Sample]) -> None:
         """Score predictions of samples, in the same order."""
@@ -55,7 +52,8 @@ class FoldScorer:
             truth = truth_of(sample, self._data)
             task = self._tasks[sample.task_id]
             scores = score_sample(task, prediction, truth, self._nsd_tolerance, main_only=self._main_only)
-            self.rows.append(prediction_row(prediction, truth, scores))
+            kept = prediction if self._keep_masks else replace(prediction, mask=None)
+            self.rows.append(prediction_row(kept, truth, scores))
 
     def scores(self) -> tuple[Scores, dict[str, list[str]]]:
         """Scores of each task over the fold, with remarks."""
