@@ -4,6 +4,7 @@ Exit status: 0 all done, 1 some runs failed, 2 the request is wrong (one message
 """
 
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -77,14 +78,18 @@ def sweep(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done, as `plan` does.")] = False,
 ) -> None:
     """Train what is not trained yet, and write the report."""
+    started = time.monotonic()
     plan_ = _plan(words, config_dir)
+    planned = time.monotonic() - started
     if dry_run:
         _show_plan(plan_)
         return
     from usaggr.report.build import refresh_report
     from usaggr.sweep.sweep import run_sweep
 
-    outcome = run_sweep(plan_, retry_failed=retry_failed, fail_fast=fail_fast, limit=limit, build=refresh_report)
+    outcome = run_sweep(
+        plan_, retry_failed=retry_failed, fail_fast=fail_fast, limit=limit, build=refresh_report, planned=planned
+    )
     raise typer.Exit(outcome.exit_status)
 
 

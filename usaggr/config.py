@@ -166,9 +166,10 @@ class ExecutorConfig(Section):
     """Where and how runs are executed: nothing here changes a result."""
 
     name: Literal["local"]
-    workers: int | None = Field(ge=1, description="runs at once; null: one a core, or one a GPU")
+    workers: int | None = Field(ge=1, description="runs at once; null: one a core, or runs_per_device a GPU")
     threads: int | None = Field(ge=1, description="threads of a run; null: cores / workers")
     devices: list[int] | None = Field(description="GPUs to use; null: all that are there")
+    runs_per_device: int | None = Field(ge=1, description="runs at once on each GPU; null: one, or as workers asks")
     runs_per_worker: int | None = Field(ge=1, description="runs before a worker process is renewed; null: 1 on CPU")
     attempts: int = Field(ge=1, description="how often a run is tried whose worker died")
     timeout: float | None = Field(gt=0, description="seconds after which a run is ended; null: none")

@@ -16,6 +16,7 @@ from usaggr.compose import compose_study
 from usaggr.config import StudyConfig
 from usaggr.data.manifest import make_manifest
 from usaggr.data.samples import Dataset, Sample
+from usaggr.locks import is_held
 from usaggr.runs import Cost, Placement, RunDirectory, RunResult, RunSpec
 from usaggr.sweep.executors.local import LocalExecutor
 from usaggr.sweep.plan import Plan, PlannedRun
@@ -50,6 +51,10 @@ def execute(spec: RunSpec, directory: Path, study: StudyConfig, placement: Place
         os.kill(os.getpid(), signal.SIGKILL)
     if status.attempt <= settings.get("exits", 0):
         os._exit(0)
+    if "memory" in settings:
+        _need_memory(settings["memory"], directory)
+    if settings.get("greedy") and (_other_runs(directory) if status.attempt > 1 else _company(directory)):
+        _need_memory(settings["greedy"], directory)
     if "raises" in settings and status.attempt <= settings.get("times", 10**9):
         raise ValueError(settings["raises"])
     if "stubborn" in settings:
@@ -57,6 +62,32 @@ def execute(spec: RunSpec, directory: Path, study: StudyConfig, placement: Place
     time.sleep(60 if status.attempt <= settings.get("hangs", 0) else settings.get("sleeps", 0))
     if settings.get("writes", True):
         RunDirectory(directory).write_result(RESULT)
+
+
+def _need_memory(kind: str, directory: Path) -> None:
+    match kind:
+        case "torch":
+            import torch
+
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        case "kernel":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case _:
+            raise MemoryError("all is taken")
+
+
+def _other_runs(directory: Path) -> list[Path]:
+    """Runs that are at work now, but for this one."""
+    locks = [path for path in directory.parent.glob("*/.lock") if path.parent != directory]
+    return [path for path in locks if is_held(path)]
+
+
+def _company(directory: Path) -> bool:
+    """Wait for another run to be at work."""
+    end = time.monotonic() + 5
+    while not (found := bool(_other_runs(directory))) and time.monotonic() < end:
+        time.sleep(0.01)
+    return found
 
 
 def study(outputs: Path, *overrides: str) -> StudyConfig:

@@ -5,6 +5,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -98,7 +99,7 @@ def test_a_run_that_ends_without_a_result_is_failed(study: StudyConfig, executor
 def test_a_killed_worker_takes_down_its_own_run_only(study: StudyConfig, executor: LocalExecutor) -> None:
     dying, other = fakes.planned(study, 5, dies=1), fakes.planned(study, 6, sleeps=0.5)
     ended = finish(executor, [job(dying), job(other)])
-    assert (ended[5].outcome, ended[5].message) == ("died", "worker died (signal 9); out of memory?")
+    assert (ended[5].outcome, ended[5].message) == ("killed", "worker died (signal 9); out of memory?")
     assert ended[6].outcome == "done"
     assert RunDirectory(dying.directory).state() == "stale"
     assert finish(executor, [job(dying, attempt=2)])[5].outcome == "done"
@@ -179,6 +180,45 @@ def test_a_worker_is_kept_for_several_runs_until_one_fails(tmp_path: Path) -> No
     assert pids[0] == pids[1] == pids[2]
     assert pids[3] == pids[4]
     assert len({pids[0], pids[3], pids[5]}) == 3
+
+
+@pytest.mark.parametrize("kept", [1, 3])
+def test_a_run_without_memory_is_told_from_other_failures_and_ends_its_process(tmp_path: Path, kept: int) -> None:
+    study = fakes.study(tmp_path, "executor.workers=1", f"executor.runs_per_worker={kept}")
+    with fakes.executor(study) as executor:
+        ended = finish(executor, [job(fakes.planned(study, 0, memory="python")), job(fakes.planned(study, 1))])
+    assert (ended[0].outcome, ended[0].message, ended[0].crowded) == ("memory", "MemoryError: all is taken", False)
+    assert ended[1].outcome == "done"
+    status = RunDirectory(ended[0].job.directory).status()
+    assert status is not None
+    assert status.state == "failed"
+    assert len(pids_of(study)) == 2
+
+
+def test_a_job_that_is_to_be_alone_begins_when_the_others_have_ended_and_keeps_new_ones_out(tmp_path: Path) -> None:
+    study = fakes.study(tmp_path, "executor.workers=3")
+    slow, lone, later = (fakes.planned(study, seed, sleeps=0.3, n=seed) for seed in range(3))
+    with fakes.executor(study) as executor:
+        executor.submit(job(slow))
+        executor.submit(replace(job(lone), alone="device"))
+        assert not executor.free
+        with pytest.raises(RuntimeError, match="no slot"):
+            executor.submit(job(later))
+        order: list[Ended] = []
+        wait_until(lambda: order.extend(executor.wait(0.1)) or len(order) == 1)
+        assert not executor.free
+        wait_until(lambda: order.extend(executor.wait(0.1)) or len(order) == 2)
+        assert executor.free
+    assert [(ended.job.spec.seed, ended.outcome, ended.crowded) for ended in order] == [
+        (0, "done", False),
+        (1, "done", False),
+    ]
+
+
+def test_runs_that_were_on_a_device_together_are_crowded(study: StudyConfig, executor: LocalExecutor) -> None:
+    jobs = [job(fakes.planned(study, seed, sleeps=0.2)) for seed in (20, 21)]
+    assert all(ended.crowded for ended in finish(executor, jobs).values())
+    assert not finish(executor, [job(fakes.planned(study, 22))])[22].crowded
 
 
 def test_a_run_that_takes_too_long_is_ended(tmp_path: Path) -> None:

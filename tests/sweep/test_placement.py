@@ -13,9 +13,21 @@ from usaggr.runs import Placement
 from usaggr.sweep.executors.placement import placements, usable_cores
 
 
-def config(workers: int | None = None, threads: int | None = None, devices: list[int] | None = None) -> ExecutorConfig:
+def config(
+    workers: int | None = None,
+    threads: int | None = None,
+    devices: list[int] | None = None,
+    runs_per_device: int | None = None,
+) -> ExecutorConfig:
     return ExecutorConfig(
-        name="local", workers=workers, threads=threads, devices=devices, runs_per_worker=None, attempts=1, timeout=None
+        name="local",
+        workers=workers,
+        threads=threads,
+        devices=devices,
+        runs_per_device=runs_per_device,
+        runs_per_worker=None,
+        attempts=1,
+        timeout=None,
     )
 
 
@@ -29,6 +41,20 @@ def test_with_gpus_there_is_one_slot_each_and_they_share_the_cores() -> None:
 
 def test_more_workers_than_gpus_take_turns() -> None:
     assert [p.device for p in placements(config(workers=4), gpus=2, cores=8)] == [0, 1, 0, 1]
+
+
+def test_a_gpu_takes_as_many_runs_as_configured_which_share_the_cores() -> None:
+    found = placements(config(runs_per_device=2), gpus=2, cores=8)
+    assert found == [Placement(2, 0), Placement(2, 1)] * 2
+
+
+def test_more_workers_than_the_gpus_take_are_not_started() -> None:
+    assert [p.device for p in placements(config(workers=3, runs_per_device=2), gpus=2, cores=8)] == [0, 1, 0]
+    assert [p.device for p in placements(config(workers=9, runs_per_device=2), gpus=2, cores=8)] == [0, 1, 0, 1]
+
+
+def test_runs_per_device_says_nothing_of_the_cpu() -> None:
+    assert placements(config(runs_per_device=3), gpus=0, cores=2) == [Placement(1, None)] * 2
 
 
 def test_only_the_named_gpus_are_used_and_none_if_none_is_named() -> None:

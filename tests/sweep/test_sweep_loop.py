@@ -203,6 +203,63 @@ def test_a_dead_worker_s_run_is_tried_again_as_often_as_configured(tmp_path: Pat
     assert status.error == "worker died (signal 9); out of memory? (tried 3 times)"
 
 
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("torch", "OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB; it is tried again, alone"),
+        ("kernel", "worker died (signal 9); out of memory?; it is tried again, alone"),
+    ],
+)
+def test_a_run_that_finds_no_memory_beside_others_is_tried_again_alone(tmp_path: Path, kind: str, said: str) -> None:
+    study = fakes.study(tmp_path, "executor.workers=3")
+    greedy = fakes.planned(study, 0, greedy=kind)
+    others = [fakes.planned(study, seed, sleeps=0.3, n=seed) for seed in range(1, 7)]
+    out = io.StringIO()
+    outcome = sweep(fakes.plan(study, greedy, *others), out, console=Console(file=out, width=200, force_terminal=True))
+    assert (outcome.done, outcome.failed, outcome.exit_status) == (7, 0, 0)
+    assert fakes.executions(study).count(greedy.spec.run_id) == 2
+    assert f"{greedy.spec.run_id}: {said}" in out.getvalue()
+
+
+def test_a_run_that_finds_no_memory_alone_is_failed_and_the_others_go_on(tmp_path: Path) -> None:
+    study = fakes.study(tmp_path, "executor.attempts=5")
+    large, other = fakes.planned(study, 0, memory="python"), fakes.planned(study, 1, sleeps=1)
+    later = fakes.planned(study, 2)
+    outcome = sweep(fakes.plan(study, large, other, later))
+    assert (outcome.done, outcome.failed) == (2, 1)
+    assert fakes.executions(study).count(large.spec.run_id) == 2
+    status = RunDirectory(large.directory).status()
+    assert status is not None
+    assert (status.state, status.attempt) == ("failed", 2)
+    assert "MemoryError: all is taken" in str(status.error)
+
+
+def test_without_another_run_beside_it_a_run_without_memory_is_failed_at_once(tmp_path: Path) -> None:
+    study = fakes.study(tmp_path, "executor.workers=1", "executor.attempts=5")
+    outcome = sweep(fakes.plan(study, fakes.planned(study, 0, memory="python"), fakes.planned(study, 1)))
+    assert (outcome.done, outcome.failed) == (1, 1)
+    assert len(fakes.executions(study)) == 2
+
+
+def test_each_sweep_that_trains_leaves_a_row_of_what_its_parts_took(tmp_path: Path) -> None:
+    plan, _ = runs_of(tmp_path, {"sleeps": 0.3}, {"raises": "no"}, {"n": 1})
+    sweep(plan, limit=2, planned=0.5)
+    sweep(plan, planned=0.25)
+    sweep(plan)
+    with (plan.directory / "sweeps.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["trained"] for row in rows] == ["1", "1"]
+    assert [row["run_seconds"] for row in rows] == ["1.000", "1.000"]
+    assert [(row["workers"], row["threads"]) for row in rows] == [("2", "1")] * 2
+    parts = ("planning", "networks", "caches", "start", "runs", "report")
+    for row in rows:
+        assert sum(float(row[part]) for part in parts) <= float(row["seconds"]) + 0.01
+        assert float(row["start"]) > 0
+    assert float(rows[0]["planning"]) >= 0.5
+    assert float(rows[0]["slot_seconds"]) >= 0.3
+    assert float(rows[0]["runs"]) >= 0.3
+
+
 def test_a_retried_run_does_not_count_twice_against_the_limit(tmp_path: Path) -> None:
     plan, _ = runs_of(tmp_path, {"dies": 1}, {"n": 1}, {"n": 2})
     outcome = sweep(plan, limit=2)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from usaggr.data.run_data import RunData
 from usaggr.runs import RunDirectory, State
-from usaggr.sweep.executors.base import Ended, Executor, Job
+from usaggr.sweep.executors.base import Alone, Ended, Executor, Job
 from usaggr.sweep.interruption import Interruption
 from usaggr.sweep.live import RemainingTime, SweepLine
 from usaggr.sweep.order import longest_first
@@ -27,6 +27,10 @@ class Loop:
         self.interrupted = False
         self.failures: dict[str, str] = {}
         """run_id: reason in one line, of the runs that failed in this sweep."""
+        self.trained: list[PlannedRun] = []
+        """Runs that this sweep has trained to their end."""
+        self.slot_seconds = 0.0
+        """Sum over all jobs from their start to their end."""
         self._states = states
         self._runs = {run.spec.run_id: run for run in plan.runs}
         self._attempts = plan.study.executor.attempts
@@ -35,6 +39,8 @@ class Loop:
         self._running: dict[str, float] = {}
         """run_id: when it was started."""
         self._tries: Counter[str] = Counter()
+        self._alone: dict[str, Alone] = {}
+        """run_id: of runs for which memory was out, where nothing else may run when they are tried again."""
         self._retried = {run.spec.run_id for run in todo if states[run.spec.run_id] == "failed"}
         for run_id in self._retried:  # open again until it ends
             self._states[run_id] = "pending"
@@ -62,7 +68,7 @@ class Loop:
             if interruption.asked:
                 self._stop(executor, line, remaining)
                 return
-            while len(self._running) < executor.slots and (run := self._next()) is not None:
+            while executor.free and (run := self._next()) is not None:
                 self._submit(run, executor, data_of, tool)
             if not self._running:
                 return
@@ -112,7 +118,8 @@ class Loop:
         tool: dict[str, object],
     ) -> None:
         run_id = run.spec.run_id
-        executor.submit(Job(run.spec, run.directory, run.study, data_of(run), self._attempt(run), tool))
+        alone = self._alone.get(run_id)
+        executor.submit(Job(run.spec, run.directory, run.study, data_of(run), self._attempt(run), tool, alone))
         self._tries[run_id] += 1
         self._running[run_id] = time.monotonic()
 
@@ -124,23 +131,38 @@ class Loop:
         run_id = ended.job.spec.run_id
         run = self._runs[run_id]
         del self._running[run_id]
+        self.slot_seconds += ended.seconds
         match ended.outcome:
             case "done":
                 self._states[run_id] = "done"
+                self.trained.append(run)
                 remaining.ended(run.examples, ended.seconds)
             case "elsewhere":
                 self._states[run_id] = "running"
-            case "died" if self._tries[run_id] < self._attempts and not self._closed():
+            case "memory" if ended.crowded and not self._closed():
+                self._retry_alone(ended, run, "device", line)
+            case "killed" if self._may_retry(run_id):
+                self._retry_alone(ended, run, "machine", line)
+            case "died" if self._may_retry(run_id):
                 line.say(f"{run_id}: {ended.message}; it is tried again")
                 self._waiting.appendleft(run)
             case _:
-                times = (
-                    f" (tried {self._tries[run_id]} times)"
-                    if ended.outcome == "died" and self._tries[run_id] > 1
-                    else ""
-                )
+                tries = self._tries[run_id]
+                times = f" (tried {tries} times)" if ended.outcome in ("died", "killed") and tries > 1 else ""
                 self._fail(run, RunDirectory(run.directory), ended.job.attempt, ended.message + times)
                 line.say(f"failed: {run_id}: {ended.message}{times}")
+
+    def _retry_alone(self, ended: Ended, run: PlannedRun, where: Alone, line: SweepLine) -> None:
+        """Put a run first in the queue that may be short of memory because of the others."""
+        run_id = run.spec.run_id
+        line.say(f"{run_id}: {ended.message}; it is tried again, alone")
+        # Its worker has written it down as failed, which it is not yet, should this sweep end before its turn.
+        RunDirectory(run.directory).settle("pending", ended.job.attempt)
+        self._alone[run_id] = where
+        self._waiting.appendleft(run)
+
+    def _may_retry(self, run_id: str) -> bool:
+        return self._tries[run_id] < self._attempts and not self._closed()
 
     def _closed(self) -> bool:
         return self._fail_fast and bool(self.failures)
@@ -156,6 +178,7 @@ class Loop:
 
     def _stop(self, executor: Executor, line: SweepLine, remaining: RemainingTime) -> None:
         self._show(line, remaining, stopping=True)
+        self.slot_seconds += sum(time.monotonic() - since for since in self._running.values())
         for job in executor.stop():
             directory = RunDirectory(job.directory)
             directory.settle("pending", job.attempt)

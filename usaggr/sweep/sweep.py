@@ -4,23 +4,24 @@ All state is on disk, in the run directories, so that starting, going on, retryi
 sweeps are the same: do what is not done yet.
 """
 
-import time
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from usaggr.data.run_data import RunData
-from usaggr.errors import UsaggrError
+from usaggr.errors import RunError, UsaggrError
 from usaggr.locks import exclusive
 from usaggr.progress import Progress, RichProgress
-from usaggr.runs import State
+from usaggr.runs import RunDirectory, State
 from usaggr.sweep.executors.base import Executor
 from usaggr.sweep.interruption import INTERRUPTED, interruptible
 from usaggr.sweep.live import SweepLine, duration
 from usaggr.sweep.loop import Loop
 from usaggr.sweep.plan import Plan, PlannedRun, write_plan, write_states
+from usaggr.sweep.timing import SweepClock
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -68,13 +69,15 @@ def run_sweep(
     prepare: Prepare | None = None,
     check: Check | None = None,
     build: Report,
+    planned: float = 0.0,
 ) -> SweepOutcome:
     """Execute the planned runs that are not done, longest first, and build the report.
 
     Failed runs are left alone unless `retry_failed`; runs that another living process has, always. After the first
     failure `fail_fast` starts nothing more, and lets what runs end. `limit` is the most runs to start. Ctrl-C ends what
     runs and gives its claims back, so that the same sweep goes on later. Networks are checked by `check`; unless given,
-    as they are trained on this machine, or not at all with an executor that is given.
+    as they are trained on this machine, or not at all with an executor that is given. `planned` is how many seconds the
+    plan took to make, for sweeps.csv.
 
     Raises:
         ConfigError: the directory holds another data set or split; a GPU is asked for that is not there; a network
@@ -82,23 +85,27 @@ def run_sweep(
         DataError: the data cannot be read.
         RunError: no worker can be started, or the file system has no locks.
     """
-    started = time.monotonic()
+    clock = SweepClock(planned)
     console = console or _standard_error()
-    write_plan(plan)
-    with exclusive(plan.directory / ".lock"):
-        pass  # says so, before anything is trained, where there are no locks
-    states: dict[str, State] = {run.spec.run_id: run.state() for run in plan.runs}
+    with clock.part("planning"):
+        write_plan(plan)
+        with exclusive(plan.directory / ".lock"):
+            pass  # says so, before anything is trained, where there are no locks
+        states: dict[str, State] = {run.spec.run_id: run.state() for run in plan.runs}
     skipped = sum(state == "done" for state in states.values())
     wanted = ("pending", "stale", "failed") if retry_failed else ("pending", "stale")
     todo = [run for run in plan.runs if states[run.spec.run_id] in wanted]
     loop = Loop(plan, todo, states, fail_fast, limit)
     if todo:
         check = check or (_networks if executor is None else None)
-        _execute(plan, todo, loop, console, executor or _local(plan), prepare or _caches, check)
+        _execute(plan, todo, loop, console, executor or _local(plan), prepare or _caches, check, clock)
         write_states(plan)
-    _say_end(console, loop, nothing=not todo, seconds=time.monotonic() - started)
+    _say_end(console, loop, nothing=not todo, seconds=clock.seconds)
     done, failed = loop.count("done"), loop.count("failed")
-    report, reported = (None, True) if loop.interrupted or not done else _report(plan, console, build)
+    with clock.part("report"):
+        report, reported = (None, True) if loop.interrupted or not done else _report(plan, console, build)
+    if loop.trained:
+        clock.write(plan.directory, len(loop.trained), _seconds_of(loop.trained), loop.slot_seconds)
     return SweepOutcome(
         done=done,
         failed=failed,
@@ -106,7 +113,7 @@ def run_sweep(
         remaining=len(states) - done - failed,
         elsewhere=loop.count("running"),
         interrupted=loop.interrupted,
-        seconds=time.monotonic() - started,
+        seconds=clock.seconds,
         report=report,
         exit_status=INTERRUPTED if loop.interrupted else int(failed > 0 or not reported),
     )
@@ -120,24 +127,40 @@ def _execute(
     executor: Executor,
     prepare: Prepare,
     check: Check | None,
+    clock: SweepClock,
 ) -> None:
     try:
         if check is not None:  # before the caches, which may take long
-            check(plan, todo, RichProgress(console))
-        data_of = prepare(plan, todo, RichProgress(console))
+            with clock.part("networks"):
+                check(plan, todo, RichProgress(console))
+        with clock.part("caches"):
+            data_of = prepare(plan, todo, RichProgress(console))
     except KeyboardInterrupt:
         loop.interrupted = True
         return
     line = SweepLine(console, len(plan.runs))
-    with interruptible(line.stop) as interruption, executor:
+    with interruptible(line.stop) as interruption, ExitStack() as stack:
+        with clock.part("start"):
+            stack.enter_context(executor)
+        clock.workers, clock.threads = executor.slots, executor.threads
         most = f", at most {loop.limit} of them now" if loop.limit is not None and loop.limit < len(todo) else ""
         workers = f"{executor.slots} worker{'s' if executor.slots > 1 else ''}"
         _say(console, f"{plan.study.name}: {len(plan.runs)} runs, {len(todo)} to train{most}, {workers}")
         line.start()
         try:
-            loop.run(executor, data_of, line, interruption)
+            with clock.part("runs"):
+                loop.run(executor, data_of, line, interruption)
         finally:
             line.stop()
+
+
+def _seconds_of(runs: Sequence[PlannedRun]) -> float:
+    """What finished runs say that they took; one whose result is gone again says nothing."""
+    total = 0.0
+    for run in runs:
+        with suppress(RunError):
+            total += RunDirectory(run.directory).result().cost.seconds
+    return total
 
 
 def _say_end(console: "Console", loop: Loop, nothing: bool, seconds: float) -> None:

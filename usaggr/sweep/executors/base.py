@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 EXECUTE_RUN = "usaggr.training.run:execute_run"
 """module:function that trains a run: called with (spec, directory, study, placement, data) in its claimed directory."""
 
-Outcome = Literal["done", "failed", "died", "timeout", "elsewhere"]
-"""died: its process is gone without a word; elsewhere: another process has the run, which was left alone."""
+Outcome = Literal["done", "failed", "memory", "died", "killed", "timeout", "elsewhere"]
+"""memory: it failed since memory was out; died: its process is gone without a word; killed: so, by signal 9, as the
+kernel does where memory is out; elsewhere: another process has the run, which was left alone."""
+Alone = Literal["device", "machine"]
+"""Where nothing else may run meanwhile: on the GPU (for runs on the CPU, that is all of them), or here at all."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class Job:
     """Counts from 1, over all sweeps."""
     provenance: dict[str, Any] = field(default_factory=dict)
     """What run.yaml says of the tool that runs it."""
+    alone: Alone | None = None
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,9 @@ class Ended:
     message: str
     """Why, in one line, if it is not done; else empty."""
     seconds: float
-    """From its submission on."""
+    """From its start on."""
+    crowded: bool = False
+    """Whether others were on its device at some time."""
 
 
 class Executor(Protocol):
@@ -54,7 +60,15 @@ class Executor(Protocol):
 
     @property
     def slots(self) -> int:
-        """Runs at once."""
+        """Runs at once, at the most."""
+
+    @property
+    def threads(self) -> int:
+        """Of a run."""
+
+    @property
+    def free(self) -> bool:
+        """Whether a job can be submitted now."""
 
     def __enter__(self) -> Self:
         """Start.
@@ -69,7 +83,7 @@ class Executor(Protocol):
         """End, and with it whatever still runs."""
 
     def submit(self, job: Job) -> None:
-        """Start a job in a free slot; there must be one."""
+        """Start a job, which must be possible; one that is to be alone waits until the others there have ended."""
 
     def wait(self, timeout: float) -> list[Ended]:
         """Jobs that have ended since the last call; waits until one does, `timeout` seconds at the most."""

@@ -15,7 +15,6 @@ import traceback
 from concurrent.futures import BrokenExecutor, CancelledError, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -24,31 +23,17 @@ import pebble
 from usaggr.config import ExecutorConfig
 from usaggr.errors import ConfigError, RunError
 from usaggr.locks import is_held
-from usaggr.runs import Placement, RunDirectory
+from usaggr.runs import RunDirectory
 from usaggr.sweep.executors.base import EXECUTE_RUN, Ended, Job, Outcome
 from usaggr.sweep.executors.forkserver import WorkerContext, start_server, stop_server
 from usaggr.sweep.executors.placement import placements, usable_cores
-from usaggr.sweep.executors.worker import SPOILT, end_with_parent, load, run_in_worker
+from usaggr.sweep.executors.slots import Future, Slot, beside, may_begin, next_free
+from usaggr.sweep.executors.worker import NO_MEMORY, SPOILT, end_with_parent, load, run_in_worker
 
 RUNS_PER_GPU_WORKER = 16
 """Unless configured: so many runs share what was compiled and allocated, and a leak is forgotten in the end."""
 _LOOK_SECONDS = 5.0
 """How often a slot is looked at whose process may be gone without its pool having noticed."""
-Future = pebble.ProcessFuture[tuple[Outcome, str]]
-
-
-@dataclass
-class _Slot:
-    """A worker's place, with the job that it has at present."""
-
-    placement: Placement
-    pool: pebble.ProcessPool
-    job: Job | None = None
-    future: Future | None = None
-    started: float = 0.0
-    looked: float = 0.0
-    unowned: int = 0
-    """How often in a row nobody held the job's run when looked at."""
 
 
 class LocalExecutor:
@@ -61,13 +46,23 @@ class LocalExecutor:
         self._config = config
         self._accelerator = accelerator
         self._target = target
-        self._ended: queue.SimpleQueue[tuple[_Slot, Future]] = queue.SimpleQueue()
-        self._slots: list[_Slot] = []
+        self._ended: queue.SimpleQueue[tuple[Slot, Future]] = queue.SimpleQueue()
+        self._slots: list[Slot] = []
 
     @property
     def slots(self) -> int:
-        """Runs at once."""
+        """Runs at once, at the most."""
         return len(self._slots)
+
+    @property
+    def threads(self) -> int:
+        """Of a run."""
+        return self._slots[0].placement.threads
+
+    @property
+    def free(self) -> bool:
+        """Whether a job can be submitted now."""
+        return next_free(self._slots) is not None
 
     def __enter__(self) -> Self:
         """Start the server, let it count GPUs, and make the slots.
@@ -85,7 +80,7 @@ class LocalExecutor:
             self._renewed_after = self._config.runs_per_worker or (
                 1 if where[0].device is None else RUNS_PER_GPU_WORKER
             )
-            self._slots = [_Slot(placement, self._pool()) for placement in where]
+            self._slots = [Slot(placement, self._pool()) for placement in where]
         except BaseException:
             stop_server()
             raise
@@ -100,23 +95,35 @@ class LocalExecutor:
         stop_server()
 
     def submit(self, job: Job) -> None:
-        """Start a job in a free slot; there must be one."""
-        slot = next(slot for slot in self._slots if slot.job is None)
-        slot.job, slot.started, slot.unowned = job, time.monotonic(), 0
-        slot.looked = slot.started
-        arguments = (job, slot.placement, self._target, self._renewed_after == 1)
+        """Start a job, which must be possible; one that is to be alone waits until the others there have ended."""
+        slot = next_free(self._slots)
+        if slot is None:
+            raise RuntimeError("submit: no slot takes a job now")
+        slot.take(job)
+        self._begin_what_may()
+
+    def _begin_what_may(self) -> None:
+        for slot in self._slots:
+            if may_begin(slot, self._slots):
+                self._begin(slot)
+
+    def _begin(self, slot: Slot) -> None:
+        arguments = (slot.job, slot.placement, self._target, self._renewed_after == 1)
         try:
-            slot.future = slot.pool.schedule(run_in_worker, args=arguments, timeout=self._config.timeout)
+            future: Future = slot.pool.schedule(run_in_worker, args=arguments, timeout=self._config.timeout)
         except RuntimeError:  # its idle worker was killed, and took the pool along
             _end(slot.pool)
             slot.pool = self._pool()
-            slot.future = slot.pool.schedule(run_in_worker, args=arguments, timeout=self._config.timeout)
-        future = slot.future
+            future = slot.pool.schedule(run_in_worker, args=arguments, timeout=self._config.timeout)
+        slot.begin(future)
+        for other in beside(slot, self._slots, "device"):
+            if other.future is not None:
+                slot.crowded = other.crowded = True
         future.add_done_callback(lambda _: self._ended.put((slot, future)))
 
     def wait(self, timeout: float) -> list[Ended]:
         """Jobs that have ended since the last call; waits until one does, `timeout` seconds at the most."""
-        notices: list[tuple[_Slot, Future | None]] = []
+        notices: list[tuple[Slot, Future | None]] = []
         try:
             notices.append(self._ended.get(timeout=timeout))
             while not self._ended.empty():
@@ -128,8 +135,10 @@ class LocalExecutor:
         for slot, future in notices:
             if slot.job is not None and future is not None and slot.future is future:
                 outcome, message = self._outcome(slot, slot.job, future)
-                ended.append(Ended(slot.job, outcome, message, time.monotonic() - slot.started))
-                slot.job = slot.future = None
+                seconds = time.monotonic() - slot.started
+                ended.append(Ended(slot.job, outcome, message, seconds, slot.crowded))
+                slot.clear()
+        self._begin_what_may()
         return ended
 
     def stop(self) -> list[Job]:
@@ -139,7 +148,7 @@ class LocalExecutor:
             with ThreadPoolExecutor(len(self._slots)) as threads:
                 list(threads.map(_end, [slot.pool for slot in self._slots]))
         for slot in self._slots:
-            slot.job = slot.future = None
+            slot.clear()
         return stopped
 
     def _pool(self) -> pebble.ProcessPool:
@@ -149,14 +158,14 @@ class LocalExecutor:
             max_workers=workers, max_tasks=self._renewed_after, initializer=end_with_parent, context=self._context
         )
 
-    def _outcome(self, slot: _Slot, job: Job, future: Future) -> tuple[Outcome, str]:
+    def _outcome(self, slot: Slot, job: Job, future: Future) -> tuple[Outcome, str]:
         try:
             return future.result(timeout=0)
         except pebble.ProcessExpired as error:
-            if error.exitcode == SPOILT:
-                return "failed", _stored_reason(job)
+            if error.exitcode in (SPOILT, NO_MEMORY):
+                return "memory" if error.exitcode == NO_MEMORY else "failed", _stored_reason(job)
             _end_survivor(job, error.pid)
-            return "died", died_message(error.exitcode)
+            return "killed" if error.exitcode == -signal.SIGKILL else "died", died_message(error.exitcode)
         except CancelledError:
             return "died", "worker died without a trace"
         except BrokenExecutor:
@@ -168,7 +177,7 @@ class LocalExecutor:
         except Exception as error:
             return "failed", (str(error).splitlines() or [type(error).__name__])[0]
 
-    def _is_lost(self, slot: _Slot) -> bool:
+    def _is_lost(self, slot: Slot) -> bool:
         """Whether a job has long begun and nobody holds its run: its process left in a way that its pool overlooks."""
         now = time.monotonic()
         if slot.job is None or slot.future is None or now - slot.looked < _LOOK_SECONDS or slot.future.done():

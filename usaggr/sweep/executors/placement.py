@@ -32,7 +32,7 @@ def _quota(cgroup: Path) -> int | None:
 
 
 def placements(executor: ExecutorConfig, gpus: int, cores: int) -> list[Placement]:
-    """One placement a slot: as many as workers, GPUs in turn, cores shared out evenly.
+    """One placement a slot: as many as workers, GPUs in turn, no more on each than it takes, cores shared out evenly.
 
     `gpus` is the number of GPUs that may be used (0: runs are on the CPU). Threads depend on the configured number of
     workers and not on how many runs there are, so that a resumed sweep computes as it began.
@@ -41,7 +41,8 @@ def placements(executor: ExecutorConfig, gpus: int, cores: int) -> list[Placemen
         ConfigError: executor.devices names a GPU that is not there.
     """
     devices = _devices(executor.devices, gpus)
-    workers = executor.workers or len(devices) or cores
+    most = len(devices) * (executor.runs_per_device or executor.workers or 1)
+    workers = min(executor.workers or most, most) if devices else executor.workers or cores
     threads = executor.threads or max(1, cores // workers)
     return [Placement(threads, devices[i % len(devices)] if devices else None) for i in range(workers)]
 

@@ -5,6 +5,7 @@ The process ends when the one that started it does, so that no orphan trains on.
 
 import contextlib
 import faulthandler
+import gc
 import importlib
 import multiprocessing
 import multiprocessing.connection
@@ -27,12 +28,15 @@ from usaggr.sweep.store import stored_fingerprint
 
 SPOILT = 71
 """Exit status of a worker that ends after a failed run: what that left in the process must not touch the next run."""
+NO_MEMORY = 72
+"""The same where memory was out; it is given back that way."""
 
 
 def run_in_worker(job: Job, placement: Placement, target: str = EXECUTE_RUN, renew: bool = True) -> tuple[Outcome, str]:
     """Execute a job in this process; how it ended, and why in one line.
 
-    `renew`: this process ends after the job anyway. Else it ends itself after a failure, with the status SPOILT.
+    `renew`: this process ends after the job anyway. Else it ends itself after a failure, with the status SPOILT or
+    NO_MEMORY.
     """
     signal.signal(signal.SIGTERM, _leave)
     if placement.device is None:
@@ -42,10 +46,12 @@ def run_in_worker(job: Job, placement: Placement, target: str = EXECUTE_RUN, ren
         if not mine:
             return ("done" if run.result_path.exists() else "elsewhere"), ""
         with _output_to(run.log_path):
-            message = _execute(job, run, placement, target)
-    if message and not renew:
-        os._exit(SPOILT)
-    return ("failed" if message else "done"), message
+            outcome, message = _execute(job, run, placement, target)
+    if outcome != "done" and not renew:
+        os._exit(NO_MEMORY if outcome == "memory" else SPOILT)
+    if placement.device is not None and not renew:
+        _give_memory_back()
+    return outcome, message
 
 
 def load(target: str) -> Callable[..., None]:
@@ -69,8 +75,25 @@ def end_with_parent() -> None:
     threading.Thread(target=watch, name="end-with-parent", daemon=True).start()
 
 
-def _execute(job: Job, run: RunDirectory, placement: Placement, target: str) -> str:
-    """Empty if the run is done, else why not in one line."""
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error, or what it came from, says that memory was out: of a GPU, or of the machine."""
+    cause = error.__cause__ or error.__context__
+    # By name and words, so that nothing here imports torch; its errors are RuntimeErrors with these words.
+    said = str(error) if isinstance(error, RuntimeError) else ""
+    here = isinstance(error, MemoryError) or "out of memory" in said or "can't allocate memory" in said
+    return here or (cause is not None and is_out_of_memory(cause))
+
+
+def _give_memory_back() -> None:
+    """Leave a GPU's memory, which torch keeps for its next use, to the runs beside this worker."""
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        gc.collect()
+        torch.cuda.empty_cache()
+
+
+def _execute(job: Job, run: RunDirectory, placement: Placement, target: str) -> tuple[Outcome, str]:
+    """How the run ended, and why it is not done in one line."""
     print(f"--- attempt {job.attempt}, {time.strftime('%Y-%m-%d %H:%M:%S')}, {socket.gethostname()}, pid {os.getpid()}")
     try:
         stored = stored_fingerprint(run.path)
@@ -87,8 +110,9 @@ def _execute(job: Job, run: RunDirectory, placement: Placement, target: str) -> 
         traceback.print_exc()
         reason = str(error) if isinstance(error, UsaggrError) else f"{type(error).__name__}: {error}"
         run.fail(f"{reason.strip()}\n\n{traceback.format_exc()}", job.attempt)
-        return (reason.strip().splitlines() or [type(error).__name__])[0]
-    return ""
+        outcome: Outcome = "memory" if is_out_of_memory(error) else "failed"
+        return outcome, (reason.strip().splitlines() or [type(error).__name__])[0]
+    return "done", ""
 
 
 def _where(job: Job, placement: Placement) -> dict[str, Any]:
