@@ -13,7 +13,7 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -80,17 +80,31 @@ def fingerprint_of(
     of the tasks' images, labels and folds, `weights_hash` that of the file with pretrained weights (None: no file), and
     `parent` the fingerprint of the run that this one starts from.
     """
-    parts = {
-        "schema_version": SCHEMA_VERSION,
-        "settings": settings,
-        "tasks": list(tasks),
-        "train_samples": {task: list(ids) for task, ids in train_samples.items()},
-        "content": content,
-        "seed": seed,
-        "weights": weights_hash,
-        "parent": parent,
-    }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    lists = {task: json.dumps(ids) for task, ids in train_samples.items()}
+    return fingerprint_of_texts(json.dumps(settings, sort_keys=True), tasks, lists, content, seed, weights_hash, parent)
+
+
+def fingerprint_of_texts(
+    settings: str,
+    tasks: tuple[str, ...],
+    train_samples: Mapping[str, str],
+    content: str,
+    seed: int,
+    weights_hash: str | None,
+    parent: str | None,
+) -> str:
+    """The same, from the JSON of the settings (with sorted keys) and of each task's list of training samples.
+
+    A study's runs share these texts, which are long: a plan makes each one once. What is hashed is the JSON of all
+    parts with sorted keys, byte by byte.
+    """
+    head = {"content": content, "parent": parent, "schema_version": SCHEMA_VERSION, "seed": seed}
+    digest = hashlib.sha256(f'{json.dumps(head)[:-1]}, "settings": {settings}, '.encode())
+    digest.update(f'"tasks": {json.dumps(tasks)}, "train_samples": {{'.encode())
+    for number, task in enumerate(sorted(train_samples)):
+        digest.update(f"{', ' if number else ''}{json.dumps(task)}: {train_samples[task]}".encode())
+    digest.update(f'}}, "weights": {json.dumps(weights_hash)}}}'.encode())
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True)

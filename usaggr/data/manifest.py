@@ -16,8 +16,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from usaggr.config import DataConfig
-from usaggr.data.ranking import Ranked, rank_samples, scale_count
+from usaggr.data.ranking import Ranked, Ranker, count_of_scale, cover_size
 from usaggr.data.samples import Dataset, Sample
 from usaggr.data.split import FOLDS, Fold, Split, split_dataset
 from usaggr.errors import ConfigError, DataError
@@ -56,15 +59,29 @@ class Manifest:
     def training_samples(self, task_id: str, scale: float | int, seed: int) -> tuple[str, ...]:
         """Ids of the samples that a scale takes, in rank order."""
         ranking = self.ranks[seed][task_id]
-        return ranking[: scale_count(scale, [self._stratum[task_id, sample_id] for sample_id in ranking])]
+        return ranking[: count_of_scale(scale, len(ranking), self._cover(task_id, seed))]
 
     def task_content(self, task_id: str) -> str:
         """Hash of the content and the folds of a task's samples."""
         return self._task_content[task_id]
 
+    def _cover(self, task_id: str, seed: int) -> int:
+        """How many samples of a ranking hold all of its classes."""
+        found = self._covers.get((task_id, seed))
+        if found is None:
+            strata, ranking = self._strata[task_id], self.ranks[seed][task_id]
+            one = len(set(strata.values())) == 1
+            found = min(1, len(ranking)) if one else cover_size([strata[sample_id] for sample_id in ranking])
+            self._covers[task_id, seed] = found
+        return found
+
     @cached_property
-    def _stratum(self) -> dict[tuple[str, str], int]:
-        return {(s.task_id, s.sample_id): s.stratum for s in self.dataset.samples}
+    def _covers(self) -> dict[tuple[str, int], int]:
+        return {}
+
+    @cached_property
+    def _strata(self) -> dict[str, dict[str, int]]:
+        return {task_id: {s.sample_id: s.stratum for s in of} for task_id, of in self.dataset.by_task.items()}
 
     @cached_property
     def _task_content(self) -> dict[str, str]:
@@ -103,10 +120,8 @@ def make_manifest(dataset: Dataset, config: DataConfig, seeds: Sequence[int]) ->
             )
     # With data.subset=fixed, one ranking (drawn by the split's seed) serves all seeds.
     drawn_by = {seed: seed if config.subset == "per_seed" else config.split.seed for seed in seeds}
-    rankings = {
-        by: {task_id: rank_samples(task_id, training[task_id], by) for task_id in dataset.tasks}
-        for by in sorted(set(drawn_by.values()))
-    }
+    rankers = [Ranker(task_id, training[task_id]) for task_id in dataset.tasks]
+    rankings = {by: {r.task_id: r.ranking(by) for r in rankers} for by in sorted(set(drawn_by.values()))}
     return Manifest(dataset, split, {seed: rankings[drawn_by[seed]] for seed in seeds})
 
 
@@ -168,20 +183,33 @@ def write_manifest(manifest: Manifest, directory: Path) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     seeds = sorted(manifest.ranks)
-    ranks = {
-        seed: {(t, sample_id): i for t, ids in manifest.ranks[seed].items() for i, sample_id in enumerate(ids)}
-        for seed in seeds
-    }
     header = ("task_id", "sample_id", "image_path", "subject_id", "component", "fold")
     writer.writerow([*header, *(f"rank_{seed}" for seed in seeds)])
-    for s, component, fold in zip(
-        manifest.dataset.samples, manifest.split.components, manifest.split.folds, strict=True
+    ranks, nowhere = _rank_table(manifest, seeds), [""] * len(seeds)
+    for i, (s, component, fold) in enumerate(
+        zip(manifest.dataset.samples, manifest.split.components, manifest.split.folds, strict=True)
     ):
         image_path = re.sub(r"#\d+$", "", s.sample_id)
-        places = [ranks[seed].get((s.task_id, s.sample_id), "") for seed in seeds]
+        places = ranks[i].tolist() if fold == "train" else nowhere
         writer.writerow([s.task_id, s.sample_id, image_path, s.subject_id, component, fold or "dropped", *places])
     write_atomic(directory / "split.csv", text.getvalue())
     write_atomic(directory / "data.json", json.dumps(describe(manifest), indent=1))
+
+
+def _rank_table(manifest: Manifest, seeds: Sequence[int]) -> NDArray[np.int32]:
+    """Rank of each sample of the data set (rows) for each seed (columns); -1 where it is no training sample.
+
+    Ten thousand runs of a large data set have millions of ranks: in an array they take four bytes each.
+    """
+    rows = {task_id: dict[str, int]() for task_id in manifest.dataset.tasks}
+    for i, sample in enumerate(manifest.dataset.samples):
+        rows[sample.task_id][sample.sample_id] = i
+    table = np.full((len(manifest.dataset.samples), len(seeds)), -1, np.int32)
+    for column, seed in enumerate(seeds):
+        for task_id, ids in manifest.ranks[seed].items():
+            of = rows[task_id]
+            table[[of[sample_id] for sample_id in ids], column] = np.arange(len(ids), dtype=np.int32)
+    return table
 
 
 def check_same_data(manifest: Manifest, directory: Path) -> None:

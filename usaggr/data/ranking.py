@@ -5,7 +5,7 @@ study: fewer patients, with the same share of each class.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,7 @@ import numpy as np
 from usaggr.data.seeds import generator
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Ranked:
     """A training sample as the ranking sees it."""
 
@@ -23,32 +23,98 @@ class Ranked:
     """Class, or 0 where the task has none."""
 
 
-def rank_samples(task_id: str, samples: Sequence[Ranked], seed: int) -> tuple[str, ...]:
-    """Ids of a task's training samples in rank order, drawn by (task, seed) alone.
+@dataclass(frozen=True, slots=True)
+class _Component:
+    """Samples that stay side by side."""
 
-    The first components bring one of each class, the smallest first, so that small scales hold them all; from there
-    on, the class that is furthest behind its share is next.
-    """
-    rng = generator("ranking", task_id, seed)
-    members: dict[int, list[Ranked]] = defaultdict(list)
-    for sample in sorted(samples, key=lambda s: s.sample_id):
-        members[sample.component].append(sample)
-    drawn = [components for _, components in sorted(members.items(), key=lambda item: item[1][0].sample_id)]
-    drawn = [drawn[i] for i in rng.permutation(len(drawn))]
-    total = Counter(s.stratum for s in samples)
-    order = _cover_of_classes(drawn, total)
-    taken = Counter(s.stratum for component in order for s in component)
-    chosen = {id(component) for component in order}
-    queues: dict[int, list[list[Ranked]]] = {stratum: [] for stratum in sorted(total)}
-    for component in reversed(drawn):
-        if id(component) not in chosen:
-            queues[_main_stratum(component, total)].append(component)
-    while any(queues.values()):
-        stratum = min((s for s in queues if queues[s]), key=lambda s: (taken[s] / total[s], s))
-        component = queues[stratum].pop()
-        order.append(component)
-        taken.update(s.stratum for s in component)
-    return tuple(s.sample_id for component in order for s in _shuffled(component, rng))
+    sample_ids: tuple[str, ...]
+    counts: tuple[tuple[int, int], ...]
+    """Class and number of its samples."""
+    main: int
+    """The most frequent class; among equals the one that is rarer in the task."""
+
+
+class Ranker:
+    """Draws a task's rankings: what they have in common, whatever the seed, is found out once."""
+
+    def __init__(self, task_id: str, samples: Iterable[Ranked]) -> None:
+        self.task_id = task_id
+        members: dict[int, list[Ranked]] = defaultdict(list)
+        for sample in sorted(samples, key=lambda s: s.sample_id):
+            members[sample.component].append(sample)
+        self._total = Counter(s.stratum for component in members.values() for s in component)
+        self._components = [self._component(component) for component in members.values()]
+        self._shortest: dict[int, list[int]] = {}
+        """By class: the components that hold it with the fewest samples."""
+        for stratum in self._total:
+            holders = [i for i, c in enumerate(self._components) if any(s == stratum for s, _ in c.counts)]
+            least = min(len(self._components[i].sample_ids) for i in holders)
+            self._shortest[stratum] = [i for i in holders if len(self._components[i].sample_ids) == least]
+
+    def ranking(self, seed: int) -> tuple[str, ...]:
+        """Ids of the task's training samples in rank order, drawn by (task, seed) alone.
+
+        The first components bring one of each class, the smallest first, so that small scales hold them all; from
+        there on, the class that is furthest behind its share is next.
+        """
+        rng = generator("ranking", self.task_id, seed)
+        drawn: list[int] = rng.permutation(len(self._components)).tolist()
+        cover = self._cover_of_classes(drawn)
+        chosen = set(cover)
+        rest = [i for i in drawn if i not in chosen]
+        ranked: list[str] = []
+        for i in cover + (rest if len(self._total) == 1 else self._interleaved(cover, rest)):
+            ids = self._components[i].sample_ids
+            if len(ids) == 1:  # permuting it would draw nothing
+                ranked.append(ids[0])
+            else:
+                ranked.extend([ids[place] for place in rng.permutation(len(ids)).tolist()])
+        return tuple(ranked)
+
+    def _component(self, samples: Sequence[Ranked]) -> _Component:
+        counts = Counter(s.stratum for s in samples)
+        main = max(counts, key=lambda s: (counts[s], -self._total[s], -s))
+        return _Component(tuple(s.sample_id for s in samples), tuple(counts.items()), main)
+
+    def _cover_of_classes(self, drawn: Sequence[int]) -> list[int]:
+        """A few small components that hold every class, rarest class first."""
+        place = {component: i for i, component in enumerate(drawn)}
+        cover: list[int] = []
+        covered: set[int] = set()
+        for stratum in sorted(self._total, key=lambda s: (self._total[s], s)):
+            if stratum not in covered:
+                cover.append(min(self._shortest[stratum], key=place.__getitem__))
+                covered.update(s for s, _ in self._components[cover[-1]].counts)
+        return cover
+
+    def _interleaved(self, cover: Sequence[int], rest: Sequence[int]) -> list[int]:
+        """The components after the cover: the next one is of the class that is furthest behind its share."""
+        taken = dict.fromkeys(self._total, 0)
+        for i in cover:
+            for stratum, n in self._components[i].counts:
+                taken[stratum] += n
+        queues: dict[int, list[int]] = {stratum: [] for stratum in self._total}
+        for i in reversed(rest):
+            queues[self._components[i].main].append(i)
+        share = {stratum: n / self._total[stratum] for stratum, n in taken.items()}
+        waiting = sorted(stratum for stratum, queue in queues.items() if queue)
+        order: list[int] = []
+        while len(waiting) > 1:
+            stratum = min(waiting, key=share.__getitem__)  # among equals the first
+            order.append(queues[stratum].pop())
+            for other, n in self._components[order[-1]].counts:
+                taken[other] += n
+                share[other] = taken[other] / self._total[other]
+            if not queues[stratum]:
+                waiting.remove(stratum)
+        for stratum in waiting:
+            order.extend(reversed(queues[stratum]))
+        return order
+
+
+def rank_samples(task_id: str, samples: Sequence[Ranked], seed: int) -> tuple[str, ...]:
+    """Ids of a task's training samples in rank order, drawn by (task, seed) alone."""
+    return Ranker(task_id, samples).ranking(seed)
 
 
 def scale_count(scale: float | int, strata: Sequence[int]) -> int:
@@ -56,28 +122,15 @@ def scale_count(scale: float | int, strata: Sequence[int]) -> int:
 
     A fraction takes round(f N) (half up), a cap min(cap, N); always enough to hold each class once, and at least one.
     """
-    wanted = min(scale, len(strata)) if isinstance(scale, int) else int(np.floor(scale * len(strata) + 0.5))
-    first_of_class = {stratum: place for place, stratum in reversed(list(enumerate(strata, start=1)))}
-    return max(wanted, *first_of_class.values()) if first_of_class else 0
+    return count_of_scale(scale, len(strata), cover_size(strata))
 
 
-def _cover_of_classes(drawn: list[list[Ranked]], total: Counter[int]) -> list[list[Ranked]]:
-    """A few small components that hold every class, rarest class first."""
-    cover: list[list[Ranked]] = []
-    covered: set[int] = set()
-    for stratum in sorted(total, key=lambda s: (total[s], s)):
-        if stratum not in covered:
-            holders = [component for component in drawn if any(s.stratum == stratum for s in component)]
-            cover.append(min(holders, key=len))
-            covered.update(s.stratum for s in cover[-1])
-    return cover
+def cover_size(strata: Sequence[int]) -> int:
+    """How many samples hold each class once, of a ranking whose classes are given in rank order."""
+    return max((strata.index(stratum) + 1 for stratum in set(strata)), default=0)
 
 
-def _main_stratum(component: list[Ranked], total: Counter[int]) -> int:
-    """The most frequent class of a component; among equals the one that is rarer in the task."""
-    counts = Counter(s.stratum for s in component)
-    return max(counts, key=lambda s: (counts[s], -total[s], -s))
-
-
-def _shuffled(component: list[Ranked], rng: np.random.Generator) -> list[Ranked]:
-    return [component[i] for i in rng.permutation(len(component))]
+def count_of_scale(scale: float | int, samples: int, cover: int) -> int:
+    """How many samples a scale takes of a ranking of so many, the first `cover` of which hold each class."""
+    wanted = min(scale, samples) if isinstance(scale, int) else int(np.floor(scale * samples + 0.5))
+    return max(wanted, cover)

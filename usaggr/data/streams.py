@@ -7,6 +7,7 @@ shares its model. Its length is in epochs or examples, never in steps: equal exp
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -23,6 +24,7 @@ class Draw:
     """Seed of this example's augmentation."""
 
 
+@cache
 def stream_length(budget: str, min_examples: int, n_train: int) -> int:
     """Examples of a task's stream: from 'N epochs' or 'N examples', with a floor for tiny tasks."""
     match = re.fullmatch(r"([\d.]+) ?(epochs|examples)", budget)

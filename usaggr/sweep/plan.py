@@ -7,11 +7,14 @@ manifest but no network, so it imports no torch.
 import csv
 import gc
 import io
-from collections.abc import Iterator
+import itertools
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -25,7 +28,7 @@ from usaggr.data.streams import stream_length
 from usaggr.errors import ConfigError, one_of
 from usaggr.models.weights import check_weights
 from usaggr.progress import NoProgress, Progress
-from usaggr.runs import RunDirectory, RunSpec, State, fingerprint_of, write_atomic
+from usaggr.runs import RunDirectory, RunSpec, State, fingerprint_of_texts, write_atomic
 from usaggr.sweep.groupings import Grouping, GroupingConfig, partition
 from usaggr.sweep.store import find_runs
 
@@ -93,22 +96,7 @@ def _make_plan(study: StudyConfig, progress: Progress) -> Plan:
     groupings = {
         name: partition(name, _grouping_config(name, content), tasks) for name, content in read_groupings(study).items()
     }
-    found = find_runs(study.directory)
-    planned: dict[str, PlannedRun] = {}
-    for grouping, spec, variant in _specs(study, manifest, groupings):
-        known = planned.get(spec.fingerprint)
-        holders = (*known.groupings, grouping) if known else (grouping,)
-        planned[spec.fingerprint] = PlannedRun(
-            spec=known.spec if known else spec,
-            groupings=tuple(dict.fromkeys(holders)),
-            directory=found.get(spec.fingerprint, study.directory / "runs" / (known.spec if known else spec).run_id),
-            study=variant,
-            examples=sum(
-                stream_length(variant.training.budget, variant.training.min_examples, len(ids))
-                for ids in spec.train_samples.values()
-            ),
-        )
-    return Plan(study, study.directory, manifest, groupings, tuple(planned.values()))
+    return Plan(study, study.directory, manifest, groupings, tuple(_runs(study, manifest, groupings)))
 
 
 def write_plan(plan: Plan) -> None:
@@ -147,33 +135,88 @@ def _without_collector() -> Iterator[None]:
             gc.enable()
 
 
-def _specs(
-    study: StudyConfig, manifest: Manifest, groupings: dict[str, Grouping]
-) -> Iterator[tuple[str, RunSpec, StudyConfig]]:
-    variants = {name: apply_variant(study, overrides) for name, overrides in study.variants.items()}
-    settings = {
-        name: {section: result_settings(getattr(variant, section)) for section in FINGERPRINTED}
-        for name, variant in variants.items()
-    }
-    weights = {name: check_weights(variant.model) for name, variant in variants.items()}
-    contents = {task_id: manifest.task_content(task_id) for task_id in manifest.dataset.tasks}
+@dataclass(frozen=True)
+class _Variant:
+    """What all runs of a variant share."""
+
+    name: str
+    study: StudyConfig
+    settings: dict[str, Any]
+    text: str
+    """The settings, as they are hashed."""
+    weights: str | None
+    """Hash of the file with pretrained weights."""
+
+
+_Setting = tuple[str, float | int, int]
+"""Variant, scale, seed."""
+_Block = tuple[str, ...]
+"""Sorted task ids."""
+
+
+def _runs(study: StudyConfig, manifest: Manifest, groupings: dict[str, Grouping]) -> Iterator[PlannedRun]:
+    """The distinct runs, in the order of groupings, variants, scales, seeds and blocks."""
+    found = find_runs(study.directory)
+    variants = {name: _variant(name, apply_variant(study, changes)) for name, changes in study.variants.items()}
+    names = _block_names(groupings)
     samples = {
         (task_id, scale, seed): manifest.training_samples(task_id, scale, seed)
-        for task_id in manifest.dataset.tasks
+        for task_id in {task_id for block in names for task_id in block}
         for scale in study.scales
         for seed in study.seeds
     }
-    names = _block_names(groupings)
+    fingerprints = _fingerprints(study, manifest, list(names), variants, samples)
+    first: dict[str, tuple[_Block, _Setting]] = {}
+    holders: dict[str, list[str]] = {}
     for grouping in groupings.values():
-        for name, variant in variants.items():
-            for scale in study.scales:
-                for seed in study.seeds:
-                    for tasks in grouping.blocks.values():
-                        train = {task_id: samples[task_id, scale, seed] for task_id in tasks}
-                        content = "".join(contents[task_id] for task_id in tasks)
-                        fingerprint = fingerprint_of(settings[name], tasks, train, content, seed, weights[name], None)
-                        spec = RunSpec(names[tasks], tasks, scale, seed, name, settings[name], train, fingerprint)
-                        yield grouping.name, spec, variant
+        for setting in itertools.product(variants, study.scales, study.seeds):
+            for block in grouping.blocks.values():
+                fingerprint = fingerprints[block, setting]
+                first.setdefault(fingerprint, (block, setting))
+                of = holders.setdefault(fingerprint, [])
+                if grouping.name not in of:
+                    of.append(grouping.name)
+    shared: dict[tuple[str, ...], tuple[str, ...]] = {}
+    for fingerprint, (block, (name, scale, seed)) in first.items():
+        variant, holding = variants[name], tuple(holders[fingerprint])
+        train = {task_id: samples[task_id, scale, seed] for task_id in block}
+        spec = RunSpec(names[block], block, scale, seed, name, variant.settings, train, fingerprint)
+        training = variant.study.training
+        yield PlannedRun(
+            spec,
+            shared.setdefault(holding, holding),
+            found.get(fingerprint) or study.directory / "runs" / spec.run_id,
+            variant.study,
+            sum(stream_length(training.budget, training.min_examples, len(ids)) for ids in train.values()),
+        )
+
+
+def _variant(name: str, study: StudyConfig) -> _Variant:
+    settings = {section: result_settings(getattr(study, section)) for section in FINGERPRINTED}
+    return _Variant(name, study, settings, json.dumps(settings, sort_keys=True), check_weights(study.model))
+
+
+def _fingerprints(
+    study: StudyConfig,
+    manifest: Manifest,
+    blocks: Sequence[_Block],
+    variants: Mapping[str, _Variant],
+    samples: Mapping[tuple[str, float | int, int], tuple[str, ...]],
+) -> dict[tuple[_Block, _Setting], str]:
+    """Of each block under each setting.
+
+    The lists of samples that are hashed are long texts: those of one scale and seed are held at a time.
+    """
+    contents = {block: "".join(manifest.task_content(task_id) for task_id in block) for block in blocks}
+    found: dict[tuple[_Block, _Setting], str] = {}
+    for scale, seed in itertools.product(study.scales, study.seeds):
+        lists = {task_id: json.dumps(samples[task_id, scale, seed]) for block in blocks for task_id in block}
+        for block in blocks:
+            texts = {task_id: lists[task_id] for task_id in block}
+            for v in variants.values():
+                of = fingerprint_of_texts(v.text, block, texts, contents[block], seed, v.weights, None)
+                found[block, (v.name, scale, seed)] = of
+    return found
 
 
 def _block_names(groupings: dict[str, Grouping]) -> dict[tuple[str, ...], str]:
