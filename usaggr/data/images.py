@@ -167,6 +167,9 @@ def _first_if_alike(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """One of three channels, if they are the same everywhere."""
     import cv2
 
+    few = pixels[::16]  # tells most pictures in colour from grey ones, and costs little
+    if (few[:, :, :2] != few[:, :, 1:]).any():
+        return pixels
     first, second, third = (np.asarray(channel, np.uint8) for channel in cv2.split(pixels))
     return first[:, :, None] if (first == second).all() and (first == third).all() else pixels
 

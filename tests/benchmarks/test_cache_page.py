@@ -1,0 +1,86 @@
+"""The part of docs/performance.md about the image cache."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import cache
+from benchmarks.cache import Built
+from benchmarks.cache_opening import Opened, batch_times, fresh_opening, unwritten_cache
+from benchmarks.generated import write_part
+from benchmarks.image_files import KINDS, Kind
+from usaggr.data.cache import ImageCache
+
+PAGE = Path(__file__).parents[2] / "docs" / "performance.md"
+
+
+def built(kind: str, *rates: tuple[float, float]) -> Built:
+    return Built(kind, 123.4, {1: rates, 2: tuple((2 * plain, 2 * ours) for plain, ours in rates)})
+
+
+def openings(growth: float) -> list[tuple[Opened, Opened]]:
+    return [
+        (Opened(1_000, 0.5, 0.3, 0.3), Opened(1_000, 0.15, 0.0, 5.0)),
+        (Opened(50_000, 40.0, 12.0, 12.0), Opened(50_000, 0.16, 0.0, 5.0 + growth)),
+    ]
+
+
+def test_the_page_has_a_place_for_it(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(PAGE.read_text())
+    write_part(page, "cache", "measured")
+    assert "measured\n\n<!-- cache: end -->" in page.read_text()
+
+
+def test_tables_show_medians_and_the_ratio_of_pairs() -> None:
+    found = [built("grey PNG", (100, 150), (50, 200), (80, 160))]
+    text = cache.report(found, openings(0), [0.25] * 9 + [0.75], "here")
+    assert "| grey PNG | 123 | 80 | 160 | 2.00 | 160 | 320 | 2.00 |" in text
+    assert "| 50,000 | 40.0 | 12.0 | 0.160 | 0 | 5.00 |" in text
+    assert "0.25 ms" in text
+    assert max(len(line) for line in text.splitlines() if not line.startswith("|")) <= 120
+
+
+def test_what_falls_short_is_told() -> None:
+    fast, slow = built("RGB PNG, all grey", (50, 91)), built("RGB PNG, all grey", (50, 89))
+    assert cache.misses([fast], openings(0), [0.5]) == []
+    assert [text.split(":")[0] for text in cache.misses([slow], openings(0), [0.5])] == [
+        "RGB PNG, all grey, readers 1",
+        "RGB PNG, all grey, readers 2",
+    ]
+    assert cache.misses([fast], openings(0), [1.5]) == ["a batch takes 1.50 ms, asked: at most 1.0"]
+    assert cache.misses([fast], openings(9), [0.5]) == ["private memory grows by 9.0 MiB, asked: at most 1.0"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Phantoms are drawn there once."""
+    return tmp_path_factory.mktemp("phantoms")
+
+
+def test_both_ways_are_built_from_the_same_files_to_the_same_bytes(folder: Path) -> None:
+    found = cache.compare_builds(folder, KINDS[2:4], images=3, pairs=1, size=64, readers=(1, 2))
+    assert [of.kind for of in found] == ["grey PNG", "grey JPEG"]
+    assert all(rate > 0 for of in found for pairs in of.rates.values() for pair in pairs for rate in pair)
+    assert found[0].kilobytes > found[1].kilobytes > 10
+
+
+def test_pixels_that_differ_end_the_comparison(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.image_files.plain_row", lambda file, meta: np.zeros((64, 64, 3), np.uint8))
+    kind = Kind("made up", ".png", lambda grey: grey)
+    with pytest.raises(RuntimeError, match="comes to other pixels"):
+        cache.compare_builds(folder, [kind], images=1, pairs=1, size=64, readers=(1,))
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="memory is read from /proc, which Linux has")
+def test_a_large_cache_is_opened_in_a_process_of_its_own(tmp_path: Path) -> None:
+    directory = unwritten_cache(tmp_path / "cache", 30_000, 32)
+    plain, ours = fresh_opening(directory, plain=True), fresh_opening(directory, plain=False)
+    assert plain.rows == ours.rows == 30_000
+    assert plain.mib > 2 > ours.mib
+    assert not ImageCache(directory)._images.any()
+
+
+def test_batches_are_timed(tmp_path: Path) -> None:
+    assert min(batch_times(tmp_path / "cache", 40, 32, 3)) > 0
