@@ -76,7 +76,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> FakeSweep:
     return sweep.finish(scorer, skip=lambda run: (run.block, run.seed) == ("unified", 1))
 
 
-@settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=3, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_neither_the_order_of_rows_nor_the_names_of_folders_change_a_table(
     finished: FakeSweep, tmp_path: Path, data: st.DataObject
