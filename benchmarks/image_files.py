@@ -1,6 +1,7 @@
 """Image files such as scanners and tools write, made of phantoms, and the plain way of building a cache from them."""
 
 import hashlib
+import io
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -116,6 +117,6 @@ def plain_row(file: tuple[str, Path], meta: CacheMeta) -> Pixels:
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != digest:
         raise ValueError(f"{path}: has changed")
-    with Image.open(path) as image:
+    with Image.open(io.BytesIO(content)) as image:
         pixels = np.asarray(image.convert("RGB"))
     return np.asarray(cv2.resize(pixels, (meta.width, meta.height), interpolation=cv2.INTER_AREA), np.uint8)

@@ -168,7 +168,7 @@ def _first_if_alike(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     import cv2
 
     few = pixels[::16]  # tells most pictures in colour from grey ones, and costs little
-    if (few[:, :, :2] != few[:, :, 1:]).any():
+    if (few[:, :, 0] != few[:, :, 1]).any() or (few[:, :, 0] != few[:, :, 2]).any():
         return pixels
     first, second, third = (np.asarray(channel, np.uint8) for channel in cv2.split(pixels))
     return first[:, :, None] if (first == second).all() and (first == third).all() else pixels
