@@ -1,29 +1,58 @@
-"""How much of a device a whole run uses: training as `usaggr sweep` does it, against a plain loop over tensors.
+"""How much of a machine whole runs use: training as `usaggr sweep` does it, against plain loops.
 
-Made for a GPU; the same code runs on a CPU, where tests run it.
+    python -m benchmarks.throughput [--rounds 5] [--page docs/performance.md] [--networks tiny ...] [--sizes 96 128 256]
+
+Without a GPU: as many runs at once as there are cores, one thread each, which is how a sweep places them; in each of
+these processes the run, the plain loop and the plain loader take turns. With a GPU, that part of the page too.
 """
 
+import argparse
 import gc
+import os
 import statistics
+import sys
 import tempfile
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import pytorch_lightning as pl
 import torch
 
-from benchmarks.generated import prose, table, three_digits
-from benchmarks.training_step import TASKS, TrainingStep, study_of
-from usaggr.data.cache import build_or_open
-from usaggr.data.run_data import run_data
-from usaggr.models.build import build_network
-from usaggr.runs import Placement
-from usaggr.sweep.plan import make_plan
-from usaggr.training.curve import Curve
-from usaggr.training.run import make_module, make_trainer, training_parts, trivial_scores
+from benchmarks.generated import machine, write_part
+from benchmarks.plain_loop import LoopTurn, PlainTurn, plain_rate
+from benchmarks.real_run import WARM_UP, StepClock, Turns, execute
+from benchmarks.throughput_page import Busy, Compared, OnGpu, Packed, Throughput, gpu_report, report, throughput_report
+from benchmarks.together import Company, Meet, company
+from benchmarks.training_step import TrainingStep
+from usaggr.data.samples import Sample
+from usaggr.sweep.executors.placement import usable_cores
+
+__all__ = [
+    "GPU_BATCH",
+    "GPU_NETWORKS",
+    "GPU_SIZE",
+    "GPU_STEPS",
+    "main",
+    "measure",
+    "run_intervals",
+    "throughput_report",
+]
+
+NETWORKS = {
+    "tiny": ("model=tiny",),
+    "resnet18": ("model=mh_mtl", "model.encoder=resnet18"),
+    "efficientnet-b4": ("model=mh_mtl", "model.encoder=efficientnet-b4"),
+    "m2dino_small": ("model=m2dino_small",),
+}
+SIZES = (96, 128, 256)
+BATCH, SMALL_BATCH = 8, 4
+"""Images a batch; the small one where a step of the other would take long."""
+LONG = (("efficientnet-b4", 256), ("m2dino_small", 256))
+BLOCK_SECONDS = 1.0
+"""Of a block of steps, before it is someone else's turn; two steps at least."""
+PLAIN_SETTINGS = ((1, 1), (1, 2), (2, 0), (2, 1))
+"""Threads and loader processes of one training at a time; beside them, a training on each core without loaders."""
+PLAIN_SECONDS = 3.0
+FILES_PER_TASK = 12
 
 GPU_NETWORKS = (
     ("model=m2dino", "model.conditioning=none"),
@@ -31,28 +60,101 @@ GPU_NETWORKS = (
     ("model=m2dino", "model.experts.top_k=4"),
 )
 GPU_BATCH, GPU_SIZE, GPU_STEPS = 64, 256, 40
-WARM_UP = 5
-"""Steps that are not counted."""
 HALF = "training.precision=bf16-mixed"
+GPU_COMPARED = {"efficientnet-b4": ("model=mh_mtl",), "m2dino (ViT-B)": ("model=m2dino",)}
+PACKED_NETWORK, PACKED_BATCH, PACKED_SIZE, PACKED = ("model=tiny",), 20, 128, 4
+"""Small runs: so many of them at once on a GPU."""
 
 
-@dataclass(frozen=True)
-class Throughput:
-    """Examples a second of one network on a device, in bf16."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="Throughput of whole runs against plain loops.")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--page", type=Path, default=Path("docs/performance.md"))
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
+    parser.add_argument("--sizes", nargs="+", type=int, default=SIZES)
+    options = parser.parse_args(arguments)
+    if torch.cuda.is_available():
+        text = gpu_report(*_on_gpu(options.rounds), torch.cuda.get_device_name())
+        write_part(options.page, "throughput on a GPU", text)
+        print(text)
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # for the processes that are started from here on
+    found = []
+    with tempfile.TemporaryDirectory() as folder, company(usable_cores(), 1) as processes:
+        for size in options.sizes:
+            for name in options.networks:
+                batch = SMALL_BATCH if (name, size) in LONG else BATCH
+                found.append(compare(name, NETWORKS[name], batch, size, options.rounds, Path(folder), processes))
+                print(found[-1].line, file=sys.stderr, flush=True)
+    text = report(found, usable_cores(), machine(1))
+    write_part(options.page, "throughput", text)
+    print(text)
+    return 0
 
-    overrides: tuple[str, ...]
-    plain: float
-    """Forward, loss and backward over tensors that stay on the device."""
-    step: float
-    """With clipping and AdamW."""
-    run: float
-    """As a run trains: batches from the cache, augmented, through Lightning."""
-    peak_mib: float | None
-    """Memory of the device at the highest, in a run; None on a CPU."""
+
+def compare(
+    name: str,
+    overrides: tuple[str, ...],
+    batch_size: int,
+    image_size: int,
+    rounds: int,
+    folder: Path,
+    processes: Company,
+    seconds: float = BLOCK_SECONDS,
+) -> Compared:
+    """Runs, plain loops and plain loaders of one network, on the whole machine; `folder` keeps the files between calls.
+
+    `seconds` is how long a block of steps should take.
+    """
+    samples = files(folder)
+    busy = processes(take_turns, overrides, batch_size, image_size, rounds, folder, samples, seconds)
+    plain = {}
+    threads = torch.get_num_threads()
+    step = TrainingStep(overrides, batch_size, image_size)
+    for setting in PLAIN_SETTINGS:
+        if max(setting) <= processes.processes:
+            plain[setting] = plain_rate(step, samples, image_size, *setting, PLAIN_SECONDS * seconds)
+    torch.set_num_threads(threads)
+    return Compared(name, batch_size, image_size, tuple(busy), plain)
+
+
+def take_turns(
+    meet: Meet,
+    overrides: tuple[str, ...],
+    batch_size: int,
+    image_size: int,
+    rounds: int,
+    folder: Path,
+    samples: Sequence[Sequence[Sample]],
+    seconds: float,
+    device: str = "cpu",
+) -> Busy:
+    """One process: a run, a plain loop and (where there are samples) a plain loader, block by block in turn."""
+    gc.collect()
+    precision = (HALF,) if device == "cuda" else ()
+    step = TrainingStep([*overrides, *precision], batch_size, image_size, device)
+    took = max(min(step().total for _ in range(3)), 1e-4)
+    steps = max(2, min(round(seconds / took), 60))
+    loop = LoopTurn(step, steps)
+    plain = PlainTurn(step, samples, image_size, steps) if samples else None
+    turns = Turns(rounds, steps, [loop] if plain is None else [loop, plain])
+    meet()
+    execute([*overrides, *precision], batch_size, image_size, turns.needed, device, turns, folder / "cache")
+    return Busy(batch_size, tuple(turns.seconds), tuple(loop.seconds), tuple(plain.taken) if plain else ())
+
+
+def files(folder: Path) -> list[list[Sample]]:
+    """The plain loader's files, written on the first call."""
+    from benchmarks.plain_loader import read_list, write_files
+
+    there = folder / "files"
+    if not there.exists():
+        there.mkdir()
+        write_files(there, FILES_PER_TASK)
+    return read_list(there)
 
 
 def measure(overrides: tuple[str, ...], batch_size: int, image_size: int, steps: int, device: str) -> Throughput:
-    """Time a network three ways, so many steps each after the warm-up."""
+    """Time a network three ways in bf16, so many steps each after the warm-up."""
     step = TrainingStep([*overrides, HALF], batch_size, image_size, device)
     for _ in range(WARM_UP):
         step()
@@ -70,61 +172,33 @@ def measure(overrides: tuple[str, ...], batch_size: int, image_size: int, steps:
 
 
 def run_intervals(overrides: tuple[str, ...], batch_size: int, image_size: int, steps: int, device: str) -> list[float]:
-    """Seconds from one training step's end to the next one's, of a run on phantoms, after the warm-up."""
-    examples = -(-(steps + WARM_UP + 1) * batch_size // len(TASKS))
-    with tempfile.TemporaryDirectory() as folder:
-        here = [f"data.cache_dir={folder}", f"outputs={folder}", "data.synthetic.samples_per_task=20"]
-        one = ["groupings=[unified]", "reference=unified", "scales=[1.0]", "seeds=[0]", "training.validations=1"]
-        budget = [f"training.budget={examples} examples", "training.min_examples=1"]
-        accelerator = f"training.accelerator={'gpu' if device == 'cuda' else 'cpu'}"
-        study = study_of([*overrides, *here, *one, *budget, HALF, accelerator], batch_size, image_size)
-        plan = make_plan(study)
-        spec = plan.runs[0].spec
-        data = run_data(plan.manifest, spec, build_or_open(plan.manifest.dataset, study.data))
-        parts, _ = training_parts(spec, study, data)
-        network = build_network(study.model, list(data.tasks.values()), spec.seed)
-        curve = Curve(data.tasks, trivial_scores(study, data)[1], sum(map(len, parts)), keep_best=False)
-        placement = Placement(torch.get_num_threads(), 0 if device == "cuda" else None)
-        trainer = make_trainer(study, placement, Path(folder), len(parts))
-        clock = _Clock()
-        trainer.callbacks.append(clock)  # type: ignore[attr-defined]
-        try:
-            trainer.fit(make_module(network, study, data, parts, curve))
-        finally:
-            torch.use_deterministic_algorithms(False)  # the trainer asks for them, and for good
-    return clock.intervals()[WARM_UP:]
+    """Seconds from one training step's end to the next one's, of a run on phantoms in bf16, after the warm-up."""
+    clock = StepClock()
+    execute([*overrides, HALF], batch_size, image_size, steps + WARM_UP + 1, device, clock)
+    return clock.intervals()[:steps]
 
 
-def throughput_report(found: Sequence[Throughput], device: str) -> str:
-    """The part of the page."""
-    rows = []
-    for of in found:
-        speeds = [three_digits(rate) for rate in (of.plain, of.step, of.run)]
-        memory = f"{of.peak_mib / 1024:.1f} GiB" if of.peak_mib is not None else ""
-        rows.append([f"`{' '.join(of.overrides)}`", *speeds, f"{100 * of.run / of.plain:.0f} %", memory])
-    columns = ("network", "plain loop", "with update", "a run", "share of the plain loop", "peak memory of a run")
-    versions = f"torch {torch.__version__}, CUDA {torch.version.cuda}"
-    opening = _OPENING.format(batch=GPU_BATCH, size=GPU_SIZE, steps=GPU_STEPS, device=device, versions=versions)
-    return f"{prose(opening)}\n\n{table(columns, rows)}"
+def packed(overrides: tuple[str, ...], batch_size: int, image_size: int, rounds: int, folder: Path,
+           runs: Company, device: str, seconds: float = BLOCK_SECONDS) -> Packed:  # fmt: skip
+    """Small runs one after another on a device, and several at once in processes of their own."""
+    arguments = (overrides, batch_size, image_size, rounds, folder, (), seconds, device)
+    with company(1, 1) as one:
+        alone = one(take_turns, *arguments)
+    return Packed(overrides, batch_size, image_size, alone[0], tuple(runs(take_turns, *arguments)))
 
 
-class _Clock(pl.Callback):
-    """Writes down when each training step has ended."""
-
-    def __init__(self) -> None:
-        self.ends: list[float] = []
-
-    def on_train_batch_end(self, *arguments: Any) -> None:
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        self.ends.append(time.perf_counter())
-
-    def intervals(self) -> list[float]:
-        return [after - before for before, after in zip(self.ends, self.ends[1:], strict=False)]
+def _on_gpu(rounds: int) -> tuple[list[OnGpu], Packed]:
+    found = []
+    with tempfile.TemporaryDirectory() as name, company(PACKED, 1) as runs:
+        folder = Path(name)
+        for label, overrides in GPU_COMPARED.items():
+            torch.cuda.reset_peak_memory_stats()
+            busy = take_turns(lambda: None, overrides, GPU_BATCH, GPU_SIZE, rounds, folder, (), 2.0, "cuda")
+            found.append(OnGpu(label, GPU_SIZE, busy, torch.cuda.max_memory_allocated() / 2**20))
+            print(label, found[-1].busy.share, file=sys.stderr, flush=True)
+        small = packed(PACKED_NETWORK, PACKED_BATCH, PACKED_SIZE, rounds, folder, runs, "cuda")
+    return found, small
 
 
-_OPENING = """
-Training examples a second in bf16, {batch} images of {size} px in a batch, medians of {steps} steps. *Plain loop*:
-forward, loss and backward over tensors that stay on the GPU. *With update*: clipping and AdamW too. *A run*: as `usaggr
-sweep` trains, with batches that are read from the cache and augmented. {device}, {versions}.
-"""
+if __name__ == "__main__":
+    sys.exit(main())

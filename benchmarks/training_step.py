@@ -1,29 +1,26 @@
-"""One training step of a network, timed: the LightningModule's own objective and optimiser, on tensors in memory.
+"""One training step of a network, timed: a run's objective and optimiser in a plain loop, on tensors in memory.
 
 What a run does besides (reading, augmentation, validation) is left out here; benchmarks/throughput.py measures it too.
 """
 
 import statistics
 import time
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import torch
+from torch import Tensor
 
 from usaggr.compose import compose_study
 from usaggr.config import StudyConfig
-from usaggr.data.batches import Batch, FoldBatches
-from usaggr.data.cache import ImageCache
+from usaggr.data.batches import Batch
 from usaggr.data.samples import Sample
 from usaggr.models.build import build_network
+from usaggr.models.experts import balance_loss
 from usaggr.tasks import CATALOGUE, TASK_TYPES, Task
-from usaggr.training.curve import Curve
-from usaggr.training.module import MultiTaskModule
+from usaggr.training.losses import sample_losses
 from usaggr.training.optimiser import make_optimiser
-from usaggr.training.scoring import FoldScorer
 
 TASKS = tuple(CATALOGUE[name] for name in ("breast_lesion", "fetal_plane_cls", "thyroid_nodule_det", "FUGC"))
 """One of each type, the first of them segmentation."""
@@ -78,16 +75,21 @@ class TrainingStep:
 
     def __init__(self, overrides: Sequence[str], batch_size: int, image_size: int, device: str = "cpu") -> None:
         study = study_of(overrides, batch_size, image_size)
+        self._begin(study, TASKS, mixed_batch(batch_size, image_size), device)
+
+    @classmethod
+    def of_study(cls, study: StudyConfig, tasks: Sequence[Task], batch: Batch, device: str = "cpu") -> "TrainingStep":
+        """As a study trains its network on these tasks; `batch` is the one to go on with."""
+        step = cls.__new__(cls)
+        step._begin(study, tasks, batch, device)
+        return step
+
+    def _begin(self, study: StudyConfig, tasks: Sequence[Task], batch: Batch, device: str) -> None:
         self.device = torch.device(device)
         self.training = study.training
-        self.network = build_network(study.model, TASKS, seed=0).to(self.device).train()
-        self.show(batch_size, image_size)
-        tasks = {task.id: task for task in TASKS}
-        nothing = FoldBatches((), cast(ImageCache, None), 1)
-        self._module = MultiTaskModule(
-            self.network, tasks, study.training, (), nothing,
-            lambda: FoldScorer(tasks, study.data, study.metrics.nsd_tolerance), Curve(tasks, {}, 1, keep_best=False),
-        )  # fmt: skip
+        self.network = build_network(study.model, tasks, seed=0).to(self.device).train()
+        self.batch = batch.to(self.device)
+        self._tasks = {task.id: task for task in tasks}
         self._optimiser = make_optimiser(self.network, study.training)
 
     def show(self, batch_size: int, image_size: int) -> None:
@@ -97,12 +99,22 @@ class TrainingStep:
     def gradient(self) -> None:
         """Forward, loss and backward, in the precision of the configuration."""
         half = self.training.precision == "bf16-mixed"
-        with warnings.catch_warnings():
-            # Lightning says that nothing is logged without a trainer, which is as it should be here.
-            warnings.filterwarnings("ignore", message=".*self.trainer. reference is not registered.*")
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
-                training_loss = self._module.training_step(self.batch, 0)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
+            training_loss = self._objective()
         training_loss.backward()  # type: ignore[no-untyped-call]
+
+    def _objective(self) -> Tensor:
+        """The LightningModule's, which a test compares it with."""
+        batch, training = self.batch, self.training
+        total = torch.zeros((), device=self.device)
+        for task_id, output in self.network(batch.images, batch.rows).items():
+            losses = sample_losses(self._tasks[task_id], output, batch.targets[task_id], training)
+            total = total + training.task_weights.get(task_id, 1.0) * losses.sum()
+        routing = self.network.routing()
+        if routing and self.network.balance:
+            total = total + self.network.balance * balance_loss(routing) * len(batch.samples)
+        objective: Tensor = total / training.batch_size
+        return objective
 
     def update(self) -> None:
         """Clip the gradient, and let AdamW do its work."""

@@ -1,0 +1,231 @@
+"""What throughput was measured to be, and the parts of docs/performance.md and docs/models.md that say so."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from benchmarks.generated import prose, table, three_digits
+from benchmarks.plain_loop import PlainTime
+
+TARGET = 0.9
+"""Of the limit, and of what a plain loader would reach if decoding were free."""
+FROM_SIZE = 128
+"""Pixels from which on the target holds."""
+
+
+@dataclass(frozen=True)
+class Busy:
+    """What one process measured, block by block in turn."""
+
+    batch: int
+    run: tuple[float, ...]
+    """Seconds of a step in the run."""
+    loop: tuple[float, ...]
+    """Seconds of a step in the plain loop."""
+    plain: tuple[PlainTime, ...]
+    """Of an example with the plain loader; empty where that was not asked for."""
+
+    @property
+    def run_rate(self) -> float:
+        """Examples a second."""
+        return self.batch / statistics.median(self.run)
+
+    @property
+    def loop_rate(self) -> float:
+        """Examples a second."""
+        return self.batch / statistics.median(self.loop)
+
+    @property
+    def shares(self) -> list[float]:
+        """The run's speed over the plain loop's, pair by pair."""
+        return [loop / run for run, loop in zip(self.run, self.loop, strict=True)]
+
+    @property
+    def share(self) -> float:
+        """Median of `shares`."""
+        return statistics.median(self.shares)
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One network at one size of images, on the whole machine."""
+
+    name: str
+    batch: int
+    size: int
+    busy: tuple[Busy, ...]
+    """By process, all at once."""
+    settings: Mapping[tuple[int, int], float]
+    """Threads and loader processes of one training with a plain loader: examples a second."""
+
+    @property
+    def run(self) -> float:
+        """R: examples a second of all runs."""
+        return sum(busy.run_rate for busy in self.busy)
+
+    @property
+    def loop(self) -> float:
+        """L: of all plain loops."""
+        return sum(busy.loop_rate for busy in self.busy)
+
+    @property
+    def share(self) -> float:
+        """R / L, the median over all pairs of blocks."""
+        return statistics.median(share for busy in self.busy for share in busy.shares)
+
+    @property
+    def plain(self) -> tuple[float, str]:
+        """P: examples a second of the best way to use the machine with a plain loader, and which that is."""
+        each = sum(1 / statistics.median(t.seconds for t in busy.plain) for busy in self.busy)
+        ways = {f"{len(self.busy)} x (1, 0)": each, **{f"{t}, {w}": rate for (t, w), rate in self.settings.items()}}
+        best = max(ways, key=lambda way: ways[way])
+        return ways[best], best
+
+    @property
+    def decode(self) -> float:
+        """Core-milliseconds of an example's way from its file into the batch."""
+        return 1000 * statistics.median(t.decode for busy in self.busy for t in busy.plain)
+
+    @property
+    def step(self) -> float:
+        """Core-milliseconds of an example's part of a training step, in the plain loader's loop."""
+        return 1000 * statistics.median(t.step for busy in self.busy for t in busy.plain)
+
+    @property
+    def against_plain(self) -> float:
+        """R / (P x (step + decode) / step): 1 where all of the decoding is saved, and nothing else is lost."""
+        return self.run / (self.plain[0] * (self.step + self.decode) / self.step)
+
+    @property
+    def line(self) -> str:
+        """For whoever waits."""
+        return f"{self.name} {self.size} px: R/L {self.share:.3f}, R/P {self.run / self.plain[0]:.2f}"
+
+
+@dataclass(frozen=True)
+class Throughput:
+    """Examples a second of one network on a device, in bf16."""
+
+    overrides: tuple[str, ...]
+    plain: float
+    """Forward, loss and backward over tensors that stay on the device."""
+    step: float
+    """With clipping and AdamW."""
+    run: float
+    """As a run trains: batches from the cache, augmented, through Lightning."""
+    peak_mib: float | None
+    """Memory of the device at the highest, in a run; None on a CPU."""
+
+
+@dataclass(frozen=True)
+class OnGpu:
+    """A network on a GPU, the run in turn with the plain loop."""
+
+    name: str
+    size: int
+    busy: Busy
+    peak_mib: float
+
+
+@dataclass(frozen=True)
+class Packed:
+    """Small runs on one device."""
+
+    overrides: tuple[str, ...]
+    batch: int
+    size: int
+    alone: Busy
+    together: tuple[Busy, ...]
+
+    @property
+    def gain(self) -> float:
+        """Examples a second of runs at once over those of runs one after another."""
+        return sum(busy.run_rate for busy in self.together) / self.alone.run_rate
+
+
+def report(found: Sequence[Compared], cores: int, where: str) -> str:
+    """The part of docs/performance.md."""
+    columns = ("network", "px", "batch", "L", "R", "R / L", "P", "P's best", "step", "decode", "R / P", "R / P'")
+    rows = []
+    for of in found:
+        plain, way = of.plain
+        spread = [share for busy in of.busy for share in busy.shares]
+        rows.append([
+            of.name, str(of.size), str(of.batch), three_digits(of.loop), three_digits(of.run),
+            f"{of.share:.2f} ({min(spread):.2f} to {max(spread):.2f})", three_digits(plain), way,
+            three_digits(of.step), three_digits(of.decode), f"{of.run / plain:.2f}", f"{of.against_plain:.2f}",
+        ])  # fmt: skip
+    large = [of for of in found if of.size >= FROM_SIZE]
+    met = sum(min(of.share, of.against_plain) >= TARGET for of in large)
+    target = _TARGET.format(share=TARGET, size=FROM_SIZE, met=met, of=len(large))
+    opening = prose(_OPENING.format(cores=cores, rounds=len(found[0].busy[0].run), where=where))
+    return f"{opening}\n\n{prose(_PLAIN.format(cores=cores))}\n\n{table(columns, rows)}\n\n{prose(target)}"
+
+
+def gpu_report(found: Sequence[OnGpu], small: Packed, device: str) -> str:
+    """The part of docs/performance.md on a GPU."""
+    rows = []
+    for of in found:
+        spread = of.busy.shares
+        cells = [of.name, str(of.size), str(of.busy.batch), three_digits(of.busy.loop_rate)]
+        share = f"{of.busy.share:.2f} ({min(spread):.2f} to {max(spread):.2f})"
+        rows.append([*cells, three_digits(of.busy.run_rate), share, f"{of.peak_mib / 1024:.1f} GiB"])
+    columns = ("network", "px", "batch", "L", "R", "R / L", "peak memory")
+    versions = f"torch {torch.__version__}, CUDA {torch.version.cuda}"
+    opening = _GPU.format(rounds=len(found[0].busy.run), device=device, versions=versions)
+    packed = _PACKED.format(
+        n=len(small.together), name=" ".join(small.overrides), batch=small.batch, size=small.size,
+        together=three_digits(sum(busy.run_rate for busy in small.together)),
+        alone=three_digits(small.alone.run_rate), gain=f"{small.gain:.2f}",
+    )  # fmt: skip
+    return f"{prose(opening)}\n\n{table(columns, rows)}\n\n{prose(packed)}"
+
+
+def throughput_report(
+    found: Sequence[Throughput], device: str, batch: int = 64, size: int = 256, steps: int = 40
+) -> str:
+    """The part of docs/models.md."""
+    rows = []
+    for of in found:
+        speeds = [three_digits(rate) for rate in (of.plain, of.step, of.run)]
+        memory = f"{of.peak_mib / 1024:.1f} GiB" if of.peak_mib is not None else ""
+        rows.append([f"`{' '.join(of.overrides)}`", *speeds, f"{100 * of.run / of.plain:.0f} %", memory])
+    columns = ("network", "plain loop", "with update", "a run", "share of the plain loop", "peak memory of a run")
+    versions = f"torch {torch.__version__}, CUDA {torch.version.cuda}"
+    opening = _MODELS.format(batch=batch, size=size, steps=steps, device=device, versions=versions)
+    return f"{prose(opening)}\n\n{table(columns, rows)}"
+
+
+_OPENING = """
+Training examples a second of the whole machine: {cores} processes at once with a thread each, as a sweep places its
+runs. *R*: within a run, from the end of a step to the end of a later one, so with its batches, their augmentation and
+all that Lightning does. *L*, the limit: a plain loop with the same network, losses, clipping and optimiser on one batch
+in memory. A batch holds all four task types. In each process R, L and P's first way take turns, a block of steps each;
+numbers are medians over {rounds} turns, R / L the median over all pairs (lowest to highest). {where}.
+"""
+_PLAIN = """
+*P*: the same steps with a plain loader: a DataLoader that decodes JPEG and PNG files of 500 to 1000 px, grey and in
+colours, and resizes and augments them with OpenCV (the same changes as R's), one task a batch, each task as often. The
+machine is used in the best of several ways, given as (threads, loader processes): a training on each core that reads
+for itself, {cores} x (1, 0), at the same time as R and L; or one training at a time with both threads and loaders.
+*Step* and *decode*: milliseconds of processor time an example, in the first way. *P'* = P x (step + decode) / step:
+what P would be if decoding cost nothing.
+"""
+_TARGET = """
+Aimed at: R / L and R / P' of {share} at least from {size} px on; {met} of {of} rows reach both.
+"""
+_GPU = """
+Training examples a second in bf16, medians over {rounds} turns of run and plain loop within one process. *L*: a batch
+that stays on the GPU; *R*: as `usaggr sweep` trains. {device}, {versions}.
+"""
+_PACKED = """
+{n} small runs at once on the GPU (`{name}`, {batch} images of {size} px a batch) train {together} examples a second in
+all, one at a time {alone}: {gain} times as many.
+"""
+_MODELS = """
+Training examples a second in bf16, {batch} images of {size} px in a batch, medians of {steps} steps. *Plain loop*:
+forward, loss and backward over tensors that stay on the GPU. *With update*: clipping and AdamW too. *A run*: as `usaggr
+sweep` trains, with batches that are read from the cache and augmented. {device}, {versions}.
+"""
