@@ -1,5 +1,6 @@
 """Worker processes: what is logged, what happens to runs that fail, hang or die, and what is left of it all."""
 
+import json
 import os
 import signal
 import sys
@@ -167,6 +168,22 @@ def test_each_run_has_a_fresh_process_with_the_configured_threads(tmp_path: Path
     assert len({pid for _, pid, _, _ in rows}) == 3
     assert {(threads, omp) for _, _, threads, omp in rows} == {("3", "3")}
     assert os.environ.get("OMP_NUM_THREADS") != "3"
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_no_library_in_a_worker_takes_more_threads_than_configured(tmp_path: Path, threads: int) -> None:
+    study = fakes.study(tmp_path, "executor.workers=1", f"executor.threads={threads}")
+    run = fakes.planned(study, 0)
+    with LocalExecutor(study.executor, "cpu", "tests.sweep.busy:execute") as executor:
+        assert finish(executor, [job(run)], seconds=60)[0].outcome == "done"
+    found = json.loads((run.directory / "threads.json").read_text())
+    assert (found["torch"], found["torch between operations"], found["opencv"]) == (threads, threads, threads)
+    pools = found["pools"]
+    assert {name for name, _ in pools} >= {"openblas", "openmp"}
+    assert {count for _, count in pools} == {threads}
+    assert found["frozen"] > 100_000, "a garbage collection would copy the server's memory"
+    # Beside those that compute: the one that looks for its parent, and the heartbeat.
+    assert found["alive"] <= threads + 2 + (threads - 1) * len(pools)
 
 
 def test_a_worker_is_kept_for_several_runs_until_one_fails(tmp_path: Path) -> None:

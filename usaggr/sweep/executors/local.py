@@ -91,8 +91,8 @@ class LocalExecutor:
     ) -> None:
         """End the workers and the server."""
         self.stop()
-        self._slots = []
         stop_server()
+        self._slots = []  # only now: with the pools go semaphores, which a worker that is just starting looks for
 
     def submit(self, job: Job) -> None:
         """Start a job, which must be possible; one that is to be alone waits until the others there have ended."""

@@ -41,6 +41,7 @@ def run_in_worker(job: Job, placement: Placement, target: str = EXECUTE_RUN, ren
     signal.signal(signal.SIGTERM, _leave)
     if placement.device is None:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""  # a run that was given no GPU takes none
+    _limit_threads(placement.threads)
     run = RunDirectory(job.directory)
     with run.claim(job.attempt) as mine:
         if not mine:
@@ -82,6 +83,17 @@ def is_out_of_memory(error: BaseException) -> bool:
     said = str(error) if isinstance(error, RuntimeError) else ""
     here = isinstance(error, MemoryError) or "out of memory" in said or "can't allocate memory" in said
     return here or (cause is not None and is_out_of_memory(cause))
+
+
+def _limit_threads(threads: int) -> None:
+    """Of the libraries that the server has loaded; it has set those of OpenMP and BLAS, which are read on loading."""
+    torch, cv2 = sys.modules.get("torch"), sys.modules.get("cv2")
+    if torch is not None:
+        torch.set_num_threads(threads)
+        with contextlib.suppress(RuntimeError):  # can be set once only: a worker that is kept has it from its first run
+            torch.set_num_interop_threads(threads)
+    if cv2 is not None:
+        cv2.setNumThreads(threads)
 
 
 def _give_memory_back() -> None:

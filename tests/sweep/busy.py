@@ -1,0 +1,34 @@
+"""Instead of a training: lets the libraries of a run compute, and writes down how many threads they take."""
+
+import gc
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import scipy.linalg
+import sklearn  # noqa: F401  (brings an OpenMP of its own)
+import threadpoolctl
+import torch
+
+from tests.sweep.fakes import RESULT
+from usaggr.config import StudyConfig
+from usaggr.runs import Placement, RunDirectory, RunSpec
+
+
+def execute(spec: RunSpec, directory: Path, study: StudyConfig, placement: Placement, data: object) -> None:
+    values = np.random.default_rng(0).random((400, 400), dtype=np.float32)
+    scipy.linalg.svd(values @ values)
+    cv2.GaussianBlur(cv2.resize(values, (2000, 2000)), (9, 9), 2)
+    network = torch.nn.Conv2d(8, 16, 3)
+    network(torch.rand(4, 8, 64, 64)).square().mean().backward()
+    found = {
+        "torch": torch.get_num_threads(),
+        "torch between operations": torch.get_num_interop_threads(),
+        "opencv": cv2.getNumThreads(),
+        "pools": [(pool["internal_api"], pool["num_threads"]) for pool in threadpoolctl.threadpool_info()],
+        "frozen": gc.get_freeze_count(),
+        "alive": len(list(Path("/proc/self/task").iterdir())),
+    }
+    (directory / "threads.json").write_text(json.dumps(found))
+    RunDirectory(directory).write_result(RESULT)
