@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from usaggr import runs
 from usaggr.errors import RunError
-from usaggr.runs import Cost, RunDirectory, RunResult, RunSpec, Status, fingerprint_of, write_atomic
+from usaggr.runs import SCHEMA_VERSION, Cost, RunDirectory, RunResult, RunSpec, Status, fingerprint_of, write_atomic
 
 COST = Cost(10.0, 8.0, 100.0, 500.0, 1000)
 RESULT = RunResult(
@@ -89,6 +91,44 @@ def test_whatever_can_change_a_result_changes_the_fingerprint(change: dict[str, 
 
 def test_the_order_of_keys_does_not_change_the_fingerprint() -> None:
     assert fingerprint(settings={"training": {"clip": None, "rate": 0.1}}) == fingerprint()
+
+
+NAMES = st.text(max_size=6)
+
+
+@given(
+    st.dictionaries(NAMES, st.lists(NAMES, max_size=4).map(tuple), max_size=4),
+    st.dictionaries(NAMES, st.dictionaries(NAMES, st.none() | st.booleans() | st.floats() | NAMES, max_size=3)),
+    st.integers(0, 2**40),
+    st.none() | NAMES,
+    st.none() | NAMES,
+    NAMES,
+)
+def test_the_fingerprint_is_the_hash_of_one_json_with_sorted_keys(
+    train: dict[str, tuple[str, ...]],
+    settings: dict[str, object],
+    seed: int,
+    weights: str | None,
+    parent: str | None,
+    content: str,
+) -> None:
+    parts = {
+        "schema_version": SCHEMA_VERSION, "settings": settings, "tasks": list(train),
+        "train_samples": {task: list(ids) for task, ids in train.items()}, "content": content, "seed": seed,
+        "weights": weights, "parent": parent,
+    }  # fmt: skip
+    plain = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    assert fingerprint_of(settings, tuple(train), train, content, seed, weights, parent) == plain
+
+
+def test_fingerprints_stay_what_they_were() -> None:
+    """Another one would train every finished run of every study again."""
+    assert fingerprint() == "c43d1ea494d621f823fcfd3978084c8a0a9cae36afe2b2198561da6f6942b859"
+    train = {"b": ("ü.png", 'quote".png'), "a": ("../1.png#2",)}
+    assert (
+        fingerprint(train_samples=train, weights_hash="w", parent="p", seed=7)
+        == "917a4a2a2700b475b55b2cf6ac25f34ee229b829eac075337fd2290f3ec8e2e0"
+    )
 
 
 # States and claims

@@ -1,9 +1,11 @@
 from collections import Counter, defaultdict
 
+import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from usaggr.data.ranking import Ranked, rank_samples, scale_count
+from usaggr.data.ranking import Ranked, Ranker, rank_samples, scale_count
+from usaggr.data.seeds import generator
 
 
 @st.composite
@@ -82,3 +84,49 @@ def test_each_seed_draws_its_own_ranking() -> None:
     samples = [Ranked(f"s{i:03}", i, 0) for i in range(50)]
     assert rank_samples("task", samples, 0) == rank_samples("task", samples, 0)
     assert rank_samples("task", samples, 0) != rank_samples("task", samples, 1)
+
+
+def plainly_ranked(task_id: str, samples: list[Ranked], seed: int) -> list[str]:
+    """As the ranking is defined: sample by sample, and every choice among all components that are left."""
+    rng = generator("ranking", task_id, seed)
+    total = Counter(s.stratum for s in samples)
+    ordered = sorted(samples, key=lambda s: s.sample_id)
+    components = [[s for s in ordered if s.component == c] for c in dict.fromkeys(s.component for s in ordered)]
+    left = [components[i] for i in rng.permutation(len(components))]
+    order: list[list[Ranked]] = []
+    for stratum in sorted(total, key=lambda s: (total[s], s)):
+        if not any(s.stratum == stratum for c in order for s in c):
+            order.append(min((c for c in left if any(s.stratum == stratum for s in c)), key=len))
+            left.remove(order[-1])
+
+    def main(component: list[Ranked]) -> int:
+        counts = Counter(s.stratum for s in component)
+        return min(counts, key=lambda s: (-counts[s], total[s], s))
+
+    while left:
+        taken = Counter(s.stratum for c in order for s in c)
+        behind = min({main(c) for c in left}, key=lambda s: (taken[s] / total[s], s))
+        order.append(next(c for c in left if main(c) == behind))
+        left.remove(order[-1])
+    return [c[i].sample_id for c in order for i in rng.permutation(len(c))]
+
+
+@settings(deadline=None)
+@given(tasks(), st.integers(0, 3))
+def test_a_ranking_is_the_plain_one(samples: list[Ranked], seed: int) -> None:
+    assert list(rank_samples("task", samples, seed)) == plainly_ranked("task", samples, seed)
+
+
+@settings(deadline=None)
+@given(tasks())
+def test_a_ranking_does_not_depend_on_those_that_were_drawn_before(samples: list[Ranked]) -> None:
+    ranker = Ranker("task", samples)
+    drawn = [ranker.ranking(seed) for seed in (0, 1, 0)]
+    assert drawn == [rank_samples("task", samples, seed) for seed in (0, 1, 0)]
+
+
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=60), st.floats(0.01, 1) | st.integers(2, 80))
+def test_a_scale_takes_what_is_wanted_or_goes_on_to_the_last_class(strata: list[int], scale: float | int) -> None:
+    wanted = min(scale, len(strata)) if isinstance(scale, int) else int(np.floor(scale * len(strata) + 0.5))
+    fewest = next(n for n in range(1, len(strata) + 1) if set(strata[:n]) == set(strata))
+    assert scale_count(scale, strata) == max(wanted, fewest)

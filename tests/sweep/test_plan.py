@@ -7,7 +7,7 @@ import pytest
 from tests.data.factories import change_cell, tiny_data
 from usaggr.compose import compose_study
 from usaggr.errors import ConfigError
-from usaggr.runs import RunDirectory
+from usaggr.runs import RunDirectory, fingerprint_of
 from usaggr.sweep.plan import PLAN_COLUMNS, Plan, make_plan, write_plan
 
 
@@ -85,6 +85,29 @@ def test_a_changed_label_changes_the_runs_of_its_task_and_no_others(root: Path) 
     change_cell(root, "det.csv", 5, "x_max", "21")
     after = {run.spec.block: run.spec.fingerprint for run in plan_of(root, "scales=[1.0]").runs}
     assert {block for block in before if before[block] != after[block]} == {"det", "unified"}
+
+
+def test_a_planned_fingerprint_is_that_of_what_the_run_is_made_of(root: Path) -> None:
+    plan = plan_of(root, "seeds=[0,1]", "scales=[0.25,1.0]", "+variants.slow=['training.learning_rate=1e-4']")
+    for run in plan.runs:
+        spec = run.spec
+        content = "".join(plan.manifest.task_content(task_id) for task_id in spec.tasks)
+        assert spec.train_samples == {
+            task_id: plan.manifest.training_samples(task_id, spec.scale, spec.seed) for task_id in spec.tasks
+        }
+        own = fingerprint_of(spec.settings, spec.tasks, spec.train_samples, content, spec.seed, None, None)
+        assert spec.fingerprint == own
+
+
+def test_runs_of_one_scale_and_seed_share_their_lists_of_samples(root: Path) -> None:
+    plan = plan_of(root, "scales=[1.0]", "+variants.slow=['training.learning_rate=1e-4']")
+    assert len({id(run.spec.train_samples["seg"]) for run in plan.runs if "seg" in run.spec.tasks}) == 1
+
+
+def test_a_variant_that_changes_no_result_is_the_first_ones_run(root: Path) -> None:
+    plan = plan_of(root, "+variants.here=['training.accelerator=cpu']")
+    assert {run.spec.variant for run in plan.runs} == {"base"}
+    assert {run.study.training.accelerator for run in plan.runs} == {plan.study.training.accelerator}
 
 
 def test_one_more_seed_adds_runs_and_keeps_the_others(root: Path) -> None:

@@ -7,6 +7,7 @@ from statistics import median
 from usaggr.errors import RunError
 from usaggr.runs import RunDirectory
 from usaggr.sweep.plan import PlannedRun
+from usaggr.sweep.store import is_done
 
 SAMPLE = 60
 """So many finished runs say what the others will take."""
@@ -24,7 +25,7 @@ class Estimate:
 
 def estimate(runs: Sequence[PlannedRun]) -> Estimate:
     """Time of the runs to come, by their training examples, and disk of all runs."""
-    done = [run for run in runs if run.state() == "done"]
+    done = [run for run in runs if is_done(run.directory)]
     picked = done[:: max(1, len(done) // SAMPLE)]
     paces, sizes = [], []
     for run in picked:

@@ -205,17 +205,21 @@ def _fingerprints(
 ) -> dict[tuple[_Block, _Setting], str]:
     """Of each block under each setting.
 
-    The lists of samples that are hashed are long texts: those of one scale and seed are held at a time.
+    The lists of samples that are hashed are long texts: those of one seed and scale are held at a time.
     """
     contents = {block: "".join(manifest.task_content(task_id) for task_id in block) for block in blocks}
+    tasks = {task_id for block in blocks for task_id in block}
+    quoted = {sample.sample_id: json.dumps(sample.sample_id) for t in tasks for sample in manifest.by_fold[t, "train"]}
     found: dict[tuple[_Block, _Setting], str] = {}
-    for scale, seed in itertools.product(study.scales, study.seeds):
-        lists = {task_id: json.dumps(samples[task_id, scale, seed]) for block in blocks for task_id in block}
-        for block in blocks:
-            texts = {task_id: lists[task_id] for task_id in block}
-            for v in variants.values():
-                of = fingerprint_of_texts(v.text, block, texts, contents[block], seed, v.weights, None)
-                found[block, (v.name, scale, seed)] = of
+    for seed in study.seeds:
+        ranked = {task_id: [quoted[sample_id] for sample_id in manifest.ranks[seed][task_id]] for task_id in tasks}
+        for scale in study.scales:
+            lists = {t: f"[{', '.join(ranked[t][: len(samples[t, scale, seed])])}]" for t in tasks}
+            for block in blocks:
+                texts = {task_id: lists[task_id] for task_id in block}
+                for v in variants.values():
+                    of = fingerprint_of_texts(v.text, block, texts, contents[block], seed, v.weights, None)
+                    found[block, (v.name, scale, seed)] = of
     return found
 
 

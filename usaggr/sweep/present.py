@@ -1,7 +1,7 @@
 """Shows a plan on a terminal: what is asked, which runs that makes, what is done, and what the rest will take."""
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
@@ -15,30 +15,64 @@ from usaggr.sweep.decidable import Decidable, decidable
 from usaggr.sweep.estimate import estimate
 from usaggr.sweep.plan import Plan
 
+LISTED = 200
+"""Runs that are shown one by one; of more, sums are."""
 STATE_STYLES: dict[State, str] = {"done": "green", "running": "cyan", "failed": "red", "stale": "yellow", "pending": ""}
 
 
 def print_plan(plan: Plan, console: Console) -> None:
-    """Tables of tasks and of runs, then the sums."""
+    """Tables of tasks and of runs (of many runs their sums), then what is left."""
     console.print(_tasks(plan))
-    states = {run.spec.fingerprint: run.state() for run in plan.runs}
-    table = Table(title=f"runs of {plan.study.name}", title_justify="left")
-    for column in ("run", "groupings", "tasks", "training samples", "examples", "state"):
-        table.add_column(column, justify="right" if column in ("tasks", "training samples", "examples") else "left")
-    for run in plan.runs:
-        state = states[run.spec.fingerprint]
-        samples = sum(len(ids) for ids in run.spec.train_samples.values())
-        cells = (run.directory.name, ", ".join(run.groupings), str(len(run.spec.tasks)), str(samples))
-        table.add_row(*cells, str(run.examples), f"[{STATE_STYLES[state]}]{state}[/]" if STATE_STYLES[state] else state)
-    console.print(table)
+    states = [run.state() for run in plan.runs]
+    console.print(_listed(plan, states) if len(plan.runs) <= LISTED else _summed(plan, states))
+    if len(plan.runs) > LISTED:
+        console.print(
+            f"each run by name: {plan.directory / 'plan.csv'}, which a sweep writes",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
     print_decidable(decidable(plan), plan.study, console)
-    counts = Counter(states.values())
+    counts = Counter(states)
     said = ", ".join(f"{counts[state]} {state}" for state in STATE_STYLES if counts[state])
     shared = plan.asked - len(plan.runs)
     console.print(f"{len(plan.runs)} runs: {said}; {shared} more are the same run under another grouping")
     console.print(_rest(plan))
     for warning in plan.manifest.dataset.warnings:
         console.print(f"[yellow]note:[/] {warning}", highlight=False)
+
+
+def _listed(plan: Plan, states: Sequence[State]) -> Table:
+    """A row a run."""
+    table = Table(title=f"runs of {plan.study.name}", title_justify="left")
+    for column in ("run", "groupings", "tasks", "training samples", "examples", "state"):
+        table.add_column(column, justify="right" if column in ("tasks", "training samples", "examples") else "left")
+    for run, state in zip(plan.runs, states, strict=True):
+        samples = sum(len(ids) for ids in run.spec.train_samples.values())
+        cells = (run.directory.name, ", ".join(run.groupings), str(len(run.spec.tasks)), str(samples))
+        table.add_row(*cells, str(run.examples), f"[{STATE_STYLES[state]}]{state}[/]" if STATE_STYLES[state] else state)
+    return table
+
+
+def _summed(plan: Plan, states: Sequence[State]) -> Table:
+    """A row for the runs that have groupings, variant and scale in common."""
+    seen = [state for state in STATE_STYLES if state in states]
+    table = Table(title=f"runs of {plan.study.name}", title_justify="left")
+    for column in ("groupings", "variant", "scale"):
+        table.add_column(column)
+    for column in ("runs", "examples"):
+        table.add_column(column, justify="right")
+    for state in seen:
+        table.add_column(state, justify="right", style=STATE_STYLES[state])
+    counts: defaultdict[tuple[str, str, str], Counter[State]] = defaultdict(Counter)
+    examples: Counter[tuple[str, str, str]] = Counter()
+    for run, state in zip(plan.runs, states, strict=True):
+        key = (", ".join(run.groupings), run.spec.variant, f"{run.spec.scale:g}")
+        counts[key][state] += 1
+        examples[key] += run.examples
+    for key, of in counts.items():
+        table.add_row(*key, str(of.total()), str(examples[key]), *(str(of[state] or "") for state in seen))
+    return table
 
 
 def _tasks(plan: Plan) -> Table:

@@ -10,6 +10,7 @@ from usaggr.evidence.pooling import LEVEL, pool
 from usaggr.metrics.names import Metric
 from usaggr.runs import RunDirectory
 from usaggr.sweep.plan import Plan
+from usaggr.sweep.store import is_done
 
 _FEWEST_DF = 2
 """With fewer degrees of freedom, finished runs do not tell the spread over seeds."""
@@ -39,7 +40,7 @@ def finished_scores(plan: Plan) -> Scores:
     """Of the first variant's runs that are done."""
     first, scores = next(iter(plan.study.variants)), {}
     for run in plan.runs:
-        if run.spec.variant == first and run.state() == "done":
+        if run.spec.variant == first and is_done(run.directory):
             try:
                 found = RunDirectory(run.directory).result().scores
             except RunError:

@@ -1,0 +1,53 @@
+"""What `usaggr plan` shows of the runs: few by name, many by their sums."""
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from tests.sweep import fakes
+from usaggr.runs import RunDirectory
+from usaggr.sweep import present
+from usaggr.sweep.plan import Plan
+from usaggr.sweep.present import print_plan
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Plan:
+    study = fakes.study(tmp_path, "tasks=[lung_2cls]", "groupings=[task_specific]")
+    return fakes.plan(study, *(fakes.planned(study, seed, examples=100 + seed) for seed in range(5)))
+
+
+def shown(plan: Plan) -> list[str]:
+    file = io.StringIO()
+    print_plan(plan, Console(file=file, width=200))
+    return file.getvalue().splitlines()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_to_decide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(present, "decidable", lambda plan: ())
+
+
+def test_few_runs_are_shown_one_by_one(plan: Plan) -> None:
+    lines = shown(plan)
+    for run in plan.runs:
+        row = next(line for line in lines if run.directory.name in line)
+        assert str(run.examples) in row
+        assert "pending" in row
+    assert not any("plan.csv" in line for line in lines)
+
+
+def test_of_many_runs_the_sums_are_shown_by_groupings_variant_and_scale(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(present, "LISTED", 4)
+    RunDirectory(plan.runs[0].directory).fail("no", 1)
+    lines = shown(plan)
+    assert not any(run.directory.name in line for run in plan.runs for line in lines)
+    rows = [[cell.strip() for cell in line.strip("│┃").replace("┃", "│").split("│")] for line in lines]
+    assert ["groupings", "variant", "scale", "runs", "examples", "failed", "pending"] in rows
+    assert ["task_specific", "base", "1", "5", "510", "1", "4"] in rows
+    assert any(str(plan.directory / "plan.csv") in line for line in lines)
+    assert any(line.startswith("5 runs: 1 failed, 4 pending") for line in lines)
