@@ -1,0 +1,94 @@
+"""What the benchmark of evaluation scores: ellipses as truth, and outputs of a network that finds them roughly."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from usaggr.data.samples import Sample
+from usaggr.tasks import Task
+
+OUTPUT_SIZE = 128
+"""Pixels a side of the network's masks."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """Samples of one task with the outputs for them."""
+
+    task: Task
+    samples: tuple[Sample, ...]
+    outputs: Tensor
+
+
+def make_case(folder: Path, task: Task, number: int, size: int) -> Case:
+    """Samples of square images of `size` pixels, their masks in files of the folder."""
+    rng = np.random.default_rng(0)
+    outputs: NDArray[np.floating]
+    match task.type:
+        case "segmentation":
+            drawn = [drawing(rng, task.num_classes) for _ in range(number)]
+            masks = [draw(ellipses, size) for ellipses in drawn]
+            samples = [_sample(folder, task, i, size, mask) for i, mask in enumerate(masks)]
+            outputs = np.stack([logits(moved(rng, ellipses), task.num_classes) for ellipses in drawn])
+        case "classification":
+            labels = np.arange(number) % task.num_classes
+            samples = [_sample(folder, task, i, size, label=int(label)) for i, label in enumerate(labels)]
+            outputs = rng.normal(size=(number, task.num_classes)) + np.eye(task.num_classes)[labels]
+        case "detection":
+            box = (0.2 * size, 0.2 * size, 0.7 * size, 0.6 * size)
+            samples = [_sample(folder, task, i, size, box=box) for i in range(number)]
+            outputs = np.array(box) / size + rng.normal(scale=0.02, size=(number, 4))
+        case "regression":
+            points = tuple((0.3 * size, 0.1 * size * i) for i in range(task.num_classes))
+            samples = [_sample(folder, task, i, size, points=points) for i in range(number)]
+            outputs = np.array(points) / size + rng.normal(scale=0.02, size=(number, task.num_classes, 2))
+    return Case(task, tuple(samples), torch.from_numpy(outputs.astype(np.float32)))
+
+
+def drawing(rng: np.random.Generator, num_classes: int) -> NDArray[np.float64]:
+    """An ellipse a foreground class, (K - 1, 5): centre, half axes, angle; fractions of the image and of a turn."""
+    lows, highs = [0.3, 0.3, 0.08, 0.08, 0], [0.7, 0.7, 0.3, 0.2, 0.5]
+    return rng.uniform(lows, highs, (num_classes - 1, 5))
+
+
+def moved(rng: np.random.Generator, ellipses: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The same ellipses as a network might find them, two hundredths of the image off."""
+    return ellipses + rng.normal(scale=0.02, size=ellipses.shape) * [1, 1, 0.5, 0.5, 0]
+
+
+def draw(ellipses: NDArray[np.float64], size: int) -> NDArray[np.uint8]:
+    """The label map (size, size) of ellipses: later classes over earlier ones."""
+    mask = np.zeros((size, size), np.uint8)
+    for label, (x, y, a, b, turn) in enumerate(ellipses, start=1):
+        centre, axes = (int(x * size), int(y * size)), (int(a * size), int(b * size))
+        cv2.ellipse(mask, centre, axes, 360 * turn, 0, 360, label, -1)
+    return mask
+
+
+def logits(ellipses: NDArray[np.float64], num_classes: int) -> NDArray[np.float32]:
+    """Smooth logits (K, OUTPUT_SIZE, OUTPUT_SIZE) that are highest where the ellipses are."""
+    mask = draw(ellipses, OUTPUT_SIZE)
+    planes = [cv2.GaussianBlur((mask == label).astype(np.float32), (0, 0), 2) for label in range(num_classes)]
+    return 8 * np.stack(planes)
+
+
+def _sample(
+    folder: Path,
+    task: Task,
+    i: int,
+    size: int,
+    mask: NDArray[np.uint8] | None = None,
+    label: int | None = None,
+    box: tuple[float, float, float, float] | None = None,
+    points: tuple[tuple[float, float], ...] | None = None,
+) -> Sample:
+    name = f"{task.id}_{size}_{i}"
+    path = None if mask is None else folder / f"{name}.png"
+    if mask is not None:
+        cv2.imwrite(str(path), mask)
+    return Sample(task.id, name, Path(name), name, "", name, size, size, "", i, path, label, box, points)

@@ -1,0 +1,74 @@
+"""How much of a whole run's time its scores take."""
+
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from usaggr.compose import compose_study
+from usaggr.data.cache import build_or_open
+from usaggr.data.run_data import run_data
+from usaggr.metrics import segmentation
+from usaggr.runs import Placement, RunDirectory
+from usaggr.sweep.plan import make_plan
+from usaggr.training.run import execute_run
+
+
+@dataclass(frozen=True)
+class Share:
+    """Seconds of a run, and of parts of it."""
+
+    study: str
+    block: str
+    seconds: float
+    distances: float
+    """HD, HD95 and NSD, wherever they are taken."""
+    test: float
+    validation: float
+    trivial: float
+
+
+def real_overrides(root: Path) -> tuple[str, ...]:
+    """Of the demo on real data."""
+    return ("data=fmuia", f"data.root={root}", "data.image_size=96")
+
+
+def shares(study_name: str, blocks: Sequence[str], overrides: Sequence[str]) -> list[Share]:
+    """Train a run of each block, at the largest scale of the demo, and see where its time went."""
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        study = compose_study("demo", ["seeds=[0]", f"outputs={folder}", "training.accelerator=cpu", *overrides])
+        plan = make_plan(study)
+        cache = build_or_open(plan.manifest.dataset, study.data)
+        for block in blocks:
+            spec = max((r.spec for r in plan.runs if r.spec.block == block), key=lambda spec: spec.scale)
+            directory = Path(folder) / "run" / block
+            directory.mkdir(parents=True)
+            with _counted_distances() as spent:
+                execute_run(spec, directory, study, Placement(threads=1), run_data(plan.manifest, spec, cache))
+            result = RunDirectory(directory).result()
+            parts = {part: result.timings[part] for part in ("test", "validation", "trivial")}
+            found.append(Share(study_name, block, result.cost.seconds, sum(spent), **parts))
+    return found
+
+
+@contextmanager
+def _counted_distances() -> Iterator[list[float]]:
+    """Meanwhile, the seconds of each call for the distances of a class."""
+    spent: list[float] = []
+    true = segmentation.distances
+
+    def counted(truth: segmentation.Mask, predicted: segmentation.Mask, tolerance: float) -> tuple[float, float, float]:
+        start = time.perf_counter()
+        try:
+            return true(truth, predicted, tolerance)
+        finally:
+            spent.append(time.perf_counter() - start)
+
+    segmentation.distances = counted
+    try:
+        yield spent
+    finally:
+        segmentation.distances = true
