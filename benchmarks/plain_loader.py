@@ -9,6 +9,7 @@ import pickle
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -20,6 +21,7 @@ from benchmarks.training_step import TASKS
 from usaggr.config import AugmentConfig, SyntheticConfig
 from usaggr.data.augment import draw_transform, fitting_transform
 from usaggr.data.batches import MEAN, STD, Batch, relative_box, relative_points
+from usaggr.data.resizing import resize_mask
 from usaggr.data.samples import Sample
 from usaggr.data.synthetic.picture import Picture, take_picture
 from usaggr.data.synthetic.roster import roster
@@ -81,7 +83,7 @@ class Files(Dataset[Example]):
 
     def __getitem__(self, i: int) -> Example:
         sample, size = self._samples[i], self._size
-        image = cv2.resize(cv2.imread(str(sample.image_path), cv2.IMREAD_COLOR), size, interpolation=cv2.INTER_AREA)
+        image = cv2.resize(_read(sample.image_path, cv2.IMREAD_COLOR), size, interpolation=cv2.INTER_AREA)
         image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
         points = relative_points(sample) if sample.points is not None else None
         box = relative_box(sample) if sample.box is not None else None
@@ -95,8 +97,9 @@ class Files(Dataset[Example]):
         image = cv2.LUT(image, np.rint(255 * grey).astype(np.uint8))
         normal = np.ascontiguousarray(((image.astype(np.float32) - _MEAN) / _STD).transpose(2, 0, 1))
         if sample.mask_path is not None:
-            mask = cv2.imread(str(sample.mask_path), cv2.IMREAD_UNCHANGED)
-            mask = cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST_EXACT)
+            mask = cv2.resize(
+                _read(sample.mask_path, cv2.IMREAD_UNCHANGED), size, interpolation=cv2.INTER_NEAREST_EXACT
+            )
             return Example(normal, cv2.warpAffine(mask, matrix, size, flags=cv2.INTER_NEAREST).astype(np.int64), sample)
         if box is not None:
             return Example(normal, np.clip(change.box(box), 0, 1).astype(np.float32), sample)
@@ -133,6 +136,12 @@ def plain_loader(
     )
 
 
+def _read(path: Path, mode: int) -> NDArray[Any]:
+    pixels = cv2.imread(str(path), mode)
+    assert pixels is not None
+    return pixels
+
+
 def _collated(examples: Sequence[Example]) -> Batch:
     task = examples[0].sample.task_id
     images = torch.from_numpy(np.stack([example.image for example in examples]))
@@ -152,11 +161,9 @@ def _enlarged(picture: Picture, i: int) -> Picture:
     size = (round(picture.image.shape[1] * factor), height)
     image = cv2.resize(picture.image, size, interpolation=cv2.INTER_CUBIC)
     noise = np.random.default_rng(i).normal(0, 1.5, image.shape)
-    image = np.clip(np.rint(image + noise * (image > 0)), 0, 255).astype(np.uint8)
-    mask = picture.mask
-    if mask is not None:
-        mask = cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST_EXACT)
-    return replace(picture, image=image, mask=mask, points=tuple((x * factor, y * factor) for x, y in picture.points))
+    grey = np.clip(np.rint(image + noise * (image > 0)), 0, 255).astype(np.uint8)
+    mask = None if picture.mask is None else resize_mask(picture.mask, (size[1], size[0]))
+    return Picture(grey, mask, tuple((x * factor, y * factor) for x, y in picture.points))
 
 
 def _written(folder: Path, task_id: str, i: int, label: int, picture: Picture) -> Sample:
@@ -189,4 +196,4 @@ Reader = Callable[[], Batch]
 def reader(loader: DataLoader[Example]) -> Reader:
     """The loader's batches, one after another."""
     batches = iter(loader)
-    return lambda: next(batches)  # type: ignore[return-value]
+    return lambda: next(batches)

@@ -16,6 +16,7 @@ from usaggr.data.run_data import run_data
 from usaggr.runs import Placement
 from usaggr.sweep.plan import make_plan
 from usaggr.training import run as training_run
+from usaggr.training.trainer import make_trainer
 
 WARM_UP = 5
 """Steps that are not counted."""
@@ -44,7 +45,6 @@ def execute(
         planned = plan.runs[0]
         data = run_data(plan.manifest, planned.spec, build_or_open(plan.manifest.dataset, planned.study.data))
         placement = Placement(torch.get_num_threads(), 0 if device == "cuda" else None)
-        make_trainer = training_run.make_trainer
 
         def heard(*arguments: Any, **named: Any) -> pl.Trainer:
             trainer = make_trainer(*arguments, **named)

@@ -1,0 +1,197 @@
+"""What the arithmetic of a sweep's runs takes: training steps, forward passes and scores, on tensors in memory.
+
+Measured in as many processes at once as the sweep has workers, each block of tasks once.
+"""
+
+import json
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from itertools import islice
+
+import numpy as np
+import torch
+
+from benchmarks.together import Company, Meet
+from benchmarks.training_step import TrainingStep
+from usaggr.data.batches import Batch, FoldBatches
+from usaggr.data.cache import ImageCache, build_or_open
+from usaggr.data.run_data import RunData, run_data
+from usaggr.metrics.predictions import Prediction, Truth, decode_mask, read_predictions
+from usaggr.metrics.scores import score_sample
+from usaggr.runs import RunDirectory
+from usaggr.sweep.plan import Plan, PlannedRun
+from usaggr.tasks import Task
+from usaggr.training.predict import predictions_of
+from usaggr.training.run import EVALUATION_BATCH, training_parts
+from usaggr.training.truths import truth_of
+
+STEP_SECONDS = 1.0
+"""For the steps of a block; 5 at least, after a warm-up of 2."""
+REPETITIONS = 3
+"""Of forward passes over a fold, and of its scores."""
+_BATCHES = 4
+"""Training batches of the run that are kept in memory and shown in turn."""
+
+
+@dataclass(frozen=True)
+class Limit:
+    """Seconds that one block's arithmetic takes."""
+
+    step: float
+    """Of a training step."""
+    forward_validation: float
+    """Of the fold's forward passes, with predictions at original resolution."""
+    forward_test: float
+    score_validation: float
+    """Of the fold's scores as validation takes them: main metrics."""
+    score_test: float
+
+
+@dataclass(frozen=True)
+class Work:
+    """A finished run that stands for all that train the same network on the same tasks."""
+
+    run: PlannedRun
+    data: RunData
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """Core-seconds of all runs."""
+
+    training: float
+    forward: float
+    scores: float
+
+    @property
+    def total(self) -> float:
+        return self.training + self.forward + self.scores
+
+
+def arithmetic(plan: Plan, processes: Company) -> Arithmetic:
+    """Of the plan's finished runs.
+
+    Raises:
+        ValueError: none is finished.
+    """
+    done = [run for run in plan.runs if run.state() == "done"]
+    if not done:
+        raise ValueError(f"{plan.directory}: no run is finished")
+    first: dict[str, PlannedRun] = {}
+    for run in done:
+        first.setdefault(_key(run), run)
+    caches: dict[str, ImageCache] = {}
+    works = []
+    for run in first.values():
+        shape = f"{run.study.data.input_size} {run.study.data.channels}"
+        if shape not in caches:
+            caches[shape] = build_or_open(plan.manifest.dataset, run.study.data)
+        works.append(Work(run, run_data(plan.manifest, run.spec, caches[shape])))
+    found = processes(limits, works)
+    by_key = {key: mean_limit([of[i] for of in found]) for i, key in enumerate(first)}
+    return total_of([(run, by_key[_key(run)]) for run in done])
+
+
+def total_of(runs: Sequence[tuple[PlannedRun, Limit]]) -> Arithmetic:
+    """Core-seconds of runs, each with the limit of its block."""
+    training = forward = scores = 0.0
+    for run, limit in runs:
+        examples = sum(RunDirectory(run.directory).result().examples.values())
+        steps = -(-examples // run.study.training.batch_size)
+        validations = min(run.study.training.validations, steps)
+        training += steps * limit.step
+        forward += validations * limit.forward_validation + limit.forward_test
+        scores += validations * limit.score_validation + limit.score_test
+    return Arithmetic(training, forward, scores)
+
+
+def mean_limit(found: Sequence[Limit]) -> Limit:
+    """Over processes."""
+    means = {f.name: statistics.fmean(getattr(limit, f.name) for limit in found) for f in fields(Limit)}
+    return Limit(**means)
+
+
+def limits(meet: Meet, works: Sequence[Work], step_seconds: float = STEP_SECONDS) -> list[Limit]:
+    """One process's measurements, the others' of the same block at the same time."""
+    found = []
+    for work in works:
+        meet()
+        found.append(limit_of(work, step_seconds))
+    return found
+
+
+def limit_of(work: Work, step_seconds: float = STEP_SECONDS) -> Limit:
+    """Time one block."""
+    study, data = work.run.study, work.data
+    tasks = list(data.tasks.values())
+    parts, _ = training_parts(work.run.spec, study, data)
+    batches = list(islice((batch for part in parts for batch in part), _BATCHES))
+    step = TrainingStep.of_study(study, tasks, batches[0])
+    seconds = _step_seconds(step, batches, step_seconds)
+    step.network.eval()
+    validation, test = (list(FoldBatches(fold, data.cache, EVALUATION_BATCH)) for fold in (data.val, data.test))
+    compared = compared_masks(work)
+
+    def score(main_only: bool) -> None:
+        for task, prediction, truth in compared:
+            score_sample(task, prediction, truth, study.metrics.nsd_tolerance, main_only=main_only)
+
+    return Limit(
+        step=seconds,
+        forward_validation=_median(lambda: _predict(step, data.tasks, validation)),
+        forward_test=_median(lambda: _predict(step, data.tasks, test)),
+        # The validation fold's predictions are not kept: those of the test fold stand for them.
+        score_validation=_median(lambda: score(main_only=True)) * len(data.val) / len(data.test),
+        score_test=_median(lambda: score(main_only=False)),
+    )
+
+
+def compared_masks(work: Work) -> list[tuple[Task, Prediction, Truth]]:
+    """What the run predicted on its test fold, with the truth, all decoded."""
+    samples = {(s.task_id, s.sample_id): s for s in work.data.test}
+    found = []
+    for row in read_predictions(RunDirectory(work.run.directory).predictions_path).to_dict("records"):
+        sample = samples[row["task_id"], row["sample_id"]]
+        prediction = Prediction(
+            sample.task_id,
+            sample.sample_id,
+            sample.subject_id,
+            probs=row["probs"],
+            box=row["box"],
+            points=None if row["points"] is None else np.asarray(row["points"]).reshape(-1, 2),
+            mask=None if row["mask"] is None else decode_mask(row["mask"]),
+        )
+        found.append((work.data.tasks[sample.task_id], prediction, truth_of(sample, work.run.study.data)))
+    return found
+
+
+def _key(run: PlannedRun) -> str:
+    study = run.study
+    settings = [study.model.model_dump_json(), study.training.model_dump_json(), study.data.model_dump_json()]
+    return json.dumps([*settings, run.spec.tasks])
+
+
+def _step_seconds(step: TrainingStep, batches: Sequence[Batch], most: float) -> float:
+    times: list[float] = []
+    while len(times) < 7 or sum(times) < most:
+        step.batch = batches[len(times) % len(batches)]
+        times.append(step().total)
+    return statistics.median(times[2:])
+
+
+def _predict(step: TrainingStep, tasks: dict[str, Task], batches: Sequence[Batch]) -> None:
+    with torch.inference_mode():
+        for batch in batches:
+            for task_id, outputs in step.network(batch.images, batch.rows).items():
+                predictions_of(tasks[task_id], outputs, [batch.samples[i] for i in batch.rows[task_id].tolist()])
+
+
+def _median(function: Callable[[], None]) -> float:
+    times = []
+    for _ in range(REPETITIONS):
+        began = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - began)
+    return statistics.median(times)
