@@ -64,11 +64,10 @@ class Ranker:
         rest = [i for i in drawn if i not in chosen]
         ranked: list[str] = []
         for i in cover + (rest if len(self._total) == 1 else self._interleaved(cover, rest)):
-            ids = self._components[i].sample_ids
-            if len(ids) == 1:  # permuting it would draw nothing
-                ranked.append(ids[0])
-            else:
-                ranked.extend([ids[place] for place in rng.permutation(len(ids)).tolist()])
+            ids = list(self._components[i].sample_ids)
+            if len(ids) > 1:
+                rng.shuffle(ids)  # the draws of rng.permutation, without an array for a few ids
+            ranked += ids
         return tuple(ranked)
 
     def _component(self, samples: Sequence[Ranked]) -> _Component:
