@@ -67,6 +67,9 @@ def test_keys_that_cannot_change_a_result_are_these_alone() -> None:
         "data.workers",
         "training.keep_weights",
         "training.accelerator",  # where, not what; numbers of two devices agree up to rounding
+        "training.resident",
+        "training.channels_last",
+        "training.compile",
     }
 
 

@@ -134,6 +134,14 @@ class TrainingConfig(Section):
     keep_weights: Literal["none", "scored"] = key(affects_results=False, doc="what stays in weights/ after a run")
     precision: Literal["32-true", "16-mixed", "bf16-mixed"] = key(affects_results=True, doc="Lightning's precision")
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = key(affects_results=False, doc="Lightning's accelerator")
+    resident: Literal["auto"] | bool = key(
+        affects_results=False, doc="keep a run's images on its device; auto: on a GPU that has room for them"
+    )
+    channels_last: Literal["auto"] | bool = key(
+        affects_results=False,
+        doc="convolutions with channels last; auto: on a GPU in mixed precision, without group norm",
+    )
+    compile: bool = key(affects_results=False, doc="torch.compile what tasks share; for long runs on a GPU")
     augment: AugmentConfig
 
     @field_validator("budget")

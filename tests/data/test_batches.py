@@ -6,7 +6,7 @@ import torch
 
 from tests.data.factories import data_config, tiny_data
 from usaggr.config import AugmentConfig
-from usaggr.data.batches import FoldBatches, TrainingBatches, make_batch
+from usaggr.data.batches import CachedPixels, FoldBatches, TrainingBatches, make_batch
 from usaggr.data.cache import ImageCache, build_or_open
 from usaggr.data.dataset import load_dataset
 from usaggr.data.samples import Dataset
@@ -24,7 +24,7 @@ def data(tmp_path: Path) -> tuple[Dataset, ImageCache]:
 
 def test_a_mixed_batch_holds_every_task_with_its_targets(data: tuple[Dataset, ImageCache]) -> None:
     dataset, cache = data
-    batch = make_batch(dataset.samples, cache)
+    batch = make_batch(dataset.samples, CachedPixels(cache))
     assert batch.images.shape == (24, 3, 32, 32)
     assert sorted(torch.cat(list(batch.rows.values())).tolist()) == list(range(24))
     assert {t: tuple(v.shape) for t, v in batch.targets.items()} == {

@@ -3,20 +3,24 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 
 from tests.data.factories import tiny_data
 from usaggr.compose import compose_study
+from usaggr.config import TrainingConfig
 from usaggr.data.cache import build_or_open
 from usaggr.data.run_data import RunData, run_data
 from usaggr.data.streams import stream, stream_length
 from usaggr.errors import RunError
 from usaggr.metrics.predictions import read_predictions
 from usaggr.metrics.scores import score_tasks
+from usaggr.models.network import MultiTaskNetwork
 from usaggr.runs import Placement, RunDirectory, RunResult
 from usaggr.sweep.plan import Plan, PlannedRun, make_plan
+from usaggr.training.optimiser import make_optimiser
 from usaggr.training.run import execute_run, training_parts
 
 
@@ -225,3 +229,53 @@ def test_runs_of_transformers_train_in_half_precision_and_frozen(folder: Path, t
     half = ["training.precision=bf16-mixed", "model.freeze=early", "model.layer_decay=0.8"]
     result = execute(plan_of(folder, "model=m2dino_tiny", *half), "unified", tmp_path / "run")
     assert set(result.scores) == {"seg", "cls", "det", "reg"}
+
+
+@pytest.mark.parametrize("model", ["tiny", "m2dino_tiny"])
+def test_the_fast_path_scores_as_the_plain_one(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str
+) -> None:
+    # Adam's steps have one size whatever the gradient's: at a high rate, rounding alone would tell the two apart.
+    common = [f"model={model}", "training.budget=16 examples", "training.learning_rate=1e-4"]
+    fast = plan_of(folder, *common, "training.resident=true", "training.channels_last=true")
+    slow = plan_of(folder, *common, "training.resident=false", "training.channels_last=false")
+    assert {run.spec.fingerprint for run in fast.runs} == {run.spec.fingerprint for run in slow.runs}
+    found = execute(fast, "unified", tmp_path / "fast")
+    with monkeypatch.context() as patch:
+        patch.setattr("usaggr.training.module.make_optimiser", plain_optimiser)
+        expected = execute(slow, "unified", tmp_path / "slow")
+    for task_id, main in {"seg": "dsc", "det": "iou", "reg": "mre"}.items():
+        assert found.scores[task_id][main] == pytest.approx(expected.scores[task_id][main], abs=1e-3, rel=1e-3)
+    both = [read_predictions(tmp_path / name / "predictions.parquet") for name in ("fast", "slow")]
+    # Of noise, classes are ranked by next to nothing: probabilities are compared, and not their ranks.
+    probabilities = [table[table["task_id"] == "cls"]["probs"].to_list() for table in both]
+    assert np.allclose(probabilities[0], probabilities[1], atol=1e-3)
+    losses = [pd.read_csv(tmp_path / name / "curve.csv").filter(like="loss") for name in ("fast", "slow")]
+    pd.testing.assert_frame_equal(losses[0], losses[1], rtol=1e-4, atol=1e-4)
+
+
+def plain_optimiser(network: MultiTaskNetwork, training: TrainingConfig) -> torch.optim.Optimizer:
+    """AdamW tensor by tensor."""
+    groups = make_optimiser(network, training).param_groups
+    kept = [{key: group[key] for key in ("params", "lr", "weight_decay")} for group in groups]
+    return torch.optim.AdamW(kept, foreach=False, fused=False)
+
+
+def test_weights_of_a_network_with_channels_last_are_kept_as_others(folder: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+
+    stored = {}
+    for last in ("true", "false"):
+        still = ["training.keep_weights=scored", "training.learning_rate=1e-6"]
+        plan = plan_of(folder, f"training.channels_last={last}", *still)
+        execute(plan, "det", tmp_path / last)
+        stored[last] = load_file(tmp_path / last / "weights" / "scored.safetensors")
+    assert stored["true"].keys() == stored["false"].keys()
+    for name, tensor in stored["false"].items():
+        assert torch.allclose(stored["true"][name], tensor, atol=1e-4), name
+
+
+def test_memory_is_not_filled_before_it_is_written(folder: Path, tmp_path: Path) -> None:
+    execute(plan_of(folder), "cls", tmp_path / "run")
+    assert torch.are_deterministic_algorithms_enabled()
+    assert not torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]

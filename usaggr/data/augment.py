@@ -46,6 +46,7 @@ class Transform:
         return Transform((self.matrix + np.eye(2)) / 2, self.shift / 2, self.gain, self.offset, self.gamma)
 
 
+_CPU = torch.device("cpu")
 IDENTITY = Transform(np.eye(2), np.zeros(2), 1.0, 0.0, 1.0)
 
 
@@ -75,25 +76,29 @@ def fitting_transform(transform: Transform, points: np.ndarray | None, box: np.n
     return Transform(IDENTITY.matrix, IDENTITY.shift, transform.gain, transform.offset, transform.gamma)
 
 
-def sampling_grid(transforms: list[Transform], size: tuple[int, int]) -> Tensor:
-    """Where each output pixel is read from: (N, H, W, 2) for `grid_sample` with align_corners=False."""
-    thetas = np.zeros((len(transforms), 2, 3), dtype=np.float32)
-    for i, transform in enumerate(transforms):
-        inverse = np.linalg.inv(transform.matrix)
-        # In grid_sample's coordinates, 2 u - 1, the centre is 0 and shifts count double.
-        thetas[i, :, :2] = inverse
-        thetas[i, :, 2] = -2 * inverse @ transform.shift
-    return F.affine_grid(torch.from_numpy(thetas), [len(transforms), 1, *size], align_corners=False)
+def sampling_grid(transforms: list[Transform], size: tuple[int, int], device: torch.device = _CPU) -> Tensor:
+    """Where each output pixel is read from: (N, H, W, 2) on a device, for `grid_sample` with align_corners=False."""
+    inverse = np.linalg.inv(np.stack([transform.matrix for transform in transforms]))
+    shifts = np.stack([transform.shift for transform in transforms])[:, :, None]
+    # In grid_sample's coordinates, 2 u - 1, the centre is 0 and shifts count double.
+    thetas = np.concatenate([inverse, -2 * inverse @ shifts], axis=2).astype(np.float32)
+    moved = on_device(torch.from_numpy(thetas), device)
+    return F.affine_grid(moved, [len(transforms), 1, *size], align_corners=False)
 
 
 def augment_images(images: Tensor, transforms: list[Transform], grid: Tensor) -> Tensor:
     """Images (N, C, H, W) float32 in [0, 1], moved and with their grey values changed; still in [0, 1]."""
     moved = F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
-    gain, offset, gamma = (
-        torch.tensor([getattr(t, name) for t in transforms], dtype=torch.float32)[:, None, None, None]
-        for name in ("gain", "offset", "gamma")
-    )
+    greys = torch.tensor([(t.gain, t.offset, t.gamma) for t in transforms], dtype=torch.float32)
+    gain, offset, gamma = on_device(greys, images.device)[:, :, None, None, None].unbind(dim=1)
     return ((moved * gain + offset).clamp_(1e-6, 1) ** gamma).clamp_(0, 1)
+
+
+def on_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """A tensor of the CPU on a device; a GPU is sent it from pinned memory, without waiting for the copy."""
+    if device.type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 def augment_masks(masks: Tensor, grid: Tensor) -> Tensor:

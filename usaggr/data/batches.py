@@ -1,10 +1,13 @@
 """Batches for the network: from draws of the streams, or samples of a fold, to tensors.
 
-Images come from the uint8 cache, so a batch costs a copy and one resampling; there are no loader processes.
+Images come from the uint8 cache, so a batch costs a copy and one resampling; there are no loader processes. Pixels are
+sent to a GPU as uint8 and augmented there, while it still works on the batch before; what is drawn is drawn here.
 """
 
+import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -18,6 +21,7 @@ from usaggr.data.augment import (
     augment_masks,
     draw_transform,
     fitting_transform,
+    on_device,
     sampling_grid,
 )
 from usaggr.data.cache import ImageCache
@@ -52,6 +56,43 @@ class Batch:
         )
 
 
+class Pixels(Protocol):
+    """Images and masks of samples as tensors on a device: what batches are made of."""
+
+    @property
+    def device(self) -> torch.device: ...
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        ...
+
+    def images_of(self, samples: Sequence[Sample]) -> Tensor:
+        """(N, C, H, W) uint8, C is 1 or 3."""
+        ...
+
+    def masks_of(self, samples: Sequence[Sample]) -> Tensor:
+        """Of segmentation samples: (n, H, W) uint8, class indices."""
+        ...
+
+
+class CachedPixels:
+    """Read from the cache's files batch by batch, and sent to the device."""
+
+    def __init__(self, cache: ImageCache, device: torch.device | None = None) -> None:
+        self._cache = cache
+        self.device = device or torch.device("cpu")
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self._cache.size
+
+    def images_of(self, samples: Sequence[Sample]) -> Tensor:
+        return on_device(torch.from_numpy(self._cache.images_of(samples)), self.device).permute(0, 3, 1, 2)
+
+    def masks_of(self, samples: Sequence[Sample]) -> Tensor:
+        return on_device(torch.from_numpy(self._cache.masks_of(samples)), self.device)
+
+
 def relative_box(sample: Sample) -> np.ndarray:
     """A sample's box (4,): x_min y_min x_max y_max as fractions of the original image's sides."""
     return np.asarray(sample.box, dtype=float) / [sample.width, sample.height, sample.width, sample.height]
@@ -62,27 +103,27 @@ def relative_points(sample: Sample) -> np.ndarray:
     return np.asarray(sample.points, dtype=float) / [sample.width, sample.height]
 
 
-def make_batch(samples: Sequence[Sample], cache: ImageCache, transforms: Sequence[Transform] | None = None) -> Batch:
-    """Tensors of samples, augmented where transforms (one a sample) are given."""
-    images = torch.from_numpy(cache.images_of(samples)).permute(0, 3, 1, 2).float().div_(255)
-    size = (images.shape[2], images.shape[3])
+def make_batch(samples: Sequence[Sample], pixels: Pixels, transforms: Sequence[Transform] | None = None) -> Batch:
+    """Tensors of samples on the pixels' device, augmented where transforms (one a sample) are given."""
+    images = pixels.images_of(samples).float().div_(255)
     chosen = list(transforms) if transforms is not None else [IDENTITY] * len(samples)
     boxes = [relative_box(s) if s.box is not None else None for s in samples]
     points = [relative_points(s) if s.points is not None else None for s in samples]
     grid = None
     if transforms is not None:
         chosen = [fitting_transform(t, p, b) for t, p, b in zip(chosen, points, boxes, strict=True)]
-        grid = sampling_grid(chosen, size)
+        grid = sampling_grid(chosen, pixels.size, pixels.device)
         images = augment_images(images, chosen, grid)
-    rows: dict[str, list[int]] = {}
+    places_of: dict[str, list[int]] = {}
     for i, sample in enumerate(samples):
-        rows.setdefault(sample.task_id, []).append(i)
+        places_of.setdefault(sample.task_id, []).append(i)
+    rows = {task_id: on_device(torch.tensor(places), pixels.device) for task_id, places in places_of.items()}
     targets: dict[str, Tensor] = {}
-    for task_id, places in rows.items():
+    for task_id, places in places_of.items():
         first = samples[places[0]]
         if first.mask_path is not None:
-            masks = torch.from_numpy(cache.masks_of([samples[i] for i in places]))
-            targets[task_id] = (augment_masks(masks, grid[places]) if grid is not None else masks).long()
+            masks = pixels.masks_of([samples[i] for i in places])
+            targets[task_id] = (augment_masks(masks, grid[rows[task_id]]) if grid is not None else masks).long()
         elif first.label is not None:
             targets[task_id] = torch.tensor([samples[i].label for i in places], dtype=torch.int64)
         elif first.box is not None:
@@ -91,8 +132,8 @@ def make_batch(samples: Sequence[Sample], cache: ImageCache, transforms: Sequenc
         else:
             marks = [chosen[i].points(p) for i in places if (p := points[i]) is not None]
             targets[task_id] = torch.from_numpy(np.stack(marks).astype(np.float32))
-    places_of = {task_id: torch.tensor(places) for task_id, places in rows.items()}
-    return Batch(_normalise(images), tuple(samples), places_of, targets)
+    targets = {task_id: on_device(target, pixels.device) for task_id, target in targets.items()}
+    return Batch(_normalise(images), tuple(samples), rows, targets)
 
 
 class TrainingBatches:
@@ -107,10 +148,21 @@ class TrainingBatches:
     ) -> None:
         self.draws = batches
         """What each batch shows."""
+        self.cache = cache
         self._samples = samples
-        self._cache = cache
+        self._pixels: Pixels = CachedPixels(cache)
         self._augment = augment
-        self._size = cache.size
+
+    def of(self, pixels: Pixels) -> "TrainingBatches":
+        """The same batches, of pixels from elsewhere and on their device."""
+        other = copy.copy(self)
+        other._pixels = pixels
+        return other
+
+    @property
+    def samples(self) -> list[Sample]:
+        """Those that are shown."""
+        return [self._samples[key] for key in {(draw.task_id, draw.sample_id): None for d in self.draws for draw in d}]
 
     def __len__(self) -> int:
         return len(self.draws)
@@ -118,28 +170,35 @@ class TrainingBatches:
     def __iter__(self) -> Iterator[Batch]:
         for draws in self.draws:
             samples = [self._samples[draw.task_id, draw.sample_id] for draw in draws]
-            yield make_batch(
-                samples, self._cache, [draw_transform(self._augment, draw.augmentation, self._size) for draw in draws]
-            )
+            size = self._pixels.size
+            transforms = [draw_transform(self._augment, draw.augmentation, size) for draw in draws]
+            yield make_batch(samples, self._pixels, transforms)
 
 
 class FoldBatches:
     """All samples of a fold, in order, as they are."""
 
     def __init__(self, samples: Sequence[Sample], cache: ImageCache, batch_size: int) -> None:
-        self._samples = samples
-        self._cache = cache
+        self.samples = samples
+        self._pixels: Pixels = CachedPixels(cache)
         self._batch_size = batch_size
 
+    def of(self, pixels: Pixels) -> "FoldBatches":
+        """The same batches, of pixels from elsewhere and on their device."""
+        other = copy.copy(self)
+        other._pixels = pixels
+        return other
+
     def __len__(self) -> int:
-        return -(-len(self._samples) // self._batch_size)
+        return -(-len(self.samples) // self._batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
-        for i in range(0, len(self._samples), self._batch_size):
-            yield make_batch(self._samples[i : i + self._batch_size], self._cache)
+        for i in range(0, len(self.samples), self._batch_size):
+            yield make_batch(self.samples[i : i + self._batch_size], self._pixels)
 
 
 def _normalise(images: Tensor) -> Tensor:
     """Images (N, 1 or 3, H, W) in [0, 1] to (N, 3, H, W), normalised by channel."""
-    mean, std = (torch.tensor(values)[None, :, None, None] for values in (MEAN, STD))
-    return (images - mean) / std
+    mean, std = on_device(torch.tensor([MEAN, STD]), images.device)[:, None, :, None, None]
+    normalised: Tensor = (images - mean) / std
+    return normalised

@@ -9,15 +9,17 @@ import torch
 from torch import Tensor
 
 from usaggr.config import TrainingConfig
-from usaggr.data.batches import Batch, FoldBatches, TrainingBatches
-from usaggr.errors import RunError
+from usaggr.data.batches import Batch, FoldBatches, Pixels, TrainingBatches
 from usaggr.models.experts import balance_loss
 from usaggr.models.network import MultiTaskNetwork
 from usaggr.tasks import Task
 from usaggr.training.curve import Curve
+from usaggr.training.guard import LossGuard
+from usaggr.training.layout import lay_out, release
 from usaggr.training.losses import sample_losses
 from usaggr.training.optimiser import make_optimiser
 from usaggr.training.predict import predictions_of
+from usaggr.training.resident import pixels_on
 from usaggr.training.schedule import rate_factor
 from usaggr.training.scoring import FoldScorer
 from usaggr.training.usage import ExpertUsage
@@ -51,15 +53,28 @@ class MultiTaskModule(pl.LightningModule):
         self._curve = curve
         self._steps = sum(len(part) for part in parts)
         self._usage = ExpertUsage()
+        self._guard = LossGuard(self._steps)
+        self._pixels: Pixels | None = None
+        self._logs = False
         self._running: list[Tensor] = []
         self._val_losses: dict[str, list[Tensor]] = {}
 
+    def setup(self, stage: str) -> None:
+        """Lay the network out for its device, before it is moved there."""
+        lay_out(self.network, self.trainer.strategy.root_device, self._training)
+        self._logs = bool(self.trainer.loggers)
+
+    def teardown(self, stage: str) -> None:
+        """Leave the network as one that was never trained here."""
+        release(self.network)
+        self._pixels = None
+
     def train_dataloader(self) -> TrainingBatches:
-        """The batches of the part that comes next (the trainer reloads for each part)."""
-        return self._parts[self.current_epoch]
+        """The batches of the part that comes next (the trainer reloads for each part), made on the device."""
+        return self._parts[self.current_epoch].of(self._own_pixels())
 
     def val_dataloader(self) -> FoldBatches:
-        return self._validation
+        return self._validation.of(self._own_pixels())
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         return batch.to(device)
@@ -78,21 +93,20 @@ class MultiTaskModule(pl.LightningModule):
         routing = self.network.routing()
         if routing and self.network.balance:
             balance = balance_loss(routing)
-            self.log("balance_loss", balance, batch_size=len(batch.samples))
+            if self._logs:
+                self.log("balance_loss", balance, batch_size=len(batch.samples))
             training_loss = (
                 training_loss + self.network.balance * balance * len(batch.samples) / self._training.batch_size
             )
-        if not math.isfinite(training_loss.item()):
-            raise RunError(
-                f"the training loss is {training_loss.item()} at step {self.global_step + 1} of {self._steps} "
-                f"(tasks in the batch: {', '.join(sorted(outputs))}); "
-                "a lower training.learning_rate or training.gradient_clip may help"
-            )
+        self._guard.add(training_loss, self.global_step + 1, outputs)
         self._running.append(total.detach() / len(batch.samples))
-        self.log("training_loss", training_loss, batch_size=len(batch.samples))
+        if self._logs:  # for a logger that is not there, this costs as much as a small network's loss
+            self.log("training_loss", training_loss, batch_size=len(batch.samples))
         return training_loss
 
     def on_validation_epoch_start(self) -> None:
+        """Begin anew with the fold; no validation of weights that a loss has spoilt."""
+        self._guard.look()
         self._scorer = self._new_scorer()
         self._usage = ExpertUsage()
         self._val_losses = {}
@@ -121,6 +135,13 @@ class MultiTaskModule(pl.LightningModule):
         )
         self.log_dict({"val_skill": self._curve.skill, **usage})
         self._running = []
+
+    def _own_pixels(self) -> Pixels:
+        """Where images and masks of training and validation come from, on the module's device."""
+        if self._pixels is None:
+            shown = [*self._validation.samples, *(sample for part in self._parts for sample in part.samples)]
+            self._pixels = pixels_on(self.device, self._parts[0].cache, shown, self._training.resident)
+        return self._pixels
 
     def configure_optimizers(self) -> Any:
         """AdamW; warm-up and cosine by progress."""

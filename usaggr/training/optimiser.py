@@ -22,12 +22,16 @@ def make_optimiser(network: MultiTaskNetwork, training: TrainingConfig) -> torch
             decays = parameter.ndim > 1 and name.endswith("weight")
             new = parts[name] not in ("backbone", "experts")
             groups.setdefault((new, rates[name], decays), []).append(parameter)
-    return torch.optim.AdamW(
+    optimiser = torch.optim.AdamW(
         [
             {"params": groups[key], "lr": key[1], "weight_decay": training.weight_decay if key[2] else 0.0}
             for key in sorted(groups)
-        ]
+        ],
+        fused=True,
     )
+    # Lightning unscales gradients before it clips them, and refuses optimisers that say they do it themselves.
+    optimiser._step_supports_amp_scaling = False
+    return optimiser
 
 
 def learning_rates(network: MultiTaskNetwork, training: TrainingConfig) -> dict[str, float]:

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from usaggr.config import StudyConfig
-from usaggr.data.batches import FoldBatches, TrainingBatches
+from usaggr.data.batches import CachedPixels, FoldBatches, TrainingBatches
 from usaggr.data.run_data import RunData
 from usaggr.data.samples import Sample
 from usaggr.data.seeds import derived_seed
@@ -57,7 +57,7 @@ def execute_run(spec: RunSpec, directory: Path, study: StudyConfig, placement: P
         trainer.fit(make_module(network, study, data, parts, curve))
     validation = curve.settle(network)
     with watch.part("test"):
-        tested = _test(network, study, data)
+        tested = _test(network, study, data, trainer.strategy.root_device)
     with watch.part("write"):
         _write(directory, study, network, curve, tested)
     result = RunResult(
@@ -136,18 +136,16 @@ class _Tested:
     usage: ExpertUsage
 
 
-def _test(network: MultiTaskNetwork, study: StudyConfig, data: RunData) -> _Tested:
-    """Predict the whole test fold and score it."""
+def _test(network: MultiTaskNetwork, study: StudyConfig, data: RunData, device: torch.device) -> _Tested:
+    """Predict the whole test fold on a device and score it; the trainer has left the network on the CPU."""
     scorer, usage = _scorer(study, data), ExpertUsage()
-    network.eval()
-    device = next(network.parameters()).device
+    network.to(device).eval()
     with torch.inference_mode():
-        for batch in FoldBatches(data.test, data.cache, EVALUATION_BATCH):
-            moved = batch.to(device)
-            for task_id, outputs in network(moved.images, moved.rows).items():
+        for batch in FoldBatches(data.test, data.cache, EVALUATION_BATCH).of(CachedPixels(data.cache, device)):
+            for task_id, outputs in network(batch.images, batch.rows).items():
                 samples = [batch.samples[i] for i in batch.rows[task_id].tolist()]
                 scorer.add(predictions_of(data.tasks[task_id], outputs, samples), samples)
-            usage.add(network.routing(), moved.rows)
+            usage.add(network.routing(), batch.rows)
     scores, notes = scorer.scores()
     return _Tested(scorer.rows, scores, notes, usage)
 
@@ -159,7 +157,8 @@ def _write(directory: Path, study: StudyConfig, network: MultiTaskNetwork, curve
     tested.usage.write(directory / "routing.csv")
     if study.training.keep_weights == "scored":
         (directory / "weights").mkdir(exist_ok=True)
-        save_file(network.state_dict(), directory / "weights" / "scored.safetensors")
+        weights = {name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}
+        save_file(weights, directory / "weights" / "scored.safetensors")
 
 
 def _cost(watch: Stopwatch, network: MultiTaskNetwork, examples: int) -> Cost:
