@@ -10,7 +10,7 @@ TARGET = 0.75
 """Of wall time x workers is to be arithmetic of training and evaluation."""
 AROUND = {
     "planning": "planning",
-    "networks": "check of the networks",
+    "networks": "check of the networks, with the one import of torch",
     "caches": "image caches",
     "start": "start of the workers",
     "report": "report",

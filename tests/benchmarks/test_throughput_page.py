@@ -2,10 +2,10 @@
 
 import statistics
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
-import pytorch_lightning as pl
 import torch
 
 from benchmarks import real_run, throughput
@@ -15,7 +15,9 @@ from benchmarks.plain_loop import PlainTime
 from benchmarks.throughput_page import Busy, Compared, OnGpu, Packed, gpu_report, report
 from benchmarks.together import Meet, company
 from benchmarks.training_step import TASKS, TrainingStep, mixed_batch, study_of
+from usaggr.data.batches import FoldBatches
 from usaggr.data.samples import Sample
+from usaggr.training.curve import Curve
 from usaggr.training.module import MultiTaskModule
 
 PAGE = Path(__file__).parents[2] / "docs" / "performance.md"
@@ -106,12 +108,9 @@ def test_the_plain_loops_objective_is_that_of_a_run() -> None:
         study = study_of(overrides, 4, 32)
         step = TrainingStep.of_study(study, TASKS, mixed_batch(4, 32))
         step.network.eval()  # no dropout, no noise of routers
-        module = MultiTaskModule.__new__(MultiTaskModule)
-        pl.LightningModule.__init__(module)
-        module.network = step.network
-        module._tasks = {task.id: task for task in TASKS}
-        module._training = study.training
-        module._running = []
+        tasks, nothing = {task.id: task for task in TASKS}, Curve({}, {}, 1, keep_best=False)
+        folds = cast(FoldBatches, None)
+        module = MultiTaskModule(step.network, tasks, study.training, (), folds, cast(Any, None), nothing)
         module.log = lambda *_, **__: None  # type: ignore[method-assign,assignment]
         expected = module.training_step(step.batch, 0)
         torch.testing.assert_close(step._objective(), expected)
