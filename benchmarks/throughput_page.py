@@ -172,7 +172,7 @@ def gpu_report(found: Sequence[OnGpu], small: Packed, device: str) -> str:
         cells = [of.name, str(of.size), str(of.busy.batch), three_digits(of.busy.loop_rate)]
         share = f"{of.busy.share:.2f} ({min(spread):.2f} to {max(spread):.2f})"
         rows.append([*cells, three_digits(of.busy.run_rate), share, f"{of.peak_mib / 1024:.1f} GiB"])
-    columns = ("network", "px", "batch", "L", "R", "R / L", "peak memory")
+    columns = ("network", "px", "batch", "L", "R", "R / L", "peak memory of both")
     versions = f"torch {torch.__version__}, CUDA {torch.version.cuda}"
     opening = _GPU.format(rounds=len(found[0].busy.run), device=device, versions=versions)
     packed = _PACKED.format(

@@ -19,6 +19,7 @@ from usaggr.data.samples import Sample
 from usaggr.models.build import build_network
 from usaggr.models.experts import balance_loss
 from usaggr.tasks import CATALOGUE, TASK_TYPES, Task
+from usaggr.training.layout import lay_out
 from usaggr.training.losses import sample_losses
 from usaggr.training.optimiser import make_optimiser
 
@@ -87,7 +88,9 @@ class TrainingStep:
     def _begin(self, study: StudyConfig, tasks: Sequence[Task], batch: Batch, device: str) -> None:
         self.device = torch.device(device)
         self.training = study.training
-        self.network = build_network(study.model, tasks, seed=0).to(self.device).train()
+        self.network = build_network(study.model, tasks, seed=0)
+        lay_out(self.network, self.device, study.training)  # as a run does: the limit must not be lower than need be
+        self.network.to(self.device).train()
         self.batch = batch.to(self.device)
         self._tasks = {task.id: task for task in tasks}
         self._optimiser = make_optimiser(self.network, study.training)

@@ -110,7 +110,7 @@ def test_the_plain_loops_objective_is_that_of_a_run() -> None:
         step.network.eval()  # no dropout, no noise of routers
         tasks, nothing = {task.id: task for task in TASKS}, Curve({}, {}, 1, keep_best=False)
         folds = cast(FoldBatches, None)
-        module = MultiTaskModule(step.network, tasks, study.training, (), folds, cast(Any, None), nothing)
+        module = MultiTaskModule(step.network, tasks, study.training, (), folds, lambda: cast(Any, None), nothing)
         module.log = lambda *_, **__: None  # type: ignore[method-assign,assignment]
         expected = module.training_step(step.batch, 0)
         torch.testing.assert_close(step._objective(), expected)
