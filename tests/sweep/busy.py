@@ -1,6 +1,5 @@
 """Instead of a training: lets the libraries of a run compute, and writes down how many threads they take."""
 
-import gc
 import json
 from pathlib import Path
 
@@ -27,7 +26,6 @@ def execute(spec: RunSpec, directory: Path, study: StudyConfig, placement: Place
         "torch between operations": torch.get_num_interop_threads(),
         "opencv": cv2.getNumThreads(),
         "pools": [(pool["internal_api"], pool["num_threads"]) for pool in threadpoolctl.threadpool_info()],
-        "frozen": gc.get_freeze_count(),
         "alive": len(list(Path("/proc/self/task").iterdir())),
     }
     (directory / "threads.json").write_text(json.dumps(found))

@@ -181,7 +181,6 @@ def test_no_library_in_a_worker_takes_more_threads_than_configured(tmp_path: Pat
     pools = found["pools"]
     assert {name for name, _ in pools} >= {"openblas", "openmp"}
     assert {count for _, count in pools} == {threads}
-    assert found["frozen"] > 100_000, "a garbage collection would copy the server's memory"
     # Beside those that compute: the one that looks for its parent, and the heartbeat.
     assert found["alive"] <= threads + 2 + (threads - 1) * len(pools)
 

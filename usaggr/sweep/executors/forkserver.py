@@ -65,7 +65,7 @@ def start_server(preload: Sequence[str], threads: int, *, ahead: bool = False) -
     variables["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
     # The server looks for modules where this process does.
     variables["PYTHONPATH"] = os.pathsep.join(sys.path)
-    forkserver.set_forkserver_preload([*preload, "usaggr.sweep.executors.freeze"])
+    forkserver.set_forkserver_preload(list(preload))
     # First the tracker that it wants beside it: starting that one would let interrupts through again.
     resource_tracker.ensure_running()
     with _environment(variables), _without_interrupts():
