@@ -8,6 +8,7 @@ these processes the run, the plain loop and the plain loader take turns. With a 
 
 import argparse
 import gc
+import math
 import os
 import statistics
 import sys
@@ -46,7 +47,8 @@ NETWORKS = {
 SIZES = (96, 128, 256)
 BATCH, SMALL_BATCH = 8, 4
 """Images a batch; the small one where a step of the other would take long."""
-LONG = (("efficientnet-b4", 256), ("m2dino_small", 256))
+LARGE = {"efficientnet-b4": 96, "m2dino_small": 96, "resnet18": 256}
+"""From which size on the batch is the small one."""
 BLOCK_SECONDS = 1.0
 """Of a block of steps, before it is someone else's turn; two steps at least."""
 PLAIN_SETTINGS = ((1, 1), (1, 2), (2, 0), (2, 1))
@@ -82,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as folder, company(usable_cores(), 1) as processes:
         for size in options.sizes:
             for name in options.networks:
-                batch = SMALL_BATCH if (name, size) in LONG else BATCH
+                batch = SMALL_BATCH if size >= LARGE.get(name, math.inf) else BATCH
                 found.append(compare(name, NETWORKS[name], batch, size, options.rounds, Path(folder), processes))
                 print(found[-1].line, file=sys.stderr, flush=True)
     text = report(found, usable_cores(), machine(1))
@@ -107,11 +109,13 @@ def compare(
     """
     samples = files(folder)
     busy = processes(take_turns, overrides, batch_size, image_size, rounds, folder, samples, seconds)
-    plain = {}
+    plain: dict[tuple[int, int], float] = {}
+    reading = any(time.decode > time.step / 2 for of in busy for time in of.plain)
     threads = torch.get_num_threads()
     step = TrainingStep(overrides, batch_size, image_size)
     for setting in PLAIN_SETTINGS:
-        if max(setting) <= processes.processes:
+        # One thread that trains leaves a core to loaders: of no use unless reading takes about as long as training.
+        if max(setting) <= processes.processes and (setting[0] > 1 or reading or processes.processes == 1):
             plain[setting] = plain_rate(step, samples, image_size, *setting, PLAIN_SECONDS * seconds)
     torch.set_num_threads(threads)
     return Compared(name, batch_size, image_size, tuple(busy), plain)
