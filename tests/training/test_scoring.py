@@ -46,7 +46,7 @@ def test_masks_are_kept_for_those_who_write_them(tmp_path: Path) -> None:
     assert all(row["mask"] is None for row in scorer.rows[4:])
 
 
-@pytest.mark.parametrize("options", [{"main_only": True}, {"keep_masks": False}], ids=str)
+@pytest.mark.parametrize("options", [{"main_only": True, "keep_masks": False}, {"keep_masks": False}], ids=str)
 def test_what_is_not_written_is_not_encoded_and_scored_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, bool]
 ) -> None:

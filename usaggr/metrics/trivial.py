@@ -1,5 +1,6 @@
 """The predictor that ignores the image: what a score is worth is told against it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,12 +38,13 @@ class TrivialPredictor:
                 return Prediction(self.task.id, sample_id, subject_id, points=self.answer * sides)
 
 
-def fit_trivial(task: Task, targets: NDArray[Any]) -> TrivialPredictor:
+def fit_trivial(task: Task, targets: NDArray[Any] | Sequence[NDArray[np.uint8]]) -> TrivialPredictor:
     """The best-known constant answer for a task's training labels.
 
     Args:
         task: decides what the targets are.
-        targets: masks (N, h, w) uint8, classes (N,), boxes (N, 4) or points (N, P, 2) as fractions of the sides.
+        targets: masks, N times (h, w) uint8, read one after another; classes (N,), boxes (N, 4) or points (N, P, 2) as
+            fractions of the sides.
 
     Raises:
         ValueError: no targets.
@@ -55,11 +57,11 @@ def fit_trivial(task: Task, targets: NDArray[Any]) -> TrivialPredictor:
         case "classification":
             return TrivialPredictor(task, np.bincount(targets, minlength=task.num_classes) / len(targets))
         case "detection" | "regression":
-            return TrivialPredictor(task, targets.mean(axis=0))
+            return TrivialPredictor(task, np.mean(targets, axis=0))
 
 
-def constant_mask(masks: NDArray[np.uint8], num_classes: int) -> NDArray[np.uint8]:
-    """The level set of the mean mask that has the highest mean DSC with the masks (N, h, w) it comes from.
+def constant_mask(masks: Sequence[NDArray[np.uint8]] | NDArray[np.uint8], num_classes: int) -> NDArray[np.uint8]:
+    """The level set of the mean mask that has the highest mean DSC with the masks, N times (h, w), it comes from.
 
     A pixel has its most frequent foreground class where that class's share of the masks reaches the level. Thresholding
     at one half alone would leave no foreground where lesions wander, and any blob would beat it. Of equally good levels
@@ -74,9 +76,9 @@ def constant_mask(masks: NDArray[np.uint8], num_classes: int) -> NDArray[np.uint
     return np.where(inside, foreground, 0).astype(np.uint8)
 
 
-def _shares(masks: NDArray[np.uint8], num_classes: int) -> NDArray[np.float64]:
+def _shares(masks: Sequence[NDArray[np.uint8]] | NDArray[np.uint8], num_classes: int) -> NDArray[np.float64]:
     """How often each pixel has each class: (K, h, w)."""
-    counts = np.zeros((num_classes, *masks.shape[1:]), np.int32)
+    counts = np.zeros((num_classes, *masks[0].shape), np.int32)
     for mask in masks:  # one by one: the masks of a task can fill a good part of the memory as they are
         for label in range(num_classes):
             counts[label] += mask == label
@@ -84,7 +86,10 @@ def _shares(masks: NDArray[np.uint8], num_classes: int) -> NDArray[np.float64]:
 
 
 def _mean_dsc_by_level(
-    masks: NDArray[np.uint8], foreground: NDArray[np.uint8], reached: NDArray[np.integer], num_classes: int
+    masks: Sequence[NDArray[np.uint8]] | NDArray[np.uint8],
+    foreground: NDArray[np.uint8],
+    reached: NDArray[np.integer],
+    num_classes: int,
 ) -> NDArray[np.float64]:
     """Mean DSC over masks and foreground classes of the constant mask at each of LEVELS: (L,).
 

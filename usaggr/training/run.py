@@ -102,13 +102,13 @@ def make_module(
         study.training,
         parts,
         FoldBatches(data.val, data.cache, EVALUATION_BATCH),
-        lambda: _scorer(study, data, main_only=True),
+        lambda: _scorer(study, data, main_only=True, keep_masks=False),
         curve,
     )
 
 
-def _scorer(study: StudyConfig, data: RunData, main_only: bool = False) -> FoldScorer:
-    return FoldScorer(data.tasks, study.data, study.metrics.nsd_tolerance, main_only=main_only)
+def _scorer(study: StudyConfig, data: RunData, *, main_only: bool, keep_masks: bool) -> FoldScorer:
+    return FoldScorer(data.tasks, study.data, study.metrics.nsd_tolerance, main_only, keep_masks)
 
 
 def trivial_scores(study: StudyConfig, data: RunData) -> tuple[Scores, Scores]:
@@ -116,7 +116,7 @@ def trivial_scores(study: StudyConfig, data: RunData) -> tuple[Scores, Scores]:
     predictors = trivial_predictors(data.tasks, data.train, data.cache)
 
     def score(samples: Sequence[Sample], main_only: bool) -> Scores:
-        scorer = _scorer(study, data, main_only)
+        scorer = _scorer(study, data, main_only=main_only, keep_masks=False)
         scorer.add(
             [predictors[s.task_id].predict(s.sample_id, s.subject_id, s.height, s.width) for s in samples], samples
         )
@@ -138,7 +138,7 @@ class _Tested:
 
 def _test(network: MultiTaskNetwork, study: StudyConfig, data: RunData, device: torch.device) -> _Tested:
     """Predict the whole test fold on a device and score it; the trainer has left the network on the CPU."""
-    scorer, usage = _scorer(study, data), ExpertUsage()
+    scorer, usage = _scorer(study, data, main_only=False, keep_masks=True), ExpertUsage()
     network.to(device).eval()
     with torch.inference_mode():
         for batch in FoldBatches(data.test, data.cache, EVALUATION_BATCH).of(CachedPixels(data.cache, device)):

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import sklearn.metrics  # noqa: F401  # where this is imported ahead of runs, none of them waits for it
+from numpy.typing import NDArray
 
 from usaggr.config import DataConfig
 from usaggr.data.batches import relative_box, relative_points
@@ -26,8 +27,8 @@ from usaggr.training.truths import truth_of
 class FoldScorer:
     """Scores predictions against their truth as they come, and the fold once all are there.
 
-    With `main_only`, distances of masks are not taken. Predicted masks are kept unless so, or as `keep_masks` says:
-    encoding them is for those that are written.
+    With `main_only`, distances of masks are not taken. Predicted masks are encoded, for predictions.parquet, only with
+    `keep_masks`.
     """
 
     def __init__(
@@ -36,13 +37,13 @@ class FoldScorer:
         data: DataConfig,
         nsd_tolerance: float,
         main_only: bool = False,
-        keep_masks: bool | None = None,
+        keep_masks: bool = True,
     ) -> None:
         self._tasks = tasks
         self._data = data
         self._nsd_tolerance = nsd_tolerance
         self._main_only = main_only
-        self._keep_masks = not main_only if keep_masks is None else keep_masks
+        self._keep_masks = keep_masks
         self.rows: list[dict[str, Any]] = []
         """A row a sample, as in predictions.parquet; without its mask where masks are not kept."""
 
@@ -65,10 +66,11 @@ def trivial_predictors(
 ) -> dict[str, TrivialPredictor]:
     """For each task the predictor that ignores the image, from the run's own training samples."""
     predictors = {}
+    targets: NDArray[Any] | list[NDArray[np.uint8]]
     for task_id, samples in training.items():
         match tasks[task_id].type:
             case "segmentation":
-                targets = cache.masks_of(samples)
+                targets = [cache.mask(sample) for sample in samples]
             case "classification":
                 targets = np.array([s.label for s in samples])
             case "detection":
