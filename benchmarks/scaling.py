@@ -1,0 +1,283 @@
+"""Time and memory of a study as its tasks, samples and runs grow; for docs/performance.md.
+
+    python -m benchmarks.scaling [--repetitions 3] [--page docs/performance.md]
+
+Each command is timed as a user sees it, in a process of its own. Small images and networks: what is left is what size
+alone costs.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from unittest.mock import patch
+
+from benchmarks.generated import machine, prose, table, three_digits, write_part
+from benchmarks.sized_data import finish_all, write_data
+from usaggr.compose import compose_study
+from usaggr.sweep.plan import make_plan, write_plan
+
+DATA = ((1, 400), (3, 1_200), (9, 3_600), (27, 1_080), (27, 10_800), (27, 50_004))
+"""Tasks and samples."""
+PLANNED = ((1, 1), (2, 4), (2, 42), (2, 417))
+"""Scales and seeds of the demo's twelve blocks: 12 to 10,008 runs."""
+TRAINED = ((10, 1), (10, 2), (100, 1), (100, 2), (500, 2))
+"""Runs and workers."""
+INSTEAD, MOST_SECONDS = 200, 180.0
+"""So many runs are trained where more would take longer than this."""
+_ALL_SCALES = ("0.25", "1.0")
+_BLOCKS = 5
+"""Of four tasks: one each, and all together."""
+
+_PEAK = """
+import os, re, sys
+from pathlib import Path
+def write_peak():
+    status = Path("/proc/self/status")
+    kib = int(re.search(r"VmHWM:\\s+(\\d+)", status.read_text())[1]) if status.is_file() else 0
+    Path(os.environ["PEAK_FILE"]).write_text(str(kib / 1024))
+"""
+_COMMAND = (
+    _PEAK
+    + """
+from usaggr.cli import main
+if __name__ == "__main__":
+    try:
+        main()
+    finally:
+        write_peak()
+"""
+)
+_SWEEP = (
+    _PEAK
+    + """
+from usaggr.compose import compose_study
+from usaggr.sweep.plan import make_plan
+from usaggr.sweep.sweep import run_sweep
+if __name__ == "__main__":
+    outcome = run_sweep(make_plan(compose_study("demo", sys.argv[1:])), build=lambda folders: folders[0])
+    write_peak()
+    sys.exit(outcome.exit_status)
+"""
+)
+
+
+@dataclass(frozen=True)
+class Took:
+    """What a command took, from the start of its process to its end."""
+
+    seconds: float
+    peak_mib: float
+    """Resident memory at its highest; 0 where the system does not tell."""
+
+
+@dataclass(frozen=True)
+class OfData:
+    """Planning the demo's three seeds and two scales on data of a size."""
+
+    tasks: int
+    samples: int
+    first: Took
+    """Each file is read and hashed."""
+    known: Took
+
+
+@dataclass(frozen=True)
+class OfPlan:
+    """What is asked of a study of so many runs, none of them done, and all of them."""
+
+    runs: int
+    plan: Took
+    status: Took
+    plan_done: Took
+    status_done: Took
+    sweep_done: Took
+    """With nothing to train, without the report."""
+
+
+@dataclass(frozen=True)
+class OfSweep:
+    """A whole sweep of tiny runs, without the report."""
+
+    runs: int
+    workers: int
+    wall: float
+    inside: float
+    """Seconds of all runs together, as their results tell."""
+
+    @property
+    def added(self) -> float:
+        """Seconds of a worker that the sweep adds to a run."""
+        return (self.wall * self.workers - self.inside) / self.runs
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="Time and memory of a study as it grows.")
+    parser.add_argument("--repetitions", type=int, default=3)
+    parser.add_argument("--page", type=Path, default=Path("docs/performance.md"))
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        data = [measure_data(folder, *size, options.repetitions) for size in DATA]
+        print(*data, sep="\n", file=sys.stderr)
+        planned = [measure_plan(folder, *size, options.repetitions) for size in PLANNED]
+        print(*planned, sep="\n", file=sys.stderr)
+        trained = measure_sweeps(folder, TRAINED)
+        print(*trained, sep="\n", file=sys.stderr)
+    text = report(data, planned, trained, machine(1))
+    write_part(options.page, "scaling", text)
+    print(text)
+    return 0
+
+
+def measure_data(folder: Path, tasks: int, samples: int, repetitions: int) -> OfData:
+    """Write a data set, and plan on it twice: as it is read first, and as it is known."""
+    place = folder / f"data-{tasks}-{samples}"
+    written = write_data(place / "data", tasks, samples)
+    where = (f"data.root={place / 'data'}", f"data.cache_dir={place / 'cache'}", f"outputs={place}")
+    words = ("plan", "data=fmuia", *where)
+    first = run(_COMMAND, *words)
+    return OfData(tasks, written, first, run_often(repetitions, _COMMAND, *words))
+
+
+def measure_plan(folder: Path, scales: int, seeds: int, repetitions: int) -> OfPlan:
+    """The demo with more seeds: before the first run and, with made-up results, after the last."""
+    words = (f"outputs={folder / f'planned-{scales}-{seeds}'}", f"data.cache_dir={folder / 'cache'}",
+             f"scales=[{','.join(_ALL_SCALES[-scales:])}]", f"seeds=[{','.join(map(str, range(seeds)))}]")  # fmt: skip
+    run(_COMMAND, "plan", *words)  # draws the phantoms and reads them
+    pending = run_often(repetitions, _COMMAND, "plan", *words)
+    plan = make_plan(compose_study("demo", words))
+    write_plan(plan)
+    status = ("status", str(plan.directory))
+    status_pending = run_often(repetitions, _COMMAND, *status)
+    with _without_flushing():
+        finish_all(plan)
+    return OfPlan(
+        runs=len(plan.runs),
+        plan=pending,
+        status=status_pending,
+        plan_done=run_often(repetitions, _COMMAND, "plan", *words),
+        status_done=run_often(repetitions, _COMMAND, *status),
+        sweep_done=run_often(repetitions, _SWEEP, *words),
+    )
+
+
+def measure_sweeps(folder: Path, sizes: Sequence[tuple[int, int]], most_seconds: float = MOST_SECONDS) -> list[OfSweep]:
+    """Train runs of a tiny network on a few phantoms; the caches are built before."""
+    _sweep(folder / "warm", folder / "cache", _BLOCKS, 1)
+    found: list[OfSweep] = []
+    for runs, workers in sizes:
+        paces = [of.wall * of.workers / of.runs / workers for of in found]
+        few = bool(paces) and paces[-1] * runs > most_seconds
+        found.append(_sweep(folder / f"trained-{runs}-{workers}", folder / "cache", INSTEAD if few else runs, workers))
+    return found
+
+
+def _sweep(outputs: Path, cache: Path, runs: int, workers: int) -> OfSweep:
+    words = (
+        f"outputs={outputs}", f"data.cache_dir={cache}", "data.image_size=32", "data.synthetic.samples_per_task=40",
+        "data.synthetic.tasks=[breast_lesion,breast_2cls,thyroid_nodule_det,fetal_femur]", "scales=[1.0]",
+        "groupings=[task_specific,unified]", "training.budget=16 examples", "training.min_examples=16",
+        f"seeds=[{','.join(map(str, range(runs // _BLOCKS)))}]", f"executor.workers={workers}", "executor.threads=1",
+        "training.accelerator=cpu",
+    )  # fmt: skip
+    took = run(_SWEEP, *words)
+    results = [json.loads(path.read_text()) for path in outputs.glob("*/runs/*/result.json")]
+    if len(results) != runs // _BLOCKS * _BLOCKS:
+        raise RuntimeError(f"{outputs}: {len(results)} of {runs} runs are done")
+    return OfSweep(len(results), workers, took.seconds, sum(result["cost"]["seconds"] for result in results))
+
+
+def run(code: str, *words: str) -> Took:
+    """Run a program, in Python, with these arguments.
+
+    Raises:
+        RuntimeError: it failed.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        peak = Path(name) / "peak"
+        program = Path(name) / "program.py"  # a file, as processes that it starts import it
+        program.write_text(code)
+        own = {"OMP_NUM_THREADS": "1", "PEAK_FILE": str(peak)}
+        start = time.perf_counter()
+        done = subprocess.run([sys.executable, program, *words], env=os.environ | own, capture_output=True, text=True)
+        seconds = time.perf_counter() - start
+        if done.returncode:
+            raise RuntimeError(f"{' '.join(words)[:200]}: {done.stderr[-2000:]}")
+        return Took(seconds, float(peak.read_text()))
+
+
+def run_often(times: int, code: str, *words: str) -> Took:
+    """Medians."""
+    found = [run(code, *words) for _ in range(times)]
+    return Took(median(took.seconds for took in found), median(took.peak_mib for took in found))
+
+
+@contextmanager
+def _without_flushing() -> Iterator[None]:
+    """Made-up results need not outlive a loss of power."""
+    with patch.object(os, "fsync"):
+        yield
+
+
+def report(data: Sequence[OfData], planned: Sequence[OfPlan], trained: Sequence[OfSweep], where: str) -> str:
+    """The part of the page."""
+    of_data = [
+        [str(of.tasks), _whole(of.samples), _seconds(of.first), _seconds(of.known), f"{of.known.peak_mib:.0f}"]
+        for of in data
+    ]
+    of_plans = []
+    for plan in planned:
+        took = (plan.plan, plan.status, plan.plan_done, plan.status_done, plan.sweep_done)
+        peak = max(of.peak_mib for of in took)
+        of_plans.append([_whole(plan.runs), *(_seconds(of) for of in took), f"{peak:.0f}"])
+    of_sweeps = [
+        [str(of.runs), str(of.workers), three_digits(of.wall), three_digits(of.inside), three_digits(of.added)]
+        for of in trained
+    ]
+    return "\n\n".join(
+        (
+            prose(_OPENING.format(where=where)),
+            table(("tasks", "samples", "first plan (s)", "plan (s)", "plan (MiB)"), of_data),
+            prose(_PLANNED),
+            table(("runs", "plan", "status", "plan, all done", "status, all done", "sweep, all done", "MiB"), of_plans),
+            prose(_TRAINED),
+            table(("runs", "workers", "wall (s)", "in runs (s)", "added to a run (s)"), of_sweeps),
+        )
+    )
+
+
+def _seconds(took: Took) -> str:
+    return f"{took.seconds:.2f}"
+
+
+def _whole(number: int) -> str:
+    return f"{number:,}"
+
+
+_OPENING = """
+Whole commands, from the start of the process to its end, medians of three; memory is resident, at its highest. First,
+`usaggr plan` for three seeds and two scales, as tasks and samples grow: when it first sees the data, and reads and
+hashes each file (images of 16 x 16 pixels, which the system has in memory), and when it knows them. {where}.
+"""
+_PLANNED = """
+The demo with more seeds (1,920 samples; 12 to 10,008 runs), before its first run and after its last: seconds of
+`usaggr plan`, of `usaggr status`, and of a sweep that finds nothing to train, without its report. MiB: the most of all.
+"""
+_TRAINED = """
+Sweeps of four tasks at 32 pixels with a tiny network and 16 training examples a task, so that runs are as short as
+they can be: wall time of the sweep without its report, the time inside its runs, and what the sweep costs a worker
+beside each run, with planning, checks, starting and ending.
+"""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,87 @@
+"""Data sets and finished studies of a wanted size, for timing what depends on size alone."""
+
+import csv
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from usaggr.metrics.names import METRICS
+from usaggr.runs import Cost, RunDirectory, RunResult
+from usaggr.sweep.plan import Plan, write_plan
+from usaggr.tasks import CATALOGUE, Task
+
+PIXELS = 16
+"""A side of the images: reading them costs next to nothing, what is left is what the index costs."""
+FRAMES = 2
+"""Of a subject."""
+
+
+def task_ids(count: int) -> list[str]:
+    """So many tasks of the catalogue, of all types in turn as long as they last."""
+    by_type: dict[str, list[str]] = {}
+    for task in CATALOGUE.values():
+        by_type.setdefault(task.type, []).append(task.id)
+    places = [(place, of, task) for of, tasks in enumerate(by_type.values()) for place, task in enumerate(tasks)]
+    return [task for _, _, task in sorted(places)][:count]
+
+
+def write_data(root: Path, tasks: int, samples: int) -> int:
+    """Write a data set in the layout of FM_UIA: noise, as many samples of each task; returns how many in all."""
+    (root / "csv_files").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    per_task = samples // tasks
+    for task_id in task_ids(tasks):
+        task = CATALOGUE[task_id]
+        folder = root / task_id
+        folder.mkdir()
+        rows = [_row(folder, task, i, rng) for i in range(per_task)]
+        with (root / "csv_files" / f"{task_id}.csv").open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+    return per_task * tasks
+
+
+def _row(folder: Path, task: Task, i: int, rng: np.random.Generator) -> dict[str, str]:
+    name = f"{i // FRAMES:05}_{i:05}"
+    _write_image(folder / f"{name}.png", rng.integers(0, 256, (PIXELS, PIXELS), np.uint8))
+    name_of_type = "Regression" if task.type == "regression" else task.type
+    row = {"image_path": f"../{task.id}/{name}.png", "task_name": name_of_type, "task_id": task.id}
+    row |= {"num_classes": str(task.num_classes), "subject_id": f"{task.id}-{i // FRAMES}"}
+    match task.type:
+        case "segmentation":
+            mask = rng.integers(0, task.num_classes, (PIXELS, PIXELS), np.uint8)
+            _write_image(folder / f"{name}_mask.png", mask)
+            row["mask_path"] = f"../{task.id}/{name}_mask.png"
+        case "classification":
+            row["mask"] = str(i // FRAMES % task.num_classes)
+        case "detection":
+            row |= {"x_min": "2", "y_min": "3", "x_max": str(8 + i % 7), "y_max": "12"}
+        case "regression":
+            row |= {f"point_{k}_xy": f"[{i % PIXELS}, {k}]" for k in range(1, task.num_classes + 1)}
+    return row
+
+
+def _write_image(path: Path, pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> None:
+    path.write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
+
+
+def finish_all(plan: Plan) -> None:
+    """Write the plan, and of each run what a study's status and plan read of a finished one: made-up scores."""
+    rng = np.random.default_rng(0)
+    write_plan(plan)
+    for run in plan.runs:
+        run.directory.mkdir(parents=True, exist_ok=True)
+        directory = RunDirectory(run.directory)
+        with directory.claim(1):
+            directory.write_spec(run.spec)
+            tasks = {task_id: plan.manifest.dataset.tasks[task_id].type for task_id in run.spec.tasks}
+            scores = {
+                t: {metric.name: float(rng.uniform(0.5, 0.9)) for metric in METRICS[of]} for t, of in tasks.items()
+            }
+            counts = dict.fromkeys(tasks, 48)
+            cost = Cost(10.0, 8.0, 100.0, 500.0, 500_000)
+            result = RunResult(scores, scores, scores, scores, counts, counts, counts, counts, cost)
+            directory.write_result(result)
+    write_plan(plan)
