@@ -209,10 +209,9 @@ _PLAIN = """
 *P*: the same steps with a plain loader: a DataLoader that decodes JPEG and PNG files of 500 to 1000 px, grey and in
 colours, and resizes and augments them with OpenCV (the same changes as R's), one task a batch, each task as often. The
 machine is used in the best of several ways, given as (threads, loader processes): a training on each core that reads
-for itself, {cores} x (1, 0), at the same time as R and L; or one training at a time, with two threads, or with one where reading takes at least half as
-long as training.
-*Step* and *decode*: milliseconds of processor time an example, in the first way. *P'* = P x (step + decode) / step:
-what P would be if decoding cost nothing.
+for itself, {cores} x (1, 0), at the same time as R and L; or one training at a time, with two threads, or with one
+where reading takes at least half as long as training. *Step* and *decode*: milliseconds of processor time an example,
+in the first way. *P'* = P x (step + decode) / step: what P would be if decoding cost nothing.
 """
 _TARGET = """
 Aimed at: R / L and R / P' of {share} at least from {size} px on; {met} of {of} rows reach both.

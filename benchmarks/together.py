@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from multiprocessing.synchronize import Barrier
 from typing import Concatenate, ParamSpec, TypeVar
 
+from usaggr.sweep.executors.worker import end_with_parent
+
 P = ParamSpec("P")
 T = TypeVar("T")
 Meet = Callable[[], object]
@@ -56,6 +58,7 @@ def company(processes: int, threads: int) -> Iterator[Company]:
 def _begin(barrier: Barrier, threads: int) -> None:
     global _barrier
     _barrier = barrier
+    end_with_parent()
     _set_threads(threads)
 
 
