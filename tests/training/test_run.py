@@ -275,7 +275,11 @@ def test_weights_of_a_network_with_channels_last_are_kept_as_others(folder: Path
         assert torch.allclose(stored["true"][name], tensor, atol=1e-4), name
 
 
-def test_memory_is_not_filled_before_it_is_written(folder: Path, tmp_path: Path) -> None:
-    execute(plan_of(folder), "cls", tmp_path / "run")
-    assert torch.are_deterministic_algorithms_enabled()
-    assert not torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+@pytest.mark.slow
+def test_a_compiled_run_scores_as_one_that_is_not(folder: Path, tmp_path: Path) -> None:
+    losses = {}
+    for name in ("true", "false"):
+        plan = plan_of(folder, f"training.compile={name}", "training.learning_rate=1e-4", "training.validations=2")
+        execute(plan, "cls", tmp_path / name)
+        losses[name] = pd.read_csv(tmp_path / name / "curve.csv").filter(like="loss")
+    pd.testing.assert_frame_equal(losses["true"], losses["false"], rtol=1e-3, atol=1e-3)

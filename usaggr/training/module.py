@@ -55,14 +55,12 @@ class MultiTaskModule(pl.LightningModule):
         self._usage = ExpertUsage()
         self._guard = LossGuard(self._steps)
         self._pixels: Pixels | None = None
-        self._logs = False
         self._running: list[Tensor] = []
         self._val_losses: dict[str, list[Tensor]] = {}
 
     def setup(self, stage: str) -> None:
         """Lay the network out for its device, before it is moved there."""
         lay_out(self.network, self.trainer.strategy.root_device, self._training)
-        self._logs = bool(self.trainer.loggers)
 
     def teardown(self, stage: str) -> None:
         """Leave the network as one that was never trained here."""
@@ -93,15 +91,13 @@ class MultiTaskModule(pl.LightningModule):
         routing = self.network.routing()
         if routing and self.network.balance:
             balance = balance_loss(routing)
-            if self._logs:
-                self.log("balance_loss", balance, batch_size=len(batch.samples))
+            self.log("balance_loss", balance, batch_size=len(batch.samples))
             training_loss = (
                 training_loss + self.network.balance * balance * len(batch.samples) / self._training.batch_size
             )
         self._guard.add(training_loss, self.global_step + 1, outputs)
         self._running.append(total.detach() / len(batch.samples))
-        if self._logs:  # for a logger that is not there, this costs as much as a small network's loss
-            self.log("training_loss", training_loss, batch_size=len(batch.samples))
+        self.log("training_loss", training_loss, batch_size=len(batch.samples))
         return training_loss
 
     def on_validation_epoch_start(self) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytorch_lightning as pl
-import torch
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
 
 from usaggr.config import StudyConfig
@@ -27,9 +26,6 @@ def make_trainer(
     warnings.filterwarnings(
         "ignore", message=".*The number of training batches.*is smaller than the logging interval.*"
     )
-    # Deterministic algorithms fill all new memory with NaN first, at some per cent of a step, in case something is read
-    # that was not written; nothing here does.
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     return pl.Trainer(
         max_epochs=parts,
         reload_dataloaders_every_n_epochs=1,
