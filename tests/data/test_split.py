@@ -154,3 +154,13 @@ def test_drop_train_takes_out_the_training_side_and_counts_it() -> None:
     fold_of = dict(zip([(s.task_id, s.sample_id) for s in data.samples], split.folds, strict=True))
     assert fold_of["a", "../a/7.png"] is None
     assert fold_of["b", "../b/7.png"] == "test"
+
+
+def test_a_split_stays_what_it_was() -> None:
+    """Another one would move test samples into training, and refuse every folder of results."""
+    samples = [
+        sample(f"task{t}", i, 100 * t + i, 50 * t + i // (1 + i % 3), label=i % 4) for t in (0, 1) for i in range(30)
+    ]
+    data = dataset([*samples, *(sample("task2", i, 100 + i, 50 + i // (1 + i % 3), label=i % 2) for i in range(12))])
+    names = "".join((fold or "-")[1] for fold in split_dataset(data, CONFIG).folds)
+    assert names == "rrrraerrrrarreereeararrrrrerrrrrarrerrrarrrerraarreerrreerrrrrarrrreerrr"

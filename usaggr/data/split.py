@@ -7,7 +7,7 @@ model. Components are placed one by one, the largest first, where they bring the
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -120,6 +120,10 @@ def _lot(samples: Sequence[Sample], seed: int) -> str:
     return hashlib.sha256(f"{seed}\0{name[0]}\0{name[1]}".encode()).hexdigest()
 
 
+_Parts = Sequence[tuple[Stratum, int]]
+"""A component's samples of each class and of each task as a whole: looked at again and again, so made once."""
+
+
 class _Balance:
     """Counts of each stratum in each fold against the wanted ones; the fault is a sum of squared relative gaps."""
 
@@ -130,16 +134,17 @@ class _Balance:
         self.wanted = {s: [n * fraction for fraction in fractions] for s, n in _with_tasks(total)}
         self.have = {s: [0] * len(fractions) for s in self.wanted}
 
-    def add(self, count: Counter[Stratum], fold: int, sign: int = 1) -> None:
-        for stratum, n in _with_tasks(count):
+    def add(self, parts: _Parts, fold: int, sign: int = 1) -> None:
+        for stratum, n in parts:
             self.have[stratum][fold] += sign * n
 
-    def change(self, count: Counter[Stratum], fold: int, sign: int) -> float:
+    def change(self, parts: _Parts, fold: int, sign: int) -> float:
         """By how much the fault grows when these samples enter (+1) or leave (-1) a fold."""
         growth = 0.0
-        for stratum, n in _with_tasks(count):
-            gap = self.have[stratum][fold] - self.wanted[stratum][fold]
-            growth += ((gap + sign * n) ** 2 - gap**2) / max(self.wanted[stratum][fold], 1e-9)
+        for stratum, n in parts:
+            wanted = self.wanted[stratum][fold]
+            gap = self.have[stratum][fold] - wanted
+            growth += ((gap + sign * n) ** 2 - gap**2) / max(wanted, 1e-9)
         return growth
 
 
@@ -159,33 +164,34 @@ def _place(
     """Fold of each free component, given the components whose fold is fixed."""
     balance = _Balance([*free.values(), *(count for _, count in fixed)], fractions)
     for fold, count in fixed:
-        balance.add(count, FOLDS.index(fold))
+        balance.add(tuple(_with_tasks(count)), FOLDS.index(fold))
+    components = {component: tuple(_with_tasks(count)) for component, count in free.items()}
     allowed = [f for f, fraction in enumerate(fractions) if fraction > 0]
     where: dict[int, int] = {}
-    for component, count in free.items():
-        where[component] = min(allowed, key=lambda f: balance.change(count, f, 1))
-        balance.add(count, where[component])
-    while _move(free, where, balance, allowed) or _exchange(free, where, balance):
+    for component, parts in components.items():
+        where[component] = min(allowed, key=lambda f: balance.change(parts, f, 1))
+        balance.add(parts, where[component])
+    while _move(components, where, balance, allowed) or _exchange(components, where, balance):
         pass
     return {component: FOLDS[fold] for component, fold in where.items()}
 
 
-def _move(free: dict[int, Counter[Stratum]], where: dict[int, int], balance: _Balance, allowed: list[int]) -> bool:
+def _move(free: Mapping[int, _Parts], where: dict[int, int], balance: _Balance, allowed: list[int]) -> bool:
     """Move single components while that lessens the fault; whether anything moved."""
     moved = False
-    for component, count in free.items():
+    for component, parts in free.items():
         old = where[component]
-        leaving = balance.change(count, old, -1)
-        new = min((f for f in allowed if f != old), key=lambda f: balance.change(count, f, 1), default=old)
-        if new != old and leaving + balance.change(count, new, 1) < -1e-9:
-            balance.add(count, old, -1)
-            balance.add(count, new)
+        leaving = balance.change(parts, old, -1)
+        new = min((f for f in allowed if f != old), key=lambda f: balance.change(parts, f, 1), default=old)
+        if new != old and leaving + balance.change(parts, new, 1) < -1e-9:
+            balance.add(parts, old, -1)
+            balance.add(parts, new)
             where[component] = new
             moved = True
     return moved
 
 
-def _exchange(free: dict[int, Counter[Stratum]], where: dict[int, int], balance: _Balance) -> bool:
+def _exchange(free: Mapping[int, _Parts], where: dict[int, int], balance: _Balance) -> bool:
     """Exchange two components of a task between two folds where that lessens the fault; whether any were.
 
     Only the largest components are tried: small ones are placed well by moves alone.
