@@ -218,7 +218,7 @@ def test_the_result_counts_parameters_in_all_trained_and_active(folder: Path, tm
 def test_the_balance_of_experts_has_its_weight(folder: Path, tmp_path: Path) -> None:
     shares = {}
     for weight in (0.0, 10.0):
-        plan = plan_of(folder, "model=m2dino_tiny", f"model.experts.balance={weight}", "training.budget=160 examples")
+        plan = plan_of(folder, "model=m2dino_tiny", f"model.experts.balance={weight}", "training.budget=64 examples")
         execute(plan, "unified", tmp_path / f"{weight}")
         table = pd.read_csv(tmp_path / f"{weight}" / "routing.csv")
         shares[weight] = table.groupby(["block", "expert"])["probability"].mean()
