@@ -55,7 +55,10 @@ def test_long_sweeps_are_cut_short(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
     monkeypatch.setattr(scaling, "_sweep", sweep)
     scaling.measure_sweeps(tmp_path, ((100, 1), (500, 2), (300, 2)), most_seconds=200)
-    assert asked[1:] == [(100, 1), (scaling.INSTEAD, 2), (300, 2)]
+    assert asked[1:] == [(100, 1), (scaling.FEWER, 2), (300, 2)]
+    asked.clear()
+    scaling.measure_sweeps(tmp_path, ((10, 1), (100, 1)), most_seconds=1)
+    assert asked[1:] == [(10, 1), (100, 1)]
 
 
 def test_the_tables_tell_what_was_measured(tmp_path: Path) -> None:
@@ -65,6 +68,7 @@ def test_the_tables_tell_what_was_measured(tmp_path: Path) -> None:
     assert "| 27 | 10,800 | 4.50 | 1.25 | 130 |" in text
     assert "| 10,008 | 1.00 | 2.00 | 3.00 | 4.00 | 5.00 | 105 |" in text
     assert "| 100 | 2 | 60.0 | 100 | 0.200 |" in text
+    assert "100 runs stand for 500" in " ".join(text.split())
     page = tmp_path / "performance.md"
     page.write_text((Path(__file__).parents[2] / "docs" / "performance.md").read_text())
     write_part(page, "scaling", text)
