@@ -132,7 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(*planned, sep="\n", file=sys.stderr)
         trained = measure_sweeps(folder, TRAINED)
         print(*trained, sep="\n", file=sys.stderr)
-    text = report(data, planned, trained, machine(1))
+    text = report(data, planned, trained, options.repetitions, machine(1))
     write_part(options.page, "scaling", text)
     print(text)
     return 0
@@ -229,7 +229,9 @@ def _without_flushing() -> Iterator[None]:
         yield
 
 
-def report(data: Sequence[OfData], planned: Sequence[OfPlan], trained: Sequence[OfSweep], where: str) -> str:
+def report(
+    data: Sequence[OfData], planned: Sequence[OfPlan], trained: Sequence[OfSweep], repetitions: int, where: str
+) -> str:
     """The part of the page."""
     of_data = [
         [str(of.tasks), _whole(of.samples), _seconds(of.first), _seconds(of.known), f"{of.known.peak_mib:.0f}"]
@@ -246,7 +248,7 @@ def report(data: Sequence[OfData], planned: Sequence[OfPlan], trained: Sequence[
     ]
     return "\n\n".join(
         (
-            prose(_OPENING.format(where=where)),
+            prose(_OPENING.format(times=repetitions, where=where)),
             table(("tasks", "samples", "first plan (s)", "plan (s)", "plan (MiB)"), of_data),
             prose(_PLANNED),
             table(("runs", "plan", "status", "plan, all done", "status, all done", "sweep, all done", "MiB"), of_plans),
@@ -270,7 +272,7 @@ def _whole(number: int) -> str:
 
 
 _OPENING = """
-Whole commands, from the start of the process to its end, medians of three; memory is resident, at its highest. First,
+Whole commands, from the start of the process to its end, medians of {times} (first plans and sweeps that train: once); memory is resident, at its highest. First,
 `usaggr plan` for three seeds and two scales, as tasks and samples grow: when it first sees the data, and reads and
 hashes each file (images of 16 x 16 pixels, which the system has in memory), and when it knows them. {where}.
 """

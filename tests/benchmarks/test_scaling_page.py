@@ -64,7 +64,8 @@ def test_long_sweeps_are_cut_short(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 def test_the_tables_tell_what_was_measured(tmp_path: Path) -> None:
     data = [OfData(27, 10_800, first=Took(4.5, 140.0), known=Took(1.25, 130.0))]
     planned = [OfPlan(10_008, *(Took(seconds, 100 + seconds) for seconds in (1.0, 2.0, 3.0, 4.0, 5.0)))]
-    text = report(data, planned, [OfSweep(100, 2, 60.0, 100.0)], "here")
+    text = report(data, planned, [OfSweep(100, 2, 60.0, 100.0)], 3, "here")
+    assert "medians of 3" in text
     assert "| 27 | 10,800 | 4.50 | 1.25 | 130 |" in text
     assert "| 10,008 | 1.00 | 2.00 | 3.00 | 4.00 | 5.00 | 105 |" in text
     assert "| 100 | 2 | 60.0 | 100 | 0.200 |" in text
