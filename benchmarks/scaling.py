@@ -272,9 +272,10 @@ def _whole(number: int) -> str:
 
 
 _OPENING = """
-Whole commands, from the start of the process to its end, medians of {times} (first plans and sweeps that train: once); memory is resident, at its highest. First,
-`usaggr plan` for three seeds and two scales, as tasks and samples grow: when it first sees the data, and reads and
-hashes each file (images of 16 x 16 pixels, which the system has in memory), and when it knows them. {where}.
+Whole commands, from the start of the process to its end, medians of {times} (first plans and sweeps that train: once);
+memory is resident, at its highest. First, `usaggr plan` for three seeds and two scales, as tasks and samples grow: when
+it first sees the data, and reads and hashes each file (images of 16 x 16 pixels, which the system has in memory), and
+when it knows them. {where}.
 """
 _PLANNED = """
 The demo with more seeds (1,920 samples; 12 to 10,008 runs), before its first run and after its last: seconds of
