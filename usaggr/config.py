@@ -178,7 +178,7 @@ class ExecutorConfig(Section):
     threads: int | None = Field(ge=1, description="threads of a run; null: cores / workers")
     devices: list[int] | None = Field(description="GPUs to use; null: all that are there")
     runs_per_device: int | None = Field(ge=1, description="runs at once on each GPU; null: one, or as workers asks")
-    runs_per_worker: int | None = Field(ge=1, description="runs before a worker process is renewed; null: 1 on CPU")
+    runs_per_worker: int | None = Field(ge=1, description="runs before a worker process is renewed; null: 16")
     attempts: int = Field(ge=1, description="how often a run is tried whose worker died")
     timeout: float | None = Field(gt=0, description="seconds after which a run is ended; null: none")
 

@@ -160,12 +160,15 @@ def test_a_killed_idle_worker_does_no_harm(study: StudyConfig, executor: LocalEx
     assert {found.outcome for found in ended.values()} == {"done"}
 
 
-def test_each_run_has_a_fresh_process_with_the_configured_threads(tmp_path: Path) -> None:
-    study = fakes.study(tmp_path, "executor.threads=3")
+@pytest.mark.parametrize(("kept", "processes"), [("1", 3), ("null", 1)])
+def test_runs_have_a_fresh_process_each_if_so_configured_and_its_threads(
+    tmp_path: Path, kept: str, processes: int
+) -> None:
+    study = fakes.study(tmp_path, "executor.workers=1", "executor.threads=3", f"executor.runs_per_worker={kept}")
     with fakes.executor(study) as executor:
         finish(executor, [job(fakes.planned(study, seed)) for seed in range(3)])
     rows = [line.split() for line in (study.directory / "executions.txt").read_text().splitlines()]
-    assert len({pid for _, pid, _, _ in rows}) == 3
+    assert len({pid for _, pid, _, _ in rows}) == processes
     assert {(threads, omp) for _, _, threads, omp in rows} == {("3", "3")}
     assert os.environ.get("OMP_NUM_THREADS") != "3"
 

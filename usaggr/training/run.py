@@ -1,7 +1,5 @@
 """One run from start to finish: data, network, training, scores, files; `result.json` is written last."""
 
-import resource
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +21,7 @@ from usaggr.models.network import MultiTaskNetwork
 from usaggr.models.parameters import count_parameters
 from usaggr.runs import Cost, Placement, RunDirectory, RunResult, RunSpec, Scores
 from usaggr.training.curve import Curve
+from usaggr.training.memory import forget_peak, peak_mib
 from usaggr.training.module import MultiTaskModule
 from usaggr.training.predict import predictions_of
 from usaggr.training.scoring import FoldScorer, trivial_predictors
@@ -42,6 +41,7 @@ def execute_run(spec: RunSpec, directory: Path, study: StudyConfig, placement: P
         ConfigError: the network cannot be built as configured.
     """
     watch = Stopwatch()
+    forget_peak()
     torch.set_num_threads(placement.threads)
     cv2.setNumThreads(placement.threads)
     torch.manual_seed(derived_seed("run", spec.seed))
@@ -167,14 +167,8 @@ def _cost(watch: Stopwatch, network: MultiTaskNetwork, examples: int) -> Cost:
         seconds=watch.seconds,
         train_seconds=watch.timings["train"],
         samples_per_second=examples / watch.timings["train"],
-        peak_mib=_peak_mib(),
+        peak_mib=peak_mib(),
         parameters=counts.total,
         trained_parameters=counts.trained,
         active_parameters=counts.active,
     )
-
-
-def _peak_mib() -> float:
-    """Resident memory of this process at its highest."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)

@@ -1,4 +1,4 @@
-"""Runs on this machine: a worker process a slot, fresh for each run on a CPU, from a server with the imports done.
+"""Runs on this machine: a worker process a slot, renewed every so many runs by a server with the imports done.
 
 Each slot has a pool of its own (pebble's), so that a worker that dies, whenever it does, takes down its own run only,
 and a slot's worker stays with the slot's GPU.
@@ -30,8 +30,9 @@ from usaggr.sweep.executors.placement import placements, usable_cores
 from usaggr.sweep.executors.slots import Future, Slot, beside, may_begin, next_free
 from usaggr.sweep.executors.worker import NO_MEMORY, SPOILT, end_with_parent, load, run_in_worker
 
-RUNS_PER_GPU_WORKER = 16
-"""Unless configured: so many runs share what was compiled and allocated, and a leak is forgotten in the end."""
+RUNS_PER_WORKER = 16
+"""Unless configured: so many runs share what was imported, allocated and compiled by the first, and a leak is forgotten
+in the end."""
 _LOOK_SECONDS = 5.0
 """How often a slot is looked at whose process may be gone without its pool having noticed."""
 
@@ -77,9 +78,7 @@ class LocalExecutor:
             if self._accelerator == "gpu" and gpus == 0 and platform.system() != "Darwin":
                 raise ConfigError("training.accelerator: no GPU can be used here; auto or cpu does without")
             where = placements(self._config, gpus, usable_cores())
-            self._renewed_after = self._config.runs_per_worker or (
-                1 if where[0].device is None else RUNS_PER_GPU_WORKER
-            )
+            self._renewed_after = self._config.runs_per_worker or RUNS_PER_WORKER
             self._slots = [Slot(placement, self._pool()) for placement in where]
         except BaseException:
             stop_server()
