@@ -80,3 +80,24 @@ def test_a_transform_that_cannot_fit_becomes_none() -> None:
     fitted = fitting_transform(draw_transform(STRONG, 3, SIZE), outside, None)
     assert fitted.points(outside).max() <= 1
     assert np.array_equal(IDENTITY.points(outside), outside)
+
+
+@pytest.mark.parametrize("size", [(48, 48), (40, 64)])
+def test_grids_and_grey_values_are_those_of_torch(size: tuple[int, int]) -> None:
+    transforms = [draw_transform(STRONG, key, size) for key in range(20)]
+    images = torch.rand((20, 1, *size), generator=torch.Generator().manual_seed(0))
+    inverse = np.linalg.inv(np.stack([t.matrix for t in transforms]))
+    shift = np.stack([t.shift for t in transforms])[:, :, None]
+    thetas = torch.from_numpy(np.concatenate([inverse, -2 * inverse @ shift], axis=2)).float()
+    expected = torch.nn.functional.affine_grid(thetas, [20, 1, *size], align_corners=False)
+    grid = sampling_grid(transforms, size)
+    torch.testing.assert_close(grid, expected, rtol=0, atol=1e-6)
+
+    moved = torch.nn.functional.grid_sample(images, grid, align_corners=False)
+    greys = torch.tensor([(t.gain, t.offset, t.gamma) for t in transforms])
+    gain, offset, gamma = greys.float().T[..., None, None, None]
+    powers = (moved * gain + offset).clamp(1e-6, 1) ** gamma
+    augmented = augment_images(images, transforms, grid)
+    torch.testing.assert_close(augmented, powers, rtol=0, atol=1e-6)
+    assert augmented.min() >= 0
+    assert augmented.max() <= 1
