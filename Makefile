@@ -34,27 +34,27 @@ check: .venv/installed-dev
 
 # What a sweep costs beyond its arithmetic: docs/performance.md. On an idle machine.
 bench: .venv/installed-dev
-	for part in cache evaluation scaling workers sweep throughput; do \
+	for part in data.cache evaluation.evaluation sweep.scaling training.workers sweep.sweep training.throughput; do \
 		HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.$$part || exit 1; \
 	done
 
 # How often intervals hold the truth, and verdicts come out as planted: docs/coverage.md, docs/verdicts.md.
 bench-coverage: .venv/installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.coverage
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.evidence.coverage
 
 bench-verdicts: .venv/installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.verdicts
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.evidence.verdicts
 
 # Time and memory of a report of the paper's size.
 bench-report: .venv/installed-dev
-	$(BIN)/python -m benchmarks.report_build
+	$(BIN)/python -m benchmarks.report.report_build
 
 # Size and speed of the networks, and what experts cost: the tables of docs/models.md. On an idle machine.
 bench-models: .venv/installed-dev
-	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.models
+	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.models.models
 
 bench-experts: .venv/installed-dev
-	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.experts
+	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.models.experts
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("usaggr needs Python 3.11 or later: make PYTHON=python3.12") if sys.version_info < (3, 11) else 0'

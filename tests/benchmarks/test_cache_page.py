@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import cache
-from benchmarks.cache import Built
-from benchmarks.cache_opening import Opened, batch_times, fresh_opening, unwritten_cache
+from benchmarks.data import cache
+from benchmarks.data.cache import Built
+from benchmarks.data.cache_opening import Opened, batch_times, fresh_opening, unwritten_cache
+from benchmarks.data.image_files import KINDS, Kind
 from benchmarks.generated import write_part
-from benchmarks.image_files import KINDS, Kind
 from usaggr.data.cache import ImageCache
 
 PAGE = Path(__file__).parents[2] / "docs" / "performance.md"
@@ -67,7 +67,7 @@ def test_both_ways_are_built_from_the_same_files_to_the_same_bytes(folder: Path)
 
 
 def test_pixels_that_differ_end_the_comparison(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmarks.image_files.plain_row", lambda file, meta: np.zeros((64, 64, 3), np.uint8))
+    monkeypatch.setattr("benchmarks.data.image_files.plain_row", lambda file, meta: np.zeros((64, 64, 3), np.uint8))
     kind = Kind("made up", ".png", lambda grey: grey)
     with pytest.raises(RuntimeError, match="comes to other pixels"):
         cache.compare_builds(folder, [kind], images=1, pairs=1, size=64, readers=(1,))

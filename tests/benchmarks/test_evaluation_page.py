@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import evaluation, evaluation_runs
-from benchmarks.evaluation_cases import draw, drawing
+from benchmarks.evaluation import evaluation, evaluation_runs
+from benchmarks.evaluation.evaluation_cases import draw, drawing
 from benchmarks.generated import write_part
 from usaggr.metrics import segmentation
 

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 import torch
 
-from benchmarks import experts, models, throughput
 from benchmarks.generated import number, prose, three_digits, write_part
-from benchmarks.training_step import StepTime
+from benchmarks.models import experts, models
+from benchmarks.training import throughput
+from benchmarks.training.training_step import StepTime
 from usaggr.models.parameters import ParameterCounts
 
 PAGE = Path(__file__).parents[2] / "docs" / "models.md"

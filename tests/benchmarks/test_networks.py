@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from benchmarks.networks import NETWORKS, bare_backbone, counted_flops, facts, step_flops
-from benchmarks.training_step import TASKS, TrainingStep, median_rate, study_of
+from benchmarks.models.networks import NETWORKS, bare_backbone, counted_flops, facts, step_flops
+from benchmarks.training.training_step import TASKS, TrainingStep, median_rate, study_of
 from usaggr.config_model import M2DinoConfig
 from usaggr.models.build import build_network
 from usaggr.models.m2dino import M2Dino

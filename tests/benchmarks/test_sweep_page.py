@@ -7,9 +7,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from benchmarks import sweep
-from benchmarks.sweep_limit import Arithmetic, Limit, mean_limit
-from benchmarks.sweep_page import Swept, account, report, share_of_arithmetic
+from benchmarks.sweep import sweep
+from benchmarks.sweep.sweep_limit import Arithmetic, Limit, mean_limit
+from benchmarks.sweep.sweep_page import Swept, account, report, share_of_arithmetic
 
 TIMINGS = {"network": 2.0, "streams": 1.0, "trivial": 3.0, "fit": 80.0, "train": 70.0, "validation": 8.0,
            "test": 6.0, "write": 2.0}  # fmt: skip

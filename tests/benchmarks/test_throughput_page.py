@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import real_run, throughput
 from benchmarks.generated import write_part
-from benchmarks.plain_loader import plain_loader, read_list, reader, write_files
-from benchmarks.plain_loop import PlainTime
-from benchmarks.throughput_page import Busy, Compared, OnGpu, Packed, gpu_report, report
-from benchmarks.together import Meet, company
-from benchmarks.training_step import TASKS, TrainingStep, mixed_batch, study_of
+from benchmarks.training import real_run, throughput
+from benchmarks.training.plain_loader import plain_loader, read_list, reader, write_files
+from benchmarks.training.plain_loop import PlainTime
+from benchmarks.training.throughput_page import Busy, Compared, OnGpu, Packed, gpu_report, report
+from benchmarks.training.together import Meet, company
+from benchmarks.training.training_step import TASKS, TrainingStep, mixed_batch, study_of
 from usaggr.data.batches import FoldBatches
 from usaggr.data.samples import Sample
 from usaggr.training.curve import Curve

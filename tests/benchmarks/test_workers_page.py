@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import workers
 from benchmarks.generated import write_part
-from benchmarks.workers import Rates, Setup, Workload
+from benchmarks.training import workers
+from benchmarks.training.workers import Rates, Setup, Workload
 
 PAGE = Path(__file__).parents[2] / "docs" / "performance.md"
 

@@ -147,7 +147,7 @@ def test_many_tables_at_once_are_what_each_is_alone() -> None:
 @pytest.mark.parametrize("seeds", [2, 3])
 @pytest.mark.parametrize("ratio", [0.0, 1.0, 9.0])
 def test_intervals_cover_where_seeds_are_few(seeds: int, ratio: float) -> None:
-    """A small copy of benchmarks/coverage.py; the plain two-way interval fails it with two seeds."""
+    """A small copy of benchmarks/evidence/coverage.py; the plain two-way interval fails it with two seeds."""
     rng = np.random.default_rng(3)
     shape = (3000, seeds, 60)
     table = 0.1 * rng.normal(size=(3000, 1, 60)) + 0.05 * rng.normal(size=shape)

@@ -1,6 +1,6 @@
 """Workers against threads: whole small sweeps with the cores given to several runs, or to one; for docs/performance.md.
 
-    python -m benchmarks.workers [--rounds 3] [--page docs/performance.md]
+    python -m benchmarks.training.workers [--rounds 3] [--page docs/performance.md]
 
 Each round trains the same runs under every setup, in turn; what is compared is compared within a round.
 """
@@ -18,7 +18,7 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks.generated import machine, prose, table, three_digits, write_part
-from benchmarks.training_step import TASKS, study_of
+from benchmarks.training.training_step import TASKS, study_of
 from usaggr.errors import RunError
 from usaggr.sweep.executors.placement import usable_cores
 from usaggr.sweep.plan import make_plan

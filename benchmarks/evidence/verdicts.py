@@ -1,6 +1,6 @@
 """Whether verdicts come out as planted: writes docs/verdicts.md.
 
-    python -m benchmarks.verdicts [--sweeps 400] [--jobs 2] [--out docs/verdicts.md]
+    python -m benchmarks.evidence.verdicts [--sweeps 400] [--jobs 2] [--out docs/verdicts.md]
 
 Sweeps are drawn in memory (worlds.py) and judged by the code that makes a report's tables. In null sweeps no grouping
 changes any score: the share of families (the tasks of a grouping at a scale) with any gain or loss is what Holm's
@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks.worlds import TASKS, World, draw_sweep
+from benchmarks.evidence.worlds import TASKS, World, draw_sweep
 from usaggr.evidence.power import smallest_difference
 from usaggr.evidence.verdicts import ALPHA, VERDICTS
 from usaggr.report.cases import Cases
@@ -147,7 +147,7 @@ _OPENING = """
 
 {sweeps} sweeps of each world, half as many with planted differences: {tasks} tasks of all four types, three groupings,
 two scales, drawn in memory with seeds, subjects and runs as sources of chance, and judged by the code that makes the
-tables of a report. `make bench-verdicts` writes this page anew; the worlds are in `benchmarks/worlds.py`.
+tables of a report. `make bench-verdicts` writes this page anew; the worlds are in `benchmarks/evidence/worlds.py`.
 """
 _NULL = """
 ## Where nothing differs

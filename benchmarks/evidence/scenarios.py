@@ -1,4 +1,4 @@
-"""Worlds with a known difference between two groupings, for benchmarks/coverage.py.
+"""Worlds with a known difference between two groupings, for benchmarks/evidence/coverage.py.
 
 Each draws studies: pseudo-values of the grouping and of the reference, both (repetitions, seeds, subjects). What the
 test fold is a sample of (subjects) and what training is a sample of (seeds) are drawn anew each time.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from benchmarks.generated import prose, table, three_digits
-from benchmarks.plain_loop import PlainTime
+from benchmarks.training.plain_loop import PlainTime
 
 TARGET = 0.9
 """Of the limit, and of what a plain loader would reach if decoding were free."""

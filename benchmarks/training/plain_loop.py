@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import torch
 
-from benchmarks.plain_loader import plain_loader, reader
-from benchmarks.real_run import now
-from benchmarks.training_step import TASKS, TrainingStep
+from benchmarks.training.plain_loader import plain_loader, reader
+from benchmarks.training.real_run import now
+from benchmarks.training.training_step import TASKS, TrainingStep
 from usaggr.data.samples import Sample
 
 _PREFETCH = 2

@@ -1,6 +1,6 @@
 """The image cache: how fast it is built, opened and read, and what an open one holds; for docs/performance.md.
 
-    python -m benchmarks.cache [--images 64] [--pairs 5] [--page docs/performance.md]
+    python -m benchmarks.data.cache [--images 64] [--pairs 5] [--page docs/performance.md]
 
 Ends with status 1 where building or reading misses what was asked for, or memory grows with the rows.
 """
@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.cache_opening import BATCH, BATCHES, Opened, batch_times, fresh_opening, unwritten_cache
+from benchmarks.data.cache_opening import BATCH, BATCHES, Opened, batch_times, fresh_opening, unwritten_cache
+from benchmarks.data.image_files import HEIGHT, KINDS, WIDTH, Kind, cache_config, phantoms, plain_build, written
 from benchmarks.generated import machine, prose, table, three_digits, write_part
-from benchmarks.image_files import HEIGHT, KINDS, WIDTH, Kind, cache_config, phantoms, plain_build, written
 from usaggr.data.cache_build import ensure_built
 from usaggr.progress import NoProgress
 

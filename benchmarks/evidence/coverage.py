@@ -1,6 +1,6 @@
 """How often nominal 95 % intervals hold the truth, in simulated studies: writes docs/coverage.md.
 
-    python -m benchmarks.coverage [--repetitions 5000] [--jobs 2] [--out docs/coverage.md]
+    python -m benchmarks.evidence.coverage [--repetitions 5000] [--jobs 2] [--out docs/coverage.md]
 
 Ends with status 1 where a cell of the guarantee fails: where the 99 % interval of its simulated coverage lies outside
 of the bounds.
@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from benchmarks.coverage_page import SEEDS, STUDIES, SUBJECTS, Covered, report
-from benchmarks.scenarios import Scenario, many_tasks, rare_failures, scenarios, study
+from benchmarks.evidence.coverage_page import SEEDS, STUDIES, SUBJECTS, Covered, report
+from benchmarks.evidence.scenarios import Scenario, many_tasks, rare_failures, scenarios, study
 from usaggr.evidence.crossed import Estimate, estimate, mean_squares
 from usaggr.evidence.pooling import pool
 from usaggr.evidence.scarcity import differs_in_few, hangs_on_few

@@ -1,6 +1,6 @@
 """Time and memory of a study as its tasks, samples and runs grow; for docs/performance.md.
 
-    python -m benchmarks.scaling [--repetitions 3] [--page docs/performance.md]
+    python -m benchmarks.sweep.scaling [--repetitions 3] [--page docs/performance.md]
 
 Each command is timed as a user sees it, in a process of its own. Small images and networks: what is left is what size
 alone costs.
@@ -21,7 +21,7 @@ from statistics import median
 from unittest.mock import patch
 
 from benchmarks.generated import machine, prose, table, three_digits, write_part
-from benchmarks.sized_data import finish_all, write_data
+from benchmarks.sweep.sized_data import finish_all, write_data
 from usaggr.compose import compose_study
 from usaggr.sweep.plan import make_plan, write_plan
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.generated import prose, table, three_digits
-from benchmarks.sweep_limit import Arithmetic
+from benchmarks.sweep.sweep_limit import Arithmetic
 
 TARGET = 0.75
 """Of wall time x workers is to be arithmetic of training and evaluation."""

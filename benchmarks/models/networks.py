@@ -9,7 +9,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.training_step import TASKS, TrainingStep, study_of
+from benchmarks.training.training_step import TASKS, TrainingStep, study_of
 from usaggr.config_model import M2DinoConfig
 from usaggr.models.network import MultiTaskNetwork
 from usaggr.models.parameters import ParameterCounts, count_parameters

@@ -1,6 +1,6 @@
 """What experts cost: training steps with experts against the same network without, in pairs; for docs/models.md.
 
-    python -m benchmarks.experts [--pairs 9] [--threads 2] [--page docs/models.md]
+    python -m benchmarks.models.experts [--pairs 9] [--threads 2] [--page docs/models.md]
 
 Ends with status 1 where a step with 8 experts, of which 2 serve a token, takes more than 1.5 times the dense one.
 """
@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 from benchmarks.generated import machine, number, prose, table, write_part
-from benchmarks.networks import step_flops
-from benchmarks.training_step import StepTime, TrainingStep
+from benchmarks.models.networks import step_flops
+from benchmarks.training.training_step import StepTime, TrainingStep
 from usaggr.models.parameters import ParameterCounts, count_parameters
 
 NETWORK = "model=m2dino_small"

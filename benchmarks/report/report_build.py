@@ -1,6 +1,6 @@
 """Time and memory of building a report at the size of the paper's study.
 
-    python -m benchmarks.report_build [--folder DIR] [--keep]
+    python -m benchmarks.report.report_build [--folder DIR] [--keep]
 
 420 runs of 27 tasks under three groupings, with predictions for 8,000 test samples for each grouping, scale and seed
 (masks of 256 x 256 pixels among them), made up by the factory of the tests. The report is built in its own process.

@@ -1,6 +1,6 @@
 """One training step of a network, timed: a run's objective and optimiser in a plain loop, on tensors in memory.
 
-What a run does besides (reading, augmentation, validation) is left out here; benchmarks/throughput.py measures it too.
+What a run does besides (reading, augmentation, validation) is left out here; throughput.py measures it too.
 """
 
 import statistics

@@ -1,4 +1,4 @@
-"""The page docs/coverage.md, from what benchmarks/coverage.py measured."""
+"""The page docs/coverage.md, from what benchmarks/evidence/coverage.py measured."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from benchmarks.scenarios import Scenario
+from benchmarks.evidence.scenarios import Scenario
 
 SEEDS, SUBJECTS = (2, 3, 5, 10), (30, 100, 400)
 BOUNDS = {2: (0.93, 1.0), 3: (0.935, 0.975), 5: (0.935, 0.975), 10: (0.935, 0.975)}
@@ -119,8 +119,8 @@ _OPENING = """
 
 How often a nominal 95 % interval of a difference holds the true one, in simulated studies of seeds x subjects in which
 the truth is known. {repetitions:,} repetitions a cell; a coverage near 95 % has a Monte-Carlo standard error of
-{error:.2f} points. `make bench-coverage` writes this page anew; the worlds are in `benchmarks/scenarios.py`, the method
-in `usaggr/evidence/`.
+{error:.2f} points. `make bench-coverage` writes this page anew; the worlds are in
+`benchmarks/evidence/scenarios.py`, the method in `usaggr/evidence/`.
 
 **Asked:** 93.5 to 97.5 % for 3, 5 and 10 seeds with 30, 100 and 400 subjects, and not under 93 % for 2 seeds; a cell
 fails if the 99 % Monte-Carlo interval of its coverage lies outside. **Found:** {outcome}

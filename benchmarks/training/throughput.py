@@ -1,6 +1,7 @@
 """How much of a machine whole runs use: training as `usaggr sweep` does it, against plain loops.
 
-    python -m benchmarks.throughput [--rounds 5] [--page docs/performance.md] [--networks tiny ...] [--sizes 96 128 256]
+    python -m benchmarks.training.throughput [--rounds 5] [--page docs/performance.md]
+                                             [--networks tiny ...] [--sizes 96 128 256]
 
 Without a GPU: as many runs at once as there are cores, one thread each, which is how a sweep places them; in each of
 these processes the run, the plain loop and the plain loader take turns. With a GPU, that part of the page too.
@@ -19,11 +20,20 @@ from pathlib import Path
 import torch
 
 from benchmarks.generated import machine, write_part
-from benchmarks.plain_loop import LoopTurn, PlainTurn, plain_rate
-from benchmarks.real_run import WARM_UP, StepClock, Turns, execute
-from benchmarks.throughput_page import Busy, Compared, OnGpu, Packed, Throughput, gpu_report, report, throughput_report
-from benchmarks.together import Company, Meet, company
-from benchmarks.training_step import TrainingStep
+from benchmarks.training.plain_loop import LoopTurn, PlainTurn, plain_rate
+from benchmarks.training.real_run import WARM_UP, StepClock, Turns, execute
+from benchmarks.training.throughput_page import (
+    Busy,
+    Compared,
+    OnGpu,
+    Packed,
+    Throughput,
+    gpu_report,
+    report,
+    throughput_report,
+)
+from benchmarks.training.together import Company, Meet, company
+from benchmarks.training.training_step import TrainingStep
 from usaggr.data.samples import Sample
 from usaggr.sweep.executors.placement import usable_cores
 
@@ -148,7 +158,7 @@ def take_turns(
 
 def files(folder: Path) -> list[list[Sample]]:
     """The plain loader's files, written on the first call."""
-    from benchmarks.plain_loader import read_list, write_files
+    from benchmarks.training.plain_loader import read_list, write_files
 
     there = folder / "files"
     if not there.exists():

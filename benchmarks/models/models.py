@@ -1,8 +1,8 @@
 """Parameters, arithmetic and speed of all networks; for docs/models.md.
 
-    python -m benchmarks.models [--repetitions 5] [--threads 2] [--page docs/models.md]
+    python -m benchmarks.models.models [--repetitions 5] [--threads 2] [--page docs/models.md]
 
-With a GPU, the networks' throughput there too (benchmarks/throughput.py).
+With a GPU, the networks' throughput there too (benchmarks/training/throughput.py).
 """
 
 import argparse
@@ -14,9 +14,9 @@ from pathlib import Path
 import torch
 
 from benchmarks.generated import machine, number, prose, table, three_digits, write_part
-from benchmarks.networks import FLOP_SIZE, NETWORKS, Facts, facts
-from benchmarks.throughput import GPU_BATCH, GPU_NETWORKS, GPU_SIZE, GPU_STEPS, measure, throughput_report
-from benchmarks.training_step import TrainingStep, median_rate
+from benchmarks.models.networks import FLOP_SIZE, NETWORKS, Facts, facts
+from benchmarks.training.throughput import GPU_BATCH, GPU_NETWORKS, GPU_SIZE, GPU_STEPS, measure, throughput_report
+from benchmarks.training.training_step import TrainingStep, median_rate
 
 SIZES = (128, 256)
 """Pixels a side of the images that steps are timed with."""

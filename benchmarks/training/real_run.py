@@ -10,7 +10,7 @@ from unittest import mock
 import pytorch_lightning as pl
 import torch
 
-from benchmarks.training_step import TASKS, study_of
+from benchmarks.training.training_step import TASKS, study_of
 from usaggr.data.cache import build_or_open
 from usaggr.data.run_data import run_data
 from usaggr.runs import Placement
@@ -31,7 +31,7 @@ def execute(
     callback: pl.Callback,
     cache: Path | None = None,
 ) -> None:
-    """Execute a run of benchmarks.training_step.TASKS with at least so many training steps; `callback` hears of them.
+    """Execute a run of training_step.TASKS with at least so many training steps; `callback` hears of them.
 
     `cache`: where phantoms and their cache are kept; None: nowhere.
     """

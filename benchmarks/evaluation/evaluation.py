@@ -1,6 +1,6 @@
 """What scores cost: alone, against the straightforward computation, and within runs; for docs/performance.md.
 
-    python -m benchmarks.evaluation [--repetitions 5] [--data-root FOLDER] [--page docs/performance.md]
+    python -m benchmarks.evaluation.evaluation [--repetitions 5] [--data-root FOLDER] [--page docs/performance.md]
 
 Real data is read from --data-root, or where USAGGR_TEST_DATA is; without either the page has no rows of it.
 """
@@ -21,8 +21,8 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from benchmarks.evaluation_cases import Case, draw, drawing, logits, make_case, moved
-from benchmarks.evaluation_runs import Share, real_overrides, shares
+from benchmarks.evaluation.evaluation_cases import Case, draw, drawing, logits, make_case, moved
+from benchmarks.evaluation.evaluation_runs import Share, real_overrides, shares
 from benchmarks.generated import machine, prose, table, three_digits, write_part
 from usaggr.compose import compose_study
 from usaggr.metrics.segmentation import distances

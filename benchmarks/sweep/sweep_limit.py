@@ -13,8 +13,8 @@ from itertools import islice
 import numpy as np
 import torch
 
-from benchmarks.together import Company, Meet
-from benchmarks.training_step import TrainingStep
+from benchmarks.training.together import Company, Meet
+from benchmarks.training.training_step import TrainingStep
 from usaggr.data.batches import Batch, FoldBatches
 from usaggr.data.cache import ImageCache, build_or_open
 from usaggr.data.run_data import RunData, run_data

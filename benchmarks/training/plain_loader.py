@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
-from benchmarks.training_step import TASKS
+from benchmarks.training.training_step import TASKS
 from usaggr.config import AugmentConfig, SyntheticConfig
 from usaggr.data.augment import draw_transform, fitting_transform
 from usaggr.data.batches import MEAN, STD, Batch, relative_box, relative_points
@@ -47,7 +47,7 @@ class Example:
 
 
 def write_files(folder: Path, images_per_task: int) -> None:
-    """Phantoms of benchmarks.training_step.TASKS as files of a clinic's size: 500 to some 1000 px a side."""
+    """Phantoms of benchmarks.training.training_step.TASKS as files of a clinic's size: 500 to some 1000 px a side."""
     cv2.setNumThreads(1)
     config = SyntheticConfig(
         tasks=[task.id for task in TASKS], samples_per_task=max(20, images_per_task), frames_per_subject=1, seed=0

@@ -1,6 +1,6 @@
 """Where the time of a whole sweep goes, against what its arithmetic takes; for docs/performance.md.
 
-    python -m benchmarks.sweep [--page docs/performance.md] [--finished] [STUDY] [OVERRIDES ...]
+    python -m benchmarks.sweep.sweep [--page docs/performance.md] [--finished] [STUDY] [OVERRIDES ...]
 
 Sweeps the demo study, or another one, into a folder that is removed afterwards. `--finished` measures results that are
 there already, of the same study and overrides, such as `outputs=DIR`; all of them must be of this machine.
@@ -21,9 +21,9 @@ from pathlib import Path
 import psutil
 
 from benchmarks.generated import machine, write_part
-from benchmarks.sweep_limit import arithmetic
-from benchmarks.sweep_page import Swept, report
-from benchmarks.together import company
+from benchmarks.sweep.sweep_limit import arithmetic
+from benchmarks.sweep.sweep_page import Swept, report
+from benchmarks.training.together import company
 from usaggr.compose import compose_study
 from usaggr.runs import RunDirectory
 from usaggr.sweep.executors.placement import placements, usable_cores

@@ -1,0 +1,1 @@
+"""What whole sweeps cost, and how that grows."""
