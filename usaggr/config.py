@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
+from usaggr.config_executor import ExecutorConfig
 from usaggr.config_model import ModelConfig
 from usaggr.config_section import Section, key
 from usaggr.errors import one_of
@@ -170,19 +171,6 @@ class MetricsConfig(Section):
     )
 
 
-class ExecutorConfig(Section):
-    """Where and how runs are executed: nothing here changes a result."""
-
-    name: Literal["local"]
-    workers: int | None = Field(ge=1, description="runs at once; null: one a core, or runs_per_device a GPU")
-    threads: int | None = Field(ge=1, description="threads of a run; null: cores / workers")
-    devices: list[int] | None = Field(description="GPUs to use; null: all that are there")
-    runs_per_device: int | None = Field(ge=1, description="runs at once on each GPU; null: one, or as workers asks")
-    runs_per_worker: int | None = Field(ge=1, description="runs before a worker process is renewed; null: 16")
-    attempts: int = Field(ge=1, description="how often a run is tried whose worker died")
-    timeout: float | None = Field(gt=0, description="seconds after which a run is ended; null: none")
-
-
 class ReportConfig(Section):
     """What the report shows."""
 
@@ -237,7 +225,7 @@ class StudyConfig(Section):
     model: ModelConfig = Field(discriminator="name")
     training: TrainingConfig
     metrics: MetricsConfig
-    executor: ExecutorConfig
+    executor: ExecutorConfig = Field(discriminator="name")
     report: ReportConfig
     logger: LoggerConfig
     _origin: Origin = PrivateAttr(default_factory=Origin)

@@ -32,7 +32,7 @@ HEARTBEAT_SECONDS = 10.0
 STALE_SECONDS = 120.0
 """A claim of another host is stale after so long without a heartbeat; one of this host as soon as its process ends."""
 
-State = Literal["pending", "running", "stale", "failed", "done"]
+State = Literal["pending", "queued", "running", "stale", "failed", "done"]
 Scores = dict[str, dict[str, float]]
 """task id: metric: value. A metric that is not defined on the fold is left out."""
 
@@ -163,6 +163,8 @@ class Status:
     attempt: int
     error: str | None = None
     started: float | None = None
+    job: str | None = None
+    """Of a cluster, which has or had the run, as `slurm 1234_5`."""
 
 
 @dataclass(frozen=True)

@@ -136,7 +136,7 @@ def told(plan: Plan, command: str, watched: Watched | None) -> Swept:
     row = {name: sum(row[name] for row in rows) for name in _NUMBERS} if rows else None
     if row is None and watched is None:
         raise ValueError(f"{plan.directory}: no sweeps.csv, so nobody knows how long the sweep took")
-    places = placements(plan.study.executor, 0, usable_cores())
+    places = placements(plan.study.executor.machine, 0, usable_cores())
     return Swept(
         command=command,
         wall=watched.wall if watched is not None else row["seconds"] if row is not None else 0.0,

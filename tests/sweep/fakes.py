@@ -115,7 +115,7 @@ def plan(study: StudyConfig, *runs: PlannedRun) -> Plan:
 
 
 def executor(study: StudyConfig) -> LocalExecutor:
-    return LocalExecutor(study.executor, study.training.accelerator, TARGET)
+    return LocalExecutor(study.executor.machine, study.training.accelerator, TARGET)
 
 
 def executions(study: StudyConfig) -> list[str]:

@@ -177,7 +177,7 @@ def test_runs_have_a_fresh_process_each_if_so_configured_and_its_threads(
 def test_no_library_in_a_worker_takes_more_threads_than_configured(tmp_path: Path, threads: int) -> None:
     study = fakes.study(tmp_path, "executor.workers=1", f"executor.threads={threads}")
     run = fakes.planned(study, 0)
-    with LocalExecutor(study.executor, "cpu", "tests.sweep.busy:execute") as executor:
+    with LocalExecutor(study.executor.machine, "cpu", "tests.sweep.busy:execute") as executor:
         assert finish(executor, [job(run)], seconds=60)[0].outcome == "done"
     found = json.loads((run.directory / "threads.json").read_text())
     assert (found["torch"], found["torch between operations"], found["opencv"]) == (threads, threads, threads)
@@ -302,7 +302,7 @@ def test_a_target_that_cannot_be_imported_is_told_before_any_run(tmp_path: Path)
     before = workers(os.getpid())
     with (
         pytest.raises(RunError, match=r"(?s)no_such_module:run cannot be loaded.*ModuleNotFoundError"),
-        LocalExecutor(study.executor, "cpu", "no_such_module:run"),
+        LocalExecutor(study.executor.machine, "cpu", "no_such_module:run"),
     ):
         pass
     assert workers(os.getpid()) == before

@@ -81,14 +81,14 @@ def test_networks_that_fit_leave_the_server_to_the_executor_and_no_torch_here(tm
     assert (progress.begun, progress.steps) == ([("networks checked", 3)], 3)
     server = forkserver.forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
     assert server is not None
-    server_for(plan.study.executor)
+    server_for(plan.study.executor.machine)
     assert forkserver.forkserver._forkserver._forkserver_pid == server  # type: ignore[attr-defined]
-    server_for(plan.study.executor)
+    server_for(plan.study.executor.machine)
     assert forkserver.forkserver._forkserver._forkserver_pid != server  # type: ignore[attr-defined]
 
 
 def test_a_server_with_other_threads_is_not_taken_over(tmp_path: Path) -> None:
-    configs = [study(tmp_path, f"executor.threads={n}").executor for n in (1, 2)]
+    configs = [study(tmp_path, f"executor.threads={n}").executor.machine for n in (1, 2)]
     server_for(configs[0], fakes.TARGET, ahead=True)
     first = forkserver.forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
     server_for(configs[1], fakes.TARGET)
@@ -96,7 +96,7 @@ def test_a_server_with_other_threads_is_not_taken_over(tmp_path: Path) -> None:
 
 
 def test_a_server_that_died_meanwhile_is_not_taken_over(tmp_path: Path) -> None:
-    config = study(tmp_path).executor
+    config = study(tmp_path).executor.machine
     server_for(config, fakes.TARGET, ahead=True)
     first: int = forkserver.forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
     psutil.Process(first).kill()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from usaggr.config import ExecutorConfig
+from usaggr.config_executor import LocalConfig
 from usaggr.errors import ConfigError
 from usaggr.runs import Placement
 from usaggr.sweep.executors.placement import placements, usable_cores
@@ -18,8 +18,8 @@ def config(
     threads: int | None = None,
     devices: list[int] | None = None,
     runs_per_device: int | None = None,
-) -> ExecutorConfig:
-    return ExecutorConfig(
+) -> LocalConfig:
+    return LocalConfig(
         name="local",
         workers=workers,
         threads=threads,
@@ -28,6 +28,7 @@ def config(
         runs_per_worker=None,
         attempts=1,
         timeout=None,
+        grace=10.0,
     )
 
 

@@ -54,7 +54,7 @@ def train_run(plan: Plan, run: PlannedRun, progress: Progress) -> None:
     earlier = directory.status()
     attempt = earlier.attempt + 1 if earlier else 1
     # As many threads as in a sweep, so that a run computes the same here; the device is Lightning's choice.
-    executor = run.study.executor.model_copy(update={"devices": None})
+    executor = run.study.executor.machine.model_copy(update={"devices": None})
     placement = placements(executor, gpus=0, cores=usable_cores())[0]
     with directory.claim(attempt) as mine:
         if not mine:

@@ -139,6 +139,12 @@ class Loop:
                 remaining.ended(run.examples, ended.seconds)
             case "elsewhere":
                 self._states[run_id] = "running"
+            case "queued":
+                self._states[run_id] = "queued"
+            case "interrupted" if not self._closed():
+                self._tries[run_id] -= 1  # it was asked to stop: nothing went wrong with it
+                line.say(f"{run_id}: {ended.message}; it goes on")
+                self._waiting.appendleft(run)
             case "memory" if ended.crowded and not self._closed():
                 self._retry_alone(ended, run, "device", line)
             case "killed" if self._may_retry(run_id):
@@ -170,7 +176,7 @@ class Loop:
     def _fail(self, run: PlannedRun, directory: RunDirectory, attempt: int, reason: str) -> None:
         """Mark a run as failed, unless its worker did, or another process has taken it meanwhile."""
         state = directory.state()
-        if state in ("pending", "stale"):
+        if state in ("pending", "queued", "stale"):
             state = "failed" if directory.settle("failed", attempt, reason) else directory.state()
         self._states[run.spec.run_id] = state
         if state == "failed":

@@ -56,7 +56,7 @@ def check_networks(plan: Plan, runs: Sequence[PlannedRun], progress: Progress) -
     networks = distinct_networks(plan, runs)
     fetched = any(network.model.weights and weights_file(network.model) is None for network in networks)
     what = "networks checked, with downloads of weights that are not here yet" if fetched else "networks checked"
-    context = server_for(plan.study.executor, ahead=True)
+    context = server_for(plan.study.executor.machine, ahead=True)
     here, there = context.Pipe(duplex=False)
     process = context.Process(target=_answer, args=(there, networks), daemon=True)
     try:

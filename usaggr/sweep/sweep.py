@@ -17,6 +17,7 @@ from usaggr.locks import exclusive
 from usaggr.progress import Progress, RichProgress
 from usaggr.runs import RunDirectory, State
 from usaggr.sweep.executors.base import Executor
+from usaggr.sweep.executors.choice import executor_for
 from usaggr.sweep.interruption import INTERRUPTED, interruptible
 from usaggr.sweep.live import SweepLine, duration
 from usaggr.sweep.loop import Loop
@@ -98,7 +99,7 @@ def run_sweep(
     loop = Loop(plan, todo, states, fail_fast, limit)
     if todo:
         check = check or (_networks if executor is None else None)
-        _execute(plan, todo, loop, console, executor or _local(plan), prepare or _caches, check, clock)
+        _execute(plan, todo, loop, console, executor or executor_for(plan.study), prepare or _caches, check, clock)
         write_states(plan)
     _say_end(console, loop, nothing=not todo, seconds=clock.seconds)
     done, failed = loop.count("done"), loop.count("failed")
@@ -193,12 +194,6 @@ def _report(plan: Plan, console: "Console", build: Report) -> tuple[Path | None,
         return None, False
     _say(console, f"report: {path}")
     return path, True
-
-
-def _local(plan: Plan) -> Executor:
-    from usaggr.sweep.executors.local import LocalExecutor
-
-    return LocalExecutor(plan.study.executor, plan.study.training.accelerator)
 
 
 def _caches(plan: Plan, runs: Sequence[PlannedRun], progress: Progress) -> DataOf:

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 EXECUTE_RUN = "usaggr.training.run:execute_run"
 """module:function that trains a run: called with (spec, directory, study, placement, data) in its claimed directory."""
 
-Outcome = Literal["done", "failed", "memory", "died", "killed", "timeout", "elsewhere"]
+Outcome = Literal["done", "failed", "memory", "died", "killed", "timeout", "elsewhere", "interrupted", "queued"]
 """memory: it failed since memory was out; died: its process is gone without a word; killed: so, by signal 9, as the
-kernel does where memory is out; elsewhere: another process has the run, which was left alone."""
+kernel does where memory is out; elsewhere: another process has the run, which was left alone; interrupted: it was asked to stop, and goes on from
+where it was when it is started again; queued: it waits in a cluster's queue, and this sweep does not wait for it."""
 Alone = Literal["device", "machine"]
 """Where nothing else may run meanwhile: on the GPU (for runs on the CPU, that is all of them), or here at all."""
 
@@ -89,4 +90,4 @@ class Executor(Protocol):
         """Jobs that have ended since the last call; waits until one does, `timeout` seconds at the most."""
 
     def stop(self) -> list[Job]:
-        """End all jobs that run, at once, and wait until their processes are gone."""
+        """End all jobs that run, and wait until their processes are gone; runs may write a checkpoint before."""

@@ -20,7 +20,7 @@ from typing import Self
 
 import pebble
 
-from usaggr.config import ExecutorConfig
+from usaggr.config_executor import MachineConfig
 from usaggr.errors import ConfigError, RunError
 from usaggr.locks import is_held
 from usaggr.runs import RunDirectory
@@ -43,7 +43,7 @@ class LocalExecutor:
     `accelerator` is training.accelerator; `target` names the function that trains a run.
     """
 
-    def __init__(self, config: ExecutorConfig, accelerator: str = "auto", target: str = EXECUTE_RUN) -> None:
+    def __init__(self, config: MachineConfig, accelerator: str = "auto", target: str = EXECUTE_RUN) -> None:
         self._config = config
         self._accelerator = accelerator
         self._target = target
@@ -187,7 +187,7 @@ class LocalExecutor:
         return slot.unowned >= 2 and bool(slot.future.cancel())  # type: ignore[no-untyped-call]
 
 
-def server_for(config: ExecutorConfig, target: str = EXECUTE_RUN, *, ahead: bool = False) -> WorkerContext:
+def server_for(config: MachineConfig, target: str = EXECUTE_RUN, *, ahead: bool = False) -> WorkerContext:
     """Start the server of an executor's workers; `ahead`: for an executor that is started later."""
     threads = placements(config.model_copy(update={"devices": []}), 0, usable_cores())[0].threads
     return start_server([target.partition(":")[0]], threads, ahead=ahead)

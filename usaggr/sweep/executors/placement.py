@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from usaggr.config import ExecutorConfig
+from usaggr.config_executor import MachineConfig
 from usaggr.errors import ConfigError
 from usaggr.runs import Placement
 
@@ -31,7 +31,7 @@ def _quota(cgroup: Path) -> int | None:
     return math.ceil(int(limit) / int(period))
 
 
-def placements(executor: ExecutorConfig, gpus: int, cores: int) -> list[Placement]:
+def placements(executor: MachineConfig, gpus: int, cores: int) -> list[Placement]:
     """One placement a slot: as many as workers, GPUs in turn, no more on each than it takes, cores shared out evenly.
 
     `gpus` is the number of GPUs that may be used (0: runs are on the CPU). Threads depend on the configured number of
