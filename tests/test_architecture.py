@@ -13,7 +13,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 ROOMS = (
     ("torchvision_ops", "errors", "progress", "locks"),
-    ("config", "config_section", "config_model", "config_errors", "config_folders", "config_hydra"),
+    ("config", "config_section", "config_executor", "config_model", "config_errors", "config_folders", "config_hydra"),
     ("tasks",),
     ("compose",),
     ("runs",),
