@@ -62,8 +62,8 @@ class RayConfig(_Limits):
 
     name: Literal["ray"]
     address: str | None = Field(description="of the cluster; null: one is started on this machine")
-    workers: int | None = Field(ge=1, description="runs at once; null: as many as the cluster has room for")
-    gpus: float = Field(ge=0, description="of a run; a fraction lets several share one")
+    workers: int | None = Field(ge=1, description="runs at once; null: as many as the nodes have room for")
+    gpus: float = Field(ge=0, le=1, description="of a run; a fraction lets several share one")
     memory: float | None = Field(gt=0, description="GiB that a run is counted with; null: not counted")
     shared: bool = Field(description="whether all nodes see this machine's files under the same paths")
 

@@ -86,7 +86,7 @@ def unpack(packed: bytes, directory: Path) -> None:
         for path in directory.iterdir():
             if path.name not in (*_OWN, _INCOMING, "log.txt"):
                 _remove(path)
-        names = sorted((path.name for path in incoming.iterdir()), key=lambda name: name == "result.json")
+        names = sorted((path.name for path in incoming.iterdir()), key=lambda name: (name == "result.json", name))
         for name in names:
             (incoming / name).replace(directory / name)
     finally:

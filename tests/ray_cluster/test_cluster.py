@@ -1,0 +1,231 @@
+"""A real Ray cluster of several raylets on this machine, and what becomes of a sweep when parts of it are killed."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.sweep import fakes
+from tests.sweep.test_faults import begun, done, family_of, lives, until
+from usaggr.runs import RunDirectory
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.slow
+pytest.importorskip("ray", reason="ray is not installed: pip install usaggr[ray]")
+
+
+class Nodes:
+    """A cluster whose head has no room for runs."""
+
+    def __init__(self) -> None:
+        from ray.cluster_utils import Cluster
+
+        self._cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+
+    @property
+    def address(self) -> str:
+        return str(self._cluster.address)
+
+    def add(self, cpus: int = 1, **more: Any) -> psutil.Process:
+        """Add a node; its raylet."""
+        node = self._cluster.add_node(num_cpus=cpus, **more)
+        return psutil.Process(node.all_processes["raylet"][0].process.pid)
+
+    def end(self) -> None:
+        self._cluster.shutdown()
+
+
+@pytest.fixture
+def nodes() -> Iterator[Nodes]:
+    found = Nodes()
+    yield found
+    found.end()
+
+
+def start(outputs: Path, runs: list[dict[str, Any]], *overrides: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "tests.ray_cluster.sweeps", str(outputs), json.dumps(runs), *overrides]
+    out = subprocess.PIPE
+    return subprocess.Popen(command, cwd=ROOT, text=True, stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
+
+
+def owner(raylet: psutil.Process, outputs: Path) -> list[str]:
+    """run_ids that are trained by a raylet's processes."""
+    family = {process.pid for process in raylet.children(recursive=True)}
+    lines = [line.split() for line in (outputs / "fake" / "executions.txt").read_text().splitlines()]
+    return [run_id for run_id, pid, *_ in lines if int(pid) in family]
+
+
+def running_alone(raylet: psutil.Process, outputs: Path) -> bool:
+    return (outputs / "fake" / "executions.txt").exists() and bool(owner(raylet, outputs))
+
+
+def test_all_runs_are_done_though_a_raylet_is_killed_in_the_middle(tmp_path: Path, nodes: Nodes) -> None:
+    kept, lost = nodes.add(), nodes.add()
+    runs: list[dict[str, Any]] = [{"sleeps": 3, "number": i} for i in range(5)]
+    sweep = start(tmp_path, runs, f"executor.address={nodes.address}", "executor.attempts=1", "executor.workers=null")
+    until(lambda: running_alone(lost, tmp_path) and running_alone(kept, tmp_path), seconds=60)
+    hit = owner(lost, tmp_path)[-1]
+    family = lost.children(recursive=True)
+    lost.send_signal(signal.SIGKILL)
+    out, _ = sweep.communicate(timeout=120)
+    assert sweep.returncode == 0, out
+    assert len(done(tmp_path)) == 5
+    assert begun(tmp_path)[hit] == 2, out
+    assert sum(begun(tmp_path).values()) == 6
+    assert "its node was lost; it goes on" in out, out
+    assert "2 workers" in out
+    assert not any(lives(process) for process in family)
+
+
+def test_a_node_that_comes_later_is_used(tmp_path: Path, nodes: Nodes) -> None:
+    nodes.add()
+    runs: list[dict[str, Any]] = [{"sleeps": 4, "number": i} for i in range(6)]
+    sweep = start(tmp_path, runs, f"executor.address={nodes.address}", "executor.workers=null")
+    until(lambda: sum(begun(tmp_path).values()) == 1, seconds=60)
+    later = nodes.add()
+    until(lambda: bool(owner(later, tmp_path)), seconds=60)
+    out, _ = sweep.communicate(timeout=120)
+    assert sweep.returncode == 0, out
+    assert set(begun(tmp_path).values()) == {1}
+
+
+def test_shares_of_a_gpu_let_as_many_runs_at_once_on_it(tmp_path: Path, nodes: Nodes) -> None:
+    nodes.add(cpus=8, num_gpus=1)
+    runs: list[dict[str, Any]] = [{"sleeps": 2, "number": i} for i in range(4)]
+    gpus = [f"executor.address={nodes.address}", "executor.workers=null", "executor.gpus=0.5"]
+    sweep = start(tmp_path, runs, *gpus)
+    out, _ = sweep.communicate(timeout=120)
+    assert sweep.returncode == 0, out
+    assert "2 workers" in out
+    results = [RunDirectory(path.parent).status() for path in done(tmp_path)]
+    spans = sorted((found.started or 0.0, found.heartbeat) for found in results if found is not None)
+    at_once = [sum(start <= begin < end for start, end in spans) for begin, _ in spans]
+    assert max(at_once) == 2
+
+
+def test_failures_deaths_and_hangs_are_their_runs_own(tmp_path: Path) -> None:
+    runs: list[dict[str, Any]] = [{"dies": 1}, {"raises": "no luck"}, {"hangs": 9}, {"exits": 99}, {"memory": "torch"}]
+    sweep = start(tmp_path, [*runs, {"sleeps": 0.1}], "executor.timeout=5")
+    out, _ = sweep.communicate(timeout=120)
+    assert sweep.returncode == 1, out
+    assert len(done(tmp_path)) == 2
+    for said in ("no luck", "executor.timeout=5", "worker died", "CUDA out of memory"):
+        assert said in out, out
+    assert "Traceback" not in out
+    assert "raylet" not in out
+    pids = Counter(line.split()[1] for line in (tmp_path / "fake" / "executions.txt").read_text().splitlines())
+    assert sum(pids.values()) == 9
+
+
+def test_a_process_of_ray_that_is_killed_costs_an_attempt_of_its_run_alone(tmp_path: Path, nodes: Nodes) -> None:
+    nodes.add(cpus=2)
+    runs: list[dict[str, Any]] = [{"sleeps": 3}, {"sleeps": 3, "number": 1}]
+    sweep = start(tmp_path, runs, f"executor.address={nodes.address}")
+    until(lambda: sum(begun(tmp_path).values()) == 2, seconds=60)
+    line = (tmp_path / "fake" / "executions.txt").read_text().splitlines()[0].split()
+    server = psutil.Process(int(line[1])).parent()
+    assert server is not None
+    ray_worker = server.parent()
+    assert ray_worker is not None
+    assert "ray::" in ray_worker.name() + " ".join(ray_worker.cmdline())
+    ray_worker.kill()
+    out, _ = sweep.communicate(timeout=120)
+    assert sweep.returncode == 0, out
+    assert begun(tmp_path)[line[0]] == 2
+    assert sum(begun(tmp_path).values()) == 3
+    assert "it is tried again" in out
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("shared", ["true", "false"])
+def test_after_an_end_by_signal_no_process_is_left_and_the_same_command_goes_on(
+    tmp_path: Path, number: int, shared: str
+) -> None:
+    runs: list[dict[str, Any]] = [{"sleeps": 0.1}, {"sleeps": 2.5}, {"sleeps": 2.6}]
+    marks = tmp_path / "fake" if shared == "true" else None
+    sweep = start(tmp_path, runs, f"executor.shared={shared}")
+    until(lambda: len(done(tmp_path)) == 1 and _two_run(tmp_path, marks), seconds=60)
+    family = family_of(sweep)
+    assert len(family) > 3
+    os.kill(sweep.pid, number)
+    out, _ = sweep.communicate(timeout=60)
+    assert sweep.returncode == (130 if number == signal.SIGINT else -number), out
+    until(lambda: not any(lives(process) for process in family), seconds=20)
+    states = Counter(RunDirectory(path).state() for path in (tmp_path / "fake" / "runs").iterdir())
+    assert states["done"] == 1
+    assert states["running"] == 0
+    again = start(tmp_path, runs, f"executor.shared={shared}")
+    out, _ = again.communicate(timeout=120)
+    assert again.returncode == 0, out
+    assert len(done(tmp_path)) == 3
+
+
+def _two_run(outputs: Path, marks: Path | None) -> bool:
+    states = Counter(RunDirectory(path).state() for path in (outputs / "fake" / "runs").iterdir())
+    return states["running"] == 2 if marks is None else sum(begun(outputs).values()) == 3
+
+
+def test_without_a_shared_file_system_runs_come_home_whole(tmp_path: Path) -> None:
+    runs: list[dict[str, Any]] = [{"sleeps": 0.1}, {"raises": "no luck", "times": 1}, {"exits": 1}]
+    sweep = start(tmp_path, runs, "executor.shared=false")
+    out, _ = sweep.communicate(timeout=120)
+    assert sweep.returncode == 1, out
+    assert len(done(tmp_path)) == 2
+    assert not begun(tmp_path), "it was trained in the run's own directory"
+    directories = {path.name: RunDirectory(path) for path in (tmp_path / "fake" / "runs").iterdir()}
+    failed = [run.status() for run in directories.values() if run.state() == "failed"]
+    assert [("Traceback" in (found.error or "")) for found in failed if found is not None] == [True]
+    for run in directories.values():
+        assert "said on stdout" in run.log_path.read_text()
+        assert (run.path / "run.yaml").exists()
+
+
+SMALL = (
+    "data.synthetic.samples_per_task=24", "seeds=[0]", "scale=full", "training.budget='16 examples'",
+    "groupings=[task_specific]", "training.accelerator=cpu", "tasks=[lung_2cls,breast_2cls]",
+)  # fmt: skip
+
+
+def sweep_of(outputs: Path, cache: Path, *overrides: str) -> list[dict[str, str]]:
+    """Sweep a small study by the command line; its scores."""
+    command = [str(Path(sys.executable).parent / "usaggr"), "sweep", "demo", "name=small", f"outputs={outputs}"]
+    environment = {**os.environ, "USAGGR_CACHE": str(cache)}
+    made = subprocess.run(
+        [*command, *SMALL, *overrides], cwd=ROOT, env=environment, text=True, capture_output=True, timeout=240
+    )
+    assert made.returncode == 0, made.stdout + made.stderr
+    with (outputs / "small" / "report" / "tables" / "scores.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_scores_are_those_of_one_machine_with_and_without_shared_files(tmp_path: Path, nodes: Nodes) -> None:
+    caches = [tmp_path / f"cache{i}" for i in range(2)]
+    for cache in caches:
+        nodes.add(env_vars={"USAGGR_CACHE": str(cache)})
+    here = sweep_of(tmp_path / "local", tmp_path / "cache")
+    assert here
+    address = f"executor.address={nodes.address}"
+    assert sweep_of(tmp_path / "ray", tmp_path / "cache", "executor=ray", address) == here
+    assert not any(cache.exists() for cache in caches)
+    apart = sweep_of(tmp_path / "apart", tmp_path / "cache", "executor=ray", address, "executor.shared=false")
+    assert apart == here
+    assert any((cache / "images").exists() for cache in caches)
+    assert fakes.TASK.id in {row["task"] for row in apart}
+
+
+def test_an_address_where_no_cluster_is_ends_with_one_line(tmp_path: Path) -> None:
+    command = [str(Path(sys.executable).parent / "usaggr"), "sweep", "demo", "name=small", f"outputs={tmp_path}"]
+    overrides = [*SMALL, "executor=ray", "executor.address=127.0.0.1:1"]
+    made = subprocess.run([*command, *overrides], cwd=ROOT, text=True, capture_output=True, timeout=200)
+    assert made.returncode == 2, made.stderr
+    assert "executor.address=127.0.0.1:1" in made.stderr
+    assert "Traceback" not in made.stderr

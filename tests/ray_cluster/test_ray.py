@@ -1,0 +1,120 @@
+"""What needs no cluster: messages for wrong requests, and what Ray's exceptions say of a run."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.sweep import fakes
+from usaggr.compose import compose_study
+from usaggr.config_executor import RayConfig
+from usaggr.errors import ConfigError
+from usaggr.sweep.executors import ray_task
+from usaggr.sweep.executors.base import Job, Outcome
+from usaggr.sweep.executors.choice import executor_for
+from usaggr.sweep.executors.ray import RayExecutor, machine_of
+from usaggr.sweep.executors.ray_claims import set_free
+from usaggr.sweep.executors.ray_cluster import Need, _room, of_error
+from usaggr.sweep.executors.ray_task import Task
+
+
+def config(*overrides: str) -> RayConfig:
+    found = compose_study("demo", ["executor=ray", *overrides]).executor
+    assert isinstance(found, RayConfig)
+    return found
+
+
+def test_a_study_may_ask_for_ray() -> None:
+    assert isinstance(executor_for(compose_study("demo", ["executor=ray"])), RayExecutor)
+
+
+def test_without_the_package_it_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ConfigError, match=r"pip install usaggr\[ray\]"), RayExecutor(config()):
+        pass
+
+
+def test_a_gpu_that_no_run_gets_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"executor\.gpus"), RayExecutor(config(), "gpu"):
+        pass
+
+
+@pytest.mark.parametrize("wrong", ["executor.gpus=2", "executor.gpus=-1", "executor.memory=0", "executor.devices=[0]"])
+def test_a_wrong_key_is_refused_by_name(wrong: str) -> None:
+    with pytest.raises(ConfigError, match=wrong.partition("=")[0]):
+        config(wrong)
+
+
+def test_a_task_gets_one_worker_and_no_gpu_that_ray_has_not_given_it() -> None:
+    machine = machine_of(config("executor.threads=3", "executor.timeout=9"))
+    assert (machine.workers, machine.devices, machine.threads, machine.timeout) == (1, [], 3, 9)
+    assert machine_of(config("executor.gpus=0.5")).devices is None
+
+
+@pytest.mark.parametrize(
+    ("need", "runs"),
+    [
+        (Need(1, 0, None), 8),
+        (Need(3, 0, None), 2),
+        (Need(1, 0.3, None), 6),
+        (Need(1, 1, None), 2),
+        (Need(1, 0, 3), 5),
+        (Need(9, 0, None), 0),
+    ],
+)
+def test_a_node_has_room_for_as_many_runs_as_its_scarcest_resource(need: Need, runs: int) -> None:
+    assert _room({"CPU": 8.0, "GPU": 2.0, "memory": 16.0 * 1024**3}, need) == runs
+
+
+def errors() -> list[tuple[Any, Outcome]]:
+    known = pytest.importorskip("ray.exceptions", reason="ray is not installed: pip install usaggr[ray]")
+    return [
+        (known.TaskCancelledError(), "interrupted"),
+        (known.NodeDiedError("gone"), "interrupted"),
+        (known.LocalRayletDiedError(), "interrupted"),
+        (known.ObjectLostError("0" * 56, None, ""), "interrupted"),
+        (known.OwnerDiedError("0" * 56, None, ""), "interrupted"),
+        (known.OutOfMemoryError("ended"), "killed"),
+        (known.WorkerCrashedError(), "died"),
+        (known.RuntimeEnvSetupError("no"), "failed"),
+        (known.TaskUnschedulableError("no"), "failed"),
+        (ValueError("what is this"), "failed"),
+    ]
+
+
+def test_what_ray_has_lost_is_tried_again_and_what_it_refuses_is_not() -> None:
+    import ray.exceptions
+
+    for error, outcome in errors():
+        returned, _ = of_error(error, ray.exceptions)
+        assert returned.outcome == outcome, error
+        assert "\n" not in returned.message
+        assert returned.message
+
+
+def test_a_node_with_another_version_of_the_tool_trains_nothing(tmp_path: Path) -> None:
+    study = fakes.study(tmp_path, "executor=ray")
+    run = fakes.planned(study, 0)
+    job = Job(run.spec, run.directory, study, None, 1)
+    task = Task(job, study.executor.machine, "cpu", fakes.TARGET, "0.0.1", None)
+    returned = ray_task.execute(task)
+    assert returned.outcome == "failed"
+    assert "install the same version" in returned.message
+
+
+def test_the_claim_of_a_lost_node_is_free_at_once_but_not_that_of_a_later_attempt(tmp_path: Path) -> None:
+    from usaggr.runs import RunDirectory
+
+    run = RunDirectory(tmp_path / "run")
+    with run.claim(2) as mine:
+        assert mine
+    status = run.status()
+    assert status is not None
+    run.write_status(replace(status, host="another"))
+    assert run.state() == "running"
+    set_free(run.path, 1)
+    assert run.state() == "running"
+    set_free(run.path, 2)
+    assert run.state() == "pending"
