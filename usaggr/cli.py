@@ -13,6 +13,7 @@ import typer
 
 from usaggr import __version__
 from usaggr.errors import ConfigError, UsaggrError, one_of
+from usaggr.stopping import RunInterrupted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -66,6 +67,9 @@ def main() -> None:
     except UsaggrError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
+    except RunInterrupted as stop:
+        print(stop, file=sys.stderr)
+        sys.exit(130)
 
 
 @app.command()

@@ -132,6 +132,9 @@ class TrainingConfig(Section):
     segmentation_loss: Literal["dice", "dice_ce"] = key(affects_results=True, doc="Dice, or Dice and cross-entropy")
     score_weights: Literal["last", "best"] = key(affects_results=True, doc="which weights are scored on the test fold")
     validations: int = key(affects_results=True, doc="how often a run is scored on its validation fold", ge=1)
+    checkpoint: float | None = key(
+        affects_results=False, doc="minutes between two checkpoints of a run; null: only when it is asked to stop", gt=0
+    )
     keep_weights: Literal["none", "scored"] = key(affects_results=False, doc="what stays in weights/ after a run")
     precision: Literal["32-true", "16-mixed", "bf16-mixed"] = key(affects_results=True, doc="Lightning's precision")
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = key(affects_results=False, doc="Lightning's accelerator")

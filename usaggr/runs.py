@@ -32,6 +32,9 @@ HEARTBEAT_SECONDS = 10.0
 STALE_SECONDS = 120.0
 """A claim of another host is stale after so long without a heartbeat; one of this host as soon as its process ends."""
 
+CHECKPOINT = "checkpoint"
+"""Folder of a run that has begun and is not done: what it goes on from."""
+
 State = Literal["pending", "queued", "running", "stale", "failed", "done"]
 Scores = dict[str, dict[str, float]]
 """task id: metric: value. A metric that is not defined on the fold is left out."""
@@ -243,6 +246,10 @@ class RunDirectory:
         """Mark the run, which is this process's own, as failed: its reason in the first line, then its traceback."""
         self._mark("failed", attempt, error)
 
+    def give_back(self, attempt: int) -> None:
+        """Say that the run, which is this process's own, waits to be continued."""
+        self._mark("pending", attempt, None)
+
     def beat(self) -> None:
         """Say that this run's owner is alive."""
         with _STATUS:
@@ -258,7 +265,7 @@ class RunDirectory:
         write_atomic(self.path / "run.yaml", yaml.dump(content, Dumper=_DUMPER, sort_keys=False, width=120))
 
     def write_result(self, result: RunResult) -> None:
-        """Make the run done. Everything else of it must be written before.
+        """Make the run done. Everything else of it must be written before; its checkpoint goes.
 
         Raises:
             RunError: a score is not a finite number.
@@ -267,6 +274,8 @@ class RunDirectory:
             for metric, value in metrics.items():
                 if not math.isfinite(value):
                     raise RunError(f"{self.path.name}: {metric} of {task} is {value}, not a number")
+        # Before the result: a kill in between costs a training, and leaves no checkpoint of a run that is done.
+        shutil.rmtree(self.path / CHECKPOINT, ignore_errors=True)
         _flush(self.path)
         write_atomic(self.result_path, json.dumps(asdict(result), indent=1))
         with _STATUS:
@@ -292,9 +301,9 @@ class RunDirectory:
             raise RunError(f"{self.result_path}: cannot be read ({error}); remove the run to train it again") from error
 
     def clear(self) -> None:
-        """Remove what an earlier, unfinished attempt left, but for its specification, status and log."""
+        """Remove what an earlier, unfinished attempt left, but for its specification, status, log and checkpoint."""
         for path in self.path.iterdir():
-            if path.name in (".lock", "status.json", "log.txt", "run.yaml"):
+            if path.name in (".lock", "status.json", "log.txt", "run.yaml", CHECKPOINT):
                 continue
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)

@@ -91,7 +91,14 @@ def _company(directory: Path) -> bool:
 
 
 def study(outputs: Path, *overrides: str) -> StudyConfig:
-    usual = ["name=fake", f"outputs={outputs}", "executor.workers=2", "training.accelerator=cpu", "seeds=[0]"]
+    usual = [
+        "name=fake",
+        f"outputs={outputs}",
+        "executor.workers=2",
+        "training.accelerator=cpu",
+        "seeds=[0]",
+        "executor.grace=0",
+    ]
     return compose_study("demo", [*usual, *overrides])
 
 

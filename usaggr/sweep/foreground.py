@@ -4,12 +4,15 @@ import traceback
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from usaggr import stopping
 from usaggr.data.cache import build_or_open
 from usaggr.data.run_data import run_data
 from usaggr.errors import ConfigError, RunError, UsaggrError, one_of
 from usaggr.progress import Progress
 from usaggr.runs import RunDirectory
+from usaggr.stopping import RunInterrupted
 from usaggr.sweep.executors.placement import placements, usable_cores
+from usaggr.sweep.interruption import interruptible
 from usaggr.sweep.plan import Plan, PlannedRun
 from usaggr.sweep.provenance import provenance
 
@@ -45,6 +48,7 @@ def train_run(plan: Plan, run: PlannedRun, progress: Progress) -> None:
 
     Raises:
         RunError: another process has the run, or the run cannot go on.
+        RunInterrupted: Ctrl-C or SIGTERM asked it to stop; the second ends the process at once.
     """
     # Nothing else of the sweep needs torch.
     from usaggr.training.run import execute_run
@@ -62,7 +66,12 @@ def train_run(plan: Plan, run: PlannedRun, progress: Progress) -> None:
         directory.clear()
         directory.write_spec(run.spec, **provenance(), threads=placement.threads)
         try:
-            execute_run(run.spec, run.directory, run.study, placement, data)
+            stopping.forget()
+            with interruptible(lambda: None, asked=stopping.ask):
+                execute_run(run.spec, run.directory, run.study, placement, data)
+        except RunInterrupted as stop:
+            directory.give_back(attempt)
+            raise RunInterrupted(f"{run.directory.name}: {stop}; the same command goes on") from stop
         except Exception as error:
             reason = str(error) if isinstance(error, UsaggrError) else f"{type(error).__name__}: {error}"
             directory.fail(f"{reason}\n\n{traceback.format_exc()}", attempt)

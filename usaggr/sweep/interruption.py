@@ -1,4 +1,7 @@
-"""Ctrl-C and SIGTERM while a sweep runs: the first asks it to stop, the second ends the process at once."""
+"""Ctrl-C and SIGTERM while a sweep runs: the first asks it to stop, the second ends the process at once.
+
+After the first, runs have `executor.grace` seconds to write a checkpoint; after the second they have none.
+"""
 
 import os
 import signal
@@ -20,10 +23,11 @@ class Interruption:
 
 
 @contextmanager
-def interruptible(leave: Callable[[], None]) -> Iterator[Interruption]:
+def interruptible(leave: Callable[[], None], asked: Callable[[], None] = lambda: None) -> Iterator[Interruption]:
     """Take over SIGINT and SIGTERM for as long as the context lasts (in the main thread; elsewhere, nothing happens).
 
-    `leave` is called right before the process ends at the second signal. Its workers end with it by themselves.
+    `asked` is called at the first signal, `leave` right before the process ends at the second one. Its workers end
+    with it by themselves.
     """
     interruption = Interruption()
     if threading.current_thread() is not threading.main_thread():
@@ -35,6 +39,7 @@ def interruptible(leave: Callable[[], None]) -> Iterator[Interruption]:
             leave()
             os._exit(INTERRUPTED)
         interruption.asked = True
+        asked()
 
     before = {number: signal.signal(number, ask) for number in _SIGNALS}
     try:

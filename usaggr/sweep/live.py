@@ -88,7 +88,7 @@ def line(
         text.append(f" · {failed} failed", "red")
     text.append(f" · {running} running · {duration(elapsed)}")
     if stopping:
-        text.append(" · stopping, Ctrl-C again ends at once", "yellow")
+        text.append(" · stopping; runs write checkpoints, Ctrl-C again ends at once", "yellow")
     elif remaining is not None:
         text.append(f" · about {duration(remaining)} left")
     text.no_wrap = True

@@ -145,6 +145,8 @@ class Loop:
                 self._tries[run_id] -= 1  # it was asked to stop: nothing went wrong with it
                 line.say(f"{run_id}: {ended.message}; it goes on")
                 self._waiting.appendleft(run)
+            case "interrupted":
+                self._states[run_id] = "pending"
             case "memory" if ended.crowded and not self._closed():
                 self._retry_alone(ended, run, "device", line)
             case "killed" if self._may_retry(run_id):
@@ -187,8 +189,11 @@ class Loop:
         self.slot_seconds += sum(time.monotonic() - since for since in self._running.values())
         for job in executor.stop():
             directory = RunDirectory(job.directory)
-            directory.settle("pending", job.attempt)
+            if directory.state() != "failed":  # it may have come to its end meanwhile
+                directory.settle("pending", job.attempt)
             self._states[job.spec.run_id] = directory.state()
+            if directory.state() == "done":
+                self.trained.append(self._runs[job.spec.run_id])
         self._running.clear()
         self.interrupted = True
 

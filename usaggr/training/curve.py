@@ -1,8 +1,10 @@
 """A run's validation curve: what is known after each part of it, and the weights that were best."""
 
 import copy
+import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from torch import Tensor, nn
@@ -65,6 +67,20 @@ class Curve:
         if self._keep_best and skill > self._best_skill:
             self._best_skill = skill
             self._best = (len(self._rows) - 1, copy.deepcopy(network.state_dict()))
+
+    def state(self) -> dict[str, Any]:
+        """All that was added, for a checkpoint: texts, numbers and tensors."""
+        best = None if self._best is None else [self._best[0], dict(self._best[1])]
+        # JSON keeps each float as it is, and makes plain ones of numpy's.
+        rows = json.dumps({"rows": self._rows, "scores": self._scores}, default=float)
+        return {"rows": rows, "best_skill": float(self._best_skill), "best": best}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Be what another curve was when it gave its state."""
+        found = json.loads(state["rows"])
+        self._rows, self._scores = found["rows"], found["scores"]
+        self._best_skill = state["best_skill"]
+        self._best = None if state["best"] is None else (state["best"][0], state["best"][1])
 
     def settle(self, network: nn.Module) -> Scores:
         """Give the network the weights that are to be scored; returns their scores on validation."""

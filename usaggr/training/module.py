@@ -29,7 +29,7 @@ class MultiTaskModule(pl.LightningModule):
     """Trains a network on the merged streams of its block's tasks.
 
     A Lightning "epoch" is one part of the run, from one validation to the next, not a pass over the data: streams have
-    a length in examples.
+    a length in examples. `parts` are those that are left after `begun` steps, with the rest of one that was begun.
     """
 
     def __init__(
@@ -41,6 +41,7 @@ class MultiTaskModule(pl.LightningModule):
         validation: FoldBatches,
         scorer: Callable[[], FoldScorer],
         curve: Curve,
+        begun: int = 0,
     ) -> None:
         super().__init__()
         self.network = network
@@ -51,12 +52,27 @@ class MultiTaskModule(pl.LightningModule):
         self._new_scorer = scorer
         self._scorer = scorer()
         self._curve = curve
-        self._steps = sum(len(part) for part in parts)
+        self._begun = begun
+        self._steps = begun + sum(len(part) for part in parts)
         self._usage = ExpertUsage()
         self._guard = LossGuard(self._steps)
         self._pixels: Pixels | None = None
-        self._running: list[Tensor] = []
+        self.part_losses: list[Tensor] = []
+        """() each: mean loss of the samples of each batch since the last validation."""
         self._val_losses: dict[str, list[Tensor]] = {}
+
+    @property
+    def step(self) -> int:
+        """Training steps that are done, over all attempts at the run."""
+        return self._begun + self.global_step
+
+    def check_losses(self) -> None:
+        """Look at all losses up to now.
+
+        Raises:
+            RunError: one of them is not finite.
+        """
+        self._guard.look()
 
     def setup(self, stage: str) -> None:
         """Lay the network out for its device, before it is moved there."""
@@ -95,14 +111,14 @@ class MultiTaskModule(pl.LightningModule):
             training_loss = (
                 training_loss + self.network.balance * balance * len(batch.samples) / self._training.batch_size
             )
-        self._guard.add(training_loss, self.global_step + 1, outputs)
-        self._running.append(total.detach() / len(batch.samples))
+        self._guard.add(training_loss, self.step + 1, outputs)
+        self.part_losses.append(total.detach() / len(batch.samples))
         self.log("training_loss", training_loss, batch_size=len(batch.samples))
         return training_loss
 
     def on_validation_epoch_start(self) -> None:
         """Begin anew with the fold; no validation of weights that a loss has spoilt."""
-        self._guard.look()
+        self.check_losses()
         self._scorer = self._new_scorer()
         self._usage = ExpertUsage()
         self._val_losses = {}
@@ -121,16 +137,16 @@ class MultiTaskModule(pl.LightningModule):
         scores, _ = self._scorer.scores()
         usage = self._usage.summary()
         self._curve.add(
-            step=self.global_step,
+            step=self.step,
             learning_rate=self.trainer.optimizers[0].param_groups[-1]["lr"],
-            training_loss=float(torch.stack(self._running).mean()) if self._running else math.nan,
+            training_loss=float(torch.stack(self.part_losses).mean()) if self.part_losses else math.nan,
             val_losses={task_id: float(torch.cat(found).mean()) for task_id, found in self._val_losses.items()},
             scores=scores,
             usage=usage,
             network=self.network,
         )
         self.log_dict({"val_skill": self._curve.skill, **usage})
-        self._running = []
+        self.part_losses = []
 
     def _own_pixels(self) -> Pixels:
         """Where images and masks of training and validation come from, on the module's device."""

@@ -20,10 +20,12 @@ from usaggr.models.build import build_network
 from usaggr.models.network import MultiTaskNetwork
 from usaggr.models.parameters import count_parameters
 from usaggr.runs import Cost, Placement, RunDirectory, RunResult, RunSpec, Scores
+from usaggr.training.checkpoint import CheckpointFile
 from usaggr.training.curve import Curve
 from usaggr.training.memory import forget_peak, peak_mib
 from usaggr.training.module import MultiTaskModule
 from usaggr.training.predict import predictions_of
+from usaggr.training.resume import Checkpoints, Progress
 from usaggr.training.scoring import FoldScorer, trivial_predictors
 from usaggr.training.stopwatch import FitClock, Stopwatch
 from usaggr.training.trainer import make_trainer
@@ -34,11 +36,12 @@ EVALUATION_BATCH = 32
 
 
 def execute_run(spec: RunSpec, directory: Path, study: StudyConfig, placement: Placement, data: RunData) -> None:
-    """Train and score one run in its (claimed) directory.
+    """Train and score one run in its (claimed) directory; one with a checkpoint goes on from there.
 
     Raises:
         RunError: the training loss is not finite, or a score is not.
         ConfigError: the network cannot be built as configured.
+        RunInterrupted: it was asked to stop while it trained.
     """
     watch = Stopwatch()
     forget_peak()
@@ -52,9 +55,15 @@ def execute_run(spec: RunSpec, directory: Path, study: StudyConfig, placement: P
     with watch.part("trivial"):
         trivial, trivial_validation = trivial_scores(study, data)
     curve = Curve(data.tasks, trivial_validation, sum(map(len, parts)), study.training.score_weights == "best")
+    file = CheckpointFile(directory, spec.fingerprint, study.training.precision)
+    progress = Progress(file, parts)
+    progress.take_up(curve, watch, network)
     with watch.part("fit"):
-        trainer = make_trainer(study, placement, directory, len(parts), [FitClock(watch)])
-        trainer.fit(make_module(network, study, data, parts, curve))
+        rest, clock = progress.rest_of(parts), FitClock(watch)
+        checkpoints = Checkpoints(file, progress, study.training.checkpoint, curve, watch, clock)
+        trainer = make_trainer(study, placement, directory, len(rest), [clock, checkpoints])
+        if not progress.fitted:
+            trainer.fit(make_module(network, study, data, rest, curve, progress.position.step))
     validation = curve.settle(network)
     with watch.part("test"):
         tested = _test(network, study, data, trainer.strategy.root_device)
@@ -93,9 +102,14 @@ def training_parts(spec: RunSpec, study: StudyConfig, data: RunData) -> tuple[li
 
 
 def make_module(
-    network: MultiTaskNetwork, study: StudyConfig, data: RunData, parts: Sequence[TrainingBatches], curve: Curve
+    network: MultiTaskNetwork,
+    study: StudyConfig,
+    data: RunData,
+    parts: Sequence[TrainingBatches],
+    curve: Curve,
+    begun: int = 0,
 ) -> MultiTaskModule:
-    """What the trainer trains: the network with its objective, batches and validation."""
+    """What the trainer trains: the network with its objective, batches (left after `begun` steps) and validation."""
     return MultiTaskModule(
         network,
         data.tasks,
@@ -104,6 +118,7 @@ def make_module(
         FoldBatches(data.val, data.cache, EVALUATION_BATCH),
         lambda: _scorer(study, data, main_only=True, keep_masks=False),
         curve,
+        begun,
     )
 
 

@@ -1,7 +1,7 @@
 """Where a run's time goes: seconds by part, in `result.json` as `timings`."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -30,6 +30,12 @@ class Stopwatch:
         finally:
             self.add(name, time.perf_counter() - start)
 
+    def take_up(self, timings: Mapping[str, float], seconds: float) -> None:
+        """Count what earlier attempts at the run took, in all so many seconds."""
+        self.started -= seconds
+        for name, taken in timings.items():
+            self.add(name, taken)
+
     def add(self, name: str, seconds: float) -> None:
         """Count seconds for a part."""
         self.timings[name] = self.timings.get(name, 0.0) + seconds
@@ -54,6 +60,11 @@ class FitClock(pl.Callback):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """The part is scored."""
         self._lap("validation")
+
+    def read(self, device: torch.device) -> None:
+        """Count the training steps that are done by now."""
+        _finish(device)
+        self._lap("train")
 
     def _lap(self, name: str) -> None:
         now = time.perf_counter()

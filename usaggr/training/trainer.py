@@ -1,4 +1,4 @@
-"""Lightning's trainer as runs use it: quiet, without checkpoints, on the device that the executor names."""
+"""Lightning's trainer as runs use it: quiet, without checkpoints of its own, on the device that the executor names."""
 
 import logging
 import warnings
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytorch_lightning as pl
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
 
 from usaggr.config import StudyConfig
@@ -35,6 +36,8 @@ def make_trainer(
         precision=training.precision,
         gradient_clip_val=training.gradient_clip,
         callbacks=list(callbacks),
+        # A job of a cluster trains several runs: Lightning must not take its signals for its own.
+        plugins=[LightningEnvironment()],
         logger=_logger(study, directory),
         log_every_n_steps=study.logger.every,
         deterministic="warn",

@@ -9,7 +9,6 @@ import os
 import platform
 import queue
 import signal
-import socket
 import time
 import traceback
 from concurrent.futures import BrokenExecutor, CancelledError, ThreadPoolExecutor
@@ -26,6 +25,7 @@ from usaggr.locks import is_held
 from usaggr.runs import RunDirectory
 from usaggr.sweep.executors.base import EXECUTE_RUN, Ended, Job, Outcome
 from usaggr.sweep.executors.forkserver import WorkerContext, start_server, stop_server
+from usaggr.sweep.executors.grace import ask_to_stop, owner_here
 from usaggr.sweep.executors.placement import placements, usable_cores
 from usaggr.sweep.executors.slots import Future, Slot, beside, may_begin, next_free
 from usaggr.sweep.executors.worker import NO_MEMORY, SPOILT, end_with_parent, load, run_in_worker
@@ -141,8 +141,14 @@ class LocalExecutor:
         return ended
 
     def stop(self) -> list[Job]:
-        """End all jobs that run, at once, and wait until their processes are gone."""
+        """End all jobs that run, and wait until their processes are gone; they have `grace` for a checkpoint."""
         stopped = [slot.job for slot in self._slots if slot.job is not None]
+        if self._config.grace:
+            ask_to_stop(self._slots, self._config.grace)
+        for slot in self._slots:
+            if slot.future is not None and not slot.future.done() and slot.job and (pid := owner_here(slot.job)):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
         if self._slots:
             with ThreadPoolExecutor(len(self._slots)) as threads:
                 list(threads.map(_end, [slot.pool for slot in self._slots]))
@@ -210,12 +216,10 @@ def _stored_reason(job: Job) -> str:
 
 def _end_survivor(job: Job, pid: int | None) -> None:
     """End a worker that is taken for dead, because the server that would tell was killed, and still holds its run."""
-    status = RunDirectory(job.directory).status()
-    if status is None or status.pid != pid or status.host != socket.gethostname():
-        return
-    if is_held(job.directory / ".lock"):  # its owner lives: the pid is nobody else's
+    owner = owner_here(job)
+    if owner is not None and owner == pid:
         with suppress(ProcessLookupError):
-            os.kill(status.pid, signal.SIGKILL)
+            os.kill(owner, signal.SIGKILL)
 
 
 def _end(pool: pebble.ProcessPool) -> None:

@@ -21,8 +21,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from usaggr import stopping
 from usaggr.errors import RunError, UsaggrError
 from usaggr.runs import HEARTBEAT_SECONDS, Placement, RunDirectory
+from usaggr.stopping import RunInterrupted
 from usaggr.sweep.executors.base import EXECUTE_RUN, Job, Outcome
 from usaggr.sweep.store import stored_fingerprint
 
@@ -38,17 +40,17 @@ def run_in_worker(job: Job, placement: Placement, target: str = EXECUTE_RUN, ren
     `renew`: this process ends after the job anyway. Else it ends itself after a failure, with the status SPOILT or
     NO_MEMORY.
     """
-    signal.signal(signal.SIGTERM, _leave)
+    stopping.forget()
     if placement.device is None:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""  # a run that was given no GPU takes none
     _limit_threads(placement.threads)
     run = RunDirectory(job.directory)
-    with run.claim(job.attempt) as mine:
+    with _stoppable(), run.claim(job.attempt) as mine:
         if not mine:
             return ("done" if run.result_path.exists() else "elsewhere"), ""
         with _output_to(run.log_path):
             outcome, message = _execute(job, run, placement, target)
-    if outcome != "done" and not renew:
+    if outcome not in ("done", "interrupted") and not renew:
         os._exit(NO_MEMORY if outcome == "memory" else SPOILT)
     if placement.device is not None and not renew:
         _give_memory_back()
@@ -118,6 +120,10 @@ def _execute(job: Job, run: RunDirectory, placement: Placement, target: str) -> 
             execute(job.spec, run.path, job.study, placement, job.data)
         if not run.result_path.exists():
             raise RunError("the run ended without a result")
+    except RunInterrupted as stop:
+        print(stop)
+        run.give_back(job.attempt)
+        return "interrupted", str(stop)
     except BaseException as error:  # whatever it is, it is this run's failure and no other's
         traceback.print_exc()
         reason = str(error) if isinstance(error, UsaggrError) else f"{type(error).__name__}: {error}"
@@ -178,6 +184,26 @@ def _output_to(path: Path) -> Iterator[None]:
         for descriptor, stream in zip(saved, (1, 2), strict=True):
             os.dup2(descriptor, stream)
             os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _stoppable() -> Iterator[None]:
+    """Within, SIGUSR2 and a first SIGTERM ask the run to stop; a second SIGTERM, or one outside, ends the process."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ask(number: int, frame: object) -> None:
+        signal.signal(signal.SIGTERM, _leave)
+        stopping.ask()
+
+    signal.signal(signal.SIGUSR2, lambda number, frame: stopping.ask())
+    signal.signal(signal.SIGTERM, ask)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, _leave)
+        signal.signal(signal.SIGUSR2, signal.SIG_IGN)
 
 
 def _leave(number: int, frame: object) -> None:
