@@ -14,7 +14,6 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.sweep import fakes
 from tests.sweep.test_faults import begun, done, family_of, lives, until
 from usaggr.runs import RunDirectory
 
@@ -51,6 +50,15 @@ def nodes() -> Iterator[Nodes]:
     found.end()
 
 
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """Of a cluster with two cores and one GPU, as far as Ray is told, for tests that leave it whole."""
+    found = Nodes()
+    found.add(cpus=2, num_gpus=1)
+    yield found.address
+    found.end()
+
+
 def start(outputs: Path, runs: list[dict[str, Any]], *overrides: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "tests.ray_cluster.sweeps", str(outputs), json.dumps(runs), *overrides]
     out = subprocess.PIPE
@@ -64,26 +72,30 @@ def owner(raylet: psutil.Process, outputs: Path) -> list[str]:
     return [run_id for run_id, pid, *_ in lines if int(pid) in family]
 
 
+def trainers(family: list[psutil.Process]) -> list[psutil.Process]:
+    """Of a killed raylet's family, all but Ray's own agents, which take their time to notice."""
+    return [process for process in family if "Agent" not in process.name()]
+
+
 def running_alone(raylet: psutil.Process, outputs: Path) -> bool:
     return (outputs / "fake" / "executions.txt").exists() and bool(owner(raylet, outputs))
 
 
 def test_all_runs_are_done_though_a_raylet_is_killed_in_the_middle(tmp_path: Path, nodes: Nodes) -> None:
     kept, lost = nodes.add(), nodes.add()
-    runs: list[dict[str, Any]] = [{"sleeps": 3, "number": i} for i in range(5)]
+    runs: list[dict[str, Any]] = [{"sleeps": 12, "number": i} for i in range(3)]
     sweep = start(tmp_path, runs, f"executor.address={nodes.address}", "executor.attempts=1", "executor.workers=null")
     until(lambda: running_alone(lost, tmp_path) and running_alone(kept, tmp_path), seconds=60)
-    hit = owner(lost, tmp_path)[-1]
-    family = lost.children(recursive=True)
-    lost.send_signal(signal.SIGKILL)
+    family = trainers(lost.children(recursive=True))
+    lost.send_signal(signal.SIGKILL)  # what came from it sees that within five seconds
+    until(lambda: not any(lives(process) for process in family))
+    finished = len(done(tmp_path))
     out, _ = sweep.communicate(timeout=120)
     assert sweep.returncode == 0, out
-    assert len(done(tmp_path)) == 5
-    assert begun(tmp_path)[hit] == 2, out
-    assert sum(begun(tmp_path).values()) == 6
-    assert "its node was lost; it goes on" in out, out
+    assert finished < len(done(tmp_path)) == 3
+    assert sorted(begun(tmp_path).values()) == [1, 1, 2], out
     assert "2 workers" in out
-    assert not any(lives(process) for process in family)
+    assert "raylet" not in out
 
 
 def test_a_node_that_comes_later_is_used(tmp_path: Path, nodes: Nodes) -> None:
@@ -98,23 +110,25 @@ def test_a_node_that_comes_later_is_used(tmp_path: Path, nodes: Nodes) -> None:
     assert set(begun(tmp_path).values()) == {1}
 
 
-def test_shares_of_a_gpu_let_as_many_runs_at_once_on_it(tmp_path: Path, nodes: Nodes) -> None:
-    nodes.add(cpus=8, num_gpus=1)
-    runs: list[dict[str, Any]] = [{"sleeps": 2, "number": i} for i in range(4)]
-    gpus = [f"executor.address={nodes.address}", "executor.workers=null", "executor.gpus=0.5"]
+@pytest.mark.parametrize(("share", "runs_at_once"), [(0.5, 2), (0.6, 1)])
+def test_shares_of_a_gpu_let_as_many_runs_at_once_on_it(
+    tmp_path: Path, address: str, share: float, runs_at_once: int
+) -> None:
+    runs: list[dict[str, Any]] = [{"sleeps": 1, "number": i} for i in range(4)]
+    gpus = [f"executor.address={address}", "executor.workers=null", f"executor.gpus={share}"]
     sweep = start(tmp_path, runs, *gpus)
     out, _ = sweep.communicate(timeout=120)
     assert sweep.returncode == 0, out
-    assert "2 workers" in out
+    assert f"{runs_at_once} worker" in out
     results = [RunDirectory(path.parent).status() for path in done(tmp_path)]
     spans = sorted((found.started or 0.0, found.heartbeat) for found in results if found is not None)
     at_once = [sum(start <= begin < end for start, end in spans) for begin, _ in spans]
-    assert max(at_once) == 2
+    assert max(at_once) == runs_at_once
 
 
-def test_failures_deaths_and_hangs_are_their_runs_own(tmp_path: Path) -> None:
-    runs: list[dict[str, Any]] = [{"dies": 1}, {"raises": "no luck"}, {"hangs": 9}, {"exits": 99}, {"memory": "torch"}]
-    sweep = start(tmp_path, [*runs, {"sleeps": 0.1}], "executor.timeout=5")
+def test_failures_deaths_and_hangs_are_their_runs_own(tmp_path: Path, address: str) -> None:
+    runs: list[dict[str, Any]] = [{"dies": 1}, {"raises": "no luck"}, {"hangs": 9}, {"dies": 99}, {"memory": "torch"}]
+    sweep = start(tmp_path, [*runs, {"sleeps": 0.1}], "executor.timeout=5", f"executor.address={address}")
     out, _ = sweep.communicate(timeout=120)
     assert sweep.returncode == 1, out
     assert len(done(tmp_path)) == 2
@@ -126,10 +140,9 @@ def test_failures_deaths_and_hangs_are_their_runs_own(tmp_path: Path) -> None:
     assert sum(pids.values()) == 9
 
 
-def test_a_process_of_ray_that_is_killed_costs_an_attempt_of_its_run_alone(tmp_path: Path, nodes: Nodes) -> None:
-    nodes.add(cpus=2)
+def test_a_process_of_ray_that_is_killed_costs_an_attempt_of_its_run_alone(tmp_path: Path, address: str) -> None:
     runs: list[dict[str, Any]] = [{"sleeps": 3}, {"sleeps": 3, "number": 1}]
-    sweep = start(tmp_path, runs, f"executor.address={nodes.address}")
+    sweep = start(tmp_path, runs, f"executor.address={address}")
     until(lambda: sum(begun(tmp_path).values()) == 2, seconds=60)
     line = (tmp_path / "fake" / "executions.txt").read_text().splitlines()[0].split()
     server = psutil.Process(int(line[1])).parent()
@@ -142,11 +155,9 @@ def test_a_process_of_ray_that_is_killed_costs_an_attempt_of_its_run_alone(tmp_p
     assert sweep.returncode == 0, out
     assert begun(tmp_path)[line[0]] == 2
     assert sum(begun(tmp_path).values()) == 3
-    assert "it is tried again" in out
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-@pytest.mark.parametrize("shared", ["true", "false"])
+@pytest.mark.parametrize(("number", "shared"), [(signal.SIGINT, "true"), (signal.SIGKILL, "false")])
 def test_after_an_end_by_signal_no_process_is_left_and_the_same_command_goes_on(
     tmp_path: Path, number: int, shared: str
 ) -> None:
@@ -154,7 +165,7 @@ def test_after_an_end_by_signal_no_process_is_left_and_the_same_command_goes_on(
     marks = tmp_path / "fake" if shared == "true" else None
     sweep = start(tmp_path, runs, f"executor.shared={shared}")
     until(lambda: len(done(tmp_path)) == 1 and _two_run(tmp_path, marks), seconds=60)
-    family = family_of(sweep)
+    family = trainers(family_of(sweep))
     assert len(family) > 3
     os.kill(sweep.pid, number)
     out, _ = sweep.communicate(timeout=60)
@@ -174,9 +185,9 @@ def _two_run(outputs: Path, marks: Path | None) -> bool:
     return states["running"] == 2 if marks is None else sum(begun(outputs).values()) == 3
 
 
-def test_without_a_shared_file_system_runs_come_home_whole(tmp_path: Path) -> None:
+def test_without_a_shared_file_system_runs_come_home_whole(tmp_path: Path, address: str) -> None:
     runs: list[dict[str, Any]] = [{"sleeps": 0.1}, {"raises": "no luck", "times": 1}, {"exits": 1}]
-    sweep = start(tmp_path, runs, "executor.shared=false")
+    sweep = start(tmp_path, runs, "executor.shared=false", f"executor.address={address}")
     out, _ = sweep.communicate(timeout=120)
     assert sweep.returncode == 1, out
     assert len(done(tmp_path)) == 2
@@ -191,7 +202,7 @@ def test_without_a_shared_file_system_runs_come_home_whole(tmp_path: Path) -> No
 
 SMALL = (
     "data.synthetic.samples_per_task=24", "seeds=[0]", "scale=full", "training.budget='16 examples'",
-    "groupings=[task_specific]", "training.accelerator=cpu", "tasks=[lung_2cls,breast_2cls]",
+    "groupings=[task_specific]", "training.accelerator=cpu", "tasks=[breast_2cls,fetal_head]",
 )  # fmt: skip
 
 
@@ -219,7 +230,7 @@ def test_scores_are_those_of_one_machine_with_and_without_shared_files(tmp_path:
     apart = sweep_of(tmp_path / "apart", tmp_path / "cache", "executor=ray", address, "executor.shared=false")
     assert apart == here
     assert any((cache / "images").exists() for cache in caches)
-    assert fakes.TASK.id in {row["task"] for row in apart}
+    assert {row["task"] for row in apart} == {"breast_2cls", "fetal_head"}
 
 
 def test_an_address_where_no_cluster_is_ends_with_one_line(tmp_path: Path) -> None:

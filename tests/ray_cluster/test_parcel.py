@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import tarfile
 from dataclasses import asdict
 from pathlib import Path
@@ -88,7 +87,7 @@ def test_links_and_the_claim_are_not_sent(tmp_path: Path) -> None:
     (tmp_path / "weights").mkdir()
     for name in (".lock", "status.json", "log.txt", "curve.csv", "weights/scored.safetensors"):
         (tmp_path / name).write_text(name)
-    os.symlink("/etc/passwd", tmp_path / "link")
+    (tmp_path / "link").symlink_to("/etc/passwd")
     with tarfile.open(fileobj=io.BytesIO(pack(tmp_path, without=("log.txt",)))) as tar:
         assert tar.getnames() == ["curve.csv", "weights/scored.safetensors"]
 

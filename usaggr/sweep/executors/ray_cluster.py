@@ -51,6 +51,7 @@ class Cluster:
             self._ray = _imported()
             self._own = not self._ray.is_initialized()
             if self._own:
+                _silence(self._ray)
                 self._connect(address)
         self._looked = -math.inf
         self._nodes: list[dict[str, float]] = []
@@ -176,6 +177,13 @@ def _imported() -> Any:
     except ImportError as error:
         raise ConfigError("executor=ray needs the package ray: pip install usaggr[ray]") from error
     return ray
+
+
+def _silence(ray: Any) -> None:
+    """Keep pages of a raylet's state off the terminal, which Ray prints when one dies and has no setting for."""
+    worker = ray._private.worker
+    if hasattr(worker, "print_to_stdstream"):
+        worker.print_to_stdstream = lambda *arguments, **named: None
 
 
 @contextmanager

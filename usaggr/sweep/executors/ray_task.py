@@ -12,20 +12,23 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import usaggr
 from usaggr.config import StudyConfig
 from usaggr.config_executor import MachineConfig
 from usaggr.data.run_data import RunData
-from usaggr.errors import UsaggrError
+from usaggr.errors import RunError, UsaggrError
 from usaggr.runs import RunDirectory, RunSpec
 from usaggr.sweep.executors.base import Job, Outcome
 from usaggr.sweep.executors.local import LocalExecutor
 from usaggr.sweep.executors.ray_content import content_of
 from usaggr.sweep.executors.ray_parcel import extract, pack
+
+if TYPE_CHECKING:
+    from usaggr.data.manifest import Manifest
 
 _LOOK_SECONDS = 0.5
 """Between two looks at whether to stop."""
@@ -144,7 +147,6 @@ def _data(study: StudyConfig, spec: RunSpec, content: str) -> RunData:
     """
     from usaggr.data.cache import build_or_open
     from usaggr.data.run_data import run_data
-    from usaggr.errors import RunError
 
     manifest = _manifest(study)
     wrong = f"{study.data.root} on node {socket.gethostname()} is not the data of the plan; copy it there again"
@@ -157,29 +159,19 @@ def _data(study: StudyConfig, spec: RunSpec, content: str) -> RunData:
     return data
 
 
-def _manifest(study: StudyConfig):  # type: ignore[no-untyped-def]
-    return _manifest_of(study.data.model_dump_json(), tuple(study.seeds), _Held(study))
+_manifests: dict[tuple[str, tuple[int, ...]], "Manifest"] = {}
+"""By data and seeds; the last one only."""
 
 
-class _Held:
-    """A study that is equal to any other: the key beside it tells them apart."""
-
-    def __init__(self, study: StudyConfig) -> None:
-        self.study = study
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Held)
-
-    def __hash__(self) -> int:
-        return 0
-
-
-@lru_cache(maxsize=2)
-def _manifest_of(data: str, seeds: tuple[int, ...], held: _Held):  # type: ignore[no-untyped-def]
+def _manifest(study: StudyConfig) -> "Manifest":
     from usaggr.data.dataset import load_dataset
     from usaggr.data.manifest import make_manifest
 
-    return make_manifest(load_dataset(held.study.data), held.study.data, held.study.seeds)
+    key = (study.data.model_dump_json(), tuple(study.seeds))
+    if key not in _manifests:
+        _manifests.clear()
+        _manifests[key] = make_manifest(load_dataset(study.data), study.data, study.seeds)
+    return _manifests[key]
 
 
 @contextmanager
