@@ -87,7 +87,8 @@ def test_all_runs_are_done_though_a_raylet_is_killed_in_the_middle(tmp_path: Pat
     sweep = start(tmp_path, runs, f"executor.address={nodes.address}", "executor.attempts=1", "executor.workers=null")
     until(lambda: running_alone(lost, tmp_path) and running_alone(kept, tmp_path), seconds=60)
     family = trainers(lost.children(recursive=True))
-    lost.send_signal(signal.SIGKILL)  # what came from it sees that within five seconds
+    lost.send_signal(signal.SIGKILL)  # what came from it sees that within five seconds, once it is no zombie
+    lost.wait()
     until(lambda: not any(lives(process) for process in family))
     finished = len(done(tmp_path))
     out, _ = sweep.communicate(timeout=120)
@@ -198,6 +199,28 @@ def test_without_a_shared_file_system_runs_come_home_whole(tmp_path: Path, addre
     for run in directories.values():
         assert "said on stdout" in run.log_path.read_text()
         assert (run.path / "run.yaml").exists()
+
+
+@pytest.mark.parametrize("shared", ["true", "false"])
+def test_a_run_that_is_stopped_goes_on_from_its_checkpoint_on_any_node(
+    tmp_path: Path, address: str, shared: str
+) -> None:
+    mark = tmp_path / "begun"
+    runs: list[dict[str, Any]] = [{"waits": str(mark)}]
+    overrides = [f"executor.shared={shared}", f"executor.address={address}", "executor.grace=20"]
+    sweep = start(tmp_path, runs, *overrides)
+    until(mark.exists, seconds=60)
+    sweep.send_signal(signal.SIGINT)
+    out, _ = sweep.communicate(timeout=60)
+    assert sweep.returncode == 130, out
+    (path,) = (tmp_path / "fake" / "runs").iterdir()
+    assert RunDirectory(path).state() == "pending"
+    assert (path / "checkpoint" / "step").exists()
+    again = start(tmp_path, runs, *overrides)
+    out, _ = again.communicate(timeout=60)
+    assert again.returncode == 0, out
+    assert (path / "predictions.parquet").read_text() == "from the checkpoint"
+    assert not (path / "checkpoint").exists()
 
 
 SMALL = (
