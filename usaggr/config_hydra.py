@@ -3,6 +3,7 @@
 Overrides are checked against the schema before Hydra sees them, so that a misspelt key gets the schema's message.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -32,6 +33,7 @@ from usaggr.errors import ConfigError, one_of
 
 COMMAND_LINE = "command line"
 _folders: ContextVar[tuple[Path, ...]] = ContextVar("folders", default=())
+_PACKAGE = re.compile(r"^\s*#\s*@package\b", re.MULTILINE)
 
 
 class _Folders(SearchPathPlugin):
@@ -73,14 +75,17 @@ def compose_values(origin: Origin) -> dict[str, Any]:
     """The values of a study, resolved, with its name filled in; not yet checked against the schema's types.
 
     Raises:
-        ConfigError: what Hydra refuses: a choice that does not exist, a file that is not YAML, an interpolation.
+        ConfigError: what Hydra refuses: a choice that does not exist, a file that is not YAML, an interpolation; and
+            what a study from a stranger could read the environment or import code by.
     """
     overrides = parse_overrides(origin.overrides, origin.folders)
+    _refuse_hydra_settings(origin.config, find(origin.config, origin.folders))
     with _loader(origin):
         config = compose(origin.config, overrides=[override.text for override in overrides], return_hydra_config=True)
         chosen = config.hydra.runtime.choices.get("data")
         OmegaConf.set_struct(config, False)
         del config["hydra"]
+        _refuse_resolvers(OmegaConf.to_container(config, resolve=False))
         values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     if not isinstance(values, dict):
         raise ConfigError(f"{origin.config}: a study is a mapping of keys to values")
@@ -219,3 +224,43 @@ def _leaves(content: Any, prefix: str) -> Iterator[str]:
         return
     for name, value in content.items():
         yield from _leaves(value, f"{prefix}{name}.")
+
+
+def _refuse_hydra_settings(name: str, path: Path | None) -> None:
+    """Refuse a study's file that configures Hydra itself: `hydra.searchpath` can import packages (`pkg://`).
+
+    Raises:
+        ConfigError: the file has a key of Hydra's, chooses one in its defaults, or moves its values by `@package`.
+    """
+    if path is None:
+        return
+    content = read_mapping(path)
+    listed = content.get("defaults")
+    chosen = [str(key) for entry in listed or () for key in (entry if isinstance(entry, dict) else [entry])]
+    found = [key for key in (*map(str, content), *chosen) if re.split(r"[./@]", _bare(key))[0] == "hydra"]
+    if found:
+        raise ConfigError(f"{found[0]} ({shown(path)}): a study does not configure Hydra; remove it from {name}")
+    if _PACKAGE.search(path.read_text(encoding="utf-8")):
+        raise ConfigError(f"{shown(path)}: a study's values stay where they stand; remove the line with @package")
+
+
+def _refuse_resolvers(content: Any, key: str = "") -> None:
+    """Refuse calls such as `${oc.env:NAME}` in values; `${other.key}` stays allowed.
+
+    Raises:
+        ConfigError: a text calls a resolver.
+    """
+    if isinstance(content, dict):
+        for name, value in content.items():
+            _refuse_resolvers(value, f"{key}.{name}" if key else str(name))
+    elif isinstance(content, list):
+        for position, value in enumerate(content):
+            _refuse_resolvers(value, f"{key}[{position}]")
+    # The name of a resolver may itself be an interpolation, so that any colon after ${ may make a call.
+    elif isinstance(content, str) and ":" in content.partition("${")[2]:
+        raise ConfigError(f"{key}: '{content}' calls a resolver; a study may refer to other keys only, as in ${{name}}")
+
+
+def _bare(key: str) -> str:
+    """A key of a defaults list without its keywords and leading slash."""
+    return re.sub(r"^((override|optional)\s+)*/?", "", key)

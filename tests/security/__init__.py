@@ -1,0 +1,1 @@
+"""Attacks that are tried for real: each test fails where its defence is taken away."""

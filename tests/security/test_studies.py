@@ -1,0 +1,111 @@
+"""A study from a stranger runs no code, reads no environment and writes nowhere but under its outputs."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from usaggr.compose import compose_study
+from usaggr.errors import ConfigError
+
+PACKAGE = Path(__file__).parents[2] / "usaggr"
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SECRET", "hush")
+    return tmp_path
+
+
+def refused(folder: Path, text: str) -> str:
+    """The message for a study with these lines."""
+    (folder / "theirs.yaml").write_text(text)
+    with pytest.raises(ConfigError) as error:
+        compose_study("theirs.yaml")
+    return str(error.value)
+
+
+def built_on_demo(lines: str, more: str = "") -> str:
+    return f"defaults:\n  - demo\n{more}  - _self_\n{lines}\n"
+
+
+@pytest.mark.parametrize(
+    "value", ["${oc.env:SECRET}", "x${oc.env:SECRET}", "${oc.decode:${oc.env:SECRET}}", "${${name}:SECRET}"]
+)
+def test_a_study_reads_no_environment(here: Path, value: str) -> None:
+    message = refused(here, built_on_demo(f"outputs: '{value}'"))
+    assert message.startswith("outputs: ")
+    assert "calls a resolver" in message
+    assert "hush" not in message
+
+
+@pytest.mark.usefixtures("here")
+def test_neither_does_an_override_nor_a_variant() -> None:
+    with pytest.raises(ConfigError, match="calls a resolver"):
+        compose_study("demo", ["outputs=${oc.env:SECRET}"])
+    with pytest.raises(ConfigError, match="calls a resolver"):
+        compose_study("demo", ["+variants.a=['model.weights=${oc.env:SECRET}']"])
+
+
+@pytest.mark.usefixtures("here")
+def test_other_keys_can_be_referred_to() -> None:
+    study = compose_study("demo", ["training.encoder_learning_rate=${training.learning_rate}"])
+    assert study.training.encoder_learning_rate == study.training.learning_rate
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        built_on_demo("hydra:\n  searchpath: ['pkg://evil']"),
+        built_on_demo("hydra.searchpath: ['pkg://evil']"),
+        built_on_demo("", "  - override hydra/job_logging: none\n"),
+        built_on_demo("", "  - override /hydra/job_logging: none\n"),
+        "# @package hydra\nsearchpath: ['pkg://evil']\n",
+    ],
+)
+def test_a_study_has_no_package_imported(here: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    (here / "evil").mkdir()
+    (here / "evil" / "__init__.py").write_text("open('ran', 'w').close()")
+    monkeypatch.syspath_prepend(here)
+    message = refused(here, text)
+    assert "does not configure Hydra" in message or "@package" in message
+    assert not (here / "ran").exists()
+
+
+def test_yaml_makes_no_objects(here: Path) -> None:
+    message = refused(here, built_on_demo("outputs: !!python/object/apply:os.system ['touch ran']"))
+    assert "not YAML" in message
+    assert not (here / "ran").exists()
+
+
+@pytest.mark.parametrize("key", ["training", "model", "data"])
+def test_a_target_is_an_unknown_key(here: Path, key: str) -> None:
+    assert "unknown key" in refused(here, built_on_demo(f"{key}:\n  _target_: os.system"))
+
+
+def test_a_name_does_not_climb(here: Path) -> None:
+    assert "not '../../x'" in refused(here, built_on_demo("name: ../../x"))
+
+
+def test_nothing_in_the_package_instantiates_or_unpickles() -> None:
+    forbidden = {"instantiate", "eval", "exec", "unsafe_load", "full_load", "read_pickle", "get_class", "get_method"}
+    found = []
+    for file in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            place = f"{file.relative_to(PACKAGE)}:{getattr(node, 'lineno', 0)}"
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                names = {alias.name for alias in node.names} | {getattr(node, "module", None)}
+                found += [f"{place} imports {n}" for n in names & {"pickle", "joblib", "instantiate", "hydra.utils"}]
+            if not isinstance(node, ast.Call):
+                continue
+            options = {option.arg: option.value for option in node.keywords}
+            if isinstance(node.func, ast.Name) and node.func.id in forbidden:
+                found.append(f"{place} {node.func.id}")
+            if isinstance(node.func, ast.Attribute):
+                owner, name = ast.unparse(node.func.value), node.func.attr
+                if name in forbidden - {"eval"} or f"{owner}.{name}" in ("torch.load", "yaml.load", "np.load"):
+                    safe = {"weights_only": "True", "allow_pickle": "False", "Loader": "loader"}
+                    if not any(key in safe and ast.unparse(value) == safe[key] for key, value in options.items()):
+                        found.append(f"{place} {owner}.{name}")
+    assert found == []
