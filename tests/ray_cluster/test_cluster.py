@@ -129,16 +129,16 @@ def test_shares_of_a_gpu_let_as_many_runs_at_once_on_it(
 
 def test_failures_deaths_and_hangs_are_their_runs_own(tmp_path: Path, address: str) -> None:
     runs: list[dict[str, Any]] = [{"dies": 1}, {"raises": "no luck"}, {"hangs": 9}, {"dies": 99}, {"memory": "torch"}]
-    sweep = start(tmp_path, [*runs, {"sleeps": 0.1}], "executor.timeout=5", f"executor.address={address}")
+    sweep = start(tmp_path, [*runs, {"sleeps": 0.1}], "executor.timeout=15", f"executor.address={address}")
     out, _ = sweep.communicate(timeout=120)
     assert sweep.returncode == 1, out
     assert len(done(tmp_path)) == 2
-    for said in ("no luck", "executor.timeout=5", "worker died", "CUDA out of memory"):
+    for said in ("no luck", "executor.timeout=15", "worker died", "CUDA out of memory"):
         assert said in out, out
     assert "Traceback" not in out
     assert "raylet" not in out
     pids = Counter(line.split()[1] for line in (tmp_path / "fake" / "executions.txt").read_text().splitlines())
-    assert sum(pids.values()) == 9
+    assert sum(pids.values()) in (8, 9)  # the one without memory is tried alone, if another ran beside it
 
 
 def test_a_process_of_ray_that_is_killed_costs_an_attempt_of_its_run_alone(tmp_path: Path, address: str) -> None:
