@@ -2,11 +2,29 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from usaggr.config_section import Section
 
 Gpus = Annotated[int, Field(ge=0)]
+
+SBATCH_KEYS = {
+    "partition": "partition",
+    "account": "account",
+    "qos": "qos",
+    "constraint": "constraint",
+    "gpus": "gpus",
+    "gpus-per-node": "gpus",
+    "cpus-per-task": "cpus",
+    "mem": "memory",
+    "time": "time",
+}
+"""Options of sbatch that have a key of their own."""
+SBATCH_OWN = (
+    "array", "chdir", "error", "job-name", "nodes", "ntasks", "ntasks-per-node", "open-mode", "output", "parsable",
+    "requeue", "signal", "wait", "wrap",
+)  # fmt: skip
+"""Options of sbatch on which the executor depends."""
 
 
 class _Limits(Section):
@@ -53,8 +71,29 @@ class SlurmConfig(MachineConfig):
     setup: list[str] = Field(description="shell lines before a job's Python starts")
     options: dict[str, str | int | bool] = Field(description="further options of sbatch, by their long names")
     runs_per_job: int | None = Field(ge=1, description="null: as many as fit into half of `time`, by estimate")
-    jobs: int = Field(ge=1, description="jobs that run at once, at the most")
+    jobs: int = Field(ge=1, description="jobs of one submission that run at once, at the most")
     wait: bool = Field(description="whether the sweep stays until its jobs have ended")
+
+    @field_validator("options")
+    @classmethod
+    def _leaves_ours_alone(cls, options: dict[str, str | int | bool]) -> dict[str, str | int | bool]:
+        for name in options:
+            plain = name.lstrip("-").replace("_", "-")
+            if plain in SBATCH_KEYS:
+                raise ValueError(f"{name} has a key of its own: executor.{SBATCH_KEYS[plain]}")
+            if plain in SBATCH_OWN:
+                raise ValueError(f"{name} is set by the executor and cannot be changed")
+            if not all(part.isalnum() for part in name.split("-")):
+                raise ValueError(f"{name!r} is no long name of an option: letters, digits and single dashes")
+        return options
+
+    @field_validator("options")
+    @classmethod
+    def _is_one_line(cls, options: dict[str, str | int | bool]) -> dict[str, str | int | bool]:
+        for name, value in options.items():
+            if "\n" in str(value):
+                raise ValueError(f"{name}: a value is one line")
+        return options
 
 
 class RayConfig(_Limits):

@@ -32,6 +32,9 @@ HEARTBEAT_SECONDS = 10.0
 STALE_SECONDS = 120.0
 """A claim of another host is stale after so long without a heartbeat; one of this host as soon as its process ends."""
 
+JOB_VARIABLE = "USAGGR_JOB"
+"""In the environment of a cluster's job: its name, for `Status.job`."""
+
 CHECKPOINT = "checkpoint"
 """Folder of a run that has begun and is not done: what it goes on from."""
 
@@ -231,8 +234,9 @@ class RunDirectory:
         """
         with self._free() as free:
             if free:
-                now = time.time()
-                self.write_status(Status("running", os.getpid(), socket.gethostname(), now, attempt, started=now))
+                now, job = time.time(), os.environ.get(JOB_VARIABLE)
+                status = Status("running", os.getpid(), socket.gethostname(), now, attempt, started=now, job=job)
+                self.write_status(status)
             yield free
 
     def settle(self, state: Literal["pending", "failed"], attempt: int, error: str | None = None) -> bool:
@@ -240,6 +244,14 @@ class RunDirectory:
         with self._free() as free:
             if free:
                 self._mark(state, attempt, error)
+            return free
+
+    def enqueue(self, job: str) -> bool:
+        """Say that a job of a cluster has the run, and will begin it; False, and nothing, as for `settle`."""
+        with self._free() as free:
+            if free:
+                status = self.status()
+                self._mark("queued", 0 if status is None else status.attempt, None, job)
             return free
 
     def fail(self, error: str, attempt: int) -> None:
@@ -320,11 +332,11 @@ class RunDirectory:
             status = self.status()
             yield status is None or status.state != "running" or not _beats_elsewhere(status)
 
-    def _mark(self, state: State, attempt: int, error: str | None) -> None:
+    def _mark(self, state: State, attempt: int, error: str | None, job: str | None = None) -> None:
         with _STATUS:
             before = self.status()
-            started = before.started if before is not None else None
-            status = Status(state, os.getpid(), socket.gethostname(), time.time(), attempt, error, started)
+            started, had = (before.started, before.job) if before is not None else (None, None)
+            status = Status(state, os.getpid(), socket.gethostname(), time.time(), attempt, error, started, job or had)
             self.write_status(status)
 
     @property

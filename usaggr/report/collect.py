@@ -20,7 +20,7 @@ from usaggr.report.sources import DataFacts, PlanRow, StudyFacts, read_source
 from usaggr.runs import RunDirectory, RunResult, State
 from usaggr.sweep.store import find_runs, is_done, run_directories, stored_fingerprint
 
-_BEST_FIRST: tuple[State, ...] = ("done", "running", "failed", "stale", "pending")
+_BEST_FIRST: tuple[State, ...] = ("done", "running", "queued", "failed", "stale", "pending")
 """What counts where folders differ about a run."""
 
 

@@ -1,6 +1,7 @@
 """What the rest of a study will take, estimated from its finished runs."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from statistics import median
 
@@ -23,12 +24,25 @@ class Estimate:
     """On disk, of all runs of the study together."""
 
 
+def pace_of(runs: Sequence[PlannedRun]) -> float | None:
+    """Seconds of one worker that a training example takes, by the runs that are done; None where none is."""
+    paces = []
+    for run in _picked([run for run in runs if is_done(run.directory)]):
+        with suppress(RunError):
+            paces.append(RunDirectory(run.directory).result().cost.seconds / run.examples)
+    return median(paces) if paces else None
+
+
+def _picked(done: Sequence[PlannedRun]) -> Sequence[PlannedRun]:
+    """A sample of finished runs, where there are many."""
+    return done[:: max(1, len(done) // SAMPLE)]
+
+
 def estimate(runs: Sequence[PlannedRun]) -> Estimate:
     """Time of the runs to come, by their training examples, and disk of all runs."""
     done = [run for run in runs if is_done(run.directory)]
-    picked = done[:: max(1, len(done) // SAMPLE)]
     paces, sizes = [], []
-    for run in picked:
+    for run in _picked(done):
         try:
             paces.append(RunDirectory(run.directory).result().cost.seconds / run.examples)
         except RunError:

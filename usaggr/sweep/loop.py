@@ -3,14 +3,16 @@
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from usaggr.data.run_data import RunData
 from usaggr.runs import RunDirectory, State
-from usaggr.sweep.executors.base import Alone, Ended, Executor, Job
+from usaggr.sweep.estimate import pace_of
+from usaggr.sweep.executors.base import Adopting, Alone, Ended, Executor, Job
 from usaggr.sweep.interruption import Interruption
 from usaggr.sweep.live import RemainingTime, SweepLine
 from usaggr.sweep.order import longest_first
-from usaggr.sweep.plan import Plan, PlannedRun
+from usaggr.sweep.plan import PlannedRun
 from usaggr.sweep.provenance import provenance
 
 _WAIT = 0.25
@@ -21,7 +23,13 @@ class Loop:
     """Keeps the workers busy until nothing is left that may be started."""
 
     def __init__(
-        self, plan: Plan, todo: Sequence[PlannedRun], states: dict[str, State], fail_fast: bool, limit: int | None
+        self,
+        runs: Sequence[PlannedRun],
+        todo: Sequence[PlannedRun],
+        states: dict[str, State],
+        attempts: int,
+        fail_fast: bool = False,
+        limit: int | None = None,
     ) -> None:
         self.limit = limit
         self.interrupted = False
@@ -32,8 +40,11 @@ class Loop:
         self.slot_seconds = 0.0
         """Sum over all jobs from their start to their end."""
         self._states = states
-        self._runs = {run.spec.run_id: run for run in plan.runs}
-        self._attempts = plan.study.executor.attempts
+        self._runs = {run.spec.run_id: run for run in runs}
+        self._attempts = attempts
+        self._adopts: Callable[[Path], bool] = lambda directory: False
+        self._pace: float | None = None
+        """Seconds of a training example, where the executor has a use for it."""
         self._fail_fast = fail_fast
         self._waiting = deque(longest_first(todo))
         self._running: dict[str, float] = {}
@@ -50,6 +61,10 @@ class Loop:
         """Planned runs."""
         return len(self._states)
 
+    def state_of(self, run_id: str) -> State:
+        """State of a planned run, as far as this sweep knows."""
+        return self._states[run_id]
+
     def count(self, state: State) -> int:
         """Planned runs in a state; `running`: by another process, once the loop has ended."""
         return sum(found == state for found in self._states.values())
@@ -64,6 +79,8 @@ class Loop:
         """Start runs and take in how they end, until none is left that may be started."""
         remaining = RemainingTime(executor.slots)
         tool = provenance()
+        if isinstance(executor, Adopting):
+            self._adopts, self._pace = executor.adopts, pace_of(list(self._runs.values()))
         while True:
             if interruption.asked:
                 self._stop(executor, line, remaining)
@@ -105,6 +122,8 @@ class Loop:
         """Whether no other process has begun or ended the run since this sweep looked."""
         run_id = run.spec.run_id
         state = run.state()
+        if state == "running" and self._adopts(run.directory):
+            return True
         if state in ("running", "done") or (state == "failed" and run_id not in self._retried):
             self._states[run_id] = state
             return False
@@ -119,7 +138,9 @@ class Loop:
     ) -> None:
         run_id = run.spec.run_id
         alone = self._alone.get(run_id)
-        executor.submit(Job(run.spec, run.directory, run.study, data_of(run), self._attempt(run), tool, alone))
+        seconds = None if self._pace is None else self._pace * run.examples
+        data, attempt = data_of(run), self._attempt(run)
+        executor.submit(Job(run.spec, run.directory, run.study, data, attempt, tool, alone, seconds))
         self._tries[run_id] += 1
         self._running[run_id] = time.monotonic()
 
@@ -145,6 +166,9 @@ class Loop:
                 self._tries[run_id] -= 1  # it was asked to stop: nothing went wrong with it
                 line.say(f"{run_id}: {ended.message}; it goes on")
                 self._waiting.appendleft(run)
+            case "cancelled":
+                line.say(f"{run_id}: {ended.message}; it is left for the next sweep")
+                self._states[run_id] = "pending"
             case "interrupted":
                 self._states[run_id] = "pending"
             case "memory" if ended.crowded and not self._closed():

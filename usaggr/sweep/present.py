@@ -9,15 +9,18 @@ from rich.console import Console
 from rich.table import Table
 
 from usaggr.config import StudyConfig
+from usaggr.config_executor import SlurmConfig
 from usaggr.data.manifest import MIN_TEST_SUBJECTS, describe
 from usaggr.runs import State
 from usaggr.sweep.decidable import Decidable, decidable
-from usaggr.sweep.estimate import estimate
+from usaggr.sweep.estimate import estimate, pace_of
+from usaggr.sweep.order import longest_first
 from usaggr.sweep.plan import Plan
 
 LISTED = 200
 """Runs that are shown one by one; of more, sums are."""
-STATE_STYLES: dict[State, str] = {"done": "green", "running": "cyan", "failed": "red", "stale": "yellow", "pending": ""}
+STATE_STYLES: dict[State, str] = {"done": "green", "running": "cyan", "failed": "red", "stale": "yellow"}
+STATE_STYLES |= {"queued": "blue", "pending": ""}
 
 
 def print_plan(plan: Plan, console: Console) -> None:
@@ -38,6 +41,8 @@ def print_plan(plan: Plan, console: Console) -> None:
     shared = plan.asked - len(plan.runs)
     console.print(f"{len(plan.runs)} runs: {said}; {shared} more are the same run under another grouping")
     console.print(_rest(plan))
+    if isinstance(plan.study.executor, SlurmConfig):
+        console.print(slurm_jobs(plan, plan.study.executor), highlight=False, soft_wrap=True)
     for warning in plan.manifest.dataset.warnings:
         console.print(f"[yellow]note:[/] {warning}", highlight=False)
 
@@ -134,6 +139,34 @@ def _remarks(tasks: Sequence[Decidable], study: StudyConfig, seeds: str) -> Iter
     if measured:
         yield f"spread over seeds measured on the finished runs of {measured} of {len(tasks)} tasks"
     yield f"assumed standard deviation of a difference: {', '.join(over)}"
+
+
+def slurm_jobs(plan: Plan, config: SlurmConfig) -> str:
+    """How many jobs of how many runs a sweep would submit, and what they would cost."""
+    from usaggr.sweep.executors.packing import machine_of, packs
+
+    left = [run for run in longest_first(plan.runs) if run.state() in ("pending", "stale")]
+    if not left:
+        return "jobs of Slurm: none to submit"
+    pace = pace_of(plan.runs)
+    planned = {run.spec.run_id for run in left}
+    # Each generation of a staged study is submitted once its parents are done.
+    later = [run for run in left if run.spec.parent in planned]
+    first = [run for run in left if run.spec.parent not in planned]
+    jobs = [
+        pack
+        for runs in (first, later)
+        for pack in packs(config, runs, [None if pace is None else pace * run.examples for run in runs])
+    ]
+    sizes = [len(pack) for pack in jobs]
+    runs_each = f"{min(sizes)}" if min(sizes) == max(sizes) else f"{min(sizes)} to {max(sizes)}"
+    head = f"jobs of Slurm: {len(jobs)} of {runs_each} runs, {config.cpus} cores and {config.gpus} GPUs each"
+    if pace is None:
+        return f"{head}; core-hours: not known before the first run is done (at most {config.time} minutes a job)"
+    workers = machine_of(config).workers or 1
+    hours = sum(run.examples for run in left) * pace / workers / 3600
+    gpus = f" and {hours * config.gpus:.1f} GPU-hours" if config.gpus else ""
+    return f"{head}; about {hours * config.cpus:.1f} core-hours{gpus}, if runs take what the finished ones took"
 
 
 def _size(value: float, task: Decidable) -> str:

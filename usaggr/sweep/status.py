@@ -2,24 +2,28 @@
 
 import csv
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from usaggr.errors import RunError
 from usaggr.runs import RunDirectory, State, Status
+from usaggr.sweep.executors.slurm_queue import PREFIX, SlurmQueue, job_of, log_of
 from usaggr.sweep.live import duration
 from usaggr.sweep.store import find_runs, is_done
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-_STATES: tuple[State, ...] = ("done", "running", "failed", "stale", "pending")
-_OPEN: tuple[State, ...] = ("running", "stale", "pending")
+_STATES: tuple[State, ...] = ("done", "running", "queued", "failed", "stale", "pending")
+_OPEN: tuple[State, ...] = ("running", "queued", "stale", "pending")
 _LISTED = 100
 """Runs named of one state."""
 _WATCH_SECONDS = 2.0
+_PATIENCE = 5.0
+"""Seconds that Slurm has for an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +117,11 @@ def print_status(directory: Path, console: "Console", watch: bool = False) -> No
     from rich.live import Live
     from rich.text import Text
 
+    queue = SlurmQueue(patience=_PATIENCE)
     with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
         try:
             while True:
-                live.update(Text("\n".join(describe(directory, status))), refresh=True)
+                live.update(Text("\n".join(describe(directory, status, queue))), refresh=True)
                 if not any(status.count(state) for state in _OPEN):
                     return
                 time.sleep(_WATCH_SECONDS)
@@ -125,14 +130,19 @@ def print_status(directory: Path, console: "Console", watch: bool = False) -> No
             return
 
 
-def describe(directory: Path, status: SweepStatus) -> list[str]:
-    """How a study stands, in lines: counts first, then what runs, what failed and why, and what can be done."""
+def describe(directory: Path, status: SweepStatus, queue: SlurmQueue | None = None) -> list[str]:
+    """How a study stands, in lines: counts first, then what runs, what failed and why, and what can be done.
+
+    Slurm is asked, through `queue`, about the jobs of queued runs, if there are any.
+    """
     counts = [f"{status.count(state)} {state}" for state in _STATES if status.count(state)]
     counts += [f"{len(status.unplanned)} unplanned"] if status.unplanned else []
     lines = [f"{directory}: {len(status.runs)} runs: {', '.join(counts) or 'none'}"]
+    queued = status.those("queued")
+    lines += queue_lines(queued, queue or SlurmQueue(patience=_PATIENCE)) if queued else []
     details: tuple[tuple[State, Callable[[RunState], str]], ...] = (
-        ("running", _owner),
-        ("failed", lambda run: run.reason),
+        ("running", lambda run: _owner(run) + _job_and_log(directory, run)),
+        ("failed", lambda run: run.reason + _job_and_log(directory, run)),
     )
     for state, what in details:
         runs = status.those(state)
@@ -147,11 +157,39 @@ def describe(directory: Path, status: SweepStatus) -> list[str]:
     return lines
 
 
+def queue_lines(runs: Sequence[RunState], queue: SlurmQueue) -> list[str]:
+    """A line for each job with queued runs, with what Slurm says of it, or that nobody can say it here."""
+    jobs = Counter(job_of(run.status) or "?" for run in runs)
+    queue.look([job for job in jobs if job != "?"])
+    lines = []
+    gone = 0
+    for job, count in jobs.items():
+        found = queue.found(job) if queue.answers else None
+        said = f"{found.state}, {found.reason}" if found is not None and found.state == "PENDING" else ""
+        said = said or (found.state if found is not None else "")
+        if queue.answers and found is None:
+            gone += count
+            said = "gone"
+        lines.append(f"  queued: {count} in {PREFIX}{job}{f': {said}' if said else ''}")
+    if len(lines) > _LISTED:
+        lines = [*lines[:_LISTED], f"  and {len(lines) - _LISTED} more jobs"]
+    if not queue.answers:
+        lines.append("Slurm does not answer here: what is queued is told from files alone")
+    if gone:
+        lines.append(f"{gone} queued in jobs that are gone: the next `usaggr sweep` submits them anew")
+    return lines
+
+
 def _owner(run: RunState) -> str:
     if run.status is None:
         return ""
     since = duration(time.time() - (run.status.started or run.status.heartbeat))
     return f"attempt {run.status.attempt}, for {since}, pid {run.status.pid} on {run.status.host}"
+
+
+def _job_and_log(directory: Path, run: RunState) -> str:
+    job = job_of(run.status)
+    return "" if job is None else f"; {PREFIX}{job}, log: {log_of(directory, job)}"
 
 
 def _run_state(run_id: str, path: Path) -> RunState:

@@ -22,6 +22,7 @@ from usaggr.sweep.interruption import INTERRUPTED, interruptible
 from usaggr.sweep.live import SweepLine, duration
 from usaggr.sweep.loop import Loop
 from usaggr.sweep.plan import Plan, PlannedRun, write_plan, write_states
+from usaggr.sweep.queued import open_runs, say_left, say_queued
 from usaggr.sweep.timing import SweepClock
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ class SweepOutcome:
     """Neither done nor failed."""
     elsewhere: int
     """Of those remaining: the ones that another process has."""
+    queued: int
+    """Of those remaining: the ones that a cluster's jobs have, which this sweep does not wait for."""
     interrupted: bool
     seconds: float
     report: Path | None
@@ -94,14 +97,14 @@ def run_sweep(
             pass  # says so, before anything is trained, where there are no locks
         states: dict[str, State] = {run.spec.run_id: run.state() for run in plan.runs}
     skipped = sum(state == "done" for state in states.values())
-    wanted = ("pending", "stale", "failed") if retry_failed else ("pending", "stale")
-    todo = [run for run in plan.runs if states[run.spec.run_id] in wanted]
-    loop = Loop(plan, todo, states, fail_fast, limit)
+    todo, left = open_runs(plan, states, retry_failed)
+    _say_left(console, left)
+    loop = Loop(plan.runs, todo, states, plan.study.executor.attempts, fail_fast, limit)
     if todo:
         check = check or (_networks if executor is None else None)
         _execute(plan, todo, loop, console, executor or executor_for(plan.study), prepare or _caches, check, clock)
         write_states(plan)
-    _say_end(console, loop, nothing=not todo, seconds=clock.seconds)
+    _say_end(console, plan, loop, nothing=not todo, seconds=clock.seconds)
     done, failed = loop.count("done"), loop.count("failed")
     with clock.part("report"):
         report, reported = (None, True) if loop.interrupted or not done else _report(plan, console, build)
@@ -113,6 +116,7 @@ def run_sweep(
         skipped=skipped,
         remaining=len(states) - done - failed,
         elsewhere=loop.count("running"),
+        queued=loop.count("queued"),
         interrupted=loop.interrupted,
         seconds=clock.seconds,
         report=report,
@@ -164,7 +168,12 @@ def _seconds_of(runs: Sequence[PlannedRun]) -> float:
     return total
 
 
-def _say_end(console: "Console", loop: Loop, nothing: bool, seconds: float) -> None:
+def _say_left(console: "Console", left: Sequence[PlannedRun]) -> None:
+    if left:
+        _say(console, say_left(left))
+
+
+def _say_end(console: "Console", plan: Plan, loop: Loop, nothing: bool, seconds: float) -> None:
     done, failed, elsewhere, total = loop.count("done"), loop.count("failed"), loop.count("running"), loop.total
     if loop.interrupted:
         _say(console, f"{done} of {total} runs are done; stopped; the same command goes on")
@@ -180,8 +189,12 @@ def _say_end(console: "Console", loop: Loop, nothing: bool, seconds: float) -> N
         _say(console, f"{earlier} failed in an earlier sweep; --retry-failed tries again")
     if elsewhere:
         _say(console, f"{elsewhere} left to another process, which is at work on them")
-    if rest := total - done - failed - elsewhere:
-        _say(console, f"{rest} left to train")
+    queued = [run for run in plan.runs if loop.state_of(run.spec.run_id) == "queued"]
+    if queued:
+        _say(console, say_queued(plan.directory, queued))
+    if rest := total - done - failed - elsewhere - len(queued):
+        waits = "; those whose parents are in the queue are submitted by the same command, later" if queued else ""
+        _say(console, f"{rest} left to train{waits}")
 
 
 def _report(plan: Plan, console: "Console", build: Report) -> tuple[Path | None, bool]:

@@ -9,7 +9,7 @@ from usaggr.report.document import Block, Cell, Items, Section, TextTable, liter
 from usaggr.report.words import grouping_label, plural
 from usaggr.runs import State
 
-_STATES: tuple[State, ...] = ("done", "failed", "running", "stale", "pending")
+_STATES: tuple[State, ...] = ("done", "failed", "running", "queued", "stale", "pending")
 _MOST_FAILURES = 30
 
 

@@ -7,7 +7,7 @@ what is said of them are the sweep's.
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, runtime_checkable
 
 from usaggr.runs import RunSpec
 
@@ -18,10 +18,14 @@ if TYPE_CHECKING:
 EXECUTE_RUN = "usaggr.training.run:execute_run"
 """module:function that trains a run: called with (spec, directory, study, placement, data) in its claimed directory."""
 
-Outcome = Literal["done", "failed", "memory", "died", "killed", "timeout", "elsewhere", "interrupted", "queued"]
+Outcome = Literal[
+    "done", "failed", "memory", "died", "killed", "timeout", "elsewhere", "interrupted", "queued", "cancelled"
+]
 """memory: it failed since memory was out; died: its process is gone without a word; killed: so, by signal 9, as the
-kernel does where memory is out; elsewhere: another process has the run, which was left alone; interrupted: it was asked to stop, and goes on from
-where it was when it is started again; queued: it waits in a cluster's queue, and this sweep does not wait for it."""
+kernel does where memory is out; elsewhere: another process has the run, which was left alone; interrupted: it was asked
+to stop, and goes on from where it was when it is started again; queued: it waits in a cluster's queue, and this sweep
+does not wait for it; cancelled: somebody took its job out of the cluster's queue, and the next sweep submits it again.
+"""
 Alone = Literal["device", "machine"]
 """Where nothing else may run meanwhile: on the GPU (for runs on the CPU, that is all of them), or here at all."""
 
@@ -40,6 +44,8 @@ class Job:
     provenance: dict[str, Any] = field(default_factory=dict)
     """What run.yaml says of the tool that runs it."""
     alone: Alone | None = None
+    seconds: float | None = None
+    """What it will take on one worker, by the runs that are done; None: not known."""
 
 
 @dataclass(frozen=True)
@@ -91,3 +97,11 @@ class Executor(Protocol):
 
     def stop(self) -> list[Job]:
         """End all jobs that run, and wait until their processes are gone; runs may write a checkpoint before."""
+
+
+@runtime_checkable
+class Adopting(Protocol):
+    """An executor whose jobs outlive the sweep that submitted them."""
+
+    def adopts(self, directory: Path) -> bool:
+        """Whether a job that still lives has the run; `submit` takes it over as it is."""
