@@ -1,0 +1,33 @@
+"""A real Slurm of one node, started once for all tests that ask for it."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.slurm import HERE, NEEDED
+
+
+@pytest.fixture(scope="session")
+def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of a Slurm that runs, with SLURM_CONF set."""
+    missing = [name for name in NEEDED if shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is None]
+    if missing:
+        pytest.skip(f"no {missing[0]}: apt-get install slurmctld slurmd slurmdbd slurm-client munge mariadb-server")
+    if os.getuid() != 0:
+        pytest.skip("Slurm's daemons are started by root")
+    pytest.importorskip("submitit", reason="submitit is not installed: pip install usaggr[slurm]")
+    folder = tmp_path_factory.mktemp("slurm")
+    for parent in [folder, *folder.parents[:2]]:
+        parent.chmod(0o755)  # the database is another user's
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", f"{os.environ['PATH']}:/usr/sbin:/sbin")
+        patch.setenv("SLURM_CONF", str(folder / "slurm.conf"))
+        try:
+            subprocess.run([HERE / "start-slurm", folder], check=True, timeout=90)
+            yield folder
+        finally:
+            subprocess.run([HERE / "stop-slurm", folder], check=False, timeout=60)
