@@ -8,6 +8,7 @@ import pytest
 from hypothesis import settings
 
 import usaggr  # noqa: F401  (before torchvision is imported by anything else)
+from tests.slurm.cluster import slurm  # noqa: F401  (a fixture: one Slurm for all tests)
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):

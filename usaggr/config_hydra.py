@@ -236,7 +236,8 @@ def _refuse_hydra_settings(name: str, path: Path | None) -> None:
         return
     content = read_mapping(path)
     listed = content.get("defaults")
-    chosen = [str(key) for entry in listed or () for key in (entry if isinstance(entry, dict) else [entry])]
+    entries = listed if isinstance(listed, list) else []  # Hydra says what is wrong with another
+    chosen = [str(key) for entry in entries for key in (entry if isinstance(entry, dict) else [entry])]
     found = [key for key in (*map(str, content), *chosen) if re.split(r"[./@]", _bare(key))[0] == "hydra"]
     if found:
         raise ConfigError(f"{found[0]} ({shown(path)}): a study does not configure Hydra; remove it from {name}")

@@ -8,6 +8,7 @@ from usaggr.training.memory import forget_peak, peak_mib
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux begins anew")
 def test_what_an_earlier_run_held_is_forgotten() -> None:
+    forget_peak()  # of the tests before
     before = peak_mib()
     held = np.ones(2**25)  # 256 MiB
     at_most = peak_mib()

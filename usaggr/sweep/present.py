@@ -165,8 +165,12 @@ def slurm_jobs(plan: Plan, config: SlurmConfig) -> str:
         return f"{head}; core-hours: not known before the first run is done (at most {config.time} minutes a job)"
     workers = machine_of(config).workers or 1
     hours = sum(run.examples for run in left) * pace / workers / 3600
-    gpus = f" and {hours * config.gpus:.1f} GPU-hours" if config.gpus else ""
-    return f"{head}; about {hours * config.cpus:.1f} core-hours{gpus}, if runs take what the finished ones took"
+    gpus = f" and {_hours(hours * config.gpus)} GPU-hours" if config.gpus else ""
+    return f"{head}; about {_hours(hours * config.cpus)} core-hours{gpus}, if runs take what the finished ones took"
+
+
+def _hours(value: float) -> str:
+    return f"{value:,.1f}" if value >= 1 else f"{value:.2g}"
 
 
 def _size(value: float, task: Decidable) -> str:

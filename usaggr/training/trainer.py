@@ -23,6 +23,8 @@ def make_trainer(
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     # Batches come from a memory map: Lightning's advice to use loader processes does not apply.
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    # A sweep trains in workers of its own, also where Slurm is installed.
+    warnings.filterwarnings("ignore", message=".*The `srun` command is available on your system but is not used.*")
     # Parts of a run may be shorter than the interval between two entries of a logger.
     warnings.filterwarnings(
         "ignore", message=".*The number of training batches.*is smaller than the logging interval.*"

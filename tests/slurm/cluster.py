@@ -30,4 +30,4 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             subprocess.run([HERE / "start-slurm", folder], check=True, timeout=90)
             yield folder
         finally:
-            subprocess.run([HERE / "stop-slurm", folder], check=False, timeout=60)
+            subprocess.run([HERE / "stop-slurm", folder], check=False, timeout=120)

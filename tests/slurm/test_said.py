@@ -1,0 +1,84 @@
+"""What plan and status say of jobs."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.slurm.test_queue import Answers
+from tests.slurm.test_slurm import study_of
+from tests.sweep import fakes
+from usaggr.config_executor import SlurmConfig
+from usaggr.runs import JOB_VARIABLE, RunDirectory
+from usaggr.sweep.executors.slurm_queue import SlurmQueue
+from usaggr.sweep.plan import write_plan
+from usaggr.sweep.present import slurm_jobs
+from usaggr.sweep.status import describe, status_of
+
+
+def test_a_plan_says_how_many_jobs_there_would_be_and_what_they_would_cost(tmp_path: Path) -> None:
+    study = study_of(tmp_path, "executor.cpus=8", "executor.gpus=2", "executor.threads=1")
+    config = study.executor
+    assert isinstance(config, SlurmConfig)
+    runs = [fakes.planned(study, seed, examples=360_000) for seed in range(5)]
+    child = fakes.planned(study, 9, examples=360_000, parent=runs[4].spec.run_id)
+    plan = fakes.plan(study, *runs, child)
+    said = slurm_jobs(plan, config)
+    assert said.startswith("jobs of Slurm: 4 of 1 to 2 runs, 8 cores and 2 GPUs each; core-hours: not known")
+    RunDirectory(runs[0].directory).write_result(fakes.RESULT)  # of one second
+    RunDirectory(runs[0].directory).enqueue("slurm 1")
+    # Five runs of a second on two GPUs.
+    said = slurm_jobs(plan, config.model_copy(update={"runs_per_job": None}))
+    assert said.startswith(
+        "jobs of Slurm: 2 of 1 to 4 runs, 8 cores and 2 GPUs each; about 0.0056 core-hours and 0.0014 GPU"
+    )
+    hours = config.model_copy(update={"runs_per_job": None, "cpus": 3600})
+    assert "about 2.5 core-hours" in slurm_jobs(plan, hours)
+    for run in [*runs, child]:
+        RunDirectory(run.directory).write_result(fakes.RESULT)
+    assert slurm_jobs(plan, config) == "jobs of Slurm: none to submit"
+
+
+def test_status_shows_queued_runs_by_job_and_what_slurm_says_of_it(tmp_path: Path) -> None:
+    study = study_of(tmp_path)
+    runs = [fakes.planned(study, seed) for seed in range(4)]
+    write_plan(fakes.plan(study, *runs))
+    for run, job in zip(runs, ["7_0", "7_0", "7_1", "8"], strict=True):
+        RunDirectory(run.directory).enqueue(f"slurm {job}")
+    folder = study.directory
+    queue = SlurmQueue(Answers("7_0|PENDING|Priority\n7_1|RUNNING|None\n"))
+    assert describe(folder, status_of(folder), queue) == [
+        f"{folder}: 4 runs: 4 queued",
+        "  queued: 2 in slurm 7_0: PENDING, Priority",
+        "  queued: 1 in slurm 7_1: RUNNING",
+        "  queued: 1 in slurm 8: gone",
+        "1 queued in jobs that are gone: the next `usaggr sweep` submits them anew",
+    ]
+    lines = describe(folder, status_of(folder), SlurmQueue(Answers(None, None, None)))
+    assert "  queued: 2 in slurm 7_0" in lines
+    assert lines[-1] == "Slurm does not answer here: what is queued is told from files alone"
+
+
+def test_status_names_the_job_and_its_log_of_what_runs_or_has_failed(tmp_path: Path) -> None:
+    study = study_of(tmp_path)
+    run = fakes.planned(study, 0)
+    write_plan(fakes.plan(study, run))
+    directory = RunDirectory(run.directory)
+    directory.enqueue("slurm 7_3")
+    directory.settle("failed", 1, "no luck")
+    said = describe(study.directory, status_of(study.directory), SlurmQueue(Answers()))
+    name = run.directory.name
+    assert f"  failed: {name}: no luck; slurm 7_3, log: {study.directory}/jobs/7_3_0_log.out" in said
+
+
+def test_a_run_that_is_claimed_says_which_job_it_belongs_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = RunDirectory(tmp_path / "run")
+    monkeypatch.setenv(JOB_VARIABLE, "slurm 5")
+    with run.claim(1):
+        status = run.status()
+    assert status is not None
+    assert (status.state, status.job) == ("running", "slurm 5")
+    monkeypatch.delenv(JOB_VARIABLE)
+    with run.claim(2):
+        status = run.status()
+    assert status is not None
+    assert status.job is None
