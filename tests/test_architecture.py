@@ -21,6 +21,7 @@ ROOMS = (
     ("models",),
     ("metrics",),
     ("evidence",),
+    ("challenge",),
     ("training",),
     ("sweep",),
     ("report",),
