@@ -21,10 +21,10 @@ ROOMS = (
     ("models",),
     ("metrics",),
     ("evidence",),
-    ("challenge",),
     ("training",),
     ("sweep",),
     ("report",),
+    ("challenge",),
     ("cli",),
 )
 """From left to right: a room imports from its own and those before it."""

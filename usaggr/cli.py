@@ -166,6 +166,42 @@ def train(
 
 
 @app.command()
+def evaluate(
+    predictions: Annotated[Path, typer.Argument(metavar="PRED_DIR", help="Folder in the challenge's layout.")],
+    root: Annotated[Path, typer.Option("--data", metavar="ROOT", help="Folder that holds csv_files/.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[OVERRIDES]...", help="Such as data.foreground_255=true.")
+    ] = None,
+    split: Annotated[Path | None, typer.Option(help="split.csv of a study: score one fold of it.")] = None,
+    fold: Annotated[str | None, typer.Option(help="train, val or test (default, with --split).")] = None,
+    tasks: Annotated[str | None, typer.Option(help="Ids of tasks, with commas between; all unless given.")] = None,
+    mode: Annotated[str, typer.Option(help="challenge: its own scores, with their quirks; strict: ours.")] = "strict",
+    config_dir: ConfigDir = None,
+) -> None:
+    """Score predictions in the FM_UIA layout, and name what is wrong with them.
+
+    Writes evaluation.json and evaluation.md beside them. Exit status 1: some samples have no usable prediction.
+    """
+    from usaggr.challenge.evaluate import evaluate as scored
+    from usaggr.challenge.scores import as_mode
+    from usaggr.challenge.selection import select
+    from usaggr.challenge.written import print_evaluation, write_evaluation
+    from usaggr.data.dataset import load_dataset
+    from usaggr.progress import RichProgress
+
+    chosen = as_mode(mode)
+    study = _study_of_data(root, overrides or [], config_dir)
+    progress = RichProgress()
+    dataset = load_dataset(study.data, progress)
+    selection = select(dataset, split, fold, tasks.split(",") if tasks else ())
+    found = scored(predictions, dataset, selection, study.data, study.metrics.nsd_tolerance, progress)
+    print_evaluation(found, chosen, _console())
+    for path in write_evaluation(found, chosen):
+        print(path)
+    raise typer.Exit(0 if found.complete else 1)
+
+
+@app.command()
 def config(
     words: Words = None,
     config_dir: ConfigDir = None,
@@ -253,6 +289,22 @@ def _study(words: Sequence[str] | None, config_dir: Path | None) -> "StudyConfig
 
     study, overrides = split_words(words or [])
     return compose_study(study or DEFAULT_STUDY, overrides, config_dir)
+
+
+def _study_of_data(root: Path, overrides: Sequence[str], config_dir: Path | None) -> "StudyConfig":
+    """The default study on the data at a root, in the FM_UIA layout unless an override chooses another.
+
+    Raises:
+        ConfigError: an argument that is no override.
+    """
+    from usaggr.compose import DEFAULT_STUDY, compose_study
+
+    study, words = split_words(overrides)
+    if study is not None:
+        raise ConfigError(f"'{study}': not an override (key=value)")
+    data = [] if any(word.startswith("data=") for word in words) else ["data=fmuia"]
+    quoted = str(root).replace("\\", "\\\\").replace("'", "\\'")
+    return compose_study(DEFAULT_STUDY, [*data, *words, f"data.root='{quoted}'"], config_dir)
 
 
 def _plan(words: Sequence[str] | None, config_dir: Path | None) -> "Plan":

@@ -58,12 +58,12 @@ def record_of(image_path: str, prediction: Prediction, height: int, width: int) 
         record["predicted_probs"] = [float(value) for value in prediction.probs]
         return record
     if prediction.box is not None:
-        name, sides, values = "bbox", (width, height, width, height), prediction.box
+        name, values = "bbox", prediction.box
     elif prediction.points is not None:
         name, values = "predicted_points", prediction.points.ravel()
-        sides = (width, height) * (values.size // 2)
     else:
         raise ValueError(f"{image_path}: a prediction of {prediction.task_id} that is no class, box or points")
+    sides = (width, height) * (values.size // 2)
     record[f"{name}_normalized"] = [float(value / side) for value, side in zip(values, sides, strict=True)]
     record[f"{name}_pixels"] = [float(value) for value in values]
     return record

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 
 def classification_scores(
-    labels: NDArray[np.integer], probabilities: NDArray[np.floating]
+    labels: NDArray[np.integer], probabilities: NDArray[np.floating], predicted: NDArray[np.integer] | None = None
 ) -> tuple[dict[str, float], list[str]]:
     """AUC, accuracy, balanced accuracy, macro and weighted F1 and MCC of a fold, with remarks.
 
@@ -17,10 +17,12 @@ def classification_scores(
     Args:
         labels: (N,) classes in [0, K), N at least 1.
         probabilities: (N, K).
+        predicted: (N,) classes in [0, K), where others than those of highest probability are meant.
     """
     from sklearn import metrics
 
-    predicted = probabilities.argmax(axis=1)
+    if predicted is None:
+        predicted = probabilities.argmax(axis=1)
     _, _, f1, support = metrics.precision_recall_fscore_support(labels, predicted, zero_division=0)
     scores = {
         "accuracy": float(np.mean(predicted == labels)),
