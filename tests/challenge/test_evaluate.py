@@ -221,9 +221,9 @@ def test_the_command_writes_what_it_prints_and_tells_what_is_missing(tmp_path: P
     assert written["counts"]["seg"] == {"samples": 3, "scored": 2, "missing": 1, "unusable": 0, "components": 2}
     assert not written["complete"]
     assert "| seg | 2 of 3 | 1.000" in (made.folder / "evaluation.md").read_text()
-    refused = subprocess.run([*command, "--mode", "lenient"], capture_output=True, text=True)
+    refused = subprocess.run([*command, "--mode", "strct"], capture_output=True, text=True)
     assert refused.returncode == 2
-    assert refused.stderr == "--mode: unknown 'lenient'. Allowed: challenge, strict\n"
+    assert refused.stderr == "--mode: unknown 'strct', did you mean 'strict'? Allowed: challenge, strict\n"
 
 
 def test_each_kind_of_finding_is_explained() -> None:
