@@ -246,9 +246,10 @@ def data_show(
     from usaggr.data.sheet import draw_sheet
     from usaggr.progress import RichProgress
 
-    dataset = load_dataset(_study(words, config_dir).data, RichProgress())
+    data = _study(words, config_dir).data
+    dataset = load_dataset(data, RichProgress())
     print_overview(dataset, _console())
-    draw_sheet(dataset, out, per_task)
+    draw_sheet(dataset, out, data.max_pixels, per_task)
     print(f"samples with their labels: {out}")
 
 

@@ -1,5 +1,6 @@
 """What the benchmark of evaluation scores: ellipses as truth, and outputs of a network that finds them roughly."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,6 +90,8 @@ def _sample(
 ) -> Sample:
     name = f"{task.id}_{size}_{i}"
     path = None if mask is None else folder / f"{name}.png"
-    if mask is not None:
+    digest = ""
+    if path is not None and mask is not None:
         cv2.imwrite(str(path), mask)
-    return Sample(task.id, name, Path(name), name, "", name, size, size, "", i, path, label, box, points)
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return Sample(task.id, name, Path(name), name, "", digest, size, size, "", i, path, label, box, points)

@@ -62,7 +62,7 @@ def test_the_cache_holds_each_image_and_mask_at_the_networks_size(
         image = read_image(sample.image_path, channels, config.max_pixels)
         assert (cache.image(sample) == resize_image(image, config.input_size)).all()
         if sample.mask_path is not None:
-            expected = resize_mask(read_mask(sample.mask_path, False), config.input_size)
+            expected = resize_mask(read_mask(sample.mask_path, False, config.max_pixels), config.input_size)
             assert (cache.mask(sample) == expected).all()
     together = cache.images_of(data.samples)
     assert together.shape == (len(data.samples), *config.input_size, channels)
@@ -87,7 +87,7 @@ def test_a_built_cache_is_opened_and_no_image_is_read(
 ) -> None:
     data = load_dataset(config)
     first = build_or_open(data, config)
-    monkeypatch.setattr(cache_build, "read_bytes", lambda path: pytest.fail(f"{path} was read"))
+    monkeypatch.setattr(cache_build, "read_unchanged", lambda path, *args: pytest.fail(f"{path} was read"))
     second = build_or_open(data, config)
     assert second.directory == first.directory
     assert len(builds) == 1
@@ -195,14 +195,14 @@ def test_other_processes_read_the_same_cache(config: DataConfig, method: str) ->
 
 def _build_in_process(config: DataConfig, read_seconds: float, started: Any) -> None:
     """Build, slowly, and say when the first image is read."""
-    original = cache_build.read_bytes
+    original = cache_build.read_unchanged
 
-    def slow(path: Path) -> bytes:
+    def slow(*args: Any) -> bytes:
         started.set()
         time.sleep(read_seconds)
-        return original(path)
+        return original(*args)
 
-    cache_build.read_bytes = slow  # type: ignore[attr-defined]
+    cache_build.read_unchanged = slow  # type: ignore[attr-defined]
     build_or_open(load_dataset(config), config)
 
 
@@ -273,7 +273,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(config: DataConfig, monkeypatch:
 def test_an_image_that_changed_meanwhile_is_refused(config: DataConfig) -> None:
     data = load_dataset(config)
     write_image(data.samples[0].image_path, noise(4321))
-    with pytest.raises(DataError, match="has changed while the data set was read"):
+    with pytest.raises(DataError, match="has changed since the data set was read"):
         build_or_open(data, config)
 
 

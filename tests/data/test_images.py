@@ -65,7 +65,7 @@ def test_stored_pixels_are_read_whatever_orientation_exif_asks_for(tmp_path: Pat
 
 
 @pytest.mark.parametrize("suffix", ["png", "bmp", "jpg"])
-@pytest.mark.parametrize("read", [lambda path: read_image(path, 3, LIMIT), lambda path: read_mask(path, False)])
+@pytest.mark.parametrize("read", [lambda path: read_image(path, 3, LIMIT), lambda path: read_mask(path, False, LIMIT)])
 def test_a_truncated_file_is_refused(tmp_path: Path, suffix: str, read: Any) -> None:
     path = write_image(tmp_path / f"a.{suffix}", noise(3))
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
@@ -101,33 +101,33 @@ def test_a_mask_gives_its_values_in_every_kind_of_file(tmp_path: Path) -> None:
     palette.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0])
     palette.save(tmp_path / "palette.png")
     for name in ("grey", "rgb", "wide", "palette"):
-        assert (read_mask(tmp_path / f"{name}.png", False) == classes).all(), name
+        assert (read_mask(tmp_path / f"{name}.png", False, LIMIT) == classes).all(), name
 
 
 def test_a_16_bit_mask_keeps_its_values(tmp_path: Path) -> None:
     path = write_image(tmp_path / "a.png", np.array([[0, 300], [65535, 1]], np.uint16))
-    assert read_mask(path, False).tolist() == [[0, 300], [65535, 1]]
+    assert read_mask(path, False, LIMIT).tolist() == [[0, 300], [65535, 1]]
 
 
 def test_a_1_bit_mask_holds_0_and_1(tmp_path: Path) -> None:
     Image.fromarray(disc() > 0).save(tmp_path / "a.png")
-    assert (read_mask(tmp_path / "a.png", False) == disc()).all()
+    assert (read_mask(tmp_path / "a.png", False, LIMIT) == disc()).all()
 
 
 def test_a_mask_in_colours_is_refused(tmp_path: Path) -> None:
     path = write_image(tmp_path / "a.png", noise(5, channels=3))
     with pytest.raises(DataError, match="a mask in colours"):
-        read_mask(path, False)
+        read_mask(path, False, LIMIT)
 
 
 def test_255_is_read_as_1_only_where_asked_and_alone(tmp_path: Path) -> None:
     white = write_image(tmp_path / "white.png", disc(255))
-    assert set(np.unique(read_mask(white, False))) == {0, 255}
-    assert (read_mask(white, True) == disc(1)).all()
+    assert set(np.unique(read_mask(white, False, LIMIT))) == {0, 255}
+    assert (read_mask(white, True, LIMIT) == disc(1)).all()
     mixed = disc(255)
     mixed[0, 0] = 1
     path = write_image(tmp_path / "mixed.png", mixed)
-    assert (read_mask(path, True) == mixed).all()
+    assert (read_mask(path, True, LIMIT) == mixed).all()
 
 
 @pytest.mark.parametrize("channels", [1, 3])

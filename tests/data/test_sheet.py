@@ -33,14 +33,14 @@ def colours_drawn(dataset: Dataset, task: str) -> np.ndarray:
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
     sample = dataset.by_task[task][0]
-    draw_sample(axes, dataset.tasks[task], sample, read_image(sample.image_path, 1, 10**6)[:, :, 0])
+    draw_sample(axes, dataset.tasks[task], sample, read_image(sample.image_path, 1, 10**6)[:, :, 0], 10**6)
     canvas.draw()
     drawn = np.asarray(canvas.buffer_rgba())[:, :, :3].astype(int)
     return np.ptp(drawn, axis=2) > 40
 
 
 def test_a_sheet_is_a_png_of_a_sensible_size(dataset: Dataset, tmp_path: Path) -> None:
-    draw_sheet(dataset, tmp_path / "new" / "sheet.png", per_task=3)
+    draw_sheet(dataset, tmp_path / "new" / "sheet.png", 10**6, per_task=3)
     drawn = pixels(tmp_path / "new" / "sheet.png")
     assert 400 < drawn.shape[1] < 900
     assert 400 < drawn.shape[0] < 1600
@@ -48,13 +48,13 @@ def test_a_sheet_is_a_png_of_a_sensible_size(dataset: Dataset, tmp_path: Path) -
 
 def test_more_samples_make_a_wider_sheet(dataset: Dataset, tmp_path: Path) -> None:
     for count in (1, 4):
-        draw_sheet(dataset, tmp_path / f"{count}.png", per_task=count)
+        draw_sheet(dataset, tmp_path / f"{count}.png", 10**6, per_task=count)
     assert pixels(tmp_path / "4.png").shape[1] > 2 * pixels(tmp_path / "1.png").shape[1]
 
 
 def test_a_sheet_is_the_same_every_time(dataset: Dataset, tmp_path: Path) -> None:
     for name in ("a.png", "b.png"):
-        draw_sheet(dataset, tmp_path / name)
+        draw_sheet(dataset, tmp_path / name, 10**6)
     assert np.array_equal(pixels(tmp_path / "a.png"), pixels(tmp_path / "b.png"))
 
 
@@ -92,7 +92,7 @@ def test_landmarks_are_drawn_where_they_are(dataset: Dataset) -> None:
     sample = dataset.by_task["reg"][3]
     figure = Figure(figsize=(3.2, 2.4), dpi=100)
     axes = figure.add_axes((0, 0, 1, 1))
-    draw_sample(axes, dataset.tasks["reg"], sample, read_image(sample.image_path, 1, 10**6)[:, :, 0])
+    draw_sample(axes, dataset.tasks["reg"], sample, read_image(sample.image_path, 1, 10**6)[:, :, 0], 10**6)
     marks = [(line.get_xdata()[0] + 0.5, line.get_ydata()[0] + 0.5) for line in axes.lines]  # type: ignore[index]
     assert np.array(marks) == pytest.approx(np.array(sample.points))
     assert [text.get_text() for text in axes.texts] == ["1", "2"]
@@ -101,7 +101,7 @@ def test_landmarks_are_drawn_where_they_are(dataset: Dataset) -> None:
 def test_a_class_is_written_over_its_image(dataset: Dataset) -> None:
     sample = dataset.by_task["cls"][1]
     axes = Figure().add_subplot()
-    draw_sample(axes, dataset.tasks["cls"], sample, np.zeros((24, 32), np.uint8))
+    draw_sample(axes, dataset.tasks["cls"], sample, np.zeros((24, 32), np.uint8), 10**6)
     assert axes.get_title() == dataset.tasks["cls"].class_names[sample.label or 0]
 
 

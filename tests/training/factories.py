@@ -1,5 +1,6 @@
 """Samples as validation makes them, with their files where they have any."""
 
+import hashlib
 from pathlib import Path
 
 import cv2
@@ -19,5 +20,5 @@ def mask_sample(folder: Path, task_id: str, name: str, mask: NDArray[np.uint8]) 
     path = folder / f"{name}_mask.png"
     cv2.imwrite(str(path), mask)
     height, width = mask.shape
-    digest = f"hash of {name}"
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return Sample(task_id, name, Path(f"{name}.png"), name, "", digest, height, width, "", 0, mask_path=path)

@@ -151,7 +151,7 @@ def _truth(sample: Sample, data: DataConfig) -> Truth:
         label=sample.label,
         box=None if sample.box is None else np.asarray(sample.box, dtype=float),
         points=None if sample.points is None else np.asarray(sample.points, dtype=float),
-        mask=None if sample.mask_path is None else read_mask(sample.mask_path, data.foreground_255),
+        mask=None if sample.mask_path is None else read_mask(sample.mask_path, data.foreground_255, data.max_pixels),
     )
 
 

@@ -18,8 +18,9 @@ from typing import IO
 import numpy as np
 
 from usaggr.config import DataConfig
-from usaggr.data.images import distinct_pixels, mask_values, open_image, read_bytes
+from usaggr.data.images import distinct_pixels, mask_values, open_image
 from usaggr.data.locations import made_folder
+from usaggr.data.probe import read_unchanged
 from usaggr.data.readers import pieces, reader_count, results_of
 from usaggr.data.resizing import resize_image, resize_mask
 from usaggr.data.samples import Dataset
@@ -132,8 +133,8 @@ def _build(plan: CachePlan, directory: Path, data: DataConfig, progress: Progres
         temporary.mkdir()
         with (temporary / "images.u8").open("wb") as images, (temporary / "masks.u8").open("wb") as masks:
             work = [
-                *_work(images, plan.images, plan.meta, data.max_pixels, is_mask=False),
-                *_work(masks, plan.masks, plan.meta, data.max_pixels, is_mask=True),
+                *_work(images, plan.images, plan.meta, data, is_mask=False),
+                *_work(masks, plan.masks, plan.meta, data, is_mask=True),
             ]
             for done in results_of(_write_piece, work, reader_count(data.workers)):
                 progress.advance(done)
@@ -163,13 +164,13 @@ class _Piece:
     """Hash and path."""
     is_mask: bool
     meta: CacheMeta
-    max_pixels: int
+    data: DataConfig
 
 
-def _work(file: IO[bytes], files: dict[str, Path], meta: CacheMeta, max_pixels: int, is_mask: bool) -> list[_Piece]:
+def _work(file: IO[bytes], files: dict[str, Path], meta: CacheMeta, data: DataConfig, is_mask: bool) -> list[_Piece]:
     rows = range(0, len(files), PIECE)
     cut = pieces(list(files.items()), PIECE)
-    return [_Piece(file, row, piece, is_mask, meta, max_pixels) for row, piece in zip(rows, cut, strict=True)]
+    return [_Piece(file, row, piece, is_mask, meta, data) for row, piece in zip(rows, cut, strict=True)]
 
 
 def _write_piece(piece: _Piece) -> int:
@@ -177,14 +178,14 @@ def _write_piece(piece: _Piece) -> int:
     size = (piece.meta.height, piece.meta.width)
     block = np.empty((len(piece.files), *size, *([] if piece.is_mask else [piece.meta.channels])), np.uint8)
     for row, (digest, path) in zip(block, piece.files, strict=True):
-        content = read_bytes(path)
-        if hashlib.sha256(content).hexdigest() != digest:
-            raise DataError(f"{path}: has changed while the data set was read; start again")
+        content = read_unchanged(path, digest, piece.data)
         if piece.is_mask:
-            mask = mask_values(open_image(content, str(path), piece.max_pixels), str(path), piece.meta.foreground_255)
+            mask = mask_values(
+                open_image(content, str(path), piece.data.max_pixels), str(path), piece.meta.foreground_255
+            )
             row[:] = resize_mask(mask.astype(np.uint8, copy=False), size)
         else:
-            pixels = distinct_pixels(content, str(path), piece.meta.channels, piece.max_pixels)
+            pixels = distinct_pixels(content, str(path), piece.meta.channels, piece.data.max_pixels)
             row[:] = resize_image(pixels, size, piece.meta.channels)
     # Not through a mapped file: where the disk is full, a write says so, and a mapping ends the process.
     _write_at(piece.file.fileno(), block.data.cast("B"), piece.first_row * block[0].nbytes)

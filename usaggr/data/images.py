@@ -31,16 +31,16 @@ def read_image(path: Path, channels: int, max_pixels: int) -> NDArray[np.uint8]:
     return image_pixels(open_image(read_bytes(path), str(path), max_pixels), str(path), channels)
 
 
-def read_mask(path: Path, foreground_255: bool) -> NDArray[Any]:
+def read_mask(path: Path, foreground_255: bool, max_pixels: int) -> NDArray[Any]:
     """Class index of each pixel of a mask file: (H, W) uint8, or uint16 where the file has 16 bits.
 
     Palette files give their indices and 1-bit files 0 and 1. `foreground_255` reads 255 as 1 where no other value than
     0 and 255 is there.
 
     Raises:
-        DataError: not there, not an image, not whole, or a picture in colours.
+        DataError: not there, not an image, not whole, larger than `max_pixels`, or a picture in colours.
     """
-    return mask_values(open_image(read_bytes(path), str(path), None), str(path), foreground_255)
+    return mask_values(open_image(read_bytes(path), str(path), max_pixels), str(path), foreground_255)
 
 
 def read_bytes(path: Path) -> bytes:

@@ -9,18 +9,21 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from usaggr.data.locations import FoundFile, made_folder
+from usaggr.config import DataConfig
+from usaggr.data.locations import FoundFile, cache_root, made_folder
 from usaggr.data.readers import pieces, reader_count, results_of
 from usaggr.errors import DataError
 from usaggr.progress import Progress
 
 STORE_VERSION = 1
 """In the store's name: another version starts a store of its own."""
+
+_STORE = f"files-{STORE_VERSION}.sqlite"
 
 MAX_VALUES = 512
 """Distinct values of a mask that are kept; of more, the smallest and the largest one."""
@@ -62,7 +65,7 @@ def probe_files(
         DataError: the store cannot be written.
     """
     wanted = list(dict.fromkeys(keys))
-    store = FactStore(made_folder(folder) / f"files-{STORE_VERSION}.sqlite")
+    store = FactStore(made_folder(folder) / _STORE)
     facts = store.read(wanted)
     for key in wanted:
         if key in facts and facts[key].too_large != (facts[key].height * facts[key].width > max_pixels):
@@ -78,6 +81,27 @@ def probe_files(
         finally:
             progress.finish()
     return facts
+
+
+def read_unchanged(path: Path, sha256: str, data: DataConfig) -> bytes:
+    """Content of a file that has been probed, if it is still what it was.
+
+    Of a file that has changed, with its size and time kept even, what is known is forgotten: the next plan reads it.
+
+    Raises:
+        DataError: it cannot be read, or has changed.
+    """
+    from usaggr.data.images import read_bytes
+
+    content = read_bytes(path)
+    if hashlib.sha256(content).hexdigest() == sha256:
+        return content
+    with suppress(DataError):  # what is wrong with the store must not hide what is wrong with the file
+        FactStore(cache_root(data) / _STORE).forget(path)
+    raise DataError(
+        f"{path}: has changed since the data set was read (its SHA-256 is another one); put the old file back, or "
+        "start again with another name=..., which makes a study of the data as they are now"
+    )
 
 
 Found = tuple[ProbeKey, FileFacts, bool]
@@ -187,7 +211,11 @@ class FactStore:
 
         self._do(insert)
 
-    def _do(self, action: Callable[[sqlite3.Connection], None]) -> None:
+    def forget(self, path: Path) -> None:
+        """Drop what is known of a file, as image and as mask."""
+        self._do(lambda connection: connection.execute("DELETE FROM facts WHERE path = ?", (os.fsencode(path),)))
+
+    def _do(self, action: Callable[[sqlite3.Connection], object]) -> None:
         for attempt in (1, 2):
             try:
                 with closing(sqlite3.connect(self._path, timeout=60)) as connection, connection:

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#CC79A7", "#D55E00", "#0072B2")
 """Okabe and Ito's, told apart by colour-blind people too; they begin anew after the seventh."""
-MAX_PIXELS = 100_000_000
-"""Of an image on the sheet."""
 
 _PANEL, _GAP, _MARGIN = 1.7, 0.07, 0.15
 """Inches: width of an image, space between two, and at the sheet's border."""
@@ -38,6 +36,8 @@ class _Strip:
     samples: list[Sample]
     images: list[NDArray[np.uint8]]
     """(H, W) each."""
+    max_pixels: int
+    """Of a mask."""
     panel_height: float
     """Inches."""
     per_row: int
@@ -67,11 +67,11 @@ class _Strip:
         return self.head + self.rows * (self.panel_height + self.caption + _GAP) + _SPACE
 
 
-def draw_sheet(dataset: Dataset, path: Path, per_task: int = 4) -> None:
+def draw_sheet(dataset: Dataset, path: Path, max_pixels: int, per_task: int = 4) -> None:
     """Write a PNG with samples of each task, drawn by lot: `per_task`, or one of each class where that is more.
 
     Masks are drawn as outlines of their classes, landmarks with their numbers, classes as titles. Many tasks stand in
-    two columns.
+    two columns. `max_pixels` is data.max_pixels.
 
     Raises:
         DataError: an image or mask cannot be read.
@@ -79,7 +79,7 @@ def draw_sheet(dataset: Dataset, path: Path, per_task: int = 4) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    strips = [_strip(task, dataset.by_task[task.id], per_task) for task in dataset.tasks.values()]
+    strips = [_strip(task, dataset.by_task[task.id], per_task, max_pixels) for task in dataset.tasks.values()]
     columns = _columns(strips, 2 if len(strips) > 4 else 1)
     width = per_task * (_PANEL + _GAP) + _MARGIN
     height = max(sum(strip.height for strip in column) for column in columns) + 2 * _MARGIN
@@ -111,11 +111,11 @@ def choose_samples(samples: Sequence[Sample], count: int) -> list[Sample]:
     return [shuffled[place] for _, _, place in sorted(turns)[:count]]
 
 
-def draw_sample(axes: "Axes", task: Task, sample: Sample, image: NDArray[np.uint8]) -> None:
+def draw_sample(axes: "Axes", task: Task, sample: Sample, image: NDArray[np.uint8], max_pixels: int) -> None:
     """Draw one image (H, W) with its label: outlines of classes, class name, box or numbered landmarks."""
     axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="antialiased")
     if sample.mask_path is not None:
-        mask = read_mask(sample.mask_path, foreground_255=True)
+        mask = read_mask(sample.mask_path, True, max_pixels)
         for label in range(1, task.num_classes):
             # A rim of background, so that regions at the image's border have closed outlines.
             region = np.pad(mask == label, 1)
@@ -147,12 +147,12 @@ def _colour(number: int) -> str:
     return COLOURS[(number - 1) % len(COLOURS)]
 
 
-def _strip(task: Task, samples: Sequence[Sample], per_task: int) -> _Strip:
+def _strip(task: Task, samples: Sequence[Sample], per_task: int, max_pixels: int) -> _Strip:
     classes = len({sample.stratum for sample in samples})
     chosen = choose_samples(samples, max(per_task, classes))
-    images = [read_image(sample.image_path, 1, MAX_PIXELS)[:, :, 0] for sample in chosen]
+    images = [read_image(sample.image_path, 1, max_pixels)[:, :, 0] for sample in chosen]
     tallest = max((image.shape[0] / image.shape[1] for image in images), default=1.0)
-    return _Strip(task, chosen, images, _PANEL * min(tallest, 1.5), per_task)
+    return _Strip(task, chosen, images, max_pixels, _PANEL * min(tallest, 1.5), per_task)
 
 
 def _columns(strips: Sequence[_Strip], count: int) -> list[list[_Strip]]:
@@ -189,4 +189,4 @@ def _draw_strip(figure: "Figure", strip: _Strip, left: float, top: float) -> Non
         axes = figure.add_axes(where)
         axes.set_axis_off()
         axes.set_anchor("N")
-        draw_sample(axes, task, sample, image)
+        draw_sample(axes, task, sample, image, strip.max_pixels)

@@ -56,7 +56,7 @@ def picture_of(task: Task, sample: Sample, shown: Sequence[Shown], data: DataCon
 def _located(task: Task, sample: Sample, shown: Sequence[Shown], image: Canvas, data: DataConfig) -> list[Panel]:
     """Panels of a task whose labels are places in the image."""
     truth = Marks(
-        mask=None if sample.mask_path is None else read_mask(sample.mask_path, data.foreground_255),
+        mask=None if sample.mask_path is None else read_mask(sample.mask_path, data.foreground_255, data.max_pixels),
         box=None if sample.box is None else np.array(sample.box),
         points=None if sample.points is None else np.array(sample.points),
     )

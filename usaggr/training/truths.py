@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usaggr.config import DataConfig
-from usaggr.data.images import read_mask
+from usaggr.data.images import mask_values, open_image
+from usaggr.data.probe import read_unchanged
 from usaggr.data.samples import Sample
 from usaggr.metrics.predictions import Truth
 
@@ -47,19 +48,21 @@ class TruthMasks:
         self.bytes = 0
         """Of masks that are kept."""
 
-    def mask(self, sample: Sample, foreground_255: bool) -> NDArray[Any] | None:
+    def mask(self, sample: Sample, data: DataConfig) -> NDArray[Any] | None:
         """A sample's mask (H, W) as its file has it (see `read_mask`), an array of the caller's own; None without one.
 
         Raises:
-            DataError: the file cannot be read.
+            DataError: the file cannot be read, or is not the one that was split and hashed.
         """
         if sample.mask_path is None:
             return None
-        key = (sample.mask_path, sample.label_hash, foreground_255)
+        path = sample.mask_path
+        key = (path, sample.label_hash, data.foreground_255)
         if key in self._kept:
             self._kept.move_to_end(key)
             return self._kept[key].whole()
-        mask = read_mask(sample.mask_path, foreground_255)
+        image = open_image(read_unchanged(path, sample.label_hash, data), str(path), data.max_pixels)
+        mask = mask_values(image, str(path), data.foreground_255)
         self._keep(key, _cropped(mask))
         return mask
 
@@ -83,7 +86,7 @@ def truth_of(sample: Sample, data: DataConfig) -> Truth:
         label=sample.label,
         box=None if sample.box is None else np.asarray(sample.box, dtype=float),
         points=None if sample.points is None else np.asarray(sample.points, dtype=float),
-        mask=_MASKS.mask(sample, data.foreground_255),
+        mask=_MASKS.mask(sample, data),
     )
 
 

@@ -1,0 +1,77 @@
+"""Data files that change, vanish or are too large: named by file, refused, and never used half old and half new."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.data.factories import data_config, disc, noise, tiny_data, write_image
+from usaggr.config import DataConfig
+from usaggr.data.cache import build_or_open
+from usaggr.data.dataset import load_dataset
+from usaggr.data.images import read_mask
+from usaggr.data.manifest import make_manifest, write_manifest
+from usaggr.errors import ConfigError, DataError
+from usaggr.training.truths import TruthMasks
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> DataConfig:
+    return data_config(tiny_data(tmp_path / "data", 30), tmp_path / "cache")
+
+
+def swap(path: Path, content: bytes) -> None:
+    """Replace a file's content by another of its length, and keep its time."""
+    found = path.stat()
+    assert len(content) == found.st_size
+    path.write_bytes(content)
+    os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
+
+
+def test_a_true_mask_that_changed_since_the_plan_is_refused_when_it_is_scored_with(config: DataConfig) -> None:
+    sample = load_dataset(config).by_task["seg"][0]
+    assert sample.mask_path is not None
+    write_image(sample.mask_path, disc(0))
+    with pytest.raises(DataError, match=rf"{sample.mask_path.name}: has changed since .* name="):
+        TruthMasks(10**6).mask(sample, config)
+
+
+def test_a_true_mask_is_refused_by_the_limit_of_pixels(config: DataConfig) -> None:
+    sample = load_dataset(config).by_task["seg"][0]
+    assert sample.mask_path is not None
+    with pytest.raises(DataError, match=r"more than data\.max_pixels=100"):
+        read_mask(sample.mask_path, True, 100)
+    with pytest.raises(DataError, match=r"more than data\.max_pixels=100"):
+        TruthMasks(10**6).mask(sample, config.model_copy(update={"max_pixels": 100}))
+
+
+@pytest.mark.parametrize("what", ["image", "mask"])
+def test_a_file_that_changed_with_its_size_and_time_kept_is_seen_and_read_anew_by_the_next_plan(
+    config: DataConfig, tmp_path: Path, what: str
+) -> None:
+    sample = load_dataset(config).by_task["seg"][0]
+    path = sample.image_path if what == "image" else sample.mask_path
+    assert path is not None
+    old, new = (
+        write_image(path, noise(seed) if what == "image" else noise(seed) % 2).read_bytes().ljust(2000, b"\0")
+        for seed in (77, 78)
+    )  # bytes after the end of a PNG are read by nobody
+    path.write_bytes(old)
+    before = load_dataset(config)
+    write_manifest(make_manifest(before, config, [0]), tmp_path / "study")
+    swap(path, new)
+    assert load_dataset(config).content_hash == before.content_hash  # the attack is real: nothing is noticed yet
+    with pytest.raises(DataError, match=rf"{path.name}: has changed since the data set was read"):
+        build_or_open(before, config)
+    after = load_dataset(config)
+    assert after.content_hash != before.content_hash
+    with pytest.raises(ConfigError, match="another data set"):
+        write_manifest(make_manifest(after, config, [0]), tmp_path / "study")
+    assert build_or_open(after, config).images_of(after.samples).any()
+
+
+def test_a_file_that_vanished_is_named_with_its_row(config: DataConfig) -> None:
+    sample = load_dataset(config).by_task["seg"][0]
+    sample.image_path.unlink()
+    with pytest.raises(DataError, match=rf"seg\.csv.*\n*.*{sample.image_path.name}"):
+        load_dataset(config)
