@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow check bench bench-coverage bench-verdicts bench-report bench-models bench-experts help
+.PHONY: demo test test-slow check bench bench-coverage bench-verdicts bench-report bench-models bench-experts soak help
 
 help:
 	@echo "make demo       install, train the demo study, write its report (outputs/demo/report)"
@@ -11,6 +11,7 @@ help:
 	@echo "make test-slow  faults, the installed wheel, whole sweeps, notebooks, within 25 minutes"
 	@echo "make check      ruff and mypy"
 	@echo "make bench      speed: docs/performance.md, within 45 minutes on an idle machine"
+	@echo "make soak       500 runs under random kills: docs/reliability.md, some 10 minutes on an idle machine"
 	@echo "make bench-coverage, bench-verdicts, bench-report, bench-models, bench-experts   see benchmarks/"
 
 demo: .venv/installed
@@ -55,6 +56,10 @@ bench-models: .venv/installed-dev
 
 bench-experts: .venv/installed-dev
 	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.models.experts
+
+# What 500 tiny runs come to under random kills: docs/reliability.md.
+soak: .venv/installed-dev
+	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.sweep.soak
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("usaggr needs Python 3.11 or later: make PYTHON=python3.12") if sys.version_info < (3, 11) else 0'

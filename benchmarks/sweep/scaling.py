@@ -34,7 +34,7 @@ TRAINED = ((10, 1), (10, 2), (100, 1), (100, 2), (500, 2))
 FEWER, MOST_SECONDS = 200, 120.0
 """No more runs than this are trained where more would take longer than this."""
 _ALL_SCALES = ("0.25", "1.0")
-_BLOCKS = 5
+BLOCKS = 5
 """Of four tasks: one each, and all together."""
 
 _PEAK = """
@@ -172,7 +172,7 @@ def measure_plan(folder: Path, scales: int, seeds: int, repetitions: int) -> OfP
 
 def measure_sweeps(folder: Path, sizes: Sequence[tuple[int, int]], most_seconds: float = MOST_SECONDS) -> list[OfSweep]:
     """Train runs of a tiny network on a few phantoms; the caches are built before."""
-    _sweep(folder / "warm", folder / "cache", _BLOCKS, 1)
+    _sweep(folder / "warm", folder / "cache", BLOCKS, 1)
     found: list[OfSweep] = []
     for wanted, workers in sizes:
         paces = [of.wall * of.workers / of.runs / workers for of in found]
@@ -182,17 +182,21 @@ def measure_sweeps(folder: Path, sizes: Sequence[tuple[int, int]], most_seconds:
     return found
 
 
-def _sweep(outputs: Path, cache: Path, runs: int, workers: int) -> OfSweep:
-    words = (
+def tiny_study(outputs: Path, cache: Path, runs: int, workers: int) -> tuple[str, ...]:
+    """Overrides of the demo that make it as many of the shortest real runs: a multiple of BLOCKS."""
+    return (
         f"outputs={outputs}", f"data.cache_dir={cache}", "data.image_size=32", "data.synthetic.samples_per_task=40",
         "data.synthetic.tasks=[breast_lesion,breast_2cls,thyroid_nodule_det,fetal_femur]", "scales=[1.0]",
         "groupings=[task_specific,unified]", "training.budget=16 examples", "training.min_examples=16",
-        f"seeds=[{','.join(map(str, range(runs // _BLOCKS)))}]", f"executor.workers={workers}", "executor.threads=1",
+        f"seeds=[{','.join(map(str, range(runs // BLOCKS)))}]", f"executor.workers={workers}", "executor.threads=1",
         "training.accelerator=cpu",
     )  # fmt: skip
-    took = run(_SWEEP, *words)
+
+
+def _sweep(outputs: Path, cache: Path, runs: int, workers: int) -> OfSweep:
+    took = run(_SWEEP, *tiny_study(outputs, cache, runs, workers))
     results = [json.loads(path.read_text()) for path in outputs.glob("*/runs/*/result.json")]
-    if len(results) != runs // _BLOCKS * _BLOCKS:
+    if len(results) != runs // BLOCKS * BLOCKS:
         raise RuntimeError(f"{outputs}: {len(results)} of {runs} runs are done")
     return OfSweep(len(results), workers, took.seconds, sum(result["cost"]["seconds"] for result in results))
 
