@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "usaggr"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 ROOMS = (
-    ("torchvision_ops", "errors", "progress", "locks", "stopping"),
+    ("torchvision_ops", "errors", "progress", "files", "locks", "stopping"),
     ("config", "config_section", "config_executor", "config_model", "config_errors", "config_folders", "config_hydra"),
     ("tasks",),
     ("compose",),

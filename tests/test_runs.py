@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from usaggr import runs
 from usaggr.errors import RunError
-from usaggr.runs import SCHEMA_VERSION, Cost, RunDirectory, RunResult, RunSpec, Status, fingerprint_of, write_atomic
+from usaggr.files import write_atomic
+from usaggr.runs import SCHEMA_VERSION, Cost, RunDirectory, RunResult, RunSpec, Status, fingerprint_of
 
 COST = Cost(10.0, 8.0, 100.0, 500.0, 1000)
 RESULT = RunResult(

@@ -24,6 +24,10 @@ class RunError(UsaggrError):
     """A run cannot go on, or what is stored of it cannot be used."""
 
 
+class WriteError(RunError, OSError):
+    """A file or folder cannot be written: its disk is full, or it is not to be written to."""
+
+
 def one_of(what: str, found: object, allowed: Iterable[str]) -> str:
     """Message for an unknown name: what it is, the nearest known one, and all that are allowed.
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from usaggr.errors import RunError
+from usaggr.files import cannot_write
 
 
 @contextmanager
@@ -23,6 +24,7 @@ def exclusive(path: Path, patience: float = 0.3) -> Iterator[bool]:
 
     Raises:
         RunError: the file system has no locks.
+        WriteError: the file cannot be made.
     """
     end = time.monotonic() + patience
     while (file := _locked_file(path)) is None and time.monotonic() < end:
@@ -49,11 +51,13 @@ def is_held(path: Path) -> bool:
 
 
 def _locked_file(path: Path) -> IO[str] | None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("a")
     except FileNotFoundError:  # the folder was removed in this moment
         return None
+    except OSError as error:
+        raise cannot_write(path, error) from error
     try:
         if _lock(file.fileno(), fcntl.LOCK_EX, path) and _still_there(file.fileno(), path):
             return file

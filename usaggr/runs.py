@@ -22,6 +22,7 @@ from typing import Any, Literal
 import yaml
 
 from usaggr.errors import RunError
+from usaggr.files import write_atomic
 from usaggr.locks import exclusive, is_held
 
 SCHEMA_VERSION = 1
@@ -342,17 +343,6 @@ class RunDirectory:
     @property
     def _lock_path(self) -> Path:
         return self.path / ".lock"
-
-
-def write_atomic(path: Path, text: str) -> None:
-    """Write a file so that nobody ever sees half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
-    with temporary.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def _flush(directory: Path) -> None:

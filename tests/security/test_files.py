@@ -129,7 +129,7 @@ def test_only_the_first_of_many_frames_is_decoded(tmp_path: Path) -> None:
 def test_files_are_written_with_the_user_s_umask(tmp_path: Path, umask: int) -> None:
 
     code = (
-        f"import os; os.umask({umask}); from pathlib import Path; from usaggr.runs import write_atomic; "
+        f"import os; os.umask({umask}); from pathlib import Path; from usaggr.files import write_atomic; "
         f"write_atomic(Path({str(tmp_path)!r}) / 'new' / 'a.json', 'x')"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -24,7 +24,8 @@ from usaggr.data.ranking import Ranked, Ranker, count_of_scale, cover_size
 from usaggr.data.samples import Dataset, Sample
 from usaggr.data.split import FOLDS, Fold, Split, split_dataset
 from usaggr.errors import ConfigError, DataError
-from usaggr.runs import SCHEMA_VERSION, write_atomic
+from usaggr.files import write_atomic
+from usaggr.runs import SCHEMA_VERSION
 
 MIN_TEST_SUBJECTS = 5
 """Under so many test subjects a task gets scores but no verdict."""

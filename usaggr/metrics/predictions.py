@@ -5,6 +5,7 @@ The table holds all that a score needs, so that scores can be taken again withou
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from pyarrow import parquet
 
 from usaggr.errors import RunError
+from usaggr.files import cannot_write
 
 SAMPLE_METRICS = ("dsc", "hd", "hd95", "nsd", "accuracy", "iou", "mre", "mre_relative")
 """Metrics that a single sample has; the others belong to a whole fold."""
@@ -92,7 +94,11 @@ def prediction_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
 
 def write_predictions(path: Path, rows: Sequence[Mapping[str, Any]] | pd.DataFrame) -> None:
-    """Write rows, or the table of them, as a file that is there as a whole or not at all."""
+    """Write rows, or the table of them, as a file that is there as a whole or not at all.
+
+    Raises:
+        WriteError: it cannot be written.
+    """
     if isinstance(rows, pd.DataFrame):
         table = pa.Table.from_pandas(rows, schema=SCHEMA, preserve_index=False).replace_schema_metadata(None)
     else:
@@ -101,8 +107,11 @@ def write_predictions(path: Path, rows: Sequence[Mapping[str, Any]] | pd.DataFra
     try:
         parquet.write_table(table, temporary, compression="zstd", write_page_checksum=True)
         temporary.replace(path)
+    except OSError as error:
+        raise cannot_write(path, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def read_predictions(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:

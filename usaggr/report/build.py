@@ -10,6 +10,7 @@ from pathlib import Path
 
 from usaggr import __version__
 from usaggr.errors import RunError
+from usaggr.files import write_atomic
 from usaggr.locks import exclusive
 from usaggr.progress import NoProgress, Progress
 from usaggr.report.chapters.whole import write_report
@@ -20,7 +21,6 @@ from usaggr.report.latex import write_latex
 from usaggr.report.page import render_page
 from usaggr.report.plain import render_markdown
 from usaggr.report.tables import make_tables, write_tables
-from usaggr.runs import write_atomic
 
 _PATIENCE = 120.0
 """Seconds to wait for another process that builds the same report."""

@@ -20,7 +20,7 @@ from usaggr.sweep.store import find_runs, is_done, run_directories, stored_finge
 
 Kind = Literal["unplanned run", "weights", "leftover"]
 _TEMPORARY = re.compile(r"^\..+\.\d+(-\d+)?\.tmp$")
-"""Files that write_atomic has not yet moved to their place."""
+"""Files that a killed process has not moved to their place."""
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from typing import Literal
 
 from usaggr.config_model import ModelConfig
 from usaggr.errors import ConfigError, RunError, UsaggrError
+from usaggr.files import write_atomic
 from usaggr.models.weights import weights_file
 from usaggr.progress import Progress
-from usaggr.runs import write_atomic
 from usaggr.sweep.plan import Plan, PlannedRun
 from usaggr.tasks import Task
 

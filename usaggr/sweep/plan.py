@@ -26,9 +26,10 @@ from usaggr.data.dataset import load_dataset
 from usaggr.data.manifest import Manifest, check_same_data, make_manifest, write_manifest
 from usaggr.data.streams import stream_length
 from usaggr.errors import ConfigError, one_of
+from usaggr.files import write_atomic
 from usaggr.models.weights import check_weights
 from usaggr.progress import NoProgress, Progress
-from usaggr.runs import RunDirectory, RunSpec, State, fingerprint_of_texts, write_atomic
+from usaggr.runs import RunDirectory, RunSpec, State, fingerprint_of_texts
 from usaggr.sweep.groupings import Grouping, GroupingConfig, partition
 from usaggr.sweep.store import find_runs
 

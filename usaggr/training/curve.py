@@ -9,8 +9,9 @@ from typing import Any
 import pandas as pd
 from torch import Tensor, nn
 
+from usaggr.files import write_atomic
 from usaggr.metrics.names import main_metric
-from usaggr.runs import Scores, write_atomic
+from usaggr.runs import Scores
 from usaggr.tasks import Task
 from usaggr.training.scoring import mean_skill
 

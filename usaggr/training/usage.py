@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from usaggr.evidence.routing import dead_experts
+from usaggr.files import write_atomic
 from usaggr.models.experts import shares
 from usaggr.models.per_task import Routed
-from usaggr.runs import write_atomic
 
 COLUMNS = ("task", "block", "expert", "share", "chosen", "probability", "entropy", "tokens")
 """Of routing.csv; blocks and experts count from 1."""

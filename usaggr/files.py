@@ -1,0 +1,48 @@
+"""Files that are there as a whole or not at all, and what is said where one cannot be written."""
+
+import errno
+import os
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+from usaggr.errors import WriteError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_FULL_WORDS = tuple(os.strerror(number) for number in _FULL)
+"""As libraries say it that raise errors of their own."""
+
+
+def write_atomic(path: Path, text: str) -> None:
+    """Write a file so that nobody ever sees half of it, and nothing is left of a write that failed.
+
+    Raises:
+        WriteError: it cannot be written; what was there before stays.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def cannot_write(path: Path, error: BaseException) -> WriteError:
+    """The error of a file or folder that cannot be written: which, why, and what to do."""
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else " ".join(str(error).split())
+    what = "make room" if is_disk_full(error) else "make it writable"
+    return WriteError(f"{path}: cannot be written ({reason}); {what}, then the same command goes on")
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether an error, or what it came from, says that a disk, or what a user may have of it, is full."""
+    cause = error.__cause__ or error.__context__
+    here = isinstance(error, OSError) and error.errno in _FULL
+    return here or any(word in str(error) for word in _FULL_WORDS) or (cause is not None and is_disk_full(cause))
