@@ -47,7 +47,7 @@ def select(dataset: Dataset, split: Path | None, fold: str | None, tasks: Sequen
 
 
 def _of_fold(dataset: Dataset, split: Path, fold: str) -> list[tuple[Sample, int]]:
-    rows = _read(split)
+    rows = read_split(split)
     known = {(sample.task_id, sample.sample_id): sample for sample in dataset.samples}
     chosen = []
     for (task_id, sample_id), (of_row, component) in rows.items():
@@ -61,7 +61,7 @@ def _of_fold(dataset: Dataset, split: Path, fold: str) -> list[tuple[Sample, int
     return sorted(chosen, key=lambda pair: (pair[0].task_id, pair[0].sample_id))
 
 
-def _read(path: Path) -> dict[tuple[str, str], tuple[str, int]]:
+def read_split(path: Path) -> dict[tuple[str, str], tuple[str, int]]:
     """task_id and sample_id: fold and component; samples without a fold are left out."""
     try:
         with path.open(newline="", encoding="utf-8") as file:

@@ -133,7 +133,7 @@ def make_batch(samples: Sequence[Sample], pixels: Pixels, transforms: Sequence[T
             marks = [chosen[i].points(p) for i in places if (p := points[i]) is not None]
             targets[task_id] = torch.from_numpy(np.stack(marks).astype(np.float32))
     targets = {task_id: on_device(target, pixels.device) for task_id, target in targets.items()}
-    return Batch(_normalise(images), tuple(samples), rows, targets)
+    return Batch(normalise(images), tuple(samples), rows, targets)
 
 
 class TrainingBatches:
@@ -197,7 +197,7 @@ class FoldBatches:
             yield make_batch(self.samples[i : i + self._batch_size], self._pixels)
 
 
-def _normalise(images: Tensor) -> Tensor:
+def normalise(images: Tensor) -> Tensor:
     """Images (N, 1 or 3, H, W) in [0, 1] to (N, 3, H, W), normalised by channel."""
     mean, std = on_device(torch.tensor([MEAN, STD]), images.device)[:, None, :, None, None]
     normalised: Tensor = (images - mean) / std

@@ -47,8 +47,10 @@ class IndexRow:
         return Fault(self.csv_file, self.line, column, file, kind, message)
 
 
-def read_index(root: Path) -> tuple[list[IndexRow], list[Fault]]:
+def read_index(root: Path, labels: bool = True) -> tuple[list[IndexRow], list[Fault]]:
     """All rows of `<root>/csv_files/*.csv`, by file name and line, and the rows that do not fit their header.
+
+    Without `labels`, the columns that labels are in may be missing.
 
     Raises:
         DataError: no index file, or one that is no table or lacks a required column.
@@ -61,14 +63,14 @@ def read_index(root: Path) -> tuple[list[IndexRow], list[Fault]]:
     rows: list[IndexRow] = []
     faults: list[Fault] = []
     for path in files:
-        for item in _rows_of(path):
+        for item in _rows_of(path, labels):
             (faults if isinstance(item, Fault) else rows).append(item)  # type: ignore[arg-type]
     if not rows and not faults:
         raise DataError(f"{root / 'csv_files'}: the index has no rows")
     return rows, faults
 
 
-def _rows_of(path: Path) -> Iterator[IndexRow | Fault]:
+def _rows_of(path: Path, labels: bool) -> Iterator[IndexRow | Fault]:
     reader = csv.reader(io.StringIO(_decoded(path), newline=""), strict=True)
     try:
         header = _header(path, next(reader, []))
@@ -89,7 +91,8 @@ def _rows_of(path: Path) -> Iterator[IndexRow | Fault]:
                 )
                 continue
             texts = {name: text for name, cell in zip(header, cells, strict=False) if (text := _text(cell))}
-            _check_type(path, header, texts.get("task_name", "").lower(), types_seen)
+            if labels:
+                _check_type(path, header, texts.get("task_name", "").lower(), types_seen)
             yield IndexRow(path.name, line, texts)
     except csv.Error as error:
         raise DataError(f"{path.name}, line {reader.line_num}: not a CSV table ({error})") from error

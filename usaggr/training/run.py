@@ -1,5 +1,6 @@
 """One run from start to finish: data, network, training, scores, files; `result.json` is written last."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -173,7 +174,11 @@ def _write(directory: Path, study: StudyConfig, network: MultiTaskNetwork, curve
     if study.training.keep_weights == "scored":
         (directory / "weights").mkdir(exist_ok=True)
         weights = {name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}
-        save_file(weights, directory / "weights" / "scored.safetensors")
+        file = directory / "weights" / "scored.safetensors"
+        save_file(weights, file)
+        with file.open("rb") as content:  # as sha256sum writes it
+            digest = hashlib.file_digest(content, "sha256").hexdigest()
+        file.with_suffix(".sha256").write_text(f"{digest}  {file.name}\n")
 
 
 def _cost(watch: Stopwatch, network: MultiTaskNetwork, examples: int) -> Cost:
