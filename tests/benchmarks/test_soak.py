@@ -67,7 +67,7 @@ def test_a_process_that_outlives_its_sweep_is_found(
     sleeper: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(soak_checks, "LEAVING", 0.1)
-    with pytest.raises(SoakError, match="1 processes of ended sweeps live on: .*sleep"):
+    with pytest.raises(SoakError, match=r"1 processes of ended sweeps live on: .*sleep"):
         nothing_lives({sleeper.pid})
     nothing_lives({os.getpid() + 10**7})
 
@@ -96,7 +96,7 @@ def test_a_sweep_that_ends_with_an_error_is_found(tmp_path: Path) -> None:
 
 
 def test_a_result_that_is_made_anew_is_found(tmp_path: Path) -> None:
-    twice = FINISH + "(run / 'result.json').touch(); import time, os; time.sleep(1); os.utime(run / 'result.json')"
+    twice = FINISH + "(run / 'result.json').touch(); import time, os; time.sleep(0.5); os.utime(run / 'result.json')"
     with pytest.raises(SoakError, match="was done, and has been written again"):
         Script(tmp_path, twice).until_done(1, "", NoProgress())
 

@@ -175,10 +175,32 @@ def _first_if_alike(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _decode(image: "Image", name: str) -> None:
+    _refuse_large_tiles(image, name)
     try:
         image.load()
     except Exception as error:  # decoders raise many kinds of exception on broken files
         raise DataError(f"{name}: cannot be decoded: {error}") from error
+
+
+_TILE_WIDTH, _TILE_LENGTH = 322, 323
+"""Tags of a TIFF file."""
+_SPARE = 2**22
+"""Pixels that a tile may have more than its image: tiles have a size of their own, which small images do not fill."""
+
+
+def _refuse_large_tiles(image: "Image", name: str) -> None:
+    """A TIFF file's tiles are decoded whole, however little of them is within the image."""
+    tags = getattr(image, "tag_v2", None) if image.format == "TIFF" else None
+    width, height = (tags.get(tag) for tag in (_TILE_WIDTH, _TILE_LENGTH)) if tags else (None, None)
+    if width is None or height is None:
+        return
+    if not isinstance(width, int) or not isinstance(height, int):
+        raise DataError(f"{name}: cannot be decoded: the size of its tiles is no number")
+    if width * height > image.width * image.height + _SPARE:
+        raise DataError(
+            f"{name}: tiles of {width} x {height} pixels in an image of {image.width} x {image.height}; "
+            "save it without tiles"
+        )
 
 
 def _eight_bits(values: NDArray[Any]) -> NDArray[np.uint8]:

@@ -1,0 +1,125 @@
+"""The package's source holds no way from data, results or studies to code: each exception is listed with its reason."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "usaggr"
+
+MODULES = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal", "runpy", "code"}
+"""Not imported at all."""
+NAMES = {
+    "eval", "exec", "compile", "__import__",
+    "instantiate", "get_class", "get_method", "get_object", "register_new_resolver",
+    "unsafe_load", "full_load", "unsafe_load_all", "full_load_all", "load_all",
+    "read_pickle", "load_pickle", "read_hdf", "import_module", "system", "popen",
+}  # fmt: skip
+"""Not called, whoever owns them."""
+SAFE_LOADERS = ("yaml.SafeLoader", "yaml.CSafeLoader", "getattr(yaml, 'CSafeLoader', yaml.SafeLoader)")
+WANTED = {
+    "torch.load": ("weights_only", ("True",)),
+    "np.load": ("allow_pickle", ("False",)),
+    "numpy.load": ("allow_pickle", ("False",)),
+    "yaml.load": ("Loader", SAFE_LOADERS),
+}
+"""Functions that are safe with one option, and what it must be."""
+ALLOWED = {
+    "re.compile": "of patterns; nothing runs",
+    "platform.system": "tells the operating system's name",
+    "torch.compile": "of the network that the tool itself has built",
+    "importlib.import_module": "sweep/executors/worker.py: the function that trains, named by the sweep's own process",
+}
+"""Calls of these names that are no danger, and why."""
+IMPORTERS = {"sweep/executors/worker.py"}
+"""Files that may import by name."""
+
+
+def faults(source: str, file: str = "some.py") -> list[str]:
+    """What in a file could run code."""
+    tree = ast.parse(source)
+    aliases = {
+        target.id: ast.unparse(node.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    return [f"{file}:{line}: {what}" for line, what in _found(tree, file, aliases)]
+
+
+def _found(tree: ast.AST, file: str, aliases: dict[str, str]) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import(names=names):
+                yield from ((node.lineno, f"import {n.name}") for n in names if n.name.split(".")[0] in MODULES)
+            case ast.ImportFrom(module=module, names=names):
+                if (module or "").split(".")[0] in MODULES:
+                    yield node.lineno, f"from {module}"
+                yield from ((node.lineno, f"import {n.name}") for n in names if n.name in NAMES)
+            case ast.Call():
+                if what := _called(node, file, aliases):
+                    yield node.lineno, what
+
+
+def _called(node: ast.Call, file: str, aliases: dict[str, str]) -> str:
+    called = ast.unparse(node.func)
+    name = called.rpartition(".")[2]
+    options = {option.arg: ast.unparse(option.value) for option in node.keywords}
+    if options.get("shell", "False") != "False":
+        return f"{called} with a shell"
+    if called in WANTED:
+        option, values = WANTED[called]
+        value = options.get(option, "nothing")
+        return "" if aliases.get(value, value) in values else f"{called} with {option}={value}"
+    if name not in NAMES or (called in ALLOWED and (name != "import_module" or file in IMPORTERS)):
+        return ""
+    # Methods of these names that are no functions of Python: a network's or an optimiser's.
+    return "" if name == "eval" and called != "eval" else called
+
+
+def test_no_file_of_the_package_can_run_what_it_reads() -> None:
+    files = sorted(PACKAGE.rglob("*.py"))
+    assert len(files) > 100
+    assert [f for path in files for f in faults(path.read_text(), path.relative_to(PACKAGE).as_posix())] == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import pickle",
+        "from joblib import load",
+        "import torch; torch.load(path)",
+        "import torch; torch.load(path, weights_only=False)",
+        "import numpy as np; np.load(path, allow_pickle=True)",
+        "import numpy as np; np.load(path)",
+        "yaml.load(text, Loader=yaml.Loader)",
+        "loader = yaml.UnsafeLoader; yaml.load(text, Loader=loader)",
+        "yaml.load(text, yaml.SafeLoader) or yaml.unsafe_load(text)",
+        "import pandas as pd; pd.read_pickle(path)",
+        "hydra.utils.instantiate(config)",
+        "from hydra.utils import instantiate",
+        "eval(text)",
+        "exec(text)",
+        "importlib.import_module(name)",
+        "os.system(text)",
+        "subprocess.run(text, shell=True)",
+    ],
+)
+def test_each_of_these_would_be_found(line: str) -> None:
+    assert faults(line)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "torch.load(path, weights_only=True)",
+        "loader = getattr(yaml, 'CSafeLoader', yaml.SafeLoader); yaml.load(text, Loader=loader)",
+        "network.eval()",
+        "re.compile(text)",
+        "subprocess.run(['git', name])",
+    ],
+)
+def test_none_of_these_is(line: str) -> None:
+    assert faults(line) == []
