@@ -25,13 +25,14 @@ ROOMS = (
     ("sweep",),
     ("report",),
     ("challenge",),
+    ("inference",),
     ("cli",),
 )
 """From left to right: a room imports from its own and those before it."""
 
 WITH_TORCH = {"models", "training"}
-"""Rooms that import torch, beside the two files of `data` that make batches."""
-WITH_TORCH_FILES = {"data/batches.py", "data/augment.py", "torchvision_ops.py"}
+"""Rooms that import torch, beside the files of other rooms that need it."""
+WITH_TORCH_FILES = {"data/batches.py", "data/augment.py", "torchvision_ops.py", "inference/model.py", "inference/graph.py"}
 TORCH = {"torch", "torchvision", "pytorch_lightning", "segmentation_models_pytorch", "timm", "monai", "torchmetrics"}
 
 

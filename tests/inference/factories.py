@@ -1,0 +1,48 @@
+"""A small study of tiny data, trained with its weights kept."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.data.factories import tiny_data
+from usaggr.compose import compose_study
+from usaggr.data.cache import build_or_open
+from usaggr.data.run_data import run_data
+from usaggr.runs import Placement, RunDirectory
+from usaggr.sweep.plan import Plan, PlannedRun, make_plan, write_plan
+
+SMALL = (
+    "data=fmuia",
+    "data.image_size=32",
+    "scales=[1.0]",
+    "seeds=[0]",
+    "training.budget=24 examples",
+    "training.min_examples=1",
+    "training.validations=1",
+    "groupings=[task_specific,unified]",
+)
+
+
+def plan_of(folder: Path, *overrides: str, n: int = 30) -> Plan:
+    """The plan, written; the data (tasks seg, cls, det, reg) are made if need be."""
+    if not (folder / "data").is_dir():
+        tiny_data(folder / "data", n=n)
+    places = (f"data.root={folder / 'data'}", f"outputs={folder / 'outputs'}")
+    plan = make_plan(compose_study("demo", [*SMALL, *places, "training.keep_weights=scored", *overrides]))
+    write_plan(plan)
+    return plan
+
+
+def train(plan: Plan, blocks: Sequence[str] = ("unified",)) -> list[PlannedRun]:
+    """Train the runs of these blocks, of all seeds."""
+    from usaggr.training.run import execute_run
+
+    cache = build_or_open(plan.manifest.dataset, plan.study.data)
+    runs = [run for run in plan.runs if run.spec.block in blocks]
+    for run in runs:
+        with RunDirectory(run.directory).claim(1) as mine:
+            assert mine
+            RunDirectory(run.directory).write_spec(run.spec, packages={"torch": "2"})
+            execute_run(
+                run.spec, run.directory, run.study, Placement(threads=1), run_data(plan.manifest, run.spec, cache)
+            )
+    return runs

@@ -1,0 +1,1 @@
+"""Models that leave the sweep: loaded, used for predictions, exported."""
