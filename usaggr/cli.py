@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from usaggr import __version__
+from usaggr.cli_models import predict
 from usaggr.errors import ConfigError, UsaggrError, one_of
+from usaggr.files import cannot_write, is_unwritable
 from usaggr.stopping import RunInterrupted
 
 if TYPE_CHECKING:
@@ -43,6 +45,7 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="Look at data before anything is trained.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
+app.command()(predict)
 
 
 def _print_version(wanted: bool) -> None:
@@ -70,6 +73,11 @@ def main() -> None:
     except RunInterrupted as stop:
         print(stop, file=sys.stderr)
         sys.exit(130)
+    except OSError as error:
+        if not is_unwritable(error):
+            raise
+        print(cannot_write(Path(error.filename or "."), error), file=sys.stderr)
+        sys.exit(2)
 
 
 @app.command()

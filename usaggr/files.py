@@ -9,6 +9,7 @@ from pathlib import Path
 from usaggr.errors import WriteError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_UNWRITABLE = (*_FULL, errno.EROFS)
 _FULL_WORDS = tuple(os.strerror(number) for number in _FULL)
 """As libraries say it that raise errors of their own."""
 
@@ -39,6 +40,11 @@ def cannot_write(path: Path, error: BaseException) -> WriteError:
     reason = error.strerror if isinstance(error, OSError) and error.strerror else " ".join(str(error).split())
     what = "make room" if is_disk_full(error) else "make it writable"
     return WriteError(f"{path}: cannot be written ({reason}); {what}, then the same command goes on")
+
+
+def is_unwritable(error: OSError) -> bool:
+    """Whether a disk is full, or is not to be written to."""
+    return error.errno in _UNWRITABLE
 
 
 def is_disk_full(error: BaseException) -> bool:

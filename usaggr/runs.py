@@ -207,7 +207,7 @@ class RunDirectory:
         if self.result_path.exists():
             return "done"
         status = self.status()
-        if status is None:
+        if status is None or status.state == "done":  # then its result is gone
             return "pending"
         if status.state != "running":
             return status.state

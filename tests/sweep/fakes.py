@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from usaggr.compose import compose_study
 from usaggr.config import StudyConfig
 from usaggr.data.manifest import make_manifest
 from usaggr.data.samples import Dataset, Sample
+from usaggr.errors import UsaggrError
 from usaggr.locks import is_held
 from usaggr.runs import Cost, Placement, RunDirectory, RunResult, RunSpec
 from usaggr.sweep.executors.local import LocalExecutor
@@ -55,6 +57,8 @@ def execute(spec: RunSpec, directory: Path, study: StudyConfig, placement: Place
         _need_memory(settings["memory"], directory)
     if settings.get("greedy") and (_other_runs(directory) if status.attempt > 1 else _company(directory)):
         _need_memory(settings["greedy"], directory)
+    if "fills" in settings and not (disk := Path(settings["fills"]) / "roomy").exists():
+        _fill(disk.with_name("filled"))
     if "raises" in settings and status.attempt <= settings.get("times", 10**9):
         raise ValueError(settings["raises"])
     if "stubborn" in settings:
@@ -74,6 +78,13 @@ def _need_memory(kind: str, directory: Path) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         case _:
             raise MemoryError("all is taken")
+
+
+def _fill(path: Path) -> None:
+    """Take all room of a disk, as other people's files do."""
+    with suppress(OSError), path.open("wb", buffering=0) as file:
+        while file.write(bytes(4096)):
+            pass
 
 
 def _other_runs(directory: Path) -> list[Path]:
@@ -149,4 +160,8 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except UsaggrError as fault:  # as the command line does
+        print(fault, file=sys.stderr)
+        sys.exit(2)

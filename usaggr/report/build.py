@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from usaggr import __version__
-from usaggr.errors import RunError
-from usaggr.files import write_atomic
+from usaggr.errors import RunError, WriteError
+from usaggr.files import cannot_write, write_atomic
 from usaggr.locks import exclusive
 from usaggr.progress import NoProgress, Progress
 from usaggr.report.chapters.whole import write_report
@@ -50,8 +50,10 @@ def build_report(directories: Sequence[Path], progress: Progress | None = None) 
             report = _build(collection, home, progress)
             write_atomic(home / _INPUTS, inputs)
             return report
+    except WriteError:
+        raise
     except OSError as error:
-        raise RunError(f"{home / 'report'}: cannot be written ({error.strerror or error})") from error
+        raise cannot_write(home / "report", error) from error
 
 
 def refresh_report(directories: Sequence[Path], progress: Progress | None = None) -> Path:
@@ -87,7 +89,11 @@ def _build(collection: Collection, home: Path, progress: Progress) -> Path:
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir()
     progress.start("writing the report", _STEPS)
-    _write(collection, new, progress)
+    try:
+        _write(collection, new, progress)
+    except BaseException:
+        shutil.rmtree(new, ignore_errors=True)
+        raise
     shutil.rmtree(old, ignore_errors=True)
     if report.exists():
         report.rename(old)

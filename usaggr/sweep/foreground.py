@@ -2,12 +2,13 @@
 
 import traceback
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from usaggr import stopping
 from usaggr.data.cache import build_or_open
 from usaggr.data.run_data import run_data
-from usaggr.errors import ConfigError, RunError, UsaggrError, one_of
+from usaggr.errors import ConfigError, RunError, UsaggrError, WriteError, one_of
 from usaggr.progress import Progress
 from usaggr.runs import RunDirectory
 from usaggr.stopping import RunInterrupted
@@ -15,6 +16,7 @@ from usaggr.sweep.executors.placement import placements, usable_cores
 from usaggr.sweep.interruption import interruptible
 from usaggr.sweep.plan import Plan, PlannedRun
 from usaggr.sweep.provenance import provenance
+from usaggr.sweep.tracking import tracked_run
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -48,11 +50,13 @@ def train_run(plan: Plan, run: PlannedRun, progress: Progress) -> None:
 
     Raises:
         RunError: another process has the run, or the run cannot go on.
+        ConfigError: its logger cannot be used: a package is missing.
         RunInterrupted: Ctrl-C or SIGTERM asked it to stop; the second ends the process at once.
     """
     # Nothing else of the sweep needs torch.
     from usaggr.training.run import execute_run
 
+    study = tracked_run(plan, run)
     data = run_data(plan.manifest, run.spec, build_or_open(plan.manifest.dataset, run.study.data, progress))
     directory = RunDirectory(run.directory)
     earlier = directory.status()
@@ -68,13 +72,15 @@ def train_run(plan: Plan, run: PlannedRun, progress: Progress) -> None:
         try:
             stopping.forget()
             with interruptible(lambda: None, asked=stopping.ask):
-                execute_run(run.spec, run.directory, run.study, placement, data)
+                execute_run(run.spec, run.directory, study, placement, data)
         except RunInterrupted as stop:
-            directory.give_back(attempt)
+            with suppress(WriteError):  # a claim that is not given back is stale, which is the same
+                directory.give_back(attempt)
             raise RunInterrupted(f"{run.directory.name}: {stop}; the same command goes on") from stop
         except Exception as error:
             reason = str(error) if isinstance(error, UsaggrError) else f"{type(error).__name__}: {error}"
-            directory.fail(f"{reason}\n\n{traceback.format_exc()}", attempt)
+            with suppress(WriteError):
+                directory.fail(f"{reason}\n\n{traceback.format_exc()}", attempt)
             raise
 
 

@@ -3,9 +3,12 @@
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
+from usaggr.config import StudyConfig
 from usaggr.data.run_data import RunData
+from usaggr.errors import WriteError
 from usaggr.runs import RunDirectory, State
 from usaggr.sweep.estimate import pace_of
 from usaggr.sweep.executors.base import Adopting, Alone, Ended, Executor, Job
@@ -35,10 +38,14 @@ class Loop:
         self.interrupted = False
         self.failures: dict[str, str] = {}
         """run_id: reason in one line, of the runs that failed in this sweep."""
+        self.full: str | None = None
+        """Which file could not be written since its disk is full: nothing more was begun then."""
         self.trained: list[PlannedRun] = []
         """Runs that this sweep has trained to their end."""
         self.slot_seconds = 0.0
         """Sum over all jobs from their start to their end."""
+        self.study_of: Callable[[PlannedRun], StudyConfig] = lambda run: run.study
+        """What a run is trained by."""
         self._states = states
         self._runs = {run.spec.run_id: run for run in runs}
         self._attempts = attempts
@@ -95,7 +102,7 @@ class Loop:
 
     def _next(self) -> PlannedRun | None:
         """The first run that may be started now; those before it that need not or cannot be are settled."""
-        if self._fail_fast and self.failures:
+        if self._closed():
             return None
         kept: list[PlannedRun] = []
         found: PlannedRun | None = None
@@ -140,7 +147,7 @@ class Loop:
         alone = self._alone.get(run_id)
         seconds = None if self._pace is None else self._pace * run.examples
         data, attempt = data_of(run), self._attempt(run)
-        executor.submit(Job(run.spec, run.directory, run.study, data, attempt, tool, alone, seconds))
+        executor.submit(Job(run.spec, run.directory, self.study_of(run), data, attempt, tool, alone, seconds))
         self._tries[run_id] += 1
         self._running[run_id] = time.monotonic()
 
@@ -171,6 +178,10 @@ class Loop:
                 self._states[run_id] = "pending"
             case "interrupted":
                 self._states[run_id] = "pending"
+            case "full":
+                self._states[run_id] = "pending"
+                self.full = ended.message
+                line.say(f"{run_id}: {ended.message}")
             case "memory" if ended.crowded and not self._closed():
                 self._retry_alone(ended, run, "device", line)
             case "killed" if self._may_retry(run_id):
@@ -189,7 +200,8 @@ class Loop:
         run_id = run.spec.run_id
         line.say(f"{run_id}: {ended.message}; it is tried again, alone")
         # Its worker has written it down as failed, which it is not yet, should this sweep end before its turn.
-        RunDirectory(run.directory).settle("pending", ended.job.attempt)
+        with suppress(WriteError):
+            RunDirectory(run.directory).settle("pending", ended.job.attempt)
         self._alone[run_id] = where
         self._waiting.appendleft(run)
 
@@ -197,13 +209,17 @@ class Loop:
         return self._tries[run_id] < self._attempts and not self._closed()
 
     def _closed(self) -> bool:
-        return self._fail_fast and bool(self.failures)
+        """Whether nothing more is to be begun."""
+        return self.full is not None or (self._fail_fast and bool(self.failures))
 
     def _fail(self, run: PlannedRun, directory: RunDirectory, attempt: int, reason: str) -> None:
         """Mark a run as failed, unless its worker did, or another process has taken it meanwhile."""
         state = directory.state()
         if state in ("pending", "queued", "stale"):
-            state = "failed" if directory.settle("failed", attempt, reason) else directory.state()
+            try:
+                state = "failed" if directory.settle("failed", attempt, reason) else directory.state()
+            except WriteError:  # a failure for this sweep; the next one finds the run as it was
+                state = "failed"
         self._states[run.spec.run_id] = state
         if state == "failed":
             self.failures[run.spec.run_id] = reason
@@ -214,7 +230,8 @@ class Loop:
         for job in executor.stop():
             directory = RunDirectory(job.directory)
             if directory.state() != "failed":  # it may have come to its end meanwhile
-                directory.settle("pending", job.attempt)
+                with suppress(WriteError):
+                    directory.settle("pending", job.attempt)
             self._states[job.spec.run_id] = directory.state()
             if directory.state() == "done":
                 self.trained.append(self._runs[job.spec.run_id])

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from usaggr.data.run_data import RunData
-from usaggr.errors import RunError, UsaggrError
+from usaggr.errors import RunError, UsaggrError, WriteError
 from usaggr.locks import exclusive
 from usaggr.progress import Progress, RichProgress
 from usaggr.runs import RunDirectory, State
@@ -24,6 +24,7 @@ from usaggr.sweep.loop import Loop
 from usaggr.sweep.plan import Plan, PlannedRun, write_plan, write_states
 from usaggr.sweep.queued import open_runs, say_left, say_queued
 from usaggr.sweep.timing import SweepClock
+from usaggr.sweep.tracking import followed
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -59,7 +60,7 @@ class SweepOutcome:
     report: Path | None
     """Its folder; None where it was not built: nothing is done, the sweep was interrupted, or it failed."""
     exit_status: int
-    """0: all that was asked for is done; 1: runs or the report failed; 130: interrupted."""
+    """0: all that was asked for is done; 1: runs or the report failed, or a disk was full; 130: interrupted."""
 
 
 def run_sweep(
@@ -87,7 +88,7 @@ def run_sweep(
         ConfigError: the directory holds another data set or split; a GPU is asked for that is not there; a network
             cannot be built.
         DataError: the data cannot be read.
-        RunError: no worker can be started, or the file system has no locks.
+        RunError: no worker can be started, the file system has no locks, or the directory cannot be written to.
     """
     clock = SweepClock(planned)
     console = console or _standard_error()
@@ -103,13 +104,15 @@ def run_sweep(
     if todo:
         check = check or (_networks if executor is None else None)
         _execute(plan, todo, loop, console, executor or executor_for(plan.study), prepare or _caches, check, clock)
-        write_states(plan)
     _say_end(console, plan, loop, nothing=not todo, seconds=clock.seconds)
     done, failed = loop.count("done"), loop.count("failed")
+    written = _wrote(console, lambda: write_states(plan)) if todo else True
     with clock.part("report"):
         report, reported = (None, True) if loop.interrupted or not done else _report(plan, console, build)
     if loop.trained:
-        clock.write(plan.directory, len(loop.trained), _seconds_of(loop.trained), loop.slot_seconds)
+        trained, seconds = len(loop.trained), _seconds_of(loop.trained)
+        written &= _wrote(console, lambda: clock.write(plan.directory, trained, seconds, loop.slot_seconds))
+    good = failed == 0 and loop.full is None and reported and written
     return SweepOutcome(
         done=done,
         failed=failed,
@@ -120,7 +123,9 @@ def run_sweep(
         interrupted=loop.interrupted,
         seconds=clock.seconds,
         report=report,
-        exit_status=INTERRUPTED if loop.interrupted else int(failed > 0 or not reported),
+        exit_status=INTERRUPTED
+        if loop.interrupted
+        else int(not good),
     )
 
 
@@ -134,29 +139,40 @@ def _execute(
     check: Check | None,
     clock: SweepClock,
 ) -> None:
-    try:
-        if check is not None:  # before the caches, which may take long
-            with clock.part("networks"):
-                check(plan, todo, RichProgress(console))
-        with clock.part("caches"):
-            data_of = prepare(plan, todo, RichProgress(console))
-    except KeyboardInterrupt:
-        loop.interrupted = True
-        return
-    line = SweepLine(console, len(plan.runs))
-    with interruptible(line.stop) as interruption, ExitStack() as stack:
-        with clock.part("start"):
-            stack.enter_context(executor)
-        clock.workers, clock.threads = executor.slots, executor.threads
-        most = f", at most {loop.limit} of them now" if loop.limit is not None and loop.limit < len(todo) else ""
-        workers = f"{executor.slots} worker{'s' if executor.slots > 1 else ''}"
-        _say(console, f"{plan.study.name}: {len(plan.runs)} runs, {len(todo)} to train{most}, {workers}")
-        line.start()
+    with followed(plan, loop, todo, lambda text: _say(console, text)):
         try:
-            with clock.part("runs"):
-                loop.run(executor, data_of, line, interruption)
-        finally:
-            line.stop()
+            if check is not None:  # before the caches, which may take long
+                with clock.part("networks"):
+                    check(plan, todo, RichProgress(console))
+            with clock.part("caches"):
+                data_of = prepare(plan, todo, RichProgress(console))
+        except KeyboardInterrupt:
+            loop.interrupted = True
+            return
+        line = SweepLine(console, len(plan.runs))
+        with interruptible(line.stop) as interruption, ExitStack() as stack:
+            with clock.part("start"):
+                stack.enter_context(executor)
+            clock.workers, clock.threads = executor.slots, executor.threads
+            most = f", at most {loop.limit} of them now" if loop.limit is not None and loop.limit < len(todo) else ""
+            workers = f"{executor.slots} worker{'s' if executor.slots > 1 else ''}"
+            _say(console, f"{plan.study.name}: {len(plan.runs)} runs, {len(todo)} to train{most}, {workers}")
+            line.start()
+            try:
+                with clock.part("runs"):
+                    loop.run(executor, data_of, line, interruption)
+            finally:
+                line.stop()
+
+
+def _wrote(console: "Console", write: Callable[[], None]) -> bool:
+    """Whether a file could be written; why not is said, for the runs are what counts."""
+    try:
+        write()
+    except WriteError as error:
+        _say(console, str(error))
+        return False
+    return True
 
 
 def _seconds_of(runs: Sequence[PlannedRun]) -> float:
@@ -187,6 +203,8 @@ def _say_end(console: "Console", plan: Plan, loop: Loop, nothing: bool, seconds:
         _say(console, f"  and {len(loop.failures) - _LISTED} more; `usaggr status DIR` lists them")
     if earlier := failed - len(loop.failures):
         _say(console, f"{earlier} failed in an earlier sweep; --retry-failed tries again")
+    if loop.full:
+        _say(console, f"stopped: {loop.full}")
     if elsewhere:
         _say(console, f"{elsewhere} left to another process, which is at work on them")
     queued = [run for run in plan.runs if loop.state_of(run.spec.run_id) == "queued"]

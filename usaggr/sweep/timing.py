@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, get_args
 
+from usaggr.files import cannot_write
 from usaggr.locks import exclusive
 
 FILE = "sweeps.csv"
@@ -54,10 +55,13 @@ class SweepClock:
 
         `trained` runs have ended with a result, which say that they took `run_seconds` in all; `slot_seconds` is the
         sum over all jobs from their start to their end, as the sweep saw them.
+
+        Raises:
+            WriteError: it cannot be written.
         """
         parts = dict.fromkeys(get_args(Part), 0.0) | self._parts
         parts["planning"] += self.planned
-        row = {
+        row: dict[str, object] = {
             "started": self._now.isoformat(timespec="seconds"),
             "seconds": f"{self.seconds:.3f}",
             **{name: f"{took:.3f}" for name, took in parts.items()},
@@ -67,10 +71,18 @@ class SweepClock:
             "run_seconds": f"{run_seconds:.3f}",
             "slot_seconds": f"{slot_seconds:.3f}",
         }
-        with exclusive(directory / ".lock", _PATIENCE), (directory / FILE).open("a", newline="") as file:
-            text = io.StringIO()
-            writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+        with exclusive(directory / ".lock", _PATIENCE):
+            _append(directory / FILE, row)
+
+
+def _append(path: Path, row: dict[str, object]) -> None:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    try:
+        with path.open("a", newline="") as file:
             if file.tell() == 0:
                 writer.writeheader()
             writer.writerow(row)
             file.write(text.getvalue())
+    except OSError as error:
+        raise cannot_write(path, error) from error

@@ -19,12 +19,13 @@ EXECUTE_RUN = "usaggr.training.run:execute_run"
 """module:function that trains a run: called with (spec, directory, study, placement, data) in its claimed directory."""
 
 Outcome = Literal[
-    "done", "failed", "memory", "died", "killed", "timeout", "elsewhere", "interrupted", "queued", "cancelled"
+    "done", "failed", "memory", "full", "died", "killed", "timeout", "elsewhere", "interrupted", "queued", "cancelled"
 ]
-"""memory: it failed since memory was out; died: its process is gone without a word; killed: so, by signal 9, as the
-kernel does where memory is out; elsewhere: another process has the run, which was left alone; interrupted: it was asked
-to stop, and goes on from where it was when it is started again; queued: it waits in a cluster's queue, and this sweep
-does not wait for it; cancelled: somebody took its job out of the cluster's queue, and the next sweep submits it again.
+"""memory: it failed since memory was out; full: since a disk was, so that no other run could be written either; died:
+its process is gone without a word; killed: so, by signal 9, as the kernel does where memory is out; elsewhere: another
+process has the run, which was left alone; interrupted: it was asked to stop, and goes on from where it was when it is
+started again; queued: it waits in a cluster's queue, and this sweep does not wait for it; cancelled: somebody took its
+job out of the cluster's queue, and the next sweep submits it again.
 """
 Alone = Literal["device", "machine"]
 """Where nothing else may run meanwhile: on the GPU (for runs on the CPU, that is all of them), or here at all."""

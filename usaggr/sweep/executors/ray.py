@@ -13,8 +13,9 @@ from typing import Any, Self
 import usaggr
 from usaggr.config_executor import MachineConfig, RayConfig
 from usaggr.errors import ConfigError, UsaggrError
+from usaggr.files import is_disk_full
 from usaggr.runs import HEARTBEAT_SECONDS, RunDirectory
-from usaggr.sweep.executors.base import EXECUTE_RUN, Ended, Job
+from usaggr.sweep.executors.base import EXECUTE_RUN, Ended, Job, Outcome
 from usaggr.sweep.executors.ray_claims import free_of_its_owner, set_free
 from usaggr.sweep.executors.ray_cluster import Cluster, Need
 from usaggr.sweep.executors.ray_parcel import pack, unpack
@@ -215,7 +216,8 @@ def _brought_in(job: Job, returned: Returned) -> Returned:
     try:
         unpack(returned.files or b"", job.directory)
     except (UsaggrError, OSError) as error:
-        returned = Returned("failed", str(error).splitlines()[0], error=str(error))
+        outcome: Outcome = "full" if is_disk_full(error) else "failed"
+        returned = Returned(outcome, str(error).splitlines()[0], error=str(error))
     if returned.outcome == "done" and not run.result_path.exists():
         returned = Returned("failed", "the node returned no result", error="the node returned no result")
     if returned.outcome in ("failed", "memory"):

@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from usaggr import stopping
-from usaggr.errors import RunError, UsaggrError
+from usaggr.errors import RunError, UsaggrError, WriteError
+from usaggr.files import cannot_write, is_disk_full
 from usaggr.runs import HEARTBEAT_SECONDS, Placement, RunDirectory
 from usaggr.stopping import RunInterrupted
 from usaggr.sweep.executors.base import EXECUTE_RUN, Job, Outcome
@@ -45,12 +46,15 @@ def run_in_worker(job: Job, placement: Placement, target: str = EXECUTE_RUN, ren
         os.environ["CUDA_VISIBLE_DEVICES"] = ""  # a run that was given no GPU takes none
     _limit_threads(placement.threads)
     run = RunDirectory(job.directory)
-    with _stoppable(), run.claim(job.attempt) as mine:
-        if not mine:
-            return ("done" if run.result_path.exists() else "elsewhere"), ""
-        with _output_to(run.log_path):
-            outcome, message = _execute(job, run, placement, target)
-    if outcome not in ("done", "interrupted") and not renew:
+    try:
+        with _stoppable(), run.claim(job.attempt) as mine:
+            if not mine:
+                return ("done" if run.result_path.exists() else "elsewhere"), ""
+            with _output_to(run.log_path):
+                outcome, message = _execute(job, run, placement, target)
+    except OSError as error:  # of its claim or its log: nothing has begun
+        return _unwritten(run, error)
+    if outcome in ("failed", "memory") and not renew and run.state() == "failed":
         os._exit(NO_MEMORY if outcome == "memory" else SPOILT)
     if placement.device is not None and not renew:
         _give_memory_back()
@@ -108,8 +112,9 @@ def _give_memory_back() -> None:
 
 def _execute(job: Job, run: RunDirectory, placement: Placement, target: str) -> tuple[Outcome, str]:
     """How the run ended, and why it is not done in one line."""
-    print(f"--- attempt {job.attempt}, {time.strftime('%Y-%m-%d %H:%M:%S')}, {socket.gethostname()}, pid {os.getpid()}")
+    host, now = socket.gethostname(), time.strftime("%Y-%m-%d %H:%M:%S")
     try:
+        print(f"--- attempt {job.attempt}, {now}, {host}, pid {os.getpid()}")
         stored = stored_fingerprint(run.path)
         if stored not in (None, job.spec.fingerprint):
             raise RunError(f"{run.path} holds another run (fingerprint {stored}); move it away")
@@ -121,16 +126,30 @@ def _execute(job: Job, run: RunDirectory, placement: Placement, target: str) -> 
         if not run.result_path.exists():
             raise RunError("the run ended without a result")
     except RunInterrupted as stop:
-        print(stop)
-        run.give_back(job.attempt)
+        with contextlib.suppress(OSError):  # a claim that is not given back is stale, which is the same
+            print(stop)
+            run.give_back(job.attempt)
         return "interrupted", str(stop)
     except BaseException as error:  # whatever it is, it is this run's failure and no other's
-        traceback.print_exc()
+        with contextlib.suppress(OSError):
+            traceback.print_exc()
+        if is_disk_full(error):
+            return _unwritten(run, error, job.attempt)
         reason = str(error) if isinstance(error, UsaggrError) else f"{type(error).__name__}: {error}"
-        run.fail(f"{reason.strip()}\n\n{traceback.format_exc()}", job.attempt)
+        with contextlib.suppress(WriteError):
+            run.fail(f"{reason.strip()}\n\n{traceback.format_exc()}", job.attempt)
         outcome: Outcome = "memory" if is_out_of_memory(error) else "failed"
         return outcome, (reason.strip().splitlines() or [type(error).__name__])[0]
     return "done", ""
+
+
+def _unwritten(run: RunDirectory, error: BaseException, attempt: int | None = None) -> tuple[Outcome, str]:
+    """How a run ended that could not write a file; where a disk is full, its claim (`attempt`) is given back."""
+    if attempt is not None:
+        with contextlib.suppress(WriteError):
+            run.give_back(attempt)
+    message = str(error if isinstance(error, WriteError) else cannot_write(run.path, error))
+    return ("full" if is_disk_full(error) else "failed"), message
 
 
 def _where(job: Job, placement: Placement) -> dict[str, Any]:
@@ -178,9 +197,16 @@ def _output_to(path: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
         faulthandler.disable()
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        except OSError:  # what a full disk did not take must not come out elsewhere
+            with Path(os.devnull).open("wb", buffering=0) as nowhere:
+                os.dup2(nowhere.fileno(), 1)
+                os.dup2(nowhere.fileno(), 2)
+            sys.stdout.flush()
+            sys.stderr.flush()
         for descriptor, stream in zip(saved, (1, 2), strict=True):
             os.dup2(descriptor, stream)
             os.close(descriptor)

@@ -1,0 +1,143 @@
+"""Disks that are full or read-only: one line that says so, nothing half done is left, and the same command goes on."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.data.factories import data_config, tiny_data
+from tests.faults.disks import fill, read_only, small_disk
+from tests.sweep.test_faults import done, start
+from usaggr.data.cache import build_or_open
+from usaggr.data.dataset import load_dataset
+from usaggr.data.manifest import make_manifest, write_manifest
+from usaggr.errors import DataError, RunError, WriteError
+from usaggr.files import write_atomic
+from usaggr.locks import exclusive
+from usaggr.metrics.predictions import write_predictions
+
+FULL = "No space left on device"
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path / "disk") as path:
+        yield path
+
+
+def test_a_file_that_a_full_disk_does_not_take_is_named_and_what_was_there_stays(disk: Path) -> None:
+    write_atomic(disk / "plan.csv", "before")
+    room = fill(disk)
+    with pytest.raises(WriteError, match=rf"plan\.csv: cannot be written \({FULL}\); make room, then the same"):
+        write_atomic(disk / "plan.csv", "x" * 10_000)
+    with pytest.raises(WriteError, match=rf"predictions\.parquet: cannot be written .*{FULL}"):
+        write_predictions(disk / "predictions.parquet", [{"task_id": "a" * 9000}])
+    assert sorted(disk.iterdir()) == sorted([disk / "plan.csv", room])
+    assert (disk / "plan.csv").read_text() == "before"
+    room.unlink()
+    write_atomic(disk / "plan.csv", "after")
+
+
+def test_what_a_read_only_disk_does_not_take_is_named(disk: Path) -> None:
+    read_only(disk, True)
+    with pytest.raises(WriteError, match=r"plan\.csv: cannot be written \(Read-only file system\); make it writable"):
+        write_atomic(disk / "plan.csv", "x")
+    with (
+        pytest.raises(WriteError, match=r"new/\.lock: cannot be written \(Read-only file system\)"),
+        exclusive(disk / "new" / ".lock"),
+    ):
+        pass
+
+
+def test_the_cache_and_the_split_of_a_full_disk_are_named_and_leave_nothing(tmp_path: Path, disk: Path) -> None:
+    root = tiny_data(tmp_path / "data", 30)
+    dataset = load_dataset(data_config(root, tmp_path / "facts"))
+    config = data_config(root, disk / "cache", image_size=128)
+    room = fill(disk, leave=200_000)
+    with pytest.raises(DataError, match=rf"cannot be written \({FULL}\); choose another data\.cache_dir"):
+        build_or_open(dataset, config)
+    assert not [path for path in (disk / "cache" / "images").iterdir() if path.is_dir()]
+    fill(disk)
+    with pytest.raises(WriteError, match=rf"split\.csv: cannot be written \({FULL}\)"):
+        write_manifest(make_manifest(dataset, config, [0]), disk)
+    with pytest.raises(DataError, match=r"files-1\.sqlite: .*(full|unable to open).*choose another data\.cache_dir"):
+        load_dataset(config)
+    room.unlink()
+    config = config.model_copy(update={"image_size": 32})
+    assert build_or_open(load_dataset(config), config).images_of(dataset.samples).any()
+
+
+@pytest.mark.slow
+def test_a_sweep_whose_disk_is_full_ends_with_one_line_and_goes_on_when_there_is_room(disk: Path) -> None:
+    outputs = disk / "outputs"
+    small = [{"number": i} for i in range(2)]
+    assert start(outputs, small).wait(timeout=120) == 0
+    before = {path: path.read_bytes() for path in done(outputs)}
+    runs = small + [{"sleeps": 0.1, "fills": str(disk), "number": i} for i in range(4)]
+    sweep = start(outputs, runs, "executor.workers=1")
+    out, _ = sweep.communicate(timeout=120)
+    assert sweep.returncode == 1, out
+    assert "Traceback" not in out
+    assert f"({FULL}); make room, then the same command goes on" in out
+    assert out.count("stopped: ") == 1
+    assert "4 left to train" in out
+    assert {path: path.read_bytes() for path in done(outputs)} == before
+    assert not list((outputs / "fake").rglob("*.tmp"))
+    (disk / "filled").unlink()
+    (disk / "roomy").touch()
+    again = start(outputs, runs, "executor.workers=1")
+    out, _ = again.communicate(timeout=120)
+    assert again.returncode == 0, out
+    assert len(done(outputs)) == 6
+
+
+@pytest.mark.slow
+def test_a_sweep_into_a_read_only_folder_ends_with_one_line_before_anything_is_trained(disk: Path) -> None:
+    runs = [{"number": 0}]
+    for begun in (False, True):
+        if begun:
+            read_only(disk, False)
+            assert start(disk, [{"number": 9}]).wait(timeout=120) == 0
+        read_only(disk, True)
+        sweep = start(disk, runs)
+        out, _ = sweep.communicate(timeout=120)
+        assert sweep.returncode == 2, out
+        assert len(out.splitlines()) == 1, out
+        assert "cannot be written (Read-only file system); make it writable" in out
+
+
+@pytest.mark.slow
+def test_a_run_directory_that_cannot_be_written_costs_its_own_run_alone(tmp_path: Path) -> None:
+    runs = [{"number": i} for i in range(3)]
+    sweep = start(tmp_path, runs, "executor.workers=1")
+    assert sweep.wait(timeout=120) == 0
+    locked = done(tmp_path)[0].parent
+    for path in done(tmp_path):
+        path.unlink()
+    with small_disk(locked):
+        read_only(locked, True)
+        sweep = start(tmp_path, runs, "executor.workers=1")
+        out, _ = sweep.communicate(timeout=120)
+    assert sweep.returncode == 1, out
+    assert f"failed: {locked.name}: {locked}" in out
+    assert "Traceback" not in out
+    assert len(done(tmp_path)) == 2
+    sweep = start(tmp_path, runs)
+    assert sweep.wait(timeout=120) == 0
+    assert len(done(tmp_path)) == 3
+
+
+def test_a_report_that_a_full_disk_does_not_take_is_named_and_the_old_one_stays(disk: Path) -> None:
+    from tests.report.sweeps import FakeSweep
+    from tests.report.test_build import scorer
+    from usaggr.report.build import build_report
+
+    sweep = FakeSweep(disk / "study", tasks=("breast_lesion", "fetal_femur"), seeds=(0,)).finish(scorer)
+    (disk / "study" / "report").mkdir()
+    (disk / "study" / "report" / "index.html").write_text("old")
+    room = fill(disk, leave=12_000)
+    with pytest.raises(RunError, match=rf"cannot be written \({FULL}\); make room"):
+        build_report([sweep.directory])
+    assert (disk / "study" / "report" / "index.html").read_text() == "old"
+    assert not (disk / "study" / "report.tmp").exists()
+    room.unlink()
