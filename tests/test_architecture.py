@@ -13,10 +13,19 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 ROOMS = (
     ("torchvision_ops", "errors", "progress", "files", "locks", "stopping"),
-    ("config", "config_section", "config_executor", "config_model", "config_errors", "config_folders", "config_hydra"),
+    (
+        "config",
+        "config_section",
+        "config_executor",
+        "config_logger",
+        "config_model",
+        "config_errors",
+        "config_folders",
+        "config_hydra",
+    ),
     ("tasks",),
     ("compose",),
-    ("runs",),
+    ("runs", "tracking"),
     ("data",),
     ("models",),
     ("metrics",),
@@ -26,13 +35,19 @@ ROOMS = (
     ("report",),
     ("challenge",),
     ("inference",),
-    ("cli",),
+    ("cli", "cli_models"),
 )
 """From left to right: a room imports from its own and those before it."""
 
 WITH_TORCH = {"models", "training"}
 """Rooms that import torch, beside the files of other rooms that need it."""
-WITH_TORCH_FILES = {"data/batches.py", "data/augment.py", "torchvision_ops.py", "inference/model.py", "inference/graph.py"}
+WITH_TORCH_FILES = {
+    "data/batches.py",
+    "data/augment.py",
+    "torchvision_ops.py",
+    "inference/model.py",
+    "inference/graph.py",
+}
 TORCH = {"torch", "torchvision", "pytorch_lightning", "segmentation_models_pytorch", "timm", "monai", "torchmetrics"}
 
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from usaggr.config_executor import ExecutorConfig
+from usaggr.config_logger import LoggerConfig
 from usaggr.config_model import ModelConfig
 from usaggr.config_section import Section, key
 from usaggr.errors import one_of
@@ -190,13 +191,6 @@ class ReportConfig(Section):
     assumed_subject_sd: float = Field(gt=0, lt=1, description="of a difference over subjects, for plan")
 
 
-class LoggerConfig(Section):
-    """Lightning's loggers, beside the run's own curve.csv and log.txt."""
-
-    name: Literal["none", "csv", "tensorboard"]
-    every: int = Field(ge=1, description="steps between two entries")
-
-
 @dataclasses.dataclass(frozen=True)
 class Origin:
     """What a study was composed from, so that a variant can be composed the same way with its overrides on top.
@@ -209,6 +203,18 @@ class Origin:
     config: str = dataclasses.field(default="", compare=False)
     """Name of the study's file, without its ending, in one of the folders; empty: not composed."""
     overrides: tuple[str, ...] = dataclasses.field(default=(), compare=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class Tracked:
+    """What a run's tracker is told by the sweep; like its origin no part of what a study is."""
+
+    location: str | None = dataclasses.field(default=None, compare=False)
+    """MLflow's tracking URI, as the sweep has found it."""
+    parent: str | None = dataclasses.field(default=None, compare=False)
+    """The sweep's own run in MLflow."""
+    groupings: tuple[str, ...] = dataclasses.field(default=(), compare=False)
+    """All that hold the run's block."""
 
 
 class StudyConfig(Section):
@@ -230,8 +236,9 @@ class StudyConfig(Section):
     metrics: MetricsConfig
     executor: ExecutorConfig = Field(discriminator="name")
     report: ReportConfig
-    logger: LoggerConfig
+    logger: LoggerConfig = Field(discriminator="name")
     _origin: Origin = PrivateAttr(default_factory=Origin)
+    _tracked: Tracked = PrivateAttr(default_factory=Tracked)
 
     @field_validator("groupings", "seeds", "scales", "tasks")
     @classmethod
@@ -279,6 +286,17 @@ class StudyConfig(Section):
         """The same study, which knows where it comes from."""
         study = self.model_copy()
         study._origin = origin
+        return study
+
+    @property
+    def tracked(self) -> Tracked:
+        """What a run's tracker is told; empty outside of a sweep."""
+        return self._tracked
+
+    def tracked_as(self, tracked: Tracked) -> "StudyConfig":
+        """The same study, with what a run's tracker is told."""
+        study = self.model_copy()
+        study._tracked = tracked
         return study
 
     @property

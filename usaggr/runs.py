@@ -39,6 +39,11 @@ JOB_VARIABLE = "USAGGR_JOB"
 CHECKPOINT = "checkpoint"
 """Folder of a run that has begun and is not done: what it goes on from."""
 
+LOGS = "logs"
+"""Folder of a run for trackers; what an attempt has written is kept for one that goes on from its checkpoint."""
+TRACKING = "tracking.json"
+"""Where a tracker has a run."""
+
 State = Literal["pending", "queued", "running", "stale", "failed", "done"]
 Scores = dict[str, dict[str, float]]
 """task id: metric: value. A metric that is not defined on the fold is left out."""
@@ -314,9 +319,9 @@ class RunDirectory:
             raise RunError(f"{self.result_path}: cannot be read ({error}); remove the run to train it again") from error
 
     def clear(self) -> None:
-        """Remove what an earlier, unfinished attempt left, but for its specification, status, log and checkpoint."""
+        """Remove what an earlier, unfinished attempt left, but for its specification, status, logs and checkpoint."""
         for path in self.path.iterdir():
-            if path.name in (".lock", "status.json", "log.txt", "run.yaml", CHECKPOINT):
+            if path.name in (".lock", "status.json", "log.txt", "run.yaml", CHECKPOINT, LOGS, TRACKING):
                 continue
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)

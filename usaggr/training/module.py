@@ -12,6 +12,7 @@ from usaggr.config import TrainingConfig
 from usaggr.data.batches import Batch, FoldBatches, Pixels, TrainingBatches
 from usaggr.models.experts import balance_loss
 from usaggr.models.network import MultiTaskNetwork
+from usaggr.runs import Scores
 from usaggr.tasks import Task
 from usaggr.training.curve import Curve
 from usaggr.training.guard import LossGuard
@@ -136,17 +137,25 @@ class MultiTaskModule(pl.LightningModule):
         """Write the part down: its training loss, and loss and score of each task on the validation fold."""
         scores, _ = self._scorer.scores()
         usage = self._usage.summary()
+        val_losses = {task_id: float(torch.cat(found).mean()) for task_id, found in self._val_losses.items()}
         self._curve.add(
             step=self.step,
             learning_rate=self.trainer.optimizers[0].param_groups[-1]["lr"],
             training_loss=float(torch.stack(self.part_losses).mean()) if self.part_losses else math.nan,
-            val_losses={task_id: float(torch.cat(found).mean()) for task_id, found in self._val_losses.items()},
+            val_losses=val_losses,
             scores=scores,
             usage=usage,
             network=self.network,
         )
-        self.log_dict({"val_skill": self._curve.skill, **usage})
+        self.log_dict({"val/skill": self._curve.skill, **self._tracked(val_losses, scores), **usage})
         self.part_losses = []
+
+    @staticmethod
+    def _tracked(val_losses: Mapping[str, float], scores: Scores) -> dict[str, float]:
+        """A validation as trackers name it: `val/<task>/<metric>`."""
+        losses = {f"val/{task_id}/loss": loss for task_id, loss in val_losses.items()}
+        metrics = {f"val/{task}/{metric}": value for task, of in scores.items() for metric, value in of.items()}
+        return {"val/loss": sum(val_losses.values()) / len(val_losses), **losses, **metrics}
 
     def _own_pixels(self) -> Pixels:
         """Where images and masks of training and validation come from, on the module's device."""

@@ -29,6 +29,7 @@ from usaggr.training.predict import predictions_of
 from usaggr.training.resume import Checkpoints, Progress
 from usaggr.training.scoring import FoldScorer, trivial_predictors
 from usaggr.training.stopwatch import FitClock, Stopwatch
+from usaggr.training.trackers import tracked
 from usaggr.training.trainer import make_trainer
 from usaggr.training.usage import ExpertUsage
 
@@ -59,31 +60,34 @@ def execute_run(spec: RunSpec, directory: Path, study: StudyConfig, placement: P
     file = CheckpointFile(directory, spec.fingerprint, study.training.precision)
     progress = Progress(file, parts)
     progress.take_up(curve, watch, network)
-    with watch.part("fit"):
-        rest, clock = progress.rest_of(parts), FitClock(watch)
-        checkpoints = Checkpoints(file, progress, study.training.checkpoint, curve, watch, clock)
-        trainer = make_trainer(study, placement, directory, len(rest), [clock, checkpoints])
-        if not progress.fitted:
-            trainer.fit(make_module(network, study, data, rest, curve, progress.position.step))
-    validation = curve.settle(network)
-    with watch.part("test"):
-        tested = _test(network, study, data, trainer.strategy.root_device)
-    with watch.part("write"):
-        _write(directory, study, network, curve, tested)
-    result = RunResult(
-        scores=tested.scores,
-        trivial=trivial,
-        validation=validation,
-        trivial_validation=trivial_validation,
-        n_train={task_id: len(samples) for task_id, samples in data.train.items()},
-        n_test={t: sum(s.task_id == t for s in data.test) for t in data.tasks},
-        n_subjects={t: len({s.subject_id for s in data.test if s.task_id == t}) for t in data.tasks},
-        examples=examples,
-        cost=_cost(watch, network, sum(examples.values())),
-        notes=tested.notes,
-        timings=watch.timings,
-    )
-    RunDirectory(directory).write_result(result)
+    with tracked(spec, study, directory, progress.position.step) as tracker:
+        with watch.part("fit"):
+            rest, clock = progress.rest_of(parts), FitClock(watch)
+            checkpoints = Checkpoints(file, progress, study.training.checkpoint, curve, watch, clock)
+            trainer = make_trainer(study, placement, tracker, len(rest), [clock, checkpoints])
+            if not progress.fitted:
+                trainer.fit(make_module(network, study, data, rest, curve, progress.position.step))
+        validation = curve.settle(network)
+        with watch.part("test"):
+            tested = _test(network, study, data, trainer.strategy.root_device)
+        if tracker is not None:
+            tracker.log_scores(tested.scores, progress.steps)
+        with watch.part("write"):
+            _write(directory, study, network, curve, tested)
+        result = RunResult(
+            scores=tested.scores,
+            trivial=trivial,
+            validation=validation,
+            trivial_validation=trivial_validation,
+            n_train={task_id: len(samples) for task_id, samples in data.train.items()},
+            n_test={t: sum(s.task_id == t for s in data.test) for t in data.tasks},
+            n_subjects={t: len({s.subject_id for s in data.test if s.task_id == t}) for t in data.tasks},
+            examples=examples,
+            cost=_cost(watch, network, sum(examples.values())),
+            notes=tested.notes,
+            timings=watch.timings,
+        )
+        RunDirectory(directory).write_result(result)
 
 
 def training_parts(spec: RunSpec, study: StudyConfig, data: RunData) -> tuple[list[TrainingBatches], dict[str, int]]:

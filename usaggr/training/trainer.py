@@ -3,21 +3,19 @@
 import logging
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 
 import pytorch_lightning as pl
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
-from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
 
 from usaggr.config import StudyConfig
-from usaggr.errors import ConfigError
 from usaggr.runs import Placement
+from usaggr.training.trackers import Tracker
 
 
 def make_trainer(
-    study: StudyConfig, placement: Placement, directory: Path, parts: int, callbacks: Sequence[pl.Callback] = ()
+    study: StudyConfig, placement: Placement, tracker: Tracker | None, parts: int, callbacks: Sequence[pl.Callback] = ()
 ) -> pl.Trainer:
-    """Lightning's trainer of a run with so many parts, quiet but for its logger."""
+    """Lightning's trainer of a run with so many parts, quiet but for its tracker."""
     training = study.training
     # Its notes on hardware and products say nothing of a run.
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
@@ -40,25 +38,10 @@ def make_trainer(
         callbacks=list(callbacks),
         # A job of a cluster trains several runs: Lightning must not take its signals for its own.
         plugins=[LightningEnvironment()],
-        logger=_logger(study, directory),
-        log_every_n_steps=study.logger.every,
+        logger=False if tracker is None else tracker,
+        log_every_n_steps=1 if tracker is None else tracker.every,
         deterministic="warn",
         enable_checkpointing=False,
         enable_model_summary=False,
         enable_progress_bar=False,
     )
-
-
-def _logger(study: StudyConfig, directory: Path) -> Logger | bool:
-    match study.logger.name:
-        case "none":
-            return False
-        case "csv":
-            return CSVLogger(directory, name="logs", version="")
-        case "tensorboard":
-            try:
-                return TensorBoardLogger(directory, name="logs", version="")
-            except ModuleNotFoundError as error:
-                raise ConfigError(
-                    "logger=tensorboard needs the package tensorboard: pip install usaggr[tensorboard]"
-                ) from error
