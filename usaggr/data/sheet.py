@@ -76,6 +76,7 @@ def draw_sheet(dataset: Dataset, path: Path, max_pixels: int, per_task: int = 4)
     Raises:
         DataError: an image or mask cannot be read.
     """
+    from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -85,11 +86,12 @@ def draw_sheet(dataset: Dataset, path: Path, max_pixels: int, per_task: int = 4)
     height = max(sum(strip.height for strip in column) for column in columns) + 2 * _MARGIN
     figure = Figure(figsize=(len(columns) * width + _MARGIN, height), dpi=_DPI)
     FigureCanvasAgg(figure)
-    for number, column in enumerate(columns):
-        top = _MARGIN
-        for strip in column:
-            _draw_strip(figure, strip, _MARGIN + number * width, top)
-            top += strip.height
+    with rc_context({"text.parse_math": False}):  # a name with dollars is no formula
+        for number, column in enumerate(columns):
+            top = _MARGIN
+            for strip in column:
+                _draw_strip(figure, strip, _MARGIN + number * width, top)
+                top += strip.height
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, format="png")
 

@@ -38,6 +38,7 @@ _STYLE = {
     "hatch.linewidth": 0.5,
     "axes.spines.top": False,
     "axes.spines.right": False,
+    "text.parse_math": False,  # a name with dollars is no formula, and must not end the report
     "svg.hashsalt": "usaggr",  # otherwise ids in the SVG are drawn at random
 }
 

@@ -6,7 +6,7 @@ needs only the keys named here.
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -138,6 +138,9 @@ def _read_study(path: Path) -> StudyFacts:
     try:
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         content = yaml.load(path.read_text(), Loader=loader)
+        for what, names in (*content.items(), ("formats", content["report"]["formats"])):
+            if what in ("groupings", "variants", "formats"):
+                _check_names(path, what, names)
         return StudyFacts(
             name=str(content["name"]),
             groupings=tuple(content["groupings"]),
@@ -161,6 +164,7 @@ def _read_data(path: Path) -> DataFacts:
                 f"{path}: schema_version {content['schema_version']} is newer than this tool's {SCHEMA_VERSION}; "
                 "update usaggr"
             )
+        _check_names(path, "tasks", [task["id"] for task in content["tasks"]])
         return DataFacts(
             root=content["root"],
             content_hash=content["content_hash"],
@@ -173,6 +177,17 @@ def _read_data(path: Path) -> DataFacts:
         )
     except _UNREADABLE as error:
         raise _fault(path, error) from error
+
+
+def _check_names(path: Path, what: str, names: Iterable[object]) -> None:
+    """Names are parts of files' names in the report, which must not lead elsewhere.
+
+    Raises:
+        RunError: one is no name.
+    """
+    for name in names:
+        if not isinstance(name, str) or not name.isprintable() or "/" in name or "\\" in name or name[:1] in ("", "."):
+            raise RunError(f"{path}: {what}: {name!r} is no name; it is part of names of files, without '/' and '\\'")
 
 
 def _task_facts(content: dict[str, Any]) -> TaskFacts:
