@@ -309,11 +309,7 @@ class RunDirectory:
         """
         try:
             content = json.loads(self.result_path.read_text())
-            version = content["schema_version"]
-            if version > SCHEMA_VERSION:
-                raise RunError(
-                    f"{self.result_path}: schema_version {version} is newer than this tool's {SCHEMA_VERSION}"
-                )
+            refuse_newer(self.result_path, content["schema_version"])
             return RunResult(**{**content, "cost": Cost(**content["cost"])})
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RunError(f"{self.result_path}: cannot be read ({error}); remove the run to train it again") from error
@@ -348,6 +344,18 @@ class RunDirectory:
     @property
     def _lock_path(self) -> Path:
         return self.path / ".lock"
+
+
+def refuse_newer(path: Path, version: object) -> None:
+    """Take no file of outputs/ for what it is not.
+
+    Raises:
+        RunError: its `schema_version` is newer than this tool's, or no number.
+    """
+    if not isinstance(version, int):
+        raise RunError(f"{path}: schema_version is {version!r}, not a whole number; put the file back as it was")
+    if version > SCHEMA_VERSION:
+        raise RunError(f"{path}: schema_version {version} is newer than this tool's {SCHEMA_VERSION}; update usaggr")
 
 
 def _flush(directory: Path) -> None:

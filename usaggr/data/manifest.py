@@ -25,7 +25,7 @@ from usaggr.data.samples import Dataset, Sample
 from usaggr.data.split import FOLDS, Fold, Split, split_dataset
 from usaggr.errors import ConfigError, DataError
 from usaggr.files import write_atomic
-from usaggr.runs import SCHEMA_VERSION
+from usaggr.runs import SCHEMA_VERSION, refuse_newer
 
 MIN_TEST_SUBJECTS = 5
 """Under so many test subjects a task gets scores but no verdict."""
@@ -217,15 +217,19 @@ def check_same_data(manifest: Manifest, directory: Path) -> None:
     """Refuse to mix results of different data or splits in one directory.
 
     Raises:
-        ConfigError: the directory holds another data set or another split.
+        ConfigError: the directory holds another data set or another split, or its data.json cannot be read.
+        RunError: a newer version of the tool wrote it.
     """
     path = directory / "data.json"
     if not path.exists():
         return
     try:
         old = json.loads(path.read_text())
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: cannot be read ({error}); choose another name=... or remove the file") from error
+    if not isinstance(old, dict):
+        raise ConfigError(f"{path}: holds no mapping; choose another name=... or remove the file")
+    refuse_newer(path, old.get("schema_version", 1))
     for key, what, new in (
         ("content_hash", "another data set", manifest.dataset.content_hash),
         ("split_hash", "another split", manifest.split_hash),

@@ -14,7 +14,8 @@ from typing import Any
 import yaml
 
 from usaggr.errors import RunError
-from usaggr.runs import SCHEMA_VERSION
+from usaggr.runs import refuse_newer
+from usaggr.sweep.versions import check_row, check_yaml
 from usaggr.tasks import Task
 
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError, csv.Error)
@@ -135,6 +136,7 @@ def read_source(directory: Path) -> Source:
 
 
 def _read_study(path: Path) -> StudyFacts:
+    check_yaml(path)
     try:
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         content = yaml.load(path.read_text(), Loader=loader)
@@ -159,11 +161,7 @@ def _read_study(path: Path) -> StudyFacts:
 def _read_data(path: Path) -> DataFacts:
     try:
         content = json.loads(path.read_text())
-        if content["schema_version"] > SCHEMA_VERSION:
-            raise RunError(
-                f"{path}: schema_version {content['schema_version']} is newer than this tool's {SCHEMA_VERSION}; "
-                "update usaggr"
-            )
+        refuse_newer(path, content["schema_version"])
         _check_names(path, "tasks", [task["id"] for task in content["tasks"]])
         return DataFacts(
             root=content["root"],
@@ -205,12 +203,13 @@ def _task_facts(content: dict[str, Any]) -> TaskFacts:
 def _read_plan(path: Path) -> tuple[PlanRow, ...]:
     try:
         with path.open(newline="") as file:
-            return tuple(_plan_row(row) for row in csv.DictReader(file))
+            return tuple(_plan_row(path, row) for row in csv.DictReader(file))
     except _UNREADABLE as error:
         raise _fault(path, error) from error
 
 
-def _plan_row(row: dict[str, str]) -> PlanRow:
+def _plan_row(path: Path, row: dict[str, str]) -> PlanRow:
+    check_row(path, row)
     return PlanRow(
         run_id=row["run_id"],
         block=row["block"],

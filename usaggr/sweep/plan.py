@@ -29,12 +29,13 @@ from usaggr.errors import ConfigError, one_of
 from usaggr.files import write_atomic
 from usaggr.models.weights import check_weights
 from usaggr.progress import NoProgress, Progress
-from usaggr.runs import RunDirectory, RunSpec, State, fingerprint_of_texts
+from usaggr.runs import SCHEMA_VERSION, RunDirectory, RunSpec, State, fingerprint_of_texts
 from usaggr.sweep.groupings import Grouping, GroupingConfig, partition
 from usaggr.sweep.store import find_runs
+from usaggr.sweep.versions import COLUMN, STUDY_HEAD, check_versions
 
 PLAN_COLUMNS = (
-    "run_id", "block", "groupings", "tasks", "scale", "seed", "variant", "parent", "fingerprint", "state",
+    "run_id", "block", "groupings", "tasks", "scale", "seed", "variant", "parent", "fingerprint", "state", COLUMN,
 )  # fmt: skip
 
 
@@ -93,6 +94,7 @@ def _make_plan(study: StudyConfig, progress: Progress) -> Plan:
         if task_id not in dataset.tasks:
             raise ConfigError(one_of("training.task_weights", task_id, dataset.tasks))
     manifest = make_manifest(dataset, study.data, study.seeds)
+    check_versions(study.directory)
     check_same_data(manifest, study.directory)
     groupings = {
         name: partition(name, _grouping_config(name, content), tasks) for name, content in read_groupings(study).items()
@@ -105,9 +107,11 @@ def write_plan(plan: Plan) -> None:
 
     Raises:
         ConfigError: the directory holds another data set or another split.
+        RunError: a newer version of the tool wrote it, or it cannot be written to.
     """
+    check_versions(plan.directory)
     write_manifest(plan.manifest, plan.directory)
-    write_atomic(plan.directory / "study.yaml", describe_study(plan.study))
+    write_atomic(plan.directory / "study.yaml", STUDY_HEAD + describe_study(plan.study))
     write_states(plan)
 
 
@@ -120,7 +124,7 @@ def write_states(plan: Plan) -> None:
         spec = run.spec
         holders, tasks = ";".join(run.groupings), ";".join(spec.tasks)
         where = (run.directory.name, spec.block, holders, tasks, spec.scale, spec.seed, spec.variant)
-        writer.writerow([*where, spec.parent or "", spec.fingerprint, run.state()])
+        writer.writerow([*where, spec.parent or "", spec.fingerprint, run.state(), SCHEMA_VERSION])
     write_atomic(plan.directory / "plan.csv", text.getvalue())
 
 

@@ -13,6 +13,7 @@ from usaggr.runs import RunDirectory, State, Status
 from usaggr.sweep.executors.slurm_queue import PREFIX, SlurmQueue, job_of, log_of
 from usaggr.sweep.live import duration
 from usaggr.sweep.store import find_runs, is_done
+from usaggr.sweep.versions import check_row
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -97,11 +98,16 @@ def read_planned(directory: Path) -> list[PlanRow]:
     try:
         with path.open(newline="") as file:
             rows = csv.DictReader(file)
-            return [PlanRow(row["run_id"], row["fingerprint"], row["parent"] or None) for row in rows]
+            return [_plan_row(path, row) for row in rows]
     except FileNotFoundError as error:
         raise RunError(f"{path}: not there; `usaggr sweep` writes it") from error
     except (OSError, KeyError, UnicodeDecodeError, csv.Error) as error:
         raise RunError(f"{path}: cannot be read ({error!r}); the study's next `usaggr sweep` writes it anew") from error
+
+
+def _plan_row(path: Path, row: dict[str, str]) -> PlanRow:
+    check_row(path, row)
+    return PlanRow(row["run_id"], row["fingerprint"], row["parent"] or None)
 
 
 def print_status(directory: Path, console: "Console", watch: bool = False) -> None:

@@ -28,6 +28,7 @@ from usaggr.runs import HEARTBEAT_SECONDS, Placement, RunDirectory
 from usaggr.stopping import RunInterrupted
 from usaggr.sweep.executors.base import EXECUTE_RUN, Job, Outcome
 from usaggr.sweep.store import stored_fingerprint
+from usaggr.sweep.versions import check_yaml
 
 SPOILT = 71
 """Exit status of a worker that ends after a failed run: what that left in the process must not touch the next run."""
@@ -118,6 +119,7 @@ def _execute(job: Job, run: RunDirectory, placement: Placement, target: str) -> 
         stored = stored_fingerprint(run.path)
         if stored not in (None, job.spec.fingerprint):
             raise RunError(f"{run.path} holds another run (fingerprint {stored}); move it away")
+        check_yaml(run.path / "run.yaml")
         run.clear()
         run.write_spec(job.spec, **job.provenance, **_where(job, placement))
         execute = load(target)

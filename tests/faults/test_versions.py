@@ -1,0 +1,93 @@
+"""Files of a newer version of the tool, or of nobody's: refused by name and versions, and nothing is written over."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.report.sweeps import FakeSweep
+from tests.report.test_build import scorer
+from tests.sweep import fakes
+from usaggr.errors import ConfigError, RunError, UsaggrError
+from usaggr.report.sources import read_source
+from usaggr.runs import SCHEMA_VERSION, Placement, RunDirectory
+from usaggr.sweep.executors.base import Job
+from usaggr.sweep.executors.worker import run_in_worker
+from usaggr.sweep.plan import write_plan
+from usaggr.sweep.status import status_of
+from usaggr.sweep.versions import check_versions
+
+NEWER = SCHEMA_VERSION + 1
+SAID = rf"schema_version {NEWER} is newer than this tool's {SCHEMA_VERSION}; update usaggr"
+
+
+def in_yaml(text: str) -> str:
+    assert f"schema_version: {SCHEMA_VERSION}\n" in text
+    return text.replace(f"schema_version: {SCHEMA_VERSION}\n", f"schema_version: {NEWER}\n")
+
+
+def in_table(text: str) -> str:
+    assert f",{SCHEMA_VERSION}\n" in text
+    return text.replace(f",{SCHEMA_VERSION}\n", f",{NEWER}\n")
+
+
+def in_json(text: str) -> str:
+    return json.dumps({**json.loads(text), "schema_version": NEWER})
+
+
+@pytest.mark.parametrize(("name", "newer"), [("study.yaml", in_yaml), ("plan.csv", in_table), ("data.json", in_json)])
+def test_a_file_of_a_newer_version_is_refused_by_all_who_read_or_replace_it(
+    tmp_path: Path, name: str, newer: Callable[[str], str]
+) -> None:
+    study = fakes.study(tmp_path)
+    plan = fakes.plan(study, fakes.planned(study, 0))
+    write_plan(plan)
+    check_versions(plan.directory)
+    path = plan.directory / name
+    path.write_text(newer(path.read_text()))
+    before = {file: file.read_bytes() for file in plan.directory.iterdir()}
+    for act in (lambda: write_plan(plan), lambda: read_source(plan.directory)):
+        with pytest.raises(RunError, match=rf"{name}: {SAID}"):
+            act()
+    if name == "plan.csv":
+        with pytest.raises(RunError, match=rf"{name}: {SAID}"):
+            status_of(plan.directory)
+    assert {file: file.read_bytes() for file in plan.directory.iterdir()} == before
+
+
+def test_a_run_of_a_newer_version_is_not_trained_over(tmp_path: Path) -> None:
+    study = fakes.study(tmp_path)
+    run = fakes.planned(study, 0)
+    directory = RunDirectory(run.directory)
+    directory.write_spec(run.spec)
+    path = run.directory / "run.yaml"
+    path.write_text(in_yaml(path.read_text()))
+    (run.directory / "predictions.parquet").write_text("of the newer version")
+    before = path.read_bytes()
+    outcome, message = run_in_worker(Job(run.spec, run.directory, study, None, 1), Placement(1), fakes.TARGET)
+    assert outcome == "failed"
+    assert f"run.yaml: {SAID}" in message
+    assert path.read_bytes() == before
+    assert (run.directory / "predictions.parquet").read_text() == "of the newer version"
+
+
+@pytest.mark.parametrize("text", ["[1, 2]", '"text"', '{"schema_version": "old"}', "{", ""])
+def test_a_description_of_data_that_is_none_is_refused_and_stays(tmp_path: Path, text: str) -> None:
+    study = fakes.study(tmp_path)
+    plan = fakes.plan(study, fakes.planned(study, 0))
+    write_plan(plan)
+    (plan.directory / "data.json").write_text(text)
+    with pytest.raises((ConfigError, RunError), match=r"data\.json: "):
+        write_plan(plan)
+    with pytest.raises(UsaggrError, match=r"data\.json: "):
+        read_source(plan.directory)
+    assert (plan.directory / "data.json").read_text() == text
+
+
+def test_directories_of_tools_that_wrote_no_version_are_read_and_written(tmp_path: Path) -> None:
+    sweep = FakeSweep(tmp_path / "old", tasks=("breast_lesion", "fetal_femur"), seeds=(0,)).finish(scorer)
+    assert "schema_version" not in (sweep.directory / "plan.csv").read_text()
+    assert "schema_version" not in (sweep.directory / "study.yaml").read_text()
+    check_versions(sweep.directory)
+    assert len(read_source(sweep.directory).plan) == len(status_of(sweep.directory).runs) == 3
