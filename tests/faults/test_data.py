@@ -1,5 +1,6 @@
 """Data files that change, vanish or are too large: named by file, refused, and never used half old and half new."""
 
+import json
 import os
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from tests.data.factories import data_config, disc, noise, tiny_data, write_image
 from usaggr.config import DataConfig
+from usaggr.data import cache_check
 from usaggr.data.cache import build_or_open
 from usaggr.data.dataset import load_dataset
 from usaggr.data.images import read_mask
@@ -75,3 +77,46 @@ def test_a_file_that_vanished_is_named_with_its_row(config: DataConfig) -> None:
     sample.image_path.unlink()
     with pytest.raises(DataError, match=rf"seg\.csv.*\n*.*{sample.image_path.name}"):
         load_dataset(config)
+
+
+@pytest.mark.parametrize("name", ["images.u8", "masks.u8", "images.sha256"])
+def test_a_cache_with_a_flipped_bit_is_named_put_aside_and_built_again(
+    config: DataConfig, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    dataset = load_dataset(config)
+    cache = build_or_open(dataset, config)
+    good = {path.name: path.read_bytes() for path in cache.directory.iterdir()}
+    content = bytearray(good[name])
+    content[len(content) // 2] ^= 1
+    (cache.directory / name).write_bytes(content)
+    again = build_or_open(dataset, config)
+    assert f"{cache.directory / name}: is not what was written" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in again.directory.iterdir()} == good
+    aside = cache.directory.with_suffix(".damaged")
+    assert (aside / name).read_bytes() == content
+    build_or_open(dataset, config)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_cache_of_many_pieces_is_checked_to_its_end(
+    config: DataConfig, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache_check, "PIECE", 1000)
+    dataset = load_dataset(config)
+    path = build_or_open(dataset, config).directory / "images.u8"
+    assert len(json.loads((path.parent / "checksums.json").read_text())["images.u8"]) > 100
+    content = path.read_bytes()
+    for place in (0, len(content) - 1):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 128]) + content[place + 1 :])
+        build_or_open(dataset, config)
+        assert "images.u8: is not what was written" in capsys.readouterr().err
+        assert path.read_bytes() == content
+
+
+def test_a_cache_without_checksums_is_taken_and_gets_them(config: DataConfig) -> None:
+    dataset = load_dataset(config)
+    path = build_or_open(dataset, config).directory / "checksums.json"
+    written = path.read_text()
+    path.unlink()
+    build_or_open(dataset, config)
+    assert path.read_text() == written

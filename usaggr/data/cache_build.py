@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from typing import IO
 import numpy as np
 
 from usaggr.config import DataConfig
+from usaggr.data.cache_check import damaged_file, write_checksums
 from usaggr.data.images import distinct_pixels, mask_values, open_image
 from usaggr.data.locations import made_folder
 from usaggr.data.probe import read_unchanged
@@ -112,13 +114,47 @@ def ensure_built(plan: CachePlan, folder: Path, data: DataConfig, progress: Prog
     """
     key = plan.key
     directory = folder / key
-    if read_meta(directory) is None:
+    if not _is_good(directory, data):
         made_folder(folder)
         with _only_builder(folder, key, progress):
-            if read_meta(directory) is None:
+            if not _is_good(directory, data):
+                _put_aside(directory, data)
                 _clear(folder, key)
                 _build(plan, directory, data, progress)
     return directory
+
+
+def _is_good(directory: Path, data: DataConfig) -> bool:
+    return read_meta(directory) is not None and _damage(directory, data) is None
+
+
+def _damage(directory: Path, data: DataConfig) -> str | None:
+    """Which file of a whole cache has changed since it was written; None where none has.
+
+    Raises:
+        DataError: the cache cannot be read.
+    """
+    meta = read_meta(directory)
+    names = [] if meta is None else list(meta.file_sizes())
+    try:
+        return damaged_file(directory, names, reader_count(data.workers)) if names else None
+    except OSError as error:
+        raise DataError(f"{directory}: cannot be used ({error.strerror}); choose another data.cache_dir=...") from error
+
+
+def _put_aside(directory: Path, data: DataConfig) -> None:
+    """Say of a cache that is damaged where it goes, and move it there; one that is not whole stays."""
+    damage = _damage(directory, data)
+    if damage is None:
+        return
+    aside = directory.with_suffix(".damaged")
+    shutil.rmtree(aside, ignore_errors=True)
+    directory.rename(aside)
+    print(
+        f"{directory / damage}: is not what was written (its SHA-256 is another one); the cache is built again, the "
+        f"old one is kept as {aside.name}: look at this disk, and whether runs read it since it was good",
+        file=sys.stderr,
+    )
 
 
 def _build(plan: CachePlan, directory: Path, data: DataConfig, progress: Progress) -> None:
@@ -143,6 +179,7 @@ def _build(plan: CachePlan, directory: Path, data: DataConfig, progress: Progres
         (temporary / "images.sha256").write_bytes(bytes.fromhex("".join(plan.images)))
         (temporary / "masks.sha256").write_bytes(bytes.fromhex("".join(plan.masks)))
         (temporary / "meta.json").write_text(json.dumps(vars(plan.meta)))
+        write_checksums(temporary, list(plan.meta.file_sizes()), reader_count(data.workers))
         temporary.rename(directory)
     except OSError as error:
         raise DataError(
