@@ -45,7 +45,6 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="Look at data before anything is trained.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
-app.command()(predict)
 
 
 def _print_version(wanted: bool) -> None:
@@ -171,6 +170,9 @@ def train(
     print(f"training {run.directory}")
     train_run(plan_, run, RichProgress())
     print_scores(run, _console())
+
+
+app.command()(predict)
 
 
 @app.command()

@@ -11,6 +11,7 @@ from usaggr.runs import Placement, RunDirectory
 from usaggr.sweep.plan import Plan, PlannedRun, make_plan, write_plan
 
 SMALL = (
+    "name=demo",
     "data=fmuia",
     "data.image_size=32",
     "scales=[1.0]",

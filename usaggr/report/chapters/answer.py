@@ -119,7 +119,8 @@ def _by_task(material: Material, found: tuple[Recommendation, ...], variant: str
         rows.append((Cell(one.task), Cell(facts.clinical_group), Cell(facts.type), use, Cell(why)))
     caption = (
         f"What to use for each task, {literal(material.where(variant, scale))}. Intervals are of that task alone; p "
-        "values are adjusted within its family."
+        f"values are adjusted within its family. `usaggr predict --recommended` takes {literal(material.reference)} "
+        "where the answer is not known or there is no verdict."
     )
     name = _file_name(material, "use", variant, scale)
     columns = ("task", "clinical group", "type", "use", "because")
