@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from usaggr.config import StudyConfig
 from usaggr.config_executor import RayConfig
-from usaggr.config_logger import MlflowLogger
+from usaggr.config_logger import CsvLogger, MlflowLogger, NoLogger, TensorBoardLogger, WandbLogger
 from usaggr.errors import ConfigError
 from usaggr.files import write_atomic
 from usaggr.runs import TRACKING
@@ -48,12 +48,13 @@ def check_logger(study: StudyConfig) -> None:
     Raises:
         ConfigError: a package is missing, or nodes of a cluster would write into a file that they do not see.
     """
+    keep_to_itself()
     logger, executor = study.logger, study.executor
     modules: tuple[str, ...] = PACKAGES.get(logger.name, ())
     location = None
     if isinstance(logger, MlflowLogger):
         location = mlflow_location(study)
-        modules += () if location.partition(":")[0] in ("http", "https", "file") else SQL_PACKAGES
+        modules += SQL_PACKAGES if _writes_sql(location) else ()
     for module in modules:
         if importlib.util.find_spec(module) is None:
             raise ConfigError(f"logger={logger.name} needs the package {module}: pip install usaggr[{logger.name}]")
@@ -63,6 +64,35 @@ def check_logger(study: StudyConfig) -> None:
             f"logger.location: the nodes of executor.shared=false do not see {location}; "
             "give the address of an MLflow server, as http://HOST:5000"
         )
+
+
+def to_preload(study: StudyConfig) -> tuple[str, ...]:
+    """Modules of a study's tracker that take seconds to import, for the server that workers come from.
+
+    From now on trackers send nothing of their own from this process and those that it starts.
+    """
+    keep_to_itself()
+    match study.logger:
+        case CsvLogger() | NoLogger():
+            return ()
+        case TensorBoardLogger():
+            return ("torch.utils.tensorboard",)
+        case WandbLogger():
+            return ("wandb",)
+        case MlflowLogger():
+            sql = _writes_sql(study.tracked.location or mlflow_location(study))
+            return ("mlflow.store.tracking.sqlalchemy_store",) if sql else ("mlflow.tracking",)
+
+
+def _writes_sql(location: str) -> bool:
+    """Whether MLflow's client writes into a database itself."""
+    return location.partition(":")[0] not in ("http", "https", "file")
+
+
+def keep_to_itself() -> None:
+    """Let trackers send nothing anywhere but what they are asked to, unless the environment says otherwise."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
 
 
 def mlflow_location(study: StudyConfig) -> str:
@@ -76,6 +106,7 @@ def mlflow_client(location: str) -> "MlflowClient":
 
     A SQLite file's folder is made; its tables are, by MLflow.
     """
+    keep_to_itself()
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")

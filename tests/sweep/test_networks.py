@@ -177,7 +177,7 @@ def answers(monkeypatch: pytest.MonkeyPatch, *said: tuple[str, str]) -> None:
                 self._pipe.send(answer)
 
     context = SimpleNamespace(Process=Answering, Pipe=Pipe)
-    monkeypatch.setattr("usaggr.sweep.executors.local.server_for", lambda config, ahead: context)
+    monkeypatch.setattr("usaggr.sweep.executors.local.server_for", lambda config, preload, ahead: context)
 
 
 def test_a_fault_ends_a_sweep_before_its_data_are_made_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from usaggr.models.weights import weights_file
 from usaggr.progress import Progress
 from usaggr.sweep.plan import Plan, PlannedRun
 from usaggr.tasks import Task
+from usaggr.tracking import to_preload
 
 DOWNLOADS = "weights.json"
 """In a study's directory: what the weights were that came from the library under an id, by encoder."""
@@ -56,7 +57,7 @@ def check_networks(plan: Plan, runs: Sequence[PlannedRun], progress: Progress) -
     networks = distinct_networks(plan, runs)
     fetched = any(network.model.weights and weights_file(network.model) is None for network in networks)
     what = "networks checked, with downloads of weights that are not here yet" if fetched else "networks checked"
-    context = server_for(plan.study.executor.machine, ahead=True)
+    context = server_for(plan.study.executor.machine, preload=to_preload(plan.study), ahead=True)
     here, there = context.Pipe(duplex=False)
     process = context.Process(target=_answer, args=(there, networks), daemon=True)
     try:

@@ -10,7 +10,15 @@ from pytorch_lightning.loggers import CSVLogger, MLFlowLogger, TensorBoardLogger
 from usaggr import config_logger
 from usaggr.config import StudyConfig
 from usaggr.runs import LOGS, RunSpec
-from usaggr.tracking import MLFLOW_STATUS, End, mlflow_client, mlflow_experiment, mlflow_location, without_password
+from usaggr.tracking import (
+    MLFLOW_STATUS,
+    End,
+    keep_to_itself,
+    mlflow_client,
+    mlflow_experiment,
+    mlflow_location,
+    without_password,
+)
 
 Params = dict[str, str | int | float | bool]
 
@@ -206,6 +214,7 @@ class _Wandb:
         step: int,
         earlier: str | None,
     ) -> None:
+        keep_to_itself()
         import wandb
 
         folder = directory / LOGS

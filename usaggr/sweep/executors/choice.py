@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from usaggr.config_executor import RayConfig, SlurmConfig
 from usaggr.sweep.executors.base import Executor
+from usaggr.tracking import to_preload
 
 if TYPE_CHECKING:
     from usaggr.config import StudyConfig
@@ -26,4 +27,4 @@ def executor_for(study: "StudyConfig") -> Executor:
         return RayExecutor(config, accelerator)
     from usaggr.sweep.executors.local import LocalExecutor
 
-    return LocalExecutor(config, accelerator)
+    return LocalExecutor(config, accelerator, preload=to_preload(study))

@@ -11,6 +11,7 @@ import queue
 import signal
 import time
 import traceback
+from collections.abc import Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
@@ -40,13 +41,21 @@ _LOOK_SECONDS = 5.0
 class LocalExecutor:
     """Runs jobs in worker processes of this machine.
 
-    `accelerator` is training.accelerator; `target` names the function that trains a run.
+    `accelerator` is training.accelerator; `target` names the function that trains a run, and `preload` further modules
+    that runs need and that take long to import; those that are missing are left out.
     """
 
-    def __init__(self, config: MachineConfig, accelerator: str = "auto", target: str = EXECUTE_RUN) -> None:
+    def __init__(
+        self,
+        config: MachineConfig,
+        accelerator: str = "auto",
+        target: str = EXECUTE_RUN,
+        preload: Sequence[str] = (),
+    ) -> None:
         self._config = config
         self._accelerator = accelerator
         self._target = target
+        self._preload = preload
         self._ended: queue.SimpleQueue[tuple[Slot, Future]] = queue.SimpleQueue()
         self._slots: list[Slot] = []
 
@@ -72,7 +81,7 @@ class LocalExecutor:
             RunError: the server, or the target in a worker, cannot be imported.
             ConfigError: a GPU is asked for that is not there.
         """
-        self._context = server_for(self._config, self._target)
+        self._context = server_for(self._config, self._target, self._preload)
         try:
             gpus = _ask_worker(self._context, self._target, count=self._accelerator in ("auto", "gpu"))
             if self._accelerator == "gpu" and gpus == 0 and platform.system() != "Darwin":
@@ -193,10 +202,12 @@ class LocalExecutor:
         return slot.unowned >= 2 and bool(slot.future.cancel())  # type: ignore[no-untyped-call]
 
 
-def server_for(config: MachineConfig, target: str = EXECUTE_RUN, *, ahead: bool = False) -> WorkerContext:
+def server_for(
+    config: MachineConfig, target: str = EXECUTE_RUN, preload: Sequence[str] = (), *, ahead: bool = False
+) -> WorkerContext:
     """Start the server of an executor's workers; `ahead`: for an executor that is started later."""
     threads = placements(config.model_copy(update={"devices": []}), 0, usable_cores())[0].threads
-    return start_server([target.partition(":")[0]], threads, ahead=ahead)
+    return start_server([target.partition(":")[0], *preload], threads, ahead=ahead)
 
 
 def died_message(exitcode: int) -> str:

@@ -26,6 +26,7 @@ from usaggr.sweep.interruption import Interruption
 from usaggr.sweep.live import SweepLine
 from usaggr.sweep.loop import Loop
 from usaggr.sweep.plan import PlannedRun
+from usaggr.tracking import to_preload
 
 _LOOK_SECONDS = 0.1
 
@@ -129,7 +130,7 @@ def run_pack(
     loop = Loop(runs, todo, states, machine.attempts)
     if not todo:
         return loop
-    executor = LocalExecutor(machine, accelerator, target)
+    executor = LocalExecutor(machine, accelerator, target, to_preload(jobs[0].study))
     before = signal.getsignal(signal.SIGTERM)
     with ExitStack() as stack:
         with _deaf_children():

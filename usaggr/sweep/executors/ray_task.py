@@ -26,6 +26,7 @@ from usaggr.sweep.executors.base import Job, Outcome
 from usaggr.sweep.executors.local import LocalExecutor
 from usaggr.sweep.executors.ray_content import content_of
 from usaggr.sweep.executors.ray_parcel import extract, pack
+from usaggr.tracking import to_preload
 
 if TYPE_CHECKING:
     from usaggr.data.manifest import Manifest
@@ -124,10 +125,17 @@ _started: tuple[tuple[object, ...], LocalExecutor] | None = None
 def _executor(task: Task) -> LocalExecutor:
     """This process's executor with its one worker; renewed where Ray has given the process another GPU."""
     global _started
-    key = (task.machine.model_dump_json(), task.accelerator, task.target, os.environ.get("CUDA_VISIBLE_DEVICES"))
+    preload = to_preload(task.job.study)
+    key = (
+        task.machine.model_dump_json(),
+        task.accelerator,
+        task.target,
+        preload,
+        os.environ.get("CUDA_VISIBLE_DEVICES"),
+    )
     if _started is None or _started[0] != key:
         _end_executor()
-        _started = (key, LocalExecutor(task.machine, task.accelerator, task.target).__enter__())
+        _started = (key, LocalExecutor(task.machine, task.accelerator, task.target, preload).__enter__())
     return _started[1]
 
 
