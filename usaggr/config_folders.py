@@ -66,7 +66,7 @@ def find_grouping(name: str, folders: Sequence[Path]) -> Path:
     Raises:
         ConfigError: no such grouping.
     """
-    path = find(f"grouping/{name}", folders)
+    path = find(f"grouping/{name}", folders) if Path(name).name == name else None  # no path that leads elsewhere
     if path is None:
         raise ConfigError(one_of("groupings", name, choices("grouping", folders)))
     return path

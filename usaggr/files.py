@@ -52,3 +52,13 @@ def is_disk_full(error: BaseException) -> bool:
     cause = error.__cause__ or error.__context__
     here = isinstance(error, OSError) and error.errno in _FULL
     return here or any(word in str(error) for word in _FULL_WORDS) or (cause is not None and is_disk_full(cause))
+
+
+def make_usual(path: Path) -> None:
+    """Give a file that a library has made for its owner alone the mode that the user's umask asks for."""
+    plain = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
+    plain.touch()
+    try:
+        path.chmod(plain.stat().st_mode & 0o777)
+    finally:
+        plain.unlink()

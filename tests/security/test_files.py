@@ -1,24 +1,35 @@
-"""Weights that hold code, indexes that lead elsewhere, images that would fill the memory, modes of written files."""
+"""Weights and checkpoints that hold code, indexes that lead elsewhere, images that would fill the memory."""
 
+import hashlib
+import io
+import json
 import os
 import pickle
-import struct
-import subprocess
-import sys
-import zlib
+import shutil
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from torch import nn
 
-from tests.data.factories import data_config, disc, noise, write_image
+from tests.data.factories import data_config, disc, write_image
+from tests.security.test_images import png, rows, size
 from usaggr.data.images import read_image
+from usaggr.data.index import IndexRow, read_index
+from usaggr.data.index_tasks import declaration_of
 from usaggr.data.locations import FileFinder, FoundFile, Misplaced
-from usaggr.data.probe import ProbeKey, probe_files
-from usaggr.errors import ConfigError, DataError
+from usaggr.data.probe import FileFacts, ProbeKey, probe_files
+from usaggr.data.validation import validate
+from usaggr.errors import ConfigError, DataError, RunError
+from usaggr.inference.stored import _read_yaml
 from usaggr.models.weight_files import read_tensors
 from usaggr.progress import NoProgress
+from usaggr.report.routing import read_model
+from usaggr.sweep.store import stored_fingerprint
+from usaggr.training.checkpoint import CheckpointFile, Position
 
 
 class Bomb:
@@ -86,13 +97,7 @@ def test_links_that_stay_inside_are_fine(root: Path, text: str) -> None:
 
 def bomb(path: Path, side: int = 60000) -> Path:
     """A PNG file of a few kilobytes that would be 3.6 gigabytes of pixels."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
-    rows = zlib.compress(bytes(1 << 20), 9)
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b""))
+    path.write_bytes(png(size(side), rows(1 << 20)))
     return path
 
 
@@ -117,21 +122,80 @@ def test_a_drawing_is_no_image(tmp_path: Path) -> None:
         read_image(tmp_path / "a.png", 1, 10**8)
 
 
-def test_only_the_first_of_many_frames_is_decoded(tmp_path: Path) -> None:
-    from PIL import Image
+@pytest.mark.parametrize("folder", [False, True])
+def test_an_index_file_does_not_lead_out_of_the_root(root: Path, folder: bool) -> None:
+    secret = root.parent / "outside" / "secret.csv"
+    secret.write_text("image_path,task_name,task_id,num_classes,mask\n../a.png,classification,t,2,0\n")
+    assert len(rows_at(root, secret.read_text())) == 1
+    if folder:
+        shutil.rmtree(root / "csv_files")
+        (root / "csv_files").symlink_to(secret.parent)
+    else:
+        (root / "csv_files" / "a.csv").unlink()
+        (root / "csv_files" / "a.csv").symlink_to(secret)
+    with pytest.raises(DataError, match=r"is a link that leads out of the root"):
+        read_index(root)
 
-    frames = [Image.fromarray(noise(seed)) for seed in range(20)]
-    frames[0].save(tmp_path / "a.tif", save_all=True, append_images=frames[1:])
-    assert (read_image(tmp_path / "a.tif", 1, 10**4)[:, :, 0] == noise(0)).all()
+
+def rows_at(root: Path, text: str) -> list[IndexRow]:
+    (root / "csv_files" / "a.csv").write_text(text)
+    return read_index(root)[0]
 
 
-@pytest.mark.parametrize("umask", [0o002, 0o027, 0o077])
-def test_files_are_written_with_the_user_s_umask(tmp_path: Path, umask: int) -> None:
+@pytest.mark.parametrize("path", ["../../outside/secret.png", "../file.png", "../folder/secret.png", "/etc/passwd"])
+@pytest.mark.parametrize("column", ["image_path", "mask_path"])
+def test_neither_images_nor_masks_of_an_index_are_read_from_elsewhere(root: Path, column: str, path: str) -> None:
+    cells = {"image_path": "../a.png", "mask_path": "../inner.png", "task_name": "segmentation", "task_id": "t",
+             "num_classes": "2", column: path}  # fmt: skip
+    rows = [(row, declaration_of(row)[0]) for row in rows_at(root, f"{','.join(cells)}\n{','.join(cells.values())}\n")]
+    read: list[ProbeKey] = []
 
-    code = (
-        f"import os; os.umask({umask}); from pathlib import Path; from usaggr.files import write_atomic; "
-        f"write_atomic(Path({str(tmp_path)!r}) / 'new' / 'a.json', 'x')"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
-    assert (tmp_path / "new" / "a.json").stat().st_mode & 0o777 == 0o666 & ~umask
-    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o777 & ~umask
+    def probe(keys: Iterable[ProbeKey]) -> dict[ProbeKey, FileFacts]:
+        read.extend(keys)
+        return {key: FileFacts("x", 64, 64, "", False, (0, 1)) for key in read}
+
+    samples, faults, _ = validate(rows, root, data_config(root, root), probe)
+    assert samples == []
+    assert [(fault.column, fault.kind) for fault in faults] == [(column, "path_outside")]
+    assert len(read) == 1
+
+
+def test_a_checkpoint_with_its_right_header_and_hash_runs_no_code(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = CheckpointFile(tmp_path, "f", "32-true")
+    file.write(Position(0, 1, 1), {"a": torch.zeros(2)})
+    path = next(path for path in (tmp_path / "checkpoint").iterdir())
+    head = json.loads(path.read_bytes().partition(b"\n")[0])
+    for content in (pickle.dumps(Bomb(tmp_path / "ran"), 2), saved({"a": Bomb(tmp_path / "ran")})):
+        file.write(Position(0, 1, 1), {"a": torch.zeros(2)})
+        head["sha256"] = hashlib.sha256(content).hexdigest()
+        path.write_bytes(json.dumps(head).encode() + b"\n" + content)
+        assert file.read() is None
+        assert "torch cannot read it" in capsys.readouterr().out
+        assert not (tmp_path / "ran").exists()
+        assert not path.exists()
+    torch.load(io.BytesIO(content), weights_only=False)
+    assert (tmp_path / "ran").exists(), "the attack is real"
+
+
+def saved(content: object) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("tag", ["!!python/object/apply:os.mkdir ['{ran}']", "!!python/object/new:os.mkdir ['{ran}']"])
+def test_tags_in_a_stored_run_make_no_objects(tmp_path: Path, tag: str) -> None:
+    run, ran = tmp_path / "runs" / "a", tmp_path / "ran"
+    run.mkdir(parents=True)
+    text = f"schema_version: 1\nfingerprint: {'a' * 64}\nsettings: {tag.format(ran=ran)}\n"
+    (run / "run.yaml").write_text(text)
+    assert read_model(run / "run.yaml") == {}
+    assert stored_fingerprint(run) == "a" * 64
+    with pytest.raises(RunError, match="cannot be read"):
+        _read_yaml(run / "run.yaml")
+    assert not ran.exists()
+    with suppress(Exception):
+        yaml.unsafe_load(text)
+    assert ran.exists(), "the attack is real"

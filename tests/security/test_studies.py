@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from usaggr.compose import compose_study
+from usaggr.compose import compose_study, read_grouping
+from usaggr.config_folders import find_grouping
 from usaggr.errors import ConfigError
 
 
@@ -83,3 +84,30 @@ def test_a_target_is_an_unknown_key(here: Path, key: str) -> None:
 
 def test_a_name_does_not_climb(here: Path) -> None:
     assert "not '../../x'" in refused(here, built_on_demo("name: ../../x"))
+
+
+@pytest.mark.parametrize("group", ["data", "model", "training", "executor"])
+def test_neither_do_the_files_that_it_chooses(here: Path, group: str) -> None:
+    (here / "conf" / group).mkdir(parents=True)
+    (here / "conf" / group / "theirs.yaml").write_text("name: !!python/object/apply:os.system ['touch ran']\n")
+    with pytest.raises(ConfigError, match="YAML"):
+        compose_study("demo", [f"{group}=theirs"])
+    assert not (here / "ran").exists()
+
+
+def test_neither_does_a_grouping(here: Path) -> None:
+    (here / "conf" / "grouping").mkdir(parents=True)
+    (here / "conf" / "grouping" / "theirs.yaml").write_text("by: !!python/object/apply:os.system ['touch ran']\n")
+    study = compose_study("demo", ["groupings=[task_specific,theirs]"])
+    with pytest.raises(ConfigError, match="YAML"):
+        read_grouping("theirs", study)
+    assert not (here / "ran").exists()
+
+
+@pytest.mark.parametrize("name", ["../theirs", "../../theirs", "sub/theirs", "/theirs"])
+def test_the_name_of_a_grouping_does_not_climb(here: Path, name: str) -> None:
+    (here / "conf" / "grouping" / "sub").mkdir(parents=True)
+    for place in (here, here / "conf", here / "conf" / "grouping" / "sub"):
+        (place / "theirs.yaml").write_text("by: all\n")
+    with pytest.raises(ConfigError, match="theirs"):
+        find_grouping(name if name != "/theirs" else f"{here}/theirs", [here / "conf"])

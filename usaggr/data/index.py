@@ -53,7 +53,7 @@ def read_index(root: Path, labels: bool = True) -> tuple[list[IndexRow], list[Fa
     Without `labels`, the columns that labels are in may be missing.
 
     Raises:
-        DataError: no index file, or one that is no table or lacks a required column.
+        DataError: no index file, or one that leads out of the root by a link, is no table or lacks a required column.
     """
     files = sorted(
         path for path in (root / "csv_files").iterdir() if path.suffix.lower() == ".csv" and path.name[0] != "."
@@ -63,11 +63,18 @@ def read_index(root: Path, labels: bool = True) -> tuple[list[IndexRow], list[Fa
     rows: list[IndexRow] = []
     faults: list[Fault] = []
     for path in files:
+        _refuse_outside(root, path)
         for item in _rows_of(path, labels):
             (faults if isinstance(item, Fault) else rows).append(item)  # type: ignore[arg-type]
     if not rows and not faults:
         raise DataError(f"{root / 'csv_files'}: the index has no rows")
     return rows, faults
+
+
+def _refuse_outside(root: Path, path: Path) -> None:
+    real = path.resolve()
+    if not real.is_relative_to(root.resolve()):
+        raise DataError(f"{path}: is a link that leads out of the root {root}, to {real}; put the file itself there")
 
 
 def _rows_of(path: Path, labels: bool) -> Iterator[IndexRow | Fault]:

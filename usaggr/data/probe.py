@@ -218,13 +218,14 @@ class FactStore:
     def _do(self, action: Callable[[sqlite3.Connection], object]) -> None:
         for attempt in (1, 2):
             try:
+                self._path.touch()  # SQLite would make it unwritable for the group, whatever the umask says
                 with closing(sqlite3.connect(self._path, timeout=60)) as connection, connection:
                     # A lost store costs time and nothing else, so nobody has to wait for the disk.
                     connection.execute("PRAGMA synchronous = OFF")
                     connection.execute(_TABLE)
                     action(connection)
                 return
-            except sqlite3.OperationalError as error:
+            except (sqlite3.OperationalError, OSError) as error:
                 raise DataError(f"{self._path}: {error}; choose another data.cache_dir=...") from error
             except (sqlite3.DatabaseError, ValueError) as error:
                 if attempt == 2:

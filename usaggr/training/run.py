@@ -16,6 +16,7 @@ from usaggr.data.run_data import RunData
 from usaggr.data.samples import Sample
 from usaggr.data.seeds import derived_seed
 from usaggr.data.streams import cut_batches, merge_streams, stream, stream_length
+from usaggr.files import make_usual
 from usaggr.metrics.predictions import write_predictions
 from usaggr.models.build import build_network
 from usaggr.models.network import MultiTaskNetwork
@@ -180,6 +181,7 @@ def _write(directory: Path, study: StudyConfig, network: MultiTaskNetwork, curve
         weights = {name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}
         file = directory / "weights" / "scored.safetensors"
         save_file(weights, file)
+        make_usual(file)
         with file.open("rb") as content:  # as sha256sum writes it
             digest = hashlib.file_digest(content, "sha256").hexdigest()
         file.with_suffix(".sha256").write_text(f"{digest}  {file.name}\n")

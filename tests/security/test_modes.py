@@ -1,0 +1,73 @@
+"""Files and folders get the modes that the user's umask and their folder ask for."""
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.sweep.scaling import tiny_study
+
+ROOT = Path(__file__).parents[2]
+ONE_BY_ONE = """
+import os, sys, torch
+from pathlib import Path
+os.umask(int(sys.argv[1]))
+here = Path(sys.argv[2])
+from usaggr.data.locations import FoundFile
+from usaggr.data.probe import ProbeKey, probe_files
+from usaggr.metrics.predictions import write_predictions
+from usaggr.progress import NoProgress
+from usaggr.runs import RunDirectory, write_atomic
+from usaggr.training.checkpoint import CheckpointFile, Position
+write_atomic(here / "new" / "a.json", "x")
+write_predictions(here / "predictions.parquet", [])
+(here / "run").mkdir()
+CheckpointFile(here / "run", "f", "32-true").write(Position(0, 1, 1), {"a": torch.zeros(2)})
+with RunDirectory(here / "claimed").claim(1):
+    pass
+probe_files([ProbeKey(FoundFile(str(here / "no.png"), 1, 1), False)], here / "cache", 10**8, 1, NoProgress())
+from safetensors.torch import save_file
+from usaggr.files import make_usual
+save_file({"a": torch.zeros(2)}, here / "scored.safetensors")
+make_usual(here / "scored.safetensors")
+"""
+
+
+def wrong_modes(folder: Path, umask: int, setgid: bool) -> list[str]:
+    """What has another mode than a file or folder that is made plainly."""
+    found = []
+    for path in folder.rglob("*"):
+        mode = stat.S_IMODE(path.lstat().st_mode)
+        wanted = (0o777 if path.is_dir() else 0o666) & ~umask | (stat.S_ISGID if setgid and path.is_dir() else 0)
+        if not path.is_symlink() and mode != wanted:
+            found.append(f"{path.relative_to(folder)} {mode:o}, not {wanted:o}")
+    return sorted(found)
+
+
+@pytest.mark.parametrize("umask", [0o002, 0o077])
+def test_what_runs_write_has_the_user_s_umask(tmp_path: Path, umask: int) -> None:
+    tmp_path.chmod(0o2770)
+    done = subprocess.run([sys.executable, "-c", ONE_BY_ONE, str(umask), tmp_path], cwd=ROOT, capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
+    assert len(list(tmp_path.rglob("*"))) >= 10
+    assert wrong_modes(tmp_path, umask, setgid=True) == []
+
+
+@pytest.mark.slow
+def test_all_that_a_sweep_writes_can_be_written_by_its_group(tmp_path: Path) -> None:
+    """In a folder that gives its group to what is made in it, under umask 002; the cache is shared, too."""
+    for name in ("outputs", "cache"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name).chmod(0o2775)
+    words = [*tiny_study(tmp_path / "outputs", tmp_path / "cache", 5, 2), "training.keep_weights=scored"]
+    command = [shutil.which("usaggr", path=Path(sys.executable).parent) or "usaggr", "sweep", *words]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(command, env=environment, umask=0o002, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert len(list(tmp_path.glob("outputs/demo/runs/*/weights/*.safetensors"))) == 5
+    assert wrong_modes(tmp_path / "outputs", 0o002, setgid=True) == []
+    assert wrong_modes(tmp_path / "cache", 0o002, setgid=True) == []
