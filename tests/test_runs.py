@@ -181,13 +181,21 @@ def test_a_run_of_a_killed_process_is_free_at_once_though_its_pid_lives_again(ru
         assert mine
 
 
-def test_a_run_of_another_host_lives_by_its_heartbeat(run: RunDirectory) -> None:
+def silent(run: RunDirectory, seconds: float) -> None:
+    """Have the last heartbeat of a run so many seconds ago."""
+    then = time.time() - seconds
+    os.utime(run.path / "status.json", (then, then))
+
+
+def test_a_run_of_another_host_lives_by_its_heartbeat(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "HEARTBEAT_SECONDS", 0.1)
     run.path.mkdir(parents=True)
-    run.write_status(elsewhere(age=runs.STALE_SECONDS / 2))
+    run.write_status(elsewhere())
+    silent(run, runs.STALE_SECONDS / 2)
     assert run.state() == "running"
     with run.claim(attempt=2) as mine:
         assert not mine
-    run.write_status(elsewhere(age=runs.STALE_SECONDS + 1))
+    silent(run, runs.STALE_SECONDS + 1)
     assert run.state() == "stale"
     with run.claim(attempt=2) as mine:
         assert mine

@@ -23,6 +23,7 @@ import yaml
 
 from usaggr.errors import RunError
 from usaggr.files import write_atomic
+from usaggr.heartbeats import is_recent, stays_silent
 from usaggr.locks import exclusive, is_held
 
 SCHEMA_VERSION = 1
@@ -31,7 +32,10 @@ SCHEMA_VERSION = 1
 HEARTBEAT_SECONDS = 10.0
 """How often a running run says that it is alive."""
 STALE_SECONDS = 120.0
-"""A claim of another host is stale after so long without a heartbeat; one of this host as soon as its process ends."""
+"""A claim of another host is stale after so long without a heartbeat; one of this host as soon as its process ends.
+
+Time is the file server's. Before a stale claim of another host is taken over, it is watched for two heartbeats more.
+"""
 
 JOB_VARIABLE = "USAGGR_JOB"
 """In the environment of a cluster's job: its name, for `Status.job`."""
@@ -216,17 +220,17 @@ class RunDirectory:
             return "pending"
         if status.state != "running":
             return status.state
-        return "running" if is_held(self._lock_path) or _beats_elsewhere(status) else "stale"
+        return "running" if is_held(self._lock_path) or self._beats_elsewhere(status) else "stale"
 
     def status(self) -> Status | None:
         """What `status.json` holds; None where it is missing or not whole."""
         try:
-            return Status(**json.loads((self.path / "status.json").read_text()))
+            return Status(**json.loads(self._status_path.read_text()))
         except (OSError, ValueError, TypeError):
             return None
 
     def write_status(self, status: Status) -> None:
-        write_atomic(self.path / "status.json", json.dumps(asdict(status), indent=1))
+        write_atomic(self._status_path, json.dumps(asdict(status), indent=1))
 
     @contextmanager
     def claim(self, attempt: int) -> Iterator[bool]:
@@ -332,7 +336,7 @@ class RunDirectory:
                 yield False
                 return
             status = self.status()
-            yield status is None or status.state != "running" or not _beats_elsewhere(status)
+            yield status is None or status.state != "running" or not self._beats_elsewhere(status, certain=True)
 
     def _mark(self, state: State, attempt: int, error: str | None, job: str | None = None) -> None:
         with _STATUS:
@@ -341,9 +345,24 @@ class RunDirectory:
             status = Status(state, os.getpid(), socket.gethostname(), time.time(), attempt, error, started, job or had)
             self.write_status(status)
 
+    def _beats_elsewhere(self, status: Status, certain: bool = False) -> bool:
+        """Whether a process of another host has given a sign of life lately.
+
+        `certain`: look twice before saying no, as the file server's clock may have been set a moment ago.
+        """
+        if status.host == socket.gethostname():
+            return False
+        if is_recent(self._status_path, STALE_SECONDS):
+            return True
+        return certain and not stays_silent(self._status_path, 2 * HEARTBEAT_SECONDS)
+
     @property
     def _lock_path(self) -> Path:
         return self.path / ".lock"
+
+    @property
+    def _status_path(self) -> Path:
+        return self.path / "status.json"
 
 
 def refuse_newer(path: Path, version: object) -> None:
@@ -367,11 +386,6 @@ def _flush(directory: Path) -> None:
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
-
-
-def _beats_elsewhere(status: Status) -> bool:
-    """Whether a process of another host has given a sign of life lately."""
-    return status.host != socket.gethostname() and time.time() - status.heartbeat < STALE_SECONDS
 
 
 def _plain(value: Any) -> Any:

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from usaggr import runs
 from usaggr.compose import compose_study
 from usaggr.config import StudyConfig
 from usaggr.data.manifest import make_manifest
@@ -20,9 +21,13 @@ from usaggr.data.samples import Dataset, Sample
 from usaggr.errors import UsaggrError
 from usaggr.locks import is_held
 from usaggr.runs import Cost, Placement, RunDirectory, RunResult, RunSpec
+from usaggr.sweep.executors import worker
 from usaggr.sweep.executors.local import LocalExecutor
 from usaggr.sweep.plan import Plan, PlannedRun
 from usaggr.tasks import CATALOGUE
+
+if _beat := os.environ.get("FAKE_HEARTBEAT"):  # seconds, in all processes of a sweep
+    runs.HEARTBEAT_SECONDS = worker.HEARTBEAT_SECONDS = float(_beat)
 
 TARGET = "tests.sweep.fakes:execute"
 TASK = CATALOGUE["lung_2cls"]
@@ -63,6 +68,10 @@ def execute(spec: RunSpec, directory: Path, study: StudyConfig, placement: Place
         raise ValueError(settings["raises"])
     if "stubborn" in settings:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if status.attempt <= settings.get("stops", 0):
+        os.kill(os.getpid(), signal.SIGSTOP)
+    if settings.get("deaf"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGUSR2])
     time.sleep(60 if status.attempt <= settings.get("hangs", 0) else settings.get("sleeps", 0))
     if settings.get("writes", True):
         RunDirectory(directory).write_result(RESULT)
@@ -149,9 +158,9 @@ def main() -> int:
     from usaggr.sweep.sweep import run_sweep
 
     own = study(Path(sys.argv[1]), *sys.argv[3:])
-    runs = [planned(own, seed, **settings) for seed, settings in enumerate(json.loads(sys.argv[2]))]
+    own_runs = [planned(own, seed, **settings) for seed, settings in enumerate(json.loads(sys.argv[2]))]
     return run_sweep(
-        plan(own, *runs),
+        plan(own, *own_runs),
         console=Console(stderr=True),
         executor=executor(own),
         prepare=lambda plan, runs, progress: lambda run: None,

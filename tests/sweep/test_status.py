@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import os
 import time
 from pathlib import Path
 
@@ -33,6 +34,8 @@ def study(directory: Path, *runs: Made, planned: int | None = None) -> list[Path
         if state == "running":
             status = Status("running", 7, "far", time.time(), 2, None, time.time() - 61)
         (path / "status.json").write_text(json.dumps(status.__dict__))
+        if state == "stale":
+            os.utime(path / "status.json", (0, 0))
         rows.append(f"{name},b,g,b,1.0,0,base,,{fingerprint},pending")
         paths.append(path)
     (directory / "plan.csv").write_text("\n".join(rows[: None if planned is None else planned + 1]) + "\n")

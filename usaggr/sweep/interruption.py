@@ -1,6 +1,7 @@
 """Ctrl-C and SIGTERM while a sweep runs: the first asks it to stop, the second ends the process at once.
 
-After the first, runs have `executor.grace` seconds to write a checkpoint; after the second they have none.
+After the first, runs have `executor.grace` seconds to write a checkpoint; after the second they have none. Signals
+within a second of the first are the first.
 """
 
 import os
@@ -9,6 +10,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+from usaggr.stopping import Asker
 
 INTERRUPTED = 130
 """Exit status of a sweep that was stopped, as shells know it."""
@@ -34,12 +37,15 @@ def interruptible(leave: Callable[[], None], asked: Callable[[], None] = lambda:
         yield interruption
         return
 
+    asker = Asker()
+
     def ask(number: int, frame: FrameType | None) -> None:
-        if interruption.asked:
+        if asker.again():
             leave()
             os._exit(INTERRUPTED)
-        interruption.asked = True
-        asked()
+        if not interruption.asked:
+            interruption.asked = True
+            asked()
 
     before = {number: signal.signal(number, ask) for number in _SIGNALS}
     try:

@@ -92,7 +92,7 @@ def stop_server(patience: float = 2.0) -> None:
     with suppress(ChildProcessError, psutil.NoSuchProcess):  # somebody else has seen it leave
         while os.waitpid(pid, os.WNOHANG)[0] == 0 and time.monotonic() < end:
             if not psutil.Process(pid).children():
-                os.kill(pid, signal.SIGTERM)  # taking all its libraries down in order takes seconds
+                os.kill(pid, signal.SIGKILL)  # taking all its libraries down in order takes seconds
             time.sleep(0.005)
 
 
@@ -119,8 +119,11 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
 
 @contextmanager
 def _without_interrupts() -> Iterator[None]:
-    """What is started here never sees Ctrl-C, which a terminal sends to all processes; this one sees it afterwards."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    """What is started here never sees Ctrl-C and SIGTERM, which come to a whole group; this process sees them later.
+
+    Without the server nobody would be told how its workers end, which listen to SIGTERM for themselves.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM])
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""How the runs of this machine's workers are asked to stop, and given time for a checkpoint."""
+"""How the runs of this machine's workers are ended: asked, with time for a checkpoint, or since they take too long."""
 
 import os
 import signal
@@ -32,6 +32,28 @@ def ask_to_stop(slots: Sequence[Slot], grace: float) -> None:
     end = time.monotonic() + grace
     while any(_is_on(slot) for slot in waited) and time.monotonic() < end:
         time.sleep(_LOOK_SECONDS)
+
+
+def end_if_overdue(slot: Slot, limit: float) -> None:
+    """End a slot's run, if it has been on for more than `limit` seconds.
+
+    It is killed, since what hangs need not hear anything else. The clock is one that does not jump, unlike that of the
+    pool's own limit.
+    """
+    if slot.job is None or slot.future is None or slot.future.done() or not slot.future.running():
+        return
+    now = time.monotonic()
+    if slot.working is None:
+        slot.working = now
+    if now - slot.working < limit or slot.overdue:
+        return
+    slot.overdue = True
+    pid = owner_here(slot.job)
+    if pid is None:  # it hangs before its claim: the pool knows its process
+        slot.future.cancel()  # type: ignore[no-untyped-call]
+        return
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
 
 
 def owner_here(job: Job) -> int | None:

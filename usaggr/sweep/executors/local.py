@@ -13,7 +13,6 @@ import time
 import traceback
 from collections.abc import Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
@@ -26,7 +25,7 @@ from usaggr.locks import is_held
 from usaggr.runs import RunDirectory
 from usaggr.sweep.executors.base import EXECUTE_RUN, Ended, Job, Outcome
 from usaggr.sweep.executors.forkserver import WorkerContext, start_server, stop_server
-from usaggr.sweep.executors.grace import ask_to_stop, owner_here
+from usaggr.sweep.executors.grace import ask_to_stop, end_if_overdue, owner_here
 from usaggr.sweep.executors.placement import placements, usable_cores
 from usaggr.sweep.executors.slots import Future, Slot, beside, may_begin, next_free
 from usaggr.sweep.executors.worker import NO_MEMORY, SPOILT, end_with_parent, load, run_in_worker
@@ -36,6 +35,8 @@ RUNS_PER_WORKER = 16
 in the end."""
 _LOOK_SECONDS = 5.0
 """How often a slot is looked at whose process may be gone without its pool having noticed."""
+_LIMIT_SECONDS = 0.25
+"""How often runs are looked at that may take only so long, at the least."""
 
 
 class LocalExecutor:
@@ -118,11 +119,11 @@ class LocalExecutor:
     def _begin(self, slot: Slot) -> None:
         arguments = (slot.job, slot.placement, self._target, self._renewed_after == 1)
         try:
-            future: Future = slot.pool.schedule(run_in_worker, args=arguments, timeout=self._config.timeout)
+            future: Future = slot.pool.schedule(run_in_worker, args=arguments)
         except RuntimeError:  # its idle worker was killed, and took the pool along
             _end(slot.pool)
             slot.pool = self._pool()
-            future = slot.pool.schedule(run_in_worker, args=arguments, timeout=self._config.timeout)
+            future = slot.pool.schedule(run_in_worker, args=arguments)
         slot.begin(future)
         for other in beside(slot, self._slots, "device"):
             if other.future is not None:
@@ -132,6 +133,11 @@ class LocalExecutor:
     def wait(self, timeout: float) -> list[Ended]:
         """Jobs that have ended since the last call; waits until one does, `timeout` seconds at the most."""
         notices: list[tuple[Slot, Future | None]] = []
+        limit = self._config.timeout
+        if limit is not None:
+            timeout = min(timeout, _LIMIT_SECONDS)
+            for slot in self._slots:
+                end_if_overdue(slot, limit)
         try:
             notices.append(self._ended.get(timeout=timeout))
             while not self._ended.empty():
@@ -143,6 +149,8 @@ class LocalExecutor:
         for slot, future in notices:
             if slot.job is not None and future is not None and slot.future is future:
                 outcome, message = self._outcome(slot, slot.job, future)
+                if slot.overdue and outcome in ("died", "killed"):
+                    outcome, message = "timeout", f"ended after executor.timeout={limit:g} seconds"
                 seconds = time.monotonic() - slot.started
                 ended.append(Ended(slot.job, outcome, message, seconds, slot.crowded))
                 slot.clear()
@@ -186,8 +194,6 @@ class LocalExecutor:
             _end(slot.pool)
             slot.pool = self._pool()
             return "died", "worker died before its run began"
-        except FutureTimeoutError:
-            return "timeout", f"ended after executor.timeout={self._config.timeout:g} seconds"
         except Exception as error:
             return "failed", (str(error).splitlines() or [type(error).__name__])[0]
 

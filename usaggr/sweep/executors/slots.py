@@ -31,6 +31,10 @@ class Slot:
     """How often in a row nobody held the job's run when looked at."""
     crowded: bool = False
     """Whether others were on the job's device at some time."""
+    working: float | None = None
+    """When its worker was first seen to have the job; None before, and while there is no limit to look after."""
+    overdue: bool = False
+    """Whether its worker is being ended for having had the job too long."""
 
     def take(self, job: Job) -> None:
         """Keep a job until it begins."""
@@ -38,7 +42,7 @@ class Slot:
 
     def begin(self, future: Future) -> None:
         """The job is on its way."""
-        self.future, self.unowned = future, 0
+        self.future, self.unowned, self.working, self.overdue = future, 0, None, False
         self.started = self.looked = time.monotonic()
 
     def clear(self) -> None:

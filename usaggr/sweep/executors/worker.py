@@ -70,7 +70,7 @@ def load(target: str) -> Callable[..., None]:
 
 
 def end_with_parent() -> None:
-    """From now on, end this process as soon as the one that started it is gone, however it went."""
+    """From now on, end this process as soon as the one that started it is gone, however it went; hear SIGTERM again."""
     parent = multiprocessing.parent_process()
     if parent is None:
         raise RuntimeError("end_with_parent: this process was not started by multiprocessing")
@@ -81,6 +81,7 @@ def end_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, name="end-with-parent", daemon=True).start()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])  # what the server does not hear, see there
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -216,13 +217,19 @@ def _output_to(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _stoppable() -> Iterator[None]:
-    """Within, SIGUSR2 and a first SIGTERM ask the run to stop; a second SIGTERM, or one outside, ends the process."""
+    """Within, SIGUSR2 and a first SIGTERM ask the run to stop; a second SIGTERM, or one outside, ends the process.
+
+    A SIGTERM within a second of the first is the first.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
+    asker = stopping.Asker()
+
     def ask(number: int, frame: object) -> None:
-        signal.signal(signal.SIGTERM, _leave)
+        if asker.again():
+            _leave(number, frame)
         stopping.ask()
 
     signal.signal(signal.SIGUSR2, lambda number, frame: stopping.ask())
