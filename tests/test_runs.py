@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from usaggr import runs
 from usaggr.errors import RunError
 from usaggr.files import write_atomic
-from usaggr.runs import SCHEMA_VERSION, Cost, RunDirectory, RunResult, RunSpec, Status, fingerprint_of
+from usaggr.runs import Cost, RunDirectory, RunResult, RunSpec, Status, fingerprint_of
+from usaggr.stored import SCHEMA_VERSION
 
 COST = Cost(10.0, 8.0, 100.0, 500.0, 1000)
 RESULT = RunResult(
@@ -367,7 +368,7 @@ def test_a_result_that_cannot_be_read_says_what_to_do(run: RunDirectory, text: s
     run.path.mkdir(parents=True)
     if text is not None:
         run.result_path.write_text(text)
-    with pytest.raises(RunError, match="remove the run"):
+    with pytest.raises(RunError, match="the same `usaggr sweep` trains the run again" if text is not None else "remove"):
         run.result()
 
 

@@ -25,9 +25,7 @@ from usaggr.errors import RunError
 from usaggr.files import write_atomic
 from usaggr.heartbeats import is_recent, stays_silent
 from usaggr.locks import exclusive, is_held
-
-SCHEMA_VERSION = 1
-"""Of everything under outputs/: a tool refuses what a newer one wrote."""
+from usaggr.stored import REPEAT, SCHEMA_VERSION, DamagedError, refuse_newer, seal, unseal
 
 HEARTBEAT_SECONDS = 10.0
 """How often a running run says that it is alive."""
@@ -299,7 +297,7 @@ class RunDirectory:
         # Before the result: a kill in between costs a training, and leaves no checkpoint of a run that is done.
         shutil.rmtree(self.path / CHECKPOINT, ignore_errors=True)
         _flush(self.path)
-        write_atomic(self.result_path, json.dumps(asdict(result), indent=1))
+        write_atomic(self.result_path, json.dumps(seal(asdict(result), self.predictions_path), indent=1))
         with _STATUS:
             status = self.status()
             if status is not None:
@@ -309,14 +307,17 @@ class RunDirectory:
         """The finished run's result.
 
         Raises:
-            RunError: not there, not readable, or of a newer version of the tool.
+            RunError: not there, not readable, not what was written, or of a newer version of the tool.
         """
         try:
             content = json.loads(self.result_path.read_text())
             refuse_newer(self.result_path, content["schema_version"])
+            content = unseal(self.result_path, content)
             return RunResult(**{**content, "cost": Cost(**content["cost"])})
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except OSError as error:
             raise RunError(f"{self.result_path}: cannot be read ({error}); remove the run to train it again") from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DamagedError(f"{self.result_path}: cannot be read ({error}); {REPEAT}") from error
 
     def clear(self) -> None:
         """Remove what an earlier, unfinished attempt left, but for its specification, status, logs and checkpoint."""
@@ -363,18 +364,6 @@ class RunDirectory:
     @property
     def _status_path(self) -> Path:
         return self.path / "status.json"
-
-
-def refuse_newer(path: Path, version: object) -> None:
-    """Take no file of outputs/ for what it is not.
-
-    Raises:
-        RunError: its `schema_version` is newer than this tool's, or no number.
-    """
-    if not isinstance(version, int):
-        raise RunError(f"{path}: schema_version is {version!r}, not a whole number; put the file back as it was")
-    if version > SCHEMA_VERSION:
-        raise RunError(f"{path}: schema_version {version} is newer than this tool's {SCHEMA_VERSION}; update usaggr")
 
 
 def _flush(directory: Path) -> None:

@@ -11,7 +11,8 @@ from tests.report.test_build import scorer
 from tests.sweep import fakes
 from usaggr.errors import ConfigError, RunError, UsaggrError
 from usaggr.report.sources import read_source
-from usaggr.runs import SCHEMA_VERSION, Placement, RunDirectory
+from usaggr.runs import Placement, RunDirectory
+from usaggr.stored import SCHEMA_VERSION
 from usaggr.sweep.executors.base import Job
 from usaggr.sweep.executors.worker import run_in_worker
 from usaggr.sweep.plan import write_plan

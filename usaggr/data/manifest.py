@@ -25,7 +25,7 @@ from usaggr.data.samples import Dataset, Sample
 from usaggr.data.split import FOLDS, Fold, Split, split_dataset
 from usaggr.errors import ConfigError, DataError
 from usaggr.files import write_atomic
-from usaggr.runs import SCHEMA_VERSION, refuse_newer
+from usaggr.stored import SCHEMA_VERSION, refuse_newer
 
 MIN_TEST_SUBJECTS = 5
 """Under so many test subjects a task gets scores but no verdict."""

@@ -11,7 +11,8 @@ from pydantic import Field, TypeAdapter, ValidationError
 from usaggr.config_model import ModelConfig
 from usaggr.errors import RunError
 from usaggr.report.sources import Source, read_source
-from usaggr.runs import SCHEMA_VERSION, RunDirectory, RunResult
+from usaggr.runs import RunDirectory, RunResult
+from usaggr.stored import SCHEMA_VERSION
 from usaggr.tasks import Task
 
 WEIGHTS = Path("weights", "scored.safetensors")

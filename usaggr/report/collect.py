@@ -18,6 +18,7 @@ from usaggr.report.join import join_sources
 from usaggr.report.pseudovalues import TaskPseudovalues, read_pseudovalues
 from usaggr.report.sources import DataFacts, PlanRow, StudyFacts, read_source
 from usaggr.runs import RunDirectory, RunResult, State
+from usaggr.stored import check_predictions
 from usaggr.sweep.store import find_runs, is_done, run_directories, stored_fingerprint
 
 _BEST_FIRST: tuple[State, ...] = ("done", "running", "queued", "failed", "stale", "pending")
@@ -137,6 +138,7 @@ def _with_pseudovalues(run: CollectedRun, data: DataFacts, folds: dict[str, Test
         return run
     tasks = {task_id: data.tasks[task_id].task for task_id in run.row.tasks}
     try:
+        check_predictions(run.path / "result.json", run.path / "predictions.parquet")
         return replace(run, pseudovalues=read_pseudovalues(run.path / "predictions.parquet", tasks, folds))
     except RunError as error:
         return CollectedRun(run.row, "failed", run.path, error=str(error))

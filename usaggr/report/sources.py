@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from usaggr.errors import RunError
-from usaggr.runs import refuse_newer
+from usaggr.stored import refuse_newer
 from usaggr.sweep.versions import check_row, check_yaml
 from usaggr.tasks import Task
 

@@ -29,7 +29,8 @@ from usaggr.errors import ConfigError, one_of
 from usaggr.files import write_atomic
 from usaggr.models.weights import check_weights
 from usaggr.progress import NoProgress, Progress
-from usaggr.runs import SCHEMA_VERSION, RunDirectory, RunSpec, State, fingerprint_of_texts
+from usaggr.runs import RunDirectory, RunSpec, State, fingerprint_of_texts
+from usaggr.stored import SCHEMA_VERSION
 from usaggr.sweep.groupings import Grouping, GroupingConfig, partition
 from usaggr.sweep.store import find_runs
 from usaggr.sweep.versions import COLUMN, STUDY_HEAD, check_versions

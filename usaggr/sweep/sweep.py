@@ -16,6 +16,7 @@ from usaggr.errors import RunError, UsaggrError, WriteError
 from usaggr.locks import exclusive
 from usaggr.progress import Progress, RichProgress
 from usaggr.runs import RunDirectory, State
+from usaggr.sweep.damage import put_aside_damaged
 from usaggr.sweep.executors.base import Executor
 from usaggr.sweep.executors.choice import executor_for
 from usaggr.sweep.interruption import INTERRUPTED, interruptible
@@ -96,6 +97,8 @@ def run_sweep(
         write_plan(plan)
         with exclusive(plan.directory / ".lock"):
             pass  # says so, before anything is trained, where there are no locks
+        for damage in put_aside_damaged(plan.runs):
+            _say(console, damage)
         states: dict[str, State] = {run.spec.run_id: run.state() for run in plan.runs}
     skipped = sum(state == "done" for state in states.values())
     todo, left = open_runs(plan, states, retry_failed)

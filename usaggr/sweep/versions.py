@@ -8,7 +8,7 @@ import csv
 import re
 from pathlib import Path
 
-from usaggr.runs import SCHEMA_VERSION, refuse_newer
+from usaggr.stored import SCHEMA_VERSION, refuse_newer
 
 STUDY_HEAD = f"# schema_version: {SCHEMA_VERSION}\n"
 """First line of study.yaml."""

@@ -15,7 +15,8 @@ from typing import Any
 
 import torch
 
-from usaggr.runs import CHECKPOINT, SCHEMA_VERSION
+from usaggr.runs import CHECKPOINT
+from usaggr.stored import SCHEMA_VERSION
 
 _FILE = "state.bin"
 _LONGEST_HEADER = 2**16

@@ -1,6 +1,7 @@
 """What was asked and what was run: groupings, scales, model, budget; runs by state, failures, holes."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 from usaggr.report.chapters.material import Material, paragraph, section
 from usaggr.report.chapters.networks import describe_network, write_networks
@@ -40,9 +41,15 @@ def write_run(material: Material) -> Section | None:
     if len(directories) > 1:
         sentences.append(f"Joined from {', '.join(literal(path) for path in directories)}.")
     failures = section("Failed runs", *_failures(material)) if states["failed"] else None
+    without = [run for run in runs if run.state == "done" and run.pseudovalues is None]
+    gone = section("Runs without predictions", _gone(without)) if without else None
     holes = section("Holes", *_holes(material)) if runs else None
     return section(
-        "What was run", paragraph(*sentences), _counts(material), write_networks(material), sections=(failures, holes)
+        "What was run",
+        paragraph(*sentences),
+        _counts(material),
+        write_networks(material),
+        sections=(failures, gone, holes),
     )
 
 
@@ -113,6 +120,17 @@ def _failures(material: Material) -> tuple[Block | None, ...]:
     table = TextTable(("run", "groupings", "error"), tuple(rows))
     how = "`usaggr sweep --retry-failed` tries them once more; the whole error is in the run's status.json and log.txt."
     return table, paragraph(more, how)
+
+
+def _gone(runs: Sequence[CollectedRun]) -> Block | None:
+    """Names of finished runs whose predictions.parquet is not there, and what to do."""
+    names = [run.path.name if run.path else run.row.run_id for run in runs[:_MOST_FAILURES]]
+    more = f", and {len(runs) - len(names):,} more" if len(runs) > len(names) else ""
+    return paragraph(
+        f"predictions.parquet is gone from {plural(len(runs), 'finished run')}: {literal(', '.join(names))}{more}. "
+        "Their scores stand, without verdicts, since test subjects are not covered. Put the files back, or remove "
+        "these runs and let the same `usaggr sweep` train them again."
+    )
 
 
 def _failure(run: CollectedRun) -> tuple[str, ...]:

@@ -1,0 +1,162 @@
+"""Run directories that are damaged or half deleted: nothing false is counted, and the same command mends them."""
+
+import io
+import json
+import shutil
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from tests.report.sweeps import FakeSweep
+from tests.report.test_build import scorer
+from tests.sweep import fakes
+from usaggr.report.build import build_report
+from usaggr.report.collect import collect
+from usaggr.report.tables import make_tables
+from usaggr.runs import RunDirectory
+from usaggr.sweep.damage import put_aside_damaged
+from usaggr.sweep.plan import Plan
+from usaggr.sweep.status import status_of
+from usaggr.sweep.sweep import SweepOutcome, run_sweep
+
+WRITTEN = {"run.yaml", "status.json", "result.json", "predictions.parquet", "log.txt"}
+SLOW = partial(pytest.param, marks=pytest.mark.slow)
+
+
+def sweep(plan: Plan) -> tuple[SweepOutcome, str]:
+    out = io.StringIO()
+    outcome = run_sweep(
+        plan,
+        console=Console(file=out, width=300),
+        executor=fakes.executor(plan.study),
+        prepare=lambda plan, runs, progress: lambda run: None,
+        build=lambda directories: directories[0],
+    )
+    return outcome, out.getvalue()
+
+
+def faked(tmp_path: Path, **changes: Any) -> FakeSweep:
+    tasks = ("breast_lesion", "fetal_femur")
+    return FakeSweep(tmp_path / "study", tasks=tasks, seeds=(0, 1), spread=0.1, **changes).finish(scorer)
+
+
+def damaged(found: FakeSweep) -> RunDirectory:
+    (path,) = found.directory.glob("runs/unified-s1-k1-*")
+    return RunDirectory(path)
+
+
+def flip(path: Path, place: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+
+
+def another_score(path: Path) -> None:
+    content = json.loads(path.read_text())
+    scores = next(iter(content["scores"].values()))
+    scores[next(iter(scores))] += 0.001
+    path.write_text(json.dumps(content))
+
+
+def half(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "said"),
+    [
+        ("result.json", another_score, "result.json: is not what was written (its SHA-256 is another one)"),
+        ("result.json", half, "result.json: cannot be read"),
+        ("predictions.parquet", half, "predictions.parquet: is not what was written (its size is another one)"),
+        ("predictions.parquet", lambda path: flip(path, 300), "predictions.parquet: is not what was written (its SHA"),
+    ],
+    ids=["a changed score", "half a result", "half of the predictions", "a flipped bit in the predictions"],
+)
+def test_a_damaged_result_counts_as_failed_and_the_report_names_it(
+    tmp_path: Path, name: str, damage: Any, said: str
+) -> None:
+    found = faked(tmp_path)
+    run = damaged(found)
+    damage(run.path / name)
+    collection = collect([found.directory])
+    (failed,) = [run for run in collection.runs if run.state == "failed"]
+    assert failed.path == run.path
+    assert said in str(failed.error)
+    assert "the same `usaggr sweep` trains" in str(failed.error)
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [("result.json", another_score), SLOW("result.json", half), SLOW("predictions.parquet", half)],
+)
+def test_the_same_sweep_trains_a_run_with_a_damaged_result_again_and_no_other(
+    tmp_path: Path, name: str, damage: Any
+) -> None:
+    study = fakes.study(tmp_path)
+    runs = [fakes.planned(study, seed) for seed in range(2)]
+    plan = fakes.plan(study, *runs)
+    assert sweep(plan)[0].exit_status == 0
+    damage(runs[0].directory / name)
+    outcome, said = sweep(plan)
+    assert (outcome.exit_status, outcome.done, outcome.skipped) == (0, 2, 1)
+    assert f"{runs[0].directory / name}: " in said
+    assert fakes.executions(study).count(runs[0].spec.run_id) == 2
+    assert fakes.executions(study).count(runs[1].spec.run_id) == 1
+    assert list(put_aside_damaged(plan.runs)) == []
+
+
+def test_results_of_tools_that_wrote_no_checksums_are_taken(tmp_path: Path) -> None:
+    found = faked(tmp_path)
+    for path in found.directory.glob("runs/*/result.json"):
+        content = json.loads(path.read_text())
+        assert {"sha256", "predictions"} <= set(content)
+        path.write_text(json.dumps({k: v for k, v in content.items() if k not in ("sha256", "predictions")}))
+    assert {run.state for run in collect([found.directory]).runs} == {"done"}
+
+
+def test_runs_without_their_predictions_are_named_by_the_report_and_their_scores_stay(tmp_path: Path) -> None:
+    found = faked(tmp_path)
+    run = damaged(found)
+    run.predictions_path.unlink()
+    collection = collect([found.directory])
+    assert {run.state for run in collection.runs} == {"done"}
+    page = (build_report([found.directory]) / "report.md").read_text()
+    (line,) = [line for line in page.splitlines() if "predictions.parquet is gone from 1 finished run" in line]
+    assert run.path.name in line.replace("\\", "")
+    assert "or remove these runs" in line
+
+
+@pytest.mark.parametrize("name", [name if name == "result.json" else SLOW(name) for name in sorted(WRITTEN)])
+def test_a_run_directory_that_lacks_a_file_is_never_counted_wrongly_and_can_be_mended(
+    tmp_path: Path, name: str
+) -> None:
+    study = fakes.study(tmp_path)
+    run = fakes.planned(study, 0)
+    plan = fakes.plan(study, run)
+    sweep(plan)
+    assert {path.name for path in run.directory.iterdir()} == {*WRITTEN, ".lock"}
+    (run.directory / name).unlink()
+    outcome, _ = sweep(plan)
+    trained = 2 if name == "result.json" else 1
+    assert (outcome.exit_status, outcome.done) == (0, 1)
+    assert len(fakes.executions(study)) == trained
+    assert status_of(plan.directory).count("done") == 1
+    shutil.rmtree(run.directory)
+    assert status_of(plan.directory).count("pending") == 1
+    assert sweep(plan)[0].done == 1
+    assert len(fakes.executions(study)) == trained + 1
+
+
+def test_a_study_that_asks_for_less_leaves_the_other_runs_and_mixes_none_in(tmp_path: Path) -> None:
+    found = faked(tmp_path)
+    more = len(list(found.directory.glob("runs/*")))
+    smaller = FakeSweep(found.directory, tasks=found.tasks, seeds=(0,), spread=0.1)
+    smaller.write_plan()
+    collection = collect([found.directory])
+    assert collection.unplanned == len(status_of(found.directory).unplanned) == more // 2
+    assert {run.row.seed for run in collection.runs} == {0}
+    assert set(make_tables(collection).scores["seed"]) == {0}
+    assert len(list(found.directory.glob("runs/*/result.json"))) == more
