@@ -6,6 +6,7 @@
 import hashlib
 import json
 import os
+import resource
 import signal
 import sys
 import time
@@ -58,6 +59,8 @@ def execute(spec: RunSpec, directory: Path, study: StudyConfig, placement: Place
         os.kill(os.getpid(), signal.SIGKILL)
     if status.attempt <= settings.get("exits", 0):
         os._exit(0)
+    if "allocates" in settings:
+        _allocate(settings["allocates"], settings.get("address_space"), settings.get("cgroup"))
     if "memory" in settings:
         _need_memory(settings["memory"], directory)
     if settings.get("greedy") and (_other_runs(directory) if status.attempt > 1 else _company(directory)):
@@ -87,6 +90,16 @@ def _need_memory(kind: str, directory: Path) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         case _:
             raise MemoryError("all is taken")
+
+
+def _allocate(count: int, address_space: int | None, cgroup: str | None) -> None:
+    """Fill so many bytes of memory, under limits of the system: of this process, or of a control group."""
+    if address_space is not None:
+        taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (taken + address_space, resource.RLIM_INFINITY))
+    if cgroup is not None:
+        (Path(cgroup) / "cgroup.procs").write_text(str(os.getpid()))
+    assert len(bytearray(b"1") * count) == count
 
 
 def _fill(path: Path) -> None:
