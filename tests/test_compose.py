@@ -11,7 +11,6 @@ from usaggr.compose import (
     describe_study,
     describe_values,
     read_grouping,
-    read_groupings,
 )
 from usaggr.config import StudyConfig
 from usaggr.errors import ConfigError
@@ -144,9 +143,11 @@ def test_studies_are_found_in_the_same_folders(empty: Path) -> None:
 def test_groupings_are_found_in_the_same_folders(empty: Path) -> None:
     write(empty / "conf" / "grouping" / "mine.yaml", "blocks: {a: [lung]}\n")
     write(empty / "option" / "grouping" / "mine.yaml", "blocks: {b: [lung]}\n")
-    assert read_grouping("mine") == {"blocks": {"a": ["lung"]}}
-    study = compose_study("demo", ["groupings=[task_specific,mine]"], empty / "option")
-    assert read_groupings(study) == {"task_specific": {"by": "task"}, "mine": {"blocks": {"b": ["lung"]}}}
+    words = ["groupings=[task_specific,mine]"]
+    assert read_grouping("mine", compose_study("demo", words)) == {"blocks": {"a": ["lung"]}}
+    study = compose_study("demo", words, empty / "option")
+    assert read_grouping("mine", study) == {"blocks": {"b": ["lung"]}}
+    assert read_grouping("task_specific", study) == {"by": "task"}
 
 
 def test_a_study_finds_its_groupings_after_the_current_folder_has_changed(
@@ -156,7 +157,7 @@ def test_a_study_finds_its_groupings_after_the_current_folder_has_changed(
     study = compose_study("demo", ["groupings=[task_specific,mine]"])
     (empty / "elsewhere").mkdir()
     monkeypatch.chdir(empty / "elsewhere")
-    assert read_groupings(study)["mine"] == {"blocks": {"a": ["lung"]}}
+    assert read_grouping("mine", study) == {"blocks": {"a": ["lung"]}}
 
 
 def test_folders_with_spaces_and_quotes_in_their_names_serve(empty: Path) -> None:
@@ -295,7 +296,7 @@ def test_each_value_says_which_file_or_the_command_line_it_comes_from() -> None:
         (
             "groupings=[task_specific,clinicl]",
             "groupings: unknown 'clinicl', did you mean 'clinical'? "
-            "Allowed: clinical, task_specific, task_type, unified",
+            "Allowed: clinical, image_source, organ, random, task_specific, task_type, unified",
         ),
         ("reference=x", "reference: unknown 'x'. Allowed: clinical, task_specific, unified"),
         ("model.dropout=${model.foo}", "model.dropout: Interpolation key 'model.foo' not found"),
@@ -383,7 +384,7 @@ def test_a_file_that_is_no_mapping(empty: Path, text: str) -> None:
 def test_a_grouping_that_is_not_yaml_names_line_and_column(empty: Path) -> None:
     write(empty / "conf" / "grouping" / "mine.yaml", "blocks:\n  a: [lung\n")
     with pytest.raises(ConfigError, match=r"conf/grouping/mine\.yaml, line 3, column 1: not YAML"):
-        read_grouping("mine")
+        read_grouping("mine", compose_study("demo"))
     write(empty / "conf" / "grouping" / "mine.yaml", "- lung\n")
     with pytest.raises(ConfigError, match=r"conf/grouping/mine\.yaml: a mapping of keys to values, not a list"):
-        read_grouping("mine")
+        read_grouping("mine", compose_study("demo"))

@@ -73,19 +73,13 @@ def apply_variant(study: StudyConfig, overrides: Sequence[str]) -> StudyConfig:
     return _composed(Origin(origin.folders, origin.config, (*origin.overrides, *overrides)))
 
 
-def read_groupings(study: StudyConfig) -> dict[str, dict[str, Any]]:
-    """Contents of the study's grouping files by name, in the study's order, from the study's folders."""
-    folders = study.origin.folders or search_folders(None)
-    return {name: read_mapping(find_grouping(name, folders)) for name in study.groupings}
-
-
-def read_grouping(name: str, config_dir: Path | None = None) -> dict[str, Any]:
-    """Content of `grouping/<name>.yaml`, from the first folder that has it.
+def read_grouping(name: str, study: StudyConfig) -> dict[str, Any]:
+    """Content of `grouping/<name>.yaml`, from the first of the study's folders that has it.
 
     Raises:
         ConfigError: no such grouping, or not a YAML mapping.
     """
-    return read_mapping(find_grouping(name, search_folders(config_dir)))
+    return read_mapping(find_grouping(name, study.origin.folders or search_folders(None)))
 
 
 def describe_study(study: StudyConfig) -> str:

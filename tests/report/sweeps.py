@@ -54,6 +54,8 @@ class FakeSweep:
     variants: dict[str, list[str]] = field(default_factory=lambda: {"base": []})
     partitions: dict[str, Partition] = field(default_factory=dict)
     reference: str = "task_specific"
+    controls: dict[str, str] = field(default_factory=dict)
+    """Grouping drawn by lot: the one that it is like."""
     settings: dict[str, Any] = field(default_factory=dict)
     """Sections of study.yaml that differ from the usual ones."""
     catalogue: Mapping[str, Task] = field(default_factory=lambda: CATALOGUE)
@@ -104,6 +106,15 @@ class FakeSweep:
         self.directory.mkdir(parents=True, exist_ok=True)
         (self.directory / "study.yaml").write_text(yaml.safe_dump(self._study(), sort_keys=False))
         (self.directory / "data.json").write_text(json.dumps(self._data()))
+        drawn = {name: {"control": "random", "like": like} for name, like in self.controls.items()}
+        groupings = {
+            name: {
+                **drawn.get(name, {}),
+                "blocks": {block: list(tasks) for block, tasks in self.partitions[name].items()},
+            }
+            for name in self.groupings
+        }
+        (self.directory / "groupings.yaml").write_text(yaml.safe_dump(groupings, sort_keys=False))
         tasks = [self.catalogue[task] for task in self.tasks]
         lines = split_rows(tasks, self.subjects, self.frames) if self.spread is not None else []
         head = "task_id,sample_id,image_path,subject_id,component,fold,rank_0"
@@ -181,7 +192,7 @@ class FakeSweep:
         study = {
             "name": self.directory.name,
             "outputs": "outputs",
-            "groupings": list(self.groupings),
+            "groupings": list(dict.fromkeys("random" if g in self.controls else g for g in self.groupings)),
             "reference": self.reference,
             "scales": list(self.scales),
             "seeds": list(self.seeds),

@@ -54,6 +54,9 @@ class Collection:
     """Finished runs that the study does not ask for."""
     folds: dict[str, TestFold] = field(default_factory=dict)
     """By task."""
+    controls: "Collection | None" = None
+    """The runs of groupings drawn by lot, with those of the reference and of the groupings that they are like; None
+    where the study has no such groupings. Its study's groupings are all of these."""
 
     @cached_property
     def tasks(self) -> tuple[str, ...]:
@@ -87,7 +90,28 @@ def collect(directories: Sequence[Path], progress: Progress | None = None) -> Co
     planned = {row.fingerprint for row in plan}
     unplanned = {fingerprint for runs_of in found for fingerprint, path in runs_of.items() if is_done(path)} - planned
     nameless = sum(_is_nameless(path, plan) for folder in folders for path in run_directories(folder))
-    return Collection(tuple(folders), study, data, tuple(runs), len(unplanned) + nameless, folds)
+    return _apart(Collection(tuple(folders), study, data, tuple(runs), len(unplanned) + nameless, folds))
+
+
+def _apart(collection: Collection) -> Collection:
+    """The collection with its controls apart, which are compared by themselves."""
+    study = collection.study
+    if not study.controls:
+        return collection
+    compared = dict.fromkeys((study.reference, *study.controls.values()))
+    within = replace(study, groupings=(*compared, *study.controls))
+    controls = replace(collection, study=within, runs=_held(collection.runs, within.groupings), unplanned=0)
+    return replace(collection, runs=_held(collection.runs, study.groupings), controls=controls)
+
+
+def _held(runs: Sequence[CollectedRun], groupings: Sequence[str]) -> tuple[CollectedRun, ...]:
+    """The runs that some of these groupings hold, with these alone."""
+    found = []
+    for run in runs:
+        own = tuple(name for name in run.row.groupings if name in groupings)
+        if own:
+            found.append(replace(run, row=replace(run.row, groupings=own)))
+    return tuple(found)
 
 
 def _candidates(row: PlanRow, folders: Sequence[Path], found: Sequence[dict[str, Path]]) -> Iterator[Path]:

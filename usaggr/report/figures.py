@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from usaggr.report.collect import Collection
+from usaggr.report.plots.controls import draw_controls
 from usaggr.report.plots.cost import draw_cost
 from usaggr.report.plots.curves import draw_curves
 from usaggr.report.plots.dots import draw_consistency, draw_sensitivity
@@ -54,7 +55,8 @@ class FigureFile:
     """What there is to see, for those who cannot see it."""
     formats: tuple[str, ...]
     place: str = "answer"
-    """Chapter that it belongs to: answer, scale, groups, types, cost, variants, routing:<variant>, or task:<id>."""
+    """Chapter that it belongs to: answer, scale, groups, types, cost, controls, variants, routing:<variant>, or
+    task:<id>."""
 
 
 @dataclass(frozen=True)
@@ -152,6 +154,15 @@ def _drawings(collection: Collection, tables: Tables, variant: str) -> Iterator[
         "whose score is written where it is far off. A band may go on past the panel.",
         "scale",
         draw_curves(tables.cells, study, collection.tasks, variant),
+    )
+    yield _Drawing(
+        "controls",
+        "Groupings among those drawn by lot",
+        "A panel a scale, a row a grouping: its mean difference in skill from the reference over all tasks, with its "
+        "interval, better to the right; below it, a stroke for each grouping that was drawn by lot with blocks of the "
+        "same sizes. Among the strokes, it is the number of tasks that counts, and not which they are.",
+        "controls",
+        draw_controls(tables.controls, study, variant),
     )
     yield from _group_drawings(collection, tables, variant)
     yield from _routing_drawings(collection, tables, variant)

@@ -38,6 +38,7 @@ def join_sources(sources: Sequence[Source]) -> tuple[StudyFacts, DataFacts, tupl
         scales=tuple(sorted({scale for study in studies for scale in study.scales})),
         seeds=tuple(sorted({seed for study in studies for seed in study.seeds})),
         variants=variants,
+        controls={name: like for study in studies for name, like in study.controls.items()},
     )
     return study, first.data, _join_plans(sources, study)
 
@@ -97,7 +98,7 @@ def _join_plans(sources: Sequence[Source], study: StudyFacts) -> tuple[PlanRow, 
             _check_row(row, source, study)
             known = rows.get(row.fingerprint)
             groupings = set(row.groupings) | set(known.groupings if known else ())
-            ordered = tuple(name for name in study.groupings if name in groupings)
+            ordered = tuple(name for name in (*study.groupings, *study.controls) if name in groupings)
             rows[row.fingerprint] = replace(known or row, groupings=ordered)
             for grouping in row.groupings:
                 for task in row.tasks:
@@ -114,7 +115,7 @@ def _check_row(row: PlanRow, source: Source, study: StudyFacts) -> None:
     unknown = [task for task in row.tasks if task not in source.data.tasks]
     if unknown or not row.tasks:
         raise RunError(f"{path}: {row.run_id} has tasks that data.json does not know: {', '.join(unknown) or 'none'}")
-    strange = [name for name in row.groupings if name not in study.groupings]
+    strange = [name for name in row.groupings if name not in study.groupings and name not in study.controls]
     if strange or not row.groupings or row.variant not in study.variants:
         raise RunError(
             f"{path}: {row.run_id} is of a grouping or variant that study.yaml does not have "

@@ -1,13 +1,13 @@
 """What a folder of results says about itself: its study, its data, its plan, read from study.yaml, data.json, plan.csv.
 
 The study is not read through the schema of the configuration: results outlive it, and a report of last year's sweep
-needs only the keys named here.
+needs only the keys named here. Folders of versions without controls have no groupings.yaml.
 """
 
 import csv
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from usaggr.stored import refuse_newer
 from usaggr.sweep.versions import check_row, check_yaml
 from usaggr.tasks import Task
 
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError, csv.Error)
 
 
@@ -27,6 +28,7 @@ class StudyFacts:
 
     name: str
     groupings: tuple[str, ...]
+    """Those that are compared task by task; controls are apart."""
     reference: str
     scales: tuple[float | int, ...]
     seeds: tuple[int, ...]
@@ -36,6 +38,8 @@ class StudyFacts:
     formats: tuple[str, ...]
     settings: dict[str, Any]
     """The whole study.yaml."""
+    controls: dict[str, str] = field(default_factory=dict)
+    """Grouping that was drawn by lot: the one whose block sizes it has."""
 
     @property
     def margin(self) -> float:
@@ -127,19 +131,20 @@ def read_source(directory: Path) -> Source:
     for name in ("study.yaml", "data.json", "plan.csv"):
         if not (directory / name).is_file():
             raise RunError(f"{directory}: no {name} in it; give a folder that `usaggr sweep` wrote, like outputs/demo")
-    return Source(
-        directory,
-        _read_study(directory / "study.yaml"),
-        _read_data(directory / "data.json"),
-        _read_plan(directory / "plan.csv"),
+    study, controls = _read_study(directory / "study.yaml"), _read_controls(directory / "groupings.yaml")
+    drawn = {str(control["control"]) for control in controls.values()}
+    study = replace(
+        study,
+        groupings=tuple(name for name in study.groupings if name not in drawn),
+        controls={name: str(control["like"]) for name, control in controls.items()},
     )
+    return Source(directory, study, _read_data(directory / "data.json"), _read_plan(directory / "plan.csv"))
 
 
 def _read_study(path: Path) -> StudyFacts:
     check_yaml(path)
     try:
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        content = yaml.load(path.read_text(), Loader=loader)
+        content = yaml.load(path.read_text(), Loader=_LOADER)
         for what, names in (*content.items(), ("formats", content["report"]["formats"])):
             if what in ("groupings", "variants", "formats"):
                 _check_names(path, what, names)
@@ -154,6 +159,17 @@ def _read_study(path: Path) -> StudyFacts:
             formats=tuple(content["report"]["formats"]),
             settings=content,
         )
+    except _UNREADABLE as error:
+        raise _fault(path, error) from error
+
+
+def _read_controls(path: Path) -> dict[str, dict[str, Any]]:
+    """What groupings.yaml says of each grouping that was drawn by lot."""
+    if not path.is_file():
+        return {}
+    try:
+        content = yaml.load(path.read_text(), Loader=_LOADER)
+        return {str(name): grouping for name, grouping in content.items() if "control" in grouping and grouping["like"]}
     except _UNREADABLE as error:
         raise _fault(path, error) from error
 

@@ -10,6 +10,7 @@ from usaggr.report.cases import Cases
 from usaggr.report.cell_tables import CellTables
 from usaggr.report.collect import Collection
 from usaggr.report.comparison import CELL, COMPARISON_COLUMNS, cells_of, compare, pairs_of
+from usaggr.report.controls import CONTROL_COLUMNS, make_controls
 from usaggr.report.interplay import Interplay, make_interplay
 from usaggr.report.intervals import Difference, Key, differences
 from usaggr.report.judgement import judge_cells
@@ -19,7 +20,7 @@ from usaggr.report.summary import SUMMARY_COLUMNS, summarise
 from usaggr.report.validity import read_validity
 from usaggr.report.variants import VARIANT_COLUMNS, Variants, make_variants
 
-_OPTIONAL = ("variants", "routing", "routing_similarity")
+_OPTIONAL = ("variants", "controls", "routing", "routing_similarity")
 """Files of which there are none where they would be empty."""
 
 
@@ -49,6 +50,8 @@ class Tables:
     """Compared with the first one."""
     differences: dict[Key, Difference]
     """Of the cells that are compared, by the values of comparison.CELL."""
+    controls: pd.DataFrame
+    """Groupings among those drawn by lot (see `make_controls`); without rows where there are none."""
     routing: RoutingTables
     """How runs with experts use them; empty where no run has any."""
 
@@ -64,7 +67,7 @@ def make_tables(collection: Collection) -> Tables:
     compared = compare(pairs, found, study.confidence)
     comparison = judge_cells(compared, found, cells, pairs, validity, cases, study)
     return Tables(
-        scores=observations[list(SCORE_COLUMNS)],
+        scores=_all_scores(collection, observations),
         cells=cells,
         comparison=comparison,
         summary=summarise(comparison, CellTables(collection, cases), collection),
@@ -75,14 +78,25 @@ def make_tables(collection: Collection) -> Tables:
         across=across_tasks(observations, comparison, study),
         variants=make_variants(collection, observations, validity, cases),
         differences=found,
+        controls=make_controls(collection),
         routing=make_routing(collection),
     )
+
+
+def _all_scores(collection: Collection, observations: pd.DataFrame) -> pd.DataFrame:
+    """Of all runs, those of controls last."""
+    columns = list(SCORE_COLUMNS)
+    if collection.controls is None:
+        return observations[columns]
+    drawn = observe(collection.controls)
+    return pd.concat([observations[columns], drawn.loc[drawn["grouping"].isin(collection.study.controls), columns]])
 
 
 def write_tables(tables: Tables, folder: Path) -> None:
     """Write the tables of the contract as CSV; what is missing or not defined is an empty field.
 
-    variants.csv is there where the study has several variants, those of routing where runs have experts.
+    variants.csv is there where the study has several variants, controls.csv where it has groupings drawn by lot, those
+    of routing where runs have experts.
     """
     folder.mkdir(parents=True, exist_ok=True)
     routing = tables.routing
@@ -91,6 +105,7 @@ def write_tables(tables: Tables, folder: Path) -> None:
         ("comparison", tables.comparison, COMPARISON_COLUMNS),
         ("summary", tables.summary, SUMMARY_COLUMNS),
         ("variants", tables.variants.effects, VARIANT_COLUMNS),
+        ("controls", tables.controls, CONTROL_COLUMNS),
         ("routing", routing.table, ROUTING_COLUMNS),
         ("routing_similarity", routing.similarity, SIMILARITY_COLUMNS),
     ):

@@ -35,6 +35,8 @@ _GROUPINGS = {
     "task_specific": "task-specific: a model of its own for every task",
     "clinical": "clinically-grouped: the tasks of one clinical group (organ system or field) share a model",
     "unified": "all-task unified: one model for all tasks",
+    "organ": "the tasks of one organ share a model",
+    "image_source": "tasks that share image files, directly or through others, share a model",
     "task_type": "the tasks of one type (segmentation, classification, detection, regression) share a model",
 }
 

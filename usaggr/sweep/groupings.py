@@ -1,11 +1,12 @@
 """Groupings: every aggregation strategy is a partition of the task set into named blocks.
 
 A grouping is a small YAML in `conf/grouping/`: `by:` an attribute of tasks, or `blocks:` that select tasks by id,
-organ, clinical group or type. Either way each task stands in exactly one block.
+organ, clinical group or type. Either way each task stands in exactly one block. A control (`like:`) is several
+groupings, drawn by lot: see controls.py.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -14,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from usaggr.errors import ConfigError, one_of
 from usaggr.tasks import Task
 
-Attribute = Literal["task", "all", "clinical_group", "organ", "type"]
+Attribute = Literal["task", "all", "clinical_group", "organ", "type", "image_source"]
 
 
 class Selector(BaseModel):
@@ -46,12 +47,24 @@ class GroupingConfig(BaseModel):
     """One block for each value of this attribute."""
     blocks: dict[str, Annotated[list[str | Selector], Field(min_length=1)]] | None = None
     """Block: task ids, or {organ: ...}, {clinical_group: ...}, {type: ...}."""
+    like: str | None = None
+    """Another grouping: draw tasks by lot into blocks of its sizes."""
+    draws: Annotated[int, Field(ge=1, le=100)] = 5
+    """Of `like`: how many different ones."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Of `like`."""
 
     @model_validator(mode="after")
-    def _by_or_blocks(self) -> "GroupingConfig":
-        if (self.by is None) == (not self.blocks):
-            raise ValueError("either `by:` an attribute, or `blocks:`")
+    def _one_kind(self) -> "GroupingConfig":
+        if sum((self.by is not None, bool(self.blocks), self.like is not None)) != 1:
+            raise ValueError("one of `by:` an attribute, `blocks:`, and `like:` another grouping")
+        if self.like is None and self.model_fields_set & {"draws", "seed"}:
+            raise ValueError("`draws:` and `seed:` belong to `like:`")
         return self
+
+
+Sources = Callable[[], Mapping[str, str]]
+"""Task: name of its image source."""
 
 
 @dataclass(frozen=True)
@@ -61,22 +74,33 @@ class Grouping:
     name: str
     blocks: dict[str, tuple[str, ...]]
     """Block name: sorted task ids."""
+    control: str = ""
+    """Name of the file that it was drawn by; empty where it was not drawn by lot."""
+    like: str = ""
+    """Of a control: the grouping whose block sizes it has."""
 
     def block_of(self, task_id: str) -> str:
         """Name of the block that holds a task."""
         return next(name for name, tasks in self.blocks.items() if task_id in tasks)
 
 
-def partition(name: str, config: GroupingConfig, tasks: Mapping[str, Task]) -> Grouping:
-    """The grouping's blocks over these tasks.
+def partition(name: str, config: GroupingConfig, tasks: Mapping[str, Task], sources: Sources) -> Grouping:
+    """The grouping's blocks over these tasks, by attribute or as the file lists them.
+
+    Args:
+        name: the grouping's.
+        config: with `by` or `blocks`.
+        tasks: by id.
+        sources: gives the image source of each task, where it is asked for (see `image_sources`).
 
     Raises:
         ConfigError: a block names an unknown task or selects none, or a task stands in two blocks or in none.
     """
     if config.by is not None:
         blocks: dict[str, list[str]] = {}
-        for task in tasks.values():
-            blocks.setdefault(_attribute(task, config.by), []).append(task.id)
+        values = sources() if config.by == "image_source" else {t.id: _attribute(t, config.by) for t in tasks.values()}
+        for task_id in tasks:
+            blocks.setdefault(values[task_id], []).append(task_id)
     else:
         blocks = {block: _selected(name, block, config, tasks) for block in config.blocks or {}}
     where = Counter(task_id for members in blocks.values() for task_id in members)
@@ -96,7 +120,7 @@ def _attribute(task: Task, attribute: Attribute) -> str:
             return task.id
         case "all":
             return "unified"
-        case "clinical_group" | "organ" | "type":
+        case _:
             return str(getattr(task, attribute))
 
 

@@ -16,11 +16,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
-from usaggr.compose import apply_variant, describe_study, read_groupings
+from usaggr.compose import apply_variant, describe_study
 from usaggr.config import StudyConfig
-from usaggr.config_errors import explain
 from usaggr.config_section import FINGERPRINTED, result_settings
 from usaggr.data.dataset import load_dataset
 from usaggr.data.manifest import Manifest, check_same_data, make_manifest, write_manifest
@@ -31,7 +28,8 @@ from usaggr.models.weights import check_weights
 from usaggr.progress import NoProgress, Progress
 from usaggr.runs import RunDirectory, RunSpec, State, fingerprint_of_texts
 from usaggr.stored import SCHEMA_VERSION
-from usaggr.sweep.groupings import Grouping, GroupingConfig, partition
+from usaggr.sweep.groupings import Grouping
+from usaggr.sweep.partitions import describe_groupings, make_groupings
 from usaggr.sweep.store import find_runs
 from usaggr.sweep.versions import COLUMN, STUDY_HEAD, check_versions
 
@@ -97,14 +95,12 @@ def _make_plan(study: StudyConfig, progress: Progress) -> Plan:
     manifest = make_manifest(dataset, study.data, study.seeds)
     check_versions(study.directory)
     check_same_data(manifest, study.directory)
-    groupings = {
-        name: partition(name, _grouping_config(name, content), tasks) for name, content in read_groupings(study).items()
-    }
+    groupings = make_groupings(study, tasks, dataset)
     return Plan(study, study.directory, manifest, groupings, tuple(_runs(study, manifest, groupings)))
 
 
 def write_plan(plan: Plan) -> None:
-    """Write study.yaml, data.json, split.csv and plan.csv into the study's directory.
+    """Write study.yaml, groupings.yaml, data.json, split.csv and plan.csv into the study's directory.
 
     Raises:
         ConfigError: the directory holds another data set or another split.
@@ -113,6 +109,7 @@ def write_plan(plan: Plan) -> None:
     check_versions(plan.directory)
     write_manifest(plan.manifest, plan.directory)
     write_atomic(plan.directory / "study.yaml", STUDY_HEAD + describe_study(plan.study))
+    write_atomic(plan.directory / "groupings.yaml", describe_groupings(plan.groupings))
     write_states(plan)
 
 
@@ -240,11 +237,3 @@ def _block_names(groupings: dict[str, Grouping]) -> dict[tuple[str, ...], str]:
     if len(everything) == total and total > 1:
         names[everything] = "unified"
     return names
-
-
-def _grouping_config(name: str, content: dict[str, object]) -> GroupingConfig:
-    try:
-        return GroupingConfig.model_validate(content)
-    except ValidationError as error:
-        lines = explain(error, schema=GroupingConfig).splitlines()
-        raise ConfigError("\n".join(f"grouping {name}: {line}" for line in lines)) from error

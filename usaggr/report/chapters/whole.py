@@ -6,6 +6,7 @@ from usaggr.report.chapters.across import write_across
 from usaggr.report.chapters.answer import write_answer
 from usaggr.report.chapters.asked import write_asked, write_run
 from usaggr.report.chapters.claims import write_claims
+from usaggr.report.chapters.controls import write_controls
 from usaggr.report.chapters.data import write_data
 from usaggr.report.chapters.differences import write_differences
 from usaggr.report.chapters.glossary import write_words
@@ -43,6 +44,7 @@ def write_report(
         write_claims(material),
         write_differences(material),
         write_interplay(material),
+        write_controls(material),
         write_routing(material),
         write_variants(material),
         write_across(material),
