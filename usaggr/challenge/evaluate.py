@@ -88,7 +88,7 @@ def evaluate(
     Raises:
         DataError: the folder or one of its JSON files cannot be read, or a label changed since it was validated.
     """
-    submission = read_submission(folder)
+    submission = read_submission(folder, data.max_pixels)
     rows = {(row.csv_file, row.line): row for row in read_index(dataset.root)[0]}
     asked = [
         _asked(dataset.tasks[sample.task_id], sample, component, rows)

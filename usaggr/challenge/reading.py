@@ -39,6 +39,8 @@ class Submission:
     """Of the JSON files, whose name stands first; of several records for one key the last."""
     findings: list[Finding] = field(default_factory=list)
     """Records that are none, and keys that are there more than once."""
+    max_pixels: int | None = None
+    """Of a mask; None: no limit."""
 
 
 @dataclass(frozen=True)
@@ -59,24 +61,36 @@ class Judged:
     findings: list[Finding] = field(default_factory=list)
 
 
-def read_submission(folder: Path) -> Submission:
-    """The records of a folder's JSON files; its masks are read when they are asked for.
+def read_submission(folder: Path, max_pixels: int | None = None) -> Submission:
+    """The records of a folder's JSON files; its masks, of `max_pixels` at the most, are read when they are asked for.
 
     Raises:
-        DataError: no such folder, or a file that is no JSON list.
+        DataError: no such folder, or a file that is no JSON list, or leads out of the folder.
     """
     if not folder.is_dir():
         raise DataError(f"PRED_DIR: {folder}: no such folder")
-    found = Submission(folder, {})
+    found = Submission(folder, {}, max_pixels=max_pixels)
     for task_type, name in JSON_FILES.items():
         if (folder / name).exists():
             _read_records(folder / name, task_type, found)
     return found
 
 
+def _inside(folder: Path, path: Path) -> Path:
+    """Where a file of the folder really is.
+
+    Raises:
+        DataError: elsewhere, by a link; or it is no ordinary file.
+    """
+    real = path.resolve()
+    if not real.is_relative_to(folder.resolve()) or not real.is_file():
+        raise DataError(f"{path.name}: is no file within the folder of predictions")
+    return real
+
+
 def _read_records(path: Path, task_type: str, found: Submission) -> None:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_bytes(_inside(path.parent, path)).decode("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: cannot be read as JSON ({' '.join(str(error).split())})") from error
     if not isinstance(content, list):
@@ -105,7 +119,7 @@ def judge(task: Task, sample: Sample, image_path: str, submission: Submission, p
     """
     if task.type == "segmentation":
         assert place is not None
-        return _Mask(task, sample, image_path, submission.folder, place).judged()
+        return _Mask(task, sample, image_path, submission.folder, submission.max_pixels, place).judged()
     name, record = submission.records.get((task.id, image_path), (JSON_FILES[task.type], None))
     if record is None:
         return Judged(findings=[Finding("missing", task.id, image_path, name, "no record of it")])
@@ -119,6 +133,7 @@ class _Mask:
     sample: Sample
     image_path: str
     folder: Path
+    max_pixels: int | None
     place: PurePosixPath
 
     def judged(self) -> Judged:
@@ -126,7 +141,8 @@ class _Mask:
         if not path.exists():
             return Judged(findings=[self._finding("missing", "no such file")])
         try:
-            mask = mask_values(open_image(read_bytes(path), "the file", None), "the file", foreground_255=False)
+            content = read_bytes(_inside(self.folder, path))
+            mask = mask_values(open_image(content, "the file", self.max_pixels), "the file", foreground_255=False)
         except DataError as error:
             return Judged(findings=[self._finding("unusable", str(error))])
         findings = []
