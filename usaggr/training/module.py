@@ -147,7 +147,9 @@ class MultiTaskModule(pl.LightningModule):
             usage=usage,
             network=self.network,
         )
-        self.log_dict({"val/skill": self._curve.skill, **self._tracked(val_losses, scores), **usage})
+        if self.logger is not None:  # at once: a run may be asked to stop before Lightning would log it
+            shown = {"val/skill": self._curve.skill, **self._tracked(val_losses, scores), **usage}
+            self.logger.log_metrics(shown, self.step - 1)
         self.part_losses = []
 
     @staticmethod

@@ -20,7 +20,7 @@ from usaggr.stopping import RunInterrupted
 from usaggr.tracking import Aside, End, Record, one_line, read_record
 from usaggr.training.tracker_backends import Backend, open_backend
 
-PATIENCE: dict[End, float] = {"done": 15.0, "failed": 15.0, "stopped": 3.0}
+PATIENCE: dict[End, float] = {"done": 20.0, "failed": 20.0, "stopped": 10.0}
 """Seconds that a run waits, at its end, for a tracker to take what is left; less where somebody waits for the run."""
 
 
