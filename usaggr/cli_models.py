@@ -53,3 +53,18 @@ def predict(
         print(line)
     print(f"predictions: {out}")
     raise typer.Exit(1 if found.skipped else 0)
+
+
+def export(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, trained with training.keep_weights.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE.onnx", help="Default: the run's name, here.")
+    ] = None,
+) -> None:
+    """Write a run's model as one ONNX file, compared with the model itself, and a JSON card beside it."""
+    from usaggr.inference.exporting import export as exported
+    from usaggr.progress import RichProgress
+
+    found = exported(run, out, RichProgress())
+    print(f"model: {found.onnx} (differs from the run's by {found.difference:.1g} at the most)")
+    print(f"card: {found.card}")

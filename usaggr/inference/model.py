@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -96,11 +97,11 @@ class Model:
     def predictions(self, prepared: Sequence[Prepared], task_id: str) -> list[Prediction]:
         """Predictions of one task for images that are prepared, at least one, in pixels of the images as given."""
         task = self.tasks[task_id]
-        outputs = self._outputs(np.stack([image.pixels for image in prepared]), task_id)
+        outputs = self.outputs(np.stack([image.pixels for image in prepared]), task_id)
         return predictions_of(task, outputs, [_sample(task_id, image) for image in prepared])
 
-    def _outputs(self, pixels: np.ndarray, task_id: str) -> Tensor:
-        """The head's outputs for (N, h, w, C) uint8."""
+    def outputs(self, pixels: NDArray[np.uint8], task_id: str) -> Tensor:
+        """What a task's head gives (see `MultiTaskNetwork`) for images (N, h, w, C) uint8 at the network's size."""
         with torch.inference_mode():
             images = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2).float().div_(255)
             rows = {task_id: torch.arange(len(images), device=self.device)}

@@ -1,0 +1,140 @@
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import usaggr
+from tests.inference.factories import plan_of, train
+from usaggr.cli import app
+from usaggr.compose import compose_study
+from usaggr.data.resizing import resize_image
+from usaggr.errors import ConfigError, RunError
+from usaggr.inference import exporting
+from usaggr.inference.card import licence_of, make_card
+from usaggr.inference.exporting import export
+from usaggr.inference.results import ClassificationResult
+from usaggr.inference.stored import read_stored_run
+from usaggr.progress import NoProgress
+from usaggr.runs import RunDirectory
+
+MODELS = {"mh_mtl": (), "m2dino": ("model=m2dino_tiny",)}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("exporting")
+
+
+@pytest.fixture(scope="module")
+def run(folder: Path) -> Path:
+    return train(plan_of(folder))[0].directory
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MODELS)
+def test_an_exported_model_agrees_with_the_original_on_all_task_types(folder: Path, tmp_path: Path, name: str) -> None:
+    import onnxruntime
+
+    directory = train(plan_of(folder, f"name={name}", *MODELS[name]))[0].directory
+    done = CliRunner().invoke(app, ["export", str(directory), "--out", str(tmp_path / "model.onnx")])
+    assert done.exit_code == 0, done.output
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.json", "model.onnx"]
+    card = json.loads((tmp_path / "model.json").read_text())
+    session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"), providers=["CPUExecutionProvider"])
+    model = usaggr.load(directory)
+    assert [output.name for output in session.get_outputs()] == list(model.tasks)
+    assert [given.name for given in session.get_inputs()] == list(card["input"])
+    assert ("task" in card["input"]) == (name == "m2dino")
+    for count in (1, 3):
+        pixels = np.random.default_rng(count).integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
+        feed: dict[str, Any] = {"images": pixels.transpose(0, 3, 1, 2).astype(np.float32)}
+        for task in card["tasks"]:
+            if "task" in card["input"]:
+                feed["task"] = np.full(count, card["input"]["task"]["places"][task["id"]])
+            (found,) = session.run([task["output"]["name"]], feed)
+            assert list(found.shape) == [count, *task["output"]["shape"][1:]]
+            own = model.outputs(pixels, task["id"])
+            own = own.softmax(dim=1) if task["type"] == "classification" else own
+            np.testing.assert_allclose(found, own.numpy(), atol=1e-4)
+    assert card["file"]["sha256"] == hashlib.sha256((tmp_path / "model.onnx").read_bytes()).hexdigest()
+    _as_the_card_says(session, model, card)
+
+
+def _as_the_card_says(session: Any, model: Any, card: dict[str, Any]) -> None:
+    """An image of its own size through the file by nothing but the card's words."""
+    image = np.random.default_rng(7).integers(0, 256, (50, 70, 3), dtype=np.uint8)
+    height, width = card["preprocessing"]["before_the_graph"]["size"]
+    resized = resize_image(image, (height, width)).astype(np.float32).transpose(2, 0, 1)[None]
+    feed: dict[str, Any] = {"images": resized}
+    if "task" in card["input"]:
+        feed["task"] = np.array([card["input"]["task"]["places"]["cls"]])
+    result = model.predict(image, "cls")
+    assert isinstance(result, ClassificationResult)
+    np.testing.assert_allclose(session.run(["cls"], feed)[0][0], result.probabilities, atol=1e-4)
+
+
+def test_the_card_says_what_the_run_did(run: Path) -> None:
+    stored, result = read_stored_run(run), RunDirectory(run).result()
+    card = make_card(stored, False, {"name": "x.onnx"})
+    assert card["intended_use"] == "Research use; not a medical device."
+    tasks = {task["id"]: task for task in card["tasks"]}
+    assert tasks["cls"]["classes"] == ["class_0", "class_1", "class_2"]
+    assert tasks["reg"]["points"] == ["point_1", "point_2"]
+    for task_id, task in tasks.items():
+        assert task["n_train"] == result.n_train[task_id]
+        for name, score in task["scores"].items():
+            assert score["value"] == result.scores[task_id][name]
+            assert score["trivial"] == result.trivial[task_id][name]
+    iou = tasks["det"]["scores"]["iou"]
+    assert iou["low"] < iou["value"] < iou["high"]
+    assert not tasks["reg"]["scores"]["mre"]["higher_is_better"]
+    data = json.loads((run.parents[1] / "data.json").read_text())
+    assert card["training_data"]["content_sha256"] == data["content_hash"]
+    assert card["training_data"]["split_sha256"] == data["split_hash"]
+    assert card["run"]["fingerprint"] == stored.fingerprint
+    assert card["licence"]["pretrained_weights"] == "none are in it: trained from scratch"
+    assert "task" not in card["input"]
+    assert card["versions"]["exported_with"]["onnxruntime"]
+    assert json.loads(json.dumps(card, allow_nan=False)) == card
+
+
+@pytest.mark.parametrize(
+    ("overrides", "licence"),
+    [
+        (["model=m2dino", "model.weights=timm"], "dinov3-license (timm/vit_base_patch16_dinov3"),
+        (["model=mh_mtl", "model.encoder=tu-resnet18", "model.weights=a1_in1k"], "apache-2.0"),
+        (
+            ["model=mh_mtl", "model.encoder=resnet18", "model.weights=imagenet"],
+            "not known: imagenet weights of resnet18",
+        ),
+        (["model=mh_mtl", "model.weights=gone/weights.pt"], "not known: a local file"),
+    ],
+)
+def test_the_licence_is_that_of_the_pretrained_weights(overrides: list[str], licence: str) -> None:
+    model = compose_study("demo", ["data.image_size=224", *overrides]).model
+    assert licence_of(model).startswith(licence)
+
+
+def test_a_graph_that_computes_other_numbers_is_not_written(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from usaggr.inference import graph
+
+    monkeypatch.setattr(graph, "write_onnx", lambda *arguments: arguments[-1].write_bytes(b"graph"))
+    for difference in (0.01, float("nan")):
+        monkeypatch.setattr(graph, "largest_difference", lambda *_, found=difference: found)
+        with pytest.raises(RunError, match="computes other numbers than the model"):
+            export(run, tmp_path / "model.onnx", NoProgress())
+        assert not list(tmp_path.iterdir())
+    monkeypatch.setattr(graph, "largest_difference", lambda *_: exporting.TOLERANCE / 2)
+    export(run, tmp_path / "model.onnx", NoProgress())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.json", "model.onnx"]
+
+
+def test_a_file_of_another_ending_is_refused(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"--out: .*model\.pt does not end in \.onnx"):
+        export(run, tmp_path / "model.pt", NoProgress())
