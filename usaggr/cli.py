@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from usaggr import __version__
-from usaggr.cli_models import predict
+from usaggr.cli_models import export, predict
 from usaggr.errors import ConfigError, UsaggrError, one_of
 from usaggr.files import cannot_write, is_unwritable
 from usaggr.stopping import RunInterrupted
@@ -173,6 +173,7 @@ def train(
 
 
 app.command()(predict)
+app.command()(export)
 
 
 @app.command()
