@@ -14,6 +14,7 @@ import pytest
 
 from tests.data.factories import tiny_data
 from usaggr.runs import RunDirectory
+from usaggr.stopping import Asker
 
 ROOT = Path(__file__).parents[2]
 FIXED = (
@@ -123,6 +124,13 @@ def output_of(process: subprocess.Popen[str]) -> str:
 def stopped_at(said: str) -> int:
     """The last step at which a run says that it was stopped, with a checkpoint."""
     return int(re.findall(r"^stopped at step (\d+) of \d+$", said, re.MULTILINE)[-1])
+
+
+def test_signals_within_a_second_of_the_first_are_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = iter([70.0, 70.0, 70.9, 71.0, 90.0])
+    monkeypatch.setattr(time, "monotonic", lambda: next(times))
+    asker = Asker()
+    assert [asker.again() for _ in range(5)] == [False, False, False, True, True]
 
 
 @pytest.mark.slow

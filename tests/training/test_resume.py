@@ -14,11 +14,14 @@ import torch
 from tests.data.factories import tiny_data
 from tests.training.test_run import pick, plan_of
 from usaggr import stopping
+from usaggr.data.batches import Batch
 from usaggr.runs import Placement, RunDirectory
 from usaggr.stopping import RunInterrupted
 from usaggr.sweep.plan import Plan
 from usaggr.training import resume
+from usaggr.training import run as run_room
 from usaggr.training.checkpoint import CheckpointFile
+from usaggr.training.module import MultiTaskModule
 from usaggr.training.run import execute_run
 
 COMMON = ("training.budget=24 examples", "training.validations=2", "training.keep_weights=scored")
@@ -79,7 +82,7 @@ def digest(directory: Path) -> dict[str, str]:
         content = path.read_bytes()
         if path.name == "result.json":
             result = json.loads(content)
-            content = json.dumps({k: v for k, v in result.items() if k not in ("cost", "timings")}).encode()
+            content = json.dumps({k: v for k, v in result.items() if k not in ("cost", "timings", "sha256")}).encode()
         found[str(path.relative_to(directory))] = hashlib.sha256(content).hexdigest()
     return found
 
@@ -98,7 +101,7 @@ def expected(
     return known[kind]
 
 
-# The first step, a part's last (so after its validation), within a part, the last of all, and several.
+# The first step, a part's last (so within its validation), within a part, the last of all, and several.
 STOPS = [[1], [6], [9], [12], [2, 5, 9], [5, 6, 7, 12]]
 KINDS = [("tiny", "last"), ("tiny", "best"), ("m2dino_tiny", "last"), ("m2dino_tiny", "best")]
 QUICK = [(("tiny", "last"), [1]), (("m2dino_tiny", "best"), [5, 6, 7, 12])]
@@ -124,7 +127,9 @@ def test_a_run_that_was_stopped_and_goes_on_is_the_same_byte_by_byte(
 ) -> None:
     plan = plan_of(folder, f"model={kind[0]}", f"training.score_weights={kind[1]}", *COMMON)
     said = train_with_stops(plan, tmp_path / "run", stops, monkeypatch)
-    assert said == [f"stopped at step {stop} of {STEPS}" for stop in stops]
+    # A validation is broken off, and begins again with the step before it.
+    at = [stop - 1 if stop in (6, STEPS) else stop for stop in stops]
+    assert said == [f"stopped at step {step} of {STEPS}" for step in at]
     assert digest(tmp_path / "run") == expected(plan, folder, kind, whole)
     assert not (tmp_path / "run" / "checkpoint").exists()
 
@@ -261,6 +266,33 @@ def test_a_full_disk_costs_the_checkpoint_and_not_the_run(
     train(plan, tmp_path / "run")
     assert RunDirectory(tmp_path / "run").state() == "done"
     assert f"no checkpoint at step 1 of {STEPS}: [Errno 28] No space left on device" in capsys.readouterr().out
+
+
+def test_a_validation_is_broken_off_after_any_of_its_batches(
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    whole: dict[tuple[str, ...], dict[str, str]],
+) -> None:
+    monkeypatch.setattr(run_room, "EVALUATION_BATCH", 2)
+    plan = plan_of(folder, "model=tiny", "training.score_weights=best", *COMMON)
+    kind = ("tiny", "best", "in twos")
+    expected(plan, folder, kind, whole)
+    own, validated = MultiTaskModule.validation_step, []
+
+    def validate(self: MultiTaskModule, batch: Batch, index: int) -> None:
+        validated.append(index)
+        if len(validated) == 3:
+            stopping.ask()
+        own(self, batch, index)
+
+    monkeypatch.setattr(MultiTaskModule, "validation_step", validate)
+    with pytest.raises(RunInterrupted, match=f"stopped at step 5 of {STEPS}"):
+        train(plan, tmp_path / "run")
+    assert validated == [0, 1, 2]
+    train(plan, tmp_path / "run")
+    assert validated[3:7] == [0, 1, 2, 3]
+    assert digest(tmp_path / "run") == expected(plan, folder, kind, whole)
 
 
 def test_checkpoints_are_no_part_of_a_fingerprint(folder: Path) -> None:

@@ -189,7 +189,7 @@ def queue_lines(runs: Sequence[RunState], queue: SlurmQueue) -> list[str]:
 def _owner(run: RunState) -> str:
     if run.status is None:
         return ""
-    since = duration(time.time() - (run.status.started or run.status.heartbeat))
+    since = duration(max(0.0, time.time() - (run.status.started or run.status.heartbeat)))
     return f"attempt {run.status.attempt}, for {since}, pid {run.status.pid} on {run.status.host}"
 
 

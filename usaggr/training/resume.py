@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytorch_lightning as pl
@@ -72,7 +73,8 @@ class Progress:
 class Checkpoints(pl.Callback):
     """Writes a checkpoint every so many minutes, and when the run is asked to stop; restores one at the start.
 
-    A stop is heard at the end of a training step; at the last one of a part, when that has been validated.
+    A stop is heard at the end of a training step, and of each batch of a validation. A validation that is broken off is
+    done again, with the training step before it: what was before that step is kept in memory meanwhile.
     """
 
     def __init__(
@@ -93,6 +95,7 @@ class Checkpoints(pl.Callback):
         self._clock = clock
         self._began = self._written = time.monotonic()
         self._on_sigterm = signal.getsignal(signal.SIGTERM)
+        self._before: dict[str, Any] | None = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Restore what the trainer has made by now."""
@@ -115,6 +118,13 @@ class Checkpoints(pl.Callback):
         if module.device.type == "cuda" and state["rng_cuda"] is not None:
             torch.cuda.set_rng_state(state["rng_cuda"], module.device)
 
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Keep what is before the last step of a part, off the device, whose memory is the next step's."""
+        if self._position.batch + 1 == self._progress.lengths[self._position.part]:
+            self._before = _kept(self._state(trainer, _ours(pl_module)))
+
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
@@ -124,9 +134,24 @@ class Checkpoints(pl.Callback):
         if done < self._progress.lengths[part]:
             self._look(trainer, _ours(pl_module))
 
+    def on_validation_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """A part is being validated: leave it for later, if the run is to stop."""
+        if stopping.asked() and self._before is not None:
+            position = replace(self._position, batch=self._position.batch - 1, step=self._position.step - 1)
+            self._write(position, self._before, stop=True)
+
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """A part is done."""
         self._position = Position(self._position.part + 1, 0, self._position.step)
+        self._before = None
         self._look(trainer, _ours(pl_module))
 
     def _look(self, trainer: pl.Trainer, module: MultiTaskModule) -> None:
@@ -135,15 +160,18 @@ class Checkpoints(pl.Callback):
         if not asked and time.monotonic() - self._written < self._interval:
             return
         module.check_losses()
-        where = f"step {self._position.step} of {self._progress.steps}"
+        self._write(self._position, self._state(trainer, module), stop=asked)
+
+    def _write(self, position: Position, state: dict[str, Any], stop: bool) -> None:
+        where = f"step {position.step} of {self._progress.steps}"
         said = f"stopped at {where}"
         try:
-            self._file.write(self._position, self._state(trainer, module))
+            self._file.write(position, state)
         except OSError as error:
             print(f"no checkpoint at {where}: {error}", flush=True)
             said += f", without a checkpoint: {error.strerror or error}"
         self._written = time.monotonic()
-        if asked:
+        if stop:
             raise RunInterrupted(said)
 
     def _state(self, trainer: pl.Trainer, module: MultiTaskModule) -> dict[str, Any]:
@@ -163,6 +191,15 @@ class Checkpoints(pl.Callback):
             "timings": {**self._watch.timings, "fit": fit},
             "seconds": self._watch.seconds,
         }
+
+
+def _kept(value: Any) -> Any:
+    """A copy of a state on the CPU that training does not change."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, dict):
+        return {name: _kept(item) for name, item in value.items()}
+    return type(value)(_kept(item) for item in value) if isinstance(value, list | tuple) else value
 
 
 def _ours(module: pl.LightningModule) -> MultiTaskModule:
