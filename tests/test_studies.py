@@ -74,7 +74,7 @@ def test_every_choice_of_every_group_composes(group: str, choice: str) -> None:
 
 @pytest.mark.parametrize("grouping", GROUPINGS)
 def test_every_grouping_is_a_partition_of_the_catalogue(grouping: str) -> None:
-    names = dict.fromkeys(["task_specific", grouping])
+    names = dict.fromkeys(["task_specific", "clinical", grouping])
     study = compose_study("demo", [f"groupings=[{','.join(names)}]"])
     samples = tuple(tiny_sample(task_id, number) for number, task_id in enumerate(CATALOGUE))
     found = make_groupings(study, CATALOGUE, Dataset(Path(), CATALOGUE, samples, ()))

@@ -137,6 +137,7 @@ def test_the_plan_on_disk_has_the_contracts_columns_and_the_runs_states(root: Pa
     assert shared["groupings"] == "task_specific;clinical"
     assert {path.name for path in plan.directory.iterdir()} == {
         "study.yaml",
+        "groupings.yaml",
         "data.json",
         "split.csv",
         "plan.csv",
