@@ -35,7 +35,7 @@ ROOMS = (
     ("report",),
     ("challenge",),
     ("inference",),
-    ("cli", "cli_models"),
+    ("cli", "cli_data", "cli_models", "completion"),
 )
 """From left to right: a room imports from its own and those before it."""
 

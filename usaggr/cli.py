@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from usaggr import __version__
+from usaggr import __version__, completion
 from usaggr.cli_models import export, predict
 from usaggr.errors import ConfigError, UsaggrError, one_of
 from usaggr.files import cannot_write, is_unwritable
@@ -29,20 +29,28 @@ Words = Annotated[
         metavar="[STUDY] [OVERRIDES]...",
         help="A study of sweeps/ or a path to a .yaml (default: demo), and overrides in Hydra's grammar.",
         show_default=False,
+        autocompletion=completion.words,
     ),
 ]
 ConfigDir = Annotated[
     Path | None, typer.Option("--config-dir", help="Folder searched before ./conf and ./sweeps.", show_default=False)
 ]
-Results = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a study's results, such as outputs/demo.")]
+Results = Annotated[
+    Path,
+    typer.Argument(
+        metavar="DIR",
+        help="Folder of a study's results, such as outputs/demo.",
+        autocompletion=completion.results,
+    ),
+]
 
 app = typer.Typer(
     help="Should my ultrasound tasks share one model? Sweeps over ways of grouping tasks, with evidence.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+completion.use_own_scripts()
 data_app = typer.Typer(help="Look at data before anything is trained.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 
@@ -142,7 +150,10 @@ def clean(
 
 @app.command()
 def report(
-    directories: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders of one study's results.")],
+    directories: Annotated[
+        list[Path],
+        typer.Argument(metavar="DIR...", help="Folders of one study's results.", autocompletion=completion.results),
+    ],
 ) -> None:
     """Write the report anew from what is in runs/; several folders of one study and split are joined."""
     from usaggr.report.build import build_report
@@ -181,7 +192,10 @@ def evaluate(
     predictions: Annotated[Path, typer.Argument(metavar="PRED_DIR", help="Folder in the challenge's layout.")],
     root: Annotated[Path, typer.Option("--data", metavar="ROOT", help="Folder that holds csv_files/.")],
     overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="[OVERRIDES]...", help="Such as data.foreground_255=true.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[OVERRIDES]...", help="Such as data.foreground_255=true.", autocompletion=completion.overrides
+        ),
     ] = None,
     split: Annotated[Path | None, typer.Option(help="split.csv of a study: score one fold of it.")] = None,
     fold: Annotated[str | None, typer.Option(help="train, val or test (default, with --split).")] = None,
