@@ -1,6 +1,7 @@
 """How runs are shared out between jobs."""
 
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -80,3 +81,16 @@ def test_a_job_has_as_many_workers_as_its_cores_or_its_gpus_take() -> None:
     assert machine_of(config(cpus=8, gpus=4, devices=[1, 3])).workers == 2
     with pytest.raises(ConfigError, match=r"executor\.devices"):
         machine_of(config(gpus=1, devices=[1]))
+
+
+def test_the_papers_study_makes_as_many_jobs_as_the_docs_say() -> None:
+    docs = (Path(__file__).parents[2] / "docs" / "executors.md").read_text()
+    for changed in ({"gpus": 1}, {"gpus": 1, "runs_per_device": 4}, {}):
+        found = sizes(packs(config(**changed), list(range(420)), [None] * 420))
+        runs = f"{min(found)}" if min(found) == max(found) else f"{min(found)} to {max(found)}"
+        key = "".join(f" executor.{name}={value}" for name, value in changed.items())
+        (row,) = (line for line in docs.splitlines() if line.startswith(f"| `executor=slurm{key}` "))
+        assert f"| {len(found)} jobs of {runs} runs |" in row
+    by_time = packs(config(gpus=1), list(range(420)), [18 * 3600 / 420] * 420)
+    assert len(by_time) == 16
+    assert "give 16 jobs\nof about 70 minutes" in docs

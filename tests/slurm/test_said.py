@@ -3,16 +3,20 @@
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from tests.report.sweeps import FakeSweep, level
 from tests.slurm.test_queue import Answers
 from tests.slurm.test_slurm import study_of
 from tests.sweep import fakes
 from usaggr.config_executor import SlurmConfig
+from usaggr.report.build import build_report
 from usaggr.runs import JOB_VARIABLE, RunDirectory
 from usaggr.sweep.executors.slurm_queue import SlurmQueue
 from usaggr.sweep.plan import write_plan
 from usaggr.sweep.present import slurm_jobs
-from usaggr.sweep.status import describe, status_of
+from usaggr.sweep.status import describe, print_status, status_of
+from usaggr.tasks import CATALOGUE
 
 
 def test_a_plan_says_how_many_jobs_there_would_be_and_what_they_would_cost(tmp_path: Path) -> None:
@@ -56,6 +60,25 @@ def test_status_shows_queued_runs_by_job_and_what_slurm_says_of_it(tmp_path: Pat
     lines = describe(folder, status_of(folder), SlurmQueue(Answers(None, None, None)))
     assert "  queued: 2 in slurm 7_0" in lines
     assert lines[-1] == "Slurm does not answer here: what is queued is told from files alone"
+
+
+def test_where_there_is_no_slurm_status_and_report_tell_what_files_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = FakeSweep(tmp_path, tasks=("breast_2cls",), groupings=("task_specific",), seeds=(0, 1))
+    sweep.finish(lambda task, block, scale, seed: level(CATALOGUE[task], 0.7))
+    queued = RunDirectory(min((tmp_path / "runs").iterdir()))
+    queued.result_path.unlink()
+    assert queued.enqueue("slurm 7_0")
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    console = Console(record=True, width=200)
+    print_status(tmp_path, console)
+    said = console.export_text()
+    assert "2 runs: 1 done, 1 queued" in said
+    assert "queued: 1 in slurm 7_0\n" in said
+    assert "Slurm does not answer here: what is queued is told from files alone" in said
+    report = build_report([tmp_path])
+    assert "breast_2cls" in (report / "tables" / "scores.csv").read_text()
 
 
 def test_status_names_the_job_and_its_log_of_what_runs_or_has_failed(tmp_path: Path) -> None:
