@@ -43,36 +43,42 @@ class Sweeps:
             SoakError: one ends by itself with an error, or hangs, or a result that was there is written again.
         """
         progress.start(f"{runs} runs {what}", runs)
-        with tempfile.TemporaryDirectory() as scratch:
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
             while self._invoke(Path(scratch), progress):
                 pass
 
     def _invoke(self, scratch: Path, progress: Progress) -> bool:
         """Whether it was killed."""
-        known = len(self._finished)
         with (scratch / "said.txt").open("w+") as said:
             environment = {**_environment(), "TMPDIR": str(scratch)}
             process = subprocess.Popen(
                 self._command, stdout=said, stderr=said, env=environment, start_new_session=True, cwd=scratch
             )
             self.sessions.add(process.pid)
-            began = time.monotonic()
-            if self._kills is not None:
-                self._kills.begin(began)
-            while process.poll() is None:
-                now = time.monotonic()
-                if now - began > _LONGEST:
-                    process.kill()
-                    raise SoakError(f"a sweep hangs: {_tail(said.name)}")
-                progress.advance(self._take_in())
-                if self._kills is not None:
-                    self._kills.look(psutil.Process(process.pid), now, len(self._finished) > known)
-                time.sleep(_LOOK)
+            try:
+                self._watch(process, said.name, progress)
+            finally:
+                process.kill()  # does nothing to one that has ended
+                process.wait()
             progress.advance(self._take_in())
             killed = self._kills is not None and self._kills.ended(process.returncode)
             if not killed and process.returncode != 0:
                 raise SoakError(f"a sweep ended with status {process.returncode}: {_tail(said.name)}")
         return killed
+
+    def _watch(self, process: subprocess.Popen[bytes], said: str, progress: Progress) -> None:
+        """Until it ends."""
+        known, began = len(self._finished), time.monotonic()
+        if self._kills is not None:
+            self._kills.begin(began)
+        while process.poll() is None:
+            now = time.monotonic()
+            if now - began > _LONGEST:
+                raise SoakError(f"a sweep hangs: {_tail(said)}")
+            progress.advance(self._take_in())
+            if self._kills is not None:
+                self._kills.look(psutil.Process(process.pid), now, len(self._finished) > known)
+            time.sleep(_LOOK)
 
     def _take_in(self) -> int:
         """How many results have come since the last call."""

@@ -101,6 +101,14 @@ def test_a_result_that_is_made_anew_is_found(tmp_path: Path) -> None:
         Script(tmp_path, twice).until_done(1, "", NoProgress())
 
 
+def test_a_sweep_that_hangs_is_found_and_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(soak_sweeps, "_LONGEST", 0.2)
+    sweeps = Script(tmp_path, "import time; time.sleep(60)")
+    with pytest.raises(SoakError, match="a sweep hangs"):
+        sweeps.until_done(1, "", NoProgress())
+    nothing_lives(sweeps.sessions)
+
+
 def test_a_killed_command_is_given_again(tmp_path: Path) -> None:
     code = FINISH + "there = (run / 'result.json').exists(); (run / 'result.json').open('a'); import time; "
     code += "time.sleep(0 if there else 60)"
