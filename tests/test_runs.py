@@ -368,7 +368,9 @@ def test_a_result_that_cannot_be_read_says_what_to_do(run: RunDirectory, text: s
     run.path.mkdir(parents=True)
     if text is not None:
         run.result_path.write_text(text)
-    with pytest.raises(RunError, match="the same `usaggr sweep` trains the run again" if text is not None else "remove"):
+    with pytest.raises(
+        RunError, match="the same `usaggr sweep` trains the run again" if text is not None else "remove"
+    ):
         run.result()
 
 
