@@ -100,6 +100,13 @@ class RayConfig(_Limits):
     memory: float | None = Field(gt=0, description="GiB that a run is counted with; null: not counted")
     shared: bool = Field(description="whether all nodes see this machine's files under the same paths")
 
+    @field_validator("address")
+    @classmethod
+    def _is_no_clients(cls, address: str | None) -> str | None:
+        if address is not None and "://" in address:
+            raise ValueError("Ray's client (ray://) is not supported; sweep on a node of the cluster, with host:port")
+        return address
+
     @property
     def machine(self) -> MachineConfig:
         """How runs share the machine that they are on, where one is trained without the cluster."""

@@ -47,6 +47,11 @@ def test_a_wrong_key_is_refused_by_name(wrong: str) -> None:
         config(wrong)
 
 
+def test_rays_client_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"executor\.address: .*host:port"):
+        config("executor.address=ray://far:10001")
+
+
 def test_a_task_gets_one_worker_and_no_gpu_that_ray_has_not_given_it() -> None:
     machine = machine_of(config("executor.threads=3", "executor.timeout=9"))
     assert (machine.workers, machine.devices, machine.threads, machine.timeout) == (1, [], 3, 9)
