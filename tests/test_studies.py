@@ -35,6 +35,8 @@ FIRST_VALUES = (
     "executor/local",
     "report/default",
     "logger/none",
+    "logger/mlflow",
+    "logger/wandb",
 )
 """Files of conf/ that give keys their first value; others change some of them."""
 
