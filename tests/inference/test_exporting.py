@@ -21,7 +21,10 @@ from usaggr.inference.stored import read_stored_run
 from usaggr.progress import NoProgress
 from usaggr.runs import RunDirectory
 
-MODELS = {"mh_mtl": (), "m2dino": ("model=m2dino_tiny",)}
+MODELS = {
+    "mh_mtl": (),
+    "m2dino": ("model=m2dino_tiny", "model.experts.count=2", "model.experts.top_k=1", "model.conditioned_blocks=[6,6]"),
+}
 
 
 @pytest.fixture(scope="module")
