@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from usaggr import __version__, completion
+from usaggr.cli_data import index_app
 from usaggr.cli_models import export, predict
 from usaggr.errors import ConfigError, UsaggrError, one_of
 from usaggr.files import cannot_write, is_unwritable
@@ -53,6 +54,7 @@ app = typer.Typer(
 completion.use_own_scripts()
 data_app = typer.Typer(help="Look at data before anything is trained.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
+data_app.add_typer(index_app, name="index")
 
 
 def _print_version(wanted: bool) -> None:
@@ -244,18 +246,20 @@ def data_check(
     words: Words = None,
     config_dir: ConfigDir = None,
     out: Annotated[Path | None, typer.Option(help="Also write the faults to this CSV.", show_default=False)] = None,
+    pairs: Annotated[Path | None, typer.Option(help="Also write near-duplicates over folds to this CSV.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Also write all that was found, with pictures, as a page.")] = None,
+    fix: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write corrected data to a new folder DIR, beside the original.")
+    ] = None,
+    copy: Annotated[bool, typer.Option("--copy", help="With --fix: copy files, where links cannot be made.")] = False,
 ) -> None:
-    """Read and check a whole data set, and list every fault with file, row and column."""
-    from usaggr.data.dataset import check_dataset
-    from usaggr.data.overview import print_check, write_faults
+    """Read and check a whole data set: every fault, near-duplicates over folds, balance, images and labels."""
+    from usaggr.data.check.command import Outputs, run_check
     from usaggr.progress import RichProgress
 
     data = _study(words, config_dir).data
-    dataset, faults = check_dataset(data, RichProgress())
-    print_check(dataset, faults)
-    if out is not None:
-        write_faults(faults, out)
-    raise typer.Exit(2 if dataset is None or (faults and data.on_bad_sample == "error") else 0)
+    outputs = Outputs(faults=out, pairs=pairs, html=html, fixed=fix, copy=copy)
+    raise typer.Exit(run_check(data, outputs, _console(), RichProgress()))
 
 
 @data_app.command("show")

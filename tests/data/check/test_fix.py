@@ -1,0 +1,156 @@
+"""--fix: corrected data pass the check, the original stays as it is, and the log says what was done."""
+
+import csv
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.data.factories import HEIGHT, WIDTH, Row, change_cell, data_config, disc, read_rows, tiny_data, write_image
+from tests.data.factories import write_rows as rows_written
+from usaggr.config import DataConfig
+from usaggr.data.check.fix import CONVERTED, LOG, Fixed, fix_data
+from usaggr.data.dataset import check_dataset, load_dataset
+from usaggr.errors import DataError
+from usaggr.progress import NoProgress
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A row of each fault that can be mended, and of some that cannot."""
+    root = tiny_data(tmp_path / "data", n=6)
+    write_image(root / "seg" / "masks" / "0.png", disc(255))
+    write_image(root / "seg" / "masks" / "1.png", disc(255)[:-1])  # of another size too: not mended
+    write_image(root / "seg" / "masks" / "2.png", disc(7))
+    for line, sides in {
+        2: ("-5", "3", "20", f"{HEIGHT + 9}"),  # clipped
+        3: ("20", "21", "2", "1.5"),  # exchanged
+        4: ("20", "21", "2", f"{HEIGHT + 9}"),  # outside after an exchange too
+        5: (f"{WIDTH + 3}", "3", f"{WIDTH + 9}", "9"),  # nothing would be left
+    }.items():
+        for side, value in zip(("x_min", "y_min", "x_max", "y_max"), sides, strict=True):
+            change_cell(root, "det.csv", line, side, value)
+    rows = read_rows(root, "cls.csv")
+    rows_written(root, "cls.csv", [*rows, rows[0], {**rows[1], "mask": "9"}])
+    return root
+
+
+def config(root: Path, tmp_path: Path) -> DataConfig:
+    return data_config(root, tmp_path / "cache")
+
+
+def fixed(root: Path, tmp_path: Path, copy: bool = False) -> Fixed:
+    return fix_data(config(root, tmp_path), tmp_path / "fixed", copy, NoProgress())
+
+
+def contents(root: Path) -> dict[str, tuple[str, int]]:
+    files = [path for path in sorted(root.rglob("*")) if path.is_file()]
+    return {str(p): (hashlib.sha256(p.read_bytes()).hexdigest(), p.stat().st_mtime_ns) for p in files}
+
+
+def log_of(folder: Path) -> list[Row]:
+    with (folder / LOG).open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_corrected_data_have_no_faults_and_the_original_stays(root: Path, tmp_path: Path) -> None:
+    before = contents(root)
+    done = fixed(root, tmp_path)
+    assert contents(root) == before
+    corrected = config(tmp_path / "fixed", tmp_path)
+    dataset, faults = check_dataset(corrected)
+    assert faults == ()
+    assert dataset is not None
+    assert len(dataset.samples) == done.rows == 26 - 6
+    assert (done.changed, done.left_out) == (3, 6)
+    assert len(done.named) == 6 - 1, "all but the duplicate are named"
+
+
+def test_masks_of_255_become_class_indices(root: Path, tmp_path: Path) -> None:
+    fixed(root, tmp_path)
+    row = read_rows(tmp_path / "fixed", "seg.csv")[0]
+    assert row["mask_path"] == f"../{CONVERTED}/seg/masks/0.png"
+    mask = np.asarray(Image.open(tmp_path / "fixed" / CONVERTED / "seg" / "masks" / "0.png"))
+    assert (mask == disc(1)).all()
+
+
+def test_boxes_are_clipped_or_their_sides_exchanged(root: Path, tmp_path: Path) -> None:
+    fixed(root, tmp_path)
+    samples = load_dataset(config(tmp_path / "fixed", tmp_path)).by_task["det"]
+    boxes = [sample.box for sample in samples]
+    assert boxes[:2] == [(0, 3, 20, HEIGHT), (2, 1.5, 20, 21)]
+    assert len(boxes) == 4
+
+
+def test_the_log_has_a_line_for_each_change(root: Path, tmp_path: Path) -> None:
+    fixed(root, tmp_path)
+    log = {(line["file"], line["row"], line["column"]): line for line in log_of(tmp_path / "fixed")}
+    clipped = log["det.csv", "2", "x_min"]
+    assert (clipped["what"], clipped["before"], clipped["after"]) == ("box_clipped", "-5", "0")
+    assert log["det.csv", "3", "y_max"]["what"] == "box_swapped"
+    assert log["seg.csv", "2", "mask_path"]["after"] == f"../{CONVERTED}/seg/masks/0.png"
+    assert log["cls.csv", "8", "image_path"]["what"] == "duplicate"
+    assert log["cls.csv", "9", "mask"]["what"] == "left out: label_range"
+    assert log["det.csv", "5", "x_min"]["what"] == "left out: box_outside"
+    assert {key[:2] for key in log} == {
+        ("cls.csv", "8"), ("cls.csv", "9"), ("det.csv", "2"), ("det.csv", "3"), ("det.csv", "4"), ("det.csv", "5"),
+        ("seg.csv", "2"), ("seg.csv", "3"), ("seg.csv", "4"),
+    }  # fmt: skip
+
+
+def test_a_mended_row_that_repeats_another_is_dropped(tmp_path: Path) -> None:
+    root = tiny_data(tmp_path / "data")
+    rows = read_rows(root, "det.csv")
+    rows_written(root, "det.csv", [{**rows[0], "x_min": "20", "x_max": "2", "y_min": "21", "y_max": "0.5"}, *rows])
+    done = fixed(root, tmp_path)
+    assert (done.rows, done.left_out) == (16, 1)
+    assert [line["row"] for line in log_of(tmp_path / "fixed") if not line["after"]] == ["3"]
+
+
+def test_files_are_linked_unless_copies_are_asked_for(root: Path, tmp_path: Path) -> None:
+    fixed(root, tmp_path)
+    inside = Path("cls") / "s0_0.png"
+    assert (tmp_path / "fixed" / inside).samefile(root / inside)
+    fix_data(config(root, tmp_path), tmp_path / "copied", True, NoProgress())
+    assert not (tmp_path / "copied" / inside).samefile(root / inside)
+    assert (tmp_path / "copied" / inside).read_bytes() == (root / inside).read_bytes()
+
+
+def test_sound_data_are_written_as_they_are(tmp_path: Path) -> None:
+    root = tiny_data(tmp_path / "data")
+    done = fixed(root, tmp_path)
+    assert (done.rows, done.changed, done.left_out) == (16, 0, 0)
+    samples = [load_dataset(config(folder, tmp_path)).content_hash for folder in (root, tmp_path / "fixed")]
+    assert samples[0] == samples[1]
+
+
+def test_paths_that_go_by_the_roots_own_name_stay_valid(tmp_path: Path) -> None:
+    root = tiny_data(tmp_path / "data")
+    change_cell(root, "cls.csv", 2, "image_path", "../../data/cls/s0_0.png")
+    fixed(root, tmp_path)
+    assert read_rows(tmp_path / "fixed", "cls.csv")[0]["image_path"] == "../cls/s0_0.png"
+    load_dataset(config(tmp_path / "fixed", tmp_path))
+
+
+@pytest.mark.parametrize("place", ["data", "data/csv_files", "data/new", ".", "full"])
+def test_the_original_and_folders_in_use_are_refused(root: Path, tmp_path: Path, place: str) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "a.txt").touch()
+    before = contents(root)
+    with pytest.raises(DataError, match="give a new folder"):
+        fix_data(config(root, tmp_path), tmp_path / place, False, NoProgress())
+    assert contents(root) == before
+
+
+def test_files_that_cannot_be_linked_are_named_with_the_way_out(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def other_disk(source: str, target: Path) -> None:
+        raise OSError(18, "Invalid cross-device link")
+
+    monkeypatch.setattr("os.link", other_disk)
+    with pytest.raises(DataError, match=r"Invalid cross-device link.*--copy") as error:
+        fixed(root, tmp_path)
+    assert "\n" not in str(error.value)
