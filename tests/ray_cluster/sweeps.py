@@ -38,10 +38,13 @@ def execute(spec: RunSpec, directory: Path, study: StudyConfig, placement: Place
 
 
 def main() -> int:
-    """argv as in tests.sweep.fakes."""
+    """argv as in tests.sweep.fakes; a run with `child` waits for the one before it."""
     own = fakes.study(Path(sys.argv[1]), "executor=ray", *sys.argv[3:])
     assert isinstance(own.executor, RayConfig)
-    runs = [fakes.planned(own, seed, **settings) for seed, settings in enumerate(json.loads(sys.argv[2]))]
+    runs = []
+    for seed, settings in enumerate(json.loads(sys.argv[2])):
+        parent = runs[-1].spec.run_id if settings.pop("child", False) else None
+        runs.append(fakes.planned(own, seed, parent=parent, **settings))
     return run_sweep(
         fakes.plan(own, *runs),
         console=Console(stderr=True),

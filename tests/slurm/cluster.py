@@ -27,7 +27,7 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("PATH", f"{os.environ['PATH']}:/usr/sbin:/sbin")
         patch.setenv("SLURM_CONF", str(folder / "slurm.conf"))
         try:
-            subprocess.run([HERE / "start-slurm", folder], check=True, timeout=90)
+            subprocess.run([HERE / "start-slurm", folder], check=True, timeout=240)
             yield folder
         finally:
             subprocess.run([HERE / "stop-slurm", folder], check=False, timeout=120)

@@ -21,6 +21,10 @@ TARGET = "tests.slurm.sweeps:execute"
 
 def execute(spec: RunSpec, directory: Path, study: StudyConfig, placement: Placement, data: object) -> None:
     """As the fakes do, but for runs with steps, each of a tenth of a second: they go on from their checkpoint."""
+    if "until" in spec.settings:
+        _await(Path(spec.settings["until"]))
+    if "swells" in spec.settings:
+        _swell(directory, spec.settings["swells"])
     if "steps" not in spec.settings:
         fakes.execute(spec, directory, study, placement, data)
         return
@@ -35,6 +39,23 @@ def execute(spec: RunSpec, directory: Path, study: StudyConfig, placement: Place
             raise RunInterrupted(f"stopped at step {step}")
         time.sleep(0.1)
     RunDirectory(directory).write_result(fakes.RESULT)
+
+
+def _await(mark: Path) -> None:
+    """Wait for a file that the test makes, two minutes at the most."""
+    end = time.monotonic() + 120
+    while not mark.exists() and time.monotonic() < end:
+        time.sleep(0.1)
+
+
+def _swell(directory: Path, attempts: int) -> None:
+    """Take more memory than the job may have, in the first attempts, until it is killed for that."""
+    status = RunDirectory(directory).status()
+    assert status is not None
+    if status.attempt <= attempts:
+        taken = bytearray(b"1") * (3 * 1024**3)
+        time.sleep(60)
+        del taken
 
 
 def main() -> int:
