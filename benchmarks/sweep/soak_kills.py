@@ -13,7 +13,7 @@ class Pace:
     """Seconds between kills: from the least to the most, evenly distributed."""
 
     worker: tuple[float, float] = (1.0, 3.0)
-    """From one kill of a worker to the next."""
+    """From one kill of a worker to the next, once the invocation has done a run."""
     late: tuple[float, float] = (2.0, 20.0)
     """From the first run that an invocation has done to a kill of its main process, so that each gets on."""
     early: tuple[float, float] = (0.0, 8.0)
@@ -49,7 +49,7 @@ class Kills:
             self._main = now + self._late
         if self._main is not None and now >= self._main and self._may("main"):
             _kill(process)
-        elif now >= self._worker and self._may("worker"):
+        elif gets_on and now >= self._worker and self._may("worker"):  # before, there are helpers, and no runs
             self._worker = now + self._random.uniform(*self._pace.worker)
             if workers := _workers(process):
                 self.done["worker"] += _kill(self._random.choice(workers))
