@@ -71,7 +71,8 @@ def _called(node: ast.Call, file: str, aliases: dict[str, str]) -> str:
         return f"{called} with a shell"
     if called in WANTED:
         option, values = WANTED[called]
-        value = options.get(option, "nothing")
+        second = ast.unparse(node.args[1]) if called == "yaml.load" and len(node.args) > 1 else "nothing"
+        value = options.get(option, second)
         return "" if aliases.get(value, value) in values else f"{called} with {option}={value}"
     if name not in NAMES or (called in ALLOWED and (name != "import_module" or file in IMPORTERS)):
         return ""
@@ -95,6 +96,8 @@ def test_no_file_of_the_package_can_run_what_it_reads() -> None:
         "import numpy as np; np.load(path, allow_pickle=True)",
         "import numpy as np; np.load(path)",
         "yaml.load(text, Loader=yaml.Loader)",
+        "yaml.load(text, yaml.Loader)",
+        "yaml.load(text)",
         "loader = yaml.UnsafeLoader; yaml.load(text, Loader=loader)",
         "yaml.load(text, yaml.SafeLoader) or yaml.unsafe_load(text)",
         "import pandas as pd; pd.read_pickle(path)",
