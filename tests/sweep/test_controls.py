@@ -133,8 +133,8 @@ def test_a_control_is_no_reference_and_is_like_no_control(tmp_path: Path) -> Non
         "data.clinical_groups={seg: a, cls: a, det: b, reg: b}",
     ]  # fmt: skip
     for groupings, reference, said in [
-        ("[random,clinical,task_specific]", "random", "reference: random is drawn by lot; allowed: random_1, random_2"),
-        ("[task_specific,clinical,random,again]", "task_specific", "grouping again: like: random is itself drawn by lot"),
+        ("[random,clinical,task_specific]", "random", "reference: random is drawn by lot; allowed: random_1"),
+        ("[task_specific,clinical,random,again]", "task_specific", "grouping again: like: random is itself drawn"),
         ("[task_specific,random]", "task_specific", "like: of the study's groupings: unknown 'clinical'"),
     ]:
         study = compose_study("demo", [*words, f"groupings={groupings}", f"reference={reference}"], tmp_path / "conf")
