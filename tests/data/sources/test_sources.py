@@ -161,8 +161,9 @@ def test_what_cannot_be_read_is_refused_with_what_is_allowed(tmp_path: Path) -> 
         (lambda: read_classes(tmp_path / "empty", "t"), "no image file matches"),
         (lambda: read_masks(one, twice, "t"), "has the same name; an image has one mask"),
         (lambda: read_masks(one, one, "t", mask_name="mask"), r"must hold \{name\} once"),
-        (lambda: read_masks(one, one, "t", num_classes=1), "2 at least"),
+        (lambda: read_masks(one, beside, "t", num_classes=1), "2 at least"),
         (lambda: read_masks(one, one, "a/b"), "is no name"),
+        (lambda: read_masks(one, one, "t"), "makes each image its own mask"),
         (lambda: read_coco(tmp_path / "no.json", one, "t", "boxes"), "no such file"),
     ]
     for call, words in refused:

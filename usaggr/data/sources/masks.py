@@ -19,6 +19,8 @@ def read_masks(images: Path, masks: Path, task: str, num_classes: int = 2, mask_
     refuse_task_name(task)
     if mask_name.count("{name}") != 1:
         raise ConfigError(f"--mask-name: '{mask_name}' must hold {{name}} once, as in '{{name}}_mask'")
+    if mask_name == "{name}" and masks.resolve() == images.resolve():
+        raise ConfigError("--mask-name: '{name}' in one folder makes each image its own mask; give '{name}_mask' or so")
     if num_classes < 2:
         raise ConfigError(f"--classes: {num_classes} is too few: 2 at least, the background counted")
     found: dict[Path, Path] = {}
