@@ -28,7 +28,8 @@ Words = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[STUDY] [OVERRIDES]...",
-        help="A study of sweeps/ or a path to a .yaml (default: demo), and overrides in Hydra's grammar.",
+        help="A study of sweeps/ or a path to a .yaml (default: demo), and overrides in Hydra's grammar, "
+        "such as training.batch_size=16 'seeds=[0,1]'.",
         show_default=False,
         autocompletion=completion.words,
     ),
@@ -167,10 +168,12 @@ def report(
 def train(
     words: Words = None,
     config_dir: ConfigDir = None,
-    block: Annotated[str | None, typer.Option(help="Task id, unified, or a block of a grouping.")] = None,
-    scale: Annotated[float | None, typer.Option(help="Fraction or cap.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed.")] = None,
-    variant: Annotated[str | None, typer.Option(help="Variant.")] = None,
+    block: Annotated[
+        str | None, typer.Option(help="Of this block: a task id, unified, or its name in a grouping.")
+    ] = None,
+    scale: Annotated[float | None, typer.Option(help="Of this scale: a fraction, or a cap of samples a task.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of this seed.")] = None,
+    variant: Annotated[str | None, typer.Option(help="Of this variant.")] = None,
 ) -> None:
     """Train one run in the foreground, for debugging: the first that is not done and has what the options ask for."""
     from usaggr.progress import RichProgress
