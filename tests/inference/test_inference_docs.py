@@ -1,16 +1,16 @@
 """The commands and the Python of docs/inference.md are run as they stand there, on a small study."""
 
 import json
-import os
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from tests.data.factories import tiny_data
+from tests.inference.exports import check_export
+from usaggr.cli import app
 
 TEXT = (Path(__file__).parents[2] / "docs" / "inference.md").read_text()
 SMALL = (
@@ -30,42 +30,32 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)
 
 
-def run(code: str, words: list[str], folder: Path) -> str:
-    done = subprocess.run(
-        [sys.executable, "-c", code, *words], cwd=folder, capture_output=True, text=True, timeout=600,
-        env={**os.environ, "COLUMNS": "200"},
-    )  # fmt: skip
-    assert done.returncode == 0, f"{words}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
-
-
 @pytest.mark.slow
-def test_the_recipes_do_what_they_say(tmp_path: Path) -> None:
+def test_the_recipes_do_what_they_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
     tiny_data(tmp_path / "my_data", n=40)
-    runs: list[str] = []
+    run = ""
     for line in [line for block in blocks("sh") for line in block.splitlines()]:
-        words = shlex.split(line)[1:]
+        words = [word.replace("RUN", run) for word in shlex.split(line)[1:]]
+        done = CliRunner().invoke(app, [*words, *SMALL] if words[0] == "sweep" else words)
+        assert done.exit_code == 0, f"{line}\n{done.output}\n{done.exception}"
         if words[0] == "sweep":
-            run("from usaggr.cli import main; main()", [*words, *SMALL], tmp_path)
-            runs = [path.name for path in (tmp_path / "outputs" / "mine" / "runs").glob("unified-*")]
-            continue
-        if words[0] == "export":
-            runs = [path.name for path in (tmp_path / "outputs" / "mine" / "runs").glob("det-*")]
-        said = run("from usaggr.cli import main; main()", [word.replace("RUN", runs[0]) for word in words], tmp_path)
+            (run,) = (path.name for path in Path("outputs/mine/runs").glob("unified-*"))
         if "--recommended" in words:
-            assert "because" in said
+            assert "because" in done.output
     (code,) = blocks("python")
-    unified = next((tmp_path / "outputs" / "mine" / "runs").glob("unified-*")).name
-    assert "(24, 32)" in run(code.replace("RUN", unified), [], tmp_path)
-    assert len(json.loads((tmp_path / "predictions" / "detection_predictions.json").read_text())) == 40
-    assert (tmp_path / "predictions_test" / "evaluation.json").is_file()
-    assert json.loads((tmp_path / "model.json").read_text())["tasks"][0]["id"] == "det"
+    exec(code.replace("RUN", run), {})
+    assert "(24, 32) ('background', 'class_1')" in capsys.readouterr().out
+    assert len(json.loads(Path("predictions/detection_predictions.json").read_text())) == 40
+    scores = json.loads(Path("predictions_test/evaluation.json").read_text())["tasks"]
+    assert set(scores) == {"seg", "cls", "det", "reg"}
+    check_export(Path("outputs/mine/runs") / run, Path("model.onnx"), conditioned=False)
 
 
 def test_the_options_of_the_table_are_those_of_the_command() -> None:
     from typer.main import get_command
-
-    from usaggr.cli import app
 
     command = get_command(app).commands["predict"]  # type: ignore[attr-defined]
     known = {name for option in command.params for name in option.opts if name.startswith("--")}

@@ -6,12 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 from tests.data.factories import change_cell, data_config, noise, read_rows, write_image, write_rows
 from tests.inference.factories import plan_of, train
 from usaggr.challenge.evaluate import Evaluation, evaluate
 from usaggr.challenge.selection import select
 from usaggr.challenge.written import scores_of
+from usaggr.cli import app
 from usaggr.data.dataset import load_dataset
 from usaggr.errors import ConfigError, DataError, RunError
 from usaggr.inference.choosing import choose_run
@@ -197,9 +199,7 @@ def test_models_are_not_mixed_in_one_folder(folder: Path, run: Path, tmp_path: P
     assert "\n" not in str(error.value)
     assert contents(tmp_path / "out") == before
     with pytest.raises(ConfigError, match="predictions of the data at"):
-        predicted(run, Rows(tmp_path), tmp_path / "out") if (tmp_path / "csv_files").mkdir() else predicted(
-            run, Rows(copied_data(folder, tmp_path / "data")), tmp_path / "out"
-        )
+        predicted(run, Rows(copied_data(folder, tmp_path / "data")), tmp_path / "out")
 
 
 def test_a_folder_of_something_else_is_left_alone(folder: Path, run: Path, tmp_path: Path) -> None:
@@ -282,3 +282,40 @@ def test_a_folder_that_another_process_writes_into_is_refused(folder: Path, run:
 
     with exclusive(tmp_path / "out" / ".lock"), pytest.raises(RunError, match="another process"):
         predicted(run, Rows(folder / "data"), tmp_path / "out")
+
+
+def test_ctrl_c_keeps_what_is_done(folder: Path, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from usaggr.inference.folder import PredictionFolder
+    from usaggr.stopping import RunInterrupted
+
+    add = PredictionFolder.add
+
+    def interrupted(self: PredictionFolder, predictions: Any) -> None:
+        add(self, predictions)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(PredictionFolder, "add", interrupted)
+    with pytest.raises(RunInterrupted, match="the same command goes on"):
+        predicted(run, Rows(folder / "data", ("reg",)), tmp_path / "out", batch_size=8)
+    assert len(json.loads((tmp_path / "out" / JSON[2]).read_text())) == 8
+    monkeypatch.undo()
+    assert predicted(run, Rows(folder / "data", ("reg",)), tmp_path / "out").kept == 8
+
+
+def test_the_command_ends_as_it_says(folder: Path, run: Path, tmp_path: Path) -> None:
+    def usaggr(*words: object) -> Any:
+        return CliRunner().invoke(app, ["predict", *map(str, words)])
+
+    good = usaggr(run, "--data", folder / "data", "--out", tmp_path / "good", "--tasks", "det,reg")
+    assert (good.exit_code, good.stdout.splitlines()[0]) == (0, "60 predictions")
+    again = usaggr(run, "--data", folder / "data", "--out", tmp_path / "good", "--tasks", "det,reg")
+    assert again.stdout.splitlines()[0] == "60 predictions, 60 of them kept from before"
+    root = spoilt_data(folder, tmp_path / "data")
+    bad = usaggr(run, "--data", root, "--out", tmp_path / "bad")
+    assert bad.exit_code == 1
+    assert bad.stdout.splitlines()[0] == "117 predictions"
+    assert bad.stderr.splitlines()[0] == "3 rows skipped, which could not be predicted:"
+    ended = usaggr(run, "--data", root, "--out", tmp_path / "ended", "--on-bad-image", "error")
+    assert isinstance(ended.exception, DataError)  # exit status 2, by main
+    wrong = usaggr(run, "--data", root, "--out", tmp_path / "ended", "--on-bad-image", "stop")
+    assert "--on-bad-image: unknown 'stop'" in str(wrong.exception)

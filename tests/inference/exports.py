@@ -1,0 +1,50 @@
+"""Checks an exported file against the model that it was made of."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+import usaggr
+from usaggr.data.resizing import resize_image
+from usaggr.inference.model import Model
+from usaggr.inference.results import ClassificationResult
+
+
+def check_export(run: Path, file: Path, conditioned: bool) -> None:
+    """Outputs of all tasks agree to 1e-4, for one image and for three; the card tells what is needed to read them."""
+    card = json.loads(file.with_suffix(".json").read_text())
+    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    model = usaggr.load(run)
+    assert [output.name for output in session.get_outputs()] == list(model.tasks)
+    assert [given.name for given in session.get_inputs()] == list(card["input"])
+    assert ("task" in card["input"]) == conditioned
+    for count in (1, 3):
+        pixels = np.random.default_rng(count).integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
+        feed: dict[str, Any] = {"images": pixels.transpose(0, 3, 1, 2).astype(np.float32)}
+        for task in card["tasks"]:
+            if conditioned:
+                feed["task"] = np.full(count, card["input"]["task"]["places"][task["id"]])
+            (found,) = session.run([task["output"]["name"]], feed)
+            assert list(found.shape) == [count, *task["output"]["shape"][1:]]
+            own = model.outputs(pixels, task["id"])
+            own = own.softmax(dim=1) if task["type"] == "classification" else own
+            np.testing.assert_allclose(found, own.numpy(), atol=1e-4)
+    assert card["file"]["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
+    _as_the_card_says(session, model, card)
+
+
+def _as_the_card_says(session: Any, model: Model, card: dict[str, Any]) -> None:
+    """An image of its own size through the file by nothing but the card's words."""
+    image = np.random.default_rng(7).integers(0, 256, (50, 70, 3), dtype=np.uint8)
+    height, width = card["preprocessing"]["before_the_graph"]["size"]
+    resized = resize_image(image, (height, width)).astype(np.float32).transpose(2, 0, 1)[None]
+    feed: dict[str, Any] = {"images": resized}
+    if "task" in card["input"]:
+        feed["task"] = np.array([card["input"]["task"]["places"]["cls"]])
+    result = model.predict(image, "cls")
+    assert isinstance(result, ClassificationResult)
+    np.testing.assert_allclose(session.run(["cls"], feed)[0][0], result.probabilities, atol=1e-4)
