@@ -271,7 +271,7 @@ def test_each_value_says_which_file_or_the_command_line_it_comes_from() -> None:
             "model=tinny",
             "model: unknown 'tinny', did you mean 'tiny'? Allowed: m2dino, m2dino_small, m2dino_tiny, mh_mtl, tiny",
         ),
-        ("data=_base", "data: unknown '_base'. Allowed: fmuia, synthetic"),
+        ("data=_base", "data: unknown '_base'. Allowed: fmuia, own_coco, own_folders, synthetic"),
         ("scale=0.5", "scale: unknown '0.5'. Allowed: full, ladder, two"),
         ("training={budget:3}", "training: unknown '{budget:3}'. Allowed: default, quick"),
         ("~model", "'~model': a study always has one model, chosen as in model=m2dino"),
