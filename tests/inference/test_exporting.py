@@ -17,16 +17,6 @@ from usaggr.progress import NoProgress
 from usaggr.runs import RunDirectory
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("exporting")
-
-
-@pytest.fixture(scope="module")
-def run(folder: Path) -> Path:
-    return train(plan_of(folder))[0].directory
-
-
 @pytest.mark.slow
 def test_an_exported_transformer_agrees_with_the_original_on_all_task_types(folder: Path, tmp_path: Path) -> None:
     """The other network is exported, and compared, by the recipes of docs/inference.md."""

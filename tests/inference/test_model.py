@@ -14,32 +14,27 @@ from usaggr.errors import ConfigError, DataError, RunError
 from usaggr.inference.model import Model
 from usaggr.inference.results import BoxResult, ClassificationResult, LandmarksResult, SegmentationResult
 from usaggr.metrics.predictions import decode_mask, read_predictions
+from usaggr.sweep.plan import Plan
 
 MODELS = {
-    "mh_mtl": (),
     "m2dino": ("model=m2dino_tiny",),
-    "lora": ("model=m2dino_tiny", "model.conditioning=lora"),
     "grey": ("data.channels=1", "data.image_size=[32,64]"),
 }
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("load")
-
-
-@pytest.fixture(scope="module")
-def trained(folder: Path) -> Path:
-    """The run directory of a model of all tasks."""
-    return train(plan_of(folder))[0].directory
-
-
 @pytest.mark.parametrize("name", MODELS)
-def test_a_loaded_model_predicts_what_the_run_scored(folder: Path, name: str) -> None:
+def test_a_loaded_model_of_another_kind_predicts_what_its_run_scored(folder: Path, name: str) -> None:
     plan = plan_of(folder, f"name={name}", *MODELS[name])
-    run = train(plan)[0]
-    model = usaggr.load(run.directory)
-    table = read_predictions(run.directory / "predictions.parquet")
+    _agrees_with_its_run(train(plan)[0].directory, plan)
+
+
+def test_a_loaded_model_predicts_what_the_run_scored(folder: Path, run: Path) -> None:
+    _agrees_with_its_run(run, plan_of(folder))
+
+
+def _agrees_with_its_run(run: Path, plan: Plan) -> None:
+    model = usaggr.load(run)
+    table = read_predictions(run / "predictions.parquet")
     samples = {(s.task_id, s.sample_id): s for s in plan.manifest.dataset.samples}
     assert set(model.tasks) == {"seg", "cls", "det", "reg"}
     for task_id, rows in table.groupby("task_id"):
@@ -68,8 +63,8 @@ def _compare(row: dict[str, object], result: object) -> None:
             assert len(result.names) == len(result.points)
 
 
-def test_an_array_is_read_as_the_file_of_it(trained: Path, tmp_path: Path) -> None:
-    model = usaggr.load(trained)
+def test_an_array_is_read_as_the_file_of_it(run: Path, tmp_path: Path) -> None:
+    model = usaggr.load(run)
     for i, channels in enumerate((None, 2, 3, 4)):
         pixels = noise(i, 40, 50, channels)
         Image.fromarray(pixels).save(tmp_path / f"{i}.png")
@@ -84,8 +79,8 @@ def test_an_array_is_read_as_the_file_of_it(trained: Path, tmp_path: Path) -> No
     np.testing.assert_array_equal(*(result.probabilities for result in results))  # type: ignore[union-attr]
 
 
-def test_what_is_no_image_or_task_is_refused(trained: Path) -> None:
-    model = usaggr.load(trained)
+def test_what_is_no_image_or_task_is_refused(run: Path) -> None:
+    model = usaggr.load(run)
     with pytest.raises(ConfigError, match="task: unknown 'segm', did you mean 'seg'"):
         model.predict(noise(0), "segm")
     with pytest.raises(ConfigError, match="task: the model has several; give one of cls, det, reg, seg"):
@@ -95,7 +90,7 @@ def test_what_is_no_image_or_task_is_refused(trained: Path) -> None:
     with pytest.raises(DataError, match=r"none\.png"):
         model.predict("none.png", "seg")
     with pytest.raises(ConfigError, match="device: unknown 'gpu'"):
-        usaggr.load(trained, device="gpu")
+        usaggr.load(run, device="gpu")
 
 
 def test_weights_that_are_missing_or_changed_are_refused(folder: Path) -> None:

@@ -24,17 +24,6 @@ from usaggr.runs import RunDirectory
 JSON = ("classification_predictions.json", "detection_predictions.json", "regression_predictions.json")
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("predicting")
-
-
-@pytest.fixture(scope="module")
-def run(folder: Path) -> Path:
-    """The run directory of a model of all tasks."""
-    return train(plan_of(folder))[0].directory
-
-
 def predicted(run: Path, rows: Rows, out: Path, policy: Any = "skip", batch_size: int = 32) -> Predicted:
     return predict(choose_run(run), rows, out, Way(batch_size, "cpu", policy), NoProgress())
 
