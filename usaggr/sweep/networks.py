@@ -105,7 +105,10 @@ def _take(plan: Plan, network: Network, pipe: Connection) -> None:
             pass
         kind, text = pipe.recv()
     except (OSError, EOFError) as error:
-        raise RunError("the process that checks networks died; what it said of it stands above") from error
+        raise RunError(
+            f"the process that checks the network {network.model.name} died, killed or without memory; the same "
+            "command checks it again"
+        ) from error
     of_variant = f"variant {network.variant}: " if len(plan.study.variants) > 1 else ""
     match kind:
         case "fault":

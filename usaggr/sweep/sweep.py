@@ -108,27 +108,31 @@ def run_sweep(
         check = check or (_networks if executor is None else None)
         _execute(plan, todo, loop, console, executor or executor_for(plan.study), prepare or _caches, check, clock)
     _say_end(console, plan, loop, nothing=not todo, seconds=clock.seconds)
-    done, failed = loop.count("done"), loop.count("failed")
+    done = loop.count("done")
     written = _wrote(console, lambda: write_states(plan)) if todo else True
     with clock.part("report"):
         report, reported = (None, True) if loop.interrupted or not done else _report(plan, console, build)
     if loop.trained:
         trained, seconds = len(loop.trained), _seconds_of(loop.trained)
         written &= _wrote(console, lambda: clock.write(plan.directory, trained, seconds, loop.slot_seconds))
-    good = failed == 0 and loop.full is None and reported and written
+    return _outcome(loop, skipped, report, reported and written, clock.seconds)
+
+
+def _outcome(loop: Loop, skipped: int, report: Path | None, good: bool, seconds: float) -> SweepOutcome:
+    """`good`: what was to be written is written."""
+    done, failed = loop.count("done"), loop.count("failed")
+    whole = good and failed == 0 and loop.full is None
     return SweepOutcome(
         done=done,
         failed=failed,
         skipped=skipped,
-        remaining=len(states) - done - failed,
+        remaining=loop.total - done - failed,
         elsewhere=loop.count("running"),
         queued=loop.count("queued"),
         interrupted=loop.interrupted,
-        seconds=clock.seconds,
+        seconds=seconds,
         report=report,
-        exit_status=INTERRUPTED
-        if loop.interrupted
-        else int(not good),
+        exit_status=INTERRUPTED if loop.interrupted else int(not whole),
     )
 
 
