@@ -152,11 +152,11 @@ def test_shares_of_a_gpu_let_as_many_runs_at_once_on_it(
 
 def test_failures_deaths_and_hangs_are_their_runs_own(tmp_path: Path, address: str) -> None:
     runs: list[dict[str, Any]] = [{"dies": 1}, {"raises": "no luck"}, {"hangs": 9}, {"dies": 99}, {"memory": "torch"}]
-    sweep = start(tmp_path, [*runs, {"sleeps": 0.1}], "executor.timeout=15", f"executor.address={address}")
+    sweep = start(tmp_path, [*runs, {"sleeps": 0.1}], "executor.timeout=40", f"executor.address={address}")
     out, _ = sweep.communicate(timeout=240)
     assert sweep.returncode == 1, out
     assert len(done(tmp_path)) == 2
-    for said in ("no luck", "executor.timeout=15", "worker died", "CUDA out of memory"):
+    for said in ("no luck", "executor.timeout=40", "worker died", "CUDA out of memory"):
         assert said in out, out
     assert "Traceback" not in out
     assert "raylet" not in out
@@ -165,7 +165,7 @@ def test_failures_deaths_and_hangs_are_their_runs_own(tmp_path: Path, address: s
 
 
 def test_a_process_of_ray_that_is_killed_costs_an_attempt_of_its_run_alone(tmp_path: Path, address: str) -> None:
-    runs: list[dict[str, Any]] = [{"sleeps": 3}, {"sleeps": 3, "number": 1}, {"sleeps": 0.1, "child": True}]
+    runs: list[dict[str, Any]] = [{"sleeps": 15}, {"sleeps": 15, "number": 1}, {"sleeps": 0.1, "child": True}]
     sweep = start(tmp_path, runs, f"executor.address={address}")
     until(lambda: sum(begun(tmp_path).values()) == 2, seconds=150)
     line = (tmp_path / "fake" / "executions.txt").read_text().splitlines()[0].split()

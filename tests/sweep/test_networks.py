@@ -159,7 +159,7 @@ def test_a_fault_of_ours_is_told_with_its_trace(tmp_path: Path, monkeypatch: pyt
 def test_a_process_that_dies_is_no_fault_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     answers(monkeypatch)
     plan = plan_of(study(tmp_path))
-    with pytest.raises(RunError, match="the process that checks networks died"):
+    with pytest.raises(RunError, match="the process that checks the network m2dino died"):
         check_networks(plan, plan.runs, NoProgress())
 
 
