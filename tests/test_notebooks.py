@@ -20,6 +20,23 @@ def test_a_notebook_is_kept_without_outputs(path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_the_notebook_on_your_own_data_goes_from_images_to_a_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import nbformat
+    from nbclient import NotebookClient
+
+    monkeypatch.setenv("USAGGR_OUTPUT", str(tmp_path))
+    notebook = nbformat.read(NOTEBOOKS[1], as_version=4)
+    NotebookClient(notebook, timeout=300, kernel_name="python3").execute(cwd=str(NOTEBOOKS[1].parent))
+    outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+    assert "120 sound samples of 2 tasks, 0 faults" in str(outputs)
+    assert "\\x1b" not in str(outputs), "no signs that only a terminal understands"
+    assert sum("image/png" in output.get("data", {}) for output in outputs) == 2
+    assert (tmp_path / "outputs" / "own" / "report" / "index.html").is_file()
+
+
+@pytest.mark.slow
 def test_the_notebook_on_reports_runs_on_a_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import nbformat
     from nbclient import NotebookClient
