@@ -155,11 +155,12 @@ def _without(kept: Sequence[_Kept], faults: Iterable[Fault], log: list[Change]) 
     by_row = defaultdict(list)
     for fault in faults:
         by_row[fault.csv_file, fault.row].append(fault)
-    lines: dict[str, int] = defaultdict(lambda: 1)
+    lines: dict[str, int] = defaultdict(lambda: 2)  # where the next row of each file begins
     sound: list[_Kept] = []
     for row in kept:
-        lines[row.origin.csv_file] += 1
-        wrong = by_row.get((row.origin.csv_file, lines[row.origin.csv_file]))
+        name = row.origin.csv_file
+        wrong = by_row.get((name, lines[name]))
+        lines[name] += 1 + sum(cell.count("\n") for cell in row.cells.values())
         if wrong is None:
             sound.append(row)
         else:
