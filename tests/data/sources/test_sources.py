@@ -140,7 +140,24 @@ def test_a_category_is_chosen_by_name(tmp_path: Path) -> None:
 # What is refused
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"images": [1], "annotations": [], "categories": []}', "[" * 100000])
+def test_an_object_without_its_image_is_named(tmp_path: Path) -> None:
+    path = coco(tmp_path, {"a.png": [{"bbox": [2, 3, 4, 4]}, {"bbox": [2, 3, 4, 4], "image_id": 99}]})
+    table = read_coco(path, tmp_path / "images", "t", "boxes")
+    assert len(table.rows) == 1
+    assert table.left_out == (f"{path}: object of image 99, which is not among the images",)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"images": [1], "annotations": [], "categories": []}',
+        "[" * 100000,
+        '{"images": [], "annotations": [{"image_id": [], "category_id": 1}], "categories": []}',
+    ],
+)
 def test_what_is_no_coco_file_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
     (tmp_path / "coco.json").write_text(text)
     with pytest.raises(DataError, match=r"coco\.json: ") as error:

@@ -44,8 +44,11 @@ def read_coco(
     points = tuple(str(name) for name in chosen.get("keypoints", ()))
     if kind == "keypoints" and not points:
         raise DataError(f"{annotations}: the category {chosen.get('name')} has no list of keypoints")
+    known = {entry["id"] for entry in content["images"]}
+    left_out = [
+        f"{annotations}: object of image {key}, which is not among the images" for key in objects.keys() - known
+    ]
     rows: list[SourceRow] = []
-    left_out: list[str] = []
     for entry in sorted(content["images"], key=lambda image: str(image["file_name"])):
         image = images / str(entry["file_name"])
         if not image.is_file():
@@ -95,9 +98,9 @@ def _content(path: Path) -> dict[str, list[_Thing]]:
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: is no JSON ({error})") from error
     needed: dict[str, Callable[[Any], bool]] = {
-        "images": lambda e: "id" in e and "file_name" in e,
-        "annotations": lambda e: "image_id" in e,
-        "categories": lambda e: "id" in e,
+        "images": lambda e: _is_id(e.get("id")) and isinstance(e.get("file_name"), str),
+        "annotations": lambda e: _is_id(e.get("image_id")) and _is_id(e.get("category_id")),
+        "categories": lambda e: _is_id(e.get("id")) and isinstance(e.get("keypoints", []), list),
     }
     for name, fits in needed.items():
         entries = content.get(name) if isinstance(content, dict) else None
@@ -107,6 +110,10 @@ def _content(path: Path) -> dict[str, list[_Thing]]:
             if not isinstance(entry, dict) or not fits(entry):
                 raise DataError(f"{path}: entry {number} of '{name}' is not as COCO's format has it")
     return dict(content)
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, int | str)
 
 
 def _category(path: Path, categories: Sequence[_Thing], name: str | None) -> _Thing:
