@@ -15,15 +15,16 @@ from usaggr.inference.results import ClassificationResult
 
 
 def check_export(run: Path, file: Path, conditioned: bool) -> None:
-    """Outputs of all tasks agree to 1e-4, for one image and for three; the card tells what is needed to read them."""
+    """Outputs agree to 1e-4 (of the largest, where above 1) for 1 and 3 images; the card says how to read them."""
     card = json.loads(file.with_suffix(".json").read_text())
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
     model = usaggr.load(run)
     assert [output.name for output in session.get_outputs()] == list(model.tasks)
     assert [given.name for given in session.get_inputs()] == list(card["input"])
     assert ("task" in card["input"]) == conditioned
+    size = card["preprocessing"]["before_the_graph"]["size"]
     for count in (1, 3):
-        pixels = np.random.default_rng(count).integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
+        pixels = np.random.default_rng(count).integers(0, 256, (count, *size, 3), dtype=np.uint8)
         feed: dict[str, Any] = {"images": pixels.transpose(0, 3, 1, 2).astype(np.float32)}
         for task in card["tasks"]:
             if conditioned:
@@ -32,7 +33,7 @@ def check_export(run: Path, file: Path, conditioned: bool) -> None:
             assert list(found.shape) == [count, *task["output"]["shape"][1:]]
             own = model.outputs(pixels, task["id"])
             own = own.softmax(dim=1) if task["type"] == "classification" else own
-            np.testing.assert_allclose(found, own.numpy(), atol=1e-4)
+            np.testing.assert_allclose(found, own.numpy(), atol=1e-4 * max(1.0, float(own.abs().max())))
     assert card["file"]["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
     _as_the_card_says(session, model, card)
 
