@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,15 @@ def test_the_card_says_what_the_run_did(run: Path) -> None:
 def test_the_licence_is_that_of_the_pretrained_weights(overrides: list[str], licence: str) -> None:
     model = compose_study("demo", ["data.image_size=224", *overrides]).model
     assert licence_of(model).startswith(licence)
+
+
+def test_the_card_names_no_folder_of_the_machine(run: Path) -> None:
+    stored = read_stored_run(run)
+    moved = replace(stored, model=stored.model.model_copy(update={"weights": "/home/me/encoder.safetensors"}))
+    card = make_card(moved, False, {})
+    assert card["run"]["network"]["weights"] == "encoder.safetensors"
+    assert "/home/me" not in json.dumps(card)
+    assert str(run.parents[1]) not in json.dumps(card)
 
 
 def test_a_graph_that_computes_other_numbers_is_not_written(

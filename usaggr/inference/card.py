@@ -2,6 +2,7 @@
 
 import platform
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,7 @@ def make_card(stored: StoredRun, conditioned: bool, file: dict[str, Any]) -> dic
             "scale": stored.scale,
             "seed": stored.seed,
             "variant": stored.variant,
-            "network": stored.model.model_dump(),
+            "network": _network(stored.model),
             "parameters": stored.result.cost.parameters,
         },
         "input": _input(stored, conditioned),
@@ -102,6 +103,12 @@ def licence_of(model: ModelConfig) -> str:
         found = None
     licence = getattr(found, "license", None)
     return f"{licence} ({found.hf_hub_id or name} in timm)" if licence else f"{NOT_KNOWN}: {name} in timm"
+
+
+def _network(model: ModelConfig) -> dict[str, Any]:
+    """Its settings; of a local file of weights the name alone, since folders are this machine's."""
+    weights = model.weights and PurePath(model.weights).name
+    return {**model.model_dump(), "weights": weights}
 
 
 def _input(stored: StoredRun, conditioned: bool) -> dict[str, Any]:
