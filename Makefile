@@ -3,12 +3,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow check bench bench-coverage bench-verdicts bench-report bench-models bench-experts soak help
+.PHONY: demo test test-slow test-clusters check bench bench-coverage bench-verdicts bench-report bench-models bench-experts soak help
 
 help:
 	@echo "make demo       install, train the demo study, write its report (outputs/demo/report)"
 	@echo "make test       the fast tests, within 5 minutes"
 	@echo "make test-slow  faults, the installed wheel, whole sweeps, notebooks, within 25 minutes"
+	@echo "make test-clusters  sweeps on a real Slurm and a real Ray cluster, and a small soak"
 	@echo "make check      ruff and mypy"
 	@echo "make bench      speed: docs/performance.md, within 45 minutes on an idle machine"
 	@echo "make soak       500 runs under random kills: docs/reliability.md, some 10 minutes on an idle machine"
@@ -18,15 +19,19 @@ demo: .venv/installed
 	$(BIN)/usaggr sweep
 
 # One thread a process: two test processes on two cores would otherwise wait for each other.
-test test-slow: export OMP_NUM_THREADS = 1
+test test-slow test-clusters: export OMP_NUM_THREADS = 1
 # A test that asks for a download fails at once, and not after ten tries.
-test test-slow: export HF_HUB_OFFLINE = 1
+test test-slow test-clusters: export HF_HUB_OFFLINE = 1
 
 test: .venv/installed-dev
 	$(BIN)/pytest -q -n 2
 
 test-slow: .venv/installed-dev
 	$(BIN)/pytest -q -m slow
+
+# A real Slurm needs root and Debian's slurmctld slurmd slurmdbd slurm-client munge mariadb-server; else it is skipped.
+test-clusters: .venv/installed-dev
+	$(BIN)/pytest -q -m cluster
 
 check: .venv/installed-dev
 	$(BIN)/ruff check .

@@ -136,7 +136,7 @@ def test_the_page_tells_what_was_found(tmp_path: Path) -> None:
     assert text in page.read_text()
 
 
-@pytest.mark.slow
+@pytest.mark.cluster
 def test_thirty_runs_are_done_under_kills_with_the_same_scores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(soak_sweeps, "_LONGEST", 600.0)
     found = soak(tmp_path, 30, 1, Pace(worker=(0.5, 1.5), late=(0.5, 2.0), early=(1.0, 8.0), most=3))

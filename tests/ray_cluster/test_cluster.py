@@ -18,7 +18,7 @@ from tests.sweep.test_faults import begun, done, family_of, lives, until
 from usaggr.runs import RunDirectory, Status
 
 ROOT = Path(__file__).parents[2]
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.cluster
 pytest.importorskip("ray", reason="ray is not installed: pip install usaggr[ray]")
 
 

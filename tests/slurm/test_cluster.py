@@ -25,7 +25,7 @@ from usaggr.sweep.executors.slurm import SlurmExecutor
 from usaggr.sweep.status import describe, status_of
 
 ROOT = Path(__file__).parents[2]
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("slurm")]
+pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("slurm")]
 USUAL = ("executor.workers=null", "executor.cpus=1", "executor.runs_per_job=1", "executor.grace=4")
 
 

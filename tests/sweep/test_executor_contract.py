@@ -11,7 +11,7 @@ import pytest
 from usaggr.runs import RunDirectory
 
 ROOT = Path(__file__).parents[2]
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.cluster
 STUDY = (
     "demo", "name=small", "data.synthetic.samples_per_task=24", "data.image_size=32", "seeds=[0]", "scale=full",
     "training.budget='16 examples'", "groupings=[task_specific,unified]", "training.accelerator=cpu",
