@@ -27,7 +27,7 @@ test: .venv/installed-dev
 	$(BIN)/pytest -q -n 2
 
 test-slow: .venv/installed-dev
-	$(BIN)/pytest -q -m slow
+	$(BIN)/pytest -q -m slow -n 2 --dist loadfile
 
 # A real Slurm needs root and Debian's slurmctld slurmd slurmdbd slurm-client munge mariadb-server; else it is skipped.
 test-clusters: .venv/installed-dev
