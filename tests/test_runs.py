@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 
 from usaggr import runs
 from usaggr.errors import RunError
-from usaggr.files import write_atomic
 from usaggr.runs import Cost, RunDirectory, RunResult, RunSpec, Status, fingerprint_of
 from usaggr.stored import SCHEMA_VERSION
 
@@ -381,26 +380,3 @@ def test_the_specification_is_plain_yaml_with_its_fingerprint_on_top(run: RunDir
     content = yaml.safe_load(text)
     assert content["train_samples"] == {"lung": ["b", "a"]}
     assert (content["run_id"], content["scale"], content["host"]) == (spec().run_id, 0.25, "here")
-
-
-def test_nobody_ever_sees_half_a_file(tmp_path: Path) -> None:
-    path = tmp_path / "status.json"
-    texts = [json.dumps([i] * 5000) for i in range(4)]
-    write_atomic(path, texts[0])
-    over = threading.Event()
-
-    def write(text: str) -> None:
-        while not over.is_set():
-            write_atomic(path, text)
-
-    writers = [threading.Thread(target=write, args=(text,)) for text in texts]
-    for writer in writers:
-        writer.start()
-    try:
-        for _ in range(200):
-            assert path.read_text() in texts
-    finally:
-        over.set()
-        for writer in writers:
-            writer.join()
-    assert [found.name for found in tmp_path.iterdir()] == ["status.json"]

@@ -1,11 +1,8 @@
 """`python -m tests.ray_cluster.sweeps DIR JSON [OVERRIDES]` sweeps a plan of fakes on Ray, in a process of its own."""
 
-import json
 import sys
 import time
 from pathlib import Path
-
-from rich.console import Console
 
 from tests.sweep import fakes
 from usaggr.config import StudyConfig
@@ -13,7 +10,6 @@ from usaggr.config_executor import RayConfig
 from usaggr.runs import CHECKPOINT, Placement, RunDirectory, RunSpec
 from usaggr.stopping import RunInterrupted, asked
 from usaggr.sweep.executors.ray import RayExecutor
-from usaggr.sweep.sweep import run_sweep
 
 TARGET = "tests.ray_cluster.sweeps:execute"
 
@@ -37,22 +33,10 @@ def execute(spec: RunSpec, directory: Path, study: StudyConfig, placement: Place
     raise RunInterrupted("stopped at a step")
 
 
-def main() -> int:
-    """argv as in tests.sweep.fakes; a run with `child` waits for the one before it."""
-    own = fakes.study(Path(sys.argv[1]), "executor=ray", *sys.argv[3:])
-    assert isinstance(own.executor, RayConfig)
-    runs = []
-    for seed, settings in enumerate(json.loads(sys.argv[2])):
-        parent = runs[-1].spec.run_id if settings.pop("child", False) else None
-        runs.append(fakes.planned(own, seed, parent=parent, **settings))
-    return run_sweep(
-        fakes.plan(own, *runs),
-        console=Console(stderr=True),
-        executor=RayExecutor(own.executor, "cpu", TARGET),
-        prepare=lambda plan, runs, progress: lambda run: None,
-        build=lambda directories: directories[0],
-    ).exit_status
+def executor(study: StudyConfig) -> RayExecutor:
+    assert isinstance(study.executor, RayConfig)
+    return RayExecutor(study.executor, "cpu", TARGET)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(fakes.sweep(executor, "executor=ray"))

@@ -1,12 +1,9 @@
 """`python -m tests.slurm.sweeps DIR JSON [OVERRIDES]` sweeps a plan of fakes on Slurm, in a process of its own."""
 
-import json
 import os
 import sys
 import time
 from pathlib import Path
-
-from rich.console import Console
 
 from tests.sweep import fakes
 from usaggr.config import StudyConfig
@@ -14,7 +11,6 @@ from usaggr.config_executor import SlurmConfig
 from usaggr.runs import CHECKPOINT, Placement, RunDirectory, RunSpec
 from usaggr.stopping import RunInterrupted, asked
 from usaggr.sweep.executors.slurm import SlurmExecutor
-from usaggr.sweep.sweep import run_sweep
 
 TARGET = "tests.slurm.sweeps:execute"
 
@@ -58,22 +54,10 @@ def _swell(directory: Path, attempts: int) -> None:
         del taken
 
 
-def main() -> int:
-    """argv as in tests.sweep.fakes; a run with `child` waits for the one before it."""
-    own = fakes.study(Path(sys.argv[1]), "executor=slurm", *sys.argv[3:])
-    assert isinstance(own.executor, SlurmConfig)
-    runs = []
-    for seed, settings in enumerate(json.loads(sys.argv[2])):
-        parent = runs[-1].spec.run_id if settings.pop("child", False) else None
-        runs.append(fakes.planned(own, seed, parent=parent, **settings))
-    return run_sweep(
-        fakes.plan(own, *runs),
-        console=Console(stderr=True),
-        executor=SlurmExecutor(own.executor, "cpu", TARGET),
-        prepare=lambda plan, runs, progress: lambda run: None,
-        build=lambda directories: directories[0],
-    ).exit_status
+def executor(study: StudyConfig) -> SlurmExecutor:
+    assert isinstance(study.executor, SlurmConfig)
+    return SlurmExecutor(study.executor, "cpu", TARGET)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(fakes.sweep(executor, "executor=slurm"))

@@ -10,6 +10,7 @@ import resource
 import signal
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from usaggr.errors import UsaggrError
 from usaggr.locks import is_held
 from usaggr.runs import Cost, Placement, RunDirectory, RunResult, RunSpec
 from usaggr.sweep.executors import worker
+from usaggr.sweep.executors.base import Executor
 from usaggr.sweep.executors.local import LocalExecutor
 from usaggr.sweep.plan import Plan, PlannedRun
 from usaggr.tasks import CATALOGUE
@@ -164,18 +166,25 @@ def executions(study: StudyConfig) -> list[str]:
     return [line.split()[0] for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def main() -> int:
-    """Sweep a plan: argv is the outputs folder and a JSON list of the settings of its runs, seed by seed."""
+def sweep(make: Callable[[StudyConfig], Executor], *chosen: str) -> int:
+    """Sweep a plan, and return the exit status.
+
+    argv is the outputs folder, a JSON list of the settings of its runs, seed by seed (one with `child` waits for the
+    run before it), and overrides; `chosen` are further ones, `make` gives the executor.
+    """
     from rich.console import Console
 
     from usaggr.sweep.sweep import run_sweep
 
-    own = study(Path(sys.argv[1]), *sys.argv[3:])
-    own_runs = [planned(own, seed, **settings) for seed, settings in enumerate(json.loads(sys.argv[2]))]
+    own = study(Path(sys.argv[1]), *chosen, *sys.argv[3:])
+    own_runs: list[PlannedRun] = []
+    for seed, settings in enumerate(json.loads(sys.argv[2])):
+        parent = own_runs[-1].spec.run_id if settings.pop("child", False) else None
+        own_runs.append(planned(own, seed, parent=parent, **settings))
     return run_sweep(
         plan(own, *own_runs),
         console=Console(stderr=True),
-        executor=executor(own),
+        executor=make(own),
         prepare=lambda plan, runs, progress: lambda run: None,
         build=lambda directories: directories[0],
     ).exit_status
@@ -183,7 +192,7 @@ def main() -> int:
 
 if __name__ == "__main__":
     try:
-        sys.exit(main())
+        sys.exit(sweep(executor))
     except UsaggrError as fault:  # as the command line does
         print(fault, file=sys.stderr)
         sys.exit(2)

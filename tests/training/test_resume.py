@@ -5,7 +5,7 @@ import hashlib
 import io
 import json
 import pickle
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -34,13 +34,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("resume")
     tiny_data(folder / "data", n=30)
     return folder
-
-
-@pytest.fixture(autouse=True)
-def unasked() -> Iterator[None]:
-    stopping.forget()
-    yield
-    stopping.forget()
 
 
 def train(plan: Plan, directory: Path) -> None:

@@ -10,7 +10,6 @@ import pytest
 from tests.data.factories import tiny_data
 from tests.training.test_resume import train, train_with_stops
 from tests.training.test_run import execute, pick, plan_of
-from usaggr import stopping
 from usaggr.config import Tracked
 from usaggr.errors import RunError
 from usaggr.runs import Placement, RunDirectory
@@ -29,13 +28,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trackers")
     tiny_data(folder / "data", n=30)
     return folder
-
-
-@pytest.fixture(autouse=True)
-def unasked() -> Iterator[None]:
-    stopping.forget()
-    yield
-    stopping.forget()
 
 
 class Heard:
