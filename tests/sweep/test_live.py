@@ -68,14 +68,21 @@ def test_a_duration_is_rounded_once(seconds: float, text: str) -> None:
     assert duration(seconds) == text
 
 
-def test_where_there_is_no_terminal_the_line_is_silent() -> None:
+def test_where_there_is_no_terminal_a_line_is_printed_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr("usaggr.sweep.live.time.monotonic", lambda: now)
     out = io.StringIO()
-    shown = SweepLine(Console(file=out), total=3)
+    shown = SweepLine(Console(file=out, width=40), total=3)
     shown.start()
-    shown.show(1, 0, 2, None)
-    shown.say("failed: a")
+    shown.show(0, 0, 2, None)
+    shown.say("a [b]: its worker died; it is tried again")
+    for now in (1299.0, 1301.0, 1302.0, 1602.0):
+        shown.show(1, 0, 2, 30.0)
     shown.stop()
-    assert out.getvalue() == ""
+    said, first, second = out.getvalue().splitlines()
+    assert said == "a [b]: its worker died; it is tried again"
+    assert first.endswith("1/3 done · 2 running · 5 min 1 s · about 30 s left")
+    assert second.endswith("1/3 done · 2 running · 10 min 2 s · about 30 s left")
 
 
 def test_on_a_terminal_the_line_goes_away_and_what_was_said_stays() -> None:

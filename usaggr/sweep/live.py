@@ -1,4 +1,4 @@
-"""What a sweep says while it runs: one live line on a terminal, elsewhere a line at its start and one at its end."""
+"""What a sweep says while it runs: one live line on a terminal, elsewhere the same line every few minutes."""
 
 import time
 from typing import TYPE_CHECKING
@@ -7,6 +7,9 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.live import Live
     from rich.text import Text
+
+_EVERY = 300.0
+"""Seconds between two lines where there is no terminal: enough for the log of a long job."""
 
 
 class RemainingTime:
@@ -38,12 +41,12 @@ class RemainingTime:
 
 
 class SweepLine:
-    """The live line; on a console that is no terminal it is silent."""
+    """The live line; on a console that is no terminal, a line now and then."""
 
     def __init__(self, console: "Console", total: int) -> None:
         self._console = console
         self._total = total
-        self._started = time.monotonic()
+        self._started = self._shown = time.monotonic()
         self._live: Live | None = None
 
     def start(self) -> None:
@@ -61,15 +64,20 @@ class SweepLine:
             self._live = None
 
     def show(self, done: int, failed: int, running: int, remaining: float | None, stopping: bool = False) -> None:
-        """Draw the line anew."""
+        """Draw the line anew; where there is no terminal, print it when it is time."""
+        now = time.monotonic()
+        if self._live is None and now - self._shown < _EVERY:
+            return
+        text = line(done, self._total, failed, running, now - self._started, remaining, stopping)
         if self._live is not None:
-            elapsed = time.monotonic() - self._started
-            self._live.update(line(done, self._total, failed, running, elapsed, remaining, stopping))
+            self._live.update(text)
+        else:
+            self._shown = now
+            self._console.print(text, soft_wrap=True)
 
     def say(self, text: str) -> None:
-        """A line above the live one, on a terminal."""
-        if self._live is not None:
-            self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+        """A line of its own, above the live one where there is one."""
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def line(

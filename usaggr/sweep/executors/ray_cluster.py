@@ -7,6 +7,7 @@ import logging
 import math
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +22,8 @@ from usaggr.sweep.executors.ray_task import Returned
 
 _LOOK_SECONDS = 2.0
 """How often the cluster is asked which nodes it has."""
+_REACH_SECONDS = 10.0
+"""For a connection to a cluster's address, before Ray tries it over and over for five minutes."""
 _GIB = 1024**3
 
 
@@ -62,6 +65,8 @@ class Cluster:
         if address is None:
             options |= {"num_cpus": usable_cores(), "include_dashboard": False}
         try:
+            if address is not None:
+                _reach(address)
             self._ray.init(address=address or "local", **options)
         except Exception as error:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -166,6 +171,17 @@ def _room(node: dict[str, float], need: Need) -> int:
     if need.memory:
         rooms.append(int(node.get("memory", 0.0) // (need.memory * _GIB)))
     return min(rooms)
+
+
+def _reach(address: str) -> None:
+    """See that something listens at host:port; names such as `auto` are Ray's own matter.
+
+    Raises:
+        OSError: nothing does, or there is no such host.
+    """
+    host, colon, port = address.rpartition(":")
+    if colon and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_REACH_SECONDS).close()
 
 
 def _imported() -> Any:
