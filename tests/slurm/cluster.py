@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +22,8 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         pytest.skip("Slurm's daemons are started by root")
     pytest.importorskip("submitit", reason="submitit is not installed: pip install usaggr[slurm]")
     folder = tmp_path_factory.mktemp("slurm")
-    for parent in [folder, *folder.parents[:2]]:
+    base = Path(tempfile.gettempdir()).resolve()
+    for parent in [folder, *(one for one in folder.parents if base in one.parents)]:
         parent.chmod(0o755)  # the database is another user's
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", f"{os.environ['PATH']}:/usr/sbin:/sbin")
