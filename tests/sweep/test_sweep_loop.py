@@ -132,15 +132,18 @@ def test_when_all_is_done_no_worker_is_started_and_that_is_said(tmp_path: Path) 
     assert out.getvalue().splitlines()[0] == "nothing to train: 2 of 2 runs are done"
 
 
-def test_elsewhere_than_on_a_terminal_a_sweep_says_a_line_at_its_start_and_its_sums_at_its_end(tmp_path: Path) -> None:
+def test_elsewhere_than_on_a_terminal_a_sweep_says_what_failed_when_it_does_and_its_sums_at_its_end(
+    tmp_path: Path,
+) -> None:
     plan, runs = runs_of(tmp_path, {}, {"raises": "no [luck]\nat all"}, {"n": 1})
     out = io.StringIO()
     sweep(plan, out)
     lines = out.getvalue().splitlines()
     assert lines[0] == "fake: 3 runs, 3 to train, 2 workers"
-    assert lines[1].startswith("2 of 3 runs are done, after ")
-    assert lines[2] == f"  failed: {runs[1].spec.run_id}: ValueError: no [luck]"
-    assert lines[3:] == [f"report: {plan.directory / 'report'}"]
+    assert lines[1] == f"failed: {runs[1].spec.run_id}: ValueError: no [luck]"
+    assert lines[2].startswith("2 of 3 runs are done, after ")
+    assert lines[3] == f"  failed: {runs[1].spec.run_id}: ValueError: no [luck]"
+    assert lines[4:] == [f"report: {plan.directory / 'report'}"]
 
 
 def test_the_plan_on_disk_ends_with_the_states_that_the_sweep_has_reached(tmp_path: Path) -> None:
