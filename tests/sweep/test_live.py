@@ -69,14 +69,15 @@ def test_a_duration_is_rounded_once(seconds: float, text: str) -> None:
 
 
 def test_where_there_is_no_terminal_a_line_is_printed_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 1000.0
-    monkeypatch.setattr("usaggr.sweep.live.time.monotonic", lambda: now)
+    clock = [1000.0]
+    monkeypatch.setattr("usaggr.sweep.live.time.monotonic", lambda: clock[-1])
     out = io.StringIO()
     shown = SweepLine(Console(file=out, width=40), total=3)
     shown.start()
     shown.show(0, 0, 2, None)
     shown.say("a [b]: its worker died; it is tried again")
     for now in (1299.0, 1301.0, 1302.0, 1602.0):
+        clock.append(now)
         shown.show(1, 0, 2, 30.0)
     shown.stop()
     said, first, second = out.getvalue().splitlines()
