@@ -21,8 +21,8 @@ TOP = (
 )
 TRAINING = (
     "budget, min_examples, batch_size, learning_rate, encoder_learning_rate, weight_decay, warmup, gradient_clip, "
-    "task_weights, segmentation_loss, score_weights, validations, checkpoint, keep_weights, precision, "
-    "accelerator, resident, channels_last, compile, augment"
+    "task_weights, balancing, sampling, segmentation_loss, score_weights, validations, checkpoint, keep_weights, "
+    "precision, accelerator, resident, channels_last, compile, augment"
 )
 
 MISSPELT = f"unknown key, did you mean 'training.learning_rate'? Allowed in training: {TRAINING}"

@@ -21,6 +21,9 @@ Scale = Annotated[float, Field(gt=0, le=1)] | Annotated[int, Field(ge=2)]
 """A fraction in (0, 1] of a task's training samples, or a cap of samples a task (an integer from 2)."""
 
 
+GRADIENT_BALANCING = ("pcgrad", "upgrad", "mgda", "imtl_g")
+"""Values of training.balancing that compare the gradients of the tasks in a batch; they need the extra torchjd."""
+
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 """Of names that become names of folders."""
 
@@ -130,6 +133,12 @@ class TrainingConfig(Section):
     warmup: float = key(affects_results=True, doc="fraction of the run with a rising learning rate", ge=0, lt=1)
     gradient_clip: float | None = key(affects_results=True, doc="largest norm of the gradient; null: none", gt=0)
     task_weights: dict[str, float] = key(affects_results=True, doc="task: weight of its training loss, 1 if not given")
+    balancing: Literal["equal", "uncertainty", "pcgrad", "upgrad", "mgda", "imtl_g"] = key(
+        affects_results=True, neutral="equal", doc="how the training losses of tasks that share a model are weighed"
+    )
+    sampling: Literal["equal", "proportional", "sqrt", "uniform"] = key(
+        affects_results=True, neutral="equal", doc="equal exposure, or how a shared model's examples are dealt out"
+    )
     segmentation_loss: Literal["dice", "dice_ce"] = key(affects_results=True, doc="Dice, or Dice and cross-entropy")
     score_weights: Literal["last", "best"] = key(affects_results=True, doc="which weights are scored on the test fold")
     validations: int = key(affects_results=True, doc="how often a run is scored on its validation fold", ge=1)
@@ -155,6 +164,20 @@ class TrainingConfig(Section):
         if not re.fullmatch(r"\d+(\.\d+)? ?epochs|\d+ ?examples", budget) or float(budget.rstrip(" epochsxaml")) <= 0:
             raise ValueError("'N epochs' or 'N examples', as in '20 epochs'")
         return budget
+
+    @model_validator(mode="after")
+    def _gradients_of_tasks(self) -> "TrainingConfig":
+        if self.balancing in GRADIENT_BALANCING and self.precision == "16-mixed":
+            raise ValueError(
+                f"training.precision: 32-true or bf16-mixed with training.balancing={self.balancing}, which compares "
+                "gradients that 16-mixed has scaled and that may overflow"
+            )
+        if self.balancing in GRADIENT_BALANCING and self.compile:
+            raise ValueError(
+                f"training.compile: false with training.balancing={self.balancing}, which computes each task of a "
+                "batch by itself"
+            )
+        return self
 
     @field_validator("task_weights")
     @classmethod
@@ -268,6 +291,15 @@ class StudyConfig(Section):
             raise ValueError(
                 f"data.image_size: a multiple of {stride} for {self.model.name} with {self.model.encoder}, or "
                 f"[height, width] of such, not {self.data.image_size}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _tasks_of_a_batch_are_apart(self) -> "StudyConfig":
+        if self.training.balancing in GRADIENT_BALANCING and getattr(self.model, "norm", None) == "batch":
+            raise ValueError(
+                f"model.norm: group or frozen with training.balancing={self.training.balancing}, which computes each "
+                "task of a batch by itself; batch mixes them"
             )
         return self
 

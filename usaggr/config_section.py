@@ -13,12 +13,20 @@ FINGERPRINTED = ("data", "model", "training", "metrics")
 """Sections whose keys enter a run's fingerprint, but for those marked as not affecting results."""
 
 
-def key(*, affects_results: bool, doc: str, **constraints: Any) -> Any:
+_NONE = object()
+"""Of a key without a neutral value."""
+
+
+def key(*, affects_results: bool, doc: str, neutral: Any = _NONE, **constraints: Any) -> Any:
     """A key of the configuration without a default in code: defaults stand in `conf/`, where users can read them.
 
-    Keys that cannot change a result (paths, device, workers, logger) are left out of the fingerprint.
+    Keys that cannot change a result (paths, device, workers, logger) are left out of the fingerprint. So is one that
+    has its `neutral` value, with which runs are what they were before there was the key: they keep their fingerprints.
     """
-    return Field(description=doc, json_schema_extra={"affects_results": affects_results}, **constraints)
+    extra: dict[str, Any] = {"affects_results": affects_results}
+    if neutral is not _NONE:
+        extra["neutral"] = neutral
+    return Field(description=doc, json_schema_extra=extra, **constraints)
 
 
 class Section(BaseModel):
@@ -45,13 +53,26 @@ def leaf_keys(section: type[Section], prefix: str) -> Iterator[tuple[str, bool |
             yield f"{prefix}.{name}" if prefix else name, decided if isinstance(decided, bool) else None
 
 
+def neutral_values(section: type[Section], prefix: str) -> dict[str, Any]:
+    """Dotted name of each key under a section that has a neutral value (see `key`), and this value."""
+    found: dict[str, Any] = {}
+    for name, field in section.model_fields.items():
+        dotted = f"{prefix}.{name}" if prefix else name
+        for part in sections_in(field.annotation):
+            found |= neutral_values(part, dotted)
+        extra = field.json_schema_extra
+        if isinstance(extra, dict) and "neutral" in extra:
+            found[dotted] = extra["neutral"]
+    return found
+
+
 def result_settings(section: Section) -> dict[str, Any]:
-    """The keys of a section that change results, nested as in the section, ready for JSON."""
+    """The keys of a section that change results, nested as in the section, ready for JSON; see `key`."""
     settings: dict[str, Any] = {}
     for name, field in type(section).model_fields.items():
-        value = getattr(section, name)
+        value, extra = getattr(section, name), field.json_schema_extra
         if isinstance(value, Section):
             settings[name] = result_settings(value)
-        elif isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("affects_results") is True:
+        elif isinstance(extra, dict) and extra.get("affects_results") is True and value != extra.get("neutral", _NONE):
             settings[name] = value
     return settings

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from usaggr.config import StudyConfig
-from usaggr.config_section import FINGERPRINTED, leaf_keys
+from usaggr.config_section import FINGERPRINTED, leaf_keys, neutral_values
 from usaggr.errors import RunError
 from usaggr.report.sources import DataFacts, PlanRow, Source, StudyFacts, merge_names
 
@@ -69,13 +69,17 @@ def _check_same(first: Source, other: Source) -> None:
 
 
 def _settings(study: StudyFacts) -> dict[str, Any]:
-    """Dotted key: value, of what decides a run's numbers. A key that this tool does not know is taken for one."""
+    """Dotted key: value, of what decides a run's numbers. A key that this tool does not know is taken for one.
+
+    Studies of versions that did not have a key are as those of its neutral value.
+    """
     ignored = {key for key, affects in leaf_keys(StudyConfig, "") if affects is False}
+    neutral = neutral_values(StudyConfig, "")
     return {
         key: value
         for name in FINGERPRINTED
         for key, value in _leaves(study.settings.get(name), name)
-        if key not in ignored
+        if key not in ignored and (key not in neutral or value != neutral[key])
     }
 
 

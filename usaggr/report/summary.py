@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from usaggr.evidence.verdicts import VERDICTS
 from usaggr.report.cell_tables import CellTables, cells_in, mean_of
 from usaggr.report.collect import CollectedRun, Collection
+from usaggr.report.exposure import is_unequal
 from usaggr.report.intervals import pooled_estimates
 
 SUMMARY_COLUMNS = (
@@ -17,7 +18,7 @@ SUMMARY_COLUMNS = (
     "undecided", "same", "collapsed", "unconverged", "missing", "parameters", "train_seconds",
     "skill_low", "skill_high", "no_verdict", "negative_transfer",
     "tasks_valid", "delta_m_valid", "low_valid", "high_valid", "gain_valid", "no_loss_valid", "loss_valid",
-    "undecided_valid",
+    "undecided_valid", "unequal",
 )  # fmt: skip
 """Of summary.csv: those of the contract, then what goes past it."""
 
@@ -34,7 +35,7 @@ def summarise(comparison: pd.DataFrame, cells_of: CellTables, collection: Collec
     and takes seeds and test components jointly over all of them (joint.py); it rests on the seeds that they all have.
     delta_skill likewise. Columns that end in _valid are over cells where neither the grouping nor the reference is
     collapsed or unconverged. `collapsed` counts cells that are collapsed where the reference's is not; `unconverged`
-    those of which either side is.
+    those of which either side is. `unequal` counts tasks that are not equally exposed, as the grouping's runs say.
     """
     study, rows = collection.study, []
     counted: dict[tuple[Setting, bool], pd.DataFrame] = {}
@@ -61,7 +62,7 @@ def summarise(comparison: pd.DataFrame, cells_of: CellTables, collection: Collec
     return table.astype(dict.fromkeys(integers, "Int64") | dict.fromkeys(floats, "float64"))
 
 
-_INTEGERS = {"tasks", *VERDICTS, "same", "collapsed", "unconverged", "missing", "parameters", "no_verdict"}
+_INTEGERS = {"tasks", *VERDICTS, "same", "collapsed", "unconverged", "missing", "parameters", "no_verdict", "unequal"}
 
 
 def _belongs(run: CollectedRun, variant: str, scale: float | int, grouping: str) -> bool:
@@ -128,6 +129,7 @@ def _cost(runs: Sequence[CollectedRun]) -> dict[str, Any]:
             parameters[run.row.tasks] = run.result.cost.parameters
     known = [count for count in parameters.values() if count is not None]
     return {
+        "unequal": len({task for run in runs for task in run.row.tasks if is_unequal(run, task)}),
         "missing": sum(run.state != "done" for run in runs),
         "parameters": sum(known) if len(known) == len(parameters) else None,
         "train_seconds": sum(run.result.cost.train_seconds for run in runs if run.result is not None),

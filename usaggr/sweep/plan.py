@@ -28,6 +28,7 @@ from usaggr.models.weights import check_weights
 from usaggr.progress import NoProgress, Progress
 from usaggr.runs import RunDirectory, RunSpec, State, fingerprint_of_texts
 from usaggr.stored import SCHEMA_VERSION
+from usaggr.sweep.balancing import check_balancing
 from usaggr.sweep.groupings import Grouping
 from usaggr.sweep.partitions import describe_groupings, make_groupings
 from usaggr.sweep.store import find_runs
@@ -195,6 +196,7 @@ def _runs(study: StudyConfig, manifest: Manifest, groupings: dict[str, Grouping]
 
 
 def _variant(name: str, study: StudyConfig) -> _Variant:
+    check_balancing(study.training)
     settings = {section: result_settings(getattr(study, section)) for section in FINGERPRINTED}
     return _Variant(name, study, settings, json.dumps(settings, sort_keys=True), check_weights(study.model))
 

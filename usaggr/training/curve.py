@@ -46,7 +46,8 @@ class Curve:
     ) -> None:
         """Write down one validation: losses are means over the part's samples and over the fold's.
 
-        `usage` says how experts are used, by the names of its columns; empty where there are none.
+        `usage` says how experts are used, and what weights of tasks are learnt, by the names of its columns; empty
+        where there is none of it.
         """
         skill = mean_skill(scores, self._trivial, self._tasks.values())
         row = {

@@ -12,8 +12,10 @@ from usaggr.config import TrainingConfig
 from usaggr.data.batches import Batch, FoldBatches, Pixels, TrainingBatches
 from usaggr.models.experts import balance_loss
 from usaggr.models.network import MultiTaskNetwork
+from usaggr.models.per_task import Routed
 from usaggr.runs import Scores
 from usaggr.tasks import Task
+from usaggr.training.balancing import join_routing, make_task_gradients, make_uncertainty
 from usaggr.training.curve import Curve
 from usaggr.training.guard import LossGuard
 from usaggr.training.layout import lay_out, release
@@ -61,6 +63,12 @@ class MultiTaskModule(pl.LightningModule):
         self.part_losses: list[Tensor] = []
         """() each: mean loss of the samples of each batch since the last validation."""
         self._val_losses: dict[str, list[Tensor]] = {}
+        self.uncertainty = make_uncertainty(network, training)
+        """Learnt weights of the tasks, beside the network; None where none are learnt."""
+        self._task_gradients = make_task_gradients(network, training)
+        self._apart: tuple[dict[str, Tensor], Tensor | None] = {}, None
+        """Of the present batch, where gradients of tasks are put together: each task's part of the objective, and the
+        rest."""
 
     @property
     def step(self) -> int:
@@ -97,25 +105,61 @@ class MultiTaskModule(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Mean over the batch of weight(task) x training_loss(sample), and the balance of experts where there are any.
 
-        The divisor is the configured batch size, in the shorter last batch too: every sample counts the same.
+        The divisor is the configured batch size, in the shorter last batch too: every sample counts the same. Under
+        `training.balancing: uncertainty` the losses have learnt weights too.
         """
-        outputs = self.network(batch.images, batch.rows)
-        total = torch.zeros((), device=batch.images.device)
+        outputs, routing = self._outputs(batch)
+        losses: dict[str, Tensor] = {}
         for task_id, output in outputs.items():
-            losses = sample_losses(self._tasks[task_id], output, batch.targets[task_id], self._training)
-            total = total + self._training.task_weights.get(task_id, 1.0) * losses.sum()
-        training_loss: Tensor = total / self._training.batch_size
-        routing = self.network.routing()
+            of_samples = sample_losses(self._tasks[task_id], output, batch.targets[task_id], self._training)
+            losses[task_id] = self._weight(task_id) * of_samples.sum()
+        total = torch.zeros((), device=batch.images.device)
+        for loss in losses.values():
+            total = total + loss
+        size = self._training.batch_size
+        objective = total
+        if self.uncertainty is not None:
+            objective = self.uncertainty(losses, {t: self._weight(t) * len(batch.rows[t]) for t in losses})
+        training_loss: Tensor = objective / size
+        rest = None
         if routing and self.network.balance:
             balance = balance_loss(routing)
             self.log("balance_loss", balance, batch_size=len(batch.samples))
-            training_loss = (
-                training_loss + self.network.balance * balance * len(batch.samples) / self._training.batch_size
-            )
+            rest = self.network.balance * balance * len(batch.samples) / size
+            training_loss = training_loss + rest
+        if self._task_gradients is not None:
+            self._apart = {task_id: loss / size for task_id, loss in losses.items()}, rest
         self._guard.add(training_loss, self.step + 1, outputs)
         self.part_losses.append(total.detach() / len(batch.samples))
         self.log("training_loss", training_loss, batch_size=len(batch.samples))
         return training_loss
+
+    def _outputs(self, batch: Batch) -> tuple[dict[str, Tensor], dict[int, Routed]]:
+        """Of the network, and how it has routed the batch; task by task, where their gradients are to be told apart.
+
+        No layer mixes samples, so that a task's own samples give its gradient at a part of the cost of the batch.
+        """
+        if self._task_gradients is None:
+            return self.network(batch.images, batch.rows), self.network.routing()
+        outputs: dict[str, Tensor] = {}
+        routing = []
+        for task_id, places in batch.rows.items():
+            own = torch.arange(len(places), device=places.device)
+            outputs |= self.network(batch.images[places], {task_id: own})
+            routing.append(self.network.routing())
+        return outputs, join_routing(routing)
+
+    def _weight(self, task_id: str) -> float:
+        return self._training.task_weights.get(task_id, 1.0)
+
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        """Gradients of the objective, or those put together from the gradients of the tasks in the batch."""
+        if self._task_gradients is None:
+            super().backward(loss, *args, **kwargs)
+            return
+        (losses, rest), self._apart = self._apart, ({}, None)
+        self.check_losses()  # the rules wait for the device anyway
+        self._task_gradients.backward(losses, rest)
 
     def on_validation_epoch_start(self) -> None:
         """Begin anew with the fold; no validation of weights that a loss has spoilt."""
@@ -136,7 +180,7 @@ class MultiTaskModule(pl.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Write the part down: its training loss, and loss and score of each task on the validation fold."""
         scores, _ = self._scorer.scores()
-        usage = self._usage.summary()
+        usage = self._usage.summary() | self._balancing_weights()
         val_losses = {task_id: float(torch.cat(found).mean()) for task_id, found in self._val_losses.items()}
         self._curve.add(
             step=self.step,
@@ -151,6 +195,11 @@ class MultiTaskModule(pl.LightningModule):
             shown = {"val/skill": self._curve.skill, **self._tracked(val_losses, scores), **usage}
             self.logger.log_metrics(shown, self.step - 1)
         self.part_losses = []
+
+    def _balancing_weights(self) -> dict[str, float]:
+        """Learnt weights of the tasks, by the names of their columns; empty where none are learnt."""
+        weights = self.uncertainty.weights() if self.uncertainty is not None else {}
+        return {f"{task_id}:balancing_weight": weight for task_id, weight in weights.items()}
 
     @staticmethod
     def _tracked(val_losses: Mapping[str, float], scores: Scores) -> dict[str, float]:
@@ -167,8 +216,11 @@ class MultiTaskModule(pl.LightningModule):
         return self._pixels
 
     def configure_optimizers(self) -> Any:
-        """AdamW; warm-up and cosine by progress."""
+        """AdamW; warm-up and cosine by progress. Learnt weights of tasks have the heads' rate, and do not decay."""
         optimiser = make_optimiser(self.network, self._training)
+        if self.uncertainty is not None:
+            learnt = {"params": list(self.uncertainty.parameters()), "lr": self._training.learning_rate}
+            optimiser.add_param_group({**learnt, "weight_decay": 0.0})
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimiser, lambda step: rate_factor((step + 1) / (self._steps + 1), self._training.warmup)
         )

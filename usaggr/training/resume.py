@@ -109,6 +109,8 @@ class Checkpoints(pl.Callback):
         module = _ours(pl_module)
         trainer.optimizers[0].load_state_dict(state["optimiser"])
         trainer.lr_scheduler_configs[0].scheduler.load_state_dict(state["schedule"])
+        if module.uncertainty is not None:
+            module.uncertainty.load_state_dict(state["uncertainty"])
         if state["scaler"]:
             trainer.precision_plugin.load_state_dict(state["scaler"])
         module.part_losses = [loss.to(module.device) for loss in state["part_losses"]]
@@ -181,6 +183,7 @@ class Checkpoints(pl.Callback):
         on_gpu = module.device.type == "cuda"
         return {
             "network": dict(module.network.state_dict()),
+            "uncertainty": {} if module.uncertainty is None else dict(module.uncertainty.state_dict()),
             "optimiser": trainer.optimizers[0].state_dict(),
             "schedule": trainer.lr_scheduler_configs[0].scheduler.state_dict(),
             "scaler": trainer.precision_plugin.state_dict(),

@@ -15,7 +15,7 @@ from usaggr.data.batches import CachedPixels, FoldBatches, TrainingBatches
 from usaggr.data.run_data import RunData
 from usaggr.data.samples import Sample
 from usaggr.data.seeds import derived_seed
-from usaggr.data.streams import cut_batches, merge_streams, stream, stream_length
+from usaggr.data.streams import cut_batches, merge_streams, stream, stream_lengths, with_exposure
 from usaggr.files import make_usual
 from usaggr.metrics.predictions import write_predictions
 from usaggr.models.build import build_network
@@ -75,17 +75,18 @@ def execute_run(spec: RunSpec, directory: Path, study: StudyConfig, placement: P
             tracker.log_scores(tested.scores, progress.steps)
         with watch.part("write"):
             _write(directory, study, network, curve, tested)
+        n_train = {task_id: len(samples) for task_id, samples in data.train.items()}
         result = RunResult(
             scores=tested.scores,
             trivial=trivial,
             validation=validation,
             trivial_validation=trivial_validation,
-            n_train={task_id: len(samples) for task_id, samples in data.train.items()},
+            n_train=n_train,
             n_test={t: sum(s.task_id == t for s in data.test) for t in data.tasks},
             n_subjects={t: len({s.subject_id for s in data.test if s.task_id == t}) for t in data.tasks},
             examples=examples,
             cost=_cost(watch, network, sum(examples.values())),
-            notes=tested.notes,
+            notes=with_exposure(tested.notes, study.training, n_train),
             timings=watch.timings,
         )
         RunDirectory(directory).write_result(result)
@@ -94,7 +95,7 @@ def execute_run(spec: RunSpec, directory: Path, study: StudyConfig, placement: P
 def training_parts(spec: RunSpec, study: StudyConfig, data: RunData) -> tuple[list[TrainingBatches], dict[str, int]]:
     """The run's batches, in as many parts as there are validations, and each task's number of examples."""
     training = study.training
-    lengths = {t: stream_length(training.budget, training.min_examples, len(s)) for t, s in data.train.items()}
+    lengths = stream_lengths(training, {task_id: len(samples) for task_id, samples in data.train.items()})
     streams = {t: stream(t, spec.train_samples[t], spec.seed, length) for t, length in lengths.items()}
     batches = cut_batches(merge_streams(streams), training.batch_size)
     samples = {(s.task_id, s.sample_id): s for found in data.train.values() for s in found}

@@ -6,6 +6,7 @@ import pandas as pd
 
 from usaggr.report import formatting as text
 from usaggr.report.chapters import marks
+from usaggr.report.chapters.exposure import say_unequal
 from usaggr.report.chapters.material import Material, Scale, capital, paragraph, section
 from usaggr.report.chapters.opening import count_answers, name_losses
 from usaggr.report.chapters.recommendations import Recommendation, doubts_of, recommendations_at
@@ -39,6 +40,7 @@ def _at_scale(material: Material, variant: str, scale: Scale) -> Section | None:
     return section(
         capital(where),
         paragraph(
+            say_unequal(material, variant),
             f"{capital(said)}." if said else "",
             name_losses(material, variant, scale),
             _overall(material, variant, scale),

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from usaggr.report.chapters.exposure import but_in
 from usaggr.report.chapters.material import Material, paragraph, section
 from usaggr.report.chapters.networks import describe_network, write_networks
 from usaggr.report.collect import CollectedRun
@@ -74,7 +75,7 @@ def _setup(material: Material) -> Items:
             f"Model: {_said(material, 'model.name')}, encoder {_said(material, 'model.encoder')}, "
             f"{f'pretrained weights {literal(weights)}' if weights else 'from scratch'}, "
             f"{describe_network(study)}, input of {_said(material, 'data.image_size')} pixels.",
-            f"Training: {_said(material, 'training.budget')} a task under every grouping, batches of "
+            f"Training: {_said(material, 'training.budget')} a task under every grouping{but_in(material)}, batches of "
             f"{_said(material, 'training.batch_size')}, learning rate {_said(material, 'training.learning_rate')}; the "
             f"{_said(material, 'training.score_weights')} weights are scored.",
         )

@@ -1,6 +1,7 @@
 """The data: tasks with their folds, the proof that folds are disjoint, what was skipped, remarks of runs."""
 
 from usaggr.data.manifest import MIN_TEST_SUBJECTS
+from usaggr.data.streams import NOT_EQUAL
 from usaggr.report.chapters import marks
 from usaggr.report.chapters.material import Material, paragraph, section
 from usaggr.report.document import Block, Cell, Items, Paragraph, Section, TextTable, literal
@@ -75,6 +76,7 @@ def _remarks(material: Material) -> tuple[Block | None, ...]:
         if run.result is not None
         for task, notes in run.result.notes.items()
         for note in notes
+        if not note.startswith(NOT_EQUAL)  # a chapter of its own
     }
     said = [
         f"{literal(task)}: {literal(note)}"

@@ -1,7 +1,10 @@
 """What the report cannot tell: limits of this study and of the method."""
 
+from usaggr.report.chapters.exposure import but_in
 from usaggr.report.chapters.material import Material, section
-from usaggr.report.document import Items, Section
+from usaggr.report.document import Items, Section, literal
+from usaggr.report.exposure import unequal_variants
+from usaggr.report.words import listed
 
 
 def write_limits(material: Material) -> Section | None:
@@ -25,9 +28,17 @@ def write_limits(material: Material) -> Section | None:
             "`model.norm: batch`: normalisation mixes the samples of a batch, so that what else is in a batch has an "
             "influence of its own; groupings are not compared on equal terms."
         )
+    unequal = unequal_variants(material.collection)
+    if unequal:
+        names = listed([literal(name) for name in unequal])
+        said.append(
+            f"`training.sampling` in {names}: a task is seen more or less often under one grouping than under another, "
+            "which is not told apart there from what sharing does."
+        )
     said += [
         "What differs between groupings for a reason: a shared model has more training samples and more updates in its "
-        "shared part, and its capacity serves several tasks; every task's own stream of training examples is the same.",
+        "shared part, and its capacity serves several tasks; every task's own stream of training examples is the "
+        f"same{but_in(material)}.",
         "A run that has not learnt its task shows that this training failed, not that sharing hurts; many such runs "
         "under one grouping are a failure of that grouping.",
         "The tasks are those of this study: intervals of averages speak of them, not of tasks in general. Test "

@@ -7,6 +7,7 @@ from usaggr.evidence.verdicts import ALPHA, ALPHA_NI
 from usaggr.metrics.names import main_metric
 from usaggr.report import formatting as text
 from usaggr.report.capacity import NEAR
+from usaggr.report.chapters.exposure import say_balancing
 from usaggr.report.chapters.material import Material, section
 from usaggr.report.chapters.networks import describe_network
 from usaggr.report.document import Paragraph, Section, literal
@@ -80,6 +81,8 @@ def _training(material: Material) -> str:
     if len(study.variants) > 1:
         changes = [f"{literal(n)} ({literal(' '.join(o)) if o else 'no change'})" for n, o in study.variants.items()]
         several = f" All of it was done in {len(changes)} variants: {listed(changes)}."
+    otherwise = say_balancing(material)
+    several += f" {otherwise}" if otherwise else ""
     weights = study.setting("model.weights")
     start = f"from the weights {literal(weights)}" if weights else "from scratch"
     start = f"{describe_network(study)}, {start}"

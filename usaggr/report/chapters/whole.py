@@ -9,6 +9,7 @@ from usaggr.report.chapters.claims import write_claims
 from usaggr.report.chapters.controls import write_controls
 from usaggr.report.chapters.data import write_data
 from usaggr.report.chapters.differences import write_differences
+from usaggr.report.chapters.exposure import write_exposure
 from usaggr.report.chapters.glossary import write_words
 from usaggr.report.chapters.interplay import write_interplay
 from usaggr.report.chapters.limits import write_limits
@@ -55,6 +56,7 @@ def write_report(
                 write_asked(material),
                 write_data(material),
                 write_run(material),
+                write_exposure(material),
                 write_validity(material),
             ),
         ),

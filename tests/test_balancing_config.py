@@ -1,0 +1,78 @@
+"""Keys of balancing and sampling: at their neutral value neither fingerprints nor joins know that they are there."""
+
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tests.report.sweeps import FakeSweep
+from usaggr.compose import compose_study
+from usaggr.config import TrainingConfig
+from usaggr.config_section import Section, key, neutral_values, result_settings
+from usaggr.errors import ConfigError, RunError
+from usaggr.report.join import join_sources
+from usaggr.report.sources import Source, read_source
+from usaggr.sweep import balancing as balancing_room
+from usaggr.sweep.balancing import PACKAGES, check_balancing
+
+
+@cache
+def training(*overrides: str) -> TrainingConfig:
+    return compose_study("demo", overrides).training
+
+
+def test_the_neutral_values_are_the_defaults_and_enter_no_fingerprint() -> None:
+    settings = result_settings(training())
+    assert not {"balancing", "sampling"} & set(settings)
+    assert neutral_values(TrainingConfig, "training") == {"training.balancing": "equal", "training.sampling": "equal"}
+    assert (training().balancing, training().sampling) == ("equal", "equal")
+
+
+@pytest.mark.parametrize("override", ["balancing=uncertainty", "balancing=pcgrad", "sampling=sqrt", "sampling=uniform"])
+def test_any_other_value_enters_it(override: str) -> None:
+    name, value = override.split("=")
+    assert result_settings(training(f"training.{override}"))[name] == value
+
+
+def test_a_key_without_a_neutral_value_is_always_hashed() -> None:
+    class Part(Section):
+        plain: str = key(affects_results=True, doc="")
+        later: int = key(affects_results=True, neutral=0, doc="")
+        free: int = key(affects_results=False, neutral=0, doc="")
+
+    assert result_settings(Part(plain="", later=0, free=1)) == {"plain": ""}
+    assert result_settings(Part(plain="", later=2, free=0)) == {"plain": "", "later": 2}
+    assert neutral_values(Part, "") == {"later": 0, "free": 0}
+
+
+@pytest.mark.parametrize("value", ["pcgard", "sum"])
+def test_an_unknown_way_lists_those_that_there_are(value: str) -> None:
+    allowed = "equal, imtl_g, mgda, pcgrad, uncertainty, upgrad"
+    with pytest.raises(ConfigError, match=f"training.balancing: .*Allowed: {allowed}"):
+        training(f"training.balancing={value}")
+
+
+def test_a_missing_package_is_named_before_anything_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    for missing in PACKAGES:
+        monkeypatch.setattr(
+            balancing_room.importlib.util, "find_spec", lambda name, missing=missing: None if name == missing else 1
+        )
+        check_balancing(training())
+        check_balancing(training("training.balancing=uncertainty"))
+        with pytest.raises(ConfigError) as caught:
+            check_balancing(training("training.balancing=upgrad"))
+        assert str(caught.value) == (
+            f"training.balancing=upgrad needs the package {missing}: pip install usaggr[torchjd]"
+        )
+
+
+def source(folder: Path, seed: int, **training: str) -> Source:
+    FakeSweep(folder, seeds=(seed,), settings={"training": training}).write_plan()
+    return read_source(folder)
+
+
+def test_results_of_a_version_without_the_keys_are_joined_with_those_of_their_neutral_value(tmp_path: Path) -> None:
+    old, new = source(tmp_path / "a", 0), source(tmp_path / "b", 1, balancing="equal", sampling="equal")
+    assert join_sources([old, new])[0].seeds == (0, 1)
+    with pytest.raises(RunError, match=r"training\.sampling is None in the first, 'sqrt' in the second"):
+        join_sources([old, source(tmp_path / "c", 1, sampling="sqrt")])

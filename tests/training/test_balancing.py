@@ -1,0 +1,325 @@
+"""Rules that put gradients of tasks together, and learnt weights: against published formulas and gradients by hand."""
+
+import math
+from collections.abc import Mapping
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from tests.models.networks import ALL, CLS, DET, SEG, awaken, images, network, rows
+from usaggr.compose import compose_study
+from usaggr.config import GRADIENT_BALANCING, TrainingConfig
+from usaggr.errors import ConfigError
+from usaggr.models.build import build_network
+from usaggr.models.network import MultiTaskNetwork
+from usaggr.training.balancing import (
+    TaskGradients,
+    Uncertainty,
+    gradient_weights,
+    join_routing,
+    make_task_gradients,
+    make_uncertainty,
+    own_parameters,
+)
+
+DEMO = compose_study("demo", ["model=tiny", "model.dropout=0"])
+
+
+def training(balancing: str) -> TrainingConfig:
+    return TrainingConfig.model_validate({**DEMO.training.model_dump(), "balancing": balancing})
+
+
+def combine(method: str, gradients: Tensor) -> Tensor:
+    """What a rule makes of gradients (k, n): (n,)."""
+    return gradient_weights(method)(gradients @ gradients.T) @ gradients.double()
+
+
+CONFLICT = torch.tensor([[1.0, 0.5, 0.0], [-1.0, 1.0, 0.5]])
+AGREEMENT = torch.tensor([[1.0, 0.5, 0.0], [0.5, 1.0, 0.5]])
+
+
+def pcgrad_by_hand(gradients: Tensor) -> Tensor:
+    """Yu et al. 2020, algorithm 1, of two tasks: each is projected onto the normal plane of the other."""
+    a, b = gradients.double()
+    if a @ b < 0:
+        return (a - (a @ b) / (b @ b) * b) + (b - (a @ b) / (a @ a) * a)
+    return a + b
+
+
+@pytest.mark.parametrize("gradients", [CONFLICT, AGREEMENT], ids=["conflict", "agreement"])
+def test_pcgrad_of_two_tasks_is_the_published_formula(gradients: Tensor) -> None:
+    assert torch.allclose(combine("pcgrad", gradients), pcgrad_by_hand(gradients))
+
+
+@pytest.mark.parametrize("gradients", [CONFLICT, AGREEMENT], ids=["conflict", "agreement"])
+def test_upgrad_of_two_tasks_projects_as_pcgrad_does(gradients: Tensor) -> None:
+    """The nearest point of the dual cone of two vectors is that projection; it is solved a little regularised."""
+    assert torch.allclose(combine("upgrad", gradients), pcgrad_by_hand(gradients), atol=2e-3)
+
+
+def test_upgrad_of_many_tasks_moves_against_none_of_them() -> None:
+    gradients = torch.randn(5, 30, generator=torch.Generator().manual_seed(0))
+    gradients[1] = -0.7 * gradients[0] + 0.3 * gradients[1]
+    assert (gradients.double() @ combine("upgrad", gradients) > -1e-2).all()
+    assert (gradients @ gradients.sum(dim=0) < 0).any(), "their sum moves against one of them"
+
+
+@pytest.mark.parametrize("gradients", [CONFLICT, AGREEMENT], ids=["conflict", "agreement"])
+def test_mgda_of_two_tasks_is_twice_the_shortest_vector_between_them(gradients: Tensor) -> None:
+    """Désidéri 2012: the point of the segment that is nearest to the origin."""
+    a, b = gradients.double()
+    share = float(torch.clamp(((b - a) @ b) / ((b - a) @ (b - a)), 0, 1))
+    assert torch.allclose(combine("mgda", gradients), 2 * (share * a + (1 - share) * b), atol=1e-4)
+
+
+def test_imtl_g_has_the_same_projection_on_the_direction_of_each_gradient() -> None:
+    """Liu et al. 2021, equation 5; the weights sum to the number of tasks."""
+    gradients = torch.randn(4, 9, generator=torch.Generator().manual_seed(1)).abs()
+    weights = gradient_weights("imtl_g")(gradients @ gradients.T)
+    assert float(weights.sum()) == pytest.approx(4)
+    directions = (gradients / gradients.norm(dim=1, keepdim=True)).double()
+    projections = directions @ (weights @ gradients.double())
+    assert torch.allclose(projections, projections.mean().expand(4), rtol=1e-4)
+
+
+@pytest.mark.parametrize("method", GRADIENT_BALANCING)
+@given(st.floats(1e-6, 1e6))
+def test_no_rule_depends_on_the_common_size_of_the_gradients(method: str, size: float) -> None:
+    small, large = combine(method, CONFLICT), combine(method, CONFLICT * size)
+    assert torch.allclose(large / size, small, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("method", GRADIENT_BALANCING)
+def test_equal_gradients_give_their_sum(method: str) -> None:
+    same = torch.tensor([[1.0, 2.0], [1.0, 2.0], [1.0, 2.0]])
+    assert torch.allclose(combine(method, same), torch.tensor([3.0, 6.0], dtype=torch.float64), rtol=1e-3)
+
+
+@pytest.mark.parametrize("method", GRADIENT_BALANCING)
+def test_a_gradient_of_zero_has_no_say(method: str) -> None:
+    with_zero = torch.stack([CONFLICT[0], torch.zeros(3), CONFLICT[1]])
+    assert torch.allclose(combine(method, with_zero), combine(method, CONFLICT), atol=1e-6)
+
+
+def test_where_a_gradient_is_not_finite_the_sum_is_taken_for_the_next_loss_to_tell() -> None:
+    gramian = torch.tensor([[1.0, math.inf], [math.inf, 2.0]])
+    for method in GRADIENT_BALANCING:
+        assert gradient_weights(method)(gramian).tolist() == [1, 1]
+
+
+def test_without_the_package_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "torchjd.aggregation", None)
+    with pytest.raises(ConfigError, match=r"pcgrad needs the package torchjd: pip install usaggr\[torchjd\]"):
+        gradient_weights("pcgrad")
+
+
+# A network's gradients
+
+
+def losses_of(outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    size = {task.id: i + 1.0 for i, task in enumerate(ALL)}
+    return {task_id: size[task_id] * output.square().mean() for task_id, output in outputs.items()}
+
+
+def apart(built: MultiTaskNetwork, batch: Tensor, of: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Losses from a forward pass a task."""
+    outputs = {t: built(batch[places], {t: torch.arange(len(places))})[t] for t, places in of.items()}
+    return losses_of(outputs)
+
+
+def tiny() -> MultiTaskNetwork:
+    return build_network(DEMO.model, list(ALL), 0)
+
+
+def gradients_of(built: nn.Module) -> dict[str, Tensor | None]:
+    found = {name: None if p.grad is None else p.grad.clone() for name, p in built.named_parameters()}
+    built.zero_grad()
+    return found
+
+
+@pytest.mark.parametrize("kind", ["tiny", "m2dino"])
+def test_with_equal_weights_gradients_are_those_of_the_sum(kind: str) -> None:
+    built = tiny() if kind == "tiny" else awaken(network())
+    batch = images(size=(64, 64))
+    torch.stack(list(losses_of(built(batch, rows())).values())).sum().backward()
+    expected = gradients_of(built)
+    TaskGradients(built, lambda gramian: torch.ones(len(gramian))).backward(apart(built, batch, rows()))
+    found = gradients_of(built)
+    for name, gradient in expected.items():
+        if gradient is None:
+            assert found[name] is None, name
+        else:
+            assert found[name] is not None, name
+            assert torch.allclose(found[name], gradient, atol=1e-5 * float(gradient.abs().max()) + 1e-7), name
+
+
+def test_the_jacobian_is_that_of_autograd_row_by_row() -> None:
+    built, batch = tiny(), images(size=(64, 64))
+    seen: list[Tensor] = []
+
+    def weigh(gramian: Tensor) -> Tensor:
+        seen.append(gramian)
+        return torch.tensor([2.0, -1.0, 0.5, 0.0])
+
+    TaskGradients(built, weigh).backward(apart(built, batch, rows()))
+    found = gradients_of(built)
+    own = own_parameters(built)
+    shared = {name: p for name, p in built.named_parameters() if name not in own}
+    whole = losses_of(built(batch, rows()))
+    jacobian = []
+    for task in rows():
+        row = torch.autograd.grad(whole[task], list(shared.values()), retain_graph=True, allow_unused=True)
+        filled = [torch.zeros_like(p) if g is None else g for g, p in zip(row, shared.values(), strict=True)]
+        jacobian.append(torch.cat([g.flatten() for g in filled]))
+    matrix = torch.stack(jacobian)
+    scale = float((matrix @ matrix.T).abs().max())
+    assert torch.allclose(seen[0], matrix @ matrix.T, atol=1e-4 * scale)
+    combined = torch.tensor([2.0, -1.0, 0.5, 0.0]) @ matrix
+    parts = combined.split([p.numel() for p in shared.values()])
+    for name, part in zip(shared, parts, strict=True):
+        gradient = found[name]
+        assert gradient is not None
+        assert torch.allclose(gradient.flatten(), part, atol=1e-4 * float(combined.abs().max())), name
+    for task in rows():  # heads know nothing of the rule
+        head = dict(built.head(task).named_parameters())
+        expected = torch.autograd.grad(whole[task], list(head.values()), retain_graph=True)
+        for name, gradient in zip(head, expected, strict=True):
+            of_head = found[next(n for n in own if own[n] == task and n.endswith(f".{name}"))]
+            assert of_head is not None
+            assert torch.allclose(of_head, gradient, atol=1e-5 * float(gradient.abs().max()) + 1e-7)
+
+
+def test_what_no_task_of_the_batch_uses_is_not_touched() -> None:
+    built = tiny()
+    of = {SEG.id: torch.tensor([0, 1]), CLS.id: torch.tensor([2])}
+    TaskGradients(built, lambda gramian: torch.ones(len(gramian))).backward(apart(built, images(3, (64, 64)), of))
+    found = gradients_of(built)
+    own = own_parameters(built)
+    assert all((found[name] is None) == (own[name] not in of) for name in own)
+
+
+def test_frozen_parts_stay_without_a_gradient_and_the_rest_is_balanced() -> None:
+    built = awaken(network(freeze="backbone"))
+    TaskGradients(built, gradient_weights("upgrad")).backward(apart(built, images(size=(64, 64)), rows()))
+    for name, parameter in built.named_parameters():
+        if not parameter.requires_grad:
+            assert parameter.grad is None, name
+    assert any(p.grad is not None for name, p in built.named_parameters() if name not in own_parameters(built))
+
+
+def test_what_is_no_tasks_is_added_as_it_is() -> None:
+    built, batch = tiny(), images(size=(64, 64))
+    weight = next(iter(built.encoder.parameters()))
+
+    def gradient(rest: bool) -> Tensor:
+        losses = apart(built, batch, rows())
+        more = weight.sum() + 0 * torch.stack(list(losses.values())).sum() if rest else None
+        TaskGradients(built, gradient_weights("mgda")).backward(losses, more)
+        found = weight.grad
+        built.zero_grad()
+        assert found is not None
+        return found
+
+    assert torch.allclose(gradient(True), gradient(False) + 1, atol=1e-5)
+
+
+def test_one_task_alone_in_a_batch_has_its_plain_gradient() -> None:
+    built, batch = tiny(), images(size=(64, 64))
+    of = {DET.id: torch.arange(8)}
+    losses_of(built(batch, of))[DET.id].backward()
+    expected = gradients_of(built)
+
+    def never(gramian: Tensor) -> Tensor:
+        raise AssertionError("there is nothing to weigh")
+
+    TaskGradients(built, never).backward(apart(built, batch, of))
+    found = gradients_of(built)
+    for name, gradient in expected.items():
+        assert (gradient is None) == (found[name] is None)
+        assert gradient is None or torch.equal(gradient, found[name]), name
+
+
+def test_own_parameters_are_heads_and_what_is_conditioned_on_a_task() -> None:
+    own = own_parameters(network())
+    assert {own[name] for name in own} == {task.id for task in ALL}
+    embeddings = [name for name in own if ".of.task_" in name]
+    assert len(embeddings) == len(ALL)
+    assert all(name.startswith("heads.") for name in set(own) - set(embeddings))
+    assert {name for name, _ in network().named_parameters() if name.startswith("heads.")} <= set(own)
+
+
+def test_routing_of_parts_is_that_of_the_batch() -> None:
+    built = awaken(network()).eval()
+    batch, of = images(size=(64, 64)), rows()
+    built(batch, of)
+    whole = built.routing()
+    parts = []
+    for task, places in of.items():
+        built(batch[places], {task: torch.arange(len(places))})
+        parts.append(built.routing())
+    joined, order = join_routing(parts), torch.cat(list(of.values()))
+    assert joined.keys() == whole.keys()
+    for block, routed in whole.items():
+        assert torch.allclose(joined[block].probabilities, routed.probabilities[order], atol=1e-5)
+        assert torch.allclose(joined[block].weights, routed.weights[order], atol=1e-5)
+        assert torch.equal(joined[block].chosen, routed.chosen[order])
+    assert join_routing([{}, {}]) == {}
+
+
+# Which way a training takes
+
+
+@pytest.mark.parametrize("balancing", ["equal", "uncertainty", *GRADIENT_BALANCING])
+def test_a_model_of_one_task_has_nothing_to_weigh(balancing: str) -> None:
+    one = build_network(DEMO.model, [SEG], 0)
+    assert make_uncertainty(one, training(balancing)) is None
+    assert make_task_gradients(one, training(balancing)) is None
+    assert (make_uncertainty(tiny(), training(balancing)) is not None) == (balancing == "uncertainty")
+    assert (make_task_gradients(tiny(), training(balancing)) is not None) == (balancing in GRADIENT_BALANCING)
+
+
+# Learnt weights
+
+
+def test_at_the_start_the_objective_and_its_gradient_are_those_of_equal() -> None:
+    learnt = Uncertainty(["a", "b.c"])
+    losses = {"a": torch.tensor(3.0, requires_grad=True), "b.c": torch.tensor(5.0, requires_grad=True)}
+    objective = learnt(losses, {"a": 2.0, "b.c": 1.0})
+    assert float(objective.detach()) == 8
+    objective.backward()
+    assert [float(loss.grad) for loss in losses.values() if loss.grad is not None] == [1, 1]
+    # d/ds of exp(-s) loss + n s at s = 0 is n - loss.
+    assert [float(s.grad) for s in learnt.log_variances.values() if s.grad is not None] == [-1, -4]
+    assert learnt.weights() == {"a": 1.0, "b.c": 1.0}
+
+
+def test_the_objective_is_the_published_one_twice_over() -> None:
+    """Kendall et al. 2018, equation 7: loss / (2 sigma^2) + log sigma."""
+    learnt = Uncertainty(["a"])
+    sigma, loss = 1.7, 0.8
+    with torch.no_grad():
+        learnt.log_variances["task_a"].fill_(2 * math.log(sigma))
+    found = float(learnt({"a": torch.tensor(loss)}, {"a": 1.0}))
+    assert found == pytest.approx(2 * (loss / (2 * sigma**2) + math.log(sigma)), rel=1e-6)
+    assert learnt.weights()["a"] == pytest.approx(1 / sigma**2)
+
+
+def test_at_rest_a_tasks_weight_is_one_over_its_loss_whatever_its_own_weight() -> None:
+    learnt = Uncertainty(["a", "b"])
+    optimiser = torch.optim.Adam(learnt.parameters(), lr=0.05)
+    weights = {"a": 1.0, "b": 3.0}
+    for _ in range(400):
+        optimiser.zero_grad()
+        sums = {"a": torch.tensor(4 * 0.25), "b": 3.0 * torch.tensor(2 * 2.0)}
+        learnt(sums, {"a": 4 * weights["a"], "b": 2 * weights["b"]}).backward()
+        optimiser.step()
+    assert learnt.weights() == pytest.approx({"a": 4.0, "b": 0.5}, rel=1e-2)
+
+
+def test_the_weight_of_a_task_that_is_not_in_the_batch_is_not_touched() -> None:
+    learnt = Uncertainty(["a", "b"])
+    learnt({"a": torch.tensor(2.0)}, {"a": 1.0}).backward()
+    assert learnt.log_variances["task_b"].grad is None

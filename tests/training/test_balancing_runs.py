@@ -1,0 +1,236 @@
+"""Runs under each way of balancing, and of dealing examples out: they train, go on, and leave what is promised."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.data.factories import read_rows, tiny_data, write_rows
+from tests.training.test_resume import digest, train, train_with_stops
+from tests.training.test_run import execute, pick, plan_of
+from usaggr.data.streams import NOT_EQUAL
+from usaggr.errors import ConfigError, RunError
+from usaggr.models.network import MultiTaskNetwork
+from usaggr.training import balancing as balancing_room
+from usaggr.training.balancing import TaskGradients
+from usaggr.training.module import MultiTaskModule
+from usaggr.training.run import training_parts
+
+COMMON = ("training.budget=24 examples", "training.validations=2", "training.keep_weights=scored")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("balancing")
+    tiny_data(folder / "data", n=30)
+    return folder
+
+
+def sums(gramian: torch.Tensor) -> torch.Tensor:
+    return torch.ones(len(gramian))
+
+
+def test_with_equal_weights_a_run_is_that_of_equal_but_for_rounding(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = (*COMMON, "training.learning_rate=1e-5")
+    expected = execute(plan_of(folder, *slow), "unified", tmp_path / "equal")
+    monkeypatch.setattr(balancing_room, "gradient_weights", lambda method: sums)
+    found = execute(plan_of(folder, *slow, "training.balancing=pcgrad"), "unified", tmp_path / "sums")
+    assert found.examples == expected.examples
+    losses = [pd.read_csv(tmp_path / name / "curve.csv").filter(like="loss") for name in ("equal", "sums")]
+    pd.testing.assert_frame_equal(losses[0], losses[1], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("balancing", ["uncertainty", pytest.param("upgrad", marks=pytest.mark.slow)])
+def test_a_task_by_itself_is_trained_as_by_equal_byte_by_byte(folder: Path, tmp_path: Path, balancing: str) -> None:
+    for name in ("equal", balancing):
+        execute(plan_of(folder, *COMMON, f"training.balancing={name}"), "det", tmp_path / name)
+    assert digest(tmp_path / "equal") == digest(tmp_path / balancing)
+
+
+@pytest.mark.parametrize(
+    "balancing",
+    ["upgrad", *(pytest.param(name, marks=pytest.mark.slow) for name in ("uncertainty", "pcgrad", "mgda", "imtl_g"))],
+)
+def test_tasks_that_share_a_model_are_trained_otherwise_than_by_equal(
+    folder: Path, tmp_path: Path, balancing: str
+) -> None:
+    found = {}
+    for name in ("equal", balancing):
+        execute(plan_of(folder, *COMMON, f"training.balancing={name}"), "unified", tmp_path / name)
+        found[name] = load_file(tmp_path / name / "weights" / "scored.safetensors")
+    assert found["equal"].keys() == found[balancing].keys(), "no learnt weight of a task is part of what is scored"
+    assert any(not torch.equal(found["equal"][name], found[balancing][name]) for name in found["equal"])
+    assert all(torch.isfinite(tensor).all() for tensor in found[balancing].values())
+
+
+KINDS = [
+    ("uncertainty", "tiny", [5]),
+    pytest.param("pcgrad", "tiny", [5, 6], marks=pytest.mark.slow),
+    pytest.param("pcgrad", "m2dino_tiny", [1, 6, 9, 12], marks=pytest.mark.slow),
+    pytest.param("uncertainty", "m2dino_tiny", [2, 6, 12], marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize(("balancing", "model", "stops"), KINDS)
+def test_a_run_that_was_stopped_and_goes_on_is_the_same_byte_by_byte(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, balancing: str, model: str, stops: list[int]
+) -> None:
+    plan = plan_of(folder, *COMMON, f"training.balancing={balancing}", f"model={model}")
+    train(plan, tmp_path / "whole")
+    assert len(train_with_stops(plan, tmp_path / "stopped", stops, monkeypatch)) == len(stops)
+    assert digest(tmp_path / "stopped") == digest(tmp_path / "whole")
+
+
+def test_learnt_weights_have_the_heads_rate_do_not_decay_and_stand_in_the_curve(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, Any] = {}
+    own = MultiTaskModule.configure_optimizers
+
+    def configure(self: MultiTaskModule) -> Any:
+        made = own(self)
+        seen["group"], seen["learnt"] = made["optimizer"].param_groups[-1], self.uncertainty
+        return made
+
+    monkeypatch.setattr(MultiTaskModule, "configure_optimizers", configure)
+    plan = plan_of(folder, *COMMON, "training.balancing=uncertainty", "training.learning_rate=1e-2")
+    execute(plan, "unified", tmp_path / "run")
+    assert seen["group"]["initial_lr"] == 1e-2
+    assert seen["group"]["weight_decay"] == 0
+    assert {id(p) for p in seen["group"]["params"]} == {id(p) for p in seen["learnt"].parameters()}
+    weights = pd.read_csv(tmp_path / "run" / "curve.csv").filter(like=":balancing_weight")
+    assert list(weights) == [f"{task}:balancing_weight" for task in ("cls", "det", "reg", "seg")]
+    assert (weights > 0).all(axis=None)
+    assert (weights.iloc[0] != 1).all()
+    assert (weights.iloc[0] != weights.iloc[1]).all()
+
+
+def test_gradients_that_were_put_together_are_clipped(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    norms: list[float] = []
+    own = torch.optim.AdamW.step
+
+    def step(self: torch.optim.AdamW, closure: Any = None) -> Any:
+        found = own(self, closure)
+        gradients = [p.grad for group in self.param_groups for p in group["params"] if p.grad is not None]
+        norms.append(float(torch.nn.utils.get_total_norm(gradients)))
+        return found
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", step)
+    plan = plan_of(folder, *COMMON, "training.balancing=upgrad", "training.gradient_clip=0.01")
+    execute(plan, "unified", tmp_path / "run")
+    assert norms
+    assert max(norms) == pytest.approx(0.01, rel=1e-3)
+
+
+@pytest.mark.slow
+def test_the_balance_of_experts_is_kept_beside_the_tasks(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[bool] = []
+    own = TaskGradients.backward
+
+    def backward(self: TaskGradients, losses: Any, rest: torch.Tensor | None = None) -> None:
+        given.append(rest is not None and float(rest) > 0)
+        own(self, losses, rest)
+
+    monkeypatch.setattr(TaskGradients, "backward", backward)
+    plan = plan_of(folder, *COMMON, "model=m2dino_tiny", "training.balancing=upgrad")
+    execute(plan, "unified", tmp_path / "run")
+    assert given
+    assert all(given)
+
+
+@pytest.mark.slow
+def test_half_precision_of_wide_range_trains(folder: Path, tmp_path: Path) -> None:
+    plan = plan_of(folder, *COMMON, "training.balancing=pcgrad", "training.precision=bf16-mixed")
+    assert set(execute(plan, "unified", tmp_path / "run").scores) == {"seg", "cls", "det", "reg"}
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_before_gradients_are_put_together(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = MultiTaskNetwork.forward
+
+    def forward(self: MultiTaskNetwork, images: Any, rows: Any) -> Any:
+        return {task: output * float("nan") for task, output in own(self, images, rows).items()}
+
+    monkeypatch.setattr(MultiTaskNetwork, "forward", forward)
+    with pytest.raises(RunError, match="nan at step 1"):
+        execute(plan_of(folder, *COMMON, "training.balancing=upgrad"), "unified", tmp_path / "run")
+
+
+# Sampling
+
+
+@pytest.fixture(scope="module")
+def uneven(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The classification task has but a third of its rows."""
+    folder = tmp_path_factory.mktemp("uneven")
+    tiny_data(folder / "data", n=36)
+    write_rows(folder / "data", "cls.csv", read_rows(folder / "data", "cls.csv")[:12])
+    return folder
+
+
+def test_examples_are_dealt_out_and_the_streams_stay_the_tasks_own(uneven: Path) -> None:
+    equal, sqrt = plan_of(uneven, *COMMON), plan_of(uneven, *COMMON, "training.sampling=sqrt")
+    draws: dict[str, dict[str, list[Any]]] = {}
+    for name, plan in (("equal", equal), ("sqrt", sqrt)):
+        run, data = pick(plan, "unified")
+        parts, lengths = training_parts(run.spec, run.study, data)
+        found = [draw for part in parts for batch in part.draws for draw in batch]
+        draws[name] = {task: [draw for draw in found if draw.task_id == task] for task in lengths}
+        assert {task: len(of) for task, of in draws[name].items()} == lengths
+        assert run.examples == sum(lengths.values()) == 4 * 24
+    assert len(draws["sqrt"]["cls"]) < 24 < len(draws["sqrt"]["seg"])
+    for task, of in draws["sqrt"].items():
+        shorter = min(len(of), 24)
+        assert of[:shorter] == draws["equal"][task][:shorter]
+
+
+def test_a_run_says_which_of_its_tasks_are_not_equally_exposed(uneven: Path, tmp_path: Path) -> None:
+    plan = plan_of(uneven, *COMMON, "training.sampling=proportional")
+    shared = execute(plan, "unified", tmp_path / "shared")
+    assert sum(shared.examples.values()) == 4 * 24
+    assert shared.examples["cls"] < 24 < shared.examples["seg"]
+    assert all(f"{NOT_EQUAL} (proportional)" in shared.notes[task] for task in shared.examples)
+    alone = execute(plan, "cls", tmp_path / "alone")
+    assert alone.examples == {"cls": 24}
+    assert not any(NOT_EQUAL in note for notes in alone.notes.values() for note in notes)
+
+
+def test_dealing_out_by_the_budgets_own_rule_changes_nothing_but_the_fingerprint(uneven: Path) -> None:
+    uniform, equal = plan_of(uneven, *COMMON, "training.sampling=uniform"), plan_of(uneven, *COMMON)
+    found = []
+    for plan in (uniform, equal):
+        run, data = pick(plan, "unified")
+        found.append([part.draws for part in training_parts(run.spec, run.study, data)[0]])
+    assert found[0] == found[1]
+    assert {run.spec.fingerprint for run in equal.runs}.isdisjoint(run.spec.fingerprint for run in uniform.runs)
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["training.precision=16-mixed"], "training.precision: 32-true or bf16-mixed with training.balancing=upgrad"),
+        (["training.compile=true"], "training.compile: false with training.balancing=upgrad"),
+        (["model=mh_mtl", "model.norm=batch"], "model.norm: group or frozen with training.balancing=upgrad"),
+    ],
+)
+def test_what_cannot_be_told_apart_by_task_is_refused_in_one_line(
+    folder: Path, overrides: list[str], said: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        plan_of(folder, "training.balancing=upgrad", *overrides)
+    assert said in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+    plan_of(folder, "training.balancing=uncertainty", *overrides, "data.image_size=64")
