@@ -21,6 +21,7 @@ class MhMtlConfig(Section):
     norm: Literal["group", "frozen", "batch"] = key(affects_results=True, doc="group, frozen or batch normalisation")
     landmarks: Literal["heatmap", "direct"] = key(affects_results=True, doc="soft-argmax heat maps, or coordinates")
     dropout: float = key(affects_results=True, doc="before a classification head", ge=0, lt=1)
+    freeze: Literal["none", "encoder"] = key(affects_results=True, neutral="none", doc="which part is not trained")
 
     @property
     def stride(self) -> int:

@@ -41,6 +41,9 @@ JOB_VARIABLE = "USAGGR_JOB"
 CHECKPOINT = "checkpoint"
 """Folder of a run that has begun and is not done: what it goes on from."""
 
+PARENT = "parent"
+"""Folder of a run that is not done and has a parent: the parent's scored weights, which it starts from."""
+
 LOGS = "logs"
 """Folder of a run for trackers; what an attempt has written is kept for one that goes on from its checkpoint."""
 TRACKING = "tracking.json"
@@ -69,6 +72,8 @@ class RunSpec:
     fingerprint: str
     parent: str | None = None
     """run_id of the run whose weights this one starts from."""
+    window: dict[str, tuple[int, int]] | None = None
+    """Of a staged strategy, by task: the part of its stream, [first, end) from 0. None: all that the budget says."""
 
     @property
     def run_id(self) -> str:
@@ -87,15 +92,17 @@ def fingerprint_of(
     seed: int,
     weights_hash: str | None,
     parent: str | None,
+    window: Mapping[str, tuple[int, int]] | None = None,
 ) -> str:
     """Hash of all that can change a run's result.
 
     `settings` are the sections of the configuration without the keys that cannot change a result, `content` is a hash
-    of the tasks' images, labels and folds, `weights_hash` that of the file with pretrained weights (None: no file), and
-    `parent` the fingerprint of the run that this one starts from.
+    of the tasks' images, labels and folds, `weights_hash` that of the file with pretrained weights (None: no file),
+    `parent` the fingerprint of the run that this one starts from, and `window` that of the run's spec.
     """
     lists = {task: json.dumps(ids) for task, ids in train_samples.items()}
-    return fingerprint_of_texts(json.dumps(settings, sort_keys=True), tasks, lists, content, seed, weights_hash, parent)
+    text = json.dumps(settings, sort_keys=True)
+    return fingerprint_of_texts(text, tasks, lists, content, seed, weights_hash, parent, window)
 
 
 def fingerprint_of_texts(
@@ -106,6 +113,7 @@ def fingerprint_of_texts(
     seed: int,
     weights_hash: str | None,
     parent: str | None,
+    window: Mapping[str, tuple[int, int]] | None = None,
 ) -> str:
     """The same, from the JSON of the settings (with sorted keys) and of each task's list of training samples.
 
@@ -117,7 +125,8 @@ def fingerprint_of_texts(
     digest.update(f'"tasks": {json.dumps(tasks)}, "train_samples": {{'.encode())
     for number, task in enumerate(sorted(train_samples)):
         digest.update(f"{', ' if number else ''}{json.dumps(task)}: {train_samples[task]}".encode())
-    digest.update(f'}}, "weights": {json.dumps(weights_hash)}}}'.encode())
+    last = "" if window is None else f', "window": {json.dumps(dict(sorted(window.items())))}'
+    digest.update(f'}}, "weights": {json.dumps(weights_hash)}{last}}}'.encode())
     return digest.hexdigest()
 
 
@@ -285,7 +294,7 @@ class RunDirectory:
         write_atomic(self.path / "run.yaml", yaml.dump(content, Dumper=_DUMPER, sort_keys=False, width=120))
 
     def write_result(self, result: RunResult) -> None:
-        """Make the run done. Everything else of it must be written before; its checkpoint goes.
+        """Make the run done. Everything else of it must be written before; its checkpoint and its parent's weights go.
 
         Raises:
             RunError: a score is not a finite number.
@@ -295,7 +304,8 @@ class RunDirectory:
                 if not math.isfinite(value):
                     raise RunError(f"{self.path.name}: {metric} of {task} is {value}, not a number")
         # Before the result: a kill in between costs a training, and leaves no checkpoint of a run that is done.
-        shutil.rmtree(self.path / CHECKPOINT, ignore_errors=True)
+        for name in (CHECKPOINT, PARENT):
+            shutil.rmtree(self.path / name, ignore_errors=True)
         _flush(self.path)
         write_atomic(self.result_path, json.dumps(seal(asdict(result), self.predictions_path), indent=1))
         with _STATUS:
@@ -320,9 +330,9 @@ class RunDirectory:
             raise DamagedError(f"{self.result_path}: cannot be read ({error}); {REPEAT}") from error
 
     def clear(self) -> None:
-        """Remove what an earlier, unfinished attempt left, but for its specification, status, logs and checkpoint."""
+        """Remove what an earlier, unfinished attempt left, but for what the next one needs or goes on with."""
         for path in self.path.iterdir():
-            if path.name in (".lock", "status.json", "log.txt", "run.yaml", CHECKPOINT, LOGS, TRACKING):
+            if path.name in (".lock", "status.json", "log.txt", "run.yaml", CHECKPOINT, PARENT, LOGS, TRACKING):
                 continue
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)

@@ -14,6 +14,9 @@ from usaggr.errors import RunError
 SCHEMA_VERSION = 1
 """Of everything under outputs/: a tool refuses what a newer one wrote."""
 
+WEIGHTS = Path("weights", "scored.safetensors")
+"""In a run's folder, where its weights are kept."""
+
 REPEAT = "the same `usaggr sweep` trains the run again"
 REMOVE = "remove the run, and the same `usaggr sweep` trains it again"
 _OWN, _PREDICTIONS = "sha256", "predictions"

@@ -8,16 +8,17 @@ from typing import Annotated, Any
 import yaml
 from pydantic import Field, TypeAdapter, ValidationError
 
-from usaggr.config_model import ModelConfig
+from usaggr.config_model import MhMtlConfig, ModelConfig
+from usaggr.config_section import neutral_values
 from usaggr.errors import RunError
 from usaggr.report.sources import Source, read_source
 from usaggr.runs import RunDirectory, RunResult
-from usaggr.stored import SCHEMA_VERSION
+from usaggr.stored import SCHEMA_VERSION, WEIGHTS
 from usaggr.tasks import Task
 
-WEIGHTS = Path("weights", "scored.safetensors")
-"""In a run's folder, where training.keep_weights=scored."""
 _MODEL: TypeAdapter[ModelConfig] = TypeAdapter(Annotated[ModelConfig, Field(discriminator="name")])
+_NEUTRAL = {"mh_mtl": neutral_values(MhMtlConfig, "")}
+"""By network: what keys are where a run says nothing of them."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def read_stored_run(run: Path) -> StoredRun:
     source = read_source(path.parents[1])
     content = _read_yaml(path / "run.yaml")
     try:
-        data = content["settings"]["data"]
+        data, model = content["settings"]["data"], content["settings"]["model"]
         size = data["image_size"]
         height, width = (size, size) if isinstance(size, int) else size
         facts = source.data.tasks
@@ -95,7 +96,7 @@ def read_stored_run(run: Path) -> StoredRun:
             scale=content["scale"],
             seed=int(content["seed"]),
             variant=str(content["variant"]),
-            model=_MODEL.validate_python(content["settings"]["model"]),
+            model=_MODEL.validate_python(_NEUTRAL.get(model["name"], {}) | model),
             size=(int(height), int(width)),
             channels=int(data["channels"]),
             max_pixels=int(source.study.setting("data.max_pixels")),

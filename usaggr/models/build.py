@@ -41,7 +41,10 @@ def _mh_mtl(model: MhMtlConfig, tasks: Sequence[Task], seed: int) -> MultiTaskNe
     with _drawn_from("decoder", seed):
         decoder = Decoder(channels, model.decoder_channels)
     maps = HeadMaps(model.decoder_channels, STRIDE, "encoder", channels[-1])
-    return MultiTaskNetwork(encoder, decoder, _heads(model, tasks, maps, seed))
+    network = MultiTaskNetwork(encoder, decoder, _heads(model, tasks, maps, seed))
+    if model.freeze == "encoder":
+        network.freeze(encoder)
+    return network
 
 
 def _m2dino(model: M2DinoConfig, tasks: Sequence[Task], seed: int) -> M2Dino:

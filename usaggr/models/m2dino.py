@@ -57,13 +57,6 @@ class M2Dino(MultiTaskNetwork):
         routing, self._routing = self._routing, {}
         return routing
 
-    def train(self, mode: bool = True) -> "M2Dino":
-        """Training mode for what is trained; frozen parts stay in evaluation mode."""
-        super().train(mode)
-        for module in self._frozen:
-            module.eval()
-        return self
-
     def _freeze(self, model: M2DinoConfig) -> list[nn.Module]:
         """Switch off the gradients of what is not trained; gives the modules that are frozen whole."""
         encoder, vit = self.encoder, self.encoder.vit

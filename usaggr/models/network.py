@@ -4,6 +4,7 @@ Which tasks share a network changes nothing else of it: same architecture, same 
 """
 
 from collections.abc import Mapping
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -28,11 +29,25 @@ class MultiTaskNetwork(nn.Module):
         """Weight of the load-balancing term."""
         self.layer_decay = 1.0
         """Factor on the learning rate from each of the encoder's blocks to the one before it."""
+        self._frozen: list[nn.Module] = []
+        """Modules that are frozen whole."""
 
     @property
     def tasks(self) -> tuple[str, ...]:
         """Ids of its tasks."""
         return tuple(self._heads)
+
+    def train(self, mode: bool = True) -> Self:
+        """Training mode for what is trained; frozen parts stay in evaluation mode."""
+        super().train(mode)
+        for module in self._frozen:
+            module.eval()
+        return self
+
+    def freeze(self, module: nn.Module) -> None:
+        """Train nothing of a module."""
+        module.requires_grad_(False)
+        self._frozen.append(module.eval())
 
     def forward(self, images: Tensor, rows: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Outputs of the tasks that have samples in the batch.

@@ -17,7 +17,7 @@ from usaggr.evidence.scarcity import FEWEST, rarer_class
 from usaggr.evidence.verdicts import ALPHA
 from usaggr.metrics.names import Metric, main_metric
 from usaggr.sweep.plan import Plan
-from usaggr.sweep.spread import Spread, block_of, finished_scores, spread_over_seeds
+from usaggr.sweep.spread import Spread, finished_scores, spread_over_seeds, trained_as
 
 Integers = NDArray[np.int64]
 
@@ -69,7 +69,7 @@ def decidable(plan: Plan) -> tuple[Decidable, ...]:
     for task_id, groupings in compared.items():
         metric, (labels, components) = metrics[task_id], folds[task_id]
         found = spread_over_seeds(plan, task_id, groupings, scores, metric)
-        blocks = len({block_of(plan, grouping, task_id) for grouping in groupings})
+        blocks = len({trained_as(plan, grouping, task_id) for grouping in groupings})
         cells = len(plan.study.scales) * blocks / (1 + (blocks - 1) * SHARED)
         row = _Row(
             task_id,
@@ -132,8 +132,8 @@ def _compared(plan: Plan) -> dict[str, tuple[str, ...]]:
     """Tasks with the groupings under which they are not the reference's own run."""
     found = {}
     for task_id in sorted(task for block in plan.groupings[plan.study.reference].blocks.values() for task in block):
-        own = block_of(plan, plan.study.reference, task_id)
-        others = tuple(name for name in plan.groupings if block_of(plan, name, task_id) != own)
+        own = trained_as(plan, plan.study.reference, task_id)
+        others = tuple(name for name in plan.groupings if trained_as(plan, name, task_id) != own)
         if others:
             found[task_id] = others
     return found

@@ -13,6 +13,7 @@ from usaggr.progress import Progress
 from usaggr.runs import RunDirectory
 from usaggr.stopping import RunInterrupted
 from usaggr.sweep.executors.placement import placements, usable_cores
+from usaggr.sweep.handing import hand_down, weightless
 from usaggr.sweep.interruption import interruptible
 from usaggr.sweep.plan import Plan, PlannedRun
 from usaggr.sweep.provenance import provenance
@@ -50,9 +51,10 @@ def train_run(plan: Plan, run: PlannedRun, progress: Progress) -> None:
 
     Raises:
         RunError: another process has the run, or the run cannot go on.
-        ConfigError: its logger cannot be used: a package is missing.
+        ConfigError: its logger cannot be used: a package is missing; or its parent is not done.
         RunInterrupted: Ctrl-C or SIGTERM asked it to stop; the second ends the process at once.
     """
+    parent = _parent_of(plan, run)
     # Nothing else of the sweep needs torch.
     from usaggr.training.run import execute_run
 
@@ -68,6 +70,8 @@ def train_run(plan: Plan, run: PlannedRun, progress: Progress) -> None:
         if not mine:
             raise RunError(f"{run.directory.name}: another process trains it")
         directory.clear()
+        if parent is not None:
+            hand_down(parent, run)
         directory.write_spec(run.spec, **provenance(), threads=placement.threads)
         try:
             stopping.forget()
@@ -82,6 +86,25 @@ def train_run(plan: Plan, run: PlannedRun, progress: Progress) -> None:
             with suppress(WriteError):
                 directory.fail(f"{reason}\n\n{traceback.format_exc()}", attempt)
             raise
+
+
+def _parent_of(plan: Plan, run: PlannedRun) -> PlannedRun | None:
+    """The run whose weights this one starts from; None: it starts afresh.
+
+    Raises:
+        ConfigError: its parent is not done, or without weights.
+    """
+    if run.spec.parent is None:
+        return None
+    parent = next(one for one in plan.runs if one.spec.run_id == run.spec.parent)
+    if parent.state() != "done" or parent in weightless(plan.runs):
+        first = f", or `usaggr train --block {parent.spec.block}` does" if parent.state() != "done" else ""
+        what = parent.state() if parent.state() != "done" else "done, but without weights"
+        raise ConfigError(
+            f"train: {run.directory.name} starts from the weights of {parent.directory.name}, which is {what}; "
+            f"`usaggr sweep` trains it{first}"
+        )
+    return parent
 
 
 def print_scores(run: PlannedRun, console: "Console") -> None:

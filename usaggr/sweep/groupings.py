@@ -2,7 +2,8 @@
 
 A grouping is a small YAML in `conf/grouping/`: `by:` an attribute of tasks, or `blocks:` that select tasks by id,
 organ, clinical group or type. Either way each task stands in exactly one block. A control (`like:`) is several
-groupings, drawn by lot: see controls.py.
+groupings, drawn by lot: see controls.py. A staged grouping (`parent:`) starts each block from the weights of another
+grouping's model: see staged.py.
 """
 
 from collections import Counter
@@ -16,6 +17,8 @@ from usaggr.errors import ConfigError, one_of
 from usaggr.tasks import Task
 
 Attribute = Literal["task", "all", "clinical_group", "organ", "type", "image_source"]
+Budget = Literal["equal", "extra"]
+"""Examples of both stages together: `equal`, as many as of one stage; `extra`, the second stage on top of them."""
 
 
 class Selector(BaseModel):
@@ -53,6 +56,14 @@ class GroupingConfig(BaseModel):
     """Of `like`: how many different ones."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Of `like`."""
+    parent: str | None = None
+    """Another grouping: each block starts from the weights of its model that holds the block's tasks."""
+    share: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    """Of `parent`: the second stage is as long as what this part leaves of each task's stream."""
+    budget: Budget = "equal"
+    """Of `parent`."""
+    overrides: list[str] = []
+    """Of `parent`: of the second stage, as in a variant."""
 
     @model_validator(mode="after")
     def _one_kind(self) -> "GroupingConfig":
@@ -60,11 +71,28 @@ class GroupingConfig(BaseModel):
             raise ValueError("one of `by:` an attribute, `blocks:`, and `like:` another grouping")
         if self.like is None and self.model_fields_set & {"draws", "seed"}:
             raise ValueError("`draws:` and `seed:` belong to `like:`")
+        if self.parent is None and self.model_fields_set & {"share", "budget", "overrides"}:
+            raise ValueError("`share:`, `budget:` and `overrides:` belong to `parent:`")
+        if self.parent is not None and self.like is not None:
+            raise ValueError("`parent:` goes with `by:` or `blocks:`; a grouping that is drawn by lot has none")
         return self
 
 
 Sources = Callable[[], Mapping[str, str]]
 """Task: name of its image source."""
+
+
+@dataclass(frozen=True)
+class Staging:
+    """What the runs of a staged grouping start from, and how their stage differs."""
+
+    parent: "Grouping"
+    """Of one stage."""
+    share: float
+    """In (0, 1): the second stage is as long as what this part leaves of each task's stream."""
+    budget: Budget
+    overrides: tuple[str, ...] = ()
+    """Of the second stage, after the variant's."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +106,8 @@ class Grouping:
     """Name of the file that it was drawn by; empty where it was not drawn by lot."""
     like: str = ""
     """Of a control: the grouping whose block sizes it has."""
+    staging: Staging | None = None
+    """None: every block is trained in one stage."""
 
     def block_of(self, task_id: str) -> str:
         """Name of the block that holds a task."""

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from usaggr.config import StudyConfig
 from usaggr.data.run_data import RunData
-from usaggr.errors import WriteError
+from usaggr.errors import RunError, WriteError
 from usaggr.runs import RunDirectory, State
 from usaggr.sweep.estimate import pace_of
 from usaggr.sweep.executors.base import Adopting, Alone, Ended, Executor, Job
+from usaggr.sweep.handing import hand_down
 from usaggr.sweep.interruption import Interruption
 from usaggr.sweep.live import RemainingTime, SweepLine
 from usaggr.sweep.order import longest_first
@@ -117,7 +118,7 @@ class Loop:
                 self._fail(run, RunDirectory(run.directory), self._attempt(run), f"its parent {parent} failed")
             elif above != "done":
                 kept.append(run)
-            elif self._is_open(run):
+            elif self._is_open(run) and self._inherits(run):
                 found = run
         self._waiting.extendleft(reversed(kept))
         return found
@@ -133,6 +134,18 @@ class Loop:
             return True
         if state in ("running", "done") or (state == "failed" and run_id not in self._retried):
             self._states[run_id] = state
+            return False
+        return True
+
+    def _inherits(self, run: PlannedRun) -> bool:
+        """Whether the run has what it starts from; it fails where that cannot be brought."""
+        parent = self._runs.get(run.spec.parent or "")
+        if parent is None or run.spec.window is None:  # in a cluster's job, it came with the run
+            return True
+        try:
+            hand_down(parent, run)
+        except RunError as error:
+            self._fail(run, RunDirectory(run.directory), self._attempt(run), str(error))
             return False
         return True
 

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import yaml
@@ -13,7 +14,8 @@ from usaggr.config_errors import explain
 from usaggr.data.samples import Dataset, Sample
 from usaggr.errors import ConfigError, one_of
 from usaggr.sweep.controls import draw_groupings
-from usaggr.sweep.groupings import Grouping, GroupingConfig, partition
+from usaggr.sweep.groupings import Grouping, GroupingConfig, Sources, Staging, partition
+from usaggr.sweep.staged import check_blocks
 from usaggr.tasks import Task
 
 
@@ -21,7 +23,8 @@ def make_groupings(study: StudyConfig, tasks: Mapping[str, Task], dataset: Datas
     """The study's groupings by name, in its order; a control's draws stand where its file is named.
 
     Raises:
-        ConfigError: no such grouping, one that is no partition, or a control of another control.
+        ConfigError: no such grouping, one that is no partition, a control of another control or of a staged one, or a
+            staged grouping whose blocks do not each lie within one of its parent's.
     """
 
     def sources() -> dict[str, str]:
@@ -31,18 +34,39 @@ def make_groupings(study: StudyConfig, tasks: Mapping[str, Task], dataset: Datas
     for name in study.groupings:
         config = _config(name, study)
         if config.like is None:
-            found[name] = partition(name, config, tasks, sources)
+            found[name] = _with_parent(partition(name, config, tasks, sources), config, study, tasks, sources)
             continue
         if config.like not in study.groupings:
             raise ConfigError(one_of(f"grouping {name}: like: of the study's groupings", config.like, study.groupings))
         like = _config(config.like, study)
         if like.like is not None:
             raise ConfigError(f"grouping {name}: like: {config.like} is itself drawn by lot")
+        if like.parent is not None:
+            raise ConfigError(f"grouping {name}: like: {config.like} is staged; name one whose runs have one stage")
         for grouping in draw_groupings(name, config, partition(config.like, like, tasks, sources)):
             found[grouping.name] = grouping
     if study.reference not in found:
         raise ConfigError(f"reference: {study.reference} is drawn by lot; allowed: {', '.join(found)}")
     return found
+
+
+def _with_parent(
+    grouping: Grouping, config: GroupingConfig, study: StudyConfig, tasks: Mapping[str, Task], sources: Sources
+) -> Grouping:
+    """The grouping with what its runs start from, where its file names a parent."""
+    if config.parent is None:
+        return grouping
+    where = f"grouping {grouping.name}: parent"
+    try:
+        parent = _config(config.parent, study)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from error
+    if parent.like is not None or parent.parent is not None:
+        what = "drawn by lot" if parent.like is not None else "itself staged"
+        raise ConfigError(f"{where}: {config.parent} is {what}; name a grouping whose runs have one stage")
+    first = partition(config.parent, parent, tasks, sources)
+    check_blocks(grouping, first)
+    return replace(grouping, staging=Staging(first, config.share, config.budget, tuple(config.overrides)))
 
 
 def image_sources(samples: Iterable[Sample]) -> dict[str, str]:
@@ -67,11 +91,16 @@ def image_sources(samples: Iterable[Sample]) -> dict[str, str]:
 
 
 def describe_groupings(groupings: Mapping[str, Grouping]) -> str:
-    """What groupings.yaml says of a study's partitions; of controls, also which grouping they are like."""
+    """What groupings.yaml says of a study's partitions; of controls, also which grouping they are like; of staged ones,
+    what they start from.
+    """
     content: dict[str, dict[str, Any]] = defaultdict(dict)
     for name, grouping in groupings.items():
         if grouping.control:
             content[name] |= {"control": grouping.control, "like": grouping.like}
+        if staging := grouping.staging:
+            content[name] |= {"parent": staging.parent.name, "share": staging.share, "budget": staging.budget}
+            content[name] |= {"overrides": list(staging.overrides)} if staging.overrides else {}
         content[name]["blocks"] = {block: list(tasks) for block, tasks in grouping.blocks.items()}
     return yaml.safe_dump(dict(content), sort_keys=False, width=120)
 

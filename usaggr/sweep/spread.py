@@ -10,13 +10,16 @@ from usaggr.evidence.pooling import LEVEL, pool
 from usaggr.metrics.names import Metric
 from usaggr.runs import RunDirectory
 from usaggr.sweep.plan import Plan
+from usaggr.sweep.staged import Course, course_of
 from usaggr.sweep.store import is_done
 
 _FEWEST_DF = 2
 """With fewer degrees of freedom, finished runs do not tell the spread over seeds."""
 
-Scores = Mapping[tuple[tuple[str, ...], float | int, int], Mapping[str, Mapping[str, float]]]
-"""Block, scale, seed: task: metric: value."""
+Run = tuple[str, tuple[str, ...], float | int, int]
+"""Grouping, block, scale, seed."""
+Scores = Mapping[Run, Mapping[str, Mapping[str, float]]]
+"""Of runs, by task and metric."""
 
 
 @dataclass(frozen=True)
@@ -31,21 +34,23 @@ class Spread:
     """Whether cells vary alike by seed, so that their variance is pooled."""
 
 
-def block_of(plan: Plan, grouping: str, task_id: str) -> tuple[str, ...]:
-    """The tasks that share a model with this one."""
-    return next(block for block in plan.groupings[grouping].blocks.values() if task_id in block)
+def trained_as(plan: Plan, grouping: str, task_id: str) -> Course:
+    """How a task's model is trained under a grouping: equal ones are the same run."""
+    return course_of(plan.groupings[grouping], task_id)
 
 
 def finished_scores(plan: Plan) -> Scores:
     """Of the first variant's runs that are done."""
-    first, scores = next(iter(plan.study.variants)), {}
+    first = next(iter(plan.study.variants))
+    scores: dict[Run, Mapping[str, Mapping[str, float]]] = {}
     for run in plan.runs:
         if run.spec.variant == first and is_done(run.directory):
             try:
                 found = RunDirectory(run.directory).result().scores
             except RunError:
                 continue
-            scores[run.spec.tasks, run.spec.scale, run.spec.seed] = found
+            for grouping in run.groupings:
+                scores[grouping, run.spec.tasks, run.spec.scale, run.spec.seed] = found
     return scores
 
 
@@ -56,15 +61,20 @@ def spread_over_seeds(
 
     A finished run that lacks the metric, as an AUC that is not defined, is left out.
     """
-    own = block_of(plan, plan.study.reference, task_id)
+    courses = {name: trained_as(plan, name, task_id) for name in (*groupings, plan.study.reference)}
+    apart = {courses[name]: name for name in reversed(groupings)}
     squares, df, families, means = [], [], [], []
     for number, scale in enumerate(plan.study.scales):
-        for block in dict.fromkeys(block_of(plan, grouping, task_id) for grouping in groupings):
-            sides = (
-                np.array([_score(scores, (b, scale, seed), task_id, metric) for seed in plan.study.seeds])
-                for b in (block, own)
+        for grouping in reversed(apart.values()):
+            values, references = (
+                np.array(
+                    [
+                        _score(scores, (name, courses[name].block, scale, seed), task_id, metric)
+                        for seed in plan.study.seeds
+                    ]
+                )
+                for name in (grouping, plan.study.reference)
             )
-            values, references = next(sides), next(sides)
             both = np.isfinite(values) & np.isfinite(references)
             level = abs(float(references[both].mean())) if both.any() else 0.0
             if both.sum() < 2 or (metric.best == 0 and level == 0):
@@ -80,7 +90,7 @@ def spread_over_seeds(
     return Spread(float(np.sqrt(np.average(squares, weights=df))), float(np.mean(means)), not homogeneity <= LEVEL)
 
 
-def _score(scores: Scores, run: tuple[tuple[str, ...], float | int, int], task_id: str, metric: Metric) -> float:
+def _score(scores: Scores, run: Run, task_id: str, metric: Metric) -> float:
     try:
         return float(scores[run][task_id][metric.name])
     except (KeyError, TypeError, ValueError):

@@ -19,6 +19,7 @@ from usaggr.runs import RunDirectory, State
 from usaggr.sweep.damage import put_aside_damaged
 from usaggr.sweep.executors.base import Executor
 from usaggr.sweep.executors.choice import executor_for
+from usaggr.sweep.handing import put_aside_weightless
 from usaggr.sweep.interruption import INTERRUPTED, interruptible
 from usaggr.sweep.live import SweepLine, duration
 from usaggr.sweep.loop import Loop
@@ -99,6 +100,8 @@ def run_sweep(
             pass  # says so, before anything is trained, where there are no locks
         for damage in put_aside_damaged(plan.runs):
             _say(console, damage)
+        for lack in put_aside_weightless(plan.runs):
+            _say(console, lack)
         states: dict[str, State] = {run.spec.run_id: run.state() for run in plan.runs}
     skipped = sum(state == "done" for state in states.values())
     todo, left = open_runs(plan, states, retry_failed)

@@ -29,6 +29,7 @@ from usaggr.training.module import MultiTaskModule
 from usaggr.training.predict import predictions_of
 from usaggr.training.resume import Checkpoints, Progress
 from usaggr.training.scoring import FoldScorer, trivial_predictors
+from usaggr.training.start import start_from_parent
 from usaggr.training.stopwatch import FitClock, Stopwatch
 from usaggr.training.trackers import tracked
 from usaggr.training.trainer import make_trainer
@@ -53,6 +54,7 @@ def execute_run(spec: RunSpec, directory: Path, study: StudyConfig, placement: P
     torch.manual_seed(derived_seed("run", spec.seed))
     with watch.part("network"):
         network = build_network(study.model, list(data.tasks.values()), spec.seed)
+        start_from_parent(network, spec, directory)
     with watch.part("streams"):
         parts, examples = training_parts(spec, study, data)
     with watch.part("trivial"):
@@ -96,7 +98,8 @@ def training_parts(spec: RunSpec, study: StudyConfig, data: RunData) -> tuple[li
     """The run's batches, in as many parts as there are validations, and each task's number of examples."""
     training = study.training
     lengths = stream_lengths(training, {task_id: len(samples) for task_id, samples in data.train.items()})
-    streams = {t: stream(t, spec.train_samples[t], spec.seed, length) for t, length in lengths.items()}
+    windows = spec.window or {task_id: (0, length) for task_id, length in lengths.items()}
+    streams = {t: stream(t, spec.train_samples[t], spec.seed, end)[first:] for t, (first, end) in windows.items()}
     batches = cut_batches(merge_streams(streams), training.batch_size)
     samples = {(s.task_id, s.sample_id): s for found in data.train.values() for s in found}
     count = min(training.validations, len(batches))
@@ -105,7 +108,7 @@ def training_parts(spec: RunSpec, study: StudyConfig, data: RunData) -> tuple[li
         TrainingBatches(batches[start:end], samples, data.cache, training.augment)
         for start, end in zip([0, *ends], ends, strict=False)
     ]
-    return parts, lengths
+    return parts, {task_id: len(draws) for task_id, draws in streams.items()}
 
 
 def make_module(

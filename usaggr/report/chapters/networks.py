@@ -22,7 +22,8 @@ def describe_network(study: StudyFacts) -> str:
         parts.append(f"{_conditioning(study, conditioning)} in {_blocks(study)}")
     frozen = study.setting("model.freeze")
     if frozen is not None:
-        named = {"none": "nothing frozen", "early": "the blocks before these frozen", "backbone": "backbone frozen"}
+        named = {"none": "nothing frozen", "early": "the blocks before these frozen", "backbone": "backbone frozen",
+                 "encoder": "encoder frozen"}  # fmt: skip
         parts.append(named.get(frozen, f"frozen: {literal(frozen)}"))
     return ", ".join(parts) or "normalisation of no record"
 
