@@ -13,7 +13,7 @@ from usaggr.errors import ConfigError, RunError
 from usaggr.report.join import join_sources
 from usaggr.report.sources import Source, read_source
 from usaggr.sweep import balancing as balancing_room
-from usaggr.sweep.balancing import PACKAGES, check_balancing
+from usaggr.sweep.balancing import PACKAGES, check_balancing, check_sampling
 
 
 @cache
@@ -64,6 +64,12 @@ def test_a_missing_package_is_named_before_anything_is_trained(monkeypatch: pyte
         assert str(caught.value) == (
             f"training.balancing=upgrad needs the package {missing}: pip install usaggr[torchjd]"
         )
+
+
+def test_a_staged_grouping_is_refused_where_examples_are_dealt_out_anew() -> None:
+    check_sampling(training("training.balancing=upgrad"), "staged_task")
+    with pytest.raises(ConfigError, match=r"training\.sampling=sqrt: equal with the staged grouping staged_task, whose"):
+        check_sampling(training("training.sampling=sqrt"), "staged_task")
 
 
 def source(folder: Path, seed: int, **training: str) -> Source:

@@ -1,4 +1,4 @@
-"""Whether the way of balancing tasks that a study asks for can be computed here. A plan asks, so no torch."""
+"""Whether what a study asks of balancing and sampling can be done here. A plan asks, so no torch."""
 
 import importlib.util
 
@@ -22,3 +22,16 @@ def check_balancing(training: TrainingConfig) -> None:
             raise ConfigError(
                 f"training.balancing={training.balancing} needs the package {package}: pip install usaggr[torchjd]"
             )
+
+
+def check_sampling(training: TrainingConfig, grouping: str) -> None:
+    """See that a staged grouping is asked for at equal exposure.
+
+    Raises:
+        ConfigError: its stages would be parts of streams that are dealt out anew in each of them.
+    """
+    if training.sampling != "equal":
+        raise ConfigError(
+            f"training.sampling={training.sampling}: equal with the staged grouping {grouping}, whose stages are parts "
+            "of the tasks' own streams; leave it out, or put it into a study of its own"
+        )

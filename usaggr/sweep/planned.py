@@ -14,7 +14,7 @@ from usaggr.data.manifest import Manifest
 from usaggr.data.streams import stream_length
 from usaggr.models.weights import check_weights
 from usaggr.runs import RunDirectory, RunSpec, State, fingerprint_of_texts
-from usaggr.sweep.balancing import check_balancing
+from usaggr.sweep.balancing import check_balancing, check_sampling
 from usaggr.sweep.groupings import Grouping
 from usaggr.sweep.staged import Course, courses_of, second_stage
 from usaggr.sweep.store import find_runs
@@ -113,6 +113,7 @@ def _variants(study: StudyConfig, groupings: Mapping[str, Grouping]) -> dict[tup
             if grouping.staging is None:
                 continue
             own = second_stage(study, tuple(changes), grouping)
+            check_sampling(own.training, grouping.name)
             if (name, grouping.staging.overrides) not in found:
                 found[name, grouping.staging.overrides] = _variant(name, own)
     return found
@@ -136,7 +137,7 @@ def _is_staged(course: Course) -> bool:
 def _windows(course: Course, study: StudyConfig, n_train: Mapping[str, int]) -> dict[str, tuple[int, int]]:
     """Of each task's stream, the part that the course's last stage is trained on; the whole one, where it has but one.
 
-    Their sum is what the run is trained on under any `training.sampling`, which deals it out anew.
+    The sum of whole ones is what the run is trained on under any `training.sampling`, which deals it out anew.
     """
     training = study.training
     lengths = {task: stream_length(training.budget, training.min_examples, count) for task, count in n_train.items()}
