@@ -33,9 +33,10 @@ ROOMS = (
     ("training",),
     ("sweep",),
     ("report",),
+    ("advice",),
     ("challenge",),
     ("inference",),
-    ("cli", "cli_data", "cli_models", "completion"),
+    ("cli", "cli_advise", "cli_data", "cli_models", "completion"),
 )
 """From left to right: a room imports from its own and those before it."""
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from usaggr import __version__, completion
+from usaggr.cli_advise import advise
 from usaggr.cli_data import index_app
 from usaggr.cli_models import export, predict
 from usaggr.errors import ConfigError, UsaggrError, one_of
@@ -188,6 +189,7 @@ def train(
     print_scores(run, _console())
 
 
+app.command()(advise)
 app.command()(predict)
 app.command()(export)
 

@@ -64,10 +64,24 @@ def read_index(root: Path, labels: bool = True) -> tuple[list[IndexRow], list[Fa
     faults: list[Fault] = []
     for path in files:
         _refuse_outside(root, path)
-        for item in _rows_of(path, labels):
-            (faults if isinstance(item, Fault) else rows).append(item)  # type: ignore[arg-type]
+        of_file = read_index_file(path, labels)
+        rows += of_file[0]
+        faults += of_file[1]
     if not rows and not faults:
         raise DataError(f"{root / 'csv_files'}: the index has no rows")
+    return rows, faults
+
+
+def read_index_file(path: Path, labels: bool = True) -> tuple[list[IndexRow], list[Fault]]:
+    """The rows of one index file, and those that do not fit its header; as `read_index`.
+
+    Raises:
+        DataError: it is no table or lacks a required column.
+    """
+    rows: list[IndexRow] = []
+    faults: list[Fault] = []
+    for item in _rows_of(path, labels):
+        (faults if isinstance(item, Fault) else rows).append(item)  # type: ignore[arg-type]
     return rows, faults
 
 

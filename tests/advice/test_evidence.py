@@ -1,0 +1,127 @@
+"""What is read from finished sweeps: which cells are evidence, in which unit, and why others are not."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.advice.factories import finished
+from tests.report.sweeps import FakeSweep, level
+from usaggr.advice.evidence import EvidenceCell, read_sweeps, unit_of
+from usaggr.errors import ConfigError, RunError
+from usaggr.progress import NoProgress
+from usaggr.report.collect import collect
+from usaggr.report.tables import make_tables
+from usaggr.tasks import CATALOGUE
+
+
+def read(*directories: Path) -> list[tuple[EvidenceCell, ...]]:
+    return [sweep.cells for sweep in read_sweeps(directories, NoProgress())]
+
+
+def of(cells: tuple[EvidenceCell, ...], task: str, grouping: str = "unified") -> EvidenceCell:
+    (found,) = [cell for cell in cells if (cell.task.id, cell.grouping) == (task, grouping)]
+    return found
+
+
+def test_cells_say_what_the_comparison_says(tmp_path: Path) -> None:
+    finished(tmp_path / "a", {"unified": 0.05})
+    (cells,) = read(tmp_path / "a")
+    table = make_tables(collect([tmp_path / "a"])).comparison
+    row = table[(table["task"] == "lung") & (table["grouping"] == "unified") & table["main"]].iloc[0]
+    cell = of(cells, "lung")
+    assert (cell.delta, cell.delta_low, cell.delta_high) == (row["delta"], row["delta_low"], row["delta_high"])
+    assert (cell.verdict, cell.metric, cell.n_train, cell.seeds) == (row["verdict"], "dsc", 100, 3)
+    assert len(cell.shares_with) == 5
+    assert cell.effect is not None
+    assert (cell.effect.value, cell.effect.margin) == (pytest.approx(cell.delta), 0.02)
+    assert (cell.effect.low, cell.effect.high) == pytest.approx((cell.delta_low, cell.delta_high))
+    assert not cell.unusable
+
+
+def test_distances_are_told_relative_to_the_reference(tmp_path: Path) -> None:
+    """MRE 40 without sharing, 30 with it: a quarter better, whatever the pixels."""
+    finished(tmp_path / "a", {"unified": 0.10}, noise=0.001)
+    (cells,) = read(tmp_path / "a")
+    cell = of(cells, "FUGC")
+    assert unit_of("mre") == "relative"
+    assert cell.delta == pytest.approx(10, abs=0.5)
+    assert cell.effect is not None
+    assert cell.effect.value == pytest.approx(0.25, abs=0.02)
+    assert cell.effect.margin == 0.10
+    assert cell.effect.low < cell.effect.value < cell.effect.high
+
+
+def test_a_reference_near_zero_gives_no_relative_change(tmp_path: Path) -> None:
+    sweep = FakeSweep(tmp_path / "a", tasks=("FUGC", "IUGC", "lung"), subjects=30, spread=0.5)
+    rng = np.random.default_rng(0)
+
+    def score(task: str, block: tuple[str, ...], scale: float | int, seed: int) -> dict[str, float]:
+        skill = 1.0 - (0.002 if seed else 0.03) if task == "FUGC" else 0.6 + 0.01 * float(rng.standard_normal())
+        return level(CATALOGUE[task], skill)
+
+    sweep.finish(score)
+    (cells,) = read(tmp_path / "a")
+    assert of(cells, "FUGC").effect is None
+    assert of(cells, "FUGC").unusable == "the reference's mean is too near 0 for a relative change"
+    assert of(cells, "IUGC").effect is not None
+
+
+def test_tasks_with_a_model_of_their_own_are_no_evidence(tmp_path: Path) -> None:
+    finished(tmp_path / "a", {})
+    (cells,) = read(tmp_path / "a")
+    clinical = {cell.task.id for cell in cells if cell.grouping == "clinical"}
+    assert clinical == {"cervix", "fetal_head", "FUGC"}
+
+
+def test_one_seed_and_collapsed_models_do_not_count(tmp_path: Path) -> None:
+    finished(tmp_path / "one", {}, seeds=(0,))
+    finished(tmp_path / "dead", {"unified": -0.7})
+    (one,), (dead,) = read(tmp_path / "one"), read(tmp_path / "dead")
+    assert {cell.unusable for cell in one} == {"one seed"}
+    cell = of(dead, "lung")
+    assert (cell.unusable, cell.invalid) == ("AU collapsed", True)
+    assert not of(dead, "cervix", "clinical").unusable
+
+
+def test_folders_of_one_study_are_joined_and_others_are_not(tmp_path: Path) -> None:
+    finished(tmp_path / "a", {}, seeds=(0, 1))
+    finished(tmp_path / "b", {}, seeds=(2, 3))
+    finished(tmp_path / "c", {}, content_hash="e" * 64)
+    sweeps = read_sweeps([tmp_path / "a", tmp_path / "c", tmp_path / "b", tmp_path / "a"], NoProgress())
+    assert [[Path(folder).name for folder in sweep.folders] for sweep in sweeps] == [["a", "b"], ["c"]]
+    assert sweeps[0].seeds == (0, 1, 2, 3)
+    assert {cell.seeds for cell in sweeps[0].cells} == {4}
+
+
+# What cannot be read
+
+
+def test_a_folder_that_is_no_sweep_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"nothing: no study.yaml in it; give a folder that `usaggr sweep` wrote"):
+        read(tmp_path / "nothing")
+
+
+def test_a_sweep_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    finished(tmp_path / "a", {}, data={"schema_version": 99})
+    with pytest.raises(RunError, match="schema_version 99 is newer than this tool's"):
+        read(tmp_path / "a")
+
+
+def test_a_sweep_without_finished_runs_is_refused(tmp_path: Path) -> None:
+    FakeSweep(tmp_path / "a").write_plan()
+    with pytest.raises(RunError, match="a: no run is finished, so there is no evidence in it"):
+        read(tmp_path / "a")
+
+
+def test_a_sweep_that_compares_nothing_yet_is_refused(tmp_path: Path) -> None:
+    sweep = FakeSweep(tmp_path / "a")
+    sweep.finish(lambda task, *_: level(CATALOGUE[task], 0.5), skip=lambda run: len(run.tasks) > 1)
+    with pytest.raises(RunError, match="no task has finished runs with a shared model and without one"):
+        read(tmp_path / "a")
+
+
+def test_a_sweep_with_a_shared_reference_is_refused(tmp_path: Path) -> None:
+    finished(tmp_path / "a", {}, reference="unified")
+    with pytest.raises(ConfigError, match="its reference is unified, whose models serve several tasks"):
+        read(tmp_path / "a")
