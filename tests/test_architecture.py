@@ -32,11 +32,12 @@ ROOMS = (
     ("evidence",),
     ("training",),
     ("sweep",),
+    ("affinity",),
     ("report",),
     ("advice",),
     ("challenge",),
     ("inference",),
-    ("cli", "cli_advise", "cli_data", "cli_models", "completion"),
+    ("cli", "cli_advise", "cli_affinity", "cli_data", "cli_models", "completion"),
 )
 """From left to right: a room imports from its own and those before it."""
 
@@ -45,6 +46,9 @@ WITH_TORCH = {"models", "training"}
 WITH_TORCH_FILES = {
     "data/batches.py",
     "data/augment.py",
+    "affinity/features.py",
+    "affinity/probe.py",
+    "affinity/riding.py",
     "torchvision_ops.py",
     "inference/model.py",
     "inference/graph.py",

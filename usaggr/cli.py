@@ -13,6 +13,7 @@ import typer
 
 from usaggr import __version__, completion
 from usaggr.cli_advise import advise
+from usaggr.cli_affinity import affinity
 from usaggr.cli_data import index_app
 from usaggr.cli_models import export, predict
 from usaggr.errors import ConfigError, UsaggrError, one_of
@@ -190,6 +191,7 @@ def train(
 
 
 app.command()(advise)
+app.command()(affinity)
 app.command()(predict)
 app.command()(export)
 
