@@ -12,6 +12,8 @@ from usaggr.tasks import CATALOGUE, Task
 
 SEGMENTATIONS = ("breast_lesion", "carotid_artery", "cervix", "fetal_head", "fetal_heart", "lung", "ovary_tumor")
 """Of different clinical groups."""
+TASKS = ("breast_lesion", "cervix", "fetal_head", "lung", "FUGC")
+"""Of a sweep: four segmentations, and landmarks; three are obstetric."""
 
 
 def new(task_id: str = "thyroid_nodule", n_train: int = 100, **changes: object) -> NewTask:
@@ -63,11 +65,11 @@ def finished(
     directory: Path,
     deltas: dict[str, float],
     noise: float = 0.004,
-    tasks: tuple[str, ...] = ("breast_lesion", "cervix", "fetal_head", "lung", "ovary_tumor", "FUGC"),
+    tasks: tuple[str, ...] = TASKS,
     **fields: object,
 ) -> FakeSweep:
     """A sweep of many subjects whose groupings differ from the task-specific models by these skills."""
-    sweep = FakeSweep(directory, tasks=tasks, subjects=40, spread=0.02, **fields)  # type: ignore[arg-type]
+    sweep = FakeSweep(directory, tasks=tasks, subjects=20, frames=1, spread=0.02, **fields)  # type: ignore[arg-type]
 
     def score(task: str, block: tuple[str, ...], scale: float | int, seed: int) -> dict[str, float]:
         names = {tuple(sorted(of)): g for g in sweep.groupings for of in sweep.partitions[g].values()}

@@ -1,6 +1,7 @@
 """The data that advice is asked for: tasks and training samples, from a whole data set or from an index alone."""
 
 import csv
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from usaggr.errors import DataError
 from usaggr.progress import NoProgress
 
 
+@cache
 def config(*overrides: str) -> DataConfig:
     return compose_study("demo", ["data=fmuia", "data.root=.", *overrides]).data
 

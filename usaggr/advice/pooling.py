@@ -21,7 +21,7 @@ task-specific models have runs of their own, and these are half of the variance 
 alike."""
 _POINTS = 48
 """Of the quadrature over the spread."""
-_STEPS = 45
+_STEPS = 32
 """Of bisection."""
 
 
