@@ -65,6 +65,9 @@ def test_keys_that_cannot_change_a_result_are_these_alone() -> None:
         "data.max_pixels",  # refuses images, changes none
         "data.cache_dir",
         "data.workers",
+        "data.synthetic.samples_of",  # what is drawn is in the fingerprint by its content
+        "data.synthetic.related",
+        "data.synthetic.conflicting",
         "training.checkpoint",  # a continued run scores as one in one piece
         "training.keep_weights",
         "training.accelerator",  # where, not what; numbers of two devices agree up to rounding

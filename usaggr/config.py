@@ -52,6 +52,14 @@ class SyntheticConfig(Section):
     samples_per_task: int = key(affects_results=True, doc="images a task", ge=20)
     frames_per_subject: int = key(affects_results=True, doc="frames of one subject, at the most", ge=1)
     seed: int = key(affects_results=True, doc="seed of the drawing", ge=0)
+    # What is drawn enters fingerprints by its content: these need not.
+    samples_of: dict[str, Annotated[int, Field(ge=20)]] = key(
+        affects_results=False, doc="task: images, instead of samples_per_task"
+    )
+    related: dict[str, str] = key(affects_results=False, doc="task: the task whose look and question it shares")
+    conflicting: dict[str, str] = key(
+        affects_results=False, doc="task: the task whose look it shares, with labels that pull the other way"
+    )
 
 
 class DataConfig(Section):

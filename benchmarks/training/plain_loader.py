@@ -50,7 +50,13 @@ def write_files(folder: Path, images_per_task: int) -> None:
     """Phantoms of benchmarks.training.training_step.TASKS as files of a clinic's size: 500 to some 1000 px a side."""
     cv2.setNumThreads(1)
     config = SyntheticConfig(
-        tasks=[task.id for task in TASKS], samples_per_task=max(20, images_per_task), frames_per_subject=1, seed=0
+        tasks=[task.id for task in TASKS],
+        samples_per_task=max(20, images_per_task),
+        frames_per_subject=1,
+        seed=0,
+        samples_of={},
+        related={},
+        conflicting={},
     )
     found: dict[str, list[Sample]] = {task.id: [] for task in TASKS}
     for shot, uses in roster(config).items():

@@ -16,6 +16,10 @@ HEIGHT, WIDTH = 24, 32
 Row = dict[str, str]
 
 
+NOTHING_PLANTED: dict[str, Any] = {"samples_of": {}, "related": {}, "conflicting": {}}
+"""Keys of data.synthetic at their defaults."""
+
+
 def data_config(root: Path, cache: Path, **changes: Any) -> DataConfig:
     """The shipped defaults of data=fmuia, with changes."""
     values: dict[str, Any] = {}

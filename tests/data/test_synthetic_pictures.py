@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tests.data.factories import NOTHING_PLANTED
 from usaggr.config import SyntheticConfig
 from usaggr.data.synthetic.fetal_head import DIRECTIONS
 from usaggr.data.synthetic.geometry import View
@@ -13,7 +14,9 @@ from usaggr.tasks import CATALOGUE, Task
 
 
 def config(*tasks: str, samples: int = 30, frames: int = 3, seed: int = 0) -> SyntheticConfig:
-    return SyntheticConfig(tasks=list(tasks), samples_per_task=samples, frames_per_subject=frames, seed=seed)
+    return SyntheticConfig(
+        tasks=list(tasks), samples_per_task=samples, frames_per_subject=frames, seed=seed, **NOTHING_PLANTED
+    )
 
 
 def shots_of(task: str, count: int) -> list[Shot]:

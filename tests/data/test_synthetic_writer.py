@@ -14,7 +14,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from tests.data.factories import CONF, data_config
+from tests.data.factories import CONF, NOTHING_PLANTED, data_config
 from usaggr.config import DataConfig, SyntheticConfig
 from usaggr.data.dataset import load_dataset
 from usaggr.data.overview import overlaps
@@ -28,7 +28,9 @@ OF_EACH_TYPE = ("breast_lesion", "breast_2cls", "thyroid_nodule_det", "fetal_fem
 
 
 def config(*tasks: str, samples: int = 20, seed: int = 0) -> SyntheticConfig:
-    return SyntheticConfig(tasks=list(tasks or OF_EACH_TYPE), samples_per_task=samples, frames_per_subject=3, seed=seed)
+    return SyntheticConfig(
+        tasks=list(tasks or OF_EACH_TYPE), samples_per_task=samples, frames_per_subject=3, seed=seed, **NOTHING_PLANTED
+    )
 
 
 def phantoms(cache: Path, synthetic: SyntheticConfig) -> DataConfig:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -58,6 +59,16 @@ def take_picture(shot: Shot, seed: int) -> Picture:
     grey = view.to_image(log_compressed(signal, scanner))
     image = np.rint(255 * grey).astype(np.uint8)
     return Picture(image, drawing.mask, tuple(body.pixels(point) for point in drawing.points))
+
+
+def labels_of_another(picture: Picture, other: Picture) -> Picture:
+    """An image with the labels of another one, stretched to its size."""
+    (height, width), (rows, columns) = picture.image.shape, other.image.shape
+    mask = other.mask
+    if mask is not None:
+        mask = np.asarray(cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST_EXACT), np.uint8)
+    points = tuple((x * width / columns, y * height / rows) for x, y in other.points)
+    return Picture(picture.image, mask, points)
 
 
 def _contact(view: View, rng: np.random.Generator) -> Map:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from usaggr.config import SyntheticConfig
 from usaggr.data.seeds import generator
+from usaggr.data.synthetic.relations import relations
 from usaggr.data.synthetic.sources import SOURCES, Source
 
 
@@ -36,19 +37,37 @@ class Use:
     task_id: str
     label: int
     """Number of the kind among those of the task: the class, of a classification task."""
+    labelled_by: Shot | None = None
+    """Of a task that conflicts with another one: the image that the label is of. None: the image itself."""
 
 
 def roster(synthetic: SyntheticConfig) -> dict[Shot, tuple[Use, ...]]:
-    """All distinct images of the tasks with what uses each; each task has `samples_per_task` of them."""
+    """All distinct images of the tasks with what uses each; each task has as many of them as it is to have.
+
+    Raises:
+        ConfigError: a planted relation that cannot be.
+    """
+    related = relations(synthetic)
     uses: dict[Shot, list[Use]] = defaultdict(list)
     for task_id in sorted(set(synthetic.tasks)):
-        source = SOURCES[task_id]
-        for label, count in enumerate(quotas(source, synthetic.samples_per_task)):
-            shots = _shots(source.pool, source.kinds[label], synthetic)
-            skipped = round(source.start * count)
-            for shot, _ in zip(_from_whole_subject(shots, skipped), range(count), strict=False):
-                uses[shot].append(Use(task_id, label))
+        relation = related.get(task_id)
+        source = SOURCES[relation.partner if relation else task_id]
+        first = relation.first_subject if relation else 0
+        own: list[tuple[Shot, int]] = []
+        for label, count in enumerate(quotas(source, synthetic.samples_of.get(task_id, synthetic.samples_per_task))):
+            shots = _shots(source.pool, source.kinds[label], synthetic, first)
+            skipped = 0 if relation else round(source.start * count)
+            own += [(shot, label) for shot, _ in zip(_from_whole_subject(shots, skipped), range(count), strict=False)]
+        drawn = _by_lot(own, task_id, synthetic.seed) if relation and relation.kind == "conflicting" else None
+        for place, (shot, label) in enumerate(own):
+            uses[shot].append(Use(task_id, label) if drawn is None else Use(task_id, drawn[place][1], drawn[place][0]))
     return {shot: tuple(uses[shot]) for shot in sorted(uses)}
+
+
+def _by_lot(own: list[tuple[Shot, int]], task_id: str, seed: int) -> list[tuple[Shot, int]]:
+    """The same in another order: whose label each image has, so that what an image shows says nothing of its label."""
+    order = generator("phantom labels", task_id, seed).permutation(len(own))
+    return [own[i] for i in order]
 
 
 def quotas(source: Source, total: int) -> list[int]:
@@ -58,9 +77,9 @@ def quotas(source: Source, total: int) -> list[int]:
     return [end - start for start, end in zip([0, *ends[:-1]], ends, strict=True)]
 
 
-def _shots(pool: str, kind: str, synthetic: SyntheticConfig) -> Iterator[Shot]:
-    """All frames of all patients of a kind, without end."""
-    subject = 0
+def _shots(pool: str, kind: str, synthetic: SyntheticConfig, first: int) -> Iterator[Shot]:
+    """All frames of all patients of a kind from a number on, without end."""
+    subject = first
     while True:
         rng = generator("phantom frames", pool, kind, subject, synthetic.seed)
         for frame in range(int(rng.integers(1, synthetic.frames_per_subject + 1))):

@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from usaggr.config import DataConfig, SyntheticConfig
 from usaggr.data.synthetic import difficulty
 from usaggr.data.synthetic.drawers import results_of
-from usaggr.data.synthetic.picture import Picture, take_picture
+from usaggr.data.synthetic.picture import Picture, labels_of_another, take_picture
+from usaggr.data.synthetic.relations import relations
 from usaggr.data.synthetic.roster import Shot, Use, roster
 from usaggr.data.synthetic.sources import POOLS, SOURCES
 from usaggr.errors import ConfigError, DataError, RunError, one_of
@@ -38,6 +39,8 @@ GENERATOR_VERSION = 3
 Row = dict[str, str]
 Job = tuple[Shot, tuple[Use, ...]]
 
+_PLANTED = {"samples_of", "related", "conflicting"}
+"""Keys that count where they say something: sets that were drawn before there were any stay what they are."""
 _PIECE = 16
 """Pictures that a process draws at a time."""
 
@@ -52,8 +55,10 @@ def synthetic_root(data: DataConfig, cache_root: Path, progress: "Progress | Non
         DataError: the cache folder cannot be used.
     """
     _check_tasks(data.synthetic)
+    planted = {name: value for name in _PLANTED if (value := getattr(data.synthetic, name))}
     hardness = {name: value for name, value in vars(difficulty).items() if name.isupper()}
-    content = {**data.synthetic.model_dump(), "version": GENERATOR_VERSION, "difficulty": hardness}
+    content = {**data.synthetic.model_dump(exclude=_PLANTED), **planted}
+    content |= {"version": GENERATOR_VERSION, "difficulty": hardness}
     name = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
     folder = cache_root / "synthetic" / name
     building = folder.with_name(f"{name}.building")
@@ -112,6 +117,10 @@ def _check_tasks(synthetic: SyntheticConfig) -> None:
     for task_id in synthetic.tasks:
         if task_id not in SOURCES:
             raise ConfigError(one_of("data.synthetic.tasks", task_id, SOURCES))
+    for task_id in synthetic.samples_of:
+        if task_id not in synthetic.tasks:
+            raise ConfigError(one_of("data.synthetic.samples_of", task_id, synthetic.tasks))
+    relations(synthetic)
 
 
 def _folder(task: Task) -> str:
@@ -131,7 +140,7 @@ def _written(shot: Shot, uses: tuple[Use, ...], root: Path, seed: int) -> Iterat
         task = CATALOGUE[use.task_id]
         image_path = f"{_folder(task)}/images/{shot.name}{suffix}"
         (root / image_path).write_bytes(content)
-        label = _label(task, use, picture, shot, root)
+        label = _label(task, use, _labelling(picture, use, seed), shot, root)
         yield {
             "image_path": f"../{image_path}",
             **label,
@@ -141,6 +150,11 @@ def _written(shot: Shot, uses: tuple[Use, ...], root: Path, seed: int) -> Iterat
             "dataset": f"synthetic_{shot.pool}",
             "subject_id": shot.subject_id,
         }
+
+
+def _labelling(picture: Picture, use: Use, seed: int) -> Picture:
+    """The picture that a use's label is taken from."""
+    return picture if use.labelled_by is None else labels_of_another(picture, take_picture(use.labelled_by, seed))
 
 
 def _label(task: Task, use: Use, picture: Picture, shot: Shot, root: Path) -> Row:
