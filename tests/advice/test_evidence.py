@@ -81,6 +81,18 @@ def test_one_seed_and_collapsed_models_do_not_count(tmp_path: Path) -> None:
     assert not of(dead, "cervix", "clinical").unusable
 
 
+def test_tasks_that_were_not_equally_exposed_do_not_count(tmp_path: Path) -> None:
+    sweep = FakeSweep(tmp_path / "a", subjects=20, spread=0.02)
+    sweep.write_plan()
+    for run, _ in sweep.runs():
+        scores = {task: level(CATALOGUE[task], 0.5 + 0.01 * run.seed * len(run.tasks)) for task in run.tasks}
+        notes = {task: ["not equally exposed (sqrt)"] for task in run.tasks} if len(run.tasks) == 3 else {}
+        sweep.write_run(run, scores, notes=notes)
+    (cells,) = read(tmp_path / "a")
+    assert {cell.unusable for cell in cells if cell.grouping == "unified"} == {"not equally exposed"}
+    assert {cell.unusable for cell in cells if cell.grouping == "clinical"} != {"not equally exposed"}
+
+
 def test_folders_of_one_study_are_joined_and_others_are_not(tmp_path: Path) -> None:
     finished(tmp_path / "a", {}, seeds=(0, 1))
     finished(tmp_path / "b", {}, seeds=(2, 3))

@@ -1,9 +1,11 @@
 """Undecided cells that bear on the new data, and the commands that would decide them."""
 
 import shlex
+from pathlib import Path
 
 from tests.advice.factories import cell, new, sweep_of
 from usaggr.advice.undecided import command, undecided
+from usaggr.compose import compose_study, describe_study
 
 UNIFIED = frozenset({"unified"})
 
@@ -45,3 +47,17 @@ def test_a_sweep_that_was_moved_is_gone_on_with_where_it_lies() -> None:
     sweep = sweep_of(folders=("/data/old results/a_2",), seeds=(0,))
     words = shlex.split(command(sweep, 2))
     assert words[2:] == ["/data/old results/a_2/study.yaml", "seeds=[0,1]", "outputs=/data/old results", "name=a_2"]
+
+
+def test_the_command_composes_the_same_study_with_more_seeds(tmp_path: Path) -> None:
+    study = compose_study("demo", ["training.learning_rate=5e-4", f"outputs={tmp_path}", "name=mine"])
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "study.yaml").write_text(describe_study(study))
+    sweep = sweep_of(folders=(str(tmp_path / "mine"),), study="mine", outputs=str(tmp_path), seeds=tuple(study.seeds))
+    again = compose_study(*_of_words(shlex.split(command(sweep, 5))))
+    assert again.model_dump() == {**study.model_dump(), "seeds": [0, 1, 2, 3, 4]}
+
+
+def _of_words(words: list[str]) -> tuple[str, list[str]]:
+    assert words[:2] == ["usaggr", "sweep"]
+    return words[2], words[3:]

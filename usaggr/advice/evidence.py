@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from usaggr.advice.ways import way_of
+from usaggr.data.streams import NOT_EQUAL
 from usaggr.errors import ConfigError, RunError
 from usaggr.evidence.crossed import Estimate
 from usaggr.metrics.names import metric as metric_of
@@ -257,6 +258,8 @@ def _unusable(row: dict[Any, Any]) -> str:
             return f"reference {name}"
     if row["seeds"] == 1:
         return "one seed"
+    if NOT_EQUAL in row["note"]:
+        return NOT_EQUAL
     return "" if row["verdict"] else f"no verdict ({row['note']})"
 
 
