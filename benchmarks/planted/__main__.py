@@ -1,0 +1,133 @@
+"""Whether verdicts come out as planted, with networks that are trained: writes docs/planted.md.
+
+    python -m benchmarks.planted [--seeds 40] [--draws 500] [--jobs 1] [--outputs outputs] [--out docs/planted.md]
+
+The pool is an ordinary sweep (benchmarks/planted/sweeps): the same command goes on where it was stopped, and more seeds
+add to those that are there. Studies of 5 seeds are drawn from it without replacement and judged as a report does.
+"""
+
+import argparse
+import multiprocessing
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.generated import machine
+from benchmarks.planted import page
+from benchmarks.planted.draws import Cell, Judged, added, judge_draws, seed_draws, truths
+from benchmarks.planted.figure import draw_figure
+from benchmarks.planted.page import EXPECTED, Pool
+from usaggr.compose import compose_study
+from usaggr.progress import RichProgress
+from usaggr.report.collect import Collection, collect
+from usaggr.report.comparison import pairs_of
+from usaggr.report.observations import observe
+from usaggr.sweep.plan import make_plan
+from usaggr.sweep.sweep import run_sweep
+
+HERE = Path(__file__).parent
+SIZE = 5
+"""Seeds of a drawn study."""
+PAIRS = "pairs"
+"""The grouping whose blocks are the pairs."""
+PART = 10
+"""Draws that a process judges at a time."""
+
+Result = TypeVar("Result")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="Whether verdicts come out as planted.")
+    parser.add_argument("--seeds", type=int, default=40)
+    parser.add_argument("--draws", type=int, default=500)
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--outputs", type=Path, default=Path("outputs"))
+    parser.add_argument("--out", type=Path, default=Path("docs/planted.md"))
+    options = parser.parse_args(arguments)
+    collection = train("planted", [], options.seeds, options.jobs, options.outputs)
+    pool, deltas = measure_pool(collection, options.draws, options.jobs)
+    figure = options.out.parent / "images" / f"{options.out.stem}.png"
+    draw_figure(pool, deltas, figure)
+    text = page.report(pool, f"images/{figure.name}", machine(1))
+    options.out.write_text(text, encoding="utf-8")
+    wrong = page.failures(pool)
+    print(f"{options.out}: {len(wrong)} checks fail" + "".join(f"\n- {line}" for line in wrong))
+    return 1 if wrong else 0
+
+
+def train(study: str, words: Sequence[str], seeds: int, jobs: int, outputs: Path) -> Collection:
+    """Train what is not trained yet of a study, and read its results.
+
+    Raises:
+        SystemExit: not all runs are done.
+    """
+    own = [
+        f"seeds=[{','.join(map(str, range(seeds)))}]",
+        f"executor.workers={jobs}",
+        "executor.threads=1",
+        f"outputs={outputs}",
+    ]
+    plan = make_plan(compose_study(study, [*own, *words], HERE), RichProgress())
+    outcome = run_sweep(plan, build=lambda folders: folders[0])
+    if outcome.exit_status:
+        sys.exit(outcome.exit_status)
+    return collect([plan.directory], RichProgress())
+
+
+def measure_pool(collection: Collection, draws: int, jobs: int) -> tuple[Pool, dict[str, NDArray[np.float64]]]:
+    """The pool as the page tells it, and each task's differences by seed under the pairs."""
+    relations = relations_of(collection)
+    truth = truths(collection)
+    planted = [cell for cell in truth if cell[0] == PAIRS and relations[cell[2]] in EXPECTED]
+    null: list[Cell] = [cell for cell in truth if cell[0] == PAIRS and relations[cell[2]] not in EXPECTED]
+    margin = float(np.mean([abs(truth[cell].delta) for cell in planted])) / 2
+    seeds = list(seed_draws(collection.study.seeds, SIZE, draws, np.random.default_rng(0)))
+    judge = partial(judge_draws, collection, margin=margin, null=null, truth=truth)
+    judged: Judged = added(in_parts(judge, seeds, jobs, "judging draws from the pool"))
+    results = [run.result for run in collection.runs if run.result is not None]
+    pool = Pool(
+        seeds=len(collection.study.seeds), size=SIZE, runs=len(results), seconds=sum(r.cost.seconds for r in results),
+        margin=margin, truth=truth, judged=judged, relations=relations, grouping=PAIRS,
+        subjects=min(facts.n_subjects for facts in collection.data.tasks.values()),
+        training={task: facts.n_train for task, facts in collection.data.tasks.items()},
+    )  # fmt: skip
+    observations = observe(collection)
+    pairs = pairs_of(observations[observations["main"]], collection.study.reference)
+    own = pairs[pairs["grouping"] == PAIRS].groupby("task")["delta"]
+    return pool, {str(task): np.asarray(values, dtype=float) for task, values in own}
+
+
+def relations_of(collection: Collection) -> dict[str, str]:
+    """Task: what is planted, from the study's own configuration; in the order in which the page tells it."""
+    synthetic = collection.study.setting("data.synthetic")
+    found: dict[str, str] = {}
+    for task, partner in synthetic["related"].items():
+        found |= {partner: "related", task: "related"}
+    for task, partner in synthetic["conflicting"].items():
+        found |= {partner: "conflicting", task: "labels by lot"}
+    return found | {task: "unrelated" for task in collection.tasks if task not in found}
+
+
+def in_parts(
+    work: Callable[[Sequence[tuple[int, ...]]], Result], draws: Sequence[tuple[int, ...]], jobs: int, what: str
+) -> list[Result]:
+    """Results of each PART of the draws, in their order, by so many processes."""
+    parts = [draws[start : start + PART] for start in range(0, len(draws), PART)]
+    progress = RichProgress()
+    progress.start(what, len(parts))
+    found = []
+    with multiprocessing.get_context("fork").Pool(jobs) as processes:
+        for result in processes.imap(work, parts):
+            found.append(result)
+            progress.advance()
+    progress.finish()
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

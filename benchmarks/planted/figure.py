@@ -1,0 +1,50 @@
+"""The picture of docs/planted.md: what the pool says of each pair, and how often draws find it."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.planted.page import Pool, cells
+
+VERDICTS = {"gain": "#009E73", "no_loss": "#56B4E9", "undecided": "#BBBBBB", "loss": "#D55E00", "": "#EEEEEE"}
+"""Colours, from Okabe and Ito's."""
+LABELS = {"no_loss": "no loss", "": "no verdict"}
+
+
+def draw_figure(pool: Pool, deltas: dict[str, NDArray[np.float64]], path: Path) -> None:
+    """Write the picture.
+
+    Args:
+        pool: what was measured.
+        deltas: task: (K,) difference of each seed of the pool, under the grouping of the pairs.
+        path: of the PNG.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    shown = cells(pool)[::-1]
+    figure = Figure(figsize=(9.0, 0.42 * len(shown) + 1.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
+    rng = np.random.default_rng(0)
+    for place, cell in enumerate(shown):
+        own = deltas[cell[2]]
+        left.scatter(own, place + rng.uniform(-0.18, 0.18, own.size), s=9, color="#0072B2", alpha=0.45, linewidths=0)
+        left.plot([own.mean()] * 2, [place - 0.32, place + 0.32], color="black", linewidth=2)
+        begin = 0.0
+        for verdict, colour in VERDICTS.items():
+            share = 100 * pool.judged.rate(cell, verdict)
+            label = LABELS.get(verdict, verdict) if place == 0 else None
+            right.barh(place, share, left=begin, height=0.64, color=colour, label=label)
+            begin += share
+    for sign in (-1, 1):
+        left.axvline(sign * pool.margin, color="black", linewidth=0.8, linestyle=":")
+    left.axvline(0, color="black", linewidth=0.8)
+    left.set_yticks(range(len(shown)), [f"{cell[2]}\n({pool.relations[cell[2]]})" for cell in shown])
+    left.set_xlabel(f"difference of {pool.seeds} seeds, their mean, and the margin")
+    right.set_xlabel(f"verdicts of {pool.judged.draws} studies of {pool.size} seeds, %")
+    right.set_xlim(0, 100)
+    figure.legend(*right.get_legend_handles_labels(), loc="outside upper center", ncols=len(VERDICTS), frameon=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)

@@ -1,0 +1,129 @@
+"""Studies drawn from a pool of seeds, and the page about them: on sweeps in memory, whose differences are known."""
+
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from benchmarks.evidence.worlds import GROUPINGS, World, draw_sweep
+from benchmarks.planted import page
+from benchmarks.planted.draws import Judged, Truth, added, judge_draws, of_seeds, seed_draws, truths
+from usaggr.report.collect import Collection
+
+GAINS, LOSSES = ("unified", "lung"), ("unified", "ovary_tumor")
+
+
+@pytest.fixture(scope="module")
+def pool() -> Collection:
+    """Twelve seeds at two scales; under the unified model one task gains .2 and one loses as much."""
+    found = draw_sweep(World(seeds=12, subjects=40), {GAINS: 0.2, LOSSES: -0.2}, np.random.default_rng(0))
+    return replace(found, study=replace(found.study, settings={"report": {"confidence": 0.95}}))
+
+
+def test_each_draw_has_different_seeds_of_the_pool_and_all_come_up_alike() -> None:
+    draws = list(seed_draws(range(40), 5, 2000, np.random.default_rng(0)))
+    assert len(draws) == 2000
+    assert all(len(set(draw)) == 5 and list(draw) == sorted(draw) for draw in draws)
+    counts = Counter(seed for draw in draws for seed in draw)
+    # 2000 x 5 / 40, with 4 standard deviations of a count by lot.
+    assert all(abs(counts[seed] - 250) < 4 * np.sqrt(2000 * 0.125 * 0.875) for seed in range(40))
+    with pytest.raises(ValueError, match="5 seeds cannot be drawn from 4"):
+        list(seed_draws(range(4), 5, 1, np.random.default_rng(0)))
+
+
+def test_the_truth_is_the_mean_difference_over_all_seeds(pool: Collection) -> None:
+    found = truths(pool)
+    runs = {(run.row.tasks, run.row.scale, run.row.seed): run.result for run in pool.runs}
+    everything = max((run.row.tasks for run in pool.runs), key=len)
+    deltas = []
+    for seed in range(12):
+        shared, own = runs[everything, 1.0, seed], runs[("lung",), 1.0, seed]
+        assert shared is not None
+        assert own is not None
+        deltas.append(shared.scores["lung"]["dsc"] - own.scores["lung"]["dsc"])
+    truth = found["unified", 1.0, "lung"]
+    assert truth.delta == pytest.approx(np.mean(deltas))
+    assert truth.sd == pytest.approx(np.std(deltas, ddof=1))
+    assert truth.error == pytest.approx(np.std(deltas, ddof=1) / np.sqrt(12))
+    # lung alone is its clinical group: that block is the reference's own run.
+    assert ("clinical", 1.0, "lung") not in found
+    assert {grouping for grouping, _, _ in found} == set(GROUPINGS[1:])
+
+
+def test_a_drawn_study_is_that_of_its_seeds_alone(pool: Collection) -> None:
+    drawn = of_seeds(pool, (2, 5, 7), margin=0.07)
+    assert {run.row.seed for run in drawn.runs} == {2, 5, 7}
+    assert len(drawn.runs) * 4 == len(pool.runs)
+    assert drawn.study.seeds == (2, 5, 7)
+    assert drawn.study.margin == 0.07
+    assert drawn.study.setting("report.confidence") == 0.95
+    assert of_seeds(pool, (1,)).study.margin == pool.study.margin == 0.02
+
+
+def test_large_differences_are_found_in_every_draw_and_others_seldom(pool: Collection) -> None:
+    draws = list(seed_draws(pool.study.seeds, 5, 6, np.random.default_rng(1)))
+    truth = truths(pool)
+    planted = {(grouping, scale, task) for grouping, task in (GAINS, LOSSES) for scale in (0.25, 1.0)}
+    null = [cell for cell in truth if cell not in planted]
+    found = judge_draws(pool, draws, 0.1, null, truth)
+    assert found.draws == 6
+    assert found.rate(("unified", 1.0, "lung"), "gain") == 1.0
+    assert found.rate(("unified", 1.0, "ovary_tumor"), "loss") == 1.0
+    assert found.false_families.get("unified", 0) <= 1
+    counts: Counter[object] = Counter()
+    for (cell, _), count in found.verdicts.items():
+        counts[cell] += count
+    assert set(counts.values()) == {6}
+    # Told that nothing is planted anywhere, the planted ones are false in every draw; none is against the pool's sign.
+    assert judge_draws(pool, draws, 0.1, list(truth), truth).false_families["unified"] == 6
+    flipped = {cell: replace(of, delta=-of.delta) for cell, of in truth.items()}
+    assert judge_draws(pool, draws[:2], 0.1, null, flipped).opposite["unified"] == 2
+
+
+def test_lots_of_draws_are_added() -> None:
+    cell = ("pairs", 1.0, "lung")
+    parts = [Judged(10, {(cell, "gain"): 4}, {"pairs": 1}, {}), Judged(30, {(cell, "gain"): 26}, {}, {"pairs": 2})]
+    whole = added(parts)
+    assert (whole.draws, whole.rate(cell, "gain"), whole.rate(cell, "loss")) == (40, 0.75, 0.0)
+    assert (whole.false_families, whole.opposite) == ({"pairs": 1}, {"pairs": 2})
+
+
+def measured(gain: float = 0.9, false: int = 5) -> page.Pool:
+    tasks = {"lung": "related", "ovary_tumor": "conflicting", "cervix": "labels by lot", "fetal_head": "unrelated"}
+    rates = {"lung": ("gain", gain), "ovary_tumor": ("loss", 0.8), "cervix": ("undecided", 1.0),
+             "fetal_head": ("no_loss", 1.0)}  # fmt: skip
+    truth = {("pairs", 1.0, task): Truth(0.1, 0.04, 40, 0.7) for task in tasks}
+    verdicts = {(("pairs", 1.0, task), verdict): int(200 * share) for task, (verdict, share) in rates.items()}
+    judged = Judged(200, verdicts, {"pairs": false}, {"unified": 3})
+    return page.Pool(40, 5, 400, 800.0, 0.05, truth, judged, tasks, "pairs", 70, dict.fromkeys(tasks, 20))
+
+
+@pytest.mark.parametrize(
+    ("pool_", "said"),
+    [
+        (measured(), []),
+        (measured(gain=0.79), ["lung: gain in 79.0 %"]),
+        (measured(false=16), ["unrelated tasks: a gain or loss in 8.0 %"]),
+    ],
+)
+def test_the_page_names_what_is_not_as_asked(pool_: page.Pool, said: list[str]) -> None:
+    found = page.failures(pool_)
+    assert len(found) == len(said)
+    assert all(line.startswith(start) for line, start in zip(found, said, strict=True))
+    text = page.report(pool_, "images/planted.png", "a machine")
+    words = " ".join(text.split())
+    assert ("All targets are met." in words) == (not said)
+    assert ("Not met: " in words) == bool(said)
+    assert all(start in words for start in said)
+
+
+def test_the_page_shows_each_cell_beside_what_was_asked() -> None:
+    text = page.report(measured(), "images/planted.png", "a machine")
+    assert "| lung | related | +0.100 | 0.006 | 90.0 % | 0.0 % | 0.0 % | 0.0 % | gain >= 80% |" in text
+    assert (
+        "| fetal_head | unrelated | +0.100 | 0.006 | 0.0 % | 100.0 % | 0.0 % | 0.0 % | neither gain nor loss |" in text
+    )
+    assert "400 runs" in " ".join(text.split())
+    # Nothing is left to fill in, but for the overrides that the page names.
+    assert {found.split("}")[0] for found in text.split("{")[1:]} == {"A: B", "A: 400"}
