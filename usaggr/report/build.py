@@ -26,6 +26,7 @@ _PATIENCE = 120.0
 """Seconds to wait for another process that builds the same report."""
 _INPUTS = ".report.inputs"
 """Beside the report: the hash of what it was made of."""
+_OF_A_STUDY = ("study.yaml", "data.json", "split.csv", "plan.csv", "affinity/affinity.csv", "affinity/affinity.json")
 _OF_A_RUN = ("run.yaml", "status.json", "result.json", "predictions.parquet", "curve.csv", "routing.csv")
 _STEPS = 4
 """Of writing: tables, figures, pictures of samples, pages."""
@@ -74,7 +75,7 @@ def _inputs(directories: Sequence[Path]) -> str:
     """Hash of what a report is made of: the study's own files by content, those of runs by time and size."""
     digest = hashlib.sha256(__version__.encode())
     for directory in map(Path, directories):
-        for name in ("study.yaml", "data.json", "split.csv", "plan.csv"):
+        for name in _OF_A_STUDY:
             path = directory / name
             digest.update(path.read_bytes() if path.is_file() else b"")
         for path in sorted(directory.glob("runs/*/*")):

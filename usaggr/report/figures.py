@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from usaggr.report.collect import Collection
+from usaggr.report.plots.affinity import draw_predictions
 from usaggr.report.plots.controls import draw_controls
 from usaggr.report.plots.cost import draw_cost
 from usaggr.report.plots.curves import draw_curves
@@ -55,8 +56,8 @@ class FigureFile:
     """What there is to see, for those who cannot see it."""
     formats: tuple[str, ...]
     place: str = "answer"
-    """Chapter that it belongs to: answer, scale, groups, types, cost, controls, variants, routing:<variant>, or
-    task:<id>."""
+    """Chapter that it belongs to: answer, scale, groups, types, cost, controls, affinity, variants, routing:<variant>,
+    or task:<id>."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,7 @@ def _all_drawings(collection: Collection, tables: Tables) -> Iterator[tuple[_Dra
             yield drawing, suffix, said
     for drawing in _variant_drawings(collection, tables):
         yield drawing, "", ""
+    yield _affinity_drawing(collection, tables), "", ""
 
 
 def _drawings(collection: Collection, tables: Tables, variant: str) -> Iterator[_Drawing]:
@@ -210,6 +212,19 @@ def _variant_drawings(collection: Collection, tables: Tables) -> Iterator[_Drawi
         f"name: as many active parameters as {against}.",
         "variants",
         draw_variants(tables.variants.effects, study, tables.variants.capacities),
+    )
+
+
+def _affinity_drawing(collection: Collection, tables: Tables) -> _Drawing:
+    """Of the one variant that affinities were estimated under."""
+    drawn = tuple(dict.fromkeys(tables.affinity.points["grouping"]))
+    return _Drawing(
+        "affinity",
+        "What affinity predicted, and what was measured",
+        "A panel a measure, a mark a task of a trained block: to the right, the block's other tasks have more affinity "
+        f"on it; up, its score is better than that of {grouping_label(collection.study.reference)} (relative change).",
+        "affinity",
+        draw_predictions(tables.affinity.shown(), tuple(dict.fromkeys((*collection.study.groupings, *drawn)))),
     )
 
 

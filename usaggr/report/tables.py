@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from usaggr.report.across import AcrossTasks, across_tasks
+from usaggr.report.affinity import AFFINITY_COLUMNS, AffinityTables, make_affinity
 from usaggr.report.cases import Cases
 from usaggr.report.cell_tables import CellTables
 from usaggr.report.collect import Collection
@@ -20,7 +21,7 @@ from usaggr.report.summary import SUMMARY_COLUMNS, summarise
 from usaggr.report.validity import read_validity
 from usaggr.report.variants import VARIANT_COLUMNS, Variants, make_variants
 
-_OPTIONAL = ("variants", "controls", "routing", "routing_similarity")
+_OPTIONAL = ("variants", "controls", "routing", "routing_similarity", "affinity")
 """Files of which there are none where they would be empty."""
 
 
@@ -54,6 +55,8 @@ class Tables:
     """Groupings among those drawn by lot (see `make_controls`); without rows where there are none."""
     routing: RoutingTables
     """How runs with experts use them; empty where no run has any."""
+    affinity: AffinityTables
+    """What affinities predicted; empty where none were estimated."""
 
 
 def make_tables(collection: Collection) -> Tables:
@@ -80,6 +83,7 @@ def make_tables(collection: Collection) -> Tables:
         differences=found,
         controls=make_controls(collection),
         routing=make_routing(collection),
+        affinity=make_affinity(collection),
     )
 
 
@@ -108,6 +112,7 @@ def write_tables(tables: Tables, folder: Path) -> None:
         ("controls", tables.controls, CONTROL_COLUMNS),
         ("routing", routing.table, ROUTING_COLUMNS),
         ("routing_similarity", routing.similarity, SIMILARITY_COLUMNS),
+        ("affinity", tables.affinity.points, AFFINITY_COLUMNS),
     ):
         if name in _OPTIONAL and table.empty:
             continue

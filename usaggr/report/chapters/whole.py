@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from usaggr.report.chapters.across import write_across
+from usaggr.report.chapters.affinity import write_affinity
 from usaggr.report.chapters.answer import write_answer
 from usaggr.report.chapters.asked import write_asked, write_run
 from usaggr.report.chapters.claims import write_claims
@@ -46,6 +47,7 @@ def write_report(
         write_differences(material),
         write_interplay(material),
         write_controls(material),
+        write_affinity(material),
         write_routing(material),
         write_variants(material),
         write_across(material),

@@ -1,0 +1,36 @@
+"""Writes affinities beside a fake sweep, with values that are planted."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from usaggr.affinity.stored import FOLDER, Head, Measure, SeedAffinity, without_diagonal, write_tables
+
+Planted = Callable[[str, str, int], float]
+"""source, target, seed: affinity"""
+
+
+def write_affinities(
+    directory: Path,
+    tasks: Sequence[str],
+    planted: dict[Measure, Planted],
+    seeds: Sequence[int] = (0, 1),
+    **head: object,
+) -> None:
+    """`<directory>/affinity/`, of the data that FakeSweep says it has; `head` are fields of affinity.json."""
+    names = tuple(sorted(tasks))
+    counts = np.where(np.eye(len(names), dtype=bool), 0, 5)
+    found = [
+        SeedAffinity(
+            measure, seed, "i" * 64, names,
+            without_diagonal(np.array([[value(a, b, seed) for b in names] for a in names])), counts,
+        )
+        for measure, value in planted.items()
+        for seed in seeds
+    ]  # fmt: skip
+    usual: dict[str, object] = {
+        "study": directory.name, "content_hash": "c" * 64, "split_hash": "d" * 64, "scale": 1.0, "variant": "base",
+        "tasks": names, "seeds": tuple(seeds), "overhead": 0.4,
+    }  # fmt: skip
+    write_tables(directory / FOLDER, Head(**{**usual, **head}), found)  # type: ignore[arg-type]
