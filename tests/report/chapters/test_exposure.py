@@ -83,6 +83,14 @@ def test_methods_limits_and_setup_say_what_departs(document: Document) -> None:
     assert "is the same (but in sqrt)." in texts(find(document, "Limits"))
 
 
+def test_size_is_no_matter_where_variants_change_training_alone(document: Document) -> None:
+    chapter = find(document, "Variants compared")
+    assert "What a variant makes of sharing" in [part.title for part in chapter.sections]
+    said = texts(find(document, "What a variant makes of sharing"))
+    assert "instead of TS changes mean skill by" in said
+    assert "active parameters" not in said
+
+
 def test_remarks_on_scores_are_of_scores(document: Document) -> None:
     said = texts(find(document, "Data"))
     assert f"{TASKS[1]}: a remark" in said.replace("\\", "")

@@ -61,8 +61,16 @@ def _sharing(material: Material) -> Section | None:
             blocks += [Paragraph(f"**{capital(literal(scale_label(scale)))}:**"), Items(tuple(items))]
     if not blocks:
         return None
+    if not _differ_in_network(material):
+        return section("What a variant makes of sharing", *blocks)
     sizes = paragraph(say_sizes(material.tables.variants.capacities))
     return section("Capacity or interference: what a variant makes of sharing", sizes, *blocks)
+
+
+def _differ_in_network(material: Material) -> bool:
+    """Whether size may be a matter at all; where variants change training alone, all networks are the same."""
+    changes = [one for overrides in material.study.variants.values() for one in overrides]
+    return not all(one.lstrip("+").startswith("training.") for one in changes)
 
 
 def _what_sharing_does(material: Material, rows: list[Row]) -> str:
@@ -91,7 +99,8 @@ def _what_sharing_does(material: Material, rows: list[Row]) -> str:
     if missing:
         said.append(f"Nothing to compare under {listed(missing)}.")
     said.append(_doubt([str(row["variant"]) for row in known if row["invalid"]]))
-    reading = read_capacity(known, material.tables.variants.capacities, is_certain)
+    capacities = material.tables.variants.capacities
+    reading = read_capacity(known, capacities, is_certain) if _differ_in_network(material) else ""
     said.append(f"**{reading}**" if reading else "")
     return " ".join(part for part in said if part)
 
