@@ -23,6 +23,8 @@ from benchmarks.planted.draws import Cell, Judged, added, judge_draws, seed_draw
 from benchmarks.planted.figure import draw_figure
 from benchmarks.planted.page import EXPECTED, Pool
 from usaggr.compose import compose_study
+from usaggr.data.dataset import load_dataset
+from usaggr.data.sheet import draw_sheet
 from usaggr.progress import RichProgress
 from usaggr.report.collect import Collection, collect
 from usaggr.report.comparison import pairs_of
@@ -51,9 +53,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     collection = train("planted", [], options.seeds, options.jobs, options.outputs)
     pool, deltas = measure_pool(collection, options.draws, options.jobs)
-    figure = options.out.parent / "images" / f"{options.out.stem}.png"
+    images = options.out.parent / "images"
+    images.mkdir(parents=True, exist_ok=True)
+    figure, sheet = (images / f"{options.out.stem}{what}.png" for what in ("", "_phantoms"))
     draw_figure(pool, deltas, figure)
-    text = page.report(pool, f"images/{figure.name}", machine(1))
+    data = compose_study("planted", (), HERE).data
+    draw_sheet(load_dataset(data, RichProgress()), sheet, data.max_pixels, per_task=4)
+    text = page.report(pool, f"images/{figure.name}", f"images/{sheet.name}", machine(1))
     options.out.write_text(text, encoding="utf-8")
     wrong = page.failures(pool)
     print(f"{options.out}: {len(wrong)} checks fail" + "".join(f"\n- {line}" for line in wrong))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from benchmarks.generated import prose, table
 from benchmarks.planted.draws import Cell, Judged, Truth
 
+LEAST_SEEDS, LEAST_DRAWS = 40, 500
 LEAST_SENSITIVITY = 0.8
 MOST_FALSE = 0.075
 EXPECTED = {"related": "gain", "conflicting": "loss"}
@@ -50,6 +51,9 @@ def planted_cells(pool: Pool) -> list[Cell]:
 def failures(pool: Pool) -> list[str]:
     """What is not as asked."""
     found = []
+    if pool.seeds < LEAST_SEEDS or pool.judged.draws < LEAST_DRAWS:
+        few = f"{pool.judged.draws} draws from {pool.seeds} seeds"
+        found.append(f"{few}, too few for these rates; asked: {LEAST_DRAWS} from {LEAST_SEEDS}")
     for cell in planted_cells(pool):
         verdict = EXPECTED[pool.relations[cell[2]]]
         if pool.judged.rate(cell, verdict) < LEAST_SENSITIVITY:
@@ -60,7 +64,7 @@ def failures(pool: Pool) -> list[str]:
     return found
 
 
-def report(pool: Pool, figure: str, machine: str) -> str:
+def report(pool: Pool, figure: str, sheet: str, machine: str) -> str:
     """The page."""
     wrong = failures(pool)
     outcome = "All targets are met." if not wrong else f"Not met: {'; '.join(wrong)}."
@@ -71,10 +75,11 @@ def report(pool: Pool, figure: str, machine: str) -> str:
         prose(_OPENING.format(seeds=pool.seeds, draws=pool.judged.draws, size=pool.size, outcome=outcome)),
         _PLANTED.format(subjects=pool.subjects),
         table(["task", "relation", "training samples"], _relations(pool)),
-        f"![]({figure})",
+        f"![Phantoms of the six tasks with their labels]({sheet})",
         _FOUND.format(margin=pool.margin),
         table(["task", "relation", "pool's difference", "s.e.", "gain", "no loss", "loss", "undecided", "asked"],
               _verdicts(pool)),
+        f"![Differences of the pool's seeds, and verdicts of the studies drawn from it]({figure})",
         prose(_NULL.format(false=_percent(false), opposite=_percent(opposite))),
     ]  # fmt: skip
     cost = _COST.format(runs=pool.runs, hours=pool.seconds / 3600, each=pool.seconds / pool.runs, machine=machine)

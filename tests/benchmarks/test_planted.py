@@ -89,14 +89,14 @@ def test_lots_of_draws_are_added() -> None:
     assert (whole.false_families, whole.opposite) == ({"pairs": 1}, {"pairs": 2})
 
 
-def measured(gain: float = 0.9, false: int = 5) -> page.Pool:
+def measured(gain: float = 0.9, false: int = 12, seeds: int = 40) -> page.Pool:
     tasks = {"lung": "related", "ovary_tumor": "conflicting", "cervix": "labels by lot", "fetal_head": "unrelated"}
     rates = {"lung": ("gain", gain), "ovary_tumor": ("loss", 0.8), "cervix": ("undecided", 1.0),
              "fetal_head": ("no_loss", 1.0)}  # fmt: skip
     truth = {("pairs", 1.0, task): Truth(0.1, 0.04, 40, 0.7) for task in tasks}
-    verdicts = {(("pairs", 1.0, task), verdict): int(200 * share) for task, (verdict, share) in rates.items()}
-    judged = Judged(200, verdicts, {"pairs": false}, {"unified": 3})
-    return page.Pool(40, 5, 400, 800.0, 0.05, truth, judged, tasks, "pairs", 70, dict.fromkeys(tasks, 20))
+    verdicts = {(("pairs", 1.0, task), verdict): int(500 * share) for task, (verdict, share) in rates.items()}
+    judged = Judged(500, verdicts, {"pairs": false}, {"unified": 3})
+    return page.Pool(seeds, 5, 400, 800.0, 0.05, truth, judged, tasks, "pairs", 70, dict.fromkeys(tasks, 20))
 
 
 @pytest.mark.parametrize(
@@ -104,14 +104,15 @@ def measured(gain: float = 0.9, false: int = 5) -> page.Pool:
     [
         (measured(), []),
         (measured(gain=0.79), ["lung: gain in 79.0 %"]),
-        (measured(false=16), ["unrelated tasks: a gain or loss in 8.0 %"]),
+        (measured(seeds=39), ["500 draws from 39 seeds, too few"]),
+        (measured(false=40), ["unrelated tasks: a gain or loss in 8.0 %"]),
     ],
 )
 def test_the_page_names_what_is_not_as_asked(pool_: page.Pool, said: list[str]) -> None:
     found = page.failures(pool_)
     assert len(found) == len(said)
     assert all(line.startswith(start) for line, start in zip(found, said, strict=True))
-    text = page.report(pool_, "images/planted.png", "a machine")
+    text = page.report(pool_, "planted.png", "sheet.png", "a machine")
     words = " ".join(text.split())
     assert ("All targets are met." in words) == (not said)
     assert ("Not met: " in words) == bool(said)
@@ -119,7 +120,7 @@ def test_the_page_names_what_is_not_as_asked(pool_: page.Pool, said: list[str]) 
 
 
 def test_the_page_shows_each_cell_beside_what_was_asked() -> None:
-    text = page.report(measured(), "images/planted.png", "a machine")
+    text = page.report(measured(), "planted.png", "sheet.png", "a machine")
     assert "| lung | related | +0.100 | 0.006 | 90.0 % | 0.0 % | 0.0 % | 0.0 % | gain >= 80% |" in text
     assert (
         "| fetal_head | unrelated | +0.100 | 0.006 | 0.0 % | 100.0 % | 0.0 % | 0.0 % | neither gain nor loss |" in text
