@@ -140,20 +140,21 @@ def terminal(advice: Advice) -> str:
 
 
 GOLDEN = """\
-┏━━━━━━━━━━━━━━━━━┳━━━━━━━━━┳━━━━━━━━━━━━━┳━━━━━━━━━━━━━━━━━━━━━━━━━━━┳━━━━━━━━━━━━━━━━━━━━━━━━━━━━━┳━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━┓
-┃ task            ┃ n_train ┃ advice      ┃ with                      ┃ predicted                   ┃ because                                         ┃
-┡━━━━━━━━━━━━━━━━━╇━━━━━━━━━╇━━━━━━━━━━━━━╇━━━━━━━━━━━━━━━━━━━━━━━━━━━╇━━━━━━━━━━━━━━━━━━━━━━━━━━━━━╇━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━┩
-│ thyroid_nodule  │     100 │ ▲ share     │ AU: FUGC, fetal_plane_cls │ DSC +0.050 [+0.042, +0.058] │ 6 tasks of its type, 6 cells                    │
-│ fetal_plane_cls │     100 │ – not known │ –                         │ –                           │ AU: no classification task was trained this way │
-│ FUGC            │      12 │ – not known │ –                         │ –                           │ AU: no regression task was trained this way     │
-└─────────────────┴─────────┴─────────────┴───────────────────────────┴─────────────────────────────┴─────────────────────────────────────────────────┘
+┏━━━━━━━━━━━━━━━━━┳━━━━━━━━━┳━━━━━━━━━━━━━┳━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━┓
+┃ task            ┃ n_train ┃ advice      ┃ because                                                   ┃
+┡━━━━━━━━━━━━━━━━━╇━━━━━━━━━╇━━━━━━━━━━━━━╇━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━┩
+│ thyroid_nodule  │     100 │ ▲ share     │ AU: FUGC, fetal_plane_cls                                 │
+│                 │         │             │ DSC +0.050 [+0.042, +0.058]: 6 tasks of its type, 6 cells │
+│ fetal_plane_cls │     100 │ – not known │ AU: no classification task was trained this way           │
+│ FUGC            │      12 │ – not known │ AU: no regression task was trained this way               │
+└─────────────────┴─────────┴─────────────┴───────────────────────────────────────────────────────────┘
 3 tasks: 1 share and 2 not known.
 2 undecided cells that speak of these tasks, the fewest seeds first:
   carotid_artery, AU, 100 training samples: 3 seeds, 5 needed
   ovary_tumor, AU, 100 training samples: 3 seeds, 9 needed
   usaggr sweep outputs/a/study.yaml 'seeds=[0,1,2,3,4]'
   usaggr sweep outputs/a/study.yaml 'seeds=[0,1,2,3,4,5,6,7,8]'
-"""  # noqa: E501
+"""
 
 
 def example() -> Advice:

@@ -139,7 +139,7 @@ def test_not_known_from_single_seeds() -> None:
 
 
 def test_not_known_from_too_few_tasks() -> None:
-    why = "2 tasks of its type with about as many training samples; 3 are needed"
+    why = "2 tasks of its type and about its size; 3 are needed"
     assert unknown(cells(0.05)[:2]) == why
 
 

@@ -40,13 +40,14 @@ def advice_document(advice: Advice) -> Document:
             + literal("; ".join(" + ".join(sweep.folders) for sweep in advice.sweeps))
             + "."
         ),
+        *(Paragraph(f"**{literal(sentence)}**") for sentence in phantom_sentences(advice)),
     )
     title = f"Advice for {advice.data.name}: which tasks should share a model"
     return Document(title, lead, tuple(section for section in sections if section is not None))
 
 
 def _answers(advice: Advice) -> Section:
-    columns = ("task", "type", "n_train", "advice", "with", "predicted", "because")
+    columns = ("task", "n_train", "advice", "with", "predicted", "because")
     rows = tuple(_answer_row(task) for task in advice.tasks)
     meanings = Items(tuple(f"**{KIND_LABELS[kind]}**: {KIND_MEANINGS[kind]}" for kind in KIND_LABELS))
     caption = (
@@ -61,7 +62,6 @@ def _answer_row(task: TaskAdvice) -> tuple[str | Cell, ...]:
     best = task.best
     return (
         task.new.task.id,
-        task.new.task.type,
         Cell(f"{task.new.n_train:,}", task.new.n_train),
         Cell(KIND_LABELS[task.kind], kind=_COLOURS.get(task.kind, "")),
         MISSING if best is None else advised(best),
@@ -185,7 +185,6 @@ def _assumed(advice: Advice) -> Section:
         "The new task is a draw from the same population as the tasks of the sweeps, and is trained as they were: the "
         "same network, budget and image size. Intervals are not adjusted for the number of tasks.",
         "The same task in other data is taken to be alike in these data, as far as its name tells.",
-        *(literal(sentence) for sentence in phantom_sentences(advice)),
         *(f"{literal(name)} was trained on these very data." for name in same),
         *(literal(remark) for remark in advice.data.remarks),
     ]

@@ -213,7 +213,7 @@ def _why_not_known(
     what = "of its type" if rule else "of its type and clinical group"
     if not rule and not any(like(new.task, cell.task) for cell in usable):
         return "its blocks hold no such task"
-    return f"{plural(tasks, 'task')} {what} with about as many training samples; {FEWEST} are needed"
+    return f"{plural(tasks, 'task')} {what} and about its size; {FEWEST} are needed"
 
 
 def _span(sizes: Sequence[int]) -> str:

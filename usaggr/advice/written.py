@@ -23,7 +23,6 @@ from usaggr.advice.words import (
 from usaggr.evidence.trend import NEAR
 from usaggr.files import write_atomic
 from usaggr.metrics.names import main_metric
-from usaggr.report.formatting import MISSING
 from usaggr.report.page import render_page
 from usaggr.report.plain import render_markdown
 from usaggr.report.words import grouping_label, plural
@@ -53,21 +52,14 @@ def write_advice(advice: Advice, folder: Path) -> tuple[Path, Path, Path]:
 def print_advice(advice: Advice, console: "Console") -> None:
     """Print a row a task, what depends on the amount of data, and the undecided cells that need the fewest seeds."""
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table("task", "n_train", "advice", "with", "predicted", "because")
+    table = Table("task", "n_train", "advice", "because")
     table.columns[1].justify = "right"
-    for column in table.columns[1:3]:
+    for column in table.columns[:3]:
         column.no_wrap = True
     for task in advice.tasks:
-        best = task.best
-        table.add_row(
-            task.new.task.id,
-            f"{task.new.n_train:,}",
-            KIND_LABELS[task.kind],
-            MISSING if best is None else advised(best),
-            MISSING if best is None else predicted(best.answer.prediction, task.new.task.type),
-            reason(task),
-        )
+        table.add_row(task.new.task.id, f"{task.new.n_train:,}", KIND_LABELS[task.kind], Text(_because(task)))
     console.print(table)
     lines = [
         counted(advice),
@@ -76,6 +68,14 @@ def print_advice(advice: Advice, console: "Console") -> None:
     ]
     for line in (*lines, *_undecided_lines(advice)):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _because(task: TaskAdvice) -> str:
+    """With whom and how much, where there is advice; then what it rests on."""
+    if task.best is None:
+        return reason(task)
+    much = predicted(task.best.answer.prediction, task.new.task.type)
+    return f"{advised(task.best)}\n{much}: {reason(task)}"
 
 
 def _undecided_lines(advice: Advice) -> list[str]:
