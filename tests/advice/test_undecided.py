@@ -28,6 +28,7 @@ def test_cells_that_speak_of_no_task_of_the_data_are_left_out() -> None:
         cell("breast_2cls", seeds_needed=4),
         cell("fetal_head", n_train=900, seeds_needed=4),
         cell("cervix", way="clinical", grouping="clinical", seeds_needed=4),
+        cell("lung", unusable="AU unconverged", invalid=True, seeds_needed=4),  # no number of seeds mends it
     )
     assert undecided([(new(), UNIFIED)], [sweep]) == []
 

@@ -31,6 +31,8 @@ from usaggr.report.validity import read_validity
 from usaggr.report.words import grouping_label
 from usaggr.tasks import Task
 
+ONE_SEED = "one seed"
+"""Why a cell does not count, though more seeds would make it count."""
 CONFIDENCE = 0.95
 """Of all intervals that advice rests on."""
 NEAREST_ZERO = 0.5
@@ -257,7 +259,7 @@ def _unusable(row: dict[Any, Any]) -> str:
         if row[f"{name}_reference"]:
             return f"reference {name}"
     if row["seeds"] == 1:
-        return "one seed"
+        return ONE_SEED
     if NOT_EQUAL in row["note"]:
         return NOT_EQUAL
     return "" if row["verdict"] else f"no verdict ({row['note']})"

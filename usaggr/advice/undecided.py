@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from usaggr.advice.evidence import EvidenceCell, SweepEvidence
+from usaggr.advice.evidence import ONE_SEED, EvidenceCell, SweepEvidence
 from usaggr.advice.rule import LEVELS, Level, bears_on
 from usaggr.advice.ways import NewTask
 
@@ -26,7 +26,8 @@ class Undecided:
 def undecided(tasks: Sequence[tuple[NewTask, frozenset[str]]], sweeps: Sequence[SweepEvidence]) -> list[Undecided]:
     """Undecided cells that speak of any of these tasks, those that need the fewest seeds first.
 
-    Cells that no number of seeds would decide come last: they need more test subjects.
+    Cells that no number of seeds would decide come last: they need more test subjects. Those that would not count as
+    evidence with more seeds either, such as unconverged ones, are left out.
 
     Args:
         tasks: each with the ways under which it would share a model.
@@ -53,7 +54,7 @@ def command(sweep: SweepEvidence, needed: int) -> str:
 
 def _of_sweep(tasks: Sequence[tuple[NewTask, frozenset[str]]], sweep: SweepEvidence) -> Iterator[Undecided]:
     for cell in sweep.cells:
-        if cell.verdict != "undecided":
+        if cell.verdict != "undecided" or cell.unusable not in ("", ONE_SEED):
             continue
         levels: dict[str, Level] = {}
         for new, ways in tasks:
