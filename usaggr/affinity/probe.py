@@ -104,7 +104,7 @@ class Probe(pl.Callback):
         _wait(module.device)
         count = pace.sources(module.step, most)
         if count:
-            self._look(_Moment(trainer, module, self._data, self._training, self._samples), pace, count)
+            self._look(Moment(trainer, module, self._data, self._training, self._samples), pace, count)
 
     def _most_sources(self, network: MultiTaskNetwork) -> int:
         if not self._probing.gradient:
@@ -112,7 +112,7 @@ class Probe(pl.Callback):
         bytes_each = 4 * sum(p.numel() for p in shared_parameters(network))
         return min(len(self.tasks), max(2, self._probing.memory // max(bytes_each, 1)))
 
-    def _look(self, moment: "_Moment", pace: Pace, count: int) -> None:
+    def _look(self, moment: "Moment", pace: Pace, count: int) -> None:
         start = time.perf_counter()
         sources = self._rota.choose(count)
         with _evaluating(moment.network):
@@ -136,7 +136,7 @@ class Probe(pl.Callback):
         pace.took(middle - start, _now(moment.device) - middle, len(sources))
 
 
-class _Moment:
+class Moment:
     """A run between two of its steps."""
 
     def __init__(

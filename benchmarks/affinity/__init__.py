@@ -1,0 +1,1 @@
+"""What probes cost beside the training that they ride on."""
