@@ -120,7 +120,18 @@ class FakeSweep:
         head = "task_id,sample_id,image_path,subject_id,component,fold,rank_0"
         (self.directory / "split.csv").write_text("\n".join([head, *lines]) + "\n")
         rows: list[list[Any]] = [
-            [r.run_id, r.block, ";".join(held), ";".join(r.tasks), r.scale, r.seed, r.variant, "", r.fingerprint, ""]
+            [
+                r.run_id,
+                r.block,
+                ";".join(held),
+                ";".join(r.tasks),
+                r.scale,
+                r.seed,
+                r.variant,
+                r.parent,
+                r.fingerprint,
+                "",
+            ]
             for r, held in self.runs()
         ]
         with (self.directory / "plan.csv").open("w", newline="") as file:

@@ -27,6 +27,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def plan_of(root: Path, *overrides: str, files: dict[str, str] | None = None) -> Plan:
     """Of four tasks; `files` are groupings of the user's own."""
     own = root.parent / "conf"
+    own.mkdir(exist_ok=True)
     for name, text in (files or {}).items():
         path = own / "grouping" / f"{name}.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -232,5 +233,5 @@ def test_no_draws_are_like_a_staged_grouping(root: Path) -> None:
 
 
 def test_examples_must_not_be_dealt_out_anew(root: Path) -> None:
-    with pytest.raises(ConfigError, match=r"grouping staged_task: training\.sampling: equal with staged groupings"):
+    with pytest.raises(ConfigError, match=r"training\.sampling=sqrt: equal with the staged grouping staged_task"):
         plan_of(root, "groupings=[task_specific,staged_task]", "+variants.root=['training.sampling=sqrt']")

@@ -57,6 +57,8 @@ class Collection:
     controls: "Collection | None" = None
     """The runs of groupings drawn by lot, with those of the reference and of the groupings that they are like; None
     where the study has no such groupings. Its study's groupings are all of these."""
+    first_stages: tuple[CollectedRun, ...] = ()
+    """Runs that others start from and that are no cell of any grouping."""
 
     @cached_property
     def tasks(self) -> tuple[str, ...]:
@@ -64,6 +66,19 @@ class Collection:
         planned = {task_id for run in self.runs for task_id in run.row.tasks}
         facts = {task_id: self.data.tasks[task_id].task for task_id in planned}
         return tuple(sorted(planned, key=lambda t: (facts[t].clinical_group, facts[t].type, t)))
+
+    @cached_property
+    def _by_digits(self) -> dict[str, CollectedRun]:
+        """All runs by the first 8 digits of their fingerprint, in which names of runs end."""
+        return {run.row.fingerprint[:8]: run for run in (*self.first_stages, *self.runs)}
+
+    def stages(self, run: CollectedRun) -> tuple[CollectedRun, ...]:
+        """The run behind those that its weights come from, the first one first; itself alone where it has no parent.
+
+        A parent that no folder plans is left out.
+        """
+        parent = self._by_digits.get(run.row.parent[-8:]) if run.row.parent else None
+        return (run,) if parent is None else (*self.stages(parent), run)
 
 
 def collect(directories: Sequence[Path], progress: Progress | None = None) -> Collection:
@@ -90,7 +105,10 @@ def collect(directories: Sequence[Path], progress: Progress | None = None) -> Co
     planned = {row.fingerprint for row in plan}
     unplanned = {fingerprint for runs_of in found for fingerprint, path in runs_of.items() if is_done(path)} - planned
     nameless = sum(_is_nameless(path, plan) for folder in folders for path in run_directories(folder))
-    return _apart(Collection(tuple(folders), study, data, tuple(runs), len(unplanned) + nameless, folds))
+    cells = tuple(run for run in runs if run.row.groupings)
+    first_stages = tuple(run for run in runs if not run.row.groupings)
+    found_all = Collection(tuple(folders), study, data, cells, len(unplanned) + nameless, folds)
+    return _apart(replace(found_all, first_stages=first_stages))
 
 
 def _apart(collection: Collection) -> Collection:

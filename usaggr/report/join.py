@@ -39,6 +39,7 @@ def join_sources(sources: Sequence[Source]) -> tuple[StudyFacts, DataFacts, tupl
         seeds=tuple(sorted({seed for study in studies for seed in study.seeds})),
         variants=variants,
         controls={name: like for study in studies for name, like in study.controls.items()},
+        staged={name: staging for study in studies for name, staging in study.staged.items()},
     )
     return study, first.data, _join_plans(sources, study)
 
@@ -98,8 +99,9 @@ def _join_plans(sources: Sequence[Source], study: StudyFacts) -> tuple[PlanRow, 
     rows: dict[str, PlanRow] = {}
     cells: dict[Cell, tuple[PlanRow, Path]] = {}
     for source in sources:
+        parents = {row.parent[-8:] for row in source.plan if row.parent}
         for row in source.plan:
-            _check_row(row, source, study)
+            _check_row(row, source, study, row.fingerprint[:8] in parents)
             known = rows.get(row.fingerprint)
             groupings = set(row.groupings) | set(known.groupings if known else ())
             ordered = tuple(name for name in (*study.groupings, *study.controls) if name in groupings)
@@ -114,13 +116,13 @@ def _join_plans(sources: Sequence[Source], study: StudyFacts) -> tuple[PlanRow, 
     return tuple(rows.values())
 
 
-def _check_row(row: PlanRow, source: Source, study: StudyFacts) -> None:
+def _check_row(row: PlanRow, source: Source, study: StudyFacts, is_parent: bool) -> None:
     path = source.directory / "plan.csv"
     unknown = [task for task in row.tasks if task not in source.data.tasks]
     if unknown or not row.tasks:
         raise RunError(f"{path}: {row.run_id} has tasks that data.json does not know: {', '.join(unknown) or 'none'}")
     strange = [name for name in row.groupings if name not in study.groupings and name not in study.controls]
-    if strange or not row.groupings or row.variant not in study.variants:
+    if strange or not (row.groupings or is_parent) or row.variant not in study.variants:
         raise RunError(
             f"{path}: {row.run_id} is of a grouping or variant that study.yaml does not have "
             f"({', '.join([*row.groupings, row.variant])}); `usaggr sweep` of the same study writes both anew"

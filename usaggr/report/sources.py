@@ -6,7 +6,7 @@ needs only the keys named here. Folders of versions without controls have no gro
 
 import csv
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,20 @@ from usaggr.tasks import Task
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError, csv.Error)
+
+
+@dataclass(frozen=True)
+class StagedFacts:
+    """What a staged grouping's runs start from."""
+
+    parent: str
+    """The grouping whose models they start from."""
+    share: float
+    """The second stage is as long as what this part leaves of each task's stream."""
+    budget: str
+    """equal: both stages together are as long as one; extra: the first stage alone is."""
+    overrides: tuple[str, ...] = ()
+    """Of the second stage."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +54,8 @@ class StudyFacts:
     """The whole study.yaml."""
     controls: dict[str, str] = field(default_factory=dict)
     """Grouping that was drawn by lot: the one whose block sizes it has."""
+    staged: dict[str, StagedFacts] = field(default_factory=dict)
+    """By grouping, of those whose runs start from others' weights."""
 
     @property
     def margin(self) -> float:
@@ -110,6 +126,8 @@ class PlanRow:
     seed: int
     variant: str
     fingerprint: str
+    parent: str = ""
+    """run_id of the run whose weights it starts from, which ends in the first 8 digits of its fingerprint."""
 
 
 @dataclass(frozen=True)
@@ -131,12 +149,14 @@ def read_source(directory: Path) -> Source:
     for name in ("study.yaml", "data.json", "plan.csv"):
         if not (directory / name).is_file():
             raise RunError(f"{directory}: no {name} in it; give a folder that `usaggr sweep` wrote, like outputs/demo")
-    study, controls = _read_study(directory / "study.yaml"), _read_controls(directory / "groupings.yaml")
+    study, controls = _read_study(directory / "study.yaml"), _read_groupings(directory / "groupings.yaml", _is_control)
+    staged = _read_groupings(directory / "groupings.yaml", lambda grouping: "parent" in grouping)
     drawn = {str(control["control"]) for control in controls.values()}
     study = replace(
         study,
         groupings=tuple(name for name in study.groupings if name not in drawn),
         controls={name: str(control["like"]) for name, control in controls.items()},
+        staged={name: _staged_facts(directory / "groupings.yaml", of) for name, of in staged.items()},
     )
     return Source(directory, study, _read_data(directory / "data.json"), _read_plan(directory / "plan.csv"))
 
@@ -163,13 +183,24 @@ def _read_study(path: Path) -> StudyFacts:
         raise _fault(path, error) from error
 
 
-def _read_controls(path: Path) -> dict[str, dict[str, Any]]:
-    """What groupings.yaml says of each grouping that was drawn by lot."""
+def _is_control(grouping: dict[str, Any]) -> bool:
+    return "control" in grouping and bool(grouping["like"])
+
+
+def _staged_facts(path: Path, of: dict[str, Any]) -> StagedFacts:
+    try:
+        return StagedFacts(str(of["parent"]), float(of["share"]), str(of["budget"]), tuple(of.get("overrides", ())))
+    except _UNREADABLE as error:
+        raise _fault(path, error) from error
+
+
+def _read_groupings(path: Path, chosen: Callable[[dict[str, Any]], bool]) -> dict[str, dict[str, Any]]:
+    """What groupings.yaml says of some groupings, such as those that were drawn by lot."""
     if not path.is_file():
         return {}
     try:
         content = yaml.load(path.read_text(), Loader=_LOADER)
-        return {str(name): grouping for name, grouping in content.items() if "control" in grouping and grouping["like"]}
+        return {str(name): grouping for name, grouping in content.items() if chosen(grouping)}
     except _UNREADABLE as error:
         raise _fault(path, error) from error
 
@@ -235,6 +266,7 @@ def _plan_row(path: Path, row: dict[str, str]) -> PlanRow:
         seed=int(row["seed"]),
         variant=row["variant"],
         fingerprint=row["fingerprint"],
+        parent=row.get("parent") or "",
     )
 
 

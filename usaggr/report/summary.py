@@ -50,8 +50,8 @@ def summarise(comparison: pd.DataFrame, cells_of: CellTables, collection: Collec
                 same = int(cells["same"].sum())
                 if grouping == study.reference:
                     same = len({task for run in runs for task in run.row.tasks})
-                row = {"grouping": grouping, "scale": scale, "variant": variant, "same": same, **_cost(runs)}
-                rows.append(row | _counts(cells) | _means(cells))
+                row = {"grouping": grouping, "scale": scale, "variant": variant, "same": same}
+                rows.append(row | _cost(runs, collection) | _counts(cells) | _means(cells))
                 known = cells[cells["relative"].notna()]
                 counted[(variant, scale, grouping), False] = known
                 counted[(variant, scale, grouping), True] = known[known["valid"]]
@@ -121,8 +121,12 @@ def _add_intervals(
                 table.loc[place, [low, high]] = value - half, value + half
 
 
-def _cost(runs: Sequence[CollectedRun]) -> dict[str, Any]:
-    """Parameters of all models of the grouping (one a block), missing where one of them is not known; training time."""
+def _cost(runs: Sequence[CollectedRun], collection: Collection) -> dict[str, Any]:
+    """Parameters of all models of the grouping (one a block), missing where one of them is not known; training time.
+
+    Time is that of all stages, each run once; a model that others only start from is none of the grouping's.
+    """
+    trained = {stage.row.fingerprint: stage.result for run in runs for stage in collection.stages(run)}
     parameters: dict[tuple[str, ...], int | None] = {run.row.tasks: None for run in runs}
     for run in runs:
         if run.result is not None:
@@ -132,5 +136,5 @@ def _cost(runs: Sequence[CollectedRun]) -> dict[str, Any]:
         "unequal": len({task for run in runs for task in run.row.tasks if is_unequal(run, task)}),
         "missing": sum(run.state != "done" for run in runs),
         "parameters": sum(known) if len(known) == len(parameters) else None,
-        "train_seconds": sum(run.result.cost.train_seconds for run in runs if run.result is not None),
+        "train_seconds": sum(result.cost.train_seconds for result in trained.values() if result is not None),
     }

@@ -17,11 +17,12 @@ from usaggr.report.intervals import Difference, Key, differences
 from usaggr.report.judgement import judge_cells
 from usaggr.report.observations import SCORE_COLUMNS, observe
 from usaggr.report.routing import ROUTING_COLUMNS, SIMILARITY_COLUMNS, RoutingTables, make_routing
+from usaggr.report.staged import STAGED_COLUMNS, make_staged
 from usaggr.report.summary import SUMMARY_COLUMNS, summarise
 from usaggr.report.validity import read_validity
 from usaggr.report.variants import VARIANT_COLUMNS, Variants, make_variants
 
-_OPTIONAL = ("variants", "controls", "routing", "routing_similarity", "affinity")
+_OPTIONAL = ("variants", "controls", "staged", "routing", "routing_similarity", "affinity")
 """Files of which there are none where they would be empty."""
 
 
@@ -53,6 +54,8 @@ class Tables:
     """Of the cells that are compared, by the values of comparison.CELL."""
     controls: pd.DataFrame
     """Groupings among those drawn by lot (see `make_controls`); without rows where there are none."""
+    staged: pd.DataFrame
+    """Staged groupings against those of one stage (see `make_staged`); without rows where there are none."""
     routing: RoutingTables
     """How runs with experts use them; empty where no run has any."""
     affinity: AffinityTables
@@ -82,6 +85,7 @@ def make_tables(collection: Collection) -> Tables:
         variants=make_variants(collection, observations, validity, cases),
         differences=found,
         controls=make_controls(collection),
+        staged=make_staged(collection, observations, cases),
         routing=make_routing(collection),
         affinity=make_affinity(collection),
     )
@@ -99,8 +103,8 @@ def _all_scores(collection: Collection, observations: pd.DataFrame) -> pd.DataFr
 def write_tables(tables: Tables, folder: Path) -> None:
     """Write the tables of the contract as CSV; what is missing or not defined is an empty field.
 
-    variants.csv is there where the study has several variants, controls.csv where it has groupings drawn by lot, those
-    of routing where runs have experts.
+    variants.csv is there where the study has several variants, controls.csv where it has groupings drawn by lot,
+    staged.csv where it has staged ones, those of routing where runs have experts.
     """
     folder.mkdir(parents=True, exist_ok=True)
     routing = tables.routing
@@ -110,6 +114,7 @@ def write_tables(tables: Tables, folder: Path) -> None:
         ("summary", tables.summary, SUMMARY_COLUMNS),
         ("variants", tables.variants.effects, VARIANT_COLUMNS),
         ("controls", tables.controls, CONTROL_COLUMNS),
+        ("staged", tables.staged, STAGED_COLUMNS),
         ("routing", routing.table, ROUTING_COLUMNS),
         ("routing_similarity", routing.similarity, SIMILARITY_COLUMNS),
         ("affinity", tables.affinity.points, AFFINITY_COLUMNS),

@@ -38,6 +38,12 @@ _GROUPINGS = {
     "organ": "the tasks of one organ share a model",
     "image_source": "tasks that share image files, directly or through others, share a model",
     "task_type": "the tasks of one type (segmentation, classification, detection, regression) share a model",
+    "staged_task": "a model for all tasks first, then one for each task from its weights, in as many examples together",
+    "staged_type": "a model for all tasks first, then one for each type of task from its weights, in as many examples",
+    "staged_clinical": "a model for all tasks first, then one for each clinical group from its weights, in as many "
+    "examples together",
+    "staged_task_extra": "the whole all-task model first, then one for each task from its weights: more examples",
+    "staged_task_frozen": "as staged_task, with the encoder frozen in the second stage",
 }
 
 

@@ -105,17 +105,12 @@ def second_stage(study: StudyConfig, changes: tuple[str, ...], grouping: Groupin
 
     Raises:
         ConfigError: an override that is refused, or that would make another network, other data or streams of another
-            length; or examples that are not dealt out equally.
+            length.
     """
     staging = grouping.staging
     assert staging is not None
     where = f"grouping {grouping.name}: overrides"
     before = apply_variant(study, changes)
-    if before.training.sampling != "equal":
-        raise ConfigError(
-            f"grouping {grouping.name}: training.sampling: equal with staged groupings, whose stages are parts of each "
-            f"task's own stream; not {before.training.sampling}"
-        )
     if not staging.overrides:
         return before
     try:

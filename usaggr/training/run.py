@@ -29,7 +29,7 @@ from usaggr.training.module import MultiTaskModule
 from usaggr.training.predict import predictions_of
 from usaggr.training.resume import Checkpoints, Progress
 from usaggr.training.scoring import FoldScorer, trivial_predictors
-from usaggr.training.start import start_from_parent
+from usaggr.training.start import start_from_parent, with_budget
 from usaggr.training.stopwatch import FitClock, Stopwatch
 from usaggr.training.trackers import tracked
 from usaggr.training.trainer import make_trainer
@@ -88,7 +88,7 @@ def execute_run(spec: RunSpec, directory: Path, study: StudyConfig, placement: P
             n_subjects={t: len({s.subject_id for s in data.test if s.task_id == t}) for t in data.tasks},
             examples=examples,
             cost=_cost(watch, network, sum(examples.values())),
-            notes=with_exposure(tested.notes, study.training, n_train),
+            notes=with_budget(with_exposure(tested.notes, study.training, n_train), spec, study.training, n_train),
             timings=watch.timings,
         )
         RunDirectory(directory).write_result(result)

@@ -1,14 +1,20 @@
 """What a run of a second stage starts from: its parent's scored weights, as far as its own tasks need them."""
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
+from usaggr.config import TrainingConfig
+from usaggr.data.streams import stream_length
 from usaggr.errors import RunError
 from usaggr.models.network import MultiTaskNetwork
 from usaggr.runs import PARENT, RunSpec
 from usaggr.stored import WEIGHTS
+
+MORE_BUDGET = "more budget"
+"""Note of a task whose stages together see more examples than one stage would."""
 
 
 def start_from_parent(network: MultiTaskNetwork, spec: RunSpec, directory: Path) -> None:
@@ -39,6 +45,18 @@ def start_from_parent(network: MultiTaskNetwork, spec: RunSpec, directory: Path)
             shapes = f"{tuple(tensor.shape)} there, {tuple(own[name].shape)} here"
             raise RunError(f"{where} are of another network: {name} is {shapes}")
     network.load_state_dict(tensors)
+
+
+def with_budget(
+    notes: Mapping[str, list[str]], spec: RunSpec, training: TrainingConfig, n_train: Mapping[str, int]
+) -> dict[str, list[str]]:
+    """A run's notes by task, with one more on each task of which its stages see more examples than one stage would."""
+    found = {task_id: list(of) for task_id, of in notes.items()}
+    for task_id, (_, end) in (spec.window or {}).items():
+        length = stream_length(training.budget, training.min_examples, n_train[task_id])
+        if end > length:
+            found.setdefault(task_id, []).append(f"{MORE_BUDGET} ({end / length:.3g} times the examples)")
+    return found
 
 
 def _check(file: Path, where: str) -> None:

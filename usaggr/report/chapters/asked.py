@@ -32,6 +32,12 @@ def write_run(material: Material) -> Section | None:
             "A block that stands in several groupings is trained once: "
             f"{plural(shared, 'run')} fewer than if each grouping had its own."
         )
+    if first := material.collection.first_stages:
+        ended = Counter(run.state for run in first)
+        said = ", ".join(f"{ended[state]:,} {state}" for state in _STATES if ended[state])
+        sentences.append(
+            f"{plural(len(first), 'first stage')} of staged groupings, no model of any grouping, besides: {said}."
+        )
     unplanned = material.collection.unplanned
     if unplanned:
         sentences.append(

@@ -19,6 +19,7 @@ from usaggr.report.chapters.methods import write_methods
 from usaggr.report.chapters.opening import write_lead
 from usaggr.report.chapters.reproduce import write_reproduction
 from usaggr.report.chapters.routing import write_routing
+from usaggr.report.chapters.staged import write_staged
 from usaggr.report.chapters.tasks import write_tasks
 from usaggr.report.chapters.validity import write_validity
 from usaggr.report.chapters.variants import write_variants
@@ -47,6 +48,7 @@ def write_report(
         write_differences(material),
         write_interplay(material),
         write_controls(material),
+        write_staged(material),
         write_affinity(material),
         write_routing(material),
         write_variants(material),
