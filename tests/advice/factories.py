@@ -1,13 +1,15 @@
 """Cells of evidence with known effects, and new tasks, without a sweep behind them."""
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 from tests.report.sweeps import FakeSweep, level
-from usaggr.advice.evidence import Effect, EvidenceCell, SweepEvidence
+from usaggr.advice.evidence import Effect, EvidenceCell, SweepEvidence, read_sweeps
 from usaggr.advice.ways import NewTask
+from usaggr.progress import NoProgress
 from usaggr.tasks import CATALOGUE, Task
 
 SEGMENTATIONS = ("breast_lesion", "carotid_artery", "cervix", "fetal_head", "fetal_heart", "lung", "ovary_tumor")
@@ -59,6 +61,13 @@ def cell(
 def sweep_of(*cells: EvidenceCell, **changes: object) -> SweepEvidence:
     made = SweepEvidence(("outputs/a",), "a", "c" * 64, "outputs", (0, 1, 2), cells)
     return replace(made, **changes)  # type: ignore[arg-type]
+
+
+@cache
+def evidence_of(directory: Path) -> SweepEvidence:
+    """Of a folder that does not change: read once."""
+    (sweep,) = read_sweeps([directory], NoProgress())
+    return sweep
 
 
 def finished(

@@ -7,14 +7,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from tests.advice.factories import TASKS, cell, finished, new, sweep_of
+from tests.advice.factories import TASKS, cell, evidence_of, finished, new, sweep_of
 from usaggr.advice.advise import Advice, advise, without_task
 from usaggr.advice.asked import NewData
-from usaggr.advice.evidence import read_sweeps
 from usaggr.advice.page import advice_document
 from usaggr.advice.ways import NewTask
 from usaggr.advice.written import as_json, print_advice, write_advice
-from usaggr.progress import NoProgress
 from usaggr.report.plain import render_markdown
 
 DATA = ("thyroid_nodule", "carotid_artery", "cervix_multi", "fetal_plane_cls")
@@ -30,7 +28,7 @@ def advice_of(folder: Path, deltas: dict[str, float], asked: NewData | None = No
 
 
 def advice_from(folder: Path, asked: NewData | None = None) -> Advice:
-    return advise(asked or data(), read_sweeps([folder], NoProgress()))
+    return advise(asked or data(), [evidence_of(folder)])
 
 
 def kinds(advice: Advice) -> dict[str, str]:
@@ -115,7 +113,7 @@ def test_verdicts_that_flip_between_scales_are_told(tmp_path: Path) -> None:
 
 
 def test_leaving_a_task_out_predicts_it_from_the_others(gaining: Path) -> None:
-    (sweep,) = read_sweeps([gaining], NoProgress())
+    sweep = evidence_of(gaining)
     held = []
     for task_id in ("breast_lesion", "cervix", "fetal_head", "lung"):
         (own,) = [c for c in sweep.cells if (c.task.id, c.grouping) == (task_id, "unified")]

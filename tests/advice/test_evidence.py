@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.advice.factories import finished
+from tests.advice.factories import evidence_of, finished
 from tests.report.sweeps import FakeSweep, level
 from usaggr.advice.evidence import EvidenceCell, find_sweeps, read_sweep, read_sweeps, unit_of
 from usaggr.errors import ConfigError, RunError
@@ -13,6 +13,8 @@ from usaggr.progress import NoProgress
 from usaggr.report.collect import collect
 from usaggr.report.tables import make_tables
 from usaggr.tasks import CATALOGUE
+
+FEW = ("cervix", "lung", "FUGC")
 
 
 def read(*directories: Path) -> list[tuple[EvidenceCell, ...]]:
@@ -25,7 +27,7 @@ def of(cells: tuple[EvidenceCell, ...], task: str, grouping: str = "unified") ->
 
 
 def test_cells_say_what_the_comparison_says(gaining: Path) -> None:
-    (cells,) = read(gaining)
+    cells = evidence_of(gaining).cells
     table = make_tables(collect([gaining])).comparison
     row = table[(table["task"] == "lung") & (table["grouping"] == "unified") & table["main"]].iloc[0]
     cell = of(cells, "lung")
@@ -40,7 +42,7 @@ def test_cells_say_what_the_comparison_says(gaining: Path) -> None:
 
 def test_distances_are_told_relative_to_the_reference(gaining: Path) -> None:
     """MRE 40 without sharing, 30 with it: a quarter better, whatever the pixels."""
-    (cells,) = read(gaining)
+    cells = evidence_of(gaining).cells
     cell = of(cells, "FUGC")
     assert unit_of("mre") == "relative"
     assert cell.delta == pytest.approx(10, abs=1)
@@ -66,19 +68,19 @@ def test_a_reference_near_zero_gives_no_relative_change(tmp_path: Path) -> None:
 
 
 def test_tasks_with_a_model_of_their_own_are_no_evidence(equal: Path) -> None:
-    (cells,) = read(equal)
+    cells = evidence_of(equal).cells
     clinical = {cell.task.id for cell in cells if cell.grouping == "clinical"}
     assert clinical == {"cervix", "fetal_head", "FUGC"}
 
 
 def test_one_seed_and_collapsed_models_do_not_count(tmp_path: Path) -> None:
-    finished(tmp_path / "one", {}, seeds=(0,))
-    finished(tmp_path / "dead", {"unified": -0.7})
+    finished(tmp_path / "one", {}, tasks=FEW, seeds=(0,))
+    finished(tmp_path / "dead", {"unified": -0.7}, tasks=FEW)
     (one,), (dead,) = read(tmp_path / "one"), read(tmp_path / "dead")
     assert {cell.unusable for cell in one} == {"one seed"}
     cell = of(dead, "lung")
     assert (cell.unusable, cell.invalid) == ("AU collapsed", True)
-    assert not of(dead, "cervix", "clinical").unusable
+    assert not of(dead, "FUGC", "clinical").unusable
 
 
 def test_tasks_that_were_not_equally_exposed_do_not_count(tmp_path: Path) -> None:
@@ -94,9 +96,9 @@ def test_tasks_that_were_not_equally_exposed_do_not_count(tmp_path: Path) -> Non
 
 
 def test_folders_of_one_study_are_joined_and_others_are_not(tmp_path: Path) -> None:
-    finished(tmp_path / "a", {}, seeds=(0, 1))
-    finished(tmp_path / "b", {}, seeds=(2, 3))
-    finished(tmp_path / "c", {}, content_hash="e" * 64)
+    finished(tmp_path / "a", {}, tasks=FEW, seeds=(0, 1))
+    finished(tmp_path / "b", {}, tasks=FEW, seeds=(2, 3))
+    finished(tmp_path / "c", {}, tasks=FEW, seeds=(0,), content_hash="e" * 64)
     sweeps = find_sweeps([tmp_path / "a", tmp_path / "c", tmp_path / "b", tmp_path / "a"])
     assert [[source.directory.name for source in sweep] for sweep in sweeps] == [["a", "b"], ["c"]]
     joined = read_sweep(sweeps[0], NoProgress())
@@ -113,7 +115,7 @@ def test_a_folder_that_is_no_sweep_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_sweep_of_a_newer_version_is_refused(tmp_path: Path) -> None:
-    finished(tmp_path / "a", {}, data={"schema_version": 99})
+    finished(tmp_path / "a", {}, tasks=FEW, seeds=(0,), data={"schema_version": 99})
     with pytest.raises(RunError, match="schema_version 99 is newer than this tool's"):
         read(tmp_path / "a")
 
@@ -132,6 +134,6 @@ def test_a_sweep_that_compares_nothing_yet_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_sweep_with_a_shared_reference_is_refused(tmp_path: Path) -> None:
-    finished(tmp_path / "a", {}, reference="unified")
+    finished(tmp_path / "a", {}, tasks=FEW, seeds=(0,), reference="unified")
     with pytest.raises(ConfigError, match="its reference is unified, whose models serve several tasks"):
         read(tmp_path / "a")
