@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from tests.advice.factories import evidence_of, finished
 from tests.report.sweeps import FakeSweep, level
@@ -93,6 +94,22 @@ def test_tasks_that_were_not_equally_exposed_do_not_count(tmp_path: Path) -> Non
     (cells,) = read(tmp_path / "a")
     assert {cell.unusable for cell in cells if cell.grouping == "unified"} == {"not equally exposed"}
     assert {cell.unusable for cell in cells if cell.grouping == "clinical"} != {"not equally exposed"}
+
+
+@pytest.mark.parametrize(("budget", "why"), [("extra", "trained on more examples (budget: extra)"), ("equal", "")])
+def test_staged_groupings_count_where_they_saw_no_more_examples(tmp_path: Path, budget: str, why: str) -> None:
+    groupings = ("task_specific", "unified", "later")
+    blocks = {"later": {"one": ("FUGC", "cervix"), "two": ("lung",)}}
+    finished(tmp_path / "a", {}, tasks=FEW, groupings=groupings, partitions=blocks)
+    path = tmp_path / "a" / "groupings.yaml"
+    content = yaml.safe_load(path.read_text())
+    content["later"] |= {"parent": "unified", "share": 0.5, "budget": budget}
+    path.write_text(yaml.safe_dump(content))
+    (cells,) = read(tmp_path / "a")
+    found = of(cells, "cervix", "later")
+    assert (found.unusable, found.way) == (why, "later")
+    # A specialist of one task shares nothing at its end.
+    assert not [cell for cell in cells if (cell.task.id, cell.grouping) == ("lung", "later")]
 
 
 def test_folders_of_one_study_are_joined_and_others_are_not(tmp_path: Path) -> None:

@@ -245,13 +245,13 @@ def _cells(collection: Collection, tables: _Tables) -> Iterator[EvidenceCell]:
             note=row["note"],
             seeds_needed=None if needed is None or needed != needed else int(needed),
             effect=effect,
-            unusable=_unusable(row) or unknown,
+            unusable=_unusable(row, study) or unknown,
             invalid=invalid,
             scales=scales,
         )
 
 
-def _unusable(row: dict[Any, Any]) -> str:
+def _unusable(row: dict[Any, Any], study: StudyFacts) -> str:
     """Why a cell of the comparison proves nothing about another task."""
     for name in ("collapsed", "unconverged"):
         if row[name]:
@@ -262,6 +262,9 @@ def _unusable(row: dict[Any, Any]) -> str:
         return ONE_SEED
     if NOT_EQUAL in row["note"]:
         return NOT_EQUAL
+    staged = study.staged.get(row["grouping"])
+    if staged is not None and staged.budget == "extra":
+        return "trained on more examples (budget: extra)"
     return "" if row["verdict"] else f"no verdict ({row['note']})"
 
 
