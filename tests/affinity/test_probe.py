@@ -25,7 +25,7 @@ from usaggr.training.module import MultiTaskModule
 from usaggr.training.run import execute_run, make_module, training_parts
 from usaggr.training.trainer import make_trainer
 
-BOTH = Probing(lookahead=True, gradient=True, overhead=50.0)
+BOTH = Probing(lookahead=True, gradient=True, overhead=6.0)
 SETTINGS = [
     ("model=tiny", "model.dropout=0.2"),
     ("model=m2dino_tiny", "data.channels=3"),
@@ -131,7 +131,7 @@ def test_cosines_are_symmetric_and_none_is_past_one(folder: Path) -> None:
 @pytest.mark.slow
 def test_gradients_that_do_not_fit_in_memory_are_kept_two_at_a_time(folder: Path) -> None:
     run, data = unified(folder)
-    narrow = Probing(lookahead=True, gradient=True, overhead=50.0, memory=1)
+    narrow = Probing(lookahead=True, gradient=True, overhead=6.0, memory=1)
     probe = ride(run.spec, run.study, data, Placement(1), narrow, NoProgress()).probe
     pairs = probe.gradient.counts[np.triu_indices(4, 1)]
     assert pairs.max() - pairs.min() <= 2

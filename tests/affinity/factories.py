@@ -1,0 +1,40 @@
+"""Affinities without a network: planted matrices over tasks of the catalogue, as if they had been estimated."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from usaggr.affinity.estimate import Affinities
+from usaggr.affinity.stored import Array, Head, Measure, SeedAffinity, without_diagonal
+from usaggr.data.samples import Dataset
+from usaggr.sweep.plan import Plan
+from usaggr.tasks import CATALOGUE
+
+
+class PlanOf:
+    """As much of a plan as clustering asks for."""
+
+    def __init__(self, directory: Path, tasks: tuple[str, ...]) -> None:
+        self.directory = directory
+        self.manifest = self
+        self.dataset = Dataset(directory, {task_id: CATALOGUE[task_id] for task_id in tasks}, (), ())
+
+
+def affinities(directory: Path, matrices: Mapping[Measure, list[Array]], tasks: tuple[str, ...]) -> Affinities:
+    """A matrix a measure and seed; rows and columns in the order of the sorted tasks."""
+    names = tuple(sorted(tasks))
+    counts = np.where(np.eye(len(names), dtype=bool), 0, 3)
+
+    def estimates(values: Array) -> NDArray[np.int64]:
+        return np.where(np.isnan(values), 0, counts)
+
+    found = tuple(
+        SeedAffinity(measure, seed, f"{measure}{seed}", names, without_diagonal(values), estimates(values))
+        for measure, of in matrices.items()
+        for seed, values in enumerate(of)
+    )
+    head = Head("study", "c" * 64, "d" * 64, 1.0, "base", names, tuple(range(len(found))), 0.4)
+    return Affinities(cast(Plan, cast(Any, PlanOf(directory, names))), head, found)

@@ -1,0 +1,151 @@
+"""From matrices to named blocks, to a grouping file that the tool takes, which is never written over somebody's own."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from tests.affinity.factories import affinities
+from usaggr.affinity.blocks import blocks_of, clustered, default_blocks, named_blocks, worth
+from usaggr.affinity.stored import mean_over_seeds, read_seed, write_seed
+from usaggr.affinity.written import (
+    DEFAULT,
+    MARK,
+    check_limits,
+    compared,
+    estimates_told,
+    grouping_paths,
+    sweep_command,
+    write_grouping,
+)
+from usaggr.errors import ConfigError
+from usaggr.sweep.groupings import GroupingConfig
+from usaggr.tasks import CATALOGUE
+
+TASKS = ("breast_2cls", "breast_lesion", "fetal_femur", "fetal_head", "lung")
+
+
+def planted() -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    """Breast tasks help each other, so do fetal ones, lung is harmed by all."""
+    values = np.full((5, 5), -0.5)
+    values[:2, :2] = values[2:4, 2:4] = 0.4
+    return values
+
+
+def test_blocks_are_named_by_what_their_tasks_share(tmp_path: Path) -> None:
+    found = affinities(tmp_path, {"lookahead": [planted(), planted() + 0.1]}, TASKS)
+    blocks = blocks_of(found, "lookahead", 3)
+    assert blocks == {
+        "breast": ("breast_2cls", "breast_lesion"),
+        "lung": ("lung",),
+        "obstetrics": ("fetal_femur", "fetal_head"),
+    }
+    assert worth(found, "lookahead", blocks) == pytest.approx((4 * 0.45 + 0) / 5)
+    assert default_blocks(found.tasks) == 3
+
+
+def test_a_name_is_given_once_and_a_shared_blocks_is_no_tasks() -> None:
+    ids = ("lung", "lung_2cls", "lung_disease_3cls", "fetal_head", "fetal_femur", "FUGC", "IUGC")
+    tasks = {task_id: CATALOGUE[task_id] for task_id in ids}
+    blocks = [["lung_2cls", "lung_disease_3cls"], ["lung"], ["FUGC", "fetal_head"], ["IUGC", "fetal_femur"]]
+    named = named_blocks(blocks, tasks)
+    assert set(named) == {"lung", "lung_2", "obstetrics", "obstetrics_2"}
+    assert named["lung"] == ("lung",)
+    assert list(named_blocks([sorted(tasks)], tasks)) == ["unified"]
+    mixed = named_blocks([["FUGC", "lung"], ["IUGC"], ["fetal_head", "lung_2cls"]], tasks)
+    assert set(mixed) == {"FUGC_and_1_more", "IUGC", "fetal_head_and_1_more"}
+
+
+def test_similarities_have_their_mean_taken_off_and_affinities_have_not(tmp_path: Path) -> None:
+    values = np.full((5, 5), 0.6)
+    values[0, 1] = values[1, 0] = 0.9
+    found = affinities(tmp_path, {"lookahead": [values], "features": [values]}, TASKS)
+    off = ~np.eye(5, dtype=bool)
+    assert clustered(found, "features")[off].mean() == pytest.approx(0)
+    assert clustered(found, "lookahead")[off].min() == pytest.approx(0.6)
+    assert len(blocks_of(found, "features", 5)) == 4  # only the pair that is more alike than most shares a model
+
+
+def test_a_pair_without_an_estimate_counts_as_nought_and_is_told(tmp_path: Path) -> None:
+    values = planted()
+    values[0, 4] = np.nan
+    found = affinities(tmp_path, {"lookahead": [values]}, TASKS)
+    assert clustered(found, "lookahead")[0, 4] == 0
+    assert "1 of 20 pairs have none and count as 0" in estimates_told(found, "lookahead")
+    assert "one seed, 0 to 3 estimates a pair" in estimates_told(found, "lookahead")
+
+
+def test_mean_and_spread_over_seeds_by_hand(tmp_path: Path) -> None:
+    a, b = planted(), planted() + 0.2
+    b[0, 1] = np.nan
+    mean, sd = mean_over_seeds(affinities(tmp_path, {"lookahead": [a, b]}, TASKS).of("lookahead"))
+    assert mean[1, 0] == pytest.approx(0.5)
+    assert sd[1, 0] == pytest.approx(np.std([0.4, 0.6], ddof=1))
+    assert mean[0, 1] == pytest.approx(0.4)
+    assert np.isnan(sd[0, 1])
+    assert np.isnan(mean[2, 2])
+
+
+def test_a_seed_is_kept_as_it_is_and_known_by_its_identity_alone(tmp_path: Path) -> None:
+    values = planted()
+    values[3, 1] = np.nan
+    (one,) = affinities(tmp_path, {"gradient": [values]}, TASKS).found
+    write_seed(tmp_path, one)
+    again = read_seed(tmp_path, "gradient", 0, one.identity)
+    assert again is not None
+    np.testing.assert_array_equal(again.values, one.values)
+    np.testing.assert_array_equal(again.estimates, one.estimates)
+    assert again.tasks == one.tasks
+    assert read_seed(tmp_path, "gradient", 0, "of another run") is None
+    assert read_seed(tmp_path, "lookahead", 0, one.identity) is None
+    path = tmp_path / "seeds" / "gradient-k0.json"
+    path.write_text(path.read_text()[:100])
+    assert read_seed(tmp_path, "gradient", 0, one.identity) is None
+
+
+def test_the_grouping_file_is_a_grouping_and_says_how_it_was_made(tmp_path: Path) -> None:
+    found = affinities(tmp_path, {"lookahead": [planted()]}, TASKS)
+    blocks = blocks_of(found, "lookahead", 3)
+    path = tmp_path / "conf" / "grouping" / "affinity.yaml"
+    write_grouping(path, found, "lookahead", blocks, 3)
+    text = path.read_text()
+    assert text.startswith(f"{MARK}\n")
+    assert "at most 3 blocks" in text
+    assert "arXiv:2301.02873" in text
+    config = GroupingConfig.model_validate(yaml.safe_load(text))
+    assert config.blocks == {name: list(tasks) for name, tasks in blocks.items()}
+    values = compared(found, "lookahead", blocks)
+    assert values["affinity"] == values["clinical"] == pytest.approx(0.32)
+    assert values["task_specific"] == 0
+    assert values["unified"] < 0
+
+
+def test_only_a_file_of_its_own_is_written_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert grouping_paths(("gradient", "lookahead")) == {
+        "gradient": DEFAULT,
+        "lookahead": DEFAULT.with_name("affinity_lookahead.yaml"),
+    }
+    DEFAULT.parent.mkdir(parents=True)
+    DEFAULT.write_text(f"{MARK}\nblocks: {{}}\n")
+    grouping_paths(("lookahead",))
+    DEFAULT.write_text("blocks:\n  mine: [lung]\n")
+    with pytest.raises(ConfigError, match=r"affinity\.yaml: was not written by usaggr affinity.*--out FILE\.yaml"):
+        grouping_paths(("lookahead",))
+    assert grouping_paths(("lookahead",), Path("conf/grouping/other.yaml"))["lookahead"].name == "other.yaml"
+    with pytest.raises(ConfigError, match=r"does not end in \.yaml"):
+        grouping_paths(("lookahead",), Path("conf/grouping"))
+
+
+def test_the_line_that_sweeps_keeps_the_words_but_for_groupings() -> None:
+    line = sweep_command(["demo", "seeds=[0,1]", "groupings=[unified]"], ["affinity"])
+    assert line == "usaggr sweep demo 'seeds=[0,1]' 'groupings=[task_specific,affinity,unified]'"
+
+
+def test_limits_that_no_grouping_keeps_are_refused() -> None:
+    check_limits(1, 0.1)
+    with pytest.raises(ConfigError, match="--blocks: a whole number from 1 on, not 0"):
+        check_limits(0, None)
+    with pytest.raises(ConfigError, match="--max-cost: million parameters, a number above 0, not -1"):
+        check_limits(None, -1.0)
