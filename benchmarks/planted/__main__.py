@@ -100,7 +100,7 @@ def measure_pool(collection: Collection, draws: int, jobs: int) -> tuple[Pool, d
         seeds=len(collection.study.seeds), size=SIZE, runs=len(results), seconds=sum(r.cost.seconds for r in results),
         margin=margin, truth=truth, judged=judged, relations=relations, grouping=PAIRS,
         subjects=min(facts.n_subjects for facts in collection.data.tasks.values()),
-        training={task: facts.n_train for task, facts in collection.data.tasks.items()},
+        training={task: count for result in results for task, count in result.n_train.items()},
     )  # fmt: skip
     observations = observe(collection)
     pairs = pairs_of(observations[observations["main"]], collection.study.reference)

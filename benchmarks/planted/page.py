@@ -115,8 +115,9 @@ anew. {outcome}
 _PLANTED = """
 ## What is planted
 
-Six segmentation tasks on phantoms, {subjects} or more test subjects each, with the network `tiny`, trained alone, in
-pairs, and all together (`benchmarks/planted/sweeps/planted.yaml`). Relations are keys of the data, for any study:
+Six tasks on phantoms, {subjects} or more test subjects each, with the network `tiny`, trained alone,
+in pairs, and all together (`benchmarks/planted/sweeps/planted.yaml`, which also says how much the conflicting labels
+weigh). Relations are keys of the data, for any study:
 
 - `data.synthetic.related={{A: B}}`: A shows other patients of B's anatomy, and asks what B asks. What one learns helps
   the other.
@@ -128,8 +129,8 @@ pairs, and all together (`benchmarks/planted/sweeps/planted.yaml`). Relations ar
 _FOUND = """
 ## What is found
 
-Pairs against task-specific models, in DSC; the margin is {margin:.3f}, half the mean of what is planted. s.e.: of the
-pool's difference, over seeds. Verdicts: share of the draws.
+Pairs against task-specific models, in DSC (tasks in `_det`: IoU of boxes); the margin is {margin:.3f}, half the mean of
+what is planted. s.e.: of the pool's difference, over seeds. Verdicts: share of the draws.
 """
 _NULL = """
 A family (the tasks of one grouping) has a gain or loss among the cells where nothing is planted in {false} of the

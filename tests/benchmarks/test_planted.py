@@ -2,13 +2,19 @@
 
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
+from PIL import Image
 
 from benchmarks.evidence.worlds import GROUPINGS, World, draw_sweep
+from benchmarks.planted import __main__ as benchmark
 from benchmarks.planted import page
 from benchmarks.planted.draws import Judged, Truth, added, judge_draws, of_seeds, seed_draws, truths
+from benchmarks.planted.figure import draw_figure
+from usaggr.compose import compose_study
 from usaggr.report.collect import Collection
 
 GAINS, LOSSES = ("unified", "lung"), ("unified", "ovary_tumor")
@@ -87,6 +93,43 @@ def test_lots_of_draws_are_added() -> None:
     whole = added(parts)
     assert (whole.draws, whole.rate(cell, "gain"), whole.rate(cell, "loss")) == (40, 0.75, 0.0)
     assert (whole.false_families, whole.opposite) == ({"pairs": 1}, {"pairs": 2})
+
+
+def test_the_shipped_study_plants_what_its_pairs_are_named_after() -> None:
+    study = compose_study("planted", (), benchmark.HERE)
+    blocks = yaml.safe_load((benchmark.HERE / "grouping" / "pairs.yaml").read_text())["blocks"]
+    synthetic = study.data.synthetic
+    assert sorted(task for members in blocks.values() for task in members) == sorted(synthetic.tasks)
+    assert {frozenset(pair) for pair in synthetic.related.items()} == {frozenset(blocks["related"])}
+    assert {frozenset(pair) for pair in synthetic.conflicting.items()} == {frozenset(blocks["conflicting"])}
+    # Planted are gain and loss; what weighs more is what pulls the other way.
+    assert set(study.training.task_weights) == set(synthetic.conflicting)
+    assert study.groupings == ["task_specific", benchmark.PAIRS, "unified"]
+
+
+def test_a_pool_is_told_by_what_is_planted_in_it(
+    pool: Collection, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(benchmark, "PAIRS", "unified")
+    planted = {"related": {"lung": "carotid_artery"}, "conflicting": {"FUGC": "ovary_tumor"}}
+    settings = {**pool.study.settings, "data": {"synthetic": planted}}
+    runs = tuple(run for run in pool.runs if run.row.scale == 1.0)
+    own = replace(pool, runs=runs, study=replace(pool.study, settings=settings, scales=(1.0,)))
+    found, deltas = benchmark.measure_pool(own, draws=4, jobs=1)
+    relations = {task: relation for task, relation in found.relations.items() if relation != "unrelated"}
+    assert relations == {
+        "carotid_artery": "related", "lung": "related", "ovary_tumor": "conflicting", "FUGC": "labels by lot",
+    }  # fmt: skip
+    assert len(found.relations) == 12
+    truth = {task: found.truth["unified", 1.0, task].delta for task in relations}
+    assert found.margin == pytest.approx(sum(abs(truth[t]) for t in ("carotid_artery", "lung", "ovary_tumor")) / 6)
+    assert {task: float(values.mean()) for task, values in deltas.items() if task in truth} == pytest.approx(truth)
+    assert (found.seeds, found.judged.draws, found.subjects) == (12, 4, 40)
+    assert found.judged.rate(("unified", 1.0, "lung"), "gain") == 1.0
+    draw_figure(found, deltas, tmp_path / "planted.png")
+    with Image.open(tmp_path / "planted.png") as image:
+        assert image.width == 990
+        assert len(set(np.asarray(image.convert("RGB")).reshape(-1, 3)[::7].max(axis=1))) > 10
 
 
 def measured(gain: float = 0.9, false: int = 12, seeds: int = 40) -> page.Pool:
