@@ -1,17 +1,20 @@
 """Staged strategies: which runs they make, with which parents, windows and settings; and what is refused."""
 
+import io
 from pathlib import Path
 
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from tests.data.factories import tiny_data
 from usaggr.compose import compose_study
 from usaggr.errors import ConfigError
 from usaggr.runs import fingerprint_of
 from usaggr.sweep.plan import Plan, PlannedRun, make_plan, write_plan
+from usaggr.sweep.present import print_plan
 from usaggr.sweep.staged import Course
 from usaggr.sweep.status import read_planned
 
@@ -197,6 +200,15 @@ def test_plan_and_groupings_are_written_with_parents(root: Path) -> None:
     }
     assert content["staged_task_frozen"]["overrides"] == ["model.freeze=encoder"]
     assert set(content["task_specific"]) == {"blocks"}
+
+
+def test_a_plan_shows_what_runs_start_from(root: Path) -> None:
+    console = Console(width=250, record=True, file=io.StringIO())
+    print_plan(plan_of(root, "groupings=[task_specific,staged_task]"), console)
+    shown = console.export_text()
+    assert "starts from" in shown
+    assert shown.count("first stage, of no grouping") == 1
+    assert sum("staged_task.cls" in line and "unified.first" in line for line in shown.splitlines()) == 1
 
 
 # What is refused, in one line each

@@ -14,11 +14,14 @@ from usaggr.data.manifest import MIN_TEST_SUBJECTS, describe
 from usaggr.runs import State
 from usaggr.sweep.decidable import Decidable, decidable
 from usaggr.sweep.estimate import estimate, pace_of
+from usaggr.sweep.handing import weightless
 from usaggr.sweep.order import longest_first
-from usaggr.sweep.plan import Plan
+from usaggr.sweep.plan import Plan, PlannedRun
 
 LISTED = 200
 """Runs that are shown one by one; of more, sums are."""
+_NUMBERS = ("tasks", "training samples", "examples")
+"""Columns of runs."""
 STATE_STYLES: dict[State, str] = {"done": "green", "running": "cyan", "failed": "red", "stale": "yellow"}
 STATE_STYLES |= {"queued": "blue", "pending": ""}
 
@@ -40,6 +43,8 @@ def print_plan(plan: Plan, console: Console) -> None:
     said = ", ".join(f"{counts[state]} {state}" for state in STATE_STYLES if counts[state])
     shared = plan.asked - len(plan.runs)
     console.print(f"{len(plan.runs)} runs: {said}; {shared} more are the same run under another grouping")
+    for run in weightless(plan.runs):
+        console.print(f"{run.directory.name} is trained again: others start from its weights, which were not kept")
     console.print(_rest(plan))
     if isinstance(plan.study.executor, SlurmConfig):
         console.print(slurm_jobs(plan, plan.study.executor), highlight=False, soft_wrap=True)
@@ -50,13 +55,19 @@ def print_plan(plan: Plan, console: Console) -> None:
 def _listed(plan: Plan, states: Sequence[State]) -> Table:
     """A row a run."""
     table = Table(title=f"runs of {plan.study.name}", title_justify="left")
-    for column in ("run", "groupings", "tasks", "training samples", "examples", "state"):
-        table.add_column(column, justify="right" if column in ("tasks", "training samples", "examples") else "left")
+    staged = any(run.spec.parent for run in plan.runs)
+    for column in ("run", "groupings", *(("starts from",) if staged else ()), *_NUMBERS, "state"):
+        table.add_column(column, justify="right" if column in _NUMBERS else "left")
     for run, state in zip(plan.runs, states, strict=True):
         samples = sum(len(ids) for ids in run.spec.train_samples.values())
-        cells = (run.directory.name, ", ".join(run.groupings), str(len(run.spec.tasks)), str(samples))
+        above = (run.spec.parent or "",) if staged else ()
+        cells = (run.directory.name, _holders(run), *above, str(len(run.spec.tasks)), str(samples))
         table.add_row(*cells, str(run.examples), f"[{STATE_STYLES[state]}]{state}[/]" if STATE_STYLES[state] else state)
     return table
+
+
+def _holders(run: PlannedRun) -> str:
+    return ", ".join(run.groupings) or "first stage, of no grouping"
 
 
 def _summed(plan: Plan, states: Sequence[State]) -> Table:
@@ -72,7 +83,7 @@ def _summed(plan: Plan, states: Sequence[State]) -> Table:
     counts: defaultdict[tuple[str, str, str], Counter[State]] = defaultdict(Counter)
     examples: Counter[tuple[str, str, str]] = Counter()
     for run, state in zip(plan.runs, states, strict=True):
-        key = (", ".join(run.groupings), run.spec.variant, f"{run.spec.scale:g}")
+        key = (_holders(run), run.spec.variant, f"{run.spec.scale:g}")
         counts[key][state] += 1
         examples[key] += run.examples
     for key, of in counts.items():
