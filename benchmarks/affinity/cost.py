@@ -114,7 +114,7 @@ def page_of(pairs: dict[int, list[Pair]], threads: int) -> str:
         )
         for tasks, of in pairs.items()
     ]  # fmt: skip
-    worst = max(p.ratio for of in pairs.values() for p in of)
+    worst = max(max(p.ratio, p.ratio_cpu) for of in pairs.values() for p in of)
     kept = "is kept" if worst <= LIMIT else "is NOT kept"
     columns = (
         "tasks",
