@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from usaggr.report.plots.looks import grouping_handles, look, reference_first, scale_title, window
+from usaggr.report.plots.looks import grouping_handles, legend_columns, look, reference_first, scale_title, window
 from usaggr.report.sources import StudyFacts
 
 if TYPE_CHECKING:
@@ -65,7 +65,8 @@ def draw_cost(summary: pd.DataFrame, study: StudyFacts, models: Mapping[str, int
         panel.set_xlabel(_COSTS[kind] + (f" ({unit})" if kind == "time" else ""))
     axes[0].set_ylabel("mean relative change (%) ↑")
     handles = _legend(groupings, scales, study)
-    figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), 6), frameon=False)
+    columns = legend_columns([str(handle.get_label()) for handle in handles], figure.get_figwidth())
+    figure.legend(handles=handles, loc="outside upper center", ncols=columns, frameon=False)
     return figure
 
 

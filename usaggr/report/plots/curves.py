@@ -8,7 +8,7 @@ import pandas as pd
 
 from usaggr.metrics.names import metric as metric_of
 from usaggr.report.formatting import score
-from usaggr.report.plots.looks import GREY, grouping_handles, look, reference_first
+from usaggr.report.plots.looks import GREY, grouping_handles, legend_columns, look, reference_first
 from usaggr.report.sources import StudyFacts
 from usaggr.report.words import metric_label
 
@@ -56,8 +56,8 @@ def draw_curves(cells: pd.DataFrame, study: StudyFacts, tasks: Sequence[str], va
         *grouping_handles(groupings, study.reference),
         Line2D([], [], color=GREY, linestyle="--", linewidth=1, label="trivial predictor"),
     ]
-    lines = math.ceil(len(handles) / (1 + 1.5 * columns))
-    figure.legend(handles=handles, loc="outside upper center", ncols=math.ceil(len(handles) / lines), frameon=False)
+    across = legend_columns([str(handle.get_label()) for handle in handles], figure.get_figwidth())
+    figure.legend(handles=handles, loc="outside upper center", ncols=across, frameon=False)
     return figure
 
 

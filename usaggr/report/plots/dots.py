@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from usaggr.report.plots.looks import GREY, draw_grouped_rows, grouping_handles, reference_first, scale_title, window
+from usaggr.report.plots.looks import (
+    GREY,
+    draw_grouped_rows,
+    grouping_handles,
+    legend_columns,
+    reference_first,
+    scale_title,
+    window,
+)
 from usaggr.report.sources import StudyFacts
 from usaggr.report.words import grouping_label
 
@@ -167,8 +175,9 @@ def _add_legend(figure: "Figure", panels: _Panels, study: StudyFacts) -> None:
     ordered = reference_first(study.groupings, study.reference)
     handles = grouping_handles(ordered, study.reference, lines=False)
     shown = [handle for handle, name in zip(handles, ordered, strict=True) if name in panels.groupings]
+    columns = legend_columns([str(handle.get_label()) for handle in shown], figure.get_figwidth())
     figure.legend(
-        handles=shown, loc="outside upper center", ncols=max(1, min(len(shown), 4)), frameon=False, fontsize=8,
+        handles=shown, loc="outside upper center", ncols=columns, frameon=False, fontsize=8,
         title=f"difference from {grouping_label(study.reference)}; in brackets the number of tasks",
         title_fontproperties={"size": 7.5}, labelcolor="black", edgecolor=GREY,
     )  # fmt: skip

@@ -147,3 +147,16 @@ def _finite(values: Iterable[float]) -> NDArray[np.float64]:
     numbers = np.asarray(list(values), dtype=float)
     known: NDArray[np.float64] = numbers[np.isfinite(numbers)]
     return known
+
+
+def legend_columns(labels: Iterable[str], width: float, size: float = 8.0) -> int:
+    """Columns of a legend in which no label is cut: all as wide as the longest, in a figure of `width` inches.
+
+    Args:
+        labels: of the legend.
+        width: of the figure in inches.
+        size: of the letters in points; they are .6 of it wide, beside a mark and gaps of 4 letters.
+    """
+    found = list(labels)
+    longest = max(map(len, found), default=1)
+    return max(1, min(len(found), int(width / ((longest + 6) * 0.6 * size / 72))))
