@@ -18,7 +18,7 @@ ALL = (SEG, CLS, DET, REG)
 def model(**changes: object) -> MhMtlConfig:
     values: dict[str, object] = {
         "name": "mh_mtl", "encoder": "tu-test_resnet", "weights": None, "decoder_channels": 32, "norm": "group",
-        "landmarks": "heatmap", "dropout": 0.0,
+        "landmarks": "heatmap", "dropout": 0.0, "freeze": "none",
     }  # fmt: skip
     return MhMtlConfig.model_validate({**values, **changes})
 
