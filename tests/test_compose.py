@@ -296,7 +296,8 @@ def test_each_value_says_which_file_or_the_command_line_it_comes_from() -> None:
         (
             "groupings=[task_specific,clinicl]",
             "groupings: unknown 'clinicl', did you mean 'clinical'? "
-            "Allowed: clinical, image_source, organ, random, task_specific, task_type, unified",
+            "Allowed: clinical, image_source, organ, random, staged_clinical, staged_task, staged_task_extra, "
+            "staged_task_frozen, staged_type, task_specific, task_type, unified",
         ),
         ("reference=x", "reference: unknown 'x'. Allowed: clinical, task_specific, unified"),
         ("model.dropout=${model.foo}", "model.dropout: Interpolation key 'model.foo' not found"),
