@@ -27,7 +27,7 @@ test: .venv/installed-dev
 	$(BIN)/pytest -q -n 2
 
 test-slow: .venv/installed-dev
-	$(BIN)/pytest -q -m slow -n 2 --dist loadfile
+	$(BIN)/pytest -q -m slow -n 2 --dist loadfile $(PYTEST_FLAGS)
 
 # A real Slurm needs root and Debian's slurmctld slurmd slurmdbd slurm-client munge mariadb-server; else it is skipped.
 # CLUSTER_TESTS=tests/sweep/test_executor_contract.py: the same scores on this machine, Slurm and Ray alone, 3 minutes.
