@@ -2,45 +2,39 @@
 
     python -m benchmarks.planted [--seeds 40] [--draws 500] [--jobs 1] [--outputs outputs] [--out docs/planted.md]
 
-The pool is an ordinary sweep (benchmarks/planted/sweeps): the same command goes on where it was stopped, and more seeds
-add to those that are there. Studies of 5 seeds are drawn from it without replacement and judged as a report does.
+All are ordinary sweeps (benchmarks/planted/sweeps): the same command goes on where it was stopped, and more seeds add
+to those that are there. Studies of 5 seeds are drawn from pools without replacement and judged as a report does.
 """
 
 import argparse
-import multiprocessing
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.generated import machine
-from benchmarks.planted import page
+from benchmarks.planted import page, scale, structure
 from benchmarks.planted.draws import Cell, Judged, added, judge_draws, seed_draws, truths
 from benchmarks.planted.figure import draw_figure
 from benchmarks.planted.page import EXPECTED, Pool
+from benchmarks.planted.training import HERE, cost_of, in_parts, train
 from usaggr.compose import compose_study
 from usaggr.data.dataset import load_dataset
 from usaggr.data.sheet import draw_sheet
 from usaggr.progress import RichProgress
-from usaggr.report.collect import Collection, collect
+from usaggr.report.collect import Collection
 from usaggr.report.comparison import pairs_of
 from usaggr.report.observations import observe
-from usaggr.sweep.plan import make_plan
-from usaggr.sweep.sweep import run_sweep
 
-HERE = Path(__file__).parent
 SIZE = 5
 """Seeds of a drawn study."""
 PAIRS = "pairs"
 """The grouping whose blocks are the pairs."""
-PART = 10
-"""Draws that a process judges at a time."""
-
-Result = TypeVar("Result")
+STRUCTURE_SEEDS = 10
+"""Seeds on which a grouping by affinity is compared with lots, at the most."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,36 +47,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     collection = train("planted", [], options.seeds, options.jobs, options.outputs)
     pool, deltas = measure_pool(collection, options.draws, options.jobs)
+    slopes = [
+        scale.measure_slopes(world, options.seeds, options.jobs, options.outputs, options.draws, SIZE)
+        for world in scale.WORLDS
+    ]
+    few = min(options.seeds, STRUCTURE_SEEDS)
+    structures = [structure.measure_structure(world, few, options.jobs, options.outputs) for world in structure.WORLDS]
     images = options.out.parent / "images"
     images.mkdir(parents=True, exist_ok=True)
     figure, sheet = (images / f"{options.out.stem}{what}.png" for what in ("", "_phantoms"))
     draw_figure(pool, deltas, figure)
     data = compose_study("planted", (), HERE).data
     draw_sheet(load_dataset(data, RichProgress()), sheet, data.max_pixels, per_task=4)
-    text = page.report(pool, f"images/{figure.name}", f"images/{sheet.name}", machine(1))
+    wrong = [*page.failures(pool), *scale.failures(slopes), *structure.failures(structures)]
+    sections = [scale.section(slopes), structure.section(structures)]
+    costs = [
+        (pool.runs, pool.seconds),
+        *((of.runs, of.seconds) for of in slopes),
+        *((of.runs, of.seconds) for of in structures),
+    ]
+    text = page.report(
+        pool, wrong, f"images/{figure.name}", f"images/{sheet.name}", sections, page.cost(costs, machine(1))
+    )
     options.out.write_text(text, encoding="utf-8")
-    wrong = page.failures(pool)
     print(f"{options.out}: {len(wrong)} checks fail" + "".join(f"\n- {line}" for line in wrong))
     return 1 if wrong else 0
-
-
-def train(study: str, words: Sequence[str], seeds: int, jobs: int, outputs: Path) -> Collection:
-    """Train what is not trained yet of a study, and read its results.
-
-    Raises:
-        SystemExit: not all runs are done.
-    """
-    own = [
-        f"seeds=[{','.join(map(str, range(seeds)))}]",
-        f"executor.workers={jobs}",
-        "executor.threads=1",
-        f"outputs={outputs}",
-    ]
-    plan = make_plan(compose_study(study, [*own, *words], HERE), RichProgress())
-    outcome = run_sweep(plan, build=lambda folders: folders[0])
-    if outcome.exit_status:
-        sys.exit(outcome.exit_status)
-    return collect([plan.directory], RichProgress())
 
 
 def measure_pool(collection: Collection, draws: int, jobs: int) -> tuple[Pool, dict[str, NDArray[np.float64]]]:
@@ -96,8 +85,9 @@ def measure_pool(collection: Collection, draws: int, jobs: int) -> tuple[Pool, d
     judge = partial(judge_draws, collection, margin=margin, null=null, truth=truth)
     judged: Judged = added(in_parts(judge, seeds, jobs, "judging draws from the pool"))
     results = [run.result for run in collection.runs if run.result is not None]
+    runs, seconds = cost_of(collection)
     pool = Pool(
-        seeds=len(collection.study.seeds), size=SIZE, runs=len(results), seconds=sum(r.cost.seconds for r in results),
+        seeds=len(collection.study.seeds), size=SIZE, runs=runs, seconds=seconds,
         margin=margin, truth=truth, judged=judged, relations=relations, grouping=PAIRS,
         subjects=min(facts.n_subjects for facts in collection.data.tasks.values()),
         training={task: count for result in results for task, count in result.n_train.items()},
@@ -117,22 +107,6 @@ def relations_of(collection: Collection) -> dict[str, str]:
     for task, partner in synthetic["conflicting"].items():
         found |= {partner: "conflicting", task: "labels by lot"}
     return found | {task: "unrelated" for task in collection.tasks if task not in found}
-
-
-def in_parts(
-    work: Callable[[Sequence[tuple[int, ...]]], Result], draws: Sequence[tuple[int, ...]], jobs: int, what: str
-) -> list[Result]:
-    """Results of each PART of the draws, in their order, by so many processes."""
-    parts = [draws[start : start + PART] for start in range(0, len(draws), PART)]
-    progress = RichProgress()
-    progress.start(what, len(parts))
-    found = []
-    with multiprocessing.get_context("fork").Pool(jobs) as processes:
-        for result in processes.imap(work, parts):
-            found.append(result)
-            progress.advance()
-    progress.finish()
-    return found
 
 
 if __name__ == "__main__":

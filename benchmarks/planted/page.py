@@ -1,6 +1,6 @@
 """The page docs/planted.md, from what was measured."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.generated import prose, table
@@ -64,9 +64,17 @@ def failures(pool: Pool) -> list[str]:
     return found
 
 
-def report(pool: Pool, figure: str, sheet: str, machine: str) -> str:
-    """The page."""
-    wrong = failures(pool)
+def report(pool: Pool, wrong: Sequence[str], figure: str, sheet: str, sections: Sequence[str], cost: str) -> str:
+    """The page.
+
+    Args:
+        pool: what was measured.
+        wrong: all that is not as asked.
+        figure: picture of the pool.
+        sheet: picture of its phantoms.
+        sections: what was measured beside the pool, each with its title.
+        cost: last paragraph.
+    """
     outcome = "All targets are met." if not wrong else f"Not met: {'; '.join(wrong)}."
     false = pool.judged.false_families.get(pool.grouping, 0) / pool.judged.draws
     opposite = pool.judged.opposite.get("unified", 0) / pool.judged.draws
@@ -81,10 +89,16 @@ def report(pool: Pool, figure: str, sheet: str, machine: str) -> str:
               _verdicts(pool)),
         f"![Differences of the pool's seeds, and verdicts of the studies drawn from it]({figure})",
         prose(_NULL.format(false=_percent(false), opposite=_percent(opposite))),
+        *sections,
+        f"## Cost\n\n{cost}",
     ]  # fmt: skip
-    cost = _COST.format(runs=pool.runs, hours=pool.seconds / 3600, each=pool.seconds / pool.runs, machine=machine)
-    parts.append(prose(cost))
     return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def cost(parts: Sequence[tuple[int, float]], machine: str) -> str:
+    """Of all sweeps: their runs, and the seconds of these."""
+    runs, seconds = (sum(of) for of in zip(*parts, strict=True))
+    return prose(_COST.format(runs=int(runs), hours=seconds / 3600, each=seconds / runs, machine=machine))
 
 
 def _relations(pool: Pool) -> list[list[str]]:
@@ -138,5 +152,5 @@ draws; asked: at most 7.5 %. Under the unified model, where each task shares wit
 verdict against the sign of the pool's own difference in {opposite} of the draws.
 """
 _COST = """
-Cost: {runs} runs in {hours:.1f} hours of one thread, {each:.1f} s each ({machine}).
+{runs} runs in {hours:.1f} hours of one thread, {each:.1f} s each ({machine}).
 """

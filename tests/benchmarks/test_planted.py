@@ -8,14 +8,18 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
+from scipy import stats
 
 from benchmarks.evidence.worlds import GROUPINGS, World, draw_sweep
 from benchmarks.planted import __main__ as benchmark
-from benchmarks.planted import page
+from benchmarks.planted import page, scale, structure
 from benchmarks.planted.draws import Judged, Truth, added, judge_draws, of_seeds, seed_draws, truths
 from benchmarks.planted.figure import draw_figure
+from benchmarks.planted.training import HERE, cost_of
 from usaggr.compose import compose_study
-from usaggr.report.collect import Collection
+from usaggr.metrics.names import improvement, main_metric
+from usaggr.report.collect import CollectedRun, Collection
+from usaggr.tasks import CATALOGUE
 
 GAINS, LOSSES = ("unified", "lung"), ("unified", "ovary_tumor")
 
@@ -96,8 +100,8 @@ def test_lots_of_draws_are_added() -> None:
 
 
 def test_the_shipped_study_plants_what_its_pairs_are_named_after() -> None:
-    study = compose_study("planted", (), benchmark.HERE)
-    blocks = yaml.safe_load((benchmark.HERE / "grouping" / "pairs.yaml").read_text())["blocks"]
+    study = compose_study("planted", (), HERE)
+    blocks = yaml.safe_load((HERE / "grouping" / "pairs.yaml").read_text())["blocks"]
     synthetic = study.data.synthetic
     assert sorted(task for members in blocks.values() for task in members) == sorted(synthetic.tasks)
     assert {frozenset(pair) for pair in synthetic.related.items()} == {frozenset(blocks["related"])}
@@ -155,7 +159,7 @@ def test_the_page_names_what_is_not_as_asked(pool_: page.Pool, said: list[str]) 
     found = page.failures(pool_)
     assert len(found) == len(said)
     assert all(line.startswith(start) for line, start in zip(found, said, strict=True))
-    text = page.report(pool_, "planted.png", "sheet.png", "a machine")
+    text = page.report(pool_, found, "planted.png", "sheet.png", [], "Much.")
     words = " ".join(text.split())
     assert ("All targets are met." in words) == (not said)
     assert ("Not met: " in words) == bool(said)
@@ -163,11 +167,133 @@ def test_the_page_names_what_is_not_as_asked(pool_: page.Pool, said: list[str]) 
 
 
 def test_the_page_shows_each_cell_beside_what_was_asked() -> None:
-    text = page.report(measured(), "planted.png", "sheet.png", "a machine")
+    pool_ = measured()
+    cost = page.cost([(pool_.runs, pool_.seconds), (100, 50.0)], "a machine")
+    text = page.report(pool_, [], "planted.png", "sheet.png", ["## More"], cost)
     assert "| lung | related | +0.100 | 0.006 | 90.0 % | 0.0 % | 0.0 % | 0.0 % | gain >= 80% |" in text
     assert (
         "| fetal_head | unrelated | +0.100 | 0.006 | 0.0 % | 100.0 % | 0.0 % | 0.0 % | neither gain nor loss |" in text
     )
-    assert "400 runs" in " ".join(text.split())
+    assert "500 runs in 0.2 hours of one thread, 1.7 s each (a machine)." in " ".join(text.split())
+    assert text.index("## More") < text.index("## Cost")
     # Nothing is left to fill in, but for the overrides that the page names.
     assert {found.split("}")[0] for found in text.split("{")[1:]} == {"A: B", "A: 400"}
+
+
+def at_two_sizes(pool: Collection) -> Collection:
+    """The pool with 25 and 100 training samples: the world does not say them for each scale."""
+    runs = []
+    for run in pool.runs:
+        assert run.result is not None
+        counts = dict.fromkeys(run.row.tasks, 25 if run.row.scale == 0.25 else 100)
+        runs.append(replace(run, result=replace(run.result, n_train=counts)))
+    return replace(pool, runs=tuple(runs))
+
+
+def test_a_slope_is_that_of_the_mean_over_tasks(pool: Collection) -> None:
+    row = scale.slope_of(at_two_sizes(pool))
+    assert row["tasks"] == 12
+    assert row["seeds"] == 12
+    # The planted differences are the same at both scales.
+    assert abs(row["slope"]) < 0.1
+    assert row["low"] < row["slope"] < row["high"]
+
+
+def test_a_pool_says_its_slope_and_draws_how_often_it_is_found(pool: Collection) -> None:
+    found = scale.told("off", at_two_sizes(pool), draws=3, size=5, jobs=1)
+    assert set(found.deltas) == {25, 100}
+    assert 0 <= found.falls + found.rises <= 1
+    assert (found.draws, found.size) == (3, 5)
+    assert (found.runs, found.seconds) == cost_of(pool)
+    steps = np.log10(100 / 25)
+    assert found.slope == pytest.approx((found.deltas[100] - found.deltas[25]) / steps)
+
+
+def slopes(world: str, falls: float, rises: float) -> scale.Slopes:
+    return scale.Slopes(world, -0.1, -0.12, -0.08, {8: 0.2, 80: 0.1}, falls, rises, 500, 5, 240, 480.0)
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ([slopes("on", 0.8, 0.0), slopes("off", 0.04, 0.03)], []),
+        ([slopes("on", 0.79, 0.2)], ["scale, on: found in 79.0%"]),
+        ([slopes("off", 0.04, 0.04)], ["scale, off: found in 8.0%"]),
+    ],
+)
+def test_slopes_are_to_be_found_where_they_are_planted(found: list[scale.Slopes], said: list[str]) -> None:
+    wrong = scale.failures(found)
+    assert len(wrong) == len(said)
+    assert all(line.startswith(start) for line, start in zip(wrong, said, strict=True))
+    assert "-0.100 (-0.120 to -0.080)" in scale.section(found)
+    assert "500 studies of 5 seeds" in " ".join(scale.section(found).split())
+
+
+def with_controls(pool: Collection) -> Collection:
+    """The pool at its large scale, with the unified model as the grouping by affinity, and clinical groups as a lot."""
+    names = {"unified": "affinity", "clinical": "random_affinity_1", "task_specific": "task_specific"}
+    runs = tuple(
+        replace(run, row=replace(run.row, groupings=tuple(names[name] for name in run.row.groupings)))
+        for run in pool.runs
+        if run.row.scale == 1.0
+    )
+    study = replace(
+        pool.study, scales=(1.0,), groupings=tuple(names.values()), controls={"random_affinity_1": "affinity"}
+    )
+    own = replace(pool, runs=runs, study=study)
+    return replace(own, controls=own)
+
+
+def test_affinity_is_compared_with_the_mean_of_the_lots_by_seed(pool: Collection) -> None:
+    found = structure.compared("related pairs", {"all": ("lung",)}, with_controls(pool))
+    tasks = {task for run in pool.runs for task in run.row.tasks}
+    by_seed = []
+    for seed in range(12):
+        here = [run for run in pool.runs if (run.row.scale, run.row.seed) == (1.0, seed)]
+        mean = {}
+        for grouping in GROUPINGS:
+            of = {task: run for run in here if grouping in run.row.groupings for task in run.row.tasks}
+            assert set(of) == tasks
+            mean[grouping] = np.mean([signed(of[task], task) for task in tasks])
+        by_seed.append((mean["unified"] - mean["clinical"], mean["unified"] - mean["task_specific"]))
+    against, gained = np.array(by_seed).T
+    assert found.difference == pytest.approx(against.mean())
+    assert found.affinity == pytest.approx(gained.mean())
+    interval = stats.ttest_1samp(against, 0).confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
+    assert len(found.drawn) == 1
+    assert found.seeds == 12
+
+
+def signed(run: CollectedRun, task: str) -> float:
+    """The task's main score, larger where better."""
+    assert run.result is not None
+    main = main_metric(CATALOGUE[task].type)
+    return improvement(run.result.scores[task][main.name], 0.0, main)
+
+
+def structured(world: str, low: float) -> structure.Structure:
+    return structure.Structure(world, {"all": ("lung", "cervix")}, 10, 0.06, (0.01, 0.03), 0.04, low, 0.08, 70, 140.0)
+
+
+def test_affinity_is_to_win_where_there_is_structure_alone() -> None:
+    related, unrelated = structure.WORLDS
+    assert structure.failures([structured(related, 0.01), structured(unrelated, -0.01)]) == []
+    wrong = structure.failures([structured(related, -0.01), structured(unrelated, 0.01)])
+    assert wrong == [
+        "affinity is not better than lots among related pairs", "affinity is better than lots among unrelated tasks",
+    ]  # fmt: skip
+    text = structure.section([structured(related, 0.01), structured(unrelated, -0.01)])
+    assert "| related pairs | lung, cervix | +0.060 | +0.020 (+0.010 to +0.030) | +0.040 (+0.010 to +0.080) |" in text
+    assert {row.split("|")[-2].strip() for row in text.splitlines()[-2:]} == {"above 0", "not above 0"}
+
+
+def test_the_studies_differ_from_their_worlds_by_relations_alone() -> None:
+    for study, worlds in ((scale.STUDY, scale.WORLDS), (structure.STUDY, structure.WORLDS)):
+        words = ["groupings=[task_specific,unified]"]
+        planted, plain = (compose_study(study, [*words, *worlds[world]], HERE).data.synthetic for world in worlds)
+        assert planted.related
+        assert planted.model_copy(update={"related": {}}) == plain
+    members = set(planted.related) | set(planted.related.values())
+    assert members == set(planted.tasks)
+    assert len(planted.related) == structure.BLOCKS

@@ -1,0 +1,124 @@
+"""Whether a difference that changes with the number of training samples is found where it is planted, and only so."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.evidence.verdicts import judged_cells
+from benchmarks.generated import table
+from benchmarks.planted.draws import of_seeds, seed_draws
+from benchmarks.planted.training import cost_of, in_parts, train
+from usaggr.evidence.verdicts import ALPHA
+from usaggr.report.cases import Cases
+from usaggr.report.cell_tables import CellTables, Compared
+from usaggr.report.collect import Collection
+from usaggr.report.comparison import pairs_of
+from usaggr.report.observations import observe
+from usaggr.report.scale_effects import slopes
+
+STUDY = "planted_scale"
+RELATED = "data.synthetic.related={carotid_artery: thyroid_nodule}"
+WORLDS: Mapping[str, Sequence[str]] = {"on": [RELATED], "off": []}
+"""Overrides of the study: with the relation that makes the difference fall, and without."""
+SHARED = "unified"
+"""The grouping whose slope is looked at."""
+LEAST_FOUND = 0.8
+MOST_FALSE = 0.075
+
+
+@dataclass(frozen=True)
+class Slopes:
+    """One world at two scales, and how often its slope is found in draws."""
+
+    world: str
+    slope: float
+    """Of the whole pool: change of the difference in skill per tenfold training samples, mean over tasks."""
+    low: float
+    high: float
+    deltas: Mapping[int, float]
+    """Training samples a task: mean difference in skill over the pool."""
+    falls: float
+    """Share of draws in which the slope is certainly below 0."""
+    rises: float
+    """The same above 0."""
+    draws: int
+    size: int
+    """Seeds of a draw."""
+    runs: int
+    seconds: float
+
+
+def measure_slopes(world: str, seeds: int, jobs: int, outputs: Path, draws: int, size: int) -> Slopes:
+    """Train one world, and look for its slope in studies drawn from it."""
+    words = [f"name={STUDY}_{world}", *WORLDS[world]]
+    return told(world, train(STUDY, words, seeds, jobs, outputs), draws, size, jobs)
+
+
+def told(world: str, collection: Collection, draws: int, size: int, jobs: int) -> Slopes:
+    """What the pool and draws from it say."""
+    whole = slope_of(collection)
+    chosen = list(seed_draws(collection.study.seeds, size, draws, np.random.default_rng(1)))
+    parts = in_parts(partial(signs, collection), chosen, jobs, f"judging slopes, {world}")
+    found = [sign for part in parts for sign in part]
+    observations = observe(collection)
+    pairs = pairs_of(observations[observations["main"]], collection.study.reference)
+    deltas = pairs[pairs["grouping"] == SHARED].groupby("n_train")["delta_skill"].mean()
+    return Slopes(
+        world, float(whole["slope"]), float(whole["low"]), float(whole["high"]),
+        {int(str(n)): float(delta) for n, delta in deltas.items()},
+        found.count(-1) / draws, found.count(1) / draws, draws, size, *cost_of(collection),
+    )  # fmt: skip
+
+
+def signs(collection: Collection, draws: Sequence[tuple[int, ...]]) -> list[int]:
+    """Of each draw: -1 where the slope is certainly below 0, 1 where it is above, else 0."""
+    found = [slope_of(of_seeds(collection, seeds)) for seeds in draws]
+    return [int(np.sign(row["slope"])) if row["p_adjusted"] < ALPHA else 0 for row in found]
+
+
+def slope_of(collection: Collection) -> "pd.Series[float]":
+    """The row of a report's table of slopes for the mean over all tasks, in skill, under the unified model."""
+    cells = judged_cells(collection)
+    compared = Compared(cells, cells, CellTables(collection, Cases(collection)), collection.study.confidence)
+    found = slopes(compared)
+    chosen = found[(found["level"] == "all") & (found["unit"] == "skill") & (found["grouping"] == SHARED)]
+    return chosen.iloc[0]
+
+
+def failures(found: Sequence[Slopes]) -> list[str]:
+    """What is not as asked."""
+    wrong = []
+    for of in found:
+        if of.world == "on" and of.falls < LEAST_FOUND:
+            wrong.append(f"scale, on: found in {of.falls:.1%} of the draws")
+        if of.world == "off" and of.falls + of.rises > MOST_FALSE:
+            wrong.append(f"scale, off: found in {of.falls + of.rises:.1%} of the draws")
+    return wrong
+
+
+def section(found: Sequence[Slopes]) -> str:
+    """Of the page."""
+    text = _SECTION.format(draws=found[0].draws, size=found[0].size)
+    columns = ["relation", "difference, by training samples", "pool's slope", "falls", "rises", "asked"]
+    return f"{text.strip()}\n\n{table(columns, [_row(of) for of in found])}"
+
+
+def _row(of: Slopes) -> list[str]:
+    deltas = ", ".join(f"{n}: {delta:+.3f}" for n, delta in sorted(of.deltas.items()))
+    asked = f"falls >= {LEAST_FOUND:.0%}" if of.world == "on" else f"either <= {MOST_FALSE:.1%}"
+    slope = f"{of.slope:+.3f} ({of.low:+.3f} to {of.high:+.3f})"
+    return [of.world, deltas, slope, f"{of.falls:.1%}", f"{of.rises:.1%}", asked]
+
+
+_SECTION = """
+## Dependence on scale
+
+Two tasks at two amounts of training data (`planted_scale.yaml`), with a relation (on) and without (off). Where two
+tasks share their anatomy, sharing helps most where samples are few, so that the difference falls with their number;
+without a relation it is about nought at any. In skill, mean over the two tasks. The slope is the report's, per tenfold
+training samples; it counts as found where its adjusted p is under .05, in {draws} studies of {size} seeds.
+"""
