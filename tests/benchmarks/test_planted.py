@@ -16,6 +16,7 @@ from benchmarks.planted import page, scale, structure
 from benchmarks.planted.draws import Judged, Truth, added, judge_draws, of_seeds, seed_draws, truths
 from benchmarks.planted.figure import draw_figure
 from benchmarks.planted.training import HERE, cost_of
+from usaggr.affinity.stored import Measure
 from usaggr.compose import compose_study
 from usaggr.metrics.names import improvement, main_metric
 from usaggr.report.collect import CollectedRun, Collection
@@ -231,21 +232,19 @@ def test_slopes_are_to_be_found_where_they_are_planted(found: list[scale.Slopes]
 
 def with_controls(pool: Collection) -> Collection:
     """The pool at its large scale, with the unified model as the grouping by affinity, and clinical groups as a lot."""
-    names = {"unified": "affinity", "clinical": "random_affinity_1", "task_specific": "task_specific"}
+    names = {"unified": "by_gradient", "clinical": "by_lot_1", "task_specific": "task_specific"}
     runs = tuple(
         replace(run, row=replace(run.row, groupings=tuple(names[name] for name in run.row.groupings)))
         for run in pool.runs
         if run.row.scale == 1.0
     )
-    study = replace(
-        pool.study, scales=(1.0,), groupings=tuple(names.values()), controls={"random_affinity_1": "affinity"}
-    )
+    study = replace(pool.study, scales=(1.0,), groupings=tuple(names.values()), controls={"by_lot_1": "by_gradient"})
     own = replace(pool, runs=runs, study=study)
     return replace(own, controls=own)
 
 
 def test_affinity_is_compared_with_the_mean_of_the_lots_by_seed(pool: Collection) -> None:
-    found = structure.compared("related pairs", {"all": ("lung",)}, with_controls(pool))
+    found = structure.compared("related pairs", "gradient", {"all": ("lung",)}, with_controls(pool))
     tasks = {task for run in pool.runs for task in run.row.tasks}
     by_seed = []
     for seed in range(12):
@@ -272,8 +271,8 @@ def signed(run: CollectedRun, task: str) -> float:
     return improvement(run.result.scores[task][main.name], 0.0, main)
 
 
-def structured(world: str, low: float) -> structure.Structure:
-    return structure.Structure(world, {"all": ("lung", "cervix")}, 10, 0.06, (0.01, 0.03), 0.04, low, 0.08, 70, 140.0)
+def structured(world: str, low: float, measure: Measure = "gradient") -> structure.Structure:
+    return structure.Structure(world, measure, {"all": ("lung", "cervix")}, 10, 0.06, (0.01, 0.03), 0.04, low, 0.08)
 
 
 def test_affinity_is_to_win_where_there_is_structure_alone() -> None:
@@ -281,10 +280,15 @@ def test_affinity_is_to_win_where_there_is_structure_alone() -> None:
     assert structure.failures([structured(related, 0.01), structured(unrelated, -0.01)]) == []
     wrong = structure.failures([structured(related, -0.01), structured(unrelated, 0.01)])
     assert wrong == [
-        "affinity is not better than lots among related pairs", "affinity is better than lots among unrelated tasks",
-    ]  # fmt: skip
+        "affinity by gradient is not better than lots among related pairs",
+        "affinity by gradient is better than lots among unrelated tasks",
+    ]
+    assert structure.failures([structured(related, -0.01, "lookahead")]) == []
     text = structure.section([structured(related, 0.01), structured(unrelated, -0.01)])
-    assert "| related pairs | lung, cervix | +0.060 | +0.020 (+0.010 to +0.030) | +0.040 (+0.010 to +0.080) |" in text
+    assert (
+        "| related pairs | gradient | lung, cervix | +0.060 | +0.020 (+0.010 to +0.030) | +0.040 (+0.010 to +0.080) |"
+        in text
+    )
     assert {row.split("|")[-2].strip() for row in text.splitlines()[-2:]} == {"above 0", "not above 0"}
 
 

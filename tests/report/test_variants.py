@@ -1,5 +1,6 @@
 """Whole sweeps with planted effects of variants, alone and in what sharing does."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -241,3 +242,19 @@ def test_variants_have_a_table_on_disk_where_there_are_several(tmp_path: Path) -
 def test_nothing_done_is_no_reason_to_fail(tmp_path: Path) -> None:
     effects = effects_of(finish(tmp_path, {}, skip=lambda run: True))
     assert set(effects["note"]) == {"missing"}
+
+
+def test_two_runs_with_the_same_numbers_are_called_so(tmp_path: Path) -> None:
+    # What a variant changes does nothing to a task alone: the sweep's runs there are the first variant's, copied.
+    sweep = finish(tmp_path, {("dense", "unified"): -0.1})
+    alone = {(run.variant, run.tasks, run.seed): run.run_id for run, _ in sweep.runs() if len(run.tasks) == 1}
+    for (variant, tasks, seed), name in alone.items():
+        if variant == "dense":
+            for file in ("predictions.parquet", "result.json"):
+                first = sweep.directory / "runs" / alone["base", tasks, seed] / file
+                shutil.copy(first, sweep.directory / "runs" / name / file)
+    effects = effects_of(sweep)
+    rows = effects[(effects["level"] == "task") & (effects["grouping"] == "task_specific")]
+    assert set(rows["note"]) == {"same numbers"}
+    assert rows["p"].isna().all()
+    assert not set(effects.loc[effects["grouping"] == "unified", "note"]) & {"same numbers"}

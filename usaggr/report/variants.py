@@ -213,6 +213,8 @@ def _scarce(one: _Sum, found: Difference | None, facts: _Facts) -> str:
         return "no predictions"
     if one.level != "task":
         return ""
+    if not found.table.any():
+        return "same numbers"  # of two runs, as where a variant changes nothing for a task alone
     row = {**facts.kinds[one.task], "grouping": one.grouping, "scale": one.scale, "variant": one.variant}
     return scarcity(row, found, facts.cases)
 
