@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "usaggr"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 ROOMS = (
-    ("torchvision_ops", "errors", "progress", "files", "heartbeats", "locks", "stored", "stopping"),
+    ("torchvision_ops", "errors", "progress", "files", "file_hash", "heartbeats", "locks", "stored", "stopping"),
     (
         "config",
         "config_section",

@@ -1,11 +1,11 @@
 """Exports a run's model: one ONNX file, compared with the model itself, and its card beside it."""
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from usaggr.errors import ConfigError, RunError
+from usaggr.file_hash import file_hash
 from usaggr.files import cannot_write, write_atomic
 from usaggr.inference.card import make_card
 from usaggr.inference.stored import read_stored_run
@@ -62,7 +62,7 @@ def export(run: Path, out: Path | None, progress: Progress) -> Exported:
                 f"allowed are {TOLERANCE:g}); nothing was written"
             )
         progress.advance()
-        digest = hashlib.sha256(temporary.read_bytes()).hexdigest()
+        digest = file_hash(temporary)
         compared = {"runtime": "onnxruntime, CPU", "images": COMPARED, "largest_difference": difference}
         file = {"name": out.name, "format": "ONNX", "sha256": digest, "compared": {**compared, "allowed": TOLERANCE}}
         card = json.dumps(make_card(stored, is_conditioned(model.network), file), indent=1)

@@ -1,6 +1,5 @@
 """What a finished run's folder says of its model: network, tasks, input, weights. No torch here."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +10,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from usaggr.config_model import MhMtlConfig, ModelConfig
 from usaggr.config_section import neutral_values
 from usaggr.errors import RunError
+from usaggr.file_hash import SUFFIX, file_hash, is_as_noted
 from usaggr.report.sources import Source, read_source
 from usaggr.runs import RunDirectory, RunResult
 from usaggr.stored import SCHEMA_VERSION, WEIGHTS
@@ -130,11 +130,10 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 def _checked_hash(weights: Path) -> str:
     """SHA-256 of the weights, which is the one that was written beside them, where there is one."""
     try:
-        with weights.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-        noted = weights.with_suffix(".sha256")
-        if noted.is_file() and noted.read_text().split()[:1] != [found]:
-            raise RunError(f"{weights}: has changed since it was written (its SHA-256 is not that of {noted.name})")
+        found = file_hash(weights)
+        if not is_as_noted(weights, found):
+            noted = weights.with_suffix(SUFFIX).name
+            raise RunError(f"{weights}: has changed since it was written (its SHA-256 is not that of {noted})")
     except OSError as error:
         raise RunError(f"{weights}: cannot be read ({error.strerror or error})") from error
     return found

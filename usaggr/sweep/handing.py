@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from usaggr.errors import RunError
+from usaggr.file_hash import SUFFIX
 from usaggr.files import cannot_write
 from usaggr.runs import PARENT, RunDirectory
 from usaggr.stored import WEIGHTS
@@ -32,7 +33,7 @@ def hand_down(parent: PlannedRun, child: PlannedRun) -> None:
             f"its parent {parent.directory.name} has no {WEIGHTS}: they were removed; the same `usaggr sweep` trains "
             "the parent again"
         )
-    for file in (there.with_suffix(".sha256"), there):
+    for file in (there.with_suffix(SUFFIX), there):
         if file.is_file():
             _bring(file, child.directory / PARENT / file.name)
 

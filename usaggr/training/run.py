@@ -1,6 +1,5 @@
 """One run from start to finish: data, network, training, scores, files; `result.json` is written last."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from usaggr.data.run_data import RunData
 from usaggr.data.samples import Sample
 from usaggr.data.seeds import derived_seed
 from usaggr.data.streams import cut_batches, merge_streams, stream, stream_lengths, with_exposure
+from usaggr.file_hash import note_hash
 from usaggr.files import make_usual
 from usaggr.metrics.predictions import write_predictions
 from usaggr.models.build import build_network
@@ -186,9 +186,7 @@ def _write(directory: Path, study: StudyConfig, network: MultiTaskNetwork, curve
         file = directory / "weights" / "scored.safetensors"
         save_file(weights, file)
         make_usual(file)
-        with file.open("rb") as content:  # as sha256sum writes it
-            digest = hashlib.file_digest(content, "sha256").hexdigest()
-        file.with_suffix(".sha256").write_text(f"{digest}  {file.name}\n")
+        note_hash(file)
 
 
 def _cost(watch: Stopwatch, network: MultiTaskNetwork, examples: int) -> Cost:

@@ -1,6 +1,5 @@
 """What a run of a second stage starts from: its parent's scored weights, as far as its own tasks need them."""
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from safetensors import SafetensorError, safe_open
 from usaggr.config import TrainingConfig
 from usaggr.data.streams import stream_length
 from usaggr.errors import RunError
+from usaggr.file_hash import SUFFIX, file_hash, is_as_noted
 from usaggr.models.network import MultiTaskNetwork
 from usaggr.runs import PARENT, RunSpec
 from usaggr.stored import WEIGHTS
@@ -62,11 +62,10 @@ def with_budget(
 def _check(file: Path, where: str) -> None:
     """Compare a file with the SHA-256 that was written beside it."""
     try:
-        with file.open("rb") as content:
-            found = hashlib.file_digest(content, "sha256").hexdigest()
-        noted = file.with_suffix(".sha256")
-        if noted.is_file() and noted.read_text().split()[:1] != [found]:
-            raise RunError(f"{where} have changed since they were written (their SHA-256 is not that of {noted.name})")
+        if not is_as_noted(file, file_hash(file)):
+            raise RunError(
+                f"{where} have changed since they were written (their SHA-256 is not that of {file.stem}{SUFFIX})"
+            )
     except OSError as error:
         raise RunError(
             f"{where} are not in {PARENT}/ of the run's folder ({error.strerror}); `usaggr sweep` puts them there"
