@@ -33,7 +33,7 @@ SIZE = 5
 """Seeds of a drawn study."""
 PAIRS = "pairs"
 """The grouping whose blocks are the pairs."""
-FEWER_SEEDS = 10
+SCALE_SEEDS, STRUCTURE_SEEDS = 12, 8
 """Of the studies beside the pool, at the most."""
 
 
@@ -48,10 +48,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     collection = train("planted", [], options.seeds, options.jobs, options.outputs)
     pool, deltas = measure_pool(collection, options.draws, options.jobs)
     slopes = [
-        scale.measure_slopes(world, options.seeds, options.jobs, options.outputs, options.draws, SIZE)
+        scale.measure_slopes(world, min(options.seeds, SCALE_SEEDS), options.jobs, options.outputs, options.draws, SIZE)
         for world in scale.WORLDS
     ]
-    few = min(options.seeds, FEWER_SEEDS)
+    few = min(options.seeds, STRUCTURE_SEEDS)
     by_world = [structure.measure_structures(world, few, options.jobs, options.outputs) for world in structure.WORLDS]
     structures = [found for of_world, _ in by_world for found in of_world]
     images = options.out.parent / "images"

@@ -21,7 +21,7 @@ from usaggr.report.observations import observe
 from usaggr.report.scale_effects import slopes
 
 STUDY = "planted_scale"
-RELATED = "data.synthetic.related={carotid_artery: thyroid_nodule}"
+RELATED = "data.synthetic.related={ovary_tumor: thyroid_nodule, carotid_artery: thyroid_nodule}"
 WORLDS: Mapping[str, Sequence[str]] = {"on": [RELATED], "off": []}
 """Overrides of the study: with the relation that makes the difference fall, and without."""
 SHARED = "unified"
@@ -45,6 +45,7 @@ class Slopes:
     """Share of draws in which the slope is certainly below 0."""
     rises: float
     """The same above 0."""
+    seeds: int
     draws: int
     size: int
     """Seeds of a draw."""
@@ -70,7 +71,8 @@ def told(world: str, collection: Collection, draws: int, size: int, jobs: int) -
     return Slopes(
         world, float(whole["slope"]), float(whole["low"]), float(whole["high"]),
         {int(str(n)): float(delta) for n, delta in deltas.items()},
-        found.count(-1) / draws, found.count(1) / draws, draws, size, *cost_of(collection),
+        found.count(-1) / draws, found.count(1) / draws, len(collection.study.seeds), draws, size,
+        *cost_of(collection),
     )  # fmt: skip
 
 
@@ -95,21 +97,21 @@ def failures(found: Sequence[Slopes]) -> list[str]:
     for of in found:
         if of.world == "on" and of.falls < LEAST_FOUND:
             wrong.append(f"scale, on: found in {of.falls:.1%} of the draws")
-        if of.world == "off" and of.falls + of.rises > MOST_FALSE:
-            wrong.append(f"scale, off: found in {of.falls + of.rises:.1%} of the draws")
+        if of.world == "off" and of.falls > MOST_FALSE:
+            wrong.append(f"scale, off: found in {of.falls:.1%} of the draws")
     return wrong
 
 
 def section(found: Sequence[Slopes]) -> str:
     """Of the page."""
-    text = _SECTION.format(draws=found[0].draws, size=found[0].size)
+    text = _SECTION.format(draws=found[0].draws, size=found[0].size, seeds=found[0].seeds)
     columns = ["relation", "difference, by training samples", "pool's slope", "falls", "rises", "asked"]
     return f"{text.strip()}\n\n{table(columns, [_row(of) for of in found])}"
 
 
 def _row(of: Slopes) -> list[str]:
     deltas = ", ".join(f"{n}: {delta:+.3f}" for n, delta in sorted(of.deltas.items()))
-    asked = f"falls >= {LEAST_FOUND:.0%}" if of.world == "on" else f"either <= {MOST_FALSE:.1%}"
+    asked = f"falls >= {LEAST_FOUND:.0%}" if of.world == "on" else f"falls <= {MOST_FALSE:.1%}"
     slope = f"{of.slope:+.3f} ({of.low:+.3f} to {of.high:+.3f})"
     return [of.world, deltas, slope, f"{of.falls:.1%}", f"{of.rises:.1%}", asked]
 
@@ -117,8 +119,8 @@ def _row(of: Slopes) -> list[str]:
 _SECTION = """
 ## Dependence on scale
 
-Two tasks at two amounts of training data (`planted_scale.yaml`), with a relation (on) and without (off). Where two
-tasks share their anatomy, sharing helps most where samples are few, so that the difference falls with their number;
-without a relation it is about nought at any. In skill, mean over the two tasks. The slope is the report's, per tenfold
-training samples; it counts as found where its adjusted p is under .05, in {draws} studies of {size} seeds.
+Three tasks at two amounts of training data (`planted_scale.yaml`), two of them related to the third (on), or all
+unrelated (off). Where tasks share their anatomy, sharing helps most where samples are few, so that the difference falls
+with their number; without a relation it does not. In skill, mean over the tasks. The slope is the report's, per tenfold
+training samples; it counts as found where its adjusted p is under .05. {draws} studies of {size} out of {seeds} seeds.
 """
