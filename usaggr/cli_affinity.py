@@ -48,7 +48,7 @@ def affinity(
     max_cost: Annotated[
         float | None, typer.Option(help="Million parameters of all models together, at the most.", metavar="X")
     ] = None,
-    overhead: Annotated[float, typer.Option(help="Seconds of probes for one second of training, at the most.")] = 0.4,
+    overhead: Annotated[float, typer.Option(help="Seconds of probes for one second of training, at the most.")] = 0.3,
     scale: Annotated[float | None, typer.Option(help="Of the study (default: its first).", show_default=False)] = None,
     out: Out = None,
 ) -> None:

@@ -1,6 +1,6 @@
-"""Whether verdicts come out as planted, with networks that are trained: writes docs/planted.md.
+"""Whether verdicts come out as planted, with networks that are trained: writes the parts of docs/planted.md.
 
-    python -m benchmarks.planted [--seeds 40] [--draws 500] [--jobs 1] [--outputs outputs] [--out docs/planted.md]
+    python -m benchmarks.planted [pool] [scale] [affinity] [--seeds 40] [--draws 500] [--jobs 1] [--outputs outputs]
 
 All are ordinary sweeps (benchmarks/planted/sweeps): the same command goes on where it was stopped, and more seeds add
 to those that are there. Studies of 5 seeds are drawn from pools without replacement and judged as a report does.
@@ -8,14 +8,14 @@ to those that are there. Studies of 5 seeds are drawn from pools without replace
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.generated import machine
+from benchmarks.generated import machine, write_part
 from benchmarks.planted import page, scale, structure
 from benchmarks.planted.draws import Cell, Judged, added, judge_draws, seed_draws, truths
 from benchmarks.planted.figure import draw_figure
@@ -39,40 +39,58 @@ SCALE_SEEDS, STRUCTURE_SEEDS = 12, 8
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Whether verdicts come out as planted.")
+    parser.add_argument(
+        "parts", nargs="*", choices=[[], *PARTS], metavar="PART", help=f"{', '.join(PARTS)}; unless given, all"
+    )
     parser.add_argument("--seeds", type=int, default=40)
     parser.add_argument("--draws", type=int, default=500)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--outputs", type=Path, default=Path("outputs"))
-    parser.add_argument("--out", type=Path, default=Path("docs/planted.md"))
-    options = parser.parse_args(arguments)
-    collection = train("planted", [], options.seeds, options.jobs, options.outputs)
-    pool, deltas = measure_pool(collection, options.draws, options.jobs)
-    slopes = [
-        scale.measure_slopes(world, min(options.seeds, SCALE_SEEDS), options.jobs, options.outputs, options.draws, SIZE)
-        for world in scale.WORLDS
-    ]
-    few = min(options.seeds, STRUCTURE_SEEDS)
-    by_world = [structure.measure_structures(world, few, options.jobs, options.outputs) for world in structure.WORLDS]
-    structures = [found for of_world, _ in by_world for found in of_world]
-    images = options.out.parent / "images"
+    parser.add_argument("--page", type=Path, default=Path("docs/planted.md"))
+    asked = parser.parse_args(arguments)
+    wrong: list[str] = []
+    for part in asked.parts or PARTS:
+        text, failed = PARTS[part](asked)
+        outcome = "All targets are met." if not failed else f"**Not met: {'; '.join(failed)}.**"
+        write_part(asked.page, part, f"{text}\n\n{outcome} {machine(1)}.")
+        wrong += failed
+    print(f"{asked.page}: {len(wrong)} checks fail" + "".join(f"\n- {line}" for line in wrong))
+    return 1 if wrong else 0
+
+
+def pool_part(asked: argparse.Namespace) -> tuple[str, list[str]]:
+    """The part of the page about the pool, with its pictures, and what is not as asked."""
+    pool, deltas = measure_pool(train("planted", [], asked.seeds, asked.jobs, asked.outputs), asked.draws, asked.jobs)
+    images = asked.page.parent / "images"
     images.mkdir(parents=True, exist_ok=True)
-    figure, sheet = (images / f"{options.out.stem}{what}.png" for what in ("", "_phantoms"))
+    figure, sheet = (images / f"{asked.page.stem}{what}.png" for what in ("", "_phantoms"))
     draw_figure(pool, deltas, figure)
     data = compose_study("planted", (), HERE).data
     draw_sheet(load_dataset(data, RichProgress()), sheet, data.max_pixels, per_task=4)
-    wrong = [*page.failures(pool), *scale.failures(slopes), *structure.failures(structures)]
-    sections = [scale.section(slopes), structure.section(structures)]
-    costs = [
-        (pool.runs, pool.seconds),
-        *((of.runs, of.seconds) for of in slopes),
-        *(cost for _, cost in by_world),
-    ]
-    text = page.report(
-        pool, wrong, f"images/{figure.name}", f"images/{sheet.name}", sections, page.cost(costs, machine(1))
-    )
-    options.out.write_text(text, encoding="utf-8")
-    print(f"{options.out}: {len(wrong)} checks fail" + "".join(f"\n- {line}" for line in wrong))
-    return 1 if wrong else 0
+    return page.report(pool, f"images/{figure.name}", f"images/{sheet.name}"), page.failures(pool)
+
+
+def scale_part(asked: argparse.Namespace) -> tuple[str, list[str]]:
+    """The part of the page about dependence on scale."""
+    seeds = min(asked.seeds, SCALE_SEEDS)
+    found = [scale.measure_slopes(world, seeds, asked.jobs, asked.outputs, asked.draws, SIZE) for world in scale.WORLDS]
+    return scale.section(found), scale.failures(found)
+
+
+def affinity_part(asked: argparse.Namespace) -> tuple[str, list[str]]:
+    """The part of the page about groupings by affinity."""
+    seeds = min(asked.seeds, STRUCTURE_SEEDS)
+    worlds = [structure.measure_structures(world, seeds, asked.jobs, asked.outputs) for world in structure.WORLDS]
+    found = [of for of_world, _ in worlds for of in of_world]
+    return structure.section(found, [cost for _, cost in worlds]), structure.failures(found)
+
+
+PARTS: dict[str, Callable[[argparse.Namespace], tuple[str, list[str]]]] = {
+    "pool": pool_part,
+    "scale": scale_part,
+    "affinity": affinity_part,
+}
+"""By the names of their markers on the page, in its order."""
 
 
 def measure_pool(collection: Collection, draws: int, jobs: int) -> tuple[Pool, dict[str, NDArray[np.float64]]]:

@@ -1,4 +1,4 @@
-"""The page docs/planted.md, from what was measured."""
+"""The part of docs/planted.md about the pool, from what was measured."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -64,41 +64,34 @@ def failures(pool: Pool) -> list[str]:
     return found
 
 
-def report(pool: Pool, wrong: Sequence[str], figure: str, sheet: str, sections: Sequence[str], cost: str) -> str:
-    """The page.
+def report(pool: Pool, figure: str, sheet: str) -> str:
+    """The part of the page.
 
     Args:
         pool: what was measured.
-        wrong: all that is not as asked.
-        figure: picture of the pool.
+        figure: picture of it.
         sheet: picture of its phantoms.
-        sections: what was measured beside the pool, each with its title.
-        cost: last paragraph.
     """
-    outcome = "All targets are met." if not wrong else f"Not met: {'; '.join(wrong)}."
     false = pool.judged.false_families.get(pool.grouping, 0) / pool.judged.draws
     opposite = pool.judged.opposite.get("unified", 0) / pool.judged.draws
     parts = [
-        _TITLE,
-        prose(_OPENING.format(seeds=pool.seeds, draws=pool.judged.draws, size=pool.size, outcome=outcome)),
-        _PLANTED.format(subjects=pool.subjects),
+        prose(_PLANTED.format(seeds=pool.seeds, subjects=pool.subjects)),
         table(["task", "relation", "training samples"], _relations(pool)),
         f"![Phantoms of the six tasks with their labels]({sheet})",
-        _FOUND.format(margin=pool.margin),
+        prose(_FOUND.format(draws=pool.judged.draws, size=pool.size, margin=pool.margin)),
         table(["task", "relation", "pool's difference", "s.e.", "gain", "no loss", "loss", "undecided", "asked"],
               _verdicts(pool)),
         f"![Differences of the pool's seeds, and verdicts of the studies drawn from it]({figure})",
         prose(_NULL.format(false=_percent(false), opposite=_percent(opposite))),
-        *sections,
-        f"## Cost\n\n{cost}",
+        cost([(pool.runs, pool.seconds)]),
     ]  # fmt: skip
-    return "\n\n".join(part.strip() for part in parts) + "\n"
+    return "\n\n".join(part.strip() for part in parts)
 
 
-def cost(parts: Sequence[tuple[int, float]], machine: str) -> str:
-    """Of all sweeps: their runs, and the seconds of these."""
+def cost(parts: Sequence[tuple[int, float]]) -> str:
+    """Of sweeps: their runs, and the seconds of these."""
     runs, seconds = (sum(of) for of in zip(*parts, strict=True))
-    return prose(_COST.format(runs=int(runs), hours=seconds / 3600, each=seconds / runs, machine=machine))
+    return prose(f"Cost: {int(runs)} runs in {seconds / 3600:.1f} hours of one thread, {seconds / runs:.1f} s each.")
 
 
 def _relations(pool: Pool) -> list[list[str]]:
@@ -119,38 +112,18 @@ def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
-_TITLE = "# Planted truth"
-_OPENING = """
-Do verdicts come out as planted, where networks are really trained? A pool of {seeds} seeds is trained on phantoms whose
-relations are known; {draws} studies of {size} seeds are drawn from it without replacement, and each is judged by the
-code that makes the tables of a report. The pool's mean difference is the truth. `make bench-planted` writes this page
-anew. {outcome}
-"""
 _PLANTED = """
-## What is planted
-
-Six tasks on phantoms, {subjects} or more test subjects each, with the network `tiny`, trained alone,
-in pairs, and all together (`benchmarks/planted/sweeps/planted.yaml`, which also says how much the conflicting labels
-weigh). Relations are keys of the data, for any study:
-
-- `data.synthetic.related={{A: B}}`: A shows other patients of B's anatomy, and asks what B asks. What one learns helps
-  the other.
-- `data.synthetic.conflicting={{A: B}}`: A shows other patients of B's anatomy, but each label of A is that of another
-  image of A, drawn by lot. What A asks of a shared network is of no use to B and cannot be learned.
-- Tasks with neither are *unrelated*: different anatomy, probe and question.
-- `data.synthetic.samples_of={{A: 400}}`: how many images a task has.
+Six tasks on phantoms, {subjects} or more test subjects each, with the network `tiny`, trained alone, in pairs, and all
+together, with {seeds} seeds (`benchmarks/planted/sweeps/planted.yaml`, which also says how much the conflicting labels
+weigh). The pool's mean difference is the truth.
 """
 _FOUND = """
-## What is found
-
-Pairs against task-specific models, in DSC (tasks in `_det`: IoU of boxes); the margin is {margin:.3f}, half the mean of
-what is planted. s.e.: of the pool's difference, over seeds. Verdicts: share of the draws.
+{draws} studies of {size} seeds are drawn from the pool without replacement. Pairs against task-specific models, in DSC
+(tasks in `_det`: IoU of boxes); the margin is {margin:.3f}, half the mean of what is planted. s.e.: of the pool's
+difference, over seeds. Verdicts: share of the draws.
 """
 _NULL = """
 A family (the tasks of one grouping) has a gain or loss among the cells where nothing is planted in {false} of the
 draws; asked: at most 7.5 %. Under the unified model, where each task shares with all others, some cell has a
 verdict against the sign of the pool's own difference in {opposite} of the draws.
-"""
-_COST = """
-{runs} runs in {hours:.1f} hours of one thread, {each:.1f} s each ({machine}).
 """

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.evidence.verdicts import judged_cells
-from benchmarks.generated import table
+from benchmarks.generated import prose, table
 from benchmarks.planted.draws import of_seeds, seed_draws
+from benchmarks.planted.page import cost
 from benchmarks.planted.training import cost_of, in_parts, train
 from usaggr.evidence.verdicts import ALPHA
 from usaggr.report.cases import Cases
@@ -103,10 +104,11 @@ def failures(found: Sequence[Slopes]) -> list[str]:
 
 
 def section(found: Sequence[Slopes]) -> str:
-    """Of the page."""
-    text = _SECTION.format(draws=found[0].draws, size=found[0].size, seeds=found[0].seeds)
+    """The part of the page."""
+    text = prose(_SECTION.format(draws=found[0].draws, size=found[0].size, seeds=found[0].seeds))
     columns = ["relation", "difference, by training samples", "pool's slope", "falls", "rises", "asked"]
-    return f"{text.strip()}\n\n{table(columns, [_row(of) for of in found])}"
+    costs = cost([(of.runs, of.seconds) for of in found])
+    return f"{text}\n\n{table(columns, [_row(of) for of in found])}\n\n{costs}"
 
 
 def _row(of: Slopes) -> list[str]:
@@ -117,8 +119,6 @@ def _row(of: Slopes) -> list[str]:
 
 
 _SECTION = """
-## Dependence on scale
-
 Three tasks at two amounts of training data (`planted_scale.yaml`), two of them related to the third (on), or all
 unrelated (off). Where tasks share their anatomy, sharing helps most where samples are few, so that the difference falls
 with their number; without a relation it does not. In skill, mean over the tasks. The slope is the report's, per tenfold

@@ -10,7 +10,8 @@ import pandas as pd
 import yaml
 from scipy import stats
 
-from benchmarks.generated import table
+from benchmarks.generated import prose, table
+from benchmarks.planted.page import cost
 from benchmarks.planted.training import HERE, cost_of, own_words, train
 from usaggr.affinity.blocks import Blocks, blocks_of
 from usaggr.affinity.estimate import Asked, estimate
@@ -108,12 +109,12 @@ def failures(found: Sequence[Structure]) -> list[str]:
     ]
 
 
-def section(found: Sequence[Structure]) -> str:
-    """Of the page."""
+def section(found: Sequence[Structure], costs: Sequence[tuple[int, float]]) -> str:
+    """The part of the page."""
     first = found[0]
-    text = _SECTION.format(seeds=first.seeds, draws=len(first.drawn), probed=PROBED, blocks=BLOCKS)
+    text = prose(_SECTION.format(seeds=first.seeds, draws=len(first.drawn), probed=PROBED, blocks=BLOCKS))
     columns = ["world", "measure", "blocks", "by affinity", "by lot (least to most)", "affinity - lot", "asked"]
-    return f"{text.strip()}\n\n{table(columns, [_row(of) for of in found])}"
+    return f"{text}\n\n{table(columns, [_row(of) for of in found])}\n\n{cost(costs)}"
 
 
 def _is_related(of: Structure) -> bool:
@@ -130,8 +131,6 @@ def _row(of: Structure) -> list[str]:
 
 
 _SECTION = """
-## Affinity against lots
-
 Six other tasks: three related pairs, or all of them unrelated. `usaggr affinity` ({probed} seeds, at most {blocks}
 blocks) makes a grouping by each of two measures, and {draws} groupings with blocks of the same sizes are drawn by lot;
 {seeds} seeds of each are trained. Differences from task-specific models are means over tasks and seeds in DSC; the

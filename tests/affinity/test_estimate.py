@@ -76,5 +76,5 @@ def test_what_cannot_be_estimated_is_refused_with_what_is_allowed(tmp_path: Path
 @pytest.mark.slow
 def test_a_run_too_short_for_a_probe_says_so(tmp_path: Path) -> None:
     study = study_of(tmp_path, "training.budget=4 examples")
-    with pytest.raises(ConfigError, match=r"too short for one estimate of lookahead at --overhead 0\.4; raise it, or"):
+    with pytest.raises(ConfigError, match=r"too short for one estimate of lookahead at --overhead 0\.3; raise it, or"):
         estimate(study, Asked())

@@ -160,25 +160,37 @@ def test_the_page_names_what_is_not_as_asked(pool_: page.Pool, said: list[str]) 
     found = page.failures(pool_)
     assert len(found) == len(said)
     assert all(line.startswith(start) for line, start in zip(found, said, strict=True))
-    text = page.report(pool_, found, "planted.png", "sheet.png", [], "Much.")
-    words = " ".join(text.split())
-    assert ("All targets are met." in words) == (not said)
-    assert ("Not met: " in words) == bool(said)
-    assert all(start in words for start in said)
 
 
 def test_the_page_shows_each_cell_beside_what_was_asked() -> None:
-    pool_ = measured()
-    cost = page.cost([(pool_.runs, pool_.seconds), (100, 50.0)], "a machine")
-    text = page.report(pool_, [], "planted.png", "sheet.png", ["## More"], cost)
+    text = page.report(measured(), "planted.png", "sheet.png")
     assert "| lung | related | +0.100 | 0.006 | 90.0 % | 0.0 % | 0.0 % | 0.0 % | gain >= 80% |" in text
     assert (
         "| fetal_head | unrelated | +0.100 | 0.006 | 0.0 % | 100.0 % | 0.0 % | 0.0 % | neither gain nor loss |" in text
     )
-    assert "500 runs in 0.2 hours of one thread, 1.7 s each (a machine)." in " ".join(text.split())
-    assert text.index("## More") < text.index("## Cost")
-    # Nothing is left to fill in, but for the overrides that the page names.
-    assert {found.split("}")[0] for found in text.split("{")[1:]} == {"A: B", "A: 400"}
+    words = " ".join(text.split())
+    assert "500 studies of 5 seeds" in words
+    assert "Cost: 400 runs in 0.2 hours of one thread, 2.0 s each." in words
+    assert "{" not in text  # nothing is left to fill in
+
+
+def test_the_parts_of_the_page_are_written_between_their_markers(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shipped = (HERE.parents[1] / "docs" / "planted.md").read_text()
+    file = tmp_path / "planted.md"
+    file.write_text(shipped)
+    parts = {name: lambda asked, name=name: (f"About {name}.", []) for name in benchmark.PARTS}
+    monkeypatch.setattr(benchmark, "PARTS", parts | {"scale": lambda asked: ("About scale.", ["off: found"])})
+    assert benchmark.main(["scale", "affinity", "--page", str(file)]) == 1
+    text = file.read_text()
+    assert "About pool." not in text
+    assert "About scale.\n\n**Not met: off: found.**" in text
+    assert "About affinity.\n\nAll targets are met." in text
+    assert "1 checks fail\n- off: found" in capsys.readouterr().out
+    assert benchmark.main(["pool", "--page", str(file)]) == 0
+    with pytest.raises(SystemExit):
+        benchmark.main(["pools", "--page", str(file)])
 
 
 def at_two_sizes(pool: Collection) -> Collection:
@@ -284,12 +296,14 @@ def test_affinity_is_to_win_where_there_is_structure_alone() -> None:
         "affinity by gradient is better than lots among unrelated tasks",
     ]
     assert structure.failures([structured(related, -0.01, "lookahead")]) == []
-    text = structure.section([structured(related, 0.01), structured(unrelated, -0.01)])
+    text = structure.section([structured(related, 0.01), structured(unrelated, -0.01)], [(70, 140.0), (30, 60.0)])
     assert (
         "| related pairs | gradient | lung, cervix | +0.060 | +0.020 (+0.010 to +0.030) | +0.040 (+0.010 to +0.080) |"
         in text
     )
-    assert {row.split("|")[-2].strip() for row in text.splitlines()[-2:]} == {"above 0", "not above 0"}
+    rows = [line for line in text.splitlines() if line.startswith("| ") and "gradient" in line]
+    assert [row.split("|")[-2].strip() for row in rows] == ["above 0", "not above 0"]
+    assert "Cost: 100 runs" in text
 
 
 def test_the_studies_differ_from_their_worlds_by_relations_alone() -> None:

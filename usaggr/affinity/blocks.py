@@ -38,7 +38,7 @@ def affinity_blocks(
         measure: lookahead, gradient, routing or features.
         most_blocks: models at the most; None: as many as the tasks have clinical groups.
         progress: told of the work.
-        overhead: seconds of probes for one of training; None: 0.4. More gives more estimates a pair.
+        overhead: seconds of probes for one of training; None: 0.3. More gives more estimates a pair.
 
     Raises:
         ConfigError, DataError, RunError, RunInterrupted: as `estimate`.

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from usaggr.affinity.riding import Ridden
 
 DEFAULT_MEASURES: tuple[Measure, ...] = ("lookahead", "gradient")
-OVERHEAD = 0.4
+OVERHEAD = 0.3
 """Seconds of probes for one of training, by default."""
 
 

@@ -81,12 +81,14 @@ class Probe(pl.Callback):
         self._rota = Rota(len(self.tasks), seed)
         self.pace: Pace | None = None
         """There once training has begun."""
+        self._most = len(self.tasks)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Begin to count time."""
         if self.pace is None:
             batch = self._training.batch_size
             seen = len(self.tasks) * TARGET_SAMPLES / 3 / batch  # a step is three forward passes
+            self._most = self._most_sources(_ours(pl_module).network)
             self.pace = Pace(self._probing.overhead, self._steps, (seen, seen + SOURCE_SAMPLES / batch))
 
     def on_train_batch_end(
@@ -98,13 +100,12 @@ class Probe(pl.Callback):
         if stopping.asked():
             raise RunInterrupted(f"stopped at step {module.step} of {self._steps}")
         self._progress.advance()
-        most = self._most_sources(module.network)
-        if not pace.sources(module.step, most):
+        if not pace.sources(module.step, self._most):
             return
         _wait(module.device)
-        count = pace.sources(module.step, most)
+        count = pace.sources(module.step, self._most)
         if count:
-            self._look(Moment(trainer, module, self._data, self._training, self._samples), pace, count)
+            self._look(trainer, module, pace, count)
 
     def _most_sources(self, network: MultiTaskNetwork) -> int:
         if not self._probing.gradient:
@@ -112,8 +113,9 @@ class Probe(pl.Callback):
         bytes_each = 4 * sum(p.numel() for p in shared_parameters(network))
         return min(len(self.tasks), max(2, self._probing.memory // max(bytes_each, 1)))
 
-    def _look(self, moment: "Moment", pace: Pace, count: int) -> None:
+    def _look(self, trainer: pl.Trainer, module: MultiTaskModule, pace: Pace, count: int) -> None:
         start = time.perf_counter()
+        moment = Moment(trainer, module, self._data, self._training, self._samples)
         sources = self._rota.choose(count)
         with _evaluating(moment.network):
             targets = moment.targets(self.tasks) if self._probing.lookahead else []

@@ -165,13 +165,17 @@ def gradient_weights(method: str) -> Callable[[Tensor], Tensor]:
 def own_parameters(network: MultiTaskNetwork) -> dict[str, str]:
     """Parameters that serve one task alone, heads and what is conditioned on it: name in the network, and the task."""
     inside = [name for name, module in network.named_modules() if isinstance(module, PerTask)]
-    found = {}
+    task_of = {}
     for task_id in network.tasks:
         own = module_name(task_id)
-        places = (f"heads.head_{own}.", *(f"{name}.of.task_{own}" for name in inside))
-        for name, _ in network.named_parameters():
-            if name.startswith(places[0]) or name in places[1:]:
-                found[name] = task_id
+        task_of[f"heads.head_{own}"] = task_id
+        task_of |= {f"{name}.of.task_{own}": task_id for name in inside}
+    found = {}
+    for name, _ in network.named_parameters():
+        module = ".".join(name.split(".", 2)[:2])
+        place = module if module in task_of else name
+        if place in task_of:
+            found[name] = task_of[place]
     return found
 
 

@@ -108,5 +108,6 @@ def _tasks(material: Material, rows: list[Row]) -> Block | None:
             if found
         ]
         if parts:
-            items.append(f"{literal(grouping_label(like))}, task by task, is {'; '.join(parts)}.")
+            where = literal(material.where(variant, scale))
+            items.append(f"{literal(grouping_label(like))}, task by task ({where}), is {'; '.join(parts)}.")
     return Items(tuple(items)) if items else None

@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from usaggr.report.plots.looks import GREY, draw_intervals, look, reference_first, scale_title, window
+from usaggr.report.plots.looks import (
+    GREY,
+    draw_intervals,
+    legend_columns,
+    look,
+    reference_first,
+    scale_title,
+    window,
+)
 from usaggr.report.sources import StudyFacts
 from usaggr.report.words import grouping_label
 
@@ -56,9 +64,10 @@ def draw_controls(controls: pd.DataFrame, study: StudyFacts, variant: str) -> "F
     axes[0].set_yticks(range(len(names)), [grouping_label(name) for name in names])
     draws = Line2D([], [], color=GREY, marker="|", linestyle="none", markersize=9, markeredgewidth=1.4)
     real = Line2D([], [], **(look(places[names[0]]) | {"linestyle": "none"}))
+    labels = ["the grouping", "drawn by lot, blocks of the same sizes"]
     figure.legend(
-        handles=[real, draws], labels=["the grouping", "drawn by lot, blocks of the same sizes"],
-        loc="outside upper center", ncols=2, frameon=False,
+        handles=[real, draws], labels=labels, loc="outside upper center",
+        ncols=legend_columns(labels, figure.get_figwidth()), frameon=False,
         title=f"difference from {grouping_label(study.reference)}", title_fontproperties={"size": 7.5},
     )  # fmt: skip
     return figure
