@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.generated import machine, write_part
+from benchmarks.generated import machine, prose, write_part
 from benchmarks.planted import page, scale, structure
 from benchmarks.planted.draws import Cell, Judged, added, judge_draws, seed_draws, truths
 from benchmarks.planted.figure import draw_figure
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for part in asked.parts or PARTS:
         text, failed = PARTS[part](asked)
         outcome = "All targets are met." if not failed else f"**Not met: {'; '.join(failed)}.**"
-        write_part(asked.page, part, f"{text}\n\n{outcome} {machine(1)}.")
+        write_part(asked.page, part, f"{text}\n\n{prose(f'{outcome} {machine(1)}.')}")
         wrong += failed
     print(f"{asked.page}: {len(wrong)} checks fail" + "".join(f"\n- {line}" for line in wrong))
     return 1 if wrong else 0
