@@ -11,7 +11,7 @@ import pandas as pd
 from benchmarks.evidence.verdicts import judged_cells
 from benchmarks.generated import prose, table
 from benchmarks.planted.draws import of_seeds, seed_draws
-from benchmarks.planted.page import cost
+from benchmarks.planted.page import LEAST_SENSITIVITY, MOST_FALSE, cost
 from benchmarks.planted.training import cost_of, in_parts, train
 from usaggr.evidence.verdicts import ALPHA
 from usaggr.report.cases import Cases
@@ -27,8 +27,6 @@ WORLDS: Mapping[str, Sequence[str]] = {"on": [RELATED], "off": []}
 """Overrides of the study: with the relation that makes the difference fall, and without."""
 SHARED = "unified"
 """The grouping whose slope is looked at."""
-LEAST_FOUND = 0.8
-MOST_FALSE = 0.075
 
 
 @dataclass(frozen=True)
@@ -96,7 +94,7 @@ def failures(found: Sequence[Slopes]) -> list[str]:
     """What is not as asked."""
     wrong = []
     for of in found:
-        if of.world == "on" and of.falls < LEAST_FOUND:
+        if of.world == "on" and of.falls < LEAST_SENSITIVITY:
             wrong.append(f"scale, on: found in {of.falls:.1%} of the draws")
         if of.world == "off" and of.falls > MOST_FALSE:
             wrong.append(f"scale, off: found in {of.falls:.1%} of the draws")
@@ -113,7 +111,7 @@ def section(found: Sequence[Slopes]) -> str:
 
 def _row(of: Slopes) -> list[str]:
     deltas = ", ".join(f"{n}: {delta:+.3f}" for n, delta in sorted(of.deltas.items()))
-    asked = f"falls >= {LEAST_FOUND:.0%}" if of.world == "on" else f"falls <= {MOST_FALSE:.1%}"
+    asked = f"falls >= {LEAST_SENSITIVITY:.0%}" if of.world == "on" else f"falls <= {MOST_FALSE:.1%}"
     slope = f"{of.slope:+.3f} ({of.low:+.3f} to {of.high:+.3f})"
     return [of.world, deltas, slope, f"{of.falls:.1%}", f"{of.rises:.1%}", asked]
 

@@ -135,5 +135,5 @@ Six other tasks: three related pairs, or all of them unrelated. `usaggr affinity
 blocks) makes a grouping by each of two measures, and {draws} groupings with blocks of the same sizes are drawn by lot;
 {seeds} seeds of each are trained. Differences from task-specific models are means over tasks and seeds in DSC; the
 interval of affinity against the mean of the lots is over seeds, 95 %. The measure of which something is asked was
-chosen in a trial of the related world: there the cosine of gradients found all pairs, and lookahead one of three.
+chosen after a trial of the related world.
 """
