@@ -31,8 +31,8 @@ from usaggr.report.observations import observe
 
 SIZE = 5
 """Seeds of a drawn study."""
-PAIRS = "pairs"
-"""The grouping whose blocks are the pairs."""
+PLANTED = "relations"
+"""The grouping whose blocks are the related tasks, the conflicting and the unrelated ones."""
 SCALE_SEEDS, STRUCTURE_SEEDS = 12, 8
 """Of the studies beside the pool, at the most."""
 
@@ -94,11 +94,11 @@ PARTS: dict[str, Callable[[argparse.Namespace], tuple[str, list[str]]]] = {
 
 
 def measure_pool(collection: Collection, draws: int, jobs: int) -> tuple[Pool, dict[str, NDArray[np.float64]]]:
-    """The pool as the page tells it, and each task's differences by seed under the pairs."""
+    """The pool as the page tells it, and each task's differences by seed under that grouping."""
     relations = relations_of(collection)
     truth = truths(collection)
-    planted = [cell for cell in truth if cell[0] == PAIRS and relations[cell[2]] in EXPECTED]
-    null: list[Cell] = [cell for cell in truth if cell[0] == PAIRS and relations[cell[2]] not in EXPECTED]
+    planted = [cell for cell in truth if cell[0] == PLANTED and relations[cell[2]] in EXPECTED]
+    null: list[Cell] = [cell for cell in truth if cell[0] == PLANTED and relations[cell[2]] not in EXPECTED]
     margin = float(np.mean([abs(truth[cell].delta) for cell in planted])) / 2
     seeds = list(seed_draws(collection.study.seeds, SIZE, draws, np.random.default_rng(0)))
     judge = partial(judge_draws, collection, margin=margin, null=null, truth=truth)
@@ -107,13 +107,13 @@ def measure_pool(collection: Collection, draws: int, jobs: int) -> tuple[Pool, d
     runs, seconds = cost_of(collection)
     pool = Pool(
         seeds=len(collection.study.seeds), size=SIZE, runs=runs, seconds=seconds,
-        margin=margin, truth=truth, judged=judged, relations=relations, grouping=PAIRS,
+        margin=margin, truth=truth, judged=judged, relations=relations, grouping=PLANTED,
         subjects=min(facts.n_subjects for facts in collection.data.tasks.values()),
         training={task: count for result in results for task, count in result.n_train.items()},
     )  # fmt: skip
     observations = observe(collection)
     pairs = pairs_of(observations[observations["main"]], collection.study.reference)
-    own = pairs[pairs["grouping"] == PAIRS].groupby("task")["delta"]
+    own = pairs[pairs["grouping"] == PLANTED].groupby("task")["delta"]
     return pool, {str(task): np.asarray(values, dtype=float) for task, values in own}
 
 

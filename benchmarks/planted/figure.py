@@ -17,7 +17,7 @@ def draw_figure(pool: Pool, deltas: dict[str, NDArray[np.float64]], path: Path) 
 
     Args:
         pool: what was measured.
-        deltas: task: (K,) difference of each seed of the pool, under the grouping of the pairs.
+        deltas: task: (K,) difference of each seed of the pool, under the grouping by relation.
         path: of the PNG.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg

@@ -10,7 +10,7 @@ LEAST_SEEDS, LEAST_DRAWS = 40, 500
 LEAST_SENSITIVITY = 0.8
 MOST_FALSE = 0.075
 EXPECTED = {"related": "gain", "conflicting": "loss"}
-"""Verdict of a cell in which a relation is planted."""
+"""Verdict that is to be found of a task in which a relation is planted."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class Pool:
     truth: Mapping[Cell, Truth]
     judged: Judged
     relations: Mapping[str, str]
-    """Task: related, conflicting, by lot or unrelated."""
+    """Task: related, conflicting, labels by lot or unrelated."""
     grouping: str
-    """In which the pairs are blocks."""
+    """Whose blocks are the related tasks, the conflicting and the unrelated ones."""
     subjects: int
     """Test subjects of a task."""
     training: Mapping[str, int]
@@ -37,7 +37,7 @@ class Pool:
 
 
 def cells(pool: Pool) -> list[Cell]:
-    """Those of the pairs, in the order of relations."""
+    """Those of the grouping, in the order of relations."""
     found = [cell for cell in pool.truth if cell[0] == pool.grouping]
     order = list(dict.fromkeys(pool.relations.values()))
     return sorted(found, key=lambda cell: (order.index(pool.relations[cell[2]]), cell[2]))
@@ -75,9 +75,9 @@ def report(pool: Pool, figure: str, sheet: str) -> str:
     false = pool.judged.false_families.get(pool.grouping, 0) / pool.judged.draws
     opposite = pool.judged.opposite.get("unified", 0) / pool.judged.draws
     parts = [
-        prose(_PLANTED.format(seeds=pool.seeds, subjects=pool.subjects)),
+        prose(_PLANTED.format(tasks=len(pool.relations), seeds=pool.seeds, subjects=pool.subjects)),
         table(["task", "relation", "training samples"], _relations(pool)),
-        f"![Phantoms of the six tasks with their labels]({sheet})",
+        f"![Phantoms of the tasks with their labels]({sheet})",
         prose(_FOUND.format(draws=pool.judged.draws, size=pool.size, margin=pool.margin)),
         table(["task", "relation", "pool's difference", "s.e.", "gain", "no loss", "loss", "undecided", "asked"],
               _verdicts(pool)),
@@ -113,14 +113,14 @@ def _percent(share: float) -> str:
 
 
 _PLANTED = """
-Six tasks on phantoms, {subjects} or more test subjects each, with the network `tiny`, trained alone, in pairs, and all
-together, with {seeds} seeds (`benchmarks/planted/sweeps/planted.yaml`, which also says how much the conflicting labels
-weigh). The pool's mean difference is the truth.
+{tasks} tasks on phantoms, {subjects} or more test subjects each, with the network `tiny`, trained alone, by relation,
+and all together, with {seeds} seeds (`benchmarks/planted/sweeps/planted.yaml`, which also says how much the conflicting
+labels weigh). The pool's mean difference is the truth.
 """
 _FOUND = """
-{draws} studies of {size} seeds are drawn from the pool without replacement. Pairs against task-specific models, in DSC
-(tasks in `_det`: IoU of boxes); the margin is {margin:.3f}, half the mean of what is planted. s.e.: of the pool's
-difference, over seeds. Verdicts: share of the draws.
+{draws} studies of {size} seeds are drawn from the pool without replacement. By relation against task-specific models,
+in DSC (tasks in `_det`: IoU of boxes); the margin is {margin:.3f}, half the mean of what is planted. s.e.: of the
+pool's difference, over seeds. Verdicts: share of the draws.
 """
 _NULL = """
 A family (the tasks of one grouping) has a gain or loss among the cells where nothing is planted in {false} of the

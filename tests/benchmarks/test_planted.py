@@ -93,29 +93,32 @@ def test_large_differences_are_found_in_every_draw_and_others_seldom(pool: Colle
 
 
 def test_lots_of_draws_are_added() -> None:
-    cell = ("pairs", 1.0, "lung")
-    parts = [Judged(10, {(cell, "gain"): 4}, {"pairs": 1}, {}), Judged(30, {(cell, "gain"): 26}, {}, {"pairs": 2})]
+    cell = ("relations", 1.0, "lung")
+    parts = [
+        Judged(10, {(cell, "gain"): 4}, {"relations": 1}, {}),
+        Judged(30, {(cell, "gain"): 26}, {}, {"relations": 2}),
+    ]
     whole = added(parts)
     assert (whole.draws, whole.rate(cell, "gain"), whole.rate(cell, "loss")) == (40, 0.75, 0.0)
-    assert (whole.false_families, whole.opposite) == ({"pairs": 1}, {"pairs": 2})
+    assert (whole.false_families, whole.opposite) == ({"relations": 1}, {"relations": 2})
 
 
 def test_the_shipped_study_plants_what_its_pairs_are_named_after() -> None:
     study = compose_study("planted", (), HERE)
-    blocks = yaml.safe_load((HERE / "grouping" / "pairs.yaml").read_text())["blocks"]
+    blocks = yaml.safe_load((HERE / "grouping" / "relations.yaml").read_text())["blocks"]
     synthetic = study.data.synthetic
     assert sorted(task for members in blocks.values() for task in members) == sorted(synthetic.tasks)
-    assert {frozenset(pair) for pair in synthetic.related.items()} == {frozenset(blocks["related"])}
+    assert {*synthetic.related, *synthetic.related.values()} == set(blocks["related"])
     assert {frozenset(pair) for pair in synthetic.conflicting.items()} == {frozenset(blocks["conflicting"])}
     # Planted are gain and loss; what weighs more is what pulls the other way.
     assert set(study.training.task_weights) == set(synthetic.conflicting)
-    assert study.groupings == ["task_specific", benchmark.PAIRS, "unified"]
+    assert study.groupings == ["task_specific", benchmark.PLANTED, "unified"]
 
 
 def test_a_pool_is_told_by_what_is_planted_in_it(
     pool: Collection, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(benchmark, "PAIRS", "unified")
+    monkeypatch.setattr(benchmark, "PLANTED", "unified")
     planted = {"related": {"lung": "carotid_artery"}, "conflicting": {"FUGC": "ovary_tumor"}}
     settings = {**pool.study.settings, "data": {"synthetic": planted}}
     runs = tuple(run for run in pool.runs if run.row.scale == 1.0)
@@ -141,10 +144,10 @@ def measured(gain: float = 0.9, false: int = 12, seeds: int = 40) -> page.Pool:
     tasks = {"lung": "related", "ovary_tumor": "conflicting", "cervix": "labels by lot", "fetal_head": "unrelated"}
     rates = {"lung": ("gain", gain), "ovary_tumor": ("loss", 0.8), "cervix": ("undecided", 1.0),
              "fetal_head": ("no_loss", 1.0)}  # fmt: skip
-    truth = {("pairs", 1.0, task): Truth(0.1, 0.04, 40, 0.7) for task in tasks}
-    verdicts = {(("pairs", 1.0, task), verdict): int(500 * share) for task, (verdict, share) in rates.items()}
-    judged = Judged(500, verdicts, {"pairs": false}, {"unified": 3})
-    return page.Pool(seeds, 5, 400, 800.0, 0.05, truth, judged, tasks, "pairs", 70, dict.fromkeys(tasks, 20))
+    truth = {("relations", 1.0, task): Truth(0.1, 0.04, 40, 0.7) for task in tasks}
+    verdicts = {(("relations", 1.0, task), verdict): int(500 * share) for task, (verdict, share) in rates.items()}
+    judged = Judged(500, verdicts, {"relations": false}, {"unified": 3})
+    return page.Pool(seeds, 5, 400, 800.0, 0.05, truth, judged, tasks, "relations", 70, dict.fromkeys(tasks, 20))
 
 
 @pytest.mark.parametrize(
