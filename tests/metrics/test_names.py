@@ -1,3 +1,5 @@
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,6 +27,13 @@ def test_names_and_main_metrics_are_those_of_the_contract() -> None:
 def test_the_best_value_is_0_for_errors_and_1_for_the_others(m: Metric) -> None:
     assert m.best == (1 if m.higher_is_better else 0)
     assert metric(m.name) is m
+
+
+def test_the_worst_value_is_infinite_for_errors_and_0_for_the_others_but_correlation() -> None:
+    others = {m.name: m.worst for m in ALL if m.higher_is_better}
+    assert others.pop("mcc") == -1
+    assert set(others.values()) == {0}
+    assert {m.worst for m in ALL if not m.higher_is_better} == {math.inf}
 
 
 def test_an_unknown_metric_is_refused() -> None:

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usaggr.errors import ConfigError, one_of
-from usaggr.evidence.crossed import estimate
 from usaggr.evidence.jackknife import auc_pseudovalues, confusion_pseudovalues, mean_pseudovalues
+from usaggr.evidence.score_intervals import score_intervals
 from usaggr.metrics.classification import classification_scores
 from usaggr.metrics.scores import score_task
 from usaggr.tasks import Task, TaskType
@@ -66,7 +66,7 @@ def score(task: Task, rows: Sequence[Mapping[str, Any]], components: NDArray[np.
     challenge = {name: strict[name] for name in CHALLENGE_METRICS[task.type]}
     values = {name: np.array([row[name] for row in rows], dtype=float) for name in strict}
     pseudo = {name: mean_pseudovalues(found, places) for name, found in values.items()}
-    return Scored(challenge, strict, _intervals(pseudo), notes)
+    return Scored(challenge, strict, score_intervals(pseudo, CONFIDENCE), notes)
 
 
 def _classes(rows: Sequence[Mapping[str, Any]], places: NDArray[np.int64]) -> Scored:
@@ -82,16 +82,7 @@ def _classes(rows: Sequence[Mapping[str, Any]], places: NDArray[np.int64]) -> Sc
     auc = auc_pseudovalues(labels, probabilities, places)
     if auc is not None:
         pseudo["auc"] = auc
-    return Scored(challenge, strict, _intervals(pseudo), notes)
-
-
-def _intervals(pseudo: Mapping[str, NDArray[np.float64]]) -> dict[str, tuple[float, float]]:
-    found = {}
-    for name, values in pseudo.items():
-        if values.size > 1 and np.ptp(values) > 0:
-            low, high = estimate(values[None, :]).interval(CONFIDENCE)
-            found[name] = (float(low), float(high))
-    return found
+    return Scored(challenge, strict, score_intervals(pseudo, CONFIDENCE), notes)
 
 
 def differences(scored: Scored) -> dict[str, tuple[float | None, float | None]]:

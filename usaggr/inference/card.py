@@ -5,12 +5,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import PurePath
 from typing import Any
 
-import numpy as np
-
 from usaggr import __version__
 from usaggr.config_model import ModelConfig
 from usaggr.errors import ConfigError
-from usaggr.evidence.crossed import estimate
+from usaggr.evidence.score_intervals import score_intervals
 from usaggr.inference.stored import StoredRun
 from usaggr.metrics.names import metric
 from usaggr.models.weights import TIMM, weights_file
@@ -198,13 +196,8 @@ def _intervals(stored: StoredRun) -> dict[str, dict[str, tuple[float, float]]]:
     found = read_pseudovalues(
         stored.path / "predictions.parquet", stored.tasks, read_folds(stored.source.directory / "split.csv")
     )
-    bounds: dict[str, dict[str, tuple[float, float]]] = {}
-    for task_id, of in (found or {}).items():
-        for name, values in of.metrics.items():
-            if values.size > 1 and np.ptp(values) > 0:
-                low, high = estimate(values[None, :]).interval(stored.source.study.confidence)
-                bounds.setdefault(task_id, {})[name] = float(low), float(high)
-    return bounds
+    confidence = stored.source.study.confidence
+    return {task_id: score_intervals(of.metrics, confidence) for task_id, of in (found or {}).items()}
 
 
 def _fold_sizes(stored: StoredRun, task_id: str) -> dict[str, int]:

@@ -1,5 +1,6 @@
-"""The metrics by task type, which way is better, and what their best value is."""
+"""The metrics by task type, which way is better, and what their best and worst values are."""
 
+import math
 from dataclasses import dataclass
 
 from usaggr.tasks import TaskType
@@ -13,14 +14,16 @@ class Metric:
     higher_is_better: bool
     best: float
     """The best possible value."""
+    worst: float
+    """The worst possible value; may be infinite."""
 
 
-def _up(name: str) -> Metric:
-    return Metric(name, True, 1.0)
+def _up(name: str, worst: float = 0.0) -> Metric:
+    return Metric(name, True, 1.0, worst)
 
 
 def _down(name: str) -> Metric:
-    return Metric(name, False, 0.0)
+    return Metric(name, False, 0.0, math.inf)
 
 
 METRICS: dict[TaskType, tuple[Metric, ...]] = {
@@ -31,7 +34,7 @@ METRICS: dict[TaskType, tuple[Metric, ...]] = {
         _up("balanced_accuracy"),
         _up("f1_macro"),
         _up("f1_weighted"),
-        _up("mcc"),
+        _up("mcc", worst=-1.0),
     ),
     "detection": (_up("iou"),),
     "regression": (_down("mre"), _down("mre_relative")),

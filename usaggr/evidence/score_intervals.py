@@ -1,0 +1,30 @@
+"""Intervals of one model's scores over test subjects."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from usaggr.evidence.crossed import estimate
+from usaggr.metrics.names import metric
+
+
+def score_intervals(values: Mapping[str, NDArray[np.float64]], confidence: float) -> dict[str, tuple[float, float]]:
+    """Lower and upper bound of each metric's score, no further than the metric itself reaches.
+
+    The score lies within the metric's range, so that what is cut off cannot hold it.
+
+    Args:
+        values: metric: (S,) pseudovalues of subjects, whose mean is the score.
+        confidence: in (0, 1).
+
+    Returns:
+        Metric: bounds; only of those that vary over at least two subjects.
+    """
+    found = {}
+    for name, of_subjects in values.items():
+        if of_subjects.size > 1 and np.ptp(of_subjects) > 0:
+            ends = sorted((metric(name).worst, metric(name).best))
+            low, high = np.clip(estimate(of_subjects[None, :]).interval(confidence), *ends)
+            found[name] = (float(low), float(high))
+    return found
