@@ -24,7 +24,7 @@ def score_intervals(values: Mapping[str, NDArray[np.float64]], confidence: float
     found = {}
     for name, of_subjects in values.items():
         if of_subjects.size > 1 and np.ptp(of_subjects) > 0:
-            ends = sorted((metric(name).worst, metric(name).best))
-            low, high = np.clip(estimate(of_subjects[None, :]).interval(confidence), *ends)
-            found[name] = (float(low), float(high))
+            least, most = sorted((metric(name).worst, metric(name).best))
+            low, high = (float(bound) for bound in estimate(of_subjects[None, :]).interval(confidence))
+            found[name] = (max(low, least), min(high, most))
     return found
