@@ -26,7 +26,8 @@ def test_an_interval_is_cut_off_at_the_best_and_the_worst_value() -> None:
 
 
 def test_what_does_not_vary_or_is_one_subject_has_no_interval() -> None:
-    assert score_intervals({"dsc": np.array([0.5, 0.5]), "iou": np.array([0.3])}, 0.95) == {}
+    values = {"dsc": np.array([0.5, 0.5]), "iou": np.array([0.3]), "nsd": np.array([0.0, 1e-200])}
+    assert score_intervals(values, 0.95) == {}
 
 
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=20))

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usaggr.evidence.crossed import estimate
+from usaggr.evidence.trend import ROUNDING
 from usaggr.metrics.names import metric
 
 
@@ -19,11 +20,11 @@ def score_intervals(values: Mapping[str, NDArray[np.float64]], confidence: float
         confidence: in (0, 1).
 
     Returns:
-        Metric: bounds; only of those that vary over at least two subjects.
+        Metric: bounds; only of those that vary by more than rounding over at least two subjects.
     """
     found = {}
     for name, of_subjects in values.items():
-        if of_subjects.size > 1 and np.ptp(of_subjects) > 0:
+        if of_subjects.size > 1 and np.ptp(of_subjects) > ROUNDING * (1 + np.abs(of_subjects).max()):
             least, most = sorted((metric(name).worst, metric(name).best))
             low, high = (float(bound) for bound in estimate(of_subjects[None, :]).interval(confidence))
             found[name] = (max(low, least), min(high, most))
