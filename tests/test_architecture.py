@@ -4,9 +4,8 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
-
-import pytest
 
 PACKAGE = Path(__file__).parent.parent / "usaggr"
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -62,13 +61,23 @@ def room_of(module: str) -> int:
     return next(i for i, room in enumerate(ROOMS) if name in room)
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
 def name_of(path: Path) -> str:
     return ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
 
 
+def _may_import_torch(path: Path) -> bool:
+    inside = path.relative_to(PACKAGE)
+    return inside.parts[0] in WITH_TORCH or str(inside) in WITH_TORCH_FILES
+
+
 def imports(path: Path, of_functions: bool) -> Iterator[str]:
     """Modules that a file imports; those for type checkers alone are left out."""
-    todo: list[ast.AST] = [ast.parse(path.read_text())]
+    todo: list[ast.AST] = [parsed(path)]
     while todo:
         node = todo.pop()
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
@@ -87,40 +96,46 @@ def inner_imports(path: Path, of_functions: bool) -> set[str]:
     return {module for module in imports(path, of_functions) if module.startswith("usaggr.")}
 
 
-@pytest.mark.parametrize("path", FILES, ids=name_of)
-def test_a_file_has_at_most_400_lines(path: Path) -> None:
-    assert len(path.read_text().splitlines()) <= 400
+def test_a_file_has_at_most_400_lines() -> None:
+    lengths = {name_of(path): len(path.read_text().splitlines()) for path in FILES}
+    assert {name: length for name, length in lengths.items() if length > 400} == {}
 
 
-@pytest.mark.parametrize("path", FILES, ids=name_of)
-def test_a_function_fits_on_a_screen(path: Path) -> None:
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            length = (node.end_lineno or 0) - node.lineno + 1
-            assert length <= 60, f"{path.name}: {node.name} has {length} lines"
+def test_a_function_fits_on_a_screen() -> None:
+    too_long = [
+        f"{name_of(path)}.{node.name}"
+        for path in FILES
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and (node.end_lineno or 0) - node.lineno >= 60
+    ]
+    assert too_long == []
 
 
-@pytest.mark.parametrize("path", [path for path in FILES if path != PACKAGE / "__init__.py"], ids=name_of)
-def test_rooms_import_only_from_rooms_before_them(path: Path) -> None:
-    own = room_of(name_of(path))
-    for module in inner_imports(path, of_functions=True):
-        if path.is_relative_to(PACKAGE / "sweep") and module.startswith("usaggr.training"):
-            continue  # where a run is executed, inside a function: the next test
-        assert room_of(module) <= own, f"{name_of(path)} imports {module}"
+def test_rooms_import_only_from_rooms_before_them() -> None:
+    upward = [
+        f"{name_of(path)} imports {module}"
+        for path in FILES
+        if path != PACKAGE / "__init__.py"
+        for module in inner_imports(path, of_functions=True)
+        # A sweep executes runs, inside functions: the next test.
+        if not (path.is_relative_to(PACKAGE / "sweep") and module.startswith("usaggr.training"))
+        and room_of(module) > room_of(name_of(path))
+    ]
+    assert upward == []
 
 
-@pytest.mark.parametrize("path", sorted((PACKAGE / "sweep").rglob("*.py")), ids=name_of)
-def test_the_sweep_reaches_training_only_inside_functions(path: Path) -> None:
-    assert not any(module.startswith("usaggr.training") for module in inner_imports(path, of_functions=False))
+def test_the_sweep_reaches_training_only_inside_functions() -> None:
+    files = sorted((PACKAGE / "sweep").rglob("*.py"))
+    assert files
+    early = {name_of(path): inner_imports(path, of_functions=False) for path in files}
+    assert [name for name, modules in early.items() if any(m.startswith("usaggr.training") for m in modules)] == []
 
 
-@pytest.mark.parametrize("path", FILES, ids=name_of)
-def test_torch_is_imported_only_where_it_is_needed(path: Path) -> None:
-    inside = path.relative_to(PACKAGE)
-    if inside.parts[0] in WITH_TORCH or str(inside) in WITH_TORCH_FILES:
-        pytest.skip("one of the files that need torch")
-    found = {module.split(".")[0] for module in imports(path, of_functions=False)} & TORCH
-    assert not found
+def test_torch_is_imported_only_where_it_is_needed() -> None:
+    light = [path for path in FILES if not _may_import_torch(path)]
+    assert len(light) > 100
+    heavy = {name_of(path): {m.split(".")[0] for m in imports(path, of_functions=False)} & TORCH for path in light}
+    assert {name: packages for name, packages in heavy.items() if packages} == {}
 
 
 def loaded_after(*modules: str) -> set[str]:
@@ -144,5 +159,4 @@ def test_the_command_line_and_status_load_nothing_slow() -> None:
 
 
 def _is_light(path: Path) -> bool:
-    inside = path.relative_to(PACKAGE)
-    return inside.parts[0] not in WITH_TORCH and str(inside) not in WITH_TORCH_FILES - {"torchvision_ops.py"}
+    return not _may_import_torch(path) or path == PACKAGE / "torchvision_ops.py"
