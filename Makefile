@@ -3,13 +3,15 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow test-clusters check bench bench-coverage bench-verdicts bench-planted bench-report bench-models bench-experts soak help
+.PHONY: demo test test-slow test-clusters wheel-smoke coverage check bench bench-coverage bench-verdicts bench-planted bench-report bench-models bench-experts soak help
 
 help:
 	@echo "make demo       install, train the demo study, write its report (outputs/demo/report)"
 	@echo "make test       the fast tests, 10 to 15 minutes on two cores"
 	@echo "make test-slow  faults, the installed wheel, whole sweeps, notebooks, within 25 minutes"
 	@echo "make test-clusters  sweeps on a real Slurm and a real Ray cluster, and a small soak, within 20 minutes"
+	@echo "make wheel-smoke  every command of an installation with pip, in an empty folder, some 5 minutes"
+	@echo "make coverage   lines and branches that the fast tests execute"
 	@echo "make check      ruff and mypy"
 	@echo "make bench      speed: docs/performance.md, within 45 minutes on an idle machine"
 	@echo "make soak       500 runs under random kills: docs/reliability.md, some 10 minutes on an idle machine"
@@ -19,12 +21,12 @@ demo: .venv/installed
 	$(BIN)/usaggr sweep
 
 # One thread a process: two test processes on two cores would otherwise wait for each other.
-test test-slow test-clusters: export OMP_NUM_THREADS = 1
+test test-slow test-clusters wheel-smoke coverage: export OMP_NUM_THREADS = 1
 # A test that asks for a download fails at once, and not after ten tries.
-test test-slow test-clusters: export HF_HUB_OFFLINE = 1
+test test-slow test-clusters wheel-smoke coverage: export HF_HUB_OFFLINE = 1
 
 test: .venv/installed-dev
-	$(BIN)/pytest -q -n 2
+	$(BIN)/pytest -q -n 2 $(PYTEST_FLAGS)
 
 test-slow: .venv/installed-dev
 	$(BIN)/pytest -q -m slow -n 2 --dist loadfile $(PYTEST_FLAGS)
@@ -32,7 +34,14 @@ test-slow: .venv/installed-dev
 # A real Slurm needs root and Debian's slurmctld slurmd slurmdbd slurm-client munge mariadb-server; else it is skipped.
 # CLUSTER_TESTS=tests/sweep/test_executor_contract.py: the same scores on this machine, Slurm and Ray alone, 3 minutes.
 test-clusters: .venv/installed-dev
-	$(BIN)/pytest -q -m cluster -n 2 --dist loadfile $(CLUSTER_TESTS)
+	$(BIN)/pytest -q -m cluster -n 2 --dist loadfile $(PYTEST_FLAGS) $(CLUSTER_TESTS)
+
+# `pip install .` into a fresh environment, as a user does it, and every command there.
+wheel-smoke: .venv/installed-dev
+	$(BIN)/pytest -q -m installed $(PYTEST_FLAGS)
+
+coverage: .venv/installed-dev
+	$(BIN)/pytest -q -n 2 --cov=usaggr --cov-branch --cov-report=term:skip-covered $(PYTEST_FLAGS)
 
 check: .venv/installed-dev
 	$(BIN)/ruff check .

@@ -1,0 +1,123 @@
+"""The runner of the checks fails when a stage fails, runs nothing, skips without a reason or leaves a test out."""
+
+import importlib.util
+import re
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def load(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("ci_stages", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+stages = load(ROOT / ".ci" / "stages.py")
+NOTHING = {"gpu": False, "root with apt": False, "linux": True, "test data": False}
+PASSED = '<testcase classname="tests.test_a" name="test_one[x]" />'
+FAILED = '<testcase classname="tests.test_a" name="test_two"><failure message="assert 1 == 2" /></testcase>'
+SKIPPED = '<testcase classname="tests.test_a" name="test_three"><skipped message="{}" /></testcase>'
+
+
+def run(tmp_path: Path, cases: str | None, status: int = 0, facts: Mapping[str, bool] = NOTHING) -> object:
+    """Run a stage whose tests report these cases (None: nothing) and end with a status."""
+    make = tmp_path / "make"
+    stage = stages.Stage("fast tests", "test")
+    report = tmp_path / "test.xml"
+    written = "" if cases is None else f"cat > {report} <<'END'\n<testsuites>{cases}</testsuites>\nEND\n"
+    make.write_text(f"#!/bin/sh\n{written}exit {status}\n")
+    make.chmod(0o755)
+    return stages.run_stage(stage, tmp_path, stages.read_allowed_skips(), facts, make=str(make))
+
+
+def problems(outcome: object) -> str:
+    return "\n".join(outcome.problems)  # type: ignore[attr-defined]
+
+
+def test_a_stage_whose_tests_pass_has_no_problem(tmp_path: Path) -> None:
+    outcome = run(tmp_path, PASSED + PASSED + SKIPPED.format("chromium is not installed"))
+    assert problems(outcome) == ""
+    assert re.search(r"ok .* 2 passed, 0 failed, 1 skipped, \d+ s$", outcome.line())  # type: ignore[attr-defined]
+
+
+def test_a_failing_test_fails_its_stage(tmp_path: Path) -> None:
+    outcome = run(tmp_path, PASSED + FAILED, status=2)
+    assert "exit status 2" in problems(outcome)
+    assert "1 passed, 1 failed" in outcome.line()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("cases", [None, "", SKIPPED.format("chromium is not installed")])
+def test_a_stage_that_executed_no_test_has_failed(tmp_path: Path, cases: str | None) -> None:
+    assert problems(run(tmp_path, cases)) == "ran no test"
+
+
+def test_a_skip_for_an_unknown_reason_is_refused(tmp_path: Path) -> None:
+    outcome = run(tmp_path, PASSED + SKIPPED.format("does not work today") * 2)
+    assert problems(outcome).startswith("2 skipped for a reason that is not allowed here: does not work today")
+
+
+@pytest.mark.parametrize(
+    ("reason", "fact"),
+    [
+        ("chromium is not installed", "root with apt"),
+        ("no slurmctld: apt-get install slurmctld slurmd slurmdbd", "root with apt"),
+        ("USAGGR_TEST_DATA is not set", "test data"),
+        ("USAGGR_TEST_DATA names no folder with real data in the FM_UIA layout", "test data"),
+    ],
+)
+def test_a_skip_is_refused_where_the_machine_has_what_the_test_needs(tmp_path: Path, reason: str, fact: str) -> None:
+    cases = PASSED + SKIPPED.format(reason)
+    assert problems(run(tmp_path, cases)) == ""
+    assert reason in problems(run(tmp_path, cases, facts={**NOTHING, fact: True}))
+
+
+def test_a_module_that_is_skipped_as_a_whole_has_its_reason(tmp_path: Path) -> None:
+    """As pytest writes it: the reason stands in the text."""
+    text = "('/x/tests/test_a.py', 16, 'Skipped: chromium is not installed')"
+    report = tmp_path / "report.xml"
+    report.write_text(
+        '<testsuites><testcase classname="" name="tests.test_a"><skipped message="collection skipped">'
+        f"{text}</skipped></testcase></testsuites>"
+    )
+    assert [test.reason for test in stages.read_report(report)] == ["chromium is not installed"]
+
+
+def test_a_test_that_no_stage_ran_is_found() -> None:
+    printed = (
+        "tests/test_a.py::test_one[x]\ntests/test_a.py::test_one[y]\ntests/test_a.py::test_two\n\n3 tests collected\n"
+    )
+    collected = stages.collected_tests(printed)
+    one = stages.Test("tests/test_a.py::test_one", "passed")
+    outcome = stages.Outcome("fast tests", tests=[one])
+    assert stages.tests_not_run(collected, [outcome]) == Counter(
+        {"tests/test_a.py::test_one": 1, "tests/test_a.py::test_two": 1}
+    )
+
+
+def test_stages_run_the_tests_of_every_marker() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for stage in stages.STAGES:
+        recipe = re.search(rf"^{stage.target}:.*\n((?:\t.*\n)+)", makefile, re.MULTILINE)
+        assert recipe is not None, stage.target
+        assert not stage.has_tests or "$(PYTEST_FLAGS)" in recipe[1]
+    markers = re.findall(r'^    "(\w+): .*\(make ([\w-]+)\)",$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    assert {marker for marker, _ in markers} == {"slow", "cluster", "installed"}
+    assert {target for _, target in markers} <= {stage.target for stage in stages.STAGES}
+
+
+def test_an_allowed_skip_with_an_unknown_fact_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "allowed.toml"
+    path.write_text('[[skip]]\nreason = "x"\nunless = "moonlight"\n')
+    with pytest.raises(ValueError, match="moonlight"):
+        stages.read_allowed_skips(path)
