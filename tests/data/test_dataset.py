@@ -109,9 +109,14 @@ def test_content_is_the_same_wherever_the_data_lie(root: Path, tmp_path: Path) -
 
 
 def test_official_folds_are_read_in_every_spelling(root: Path, load: Callable[..., Dataset]) -> None:
-    words = ("Train", "validation", "", "test")
-    change_rows(root, "cls.csv", lambda i, row: {**row, "split": words[i]})
-    assert [s.official_fold for s in load().by_task["cls"]] == ["train", "val", None, "test"]
+    for words, fold in (
+        (("Train", "train", "training", "TRAINING"), "train"),
+        (("val", "valid", "Validation", ""), "val"),
+    ):
+        change_rows(root, "cls.csv", lambda i, row, words=words: {**row, "split": words[i]})  # type: ignore[misc]
+        assert [s.official_fold for s in load().by_task["cls"]] == [fold if word else None for word in words]
+    change_rows(root, "cls.csv", lambda i, row: {**row, "split": ("test", "Testing")[i % 2]})
+    assert {s.official_fold for s in load().by_task["cls"]} == {"test"}
 
 
 def test_subjects_come_from_the_index_the_names_or_the_images(root: Path, load: Callable[..., Dataset]) -> None:

@@ -1,13 +1,17 @@
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.data.factories import data_config, read_rows, tiny_data, write_rows
+from tests.data.test_split import dataset, sample
 from usaggr.config import DataConfig
 from usaggr.data.dataset import load_dataset
-from usaggr.data.manifest import Manifest, check_same_data, disjointness, make_manifest, write_manifest
+from usaggr.data.manifest import Manifest, check_same_data, describe, disjointness, make_manifest, write_manifest
+from usaggr.data.split import Split
 from usaggr.errors import ConfigError, DataError
 
 
@@ -92,6 +96,87 @@ def test_a_task_that_cannot_be_split_is_named(tmp_path: Path) -> None:
     data = data_config(root, tmp_path / "cache")
     with pytest.raises(DataError, match=r"task cls: no sample in the fold .* 30 samples"):
         manifest_of(data)
+
+
+@pytest.mark.parametrize("missing", ["train", "val", "test"])
+def test_a_task_without_samples_in_one_subset_is_named(tmp_path: Path, missing: str) -> None:
+    there = [fold for fold in ("train", "val", "test") if fold != missing]
+    # There are two subjects: the only one for training cannot be divided to get validation samples.
+    data = dataset([sample("a", n, n, n % 2, official=there[n % 2]) for n in range(8)])
+    with pytest.raises(DataError, match=f"task a: no sample in the fold {missing};"):
+        make_manifest(data, data_config(tmp_path, tmp_path), [0])
+
+
+FOLDS_OF_TEN = ("train",) * 4 + ("val", None, "test", "test", "test", "test")
+"""Subsets of ten samples, two per subject; one sample was dropped."""
+
+
+def small() -> Manifest:
+    """Return a manifest of task a (five subjects, two frames each) and task b (one sample in each subset)."""
+    samples = [sample("a", n, n, n // 2, label=n % 2) for n in range(10)]
+    samples += [sample("b", n, 20 + n, 20 + n, label=0) for n in range(3)]
+    split = Split((*(n // 2 for n in range(10)), 5, 6, 7), (*FOLDS_OF_TEN, "train", "val", "test"))
+    ranks = {"a": tuple(f"../a/{n}.png" for n in (2, 3, 0, 1)), "b": ("../b/0.png",)}
+    return Manifest(dataset(samples), split, {0: ranks})
+
+
+def test_each_test_subject_is_counted_once() -> None:
+    first, second = describe(small())["tasks"]
+    assert (first["n_train"], first["n_val"], first["n_test"], first["subjects_test"]) == (4, 1, 4, 2)
+    assert second["subjects_test"] == 1
+
+
+def test_the_smallest_scale_takes_one_sample_of_each_class() -> None:
+    manifest = small()
+    assert manifest.training_samples("a", 0.01, 0) == ("../a/2.png", "../a/3.png")
+    assert manifest.training_samples("b", 0.01, 0) == ("../b/0.png",)
+
+
+def test_split_csv_names_dropped_samples_and_the_image_of_a_repeated_row(tmp_path: Path) -> None:
+    manifest = small()
+    again = replace(manifest.dataset.samples[9], sample_id="../a/8.png#2")
+    samples = (*manifest.dataset.samples[:9], again, *manifest.dataset.samples[10:])
+    write_manifest(Manifest(replace(manifest.dataset, samples=samples), manifest.split, manifest.ranks), tmp_path)
+    with (tmp_path / "split.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert (rows[5]["fold"], rows[5]["rank_0"]) == ("dropped", "")
+    assert (rows[9]["sample_id"], rows[9]["image_path"]) == ("../a/8.png#2", "../a/8.png")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"sample_id": "../a/x.png"}, {"subject_id": "x"}, {"image_hash": "x"}, {"label_hash": "x"}, {}],
+    ids=["name", "subject", "image", "label", "fold"],
+)
+def test_the_content_of_a_task_changes_with_each_of_its_samples(change: dict[str, Any]) -> None:
+    """A finished run is kept as long as the content of its tasks stays the same."""
+    manifest = small()
+    samples = (replace(manifest.dataset.samples[0], **change), *manifest.dataset.samples[1:])
+    folds = manifest.split.folds if change else ("val", *manifest.split.folds[1:])
+    other = Manifest(replace(manifest.dataset, samples=samples), Split(manifest.split.components, folds), {})
+    assert other.task_content("a") != manifest.task_content("a")
+    assert other.task_content("b") == manifest.task_content("b")
+    is_other_split = not change or "sample_id" in change
+    assert (other.split_hash != manifest.split_hash) == is_other_split
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        ({"num_classes": 3, "class_names": ("a", "b", "c")}, False),
+        ({"type": "regression"}, False),
+        ({"class_names": tuple("abcd"), "organ": "x", "clinical_group": "x"}, True),
+    ],
+    ids=["number_of_classes", "type", "names"],
+)
+def test_the_content_of_a_task_changes_with_its_type_and_classes_and_not_with_names(
+    change: dict[str, Any], same: bool
+) -> None:
+    manifest = small()
+    tasks = {**manifest.dataset.tasks, "a": replace(manifest.dataset.tasks["a"], **change)}
+    other = Manifest(replace(manifest.dataset, tasks=tasks), manifest.split, {})
+    assert (other.task_content("a") == manifest.task_content("a")) == same
+    assert (other.dataset.content_hash == manifest.dataset.content_hash) == same
 
 
 def test_on_real_data_no_image_and_no_subject_is_in_two_folds(real_data: Path, tmp_path: Path) -> None:

@@ -65,6 +65,11 @@ def test_the_number_of_samples_of_a_scale_is_exact() -> None:
     assert [scale_count(cap, strata) for cap in (2, 30, 500)] == [2, 30, 100]
 
 
+def test_half_a_sample_is_rounded_up() -> None:
+    """Rounding to the nearest even number would give one sample less here."""
+    assert [scale_count(fraction, [0] * n) for fraction, n in ((0.5, 5), (0.25, 10), (0.245, 100))] == [3, 3, 25]
+
+
 def test_a_scale_too_small_for_all_classes_is_enlarged_to_hold_them() -> None:
     assert scale_count(0.01, [0, 0, 1, 2] + [0] * 96) == 4
 

@@ -30,8 +30,14 @@ def test_merged_streams_advance_in_proportion_and_end_together(lengths: dict[str
     for n, draw in enumerate(merged, start=1):
         seen[draw.task_id] += 1
         for task_id, length in lengths.items():
-            assert abs(seen[task_id] - length * n / total) <= len(lengths)
+            # Each stream is at most half a draw ahead or behind, so all draws are at most half a draw per stream off.
+            assert abs(seen[task_id] - length * n / total) <= 0.5 + 0.5 * len(lengths) * length / total + 1e-9
     assert seen == lengths
+
+
+def test_draws_due_at_the_same_time_are_ordered_by_task() -> None:
+    merged = merge_streams(streams_of({"b": 3, "a": 3, "c": 3}, 0, 4))
+    assert [draw.task_id for draw in merged] == ["a", "b", "c"] * 4
 
 
 def test_a_stream_is_made_of_whole_epochs_and_a_longer_one_continues_a_shorter() -> None:
@@ -41,6 +47,12 @@ def test_a_stream_is_made_of_whole_epochs_and_a_longer_one_continues_a_shorter()
         assert sorted(d.sample_id for d in long[10 * epoch : 10 * epoch + 10]) == names
     assert stream("task", names, 0, 12) == long[:12]
     assert [d.sample_id for d in long[:10]] != [d.sample_id for d in long[10:20]]
+
+
+def test_each_task_and_each_seed_draws_its_own_order() -> None:
+    names = [f"s{i}" for i in range(30)]
+    orders = {tuple(d.sample_id for d in stream(t, names, seed, 30)) for t in ("a", "b") for seed in (0, 1)}
+    assert len(orders) == 4
 
 
 def test_augmentations_differ_between_epochs_seeds_and_tasks() -> None:
@@ -57,7 +69,14 @@ def test_every_draw_is_in_one_batch_and_batches_have_one_size() -> None:
 
 @pytest.mark.parametrize(
     ("budget", "n_train", "expected"),
-    [("20 epochs", 50, 1000), ("0.5 epochs", 50, 60), ("500 examples", 50, 500), ("500examples", 9, 500)],
+    [
+        ("20 epochs", 50, 1000),
+        ("0.5 epochs", 50, 60),
+        ("0.5 epochs", 151, 76),
+        ("500 examples", 50, 500),
+        ("500examples", 9, 500),
+        ("7 examples", 50, 60),
+    ],
 )
 def test_a_budget_is_epochs_or_examples_with_a_floor(budget: str, n_train: int, expected: int) -> None:
     assert stream_length(budget, 60, n_train) == expected
