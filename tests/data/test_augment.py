@@ -60,6 +60,33 @@ def test_an_augmentation_depends_on_its_key_alone() -> None:
     assert not np.allclose(first.matrix, second.matrix)
 
 
+def test_augmentations_are_independent_and_uniform_within_their_limits() -> None:
+    drawn = []
+    for key in range(2000):
+        transform = draw_transform(STRONG, key, (64, 64))
+        matrix = transform.matrix
+        drawn.append(
+            [
+                np.degrees(np.arctan2(matrix[1, 0], matrix[0, 0])) / STRONG.rotate,
+                np.log(np.linalg.det(matrix)) / 2 / np.log(1 + STRONG.scale),
+                *transform.shift / STRONG.translate,
+                (transform.gain - 1) / STRONG.gain,
+                transform.offset / STRONG.offset,
+                np.log2(transform.gamma) / STRONG.gamma,
+            ]
+        )
+    even = np.linspace(-1, 1, len(drawn))[:, None]
+    assert np.abs(np.sort(drawn, axis=0) - even).max() < 0.08  # Kolmogorov-Smirnov distance of 0.04
+    assert np.abs(np.corrcoef(np.transpose(drawn)) - np.eye(7)).max() < 0.1
+
+
+def test_a_softened_transform_moves_points_half_as_far() -> None:
+    points = np.random.default_rng(0).random((5, 2))
+    transform = draw_transform(STRONG, 1, SIZE)
+    assert np.allclose(transform.softened().points(points), (transform.points(points) + points) / 2)
+    assert transform.softened().gamma == transform.gamma
+
+
 def test_without_change_an_image_stays_as_it_is() -> None:
     none = AugmentConfig(rotate=0, scale=0, translate=0, gain=0, offset=0, gamma=0)
     transform = draw_transform(none, 5, SIZE)

@@ -1,10 +1,11 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from tests.data.factories import data_config, tiny_data
+from tests.data.factories import data_config, noise, tiny_data, write_image
 from usaggr.config import AugmentConfig
 from usaggr.data.batches import CachedPixels, FoldBatches, TrainingBatches, make_batch
 from usaggr.data.cache import ImageCache, build_or_open
@@ -18,6 +19,8 @@ AUGMENT = AugmentConfig(rotate=20, scale=0.2, translate=0.1, gain=0.2, offset=0.
 @pytest.fixture
 def data(tmp_path: Path) -> tuple[Dataset, ImageCache]:
     config = data_config(tiny_data(tmp_path / "data", n=6), tmp_path / "cache")
+    for i in range(6):  # all different, so that an exchange is noticed
+        write_image(tmp_path / "data" / "seg" / "masks" / f"{i}.png", noise(i) % 2)
     dataset = load_dataset(config)
     return dataset, build_or_open(dataset, config)
 
@@ -35,6 +38,20 @@ def test_a_mixed_batch_holds_every_task_with_its_targets(data: tuple[Dataset, Im
     box = dataset.by_task["det"][0].box
     assert box is not None
     assert batch.targets["det"][0].numpy() == pytest.approx(np.array(box) / [32, 24, 32, 24])
+    assert batch.targets["reg"][3].numpy() == pytest.approx(np.array([[3.5, 3], [7, 8.25]]) / [32, 24])
+    assert batch.targets["cls"].tolist() == [sample.label for sample in dataset.by_task["cls"]]
+    for sample, mask in zip(dataset.by_task["seg"], batch.targets["seg"], strict=True):
+        assert (mask.numpy() == cache.mask(sample)).all()
+
+
+def test_an_augmented_box_stays_in_the_image(data: tuple[Dataset, ImageCache]) -> None:
+    dataset, cache = data
+    first = dataset.by_task["det"][0]
+    whole = replace(first, box=(0.0, 0.0, float(first.width), float(first.height)))
+    draws = [Draw("det", whole.sample_id, key) for key in range(20)]
+    (batch,) = TrainingBatches([draws], {("det", whole.sample_id): whole}, cache, AUGMENT)
+    assert batch.targets["det"].min() == 0
+    assert batch.targets["det"].max() == 1
 
 
 def test_what_a_sample_becomes_does_not_depend_on_its_batch(data: tuple[Dataset, ImageCache]) -> None:

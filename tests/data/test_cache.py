@@ -111,12 +111,27 @@ def test_other_content_or_another_size_is_another_cache(
     build_or_open(load_dataset(config), config)
     if "image" in changes:
         write_image(Path(str(config.root)) / "cls" / "s0_0.png", noise(1234))
-    elif "mask" in changes:
-        write_image(Path(str(config.root)) / "seg" / "masks" / "0.png", noise(5) % 2)
+    elif "mask" in changes:  # all masks, so that the number of distinct ones stays the same
+        for i in range(4):
+            write_image(Path(str(config.root)) / "seg" / "masks" / f"{i}.png", noise(5) % 2)
     else:
         config = config.model_copy(update=changes)
     build_or_open(load_dataset(config), config)
     assert len(set(builds)) == 2
+
+
+def test_small_pieces_and_short_writes_give_the_same_cache(config: DataConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    for i in range(4):
+        write_image(Path(str(config.root)) / "seg" / "masks" / f"{i}.png", noise(i) % 2)
+    data = load_dataset(config)
+    whole = build_or_open(data, config)
+    write = os.pwrite
+    monkeypatch.setattr(cache_build, "PIECE", 3)
+    monkeypatch.setattr(os, "pwrite", lambda file, content, offset: write(file, content[:1000], offset))
+    elsewhere = config.model_copy(update={"cache_dir": f"{config.cache_dir} 2"})
+    cut = build_or_open(data, elsewhere)
+    for name in ("images.u8", "masks.u8"):
+        assert (cut.directory / name).read_bytes() == (whole.directory / name).read_bytes()
 
 
 def test_labels_and_places_of_files_do_not_matter(config: DataConfig, builds: list[str], tmp_path: Path) -> None:

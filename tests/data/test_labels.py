@@ -1,5 +1,6 @@
 import math
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,6 +34,21 @@ def test_a_box_is_taken_if_and_only_if_it_lies_in_the_image_and_has_an_area(box:
     assert either_label_or_faults(found)
     if found.label is not None:
         assert found.label.box == box
+
+
+@pytest.mark.parametrize(
+    ("box", "taken"),
+    [
+        ((-0.5, -0.5, 32.5, 24.5), True),
+        ((-0.51, 0, 32, 24), False),
+        ((0, -0.51, 32, 24), False),
+        ((0, 0, 32.51, 24), False),
+        ((0, 0, 32, 24.51), False),
+    ],
+)
+def test_a_box_may_reach_up_to_half_a_pixel_beyond_the_image(box: tuple[float, ...], taken: bool) -> None:
+    found = box_label(row(**dict(zip(SIDES, map(str, box), strict=True))), SIZE)
+    assert (found.label is not None) == taken
 
 
 @given(st.lists(st.tuples(numbers, numbers), min_size=1, max_size=4), st.integers(1, 4))

@@ -94,6 +94,13 @@ def test_only_pairs_of_two_folds_are_listed_the_nearest_first() -> None:
     assert len(again) == 5
 
 
+def test_a_pair_at_the_threshold_is_listed() -> None:
+    hashes = {"a": perceptual_hash(speckle(1)), "b": perceptual_hash(speckle(2))}
+    shown = [appearance("a", "train"), appearance("b", "test")]
+    apart = distance(speckle(1), speckle(2))
+    assert [len(near_duplicates(shown, hashes, NoProgress(), apart - less)) for less in (0, 1)] == [1, 0]
+
+
 def test_many_images_are_compared_in_pieces_without_losing_a_pair(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("usaggr.data.check.near.CHUNK", 3)
     hashes = {str(i): perceptual_hash(speckle(i)) for i in range(8)}
