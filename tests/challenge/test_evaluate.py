@@ -57,6 +57,8 @@ def test_nothing_is_found_in_sound_predictions(tmp_path: Path) -> None:
     [
         ("classification", {"predicted_probs": [0.2, 0.9]}, "probabilities", "from 0.2 to 0.9, sum 1.1"),
         ("classification", {"predicted_probs": [-0.2, 1.2]}, "probabilities", "from -0.2 to 1.2, sum 1"),
+        ("classification", {"predicted_probs": [0.2, 0.798]}, "probabilities", "from 0.2 to 0.798, sum 0.998"),
+        ("classification", {"predicted_probs": [0.0, 1.0004]}, "probabilities", "from 0 to 1.0004, sum 1.0004"),
         ("classification", {"predicted_class": 0}, "class", "predicted_class 0, but class 1 is more probable"),
         ("classification", {"predicted_class": 2}, "unusable", "predicted_class 2 is not one of 0 to 1"),
         ("classification", {"predicted_class": "1"}, "unusable", "predicted_class '1' is not one of 0 to 1"),
@@ -67,8 +69,10 @@ def test_nothing_is_found_in_sound_predictions(tmp_path: Path) -> None:
         ("classification", {"task_id": "nothing"}, "extra", "no such task"),
         ("classification", {"task_id": None}, "unusable", "record 1 does not name its task_id and image_path"),
         ("detection", {"bbox_pixels": [13.0, 4.0, 4.0, 14.0]}, "swapped", "[13, 4, 4, 14]"),
+        ("detection", {"bbox_pixels": [4.0, 14.0, 13.0, 4.0]}, "swapped", "[4, 14, 13, 4]"),
         ("detection", {"bbox_pixels": [4.0, 4.0, 31.0, 14.0]}, "outside", "[4, 4, 31, 14], image 30 x 20"),
         ("detection", {"bbox_normalized": [0.0, 0.0, 1.0, 1.0]}, "disagree", "up to 17.0 pixels away"),
+        ("detection", {"bbox_normalized": [0.18, 0.2, 13 / 30, 0.7]}, "disagree", "up to 1.4 pixels away"),
         ("detection", {"bbox_pixels": [1, 2, 3]}, "unusable", "bbox_pixels are not 4 numbers"),
         ("detection", {"bbox_pixels": [1, 2, 3, 10**400]}, "unusable", "bbox_pixels are not 4 numbers"),
         ("regression", {"predicted_points_pixels": [1.0, -2.0, 3.0, 4.0]}, "outside", "[1, -2, 3, 4], image 30 x 20"),
@@ -117,6 +121,26 @@ def test_a_mask_that_is_not_sound_is_named(tmp_path: Path, mask: Any, kind: str,
     assert (finding.kind, finding.task_id, finding.file) == (kind, "seg", "Segmentation/seg/MASKS/1.png")
     assert said in finding.message
     assert found.complete == (kind in ("size", "values"))
+    written = as_json(found, "strict")
+    counted = {"samples": 3, "scored": 3 if found.complete else 2, "components": 3 if found.complete else 2}
+    assert written["counts"]["seg"] == {
+        **counted,
+        "missing": int(kind == "missing"),
+        "unusable": int(kind == "unusable"),
+    }
+
+
+def test_deviations_within_the_tolerances_are_not_named(tmp_path: Path) -> None:
+    made = made_in(tmp_path)
+    for file, change in [
+        ("classification", {"predicted_probs": [0.2, 0.8009]}),
+        ("classification", {"predicted_probs": [0.5, 0.5], "predicted_class": 1}),
+        ("detection", {"bbox_normalized": [0.16, 0.2, 0.4, 0.7]}),  # up to 1 pixel away
+        ("detection", {"bbox_pixels": [-0.5, -0.5, 30.5, 20.5]}),
+    ]:
+        made.records[f"{file}_predictions.json"][0].update(change)
+        assert kinds(made.evaluated(tmp_path / "cache")) == {}, change
+        made.records[f"{file}_predictions.json"][0].pop("bbox_normalized", None)
 
 
 def test_masks_of_nothing_and_second_predictions_are_named(tmp_path: Path) -> None:
@@ -147,6 +171,8 @@ def test_modes_differ_where_a_class_is_absent_and_say_so(tmp_path: Path) -> None
     assert (difference["task"], difference["metric"]) == ("absent", "auc")
     assert "auc is 0.000 in challenge mode, 1.000 in strict mode" in as_markdown(found, "challenge")
     assert "auc" not in challenge["intervals"]["absent"]
+    assert strict["type_means"]["classification"]["auc"] == (strict["tasks"]["cls"]["auc"] + 1.0) / 2
+    assert strict["type_means"]["detection"] == {"iou": pytest.approx(0.9)}
     assert set(strict["tasks"]["seg"]) == {"dsc", "hd", "hd95", "nsd"}
     assert set(challenge["tasks"]["seg"]) == {"dsc", "hd"}
 
@@ -179,6 +205,7 @@ def test_a_fold_of_a_split_is_scored_alone(tmp_path: Path) -> None:
             writer.writerow([sample.task_id, sample.sample_id, number, "test" if number % 3 == 0 else "train"])
     chosen = select(found.dataset, split, None)
     assert chosen.fold == "test"
+    assert chosen.components == tuple(range(0, len(samples), 3))
     assert chosen.samples == tuple(sample for number, sample in enumerate(samples) if number % 3 == 0)
     assert {sample.task_id for sample in select(found.dataset, split, "train", ["seg"]).samples} == {"seg"}
     for arguments, said in [

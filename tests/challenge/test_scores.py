@@ -9,7 +9,10 @@ from PIL import Image
 
 from tests.challenge import oracle
 from tests.challenge.factories import Made
+from usaggr.challenge import evaluate
 from usaggr.challenge.evaluate import TaskEvaluation
+from usaggr.challenge.scores import score
+from usaggr.tasks import CATALOGUE
 
 Expected = dict[str, dict[str, float]]
 RANDOM = 50
@@ -26,9 +29,10 @@ def blobs(rng: np.random.Generator, height: int, width: int, classes: int) -> An
     return mask
 
 
-def random_tasks(made: Made, rng: np.random.Generator) -> Expected:
+def random_tasks(made: Made, rng: np.random.Generator, tasks: int = RANDOM) -> Expected:
+    """Make so many tasks of each type, and return their scores by the oracle."""
     expected: Expected = {}
-    for number in range(RANDOM):
+    for number in range(tasks):
         n, classes = int(rng.integers(1, 6)), int(rng.integers(2, 5))
         sizes = rng.integers(4, 20, (n, 2))
         truths = [blobs(rng, *size, classes) for size in sizes]
@@ -168,3 +172,30 @@ def test_scores_of_odd_predictions_are_those_of_a_second_implementation(tmp_path
         scored = of(found.tasks, task_id).scored
         assert scored is not None, name
         assert scored.challenge == pytest.approx(scores, abs=1e-6), name
+
+
+def test_a_repeated_image_of_a_patient_does_not_narrow_the_intervals() -> None:
+    rng = np.random.default_rng(0)
+    boxes = [{"iou": value} for value in rng.random(12)]
+    probs = rng.dirichlet(np.ones(3), 12)
+    classes = [
+        {"label": n % 3, "probs": row, "predicted_class": int(row.argmax())} for n, row in enumerate(probs.round(3))
+    ]
+    for task, rows in ((CATALOGUE["thyroid_nodule_det"], boxes), (CATALOGUE["breast_3cls"], classes)):
+        patients = np.arange(12)
+        once, twice = score(task, rows, patients), score(task, rows * 2, np.tile(patients, 2))
+        assert twice.strict == pytest.approx(once.strict)
+        assert once.intervals.keys() == twice.intervals.keys() >= once.challenge.keys()
+        for name, bounds in once.intervals.items():
+            assert twice.intervals[name] == pytest.approx(bounds), name
+
+
+def test_scores_do_not_depend_on_the_order_in_which_samples_are_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Made(tmp_path / "data", tmp_path / "predictions")
+    random_tasks(made, np.random.default_rng(1), 3)
+    first = made.evaluated(tmp_path / "cache").tasks
+    monkeypatch.setattr(evaluate, "_PIECE", 1)
+    monkeypatch.setattr(evaluate, "results_of", lambda work, pieces, _: [work(piece) for piece in reversed(pieces)])
+    assert made.evaluated(tmp_path / "cache").tasks == first

@@ -174,6 +174,16 @@ def test_a_sample_without_a_score_is_not_passed_over() -> None:
     assert np.isnan(score_task(task, prediction_table(rows))[0]["iou"])
 
 
+def test_a_metric_that_some_samples_lack_is_nan_and_one_that_all_lack_is_left_out() -> None:
+    task = CATALOGUE["cardiac_multi"]
+    rows = mask_rows(task)[0]
+    some = [{**rows[0], "hd": float("nan")}, *rows[1:]]
+    scores, _ = score_task(task, some)
+    assert list(scores) == ["dsc", "hd", "hd95", "nsd"]
+    assert [name for name, value in scores.items() if np.isnan(value)] == ["hd"]
+    assert list(score_task(task, [{**row, "hd": float("nan")} for row in rows])[0]) == ["dsc", "hd95", "nsd"]
+
+
 def test_a_wrong_kind_of_prediction_is_refused() -> None:
     mask = np.zeros((4, 4), np.uint8)
     truth = Truth("lung", "a", 4, 4, mask=mask)
