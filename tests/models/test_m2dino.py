@@ -189,6 +189,23 @@ def test_experts_have_parted_after_twenty_steps() -> None:
         assert torch.pdist(weights).min() > 1e-2
 
 
+def test_routers_of_different_blocks_and_embeddings_of_different_tasks_start_differently() -> None:
+    built = network()
+    routers = [block.mlp.router for block in built.encoder.blocks if isinstance(block.mlp, ExpertMlp)]
+    tokens = torch.stack([router.token.weight for router in routers if router is not None])
+    assert built.embeddings is not None
+    embeddings = torch.stack(list(built.embeddings.of.values()))
+    for drawn in (tokens, embeddings):
+        assert torch.pdist(drawn.flatten(1)).min() > 0.1
+
+
+@pytest.mark.parametrize(
+    ("encoder", "levels"), [("test_vit", [1, 2, 4, 5]), ("vit_small_patch16_dinov3", [2, 5, 8, 11])]
+)
+def test_maps_are_read_from_blocks_evenly_spread_over_the_depth(encoder: str, levels: list[int]) -> None:
+    assert network(encoder=encoder, conditioning="none", patch_size=None).encoder.levels == levels
+
+
 def test_blocks_are_conditioned_where_they_are_asked_to_be() -> None:
     def conditioned(**changes: Any) -> list[int]:
         blocks = network(**changes).encoder.blocks

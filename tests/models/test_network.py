@@ -128,6 +128,15 @@ def test_a_head_without_a_sample_in_the_batch_gets_no_gradient() -> None:
         assert all((p.grad is not None) == (task is CLS) for p in network.head(task.id).parameters())
 
 
+def test_a_frozen_encoder_is_not_trained_and_stays_in_evaluation_mode() -> None:
+    network = build_network(model(freeze="encoder"), ALL, 0).train()
+    assert not any(module.training for module in network.encoder.modules())
+    assert all(module.training for module in (*network.decoder.modules(), *network.heads.modules()))
+    loss(network(images(8), rows(ALL))).backward()
+    touched = {name.split(".")[0] for name, p in network.named_parameters() if p.grad is not None}
+    assert touched == {"decoder", "heads"}
+
+
 def test_the_encoder_is_passed_once_for_a_batch_of_many_tasks() -> None:
     network = build_network(model(), ALL, 0)
     calls: list[int] = []
