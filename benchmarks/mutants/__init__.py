@@ -1,0 +1,1 @@
+"""Plausible faults, put in one at a time, to see which tests notice them."""
