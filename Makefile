@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow test-clusters wheel-smoke coverage check bench bench-coverage bench-verdicts bench-planted bench-report bench-models bench-experts soak help
+.PHONY: demo test test-slow test-clusters wheel-smoke coverage check bench bench-coverage bench-verdicts bench-planted bench-report bench-models bench-experts soak mutants help
 
 help:
 	@echo "make demo       install, train the demo study, write its report (outputs/demo/report)"
@@ -15,6 +15,7 @@ help:
 	@echo "make check      ruff and mypy"
 	@echo "make bench      speed: docs/performance.md, within 45 minutes on an idle machine"
 	@echo "make soak       500 runs under random kills: docs/reliability.md, some 10 minutes on an idle machine"
+	@echo "make mutants    which plausible faults the tests notice: docs/mutants.md, about an hour on two cores"
 	@echo "make bench-coverage, bench-verdicts, bench-planted, bench-report, bench-models, bench-experts   see benchmarks/"
 
 demo: .venv/installed
@@ -79,6 +80,11 @@ bench-experts: .venv/installed-dev
 # What 500 tiny runs come to under random kills: docs/reliability.md.
 soak: .venv/installed-dev
 	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.sweep.soak
+
+# Plausible faults, put in one at a time: docs/mutants.md. Goes on where it was stopped; MUTANTS="report holm-is-bonferroni"
+# tries those of a room, or single ones, again.
+mutants: .venv/installed-dev
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.mutants --slow $(if $(MUTANTS),--again --only $(MUTANTS))
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("usaggr needs Python 3.11 or later: make PYTHON=python3.12") if sys.version_info < (3, 11) else 0'

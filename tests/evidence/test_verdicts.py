@@ -43,5 +43,9 @@ def test_a_cell_that_is_not_judged_makes_the_family_no_larger() -> None:
     assert not family.small_loss.any()
 
 
+def test_a_cell_that_lacks_one_of_its_p_values_is_not_judged() -> None:
+    assert judge([0.1, -0.1, 0.1], [0.001, 0.001, np.nan], [np.nan, np.nan, 0.001]).verdicts == (None, None, None)
+
+
 def test_an_empty_family_has_no_verdicts() -> None:
     assert judge([], [], []).verdicts == ()

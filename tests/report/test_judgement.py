@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from tests.report.sweeps import CATALOGUE, FakeSweep, level
+from usaggr.evidence.power import seeds_needed
 from usaggr.metrics.names import metric as metric_of
 from usaggr.report.collect import collect
 from usaggr.report.tables import Tables, make_tables
@@ -73,6 +74,18 @@ def test_what_is_not_certain_is_undecided_and_says_how_many_seeds_would_do(tmp_p
     assert cell["seeds_needed"] > 3
 
 
+def test_the_seeds_that_would_do_are_counted_at_the_level_of_the_first_step_of_holm(tmp_path: Path) -> None:
+    """Three of the four tasks have predictions and are judged, so that the level is a third of 0.05."""
+    sweep = sweep_of(tmp_path / "study", {"breast_lesion": 0.03}, noise=0.04)
+    for path in sweep.directory.glob("runs/fetal_femur-*/predictions.parquet"):
+        path.unlink()
+    tables = tables_of(sweep)
+    (key,) = [key for key in tables.differences if key[3:] == ("breast_lesion", "dsc")]
+    needed = [seeds_needed(tables.differences[key].estimate, 3, 0.02, 0.05 / tests) for tests in (1, 3, 4)]
+    assert len(set(needed)) == 3
+    assert main_cells(tables).loc["breast_lesion", "seeds_needed"] == needed[1]
+
+
 def test_margins_are_those_of_the_configuration(tmp_path: Path) -> None:
     planted = {"breast_lesion": -0.05, "fetal_femur": -0.2}
     report = {"report": {"margin": 0.2, "relative_margin": 0.5}}
@@ -117,7 +130,7 @@ def test_the_same_run_has_no_verdict(tmp_path: Path) -> None:
     found = main_cells(tables_of(sweep))
     assert (found["verdict"] == "").all()
     assert (found["note"] == "same run").all()
-    assert found[["delta", "p", "delta_low", "seeds_needed"]].isna().all(axis=None)
+    assert found[["delta", "delta_skill", "p", "delta_low", "seeds_needed"]].isna().all(axis=None)
 
 
 def test_a_score_near_the_trivial_predictors_is_weak_only_by_note(tmp_path: Path) -> None:

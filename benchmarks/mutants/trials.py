@@ -1,0 +1,205 @@
+"""Mutants on trial: one at a time in a copy of the tree, against the tests that can notice it."""
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Literal
+
+from benchmarks.mutants.catalogue import Mutant
+from benchmarks.mutants.noticing import Noticing
+
+Verdict = Literal["fast", "slow", "survived", "equivalent"]
+"""Killed by a fast test, killed by a slow one only, or by none; equivalent mutants are not run."""
+
+LIBRARIES = (
+    "numpy", "pandas", "torch", "hypothesis", "scipy.stats", "sklearn.metrics", "cv2", "pyarrow.parquet", "pydantic",
+    "hydra", "rich.console", "typer", "matplotlib.pyplot", "yaml",
+)  # fmt: skip
+"""Imported once for all runs of tests. None imports torchvision, for which usaggr has to prepare torch."""
+FIRST = 25
+"""Tests of the first run, the cheapest ones: most mutants end there."""
+LIMIT = 1200.0
+"""Seconds for one run of tests; a mutant that takes longer counts as noticed, as an endless loop is."""
+_DECIDING = ("usaggr/", "conf/", "sweeps/", "tests/")
+"""Folders whose content decides an outcome."""
+_QUIET = ("-q", "--tb=no", "-rfE", "-p", "no:cacheprovider")
+_FAST = "not slow and not cluster"
+_SLOW = "slow and not cluster"
+_FAILED = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", re.MULTILINE)
+_NOT_FOUND = re.compile(r"^ERROR: not found: \S*?/(tests/.+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a mutant."""
+
+    verdict: Verdict
+    test: str = ""
+    """Id of the test that failed; empty for a survivor."""
+    tests: int = 0
+    """Fast tests that were chosen to run."""
+    seconds: float = 0.0
+    met_slow_tests: bool = False
+
+
+class Laboratory:
+    """A copy of the tracked files of a tree, in which mutants are tried."""
+
+    def __init__(self, tree: Path, folder: Path, libraries: Sequence[str] = LIBRARIES) -> None:
+        """Copy a tree into an empty folder; files are taken as they lie there, committed or not."""
+        self.folder = folder
+        self._libraries = libraries
+        content = hashlib.sha256()
+        listed = subprocess.run(["git", "ls-files", "-z"], cwd=tree, capture_output=True, text=True, check=True)
+        for name in filter(None, listed.stdout.split("\0")):
+            source, target = tree / name, folder / name
+            if source.is_file():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(source.read_bytes())
+                target.chmod(source.stat().st_mode & 0o777)
+                if name.startswith(_DECIDING):
+                    content.update(f"{name}\0".encode() + hashlib.sha256(target.read_bytes()).digest())
+        self._server: subprocess.Popen[str] | None = None
+        self.content = content.hexdigest()
+        """Hash of the files that decide an outcome."""
+
+    def source(self, mutant: Mutant) -> str:
+        """Return the text of a mutant's file, without the fault."""
+        return (self.folder / mutant.file).read_text()
+
+    def record(self, database: Path) -> None:
+        """Run the fast tests once and write the coverage database that tells which test executes which line.
+
+        Raises:
+            RuntimeError: a test fails without any mutant.
+        """
+        flags = ["-n", "2", "--cov=usaggr", "--cov-context=test", "--cov-report=", "-m", _FAST]
+        environment = {**self._environment(), "COVERAGE_FILE": str(database)}
+        command = [sys.executable, "-m", "pytest", *_QUIET, *flags]
+        ended = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
+        if ended.returncode:
+            raise RuntimeError(f"tests fail without a mutant:\n{ended.stdout[-4000:]}{ended.stderr[-2000:]}")
+
+    def close(self) -> None:
+        """End the process that runs the tests."""
+        if self._server is not None:
+            self._server.communicate()
+            self._server = None
+
+    def try_out(
+        self, mutant: Mutant, noticing: Noticing, fast: bool = True, slow: bool = False, rooms: bool = False
+    ) -> Outcome:
+        """Put a mutant in, and run the tests that can notice it until one fails.
+
+        A failure counts if the same test passes without the mutant. Where no test is known to execute the changed
+        lines, those of the room's test folder are run.
+
+        Args:
+            mutant: entry of the catalogue.
+            noticing: tells which fast tests can notice it.
+            fast: Runs the fast tests.
+            slow: Runs the slow tests of the room's test folder, if no fast test fails.
+            rooms: Runs all fast tests of the room's test folder too, for a database that lacks some tests.
+        """
+        if mutant.equivalent:
+            return Outcome("equivalent")
+        begun = time.monotonic()
+        tests = noticing.tests_of(mutant, self.source(mutant))
+        room = self._room(mutant)
+        runs: list[tuple[Verdict, str, Sequence[str]]] = []
+        if fast:
+            first, others = (tests[:FIRST], tests[FIRST:]) if tests else (room[:1], room[1:])
+            runs += [("fast", _FAST, first), ("fast", _FAST, others)]
+            runs += [("fast", _FAST, room[:1]), ("fast", _FAST, room[1:])] if tests and rooms else []
+        if slow:
+            runs.append(("slow", _SLOW, room))
+        test = None
+        for verdict, marks, chosen in runs:
+            test = self._first_failure(mutant, chosen, marks)
+            if test is not None:
+                return Outcome(verdict, test, len(tests), time.monotonic() - begun, verdict == "slow")
+        return Outcome("survived", "", len(tests), time.monotonic() - begun, slow)
+
+    def _room(self, mutant: Mutant) -> list[str]:
+        """Return the test file of a mutant's module and the test folder of its room, those that are there."""
+        name, folder = f"test_{Path(mutant.file).stem}.py", Path("tests") / mutant.room
+        return [str(path) for path in (folder / name, Path("tests") / name, folder) if (self.folder / path).exists()]
+
+    def _first_failure(self, mutant: Mutant, tests: Sequence[str], marks: str) -> str | None:
+        """Return the first test that fails with the mutant and passes without it; None: none does."""
+        chosen, unsound = list(tests), []
+        while chosen:
+            flags = ["-x", "-m", marks, *(f"--deselect={test}" for test in unsound)]
+            with self._mutated(mutant):
+                status, text = self._run(chosen, flags)
+            if status == -1:
+                return f"no end after {LIMIT:.0f} s"
+            if status in (0, 5):  # 5: every test is deselected
+                return None
+            # A database of another tree names tests that are not there; pytest does not say which parameters it misses.
+            gone = set(_NOT_FOUND.findall(text))
+            there = [test for test in chosen if not {test, test.split("[")[0]} & gone]
+            if len(there) < len(chosen):
+                chosen = there
+                continue
+            if (failed := _FAILED.search(text)) is None:
+                raise RuntimeError(f"{mutant.name}: pytest ended with {status}:\n{text[-2000:]}")
+            test = failed[1]
+            if self._run([test], ["-m", marks])[0] == 0:
+                return test
+            print(f"{mutant.name}: {test} fails without the mutant too", file=sys.stderr)
+            unsound.append(test)
+            chosen = [other for other in chosen if other != test]
+        return None
+
+    @contextmanager
+    def _mutated(self, mutant: Mutant) -> Iterator[None]:
+        """Have a mutant in its file for as long as the context lasts."""
+        path, source = self.folder / mutant.file, self.source(mutant)
+        try:
+            self._write(path, mutant.apply(source))
+            yield
+        finally:
+            self._write(path, source)
+
+    @staticmethod
+    def _write(path: Path, text: str) -> None:
+        path.write_text(text)
+        # Python trusts compiled code of a file that has the same size and the same second of its last change.
+        for compiled in (path.parent / "__pycache__").glob(f"{path.stem}.*.pyc"):
+            compiled.unlink()
+
+    def _run(self, tests: Sequence[str], flags: Sequence[str]) -> tuple[int, str]:
+        """Return pytest's exit status (-1: it was ended at the limit) and what it printed."""
+        listed, output = self.folder / "mutant-tests.txt", self.folder / "mutant-output.txt"
+        listed.write_text("\n".join(tests))
+        output.write_text("")
+        arguments = [*_QUIET, *flags, f"@{listed}"]
+        stdin, stdout = self._pipes()
+        stdin.write(json.dumps({"arguments": arguments, "output": str(output), "limit": LIMIT}) + "\n")
+        stdin.flush()
+        return int(stdout.readline()), output.read_text(errors="replace")
+
+    def _pipes(self) -> tuple[IO[str], IO[str]]:
+        """Return where the process that runs the tests reads and writes; it is started once."""
+        if self._server is None:
+            command = [sys.executable, Path(__file__).with_name("fork_server.py"), *self._libraries]
+            self._server = subprocess.Popen(
+                command, cwd=self.folder, text=True,
+                env=self._environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            )  # fmt: skip
+        assert self._server.stdin is not None
+        assert self._server.stdout is not None
+        return self._server.stdin, self._server.stdout
+
+    def _environment(self) -> dict[str, str]:
+        usual = {"PYTHONPATH": str(self.folder), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "COLUMNS": "1000"}
+        return {**os.environ, **usual}
