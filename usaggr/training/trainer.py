@@ -27,6 +27,8 @@ def make_trainer(
     warnings.filterwarnings(
         "ignore", message=".*The number of training batches.*is smaller than the logging interval.*"
     )
+    # Lightning 2.6 uses a name that torch 2.13 deprecates; nothing that a user could change.
+    warnings.filterwarnings("ignore", message=".*isinstance\\(treespec, LeafSpec\\)` is deprecated.*")
     return pl.Trainer(
         max_epochs=parts,
         reload_dataloaders_every_n_epochs=1,
