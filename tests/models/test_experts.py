@@ -121,6 +121,16 @@ def test_the_balance_is_a_mean_over_blocks() -> None:
     assert balance_loss({3: even, 4: one}).item() == pytest.approx((1 + 2) / 2)
 
 
+def test_the_balance_pulls_at_probabilities_by_the_shares_that_experts_have() -> None:
+    """As in Switch Transformers, shares are counts: E x share / tokens is the gradient, whatever the probabilities."""
+    found = torch.tensor([[[0.5, 0.3, 0.2], [0.1, 0.2, 0.7]]], requires_grad=True)
+    for top_k in (1, 2, 3):
+        weights, chosen = choose(found, top_k)
+        (gradient,) = torch.autograd.grad(balance_loss({0: Routed(found, weights, chosen)}), found)
+        share = shares(Routed(found, weights, chosen)).detach().mean(dim=(0, 1))
+        assert torch.allclose(gradient, (3 * share / 2).expand(1, 2, 3))
+
+
 def test_descending_the_balance_evens_out_the_experts() -> None:
     for top_k in (1, 2, 4):
         logits = torch.randn(1, 64, 4, generator=torch.Generator().manual_seed(0)) + torch.tensor([1.0, 0, 0, -1])

@@ -86,31 +86,34 @@ def test_noise_parts_the_experts_at_once_and_by_as_much_as_asked() -> None:
 
 @each_conditioning
 def test_a_sample_has_the_same_output_and_gradient_in_any_batch(changes: dict[str, Any]) -> None:
-    built = awaken(network(**changes)).train()
-    batch, places = images(), rows()
+    # In double precision, where sums in another order differ by nothing that could be taken for mixing, and no two
+    # experts are so nearly as likely that it would tell which of them serves a token.
+    built = awaken(network(**changes)).train().double()
+    batch, places = images().double(), rows()
     mixed = built(batch, places)
     loss(mixed).backward()  # type: ignore[no-untyped-call]
     gradients = {name: p.grad.clone() for name, p in built.named_parameters() if p.grad is not None}
     built.zero_grad()
     for task in ALL:
         alone = built(batch[places[task.id]], {task.id: torch.tensor([0, 1])})
-        assert torch.allclose(alone[task.id], mixed[task.id], atol=1e-5), task.id
+        assert torch.allclose(alone[task.id], mixed[task.id], atol=1e-9), task.id
         loss(alone).backward()  # type: ignore[no-untyped-call]
     own = {name: p.grad for name, p in built.named_parameters() if p.grad is not None}
     assert own.keys() == gradients.keys()
     for name, gradient in own.items():
         size = gradients[name].abs().max().clamp(min=1)
-        assert torch.allclose(gradient / size, gradients[name] / size, atol=1e-5), name
+        digits = 1e-6 if name.endswith("pos_embed") else 1e-9  # timm interpolates positions in single precision
+        assert torch.allclose(gradient / size, gradients[name] / size, atol=digits), name
 
 
 @each_conditioning
 def test_permuting_a_batch_permutes_its_outputs(changes: dict[str, Any]) -> None:
-    built = awaken(network(**changes)).train()
-    batch, places, order = images(), rows(), torch.randperm(8, generator=torch.Generator().manual_seed(3))
+    built = awaken(network(**changes)).train().double()
+    batch, places, order = images().double(), rows(), torch.randperm(8, generator=torch.Generator().manual_seed(3))
     back = torch.argsort(order)
     first = built(batch, places)
     second = built(batch[order], {task_id: back[found] for task_id, found in places.items()})
-    assert all(torch.allclose(first[t], second[t], atol=1e-5) for t in first)
+    assert all(torch.allclose(first[t], second[t], atol=1e-9) for t in first)
 
 
 @each_conditioning

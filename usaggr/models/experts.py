@@ -17,8 +17,8 @@ from usaggr.models.per_task import Routed, TaskContext
 class Router(nn.Module):
     """Tokens (N, T, C), with their task's embedding or blind to it, to probabilities (N, T, E) of the experts.
 
-    One linear layer on the token and the embedding side by side, as two whose outputs are added; in float32 whatever
-    the precision, since a softmax's order must not depend on rounding. Never all zero: identical experts under equal
+    One linear layer on the token and the embedding side by side, as two whose outputs are added; never in less than
+    float32, since a softmax's order must not depend on rounding. Never all zero: identical experts under equal
     weights would get the same gradient for ever.
     """
 
@@ -29,12 +29,13 @@ class Router(nn.Module):
         self.task = nn.Linear(task_channels, count, bias=False) if task_channels is not None else None
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Probabilities, float32."""
+        """Return the probabilities, in float32 (float64 for a network in double precision)."""
+        precision = torch.promote_types(self.token.weight.dtype, torch.float32)
         with torch.autocast(tokens.device.type, enabled=False):
-            logits: Tensor = self.token(tokens.float())
+            logits: Tensor = self.token(tokens.to(precision))
             if self.task is not None:
                 assert self.context.embedding is not None
-                of_task: Tensor = self.task(self.context.embedding.float())
+                of_task: Tensor = self.task(self.context.embedding.to(precision))
                 logits = logits + of_task[:, None]
             return logits.softmax(dim=-1)
 
