@@ -50,7 +50,8 @@ def execute(plan: Plan, block: str, directory: Path) -> RunResult:
 
 
 def test_a_run_leaves_all_that_the_contract_asks_for(folder: Path, tmp_path: Path) -> None:
-    plan = plan_of(folder, "training.keep_weights=scored")
+    pairs = "data.subject_patterns={seg: 's[0-9]+', reg: 's[0-9]+'}"  # two samples each; of others one
+    plan = plan_of(folder, "training.keep_weights=scored", pairs)
     result = execute(plan, "unified", tmp_path / "run")
     names = {path.name for path in (tmp_path / "run").iterdir()}
     assert {"result.json", "predictions.parquet", "curve.csv", "weights"} <= names
@@ -63,7 +64,11 @@ def test_a_run_leaves_all_that_the_contract_asks_for(folder: Path, tmp_path: Pat
     assert {t: list(s) for t, s in result.trivial.items()} == {t: list(s) for t, s in result.scores.items()}
     assert result.examples == {"seg": 24, "cls": 24, "det": 24, "reg": 24}
     for task_id in plan.manifest.dataset.tasks:
-        assert result.n_test[task_id] == len(plan.manifest.by_fold[task_id, "test"])
+        tested = plan.manifest.by_fold[task_id, "test"]
+        subjects = {sample.subject_id for sample in tested}
+        assert (result.n_test[task_id], result.n_subjects[task_id]) == (len(tested), len(subjects))
+        assert result.n_train[task_id] == len(plan.manifest.by_fold[task_id, "train"])
+    assert result.n_subjects["seg"] < result.n_test["seg"]
     assert result.cost.parameters > 1000
 
 

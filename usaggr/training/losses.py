@@ -30,7 +30,8 @@ def sample_losses(task: Task, outputs: Tensor, targets: Tensor, training: Traini
         targets: masks (n, H, W) int64, classes (n,) int64, boxes (n, 4) or points (n, P, 2) in [0, 1].
         training: says which segmentation loss.
     """
-    outputs = outputs.float()  # half precision has too few digits for sums over pixels
+    # Half precision has too few digits for sums over pixels.
+    outputs = outputs.to(torch.promote_types(outputs.dtype, torch.float32))
     match task.type:
         case "segmentation":
             return segmentation_loss(outputs, targets, cross_entropy=training.segmentation_loss == "dice_ce")

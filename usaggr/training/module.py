@@ -185,7 +185,7 @@ class MultiTaskModule(pl.LightningModule):
         self._curve.add(
             step=self.step,
             learning_rate=self.trainer.optimizers[0].param_groups[-1]["lr"],
-            training_loss=float(torch.stack(self.part_losses).mean()) if self.part_losses else math.nan,
+            training_loss=self._mean_training_loss(),
             val_losses=val_losses,
             scores=scores,
             usage=usage,
@@ -195,6 +195,17 @@ class MultiTaskModule(pl.LightningModule):
             shown = {"val/skill": self._curve.skill, **self._tracked(val_losses, scores), **usage}
             self.logger.log_metrics(shown, self.step - 1)
         self.part_losses = []
+
+    def _mean_training_loss(self) -> float:
+        """Return the mean loss of the samples since the last validation; NaN if there were none.
+
+        Of a run's batches only the last one can be shorter than the others.
+        """
+        if not self.part_losses:
+            return math.nan
+        lengths = torch.full((len(self.part_losses),), float(self._training.batch_size))
+        lengths[-1] = len(self._parts[self.current_epoch].draws[-1])
+        return float((torch.stack(self.part_losses).cpu() * lengths).sum() / lengths.sum())
 
     def _balancing_weights(self) -> dict[str, float]:
         """Learnt weights of the tasks, by the names of their columns; empty where none are learnt."""

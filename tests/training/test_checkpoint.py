@@ -1,0 +1,76 @@
+"""The file of a checkpoint: whole or not there, and of its own run alone."""
+
+import errno
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from usaggr.training.checkpoint import CheckpointFile, Position
+
+PLACE = Position(part=1, batch=2, step=7)
+OWN = {"fingerprint": "a" * 64, "precision": "32-true"}
+
+
+def written(directory: Path) -> CheckpointFile:
+    file = CheckpointFile(directory, **OWN)
+    file.write(PLACE, {"network": {"weight": torch.arange(3.0)}, "seconds": 1.5})
+    return file
+
+
+def test_a_checkpoint_is_read_as_it_was_written(tmp_path: Path) -> None:
+    found = written(tmp_path).read()
+    assert found is not None
+    assert found[0] == PLACE
+    assert found[1]["seconds"] == 1.5
+    assert torch.equal(found[1]["network"]["weight"], torch.arange(3.0))
+
+
+def test_without_a_checkpoint_there_is_none_and_half_of_a_first_one_is_removed(tmp_path: Path) -> None:
+    file = CheckpointFile(tmp_path, **OWN)
+    assert file.read() is None
+    (tmp_path / "checkpoint").mkdir()
+    (tmp_path / "checkpoint" / ".state.bin.tmp").write_bytes(b"half")
+    assert file.read() is None
+    assert not (tmp_path / "checkpoint").exists()
+
+
+@pytest.mark.parametrize(
+    ("other", "reason"),
+    [({"fingerprint": "b" * 64}, "fingerprint is aaa"), ({"precision": "16-mixed"}, "precision is 32-true")],
+)
+def test_a_checkpoint_of_another_run_or_precision_is_removed_and_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], other: dict[str, str], reason: str
+) -> None:
+    written(tmp_path)
+    assert CheckpointFile(tmp_path, **{**OWN, **other}).read() is None
+    assert reason in capsys.readouterr().out
+    assert not (tmp_path / "checkpoint").exists()
+
+
+def test_a_bit_that_flipped_is_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = written(tmp_path)
+    path = tmp_path / "checkpoint" / "state.bin"
+    content = bytearray(path.read_bytes())
+    content[-len(content) // 3] ^= 1
+    path.write_bytes(content)
+    assert file.read() is None
+    assert "SHA-256 differs" in capsys.readouterr().out
+
+
+def test_one_that_cannot_be_written_leaves_the_one_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = written(tmp_path)
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            file.write(replace(PLACE, step=8), {})
+    found = file.read()
+    assert found is not None
+    assert found[0] == PLACE
+    assert [path.name for path in (tmp_path / "checkpoint").iterdir()] == ["state.bin"]
