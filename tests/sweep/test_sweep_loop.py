@@ -142,7 +142,8 @@ def test_elsewhere_than_on_a_terminal_a_sweep_says_what_failed_when_it_does_and_
     assert lines[0] == "fake: 3 runs, 3 to train, 2 workers"
     assert lines[1] == f"failed: {runs[1].spec.run_id}: ValueError: no [luck]"
     assert lines[2].startswith("2 of 3 runs are done, after ")
-    assert lines[3] == f"  failed: {runs[1].spec.run_id}: ValueError: no [luck]"
+    status = f"`usaggr status {plan.directory}` gives the reasons"
+    assert lines[3] == f"1 failed: {runs[1].spec.run_id}; {status}"
     assert lines[4:] == [f"report: {plan.directory / 'report'}"]
 
 

@@ -39,8 +39,8 @@ class Loop:
         self.interrupted = False
         self.failures: dict[str, str] = {}
         """run_id: reason in one line, of the runs that failed in this sweep."""
-        self.full: str | None = None
-        """Which file could not be written since its disk is full: nothing more was begun then."""
+        self.full = False
+        """Whether a file could not be written because its disk is full: nothing more is started then."""
         self.trained: list[PlannedRun] = []
         """Runs that this sweep has trained to their end."""
         self.slot_seconds = 0.0
@@ -57,6 +57,8 @@ class Loop:
         self._waiting = deque(longest_first(todo))
         self._running: dict[str, float] = {}
         """run_id: when it was started."""
+        self._begun: set[str] = set()
+        """run_id of all runs that this sweep has started, whatever became of them: what `limit` counts."""
         self._tries: Counter[str] = Counter()
         self._alone: dict[str, Alone] = {}
         """run_id: of runs for which memory was out, where nothing else may run when they are tried again."""
@@ -93,7 +95,7 @@ class Loop:
             if interruption.asked:
                 self._stop(executor, line, remaining)
                 return
-            while executor.free and (run := self._next()) is not None:
+            while executor.free and (run := self._next(line)) is not None:
                 self._submit(run, executor, data_of, tool)
             if not self._running:
                 return
@@ -101,30 +103,30 @@ class Loop:
             for ended in executor.wait(_WAIT):
                 self._take(ended, line, remaining)
 
-    def _next(self) -> PlannedRun | None:
-        """The first run that may be started now; those before it that need not or cannot be are settled."""
+    def _next(self, line: SweepLine) -> PlannedRun | None:
+        """Return the first run that may be started now; settle those before it that need not or cannot be started."""
         if self._closed():
             return None
         kept: list[PlannedRun] = []
         found: PlannedRun | None = None
         while self._waiting and found is None:
             run = self._waiting.popleft()
-            if self._tries[run.spec.run_id] == 0 and self._at_limit():
+            if run.spec.run_id not in self._begun and self._at_limit():
                 kept.append(run)
                 continue
             parent = run.spec.parent
             above = self._states.get(parent, "failed") if parent is not None else "done"
             if above == "failed":
-                self._fail(run, RunDirectory(run.directory), self._attempt(run), f"its parent {parent} failed")
+                self._fail(run, self._attempt(run), f"its parent {parent} failed", line)
             elif above != "done":
                 kept.append(run)
-            elif self._is_open(run) and self._inherits(run):
+            elif self._is_open(run) and self._inherits(run, line):
                 found = run
         self._waiting.extendleft(reversed(kept))
         return found
 
     def _at_limit(self) -> bool:
-        return self.limit is not None and len(self._tries) >= self.limit
+        return self.limit is not None and len(self._begun) >= self.limit
 
     def _is_open(self, run: PlannedRun) -> bool:
         """Whether no other process has begun or ended the run since this sweep looked."""
@@ -137,15 +139,15 @@ class Loop:
             return False
         return True
 
-    def _inherits(self, run: PlannedRun) -> bool:
-        """Whether the run has what it starts from; it fails where that cannot be brought."""
+    def _inherits(self, run: PlannedRun, line: SweepLine) -> bool:
+        """Return whether the run has what it starts from; mark it as failed where that cannot be brought."""
         parent = self._runs.get(run.spec.parent or "")
         if parent is None or run.spec.window is None:  # in a cluster's job, it came with the run
             return True
         try:
             hand_down(parent, run)
         except RunError as error:
-            self._fail(run, RunDirectory(run.directory), self._attempt(run), str(error))
+            self._fail(run, self._attempt(run), str(error), line)
             return False
         return True
 
@@ -161,6 +163,7 @@ class Loop:
         seconds = None if self._pace is None else self._pace * run.examples
         data, attempt = data_of(run), self._attempt(run)
         executor.submit(Job(run.spec, run.directory, self.study_of(run), data, attempt, tool, alone, seconds))
+        self._begun.add(run_id)
         self._tries[run_id] += 1
         self._running[run_id] = time.monotonic()
 
@@ -193,7 +196,7 @@ class Loop:
                 self._states[run_id] = "pending"
             case "full":
                 self._states[run_id] = "pending"
-                self.full = ended.message
+                self.full = True
                 line.say(f"{run_id}: {ended.message}")
             case "memory" if ended.crowded and not self._closed():
                 self._retry_alone(ended, run, "device", line)
@@ -205,8 +208,7 @@ class Loop:
             case _:
                 tries = self._tries[run_id]
                 times = f" (tried {tries} times)" if ended.outcome in ("died", "killed") and tries > 1 else ""
-                self._fail(run, RunDirectory(run.directory), ended.job.attempt, ended.message + times)
-                line.say(f"failed: {run_id}: {ended.message}{times}")
+                self._fail(run, ended.job.attempt, ended.message + times, line)
 
     def _retry_alone(self, ended: Ended, run: PlannedRun, where: Alone, line: SweepLine) -> None:
         """Put a run first in the queue that may be short of memory because of the others."""
@@ -223,10 +225,18 @@ class Loop:
 
     def _closed(self) -> bool:
         """Whether nothing more is to be begun."""
-        return self.full is not None or (self._fail_fast and bool(self.failures))
+        return self.full or (self._fail_fast and bool(self.failures))
 
-    def _fail(self, run: PlannedRun, directory: RunDirectory, attempt: int, reason: str) -> None:
-        """Mark a run as failed, unless its worker did, or another process has taken it meanwhile."""
+    def _fail(self, run: PlannedRun, attempt: int, reason: str, line: SweepLine) -> None:
+        """Mark a run as failed and print why, unless another process has taken it meanwhile.
+
+        Args:
+            run: The run that cannot be finished; its worker may have marked it already.
+            attempt: The attempt that failed, from 1.
+            reason: Why, in one line.
+            line: Where the failure is printed, once.
+        """
+        directory = RunDirectory(run.directory)
         state = directory.state()
         if state in ("pending", "queued", "stale"):
             try:
@@ -236,20 +246,28 @@ class Loop:
         self._states[run.spec.run_id] = state
         if state == "failed":
             self.failures[run.spec.run_id] = reason
+            line.say(f"failed: {run.spec.run_id}: {reason}")
 
     def _stop(self, executor: Executor, line: SweepLine, remaining: RemainingTime) -> None:
         self._show(line, remaining, stopping=True)
         self.slot_seconds += sum(time.monotonic() - since for since in self._running.values())
         for job in executor.stop():
-            directory = RunDirectory(job.directory)
-            if directory.state() != "failed":  # it may have come to its end meanwhile
-                with suppress(WriteError):
-                    directory.settle("pending", job.attempt)
-            self._states[job.spec.run_id] = directory.state()
-            if directory.state() == "done":
-                self.trained.append(self._runs[job.spec.run_id])
+            self._settle_stopped(job, line)
         self._running.clear()
         self.interrupted = True
+
+    def _settle_stopped(self, job: Job, line: SweepLine) -> None:
+        """Give the claim of a stopped job back, unless its run came to an end meanwhile."""
+        run, directory = self._runs[job.spec.run_id], RunDirectory(job.directory)
+        status = directory.status()
+        if directory.state() != "failed":
+            with suppress(WriteError):
+                directory.settle("pending", job.attempt)
+        elif status is not None and status.attempt == job.attempt:  # an earlier attempt's failure is no news
+            self._fail(run, job.attempt, ((status.error or "").splitlines() or ["failed without a reason"])[0], line)
+        self._states[job.spec.run_id] = directory.state()
+        if directory.state() == "done":
+            self.trained.append(run)
 
     def _show(self, line: SweepLine, remaining: RemainingTime, stopping: bool = False) -> None:
         now = time.monotonic()

@@ -124,7 +124,7 @@ def run_sweep(
 def _outcome(loop: Loop, skipped: int, report: Path | None, good: bool, seconds: float) -> SweepOutcome:
     """`good`: what was to be written is written."""
     done, failed = loop.count("done"), loop.count("failed")
-    whole = good and failed == 0 and loop.full is None
+    whole = good and failed == 0 and not loop.full
     return SweepOutcome(
         done=done,
         failed=failed,
@@ -207,14 +207,12 @@ def _say_end(console: "Console", plan: Plan, loop: Loop, nothing: bool, seconds:
     head = "nothing to train: " if nothing else ""
     took = "" if nothing else f", after {duration(seconds)}"
     _say(console, f"{head}{done} of {total} runs are done{took}")
-    for run_id, reason in list(loop.failures.items())[:_LISTED]:
-        _say(console, f"  failed: {run_id}: {reason}")
-    if len(loop.failures) > _LISTED:
-        _say(console, f"  and {len(loop.failures) - _LISTED} more; `usaggr status DIR` lists them")
+    if loop.failures:
+        _say(console, _list_failures(plan, list(loop.failures)))
     if earlier := failed - len(loop.failures):
         _say(console, f"{earlier} failed in an earlier sweep; --retry-failed tries again")
     if loop.full:
-        _say(console, f"stopped: {loop.full}")
+        _say(console, "stopped: the disk is full; the same command goes on once there is room")
     if elsewhere:
         _say(console, f"{elsewhere} left to another process, which is at work on them")
     queued = [run for run in plan.runs if loop.state_of(run.spec.run_id) == "queued"]
@@ -223,6 +221,13 @@ def _say_end(console: "Console", plan: Plan, loop: Loop, nothing: bool, seconds:
     if rest := total - done - failed - elsewhere - len(queued):
         waits = "; those whose parents are in the queue are submitted by the same command, later" if queued else ""
         _say(console, f"{rest} left to train{waits}")
+
+
+def _list_failures(plan: Plan, run_ids: Sequence[str]) -> str:
+    """Return one line that names the runs that failed in this sweep; each reason was printed when it happened."""
+    names = ", ".join(run_ids[:_LISTED])
+    more = f" and {len(run_ids) - _LISTED} more" if len(run_ids) > _LISTED else ""
+    return f"{len(run_ids)} failed: {names}{more}; `usaggr status {plan.directory}` gives the reasons"
 
 
 def _report(plan: Plan, console: "Console", build: Report) -> tuple[Path | None, bool]:
