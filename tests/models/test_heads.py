@@ -4,7 +4,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from usaggr.models.heads import DetectionHead, SegmentationHead, centre_of_mass, spatial_softmax
+from usaggr.models.heads import (
+    ClassificationHead,
+    DetectionHead,
+    DirectHead,
+    SegmentationHead,
+    centre_of_mass,
+    spatial_softmax,
+)
 
 
 def peaks(places: list[tuple[int, int]], height: int, width: int) -> Tensor:
@@ -45,3 +52,21 @@ def test_enlarged_logits_are_not_shifted_against_the_image() -> None:
     head.logits = nn.Identity()  # type: ignore[assignment]
     found = head(torch.tensor([[[[0.0, 1.0]]]]))
     assert found[0, 0, 0].tolist() == [0, 0, 0.125, 0.375, 0.625, 0.875, 1, 1]
+
+
+def test_classes_are_read_from_the_mean_over_the_map() -> None:
+    head = ClassificationHead(3, 2, dropout=0.0, reads="encoder")
+    maps = torch.randn(2, 3, 4, 6, generator=torch.Generator().manual_seed(0))
+    means = torch.stack([sample.flatten(1).mean(dim=1) for sample in maps])
+    assert torch.allclose(head(maps), means @ head.logits.weight.T + head.logits.bias, atol=1e-6)
+
+
+def test_direct_landmarks_are_read_from_a_grid_that_keeps_places() -> None:
+    head = DirectHead(1, 2, reads="encoder")
+    left = torch.zeros(1, 1, 8, 8)
+    left[..., :4] = 1
+    with torch.no_grad():
+        head.coordinates.weight.copy_(torch.arange(4 * 16).reshape(4, 16) / 64)
+        head.coordinates.bias.zero_()
+    cells = [0, 1, 4, 5, 8, 9, 12, 13]  # the left half of the grid of 4 x 4
+    assert torch.allclose(head(left)[0].flatten(), head.coordinates.weight[:, cells].sum(dim=1).sigmoid())
