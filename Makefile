@@ -27,10 +27,12 @@ test test-slow test-clusters wheel-smoke coverage: export OMP_NUM_THREADS = 1
 test test-slow test-clusters wheel-smoke coverage: export HF_HUB_OFFLINE = 1
 
 test: .venv/installed-dev
-	$(BIN)/pytest -q -n 2 $(PYTEST_FLAGS)
+	$(BIN)/pytest -q -n 2 --durations=10 $(PYTEST_FLAGS)
 
+# Property tests, which are fast with few examples, run here once more with many.
+test-slow: export USAGGR_HYPOTHESIS = thorough
 test-slow: .venv/installed-dev
-	$(BIN)/pytest -q -m slow -n 2 --dist loadfile $(PYTEST_FLAGS)
+	$(BIN)/pytest -q -m '(slow or hypothesis) and not cluster' -n 2 --dist loadfile $(PYTEST_FLAGS)
 
 # A real Slurm needs root and Debian's slurmctld slurmd slurmdbd slurm-client munge mariadb-server; else it is skipped.
 # CLUSTER_TESTS=tests/sweep/test_executor_contract.py: the same scores on this machine, Slurm and Ray alone, 3 minutes.

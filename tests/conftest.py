@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 import usaggr  # noqa: F401  (before torchvision is imported by anything else)
 from tests.slurm.cluster import slurm  # noqa: F401  (a fixture: one Slurm for all tests)
@@ -15,8 +15,11 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
 # Times of single examples say nothing on a machine that runs several tests at once.
-settings.register_profile("usaggr", deadline=None, print_blob=True)
-settings.load_profile("usaggr")
+_EVERY_PROFILE = settings(deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+# Fast tests try the same few examples each time; `make test-slow` runs the property tests again with many random ones.
+settings.register_profile("fast", _EVERY_PROFILE, max_examples=25, derandomize=True)
+settings.register_profile("thorough", _EVERY_PROFILE, max_examples=400)
+settings.load_profile(os.environ.get("USAGGR_HYPOTHESIS", "fast"))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -5,10 +5,11 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from tests.examples import share_of_examples
 from usaggr.affinity.clustering import MOST_EXACT, cluster, exact, searched, value_of
 
 Array = NDArray[np.float64]
@@ -67,7 +68,7 @@ def test_tasks_that_harm_each_other_stay_alone_where_the_limit_lets_them() -> No
     assert len(cluster(affinity, 2)) == 2
 
 
-@settings(max_examples=25)
+@share_of_examples(0.4)
 @given(st.integers(2, 7), st.integers(0, 10**6), st.floats(-1, 1), st.data())
 def test_the_search_is_a_partition_within_the_limit_and_never_better_than_the_best(
     tasks: int, seed: int, shift: float, data: st.DataObject
@@ -110,7 +111,7 @@ def test_planted_blocks_of_27_tasks_are_found() -> None:
         assert len({i for i, found in enumerate(merged) if set(found) & set(block)}) == 1
 
 
-@settings(max_examples=20)
+@share_of_examples(0.4)
 @given(st.integers(2, 7), st.integers(0, 10**6))
 def test_the_order_of_the_tasks_changes_no_value(tasks: int, seed: int) -> None:
     affinity = drawn(tasks, seed)

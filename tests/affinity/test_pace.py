@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from usaggr.affinity.pace import Pace, Rota, Tally
@@ -35,7 +35,6 @@ def ride(
     return probes, pace.spent
 
 
-@settings(max_examples=100)
 @given(
     st.floats(0.05, 2.0),
     st.integers(20, 600),

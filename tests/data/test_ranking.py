@@ -1,7 +1,7 @@
 from collections import Counter, defaultdict
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from usaggr.data.ranking import Ranked, Ranker, rank_samples, scale_count
@@ -16,7 +16,6 @@ def tasks(draw: st.DrawFn) -> list[Ranked]:
     return [Ranked(f"s{i}", c, y) for i, (c, y) in enumerate(zip(components, strata, strict=True))]
 
 
-@settings(deadline=None)
 @given(tasks(), st.integers(0, 3))
 def test_a_ranking_holds_each_sample_once_and_keeps_components_together(samples: list[Ranked], seed: int) -> None:
     order = rank_samples("task", samples, seed)
@@ -26,7 +25,6 @@ def test_a_ranking_holds_each_sample_once_and_keeps_components_together(samples:
     assert len(visited) == len(set(visited))
 
 
-@settings(deadline=None)
 @given(tasks(), st.integers(0, 3), st.randoms(use_true_random=False))
 def test_a_ranking_does_not_depend_on_the_order_it_is_given(samples: list[Ranked], seed: int, random: object) -> None:
     shuffled = list(samples)
@@ -34,7 +32,6 @@ def test_a_ranking_does_not_depend_on_the_order_it_is_given(samples: list[Ranked
     assert rank_samples("task", samples, seed) == rank_samples("task", shuffled, seed)
 
 
-@settings(deadline=None)
 @given(tasks(), st.integers(0, 3), st.floats(0.01, 1), st.floats(0.01, 1))
 def test_scales_nest_and_hold_every_class(samples: list[Ranked], seed: int, one: float, other: float) -> None:
     order = rank_samples("task", samples, seed)
@@ -46,7 +43,6 @@ def test_scales_nest_and_hold_every_class(samples: list[Ranked], seed: int, one:
     assert scale_count(1.0, strata) == len(order)
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 4), min_size=40, max_size=200), st.integers(0, 3))
 def test_classes_are_interleaved_in_proportion(classes: list[int], seed: int) -> None:
     samples = [Ranked(f"s{i:03}", i, y) for i, y in enumerate(classes)]
@@ -116,13 +112,11 @@ def plainly_ranked(task_id: str, samples: list[Ranked], seed: int) -> list[str]:
     return [c[i].sample_id for c in order for i in rng.permutation(len(c))]
 
 
-@settings(deadline=None)
 @given(tasks(), st.integers(0, 3))
 def test_a_ranking_is_the_plain_one(samples: list[Ranked], seed: int) -> None:
     assert list(rank_samples("task", samples, seed)) == plainly_ranked("task", samples, seed)
 
 
-@settings(deadline=None)
 @given(tasks())
 def test_a_ranking_does_not_depend_on_those_that_were_drawn_before(samples: list[Ranked]) -> None:
     ranker = Ranker("task", samples)

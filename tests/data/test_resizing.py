@@ -1,7 +1,7 @@
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -14,7 +14,6 @@ from usaggr.data.resizing import resize_image, resize_mask
     st.tuples(st.integers(32, 160), st.integers(32, 160)),
     st.integers(0, 5),
 )
-@settings(max_examples=60, deadline=None)
 def test_grey_resized_once_is_grey_resized_in_each_channel(
     stored: tuple[int, int], size: tuple[int, int], seed: int
 ) -> None:

@@ -3,7 +3,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.data.factories import Row, data_config, read_rows, tiny_data, write_rows
@@ -66,7 +66,6 @@ def datasets(draw: st.DrawFn) -> Dataset:
     return dataset(samples)
 
 
-@settings(max_examples=60, deadline=None)
 @given(datasets(), st.integers(0, 5))
 def test_what_is_tied_by_image_path_or_subject_is_never_in_two_folds(data: Dataset, seed: int) -> None:
     split = split_dataset(data, CONFIG.model_copy(update={"seed": seed}))
@@ -110,7 +109,6 @@ def test_samples_with_one_thing_in_common_are_one_component(tie: str) -> None:
     assert components_of([sample("a", 0, **first), sample("b", 0, **second), sample("b", 1, **third)]) == [0, 0, 1]
 
 
-@settings(max_examples=40, deadline=None)
 @given(datasets())
 def test_components_are_the_connected_parts_of_the_graph_of_ties(data: Dataset) -> None:
     from scipy.sparse import coo_matrix

@@ -1,7 +1,7 @@
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from usaggr.data.streams import Draw, cut_batches, merge_streams, stream, stream_length
@@ -11,7 +11,6 @@ def streams_of(tasks: dict[str, int], seed: int, length: int = 40) -> dict[str, 
     return {t: stream(t, [f"{t}/{i}" for i in range(n)], seed, length) for t, n in tasks.items()}
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from("abcdef"), st.tuples(st.integers(1, 30), st.integers(1, 90)), min_size=1))
 def test_a_task_sees_the_same_sequence_whatever_shares_its_model(tasks: dict[str, tuple[int, int]]) -> None:
     streams = {t: stream(t, [f"{t}/{i}" for i in range(n)], 0, length) for t, (n, length) in tasks.items()}
@@ -20,7 +19,6 @@ def test_a_task_sees_the_same_sequence_whatever_shares_its_model(tasks: dict[str
         assert [d for d in merged if d.task_id == task_id] == alone == merge_streams({task_id: alone})
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from("abcdef"), st.integers(1, 200), min_size=1))
 def test_merged_streams_advance_in_proportion_and_end_together(lengths: dict[str, int]) -> None:
     streams = {t: stream(t, [f"{t}/{i}" for i in range(7)], 0, n) for t, n in lengths.items()}

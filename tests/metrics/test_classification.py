@@ -4,9 +4,10 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.examples import share_of_examples
 from usaggr.metrics.classification import classification_scores
 
 ABSENT = "AUC not defined: one class in the fold"
@@ -156,7 +157,7 @@ def test_probabilities_that_are_no_numbers_are_refused() -> None:
         classification_scores(np.array([0, 1]), np.array([[0.5, 0.5], [np.nan, np.nan]]))
 
 
-@settings(max_examples=30)
+@share_of_examples(0.5)
 @given(st.integers(0, 50), st.integers(2, 5), st.randoms(use_true_random=False))
 def test_the_order_of_samples_does_not_matter(seed: int, classes: int, random: object) -> None:
     labels, probabilities = fold(seed, classes, 30)
@@ -167,7 +168,7 @@ def test_the_order_of_samples_does_not_matter(seed: int, classes: int, random: o
     assert first == pytest.approx(second)
 
 
-@settings(max_examples=30)
+@share_of_examples(0.5)
 @given(st.integers(0, 50), st.integers(3, 5), st.randoms(use_true_random=False))
 def test_the_numbers_of_classes_do_not_matter(seed: int, classes: int, random: object) -> None:
     labels, probabilities = fold(seed, classes, 30)

@@ -5,7 +5,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from pyarrow import parquet
@@ -129,7 +129,6 @@ def test_what_is_no_table_is_named(path: Path, content: bytes) -> None:
         read_predictions(path)
 
 
-@settings(max_examples=60, derandomize=True)
 @given(st.data())
 def test_damage_is_found_or_does_no_harm(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     path = tmp_path_factory.mktemp("damaged") / "predictions.parquet"

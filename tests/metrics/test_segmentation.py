@@ -5,12 +5,13 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from tests.examples import share_of_examples
 from usaggr.metrics.segmentation import EXACT_SIDE, class_scores, distance_transform, distances, dsc, mean_dsc
 
 Mask = NDArray[np.bool_]
@@ -136,13 +137,12 @@ def straightforward(truth: Mask, predicted: Mask, tolerance: float) -> tuple[flo
 tolerances = st.floats(0, 30) | st.integers(0, 900).map(np.sqrt)  # at a distance, and between two
 
 
-@settings(max_examples=200)
 @given(small, tolerances)
 def test_distances_of_odd_masks_are_the_straightforward_ones(pair: Pair, tolerance: float) -> None:
     assert distances(*pair, tolerance) == pytest.approx(straightforward(*pair, tolerance), abs=1e-9, rel=0)
 
 
-@settings(max_examples=25, deadline=None)
+@share_of_examples(0.4)
 @given(st.integers(0, 10**6), st.integers(1, 160), st.integers(1, 160), st.floats(-0.05, 0.05), tolerances)
 def test_distances_of_blobs_are_the_straightforward_ones(
     seed: int, height: int, width: int, level: float, tolerance: float
@@ -171,7 +171,6 @@ def test_dsc_hd95_and_nsd_of_blobs_are_those_of_monai(seed: int, tolerance: floa
 
 
 @monai
-@settings(max_examples=100)
 @given(found_in_both, st.sampled_from([0.0, 0.5, 1.0, 1.5, 3.0]))
 def test_dsc_hd95_and_nsd_of_odd_masks_are_those_of_monai(pair: Pair, tolerance: float) -> None:
     assert ours(*pair, tolerance) == pytest.approx(monai_scores(*pair, tolerance), abs=1e-6, rel=1e-6)
