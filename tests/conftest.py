@@ -1,14 +1,19 @@
 """What all tests share: nothing of the user's cache, no downloads, one thread, and where real data are."""
 
+import gc
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 import usaggr  # noqa: F401  (before torchvision is imported by anything else)
+from tests.composing import compose_once
 from tests.slurm.cluster import slurm  # noqa: F401  (a fixture: one Slurm for all tests)
+from usaggr import config_hydra
+from usaggr.sweep.executors import forkserver, local
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -21,6 +26,15 @@ settings.register_profile("fast", _EVERY_PROFILE, max_examples=25, derandomize=T
 settings.register_profile("thorough", _EVERY_PROFILE, max_examples=400)
 settings.load_profile(os.environ.get("USAGGR_HYPOTHESIS", "fast"))
 
+_compose_with_hydra = config_hydra.compose_values
+config_hydra.compose_values = compose_once(_compose_with_hydra)
+
+
+def pytest_collection_finish() -> None:
+    """Keep what importing has made out of every later garbage collection, which takes half a second otherwise."""
+    gc.collect()
+    gc.freeze()
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
@@ -28,6 +42,25 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("USAGGR_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture
+def composed_by_hydra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let Hydra compose every configuration, for the tests of how it does so."""
+    monkeypatch.setattr(config_hydra, "compose_values", _compose_with_hydra)
+
+
+@pytest.fixture(scope="module")
+def kept_server() -> Iterator[None]:
+    """Let all executors of a module's tests have one fork server, which each would otherwise start for itself.
+
+    Not for tests of how an executor starts, ends or replaces its server, which are in tests/sweep/test_executor.py.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(local, "server_for", partial(local.server_for, ahead=True))
+        patch.setattr(local, "stop_server", lambda: None)
+        yield
+    forkserver.stop_server()
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ from usaggr.compose import (
 from usaggr.config import StudyConfig
 from usaggr.errors import ConfigError
 
+pytestmark = pytest.mark.usefixtures("composed_by_hydra")
+
 TOP = (
     "name, outputs, groupings, reference, scales, seeds, tasks, variants, data, model, training, metrics, executor, "
     "report, logger"

@@ -22,6 +22,8 @@ from usaggr.sweep.plan import Plan
 from usaggr.sweep.status import status_of
 from usaggr.sweep.sweep import SweepOutcome, run_sweep
 
+pytestmark = pytest.mark.usefixtures("kept_server")
+
 WRITTEN = {"run.yaml", "status.json", "result.json", "predictions.parquet", "log.txt"}
 SLOW = partial(pytest.param, marks=pytest.mark.slow)
 

@@ -18,6 +18,8 @@ from usaggr.sweep.plan import Plan, PlannedRun
 from usaggr.sweep.status import describe, status_of
 from usaggr.sweep.sweep import SweepOutcome, run_sweep
 
+pytestmark = pytest.mark.usefixtures("kept_server")
+
 
 def sweep(plan: Plan, out: io.StringIO | None = None, **options: object) -> SweepOutcome:
     usual: dict[str, object] = {

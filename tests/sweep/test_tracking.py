@@ -16,6 +16,8 @@ from usaggr.sweep.plan import Plan
 from usaggr.sweep.sweep import SweepOutcome, run_sweep
 from usaggr.tracking import Record, mlflow_client, read_record
 
+pytestmark = pytest.mark.usefixtures("kept_server")
+
 
 def fake_plan(tmp_path: Path, *overrides: str, **settings: Any) -> Plan:
     study = fakes.study(tmp_path / "outputs", *overrides)
