@@ -87,6 +87,25 @@ def test_running_ones_say_where_and_since_when(tmp_path: Path) -> None:
     assert lines[1].endswith("pid 7 on far")
 
 
+def test_finished_runs_that_lack_a_metric_of_this_version_are_named_with_what_to_do(tmp_path: Path) -> None:
+    whole = {"dsc": 0.8, "hd": 9.0, "hd95": 5.0, "nsd": 0.7}
+    old = {name: value for name, value in whole.items() if name != "nsd"}
+    paths = study(
+        tmp_path, ("new", "done", None), ("old", "done", None), ("older", "done", None), ("bad", "done", None)
+    )
+    older = {"dsc": 0.8, "hd": 9.0}
+    for path, scores in zip(paths, (whole, old, older), strict=False):
+        (path / "result.json").write_text(json.dumps({"scores": {"lesion": scores}, "notes": {}}))
+    (paths[-1] / "result.json").write_text("[]")
+    lines = describe(tmp_path, status_of(tmp_path))
+    assert lines[1:3] == ["  scored without nsd: old", "  scored without hd95, nsd: older"]
+    assert lines[3].startswith("scored without: ")
+    assert "the same `usaggr sweep` trains them again with all metrics" in lines[3]
+    paths[1].joinpath("result.json").write_text(json.dumps({"scores": {"lesion": whole}}))
+    os.utime(paths[1] / "result.json", (1, 1))
+    assert describe(tmp_path, status_of(tmp_path))[1] == "  scored without hd95, nsd: older"
+
+
 def test_of_very_many_failures_only_some_are_named(tmp_path: Path) -> None:
     study(tmp_path, *((f"r{i}", "failed", "x") for i in range(status_room._LISTED + 3)))
     lines = describe(tmp_path, status_of(tmp_path))

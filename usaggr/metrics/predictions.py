@@ -128,8 +128,19 @@ def read_predictions(path: Path, columns: Sequence[str] | None = None) -> pd.Dat
         names = list(columns) if columns is not None else None
         return _frame(parquet.read_table(path, columns=names, page_checksum_verification=True))
     except (OSError, ValueError, pa.ArrowException) as error:  # ValueError: damaged text is no UTF-8
-        reason = " ".join(str(error).split())
-        raise RunError(f"{path}: cannot be read ({reason}); remove the run to train it again") from error
+        raise _unreadable(path, error) from error
+
+
+def stored_columns(path: Path) -> frozenset[str]:
+    """Return the names of the columns of a run's table.
+
+    Raises:
+        RunError: not there, not whole, or not a table.
+    """
+    try:
+        return frozenset(parquet.read_schema(path).names)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise _unreadable(path, error) from error
 
 
 def encode_mask(mask: NDArray[np.uint8]) -> bytes:
@@ -153,6 +164,11 @@ def decode_mask(content: bytes) -> NDArray[np.uint8]:
     if mask is None or mask.dtype != np.uint8 or mask.ndim != 2:
         raise ValueError("not the PNG of a mask: (H, W) uint8")
     return mask.astype(np.uint8, copy=False)
+
+
+def _unreadable(path: Path, error: Exception) -> RunError:
+    reason = " ".join(str(error).split())
+    return RunError(f"{path}: cannot be read ({reason}); remove the run to train it again")
 
 
 def _frame(table: pa.Table) -> pd.DataFrame:

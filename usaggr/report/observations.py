@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from usaggr.metrics.missing import noted_metric
 from usaggr.metrics.names import METRICS, Metric, main_metric, skill
 from usaggr.report.collect import CollectedRun, Collection
 from usaggr.report.sources import TaskFacts
@@ -78,12 +79,7 @@ def _remarks(run: CollectedRun, task_id: str, metric: Metric) -> tuple[str, ...]
     if run.result is None:
         return ()
     notes = run.result.notes.get(task_id, [])
-    return tuple(note for note in notes if _about(note) in (None, metric.name))
-
-
-def _about(note: str) -> str | None:
-    first = note.split(maxsplit=1)[0].rstrip(":,").lower() if note.strip() else ""
-    return first if any(first == metric.name for metrics in METRICS.values() for metric in metrics) else None
+    return tuple(note for note in notes if noted_metric(note) in (None, metric.name))
 
 
 def _sorted(table: pd.DataFrame, collection: Collection) -> pd.DataFrame:

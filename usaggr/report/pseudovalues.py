@@ -13,7 +13,7 @@ from usaggr.errors import RunError
 from usaggr.evidence.jackknife import auc_pseudovalues, confusion_pseudovalues, mean_pseudovalues
 from usaggr.evidence.scarcity import rarer_class
 from usaggr.metrics.names import METRICS
-from usaggr.metrics.predictions import SAMPLE_METRICS, read_predictions
+from usaggr.metrics.predictions import SAMPLE_METRICS, read_predictions, stored_columns
 from usaggr.report.folds import TestFold
 from usaggr.tasks import Task
 
@@ -42,7 +42,9 @@ def read_pseudovalues(
     if all(task.type != "classification" for task in tasks.values()):
         names = names[:2]
     wanted = {metric.name for task in tasks.values() for metric in METRICS[task.type]}
-    table = read_predictions(path, [*names, *(name for name in SAMPLE_METRICS if name in wanted)])
+    # A metric that the version which wrote the table did not have is left out, not a fault of the run.
+    stored = stored_columns(path)
+    table = read_predictions(path, [*names, *(name for name in SAMPLE_METRICS if name in wanted and name in stored)])
     found = {}
     for task_id, task in tasks.items():
         rows, fold = table[table["task_id"] == task_id], folds.get(task_id)

@@ -1,14 +1,17 @@
 """How a study stands, read from plan.csv and the run directories alone: no data, no torch, no pandas."""
 
 import csv
+import json
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from usaggr.errors import RunError
+from usaggr.metrics.missing import REMEDY, missing_metrics
 from usaggr.runs import RunDirectory, State, Status
 from usaggr.sweep.executors.slurm_queue import PREFIX, SlurmQueue, job_of, log_of
 from usaggr.sweep.live import duration
@@ -62,6 +65,8 @@ class SweepStatus:
     """In the plan's order."""
     unplanned: tuple[Path, ...]
     """Directories of finished runs that the plan no longer asks for."""
+    lacking: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Planned runs that an older version has scored, by name: metrics of this version that they lack."""
 
     def count(self, state: State) -> int:
         """Planned runs in a state."""
@@ -85,7 +90,30 @@ def status_of(directory: Path) -> SweepStatus:
         planned.add(row.fingerprint)
         runs.append(_run_state(row.run_id, found.get(row.fingerprint, directory / "runs" / row.run_id)))
     unplanned = tuple(path for fingerprint, path in found.items() if fingerprint not in planned and is_done(path))
-    return SweepStatus(tuple(runs), unplanned)
+    lacking = {
+        run.directory.name: absent for run in runs if run.state == "done" and (absent := _lacking(run.directory))
+    }
+    return SweepStatus(tuple(runs), unplanned, lacking)
+
+
+def _lacking(directory: Path) -> tuple[str, ...]:
+    """Return the metrics that a finished run lacks for any of its tasks."""
+    path = RunDirectory(directory).result_path
+    try:
+        return _lacking_in(path, path.stat().st_mtime_ns)
+    except OSError:
+        return ()
+
+
+@lru_cache(maxsize=100_000)
+def _lacking_in(path: Path, mtime_ns: int) -> tuple[str, ...]:
+    """Read a result once while it does not change; with `--watch`, all are asked for every two seconds."""
+    try:
+        content = json.loads(path.read_bytes())
+        missing = missing_metrics(content["scores"], content.get("notes", {}))
+        return tuple(dict.fromkeys(name for absent in missing.values() for name in absent))
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return ()  # a damaged result is named by the report
 
 
 def read_planned(directory: Path) -> list[PlanRow]:
@@ -160,7 +188,21 @@ def describe(directory: Path, status: SweepStatus, queue: SlurmQueue | None = No
         lines.append("stale: their processes are gone; the next `usaggr sweep` takes them up again")
     if status.unplanned:
         lines.append(f"unplanned: done, but no longer asked for; `usaggr clean {directory}` lists them")
+    if status.lacking:
+        lines += _lacking_lines(status.lacking)
     return lines
+
+
+def _lacking_lines(lacking: dict[str, tuple[str, ...]]) -> list[str]:
+    """Return a line for each set of metrics that finished runs lack, and one that says what to do."""
+    by_metrics: dict[tuple[str, ...], list[str]] = {}
+    for name, metrics in lacking.items():
+        by_metrics.setdefault(metrics, []).append(name)
+    lines = []
+    for metrics, names in by_metrics.items():
+        more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+        lines.append(f"  scored without {', '.join(metrics)}: {', '.join(names[:_LISTED])}{more}")
+    return [*lines, f"scored without: an older version did not have these metrics; {REMEDY}"]
 
 
 def queue_lines(runs: Sequence[RunState], queue: SlurmQueue) -> list[str]:

@@ -3,12 +3,13 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from usaggr.metrics.missing import REMEDY, missing_metrics
 from usaggr.report.chapters.exposure import but_in
 from usaggr.report.chapters.material import Material, paragraph, section
 from usaggr.report.chapters.networks import describe_network, write_networks
 from usaggr.report.collect import CollectedRun
 from usaggr.report.document import Block, Cell, Items, Section, TextTable, literal
-from usaggr.report.words import grouping_label, plural
+from usaggr.report.words import grouping_label, listed, metric_label, plural
 from usaggr.runs import State
 
 _STATES: tuple[State, ...] = ("done", "failed", "running", "queued", "stale", "pending")
@@ -50,13 +51,14 @@ def write_run(material: Material) -> Section | None:
     failures = section("Failed runs", *_failures(material)) if states["failed"] else None
     without = [run for run in runs if run.state == "done" and run.pseudovalues is None]
     gone = section("Runs without predictions", _gone(without)) if without else None
+    lacking = section("Runs without all metrics", _lacking(runs))
     holes = section("Holes", *_holes(material)) if runs else None
     return section(
         "What was run",
         paragraph(*sentences),
         _counts(material),
         write_networks(material),
-        sections=(failures, gone, holes),
+        sections=(failures, gone, lacking, holes),
     )
 
 
@@ -138,6 +140,29 @@ def _gone(runs: Sequence[CollectedRun]) -> Block | None:
         "Their scores stand, without verdicts, since test subjects are not covered. Put the files back, or remove "
         "these runs and let the same `usaggr sweep` train them again."
     )
+
+
+def _lacking(runs: Sequence[CollectedRun]) -> Block | None:
+    """Finished runs that an older version has scored, by the metrics that they lack, and what to do."""
+    by_metrics: dict[tuple[str, ...], list[str]] = {}
+    for run in runs:
+        if run.result is None:
+            continue
+        missing = missing_metrics(run.result.scores, run.result.notes)
+        if missing:
+            labels = tuple(dict.fromkeys(metric_label(name) for absent in missing.values() for name in absent))
+            by_metrics.setdefault(labels, []).append(run.path.name if run.path else run.row.run_id)
+    if not by_metrics:
+        return None
+    parts = []
+    for metrics, names in by_metrics.items():
+        more = f", and {len(names) - _MOST_FAILURES:,} more" if len(names) > _MOST_FAILURES else ""
+        lack = "lacks" if len(names) == 1 else "lack"
+        parts.append(
+            f"{plural(len(names), 'finished run')} {lack} {listed(metrics)}, which this version computes: "
+            f"{literal(', '.join(names[:_MOST_FAILURES]))}{more}."
+        )
+    return paragraph(*parts, f"{REMEDY[0].upper()}{REMEDY[1:]}.")
 
 
 def _failure(run: CollectedRun) -> tuple[str, ...]:

@@ -1,0 +1,23 @@
+"""Which metrics a stored result lacks."""
+
+from usaggr.metrics.missing import missing_metrics
+
+
+def test_metrics_of_the_task_s_type_that_are_not_stored_are_missing() -> None:
+    scores = {
+        "lesion": {"dsc": 0.8, "hd": 9.0, "hd95": 5.0},
+        "grade": {"auc": 0.9, "accuracy": 0.8, "f1_macro": 0.8, "f1_weighted": 0.8},
+        "box": {"iou": 0.5},
+        "femur": {"mre_relative": 0.1},
+    }
+    assert missing_metrics(scores, {}) == {
+        "lesion": ("nsd",),
+        "grade": ("balanced_accuracy", "mcc"),
+        "femur": ("mre",),
+    }
+
+
+def test_a_metric_that_a_note_explains_is_not_missing() -> None:
+    scores = {"grade": {"accuracy": 1.0, "balanced_accuracy": 1.0, "f1_macro": 1.0, "f1_weighted": 1.0, "mcc": 0.0}}
+    assert missing_metrics(scores, {"grade": ["seen 3 times", "AUC not defined: one class in the fold"]}) == {}
+    assert missing_metrics(scores, {"other": ["AUC not defined: one class in the fold"]}) == {"grade": ("auc",)}

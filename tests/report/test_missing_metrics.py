@@ -1,0 +1,47 @@
+"""Finished runs of a version that had fewer metrics: they stay done, and the report says what they lack."""
+
+from pathlib import Path
+from typing import cast
+
+import pandas as pd
+
+from tests.report.chapters.reading import simple
+from tests.report.sweeps import FakeSweep
+from usaggr.report.chapters.asked import write_run
+from usaggr.report.chapters.material import Material
+from usaggr.report.collect import collect
+from usaggr.report.document import Paragraph, Section
+from usaggr.report.tables import Tables
+
+
+def without_nsd(path: Path) -> None:
+    """Rewrite a run's predictions as a version without this metric would have."""
+    pd.read_parquet(path).drop(columns="nsd").to_parquet(path)
+
+
+def test_runs_without_a_metric_stay_done_and_are_named_with_what_to_do(tmp_path: Path) -> None:
+    sweep = FakeSweep(tmp_path / "study", tasks=("breast_lesion",), groupings=("unified",), seeds=(0, 1), spread=0.1)
+    sweep.write_plan()
+    for run, _ in sweep.runs():
+        scores = simple("breast_lesion", run.tasks, run.scale, run.seed)
+        directory = sweep.write_run(run, {"breast_lesion": scores})
+        if run.seed == 0:
+            without_nsd(directory.predictions_path)
+            old = {"breast_lesion": {name: value for name, value in scores.items() if name != "nsd"}}
+            directory.write_result(sweep.result(run, old, trivial=old))
+    collection = collect([sweep.directory])
+    assert [(run.state, run.error) for run in collection.runs] == [("done", None)] * 2
+    values = [set(run.pseudovalues["breast_lesion"].metrics) for run in collection.runs if run.pseudovalues is not None]
+    assert values == [{"dsc", "hd", "hd95"}, {"dsc", "hd", "hd95", "nsd"}]
+    chapter = write_run(Material(collection, cast(Tables, None)))
+    assert chapter is not None
+    (section,) = [part for part in chapter.sections if part.title == "Runs without all metrics"]
+    assert said(section) == (
+        f"1 finished run lacks NSD, which this version computes: {collection.runs[0].row.run_id}. No command scores "
+        "stored predictions again, and the runs keep their other scores; remove their folders, and the same "
+        "`usaggr sweep` trains them again with all metrics."
+    )
+
+
+def said(section: Section) -> str:
+    return " ".join(block.text.replace("\\", "") for block in section.blocks if isinstance(block, Paragraph))
