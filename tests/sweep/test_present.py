@@ -1,12 +1,15 @@
 """What `usaggr plan` shows of the runs: few by name, many by their sums."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from tests.sweep import fakes
+from usaggr.data.manifest import Manifest
+from usaggr.data.split import Split
 from usaggr.runs import RunDirectory
 from usaggr.sweep import present
 from usaggr.sweep.plan import Plan
@@ -37,6 +40,21 @@ def test_few_runs_are_shown_one_by_one(plan: Plan) -> None:
         assert str(run.examples) in row
         assert "pending" in row
     assert not any("plan.csv" in line for line in lines)
+
+
+def test_notes_are_shown_as_they_are_and_a_split_that_is_not_disjoint_is_told(plan: Plan) -> None:
+    manifest = plan.manifest
+    assert not any(line.startswith("warning: ") for line in shown(plan))
+    data = replace(manifest.dataset, warnings=("'[b]17[/]' and '[/red]'",))
+    components = (0, *range(39))
+    folds = ("train", "test", *manifest.split.folds[2:])
+    broken = Manifest(data, Split(components, folds), manifest.ranks)
+    lines = shown(replace(plan, manifest=broken))
+    assert "note: '[b]17[/]' and '[/red]'" in lines
+    (warning,) = [line for line in lines if line.startswith("warning: ")]
+    assert (
+        "not disjoint: of 39 components, 40 images, 40 files, 40 subjects, these are in two folds: 1 compo" in warning
+    )
 
 
 def test_of_many_runs_the_sums_are_shown_by_groupings_variant_and_scale(

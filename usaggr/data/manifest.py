@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usaggr.config import DataConfig
+from usaggr.data.leakage import Placement, Proof, prove_disjoint
 from usaggr.data.ranking import Ranked, Ranker, count_of_scale, cover_size
 from usaggr.data.samples import Dataset, Sample
 from usaggr.data.split import FOLDS, Fold, Split, split_dataset
@@ -158,20 +159,17 @@ def describe(manifest: Manifest) -> dict[str, Any]:
 
 
 def disjointness(manifest: Manifest) -> dict[str, int]:
-    """How many components, images and subjects there are, and how many of them stand in two folds (none may)."""
-    folds_of: dict[str, dict[Any, set[Fold]]] = {"components": {}, "images": {}, "subjects": {}}
-    for sample, component, fold in zip(
-        manifest.dataset.samples, manifest.split.components, manifest.split.folds, strict=True
-    ):
-        if fold is not None:
-            folds_of["components"].setdefault(component, set()).add(fold)
-            folds_of["images"].setdefault(sample.image_hash, set()).add(fold)
-            folds_of["subjects"].setdefault(sample.subject_id, set()).add(fold)
-    proof: dict[str, int] = {}
-    for what, folds in folds_of.items():
-        proof[what] = len(folds)
-        proof[f"{what}_in_two_folds"] = sum(len(found) > 1 for found in folds.values())
-    return proof
+    """How many components, images, files and subjects there are, and how many stand in two folds (none may)."""
+    return prove_split(manifest.dataset, manifest.split).counts()
+
+
+def prove_split(dataset: Dataset, split: Split) -> Proof:
+    """Prove from images, files and the written names of subjects that none of them is in two folds."""
+    return prove_disjoint(
+        Placement(fold, component, s.image_hash, str(s.image_path), s.subject_written)
+        for s, component, fold in zip(dataset.samples, split.components, split.folds, strict=True)
+        if fold is not None
+    )
 
 
 def write_manifest(manifest: Manifest, directory: Path) -> None:
@@ -185,14 +183,16 @@ def write_manifest(manifest: Manifest, directory: Path) -> None:
     writer = csv.writer(text, lineterminator="\n")
     seeds = sorted(manifest.ranks)
     header = ("task_id", "sample_id", "image_path", "subject_id", "component", "fold")
-    writer.writerow([*header, *(f"rank_{seed}" for seed in seeds)])
+    identity = ("subject_written", "image_sha256")
+    writer.writerow([*header, *(f"rank_{seed}" for seed in seeds), *identity])
     ranks, nowhere = _rank_table(manifest, seeds), [""] * len(seeds)
     for i, (s, component, fold) in enumerate(
         zip(manifest.dataset.samples, manifest.split.components, manifest.split.folds, strict=True)
     ):
         image_path = re.sub(r"#\d+$", "", s.sample_id)
         places = ranks[i].tolist() if fold == "train" else nowhere
-        writer.writerow([s.task_id, s.sample_id, image_path, s.subject_id, component, fold or "dropped", *places])
+        cells = (s.task_id, s.sample_id, image_path, s.subject_id, component, fold or "dropped")
+        writer.writerow([*cells, *places, s.subject_written, s.image_hash])
     write_atomic(directory / "split.csv", text.getvalue())
     write_atomic(directory / "data.json", json.dumps(describe(manifest), indent=1))
 

@@ -21,7 +21,7 @@ class Sample:
     image_path: Path
     """Absolute."""
     subject_id: str
-    """Patient or video; where nobody knows, the hash of the image stands for it."""
+    """Patient or video: one name for all spellings; the hash of the image where it is unknown."""
     image_hash: str
     """Of the file's bytes."""
     label_hash: str
@@ -40,6 +40,8 @@ class Sample:
     """(x, y) a landmark."""
     official_fold: str | None = None
     """train, val or test, where the index has a column `split`."""
+    subject_written: str = ""
+    """The subject as the index or the file's name has it; empty where it is unknown."""
 
     @property
     def stratum(self) -> int:

@@ -17,7 +17,7 @@ from usaggr.data.labels import Found, Label, box_label, class_label, mask_label,
 from usaggr.data.locations import FileFinder, FoundFile, Misplaced
 from usaggr.data.probe import FileFacts, ProbeKey
 from usaggr.data.samples import Fault, Sample
-from usaggr.data.subjects import Subjects
+from usaggr.data.subjects import Subjects, keep_single_spellings
 
 Prober = Callable[[Iterable[ProbeKey]], dict[ProbeKey, FileFacts]]
 
@@ -48,8 +48,8 @@ def validate(
     samples = [sample for candidate in candidates if (sample := judge.sample(candidate)) is not None]
     repeated = _repeated(samples)
     bad = {(fault.csv_file, fault.row) for fault in repeated}
-    kept = [sample for sample in samples if (sample.csv_file, sample.row) not in bad]
-    return kept, [*faults, *repeated], judge.subjects.warnings()
+    kept = keep_single_spellings([sample for sample in samples if (sample.csv_file, sample.row) not in bad])
+    return kept, [*faults, *repeated], judge.subjects.warnings(kept)
 
 
 def count_kinds(faults: Iterable[Fault]) -> str:
@@ -136,11 +136,12 @@ class _Judge:
             return None
         if candidate.image is None or image is None or found.label is None:
             return None
+        subject = self.subjects.find(row, image.sha256)
         return Sample(
             task_id=task.task_id,
             sample_id=candidate.sample_id,
             image_path=Path(candidate.image.path),
-            subject_id=self.subjects.of(row, image.sha256),
+            subject_id=subject.name,
             image_hash=image.sha256,
             label_hash=mask.sha256 if mask is not None else _hash_of(found.label),
             height=image.height,
@@ -152,6 +153,7 @@ class _Judge:
             box=found.label.box,
             points=found.label.points,
             official_fold=_FOLDS.get(split),
+            subject_written=subject.written,
         )
 
     def _usable(self, row: IndexRow, column: str, file: FoundFile | None, *, is_mask: bool) -> FileFacts | None:

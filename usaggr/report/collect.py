@@ -11,9 +11,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from usaggr.data.leakage import IN_TWO_FOLDS, Proof, prove_disjoint
 from usaggr.errors import RunError
 from usaggr.progress import NoProgress, Progress
-from usaggr.report.folds import TestFold, read_folds
+from usaggr.report.folds import TestFold, read_folds, read_placements
 from usaggr.report.join import join_sources
 from usaggr.report.pseudovalues import TaskPseudovalues, read_pseudovalues
 from usaggr.report.sources import DataFacts, PlanRow, StudyFacts, read_source
@@ -59,6 +60,8 @@ class Collection:
     where the study has no such groupings. Its study's groupings are all of these."""
     first_stages: tuple[CollectedRun, ...] = ()
     """Runs that others start from and that are no cell of any grouping."""
+    proof: Proof | None = None
+    """What is in more than one fold, by the split.csv of all folders together."""
 
     @cached_property
     def tasks(self) -> tuple[str, ...]:
@@ -66,6 +69,22 @@ class Collection:
         planned = {task_id for run in self.runs for task_id in run.row.tasks}
         facts = {task_id: self.data.tasks[task_id].task for task_id in planned}
         return tuple(sorted(planned, key=lambda t: (facts[t].clinical_group, facts[t].type, t)))
+
+    @cached_property
+    def fold_counts(self) -> dict[str, int]:
+        """Components, images, files and subjects, and how many of each are in two folds (`subjects_in_two_folds`).
+
+        Both the proof that was made with the split and that of split.csv as it is now count.
+        """
+        counts = dict(self.data.disjoint)
+        for name, count in (self.proof.counts() if self.proof is not None else {}).items():
+            counts[name] = max(count, counts.get(name, 0)) if name.endswith(IN_TWO_FOLDS) else count
+        return counts
+
+    @cached_property
+    def disjoint(self) -> bool:
+        """Whether nothing is in two folds."""
+        return not any(count for name, count in self.fold_counts.items() if name.endswith(IN_TWO_FOLDS))
 
     @cached_property
     def _by_digits(self) -> dict[str, CollectedRun]:
@@ -108,7 +127,8 @@ def collect(directories: Sequence[Path], progress: Progress | None = None) -> Co
     cells = tuple(run for run in runs if run.row.groupings)
     first_stages = tuple(run for run in runs if not run.row.groupings)
     found_all = Collection(tuple(folders), study, data, cells, len(unplanned) + nameless, folds)
-    return _apart(replace(found_all, first_stages=first_stages))
+    proof = prove_disjoint(placed for folder in folders for placed in read_placements(folder / "split.csv"))
+    return _apart(replace(found_all, first_stages=first_stages, proof=proof))
 
 
 def _apart(collection: Collection) -> Collection:

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from usaggr.config import StudyConfig
 from usaggr.config_executor import SlurmConfig
-from usaggr.data.manifest import MIN_TEST_SUBJECTS, describe
+from usaggr.data.manifest import MIN_TEST_SUBJECTS, describe, prove_split
 from usaggr.runs import State
 from usaggr.sweep.decidable import Decidable, decidable
 from usaggr.sweep.estimate import estimate, pace_of
@@ -49,7 +50,10 @@ def print_plan(plan: Plan, console: Console) -> None:
     if isinstance(plan.study.executor, SlurmConfig):
         console.print(slurm_jobs(plan, plan.study.executor), highlight=False, soft_wrap=True)
     for warning in plan.manifest.dataset.warnings:
-        console.print(f"[yellow]note:[/] {warning}", highlight=False)
+        console.print(f"[yellow]note:[/] {escape(warning)}", highlight=False)
+    proof = prove_split(plan.manifest.dataset, plan.manifest.split)
+    if not proof.disjoint:
+        console.print(f"[red]warning:[/] {escape(proof.sentence())}", highlight=False)
 
 
 def _listed(plan: Plan, states: Sequence[State]) -> Table:

@@ -70,6 +70,14 @@ def test_subjects_are_found_in_names(tmp_path: Path) -> None:
         with_subjects(rows, "(")
 
 
+def test_a_mark_of_a_missing_value_in_a_name_is_refused_and_no_subject(tmp_path: Path) -> None:
+    draw(tmp_path, "a/17.0_1.png", "b/nan_2.png")
+    rows = read_classes(tmp_path, "t").rows
+    assert with_subjects(rows[:1], "^([^_]+)_")[0].columns["subject_id"] == "17.0"
+    with pytest.raises(ConfigError, match=r"finds 'nan' in the name of .*nan_2\.png, which stands for a missing value"):
+        with_subjects(rows, "^([^_]+)_")
+
+
 # Folders by class
 
 

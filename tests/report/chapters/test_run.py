@@ -6,7 +6,7 @@ import pytest
 
 from tests.report.chapters.reading import document_of, find, row_of, rows, simple, tables, texts, titles
 from tests.report.sweeps import FakeSweep
-from usaggr.report.document import Document
+from usaggr.report.document import Document, Paragraph
 
 
 @pytest.fixture(scope="module")
@@ -89,11 +89,18 @@ def test_the_proof_that_folds_are_disjoint_is_printed(document: Document) -> Non
     assert "No sample was skipped." in said
 
 
-def test_folds_that_overlap_are_not_called_disjoint(tmp_path: Path) -> None:
-    proof = {"components": 90, "images": 136, "subjects": 80}
-    proof |= {"components_in_two_folds": 0, "images_in_two_folds": 2, "subjects_in_two_folds": 0}
-    sweep = FakeSweep(tmp_path / "study", data={"disjoint": proof}).finish(simple)
-    assert "**Folds are not disjoint.**" in texts(find(document_of(sweep), "Data"))
+def test_folds_that_overlap_are_told_first_and_the_patients_named(tmp_path: Path) -> None:
+    sweep = FakeSweep(tmp_path / "study", tasks=("breast_lesion",), groupings=("unified",), seeds=(0,)).finish(simple)
+    head = "task_id,sample_id,image_path,subject_id,component,fold,rank_0,subject_written,image_sha256"
+    lines = (head, "t,a.png,../i/a.png,17,0,train,0,17,h1", "t,b.png,../i/b.png,17.0,1,test,,17.0,h2")
+    (sweep.directory / "split.csv").write_text("\n".join(lines) + "\n")
+    document = document_of(sweep)
+    (warning,) = [block for block in document.lead[:1] if isinstance(block, Paragraph)]
+    assert warning.text.startswith("**Folds are not disjoint: ")
+    said = texts(find(document, "Data"))
+    assert "**Folds are not disjoint.**" in said
+    assert "of 2 components, 2 images, 2 files and 1 subject, 0 components, 0 images, 0 files and 1 subject are" in said
+    assert "subject 17 (train, test)" in said
 
 
 def test_skipped_and_dropped_samples_and_warnings_are_told(tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ from usaggr.data.check.label_maps import ClassShares, LabelMap, class_shares, la
 from usaggr.data.check.looks import look_at
 from usaggr.data.check.near import NearPair, appearances, near_duplicates
 from usaggr.data.check.statistics import ImageStatistics, image_statistics
+from usaggr.data.leakage import Proof
+from usaggr.data.manifest import prove_split
 from usaggr.data.samples import Dataset
 from usaggr.data.split import split_dataset
 from usaggr.errors import DataError
@@ -26,6 +28,8 @@ class Findings:
     statistics: tuple[ImageStatistics, ...]
     shares: tuple[ClassShares, ...]
     maps: tuple[LabelMap, ...]
+    proof: Proof | None = None
+    """That folds are disjoint; None where there are no folds."""
 
 
 def look_deeper(dataset: Dataset, data: DataConfig, progress: Progress) -> Findings:
@@ -35,7 +39,7 @@ def look_deeper(dataset: Dataset, data: DataConfig, progress: Progress) -> Findi
         DataError: a file cannot be read any more, or the cache cannot be written.
     """
     looks = look_at(dataset, data, progress)
-    no_split, near, balances = "", list[NearPair](), list[FoldBalance]()
+    no_split, near, balances, proof = "", list[NearPair](), list[FoldBalance](), None
     try:
         split = split_dataset(dataset, data.split)
     except DataError as error:
@@ -44,6 +48,7 @@ def look_deeper(dataset: Dataset, data: DataConfig, progress: Progress) -> Findi
         hashes = {key: look.hash for key, look in looks.images.items()}
         near = near_duplicates(appearances(dataset.samples, split.folds), hashes, progress)
         balances = balance(dataset, split, looks)
+        proof = prove_split(dataset, split)
     return Findings(
         no_split,
         tuple(near),
@@ -51,4 +56,5 @@ def look_deeper(dataset: Dataset, data: DataConfig, progress: Progress) -> Findi
         tuple(image_statistics(dataset, looks)),
         tuple(class_shares(dataset, looks)),
         tuple(label_maps(dataset, looks)),
+        proof,
     )

@@ -31,6 +31,8 @@ def print_findings(findings: Findings, console: "Console") -> None:
         say(f"note: no folds to look at: {findings.no_split}")
     else:
         _print_balance(findings.balance, console)
+        if findings.proof is not None:
+            say(findings.proof.sentence())
     _print_statistics(findings.statistics, console)
     for entry in findings.shares:
         say(f"{entry.task}: share of pixels: " + ", ".join(f"{n} {100 * s:.2g} %" for n, s in entry.shares.items()))

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from usaggr.data.subject_names import normalise_subject
 from usaggr.errors import ConfigError, DataError
 from usaggr.files import write_atomic
 from usaggr.tasks import TaskType
@@ -111,7 +112,7 @@ def with_subjects(rows: Iterable[SourceRow], pattern: str | None) -> list[Source
     """Rows with the subject that a regular expression finds in their images' names (first group, else all of it).
 
     Raises:
-        ConfigError: the pattern is no regular expression, or finds nothing in a name.
+        ConfigError: the pattern is no regular expression, or finds nothing, or a mark of a missing value, in a name.
     """
     if pattern is None:
         return list(rows)
@@ -127,6 +128,10 @@ def with_subjects(rows: Iterable[SourceRow], pattern: str | None) -> list[Source
         subject = match and (match[1] if compiled.groups else match[0])
         if not subject:
             raise ConfigError(f"--subject: '{pattern}' finds no subject in the name of {row.image}")
+        if not normalise_subject(subject):
+            raise ConfigError(
+                f"--subject: '{pattern}' finds '{subject}' in the name of {row.image}, which stands for a missing value"
+            )
         columns = {**row.columns, "subject_id": subject}
         found.append(SourceRow(row.image, row.mask, row.label, row.box, row.points, columns))
     return found

@@ -1,11 +1,12 @@
 """The data: tasks with their folds, the proof that folds are disjoint, what was skipped, remarks of runs."""
 
+from usaggr.data.leakage import IN_TWO_FOLDS, KINDS
 from usaggr.data.manifest import MIN_TEST_SUBJECTS
 from usaggr.data.streams import NOT_EQUAL
 from usaggr.report.chapters import marks
 from usaggr.report.chapters.material import Material, paragraph, section
 from usaggr.report.document import Block, Cell, Items, Paragraph, Section, TextTable, literal
-from usaggr.report.words import plural
+from usaggr.report.words import listed, plural
 
 _MOST_FAULTS = 10
 
@@ -16,7 +17,7 @@ def write_data(material: Material) -> Section | None:
     origin = f"From {literal(data.root)}. Every sample is in the same fold under every grouping, scale and seed."
     notes = Items(tuple(f"Note: {literal(warning)}" for warning in data.warnings)) if data.warnings else None
     return section(
-        "Data", paragraph(origin), _tasks(material), _proof(material), *_left_out(material), notes, *_remarks(material)
+        "Data", paragraph(origin), _tasks(material), *_proof(material), *_left_out(material), notes, *_remarks(material)
     )
 
 
@@ -34,17 +35,25 @@ def _tasks(material: Material) -> Block | None:
     return TextTable(columns, tuple(rows), numbers, name="data", caption=caption) if rows else None
 
 
-def _proof(material: Material) -> Paragraph:
-    found = material.collection.data.disjoint
-    kinds = ("components", "images", "subjects")
-    total, twice = ([f"{found[name + suffix]:,} {name}" for name in kinds] for suffix in ("", "_in_two_folds"))
-    disjoint = not any(found[f"{name}_in_two_folds"] for name in kinds)
-    head = "**Folds are disjoint.**" if disjoint else "**Folds are not disjoint.**"
-    return Paragraph(
-        f"{head} Samples that share an image or a subject are tied together as a component, across all tasks of the "
-        f"data, and a component is in one fold: of {total[0]}, {total[1]} and {total[2]}, {twice[0]}, {twice[1]} and "
-        f"{twice[2]} are in two folds."
+def _proof(material: Material) -> tuple[Block | None, ...]:
+    """The numbers of components, images, files and subjects in two folds, and which they are."""
+    counts, proof = material.collection.fold_counts, material.collection.proof
+    kinds = [kind for kind in KINDS if kind in counts]
+    totals = listed([plural(counts[kind], kind.removesuffix("s")) for kind in kinds])
+    shared = listed([plural(counts[kind + IN_TWO_FOLDS], kind.removesuffix("s")) for kind in kinds])
+    head = "Folds are disjoint." if material.collection.disjoint else "Folds are not disjoint."
+    text = (
+        f"**{head}** Samples that share an image or a subject are tied together as a component, across all tasks of "
+        "the data, and a component is in one fold. Counted from the images' bytes and paths, and the subjects as the "
+        f"index writes them: of {totals}, {shared} are in two folds."
     )
+    examples = [
+        f"{kind.removesuffix('s')} {literal(example)}"
+        for kind in kinds
+        if proof is not None
+        for example in proof.shared.get(kind, ())[:_MOST_FAULTS]
+    ]
+    return Paragraph(text), Items(tuple(examples)) if examples else None
 
 
 def _left_out(material: Material) -> tuple[Block | None, ...]:

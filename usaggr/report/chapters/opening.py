@@ -21,7 +21,18 @@ def write_lead(material: Material) -> tuple[Block, ...]:
         return (Paragraph(said + "What follows says what was asked."),)
     holes = "" if material.done == len(runs) else " The others leave holes, which are marked as missing and counted."
     done = f"**{material.done:,} of {plural(len(runs), 'planned run')} are done.**{holes}"
-    return tuple(block for block in (paragraph(said, done), _answer(material)) if block is not None)
+    blocks = (_leakage(material), paragraph(said, done), _answer(material))
+    return tuple(block for block in blocks if block is not None)
+
+
+def _leakage(material: Material) -> Block | None:
+    """A warning if a patient, an image or a file is in two folds."""
+    if material.collection.disjoint:
+        return None
+    return Paragraph(
+        "**Folds are not disjoint: models were tested on patients or images that they may have been trained on, so no "
+        "score here can be trusted.** The chapter on data says which they are."
+    )
 
 
 def _asked(material: Material) -> str:
