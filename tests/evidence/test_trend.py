@@ -78,6 +78,19 @@ def test_the_interval_of_a_crossing_covers_it() -> None:
     assert 0.92 <= covered <= 0.995
 
 
+def test_the_interval_of_a_crossing_is_fiellers_with_the_covariance_of_height_and_slope() -> None:
+    """With one seed, variances and covariance are those of means over subjects."""
+    rng = np.random.default_rng(4)
+    slope = 0.3 + 0.4 * rng.normal(size=(1, 80))
+    height = 0.05 + 0.5 * (slope - 0.3) + 0.1 * rng.normal(size=(1, 80))
+    found = crossing(height, slope, 200.0, [(20.0, 2000.0)], 0.95)
+    (var_height, both), (_, var_slope) = np.cov(height[0], slope[0]) / 80
+    at = (float(height.mean()), float(slope.mean()))
+    ends = fieller(*at, (var_height, both, var_slope), float(stats.t.ppf(0.975, 79)))
+    assert ends is not None
+    assert (found.low, found.high) == pytest.approx((200 * 10 ** ends[0], 200 * 10 ** ends[1]))
+
+
 @pytest.mark.parametrize(
     ("zero", "slope", "ranges", "why"),
     [

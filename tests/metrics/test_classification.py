@@ -120,6 +120,14 @@ def test_a_hand_counted_fold() -> None:
     assert scores["mcc"] == pytest.approx((4 * 6 - 12) / np.sqrt((36 - 12) * (36 - 14)))
 
 
+def test_a_class_that_is_only_predicted_has_an_f1_of_zero_in_the_macro_mean() -> None:
+    """Class 0: two of three samples are found, nothing else is taken for it, F1 0.8. Class 1: F1 1. Class 2: F1 0."""
+    labels, predicted = np.array([0, 0, 0, 1]), np.array([0, 0, 2, 1])
+    scores, _ = classification_scores(labels, np.eye(3)[predicted])
+    assert scores["f1_macro"] == pytest.approx((0.8 + 1 + 0) / 3)
+    assert scores["f1_weighted"] == pytest.approx((3 * 0.8 + 1) / 4)
+
+
 def test_auc_leaves_out_classes_that_the_fold_lacks_and_says_so() -> None:
     labels, probabilities = fold(0, 3)
     there = labels < 2

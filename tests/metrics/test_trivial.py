@@ -47,7 +47,8 @@ def test_of_equally_frequent_classes_the_first_is_the_majority() -> None:
 
 
 def test_boxes_and_landmarks_are_the_mean_in_relative_coordinates() -> None:
-    box = fit_trivial(CATALOGUE["thyroid_nodule_det"], np.array([[0.0, 0.2, 0.5, 0.6], [0.2, 0.2, 0.7, 0.8]]))
+    boxes = np.array([[0.0, 0.2, 0.5, 0.6], [0.0, 0.2, 0.5, 0.6], [0.3, 0.2, 0.8, 0.9]])
+    box = fit_trivial(CATALOGUE["thyroid_nodule_det"], boxes)
     found = box.predict("a", "s", height=100, width=200).box
     assert found == pytest.approx([20, 20, 120, 70])
     points = fit_trivial(CATALOGUE["FUGC"], np.array([[[0.0, 0.0], [1.0, 0.5]], [[0.2, 0.4], [0.6, 0.5]]]))

@@ -12,6 +12,7 @@ from tests.report.sweeps import CATALOGUE, FakeSweep, level
 from usaggr.evidence.power import seeds_needed
 from usaggr.metrics.names import metric as metric_of
 from usaggr.report.collect import collect
+from usaggr.report.judgement import scarcity
 from usaggr.report.tables import Tables, make_tables
 
 TASKS = ("breast_lesion", "fetal_head", "thyroid_nodule_det", "fetal_femur")
@@ -123,6 +124,15 @@ def test_few_subjects_give_no_verdict(tmp_path: Path, subjects: int, note: str) 
     assert np.isfinite(cell["delta"])
 
 
+def test_frames_do_not_make_up_for_subjects(tmp_path: Path) -> None:
+    sweep = sweep_of(tmp_path / "study", {}, tasks=("breast_lesion", "fetal_femur"), subjects=4, frames=5)
+    tables = tables_of(sweep)
+    (key,) = [key for key in tables.differences if key[3:] == ("breast_lesion", "dsc")]
+    row = main_cells(tables).loc["breast_lesion"].to_dict()
+    assert (row["n_subjects"], row["n_test"]) == (4, 20)
+    assert scarcity({**row, "task": "breast_lesion"}, tables.differences[key], tables.cases) == "few subjects"
+
+
 def test_the_same_run_has_no_verdict(tmp_path: Path) -> None:
     sweep = sweep_of(
         tmp_path / "study", {}, groupings=("task_specific", "clinical"), tasks=("breast_lesion", "fetal_femur")
@@ -179,6 +189,37 @@ def test_predictions_of_another_fold_are_a_failed_run(tmp_path: Path) -> None:
     failed = [run for run in collect([sweep.directory]).runs if run.state == "failed"]
     assert {run.row.block for run in failed} == {"fetal_femur", "unified"}
     assert all("not those of its test fold" in str(run.error) for run in failed)
+
+
+def test_predictions_that_lack_a_sample_of_their_test_fold_are_a_failed_run(tmp_path: Path) -> None:
+    sweep = sweep_of(tmp_path / "study", {})
+    with (sweep.directory / "split.csv").open("a") as file:
+        file.write("fetal_femur,fetal_femur/one_more.png,x.png,one-more,1000,test,\n")
+    failed = [run for run in collect([sweep.directory]).runs if run.state == "failed"]
+    assert {run.row.block for run in failed} == {"fetal_femur", "unified"}
+    assert all("40 predictions of fetal_femur that are not those of its test fold" in str(r.error) for r in failed)
+
+
+def test_p_values_are_adjusted_within_a_grouping(tmp_path: Path) -> None:
+    sweep = sweep_of(tmp_path / "study", {"thyroid_nodule_det": 0.03}, groupings=("task_specific", "pairs", "unified"),
+                     partitions={"pairs": {"first": TASKS[:2], "second": TASKS[2:]}}, noise=0.03)  # fmt: skip
+    comparison = tables_of(sweep).comparison
+    for grouping in ("pairs", "unified"):
+        cells = comparison[comparison["main"] & (comparison["grouping"] == grouping)].sort_values("p")
+        assert cells["p"].is_unique
+        expected = np.maximum.accumulate(np.array([4, 3, 2, 1]) * cells["p"].to_numpy()).clip(max=1)
+        assert cells["p_adjusted"].to_numpy() == pytest.approx(expected)
+
+
+def test_a_block_of_two_groupings_gives_its_degrees_of_freedom_once(tmp_path: Path) -> None:
+    """Both groupings hold one run a seed: there is no second variance to pool with, though two cells show it."""
+    tasks = ("breast_lesion", "breast_2cls")
+    sweep = sweep_of(tmp_path / "study", {}, tasks=tasks, groupings=("task_specific", "clinical", "unified"))
+    found = {key: value for key, value in tables_of(sweep).differences.items() if key[3:] == ("breast_lesion", "dsc")}
+    assert [key[2] for key in found] == ["clinical", "unified"]
+    for difference in found.values():
+        assert not difference.pooled
+        assert float(difference.estimate.seed_df) == 2
 
 
 def test_without_predictions_differences_are_told_but_not_judged(tmp_path: Path) -> None:

@@ -45,6 +45,16 @@ def test_each_task_is_told_by_its_own_curve_in_skill(tmp_path: Path) -> None:
     assert not found["collapsed"].any()
 
 
+def test_a_curve_is_judged_against_the_trivial_score_on_validation(tmp_path: Path) -> None:
+    sweep = sweep_of(tmp_path)
+    scores = {"breast_lesion": level(CATALOGUE["breast_lesion"], 0.5)}
+    # A rise of 0.018 in each quarter is one of 0.03 in skill over the test fold's 0.4, of 0.018 over 0.
+    trivial = {"breast_lesion": dict.fromkeys(scores["breast_lesion"], 0.0)}
+    sweep.write_run(run_of(sweep, "breast_lesion"), scores, trivial_validation=trivial)
+    write_curve(sweep, "breast_lesion", [0.600, 0.618, 0.636, 0.654], "dsc")
+    assert not validity_of(sweep).loc["breast_lesion", "unconverged"]
+
+
 def test_a_run_no_better_than_trivial_on_both_folds_is_collapsed(tmp_path: Path) -> None:
     sweep = sweep_of(tmp_path)
     worse = {"breast_lesion": level(CATALOGUE["breast_lesion"], -0.1)}
