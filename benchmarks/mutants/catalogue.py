@@ -4,7 +4,8 @@ Keys of an entry:
     name: unique in the catalogue, words joined by hyphens.
     file: source file, from the root of the repository.
     round: 1 for the faults that a review of the tests found unnoticed, 2 for those chosen from the sources alone,
-        before anybody looked at what tests notice. Only those of round 2 tell what share the tests notice.
+        before anybody looked at what tests notice; 3 for those that were added together with tests that notice them.
+        Only those of round 2 tell what share the tests notice.
     why: the fault in one sentence.
     old: text of the source file, which occurs in it once.
     new: text in its place.
@@ -12,8 +13,8 @@ Keys of an entry:
 """
 
 import ast
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -52,7 +53,7 @@ class Mutant:
             raise CatalogueError(f"{self.name}: its old text occurs {count} times in {self.file}, must occur once")
         mutated = source.replace(self.old, self.new)
         try:
-            same = ast.dump(ast.parse(mutated)) == ast.dump(ast.parse(source))
+            same = ast.dump(ast.parse(mutated)) == _meaning(source)
         except SyntaxError as error:
             raise CatalogueError(f"{self.name}: {self.file} would not parse ({error})") from error
         if same:
@@ -71,9 +72,7 @@ class Mutant:
         after = next((i for i in range(shorter - before) if old[-1 - i] != new[-1 - i]), shorter - before)
         first = source.count("\n", 0, start) + 1
         changed = range(first + before, max(first + len(old) - after, first + before + 1))
-        touched = [
-            lines for lines in _statements(ast.parse(source)) if lines[-1] >= changed[0] and lines[0] < changed.stop
-        ]
+        touched = [lines for lines in _statements(source) if lines[-1] >= changed[0] and lines[0] < changed.stop]
         smallest = [
             lines for lines in touched
             if not any(other != lines and other[0] >= lines[0] and other[-1] <= lines[-1] for other in touched)
@@ -102,13 +101,22 @@ def read_catalogue(folder: Path = FOLDER) -> list[Mutant]:
     return mutants
 
 
-def _statements(tree: ast.Module) -> Iterator[range]:
-    """Yield the lines of each statement; of a compound one, those of its head."""
-    for node in ast.walk(tree):
+@cache  # a file has many mutants
+def _meaning(source: str) -> str:
+    """Return what a source means, whatever its layout and comments."""
+    return ast.dump(ast.parse(source))
+
+
+@cache
+def _statements(source: str) -> list[range]:
+    """Return the lines of each statement; of a compound one, those of its head."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.stmt | ast.match_case):
             body = getattr(node, "body", None)
             first = node.pattern.lineno if isinstance(node, ast.match_case) else node.lineno
             last = first if body is None else max(first, body[0].lineno - 1)
             if body is None and isinstance(node, ast.stmt):
                 last = node.end_lineno or first
-            yield range(first, last + 1)
+            found.append(range(first, last + 1))
+    return found

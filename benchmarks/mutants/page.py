@@ -94,6 +94,7 @@ _EVERY = """
 _ROUNDS = {
     1: "### Found by a review\n\nFaults that no fast test noticed when a review tried them.",
     2: "### Chosen from the sources",
+    3: "### Added with their tests\n\nFaults that were chosen while the tests that kill them were written.",
 }
 _EQUIVALENT = """
 ### Equivalent

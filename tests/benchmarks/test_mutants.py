@@ -32,12 +32,17 @@ def mutant(old: str, new: str, equivalent: str = "") -> Mutant:
     return Mutant("a-fault", "usaggr/metrics/clip.py", 2, "It does what it must not.", old, new, equivalent)
 
 
-@pytest.mark.parametrize("entry", read_catalogue(), ids=lambda entry: entry.name)
-def test_every_mutant_fits_the_sources(entry: Mutant) -> None:
+def test_every_mutant_fits_the_sources() -> None:
     """A change of the sources may move what a mutant changes: then the catalogue is to be changed with it."""
-    source = (ROOT / entry.file).read_text()
-    entry.apply(source)
-    assert entry.statement_lines(source)
+    faults = []
+    for entry in read_catalogue():
+        source = (ROOT / entry.file).read_text()
+        try:
+            entry.apply(source)
+            entry.statement_lines(source)
+        except CatalogueError as error:
+            faults.append(str(error))
+    assert not faults
 
 
 @pytest.mark.parametrize(
