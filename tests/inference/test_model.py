@@ -22,6 +22,15 @@ MODELS = {
 }
 
 
+ROUNDING = 1e-5
+"""Of probabilities that a run has scored in batches of all tasks and a loaded model in batches of one.
+
+In double precision the two differ by 4e-16. In float32 each is up to 1.1e-6 from that, by the instructions that torch
+uses, and up to 2.5e-6 where each weight is rounded anew. In the nearest of 1224 tokens the second and the third expert
+are 2e-5 apart, so that no rounding sends it elsewhere.
+"""
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_a_loaded_model_of_another_kind_predicts_what_its_run_scored(folder: Path, name: str) -> None:
     plan = plan_of(folder, f"name={name}", *MODELS[name])
@@ -53,7 +62,7 @@ def _compare(row: dict[str, object], result: object) -> None:
             assert (result.mask != expected).mean() < 1e-3  # a tie of two classes may fall to either side
             assert result.classes[0] == "background"
         case ClassificationResult():
-            np.testing.assert_allclose(result.probabilities, row["probs"], atol=1e-6)
+            np.testing.assert_allclose(result.probabilities, row["probs"], atol=ROUNDING)
             assert result.class_name == result.classes[result.class_index]
             assert result.class_index == result.probabilities.argmax()
         case BoxResult():

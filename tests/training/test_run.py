@@ -220,16 +220,6 @@ def test_the_result_counts_parameters_in_all_trained_and_active(folder: Path, tm
     assert cost.active_parameters < cost.parameters
 
 
-def test_the_balance_of_experts_has_its_weight(folder: Path, tmp_path: Path) -> None:
-    shares = {}
-    for weight in (0.0, 10.0):
-        plan = plan_of(folder, "model=m2dino_tiny", f"model.experts.balance={weight}", "training.budget=64 examples")
-        execute(plan, "unified", tmp_path / f"{weight}")
-        table = pd.read_csv(tmp_path / f"{weight}" / "routing.csv")
-        shares[weight] = table.groupby(["block", "expert"])["probability"].mean()
-    assert shares[10.0].std() < 0.5 * shares[0.0].std()
-
-
 def test_runs_of_transformers_train_in_half_precision_and_frozen(folder: Path, tmp_path: Path) -> None:
     half = ["training.precision=bf16-mixed", "model.freeze=early", "model.layer_decay=0.8"]
     result = execute(plan_of(folder, "model=m2dino_tiny", *half), "unified", tmp_path / "run")
