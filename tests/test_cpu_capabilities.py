@@ -1,0 +1,65 @@
+"""Numbers agree whatever vector instructions torch uses: the numeric tests under every set that the processor has.
+
+torch picks the widest set by itself, so an ordinary run of the tests covers only that one. Sums in another order round
+differently: a test that holds under one set and not under another compares more digits than float32 has, or the code
+lets a sample's number depend on its neighbours in the batch.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).parents[1]
+NUMERIC = (
+    "tests/models/test_experts.py",
+    "tests/models/test_heads.py",
+    "tests/models/test_m2dino.py",
+    "tests/models/test_network.py",
+    "tests/training/test_balancing.py",
+    "tests/training/test_layout.py",
+    "tests/training/test_losses.py",
+    "tests/training/test_objective.py",
+    "tests/training/test_run.py",
+    "tests/inference/test_model.py",
+)
+"""Tests that compare what torch computes in two ways."""
+FLAGS = {
+    "default": set[str](),
+    "avx2": {"avx2", "fma"},
+    "avx512": {"avx512f", "avx512vl", "avx512bw", "avx512dq", "fma"},
+}
+"""Values of ATEN_CPU_CAPABILITY on x86, and what torch asks of a processor for each."""
+
+
+def capabilities() -> list[str]:
+    """Return the sets of instructions that this processor has, but for the one that torch picks by itself."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return []
+    flags = next((set(line.partition(":")[2].split()) for line in lines if line.startswith("flags")), set[str]())
+    usual = torch.backends.cpu.get_cpu_capability().lower()
+    return [name for name, needed in FLAGS.items() if flags and needed <= flags and name != usual]
+
+
+def run_under(capability: str, *command: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "ATEN_CPU_CAPABILITY": capability}
+    return subprocess.run([sys.executable, *command], cwd=ROOT, env=environment, capture_output=True, text=True)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not capabilities(), reason="torch knows one set of instructions of this processor")
+@pytest.mark.parametrize("capability", capabilities() or ["default"])
+def test_the_numeric_tests_pass_under_every_set_of_instructions(capability: str) -> None:
+    asked = run_under(capability, "-c", "import torch; print(torch.backends.cpu.get_cpu_capability())")
+    assert asked.stdout.strip().lower() == capability
+    tested = run_under(capability, "-m", "pytest", "-q", "-p", "no:cacheprovider", *NUMERIC)
+    assert tested.returncode == 0, tested.stdout[-5000:]
+
+
+def test_the_numeric_tests_exist() -> None:
+    assert [path for path in NUMERIC if not (ROOT / path).is_file()] == []
