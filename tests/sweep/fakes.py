@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -127,13 +126,14 @@ def _company(directory: Path) -> bool:
 
 
 def study(outputs: Path, *overrides: str) -> StudyConfig:
-    return _composed(*overrides).model_copy(update={"outputs": str(outputs)})
-
-
-@cache
-def _composed(*overrides: str) -> StudyConfig:
-    """Hydra takes half a second for it, and a folder changes nothing else."""
-    usual = ["name=fake", "executor.workers=2", "training.accelerator=cpu", "seeds=[0]", "executor.grace=0"]
+    usual = [
+        "name=fake",
+        f"outputs={outputs}",
+        "executor.workers=2",
+        "training.accelerator=cpu",
+        "seeds=[0]",
+        "executor.grace=0",
+    ]
     return compose_study("demo", [*usual, *overrides])
 
 
