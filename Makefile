@@ -26,8 +26,9 @@ test test-slow test-clusters wheel-smoke coverage: export OMP_NUM_THREADS = 1
 # A test that asks for a download fails at once, and not after ten tries.
 test test-slow test-clusters wheel-smoke coverage: export HF_HUB_OFFLINE = 1
 
+# Each process keeps to its half of the files, so that what a file's tests share is made once, until one has nothing left.
 test: .venv/installed-dev
-	$(BIN)/pytest -q -n 2 --durations=10 $(PYTEST_FLAGS)
+	$(BIN)/pytest -q -n 2 --dist worksteal --durations=10 $(PYTEST_FLAGS)
 
 # Property tests, which are fast with few examples, run here once more with many.
 test-slow: export USAGGR_HYPOTHESIS = thorough

@@ -36,7 +36,7 @@ def sums(gramian: torch.Tensor) -> torch.Tensor:
 def test_with_equal_weights_a_run_is_that_of_equal_but_for_rounding(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slow = (*COMMON, "training.learning_rate=1e-5")
+    slow = (*COMMON, "training.learning_rate=1e-5", "training.budget=16 examples")
     expected = execute(plan_of(folder, *slow), "unified", tmp_path / "equal")
     monkeypatch.setattr(balancing_room, "gradient_weights", lambda method: sums)
     found = execute(plan_of(folder, *slow, "training.balancing=pcgrad"), "unified", tmp_path / "sums")
@@ -59,9 +59,9 @@ def test_a_task_by_itself_is_trained_as_by_equal_byte_by_byte(folder: Path, tmp_
 def test_tasks_that_share_a_model_are_trained_otherwise_than_by_equal(
     folder: Path, tmp_path: Path, balancing: str
 ) -> None:
-    found = {}
+    few, found = (*COMMON, "training.budget=16 examples", "training.validations=1"), {}
     for name in ("equal", balancing):
-        execute(plan_of(folder, *COMMON, f"training.balancing={name}"), "unified", tmp_path / name)
+        execute(plan_of(folder, *few, f"training.balancing={name}"), "unified", tmp_path / name)
         found[name] = load_file(tmp_path / name / "weights" / "scored.safetensors")
     assert found["equal"].keys() == found[balancing].keys(), "no learnt weight of a task is part of what is scored"
     assert any(not torch.equal(found["equal"][name], found[balancing][name]) for name in found["equal"])

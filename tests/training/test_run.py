@@ -1,6 +1,6 @@
 import csv
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -49,11 +49,26 @@ def execute(plan: Plan, block: str, directory: Path) -> RunResult:
     return RunDirectory(directory).result()
 
 
-def test_a_run_leaves_all_that_the_contract_asks_for(folder: Path, tmp_path: Path) -> None:
+@dataclass(frozen=True)
+class Trained:
+    """A run of all tasks that tests only read."""
+
+    plan: Plan
+    directory: Path
+    result: RunResult
+
+
+@pytest.fixture(scope="module")
+def trained(folder: Path) -> Trained:
     pairs = "data.subject_patterns={seg: 's[0-9]+', reg: 's[0-9]+'}"  # two samples each; of others one
-    plan = plan_of(folder, "training.keep_weights=scored", pairs)
-    result = execute(plan, "unified", tmp_path / "run")
-    names = {path.name for path in (tmp_path / "run").iterdir()}
+    plan = plan_of(folder, "training.keep_weights=scored", "training.validations=2", pairs)
+    directory = folder / "trained"
+    return Trained(plan, directory, execute(plan, "unified", directory))
+
+
+def test_a_run_leaves_all_that_the_contract_asks_for(trained: Trained) -> None:
+    plan, result = trained.plan, trained.result
+    names = {path.name for path in trained.directory.iterdir()}
     assert {"result.json", "predictions.parquet", "curve.csv", "weights"} <= names
     assert {t: list(s) for t, s in result.scores.items()} == {
         "seg": ["dsc", "hd", "hd95", "nsd"],
@@ -72,8 +87,8 @@ def test_a_run_leaves_all_that_the_contract_asks_for(folder: Path, tmp_path: Pat
     assert result.cost.parameters > 1000
 
 
-def test_a_runs_time_is_told_part_by_part(folder: Path, tmp_path: Path) -> None:
-    result = execute(plan_of(folder, "training.validations=2"), "unified", tmp_path / "run")
+def test_a_runs_time_is_told_part_by_part(trained: Trained) -> None:
+    result = trained.result
     times = result.timings
     assert {"network", "streams", "trivial", "fit", "train", "validation", "test", "write"} <= set(times)
     assert all(seconds > 0 for seconds in times.values())
@@ -84,10 +99,9 @@ def test_a_runs_time_is_told_part_by_part(folder: Path, tmp_path: Path) -> None:
     assert result.cost.samples_per_second == pytest.approx(sum(result.examples.values()) / times["train"])
 
 
-def test_scores_can_be_taken_again_from_the_stored_predictions(folder: Path, tmp_path: Path) -> None:
-    plan = plan_of(folder)
-    result = execute(plan, "unified", tmp_path / "run")
-    table = read_predictions(tmp_path / "run" / "predictions.parquet")
+def test_scores_can_be_taken_again_from_the_stored_predictions(trained: Trained) -> None:
+    plan, result = trained.plan, trained.result
+    table = read_predictions(trained.directory / "predictions.parquet")
     assert len(table) == sum(result.n_test.values())
     rows = [dict(row) for row in table.to_dict("records")]
     again, _ = score_tasks(list(plan.manifest.dataset.tasks.values()), rows)
@@ -96,19 +110,16 @@ def test_scores_can_be_taken_again_from_the_stored_predictions(folder: Path, tmp
         assert again[task_id][main] == pytest.approx(scores[main], abs=1e-12)
 
 
-def test_the_same_run_twice_gives_the_same_numbers(folder: Path, tmp_path: Path) -> None:
-    plan = plan_of(folder)
-    torch.rand(3)  # what happened before in the process must not matter
-    first = execute(plan, "unified", tmp_path / "first")
-    torch.manual_seed(99)
-    second = execute(plan, "unified", tmp_path / "second")
+def test_the_same_run_twice_gives_the_same_numbers(trained: Trained, tmp_path: Path) -> None:
+    torch.manual_seed(99)  # what happened before in the process must not matter
+    first, second = trained.result, execute(trained.plan, "unified", tmp_path / "second")
     assert (first.scores, first.validation, first.trivial) == (second.scores, second.validation, second.trivial)
-    assert (tmp_path / "first" / "curve.csv").read_text() == (tmp_path / "second" / "curve.csv").read_text()
+    assert (trained.directory / "curve.csv").read_text() == (tmp_path / "second" / "curve.csv").read_text()
 
 
 def test_another_seed_gives_other_numbers(folder: Path, tmp_path: Path) -> None:
-    plan = plan_of(folder)
-    other = plan_of(folder, "seeds=[1]")
+    plan = plan_of(folder, "training.validations=1")
+    other = plan_of(folder, "seeds=[1]", "training.validations=1")
     assert execute(plan, "reg", tmp_path / "a").scores != execute(other, "reg", tmp_path / "b").scores
 
 
@@ -173,7 +184,7 @@ def test_kept_weights_are_the_scored_networks(folder: Path, tmp_path: Path) -> N
 
     from usaggr.models.build import build_network
 
-    plan = plan_of(folder, "training.keep_weights=scored")
+    plan = plan_of(folder, "training.keep_weights=scored", "training.validations=1")
     execute(plan, "det", tmp_path / "run")
     network = build_network(plan.study.model, [plan.manifest.dataset.tasks["det"]], 0)
     stored = load_file(tmp_path / "run" / "weights" / "scored.safetensors")
@@ -182,13 +193,12 @@ def test_kept_weights_are_the_scored_networks(folder: Path, tmp_path: Path) -> N
     assert any(not torch.equal(stored[name], fresh[name]) for name in stored)
 
 
-def test_a_result_is_not_written_for_a_score_that_is_not_a_number(tmp_path: Path, folder: Path) -> None:
-    result = execute(plan_of(folder), "det", tmp_path / "run")
-    broken = replace(result, scores={"det": {"iou": float("nan")}})
+def test_a_result_is_not_written_for_a_score_that_is_not_a_number(trained: Trained, tmp_path: Path) -> None:
+    broken = replace(trained.result, scores={"det": {"iou": float("nan")}})
     (tmp_path / "broken").mkdir()
     with pytest.raises(RunError, match="iou of det is nan"):
         RunDirectory(tmp_path / "broken").write_result(broken)
-    assert json.loads((tmp_path / "run" / "result.json").read_text())["schema_version"] == 1
+    assert json.loads((trained.directory / "result.json").read_text())["schema_version"] == 1
 
 
 def test_a_run_of_experts_says_how_they_are_used(folder: Path, tmp_path: Path) -> None:
@@ -204,15 +214,16 @@ def test_a_run_of_experts_says_how_they_are_used(folder: Path, tmp_path: Path) -
     assert curve["dead_experts"].between(0, 12).all()
 
 
-@pytest.mark.parametrize("overrides", [["model=m2dino_tiny", "model.conditioning=lora"], []], ids=["lora", "mh_mtl"])
-def test_a_run_without_experts_says_nothing_of_them(folder: Path, tmp_path: Path, overrides: list[str]) -> None:
-    execute(plan_of(folder, *overrides), "unified", tmp_path / "run")
-    assert not (tmp_path / "run" / "routing.csv").exists()
-    assert not any("expert" in name for name in pd.read_csv(tmp_path / "run" / "curve.csv").columns)
+def test_a_run_without_experts_says_nothing_of_them(folder: Path, tmp_path: Path, trained: Trained) -> None:
+    adapters = ("model=m2dino_tiny", "model.conditioning=lora", "training.validations=1")
+    execute(plan_of(folder, *adapters), "unified", tmp_path / "run")
+    for directory in (tmp_path / "run", trained.directory):
+        assert not (directory / "routing.csv").exists()
+        assert not any("expert" in name for name in pd.read_csv(directory / "curve.csv").columns)
 
 
 def test_the_result_counts_parameters_in_all_trained_and_active(folder: Path, tmp_path: Path) -> None:
-    plan = plan_of(folder, "model=m2dino_tiny", "model.freeze=backbone")
+    plan = plan_of(folder, "model=m2dino_tiny", "model.freeze=backbone", "training.validations=1")
     cost = execute(plan, "unified", tmp_path / "run").cost
     assert cost.trained_parameters is not None
     assert cost.active_parameters is not None
@@ -222,7 +233,8 @@ def test_the_result_counts_parameters_in_all_trained_and_active(folder: Path, tm
 
 def test_runs_of_transformers_train_in_half_precision_and_frozen(folder: Path, tmp_path: Path) -> None:
     half = ["training.precision=bf16-mixed", "model.freeze=early", "model.layer_decay=0.8"]
-    result = execute(plan_of(folder, "model=m2dino_tiny", *half), "unified", tmp_path / "run")
+    few = ["training.budget=8 examples", "training.validations=1"]
+    result = execute(plan_of(folder, "model=m2dino_tiny", *half, *few), "unified", tmp_path / "run")
     assert set(result.scores) == {"seg", "cls", "det", "reg"}
 
 
@@ -231,7 +243,8 @@ def test_the_fast_path_scores_as_the_plain_one(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str
 ) -> None:
     # Adam's steps have one size whatever the gradient's: rounding alone tells the two apart, by as much as the rate.
-    common = [f"model={model}", "training.budget=16 examples", "training.learning_rate=1e-5"]
+    few = ["training.budget=16 examples", "training.validations=2"]
+    common = [f"model={model}", "training.learning_rate=1e-5", *few]
     fast = plan_of(folder, *common, "training.resident=true", "training.channels_last=true")
     slow = plan_of(folder, *common, "training.resident=false", "training.channels_last=false")
     assert {run.spec.fingerprint for run in fast.runs} == {run.spec.fingerprint for run in slow.runs}
@@ -261,7 +274,7 @@ def test_weights_of_a_network_with_channels_last_are_kept_as_others(folder: Path
 
     stored = {}
     for last in ("true", "false"):
-        still = ["training.keep_weights=scored", "training.learning_rate=1e-6"]
+        still = ["training.keep_weights=scored", "training.learning_rate=1e-6", "training.validations=1"]
         plan = plan_of(folder, f"training.channels_last={last}", *still)
         execute(plan, "det", tmp_path / last)
         stored[last] = load_file(tmp_path / last / "weights" / "scored.safetensors")
