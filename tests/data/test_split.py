@@ -251,10 +251,13 @@ def test_a_split_stays_what_it_was() -> None:
 def test_a_completed_official_split_stays_what_it_was() -> None:
     """Task a has no validation samples, task b has rows without a subset, and task c cuts subjects of task a."""
     samples = [sample("a", n, n, n // 2, label=n % 3, official="test" if n < 12 else "train") for n in range(48)]
-    samples += [sample("b", n, 100 + n, 40 + n // 3, label=n % 2, official="val" if n < 9 else None) for n in range(30)]
+    labels = [int((n < 10) == (n % 5 > 0)) for n in range(36)]  # class 1 is mostly official, class 0 mostly not
+    samples += [
+        sample("b", n, 100 + n, 40 + n // 2, label, official="val" if n < 8 else None) for n, label in enumerate(labels)
+    ]
     samples += [sample("c", n, 200 + n, n, official="test") for n in range(9, 13)]
     split = split_dataset(dataset(samples), CONFIG.model_copy(update={"conflict": "drop_train"}))
-    assert letters(split) == "eeeerrrrrr--e------rrrrerrrrrrrraaerrrrrraaeeeeeaarrrrrrrreeaerrrrrreeeaaaaaareeee"
+    assert letters(split) == "eeeerrrrrr--e------rrrrerrrrrrrraaerrrrrraaeeeeeaarrrreerrrrarrrreerreearrrrrraaaarreeee"
 
 
 def test_validation_samples_taken_from_training_stay_what_they_were() -> None:
