@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -80,6 +82,16 @@ def test_augmentations_are_independent_and_uniform_within_their_limits() -> None
     assert np.abs(np.corrcoef(np.transpose(drawn)) - np.eye(7)).max() < 0.1
 
 
+def test_a_lesion_keeps_its_shape_in_an_image_that_is_not_square() -> None:
+    """In pixels, the map is a rotation with the same zoom in all directions."""
+    sides = np.array([SIZE[1], SIZE[0]], float)
+    for key in range(8):
+        in_pixels = draw_transform(STRONG, key, SIZE).matrix * sides[:, None] / sides[None, :]
+        square = in_pixels @ in_pixels.T
+        assert np.allclose(square, np.eye(2) * square[0, 0])
+        assert np.linalg.det(in_pixels) > 0
+
+
 def test_a_softened_transform_moves_points_half_as_far() -> None:
     points = np.random.default_rng(0).random((5, 2))
     transform = draw_transform(STRONG, 1, SIZE)
@@ -92,6 +104,17 @@ def test_without_change_an_image_stays_as_it_is() -> None:
     transform = draw_transform(none, 5, SIZE)
     image = torch.rand(1, 3, *SIZE)
     assert torch.allclose(augment_images(image, [transform], sampling_grid([transform], SIZE)), image, atol=1e-4)
+
+
+def test_what_comes_from_outside_the_image_is_black_and_background() -> None:
+    shifted = replace(IDENTITY, shift=np.array([0.25, 0]))
+    grid = sampling_grid([shifted], SIZE)
+    mask = augment_masks(torch.ones(1, *SIZE, dtype=torch.uint8), grid)[0]
+    image = augment_images(torch.ones(1, 1, *SIZE), [shifted], grid)[0, 0]
+    quarter = SIZE[1] // 4
+    for picture in (mask, image):
+        assert picture[:, :quarter].max() < 1e-5
+        assert picture[:, quarter:].min() == 1
 
 
 def test_a_landmark_never_leaves_the_image() -> None:

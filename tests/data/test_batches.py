@@ -7,7 +7,15 @@ import torch
 
 from tests.data.factories import data_config, noise, tiny_data, write_image
 from usaggr.config import AugmentConfig
-from usaggr.data.batches import CachedPixels, FoldBatches, TrainingBatches, make_batch
+from usaggr.data.augment import augment_masks, draw_transform, fitting_transform, sampling_grid
+from usaggr.data.batches import (
+    CachedPixels,
+    FoldBatches,
+    TrainingBatches,
+    make_batch,
+    relative_box,
+    relative_points,
+)
 from usaggr.data.cache import ImageCache, build_or_open
 from usaggr.data.dataset import load_dataset
 from usaggr.data.samples import Dataset
@@ -64,6 +72,24 @@ def test_what_a_sample_becomes_does_not_depend_on_its_batch(data: tuple[Dataset,
         place = together.rows[draw.task_id].tolist().index(i)
         assert torch.allclose(together.images[i], alone.images[0], atol=1e-5)
         assert torch.allclose(together.targets[draw.task_id][place].float(), alone.targets[draw.task_id][0].float())
+
+
+def test_labels_move_with_their_images(data: tuple[Dataset, ImageCache]) -> None:
+    dataset, cache = data
+    samples = {(s.task_id, s.sample_id): s for s in dataset.samples}
+    draws = [Draw(task, dataset.by_task[task][1].sample_id, 5) for task in ("seg", "det", "reg")]
+    (batch,) = TrainingBatches([draws], samples, cache, AUGMENT)
+    seg, det, reg = batch.samples
+    transform = draw_transform(AUGMENT, 5, cache.size)
+    box, points = relative_box(det), relative_points(reg)
+    moved = fitting_transform(transform, None, box).box(box)
+    assert np.abs(moved - box).max() > 0.02
+    assert batch.targets["det"][0].numpy() == pytest.approx(moved.clip(0, 1), abs=1e-6)
+    moved = fitting_transform(transform, points, None).points(points)
+    assert np.abs(moved - points).max() > 0.02
+    assert batch.targets["reg"][0].numpy() == pytest.approx(moved, abs=1e-6)
+    mask = torch.from_numpy(cache.masks_of([seg]))
+    assert torch.equal(batch.targets["seg"], augment_masks(mask, sampling_grid([transform], cache.size)).long())
 
 
 def test_training_images_are_augmented_and_a_folds_are_not(data: tuple[Dataset, ImageCache]) -> None:

@@ -119,6 +119,13 @@ def test_official_folds_are_read_in_every_spelling(root: Path, load: Callable[..
     assert {s.official_fold for s in load().by_task["cls"]} == {"test"}
 
 
+def test_one_image_may_have_the_same_label_in_two_tasks(root: Path, load: Callable[..., Dataset]) -> None:
+    write_rows(root, "cls2.csv", [{**row, "task_id": "cls2"} for row in read_rows(root, "cls.csv")])
+    by_task = load().by_task
+    first, second = ([(s.sample_id, s.image_hash, s.label) for s in by_task[task]] for task in ("cls", "cls2"))
+    assert first == second
+
+
 def test_subjects_come_from_the_index_the_names_or_the_images(root: Path, load: Callable[..., Dataset]) -> None:
     change_rows(root, "cls.csv", lambda i, row: {**row, "subject_id": "p1" if i < 2 else ""})
     data = load(subject_patterns={"cls": r"^(s\d+)", "det": r"s\d+", "absent": "x"})

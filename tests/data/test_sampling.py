@@ -93,6 +93,11 @@ def test_numbers_sum_to_the_total_and_are_within_one_of_their_quota_where_none_w
         assert all(abs(found[name] - quota[name]) < 1 for name in shares)
 
 
+def test_of_equal_remainders_the_first_by_name_is_raised() -> None:
+    assert deal_out(3, {"b": 1, "a": 1}) == {"a": 2, "b": 1}
+    assert deal_out(10, dict.fromkeys("dcba", 1)) == {"a": 3, "b": 3, "c": 2, "d": 2}
+
+
 def test_what_is_too_little_for_all_is_refused() -> None:
     with pytest.raises(ValueError, match="2 cannot be dealt out to 3"):
         deal_out(2, {"a": 1, "b": 1, "c": 1})

@@ -1,7 +1,10 @@
 import random
 from collections import Counter
+from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -123,6 +126,11 @@ def test_components_are_the_connected_parts_of_the_graph_of_ties(data: Dataset) 
     assert len(set(zip(found, expected, strict=True))) == len(set(found)) == len(set(expected))
 
 
+def test_components_are_joined_by_a_later_sample_that_belongs_to_both() -> None:
+    samples = [sample("a", n, image, subject) for n, (image, subject) in enumerate([(0, 0), (1, 1), (1, 2), (0, 2)])]
+    assert components_of(samples) == [0, 0, 0, 0]
+
+
 def test_folds_are_even_for_each_task_and_class() -> None:
     samples = [sample("a", n, n, n // 3, label=(n // 3) % 4) for n in range(600)]
     samples += [sample("b", n, n, n // 3, label=0 if n < 250 else 1) for n in range(300)]
@@ -141,6 +149,21 @@ def test_folds_are_even_for_each_task_and_class() -> None:
 def test_a_few_large_subjects_still_reach_every_fold() -> None:
     data = dataset([sample("muscle", n, n, n % 7, label=0) for n in range(152)])
     assert set(split_dataset(data, CONFIG).folds) == set(FOLDS)
+
+
+@pytest.mark.parametrize("sizes", [[10, 2, 3, 8], [4, 5, 4, 2, 11, 12], [7, 11, 5, 10, 4, 6, 4]], ids=str)
+def test_a_few_subjects_of_uneven_size_are_split_as_well_as_can_be(sizes: list[int]) -> None:
+    """Single moves do not get there: two subjects have to change places. All splits are tried for comparison."""
+    subjects = [subject for subject, size in enumerate(sizes) for _ in range(size)]
+    wanted = [sum(sizes) * fraction for fraction in CONFIG.fractions]
+
+    def cost(counts: Sequence[int]) -> float:
+        return sum((count - goal) ** 2 / goal for count, goal in zip(counts, wanted, strict=True))
+
+    found = Counter(split_dataset(dataset([sample("a", n, n, s) for n, s in enumerate(subjects)]), CONFIG).folds)
+    possible = product(range(3), repeat=len(sizes))
+    best = min(cost([sum(np.array(sizes)[np.array(chosen) == fold]) for fold in range(3)]) for chosen in possible)
+    assert cost([found[fold] for fold in FOLDS]) == pytest.approx(best)
 
 
 def test_another_seed_draws_another_split() -> None:
