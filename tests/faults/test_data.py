@@ -113,6 +113,18 @@ def test_a_cache_of_many_pieces_is_checked_to_its_end(
         assert path.read_bytes() == content
 
 
+def test_a_cache_whose_checksums_lack_a_file_is_built_again(
+    config: DataConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dataset = load_dataset(config)
+    path = build_or_open(dataset, config).directory / "checksums.json"
+    written = path.read_text()
+    path.write_text(json.dumps({name: sums for name, sums in json.loads(written).items() if name != "masks.u8"}))
+    build_or_open(dataset, config)
+    assert "masks.u8: is not what was written" in capsys.readouterr().err
+    assert path.read_text() == written
+
+
 def test_a_cache_without_checksums_is_taken_and_gets_them(config: DataConfig) -> None:
     dataset = load_dataset(config)
     path = build_or_open(dataset, config).directory / "checksums.json"
