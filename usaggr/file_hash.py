@@ -32,4 +32,4 @@ def is_as_noted(path: Path, found: str) -> bool:
         OSError: the note cannot be read.
     """
     noted = path.with_suffix(SUFFIX)
-    return not noted.is_file() or noted.read_text().split()[:1] == [found]
+    return not noted.is_file() or noted.read_bytes().split()[:1] == [found.encode()]

@@ -25,7 +25,7 @@ from usaggr.errors import RunError
 from usaggr.files import write_atomic
 from usaggr.heartbeats import is_recent, stays_silent
 from usaggr.locks import exclusive, is_held
-from usaggr.stored import REPEAT, SCHEMA_VERSION, DamagedError, refuse_newer, seal, unseal
+from usaggr.stored import REPEAT, SCHEMA_VERSION, DamagedError, read_json, seal, typed, unseal
 
 HEARTBEAT_SECONDS = 10.0
 """How often a running run says that it is alive."""
@@ -232,8 +232,8 @@ class RunDirectory:
     def status(self) -> Status | None:
         """What `status.json` holds; None where it is missing or not whole."""
         try:
-            return Status(**json.loads(self._status_path.read_text()))
-        except (OSError, ValueError, TypeError):
+            return typed(self._status_path, read_json(self._status_path, REPEAT), Status, REPEAT)
+        except RunError:
             return None
 
     def write_status(self, status: Status) -> None:
@@ -319,15 +319,8 @@ class RunDirectory:
         Raises:
             RunError: not there, not readable, not what was written, or of a newer version of the tool.
         """
-        try:
-            content = json.loads(self.result_path.read_text())
-            refuse_newer(self.result_path, content["schema_version"])
-            content = unseal(self.result_path, content)
-            return RunResult(**{**content, "cost": Cost(**content["cost"])})
-        except OSError as error:
-            raise RunError(f"{self.result_path}: cannot be read ({error}); remove the run to train it again") from error
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DamagedError(f"{self.result_path}: cannot be read ({error}); {REPEAT}") from error
+        content = unseal(self.result_path, read_json(self.result_path, REPEAT, DamagedError))
+        return typed(self.result_path, content, RunResult, REPEAT, DamagedError)
 
     def clear(self) -> None:
         """Remove what an earlier, unfinished attempt left, but for what the next one needs or goes on with."""

@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from usaggr.config import StudyConfig
 from usaggr.config_executor import RayConfig
 from usaggr.config_logger import CsvLogger, MlflowLogger, NoLogger, TensorBoardLogger, WandbLogger
-from usaggr.errors import ConfigError
+from usaggr.errors import ConfigError, RunError
 from usaggr.files import write_atomic
 from usaggr.runs import TRACKING
+from usaggr.stored import read_json, typed
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -162,8 +163,8 @@ class Record:
 def read_record(directory: Path) -> Record | None:
     """What `tracking.json` holds; None where it is missing or not whole."""
     try:
-        return Record(**json.loads((directory / TRACKING).read_text()))
-    except (OSError, ValueError, TypeError):
+        return typed(directory / TRACKING, read_json(directory / TRACKING, ""), Record, "")
+    except RunError:
         return None
 
 

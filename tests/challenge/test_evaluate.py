@@ -17,7 +17,7 @@ from usaggr.challenge.findings import NAMES, counts
 from usaggr.challenge.reading import read_submission
 from usaggr.challenge.selection import select
 from usaggr.challenge.written import as_json, as_markdown
-from usaggr.errors import ConfigError, DataError
+from usaggr.errors import ConfigError, DataError, RunError
 from usaggr.metrics.scores import score_task
 
 MASK = np.zeros((20, 30), np.uint8)
@@ -219,7 +219,7 @@ def test_a_fold_of_a_split_is_scored_alone(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"seg, \.\./other\.png is not in the data"):
         select(found.dataset, split, None)
     split.write_text("task_id,fold\nseg,test\n")
-    with pytest.raises(DataError, match="no column component, sample_id"):
+    with pytest.raises(RunError, match="no column sample_id, component"):
         select(found.dataset, split, None)
 
 

@@ -97,13 +97,14 @@ def test_a_result_without_its_run_yaml_is_not_believed(sweep: FakeSweep) -> None
         ("{ half a result", "cannot be read"),
         ({"schema_version": 99}, "newer than this tool"),
         ({"scores": {}}, "no scores of fetal_femur"),
-        ({"scores": []}, "no scores of fetal_femur"),
-        ({"trivial": {"fetal_femur": None}}, "no trivial of"),
-        ({"scores": {"fetal_femur": {"mre": None}}}, "mre of fetal_femur is None"),
+        ({"scores": []}, "scores is [], not a mapping"),
+        ({"trivial": {}}, "no trivial of"),
+        ({"trivial": {"fetal_femur": None}}, "trivial.fetal_femur is None, not a mapping"),
+        ({"scores": {"fetal_femur": {"mre": None}}}, "scores.fetal_femur.mre is None, not a number"),
+        ({"scores": {"fetal_femur": {"mre": "1"}}}, "scores.fetal_femur.mre is '1', not a number"),
         ({"scores": {"fetal_femur": {"mre": float("nan")}}}, "mre of fetal_femur is nan"),
         ({"n_train": {}}, "no counts of samples"),
-        ({"cost": {"seconds": 1}}, "cannot be read"),
-        ({"surprise": 1}, "cannot be read"),
+        ({"cost": {"seconds": 1}}, "no cost.train_seconds"),
     ],
 )
 def test_a_result_that_cannot_be_read_counts_as_failed_and_says_why(sweep: FakeSweep, change: Any, said: str) -> None:
@@ -116,6 +117,14 @@ def test_a_result_that_cannot_be_read_counts_as_failed_and_says_why(sweep: FakeS
     assert (found.state, found.result) == ("failed", None)
     assert said in (found.error or "")
     assert {run.state for run in collect([sweep.directory]).runs if run.row.run_id != found.row.run_id} == {"done"}
+
+
+def test_keys_of_a_later_version_in_a_result_do_no_harm(sweep: FakeSweep) -> None:
+    sweep.finish(flat)
+    path = sweep.directory / "runs" / the_run(sweep, "fetal_femur").run_id / "result.json"
+    content = {name: value for name, value in json.loads(path.read_text()).items() if name != "sha256"}
+    path.write_text(json.dumps({**content, "surprise": 1}))
+    assert collected(sweep, "fetal_femur").state == "done"
 
 
 def test_finished_runs_that_are_not_planned_are_counted_and_left_out(sweep: FakeSweep) -> None:

@@ -13,6 +13,8 @@ from usaggr.report.sources import read_source
 from usaggr.sweep.plan import PLAN_COLUMNS
 from usaggr.sweep.versions import COLUMN
 
+PLAN_HEAD = "run_id,block,groupings,tasks,scale,seed,variant,fingerprint"
+
 
 def planned(tmp_path: Path, **changes: object) -> Path:
     sweep = FakeSweep(tmp_path / "study", **changes)  # type: ignore[arg-type]
@@ -72,23 +74,23 @@ def test_a_folder_that_lacks_a_file_is_named(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content"),
+    ("name", "content", "said"),
     [
-        ("study.yaml", "name: [unclosed"),
-        ("study.yaml", "just a string"),
-        ("study.yaml", "name: x\n"),
-        ("data.json", "{"),
-        ("data.json", '{"schema_version": 1}'),
-        ("data.json", '{"schema_version": 1, "root": "", "content_hash": "", "split_hash": "", "tasks": [{}]}'),
-        ("plan.csv", "run_id,block\na,b\n"),
-        ("plan.csv", "run_id,block,groupings,tasks,scale,seed,variant,fingerprint\na,b,c,d,much,0,base,f\n"),
-        ("plan.csv", "run_id,block,groupings,tasks,scale,seed,variant,fingerprint\na,b\n"),
+        ("study.yaml", "name: [unclosed", "cannot be read"),
+        ("study.yaml", "just a string", "holds a text, not a mapping"),
+        ("study.yaml", "name: x\n", "no groupings"),
+        ("data.json", "{", "cannot be read"),
+        ("data.json", '{"schema_version": 1}', "no root"),
+        ("data.json", '{"root": "", "content_hash": "", "split_hash": "", "tasks": [{}]}', "no tasks.0.id"),
+        ("plan.csv", "run_id,block\na,b\n", "no column groupings, tasks, scale"),
+        ("plan.csv", f"{PLAN_HEAD}\na,b,c,d,much,0,base,f\n", "line 2: scale is 'much', not a number"),
+        ("plan.csv", f"{PLAN_HEAD}\na,b\n", "line 2: no groupings"),
     ],
 )
-def test_a_broken_file_is_named_in_one_line(tmp_path: Path, name: str, content: str) -> None:
+def test_a_broken_file_is_named_in_one_line(tmp_path: Path, name: str, content: str, said: str) -> None:
     directory = planned(tmp_path)
     (directory / name).write_text(content)
-    with pytest.raises(RunError, match=f"{name}: cannot be read") as caught:
+    with pytest.raises(RunError, match=f"{name}: {said}") as caught:
         read_source(directory)
     assert "\n" not in str(caught.value)
 

@@ -24,10 +24,10 @@ from usaggr.data.locations import FileFinder, FoundFile, Misplaced
 from usaggr.data.probe import FileFacts, ProbeKey, probe_files
 from usaggr.data.validation import validate
 from usaggr.errors import ConfigError, DataError, RunError
-from usaggr.inference.stored import _read_yaml
 from usaggr.models.weight_files import read_tensors
 from usaggr.progress import NoProgress
 from usaggr.report.routing import read_model
+from usaggr.stored import read_yaml
 from usaggr.sweep.store import stored_fingerprint
 from usaggr.training.checkpoint import CheckpointFile, Position
 
@@ -194,7 +194,7 @@ def test_tags_in_a_stored_run_make_no_objects(tmp_path: Path, tag: str) -> None:
     assert read_model(run / "run.yaml") == {}
     assert stored_fingerprint(run) == "a" * 64
     with pytest.raises(RunError, match="cannot be read"):
-        _read_yaml(run / "run.yaml")
+        read_yaml(run / "run.yaml", "")
     assert not ran.exists()
     with suppress(Exception):
         yaml.unsafe_load(text)

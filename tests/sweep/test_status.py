@@ -137,7 +137,7 @@ def test_watching_ends_when_nothing_is_left_to_wait_for(tmp_path: Path, monkeypa
     assert "1 done" in out.getvalue()
 
 
-@pytest.mark.parametrize(("text", "message"), [(None, "not there"), ("run_id,state\na,b\n", "cannot be read")])
+@pytest.mark.parametrize(("text", "message"), [(None, "not there"), ("run_id,state\na,b\n", "no column fingerprint")])
 def test_a_directory_without_a_readable_plan_is_refused(tmp_path: Path, text: str | None, message: str) -> None:
     if text is not None:
         (tmp_path / "plan.csv").write_text(text)

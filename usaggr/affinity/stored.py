@@ -8,17 +8,17 @@ import hashlib
 import io
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from usaggr.errors import RunError
 from usaggr.files import write_atomic
-from usaggr.stored import SCHEMA_VERSION, refuse_newer
+from usaggr.stored import SCHEMA_VERSION, read_json, typed
 
 Array = NDArray[np.float64]
 Measure = Literal["lookahead", "gradient", "routing", "features"]
@@ -30,6 +30,8 @@ COLUMNS = ("measure", "source", "target", "seed", "value", "estimates")
 """Of affinity.csv."""
 SUMMARY_COLUMNS = ("measure", "source", "target", "mean", "sd", "seeds", "estimates")
 """Of summary.csv."""
+CellT = TypeVar("CellT")
+AGAIN = "estimate again: usaggr affinity"
 FOLDER, TABLE, HEAD = "affinity", "affinity.csv", "affinity.json"
 
 
@@ -59,7 +61,7 @@ class Head:
     study: str
     content_hash: str
     split_hash: str
-    scale: float | int
+    scale: float
     variant: str
     tasks: tuple[str, ...]
     seeds: tuple[int, ...]
@@ -96,22 +98,37 @@ def read_seed(folder: Path, measure: Measure, seed: int, identity: str) -> SeedA
     """A measure of a seed that was kept; None where there is none, or one of another run or other settings.
 
     Raises:
-        RunError: a newer version of the tool wrote it.
+        RunError: another version of the tool wrote it, or it cannot be opened.
     """
     path = _seed_path(folder, measure, seed)
+    if not path.is_file():
+        return None
     try:
-        content = json.loads(path.read_text())
-        refuse_newer(path, content["schema_version"])
-        if content["identity"] != identity:
-            return None
-        tasks = tuple(content["tasks"])
-        values = np.array([[math.nan if value is None else value for value in row] for row in content["values"]], float)
-        estimates = np.array(content["estimates"], dtype=np.int64)
-        seconds = float(content["seconds"]), float(content["probe_seconds"])
-    except (OSError, ValueError, KeyError, TypeError):
+        stored = typed(path, read_json(path, AGAIN, _UnusableError), _StoredSeed, AGAIN, _UnusableError)
+        values = np.array([[math.nan if value is None else value for value in row] for row in stored.values], float)
+        estimates = np.array(stored.estimates, dtype=np.int64)
+    except (_UnusableError, ValueError):  # ValueError: rows of several lengths
         return None  # it is estimated again
-    whole = values.shape == estimates.shape == (len(tasks), len(tasks))
-    return SeedAffinity(measure, seed, identity, tasks, values, estimates, *seconds) if whole else None
+    count = len(stored.tasks)
+    if stored.identity != identity or not values.shape == estimates.shape == (count, count):
+        return None
+    return SeedAffinity(measure, seed, identity, stored.tasks, values, estimates, stored.seconds, stored.probe_seconds)
+
+
+class _UnusableError(RunError):
+    """A stored measure is damaged, and is estimated again."""
+
+
+@dataclass(frozen=True)
+class _StoredSeed:
+    """What the file of a measure and seed holds."""
+
+    identity: str
+    tasks: tuple[str, ...]
+    values: tuple[tuple[float | None, ...], ...]
+    estimates: tuple[tuple[int, ...], ...]
+    seconds: float
+    probe_seconds: float
 
 
 def write_tables(folder: Path, head: Head, found: Sequence[SeedAffinity]) -> None:
@@ -131,15 +148,11 @@ def read_head(folder: Path) -> Head:
     """What affinity.json says.
 
     Raises:
-        RunError: it is not there, cannot be read, or a newer version of the tool wrote it.
+        RunError: it is not there, is damaged, or another version of the tool wrote it.
     """
     path = folder / HEAD
-    try:
-        content = json.loads(path.read_text())
-        refuse_newer(path, content.pop("schema_version"))
-        return Head(**{**content, "tasks": tuple(content["tasks"]), "seeds": tuple(content["seeds"])})
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RunError(f"{path}: cannot be read ({error}); estimate again: usaggr affinity") from error
+    content = read_json(path, AGAIN)
+    return replace(typed(path, content, Head, AGAIN), scale=content["scale"])  # as written: a cap is an integer
 
 
 def read_values(folder: Path) -> dict[Measure, dict[int, dict[tuple[str, str], float]]]:
@@ -152,16 +165,33 @@ def read_values(folder: Path) -> dict[Measure, dict[int, dict[tuple[str, str], f
     found: dict[Measure, dict[int, dict[tuple[str, str], float]]] = {}
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            for number, row in enumerate(csv.DictReader(file), start=2):
+            reader = csv.DictReader(file)
+            if missing := [name for name in COLUMNS if name not in (reader.fieldnames or ())]:
+                raise RunError(f"{path}: no column {', '.join(missing)}; {AGAIN}")
+            for row in reader:
                 measure: Any = row["measure"]
                 if measure not in MEASURES:
-                    raise ValueError(f"line {number}: measure {measure!r}; allowed: {', '.join(MEASURES)}")
-                of_seed = found.setdefault(measure, {}).setdefault(int(row["seed"]), {})
-                if row["value"]:
-                    of_seed[row["source"], row["target"]] = float(row["value"])
-    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
-        raise RunError(f"{path}: cannot be read ({error}); estimate again: usaggr affinity") from error
+                    raise ValueError(f"measure is {measure!r}, not one of {', '.join(MEASURES)}")
+                _cell(row, "estimates", int)  # the last column: a line that is cut off lacks it
+                of_seed = found.setdefault(measure, {}).setdefault(_cell(row, "seed", int), {})
+                if row["value"] != "":
+                    of_seed[_cell(row, "source", str), _cell(row, "target", str)] = _cell(row, "value", float)
+    except ValueError as error:
+        raise RunError(f"{path}: line {reader.line_num}: {error}; {AGAIN}") from error
+    except (OSError, csv.Error) as error:
+        raise RunError(f"{path}: cannot be read ({error}); {AGAIN}") from error
     return found
+
+
+def _cell(row: Mapping[str, str | None], name: str, kind: Callable[[str], CellT]) -> CellT:
+    """Return a cell as a number or text; a ValueError says which it is and what is allowed."""
+    cell = row[name]
+    if cell is None:
+        raise ValueError(f"no {name}")
+    try:
+        return kind(cell)
+    except ValueError as error:
+        raise ValueError(f"{name} is {cell!r}, not {'a whole number' if kind is int else 'a number'}") from error
 
 
 def mean_over_seeds(found: Sequence[SeedAffinity]) -> tuple[Array, Array]:

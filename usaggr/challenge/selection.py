@@ -1,6 +1,5 @@
 """Which samples are scored: all of a data set, or those of a fold of a study's split.csv."""
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 from usaggr.data.components import components_of
 from usaggr.data.samples import Dataset, Sample
 from usaggr.data.split import FOLDS
+from usaggr.data.split_rows import read_split_rows
 from usaggr.errors import ConfigError, DataError, one_of
 
 
@@ -27,6 +27,7 @@ def select(dataset: Dataset, split: Path | None, fold: str | None, tasks: Sequen
     Raises:
         ConfigError: a fold without a split, or one or a task that there is none of.
         DataError: the split is not one of these data.
+        RunError: the split cannot be read.
     """
     for task_id in tasks:
         if task_id not in dataset.tasks:
@@ -62,17 +63,9 @@ def _of_fold(dataset: Dataset, split: Path, fold: str) -> list[tuple[Sample, int
 
 
 def read_split(path: Path) -> dict[tuple[str, str], tuple[str, int]]:
-    """task_id and sample_id: fold and component; samples without a fold are left out."""
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            missing = {"task_id", "sample_id", "component", "fold"} - set(reader.fieldnames or ())
-            if missing:
-                raise DataError(f"{path}: no column {', '.join(sorted(missing))}; give the split.csv of a study")
-            return {
-                (row["task_id"], row["sample_id"]): (row["fold"], int(row["component"]))
-                for row in reader
-                if row["fold"]
-            }
-    except (OSError, UnicodeDecodeError, csv.Error, ValueError, TypeError) as error:
-        raise DataError(f"{path}: cannot be read ({' '.join(str(error).split())})") from error
+    """Return the fold and component of each sample, by task_id and sample_id; samples without a fold are left out.
+
+    Raises:
+        RunError: it cannot be read, or which cell of it is wrong.
+    """
+    return {(row.task_id, row.sample_id): (row.fold, row.component) for row in read_split_rows(path)}

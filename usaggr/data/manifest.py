@@ -26,7 +26,7 @@ from usaggr.data.samples import Dataset, Sample
 from usaggr.data.split import FOLDS, Fold, Split, split_dataset
 from usaggr.errors import ConfigError, DataError
 from usaggr.files import write_atomic
-from usaggr.stored import SCHEMA_VERSION, refuse_newer
+from usaggr.stored import SCHEMA_VERSION, read_json, typed
 
 MIN_TEST_SUBJECTS = 5
 """Under so many test subjects a task gets scores but no verdict."""
@@ -213,29 +213,33 @@ def _rank_table(manifest: Manifest, seeds: Sequence[int]) -> NDArray[np.int32]:
     return table
 
 
+@dataclass(frozen=True)
+class _StoredHashes:
+    """The keys of data.json that tell its data and split from others."""
+
+    root: str
+    content_hash: str
+    split_hash: str
+
+
 def check_same_data(manifest: Manifest, directory: Path) -> None:
     """Refuse to mix results of different data or splits in one directory.
 
     Raises:
-        ConfigError: the directory holds another data set or another split, or its data.json cannot be read.
-        RunError: a newer version of the tool wrote it.
+        ConfigError: the directory holds another data set or another split.
+        RunError: its data.json is damaged, or another version of the tool wrote it.
     """
     path = directory / "data.json"
     if not path.exists():
         return
-    try:
-        old = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: cannot be read ({error}); choose another name=... or remove the file") from error
-    if not isinstance(old, dict):
-        raise ConfigError(f"{path}: holds no mapping; choose another name=... or remove the file")
-    refuse_newer(path, old.get("schema_version", 1))
-    for key, what, new in (
-        ("content_hash", "another data set", manifest.dataset.content_hash),
-        ("split_hash", "another split", manifest.split_hash),
+    remedy = "choose another name=... or remove the file"
+    old = typed(path, read_json(path, remedy), _StoredHashes, remedy)
+    for what, stored, new in (
+        ("another data set", old.content_hash, manifest.dataset.content_hash),
+        ("another split", old.split_hash, manifest.split_hash),
     ):
-        if old.get(key) != new:
+        if stored != new:
             raise ConfigError(
-                f"{directory} holds results of {what} (from {old.get('root')}); "
+                f"{directory} holds results of {what} (from {old.root}); "
                 f"choose another folder, such as name={directory.name}_2"
             )

@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,12 +18,23 @@ from usaggr.files import cannot_write, write_atomic
 from usaggr.inference.asked import Asked, Key
 from usaggr.locks import exclusive
 from usaggr.metrics.predictions import Prediction, encode_mask
+from usaggr.stored import read_json, typed
 from usaggr.tasks import Task
 
 MARKER = "predicted_by.json"
 JOURNAL = ".journal.jsonl"
 _LOCK = ".lock"
 MARKER_VERSION = 1
+_OTHER = "take another --out"
+
+
+@dataclass(frozen=True)
+class _Marker:
+    """What predicted_by.json holds."""
+
+    models: dict[str, dict[str, str]]
+    """Task: what tells its model from all others."""
+    data: str
 
 
 class PredictionFolder:
@@ -122,11 +134,8 @@ def _check_marker(folder: Path, own: Mapping[str, Any]) -> None:
             )
         write_atomic(path, json.dumps({"schema_version": MARKER_VERSION, **own}, indent=1) + "\n")
         return
-    try:
-        found = json.loads(path.read_text())
-        models, data = dict(found["models"]), str(found["data"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{path}: cannot be read ({' '.join(str(error).split())}); take another --out") from error
+    marker = typed(path, read_json(path, _OTHER, newest=MARKER_VERSION), _Marker, _OTHER)
+    models, data = marker.models, marker.data
     if models != own["models"]:
         ids = own["models"].keys() | models.keys()
         task_id = next(t for t in sorted(ids) if models.get(t) != own["models"].get(t))
@@ -157,8 +166,8 @@ def _read_journal(path: Path) -> dict[Key, dict[str, Any]]:
         for line in content[:whole].decode("utf-8").splitlines():
             record = json.loads(line)
             records[record["task_id"], record["image_path"]] = record
-    except (ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{path}: cannot be read ({' '.join(str(error).split())}); take another --out") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise RunError(f"{path}: cannot be read ({' '.join(str(error).split())}); {_OTHER}") from error
     return records
 
 

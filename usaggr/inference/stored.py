@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import Field, TypeAdapter, ValidationError
 
 from usaggr.config_model import MhMtlConfig, ModelConfig
@@ -13,12 +12,13 @@ from usaggr.errors import RunError
 from usaggr.file_hash import SUFFIX, file_hash, is_as_noted
 from usaggr.report.sources import Source, read_source
 from usaggr.runs import RunDirectory, RunResult
-from usaggr.stored import SCHEMA_VERSION, WEIGHTS
+from usaggr.stored import WEIGHTS, read_yaml, typed
 from usaggr.tasks import Task
 
 _MODEL: TypeAdapter[ModelConfig] = TypeAdapter(Annotated[ModelConfig, Field(discriminator="name")])
 _NEUTRAL = {"mh_mtl": neutral_values(MhMtlConfig, "")}
 """By network: what keys are where a run says nothing of them."""
+_REMEDY = "put the file back as it was, or remove the run and sweep again"
 
 
 @dataclass(frozen=True)
@@ -82,49 +82,96 @@ def read_stored_run(run: Path) -> StoredRun:
     if not has_weights(path):
         raise no_weights([path])
     source = read_source(path.parents[1])
-    content = _read_yaml(path / "run.yaml")
+    content = read_yaml(path / "run.yaml", _REMEDY)
+    stored = typed(path / "run.yaml", content, _StoredSpec, _REMEDY)
+    data = stored.settings.data
+    return StoredRun(
+        path=path,
+        run_id=stored.run_id,
+        fingerprint=stored.fingerprint,
+        tasks=_tasks_of(path, stored, source),
+        scale=content["scale"],  # as written: a cap is an integer
+        seed=stored.seed,
+        variant=stored.variant,
+        model=_model_of(path, stored.settings.model),
+        size=_size_of(path, data.image_size),
+        channels=data.channels,
+        max_pixels=_max_pixels(source),
+        weights=path / WEIGHTS,
+        weights_hash=_checked_hash(path / WEIGHTS),
+        result=directory.result(),
+        source=source,
+        packages=stored.packages or {},
+    )
+
+
+@dataclass(frozen=True)
+class _StoredInput:
+    """The keys of `settings.data` in run.yaml that are read."""
+
+    image_size: Any
+    """Pixels of a side, or height and width."""
+    channels: int
+
+
+@dataclass(frozen=True)
+class _StoredSettings:
+    data: _StoredInput
+    model: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _StoredSpec:
+    """The keys of run.yaml that are read."""
+
+    run_id: str
+    fingerprint: str
+    tasks: tuple[str, ...]
+    scale: float
+    seed: int
+    variant: str
+    settings: _StoredSettings
+    packages: dict[str, str] | None = None
+
+
+def _tasks_of(run: Path, stored: _StoredSpec, source: Source) -> dict[str, Task]:
+    facts = source.data.tasks
+    if strange := [task_id for task_id in stored.tasks if task_id not in facts]:
+        raise RunError(f"{run / 'run.yaml'}: tasks that data.json does not know: {', '.join(strange)}; {_REMEDY}")
+    return {task_id: facts[task_id].task for task_id in stored.tasks}
+
+
+def _model_of(run: Path, content: dict[str, Any]) -> ModelConfig:
+    name = content.get("name")
+    neutral = _NEUTRAL.get(name, {}) if isinstance(name, str) else {}
     try:
-        data, model = content["settings"]["data"], content["settings"]["model"]
-        size = data["image_size"]
-        height, width = (size, size) if isinstance(size, int) else size
-        facts = source.data.tasks
-        return StoredRun(
-            path=path,
-            run_id=str(content["run_id"]),
-            fingerprint=str(content["fingerprint"]),
-            tasks={task_id: facts[task_id].task for task_id in content["tasks"]},
-            scale=content["scale"],
-            seed=int(content["seed"]),
-            variant=str(content["variant"]),
-            model=_MODEL.validate_python(_NEUTRAL.get(model["name"], {}) | model),
-            size=(int(height), int(width)),
-            channels=int(data["channels"]),
-            max_pixels=int(source.study.setting("data.max_pixels")),
-            weights=path / WEIGHTS,
-            weights_hash=_checked_hash(path / WEIGHTS),
-            result=directory.result(),
-            source=source,
-            packages=dict(content.get("packages") or {}),
-        )
+        return _MODEL.validate_python(neutral | content)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise RunError(
-            f"{path / 'run.yaml'}: the network is not one of this version of usaggr (model.{where}: {first['msg']})"
+            f"{run / 'run.yaml'}: the network is not one of this version of usaggr (model.{where}: {first['msg']})"
         ) from error
-    except (KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{path / 'run.yaml'}: cannot be read ({type(error).__name__}: {error})") from error
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.load(path.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-        version = content["schema_version"]
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
-        raise RunError(f"{path}: cannot be read ({' '.join(str(error).split())})") from error
-    if version > SCHEMA_VERSION:
-        raise RunError(f"{path}: schema_version {version} is newer than this tool's {SCHEMA_VERSION}; update usaggr")
-    return dict(content)
+def _size_of(run: Path, size: Any) -> tuple[int, int]:
+    """Return height and width."""
+    sides = [size, size] if isinstance(size, int) else size
+    if not isinstance(sides, list) or len(sides) != 2 or any(type(side) is not int or side < 1 for side in sides):
+        raise RunError(
+            f"{run / 'run.yaml'}: settings.data.image_size is {size!r}, not a whole number of pixels, or height and "
+            f"width; {_REMEDY}"
+        )
+    return sides[0], sides[1]
+
+
+def _max_pixels(source: Source) -> int:
+    found = source.study.setting("data.max_pixels")
+    if found is None:
+        raise RunError(
+            f"{source.directory / 'study.yaml'}: no data.max_pixels; `usaggr sweep` of the same study writes it again"
+        )
+    return int(found)
 
 
 def _checked_hash(weights: Path) -> str:

@@ -121,10 +121,14 @@ def read_predictions(path: Path, columns: Sequence[str] | None = None) -> pd.Dat
         RunError: not there, not whole, or not a table of predictions.
     """
     try:
-        there = parquet.read_schema(path).names
-        missing = [name for name in columns or SCHEMA.names if name not in there]
+        there = parquet.read_schema(path)
+        missing = [name for name in columns or SCHEMA.names if name not in there.names]
         if missing:
-            raise RunError(f"{path}: no column {', '.join(missing)}; it holds {', '.join(there)}")
+            raise RunError(f"{path}: no column {', '.join(missing)}; it holds {', '.join(there.names)}")
+        for name in columns or SCHEMA.names:
+            stored, allowed = there.field(name).type, SCHEMA.field(name).type
+            if not _is_same_type(stored, allowed):
+                raise RunError(f"{path}: {name} is {stored}, not {allowed}; remove the run to train it again")
         names = list(columns) if columns is not None else None
         return _frame(parquet.read_table(path, columns=names, page_checksum_verification=True))
     except (OSError, ValueError, pa.ArrowException) as error:  # ValueError: damaged text is no UTF-8
@@ -141,6 +145,13 @@ def stored_columns(path: Path) -> frozenset[str]:
         return frozenset(parquet.read_schema(path).names)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise _unreadable(path, error) from error
+
+
+def _is_same_type(one: pa.DataType, other: pa.DataType) -> bool:
+    """Return whether columns hold the same values; Parquet does not keep what the items of a list are called."""
+    if pa.types.is_list(one) and pa.types.is_list(other):
+        return bool(one.value_type == other.value_type)
+    return bool(one == other)
 
 
 def encode_mask(mask: NDArray[np.uint8]) -> bytes:

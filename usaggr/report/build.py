@@ -26,7 +26,8 @@ _PATIENCE = 120.0
 """Seconds to wait for another process that builds the same report."""
 _INPUTS = ".report.inputs"
 """Beside the report: the hash of what it was made of."""
-_OF_A_STUDY = ("study.yaml", "data.json", "split.csv", "plan.csv", "affinity/affinity.csv", "affinity/affinity.json")
+_OF_AFFINITY = ("affinity/affinity.csv", "affinity/affinity.json")
+_OF_A_STUDY = ("study.yaml", "groupings.yaml", "data.json", "split.csv", "plan.csv", *_OF_AFFINITY)
 _OF_A_RUN = ("run.yaml", "status.json", "result.json", "predictions.parquet", "curve.csv", "routing.csv")
 _STEPS = 4
 """Of writing: tables, figures, pictures of samples, pages."""
@@ -65,7 +66,8 @@ def refresh_report(directories: Sequence[Path], progress: Progress | None = None
     """
     home = Path(directories[0])
     try:
-        stands = (home / "report" / "index.html").is_file() and (home / _INPUTS).read_text() == _inputs(directories)
+        known = (home / _INPUTS).read_bytes()
+        stands = (home / "report" / "index.html").is_file() and known == _inputs(directories).encode()
     except OSError:
         stands = False
     return home / "report" if stands else build_report(directories, progress)

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from usaggr.data.leakage import IN_TWO_FOLDS, Proof, prove_disjoint
 from usaggr.errors import RunError
@@ -18,9 +17,10 @@ from usaggr.report.folds import TestFold, read_folds, read_placements
 from usaggr.report.join import join_sources
 from usaggr.report.pseudovalues import TaskPseudovalues, read_pseudovalues
 from usaggr.report.sources import DataFacts, PlanRow, StudyFacts, read_source
-from usaggr.runs import RunDirectory, RunResult, State
+from usaggr.runs import RunDirectory, RunResult, Scores, State
 from usaggr.stored import check_predictions
 from usaggr.sweep.store import find_runs, is_done, run_directories, stored_fingerprint
+from usaggr.sweep.versions import check_yaml
 
 _BEST_FIRST: tuple[State, ...] = ("done", "running", "queued", "failed", "stale", "pending")
 """What counts where folders differ about a run."""
@@ -187,6 +187,7 @@ def _read_run(row: PlanRow, path: Path) -> CollectedRun:
         error = f"{path}: no run.yaml that says what the result is of; remove the run to train it again"
         return CollectedRun(row, "failed", path, error=error)
     try:
+        check_yaml(path / "run.yaml")
         result = directory.result()
         _check(result, row, directory.result_path)
     except RunError as error:
@@ -207,30 +208,22 @@ def _with_pseudovalues(run: CollectedRun, data: DataFacts, folds: dict[str, Test
 
 
 def _check(result: RunResult, row: PlanRow, path: Path) -> None:
-    """Refuse a result that does not hold what it should.
+    """Refuse a result that lacks a task, or holds a number that is not finite; its types are checked where it is read.
 
     Raises:
         RunError: what is wrong with it.
     """
+    again = "remove the run to train it again"
     for what in ("scores", "trivial"):
-        scores = getattr(result, what)
-        if not isinstance(scores, dict) or not all(isinstance(scores.get(task), dict) for task in row.tasks):
-            missing = [task for task in row.tasks if not isinstance(scores, dict) or task not in scores]
-            raise RunError(
-                f"{path}: no {what} of {', '.join(missing) or 'its tasks'}; remove the run to train it again"
-            )
+        scores: Scores = getattr(result, what)
+        if missing := [task for task in row.tasks if task not in scores]:
+            raise RunError(f"{path}: no {what} of {', '.join(missing)}; {again}")
         for task in row.tasks:
             for metric, value in scores[task].items():
-                if not _is_number(value):
-                    raise RunError(f"{path}: {what}, {metric} of {task} is {value!r}, not a number")
+                if not math.isfinite(value):
+                    raise RunError(f"{path}: {what}, {metric} of {task} is {value}, not a number; {again}")
     counts = (result.n_train, result.n_test, result.n_subjects)
-    if not all(isinstance(count, dict) and set(row.tasks) <= set(count) for count in counts):
-        raise RunError(f"{path}: no counts of samples for each task; remove the run to train it again")
-    later = (result.cost.trained_parameters, result.cost.active_parameters)  # None in results of older versions
-    numbers = [result.cost.train_seconds, result.cost.peak_mib, result.cost.parameters]
-    if not all(map(_is_number, [*numbers, *(value for value in later if value is not None)])):
-        raise RunError(f"{path}: cost is not in numbers; remove the run to train it again")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not all(set(row.tasks) <= set(count) for count in counts):
+        raise RunError(f"{path}: no counts of samples for each task; {again}")
+    if not all(math.isfinite(value) for value in (result.cost.train_seconds, result.cost.peak_mib)):
+        raise RunError(f"{path}: cost is not in finite numbers; {again}")

@@ -10,10 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from usaggr.data.leakage import Placement
-from usaggr.errors import RunError
-
-_IDENTITY = ("subject_written", "image_sha256")
-"""Columns that split.csv of older versions does not have."""
+from usaggr.data.split_rows import SplitRow, read_split_rows
 
 
 @dataclass(frozen=True)
@@ -32,15 +29,10 @@ def read_folds(path: Path) -> dict[str, TestFold]:
     Components are samples tied by image or subject, in any task: a subject's samples are always in one.
 
     Raises:
-        RunError: the file cannot be read.
+        RunError: the file cannot be read, or which cell of it is wrong.
     """
-    columns = ["task_id", "sample_id", "component", "fold"]
-    types = {"task_id": str, "sample_id": str, "fold": str}
-    try:
-        table = pd.read_csv(path, usecols=columns, dtype=types, keep_default_na=False, na_values={"component": [""]})
-        test = table[table["fold"] == "test"].astype({"component": np.int64})
-    except (OSError, ValueError) as error:
-        raise _unreadable(path, error) from error
+    table = pd.DataFrame(read_split_rows(path), columns=list(SplitRow._fields))
+    test = table[table["fold"] == "test"].astype({"component": np.int64})
     folds = {}
     for task_id, rows in test.groupby("task_id", sort=False):
         components, places = np.unique(rows["component"].to_numpy(), return_inverse=True)
@@ -54,23 +46,10 @@ def read_placements(path: Path) -> Iterator[Placement]:
     Files of older versions have no hashes of images; their column subject_id is as the index has it.
 
     Raises:
-        RunError: the file cannot be read.
+        RunError: the file cannot be read, or which cell of it is wrong.
     """
-    needed = ["image_path", "subject_id", "component", "fold"]
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, usecols=lambda name: name in (*needed, *_IDENTITY))
-        if set(_IDENTITY) <= set(table.columns):
-            subjects, hashes = table["subject_written"], table["image_sha256"]
-        else:
-            subjects, hashes = table["subject_id"], pd.Series("", index=table.index)
-        rows = zip(table["fold"], table["component"], hashes, table["image_path"], subjects, strict=True)
-        for fold, component, image_hash, image_path, subject in rows:
-            if fold not in ("", "dropped"):
-                yield Placement(fold, int(component), image_hash, posixpath.normpath(image_path), subject)
-    except (OSError, ValueError, KeyError) as error:
-        raise _unreadable(path, error) from error
-
-
-def _unreadable(path: Path, error: Exception) -> RunError:
-    reason = " ".join(str(error).split())
-    return RunError(f"{path}: cannot be read ({reason}); `usaggr sweep` of the same study writes it anew")
+    for row in read_split_rows(path, ("image_path", "subject_id")):
+        known = bool(row.subject_written is not None and row.image_sha256 is not None)
+        subject, image_hash = (row.subject_written, row.image_sha256) if known else (row.subject_id, "")
+        file = posixpath.normpath(row.image_path or "")
+        yield Placement(row.fold, row.component, image_hash or "", file, subject or "")

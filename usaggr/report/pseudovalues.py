@@ -54,7 +54,13 @@ def read_pseudovalues(
                 f"{path}: {len(rows)} predictions of {task_id} that are not those of its test fold in split.csv; "
                 "remove the run to train it again"
             )
-        found[task_id] = _of_task(task, rows, places.to_numpy().astype(np.int64))
+        try:
+            found[task_id] = _of_task(task, rows, places.to_numpy().astype(np.int64))
+        except (ValueError, TypeError, IndexError) as error:  # a cell that is empty, or a list of another length
+            raise RunError(
+                f"{path}: predictions of {task_id} that are none of a {task.type} task "
+                f"({' '.join(str(error).split())}); remove the run to train it again"
+            ) from error
     return found
 
 

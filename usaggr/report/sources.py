@@ -4,22 +4,15 @@ The study is not read through the schema of the configuration: results outlive i
 needs only the keys named here. Folders of versions without controls have no groupings.yaml.
 """
 
-import csv
-import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from usaggr.errors import RunError
-from usaggr.stored import refuse_newer
-from usaggr.sweep.versions import check_row, check_yaml
-from usaggr.tasks import Task
-
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError, csv.Error)
+from usaggr.stored import read_json, read_yaml, typed
+from usaggr.sweep.versions import check_yaml, read_plan_rows
+from usaggr.tasks import Task, TaskType
 
 
 @dataclass(frozen=True)
@@ -149,79 +142,177 @@ def read_source(directory: Path) -> Source:
     for name in ("study.yaml", "data.json", "plan.csv"):
         if not (directory / name).is_file():
             raise RunError(f"{directory}: no {name} in it; give a folder that `usaggr sweep` wrote, like outputs/demo")
-    study, controls = _read_study(directory / "study.yaml"), _read_groupings(directory / "groupings.yaml", _is_control)
-    staged = _read_groupings(directory / "groupings.yaml", lambda grouping: "parent" in grouping)
-    drawn = {str(control["control"]) for control in controls.values()}
+    study, groupings = _read_study(directory / "study.yaml"), _read_groupings(directory / "groupings.yaml")
+    controls = {name: one for name, one in groupings.items() if one.control is not None and one.like}
+    drawn = {one.control for one in controls.values()}
     study = replace(
         study,
         groupings=tuple(name for name in study.groupings if name not in drawn),
-        controls={name: str(control["like"]) for name, control in controls.items()},
-        staged={name: _staged_facts(directory / "groupings.yaml", of) for name, of in staged.items()},
+        controls={name: one.like or "" for name, one in controls.items()},
+        staged={name: staged for name, one in groupings.items() if (staged := one.staged_facts()) is not None},
     )
     return Source(directory, study, _read_data(directory / "data.json"), _read_plan(directory / "plan.csv"))
 
 
+@dataclass(frozen=True)
+class _StoredReport:
+    """The keys of the section `report` in study.yaml that are read; None: the study is of a version without it."""
+
+    confidence: float
+    formats: tuple[str, ...]
+    margin: float | None = None
+    relative_margin: float | None = None
+    convergence_margin: float | None = None
+
+
+@dataclass(frozen=True)
+class _StoredExperts:
+    """The keys of the section `model.experts` whose value decides what a report says."""
+
+    router: str | None = None
+
+
+@dataclass(frozen=True)
+class _StoredModel:
+    """The keys of the section `model` whose value decides what a report says."""
+
+    name: str | None = None
+    encoder: str | None = None
+    weights: str | None = None
+    norm: str | None = None
+    conditioning: str | None = None
+    freeze: str | None = None
+    experts: _StoredExperts | None = None
+
+
+@dataclass(frozen=True)
+class _StoredInput:
+    """The keys of the section `data` whose value decides what is read or said."""
+
+    name: str | None = None
+    subset: str | None = None
+    max_pixels: int | None = None
+
+
+@dataclass(frozen=True)
+class _StoredStudy:
+    """The keys of study.yaml that are read."""
+
+    name: str
+    groupings: tuple[str, ...]
+    reference: str
+    scales: tuple[float, ...]
+    seeds: tuple[int, ...]
+    variants: dict[str, tuple[str, ...]]
+    report: _StoredReport
+    outputs: str | None = None
+    data: _StoredInput | None = None
+    model: _StoredModel | None = None
+
+
 def _read_study(path: Path) -> StudyFacts:
     check_yaml(path)
-    try:
-        content = yaml.load(path.read_text(), Loader=_LOADER)
-        for what, names in (*content.items(), ("formats", content["report"]["formats"])):
-            if what in ("groupings", "variants", "formats"):
-                _check_names(path, what, names)
-        return StudyFacts(
-            name=str(content["name"]),
-            groupings=tuple(content["groupings"]),
-            reference=content["reference"],
-            scales=tuple(content["scales"]),
-            seeds=tuple(content["seeds"]),
-            variants={name: tuple(overrides) for name, overrides in content["variants"].items()},
-            confidence=float(content["report"]["confidence"]),
-            formats=tuple(content["report"]["formats"]),
-            settings=content,
-        )
-    except _UNREADABLE as error:
-        raise _fault(path, error) from error
+    content = read_yaml(path, _AGAIN)
+    stored = typed(path, content, _StoredStudy, _AGAIN)
+    for what, names in (
+        ("groupings", stored.groupings),
+        ("variants", stored.variants),
+        ("formats", stored.report.formats),
+    ):
+        _check_names(path, what, names)
+    return StudyFacts(
+        name=stored.name,
+        groupings=stored.groupings,
+        reference=stored.reference,
+        scales=tuple(content["scales"]),  # as written: a cap is an integer
+        seeds=stored.seeds,
+        variants=stored.variants,
+        confidence=stored.report.confidence,
+        formats=stored.report.formats,
+        settings=content,
+    )
 
 
-def _is_control(grouping: dict[str, Any]) -> bool:
-    return "control" in grouping and bool(grouping["like"])
+@dataclass(frozen=True)
+class _StoredGrouping:
+    """What groupings.yaml says of a grouping."""
+
+    control: str | None = None
+    """The grouping of the study that it is drawn by; None: it is not drawn at random."""
+    like: str | None = None
+    """The grouping whose block sizes it has."""
+    parent: str | None = None
+    share: float | None = None
+    budget: str | None = None
+    overrides: tuple[str, ...] = ()
+
+    def staged_facts(self) -> StagedFacts | None:
+        """Return what a staged grouping's runs start from; None for a grouping of one stage."""
+        if self.parent is None or self.share is None or self.budget is None:
+            return None
+        return StagedFacts(self.parent, self.share, self.budget, self.overrides)
 
 
-def _staged_facts(path: Path, of: dict[str, Any]) -> StagedFacts:
-    try:
-        return StagedFacts(str(of["parent"]), float(of["share"]), str(of["budget"]), tuple(of.get("overrides", ())))
-    except _UNREADABLE as error:
-        raise _fault(path, error) from error
+@dataclass(frozen=True)
+class _StoredGroupings:
+    groupings: dict[str, _StoredGrouping]
 
 
-def _read_groupings(path: Path, chosen: Callable[[dict[str, Any]], bool]) -> dict[str, dict[str, Any]]:
-    """What groupings.yaml says of some groupings, such as those that were drawn by lot."""
+def _read_groupings(path: Path) -> dict[str, _StoredGrouping]:
+    """Return each grouping's row of groupings.yaml; none where an older version wrote no such file."""
     if not path.is_file():
         return {}
-    try:
-        content = yaml.load(path.read_text(), Loader=_LOADER)
-        return {str(name): grouping for name, grouping in content.items() if chosen(grouping)}
-    except _UNREADABLE as error:
-        raise _fault(path, error) from error
+    found = typed(path, {"groupings": read_yaml(path, _AGAIN)}, _StoredGroupings, _AGAIN).groupings
+    for name, grouping in found.items():
+        missing = [key for key in ("share", "budget") if getattr(grouping, key) is None]
+        if grouping.parent is not None and missing:
+            raise RunError(f"{path}: no groupings.{name}.{missing[0]}; {_AGAIN}")
+    return found
+
+
+@dataclass(frozen=True)
+class _StoredTask:
+    """What data.json says of a task."""
+
+    id: str
+    type: TaskType
+    num_classes: int
+    class_names: tuple[str, ...]
+    organ: str
+    clinical_group: str
+    n_train: int
+    n_val: int
+    n_test: int
+    subjects_test: int
+
+
+@dataclass(frozen=True)
+class _StoredData:
+    """The keys of data.json that are read."""
+
+    root: str
+    content_hash: str
+    split_hash: str
+    tasks: tuple[_StoredTask, ...]
+    skipped: tuple[str, ...]
+    warnings: tuple[str, ...]
+    disjoint: dict[str, int]
+    dropped: int = 0
 
 
 def _read_data(path: Path) -> DataFacts:
-    try:
-        content = json.loads(path.read_text())
-        refuse_newer(path, content["schema_version"])
-        _check_names(path, "tasks", [task["id"] for task in content["tasks"]])
-        return DataFacts(
-            root=content["root"],
-            content_hash=content["content_hash"],
-            split_hash=content["split_hash"],
-            tasks={task["id"]: _task_facts(task) for task in content["tasks"]},
-            skipped=tuple(content["skipped"]),
-            dropped=int(content.get("dropped", 0)),
-            warnings=tuple(content["warnings"]),
-            disjoint=dict(content["disjoint"]),
-        )
-    except _UNREADABLE as error:
-        raise _fault(path, error) from error
+    stored = typed(path, read_json(path, _AGAIN), _StoredData, _AGAIN)
+    _check_names(path, "tasks", [task.id for task in stored.tasks])
+    return DataFacts(
+        root=stored.root,
+        content_hash=stored.content_hash,
+        split_hash=stored.split_hash,
+        tasks={task.id: _task_facts(path, task) for task in stored.tasks},
+        skipped=stored.skipped,
+        dropped=stored.dropped,
+        warnings=stored.warnings,
+        disjoint=stored.disjoint,
+    )
 
 
 def _check_names(path: Path, what: str, names: Iterable[object]) -> None:
@@ -235,38 +326,35 @@ def _check_names(path: Path, what: str, names: Iterable[object]) -> None:
             raise RunError(f"{path}: {what}: {name!r} is no name; it is part of names of files, without '/' and '\\'")
 
 
-def _task_facts(content: dict[str, Any]) -> TaskFacts:
-    task = Task(
-        id=content["id"],
-        type=content["type"],
-        num_classes=content["num_classes"],
-        organ=content["organ"],
-        clinical_group=content["clinical_group"],
-        class_names=tuple(content["class_names"]),
-    )
-    return TaskFacts(task, content["n_train"], content["n_val"], content["n_test"], content["subjects_test"])
+def _task_facts(path: Path, stored: _StoredTask) -> TaskFacts:
+    try:
+        task = Task(
+            id=stored.id,
+            type=stored.type,
+            num_classes=stored.num_classes,
+            organ=stored.organ,
+            clinical_group=stored.clinical_group,
+            class_names=stored.class_names,
+        )
+    except ValueError as error:
+        raise RunError(f"{path}: {error}; {_AGAIN}") from error
+    return TaskFacts(task, stored.n_train, stored.n_val, stored.n_test, stored.subjects_test)
 
 
 def _read_plan(path: Path) -> tuple[PlanRow, ...]:
-    try:
-        with path.open(newline="") as file:
-            return tuple(_plan_row(path, row) for row in csv.DictReader(file))
-    except _UNREADABLE as error:
-        raise _fault(path, error) from error
-
-
-def _plan_row(path: Path, row: dict[str, str]) -> PlanRow:
-    check_row(path, row)
-    return PlanRow(
-        run_id=row["run_id"],
-        block=row["block"],
-        groupings=_names(row["groupings"]),
-        tasks=_names(row["tasks"]),
-        scale=_scale(row["scale"]),
-        seed=int(row["seed"]),
-        variant=row["variant"],
-        fingerprint=row["fingerprint"],
-        parent=row.get("parent") or "",
+    return tuple(
+        PlanRow(
+            run_id=row["run_id"],
+            block=row["block"],
+            groupings=_names(row["groupings"]),
+            tasks=_names(row["tasks"]),
+            scale=_scale(row["scale"]),
+            seed=int(row["seed"]),
+            variant=row["variant"],
+            fingerprint=row["fingerprint"],
+            parent=row.get("parent") or "",
+        )
+        for row in read_plan_rows(path, _PLAN_COLUMNS)
     )
 
 
@@ -282,11 +370,11 @@ def _scale(text: str) -> float | int:
         return float(text)
 
 
-def _fault(path: Path, error: Exception) -> RunError:
-    said = f"no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
-    return RunError(f"{path}: cannot be read ({said}); `usaggr sweep` of the same study writes it anew")
-
-
 def merge_names(lists: Sequence[Sequence[str]]) -> tuple[str, ...]:
     """All names, each once, in the order in which they first come."""
     return tuple(dict.fromkeys(name for names in lists for name in names))
+
+
+_PLAN_COLUMNS = ("run_id", "block", "groupings", "tasks", "scale", "seed", "variant", "fingerprint")
+"""Of plan.csv, those that every version has written."""
+_AGAIN = "`usaggr sweep` of the same study writes it again"

@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Literal
 
 from usaggr.config_model import ModelConfig
@@ -16,6 +17,7 @@ from usaggr.errors import ConfigError, RunError, UsaggrError
 from usaggr.files import write_atomic
 from usaggr.models.weights import weights_file
 from usaggr.progress import Progress
+from usaggr.stored import read_json, typed
 from usaggr.sweep.plan import Plan, PlannedRun
 from usaggr.tasks import Task
 from usaggr.tracking import to_preload
@@ -122,7 +124,7 @@ def _take(plan: Plan, network: Network, pipe: Connection) -> None:
 def _compare_download(plan: Plan, model: ModelConfig, content: str) -> None:
     """Note what the weights under an id are; refuse others than those that finished runs of the study began with."""
     path = plan.directory / DOWNLOADS
-    known: dict[str, str] = json.loads(path.read_text()) if path.is_file() else {}
+    known = _read_downloads(path)
     before = known.get(model.encoder, content)
     if before != content and any(run.state() == "done" for run in plan.runs if _same_weights(run.study.model, model)):
         raise ConfigError(
@@ -130,6 +132,26 @@ def _compare_download(plan: Plan, model: ModelConfig, content: str) -> None:
             f"runs of this study began with ({before}); begin another study with name=..."
         )
     write_atomic(path, json.dumps({**known, model.encoder: content}, indent=2) + "\n")
+
+
+@dataclass(frozen=True)
+class _Downloads:
+    """What weights.json holds."""
+
+    weights: dict[str, str]
+    """Encoder: repository, file and SHA-256."""
+
+
+def _read_downloads(path: Path) -> dict[str, str]:
+    """Return what weights.json says of each encoder; nothing where there is no such file yet.
+
+    Raises:
+        RunError: it is damaged.
+    """
+    if not path.is_file():
+        return {}
+    remedy = "put the file back as it was, or remove it if no run of the study began with weights of the library"
+    return typed(path, {"weights": read_json(path, remedy)}, _Downloads, remedy).weights
 
 
 def _same_weights(one: ModelConfig, other: ModelConfig) -> bool:

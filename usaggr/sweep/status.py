@@ -1,7 +1,5 @@
 """How a study stands, read from plan.csv and the run directories alone: no data, no torch, no pandas."""
 
-import csv
-import json
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -13,10 +11,11 @@ from typing import TYPE_CHECKING
 from usaggr.errors import RunError
 from usaggr.metrics.missing import REMEDY, missing_metrics
 from usaggr.runs import RunDirectory, State, Status
+from usaggr.stored import REPEAT, read_json
 from usaggr.sweep.executors.slurm_queue import PREFIX, SlurmQueue, job_of, log_of
 from usaggr.sweep.live import duration
 from usaggr.sweep.store import find_runs, is_done
-from usaggr.sweep.versions import check_row
+from usaggr.sweep.versions import read_plan_rows
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -109,10 +108,10 @@ def _lacking(directory: Path) -> tuple[str, ...]:
 def _lacking_in(path: Path, mtime_ns: int) -> tuple[str, ...]:
     """Read a result once while it does not change; with `--watch`, all are asked for every two seconds."""
     try:
-        content = json.loads(path.read_bytes())
+        content = read_json(path, REPEAT)
         missing = missing_metrics(content["scores"], content.get("notes", {}))
         return tuple(dict.fromkeys(name for absent in missing.values() for name in absent))
-    except (ValueError, LookupError, TypeError, AttributeError):
+    except (RunError, LookupError, TypeError, AttributeError):
         return ()  # a damaged result is named by the report
 
 
@@ -122,20 +121,8 @@ def read_planned(directory: Path) -> list[PlanRow]:
     Raises:
         RunError: no plan.csv, or one that cannot be read.
     """
-    path = directory / "plan.csv"
-    try:
-        with path.open(newline="") as file:
-            rows = csv.DictReader(file)
-            return [_plan_row(path, row) for row in rows]
-    except FileNotFoundError as error:
-        raise RunError(f"{path}: not there; `usaggr sweep` writes it") from error
-    except (OSError, KeyError, UnicodeDecodeError, csv.Error) as error:
-        raise RunError(f"{path}: cannot be read ({error!r}); the study's next `usaggr sweep` writes it anew") from error
-
-
-def _plan_row(path: Path, row: dict[str, str]) -> PlanRow:
-    check_row(path, row)
-    return PlanRow(row["run_id"], row["fingerprint"], row["parent"] or None)
+    rows = read_plan_rows(directory / "plan.csv", ("run_id", "fingerprint"))
+    return [PlanRow(row["run_id"], row["fingerprint"], row.get("parent") or None) for row in rows]
 
 
 def print_status(directory: Path, console: "Console", watch: bool = False) -> None:

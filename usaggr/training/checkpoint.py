@@ -89,9 +89,10 @@ class CheckpointFile:
             content = file.read()
         try:
             head = json.loads(line)
-            position = Position(**head["position"])
-            digest = head["sha256"]
-        except (ValueError, KeyError, TypeError) as error:
+            position, digest = Position(**head["position"]), head["sha256"]
+            if not all(type(value) is int and value >= 0 for value in vars(position).values()):
+                raise ValueError("a position is in whole numbers")
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ValueError("its first line is damaged") from error
         for name, value in self._identity.items():
             if head.get(name) != value:

@@ -1,0 +1,72 @@
+"""Reads split.csv: which fold and component each sample is in. Every cell that is used is checked."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from usaggr.data.split import FOLDS
+from usaggr.errors import RunError
+
+_NO_FOLD = ("dropped", "")
+"""Folds of samples that an official split leaves out."""
+_REMEDY = "`usaggr sweep` of the same study writes it again"
+
+
+class SplitRow(NamedTuple):
+    """A sample that is in a fold. None: the file has no such column, as those of older versions."""
+
+    task_id: str
+    sample_id: str
+    component: int
+    fold: str
+    """train, val or test."""
+    image_path: str | None
+    subject_id: str | None
+    subject_written: str | None
+    image_sha256: str | None
+
+
+_COLUMNS = SplitRow._fields
+_NEEDED = _COLUMNS[:4]
+
+
+def read_split_rows(path: Path, also: Sequence[str] = ()) -> list[SplitRow]:
+    """Return the rows of split.csv whose sample is in a fold, in the file's order.
+
+    Args:
+        path: of split.csv.
+        also: columns that the caller needs beside task, sample, component and fold.
+
+    Raises:
+        RunError: it cannot be read, or is no such table; or which cell is wrong, and what is allowed.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.reader(file)
+            header = next(reader, [])
+            if missing := [name for name in (*_NEEDED, *also) if name not in header]:
+                raise RunError(f"{path}: no column {', '.join(missing)}; give the split.csv of a study")
+            places = [header.index(name) if name in header else None for name in _COLUMNS]
+            rows = (_row(path, reader.line_num, cells, places) for cells in reader if cells)
+            return [row for row in rows if row is not None]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise RunError(f"{path}: cannot be read ({' '.join(str(error).split())}); {_REMEDY}") from error
+
+
+def _row(path: Path, line: int, cells: Sequence[str], places: Sequence[int | None]) -> SplitRow | None:
+    """Return a line's sample; None where it is in no fold."""
+    if len(cells) <= max(place for place in places if place is not None):
+        raise RunError(f"{path}: line {line}: {len(cells)} cells, cut off before the last column; {_REMEDY}")
+    task_id, sample_id, component, fold, *others = (None if place is None else cells[place] for place in places)
+    assert task_id is not None
+    assert sample_id is not None
+    assert component is not None
+    if fold is None or fold in _NO_FOLD:
+        return None
+    if fold not in FOLDS:
+        raise RunError(f"{path}: line {line}: fold is {fold!r}, not one of {', '.join(FOLDS)}, dropped; {_REMEDY}")
+    try:
+        return SplitRow(task_id, sample_id, int(component), fold, *others)
+    except ValueError as error:
+        raise RunError(f"{path}: line {line}: component is {component!r}, not a whole number; {_REMEDY}") from error
