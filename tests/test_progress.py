@@ -2,7 +2,6 @@
 
 import io
 
-import pytest
 from rich.console import Console
 
 from usaggr.progress import NoProgress, Progress, RichProgress
@@ -53,7 +52,12 @@ def test_starting_anew_ends_what_went_before() -> None:
     assert written(live).endswith("second: 0 in 0 s\n")
 
 
-@pytest.mark.parametrize("progress", [NoProgress(), RichProgress(console(terminal=False))])
-def test_finishing_or_advancing_before_a_start_does_nothing(progress: Progress) -> None:
-    progress.advance()
+def test_finishing_or_advancing_before_a_start_says_nothing_and_does_not_count() -> None:
+    live = console(terminal=True)
+    for progress in (NoProgress(), RichProgress(live, keep_seconds=0)):
+        progress.advance()
+        progress.finish()
+    assert written(live) == ""
+    progress.start("drawing", 1)
     progress.finish()
+    assert "drawing: 0 in 0 s" in written(live)

@@ -179,8 +179,9 @@ def test_a_cache_of_another_version_is_not_taken(
 ) -> None:
     data = load_dataset(config)
     old = build_or_open(data, config).directory
+    ImageCache(old)
     monkeypatch.setattr(cache_build, "CACHE_VERSION", cache_build.CACHE_VERSION + 1)
-    with pytest.raises(DataError):
+    with pytest.raises(DataError, match="is not a whole image cache"):
         ImageCache(old)
 
 

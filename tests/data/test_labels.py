@@ -1,7 +1,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from usaggr.data.index import IndexRow
@@ -13,6 +13,10 @@ numbers = st.floats(-5, 40).map(lambda value: round(value, 2))
 junk = st.one_of(
     st.text(max_size=8), numbers.map(str), st.sampled_from(["[1, 2]", "[[]]", "1e999", "nan", "{}", '"1"'])
 )
+
+
+near_numbers = st.sampled_from(["0", "1", "2.5", "20", "23.5", "-0.0", "inf", "nan", "1e999"])
+"""Texts of which some make a label: junk alone hardly ever does."""
 
 
 def row(**cells: str) -> IndexRow:
@@ -73,7 +77,8 @@ def test_a_class_is_taken_if_and_only_if_the_task_has_it(label: int, ending: str
         assert found.label.class_index == label
 
 
-@given(st.tuples(junk, junk, junk, junk))
+@given(st.tuples(*[junk] * 4) | st.tuples(*[near_numbers] * 4))
+@example(("1", "2.5", "20", "23.5"))
 def test_no_text_breaks_the_reading_of_labels(texts: tuple[str, ...]) -> None:
     boxed = box_label(row(**dict(zip(SIDES, texts, strict=True))), SIZE)
     pointed = point_labels(row(point_1_xy=texts[0], point_2_xy=texts[1]), Declaration("t", "regression", 2), SIZE)
@@ -84,6 +89,11 @@ def test_no_text_breaks_the_reading_of_labels(texts: tuple[str, ...]) -> None:
     if boxed.label is not None:
         assert boxed.label.box is not None
         assert all(map(math.isfinite, boxed.label.box))
+    pair = point_labels(row(point_1_xy=f"[{texts[0]}, {texts[1]}]"), Declaration("t", "regression", 1), SIZE)
+    assert either_label_or_faults(pair)
+    if pair.label is not None:
+        assert pair.label.points is not None
+        assert all(map(math.isfinite, pair.label.points[0]))
 
 
 def test_deeply_nested_text_is_no_point() -> None:

@@ -50,7 +50,7 @@ def test_a_kept_mask_needs_its_file_no_more_and_another_content_is_read(tmp_path
     assert of.mask_path is not None
     of.mask_path.unlink()
     assert (masks.mask(of, AS_IS) == first).all()
-    with pytest.raises(DataError):
+    with pytest.raises(DataError, match=f"{of.mask_path.name}.*No such file"):
         masks.mask(replace(of, label_hash="of another content"), AS_IS)
 
 
