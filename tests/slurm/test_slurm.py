@@ -190,7 +190,7 @@ def test_a_second_sweep_takes_queued_runs_over_and_submits_only_the_others(tmp_p
         assert cluster.sent[1:] == [[runs[2].spec.run_id]]
         for run in runs:
             RunDirectory(run.directory).write_result(fakes.RESULT)
-        assert {ended.job.spec.run_id for ended in second.wait(0)} == {run.spec.run_id for run in runs}
+        assert sorted(ended.job.spec.run_id for ended in second.wait(0)) == sorted(run.spec.run_id for run in runs)
 
 
 def ended(executor: SlurmExecutor) -> list[Ended]:
