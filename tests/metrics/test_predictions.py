@@ -34,13 +34,13 @@ def rows_of_all_types() -> list[dict[str, Any]]:
     return [
         prediction_row(
             Prediction("m", "a.png#2", "s1", mask=MASK),
-            Truth("m", "a.png#2", 37, 23, mask=MASK),
+            Truth("m", "a.png#2", 37, 23, mask=MASK[::-1]),
             {"dsc": 1.0, "hd": 0.1 + 0.2},
         ),
         prediction_row(
             Prediction("c", "b", "s2", probs=np.array([0.3, 0.7])), Truth("c", "b", 9, 9, label=1), {"accuracy": 1.0}
         ),
-        prediction_row(Prediction("d", "c", "s3", box=BOX), Truth("d", "c", 9, 9, box=BOX), {"iou": 1 / 3}),
+        prediction_row(Prediction("d", "c", "s3", box=BOX), Truth("d", "c", 9, 9, box=BOX + 1), {"iou": 1 / 3}),
         prediction_row(Prediction("p", "ü", "s 4", points=points), Truth("p", "ü", 9, 9), {"mre": 0.5}),
     ]
 
