@@ -4,6 +4,7 @@ import csv
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,15 @@ import pytest
 from PIL import Image
 
 from tests.challenge.factories import Made
-from usaggr.challenge.evaluate import Evaluation
+from tests.data.factories import data_config
+from usaggr.challenge.evaluate import Evaluation, evaluate
 from usaggr.challenge.findings import NAMES, counts
 from usaggr.challenge.reading import read_submission
 from usaggr.challenge.selection import select
 from usaggr.challenge.written import as_json, as_markdown
 from usaggr.errors import ConfigError, DataError, RunError
 from usaggr.metrics.scores import score_task
+from usaggr.progress import NoProgress
 
 MASK = np.zeros((20, 30), np.uint8)
 MASK[4:12, 5:15] = 1
@@ -191,6 +194,16 @@ def test_strict_scores_are_those_of_a_sweep(tmp_path: Path) -> None:
     assert task.scored.strict == pytest.approx(score_task(task.task, rows)[0], abs=1e-12)
     for name, (low, high) in task.scored.intervals.items():
         assert low < task.scored.strict[name] < high, name
+
+
+def test_images_of_one_patient_count_as_one_component_and_have_no_interval(tmp_path: Path) -> None:
+    made = made_in(tmp_path)
+    dataset = made.evaluated(tmp_path / "cache").dataset
+    selection = select(dataset, None, None)
+    one = replace(selection, components=(0,) * len(selection.samples))
+    found = evaluate(made.folder, dataset, one, data_config(made.root, tmp_path / "cache"), 0.005, NoProgress())
+    assert [task.components for task in found.tasks] == [1] * 4
+    assert all(task.scored is not None and not task.scored.intervals for task in found.tasks)
 
 
 def test_a_fold_of_a_split_is_scored_alone(tmp_path: Path) -> None:

@@ -113,6 +113,7 @@ MASKS: dict[str, tuple[int, Any, Any, Any]] = {
     "grey in colours": (2, INNER, np.repeat(INNER[:, :, None], 3, axis=2), INNER),
     "one bit": (2, INNER, Image.fromarray(INNER.astype(bool)), INNER),
     "255 for 1": (2, INNER, INNER * 255, EMPTY),
+    "257 for 1": (2, INNER, INNER.astype(np.uint16) * 257, EMPTY),  # 1 in its lower 8 bits
     "values that are no class": (2, INNER, np.where(INNER == 0, 7, INNER).astype(np.uint8), INNER),
 }
 
