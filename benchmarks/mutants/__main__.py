@@ -19,7 +19,7 @@ from benchmarks.mutants.trials import Laboratory, Outcome
 
 ROOT = Path(__file__).parent.parent.parent
 BEFORE = Path(__file__).parent / "before.json"
-"""Outcomes when the mutants were chosen, at commit 663d23c; those of round 1 as a review of the tests reported them."""
+"""Outcomes at commit 663d23c, when the mutants were chosen; those of round 1 as the review reported them."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
