@@ -86,8 +86,8 @@ _BY_ROOM = """
 
 {count} mutants, chosen from the sources alone, before anybody looked at what the tests notice. "Before" is the state of
 the tests at that time, tried with the fast tests of the module and its neighbours alone, so that a test elsewhere may
-have killed more. Shares are of the mutants that were run and are not equivalent; asked: at least 95 % now. "slow" counts
-the mutants that only a slow test kills.
+have killed more. Shares are of the mutants that were run and are not equivalent; asked: at least 95 % now. "slow"
+counts the mutants that only a slow test kills.
 """
 _EVERY = """
 ## Every mutant
