@@ -27,20 +27,6 @@ def probe(folder: Path, *keys: ProbeKey, max_pixels: int = LIMIT) -> list[FileFa
     return [facts[k] for k in keys]
 
 
-@pytest.fixture
-def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Names of the files that were opened and decoded."""
-    read: list[str] = []
-    original = room._probe
-
-    def counting(key: ProbeKey, max_pixels: int) -> tuple[FileFacts, bool]:
-        read.append(Path(key.file.path).name)
-        return original(key, max_pixels)
-
-    monkeypatch.setattr(room, "_probe", counting)
-    return read
-
-
 def test_facts_of_an_image_and_a_mask(tmp_path: Path) -> None:
     image = write_image(tmp_path / "a.png", noise(0, 20, 30))
     mask = write_image(tmp_path / "m.png", disc(3, 20, 30))

@@ -19,8 +19,8 @@ from typing import IO
 import numpy as np
 
 from usaggr.config import DataConfig
+from usaggr.data import images
 from usaggr.data.cache_check import damaged_file, write_checksums
-from usaggr.data.images import distinct_pixels, mask_values, open_image
 from usaggr.data.locations import made_folder
 from usaggr.data.probe import read_unchanged
 from usaggr.data.readers import pieces, reader_count, results_of
@@ -84,6 +84,7 @@ class CachePlan:
         """Name of the folder: changes with anything that changes a byte in it."""
         key = hashlib.sha256(json.dumps(vars(self.meta), sort_keys=True).encode())
         key.update("".join((*self.images, *self.masks)).encode())
+        key.update(images.store_name("").encode())  # empty for the first version of the readers
         return key.hexdigest()[:24]
 
 
@@ -217,12 +218,12 @@ def _write_piece(piece: _Piece) -> int:
     for row, (digest, path) in zip(block, piece.files, strict=True):
         content = read_unchanged(path, digest, piece.data)
         if piece.is_mask:
-            mask = mask_values(
-                open_image(content, str(path), piece.data.max_pixels), str(path), piece.meta.foreground_255
+            mask = images.mask_values(
+                images.open_image(content, str(path), piece.data.max_pixels), str(path), piece.meta.foreground_255
             )
             row[:] = resize_mask(mask.astype(np.uint8, copy=False), size)
         else:
-            pixels = distinct_pixels(content, str(path), piece.meta.channels, piece.data.max_pixels)
+            pixels = images.distinct_pixels(content, str(path), piece.meta.channels, piece.data.max_pixels)
             row[:] = resize_image(pixels, size, piece.meta.channels)
     # Not through a mapped file: where the disk is full, a write says so, and a mapping ends the process.
     _write_at(piece.file.fileno(), block.data.cast("B"), piece.first_row * block[0].nbytes)

@@ -17,6 +17,22 @@ if TYPE_CHECKING:
 
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
 """What is tried. Others (such as EPS, for which PIL starts an interpreter) are no images here."""
+READERS_VERSION = 1
+"""Raised where the same file gives other pixels, values or a fault than before. It is part of the key of every cache of
+what was read; tests/data/test_readers_version.py fails where readers change without it. Formats need no new version:
+`readers_identity` has them."""
+
+
+def readers_identity() -> str:
+    """Return what decides which files are refused: these readers, their formats, and the library that decodes."""
+    from PIL import __version__ as pillow
+
+    return f"{READERS_VERSION} {','.join(FORMATS)} Pillow {pillow}"
+
+
+def store_name(name: str) -> str:
+    """Return the name of a cache of what was read; caches of the first version of the readers have no suffix."""
+    return name if READERS_VERSION == 1 else f"{name}-readers{READERS_VERSION}"
 
 
 def read_image(path: Path, channels: int, max_pixels: int) -> NDArray[np.uint8]:

@@ -1,7 +1,8 @@
 """Facts of image and mask files that take reading them: hash, size in pixels, whether they decode, a mask's values.
 
 Each file is read once: facts are kept in the cache folder by path, size and time of change. A file is probed as an
-image or as a mask; one that is used as both has two entries.
+image or as a mask; one that is used as both has two entries. A file that was refused is read again by other readers:
+those of another version, with other formats, or with another version of the library that decodes.
 """
 
 import hashlib
@@ -22,8 +23,6 @@ from usaggr.progress import Progress
 
 STORE_VERSION = 1
 """In the store's name: another version starts a store of its own."""
-
-_STORE = f"files-{STORE_VERSION}.sqlite"
 
 MAX_VALUES = 512
 """Distinct values of a mask that are kept; of more, the smallest and the largest one."""
@@ -65,7 +64,7 @@ def probe_files(
         DataError: the store cannot be written.
     """
     wanted = list(dict.fromkeys(keys))
-    store = FactStore(made_folder(folder) / _STORE)
+    store = FactStore(made_folder(folder) / _store())
     facts = store.read(wanted)
     for key in wanted:
         if key in facts and facts[key].too_large != (facts[key].height * facts[key].width > max_pixels):
@@ -97,7 +96,7 @@ def read_unchanged(path: Path, sha256: str, data: DataConfig) -> bytes:
     if hashlib.sha256(content).hexdigest() == sha256:
         return content
     with suppress(DataError):  # what is wrong with the store must not hide what is wrong with the file
-        FactStore(cache_root(data) / _STORE).forget(path)
+        FactStore(cache_root(data) / _store()).forget(path)
     raise DataError(
         f"{path}: has changed since the data set was read (its SHA-256 is another one); put the old file back, or "
         "start again with another name=..., which makes a study of the data as they are now"
@@ -149,6 +148,13 @@ def _probe(key: ProbeKey, max_pixels: int) -> tuple[FileFacts, bool]:
     return FileFacts(digest, height, width, error_text, False, values), True
 
 
+def _store() -> str:
+    """Return the name of the store, in the cache folder."""
+    from usaggr.data.images import store_name
+
+    return f"{store_name(f'files-{STORE_VERSION}')}.sqlite"
+
+
 def _without_path(error: DataError, name: str) -> str:
     """The message less the file's name, which the index's row says in its own words."""
     return str(error).removeprefix(f"{name}: ")
@@ -161,10 +167,14 @@ class FactStore:
         self._path = path
 
     def read(self, keys: Sequence[ProbeKey]) -> dict[ProbeKey, FileFacts]:
-        """Facts of the files that are as they were when they were probed."""
+        """Return the facts of files that are as they were when they were probed; refusals of these readers alone."""
+        from usaggr.data.images import readers_identity
+
         if not keys:
             return {}
         stored: dict[tuple[str, int, int, int], FileFacts] = {}
+        refused: set[tuple[str, int, int, int]] = set()
+        readers = readers_identity()
         paths = [os.fsencode(key.file.path) for key in keys]
         bounds = (min(paths), max(paths))
 
@@ -178,17 +188,23 @@ class FactStore:
                 stored[os.fsdecode(path), mask, size, mtime_ns] = FileFacts(
                     sha256, height, width, error, bool(large), known
                 )
+            query = "SELECT path, is_mask, size, mtime_ns FROM refusals WHERE readers = ? AND path BETWEEN ? AND ?"
+            refused.clear()
+            refused.update((os.fsdecode(path), *of) for path, *of in connection.execute(query, (readers, *bounds)))
 
         self._do(select)
         found = {}
         for key in keys:
-            facts = stored.get((key.file.path, int(key.is_mask), key.file.size, key.file.mtime_ns))
-            if facts is not None:
+            place = (key.file.path, int(key.is_mask), key.file.size, key.file.mtime_ns)
+            facts = stored.get(place)
+            if facts is not None and (facts.too_large or not facts.error or place in refused):
                 found[key] = facts
         return found
 
     def write(self, facts: Iterable[tuple[ProbeKey, FileFacts]]) -> None:
         """Keep facts; what was known of the files before is replaced."""
+        from usaggr.data.images import readers_identity
+
         lines = [
             (
                 os.fsencode(key.file.path),
@@ -204,10 +220,12 @@ class FactStore:
             )
             for key, item in facts
         ]
-        marks = ", ".join("?" * 10)
+        marks, readers = ", ".join("?" * 10), readers_identity()
+        refused = [(*line[:4], readers) for line in lines if line[7] and not line[8]]
 
         def insert(connection: sqlite3.Connection) -> None:
             connection.executemany(f"INSERT OR REPLACE INTO facts VALUES ({marks})", lines)
+            connection.executemany("INSERT OR REPLACE INTO refusals VALUES (?, ?, ?, ?, ?)", refused)
 
         self._do(insert)
 
@@ -223,6 +241,7 @@ class FactStore:
                     # A lost store costs time and nothing else, so nobody has to wait for the disk.
                     connection.execute("PRAGMA synchronous = OFF")
                     connection.execute(_TABLE)
+                    connection.execute(_REFUSALS)
                     action(connection)
                 return
             except (sqlite3.OperationalError, OSError) as error:
@@ -237,3 +256,7 @@ class FactStore:
 _TABLE = """CREATE TABLE IF NOT EXISTS facts (
     path BLOB, is_mask INTEGER, size INTEGER, mtime_ns INTEGER, sha256 TEXT, height INTEGER, width INTEGER,
     error TEXT, too_large INTEGER, mask_values TEXT, PRIMARY KEY (path, is_mask)) WITHOUT ROWID"""
+_REFUSALS = """CREATE TABLE IF NOT EXISTS refusals (
+    path BLOB, is_mask INTEGER, size INTEGER, mtime_ns INTEGER, readers TEXT, PRIMARY KEY (path, is_mask)
+    ) WITHOUT ROWID"""
+"""By which readers a file was refused; a table of its own, so that older versions of the tool can use the store."""

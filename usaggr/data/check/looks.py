@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from usaggr.config import DataConfig
 from usaggr.data.check.hashing import HASH_BYTES, perceptual_hash
-from usaggr.data.images import distinct_pixels, open_image, read_bytes, read_mask
+from usaggr.data.images import distinct_pixels, open_image, read_bytes, read_mask, store_name
 from usaggr.data.locations import cache_root, made_folder
 from usaggr.data.readers import pieces, reader_count, results_of
 from usaggr.data.samples import Dataset
@@ -22,7 +22,8 @@ from usaggr.errors import DataError
 from usaggr.progress import Progress
 
 STORE_VERSION = 1
-"""In the store's name: another version starts a store of its own."""
+"""In the store's name: another version starts a store of its own. Raised where a look at the same pixels changes:
+tests/data/test_readers_version.py has its settings. What the readers make of a file has a version of its own."""
 BLACK = 8
 """Grey values up to this one count as black."""
 MAP = 32
@@ -84,7 +85,9 @@ def look_at(dataset: Dataset, data: DataConfig, progress: Progress) -> Looks:
         wanted[key] = lambda path=path: _image_look(path, data.max_pixels)  # type: ignore[misc]
     for (key, classes), path in masks.items():
         wanted[f"{key}/{classes}"] = lambda path=path, n=classes: _mask_look(path, n, data.max_pixels)  # type: ignore[misc]
-    found = _stored_or_seen(wanted, made_folder(cache_root(data)) / f"looks-{STORE_VERSION}.sqlite", data, progress)
+    found = _stored_or_seen(
+        wanted, made_folder(cache_root(data)) / f"{store_name(f'looks-{STORE_VERSION}')}.sqlite", data, progress
+    )
     return Looks(
         {key: _as_image_look(found[key]) for key in images},
         {(key, n): _as_mask_look(found[f"{key}/{n}"], n) for key, n in masks},
