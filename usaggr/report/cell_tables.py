@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from usaggr.evidence.claims import Quantity
-from usaggr.evidence.crossed import Estimate
+from usaggr.evidence.crossed import Estimate, stacked
 from usaggr.evidence.joint import Part, joint_table
 from usaggr.evidence.relative import relative_pseudovalues, skill_pseudovalues
 from usaggr.evidence.trend import ROUNDING
@@ -170,9 +170,11 @@ class Compared:
         joints = {setting: self.tables.joint([weights], unit) for setting, weights in sums.items()}
         tables: dict[tuple[Any, ...], Array] = {s: joint.values[0] for s, joint in joints.items() if joint is not None}
         pooled = pooled_estimates(tables, {setting: setting[0] for setting in tables})
+        estimates = [difference.estimate for difference in pooled.values()]
+        means = dict(zip(pooled, quantities(estimates, self.confidence), strict=True))
         return {
             setting: Found(
-                quantity(pooled[setting].estimate, self.confidence) if setting in pooled else UNKNOWN,
+                means.get(setting, UNKNOWN),
                 0 if joint is None else len(joint.seeds),
                 joint is not None and joint.whole,
             )
@@ -186,12 +188,17 @@ def cells_in(rows: pd.DataFrame) -> list[Cell]:
     return list(zip(*columns, strict=True))
 
 
-def quantity(found: Estimate, confidence: float) -> Quantity:
-    """An estimate with its bounds; without them where no seed and no subject differs."""
-    value, low, high = (float(x) for x in (found.value, *found.interval(confidence)))
-    if not float(found.se) > ROUNDING * (1 + abs(value)):
-        return Quantity(value, np.nan, np.nan)
-    return Quantity(value, low, high, float(found.p_two_sided()))
+def quantities(found: Sequence[Estimate], confidence: float) -> list[Quantity]:
+    """Return each estimate with its bounds; without them where no seed and no subject differs."""
+    if not found:
+        return []
+    whole = stacked(found)
+    numbers = np.transpose([whole.value, *whole.interval(confidence), whole.p_two_sided()])
+    varies = whole.se > ROUNDING * (1 + np.abs(whole.value))
+    return [
+        Quantity(*map(float, row)) if known else Quantity(float(row[0]), np.nan, np.nan)
+        for row, known in zip(numbers, varies, strict=True)
+    ]
 
 
 UNKNOWN = Quantity(np.nan, np.nan, np.nan)

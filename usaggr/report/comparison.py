@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from usaggr.evidence.crossed import stacked
 from usaggr.report.cases import Cases
 from usaggr.report.intervals import Difference, Key, pooled_by_task
 
@@ -47,10 +48,11 @@ def cells_of(observations: pd.DataFrame, cases: Cases, confidence: float) -> pd.
         runs[_names(key)] = tuple(rows["fingerprint"])
     # Runs of different groupings and scales are drawn apart: no two cells' mean squares are correlated.
     found = pooled_by_task(tables, runs, CELL, tuple(CELL))
-    bounds = {key: [float(bound) for bound in of.estimate.interval(confidence)] for key, of in found.items()}
-    keys = cells[CELL].itertuples(index=False, name=None)
-    ends = np.array([bounds.get(key, (np.nan, np.nan)) for key in keys], dtype=float).reshape(-1, 2)
-    cells["low"], cells["high"] = ends[:, 0], ends[:, 1]
+    keys = list(cells[CELL].itertuples(index=False, name=None))
+    known = [i for i, key in enumerate(keys) if key in found]
+    bounds = np.full((len(cells), 2), np.nan)
+    bounds[known] = np.transpose(stacked([found[keys[i]].estimate for i in known]).interval(confidence))
+    cells["low"], cells["high"] = bounds[:, 0], bounds[:, 1]
     gain = cells.pop("gain")
     cells["beats_trivial"] = (gain > 0).astype("boolean").mask(gain.isna())
     return cells
@@ -108,16 +110,13 @@ def compare(pairs: pd.DataFrame, found: Mapping[Key, Difference], confidence: fl
     cells.loc[cells["same"], ["delta", "delta_skill"]] = np.nan
     size = cells["reference_mean"].abs()
     cells["relative"] = cells["delta"] / size.where(size > 0)
-    of_cells = [found.get(key) for key in cells[CELL].itertuples(index=False, name=None)]
-    bounds = [
-        (np.nan,) * 4
-        if known is None
-        else (*map(float, known.estimate.interval(confidence)), float(known.estimate.df(confidence)),
-              float(known.estimate.se))
-        for known in of_cells
-    ]  # fmt: skip
+    keys = list(cells[CELL].itertuples(index=False, name=None))
+    known = [i for i, key in enumerate(keys) if key in found]
+    estimates = stacked([found[keys[i]].estimate for i in known])
     columns = ["delta_low", "delta_high", "df", "se"]
-    cells[columns] = np.array(bounds, dtype=float).reshape(-1, len(columns))
+    bounds = np.full((len(cells), len(columns)), np.nan)
+    bounds[known] = np.transpose([*estimates.interval(confidence), estimates.df(confidence), estimates.se])
+    cells[columns] = bounds
     # Where no subject and no seed differs there is nothing to tell an interval from.
     cells.loc[cells["se"] <= 1e-12 * (1 + cells["mean"].abs()), columns] = np.nan
     return cells

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from usaggr.data.manifest import MIN_TEST_SUBJECTS
+from usaggr.evidence.crossed import stacked
 from usaggr.evidence.power import seeds_needed
 from usaggr.evidence.scarcity import FEWEST, differs_in_few, hangs_on_few
 from usaggr.evidence.verdicts import ALPHA, judge
@@ -57,11 +58,11 @@ def judge_cells(
     found = [differences.get(_key(row)) for row in table.to_dict("records")]
     scarce = [scarcity(row, found[i], cases) for i, row in enumerate(table.to_dict("records"))]
     table[["p", "p_ni"]] = np.nan
-    for i, row in enumerate(table.to_dict("records")):
-        difference = found[i]
-        if row["main"] and difference is not None and not scarce[i]:
-            estimate = difference.estimate
-            table.loc[i, ["p", "p_ni"]] = float(estimate.p_two_sided()), float(estimate.p_greater(-row["margin"]))
+    tested = {i: known for i, known in enumerate(found) if known is not None and table["main"][i] and not scarce[i]}
+    if tested:
+        estimates = stacked([difference.estimate for difference in tested.values()])
+        table.loc[list(tested), "p"] = estimates.p_two_sided()
+        table.loc[list(tested), "p_ni"] = estimates.p_greater(-table.loc[list(tested), "margin"].to_numpy(dtype=float))
     table[["p_adjusted", "p_ni_adjusted"]] = np.nan
     table["verdict"], small = "", np.zeros(len(table), dtype=bool)
     for _, family in table[table["main"]].groupby(_FAMILY, sort=False):

@@ -13,7 +13,7 @@ import pandas as pd
 
 from usaggr.evidence.holm import holm
 from usaggr.report.cases import Cases, Cell
-from usaggr.report.cell_tables import UNKNOWN, quantity
+from usaggr.report.cell_tables import UNKNOWN, quantities
 from usaggr.report.collect import Collection
 from usaggr.report.comparison import CELL
 from usaggr.report.contrasts import Contrast, Skills
@@ -63,9 +63,11 @@ def make_staged(collection: Collection, observations: pd.DataFrame, cases: Cases
     tables = {row.key: row.contrast.table for row in rows if row.contrast is not None}
     runs: dict[Key, Key] = {row.key: row.contrast.runs for row in rows if row.contrast is not None}
     found = pooled_by_task(tables, runs, CELL, ("scale",))
+    bounds = quantities([difference.estimate for difference in found.values()], study.confidence)
+    estimates = dict(zip(found, bounds, strict=True))
     said = []
     for row in rows:
-        value = quantity(found[row.key].estimate, study.confidence) if row.key in found else UNKNOWN
+        value = estimates.get(row.key, UNKNOWN)
         said.append(_told(row, collection) | {
             "delta_skill": value.value, "low": value.low, "high": value.high, "p": value.p, "p_adjusted": np.nan,
         })  # fmt: skip

@@ -11,10 +11,11 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from usaggr.evidence.claims import Quantity
 from usaggr.evidence.holm import holm
 from usaggr.report.capacity import Capacity, capacities
 from usaggr.report.cases import Cases, Cell
-from usaggr.report.cell_tables import UNKNOWN, quantity
+from usaggr.report.cell_tables import UNKNOWN, quantities
 from usaggr.report.collect import Collection
 from usaggr.report.comparison import CELL
 from usaggr.report.contrasts import Contrast, Skills
@@ -114,7 +115,9 @@ def make_variants(collection: Collection, observations: pd.DataFrame, validity: 
     facts = _facts(collection, observations, validity, cases)
     sums = list(_sums(facts))
     found = _estimates(sums)
-    rows = [_row(one, found.get(one.key), facts) for one in sums]
+    bounds = quantities([difference.estimate for difference in found.values()], study.confidence)
+    estimates = dict(zip(found, bounds, strict=True))
+    rows = [_row(one, found.get(one.key), estimates.get(one.key, UNKNOWN), facts) for one in sums]
     table = pd.DataFrame(rows, columns=columns)
     for level in LEVELS:
         for _, family in table[table["level"] == level].groupby(_FAMILIES[level], sort=False):
@@ -190,8 +193,7 @@ def _estimates(sums: list[_Sum]) -> dict[Key, Difference]:
     return found
 
 
-def _row(one: _Sum, found: Difference | None, facts: _Facts) -> dict[str, Any]:
-    estimate = UNKNOWN if found is None else quantity(found.estimate, facts.collection.study.confidence)
+def _row(one: _Sum, found: Difference | None, estimate: Quantity, facts: _Facts) -> dict[str, Any]:
     seeds = () if one.contrast is None else one.contrast.seeds
     invalid = [task for task, own in one.weights.items() if _is_invalid(facts, task, own)]
     scarce = _scarce(one, found, facts)
