@@ -269,10 +269,18 @@ def _learning_drawings(collection: Collection, variant: str) -> Iterator[_Drawin
 
 
 def _save(figure: "Figure", folder: Path, file: FigureFile) -> None:
+    """Write a figure in each of its formats, on the canvas of the format: `savefig` would draw it twice."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
     _settle(figure)
     for kind in file.formats:
-        metadata: dict[str, str | None] = {"Date": None} if kind == "svg" else {"Software": None}
-        figure.savefig(folder / f"{file.name}.{kind}", format=kind, dpi=_DPI, metadata=metadata)
+        path = folder / f"{file.name}.{kind}"
+        figure.set_dpi(_DPI)  # printing an SVG leaves another
+        if kind == "svg":
+            FigureCanvasSVG(figure).print_svg(path, metadata={"Date": None})
+        else:
+            FigureCanvasAgg(figure).print_png(path, metadata={"Software": None})
 
 
 def _settle(figure: "Figure") -> None:
