@@ -1,6 +1,7 @@
 """The report's tables: scores.csv, comparison.csv, summary.csv and others, with the columns of the contract."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
@@ -28,38 +29,64 @@ _OPTIONAL = ("variants", "controls", "staged", "routing", "routing_similarity", 
 
 @dataclass(frozen=True)
 class Tables:
-    """All that figures and text are made of."""
+    """All that figures and text are made of, from one collection.
 
-    scores: pd.DataFrame
-    """A row for each run, task, grouping and metric; columns SCORE_COLUMNS."""
+    What every page needs is computed by `make_tables`. Tables of single chapters are computed when they are first
+    asked for, since they take most of the time: a caller that reads the comparison alone does not pay for them.
+    """
+
+    collection: Collection
     cells: pd.DataFrame
     """A row for each cell and metric, the reference's too: mean over seeds beside the trivial predictor."""
     comparison: pd.DataFrame
     """A row for each cell of the other groupings and metric: COMPARISON_COLUMNS and judgement.OWN_COLUMNS."""
-    summary: pd.DataFrame
-    """A row for each grouping, scale and variant; columns SUMMARY_COLUMNS."""
     observations: pd.DataFrame
     """The long table under all others (see `observe`)."""
     validity: pd.DataFrame
     """A row for each finished run and task (see `read_validity`)."""
     cases: Cases
     """Pseudo-values of all cells."""
-    interplay: Interplay
-    """With data scale, task type and clinical group, and the paper's claims."""
-    across: AcrossTasks
-    """Descriptive tests over tasks."""
-    variants: Variants
-    """Compared with the first one."""
     differences: dict[Key, Difference]
     """Of the cells that are compared, by the values of comparison.CELL."""
-    controls: pd.DataFrame
-    """Groupings among those drawn by lot (see `make_controls`); without rows where there are none."""
-    staged: pd.DataFrame
-    """Staged groupings against those of one stage (see `make_staged`); without rows where there are none."""
     routing: RoutingTables
     """How runs with experts use them; empty where no run has any."""
     affinity: AffinityTables
     """What affinities predicted; empty where none were estimated."""
+
+    @cached_property
+    def scores(self) -> pd.DataFrame:
+        """A row for each run, task, grouping and metric; columns SCORE_COLUMNS."""
+        return _all_scores(self.collection, self.observations)
+
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """A row for each grouping, scale and variant; columns SUMMARY_COLUMNS."""
+        return summarise(self.comparison, CellTables(self.collection, self.cases), self.collection)
+
+    @cached_property
+    def interplay(self) -> Interplay:
+        """With data scale, task type and clinical group, and the paper's claims."""
+        return make_interplay(self.collection, self.comparison, self.cases)
+
+    @cached_property
+    def across(self) -> AcrossTasks:
+        """Descriptive tests over tasks."""
+        return across_tasks(self.observations, self.comparison, self.collection.study)
+
+    @cached_property
+    def variants(self) -> Variants:
+        """Compared with the first one."""
+        return make_variants(self.collection, self.observations, self.validity, self.cases)
+
+    @cached_property
+    def controls(self) -> pd.DataFrame:
+        """Groupings among those drawn by lot (see `make_controls`); without rows where there are none."""
+        return make_controls(self.collection)
+
+    @cached_property
+    def staged(self) -> pd.DataFrame:
+        """Staged groupings against those of one stage (see `make_staged`); without rows where there are none."""
+        return make_staged(self.collection, self.observations, self.cases)
 
 
 def make_tables(collection: Collection) -> Tables:
@@ -71,21 +98,15 @@ def make_tables(collection: Collection) -> Tables:
     cells = cells_of(observations, cases, study.confidence)
     found = differences(pairs, CELL, cases)
     compared = compare(pairs, found, study.confidence)
-    comparison = judge_cells(compared, found, cells, pairs, validity, cases, study)
     return Tables(
-        scores=_all_scores(collection, observations),
+        collection=collection,
         cells=cells,
-        comparison=comparison,
-        summary=summarise(comparison, CellTables(collection, cases), collection),
+        comparison=judge_cells(compared, found, cells, pairs, validity, cases, study),
         observations=observations,
         validity=validity,
         cases=cases,
-        interplay=make_interplay(collection, comparison, cases),
-        across=across_tasks(observations, comparison, study),
-        variants=make_variants(collection, observations, validity, cases),
         differences=found,
-        controls=make_controls(collection),
-        staged=make_staged(collection, observations, cases),
+        # These read files of the study's folder: now, so that all tables are of one moment.
         routing=make_routing(collection),
         affinity=make_affinity(collection),
     )
