@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import optimize
 from statsmodels.stats.meta_analysis import _fit_tau_iterative
@@ -42,7 +42,6 @@ def test_it_agrees_with_the_published_analysis_of_the_bcg_trials() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(-0.3, 0.3), st.floats(0.005, 0.1)), min_size=FEWEST, max_size=12))
-@settings(max_examples=50)
 def test_it_agrees_with_statsmodels(studies: list[tuple[float, float]]) -> None:
     effects, errors = np.array(studies).T
     found = pooled(effects, errors)
@@ -79,7 +78,6 @@ def _excess(effects: np.ndarray, errors: np.ndarray, tau2: float, square: float)
     st.floats(-1, 1),
     st.floats(0.1, 10),
 )
-@settings(max_examples=40)
 def test_the_prediction_moves_and_stretches_with_the_effects(
     studies: list[tuple[float, float]], shift: float, factor: float
 ) -> None:

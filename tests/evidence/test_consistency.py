@@ -1,5 +1,7 @@
 """Spread over groups: exact in simple cases, and its intervals cover in simulation, for like and unlike groups."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -63,11 +65,20 @@ def test_two_groups_that_vary_by_seed_alone_follow_the_noncentral_t_distribution
     assert found.low == pytest.approx((by_seed.mean() - half) / np.sqrt(2), rel=0.02)
 
 
-@pytest.mark.parametrize("noisy", [1.0, 4.0])
-@pytest.mark.parametrize(("groups", "seeds"), [(2, 3), (3, 3), (8, 3), (8, 5)])
-@pytest.mark.parametrize("true", [0.0, 0.02, 0.1])
-def test_intervals_cover_the_true_spread(noisy: float, groups: int, seeds: int, true: float) -> None:
+QUICK = {(0.0, (2, 3), 4.0), (0.02, (3, 3), 1.0), (0.1, (2, 3), 1.0), (0.1, (8, 5), 4.0)}
+"""Cases of the fast suite: without a spread, with one like chance and with a large one, groups alike and not."""
+
+
+@pytest.mark.parametrize(
+    ("true", "size", "noisy"),
+    [
+        pytest.param(*case, marks=() if case in QUICK else pytest.mark.slow)
+        for case in product((0.0, 0.02, 0.1), ((2, 3), (3, 3), (8, 3), (8, 5)), (1.0, 4.0))
+    ],
+)
+def test_intervals_cover_the_true_spread(true: float, size: tuple[int, int], noisy: float) -> None:
     """150 repetitions: a true coverage of 95 % falls below .9 in under one case of 100."""
+    groups, seeds = size
     rng = np.random.default_rng([int(noisy), groups, seeds, round(1000 * true)])
     means = means_of(true, groups, rng)
     found = [spread(tables(means, rng, seeds, 0.02, 0.04, noisy), 0.95) for _ in range(150)]

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from usaggr.evidence.jackknife import auc_pseudovalues, confusion_pseudovalues, mean_pseudovalues
@@ -34,7 +34,6 @@ def test_each_is_what_leaving_the_subject_out_says(classes: int, seed: int) -> N
         assert values.mean() == pytest.approx(whole[metric])
 
 
-@settings(deadline=None, max_examples=30)
 @given(st.integers(0, 10_000), st.integers(2, 4), st.integers(8, 40))
 def test_their_mean_is_the_score_for_any_fold(seed: int, classes: int, samples: int) -> None:
     labels, probabilities, subjects = fold(seed, classes, samples)

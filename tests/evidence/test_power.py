@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.power import TTestPower
@@ -71,7 +71,6 @@ def test_pooled_variance_decides_smaller_differences() -> None:
     assert pooled < alone / 2
 
 
-@settings(max_examples=25, deadline=None)
 @given(st.floats(0.001, 0.05), st.floats(0.01, 0.3), st.integers(2, 12), st.integers(10, 300), st.integers(1, 27))
 def test_more_seeds_and_fewer_tasks_never_need_a_larger_difference(
     seed_sd: float, subject_sd: float, seeds: int, subjects: int, tasks: int

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.cluster.hierarchy import average, cophenet
 from scipy.spatial.distance import jensenshannon, squareform
@@ -50,7 +50,6 @@ def test_one_block_of_two_in_common_is_half_of_the_way() -> None:
     assert routing_similarity(shares)[0, 1] == pytest.approx(0.5)
 
 
-@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(2, 6), st.integers(1, 3), st.integers(2, 8))
 def test_similarity_does_not_depend_on_the_experts_numbers_and_is_of_a_metric(
     seed: int, tasks: int, blocks: int, experts: int

@@ -3,11 +3,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
+from tests.evidence.oracle_holm import closed_holm
 from tests.report.sweeps import FakeSweep, level
 from usaggr.evidence.across import probability_of_improvement
-from usaggr.report.across import FRIEDMAN_COLUMNS, IMPROVEMENT_COLUMNS, PAIR_COLUMNS, AcrossTasks, across_tasks
+from usaggr.report.across import FRIEDMAN_COLUMNS, IMPROVEMENT_COLUMNS, PAIR_COLUMNS, AcrossTasks
 from usaggr.report.collect import collect
 from usaggr.report.tables import make_tables
 from usaggr.runs import RunSpec
@@ -34,9 +34,13 @@ def sweep_of(
 
     sweep = FakeSweep(folder / "study", tasks=tasks, seeds=seeds)
     sweep.finish(lambda task, block, scale, seed: level(CATALOGUE[task], skill_of(task, block, seed)), skip)
-    collection = collect([sweep.directory])
-    tables = make_tables(collection)
-    return across_tasks(tables.observations, tables.comparison, collection.study)
+    return make_tables(collect([sweep.directory])).across
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> AcrossTasks:
+    """All tasks and seeds, all runs done."""
+    return sweep_of(tmp_path_factory.mktemp("across"))
 
 
 def blocks(task: str) -> dict[str, tuple[str, ...]]:
@@ -48,8 +52,8 @@ def means(seeds: tuple[int, ...] = (0, 1, 2)) -> np.ndarray:
     return np.array([[np.mean([skill_of(t, b, s) for s in seeds]) for b in blocks(t).values()] for t in sorted(TASKS)])
 
 
-def test_ranks_are_of_the_mean_skill_over_seeds(tmp_path: Path) -> None:
-    found = sweep_of(tmp_path).friedman
+def test_ranks_are_of_the_mean_skill_over_seeds(whole: AcrossTasks) -> None:
+    found = whole.friedman
     assert list(found.columns) == [*FRIEDMAN_COLUMNS, "rank:task_specific", "rank:clinical", "rank:unified"]
     row, oracle = found.iloc[0], stats.friedmanchisquare(*np.round(means(), 12).T)
     assert (row["tasks"], row["groupings"], row["df"], row["reason"]) == (8, 3, 2, "")
@@ -58,8 +62,8 @@ def test_ranks_are_of_the_mean_skill_over_seeds(tmp_path: Path) -> None:
     assert list(row[["rank:task_specific", "rank:clinical", "rank:unified"]]) == pytest.approx(list(ranks))
 
 
-def test_pairs_are_tested_on_skill_and_adjusted_within_a_scale(tmp_path: Path) -> None:
-    found = sweep_of(tmp_path).pairwise
+def test_pairs_are_tested_on_skill_and_adjusted_within_a_scale(whole: AcrossTasks) -> None:
+    found = whole.pairwise
     assert tuple(found.columns) == PAIR_COLUMNS
     assert list(zip(found["first"], found["second"], strict=True)) == [
         ("task_specific", "clinical"), ("task_specific", "unified"), ("clinical", "unified")
@@ -70,21 +74,18 @@ def test_pairs_are_tested_on_skill_and_adjusted_within_a_scale(tmp_path: Path) -
     assert (row["better"], row["worse"], row["ties"]) == ((gains > 0).sum(), (gains < 0).sum(), 0)
     assert row["median"] == pytest.approx(np.median(gains))
     tested = found["p"].notna()
-    assert list(found.loc[tested, "p_adjusted"]) == pytest.approx(
-        list(multipletests(found.loc[tested, "p"], method="holm")[1])
-    )
+    assert list(found.loc[tested, "p_adjusted"]) == pytest.approx(closed_holm(found.loc[tested, "p"].tolist()))
 
 
-def test_a_task_that_is_alone_in_its_group_is_a_tie_and_no_improvement(tmp_path: Path) -> None:
-    found = sweep_of(tmp_path)
+def test_a_task_that_is_alone_in_its_group_is_a_tie_and_no_improvement(whole: AcrossTasks) -> None:
     alone = [task for task in TASKS if len(blocks(task)["clinical"]) == 1]
-    assert found.pairwise.iloc[0]["ties"] == len(alone) > 0
-    row = found.improvement.set_index("grouping").loc["clinical"]
+    assert whole.pairwise.iloc[0]["ties"] == len(alone) > 0
+    row = whole.improvement.set_index("grouping").loc["clinical"]
     assert row["tasks"] == len(TASKS) - len(alone)
 
 
-def test_probability_of_improvement_is_of_runs_with_the_same_seeds(tmp_path: Path) -> None:
-    found = sweep_of(tmp_path).improvement
+def test_probability_of_improvement_is_of_runs_with_the_same_seeds(whole: AcrossTasks) -> None:
+    found = whole.improvement
     assert tuple(found.columns) == IMPROVEMENT_COLUMNS
     assert "task_specific" not in set(found["grouping"])
     row = found.set_index("grouping").loc["unified"]
@@ -103,11 +104,10 @@ def test_a_lost_run_takes_its_seed_out_of_what_it_concerns(tmp_path: Path) -> No
     assert found.friedman.iloc[0]["p"] == pytest.approx(oracle.pvalue)
 
 
-def test_losses_are_counted_among_verdicts_only(tmp_path: Path) -> None:
-    found = sweep_of(tmp_path).improvement
+def test_losses_are_counted_among_verdicts_only(whole: AcrossTasks) -> None:
     # Without predictions nothing is judged.
-    assert (found["judged"] == 0).all()
-    assert found["negative_transfer"].isna().all()
+    assert (whole.improvement["judged"] == 0).all()
+    assert whole.improvement["negative_transfer"].isna().all()
 
 
 def test_few_tasks_give_a_reason_in_place_of_a_test(tmp_path: Path) -> None:
@@ -121,9 +121,7 @@ def test_few_tasks_give_a_reason_in_place_of_a_test(tmp_path: Path) -> None:
 def test_a_sweep_without_a_finished_run_has_empty_rows(tmp_path: Path) -> None:
     sweep = FakeSweep(tmp_path / "study", tasks=TASKS)
     sweep.finish(lambda task, block, scale, seed: {}, skip=lambda run: True)
-    collection = collect([sweep.directory])
-    tables = make_tables(collection)
-    found = across_tasks(tables.observations, tables.comparison, collection.study)
+    found = make_tables(collect([sweep.directory])).across
     assert found.friedman.iloc[0]["reason"] == "0 tasks, at least 6 are needed"
     assert (found.pairwise["tasks"] == 0).all()
     assert found.improvement["probability"].isna().all()

@@ -174,6 +174,7 @@ def test_tasks_that_were_left_out_are_named(
     assert "has not the tasks lung, lung_2cls" in make_affinity(collect([sweep.directory])).refused
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_report_has_the_table_and_the_figure_and_follows_new_affinities(tmp_path: Path) -> None:
     sweep = sweep_of(tmp_path / "sweep", tasks=TASKS[:4], seeds=(0,), groupings=("task_specific", "unified"))
     write_affinities(sweep.directory, TASKS[:4], {"lookahead": knows, "features": lambda a, b, seed: float(len(a))})

@@ -14,6 +14,9 @@ from usaggr.locks import exclusive
 from usaggr.report import build
 from usaggr.report.build import build_report, refresh_report
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+"""test_figures.py draws; here it matters which files there are."""
+
 
 def scorer(task: str, block: tuple[str, ...], scale: float | int, seed: int) -> dict[str, float]:
     return level(CATALOGUE[task], 0.3 + 0.1 * len(block) + 0.02 * seed)

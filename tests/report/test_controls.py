@@ -110,6 +110,7 @@ def test_a_draw_without_its_runs_is_missing_and_not_counted(tmp_path: Path) -> N
     assert np.isnan(missing["delta_skill"])
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_draws_stand_in_their_own_chapter_and_in_scores_alone(tmp_path: Path) -> None:
     sweep = sweep_of(tmp_path / "study", draws=5, gain=0.2)
     report = build_report([sweep.directory])
@@ -128,6 +129,7 @@ def test_draws_stand_in_their_own_chapter_and_in_scores_alone(tmp_path: Path) ->
     assert (report / "figures" / "controls.png").exists()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_study_without_controls_has_no_such_chapter(tmp_path: Path) -> None:
     sweep = FakeSweep(tmp_path / "study", TASKS[:3]).finish(lambda task, *_: level(CATALOGUE[task], 0.5))
     (sweep.directory / "groupings.yaml").unlink()  # as an older version left it

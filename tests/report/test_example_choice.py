@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from usaggr.report.collect import CollectedRun
@@ -118,7 +118,6 @@ def test_no_sample_makes_no_picture() -> None:
     assert choose(contest(), scores) == ()
 
 
-@settings(max_examples=40, deadline=None)
 @given(
     st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=20),
     st.sampled_from(["breast_lesion", "fetal_femur"]),

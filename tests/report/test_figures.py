@@ -83,6 +83,7 @@ def test_the_same_results_give_the_same_figures(
         assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_variants_have_figures_of_their_own(tmp_path: Path) -> None:
     made = sweep(
         tmp_path, formats=("png",), tasks=TASKS[:2], scales=(1.0,), seeds=(0,), variants={"base": [], "slow": []}
@@ -93,6 +94,7 @@ def test_variants_have_figures_of_their_own(tmp_path: Path) -> None:
     assert names["delta_heatmap-slow"].endswith(", variant slow")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_damaged_curves_leave_out_their_figures_alone(tmp_path: Path) -> None:
     made = sweep(tmp_path, formats=("png",), tasks=TASKS[:2], scales=(1.0,), seeds=(0,))
     for path in made.directory.rglob("curve.csv"):

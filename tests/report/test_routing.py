@@ -42,14 +42,20 @@ def routing(sweep: FakeSweep) -> RoutingTables:
     return make_routing(collect([sweep.directory]))
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[FakeSweep, RoutingTables]:
+    """A sweep with three seeds, and its routing; not to be changed."""
+    sweep = finished(tmp_path_factory.mktemp("routing"))
+    return sweep, routing(sweep)
+
+
 def the_file(sweep: FakeSweep, block: str = "unified", seed: int = 0) -> Path:
     (path,) = sweep.directory.glob(f"runs/{block}*-k{seed}-*/routing.csv")
     return path
 
 
-def test_each_run_has_a_row_for_each_grouping_task_block_and_expert(tmp_path: Path) -> None:
-    sweep = finished(tmp_path)
-    table = routing(sweep).table
+def test_each_run_has_a_row_for_each_grouping_task_block_and_expert(whole: tuple[FakeSweep, RoutingTables]) -> None:
+    sweep, table = whole[0], whole[1].table
     assert tuple(table.columns) == ROUTING_COLUMNS
     assert len(table) == 3 * 3 * 3 * 2 * 4  # groupings, seeds, tasks, transformer blocks, experts
     of_run = table[(table["grouping"] == "unified") & (table["seed"] == 1)]
@@ -75,9 +81,8 @@ def test_a_dead_expert_is_dead_in_all_rows_of_its_run_and_in_no_other_run(tmp_pa
     assert set(dead["task"]) == set(TASKS)
 
 
-def test_similarity_is_averaged_over_seeds_and_only_within_runs(tmp_path: Path) -> None:
-    sweep = finished(tmp_path)
-    table = routing(sweep).similarity
+def test_similarity_is_averaged_over_seeds_and_only_within_runs(whole: tuple[FakeSweep, RoutingTables]) -> None:
+    sweep, table = whole[0], whole[1].similarity
     assert tuple(table.columns) == SIMILARITY_COLUMNS
     assert set(table["grouping"]) == {"clinical", "unified"}
     clinical = table[table["grouping"] == "clinical"]
@@ -102,6 +107,7 @@ def test_similarity_does_not_change_with_the_experts_numbers(tmp_path: Path) -> 
     assert table["sd"].max() < 1e-9
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_tables_are_written_where_runs_route_with_empty_fields_for_one_seeds_spread(tmp_path: Path) -> None:
     tables = build_report([finished(tmp_path, seeds=(4,)).directory]) / "tables"
     assert pd.read_csv(tables / "routing_similarity.csv")["sd"].isna().all()
@@ -110,12 +116,14 @@ def test_tables_are_written_where_runs_route_with_empty_fields_for_one_seeds_spr
     assert read.groupby(["grouping", "task", "block"])["share"].sum().to_numpy() == pytest.approx(1, abs=1e-5)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_without_routing_there_are_no_tables_and_no_faults(tmp_path: Path) -> None:
     sweep = finished(tmp_path, router=None)
     assert (routing(sweep).runs, routing(sweep).faults) == ((), ())
     assert not list((build_report([sweep.directory]) / "tables").glob("routing*"))
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_where_no_run_serves_two_tasks_there_is_no_table_of_similarity(tmp_path: Path) -> None:
     tables = build_report([finished(tmp_path, groupings=("task_specific",)).directory]) / "tables"
     assert (tables / "routing.csv").exists()
@@ -174,6 +182,6 @@ def test_a_study_stands_for_a_variant_by_its_largest_block_and_scale(tmp_path: P
     assert made.shown("other") == ()
 
 
-def test_experts_for_a_token_are_counted_from_what_was_chosen(tmp_path: Path) -> None:
-    one = routing(finished(tmp_path, seeds=(0,))).shown("base")[0]
+def test_experts_for_a_token_are_counted_from_what_was_chosen(whole: tuple[FakeSweep, RoutingTables]) -> None:
+    one = whole[1].shown("base")[0]
     assert (one.top_k, one.experts, one.blocks) == (2, 4, (3, 4))

@@ -80,13 +80,20 @@ def sweep_of(folder: Path, *groupings: str) -> StagedSweep:
     return StagedSweep(folder, tasks=TASKS, groupings=named, partitions=blocks, staged=staged)
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Material:
+    """A sweep with two staged groupings, all runs done."""
+    collection = collect([sweep_of(tmp_path_factory.mktemp("staged") / "whole").written().directory])
+    return Material(collection, make_tables(collection))
+
+
 @pytest.fixture
-def collected(tmp_path: Path) -> Collection:
-    return collect([sweep_of(tmp_path / "whole").written().directory])
+def collected(whole: Material) -> Collection:
+    return whole.collection
 
 
-def chapter(collection: Collection) -> Document:
-    written = write_staged(Material(collection, make_tables(collection)))
+def chapter(material: Material) -> Document:
+    written = write_staged(material)
     return Document("", sections=() if written is None else (written,))
 
 
@@ -98,10 +105,10 @@ def shown(cell: object) -> str:
     return str(getattr(cell, "text", cell))
 
 
-def test_first_stages_are_no_cells_and_are_known_by_their_children(collected: Collection) -> None:
+def test_first_stages_are_no_cells_and_are_known_by_their_children(whole: Material, collected: Collection) -> None:
     assert len(collected.first_stages) == 3
     assert all(run.row.groupings for run in collected.runs)
-    assert set(make_tables(collected).scores["block"]).isdisjoint({"unified.first"})
+    assert set(whole.tables.scores["block"]).isdisjoint({"unified.first"})
     child = next(run for run in collected.runs if run.row.groupings == ("staged_task",))
     assert [stage.row.block for stage in collected.stages(child)] == ["unified.first", child.row.block]
     extra = next(run for run in collected.runs if run.row.groupings == ("staged_task_extra",))
@@ -109,8 +116,8 @@ def test_first_stages_are_no_cells_and_are_known_by_their_children(collected: Co
     assert collected.unplanned == 0
 
 
-def test_planted_differences_from_one_stage_are_found(collected: Collection) -> None:
-    table = make_tables(collected).staged
+def test_planted_differences_from_one_stage_are_found(whole: Material) -> None:
+    table = whole.tables.staged
     assert tuple(table.columns) == STAGED_COLUMNS
     found = {(row["grouping"], row["against"]): row for row in table.to_dict("records")}
     for (grouping, against), row in found.items():
@@ -130,12 +137,13 @@ def test_what_the_study_lacks_is_not_compared_with(tmp_path: Path) -> None:
     collection = collect([sweep_of(tmp_path / "few", "task_specific", "staged_task").written().directory])
     assert make_tables(collection).staged["against"].tolist() == ["task_specific"]
     one_stage = collect([sweep_of(tmp_path / "none", "task_specific", "unified").written().directory])
-    assert make_tables(one_stage).staged.empty
-    assert chapter(one_stage).sections == ()
+    tables = make_tables(one_stage)
+    assert tables.staged.empty
+    assert chapter(Material(one_stage, tables)).sections == ()
 
 
-def test_examples_time_and_models_are_those_of_all_stages(collected: Collection) -> None:
-    table = table_of(chapter(collected), "stages-base-s1")
+def test_examples_time_and_models_are_those_of_all_stages(whole: Material) -> None:
+    table = table_of(chapter(whole), "stages-base-s1")
     rows = {shown(row[0]): [shown(cell) for cell in row[1:]] for row in table.rows}
     columns = ["budget", "examples a task", "models", "first stages"]
     assert list(table.columns[1:5]) == columns
@@ -144,7 +152,7 @@ def test_examples_time_and_models_are_those_of_all_stages(collected: Collection)
     assert rows["staged_task_extra"][:4] == ["more: 1.5 times", "750", "3", "1"]
     # 10 s a task and stage: three seeds of three tasks, and the three first stages of three tasks.
     assert rows["staged_task"][-1] == rows["staged_task_extra"][-1] == "0:03:00"
-    summary = make_tables(collected).summary.set_index("grouping")["train_seconds"]
+    summary = whole.tables.summary.set_index("grouping")["train_seconds"]
     assert summary.to_dict() == {
         "task_specific": 90.0,
         "unified": 90.0,
@@ -153,6 +161,7 @@ def test_examples_time_and_models_are_those_of_all_stages(collected: Collection)
     }
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_chapter_says_which_groupings_have_more_budget(tmp_path: Path) -> None:
     report = build_report([sweep_of(tmp_path / "said").written().directory])
     page = (report / "report.md").read_text()

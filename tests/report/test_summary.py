@@ -28,6 +28,13 @@ def summary(sweep: FakeSweep, grouping: str) -> dict[str, Any]:
     return {str(name): value for name, value in row.items()}
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+    """The summary of three groupings, all runs done, by grouping."""
+    sweep = FakeSweep(tmp_path_factory.mktemp("summary") / "study").finish(scorer)
+    return make_tables(collect([sweep.directory])).summary.set_index("grouping")
+
+
 def relatives(seeds: list[int]) -> np.ndarray[Any, np.dtype[np.float64]]:
     """(3 tasks, seeds) first-order expansion of each task's relative change about both means, seed by seed, by hand."""
     own, reference = ALL[seeds], ALONE[seeds]
@@ -68,14 +75,14 @@ def test_one_seed_gives_no_interval(tmp_path: Path) -> None:
     assert pd.isna(found["high"])
 
 
-def test_tasks_with_the_references_run_count_as_the_same_only(tmp_path: Path) -> None:
-    found = summary(FakeSweep(tmp_path / "study").finish(scorer), "clinical")
+def test_tasks_with_the_references_run_count_as_the_same_only(whole: pd.DataFrame) -> None:
+    found = whole.loc["clinical"]
     assert (found["tasks"], found["same"]) == (2, 1)
     assert found["delta_m"] == pytest.approx(0.06 / (0.4 + 0.6 * ALONE.mean()))
 
 
-def test_the_reference_has_a_row_for_its_cost(tmp_path: Path) -> None:
-    found = summary(FakeSweep(tmp_path / "study").finish(scorer), "task_specific")
+def test_the_reference_has_a_row_for_its_cost(whole: pd.DataFrame) -> None:
+    found = whole.loc["task_specific"]
     assert (found["tasks"], found["same"], found["parameters"]) == (0, 3, 3 * 1010)
     assert found["train_seconds"] == 90.0
     assert pd.isna(found["delta_m"])
@@ -83,14 +90,15 @@ def test_the_reference_has_a_row_for_its_cost(tmp_path: Path) -> None:
 
 def test_missing_runs_are_counted_and_leave_the_parameters_unknown(tmp_path: Path) -> None:
     sweep = FakeSweep(tmp_path / "study").finish(scorer, skip=lambda run: run.block == "breast_2cls" or run.seed == 2)
-    alone, unified = summary(sweep, "task_specific"), summary(sweep, "unified")
+    table = make_tables(collect([sweep.directory])).summary.set_index("grouping")
+    alone, unified = table.loc["task_specific"], table.loc["unified"]
     assert alone["missing"] == 3 + 2
     assert pd.isna(alone["parameters"])
     assert (unified["missing"], unified["parameters"], unified["train_seconds"]) == (1, 1030, 60.0)
 
 
-def test_without_predictions_no_cell_has_a_verdict(tmp_path: Path) -> None:
-    found = summary(FakeSweep(tmp_path / "study").finish(scorer), "unified")
+def test_without_predictions_no_cell_has_a_verdict(whole: pd.DataFrame) -> None:
+    found = whole.loc["unified"]
     assert [found[name] for name in ("gain", "no_loss", "loss", "undecided")] == [0, 0, 0, 0]
     assert found["no_verdict"] == 3
     assert pd.isna(found["negative_transfer"])

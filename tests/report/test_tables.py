@@ -31,6 +31,12 @@ def sweep(tmp_path: Path) -> FakeSweep:
     return FakeSweep(tmp_path / "study").finish(scorer)
 
 
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> Tables:
+    """Of a sweep like `sweep`, made once."""
+    return tables_of(FakeSweep(tmp_path_factory.mktemp("tables") / "study").finish(scorer).directory)
+
+
 def tables_of(*directories: Path) -> Tables:
     return make_tables(collect(directories))
 
@@ -41,6 +47,7 @@ def cell(tables: Tables, task: str, grouping: str, metric: str) -> pd.Series:
     return table.loc[row]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_columns_are_those_of_the_contract(sweep: FakeSweep) -> None:
     report = build_report([sweep.directory])
     for name, columns in (
@@ -64,16 +71,15 @@ def test_a_difference_is_paired_by_seed_with_a_t_interval(tmp_path: Path) -> Non
     assert found.delta_skill == pytest.approx(np.mean(SKILL[2]) - np.mean(SKILL[1]))
 
 
-def test_positive_is_better_where_lower_is_better(sweep: FakeSweep) -> None:
-    found = cell(tables_of(sweep.directory), "fetal_femur", "unified", "mre")
+def test_positive_is_better_where_lower_is_better(tables: Tables) -> None:
+    found = cell(tables, "fetal_femur", "unified", "mre")
     expected = 100 * (np.mean(SKILL[3]) - np.mean(SKILL[1]))
     assert found.delta == pytest.approx(expected)
     assert found.delta < 0
     assert found["mean"] > found.reference_mean
 
 
-def test_a_block_that_is_the_references_run_is_only_counted_as_the_same(sweep: FakeSweep) -> None:
-    tables = tables_of(sweep.directory)
+def test_a_block_that_is_the_references_run_is_only_counted_as_the_same(tables: Tables) -> None:
     found = cell(tables, "fetal_femur", "clinical", "mre")  # alone in its clinical group here
     assert np.isnan(found.delta)
     assert found.note == "same run"
@@ -81,8 +87,8 @@ def test_a_block_that_is_the_references_run_is_only_counted_as_the_same(sweep: F
     assert (summary.loc["clinical", "tasks"], summary.loc["clinical", "same"]) == (2, 1)
 
 
-def test_delta_m_is_the_mean_relative_change_of_main_metrics_over_the_tasks_counted(sweep: FakeSweep) -> None:
-    summary = tables_of(sweep.directory).summary.set_index("grouping")
+def test_delta_m_is_the_mean_relative_change_of_main_metrics_over_the_tasks_counted(tables: Tables) -> None:
+    summary = tables.summary.set_index("grouping")
     ts = {"up": 0.4 + 0.6 * np.mean(SKILL[1]), "down": 100 * (1 - np.mean(SKILL[1]))}
     gain = np.mean(SKILL[3]) - np.mean(SKILL[1])
     relative = [0.6 * gain / ts["up"], 0.6 * gain / ts["up"], 100 * gain / ts["down"]]
@@ -93,6 +99,7 @@ def test_delta_m_is_the_mean_relative_change_of_main_metrics_over_the_tasks_coun
     assert summary.loc["task_specific", "parameters"] == 3 * 1010
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_missing_and_failed_runs_are_holes_with_a_count(tmp_path: Path) -> None:
     sweep = FakeSweep(tmp_path / "study")
     sweep.finish(scorer, skip=lambda run: run.block == "unified" and run.seed == 1)
@@ -125,13 +132,12 @@ def test_few_test_subjects_are_noted(tmp_path: Path) -> None:
     assert "few subjects" in cell(tables_of(sweep.directory), "breast_2cls", "clinical", "auc").note
 
 
-def test_folders_of_one_study_are_joined_whichever_has_a_run(tmp_path: Path) -> None:
-    whole = FakeSweep(tmp_path / "whole" / "study").finish(scorer)
+def test_folders_of_one_study_are_joined_whichever_has_a_run(tmp_path: Path, tables: Tables) -> None:
     first = FakeSweep(tmp_path / "first" / "study").finish(scorer, skip=lambda run: run.seed == 2)
     second = FakeSweep(tmp_path / "second" / "study").finish(scorer, skip=lambda run: run.seed != 2)
-    joined, single = tables_of(first.directory, second.directory), tables_of(whole.directory)
-    pd.testing.assert_frame_equal(joined.comparison, single.comparison)
-    pd.testing.assert_frame_equal(joined.summary, single.summary)
+    joined = tables_of(first.directory, second.directory)
+    pd.testing.assert_frame_equal(joined.comparison, tables.comparison)
+    pd.testing.assert_frame_equal(joined.summary, tables.summary)
 
 
 @pytest.mark.parametrize("key", ["content_hash", "split_hash"])
@@ -141,16 +147,18 @@ def test_folders_of_other_data_or_another_split_are_not_joined(tmp_path: Path, s
         tables_of(sweep.directory, other.directory)
 
 
-def test_a_run_is_found_by_its_fingerprint_and_one_that_is_not_planned_is_left_out(sweep: FakeSweep) -> None:
-    before = tables_of(sweep.directory)
+def test_a_run_is_found_by_its_fingerprint_and_one_that_is_not_planned_is_left_out(
+    sweep: FakeSweep, tables: Tables
+) -> None:
     runs = sweep.directory / "runs"
     for path in list(runs.iterdir()):
         path.rename(runs / f"renamed-{path.name[-8:]}")
     stranger = sweep.spec("stranger", sweep.tasks, 0.5, 7)
     sweep.write_run(stranger, {t: level(CATALOGUE[t], 0.99) for t in sweep.tasks})
-    pd.testing.assert_frame_equal(tables_of(sweep.directory).comparison, before.comparison)
+    pd.testing.assert_frame_equal(tables_of(sweep.directory).comparison, tables.comparison)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_result_that_cannot_be_read_is_a_failed_run_with_its_reason(sweep: FakeSweep) -> None:
     (path,) = (sweep.directory / "runs").glob("unified-s1-k0-*")
     (path / "result.json").write_text("{")
@@ -159,9 +167,7 @@ def test_a_result_that_cannot_be_read_is_a_failed_run_with_its_reason(sweep: Fak
     assert "cannot be read" in (build_report([sweep.directory]) / "report.md").read_text()
 
 
-def test_the_order_of_the_plan_does_not_matter(sweep: FakeSweep) -> None:
-    before = tables_of(sweep.directory)
-
+def test_the_order_of_the_plan_does_not_matter(sweep: FakeSweep, tables: Tables) -> None:
     def backwards(rows: list[list[object]]) -> list[list[object]]:
         return rows[::-1]
 
@@ -169,7 +175,7 @@ def test_the_order_of_the_plan_does_not_matter(sweep: FakeSweep) -> None:
     after = tables_of(sweep.directory)
     keys = ["task", "grouping", "metric"]
     pd.testing.assert_frame_equal(
-        before.comparison.sort_values(keys, ignore_index=True), after.comparison.sort_values(keys, ignore_index=True)
+        tables.comparison.sort_values(keys, ignore_index=True), after.comparison.sort_values(keys, ignore_index=True)
     )
 
 
@@ -179,6 +185,7 @@ def test_a_report_stands_when_nothing_is_done(tmp_path: Path) -> None:
     assert "**0 of 15 planned runs are done" in (build_report([sweep.directory]) / "report.md").read_text()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_report_takes_the_place_of_the_old_one(sweep: FakeSweep) -> None:
     report = build_report([sweep.directory])
     (report / "old.txt").write_text("old")
@@ -187,6 +194,7 @@ def test_a_report_takes_the_place_of_the_old_one(sweep: FakeSweep) -> None:
     assert {path.name for path in report.iterdir()} == {"index.html", "report.md", "tables", "figures"}
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_text_from_data_cannot_break_a_table(tmp_path: Path) -> None:
     sweep = FakeSweep(tmp_path / "study", data={"skipped": ["a.csv, line 3 | <b>x</b>\nnext"]}).finish(scorer)
     text = (build_report([sweep.directory]) / "report.md").read_text()

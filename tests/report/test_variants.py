@@ -7,20 +7,20 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
+from tests.evidence.oracle_holm import closed_holm
 from tests.report.sweeps import FakeSweep
-from tests.report.variant_sweeps import TASKS, ablation, finish
+from tests.report.variant_sweeps import TASKS, ablation, finish, lacking
 from usaggr.report.cases import Cases
-from usaggr.report.collect import collect
+from usaggr.report.collect import Collection, collect
 from usaggr.report.observations import observe
 from usaggr.report.tables import make_tables, write_tables
 from usaggr.report.validity import read_validity
 from usaggr.report.variants import VARIANT_COLUMNS, make_variants
 
 
-def effects_of(sweep: FakeSweep) -> pd.DataFrame:
-    collection = collect([sweep.directory])
+def effects_of(swept: FakeSweep | Collection) -> pd.DataFrame:
+    collection = swept if isinstance(swept, Collection) else collect([swept.directory])
     validity = read_validity(collection, collection.study.convergence_margin)
     return make_variants(collection, observe(collection), validity, Cases(collection)).effects
 
@@ -39,6 +39,12 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     effects = {("dense", "unified"): -0.08, ("film", "alone"): 0.05, ("film", "unified"): 0.05}
     variants = ablation("base", "dense", "blind", "film")
     return effects_of(finish(tmp_path_factory.mktemp("planted"), effects, variants=variants))
+
+
+@pytest.fixture(scope="module")
+def alike(tmp_path_factory: pytest.TempPathFactory) -> Collection:
+    """Two variants without any effect, all runs done."""
+    return collect([finish(tmp_path_factory.mktemp("alike"), {}).directory])
 
 
 def test_a_variant_that_is_worse_where_tasks_share_a_model_is_found_in_the_interaction(planted: pd.DataFrame) -> None:
@@ -88,20 +94,20 @@ def test_the_first_variant_is_what_the_others_are_against(planted: pd.DataFrame)
 def test_p_values_are_adjusted_by_holm_within_their_family(planted: pd.DataFrame) -> None:
     for level, family in (("all", ["grouping"]), ("interaction", ["grouping"]), ("task", ["grouping", "variant"])):
         for _, rows in planted[planted["level"] == level].groupby(family):
-            expected = multipletests(rows["p"], method="holm")[1]
-            np.testing.assert_allclose(rows["p_adjusted"], expected)
+            assert rows["p_adjusted"].tolist() == pytest.approx(closed_holm(rows["p"].tolist()))
             assert len(rows) == (4 if level == "task" else 3)
 
 
-def skills(sweep: FakeSweep) -> pd.DataFrame:
+def skills(collection: Collection) -> pd.DataFrame:
     """Of each run and task, as read from the long table: one row a task, column a (variant, grouping), by seed."""
-    table = observe(collect([sweep.directory]))
+    table = observe(collection)
     return table[table["main"]].pivot(index=["seed", "task"], columns=["variant", "grouping"], values="skill")
 
 
 def test_means_and_intervals_are_those_done_by_hand(tmp_path: Path) -> None:
     sweep = finish(tmp_path, {("dense", "unified"): -0.05}, noise=0.03, spread=None, seeds=(0, 1, 2))
-    effects, skill = effects_of(sweep), skills(sweep)
+    collection = collect([sweep.directory])
+    effects, skill = effects_of(collection), skills(collection)
     alone, shared = (skill["dense", g] - skill["base", g] for g in ("task_specific", "unified"))
     for task in TASKS:
         found = only(effects, "task", grouping="unified", task=task)
@@ -133,9 +139,9 @@ def test_exchanging_the_variants_turns_the_sign(tmp_path: Path) -> None:
     assert planted == pytest.approx((-0.05, 0.05), abs=0.02)
 
 
-def test_seeds_that_are_missing_are_left_out_on_both_sides_and_said(tmp_path: Path) -> None:
-    sweep = finish(tmp_path, {}, skip=lambda run: run.variant == "dense" and len(run.tasks) > 1 and run.seed == 3)
-    effects, skill = effects_of(sweep), skills(sweep)
+def test_seeds_that_are_missing_are_left_out_on_both_sides_and_said(alike: Collection) -> None:
+    some = lacking(alike, lambda run: run.variant == "dense" and len(run.tasks) > 1 and run.seed == 3)
+    effects, skill = effects_of(some), skills(some)
     found = only(effects, "all", grouping="unified")
     paired = (skill["dense", "unified"] - skill["base", "unified"]).dropna()
     assert found["delta_skill"] == pytest.approx(paired.mean())
@@ -144,8 +150,8 @@ def test_seeds_that_are_missing_are_left_out_on_both_sides_and_said(tmp_path: Pa
     assert only(effects, "all", grouping="task_specific")["note"] == ""
 
 
-def test_a_variant_whose_runs_are_missing_is_named_so(tmp_path: Path) -> None:
-    effects = effects_of(finish(tmp_path, {}, skip=lambda run: run.variant == "dense" and len(run.tasks) > 1))
+def test_a_variant_whose_runs_are_missing_is_named_so(alike: Collection) -> None:
+    effects = effects_of(lacking(alike, lambda run: run.variant == "dense" and len(run.tasks) > 1))
     missing = effects[(effects["grouping"] == "unified")]
     assert set(missing["note"]) == {"missing"}
     assert missing["delta_skill"].isna().all()
@@ -153,8 +159,8 @@ def test_a_variant_whose_runs_are_missing_is_named_so(tmp_path: Path) -> None:
     assert only(effects, "all", grouping="task_specific")["note"] == ""
 
 
-def test_a_task_without_runs_is_left_out_of_the_mean(tmp_path: Path) -> None:
-    effects = effects_of(finish(tmp_path, {}, skip=lambda run: run.variant == "dense" and run.tasks == ("fetal_head",)))
+def test_a_task_without_runs_is_left_out_of_the_mean(alike: Collection) -> None:
+    effects = effects_of(lacking(alike, lambda run: run.variant == "dense" and run.tasks == ("fetal_head",)))
     found = only(effects, "all", grouping="task_specific")
     assert (found["tasks"], found["note"]) == (3, "3 of 4 tasks")
     others = effects[(effects["level"] == "task") & (effects["grouping"] == "task_specific") & (effects["seeds"] > 0)]
@@ -162,11 +168,9 @@ def test_a_task_without_runs_is_left_out_of_the_mean(tmp_path: Path) -> None:
     assert only(effects, "interaction")["tasks"] == 3
 
 
-def test_tasks_without_a_seed_in_common_have_a_mean_and_no_interval(tmp_path: Path) -> None:
+def test_tasks_without_a_seed_in_common_have_a_mean_and_no_interval(alike: Collection) -> None:
     lost = {"fetal_head": (0, 1), "breast_lesion": (2, 3)}
-    effects = effects_of(
-        finish(tmp_path, {}, skip=lambda run: len(run.tasks) == 1 and run.seed in lost.get(run.tasks[0], ()))
-    )
+    effects = effects_of(lacking(alike, lambda run: len(run.tasks) == 1 and run.seed in lost.get(run.tasks[0], ())))
     found = only(effects, "all", grouping="task_specific")
     own = effects[(effects["level"] == "task") & (effects["grouping"] == "task_specific")]
     assert found["delta_skill"] == pytest.approx(own["delta_skill"].mean())
@@ -239,8 +243,8 @@ def test_variants_have_a_table_on_disk_where_there_are_several(tmp_path: Path) -
     assert not (tmp_path / "single tables" / "variants.csv").exists()
 
 
-def test_nothing_done_is_no_reason_to_fail(tmp_path: Path) -> None:
-    effects = effects_of(finish(tmp_path, {}, skip=lambda run: True))
+def test_nothing_done_is_no_reason_to_fail(alike: Collection) -> None:
+    effects = effects_of(lacking(alike, lambda run: True))
     assert set(effects["note"]) == {"missing"}
 
 

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from tests.report.sweeps import FakeSweep, level
+from usaggr.report.collect import CollectedRun, Collection
+from usaggr.report.sources import PlanRow
 from usaggr.runs import RunSpec
 from usaggr.tasks import CATALOGUE
 
@@ -49,6 +51,12 @@ def finish(
             scores = {task: level(CATALOGUE[task], skill) for task, skill in skills.items()}
             sweep.write_run(run, scores, cost=cost)
     return sweep
+
+
+def lacking(collection: Collection, skip: Callable[[PlanRow], bool]) -> Collection:
+    """Return the collection as it would be if some of its runs had not begun: `finish` draws the others alike."""
+    runs = (CollectedRun(run.row, "pending") if skip(run.row) else run for run in collection.runs)
+    return replace(collection, runs=tuple(runs))
 
 
 def ablation(*names: str) -> dict[str, list[str]]:

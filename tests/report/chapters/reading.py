@@ -1,6 +1,7 @@
 """Reads a report's document in tests: sections by title, tables as text, and everything that is said."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 
 from tests.report.sweeps import CATALOGUE, FakeSweep, Scorer, level
 from usaggr.metrics.names import metric as metric_of
+from usaggr.report.chapters.material import Material
 from usaggr.report.chapters.whole import write_report
 from usaggr.report.collect import collect
 from usaggr.report.document import Block, Cell, Details, Document, Items, Paragraph, Picture, Section, TextTable
@@ -54,6 +56,25 @@ def planted(
 def document_of(*sweeps: FakeSweep, figures: tuple[FigureFile, ...] = (), examples: Examples | None = None) -> Document:
     collection = collect([sweep.directory for sweep in sweeps])
     return write_report(collection, make_tables(collection), figures, examples)
+
+
+def material_of(*sweeps: FakeSweep) -> Material:
+    """Return what chapters are written from."""
+    collection = collect([sweep.directory for sweep in sweeps])
+    return Material(collection, make_tables(collection))
+
+
+def with_settings(material: Material, **changes: dict[str, Any]) -> Material:
+    """Return the same runs, as of a study whose sections (`model`, `data`, ...) have other values of these keys."""
+    study = material.study
+    settings = study.settings | {name: study.settings[name] | keys for name, keys in changes.items()}
+    return replace(material, collection=replace(material.collection, study=replace(study, settings=settings)))
+
+
+def chapters_of(material: Material, *writers: Callable[[Material], Section | None]) -> Document:
+    """Return a document of some chapters alone, for tests that read no other: the whole takes ten times as long."""
+    written = [write(material) for write in writers]
+    return Document("", sections=tuple(chapter for chapter in written if chapter is not None))
 
 
 def sections(document: Document) -> Iterator[Section]:

@@ -4,11 +4,32 @@ from pathlib import Path
 
 import pytest
 
-from tests.report.chapters.reading import document_of, find, planted, row_of, rows, simple, tables, texts, titles
+from tests.report.chapters.reading import (
+    document_of,
+    find,
+    material_of,
+    planted,
+    row_of,
+    rows,
+    simple,
+    tables,
+    texts,
+    titles,
+)
 from tests.report.sweeps import FakeSweep
-from usaggr.report.document import Cell, Document
+from usaggr.report.chapters.answer import write_answer
+from usaggr.report.chapters.material import Material
+from usaggr.report.chapters.opening import write_lead
+from usaggr.report.document import Cell, Document, Section
 
 PLANTED = {"breast_lesion": 0.1, "fetal_head": -0.1, "thyroid_nodule_det": 0.0, "fetal_femur": -0.3}
+
+
+def answer_of(material: Material) -> Document:
+    """The first page alone: the opening and the answer."""
+    chapter = write_answer(material)
+    assert isinstance(chapter, Section)
+    return Document("", write_lead(material), (chapter,))
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +80,7 @@ def test_score_is_seen_against_cost(document: Document) -> None:
 
 def test_a_verdict_on_models_that_learnt_nothing_is_told_with_its_doubt(tmp_path: Path) -> None:
     sweep = planted(tmp_path / "study", {"breast_lesion": 0.0, "fetal_head": 0.1}, level_of={"breast_lesion": -0.1})
-    document = document_of(sweep)
+    document = answer_of(material_of(sweep))
     use = next(table for table in tables(find(document, "All training samples")) if "use" in table.columns)
     assert row_of(use, task="breast_lesion")["because"].endswith("neither beats the trivial predictor")
     assert "trivial" not in row_of(use, task="fetal_head")["because"]
@@ -68,7 +89,7 @@ def test_a_verdict_on_models_that_learnt_nothing_is_told_with_its_doubt(tmp_path
 
 
 def test_undecided_tasks_are_not_known_and_say_what_would_tell(tmp_path: Path) -> None:
-    document = document_of(planted(tmp_path / "study", {"breast_lesion": 0.06}, noise=0.04))
+    document = answer_of(material_of(planted(tmp_path / "study", {"breast_lesion": 0.06}, noise=0.04)))
     use = next(table for table in tables(find(document, "All training samples")) if "use" in table.columns)
     row = row_of(use, task="breast_lesion")
     assert row["use"] == "not known"
@@ -76,7 +97,7 @@ def test_undecided_tasks_are_not_known_and_say_what_would_tell(tmp_path: Path) -
 
 
 def test_one_seed_is_provisional(tmp_path: Path) -> None:
-    document = document_of(planted(tmp_path / "study", PLANTED, seeds=(4,)))
+    document = answer_of(material_of(planted(tmp_path / "study", PLANTED, seeds=(4,))))
     assert "All verdicts are provisional" in texts(document)
     use = next(table for table in tables(find(document, "All training samples")) if "use" in table.columns)
     assert row_of(use, task="breast_lesion")["because"].endswith("provisional (one seed)")
@@ -84,7 +105,7 @@ def test_one_seed_is_provisional(tmp_path: Path) -> None:
 
 def test_the_largest_scale_is_answered_first_and_variants_have_answers_of_their_own(tmp_path: Path) -> None:
     variants = {"base": [], "slow": ["training.learning_rate=1e-4"]}
-    document = document_of(planted(tmp_path / "study", PLANTED, scales=(0.25, 1.0), variants=variants))
+    document = answer_of(material_of(planted(tmp_path / "study", PLANTED, scales=(0.25, 1.0), variants=variants)))
     answer = find(document, "The answer")
     assert [section.title for section in answer.sections] == [
         "All training samples, variant base",
@@ -97,19 +118,19 @@ def test_the_largest_scale_is_answered_first_and_variants_have_answers_of_their_
 
 
 def test_caps_are_scales_too(tmp_path: Path) -> None:
-    document = document_of(planted(tmp_path / "study", PLANTED, scales=(20, 60)))
+    document = answer_of(material_of(planted(tmp_path / "study", PLANTED, scales=(20, 60))))
     assert "**With at most 60 training samples a task, of 4 tasks," in texts(document)
     assert find(document, "The answer").sections[0].title == "At most 60 training samples a task"
 
 
 def test_the_reference_alone_is_nothing_to_compare(tmp_path: Path) -> None:
-    document = document_of(FakeSweep(tmp_path / "study", groupings=("task_specific",)).finish(simple))
+    document = answer_of(material_of(FakeSweep(tmp_path / "study", groupings=("task_specific",)).finish(simple)))
     assert "There is only TS, so nothing is compared." in texts(document)
     assert "Verdicts compare" not in texts(document)
 
 
-def test_without_predictions_no_verdict_is_claimed_and_the_reason_stands(tmp_path: Path) -> None:
-    document = document_of(FakeSweep(tmp_path / "study").finish(simple))
+def test_without_predictions_no_verdict_is_claimed_and_the_reason_stands(usual: Material) -> None:
+    document = answer_of(usual)
     assert "**No difference can be judged yet**" in texts(document)
     use = next(table for table in tables(find(document, "The answer")) if "use" in table.columns)
     assert row_of(use, task="breast_lesion")["because"] == "CG, AU: no predictions"
@@ -118,7 +139,7 @@ def test_without_predictions_no_verdict_is_claimed_and_the_reason_stands(tmp_pat
 
 def test_missing_runs_are_the_reason_where_nothing_can_be_compared(tmp_path: Path) -> None:
     sweep = FakeSweep(tmp_path / "study").finish(simple, skip=lambda run: run.block == "unified")
-    use = next(t for t in tables(find(document_of(sweep), "The answer")) if "use" in t.columns)
+    use = next(t for t in tables(find(answer_of(material_of(sweep)), "The answer")) if "use" in t.columns)
     assert row_of(use, task="fetal_femur")["because"] == "CG: the very run of TS; AU: runs are missing"
 
 

@@ -5,9 +5,22 @@ from typing import Any
 
 import pytest
 
-from tests.report.chapters.reading import document_of, find, row_of, rows, simple, tables, texts
+from tests.report.chapters.reading import (
+    chapters_of,
+    find,
+    material_of,
+    row_of,
+    rows,
+    simple,
+    tables,
+    texts,
+    with_settings,
+)
 from tests.report.routings import by_kind
 from tests.report.sweeps import FakeSweep
+from usaggr.report.chapters.asked import write_asked, write_run
+from usaggr.report.chapters.material import Material
+from usaggr.report.chapters.methods import write_methods
 from usaggr.report.document import TextTable
 
 TASKS = ("breast_2cls", "breast_lesion", "fetal_femur")
@@ -16,7 +29,7 @@ M2DINO = {"name": "m2dino", "encoder": "vit_x", "norm": None, "conditioning": "e
 
 
 def networks(sweep: FakeSweep) -> TextTable:
-    (table,) = [t for t in tables(find(document_of(sweep), "What was run")) if t.name == "networks"]
+    (table,) = [t for t in tables(chapters_of(material_of(sweep), write_run)) if t.name == "networks"]
     return table
 
 
@@ -71,14 +84,14 @@ def test_variants_have_rows_of_their_own(tmp_path: Path) -> None:
         ({"freeze": "backbone"}, "backbone frozen"),
     ],
 )
-def test_what_is_special_about_a_network_is_told(tmp_path: Path, model: dict[str, Any], said: str) -> None:
-    document = document_of(FakeSweep(tmp_path / "s", settings={"model": {**M2DINO, **model}}).finish(simple))
+def test_what_is_special_about_a_network_is_told(usual: Material, model: dict[str, Any], said: str) -> None:
+    document = chapters_of(with_settings(usual, model=M2DINO | model), write_asked, write_methods)
     for title in ("What was asked", "Methods"):
         assert said in texts(find(document, title))
         assert "normalisation" not in texts(find(document, title))
         assert "no record" not in texts(find(document, title))
 
 
-def test_a_study_without_a_word_on_its_network_says_so(tmp_path: Path) -> None:
-    document = document_of(FakeSweep(tmp_path / "s", settings={"model": {"norm": None}}).finish(simple))
-    assert "normalisation of no record" in texts(find(document, "What was asked"))
+def test_a_study_without_a_word_on_its_network_says_so(usual: Material) -> None:
+    document = chapters_of(with_settings(usual, model={"norm": None}), write_asked)
+    assert "normalisation of no record" in texts(document)

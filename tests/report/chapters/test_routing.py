@@ -7,11 +7,23 @@ import pytest
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import entropy
 
-from tests.report.chapters.reading import document_of, find, row_of, rows, simple, tables, texts, titles
+from tests.report.chapters.reading import (
+    chapters_of,
+    document_of,
+    find,
+    material_of,
+    row_of,
+    rows,
+    simple,
+    tables,
+    texts,
+    titles,
+)
 from tests.report.chapters.test_whole import MARKDOWN
 from tests.report.routings import Shares, by_kind
 from tests.report.sweeps import CATALOGUE, FakeSweep
 from usaggr.report.build import build_report
+from usaggr.report.chapters.routing import write_routing
 from usaggr.report.document import Document
 from usaggr.runs import RunSpec
 
@@ -40,6 +52,10 @@ def similarity_of_groups() -> float:
 def sweep(folder: Path, **changes: object) -> FakeSweep:
     usual = {"tasks": TASKS, "router": by_group}
     return FakeSweep(folder / "study", **{**usual, **changes}).finish(simple)  # type: ignore[arg-type]
+
+
+def chapter(folder: Path, **changes: object) -> Document:
+    return chapters_of(material_of(sweep(folder, **changes)), write_routing)
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +94,7 @@ def test_entropy_is_told_with_its_meaning(tmp_path: Path, document: Document) ->
     def even(run: RunSpec) -> Shares:
         return np.full((len(run.tasks), 2, 4), 0.25)
 
-    flat = texts(find(document_of(sweep(tmp_path / "even", router=even)), TITLE))
+    flat = texts(chapter(tmp_path / "even", router=even))
     assert "is 1.00 on the mean: the router hardly tells experts apart." in flat
     assert "a similarity of 1.00 on the mean over 3 pairs, from 1.00 to 1.00: tasks are routed almost alike." in flat
 
@@ -88,7 +104,7 @@ def test_entropy_is_told_with_its_meaning(tmp_path: Path, document: Document) ->
             shares[place, :, place] = 0.985
         return shares
 
-    apart = texts(find(document_of(sweep(tmp_path / "sharp", router=sharp)), TITLE))
+    apart = texts(chapter(tmp_path / "sharp", router=sharp))
     assert "the router sends most tokens to few experts" in apart
     assert "tasks go mostly by different experts" in apart
 
@@ -125,7 +141,7 @@ def test_many_runs_with_dead_experts_are_counted_those_of_many_tasks_first(tmp_p
     def dead(run: RunSpec) -> Shares:
         return np.tile([0.001, 0.333, 0.333, 0.333], (len(run.tasks), 2, 1))
 
-    section = find(document_of(sweep(tmp_path, router=dead, seeds=tuple(range(12)))), "Dead experts")
+    section = find(chapter(tmp_path, router=dead, seeds=tuple(range(12))), "Dead experts")
     (table,) = tables(section)
     assert len(table.rows) == 30
     assert [row[2] for row in rows(table)][:25] == ["3"] * 12 + ["2"] * 12 + ["1"]
@@ -133,25 +149,27 @@ def test_many_runs_with_dead_experts_are_counted_those_of_many_tasks_first(tmp_p
     assert "And 30 more runs; all are in tables/routing.csv." in texts(section)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_runs_that_do_not_say_how_they_route_are_named_and_the_report_stands(tmp_path: Path) -> None:
     made = sweep(tmp_path)
     lost, damaged = (next(made.directory.glob(f"runs/unified-s1-k{seed}-*/routing.csv")) for seed in (0, 2))
     lost.unlink()
     damaged.write_text("task,block\nbreast_2cls,*3*\n")
-    section = find(document_of(made), "Runs that do not say how they route")
-    said = texts(section)
+    section = chapters_of(material_of(made), write_routing)
+    said = texts(find(section, "Runs that do not say how they route"))
     assert "2 finished runs with experts are left out of this chapter, and of nothing else:" in said
     assert f"{lost.parent.name}: has no routing.csv." in said
     assert f"{damaged.parent.name}: its routing.csv cannot be used" in said
-    assert "(seed 1)" in texts(find(document_of(made), TITLE))
+    assert "(seed 1)" in texts(section)
     assert (build_report([made.directory]) / "index.html").exists()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_without_any_readable_file_the_chapter_names_the_runs_alone(tmp_path: Path) -> None:
     made = sweep(tmp_path)
     for path in made.directory.rglob("routing.csv"):
         path.unlink()
-    section = find(document_of(made), TITLE)
+    section = chapters_of(material_of(made), write_routing)
     assert not tables(section)
     said = texts(section)
     assert said.count("has no routing.csv") == 10
@@ -161,7 +179,7 @@ def test_without_any_readable_file_the_chapter_names_the_runs_alone(tmp_path: Pa
 
 
 def test_task_specific_models_alone_tell_nothing_of_similarity(tmp_path: Path) -> None:
-    said = texts(find(document_of(sweep(tmp_path, groupings=("task_specific",))), TITLE))
+    said = texts(chapter(tmp_path, groupings=("task_specific",)))
     assert "nothing is told of their similarity" in said
     assert "Most alike" not in said
 
@@ -172,14 +190,16 @@ def test_variants_with_experts_have_parts_of_their_own_base_first_and_the_rest_i
     def router(run: RunSpec) -> Shares | None:
         return None if run.variant == "plain" else by_group(run)
 
-    made = sweep(tmp_path, variants=variants, router=router, seeds=(0,), groupings=("task_specific", "unified"))
-    chapter = find(document_of(made), TITLE)
-    assert [s.title for s in chapter.sections] == [f"Experts of variant {v}" for v in ("base", "v0", "v1", "v2")]
-    assert "2 variants with experts have no figures here: v3 and v4" in texts(chapter)
-    (overview,) = [table for table in tables(chapter) if table.name == "experts"]
+    groupings = ("task_specific", "unified")
+    document = chapter(tmp_path, variants=variants, router=router, seeds=(0,), groupings=groupings)
+    (section,) = document.sections
+    assert [s.title for s in section.sections] == [f"Experts of variant {v}" for v in ("base", "v0", "v1", "v2")]
+    assert "2 variants with experts have no figures here: v3 and v4" in texts(section)
+    (overview,) = [table for table in tables(section) if table.name == "experts"]
     assert {row[0] for row in rows(overview)} == {"base", "v0", "v1", "v2", "v3", "v4"}
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_each_figure_stands_in_its_variants_part_once(tmp_path: Path) -> None:
     made = sweep(tmp_path, variants={"base": [], "wide": []}, seeds=(0,), groupings=("task_specific", "unified"))
     page = (build_report([made.directory]) / "report.md").read_text()

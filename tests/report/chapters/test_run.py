@@ -4,8 +4,22 @@ from pathlib import Path
 
 import pytest
 
-from tests.report.chapters.reading import document_of, find, row_of, rows, simple, tables, texts, titles
+from tests.report.chapters.reading import (
+    chapters_of,
+    document_of,
+    find,
+    material_of,
+    row_of,
+    rows,
+    simple,
+    tables,
+    texts,
+    titles,
+)
 from tests.report.sweeps import FakeSweep
+from usaggr.report.chapters.asked import write_run
+from usaggr.report.chapters.data import write_data
+from usaggr.report.chapters.differences import write_differences
 from usaggr.report.document import Document, Paragraph
 
 
@@ -67,7 +81,7 @@ def test_a_long_list_of_failures_is_cut_with_a_count(tmp_path: Path) -> None:
     for run, _ in sweep.runs():
         if run.block != "unified":
             sweep.write_failure(run, "no reason")
-    failed = find(document_of(sweep), "Failed runs")
+    failed = find(chapters_of(material_of(sweep), write_run), "Failed runs")
     assert len(tables(failed)[0].rows) == 30
     assert "And 50 more." in texts(failed)
 
@@ -75,7 +89,7 @@ def test_a_long_list_of_failures_is_cut_with_a_count(tmp_path: Path) -> None:
 def test_unplanned_runs_and_joined_folders_are_told(tmp_path: Path) -> None:
     one, two = (FakeSweep(tmp_path / str(i), seeds=(i,)).finish(simple) for i in (0, 1))
     one.write_run(one.spec("x", ("breast_2cls",), 1.0, 9), {"breast_2cls": simple("breast_2cls", ("x",), 1.0, 0)})
-    said = texts(find(document_of(one, two), "What was run"))
+    said = texts(chapters_of(material_of(one, two), write_run))
     assert "1 finished run that the study does not ask for is left out of everything here." in said
     assert "Joined from" in said
 
@@ -106,7 +120,7 @@ def test_folds_that_overlap_are_told_first_and_the_patients_named(tmp_path: Path
 def test_skipped_and_dropped_samples_and_warnings_are_told(tmp_path: Path) -> None:
     skipped = [f"a.csv, line {i}, mask_path: <x>|y" for i in range(12)]
     sweep = FakeSweep(tmp_path / "study", data={"skipped": skipped, "dropped": 3, "warnings": ["mind *this*"]})
-    said = texts(find(document_of(sweep.finish(simple)), "Data"))
+    said = texts(chapters_of(material_of(sweep.finish(simple)), write_data))
     assert "12 rows of the index were skipped" in said
     assert r"line 0, mask_path: &lt;x&gt;\|y" in said
     assert "and 2 more, in data.json" in said
@@ -115,7 +129,8 @@ def test_skipped_and_dropped_samples_and_warnings_are_told(tmp_path: Path) -> No
 
 
 def test_tasks_with_few_test_subjects_are_marked(tmp_path: Path) -> None:
-    document = document_of(FakeSweep(tmp_path / "study", subjects=4).finish(simple))
+    material = material_of(FakeSweep(tmp_path / "study", subjects=4).finish(simple))
+    document = chapters_of(material, write_data, write_differences)
     assert row_of(tables(find(document, "Data"))[0], task="breast_lesion")["test subjects"] == "4 (few)"
     (table,) = tables(find(document, "All training samples", within="Scores and differences"))
     assert rows(table)[0][0] == "breast_2cls (few)"
@@ -127,4 +142,4 @@ def test_remarks_of_runs_are_told_once(tmp_path: Path) -> None:
     for run, _ in sweep.runs():
         notes = {task: ["AUC over 1 of 2 classes"] for task in run.tasks if task == "breast_2cls"}
         sweep.write_run(run, {task: simple(task, run.tasks, 1.0, run.seed) for task in run.tasks}, notes=notes)
-    assert texts(find(document_of(sweep), "Data")).count("breast_2cls: AUC over 1 of 2 classes") == 1
+    assert texts(chapters_of(material_of(sweep), write_data)).count("breast_2cls: AUC over 1 of 2 classes") == 1

@@ -5,18 +5,41 @@ from typing import Any
 
 import pytest
 
-from tests.report.chapters.reading import blocks, document_of, find, row_of, rows, tables, texts, titles
+from tests.report.chapters.reading import (
+    blocks,
+    chapters_of,
+    document_of,
+    material_of,
+    row_of,
+    rows,
+    tables,
+    texts,
+    titles,
+)
 from tests.report.sweeps import FakeSweep
-from tests.report.variant_sweeps import SIZES, TASKS, ablation, finish
+from tests.report.variant_sweeps import SIZES, TASKS, ablation, finish, lacking
 from usaggr.report.capacity import Capacity
 from usaggr.report.chapters.capacity import read_capacity, say_sizes
+from usaggr.report.chapters.material import Material
+from usaggr.report.chapters.methods import write_methods
+from usaggr.report.chapters.variants import write_variants
+from usaggr.report.collect import Collection, collect
 from usaggr.report.document import Details, Section, TextTable
+from usaggr.report.tables import make_tables
 
 SHARING = "Capacity or interference: what a variant makes of sharing"
 
 
-def chapter(sweep: FakeSweep) -> Section:
-    return find(document_of(sweep), "Variants compared")
+def chapter(swept: FakeSweep | Collection) -> Section:
+    made = Material(swept, make_tables(swept)) if isinstance(swept, Collection) else material_of(swept)
+    (section,) = chapters_of(made, write_variants).sections
+    return section
+
+
+@pytest.fixture(scope="module")
+def alike(tmp_path_factory: pytest.TempPathFactory) -> Collection:
+    """Two variants without any effect, all runs done."""
+    return collect([finish(tmp_path_factory.mktemp("alike"), {}).directory])
 
 
 @pytest.fixture(scope="module")
@@ -86,15 +109,15 @@ def test_without_a_certain_change_the_room_that_is_left_is_told(tmp_path: Path) 
     assert "certainly worse" not in said
 
 
-def test_missing_runs_are_said(tmp_path: Path) -> None:
+def test_missing_runs_are_said(tmp_path: Path, alike: Collection) -> None:
     variants = ablation("base", "dense", "film")
     lost = finish(
         tmp_path / "lost", {}, skip=lambda run: run.variant == "film" and len(run.tasks) > 1, variants=variants
     )
     assert "Nothing to compare under film." in texts(chapter(lost))
-    base = finish(tmp_path / "base", {}, skip=lambda run: run.variant == "base" and len(run.tasks) > 1)
+    base = lacking(alike, lambda run: run.variant == "base" and len(run.tasks) > 1)
     assert "**AU**: nothing to compare with base (missing)." in texts(chapter(base))
-    some = finish(tmp_path / "some", {}, skip=lambda run: run.variant == "dense" and run.seed == 3)
+    some = lacking(alike, lambda run: run.variant == "dense" and run.seed == 3)
     (means,) = [table for table in tables(chapter(some)) if table.name == "variants"]
     assert row_of(means, grouping="AU")["remark"] == "3 of 4 seeds"
 
@@ -104,8 +127,9 @@ def test_a_variant_without_runs_of_its_own_is_named(tmp_path: Path) -> None:
     lines = (sweep.directory / "plan.csv").read_text().splitlines()
     (sweep.directory / "plan.csv").write_text("\n".join(line for line in lines if ",dense," not in line) + "\n")
     said = "dense has no runs: with all settings in effect, they are those of an earlier variant."
-    assert said in texts(chapter(sweep))
-    assert "to compare: dense" not in texts(chapter(sweep))
+    told = texts(chapter(sweep))
+    assert said in told
+    assert "to compare: dense" not in told
 
 
 def test_models_that_learnt_nothing_prove_nothing_of_size(tmp_path: Path) -> None:
@@ -129,8 +153,8 @@ def test_one_variant_has_no_chapter(tmp_path: Path) -> None:
     assert "**Variants.**" not in texts(document)
 
 
-def test_methods_say_how_variants_are_compared(tmp_path: Path) -> None:
-    said = texts(find(document_of(finish(tmp_path, {})), "Methods"))
+def test_methods_say_how_variants_are_compared(alike: Collection) -> None:
+    said = texts(chapters_of(Material(alike, make_tables(alike)), write_methods))
     assert "Each variant is compared with base under the same grouping, scale and seeds" in said
     assert "There are no margins and no verdicts for variants." in said
 

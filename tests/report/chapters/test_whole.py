@@ -8,8 +8,24 @@ from typing import Any
 import pytest
 from markdown_it import MarkdownIt
 
-from tests.report.chapters.reading import blocks, document_of, find, planted, sections, simple, tables, texts
+from tests.report.chapters.reading import (
+    blocks,
+    chapters_of,
+    document_of,
+    find,
+    material_of,
+    planted,
+    sections,
+    simple,
+    tables,
+    texts,
+    with_settings,
+)
 from tests.report.sweeps import FakeSweep
+from usaggr.report.chapters.material import Material
+from usaggr.report.chapters.methods import write_methods
+from usaggr.report.chapters.reproduce import write_reproduction
+from usaggr.report.chapters.whole import write_report
 from usaggr.report.document import Document
 from usaggr.report.plain import render_markdown
 from usaggr.report.words import describe_metrics
@@ -106,8 +122,8 @@ def test_every_abbreviation_is_explained(document: Document, page: str) -> None:
             assert re.search(rf"\*\*[^*]*\b{word}\b[^*]*\*\*", words), word
 
 
-def test_metrics_of_other_types_are_not_explained(tmp_path: Path) -> None:
-    words = texts(find(document_of(FakeSweep(tmp_path / "study").finish(simple)), "Words"))
+def test_metrics_of_other_types_are_not_explained(usual_report: Document) -> None:
+    words = texts(find(usual_report, "Words"))
     assert describe_metrics(["dsc"])[0][1] in words
     assert describe_metrics(["iou"])[0][1] not in words
 
@@ -125,16 +141,18 @@ def test_no_hype(document: Document) -> None:
         ({"model": {"weights": "imagenet"}}, "from the weights imagenet"),
     ],
 )
-def test_what_limits_a_comparison_is_said(tmp_path: Path, settings: dict[str, Any], said: str) -> None:
-    usual = texts(document_of(FakeSweep(tmp_path / "usual").finish(simple)))
-    assert said in texts(document_of(FakeSweep(tmp_path / "study", settings=settings).finish(simple)))
-    assert said not in usual
+def test_what_limits_a_comparison_is_said(
+    usual: Material, usual_report: Document, settings: dict[str, Any], said: str
+) -> None:
+    limited = with_settings(usual, **settings)
+    assert said in texts(write_report(limited.collection, limited.tables))
+    assert said not in texts(usual_report)
 
 
 def test_methods_have_the_numbers_of_the_study(tmp_path: Path) -> None:
     report = {"margin": 0.03, "relative_margin": 0.2}
     sweep = planted(tmp_path / "study", {}, settings={"report": report}, scales=(0.25, 1.0), seeds=(3, 5))
-    said = texts(find(document_of(sweep), "Methods"))
+    said = texts(chapters_of(material_of(sweep), write_methods))
     assert "TS (4 models) and AU (1 model)" in said
     assert "25 % or 100 % of each task's training samples" in said
     assert "2 seeds (3, 5) were trained" in said
@@ -149,7 +167,7 @@ def test_versions_of_the_finished_runs_are_told(tmp_path: Path) -> None:
         directory = sweep.write_run(run, {task: simple(task, run.tasks, run.scale, run.seed) for task in run.tasks})
         version = "2.7" if run.seed else "2.6"
         directory.write_spec(run, packages={"torch": version}, python="3.11", device="cpu")
-    section = find(document_of(sweep), "How to reproduce")
+    section = chapters_of(material_of(sweep), write_reproduction)
     (table,) = tables(section)
     assert [list(row) for row in table.rows] == [
         ["torch", "2.6 (5 runs), 2.7 (10 runs)"], ["python", "3.11"], ["device", "cpu"],
@@ -157,8 +175,7 @@ def test_versions_of_the_finished_runs_are_told(tmp_path: Path) -> None:
     assert "Versions, over 15 finished runs: not all of one kind." in texts(section)
 
 
-def test_a_damaged_run_yaml_is_left_out(tmp_path: Path) -> None:
-    sweep = FakeSweep(tmp_path / "study").finish(simple)
-    section = find(document_of(sweep), "How to reproduce")
+def test_a_damaged_run_yaml_is_left_out(usual_report: Document) -> None:
+    section = find(usual_report, "How to reproduce")
     assert not tables(section)  # these runs do not say with what they were made
     assert list(blocks(section))

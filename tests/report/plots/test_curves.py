@@ -11,18 +11,26 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from tests.report.sweeps import CATALOGUE, FakeSweep, level
+from usaggr.report.cases import Cases
+from usaggr.report.collect import Collection as Collected
 from usaggr.report.collect import collect
+from usaggr.report.comparison import cells_of
+from usaggr.report.observations import observe
 from usaggr.report.plots.curves import draw_curves, grid_shape, tick_labels
-from usaggr.report.tables import make_tables
 
 
 def scorer(task: str, block: tuple[str, ...], scale: float | int, seed: int) -> dict[str, float]:
     return level(CATALOGUE[task], 0.1 * len(block) + 0.3 * scale + 0.01 * seed)
 
 
+def table_of(collection: Collected) -> pd.DataFrame:
+    """The report's table of cells, which is all that the figure is made of."""
+    return cells_of(observe(collection), Cases(collection), collection.study.confidence)
+
+
 def drawn(sweep: FakeSweep) -> Figure:
     collection = collect([sweep.directory])
-    figure = draw_curves(make_tables(collection).cells, collection.study, collection.tasks, "base")
+    figure = draw_curves(table_of(collection), collection.study, collection.tasks, "base")
     assert figure is not None
     figure.draw_without_rendering()
     return figure
@@ -67,7 +75,7 @@ def test_the_trivial_predictor_is_a_dashed_line(figure: Figure) -> None:
 
 
 def cells(sweep: FakeSweep, task: str, grouping: str) -> pd.DataFrame:
-    table = make_tables(collect([sweep.directory])).cells
+    table = table_of(collect([sweep.directory]))
     return table[(table["task"] == task) & (table["grouping"] == grouping) & table["main"]]
 
 
@@ -152,7 +160,7 @@ def test_without_any_value_there_is_no_figure(tmp_path: Path) -> None:
     sweep = FakeSweep(tmp_path / "s")
     sweep.write_plan()
     collection = collect([sweep.directory])
-    assert draw_curves(make_tables(collection).cells, collection.study, collection.tasks, "base") is None
+    assert draw_curves(table_of(collection), collection.study, collection.tasks, "base") is None
 
 
 @pytest.mark.parametrize(("panels", "shape"), [(1, (1, 1)), (3, (2, 2)), (9, (3, 3)), (27, (7, 4))])

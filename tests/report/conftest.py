@@ -1,0 +1,31 @@
+"""What tests of the whole report share."""
+
+import base64
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from usaggr.report import figures
+from usaggr.report.figures import FigureFile
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_PIXEL = base64.b64decode(
+    b"iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
+)
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write a pixel in place of each figure, for tests that ask which figures a report has and not what they show.
+
+    Layout and drawing take most of the time of a report. Figures are still composed.
+    """
+
+    def save(figure: "Figure", folder: Path, file: FigureFile) -> None:
+        for kind in file.formats:
+            (folder / f"{file.name}.{kind}").write_bytes(_PIXEL if kind == "png" else b"<svg/>")
+
+    monkeypatch.setattr(figures, "_save", save)
