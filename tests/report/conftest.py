@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from usaggr.report import figures
+from usaggr.report import build, figures
 from usaggr.report.figures import FigureFile
 
 if TYPE_CHECKING:
@@ -15,6 +15,17 @@ if TYPE_CHECKING:
 _PIXEL = base64.b64decode(
     b"iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
 )
+
+
+@pytest.fixture
+def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Build reports without any figure, for tests of their words, tables and files."""
+
+    def write(collection: object, tables: object, folder: Path) -> tuple[FigureFile, ...]:
+        folder.mkdir()
+        return ()
+
+    monkeypatch.setattr(build, "write_figures", write)
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from usaggr.locks import exclusive
 from usaggr.report import build
 from usaggr.report.build import build_report, refresh_report
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-"""test_figures.py draws; here it matters which files there are."""
+pytestmark = pytest.mark.usefixtures("without_figures")
+"""Figures on the pages of a report are in test_figures.py."""
 
 
 def scorer(task: str, block: tuple[str, ...], scale: float | int, seed: int) -> dict[str, float]:
@@ -43,23 +43,6 @@ class Counting:
 
     def finish(self) -> None:
         self.finished += 1
-
-
-def test_a_report_is_built_beside_the_runs(tmp_path: Path) -> None:
-    sweep = FakeSweep(tmp_path / "study", variants={"base": [], "slow": []}).finish(scorer)
-    report = build_report([sweep.directory])
-    assert report == sweep.directory / "report"
-    names = sorted(str(path.relative_to(report)) for path in report.rglob("*") if path.is_file())
-    figures = [name for name in names if name.startswith("figures/")]
-    for name in ("delta_heatmap", "score_against_scale"):
-        assert {f"figures/{name}-{variant}.png" for variant in ("base", "slow")} <= set(figures)
-    pages = {"index.html", "report.md", *(f"tables/{name}.csv" for name in ("comparison", "scores", "summary"))}
-    assert pages <= set(names)
-    assert {"tables/data.tex", "tables/groupings.tex", "tables/use-s1-slow.tex"} <= set(names)
-    text, html = ((report / name).read_text() for name in ("report.md", "index.html"))
-    assert all(f"({figure})" in text for figure in figures)
-    assert html.count("<img") == len(figures)
-    assert not list(sweep.directory.glob("report.*"))
 
 
 def test_tables_on_disk_have_empty_fields_for_what_is_missing(tmp_path: Path) -> None:
@@ -128,11 +111,11 @@ def test_progress_is_told_to_the_last_step(tmp_path: Path) -> None:
 
 
 def test_the_same_results_make_the_same_report(tmp_path: Path) -> None:
-    sweep = FakeSweep(tmp_path / "study", settings={"report": {"formats": ["png", "svg"]}}).finish(scorer)
+    sweep = FakeSweep(tmp_path / "study").finish(scorer)
     first = shutil.copytree(build_report([sweep.directory]), tmp_path / "first")
     again = build_report([sweep.directory])
     files = sorted(path.relative_to(again) for path in again.rglob("*") if path.is_file())
-    assert {path.suffix for path in files} == {".png", ".svg", ".md", ".html", ".csv", ".tex"}
+    assert {path.suffix for path in files} == {".md", ".html", ".csv", ".tex"}
     assert all((first / path).read_bytes() == (again / path).read_bytes() for path in files)
 
 

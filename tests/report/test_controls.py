@@ -129,7 +129,7 @@ def test_draws_stand_in_their_own_chapter_and_in_scores_alone(tmp_path: Path) ->
     assert (report / "figures" / "controls.png").exists()
 
 
-@pytest.mark.usefixtures("undrawn")
+@pytest.mark.usefixtures("without_figures")
 def test_a_study_without_controls_has_no_such_chapter(tmp_path: Path) -> None:
     sweep = FakeSweep(tmp_path / "study", TASKS[:3]).finish(lambda task, *_: level(CATALOGUE[task], 0.5))
     (sweep.directory / "groupings.yaml").unlink()  # as an older version left it

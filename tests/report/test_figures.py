@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.report.sweeps import FakeSweep, level
+from usaggr.report.build import build_report
 from usaggr.report.collect import collect
 from usaggr.report.figures import FigureFile, write_figures
 from usaggr.report.tables import make_tables
@@ -109,3 +110,31 @@ def test_without_a_finished_run_there_are_no_figures(tmp_path: Path) -> None:
     shutil.rmtree(made.directory / "runs")
     assert written(made, tmp_path / "drawn") == ()
     assert not (tmp_path / "drawn").exists()
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_where_nothing_is_compared_there_are_scores_alone(tmp_path: Path) -> None:
+    made = sweep(tmp_path, formats=("png",), groupings=("task_specific",), scales=(1.0,), seeds=(0,))
+    names = {file.name for file in written(made, tmp_path / "alone")}
+    assert names == {"score_against_scale", *(f"curve-{task}" for task in TASKS)}
+    plan = made.directory / "plan.csv"
+    plan.write_text(plan.read_text().splitlines()[0] + "\n")
+    assert written(made, tmp_path / "nothing planned") == ()
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_report_is_built_beside_the_runs(tmp_path: Path) -> None:
+    sweep = FakeSweep(tmp_path / "study", variants={"base": [], "slow": []}).finish(scorer)
+    report = build_report([sweep.directory])
+    assert report == sweep.directory / "report"
+    names = sorted(str(path.relative_to(report)) for path in report.rglob("*") if path.is_file())
+    figures = [name for name in names if name.startswith("figures/")]
+    for name in ("delta_heatmap", "score_against_scale"):
+        assert {f"figures/{name}-{variant}.png" for variant in ("base", "slow")} <= set(figures)
+    pages = {"index.html", "report.md", *(f"tables/{name}.csv" for name in ("comparison", "scores", "summary"))}
+    assert pages <= set(names)
+    assert {"tables/data.tex", "tables/groupings.tex", "tables/use-s1-slow.tex"} <= set(names)
+    text, html = ((report / name).read_text() for name in ("report.md", "index.html"))
+    assert all(f"({figure})" in text for figure in figures)
+    assert html.count("<img") == len(figures)
+    assert not list(sweep.directory.glob("report.*"))

@@ -107,7 +107,7 @@ def test_similarity_does_not_change_with_the_experts_numbers(tmp_path: Path) -> 
     assert table["sd"].max() < 1e-9
 
 
-@pytest.mark.usefixtures("undrawn")
+@pytest.mark.usefixtures("without_figures")
 def test_tables_are_written_where_runs_route_with_empty_fields_for_one_seeds_spread(tmp_path: Path) -> None:
     tables = build_report([finished(tmp_path, seeds=(4,)).directory]) / "tables"
     assert pd.read_csv(tables / "routing_similarity.csv")["sd"].isna().all()
@@ -116,14 +116,14 @@ def test_tables_are_written_where_runs_route_with_empty_fields_for_one_seeds_spr
     assert read.groupby(["grouping", "task", "block"])["share"].sum().to_numpy() == pytest.approx(1, abs=1e-5)
 
 
-@pytest.mark.usefixtures("undrawn")
+@pytest.mark.usefixtures("without_figures")
 def test_without_routing_there_are_no_tables_and_no_faults(tmp_path: Path) -> None:
     sweep = finished(tmp_path, router=None)
     assert (routing(sweep).runs, routing(sweep).faults) == ((), ())
     assert not list((build_report([sweep.directory]) / "tables").glob("routing*"))
 
 
-@pytest.mark.usefixtures("undrawn")
+@pytest.mark.usefixtures("without_figures")
 def test_where_no_run_serves_two_tasks_there_is_no_table_of_similarity(tmp_path: Path) -> None:
     tables = build_report([finished(tmp_path, groupings=("task_specific",)).directory]) / "tables"
     assert (tables / "routing.csv").exists()

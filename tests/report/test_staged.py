@@ -161,7 +161,7 @@ def test_examples_time_and_models_are_those_of_all_stages(whole: Material) -> No
     }
 
 
-@pytest.mark.usefixtures("undrawn")
+@pytest.mark.usefixtures("without_figures")
 def test_the_chapter_says_which_groupings_have_more_budget(tmp_path: Path) -> None:
     report = build_report([sweep_of(tmp_path / "said").written().directory])
     page = (report / "report.md").read_text()

@@ -47,7 +47,7 @@ def cell(tables: Tables, task: str, grouping: str, metric: str) -> pd.Series:
     return table.loc[row]
 
 
-@pytest.mark.usefixtures("undrawn")
+@pytest.mark.usefixtures("without_figures")
 def test_the_columns_are_those_of_the_contract(sweep: FakeSweep) -> None:
     report = build_report([sweep.directory])
     for name, columns in (
@@ -99,7 +99,7 @@ def test_delta_m_is_the_mean_relative_change_of_main_metrics_over_the_tasks_coun
     assert summary.loc["task_specific", "parameters"] == 3 * 1010
 
 
-@pytest.mark.usefixtures("undrawn")
+@pytest.mark.usefixtures("without_figures")
 def test_missing_and_failed_runs_are_holes_with_a_count(tmp_path: Path) -> None:
     sweep = FakeSweep(tmp_path / "study")
     sweep.finish(scorer, skip=lambda run: run.block == "unified" and run.seed == 1)
@@ -158,7 +158,7 @@ def test_a_run_is_found_by_its_fingerprint_and_one_that_is_not_planned_is_left_o
     pd.testing.assert_frame_equal(tables_of(sweep.directory).comparison, tables.comparison)
 
 
-@pytest.mark.usefixtures("undrawn")
+@pytest.mark.usefixtures("without_figures")
 def test_a_result_that_cannot_be_read_is_a_failed_run_with_its_reason(sweep: FakeSweep) -> None:
     (path,) = (sweep.directory / "runs").glob("unified-s1-k0-*")
     (path / "result.json").write_text("{")
@@ -185,7 +185,7 @@ def test_a_report_stands_when_nothing_is_done(tmp_path: Path) -> None:
     assert "**0 of 15 planned runs are done" in (build_report([sweep.directory]) / "report.md").read_text()
 
 
-@pytest.mark.usefixtures("undrawn")
+@pytest.mark.usefixtures("without_figures")
 def test_a_report_takes_the_place_of_the_old_one(sweep: FakeSweep) -> None:
     report = build_report([sweep.directory])
     (report / "old.txt").write_text("old")
@@ -194,7 +194,7 @@ def test_a_report_takes_the_place_of_the_old_one(sweep: FakeSweep) -> None:
     assert {path.name for path in report.iterdir()} == {"index.html", "report.md", "tables", "figures"}
 
 
-@pytest.mark.usefixtures("undrawn")
+@pytest.mark.usefixtures("without_figures")
 def test_text_from_data_cannot_break_a_table(tmp_path: Path) -> None:
     sweep = FakeSweep(tmp_path / "study", data={"skipped": ["a.csv, line 3 | <b>x</b>\nnext"]}).finish(scorer)
     text = (build_report([sweep.directory]) / "report.md").read_text()

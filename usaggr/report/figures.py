@@ -278,9 +278,9 @@ def _save(figure: "Figure", folder: Path, file: FigureFile) -> None:
         path = folder / f"{file.name}.{kind}"
         figure.set_dpi(_DPI)  # printing an SVG leaves another
         if kind == "svg":
-            FigureCanvasSVG(figure).print_svg(path, metadata={"Date": None})
+            FigureCanvasSVG(figure).print_svg(path, metadata={"Date": None})  # type: ignore[no-untyped-call]
         else:
-            FigureCanvasAgg(figure).print_png(path, metadata={"Software": None})
+            FigureCanvasAgg(figure).print_png(path, metadata={"Software": None})  # type: ignore[no-untyped-call]
 
 
 def _settle(figure: "Figure") -> None:

@@ -149,7 +149,7 @@ def test_many_runs_with_dead_experts_are_counted_those_of_many_tasks_first(tmp_p
     assert "And 30 more runs; all are in tables/routing.csv." in texts(section)
 
 
-@pytest.mark.usefixtures("undrawn")
+@pytest.mark.usefixtures("without_figures")
 def test_runs_that_do_not_say_how_they_route_are_named_and_the_report_stands(tmp_path: Path) -> None:
     made = sweep(tmp_path)
     lost, damaged = (next(made.directory.glob(f"runs/unified-s1-k{seed}-*/routing.csv")) for seed in (0, 2))
