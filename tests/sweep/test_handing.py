@@ -1,15 +1,18 @@
 """A parent's weights on their way to its children; parents that were trained before anybody needed their weights."""
 
+import io
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from tests.sweep import fakes
 from usaggr.errors import RunError
 from usaggr.runs import PARENT, RunDirectory
 from usaggr.stored import WEIGHTS
 from usaggr.sweep.handing import ASIDE, hand_down, put_aside_weightless, weightless
+from usaggr.sweep.live import SweepLine
 from usaggr.sweep.loop import Loop
 from usaggr.sweep.plan import PlannedRun
 
@@ -68,7 +71,9 @@ def test_a_child_fails_with_the_reason_where_its_parents_weights_are_gone(tmp_pa
         hand_down(parent, child)
     states = {parent.spec.run_id: parent.state(), child.spec.run_id: child.state()}
     loop = Loop([parent, child], [child], states, attempts=2)
-    assert loop._next() is None
+    out = io.StringIO()
+    assert loop._next(SweepLine(Console(file=out, width=500), 2)) is None
+    assert "has no weights/scored.safetensors" in out.getvalue()
     assert "has no weights/scored.safetensors" in loop.failures[child.spec.run_id]
     assert child.state() == "failed"
 
