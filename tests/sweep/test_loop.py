@@ -10,6 +10,7 @@ from rich.console import Console
 
 from tests.sweep import fakes
 from tests.sweep.scripted import ScriptedExecutor
+from usaggr.locks import exclusive
 from usaggr.runs import RunDirectory, State
 from usaggr.sweep.executors.base import Outcome
 from usaggr.sweep.interruption import Interruption
@@ -125,6 +126,7 @@ def test_after_a_full_disk_nothing_is_tried_again(tmp_path: Path, outcome: Outco
     loop = sweep.run(executor)
     assert executor.order == sweep.ids
     assert loop.count("done") == 0
+    assert not any("goes on" in line or "again" in line for line in sweep.lines)
 
 
 def test_fail_fast_starts_nothing_after_a_failure_and_lets_what_runs_end(tmp_path: Path) -> None:
@@ -224,6 +226,19 @@ def test_a_run_that_dies_here_and_that_another_process_has_taken_up_meanwhile_is
     assert (loop.failures, sweep.lines) == ({}, [])
 
 
+def test_a_run_that_dies_here_while_another_process_is_just_claiming_it_is_no_failure(tmp_path: Path) -> None:
+    sweep = Sweep(tmp_path, 1, attempts=1)
+    with ExitStack() as other_process:
+
+        def being_claimed() -> Outcome:
+            other_process.enter_context(exclusive(sweep.runs[0].directory / ".lock"))  # its status comes after that
+            return "died"
+
+        loop = sweep.run(ScriptedExecutor({sweep.ids[0]: [being_claimed]}))
+        assert sweep.states(loop) == ["pending"]
+    assert (loop.failures, sweep.lines) == ({}, [])
+
+
 def test_children_of_a_failed_run_fail_with_it_and_each_is_named_once(tmp_path: Path) -> None:
     sweep = Sweep(tmp_path, 1)
     study = sweep.runs[0].study
@@ -242,13 +257,22 @@ def test_children_of_a_failed_run_fail_with_it_and_each_is_named_once(tmp_path: 
 def test_a_child_waits_for_its_parent_and_the_runs_behind_it_do_not(tmp_path: Path) -> None:
     sweep = Sweep(tmp_path, 1)
     study = sweep.runs[0].study
-    child = fakes.planned(study, 1, 900, parent=sweep.ids[0])
-    others = [fakes.planned(study, seed, 100 - seed) for seed in (2, 3)]
-    sweep.runs += [child, *others]
-    sweep.ids += names([child, *others])
+    children = [fakes.planned(study, seed, 900 - seed, parent=sweep.ids[0]) for seed in (1, 2)]
+    others = [fakes.planned(study, seed, 100 - seed) for seed in (3, 4)]
+    sweep.runs += [*children, *others]
+    sweep.ids += names([*children, *others])
     executor = ScriptedExecutor(slots=2)
-    assert sweep.states(sweep.run(executor)) == ["done"] * 4
-    assert executor.order == [sweep.ids[0], sweep.ids[2], sweep.ids[1], sweep.ids[3]]
+    assert sweep.states(sweep.run(executor)) == ["done"] * 5
+    assert executor.order == [sweep.ids[i] for i in (0, 3, 1, 2, 4)]  # those that waited keep their order
+
+
+def test_a_run_whose_parent_is_not_in_the_plan_is_never_started(tmp_path: Path) -> None:
+    sweep = Sweep(tmp_path, 0)
+    sweep.runs.append(fakes.planned(fakes.study(tmp_path), 1, parent="gone"))
+    sweep.ids.append(sweep.runs[0].spec.run_id)
+    executor = ScriptedExecutor()
+    loop = sweep.run(executor)
+    assert (executor.order, loop.failures) == ([], {sweep.ids[0]: "its parent gone failed"})
 
 
 def test_the_time_in_slots_is_that_of_all_jobs_also_of_those_that_fail(tmp_path: Path) -> None:
