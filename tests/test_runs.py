@@ -324,6 +324,15 @@ def test_a_run_is_settled_only_if_nobody_has_it_and_it_is_not_done(run: RunDirec
     assert status.error is None
 
 
+def test_a_run_in_a_queue_keeps_its_attempts_and_says_which_job_has_it(run: RunDirectory) -> None:
+    with run.claim(attempt=3):
+        assert not run.enqueue("slurm 7")  # somebody is at work on it
+    assert run.enqueue("slurm 7")
+    status = run.status()
+    assert status is not None
+    assert (run.state(), status.attempt, status.job) == ("queued", 3, "slurm 7")
+
+
 # Files
 
 

@@ -4,11 +4,13 @@ import errno
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from usaggr.training.checkpoint import CheckpointFile, Position
+from usaggr.training.resume import Progress
 
 PLACE = Position(part=1, batch=2, step=7)
 OWN = {"fingerprint": "a" * 64, "precision": "32-true"}
@@ -74,3 +76,28 @@ def test_one_that_cannot_be_written_leaves_the_one_before_it(tmp_path: Path, mon
     assert found is not None
     assert found[0] == PLACE
     assert [path.name for path in (tmp_path / "checkpoint").iterdir()] == ["state.bin"]
+
+
+@pytest.mark.parametrize(
+    ("position", "fits"),
+    [
+        (Position(0, 2, 2), True),
+        (Position(1, 0, 3), True),
+        (Position(2, 0, 5), True),  # all is trained and validated
+        (Position(0, 2, 9), False),  # the step of another run
+        (Position(0, 3, 3), False),  # a part that is done has no batch 3
+        (Position(2, 1, 6), False),
+        (Position(3, 0, 5), False),
+    ],
+    ids=str,
+)
+def test_a_checkpoint_is_taken_only_where_it_is_of_a_place_in_the_runs_parts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], position: Position, fits: bool
+) -> None:
+    file = CheckpointFile(tmp_path, **OWN)
+    file.write(position, {})
+    parts: Any = [range(3), range(2)]
+    progress = Progress(file, parts)
+    assert (progress.position == position) == fits
+    assert ("other parts" in capsys.readouterr().out) != fits
+    assert progress.fitted == (fits and position.part == 2)

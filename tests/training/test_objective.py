@@ -197,8 +197,8 @@ class Draws(list[int]):
 
 def curve_of(module: MultiTaskModule, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """The row that a validation of a module without a trainer adds."""
-    group = {"lr": 0.1}
-    trainer = type("Trainer", (), {"optimizers": [type("Optimiser", (), {"param_groups": [group]})]})
+    groups = [{"lr": 0.01}, {"lr": 0.1}]
+    trainer = type("Trainer", (), {"optimizers": [type("Optimiser", (), {"param_groups": groups})]})
     monkeypatch.setattr(MultiTaskModule, "trainer", trainer)
     monkeypatch.setattr(MultiTaskModule, "logger", None)
     module.on_validation_epoch_end()
@@ -214,7 +214,13 @@ def test_the_training_loss_of_the_curve_is_a_mean_over_samples(monkeypatch: pyte
         module.training_step(batch, 0)
     module._val_losses = {task.id: [torch.ones(1)] for task in ALL}
     expected = sum(sum(summed_losses(module, config, batch).values()) for batch in batches) / 36
-    assert curve_of(module, monkeypatch)["training_loss"] == pytest.approx(expected, rel=1e-5)
+    row = curve_of(module, monkeypatch)
+    assert row["training_loss"] == pytest.approx(expected, rel=1e-5)
+    assert row["learning_rate"] == 0.1  # of the heads, which come last
+    monkeypatch.undo()
+    module.training_step(batches[2], 0)  # the next part has losses of its own
+    alone = sum(summed_losses(module, config, batches[2]).values()) / 4
+    assert curve_of(module, monkeypatch)["training_loss"] == pytest.approx(alone, rel=1e-5)
 
 
 @torch.no_grad()
@@ -223,8 +229,10 @@ def test_a_validation_loss_is_a_mean_over_the_folds_samples_and_not_over_batches
 ) -> None:
     config = study("model=tiny")
     module = module_of(config, [Draws()], Rows())
-    for batch in (batch_of(3), batch_of(1, first=3)):
-        module.validation_step(batch, 0)
+    for batches in ([batch_of(2, first=9)], [batch_of(3), batch_of(1, first=3)]):  # the second time counts
+        module.on_validation_epoch_start()
+        for batch in batches:
+            module.validation_step(batch, 0)
     row = curve_of(module, monkeypatch)
     sums = summed_losses(module, config, batch_of(4))
     assert row["val_losses"] == pytest.approx({t: sums[t] / WEIGHTS[t] / 4 for t in sums}, rel=1e-5)

@@ -1,6 +1,7 @@
 """Which parameter is trained at which rate, by hand."""
 
 import pytest
+import torch
 
 from tests.models.networks import network
 from usaggr.compose import compose_study
@@ -50,6 +51,15 @@ def test_weights_decay_and_norms_biases_and_tokens_do_not() -> None:
     assert {"encoder.vit.pos_embed", "encoder.vit.cls_token", "embeddings.of.task_IUGC"} <= still
     assert all(name.endswith("weight") for name in decaying)
     assert not any("norm" in name for name in decaying if "dpt" not in name)
+
+
+def test_what_no_key_names_is_torchs_own() -> None:
+    """No fingerprint holds it: another value would change the numbers of runs that count as done."""
+    usual = torch.optim.AdamW([torch.zeros(1)]).param_groups[0]
+    for group in make_optimiser(network(), training()).param_groups:
+        assert all(
+            group[key] == usual[key] for key in ("betas", "eps", "amsgrad", "maximize", "decoupled_weight_decay")
+        )
 
 
 @pytest.mark.parametrize("freeze", ["early", "backbone"])

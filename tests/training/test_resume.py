@@ -24,7 +24,8 @@ from usaggr.training.checkpoint import CheckpointFile
 from usaggr.training.module import MultiTaskModule
 from usaggr.training.run import execute_run
 
-COMMON = ("training.budget=24 examples", "training.validations=2", "training.keep_weights=scored")
+COMMON = ("training.budget=24 examples", "training.validations=2", "training.keep_weights=scored", "model.dropout=0.3")
+"""Dropout draws random numbers in each step, which have to go on where they were."""
 STEPS = 12
 """Of the block `unified` here: 4 tasks of 24 examples in batches of 8; each of the two parts has 6."""
 

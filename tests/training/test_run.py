@@ -7,21 +7,24 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from tests.data.factories import tiny_data
 from usaggr.compose import compose_study
 from usaggr.config import TrainingConfig
+from usaggr.data.batches import FoldBatches
 from usaggr.data.cache import build_or_open
 from usaggr.data.run_data import RunData, run_data
 from usaggr.data.streams import stream, stream_length
 from usaggr.errors import RunError
 from usaggr.metrics.predictions import read_predictions
 from usaggr.metrics.scores import score_tasks
+from usaggr.models.build import build_network
 from usaggr.models.network import MultiTaskNetwork
 from usaggr.runs import Placement, RunDirectory, RunResult
 from usaggr.sweep.plan import Plan, PlannedRun, make_plan
 from usaggr.training.optimiser import make_optimiser
-from usaggr.training.run import execute_run, training_parts
+from usaggr.training.run import execute_run, training_parts, trivial_scores
 
 
 @pytest.fixture(scope="module")
@@ -152,13 +155,51 @@ def test_the_curve_has_a_row_a_validation_and_ends_with_the_run(folder: Path, tm
     assert float(rows[-1]["seg:dsc"]) == pytest.approx(result.validation["seg"]["dsc"], abs=1e-5)
 
 
-def test_best_weights_are_those_of_the_highest_validation_skill(folder: Path, tmp_path: Path) -> None:
-    plan = plan_of(folder, "training.validations=3", "training.score_weights=best", "training.learning_rate=0.05")
-    result = execute(plan, "unified", tmp_path / "run")
-    with (tmp_path / "run" / "curve.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    best = max(rows, key=lambda row: float(row["skill"]))
-    assert result.validation["reg"]["mre"] == pytest.approx(float(best["reg:mre"]), abs=1e-4)
+def test_the_best_weights_are_scored_and_kept_and_dropout_is_off_when_they_are(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    best = ["training.validations=3", "training.score_weights=best", "training.learning_rate=0.05"]
+    plan = plan_of(folder, *best, "training.keep_weights=scored", "model.dropout=0.3")
+    skills = iter((0.1, 0.3, 0.2))
+    monkeypatch.setattr("usaggr.training.curve.mean_skill", lambda *_: next(skills))
+    result = execute(plan, "cls", tmp_path / "run")
+    rows = pd.read_csv(tmp_path / "run" / "curve.csv")
+    assert result.validation["cls"]["auc"] == pytest.approx(rows["cls:auc"][1], abs=1e-5)
+    scored = predicted_by_kept_weights(plan, "cls", tmp_path / "run")
+    stored = read_predictions(tmp_path / "run" / "predictions.parquet").set_index("sample_id")["probs"]
+    assert scored.keys() == set(stored.index)
+    for sample_id, probabilities in scored.items():
+        assert probabilities == pytest.approx(stored[sample_id], abs=1e-5)
+
+
+def predicted_by_kept_weights(plan: Plan, task_id: str, directory: Path) -> dict[str, np.ndarray]:
+    """Probabilities of a run's test samples, by a new network with the weights that the run has kept."""
+    _, data = pick(plan, task_id)
+    network = build_network(plan.study.model, list(data.tasks.values()), 0).eval()
+    network.load_state_dict(load_file(directory / "weights" / "scored.safetensors"))
+    found = {}
+    with torch.inference_mode():
+        for batch in FoldBatches(data.test, data.cache, 4):
+            probabilities = network(batch.images, batch.rows)[task_id].softmax(dim=1).numpy()
+            found |= {s.sample_id: p for s, p in zip(batch.samples, probabilities, strict=True)}
+    return found
+
+
+def test_no_part_of_a_run_is_empty_where_there_are_fewer_batches_than_validations(folder: Path) -> None:
+    plan = plan_of(folder, "training.validations=50")
+    run, data = pick(plan, "cls")
+    parts, _ = training_parts(run.spec, run.study, data)
+    assert [len(part) for part in parts] == [1, 1, 1]  # 24 examples in batches of 8
+
+
+def test_the_trivial_predictor_is_fitted_on_the_runs_own_training_samples(folder: Path) -> None:
+    plan = plan_of(folder)
+    _, data = pick(plan, "reg")
+    train, test = data.train["reg"][:3], data.test
+    trivial, _ = trivial_scores(plan.study, replace(data, train={"reg": train}))
+    constant = np.mean([sample.points for sample in train], axis=0)  # all images have one size
+    distances = [np.linalg.norm(constant - np.asarray(sample.points), axis=1).mean() for sample in test]
+    assert trivial["reg"]["mre"] == pytest.approx(np.mean(distances))
 
 
 def test_a_csv_logger_writes_the_training_loss(folder: Path, tmp_path: Path) -> None:
@@ -177,20 +218,6 @@ def test_the_weight_of_a_task_scales_its_loss(folder: Path, tmp_path: Path) -> N
         rows = list(csv.DictReader(file))
     # Without a gradient nothing is learnt: the validation loss stays where it was.
     assert {row["reg:val_loss"] for row in rows} == {rows[0]["reg:val_loss"]}
-
-
-def test_kept_weights_are_the_scored_networks(folder: Path, tmp_path: Path) -> None:
-    from safetensors.torch import load_file
-
-    from usaggr.models.build import build_network
-
-    plan = plan_of(folder, "training.keep_weights=scored", "training.validations=1")
-    execute(plan, "det", tmp_path / "run")
-    network = build_network(plan.study.model, [plan.manifest.dataset.tasks["det"]], 0)
-    stored = load_file(tmp_path / "run" / "weights" / "scored.safetensors")
-    network.load_state_dict(stored)
-    fresh = build_network(plan.study.model, [plan.manifest.dataset.tasks["det"]], 0).state_dict()
-    assert any(not torch.equal(stored[name], fresh[name]) for name in stored)
 
 
 def test_a_result_is_not_written_for_a_score_that_is_not_a_number(trained: Trained, tmp_path: Path) -> None:
@@ -270,8 +297,6 @@ def plain_optimiser(network: MultiTaskNetwork, training: TrainingConfig) -> torc
 
 
 def test_weights_of_a_network_with_channels_last_are_kept_as_others(folder: Path, tmp_path: Path) -> None:
-    from safetensors.torch import load_file
-
     stored = {}
     for last in ("true", "false"):
         still = ["training.keep_weights=scored", "training.learning_rate=1e-6", "training.validations=1"]

@@ -68,3 +68,6 @@ def test_skill_is_a_mean_over_tasks_of_main_metrics() -> None:
     trivial = {TASK.id: {"dsc": 0.5}, OTHER.id: {"auc": 0.5}}
     scores = {TASK.id: {"dsc": 0.75, "hd": 3.0}, OTHER.id: {"auc": 1.0}}
     assert mean_skill(scores, trivial, [TASK, OTHER]) == 0.75
+    # A task without a score has no say: an AUC is not defined where a class is missing.
+    assert mean_skill({**scores, OTHER.id: {}}, trivial, [TASK, OTHER]) == 0.5
+    assert mean_skill({}, trivial, [TASK, OTHER]) == 0.0
