@@ -180,6 +180,16 @@ def test_modes_differ_where_a_class_is_absent_and_say_so(tmp_path: Path) -> None
     assert set(challenge["tasks"]["seg"]) == {"dsc", "hd"}
 
 
+def test_the_challenges_auc_without_a_class_has_no_interval(tmp_path: Path) -> None:
+    made = made_in(tmp_path)
+    probs = [[0.6, 0.3, 0.1], [0.4, 0.5, 0.1], [0.3, 0.6, 0.1], [0.7, 0.2, 0.1], [0.5, 0.4, 0.1], [0.2, 0.7, 0.1]]
+    made.classification("absent", 3, [0, 0, 0, 1, 1, 1], [{"predicted_probs": row} for row in probs])
+    found = made.evaluated(tmp_path / "cache")
+    strict, challenge = (as_json(found, mode)["intervals"]["absent"] for mode in ("strict", "challenge"))  # type: ignore[arg-type]
+    assert "auc" in strict
+    assert challenge == {name: strict[name] for name in sorted(strict) if name not in ("auc", "balanced_accuracy")}
+
+
 def test_strict_scores_are_those_of_a_sweep(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     probs = rng.dirichlet([1, 1, 1], 20)

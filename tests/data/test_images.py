@@ -48,7 +48,12 @@ def test_palette_and_alpha_become_plain_colours(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("stored", "expected"), [([[0, 65535], [257, 514]], [[0, 255], [1, 2]]), ([[0, 255], [7, 9]], [[0, 255], [7, 9]])]
+    ("stored", "expected"),
+    [
+        ([[0, 65535], [257, 514]], [[0, 255], [1, 2]]),
+        ([[0, 255], [7, 9]], [[0, 255], [7, 9]]),
+        ([[0, 256], [7, 9]], [[0, 0], [0, 0]]),
+    ],
 )
 def test_16_bits_are_scaled_unless_8_are_enough(tmp_path: Path, stored: Any, expected: Any) -> None:
     path = write_image(tmp_path / "a.png", np.array(stored, np.uint16))

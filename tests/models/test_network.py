@@ -108,7 +108,9 @@ def test_initial_weights_depend_on_seed_and_task_alone() -> None:
     head = many.head(DET.id).state_dict()
     assert all(torch.equal(head[name], value) for name, value in one.head(DET.id).state_dict().items())
     other = build_network(model(), [DET], 4)
-    assert any(not torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
+    for part in ("encoder", "decoder", "heads"):
+        ours, theirs = (getattr(network, part).parameters() for network in (one, other))
+        assert any(not torch.equal(a, b) for a, b in zip(ours, theirs, strict=True)), part
 
 
 def test_two_tasks_of_one_type_start_from_different_heads() -> None:
