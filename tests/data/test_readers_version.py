@@ -12,10 +12,11 @@ from PIL import Image
 
 from tests.data.factories import data_config, noise, write_image
 from tests.data.test_probe import key, probe
-from usaggr.data import images
+from usaggr.data import readers_version
 from usaggr.data.cache_build import CacheMeta, CachePlan
 from usaggr.data.check import hashing, looks
-from usaggr.data.images import READERS_VERSION, read_image, read_mask
+from usaggr.data.images import read_image, read_mask
+from usaggr.data.readers_version import READERS_VERSION
 from usaggr.data.samples import Dataset
 from usaggr.errors import DataError
 from usaggr.progress import NoProgress
@@ -82,7 +83,8 @@ def test_the_version_of_the_readers_changes_with_what_they_read(tmp_path: Path) 
     assert refused == {"gif", "ppm", "cut", "text", "empty", "float"}
     digest = hashlib.sha256(repr(sorted(made.items())).encode()).hexdigest()[:16]
     assert (READERS_VERSION, digest) == RECORDED, (
-        "the same files are read otherwise than before: raise READERS_VERSION in usaggr/data/images.py, and record both"
+        "the same files are read otherwise than before: raise READERS_VERSION in usaggr/data/readers_version.py, "
+        "and record both"
     )
 
 
@@ -92,7 +94,7 @@ def test_a_refused_file_is_read_again_with_a_format_more(tmp_path: Path, monkeyp
     for _ in ("cold", "warm"):
         (facts,) = probe(tmp_path / "cache", key(path))
         assert facts.error == "cannot be read as an image: the file is none of PNG, JPEG, BMP, TIFF, WEBP"
-    monkeypatch.setattr(images, "FORMATS", (*images.FORMATS, "PPM"))
+    monkeypatch.setattr(readers_version, "FORMATS", (*readers_version.FORMATS, "PPM"))
     (facts,) = probe(tmp_path / "cache", key(path))
     assert (facts.error, facts.height, facts.width) == ("", 12, 9)
 
@@ -100,8 +102,8 @@ def test_a_refused_file_is_read_again_with_a_format_more(tmp_path: Path, monkeyp
 @pytest.mark.parametrize(
     ("what", "value", "read"),
     [
-        ("usaggr.data.images.READERS_VERSION", READERS_VERSION + 1, ["bad.png", "good.png"]),
-        ("PIL.__version__", "another", ["bad.png"]),
+        ("usaggr.data.readers_version.READERS_VERSION", READERS_VERSION + 1, ["bad.png", "good.png"]),
+        ("usaggr.data.readers_version.version", lambda package: "another", ["bad.png"]),
     ],
 )
 def test_other_readers_read_again_what_they_may_read_otherwise(
@@ -131,7 +133,7 @@ def test_a_store_of_an_older_version_keeps_what_it_has_accepted(tmp_path: Path, 
 def test_accepted_files_are_not_read_again_for_a_format_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     good = key(write_image(tmp_path / "b.png", noise(0)))
     known = probe(tmp_path / "cache", good)
-    monkeypatch.setattr(images, "FORMATS", (*images.FORMATS, "PPM"))
+    monkeypatch.setattr(readers_version, "FORMATS", (*readers_version.FORMATS, "PPM"))
     monkeypatch.setattr("usaggr.data.probe._probed", lambda *arguments: pytest.fail("read again"))
     assert probe(tmp_path / "cache", good) == known
 
@@ -139,7 +141,7 @@ def test_accepted_files_are_not_read_again_for_a_format_more(tmp_path: Path, mon
 def test_other_readers_make_image_caches_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     plan = CachePlan(CacheMeta(8, 8, 1, 1, 0, False), {"0" * 64: Path("a.png")}, {})
     before = plan.key
-    monkeypatch.setattr(images, "READERS_VERSION", READERS_VERSION + 1)
+    monkeypatch.setattr(readers_version, "READERS_VERSION", READERS_VERSION + 1)
     assert plan.key != before
 
 
@@ -148,7 +150,7 @@ def test_other_readers_look_at_all_images_again(tmp_path: Path, monkeypatch: pyt
     dataset = Dataset(tmp_path, {}, (), ())
     looks.look_at(dataset, data, NoProgress())
     before = set((tmp_path / "cache").glob("looks-*"))
-    monkeypatch.setattr(images, "READERS_VERSION", READERS_VERSION + 1)
+    monkeypatch.setattr(readers_version, "READERS_VERSION", READERS_VERSION + 1)
     looks.look_at(dataset, data, NoProgress())
     assert len(set((tmp_path / "cache").glob("looks-*")) - before) == 1
 

@@ -19,7 +19,7 @@ from typing import IO
 import numpy as np
 
 from usaggr.config import DataConfig
-from usaggr.data import images
+from usaggr.data import images, readers_version
 from usaggr.data.cache_check import damaged_file, write_checksums
 from usaggr.data.locations import made_folder
 from usaggr.data.probe import read_unchanged
@@ -84,7 +84,7 @@ class CachePlan:
         """Name of the folder: changes with anything that changes a byte in it."""
         key = hashlib.sha256(json.dumps(vars(self.meta), sort_keys=True).encode())
         key.update("".join((*self.images, *self.masks)).encode())
-        key.update(images.store_name("").encode())  # empty for the first version of the readers
+        key.update(readers_version.store_name("").encode())  # empty for the first version of the readers
         return key.hexdigest()[:24]
 
 

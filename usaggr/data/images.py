@@ -10,29 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from usaggr.data import readers_version
 from usaggr.errors import DataError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
-"""What is tried. Others (such as EPS, for which PIL starts an interpreter) are no images here."""
-READERS_VERSION = 1
-"""Raised where the same file gives other pixels, values or a fault than before. It is part of the key of every cache of
-what was read; tests/data/test_readers_version.py fails where readers change without it. Formats need no new version:
-`readers_identity` has them."""
-
-
-def readers_identity() -> str:
-    """Return what decides which files are refused: these readers, their formats, and the library that decodes."""
-    from PIL import __version__ as pillow
-
-    return f"{READERS_VERSION} {','.join(FORMATS)} Pillow {pillow}"
-
-
-def store_name(name: str) -> str:
-    """Return the name of a cache of what was read; caches of the first version of the readers have no suffix."""
-    return name if READERS_VERSION == 1 else f"{name}-readers{READERS_VERSION}"
 
 
 def read_image(path: Path, channels: int, max_pixels: int) -> NDArray[np.uint8]:
@@ -82,9 +64,9 @@ def open_image(content: bytes, name: str, max_pixels: int | None) -> "Image":
     # PIL's own limit would refuse by another number than the user's, data.max_pixels.
     Image.MAX_IMAGE_PIXELS = None
     try:
-        image = Image.open(io.BytesIO(content), formats=FORMATS)
+        image = Image.open(io.BytesIO(content), formats=readers_version.FORMATS)
     except UnidentifiedImageError as error:
-        what = "is empty" if not content else f"is none of {', '.join(FORMATS)}"
+        what = "is empty" if not content else f"is none of {', '.join(readers_version.FORMATS)}"
         raise DataError(f"{name}: cannot be read as an image: the file {what}") from error
     except Exception as error:  # decoders raise many kinds of exception on broken files
         raise DataError(f"{name}: cannot be read as an image: {error}") from error

@@ -18,6 +18,7 @@ from typing import NamedTuple
 from usaggr.config import DataConfig
 from usaggr.data.locations import FoundFile, cache_root, made_folder
 from usaggr.data.readers import pieces, reader_count, results_of
+from usaggr.data.readers_version import readers_identity, store_name
 from usaggr.errors import DataError
 from usaggr.progress import Progress
 
@@ -150,8 +151,6 @@ def _probe(key: ProbeKey, max_pixels: int) -> tuple[FileFacts, bool]:
 
 def _store() -> str:
     """Return the name of the store, in the cache folder."""
-    from usaggr.data.images import store_name
-
     return f"{store_name(f'files-{STORE_VERSION}')}.sqlite"
 
 
@@ -168,8 +167,6 @@ class FactStore:
 
     def read(self, keys: Sequence[ProbeKey]) -> dict[ProbeKey, FileFacts]:
         """Return the facts of files that are as they were when they were probed; refusals of these readers alone."""
-        from usaggr.data.images import readers_identity
-
         if not keys:
             return {}
         stored: dict[tuple[str, int, int, int], FileFacts] = {}
@@ -203,8 +200,6 @@ class FactStore:
 
     def write(self, facts: Iterable[tuple[ProbeKey, FileFacts]]) -> None:
         """Keep facts; what was known of the files before is replaced."""
-        from usaggr.data.images import readers_identity
-
         lines = [
             (
                 os.fsencode(key.file.path),

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from usaggr.config import DataConfig
 from usaggr.data.check.hashing import HASH_BYTES, perceptual_hash
-from usaggr.data.images import distinct_pixels, open_image, read_bytes, read_mask, store_name
+from usaggr.data.images import distinct_pixels, open_image, read_bytes, read_mask
 from usaggr.data.locations import cache_root, made_folder
 from usaggr.data.readers import pieces, reader_count, results_of
+from usaggr.data.readers_version import store_name
 from usaggr.data.samples import Dataset
 from usaggr.errors import DataError
 from usaggr.progress import Progress

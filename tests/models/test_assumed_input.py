@@ -1,0 +1,112 @@
+"""Which scale of images a network with pretrained weights assumes, and why: what is said is what the network does."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+
+from tests.models.test_vit_weights import TASK, model
+from usaggr.compose import compose_study
+from usaggr.config_model import ModelConfig
+from usaggr.data.batches import MEAN, STD
+from usaggr.models.assumed_input import input_scale_of
+from usaggr.models.build import build_network
+
+HALF = (0.5, 0.5, 0.5)
+VIT = "vit_base_patch16_224"
+
+
+def mh_mtl(encoder: str, weights: str | None) -> ModelConfig:
+    study = compose_study("demo", [f"model.encoder={encoder}"])
+    return study.model.model_copy(update={"weights": weights})
+
+
+def test_without_pretrained_weights_nothing_is_assumed() -> None:
+    assert input_scale_of(model()) is None
+    assert input_scale_of(mh_mtl("tu-test_resnet", None)) is None
+
+
+@pytest.mark.parametrize(
+    ("encoder", "mean", "std"),
+    [(VIT, HALF, HALF), (f"{VIT}.augreg_in21k", HALF, HALF), (f"{VIT}.mae", MEAN, STD)],
+)
+def test_a_tag_of_timm_has_the_scale_that_timm_lists_for_it(encoder: str, mean: Any, std: Any) -> None:
+    found = input_scale_of(model(encoder=encoder, weights="timm"))
+    assert found is not None
+    assert (found.source, found.mean, found.std) == ("library", mean, std)
+    assert found.line().endswith(": timm lists them for these weights, which are its own")
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> Path:
+    """A file of a bare transformer, which states no scale."""
+    network = timm.create_model("test_vit", num_classes=0, dynamic_img_size=True)
+    save_file(network.state_dict(), tmp_path / "plain.safetensors")
+    return tmp_path / "plain.safetensors"
+
+
+@pytest.fixture
+def stating(tmp_path: Path, plain: Path) -> Path:
+    """A file of a network of usaggr, which states a scale that timm does not list."""
+    network = build_network(model(weights=str(plain)), [TASK], seed=0)
+    state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+    mean, std = torch.tensor([0.1, 0.2, 0.3]), torch.tensor([0.2, 0.4, 0.8])
+    state["encoder.input_factor"] = torch.tensor(STD) / std
+    state["encoder.input_shift"] = (torch.tensor(MEAN) - mean) / std
+    save_file(state, tmp_path / "stating.safetensors")
+    return tmp_path / "stating.safetensors"
+
+
+def test_a_file_that_states_none_is_read_on_the_scale_of_the_encoder_s_name(plain: Path) -> None:
+    found = input_scale_of(model(weights=str(plain)))
+    settings: Any = timm.get_pretrained_cfg("test_vit")
+    assert found is not None
+    assert (found.source, found.mean, found.std) == ("name", settings.mean, settings.std)
+    assert "assumed from the encoder's name, for which timm lists them; the file states none" in found.line()
+
+
+def test_a_file_that_states_its_scale_is_believed(stating: Path) -> None:
+    found = input_scale_of(model(weights=str(stating)))
+    assert found is not None
+    assert (found.source, found.mean, found.std) == ("file", (0.1, 0.2, 0.3), (0.2, 0.4, 0.8))
+    assert found.line().endswith("mean 0.1, 0.2, 0.3 and std 0.2, 0.4, 0.8: the file states them")
+
+
+@pytest.mark.parametrize("which", ["plain", "stating"])
+def test_what_is_said_is_what_the_network_does(request: pytest.FixtureRequest, which: str) -> None:
+    config = model(weights=str(request.getfixturevalue(which)))
+    encoder, found = build_network(config, [TASK], seed=0).encoder, input_scale_of(config)
+    assert found is not None
+    images = torch.rand(2, 3, 4, 4)
+
+    def channels(values: Any) -> torch.Tensor:
+        return torch.tensor(values)[:, None, None]
+
+    usual = (images - channels(MEAN)) / channels(STD)
+    given = usual * channels(encoder.input_factor.tolist()) + channels(encoder.input_shift.tolist())
+    torch.testing.assert_close(given, (images - channels(found.mean)) / channels(found.std), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("encoder", "weights", "listed"),
+    [
+        ("resnet18", "imagenet", None),
+        ("tu-resnet18", "imagenet", None),
+        ("tu-tf_efficientnet_lite0", "imagenet", (HALF, HALF)),
+        ("tu-tf_efficientnet_lite0", "FILE", (HALF, HALF)),
+        ("resnet18", "FILE", None),
+    ],
+)
+def test_mh_mtl_has_one_scale_and_names_another_that_the_library_lists(
+    plain: Path, encoder: str, weights: str, listed: Any
+) -> None:
+    found = input_scale_of(mh_mtl(encoder, str(plain) if weights == "FILE" else weights))
+    assert found is not None
+    assert (found.source, found.mean, found.std) == ("network", MEAN, STD)
+    assert (found.listed_mean, found.listed_std) == (listed or (None, None))
+    said = "the library lists mean 0.5 and std 0.5 for it, so these weights were probably trained on another scale"
+    assert (said in found.line()) is (listed is not None)
+    assert "assumed, since the network mh_mtl does so for every encoder, whatever its weights" in found.line()
