@@ -262,7 +262,7 @@ def test_rows_of_tasks_without_a_model_are_counted(folder: Path, tmp_path: Path)
 def test_wrong_requests_are_refused(folder: Path, run: Path, tmp_path: Path, rows: Rows, message: str) -> None:
     real = {"DATA": folder / "data", "SPLIT": folder / "outputs" / "demo" / "split.csv"}
     given = Rows(real.get(str(rows.root), rows.root), rows.tasks, real.get(str(rows.split), rows.split), rows.fold)
-    with pytest.raises((ConfigError, DataError), match=message):
+    with pytest.raises((ConfigError, DataError, RunError), match=message):
         predicted(run, given, tmp_path / "out")
 
 

@@ -73,7 +73,7 @@ def test_sweep_trains_and_writes_a_report(results: Path) -> None:
     assert (results / "report" / "index.html").is_file()
     with (results / "report" / "tables" / "scores.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert {row["task_id"] for row in rows} == {"breast_2cls", "fetal_head", "FUGC", "thyroid_nodule_det"}
+    assert {row["task"] for row in rows} == {"breast_2cls", "fetal_head", "FUGC", "thyroid_nodule_det"}
     assert {row["grouping"] for row in rows} == {"task_specific", "unified"}
 
 

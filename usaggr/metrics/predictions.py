@@ -148,10 +148,19 @@ def stored_columns(path: Path) -> frozenset[str]:
 
 
 def _is_same_type(one: pa.DataType, other: pa.DataType) -> bool:
-    """Return whether columns hold the same values; Parquet does not keep what the items of a list are called."""
+    """Return whether columns hold the same values.
+
+    Parquet does not keep what the items of a list are called, and pandas 3 writes texts as large_string.
+    """
+    if _is_text(one) and _is_text(other):
+        return True
     if pa.types.is_list(one) and pa.types.is_list(other):
         return bool(one.value_type == other.value_type)
     return bool(one == other)
+
+
+def _is_text(stored: pa.DataType) -> bool:
+    return bool(pa.types.is_string(stored) or pa.types.is_large_string(stored))
 
 
 def encode_mask(mask: NDArray[np.uint8]) -> bytes:
