@@ -11,7 +11,18 @@ PACKAGE = Path(__file__).parent.parent / "usaggr"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 ROOMS = (
-    ("torchvision_ops", "errors", "progress", "files", "file_hash", "heartbeats", "locks", "stored", "stopping"),
+    (
+        "torchvision_ops",
+        "errors",
+        "progress",
+        "files",
+        "file_hash",
+        "heartbeats",
+        "locks",
+        "stored",
+        "stopping",
+        "input_scale",
+    ),
     (
         "config",
         "config_section",

@@ -24,6 +24,7 @@ import yaml
 from usaggr.errors import RunError
 from usaggr.files import write_atomic
 from usaggr.heartbeats import is_recent, stays_silent
+from usaggr.input_scale import InputScale
 from usaggr.locks import exclusive, is_held
 from usaggr.stored import REPEAT, SCHEMA_VERSION, DamagedError, read_json, seal, typed, unseal
 
@@ -171,6 +172,8 @@ class RunResult:
     """Task: remarks for the tables, such as the classes over which an AUC was taken."""
     timings: dict[str, float] = field(default_factory=dict)
     """Seconds by part of the run."""
+    input_scale: InputScale | None = None
+    """Of images for pretrained weights; None without such weights, and in results of versions that did not note it."""
     schema_version: int = SCHEMA_VERSION
 
 

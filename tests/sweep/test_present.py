@@ -33,6 +33,17 @@ def _nothing_to_decide(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(present, "decidable", lambda plan: ())
 
 
+def test_the_scale_of_images_is_said_where_there_are_pretrained_weights(plan: Plan) -> None:
+    assert not any(line.startswith("input: ") for line in shown(plan))
+    model = plan.study.model.model_copy(update={"encoder": "resnet18", "weights": "imagenet"})
+    study = plan.study.model_copy(update={"model": model})
+    lines = shown(replace(plan, runs=tuple(replace(run, study=study) for run in plan.runs)))
+    assert [line for line in lines if line.startswith("input: ")] == [
+        "input: resnet18 with weights imagenet gets images of mean 0.485, 0.456, 0.406 and std 0.229, 0.224, 0.225: "
+        "assumed, since the network mh_mtl does so for every encoder, whatever its weights"
+    ]
+
+
 def test_few_runs_are_shown_one_by_one(plan: Plan) -> None:
     lines = shown(plan)
     for run in plan.runs:

@@ -16,7 +16,7 @@ from usaggr.models.adapters import FilmMlp, adapt_linears
 from usaggr.models.experts import ExpertMlp, perturb
 from usaggr.models.per_task import TaskContext
 from usaggr.models.plain_vit import create_vit
-from usaggr.models.vit_weights import InputScale, load_vit_weights
+from usaggr.models.vit_weights import InputTransform, load_vit_weights
 
 LEVELS = 4
 """Maps that the decoder reads: of blocks evenly spread over the depth, the last one included."""
@@ -28,10 +28,10 @@ class VisionTransformer(nn.Module):
     No class or register token leaves it.
     """
 
-    def __init__(self, vit: nn.Module, pretrained_on: InputScale | None = None) -> None:
+    def __init__(self, vit: nn.Module, pretrained_on: InputTransform | None = None) -> None:
         super().__init__()
         self.vit = vit
-        scale = pretrained_on or InputScale(torch.ones(3), torch.zeros(3))
+        scale = pretrained_on or InputTransform(torch.ones(3), torch.zeros(3))
         # Kept with the weights, which mean nothing without it.
         self.register_buffer("input_factor", scale.factor.clone())
         self.register_buffer("input_shift", scale.shift.clone())

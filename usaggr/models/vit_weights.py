@@ -28,12 +28,14 @@ _CONDITIONED = re.compile(r"^blocks\.(\d+)\.mlp\.(?:experts|router|mlp|scale|shi
 """Names in usaggr's own networks whose blocks are conditioned on the task."""
 _TRANSFORMERS_NAMES = re.compile(r"^(?:layer|layers|layer\.model)\.\d+\.|^embeddings\.")
 """How the transformers library names a vision transformer, which timm does not read."""
+_STATED = ("input_factor", "input_shift")
+"""Names of the step from images as every network gets them to those that the weights expect."""
 _BIAS = 1e-6
 """Biases up to here are as good as none."""
 
 
 @dataclass(frozen=True)
-class InputScale:
+class InputTransform:
     """How images are brought to what pretrained weights were trained on, by channel: image x factor + shift."""
 
     factor: Tensor
@@ -42,7 +44,7 @@ class InputScale:
     """(3,)."""
 
 
-def load_vit_weights(vit: nn.Module, model: M2DinoConfig) -> InputScale | None:
+def load_vit_weights(vit: nn.Module, model: M2DinoConfig) -> InputTransform | None:
     """Load what `model.weights` names into timm's bare transformer, in place; nothing where it is null.
 
     On the meta device all is checked, and nothing is copied. Gives the scale of images that the weights expect: the
@@ -55,7 +57,9 @@ def load_vit_weights(vit: nn.Module, model: M2DinoConfig) -> InputScale | None:
         return None
     file = weights_file(model) or downloaded(model)
     stored = _stripped(read_tensors(file), model)
-    kept = [stored.pop(name, None) for name in ("input_factor", "input_shift")]
+    stated = stated_transform(stored)
+    for name in _STATED:
+        stored.pop(name, None)
     try:
         _refuse_biases(vit, stored, model)
         found = _renamed(vit, stored)
@@ -71,15 +75,20 @@ def load_vit_weights(vit: nn.Module, model: M2DinoConfig) -> InputScale | None:
         raise ConfigError(_misfit(own, matched, found, model))
     if not any(tensor.is_meta for tensor in own.values()):
         vit.load_state_dict(matched, strict=False)
-    factor, shift = kept
-    return InputScale(factor, shift) if factor is not None and shift is not None else _timms_scale(vit)
+    return stated or timms_transform(vit)
 
 
-def _timms_scale(vit: nn.Module) -> InputScale:
+def stated_transform(tensors: Mapping[str, Tensor]) -> InputTransform | None:
+    """Return the step that a network of usaggr keeps with its weights; None: the file states none."""
+    found = {short: tensor for name, tensor in tensors.items() if (short := without_prefix(name)) in _STATED}
+    return InputTransform(*(found[name] for name in _STATED)) if len(found) == len(_STATED) else None
+
+
+def timms_transform(vit: nn.Module) -> InputTransform:
     """From images as every network gets them to those that timm's weights of the transformer were trained on."""
     settings: Any = vit.pretrained_cfg
     mean, std = torch.tensor(settings["mean"]), torch.tensor(settings["std"])
-    return InputScale(torch.tensor(STD) / std, (torch.tensor(MEAN) - mean) / std)
+    return InputTransform(torch.tensor(STD) / std, (torch.tensor(MEAN) - mean) / std)
 
 
 def _stripped(stored: Mapping[str, Tensor], model: M2DinoConfig) -> dict[str, Tensor]:

@@ -12,6 +12,7 @@ from rich.table import Table
 from usaggr.config import StudyConfig
 from usaggr.config_executor import SlurmConfig
 from usaggr.data.manifest import MIN_TEST_SUBJECTS, describe, prove_split
+from usaggr.errors import UsaggrError
 from usaggr.runs import State
 from usaggr.sweep.decidable import Decidable, decidable
 from usaggr.sweep.estimate import estimate, pace_of
@@ -39,6 +40,8 @@ def print_plan(plan: Plan, console: Console) -> None:
             highlight=False,
             soft_wrap=True,
         )
+    for line in input_lines(plan):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     print_decidable(decidable(plan), plan.study, console)
     counts = Counter(states)
     said = ", ".join(f"{counts[state]} {state}" for state in STATE_STYLES if counts[state])
@@ -54,6 +57,24 @@ def print_plan(plan: Plan, console: Console) -> None:
     proof = prove_split(plan.manifest.dataset, plan.manifest.split)
     if not proof.disjoint:
         console.print(f"[red]warning:[/] {escape(proof.sentence())}", highlight=False)
+
+
+def input_lines(plan: Plan) -> list[str]:
+    """Say for each network with pretrained weights which scale of images it assumes, and why; torch is loaded then."""
+    models = {run.study.model.model_dump_json(): run.study.model for run in plan.runs if run.study.model.weights}
+    if not models:
+        return []
+    from usaggr.models.assumed_input import input_scale_of
+
+    lines = []
+    for model in models.values():
+        try:
+            scale = input_scale_of(model)
+        except UsaggrError as error:  # a sweep ends with it
+            lines.append(str(error))
+        else:
+            lines += [] if scale is None else [f"input: {scale.line()}"]
+    return list(dict.fromkeys(lines))
 
 
 def _listed(plan: Plan, states: Sequence[State]) -> Table:

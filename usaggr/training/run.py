@@ -18,6 +18,7 @@ from usaggr.data.streams import cut_batches, merge_streams, stream, stream_lengt
 from usaggr.file_hash import note_hash
 from usaggr.files import make_usual
 from usaggr.metrics.predictions import write_predictions
+from usaggr.models.assumed_input import input_scale_of
 from usaggr.models.build import build_network
 from usaggr.models.network import MultiTaskNetwork
 from usaggr.models.parameters import count_parameters
@@ -55,6 +56,7 @@ def execute_run(spec: RunSpec, directory: Path, study: StudyConfig, placement: P
     with watch.part("network"):
         network = build_network(study.model, list(data.tasks.values()), spec.seed)
         start_from_parent(network, spec, directory)
+        input_scale = input_scale_of(study.model)
     with watch.part("streams"):
         parts, examples = training_parts(spec, study, data)
     with watch.part("trivial"):
@@ -90,6 +92,7 @@ def execute_run(spec: RunSpec, directory: Path, study: StudyConfig, placement: P
             cost=_cost(watch, network, sum(examples.values())),
             notes=with_budget(with_exposure(tested.notes, study.training, n_train), spec, study.training, n_train),
             timings=watch.timings,
+            input_scale=input_scale,
         )
         RunDirectory(directory).write_result(result)
 

@@ -18,14 +18,19 @@ from tests.report.chapters.reading import (
 )
 from tests.report.routings import by_kind
 from tests.report.sweeps import FakeSweep
+from usaggr.input_scale import InputScale
 from usaggr.report.chapters.asked import write_asked, write_run
 from usaggr.report.chapters.material import Material
 from usaggr.report.chapters.methods import write_methods
-from usaggr.report.document import TextTable
+from usaggr.report.document import Items, Section, TextTable
 
 TASKS = ("breast_2cls", "breast_lesion", "fetal_femur")
 M2DINO = {"name": "m2dino", "encoder": "vit_x", "norm": None, "conditioning": "experts", "conditioned_blocks": None,
           "experts": {"count": 8, "top_k": 2, "router": "task"}, "lora_rank": 4, "freeze": "none"}  # fmt: skip
+
+
+def items(section: Section) -> list[str]:
+    return [item for block in section.blocks if isinstance(block, Items) for item in block.items]
 
 
 def networks(sweep: FakeSweep) -> TextTable:
@@ -45,6 +50,26 @@ def test_parameters_are_those_of_all_models_and_of_the_largest(tmp_path: Path) -
         ["CG", "2", "2,030", "1,020", "710", "420"],
         ["AU", "1", "1,030", "1,030", "710", "430"],
     ]
+
+
+def test_the_scale_of_images_is_said_as_the_runs_noted_it(tmp_path: Path) -> None:
+    """Once for all runs of a network; runs of older versions have noted nothing."""
+    half = (0.5, 0.5, 0.5)
+    settings = {"model": {"weights": "a.pth", "encoder": "vit_x"}}
+    for folder, noted, said in (
+        ("new", InputScale("vit_x", "a.pth", half, half, "name"), "Scale of images: vit_x with weights a.pth gets "
+         "images of mean 0.5 and std 0.5: assumed from the encoder's name, for which timm lists them; the file states "
+         "none, and weights that were trained on another scale lose by it."),
+        ("old", None, "Scale of images: not noted when these runs were trained; `usaggr plan` of the study says it."),
+    ):  # fmt: skip
+        sweep = FakeSweep(tmp_path / folder, tasks=("fetal_femur",), settings=settings)
+        sweep.write_plan()
+        for run, _ in sweep.runs():
+            scores = {task: simple(task, run.tasks, run.scale, run.seed) for task in run.tasks}
+            sweep.write_run(run, scores, input_scale=noted)
+        asked = find(chapters_of(material_of(sweep), write_asked), "What was asked")
+        lines = [item for item in items(asked) if item.startswith("Scale of images")]
+        assert [line.replace("\\", "") for line in lines] == [said]
 
 
 def test_results_without_counts_have_a_dash(tmp_path: Path) -> None:

@@ -83,11 +83,22 @@ def _setup(material: Material) -> Items:
             f"Model: {_said(material, 'model.name')}, encoder {_said(material, 'model.encoder')}, "
             f"{f'pretrained weights {literal(weights)}' if weights else 'from scratch'}, "
             f"{describe_network(study)}, input of {_said(material, 'data.image_size')} pixels.",
+            *_input_scales(material),
             f"Training: {_said(material, 'training.budget')} a task under every grouping{but_in(material)}, batches of "
             f"{_said(material, 'training.batch_size')}, learning rate {_said(material, 'training.learning_rate')}; the "
             f"{_said(material, 'training.score_weights')} weights are scored.",
         )
     )
+
+
+def _input_scales(material: Material) -> list[str]:
+    """Say for each network with pretrained weights on which scale it was given images, and why."""
+    results = [run.result for run in material.collection.runs if run.result is not None]
+    found = {result.input_scale for result in results if result.input_scale is not None}
+    lines = [f"Scale of images: {literal(scale.line())}." for scale in sorted(found, key=lambda one: one.line())]
+    if not lines and results and material.study.setting("model.weights"):
+        return ["Scale of images: not noted when these runs were trained; `usaggr plan` of the study says it."]
+    return lines
 
 
 def _said(material: Material, key: str) -> str:
