@@ -7,10 +7,10 @@ BIN := .venv/bin
 
 help:
 	@echo "make demo       install, train the demo study, write its report (outputs/demo/report)"
-	@echo "make test       the fast tests, 10 to 15 minutes on two cores"
+	@echo "make test       the fast tests, 5 to 12 minutes on two cores"
 	@echo "make test-slow  faults, whole sweeps, notebooks, browsers, many examples of each property, within 25 minutes"
-	@echo "make test-clusters  sweeps on a real Slurm and a real Ray cluster, and a small soak, within 20 minutes"
-	@echo "make wheel-smoke  every command of an installation with pip, in an empty folder, some 5 minutes"
+	@echo "make test-clusters  sweeps on a real Slurm and a real Ray cluster, and a small soak, 20 to 40 minutes"
+	@echo "make wheel-smoke  every command of an installation with pip, in an empty folder, 5 to 10 minutes"
 	@echo "make coverage   lines and branches that the fast tests execute"
 	@echo "make check      ruff and mypy"
 	@echo "make bench      speed: docs/performance.md, within 45 minutes on an idle machine"

@@ -187,7 +187,8 @@ def test_a_process_of_ray_that_is_killed_costs_an_attempt_of_its_run_alone(tmp_p
 def test_after_an_end_by_signal_no_process_is_left_and_the_same_command_goes_on(
     tmp_path: Path, number: int, shared: str
 ) -> None:
-    runs: list[dict[str, Any]] = [{"sleeps": 0.1}, {"sleeps": 8}, {"sleeps": 8.1}]
+    # Two runs must be seen at work together, also where starting a worker takes many seconds.
+    runs: list[dict[str, Any]] = [{"sleeps": 0.1}, {"sleeps": 30}, {"sleeps": 30.1}]
     marks = tmp_path / "fake" if shared == "true" else None
     sweep = start(tmp_path, runs, f"executor.shared={shared}")
     until(lambda: len(done(tmp_path)) == 1 and _two_run(tmp_path, marks), seconds=150)

@@ -46,6 +46,10 @@ def slurm_says(*command: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
 
 
+def is_accepted(*command: str) -> bool:
+    return subprocess.run(command, capture_output=True, timeout=60).returncode == 0
+
+
 def jobs() -> list[str]:
     """Ids of all jobs that Slurm has."""
     return slurm_says("squeue", "--noheader", "--array", "--format=%i").split()
@@ -137,7 +141,8 @@ def test_a_job_whose_time_is_up_is_queued_again_and_goes_on_at_its_step(tmp_path
     (job,) = jobs()
     slurm_says("scontrol", "update", f"jobid={job}", "TimeLimit=1")
     until(at_step(tmp_path, 2), seconds=120)
-    slurm_says("scontrol", "update", f"jobid={job}", "TimeLimit=9")
+    # Refused while the job is on its way back to the queue once more, as on a machine that starts it slowly.
+    until(lambda: is_accepted("scontrol", "update", f"jobid={job}", "TimeLimit=9"))
     first = steps(tmp_path)[1][1]
     assert 0 < first < 400
     end_of(sweep)

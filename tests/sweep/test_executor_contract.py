@@ -28,7 +28,7 @@ def usaggr(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """Call the command line; data and caches are shared by all executors."""
     command = [str(Path(sys.executable).parent / "usaggr"), *words]
     environment = {**os.environ, "USAGGR_CACHE": str(folder / "cache")}
-    return subprocess.run(command, cwd=ROOT, env=environment, text=True, capture_output=True, timeout=300)
+    return subprocess.run(command, cwd=ROOT, env=environment, text=True, capture_output=True, timeout=900)
 
 
 @pytest.fixture(scope="module")
