@@ -91,7 +91,7 @@ def open_page(browser: Any, path: Path, width: int = 1280, scheme: str = "light"
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("dialog", lambda dialog: (complaints.append(dialog.message), dialog.dismiss()))
     page.on("request", lambda request: requests.append(request.url))
-    page.goto(path.as_uri())
+    page.goto(path.as_uri(), timeout=180_000)  # milliseconds; the first start of a busy machine is slow
     return page, complaints, [url for url in requests if not url.startswith(("data:", "file:"))]
 
 

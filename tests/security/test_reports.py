@@ -135,7 +135,7 @@ def test_in_a_browser_none_of_them_runs_and_the_page_works(report: Path, browser
     page.on("pageerror", lambda error: said.append(str(error)))
     page.on("dialog", lambda dialog: said.append(dialog.message))
     page.on("request", lambda request: asked.append(request.url))
-    page.goto((report / "index.html").as_uri())
+    page.goto((report / "index.html").as_uri(), timeout=180_000)  # milliseconds
     page.wait_for_timeout(300)
     assert page.title() != "taken"
     assert said == []

@@ -97,7 +97,7 @@ def test_what_has_failed_or_stopped_is_told_so(
     train_with_stops(plan, tmp_path / "run", [5], monkeypatch)
     assert heard.ends == ["stopped", "done"]
     broken = plan_of(folder, "logger=csv", "training.learning_rate=1e30", "training.gradient_clip=null", *COMMON)
-    with pytest.raises(RunError, match="not finite"):
+    with pytest.raises(RunError, match="training loss is nan"):
         execute(broken, "unified", tmp_path / "broken")
     assert heard.ends == ["stopped", "done", "failed"]
 
