@@ -16,7 +16,7 @@ import tomllib
 import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -51,6 +51,8 @@ class Test:
     """passed, failed or skipped."""
     reason: str = ""
     """Why it was skipped."""
+    tries: int = 1
+    """More than one if it failed and was tried again; the outcome is that of the last try."""
 
 
 @dataclass
@@ -70,7 +72,8 @@ class Outcome:
         """Return the stage's line of the summary."""
         counts = ", ".join(f"{self.count(outcome)} {outcome}" for outcome in ("passed", "failed", "skipped"))
         text = f"{'FAILED' if self.problems else 'ok':6}  {self.name:18}  {counts}, {self.seconds:.0f} s"
-        return "\n".join([text, *(f"        {problem}" for problem in self.problems)])
+        again = [f"tried more than once: {test.function}" for test in self.tests if test.tries > 1]
+        return "\n".join([text, *(f"        {line}" for line in (*self.problems, *again))])
 
 
 @dataclass(frozen=True)
@@ -115,20 +118,31 @@ def read_allowed_skips(path: Path = ALLOWED_SKIPS) -> list[AllowedSkip]:
 
 def refused_skips(tests: Iterable[Test], allowed: Sequence[AllowedSkip], facts: Mapping[str, bool]) -> list[str]:
     """Return a line for each reason of a skip that is not allowed, with the number of its tests."""
-    refused: Counter[str] = Counter()
+    refused: dict[str, list[str]] = {}
     for test in tests:
         if test.outcome == "skipped" and not any(
             skip.pattern.fullmatch(test.reason) and not (skip.fact and facts[skip.fact]) for skip in allowed
         ):
-            refused[f"{test.reason} (such as {test.function})" if test.reason not in refused else test.reason] += 1
-    return [f"{count} skipped for a reason that is not allowed here: {reason}" for reason, count in refused.items()]
+            refused.setdefault(test.reason, []).append(test.function)
+    return [
+        f"{len(functions)} skipped for a reason that is not allowed here: {reason} (such as {functions[0]})"
+        for reason, functions in refused.items()
+    ]
 
 
 def read_report(path: Path) -> list[Test]:
-    """Return the tests of a JUnit report of pytest; none if it does not exist, as after a crash of pytest."""
+    """Return the tests of a JUnit report of pytest; none if it does not exist, as after a crash of pytest.
+
+    A test that was tried again has an entry for each try, of which the last one counts.
+    """
     if not path.is_file():
         return []
-    return [_test(case) for case in ET.parse(path).getroot().iter("testcase")]
+    tests: dict[tuple[str, str], Test] = {}
+    for case in ET.parse(path).getroot().iter("testcase"):
+        key = (case.get("classname", ""), case.get("name", ""))
+        tries = tests[key].tries + 1 if key in tests else 1
+        tests[key] = replace(_test(case), tries=tries)
+    return list(tests.values())
 
 
 def _test(case: ET.Element) -> Test:

@@ -26,6 +26,7 @@ def load(path: Path) -> ModuleType:
 stages = load(ROOT / ".ci" / "stages.py")
 NOTHING = {"gpu": False, "root with apt": False, "linux": True, "test data": False}
 PASSED = '<testcase classname="tests.test_a" name="test_one[x]" />'
+OTHER = '<testcase classname="tests.test_a" name="test_one[y]" />'
 FAILED = '<testcase classname="tests.test_a" name="test_two"><failure message="assert 1 == 2" /></testcase>'
 SKIPPED = '<testcase classname="tests.test_a" name="test_three"><skipped message="{}" /></testcase>'
 
@@ -46,9 +47,16 @@ def problems(outcome: object) -> str:
 
 
 def test_a_stage_whose_tests_pass_has_no_problem(tmp_path: Path) -> None:
-    outcome = run(tmp_path, PASSED + PASSED + SKIPPED.format("chromium is not installed"))
+    outcome = run(tmp_path, PASSED + OTHER + SKIPPED.format("chromium is not installed"))
     assert problems(outcome) == ""
     assert re.search(r"ok .* 2 passed, 0 failed, 1 skipped, \d+ s$", outcome.line())  # type: ignore[attr-defined]
+
+
+def test_a_test_that_was_tried_again_counts_once_and_is_named(tmp_path: Path) -> None:
+    """As pytest-rerunfailures reports it: the first try has an entry without an outcome."""
+    outcome = run(tmp_path, PASSED + PASSED + FAILED, status=1)
+    assert "1 passed, 1 failed" in outcome.line()  # type: ignore[attr-defined]
+    assert "tried more than once: tests/test_a.py::test_one\n" in outcome.line() + "\n"  # type: ignore[attr-defined]
 
 
 def test_a_failing_test_fails_its_stage(tmp_path: Path) -> None:
@@ -63,7 +71,8 @@ def test_a_stage_that_executed_no_test_has_failed(tmp_path: Path, cases: str | N
 
 
 def test_a_skip_for_an_unknown_reason_is_refused(tmp_path: Path) -> None:
-    outcome = run(tmp_path, PASSED + SKIPPED.format("does not work today") * 2)
+    skipped = SKIPPED.format("does not work today")
+    outcome = run(tmp_path, PASSED + skipped + skipped.replace("three", "four"))
     assert problems(outcome).startswith("2 skipped for a reason that is not allowed here: does not work today")
 
 
