@@ -156,6 +156,15 @@ def test_a_claim_that_ends_without_a_result_leaves_a_stale_run_that_is_free(run:
         assert mine
 
 
+def test_a_run_whose_result_is_gone_is_pending_whatever_its_status_says(run: RunDirectory) -> None:
+    with run.claim(attempt=1):
+        run.write_result(RESULT)
+    run.result_path.unlink()
+    status = run.status()
+    assert status is not None
+    assert (status.state, run.state()) == ("done", "pending")
+
+
 def test_a_done_run_is_not_claimed_again(run: RunDirectory) -> None:
     with run.claim(attempt=1):
         run.write_result(RESULT)

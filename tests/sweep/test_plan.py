@@ -108,6 +108,12 @@ def test_a_variant_that_changes_no_result_is_the_first_ones_run(root: Path) -> N
     plan = plan_of(root, "+variants.here=['training.accelerator=cpu']")
     assert {run.spec.variant for run in plan.runs} == {"base"}
     assert {run.study.training.accelerator for run in plan.runs} == {plan.study.training.accelerator}
+    assert [run.groupings for run in plan.runs] == [run.groupings for run in plan_of(root).runs]
+
+
+def test_the_only_task_of_a_study_gives_its_name_to_the_model_of_all_tasks(root: Path) -> None:
+    plan = plan_of(root, "tasks=[seg]", "groupings=[unified]", "reference=unified", "scales=[1.0]")
+    assert [run.spec.block for run in plan.runs] == ["seg"]
 
 
 def test_one_more_seed_adds_runs_and_keeps_the_others(root: Path) -> None:

@@ -1,14 +1,17 @@
 """Slots: where the next job goes, and how a job is kept alone on its device or machine."""
 
+import time
 from pathlib import Path
 from typing import Any, cast
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.sweep import fakes
 from usaggr.runs import Placement
 from usaggr.sweep.executors.base import Alone, Job
+from usaggr.sweep.executors.grace import end_if_overdue
 from usaggr.sweep.executors.slots import Future, Slot, beside, may_begin, next_free
 
 STUDY = fakes.study(Path("outputs"))
@@ -92,3 +95,35 @@ def test_a_job_that_is_alone_never_has_another_beside_it_and_every_job_has_its_t
             if slot.job.alone is not None:
                 assert not [other for other in beside(slot, slots, slot.job.alone) if other.future is not None]
         data.draw(st.sampled_from(running)).clear()
+
+
+class Waiting:
+    """A future whose job has a worker, or waits for one."""
+
+    def __init__(self) -> None:
+        self.works = self.cancelled = False
+
+    def done(self) -> bool:
+        return False
+
+    def running(self) -> bool:
+        return self.works
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+def test_the_time_of_a_run_is_limited_from_when_its_worker_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    future, (slot,) = Waiting(), slots_on(None)
+    slot.take(job())
+    slot.begin(cast(Future, future))
+    ends = []
+    for works, seconds in ((False, 500.0), (True, 500.0), (True, 9.0), (True, 1.0)):
+        future.works = works
+        now[0] += seconds
+        end_if_overdue(slot, limit=10.0)
+        ends.append(slot.overdue)
+    assert ends == [False, False, False, True]  # it has waited for 1000 seconds, and worked for 10
+    assert future.cancelled  # nobody has claimed the run: the pool knows its process

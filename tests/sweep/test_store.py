@@ -52,7 +52,9 @@ def test_of_two_copies_of_a_run_the_finished_one_is_taken(tmp_path: Path) -> Non
     stored(tmp_path, spec(), "a copy")
     done = stored(tmp_path, spec(), "the original")
     (done / "result.json").write_text("{}")
-    stored(tmp_path, spec(), "z copy")
+    last = stored(tmp_path, spec(), "z copy")
+    assert find_runs(tmp_path) == {spec().fingerprint: done}
+    (last / "result.json").write_text("{}")  # of two that are finished, the first by name
     assert find_runs(tmp_path) == {spec().fingerprint: done}
 
 

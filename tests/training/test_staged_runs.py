@@ -1,6 +1,7 @@
 """Runs of two stages: what the second one starts from, what it is shown, and that a stop changes nothing of it."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ from usaggr.sweep.plan import Plan, PlannedRun
 from usaggr.training import resume
 from usaggr.training.optimiser import make_optimiser
 from usaggr.training.run import execute_run, training_parts
-from usaggr.training.start import start_from_parent
+from usaggr.training.start import start_from_parent, with_budget
 
 COMMON = ("training.budget=32 examples", "training.min_examples=8", "training.validations=2")
 STAGED = ("groupings=[task_specific,unified,staged_task,staged_task_extra,staged_task_frozen]",)
@@ -168,6 +169,15 @@ def test_an_interrupted_child_ends_as_one_that_never_stopped(
     monkeypatch.setattr(resume.Checkpoints, "on_train_batch_end", own)
     train(plan, "staged_task.seg", stopped)
     assert digest(stopped) == digest(whole)
+
+
+def test_a_note_tells_of_tasks_whose_stages_see_more_examples_than_one_stage_would(plan: Plan) -> None:
+    training = plan.study.training  # 32 examples of each task
+    for end, noted in ((31, False), (32, False), (33, True)):
+        spec = replace(run_of(plan, "staged_task.cls")[0].spec, window={"cls": (16, end)})
+        notes = with_budget({"seg": ["a remark"]}, spec, training, {"cls": 20})
+        assert notes["seg"] == ["a remark"]
+        assert ("cls" in notes) is noted
 
 
 @pytest.mark.slow
