@@ -83,7 +83,7 @@ class AllowedSkip:
     pattern: re.Pattern[str]
     """Matches the whole reason."""
     fact: str | None
-    """What must be false of this machine; None: allowed everywhere."""
+    """Name of a fact that must be false of this machine; None: allowed everywhere."""
 
 
 def has_gpu() -> bool:

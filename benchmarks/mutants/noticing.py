@@ -1,4 +1,4 @@
-"""Which tests can notice a mutant: those that execute a changed line, from a coverage database with a context a test.
+"""Find the tests that can notice a mutant: those that execute a changed line, from a coverage database with contexts.
 
 The database is written by `pytest --cov=usaggr --cov-context=test`. It does not tell which lines are executed in child
 processes, nor which tests depend on what a module computes while it is imported.

@@ -1,4 +1,4 @@
-"""What the trials found, as a page: docs/mutants.md."""
+"""Write the outcomes of the trials as a page: docs/mutants.md."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,7 +7,7 @@ from benchmarks.mutants.catalogue import Mutant
 from benchmarks.mutants.trials import Outcome
 
 Outcomes = Mapping[str, Outcome]
-"""By the name of the mutant."""
+"""Outcomes by the name of the mutant."""
 
 
 def page(mutants: Sequence[Mutant], before: Outcomes, after: Outcomes) -> str:

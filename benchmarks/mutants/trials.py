@@ -39,7 +39,7 @@ _NOT_FOUND = re.compile(r"^ERROR: not found: \S*?/(tests/.+)$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a mutant."""
+    """Outcome of a mutant."""
 
     verdict: Verdict
     test: str = ""
