@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import HealthCheck, settings
 
 import usaggr  # noqa: F401  (before torchvision is imported by anything else)
@@ -25,6 +26,9 @@ _EVERY_PROFILE = settings(deadline=None, print_blob=True, suppress_health_check=
 settings.register_profile("fast", _EVERY_PROFILE, max_examples=25, derandomize=True)
 settings.register_profile("thorough", _EVERY_PROFILE, max_examples=400)
 settings.load_profile(os.environ.get("USAGGR_HYPOTHESIS", "fast"))
+
+# Tests parse the same configuration files thousands of times; libyaml is several times as fast as the parser in Python.
+yaml.SafeLoader = yaml.CSafeLoader  # type: ignore[assignment,misc]
 
 _compose_with_hydra = config_hydra.compose_values
 config_hydra.compose_values = compose_once(_compose_with_hydra)

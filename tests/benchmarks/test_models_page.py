@@ -78,6 +78,7 @@ def test_the_ratio_is_the_median_over_pairs_of_whole_steps() -> None:
     assert "| 8 | 2 | 10 | 5 | 1.25 | 1.50 (1.25 to 3.25) | 2.00 (1.00) | 1.000 (1.000) |" in text
 
 
+@pytest.mark.slow
 def test_throughput_is_measured_the_same_way_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     counted = []
     intervals = throughput.run_intervals

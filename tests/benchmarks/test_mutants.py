@@ -153,6 +153,7 @@ def laboratory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Labo
         yield made
 
 
+@pytest.mark.slow
 def test_a_mutant_is_killed_by_a_test_that_passes_without_it(
     laboratory: Laboratory, database: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -41,6 +41,7 @@ def test_flops_of_a_transformer_are_those_of_its_matrix_products() -> None:
     assert found == vit.depth * block + embedding
 
 
+@pytest.mark.slow
 def test_experts_cost_by_how_many_serve_a_token_and_not_by_how_many_there_are() -> None:
     def flops(experts: int, top_k: int) -> float:
         overrides = [TINY, f"model.experts.count={experts}", f"model.experts.top_k={top_k}"]

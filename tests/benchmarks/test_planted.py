@@ -72,6 +72,7 @@ def test_a_drawn_study_is_that_of_its_seeds_alone(pool: Collection) -> None:
     assert of_seeds(pool, (1,)).study.margin == pool.study.margin == 0.02
 
 
+@pytest.mark.slow
 def test_large_differences_are_found_in_every_draw_and_others_seldom(pool: Collection) -> None:
     draws = list(seed_draws(pool.study.seeds, 5, 6, np.random.default_rng(1)))
     truth = truths(pool)
@@ -215,6 +216,7 @@ def test_a_slope_is_that_of_the_mean_over_tasks(pool: Collection) -> None:
     assert row["low"] < row["slope"] < row["high"]
 
 
+@pytest.mark.slow
 def test_a_pool_says_its_slope_and_draws_how_often_it_is_found(pool: Collection) -> None:
     found = scale.told("off", at_two_sizes(pool), draws=3, size=5, jobs=1)
     assert set(found.deltas) == {25, 100}

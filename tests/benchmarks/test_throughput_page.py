@@ -70,6 +70,7 @@ def test_the_page_on_a_gpu_says_what_packing_gains() -> None:
     assert "2.00 times as many" in text
 
 
+@pytest.mark.slow
 def test_all_is_measured_in_turn_on_a_small_network(tmp_path: Path) -> None:
     with company(1, 1) as processes:
         found = throughput.compare("tiny", TINY, 4, 32, 2, tmp_path, processes, seconds=0.01)
@@ -81,6 +82,7 @@ def test_all_is_measured_in_turn_on_a_small_network(tmp_path: Path) -> None:
     assert not torch.are_deterministic_algorithms_enabled()
 
 
+@pytest.mark.slow
 def test_small_runs_are_measured_alone_and_together(tmp_path: Path) -> None:
     with company(1, 1) as runs:
         found = throughput.packed(TINY, 4, 32, 2, tmp_path, runs, "cpu", seconds=0.01)

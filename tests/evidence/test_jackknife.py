@@ -18,8 +18,7 @@ def fold(seed: int, classes: int, samples: int = 60) -> tuple[np.ndarray, np.nda
     return labels, probabilities / probabilities.sum(axis=1, keepdims=True), subjects
 
 
-@pytest.mark.parametrize("classes", [2, 3, 5])
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize(("classes", "seed"), [(2, 0), (3, 1), (5, 0)])
 def test_each_is_what_leaving_the_subject_out_says(classes: int, seed: int) -> None:
     labels, probabilities, subjects = fold(seed, classes)
     whole, _ = classification_scores(labels, probabilities)

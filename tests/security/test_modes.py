@@ -48,7 +48,7 @@ def wrong_modes(folder: Path, umask: int, setgid: bool) -> list[str]:
     return sorted(found)
 
 
-@pytest.mark.parametrize("umask", [0o002, 0o077])
+@pytest.mark.parametrize("umask", [0o002, pytest.param(0o077, marks=pytest.mark.slow)])
 def test_what_runs_write_has_the_user_s_umask(tmp_path: Path, umask: int) -> None:
     tmp_path.chmod(0o2770)
     done = subprocess.run([sys.executable, "-c", ONE_BY_ONE, str(umask), tmp_path], cwd=ROOT, capture_output=True)

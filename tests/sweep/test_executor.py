@@ -173,7 +173,7 @@ def test_runs_have_a_fresh_process_each_if_so_configured_and_its_threads(
     assert os.environ.get("OMP_NUM_THREADS") != "3"
 
 
-@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("threads", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_no_library_in_a_worker_takes_more_threads_than_configured(tmp_path: Path, threads: int) -> None:
     study = fakes.study(tmp_path, "executor.workers=1", f"executor.threads={threads}")
     run = fakes.planned(study, 0)

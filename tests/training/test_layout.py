@@ -81,7 +81,9 @@ def test_blocks_that_know_the_tasks_are_not_compiled() -> None:
     assert dense_parts(alike) == [alike.encoder, alike.decoder]
 
 
-@pytest.mark.parametrize("build", [tiny, lambda: m2dino()], ids=["tiny", "m2dino"])
+@pytest.mark.parametrize(
+    "build", [pytest.param(tiny, marks=pytest.mark.slow), lambda: m2dino()], ids=["tiny", "m2dino"]
+)
 def test_compiled_parts_compute_the_same_with_few_graphs_for_all_batches(build: Any) -> None:
     graphs: list[torch.fx.GraphModule] = []
 
