@@ -2,7 +2,7 @@
 
 The package finder of setuptools looks for packages in their own place only. In a checkout these two folders stand at
 the top, where users edit them; in an installation they are `usaggr/conf` and `usaggr/sweeps`, and
-`usaggr/config_folders.py` finds both. An editable installation reads the checkout and needs neither.
+`usaggr/config/folders.py` finds both. An editable installation reads the checkout and needs neither.
 """
 
 from setuptools import find_namespace_packages, setup

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from usaggr.config import Origin
+from usaggr.config.study import Origin
 
 Compose = Callable[[Origin], dict[str, Any]]
 

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 import usaggr  # noqa: F401  (before torchvision is imported by anything else)
 from tests.composing import compose_once
 from tests.slurm.cluster import slurm  # noqa: F401  (a fixture: one Slurm for all tests)
-from usaggr import config_hydra
+from usaggr.config import hydra
 from usaggr.sweep.executors import forkserver, local
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -30,8 +30,8 @@ settings.load_profile(os.environ.get("USAGGR_HYPOTHESIS", "fast"))
 # Tests parse the same configuration files thousands of times; libyaml is several times as fast as the parser in Python.
 yaml.SafeLoader = yaml.CSafeLoader  # type: ignore[assignment,misc]
 
-_compose_with_hydra = config_hydra.compose_values
-config_hydra.compose_values = compose_once(_compose_with_hydra)
+_compose_with_hydra = hydra.compose_values
+hydra.compose_values = compose_once(_compose_with_hydra)
 
 
 def pytest_collection_finish() -> None:
@@ -51,7 +51,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture
 def composed_by_hydra(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let Hydra compose every configuration, for the tests of how it does so."""
-    monkeypatch.setattr(config_hydra, "compose_values", _compose_with_hydra)
+    monkeypatch.setattr(hydra, "compose_values", _compose_with_hydra)
 
 
 @pytest.fixture(scope="module")

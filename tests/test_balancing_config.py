@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.report.sweeps import FakeSweep
-from usaggr.compose import compose_study
-from usaggr.config import TrainingConfig
-from usaggr.config_section import Section, key, neutral_values, result_settings
+from usaggr.config.compose import compose_study
+from usaggr.config.section import Section, key, neutral_values, result_settings
+from usaggr.config.study import TrainingConfig
 from usaggr.errors import ConfigError, RunError
 from usaggr.report.join import join_sources
 from usaggr.report.sources import Source, read_source

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from usaggr.compose import compose_study
-from usaggr.config_model import M2DinoConfig, MhMtlConfig
-from usaggr.config_section import Section, leaf_keys
+from usaggr.config.compose import compose_study
+from usaggr.config.model import M2DinoConfig, MhMtlConfig
+from usaggr.config.section import Section, leaf_keys
 from usaggr.models.vit import LEVELS
 
 PAGE = (Path(__file__).parents[1] / "docs" / "models.md").read_text()

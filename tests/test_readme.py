@@ -33,7 +33,7 @@ def commands() -> list[str]:
 
 def run(words: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", "from usaggr.cli import main; main()", *words],
+        [sys.executable, "-c", "from usaggr.cli.main import main; main()", *words],
         cwd=folder,
         capture_output=True,
         text=True,

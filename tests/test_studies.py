@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from usaggr.compose import apply_variant, compose_study
-from usaggr.config import StudyConfig
-from usaggr.config_folders import GROUPS
-from usaggr.config_model import M2DinoConfig
-from usaggr.config_section import Section, sections_in
+from usaggr.config.compose import apply_variant, compose_study
+from usaggr.config.folders import GROUPS
+from usaggr.config.model import M2DinoConfig
+from usaggr.config.section import Section, sections_in
+from usaggr.config.study import StudyConfig
 from usaggr.data.samples import Dataset, Sample
 from usaggr.sweep.partitions import make_groupings
 from usaggr.tasks import CATALOGUE, TASK_TYPES

@@ -22,10 +22,10 @@ from typing import Any, Literal
 import yaml
 
 from usaggr.errors import RunError
-from usaggr.files import write_atomic
-from usaggr.heartbeats import is_recent, stays_silent
 from usaggr.input_scale import InputScale
-from usaggr.locks import exclusive, is_held
+from usaggr.io.atomic_files import write_atomic
+from usaggr.io.heartbeats import is_recent, stays_silent
+from usaggr.io.locks import exclusive, is_held
 from usaggr.stored import REPEAT, SCHEMA_VERSION, DamagedError, read_json, seal, typed, unseal
 
 HEARTBEAT_SECONDS = 10.0

@@ -19,7 +19,7 @@ from benchmarks.generated import machine, prose, table, write_part
 from usaggr.affinity.estimate import OVERHEAD
 from usaggr.affinity.probe import Probing
 from usaggr.affinity.riding import ride
-from usaggr.compose import compose_study
+from usaggr.config.compose import compose_study
 from usaggr.data.cache import build_or_open
 from usaggr.data.run_data import RunData, run_data
 from usaggr.data.seeds import derived_seed

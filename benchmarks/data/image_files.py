@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from usaggr.compose import compose_study
-from usaggr.config import DataConfig
+from usaggr.config.compose import compose_study
+from usaggr.config.study import DataConfig
 from usaggr.data.cache_build import PIECE, CacheMeta, CachePlan
 from usaggr.data.readers import pieces, results_of
 from usaggr.data.synthetic.writer import synthetic_root

@@ -24,7 +24,7 @@ from scipy import ndimage
 from benchmarks.evaluation.evaluation_cases import Case, draw, drawing, logits, make_case, moved
 from benchmarks.evaluation.evaluation_runs import Share, real_overrides, shares
 from benchmarks.generated import machine, prose, table, three_digits, write_part
-from usaggr.compose import compose_study
+from usaggr.config.compose import compose_study
 from usaggr.metrics.segmentation import distances
 from usaggr.tasks import CATALOGUE
 from usaggr.training.predict import label_map, predictions_of

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from usaggr.compose import compose_study
+from usaggr.config.compose import compose_study
 from usaggr.data.cache import build_or_open
 from usaggr.data.run_data import run_data
 from usaggr.metrics import segmentation

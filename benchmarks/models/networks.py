@@ -10,7 +10,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.training.training_step import TASKS, TrainingStep, study_of
-from usaggr.config_model import M2DinoConfig
+from usaggr.config.model import M2DinoConfig
 from usaggr.models.network import MultiTaskNetwork
 from usaggr.models.parameters import ParameterCounts, count_parameters
 

@@ -21,7 +21,7 @@ from benchmarks.planted.draws import Cell, Judged, added, judge_draws, seed_draw
 from benchmarks.planted.figure import draw_figure
 from benchmarks.planted.page import EXPECTED, Pool
 from benchmarks.planted.training import HERE, cost_of, in_parts, train
-from usaggr.compose import compose_study
+from usaggr.config.compose import compose_study
 from usaggr.data.dataset import load_dataset
 from usaggr.data.sheet import draw_sheet
 from usaggr.progress import RichProgress

@@ -16,8 +16,8 @@ from benchmarks.planted.training import HERE, cost_of, own_words, train
 from usaggr.affinity.blocks import Blocks, blocks_of
 from usaggr.affinity.estimate import Asked, estimate
 from usaggr.affinity.stored import Measure
-from usaggr.compose import compose_study
-from usaggr.files import write_atomic
+from usaggr.config.compose import compose_study
+from usaggr.io.atomic_files import write_atomic
 from usaggr.progress import RichProgress
 from usaggr.report.collect import Collection
 from usaggr.report.comparison import pairs_of

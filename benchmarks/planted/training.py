@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from usaggr.compose import compose_study
+from usaggr.config.compose import compose_study
 from usaggr.progress import RichProgress
 from usaggr.report.collect import Collection, collect
 from usaggr.sweep.plan import make_plan

@@ -24,12 +24,12 @@ from benchmarks.generated import machine, write_part
 from benchmarks.sweep.sweep_limit import arithmetic
 from benchmarks.sweep.sweep_page import Swept, report
 from benchmarks.training.together import company
-from usaggr.compose import compose_study
+from usaggr.config.compose import compose_study
 from usaggr.runs import RunDirectory
 from usaggr.sweep.executors.placement import placements, usable_cores
 from usaggr.sweep.plan import Plan, make_plan
 
-_USAGGR = (sys.executable, "-c", "from usaggr.cli import main; main()")
+_USAGGR = (sys.executable, "-c", "from usaggr.cli.main import main; main()")
 _LOOK = 0.5
 """Seconds between two looks at the sweep's processes."""
 _WORKER_DEPTH = 2

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from benchmarks.generated import machine, prose, table, write_part
 from benchmarks.training.training_step import TrainingStep
-from usaggr.config import GRADIENT_BALANCING
+from usaggr.config.study import GRADIENT_BALANCING
 from usaggr.models.experts import balance_loss
 from usaggr.training.balancing import join_routing, make_task_gradients
 from usaggr.training.losses import sample_losses

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.training.training_step import TASKS
-from usaggr.config import AugmentConfig, SyntheticConfig
+from usaggr.config.study import AugmentConfig, SyntheticConfig
 from usaggr.data.augment import draw_transform, fitting_transform
 from usaggr.data.batches import MEAN, STD, Batch, relative_box, relative_points
 from usaggr.data.resizing import resize_mask

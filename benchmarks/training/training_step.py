@@ -12,8 +12,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from usaggr.compose import compose_study
-from usaggr.config import StudyConfig
+from usaggr.config.compose import compose_study
+from usaggr.config.study import StudyConfig
 from usaggr.data.batches import Batch
 from usaggr.data.samples import Sample
 from usaggr.models.build import build_network

@@ -13,7 +13,7 @@ from usaggr.advice.asked import NewData
 from usaggr.advice.page import advice_document
 from usaggr.advice.ways import NewTask
 from usaggr.advice.written import as_json, print_advice, write_advice
-from usaggr.report.plain import render_markdown
+from usaggr.document.markdown import render_markdown
 
 DATA = ("thyroid_nodule", "carotid_artery", "cervix_multi", "fetal_plane_cls")
 

@@ -8,8 +8,8 @@ import pytest
 
 from tests.data.factories import tiny_data
 from usaggr.advice.asked import read_data, read_index_table
-from usaggr.compose import compose_study
-from usaggr.config import DataConfig
+from usaggr.config.compose import compose_study
+from usaggr.config.study import DataConfig
 from usaggr.data.dataset import load_dataset
 from usaggr.data.manifest import make_manifest
 from usaggr.errors import DataError

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.test_main import Shell, shell
 from tests.data.factories import tiny_data
-from tests.test_cli import Shell, shell
 
 __all__ = ["shell"]
 

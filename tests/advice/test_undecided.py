@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tests.advice.factories import cell, new, sweep_of
 from usaggr.advice.undecided import command, undecided
-from usaggr.compose import compose_study, describe_study
+from usaggr.config.compose import compose_study, describe_study
 
 UNIFIED = frozenset({"unified"})
 

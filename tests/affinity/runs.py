@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from tests.data.factories import tiny_data
-from usaggr.compose import compose_study
-from usaggr.config import StudyConfig
+from usaggr.config.compose import compose_study
+from usaggr.config.study import StudyConfig
 from usaggr.data.cache import build_or_open
 from usaggr.data.run_data import RunData, run_data
 from usaggr.sweep.plan import PlannedRun, make_plan

@@ -17,7 +17,7 @@ from benchmarks.planted.draws import Judged, Truth, added, judge_draws, of_seeds
 from benchmarks.planted.figure import draw_figure
 from benchmarks.planted.training import HERE, cost_of
 from usaggr.affinity.stored import Measure
-from usaggr.compose import compose_study
+from usaggr.config.compose import compose_study
 from usaggr.metrics.names import improvement, main_metric
 from usaggr.report.collect import CollectedRun, Collection
 from usaggr.tasks import CATALOGUE

@@ -8,7 +8,7 @@ from benchmarks.generated import write_part
 from benchmarks.sweep import scaling
 from benchmarks.sweep.scaling import OfData, OfPlan, OfSweep, Took, report
 from benchmarks.sweep.sized_data import finish_all, task_ids, write_data
-from usaggr.compose import compose_study
+from usaggr.config.compose import compose_study
 from usaggr.sweep.plan import make_plan
 from usaggr.sweep.status import status_of
 from usaggr.tasks import CATALOGUE, TASK_TYPES

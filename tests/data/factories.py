@@ -9,7 +9,7 @@ import numpy as np
 import yaml
 from PIL import Image
 
-from usaggr.config import DataConfig
+from usaggr.config.study import DataConfig
 
 CONF = Path(__file__).parents[2] / "conf" / "data"
 HEIGHT, WIDTH = 24, 32

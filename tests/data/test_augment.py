@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from usaggr.config import AugmentConfig
+from usaggr.config.study import AugmentConfig
 from usaggr.data.augment import (
     IDENTITY,
     augment_images,

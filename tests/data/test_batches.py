@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.data.factories import data_config, noise, tiny_data, write_image
-from usaggr.config import AugmentConfig
+from usaggr.config.study import AugmentConfig
 from usaggr.data.augment import augment_masks, draw_transform, fitting_transform, sampling_grid
 from usaggr.data.batches import (
     CachedPixels,

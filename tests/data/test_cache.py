@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from tests.data.factories import data_config, disc, noise, read_rows, tiny_data, write_image, write_rows
-from usaggr.config import DataConfig
+from usaggr.config.study import DataConfig
 from usaggr.data import cache_build
 from usaggr.data.cache import ImageCache, build_or_open
 from usaggr.data.cache_build import CacheMeta

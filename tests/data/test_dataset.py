@@ -18,7 +18,7 @@ from tests.data.factories import (
     write_image,
     write_rows,
 )
-from usaggr.config import DataConfig
+from usaggr.config.study import DataConfig
 from usaggr.data.dataset import check_dataset, load_dataset
 from usaggr.data.samples import Dataset
 from usaggr.errors import ConfigError, DataError

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 import usaggr.data.subjects
 from tests.data.factories import data_config, read_rows, tiny_data, write_rows
 from tests.data.test_subjects import MISSING, NAMES, SAME
-from usaggr.config import DataConfig
+from usaggr.config.study import DataConfig
 from usaggr.data.dataset import load_dataset
 from usaggr.data.leakage import KINDS, Placement, Proof, prove_disjoint
 from usaggr.data.manifest import disjointness, make_manifest

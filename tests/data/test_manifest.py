@@ -8,7 +8,7 @@ import pytest
 
 from tests.data.factories import data_config, read_rows, tiny_data, write_rows
 from tests.data.test_split import dataset, sample
-from usaggr.config import DataConfig
+from usaggr.config.study import DataConfig
 from usaggr.data.dataset import load_dataset
 from usaggr.data.manifest import Manifest, check_same_data, describe, disjointness, make_manifest, write_manifest
 from usaggr.data.split import Split

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from usaggr.compose import compose_study
-from usaggr.config import TrainingConfig
+from usaggr.config.compose import compose_study
+from usaggr.config.study import TrainingConfig
 from usaggr.data.streams import deal_out, stream, stream_length, stream_lengths
 
 SHIPPED = compose_study("demo").training

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.data.factories import Row, data_config, read_rows, tiny_data, write_rows
-from usaggr.config import SplitConfig
+from usaggr.config.study import SplitConfig
 from usaggr.data.components import components_of
 from usaggr.data.dataset import load_dataset
 from usaggr.data.manifest import Manifest, make_manifest

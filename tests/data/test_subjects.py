@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.data.factories import Row, data_config, read_rows, tiny_data, write_rows
-from usaggr.config import DataConfig
+from usaggr.config.study import DataConfig
 from usaggr.data.dataset import load_dataset
 from usaggr.data.index import IndexRow
 from usaggr.data.manifest import make_manifest, prove_split

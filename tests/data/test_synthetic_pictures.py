@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.data.factories import NOTHING_PLANTED
-from usaggr.config import SyntheticConfig
+from usaggr.config.study import SyntheticConfig
 from usaggr.data.synthetic.fetal_head import DIRECTIONS
 from usaggr.data.synthetic.geometry import View
 from usaggr.data.synthetic.picture import Picture, take_picture, tight_box

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.data.factories import NOTHING_PLANTED, data_config
-from usaggr.config import SyntheticConfig
+from usaggr.config.study import SyntheticConfig
 from usaggr.data.dataset import load_dataset
 from usaggr.data.overview import overlaps
 from usaggr.data.synthetic import difficulty, writer

@@ -15,7 +15,7 @@ import yaml
 from PIL import Image
 
 from tests.data.factories import CONF, NOTHING_PLANTED, data_config
-from usaggr.config import DataConfig, SyntheticConfig
+from usaggr.config.study import DataConfig, SyntheticConfig
 from usaggr.data.dataset import load_dataset
 from usaggr.data.overview import overlaps
 from usaggr.data.synthetic import writer

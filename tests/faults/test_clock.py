@@ -16,7 +16,7 @@ import pytest
 from tests.sweep import fakes
 from tests.sweep.test_faults import begun, done, until
 from usaggr import runs
-from usaggr.heartbeats import is_recent
+from usaggr.io.heartbeats import is_recent
 from usaggr.runs import STALE_SECONDS, RunDirectory, Status
 from usaggr.sweep.executors.base import Job
 

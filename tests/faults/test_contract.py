@@ -27,13 +27,13 @@ from tests.report.test_build import scorer
 from usaggr.advice.evidence import find_sweeps
 from usaggr.affinity.stored import SeedAffinity, read_head, read_seed, write_seed
 from usaggr.challenge.selection import read_split
-from usaggr.compose import compose_study
+from usaggr.config.compose import compose_study
 from usaggr.data.manifest import check_same_data
 from usaggr.errors import UsaggrError
-from usaggr.file_hash import note_hash
 from usaggr.inference.choosing import Wanted, choose
 from usaggr.inference.folder import opened
 from usaggr.inference.stored import read_stored_run
+from usaggr.io.checksums import note_hash
 from usaggr.report.affinity import make_affinity
 from usaggr.report.collect import collect
 from usaggr.report.routing import make_routing
@@ -44,7 +44,7 @@ from usaggr.sweep.clean import removable
 from usaggr.sweep.networks import DOWNLOADS, _read_downloads
 from usaggr.sweep.status import status_of
 from usaggr.sweep.versions import check_versions
-from usaggr.tracking import Record, read_record
+from usaggr.tracking.record import Record, read_record
 
 TASKS = ("breast_2cls", "fetal_femur")
 SETTINGS = {
@@ -492,7 +492,7 @@ ELSEWHERE = {
     "data/cache_check.py": "the cache",
     "data/index.py": "an index of data",
     "data/labels.py": "labels of data",
-    "training/tracker_backends.py": "what the same run has logged",
+    "tracking/backends.py": "what the same run has logged",
     "data/sources/coco.py": "data in another layout",
 }
 

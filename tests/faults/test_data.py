@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.data.factories import data_config, disc, noise, tiny_data, write_image
-from usaggr.config import DataConfig
+from usaggr.config.study import DataConfig
 from usaggr.data import cache_check
 from usaggr.data.cache import build_or_open
 from usaggr.data.dataset import load_dataset

@@ -12,8 +12,8 @@ from usaggr.data.cache import build_or_open
 from usaggr.data.dataset import load_dataset
 from usaggr.data.manifest import make_manifest, write_manifest
 from usaggr.errors import DataError, RunError, WriteError
-from usaggr.files import write_atomic
-from usaggr.locks import exclusive
+from usaggr.io.atomic_files import write_atomic
+from usaggr.io.locks import exclusive
 from usaggr.metrics.predictions import write_predictions
 
 FULL = "No space left on device"

@@ -36,7 +36,7 @@ class Study:
     def start(self, command: str, *before: str) -> subprocess.Popen[str]:
         """`usaggr command` in a group of its own, as a shell starts it, behind the words `before`."""
         where = [f"data.root={self._folder / 'data'}", f"outputs={self._folder / 'outputs'}"]
-        program = [*before, sys.executable, "-c", "from usaggr.cli import main; main()", command, "demo"]
+        program = [*before, sys.executable, "-c", "from usaggr.cli.main import main; main()", command, "demo"]
         process = subprocess.Popen(
             [*program, *FIXED, *where],
             cwd=ROOT,

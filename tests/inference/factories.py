@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.data.factories import tiny_data
-from usaggr.compose import compose_study
+from usaggr.config.compose import compose_study
 from usaggr.data.cache import build_or_open
 from usaggr.data.run_data import run_data
 from usaggr.runs import Placement, RunDirectory

@@ -4,14 +4,14 @@ from typing import Any
 import pytest
 
 from tests.report.sweeps import FakeSweep
+from usaggr.document.elements import Document
+from usaggr.document.markdown import render_markdown
 from usaggr.errors import ConfigError, RunError
 from usaggr.inference.choosing import Wanted, best_seed, choose, choose_grouping, choose_recommended, grouping_for
 from usaggr.report.chapters.answer import write_answer
 from usaggr.report.chapters.material import Material
 from usaggr.report.chapters.recommendations import Recommendation
 from usaggr.report.collect import CollectedRun, collect
-from usaggr.report.document import Document
-from usaggr.report.plain import render_markdown
 from usaggr.report.sources import PlanRow
 from usaggr.report.tables import make_tables
 from usaggr.runs import Cost, RunResult, RunSpec

@@ -7,8 +7,8 @@ from typer.testing import CliRunner
 
 from tests.inference.exports import check_export
 from tests.inference.factories import plan_of, train
-from usaggr.cli import app
-from usaggr.compose import compose_study
+from usaggr.cli.main import app
+from usaggr.config.compose import compose_study
 from usaggr.errors import ConfigError, RunError
 from usaggr.inference import exporting
 from usaggr.inference.card import licence_of, make_card

@@ -5,7 +5,7 @@ import torch
 
 from tests.models import networks
 from tests.models.networks import ALL, SEG, awaken
-from usaggr.compose import compose_study
+from usaggr.config.compose import compose_study
 from usaggr.data.batches import normalise
 from usaggr.errors import ConfigError
 from usaggr.inference import graph

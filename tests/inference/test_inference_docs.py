@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from tests.data.factories import tiny_data
 from tests.inference.exports import check_export
-from usaggr.cli import app
+from usaggr.cli.main import app
 
 TEXT = (Path(__file__).parents[2] / "docs" / "inference.md").read_text()
 SMALL = (

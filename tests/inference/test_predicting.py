@@ -13,7 +13,7 @@ from tests.inference.factories import plan_of, train
 from usaggr.challenge.evaluate import Evaluation, evaluate
 from usaggr.challenge.selection import select
 from usaggr.challenge.written import scores_of
-from usaggr.cli import app
+from usaggr.cli.main import app
 from usaggr.data.dataset import load_dataset
 from usaggr.errors import ConfigError, DataError, RunError
 from usaggr.inference.choosing import choose_run
@@ -267,7 +267,7 @@ def test_wrong_requests_are_refused(folder: Path, run: Path, tmp_path: Path, row
 
 
 def test_a_folder_that_another_process_writes_into_is_refused(folder: Path, run: Path, tmp_path: Path) -> None:
-    from usaggr.locks import exclusive
+    from usaggr.io.locks import exclusive
 
     with exclusive(tmp_path / "out" / ".lock"), pytest.raises(RunError, match="another process"):
         predicted(run, Rows(folder / "data"), tmp_path / "out")

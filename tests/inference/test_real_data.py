@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from usaggr.cli import app
+from usaggr.cli.main import app
 from usaggr.runs import RunDirectory
 
 TASKS = "[breast_lesion,cardiac_multi,breast_3cls,organ_cls,breast_lesion_det,fetal_head_biometry]"

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from usaggr.compose import compose_study
-from usaggr.config_model import M2DinoConfig
+from usaggr.config.compose import compose_study
+from usaggr.config.model import M2DinoConfig
 from usaggr.models.build import build_network
 from usaggr.models.m2dino import M2Dino
 from usaggr.tasks import CATALOGUE, Task

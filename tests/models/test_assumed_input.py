@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import save_file
 
 from tests.models.test_vit_weights import TASK, model
-from usaggr.compose import compose_study
-from usaggr.config_model import ModelConfig
+from usaggr.config.compose import compose_study
+from usaggr.config.model import ModelConfig
 from usaggr.data.batches import MEAN, STD
 from usaggr.models.assumed_input import input_scale_of
 from usaggr.models.build import build_network

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from usaggr.config_model import MhMtlConfig
+from usaggr.config.model import MhMtlConfig
 from usaggr.models.build import build_network
 from usaggr.models.network import MultiTaskNetwork
 from usaggr.models.normalisation import mixes_samples, norm_groups

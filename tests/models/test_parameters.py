@@ -6,7 +6,7 @@ import pytest
 import timm
 
 from tests.models.networks import ALL, CLS, model, network
-from usaggr.compose import compose_study
+from usaggr.config.compose import compose_study
 from usaggr.models.build import build_network
 from usaggr.models.parameters import count_parameters, layer_depth, parts_of
 

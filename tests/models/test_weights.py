@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.models import test_network, test_vit_weights
-from usaggr.config_model import ModelConfig
+from usaggr.config.model import ModelConfig
 from usaggr.errors import ConfigError
 from usaggr.models.weights import check_weights, weights_file
 

@@ -5,8 +5,8 @@ import time
 from pathlib import Path
 
 from tests.sweep import fakes
-from usaggr.config import StudyConfig
-from usaggr.config_executor import RayConfig
+from usaggr.config.executor import RayConfig
+from usaggr.config.study import StudyConfig
 from usaggr.runs import CHECKPOINT, Placement, RunDirectory, RunSpec
 from usaggr.stopping import RunInterrupted, asked
 from usaggr.sweep.executors.ray import RayExecutor

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.sweep import fakes
-from usaggr.compose import compose_study
-from usaggr.config_executor import RayConfig
+from usaggr.config.compose import compose_study
+from usaggr.config.executor import RayConfig
 from usaggr.errors import ConfigError
 from usaggr.sweep.executors import ray_task
 from usaggr.sweep.executors.base import Job, Outcome

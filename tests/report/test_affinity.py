@@ -11,13 +11,13 @@ from scipy.stats import spearmanr
 from tests.report.affinities import write_affinities
 from tests.report.sweeps import FakeSweep, level
 from usaggr.affinity.stored import FOLDER
+from usaggr.document.elements import Document
+from usaggr.document.markdown import render_markdown
 from usaggr.report.affinity import AFFINITY_COLUMNS, make_affinity, rank_correlation
 from usaggr.report.build import build_report
 from usaggr.report.chapters.affinity import write_affinity
 from usaggr.report.chapters.material import Material
 from usaggr.report.collect import collect
-from usaggr.report.document import Document
-from usaggr.report.plain import render_markdown
 from usaggr.report.tables import Tables, make_tables
 from usaggr.tasks import CATALOGUE
 

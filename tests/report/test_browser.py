@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from tests.report.sweeps import CATALOGUE, FakeSweep, level
+from usaggr.document.elements import Cell, Details, Document, Items, Paragraph, Section, TextTable, literal
+from usaggr.document.html import render_page
 from usaggr.report.build import build_report
-from usaggr.report.document import Cell, Details, Document, Items, Paragraph, Section, TextTable, literal
-from usaggr.report.page import render_page
 
 pytestmark = pytest.mark.slow
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")

@@ -10,7 +10,7 @@ import pytest
 
 from tests.report.sweeps import CATALOGUE, FakeSweep, level
 from usaggr.errors import RunError
-from usaggr.locks import exclusive
+from usaggr.io.locks import exclusive
 from usaggr.report import build
 from usaggr.report.build import build_report, refresh_report
 

@@ -7,10 +7,10 @@ from pyarrow import parquet
 
 from tests.report.chapters.reading import simple
 from tests.report.sweeps import FakeSweep
+from usaggr.document.elements import Paragraph, Section
 from usaggr.report.chapters.asked import write_run
 from usaggr.report.chapters.material import Material
 from usaggr.report.collect import collect
-from usaggr.report.document import Paragraph, Section
 from usaggr.report.tables import Tables
 
 

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from tests.report.sweeps import FakeSweep
-from usaggr.compose import compose_study, describe_study
+from usaggr.config.compose import compose_study, describe_study
 from usaggr.errors import RunError
 from usaggr.report.sources import read_source
 from usaggr.sweep.plan import PLAN_COLUMNS

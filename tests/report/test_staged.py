@@ -10,12 +10,12 @@ import pytest
 import yaml
 
 from tests.report.sweeps import FakeSweep, level
+from usaggr.document.elements import Document, TextTable, tables_of
 from usaggr.errors import RunError
 from usaggr.report.build import build_report
 from usaggr.report.chapters.material import Material
 from usaggr.report.chapters.staged import write_staged
 from usaggr.report.collect import Collection, collect
-from usaggr.report.document import Document, TextTable, tables_of
 from usaggr.report.staged import STAGED_COLUMNS
 from usaggr.report.tables import make_tables
 from usaggr.runs import RunSpec

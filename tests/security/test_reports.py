@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.document.test_html import Reader
+from tests.document.test_latex import is_balanced
 from tests.report.sweeps import CATALOGUE, FakeSweep, level
-from tests.report.test_latex import is_balanced
-from tests.report.test_page import Reader
 from usaggr.errors import RunError
 from usaggr.report.build import build_report
 from usaggr.report.sources import read_source

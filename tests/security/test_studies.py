@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from usaggr.compose import compose_study, read_grouping
-from usaggr.config_folders import find_grouping
+from usaggr.config.compose import compose_study, read_grouping
+from usaggr.config.folders import find_grouping
 from usaggr.errors import ConfigError
 
 

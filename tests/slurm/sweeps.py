@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 
 from tests.sweep import fakes
-from usaggr.config import StudyConfig
-from usaggr.config_executor import SlurmConfig
+from usaggr.config.executor import SlurmConfig
+from usaggr.config.study import StudyConfig
 from usaggr.runs import CHECKPOINT, Placement, RunDirectory, RunSpec
 from usaggr.stopping import RunInterrupted, asked
 from usaggr.sweep.executors.slurm import SlurmExecutor

@@ -17,7 +17,7 @@ import pytest
 from tests.slurm.sweeps import TARGET
 from tests.sweep import fakes
 from tests.sweep.test_faults import begun, done, until
-from usaggr.config_executor import SlurmConfig
+from usaggr.config.executor import SlurmConfig
 from usaggr.errors import ConfigError
 from usaggr.runs import RunDirectory, State, Status
 from usaggr.sweep.executors.base import Job

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from usaggr.compose import compose_study
-from usaggr.config_executor import SlurmConfig
+from usaggr.config.compose import compose_study
+from usaggr.config.executor import SlurmConfig
 from usaggr.errors import ConfigError
 from usaggr.sweep.executors.packing import UNKNOWN, WORTHWHILE, machine_of, packs
 

@@ -9,7 +9,7 @@ from tests.report.sweeps import FakeSweep, level
 from tests.slurm.test_queue import Answers
 from tests.slurm.test_slurm import study_of
 from tests.sweep import fakes
-from usaggr.config_executor import SlurmConfig
+from usaggr.config.executor import SlurmConfig
 from usaggr.report.build import build_report
 from usaggr.runs import JOB_VARIABLE, RunDirectory
 from usaggr.sweep.executors.slurm_queue import SlurmQueue

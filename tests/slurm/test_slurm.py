@@ -9,9 +9,9 @@ import pytest
 from pydantic import ValidationError
 
 from tests.sweep import fakes
-from usaggr.compose import compose_study
-from usaggr.config import StudyConfig
-from usaggr.config_executor import MachineConfig, SlurmConfig
+from usaggr.config.compose import compose_study
+from usaggr.config.executor import MachineConfig, SlurmConfig
+from usaggr.config.study import StudyConfig
 from usaggr.errors import ConfigError
 from usaggr.runs import RunDirectory
 from usaggr.sweep.executors import slurm as slurm_room

@@ -11,7 +11,7 @@ import threadpoolctl
 import torch
 
 from tests.sweep.fakes import RESULT
-from usaggr.config import StudyConfig
+from usaggr.config.study import StudyConfig
 from usaggr.runs import Placement, RunDirectory, RunSpec
 
 

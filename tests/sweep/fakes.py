@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from usaggr import runs
-from usaggr.compose import compose_study
-from usaggr.config import StudyConfig
+from usaggr.config.compose import compose_study
+from usaggr.config.study import StudyConfig
 from usaggr.data.manifest import make_manifest
 from usaggr.data.samples import Dataset, Sample
 from usaggr.errors import UsaggrError
-from usaggr.locks import is_held
+from usaggr.io.locks import is_held
 from usaggr.runs import Cost, Placement, RunDirectory, RunResult, RunSpec
 from usaggr.sweep.executors import worker
 from usaggr.sweep.executors.base import Executor

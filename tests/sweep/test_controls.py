@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from tests.data.factories import noise, tiny_data, write_image, write_rows
-from usaggr.compose import compose_study
+from usaggr.config.compose import compose_study
 from usaggr.data.samples import Sample
 from usaggr.errors import ConfigError
 from usaggr.sweep.controls import draw_groupings

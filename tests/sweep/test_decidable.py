@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from tests.data.factories import tiny_data
-from usaggr.compose import compose_study
+from usaggr.config.compose import compose_study
 from usaggr.evidence.power import auc_variance, seeds_to_decide, smallest_difference
 from usaggr.metrics.names import METRICS
 from usaggr.runs import Cost, RunDirectory, RunResult

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from tests.sweep import fakes
-from usaggr.config import StudyConfig
+from usaggr.config.study import StudyConfig
 from usaggr.errors import ConfigError, RunError
 from usaggr.runs import RunDirectory
 from usaggr.sweep.executors.base import Ended, Job

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from usaggr.compose import compose_study
-from usaggr.config_section import FINGERPRINTED, result_settings
+from usaggr.config.compose import compose_study
+from usaggr.config.section import FINGERPRINTED, result_settings
 from usaggr.runs import fingerprint_of, fingerprint_of_texts
 
 KNOWN = {

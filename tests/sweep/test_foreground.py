@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.data.factories import tiny_data
-from usaggr.compose import compose_study
+from usaggr.config.compose import compose_study
 from usaggr.errors import ConfigError, RunError
 from usaggr.progress import NoProgress
 from usaggr.runs import RunDirectory

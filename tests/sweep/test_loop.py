@@ -10,7 +10,7 @@ from rich.console import Console
 
 from tests.sweep import fakes
 from tests.sweep.scripted import ScriptedExecutor
-from usaggr.locks import exclusive
+from usaggr.io.locks import exclusive
 from usaggr.runs import RunDirectory, State
 from usaggr.sweep.executors.base import Outcome
 from usaggr.sweep.interruption import Interruption

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 
 from tests.models.test_vit_weights import put_into_cache, source
 from tests.sweep import fakes
-from usaggr.config import StudyConfig
+from usaggr.config.study import StudyConfig
 from usaggr.errors import ConfigError, RunError
 from usaggr.models.checking import check_network
 from usaggr.progress import NoProgress

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.sweep import fakes
-from usaggr.config import StudyConfig
+from usaggr.config.study import StudyConfig
 from usaggr.sweep.order import longest_first
 from usaggr.sweep.plan import PlannedRun
 

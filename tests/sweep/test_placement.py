@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from usaggr.config_executor import LocalConfig
+from usaggr.config.executor import LocalConfig
 from usaggr.errors import ConfigError
 from usaggr.runs import Placement
 from usaggr.sweep.executors.placement import placements, usable_cores

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.data.factories import change_cell, tiny_data
-from usaggr.compose import compose_study
+from usaggr.config.compose import compose_study
 from usaggr.errors import ConfigError
 from usaggr.runs import RunDirectory, fingerprint_of
 from usaggr.sweep.plan import PLAN_COLUMNS, Plan, make_plan, write_plan

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from tests.data.factories import tiny_data
-from usaggr.compose import compose_study
+from usaggr.config.compose import compose_study
 from usaggr.errors import ConfigError
 from usaggr.runs import fingerprint_of
 from usaggr.sweep.plan import Plan, PlannedRun, make_plan, write_plan

@@ -8,13 +8,13 @@ import pytest
 from rich.console import Console
 
 from tests.sweep import fakes
-from usaggr.config import Tracked
+from usaggr.config.study import Tracked
 from usaggr.errors import ConfigError
 from usaggr.runs import RunDirectory
 from usaggr.sweep import tracking
 from usaggr.sweep.plan import Plan
 from usaggr.sweep.sweep import SweepOutcome, run_sweep
-from usaggr.tracking import Record, mlflow_client, read_record
+from usaggr.tracking.record import Record, mlflow_client, read_record
 
 pytestmark = pytest.mark.usefixtures("kept_server")
 

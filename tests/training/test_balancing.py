@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from tests.models.networks import ALL, CLS, DET, SEG, awaken, images, network, rows
-from usaggr.compose import compose_study
-from usaggr.config import GRADIENT_BALANCING, TrainingConfig
+from usaggr.config.compose import compose_study
+from usaggr.config.study import GRADIENT_BALANCING, TrainingConfig
 from usaggr.errors import ConfigError
 from usaggr.models.build import build_network
 from usaggr.models.network import MultiTaskNetwork

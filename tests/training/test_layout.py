@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from tests.models.networks import network as m2dino
-from usaggr.compose import compose_study
-from usaggr.config import TrainingConfig
+from usaggr.config.compose import compose_study
+from usaggr.config.study import TrainingConfig
 from usaggr.models.build import build_network
 from usaggr.models.network import MultiTaskNetwork
 from usaggr.tasks import CATALOGUE

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from usaggr.compose import compose_study
-from usaggr.config import TrainingConfig
+from usaggr.config.compose import compose_study
+from usaggr.config.study import TrainingConfig
 from usaggr.tasks import CATALOGUE
 from usaggr.training import losses
 from usaggr.training.losses import dice_loss, generalised_iou, sample_losses

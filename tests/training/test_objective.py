@@ -9,8 +9,8 @@ from torch import Tensor
 
 from tests.models.networks import ALL, CLS, DET, REG, SEG, awaken
 from tests.training.factories import sample
-from usaggr.compose import compose_study
-from usaggr.config import StudyConfig
+from usaggr.config.compose import compose_study
+from usaggr.config.study import StudyConfig
 from usaggr.data.batches import Batch
 from usaggr.models.build import build_network
 from usaggr.models.experts import balance_loss

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.data.factories import data_config, tiny_data
-from usaggr.config import AugmentConfig
+from usaggr.config.study import AugmentConfig
 from usaggr.data.batches import Batch, CachedPixels, FoldBatches, TrainingBatches
 from usaggr.data.cache import ImageCache, build_or_open
 from usaggr.data.dataset import load_dataset

@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load_file
 
 from tests.data.factories import tiny_data
-from usaggr.compose import compose_study
-from usaggr.config import TrainingConfig
+from usaggr.config.compose import compose_study
+from usaggr.config.study import TrainingConfig
 from usaggr.data.batches import FoldBatches
 from usaggr.data.cache import build_or_open
 from usaggr.data.run_data import RunData, run_data

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from usaggr.advice.ways import NewTask
-from usaggr.config import DataConfig
+from usaggr.config.study import DataConfig
 from usaggr.data.dataset import load_dataset
 from usaggr.data.index import IndexRow, read_index_file
 from usaggr.data.index_tasks import Declaration, declaration_of, declared_tasks
 from usaggr.data.split import split_dataset
+from usaggr.document.display_names import plural
 from usaggr.errors import DataError
 from usaggr.progress import Progress
-from usaggr.report.words import plural
 from usaggr.sweep.partitions import image_sources
 
 

@@ -14,6 +14,7 @@ import pandas as pd
 
 from usaggr.advice.ways import way_of
 from usaggr.data.streams import NOT_EQUAL
+from usaggr.document.display_names import grouping_label
 from usaggr.errors import ConfigError, RunError
 from usaggr.evidence.crossed import Estimate
 from usaggr.metrics.names import metric as metric_of
@@ -28,7 +29,6 @@ from usaggr.report.judgement import judge_cells
 from usaggr.report.observations import observe
 from usaggr.report.sources import Source, StudyFacts, read_source
 from usaggr.report.validity import read_validity
-from usaggr.report.words import grouping_label
 from usaggr.tasks import Task
 
 ONE_SEED = "one seed"

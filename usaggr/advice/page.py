@@ -20,10 +20,10 @@ from usaggr.advice.words import (
     steps_sentences,
     way_verdict,
 )
+from usaggr.document.display_names import grouping_label, plural, verdict_label
+from usaggr.document.elements import Block, Cell, Details, Document, Items, Paragraph, Section, TextTable, literal
+from usaggr.document.numbers import MISSING
 from usaggr.evidence.trend import NEAR
-from usaggr.report.document import Block, Cell, Details, Document, Items, Paragraph, Section, TextTable, literal
-from usaggr.report.formatting import MISSING
-from usaggr.report.words import grouping_label, plural, verdict_label
 
 SHOWN_UNDECIDED = 30
 """Undecided cells that a page lists; advice.json has all."""

@@ -20,12 +20,12 @@ from usaggr.advice.words import (
     reason,
     steps_sentences,
 )
+from usaggr.document.display_names import grouping_label, plural
+from usaggr.document.html import render_page
+from usaggr.document.markdown import render_markdown
 from usaggr.evidence.trend import NEAR
-from usaggr.files import write_atomic
+from usaggr.io.atomic_files import write_atomic
 from usaggr.metrics.names import main_metric
-from usaggr.report.page import render_page
-from usaggr.report.plain import render_markdown
-from usaggr.report.words import grouping_label, plural
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -7,7 +7,7 @@ import numpy as np
 from usaggr.affinity.clustering import cluster, value_of
 from usaggr.affinity.estimate import Affinities, Asked, estimate
 from usaggr.affinity.stored import SIMILARITIES, Array, Measure
-from usaggr.config import StudyConfig
+from usaggr.config.study import StudyConfig
 from usaggr.data.cache import build_or_open
 from usaggr.data.run_data import run_data
 from usaggr.errors import ConfigError

@@ -24,7 +24,7 @@ from usaggr.affinity.stored import (
     write_seed,
     write_tables,
 )
-from usaggr.config import StudyConfig
+from usaggr.config.study import StudyConfig
 from usaggr.data.cache import build_or_open
 from usaggr.data.run_data import RunData, run_data
 from usaggr.errors import ConfigError, one_of

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
-from usaggr.config import StudyConfig
+from usaggr.config.study import StudyConfig
 from usaggr.data.batches import CachedPixels, make_batch
 from usaggr.data.run_data import RunData
 from usaggr.data.seeds import generator

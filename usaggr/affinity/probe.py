@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from usaggr import stopping
 from usaggr.affinity.pace import SOURCE_SAMPLES, TARGET_SAMPLES, Pace, Rota, Tally
-from usaggr.config import TrainingConfig
+from usaggr.config.study import TrainingConfig
 from usaggr.data.batches import Batch, CachedPixels, make_batch
 from usaggr.data.run_data import RunData
 from usaggr.data.samples import Sample

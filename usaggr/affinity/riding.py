@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from usaggr.affinity.probe import Probe, Probing
-from usaggr.config import StudyConfig
+from usaggr.config.study import StudyConfig
 from usaggr.data.run_data import RunData
 from usaggr.data.seeds import derived_seed
 from usaggr.models.build import build_network

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usaggr.errors import RunError
-from usaggr.files import write_atomic
+from usaggr.io.atomic_files import write_atomic
 from usaggr.stored import SCHEMA_VERSION, read_json, typed
 
 Array = NDArray[np.float64]

@@ -12,7 +12,7 @@ from usaggr.affinity.clustering import MOST_EXACT
 from usaggr.affinity.estimate import Affinities
 from usaggr.affinity.stored import SIMILARITIES, Measure, mean_over_seeds
 from usaggr.errors import ConfigError
-from usaggr.files import write_atomic
+from usaggr.io.atomic_files import write_atomic
 
 MARK = "# Made by `usaggr affinity`, which writes it anew."
 """First line of a file that may be overwritten."""

@@ -13,7 +13,7 @@ from usaggr.challenge.layout import mask_place
 from usaggr.challenge.reading import Answer, Judged, Submission, judge, read_submission
 from usaggr.challenge.scores import Scored, score
 from usaggr.challenge.selection import Selection
-from usaggr.config import DataConfig
+from usaggr.config.study import DataConfig
 from usaggr.data.images import read_mask
 from usaggr.data.index import IndexRow, read_index
 from usaggr.data.readers import pieces, reader_count, results_of

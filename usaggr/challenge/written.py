@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from usaggr.challenge.evaluate import Evaluation, TaskEvaluation
 from usaggr.challenge.findings import NAMES, Finding, counts
 from usaggr.challenge.scores import CHALLENGE_METRICS, CONFIDENCE, Mode, differences
-from usaggr.files import write_atomic
+from usaggr.document.numbers import MISSING, score
+from usaggr.io.atomic_files import write_atomic
 from usaggr.metrics.names import METRICS
-from usaggr.report.formatting import MISSING, score
 from usaggr.tasks import TASK_TYPES, TaskType
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from usaggr.config import AugmentConfig
+from usaggr.config.study import AugmentConfig
 
 
 @dataclass(frozen=True)

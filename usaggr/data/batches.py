@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from usaggr.config import AugmentConfig
+from usaggr.config.study import AugmentConfig
 from usaggr.data.augment import (
     IDENTITY,
     Transform,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from usaggr.config import DataConfig
+from usaggr.config.study import DataConfig
 from usaggr.data.cache_build import DIGEST_BYTES, ensure_built, plan_cache, read_meta
 from usaggr.data.locations import cache_root
 from usaggr.data.samples import Dataset, Sample

@@ -18,7 +18,7 @@ from typing import IO
 
 import numpy as np
 
-from usaggr.config import DataConfig
+from usaggr.config.study import DataConfig
 from usaggr.data import images, readers_version
 from usaggr.data.cache_check import damaged_file, write_checksums
 from usaggr.data.locations import made_folder

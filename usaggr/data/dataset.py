@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from usaggr.config import DataConfig
+from usaggr.config.study import DataConfig
 from usaggr.data.index import IndexRow, read_index
 from usaggr.data.index_tasks import Declaration, declaration_of, declared_tasks
 from usaggr.data.locations import cache_root, data_root

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from usaggr.config import DataConfig
+from usaggr.config.study import DataConfig
 from usaggr.data.index import IndexRow
 from usaggr.data.samples import Fault
 from usaggr.errors import ConfigError, DataError

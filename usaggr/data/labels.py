@@ -9,7 +9,7 @@ import math
 import re
 from dataclasses import dataclass, field
 
-from usaggr.config import DataConfig
+from usaggr.config.study import DataConfig
 from usaggr.data.index import IndexRow
 from usaggr.data.index_tasks import Declaration, whole_number
 from usaggr.data.probe import FileFacts

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from usaggr.config import DataConfig
+from usaggr.config.study import DataConfig
 from usaggr.errors import DataError
 
 

@@ -19,13 +19,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from usaggr.config import DataConfig
+from usaggr.config.study import DataConfig
 from usaggr.data.leakage import Placement, Proof, prove_disjoint
 from usaggr.data.ranking import Ranked, Ranker, count_of_scale, cover_size
 from usaggr.data.samples import Dataset, Sample
 from usaggr.data.split import FOLDS, Fold, Split, split_dataset
 from usaggr.errors import ConfigError, DataError
-from usaggr.files import write_atomic
+from usaggr.io.atomic_files import write_atomic
 from usaggr.stored import SCHEMA_VERSION, read_json, typed
 
 MIN_TEST_SUBJECTS = 5

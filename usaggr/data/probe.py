@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from usaggr.config import DataConfig
+from usaggr.config.study import DataConfig
 from usaggr.data.locations import FoundFile, cache_root, made_folder
 from usaggr.data.readers import pieces, reader_count, results_of
 from usaggr.data.readers_version import readers_identity, store_name

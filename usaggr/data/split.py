@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from usaggr.config import SplitConfig
+from usaggr.config.study import SplitConfig
 from usaggr.data.components import components_of
 from usaggr.data.samples import Dataset, Sample
 from usaggr.errors import DataError

@@ -12,7 +12,7 @@ from functools import cache
 
 import numpy as np
 
-from usaggr.config import TrainingConfig
+from usaggr.config.study import TrainingConfig
 from usaggr.data.seeds import derived_seed, generator
 
 _POWER = {"proportional": 1.0, "sqrt": 0.5, "uniform": 0.0}

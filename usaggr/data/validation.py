@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from usaggr.config import DataConfig
+from usaggr.config.study import DataConfig
 from usaggr.data.index import IndexRow
 from usaggr.data.index_tasks import Declaration
 from usaggr.data.labels import Found, Label, box_label, class_label, mask_label, point_labels

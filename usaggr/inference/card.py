@@ -6,7 +6,7 @@ from pathlib import PurePath
 from typing import Any
 
 from usaggr import __version__
-from usaggr.config_model import ModelConfig
+from usaggr.config.model import ModelConfig
 from usaggr.errors import ConfigError
 from usaggr.evidence.score_intervals import score_intervals
 from usaggr.inference.stored import StoredRun

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from usaggr.document.display_names import grouping_label, scale_label
 from usaggr.errors import ConfigError, RunError, one_of
 from usaggr.inference.stored import has_weights, no_weights, read_stored_run
 from usaggr.metrics.names import main_metric, metric
@@ -16,7 +17,6 @@ from usaggr.report.chapters.recommendations import Recommendation, recommendatio
 from usaggr.report.collect import CollectedRun, collect
 from usaggr.report.sources import PlanRow, Source, StudyFacts, read_source
 from usaggr.report.tables import make_tables
-from usaggr.report.words import grouping_label, scale_label
 from usaggr.sweep.store import find_runs, is_done
 from usaggr.tasks import Task
 

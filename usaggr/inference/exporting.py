@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from usaggr.errors import ConfigError, RunError
-from usaggr.file_hash import file_hash
-from usaggr.files import cannot_write, write_atomic
 from usaggr.inference.card import make_card
 from usaggr.inference.stored import read_stored_run
+from usaggr.io.atomic_files import cannot_write, write_atomic
+from usaggr.io.checksums import file_hash
 from usaggr.progress import Progress
 
 TOLERANCE = 1e-4

@@ -14,9 +14,9 @@ from typing import IO, Any
 
 from usaggr.challenge.layout import JSON_FILES, record_of
 from usaggr.errors import ConfigError, RunError
-from usaggr.files import cannot_write, write_atomic
 from usaggr.inference.asked import Asked, Key
-from usaggr.locks import exclusive
+from usaggr.io.atomic_files import cannot_write, write_atomic
+from usaggr.io.locks import exclusive
 from usaggr.metrics.predictions import Prediction, encode_mask
 from usaggr.stored import read_json, typed
 from usaggr.tasks import Task

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor
 
-from usaggr.config_model import MhMtlConfig, ModelConfig
+from usaggr.config.model import MhMtlConfig, ModelConfig
 from usaggr.data.batches import normalise
 from usaggr.data.samples import Sample
 from usaggr.errors import ConfigError, RunError, UsaggrError, one_of

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from usaggr.config_model import MhMtlConfig, ModelConfig
-from usaggr.config_section import neutral_values
+from usaggr.config.model import MhMtlConfig, ModelConfig
+from usaggr.config.section import neutral_values
 from usaggr.errors import RunError
-from usaggr.file_hash import SUFFIX, file_hash, is_as_noted
+from usaggr.io.checksums import SUFFIX, file_hash, is_as_noted
 from usaggr.report.sources import Source, read_source
 from usaggr.runs import RunDirectory, RunResult
 from usaggr.stored import WEIGHTS, read_yaml, typed

@@ -1,8 +1,8 @@
 """What `predict` tells people: which models were chosen, and what came of it."""
 
+from usaggr.document.display_names import listed, plural
 from usaggr.inference.choosing import Choice
 from usaggr.inference.predicting import SKIPPED, Predicted
-from usaggr.report.words import listed, plural
 
 SHOWN = 20
 """Skipped rows that are named; skipped.csv has all."""

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pyarrow import parquet
 
 from usaggr.errors import RunError
-from usaggr.files import cannot_write
+from usaggr.io.atomic_files import cannot_write
 
 SAMPLE_METRICS = ("dsc", "hd", "hd95", "nsd", "accuracy", "iou", "mre", "mre_relative")
 """Metrics that a single sample has; the others belong to a whole fold."""

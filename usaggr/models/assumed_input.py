@@ -7,7 +7,7 @@ import timm
 import torch
 from torch import Tensor
 
-from usaggr.config_model import MhMtlConfig, ModelConfig
+from usaggr.config.model import MhMtlConfig, ModelConfig
 from usaggr.data.batches import MEAN, STD
 from usaggr.input_scale import InputScale, Values
 from usaggr.models.plain_vit import create_vit

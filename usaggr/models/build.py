@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import torch
 
-from usaggr.config_model import M2DinoConfig, MhMtlConfig, ModelConfig
+from usaggr.config.model import M2DinoConfig, MhMtlConfig, ModelConfig
 from usaggr.data.seeds import derived_seed
 from usaggr.models.decoder import STRIDE, Decoder
 from usaggr.models.dpt import LightDpt

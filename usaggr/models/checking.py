@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import torch
 
-from usaggr.config_model import M2DinoConfig, ModelConfig
+from usaggr.config.model import M2DinoConfig, ModelConfig
 from usaggr.errors import ConfigError, UsaggrError
 from usaggr.models.build import build_network
 from usaggr.models.network import MultiTaskNetwork

@@ -14,7 +14,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from usaggr.config_model import MhMtlConfig
+from usaggr.config.model import MhMtlConfig
 from usaggr.errors import ConfigError, one_of
 from usaggr.models.normalisation import without_batch_statistics
 from usaggr.models.weight_files import described, first_line, read_tensors, some, without_prefix

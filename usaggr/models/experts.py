@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from usaggr.config_model import ExpertsConfig
+from usaggr.config.model import ExpertsConfig
 from usaggr.models.per_task import Routed, TaskContext
 
 

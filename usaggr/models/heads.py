@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from segmentation_models_pytorch.base.initialization import initialize_head  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
-from usaggr.config_model import ModelConfig
+from usaggr.config.model import ModelConfig
 from usaggr.tasks import Task
 
 Source = Literal["encoder", "decoder"]

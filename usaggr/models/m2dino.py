@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from usaggr.config_model import M2DinoConfig
+from usaggr.config.model import M2DinoConfig
 from usaggr.models.dpt import LightDpt
 from usaggr.models.experts import ExpertMlp, Router
 from usaggr.models.heads import Head

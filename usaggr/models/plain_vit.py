@@ -11,7 +11,7 @@ import torch
 from timm.layers import PatchEmbed  # type: ignore[attr-defined]
 from torch import nn
 
-from usaggr.config_model import M2DinoConfig
+from usaggr.config.model import M2DinoConfig
 from usaggr.errors import ConfigError, one_of
 from usaggr.models.weight_files import first_line
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from usaggr.config_model import M2DinoConfig
+from usaggr.config.model import M2DinoConfig
 from usaggr.data.seeds import derived_seed
 from usaggr.errors import ConfigError
 from usaggr.models.adapters import FilmMlp, adapt_linears

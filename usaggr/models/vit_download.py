@@ -15,7 +15,7 @@ from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
 from timm.models import get_pretrained_cfg
 
-from usaggr.config_model import M2DinoConfig
+from usaggr.config.model import M2DinoConfig
 from usaggr.errors import ConfigError
 from usaggr.models.weight_files import first_line
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from usaggr.config_model import M2DinoConfig
+from usaggr.config.model import M2DinoConfig
 from usaggr.data.batches import MEAN, STD
 from usaggr.errors import ConfigError
 from usaggr.models.vit_download import downloaded, source

@@ -6,7 +6,7 @@ Free of torch, so that a plan can check and hash the file; reading it into an en
 import hashlib
 from pathlib import Path
 
-from usaggr.config_model import ModelConfig
+from usaggr.config.model import ModelConfig
 from usaggr.errors import ConfigError, one_of
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".tar")

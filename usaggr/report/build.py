@@ -9,17 +9,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from usaggr import __version__
+from usaggr.document.html import render_page
+from usaggr.document.latex import write_latex
+from usaggr.document.markdown import render_markdown
 from usaggr.errors import RunError, WriteError
-from usaggr.files import cannot_write, write_atomic
-from usaggr.locks import exclusive
+from usaggr.io.atomic_files import cannot_write, write_atomic
+from usaggr.io.locks import exclusive
 from usaggr.progress import NoProgress, Progress
 from usaggr.report.chapters.whole import write_report
 from usaggr.report.collect import Collection, collect
 from usaggr.report.examples import write_examples
 from usaggr.report.figures import write_figures
-from usaggr.report.latex import write_latex
-from usaggr.report.page import render_page
-from usaggr.report.plain import render_markdown
 from usaggr.report.tables import make_tables, write_tables
 
 _PATIENCE = 120.0

@@ -7,13 +7,13 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
+from usaggr.document.display_names import grouping_label, listed, scale_label
 from usaggr.evidence import claims as rules
 from usaggr.evidence.claims import Claim, Quantity
 from usaggr.evidence.consistency import spread_difference
 from usaggr.report.cell_tables import UNKNOWN, Compared, Found, Weights, cells_in, combined, mean_of, scaled
 from usaggr.report.scale_effects import CONFOUNDED, group_sizes
 from usaggr.report.sources import StudyFacts
-from usaggr.report.words import grouping_label, listed, scale_label
 
 CLAIM_COLUMNS = ("variant", *(field.name for field in fields(Claim)))
 _GROUPINGS = ("clinical", "unified")

@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from usaggr.document import numbers
+from usaggr.document.display_names import grouping_label, metric_label
 from usaggr.errors import RunError
 from usaggr.metrics.names import main_metric
 from usaggr.metrics.predictions import read_predictions
-from usaggr.report import formatting
 from usaggr.report.collect import CollectedRun, Collection
-from usaggr.report.words import grouping_label, metric_label
 from usaggr.tasks import Task, TaskType
 
 Kind = Literal["gain", "loss", "best", "worst"]
@@ -37,7 +37,7 @@ class SampleScore:
 
     def words(self, value: float, label: str) -> str:
         """A value after a label, with its unit."""
-        return f"{label} {formatting.score(value, self.name)}{self.unit}"
+        return f"{label} {numbers.score(value, self.name)}{self.unit}"
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from usaggr.config import DataConfig
+from usaggr.config.study import DataConfig
 from usaggr.data.images import read_image, read_mask
 from usaggr.data.samples import Sample
 from usaggr.report.overlays import WHITE, Canvas, Marks, colour_of, draw_marks

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from usaggr.report import formatting
-from usaggr.report.document import literal
+from usaggr.document import numbers
+from usaggr.document.display_names import scale_label
+from usaggr.document.elements import literal
 from usaggr.report.example_choice import Choice, Contest, sample_score
-from usaggr.report.words import scale_label
 
 
 def title_of(contest: Contest, choice: Choice) -> str:
@@ -38,7 +38,7 @@ def _lone(contest: Contest, choice: Choice) -> str:
     extreme = "best" if choice.kind == "best" else "worst"
     return (
         f"{score.words(choice.base, score.label)} ({_seeds(contest.seeds)}), the {extreme} of {choice.samples} test "
-        f"samples, whose median is {formatting.score(choice.median, score.name)}{score.unit}."
+        f"samples, whose median is {numbers.score(choice.median, score.name)}{score.unit}."
     )
 
 
@@ -46,7 +46,7 @@ def _compared(contest: Contest, choice: Choice, other_label: str) -> str:
     score = sample_score(contest.task.type)
     base, other = literal(contest.base.label), literal(other_label)
     change, median = (
-        f"{formatting.signed(value, score.name)}{score.unit}" for value in (choice.difference, choice.median)
+        f"{numbers.signed(value, score.name)}{score.unit}" for value in (choice.difference, choice.median)
     )
     extreme = "highest" if choice.kind == "gain" else "lowest"
     rank = f"{_ordinal(choice.rank)} " if choice.rank > 1 else ""

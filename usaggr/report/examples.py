@@ -16,14 +16,14 @@ import pyarrow as pa
 from pyarrow import compute, parquet
 from pydantic import ValidationError
 
-from usaggr.config import DataConfig
+from usaggr.config.study import DataConfig
 from usaggr.data.dataset import load_dataset
 from usaggr.data.samples import Dataset, Sample
+from usaggr.document.elements import Picture, literal
 from usaggr.errors import DataError, RunError, UsaggrError
 from usaggr.metrics.predictions import decode_mask
 from usaggr.progress import NoProgress, Progress
 from usaggr.report.collect import CollectedRun, Collection
-from usaggr.report.document import Picture, literal
 from usaggr.report.example_choice import Choice, Contest, SampleScores, choose, find_contest, sample_score
 from usaggr.report.example_pictures import Shown, picture_of
 from usaggr.report.example_words import caption_of, description_of, title_of

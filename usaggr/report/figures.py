@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from usaggr.document.display_names import grouping_label, scale_label
 from usaggr.report.collect import Collection
 from usaggr.report.plots.affinity import draw_predictions
 from usaggr.report.plots.controls import draw_controls
@@ -23,7 +24,6 @@ from usaggr.report.plots.routing import describe_entropy, describe_shares, draw_
 from usaggr.report.plots.similarity import describe_similarity, draw_similarity
 from usaggr.report.plots.variants import draw_variants
 from usaggr.report.tables import Tables
-from usaggr.report.words import grouping_label, scale_label
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -5,8 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from usaggr.config import StudyConfig
-from usaggr.config_section import FINGERPRINTED, leaf_keys, neutral_values
+from usaggr.config.section import FINGERPRINTED, leaf_keys, neutral_values
+from usaggr.config.study import StudyConfig
 from usaggr.errors import RunError
 from usaggr.report.sources import DataFacts, PlanRow, Source, StudyFacts, merge_names
 

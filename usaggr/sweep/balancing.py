@@ -2,7 +2,7 @@
 
 import importlib.util
 
-from usaggr.config import GRADIENT_BALANCING, TrainingConfig
+from usaggr.config.study import GRADIENT_BALANCING, TrainingConfig
 from usaggr.errors import ConfigError
 
 PACKAGES = ("torchjd", "quadprog", "qpsolvers")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from usaggr.errors import RunError
-from usaggr.locks import exclusive
+from usaggr.io.locks import exclusive
 from usaggr.runs import STALE_SECONDS, RunDirectory
 from usaggr.sweep.status import read_planned
 from usaggr.sweep.store import find_runs, is_done, run_directories, stored_fingerprint

@@ -7,7 +7,7 @@ compared by the report, which reads them anyway.
 from collections.abc import Iterable, Iterator
 
 from usaggr.errors import RunError
-from usaggr.files import cannot_write
+from usaggr.io.atomic_files import cannot_write
 from usaggr.runs import RunDirectory
 from usaggr.stored import DamagedError, check_predictions
 from usaggr.sweep.plan import PlannedRun

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from usaggr.config import ReportConfig
+from usaggr.config.study import ReportConfig
 from usaggr.data.manifest import MIN_TEST_SUBJECTS
 from usaggr.evidence.pooling import SHARED
 from usaggr.evidence.power import auc_variance, seeds_to_decide, smallest_difference

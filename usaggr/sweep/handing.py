@@ -7,8 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from usaggr.errors import RunError
-from usaggr.file_hash import SUFFIX
-from usaggr.files import cannot_write
+from usaggr.io.atomic_files import cannot_write
+from usaggr.io.checksums import SUFFIX
 from usaggr.runs import PARENT, RunDirectory
 from usaggr.stored import WEIGHTS
 from usaggr.sweep.planned import PlannedRun

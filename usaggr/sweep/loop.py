@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from usaggr.config import StudyConfig
+from usaggr.config.study import StudyConfig
 from usaggr.data.run_data import RunData
 from usaggr.errors import RunError, WriteError
 from usaggr.runs import RunDirectory, State

@@ -12,15 +12,15 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Literal
 
-from usaggr.config_model import ModelConfig
+from usaggr.config.model import ModelConfig
 from usaggr.errors import ConfigError, RunError, UsaggrError
-from usaggr.files import write_atomic
+from usaggr.io.atomic_files import write_atomic
 from usaggr.models.weights import weights_file
 from usaggr.progress import Progress
 from usaggr.stored import read_json, typed
 from usaggr.sweep.plan import Plan, PlannedRun
 from usaggr.tasks import Task
-from usaggr.tracking import to_preload
+from usaggr.tracking.record import to_preload
 
 DOWNLOADS = "weights.json"
 """In a study's directory: what the weights were that came from the library under an id, by encoder."""

@@ -8,9 +8,9 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from usaggr.compose import read_grouping
-from usaggr.config import StudyConfig
-from usaggr.config_errors import explain
+from usaggr.config.compose import read_grouping
+from usaggr.config.messages import explain
+from usaggr.config.study import StudyConfig
 from usaggr.data.samples import Dataset, Sample
 from usaggr.errors import ConfigError, one_of
 from usaggr.sweep.controls import draw_groupings

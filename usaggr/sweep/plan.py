@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from usaggr.compose import describe_study
-from usaggr.config import StudyConfig
+from usaggr.config.compose import describe_study
+from usaggr.config.study import StudyConfig
 from usaggr.data.dataset import load_dataset
 from usaggr.data.manifest import Manifest, check_same_data, make_manifest, write_manifest
 from usaggr.errors import ConfigError, one_of
-from usaggr.files import write_atomic
+from usaggr.io.atomic_files import write_atomic
 from usaggr.progress import NoProgress, Progress
 from usaggr.stored import SCHEMA_VERSION
 from usaggr.sweep.groupings import Grouping

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from usaggr.compose import apply_variant
-from usaggr.config import StudyConfig
-from usaggr.config_section import FINGERPRINTED, result_settings
+from usaggr.config.compose import apply_variant
+from usaggr.config.section import FINGERPRINTED, result_settings
+from usaggr.config.study import StudyConfig
 from usaggr.data.manifest import Manifest
 from usaggr.data.streams import stream_length
 from usaggr.models.weights import check_weights

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from usaggr.config import StudyConfig
-from usaggr.config_executor import SlurmConfig
+from usaggr.config.executor import SlurmConfig
+from usaggr.config.study import StudyConfig
 from usaggr.data.manifest import MIN_TEST_SUBJECTS, describe, prove_split
 from usaggr.errors import UsaggrError
 from usaggr.runs import State

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from usaggr.config_executor import SlurmConfig
+from usaggr.config.executor import SlurmConfig
 from usaggr.runs import RunDirectory, State
 from usaggr.sweep.executors.slurm_queue import SlurmQueue, has_slurm, job_of, live_job
 from usaggr.sweep.plan import Plan, PlannedRun

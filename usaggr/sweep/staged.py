@@ -8,9 +8,9 @@ one stage; under `extra`, it is the whole run of one stage, and the second stage
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from usaggr.compose import apply_variant
-from usaggr.config import StudyConfig
-from usaggr.config_section import Section
+from usaggr.config.compose import apply_variant
+from usaggr.config.section import Section
+from usaggr.config.study import StudyConfig
 from usaggr.errors import ConfigError
 from usaggr.sweep.groupings import Grouping
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from usaggr.data.run_data import RunData
 from usaggr.errors import RunError, UsaggrError, WriteError
-from usaggr.locks import exclusive
+from usaggr.io.locks import exclusive
 from usaggr.progress import Progress, RichProgress
 from usaggr.runs import RunDirectory, State
 from usaggr.sweep.damage import put_aside_damaged

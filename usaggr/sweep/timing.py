@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, get_args
 
-from usaggr.files import cannot_write
-from usaggr.locks import exclusive
+from usaggr.io.atomic_files import cannot_write
+from usaggr.io.locks import exclusive
 
 FILE = "sweeps.csv"
 """In a study's directory."""

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-from usaggr.config import StudyConfig, Tracked
-from usaggr.config_logger import MlflowLogger, NoLogger
+from usaggr.config.logger import MlflowLogger, NoLogger
+from usaggr.config.study import StudyConfig, Tracked
 from usaggr.sweep.loop import Loop
 from usaggr.sweep.plan import Plan, PlannedRun
-from usaggr.tracking import (
+from usaggr.tracking.record import (
     MLFLOW_STATUS,
     Aside,
     End,

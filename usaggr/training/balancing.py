@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from usaggr.config import GRADIENT_BALANCING, TrainingConfig
+from usaggr.config.study import GRADIENT_BALANCING, TrainingConfig
 from usaggr.errors import ConfigError
 from usaggr.models.network import MultiTaskNetwork
 from usaggr.models.per_task import PerTask, Routed, module_name

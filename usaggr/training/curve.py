@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from torch import Tensor, nn
 
-from usaggr.files import write_atomic
+from usaggr.io.atomic_files import write_atomic
 from usaggr.metrics.names import main_metric
 from usaggr.runs import Scores
 from usaggr.tasks import Task

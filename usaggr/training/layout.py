@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from usaggr.config import TrainingConfig
+from usaggr.config.study import TrainingConfig
 from usaggr.models.network import MultiTaskNetwork
 from usaggr.models.per_task import TaskContext
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from usaggr.config import TrainingConfig
+from usaggr.config.study import TrainingConfig
 from usaggr.models.network import MultiTaskNetwork
 from usaggr.models.parameters import encoder_blocks, layer_depth, parts_of
 

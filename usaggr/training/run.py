@@ -9,20 +9,21 @@ import cv2
 import torch
 from safetensors.torch import save_file
 
-from usaggr.config import StudyConfig
+from usaggr.config.study import StudyConfig
 from usaggr.data.batches import CachedPixels, FoldBatches, TrainingBatches
 from usaggr.data.run_data import RunData
 from usaggr.data.samples import Sample
 from usaggr.data.seeds import derived_seed
 from usaggr.data.streams import cut_batches, merge_streams, stream, stream_lengths, with_exposure
-from usaggr.file_hash import note_hash
-from usaggr.files import make_usual
+from usaggr.io.atomic_files import make_usual
+from usaggr.io.checksums import note_hash
 from usaggr.metrics.predictions import write_predictions
 from usaggr.models.assumed_input import input_scale_of
 from usaggr.models.build import build_network
 from usaggr.models.network import MultiTaskNetwork
 from usaggr.models.parameters import count_parameters
 from usaggr.runs import Cost, Placement, RunDirectory, RunResult, RunSpec, Scores
+from usaggr.tracking.lightning_logger import tracked
 from usaggr.training.checkpoint import CheckpointFile
 from usaggr.training.curve import Curve
 from usaggr.training.memory import forget_peak, peak_mib
@@ -32,7 +33,6 @@ from usaggr.training.resume import Checkpoints, Progress
 from usaggr.training.scoring import FoldScorer, trivial_predictors
 from usaggr.training.start import start_from_parent, with_budget
 from usaggr.training.stopwatch import FitClock, Stopwatch
-from usaggr.training.trackers import tracked
 from usaggr.training.trainer import make_trainer
 from usaggr.training.usage import ExpertUsage
 

@@ -11,7 +11,7 @@ import numpy as np
 import sklearn.metrics  # noqa: F401  # where this is imported ahead of runs, none of them waits for it
 from numpy.typing import NDArray
 
-from usaggr.config import DataConfig
+from usaggr.config.study import DataConfig
 from usaggr.data.batches import relative_box, relative_points
 from usaggr.data.cache import ImageCache
 from usaggr.data.samples import Sample

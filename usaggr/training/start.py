@@ -5,10 +5,10 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from usaggr.config import TrainingConfig
+from usaggr.config.study import TrainingConfig
 from usaggr.data.streams import stream_length
 from usaggr.errors import RunError
-from usaggr.file_hash import SUFFIX, file_hash, is_as_noted
+from usaggr.io.checksums import SUFFIX, file_hash, is_as_noted
 from usaggr.models.network import MultiTaskNetwork
 from usaggr.runs import PARENT, RunSpec
 from usaggr.stored import WEIGHTS

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import pytorch_lightning as pl
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 
-from usaggr.config import StudyConfig
+from usaggr.config.study import StudyConfig
 from usaggr.runs import Placement
-from usaggr.training.trackers import Tracker
+from usaggr.tracking.lightning_logger import Tracker
 
 
 def make_trainer(

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from usaggr.config import DataConfig
+from usaggr.config.study import DataConfig
 from usaggr.data.images import mask_values, open_image
 from usaggr.data.probe import read_unchanged
 from usaggr.data.samples import Sample

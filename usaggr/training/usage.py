@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from usaggr.evidence.routing import dead_experts
-from usaggr.files import write_atomic
+from usaggr.io.atomic_files import write_atomic
 from usaggr.models.experts import shares
 from usaggr.models.per_task import Routed
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.data.factories import HEIGHT, WIDTH, change_cell, data_config, disc, noise, tiny_data, write_image
-from usaggr.config import DataConfig
+from usaggr.config.study import DataConfig
 from usaggr.data.check.balance import balance
 from usaggr.data.check.depth import look_deeper
 from usaggr.data.check.label_maps import class_shares, label_maps

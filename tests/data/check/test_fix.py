@@ -10,7 +10,7 @@ from PIL import Image
 
 from tests.data.factories import HEIGHT, WIDTH, Row, change_cell, data_config, disc, read_rows, tiny_data, write_image
 from tests.data.factories import write_rows as rows_written
-from usaggr.config import DataConfig
+from usaggr.config.study import DataConfig
 from usaggr.data.check.fix import CONVERTED, LOG, Fixed, fix_data
 from usaggr.data.dataset import check_dataset, load_dataset
 from usaggr.errors import DataError

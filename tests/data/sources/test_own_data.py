@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.data.factories import disc, noise, write_image
-from usaggr.cli import main
+from usaggr.cli.main import main
 
 DOCS = (Path(__file__).parents[3] / "docs" / "data.md").read_text()
 COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", DOCS, re.DOTALL) for line in block.splitlines()]

@@ -4,9 +4,9 @@ import pytest
 
 from tests.report.chapters.reading import material_of, simple
 from tests.report.sweeps import FakeSweep
+from usaggr.document.elements import Document
 from usaggr.report.chapters.material import Material
 from usaggr.report.chapters.whole import write_report
-from usaggr.report.document import Document
 
 
 @pytest.fixture(scope="session")

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from tests.report.sweeps import CATALOGUE, FakeSweep, Scorer, level
+from usaggr.document.elements import Block, Cell, Details, Document, Items, Paragraph, Picture, Section, TextTable
 from usaggr.metrics.names import metric as metric_of
 from usaggr.report.chapters.material import Material
 from usaggr.report.chapters.whole import write_report
 from usaggr.report.collect import collect
-from usaggr.report.document import Block, Cell, Details, Document, Items, Paragraph, Picture, Section, TextTable
 from usaggr.report.examples import Examples
 from usaggr.report.figures import FigureFile
 from usaggr.report.tables import make_tables

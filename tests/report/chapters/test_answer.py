@@ -17,10 +17,10 @@ from tests.report.chapters.reading import (
     titles,
 )
 from tests.report.sweeps import FakeSweep
+from usaggr.document.elements import Cell, Document, Section
 from usaggr.report.chapters.answer import write_answer
 from usaggr.report.chapters.material import Material
 from usaggr.report.chapters.opening import write_lead
-from usaggr.report.document import Cell, Document, Section
 
 PLANTED = {"breast_lesion": 0.1, "fetal_head": -0.1, "thyroid_nodule_det": 0.0, "fetal_femur": -0.3}
 

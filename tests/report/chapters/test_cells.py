@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 
 from tests.report.chapters.reading import document_of, find, planted, row_of, rows, tables, texts
-from usaggr.report import formatting
+from usaggr.document import numbers
+from usaggr.document.elements import Cell, Document, Picture
 from usaggr.report.chapters.material import Material
 from usaggr.report.chapters.validity import write_validity
 from usaggr.report.chapters.whole import write_report
 from usaggr.report.collect import collect
-from usaggr.report.document import Cell, Document, Picture
 from usaggr.report.examples import Examples, TaskExamples
 from usaggr.report.figures import FigureFile
 from usaggr.report.tables import make_tables
@@ -107,5 +107,5 @@ def test_collapsed_runs_are_named_and_counts_are_given_with_and_without_them(tmp
     assert (whole["tasks"], whole["▼ loss"], whole["collapsed"]) == ("4", "1", "1")
     others = comparison[comparison["main"] & ~lost]["relative"].mean()
     assert (valid["tasks"], valid["▼ loss"]) == ("3", "0")
-    assert valid["delta_m"].startswith(f"{formatting.percent(others)} [")
+    assert valid["delta_m"].startswith(f"{numbers.percent(others)} [")
     assert "1 collapsed, 0 not converged and 0 diverged" in texts(section)

@@ -6,10 +6,10 @@ import pytest
 
 from tests.report.chapters.reading import document_of, find, planted, row_of, rows, simple, tables, texts, titles
 from tests.report.sweeps import FakeSweep
-from usaggr.report import formatting
+from usaggr.document import numbers
+from usaggr.document.elements import Cell, Document
 from usaggr.report.chapters.whole import write_report
 from usaggr.report.collect import collect
-from usaggr.report.document import Cell, Document
 from usaggr.report.figures import FigureFile
 from usaggr.report.tables import Tables, make_tables
 
@@ -45,7 +45,7 @@ def test_slopes_are_those_within_tasks_and_all_types_come_first(made: tuple[Tabl
     whole = slopes[~slopes["valid_only"].astype(bool) & (slopes["unit"] == "skill") & (slopes["level"] == "all")]
     table = tables(find(made[1], "With more training data"))[0]
     first = dict(zip(table.columns, rows(table)[0], strict=True))
-    expected = formatting.difference(*(float(whole[name].iloc[0]) for name in ("slope", "low", "high")), "skill")
+    expected = numbers.difference(*(float(whole[name].iloc[0]) for name in ("slope", "low", "high")), "skill")
     assert (first["grouping"], first["tasks of"], first["tasks"]) == ("AU", "all types", "4")
     assert first["slope of Δ skill per tenfold samples"] == expected
 

@@ -22,9 +22,9 @@ from tests.report.chapters.reading import (
 from tests.report.chapters.test_whole import MARKDOWN
 from tests.report.routings import Shares, by_kind
 from tests.report.sweeps import CATALOGUE, FakeSweep
+from usaggr.document.elements import Document
 from usaggr.report.build import build_report
 from usaggr.report.chapters.routing import write_routing
-from usaggr.report.document import Document
 from usaggr.runs import RunSpec
 
 TASKS = ("breast_2cls", "breast_lesion", "fetal_femur")

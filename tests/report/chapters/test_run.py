@@ -17,10 +17,10 @@ from tests.report.chapters.reading import (
     titles,
 )
 from tests.report.sweeps import FakeSweep
+from usaggr.document.elements import Document, Paragraph
 from usaggr.report.chapters.asked import write_run
 from usaggr.report.chapters.data import write_data
 from usaggr.report.chapters.differences import write_differences
-from usaggr.report.document import Document, Paragraph
 
 
 @pytest.fixture(scope="module")

@@ -18,13 +18,13 @@ from tests.report.chapters.reading import (
 )
 from tests.report.sweeps import FakeSweep
 from tests.report.variant_sweeps import SIZES, TASKS, ablation, finish, lacking
+from usaggr.document.elements import Details, Section, TextTable
 from usaggr.report.capacity import Capacity
 from usaggr.report.chapters.capacity import read_capacity, say_sizes
 from usaggr.report.chapters.material import Material
 from usaggr.report.chapters.methods import write_methods
 from usaggr.report.chapters.variants import write_variants
 from usaggr.report.collect import Collection, collect
-from usaggr.report.document import Details, Section, TextTable
 from usaggr.report.tables import make_tables
 
 SHARING = "Capacity or interference: what a variant makes of sharing"

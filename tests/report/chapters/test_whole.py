@@ -22,13 +22,13 @@ from tests.report.chapters.reading import (
     with_settings,
 )
 from tests.report.sweeps import FakeSweep
+from usaggr.document.display_names import describe_metrics
+from usaggr.document.elements import Document
+from usaggr.document.markdown import render_markdown
 from usaggr.report.chapters.material import Material
 from usaggr.report.chapters.methods import write_methods
 from usaggr.report.chapters.reproduce import write_reproduction
 from usaggr.report.chapters.whole import write_report
-from usaggr.report.document import Document
-from usaggr.report.plain import render_markdown
-from usaggr.report.words import describe_metrics
 
 MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 Make = Callable[[Path], FakeSweep]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from usaggr.config import DataConfig
+from usaggr.config.study import DataConfig
 from usaggr.data.check.depth import look_deeper
 from usaggr.data.check.fix import fix_data, refuse_place
 from usaggr.data.check.page import write_page

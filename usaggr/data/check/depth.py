@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from usaggr.config import DataConfig
+from usaggr.config.study import DataConfig
 from usaggr.data.check.balance import FoldBalance, balance
 from usaggr.data.check.label_maps import ClassShares, LabelMap, class_shares, label_maps
 from usaggr.data.check.looks import look_at

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from usaggr.config import DataConfig
+from usaggr.config.study import DataConfig
 from usaggr.data.check.mending import Mended, mend_row
 from usaggr.data.dataset import check_dataset
 from usaggr.data.images import read_mask

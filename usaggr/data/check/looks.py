@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from usaggr.config import DataConfig
+from usaggr.config.study import DataConfig
 from usaggr.data.check.hashing import HASH_BYTES, perceptual_hash
 from usaggr.data.images import distinct_pixels, open_image, read_bytes, read_mask
 from usaggr.data.locations import cache_root, made_folder

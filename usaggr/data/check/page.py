@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from usaggr.config import DataConfig
+from usaggr.config.study import DataConfig
 from usaggr.data.check.depth import Findings
 from usaggr.data.check.hashing import BITS
 from usaggr.data.check.label_maps import LabelMap
@@ -24,7 +24,7 @@ from usaggr.data.images import read_image
 from usaggr.data.samples import Dataset, Fault, Sample
 from usaggr.data.sheet import draw_sheet
 from usaggr.data.split import FOLDS
-from usaggr.files import write_atomic
+from usaggr.io.atomic_files import write_atomic
 from usaggr.progress import Progress
 
 PAIRS = 40

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from usaggr.data.subject_names import normalise_subject
 from usaggr.errors import ConfigError, DataError
-from usaggr.files import write_atomic
+from usaggr.io.atomic_files import write_atomic
 from usaggr.tasks import TaskType
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from usaggr.config import SyntheticConfig
+from usaggr.config.study import SyntheticConfig
 from usaggr.data.synthetic.sources import SOURCES
 from usaggr.errors import ConfigError, one_of
 from usaggr.tasks import CATALOGUE

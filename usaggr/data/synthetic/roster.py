@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from usaggr.config import SyntheticConfig
+from usaggr.config.study import SyntheticConfig
 from usaggr.data.seeds import generator
 from usaggr.data.synthetic.relations import relations
 from usaggr.data.synthetic.sources import SOURCES, Source

@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from usaggr.config import DataConfig, SyntheticConfig
+from usaggr.config.study import DataConfig, SyntheticConfig
 from usaggr.data.synthetic import difficulty
 from usaggr.data.synthetic.drawers import results_of
 from usaggr.data.synthetic.picture import Picture, labels_of_another, take_picture
@@ -27,7 +27,7 @@ from usaggr.data.synthetic.relations import relations
 from usaggr.data.synthetic.roster import Shot, Use, roster
 from usaggr.data.synthetic.sources import POOLS, SOURCES
 from usaggr.errors import ConfigError, DataError, RunError, one_of
-from usaggr.locks import exclusive
+from usaggr.io.locks import exclusive
 from usaggr.tasks import CATALOGUE, Task
 
 if TYPE_CHECKING:

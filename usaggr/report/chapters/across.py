@@ -4,11 +4,11 @@ from typing import Any
 
 import pandas as pd
 
-from usaggr.report import formatting as text
+from usaggr.document import numbers as text
+from usaggr.document.display_names import grouping_label
+from usaggr.document.elements import Block, Cell, Items, Section, TextTable, literal
 from usaggr.report.chapters import marks
 from usaggr.report.chapters.material import Material, capital, paragraph, section
-from usaggr.report.document import Block, Cell, Items, Section, TextTable, literal
-from usaggr.report.words import grouping_label
 
 Row = dict[Any, Any]
 Rows = tuple[tuple[str | Cell, ...], ...]

@@ -2,13 +2,13 @@
 
 import pandas as pd
 
-from usaggr.report import formatting as text
+from usaggr.document import numbers as text
+from usaggr.document.display_names import plural, scale_label
+from usaggr.document.elements import Block, Cell, Items, Section, TextTable, literal
 from usaggr.report.affinity import AffinityTables
 from usaggr.report.chapters import marks
 from usaggr.report.chapters.material import Material, paragraph, section
-from usaggr.report.document import Block, Cell, Items, Section, TextTable, literal
 from usaggr.report.plots.affinity import LABELS
-from usaggr.report.words import plural, scale_label
 
 TITLE = "Did affinity predict?"
 

@@ -4,14 +4,14 @@ from typing import Any
 
 import pandas as pd
 
-from usaggr.report import formatting as text
+from usaggr.document import numbers as text
+from usaggr.document.display_names import grouping_label, listed, metric_label
+from usaggr.document.elements import Block, Cell, Section, TextTable, literal
 from usaggr.report.chapters import marks
 from usaggr.report.chapters.exposure import say_unequal
 from usaggr.report.chapters.material import Material, Scale, capital, paragraph, section
 from usaggr.report.chapters.opening import count_answers, name_losses
 from usaggr.report.chapters.recommendations import Recommendation, doubts_of, recommendations_at
-from usaggr.report.document import Block, Cell, Section, TextTable, literal
-from usaggr.report.words import grouping_label, listed, metric_label
 
 Row = dict[Any, Any]
 

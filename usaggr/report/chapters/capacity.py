@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from usaggr.report import formatting as text
+from usaggr.document import numbers as text
+from usaggr.document.display_names import listed
+from usaggr.document.elements import literal
 from usaggr.report.capacity import NEAR, Capacity
-from usaggr.report.document import literal
-from usaggr.report.words import listed
 
 Row = dict[Any, Any]
 

@@ -2,10 +2,10 @@
 
 import pandas as pd
 
-from usaggr.report import formatting as text
+from usaggr.document import numbers as text
+from usaggr.document.elements import Block, Cell, Details, Items, Section, TextTable, literal
 from usaggr.report.chapters import marks
 from usaggr.report.chapters.material import Material, paragraph, section
-from usaggr.report.document import Block, Cell, Details, Items, Section, TextTable, literal
 
 _MARKS = {"supported": "✓ supported", "contradicted": "✗ contradicted", "undecided": "? undecided"}
 

@@ -3,10 +3,10 @@
 from usaggr.data.leakage import IN_TWO_FOLDS, KINDS
 from usaggr.data.manifest import MIN_TEST_SUBJECTS
 from usaggr.data.streams import NOT_EQUAL
+from usaggr.document.display_names import listed, plural
+from usaggr.document.elements import Block, Cell, Items, Paragraph, Section, TextTable, literal
 from usaggr.report.chapters import marks
 from usaggr.report.chapters.material import Material, paragraph, section
-from usaggr.report.document import Block, Cell, Items, Paragraph, Section, TextTable, literal
-from usaggr.report.words import listed, plural
 
 _MOST_FAULTS = 10
 

@@ -1,11 +1,11 @@
 """What is to be known of variants that are not trained as usual: unequal exposure, and ways of balancing tasks."""
 
-from usaggr.report import formatting as text
+from usaggr.document import numbers as text
+from usaggr.document.display_names import grouping_label, listed, scale_label
+from usaggr.document.elements import Block, Cell, Details, Section, TextTable, literal
 from usaggr.report.chapters import marks
 from usaggr.report.chapters.material import Material, Scale, paragraph, section
-from usaggr.report.document import Block, Cell, Details, Section, TextTable, literal
 from usaggr.report.exposure import is_unequal, setting_of, unequal_variants
-from usaggr.report.words import grouping_label, listed, scale_label
 
 _RULES = {
     "proportional": "in proportion to their training samples",

@@ -1,9 +1,9 @@
 """The report's words: every abbreviation, mark and name of a column that appears, explained."""
 
+from usaggr.document.display_names import describe_groupings, describe_metrics, describe_verdicts
+from usaggr.document.elements import Block, Details, Items, Section, literal
 from usaggr.metrics.names import METRICS
 from usaggr.report.chapters.material import Material, section
-from usaggr.report.document import Block, Details, Items, Section, literal
-from usaggr.report.words import describe_groupings, describe_metrics, describe_verdicts
 
 _COLUMNS = (
     ("grouping, scale, variant, task, metric", "the cell that a row is about"),

@@ -1,10 +1,10 @@
 """What the report cannot tell: limits of this study and of the method."""
 
+from usaggr.document.display_names import listed
+from usaggr.document.elements import Items, Section, literal
 from usaggr.report.chapters.exposure import but_in
 from usaggr.report.chapters.material import Material, section
-from usaggr.report.document import Items, Section, literal
 from usaggr.report.exposure import unequal_variants
-from usaggr.report.words import listed
 
 
 def write_limits(material: Material) -> Section | None:

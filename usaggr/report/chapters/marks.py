@@ -5,9 +5,9 @@ from typing import Any
 import pandas as pd
 
 from usaggr.data.manifest import MIN_TEST_SUBJECTS
-from usaggr.report import formatting as text
-from usaggr.report.document import Cell
-from usaggr.report.words import verdict_label, verdict_mark
+from usaggr.document import numbers as text
+from usaggr.document.display_names import verdict_label, verdict_mark
+from usaggr.document.elements import Cell
 
 Row = dict[Any, Any]
 NOT_BETTER = " †"

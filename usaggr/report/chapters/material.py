@@ -5,13 +5,13 @@ from functools import cached_property
 
 import pandas as pd
 
+from usaggr.document.display_names import grouping_label, scale_label
+from usaggr.document.elements import Block, Paragraph, Picture, Section
 from usaggr.report.collect import CollectedRun, Collection
-from usaggr.report.document import Block, Paragraph, Picture, Section
 from usaggr.report.examples import Examples
 from usaggr.report.figures import FigureFile
 from usaggr.report.sources import StudyFacts
 from usaggr.report.tables import Tables
-from usaggr.report.words import grouping_label, scale_label
 
 Scale = float | int
 

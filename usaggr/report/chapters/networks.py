@@ -2,11 +2,11 @@
 
 from typing import Any
 
+from usaggr.document.display_names import grouping_label
+from usaggr.document.elements import Block, Cell, TextTable, literal
 from usaggr.report.chapters import marks
 from usaggr.report.chapters.material import Material
-from usaggr.report.document import Block, Cell, TextTable, literal
 from usaggr.report.sources import StudyFacts
-from usaggr.report.words import grouping_label
 
 _COUNTS = ("total", "active for one task", "trained")
 

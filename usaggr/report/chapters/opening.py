@@ -2,10 +2,10 @@
 
 from collections import Counter
 
+from usaggr.document.display_names import grouping_label, listed, plural
+from usaggr.document.elements import Block, Paragraph, literal
 from usaggr.report.chapters.material import Material, Scale, paragraph
 from usaggr.report.chapters.recommendations import Kind, Recommendation, doubts_of, recommendations_at
-from usaggr.report.document import Block, Paragraph, literal
-from usaggr.report.words import grouping_label, listed, plural
 
 _MOST_NAMES = 6
 

@@ -10,10 +10,10 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from usaggr.document.display_names import grouping_label
 from usaggr.metrics.names import improvement
 from usaggr.metrics.names import metric as metric_of
 from usaggr.report.chapters.material import Material, Scale
-from usaggr.report.words import grouping_label
 
 Kind = Literal["gain", "good enough", "keep", "not known", "no verdict"]
 KINDS: tuple[Kind, ...] = ("gain", "good enough", "keep", "not known", "no verdict")

@@ -7,9 +7,9 @@ from typing import Any
 
 import yaml
 
+from usaggr.document.display_names import plural
+from usaggr.document.elements import Block, Details, Items, Paragraph, Section, TextTable, literal
 from usaggr.report.chapters.material import Material, paragraph, section
-from usaggr.report.document import Block, Details, Items, Paragraph, Section, TextTable, literal
-from usaggr.report.words import plural
 
 _TAIL = 8192
 """Bytes at the end of a run.yaml: its packages and its machine stand after the long list of training samples."""

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from usaggr.document.display_names import grouping_label, listed, plural
+from usaggr.document.elements import Block, Cell, Items, Paragraph, Section, TextTable, literal
+from usaggr.document.numbers import MISSING
 from usaggr.evidence.routing import nearest_tasks, normalised_entropy
 from usaggr.report.chapters import marks
 from usaggr.report.chapters.material import Material, Scale, capital, paragraph, section
 from usaggr.report.chapters.routing_words import say_dead, say_entropy, say_network, say_similarity, two
-from usaggr.report.document import Block, Cell, Items, Paragraph, Section, TextTable, literal
-from usaggr.report.formatting import MISSING
 from usaggr.report.routing import RunRouting, mean_similarity
-from usaggr.report.words import grouping_label, listed, plural
 
 _MOST_ROWS = 30
 _MOST_FAULTS = 10

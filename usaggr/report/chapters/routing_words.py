@@ -5,10 +5,10 @@ from itertools import combinations
 
 import numpy as np
 
-from usaggr.report.document import literal
-from usaggr.report.formatting import MISSING
+from usaggr.document.display_names import listed, plural
+from usaggr.document.elements import literal
+from usaggr.document.numbers import MISSING
 from usaggr.report.routing import Array, RunRouting, mean_similarity
-from usaggr.report.words import listed, plural
 from usaggr.tasks import Task
 
 _ENTROPIES = (

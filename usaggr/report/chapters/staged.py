@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
+from usaggr.document import numbers as text
+from usaggr.document.display_names import grouping_label
+from usaggr.document.elements import Block, Cell, Items, Section, TextTable, literal
 from usaggr.evidence.verdicts import ALPHA
-from usaggr.report import formatting as text
 from usaggr.report.chapters import marks
 from usaggr.report.chapters.material import Material, Scale, capital, paragraph, section
 from usaggr.report.collect import CollectedRun
-from usaggr.report.document import Block, Cell, Items, Section, TextTable, literal
 from usaggr.report.sources import StagedFacts
-from usaggr.report.words import grouping_label
 
 Row = marks.Row
 _MORE = 1.01

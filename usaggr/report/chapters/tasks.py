@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from typing import Any
 
+from usaggr.document import numbers as text
+from usaggr.document.display_names import grouping_label, metric_label, plural
+from usaggr.document.elements import Block, Cell, Section, TextTable, literal
 from usaggr.metrics.names import METRICS
-from usaggr.report import formatting as text
 from usaggr.report.chapters import marks
 from usaggr.report.chapters.material import Material, capital, paragraph, section
-from usaggr.report.document import Block, Cell, Section, TextTable, literal
 from usaggr.report.sources import TaskFacts
-from usaggr.report.words import grouping_label, metric_label, plural
 
 Row = dict[Any, Any]
 

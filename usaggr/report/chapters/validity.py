@@ -7,11 +7,11 @@ from typing import Any
 
 import pandas as pd
 
-from usaggr.report import formatting as text
+from usaggr.document import numbers as text
+from usaggr.document.display_names import grouping_label, listed, plural
+from usaggr.document.elements import Block, Cell, Paragraph, Section, TextTable, literal
 from usaggr.report.chapters import marks
 from usaggr.report.chapters.material import Material, paragraph, section
-from usaggr.report.document import Block, Cell, Paragraph, Section, TextTable, literal
-from usaggr.report.words import grouping_label, listed, plural
 
 Row = dict[Any, Any]
 _MOST = 40

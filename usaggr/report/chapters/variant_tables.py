@@ -5,12 +5,12 @@ from typing import Any
 
 import pandas as pd
 
+from usaggr.document import numbers as text
+from usaggr.document.display_names import grouping_label, plural, scale_label
+from usaggr.document.elements import Block, Cell, Details, Section, TextTable, literal
 from usaggr.evidence.verdicts import ALPHA
-from usaggr.report import formatting as text
 from usaggr.report.chapters import marks
 from usaggr.report.chapters.material import Material, Scale, section
-from usaggr.report.document import Block, Cell, Details, Section, TextTable, literal
-from usaggr.report.words import grouping_label, plural, scale_label
 
 Row = dict[Any, Any]
 CERTAIN = "*"

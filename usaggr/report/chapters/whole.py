@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from usaggr.document.elements import Document
 from usaggr.report.chapters.across import write_across
 from usaggr.report.chapters.affinity import write_affinity
 from usaggr.report.chapters.answer import write_answer
@@ -24,7 +25,6 @@ from usaggr.report.chapters.tasks import write_tasks
 from usaggr.report.chapters.validity import write_validity
 from usaggr.report.chapters.variants import write_variants
 from usaggr.report.collect import Collection
-from usaggr.report.document import Document
 from usaggr.report.examples import Examples
 from usaggr.report.figures import FigureFile
 from usaggr.report.tables import Tables

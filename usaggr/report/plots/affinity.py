@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from usaggr.affinity.stored import SIMILARITIES, Array, Measure
+from usaggr.document.display_names import grouping_label
 from usaggr.report.plots.looks import look
-from usaggr.report.words import grouping_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

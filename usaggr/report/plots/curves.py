@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from usaggr.document.display_names import metric_label
+from usaggr.document.numbers import score
 from usaggr.metrics.names import metric as metric_of
-from usaggr.report.formatting import score
 from usaggr.report.plots.looks import GREY, grouping_handles, legend_columns, look, reference_first
 from usaggr.report.sources import StudyFacts
-from usaggr.report.words import metric_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from usaggr.document.display_names import grouping_label
 from usaggr.report.plots.looks import (
     GREY,
     draw_grouped_rows,
@@ -16,7 +17,6 @@ from usaggr.report.plots.looks import (
     window,
 )
 from usaggr.report.sources import StudyFacts
-from usaggr.report.words import grouping_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

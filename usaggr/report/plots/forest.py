@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from usaggr.report.formatting import difference
+from usaggr.document.display_names import grouping_label, verdict_label, verdict_mark
+from usaggr.document.numbers import difference
 from usaggr.report.plots.looks import GREY, VERDICT_COLOURS, draw_intervals
 from usaggr.report.plots.rows import BESIDE, label_rows, names_width
 from usaggr.report.sources import StudyFacts
-from usaggr.report.words import grouping_label, verdict_label, verdict_mark
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

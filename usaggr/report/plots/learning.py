@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from usaggr.document.display_names import grouping_label, metric_label
 from usaggr.metrics.names import Metric, main_metric
 from usaggr.report.collect import Collection
 from usaggr.report.plots.looks import GREY, look, reference_first, window
-from usaggr.report.words import grouping_label, metric_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

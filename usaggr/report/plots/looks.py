@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from usaggr.report.words import grouping_label
+from usaggr.document.display_names import grouping_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

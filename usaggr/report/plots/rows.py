@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from usaggr.document.display_names import metric_label
 from usaggr.report.plots.looks import INK
-from usaggr.report.words import metric_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, runtime_checkabl
 from usaggr.runs import RunSpec
 
 if TYPE_CHECKING:
-    from usaggr.config import StudyConfig
+    from usaggr.config.study import StudyConfig
     from usaggr.data.run_data import RunData
 
 EXECUTE_RUN = "usaggr.training.run:execute_run"

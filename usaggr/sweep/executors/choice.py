@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-from usaggr.config_executor import RayConfig, SlurmConfig
+from usaggr.config.executor import RayConfig, SlurmConfig
 from usaggr.sweep.executors.base import Executor
-from usaggr.tracking import to_preload
+from usaggr.tracking.record import to_preload
 
 if TYPE_CHECKING:
-    from usaggr.config import StudyConfig
+    from usaggr.config.study import StudyConfig
 
 
 def executor_for(study: "StudyConfig") -> Executor:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 
-from usaggr.locks import is_held
+from usaggr.io.locks import is_held
 from usaggr.runs import RunDirectory
 from usaggr.sweep.executors.base import Job
 from usaggr.sweep.executors.slots import Slot

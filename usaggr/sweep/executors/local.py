@@ -19,9 +19,9 @@ from typing import Self
 
 import pebble
 
-from usaggr.config_executor import MachineConfig
+from usaggr.config.executor import MachineConfig
 from usaggr.errors import ConfigError, RunError
-from usaggr.locks import is_held
+from usaggr.io.locks import is_held
 from usaggr.runs import RunDirectory
 from usaggr.sweep.executors.base import EXECUTE_RUN, Ended, Job, Outcome
 from usaggr.sweep.executors.forkserver import WorkerContext, start_server, stop_server

@@ -16,7 +16,7 @@ from typing import Any
 from rich.console import Console
 
 import usaggr  # first of all: torchvision needs it
-from usaggr.config_executor import MachineConfig
+from usaggr.config.executor import MachineConfig
 from usaggr.errors import RunError
 from usaggr.runs import JOB_VARIABLE, RunDirectory, State
 from usaggr.sweep.executors.base import Job
@@ -26,7 +26,7 @@ from usaggr.sweep.interruption import Interruption
 from usaggr.sweep.live import SweepLine
 from usaggr.sweep.loop import Loop
 from usaggr.sweep.plan import PlannedRun
-from usaggr.tracking import to_preload
+from usaggr.tracking.record import to_preload
 
 _LOOK_SECONDS = 0.1
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import TypeVar
 
-from usaggr.config_executor import MachineConfig, SlurmConfig
+from usaggr.config.executor import MachineConfig, SlurmConfig
 from usaggr.sweep.executors.placement import placements
 
 UNKNOWN = 4

@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from usaggr.config_executor import MachineConfig
+from usaggr.config.executor import MachineConfig
 from usaggr.errors import ConfigError
 from usaggr.runs import Placement
 

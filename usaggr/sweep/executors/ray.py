@@ -11,9 +11,9 @@ from types import TracebackType
 from typing import Any, Self
 
 import usaggr
-from usaggr.config_executor import MachineConfig, RayConfig
+from usaggr.config.executor import MachineConfig, RayConfig
 from usaggr.errors import ConfigError, UsaggrError
-from usaggr.files import is_disk_full
+from usaggr.io.atomic_files import is_disk_full
 from usaggr.runs import HEARTBEAT_SECONDS, RunDirectory
 from usaggr.sweep.executors.base import EXECUTE_RUN, Ended, Job, Outcome
 from usaggr.sweep.executors.ray_claims import free_of_its_owner, set_free

@@ -4,7 +4,7 @@ import socket
 from dataclasses import replace
 from pathlib import Path
 
-from usaggr.locks import exclusive, is_held
+from usaggr.io.locks import exclusive, is_held
 from usaggr.runs import RunDirectory
 
 

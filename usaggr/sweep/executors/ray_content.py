@@ -4,7 +4,7 @@ import hashlib
 import json
 from dataclasses import asdict
 
-from usaggr.config import StudyConfig
+from usaggr.config.study import StudyConfig
 from usaggr.data.run_data import RunData
 from usaggr.data.samples import Sample
 from usaggr.models.weights import check_weights

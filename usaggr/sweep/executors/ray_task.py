@@ -17,8 +17,8 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 import usaggr
-from usaggr.config import StudyConfig
-from usaggr.config_executor import MachineConfig
+from usaggr.config.executor import MachineConfig
+from usaggr.config.study import StudyConfig
 from usaggr.data.run_data import RunData
 from usaggr.errors import RunError, UsaggrError
 from usaggr.runs import RunDirectory, RunSpec
@@ -26,7 +26,7 @@ from usaggr.sweep.executors.base import Job, Outcome
 from usaggr.sweep.executors.local import LocalExecutor
 from usaggr.sweep.executors.ray_content import content_of
 from usaggr.sweep.executors.ray_parcel import extract, pack
-from usaggr.tracking import to_preload
+from usaggr.tracking.record import to_preload
 
 if TYPE_CHECKING:
     from usaggr.data.manifest import Manifest

@@ -13,9 +13,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from usaggr.config_executor import SlurmConfig
+from usaggr.config.executor import SlurmConfig
 from usaggr.errors import ConfigError
-from usaggr.locks import exclusive
+from usaggr.io.locks import exclusive
 from usaggr.runs import RunDirectory
 from usaggr.sweep.executors.base import EXECUTE_RUN, Ended, Job, Outcome
 from usaggr.sweep.executors.packing import machine_of, packs

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from usaggr.config_executor import MachineConfig, SlurmConfig
+from usaggr.config.executor import MachineConfig, SlurmConfig
 from usaggr.errors import ConfigError
 from usaggr.sweep.executors.base import Job
 from usaggr.sweep.executors.pack import Pack

@@ -23,7 +23,7 @@ from typing import Any
 
 from usaggr import stopping
 from usaggr.errors import RunError, UsaggrError, WriteError
-from usaggr.files import cannot_write, is_disk_full
+from usaggr.io.atomic_files import cannot_write, is_disk_full
 from usaggr.runs import HEARTBEAT_SECONDS, Placement, RunDirectory
 from usaggr.stopping import RunInterrupted
 from usaggr.sweep.executors.base import EXECUTE_RUN, Job, Outcome

@@ -1,0 +1,224 @@
+"""What shells offer on <TAB>: the right names, quickly, and never an error."""
+
+import os
+import pty
+import re
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from usaggr.cli import completion
+from usaggr.config.section import leaf_keys
+from usaggr.config.study import StudyConfig
+
+USAGGR = Path(sys.executable).parent / "usaggr"
+
+
+def offered(incomplete: str, *before: str, config_dir: Path | None = None) -> list[str]:
+    return completion.words(SimpleNamespace(params={"words": list(before), "config_dir": config_dir}), incomplete)
+
+
+@pytest.fixture
+def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder without configurations of its own."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.usefixtures("empty")
+def test_studies_are_offered_until_there_is_one() -> None:
+    assert {"demo", "demo_m2dino"} <= set(offered("de"))
+    assert offered("demo_m") == ["demo_m2dino"]
+    assert offered("de", "paper") == []
+    assert "demo" in offered("de", "seeds=[0]")
+
+
+def test_own_studies_and_choices_are_offered_too(empty: Path) -> None:
+    for name in ("sweeps", "conf/model", "more/sweeps"):
+        (empty / name).mkdir(parents=True)
+    (empty / "sweeps" / "mine.yaml").write_text("")
+    (empty / "conf" / "model" / "mine.yaml").write_text("name: tiny\n")
+    (empty / "more" / "sweeps" / "more.yaml").write_text("")
+    assert offered("m")[:1] == ["m2dino_ablation"]
+    assert "mine" in offered("m")
+    assert offered("model=mi") == ["model=mine"]
+    assert offered("mor", config_dir=empty / "more") == ["more"]
+
+
+@pytest.mark.usefixtures("empty")
+def test_groups_are_offered_with_their_choices() -> None:
+    assert offered("mod") == ["model.", "model="]
+    assert offered("model=ti") == ["model=tiny"]
+    assert offered("logger=") == [f"logger={name}" for name in ("csv", "mlflow", "none", "tensorboard", "wandb")]
+
+
+@pytest.mark.usefixtures("empty")
+def test_keys_are_offered_a_part_at_a_time() -> None:
+    assert offered("training.le") == ["training.learning_rate="]
+    assert offered("training.au") == ["training.augment."]
+    assert offered("training.augment.r") == ["training.augment.rotate="]
+    assert offered("see") == ["seeds="]
+    assert "training.augment.rotate=" not in offered("training.")
+
+
+@pytest.mark.usefixtures("empty")
+def test_every_key_of_the_schema_is_offered() -> None:
+    for key, _ in leaf_keys(StudyConfig, ""):
+        if key.endswith(".name") or key.startswith("variants."):
+            continue
+        assert f"{key}=" in offered(key), key
+
+
+@pytest.mark.usefixtures("empty")
+def test_values_are_offered_where_there_are_few() -> None:
+    assert offered("training.score_weights=") == ["training.score_weights=best", "training.score_weights=last"]
+    assert offered("training.compile=t") == ["training.compile=true"]
+    assert offered("training.resident=") == [f"training.resident={value}" for value in ("auto", "false", "true")]
+    assert offered("training.learning_rate=") == []
+    assert offered("reference=uni") == ["reference=unified"]
+    assert offered("nothing.of.this=") == []
+
+
+@pytest.mark.usefixtures("empty")
+def test_lists_are_gone_on_with_and_name_nothing_twice() -> None:
+    assert offered("groupings=[uni") == ["groupings=[unified"]
+    assert offered("groupings=[unified,uni") == []
+    assert "groupings=[unified,clinical" in offered("groupings=[unified,")
+    assert offered("tasks=[breast_l") == ["tasks=[breast_lesion"]
+
+
+def test_folders_of_results_are_offered(empty: Path) -> None:
+    for name in ("outputs/demo", "elsewhere/paper"):
+        (empty / name).mkdir(parents=True)
+        (empty / name / "study.yaml").write_text("")
+    (empty / "outputs" / "no_results").mkdir()
+    ctx = SimpleNamespace(params={})
+    assert completion.results(ctx, "") == ["outputs/demo"]
+    assert completion.results(ctx, "outputs/d") == ["outputs/demo"]
+    assert completion.results(ctx, "elsewhere/") == ["elsewhere/paper"]
+
+
+def test_files_that_cannot_be_read_are_no_fault_of_the_one_who_types(empty: Path) -> None:
+    (empty / "conf" / "model").mkdir(parents=True)
+    (empty / "conf" / "model" / "broken.yaml").write_text("a: [")
+    (empty / "conf" / "sweep.yaml").write_bytes(b"\xff")
+    assert offered("training.le") == ["training.learning_rate="]
+    assert offered("de", config_dir=empty / "nowhere") == []
+
+
+def test_nothing_heavy_is_imported(empty: Path) -> None:
+    code = (
+        "import sys; from types import SimpleNamespace; import usaggr.cli.main; from usaggr import completion;"
+        "found = [completion.words(SimpleNamespace(params={}), word) for word in ('de', 'training.le', 'model=')];"
+        "assert all(found);"
+        "print(*{name.partition('.')[0] for name in sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not set(done.stdout.split()) & {"hydra", "omegaconf", "torch", "numpy", "pandas", "mlflow", "wandb"}
+
+
+# In shells
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PATH": f"{USAGGR.parent}{os.pathsep}{os.environ['PATH']}"}
+
+
+def in_bash(*lines: str, where: Path) -> list[list[str]]:
+    """What a line typed so far is completed with, as bash calls the script's function."""
+    script = """
+        source <(usaggr --show-completion bash)
+        for COMP_LINE in "$@"; do
+            COMP_POINT=${#COMP_LINE} COMPREPLY=()
+            _usaggr_completion usaggr
+            (IFS=' '; echo "${COMPREPLY[*]}")
+        done
+    """
+    command = ["bash", "--norc", "-c", script, "bash", *lines]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment(), cwd=where)
+    assert done.stderr == ""
+    return [line.split() for line in done.stdout.splitlines()]
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
+def test_bash_gets_what_follows_the_equals_sign(empty: Path) -> None:
+    lines = ["usaggr sw", "usaggr sweep demo_m", "usaggr sweep model=ti", "usaggr sweep demo training.le"]
+    assert in_bash(*lines, where=empty) == [["sweep"], ["demo_m2dino"], ["tiny"], ["training.learning_rate="]]
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
+def test_bash_is_told_nothing_where_there_is_nothing(empty: Path) -> None:
+    (empty / "conf").mkdir()
+    (empty / "conf" / "sweep.yaml").write_text("a: [")
+    assert in_bash("usaggr sweep model=nothing", "usaggr sweep --config-dir nowhere de", where=empty) == [[], []]
+
+
+def test_fish_gets_whole_words(empty: Path) -> None:
+    for line, found in (
+        ("usaggr sweep model=ti", "model=tiny\n"),
+        ("usaggr plan training.le", "training.learning_rate=\n"),
+    ):
+        protocol = {"_TYPER_COMPLETE_ARGS": line, "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+        variables = {**environment(), **protocol, "_USAGGR_COMPLETE": "complete_fish"}
+        done = subprocess.run([USAGGR], capture_output=True, text=True, check=True, env=variables, cwd=empty)
+        assert (done.stdout, done.stderr) == (found, "")
+
+
+class Terminal:
+    """An interactive shell on a terminal of its own."""
+
+    def __init__(self, command: list[str], where: Path) -> None:
+        self._pid, self._file = pty.fork()
+        if self._pid == 0:
+            os.chdir(where)
+            os.execvpe(command[0], command, {**environment(), "TERM": "dumb", "HOME": str(where)})
+
+    def type(self, text: str, until: str) -> str:
+        """Type a text; what the terminal has shown when it shows `until`, 60 seconds later at the most."""
+        os.write(self._file, text.encode())
+        shown, end = "", time.monotonic() + 60
+        while until not in shown and time.monotonic() < end:
+            if select.select([self._file], [], [], 0.1)[0]:
+                shown += os.read(self._file, 4096).decode(errors="replace")
+        return shown
+
+    def close(self) -> None:
+        os.kill(self._pid, signal.SIGKILL)
+        os.close(self._file)
+        os.waitpid(self._pid, 0)
+
+
+@pytest.fixture(params=["bash", "zsh"])
+def terminal(request: pytest.FixtureRequest, empty: Path) -> Iterator[Terminal]:
+    shell = str(request.param)
+    if shutil.which(shell) is None:
+        pytest.skip(f"there is no {shell}")
+    quiet = {"bash": ["bash", "--norc", "-i"], "zsh": ["zsh", "-f", "-i"]}[shell]
+    prepare = {"bash": "", "zsh": "autoload -Uz compinit; compinit -u; "}[shell]
+    found = Terminal(quiet, empty)
+    found.type(f"PS1='> '; {prepare}source <(usaggr --show-completion {shell}); echo rea''dy\n", "ready")
+    yield found
+    found.close()
+
+
+@pytest.mark.slow
+def test_tab_completes_on_a_terminal(terminal: Terminal) -> None:
+    """With a space after what is whole, and none after what is to be gone on with."""
+    shown = plain(terminal.type("usaggr sw\tdemo_m\tmodel=ti\ttraining.le\t3", "rate=3"))
+    assert shown.endswith("usaggr sweep demo_m2dino model=tiny training.learning_rate=3")
+
+
+def plain(shown: str) -> str:
+    """What stands on a line in the end."""
+    text = ""
+    for character in re.sub(r"\x1b\[[?\d;]*[a-zA-Z]|\x07", "", shown):
+        text = text[:-1] if character == "\b" else text + character
+    return text

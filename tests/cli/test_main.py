@@ -1,0 +1,276 @@
+"""The command line: arguments, messages, exit status, and what each command says."""
+
+import csv
+import re
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.data.factories import tiny_data
+from usaggr import __version__
+from usaggr.cli.arguments import split_words
+from usaggr.cli.main import main
+from usaggr.config.compose import compose_study, describe_study
+from usaggr.config.study import StudyConfig
+from usaggr.errors import ConfigError
+
+
+class Shell:
+    """Runs the command line in this process, in a folder of its own."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+        self._capsys = capsys
+        self._monkeypatch = monkeypatch
+        self.out = ""
+        self.err = ""
+
+    def __call__(self, *arguments: str) -> int:
+        """Exit status."""
+        self._monkeypatch.setattr(sys, "argv", ["usaggr", *arguments])
+        with pytest.raises(SystemExit) as end:
+            main()
+        self.out, self.err = self._capsys.readouterr()
+        return int(end.value.code or 0)
+
+
+@pytest.fixture
+def shell(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Shell:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("TERM", "dumb")
+    return Shell(capsys, monkeypatch)
+
+
+def write_data(root: Path, samples: int = 40, labels: int = 2) -> Path:
+    """A classification task of two classes, one subject a sample."""
+    (root / "csv_files").mkdir(parents=True)
+    (root / "images").mkdir()
+    rng = np.random.default_rng(0)
+    with (root / "csv_files" / "toy.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["image_path", "mask_path", "task_name", "task_id", "num_classes", "mask", "subject_id"])
+        for i in range(samples):
+            cv2.imwrite(str(root / "images" / f"{i}.png"), rng.integers(0, 255, (40, 48), np.uint8))
+            row = [f"../images/{i}.png", "", "classification", "toy", 2, i % labels, f"patient{i}"]
+            writer.writerow(row)
+    return root
+
+
+# Arguments
+
+
+def test_overrides_and_the_study_may_stand_in_any_order() -> None:
+    assert split_words(["seeds=[0]", "demo", "+a=1", "~b", "model=tiny"]) == (
+        "demo",
+        ["seeds=[0]", "+a=1", "~b", "model=tiny"],
+    )
+    assert split_words([]) == (None, [])
+
+
+def test_a_second_study_is_refused() -> None:
+    with pytest.raises(ConfigError) as error:
+        split_words(["demo", "a=1", "seeds"])
+    assert str(error.value) == "'seeds': neither an override (key=value) nor the study, which is 'demo'"
+
+
+@given(st.lists(st.from_regex(r"[~+]?[a-z][a-z.]*=[a-z0-9\[\],]*|~[a-z.]+", fullmatch=True)), st.booleans())
+def test_no_override_is_taken_for_a_study(overrides: list[str], named: bool) -> None:
+    words = [*overrides, "demo"] if named else overrides
+    assert split_words(words) == ("demo" if named else None, overrides)
+
+
+def test_plus_and_tilde_reach_hydra_and_are_no_options(shell: Shell) -> None:
+    arguments = ["+training.task_weights.lung=2", "++seeds=[3]", "variants.b=['model.dropout=0.1']", "~variants.base"]
+    assert shell("config", *arguments) == 0
+    study = StudyConfig.model_validate(yaml.safe_load(shell.out))
+    assert study.training.task_weights == {"lung": 2.0}
+    assert study.seeds == [3]
+    assert study.variants == {"b": ["model.dropout=0.1"]}
+
+
+# Help, version, mistakes
+
+
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_help_lists_the_commands(shell: Shell, flag: str) -> None:
+    assert shell(flag) == 0
+    for command in ("sweep", "plan", "status", "clean", "report", "train", "config", "data"):
+        assert re.search(rf"\b{command}\b", shell.out)
+    assert shell("data", flag) == 0
+    for command in ("check", "show", "make"):
+        assert re.search(rf"\b{command}\b", shell.out)
+    assert shell("sweep", flag) == 0
+    for option in ("--retry-failed", "--fail-fast", "--limit", "--dry-run", "--config-dir"):
+        assert option in shell.out
+
+
+def test_the_version_is_printed(shell: Shell) -> None:
+    assert shell("--version") == 0
+    assert shell.out == f"{__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["config", "sede=[1]"], "sede: unknown key, did you mean 'seeds'? Allowed at the top: "),
+        (["plan", "data=fmuia"], "data.root: give the folder that holds csv_files/, as in data.root=DIR"),
+        (["sweep", "demmo"], "study: unknown 'demmo', did you mean 'demo'? Allowed: "),
+        (["data", "check", "data=fmuia", "data.root=nowhere"], "data.root=nowhere: no such folder"),
+        (["status", "outputs/nix"], "DIR: unknown 'outputs/nix'. Allowed: none"),
+        (["report", "outputs/nix"], "DIR: unknown 'outputs/nix'. Allowed: none"),
+        (["clean", "outputs/nix"], "DIR: unknown 'outputs/nix'. Allowed: none"),
+        (["config", "--config-dir", "nix"], "--config-dir: there is no folder nix"),
+    ],
+)
+def test_a_wrong_request_is_one_message_on_standard_error_and_status_2(
+    shell: Shell, arguments: list[str], message: str
+) -> None:
+    assert shell(*arguments) == 2
+    assert shell.out == ""
+    assert shell.err.startswith(message)
+    assert shell.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", [["swep"], ["sweep", "--limt", "3"], ["sweep", "--limit", "0"], ["status"]])
+def test_a_wrong_command_or_option_is_status_2(shell: Shell, arguments: list[str]) -> None:
+    assert shell(*arguments) == 2
+    assert "Traceback" not in shell.err
+
+
+def test_a_folder_without_results_names_those_beside_it(shell: Shell) -> None:
+    Path("outputs/demo").mkdir(parents=True)
+    Path("outputs/demo/study.yaml").write_text("name: demo\n")
+    assert shell("status", "outputs/dem") == 2
+    assert shell.err == "DIR: unknown 'outputs/dem', did you mean 'outputs/demo'? Allowed: outputs/demo\n"
+
+
+# config
+
+
+def test_config_prints_what_the_same_overrides_compose(shell: Shell) -> None:
+    assert shell("config", "demo", "seeds=[0,1]", "training.learning_rate=1e-5") == 0
+    printed = StudyConfig.model_validate(yaml.safe_load(shell.out))
+    assert printed == compose_study("demo", ["seeds=[0,1]", "training.learning_rate=1e-5"])
+
+
+def test_config_sources_says_where_a_value_comes_from(shell: Shell) -> None:
+    assert shell("config", "seeds=[0,1]", "--sources") == 0
+    lines = {line.partition(":")[0]: line for line in shell.out.splitlines()}
+    assert re.fullmatch(r"seeds: \[0, 1\] +# command line", lines["seeds"])
+    assert lines["training.budget"].endswith("training/quick.yaml")
+
+
+# data
+
+
+def test_data_check_counts_sound_data(shell: Shell) -> None:
+    root = write_data(Path("data"))
+    assert shell("data", "check", "data=fmuia", f"data.root={root}") == 0
+    assert shell.out.splitlines()[-1] == "40 sound samples of 1 tasks, 0 faults"
+
+
+def test_data_check_lists_every_fault_and_writes_them_as_csv(shell: Shell) -> None:
+    root = write_data(Path("data"), labels=4)
+    (root / "images" / "0.png").unlink()
+    check = ("data", "check", "data=fmuia", f"data.root={root}", "--out", "faults.csv")
+    assert shell(*check) == 2
+    lines = shell.out.splitlines()
+    assert lines[-1].startswith("19 sound samples of 1 tasks, 21 faults (")
+    assert any(line.startswith("toy.csv, line 2 (row 1), image_path: ../images/0.png") for line in lines)
+    with Path("faults.csv").open(newline="") as file:
+        faults = list(csv.DictReader(file))
+    assert len(faults) == 21
+    assert {(fault["csv_file"], fault["row"], fault["column"]) for fault in faults} >= {("toy.csv", "2", "image_path")}
+    assert shell(*check, "data.on_bad_sample=skip") == 0
+
+
+def test_phantoms_are_written_shown_and_read_like_any_data(shell: Shell) -> None:
+    few = ("data.synthetic.samples_per_task=20", "data.synthetic.tasks=[breast_lesion,breast_2cls]", "data.workers=1")
+    assert shell("data", "make", *few, "--out", "phantoms") == 0
+    assert shell.out == "synthetic data: phantoms\n"
+    assert shell("data", "make", *few, "--out", "phantoms") == 2
+    assert shell.err == "--out: phantoms is not empty; the data need a folder of their own\n"
+    made = ("data=fmuia", "data.root=phantoms", "data.workers=1")
+    assert shell("data", "check", *made) == 0
+    assert shell.out.splitlines()[-1] == "40 sound samples of 2 tasks, 0 faults"
+    assert shell("data", "show", *made, "--out", "sheets/few.png", "--per-task", "1") == 0
+    assert re.search(r"breast_2cls +│ breast_lesion", shell.out), "the two tasks share images"
+    assert cv2.imread("sheets/few.png") is not None
+
+
+# Folders of results
+
+
+@pytest.fixture
+def results(shell: Shell) -> Path:
+    """Results, in the shell's folder, of a study that asks for a run that is not there, and not for the one that is."""
+    directory = Path("outputs/toy")
+    old = directory / "runs" / "toy-s1-k9-00000000"
+    old.mkdir(parents=True)
+    (directory / "study.yaml").write_text(describe_study(compose_study("demo", ["name=toy"])))
+    (directory / "plan.csv").write_text(f"run_id,fingerprint,parent\ntoy-s1-k0-{'1' * 8},{'1' * 64},\n")
+    (old / "run.yaml").write_text(f"schema_version: 1\nrun_id: {old.name}\nfingerprint: '{'0' * 64}'\n")
+    (old / "result.json").write_text("{}")
+    return directory
+
+
+def test_status_counts_runs(shell: Shell, results: Path) -> None:
+    assert shell("status", str(results)) == 0
+    assert shell.out.splitlines()[0] == "outputs/toy: 1 runs: 1 pending, 1 unplanned"
+
+
+def test_clean_lists_and_removes_only_when_told_so(shell: Shell, results: Path) -> None:
+    assert shell("clean", str(results)) == 0
+    assert "unplanned run: outputs/toy/runs/toy-s1-k9-00000000" in shell.out
+    assert shell.out.endswith("nothing was removed: --yes does so without asking\n")
+    assert (results / "runs" / "toy-s1-k9-00000000").is_dir()
+    assert shell("clean", str(results), "--yes") == 0
+    assert shell.out.endswith("set free\n")
+    assert not (results / "runs" / "toy-s1-k9-00000000").exists()
+    assert shell("clean", str(results)) == 0
+    assert shell.out == "nothing to remove\n"
+
+
+# The whole way
+
+
+@pytest.mark.slow
+def test_the_whole_way_from_data_to_a_report(tmp_path: Path) -> None:
+    """Each command as a user types it; the second sweep trains nothing, and one more seed only what is new."""
+    tiny_data(tmp_path / "data", n=24)
+    words = [
+        "data=fmuia", "data.root=data", "data.image_size=32", "scale=two", "training.budget=16 examples",
+        "training.min_examples=16", "groupings=[task_specific,unified]", "name=tiny", "executor.workers=1",
+    ]  # fmt: skip
+    assert "10 runs: 10 pending" in usaggr(tmp_path, "plan", *words, "seeds=[0]")
+    usaggr(tmp_path, "sweep", *words, "seeds=[0]")
+    results = {path: path.stat().st_mtime_ns for path in tmp_path.glob("outputs/tiny/runs/*/result.json")}
+    assert len(results) == 10
+    with (tmp_path / "outputs/tiny/report/tables/scores.csv").open(newline="") as file:
+        assert {row["grouping"] for row in csv.DictReader(file)} == {"task_specific", "unified"}
+    assert "10 done" in usaggr(tmp_path, "plan", *words, "seeds=[0]")
+    usaggr(tmp_path, "sweep", *words, "seeds=[0,1]")
+    assert len(list(tmp_path.glob("outputs/tiny/runs/*/result.json"))) == 20
+    assert {path: path.stat().st_mtime_ns for path in results} == results
+    assert usaggr(tmp_path, "status", "outputs/tiny").startswith("outputs/tiny: 20 runs: 20 done")
+    assert usaggr(tmp_path, "report", "outputs/tiny") == "outputs/tiny/report\n"
+    assert usaggr(tmp_path, "clean", "outputs/tiny") == "nothing to remove\n"
+    assert usaggr(tmp_path, "sweep", *words, "seeds=[0]", "data.split.seed=1", status=2).count("\n") == 1, (
+        "another split in the same folder is refused in one line"
+    )
+
+
+def usaggr(folder: Path, *arguments: str, status: int = 0) -> str:
+    """Standard output of a command (standard error where it fails) that must end with a status."""
+    script = Path(sysconfig.get_path("scripts")) / "usaggr"
+    done = subprocess.run([script, *arguments], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == status, done.stdout + done.stderr
+    return done.stderr if status else done.stdout

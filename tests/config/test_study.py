@@ -1,0 +1,242 @@
+"""The schema: what it accepts, what it refuses, and what enters a fingerprint."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from usaggr.config.compose import compose_study
+from usaggr.config.messages import explain
+from usaggr.config.section import FINGERPRINTED, Section, leaf_keys, result_settings, sections_in
+from usaggr.config.study import Origin, StudyConfig
+from usaggr.errors import ConfigError
+
+DEMO = compose_study("demo").model_dump()
+
+
+def study(**changes: Any) -> StudyConfig:
+    """The demo study with some top keys changed."""
+    return StudyConfig.model_validate({**DEMO, **changes})
+
+
+def data(**changes: Any) -> StudyConfig:
+    return study(data={**DEMO["data"], **changes})
+
+
+def message(key: str, value: Any) -> str:
+    """What a user reads when a dotted key of the demo study has this value."""
+    values: dict[str, Any] = StudyConfig.model_validate(DEMO).model_dump()
+    *parents, last = key.split(".")
+    section = values
+    for parent in parents:
+        section = section[parent]
+    section[last] = value
+    with pytest.raises(ValidationError) as error:
+        StudyConfig.model_validate(values)
+    return explain(error.value)
+
+
+def test_every_key_of_results_is_decided() -> None:
+    undecided = [
+        key
+        for section in FINGERPRINTED
+        for part in sections_in(StudyConfig.model_fields[section].annotation)
+        for key, decided in leaf_keys(part, section)
+        if decided is None
+    ]
+    assert undecided == []
+
+
+def test_keys_that_cannot_change_a_result_are_these_alone() -> None:
+    """Read before you add one: a run is found again whatever these say."""
+    free = {
+        key
+        for section in FINGERPRINTED
+        for part in sections_in(StudyConfig.model_fields[section].annotation)
+        for key, decided in leaf_keys(part, section)
+        if decided is False
+    }
+    assert free == {
+        "data.root",  # the content of images and labels is in the fingerprint instead
+        "data.max_pixels",  # refuses images, changes none
+        "data.cache_dir",
+        "data.workers",
+        "data.synthetic.samples_of",  # what is drawn is in the fingerprint by its content
+        "data.synthetic.related",
+        "data.synthetic.conflicting",
+        "training.checkpoint",  # a continued run scores as one in one piece
+        "training.keep_weights",
+        "training.accelerator",  # where, not what; numbers of two devices agree up to rounding
+        "training.resident",
+        "training.channels_last",
+        "training.compile",
+    }
+
+
+def test_a_key_without_the_decision_is_found() -> None:
+    class Careless(Section):
+        forgotten: int
+
+    assert list(leaf_keys(Careless, "data")) == [("data.forgotten", None)]
+
+
+def test_result_settings_leave_out_what_cannot_change_a_result() -> None:
+    settings = result_settings(data(root="/somewhere", workers=3, cache_dir="/tmp/x").data)
+    assert settings == result_settings(data().data)
+    assert settings["split"]["seed"] == 0
+    assert "root" not in settings
+    assert result_settings(data(image_size=96).data) != settings
+
+
+def test_a_study_is_fixed_once_read() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        study().name = "other"  # type: ignore[misc]
+
+
+def test_where_a_study_comes_from_is_no_part_of_what_it_is() -> None:
+    somewhere = study().composed_from(Origin((Path("conf"),), "demo", ("seeds=[0]",)))
+    assert somewhere == study()
+    assert somewhere.origin.config == "demo"
+    assert study().origin == Origin()
+
+
+def test_a_whole_fraction_is_a_fraction_and_a_cap_stays_a_whole_number() -> None:
+    assert [type(s) for s in study(scales=[0.5, 1]).scales] == [float, float]
+    assert [type(s) for s in study(scales=[20, 50]).scales] == [int, int]
+
+
+@given(st.floats(min_value=1e-6, max_value=1), st.integers(min_value=2, max_value=10**6))
+def test_fractions_and_caps_never_mix(fraction: float, cap: int) -> None:
+    with pytest.raises(ValidationError, match="all fractions"):
+        study(scales=[fraction, cap])
+
+
+@pytest.mark.parametrize("size", [64, 256, [96, 128], [32, 32]])
+def test_image_sizes_that_the_network_can_take_are_accepted(size: Any) -> None:
+    height, width = data(image_size=size).data.input_size
+    assert [height, width] == (size if isinstance(size, list) else [size, size])
+
+
+@pytest.mark.parametrize("size", [0, 16, [64], [64, 64, 64]])
+def test_other_image_sizes_are_refused(size: Any) -> None:
+    assert message("data.image_size", size).startswith("data.image_size: a whole number from 32 on")
+
+
+@pytest.mark.parametrize(
+    ("model", "size", "multiple"),
+    [
+        ([], 100, 32),
+        ([], "[64,65]", 32),
+        (["model=m2dino"], 72, 16),
+        (["model=m2dino", "model.encoder=vit_small_patch14_dinov2"], 64, 14),
+        (["model=m2dino", "model.patch_size=12"], "[96,40]", 12),
+    ],
+)
+def test_an_image_size_that_the_network_cannot_take_is_refused(model: list[str], size: Any, multiple: int) -> None:
+    with pytest.raises(ConfigError, match=rf"^data\.image_size: a multiple of {multiple} for m"):
+        compose_study("demo", [*model, f"data.image_size={size}"])
+
+
+def test_a_key_of_another_network_says_whose_it_is() -> None:
+    with pytest.raises(ConfigError, match=r"^model\.norm: a key of mh_mtl, not of m2dino, which has name, encoder,"):
+        compose_study("demo", ["model=m2dino", "model.norm=group"])
+    with pytest.raises(ConfigError, match=r"^model\.experts: a key of m2dino, not of mh_mtl"):
+        compose_study("demo", ["model.experts.count=3"])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["model.experts.top_k=9"], "model.experts.top_k: at most experts.count, which is 4; not 9"),
+        (["model.experts.router=uniform"], "needs experts.top_k = experts.count"),
+        (["model.experts.router=uniform", "model.experts.top_k=4"], "never part; give experts.noise above 0"),
+        (["model.conditioned_blocks=[9,3]"], "the first block, then the last one"),
+        (["model.name=resnet"], "model.name: unknown 'resnet'"),
+        (["~model.name"], "model.name: needs a value: one of mh_mtl, m2dino"),
+    ],
+)
+def test_what_a_transformer_cannot_be_is_said(overrides: list[str], said: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        compose_study("demo", ["model=m2dino", *overrides])
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("budget", ["20 epochs", "1.5 epochs", "500 examples", "20epochs"])
+def test_budgets(budget: str) -> None:
+    assert study(training={**DEMO["training"], "budget": budget}).training.budget == budget
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("seeds", [1.5], "seeds[0]: a whole number from 0 on, not 1.5"),
+        ("seeds", [True], "seeds[0]: a whole number from 0 on, not true"),
+        ("seeds", [1, 1], "seeds: each value once, not [1, 1]"),
+        ("seeds", [], "seeds: a list that is not empty, each a whole number from 0 on, not []"),
+        ("scales", [1.5], "scales[0]: a number above 0 up to 1, or a whole number from 2 on, not 1.5"),
+        ("name", "a b", "name: a name of letters, digits, '.', '_' and '-', not 'a b'"),
+        ("name", "../up", "name: a name of letters, digits, '.', '_' and '-', not '../up'"),
+        ("name", 7, "name: a name of letters, digits, '.', '_' and '-', not 7; in quotes: \"name='7'\""),
+        ("variants", {}, "variants: at least one variant, such as {base: []}, not {}"),
+        ("variants", {"a b": []}, "variants.a b: a name of letters, digits, '.', '_' and '-', not 'a b'"),
+        ("variants", {"a": "b"}, "variants.a: a list, each a text, not 'b'"),
+        ("reference", "x", "reference: unknown 'x'. Allowed: clinical, task_specific, unified"),
+        ("data.channels", 2, "data.channels: one of 1, 3, not 2"),
+        ("data.channels", "1", "data.channels: one of 1, 3, not '1'"),
+        ("data.on_bad_sample", "skp", "data.on_bad_sample: unknown 'skp', did you mean 'skip'? Allowed: error, skip"),
+        (
+            "data.subject_patterns",
+            {"lung": "("},
+            "data.subject_patterns: the pattern of lung is not a regular expression: "
+            "missing ), unterminated subpattern at position 0, not {\"lung\": \"(\"}",
+        ),
+        (
+            "data.split.fractions",
+            [0.5, 0.2, 0.2],
+            "data.split.fractions: three fractions above 0 that sum to 1 (train, val, test), not [0.5, 0.2, 0.2]",
+        ),
+        ("data.split", 3, "data.split: a mapping with the keys seed, fractions, conflict, not 3"),
+        ("data.root", 3, "data.root: a text, or null, not 3; in quotes: \"data.root='3'\""),
+        ("data.name", "fmuia", "data.root: give the folder that holds csv_files/, as in data.root=DIR"),
+        ("model.decoder_channels", 12, "model.decoder_channels: a whole number from 32 on, a multiple of 32, not 12"),
+        ("model.dropout", 1.0, "model.dropout: a number from 0 to below 1, not 1.0"),
+        ("training.learning_rate", "fast", "training.learning_rate: a number above 0, not 'fast'"),
+        ("training.learning_rate", float("nan"), "training.learning_rate: a number above 0, not NaN"),
+        ("training.gradient_clip", 0, "training.gradient_clip: a number above 0, or null, not 0"),
+        ("training.budget", "5", "training.budget: 'N epochs' or 'N examples', as in '20 epochs', not '5'"),
+        (
+            "training.budget",
+            "0 epochs",
+            "training.budget: 'N epochs' or 'N examples', as in '20 epochs', not '0 epochs'",
+        ),
+        ("training.task_weights", {"a": -1.0}, "training.task_weights: weights from 0 on, not {\"a\": -1.0}"),
+        ("training.task_weights", {"a": "b"}, "training.task_weights.a: a number, not 'b'"),
+        ("training.augment.rotate", 200, "training.augment.rotate: a number from 0 up to 180, not 200"),
+        ("executor.timeout", -1, "executor.timeout: a number above 0, or null, not -1"),
+        ("report.formats", ["pdf"], "report.formats[0]: unknown 'pdf'. Allowed: png, svg"),
+    ],
+)  # fmt: skip
+def test_a_wrong_value_is_one_line_with_the_key_what_was_found_and_what_is_allowed(
+    key: str, value: Any, expected: str
+) -> None:
+    assert message(key, value) == expected
+
+
+def test_a_missing_key_says_what_it_needs() -> None:
+    values = {name: value for name, value in DEMO.items() if name != "seeds"}
+    with pytest.raises(ValidationError) as error:
+        StudyConfig.model_validate(values)
+    assert explain(error.value) == "seeds: needs a value: a list that is not empty, each a whole number from 0 on"
+
+
+def test_several_mistakes_are_as_many_lines() -> None:
+    with pytest.raises(ValidationError) as error:
+        study(seeds=[-1], data={**DEMO["data"], "chanels": 1})
+    lines = explain(error.value).splitlines()
+    assert len(lines) == 2
+    assert any(re.match(r"data\.chanels: unknown key, did you mean 'data\.channels'\?", line) for line in lines)

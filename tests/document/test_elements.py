@@ -1,0 +1,61 @@
+"""The document: text from data stays text, and blocks are found wherever they stand."""
+
+import html
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from usaggr.document.elements import Details, Document, Paragraph, Section, TextTable, blocks_of, literal, tables_of
+from usaggr.document.inline import inline_html, inline_plain
+
+TABLE = TextTable(("a",), (("1",),))
+
+
+@pytest.mark.parametrize(
+    ("raw", "shown"),
+    [("a|b", "a\\|b"), ("<b>", "&lt;b&gt;"), ("two\nlines", "two lines"), ("*x*", "\\*x\\*"),
+     ("a_b _c_", "a_b \\_c\\_"), ("[l](u)", "[l\\](u)"), ("[0, 1]", "[0, 1]")],
+)  # fmt: skip
+def test_text_from_data_is_literal(raw: str, shown: str) -> None:
+    assert literal(raw) == shown
+
+
+@given(st.text(alphabet=st.sampled_from("ab_*`~|<>&[]()!\\#\"' :;/é\n1."), max_size=40))
+def test_any_text_comes_out_of_literal_and_inline_markdown_as_it_went_in(text: str) -> None:
+    line = " ".join(text.split())
+    assert html.unescape(inline_html(literal(text))) == line
+    assert inline_plain(literal(text)) == line
+
+
+@pytest.mark.parametrize(
+    ("raw", "shown"),
+    [
+        ("**a** *b* `c`", "<strong>a</strong> <em>b</em> <code>c</code>"),
+        ("[x](https://example.org)", '<a href="https://example.org">x</a>'),
+        ("[x](#data)", '<a href="#data">x</a>'),
+        ("[x](javascript:alert(1))", "[x](javascript:alert(1))"),
+        ("[x](file:///etc/passwd)", "[x](file:///etc/passwd)"),
+        ("[x](other.html)", "[x](other.html)"),
+        ("![x](https://example.org/i.png)", '!<a href="https://example.org/i.png">x</a>'),
+        ("<img src=x>", "&lt;img src=x&gt;"),
+    ],
+)
+def test_inline_markdown_is_emphasis_code_and_links_to_the_web_or_within_the_page(raw: str, shown: str) -> None:
+    assert inline_html(raw) == shown
+
+
+def test_the_words_alone_have_no_marks() -> None:
+    assert inline_plain("**a** *b* `c_d` [e](#f) &amp; \\*g") == "a b c_d e & *g"
+
+
+def test_blocks_and_tables_are_found_wherever_they_stand() -> None:
+    inner = Section("Two", (TABLE,))
+    page = Document("t", (Paragraph("lead"),), (Section("One", (Details("more", (TABLE,)),), (inner,)),))
+    assert [type(block).__name__ for block in blocks_of(page)] == ["Paragraph", "Details", "TextTable", "TextTable"]
+    assert list(tables_of(page)) == [TABLE, TABLE]
+
+
+def test_literal_text_has_no_line_breaks() -> None:
+    assert not re.search(r"[\n\r\t]", literal("a\r\nb\tc"))

@@ -1,0 +1,128 @@
+"""tables/*.tex: the report's named tables with booktabs, to be set in a paper as they are.
+
+Each file begins with the packages that it needs. All of it is ASCII, so that any engine and input encoding takes it.
+"""
+
+import unicodedata
+from itertools import pairwise
+from pathlib import Path
+
+from usaggr.document.elements import Cell, Document, TextTable, tables_of
+from usaggr.document.inline import inline_plain
+
+_LONG = 40
+"""Tables with more rows run over several pages."""
+_PARAGRAPH = 32
+"""Columns whose texts have more letters are broken into lines."""
+_LINE = 95
+"""Letters of small print that a page is about as wide as."""
+_SPECIAL = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
+    "|": r"\textbar{}", '"': "''", "`": r"\textasciigrave{}",
+    "−": "$-$", "±": r"$\pm$", "×": r"$\times$", "≥": r"$\geq$", "≤": r"$\leq$", "≈": r"$\approx$", "≠": r"$\neq$",
+    "Δ": r"$\Delta$", "α": r"$\alpha$", "β": r"$\beta$", "µ": r"$\mu$", "μ": r"$\mu$", "σ": r"$\sigma$",
+    "▲": r"$\blacktriangle$", "▼": r"$\blacktriangledown$", "✓": r"$\checkmark$", "✗": r"$\times$", "†": r"\dag{}",
+    "↑": r"$\uparrow$", "↓": r"$\downarrow$", "→": r"$\rightarrow$", "–": "--", "—": "---", "…": r"\dots{}",
+    "“": "``", "”": "''", "‘": "`", "’": "'", "ß": r"\ss{}", "ø": r"\o{}", "Ø": r"\O{}",
+    "æ": r"\ae{}", "Æ": r"\AE{}", "ł": r"\l{}", "Ł": r"\L{}", "ı": r"\i{}",
+    "°": r"$^{\circ}$", "²": "$^{2}$", "³": "$^{3}$",
+}  # fmt: skip
+_ACCENTS = {
+    "\u0300": "`", "\u0301": "'", "\u0302": "^", "\u0303": "~", "\u0304": "=", "\u0306": "u", "\u0307": ".",
+    "\u0308": '"', "\u030a": "r", "\u030b": "H", "\u030c": "v", "\u0327": "c", "\u0328": "k",
+}  # fmt: skip
+_SYMBOLS = ("blacktriangle", "checkmark")
+"""Commands of amssymb."""
+
+
+def write_latex(document: Document, folder: Path) -> tuple[str, ...]:
+    """Write each named table of the document as <name>.tex; returns the names, in the document's order.
+
+    Raises:
+        ValueError: two tables have one name.
+    """
+    tables = [table for table in tables_of(document) if table.name]
+    names = [table.name for table in tables]
+    if len(set(names)) < len(names):
+        raise ValueError(f"tables of the same name: {', '.join(sorted({n for n in names if names.count(n) > 1}))}")
+    folder.mkdir(parents=True, exist_ok=True)
+    for table in tables:
+        (folder / f"{table.name}.tex").write_text(latex_table(table), encoding="utf-8")
+    return tuple(names)
+
+
+def latex_table(table: TextTable) -> str:
+    """A table environment with a booktabs tabular; a longtable where it would not fit on a page."""
+    cells = [[cell.text if isinstance(cell, Cell) else cell for cell in row] for row in table.rows]
+    columns, squeezed = _columns(table, cells)
+    long = len(cells) > _LONG
+    head, *rows = (" & ".join(map(_cell, row)) + r" \\" for row in (table.columns, *cells))
+    note = [rf"\multicolumn{{{len(table.columns)}}}{{l}}{{And {table.left_out:,} more, not shown.}} \\"]
+    foot = [r"\bottomrule", *(note if table.left_out else [])]
+    caption = [rf"\caption{{{latex_text(inline_plain(table.caption))}}}"] if table.caption else []
+    label = [rf"\label{{tab:{table.name}}}"] if table.name else []
+    if long:
+        titled = [*caption, *label, r"\\"] if caption else label
+        top = [r"\toprule", head, r"\midrule", r"\endhead"]
+        lines = [rf"\begin{{longtable}}{{{columns}}}", *titled, *top, *rows, *foot, r"\end{longtable}"]
+    else:
+        lines = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", head, r"\midrule", *rows, *foot, r"\end{tabular}"]
+        if squeezed:
+            lines = [r"\resizebox{\linewidth}{!}{%", *lines[:-1], lines[-1] + "}"]
+        lines = [r"\begin{table}", r"\centering", *caption, *label, r"\small", *lines, r"\end{table}"]
+    body = "\n".join(lines)
+    return f"% \\usepackage{{{','.join(_packages(body))}}}\n{body}\n"
+
+
+def latex_text(text: str) -> str:
+    """Text on one line in which nothing is markup; a letter that pdflatex may not know becomes its code, as U+4E2D."""
+    line = " ".join(text.split())
+    apart = ("{}" if pair == "--" else "" for pair in map("".join, pairwise(f" {line}")))  # or they make a dash
+    return "".join(gap + _letter(letter) for gap, letter in zip(apart, line, strict=True))
+
+
+def _cell(text: str) -> str:
+    r"""After the end of a row, a bracket or an asterisk would be read as an option of `\\`."""
+    shown = latex_text(text)
+    return f"{{}}{shown}" if shown.startswith(("[", "*")) else shown
+
+
+def _letter(letter: str) -> str:
+    if letter in _SPECIAL:
+        return _SPECIAL[letter]
+    if letter.isascii():
+        return letter if letter.isprintable() else " "
+    parts = unicodedata.normalize("NFD", letter)
+    if len(parts) == 2 and parts[0].isascii() and parts[1] in _ACCENTS:
+        return rf"\{_ACCENTS[parts[1]]}{{{parts[0]}}}"
+    return f"U+{ord(letter):04X}"
+
+
+def _columns(table: TextTable, cells: list[list[str]]) -> tuple[str, bool]:
+    """How columns are set: numbers right, long texts in lines; and whether all that is still wider than a page."""
+    widths = [max((len(row[i]) for row in cells), default=0) for i in range(len(table.columns))]
+    lines = [
+        width > _PARAGRAPH and name not in table.numbers for width, name in zip(widths, table.columns, strict=True)
+    ]
+    shown = zip(widths, table.columns, lines, strict=True)
+    rest = sum(max(width, len(name)) + 2 for width, name, broken in shown if not broken)
+    share = max(0.25, 0.95 - rest / _LINE) / max(1, sum(lines))
+    paragraph = rf">{{\raggedright\arraybackslash}}p{{{share:.2f}\linewidth}}"
+    columns = [
+        paragraph if broken else "r" if name in table.numbers else "l"
+        for name, broken in zip(table.columns, lines, strict=True)
+    ]
+    return "".join(columns), rest > (_LINE if not any(lines) else 0.75 * _LINE)
+
+
+def _packages(body: str) -> list[str]:
+    """What the commands come from."""
+    needed = {
+        "amssymb": any(f"\\{name}" in body for name in _SYMBOLS),
+        "array": r"\arraybackslash" in body,
+        "booktabs": True,
+        "graphicx": r"\resizebox" in body,
+        "longtable": r"\begin{longtable}" in body,
+    }
+    return [name for name, wanted in needed.items() if wanted]

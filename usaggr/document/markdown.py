@@ -1,0 +1,79 @@
+"""report.md: the document as GitHub-flavoured Markdown, for a terminal, a repository or a pull request.
+
+What a page folds away stands here in full, under a bold line.
+"""
+
+import re
+from collections.abc import Iterator
+from urllib.parse import quote
+
+from usaggr.document.elements import (
+    Block,
+    Cell,
+    Details,
+    Document,
+    Items,
+    Paragraph,
+    Picture,
+    Section,
+    TextTable,
+    literal,
+)
+
+_DEEPEST = 6
+"""Levels of headings that Markdown has."""
+
+
+def render_markdown(document: Document) -> str:
+    """The whole of report.md; pictures are linked relative to it."""
+    parts = [f"# {literal(document.title)}", *_blocks(document.lead)]
+    for section in document.sections:
+        parts += _section(section, 2)
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def markdown_table(table: TextTable) -> str:
+    """A table whose cells are escaped; with its caption above and the number of rows left out under it."""
+    rule = ["---:" if name in table.numbers else "---" for name in table.columns]
+    lines = [[literal(name) for name in table.columns], rule, *([_cell(cell) for cell in row] for row in table.rows)]
+    shown = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    more = f"And {table.left_out:,} more, not shown." if table.left_out else ""
+    return "\n\n".join(part for part in (_line(table.caption), shown, more) if part)
+
+
+def _section(section: Section, level: int) -> Iterator[str]:
+    yield f"{'#' * min(level, _DEEPEST)} {literal(section.title)}"
+    yield from _blocks(section.blocks)
+    for inner in section.sections:
+        yield from _section(inner, level + 1)
+
+
+def _blocks(blocks: tuple[Block, ...]) -> Iterator[str]:
+    for block in blocks:
+        match block:
+            case Paragraph(text):
+                yield _line(text)
+            case Items(items):
+                yield "\n".join(f"- {_line(item)}" for item in items)
+            case TextTable():
+                yield markdown_table(block)
+            case Picture():
+                yield _picture(block)
+            case Details(summary, inner):
+                yield f"**{summary}**"
+                yield from _blocks(inner)
+
+
+def _picture(picture: Picture) -> str:
+    shown = literal(picture.description).replace("[", r"\[").replace("]", r"\]").replace(r"\\]", r"\]")
+    return f"![{shown}]({quote(picture.path)})\n\n*{literal(picture.title)}*"
+
+
+def _cell(cell: str | Cell) -> str:
+    return literal(cell.text if isinstance(cell, Cell) else cell)
+
+
+def _line(text: str) -> str:
+    """One line, whose first characters cannot begin a heading, a list, a quotation or a rule."""
+    line = " ".join(text.split())
+    return re.sub(r"^(\d+)([.)])(?= |$)", r"\1\\\2", re.sub(r"^([#>+=-])", r"\\\1", line))

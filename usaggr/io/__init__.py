@@ -1,0 +1,1 @@
+"""Files on shared disks: written whole, hashed, locked; heartbeats of processes."""

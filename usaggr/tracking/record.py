@@ -1,0 +1,222 @@
+"""What runs and sweeps share of trackers: the packages they need, where MLflow is, and calls that cannot do harm.
+
+A tracker shows what stands in run directories anyway. So nothing waits for it for long, and its faults are said, not
+raised.
+"""
+
+import importlib.util
+import json
+import logging
+import os
+import queue
+import re
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from usaggr.config.executor import RayConfig
+from usaggr.config.logger import CsvLogger, MlflowLogger, NoLogger, TensorBoardLogger, WandbLogger
+from usaggr.config.study import StudyConfig
+from usaggr.errors import ConfigError, RunError
+from usaggr.io.atomic_files import write_atomic
+from usaggr.runs import TRACKING
+from usaggr.stored import read_json, typed
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+End = Literal["done", "failed", "stopped"]
+"""How what is tracked has ended; stopped: it goes on later."""
+MLFLOW_STATUS: dict[End, str] = {"done": "FINISHED", "failed": "FAILED", "stopped": "KILLED"}
+
+PACKAGES = {
+    "tensorboard": ("tensorboard",),
+    "mlflow": ("mlflow",),
+    "wandb": ("wandb",),
+}
+"""Modules that a logger needs beside what usaggr always needs."""
+SQL_PACKAGES = ("sqlalchemy", "alembic")
+"""Modules that MLflow needs to write into a database itself."""
+_SQLITE = "sqlite:///"
+
+
+def check_logger(study: StudyConfig) -> None:
+    """See that a study's logger can be used.
+
+    Raises:
+        ConfigError: a package is missing, or nodes of a cluster would write into a file that they do not see.
+    """
+    keep_to_itself()
+    logger, executor = study.logger, study.executor
+    modules: tuple[str, ...] = PACKAGES.get(logger.name, ())
+    location = None
+    if isinstance(logger, MlflowLogger):
+        location = mlflow_location(study)
+        modules += SQL_PACKAGES if _writes_sql(location) else ()
+    for module in modules:
+        if importlib.util.find_spec(module) is None:
+            raise ConfigError(f"logger={logger.name} needs the package {module}: pip install usaggr[{logger.name}]")
+    apart = isinstance(executor, RayConfig) and not executor.shared
+    if apart and location is not None and location.startswith((_SQLITE, "file:")):
+        raise ConfigError(
+            f"logger.location: the nodes of executor.shared=false do not see {location}; "
+            "give the address of an MLflow server, as http://HOST:5000"
+        )
+
+
+def to_preload(study: StudyConfig) -> tuple[str, ...]:
+    """Modules of a study's tracker that take seconds to import, for the server that workers come from.
+
+    From now on trackers send nothing of their own from this process and those that it starts.
+    """
+    keep_to_itself()
+    match study.logger:
+        case CsvLogger() | NoLogger():
+            return ()
+        case TensorBoardLogger():
+            return ("torch.utils.tensorboard",)
+        case WandbLogger():
+            return ("wandb",)
+        case MlflowLogger():
+            sql = _writes_sql(study.tracked.location or mlflow_location(study))
+            return ("mlflow.store.tracking.sqlalchemy_store",) if sql else ("mlflow.tracking",)
+
+
+def _writes_sql(location: str) -> bool:
+    """Whether MLflow's client writes into a database itself."""
+    return location.partition(":")[0] not in ("http", "https", "file")
+
+
+def keep_to_itself() -> None:
+    """Let trackers send nothing anywhere but what they are asked to, unless the environment says otherwise."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+
+
+def mlflow_location(study: StudyConfig) -> str:
+    """MLflow's tracking URI: as configured, or MLFLOW_TRACKING_URI, or a SQLite file in the folder of all results."""
+    given = study.logger.location if isinstance(study.logger, MlflowLogger) else None
+    return given or os.environ.get("MLFLOW_TRACKING_URI") or f"{_SQLITE}{Path(study.outputs).resolve() / 'mlflow.db'}"
+
+
+def mlflow_client(location: str) -> "MlflowClient":
+    """MLflow at a place, quiet, and impatient unless the environment says otherwise.
+
+    A SQLite file's folder is made; its tables are, by MLflow.
+    """
+    keep_to_itself()
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    if location.startswith(_SQLITE):
+        Path(location.removeprefix(_SQLITE)).parent.mkdir(parents=True, exist_ok=True)
+    from mlflow import MlflowClient
+
+    # MLflow sets the levels of its loggers anew while it is imported.
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    return MlflowClient(location)
+
+
+def mlflow_experiment(client: "MlflowClient", name: str) -> str:
+    """Id of an experiment, which is made where it is missing; another process may make it at the same moment.
+
+    Raises:
+        MlflowException: it was deleted, or MLflow cannot be reached.
+    """
+    from mlflow.exceptions import MlflowException
+
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        try:
+            return str(client.create_experiment(name))
+        except MlflowException:
+            found = client.get_experiment_by_name(name)
+            if found is None:
+                raise
+    if found.lifecycle_stage == "deleted":
+        raise MlflowException(f"the experiment {name} was deleted; restore it, or give another logger.experiment")
+    return str(found.experiment_id)
+
+
+@dataclass(frozen=True)
+class Record:
+    """`tracking.json` of a run or a sweep: where a tracker has it."""
+
+    logger: str
+    location: str | None
+    """MLflow's tracking URI; of W&B entity and project; None: in the run's own directory."""
+    id: str | None
+    """The tracker's own; None: it has none, or could not be reached."""
+    problem: str | None = None
+    """Why it is not, or not wholly, tracked, in one line."""
+
+    def write(self, directory: Path) -> None:
+        """Replace what is there."""
+        write_atomic(directory / TRACKING, json.dumps(asdict(self), indent=1))
+
+
+def read_record(directory: Path) -> Record | None:
+    """What `tracking.json` holds; None where it is missing or not whole."""
+    try:
+        return typed(directory / TRACKING, read_json(directory / TRACKING, ""), Record, "")
+    except RunError:
+        return None
+
+
+class Aside:
+    """Calls that are made one after another in a thread of its own: their faults and delays are not the caller's.
+
+    After the first fault nothing more is called, and `problem` says why in one line.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.problem: str | None = None
+        self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def put(self, call: Callable[[], Any]) -> None:
+        """Make a call after those before it; returns at once."""
+        if self.problem is None:
+            self._calls.put(call)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until all calls are made, so many seconds at the most; False: they are not, or one went wrong."""
+        made = threading.Event()
+        self._calls.put(made.set)
+        end = time.monotonic() + seconds
+        while self.problem is None and not made.wait(0.02) and time.monotonic() < end:
+            pass
+        return self.problem is None and made.is_set()
+
+    def close(self, seconds: float) -> None:
+        """Wait so long for the calls that are left; those that are not made by then never are."""
+        if not self.wait(seconds) and self.problem is None:
+            self.problem = f"no answer within {seconds:g} seconds"
+        self._calls.put(None)
+
+    def _run(self) -> None:
+        while (call := self._calls.get()) is not None:
+            if self.problem is not None:
+                continue
+            try:
+                call()
+            except BaseException as error:  # whatever a tracker raises, also to end the process
+                self.problem = one_line(error)
+
+
+def one_line(error: BaseException) -> str:
+    """Kind and reason of an error, 300 characters at the most, without what opens a server."""
+    text = without_password(" ".join(str(error).split()))
+    said = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return said if len(said) <= 300 else f"{said[:297]}..."
+
+
+def without_password(text: str) -> str:
+    """Addresses in a text without user and password."""
+    return re.sub(r"://[^/@\s]+@", "://", text)
