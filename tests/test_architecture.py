@@ -13,11 +13,10 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 ROOMS = (
     ("errors", "progress", "stopping", "torchvision_ops"),
     ("io",),
-    ("stored", "input_scale"),
     ("tasks",),
     ("config",),
     ("document",),
-    ("runs",),
+    ("results",),
     ("tracking",),
     ("data",),
     ("models",),

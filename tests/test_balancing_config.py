@@ -10,8 +10,8 @@ from usaggr.config.compose import compose_study
 from usaggr.config.section import Section, key, neutral_values, result_settings
 from usaggr.config.study import TrainingConfig
 from usaggr.errors import ConfigError, RunError
-from usaggr.report.join import join_sources
-from usaggr.report.sources import Source, read_source
+from usaggr.results.join import join_sources
+from usaggr.results.stored_study import Source, read_source
 from usaggr.sweep import balancing as balancing_room
 from usaggr.sweep.balancing import PACKAGES, check_balancing, check_sampling
 

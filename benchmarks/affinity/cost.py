@@ -25,7 +25,7 @@ from usaggr.data.run_data import RunData, run_data
 from usaggr.data.seeds import derived_seed
 from usaggr.models.build import build_network
 from usaggr.progress import NoProgress, RichProgress
-from usaggr.runs import Placement
+from usaggr.results.spec import Placement
 from usaggr.sweep.plan import PlannedRun, make_plan
 from usaggr.tasks import CATALOGUE
 from usaggr.training.curve import Curve

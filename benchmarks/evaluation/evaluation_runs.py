@@ -11,7 +11,8 @@ from usaggr.config.compose import compose_study
 from usaggr.data.cache import build_or_open
 from usaggr.data.run_data import run_data
 from usaggr.metrics import segmentation
-from usaggr.runs import Placement, RunDirectory
+from usaggr.results.run_directory import RunDirectory
+from usaggr.results.spec import Placement
 from usaggr.sweep.plan import make_plan
 from usaggr.training.run import execute_run
 

@@ -11,8 +11,8 @@ from usaggr.metrics.names import main_metric
 from usaggr.report.collect import CollectedRun, Collection
 from usaggr.report.folds import TestFold
 from usaggr.report.pseudovalues import TaskPseudovalues
-from usaggr.report.sources import DataFacts, PlanRow, StudyFacts, TaskFacts
-from usaggr.runs import Cost, RunResult
+from usaggr.results.run_result import Cost, RunResult
+from usaggr.results.stored_study import DataFacts, PlanRow, StudyFacts, TaskFacts
 from usaggr.tasks import CATALOGUE, Task
 
 TASKS = (

@@ -15,13 +15,13 @@ from benchmarks.planted.page import cost
 from benchmarks.planted.training import HERE, cost_of, own_words, train
 from usaggr.affinity.blocks import Blocks, blocks_of
 from usaggr.affinity.estimate import Asked, estimate
-from usaggr.affinity.stored import Measure
 from usaggr.config.compose import compose_study
 from usaggr.io.atomic_files import write_atomic
 from usaggr.progress import RichProgress
 from usaggr.report.collect import Collection
 from usaggr.report.comparison import pairs_of
 from usaggr.report.observations import observe
+from usaggr.results.affinity import Measure
 
 STUDY = "planted_affinity"
 RELATED = "data.synthetic.related={carotid_artery: thyroid_nodule, lung: breast_lesion, ovary_tumor: cervix}"

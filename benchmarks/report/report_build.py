@@ -18,7 +18,7 @@ import numpy as np
 
 from tests.report.sweeps import CATALOGUE, FakeSweep, level
 from usaggr.metrics.names import main_metric
-from usaggr.metrics.predictions import encode_mask
+from usaggr.results.predictions import encode_mask
 
 RUNS, SAMPLES = 420, 8000
 

@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 
 from usaggr.metrics.names import METRICS
-from usaggr.runs import Cost, RunDirectory, RunResult
+from usaggr.results.run_directory import RunDirectory
+from usaggr.results.run_result import Cost, RunResult
 from usaggr.sweep.plan import Plan, write_plan
 from usaggr.tasks import CATALOGUE, Task
 

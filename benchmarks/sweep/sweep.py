@@ -25,7 +25,7 @@ from benchmarks.sweep.sweep_limit import arithmetic
 from benchmarks.sweep.sweep_page import Swept, report
 from benchmarks.training.together import company
 from usaggr.config.compose import compose_study
-from usaggr.runs import RunDirectory
+from usaggr.results.run_directory import RunDirectory
 from usaggr.sweep.executors.placement import placements, usable_cores
 from usaggr.sweep.plan import Plan, make_plan
 

@@ -18,9 +18,9 @@ from benchmarks.training.training_step import TrainingStep
 from usaggr.data.batches import Batch, FoldBatches
 from usaggr.data.cache import ImageCache, build_or_open
 from usaggr.data.run_data import RunData, run_data
-from usaggr.metrics.predictions import Prediction, Truth, decode_mask, read_predictions
 from usaggr.metrics.scores import score_sample
-from usaggr.runs import RunDirectory
+from usaggr.results.predictions import Prediction, Truth, decode_mask, read_predictions
+from usaggr.results.run_directory import RunDirectory
 from usaggr.sweep.plan import Plan, PlannedRun
 from usaggr.tasks import Task
 from usaggr.training.predict import predictions_of

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usaggr.affinity.estimate import Affinities
-from usaggr.affinity.stored import Array, Head, Measure, SeedAffinity, without_diagonal
 from usaggr.data.samples import Dataset
+from usaggr.results.affinity import Array, Head, Measure, SeedAffinity, without_diagonal
 from usaggr.sweep.plan import Plan
 from usaggr.tasks import CATALOGUE
 

@@ -8,7 +8,6 @@ import yaml
 
 from tests.affinity.factories import affinities
 from usaggr.affinity.blocks import blocks_of, clustered, default_blocks, named_blocks, worth
-from usaggr.affinity.stored import mean_over_seeds, read_seed, write_seed
 from usaggr.affinity.written import (
     DEFAULT,
     MARK,
@@ -20,6 +19,7 @@ from usaggr.affinity.written import (
     write_grouping,
 )
 from usaggr.errors import ConfigError
+from usaggr.results.affinity import mean_over_seeds, read_seed, write_seed
 from usaggr.sweep.groupings import GroupingConfig
 from usaggr.tasks import CATALOGUE
 

@@ -12,9 +12,9 @@ from tests.affinity.runs import study_of
 from usaggr.affinity import estimate as room
 from usaggr.affinity.blocks import affinity_blocks, blocks_of, limit_of
 from usaggr.affinity.estimate import Asked, estimate
-from usaggr.affinity.stored import COLUMNS, SUMMARY_COLUMNS
 from usaggr.errors import ConfigError
 from usaggr.progress import NoProgress
+from usaggr.results.affinity import COLUMNS, SUMMARY_COLUMNS
 from usaggr.sweep.plan import PlannedRun
 
 

@@ -18,7 +18,7 @@ from usaggr.data.seeds import derived_seed
 from usaggr.models.build import build_network
 from usaggr.models.parameters import count_parameters
 from usaggr.progress import NoProgress
-from usaggr.runs import Placement
+from usaggr.results.spec import Placement
 from usaggr.training.curve import Curve
 from usaggr.training.losses import sample_losses
 from usaggr.training.module import MultiTaskModule

@@ -3,7 +3,7 @@
 import numpy as np
 
 from usaggr.challenge.layout import record_of
-from usaggr.metrics.predictions import Prediction
+from usaggr.results.predictions import Prediction
 
 
 def test_fractions_are_of_the_width_in_x_and_of_the_height_in_y() -> None:

@@ -4,7 +4,7 @@ from typing import Any, cast
 
 from tests.data.test_manifest import small
 from usaggr.data.run_data import run_data
-from usaggr.runs import RunSpec
+from usaggr.results.spec import RunSpec
 
 
 def test_a_run_gets_each_subset_of_its_own_tasks_and_its_training_samples_in_rank_order() -> None:

@@ -15,8 +15,9 @@ from usaggr.data.components import components_of
 from usaggr.data.dataset import load_dataset
 from usaggr.data.manifest import Manifest, make_manifest
 from usaggr.data.samples import Dataset, Sample
-from usaggr.data.split import FOLDS, Split, split_dataset
+from usaggr.data.split import Split, split_dataset
 from usaggr.errors import DataError
+from usaggr.results.split import FOLDS
 from usaggr.tasks import Task, default_class_names
 
 CONFIG = SplitConfig(seed=0, fractions=[0.7, 0.1, 0.2], conflict="error")

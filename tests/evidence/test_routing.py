@@ -8,7 +8,8 @@ from scipy.cluster.hierarchy import average, cophenet
 from scipy.spatial.distance import jensenshannon, squareform
 from scipy.stats import entropy
 
-from usaggr.evidence.routing import dead_experts, nearest_tasks, normalised_entropy, routing_similarity, task_tree
+from usaggr.evidence.routing import nearest_tasks, normalised_entropy, routing_similarity, task_tree
+from usaggr.metrics.dead_experts import dead_experts
 
 
 def drawn(seed: int, tasks: int = 5, blocks: int = 3, experts: int = 4, concentration: float = 0.7) -> np.ndarray:

@@ -15,9 +15,10 @@ import pytest
 
 from tests.sweep import fakes
 from tests.sweep.test_faults import begun, done, until
-from usaggr import runs
 from usaggr.io.heartbeats import is_recent
-from usaggr.runs import STALE_SECONDS, RunDirectory, Status
+from usaggr.results import run_directory
+from usaggr.results.run_directory import STALE_SECONDS, RunDirectory
+from usaggr.results.run_result import Status
 from usaggr.sweep.executors.base import Job
 
 ROOT = Path(__file__).parents[2]
@@ -27,7 +28,7 @@ HOURS = 7200.0
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunDirectory:
     """A run that another host trains; a take-over watches it for 1.2 seconds."""
-    monkeypatch.setattr(runs, "HEARTBEAT_SECONDS", 0.6)
+    monkeypatch.setattr(run_directory, "HEARTBEAT_SECONDS", 0.6)
     run = RunDirectory(tmp_path / "runs" / "run")
     run.path.mkdir(parents=True)
     run.write_status(Status("running", 1, "another-host", time.time(), attempt=1))

@@ -25,25 +25,27 @@ from tests.report.routings import by_kind, write_routing
 from tests.report.sweeps import FakeSweep
 from tests.report.test_build import scorer
 from usaggr.advice.evidence import find_sweeps
-from usaggr.affinity.stored import SeedAffinity, read_head, read_seed, write_seed
 from usaggr.challenge.selection import read_split
 from usaggr.config.compose import compose_study
 from usaggr.data.manifest import check_same_data
 from usaggr.errors import UsaggrError
 from usaggr.inference.choosing import Wanted, choose
 from usaggr.inference.folder import opened
-from usaggr.inference.stored import read_stored_run
 from usaggr.io.checksums import note_hash
 from usaggr.report.affinity import make_affinity
 from usaggr.report.collect import collect
 from usaggr.report.routing import make_routing
 from usaggr.report.validity import read_validity
-from usaggr.runs import RunDirectory, RunSpec, Status
-from usaggr.stored import SCHEMA_VERSION
+from usaggr.results.affinity import SeedAffinity, read_head, read_seed, write_seed
+from usaggr.results.integrity import SCHEMA_VERSION
+from usaggr.results.run_directory import RunDirectory
+from usaggr.results.run_result import Status
+from usaggr.results.spec import RunSpec
+from usaggr.results.trained_model import read_stored_run
+from usaggr.results.versions import check_versions
 from usaggr.sweep.clean import removable
 from usaggr.sweep.networks import DOWNLOADS, _read_downloads
 from usaggr.sweep.status import status_of
-from usaggr.sweep.versions import check_versions
 from usaggr.tracking.record import Record, read_record
 
 TASKS = ("breast_2cls", "fetal_femur")
@@ -468,16 +470,16 @@ READING = re.compile(
     r"\b(?:json\.loads?|yaml\.(?:safe_)?load|pd\.read_csv|csv\.(?:Dict)?[rR]eader|parquet\.read_table)\("
 )
 WHO_READS = {
-    "stored.py": "all mappings under outputs/",
-    "sweep/versions.py": "plan.csv",
-    "data/split_rows.py": "split.csv",
-    "affinity/stored.py": "affinity.csv",
+    "results/integrity.py": "all mappings under outputs/",
+    "results/versions.py": "plan.csv",
+    "results/split.py": "split.csv",
+    "results/affinity.py": "affinity.csv",
     "affinity/routing.py": "routing.csv",
     "report/routing.py": "routing.csv, and the network in run.yaml",
     "report/validity.py": "curve.csv",
     "report/plots/learning.py": "curve.csv",
     "report/chapters/reproduce.py": "the packages in run.yaml",
-    "metrics/predictions.py": "predictions.parquet",
+    "results/predictions.py": "predictions.parquet",
     "training/checkpoint.py": "the head of a checkpoint",
     "report/examples.py": "predictions of single samples, of runs that the report believes",
     "training/curve.py": "a curve in a checkpoint, whose hash is checked",
@@ -485,8 +487,8 @@ WHO_READS = {
 ELSEWHERE = {
     "challenge/reading.py": "predictions that others made",
     "inference/folder.py": "the journal of a folder of predictions",
-    "config_folders.py": "configuration",
-    "completion.py": "configuration",
+    "config/folders.py": "configuration",
+    "cli/completion.py": "configuration",
     "data/probe.py": "the cache",
     "data/cache_build.py": "the cache",
     "data/cache_check.py": "the cache",
@@ -498,7 +500,7 @@ ELSEWHERE = {
 
 
 def test_nothing_else_reads_files_of_a_results_folder() -> None:
-    """A new reader goes through usaggr/stored.py; or is named here, and damaged above."""
+    """A new reader goes through usaggr/results/integrity.py; or is named here, and damaged above."""
     package = Path(usaggr.__file__).parent
     found = {str(path.relative_to(package)) for path in package.rglob("*.py") if READING.search(path.read_text())}
     assert found == WHO_READS.keys() | ELSEWHERE.keys()

@@ -14,7 +14,7 @@ from usaggr.data.manifest import make_manifest, write_manifest
 from usaggr.errors import DataError, RunError, WriteError
 from usaggr.io.atomic_files import write_atomic
 from usaggr.io.locks import exclusive
-from usaggr.metrics.predictions import write_predictions
+from usaggr.results.predictions import write_predictions
 
 FULL = "No space left on device"
 

@@ -16,7 +16,7 @@ from tests.sweep import fakes
 from usaggr.report.build import build_report
 from usaggr.report.collect import collect
 from usaggr.report.tables import make_tables
-from usaggr.runs import RunDirectory
+from usaggr.results.run_directory import RunDirectory
 from usaggr.sweep.damage import put_aside_damaged
 from usaggr.sweep.plan import Plan
 from usaggr.sweep.status import status_of

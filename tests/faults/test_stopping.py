@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from tests.data.factories import tiny_data
-from usaggr.runs import RunDirectory
+from usaggr.results.run_directory import RunDirectory
 from usaggr.stopping import Asker
 
 ROOT = Path(__file__).parents[2]

@@ -10,14 +10,15 @@ from tests.report.sweeps import FakeSweep
 from tests.report.test_build import scorer
 from tests.sweep import fakes
 from usaggr.errors import ConfigError, RunError, UsaggrError
-from usaggr.report.sources import read_source
-from usaggr.runs import Placement, RunDirectory
-from usaggr.stored import SCHEMA_VERSION
+from usaggr.results.integrity import SCHEMA_VERSION
+from usaggr.results.run_directory import RunDirectory
+from usaggr.results.spec import Placement
+from usaggr.results.stored_study import read_source
+from usaggr.results.versions import check_versions
 from usaggr.sweep.executors.base import Job
 from usaggr.sweep.executors.worker import run_in_worker
 from usaggr.sweep.plan import write_plan
 from usaggr.sweep.status import status_of
-from usaggr.sweep.versions import check_versions
 
 NEWER = SCHEMA_VERSION + 1
 SAID = rf"schema_version {NEWER} is newer than this tool's {SCHEMA_VERSION}; update usaggr"

@@ -7,7 +7,8 @@ from tests.data.factories import tiny_data
 from usaggr.config.compose import compose_study
 from usaggr.data.cache import build_or_open
 from usaggr.data.run_data import run_data
-from usaggr.runs import Placement, RunDirectory
+from usaggr.results.run_directory import RunDirectory
+from usaggr.results.spec import Placement
 from usaggr.sweep.plan import Plan, PlannedRun, make_plan, write_plan
 
 SMALL = (

@@ -12,9 +12,10 @@ from usaggr.report.chapters.answer import write_answer
 from usaggr.report.chapters.material import Material
 from usaggr.report.chapters.recommendations import Recommendation
 from usaggr.report.collect import CollectedRun, collect
-from usaggr.report.sources import PlanRow
 from usaggr.report.tables import make_tables
-from usaggr.runs import Cost, RunResult, RunSpec
+from usaggr.results.run_result import Cost, RunResult
+from usaggr.results.spec import RunSpec
+from usaggr.results.stored_study import PlanRow
 from usaggr.tasks import CATALOGUE
 
 FEMUR, LESION = "fetal_femur", "breast_lesion"

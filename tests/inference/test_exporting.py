@@ -13,9 +13,9 @@ from usaggr.errors import ConfigError, RunError
 from usaggr.inference import exporting
 from usaggr.inference.card import licence_of, make_card
 from usaggr.inference.exporting import export
-from usaggr.inference.stored import read_stored_run
 from usaggr.progress import NoProgress
-from usaggr.runs import RunDirectory
+from usaggr.results.run_directory import RunDirectory
+from usaggr.results.trained_model import read_stored_run
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from tests.inference.factories import plan_of, train
 from usaggr.errors import ConfigError, DataError, RunError
 from usaggr.inference.model import Model
 from usaggr.inference.results import BoxResult, ClassificationResult, LandmarksResult, SegmentationResult
-from usaggr.metrics.predictions import decode_mask, read_predictions
+from usaggr.results.predictions import decode_mask, read_predictions
 from usaggr.sweep.plan import Plan
 
 MODELS = {

@@ -19,7 +19,7 @@ from usaggr.errors import ConfigError, DataError, RunError
 from usaggr.inference.choosing import choose_run
 from usaggr.inference.predicting import Predicted, Rows, Way, predict
 from usaggr.progress import NoProgress
-from usaggr.runs import RunDirectory
+from usaggr.results.run_directory import RunDirectory
 
 JSON = ("classification_predictions.json", "detection_predictions.json", "regression_predictions.json")
 

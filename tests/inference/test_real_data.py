@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from usaggr.cli.main import app
-from usaggr.runs import RunDirectory
+from usaggr.results.run_directory import RunDirectory
 
 TASKS = "[breast_lesion,cardiac_multi,breast_3cls,organ_cls,breast_lesion_det,fetal_head_biometry]"
 

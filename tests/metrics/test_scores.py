@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 
 from usaggr.metrics.names import METRICS
-from usaggr.metrics.predictions import (
+from usaggr.metrics.scores import score_sample, score_task, score_tasks
+from usaggr.metrics.segmentation import distances, dsc
+from usaggr.results.predictions import (
     Prediction,
     Truth,
     prediction_row,
@@ -13,8 +15,6 @@ from usaggr.metrics.predictions import (
     read_predictions,
     write_predictions,
 )
-from usaggr.metrics.scores import score_sample, score_task, score_tasks
-from usaggr.metrics.segmentation import distances, dsc
 from usaggr.tasks import CATALOGUE, Task
 
 TOLERANCE = 0.05

@@ -15,7 +15,8 @@ import psutil
 import pytest
 
 from tests.sweep.test_faults import begun, done, family_of, lives, until
-from usaggr.runs import RunDirectory, Status
+from usaggr.results.run_directory import RunDirectory
+from usaggr.results.run_result import Status
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.cluster

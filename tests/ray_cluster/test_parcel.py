@@ -10,7 +10,7 @@ import pytest
 
 from tests.sweep.fakes import RESULT
 from usaggr.errors import RunError
-from usaggr.runs import RunDirectory
+from usaggr.results.run_directory import RunDirectory
 from usaggr.sweep.executors import ray_parcel
 from usaggr.sweep.executors.ray_parcel import extract, pack, unpack
 

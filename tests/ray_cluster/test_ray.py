@@ -110,7 +110,7 @@ def test_a_node_with_another_version_of_the_tool_trains_nothing(tmp_path: Path) 
 
 
 def test_the_claim_of_a_lost_node_is_free_at_once_but_not_that_of_a_later_attempt(tmp_path: Path) -> None:
-    from usaggr.runs import RunDirectory
+    from usaggr.results.run_directory import RunDirectory
 
     run = RunDirectory(tmp_path / "run")
     with run.claim(2) as mine:

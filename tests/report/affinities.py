@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from usaggr.affinity.stored import FOLDER, Head, Measure, SeedAffinity, without_diagonal, write_tables
+from usaggr.results.affinity import FOLDER, Head, Measure, SeedAffinity, without_diagonal, write_tables
 
 Planted = Callable[[str, str, int], float]
 """source, target, seed: affinity"""

@@ -8,7 +8,7 @@ from scipy.special import softmax
 from scipy.stats import norm
 
 from usaggr.metrics.names import METRICS
-from usaggr.metrics.predictions import SAMPLE_METRICS
+from usaggr.results.predictions import SAMPLE_METRICS
 from usaggr.tasks import Task
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usaggr.evidence.routing import normalised_entropy
-from usaggr.runs import RunSpec
+from usaggr.results.spec import RunSpec
 
 Shares = NDArray[np.float64]
 """(T tasks, B transformer blocks, E experts), summing to 1 over experts."""

@@ -16,9 +16,11 @@ import yaml
 from tests.report.predictions import prediction_rows, split_rows
 from tests.report.routings import Router, write_routing
 from usaggr.metrics.names import METRICS
-from usaggr.metrics.predictions import write_predictions
 from usaggr.metrics.scores import score_tasks
-from usaggr.runs import Cost, RunDirectory, RunResult, RunSpec, Status
+from usaggr.results.predictions import write_predictions
+from usaggr.results.run_directory import RunDirectory
+from usaggr.results.run_result import Cost, RunResult, Status
+from usaggr.results.spec import RunSpec
 from usaggr.tasks import CATALOGUE, Task
 
 PLAN_COLUMNS = (

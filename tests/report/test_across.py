@@ -10,7 +10,7 @@ from usaggr.evidence.across import probability_of_improvement
 from usaggr.report.across import FRIEDMAN_COLUMNS, IMPROVEMENT_COLUMNS, PAIR_COLUMNS, AcrossTasks
 from usaggr.report.collect import collect
 from usaggr.report.tables import make_tables
-from usaggr.runs import RunSpec
+from usaggr.results.spec import RunSpec
 from usaggr.tasks import CATALOGUE
 
 TASKS = (

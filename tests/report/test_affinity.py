@@ -10,7 +10,6 @@ from scipy.stats import spearmanr
 
 from tests.report.affinities import write_affinities
 from tests.report.sweeps import FakeSweep, level
-from usaggr.affinity.stored import FOLDER
 from usaggr.document.elements import Document
 from usaggr.document.markdown import render_markdown
 from usaggr.report.affinity import AFFINITY_COLUMNS, make_affinity, rank_correlation
@@ -19,6 +18,7 @@ from usaggr.report.chapters.affinity import write_affinity
 from usaggr.report.chapters.material import Material
 from usaggr.report.collect import collect
 from usaggr.report.tables import Tables, make_tables
+from usaggr.results.affinity import FOLDER
 from usaggr.tasks import CATALOGUE
 
 TASKS = ("breast_lesion", "breast_2cls", "fetal_femur", "fetal_head", "FUGC", "lung", "lung_2cls")

@@ -12,7 +12,9 @@ import pytest
 
 from tests.report.sweeps import CATALOGUE, FakeSweep, level
 from usaggr.report.collect import CollectedRun, collect
-from usaggr.runs import RunDirectory, RunSpec, Status
+from usaggr.results.run_directory import RunDirectory
+from usaggr.results.run_result import Status
+from usaggr.results.spec import RunSpec
 
 
 def flat(task: str, block: tuple[str, ...], scale: float | int, seed: int) -> dict[str, float]:

@@ -10,7 +10,7 @@ import pytest
 from tests.report.sweeps import CATALOGUE, FakeSweep, Scorer, level
 from usaggr.report.collect import collect
 from usaggr.report.tables import Tables, make_tables
-from usaggr.runs import RunSpec
+from usaggr.results.spec import RunSpec
 
 PAIR = ("task_specific", "clinical")
 """One grouping is compared at one scale, so that no variance is pooled."""

@@ -11,7 +11,7 @@ from usaggr.report.build import build_report
 from usaggr.report.collect import collect
 from usaggr.report.controls import CONTROL_COLUMNS
 from usaggr.report.tables import Tables, make_tables
-from usaggr.runs import RunSpec
+from usaggr.results.spec import RunSpec
 from usaggr.sweep.controls import draw_groupings
 from usaggr.sweep.groupings import Grouping, GroupingConfig
 from usaggr.tasks import CATALOGUE

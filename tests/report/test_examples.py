@@ -14,12 +14,12 @@ from tests.report.sweeps import FakeSweep, by_task, level
 from usaggr.config.study import DataConfig
 from usaggr.data.dataset import load_dataset
 from usaggr.data.samples import Dataset, Sample
-from usaggr.metrics.predictions import encode_mask, write_predictions
 from usaggr.report import examples
 from usaggr.report.collect import Collection, collect
 from usaggr.report.examples import Examples, file_names, write_examples
 from usaggr.report.tables import make_tables
-from usaggr.runs import RunSpec
+from usaggr.results.predictions import encode_mask, write_predictions
+from usaggr.results.spec import RunSpec
 
 Skill = Callable[[RunSpec, Sample, int], float]
 """run, sample, its number in the task -> how good the prediction is, from 0 to 1."""

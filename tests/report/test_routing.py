@@ -12,7 +12,7 @@ from tests.report.sweeps import CATALOGUE, FakeSweep, level
 from usaggr.report.build import build_report
 from usaggr.report.collect import collect
 from usaggr.report.routing import ROUTING_COLUMNS, SIMILARITY_COLUMNS, RoutingTables, make_routing
-from usaggr.runs import RunSpec
+from usaggr.results.spec import RunSpec
 
 TASKS = ("breast_2cls", "breast_lesion", "fetal_femur")
 

@@ -18,7 +18,7 @@ from usaggr.report.chapters.staged import write_staged
 from usaggr.report.collect import Collection, collect
 from usaggr.report.staged import STAGED_COLUMNS
 from usaggr.report.tables import make_tables
-from usaggr.runs import RunSpec
+from usaggr.results.spec import RunSpec
 from usaggr.tasks import CATALOGUE
 
 TASKS = ("breast_lesion", "breast_2cls", "fetal_femur")

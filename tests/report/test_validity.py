@@ -6,7 +6,7 @@ import pytest
 from tests.report.sweeps import FakeSweep, level
 from usaggr.report.collect import collect
 from usaggr.report.validity import VALIDITY_COLUMNS, read_validity
-from usaggr.runs import RunSpec
+from usaggr.results.spec import RunSpec
 from usaggr.tasks import CATALOGUE
 
 TASKS = ("breast_lesion", "breast_2cls")

@@ -27,8 +27,8 @@ from usaggr.errors import ConfigError, DataError, RunError
 from usaggr.models.weight_files import read_tensors
 from usaggr.progress import NoProgress
 from usaggr.report.routing import read_model
-from usaggr.stored import read_yaml
-from usaggr.sweep.store import stored_fingerprint
+from usaggr.results.find_runs import stored_fingerprint
+from usaggr.results.integrity import read_yaml
 from usaggr.training.checkpoint import CheckpointFile, Position
 
 

@@ -17,7 +17,7 @@ from tests.document.test_latex import is_balanced
 from tests.report.sweeps import CATALOGUE, FakeSweep, level
 from usaggr.errors import RunError
 from usaggr.report.build import build_report
-from usaggr.report.sources import read_source
+from usaggr.results.stored_study import read_source
 from usaggr.tasks import Task
 
 TEXT = (

@@ -19,7 +19,8 @@ from tests.sweep import fakes
 from tests.sweep.test_faults import begun, done, until
 from usaggr.config.executor import SlurmConfig
 from usaggr.errors import ConfigError
-from usaggr.runs import RunDirectory, State, Status
+from usaggr.results.run_directory import RunDirectory
+from usaggr.results.run_result import State, Status
 from usaggr.sweep.executors.base import Job
 from usaggr.sweep.executors.slurm import SlurmExecutor
 from usaggr.sweep.status import describe, status_of

@@ -11,7 +11,7 @@ from tests.slurm.test_slurm import study_of
 from tests.sweep import fakes
 from usaggr.config.executor import SlurmConfig
 from usaggr.report.build import build_report
-from usaggr.runs import JOB_VARIABLE, RunDirectory
+from usaggr.results.run_directory import JOB_VARIABLE, RunDirectory
 from usaggr.sweep.executors.slurm_queue import SlurmQueue
 from usaggr.sweep.plan import write_plan
 from usaggr.sweep.present import slurm_jobs

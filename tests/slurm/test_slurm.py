@@ -13,7 +13,7 @@ from usaggr.config.compose import compose_study
 from usaggr.config.executor import MachineConfig, SlurmConfig
 from usaggr.config.study import StudyConfig
 from usaggr.errors import ConfigError
-from usaggr.runs import RunDirectory
+from usaggr.results.run_directory import RunDirectory
 from usaggr.sweep.executors import slurm as slurm_room
 from usaggr.sweep.executors.base import Ended, Job
 from usaggr.sweep.executors.choice import executor_for

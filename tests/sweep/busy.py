@@ -12,7 +12,8 @@ import torch
 
 from tests.sweep.fakes import RESULT
 from usaggr.config.study import StudyConfig
-from usaggr.runs import Placement, RunDirectory, RunSpec
+from usaggr.results.run_directory import RunDirectory
+from usaggr.results.spec import Placement, RunSpec
 
 
 def execute(spec: RunSpec, directory: Path, study: StudyConfig, placement: Placement, data: object) -> None:

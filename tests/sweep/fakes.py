@@ -15,14 +15,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from usaggr import runs
 from usaggr.config.compose import compose_study
 from usaggr.config.study import StudyConfig
 from usaggr.data.manifest import make_manifest
 from usaggr.data.samples import Dataset, Sample
 from usaggr.errors import UsaggrError
 from usaggr.io.locks import is_held
-from usaggr.runs import Cost, Placement, RunDirectory, RunResult, RunSpec
+from usaggr.results import run_directory
+from usaggr.results.run_directory import RunDirectory
+from usaggr.results.run_result import Cost, RunResult
+from usaggr.results.spec import Placement, RunSpec
 from usaggr.sweep.executors import worker
 from usaggr.sweep.executors.base import Executor
 from usaggr.sweep.executors.local import LocalExecutor
@@ -30,7 +32,7 @@ from usaggr.sweep.plan import Plan, PlannedRun
 from usaggr.tasks import CATALOGUE
 
 if _beat := os.environ.get("FAKE_HEARTBEAT"):  # seconds, in all processes of a sweep
-    runs.HEARTBEAT_SECONDS = worker.HEARTBEAT_SECONDS = float(_beat)
+    run_directory.HEARTBEAT_SECONDS = worker.HEARTBEAT_SECONDS = float(_beat)
 
 TARGET = "tests.sweep.fakes:execute"
 TASK = CATALOGUE["lung_2cls"]

@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Self
 
 from tests.sweep import fakes
-from usaggr.runs import RunDirectory
+from usaggr.results.run_directory import RunDirectory
 from usaggr.sweep.executors.base import Ended, Job, Outcome
 
 Step = Outcome | Callable[[], Outcome]

@@ -8,7 +8,7 @@ import pytest
 
 from tests.sweep.test_status import study
 from usaggr.errors import RunError
-from usaggr.runs import STALE_SECONDS, RunDirectory
+from usaggr.results.run_directory import STALE_SECONDS, RunDirectory
 from usaggr.sweep.clean import Removable, removable, remove
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.sweep import fakes
-from usaggr.runs import RunDirectory
+from usaggr.results.run_directory import RunDirectory
 from usaggr.sweep.damage import ASIDE, put_aside_damaged
 from usaggr.sweep.plan import PlannedRun
 

@@ -10,7 +10,8 @@ from tests.data.factories import tiny_data
 from usaggr.config.compose import compose_study
 from usaggr.evidence.power import auc_variance, seeds_to_decide, smallest_difference
 from usaggr.metrics.names import METRICS
-from usaggr.runs import Cost, RunDirectory, RunResult
+from usaggr.results.run_directory import RunDirectory
+from usaggr.results.run_result import Cost, RunResult
 from usaggr.sweep.decidable import ASSUMED_AUC, Decidable, decidable
 from usaggr.sweep.plan import Plan, PlannedRun, make_plan
 from usaggr.sweep.present import print_decidable

@@ -15,11 +15,11 @@ import pytest
 from tests.sweep import fakes
 from usaggr.config.study import StudyConfig
 from usaggr.errors import ConfigError, RunError
-from usaggr.runs import RunDirectory
+from usaggr.results.find_runs import find_runs
+from usaggr.results.run_directory import RunDirectory
 from usaggr.sweep.executors.base import Ended, Job
 from usaggr.sweep.executors.local import LocalExecutor, died_message
 from usaggr.sweep.plan import PlannedRun
-from usaggr.sweep.store import find_runs
 
 
 def job(run: PlannedRun, attempt: int = 1) -> Job:

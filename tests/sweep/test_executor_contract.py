@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from usaggr.runs import RunDirectory
+from usaggr.results.run_directory import RunDirectory
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.cluster

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from tests.sweep import fakes
-from usaggr.runs import RunDirectory
+from usaggr.results.run_directory import RunDirectory
 
 ROOT = Path(__file__).parents[2]
 

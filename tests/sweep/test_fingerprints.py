@@ -7,7 +7,7 @@ import pytest
 
 from usaggr.config.compose import compose_study
 from usaggr.config.section import FINGERPRINTED, result_settings
-from usaggr.runs import fingerprint_of, fingerprint_of_texts
+from usaggr.results.spec import fingerprint_of, fingerprint_of_texts
 
 KNOWN = {
     ("demo", "data=fmuia", "model=tiny"): "95b16549895ff7c82f6364870fdbf32938780ae4f015e36a75b7fe61bbbd17d3",

@@ -8,7 +8,7 @@ from tests.data.factories import tiny_data
 from usaggr.config.compose import compose_study
 from usaggr.errors import ConfigError, RunError
 from usaggr.progress import NoProgress
-from usaggr.runs import RunDirectory
+from usaggr.results.run_directory import RunDirectory
 from usaggr.sweep.foreground import choose_run, train_run
 from usaggr.sweep.plan import Plan, make_plan
 

@@ -9,8 +9,8 @@ from rich.console import Console
 
 from tests.sweep import fakes
 from usaggr.errors import RunError
-from usaggr.runs import PARENT, RunDirectory
-from usaggr.stored import WEIGHTS
+from usaggr.results.integrity import WEIGHTS
+from usaggr.results.run_directory import PARENT, RunDirectory
 from usaggr.sweep.handing import ASIDE, hand_down, put_aside_weightless, weightless
 from usaggr.sweep.live import SweepLine
 from usaggr.sweep.loop import Loop

@@ -11,7 +11,8 @@ from rich.console import Console
 from tests.sweep import fakes
 from tests.sweep.scripted import ScriptedExecutor
 from usaggr.io.locks import exclusive
-from usaggr.runs import RunDirectory, State
+from usaggr.results.run_directory import RunDirectory
+from usaggr.results.run_result import State
 from usaggr.sweep.executors.base import Outcome
 from usaggr.sweep.interruption import Interruption
 from usaggr.sweep.live import SweepLine

@@ -22,7 +22,7 @@ from usaggr.config.study import StudyConfig
 from usaggr.errors import ConfigError, RunError
 from usaggr.models.checking import check_network
 from usaggr.progress import NoProgress
-from usaggr.runs import RunDirectory
+from usaggr.results.run_directory import RunDirectory
 from usaggr.sweep import networks, sweep
 from usaggr.sweep.executors import forkserver
 from usaggr.sweep.executors.local import server_for

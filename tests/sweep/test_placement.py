@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from usaggr.config.executor import LocalConfig
 from usaggr.errors import ConfigError
-from usaggr.runs import Placement
+from usaggr.results.spec import Placement
 from usaggr.sweep.executors.placement import placements, usable_cores
 
 

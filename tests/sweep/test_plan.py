@@ -7,7 +7,8 @@ import pytest
 from tests.data.factories import change_cell, tiny_data
 from usaggr.config.compose import compose_study
 from usaggr.errors import ConfigError
-from usaggr.runs import RunDirectory, fingerprint_of
+from usaggr.results.run_directory import RunDirectory
+from usaggr.results.spec import fingerprint_of
 from usaggr.sweep.plan import PLAN_COLUMNS, Plan, make_plan, write_plan
 
 

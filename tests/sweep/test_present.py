@@ -10,7 +10,7 @@ from rich.console import Console
 from tests.sweep import fakes
 from usaggr.data.manifest import Manifest
 from usaggr.data.split import Split
-from usaggr.runs import RunDirectory
+from usaggr.results.run_directory import RunDirectory
 from usaggr.sweep import present
 from usaggr.sweep.plan import Plan
 from usaggr.sweep.present import print_plan

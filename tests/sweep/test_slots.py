@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.sweep import fakes
-from usaggr.runs import Placement
+from usaggr.results.spec import Placement
 from usaggr.sweep.executors.base import Alone, Job
 from usaggr.sweep.executors.grace import end_if_overdue
 from usaggr.sweep.executors.slots import Future, Slot, beside, may_begin, next_free

@@ -12,7 +12,7 @@ from rich.console import Console
 from tests.data.factories import tiny_data
 from usaggr.config.compose import compose_study
 from usaggr.errors import ConfigError
-from usaggr.runs import fingerprint_of
+from usaggr.results.spec import fingerprint_of
 from usaggr.sweep.plan import Plan, PlannedRun, make_plan, write_plan
 from usaggr.sweep.present import print_plan
 from usaggr.sweep.staged import Course

@@ -11,7 +11,8 @@ import pytest
 from rich.console import Console
 
 from usaggr.errors import RunError
-from usaggr.runs import RunDirectory, State, Status
+from usaggr.results.run_directory import RunDirectory
+from usaggr.results.run_result import State, Status
 from usaggr.sweep import status as status_room
 from usaggr.sweep.plan import PLAN_COLUMNS
 from usaggr.sweep.status import describe, print_status, status_of

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from tests.sweep import fakes
-from usaggr.runs import RunDirectory
+from usaggr.results.run_directory import RunDirectory
 from usaggr.sweep.clean import removable, remove
 from usaggr.sweep.plan import Plan, PlannedRun
 from usaggr.sweep.status import describe, status_of

@@ -10,7 +10,7 @@ from rich.console import Console
 from tests.sweep import fakes
 from usaggr.config.study import Tracked
 from usaggr.errors import ConfigError
-from usaggr.runs import RunDirectory
+from usaggr.results.run_directory import RunDirectory
 from usaggr.sweep import tracking
 from usaggr.sweep.plan import Plan
 from usaggr.sweep.sweep import SweepOutcome, run_sweep

@@ -12,7 +12,8 @@ from tests.training.test_resume import train, train_with_stops
 from tests.training.test_run import execute, pick, plan_of
 from usaggr.config.study import Tracked
 from usaggr.errors import RunError
-from usaggr.runs import Placement, RunDirectory
+from usaggr.results.run_directory import RunDirectory
+from usaggr.results.spec import Placement
 from usaggr.sweep.plan import Plan
 from usaggr.tracking import backends, lightning_logger
 from usaggr.tracking.record import End, mlflow_client, read_record

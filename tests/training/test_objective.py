@@ -15,7 +15,7 @@ from usaggr.data.batches import Batch
 from usaggr.models.build import build_network
 from usaggr.models.experts import balance_loss
 from usaggr.models.m2dino import M2Dino
-from usaggr.runs import Scores
+from usaggr.results.run_result import Scores
 from usaggr.training.curve import Curve
 from usaggr.training.losses import sample_losses
 from usaggr.training.module import MultiTaskModule

@@ -15,7 +15,8 @@ from tests.data.factories import tiny_data
 from tests.training.test_run import pick, plan_of
 from usaggr import stopping
 from usaggr.data.batches import Batch
-from usaggr.runs import Placement, RunDirectory
+from usaggr.results.run_directory import RunDirectory
+from usaggr.results.spec import Placement
 from usaggr.stopping import RunInterrupted
 from usaggr.sweep.plan import Plan
 from usaggr.training import resume

@@ -5,8 +5,8 @@ import pytest
 
 from tests.data.factories import data_config
 from tests.training.factories import mask_sample, sample
-from usaggr.metrics.predictions import Prediction, decode_mask
 from usaggr.metrics.segmentation import class_scores
+from usaggr.results.predictions import Prediction, decode_mask
 from usaggr.tasks import CATALOGUE
 from usaggr.training.scoring import FoldScorer, mean_skill
 
@@ -55,7 +55,7 @@ def test_what_is_not_written_is_not_encoded_and_scored_the_same(
     def never(mask: np.ndarray) -> bytes:
         raise AssertionError("encoded")
 
-    monkeypatch.setattr("usaggr.metrics.predictions.encode_mask", never)
+    monkeypatch.setattr("usaggr.results.predictions.encode_mask", never)
     scorer = fold(tmp_path, **options)[0]
     assert [row["mask"] for row in scorer.rows] == [None] * 8
     found = scorer.scores()[0]

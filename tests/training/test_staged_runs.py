@@ -17,9 +17,10 @@ from usaggr.data.run_data import RunData, run_data
 from usaggr.errors import RunError
 from usaggr.models.build import build_network
 from usaggr.models.parameters import count_parameters
-from usaggr.runs import PARENT, Placement, RunDirectory
+from usaggr.results.integrity import WEIGHTS
+from usaggr.results.run_directory import PARENT, RunDirectory
+from usaggr.results.spec import Placement
 from usaggr.stopping import RunInterrupted
-from usaggr.stored import WEIGHTS
 from usaggr.sweep.handing import hand_down
 from usaggr.sweep.plan import Plan, PlannedRun
 from usaggr.training import resume

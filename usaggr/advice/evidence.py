@@ -24,11 +24,11 @@ from usaggr.report.cell_tables import CellTables
 from usaggr.report.collect import Collection, collect
 from usaggr.report.comparison import CELL, cells_of, compare, pairs_of
 from usaggr.report.intervals import Difference, Key, differences, pooled_estimates
-from usaggr.report.join import join_sources
 from usaggr.report.judgement import judge_cells
 from usaggr.report.observations import observe
-from usaggr.report.sources import Source, StudyFacts, read_source
 from usaggr.report.validity import read_validity
+from usaggr.results.join import join_sources
+from usaggr.results.stored_study import Source, StudyFacts, read_source
 from usaggr.tasks import Task
 
 ONE_SEED = "one seed"

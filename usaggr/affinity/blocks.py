@@ -6,12 +6,12 @@ import numpy as np
 
 from usaggr.affinity.clustering import cluster, value_of
 from usaggr.affinity.estimate import Affinities, Asked, estimate
-from usaggr.affinity.stored import SIMILARITIES, Array, Measure
 from usaggr.config.study import StudyConfig
 from usaggr.data.cache import build_or_open
 from usaggr.data.run_data import run_data
 from usaggr.errors import ConfigError
 from usaggr.progress import Progress
+from usaggr.results.affinity import SIMILARITIES, Array, Measure
 from usaggr.tasks import Task
 
 Blocks = dict[str, tuple[str, ...]]

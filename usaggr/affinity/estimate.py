@@ -10,7 +10,12 @@ import numpy as np
 from usaggr import stopping
 from usaggr.affinity.pace import SOURCE_SAMPLES, TARGET_SAMPLES
 from usaggr.affinity.routing import check_routes, run_similarity
-from usaggr.affinity.stored import (
+from usaggr.config.study import StudyConfig
+from usaggr.data.cache import build_or_open
+from usaggr.data.run_data import RunData, run_data
+from usaggr.errors import ConfigError, one_of
+from usaggr.progress import NoProgress, Progress
+from usaggr.results.affinity import (
     FOLDER,
     MEASURES,
     Array,
@@ -24,12 +29,7 @@ from usaggr.affinity.stored import (
     write_seed,
     write_tables,
 )
-from usaggr.config.study import StudyConfig
-from usaggr.data.cache import build_or_open
-from usaggr.data.run_data import RunData, run_data
-from usaggr.errors import ConfigError, one_of
-from usaggr.progress import NoProgress, Progress
-from usaggr.runs import Placement
+from usaggr.results.spec import Placement
 from usaggr.stopping import RunInterrupted
 from usaggr.sweep.executors.placement import placements, usable_cores
 from usaggr.sweep.interruption import interruptible

@@ -14,7 +14,7 @@ from usaggr.data.run_data import RunData
 from usaggr.data.seeds import derived_seed
 from usaggr.models.build import build_network
 from usaggr.progress import Progress
-from usaggr.runs import Placement, RunSpec
+from usaggr.results.spec import Placement, RunSpec
 from usaggr.training.balancing import own_parameters
 from usaggr.training.curve import Curve
 from usaggr.training.run import make_module, training_parts

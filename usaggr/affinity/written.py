@@ -10,9 +10,9 @@ import yaml
 from usaggr.affinity.blocks import Blocks, default_blocks, worth
 from usaggr.affinity.clustering import MOST_EXACT
 from usaggr.affinity.estimate import Affinities
-from usaggr.affinity.stored import SIMILARITIES, Measure, mean_over_seeds
 from usaggr.errors import ConfigError
 from usaggr.io.atomic_files import write_atomic
+from usaggr.results.affinity import SIMILARITIES, Measure, mean_over_seeds
 
 MARK = "# Made by `usaggr affinity`, which writes it anew."
 """First line of a file that may be overwritten."""

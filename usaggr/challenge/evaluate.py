@@ -18,9 +18,9 @@ from usaggr.data.images import read_mask
 from usaggr.data.index import IndexRow, read_index
 from usaggr.data.readers import pieces, reader_count, results_of
 from usaggr.data.samples import Dataset, Sample
-from usaggr.metrics.predictions import Truth
 from usaggr.metrics.scores import score_sample
 from usaggr.progress import Progress
+from usaggr.results.predictions import Truth
 from usaggr.tasks import Task
 
 _PIECE = 16

@@ -10,7 +10,7 @@ from typing import Any
 
 from usaggr.data.index import IndexRow
 from usaggr.errors import DataError
-from usaggr.metrics.predictions import Prediction
+from usaggr.results.predictions import Prediction
 from usaggr.tasks import TaskType
 
 JSON_FILES: dict[TaskType, str] = {

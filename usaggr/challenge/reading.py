@@ -17,7 +17,7 @@ from usaggr.data.images import mask_values, open_image, read_bytes
 from usaggr.data.labels import TOLERANCE
 from usaggr.data.samples import Sample
 from usaggr.errors import DataError
-from usaggr.metrics.predictions import Prediction
+from usaggr.results.predictions import Prediction
 from usaggr.tasks import Task
 
 _SUM_TOLERANCE = 1e-3

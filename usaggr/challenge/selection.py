@@ -6,9 +6,8 @@ from pathlib import Path
 
 from usaggr.data.components import components_of
 from usaggr.data.samples import Dataset, Sample
-from usaggr.data.split import FOLDS
-from usaggr.data.split_rows import read_split_rows
 from usaggr.errors import ConfigError, DataError, one_of
+from usaggr.results.split import FOLDS, read_split_rows
 
 
 @dataclass(frozen=True)

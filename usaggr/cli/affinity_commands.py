@@ -10,7 +10,7 @@ from usaggr.cli.arguments import split_words
 
 if TYPE_CHECKING:
     from usaggr.affinity.estimate import Affinities
-    from usaggr.affinity.stored import Measure
+    from usaggr.results.affinity import Measure
 
 
 Words = Annotated[

@@ -23,10 +23,11 @@ from usaggr.config.study import DataConfig
 from usaggr.data.leakage import Placement, Proof, prove_disjoint
 from usaggr.data.ranking import Ranked, Ranker, count_of_scale, cover_size
 from usaggr.data.samples import Dataset, Sample
-from usaggr.data.split import FOLDS, Fold, Split, split_dataset
+from usaggr.data.split import Split, split_dataset
 from usaggr.errors import ConfigError, DataError
 from usaggr.io.atomic_files import write_atomic
-from usaggr.stored import SCHEMA_VERSION, read_json, typed
+from usaggr.results.integrity import SCHEMA_VERSION, read_json, typed
+from usaggr.results.split import FOLDS, Fold
 
 MIN_TEST_SUBJECTS = 5
 """Under so many test subjects a task gets scores but no verdict."""

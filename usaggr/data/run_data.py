@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from usaggr.data.cache import ImageCache
 from usaggr.data.manifest import Manifest
 from usaggr.data.samples import Sample
-from usaggr.runs import RunSpec
+from usaggr.results.spec import RunSpec
 from usaggr.tasks import Task
 
 

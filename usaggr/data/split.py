@@ -9,15 +9,12 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 from usaggr.config.study import SplitConfig
 from usaggr.data.components import components_of
 from usaggr.data.samples import Dataset, Sample
 from usaggr.errors import DataError
-
-Fold = Literal["train", "val", "test"]
-FOLDS: tuple[Fold, ...] = get_args(Fold)
+from usaggr.results.split import FOLDS, Fold
 
 Stratum = tuple[str, int]
 """Task and class: what is kept in proportion."""

@@ -11,9 +11,6 @@ from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
 
-DEAD = 0.1
-"""An expert is dead under this part of an even share."""
-
 
 @dataclass(frozen=True)
 class TaskTree:
@@ -42,19 +39,6 @@ def normalised_entropy(weights: ArrayLike) -> Array:
         return np.zeros(values.shape[:-1])
     entropy = entr(values / values.sum(axis=-1, keepdims=True)).sum(axis=-1) / np.log(experts)
     return np.asarray(np.clip(entropy, 0.0, 1.0))
-
-
-def dead_experts(shares: ArrayLike) -> NDArray[np.bool_]:
-    """Experts with under a tenth of an even share on every task of their model.
-
-    Args:
-        shares: (T tasks, B transformer blocks, E experts), summing to 1 over experts.
-
-    Returns:
-        (B, E).
-    """
-    values = np.asarray(shares, dtype=float)
-    return np.asarray((values < DEAD / values.shape[-1]).all(axis=0))
 
 
 def routing_similarity(shares: ArrayLike) -> Array:

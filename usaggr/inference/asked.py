@@ -10,8 +10,8 @@ from usaggr.challenge.selection import read_split
 from usaggr.data.index import IndexRow, read_index
 from usaggr.data.index_tasks import Declaration, declaration_of
 from usaggr.data.samples import Fault
-from usaggr.data.split import FOLDS
 from usaggr.errors import ConfigError, DataError, one_of
+from usaggr.results.split import FOLDS
 from usaggr.tasks import Task
 
 Key = tuple[str, str]

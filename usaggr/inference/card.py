@@ -9,11 +9,11 @@ from usaggr import __version__
 from usaggr.config.model import ModelConfig
 from usaggr.errors import ConfigError
 from usaggr.evidence.score_intervals import score_intervals
-from usaggr.inference.stored import StoredRun
 from usaggr.metrics.names import metric
 from usaggr.models.weights import TIMM, weights_file
 from usaggr.report.folds import read_folds
 from usaggr.report.pseudovalues import read_pseudovalues
+from usaggr.results.trained_model import StoredRun
 from usaggr.tasks import Task
 
 CARD_VERSION = 1

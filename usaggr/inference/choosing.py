@@ -9,15 +9,15 @@ from pathlib import Path
 
 from usaggr.document.display_names import grouping_label, scale_label
 from usaggr.errors import ConfigError, RunError, one_of
-from usaggr.inference.stored import has_weights, no_weights, read_stored_run
 from usaggr.metrics.names import main_metric, metric
 from usaggr.progress import Progress
 from usaggr.report.chapters.material import Material
 from usaggr.report.chapters.recommendations import Recommendation, recommendations_at
 from usaggr.report.collect import CollectedRun, collect
-from usaggr.report.sources import PlanRow, Source, StudyFacts, read_source
 from usaggr.report.tables import make_tables
-from usaggr.sweep.store import find_runs, is_done
+from usaggr.results.find_runs import find_runs, is_done
+from usaggr.results.stored_study import PlanRow, Source, StudyFacts, read_source
+from usaggr.results.trained_model import has_weights, no_weights, read_stored_run
 from usaggr.tasks import Task
 
 Scale = float | int

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from usaggr.errors import ConfigError, RunError
 from usaggr.inference.card import make_card
-from usaggr.inference.stored import read_stored_run
 from usaggr.io.atomic_files import cannot_write, write_atomic
 from usaggr.io.checksums import file_hash
 from usaggr.progress import Progress
+from usaggr.results.trained_model import read_stored_run
 
 TOLERANCE = 1e-4
 """By which outputs of the file may differ from the model's, relative to a task's largest output where above 1."""

@@ -17,8 +17,8 @@ from usaggr.errors import ConfigError, RunError
 from usaggr.inference.asked import Asked, Key
 from usaggr.io.atomic_files import cannot_write, write_atomic
 from usaggr.io.locks import exclusive
-from usaggr.metrics.predictions import Prediction, encode_mask
-from usaggr.stored import read_json, typed
+from usaggr.results.integrity import read_json, typed
+from usaggr.results.predictions import Prediction, encode_mask
 from usaggr.tasks import Task
 
 MARKER = "predicted_by.json"

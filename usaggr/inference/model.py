@@ -16,10 +16,10 @@ from usaggr.data.samples import Sample
 from usaggr.errors import ConfigError, RunError, UsaggrError, one_of
 from usaggr.inference.preparing import Image, Prepared, prepare
 from usaggr.inference.results import Result, result_of
-from usaggr.inference.stored import StoredRun, read_stored_run
-from usaggr.metrics.predictions import Prediction
 from usaggr.models.build import build_network
 from usaggr.models.network import MultiTaskNetwork
+from usaggr.results.predictions import Prediction
+from usaggr.results.trained_model import StoredRun, read_stored_run
 from usaggr.tasks import Task
 from usaggr.training.predict import predictions_of
 

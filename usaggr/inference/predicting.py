@@ -16,8 +16,8 @@ from usaggr.inference.asked import Asked, read_request
 from usaggr.inference.choosing import Choice
 from usaggr.inference.folder import PredictionFolder, opened
 from usaggr.inference.preparing import Prepared, prepare
-from usaggr.inference.stored import StoredRun, read_stored_run
 from usaggr.progress import Progress
+from usaggr.results.trained_model import StoredRun, read_stored_run
 from usaggr.stopping import RunInterrupted
 
 if TYPE_CHECKING:

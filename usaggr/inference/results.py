@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from usaggr.metrics.predictions import Prediction
+from usaggr.results.predictions import Prediction
 from usaggr.tasks import Task
 
 

@@ -11,9 +11,9 @@ from usaggr.metrics.classification import classification_scores
 from usaggr.metrics.detection import iou
 from usaggr.metrics.landmarks import mean_radial_error
 from usaggr.metrics.names import METRICS
-from usaggr.metrics.predictions import Prediction, Truth
 from usaggr.metrics.segmentation import class_scores, mean_dsc
-from usaggr.runs import Scores
+from usaggr.results.predictions import Prediction, Truth
+from usaggr.results.run_result import Scores
 from usaggr.tasks import Task
 
 Rows = Sequence[Mapping[str, Any]] | pd.DataFrame

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from usaggr.metrics.predictions import Prediction
+from usaggr.results.predictions import Prediction
 from usaggr.tasks import Task
 
 LEVELS = (0.5, 0.4, 0.3, 0.2, 0.1)

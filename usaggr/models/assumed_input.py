@@ -9,11 +9,11 @@ from torch import Tensor
 
 from usaggr.config.model import MhMtlConfig, ModelConfig
 from usaggr.data.batches import MEAN, STD
-from usaggr.input_scale import InputScale, Values
 from usaggr.models.plain_vit import create_vit
 from usaggr.models.vit_weights import InputTransform, stated_transform, timms_transform
 from usaggr.models.weight_files import read_tensors
 from usaggr.models.weights import weights_file
+from usaggr.results.input_scale import InputScale, Values
 
 _DIGITS = 6
 """Of a mean or std that is computed back from a factor and a shift in single precision."""

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from usaggr.evidence.across import Improvement, friedman, negative_transfer, probability_of_improvement, wilcoxon_pairs
-from usaggr.report.sources import StudyFacts
+from usaggr.results.stored_study import StudyFacts
 
 FRIEDMAN_COLUMNS = ("scale", "variant", "tasks", "groupings", "statistic", "df", "p", "reason")
 """Then `rank:<grouping>`, the mean rank of each grouping."""

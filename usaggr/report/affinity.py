@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from usaggr.affinity.stored import FOLDER, TABLE, Array, Head, Measure, read_head, read_values
 from usaggr.data.seeds import generator
 from usaggr.errors import RunError
 from usaggr.report.collect import Collection
 from usaggr.report.comparison import pairs_of
 from usaggr.report.observations import observe
+from usaggr.results.affinity import FOLDER, TABLE, Array, Head, Measure, read_head, read_values
 
 AFFINITY_COLUMNS = (
     "measure", "scale", "variant", "grouping", "block", "block_tasks", "task", "predicted", "relative", "seeds",

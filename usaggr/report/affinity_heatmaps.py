@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from usaggr.affinity.estimate import Affinities
-from usaggr.affinity.stored import Measure
 from usaggr.report.figures import figure_style
 from usaggr.report.plots.affinity import draw_affinity
+from usaggr.results.affinity import Measure
 
 _DPI = 150
 

@@ -13,7 +13,7 @@ from usaggr.evidence.claims import Claim, Quantity
 from usaggr.evidence.consistency import spread_difference
 from usaggr.report.cell_tables import UNKNOWN, Compared, Found, Weights, cells_in, combined, mean_of, scaled
 from usaggr.report.scale_effects import CONFOUNDED, group_sizes
-from usaggr.report.sources import StudyFacts
+from usaggr.results.stored_study import StudyFacts
 
 CLAIM_COLUMNS = ("variant", *(field.name for field in fields(Claim)))
 _GROUPINGS = ("clinical", "unified")

@@ -14,13 +14,14 @@ from usaggr.data.leakage import IN_TWO_FOLDS, Proof, prove_disjoint
 from usaggr.errors import RunError
 from usaggr.progress import NoProgress, Progress
 from usaggr.report.folds import TestFold, read_folds, read_placements
-from usaggr.report.join import join_sources
 from usaggr.report.pseudovalues import TaskPseudovalues, read_pseudovalues
-from usaggr.report.sources import DataFacts, PlanRow, StudyFacts, read_source
-from usaggr.runs import RunDirectory, RunResult, Scores, State
-from usaggr.stored import check_predictions
-from usaggr.sweep.store import find_runs, is_done, run_directories, stored_fingerprint
-from usaggr.sweep.versions import check_yaml
+from usaggr.results.find_runs import find_runs, is_done, run_directories, stored_fingerprint
+from usaggr.results.integrity import check_predictions
+from usaggr.results.join import join_sources
+from usaggr.results.run_directory import RunDirectory
+from usaggr.results.run_result import RunResult, Scores, State
+from usaggr.results.stored_study import DataFacts, PlanRow, StudyFacts, read_source
+from usaggr.results.versions import check_yaml
 
 _BEST_FIRST: tuple[State, ...] = ("done", "running", "queued", "failed", "stale", "pending")
 """What counts where folders differ about a run."""

@@ -16,8 +16,8 @@ from usaggr.document import numbers
 from usaggr.document.display_names import grouping_label, metric_label
 from usaggr.errors import RunError
 from usaggr.metrics.names import main_metric
-from usaggr.metrics.predictions import read_predictions
 from usaggr.report.collect import CollectedRun, Collection
+from usaggr.results.predictions import read_predictions
 from usaggr.tasks import Task, TaskType
 
 Kind = Literal["gain", "loss", "best", "worst"]

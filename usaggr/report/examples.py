@@ -21,7 +21,6 @@ from usaggr.data.dataset import load_dataset
 from usaggr.data.samples import Dataset, Sample
 from usaggr.document.elements import Picture, literal
 from usaggr.errors import DataError, RunError, UsaggrError
-from usaggr.metrics.predictions import decode_mask
 from usaggr.progress import NoProgress, Progress
 from usaggr.report.collect import CollectedRun, Collection
 from usaggr.report.example_choice import Choice, Contest, SampleScores, choose, find_contest, sample_score
@@ -29,6 +28,7 @@ from usaggr.report.example_pictures import Shown, picture_of
 from usaggr.report.example_words import caption_of, description_of, title_of
 from usaggr.report.overlays import Marks
 from usaggr.report.tables import Tables
+from usaggr.results.predictions import decode_mask
 
 MAX_NEW_FILES = 4_000
 """Files of a data set that are read anew for the sake of pictures (some ten seconds), at the most."""

@@ -5,7 +5,7 @@
 
 from usaggr.data.streams import NOT_EQUAL
 from usaggr.report.collect import CollectedRun, Collection
-from usaggr.report.sources import StudyFacts
+from usaggr.results.stored_study import StudyFacts
 
 
 def is_unequal(run: CollectedRun, task: str | None = None) -> bool:

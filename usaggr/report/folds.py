@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from usaggr.data.leakage import Placement
-from usaggr.data.split_rows import SplitRow, read_split_rows
+from usaggr.results.split import SplitRow, read_split_rows
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ from usaggr.evidence.power import seeds_needed
 from usaggr.evidence.scarcity import FEWEST, differs_in_few, hangs_on_few
 from usaggr.evidence.verdicts import ALPHA, judge
 from usaggr.metrics.names import metric as metric_of
-from usaggr.metrics.predictions import SAMPLE_METRICS
 from usaggr.report.cases import Cases
 from usaggr.report.comparison import CELL, COMPARISON_COLUMNS
 from usaggr.report.intervals import Difference, Key
-from usaggr.report.sources import StudyFacts
+from usaggr.results.predictions import SAMPLE_METRICS
+from usaggr.results.stored_study import StudyFacts
 
 OWN_COLUMNS = (
     "main", "same", "planned", "delta_skill", "se", "trivial", "collapsed", "collapsed_reference", "unconverged",

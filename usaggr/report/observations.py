@@ -9,10 +9,10 @@ from typing import Any
 
 import pandas as pd
 
-from usaggr.metrics.missing import noted_metric
+from usaggr.metrics.missing_metrics import noted_metric
 from usaggr.metrics.names import METRICS, Metric, main_metric, skill
 from usaggr.report.collect import CollectedRun, Collection
-from usaggr.report.sources import TaskFacts
+from usaggr.results.stored_study import TaskFacts
 
 SCORE_COLUMNS = (
     "run_id", "grouping", "block", "task", "task_type", "clinical_group", "scale", "n_train", "seed", "variant",

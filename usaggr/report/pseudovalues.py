@@ -13,8 +13,8 @@ from usaggr.errors import RunError
 from usaggr.evidence.jackknife import auc_pseudovalues, confusion_pseudovalues, mean_pseudovalues
 from usaggr.evidence.scarcity import rarer_class
 from usaggr.metrics.names import METRICS
-from usaggr.metrics.predictions import SAMPLE_METRICS, read_predictions, stored_columns
 from usaggr.report.folds import TestFold
+from usaggr.results.predictions import SAMPLE_METRICS, read_predictions, stored_columns
 from usaggr.tasks import Task
 
 

@@ -17,7 +17,8 @@ import pandas as pd
 import yaml
 from numpy.typing import NDArray
 
-from usaggr.evidence.routing import dead_experts, routing_similarity
+from usaggr.evidence.routing import routing_similarity
+from usaggr.metrics.dead_experts import dead_experts
 from usaggr.report.collect import CollectedRun, Collection
 
 Array = NDArray[np.float64]

@@ -10,7 +10,7 @@ import pandas as pd
 from usaggr.evidence.validity import collapsed, diverged, unconverged
 from usaggr.metrics.names import Metric, main_metric, skill
 from usaggr.report.collect import CollectedRun, Collection
-from usaggr.runs import RunResult
+from usaggr.results.run_result import RunResult
 
 VALIDITY_COLUMNS = ("fingerprint", "task", "collapsed", "unconverged", "diverged")
 

@@ -14,9 +14,9 @@ from typing import Literal
 
 from usaggr.errors import RunError
 from usaggr.io.locks import exclusive
-from usaggr.runs import STALE_SECONDS, RunDirectory
+from usaggr.results.find_runs import find_runs, is_done, run_directories, stored_fingerprint
+from usaggr.results.run_directory import STALE_SECONDS, RunDirectory
 from usaggr.sweep.status import read_planned
-from usaggr.sweep.store import find_runs, is_done, run_directories, stored_fingerprint
 
 Kind = Literal["unplanned run", "weights", "leftover"]
 _TEMPORARY = re.compile(r"^\..+\.\d+(-\d+)?\.tmp$")

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator
 
 from usaggr.errors import RunError
 from usaggr.io.atomic_files import cannot_write
-from usaggr.runs import RunDirectory
-from usaggr.stored import DamagedError, check_predictions
+from usaggr.results.find_runs import is_done
+from usaggr.results.integrity import DamagedError, check_predictions
+from usaggr.results.run_directory import RunDirectory
 from usaggr.sweep.plan import PlannedRun
-from usaggr.sweep.store import is_done
 
 ASIDE = "result.damaged.json"
 """In a run's directory, until its next attempt begins."""

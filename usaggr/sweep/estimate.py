@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from statistics import median
 
 from usaggr.errors import RunError
-from usaggr.runs import RunDirectory
+from usaggr.results.find_runs import is_done
+from usaggr.results.run_directory import RunDirectory
 from usaggr.sweep.plan import PlannedRun
-from usaggr.sweep.store import is_done
 
 SAMPLE = 60
 """So many finished runs say what the others will take."""

@@ -10,7 +10,7 @@ from usaggr.data.cache import build_or_open
 from usaggr.data.run_data import run_data
 from usaggr.errors import ConfigError, RunError, UsaggrError, WriteError, one_of
 from usaggr.progress import Progress
-from usaggr.runs import RunDirectory
+from usaggr.results.run_directory import RunDirectory
 from usaggr.stopping import RunInterrupted
 from usaggr.sweep.executors.placement import placements, usable_cores
 from usaggr.sweep.handing import hand_down, weightless

@@ -9,10 +9,10 @@ from pathlib import Path
 from usaggr.errors import RunError
 from usaggr.io.atomic_files import cannot_write
 from usaggr.io.checksums import SUFFIX
-from usaggr.runs import PARENT, RunDirectory
-from usaggr.stored import WEIGHTS
+from usaggr.results.find_runs import is_done
+from usaggr.results.integrity import WEIGHTS
+from usaggr.results.run_directory import PARENT, RunDirectory
 from usaggr.sweep.planned import PlannedRun
-from usaggr.sweep.store import is_done
 
 ASIDE = "result.weightless.json"
 """In a run's directory, until its next attempt begins."""

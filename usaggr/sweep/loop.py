@@ -9,7 +9,8 @@ from pathlib import Path
 from usaggr.config.study import StudyConfig
 from usaggr.data.run_data import RunData
 from usaggr.errors import RunError, WriteError
-from usaggr.runs import RunDirectory, State
+from usaggr.results.run_directory import RunDirectory
+from usaggr.results.run_result import State
 from usaggr.sweep.estimate import pace_of
 from usaggr.sweep.executors.base import Adopting, Alone, Ended, Executor, Job
 from usaggr.sweep.handing import hand_down

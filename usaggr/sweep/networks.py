@@ -17,7 +17,7 @@ from usaggr.errors import ConfigError, RunError, UsaggrError
 from usaggr.io.atomic_files import write_atomic
 from usaggr.models.weights import weights_file
 from usaggr.progress import Progress
-from usaggr.stored import read_json, typed
+from usaggr.results.integrity import read_json, typed
 from usaggr.sweep.plan import Plan, PlannedRun
 from usaggr.tasks import Task
 from usaggr.tracking.record import to_preload

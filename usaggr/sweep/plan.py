@@ -20,12 +20,12 @@ from usaggr.data.manifest import Manifest, check_same_data, make_manifest, write
 from usaggr.errors import ConfigError, one_of
 from usaggr.io.atomic_files import write_atomic
 from usaggr.progress import NoProgress, Progress
-from usaggr.stored import SCHEMA_VERSION
+from usaggr.results.integrity import SCHEMA_VERSION
+from usaggr.results.versions import COLUMN, STUDY_HEAD, check_versions
 from usaggr.sweep.groupings import Grouping
 from usaggr.sweep.partitions import describe_groupings, make_groupings
 from usaggr.sweep.planned import PlannedRun as PlannedRun
 from usaggr.sweep.planned import planned_runs
-from usaggr.sweep.versions import COLUMN, STUDY_HEAD, check_versions
 
 PLAN_COLUMNS = (
     "run_id", "block", "groupings", "tasks", "scale", "seed", "variant", "parent", "fingerprint", "state", COLUMN,

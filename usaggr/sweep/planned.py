@@ -13,11 +13,13 @@ from usaggr.config.study import StudyConfig
 from usaggr.data.manifest import Manifest
 from usaggr.data.streams import stream_length
 from usaggr.models.weights import check_weights
-from usaggr.runs import RunDirectory, RunSpec, State, fingerprint_of_texts
+from usaggr.results.find_runs import find_runs
+from usaggr.results.run_directory import RunDirectory
+from usaggr.results.run_result import State
+from usaggr.results.spec import RunSpec, fingerprint_of_texts
 from usaggr.sweep.balancing import check_balancing, check_sampling
 from usaggr.sweep.groupings import Grouping
 from usaggr.sweep.staged import Course, courses_of, second_stage
-from usaggr.sweep.store import find_runs
 
 
 @dataclass(frozen=True)

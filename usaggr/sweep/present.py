@@ -13,7 +13,7 @@ from usaggr.config.executor import SlurmConfig
 from usaggr.config.study import StudyConfig
 from usaggr.data.manifest import MIN_TEST_SUBJECTS, describe, prove_split
 from usaggr.errors import UsaggrError
-from usaggr.runs import State
+from usaggr.results.run_result import State
 from usaggr.sweep.decidable import Decidable, decidable
 from usaggr.sweep.estimate import estimate, pace_of
 from usaggr.sweep.handing import weightless

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from usaggr.config.executor import SlurmConfig
-from usaggr.runs import RunDirectory, State
+from usaggr.results.run_directory import RunDirectory
+from usaggr.results.run_result import State
 from usaggr.sweep.executors.slurm_queue import SlurmQueue, has_slurm, job_of, live_job
 from usaggr.sweep.plan import Plan, PlannedRun
 

@@ -8,10 +8,10 @@ import numpy as np
 from usaggr.errors import RunError
 from usaggr.evidence.pooling import LEVEL, pool
 from usaggr.metrics.names import Metric
-from usaggr.runs import RunDirectory
+from usaggr.results.find_runs import is_done
+from usaggr.results.run_directory import RunDirectory
 from usaggr.sweep.plan import Plan
 from usaggr.sweep.staged import Course, course_of
-from usaggr.sweep.store import is_done
 
 _FEWEST_DF = 2
 """With fewer degrees of freedom, finished runs do not tell the spread over seeds."""

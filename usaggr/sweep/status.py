@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from usaggr.errors import RunError
-from usaggr.metrics.missing import REMEDY, missing_metrics
-from usaggr.runs import RunDirectory, State, Status
-from usaggr.stored import REPEAT, read_json
+from usaggr.metrics.missing_metrics import REMEDY, missing_metrics
+from usaggr.results.find_runs import find_runs, is_done
+from usaggr.results.integrity import REPEAT, read_json
+from usaggr.results.run_directory import RunDirectory
+from usaggr.results.run_result import State, Status
+from usaggr.results.versions import read_plan_rows
 from usaggr.sweep.executors.slurm_queue import PREFIX, SlurmQueue, job_of, log_of
 from usaggr.sweep.live import duration
-from usaggr.sweep.store import find_runs, is_done
-from usaggr.sweep.versions import read_plan_rows
 
 if TYPE_CHECKING:
     from rich.console import Console

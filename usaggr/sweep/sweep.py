@@ -15,7 +15,8 @@ from usaggr.data.run_data import RunData
 from usaggr.errors import RunError, UsaggrError, WriteError
 from usaggr.io.locks import exclusive
 from usaggr.progress import Progress, RichProgress
-from usaggr.runs import RunDirectory, State
+from usaggr.results.run_directory import RunDirectory
+from usaggr.results.run_result import State
 from usaggr.sweep.damage import put_aside_damaged
 from usaggr.sweep.executors.base import Executor
 from usaggr.sweep.executors.choice import executor_for

@@ -9,7 +9,8 @@ from pytorch_lightning.loggers import CSVLogger, MLFlowLogger, TensorBoardLogger
 
 from usaggr.config import logger as config_logger
 from usaggr.config.study import StudyConfig
-from usaggr.runs import LOGS, RunSpec
+from usaggr.results.run_directory import LOGS
+from usaggr.results.spec import RunSpec
 from usaggr.tracking.record import (
     MLFLOW_STATUS,
     End,

@@ -15,7 +15,9 @@ from pytorch_lightning.loggers.logger import Logger
 
 from usaggr.config.logger import NoLogger
 from usaggr.config.study import StudyConfig
-from usaggr.runs import LOGS, RunSpec, Scores
+from usaggr.results.run_directory import LOGS
+from usaggr.results.run_result import Scores
+from usaggr.results.spec import RunSpec
 from usaggr.stopping import RunInterrupted
 from usaggr.tracking.backends import Backend, open_backend
 from usaggr.tracking.record import Aside, End, Record, one_line, read_record

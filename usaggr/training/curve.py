@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from usaggr.io.atomic_files import write_atomic
 from usaggr.metrics.names import main_metric
-from usaggr.runs import Scores
+from usaggr.results.run_result import Scores
 from usaggr.tasks import Task
 from usaggr.training.scoring import mean_skill
 

@@ -13,7 +13,7 @@ from usaggr.data.batches import Batch, FoldBatches, Pixels, TrainingBatches
 from usaggr.models.experts import balance_loss
 from usaggr.models.network import MultiTaskNetwork
 from usaggr.models.per_task import Routed
-from usaggr.runs import Scores
+from usaggr.results.run_result import Scores
 from usaggr.tasks import Task
 from usaggr.training.balancing import join_routing, make_task_gradients, make_uncertainty
 from usaggr.training.curve import Curve

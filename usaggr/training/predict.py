@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from usaggr.data.samples import Sample
-from usaggr.metrics.predictions import Prediction
+from usaggr.results.predictions import Prediction
 from usaggr.tasks import Task
 
 

@@ -17,12 +17,14 @@ from usaggr.data.seeds import derived_seed
 from usaggr.data.streams import cut_batches, merge_streams, stream, stream_lengths, with_exposure
 from usaggr.io.atomic_files import make_usual
 from usaggr.io.checksums import note_hash
-from usaggr.metrics.predictions import write_predictions
 from usaggr.models.assumed_input import input_scale_of
 from usaggr.models.build import build_network
 from usaggr.models.network import MultiTaskNetwork
 from usaggr.models.parameters import count_parameters
-from usaggr.runs import Cost, Placement, RunDirectory, RunResult, RunSpec, Scores
+from usaggr.results.predictions import write_predictions
+from usaggr.results.run_directory import RunDirectory
+from usaggr.results.run_result import Cost, RunResult, Scores
+from usaggr.results.spec import Placement, RunSpec
 from usaggr.tracking.lightning_logger import tracked
 from usaggr.training.checkpoint import CheckpointFile
 from usaggr.training.curve import Curve

@@ -16,10 +16,10 @@ from usaggr.data.batches import relative_box, relative_points
 from usaggr.data.cache import ImageCache
 from usaggr.data.samples import Sample
 from usaggr.metrics.names import main_metric, metric, skill
-from usaggr.metrics.predictions import Prediction, prediction_row
 from usaggr.metrics.scores import score_sample, score_tasks
 from usaggr.metrics.trivial import TrivialPredictor, fit_trivial
-from usaggr.runs import Scores
+from usaggr.results.predictions import Prediction, prediction_row
+from usaggr.results.run_result import Scores
 from usaggr.tasks import Task
 from usaggr.training.truths import truth_of
 

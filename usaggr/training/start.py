@@ -10,8 +10,9 @@ from usaggr.data.streams import stream_length
 from usaggr.errors import RunError
 from usaggr.io.checksums import SUFFIX, file_hash, is_as_noted
 from usaggr.models.network import MultiTaskNetwork
-from usaggr.runs import PARENT, RunSpec
-from usaggr.stored import WEIGHTS
+from usaggr.results.integrity import WEIGHTS
+from usaggr.results.run_directory import PARENT
+from usaggr.results.spec import RunSpec
 
 MORE_BUDGET = "more budget"
 """Note of a task whose stages together see more examples than one stage would."""

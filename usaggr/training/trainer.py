@@ -8,7 +8,7 @@ import pytorch_lightning as pl
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 
 from usaggr.config.study import StudyConfig
-from usaggr.runs import Placement
+from usaggr.results.spec import Placement
 from usaggr.tracking.lightning_logger import Tracker
 
 

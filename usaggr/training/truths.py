@@ -13,7 +13,7 @@ from usaggr.config.study import DataConfig
 from usaggr.data.images import mask_values, open_image
 from usaggr.data.probe import read_unchanged
 from usaggr.data.samples import Sample
-from usaggr.metrics.predictions import Truth
+from usaggr.results.predictions import Truth
 
 MOST_BYTES = 128 * 2**20
 """Of decoded masks that a process keeps: some 2,000 of 512 x 512 pixels, a quarter of each foreground."""

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from usaggr.evidence.routing import dead_experts
 from usaggr.io.atomic_files import write_atomic
+from usaggr.metrics.dead_experts import dead_experts
 from usaggr.models.experts import shares
 from usaggr.models.per_task import Routed
 

@@ -19,10 +19,10 @@ from tests.report.chapters.reading import (
 from tests.report.routings import by_kind
 from tests.report.sweeps import FakeSweep
 from usaggr.document.elements import Items, Section, TextTable
-from usaggr.input_scale import InputScale
 from usaggr.report.chapters.asked import write_asked, write_run
 from usaggr.report.chapters.material import Material
 from usaggr.report.chapters.methods import write_methods
+from usaggr.results.input_scale import InputScale
 
 TASKS = ("breast_2cls", "breast_lesion", "fetal_femur")
 M2DINO = {"name": "m2dino", "encoder": "vit_x", "norm": None, "conditioning": "experts", "conditioned_blocks": None,

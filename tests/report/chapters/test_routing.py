@@ -25,7 +25,7 @@ from tests.report.sweeps import CATALOGUE, FakeSweep
 from usaggr.document.elements import Document
 from usaggr.report.build import build_report
 from usaggr.report.chapters.routing import write_routing
-from usaggr.runs import RunSpec
+from usaggr.results.spec import RunSpec
 
 TASKS = ("breast_2cls", "breast_lesion", "fetal_femur")
 TITLE = "How experts are used"

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from usaggr.report.sources import StudyFacts
+from usaggr.results.stored_study import StudyFacts
 
 FACTS = {
     "breast_lesion": ("segmentation", "breast", "dsc"),

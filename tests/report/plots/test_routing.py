@@ -17,7 +17,7 @@ from usaggr.report.figures import figure_style
 from usaggr.report.plots.routing import describe_entropy, describe_shares, draw_entropy, draw_shares
 from usaggr.report.plots.similarity import describe_similarity, draw_similarity
 from usaggr.report.routing import RoutingTables, make_routing, mean_similarity
-from usaggr.runs import RunSpec
+from usaggr.results.spec import RunSpec
 
 TASKS = ("fetal_femur", "breast_lesion", "breast_2cls", "fetal_head")
 ROWS = ["breast_2cls", "breast_lesion", "fetal_femur", "fetal_head"]

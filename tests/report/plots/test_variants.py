@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from tests.report.plots.factories import inside, study, texts
 from usaggr.report.capacity import Capacity
 from usaggr.report.plots.variants import CERTAIN, draw_variants
-from usaggr.report.sources import StudyFacts
+from usaggr.results.stored_study import StudyFacts
 
 VARIANTS = ("base", "dense", "wide", "blind", "lora", "film")
 SIZES = {name: Capacity(name, 1, 100, 0.7 if name in ("dense", "lora") else 1.0) for name in VARIANTS}

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from usaggr.data.check.looks import Looks
 from usaggr.data.samples import Dataset, Sample
-from usaggr.data.split import FOLDS, Fold, Split
+from usaggr.data.split import Split
+from usaggr.results.split import FOLDS, Fold
 from usaggr.tasks import Task
 
 

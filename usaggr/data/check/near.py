@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from usaggr.data.check.hashing import BITS, hash_signs
 from usaggr.data.readers import pieces
 from usaggr.data.samples import Sample
-from usaggr.data.split import Fold
 from usaggr.progress import Progress
+from usaggr.results.split import Fold
 
 THRESHOLD = 20
 """Bits of 143 in which two images may differ. On real ultrasound (15 tasks, 2,012 images) 0.0004 % of the pairs of

@@ -23,9 +23,9 @@ from usaggr.data.check.told import told_fold, told_statistics
 from usaggr.data.images import read_image
 from usaggr.data.samples import Dataset, Fault, Sample
 from usaggr.data.sheet import draw_sheet
-from usaggr.data.split import FOLDS
 from usaggr.io.atomic_files import write_atomic
 from usaggr.progress import Progress
+from usaggr.results.split import FOLDS
 
 PAIRS = 40
 """Near-duplicates that are shown with their pictures."""

@@ -11,7 +11,7 @@ from usaggr.data.check.hashing import BITS
 from usaggr.data.check.near import NearPair
 from usaggr.data.check.statistics import ImageStatistics
 from usaggr.data.samples import Sample
-from usaggr.data.split import FOLDS
+from usaggr.results.split import FOLDS
 
 if TYPE_CHECKING:
     from rich.console import Console

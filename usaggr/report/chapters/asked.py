@@ -5,12 +5,12 @@ from collections.abc import Sequence
 
 from usaggr.document.display_names import grouping_label, listed, metric_label, plural
 from usaggr.document.elements import Block, Cell, Items, Section, TextTable, literal
-from usaggr.metrics.missing import REMEDY, missing_metrics
+from usaggr.metrics.missing_metrics import REMEDY, missing_metrics
 from usaggr.report.chapters.exposure import but_in
 from usaggr.report.chapters.material import Material, paragraph, section
 from usaggr.report.chapters.networks import describe_network, write_networks
 from usaggr.report.collect import CollectedRun
-from usaggr.runs import State
+from usaggr.results.run_result import State
 
 _STATES: tuple[State, ...] = ("done", "failed", "running", "queued", "stale", "pending")
 _MOST_FAILURES = 30

@@ -10,8 +10,8 @@ from usaggr.document.elements import Block, Paragraph, Picture, Section
 from usaggr.report.collect import CollectedRun, Collection
 from usaggr.report.examples import Examples
 from usaggr.report.figures import FigureFile
-from usaggr.report.sources import StudyFacts
 from usaggr.report.tables import Tables
+from usaggr.results.stored_study import StudyFacts
 
 Scale = float | int
 

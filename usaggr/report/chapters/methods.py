@@ -4,9 +4,9 @@ from usaggr.data.manifest import MIN_TEST_SUBJECTS
 from usaggr.document import numbers as text
 from usaggr.document.display_names import grouping_label, listed, metric_label, plural
 from usaggr.document.elements import Paragraph, Section, literal
-from usaggr.evidence.routing import DEAD
 from usaggr.evidence.scarcity import FEWEST
 from usaggr.evidence.verdicts import ALPHA, ALPHA_NI
+from usaggr.metrics.dead_experts import DEAD
 from usaggr.metrics.names import main_metric
 from usaggr.report.capacity import NEAR
 from usaggr.report.chapters.exposure import say_balancing

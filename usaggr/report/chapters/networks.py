@@ -6,7 +6,7 @@ from usaggr.document.display_names import grouping_label
 from usaggr.document.elements import Block, Cell, TextTable, literal
 from usaggr.report.chapters import marks
 from usaggr.report.chapters.material import Material
-from usaggr.report.sources import StudyFacts
+from usaggr.results.stored_study import StudyFacts
 
 _COUNTS = ("total", "active for one task", "trained")
 

@@ -9,7 +9,7 @@ from usaggr.evidence.verdicts import ALPHA
 from usaggr.report.chapters import marks
 from usaggr.report.chapters.material import Material, Scale, capital, paragraph, section
 from usaggr.report.collect import CollectedRun
-from usaggr.report.sources import StagedFacts
+from usaggr.results.stored_study import StagedFacts
 
 Row = marks.Row
 _MORE = 1.01

@@ -9,7 +9,7 @@ from usaggr.document.elements import Block, Cell, Section, TextTable, literal
 from usaggr.metrics.names import METRICS
 from usaggr.report.chapters import marks
 from usaggr.report.chapters.material import Material, capital, paragraph, section
-from usaggr.report.sources import TaskFacts
+from usaggr.results.stored_study import TaskFacts
 
 Row = dict[Any, Any]
 

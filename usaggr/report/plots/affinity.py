@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from usaggr.affinity.stored import SIMILARITIES, Array, Measure
 from usaggr.document.display_names import grouping_label
 from usaggr.report.plots.looks import look
+from usaggr.results.affinity import SIMILARITIES, Array, Measure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

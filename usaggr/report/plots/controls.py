@@ -15,7 +15,7 @@ from usaggr.report.plots.looks import (
     scale_title,
     window,
 )
-from usaggr.report.sources import StudyFacts
+from usaggr.results.stored_study import StudyFacts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

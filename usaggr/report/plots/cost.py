@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from usaggr.report.plots.looks import grouping_handles, legend_columns, look, reference_first, scale_title, window
-from usaggr.report.sources import StudyFacts
+from usaggr.results.stored_study import StudyFacts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

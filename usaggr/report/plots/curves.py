@@ -10,7 +10,7 @@ from usaggr.document.display_names import metric_label
 from usaggr.document.numbers import score
 from usaggr.metrics.names import metric as metric_of
 from usaggr.report.plots.looks import GREY, grouping_handles, legend_columns, look, reference_first
-from usaggr.report.sources import StudyFacts
+from usaggr.results.stored_study import StudyFacts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

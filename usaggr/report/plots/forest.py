@@ -15,7 +15,7 @@ from usaggr.document.display_names import grouping_label, verdict_label, verdict
 from usaggr.document.numbers import difference
 from usaggr.report.plots.looks import GREY, VERDICT_COLOURS, draw_intervals
 from usaggr.report.plots.rows import BESIDE, label_rows, names_width
-from usaggr.report.sources import StudyFacts
+from usaggr.results.stored_study import StudyFacts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

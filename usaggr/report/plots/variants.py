@@ -10,7 +10,7 @@ from usaggr.document.display_names import grouping_label
 from usaggr.evidence.verdicts import ALPHA
 from usaggr.report.capacity import Capacity
 from usaggr.report.plots.looks import draw_grouped_rows, grouping_handles, reference_first, scale_title, window
-from usaggr.report.sources import StudyFacts
+from usaggr.results.stored_study import StudyFacts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

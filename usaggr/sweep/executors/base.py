@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, runtime_checkable
 
-from usaggr.runs import RunSpec
+from usaggr.results.spec import RunSpec
 
 if TYPE_CHECKING:
     from usaggr.config.study import StudyConfig

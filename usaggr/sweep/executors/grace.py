@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from usaggr.io.locks import is_held
-from usaggr.runs import RunDirectory
+from usaggr.results.run_directory import RunDirectory
 from usaggr.sweep.executors.base import Job
 from usaggr.sweep.executors.slots import Slot
 

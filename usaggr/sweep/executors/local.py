@@ -22,7 +22,7 @@ import pebble
 from usaggr.config.executor import MachineConfig
 from usaggr.errors import ConfigError, RunError
 from usaggr.io.locks import is_held
-from usaggr.runs import RunDirectory
+from usaggr.results.run_directory import RunDirectory
 from usaggr.sweep.executors.base import EXECUTE_RUN, Ended, Job, Outcome
 from usaggr.sweep.executors.forkserver import WorkerContext, start_server, stop_server
 from usaggr.sweep.executors.grace import ask_to_stop, end_if_overdue, owner_here

@@ -18,7 +18,8 @@ from rich.console import Console
 import usaggr  # first of all: torchvision needs it
 from usaggr.config.executor import MachineConfig
 from usaggr.errors import RunError
-from usaggr.runs import JOB_VARIABLE, RunDirectory, State
+from usaggr.results.run_directory import JOB_VARIABLE, RunDirectory
+from usaggr.results.run_result import State
 from usaggr.sweep.executors.base import Job
 from usaggr.sweep.executors.local import LocalExecutor
 from usaggr.sweep.executors.slurm_queue import PREFIX

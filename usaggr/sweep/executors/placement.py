@@ -7,7 +7,7 @@ from pathlib import Path
 
 from usaggr.config.executor import MachineConfig
 from usaggr.errors import ConfigError
-from usaggr.runs import Placement
+from usaggr.results.spec import Placement
 
 
 def usable_cores(cgroup: Path = Path("/sys/fs/cgroup")) -> int:

@@ -14,7 +14,7 @@ import usaggr
 from usaggr.config.executor import MachineConfig, RayConfig
 from usaggr.errors import ConfigError, UsaggrError
 from usaggr.io.atomic_files import is_disk_full
-from usaggr.runs import HEARTBEAT_SECONDS, RunDirectory
+from usaggr.results.run_directory import HEARTBEAT_SECONDS, RunDirectory
 from usaggr.sweep.executors.base import EXECUTE_RUN, Ended, Job, Outcome
 from usaggr.sweep.executors.ray_claims import free_of_its_owner, set_free
 from usaggr.sweep.executors.ray_cluster import Cluster, Need

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from usaggr.io.locks import exclusive, is_held
-from usaggr.runs import RunDirectory
+from usaggr.results.run_directory import RunDirectory
 
 
 def free_of_its_owner(directory: Path) -> bool:

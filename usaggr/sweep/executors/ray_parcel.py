@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from usaggr.errors import RunError
-from usaggr.runs import RunDirectory
+from usaggr.results.run_directory import RunDirectory
 
 MOST_BYTES = 2 * 1024**3
 """Of all files of a run together: 2 GiB."""

@@ -21,7 +21,8 @@ from usaggr.config.executor import MachineConfig
 from usaggr.config.study import StudyConfig
 from usaggr.data.run_data import RunData
 from usaggr.errors import RunError, UsaggrError
-from usaggr.runs import RunDirectory, RunSpec
+from usaggr.results.run_directory import RunDirectory
+from usaggr.results.spec import RunSpec
 from usaggr.sweep.executors.base import Job, Outcome
 from usaggr.sweep.executors.local import LocalExecutor
 from usaggr.sweep.executors.ray_content import content_of

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import pebble
 
-from usaggr.runs import Placement
+from usaggr.results.spec import Placement
 from usaggr.sweep.executors.base import Alone, Job, Outcome
 
 Future = pebble.ProcessFuture[tuple[Outcome, str]]

@@ -16,7 +16,7 @@ from typing import Self
 from usaggr.config.executor import SlurmConfig
 from usaggr.errors import ConfigError
 from usaggr.io.locks import exclusive
-from usaggr.runs import RunDirectory
+from usaggr.results.run_directory import RunDirectory
 from usaggr.sweep.executors.base import EXECUTE_RUN, Ended, Job, Outcome
 from usaggr.sweep.executors.packing import machine_of, packs
 from usaggr.sweep.executors.ray_claims import set_free

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from usaggr.runs import RunDirectory, Status
+from usaggr.results.run_directory import RunDirectory
+from usaggr.results.run_result import Status
 
 PREFIX = "slurm "
 """Of a job's name in `Status.job`."""

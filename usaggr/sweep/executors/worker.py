@@ -24,11 +24,12 @@ from typing import Any
 from usaggr import stopping
 from usaggr.errors import RunError, UsaggrError, WriteError
 from usaggr.io.atomic_files import cannot_write, is_disk_full
-from usaggr.runs import HEARTBEAT_SECONDS, Placement, RunDirectory
+from usaggr.results.find_runs import stored_fingerprint
+from usaggr.results.run_directory import HEARTBEAT_SECONDS, RunDirectory
+from usaggr.results.spec import Placement
+from usaggr.results.versions import check_yaml
 from usaggr.stopping import RunInterrupted
 from usaggr.sweep.executors.base import EXECUTE_RUN, Job, Outcome
-from usaggr.sweep.store import stored_fingerprint
-from usaggr.sweep.versions import check_yaml
 
 SPOILT = 71
 """Exit status of a worker that ends after a failed run: what that left in the process must not touch the next run."""

@@ -16,10 +16,12 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from usaggr import runs
 from usaggr.errors import RunError
-from usaggr.runs import Cost, RunDirectory, RunResult, RunSpec, Status, fingerprint_of
-from usaggr.stored import SCHEMA_VERSION
+from usaggr.results import run_directory
+from usaggr.results.integrity import SCHEMA_VERSION
+from usaggr.results.run_directory import RunDirectory
+from usaggr.results.run_result import Cost, RunResult, Status
+from usaggr.results.spec import RunSpec, fingerprint_of
 
 COST = Cost(10.0, 8.0, 100.0, 500.0, 1000)
 RESULT = RunResult(
@@ -177,7 +179,7 @@ def test_a_done_run_is_not_claimed_again(run: RunDirectory) -> None:
 
 def test_a_run_of_a_killed_process_is_free_at_once_though_its_pid_lives_again(run: RunDirectory) -> None:
     code = (
-        "import os, signal, sys; from pathlib import Path; from usaggr.runs import RunDirectory\n"
+        "import os, signal, sys; from pathlib import Path; from usaggr.results.run_directory import RunDirectory\n"
         "with RunDirectory(Path(sys.argv[1])).claim(1) as mine: os.kill(os.getpid(), signal.SIGKILL)"
     )
     subprocess.run([sys.executable, "-c", code, str(run.path)], check=False)
@@ -197,14 +199,14 @@ def silent(run: RunDirectory, seconds: float) -> None:
 
 
 def test_a_run_of_another_host_lives_by_its_heartbeat(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs, "HEARTBEAT_SECONDS", 0.1)
+    monkeypatch.setattr(run_directory, "HEARTBEAT_SECONDS", 0.1)
     run.path.mkdir(parents=True)
     run.write_status(elsewhere())
-    silent(run, runs.STALE_SECONDS / 2)
+    silent(run, run_directory.STALE_SECONDS / 2)
     assert run.state() == "running"
     with run.claim(attempt=2) as mine:
         assert not mine
-    silent(run, runs.STALE_SECONDS + 1)
+    silent(run, run_directory.STALE_SECONDS + 1)
     assert run.state() == "stale"
     with run.claim(attempt=2) as mine:
         assert mine
@@ -375,7 +377,7 @@ def test_a_score_that_is_no_number_is_refused_and_the_run_not_done(run: RunDirec
 
 
 def test_a_result_of_a_newer_tool_is_refused(run: RunDirectory) -> None:
-    run.write_result(replace(RESULT, schema_version=runs.SCHEMA_VERSION + 1))
+    run.write_result(replace(RESULT, schema_version=run_directory.SCHEMA_VERSION + 1))
     with pytest.raises(RunError, match="newer than this tool"):
         run.result()
 

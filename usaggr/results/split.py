@@ -3,11 +3,14 @@
 import csv
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
-from usaggr.data.split import FOLDS
 from usaggr.errors import RunError
 
+Fold = Literal["train", "val", "test"]
+
+
+FOLDS: tuple[Fold, ...] = get_args(Fold)
 _NO_FOLD = ("dropped", "")
 """Folds of samples that an official split leaves out."""
 _REMEDY = "`usaggr sweep` of the same study writes it again"

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from usaggr.errors import RunError
-from usaggr.stored import read_json, read_yaml, typed
-from usaggr.sweep.versions import check_yaml, read_plan_rows
+from usaggr.results.integrity import read_json, read_yaml, typed
+from usaggr.results.versions import check_yaml, read_plan_rows
 from usaggr.tasks import Task, TaskType
 
 

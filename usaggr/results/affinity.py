@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from usaggr.errors import RunError
 from usaggr.io.atomic_files import write_atomic
-from usaggr.stored import SCHEMA_VERSION, read_json, typed
+from usaggr.results.integrity import SCHEMA_VERSION, read_json, typed
 
 Array = NDArray[np.float64]
 Measure = Literal["lookahead", "gradient", "routing", "features"]

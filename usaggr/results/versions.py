@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from usaggr.errors import RunError
-from usaggr.stored import OLDEST_VERSION, SCHEMA_VERSION, check_version
+from usaggr.results.integrity import OLDEST_VERSION, SCHEMA_VERSION, check_version
 
 STUDY_HEAD = f"# schema_version: {SCHEMA_VERSION}\n"
 """First line of study.yaml."""

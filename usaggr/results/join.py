@@ -8,7 +8,7 @@ from typing import Any
 from usaggr.config.section import FINGERPRINTED, leaf_keys, neutral_values
 from usaggr.config.study import StudyConfig
 from usaggr.errors import RunError
-from usaggr.report.sources import DataFacts, PlanRow, Source, StudyFacts, merge_names
+from usaggr.results.stored_study import DataFacts, PlanRow, Source, StudyFacts, merge_names
 
 Cell = tuple[str, str, float | int, int, str]
 """grouping, variant, scale, seed, task"""

@@ -10,9 +10,10 @@ from usaggr.config.model import MhMtlConfig, ModelConfig
 from usaggr.config.section import neutral_values
 from usaggr.errors import RunError
 from usaggr.io.checksums import SUFFIX, file_hash, is_as_noted
-from usaggr.report.sources import Source, read_source
-from usaggr.runs import RunDirectory, RunResult
-from usaggr.stored import WEIGHTS, read_yaml, typed
+from usaggr.results.integrity import WEIGHTS, read_yaml, typed
+from usaggr.results.run_directory import RunDirectory
+from usaggr.results.run_result import RunResult
+from usaggr.results.stored_study import Source, read_source
 from usaggr.tasks import Task
 
 _MODEL: TypeAdapter[ModelConfig] = TypeAdapter(Annotated[ModelConfig, Field(discriminator="name")])

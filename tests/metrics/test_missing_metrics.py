@@ -1,6 +1,6 @@
 """Which metrics a stored result lacks."""
 
-from usaggr.metrics.missing import missing_metrics
+from usaggr.metrics.missing_metrics import missing_metrics
 
 
 def test_metrics_of_the_task_s_type_that_are_not_stored_are_missing() -> None:

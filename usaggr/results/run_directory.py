@@ -4,29 +4,28 @@
 processes what goes on; a lock held by the process that trains tells whether it is still there. No torch here.
 """
 
-import hashlib
 import json
 import math
 import os
-import re
 import shutil
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 
 from usaggr.errors import RunError
-from usaggr.input_scale import InputScale
 from usaggr.io.atomic_files import write_atomic
 from usaggr.io.heartbeats import is_recent, stays_silent
 from usaggr.io.locks import exclusive, is_held
-from usaggr.stored import REPEAT, SCHEMA_VERSION, DamagedError, read_json, seal, typed, unseal
+from usaggr.results.integrity import REPEAT, SCHEMA_VERSION, DamagedError, read_json, seal, typed, unseal
+from usaggr.results.run_result import RunResult, State, Status
+from usaggr.results.spec import RunSpec
 
 HEARTBEAT_SECONDS = 10.0
 """How often a running run says that it is alive."""
@@ -49,158 +48,6 @@ LOGS = "logs"
 """Folder of a run for trackers; what an attempt has written is kept for one that goes on from its checkpoint."""
 TRACKING = "tracking.json"
 """Where a tracker has a run."""
-
-State = Literal["pending", "queued", "running", "stale", "failed", "done"]
-Scores = dict[str, dict[str, float]]
-"""task id: metric: value. A metric that is not defined on the fold is left out."""
-
-
-@dataclass(frozen=True)
-class RunSpec:
-    """Everything that decides a run's numbers, but for the data themselves, whose content is in the fingerprint."""
-
-    block: str
-    """Task id (one task), `unified` (all), else the block's name in the first grouping that holds it."""
-    tasks: tuple[str, ...]
-    """Sorted ids."""
-    scale: float | int
-    seed: int
-    variant: str
-    settings: dict[str, Any]
-    """`data`, `model`, `training` and `metrics` with the variant's overrides applied."""
-    train_samples: dict[str, tuple[str, ...]]
-    """Task: ids of the training samples, in rank order."""
-    fingerprint: str
-    parent: str | None = None
-    """run_id of the run whose weights this one starts from."""
-    window: dict[str, tuple[int, int]] | None = None
-    """Of a staged strategy, by task: the part of its stream, [first, end) from 0. None: all that the budget says."""
-
-    @property
-    def run_id(self) -> str:
-        """Readable name of the run's directory."""
-        scale = f"{self.scale:g}" if isinstance(self.scale, float) else f"{self.scale}"
-        variant = "" if self.variant == "base" else f"-{self.variant}"
-        name = re.sub(r"[^\w.+-]+", "_", f"{self.block}{variant}-s{scale}-k{self.seed}")
-        return f"{name}-{self.fingerprint[:8]}"
-
-
-def fingerprint_of(
-    settings: dict[str, Any],
-    tasks: tuple[str, ...],
-    train_samples: dict[str, tuple[str, ...]],
-    content: str,
-    seed: int,
-    weights_hash: str | None,
-    parent: str | None,
-    window: Mapping[str, tuple[int, int]] | None = None,
-) -> str:
-    """Hash of all that can change a run's result.
-
-    `settings` are the sections of the configuration without the keys that cannot change a result, `content` is a hash
-    of the tasks' images, labels and folds, `weights_hash` that of the file with pretrained weights (None: no file),
-    `parent` the fingerprint of the run that this one starts from, and `window` that of the run's spec.
-    """
-    lists = {task: json.dumps(ids) for task, ids in train_samples.items()}
-    text = json.dumps(settings, sort_keys=True)
-    return fingerprint_of_texts(text, tasks, lists, content, seed, weights_hash, parent, window)
-
-
-def fingerprint_of_texts(
-    settings: str,
-    tasks: tuple[str, ...],
-    train_samples: Mapping[str, str],
-    content: str,
-    seed: int,
-    weights_hash: str | None,
-    parent: str | None,
-    window: Mapping[str, tuple[int, int]] | None = None,
-) -> str:
-    """The same, from the JSON of the settings (with sorted keys) and of each task's list of training samples.
-
-    A study's runs share these texts, which are long: a plan makes each one once. What is hashed is the JSON of all
-    parts with sorted keys, byte by byte.
-    """
-    head = {"content": content, "parent": parent, "schema_version": SCHEMA_VERSION, "seed": seed}
-    digest = hashlib.sha256(f'{json.dumps(head)[:-1]}, "settings": {settings}, '.encode())
-    digest.update(f'"tasks": {json.dumps(tasks)}, "train_samples": {{'.encode())
-    for number, task in enumerate(sorted(train_samples)):
-        digest.update(f"{', ' if number else ''}{json.dumps(task)}: {train_samples[task]}".encode())
-    last = "" if window is None else f', "window": {json.dumps(dict(sorted(window.items())))}'
-    digest.update(f'}}, "weights": {json.dumps(weights_hash)}{last}}}'.encode())
-    return digest.hexdigest()
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What a run took."""
-
-    seconds: float
-    train_seconds: float
-    samples_per_second: float
-    """Training examples a second, while training."""
-    peak_mib: float
-    """Resident memory of the process at its highest."""
-    parameters: int
-    """All of the network's."""
-    trained_parameters: int | None = None
-    """Those that the optimiser may change; None in results of versions that did not count them."""
-    active_parameters: int | None = None
-    """Those that serve one task: without other tasks' heads and embeddings, and with the experts that serve a token;
-    the most over the run's tasks."""
-
-
-@dataclass(frozen=True)
-class RunResult:
-    """What a finished run says; `result.json`."""
-
-    scores: Scores
-    """On the test fold."""
-    trivial: Scores
-    """Of the predictor that ignores the image, on the test fold."""
-    validation: Scores
-    """Of the scored weights, on the validation fold."""
-    trivial_validation: Scores
-    n_train: dict[str, int]
-    n_test: dict[str, int]
-    n_subjects: dict[str, int]
-    """Test subjects a task."""
-    examples: dict[str, int]
-    """Training examples seen, a task: the stream's length."""
-    cost: Cost
-    notes: dict[str, list[str]] = field(default_factory=dict)
-    """Task: remarks for the tables, such as the classes over which an AUC was taken."""
-    timings: dict[str, float] = field(default_factory=dict)
-    """Seconds by part of the run."""
-    input_scale: InputScale | None = None
-    """Of images for pretrained weights; None without such weights, and in results of versions that did not note it."""
-    schema_version: int = SCHEMA_VERSION
-
-
-@dataclass(frozen=True)
-class Status:
-    """`status.json`."""
-
-    state: State
-    pid: int
-    host: str
-    heartbeat: float
-    """Seconds since the epoch."""
-    attempt: int
-    error: str | None = None
-    started: float | None = None
-    job: str | None = None
-    """Of a cluster, which has or had the run, as `slurm 1234_5`."""
-
-
-@dataclass(frozen=True)
-class Placement:
-    """Where on this machine a run is executed."""
-
-    threads: int
-    """Of torch, OpenMP, BLAS and OpenCV."""
-    device: int | None = None
-    """Index of the GPU; None: Lightning's own choice (the CPU, where there is no GPU)."""
 
 
 class RunDirectory:

@@ -12,7 +12,7 @@ from pyarrow import parquet
 
 from usaggr.errors import RunError
 from usaggr.metrics.names import METRICS
-from usaggr.metrics.predictions import (
+from usaggr.results.predictions import (
     SAMPLE_METRICS,
     SCHEMA,
     Prediction,

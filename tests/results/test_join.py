@@ -7,8 +7,8 @@ import pytest
 
 from tests.report.sweeps import FakeSweep
 from usaggr.errors import RunError
-from usaggr.report.join import join_sources
-from usaggr.report.sources import Source, read_source
+from usaggr.results.join import join_sources
+from usaggr.results.stored_study import Source, read_source
 
 
 def source(folder: Path, **changes: Any) -> Source:

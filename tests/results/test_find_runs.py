@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from usaggr.runs import RunDirectory, RunSpec
-from usaggr.sweep.store import find_runs, run_directories, stored_fingerprint
+from usaggr.results.find_runs import find_runs, run_directories, stored_fingerprint
+from usaggr.results.run_directory import RunDirectory
+from usaggr.results.spec import RunSpec
 
 
 def spec(seed: int = 0) -> RunSpec:
