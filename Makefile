@@ -38,7 +38,7 @@ test-slow: .venv/installed-dev
 # A test that failed is tried once more, since it waits for programs that a busy machine delays; the summary names it as
 # RERUN.
 # A real Slurm needs root and Debian's slurmctld slurmd slurmdbd slurm-client munge mariadb-server; else it is skipped.
-# CLUSTER_TESTS=tests/sweep/test_executor_contract.py: the same scores on this machine, Slurm and Ray alone, 3 minutes.
+# CLUSTER_TESTS=tests/sweep/executors/test_executor_contract.py: the same scores on this machine, Slurm and Ray alone, 3 minutes.
 test-clusters: .venv/installed-dev
 	$(BIN)/pytest -q -m cluster -n 2 --dist loadfile --reruns 1 $(PYTEST_FLAGS) $(CLUSTER_TESTS)
 

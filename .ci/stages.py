@@ -46,7 +46,7 @@ class Test:
     """One test of a stage's report."""
 
     function: str
-    """File and function as pytest names them, without parameters: `tests/data/test_split.py::test_x`."""
+    """File and function as pytest names them, without parameters: `tests/data/split/test_make_split.py::test_x`."""
     outcome: str
     """passed, failed or skipped."""
     reason: str = ""

@@ -14,7 +14,7 @@ import usaggr  # noqa: F401  (before torchvision is imported by anything else)
 from tests.composing import compose_once
 from tests.slurm.cluster import slurm  # noqa: F401  (a fixture: one Slurm for all tests)
 from usaggr.config import hydra
-from usaggr.sweep.executors import forkserver, local
+from usaggr.sweep.executors.local import executor, forkserver
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -58,11 +58,11 @@ def composed_by_hydra(monkeypatch: pytest.MonkeyPatch) -> None:
 def kept_server() -> Iterator[None]:
     """Let all executors of a module's tests have one fork server, which each would otherwise start for itself.
 
-    Not for tests of how an executor starts, ends or replaces its server, which are in tests/sweep/test_executor.py.
+    Not for tests of how an executor starts, ends or replaces its server (tests/sweep/executors/test_executor.py).
     """
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(local, "server_for", partial(local.server_for, ahead=True))
-        patch.setattr(local, "stop_server", lambda: None)
+        patch.setattr(executor, "server_for", partial(executor.server_for, ahead=True))
+        patch.setattr(executor, "stop_server", lambda: None)
         yield
     forkserver.stop_server()
 

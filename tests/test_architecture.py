@@ -12,17 +12,17 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 ROOMS = (
     ("errors", "progress", "stopping", "torchvision_ops"),
-    ("io",),
     ("tasks",),
+    ("io",),
     ("config",),
     ("document",),
     ("results",),
     ("tracking",),
     ("data",),
-    ("models",),
     ("metrics",),
-    ("evidence",),
+    ("models",),
     ("training",),
+    ("statistics",),
     ("sweep",),
     ("affinity",),
     ("report",),
@@ -37,22 +37,22 @@ ROOMS = (
 WITH_TORCH = {"models", "training"}
 """Rooms that import torch, beside the files of other rooms that need it."""
 WITH_TORCH_FILES = {
-    "data/batches.py",
-    "data/augment.py",
-    "affinity/features.py",
-    "affinity/probe.py",
-    "affinity/riding.py",
+    "data/batches/batches.py",
+    "data/batches/augment.py",
+    "affinity/feature_similarity.py",
+    "affinity/gradient_probe.py",
+    "affinity/probed_training.py",
     "torchvision_ops.py",
     "tracking/backends.py",
     "tracking/lightning_logger.py",
-    "inference/model.py",
-    "inference/graph.py",
+    "inference/loaded_model.py",
+    "inference/onnx_graph.py",
 }
 TORCH = {"torch", "torchvision", "pytorch_lightning", "segmentation_models_pytorch", "timm", "monai", "torchmetrics"}
 
 
 def room_of(module: str) -> int:
-    """Position in ROOMS of a module such as usaggr.data.split."""
+    """Position in ROOMS of a module such as usaggr.data.split.make_split."""
     name = module.split(".")[1]
     return next(i for i, room in enumerate(ROOMS) if name in room)
 
@@ -143,7 +143,7 @@ def loaded_after(*modules: str) -> set[str]:
 
 def test_planning_and_reporting_load_no_torch() -> None:
     modules = [name_of(path) for path in FILES if path.name != "__init__.py" and _is_light(path)]
-    assert {"usaggr.sweep.plan", "usaggr.config.compose", "usaggr.cli.main"} <= set(modules)
+    assert {"usaggr.sweep.planning.plan", "usaggr.config.compose", "usaggr.cli.main"} <= set(modules)
     assert not loaded_after(*modules) & TORCH
 
 

@@ -12,8 +12,8 @@ from usaggr.config.study import TrainingConfig
 from usaggr.errors import ConfigError, RunError
 from usaggr.results.join import join_sources
 from usaggr.results.stored_study import Source, read_source
-from usaggr.sweep import balancing as balancing_room
-from usaggr.sweep.balancing import PACKAGES, check_balancing, check_sampling
+from usaggr.sweep.planning import balancing_checks as balancing_room
+from usaggr.sweep.planning.balancing_checks import PACKAGES, check_balancing, check_sampling
 
 
 @cache

@@ -20,11 +20,11 @@ NUMERIC = (
     "tests/models/test_m2dino.py",
     "tests/models/test_network.py",
     "tests/training/test_balancing.py",
-    "tests/training/test_layout.py",
+    "tests/training/test_memory_format.py",
     "tests/training/test_losses.py",
     "tests/training/test_objective.py",
     "tests/training/test_run.py",
-    "tests/inference/test_model.py",
+    "tests/inference/test_loaded_model.py",
 )
 """Tests that compare what torch computes in two ways."""
 FLAGS = {

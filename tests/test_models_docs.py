@@ -73,7 +73,7 @@ def test_each_ablation_is_another_network() -> None:
 def test_the_sizes_that_ablations_are_said_to_have() -> None:
     import torch
 
-    from usaggr.models.build import build_network
+    from usaggr.models.build_network import build_network
     from usaggr.models.parameters import count_parameters
     from usaggr.tasks import CATALOGUE
 

@@ -74,7 +74,7 @@ def test_files_that_the_readme_and_the_docs_point_to_exist() -> None:
 def test_the_grouping_of_the_readme_is_one() -> None:
     import yaml
 
-    from usaggr.sweep.groupings import GroupingConfig
+    from usaggr.sweep.planning.grouping import GroupingConfig
 
     (block,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
     assert GroupingConfig.model_validate(yaml.safe_load(block)).blocks

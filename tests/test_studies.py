@@ -11,7 +11,7 @@ from usaggr.config.model import M2DinoConfig
 from usaggr.config.section import Section, sections_in
 from usaggr.config.study import StudyConfig
 from usaggr.data.samples import Dataset, Sample
-from usaggr.sweep.partitions import make_groupings
+from usaggr.sweep.planning.study_groupings import make_groupings
 from usaggr.tasks import CATALOGUE, TASK_TYPES
 
 REPOSITORY = Path(__file__).parent.parent
@@ -163,7 +163,7 @@ def test_the_papers_study_is_the_papers() -> None:
 
 
 def test_the_wide_variant_has_as_many_active_parameters_as_the_experts() -> None:
-    from usaggr.models.build import build_network
+    from usaggr.models.build_network import build_network
     from usaggr.models.parameters import count_parameters
 
     study = compose("m2dino_ablation", "model=m2dino_tiny", "model.weights=null")

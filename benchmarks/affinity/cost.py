@@ -17,16 +17,16 @@ import torch
 
 from benchmarks.generated import machine, prose, table, write_part
 from usaggr.affinity.estimate import OVERHEAD
-from usaggr.affinity.probe import Probing
-from usaggr.affinity.riding import ride
+from usaggr.affinity.gradient_probe import Probing
+from usaggr.affinity.probed_training import ride
 from usaggr.config.compose import compose_study
-from usaggr.data.cache import build_or_open
-from usaggr.data.run_data import RunData, run_data
+from usaggr.data.batches.cache import build_or_open
+from usaggr.data.batches.run_data import RunData, run_data
 from usaggr.data.seeds import derived_seed
-from usaggr.models.build import build_network
+from usaggr.models.build_network import build_network
 from usaggr.progress import NoProgress, RichProgress
 from usaggr.results.spec import Placement
-from usaggr.sweep.plan import PlannedRun, make_plan
+from usaggr.sweep.planning.plan import PlannedRun, make_plan
 from usaggr.tasks import CATALOGUE
 from usaggr.training.curve import Curve
 from usaggr.training.run import make_module, training_parts

@@ -19,7 +19,7 @@ import numpy as np
 from benchmarks.data.cache_opening import BATCH, BATCHES, Opened, batch_times, fresh_opening, unwritten_cache
 from benchmarks.data.image_files import HEIGHT, KINDS, WIDTH, Kind, cache_config, phantoms, plain_build, written
 from benchmarks.generated import machine, prose, table, three_digits, write_part
-from usaggr.data.cache_build import ensure_built
+from usaggr.data.batches.cache_build import ensure_built
 from usaggr.progress import NoProgress
 
 SIZE = 256

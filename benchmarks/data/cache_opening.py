@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from usaggr.data.cache import ImageCache
-from usaggr.data.cache_build import DIGEST_BYTES, CacheMeta
+from usaggr.data.batches.cache import ImageCache
+from usaggr.data.batches.cache_build import DIGEST_BYTES, CacheMeta
 from usaggr.data.samples import Sample
 
 BATCH = 32

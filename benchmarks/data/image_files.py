@@ -14,8 +14,8 @@ from PIL import Image
 
 from usaggr.config.compose import compose_study
 from usaggr.config.study import DataConfig
-from usaggr.data.cache_build import PIECE, CacheMeta, CachePlan
-from usaggr.data.readers import pieces, results_of
+from usaggr.data.batches.cache_build import PIECE, CacheMeta, CachePlan
+from usaggr.data.read.thread_pool import pieces, results_of
 from usaggr.data.synthetic.writer import synthetic_root
 
 WIDTH, HEIGHT = 800, 600

@@ -27,7 +27,7 @@ from benchmarks.generated import machine, prose, table, three_digits, write_part
 from usaggr.config.compose import compose_study
 from usaggr.metrics.segmentation import distances
 from usaggr.tasks import CATALOGUE
-from usaggr.training.predict import label_map, predictions_of
+from usaggr.training.decode_outputs import label_map, predictions_of
 from usaggr.training.scoring import FoldScorer
 
 SIZES = (256, 512, 1024)

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from usaggr.config.compose import compose_study
-from usaggr.data.cache import build_or_open
-from usaggr.data.run_data import run_data
+from usaggr.data.batches.cache import build_or_open
+from usaggr.data.batches.run_data import run_data
 from usaggr.metrics import segmentation
 from usaggr.results.run_directory import RunDirectory
 from usaggr.results.spec import Placement
-from usaggr.sweep.plan import make_plan
+from usaggr.sweep.planning.plan import make_plan
 from usaggr.training.run import execute_run
 
 

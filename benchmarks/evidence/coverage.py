@@ -19,9 +19,9 @@ from scipy import stats
 
 from benchmarks.evidence.coverage_page import SEEDS, STUDIES, SUBJECTS, Covered, report
 from benchmarks.evidence.scenarios import Scenario, many_tasks, rare_failures, scenarios, study
-from usaggr.evidence.crossed import Estimate, estimate, mean_squares
-from usaggr.evidence.pooling import pool
-from usaggr.evidence.scarcity import differs_in_few, hangs_on_few
+from usaggr.statistics.minimum_evidence import differs_in_few, hangs_on_few
+from usaggr.statistics.two_way_anova import Estimate, estimate, mean_squares
+from usaggr.statistics.variance_pooling import pool
 
 CONFIDENCE = 0.95
 CHUNK = 250

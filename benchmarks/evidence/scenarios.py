@@ -11,8 +11,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from usaggr.evidence.jackknife import auc_pseudovalues, confusion_pseudovalues, mean_pseudovalues
-from usaggr.evidence.joint import Part, joint_table
+from usaggr.statistics.jackknife import auc_pseudovalues, confusion_pseudovalues, mean_pseudovalues
+from usaggr.statistics.joint_tables import Part, joint_table
 
 Array = NDArray[np.float64]
 Draw = Callable[[np.random.Generator, int, int, int], tuple[Array, Array]]

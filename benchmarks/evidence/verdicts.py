@@ -19,8 +19,6 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.evidence.worlds import TASKS, World, draw_sweep
-from usaggr.evidence.power import smallest_difference
-from usaggr.evidence.verdicts import ALPHA, VERDICTS
 from usaggr.report.cases import Cases
 from usaggr.report.collect import Collection
 from usaggr.report.comparison import CELL, cells_of, compare, pairs_of
@@ -28,6 +26,8 @@ from usaggr.report.intervals import differences
 from usaggr.report.judgement import judge_cells
 from usaggr.report.observations import observe
 from usaggr.report.validity import read_validity
+from usaggr.statistics.power import smallest_difference
+from usaggr.statistics.verdicts import ALPHA, VERDICTS
 
 POWER = 0.8
 GAINS, LOSSES = "lung", "ovary_tumor"

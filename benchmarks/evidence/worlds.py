@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from usaggr.evidence.relative import Array
 from usaggr.metrics.names import main_metric
 from usaggr.report.collect import CollectedRun, Collection
 from usaggr.report.folds import TestFold
 from usaggr.report.pseudovalues import TaskPseudovalues
 from usaggr.results.run_result import Cost, RunResult
 from usaggr.results.stored_study import DataFacts, PlanRow, StudyFacts, TaskFacts
+from usaggr.statistics.effect_units import Array
 from usaggr.tasks import CATALOGUE, Task
 
 TASKS = (

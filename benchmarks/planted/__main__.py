@@ -22,8 +22,8 @@ from benchmarks.planted.figure import draw_figure
 from benchmarks.planted.page import EXPECTED, Pool
 from benchmarks.planted.training import HERE, cost_of, in_parts, train
 from usaggr.config.compose import compose_study
-from usaggr.data.dataset import load_dataset
-from usaggr.data.sheet import draw_sheet
+from usaggr.data.read.load_dataset import load_dataset
+from usaggr.data.show.sample_sheet import draw_sheet
 from usaggr.progress import RichProgress
 from usaggr.report.collect import Collection
 from usaggr.report.comparison import pairs_of

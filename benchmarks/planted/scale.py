@@ -13,13 +13,13 @@ from benchmarks.generated import prose, table
 from benchmarks.planted.draws import of_seeds, seed_draws
 from benchmarks.planted.page import LEAST_SENSITIVITY, MOST_FALSE, cost
 from benchmarks.planted.training import cost_of, in_parts, train
-from usaggr.evidence.verdicts import ALPHA
 from usaggr.report.cases import Cases
 from usaggr.report.cell_tables import CellTables, Compared
 from usaggr.report.collect import Collection
 from usaggr.report.comparison import pairs_of
 from usaggr.report.observations import observe
 from usaggr.report.scale_effects import slopes
+from usaggr.statistics.verdicts import ALPHA
 
 STUDY = "planted_scale"
 RELATED = "data.synthetic.related={ovary_tumor: thyroid_nodule, carotid_artery: thyroid_nodule}"

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.sweep.soak_sweeps import USAGGR, SoakError
-from usaggr.sweep.status import status_of
+from usaggr.sweep.inspect.status import status_of
 
 LEAVING = 60.0
 """Seconds that processes of killed sweeps have to end."""

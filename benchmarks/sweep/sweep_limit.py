@@ -15,17 +15,17 @@ import torch
 
 from benchmarks.training.together import Company, Meet
 from benchmarks.training.training_step import TrainingStep
-from usaggr.data.batches import Batch, FoldBatches
-from usaggr.data.cache import ImageCache, build_or_open
-from usaggr.data.run_data import RunData, run_data
+from usaggr.data.batches.batches import Batch, FoldBatches
+from usaggr.data.batches.cache import ImageCache, build_or_open
+from usaggr.data.batches.run_data import RunData, run_data
 from usaggr.metrics.scores import score_sample
 from usaggr.results.predictions import Prediction, Truth, decode_mask, read_predictions
 from usaggr.results.run_directory import RunDirectory
-from usaggr.sweep.plan import Plan, PlannedRun
+from usaggr.sweep.planning.plan import Plan, PlannedRun
 from usaggr.tasks import Task
-from usaggr.training.predict import predictions_of
+from usaggr.training.decode_outputs import predictions_of
 from usaggr.training.run import EVALUATION_BATCH, training_parts
-from usaggr.training.truths import truth_of
+from usaggr.training.targets_cache import truth_of
 
 STEP_SECONDS = 1.0
 """For the steps of a block; 5 at least, after a warm-up of 2."""

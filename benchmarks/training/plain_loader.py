@@ -19,12 +19,12 @@ from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.training.training_step import TASKS
 from usaggr.config.study import AugmentConfig, SyntheticConfig
-from usaggr.data.augment import draw_transform, fitting_transform
-from usaggr.data.batches import MEAN, STD, Batch, relative_box, relative_points
-from usaggr.data.resizing import resize_mask
+from usaggr.data.batches.augment import draw_transform, fitting_transform
+from usaggr.data.batches.batches import MEAN, STD, Batch, relative_box, relative_points
+from usaggr.data.batches.resizing import resize_mask
 from usaggr.data.samples import Sample
+from usaggr.data.synthetic.image_plan import roster
 from usaggr.data.synthetic.picture import Picture, take_picture
-from usaggr.data.synthetic.roster import roster
 
 HEIGHTS = (500, 760)
 """Pixels; widths are 1.1 to 1.4 times as much."""

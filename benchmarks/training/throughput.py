@@ -35,7 +35,7 @@ from benchmarks.training.throughput_page import (
 from benchmarks.training.together import Company, Meet, company
 from benchmarks.training.training_step import TrainingStep
 from usaggr.data.samples import Sample
-from usaggr.sweep.executors.placement import usable_cores
+from usaggr.sweep.executors.local.placement import usable_cores
 
 __all__ = [
     "GPU_BATCH",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from multiprocessing.synchronize import Barrier
 from typing import Concatenate, ParamSpec, TypeVar
 
-from usaggr.sweep.executors.worker import end_with_parent
+from usaggr.sweep.executors.local.worker import end_with_parent
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -14,13 +14,13 @@ from torch import Tensor
 
 from usaggr.config.compose import compose_study
 from usaggr.config.study import StudyConfig
-from usaggr.data.batches import Batch
+from usaggr.data.batches.batches import Batch
 from usaggr.data.samples import Sample
-from usaggr.models.build import build_network
+from usaggr.models.build_network import build_network
 from usaggr.models.experts import balance_loss
 from usaggr.tasks import CATALOGUE, TASK_TYPES, Task
-from usaggr.training.layout import lay_out
 from usaggr.training.losses import sample_losses
+from usaggr.training.memory_format import lay_out
 from usaggr.training.optimiser import make_optimiser
 
 TASKS = tuple(CATALOGUE[name] for name in ("breast_lesion", "fetal_plane_cls", "thyroid_nodule_det", "FUGC"))

@@ -20,10 +20,10 @@ from rich.console import Console
 from benchmarks.generated import machine, prose, table, three_digits, write_part
 from benchmarks.training.training_step import TASKS, study_of
 from usaggr.errors import RunError
-from usaggr.sweep.executors.placement import usable_cores
-from usaggr.sweep.plan import make_plan
+from usaggr.sweep.execution.timing import FILE
+from usaggr.sweep.executors.local.placement import usable_cores
+from usaggr.sweep.planning.plan import make_plan
 from usaggr.sweep.sweep import run_sweep
-from usaggr.sweep.timing import FILE
 
 PART = "workers"
 BATCH = 8

@@ -8,7 +8,7 @@ import numpy as np
 
 from tests.report.sweeps import FakeSweep, level
 from usaggr.advice.evidence import Effect, EvidenceCell, SweepEvidence, read_sweeps
-from usaggr.advice.ways import NewTask
+from usaggr.advice.sharing_modes import NewTask
 from usaggr.progress import NoProgress
 from usaggr.tasks import CATALOGUE, Task
 

@@ -6,7 +6,7 @@ python -m tests.advice.families prints the table of docs/advice.md.
 import numpy as np
 from numpy.typing import NDArray
 
-from usaggr.advice.pooling import pool
+from usaggr.advice.meta_analysis import pool
 
 
 def covers(tasks: int, tau: float, together: float, families: int) -> NDArray[np.bool_]:

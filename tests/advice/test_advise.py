@@ -8,11 +8,11 @@ import pytest
 from rich.console import Console
 
 from tests.advice.factories import TASKS, cell, evidence_of, finished, new, sweep_of
+from usaggr.advice.advice_files import as_json, print_advice, write_advice
 from usaggr.advice.advise import Advice, advise, without_task
-from usaggr.advice.asked import NewData
-from usaggr.advice.page import advice_document
-from usaggr.advice.ways import NewTask
-from usaggr.advice.written import as_json, print_advice, write_advice
+from usaggr.advice.document import advice_document
+from usaggr.advice.new_data import NewData
+from usaggr.advice.sharing_modes import NewTask
 from usaggr.document.markdown import render_markdown
 
 DATA = ("thyroid_nodule", "carotid_artery", "cervix_multi", "fetal_plane_cls")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.advice.factories import SEGMENTATIONS, cell, new
 from usaggr.advice.evidence import EvidenceCell
 from usaggr.advice.rule import answer, bears_on, by_interval, near
-from usaggr.evidence.verdicts import VERDICTS
+from usaggr.statistics.verdicts import VERDICTS
 from usaggr.tasks import CATALOGUE
 
 

@@ -8,7 +8,7 @@ import yaml
 
 from tests.affinity.factories import affinities
 from usaggr.affinity.blocks import blocks_of, clustered, default_blocks, named_blocks, worth
-from usaggr.affinity.written import (
+from usaggr.affinity.grouping_file import (
     DEFAULT,
     MARK,
     check_limits,
@@ -20,7 +20,7 @@ from usaggr.affinity.written import (
 )
 from usaggr.errors import ConfigError
 from usaggr.results.affinity import mean_over_seeds, read_seed, write_seed
-from usaggr.sweep.groupings import GroupingConfig
+from usaggr.sweep.planning.grouping import GroupingConfig
 from usaggr.tasks import CATALOGUE
 
 TASKS = ("breast_2cls", "breast_lesion", "fetal_femur", "fetal_head", "lung")

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from tests.affinity.runs import unified
-from usaggr.affinity.features import domain_similarity, feature_similarity
-from usaggr.affinity.routing import check_routes, run_similarity
+from usaggr.affinity.feature_similarity import domain_similarity, feature_similarity
+from usaggr.affinity.routing_affinity import check_routes, run_similarity
 from usaggr.errors import ConfigError, RunError
 from usaggr.progress import NoProgress
 

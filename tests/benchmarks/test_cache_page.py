@@ -10,7 +10,7 @@ from benchmarks.data.cache import Built
 from benchmarks.data.cache_opening import Opened, batch_times, fresh_opening, unwritten_cache
 from benchmarks.data.image_files import KINDS, Kind
 from benchmarks.generated import write_part
-from usaggr.data.cache import ImageCache
+from usaggr.data.batches.cache import ImageCache
 
 PAGE = Path(__file__).parents[2] / "docs" / "performance.md"
 

@@ -111,7 +111,7 @@ def test_a_line_that_is_executed_at_import_is_met_by_all_tests_of_its_file(datab
 
 
 def test_a_file_that_no_test_executes_is_met_by_none(database: Path) -> None:
-    entry = Mutant("a-fault", "usaggr/sweep/loop.py", 2, "", "return LIMIT", "return 0")
+    entry = Mutant("a-fault", "usaggr/sweep/execution/loop.py", 2, "", "return LIMIT", "return 0")
     assert Noticing(database).tests_of(entry, SOURCE) == ()
 
 

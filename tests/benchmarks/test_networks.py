@@ -4,7 +4,7 @@ import torch
 from benchmarks.models.networks import NETWORKS, bare_backbone, counted_flops, facts, step_flops
 from benchmarks.training.training_step import TASKS, TrainingStep, median_rate, study_of
 from usaggr.config.model import M2DinoConfig
-from usaggr.models.build import build_network
+from usaggr.models.build_network import build_network
 from usaggr.models.m2dino import M2Dino
 from usaggr.models.parameters import count_parameters
 

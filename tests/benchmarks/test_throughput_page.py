@@ -15,7 +15,7 @@ from benchmarks.training.plain_loop import PlainTime
 from benchmarks.training.throughput_page import Busy, Compared, OnGpu, Packed, gpu_report, report
 from benchmarks.training.together import Meet, company
 from benchmarks.training.training_step import TASKS, TrainingStep, mixed_batch, study_of
-from usaggr.data.batches import FoldBatches
+from usaggr.data.batches.batches import FoldBatches
 from usaggr.data.samples import Sample
 from usaggr.training.curve import Curve
 from usaggr.training.module import MultiTaskModule

@@ -13,7 +13,7 @@ from tests.data.factories import data_config, noise, write_image, write_rows
 from usaggr.challenge.evaluate import Evaluation, evaluate
 from usaggr.challenge.layout import JSON_FILES
 from usaggr.challenge.selection import select
-from usaggr.data.dataset import load_dataset
+from usaggr.data.read.load_dataset import load_dataset
 from usaggr.progress import NoProgress
 
 Array = NDArray[Any]

@@ -15,10 +15,10 @@ from PIL import Image
 from tests.challenge.factories import Made
 from tests.data.factories import data_config
 from usaggr.challenge.evaluate import Evaluation, evaluate
+from usaggr.challenge.evaluation_files import as_json, as_markdown
 from usaggr.challenge.findings import NAMES, counts
-from usaggr.challenge.reading import read_submission
 from usaggr.challenge.selection import select
-from usaggr.challenge.written import as_json, as_markdown
+from usaggr.challenge.submission import read_submission
 from usaggr.errors import ConfigError, DataError, RunError
 from usaggr.metrics.scores import score_task
 from usaggr.progress import NoProgress

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from usaggr.data import probe as room
-from usaggr.data.probe import FileFacts, ProbeKey
+from usaggr.data.read import file_facts as room
+from usaggr.data.read.file_facts import FileFacts, ProbeKey
 
 
 @pytest.fixture

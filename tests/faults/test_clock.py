@@ -19,7 +19,7 @@ from usaggr.io.heartbeats import is_recent
 from usaggr.results import run_directory
 from usaggr.results.run_directory import STALE_SECONDS, RunDirectory
 from usaggr.results.run_result import Status
-from usaggr.sweep.executors.base import Job
+from usaggr.sweep.execution.jobs import Job
 
 ROOT = Path(__file__).parents[2]
 HOURS = 7200.0

@@ -27,10 +27,10 @@ from tests.report.test_build import scorer
 from usaggr.advice.evidence import find_sweeps
 from usaggr.challenge.selection import read_split
 from usaggr.config.compose import compose_study
-from usaggr.data.manifest import check_same_data
+from usaggr.data.split.manifest import check_same_data
 from usaggr.errors import UsaggrError
-from usaggr.inference.choosing import Wanted, choose
-from usaggr.inference.folder import opened
+from usaggr.inference.model_selection import Wanted, choose
+from usaggr.inference.prediction_folder import opened
 from usaggr.io.checksums import note_hash
 from usaggr.report.affinity import make_affinity
 from usaggr.report.collect import collect
@@ -43,9 +43,9 @@ from usaggr.results.run_result import Status
 from usaggr.results.spec import RunSpec
 from usaggr.results.trained_model import read_stored_run
 from usaggr.results.versions import check_versions
-from usaggr.sweep.clean import removable
-from usaggr.sweep.networks import DOWNLOADS, _read_downloads
-from usaggr.sweep.status import status_of
+from usaggr.sweep.inspect.clean import removable
+from usaggr.sweep.inspect.status import status_of
+from usaggr.sweep.network_checks import DOWNLOADS, _read_downloads
 from usaggr.tracking.record import Record, read_record
 
 TASKS = ("breast_2cls", "fetal_femur")
@@ -474,7 +474,7 @@ WHO_READS = {
     "results/versions.py": "plan.csv",
     "results/split.py": "split.csv",
     "results/affinity.py": "affinity.csv",
-    "affinity/routing.py": "routing.csv",
+    "affinity/routing_affinity.py": "routing.csv",
     "report/routing.py": "routing.csv, and the network in run.yaml",
     "report/validity.py": "curve.csv",
     "report/plots/learning.py": "curve.csv",
@@ -485,15 +485,15 @@ WHO_READS = {
     "training/curve.py": "a curve in a checkpoint, whose hash is checked",
 }
 ELSEWHERE = {
-    "challenge/reading.py": "predictions that others made",
-    "inference/folder.py": "the journal of a folder of predictions",
+    "challenge/submission.py": "predictions that others made",
+    "inference/prediction_folder.py": "the journal of a folder of predictions",
     "config/folders.py": "configuration",
     "cli/completion.py": "configuration",
-    "data/probe.py": "the cache",
-    "data/cache_build.py": "the cache",
-    "data/cache_check.py": "the cache",
-    "data/index.py": "an index of data",
-    "data/labels.py": "labels of data",
+    "data/read/file_facts.py": "the cache",
+    "data/batches/cache_build.py": "the cache",
+    "data/batches/cache_check.py": "the cache",
+    "data/read/index.py": "an index of data",
+    "data/read/labels.py": "labels of data",
     "tracking/backends.py": "what the same run has logged",
     "data/sources/coco.py": "data in another layout",
 }

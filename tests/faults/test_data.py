@@ -8,13 +8,13 @@ import pytest
 
 from tests.data.factories import data_config, disc, noise, tiny_data, write_image
 from usaggr.config.study import DataConfig
-from usaggr.data import cache_check
-from usaggr.data.cache import build_or_open
-from usaggr.data.dataset import load_dataset
-from usaggr.data.images import read_mask
-from usaggr.data.manifest import make_manifest, write_manifest
+from usaggr.data.batches import cache_check
+from usaggr.data.batches.cache import build_or_open
+from usaggr.data.read.images import read_mask
+from usaggr.data.read.load_dataset import load_dataset
+from usaggr.data.split.manifest import make_manifest, write_manifest
 from usaggr.errors import ConfigError, DataError
-from usaggr.training.truths import TruthMasks
+from usaggr.training.targets_cache import TruthMasks
 
 
 @pytest.fixture

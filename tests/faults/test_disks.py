@@ -8,9 +8,9 @@ import pytest
 from tests.data.factories import data_config, tiny_data
 from tests.faults.disks import fill, read_only, small_disk
 from tests.sweep.test_faults import done, start
-from usaggr.data.cache import build_or_open
-from usaggr.data.dataset import load_dataset
-from usaggr.data.manifest import make_manifest, write_manifest
+from usaggr.data.batches.cache import build_or_open
+from usaggr.data.read.load_dataset import load_dataset
+from usaggr.data.split.manifest import make_manifest, write_manifest
 from usaggr.errors import DataError, RunError, WriteError
 from usaggr.io.atomic_files import write_atomic
 from usaggr.io.locks import exclusive

@@ -17,9 +17,9 @@ from usaggr.report.build import build_report
 from usaggr.report.collect import collect
 from usaggr.report.tables import make_tables
 from usaggr.results.run_directory import RunDirectory
-from usaggr.sweep.damage import put_aside_damaged
-from usaggr.sweep.plan import Plan
-from usaggr.sweep.status import status_of
+from usaggr.sweep.execution.damaged_results import put_aside_damaged
+from usaggr.sweep.inspect.status import status_of
+from usaggr.sweep.planning.plan import Plan
 from usaggr.sweep.sweep import SweepOutcome, run_sweep
 
 pytestmark = pytest.mark.usefixtures("kept_server")

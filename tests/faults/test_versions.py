@@ -15,10 +15,10 @@ from usaggr.results.run_directory import RunDirectory
 from usaggr.results.spec import Placement
 from usaggr.results.stored_study import read_source
 from usaggr.results.versions import check_versions
-from usaggr.sweep.executors.base import Job
-from usaggr.sweep.executors.worker import run_in_worker
-from usaggr.sweep.plan import write_plan
-from usaggr.sweep.status import status_of
+from usaggr.sweep.execution.jobs import Job
+from usaggr.sweep.executors.local.worker import run_in_worker
+from usaggr.sweep.inspect.status import status_of
+from usaggr.sweep.planning.plan import write_plan
 
 NEWER = SCHEMA_VERSION + 1
 SAID = rf"schema_version {NEWER} is newer than this tool's {SCHEMA_VERSION}; update usaggr"

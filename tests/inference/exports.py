@@ -9,8 +9,8 @@ import numpy as np
 import onnxruntime
 
 import usaggr
-from usaggr.data.resizing import resize_image
-from usaggr.inference.model import Model
+from usaggr.data.batches.resizing import resize_image
+from usaggr.inference.loaded_model import Model
 from usaggr.inference.results import ClassificationResult
 
 

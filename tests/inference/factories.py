@@ -5,11 +5,11 @@ from pathlib import Path
 
 from tests.data.factories import tiny_data
 from usaggr.config.compose import compose_study
-from usaggr.data.cache import build_or_open
-from usaggr.data.run_data import run_data
+from usaggr.data.batches.cache import build_or_open
+from usaggr.data.batches.run_data import run_data
 from usaggr.results.run_directory import RunDirectory
 from usaggr.results.spec import Placement
-from usaggr.sweep.plan import Plan, PlannedRun, make_plan, write_plan
+from usaggr.sweep.planning.plan import Plan, PlannedRun, make_plan, write_plan
 
 SMALL = (
     "name=demo",

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from usaggr.config.compose import compose_study
 from usaggr.config.model import M2DinoConfig
-from usaggr.models.build import build_network
+from usaggr.models.build_network import build_network
 from usaggr.models.m2dino import M2Dino
 from usaggr.tasks import CATALOGUE, Task
 

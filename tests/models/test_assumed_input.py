@@ -11,9 +11,9 @@ from safetensors.torch import save_file
 from tests.models.test_vit_weights import TASK, model
 from usaggr.config.compose import compose_study
 from usaggr.config.model import ModelConfig
-from usaggr.data.batches import MEAN, STD
+from usaggr.data.batches.batches import MEAN, STD
 from usaggr.models.assumed_input import input_scale_of
-from usaggr.models.build import build_network
+from usaggr.models.build_network import build_network
 
 HALF = (0.5, 0.5, 0.5)
 VIT = "vit_base_patch16_224"

@@ -8,7 +8,7 @@ from torch import nn
 
 from tests.models.test_network import CLS, images, model
 from usaggr.errors import ConfigError
-from usaggr.models.build import build_network
+from usaggr.models.build_network import build_network
 from usaggr.models.encoders import build_encoder
 from usaggr.models.weights import check_weights
 

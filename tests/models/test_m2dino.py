@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torchvision import transforms
 
 from tests.models.networks import ALL, CLS, DET, REG, SEG, awaken, images, loss, network, rows
-from usaggr.data.batches import MEAN, STD
+from usaggr.data.batches.batches import MEAN, STD
 from usaggr.models.experts import ExpertMlp
 from usaggr.models.m2dino import M2Dino
 from usaggr.models.normalisation import mixes_samples

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from usaggr.config.model import MhMtlConfig
-from usaggr.models.build import build_network
+from usaggr.models.build_network import build_network
 from usaggr.models.network import MultiTaskNetwork
 from usaggr.models.normalisation import mixes_samples, norm_groups
 from usaggr.models.parameters import count_parameters

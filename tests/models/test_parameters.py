@@ -7,7 +7,7 @@ import timm
 
 from tests.models.networks import ALL, CLS, model, network
 from usaggr.config.compose import compose_study
-from usaggr.models.build import build_network
+from usaggr.models.build_network import build_network
 from usaggr.models.parameters import count_parameters, layer_depth, parts_of
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from usaggr.config.model import M2DinoConfig
 from usaggr.errors import ConfigError
 from usaggr.models import vit_download
-from usaggr.models.build import build_network
+from usaggr.models.build_network import build_network
 from usaggr.models.plain_vit import create_vit
 from usaggr.models.vit import VisionTransformer, build_vit
 from usaggr.models.vit_weights import load_vit_weights

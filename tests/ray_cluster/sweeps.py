@@ -10,7 +10,7 @@ from usaggr.config.study import StudyConfig
 from usaggr.results.run_directory import CHECKPOINT, RunDirectory
 from usaggr.results.spec import Placement, RunSpec
 from usaggr.stopping import RunInterrupted, asked
-from usaggr.sweep.executors.ray import RayExecutor
+from usaggr.sweep.executors.ray.executor import RayExecutor
 
 TARGET = "tests.ray_cluster.sweeps:execute"
 

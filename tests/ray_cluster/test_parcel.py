@@ -11,8 +11,8 @@ import pytest
 from tests.sweep.fakes import RESULT
 from usaggr.errors import RunError
 from usaggr.results.run_directory import RunDirectory
-from usaggr.sweep.executors import ray_parcel
-from usaggr.sweep.executors.ray_parcel import extract, pack, unpack
+from usaggr.sweep.executors.ray import parcel
+from usaggr.sweep.executors.ray.parcel import extract, pack, unpack
 
 
 def a_tar(*members: tuple[tarfile.TarInfo, bytes]) -> bytes:
@@ -62,14 +62,14 @@ def test_a_tar_that_is_too_large_or_has_too_many_files_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     two = a_tar(a_file("a", b"123"), a_file("b", b"123"))
-    monkeypatch.setattr(ray_parcel, "MOST_BYTES", 5)
+    monkeypatch.setattr(parcel, "MOST_BYTES", 5)
     with pytest.raises(RunError, match="5 bytes"):
         extract(two, tmp_path)
     (tmp_path / "c").write_bytes(b"123456")
     with pytest.raises(RunError, match=r"training\.keep_weights"):
         pack(tmp_path)
-    monkeypatch.setattr(ray_parcel, "MOST_BYTES", 6)
-    monkeypatch.setattr(ray_parcel, "MOST_FILES", 1)
+    monkeypatch.setattr(parcel, "MOST_BYTES", 6)
+    monkeypatch.setattr(parcel, "MOST_FILES", 1)
     with pytest.raises(RunError, match="1 files"):
         extract(two, tmp_path)
 

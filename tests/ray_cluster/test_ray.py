@@ -11,13 +11,13 @@ from tests.sweep import fakes
 from usaggr.config.compose import compose_study
 from usaggr.config.executor import RayConfig
 from usaggr.errors import ConfigError
-from usaggr.sweep.executors import ray_task
-from usaggr.sweep.executors.base import Job, Outcome
-from usaggr.sweep.executors.choice import executor_for
-from usaggr.sweep.executors.ray import RayExecutor, machine_of
-from usaggr.sweep.executors.ray_claims import set_free
-from usaggr.sweep.executors.ray_cluster import Need, _room, of_error
-from usaggr.sweep.executors.ray_task import Task
+from usaggr.sweep.execution.jobs import Job, Outcome
+from usaggr.sweep.executors.choose_executor import executor_for
+from usaggr.sweep.executors.ray import task as ray_task
+from usaggr.sweep.executors.ray.executor import RayExecutor, machine_of
+from usaggr.sweep.executors.ray.ray_cluster import Need, _room, of_error
+from usaggr.sweep.executors.ray.run_claims import set_free
+from usaggr.sweep.executors.ray.task import Task
 
 
 def config(*overrides: str) -> RayConfig:

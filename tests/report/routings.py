@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from usaggr.evidence.routing import normalised_entropy
 from usaggr.results.spec import RunSpec
+from usaggr.statistics.routing_similarity import normalised_entropy
 
 Shares = NDArray[np.float64]
 """(T tasks, B transformer blocks, E experts), summing to 1 over experts."""

@@ -6,11 +6,11 @@ from scipy import stats
 
 from tests.evidence.oracle_holm import closed_holm
 from tests.report.sweeps import FakeSweep, level
-from usaggr.evidence.across import probability_of_improvement
 from usaggr.report.across import FRIEDMAN_COLUMNS, IMPROVEMENT_COLUMNS, PAIR_COLUMNS, AcrossTasks
 from usaggr.report.collect import collect
 from usaggr.report.tables import make_tables
 from usaggr.results.spec import RunSpec
+from usaggr.statistics.rank_tests import probability_of_improvement
 from usaggr.tasks import CATALOGUE
 
 TASKS = (

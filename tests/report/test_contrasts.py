@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.report.variant_sweeps import TASKS, finish
-from usaggr.evidence.crossed import estimate
 from usaggr.report.cases import Cases, Cell
 from usaggr.report.collect import collect
 from usaggr.report.contrasts import Skills
 from usaggr.report.observations import observe
+from usaggr.statistics.two_way_anova import estimate
 
 CELLS: tuple[Cell, ...] = tuple(
     (task, grouping, 1.0, variant)

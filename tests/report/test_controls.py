@@ -12,8 +12,8 @@ from usaggr.report.collect import collect
 from usaggr.report.controls import CONTROL_COLUMNS
 from usaggr.report.tables import Tables, make_tables
 from usaggr.results.spec import RunSpec
-from usaggr.sweep.controls import draw_groupings
-from usaggr.sweep.groupings import Grouping, GroupingConfig
+from usaggr.sweep.planning.controls import draw_groupings
+from usaggr.sweep.planning.grouping import Grouping, GroupingConfig
 from usaggr.tasks import CATALOGUE
 
 TASKS = ("breast_lesion", "breast_2cls", "fetal_femur", "fetal_head", "FUGC", "lung", "lung_2cls")

@@ -12,7 +12,7 @@ from PIL import Image
 from tests.data.factories import data_config, disc, noise, tiny_data, write_image
 from tests.report.sweeps import FakeSweep, by_task, level
 from usaggr.config.study import DataConfig
-from usaggr.data.dataset import load_dataset
+from usaggr.data.read.load_dataset import load_dataset
 from usaggr.data.samples import Dataset, Sample
 from usaggr.report import examples
 from usaggr.report.collect import Collection, collect

@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 
 from tests.report.sweeps import CATALOGUE, FakeSweep, level
-from usaggr.evidence.power import seeds_needed
 from usaggr.metrics.names import metric as metric_of
 from usaggr.report.collect import collect
 from usaggr.report.judgement import scarcity
 from usaggr.report.tables import Tables, make_tables
+from usaggr.statistics.power import seeds_needed
 
 TASKS = ("breast_lesion", "fetal_head", "thyroid_nodule_det", "fetal_femur")
 PAIR = ("task_specific", "unified")

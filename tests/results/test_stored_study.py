@@ -11,7 +11,7 @@ from usaggr.config.compose import compose_study, describe_study
 from usaggr.errors import RunError
 from usaggr.results.stored_study import read_source
 from usaggr.results.versions import COLUMN
-from usaggr.sweep.plan import PLAN_COLUMNS
+from usaggr.sweep.planning.plan import PLAN_COLUMNS
 
 PLAN_HEAD = "run_id,block,groupings,tasks,scale,seed,variant,fingerprint"
 

@@ -17,12 +17,12 @@ from torch import nn
 
 from tests.data.factories import data_config, disc, write_image
 from tests.security.test_images import png, rows, size
-from usaggr.data.images import read_image
-from usaggr.data.index import IndexRow, read_index
-from usaggr.data.index_tasks import declaration_of
-from usaggr.data.locations import FileFinder, FoundFile, Misplaced
-from usaggr.data.probe import FileFacts, ProbeKey, probe_files
-from usaggr.data.validation import validate
+from usaggr.data.read.file_facts import FileFacts, ProbeKey, probe_files
+from usaggr.data.read.images import read_image
+from usaggr.data.read.index import IndexRow, read_index
+from usaggr.data.read.index_tasks import declaration_of
+from usaggr.data.read.paths import FileFinder, FoundFile, Misplaced
+from usaggr.data.read.validation import validate
 from usaggr.errors import ConfigError, DataError, RunError
 from usaggr.models.weight_files import read_tensors
 from usaggr.progress import NoProgress

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.data.factories import disc, noise, write_image
-from usaggr.data.images import distinct_pixels, image_pixels, mask_values, open_image, read_image
+from usaggr.data.read.images import distinct_pixels, image_pixels, mask_values, open_image, read_image
 from usaggr.errors import DataError
 
 LIMIT = 10**6

@@ -32,7 +32,7 @@ ALLOWED = {
     "importlib.import_module": "sweep/executors/worker.py: the function that trains, named by the sweep's own process",
 }
 """Calls of these names that are no danger, and why."""
-IMPORTERS = {"sweep/executors/worker.py"}
+IMPORTERS = {"sweep/executors/local/worker.py"}
 """Files that may import by name."""
 
 

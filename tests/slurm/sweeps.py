@@ -11,7 +11,7 @@ from usaggr.config.study import StudyConfig
 from usaggr.results.run_directory import CHECKPOINT, RunDirectory
 from usaggr.results.spec import Placement, RunSpec
 from usaggr.stopping import RunInterrupted, asked
-from usaggr.sweep.executors.slurm import SlurmExecutor
+from usaggr.sweep.executors.slurm.executor import SlurmExecutor
 
 TARGET = "tests.slurm.sweeps:execute"
 

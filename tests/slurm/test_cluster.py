@@ -21,9 +21,9 @@ from usaggr.config.executor import SlurmConfig
 from usaggr.errors import ConfigError
 from usaggr.results.run_directory import RunDirectory
 from usaggr.results.run_result import State, Status
-from usaggr.sweep.executors.base import Job
-from usaggr.sweep.executors.slurm import SlurmExecutor
-from usaggr.sweep.status import describe, status_of
+from usaggr.sweep.execution.jobs import Job
+from usaggr.sweep.executors.slurm.executor import SlurmExecutor
+from usaggr.sweep.inspect.status import describe, status_of
 
 ROOT = Path(__file__).parents[2]
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("slurm")]

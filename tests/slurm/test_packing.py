@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from usaggr.config.compose import compose_study
 from usaggr.config.executor import SlurmConfig
 from usaggr.errors import ConfigError
-from usaggr.sweep.executors.packing import UNKNOWN, WORTHWHILE, machine_of, packs
+from usaggr.sweep.executors.slurm.packing import UNKNOWN, WORTHWHILE, machine_of, packs
 
 
 @cache

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from usaggr.sweep.executors.slurm_queue import QueuedJob, SlurmQueue
+from usaggr.sweep.executors.slurm.queue import QueuedJob, SlurmQueue
 
 
 class Answers:

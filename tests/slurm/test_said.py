@@ -12,10 +12,10 @@ from tests.sweep import fakes
 from usaggr.config.executor import SlurmConfig
 from usaggr.report.build import build_report
 from usaggr.results.run_directory import JOB_VARIABLE, RunDirectory
-from usaggr.sweep.executors.slurm_queue import SlurmQueue
-from usaggr.sweep.plan import write_plan
-from usaggr.sweep.present import slurm_jobs
-from usaggr.sweep.status import describe, print_status, status_of
+from usaggr.sweep.executors.slurm.queue import SlurmQueue
+from usaggr.sweep.inspect.plan_console import slurm_jobs
+from usaggr.sweep.inspect.status import describe, print_status, status_of
+from usaggr.sweep.planning.plan import write_plan
 from usaggr.tasks import CATALOGUE
 
 

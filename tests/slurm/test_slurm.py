@@ -14,14 +14,14 @@ from usaggr.config.executor import MachineConfig, SlurmConfig
 from usaggr.config.study import StudyConfig
 from usaggr.errors import ConfigError
 from usaggr.results.run_directory import RunDirectory
-from usaggr.sweep.executors import slurm as slurm_room
-from usaggr.sweep.executors.base import Ended, Job
-from usaggr.sweep.executors.choice import executor_for
-from usaggr.sweep.executors.slurm import SlurmExecutor
-from usaggr.sweep.executors.slurm_queue import SlurmQueue
-from usaggr.sweep.executors.slurm_submit import Submitter
-from usaggr.sweep.plan import PlannedRun
-from usaggr.sweep.queued import open_runs, say_queued
+from usaggr.sweep.execution.jobs import Ended, Job
+from usaggr.sweep.executors.choose_executor import executor_for
+from usaggr.sweep.executors.slurm import executor as slurm_room
+from usaggr.sweep.executors.slurm.executor import SlurmExecutor
+from usaggr.sweep.executors.slurm.queue import SlurmQueue
+from usaggr.sweep.executors.slurm.submit import Submitter
+from usaggr.sweep.planning.plan import PlannedRun
+from usaggr.sweep.queued_runs import open_runs, say_queued
 
 
 class Cluster(Submitter):
@@ -295,7 +295,7 @@ def test_without_waiting_runs_end_as_queued(tmp_path: Path) -> None:
 def test_another_executor_leaves_queued_runs_to_jobs_that_live(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, here: bool, live: bool, todo: int, left: int
 ) -> None:
-    monkeypatch.setattr("usaggr.sweep.queued.has_slurm", lambda: here)
+    monkeypatch.setattr("usaggr.sweep.queued_runs.has_slurm", lambda: here)
     _, cluster, runs = made(tmp_path, runs=2)
     RunDirectory(runs[0].directory).enqueue("slurm 5")
     cluster.live |= {"5": "PENDING"} if live else {}

@@ -17,18 +17,18 @@ from typing import Any
 
 from usaggr.config.compose import compose_study
 from usaggr.config.study import StudyConfig
-from usaggr.data.manifest import make_manifest
 from usaggr.data.samples import Dataset, Sample
+from usaggr.data.split.manifest import make_manifest
 from usaggr.errors import UsaggrError
 from usaggr.io.locks import is_held
 from usaggr.results import run_directory
 from usaggr.results.run_directory import RunDirectory
 from usaggr.results.run_result import Cost, RunResult
 from usaggr.results.spec import Placement, RunSpec
-from usaggr.sweep.executors import worker
-from usaggr.sweep.executors.base import Executor
-from usaggr.sweep.executors.local import LocalExecutor
-from usaggr.sweep.plan import Plan, PlannedRun
+from usaggr.sweep.execution.jobs import Executor
+from usaggr.sweep.executors.local import worker
+from usaggr.sweep.executors.local.executor import LocalExecutor
+from usaggr.sweep.planning.plan import Plan, PlannedRun
 from usaggr.tasks import CATALOGUE
 
 if _beat := os.environ.get("FAKE_HEARTBEAT"):  # seconds, in all processes of a sweep

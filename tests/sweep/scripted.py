@@ -7,7 +7,7 @@ from typing import Self
 
 from tests.sweep import fakes
 from usaggr.results.run_directory import RunDirectory
-from usaggr.sweep.executors.base import Ended, Job, Outcome
+from usaggr.sweep.execution.jobs import Ended, Job, Outcome
 
 Step = Outcome | Callable[[], Outcome]
 """How an attempt at a run ends; a function is called when it does, to change the world beforehand."""

@@ -13,7 +13,7 @@ from tests.models.networks import ALL, CLS, DET, SEG, awaken, images, network, r
 from usaggr.config.compose import compose_study
 from usaggr.config.study import GRADIENT_BALANCING, TrainingConfig
 from usaggr.errors import ConfigError
-from usaggr.models.build import build_network
+from usaggr.models.build_network import build_network
 from usaggr.models.network import MultiTaskNetwork
 from usaggr.training.balancing import (
     TaskGradients,

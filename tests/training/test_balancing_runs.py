@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from tests.data.factories import read_rows, tiny_data, write_rows
 from tests.training.test_resume import digest, train, train_with_stops
 from tests.training.test_run import execute, pick, plan_of
-from usaggr.data.streams import NOT_EQUAL
+from usaggr.data.batches.streams import NOT_EQUAL
 from usaggr.errors import ConfigError, RunError
 from usaggr.models.network import MultiTaskNetwork
 from usaggr.training import balancing as balancing_room

@@ -11,8 +11,8 @@ from tests.models.networks import ALL, CLS, DET, REG, SEG, awaken
 from tests.training.factories import sample
 from usaggr.config.compose import compose_study
 from usaggr.config.study import StudyConfig
-from usaggr.data.batches import Batch
-from usaggr.models.build import build_network
+from usaggr.data.batches.batches import Batch
+from usaggr.models.build_network import build_network
 from usaggr.models.experts import balance_loss
 from usaggr.models.m2dino import M2Dino
 from usaggr.results.run_result import Scores

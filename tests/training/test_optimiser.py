@@ -6,7 +6,7 @@ import torch
 from tests.models.networks import network
 from usaggr.config.compose import compose_study
 from usaggr.config.study import TrainingConfig
-from usaggr.models.build import build_network
+from usaggr.models.build_network import build_network
 from usaggr.tasks import CATALOGUE
 from usaggr.training.optimiser import learning_rates, make_optimiser
 

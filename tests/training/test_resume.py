@@ -14,11 +14,11 @@ import torch
 from tests.data.factories import tiny_data
 from tests.training.test_run import pick, plan_of
 from usaggr import stopping
-from usaggr.data.batches import Batch
+from usaggr.data.batches.batches import Batch
 from usaggr.results.run_directory import RunDirectory
 from usaggr.results.spec import Placement
 from usaggr.stopping import RunInterrupted
-from usaggr.sweep.plan import Plan
+from usaggr.sweep.planning.plan import Plan
 from usaggr.training import resume
 from usaggr.training import run as run_room
 from usaggr.training.checkpoint import CheckpointFile

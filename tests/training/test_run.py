@@ -12,19 +12,19 @@ from safetensors.torch import load_file
 from tests.data.factories import tiny_data
 from usaggr.config.compose import compose_study
 from usaggr.config.study import TrainingConfig
-from usaggr.data.batches import FoldBatches
-from usaggr.data.cache import build_or_open
-from usaggr.data.run_data import RunData, run_data
-from usaggr.data.streams import stream, stream_length
+from usaggr.data.batches.batches import FoldBatches
+from usaggr.data.batches.cache import build_or_open
+from usaggr.data.batches.run_data import RunData, run_data
+from usaggr.data.batches.streams import stream, stream_length
 from usaggr.errors import RunError
 from usaggr.metrics.scores import score_tasks
-from usaggr.models.build import build_network
+from usaggr.models.build_network import build_network
 from usaggr.models.network import MultiTaskNetwork
 from usaggr.results.predictions import read_predictions
 from usaggr.results.run_directory import RunDirectory
 from usaggr.results.run_result import RunResult
 from usaggr.results.spec import Placement
-from usaggr.sweep.plan import Plan, PlannedRun, make_plan
+from usaggr.sweep.planning.plan import Plan, PlannedRun, make_plan
 from usaggr.training.optimiser import make_optimiser
 from usaggr.training.run import execute_run, training_parts, trivial_scores
 

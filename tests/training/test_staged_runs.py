@@ -12,21 +12,21 @@ from tests.data.factories import tiny_data
 from tests.training.test_resume import digest
 from tests.training.test_run import plan_of
 from usaggr import stopping
-from usaggr.data.cache import build_or_open
-from usaggr.data.run_data import RunData, run_data
+from usaggr.data.batches.cache import build_or_open
+from usaggr.data.batches.run_data import RunData, run_data
 from usaggr.errors import RunError
-from usaggr.models.build import build_network
+from usaggr.models.build_network import build_network
 from usaggr.models.parameters import count_parameters
 from usaggr.results.integrity import WEIGHTS
 from usaggr.results.run_directory import PARENT, RunDirectory
 from usaggr.results.spec import Placement
 from usaggr.stopping import RunInterrupted
-from usaggr.sweep.handing import hand_down
-from usaggr.sweep.plan import Plan, PlannedRun
+from usaggr.sweep.execution.parent_weights import hand_down
+from usaggr.sweep.planning.plan import Plan, PlannedRun
 from usaggr.training import resume
 from usaggr.training.optimiser import make_optimiser
 from usaggr.training.run import execute_run, training_parts
-from usaggr.training.start import start_from_parent, with_budget
+from usaggr.training.start_from_parent import start_from_parent, with_budget
 
 COMMON = ("training.budget=32 examples", "training.min_examples=8", "training.validations=2")
 STAGED = ("groupings=[task_specific,unified,staged_task,staged_task_extra,staged_task_frozen]",)

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from usaggr.advice.amounts import Step, steps
-from usaggr.advice.asked import NewData
 from usaggr.advice.evidence import EvidenceCell, SweepEvidence
+from usaggr.advice.new_data import NewData
 from usaggr.advice.rule import WayAnswer, answer
+from usaggr.advice.scale_steps import Step, steps
+from usaggr.advice.sharing_modes import NewTask, counterparts, is_rule, partners
 from usaggr.advice.undecided import Undecided, undecided
-from usaggr.advice.ways import NewTask, counterparts, is_rule, partners
 
 Kind = Literal["share", "may share", "do not share", "undecided", "not known"]
 KINDS: tuple[Kind, ...] = ("share", "may share", "do not share", "undecided", "not known")

@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from usaggr.advice.ways import way_of
-from usaggr.data.streams import NOT_EQUAL
+from usaggr.advice.sharing_modes import way_of
+from usaggr.data.batches.streams import NOT_EQUAL
 from usaggr.document.display_names import grouping_label
 from usaggr.errors import ConfigError, RunError
-from usaggr.evidence.crossed import Estimate
 from usaggr.metrics.names import metric as metric_of
 from usaggr.progress import Progress
 from usaggr.report.cases import Cases
@@ -29,6 +28,7 @@ from usaggr.report.observations import observe
 from usaggr.report.validity import read_validity
 from usaggr.results.join import join_sources
 from usaggr.results.stored_study import Source, StudyFacts, read_source
+from usaggr.statistics.two_way_anova import Estimate
 from usaggr.tasks import Task
 
 ONE_SEED = "one seed"

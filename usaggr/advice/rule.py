@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from usaggr.advice.evidence import CONFIDENCE, Effect, EvidenceCell
-from usaggr.advice.pooling import FEWEST, pool
-from usaggr.advice.ways import NewTask, is_rule, like
+from usaggr.advice.meta_analysis import FEWEST, pool
+from usaggr.advice.sharing_modes import NewTask, is_rule, like
 from usaggr.document.display_names import plural
-from usaggr.evidence.trend import NEAR
+from usaggr.statistics.scale_trend import NEAR
 
 Level = Literal["same task", "same clinical group", "same type"]
 LEVELS: tuple[Level, ...] = ("same task", "same clinical group", "same type")

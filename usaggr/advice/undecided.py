@@ -7,7 +7,7 @@ from pathlib import Path
 
 from usaggr.advice.evidence import ONE_SEED, EvidenceCell, SweepEvidence
 from usaggr.advice.rule import LEVELS, Level, bears_on
-from usaggr.advice.ways import NewTask
+from usaggr.advice.sharing_modes import NewTask
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ import numpy as np
 from usaggr.affinity.clustering import cluster, value_of
 from usaggr.affinity.estimate import Affinities, Asked, estimate
 from usaggr.config.study import StudyConfig
-from usaggr.data.cache import build_or_open
-from usaggr.data.run_data import run_data
+from usaggr.data.batches.cache import build_or_open
+from usaggr.data.batches.run_data import run_data
 from usaggr.errors import ConfigError
 from usaggr.progress import Progress
 from usaggr.results.affinity import SIMILARITIES, Array, Measure
@@ -125,7 +125,7 @@ def _name(block: Sequence[str], tasks: Mapping[str, Task]) -> str:
 
 
 def _affordable(found: Affinities, max_cost: float, progress: Progress) -> int:
-    from usaggr.affinity.riding import parameter_counts  # torch is for those who ask
+    from usaggr.affinity.probed_training import parameter_counts  # torch is for those who ask
 
     run = found.plan.runs[0]
     data = run_data(found.plan.manifest, run.spec, build_or_open(found.plan.manifest.dataset, run.study.data, progress))

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from usaggr import stopping
-from usaggr.affinity.pace import SOURCE_SAMPLES, TARGET_SAMPLES
-from usaggr.affinity.routing import check_routes, run_similarity
+from usaggr.affinity.probe_schedule import SOURCE_SAMPLES, TARGET_SAMPLES
+from usaggr.affinity.routing_affinity import check_routes, run_similarity
 from usaggr.config.study import StudyConfig
-from usaggr.data.cache import build_or_open
-from usaggr.data.run_data import RunData, run_data
+from usaggr.data.batches.cache import build_or_open
+from usaggr.data.batches.run_data import RunData, run_data
 from usaggr.errors import ConfigError, one_of
 from usaggr.progress import NoProgress, Progress
 from usaggr.results.affinity import (
@@ -31,13 +31,13 @@ from usaggr.results.affinity import (
 )
 from usaggr.results.spec import Placement
 from usaggr.stopping import RunInterrupted
-from usaggr.sweep.executors.placement import placements, usable_cores
-from usaggr.sweep.interruption import interruptible
-from usaggr.sweep.plan import Plan, PlannedRun, make_plan
+from usaggr.sweep.execution.signals import interruptible
+from usaggr.sweep.executors.local.placement import placements, usable_cores
+from usaggr.sweep.planning.plan import Plan, PlannedRun, make_plan
 from usaggr.tasks import Task
 
 if TYPE_CHECKING:
-    from usaggr.affinity.riding import Ridden
+    from usaggr.affinity.probed_training import Ridden
 
 DEFAULT_MEASURES: tuple[Measure, ...] = ("lookahead", "gradient")
 OVERHEAD = 0.3
@@ -171,7 +171,7 @@ def _estimate_seed(
         return found
     data = run_data(plan.manifest, run.spec, build_or_open(plan.manifest.dataset, run.study.data, progress))
     if "features" in measures:
-        from usaggr.affinity.features import feature_similarity  # torch is for those who estimate
+        from usaggr.affinity.feature_similarity import feature_similarity  # torch is for those who estimate
 
         similarity, images = feature_similarity(run.study, data, run.spec.seed, progress)
         found.append(known("features", similarity, images))
@@ -192,8 +192,8 @@ def _estimate_seed(
 
 
 def _ride(run: PlannedRun, data: RunData, measures: Sequence[Measure], asked: Asked, progress: Progress) -> "Ridden":
-    from usaggr.affinity.probe import Probing
-    from usaggr.affinity.riding import ride
+    from usaggr.affinity.gradient_probe import Probing
+    from usaggr.affinity.probed_training import ride
 
     probing = Probing("lookahead" in measures, "gradient" in measures, asked.overhead)
     stopping.forget()

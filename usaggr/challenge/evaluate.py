@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from usaggr.challenge.challenge_scores import Scored, score
 from usaggr.challenge.findings import NOT_SCORED, Finding
 from usaggr.challenge.layout import mask_place
-from usaggr.challenge.reading import Answer, Judged, Submission, judge, read_submission
-from usaggr.challenge.scores import Scored, score
 from usaggr.challenge.selection import Selection
+from usaggr.challenge.submission import Answer, Judged, Submission, judge, read_submission
 from usaggr.config.study import DataConfig
-from usaggr.data.images import read_mask
-from usaggr.data.index import IndexRow, read_index
-from usaggr.data.readers import pieces, reader_count, results_of
+from usaggr.data.read.images import read_mask
+from usaggr.data.read.index import IndexRow, read_index
+from usaggr.data.read.thread_pool import pieces, reader_count, results_of
 from usaggr.data.samples import Dataset, Sample
 from usaggr.metrics.scores import score_sample
 from usaggr.progress import Progress

@@ -8,7 +8,7 @@ counted from the submission's folder.
 from pathlib import PurePosixPath
 from typing import Any
 
-from usaggr.data.index import IndexRow
+from usaggr.data.read.index import IndexRow
 from usaggr.errors import DataError
 from usaggr.results.predictions import Prediction
 from usaggr.tasks import TaskType

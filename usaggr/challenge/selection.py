@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from usaggr.data.components import components_of
 from usaggr.data.samples import Dataset, Sample
+from usaggr.data.split.components import components_of
 from usaggr.errors import ConfigError, DataError, one_of
 from usaggr.results.split import FOLDS, read_split_rows
 

@@ -46,10 +46,10 @@ def advise(
     """
     from rich.console import Console
 
+    from usaggr.advice.advice_files import print_advice, write_advice
     from usaggr.advice.advise import advise as advised
-    from usaggr.advice.asked import read_data, read_index_table
     from usaggr.advice.evidence import find_sweeps, read_sweep
-    from usaggr.advice.written import print_advice, write_advice
+    from usaggr.advice.new_data import read_data, read_index_table
     from usaggr.progress import RichProgress
 
     progress = RichProgress()

@@ -59,7 +59,7 @@ def affinity(
     """
     from usaggr.affinity.blocks import blocks_of, limit_of
     from usaggr.affinity.estimate import DEFAULT_MEASURES, Asked, estimate
-    from usaggr.affinity.written import check_limits, grouping_paths, sweep_command, write_grouping
+    from usaggr.affinity.grouping_file import check_limits, grouping_paths, sweep_command, write_grouping
     from usaggr.config.compose import DEFAULT_STUDY, compose_study
     from usaggr.progress import RichProgress
     from usaggr.report.affinity_heatmaps import write_heatmap
@@ -91,7 +91,7 @@ def _tell(
     found: "Affinities", measure: "Measure", blocks: dict[str, tuple[str, ...]], path: Path, heatmap: Path
 ) -> None:
     """A grouping in a few lines."""
-    from usaggr.affinity.written import compared, estimates_told
+    from usaggr.affinity.grouping_file import compared, estimates_told
 
     print(f"\n{measure}, {estimates_told(found, measure)}: {path}")
     for name, tasks in blocks.items():

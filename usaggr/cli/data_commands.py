@@ -79,8 +79,8 @@ def _write(table: "SourceTable", root: Path, subject: str | None) -> None:
     """Write the index, and say what was left out and what to do next."""
     from dataclasses import replace
 
+    from usaggr.data.read.subject_names import normalise_subject
     from usaggr.data.sources.table import with_subjects, write_index
-    from usaggr.data.subject_names import normalise_subject
 
     table = replace(table, rows=tuple(with_subjects(table.rows, subject)))
     path = write_index(table, root)
@@ -125,9 +125,9 @@ def data_show(
     per_task: Annotated[int, typer.Option(min=1, help="Samples of each task in the picture.")] = 4,
 ) -> None:
     """Count samples, classes, subjects and what tasks share, and draw samples with their labels."""
-    from usaggr.data.dataset import load_dataset
-    from usaggr.data.overview import print_overview
-    from usaggr.data.sheet import draw_sheet
+    from usaggr.data.read.load_dataset import load_dataset
+    from usaggr.data.show.overview import print_overview
+    from usaggr.data.show.sample_sheet import draw_sheet
     from usaggr.progress import RichProgress
 
     data = study_of_words(words, config_dir).data

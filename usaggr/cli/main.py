@@ -23,7 +23,7 @@ from usaggr.io.atomic_files import cannot_write, is_unwritable
 from usaggr.stopping import RunInterrupted
 
 if TYPE_CHECKING:
-    from usaggr.sweep.plan import Plan
+    from usaggr.sweep.planning.plan import Plan
 
 
 app = typer.Typer(
@@ -105,7 +105,7 @@ def status(
     watch: Annotated[bool, typer.Option("--watch", help="Keep on looking until all is done.")] = False,
 ) -> None:
     """Say which runs are done, running, failed (and why), stale, pending or unplanned."""
-    from usaggr.sweep.status import print_status
+    from usaggr.sweep.inspect.status import print_status
 
     print_status(_results(directory), output_console(), watch=watch)
 
@@ -116,7 +116,7 @@ def clean(
     yes: Annotated[bool, typer.Option("--yes", help="Remove without asking.")] = False,
 ) -> None:
     """List runs that the study no longer asks for and weights that were kept, then remove them."""
-    from usaggr.sweep.clean import removable, remove, size
+    from usaggr.sweep.inspect.clean import removable, remove, size
 
     items = removable(_results(directory))
     for item in items:
@@ -155,8 +155,8 @@ def train(
 ) -> None:
     """Train one run in the foreground, for debugging: the first that is not done and has what the options ask for."""
     from usaggr.progress import RichProgress
-    from usaggr.sweep.foreground import choose_run, print_scores, train_run
-    from usaggr.sweep.plan import write_plan
+    from usaggr.sweep.execution.foreground import choose_run, print_scores, train_run
+    from usaggr.sweep.planning.plan import write_plan
 
     plan_ = _plan(words, config_dir)
     run = choose_run(plan_, block, scale, seed, variant)
@@ -192,11 +192,11 @@ def evaluate(
 
     Writes evaluation.json and evaluation.md beside them. Exit status 1: some samples have no usable prediction.
     """
+    from usaggr.challenge.challenge_scores import as_mode
     from usaggr.challenge.evaluate import evaluate as scored
-    from usaggr.challenge.scores import as_mode
+    from usaggr.challenge.evaluation_files import print_evaluation, write_evaluation
     from usaggr.challenge.selection import select
-    from usaggr.challenge.written import print_evaluation, write_evaluation
-    from usaggr.data.dataset import load_dataset
+    from usaggr.data.read.load_dataset import load_dataset
     from usaggr.progress import RichProgress
 
     chosen = as_mode(mode)
@@ -227,13 +227,13 @@ def config(
 def _plan(words: Sequence[str] | None, config_dir: Path | None) -> "Plan":
     study = study_of_words(words, config_dir)
     from usaggr.progress import RichProgress
-    from usaggr.sweep.plan import make_plan
+    from usaggr.sweep.planning.plan import make_plan
 
     return make_plan(study, RichProgress())
 
 
 def _show_plan(plan: "Plan") -> None:
-    from usaggr.sweep.present import print_plan
+    from usaggr.sweep.inspect.plan_console import print_plan
 
     print_plan(plan, output_console())
 

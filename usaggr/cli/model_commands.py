@@ -34,10 +34,10 @@ def predict(
 
     The same command goes on where it was stopped. Exit status 1: some rows could not be predicted, and were skipped.
     """
-    from usaggr.inference.choosing import Wanted, choose
-    from usaggr.inference.predicting import Rows, Way, as_policy
-    from usaggr.inference.predicting import predict as predicted
-    from usaggr.inference.words import print_choice, skipped_lines, told
+    from usaggr.inference.model_selection import Wanted, choose
+    from usaggr.inference.predict import Rows, Way, as_policy
+    from usaggr.inference.predict import predict as predicted
+    from usaggr.inference.prediction_console import print_choice, skipped_lines, told
     from usaggr.progress import RichProgress
 
     progress = RichProgress()
@@ -62,7 +62,7 @@ def export(
     ] = None,
 ) -> None:
     """Write a run's model as one ONNX file, compared with the model itself, and a JSON card beside it."""
-    from usaggr.inference.exporting import export as exported
+    from usaggr.inference.export import export as exported
     from usaggr.progress import RichProgress
 
     found = exported(run, out, RichProgress())

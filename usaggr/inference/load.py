@@ -4,7 +4,7 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from usaggr.inference.model import Model
+    from usaggr.inference.loaded_model import Model
 
 
 def load(run: "str | os.PathLike[str]", device: str = "auto") -> "Model":
@@ -18,6 +18,6 @@ def load(run: "str | os.PathLike[str]", device: str = "auto") -> "Model":
         RunError: no finished run, or its weights are not there or do not fit.
         ConfigError: no such device.
     """
-    from usaggr.inference import model  # torch, which takes seconds to import
+    from usaggr.inference import loaded_model  # torch, which takes seconds to import
 
-    return model.load(run, device)
+    return loaded_model.load(run, device)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from usaggr.config.model import MhMtlConfig, ModelConfig
-from usaggr.data.batches import MEAN, STD
+from usaggr.data.batches.batches import MEAN, STD
 from usaggr.models.plain_vit import create_vit
 from usaggr.models.vit_weights import InputTransform, stated_transform, timms_transform
 from usaggr.models.weight_files import read_tensors

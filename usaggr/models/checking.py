@@ -10,7 +10,7 @@ import torch
 
 from usaggr.config.model import M2DinoConfig, ModelConfig
 from usaggr.errors import ConfigError, UsaggrError
-from usaggr.models.build import build_network
+from usaggr.models.build_network import build_network
 from usaggr.models.network import MultiTaskNetwork
 from usaggr.models.vit import VisionTransformer
 from usaggr.models.vit_download import content_of, silence_hub

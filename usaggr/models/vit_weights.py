@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from usaggr.config.model import M2DinoConfig
-from usaggr.data.batches import MEAN, STD
+from usaggr.data.batches.batches import MEAN, STD
 from usaggr.errors import ConfigError
 from usaggr.models.vit_download import downloaded, source
 from usaggr.models.weight_files import described, first_line, read_tensors, some, without_prefix

@@ -10,8 +10,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from usaggr.evidence.across import Improvement, friedman, negative_transfer, probability_of_improvement, wilcoxon_pairs
 from usaggr.results.stored_study import StudyFacts
+from usaggr.statistics.rank_tests import (
+    Improvement,
+    friedman,
+    negative_transfer,
+    probability_of_improvement,
+    wilcoxon_pairs,
+)
 
 FRIEDMAN_COLUMNS = ("scale", "variant", "tasks", "groupings", "statistic", "df", "p", "reason")
 """Then `rank:<grouping>`, the mean rank of each grouping."""

@@ -12,15 +12,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from usaggr.evidence.claims import Quantity
-from usaggr.evidence.crossed import Estimate, stacked
-from usaggr.evidence.joint import Part, joint_table
-from usaggr.evidence.relative import relative_pseudovalues, skill_pseudovalues
-from usaggr.evidence.trend import ROUNDING
 from usaggr.metrics.names import main_metric
 from usaggr.report.cases import Cases, Cell
 from usaggr.report.collect import Collection
 from usaggr.report.intervals import pooled_estimates
+from usaggr.statistics.claims import Quantity
+from usaggr.statistics.effect_units import relative_pseudovalues, skill_pseudovalues
+from usaggr.statistics.joint_tables import Part, joint_table
+from usaggr.statistics.scale_trend import ROUNDING
+from usaggr.statistics.two_way_anova import Estimate, stacked
 
 Array = NDArray[np.float64]
 Unit = Literal["skill", "relative"]

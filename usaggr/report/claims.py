@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 
 from usaggr.document.display_names import grouping_label, listed, scale_label
-from usaggr.evidence import claims as rules
-from usaggr.evidence.claims import Claim, Quantity
-from usaggr.evidence.consistency import spread_difference
 from usaggr.report.cell_tables import UNKNOWN, Compared, Found, Weights, cells_in, combined, mean_of, scaled
 from usaggr.report.scale_effects import CONFOUNDED, group_sizes
 from usaggr.results.stored_study import StudyFacts
+from usaggr.statistics import claims as rules
+from usaggr.statistics.claims import Claim, Quantity
+from usaggr.statistics.group_spread import spread_difference
 
 CLAIM_COLUMNS = ("variant", *(field.name for field in fields(Claim)))
 _GROUPINGS = ("clinical", "unified")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
-from usaggr.data.leakage import IN_TWO_FOLDS, Proof, prove_disjoint
+from usaggr.data.split.leakage import IN_TWO_FOLDS, Proof, prove_disjoint
 from usaggr.errors import RunError
 from usaggr.progress import NoProgress, Progress
 from usaggr.report.folds import TestFold, read_folds, read_placements

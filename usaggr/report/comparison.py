@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from usaggr.evidence.crossed import stacked
 from usaggr.report.cases import Cases
 from usaggr.report.intervals import Difference, Key, pooled_by_task
+from usaggr.statistics.two_way_anova import stacked
 
 COMPARISON_COLUMNS = (
     "task", "task_type", "clinical_group", "scale", "n_train", "grouping", "variant", "metric", "reference_mean",

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from usaggr.evidence.joint import Part, joint_table
-from usaggr.evidence.relative import skill_pseudovalues
 from usaggr.metrics.names import metric as metric_of
 from usaggr.report.cases import Cases, Cell
+from usaggr.statistics.effect_units import skill_pseudovalues
+from usaggr.statistics.joint_tables import Part, joint_table
 
 Array = NDArray[np.float64]
 _NONE = -1

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usaggr.config.study import DataConfig
-from usaggr.data.images import read_image, read_mask
+from usaggr.data.read.images import read_image, read_mask
 from usaggr.data.samples import Sample
 from usaggr.report.overlays import WHITE, Canvas, Marks, colour_of, draw_marks
 from usaggr.report.strips import (

@@ -17,7 +17,7 @@ from pyarrow import compute, parquet
 from pydantic import ValidationError
 
 from usaggr.config.study import DataConfig
-from usaggr.data.dataset import load_dataset
+from usaggr.data.read.load_dataset import load_dataset
 from usaggr.data.samples import Dataset, Sample
 from usaggr.document.elements import Picture, literal
 from usaggr.errors import DataError, RunError, UsaggrError

@@ -3,7 +3,7 @@
 `training.sampling` departs from equal exposure on purpose, and its runs say so in their notes.
 """
 
-from usaggr.data.streams import NOT_EQUAL
+from usaggr.data.batches.streams import NOT_EQUAL
 from usaggr.report.collect import CollectedRun, Collection
 from usaggr.results.stored_study import StudyFacts
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from usaggr.data.leakage import Placement
+from usaggr.data.split.leakage import Placement
 from usaggr.results.split import SplitRow, read_split_rows
 
 

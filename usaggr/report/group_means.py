@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from usaggr.evidence.claims import Quantity
-from usaggr.evidence.consistency import Spread, spread
 from usaggr.report.cell_tables import UNITS, UNKNOWN, Compared, Found, Unit, cells_in, mean_of
 from usaggr.report.scale_effects import group_sizes
+from usaggr.statistics.claims import Quantity
+from usaggr.statistics.group_spread import Spread, spread
 
 SENSITIVITY_COLUMNS = (
     "grouping", "scale", "variant", "task_type", "tasks", "delta_skill", "low", "high", "relative", "relative_low",

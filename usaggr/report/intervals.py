@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from usaggr.evidence.crossed import Estimate, estimate, mean_squares
-from usaggr.evidence.pooling import pool
 from usaggr.report.cases import Cases
+from usaggr.statistics.two_way_anova import Estimate, estimate, mean_squares
+from usaggr.statistics.variance_pooling import pool
 
 Array = NDArray[np.float64]
 Key = tuple[Any, ...]

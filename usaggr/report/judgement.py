@@ -6,17 +6,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from usaggr.data.manifest import MIN_TEST_SUBJECTS
-from usaggr.evidence.crossed import stacked
-from usaggr.evidence.power import seeds_needed
-from usaggr.evidence.scarcity import FEWEST, differs_in_few, hangs_on_few
-from usaggr.evidence.verdicts import ALPHA, judge
+from usaggr.data.split.manifest import MIN_TEST_SUBJECTS
 from usaggr.metrics.names import metric as metric_of
 from usaggr.report.cases import Cases
 from usaggr.report.comparison import CELL, COMPARISON_COLUMNS
 from usaggr.report.intervals import Difference, Key
 from usaggr.results.predictions import SAMPLE_METRICS
 from usaggr.results.stored_study import StudyFacts
+from usaggr.statistics.minimum_evidence import FEWEST, differs_in_few, hangs_on_few
+from usaggr.statistics.power import seeds_needed
+from usaggr.statistics.two_way_anova import stacked
+from usaggr.statistics.verdicts import ALPHA, judge
 
 OWN_COLUMNS = (
     "main", "same", "planned", "delta_skill", "se", "trivial", "collapsed", "collapsed_reference", "unconverged",

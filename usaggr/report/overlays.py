@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from usaggr.data.sheet import COLOURS
+from usaggr.data.show.sample_sheet import COLOURS
 
 Canvas = NDArray[np.uint8]
 """(H, W, 3) RGB."""

@@ -10,11 +10,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from usaggr.errors import RunError
-from usaggr.evidence.jackknife import auc_pseudovalues, confusion_pseudovalues, mean_pseudovalues
-from usaggr.evidence.scarcity import rarer_class
 from usaggr.metrics.names import METRICS
 from usaggr.report.folds import TestFold
 from usaggr.results.predictions import SAMPLE_METRICS, read_predictions, stored_columns
+from usaggr.statistics.jackknife import auc_pseudovalues, confusion_pseudovalues, mean_pseudovalues
+from usaggr.statistics.minimum_evidence import rarer_class
 from usaggr.tasks import Task
 
 

@@ -17,9 +17,9 @@ import pandas as pd
 import yaml
 from numpy.typing import NDArray
 
-from usaggr.evidence.routing import routing_similarity
 from usaggr.metrics.dead_experts import dead_experts
 from usaggr.report.collect import CollectedRun, Collection
+from usaggr.statistics.routing_similarity import routing_similarity
 
 Array = NDArray[np.float64]
 Scale = float | int

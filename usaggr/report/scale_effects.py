@@ -8,10 +8,10 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from usaggr.evidence.holm import holm
-from usaggr.evidence.trend import Crossing, association, bears_slope, crossing, level_weights, slope_weights
 from usaggr.report.cases import Cell
 from usaggr.report.cell_tables import UNITS, Array, Compared, Setting, Unit, Weights, cells_in, combined, scaled
+from usaggr.statistics.holm import holm
+from usaggr.statistics.scale_trend import Crossing, association, bears_slope, crossing, level_weights, slope_weights
 
 SLOPE_COLUMNS = (
     "variant", "grouping", "level", "scope", "unit", "tasks", "left_out", "slope", "low", "high", "p", "p_adjusted",

@@ -11,13 +11,13 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from usaggr.evidence.holm import holm
 from usaggr.report.cases import Cases, Cell
 from usaggr.report.cell_tables import UNKNOWN, quantities
 from usaggr.report.collect import Collection
 from usaggr.report.comparison import CELL
 from usaggr.report.contrasts import Contrast, Skills
 from usaggr.report.intervals import Key, pooled_by_task
+from usaggr.statistics.holm import holm
 
 STAGED_COLUMNS = (
     "grouping", "parent", "share", "budget", "scale", "variant", "against", "is", "delta_skill", "low", "high", "p",

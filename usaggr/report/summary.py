@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from usaggr.evidence.verdicts import VERDICTS
 from usaggr.report.cell_tables import CellTables, cells_in, mean_of
 from usaggr.report.collect import CollectedRun, Collection
 from usaggr.report.exposure import is_unequal
 from usaggr.report.intervals import pooled_estimates
+from usaggr.statistics.verdicts import VERDICTS
 
 SUMMARY_COLUMNS = (
     "grouping", "scale", "variant", "tasks", "delta_m", "low", "high", "delta_skill", "gain", "no_loss", "loss",

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from usaggr.evidence.validity import collapsed, diverged, unconverged
 from usaggr.metrics.names import Metric, main_metric, skill
 from usaggr.report.collect import CollectedRun, Collection
 from usaggr.results.run_result import RunResult
+from usaggr.statistics.convergence import collapsed, diverged, unconverged
 
 VALIDITY_COLUMNS = ("fingerprint", "task", "collapsed", "unconverged", "diverged")
 

@@ -11,8 +11,6 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from usaggr.evidence.claims import Quantity
-from usaggr.evidence.holm import holm
 from usaggr.report.capacity import Capacity, capacities
 from usaggr.report.cases import Cases, Cell
 from usaggr.report.cell_tables import UNKNOWN, quantities
@@ -21,6 +19,8 @@ from usaggr.report.comparison import CELL
 from usaggr.report.contrasts import Contrast, Skills
 from usaggr.report.intervals import Difference, Key, pooled_by_task
 from usaggr.report.judgement import scarcity
+from usaggr.statistics.claims import Quantity
+from usaggr.statistics.holm import holm
 
 VARIANT_COLUMNS = (
     "level", "grouping", "scale", "variant", "against", "task", "delta_skill", "low", "high", "p", "p_adjusted",

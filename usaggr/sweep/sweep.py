@@ -11,23 +11,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from usaggr.data.run_data import RunData
+from usaggr.data.batches.run_data import RunData
 from usaggr.errors import RunError, UsaggrError, WriteError
 from usaggr.io.locks import exclusive
 from usaggr.progress import Progress, RichProgress
 from usaggr.results.run_directory import RunDirectory
 from usaggr.results.run_result import State
-from usaggr.sweep.damage import put_aside_damaged
-from usaggr.sweep.executors.base import Executor
-from usaggr.sweep.executors.choice import executor_for
-from usaggr.sweep.handing import put_aside_weightless
-from usaggr.sweep.interruption import INTERRUPTED, interruptible
-from usaggr.sweep.live import SweepLine, duration
-from usaggr.sweep.loop import Loop
-from usaggr.sweep.plan import Plan, PlannedRun, write_plan, write_states
-from usaggr.sweep.queued import open_runs, say_left, say_queued
-from usaggr.sweep.timing import SweepClock
-from usaggr.sweep.tracking import followed
+from usaggr.sweep.execution.damaged_results import put_aside_damaged
+from usaggr.sweep.execution.jobs import Executor
+from usaggr.sweep.execution.loop import Loop
+from usaggr.sweep.execution.parent_weights import put_aside_weightless
+from usaggr.sweep.execution.signals import INTERRUPTED, interruptible
+from usaggr.sweep.execution.status_line import SweepLine, duration
+from usaggr.sweep.execution.timing import SweepClock
+from usaggr.sweep.executors.choose_executor import executor_for
+from usaggr.sweep.planning.plan import Plan, PlannedRun, write_plan, write_states
+from usaggr.sweep.queued_runs import open_runs, say_left, say_queued
+from usaggr.sweep.sweep_tracking import followed
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -244,13 +244,13 @@ def _report(plan: Plan, console: "Console", build: Report) -> tuple[Path | None,
 
 
 def _caches(plan: Plan, runs: Sequence[PlannedRun], progress: Progress) -> DataOf:
-    from usaggr.sweep.prepare import open_caches
+    from usaggr.sweep.execution.image_caches import open_caches
 
     return open_caches(plan, runs, progress)
 
 
 def _networks(plan: Plan, runs: Sequence[PlannedRun], progress: Progress) -> None:
-    from usaggr.sweep.networks import check_networks
+    from usaggr.sweep.network_checks import check_networks
 
     check_networks(plan, runs, progress)
 

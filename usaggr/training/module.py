@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from usaggr.config.study import TrainingConfig
-from usaggr.data.batches import Batch, FoldBatches, Pixels, TrainingBatches
+from usaggr.data.batches.batches import Batch, FoldBatches, Pixels, TrainingBatches
 from usaggr.models.experts import balance_loss
 from usaggr.models.network import MultiTaskNetwork
 from usaggr.models.per_task import Routed
@@ -17,15 +17,15 @@ from usaggr.results.run_result import Scores
 from usaggr.tasks import Task
 from usaggr.training.balancing import join_routing, make_task_gradients, make_uncertainty
 from usaggr.training.curve import Curve
-from usaggr.training.guard import LossGuard
-from usaggr.training.layout import lay_out, release
+from usaggr.training.decode_outputs import predictions_of
+from usaggr.training.device_images import pixels_on
+from usaggr.training.expert_usage import ExpertUsage
+from usaggr.training.finite_loss import LossGuard
 from usaggr.training.losses import sample_losses
+from usaggr.training.memory_format import lay_out, release
 from usaggr.training.optimiser import make_optimiser
-from usaggr.training.predict import predictions_of
-from usaggr.training.resident import pixels_on
 from usaggr.training.schedule import rate_factor
 from usaggr.training.scoring import FoldScorer
-from usaggr.training.usage import ExpertUsage
 
 
 class MultiTaskModule(pl.LightningModule):

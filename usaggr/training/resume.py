@@ -16,7 +16,7 @@ import pytorch_lightning as pl
 import torch
 
 from usaggr import stopping
-from usaggr.data.batches import TrainingBatches
+from usaggr.data.batches.batches import TrainingBatches
 from usaggr.models.network import MultiTaskNetwork
 from usaggr.stopping import RunInterrupted
 from usaggr.training.checkpoint import CheckpointFile, Position

@@ -10,15 +10,15 @@ import torch
 from safetensors.torch import save_file
 
 from usaggr.config.study import StudyConfig
-from usaggr.data.batches import CachedPixels, FoldBatches, TrainingBatches
-from usaggr.data.run_data import RunData
+from usaggr.data.batches.batches import CachedPixels, FoldBatches, TrainingBatches
+from usaggr.data.batches.run_data import RunData
+from usaggr.data.batches.streams import cut_batches, merge_streams, stream, stream_lengths, with_exposure
 from usaggr.data.samples import Sample
 from usaggr.data.seeds import derived_seed
-from usaggr.data.streams import cut_batches, merge_streams, stream, stream_lengths, with_exposure
 from usaggr.io.atomic_files import make_usual
 from usaggr.io.checksums import note_hash
 from usaggr.models.assumed_input import input_scale_of
-from usaggr.models.build import build_network
+from usaggr.models.build_network import build_network
 from usaggr.models.network import MultiTaskNetwork
 from usaggr.models.parameters import count_parameters
 from usaggr.results.predictions import write_predictions
@@ -28,15 +28,15 @@ from usaggr.results.spec import Placement, RunSpec
 from usaggr.tracking.lightning_logger import tracked
 from usaggr.training.checkpoint import CheckpointFile
 from usaggr.training.curve import Curve
-from usaggr.training.memory import forget_peak, peak_mib
+from usaggr.training.decode_outputs import predictions_of
+from usaggr.training.expert_usage import ExpertUsage
 from usaggr.training.module import MultiTaskModule
-from usaggr.training.predict import predictions_of
+from usaggr.training.peak_memory import forget_peak, peak_mib
 from usaggr.training.resume import Checkpoints, Progress
 from usaggr.training.scoring import FoldScorer, trivial_predictors
-from usaggr.training.start import start_from_parent, with_budget
+from usaggr.training.start_from_parent import start_from_parent, with_budget
 from usaggr.training.stopwatch import FitClock, Stopwatch
 from usaggr.training.trainer import make_trainer
-from usaggr.training.usage import ExpertUsage
 
 EVALUATION_BATCH = 32
 """Samples at once where no gradient is kept; a number of no consequence for scores."""

@@ -12,8 +12,8 @@ import sklearn.metrics  # noqa: F401  # where this is imported ahead of runs, no
 from numpy.typing import NDArray
 
 from usaggr.config.study import DataConfig
-from usaggr.data.batches import relative_box, relative_points
-from usaggr.data.cache import ImageCache
+from usaggr.data.batches.batches import relative_box, relative_points
+from usaggr.data.batches.cache import ImageCache
 from usaggr.data.samples import Sample
 from usaggr.metrics.names import main_metric, metric, skill
 from usaggr.metrics.scores import score_sample, score_tasks
@@ -21,7 +21,7 @@ from usaggr.metrics.trivial import TrivialPredictor, fit_trivial
 from usaggr.results.predictions import Prediction, prediction_row
 from usaggr.results.run_result import Scores
 from usaggr.tasks import Task
-from usaggr.training.truths import truth_of
+from usaggr.training.targets_cache import truth_of
 
 
 class FoldScorer:

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from tests.data.check.test_near import copies, speckle
+from tests.data.check.test_near_duplicates import copies, speckle
 from tests.data.factories import change_cell, data_config, tiny_data, write_image
 from usaggr.config.study import DataConfig
 from usaggr.data.check.command import Outputs, run_check
-from usaggr.data.check.near import THRESHOLD
+from usaggr.data.check.near_duplicates import THRESHOLD
 from usaggr.errors import ConfigError, DataError
 from usaggr.progress import NoProgress
 

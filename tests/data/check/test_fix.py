@@ -12,7 +12,7 @@ from tests.data.factories import HEIGHT, WIDTH, Row, change_cell, data_config, d
 from tests.data.factories import write_rows as rows_written
 from usaggr.config.study import DataConfig
 from usaggr.data.check.fix import CONVERTED, LOG, Fixed, fix_data
-from usaggr.data.dataset import check_dataset, load_dataset
+from usaggr.data.read.load_dataset import check_dataset, load_dataset
 from usaggr.errors import DataError
 from usaggr.progress import NoProgress
 

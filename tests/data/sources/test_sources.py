@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.data.factories import data_config, disc, noise, write_image
-from usaggr.data.dataset import load_dataset
+from usaggr.data.read.load_dataset import load_dataset
 from usaggr.data.samples import Sample
 from usaggr.data.sources.classes import read_classes
 from usaggr.data.sources.coco import read_coco

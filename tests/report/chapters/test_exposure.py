@@ -8,7 +8,7 @@ import pytest
 from tests.report.chapters.reading import blocks, document_of, find, row_of, texts, titles
 from tests.report.sweeps import FakeSweep, level
 from tests.report.variant_sweeps import TASKS
-from usaggr.data.streams import NOT_EQUAL
+from usaggr.data.batches.streams import NOT_EQUAL
 from usaggr.document.elements import Details, Document, TextTable
 from usaggr.report.collect import collect
 from usaggr.report.tables import make_tables

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from usaggr.config.study import DataConfig
-from usaggr.data.check.depth import look_deeper
+from usaggr.data.check.check_console import print_findings, write_pairs
+from usaggr.data.check.check_page import write_page
+from usaggr.data.check.deep_check import look_deeper
 from usaggr.data.check.fix import fix_data, refuse_place
-from usaggr.data.check.page import write_page
-from usaggr.data.check.told import print_findings, write_pairs
-from usaggr.data.dataset import check_dataset
-from usaggr.data.overview import print_check, write_faults
+from usaggr.data.read.load_dataset import check_dataset
+from usaggr.data.show.overview import print_check, write_faults
 from usaggr.errors import ConfigError
 from usaggr.progress import Progress
 

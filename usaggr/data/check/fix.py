@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from usaggr.config.study import DataConfig
-from usaggr.data.check.mending import Mended, mend_row
-from usaggr.data.dataset import check_dataset
-from usaggr.data.images import read_mask
-from usaggr.data.index import IndexRow, read_index
-from usaggr.data.locations import FileFinder, FoundFile, data_root
+from usaggr.data.check.repairs import Mended, mend_row
+from usaggr.data.read.images import read_mask
+from usaggr.data.read.index import IndexRow, read_index
+from usaggr.data.read.load_dataset import check_dataset
+from usaggr.data.read.paths import FileFinder, FoundFile, data_root
 from usaggr.data.samples import Fault
 from usaggr.errors import DataError
 from usaggr.progress import Progress

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from usaggr.data.check.looks import MAP, Looks
+from usaggr.data.check.image_scan import MAP, Looks
 from usaggr.data.samples import Dataset, Sample
 from usaggr.tasks import Task
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from usaggr.data.check.looks import ImageLook, Looks
+from usaggr.data.check.image_scan import ImageLook, Looks
 from usaggr.data.samples import Dataset, Sample
 
 FAR = 6.0

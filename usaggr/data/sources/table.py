@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from usaggr.data.subject_names import normalise_subject
+from usaggr.data.read.subject_names import normalise_subject
 from usaggr.errors import ConfigError, DataError
 from usaggr.io.atomic_files import write_atomic
 from usaggr.tasks import TaskType

@@ -11,9 +11,9 @@ from usaggr.data.synthetic.acoustics import envelope, log_compressed
 from usaggr.data.synthetic.body import Body, Motion, drawn_motion
 from usaggr.data.synthetic.difficulty import CONTACT, GAIN_SPREAD
 from usaggr.data.synthetic.geometry import Map, View, as_map
-from usaggr.data.synthetic.roster import Shot
+from usaggr.data.synthetic.image_plan import Shot
+from usaggr.data.synthetic.patient_pools import POOLS
 from usaggr.data.synthetic.shapes import Point
-from usaggr.data.synthetic.sources import POOLS
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from usaggr.config.study import SyntheticConfig
-from usaggr.data.synthetic.sources import SOURCES
+from usaggr.data.synthetic.patient_pools import SOURCES
 from usaggr.errors import ConfigError, one_of
 from usaggr.tasks import CATALOGUE
 

@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 
 from usaggr.config.study import DataConfig, SyntheticConfig
 from usaggr.data.synthetic import difficulty
-from usaggr.data.synthetic.drawers import results_of
+from usaggr.data.synthetic.image_plan import Shot, Use, roster
+from usaggr.data.synthetic.patient_pools import POOLS, SOURCES
 from usaggr.data.synthetic.picture import Picture, labels_of_another, take_picture
+from usaggr.data.synthetic.process_pool import results_of
 from usaggr.data.synthetic.relations import relations
-from usaggr.data.synthetic.roster import Shot, Use, roster
-from usaggr.data.synthetic.sources import POOLS, SOURCES
 from usaggr.errors import ConfigError, DataError, RunError, one_of
 from usaggr.io.locks import exclusive
 from usaggr.tasks import CATALOGUE, Task

@@ -5,9 +5,9 @@ import pandas as pd
 from usaggr.document import numbers as text
 from usaggr.document.display_names import grouping_label, plural
 from usaggr.document.elements import Block, Cell, Items, Section, TextTable, literal
-from usaggr.evidence.verdicts import ALPHA
 from usaggr.report.chapters import marks
 from usaggr.report.chapters.material import Material, capital, paragraph, section
+from usaggr.statistics.verdicts import ALPHA
 
 Row = marks.Row
 

@@ -1,8 +1,8 @@
 """The data: tasks with their folds, the proof that folds are disjoint, what was skipped, remarks of runs."""
 
-from usaggr.data.leakage import IN_TWO_FOLDS, KINDS
-from usaggr.data.manifest import MIN_TEST_SUBJECTS
-from usaggr.data.streams import NOT_EQUAL
+from usaggr.data.batches.streams import NOT_EQUAL
+from usaggr.data.split.leakage import IN_TWO_FOLDS, KINDS
+from usaggr.data.split.manifest import MIN_TEST_SUBJECTS
 from usaggr.document.display_names import listed, plural
 from usaggr.document.elements import Block, Cell, Items, Paragraph, Section, TextTable, literal
 from usaggr.report.chapters import marks

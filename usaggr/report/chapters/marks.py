@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from usaggr.data.manifest import MIN_TEST_SUBJECTS
+from usaggr.data.split.manifest import MIN_TEST_SUBJECTS
 from usaggr.document import numbers as text
 from usaggr.document.display_names import verdict_label, verdict_mark
 from usaggr.document.elements import Cell

@@ -1,17 +1,17 @@
 """Methods in words that can go into a paper's methods section, with this study's numbers filled in."""
 
-from usaggr.data.manifest import MIN_TEST_SUBJECTS
+from usaggr.data.split.manifest import MIN_TEST_SUBJECTS
 from usaggr.document import numbers as text
 from usaggr.document.display_names import grouping_label, listed, metric_label, plural
 from usaggr.document.elements import Paragraph, Section, literal
-from usaggr.evidence.scarcity import FEWEST
-from usaggr.evidence.verdicts import ALPHA, ALPHA_NI
 from usaggr.metrics.dead_experts import DEAD
 from usaggr.metrics.names import main_metric
 from usaggr.report.capacity import NEAR
 from usaggr.report.chapters.exposure import say_balancing
 from usaggr.report.chapters.material import Material, section
 from usaggr.report.chapters.networks import describe_network
+from usaggr.statistics.minimum_evidence import FEWEST
+from usaggr.statistics.verdicts import ALPHA, ALPHA_NI
 
 
 def write_methods(material: Material) -> Section | None:

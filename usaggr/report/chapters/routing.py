@@ -10,11 +10,11 @@ import numpy as np
 from usaggr.document.display_names import grouping_label, listed, plural
 from usaggr.document.elements import Block, Cell, Items, Paragraph, Section, TextTable, literal
 from usaggr.document.numbers import MISSING
-from usaggr.evidence.routing import nearest_tasks, normalised_entropy
 from usaggr.report.chapters import marks
 from usaggr.report.chapters.material import Material, Scale, capital, paragraph, section
 from usaggr.report.chapters.routing_words import say_dead, say_entropy, say_network, say_similarity, two
 from usaggr.report.routing import RunRouting, mean_similarity
+from usaggr.statistics.routing_similarity import nearest_tasks, normalised_entropy
 
 _MOST_ROWS = 30
 _MOST_FAULTS = 10

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from usaggr.document import numbers as text
 from usaggr.document.display_names import grouping_label
 from usaggr.document.elements import Block, Cell, Items, Section, TextTable, literal
-from usaggr.evidence.verdicts import ALPHA
 from usaggr.report.chapters import marks
 from usaggr.report.chapters.material import Material, Scale, capital, paragraph, section
 from usaggr.report.collect import CollectedRun
 from usaggr.results.stored_study import StagedFacts
+from usaggr.statistics.verdicts import ALPHA
 
 Row = marks.Row
 _MORE = 1.01

@@ -8,9 +8,9 @@ import pandas as pd
 from usaggr.document import numbers as text
 from usaggr.document.display_names import grouping_label, plural, scale_label
 from usaggr.document.elements import Block, Cell, Details, Section, TextTable, literal
-from usaggr.evidence.verdicts import ALPHA
 from usaggr.report.chapters import marks
 from usaggr.report.chapters.material import Material, Scale, section
+from usaggr.statistics.verdicts import ALPHA
 
 Row = dict[Any, Any]
 CERTAIN = "*"

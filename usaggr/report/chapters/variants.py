@@ -10,10 +10,10 @@ import pandas as pd
 from usaggr.document import numbers as text
 from usaggr.document.display_names import grouping_label, listed, plural, scale_label
 from usaggr.document.elements import Block, Items, Paragraph, Section, literal
-from usaggr.evidence.verdicts import ALPHA
 from usaggr.report.chapters.capacity import read_capacity, say_sizes
 from usaggr.report.chapters.material import Material, capital, paragraph, section
 from usaggr.report.chapters.variant_tables import is_certain, rows_of, scales_of, short, write_tables
+from usaggr.statistics.verdicts import ALPHA
 
 Row = dict[Any, Any]
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from usaggr.evidence.routing import TaskTree, task_tree
 from usaggr.report.routing import Array, RunRouting, mean_similarity
+from usaggr.statistics.routing_similarity import TaskTree, task_tree
 from usaggr.tasks import Task
 
 if TYPE_CHECKING:

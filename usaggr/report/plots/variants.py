@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from usaggr.document.display_names import grouping_label
-from usaggr.evidence.verdicts import ALPHA
 from usaggr.report.capacity import Capacity
 from usaggr.report.plots.looks import draw_grouped_rows, grouping_handles, reference_first, scale_title, window
 from usaggr.results.stored_study import StudyFacts
+from usaggr.statistics.verdicts import ALPHA
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

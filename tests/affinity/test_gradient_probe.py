@@ -1,0 +1,166 @@
+"""A probe finds what a step does, by an independent computation, and leaves the run as it was, bit by bit."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import pytorch_lightning as pl
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from tests.affinity.runs import unified
+from usaggr.affinity.gradient_probe import Moment, ProbeSamples, Probing, shared_parameters
+from usaggr.affinity.probed_training import parameter_counts, ride
+from usaggr.data.seeds import derived_seed
+from usaggr.models.build_network import build_network
+from usaggr.models.parameters import count_parameters
+from usaggr.progress import NoProgress
+from usaggr.results.spec import Placement
+from usaggr.training.curve import Curve
+from usaggr.training.losses import sample_losses
+from usaggr.training.module import MultiTaskModule
+from usaggr.training.run import execute_run, make_module, training_parts
+from usaggr.training.trainer import make_trainer
+
+BOTH = Probing(lookahead=True, gradient=True, overhead=6.0)
+SETTINGS = [
+    ("model=tiny", "model.dropout=0.2"),
+    ("model=m2dino_tiny", "data.channels=3"),
+    ("model=tiny", "training.balancing=uncertainty"),
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("probe")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("settings", SETTINGS, ids=["dropout", "experts", "uncertainty"])
+def test_a_probed_run_ends_with_the_weights_of_one_that_is_not_bit_by_bit(
+    folder: Path, tmp_path: Path, settings: tuple[str, ...]
+) -> None:
+    run, data = unified(folder, *settings, "training.keep_weights=scored", "training.validations=2")
+    execute_run(run.spec, tmp_path, run.study, Placement(threads=1), data)
+    alone = load_file(tmp_path / "weights" / "scored.safetensors")
+    ridden = ride(run.spec, run.study, data, Placement(threads=1), BOTH, NoProgress())
+    assert ridden.probe.lookahead.counts.sum() > 0
+    assert ridden.probe.gradient.counts.sum() > 0
+    assert set(ridden.weights) == set(alone)
+    assert all(torch.equal(ridden.weights[name], weight) for name, weight in alone.items())
+
+
+class Look(pl.Callback):
+    """After two steps, what a moment says beside what a copy of the network says."""
+
+    def __init__(self, data: Any, study: Any) -> None:
+        self.data, self.study = data, study
+        self.found: list[tuple[dict[str, float], dict[str, float]]] = []
+        self.gradients: list[tuple[list[Tensor], list[Tensor]]] = []
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        assert isinstance(pl_module, MultiTaskModule)
+        if pl_module.step != 2:
+            return
+        pl_module.network.eval()
+        moment = Moment(trainer, pl_module, self.data, self.study.training, ProbeSamples(self.data.train, 0))
+        targets = moment.targets(sorted(self.data.tasks))
+        source = sorted(self.data.tasks)[0]
+        before = moment.losses(targets)
+        gradients = moment.gradients(source)
+        after = moment.losses_after(gradients, targets)
+        assert moment.losses(targets) == before  # the step is undone
+        # Independently: a copy, torch's own SGD on what is no task's own, the same samples.
+        samples = ProbeSamples(self.data.train, 0)
+        for task_id in sorted(self.data.tasks):
+            samples.take(task_id, 4)
+        again = Moment(trainer, pl_module, self.data, self.study.training, samples)
+        other = copy.deepcopy(pl_module.network)
+        again.network = other
+        rates = {id(p): g["lr"] for g in trainer.optimizers[0].param_groups for p in g["params"]}
+        pairs = zip(pl_module.network.named_parameters(), other.parameters(), strict=True)
+        groups = [
+            {"params": [mine], "lr": rates[id(theirs)]} for (name, theirs), mine in pairs if ".head_" not in f".{name}"
+        ]
+        from usaggr.data.batches.batches import CachedPixels, make_batch
+
+        batch_of = make_batch(samples.take(source, 8), CachedPixels(self.data.cache))
+        output = other(batch_of.images, batch_of.rows)[source]
+        task = self.data.tasks[source]
+        loss = sample_losses(task, output, batch_of.targets[source], self.study.training).mean()
+        loss.backward()
+        self.gradients.append((gradients, [g["params"][0].grad for g in groups]))  # type: ignore[attr-defined]
+        torch.optim.SGD(groups, lr=0.0).step()
+        self.found.append((after, again.losses(targets)))
+        pl_module.network.train()
+
+
+@pytest.mark.slow
+def test_lookahead_is_a_step_of_sgd_at_the_runs_rates_on_all_but_the_heads(folder: Path) -> None:
+    run, data = unified(folder, "training.encoder_learning_rate=1e-2", "training.learning_rate=2e-2")
+    torch.manual_seed(derived_seed("run", 0))
+    network = build_network(run.study.model, list(data.tasks.values()), 0)
+    parts, _ = training_parts(run.spec, run.study, data)
+    look = Look(data, run.study)
+    trainer = make_trainer(run.study, Placement(1), None, len(parts), [look])
+    trainer.limit_val_batches = 0
+    trainer.fit(make_module(network, run.study, data, parts, Curve(data.tasks, {}, 16, keep_best=False)))
+    ((after, expected),) = look.found
+    assert after == pytest.approx(expected, rel=1e-5)
+    ((gradients, theirs),) = look.gradients
+    for mine, other in zip(gradients, theirs, strict=True):
+        assert torch.allclose(mine, torch.zeros_like(mine) if other is None else other, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.slow
+def test_cosines_are_symmetric_and_none_is_past_one(folder: Path) -> None:
+    run, data = unified(folder)
+    tally = ride(run.spec, run.study, data, Placement(1), BOTH, NoProgress()).probe.gradient
+    means = tally.means()
+    off = ~np.eye(len(means), dtype=bool)
+    assert np.allclose(means[off], means.T[off])
+    assert np.abs(means[off]).max() <= 1 + 1e-6
+    assert (tally.counts == tally.counts.T).all()
+
+
+@pytest.mark.slow
+def test_gradients_that_do_not_fit_in_memory_are_kept_two_at_a_time(folder: Path) -> None:
+    run, data = unified(folder)
+    narrow = Probing(lookahead=True, gradient=True, overhead=6.0, memory=1)
+    probe = ride(run.spec, run.study, data, Placement(1), narrow, NoProgress()).probe
+    pairs = probe.gradient.counts[np.triu_indices(4, 1)]
+    assert pairs.max() - pairs.min() <= 2
+    assert probe.lookahead.counts.sum() == pairs.sum() * 2 * 3  # each source of a pair looks at three others
+
+
+@pytest.mark.parametrize("model", ["tiny", "m2dino_tiny"])
+def test_heads_and_embeddings_are_no_shared_parameters_and_counts_add_up(folder: Path, model: str) -> None:
+    run, data = unified(folder, f"model={model}", "data.channels=3")
+    network = build_network(run.study.model, list(data.tasks.values()), 0)
+    names = {id(parameter): name for name, parameter in network.named_parameters()}
+    shared = {names[id(parameter)] for parameter in shared_parameters(network)}
+    assert shared
+    assert not any(name.startswith(("heads.", "embeddings.")) for name in shared)
+    assert all(
+        name in shared for name, p in network.named_parameters() if name.startswith("decoder.") and p.requires_grad
+    )
+    once, own = parameter_counts(run.study, data, 0)
+    for block in (["cls"], ["cls", "seg"], sorted(data.tasks)):
+        tasks = [data.tasks[task_id] for task_id in block]
+        assert once + sum(own[t] for t in block) == count_parameters(build_network(run.study.model, tasks, 0)).total
+
+
+def test_samples_of_probes_are_whole_epochs_of_another_order_than_the_streams(folder: Path) -> None:
+    _, data = unified(folder)
+    samples = ProbeSamples(data.train, 0)
+    count = len(data.train["cls"])
+    first = [s.sample_id for _ in range(count // 3) for s in samples.take("cls", 3)]
+    first += [s.sample_id for s in samples.take("cls", count - len(first))]
+    assert sorted(first) == sorted(s.sample_id for s in data.train["cls"])
+    assert [s.sample_id for s in ProbeSamples(data.train, 1).take("cls", count)] != first
+    assert [s.sample_id for s in ProbeSamples(data.train, 0).take("cls", count)] == first

@@ -1,0 +1,101 @@
+"""Probes keep to their limit whatever they cost, and every pair of tasks comes as often as any other."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from usaggr.affinity.probe_schedule import Pace, Rota, Tally
+
+
+class Clock:
+    """Time that passes when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def ride(
+    overhead: float, steps: int, step: float, own: float, each: float, tasks: int, expected: tuple[float, float]
+) -> tuple[list[tuple[int, int]], float]:
+    """Step and sources of each probe of a run whose steps and probes take so long, and seconds of all probes."""
+    clock = Clock()
+    pace = Pace(overhead, steps, expected, clock)
+    probes = []
+    for done in range(1, steps + 1):
+        clock.now += step
+        count = pace.sources(done, tasks)
+        if count:
+            clock.now += own + each * count
+            pace.took(own, each * count, count)
+            probes.append((done, count))
+    return probes, pace.spent
+
+
+@given(
+    st.floats(0.05, 2.0),
+    st.integers(20, 600),
+    st.floats(0.01, 1.0),
+    st.floats(0.0, 3.0),
+    st.floats(0.001, 2.0),
+    st.integers(2, 40),
+)
+def test_probes_never_take_more_than_their_part_where_their_cost_is_as_expected(
+    overhead: float, steps: int, step: float, own: float, each: float, tasks: int
+) -> None:
+    probes, spent = ride(overhead, steps, step, own, each, tasks, (own / step, each / step))
+    assert spent <= overhead * steps * step * (1 + 1e-9)
+    assert all(2 <= count <= tasks for _, count in probes)
+
+
+def test_a_first_probe_that_costs_more_than_expected_is_made_up_for() -> None:
+    """Ten times as much: the first probe goes over, the next ones wait until the limit holds again."""
+    probes, spent = ride(0.4, 1000, 0.1, 0.5, 0.5, 8, (0.5, 0.5))
+    assert len(probes) > 4
+    assert spent <= 0.4 * 100
+
+
+def test_probes_are_spread_over_the_run_with_all_tasks_where_that_can_be_paid() -> None:
+    probes, spent = ride(0.4, 500, 0.1, 0.1, 0.1, 8, (1.0, 1.0))
+    assert {count for _, count in probes} == {8}
+    assert spent > 0.9 * 0.4 * 50
+    gaps = np.diff([done for done, _ in probes])
+    assert gaps.max() - gaps.min() <= 1  # 0.9 s each, paid by 22.5 steps
+
+
+def test_where_all_tasks_cost_too_much_a_probe_takes_some_in_turn() -> None:
+    probes, spent = ride(0.4, 500, 0.1, 0.5, 1.0, 27, (5.0, 10.0))
+    assert {count for _, count in probes} == {4}  # a quarter of 20 s is 5 s, less 0.5 s of its own
+    assert len(probes) == 4
+    assert spent <= 20
+
+
+def test_a_run_that_cannot_pay_a_single_probe_has_none() -> None:
+    assert ride(0.4, 20, 0.1, 5.0, 5.0, 8, (50.0, 50.0)) == ([], 0.0)
+
+
+@pytest.mark.parametrize(("tasks", "count"), [(6, 2), (9, 4), (27, 5)])
+def test_every_task_and_every_pair_comes_as_often_as_any_other(tasks: int, count: int) -> None:
+    rota = Rota(tasks, 0)
+    together = np.zeros((tasks, tasks), dtype=int)
+    for _ in range(4 * tasks * tasks // count // count):
+        chosen = rota.choose(count)
+        assert len(set(chosen)) == count
+        together[np.ix_(chosen, chosen)] += 1
+    often = np.diag(together)
+    pairs = together[np.triu_indices(tasks, 1)]
+    assert often.max() - often.min() <= 3
+    assert pairs.min() > 0
+    assert pairs.max() - pairs.min() <= 4
+
+
+def test_a_tally_is_the_mean_of_what_is_a_number() -> None:
+    tally = Tally(2)
+    for value in (1.0, 2.0, float("nan"), float("inf")):
+        tally.add(0, 1, value)
+    assert tally.means()[0, 1] == 1.5
+    assert tally.counts.tolist() == [[0, 2], [0, 0]]
+    assert np.isnan(tally.means()[1, 0])

@@ -1,0 +1,64 @@
+from pathlib import Path
+
+import pytest
+
+from tests.data.factories import data_config, noise, write_image
+from usaggr.data.read.paths import FileFinder, FoundFile, cache_root, data_root
+from usaggr.errors import DataError
+
+
+def test_the_cache_folder_is_the_first_one_that_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = data_config(tmp_path, tmp_path / "chosen")
+    silent = config.model_copy(update={"cache_dir": None})
+    monkeypatch.setenv("USAGGR_CACHE", str(tmp_path / "variable"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert cache_root(config) == tmp_path / "chosen"
+    assert cache_root(silent) == tmp_path / "variable"
+    monkeypatch.delenv("USAGGR_CACHE")
+    assert cache_root(silent) == tmp_path / "xdg" / "usaggr"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert cache_root(silent) == tmp_path / "home" / ".cache" / "usaggr"
+    assert cache_root(config.model_copy(update={"cache_dir": "~/c"})) == tmp_path / "home" / "c"
+
+
+def test_a_root_without_an_index_says_what_is_expected(tmp_path: Path) -> None:
+    config = data_config(tmp_path / "nowhere", tmp_path)
+    with pytest.raises(DataError, match="no such folder; give the folder that holds csv_files/"):
+        data_root(config)
+    (tmp_path / "nowhere").mkdir()
+    with pytest.raises(DataError, match="has no folder csv_files/"):
+        data_root(config)
+
+
+def test_found_files_lie_inside_the_root(tmp_path: Path) -> None:
+    root, outside = tmp_path / "root", write_image(tmp_path / "outside" / "a.png", noise(0))
+    inside = write_image(root / "images" / "a.png", noise(1))
+    (root / "csv_files").mkdir()
+    (root / "link.png").symlink_to(inside)
+    (root / "away.png").symlink_to(outside)
+    (root / "gone.png").symlink_to(root / "nowhere.png")
+    (root / "folder").symlink_to(outside.parent)
+    finder = FileFinder(str(root))
+    for text in ("../images/a.png", "../link.png", "../images/../csv_files/../images//a.png"):
+        found = finder.find(text)
+        assert isinstance(found, FoundFile)
+        assert (found.path, found.size) == (str(inside), inside.stat().st_size)
+    for text, kind in {
+        "../away.png": "path_outside",
+        "../folder/a.png": "path_outside",
+        "../../outside/a.png": "path_outside",
+        "../../root2/a.png": "path_outside",
+        "..": "path_outside",
+        str(inside): "path_outside",
+        "C:\\images\\a.png": "path_outside",
+        "../gone.png": "missing_file",
+        "../images/b.png": "missing_file",
+        "../images": "missing_file",
+        "..\\images\\a.png": "missing_file",
+        "../a\0.png": "missing_file",
+        "../" + "x" * 300: "missing_file",
+    }.items():
+        misplaced = finder.find(text)
+        assert not isinstance(misplaced, FoundFile)
+        assert misplaced.kind == kind, text

@@ -1,0 +1,167 @@
+"""Caches of what was read know which readers read it: a change of the readers makes all of them out of date."""
+
+import hashlib
+import io
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.data.factories import data_config, noise, write_image
+from tests.data.read.test_file_facts import key, probe
+from usaggr.data.batches.cache_build import CacheMeta, CachePlan
+from usaggr.data.check import image_scan, perceptual_hash
+from usaggr.data.read import readers_version
+from usaggr.data.read.images import read_image, read_mask
+from usaggr.data.read.readers_version import READERS_VERSION
+from usaggr.data.samples import Dataset
+from usaggr.errors import DataError
+from usaggr.progress import NoProgress
+
+RECORDED = (1, "a963d52b40f1a7a3")
+"""READERS_VERSION, and the hash of what these readers make of the files below."""
+
+
+def files() -> dict[str, bytes]:
+    """Files of every mode whose pixels no decoder may choose, whole ones and damaged ones, by name."""
+    ramp = (np.arange(12 * 9).reshape(12, 9) * 2).astype(np.uint8)
+    colour = np.dstack([ramp, ramp.T.reshape(12, 9), ramp[::-1]])
+    kinds: dict[str, tuple[Image.Image, str]] = {
+        "grey": (Image.fromarray(ramp), "PNG"),
+        "colour": (Image.fromarray(colour), "PNG"),
+        "alpha": (Image.fromarray(np.dstack([colour, ramp])), "PNG"),
+        "grey_alpha": (Image.fromarray(np.dstack([ramp, ramp]), "LA"), "PNG"),
+        "palette": (Image.fromarray(ramp % 4).convert("P"), "PNG"),
+        "bits": (Image.fromarray(ramp > 100), "PNG"),
+        "deep": (Image.fromarray(ramp.astype(np.uint16) * 300), "PNG"),
+        "shallow": (Image.fromarray(ramp.astype(np.uint16)), "PNG"),
+        "float": (Image.fromarray(ramp.astype(np.float32)), "TIFF"),
+        "integer": (Image.fromarray(ramp.astype(np.int32) - 3), "TIFF"),
+        "bmp": (Image.fromarray(colour), "BMP"),
+        "tiff": (Image.fromarray(ramp), "TIFF"),
+        "lossless": (Image.fromarray(colour), "WEBP"),
+        "gif": (Image.fromarray(ramp), "GIF"),
+        "ppm": (Image.fromarray(colour), "PPM"),
+    }
+    found = {name: encoded(image, kind) for name, (image, kind) in kinds.items()}
+    return {**found, "cut": found["colour"][:-40], "text": b"no image", "empty": b""}
+
+
+def encoded(image: Image.Image, kind: str) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **({"lossless": True} if kind == "WEBP" else {}))
+    return buffer.getvalue()
+
+
+def made_of(path: Path) -> list[str]:
+    """What the readers make of a file: as a grey image, one in colours, and a mask."""
+    ways = (
+        lambda: read_image(path, 1, 10**6),
+        lambda: read_image(path, 3, 10**6),
+        lambda: read_mask(path, False, 10**6),
+        lambda: read_mask(path, True, 10**6),
+    )
+    found = []
+    for way in ways:
+        try:
+            pixels = way()
+            found.append(f"{pixels.shape} {pixels.dtype} {hashlib.sha256(pixels.tobytes()).hexdigest()}")
+        except DataError:
+            found.append("refused")  # its words are Pillow's in part
+    return found
+
+
+def test_the_version_of_the_readers_changes_with_what_they_read(tmp_path: Path) -> None:
+    made = {}
+    for name, content in files().items():
+        (tmp_path / name).write_bytes(content)
+        made[name] = made_of(tmp_path / name)
+    refused = {name for name, ways in made.items() if set(ways) == {"refused"}}
+    assert refused == {"gif", "ppm", "cut", "text", "empty", "float"}
+    digest = hashlib.sha256(repr(sorted(made.items())).encode()).hexdigest()[:16]
+    assert (READERS_VERSION, digest) == RECORDED, (
+        "the same files are read otherwise than before: raise READERS_VERSION in usaggr/data/read/readers_version.py, "
+        "and record both"
+    )
+
+
+def test_a_refused_file_is_read_again_with_a_format_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.ppm"
+    path.write_bytes(files()["ppm"])
+    for _ in ("cold", "warm"):
+        (facts,) = probe(tmp_path / "cache", key(path))
+        assert facts.error == "cannot be read as an image: the file is none of PNG, JPEG, BMP, TIFF, WEBP"
+    monkeypatch.setattr(readers_version, "FORMATS", (*readers_version.FORMATS, "PPM"))
+    (facts,) = probe(tmp_path / "cache", key(path))
+    assert (facts.error, facts.height, facts.width) == ("", 12, 9)
+
+
+@pytest.mark.parametrize(
+    ("what", "value", "read"),
+    [
+        ("usaggr.data.read.readers_version.READERS_VERSION", READERS_VERSION + 1, ["bad.png", "good.png"]),
+        ("usaggr.data.read.readers_version.version", lambda package: "another", ["bad.png"]),
+    ],
+)
+def test_other_readers_read_again_what_they_may_read_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reads: list[str], what: str, value: object, read: list[str]
+) -> None:
+    (tmp_path / "bad.png").write_bytes(b"no image")
+    keys = [key(tmp_path / "bad.png"), key(write_image(tmp_path / "good.png", noise(0)))]
+    probe(tmp_path / "cache", *keys)
+    probe(tmp_path / "cache", *keys)
+    assert len(reads) == 2
+    monkeypatch.setattr(what, value)
+    probe(tmp_path / "cache", *keys)
+    assert sorted(reads[2:]) == read
+
+
+def test_a_store_of_an_older_version_keeps_what_it_has_accepted(tmp_path: Path, reads: list[str]) -> None:
+    (tmp_path / "bad.png").write_bytes(b"no image")
+    keys = [key(tmp_path / "bad.png"), key(write_image(tmp_path / "good.png", noise(0)))]
+    probe(tmp_path / "cache", *keys)
+    (store,) = (tmp_path / "cache").glob("files-*.sqlite")
+    with closing(sqlite3.connect(store)) as connection, connection:
+        connection.execute("DROP TABLE refusals")  # which those versions did not have
+    probe(tmp_path / "cache", *keys)
+    assert sorted(reads[2:]) == ["bad.png"]
+
+
+def test_accepted_files_are_not_read_again_for_a_format_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    good = key(write_image(tmp_path / "b.png", noise(0)))
+    known = probe(tmp_path / "cache", good)
+    monkeypatch.setattr(readers_version, "FORMATS", (*readers_version.FORMATS, "PPM"))
+    monkeypatch.setattr("usaggr.data.read.file_facts._probed", lambda *arguments: pytest.fail("read again"))
+    assert probe(tmp_path / "cache", good) == known
+
+
+def test_other_readers_make_image_caches_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = CachePlan(CacheMeta(8, 8, 1, 1, 0, False), {"0" * 64: Path("a.png")}, {})
+    before = plan.key
+    monkeypatch.setattr(readers_version, "READERS_VERSION", READERS_VERSION + 1)
+    assert plan.key != before
+
+
+def test_other_readers_look_at_all_images_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = data_config(tmp_path, tmp_path / "cache")
+    dataset = Dataset(tmp_path, {}, (), ())
+    image_scan.look_at(dataset, data, NoProgress())
+    before = set((tmp_path / "cache").glob("looks-*"))
+    monkeypatch.setattr(readers_version, "READERS_VERSION", READERS_VERSION + 1)
+    image_scan.look_at(dataset, data, NoProgress())
+    assert len(set((tmp_path / "cache").glob("looks-*")) - before) == 1
+
+
+def test_settings_of_looks_change_with_the_version_of_their_store() -> None:
+    settings = (
+        image_scan.BLACK,
+        image_scan.MAP,
+        perceptual_hash.SIDE,
+        perceptual_hash.FREQUENCIES,
+        perceptual_hash._DARK,
+        perceptual_hash._LIT,
+    )
+    assert (image_scan.STORE_VERSION, *settings) == (1, 8, 32, 48, 12, 8, 0.05)

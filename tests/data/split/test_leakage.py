@@ -1,0 +1,105 @@
+"""The proof that folds are disjoint must fail where a part of the split does."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+import usaggr.data.read.subjects
+from tests.data.factories import data_config, read_rows, tiny_data, write_rows
+from tests.data.read.test_subjects import MISSING, NAMES, SAME
+from usaggr.config.study import DataConfig
+from usaggr.data.read.load_dataset import load_dataset
+from usaggr.data.read.subject_names import normalise_subject
+from usaggr.data.samples import Sample
+from usaggr.data.split.leakage import KINDS, Placement, Proof, prove_disjoint
+from usaggr.data.split.manifest import disjointness, make_manifest
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> DataConfig:
+    """Patients are 0, 1, ... in one index file and 0.0, 1.0, ... in two others, which share their images."""
+    root = tiny_data(tmp_path / "data", n=30)
+    for file, end in (("cls", ""), ("seg", ".0"), ("det", ".0")):
+        rows = read_rows(root, f"{file}.csv")
+        write_rows(root, f"{file}.csv", [{**row, "subject_id": f"{i // 2}{end}"} for i, row in enumerate(rows)])
+    for i, row in enumerate(read_rows(root, "seg.csv")):
+        (root / "det" / f"s{i // 2}_{i}.png").write_bytes((root / "csv_files" / row["image_path"]).read_bytes())
+    return data_config(root, tmp_path / "cache")
+
+
+def proof_of(data: DataConfig) -> dict[str, int]:
+    return disjointness(make_manifest(load_dataset(data), data, [0]))
+
+
+def test_a_sound_split_is_proved(data: DataConfig) -> None:
+    proof = proof_of(data)
+    assert {kind: proof[f"{kind}_in_two_folds"] for kind in KINDS} == dict.fromkeys(KINDS, 0)
+    # 15 patients of three tasks; the 30 images of reg have none, and stand for one each.
+    assert (proof["subjects"], proof["images"], proof["files"], proof["components"]) == (45, 90, 120, 45)
+
+
+def test_components_that_ignore_subjects_are_seen(data: DataConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("usaggr.data.split.make_split.components_of", lambda samples: list(range(len(samples))))
+    proof = proof_of(data)
+    assert proof["components_in_two_folds"] == 0
+    assert proof["subjects_in_two_folds"] > 0
+    assert proof["images_in_two_folds"] > 0
+
+
+def test_a_normal_form_that_changes_nothing_is_seen(data: DataConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(usaggr.data.read.subjects, "normalise_subject", lambda text: text)
+    proof = proof_of(data)
+    assert proof["components_in_two_folds"] == proof["images_in_two_folds"] == 0
+    assert proof["subjects_in_two_folds"] > 0
+
+
+def test_subjects_that_the_reader_loses_for_the_split_are_seen(
+    data: DataConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def by_image(samples: list[Sample]) -> list[int]:
+        numbers: dict[str, int] = {}
+        return [numbers.setdefault(sample.image_hash, len(numbers)) for sample in samples]
+
+    monkeypatch.setattr("usaggr.data.split.make_split.components_of", by_image)
+    proof = proof_of(data)
+    assert proof["images_in_two_folds"] == 0
+    assert proof["subjects_in_two_folds"] > 0
+
+
+def placed(subset: str, subject: str, number: int) -> Placement:
+    return Placement(subset, number, f"image {number}", f"{number}.png", subject)
+
+
+def two_folds(one: str, two: str) -> Proof:
+    return prove_disjoint([placed("train", one, 0), placed("test", two, 1)])
+
+
+def test_the_shared_are_named_with_their_folds() -> None:
+    proof = two_folds("17", "17.0")
+    assert proof.shared == {"components": (), "images": (), "files": (), "subjects": ("17 (train, test)",)}
+    assert not proof.disjoint
+    assert proof.sentence() == (
+        "folds are not disjoint: of 2 components, 2 images, 2 files, 1 subject, these are in two folds: 1 subject, "
+        "such as subject 17 (train, test)"
+    )
+
+
+def test_what_is_not_known_is_neither_counted_nor_shared() -> None:
+    proof = prove_disjoint([Placement("train", 0, "", "a.png", ""), Placement("test", 1, "", "b.png", "")])
+    assert proof.totals == {"components": 2, "files": 2, "subjects": 2}
+    assert proof.disjoint
+
+
+_SPELLINGS = sorted({*(text for texts in SAME.values() for text in texts), *MISSING, *NAMES})
+_texts = st.sampled_from(_SPELLINGS) | st.text(st.sampled_from("017.eE+-Pp\u00e9 \u00a0\u200bNA/n"), max_size=8)
+
+
+@given(_texts, _texts)
+@example("1e+05", "100000")
+@example("01e+05", "100000")
+@example("0e+00", "0")
+def test_the_proof_takes_for_one_patient_what_the_split_does(one: str, two: str) -> None:
+    same = normalise_subject(one) == normalise_subject(two) != ""
+    assert two_folds(one, two).disjoint == (not same)

@@ -1,0 +1,293 @@
+import random
+from collections import Counter
+from collections.abc import Sequence
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.data.factories import Row, data_config, read_rows, tiny_data, write_rows
+from usaggr.config.study import SplitConfig
+from usaggr.data.read.load_dataset import load_dataset
+from usaggr.data.samples import Dataset, Sample
+from usaggr.data.split.components import components_of
+from usaggr.data.split.make_split import Split, split_dataset
+from usaggr.data.split.manifest import Manifest, make_manifest
+from usaggr.errors import DataError
+from usaggr.results.split import FOLDS
+from usaggr.tasks import Task, default_class_names
+
+CONFIG = SplitConfig(seed=0, fractions=[0.7, 0.1, 0.2], conflict="error")
+
+
+def sample(
+    task_id: str,
+    number: int,
+    image: int,
+    subject: int,
+    label: int | None = None,
+    official: str | None = None,
+    path: int | None = None,
+) -> Sample:
+    """Return a sample whose path is that of its image, unless another one is given."""
+    return Sample(
+        task_id=task_id,
+        sample_id=f"../{task_id}/{number}.png",
+        image_path=Path(f"/data/{image if path is None else path}.png"),
+        subject_id=f"subject {subject}",
+        image_hash=f"hash {image}",
+        label_hash=f"{label}",
+        height=64,
+        width=64,
+        csv_file=f"{task_id}.csv",
+        row=number + 2,
+        label=label,
+        official_fold=official,
+    )
+
+
+def dataset(samples: list[Sample]) -> Dataset:
+    names = sorted({s.task_id for s in samples})
+    tasks = {n: Task(n, "classification", 4, "organ", "group", default_class_names("classification", 4)) for n in names}
+    return Dataset(Path("/data"), tasks, tuple(sorted(samples, key=lambda s: (s.task_id, s.sample_id))), ())
+
+
+@st.composite
+def datasets(draw: st.DrawFn) -> Dataset:
+    """A few tasks over shared images, paths and subjects."""
+    samples = []
+    images = draw(st.integers(5, 40))
+    subject_of = draw(st.lists(st.integers(0, 20), min_size=images, max_size=images))
+    path_of = draw(st.lists(st.integers(0, 40), min_size=images, max_size=images))
+    for task in range(draw(st.integers(1, 3))):
+        used = draw(st.lists(st.integers(0, images - 1), min_size=1, max_size=40))
+        samples += [
+            sample(f"task{task}", n, i, subject_of[i], label=i % 4, path=path_of[i]) for n, i in enumerate(used)
+        ]
+    return dataset(samples)
+
+
+@given(datasets(), st.integers(0, 5))
+def test_what_is_tied_by_image_path_or_subject_is_never_in_two_folds(data: Dataset, seed: int) -> None:
+    split = split_dataset(data, CONFIG.model_copy(update={"seed": seed}))
+    for tie in ("image_hash", "image_path", "subject_id"):
+        folds: dict[object, set[str | None]] = {}
+        for s, fold in zip(data.samples, split.folds, strict=True):
+            folds.setdefault(getattr(s, tie), set()).add(fold)
+        assert all(len(found) == 1 for found in folds.values())
+
+
+def test_subsets_and_ranks_do_not_depend_on_the_order_of_rows_and_files(tmp_path: Path) -> None:
+    root = tiny_data(tmp_path / "data", n=16)
+    rows = []
+    for task, shift in (("cls", 0), ("det", 4), ("reg", 8), ("seg", 12)):  # they share some of their subjects
+        for i, row in enumerate(read_rows(root, f"{task}.csv")):
+            rows.append({**row, "subject_id": f"subject {i // (1 + i % 3) + shift}"})
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+
+    def manifest(*files: list[Row]) -> Manifest:
+        for path in (root / "csv_files").iterdir():
+            path.unlink()
+        for name, part in zip("abc", files, strict=False):
+            write_rows(root, f"{name}.csv", [{column: row.get(column, "") for column in columns} for row in part])
+        config = data_config(root, tmp_path / "cache")
+        return make_manifest(load_dataset(config), config, [0, 1])
+
+    first = manifest(rows)
+    assert len(set(first.split.components)) < len(rows) - 10
+    for seed in range(3):
+        shuffled = random.Random(seed).sample(rows, len(rows))
+        again = manifest(shuffled[:9], shuffled[9:30], shuffled[30:])
+        names, expected = ([(s.task_id, s.sample_id) for s in m.dataset.samples] for m in (again, first))
+        assert names == expected
+        assert (again.split, again.ranks, again.split_hash) == (first.split, first.ranks, first.split_hash)
+
+
+@pytest.mark.parametrize("tie", ["image", "path", "subject"])
+def test_samples_with_one_thing_in_common_are_one_component(tie: str) -> None:
+    first, second, third = ({"image": n, "path": n, "subject": n} for n in range(3))
+    second[tie] = 0
+    assert components_of([sample("a", 0, **first), sample("b", 0, **second), sample("b", 1, **third)]) == [0, 0, 1]
+
+
+@given(datasets())
+def test_components_are_the_connected_parts_of_the_graph_of_ties(data: Dataset) -> None:
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    ties = [{s.image_hash, s.subject_id, s.image_path} for s in data.samples]
+    pairs = [(i, j) for i, a in enumerate(ties) for j, b in enumerate(ties[: i + 1]) if not a.isdisjoint(b)]
+    n = len(data.samples)
+    rows, columns = zip(*pairs, strict=True)
+    expected = connected_components(coo_matrix(([1] * len(pairs), (rows, columns)), shape=(n, n)), directed=False)[1]
+    found = components_of(data.samples)
+    assert len(set(zip(found, expected, strict=True))) == len(set(found)) == len(set(expected))
+
+
+def test_components_are_joined_by_a_later_sample_that_belongs_to_both() -> None:
+    samples = [sample("a", n, image, subject) for n, (image, subject) in enumerate([(0, 0), (1, 1), (1, 2), (0, 2)])]
+    assert components_of(samples) == [0, 0, 0, 0]
+
+
+def test_folds_are_even_for_each_task_and_class() -> None:
+    samples = [sample("a", n, n, n // 3, label=(n // 3) % 4) for n in range(600)]
+    samples += [sample("b", n, n, n // 3, label=0 if n < 250 else 1) for n in range(300)]
+    data = dataset(samples)
+    split = split_dataset(data, CONFIG)
+    counts: Counter[tuple[str, int, str | None]] = Counter(
+        (s.task_id, s.stratum, fold) for s, fold in zip(data.samples, split.folds, strict=True)
+    )
+    total: Counter[tuple[str, int]] = Counter((s.task_id, s.stratum) for s in data.samples)
+    for (task_id, stratum), n in total.items():
+        for fold, fraction in zip(FOLDS, CONFIG.fractions, strict=True):
+            # A subject of three frames is the grain: nothing is nearer than half of it, plus what the other task asks.
+            assert abs(counts[task_id, stratum, fold] - fraction * n) <= 4.5
+
+
+def test_a_few_large_subjects_still_reach_every_fold() -> None:
+    data = dataset([sample("muscle", n, n, n % 7, label=0) for n in range(152)])
+    assert set(split_dataset(data, CONFIG).folds) == set(FOLDS)
+
+
+@pytest.mark.parametrize("sizes", [[10, 2, 3, 8], [4, 5, 4, 2, 11, 12], [8, 2, 2, 11, 3]], ids=str)
+def test_a_few_subjects_of_uneven_size_are_split_as_well_as_can_be(sizes: list[int]) -> None:
+    """The first two need a swap of two subjects, the last one a single move. All splits are tried for comparison."""
+    subjects = [subject for subject, size in enumerate(sizes) for _ in range(size)]
+    wanted = [sum(sizes) * fraction for fraction in CONFIG.fractions]
+
+    def cost(counts: Sequence[int]) -> float:
+        return sum((count - goal) ** 2 / goal for count, goal in zip(counts, wanted, strict=True))
+
+    found = Counter(split_dataset(dataset([sample("a", n, n, s) for n, s in enumerate(subjects)]), CONFIG).folds)
+    possible = product(range(3), repeat=len(sizes))
+    best = min(cost([sum(np.array(sizes)[np.array(chosen) == fold]) for fold in range(3)]) for chosen in possible)
+    assert cost([found[fold] for fold in FOLDS]) == pytest.approx(best)
+
+
+def test_another_seed_draws_another_split() -> None:
+    data = dataset([sample("a", n, n, n, label=n % 4) for n in range(200)])
+    assert split_dataset(data, CONFIG) != split_dataset(data, CONFIG.model_copy(update={"seed": 1}))
+
+
+def test_an_official_split_wins() -> None:
+    names = ["train", "val", "test"]
+    data = dataset([sample("a", n, n, n, official=names[n % 3]) for n in range(30)])
+    split = split_dataset(data, CONFIG)
+    assert [s.official_fold for s in data.samples] == list(split.folds)
+
+
+def test_an_official_split_without_validation_gives_some_of_its_training_side() -> None:
+    data = dataset([sample("a", n, n, n, official="test" if n < 40 else "train") for n in range(120)])
+    split = split_dataset(data, CONFIG)
+    assert all((s.official_fold == "test") == (f == "test") for s, f in zip(data.samples, split.folds, strict=True))
+    assert Counter(split.folds) == {"test": 40, "train": 70, "val": 10}
+
+
+def test_validation_samples_taken_from_training_depend_on_the_seed_and_keep_class_proportions() -> None:
+    classes = [0] * 64 + [1] * 8 + [2] * 8
+    data = dataset([sample("a", n, n, n, label, "train") for n, label in enumerate(classes)])
+    drawn = [split_dataset(data, CONFIG.model_copy(update={"seed": seed})) for seed in range(3)]
+    for split in drawn:
+        counts = Counter(s.label for s, fold in zip(data.samples, split.folds, strict=True) if fold == "val")
+        assert counts == {0: 8, 1: 1, 2: 1}
+    assert len({split.folds for split in drawn}) == 3
+
+
+def test_a_task_with_official_validation_samples_keeps_its_subsets_when_another_task_has_none() -> None:
+    names = ["train"] * 10 + ["val", "test"]
+    samples = [sample("a", n, n, n, official=name) for n, name in enumerate(names)]
+    samples += [sample("b", n, n, n, official="test" if n == 11 else "train") for n in range(60) if n != 10]
+    data = dataset(samples)
+    split = split_dataset(data, CONFIG)
+    fold_of = {(s.task_id, s.row - 2): fold for s, fold in zip(data.samples, split.folds, strict=True)}
+    assert [fold_of["a", n] for n in range(12)] == names
+    assert Counter(fold_of["b", n] for n in range(12, 60)) == {"train": 42, "val": 6}  # 7 to 1
+
+
+def test_samples_with_an_official_subset_count_towards_the_fractions() -> None:
+    """Rows without an official subset fill the subsets up to the fractions of all rows."""
+    names = ["val"] * 5 + ["train"] * 55 + [None] * 40
+    data = dataset([sample("a", n, n, n, official=name) for n, name in enumerate(names)])
+    assert Counter(split_dataset(data, CONFIG).folds) == {"train": 70, "val": 10, "test": 20}
+    data = dataset([sample("a", n, n, n, official="test" if n < 40 else None) for n in range(100)])
+    counts = Counter(split_dataset(data, CONFIG).folds)
+    assert counts["test"] == 40  # more than its 20 already
+    assert abs(counts["train"] - 60 * 7 / 8) <= 0.5
+
+
+def test_rows_without_an_official_fold_follow_their_subject() -> None:
+    samples = [sample("a", n, n, n // 2, official="test" if n % 2 and n < 20 else None) for n in range(60)]
+    data = dataset(samples)
+    split = split_dataset(data, CONFIG)
+    fold_of = {s.sample_id: f for s, f in zip(data.samples, split.folds, strict=True)}
+    assert all(fold_of[f"../a/{n}.png"] == "test" for n in range(20))
+
+
+def test_an_official_split_that_cuts_a_subject_is_an_error_that_lists_it() -> None:
+    samples = [sample("a", n, n, n, official="train") for n in range(20)]
+    samples += [sample("b", 7, 7, 7, official="test")]
+    with pytest.raises(DataError, match=r"cuts 1 component.*\n.*b\.csv, line 9.*a\.csv, line 9"):
+        split_dataset(dataset(samples), CONFIG)
+
+
+def test_drop_train_takes_out_the_training_side_and_counts_it() -> None:
+    samples = [sample("a", n, n, n, official="train") for n in range(20)]
+    samples += [sample("b", n, n, n, official="test") for n in (7, 8)]
+    data = dataset(samples)
+    split = split_dataset(data, CONFIG.model_copy(update={"conflict": "drop_train"}))
+    assert split.dropped == 2
+    fold_of = dict(zip([(s.task_id, s.sample_id) for s in data.samples], split.folds, strict=True))
+    assert fold_of["a", "../a/7.png"] is None
+    assert fold_of["b", "../b/7.png"] == "test"
+
+
+def test_dropped_samples_do_not_count_and_rows_without_an_official_subset_are_not_dropped() -> None:
+    samples = [sample("a", n, n, n, official="train" if n < 20 else None) for n in range(100)]
+    samples += [sample("b", n, n, n, official="test") for n in range(20)]
+    samples += [sample("c", n, n, n) for n in range(20)]
+    data = dataset(samples)
+    split = split_dataset(data, CONFIG.model_copy(update={"conflict": "drop_train"}))
+    counts = Counter((s.task_id, fold) for s, fold in zip(data.samples, split.folds, strict=True))
+    assert {fold: counts["a", fold] for fold in (*FOLDS, None)} == {"train": 56, "val": 8, "test": 16, None: 20}
+    assert counts["b", "test"] == counts["c", "test"] == 20
+
+
+def letters(split: Split) -> str:
+    """Return one letter per sample: r (train), a (val), e (test), or - if it was dropped."""
+    return "".join(fold[1] if fold is not None else "-" for fold in split.folds)
+
+
+def test_a_split_stays_what_it_was() -> None:
+    """Another one would move test samples into training, and refuse every folder of results."""
+    samples = [
+        sample(f"task{t}", i, 100 * t + i, 50 * t + i // (1 + i % 3), label=i % 4) for t in (0, 1) for i in range(30)
+    ]
+    data = dataset([*samples, *(sample("task2", i, 100 + i, 50 + i // (1 + i % 3), label=i % 2) for i in range(12))])
+    assert (
+        letters(split_dataset(data, CONFIG))
+        == "rrrraerrrrarreereeararrrrrerrrrrarrerrrarrrerraarreerrreerrrrrarrrreerrr"
+    )
+
+
+def test_a_completed_official_split_stays_what_it_was() -> None:
+    """Task a has no validation samples, task b has rows without a subset, and task c cuts subjects of task a."""
+    samples = [sample("a", n, n, n // 2, label=n % 3, official="test" if n < 12 else "train") for n in range(48)]
+    labels = [int((n < 10) == (n % 5 > 0)) for n in range(36)]  # class 1 is mostly official, class 0 mostly not
+    samples += [
+        sample("b", n, 100 + n, 40 + n // 2, label, official="val" if n < 8 else None) for n, label in enumerate(labels)
+    ]
+    samples += [sample("c", n, 200 + n, n, official="test") for n in range(9, 13)]
+    split = split_dataset(dataset(samples), CONFIG.model_copy(update={"conflict": "drop_train"}))
+    assert letters(split) == "eeeerrrrrr--e------rrrrerrrrrrrraaerrrrrraaeeeeeaarrrreerrrrarrrreerreearrrrrraaaarreeee"
+
+
+def test_validation_samples_taken_from_training_stay_what_they_were() -> None:
+    """Many choices here are ties that the rounding of the wanted counts decides.
+
+    In exact arithmetic the wanted counts matter only in proportion; their normalization therefore has to stay, too.
+    """
+    data = dataset([sample("a", n, n, n, n % 3, "test" if n % 5 == 4 else "train") for n in range(33)])
+    assert letters(split_dataset(data, CONFIG)) == "rrrarrearrrerrrrrerrrrerrrrerrare"

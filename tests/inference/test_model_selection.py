@@ -1,0 +1,171 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.report.sweeps import FakeSweep
+from usaggr.document.elements import Document
+from usaggr.document.markdown import render_markdown
+from usaggr.errors import ConfigError, RunError
+from usaggr.inference.model_selection import (
+    Wanted,
+    best_seed,
+    choose,
+    choose_grouping,
+    choose_recommended,
+    grouping_for,
+)
+from usaggr.report.chapters.answer import write_answer
+from usaggr.report.chapters.material import Material
+from usaggr.report.chapters.recommendations import Recommendation
+from usaggr.report.collect import CollectedRun, collect
+from usaggr.report.tables import make_tables
+from usaggr.results.run_result import Cost, RunResult
+from usaggr.results.spec import RunSpec
+from usaggr.results.stored_study import PlanRow
+from usaggr.tasks import CATALOGUE
+
+FEMUR, LESION = "fetal_femur", "breast_lesion"
+
+
+def score(task: str, block: tuple[str, ...], scale: float | int, seed: int) -> dict[str, float]:
+    """Sharing gains for lesions, in any company, and costs much for femurs."""
+    shared = len(block) > 1
+    distance = 10 + 8 * (len(block) == 3) + 0.01 * seed
+    dice = 0.5 + 0.2 * shared + 0.01 * len(block) + 0.001 * seed
+    values = {
+        LESION: {"dsc": dice, "hd": 20.0, "hd95": 10.0, "nsd": 0.5},
+        FEMUR: {"mre": distance, "mre_relative": distance / 100},
+        "breast_2cls": {"auc": 0.6},
+    }
+    return values[task]
+
+
+def keep_weights(sweep: FakeSweep) -> FakeSweep:
+    for run in (sweep.directory / "runs").iterdir():
+        (run / "weights").mkdir()
+        (run / "weights" / "scored.safetensors").write_bytes(b"weights")
+    return sweep
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory: pytest.TempPathFactory) -> FakeSweep:
+    made = FakeSweep(
+        tmp_path_factory.mktemp("choosing") / "study",
+        scales=(0.5, 1.0),
+        spread=0.02,
+        subjects=12,
+        tasks=(LESION, FEMUR, "breast_2cls"),
+    )
+    return keep_weights(made.finish(score))
+
+
+def test_a_grouping_gives_the_largest_scale_and_the_first_seed(sweep: FakeSweep) -> None:
+    choice = choose_grouping(sweep.directory, "clinical", Wanted())
+    names = {task: model.run.name for task, model in choice.models.items()}
+    assert {task: name.rpartition("-")[0] for task, name in names.items()} == {
+        "breast_2cls": "breast-s1-k0",
+        LESION: "breast-s1-k0",
+        FEMUR: f"{FEMUR}-s1-k0",
+    }
+    assert set(choice.runs.values()) == {("breast_2cls", LESION), (FEMUR,)}
+
+
+def test_scale_seed_and_variant_are_chosen(sweep: FakeSweep) -> None:
+    choice = choose_grouping(sweep.directory, "unified", Wanted(0.5, 2, "base"))
+    assert [run.name.rpartition("-")[0] for run in choice.runs] == ["unified-s0.5-k2"]
+
+
+def test_the_recommended_models_are_those_of_the_report(sweep: FakeSweep) -> None:
+    choice = choose_recommended(sweep.directory, Wanted())
+    assert choice.models[LESION].grouping == "unified"
+    assert choice.models[LESION].because == "AU: gain; seed 2"  # its best one on validation
+    assert choice.models[FEMUR].grouping == "task_specific"
+    collection = collect([sweep.directory])
+    answer = write_answer(Material(collection, make_tables(collection)))
+    assert answer is not None
+    report = render_markdown(Document("Report", (), (answer,)))
+    assert "`usaggr predict --recommended` takes TS where the answer is not known or there is no verdict" in report
+    table = report[report.index("What to use for each task, all training samples") :]
+    of_task = {
+        line.split("|")[1].strip(): line.split("|")[4].strip() for line in table.splitlines()[:12] if "|" in line
+    }
+    assert of_task[LESION] == "AU"
+
+
+def recommendation(kind: Any, grouping: str | None) -> Recommendation:
+    return Recommendation("lung", kind, grouping, None)
+
+
+def test_the_reference_serves_where_the_answer_is_not_known() -> None:
+    assert grouping_for(recommendation("gain", "unified"), "task_specific")[0] == "unified"
+    assert grouping_for(recommendation("good enough", "clinical"), "task_specific")[0] == "clinical"
+    assert grouping_for(recommendation("keep", "task_specific"), "task_specific")[0] == "task_specific"
+    for kind in ("not known", "no verdict"):
+        assert grouping_for(recommendation(kind, None), "clinical") == ("clinical", f"CG, the reference: {kind}")
+    assert grouping_for(None, "task_specific")[0] == "task_specific"
+
+
+def finished(seed: int, validation: dict[str, float] | None, test: float = 0.0) -> CollectedRun:
+    row = PlanRow(f"r{seed}", FEMUR, ("task_specific",), (FEMUR,), 1.0, seed, "base", f"{seed}" * 64)
+    if validation is None:
+        return CollectedRun(row, "failed")
+    scores = {FEMUR: {"mre": test}}
+    cost = Cost(1.0, 1.0, 1.0, 1.0, 1)
+    result = RunResult(scores, scores, {FEMUR: validation}, scores, {}, {}, {}, {}, cost)
+    return CollectedRun(row, "done", Path(f"r{seed}"), result)
+
+
+def test_the_best_seed_is_the_one_that_validation_says_and_never_the_test() -> None:
+    task = CATALOGUE[FEMUR]
+    runs = [finished(0, {"mre": 5.0}, test=1.0), finished(1, {"mre": 3.0}, test=9.0), finished(2, None)]
+    best = best_seed(runs, task)
+    assert best is not None
+    assert best.row.seed == 1  # fewer pixels are better
+    unscored = best_seed([finished(2, None), finished(3, {}), finished(4, {})], task)
+    assert unscored is not None
+    assert unscored.row.seed == 3
+    assert best_seed([finished(2, None)], task) is None
+
+
+def test_a_seed_that_is_asked_for_is_taken(sweep: FakeSweep) -> None:
+    assert choose_recommended(sweep.directory, Wanted(seed=1)).models[LESION].because.endswith("seed 1")
+
+
+@pytest.mark.parametrize(
+    ("grouping", "recommended", "wanted", "message"),
+    [
+        (None, False, Wanted(), "is a whole study: choose its models by --grouping NAME or --recommended"),
+        ("clinical", True, Wanted(), "is a whole study"),
+        ("clinicl", False, Wanted(), "--grouping: unknown 'clinicl', did you mean 'clinical'"),
+        ("clinical", False, Wanted(scale=0.4), r"--scale: unknown '0.4'.*Allowed: 0.5, 1"),
+        ("clinical", False, Wanted(seed=7), "--seed: unknown '7'.*Allowed: 0, 1, 2"),
+        (None, True, Wanted(variant="slow"), "--variant: unknown 'slow'.*Allowed: base"),
+    ],
+)
+def test_what_a_study_does_not_have_is_refused(
+    sweep: FakeSweep, grouping: str | None, recommended: bool, wanted: Wanted, message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        choose(sweep.directory, grouping, recommended, wanted)
+
+
+def test_one_run_leaves_nothing_to_choose(sweep: FakeSweep, tmp_path: Path) -> None:
+    run = next(path for path in (sweep.directory / "runs").iterdir() if (path / "run.yaml").is_file())
+    with pytest.raises(ConfigError, match="is one run; --grouping"):
+        choose(run, "clinical", False, Wanted())
+    with pytest.raises(ConfigError, match="neither a run"):
+        choose(tmp_path, "clinical", False, Wanted())
+
+
+def test_runs_that_are_missing_or_have_no_weights_are_named(tmp_path: Path) -> None:
+    def skip(run: RunSpec) -> bool:
+        return run.block == "breast"
+
+    sweep = FakeSweep(tmp_path / "study", seeds=(0,)).finish(score, skip)
+    with pytest.raises(RunError, match=r"1 of 2 runs are not done \(breast-s1-k0"):
+        choose_grouping(sweep.directory, "clinical", Wanted())
+    with pytest.raises(RunError, match=r"no weights/scored\.safetensors.*training\.keep_weights=scored") as error:
+        choose_grouping(sweep.directory, "unified", Wanted())
+    assert "unified-s1-k0" in str(error.value)
+    assert "\n" not in str(error.value)

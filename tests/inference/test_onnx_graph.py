@@ -1,0 +1,91 @@
+from typing import Any
+
+import pytest
+import torch
+
+from tests.models import networks
+from tests.models.networks import ALL, SEG, awaken
+from usaggr.config.compose import compose_study
+from usaggr.data.batches.batches import normalise
+from usaggr.errors import ConfigError
+from usaggr.inference import onnx_graph
+from usaggr.inference.onnx_graph import InferenceGraph, is_conditioned, require_onnx, without_dispatch
+from usaggr.models.build_network import build_network
+from usaggr.models.network import MultiTaskNetwork
+
+TASKS = sorted(ALL, key=lambda task: task.id)
+WAYS: dict[str, tuple[dict[str, Any], bool]] = {
+    "sparse": ({"experts": {"count": 4, "top_k": 2}}, True),
+    "one": ({"experts": {"count": 4, "top_k": 1}}, True),
+    "dense": ({"experts": {"count": 3, "top_k": 3}}, True),
+    "blind": ({"experts": {"count": 4, "top_k": 2, "router": "token"}}, False),
+    "uniform": ({"experts": {"count": 2, "top_k": 2, "router": "uniform", "noise": 0.1}}, False),
+    "lora": ({"conditioning": "lora"}, True),
+    "film": ({"conditioning": "film"}, True),
+    "none": ({"conditioning": "none"}, False),
+}
+
+
+def images() -> torch.Tensor:
+    return torch.rand(4, 3, 32, 48, generator=torch.Generator().manual_seed(0)) * 255
+
+
+def own_outputs(network: MultiTaskNetwork, task_id: str) -> torch.Tensor:
+    outputs: torch.Tensor = network(normalise(images() / 255), {task_id: torch.arange(4)})[task_id]
+    return outputs
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_the_graph_of_a_transformer_computes_what_the_network_does(name: str) -> None:
+    changes, conditioned = WAYS[name]
+    network = awaken(networks.network(TASKS, **changes)).eval()
+    with torch.no_grad():
+        expected = {task.id: own_outputs(network, task.id) for task in TASKS}
+        without_dispatch(network)
+        built = InferenceGraph(network, TASKS)
+        assert built.conditioned == is_conditioned(network) == conditioned
+        for place, task in enumerate(TASKS):
+            given = (images(), torch.full((4,), place)) if conditioned else (images(),)
+            found = dict(zip([one.id for one in TASKS], built(*given), strict=True))[task.id]
+            own = expected[task.id]
+            own = own.softmax(dim=1) if task.type == "classification" else own
+            torch.testing.assert_close(found, own, atol=1e-4, rtol=1e-4)
+
+
+def test_images_of_several_tasks_may_stand_in_one_batch() -> None:
+    network = awaken(networks.network(TASKS)).eval()
+    with torch.no_grad():
+        expected = [own_outputs(network, task.id)[i] for i, task in enumerate(TASKS)]
+        without_dispatch(network)
+        outputs = InferenceGraph(network, TASKS)(images(), torch.arange(4))
+        for i, task in enumerate(TASKS):
+            own = expected[i].softmax(dim=0) if task.type == "classification" else expected[i]
+            torch.testing.assert_close(outputs[i][i], own, atol=1e-4, rtol=1e-4)
+
+
+def test_the_task_that_is_given_matters() -> None:
+    network = awaken(networks.network(TASKS)).eval()
+    without_dispatch(network)
+    built, place = InferenceGraph(network, TASKS), TASKS.index(SEG)
+    with torch.no_grad():
+        own, other = (built(images(), torch.full((4,), p))[place] for p in (place, place - 1))
+    assert not torch.allclose(own, other, atol=1e-3)
+
+
+@pytest.mark.parametrize("landmarks", ["heatmap", "direct"])
+def test_the_graph_of_a_pyramid_network_computes_what_the_network_does(landmarks: str) -> None:
+    model = compose_study("demo", ["model=tiny", f"model.landmarks={landmarks}"]).model
+    network = build_network(model, TASKS, 0).eval()
+    sized = torch.rand(4, 3, 32, 64) * 255
+    with torch.no_grad():
+        outputs = InferenceGraph(network, TASKS)(sized)
+        for task, found in zip(TASKS, outputs, strict=True):
+            own = network(normalise(sized / 255), {task.id: torch.arange(4)})[task.id]
+            own = own.softmax(dim=1) if task.type == "classification" else own
+            torch.testing.assert_close(found, own, atol=1e-5, rtol=1e-5)
+
+
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnx_graph, "find_spec", lambda name: None if name == "onnxscript" else object())
+    with pytest.raises(ConfigError, match=r"export needs the package onnxscript: pip install usaggr\[onnx\]"):
+        require_onnx()

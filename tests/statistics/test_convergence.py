@@ -1,0 +1,119 @@
+from random import Random
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from usaggr.metrics.names import metric
+from usaggr.statistics.convergence import collapsed, diverged, most, unconverged
+
+DSC, HD = metric("dsc"), metric("hd")
+NAN = float("nan")
+FOUR = [0.25, 0.508, 0.746, 1.0]
+"""Four validations of a run of 63 steps."""
+
+
+@pytest.mark.parametrize(
+    ("test", "val", "said"),
+    [(0.4, 0.4, True), (0.3, 0.2, True), (0.41, 0.3, False), (0.3, 0.41, False), (0.3, NAN, None), (0.41, NAN, False)],
+)
+def test_a_run_is_collapsed_where_neither_fold_is_better_than_trivial(
+    test: float, val: float, said: bool | None
+) -> None:
+    assert collapsed(test, 0.4, val, 0.4, DSC) is said
+
+
+def test_a_distance_collapses_upwards() -> None:
+    assert collapsed(101.0, 100.0, 100.0, 100.0, HD) is True
+    assert collapsed(99.0, 100.0, 120.0, 100.0, HD) is False
+
+
+def test_an_equal_score_but_for_rounding_is_no_better() -> None:
+    assert collapsed(0.1 + 0.2, 0.3, 0.3, 0.3, DSC) is True
+
+
+@pytest.mark.parametrize(
+    ("skill", "said"),
+    [
+        ([0.2, 0.4, 0.6, 0.8], True),
+        ([0.2, 0.6, 0.79, 0.80], False),
+        ([0.2, 0.6, 0.6, 0.6], False),
+        ([0.9, 0.8, 0.7, 0.6], False),
+    ],
+)
+def test_a_curve_that_still_rises_is_not_converged(skill: list[float], said: bool) -> None:
+    assert unconverged(FOUR, skill, 0.02) is said
+
+
+def test_a_dip_that_is_made_good_is_no_rise() -> None:
+    assert unconverged(FOUR, [0.5, 0.7, 0.6, 0.7], 0.02) is False
+
+
+@pytest.mark.parametrize(("rise", "said"), [(0.019, False), (0.021, True)])
+@pytest.mark.parametrize("points", [4, 5, 10, 37])
+def test_a_line_is_judged_by_its_rise_over_the_last_quarter(points: int, rise: float, said: bool) -> None:
+    progress = np.arange(1, points + 1) / points
+    assert unconverged(progress, 4 * rise * progress, 0.02) is said
+
+
+@pytest.mark.parametrize(
+    ("progress", "skill"),
+    [
+        ([0.5, 1.0], [0.1, 0.9]),
+        ([1 / 3, 2 / 3, 1.0], [0.1, 0.5, 0.9]),
+        (FOUR, [0.1, NAN, 0.5, 0.9]),
+        ([0.1, 0.5, 0.6, 0.8], [0.1, 0.5, 0.6, 0.8]),
+        ([], []),
+    ],
+)
+def test_too_few_points_or_a_curve_that_stops_early_say_nothing(progress: list[float], skill: list[float]) -> None:
+    assert unconverged(progress, skill, 0.02) is None
+
+
+@given(st.lists(st.floats(-1, 1), min_size=4, max_size=20), st.floats(-0.5, 0.5), st.randoms())
+def test_neither_level_nor_order_of_the_points_matters(skill: list[float], shift: float, random: Random) -> None:
+    values = np.round(skill, 3)
+    progress = np.arange(1, len(values) + 1) / len(values)
+    order = list(range(len(values)))
+    random.shuffle(order)
+    said = unconverged(progress, values, 0.0205)
+    assert unconverged(progress[order], values[order] + round(shift, 3), 0.0205) is said
+
+
+@pytest.mark.parametrize(("points", "most_false"), [(4, 0.07), (10, 0.04)])
+def test_noise_as_large_as_the_margin_seldom_looks_like_a_rise(points: int, most_false: float) -> None:
+    rng = np.random.default_rng(0)
+    progress = np.arange(1, points + 1) / points
+    noise = 0.02 * rng.standard_normal((1000, points))
+    false = np.mean([unconverged(progress, 0.6 + row, 0.02) for row in noise])
+    true = np.mean([unconverged(progress, 0.16 * progress + row, 0.02) for row in noise])
+    assert false <= most_false
+    assert true >= 0.7
+
+
+@pytest.mark.parametrize(
+    ("skill", "loss", "said"),
+    [
+        ([0.2, 0.6, 0.2, 0.1], [1, 1, 1, 1], True),
+        ([0.2, 0.6, 0.6, 0.1], [1, 1, 1, 1], False),
+        ([0.2, 0.6, 0.1, 0.6], [1, 1, 1, 1], False),
+        ([0.2, 0.6, 0.5, 0.5], [1, 1, 1, 20], True),
+        ([0.2, 0.6, 0.6, 0.6], [1, 0.1, 1, 20], False),
+        ([0.2, 0.6, 0.6, 0.6], [1, 1, 1, NAN], True),
+        ([0.2, 0.6, 0.6, 0.6], [1, 1, 1, float("inf")], True),
+        ([0.01, 0.0, -0.4, -0.4], [1, 1, 1, 1], False),
+        ([NAN, NAN, NAN, 0.5], [1, 1, 1, 1], None),
+        ([0.2, 0.6, 0.6, 0.1], [], False),
+    ],
+)
+def test_a_run_that_loses_what_it_had_has_diverged(skill: list[float], loss: list[float], said: bool | None) -> None:
+    assert diverged(FOUR, skill, loss, 0.02) is said
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [([1, 1, 0], True), ([1, 0], False), ([1, 0, 0], False), ([1, NAN, NAN], True), ([NAN], None), ([], None)],
+)
+def test_a_cell_is_what_most_of_the_runs_that_tell_are(flags: list[float], said: bool | None) -> None:
+    assert most(flags) is said

@@ -1,0 +1,82 @@
+"""Pseudo-values against leaving out each subject in turn and asking scikit-learn."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from usaggr.metrics.classification import classification_scores
+from usaggr.statistics.jackknife import auc_pseudovalues, confusion_pseudovalues, mean_pseudovalues
+
+
+def fold(seed: int, classes: int, samples: int = 60) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Labels, probabilities with ties, subjects of one to several samples."""
+    rng = np.random.default_rng(seed)
+    subjects = np.unique(rng.integers(0, 25, samples), return_inverse=True)[1]
+    labels = rng.permutation(np.arange(samples) % classes)
+    probabilities = np.round(rng.dirichlet(np.ones(classes), samples) + 0.3 * np.eye(classes)[labels], 1)
+    return labels, probabilities / probabilities.sum(axis=1, keepdims=True), subjects
+
+
+@pytest.mark.parametrize(("classes", "seed"), [(2, 0), (3, 1), (5, 0)])
+def test_each_is_what_leaving_the_subject_out_says(classes: int, seed: int) -> None:
+    labels, probabilities, subjects = fold(seed, classes)
+    whole, _ = classification_scores(labels, probabilities)
+    count = subjects.max() + 1
+    found = confusion_pseudovalues(labels, probabilities, subjects)
+    found["auc"] = auc_pseudovalues(labels, probabilities, subjects)
+    assert set(found) == set(whole)
+    for metric, values in found.items():
+        kept = [subjects != subject for subject in range(count)]
+        without = np.array([classification_scores(labels[k], probabilities[k])[0][metric] for k in kept])
+        assert values == pytest.approx(whole[metric] + (count - 1) * (without.mean() - without), abs=1e-9), metric
+        assert values.mean() == pytest.approx(whole[metric])
+
+
+@given(st.integers(0, 10_000), st.integers(2, 4), st.integers(8, 40))
+def test_their_mean_is_the_score_for_any_fold(seed: int, classes: int, samples: int) -> None:
+    labels, probabilities, subjects = fold(seed, classes, samples)
+    whole, _ = classification_scores(labels, probabilities)
+    for metric, values in confusion_pseudovalues(labels, probabilities, subjects).items():
+        assert values.mean() == pytest.approx(whole[metric])
+        assert np.isfinite(values).all()
+    auc = auc_pseudovalues(labels, probabilities, subjects)
+    assert auc is not None
+    assert auc.mean() == pytest.approx(whole["auc"])
+
+
+def test_for_samples_that_are_subjects_a_means_pseudovalues_are_the_values() -> None:
+    values = np.array([0.2, 0.9, 0.4])
+    assert mean_pseudovalues(values, np.arange(3)) == pytest.approx(values)
+
+
+def test_a_subject_with_more_samples_weighs_more() -> None:
+    values, subjects = np.array([1.0, 1.0, 1.0, 0.0]), np.array([0, 0, 0, 1])
+    # Without the first subject the mean is 0, without the second 1.
+    assert mean_pseudovalues(values, subjects) == pytest.approx([0.75 + 0.5, 0.75 - 0.5])
+
+
+def test_a_class_of_one_subject_keeps_its_part() -> None:
+    labels = np.array([1, 0, 0, 0])
+    probabilities = np.array([[0.4, 0.6], [0.5, 0.5], [0.3, 0.7], [0.9, 0.1]])
+    values = auc_pseudovalues(labels, probabilities, np.arange(4))
+    assert values is not None
+    auc = 2 / 3
+    without = np.array([auc, 0.5, 1.0, 0.5])
+    assert values == pytest.approx(auc + 3 * (without.mean() - without))
+
+
+def test_one_class_has_no_auc() -> None:
+    assert auc_pseudovalues(np.zeros(4, dtype=int), np.full((4, 2), 0.5), np.arange(4)) is None
+
+
+def test_the_auc_of_two_classes_has_the_variance_of_delong() -> None:
+    """DeLong's structural components, by hand, from placements; the jackknife's variance is close to it."""
+    rng = np.random.default_rng(5)
+    labels = np.repeat([0, 1], [60, 40])
+    scores = rng.normal(size=100) + labels
+    wins = scores[labels == 1][:, None] > scores[labels == 0]
+    delong = wins.mean(axis=1).var(ddof=1) / 40 + wins.mean(axis=0).var(ddof=1) / 60
+    values = auc_pseudovalues(labels, np.stack([-scores, scores], axis=1), np.arange(100))
+    assert values is not None
+    assert values.var(ddof=1) / 100 == pytest.approx(delong, rel=0.03)

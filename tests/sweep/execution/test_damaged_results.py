@@ -1,0 +1,50 @@
+"""Which results of finished runs are put aside, so that a sweep trains them again."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.sweep import fakes
+from usaggr.results.run_directory import RunDirectory
+from usaggr.sweep.execution.damaged_results import ASIDE, put_aside_damaged
+from usaggr.sweep.planning.plan import PlannedRun
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> PlannedRun:
+    """A finished run with predictions."""
+    run = fakes.planned(fakes.study(tmp_path), 0)
+    directory = RunDirectory(run.directory)
+    with directory.claim(1):
+        directory.predictions_path.write_bytes(b"predictions")
+        directory.write_result(fakes.RESULT)
+    return run
+
+
+def test_a_result_that_is_whole_stays(run: PlannedRun) -> None:
+    assert list(put_aside_damaged([run])) == []
+    assert run.state() == "done"
+
+
+def test_a_result_that_is_not_what_was_written_is_put_aside(run: PlannedRun) -> None:
+    path = run.directory / "result.json"
+    path.write_text(path.read_text().replace("0.9", "0.8"))
+    (line,) = put_aside_damaged([run])
+    assert f"its result is put aside as {ASIDE}" in line
+    assert run.state() != "done"
+    assert (run.directory / ASIDE).exists()
+
+
+def test_a_result_whose_predictions_have_another_size_is_put_aside(run: PlannedRun) -> None:
+    (run.directory / "predictions.parquet").write_bytes(b"prediction")
+    (line,) = put_aside_damaged([run])
+    assert "predictions.parquet" in line
+    assert run.state() != "done"
+
+
+def test_a_result_of_a_newer_version_is_left_to_it(run: PlannedRun) -> None:
+    path = run.directory / "result.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema_version": 99}))
+    assert list(put_aside_damaged([run])) == []
+    assert run.state() == "done"

@@ -1,0 +1,97 @@
+"""A parent's weights on their way to its children; parents that were trained before anybody needed their weights."""
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from tests.sweep import fakes
+from usaggr.errors import RunError
+from usaggr.results.integrity import WEIGHTS
+from usaggr.results.run_directory import PARENT, RunDirectory
+from usaggr.sweep.execution.loop import Loop
+from usaggr.sweep.execution.parent_weights import ASIDE, hand_down, put_aside_weightless, weightless
+from usaggr.sweep.execution.status_line import SweepLine
+from usaggr.sweep.planning.plan import PlannedRun
+
+
+def family(folder: Path) -> tuple[PlannedRun, PlannedRun]:
+    """A parent, and a child of a second stage."""
+    study = fakes.study(folder)
+    parent = fakes.planned(study, 0)
+    child = fakes.planned(study, 1, parent=parent.spec.run_id)
+    return parent, replace(child, spec=replace(child.spec, window={fakes.TASK.id: (5, 9)}))
+
+
+def finish(run: PlannedRun, weights: bytes | None) -> None:
+    run.directory.mkdir(parents=True)
+    if weights is not None:
+        (run.directory / WEIGHTS).parent.mkdir()
+        (run.directory / WEIGHTS).write_bytes(weights)
+        (run.directory / WEIGHTS).with_suffix(".sha256").write_text("known")
+    RunDirectory(run.directory).write_result(fakes.RESULT)
+
+
+def test_a_child_has_its_parents_weights_until_it_is_done(tmp_path: Path) -> None:
+    parent, child = family(tmp_path)
+    finish(parent, b"weights")
+    hand_down(parent, child)
+    hand_down(parent, child)
+    there = child.directory / PARENT
+    assert {path.name: path.read_bytes() for path in there.iterdir()} == {
+        "scored.safetensors": b"weights",
+        "scored.sha256": b"known",
+    }
+    RunDirectory(child.directory).clear()
+    assert there.is_dir()
+    RunDirectory(child.directory).write_result(fakes.RESULT)
+    assert not there.exists()
+    assert (parent.directory / WEIGHTS).read_bytes() == b"weights"
+    hand_down(parent, child)
+    assert not there.exists()
+
+
+def test_weights_are_copied_where_the_disk_has_no_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_links(*names: object) -> None:
+        raise OSError("not supported")
+
+    monkeypatch.setattr("os.link", no_links)
+    parent, child = family(tmp_path)
+    finish(parent, b"weights")
+    hand_down(parent, child)
+    assert (child.directory / PARENT / "scored.safetensors").read_bytes() == b"weights"
+
+
+def test_a_child_fails_with_the_reason_where_its_parents_weights_are_gone(tmp_path: Path) -> None:
+    parent, child = family(tmp_path)
+    finish(parent, None)
+    with pytest.raises(RunError, match=r"its parent .* has no weights/scored\.safetensors: they were removed"):
+        hand_down(parent, child)
+    states = {parent.spec.run_id: parent.state(), child.spec.run_id: child.state()}
+    loop = Loop([parent, child], [child], states, attempts=2)
+    out = io.StringIO()
+    assert loop._next(SweepLine(Console(file=out, width=500), 2)) is None
+    assert "has no weights/scored.safetensors" in out.getvalue()
+    assert "has no weights/scored.safetensors" in loop.failures[child.spec.run_id]
+    assert child.state() == "failed"
+
+
+def test_a_parent_without_weights_is_trained_again_only_where_a_child_needs_it(tmp_path: Path) -> None:
+    parent, child = family(tmp_path)
+    finish(parent, None)
+    assert weightless([parent]) == []
+    assert weightless([parent, child]) == [parent]
+    (said,) = put_aside_weightless([parent, child])
+    assert said.startswith(f"{parent.directory.name}: done, but without the weights")
+    assert parent.state() == "pending"
+    assert (parent.directory / ASIDE).is_file()
+
+
+def test_a_parent_whose_children_are_done_is_left_as_it_is(tmp_path: Path) -> None:
+    parent, child = family(tmp_path)
+    finish(parent, None)
+    finish(child, None)
+    assert list(put_aside_weightless([parent, child])) == []
+    assert parent.state() == "done"

@@ -1,0 +1,329 @@
+"""What a sweep does with a plan: what is started, in which order, what is left alone, and what is said of it."""
+
+import csv
+import io
+import os
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from tests.sweep import fakes
+from usaggr.results.run_directory import RunDirectory
+from usaggr.sweep.inspect.clean import removable, remove
+from usaggr.sweep.inspect.status import describe, status_of
+from usaggr.sweep.planning.plan import Plan, PlannedRun
+from usaggr.sweep.sweep import SweepOutcome, run_sweep
+
+pytestmark = pytest.mark.usefixtures("kept_server")
+
+
+def sweep(plan: Plan, out: io.StringIO | None = None, **options: object) -> SweepOutcome:
+    usual: dict[str, object] = {
+        "console": Console(file=out or io.StringIO(), width=200),
+        "executor": fakes.executor(plan.study),
+        "prepare": lambda plan, runs, progress: lambda run: None,
+        "build": lambda directories: directories[0] / "report",
+    }
+    return run_sweep(plan, **{**usual, **options})  # type: ignore[arg-type]
+
+
+def runs_of(tmp_path: Path, *settings: dict[str, object]) -> tuple[Plan, list[PlannedRun]]:
+    study = fakes.study(tmp_path)
+    runs = [fakes.planned(study, seed, **chosen) for seed, chosen in enumerate(settings)]
+    return fakes.plan(study, *runs), runs
+
+
+def test_what_is_done_is_not_done_again(tmp_path: Path) -> None:
+    plan, _ = runs_of(tmp_path, {}, {})
+    first, second = sweep(plan), sweep(plan)
+    assert (first.done, first.skipped, first.exit_status) == (2, 0, 0)
+    assert (second.done, second.skipped, second.exit_status) == (2, 2, 0)
+    assert len(fakes.executions(plan.study)) == 2
+
+
+def test_a_failed_run_is_left_alone_unless_it_is_to_be_tried_again(tmp_path: Path) -> None:
+    plan, _ = runs_of(tmp_path, {"raises": "no", "times": 1}, {})
+    assert sweep(plan).exit_status == 1
+    assert sweep(plan).failed == 1
+    assert len(fakes.executions(plan.study)) == 2
+    assert sweep(plan, retry_failed=True).exit_status == 0
+    assert len(fakes.executions(plan.study)) == 3
+
+
+def test_fail_fast_starts_nothing_after_a_failure(tmp_path: Path) -> None:
+    plan, _ = runs_of(tmp_path, {"raises": "no"}, *({"sleeps": 0.5, "n": i} for i in range(6)))
+    outcome = sweep(plan, fail_fast=True)
+    assert outcome.failed == 1
+    assert outcome.remaining >= 3
+
+
+def test_a_limit_is_the_most_runs_to_start(tmp_path: Path) -> None:
+    plan, _ = runs_of(tmp_path, *({"n": i} for i in range(5)))
+    outcome = sweep(plan, limit=2)
+    assert (outcome.done, outcome.remaining, outcome.exit_status) == (2, 3, 0)
+
+
+def test_children_wait_for_their_parent_and_fail_with_it(tmp_path: Path) -> None:
+    study = fakes.study(tmp_path)
+    parent, broken = fakes.planned(study, 0, sleeps=0.3), fakes.planned(study, 1, raises="no")
+    child = fakes.planned(study, 2, examples=9000, parent=parent.spec.run_id)
+    orphan = fakes.planned(study, 3, examples=9000, parent=broken.spec.run_id)
+    plan = fakes.plan(study, child, orphan, parent, broken)
+    outcome = sweep(plan)
+    assert (outcome.done, outcome.failed) == (2, 2)
+    order = fakes.executions(study)
+    assert order.index(parent.spec.run_id) < order.index(child.spec.run_id)
+    assert orphan.spec.run_id not in order
+    status = RunDirectory(orphan.directory).status()
+    assert status is not None
+    assert "parent" in str(status.error)
+
+
+def test_the_status_tells_states_reasons_and_what_is_unplanned(tmp_path: Path) -> None:
+    plan, runs = runs_of(tmp_path, {}, {"raises": "out of luck"}, {"n": 1})
+    sweep(plan)
+    smaller = fakes.plan(plan.study, *runs[:2], fakes.planned(plan.study, 9))
+    sweep(smaller, limit=1)
+    status = status_of(plan.directory)
+    assert [status.count(state) for state in ("done", "failed")] == [2, 1]
+    assert [path.name for path in status.unplanned] == [runs[2].directory.name]
+    assert any("out of luck" in line for line in describe(plan.directory, status))
+
+
+def test_clean_offers_the_unplanned_and_weights_and_touches_no_result(tmp_path: Path) -> None:
+    plan, runs = runs_of(tmp_path, {}, {"n": 1})
+    sweep(plan)
+    weights = runs[0].directory / "weights"
+    weights.mkdir()
+    (weights / "scored.safetensors").write_bytes(b"0" * 1000)
+    sweep(fakes.plan(plan.study, runs[0]))
+    items = removable(plan.directory)
+    found = sorted((item.kind, item.path) for item in items)
+    assert found == [("unplanned run", runs[1].directory), ("weights", weights)]
+    assert remove(items) >= 1000
+    assert RunDirectory(runs[0].directory).state() == "done"
+    assert not weights.exists()
+    assert not runs[1].directory.exists()
+
+
+@pytest.mark.parametrize("broken", ["", "{", '{"schema_version": 99}'])
+def test_a_result_that_cannot_be_read_is_seen_by_who_reads_it_not_by_the_sweep(tmp_path: Path, broken: str) -> None:
+    plan, runs = runs_of(tmp_path, {})
+    sweep(plan)
+    runs[0].directory.joinpath("result.json").write_text(broken)
+    with pytest.raises(Exception, match=r"result\.json"):
+        RunDirectory(runs[0].directory).result()
+
+
+def test_when_all_is_done_no_worker_is_started_and_that_is_said(tmp_path: Path) -> None:
+    plan, _ = runs_of(tmp_path, {}, {"n": 1})
+    sweep(plan)
+
+    def never(*_: object) -> None:
+        raise AssertionError("nothing is to be prepared or started")
+
+    class Never:
+        __enter__ = never
+
+    out = io.StringIO()
+    outcome = sweep(plan, out, executor=Never(), prepare=never)
+    assert outcome.report == plan.directory / "report"
+    assert out.getvalue().splitlines()[0] == "nothing to train: 2 of 2 runs are done"
+
+
+def test_elsewhere_than_on_a_terminal_a_sweep_says_what_failed_when_it_does_and_its_sums_at_its_end(
+    tmp_path: Path,
+) -> None:
+    plan, runs = runs_of(tmp_path, {}, {"raises": "no [luck]\nat all"}, {"n": 1})
+    out = io.StringIO()
+    sweep(plan, out)
+    lines = out.getvalue().splitlines()
+    assert lines[0] == "fake: 3 runs, 3 to train, 2 workers"
+    assert lines[1] == f"failed: {runs[1].spec.run_id}: ValueError: no [luck]"
+    assert lines[2].startswith("2 of 3 runs are done, after ")
+    status = f"`usaggr status {plan.directory}` gives the reasons"
+    assert lines[3] == f"1 failed: {runs[1].spec.run_id}; {status}"
+    assert lines[4:] == [f"report: {plan.directory / 'report'}"]
+
+
+def test_the_plan_on_disk_ends_with_the_states_that_the_sweep_has_reached(tmp_path: Path) -> None:
+    plan, _ = runs_of(tmp_path, {}, {"raises": "no"}, {"n": 1})
+    sweep(plan)
+    with (plan.directory / "plan.csv").open(newline="") as file:
+        assert [row["state"] for row in csv.DictReader(file)] == ["done", "failed", "done"]
+
+
+def test_a_report_that_fails_hides_no_run_and_is_told(tmp_path: Path) -> None:
+    plan, _ = runs_of(tmp_path, {})
+
+    def build(directories: object) -> Path:
+        raise ZeroDivisionError("no figures")
+
+    out = io.StringIO()
+    outcome = sweep(plan, out, build=build)
+    assert (outcome.done, outcome.report, outcome.exit_status) == (1, None, 1)
+    assert "the report could not be built" in out.getvalue()
+    assert "ZeroDivisionError: no figures" in out.getvalue()
+
+
+def test_without_a_finished_run_there_is_no_report(tmp_path: Path) -> None:
+    plan, _ = runs_of(tmp_path, {"raises": "no"})
+    built: list[object] = []
+    assert sweep(plan, build=built.append).report is None
+    assert built == []
+
+
+def test_a_run_that_a_living_process_has_is_left_to_it_and_counted(tmp_path: Path) -> None:
+    plan, runs = runs_of(tmp_path, {}, {"n": 1})
+    out = io.StringIO()
+    with RunDirectory(runs[0].directory).claim(1):
+        outcome = sweep(plan, out)
+    assert (outcome.done, outcome.elsewhere, outcome.remaining, outcome.exit_status) == (1, 1, 1, 0)
+    assert "1 left to another process" in out.getvalue()
+    assert fakes.executions(plan.study) == [runs[1].spec.run_id]
+
+
+def test_a_run_of_a_dead_process_is_taken_up_at_once(tmp_path: Path) -> None:
+    plan, runs = runs_of(tmp_path, {})
+    with RunDirectory(runs[0].directory).claim(1):
+        pass
+    assert sweep(plan).done == 1
+    status = RunDirectory(runs[0].directory).status()
+    assert status is not None
+    assert status.attempt == 2
+
+
+def test_a_dead_worker_s_run_is_tried_again_as_often_as_configured(tmp_path: Path) -> None:
+    study = fakes.study(tmp_path, "executor.attempts=3")
+    runs = [fakes.planned(study, 0, dies=2), fakes.planned(study, 1, dies=3)]
+    out = io.StringIO()
+    outcome = sweep(fakes.plan(study, *runs), out)
+    assert (outcome.done, outcome.failed, outcome.exit_status) == (1, 1, 1)
+    assert sorted(fakes.executions(study)) == sorted(run.spec.run_id for run in runs for _ in range(3))
+    assert "worker died (signal 9); out of memory? (tried 3 times)" in out.getvalue()
+    status = RunDirectory(runs[1].directory).status()
+    assert status is not None
+    assert status.error == "worker died (signal 9); out of memory? (tried 3 times)"
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("torch", "OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB; it is tried again, alone"),
+        ("kernel", "worker died (signal 9); out of memory?; it is tried again, alone"),
+    ],
+)
+def test_a_run_that_finds_no_memory_beside_others_is_tried_again_alone(tmp_path: Path, kind: str, said: str) -> None:
+    study = fakes.study(tmp_path, "executor.workers=3")
+    greedy = fakes.planned(study, 0, greedy=kind)
+    others = [fakes.planned(study, seed, sleeps=0.3, n=seed) for seed in range(1, 7)]
+    out = io.StringIO()
+    outcome = sweep(fakes.plan(study, greedy, *others), out, console=Console(file=out, width=200, force_terminal=True))
+    assert (outcome.done, outcome.failed, outcome.exit_status) == (7, 0, 0)
+    assert fakes.executions(study).count(greedy.spec.run_id) == 2
+    assert f"{greedy.spec.run_id}: {said}" in out.getvalue()
+
+
+def test_a_run_that_finds_no_memory_alone_is_failed_and_the_others_go_on(tmp_path: Path) -> None:
+    study = fakes.study(tmp_path, "executor.attempts=5")
+    large, other = fakes.planned(study, 0, memory="python"), fakes.planned(study, 1, sleeps=1)
+    later = fakes.planned(study, 2)
+    outcome = sweep(fakes.plan(study, large, other, later))
+    assert (outcome.done, outcome.failed) == (2, 1)
+    assert fakes.executions(study).count(large.spec.run_id) == 2
+    status = RunDirectory(large.directory).status()
+    assert status is not None
+    assert (status.state, status.attempt) == ("failed", 2)
+    assert "MemoryError: all is taken" in str(status.error)
+
+
+def test_without_another_run_beside_it_a_run_without_memory_is_failed_at_once(tmp_path: Path) -> None:
+    study = fakes.study(tmp_path, "executor.workers=1", "executor.attempts=5")
+    outcome = sweep(fakes.plan(study, fakes.planned(study, 0, memory="python"), fakes.planned(study, 1)))
+    assert (outcome.done, outcome.failed) == (1, 1)
+    assert len(fakes.executions(study)) == 2
+
+
+def test_each_sweep_that_trains_leaves_a_row_of_what_its_parts_took(tmp_path: Path) -> None:
+    plan, _ = runs_of(tmp_path, {"sleeps": 0.3}, {"raises": "no"}, {"n": 1})
+    sweep(plan, limit=2, planned=0.5)
+    sweep(plan, planned=0.25)
+    sweep(plan)
+    with (plan.directory / "sweeps.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["trained"] for row in rows] == ["1", "1"]
+    assert [row["run_seconds"] for row in rows] == ["1.000", "1.000"]
+    assert [(row["workers"], row["threads"]) for row in rows] == [("2", "1")] * 2
+    parts = ("planning", "networks", "caches", "start", "runs", "report")
+    for row in rows:
+        assert sum(float(row[part]) for part in parts) <= float(row["seconds"]) + 0.01
+        assert float(row["start"]) > 0
+    assert float(rows[0]["planning"]) >= 0.5
+    assert float(rows[0]["slot_seconds"]) >= 0.3
+    assert float(rows[0]["runs"]) >= 0.3
+
+
+def test_a_retried_run_does_not_count_twice_against_the_limit(tmp_path: Path) -> None:
+    plan, _ = runs_of(tmp_path, {"dies": 1}, {"n": 1}, {"n": 2})
+    outcome = sweep(plan, limit=2)
+    assert (outcome.done, outcome.remaining) == (2, 1)
+
+
+def test_the_longest_runs_are_started_first(tmp_path: Path) -> None:
+    study = fakes.study(tmp_path, "executor.workers=1")
+    runs = [fakes.planned(study, seed, examples) for seed, examples in enumerate([10, 1000, 100])]
+    sweep(fakes.plan(study, *runs))
+    assert fakes.executions(study) == [runs[i].spec.run_id for i in (1, 2, 0)]
+
+
+def test_an_interruption_while_data_are_made_ready_leaves_all_as_it_is(tmp_path: Path) -> None:
+    plan, runs = runs_of(tmp_path, {})
+
+    def prepare(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    outcome = sweep(plan, prepare=prepare)
+    assert (outcome.interrupted, outcome.exit_status) == (True, 130)
+    assert RunDirectory(runs[0].directory).state() == "pending"
+
+
+def interrupted_after(begun: int, plan: Plan, out: io.StringIO) -> SweepOutcome:
+    """A sweep that gets a Ctrl-C once so many runs have begun."""
+    over = threading.Event()
+
+    def interrupt() -> None:
+        while len(fakes.executions(plan.study)) < begun and not over.wait(0.02):
+            pass
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    try:
+        return sweep(plan, out)
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_an_interrupted_sweep_gives_its_claims_back_and_says_how_to_go_on(tmp_path: Path) -> None:
+    plan, runs = runs_of(tmp_path, {"sleeps": 60}, {"sleeps": 61}, {})
+    before: Callable[..., object] | int | None = signal.getsignal(signal.SIGINT)
+    out = io.StringIO()
+    outcome = interrupted_after(2, plan, out)
+    assert (outcome.interrupted, outcome.exit_status, outcome.remaining, outcome.report) == (True, 130, 3, None)
+    assert [RunDirectory(run.directory).state() for run in runs] == ["pending"] * 3
+    assert out.getvalue().splitlines()[-1] == "0 of 3 runs are done; stopped; the same command goes on"
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_sweep_runs_in_a_thread_that_may_take_no_signals(tmp_path: Path) -> None:
+    plan, _ = runs_of(tmp_path, {})
+    outcomes: list[SweepOutcome] = []
+    thread = threading.Thread(target=lambda: outcomes.append(sweep(plan)))
+    thread.start()
+    thread.join()
+    assert outcomes[0].done == 1

@@ -1,0 +1,107 @@
+"""What may be removed is listed with its size; planned results, running runs and all outside are safe."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.sweep.inspect.test_status import study
+from usaggr.errors import RunError
+from usaggr.results.run_directory import STALE_SECONDS, RunDirectory
+from usaggr.sweep.inspect.clean import Removable, removable, remove
+
+
+def give_weights(run: Path, size: int = 1000) -> Path:
+    (run / "weights").mkdir()
+    (run / "weights" / "scored.safetensors").write_bytes(b"0" * size)
+    return run / "weights"
+
+
+def kinds(items: list[Removable]) -> dict[str, str]:
+    return {item.path.name: item.kind for item in items}
+
+
+def test_unplanned_runs_whatever_their_state_are_removable(tmp_path: Path) -> None:
+    study(tmp_path, ("a", "done", None), ("b", "done", None), ("c", "failed", "x"), ("d", "stale", None), planned=1)
+    items = removable(tmp_path)
+    assert kinds(items) == {"b": "unplanned run", "c": "unplanned run", "d": "unplanned run"}
+    assert remove(items) == sum(item.bytes for item in items) > 0
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["a"]
+    assert removable(tmp_path) == []
+
+
+def test_an_unplanned_run_that_is_running_is_left_alone(tmp_path: Path) -> None:
+    a, b = study(tmp_path, ("a", "running", None), ("b", "failed", "x"), planned=0)
+    with RunDirectory(b).claim(2):
+        assert removable(tmp_path) == []
+    assert a.exists()
+
+
+def test_a_run_that_begins_after_the_listing_is_not_removed(tmp_path: Path) -> None:
+    (run,) = study(tmp_path, ("a", "failed", "x"), planned=0)
+    items = removable(tmp_path)
+    assert len(items) == 1
+    with RunDirectory(run).claim(2):
+        assert remove(items) == 0
+    assert (run / "run.yaml").exists()
+
+
+def test_weights_are_removable_of_done_runs_only_and_the_result_stays(tmp_path: Path) -> None:
+    done, failed = study(tmp_path, ("a", "done", None), ("b", "failed", "x"))
+    weights = give_weights(done)
+    give_weights(failed)
+    items = removable(tmp_path)
+    assert [(item.kind, item.path, item.bytes) for item in items] == [("weights", weights, 1000)]
+    assert str(items[0]) == f"weights: {weights} (1000 B)"
+    assert remove(items) == 1000
+    assert (done / "result.json").exists()
+
+
+def test_weights_that_a_run_has_yet_to_start_from_are_kept(tmp_path: Path) -> None:
+    parent, child = study(tmp_path, ("a", "done", None), ("b", "pending", None))
+    give_weights(parent)
+    plan = tmp_path / "plan.csv"
+    fingerprint = plan.read_text().splitlines()[1].split(",")[8]
+    plan.write_text(plan.read_text().replace("b,b,g,b,1.0,0,base,,", f"b,b,g,b,1.0,0,base,a-s1-k0-{fingerprint[:8]},"))
+    assert removable(tmp_path) == []
+    (child / "result.json").write_text("{}")
+    assert kinds(removable(tmp_path)) == {"weights": "weights"}
+
+
+def test_temporary_files_are_removable_once_nobody_can_be_writing_them(tmp_path: Path) -> None:
+    (run,) = study(tmp_path, ("a", "failed", "x"))
+    old, young = run / ".status.json.12-34.tmp", tmp_path / ".plan.csv.12-34.tmp"
+    for path in (old, young):
+        path.write_text("x")
+    os.utime(old, (time.time() - STALE_SECONDS - 10,) * 2)
+    items = removable(tmp_path)
+    assert kinds(items) == {old.name: "leftover"}
+    assert remove(items) == 1
+    assert young.exists()
+
+
+def test_folders_that_no_sweep_made_are_not_offered(tmp_path: Path) -> None:
+    study(tmp_path)
+    (tmp_path / "runs" / "my notes").mkdir(parents=True)
+    (tmp_path / "runs" / "my notes" / "a.txt").write_text("x")
+    assert removable(tmp_path) == []
+
+
+def test_links_are_not_followed_out_of_the_directory(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    (inside,) = study(tmp_path / "study", ("a", "done", None), planned=0)
+    inside.rename(outside)
+    inside.symlink_to(outside)
+    assert removable(tmp_path / "study") == []
+    for path in (inside, outside):
+        with pytest.raises(RunError, match="does not lie in"):
+            remove([Removable("unplanned run", path, 1, tmp_path / "study")])
+    assert (outside / "result.json").exists()
+
+
+def test_without_a_plan_nobody_knows_what_is_unplanned(tmp_path: Path) -> None:
+    study(tmp_path, ("a", "done", None))
+    (tmp_path / "plan.csv").unlink()
+    with pytest.raises(RunError, match=r"plan\.csv"):
+        removable(tmp_path)

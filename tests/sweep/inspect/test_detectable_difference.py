@@ -1,0 +1,210 @@
+import dataclasses
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from tests.data.factories import tiny_data
+from usaggr.config.compose import compose_study
+from usaggr.metrics.names import METRICS
+from usaggr.results.run_directory import RunDirectory
+from usaggr.results.run_result import Cost, RunResult
+from usaggr.statistics.power import auc_variance, seeds_to_decide, smallest_difference
+from usaggr.sweep.inspect.detectable_difference import ASSUMED_AUC, Decidable, decidable
+from usaggr.sweep.inspect.plan_console import print_decidable
+from usaggr.sweep.planning.plan import Plan, PlannedRun, make_plan
+
+POOLED = 2 / 1.25
+"""Cells' worth of degrees of freedom of one scale with two groupings, a quarter of whose variance is shared."""
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_data(tmp_path_factory.mktemp("decidable") / "data", n=180)
+
+
+def plan_of(root: Path, folder: Path, *overrides: str) -> Plan:
+    fixed = ["data=fmuia", f"data.root={root}", "data.image_size=32", f"outputs={folder}", "scales=[1.0]"]
+    groups = "data.clinical_groups={seg: one, cls: one, det: two, reg: three}"
+    return make_plan(compose_study("demo", [*fixed, groups, *overrides]))
+
+
+def by_task(plan: Plan) -> dict[str, Decidable]:
+    return {task.task: task for task in decidable(plan)}
+
+
+def finish(run: PlannedRun, plan: Plan, scores: dict[str, float], **more: object) -> None:
+    tasks = plan.manifest.dataset.tasks
+    values = {t: {METRICS[tasks[t].type][0].name: scores[t]} for t in run.spec.tasks}
+    counts = dict.fromkeys(run.spec.tasks, 1)
+    cost = Cost(1.0, 1.0, 1.0, 1.0, 1)
+    run.directory.mkdir(parents=True, exist_ok=True)
+    directory = RunDirectory(run.directory)
+    directory.write_spec(run.spec)
+    directory.write_result(RunResult(values, values, values, values, counts, counts, counts, counts, cost))
+
+
+def scores_of(run: PlannedRun, spread: float) -> dict[str, float]:
+    """Those of the unified model are worse by the seed's noise."""
+    noise = {0: -1.0, 1: 0.0, 2: 1.0}[run.spec.seed] * spread * (len(run.spec.tasks) > 1)
+    return {"seg": 0.8 + noise, "cls": 0.9 + noise, "det": 0.7 + noise, "reg": 10.0 * (1 + noise)}
+
+
+def test_before_any_run_the_studys_assumptions_decide(root: Path, tmp_path: Path) -> None:
+    assumed = ("report.assumed_seed_sd=0.03", "report.assumed_subject_sd=0.06")
+    found = by_task(plan_of(root, tmp_path, *assumed))
+    seg = found["seg"]
+    assert (seg.measured, seg.margin, seg.reason) == (False, 0.02, "")
+    # seg and cls are judged together under two groupings, all four under one.
+    assert {task.family for task in found.values()} == {4}
+    oracle = smallest_difference(0.03, 0.06, 0.0, 3, seg.subjects, [0.05 / 4, 0.05], pooled=POOLED)
+    assert (seg.smallest, seg.alone) == pytest.approx(tuple(oracle))
+
+
+def test_a_task_in_fewer_groupings_has_fewer_cells_to_pool(root: Path, tmp_path: Path) -> None:
+    det = by_task(plan_of(root, tmp_path))["det"]
+    assert det.smallest == pytest.approx(float(smallest_difference(0.015, 0.1, 0.0, 3, det.subjects, 0.05 / 4)))
+
+
+def test_a_distance_is_judged_in_parts_of_the_references_mean(root: Path, tmp_path: Path) -> None:
+    assert by_task(plan_of(root, tmp_path, "report.relative_margin=0.2"))["reg"].margin == 0.2
+
+
+def test_an_auc_varies_over_subjects_by_its_classes(root: Path, tmp_path: Path) -> None:
+    plan = plan_of(root, tmp_path)
+    labels = [s.label for s in plan.manifest.by_fold["cls", "test"]]
+    variances = [auc_variance(ASSUMED_AUC, labels.count(c), len(labels) - labels.count(c)) for c in range(3)]
+    # The mean of three AUCs, each two of which have a correlation of a half; so have those of two models.
+    sd = np.sqrt(np.mean(variances) * (3 + 6 * 0.5) / 9 * len(labels))
+    found = by_task(plan)["cls"]
+    assert found.subjects == len(labels)
+    assert found.smallest == pytest.approx(
+        float(smallest_difference(0.015, sd, 0.0, 3, len(labels), 0.05 / 4, pooled=POOLED))
+    )
+
+
+def test_the_variance_of_an_auc_is_that_of_simulated_ones() -> None:
+    rng = np.random.default_rng(0)
+    shape = (4000, 40, 1), (4000, 1, 60)
+    # Exponential scores are the model under which Hanley and McNeil's formula is exact.
+    areas = (3.0 * rng.exponential(size=shape[0]) > rng.exponential(size=shape[1])).mean(axis=(1, 2))
+    assert areas.mean() == pytest.approx(0.75, abs=0.005)
+    assert areas.var() == pytest.approx(auc_variance(0.75, 40, 60), rel=0.07)
+
+
+def test_finished_runs_tell_how_much_seeds_vary(root: Path, tmp_path: Path) -> None:
+    plan = plan_of(root, tmp_path)
+    for run in plan.runs:
+        finish(run, plan, scores_of(run, 0.03))
+    found = by_task(plan)
+    assert all(task.measured for task in found.values())
+    # A distance's difference is taken as a part of the reference's mean, 10.
+    for task_id, pooled in (("seg", POOLED), ("reg", 1.0)):
+        task = found[task_id]
+        oracle = smallest_difference(0.03, 0.1, 0.0, 3, task.subjects, 0.05 / 4, pooled=pooled)
+        assert task.smallest == pytest.approx(float(oracle))
+
+
+def test_cells_that_vary_unlike_each_other_are_not_pooled(root: Path, tmp_path: Path) -> None:
+    plan = plan_of(root, tmp_path)
+    for run in plan.runs:
+        finish(run, plan, scores_of(run, 0.001 if run.spec.block == "one" else 0.1))
+    seg = by_task(plan)["seg"]
+    sd = np.sqrt((0.001**2 + 0.1**2) / 2)
+    oracle = smallest_difference(sd, 0.1, 0.0, 3, seg.subjects, 0.05 / 4)
+    assert seg.smallest == pytest.approx(float(oracle))
+
+
+def test_two_finished_seeds_of_one_cell_tell_nothing_yet(root: Path, tmp_path: Path) -> None:
+    plan = plan_of(root, tmp_path, "groupings=[task_specific,unified]")
+    for run in plan.runs:
+        if run.spec.seed < 2:
+            finish(run, plan, scores_of(run, 0.03))
+    assert not any(task.measured for task in decidable(plan))
+
+
+def test_a_damaged_result_is_passed_over(root: Path, tmp_path: Path) -> None:
+    plan = plan_of(root, tmp_path)
+    for number, run in enumerate(plan.runs):
+        finish(run, plan, scores_of(run, 0.03))
+        damage = ["{", '{"schema_version": 1}', "null"][number % 3]
+        (run.directory / "result.json").write_text(damage)
+    assert not any(task.measured for task in decidable(plan))
+
+
+def test_the_seeds_told_are_those_that_decide_the_margin(root: Path, tmp_path: Path) -> None:
+    plan = plan_of(root, tmp_path, "report.assumed_subject_sd=0.01")
+    seg = by_task(plan)["seg"]
+    assert seg.smallest > seg.margin
+    assert seg.seeds == seeds_to_decide(0.02, 0.015, 0.01, 0.0, seg.subjects, 0.05 / 4, pooled=POOLED)
+    assert by_task(plan_of(root, tmp_path, "report.assumed_subject_sd=0.01", f"seeds={list(range(seg.seeds))}"))[
+        "seg"
+    ].smallest <= 0.02  # fmt: skip
+    assert by_task(plan_of(root, tmp_path, "report.assumed_subject_sd=0.3"))["seg"].seeds is None
+
+
+def test_tasks_that_get_no_verdict_say_why_and_are_in_no_family(tmp_path: Path) -> None:
+    found = by_task(plan_of(tiny_data(tmp_path / "some", n=120), tmp_path / "outputs"))
+    assert found["cls"].reason == "under 10 test components in the rarer class"
+    assert np.isnan(found["cls"].smallest)
+    assert found["cls"].seeds is None
+    assert (found["seg"].reason, found["seg"].family) == ("", 3)
+    found = by_task(plan_of(tiny_data(tmp_path / "few", n=20), tmp_path / "more_outputs"))
+    assert {task.reason for task in found.values()} == {"under 5 test subjects"}
+
+
+def test_a_task_that_is_the_references_run_under_all_groupings_is_left_out(root: Path, tmp_path: Path) -> None:
+    assert set(by_task(plan_of(root, tmp_path, "groupings=[task_specific,clinical]"))) == {"cls", "seg"}
+    assert decidable(plan_of(root, tmp_path, "groupings=[task_specific]")) == ()
+
+
+def said_of(plan: Plan) -> str:
+    file = io.StringIO()
+    print_decidable(decidable(plan), plan.study, Console(file=file, width=200))
+    return file.getvalue()
+
+
+def test_the_plan_says_which_margins_can_be_decided_and_with_how_many_seeds(root: Path, tmp_path: Path) -> None:
+    plan = plan_of(root, tmp_path, "report.assumed_subject_sd=0.01")
+    said, tasks = said_of(plan), by_task(plan)
+    assert "smallest difference that 3 seeds would find (80 % power)" in said
+    line = next(line for line in said.splitlines() if " seg " in line)
+    seg = tasks["seg"]
+    assert [cell.strip() for cell in line.split("│")[2:-1]] == [
+        "dsc", str(seg.subjects), f"{seg.smallest:.3f}", f"{seg.alone:.3f}", "0.020", str(seg.seeds)
+    ]  # fmt: skip
+    assert f"{100 * tasks['reg'].smallest:.0f} %" in said
+    short = [t for t in tasks.values() if not t.reason and t.smallest > t.margin]
+    judged = [t for t in tasks.values() if not t.reason]
+    assert f"with 3 seeds the margin can be decided on {len(judged) - len(short)} of 4 tasks" in said
+    assert f"with about {max(t.seeds for t in short if t.seeds)} on" in said
+    assert "0.015 over seeds (report.assumed_seed_sd), 0.01 over subjects" in said
+
+
+def test_the_plan_says_which_tasks_get_no_verdict_and_how_much_is_measured(tmp_path: Path) -> None:
+    plan = plan_of(tiny_data(tmp_path / "data", n=120), tmp_path / "outputs")
+    assert "measured" not in said_of(plan)
+    for run in plan.runs:
+        finish(run, plan, scores_of(run, 0.03))
+    said = said_of(plan)
+    assert "no verdict on cls: under 10 test components in the rarer class" in said
+    assert "spread over seeds measured on the finished runs of 4 of 4 tasks" in said
+    assert "report.assumed_seed_sd" not in said
+
+
+def test_the_plan_keeps_the_tasks_names_whole_on_a_narrow_terminal(root: Path, tmp_path: Path) -> None:
+    plan, file = plan_of(root, tmp_path), io.StringIO()
+    found = tuple(dataclasses.replace(task, task=f"name_as_long_as_{task.task}") for task in decidable(plan))
+    print_decidable(found, plan.study, Console(file=file, width=80))
+    assert all(task.task in file.getvalue() for task in found)
+    assert max(len(line) for line in file.getvalue().splitlines()) <= 80
+
+
+def test_the_plan_says_what_one_seed_cannot_tell(root: Path, tmp_path: Path) -> None:
+    assert "every verdict will be provisional" in said_of(plan_of(root, tmp_path, "seeds=[0]"))
+
+
+def test_the_plan_says_where_there_is_nothing_to_decide(root: Path, tmp_path: Path) -> None:
+    assert said_of(plan_of(root, tmp_path, "groupings=[task_specific]")).startswith("nothing can be decided")

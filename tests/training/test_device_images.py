@@ -1,0 +1,87 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.data.factories import data_config, tiny_data
+from usaggr.config.study import AugmentConfig
+from usaggr.data.batches.batches import Batch, CachedPixels, FoldBatches, TrainingBatches
+from usaggr.data.batches.cache import ImageCache, build_or_open
+from usaggr.data.batches.streams import Draw
+from usaggr.data.read.load_dataset import load_dataset
+from usaggr.data.samples import Dataset
+from usaggr.training.device_images import SHARE, ResidentPixels, bytes_of, fits, pixels_on
+
+CPU = torch.device("cpu")
+AUGMENT = AugmentConfig(rotate=20, scale=0.2, translate=0.1, gain=0.2, offset=0.1, gamma=0.3)
+
+
+@pytest.fixture(params=[1, 3], ids=["grey", "colour"])
+def data(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Dataset, ImageCache]:
+    config = data_config(tiny_data(tmp_path / "data", n=6), tmp_path / "cache", channels=request.param)
+    dataset = load_dataset(config)
+    return dataset, build_or_open(dataset, config)
+
+
+def assert_equal(found: Batch, expected: Batch) -> None:
+    assert found.samples == expected.samples
+    assert torch.allclose(found.images, expected.images, atol=1e-6, rtol=0)
+    assert found.rows.keys() == expected.rows.keys()
+    for task_id, rows in expected.rows.items():
+        assert torch.equal(found.rows[task_id], rows)
+        assert torch.allclose(found.targets[task_id].double(), expected.targets[task_id].double(), atol=1e-6, rtol=0)
+
+
+def test_batches_of_resident_images_are_those_of_the_cache(data: tuple[Dataset, ImageCache]) -> None:
+    dataset, cache = data
+    samples = {(s.task_id, s.sample_id): s for s in dataset.samples}
+    draws = [Draw(s.task_id, s.sample_id, 7 * i) for i, s in enumerate(dataset.samples)]
+    plain = TrainingBatches([draws[:10], draws[10:]], samples, cache, AUGMENT)
+    resident = ResidentPixels(cache, dataset.samples, CPU)
+    for found, expected in zip(plain.of(resident), plain, strict=True):
+        assert_equal(found, expected)
+    fold = FoldBatches(dataset.samples[::-1], cache, 7)
+    for found, expected in zip(fold.of(resident), fold, strict=True):
+        assert_equal(found, expected)
+
+
+def test_only_what_is_shown_is_resident(data: tuple[Dataset, ImageCache]) -> None:
+    dataset, cache = data
+    some = [*dataset.by_task["seg"][:2], dataset.by_task["cls"][0], dataset.by_task["cls"][0]]
+    resident = ResidentPixels(cache, some, CPU)
+    assert bytes_of(cache, some) == 32 * 32 * (3 * cache.channels + 1)  # the same mask serves all of seg
+    assert torch.equal(resident.images_of(some[1:3]), CachedPixels(cache).images_of(some[1:3]))
+    with pytest.raises(ValueError, match="not put on the device"):
+        resident.images_of([dataset.by_task["det"][0]])
+
+
+def test_tasks_without_masks_need_none(data: tuple[Dataset, ImageCache]) -> None:
+    dataset, cache = data
+    fold = FoldBatches(dataset.by_task["det"], cache, 4)
+    for found, expected in zip(fold.of(ResidentPixels(cache, fold.samples, CPU)), fold, strict=True):
+        assert_equal(found, expected)
+
+
+def test_images_stay_on_a_device_where_they_are_to(data: tuple[Dataset, ImageCache]) -> None:
+    dataset, cache = data
+    assert isinstance(pixels_on(CPU, cache, dataset.samples, True), ResidentPixels)
+    assert isinstance(pixels_on(CPU, cache, dataset.samples, False), CachedPixels)
+    assert isinstance(pixels_on(CPU, cache, dataset.samples, "auto"), CachedPixels)
+
+
+def test_by_auto_a_gpu_decides_by_its_free_memory(
+    data: tuple[Dataset, ImageCache], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset, cache = data
+    needed = bytes_of(cache, dataset.samples)
+    asked: list[torch.device] = []
+
+    def free(device: torch.device) -> tuple[int, int]:
+        asked.append(device)
+        return int(needed / SHARE) - 4, 10**12
+
+    monkeypatch.setattr(torch.cuda, "mem_get_info", free)
+    gpu = torch.device("cuda", 1)
+    assert isinstance(pixels_on(gpu, cache, dataset.samples, "auto"), CachedPixels)
+    assert asked == [gpu]
+    assert fits(needed, int(needed / SHARE) + 4)

@@ -1,0 +1,48 @@
+import pytest
+import torch
+
+from usaggr.errors import RunError
+from usaggr.training.finite_loss import EVERY, LossGuard
+
+
+def test_a_loss_on_a_cpu_is_looked_at_in_its_step() -> None:
+    guard = LossGuard(10)
+    guard.add(torch.tensor(1.0), 1, ["lung"])
+    with pytest.raises(RunError, match=r"loss is nan at step 2 of 10 \(tasks in the batch: a, b\).*learning_rate"):
+        guard.add(torch.tensor(float("nan")), 2, ["b", "a"])
+
+
+class Elsewhere(torch.Tensor):
+    """A tensor that says it is on a GPU."""
+
+    @property
+    def device(self) -> torch.device:  # type: ignore[override]
+        return torch.device("cuda")
+
+
+def elsewhere(value: float) -> torch.Tensor:
+    return torch.tensor(value).as_subclass(Elsewhere)
+
+
+def test_a_loss_on_a_gpu_is_looked_at_later_and_named_by_its_step() -> None:
+    guard = LossGuard(1000)
+    for step in range(1, EVERY):
+        guard.add(elsewhere(float("inf") if step == 7 else 1.0), step, ["lung"])
+    with pytest.raises(RunError, match="loss is inf at step 7 of 1000"):
+        guard.add(elsewhere(1.0), EVERY, ["lung"])
+
+
+def test_what_was_not_looked_at_is_found_before_a_validation() -> None:
+    guard = LossGuard(1000)
+    guard.add(elsewhere(float("nan")), 1, ["lung"])
+    with pytest.raises(RunError, match="at step 1 of 1000"):
+        guard.look()
+
+
+def test_what_was_found_good_is_not_looked_at_again() -> None:
+    guard = LossGuard(1000)
+    guard.add(elsewhere(1.0), 1, ["lung"])
+    guard.look()
+    guard.add(elsewhere(float("nan")), 2, ["lung"])
+    with pytest.raises(RunError, match="at step 2 of 1000"):
+        guard.look()

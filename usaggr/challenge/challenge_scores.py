@@ -1,0 +1,92 @@
+"""The challenge's scores, with its quirks, and ours, with what makes them differ."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from usaggr.errors import ConfigError, one_of
+from usaggr.metrics.classification import classification_scores
+from usaggr.metrics.scores import score_task
+from usaggr.statistics.jackknife import auc_pseudovalues, confusion_pseudovalues, mean_pseudovalues
+from usaggr.statistics.score_intervals import score_intervals
+from usaggr.tasks import Task, TaskType
+
+Mode = Literal["challenge", "strict"]
+MODES: tuple[Mode, ...] = ("challenge", "strict")
+
+CHALLENGE_METRICS: dict[TaskType, tuple[str, ...]] = {
+    "segmentation": ("dsc", "hd"),
+    "classification": ("auc", "accuracy", "f1_macro", "f1_weighted", "mcc"),
+    "detection": ("iou",),
+    "regression": ("mre",),
+}
+"""What the challenge scores. The others are ours: HD95 and NSD, balanced accuracy, MRE as a part of the diagonal."""
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A task's scores over the samples that have an answer."""
+
+    challenge: dict[str, float]
+    strict: dict[str, float]
+    intervals: dict[str, tuple[float, float]]
+    """Metric of `strict`: 95 % interval over components; left out where there are fewer than two, or all are alike."""
+    notes: list[str]
+
+
+def as_mode(text: str) -> Mode:
+    """A mode by name.
+
+    Raises:
+        ConfigError: no such mode.
+    """
+    for mode in MODES:
+        if mode == text:
+            return mode
+    raise ConfigError(one_of("--mode", text, MODES))
+
+
+def score(task: Task, rows: Sequence[Mapping[str, Any]], components: NDArray[np.int64]) -> Scored:
+    """Scores of a task from its rows, of which there is at least one.
+
+    Args:
+        task: decides the metrics.
+        rows: as `metrics.predictions.prediction_row` makes them, those of a classification with `predicted_class`.
+        components: (N,) component of each row.
+    """
+    places = np.unique(components, return_inverse=True)[1].astype(np.int64)
+    if task.type == "classification":
+        return _classes(rows, places)
+    strict, notes = score_task(task, rows)
+    challenge = {name: strict[name] for name in CHALLENGE_METRICS[task.type]}
+    values = {name: np.array([row[name] for row in rows], dtype=float) for name in strict}
+    pseudo = {name: mean_pseudovalues(found, places) for name, found in values.items()}
+    return Scored(challenge, strict, score_intervals(pseudo, CONFIDENCE), notes)
+
+
+def _classes(rows: Sequence[Mapping[str, Any]], places: NDArray[np.int64]) -> Scored:
+    labels = np.array([row["label"] for row in rows], dtype=np.int64)
+    predicted = np.array([row["predicted_class"] for row in rows], dtype=np.int64)
+    probabilities = np.array([row["probs"] for row in rows], dtype=float)
+    strict, notes = classification_scores(labels, probabilities, predicted)
+    challenge = {name: strict[name] for name in CHALLENGE_METRICS["classification"] if name in strict}
+    if len(np.unique(labels)) < probabilities.shape[1]:
+        challenge["auc"] = 0.0
+    chosen = np.eye(probabilities.shape[1])[predicted]
+    pseudo = confusion_pseudovalues(labels, chosen, places)
+    auc = auc_pseudovalues(labels, probabilities, places)
+    if auc is not None:
+        pseudo["auc"] = auc
+    return Scored(challenge, strict, score_intervals(pseudo, CONFIDENCE), notes)
+
+
+def differences(scored: Scored) -> dict[str, tuple[float | None, float | None]]:
+    """Metrics that both modes know and score otherwise: challenge's and strict value, None where it is not defined."""
+    both = [name for names in CHALLENGE_METRICS.values() for name in names]
+    pairs = {name: (scored.challenge.get(name), scored.strict.get(name)) for name in both}
+    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}

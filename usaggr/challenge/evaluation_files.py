@@ -1,0 +1,195 @@
+"""An evaluation as people and programs read it: on the terminal, as evaluation.json and as evaluation.md."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from usaggr.challenge.challenge_scores import CHALLENGE_METRICS, CONFIDENCE, Mode, differences
+from usaggr.challenge.evaluate import Evaluation, TaskEvaluation
+from usaggr.challenge.findings import NAMES, Finding, counts
+from usaggr.document.numbers import MISSING, score
+from usaggr.io.atomic_files import write_atomic
+from usaggr.metrics.names import METRICS
+from usaggr.tasks import TASK_TYPES, TaskType
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+EVALUATION_VERSION = 1
+SHOWN = 5
+"""Findings of a kind that are listed for people; evaluation.json has all."""
+
+_WHY_AUC = "a class is not in the truth: the challenge's AUC is then 0, the strict one is over the classes that are"
+
+
+def scores_of(task: TaskEvaluation, mode: Mode) -> dict[str, float]:
+    """A task's scores, empty where nothing could be scored."""
+    return {} if task.scored is None else dict(getattr(task.scored, mode))
+
+
+def intervals_of(task: TaskEvaluation, mode: Mode) -> dict[str, tuple[float, float]]:
+    """Intervals of the scores that have one: of the challenge's, those that equal the strict ones."""
+    if task.scored is None:
+        return {}
+    same = scores_of(task, mode).items() & task.scored.strict.items()
+    return {name: task.scored.intervals[name] for name, _ in sorted(same) if name in task.scored.intervals}
+
+
+def type_means(evaluation: Evaluation, mode: Mode) -> dict[TaskType, dict[str, float]]:
+    """Unweighted mean over the tasks of a type that have the score."""
+    values: dict[TaskType, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for task in evaluation.tasks:
+        for name, value in scores_of(task, mode).items():
+            values[task.task.type][name].append(value)
+    return {kind: {n: sum(v) / len(v) for n, v in values[kind].items()} for kind in TASK_TYPES if kind in values}
+
+
+def as_json(evaluation: Evaluation, mode: Mode) -> dict[str, Any]:
+    """What evaluation.json holds."""
+    return {
+        "schema_version": EVALUATION_VERSION,
+        "mode": mode,
+        "fold": evaluation.fold,
+        "data": {"content_hash": evaluation.dataset.content_hash},
+        "complete": evaluation.complete,
+        "tasks": {task.task.id: scores_of(task, mode) for task in evaluation.tasks},
+        "intervals": {task.task.id: intervals_of(task, mode) for task in evaluation.tasks},
+        "confidence": CONFIDENCE,
+        "type_means": type_means(evaluation, mode),
+        "counts": {
+            task.task.id: {
+                "samples": task.samples,
+                "scored": task.samples - task.missing - task.unusable,
+                "missing": task.missing,
+                "unusable": task.unusable,
+                "components": task.components,
+            }
+            for task in evaluation.tasks
+        },
+        "notes": {t.task.id: t.scored.notes for t in evaluation.tasks if t.scored is not None and t.scored.notes},
+        "differences": [
+            {"task": task, "metric": name, "challenge": pair[0], "strict": pair[1], "why": _WHY_AUC}
+            for task, name, pair in _differences(evaluation)
+        ],
+        "findings": [
+            {
+                "kind": finding.kind,
+                "task": finding.task_id,
+                "image_path": finding.image_path,
+                "file": finding.file,
+                "message": finding.message,
+            }
+            for finding in evaluation.findings
+        ],
+    }
+
+
+def write_evaluation(evaluation: Evaluation, mode: Mode) -> tuple[Path, Path]:
+    """Write evaluation.json and evaluation.md into the folder of the predictions.
+
+    Raises:
+        OSError: the folder cannot be written to.
+    """
+    content = json.dumps(as_json(evaluation, mode), indent=1, allow_nan=False)
+    paths = evaluation.folder / "evaluation.json", evaluation.folder / "evaluation.md"
+    for path, text in zip(paths, (content + "\n", as_markdown(evaluation, mode)), strict=True):
+        write_atomic(path, text)
+    return paths
+
+
+def as_markdown(evaluation: Evaluation, mode: Mode) -> str:
+    """What evaluation.md holds."""
+    fold = f"the fold {evaluation.fold}" if evaluation.fold else "all samples"
+    lines = [
+        "# Evaluation",
+        "",
+        f"Scores of {fold} ({mode} mode), with {CONFIDENCE:.0%} intervals over components (patients or videos) of one "
+        "model: they do not cover another training. Distances are in pixels of the original image.",
+    ]
+    for kind, rows in _tables(evaluation, mode):
+        lines += ["", f"## {kind.capitalize()}", ""]
+        lines += [f"| {' | '.join(cells)} |" for cells in (rows[0], ["---"] * len(rows[0]), *rows[1:])]
+    notes = _notes(evaluation)
+    if notes:
+        lines += ["", "## Notes", "", *(f"- {note}" for note in notes)]
+    found = counts(evaluation.findings)
+    lines += ["", "## Predictions", "", *(_found_lines(evaluation.findings) if found else ["Nothing is wrong."])]
+    return "\n".join(lines) + "\n"
+
+
+def print_evaluation(evaluation: Evaluation, mode: Mode, console: "Console") -> None:
+    """Print the tables, and what is wrong with the predictions."""
+    from rich.table import Table
+
+    for kind, rows in _tables(evaluation, mode):
+        table = Table(*rows[0], title=kind, title_justify="left")
+        for column in table.columns[1:]:
+            column.justify = "right"
+        for cells in rows[1:]:
+            table.add_row(*cells, end_section=cells is rows[-2])
+        console.print(table)
+    for line in (*_notes(evaluation), *_found_lines(evaluation.findings)):
+        console.print(line.removeprefix("- "), highlight=False, markup=False)
+
+
+def _tables(evaluation: Evaluation, mode: Mode) -> Iterator[tuple[TaskType, list[list[str]]]]:
+    """For each type: header, a row a task, and the mean."""
+    means = type_means(evaluation, mode)
+    for kind in TASK_TYPES:
+        tasks = [task for task in evaluation.tasks if task.task.type == kind]
+        if not tasks:
+            continue
+        known = [metric.name for metric in METRICS[kind]] if mode == "strict" else CHALLENGE_METRICS[kind]
+        rows = [["task", "scored", *known]]
+        for task in tasks:
+            own, bounds = scores_of(task, mode), intervals_of(task, mode)
+            scored = f"{task.samples - task.missing - task.unusable} of {task.samples}"
+            cells = [_cell(own.get(name), bounds.get(name), name) for name in known]
+            rows.append([task.task.id, scored, *cells])
+        rows.append(["mean", "", *(score(means.get(kind, {}).get(name), name) for name in known)])
+        yield kind, rows
+
+
+def _cell(value: float | None, bounds: tuple[float, float] | None, metric: str) -> str:
+    if value is None:
+        return MISSING
+    shown = score(value, metric)
+    return shown if bounds is None else f"{shown} [{score(bounds[0], metric)}, {score(bounds[1], metric)}]"
+
+
+def _differences(evaluation: Evaluation) -> Iterator[tuple[str, str, tuple[float | None, float | None]]]:
+    for task in evaluation.tasks:
+        if task.scored is not None:
+            for name, pair in differences(task.scored).items():
+                yield task.task.id, name, pair
+
+
+def _notes(evaluation: Evaluation) -> list[str]:
+    notes = [
+        f"{task}: {name} is {score(pair[0], name)} in challenge mode, {score(pair[1], name)} in strict mode: {_WHY_AUC}"
+        for task, name, pair in _differences(evaluation)
+    ]
+    for task in evaluation.tasks:
+        notes += [f"{task.task.id}: {note}" for note in (task.scored.notes if task.scored is not None else ())]
+        if task.scored is None:
+            notes.append(f"{task.task.id}: no score, as none of its {task.samples} samples has a usable prediction")
+        elif task.missing + task.unusable:
+            notes.append(
+                f"{task.task.id}: its scores are over the samples with a usable prediction alone, as the challenge's"
+            )
+    return notes
+
+
+def _found_lines(findings: Sequence[Finding]) -> list[str]:
+    lines = []
+    by_kind: Mapping[str, list[Finding]] = {kind: [] for kind in NAMES}
+    for finding in findings:
+        by_kind[finding.kind].append(finding)
+    for kind, number in counts(findings).items():
+        lines.append(f"- {number} {kind}: {NAMES[kind]}")
+        lines += [f"  - {finding}" for finding in by_kind[kind][:SHOWN]]
+        if number > SHOWN:
+            lines.append(f"  - ... and {number - SHOWN} more (evaluation.json lists all)")
+    return lines

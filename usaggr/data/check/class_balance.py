@@ -1,0 +1,63 @@
+"""Samples, subjects and classes of each task in each fold: a class with few test samples decides what can be said."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from usaggr.data.check.image_scan import Looks
+from usaggr.data.samples import Dataset, Sample
+from usaggr.data.split.make_split import Split
+from usaggr.results.split import FOLDS, Fold
+from usaggr.tasks import Task
+
+
+@dataclass(frozen=True)
+class FoldBalance:
+    """A task's part of a fold."""
+
+    task: str
+    fold: Fold
+    samples: int
+    subjects: int
+    class_counts: dict[str, int]
+    """Class: samples of it (classification), or that show it (segmentation); empty for other types."""
+
+    @property
+    def smallest(self) -> tuple[str, int] | None:
+        """The class with the fewest samples, if the task has classes."""
+        return min(self.class_counts.items(), key=lambda item: item[1], default=None)
+
+
+def balance(dataset: Dataset, split: Split, looks: Looks) -> list[FoldBalance]:
+    """An entry a task and fold, in the order of tasks and folds."""
+    groups: dict[tuple[str, Fold], list[Sample]] = {(t, fold): [] for t in dataset.tasks for fold in FOLDS}
+    for sample, fold in zip(dataset.samples, split.folds, strict=True):
+        if fold is not None:
+            groups[sample.task_id, fold].append(sample)
+    return [
+        FoldBalance(
+            task=task_id,
+            fold=fold,
+            samples=len(samples),
+            subjects=len({sample.subject_id for sample in samples}),
+            class_counts=_class_counts(dataset.tasks[task_id], samples, looks),
+        )
+        for (task_id, fold), samples in groups.items()
+    ]
+
+
+def _class_counts(task: Task, samples: Sequence[Sample], looks: Looks) -> dict[str, int]:
+    counts: Counter[int] = Counter()
+    for sample in samples:
+        if task.type == "classification" and sample.label is not None:
+            counts[sample.label] += 1
+        elif task.type == "segmentation":
+            shares = looks.masks[sample.label_hash, task.num_classes].shares
+            counts.update(number for number, share in enumerate(shares) if number and share > 0)
+    match task.type:
+        case "classification":
+            return {name: counts[number] for number, name in enumerate(task.class_names)}
+        case "segmentation":
+            return {name: counts[number] for number, name in enumerate(task.class_names) if number}
+        case _:
+            return {}

@@ -1,0 +1,1 @@
+"""Reading a data set: its index, labels, images and subjects, with every fault named."""

@@ -1,0 +1,147 @@
+"""The subject of each row: from the index, from the file's name, or unknown."""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from usaggr.data.read.index import IndexRow
+from usaggr.data.read.subject_names import normalise_subject, printable, similarity_key
+from usaggr.data.samples import Sample
+
+LISTED = 10
+"""Subjects that a warning lists; the others are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundSubject:
+    """The subject of a row."""
+
+    name: str
+    """In its normal form; the image's hash if the subject is unknown."""
+    written: str
+    """As the index or the file's name has it; empty if the subject is unknown."""
+
+
+@dataclass
+class Subjects:
+    """Finds the subjects of rows, and counts the rows that should have one and have none.
+
+    Subjects are the same over all tasks: a patient of one task is the same patient in another.
+    """
+
+    patterns: dict[str, str]
+    """Task: regular expression on the file's name; its first group, else the whole match, is the subject."""
+    rows: Counter[str] = field(default_factory=Counter)
+    """Task: rows whose file name was searched."""
+    unmatched: Counter[str] = field(default_factory=Counter)
+    """Task: those of them whose name has no subject."""
+    missing: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Mark of a missing value in the column subject_id, and index file: rows."""
+
+    def find(self, row: IndexRow, image_hash: str) -> FoundSubject:
+        """Return the subject of a row; the image's hash stands for an unknown one."""
+        written = row.text("subject_id")
+        name = normalise_subject(written)
+        if name:
+            return FoundSubject(name, written)
+        if written:
+            self.missing[written, row.csv_file] += 1
+        task_id = row.text("task_id")
+        pattern = self.patterns.get(task_id)
+        if pattern is None:
+            return FoundSubject(image_hash, "")
+        self.rows[task_id] += 1
+        file_name = row.text("image_path").rsplit("/", 1)[-1]
+        match = re.search(pattern, file_name)
+        written = (match[1] if match.re.groups else match[0]) or "" if match else ""
+        name = normalise_subject(written)
+        if not name:
+            self.unmatched[task_id] += 1
+            return FoundSubject(image_hash, "")
+        return FoundSubject(name, written)
+
+    def warnings(self, samples: Sequence[Sample]) -> list[str]:
+        """Return what a user should know of the subjects of a data set."""
+        return [
+            *_missing_warnings(self.missing),
+            *_merged_warnings(samples),
+            *_similar_warnings(samples),
+            *(
+                f"task {task_id}: data.subject_patterns finds no subject in the names of {count} of "
+                f"{self.rows[task_id]} images; each of them counts as a subject of its own"
+                for task_id, count in sorted(self.unmatched.items())
+            ),
+        ]
+
+
+def keep_single_spellings(samples: Sequence[Sample]) -> list[Sample]:
+    """Return the samples with the written name of each subject that is written in one way only.
+
+    Fingerprints contain the names of subjects. Where nothing is merged, the results of earlier versions, which knew no
+    normal form, stay valid.
+    """
+    spellings: dict[str, set[str]] = defaultdict(set)
+    for sample in samples:
+        spellings[sample.subject_id].add(sample.subject_written)
+    return [
+        replace(sample, subject_id=sample.subject_written)
+        if sample.subject_written not in ("", sample.subject_id) and len(spellings[sample.subject_id]) == 1
+        else sample
+        for sample in samples
+    ]
+
+
+def _missing_warnings(missing: Mapping[tuple[str, str], int]) -> list[str]:
+    if not missing:
+        return []
+    marks = [f"{printable(mark)} in {_rows(count)} of {file}" for (mark, file), count in sorted(missing.items())]
+    return [f"subject_id: marks of missing values are no subjects: {_listed(marks)}"]
+
+
+def _merged_warnings(samples: Iterable[Sample]) -> list[str]:
+    """Return a line on the subjects whose name is written in several ways."""
+    counts: dict[str, Counter[tuple[str, str]]] = defaultdict(Counter)
+    for sample in samples:
+        if sample.subject_written:
+            counts[sample.subject_id][sample.subject_written, sample.csv_file] += 1
+    merged = {name: count for name, count in counts.items() if len({written for written, _ in count}) > 1}
+    if not merged:
+        return []
+    subjects = [
+        " and ".join(f"{printable(written)} ({_rows(n)} of {file})" for (written, file), n in sorted(count.items()))
+        for _, count in sorted(merged.items())
+    ]
+    number = f"{len(merged)} subject{'s are' if len(merged) > 1 else ' is'}"
+    return [f"subject_id: {number} written in several ways and counted as one each: {_listed(subjects)}"]
+
+
+def _similar_warnings(samples: Iterable[Sample]) -> list[str]:
+    """Return a line on subjects that differ only in letter case or leading zeros, and so may be one patient."""
+    files: dict[str, str] = {}
+    for sample in samples:
+        if sample.subject_written:
+            files.setdefault(sample.subject_id, sample.csv_file)
+    groups: dict[str, list[str]] = defaultdict(list)
+    for name in sorted(files):
+        groups[similarity_key(normalise_subject(name))].append(name)
+    pairs = [
+        " and ".join(f"{printable(name)} ({files[name]})" for name in names)
+        for names in groups.values()
+        if len(names) > 1
+    ]
+    if not pairs:
+        return []
+    return [
+        "subject_id: names that differ only in letter case or leading zeros are different subjects; if they are one "
+        f"patient, write them alike: {_listed(pairs)}"
+    ]
+
+
+def _listed(entries: Sequence[str]) -> str:
+    more = f"; and {len(entries) - LISTED} more" if len(entries) > LISTED else ""
+    return "; ".join(entries[:LISTED]) + more
+
+
+def _rows(count: int) -> str:
+    return f"{count} row{'s' if count != 1 else ''}"

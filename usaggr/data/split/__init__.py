@@ -1,0 +1,1 @@
+"""The split: components, train/val/test subsets, ranks of training samples, and the proof that nothing leaks."""

@@ -1,0 +1,30 @@
+"""Which executor a study asks for; each is imported only where it is used."""
+
+from typing import TYPE_CHECKING
+
+from usaggr.config.executor import RayConfig, SlurmConfig
+from usaggr.sweep.execution.jobs import Executor
+from usaggr.tracking.record import to_preload
+
+if TYPE_CHECKING:
+    from usaggr.config.study import StudyConfig
+
+
+def executor_for(study: "StudyConfig") -> Executor:
+    """The executor of a study, not yet started.
+
+    Raises:
+        ConfigError: a package that it needs is not installed.
+    """
+    config, accelerator = study.executor, study.training.accelerator
+    if isinstance(config, SlurmConfig):
+        from usaggr.sweep.executors.slurm.executor import SlurmExecutor
+
+        return SlurmExecutor(config, accelerator)
+    if isinstance(config, RayConfig):
+        from usaggr.sweep.executors.ray.executor import RayExecutor
+
+        return RayExecutor(config, accelerator)
+    from usaggr.sweep.executors.local.executor import LocalExecutor
+
+    return LocalExecutor(config, accelerator, preload=to_preload(study))

@@ -1,0 +1,198 @@
+"""What happens on a node of a Ray cluster: a run is trained in a worker process, as on one machine.
+
+Ray's own process only waits. The imports are paid by the server beside it, which stays with it for its next runs, so
+that they are paid once for a process of Ray and not once for a run. No Ray here: the function is called by it.
+"""
+
+import os
+import shutil
+import signal
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import usaggr
+from usaggr.config.executor import MachineConfig
+from usaggr.config.study import StudyConfig
+from usaggr.data.batches.run_data import RunData
+from usaggr.errors import RunError, UsaggrError
+from usaggr.results.run_directory import RunDirectory
+from usaggr.results.spec import RunSpec
+from usaggr.sweep.execution.jobs import Job, Outcome
+from usaggr.sweep.executors.local.executor import LocalExecutor
+from usaggr.sweep.executors.ray.content_hash import content_of
+from usaggr.sweep.executors.ray.parcel import extract, pack
+from usaggr.tracking.record import to_preload
+
+if TYPE_CHECKING:
+    from usaggr.data.split.manifest import Manifest
+
+_LOOK_SECONDS = 0.5
+"""Between two looks at whether to stop."""
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """What a node without the sweep's file system gets beside the job, which comes without its data."""
+
+    content: str | None
+    """Hash of the run's samples and pretrained weights as the plan saw them; None: the run reads no data."""
+    files: bytes
+    """Tar of what an earlier attempt has left, such as a checkpoint."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A job, and how it is to be run."""
+
+    job: Job
+    machine: MachineConfig
+    accelerator: str
+    target: str
+    version: str
+    """Of usaggr, where the sweep runs."""
+    parcel: Parcel | None
+    """None: the node sees the run's directory."""
+
+
+@dataclass(frozen=True)
+class Returned:
+    """How a task ended."""
+
+    outcome: Outcome
+    message: str
+    crowded: bool = False
+    files: bytes | None = None
+    """Tar of the run's directory, where the task got a parcel."""
+    error: str | None = None
+    """The whole error of a failed run, where the task got a parcel."""
+
+
+def execute(task: Task) -> Returned:
+    """Train a run on this node; what goes wrong is in what is returned."""
+    if usaggr.__version__ != task.version:
+        return Returned(
+            "failed",
+            f"node {socket.gethostname()} has usaggr {usaggr.__version__}, and this sweep is {task.version}; "
+            "install the same version on all nodes",
+        )
+    with _cancellable() as cancelled:
+        try:
+            if task.parcel is None:
+                return _train(task, task.job, cancelled)
+            return _train_apart(task, task.parcel, cancelled)
+        except UsaggrError as error:
+            return Returned("failed", str(error).splitlines()[0], error=str(error))
+        except OSError as error:
+            return Returned("failed", f"node {socket.gethostname()}: {error}", error=str(error))
+
+
+def _train(task: Task, job: Job, cancelled: list[int]) -> Returned:
+    executor = _executor(task)
+    executor.submit(job)
+    while not cancelled:
+        for ended in executor.wait(_LOOK_SECONDS):
+            return Returned(ended.outcome, ended.message)
+    executor.stop()
+    _end_executor()
+    done = RunDirectory(job.directory).result_path.exists()
+    return Returned("done", "") if done else Returned("interrupted", "it was asked to stop")
+
+
+def _train_apart(task: Task, parcel: Parcel, cancelled: list[int]) -> Returned:
+    scratch = Path(tempfile.mkdtemp(prefix="usaggr-"))
+    try:
+        directory = scratch / "runs" / task.job.spec.run_id
+        directory.mkdir(parents=True)
+        extract(parcel.files, directory)
+        data = None if parcel.content is None else _data(task.job.study, task.job.spec, parcel.content)
+        returned = _train(task, replace(task.job, directory=directory, data=data), cancelled)
+        status = RunDirectory(directory).status()
+        error = status.error if status is not None and returned.outcome in ("failed", "memory") else None
+        return replace(returned, files=pack(directory), error=error)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+_started: tuple[tuple[object, ...], LocalExecutor] | None = None
+"""This process's executor, with what it was started for."""
+
+
+def _executor(task: Task) -> LocalExecutor:
+    """This process's executor with its one worker; renewed where Ray has given the process another GPU."""
+    global _started
+    preload = to_preload(task.job.study)
+    key = (
+        task.machine.model_dump_json(),
+        task.accelerator,
+        task.target,
+        preload,
+        os.environ.get("CUDA_VISIBLE_DEVICES"),
+    )
+    if _started is None or _started[0] != key:
+        _end_executor()
+        _started = (key, LocalExecutor(task.machine, task.accelerator, task.target, preload).__enter__())
+    return _started[1]
+
+
+def _end_executor() -> None:
+    global _started
+    if _started is not None:
+        _started[1].__exit__(None, None, None)
+        _started = None
+
+
+def _data(study: StudyConfig, spec: RunSpec, content: str) -> RunData:
+    """The run's data, made or opened on this node.
+
+    Raises:
+        DataError: the data cannot be read here.
+        RunError: they are not those of the plan.
+    """
+    from usaggr.data.batches.cache import build_or_open
+    from usaggr.data.batches.run_data import run_data
+
+    manifest = _manifest(study)
+    wrong = f"{study.data.root} on node {socket.gethostname()} is not the data of the plan; copy it there again"
+    try:
+        data = run_data(manifest, spec, build_or_open(manifest.dataset, study.data))
+    except KeyError as error:
+        raise RunError(f"{wrong} (no {error})") from error
+    if content_of(data, study) != content:
+        raise RunError(wrong)
+    return data
+
+
+_manifests: dict[tuple[str, tuple[int, ...]], "Manifest"] = {}
+"""By data and seeds; the last one only."""
+
+
+def _manifest(study: StudyConfig) -> "Manifest":
+    from usaggr.data.read.load_dataset import load_dataset
+    from usaggr.data.split.manifest import make_manifest
+
+    key = (study.data.model_dump_json(), tuple(study.seeds))
+    if key not in _manifests:
+        _manifests.clear()
+        _manifests[key] = make_manifest(load_dataset(study.data), study.data, study.seeds)
+    return _manifests[key]
+
+
+@contextmanager
+def _cancellable() -> Iterator[list[int]]:
+    """Gather the interrupts by which Ray cancels a task, so that its run ends in order."""
+    asked: list[int] = []
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        asked.append(number)
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)

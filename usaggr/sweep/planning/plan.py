@@ -1,0 +1,114 @@
+"""The plan of a study: its distinct runs, from groupings x scales x seeds x variants, with their parents.
+
+A block that stands in two groupings is one run: runs are told apart by fingerprint alone. Which they are is planned.py.
+Planning needs the data's manifest but no network, so it imports no torch.
+"""
+
+import csv
+import gc
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from usaggr.config.compose import describe_study
+from usaggr.config.study import StudyConfig
+from usaggr.data.read.load_dataset import load_dataset
+from usaggr.data.split.manifest import Manifest, check_same_data, make_manifest, write_manifest
+from usaggr.errors import ConfigError, one_of
+from usaggr.io.atomic_files import write_atomic
+from usaggr.progress import NoProgress, Progress
+from usaggr.results.integrity import SCHEMA_VERSION
+from usaggr.results.versions import COLUMN, STUDY_HEAD, check_versions
+from usaggr.sweep.planning.grouping import Grouping
+from usaggr.sweep.planning.planned_runs import PlannedRun as PlannedRun
+from usaggr.sweep.planning.planned_runs import planned_runs
+from usaggr.sweep.planning.study_groupings import describe_groupings, make_groupings
+
+PLAN_COLUMNS = (
+    "run_id", "block", "groupings", "tasks", "scale", "seed", "variant", "parent", "fingerprint", "state", COLUMN,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All runs of a study, in the order of groupings, variants, scales, seeds and blocks."""
+
+    study: StudyConfig
+    directory: Path
+    manifest: Manifest
+    groupings: dict[str, Grouping]
+    runs: tuple[PlannedRun, ...]
+
+    @cached_property
+    def asked(self) -> int:
+        """Runs there would be if no block were shared between groupings; a first stage that is no cell counts once."""
+        return sum(max(1, len(run.groupings)) for run in self.runs)
+
+
+def make_plan(study: StudyConfig, progress: Progress | None = None) -> Plan:
+    """Read the data, partition the tasks, and list the distinct runs.
+
+    Raises:
+        ConfigError: a task or grouping that does not fit the data, or a directory that holds other data.
+        DataError: what is wrong with the data.
+    """
+    with _without_collector():
+        return _make_plan(study, progress or NoProgress())
+
+
+def _make_plan(study: StudyConfig, progress: Progress) -> Plan:
+    dataset = load_dataset(study.data, progress)
+    for task_id in study.tasks or ():
+        if task_id not in dataset.tasks:
+            raise ConfigError(one_of("tasks", task_id, dataset.tasks))
+    tasks = {t: dataset.tasks[t] for t in sorted(study.tasks or dataset.tasks)}
+    for task_id in study.training.task_weights:
+        if task_id not in dataset.tasks:
+            raise ConfigError(one_of("training.task_weights", task_id, dataset.tasks))
+    manifest = make_manifest(dataset, study.data, study.seeds)
+    check_versions(study.directory)
+    check_same_data(manifest, study.directory)
+    groupings = make_groupings(study, tasks, dataset)
+    return Plan(study, study.directory, manifest, groupings, tuple(planned_runs(study, manifest, groupings)))
+
+
+def write_plan(plan: Plan) -> None:
+    """Write study.yaml, groupings.yaml, data.json, split.csv and plan.csv into the study's directory.
+
+    Raises:
+        ConfigError: the directory holds another data set or another split.
+        RunError: a newer version of the tool wrote it, or it cannot be written to.
+    """
+    check_versions(plan.directory)
+    write_manifest(plan.manifest, plan.directory)
+    write_atomic(plan.directory / "study.yaml", STUDY_HEAD + describe_study(plan.study))
+    write_atomic(plan.directory / "groupings.yaml", describe_groupings(plan.groupings))
+    write_states(plan)
+
+
+def write_states(plan: Plan) -> None:
+    """Write plan.csv anew, with the runs' present states."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(PLAN_COLUMNS)
+    for run in plan.runs:
+        spec = run.spec
+        holders, tasks = ";".join(run.groupings), ";".join(spec.tasks)
+        where = (run.directory.name, spec.block, holders, tasks, spec.scale, spec.seed, spec.variant)
+        writer.writerow([*where, spec.parent or "", spec.fingerprint, run.state(), SCHEMA_VERSION])
+    write_atomic(plan.directory / "plan.csv", text.getvalue())
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Switch off the search for cyclic garbage: planning makes many small objects that all stay, and no cycles."""
+    on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if on:
+            gc.enable()
