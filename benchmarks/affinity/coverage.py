@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.generated import prose, table, write_part
-from usaggr.report.affinity import rank_correlation
+from usaggr.report.affinity.tables import rank_correlation
 
 CONFIDENCE = 0.95
 POINTS = ((6, 1), (6, 3), (12, 1), (12, 3), (27, 1), (27, 3))

@@ -19,13 +19,13 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.evidence.worlds import TASKS, World, draw_sweep
-from usaggr.report.cases import Cases
-from usaggr.report.collect import Collection
-from usaggr.report.comparison import CELL, cells_of, compare, pairs_of
-from usaggr.report.intervals import differences
-from usaggr.report.judgement import judge_cells
-from usaggr.report.observations import observe
-from usaggr.report.validity import read_validity
+from usaggr.analysis.cell_scores import Cases
+from usaggr.analysis.collect import Collection
+from usaggr.analysis.comparison import CELL, cells_of, compare, pairs_of
+from usaggr.analysis.convergence_table import read_validity
+from usaggr.analysis.difference_intervals import differences
+from usaggr.analysis.observations import observe
+from usaggr.analysis.verdict_table import judge_cells
 from usaggr.statistics.power import smallest_difference
 from usaggr.statistics.verdicts import ALPHA, VERDICTS
 

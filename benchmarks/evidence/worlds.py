@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from usaggr.analysis.collect import CollectedRun, Collection
+from usaggr.analysis.pseudovalues import TaskPseudovalues
+from usaggr.analysis.subsets import TestFold
 from usaggr.metrics.names import main_metric
-from usaggr.report.collect import CollectedRun, Collection
-from usaggr.report.folds import TestFold
-from usaggr.report.pseudovalues import TaskPseudovalues
 from usaggr.results.run_result import Cost, RunResult
 from usaggr.results.stored_study import DataFacts, PlanRow, StudyFacts, TaskFacts
 from usaggr.statistics.effect_units import Array

@@ -21,13 +21,13 @@ from benchmarks.planted.draws import Cell, Judged, added, judge_draws, seed_draw
 from benchmarks.planted.figure import draw_figure
 from benchmarks.planted.page import EXPECTED, Pool
 from benchmarks.planted.training import HERE, cost_of, in_parts, train
+from usaggr.analysis.collect import Collection
+from usaggr.analysis.comparison import pairs_of
+from usaggr.analysis.observations import observe
 from usaggr.config.compose import compose_study
 from usaggr.data.read.load_dataset import load_dataset
 from usaggr.data.show.sample_sheet import draw_sheet
 from usaggr.progress import RichProgress
-from usaggr.report.collect import Collection
-from usaggr.report.comparison import pairs_of
-from usaggr.report.observations import observe
 
 SIZE = 5
 """Seeds of a drawn study."""

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.evidence.verdicts import judged_cells
-from usaggr.report.collect import Collection
-from usaggr.report.comparison import pairs_of
-from usaggr.report.observations import observe
+from usaggr.analysis.collect import Collection
+from usaggr.analysis.comparison import pairs_of
+from usaggr.analysis.observations import observe
 
 Cell = tuple[str, float | int, str]
 """grouping, scale, task"""

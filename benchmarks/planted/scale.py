@@ -13,12 +13,12 @@ from benchmarks.generated import prose, table
 from benchmarks.planted.draws import of_seeds, seed_draws
 from benchmarks.planted.page import LEAST_SENSITIVITY, MOST_FALSE, cost
 from benchmarks.planted.training import cost_of, in_parts, train
-from usaggr.report.cases import Cases
-from usaggr.report.cell_tables import CellTables, Compared
-from usaggr.report.collect import Collection
-from usaggr.report.comparison import pairs_of
-from usaggr.report.observations import observe
-from usaggr.report.scale_effects import slopes
+from usaggr.analysis.cell_scores import Cases
+from usaggr.analysis.collect import Collection
+from usaggr.analysis.comparison import pairs_of
+from usaggr.analysis.observations import observe
+from usaggr.analysis.weighted_sums import CellTables, Compared
+from usaggr.report.scale.slopes import slopes
 from usaggr.statistics.verdicts import ALPHA
 
 STUDY = "planted_scale"

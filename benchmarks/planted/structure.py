@@ -15,12 +15,12 @@ from benchmarks.planted.page import cost
 from benchmarks.planted.training import HERE, cost_of, own_words, train
 from usaggr.affinity.blocks import Blocks, blocks_of
 from usaggr.affinity.estimate import Asked, estimate
+from usaggr.analysis.collect import Collection
+from usaggr.analysis.comparison import pairs_of
+from usaggr.analysis.observations import observe
 from usaggr.config.compose import compose_study
 from usaggr.io.atomic_files import write_atomic
 from usaggr.progress import RichProgress
-from usaggr.report.collect import Collection
-from usaggr.report.comparison import pairs_of
-from usaggr.report.observations import observe
 from usaggr.results.affinity import Measure
 
 STUDY = "planted_affinity"

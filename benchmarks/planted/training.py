@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from usaggr.analysis.collect import Collection, collect
 from usaggr.config.compose import compose_study
 from usaggr.progress import RichProgress
-from usaggr.report.collect import Collection, collect
 from usaggr.sweep.planning.plan import make_plan
 from usaggr.sweep.sweep import run_sweep
 

@@ -9,9 +9,9 @@ import yaml
 from tests.advice.factories import evidence_of, finished
 from tests.report.sweeps import FakeSweep, level
 from usaggr.advice.evidence import EvidenceCell, find_sweeps, read_sweep, read_sweeps, unit_of
+from usaggr.analysis.collect import collect
 from usaggr.errors import ConfigError, RunError
 from usaggr.progress import NoProgress
-from usaggr.report.collect import collect
 from usaggr.report.tables import make_tables
 from usaggr.tasks import CATALOGUE
 

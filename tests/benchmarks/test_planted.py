@@ -16,9 +16,9 @@ from benchmarks.planted import page, scale, structure
 from benchmarks.planted.draws import Judged, Truth, added, judge_draws, of_seeds, seed_draws, truths
 from benchmarks.planted.figure import draw_figure
 from benchmarks.planted.training import HERE, cost_of
+from usaggr.analysis.collect import CollectedRun, Collection
 from usaggr.config.compose import compose_study
 from usaggr.metrics.names import improvement, main_metric
-from usaggr.report.collect import CollectedRun, Collection
 from usaggr.results.affinity import Measure
 from usaggr.tasks import CATALOGUE
 

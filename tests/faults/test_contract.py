@@ -25,6 +25,8 @@ from tests.report.routings import by_kind, write_routing
 from tests.report.sweeps import FakeSweep
 from tests.report.test_build import scorer
 from usaggr.advice.evidence import find_sweeps
+from usaggr.analysis.collect import collect
+from usaggr.analysis.convergence_table import read_validity
 from usaggr.challenge.selection import read_split
 from usaggr.config.compose import compose_study
 from usaggr.data.split.manifest import check_same_data
@@ -32,10 +34,8 @@ from usaggr.errors import UsaggrError
 from usaggr.inference.model_selection import Wanted, choose
 from usaggr.inference.prediction_folder import opened
 from usaggr.io.checksums import note_hash
-from usaggr.report.affinity import make_affinity
-from usaggr.report.collect import collect
-from usaggr.report.routing import make_routing
-from usaggr.report.validity import read_validity
+from usaggr.report.affinity.tables import make_affinity
+from usaggr.report.routing.tables import make_routing
 from usaggr.results.affinity import SeedAffinity, read_head, read_seed, write_seed
 from usaggr.results.integrity import SCHEMA_VERSION
 from usaggr.results.run_directory import RunDirectory
@@ -475,13 +475,13 @@ WHO_READS = {
     "results/split.py": "split.csv",
     "results/affinity.py": "affinity.csv",
     "affinity/routing_affinity.py": "routing.csv",
-    "report/routing.py": "routing.csv, and the network in run.yaml",
-    "report/validity.py": "curve.csv",
-    "report/plots/learning.py": "curve.csv",
-    "report/chapters/reproduce.py": "the packages in run.yaml",
+    "report/routing/tables.py": "routing.csv, and the network in run.yaml",
+    "analysis/convergence_table.py": "curve.csv",
+    "report/tasks/learning_figure.py": "curve.csv",
+    "report/methods/reproduce.py": "the packages in run.yaml",
     "results/predictions.py": "predictions.parquet",
     "training/checkpoint.py": "the head of a checkpoint",
-    "report/examples.py": "predictions of single samples, of runs that the report believes",
+    "report/tasks/examples.py": "predictions of single samples, of runs that the report believes",
     "training/curve.py": "a curve in a checkpoint, whose hash is checked",
 }
 ELSEWHERE = {

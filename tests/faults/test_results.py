@@ -13,8 +13,8 @@ from rich.console import Console
 from tests.report.sweeps import FakeSweep
 from tests.report.test_build import scorer
 from tests.sweep import fakes
+from usaggr.analysis.collect import collect
 from usaggr.report.build import build_report
-from usaggr.report.collect import collect
 from usaggr.report.tables import make_tables
 from usaggr.results.run_directory import RunDirectory
 from usaggr.sweep.execution.damaged_results import put_aside_damaged

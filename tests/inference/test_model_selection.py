@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from tests.report.sweeps import FakeSweep
+from usaggr.analysis.collect import CollectedRun, collect
 from usaggr.document.elements import Document
 from usaggr.document.markdown import render_markdown
 from usaggr.errors import ConfigError, RunError
@@ -15,10 +16,9 @@ from usaggr.inference.model_selection import (
     choose_recommended,
     grouping_for,
 )
-from usaggr.report.chapters.answer import write_answer
-from usaggr.report.chapters.material import Material
-from usaggr.report.chapters.recommendations import Recommendation
-from usaggr.report.collect import CollectedRun, collect
+from usaggr.report.answer.chapter import write_answer
+from usaggr.report.answer.recommendations import Recommendation
+from usaggr.report.material import Material
 from usaggr.report.tables import make_tables
 from usaggr.results.run_result import Cost, RunResult
 from usaggr.results.spec import RunSpec

@@ -6,8 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from usaggr.report import build, figures
-from usaggr.report.figures import FigureFile
+from tests.report.reading import material_of, simple
+from tests.report.sweeps import FakeSweep
+from usaggr.document.elements import Document
+from usaggr.report import build, figure_files
+from usaggr.report.contents import write_report
+from usaggr.report.figure_files import FigureFile
+from usaggr.report.material import Material
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,4 +44,15 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
         for kind in file.formats:
             (folder / f"{file.name}.{kind}").write_bytes(_PIXEL if kind == "png" else b"<svg/>")
 
-    monkeypatch.setattr(figures, "_save", save)
+    monkeypatch.setattr(figure_files, "_save", save)
+
+
+@pytest.fixture(scope="session")
+def usual(tmp_path_factory: pytest.TempPathFactory) -> Material:
+    """Three tasks under three groupings, without predictions, all runs done."""
+    return material_of(FakeSweep(tmp_path_factory.mktemp("usual") / "study").finish(simple))
+
+
+@pytest.fixture(scope="session")
+def usual_report(usual: Material) -> Document:
+    return write_report(usual.collection, usual.tables)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from tests.report.sweeps import CATALOGUE, FakeSweep, level
-from usaggr.report.collect import collect
+from usaggr.analysis.collect import collect
 from usaggr.report.tables import make_tables
 
 TASK = "breast_lesion"

@@ -5,13 +5,13 @@ from typing import cast
 
 from pyarrow import parquet
 
-from tests.report.chapters.reading import simple
+from tests.report.reading import simple
 from tests.report.sweeps import FakeSweep
+from usaggr.analysis.collect import collect
 from usaggr.document.elements import Paragraph, Section
-from usaggr.report.chapters.asked import write_run
-from usaggr.report.chapters.material import Material
-from usaggr.report.collect import collect
+from usaggr.report.material import Material
 from usaggr.report.tables import Tables
+from usaggr.report.what_was_run.chapter import write_run
 
 
 def without_nsd(path: Path) -> None:

@@ -9,12 +9,12 @@ import pytest
 from scipy import stats
 
 from tests.report.sweeps import FakeSweep, level
+from usaggr.analysis.collect import collect
+from usaggr.analysis.comparison import COMPARISON_COLUMNS
+from usaggr.analysis.observations import SCORE_COLUMNS
+from usaggr.analysis.summary import SUMMARY_COLUMNS
 from usaggr.errors import RunError
 from usaggr.report.build import build_report
-from usaggr.report.collect import collect
-from usaggr.report.comparison import COMPARISON_COLUMNS
-from usaggr.report.observations import SCORE_COLUMNS
-from usaggr.report.summary import SUMMARY_COLUMNS
 from usaggr.report.tables import Tables, make_tables
 from usaggr.tasks import CATALOGUE
 

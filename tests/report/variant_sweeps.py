@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tests.report.sweeps import FakeSweep, level
-from usaggr.report.collect import CollectedRun, Collection
+from usaggr.analysis.collect import CollectedRun, Collection
 from usaggr.results.spec import RunSpec
 from usaggr.results.stored_study import PlanRow
 from usaggr.tasks import CATALOGUE

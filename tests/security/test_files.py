@@ -26,7 +26,7 @@ from usaggr.data.read.validation import validate
 from usaggr.errors import ConfigError, DataError, RunError
 from usaggr.models.weight_files import read_tensors
 from usaggr.progress import NoProgress
-from usaggr.report.routing import read_model
+from usaggr.report.routing.tables import read_model
 from usaggr.results.find_runs import stored_fingerprint
 from usaggr.results.integrity import read_yaml
 from usaggr.training.checkpoint import CheckpointFile, Position

@@ -13,19 +13,19 @@ import numpy as np
 import pandas as pd
 
 from usaggr.advice.sharing_modes import way_of
+from usaggr.analysis.cell_scores import Cases
+from usaggr.analysis.collect import Collection, collect
+from usaggr.analysis.comparison import CELL, cells_of, compare, pairs_of
+from usaggr.analysis.convergence_table import read_validity
+from usaggr.analysis.difference_intervals import Difference, Key, differences, pooled_estimates
+from usaggr.analysis.observations import observe
+from usaggr.analysis.verdict_table import judge_cells
+from usaggr.analysis.weighted_sums import CellTables
 from usaggr.data.batches.streams import NOT_EQUAL
 from usaggr.document.display_names import grouping_label
 from usaggr.errors import ConfigError, RunError
 from usaggr.metrics.names import metric as metric_of
 from usaggr.progress import Progress
-from usaggr.report.cases import Cases
-from usaggr.report.cell_tables import CellTables
-from usaggr.report.collect import Collection, collect
-from usaggr.report.comparison import CELL, cells_of, compare, pairs_of
-from usaggr.report.intervals import Difference, Key, differences, pooled_estimates
-from usaggr.report.judgement import judge_cells
-from usaggr.report.observations import observe
-from usaggr.report.validity import read_validity
 from usaggr.results.join import join_sources
 from usaggr.results.stored_study import Source, StudyFacts, read_source
 from usaggr.statistics.two_way_anova import Estimate

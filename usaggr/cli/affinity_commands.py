@@ -62,7 +62,7 @@ def affinity(
     from usaggr.affinity.grouping_file import check_limits, grouping_paths, sweep_command, write_grouping
     from usaggr.config.compose import DEFAULT_STUDY, compose_study
     from usaggr.progress import RichProgress
-    from usaggr.report.affinity_heatmaps import write_heatmap
+    from usaggr.report.affinity.heatmap_file import write_heatmap
 
     name, overrides = split_words(words or [])
     study = compose_study(name or DEFAULT_STUDY, overrides, config_dir)

@@ -6,12 +6,12 @@ from pathlib import PurePath
 from typing import Any
 
 from usaggr import __version__
+from usaggr.analysis.pseudovalues import read_pseudovalues
+from usaggr.analysis.subsets import read_folds
 from usaggr.config.model import ModelConfig
 from usaggr.errors import ConfigError
 from usaggr.metrics.names import metric
 from usaggr.models.weights import TIMM, weights_file
-from usaggr.report.folds import read_folds
-from usaggr.report.pseudovalues import read_pseudovalues
 from usaggr.results.trained_model import StoredRun
 from usaggr.statistics.score_intervals import score_intervals
 from usaggr.tasks import Task

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from usaggr.analysis.collect import CollectedRun, collect
 from usaggr.document.display_names import grouping_label, scale_label
 from usaggr.errors import ConfigError, RunError, one_of
 from usaggr.metrics.names import main_metric, metric
 from usaggr.progress import Progress
-from usaggr.report.chapters.material import Material
-from usaggr.report.chapters.recommendations import Recommendation, recommendations_at
-from usaggr.report.collect import CollectedRun, collect
+from usaggr.report.answer.recommendations import Recommendation, recommendations_at
+from usaggr.report.material import Material
 from usaggr.report.tables import make_tables
 from usaggr.results.find_runs import find_runs, is_done
 from usaggr.results.stored_study import PlanRow, Source, StudyFacts, read_source

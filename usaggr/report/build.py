@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from usaggr import __version__
+from usaggr.analysis.collect import Collection, collect
 from usaggr.document.html import render_page
 from usaggr.document.latex import write_latex
 from usaggr.document.markdown import render_markdown
@@ -16,11 +17,10 @@ from usaggr.errors import RunError, WriteError
 from usaggr.io.atomic_files import cannot_write, write_atomic
 from usaggr.io.locks import exclusive
 from usaggr.progress import NoProgress, Progress
-from usaggr.report.chapters.whole import write_report
-from usaggr.report.collect import Collection, collect
-from usaggr.report.examples import write_examples
-from usaggr.report.figures import write_figures
+from usaggr.report.contents import write_report
+from usaggr.report.figure_files import write_figures
 from usaggr.report.tables import make_tables, write_tables
+from usaggr.report.tasks.examples import write_examples
 
 _PATIENCE = 120.0
 """Seconds to wait for another process that builds the same report."""

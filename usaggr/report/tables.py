@@ -6,22 +6,22 @@ from pathlib import Path
 
 import pandas as pd
 
-from usaggr.report.across import AcrossTasks, across_tasks
-from usaggr.report.affinity import AFFINITY_COLUMNS, AffinityTables, make_affinity
-from usaggr.report.cases import Cases
-from usaggr.report.cell_tables import CellTables
-from usaggr.report.collect import Collection
-from usaggr.report.comparison import CELL, COMPARISON_COLUMNS, cells_of, compare, pairs_of
-from usaggr.report.controls import CONTROL_COLUMNS, make_controls
-from usaggr.report.interplay import Interplay, make_interplay
-from usaggr.report.intervals import Difference, Key, differences
-from usaggr.report.judgement import judge_cells
-from usaggr.report.observations import SCORE_COLUMNS, observe
-from usaggr.report.routing import ROUTING_COLUMNS, SIMILARITY_COLUMNS, RoutingTables, make_routing
-from usaggr.report.staged import STAGED_COLUMNS, make_staged
-from usaggr.report.summary import SUMMARY_COLUMNS, summarise
-from usaggr.report.validity import read_validity
-from usaggr.report.variants import VARIANT_COLUMNS, Variants, make_variants
+from usaggr.analysis.cell_scores import Cases
+from usaggr.analysis.collect import Collection
+from usaggr.analysis.comparison import CELL, COMPARISON_COLUMNS, cells_of, compare, pairs_of
+from usaggr.analysis.convergence_table import read_validity
+from usaggr.analysis.difference_intervals import Difference, Key, differences
+from usaggr.analysis.observations import SCORE_COLUMNS, observe
+from usaggr.analysis.summary import SUMMARY_COLUMNS, summarise
+from usaggr.analysis.verdict_table import judge_cells
+from usaggr.analysis.weighted_sums import CellTables
+from usaggr.report.across_tasks.tables import AcrossTasks, across_tasks
+from usaggr.report.affinity.tables import AFFINITY_COLUMNS, AffinityTables, make_affinity
+from usaggr.report.controls.tables import CONTROL_COLUMNS, make_controls
+from usaggr.report.routing.tables import ROUTING_COLUMNS, SIMILARITY_COLUMNS, RoutingTables, make_routing
+from usaggr.report.scale.tables import Interplay, make_interplay
+from usaggr.report.staged.tables import STAGED_COLUMNS, make_staged
+from usaggr.report.variants.tables import VARIANT_COLUMNS, Variants, make_variants
 
 _OPTIONAL = ("variants", "controls", "staged", "routing", "routing_similarity", "affinity")
 """Files of which there are none where they would be empty."""

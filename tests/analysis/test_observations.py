@@ -1,0 +1,97 @@
+"""The long table has a row for all that is planned, holes included, in one order whatever the order of the files."""
+
+import csv
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.report.sweeps import CATALOGUE, FakeSweep, level
+from usaggr.analysis.collect import collect
+from usaggr.analysis.observations import observe
+from usaggr.metrics.names import METRICS
+from usaggr.report.tables import make_tables
+
+
+def scorer(task: str, block: tuple[str, ...], scale: float | int, seed: int) -> dict[str, float]:
+    return level(CATALOGUE[task], 0.1 * len(block) + 0.07 * seed + 0.2 * scale)
+
+
+def observed(sweep: FakeSweep) -> pd.DataFrame:
+    return observe(collect([sweep.directory]))
+
+
+def test_there_is_a_row_for_each_run_task_grouping_and_metric(tmp_path: Path) -> None:
+    sweep = FakeSweep(tmp_path / "study", scales=(0.25, 1.0)).finish(scorer)
+    table = observed(sweep)
+    metrics = sum(len(METRICS[CATALOGUE[task].type]) for task in sweep.tasks)
+    assert len(table) == metrics * 3 * 2 * 3  # groupings, scales, seeds
+    assert not table.duplicated(["run_id", "grouping", "task", "metric"]).any()
+
+
+def test_a_run_of_two_groupings_has_rows_in_each(tmp_path: Path) -> None:
+    table = observed(FakeSweep(tmp_path / "study").finish(scorer))
+    alone = table[(table["task"] == "fetal_femur") & (table["grouping"] != "unified") & (table["seed"] == 0)]
+    assert alone["run_id"].nunique() == 1
+    assert set(alone["grouping"]) == {"task_specific", "clinical"}
+
+
+def test_runs_that_are_not_done_keep_their_rows_without_values(tmp_path: Path) -> None:
+    sweep = FakeSweep(tmp_path / "study", scales=(0.25, 1.0))
+    table = observed(sweep.finish(scorer, skip=lambda run: run.block == "unified" or run.scale == 0.25))
+    holes = table[table["status"] == "pending"]
+    assert len(table) - len(holes) == int(table["value"].notna().sum()) > 0
+    assert set(holes["n_test"]) == {24}
+    # Known from the other groupings' runs, but at the scale that nobody has done yet.
+    assert set(holes.loc[holes["scale"] == 1.0, "n_train"]) == {100}
+    assert holes.loc[holes["scale"] == 0.25, "n_train"].isna().all()
+
+
+def test_a_metric_that_is_not_defined_is_an_empty_value_of_a_run_that_is_done(tmp_path: Path) -> None:
+    def without_auc(task: str, block: tuple[str, ...], scale: float | int, seed: int) -> dict[str, float]:
+        return {name: value for name, value in scorer(task, block, scale, seed).items() if name != "auc"}
+
+    table = observed(FakeSweep(tmp_path / "study").finish(without_auc))
+    assert set(table["status"]) == {"done"}
+    assert set(table.loc[table["value"].isna(), "metric"]) == {"auc"}
+
+
+def test_a_remark_that_begins_with_a_metric_is_about_that_metric_alone(tmp_path: Path) -> None:
+    sweep = FakeSweep(tmp_path / "study", tasks=("breast_2cls",), groupings=("task_specific",), seeds=(0,))
+    sweep.write_plan()
+    ((run, _),) = sweep.runs()
+    notes = {"breast_2cls": ["AUC over 1 of 2 classes", "drawn by hand"]}
+    sweep.write_run(run, {"breast_2cls": scorer("breast_2cls", run.tasks, 1.0, 0)}, notes=notes)
+    remarks = observed(sweep).set_index("metric")["remarks"]
+    assert remarks["auc"] == ("AUC over 1 of 2 classes", "drawn by hand")
+    assert remarks["accuracy"] == ("drawn by hand",)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> FakeSweep:
+    sweep = FakeSweep(tmp_path_factory.mktemp("order") / "study", scales=(0.25, 1.0), seeds=(0, 1))
+    return sweep.finish(scorer, skip=lambda run: (run.block, run.seed) == ("unified", 1))
+
+
+@settings(max_examples=3, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_neither_the_order_of_rows_nor_the_names_of_folders_change_a_table(
+    finished: FakeSweep, tmp_path: Path, data: st.DataObject
+) -> None:
+    before = make_tables(collect([finished.directory]))
+    directory = tmp_path / "study"
+    shutil.rmtree(directory, ignore_errors=True)
+    shutil.copytree(finished.directory, directory)
+    with (directory / "plan.csv").open(newline="") as file:
+        header, *rows = csv.reader(file)
+    with (directory / "plan.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([header, *data.draw(st.permutations(rows))])
+    folders = data.draw(st.permutations(sorted((directory / "runs").iterdir())))
+    for i, folder in enumerate(folders):
+        folder.rename(directory / "runs" / f"r{i}")
+    after = make_tables(collect([directory]))
+    for name in ("scores", "cells", "comparison", "summary"):
+        pd.testing.assert_frame_equal(getattr(after, name), getattr(before, name))

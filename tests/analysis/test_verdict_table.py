@@ -1,0 +1,232 @@
+"""Verdicts and notes of cells whose differences were planted, through the files of a sweep."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.report.sweeps import CATALOGUE, FakeSweep, level
+from usaggr.analysis.collect import collect
+from usaggr.analysis.verdict_table import scarcity
+from usaggr.metrics.names import metric as metric_of
+from usaggr.report.tables import Tables, make_tables
+from usaggr.statistics.power import seeds_needed
+
+TASKS = ("breast_lesion", "fetal_head", "thyroid_nodule_det", "fetal_femur")
+PAIR = ("task_specific", "unified")
+
+
+def sweep_of(
+    folder: Path, differences: dict[str, float], noise: float = 0.003, spread: float = 0.02, **settings: Any
+) -> FakeSweep:
+    """Sharing changes each task's scores by a difference: absolute where 1 is best, relative in pixels."""
+    sweep = FakeSweep(
+        folder, **{"tasks": TASKS, "groupings": PAIR, "subjects": 40, "frames": 1, "spread": spread, **settings}
+    )
+    rng = np.random.default_rng(0)
+    jitter = {(task, size, seed): noise * rng.normal() for task in sweep.tasks for size in (1, 2) for seed in range(9)}
+
+    def scorer(task: str, block: tuple[str, ...], scale: float | int, seed: int) -> dict[str, float]:
+        scores = level(CATALOGUE[task], 0.7)
+        lift = (differences.get(task, 0.0) if len(block) > 1 else 0.0) + jitter[task, min(len(block), 2), seed]
+        return {
+            name: value + lift if metric_of(name).higher_is_better else value * (1 - lift)
+            for name, value in scores.items()
+        }
+
+    return sweep.finish(scorer)
+
+
+def tables_of(sweep: FakeSweep) -> Tables:
+    return make_tables(collect([sweep.directory]))
+
+
+def main_cells(tables: Tables) -> pd.DataFrame:
+    return tables.comparison[tables.comparison["main"]].set_index("task")
+
+
+def test_planted_differences_get_their_verdicts(tmp_path: Path) -> None:
+    planted = {"breast_lesion": 0.1, "fetal_head": -0.1, "thyroid_nodule_det": 0.0, "fetal_femur": -0.3}
+    found = main_cells(tables_of(sweep_of(tmp_path / "study", planted)))
+    verdicts = {"breast_lesion": "gain", "fetal_head": "loss", "thyroid_nodule_det": "no_loss", "fetal_femur": "loss"}
+    assert found["verdict"].to_dict() == verdicts
+    assert (found["note"] == "").all()
+    assert found.loc["fetal_head", "margin"] == 0.02
+    assert found.loc["fetal_femur", "margin"] == pytest.approx(0.1 * found.loc["fetal_femur", "reference_mean"])
+    assert (found["p"] <= found["p_adjusted"]).all()
+    assert (found["p_ni"] <= found["p_ni_adjusted"]).all()
+
+
+def test_a_certain_loss_within_the_margin_is_small(tmp_path: Path) -> None:
+    sweep = sweep_of(tmp_path / "study", {"breast_lesion": -0.009}, noise=0.0005, spread=0.002)
+    found = main_cells(tables_of(sweep)).loc["breast_lesion"]
+    assert (found["verdict"], found["note"]) == ("no_loss", "small loss")
+    assert found["p_adjusted"] < 0.05
+    assert found["delta"] < 0
+
+
+def test_what_is_not_certain_is_undecided_and_says_how_many_seeds_would_do(tmp_path: Path) -> None:
+    found = main_cells(tables_of(sweep_of(tmp_path / "study", {"breast_lesion": 0.06}, noise=0.04, seeds=(0, 1, 2))))
+    cell = found.loc["breast_lesion"]
+    assert cell["verdict"] == "undecided"
+    assert cell["seeds_needed"] > 3
+
+
+def test_the_seeds_that_would_do_are_counted_at_the_level_of_the_first_step_of_holm(tmp_path: Path) -> None:
+    """Three of the four tasks have predictions and are judged, so that the level is a third of 0.05."""
+    sweep = sweep_of(tmp_path / "study", {"breast_lesion": 0.03}, noise=0.04)
+    for path in sweep.directory.glob("runs/fetal_femur-*/predictions.parquet"):
+        path.unlink()
+    tables = tables_of(sweep)
+    (key,) = [key for key in tables.differences if key[3:] == ("breast_lesion", "dsc")]
+    needed = [seeds_needed(tables.differences[key].estimate, 3, 0.02, 0.05 / tests) for tests in (1, 3, 4)]
+    assert len(set(needed)) == 3
+    assert main_cells(tables).loc["breast_lesion", "seeds_needed"] == needed[1]
+
+
+def test_margins_are_those_of_the_configuration(tmp_path: Path) -> None:
+    planted = {"breast_lesion": -0.05, "fetal_femur": -0.2}
+    report = {"report": {"margin": 0.2, "relative_margin": 0.5}}
+    found = main_cells(tables_of(sweep_of(tmp_path / "study", planted, settings=report)))
+    assert found.loc[["breast_lesion", "fetal_femur"], "verdict"].tolist() == ["no_loss", "no_loss"]
+    assert found.loc["breast_lesion", "margin"] == 0.2
+
+
+def test_one_seed_is_provisional_and_knows_no_number_of_seeds(tmp_path: Path) -> None:
+    planted = {"breast_lesion": 0.1, "fetal_head": 0.012}
+    found = main_cells(tables_of(sweep_of(tmp_path / "study", planted, seeds=(0,), spread=0.1)))
+    assert found.loc["breast_lesion", "verdict"] == "gain"
+    assert found.loc["breast_lesion", "note"] == "provisional"
+    assert found.loc["fetal_head", "verdict"] == "undecided"
+    assert found.loc["fetal_head", "note"] == "provisional; a second seed needed"
+    assert pd.isna(found.loc["fetal_head", "seeds_needed"])
+
+
+def test_where_subjects_decide_more_of_them_are_needed(tmp_path: Path) -> None:
+    found = main_cells(tables_of(sweep_of(tmp_path / "study", {}, noise=0.0005, spread=0.4)))
+    assert (found["verdict"] == "undecided").any()
+    undecided = found[found["verdict"] == "undecided"]
+    assert (undecided["seeds_needed"].isna() == (undecided["note"] == "more subjects needed")).all()
+    assert undecided["seeds_needed"].isna().any()
+
+
+@pytest.mark.parametrize(("subjects", "note"), [(4, "few subjects"), (8, "too few: 4 subjects in the rarer class")])
+def test_few_subjects_give_no_verdict(tmp_path: Path, subjects: int, note: str) -> None:
+    sweep = sweep_of(tmp_path / "study", {}, tasks=("breast_2cls", "breast_lesion"), subjects=subjects)
+    cell = main_cells(tables_of(sweep)).loc["breast_2cls"]
+    assert cell["verdict"] == ""
+    assert note in cell["note"]
+    assert pd.isna(cell["p"])
+    assert pd.isna(cell["p_adjusted"])
+    assert np.isfinite(cell["delta"])
+
+
+def test_frames_do_not_make_up_for_subjects(tmp_path: Path) -> None:
+    sweep = sweep_of(tmp_path / "study", {}, tasks=("breast_lesion", "fetal_femur"), subjects=4, frames=5)
+    tables = tables_of(sweep)
+    (key,) = [key for key in tables.differences if key[3:] == ("breast_lesion", "dsc")]
+    row = main_cells(tables).loc["breast_lesion"].to_dict()
+    assert (row["n_subjects"], row["n_test"]) == (4, 20)
+    assert scarcity({**row, "task": "breast_lesion"}, tables.differences[key], tables.cases) == "few subjects"
+
+
+def test_the_same_run_has_no_verdict(tmp_path: Path) -> None:
+    sweep = sweep_of(
+        tmp_path / "study", {}, groupings=("task_specific", "clinical"), tasks=("breast_lesion", "fetal_femur")
+    )
+    found = main_cells(tables_of(sweep))
+    assert (found["verdict"] == "").all()
+    assert (found["note"] == "same run").all()
+    assert found[["delta", "delta_skill", "p", "delta_low", "seeds_needed"]].isna().all(axis=None)
+
+
+def test_a_score_near_the_trivial_predictors_is_weak_only_by_note(tmp_path: Path) -> None:
+    def scorer(task: str, block: tuple[str, ...], scale: float | int, seed: int) -> dict[str, float]:
+        return level(CATALOGUE[task], 0.002 * (seed - 1))
+
+    sweep = FakeSweep(tmp_path / "study", tasks=TASKS, groupings=PAIR, subjects=40, frames=1, spread=0.2).finish(scorer)
+    found = main_cells(tables_of(sweep))
+    assert found["note"].str.contains("weak").all()
+    assert (found["verdict"] != "").all()
+
+
+def test_only_the_main_metric_is_judged(tmp_path: Path) -> None:
+    comparison = tables_of(sweep_of(tmp_path / "study", {"breast_lesion": 0.1})).comparison
+    others = comparison[~comparison["main"]]
+    assert set(others["metric"]) == {"hd", "hd95", "nsd", "mre_relative"}
+    assert (others["verdict"] == "").all()
+    assert others[["p", "p_adjusted", "p_ni", "p_ni_adjusted", "margin"]].isna().all(axis=None)
+    assert others[["delta_low", "delta_high", "df"]].notna().all(axis=None)
+
+
+Damage = Callable[[Path], None]
+
+
+def shorten(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:200])
+
+
+@pytest.mark.parametrize("damage", [shorten, lambda path: path.write_bytes(b"")])
+def test_damaged_predictions_are_a_failed_run(tmp_path: Path, damage: Damage) -> None:
+    sweep = sweep_of(tmp_path / "study", {})
+    (path,) = sweep.directory.glob("runs/unified-s1-k1-*/predictions.parquet")
+    damage(path)
+    collection = collect([sweep.directory])
+    (failed,) = [run for run in collection.runs if run.state == "failed"]
+    assert "predictions.parquet" in str(failed.error)
+    found = main_cells(make_tables(collection))
+    assert (found["seeds"] == 2).all()
+    assert found["note"].str.contains("2 of 3 seeds").all()
+
+
+def test_predictions_of_another_fold_are_a_failed_run(tmp_path: Path) -> None:
+    sweep = sweep_of(tmp_path / "study", {})
+    path = sweep.directory / "split.csv"
+    path.write_text("\n".join(path.read_text().splitlines()[:-1]) + "\n")
+    failed = [run for run in collect([sweep.directory]).runs if run.state == "failed"]
+    assert {run.row.block for run in failed} == {"fetal_femur", "unified"}
+    assert all("not those of its test fold" in str(run.error) for run in failed)
+
+
+def test_predictions_that_lack_a_sample_of_their_test_fold_are_a_failed_run(tmp_path: Path) -> None:
+    sweep = sweep_of(tmp_path / "study", {})
+    with (sweep.directory / "split.csv").open("a") as file:
+        file.write("fetal_femur,fetal_femur/one_more.png,x.png,one-more,1000,test,\n")
+    failed = [run for run in collect([sweep.directory]).runs if run.state == "failed"]
+    assert {run.row.block for run in failed} == {"fetal_femur", "unified"}
+    assert all("40 predictions of fetal_femur that are not those of its test fold" in str(r.error) for r in failed)
+
+
+def test_p_values_are_adjusted_within_a_grouping(tmp_path: Path) -> None:
+    sweep = sweep_of(tmp_path / "study", {"thyroid_nodule_det": 0.03}, groupings=("task_specific", "pairs", "unified"),
+                     partitions={"pairs": {"first": TASKS[:2], "second": TASKS[2:]}}, noise=0.03)  # fmt: skip
+    comparison = tables_of(sweep).comparison
+    for grouping in ("pairs", "unified"):
+        cells = comparison[comparison["main"] & (comparison["grouping"] == grouping)].sort_values("p")
+        assert cells["p"].is_unique
+        expected = np.maximum.accumulate(np.array([4, 3, 2, 1]) * cells["p"].to_numpy()).clip(max=1)
+        assert cells["p_adjusted"].to_numpy() == pytest.approx(expected)
+
+
+def test_a_block_of_two_groupings_gives_its_degrees_of_freedom_once(tmp_path: Path) -> None:
+    """Both groupings hold one run a seed: there is no second variance to pool with, though two cells show it."""
+    tasks = ("breast_lesion", "breast_2cls")
+    sweep = sweep_of(tmp_path / "study", {}, tasks=tasks, groupings=("task_specific", "clinical", "unified"))
+    found = {key: value for key, value in tables_of(sweep).differences.items() if key[3:] == ("breast_lesion", "dsc")}
+    assert [key[2] for key in found] == ["clinical", "unified"]
+    for difference in found.values():
+        assert not difference.pooled
+        assert float(difference.estimate.seed_df) == 2
+
+
+def test_without_predictions_differences_are_told_but_not_judged(tmp_path: Path) -> None:
+    sweep = sweep_of(tmp_path / "study", {"breast_lesion": 0.1})
+    for path in sweep.directory.glob("runs/unified-*/predictions.parquet"):
+        path.unlink()
+    found = main_cells(tables_of(sweep))
+    assert (found["verdict"] == "").all()
+    assert (found["note"] == "no predictions").all()
+    assert found["delta_low"].notna().all()

@@ -1,0 +1,196 @@
+"""Did affinity predict: what was planted is found, task by task, and affinities of something else are refused."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import spearmanr
+
+from tests.report.affinities import write_affinities
+from tests.report.sweeps import FakeSweep, level
+from usaggr.analysis.collect import collect
+from usaggr.document.elements import Document
+from usaggr.document.markdown import render_markdown
+from usaggr.report.affinity.chapter import write_affinity
+from usaggr.report.affinity.tables import AFFINITY_COLUMNS, make_affinity, rank_correlation
+from usaggr.report.build import build_report
+from usaggr.report.material import Material
+from usaggr.report.tables import Tables, make_tables
+from usaggr.results.affinity import FOLDER
+from usaggr.tasks import CATALOGUE
+
+TASKS = ("breast_lesion", "breast_2cls", "fetal_femur", "fetal_head", "FUGC", "lung", "lung_2cls")
+GAINS = {task: 0.02 * place - 0.05 for place, task in enumerate(TASKS)}
+"""Of skill, by sharing a model with anybody."""
+CHAPTER = "Did affinity predict?"
+
+
+def sweep_of(folder: Path, **settings: object) -> FakeSweep:
+    """Tasks gain by GAINS where they share a model."""
+
+    def score(task: str, block: tuple[str, ...], scale: float | int, seed: int) -> dict[str, float]:
+        return level(CATALOGUE[task], 0.5 + (GAINS[task] if len(block) > 1 else 0.0))
+
+    usual: dict[str, object] = {"tasks": TASKS, "seeds": (0, 1)}
+    return FakeSweep(folder, **{**usual, **settings}).finish(score)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> tuple[FakeSweep, Tables]:
+    """A sweep, and its tables but for those of affinity."""
+    sweep = sweep_of(tmp_path_factory.mktemp("affinity") / "sweep")
+    return sweep, make_tables(collect([sweep.directory]))
+
+
+def said(sweep: FakeSweep, tables: Tables) -> str:
+    """The chapter; empty where there is none."""
+    collection = collect([sweep.directory])
+    chapter = write_affinity(Material(collection, replace(tables, affinity=make_affinity(collection))))
+    return "" if chapter is None else render_markdown(Document("report", (), (chapter,)))
+
+
+def knows(source: str, target: str, seed: int) -> float:
+    """Each task's gain, whoever shares, and something of the seed that cancels."""
+    return GAINS[target] + (0.001 if seed else -0.001)
+
+
+def test_what_is_predicted_and_measured_of_each_task_of_a_block_by_hand(swept: tuple[FakeSweep, Tables]) -> None:
+    sweep, _ = swept
+    values = {("breast_2cls", "breast_lesion"): 0.3, ("lung", "breast_lesion"): -0.1}
+    write_affinities(sweep.directory, TASKS, {"lookahead": lambda a, b, seed: values.get((a, b), 0.0)})
+    points = make_affinity(collect([sweep.directory])).points
+    assert tuple(points.columns) == AFFINITY_COLUMNS
+    row = {(r["grouping"], r["task"]): r for r in points.to_dict("records")}
+    assert row["clinical", "breast_lesion"]["predicted"] == pytest.approx(0.3)
+    assert row["unified", "breast_lesion"]["predicted"] == pytest.approx((0.3 - 0.1) / 6)
+    assert row["clinical", "breast_lesion"]["block_tasks"] == "breast_2cls;breast_lesion"
+    # dice .7 alone, .7 + .6 x gain in a block; distances are better when lower.
+    assert row["clinical", "breast_lesion"]["relative"] == pytest.approx(0.6 * GAINS["breast_lesion"] / 0.7)
+    assert row["clinical", "fetal_femur"]["relative"] == pytest.approx(100 * GAINS["fetal_femur"] / 50)
+    assert row["clinical", "fetal_femur"]["seeds"] == 2
+    assert set(points["grouping"]) == {"clinical", "unified"}
+    assert len(points) == 2 * len(TASKS)
+
+
+def test_affinities_that_know_the_gains_rank_them_and_the_opposite_ranks_them_backwards(
+    swept: tuple[FakeSweep, Tables],
+) -> None:
+    sweep, tables = swept
+    write_affinities(sweep.directory, TASKS, {"lookahead": knows, "gradient": lambda a, b, seed: -knows(a, b, seed)})
+    ranks = make_affinity(collect([sweep.directory])).ranks.set_index("measure")
+    assert ranks.loc["lookahead", "rho"] > 0.9
+    assert ranks.loc["lookahead", "low"] > 0
+    assert ranks.loc["gradient", "rho"] == pytest.approx(-ranks.loc["lookahead", "rho"])
+    assert ranks.loc["gradient", "high"] < 0
+    assert ranks.loc["lookahead", "tasks"] == len(TASKS)
+    told = said(sweep, tables)
+    assert "higher affinity went with more gain" in told
+    assert "higher affinity went with *less* gain" in told
+    assert "arXiv:2301.02873" in told
+
+
+def test_affinities_that_know_nothing_are_said_to_predict_nothing(
+    swept: tuple[FakeSweep, Tables],
+) -> None:
+    sweep, tables = swept
+    rng = np.random.default_rng(4)
+    noise = {(a, b): rng.normal() for a in TASKS for b in TASKS}
+    write_affinities(sweep.directory, TASKS, {"features": lambda a, b, seed: noise[a, b]})
+    (row,) = make_affinity(collect([sweep.directory])).ranks.to_dict("records")
+    assert row["low"] < 0 < row["high"]
+    assert "nothing certain" in said(sweep, tables)
+
+
+def test_rank_correlation_is_scipys_and_its_interval_draws_whole_tasks() -> None:
+    rng = np.random.default_rng(1)
+    points = pd.DataFrame({"task": [f"t{i % 6}" for i in range(18)], "predicted": rng.normal(size=18)})
+    points["relative"] = np.round(points["predicted"] + rng.normal(size=18), 1)  # with ties
+    rho, low, high = rank_correlation(points, 0.95)
+    assert rho == pytest.approx(spearmanr(points["predicted"], points["relative"]).statistic)
+    assert low < rho < high
+    # The same points once more say nothing new of tasks: the interval stays, where points drawn alone would narrow it.
+    twice = rank_correlation(pd.concat([points, points]), 0.95)
+    assert twice[0] == pytest.approx(rho)
+    assert twice[2] - twice[1] == pytest.approx(high - low, rel=0.1)
+
+
+def test_few_tasks_have_no_correlation(tmp_path: Path) -> None:
+    tasks = ("breast_lesion", "breast_2cls", "fetal_femur")
+    sweep = sweep_of(tmp_path / "sweep", tasks=tasks)
+    write_affinities(sweep.directory, tasks, {"lookahead": knows})
+    (row,) = make_affinity(collect([sweep.directory])).ranks.to_dict("records")
+    assert np.isnan(row["rho"])
+    assert "4 tasks that differ are needed" in said(sweep, make_tables(collect([sweep.directory])))
+
+
+def test_without_a_file_there_is_no_chapter(tmp_path: Path, swept: tuple[FakeSweep, Tables]) -> None:
+    sweep = sweep_of(tmp_path / "sweep")
+    found = make_affinity(collect([sweep.directory]))
+    assert (found.head, found.refused, len(found.points)) == (None, "", 0)
+    assert said(sweep, swept[1]) == ""
+
+
+@pytest.mark.parametrize(
+    ("head", "reason"),
+    [
+        ({"content_hash": "e" * 64}, "is of other data than the report"),
+        ({"split_hash": "e" * 64}, "is of another split"),
+        ({"study": "another"}, "is of the study another, the report of sweep"),
+        ({"variant": "wide"}, "is of the variant wide, which sweep has not"),
+    ],
+)
+def test_affinities_of_something_else_are_refused_with_the_reason(
+    swept: tuple[FakeSweep, Tables], head: dict[str, object], reason: str
+) -> None:
+    sweep, tables = swept
+    write_affinities(sweep.directory, TASKS, {"lookahead": knows}, **head)
+    found = make_affinity(collect([sweep.directory]))
+    assert reason in found.refused
+    assert found.points.empty
+    told = said(sweep, tables)
+    assert reason in told
+    assert "estimate again: usaggr affinity" in told
+
+
+@pytest.mark.parametrize(
+    "content", ["", "measure,source\nlookahead,a\n", "measure,source,target,seed,value\nx,a,b,0,1\n"]
+)
+def test_a_file_that_is_no_table_of_affinities_is_refused(swept: tuple[FakeSweep, Tables], content: str) -> None:
+    sweep, _ = swept
+    write_affinities(sweep.directory, TASKS, {"lookahead": knows})
+    (sweep.directory / FOLDER / "affinity.csv").write_text(content)
+    found = make_affinity(collect([sweep.directory]))
+    assert found.points.empty
+    assert "affinity.csv: " in found.refused
+
+
+def test_tasks_that_were_left_out_are_named(
+    swept: tuple[FakeSweep, Tables],
+) -> None:
+    sweep, _ = swept
+    write_affinities(sweep.directory, TASKS[:5], {"lookahead": knows})
+    assert "has not the tasks lung, lung_2cls" in make_affinity(collect([sweep.directory])).refused
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_the_report_has_the_table_and_the_figure_and_follows_new_affinities(tmp_path: Path) -> None:
+    sweep = sweep_of(tmp_path / "sweep", tasks=TASKS[:4], seeds=(0,), groupings=("task_specific", "unified"))
+    write_affinities(sweep.directory, TASKS[:4], {"lookahead": knows, "features": lambda a, b, seed: float(len(a))})
+    report = build_report([sweep.directory])
+    table = pd.read_csv(report / "tables" / "affinity.csv")
+    assert list(table.columns) == list(AFFINITY_COLUMNS)
+    assert (report / "figures" / "affinity.png").is_file()
+    page = (report / "report.md").read_text()
+    assert "figures/affinity.png" in page
+    assert CHAPTER in page
+    assert (report / "tables" / "affinity.tex").is_file()
+
+
+def test_a_shared_reference_is_taken_off(tmp_path: Path) -> None:
+    sweep = sweep_of(tmp_path / "sweep", reference="unified")
+    write_affinities(sweep.directory, TASKS, {"lookahead": lambda a, b, seed: 1.0 if b == "breast_lesion" else 0.0})
+    points = make_affinity(collect([sweep.directory])).points
+    of = points[(points["grouping"] == "clinical") & (points["task"] == "breast_lesion")]
+    assert of["predicted"].tolist() == pytest.approx([0.0])  # 1 in the block, 1 in the reference

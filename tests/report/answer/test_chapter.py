@@ -1,0 +1,151 @@
+"""The answer stands first: for which tasks sharing is worth it, how sure that is, and at what cost."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.report.reading import (
+    document_of,
+    find,
+    material_of,
+    planted,
+    row_of,
+    rows,
+    simple,
+    tables,
+    texts,
+    titles,
+)
+from tests.report.sweeps import FakeSweep
+from usaggr.document.elements import Cell, Document, Section
+from usaggr.report.answer.chapter import write_answer
+from usaggr.report.answer.opening import write_lead
+from usaggr.report.material import Material
+
+PLANTED = {"breast_lesion": 0.1, "fetal_head": -0.1, "thyroid_nodule_det": 0.0, "fetal_femur": -0.3}
+
+
+def answer_of(material: Material) -> Document:
+    """The first page alone: the opening and the answer."""
+    chapter = write_answer(material)
+    assert isinstance(chapter, Section)
+    return Document("", write_lead(material), (chapter,))
+
+
+@pytest.fixture(scope="module")
+def document(tmp_path_factory: pytest.TempPathFactory) -> Document:
+    return document_of(planted(tmp_path_factory.mktemp("answer") / "my_study", PLANTED))
+
+
+def test_the_first_lines_say_what_was_asked_what_is_done_and_the_answer(document: Document) -> None:
+    said = texts(document).splitlines()
+    assert document.title == "Report of my_study"
+    assert said[0].startswith("Which of these 4 tasks should share one model?")
+    assert "(TS and AU), 1 amount of training data, 3 seeds" in said[0]
+    assert "**15 of 15 planned runs are done.**" in said[0]
+    assert said[1].startswith(
+        "**With all training samples, of 4 tasks, 1 gains under another grouping than TS (AU 1), 1 loses nothing under "
+        "a grouping with fewer models (AU 1) and 2 are best left with TS. A certain loss: AU for "
+        "fetal_femur and fetal_head.**"
+    )
+    assert "2.5 %" in said[1]
+
+
+def test_each_task_has_a_grouping_to_use_and_the_evidence_for_it(document: Document) -> None:
+    use = next(table for table in tables(find(document, "All training samples")) if "use" in table.columns)
+    found = {row[0]: (row[3], row[4]) for row in rows(use)}
+    assert found["breast_lesion"][0] == "AU"
+    assert found["breast_lesion"][1].startswith("AU DSC +0.098 [+0.094, +0.101]")
+    assert "adjusted p < .001" in found["breast_lesion"][1]
+    assert found["thyroid_nodule_det"][0] == "AU"
+    assert "above −0.020 with adjusted p" in found["thyroid_nodule_det"][1]
+    assert found["fetal_head"][0] == "TS"
+    assert found["fetal_head"][1].startswith("AU loses: AU DSC −0.1")
+    kinds = {row[0].text: row[3].kind for row in use.rows if isinstance(row[0], Cell) and isinstance(row[3], Cell)}
+    assert kinds["breast_lesion"] == "gain"
+    assert kinds["thyroid_nodule_det"] == "no_loss"
+
+
+def test_score_is_seen_against_cost(document: Document) -> None:
+    options = tables(find(document, "All training samples"))[0]
+    reference, shared = row_of(options, grouping="TS (reference)"), row_of(options, grouping="AU")
+    assert (reference["models"], shared["models"]) == ("4", "1")
+    assert (reference["parameters"], shared["parameters"]) == ("4,040", "1,040")
+    assert (reference["▲ gain"], reference["delta_m"]) == ("–", "–")
+    verdicts = [shared[name] for name in ("▲ gain", "= no loss", "▼ loss", "? undecided", "– no verdict", "same run")]
+    assert verdicts == ["1", "1", "2", "0", "0", "0"]
+    assert shared["delta_m"].startswith("−")
+    assert shared["training time"] == "0:02:00"
+
+
+def test_a_verdict_on_models_that_learnt_nothing_is_told_with_its_doubt(tmp_path: Path) -> None:
+    sweep = planted(tmp_path / "study", {"breast_lesion": 0.0, "fetal_head": 0.1}, level_of={"breast_lesion": -0.1})
+    document = answer_of(material_of(sweep))
+    use = next(table for table in tables(find(document, "All training samples")) if "use" in table.columns)
+    assert row_of(use, task="breast_lesion")["because"].endswith("neither beats the trivial predictor")
+    assert "trivial" not in row_of(use, task="fetal_head")["because"]
+    doubt = "(1 of these answers rests on models that have not converged or learnt too little)"
+    assert doubt in texts(document).splitlines()[1]
+
+
+def test_undecided_tasks_are_not_known_and_say_what_would_tell(tmp_path: Path) -> None:
+    document = answer_of(material_of(planted(tmp_path / "study", {"breast_lesion": 0.06}, noise=0.04)))
+    use = next(table for table in tables(find(document, "All training samples")) if "use" in table.columns)
+    row = row_of(use, task="breast_lesion")
+    assert row["use"] == "not known"
+    assert "seeds would tell" in row["because"]
+
+
+def test_one_seed_is_provisional(tmp_path: Path) -> None:
+    document = answer_of(material_of(planted(tmp_path / "study", PLANTED, seeds=(4,))))
+    assert "All verdicts are provisional" in texts(document)
+    use = next(table for table in tables(find(document, "All training samples")) if "use" in table.columns)
+    assert row_of(use, task="breast_lesion")["because"].endswith("provisional (one seed)")
+
+
+def test_the_largest_scale_is_answered_first_and_variants_have_answers_of_their_own(tmp_path: Path) -> None:
+    variants = {"base": [], "slow": ["training.learning_rate=1e-4"]}
+    document = answer_of(material_of(planted(tmp_path / "study", PLANTED, scales=(0.25, 1.0), variants=variants)))
+    answer = find(document, "The answer")
+    assert [section.title for section in answer.sections] == [
+        "All training samples, variant base",
+        "25 % of the training samples, variant base",
+        "All training samples, variant slow",
+        "25 % of the training samples, variant slow",
+    ]
+    names = {table.name for table in tables(answer)}
+    assert names == {f"{what}-s{s}-{v}" for what in ("options", "use") for s in ("0.25", "1") for v in variants}
+
+
+def test_caps_are_scales_too(tmp_path: Path) -> None:
+    document = answer_of(material_of(planted(tmp_path / "study", PLANTED, scales=(20, 60))))
+    assert "**With at most 60 training samples a task, of 4 tasks," in texts(document)
+    assert find(document, "The answer").sections[0].title == "At most 60 training samples a task"
+
+
+def test_the_reference_alone_is_nothing_to_compare(tmp_path: Path) -> None:
+    document = answer_of(material_of(FakeSweep(tmp_path / "study", groupings=("task_specific",)).finish(simple)))
+    assert "There is only TS, so nothing is compared." in texts(document)
+    assert "Verdicts compare" not in texts(document)
+
+
+def test_without_predictions_no_verdict_is_claimed_and_the_reason_stands(usual: Material) -> None:
+    document = answer_of(usual)
+    assert "**No difference can be judged yet**" in texts(document)
+    use = next(table for table in tables(find(document, "The answer")) if "use" in table.columns)
+    assert row_of(use, task="breast_lesion")["because"] == "CG, AU: no predictions"
+    assert row_of(use, task="fetal_femur")["because"] == "CG: the very run of TS; AU: no predictions"
+
+
+def test_missing_runs_are_the_reason_where_nothing_can_be_compared(tmp_path: Path) -> None:
+    sweep = FakeSweep(tmp_path / "study").finish(simple, skip=lambda run: run.block == "unified")
+    use = next(t for t in tables(find(answer_of(material_of(sweep)), "The answer")) if "use" in t.columns)
+    assert row_of(use, task="fetal_femur")["because"] == "CG: the very run of TS; AU: runs are missing"
+
+
+def test_nothing_done_is_no_answer(tmp_path: Path) -> None:
+    sweep = FakeSweep(tmp_path / "study")
+    sweep.write_plan()
+    document = document_of(sweep)
+    assert "**0 of 15 planned runs are done, so there is no answer yet.**" in texts(document)
+    assert not {"The answer", "Scores and differences", "Task by task", "Validity of runs"} & set(titles(document))

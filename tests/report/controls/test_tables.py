@@ -1,0 +1,144 @@
+"""Groupings among those drawn by lot: what was planted is found, and draws stand nowhere else."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.report.sweeps import FakeSweep, level
+from usaggr.analysis.collect import collect
+from usaggr.report.build import build_report
+from usaggr.report.controls.tables import CONTROL_COLUMNS
+from usaggr.report.tables import Tables, make_tables
+from usaggr.results.spec import RunSpec
+from usaggr.sweep.planning.controls import draw_groupings
+from usaggr.sweep.planning.grouping import Grouping, GroupingConfig
+from usaggr.tasks import CATALOGUE
+
+TASKS = ("breast_lesion", "breast_2cls", "fetal_femur", "fetal_head", "FUGC", "lung", "lung_2cls")
+CLINICAL = {
+    "breast": ("breast_2cls", "breast_lesion"),
+    "obstetrics": ("FUGC", "fetal_femur", "fetal_head"),
+    "lung": ("lung", "lung_2cls"),
+}
+
+
+def sweep_of(folder: Path, draws: int, gain: float, any_gain: float = 0.0) -> FakeSweep:
+    """Blocks of a clinical group gain so much skill in each of their tasks, other blocks of several tasks any_gain."""
+    config = GroupingConfig(like="clinical", draws=draws)
+    drawn = {g.name: g for g in draw_groupings("random", config, Grouping("clinical", CLINICAL))}
+    assert len(drawn) == draws
+
+    def score(task: str, block: tuple[str, ...], scale: float | int, seed: int) -> dict[str, float]:
+        more = gain if block in CLINICAL.values() else any_gain if len(block) > 1 else 0.0
+        noise = np.random.default_rng([seed, TASKS.index(task), len(block)]).normal(0, 0.002)
+        return level(CATALOGUE[task], 0.5 + more + noise)
+
+    sweep = FakeSweep(
+        folder,
+        tasks=TASKS,
+        groupings=("task_specific", "clinical", *drawn),
+        partitions={name: grouping.blocks for name, grouping in drawn.items()},
+        controls=dict.fromkeys(drawn, "clinical"),
+    )
+    return sweep.finish(score)
+
+
+def tables_of(sweep: FakeSweep) -> Tables:
+    return make_tables(collect([sweep.directory]))
+
+
+def real(table: pd.DataFrame, task: str = "") -> pd.Series:
+    rows = table[~table["drawn"].astype(bool) & (table["task"] == task)]
+    assert len(rows) == 1
+    return rows.iloc[0]
+
+
+def test_a_taxonomy_that_gains_stands_above_all_draws(tmp_path: Path) -> None:
+    table = tables_of(sweep_of(tmp_path / "study", draws=20, gain=0.2)).controls
+    found = real(table)
+    assert (found["draws"], found["beaten"]) == (20, 20)
+    assert found["p"] == pytest.approx(1 / 21)
+    assert found["low"] < found["delta_skill"] < found["high"]
+    assert found["delta_skill"] == pytest.approx(0.2, abs=0.02)
+    drawn = table[table["drawn"].astype(bool) & (table["task"] == "")]
+    assert len(drawn) == 20
+    assert (drawn["delta_skill"] < 0.15).all()
+    for task in TASKS:
+        assert real(table, task)["delta_skill"] == pytest.approx(0.2, abs=0.05)
+
+
+def test_a_gain_that_any_grouping_has_is_not_the_taxonomys(tmp_path: Path) -> None:
+    table = tables_of(sweep_of(tmp_path / "study", draws=10, gain=0.1, any_gain=0.1)).controls
+    found = real(table)
+    assert found["delta_skill"] == pytest.approx(0.1, abs=0.02)
+    assert found["p"] > 0.05
+    assert found["p"] == pytest.approx((1 + 10 - found["beaten"]) / 11)
+
+
+def test_a_task_alone_in_a_draw_counts_as_no_difference(tmp_path: Path) -> None:
+    sweep = sweep_of(tmp_path / "study", draws=1, gain=0.2)
+    sweep.partitions["random_1"] = {
+        "a": ("FUGC", "fetal_head"),
+        **{t: (t,) for t in TASKS if t not in ("FUGC", "fetal_head")},
+    }
+    sweep.finish(lambda task, block, scale, seed: level(CATALOGUE[task], 0.5 + 0.07 * (len(block) - 1)))
+    table = tables_of(sweep).controls
+    drawn = table[table["drawn"].astype(bool)].set_index("task")["delta_skill"]
+    assert drawn["lung"] == 0.0
+    assert drawn["FUGC"] == pytest.approx(0.07, abs=0.02)
+    assert drawn[""] == pytest.approx((drawn["FUGC"] + drawn["fetal_head"]) / 7)
+
+
+def test_a_draw_without_its_runs_is_missing_and_not_counted(tmp_path: Path) -> None:
+    sweep = sweep_of(tmp_path / "study", draws=3, gain=0.2)
+    lost = {block for block in sweep.partitions["random_2"].values() if len(block) > 1}
+
+    def skip(run: RunSpec) -> bool:
+        return run.tasks in lost
+
+    again = FakeSweep(
+        tmp_path / "holes", TASKS, groupings=sweep.groupings, partitions=sweep.partitions, controls=sweep.controls
+    )
+    again.finish(lambda task, block, scale, seed: level(CATALOGUE[task], 0.5), skip)
+    table = tables_of(again).controls
+    found = real(table)
+    assert (found["draws"], found["note"]) == (2, "2 of 3 draws")
+    missing = table[(table["grouping"] == "random_2") & (table["task"] == "")].iloc[0]
+    assert missing["note"] == "missing"
+    assert np.isnan(missing["delta_skill"])
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_draws_stand_in_their_own_chapter_and_in_scores_alone(tmp_path: Path) -> None:
+    sweep = sweep_of(tmp_path / "study", draws=5, gain=0.2)
+    report = build_report([sweep.directory])
+    controls = pd.read_csv(report / "tables" / "controls.csv")
+    assert tuple(controls.columns) == CONTROL_COLUMNS
+    for name in ("comparison", "summary"):
+        assert set(pd.read_csv(report / "tables" / f"{name}.csv")["grouping"]) <= {"task_specific", "clinical"}
+    scores = pd.read_csv(report / "tables" / "scores.csv")
+    assert {f"random_{i}" for i in range(1, 6)} < set(scores["grouping"])
+    assert not scores.duplicated(["run_id", "grouping", "task", "metric"]).any()
+    text = (report / "report.md").read_text()
+    before, chapter = text.split("## Taxonomy or number of tasks")
+    assert "random_" not in before
+    assert "CG does better than each of the 5 draws of its size; with so few draws that proves nothing yet" in chapter
+    assert "random_1" not in chapter.split("\n## ")[0]
+    assert (report / "figures" / "controls.png").exists()
+
+
+@pytest.mark.usefixtures("without_figures")
+def test_a_study_without_controls_has_no_such_chapter(tmp_path: Path) -> None:
+    sweep = FakeSweep(tmp_path / "study", TASKS[:3]).finish(lambda task, *_: level(CATALOGUE[task], 0.5))
+    (sweep.directory / "groupings.yaml").unlink()  # as an older version left it
+    report = build_report([sweep.directory])
+    assert not (report / "tables" / "controls.csv").exists()
+    assert "Taxonomy or number" not in (report / "report.md").read_text()
+
+
+def test_folders_with_controls_are_joined(tmp_path: Path) -> None:
+    one, two = (sweep_of(tmp_path / name / "study", draws=4, gain=0.2) for name in ("a", "b"))
+    both = make_tables(collect([one.directory, two.directory]))
+    assert real(both.controls)["draws"] == 4

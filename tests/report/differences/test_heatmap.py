@@ -1,0 +1,203 @@
+"""The heat map says each difference in its own units, colours it by skill, and marks what is no difference."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
+from matplotlib.figure import Figure
+from matplotlib.patches import Polygon, Rectangle
+
+from tests.report.figure_factories import TASKS as FACTORY_TASKS
+from tests.report.figure_factories import comparison, inside, study
+from tests.report.sweeps import CATALOGUE, FakeSweep, level
+from usaggr.analysis.collect import collect
+from usaggr.report.differences.heatmap import draw_heatmap
+from usaggr.report.tables import make_tables
+
+TASKS = ("breast_lesion", "breast_2cls", "fetal_femur", "fetal_head")
+
+
+def scorer(task: str, block: tuple[str, ...], scale: float | int, seed: int) -> dict[str, float]:
+    """Two in a block are better by .2 skill, all four worse by .1."""
+    return level(CATALOGUE[task], 0.4 + {1: 0.0, 2: 0.2, 4: -0.1}[len(block)] + 0.01 * seed)
+
+
+def drawn(sweep: FakeSweep) -> Figure:
+    collection = collect([sweep.directory])
+    figure = draw_heatmap(make_tables(collection).comparison, collection.study, collection.tasks, "base")
+    assert figure is not None
+    figure.draw_without_rendering()
+    return figure
+
+
+def panels(figure: Figure) -> list[Axes]:
+    return [axes for axes in figure.axes if axes.get_title().startswith("scale")]
+
+
+def said(axes: Axes) -> dict[tuple[int, int], str]:
+    """(row, column): text of the cell."""
+    return {(round(t.get_position()[1]), round(t.get_position()[0])): t.get_text() for t in axes.texts}
+
+
+def cells(axes: Axes) -> dict[tuple[int, int], Rectangle]:
+    return {(round(p.get_y() + 0.5), round(p.get_x() + 0.5)): p for p in axes.patches if isinstance(p, Rectangle)}
+
+
+@pytest.fixture(scope="module")
+def figure(tmp_path_factory: pytest.TempPathFactory) -> Figure:
+    return drawn(FakeSweep(tmp_path_factory.mktemp("map") / "s", tasks=TASKS, scales=(0.25, 1.0)).finish(scorer))
+
+
+def test_there_is_a_panel_a_scale_and_a_column_a_grouping_but_the_reference(figure: Figure) -> None:
+    assert [axes.get_title() for axes in panels(figure)] == ["scale 0.25", "scale 1"]
+    for axes in panels(figure):
+        assert [label.get_text() for label in axes.get_xticklabels()] == ["CG", "AU"]
+
+
+def test_rows_are_tasks_with_their_metric_by_clinical_group_and_type(figure: Figure) -> None:
+    labels = [label.get_text() for label in panels(figure)[0].get_yticklabels()]
+    assert labels == ["breast_2cls  AUC", "breast_lesion  DSC", "fetal_femur  MRE (px)", "fetal_head  DSC"]
+    assert [text.get_text() for text in figure.axes[0].texts] == ["breast", "obstetrics"]
+
+
+def test_cells_say_the_difference_in_the_metrics_own_units(figure: Figure) -> None:
+    found = said(panels(figure)[1])
+    assert found[0, 0] == "+0.120"  # .2 skill of an AUC between .4 and 1
+    assert found[2, 0] == "+20.0"  # pixels, fewer of them: better
+    assert found[2, 1] == "−10.0"
+    assert found[3, 1] == "−0.060"
+
+
+def test_tasks_of_all_types_are_coloured_alike_by_skill(figure: Figure) -> None:
+    colours = cells(panels(figure)[0])
+    better, worse = ({colours[row, column].get_facecolor() for row in range(4)} for column in (0, 1))
+    assert len({tuple(np.round(colour, 6)) for colour in better}) == 1
+    (blue,), (red,) = {tuple(np.round(c, 6)) for c in better}, {tuple(np.round(c, 6)) for c in worse}
+    assert blue[2] > blue[0]
+    assert red[0] > red[2]
+
+
+def test_no_difference_is_in_the_middle_of_the_colours(figure: Figure) -> None:
+    bar = figure.axes[-1]
+    low, high = bar.get_xlim()
+    assert low == -high
+    assert "difference in skill from TS" in bar.get_xlabel()
+    assert "fewer seeds" not in bar.get_xlabel()
+
+
+def test_the_same_run_and_missing_cells_are_hatched_and_named(tmp_path: Path) -> None:
+    tasks = ("breast_lesion", "breast_2cls", "fetal_femur")
+
+    def flat(task: str, block: tuple[str, ...], scale: float | int, seed: int) -> dict[str, float]:
+        return level(CATALOGUE[task], 0.4)
+
+    axes = panels(drawn(FakeSweep(tmp_path / "s", tasks=tasks).finish(flat, lambda run: run.block == "unified")))[0]
+    assert said(axes)[2, 0] == "same run"
+    assert said(axes)[0, 1] == said(axes)[2, 1] == "missing"
+    hatches = cells(axes)
+    assert hatches[2, 0].get_hatch()
+    assert hatches[2, 1].get_hatch()
+    assert hatches[2, 0].get_hatch() != hatches[2, 1].get_hatch()
+    assert not hatches[0, 0].get_hatch()
+    assert hatches[0, 0].get_facecolor() != to_rgba("black")
+
+
+def test_a_difference_over_fewer_seeds_than_planned_has_a_star(tmp_path: Path) -> None:
+    sweep = FakeSweep(tmp_path / "s", tasks=TASKS)
+    figure = drawn(sweep.finish(scorer, skip=lambda run: (run.block, run.seed) == ("unified", 0)))
+    assert said(panels(figure)[0])[0, 1] == "−0.060*"
+    assert said(panels(figure)[0])[0, 0] == "+0.120"
+    assert "* over fewer seeds than planned" in figure.axes[-1].get_xlabel()
+
+
+def test_one_collapsed_cell_does_not_pale_the_others(tmp_path: Path) -> None:
+    def collapsed(task: str, block: tuple[str, ...], scale: float | int, seed: int) -> dict[str, float]:
+        return level(
+            CATALOGUE[task], -0.5 if task == "fetal_head" and len(block) == 4 else 0.4 + 0.1 * (len(block) == 2)
+        )
+
+    figure = drawn(FakeSweep(tmp_path / "s", tasks=TASKS).finish(collapsed))
+    assert figure.axes[-1].get_xlim() == pytest.approx((-0.3, 0.3))
+
+
+def test_noise_is_not_blown_up_to_full_colour(tmp_path: Path) -> None:
+    def near(task: str, block: tuple[str, ...], scale: float | int, seed: int) -> dict[str, float]:
+        return level(CATALOGUE[task], 0.4 + 0.001 * len(block))
+
+    figure = drawn(FakeSweep(tmp_path / "s", tasks=TASKS, seeds=(0,)).finish(near))
+    assert figure.axes[-1].get_xlim() == pytest.approx((-0.05, 0.05))
+
+
+def test_writing_is_legible_on_its_cell(figure: Figure) -> None:
+    """Contrast of at least 3 to 1, as for large print (WCAG 2)."""
+
+    def luminance(colour: tuple[float, ...]) -> float:
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour[:3]]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    for axes in panels(figure):
+        faces = cells(axes)
+        for text in axes.texts:
+            place = (round(text.get_position()[1]), round(text.get_position()[0]))
+            one, two = luminance(to_rgba(text.get_color())), luminance(faces[place].get_facecolor())
+            assert (max(one, two) + 0.05) / (min(one, two) + 0.05) >= 3
+
+
+def test_a_study_of_one_grouping_has_no_heat_map(tmp_path: Path) -> None:
+    collection = collect([FakeSweep(tmp_path / "s", groupings=("task_specific",)).finish(scorer).directory])
+    assert draw_heatmap(make_tables(collection).comparison, collection.study, collection.tasks, "base") is None
+
+
+@pytest.mark.parametrize("scales", [(1.0,), (0.1, 0.25, 0.5, 1.0)])
+def test_nothing_is_cut_off(tmp_path: Path, scales: tuple[float, ...]) -> None:
+    figure = drawn(FakeSweep(tmp_path / "s", tasks=TASKS, scales=scales, seeds=(0,)).finish(scorer))
+    for axes in figure.axes:
+        box = axes.get_tightbbox()
+        assert box is not None
+        assert figure.bbox.x0 - 1 <= box.x0 < box.x1 <= figure.bbox.x1 + 1
+        assert figure.bbox.y0 - 1 <= box.y0 < box.y1 <= figure.bbox.y1 + 1
+
+
+def marked(cells: dict[tuple[str, str], dict[str, Any]]) -> Figure:
+    figure = draw_heatmap(comparison(cells), study(), FACTORY_TASKS, "base")
+    assert figure is not None
+    return figure
+
+
+def test_each_verdict_has_its_mark_beside_the_number() -> None:
+    names = ("gain", "no_loss", "loss", "undecided", "")
+    places = [(task, grouping) for task in FACTORY_TASKS for grouping in ("clinical", "unified")]
+    figure = marked({place: {"verdict": name} for place, name in zip(places, names, strict=False)})
+    marks = [text.get_text() for text in panels(figure)[0].texts][::2]
+    assert marks[:5] == ["▲", "=", "▼", "?", "–"]
+    (words,) = [text.get_text() for text in figure.texts]
+    assert [part.split(maxsplit=1)[1] for part in words.split("     ")] == [
+        "gain", "no loss", "loss", "undecided", "no verdict",
+    ]  # fmt: skip
+
+
+def test_collapsed_and_unconverged_cells_have_corners_which_the_legend_explains() -> None:
+    figure = marked(
+        {
+            ("breast_lesion", "unified"): {"collapsed": True},
+            ("breast_2cls", "unified"): {"unconverged_reference": True},
+            ("fetal_femur", "unified"): {},
+        }
+    )
+    corners = [patch for patch in panels(figure)[0].patches if isinstance(patch, Polygon)]
+    found = {round(float(c.get_xy()[:, 1].mean())): (c.get_facecolor()[:3], c.get_xy()[0, 1]) for c in corners}
+    assert set(found) == {0, 1}
+    assert (found[0][0], found[1][0]) == ((0, 0, 0), (1, 1, 1))
+    assert found[0][1] < 0 < 1 < found[1][1]  # above in its cell, and below in its cell
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["collapsed", "reference did not converge"]
+    assert inside(figure)
+
+
+def test_without_collapsed_cells_there_is_no_legend_of_corners() -> None:
+    assert not marked(
+        {("breast_lesion", "unified"): {}, ("breast_2cls", "unified"): {}, ("fetal_femur", "unified"): {}}
+    ).legends

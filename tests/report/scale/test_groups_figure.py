@@ -1,0 +1,128 @@
+"""Means of clinical groups and task types stand where the tables say, with their intervals."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.axes import Axes
+
+from tests.report.figure_factories import inside, study
+from usaggr.report.scale.groups_figure import draw_consistency, draw_sensitivity
+
+GROUPS = ("breast", "lung", "obstetrics")
+
+
+def rows(name: str, names: tuple[str, ...], value: str, scales: tuple[float, ...] = (1.0,)) -> pd.DataFrame:
+    """clinical: 0.01, 0.02, ...; unified: minus that; intervals of ± 0.005."""
+    found: list[dict[str, Any]] = []
+    for scale in scales:
+        for grouping, sign in (("clinical", 1), ("unified", -1)):
+            for i, row in enumerate(names):
+                mean = sign * 0.01 * (i + 1)
+                found.append(
+                    {"grouping": grouping, "scale": scale, "variant": "base", name: row, "tasks": i + 2, value: mean,
+                     "low": mean - 0.005, "high": mean + 0.005}
+                )  # fmt: skip
+    return pd.DataFrame(found)
+
+
+CONSISTENCY = rows("clinical_group", GROUPS, "delta")
+SPREAD = pd.DataFrame(
+    [
+        {"grouping": "clinical", "scale": 1.0, "variant": "base", "spread": 0.02, "low": 0.0, "high": 0.03},
+        {"grouping": "unified", "scale": 1.0, "variant": "base", "spread": 0.01, "low": 0.005, "high": 0.015},
+    ]
+)
+
+
+def points(panel: Axes) -> dict[str, list[float]]:
+    return {
+        str(line.get_label()): np.asarray(line.get_xdata(), dtype=float).tolist()
+        for line in panel.lines
+        if line.get_label() in ("clinical", "unified")
+    }
+
+
+def intervals(panel: Axes) -> list[tuple[float, float]]:
+    return [
+        (float(s[0, 0]), float(s[1, 0]))
+        for c in panel.collections
+        for s in c.get_segments()  # type: ignore[attr-defined]
+    ]
+
+
+def test_clinical_groups_are_rows_in_percent_with_the_number_of_their_tasks() -> None:
+    figure = draw_consistency(CONSISTENCY, SPREAD, study(), "base")
+    assert figure is not None
+    upper, lower = figure.axes
+    assert [label.get_text() for label in upper.get_yticklabels()] == ["breast (2)", "lung (3)", "obstetrics (4)"]
+    found = points(upper)
+    assert found["clinical"] == pytest.approx([1, 2, 3])
+    assert found["unified"] == pytest.approx([-1, -2, -3])
+    assert np.asarray(intervals(upper)[:3]) == pytest.approx(np.asarray([(0.5, 1.5), (1.5, 2.5), (2.5, 3.5)]))
+    assert points(lower) == {"clinical": pytest.approx([2.0]), "unified": pytest.approx([1.0])}
+    assert lower.get_xlim()[0] == 0
+
+
+def test_without_a_spread_there_are_the_means_alone() -> None:
+    figure = draw_consistency(CONSISTENCY, SPREAD.iloc[:0], study(), "base")
+    assert figure is not None
+    assert len(figure.axes) == 1
+
+
+def test_groupings_stand_apart_within_a_row_in_the_order_of_the_legend() -> None:
+    figure = draw_consistency(CONSISTENCY, SPREAD, study(), "base")
+    assert figure is not None
+    places = [float(np.asarray(line.get_ydata())[0]) for line in figure.axes[0].lines if line.get_label() in points(
+        figure.axes[0])]  # fmt: skip
+    assert places == sorted(places)
+    assert len(set(places)) == 2
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["CG", "AU"]
+
+
+def test_task_types_stand_in_the_projects_order_a_panel_a_scale() -> None:
+    table = rows("task_type", ("regression", "segmentation"), "delta_skill", scales=(0.25, 1.0))
+    figure = draw_sensitivity(table, study(scales=(0.25, 1.0)), "base")
+    assert figure is not None
+    assert [axes.get_title() for axes in figure.axes] == ["scale 0.25", "scale 1"]
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert labels == ["segmentation (3)", "regression (2)"]
+    places = next(line for line in figure.axes[1].lines if line.get_label() == "clinical")
+    assert np.asarray(places.get_xdata()) == pytest.approx([0.01, 0.02])
+    assert np.round(np.asarray(places.get_ydata(), dtype=float)).tolist() == [1, 0]
+
+
+def test_one_group_far_off_does_not_press_the_others_together() -> None:
+    far = CONSISTENCY.assign(delta=[0.01, 0.02, 3.0, -0.01, -0.02, -0.03])
+    figure = draw_consistency(far, SPREAD, study(), "base")
+    assert figure is not None
+    assert figure.axes[0].get_xscale() == "symlog"
+    place = figure.axes[0].transData.transform
+    width = figure.axes[0].bbox.width
+    assert (place((2.0, 0))[0] - place((-2.0, 0))[0]) / width > 0.05
+    low, high = figure.axes[0].get_xlim()
+    assert low < -3 < 300 < high
+
+
+def test_an_interval_past_the_panel_ends_in_an_arrow() -> None:
+    figure = draw_consistency(CONSISTENCY.assign(high=9.0), SPREAD, study(), "base")
+    assert figure is not None
+    panel = figure.axes[0]
+    assert panel.get_xlim()[1] < 100
+    assert {line.get_marker() for line in panel.lines} >= {5}
+    assert max(high for _, high in intervals(panel)) == pytest.approx(panel.get_xlim()[1])
+
+
+def test_empty_tables_give_no_figure() -> None:
+    assert draw_consistency(CONSISTENCY.iloc[:0], SPREAD.iloc[:0], study(), "base") is None
+    assert draw_sensitivity(rows("task_type", ("regression",), "delta_skill").iloc[:0], study(), "base") is None
+    assert draw_consistency(CONSISTENCY, SPREAD, study(), "other") is None
+
+
+def test_nothing_is_cut_off() -> None:
+    names = ("a_clinical_group_with_quite_a_name", *GROUPS)
+    scales = (0.1, 0.5, 1.0)
+    figure = draw_consistency(rows("clinical_group", names, "delta", scales), SPREAD, study(scales=scales), "base")
+    assert figure is not None
+    assert inside(figure)

@@ -1,0 +1,198 @@
+"""Whole sweeps with planted effects of data scale, task type and clinical group."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.report.sweeps import FakeSweep, level
+from usaggr.analysis.collect import collect
+from usaggr.report.scale.tables import Interplay, make_interplay
+from usaggr.report.tables import Tables, make_tables
+from usaggr.tasks import CATALOGUE, Task
+
+TASKS = (
+    "breast_lesion", "thyroid_nodule", "fetal_head", "cervix",
+    "thyroid_nodule_det", "spinal_cord_injury_loc", "uterine_fibroid_det", "fetal_femur", "FUGC",
+)  # fmt: skip
+GROUPS = {"breast_lesion": "breast", "spinal_cord_injury_loc": "breast", "fetal_femur": "breast",
+          "fetal_head": "obstetrics", "cervix": "obstetrics", "uterine_fibroid_det": "obstetrics",
+          "thyroid_nodule": "thyroid", "thyroid_nodule_det": "thyroid", "FUGC": "thyroid"}  # fmt: skip
+OF_GROUP = {"breast": -0.15, "obstetrics": 0.15, "thyroid": 0.0}
+
+
+def planted(task: str, tasks: tuple[str, ...], scale: float | int) -> float:
+    """Difference in skill that a block makes at a scale: CG loses where data are few, AU drops in segmentation."""
+    if len(tasks) == 1:
+        return 0.0
+    if len(tasks) == len(TASKS):
+        return -0.1 if CATALOGUE[task].type == "segmentation" else 0.0
+    return {0.1: -0.15, 1.0: 0.10}[float(scale)] + OF_GROUP[GROUPS[task]]
+
+
+def sweep(folder: Path, scales: tuple[float, ...] = (0.1, 1.0), seeds: int = 4, tasks: tuple[str, ...] = TASKS,
+          spread: float | None = 0.05) -> tuple[Interplay, Tables]:  # fmt: skip
+    catalogue: dict[str, Task] = {t: replace(CATALOGUE[t], clinical_group=GROUPS[t]) for t in TASKS}
+    blocks = {group: tuple(sorted(t for t in tasks if GROUPS[t] == group)) for group in sorted(set(GROUPS.values()))}
+    fake = FakeSweep(
+        folder, tasks, scales, tuple(range(seeds)), partitions={"clinical": {k: v for k, v in blocks.items() if v}},
+        catalogue=catalogue, subjects=40, frames=1, spread=spread,
+    )  # fmt: skip
+    rng = np.random.default_rng(0)
+
+    def scorer(task: str, block: tuple[str, ...], scale: float | int, seed: int) -> dict[str, float]:
+        effect = planted(task, block, scale) if len(tasks) == len(TASKS) else 0.0
+        return level(CATALOGUE[task], 0.55 + effect + 0.005 * rng.normal())
+
+    collection = collect([fake.finish(scorer).directory])
+    tables = make_tables(collection)
+    return tables.interplay, tables
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Interplay, Tables]:
+    return sweep(tmp_path_factory.mktemp("whole"))
+
+
+def only(frame: pd.DataFrame, **wanted: object) -> pd.Series:
+    for name, value in {"valid_only": False, **wanted}.items():
+        frame = frame[frame[name] == value]
+    assert len(frame) == 1
+    return frame.iloc[0]
+
+
+def verdicts(found: Interplay) -> dict[tuple[str, str], str]:
+    claims = found.claims[~found.claims["valid_only"]]
+    return {(c.letter, c.about): c.verdict for c in claims.itertuples()}
+
+
+def test_the_slope_within_tasks_is_the_planted_one(whole: tuple[Interplay, Tables]) -> None:
+    clinical = only(whole[0].slopes, grouping="clinical", level="all", unit="skill")
+    assert clinical["slope"] == pytest.approx(0.25, abs=0.02)
+    assert clinical["low"] < 0.25 < clinical["high"]
+    assert clinical["p"] < 0.01
+    unified = only(whole[0].slopes, grouping="unified", level="all", unit="skill")
+    assert unified["low"] < 0 < unified["high"]
+    assert clinical["tasks"] == unified["tasks"] == len(TASKS)
+
+
+def test_a_task_has_the_slope_of_its_differences_in_the_comparison(whole: tuple[Interplay, Tables]) -> None:
+    comparison = whole[1].comparison
+    rows = comparison[(comparison["task"] == "cervix") & (comparison["grouping"] == "clinical") & comparison["main"]]
+    line = np.polyfit(np.log10(rows["n_train"].to_numpy(dtype=float)), rows["relative"].to_numpy(dtype=float), 1)
+    found = only(whole[0].slopes, grouping="clinical", level="task", scope="cervix", unit="relative")
+    assert found["slope"] == pytest.approx(line[0])
+
+
+def test_types_and_their_differences_have_slopes(whole: tuple[Interplay, Tables]) -> None:
+    slopes = whole[0].slopes
+    own = {name: only(slopes, grouping="clinical", level="type", scope=name, unit="skill")["slope"]
+           for name in ("segmentation", "detection")}  # fmt: skip
+    pairs = slopes[(slopes["level"] == "difference") & (slopes["unit"] == "skill") & (slopes["grouping"] == "clinical")]
+    scope = next(s for s in pairs["scope"] if set(s.split(" - ")) == {"segmentation", "detection"})
+    gap = only(slopes, grouping="clinical", level="difference", scope=scope, unit="skill")
+    first, second = scope.split(" - ")
+    assert gap["slope"] == pytest.approx(own[first] - own[second])
+    assert (pairs["p_adjusted"] >= pairs["p"]).all()
+
+
+def test_the_crossing_is_where_the_planted_line_is_zero(whole: tuple[Interplay, Tables]) -> None:
+    found = only(whole[0].crossings, grouping="clinical", level="all", unit="skill")
+    assert found["low"] < 10**1.6 < found["high"]
+    assert found["helps"] == "above"
+    none = only(whole[0].crossings, grouping="unified", level="all", unit="skill")
+    assert np.isnan(none["size"])
+    assert "not certain" in none["why"]
+
+
+def test_type_and_group_means_are_those_of_the_comparison(whole: tuple[Interplay, Tables]) -> None:
+    comparison = whole[1].comparison
+    rows = comparison[comparison["main"] & (comparison["grouping"] == "unified") & (comparison["scale"] == 1.0)]
+    for frame, column, names in (
+        (whole[0].sensitivity, "task_type", ("delta_skill", "relative")),
+        (whole[0].consistency, "clinical_group", ("delta_skill", "delta")),
+    ):
+        for name, own in rows.groupby(column):
+            found = only(frame, grouping="unified", scale=1.0, **{column: name})
+            assert found[names[0]] == pytest.approx(own["delta_skill"].mean())
+            assert found[names[1]] == pytest.approx(own["relative"].mean())
+            assert found["tasks"] == len(own)
+
+
+def test_the_spread_over_groups_is_the_planted_one(whole: tuple[Interplay, Tables]) -> None:
+    found = only(whole[0].spread, grouping="clinical", scale=1.0)
+    assert found["skill_low"] < 0.15 < found["skill_high"]
+    assert (found["groups"], found["left_out"]) == (3, 0)
+
+
+def test_the_planted_claims_come_out(whole: tuple[Interplay, Tables]) -> None:
+    found = verdicts(whole[0])
+    assert found["a", "CG, within tasks"] == "supported"
+    assert found["b", "CG, within tasks"] == "supported"
+    assert found["c", "CG against AU"] == "supported"
+    assert found["d", "AU"] == "supported"
+    assert found["a", "CG, between clinical groups (confounded)"] == "undecided"
+
+
+def test_tables_come_a_second_time_for_valid_cells(whole: tuple[Interplay, Tables]) -> None:
+    for name in ("slopes", "sensitivity", "consistency", "spread", "claims"):
+        assert set(getattr(whole[0], name)["valid_only"]) == {True, False}
+
+
+def test_cells_that_are_not_valid_are_left_out_of_the_second_tables(
+    whole: tuple[Interplay, Tables], tmp_path: Path
+) -> None:
+    fake = FakeSweep(tmp_path, ("breast_lesion", "thyroid_nodule"), subjects=20, spread=0.1)
+    collection = collect([fake.finish(lambda t, b, s, k: level(CATALOGUE[t], 0.5 + 0.01 * k)).directory])
+    tables = make_tables(collection)
+    comparison = tables.comparison
+    comparison["valid"] = comparison["task"] != "thyroid_nodule"
+    found = make_interplay(collection, comparison, tables.cases)
+    counted = {v: rows["tasks"].tolist() for v, rows in found.sensitivity.groupby("valid_only")}
+    assert counted == {False: [2], True: [1]}
+
+
+def test_one_scale_and_one_seed_leave_claims_undecided_with_the_reason(tmp_path: Path) -> None:
+    found, _ = sweep(tmp_path, scales=(1.0,), seeds=1)
+    claims = found.claims[~found.claims["valid_only"]]
+    assert set(claims["verdict"]) == {"undecided"}
+    why = {(c.letter, c.about): c.why for c in claims.itertuples()}
+    assert why["a", "CG, within tasks"] == "not asked by this sweep: one scale"
+    assert "one seed" in why["d", "AU"]
+    assert found.slopes.empty
+
+
+def test_one_type_in_one_group_is_not_asked(tmp_path: Path) -> None:
+    found, _ = sweep(tmp_path, tasks=("fetal_head", "cervix"))
+    why = {(c.letter, c.about): c.why for c in found.claims.itertuples()}
+    assert why["c", "CG against AU"] == "not asked by this sweep: one clinical group"
+    assert why["d", "AU"] == "not asked by this sweep: one task type"
+    assert found.spread.empty
+
+
+def test_another_reference_is_not_the_papers(tmp_path: Path) -> None:
+    fake = FakeSweep(tmp_path, reference="unified", spread=0.05)
+    collection = collect([fake.finish(lambda t, b, s, k: level(CATALOGUE[t], 0.5 + 0.01 * k)).directory])
+    tables = make_tables(collection)
+    found = make_interplay(collection, tables.comparison, tables.cases)
+    assert found.claims["why"].str.startswith("not asked by this sweep: its reference is unified").all()
+
+
+def test_runs_without_predictions_decide_no_claim(tmp_path: Path) -> None:
+    found, _ = sweep(tmp_path, spread=None)
+    claims = found.claims
+    assert set(claims["verdict"]) == {"undecided"}
+    assert claims["why"].str.contains("no predictions").any()
+
+
+def test_a_sweep_without_results_has_empty_tables(tmp_path: Path) -> None:
+    fake = FakeSweep(tmp_path)
+    fake.write_plan()
+    collection = collect([fake.directory])
+    tables = make_tables(collection)
+    found = make_interplay(collection, tables.comparison, tables.cases)
+    assert found.slopes.empty
+    assert found.sensitivity.empty
+    assert set(found.claims["verdict"]) == {"undecided"}

@@ -1,0 +1,309 @@
+"""Pictures of test samples from a finished sweep on tiny data, and the reasons where there can be none."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.data.factories import data_config, disc, noise, tiny_data, write_image
+from tests.report.sweeps import FakeSweep, by_task, level
+from usaggr.analysis.collect import Collection, collect
+from usaggr.config.study import DataConfig
+from usaggr.data.read.load_dataset import load_dataset
+from usaggr.data.samples import Dataset, Sample
+from usaggr.report.tables import make_tables
+from usaggr.report.tasks import examples
+from usaggr.report.tasks.examples import Examples, file_names, write_examples
+from usaggr.results.predictions import encode_mask, write_predictions
+from usaggr.results.spec import RunSpec
+
+Skill = Callable[[RunSpec, Sample, int], float]
+"""run, sample, its number in the task -> how good the prediction is, from 0 to 1."""
+TASKS = ("cls", "det", "reg", "seg")
+
+
+def usual(run: RunSpec, sample: Sample, number: int) -> float:
+    """Sharing gains most on the first sample of a task and loses most on the last; the second seed is a bit better."""
+    shared = len(run.tasks) > 1
+    return 0.5 + 0.01 * run.seed + (0.2 - 0.1 * number if shared else 0.0)
+
+
+@dataclass
+class Study:
+    """A finished sweep whose test fold is all of the tiny data."""
+
+    sweep: FakeSweep
+    dataset: Dataset
+    data: DataConfig
+
+    @property
+    def collection(self) -> Collection:
+        return collect([self.sweep.directory])
+
+    def draw(self, folder: Path) -> Examples:
+        collection = self.collection
+        return write_examples(collection, make_tables(collection), folder)
+
+    def predictions(self, run: RunSpec) -> Path:
+        return self.sweep.directory / "runs" / run.run_id / "predictions.parquet"
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    return make_study(tmp_path)
+
+
+def make_study(
+    tmp_path: Path, skill: Skill = usual, skip: Callable[[RunSpec], bool] = lambda run: False, **changes: Any
+) -> Study:
+    data = data_config(tiny_data(tmp_path / "data"), tmp_path / "cache")
+    dataset = load_dataset(data)
+    settings = {"data": {**data.model_dump(), **changes.pop("data", {})}}
+    sweep = FakeSweep(
+        tmp_path / "sweep",
+        tasks=TASKS,
+        seeds=(0, 1),
+        catalogue=dataset.tasks,
+        settings=settings,
+        content_hash=dataset.content_hash,
+        data={"root": str(dataset.root)},
+        **{"groupings": ("task_specific", "unified"), **changes},
+    )
+    sweep.finish(lambda task, block, scale, seed: level(dataset.tasks[task], 0.5), skip)
+    lines = ["task_id,sample_id,image_path,subject_id,component,fold"]
+    lines += [f"{s.task_id},{s.sample_id},{s.sample_id},{i},{i},test" for i, s in enumerate(dataset.samples)]
+    (sweep.directory / "split.csv").write_text("\n".join(lines) + "\n")
+    made = Study(sweep, dataset, data)
+    for run, _ in sweep.runs():
+        if not skip(run):
+            write_predictions(made.predictions(run), predicted(run, dataset, skill))
+    return made
+
+
+def predicted(run: RunSpec, dataset: Dataset, skill: Skill) -> list[dict[str, Any]]:
+    rows = []
+    for task in run.tasks:
+        for number, sample in enumerate(dataset.by_task[task]):
+            good = skill(run, sample, number)
+            row: dict[str, Any] = {"task_id": task, "sample_id": sample.sample_id, "subject_id": sample.subject_id}
+            match task:
+                case "seg":
+                    row |= dict.fromkeys(("dsc", "hd", "hd95", "nsd"), good) | {"mask": encode_mask(disc())}
+                case "det":
+                    row |= {"iou": good, "box": [3.0, 3.0, 18.0, 18.0]}
+                case "reg":
+                    row |= {"mre": 10 * (1 - good), "mre_relative": 1 - good, "points": [4.0, 4.0, 9.0, 9.0]}
+                case _:
+                    probs = [(1 - good) / 2] * 3
+                    probs[sample.label or 0] = good
+                    row |= {"accuracy": float(good > 1 / 3), "label": sample.label, "probs": probs}
+            rows.append(row)
+    return rows
+
+
+def test_every_type_of_task_has_its_largest_gain_and_loss(study: Study, tmp_path: Path) -> None:
+    found = study.draw(tmp_path / "report" / "examples")
+    assert found.reason is None
+    assert set(found.tasks) == set(TASKS)
+    for task, shown in found.tasks.items():
+        samples = study.dataset.by_task[task]
+        assert [picture.title for picture in shown.pictures] == [
+            "Largest gain of AU against TS",
+            "Largest loss of AU against TS",
+        ]
+        assert shown.captions[0].startswith(samples[0].sample_id)
+        assert shown.captions[1].startswith(samples[-1].sample_id)
+        for picture in shown.pictures:
+            path = tmp_path / "report" / picture.path
+            with Image.open(path) as image:
+                assert image.format == "JPEG"
+                assert 400 < image.width <= 900
+            assert path.stat().st_size <= 60_000
+    written = sorted(path.name for path in (tmp_path / "report" / "examples").iterdir())
+    assert written == sorted(f"{task}-{kind}.jpg" for task in TASKS for kind in ("gain", "loss"))
+
+
+def test_a_description_gives_each_panels_score(study: Study, tmp_path: Path) -> None:
+    found = study.draw(tmp_path / "examples")
+    first = study.dataset.by_task["reg"][0].sample_id
+    assert found.tasks["reg"].pictures[0].description == (
+        f"Test sample {first} of reg: the image, the truth, and the true and the predicted landmarks by TS MRE 5.0 px; "
+        "AU MRE 3.0 px"
+    )
+
+
+def test_the_same_results_make_the_same_bytes(study: Study, tmp_path: Path) -> None:
+    first, second = study.draw(tmp_path / "a" / "examples"), study.draw(tmp_path / "b" / "examples")
+    assert first == second
+    for path in (tmp_path / "a" / "examples").iterdir():
+        assert path.read_bytes() == (tmp_path / "b" / "examples" / path.name).read_bytes()
+
+
+def test_what_is_drawn_is_what_was_predicted(study: Study, tmp_path: Path) -> None:
+    study.draw(tmp_path / "before")
+    for run, _ in study.sweep.runs():
+        rows = predicted(run, study.dataset, usual)
+        for row in rows:
+            if "mask" in row and len(run.tasks) > 1:
+                row["mask"] = encode_mask(np.zeros_like(disc()))
+        write_predictions(study.predictions(run), rows)
+    study.draw(tmp_path / "after")
+    before, after = ({p.name: p.read_bytes() for p in (tmp_path / name).iterdir()} for name in ("before", "after"))
+    changed = {name for name in after if after[name] != before[name]}
+    assert changed == {"seg-gain.jpg", "seg-loss.jpg"}
+
+
+def test_a_reference_alone_shows_its_best_and_its_worst(tmp_path: Path) -> None:
+    def by_number(run: RunSpec, sample: Sample, number: int) -> float:
+        return 0.9 - 0.2 * number
+
+    found = make_study(tmp_path, by_number, groupings=("task_specific",)).draw(tmp_path / "examples")
+    for shown in found.tasks.values():
+        assert [p.title for p in shown.pictures] == ["Best prediction of TS", "Worst prediction of TS"]
+
+
+def test_groupings_with_the_same_runs_share_a_panel(tmp_path: Path) -> None:
+    groupings = ("task_specific", "singles", "unified")
+    study = make_study(tmp_path, groupings=groupings, partitions={"singles": by_task(TASKS)})
+    found = study.draw(tmp_path / "examples")
+    assert found.tasks["seg"].pictures[0].title == "Largest gain of AU against TS = singles"
+
+
+def test_the_grouping_whose_mean_differs_most_is_set_against_the_reference(tmp_path: Path) -> None:
+    pairs = {"pairs": {"a": ("cls", "det"), "b": ("reg", "seg")}}
+    level_of = {1: 0.5, 2: 0.2, 4: 0.55}
+
+    def skill(run: RunSpec, sample: Sample, number: int) -> float:
+        return level_of[len(run.tasks)] + 0.01 * number * len(run.tasks)
+
+    groupings = ("task_specific", "pairs", "unified")
+    study = make_study(tmp_path, skill, groupings=groupings, partitions=pairs)
+    for run, _ in study.sweep.runs():  # what the tables say is what the results say
+        scores = {task: level(study.dataset.tasks[task], level_of[len(run.tasks)]) for task in run.tasks}
+        study.sweep.write_run(run, scores)
+    found = study.draw(tmp_path / "examples")
+    assert {p.title for t in ("seg", "det", "reg") for p in found.tasks[t].pictures} == {
+        "Smallest loss of pairs against TS",
+        "Largest loss of pairs against TS",
+    }
+    assert "pairs is set against TS here because their means differ most." in found.tasks["seg"].captions[0]
+
+
+def test_the_largest_scale_that_both_sides_have_is_shown(tmp_path: Path) -> None:
+    study = make_study(tmp_path, scales=(0.5, 1.0), skip=lambda run: run.scale == 1.0 and len(run.tasks) > 1)
+    found = study.draw(tmp_path / "examples")
+    assert found.tasks["seg"].pictures[0].title == "Largest gain of AU against TS"
+    assert found.tasks["seg"].captions[0].endswith("with 50 % of the training samples.")
+
+
+def test_a_task_without_finished_runs_says_so(tmp_path: Path) -> None:
+    study = make_study(tmp_path, lambda run, sample, number: 0.5, skip=lambda run: "seg" in run.tasks)
+    found = study.draw(tmp_path / "examples")
+    assert found.tasks["seg"].pictures == ()
+    assert found.tasks["seg"].reason == "no finished run of this task has its predictions"
+    assert [p.title for p in found.tasks["det"].pictures] == ["Best prediction of TS"], "all samples are equal"
+
+
+def test_data_that_are_gone_are_a_reason_and_not_looked_for(study: Study, tmp_path: Path) -> None:
+    (tmp_path / "data").rename(tmp_path / "moved")
+    found = study.draw(tmp_path / "examples")
+    assert found == Examples(f"the data are no longer at {tmp_path / 'data'}")
+    assert not (tmp_path / "examples").exists()
+
+
+def test_data_that_have_changed_are_a_reason(study: Study, tmp_path: Path) -> None:
+    write_image(study.dataset.by_task["det"][0].image_path, noise(77))
+    found = study.draw(tmp_path / "examples")
+    assert found == Examples(f"the data at {study.dataset.root} are no longer those that the runs were made with")
+
+
+def test_data_that_are_damaged_are_a_reason(study: Study, tmp_path: Path) -> None:
+    study.dataset.by_task["det"][0].image_path.unlink()
+    found = study.draw(tmp_path / "examples")
+    assert found.reason is not None
+    assert "fault" in found.reason
+    assert "\n" not in found.reason
+    assert not found.reason.endswith((":", ".")), "it stands within a sentence"
+
+
+def test_a_study_of_another_version_is_a_reason(tmp_path: Path) -> None:
+    found = make_study(tmp_path, data={"channels": 2}).draw(tmp_path / "examples")
+    assert found.reason is not None
+    assert found.reason.startswith("study.yaml's data.channels is not as this version reads it")
+
+
+def test_a_data_set_is_not_read_anew_for_the_sake_of_pictures(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(examples, "MAX_NEW_FILES", 5)
+    assert study.draw(tmp_path / "warm" / "examples").reason is None, "what the cache knows needs no reading"
+    for path in (tmp_path / "cache").glob("files-*"):
+        path.unlink()
+    found = study.draw(tmp_path / "cold" / "examples")
+    assert found.reason is not None
+    assert "20 files of the data set would have to be read anew" in found.reason
+
+
+def test_phantoms_are_read_where_they_are_and_not_drawn_anew(tmp_path: Path) -> None:
+    study = make_study(tmp_path, data={"name": "synthetic", "root": None})
+    assert study.draw(tmp_path / "examples").reason is None
+    assert not (tmp_path / "cache" / "synthetic").exists()
+
+
+def test_a_damaged_prediction_costs_its_task_the_pictures(study: Study, tmp_path: Path) -> None:
+    for run, _ in study.sweep.runs():
+        if run.tasks == ("seg",):
+            rows = predicted(run, study.dataset, usual)
+            write_predictions(study.predictions(run), [row | {"mask": b"no picture"} for row in rows])
+    found = study.draw(tmp_path / "examples")
+    assert found.tasks["seg"].pictures == ()
+    assert "not the PNG of a mask" in (found.tasks["seg"].reason or "")
+    assert all(len(found.tasks[task].pictures) == 2 for task in ("cls", "det", "reg"))
+
+
+def test_predictions_that_vanish_meanwhile_are_a_reason(study: Study, tmp_path: Path) -> None:
+    collection = study.collection
+    tables = make_tables(collection)
+    path = next(study.predictions(run) for run, _ in study.sweep.runs() if run.tasks == ("reg",) and run.seed == 0)
+    path.write_bytes(path.read_bytes()[:-100])
+    found = write_examples(collection, tables, tmp_path / "examples")
+    assert found.tasks["reg"].pictures == ()
+    assert "cannot be read" in (found.tasks["reg"].reason or "")
+    assert len(found.tasks["seg"].pictures) == 2
+
+
+def test_a_picture_that_cannot_be_written_is_an_error(study: Study, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="file"):
+        study.draw(tmp_path / "file" / "examples")
+
+
+def test_names_of_files_are_safe_and_different() -> None:
+    names = list(file_names(["a/b", "a_b", "A_b", "..", "x" * 300, "x" * 301]))
+    assert names[:3] == ["a_b", "a_b-2", "A_b-3"]
+    assert len({name.lower() for name in names}) == len(names)
+    assert all(name.replace("-", "").replace("_", "").isalnum() or name == "_" for name in names)
+    assert max(map(len, names)) < 100
+
+
+def test_a_sweep_without_runs_has_reasons_alone(tmp_path: Path) -> None:
+    found = make_study(tmp_path, skip=lambda run: True).draw(tmp_path / "examples")
+    assert found.reason is None
+    assert all(shown.reason and not shown.pictures for shown in found.tasks.values())
+
+
+def test_only_the_base_variant_is_shown(tmp_path: Path) -> None:
+    variants: dict[str, list[str]] = {"other": ["training.learning_rate=1"], "base": []}
+    study = make_study(tmp_path, variants=variants, skip=lambda run: run.variant == "base" and len(run.tasks) > 1)
+    assert study.draw(tmp_path / "examples").tasks["seg"].pictures[0].title == "Best prediction of TS"
+
+
+def test_collections_without_a_data_root_are_told(study: Study, tmp_path: Path) -> None:
+    collection = study.collection
+    nowhere = replace(collection, data=replace(collection.data, root=str(tmp_path / "cache")))
+    found = write_examples(nowhere, make_tables(collection), tmp_path / "examples")
+    assert "has no folder csv_files/" in (found.reason or "")

@@ -1,0 +1,115 @@
+"""Strips fit a page and a budget of bytes, whatever stands in them."""
+
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from usaggr.report.tasks.overlays import WHITE
+from usaggr.report.tasks.strips import (
+    MAX_BYTES,
+    WIDTH,
+    Key,
+    Panel,
+    draw_bars,
+    draw_class_names,
+    draw_strip,
+    panel_size,
+    rows_height,
+    strip_bytes,
+)
+
+BLUE, ORANGE = np.array([0x00, 0x72, 0xB2]), np.array([0xD5, 0x5E, 0x00])
+
+
+def panels(count: int, height: int, width: int, seed: int = 0) -> list[Panel]:
+    rng = np.random.default_rng(seed)
+    size = panel_size(count, height, width)
+    return [Panel(f"panel {i}", "note", rng.integers(0, 256, (*size, 3)).astype(np.uint8)) for i in range(count)]
+
+
+@given(st.integers(1, 14), st.integers(1, 3000), st.integers(1, 3000))
+def test_panels_keep_the_shape_of_the_image_and_fit_side_by_side(count: int, height: int, width: int) -> None:
+    tall, wide = panel_size(count, height, width)
+    assert tall >= 1
+    assert wide >= 1
+    if min(tall, wide) > 20:
+        assert tall / wide == pytest.approx(height / width, rel=0.06)
+    columns = count if count <= 6 else -(-count // -(-count // 6))
+    assert columns * wide <= WIDTH
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(1, 14), st.sampled_from([(100, 100), (100, 400), (400, 100)]))
+def test_a_strip_shows_every_panel_whole(count: int, shape: tuple[int, int]) -> None:
+    drawn = panels(count, *shape)
+    strip = np.asarray(draw_strip(drawn, []))
+    assert strip.shape[1] <= WIDTH
+    for panel in drawn:
+        assert _holds(strip, panel.pixels)
+
+
+def _holds(strip: np.ndarray[Any, Any], pixels: np.ndarray[Any, Any]) -> bool:
+    """Whether pixels stand in a strip anywhere."""
+    height, width = pixels.shape[:2]
+    places = np.argwhere((strip == pixels[0, 0]).all(axis=2))
+    return any(np.array_equal(strip[y : y + height, x : x + width], pixels) for y, x in places)
+
+
+def test_a_long_title_is_cut_before_the_next_panel() -> None:
+    size = panel_size(2, 100, 100)
+    white = np.full((*size, 3), 255, dtype=np.uint8)
+    strip = np.asarray(draw_strip([Panel("m" * 400, "m" * 400, white), Panel("", "", white)], []))
+    assert (strip[:, size[1] + 12 :] == 255).all()
+    assert (strip[:, : size[1]] < 100).any()
+
+
+def test_a_long_legend_goes_on_in_the_next_line() -> None:
+    some = draw_strip(panels(2, 50, 100), [Key("area", WHITE, f"class {i}") for i in range(2)])
+    many = draw_strip(panels(2, 50, 100), [Key("area", WHITE, f"class {i}") for i in range(20)])
+    assert many.width == some.width
+    assert many.height > some.height + 50
+
+
+@pytest.mark.parametrize("sign", ["line", "dashes", "circle", "cross"])
+def test_white_signs_of_the_legend_are_seen_on_a_white_page(sign: str) -> None:
+    strip = np.asarray(draw_strip(panels(1, 20, 100), [Key(sign, WHITE, "")]))
+    ground = strip[-24:, 6:31].max(axis=2)
+    assert (ground < 100).any()
+    assert (ground[8:16, 4:20] > 200).any()
+
+
+def test_the_worst_speckle_stays_within_the_bytes() -> None:
+    strip = draw_strip(panels(6, 300, 300), [])
+    content = strip_bytes(strip)
+    assert len(content) <= MAX_BYTES
+    with Image.open(io.BytesIO(content)) as read:
+        assert read.format == "JPEG"
+        assert read.size == strip.size
+
+
+def test_the_same_strip_has_the_same_bytes() -> None:
+    first, second = (strip_bytes(draw_strip(panels(3, 90, 120), [Key("area", WHITE, "x")])) for _ in range(2))
+    assert first == second
+
+
+def test_bars_are_as_long_as_their_probabilities_and_coloured_by_what_is_true() -> None:
+    size = (rows_height(3), 200)
+    bars = draw_bars(np.array([0.6, 0.3, 0.1]), true=1, predicted=0, size=size)
+    orange, blue = (np.flatnonzero((bars == colour).all(axis=2).any(axis=0)).size for colour in (ORANGE, BLUE))
+    assert orange == pytest.approx(0.6 * 154, abs=2)
+    assert blue == pytest.approx(0.3 * 154, abs=2)
+    right = draw_bars(np.array([0.6, 0.3, 0.1]), true=0, predicted=0, size=size)
+    assert not (right == ORANGE).all(axis=2).any()
+
+
+def test_the_true_class_is_marked_in_the_row_of_its_bar() -> None:
+    size = (rows_height(3), 120)
+    names = draw_class_names(["one", "two", "three"], 1, size)
+    rows = np.flatnonzero((names == BLUE).all(axis=2).any(axis=1))
+    third = rows_height(3) // 3
+    assert third <= rows[0] <= rows[-1] < 2 * third

@@ -1,0 +1,93 @@
+"""Data scale, types, groups, tests over tasks and the paper's claims: what the tables hold is told, with its labels."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.report.reading import document_of, find, planted, row_of, rows, simple, tables, texts, titles
+from tests.report.sweeps import FakeSweep
+from usaggr.analysis.collect import collect
+from usaggr.document import numbers
+from usaggr.document.elements import Cell, Document
+from usaggr.report.contents import write_report
+from usaggr.report.figure_files import FigureFile
+from usaggr.report.tables import Tables, make_tables
+
+PLANTED = {"breast_lesion": 0.1, "fetal_head": 0.1, "thyroid_nodule_det": 0.05, "fetal_femur": 0.1}
+PLACES = ("scale", "types", "groups")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Tables, Document]:
+    sweep = planted(tmp_path_factory.mktemp("evidence") / "study", PLANTED, scales=(0.25, 1.0))
+    collection = collect([sweep.directory])
+    tables_ = make_tables(collection)
+    figures = tuple(FigureFile(place, f"Title {place}", "What is seen", ("png",), place) for place in PLACES)
+    return tables_, write_report(collection, tables_, figures)
+
+
+def test_each_claim_has_its_finding_its_number_and_the_reason(made: tuple[Tables, Document]) -> None:
+    claims = made[0].interplay.claims
+    whole = claims[~claims["valid_only"].astype(bool)]
+    statements, found = tables(find(made[1], "The paper's claims"))[:2]
+    assert [row[0] for row in rows(statements)] == ["(a)", "(b)", "(c)", "(d)"]
+    assert len(found.rows) == len(whole)
+    for row, claim in zip(found.rows, whole.to_dict("records"), strict=True):
+        finding = row[1]
+        assert isinstance(finding, Cell)
+        assert (finding.kind, row[3]) == (claim["verdict"], claim["why"])
+        assert finding.text.endswith(claim["verdict"])
+    assert "confounded" in texts(find(made[1], "The paper's claims"))
+
+
+def test_slopes_are_those_within_tasks_and_all_types_come_first(made: tuple[Tables, Document]) -> None:
+    slopes = made[0].interplay.slopes
+    whole = slopes[~slopes["valid_only"].astype(bool) & (slopes["unit"] == "skill") & (slopes["level"] == "all")]
+    table = tables(find(made[1], "With more training data"))[0]
+    first = dict(zip(table.columns, rows(table)[0], strict=True))
+    expected = numbers.difference(*(float(whole[name].iloc[0]) for name in ("slope", "low", "high")), "skill")
+    assert (first["grouping"], first["tasks of"], first["tasks"]) == ("AU", "all types", "4")
+    assert first["slope of Δ skill per tenfold samples"] == expected
+
+
+def test_between_tasks_is_labelled_confounded(made: tuple[Tables, Document]) -> None:
+    between = next(t for t in tables(find(made[1], "With more training data")) if t.name == "between")
+    assert "**confounded**" in between.caption
+    assert all(row[-1].startswith("confounded") for row in rows(between))
+
+
+def test_types_and_groups_have_a_row_each_and_groups_a_spread(made: tuple[Tables, Document]) -> None:
+    (types,) = tables(find(made[1], "By task type"))
+    assert {row[2] for row in rows(types)} == {"segmentation", "detection", "regression"}
+    assert row_of(types, scale="1", **{"task type": "segmentation"})["tasks"] == "2"
+    groups, spread = tables(find(made[1], "Across clinical groups"))
+    assert {row[2] for row in rows(groups)} == {"breast", "obstetrics", "thyroid"}
+    assert [row[2] for row in rows(spread)] == ["3", "3"]
+
+
+def test_figures_stand_beside_their_tables(made: tuple[Tables, Document]) -> None:
+    for place, title in zip(PLACES, ("With more training data", "By task type", "Across clinical groups"), strict=True):
+        assert f"Title {place}" in texts(find(made[1], title))
+
+
+def test_tests_over_tasks_are_descriptive_and_count_losses(made: tuple[Tables, Document]) -> None:
+    section = find(made[1], "Across tasks")
+    assert "**Descriptive.**" in texts(section)
+    improvement, pairs = tables(section)
+    assert row_of(improvement, grouping="AU", scale="1")["losses / verdicts"] == "0 / 4"
+    assert row_of(improvement, grouping="AU", scale="1")["probability of improvement"].startswith("100 %")
+    assert row_of(pairs, scale="1")["better"] == "4"
+
+
+def test_one_scale_says_that_data_scale_was_not_asked(tmp_path: Path) -> None:
+    document = document_of(planted(tmp_path / "study", PLANTED))
+    assert "no task has two scales" in texts(find(document, "With more training data"))
+    claims = tables(find(document, "The paper's claims"))[1]
+    assert row_of(claims, claim="(a) AU, within tasks")["because"] == "not asked by this sweep: one scale"
+    assert row_of(claims, claim="(a) AU, within tasks")["here"] == "? undecided"
+
+
+def test_without_a_comparison_there_is_no_such_chapter(tmp_path: Path) -> None:
+    document = document_of(FakeSweep(tmp_path / "study", groupings=("task_specific",)).finish(simple))
+    absent = {"Data scale, task types and clinical groups", "Across tasks"}
+    assert not absent & set(titles(document))

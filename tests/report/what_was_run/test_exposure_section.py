@@ -1,0 +1,120 @@
+"""Cells of a variant that departs from equal exposure are labelled, and nothing else is."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.report.reading import blocks, document_of, find, row_of, texts, titles
+from tests.report.sweeps import FakeSweep, level
+from tests.report.variant_sweeps import TASKS
+from usaggr.analysis.collect import collect
+from usaggr.data.batches.streams import NOT_EQUAL
+from usaggr.document.elements import Details, Document, TextTable
+from usaggr.report.tables import make_tables
+from usaggr.tasks import CATALOGUE
+
+VARIANTS = {
+    "base": [],
+    "gradients": ["training.balancing=upgrad"],
+    "sqrt": ["training.sampling=uniform", "training.sampling=sqrt"],
+}
+SEEN = dict(zip(TASKS, (250, 500, 650, 600), strict=True))
+"""Of the unified model under sqrt; the second task is shown what it would be by itself."""
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory: pytest.TempPathFactory) -> FakeSweep:
+    sweep = FakeSweep(
+        tmp_path_factory.mktemp("exposure") / "study",
+        tasks=TASKS, groupings=("task_specific", "unified"), variants=VARIANTS, subjects=20, spread=0.05,
+    )  # fmt: skip
+    sweep.write_plan()
+    for run, _ in sweep.runs():
+        scores = {task: level(CATALOGUE[task], 0.6 + 0.01 * run.seed) for task in run.tasks}
+        if run.variant == "sqrt" and len(run.tasks) > 1:
+            notes = {task: ["a remark"] if n == 500 else [f"{NOT_EQUAL} (sqrt)"] for task, n in SEEN.items()}
+            sweep.write_run(run, scores, examples=SEEN, notes=notes)
+        else:
+            sweep.write_run(run, scores)
+    return sweep
+
+
+@pytest.fixture(scope="module")
+def document(sweep: FakeSweep) -> Document:
+    return document_of(sweep)
+
+
+def test_the_comparison_and_the_summary_say_which_cells_are_not_equally_exposed(sweep: FakeSweep) -> None:
+    tables = make_tables(collect([sweep.directory]))
+    labelled = tables.comparison[tables.comparison["note"].str.contains(NOT_EQUAL)]
+    assert set(labelled["variant"]) == {"sqrt"}
+    assert set(labelled["task"]) == {task for task, n in SEEN.items() if n != 500}
+    assert labelled["note"].str.contains("not equally exposed (sqrt)", regex=False).all()
+    counts = tables.summary.set_index(["variant", "grouping"])["unequal"]
+    assert counts["sqrt", "unified"] == 3
+    assert counts.drop(("sqrt", "unified")).sum() == 0
+
+
+def test_examples_of_each_task_stand_in_a_table_of_the_variant_alone(document: Document) -> None:
+    chapter = find(document, "Exposure")
+    assert "Under sqrt tasks are **not equally exposed**" in texts(chapter)
+    (folded,) = [block for block in blocks(chapter) if isinstance(block, Details)]
+    assert folded.summary == "Examples a task: sqrt, all training samples"
+    (table,) = folded.blocks
+    assert isinstance(table, TextTable)
+    assert row_of(table, task=TASKS[0]) == {"task": TASKS[0], "train": "100", "TS": "500", "AU": "250 *"}
+    assert row_of(table, task=TASKS[1])["AU"] == "500"
+
+
+def test_the_answer_warns_under_that_variant_alone(document: Document) -> None:
+    answer = find(document, "The answer")
+    warned = [part.title for part in answer.sections if "not equally exposed here" in texts(part)]
+    assert warned == ["All training samples, variant sqrt"]
+    assert "`training.sampling: sqrt`" in texts(answer)
+
+
+def test_methods_limits_and_setup_say_what_departs(document: Document) -> None:
+    said = texts(find(document, "Methods"))
+    assert "In gradients, tasks that share a model are balanced by projections of the gradients" in said
+    assert "In sqrt, what the tasks of a model would be shown is dealt out to them in proportion to the square" in said
+    assert "500 examples a task under every grouping (but in sqrt)" in texts(find(document, "What was asked"))
+    assert "`training.sampling` in sqrt: a task is seen more or less often" in texts(find(document, "Limits"))
+    assert "is the same (but in sqrt)." in texts(find(document, "Limits"))
+
+
+def test_size_is_no_matter_where_variants_change_training_alone(document: Document) -> None:
+    chapter = find(document, "Variants compared")
+    assert "What a variant makes of sharing" in [part.title for part in chapter.sections]
+    said = texts(find(document, "What a variant makes of sharing"))
+    assert "instead of TS changes mean skill by" in said
+    assert "active parameters" not in said
+
+
+def test_remarks_on_scores_are_of_scores(document: Document) -> None:
+    said = texts(find(document, "Data"))
+    assert f"{TASKS[1]}: a remark" in said.replace("\\", "")
+    assert NOT_EQUAL not in said
+
+
+def test_where_all_is_equal_nothing_of_it_is_said(tmp_path: Path) -> None:
+    plain = FakeSweep(tmp_path / "plain", tasks=TASKS).finish(lambda task, *_: level(CATALOGUE[task], 0.5))
+    document = document_of(plain)
+    assert "Exposure" not in titles(document)
+    whole = texts(document)
+    assert "equally exposed" not in whole
+    assert "(but in" not in whole
+    assert "balanced by" not in whole
+    assert (make_tables(collect([plain.directory])).summary["unequal"] == 0).all()
+
+
+def test_a_study_that_samples_so_throughout_says_it_without_the_name_of_a_variant(tmp_path: Path) -> None:
+    sweep = FakeSweep(tmp_path / "study", tasks=TASKS, settings={"training": {"sampling": "sqrt"}})
+    sweep.finish(lambda task, *_: level(CATALOGUE[task], 0.5))
+    said = texts(find(document_of(sweep), "Methods"))
+    assert "What the tasks of a model would be shown is dealt out to them in proportion to the square root" in said
+
+
+def test_summary_has_whole_numbers(sweep: FakeSweep) -> None:
+    column = make_tables(collect([sweep.directory])).summary["unequal"]
+    assert pd.api.types.is_integer_dtype(column.dtype)

@@ -1,0 +1,122 @@
+"""Networks are told with what is special about them and with their parameters, of older results too."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.report.reading import (
+    chapters_of,
+    find,
+    material_of,
+    row_of,
+    rows,
+    simple,
+    tables,
+    texts,
+    with_settings,
+)
+from tests.report.routings import by_kind
+from tests.report.sweeps import FakeSweep
+from usaggr.document.elements import Items, Section, TextTable
+from usaggr.report.material import Material
+from usaggr.report.methods.methods import write_methods
+from usaggr.report.what_was_run.chapter import write_asked, write_run
+from usaggr.results.input_scale import InputScale
+
+TASKS = ("breast_2cls", "breast_lesion", "fetal_femur")
+M2DINO = {"name": "m2dino", "encoder": "vit_x", "norm": None, "conditioning": "experts", "conditioned_blocks": None,
+          "experts": {"count": 8, "top_k": 2, "router": "task"}, "lora_rank": 4, "freeze": "none"}  # fmt: skip
+
+
+def items(section: Section) -> list[str]:
+    return [item for block in section.blocks if isinstance(block, Items) for item in block.items]
+
+
+def networks(sweep: FakeSweep) -> TextTable:
+    (table,) = [t for t in tables(chapters_of(material_of(sweep), write_run)) if t.name == "networks"]
+    return table
+
+
+def test_parameters_are_those_of_all_models_and_of_the_largest(tmp_path: Path) -> None:
+    """A fake model has 1000 parameters, and 10 more for each task; 400 and 10 a task are trained, 710 active."""
+    sweep = FakeSweep(tmp_path / "s", tasks=TASKS, router=lambda run: by_kind(["x"] * len(run.tasks)))
+    found = rows(networks(sweep.finish(simple)))
+    assert networks(sweep).columns == (
+        "grouping", "models", "parameters of all", "total", "active for one task", "trained",
+    )  # fmt: skip
+    assert found == [
+        ["TS", "3", "3,030", "1,010", "710", "410"],
+        ["CG", "2", "2,030", "1,020", "710", "420"],
+        ["AU", "1", "1,030", "1,030", "710", "430"],
+    ]
+
+
+def test_the_scale_of_images_is_said_as_the_runs_noted_it(tmp_path: Path) -> None:
+    """Once for all runs of a network; runs of older versions have noted nothing."""
+    half = (0.5, 0.5, 0.5)
+    settings = {"model": {"weights": "a.pth", "encoder": "vit_x"}}
+    for folder, noted, said in (
+        ("new", InputScale("vit_x", "a.pth", half, half, "name"), "Scale of images: vit_x with weights a.pth gets "
+         "images of mean 0.5 and std 0.5: assumed from the encoder's name, for which timm lists them; the file states "
+         "none, and weights that were trained on another scale lose by it."),
+        ("old", None, "Scale of images: not noted when these runs were trained; `usaggr plan` of the study says it."),
+    ):  # fmt: skip
+        sweep = FakeSweep(tmp_path / folder, tasks=("fetal_femur",), settings=settings)
+        sweep.write_plan()
+        for run, _ in sweep.runs():
+            scores = {task: simple(task, run.tasks, run.scale, run.seed) for task in run.tasks}
+            sweep.write_run(run, scores, input_scale=noted)
+        asked = find(chapters_of(material_of(sweep), write_asked), "What was asked")
+        lines = [item for item in items(asked) if item.startswith("Scale of images")]
+        assert [line.replace("\\", "") for line in lines] == [said]
+
+
+def test_results_without_counts_have_a_dash(tmp_path: Path) -> None:
+    table = networks(FakeSweep(tmp_path / "s", tasks=TASKS).finish(simple))
+    assert rows(table)[2] == ["AU", "1", "1,030", "1,030", "–", "–"]
+
+
+def test_a_grouping_with_a_missing_model_has_no_sum(tmp_path: Path) -> None:
+    sweep = FakeSweep(tmp_path / "s", tasks=TASKS).finish(simple, skip=lambda run: run.block == "fetal_femur")
+    assert row_of(networks(sweep), grouping="TS")["parameters of all"] == "–"
+    assert row_of(networks(sweep), grouping="TS")["models"] == "3"
+    assert row_of(networks(sweep), grouping="AU")["parameters of all"] == "1,030"
+
+
+def test_one_finished_seed_or_scale_is_enough(tmp_path: Path) -> None:
+    sweep = FakeSweep(tmp_path / "s", tasks=TASKS, scales=(0.25, 1.0))
+    sweep.finish(simple, skip=lambda run: (run.scale, run.seed) != (0.25, 1))
+    assert row_of(networks(sweep), grouping="TS")["parameters of all"] == "3,030"
+
+
+def test_variants_have_rows_of_their_own(tmp_path: Path) -> None:
+    sweep = FakeSweep(tmp_path / "s", tasks=TASKS, variants={"base": [], "wide": []}, seeds=(0,)).finish(simple)
+    assert [row[:2] for row in rows(networks(sweep))] == [[v, g] for v in ("base", "wide") for g in ("TS", "CG", "AU")]
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ({}, "8 experts (2 for a token; its router sees token and task) in the later half of the transformer's blocks"),
+        ({"conditioned_blocks": [9, 12]}, "in transformer blocks 9 to 12"),
+        ({"experts": {"count": 4, "top_k": 4, "router": "uniform"}}, "4 experts (4 for a token; all weigh alike)"),
+        ({"experts": {"count": 4, "top_k": 1, "router": "token"}}, "its router sees the token alone"),
+        ({"conditioning": "lora"}, "low-rank adapters of each task's own (LoRA, rank 4)"),
+        ({"conditioning": "film"}, "scales and shifts of each task's own (FiLM)"),
+        ({"conditioning": "none"}, "the same MLP for all tasks"),
+        ({"freeze": "early"}, "the blocks before these frozen"),
+        ({"freeze": "backbone"}, "backbone frozen"),
+    ],
+)
+def test_what_is_special_about_a_network_is_told(usual: Material, model: dict[str, Any], said: str) -> None:
+    document = chapters_of(with_settings(usual, model=M2DINO | model), write_asked, write_methods)
+    for title in ("What was asked", "Methods"):
+        assert said in texts(find(document, title))
+        assert "normalisation" not in texts(find(document, title))
+        assert "no record" not in texts(find(document, title))
+
+
+def test_a_study_without_a_word_on_its_network_says_so(usual: Material) -> None:
+    document = chapters_of(with_settings(usual, model={"norm": None}), write_asked)
+    assert "normalisation of no record" in texts(document)

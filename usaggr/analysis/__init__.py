@@ -1,0 +1,1 @@
+"""The one comparison: from finished runs to cells, differences, verdicts and summaries."""

@@ -1,0 +1,81 @@
+"""A finished run's scores as pseudo-values of its test components, from its predictions.parquet."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from usaggr.analysis.subsets import TestFold
+from usaggr.errors import RunError
+from usaggr.metrics.names import METRICS
+from usaggr.results.predictions import SAMPLE_METRICS, read_predictions, stored_columns
+from usaggr.statistics.jackknife import auc_pseudovalues, confusion_pseudovalues, mean_pseudovalues
+from usaggr.statistics.minimum_evidence import rarer_class
+from usaggr.tasks import Task
+
+
+@dataclass(frozen=True)
+class TaskPseudovalues:
+    """Of one run on one task."""
+
+    metrics: dict[str, NDArray[np.float64]]
+    """Metric: (C,) a value a component, in the fold's order; their mean is the score."""
+    rarer: int | None
+    """Components in the rarer class; None where the task has no classes to rank."""
+
+
+def read_pseudovalues(
+    path: Path, tasks: Mapping[str, Task], folds: Mapping[str, TestFold]
+) -> dict[str, TaskPseudovalues] | None:
+    """Pseudo-values of all metrics of a run's tasks; None where there are no predictions.
+
+    Raises:
+        RunError: the predictions cannot be read, or are not those of the test folds.
+    """
+    if not path.exists():
+        return None
+    names = ["task_id", "sample_id", "label", "probs"]
+    if all(task.type != "classification" for task in tasks.values()):
+        names = names[:2]
+    wanted = {metric.name for task in tasks.values() for metric in METRICS[task.type]}
+    # A metric that the version which wrote the table did not have is left out, not a fault of the run.
+    stored = stored_columns(path)
+    table = read_predictions(path, [*names, *(name for name in SAMPLE_METRICS if name in wanted and name in stored)])
+    found = {}
+    for task_id, task in tasks.items():
+        rows, fold = table[table["task_id"] == task_id], folds.get(task_id)
+        places = None if fold is None else fold.places.reindex(rows["sample_id"])
+        if fold is None or places is None or places.isna().any() or len(rows) != len(fold.places):
+            raise RunError(
+                f"{path}: {len(rows)} predictions of {task_id} that are not those of its test fold in split.csv; "
+                "remove the run to train it again"
+            )
+        try:
+            found[task_id] = _of_task(task, rows, places.to_numpy().astype(np.int64))
+        except (ValueError, TypeError, IndexError) as error:  # a cell that is empty, or a list of another length
+            raise RunError(
+                f"{path}: predictions of {task_id} that are none of a {task.type} task "
+                f"({' '.join(str(error).split())}); remove the run to train it again"
+            ) from error
+    return found
+
+
+def _of_task(task: Task, rows: pd.DataFrame, places: NDArray[np.int64]) -> TaskPseudovalues:
+    metrics: dict[str, Any] = {}
+    rarer = None
+    if task.type == "classification":
+        labels = rows["label"].to_numpy(dtype=np.int64)
+        probabilities = np.stack(list(rows["probs"]))
+        metrics = dict(confusion_pseudovalues(labels, probabilities, places))
+        auc = auc_pseudovalues(labels, probabilities, places)
+        if auc is not None:
+            metrics["auc"] = auc
+        rarer = rarer_class(labels, places, task.num_classes)
+    for metric in METRICS[task.type]:
+        if metric.name in rows and rows[metric.name].notna().all():
+            metrics[metric.name] = mean_pseudovalues(rows[metric.name].to_numpy(dtype=float), places)
+    return TaskPseudovalues(metrics, rarer)

@@ -1,0 +1,1 @@
+"""Topic: the groupings over all tasks together."""

@@ -1,0 +1,101 @@
+"""Groupings over all tasks at once: ranks, pairs, chances of doing better. Descriptive."""
+
+from typing import Any
+
+import pandas as pd
+
+from usaggr.document import numbers as text
+from usaggr.document.display_names import grouping_label
+from usaggr.document.elements import Block, Cell, Items, Section, TextTable, literal
+from usaggr.report import table_cells
+from usaggr.report.material import Material, capital, paragraph, section
+
+Row = dict[Any, Any]
+Rows = tuple[tuple[str | Cell, ...], ...]
+
+
+def write_across(material: Material) -> Section | None:
+    """Friedman's test, pairs of groupings, probability of improvement; none where nothing is compared."""
+    across = material.tables.across
+    if not material.done or not material.others or across.improvement.empty:
+        return None
+    intro = paragraph(
+        "**Descriptive.** These treat tasks as independent, which they are not where one model serves several of them;",
+        "they are over the skill of the main metrics.",
+    )
+    return section("Across tasks", intro, _improvement(material), *_friedman(material), _pairs(material))
+
+
+def _improvement(material: Material) -> Block:
+    names = ("scale", "tasks", "probability of improvement", "losses / verdicts", "negative-transfer rate")
+    rows: Rows = tuple(
+        (
+            grouping_label(row["grouping"]), *_variant(material, row), _scale(row), table_cells.count(row["tasks"]),
+            table_cells.number(_shares(row["probability"], row["low"], row["high"]), row["probability"]),
+            f"{row['losses']} / {row['judged']}",
+            table_cells.number(
+                _shares(row["negative_transfer"], row["negative_low"], row["negative_high"]), row["negative_transfer"]
+            ),
+        )
+        for row in material.tables.across.improvement.to_dict("records")
+    )  # fmt: skip
+    caption = (
+        f"How probable it is that a run of the grouping beats one of {literal(material.reference)} on a task (ties "
+        "count half; its interval covers seeds), and the share of losses among verdicts (Wilson's interval)."
+    )
+    return TextTable(("grouping", *_variants(material), *names), rows, names, name="improvement", caption=caption)
+
+
+def _friedman(material: Material) -> tuple[Block, ...]:
+    said = []
+    for row in material.tables.across.friedman.to_dict("records"):
+        where = capital(literal(material.where(row["variant"], row["scale"])))
+        if pd.isna(row["p"]):
+            said.append(f"{where}: no test, since {literal(row['reason'])}.")
+            continue
+        ranks = ", ".join(
+            f"{literal(grouping_label(name))} {row[f'rank:{name}']:.2f}"
+            for name in material.groupings
+            if pd.notna(row.get(f"rank:{name}"))
+        )
+        said.append(
+            f"{where}: χ² = {row['statistic']:.2f}, {row['df']:g} degrees of freedom, p {text.p_value(row['p'])} over "
+            f"{row['tasks']:g} tasks; mean ranks (1 is best) {ranks}."
+        )
+    head = paragraph("Friedman's test that all groupings rank alike:")
+    return (head, Items(tuple(said))) if said and head is not None else ()
+
+
+def _pairs(material: Material) -> Block | None:
+    names = ("scale", "tasks", "better", "worse", "ties", "median Δ skill", "p", "p, adjusted")
+    rows: Rows = tuple(
+        (
+            f"{grouping_label(row['second'])} against {grouping_label(row['first'])}", *_variant(material, row),
+            _scale(row), *(table_cells.count(row[name]) for name in names[1:5]),
+            table_cells.number(text.signed(row["median"], "skill"), row["median"]),
+            *(table_cells.p_value(row[name]) for name in ("p", "p_adjusted")),
+        )
+        for row in material.tables.across.pairwise.to_dict("records")
+    )  # fmt: skip
+    caption = "Wilcoxon's signed-rank test of pairs of groupings over tasks, adjusted by Holm within a scale."
+    columns = ("pair", *_variants(material), *names)
+    return TextTable(columns, rows, names, name="pairs", caption=caption) if rows else None
+
+
+def _variants(material: Material) -> tuple[str, ...]:
+    return ("variant",) if len(material.study.variants) > 1 else ()
+
+
+def _variant(material: Material, row: Row) -> tuple[str, ...]:
+    return (str(row["variant"]),) if len(material.study.variants) > 1 else ()
+
+
+def _scale(row: Row) -> Cell:
+    return Cell(f"{row['scale']:g}", float(row["scale"]))
+
+
+def _shares(value: Any, low: Any, high: Any) -> str:
+    if pd.isna(value):
+        return text.MISSING
+    bounds = "" if pd.isna(low) or pd.isna(high) else f" [{100 * low:.0f}, {100 * high:.0f}]"
+    return f"{100 * value:.0f} %{bounds}"

@@ -1,0 +1,1 @@
+"""Topic: did measured affinity predict which tasks gain from sharing?"""

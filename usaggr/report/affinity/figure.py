@@ -1,0 +1,144 @@
+"""Figures of affinities: the matrix between tasks, and what it predicted against what was measured."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from usaggr.document.display_names import grouping_label
+from usaggr.report.figure_style import look
+from usaggr.results.affinity import SIMILARITIES, Array, Measure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+    from matplotlib.figure import Figure
+
+_CELL = 0.27
+_LETTER = 0.058
+"""Inches."""
+_NUMBERED = 14
+"""With as many tasks at the most, values are written into their cells."""
+_QUANTILE = 0.98
+"""Of the sizes of all values, where colours end: one extreme pair must not make all others look alike."""
+_LEAST = 0.2
+"""Least width of the colours of similarities: those that hardly differ look alike."""
+LABELS: dict[Measure, str] = {
+    "lookahead": "lookahead affinity",
+    "gradient": "cosine of gradients",
+    "routing": "similarity of routing",
+    "features": "similarity of features",
+}
+
+
+def draw_affinity(matrix: Array, tasks: Sequence[str], sizes: Sequence[int], measure: Measure) -> "Figure":
+    """A row a source and a column a target, coloured by the affinity; blocks have a frame.
+
+    Args:
+        matrix: (T, T) mean over seeds; NaN where there is none.
+        tasks: T names, in the matrix' order, block by block.
+        sizes: tasks of each block, in this order.
+        measure: says which colours.
+    """
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Rectangle
+
+    side = max(_CELL * len(tasks), 1.8)
+    text = _LETTER * max(map(len, tasks)) + 0.3
+    figure = Figure(figsize=(side + text + 0.2, side + text + 0.75))
+    width, height = figure.get_size_inches()
+    panel = figure.add_axes((text / width, (text + 0.6) / height, side / width, side / height))
+    norm, colours, power = _colours(matrix, measure)
+    edges = np.arange(len(tasks) + 1) - 0.5
+    shown = np.ma.masked_invalid(matrix)
+    panel.pcolormesh(edges, edges, shown, cmap=colours, norm=norm, edgecolors="white", linewidth=0.4)
+    start = 0.0
+    for size in sizes:
+        panel.add_patch(Rectangle((start - 0.5, start - 0.5), size, size, fill=False, linewidth=1.3, clip_on=False))
+        start += size
+    panel.set_ylim(len(tasks) - 0.5, -0.5)
+    panel.set_xticks(range(len(tasks)), tasks, rotation=90)
+    panel.set_yticks(range(len(tasks)), tasks)
+    panel.tick_params(length=0, pad=2)
+    if measure == "lookahead":
+        panel.set_ylabel("a step on this task ...", labelpad=2)
+        panel.set_title("... lowers the loss of that task", pad=3)
+    for spine in panel.spines.values():
+        spine.set_visible(False)
+    if len(tasks) <= _NUMBERED:
+        _write_values(panel, matrix, ScalarMappable(norm, colours), power)
+    bar_axes = figure.add_axes((text / width, 0.4 / height, side / width, 0.09 / height))
+    bar = figure.colorbar(ScalarMappable(norm, colours), cax=bar_axes, orientation="horizontal", extend="both")
+    bar.ax.locator_params(nbins=5)
+    bar.ax.xaxis.set_major_formatter(lambda value, _: f"{value * 10.0**power:g}")
+    bar.set_label(LABELS[measure] + _unit(power))
+    return figure
+
+
+def draw_predictions(points: pd.DataFrame, groupings: Sequence[str]) -> "Figure | None":
+    """A panel a measure, a mark a task of a block: what was measured against what affinity predicted.
+
+    Args:
+        points: columns measure, grouping, predicted, relative.
+        groupings: in the order that decides their looks.
+
+    Returns:
+        None where there is no point.
+    """
+    from matplotlib.figure import Figure
+
+    measures = [measure for measure in LABELS if measure in set(points["measure"])]
+    if not measures:
+        return None
+    figure = Figure(figsize=(0.5 + 2.3 * len(measures), 2.9), layout="constrained")
+    panels = figure.subplots(1, len(measures), squeeze=False, sharey=True)[0]
+    handles: Mapping[str, object] = {}
+    for panel, measure in zip(panels, measures, strict=True):
+        of = points[points["measure"] == measure]
+        panel.axhline(0, color="black", linewidth=0.8, zorder=1)
+        for place, grouping in enumerate(groupings):
+            own = of[of["grouping"] == grouping]
+            if not own.empty:
+                style = look(place) | {"linestyle": "none", "zorder": 3}
+                (mark,) = panel.plot(own["predicted"], 100 * own["relative"], **style)
+                handles = {**handles, grouping_label(grouping): mark}
+        panel.set_title(LABELS[measure])
+        panel.set_xlabel("predicted: mean over the block's others")
+        panel.locator_params(axis="x", nbins=4)
+    panels[0].set_ylabel("measured: change, %")
+    figure.legend(
+        handles=list(handles.values()), labels=list(handles), loc="outside lower center", ncols=4, frameon=False
+    )
+    return figure
+
+
+def _colours(matrix: Array, measure: Measure) -> "tuple[Normalize, str, int]":
+    """Range and map of colours, and by which power of ten values are multiplied to be read."""
+    from matplotlib.colors import Normalize
+
+    known = matrix[np.isfinite(matrix)]
+    if measure in SIMILARITIES:
+        low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
+        return Normalize(low, max(high, low + _LEAST)), "YlGnBu", 0
+    most = float(np.quantile(np.abs(known), _QUANTILE)) if known.size else 0.0
+    most = most or 1.0
+    power = 0 if measure == "gradient" or most >= 0.1 else -math.floor(math.log10(most))
+    return Normalize(-most, most), "RdBu", power
+
+
+def _unit(power: int) -> str:
+    return f", in units of 1e-{power}" if power else ""
+
+
+def _write_values(panel: "Axes", matrix: Array, colours: "ScalarMappable", power: int) -> None:
+    for (y, x), value in np.ndenumerate(matrix):
+        if x == y or not np.isfinite(value):
+            continue
+        red, green, blue = colours.to_rgba(np.array([value]))[0][:3]
+        ink = "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.5 else "black"
+        said = f"{value * 10.0**power:.{1 if power else 2}f}".replace("-", "−")  # as axes have it
+        panel.text(x, y, said.replace("0.", ".", 1), ha="center", va="center", color=ink, fontsize=5.5)

@@ -1,0 +1,1 @@
+"""Topic: the published claims, on this sweep's data."""

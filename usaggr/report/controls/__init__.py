@@ -1,0 +1,1 @@
+"""Topic: the grouping against random groupings of the same sizes."""

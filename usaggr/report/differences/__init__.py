@@ -1,0 +1,1 @@
+"""Topic: differences from the reference grouping, per task."""

@@ -1,0 +1,169 @@
+"""Figure: the difference of each task from the reference with its interval, beside the margin of no loss.
+
+Differences of all metrics share an axis by being divided by their task's margin; beside each stands what it is in the
+metric's own units.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from usaggr.document.display_names import grouping_label, verdict_label, verdict_mark
+from usaggr.document.numbers import difference
+from usaggr.report.figure_style import GREY, VERDICT_COLOURS, draw_intervals
+from usaggr.report.task_rows import BESIDE, label_rows, names_width
+from usaggr.results.stored_study import StudyFacts
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_MARKERS = {"gain": "^", "no_loss": "s", "loss": "v", "undecided": "o", "": "D"}
+_COLUMNS = 2
+"""Panels side by side; further groupings stand under them."""
+_PLOT, _LETTER, _ROW = 1.3, 0.054, 0.2
+"""Inches: a panel, a letter of the numbers beside it, the height of a row."""
+_LINEAR = 2.0
+"""Margins up to which the axis is linear; past it, logarithmic."""
+_LEAST, _MOST = 3.0, 100.0
+"""Ends of the axis in margins, at the least and at the most."""
+_TICKS = (1, 3, 10, 30, 100)
+
+
+def draw_forest(
+    comparison: pd.DataFrame, study: StudyFacts, tasks: Sequence[str], variant: str, scale: float | int
+) -> "Figure | None":
+    """A panel a grouping at one scale; None where nothing is compared there.
+
+    `comparison` is the table of differences, `tasks` the rows from top to bottom.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    where = (comparison["variant"] == variant) & (comparison["scale"] == scale) & comparison["main"]
+    shown = comparison[where]
+    if shown.empty or shown["delta"].isna().all():
+        return None
+    groupings = [name for name in study.groupings if name in set(shown["grouping"])]
+    columns = min(_COLUMNS, len(groupings))
+    rows = math.ceil(len(groupings) / columns)
+    text = _LETTER * max(len(_said(cell)[1]) for cell in shown.to_dict("records")) + 0.25
+    size = (names_width(shown) + columns * (_PLOT + text), rows * (_ROW * len(tasks) + 0.6) + 0.85)
+    figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(wspace=0.0, w_pad=0.03))
+    ratios = [BESIDE, *[_PLOT, text] * columns]
+    axes = figure.subplots(rows, 1 + 2 * columns, squeeze=False, sharey=True, width_ratios=ratios)
+    end = _end(shown)
+    for place, grouping in enumerate(groupings):
+        row, column = divmod(place, columns)
+        panel, beside = axes[row, 1 + 2 * column], axes[row, 2 + 2 * column]
+        _draw_panel(panel, beside, shown[shown["grouping"] == grouping], tasks, end, text)
+        panel.set_title(
+            f"{grouping_label(grouping)} − {grouping_label(study.reference)}", loc="left", fontweight="bold"
+        )
+    for row in range(rows):
+        used = 2 * min(columns, len(groupings) - row * columns)
+        label_rows(axes[row, 0], axes[row, 1 : 1 + used].tolist(), shown, tasks)
+        for unused in axes[row, 1 + used :]:
+            unused.set_axis_off()
+    figure.supxlabel(
+        "difference in units of the task's margin, better to the right;\n"
+        f"beside it in the metric's own units, with its {100 * study.confidence:g} % interval",
+        fontsize=8,
+    )
+    handles = _legend(shown)
+    figure.legend(
+        handles=handles, loc="outside upper center", ncols=min(len(handles), 2 * columns), frameon=False, fontsize=7.5,
+        handletextpad=0.5, columnspacing=1.4,
+    )  # fmt: skip
+    return figure
+
+
+def _draw_panel(
+    panel: "Axes", beside: "Axes", cells: pd.DataFrame, tasks: Sequence[str], end: float, text: float
+) -> None:
+    panel.set_xscale("symlog", linthresh=_LINEAR, linscale=1.2)
+    panel.set_xlim(-end, end)
+    panel.set_ylim(len(tasks) - 0.5, -0.5)
+    ticks = [tick for tick in _TICKS if tick <= end]
+    panel.set_xticks(
+        [*(-tick for tick in reversed(ticks)), 0, *ticks],
+        [*(_tick_label(-tick, end) for tick in reversed(ticks)), "0", *(_tick_label(tick, end) for tick in ticks)],
+    )
+    panel.minorticks_off()
+    panel.tick_params(axis="y", length=0)
+    panel.axvspan(-1, 0, color="#E4E4E4", linewidth=0, zorder=0)
+    panel.axvline(-1, color=GREY, linewidth=0.8, linestyle="--", zorder=1)
+    panel.axvline(0, color="black", linewidth=0.8, zorder=1)
+    placed = _in_margins(cells).assign(y=cells["task"].map({task: y for y, task in enumerate(tasks)}))
+    for verdict, rows in placed.groupby("verdict", sort=False):
+        colour = VERDICT_COLOURS[str(verdict)]
+        draw_intervals(panel, rows["y"].tolist(), rows["low"].tolist(), rows["high"].tolist(), colour)
+        for valid, points in rows.groupby("valid"):
+            panel.plot(
+                points["value"].clip(-end, end), points["y"], linestyle="none", marker=_MARKERS[str(verdict)],
+                markersize=4.6, color=colour, markerfacecolor=colour if valid else "white", zorder=4, clip_on=False,
+            )  # fmt: skip
+    _write_numbers(beside, cells, tasks, text)
+
+
+def _tick_label(tick: int, end: float) -> str:
+    """Of a tick; empty for every other one where they stand narrow."""
+    return "" if abs(tick) in (3, 30) and end > _TICKS[2] else str(tick).replace("-", "−")
+
+
+def _write_numbers(beside: "Axes", cells: pd.DataFrame, tasks: Sequence[str], width: float) -> None:
+    beside.set_xlim(0, width)
+    beside.set_axis_off()
+    found = {cell["task"]: cell for cell in cells.to_dict("records")}
+    for y, task in enumerate(tasks):
+        mark, said = _said(found.get(task))
+        beside.text(0.02, y, mark, ha="left", va="center", fontsize=7.5)
+        beside.text(0.16, y, said, ha="left", va="center", fontsize=7, color="black" if mark else "#555555")
+
+
+def _said(cell: dict[Any, Any] | None) -> tuple[str, str]:
+    """Mark of the verdict and the difference; without a mark where there is no difference."""
+    if cell is None or (pd.isna(cell["delta"]) and not cell["same"]):
+        return "", "missing"
+    if cell["same"]:
+        return "", "same run"
+    said = difference(cell["delta"], cell["delta_low"], cell["delta_high"], str(cell["metric"]))
+    return verdict_mark(cell["verdict"]), said
+
+
+def _in_margins(cells: pd.DataFrame) -> pd.DataFrame:
+    """Differences and bounds over the margin, of cells that have both: value, low, high, verdict, valid."""
+    known = cells[cells["delta"].notna() & (cells["margin"] > 0)]
+    columns = {"value": "delta", "low": "delta_low", "high": "delta_high"}
+    scaled = {name: known[column].astype(float) / known["margin"] for name, column in columns.items()}
+    return known[["verdict"]].assign(valid=known["valid"].astype(bool), **scaled)
+
+
+def _end(cells: pd.DataFrame) -> float:
+    """Where the axis ends on either side, in margins: all differences are seen, and most of the intervals."""
+    scaled = _in_margins(cells)
+    values = scaled["value"].abs().to_numpy(dtype=float)
+    bounds = scaled[["low", "high"]].abs().to_numpy(dtype=float)
+    wide = np.nanquantile(bounds, 0.9) if np.isfinite(bounds).any() else 0.0
+    return float(min(max(values.max(initial=_LEAST), wide) * 1.25, _MOST))
+
+
+def _legend(cells: pd.DataFrame) -> list[Any]:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    judged = set(cells.loc[cells["delta"].notna(), "verdict"])
+    handles: list[Any] = [
+        Line2D([], [], linestyle="none", marker=marker, color=VERDICT_COLOURS[name], label=verdict_label(name))
+        for name, marker in _MARKERS.items()
+        if name in judged
+    ]
+    handles.append(Patch(facecolor="#E4E4E4", edgecolor=GREY, linestyle="--", label="worse by less than the margin"))
+    invalid = cells["delta"].notna() & ~cells["valid"].astype(bool)
+    if invalid.any():
+        said = "hollow: a side is collapsed or not converged"
+        handles.append(Line2D([], [], linestyle="none", marker="o", color=GREY, markerfacecolor="white", label=said))
+    return handles

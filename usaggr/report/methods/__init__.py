@@ -1,0 +1,1 @@
+"""Topic: methods, limits, glossary, and how to reproduce the report."""

@@ -1,0 +1,122 @@
+"""The report's words: every abbreviation, mark and name of a column that appears, explained."""
+
+from usaggr.document.display_names import describe_groupings, describe_metrics, describe_verdicts
+from usaggr.document.elements import Block, Details, Items, Section, literal
+from usaggr.metrics.names import METRICS
+from usaggr.report.material import Material, section
+
+_COLUMNS = (
+    ("grouping, scale, variant, task, metric", "the cell that a row is about"),
+    ("n_train, n_test, n_subjects", "training samples of the task at this scale, test samples, test subjects"),
+    ("reference_mean, mean", "mean score over the seeds that both have: of the reference, of the grouping"),
+    ("delta, delta_low, delta_high", "the difference, positive where better, with its unadjusted interval"),
+    ("df", "degrees of freedom of the Student's t that has the interval's critical value"),
+    ("relative", "delta divided by the size of the reference's mean"),
+    ("p, p_adjusted", "two-sided p value of no difference; adjusted by Holm within the family"),
+    ("p_ni, p_ni_adjusted", "one-sided p value of a difference of at most minus the margin; adjusted likewise"),
+    ("margin", "how much worse still counts as no loss, in the metric's own units"),
+    ("seeds, seeds_needed", "seeds that both have; for undecided cells, seeds with which such a difference is decided"),
+    ("verdict, note", "the verdict, and what is to be known of it"),
+    (
+        "tasks, same, missing",
+        "in summary.csv: tasks counted, tasks whose model is the reference's own run, missing runs",
+    ),
+    ("low, high; skill_low, skill_high", "interval of delta_m; of delta_skill"),
+    ("negative_transfer", "losses among the cells that have a verdict"),
+    ("level", "in variants.csv: all (mean over tasks), task, or interaction (change of what a grouping does)"),
+    ("against", "in variants.csv: the variant that the row's is compared with, the study's first"),
+    ("…_valid", "the same without collapsed and unconverged cells"),
+    ("parameters, train_seconds", "of all models of a grouping; of training all its runs"),
+)
+_ROUTING_WORDS = (
+    ("expert", "one of several MLPs that stand in the place of a transformer block's own"),
+    ("router", "what weighs a block's experts for each token of an image; the best few, by these weights, serve the "
+     "token"),
+    ("share of an expert", "mean weight of the expert over a task's tokens; an even share is 1 over the number of "
+     "experts"),
+    ("entropy (of routing)", "of the router's softmax over experts, between 0 (one expert for certain) and 1 (all "
+     "alike)"),
+    ("evenness of use", "the same of a task's shares: 1 where its tokens, taken together, use all experts alike"),
+    ("dead expert", "one with under a tenth of an even share on every task of its run"),
+    ("similarity of routing", "of two tasks in one model: 1 where their shares of experts are equal, 0 where they have "
+     "no expert in common"),
+)  # fmt: skip
+_ROUTING_COLUMNS = (
+    ("block, expert, share, chosen", "in routing.csv: transformer block and expert, from 1; the expert's share of the "
+     "task; the part of the task's tokens that it is among the chosen experts of"),
+    ("probability, entropy, dead", "in routing.csv: mean of the router's softmax; mean entropy of it; whether the "
+     "expert is dead in the run"),
+    ("task_a, task_b, similarity, sd", "in routing_similarity.csv: two tasks that one run serves; mean and standard "
+     "deviation over seeds of the similarity of their routing"),
+)  # fmt: skip
+PAPERS = ("task_specific", "clinical", "unified")
+_NOTES = (
+    ("same run", "block and reference are one and the same run: there is nothing to compare"),
+    ("few subjects", "under 5 test subjects: scores, but no verdict"),
+    ("too few", "the evidence rests on under 10 test subjects (in the rarer class, or that differ): no verdict"),
+    ("provisional", "a verdict from a single seed, whose interval covers test subjects alone"),
+    ("small loss", "certainly worse, yet certainly by less than the margin"),
+    ("weak", "the interval of the cell's mean score includes the trivial predictor's score"),
+)
+
+
+def write_words(material: Material) -> Section | None:
+    """A list of words."""
+    study, data = material.study, material.collection.data
+    types = {data.tasks[task].task.type for task in material.collection.tasks}
+    names = [metric.name for task_type, of_type in METRICS.items() if task_type in types for metric in of_type]
+    reference = literal(material.reference)
+    # The paper's claims speak of its groupings, whether or not the study has them.
+    known = dict.fromkeys([*study.groupings, *(PAPERS if material.done else ())])
+    words = [
+        ("task", "one annotated problem"),
+        ("block", "the tasks that share one model, trained as one **run** (block × scale × seed × variant)"),
+        ("grouping", "a way to put all tasks into blocks"),
+        ("cell", "task × grouping × scale × variant"),
+        *((literal(label), literal(meaning)) for label, meaning in describe_groupings(known)),
+        ("reference", f"the grouping that the others are compared with, here {reference}"),
+        ("scale", "how much of a task's training data is used; validation and test data never shrink"),
+        ("variant", "a named change of the network or its training, under which all groupings are trained"),
+        ("active parameters", "parameters of a network that take part in its prediction for one task"),
+        ("change of sharing", "a grouping's difference from the reference under a variant, less the same under the "
+         "first variant: below 0, sharing does worse under the variant"),
+        ("subject", "the patient or video that a sample is from"),
+        ("component", "samples tied by one image or subject, in any task: the split and the intervals rest on these"),
+        ("trivial predictor", "ignores the image and answers from the training labels alone (most frequent class, mean "
+         "mask, mean box, mean landmarks)"),
+        ("skill", "(score − trivial) / (best possible − trivial), between −1 and 1: 0 is as good as the trivial "
+         "predictor, 1 is perfect; it makes scores of different task types comparable"),
+        ("Δ, delta", "difference from the reference; positive is better, whatever the metric's direction"),
+        ("relative change", "Δ divided by the size of the reference's mean"),
+        ("delta_m, delta_skill", "mean over tasks of the relative change of the main metric, and of the difference in "
+         "skill; tasks whose model is the reference's own run are not counted"),
+        ("margin", "how much worse than the reference still counts as no loss"),
+        ("family", "the tasks of one grouping, scale and variant, whose p values are adjusted together"),
+        ("adjusted p", "a p value raised by Holm's method, so that all of a family can be read together"),
+        ("probability of improvement", "how probably a run of a grouping beats one of the reference on a task"),
+        ("negative transfer", "sharing makes a task worse: a loss"),
+        ("spread", "standard deviation over clinical groups of their true mean differences; small is consistent"),
+        ("slope per tenfold samples", "by how much the difference changes with ten times the training samples"),
+        ("↑, ↓", "higher, lower is better"),
+    ]  # fmt: skip
+    columns = list(_COLUMNS)
+    if material.tables.routing.runs or material.tables.routing.faults:
+        words += _ROUTING_WORDS
+        columns += _ROUTING_COLUMNS
+    metrics = [(literal(label), literal(meaning)) for label, meaning in describe_metrics(names)]
+    return section(
+        "Words",
+        _items(words),
+        _fold("Metrics", metrics),
+        _fold("Verdicts", describe_verdicts()),
+        _fold("Notes", _NOTES),
+        _fold("Columns of the tables on disk", columns),
+    )
+
+
+def _items(words: "list[tuple[str, str]] | tuple[tuple[str, str], ...]") -> Items:
+    return Items(tuple(f"**{word}**: {meaning}." for word, meaning in words))
+
+
+def _fold(title: str, words: "list[tuple[str, str]] | tuple[tuple[str, str], ...]") -> Block | None:
+    return Details(title, (_items(words),)) if words else None

@@ -1,0 +1,1 @@
+"""Topic: how mixtures of experts route the tasks."""

@@ -1,0 +1,236 @@
+"""How the experts of finished runs are used: reads each run's routing.csv, and makes two tables of them all.
+
+Experts of different runs are never identified with each other: what is averaged over seeds is similarity of tasks
+within a run.
+"""
+
+import csv
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations, product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+from numpy.typing import NDArray
+
+from usaggr.analysis.collect import CollectedRun, Collection
+from usaggr.metrics.dead_experts import dead_experts
+from usaggr.statistics.routing_similarity import routing_similarity
+
+Array = NDArray[np.float64]
+Scale = float | int
+
+ROUTING_COLUMNS = (
+    "grouping", "variant", "scale", "seed", "run_id", "task", "block", "expert", "share", "chosen", "probability",
+    "entropy", "dead",
+)  # fmt: skip
+"""Of routing.csv: a row a run, grouping, task, transformer block (from 1) and expert (from 1)."""
+SIMILARITY_COLUMNS = ("grouping", "variant", "scale", "task_a", "task_b", "similarity", "sd", "seeds")
+"""Of routing_similarity.csv: a row a pair of tasks that one run serves."""
+MOST_DRAWN = 4
+"""Variants with figures of their own."""
+_MEASURES = ("share", "chosen", "probability", "entropy")
+_ROUNDING = 2e-3
+"""By how much shares may miss a sum of 1: they are written with some digits."""
+
+
+@dataclass(frozen=True)
+class RunRouting:
+    """How one finished run uses its experts, on the test fold."""
+
+    run: CollectedRun
+    tasks: tuple[str, ...]
+    """T, in the run's order."""
+    blocks: tuple[int, ...]
+    """B transformer blocks with experts, from 1."""
+    share: Array
+    """(T, B, E) mean combination weight over the task's tokens; sums to 1 over experts."""
+    chosen: Array
+    """(T, B, E) fraction of tokens that the expert is among the top k of; sums to k."""
+    probability: Array
+    """(T, B, E) mean softmax."""
+    entropy: Array
+    """(T, B) mean over tokens of the softmax's entropy over log E, in [0, 1]."""
+
+    @property
+    def experts(self) -> int:
+        """E."""
+        return int(self.share.shape[-1])
+
+    @property
+    def top_k(self) -> int:
+        """Experts that serve a token."""
+        return round(float(self.chosen.sum(axis=-1).mean()))
+
+    @property
+    def dead(self) -> NDArray[np.bool_]:
+        """(B, E) experts with under a tenth of an even share on every task of the run."""
+        return dead_experts(self.share)
+
+
+@dataclass(frozen=True)
+class RoutingTables:
+    """All that figures and text say of experts."""
+
+    runs: tuple[RunRouting, ...] = ()
+    """In the collection's order."""
+    faults: tuple[tuple[CollectedRun, str], ...] = ()
+    """Finished runs that should say how they route, and why they do not."""
+    table: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(ROUTING_COLUMNS)))
+    similarity: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(SIMILARITY_COLUMNS)))
+    """Mean and standard deviation (missing with one seed) over seeds of the similarity of two tasks."""
+
+    def variants(self) -> tuple[str, ...]:
+        """Those with a run that routes: base first, then in the study's order."""
+        return tuple(sorted(dict.fromkeys(one.run.row.variant for one in self.runs), key=lambda name: name != "base"))
+
+    def drawn(self) -> tuple[str, ...]:
+        """Variants that have figures and tables of their own."""
+        return self.variants()[:MOST_DRAWN]
+
+    def shown(self, variant: str) -> tuple[RunRouting, ...]:
+        """The runs that stand for a variant, by seed: of the block with the most tasks, at the largest scale."""
+        of = [one for one in self.runs if one.run.row.variant == variant]
+        if not of:
+            return ()
+        first = min(of, key=lambda one: (-len(one.tasks), -one.run.row.scale))
+        same = [one for one in of if _like(one) == _like(first)]
+        return tuple(sorted(same, key=lambda one: one.run.row.seed))
+
+
+def _like(one: RunRouting) -> tuple[Any, ...]:
+    """What runs that differ by seed alone have in common."""
+    return one.tasks, one.run.row.scale, one.blocks, one.experts
+
+
+def make_routing(collection: Collection) -> RoutingTables:
+    """Read the routing of all finished runs that have experts and a router; nothing of a study without such runs."""
+    found, faults = [], []
+    expected = _expected(collection)
+    for run in collection.runs:
+        if run.result is None or run.path is None:
+            continue
+        path = run.path / "routing.csv"
+        if not path.exists() and not expected.get(run.row.variant, False):
+            continue
+        try:
+            found.append(read_routing(path, run))
+        except FileNotFoundError:
+            faults.append((run, "has no routing.csv"))
+        except (OSError, ValueError, TypeError, KeyError, csv.Error) as error:
+            faults.append((run, f"its routing.csv cannot be used ({_said(error)})"))
+    return RoutingTables(tuple(found), tuple(faults), _table(found), _similarities(found))
+
+
+def read_routing(path: Path, run: CollectedRun) -> RunRouting:
+    """A run's routing.csv as arrays.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError, TypeError, KeyError, csv.Error: it is not whole, or not what such a file holds.
+    """
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    if not rows:
+        raise ValueError("it is empty")
+    cells = {(row["task"], int(row["block"]), int(row["expert"])): row for row in rows}
+    blocks, experts = sorted({block for _, block, _ in cells}), sorted({expert for *_, expert in cells})
+    tasks = run.row.tasks
+    wanted = set(product(tasks, blocks, experts))
+    if len(rows) != len(cells) or set(cells) != wanted or experts != list(range(1, len(experts) + 1)):
+        raise ValueError("not one row for each task of the run, block and expert")
+    shape = (len(tasks), len(blocks), len(experts))
+    values = {
+        name: np.array([float(cells[key][name]) for key in product(tasks, blocks, experts)]).reshape(shape)
+        for name in _MEASURES
+    }
+    for name, array in values.items():
+        if not np.isfinite(array).all() or array.min() < 0 or array.max() > 1 + _ROUNDING:
+            raise ValueError(f"{name} is not between 0 and 1")
+    if np.abs(values["share"].sum(axis=-1) - 1).max() > _ROUNDING:
+        raise ValueError("shares do not sum to 1 over the experts of a task and block")
+    entropy = values.pop("entropy")[..., 0]
+    return RunRouting(run, tasks, tuple(blocks), entropy=np.minimum(entropy, 1.0), **values)
+
+
+def _said(error: Exception) -> str:
+    said = f"no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
+    return said.rstrip(".") or type(error).__name__
+
+
+def _table(found: Sequence[RunRouting]) -> pd.DataFrame:
+    rows: list[tuple[Any, ...]] = []
+    for one in found:
+        row, dead = one.run.row, one.dead
+        cells = list(product(range(len(one.tasks)), range(len(one.blocks)), range(one.experts)))
+        for grouping in row.groupings:
+            head = (grouping, row.variant, row.scale, row.seed, row.run_id)
+            rows += [
+                (*head, one.tasks[t], one.blocks[b], e + 1, one.share[t, b, e], one.chosen[t, b, e],
+                 one.probability[t, b, e], one.entropy[t, b], bool(dead[b, e]))
+                for t, b, e in cells
+            ]  # fmt: skip
+    return pd.DataFrame(rows, columns=list(ROUTING_COLUMNS))
+
+
+def _similarities(found: Sequence[RunRouting]) -> pd.DataFrame:
+    """Each pair of tasks of a run, over the seeds of its block; in the study's order."""
+    known: dict[tuple[str, str, Scale, str, str], list[float]] = {}
+    for one in found:
+        row = one.run.row
+        if len(one.tasks) < 2:
+            continue
+        matrix = routing_similarity(one.share)
+        for grouping, (a, b) in product(row.groupings, combinations(range(len(one.tasks)), 2)):
+            pair = (grouping, row.variant, row.scale, one.tasks[a], one.tasks[b])
+            known.setdefault(pair, []).append(float(matrix[a, b]))
+    rows = [
+        (*pair, float(np.mean(of)), float(np.std(of, ddof=1)) if len(of) > 1 else math.nan, len(of))
+        for pair, of in known.items()
+    ]
+    return pd.DataFrame(rows, columns=list(SIMILARITY_COLUMNS))
+
+
+def mean_similarity(runs: Sequence[RunRouting]) -> Array:
+    """(T, T) mean over runs of the same tasks, which differ by seed."""
+    return np.asarray(np.mean([routing_similarity(one.share) for one in runs], axis=0))
+
+
+def _expected(collection: Collection) -> Mapping[str, bool]:
+    """Variant: whether its runs should say how they route, as far as one of them tells what its network is."""
+    known: dict[str, bool] = {}
+    for run in collection.runs:
+        if run.result is not None and run.path is not None and run.row.variant not in known:
+            model = read_model(run.path / "run.yaml")
+            if model:
+                known[run.row.variant] = _routes(model)
+    return known
+
+
+def _routes(model: Mapping[str, Any]) -> bool:
+    experts = model.get("experts")
+    router = experts.get("router") if isinstance(experts, dict) else None
+    return (model.get("name"), model.get("conditioning")) == ("m2dino", "experts") and router != "uniform"
+
+
+def read_model(path: Path) -> dict[str, Any]:
+    """The settings of the network in a run.yaml, with the variant's overrides; empty where it does not tell."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            content = yaml.safe_load("".join(_before_samples(file)))
+        model = content["settings"]["model"]
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
+        return {}
+    return model if isinstance(model, dict) else {}
+
+
+def _before_samples(lines: Iterator[str]) -> Iterator[str]:
+    """What stands above the long list of training samples."""
+    for line in lines:
+        if line.startswith("train_samples:"):
+            return
+        yield line

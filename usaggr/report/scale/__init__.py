@@ -1,0 +1,1 @@
+"""Topic: how the amount of training data changes the answer."""

@@ -1,0 +1,197 @@
+"""Figure: score against the number of training samples, a panel a task, a line a grouping."""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from usaggr.document.display_names import metric_label
+from usaggr.document.numbers import score
+from usaggr.metrics.names import metric as metric_of
+from usaggr.report.figure_style import GREY, grouping_handles, legend_columns, look, reference_first
+from usaggr.results.stored_study import StudyFacts
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_PANEL = 1.85, 1.6
+"""Inches of a panel, so that four stand side by side on a page."""
+_DIGIT = 0.055
+"""Width of a tick label's digit, as a fraction of the way from the first tick to the last."""
+_LEAST_RANGE = 0.04
+"""Of an axis of scores in [0, 1]; of an error, as a part of it."""
+_FAR = 1.5
+"""How far past the points the trivial predictor still belongs in the panel, in ranges of the points."""
+_LONG = 18
+"""Letters of a name that fit over a panel."""
+_WIDE = 3.0
+"""From this ratio of largest to smallest number of samples on, the axis is logarithmic."""
+
+
+def draw_curves(cells: pd.DataFrame, study: StudyFacts, tasks: Sequence[str], variant: str) -> "Figure | None":
+    """A panel for each task with its main metric; None where the variant has no value at all.
+
+    `cells` is the table of cells. Points are means over seeds, bands their intervals (bars where there is one scale,
+    and where bands would fill the panel); points are moved a little to the side so that none hides another.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+    shown = cells[(cells["variant"] == variant) & cells["main"]]
+    if shown["mean"].notna().sum() == 0:
+        return None
+    rows, columns = grid_shape(len(tasks))
+    figure = Figure(figsize=(_PANEL[0] * columns + 0.25, _PANEL[1] * rows + 0.6), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).flatten().tolist()
+    # The reference first, so that its black stands under the others.
+    groupings = reference_first((name for name in study.groupings if name in set(shown["grouping"])), study.reference)
+    for panel, task in zip(axes, tasks, strict=False):
+        _draw_panel(panel, shown[shown["task"] == task], groupings, task)
+    for panel in axes[len(tasks) :]:
+        panel.set_axis_off()
+    figure.supxlabel("training samples of the task", fontsize=8.5)
+    handles = [
+        *grouping_handles(groupings, study.reference),
+        Line2D([], [], color=GREY, linestyle="--", linewidth=1, label="trivial predictor"),
+    ]
+    across = legend_columns([str(handle.get_label()) for handle in handles], figure.get_figwidth())
+    figure.legend(handles=handles, loc="outside upper center", ncols=across, frameon=False)
+    return figure
+
+
+def grid_shape(panels: int) -> tuple[int, int]:
+    """Rows and columns for a number of panels: as many of each, but at most four columns."""
+    columns = min(4, math.ceil(math.sqrt(panels)))
+    return math.ceil(panels / columns), columns
+
+
+def _draw_panel(panel: "Axes", cells: pd.DataFrame, groupings: Sequence[str], task: str) -> None:
+    # A long name begins over the axis' labels, so that it ends with its panel.
+    start, size = (0.0, 8.0) if len(task) <= _LONG else (-0.24, 7.0)
+    panel.set_title(task, loc="left", fontweight="bold", pad=3, x=start, fontsize=size)
+    shown = cells[cells["mean"].notna() & cells["n_train"].notna()]
+    if cells.empty or shown.empty:
+        panel.text(0.5, 0.5, "no run done", transform=panel.transAxes, ha="center", va="center", color="#555555")
+        panel.set_xticks([])
+        panel.set_yticks([])
+        return
+    metric = metric_of(str(cells["metric"].iloc[0]))
+    ticks = sorted({int(n) for n in shown["n_train"]})
+    wide = ticks[-1] / ticks[0] >= _WIDE
+    if wide:
+        panel.set_xscale("log")
+    limits = _score_range(shown, bounded=metric.higher_is_better)
+    # Bands that fill the panel one over the other tell nothing: there bars, side by side.
+    bands = len(ticks) > 1 and bool(((shown["low"] >= limits[0]) & (shown["high"] <= limits[1])).all())
+    for place, grouping in enumerate(groupings):
+        line = shown[shown["grouping"] == grouping].sort_values("n_train")
+        if not line.empty:
+            x = _offsets(line["n_train"], place, len(groupings), ticks, wide)
+            _draw_line(panel, line, grouping, place, x, bands)
+    _draw_trivial(panel, shown)
+    panel.set_ylabel(f"{metric_label(metric.name, unit=True)} {'↑' if metric.higher_is_better else '↓'}", labelpad=2)
+    panel.set_ylim(*limits)
+    _say_trivial(panel, shown, *limits)
+    _set_ticks(panel, ticks, wide)
+
+
+def _draw_line(
+    panel: "Axes", line: pd.DataFrame, grouping: str, place: int, x: Sequence[float], band: bool
+) -> None:  # fmt: skip
+    style = look(place, size=4.0) | {"label": grouping, "zorder": 3 + place}
+    mean, low, high = (line[name].to_numpy(dtype=float) for name in ("mean", "low", "high"))
+    panel.plot(x, mean, **style)
+    label, colour = f"interval of {grouping}", style["color"]
+    if band:
+        panel.fill_between(x, low, high, label=label, color=colour, alpha=0.15, linewidth=0, zorder=1)
+    else:
+        panel.vlines(x, low, high, colors=colour, linewidth=1.0, zorder=2, label=label)
+
+
+def _draw_trivial(panel: "Axes", shown: pd.DataFrame) -> None:
+    """The predictor that ignores the image depends on the training samples alone, so all groupings share it."""
+    trivial = shown.groupby("n_train")["trivial"].mean().dropna()
+    if trivial.empty:
+        return
+    x, y = trivial.index.to_numpy(dtype=float), trivial.to_numpy(dtype=float)
+    if len(x) == 1:
+        panel.axhline(y[0], color=GREY, linestyle="--", linewidth=1, label="trivial", zorder=1)
+    else:
+        panel.plot(x, y, color=GREY, linestyle="--", linewidth=1, label="trivial", zorder=1)
+
+
+def _offsets(n_train: "pd.Series[Any]", place: int, lines: int, ticks: Sequence[int], wide: bool) -> list[float]:
+    """Where a line's points stand: beside those of the other lines, by 2 % of the axis."""
+    shift = 0.024 * (place - (lines - 1) / 2)
+    if wide:
+        factor = (ticks[-1] / ticks[0]) ** shift
+        return [float(n) * factor for n in n_train]
+    width = (ticks[-1] - ticks[0]) or 1.0
+    return [float(n) + shift * width * (3 if len(ticks) == 1 else 1) for n in n_train]
+
+
+def _set_ticks(panel: "Axes", ticks: Sequence[int], wide: bool) -> None:
+    panel.set_xticks(ticks, tick_labels(ticks, wide))
+    panel.minorticks_off()
+    if len(ticks) == 1:
+        panel.set_xlim(ticks[0] - 0.5, ticks[0] + 0.5)
+    elif wide:
+        reach = (ticks[-1] / ticks[0]) ** 0.12
+        panel.set_xlim(ticks[0] / reach, ticks[-1] * reach)
+    else:
+        reach = 0.12 * (ticks[-1] - ticks[0])
+        panel.set_xlim(ticks[0] - reach, ticks[-1] + reach)
+
+
+def _score_range(shown: pd.DataFrame, bounded: bool) -> tuple[float, float]:
+    """Room for points and bands, but no score under 0, none of [0, 1] over 1, and no band that flattens the points.
+
+    The trivial predictor is in it unless it is so far away that the points would be flattened.
+    """
+    means, trivial = shown["mean"], shown["trivial"].dropna()
+    first, last = float(means.min()), float(means.max())
+    # A hundredth of noise shall not fill a panel.
+    least = _LEAST_RANGE if bounded else max(_LEAST_RANGE * last, 0.2)
+    reach = max(last - first, least)
+    low = max(float(shown["low"].fillna(first).min()), first - reach)
+    high = min(float(shown["high"].fillna(last).max()), last + reach)
+    if not trivial.empty:
+        near = _FAR * max(high - low, least)
+        low = min([low, *trivial[trivial >= low - near]])
+        high = max([high, *trivial[trivial <= high + near]])
+    missing = max(0.0, least - (high - low)) / 2
+    low, high = min(low - missing, first), max(high + missing, last)
+    low, high = max(low, 0.0), min(high, 1.0) if bounded else high
+    room = 0.06 * ((high - low) or 1.0)
+    # Room for what is said of a trivial predictor that stands past the panel.
+    below, above = (2.5 * room if past else room for past in ((trivial < low).all(), (trivial > high).all()))
+    return (low - below, high + above) if len(trivial) else (low - room, high + room)
+
+
+def _say_trivial(panel: "Axes", shown: pd.DataFrame, low: float, high: float) -> None:
+    """Where the trivial predictor stands, if that is past the panel."""
+    trivial = shown["trivial"].dropna()
+    if trivial.empty or (low <= trivial.max() and trivial.min() <= high):
+        return
+    under = trivial.max() < low
+    said = f"{'↓' if under else '↑'} trivial {score(float(trivial.mean()), str(shown['metric'].iloc[0]))}"
+    y, edge = (0.02, "bottom") if under else (0.98, "top")
+    panel.text(0.98, y, said, ha="right", va=edge, transform=panel.transAxes, color="#555555", fontsize=7)
+
+
+def tick_labels(ticks: Sequence[int], logarithmic: bool) -> list[str]:
+    """Labels of rising ticks; empty where one would run into its neighbour on the right."""
+    places = [math.log(n) if logarithmic else float(n) for n in ticks]
+    width = (places[-1] - places[0]) or 1.0
+    labels: list[str] = []
+    right, needed = math.inf, 0.0
+    for n, place in zip(reversed(ticks), reversed(places), strict=True):
+        label = f"{n:,}"
+        if right - (place - places[0]) / width >= _DIGIT * (len(label) + needed) / 2 + _DIGIT:
+            right, needed = (place - places[0]) / width, len(label)
+            labels.append(label)
+        else:
+            labels.append("")
+    return labels[::-1]

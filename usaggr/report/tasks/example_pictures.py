@@ -1,0 +1,123 @@
+"""One test sample as a strip of panels: the image, its truth, and what each grouping predicts of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from usaggr.config.study import DataConfig
+from usaggr.data.read.images import read_image, read_mask
+from usaggr.data.samples import Sample
+from usaggr.report.tasks.overlays import WHITE, Canvas, Marks, colour_of, draw_marks
+from usaggr.report.tasks.strips import (
+    Key,
+    Panel,
+    draw_bars,
+    draw_class_names,
+    draw_strip,
+    panel_size,
+    rows_height,
+    strip_bytes,
+)
+from usaggr.tasks import Task
+
+MAX_CLASSES = 8
+"""Classes with a bar, at the most."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What one side predicts of a sample, in pixels of the original image."""
+
+    label: str
+    """Of its groupings."""
+    note: str
+    """Its score of the sample, in words."""
+    marks: Marks
+    probabilities: NDArray[np.float64] | None = None
+    """(K,) of a classification task."""
+
+
+def picture_of(task: Task, sample: Sample, shown: Sequence[Shown], data: DataConfig) -> bytes:
+    """A JPEG of the strip.
+
+    Raises:
+        DataError: the image or the mask cannot be read.
+    """
+    image = read_image(sample.image_path, 3, data.max_pixels)
+    if task.type == "classification":
+        panels, legend = _classification(task, sample, shown, image), []
+    else:
+        panels, legend = _located(task, sample, shown, image, data), _legend(task, bool(shown))
+    return strip_bytes(draw_strip(panels, legend))
+
+
+def _located(task: Task, sample: Sample, shown: Sequence[Shown], image: Canvas, data: DataConfig) -> list[Panel]:
+    """Panels of a task whose labels are places in the image."""
+    truth = Marks(
+        mask=None if sample.mask_path is None else read_mask(sample.mask_path, data.foreground_255, data.max_pixels),
+        box=None if sample.box is None else np.array(sample.box),
+        points=None if sample.points is None else np.array(sample.points),
+    )
+    size = panel_size(2 + len(shown), sample.height, sample.width)
+    return [
+        _image_panel(sample, image, size),
+        Panel("truth", _parts(task, truth), draw_marks(image, size, truth, None)),
+        *(Panel(one.label, one.note, draw_marks(image, size, truth, one.marks)) for one in shown),
+    ]
+
+
+def _classification(task: Task, sample: Sample, shown: Sequence[Shown], image: Canvas) -> list[Panel]:
+    """The image, the names of classes, and bars of their probabilities for each side."""
+    assert sample.label is not None
+    classes = shown_classes([one.probabilities for one in shown if one.probabilities is not None], sample.label)
+    size = panel_size(2 + len(shown), sample.height, sample.width)
+    width = panel_size(2 + len(shown), 1, 1)[1]
+    bars = (rows_height(len(classes)), width)
+    true = classes.index(sample.label)
+    names = [task.class_names[label] for label in classes]
+    panels = [
+        _image_panel(sample, image, size),
+        Panel("truth", task.class_names[sample.label], draw_class_names(names, true, bars)),
+    ]
+    for one in shown:
+        assert one.probabilities is not None
+        predicted = int(one.probabilities.argmax())
+        place = classes.index(predicted) if predicted in classes else None
+        panels.append(Panel(one.label, one.note, draw_bars(one.probabilities[list(classes)], true, place, bars)))
+    return panels
+
+
+def shown_classes(probabilities: Sequence[NDArray[np.float64]], true: int) -> tuple[int, ...]:
+    """Up to MAX_CLASSES classes in order: the true one, and those that any side holds for the most probable."""
+    highest = np.max(np.stack(probabilities), axis=0)
+    highest[true] = np.inf
+    return tuple(sorted(int(label) for label in np.argsort(-highest, kind="stable")[:MAX_CLASSES]))
+
+
+def _image_panel(sample: Sample, image: Canvas, size: tuple[int, int]) -> Panel:
+    return Panel("image", f"{sample.width} \u00d7 {sample.height} pixels", draw_marks(image, size, None, None))
+
+
+def _parts(task: Task, truth: Marks) -> str:
+    """What the truth consists of, in a few words."""
+    if truth.mask is not None:
+        share = float((truth.mask > 0).mean())
+        return f"{100 * share:.2g} % of the image"
+    if truth.box is not None:
+        x0, y0, x1, y1 = truth.box
+        return f"{x1 - x0:.0f} \u00d7 {y1 - y0:.0f} pixels"
+    return f"{task.num_classes} landmark{'s' * (task.num_classes > 1)}"
+
+
+def _legend(task: Task, predicted: bool) -> list[Key]:
+    match task.type:
+        case "segmentation":
+            areas = [Key("area", colour_of(i), name) for i, name in enumerate(task.class_names) if i > 0]
+            return [Key("dashes", WHITE, "truth"), *areas]
+        case "detection":
+            return [Key("dashes", WHITE, "truth"), Key("line", colour_of(1), "prediction")]
+        case _:
+            areas = [Key("area", colour_of(i), name) for i, name in enumerate(task.class_names, start=1)]
+            return [Key("circle", WHITE, "truth"), Key("cross", WHITE, "prediction"), *areas]

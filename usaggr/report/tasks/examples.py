@@ -1,0 +1,269 @@
+"""Test samples as pictures, with truth and predictions drawn in, so that a person sees what a difference means.
+
+The one part of a report that needs the data set. Where it cannot be read any more, there are no pictures but a reason.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pyarrow as pa
+from pyarrow import compute, parquet
+from pydantic import ValidationError
+
+from usaggr.analysis.collect import CollectedRun, Collection
+from usaggr.config.study import DataConfig
+from usaggr.data.read.load_dataset import load_dataset
+from usaggr.data.samples import Dataset, Sample
+from usaggr.document.elements import Picture, literal
+from usaggr.errors import DataError, RunError, UsaggrError
+from usaggr.progress import NoProgress, Progress
+from usaggr.report.tables import Tables
+from usaggr.report.tasks.example_captions import caption_of, description_of, title_of
+from usaggr.report.tasks.example_choice import Choice, Contest, SampleScores, choose, find_contest, sample_score
+from usaggr.report.tasks.example_pictures import Shown, picture_of
+from usaggr.report.tasks.overlays import Marks
+from usaggr.results.predictions import decode_mask
+
+MAX_NEW_FILES = 4_000
+"""Files of a data set that are read anew for the sake of pictures (some ten seconds), at the most."""
+
+_COLUMNS = ("task_id", "sample_id", "dsc", "iou", "mre", "label", "probs", "box", "points", "mask")
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class TaskExamples:
+    """Of one task."""
+
+    pictures: tuple[Picture, ...] = ()
+    captions: tuple[str, ...] = ()
+    """Inline Markdown, one a picture: what it shows, how the sample was chosen, and how typical it is."""
+    reason: str | None = None
+    """Inline Markdown: why there is no picture."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Of all tasks."""
+
+    reason: str | None
+    """Inline Markdown: why no task has pictures; None where the data could be read."""
+    tasks: dict[str, TaskExamples] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """The pictures of a task, to be drawn."""
+
+    contest: Contest
+    choices: tuple[Choice, ...]
+
+    def runs(self, choice: Choice) -> tuple[CollectedRun, ...]:
+        """Of the sides that are shown, in order."""
+        return tuple(side.runs[choice.seed] for side in self.contest.shown(choice.seed))
+
+
+def write_examples(collection: Collection, tables: Tables, folder: Path, progress: Progress | None = None) -> Examples:
+    """Draw at most two test samples of each task into `folder`, a picture each of at most 900 pixels' width.
+
+    They are those on which sharing made the largest difference for the better and for the worse, at the largest scale
+    of the base variant; where only one side has runs, its best and its worst. A picture's path is relative to the
+    folder that holds `folder`.
+
+    Raises:
+        OSError: a picture cannot be written.
+    """
+    progress = progress or NoProgress()
+    try:
+        data = _configuration(collection)
+        dataset = _load(collection, data, progress)
+    except (UsaggrError, ValidationError, OSError) as error:
+        return Examples(literal(_first_line(error)))
+    scores = SampleScores(collection)
+    plans: dict[str, _Plan] = {}
+    done: dict[str, TaskExamples] = {}
+    progress.start("choosing samples to draw", len(collection.tasks))
+    for task_id in collection.tasks:
+        planned = _plan(collection, tables, task_id, scores)
+        if isinstance(planned, _Plan):
+            plans[task_id] = planned
+        else:
+            done[task_id] = TaskExamples(reason=planned)
+        progress.advance()
+    progress.start("drawing samples", len(plans))
+    rows = _Rows(plans)
+    for task_id, name in zip(plans, file_names(plans), strict=True):
+        samples = {sample.sample_id: sample for sample in dataset.by_task.get(task_id, ())}
+        done[task_id] = _draw(plans[task_id], samples, rows, data, folder, name)
+        progress.advance()
+    progress.finish()
+    return Examples(None, {task_id: done[task_id] for task_id in collection.tasks})
+
+
+def file_names(task_ids: Sequence[str] | Mapping[str, object]) -> Iterator[str]:
+    """Names for files of tasks, safe on any file system and different from each other whatever the case of letters."""
+    taken: set[str] = set()
+    for task_id in task_ids:
+        name = re.sub(r"[^A-Za-z0-9_-]+", "_", task_id)[:80]
+        number = 1
+        unique = name
+        while unique.lower() in taken:
+            number += 1
+            unique = f"{name}-{number}"
+        taken.add(unique.lower())
+        yield unique
+
+
+class _Limited:
+    """Progress that refuses long work: reading a whole data set anew is not worth some pictures."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def start(self, what: str, total: int) -> None:
+        if total > MAX_NEW_FILES:
+            raise DataError(
+                f"{total:,} files of the data set would have to be read anew; `usaggr data check` with the study's "
+                "data does that once, then build the report again"
+            )
+        self._progress.start(what, total)
+
+    def advance(self, n: int = 1) -> None:
+        self._progress.advance(n)
+
+    def finish(self) -> None:
+        self._progress.finish()
+
+
+def _configuration(collection: Collection) -> DataConfig:
+    """How the study read its data; phantoms are read like files, since they are not to be drawn anew.
+
+    Raises:
+        DataError: the data are not there any more.
+        ValidationError: another version wrote the study.
+    """
+    if not Path(collection.data.root).is_dir():
+        raise DataError(f"the data are no longer at {collection.data.root}")
+    data = DataConfig.model_validate(collection.study.settings.get("data"))
+    return data.model_copy(update={"name": "fmuia", "root": collection.data.root})
+
+
+def _load(collection: Collection, data: DataConfig, progress: Progress) -> Dataset:
+    """The data set, as it was when the study was run.
+
+    Raises:
+        UsaggrError: changed since, or long to read.
+    """
+    dataset = load_dataset(data, _Limited(progress))
+    if dataset.content_hash != collection.data.content_hash:
+        raise DataError(f"the data at {dataset.root} are no longer those that the runs were made with")
+    return dataset
+
+
+def _plan(collection: Collection, tables: Tables, task_id: str, scores: SampleScores) -> "_Plan | str":
+    """What to draw of a task, or why there is nothing to draw."""
+    contest = find_contest(collection, tables.comparison, task_id)
+    if contest is None:
+        return "no finished run of this task has its predictions"
+    try:
+        choices = choose(contest, scores)
+    except RunError as error:
+        return literal(_first_line(error))
+    return _Plan(contest, choices) if choices else "no test sample has a score"
+
+
+class _Rows:
+    """Rows of saved predictions that are drawn; each file is read once, for all tasks of its run."""
+
+    def __init__(self, plans: Mapping[str, _Plan]) -> None:
+        self._wanted: dict[str, set[str]] = defaultdict(set)
+        self._found: dict[str, dict[tuple[str, str], Row]] = {}
+        for plan in plans.values():
+            for choice in plan.choices:
+                for run in plan.runs(choice):
+                    self._wanted[run.row.fingerprint].add(choice.sample_id)
+
+    def row(self, run: CollectedRun, task_id: str, sample_id: str) -> Row:
+        """A sample's row.
+
+        Raises:
+            RunError: it is not there, or the file cannot be read.
+        """
+        name = run.row.fingerprint
+        assert run.path is not None
+        path = run.path / "predictions.parquet"
+        if name not in self._found:
+            rows = read_rows(path, self._wanted[name])
+            self._found[name] = {(row["task_id"], row["sample_id"]): row for row in rows}
+        if (task_id, sample_id) not in self._found[name]:
+            raise RunError(f"{path}: no prediction of {sample_id} for {task_id}")
+        return self._found[name][task_id, sample_id]
+
+
+def read_rows(path: Path, sample_ids: set[str]) -> list[Row]:
+    """Rows of some samples in a file of predictions, whatever their task.
+
+    Raises:
+        RunError: the file cannot be read.
+    """
+    wanted = compute.field("sample_id").isin(sorted(sample_ids))
+    try:
+        table = parquet.read_table(path, columns=list(_COLUMNS), filters=wanted, page_checksum_verification=True)
+        rows: list[Row] = table.to_pylist()
+    except (OSError, ValueError, pa.ArrowException) as error:  # ValueError: damaged text is no UTF-8
+        raise RunError(f"{path}: cannot be read ({_first_line(error)})") from error
+    return rows
+
+
+def _draw(
+    plan: _Plan, samples: Mapping[str, Sample], rows: _Rows, data: DataConfig, folder: Path, name: str
+) -> TaskExamples:
+    contest, pictures, captions = plan.contest, [], []
+    for choice in plan.choices:
+        try:
+            shown = [
+                _shown(contest, side.label, rows.row(run, contest.task.id, choice.sample_id))
+                for side, run in zip(contest.shown(choice.seed), plan.runs(choice), strict=True)
+            ]
+            content = picture_of(contest.task, samples[choice.sample_id], shown, data)
+        except (UsaggrError, ValueError, TypeError, LookupError, cv2.error) as error:
+            return TaskExamples(reason=literal(f"{choice.sample_id} cannot be drawn: {_first_line(error)}"))
+        folder.mkdir(parents=True, exist_ok=True)
+        file = folder / f"{name}-{choice.kind}.jpg"
+        file.write_bytes(content)
+        description = description_of(contest, choice, [(one.label, one.note) for one in shown])
+        pictures.append(Picture(f"{folder.name}/{file.name}", title_of(contest, choice), description))
+        captions.append(caption_of(contest, choice))
+    return TaskExamples(tuple(pictures), tuple(captions))
+
+
+def _shown(contest: Contest, label: str, row: Row) -> Shown:
+    """What a row of saved predictions says, ready to be drawn.
+
+    Raises:
+        ValueError: the mask is damaged.
+    """
+    score = sample_score(contest.task.type)
+    probabilities = None if row["probs"] is None else np.array(row["probs"], dtype=float)
+    value = row[score.name] if probabilities is None else float(probabilities[row["label"]])
+    marks = Marks(
+        mask=None if row["mask"] is None else decode_mask(row["mask"]),
+        box=None if row["box"] is None else np.array(row["box"], dtype=float),
+        points=None if row["points"] is None else np.array(row["points"], dtype=float).reshape(-1, 2),
+    )
+    return Shown(label, score.words(value, score.short), marks, probabilities)
+
+
+def _first_line(error: Exception) -> str:
+    """A fault in one line."""
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"study.yaml's data.{'.'.join(map(str, first['loc']))} is not as this version reads it: {first['msg']}"
+    line = str(error).strip().partition("\n")[0]
+    return line.rstrip(" :.") or type(error).__name__

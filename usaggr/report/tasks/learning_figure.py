@@ -1,0 +1,131 @@
+"""Figures of how each task was learned: its score on validation as a run goes on, a line a seed."""
+
+import csv
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from usaggr.analysis.collect import Collection
+from usaggr.document.display_names import grouping_label, metric_label
+from usaggr.metrics.names import Metric, main_metric
+from usaggr.report.figure_style import GREY, look, reference_first, window
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_MARKS = 5
+"""Markers on a line, or up to twice as many."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A task's main score on validation during one run."""
+
+    seed: int
+    progress: tuple[float, ...]
+    """In (0, 1]."""
+    score: tuple[float, ...]
+    """As many."""
+
+
+@dataclass(frozen=True)
+class LearningCurves:
+    """All that a task's figure shows."""
+
+    task: str
+    metric: Metric
+    lines: Mapping[str, tuple[Line, ...]]
+    """By grouping, those with a line: the reference first."""
+    trivial: float | None
+    """Score on validation of the predictor that ignores the image."""
+
+
+def read_curves(collection: Collection, variant: str, scale: float | int) -> tuple[LearningCurves, ...]:
+    """Curves of each task that has one at a scale; a run whose curve.csv is missing or damaged is left out."""
+    study = collection.study
+    groupings = reference_first(study.groupings, study.reference)
+    lines: dict[tuple[str, str], list[Line]] = {}
+    trivial: dict[str, list[float]] = {}
+    for run in collection.runs:
+        if run.result is None or run.path is None or (run.row.variant, run.row.scale) != (variant, scale):
+            continue
+        columns = _read(run.path / "curve.csv")
+        for task in run.row.tasks:
+            metric = main_metric(collection.data.tasks[task].task.type).name
+            progress, values = columns.get("progress", ()), columns.get(f"{task}:{metric}", ())
+            known = [(x, y) for x, y in zip(progress, values, strict=False) if math.isfinite(x) and math.isfinite(y)]
+            if not known:
+                continue
+            line = Line(run.row.seed, tuple(x for x, _ in known), tuple(y for _, y in known))
+            for grouping in run.row.groupings:
+                lines.setdefault((task, grouping), []).append(line)
+            if metric in run.result.trivial_validation.get(task, {}):
+                trivial.setdefault(task, []).append(run.result.trivial_validation[task][metric])
+    return tuple(
+        LearningCurves(
+            task,
+            main_metric(collection.data.tasks[task].task.type),
+            {name: tuple(lines[task, name]) for name in groupings if (task, name) in lines},
+            sum(trivial[task]) / len(trivial[task]) if task in trivial else None,
+        )
+        for task in collection.tasks
+        if any((task, name) in lines for name in groupings)
+    )
+
+
+def draw_learning(curves: LearningCurves, places: Mapping[str, int]) -> "Figure":
+    """A panel a grouping, a line a seed, on one axis of scores.
+
+    Args:
+        curves: of one task.
+        places: what decides the look of each grouping.
+    """
+    from matplotlib.figure import Figure
+
+    columns = len(curves.lines)
+    figure = Figure(figsize=(0.75 + 1.75 * columns, 1.75))
+    # The same places in all figures: finding a layout for each of many tasks would take longer than drawing them.
+    inches = figure.get_figwidth()
+    figure.subplots_adjust(left=0.62 / inches, right=1 - 0.1 / inches, bottom=0.25, top=0.86, wspace=0.1)
+    axes: Sequence[Axes] = figure.subplots(1, columns, squeeze=False, sharey=True)[0].tolist()
+    low, high = _range(curves)
+    for panel, (grouping, lines) in zip(axes, curves.lines.items(), strict=True):
+        style = look(places[grouping], size=3.0)
+        for line in lines:
+            every = max(1, len(line.progress) // _MARKS)
+            panel.plot(line.progress, line.score, alpha=0.8, label=f"seed {line.seed}", markevery=every, **style)
+        if curves.trivial is not None:
+            panel.axhline(curves.trivial, color=GREY, linestyle="--", linewidth=1, label="trivial", zorder=1)
+        panel.set_title(grouping_label(grouping), loc="left", fontweight="bold", pad=3)
+        panel.set_xlim(0, 1.03)
+        panel.set_ylim(low, high)
+        panel.set_xticks([0, 0.5, 1], ["0", "½", "1"])
+    axes[0].set_ylabel(f"{metric_label(curves.metric.name, True)} {'↑' if curves.metric.higher_is_better else '↓'}")
+    figure.text((0.62 + 0.875 * columns) / inches, 0.02, "progress of the run", ha="center", va="bottom", fontsize=8)
+    return figure
+
+
+def _range(curves: LearningCurves) -> tuple[float, float]:
+    """Ends of the axis of scores; an error that falls from a great height is cut off, not what it falls to."""
+    lines = [line for of in curves.lines.values() for line in of]
+    ends = [line.score[-1] for line in lines]
+    starts = [] if curves.trivial is None else [curves.trivial]
+    values = [score for line in lines for score in line.score]
+    if curves.metric.higher_is_better:
+        low, high = window([*starts, *values], [], least=0.04)
+        return max(low, -0.03), min(high, 1.03)
+    low, high = window([*starts, *ends], values, least=0.05 * max(ends), reach=0.5)
+    return max(low, -0.03 * high), high
+
+
+def _read(path: Path) -> Mapping[str, tuple[float, ...]]:
+    """Columns of a curve.csv; empty where it cannot be read."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        return {name: tuple(float(row[name]) for row in rows) for name in (rows[0] if rows else ()) if name}
+    except (OSError, ValueError, TypeError, KeyError, csv.Error):
+        return {}

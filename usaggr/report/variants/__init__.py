@@ -1,0 +1,1 @@
+"""Topic: the variants of a study against its first one."""
