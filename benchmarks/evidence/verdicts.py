@@ -19,13 +19,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.evidence.worlds import TASKS, World, draw_sweep
-from usaggr.analysis.cell_scores import Cases
-from usaggr.analysis.collect import Collection
-from usaggr.analysis.comparison import CELL, cells_of, compare, pairs_of
-from usaggr.analysis.convergence_table import read_validity
-from usaggr.analysis.difference_intervals import differences
-from usaggr.analysis.observations import observe
-from usaggr.analysis.verdict_table import judge_cells
+from usaggr.analysis.compare_study import StudyComparison, compare_study
 from usaggr.statistics.power import smallest_difference
 from usaggr.statistics.verdicts import ALPHA, VERDICTS
 
@@ -54,16 +48,9 @@ def planted_size(world: World) -> float:
     return float(found)
 
 
-def judged_cells(collection: Collection) -> pd.DataFrame:
-    """The comparison of the main metrics, as `make_tables` makes it: cells that are not the reference's own run."""
-    study, cases, observations = collection.study, Cases(collection), observe(collection)
-    pairs = pairs_of(observations[observations["main"]], study.reference)
-    cells = cells_of(observations[observations["main"]], cases, study.confidence)
-    found = differences(pairs, CELL, cases)
-    validity = read_validity(collection, study.convergence_margin)
-    compared = compare(pairs, found, study.confidence)
-    judged = judge_cells(compared, found, cells, pairs, validity, cases, study)
-    return judged[~judged["same"]]
+def judged_cells(comparison: StudyComparison) -> pd.DataFrame:
+    """Return the verdicts on cells that are not the reference's own run."""
+    return comparison.verdicts[~comparison.verdicts["same"]]
 
 
 def judge_sweeps(job: tuple[World, float, int, int]) -> Counts:
@@ -73,7 +60,7 @@ def judge_sweeps(job: tuple[World, float, int, int]) -> Counts:
     planted = {("unified", GAINS): size, ("unified", LOSSES): -size} if size else {}
     counts: Counts = Counter()
     for _ in range(sweeps):
-        cells = judged_cells(draw_sweep(world, planted, rng))
+        cells = judged_cells(compare_study(draw_sweep(world, planted, rng), main_only=True))
         for (grouping, _scale), family in cells.groupby(["grouping", "scale"]):
             nulls = (
                 family[~((family["grouping"] == "unified") & family["task"].isin([GAINS, LOSSES]))] if size else family

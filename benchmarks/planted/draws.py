@@ -10,6 +10,7 @@ import numpy as np
 
 from benchmarks.evidence.verdicts import judged_cells
 from usaggr.analysis.collect import Collection
+from usaggr.analysis.compare_study import compare_study
 from usaggr.analysis.comparison import pairs_of
 from usaggr.analysis.observations import observe
 
@@ -99,7 +100,7 @@ def judge_draws(
     false: Counter[str] = Counter()
     opposite: Counter[str] = Counter()
     for seeds in draws:
-        cells = judged_cells(of_seeds(pool, seeds, margin))
+        cells = judged_cells(compare_study(of_seeds(pool, seeds, margin), main_only=True))
         wrong, against = set(), set()
         for row in cells.to_dict("records"):
             cell = (str(row["grouping"]), row["scale"], str(row["task"]))

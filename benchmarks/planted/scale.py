@@ -13,11 +13,11 @@ from benchmarks.generated import prose, table
 from benchmarks.planted.draws import of_seeds, seed_draws
 from benchmarks.planted.page import LEAST_SENSITIVITY, MOST_FALSE, cost
 from benchmarks.planted.training import cost_of, in_parts, train
-from usaggr.analysis.cell_scores import Cases
 from usaggr.analysis.collect import Collection
+from usaggr.analysis.compare_study import compare_study
 from usaggr.analysis.comparison import pairs_of
 from usaggr.analysis.observations import observe
-from usaggr.analysis.weighted_sums import CellTables, Compared
+from usaggr.analysis.weighted_sums import Compared
 from usaggr.report.scale.slopes import slopes
 from usaggr.statistics.verdicts import ALPHA
 
@@ -83,8 +83,9 @@ def signs(collection: Collection, draws: Sequence[tuple[int, ...]]) -> list[int]
 
 def slope_of(collection: Collection) -> "pd.Series[float]":
     """The row of a report's table of slopes for the mean over all tasks, in skill, under the unified model."""
-    cells = judged_cells(collection)
-    compared = Compared(cells, cells, CellTables(collection, Cases(collection)), collection.study.confidence)
+    comparison = compare_study(collection, main_only=True)
+    cells = judged_cells(comparison)
+    compared = Compared(cells, cells, comparison.weighted_sums, collection.study.confidence)
     found = slopes(compared)
     chosen = found[(found["level"] == "all") & (found["unit"] == "skill") & (found["grouping"] == SHARED)]
     return chosen.iloc[0]

@@ -48,7 +48,7 @@ def write_peak():
 _COMMAND = (
     _PEAK
     + """
-from usaggr.cli import main
+from usaggr.cli.main import main
 if __name__ == "__main__":
     try:
         main()

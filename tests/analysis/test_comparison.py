@@ -9,7 +9,7 @@ import pytest
 
 from tests.report.sweeps import CATALOGUE, FakeSweep, Scorer, level
 from usaggr.analysis.collect import collect
-from usaggr.report.tables import Tables, make_tables
+from usaggr.analysis.compare_study import StudyComparison, compare_study
 from usaggr.results.spec import RunSpec
 
 PAIR = ("task_specific", "clinical")
@@ -20,8 +20,8 @@ def scorer(task: str, block: tuple[str, ...], scale: float | int, seed: int) -> 
     return level(CATALOGUE[task], 0.3 + 0.1 * len(block) + 0.05 * seed * len(block))
 
 
-def tables(sweep: FakeSweep, *others: FakeSweep) -> Tables:
-    return make_tables(collect([sweep.directory, *(other.directory for other in others)]))
+def compared(sweep: FakeSweep, *others: FakeSweep) -> StudyComparison:
+    return compare_study(collect([sweep.directory, *(other.directory for other in others)]))
 
 
 def cell(table: pd.DataFrame, task: str, grouping: str, metric: str) -> dict[str, Any]:
@@ -32,7 +32,7 @@ def cell(table: pd.DataFrame, task: str, grouping: str, metric: str) -> dict[str
 
 def test_the_reference_is_not_compared_with_itself(tmp_path: Path) -> None:
     sweep = FakeSweep(tmp_path / "study", groupings=("clinical", "task_specific", "unified"), reference="clinical")
-    found = tables(sweep.finish(scorer)).comparison
+    found = compared(sweep.finish(scorer)).verdicts
     assert set(found["grouping"]) == {"task_specific", "unified"}
     # The other way round than with task_specific for a reference: two tasks share a model in the clinical group.
     assert cell(found, "breast_lesion", "task_specific", "dsc")["delta"] == pytest.approx(-0.6 * (0.1 + 0.05))
@@ -40,7 +40,7 @@ def test_the_reference_is_not_compared_with_itself(tmp_path: Path) -> None:
 
 def test_hand_computed_differences_both_ways(tmp_path: Path) -> None:
     """Skill .4 .45 .5 alone and .5 .6 .7 in a pair: differences .1 .15 .2, mean .15, standard deviation .05."""
-    found = tables(FakeSweep(tmp_path / "study", groupings=PAIR).finish(scorer)).comparison
+    found = compared(FakeSweep(tmp_path / "study", groupings=PAIR).finish(scorer)).verdicts
     half = 4.302652729911275 * 0.05 / 3**0.5  # t(0.975; 2)
     dsc = cell(found, "breast_lesion", "clinical", "dsc")
     assert (dsc["reference_mean"], dsc["mean"], dsc["delta"]) == pytest.approx((0.67, 0.76, 0.09))
@@ -58,7 +58,7 @@ def test_means_are_over_the_seeds_that_both_have(tmp_path: Path) -> None:
         return (run.block, run.seed) in {("unified", 0), ("breast_lesion", 2)}
 
     found = cell(
-        tables(FakeSweep(tmp_path / "study").finish(scorer, skip)).comparison, "breast_lesion", "unified", "dsc"
+        compared(FakeSweep(tmp_path / "study").finish(scorer, skip)).verdicts, "breast_lesion", "unified", "dsc"
     )
     assert (found["reference_mean"], found["mean"]) == pytest.approx((0.4 + 0.6 * 0.45, 0.4 + 0.6 * 0.75))
     assert found["delta"] == pytest.approx(found["mean"] - found["reference_mean"])
@@ -72,7 +72,7 @@ def test_without_a_seed_in_common_there_are_means_and_no_difference(tmp_path: Pa
         return (run.block == "unified" and run.seed > 0) or (run.block == "breast_lesion" and run.seed == 0)
 
     found = cell(
-        tables(FakeSweep(tmp_path / "study").finish(scorer, skip)).comparison, "breast_lesion", "unified", "dsc"
+        compared(FakeSweep(tmp_path / "study").finish(scorer, skip)).verdicts, "breast_lesion", "unified", "dsc"
     )
     assert found["mean"] == pytest.approx(0.4 + 0.6 * 0.6)
     assert found["reference_mean"] == pytest.approx(0.4 + 0.6 * 0.475)
@@ -83,7 +83,7 @@ def test_without_a_seed_in_common_there_are_means_and_no_difference(tmp_path: Pa
 def test_a_cell_without_any_run_is_still_there(tmp_path: Path) -> None:
     sweep = FakeSweep(tmp_path / "study")
     sweep.write_plan()
-    found = tables(sweep).comparison
+    found = compared(sweep).verdicts
     assert len(found) == 2 * 12
     assert found["delta"].isna().all()
     assert cell(found, "breast_lesion", "clinical", "dsc")["note"] == "0 of 3 seeds"
@@ -94,8 +94,8 @@ def test_a_reference_of_zero_has_no_relative_change(tmp_path: Path) -> None:
     def perfect_alone(task: str, block: tuple[str, ...], scale: float | int, seed: int) -> dict[str, float]:
         return level(CATALOGUE[task], 1.0 if len(block) == 1 else 0.9)
 
-    found = tables(FakeSweep(tmp_path / "study").finish(perfect_alone))
-    mre = cell(found.comparison, "fetal_femur", "unified", "mre")
+    found = compared(FakeSweep(tmp_path / "study").finish(perfect_alone))
+    mre = cell(found.verdicts, "fetal_femur", "unified", "mre")
     assert mre["delta"] == pytest.approx(-10.0)
     assert pd.isna(mre["relative"])
     assert "the reference's mean is 0" in mre["note"]
@@ -108,7 +108,7 @@ def test_remarks_of_either_side_stand_in_the_note_once(tmp_path: Path) -> None:
     for run, _ in sweep.runs():
         notes = {"breast_2cls": ["AUC over 1 of 2 classes"]} if "breast_2cls" in run.tasks else {}
         sweep.write_run(run, {task: scorer(task, run.tasks, 1.0, run.seed) for task in run.tasks}, notes=notes)
-    found = tables(sweep).comparison
+    found = compared(sweep).verdicts
     assert cell(found, "breast_2cls", "unified", "auc")["note"] == "few subjects; AUC over 1 of 2 classes"
     assert cell(found, "breast_2cls", "unified", "mcc")["note"] == "few subjects"
     assert cell(found, "fetal_femur", "clinical", "mre")["note"] == "same run; few subjects"
@@ -120,7 +120,7 @@ def test_variants_are_compared_within_themselves(tmp_path: Path) -> None:
     for run, _ in sweep.runs():
         lift = 0.2 if run.variant == "slow" else 0.0
         sweep.write_run(run, {t: level(CATALOGUE[t], lift + 0.1 * len(run.tasks)) for t in run.tasks})
-    found = tables(sweep).comparison
+    found = compared(sweep).verdicts
     unified = found[(found["grouping"] == "unified") & (found["metric"] == "dsc")]
     assert unified["variant"].tolist() == ["base", "slow"]
     assert unified["delta"].to_numpy() == pytest.approx([0.6 * 0.2] * 2)
@@ -130,7 +130,7 @@ def test_variants_are_compared_within_themselves(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("skill", "beats"), [(0.2, True), (0.0, False), (-0.2, False)])
 def test_a_cell_says_whether_it_beats_the_trivial_predictor(tmp_path: Path, skill: float, beats: bool) -> None:
     flat: Scorer = lambda task, block, scale, seed: level(CATALOGUE[task], skill)  # noqa: E731
-    cells = tables(FakeSweep(tmp_path / "study").finish(flat)).cells
+    cells = compared(FakeSweep(tmp_path / "study").finish(flat)).cells
     assert set(cells["beats_trivial"]) == {beats}
     assert cells["skill"].to_numpy() == pytest.approx(np.full(len(cells), skill))
 
@@ -138,4 +138,4 @@ def test_a_cell_says_whether_it_beats_the_trivial_predictor(tmp_path: Path, skil
 def test_cells_without_a_score_say_nothing_about_the_trivial_predictor(tmp_path: Path) -> None:
     sweep = FakeSweep(tmp_path / "study")
     sweep.write_plan()
-    assert tables(sweep).cells["beats_trivial"].isna().all()
+    assert compared(sweep).cells["beats_trivial"].isna().all()

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from tests.report.sweeps import CATALOGUE, FakeSweep, level
 from usaggr.analysis.collect import collect
+from usaggr.analysis.compare_study import compare_study
 from usaggr.analysis.observations import observe
 from usaggr.metrics.names import METRICS
-from usaggr.report.tables import make_tables
 
 
 def scorer(task: str, block: tuple[str, ...], scale: float | int, seed: int) -> dict[str, float]:
@@ -81,7 +81,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> FakeSweep:
 def test_neither_the_order_of_rows_nor_the_names_of_folders_change_a_table(
     finished: FakeSweep, tmp_path: Path, data: st.DataObject
 ) -> None:
-    before = make_tables(collect([finished.directory]))
+    before = compare_study(collect([finished.directory]))
     directory = tmp_path / "study"
     shutil.rmtree(directory, ignore_errors=True)
     shutil.copytree(finished.directory, directory)
@@ -92,6 +92,6 @@ def test_neither_the_order_of_rows_nor_the_names_of_folders_change_a_table(
     folders = data.draw(st.permutations(sorted((directory / "runs").iterdir())))
     for i, folder in enumerate(folders):
         folder.rename(directory / "runs" / f"r{i}")
-    after = make_tables(collect([directory]))
-    for name in ("scores", "cells", "comparison", "summary"):
+    after = compare_study(collect([directory]))
+    for name in ("observations", "cells", "verdicts", "summary"):
         pd.testing.assert_frame_equal(getattr(after, name), getattr(before, name))

@@ -45,7 +45,7 @@ def tables_of(sweep: FakeSweep) -> Tables:
 
 
 def main_cells(tables: Tables) -> pd.DataFrame:
-    return tables.comparison[tables.comparison["main"]].set_index("task")
+    return tables.comparison.verdicts[tables.comparison.verdicts["main"]].set_index("task")
 
 
 def test_planted_differences_get_their_verdicts(tmp_path: Path) -> None:
@@ -81,8 +81,8 @@ def test_the_seeds_that_would_do_are_counted_at_the_level_of_the_first_step_of_h
     for path in sweep.directory.glob("runs/fetal_femur-*/predictions.parquet"):
         path.unlink()
     tables = tables_of(sweep)
-    (key,) = [key for key in tables.differences if key[3:] == ("breast_lesion", "dsc")]
-    needed = [seeds_needed(tables.differences[key].estimate, 3, 0.02, 0.05 / tests) for tests in (1, 3, 4)]
+    (key,) = [key for key in tables.comparison.differences if key[3:] == ("breast_lesion", "dsc")]
+    needed = [seeds_needed(tables.comparison.differences[key].estimate, 3, 0.02, 0.05 / tests) for tests in (1, 3, 4)]
     assert len(set(needed)) == 3
     assert main_cells(tables).loc["breast_lesion", "seeds_needed"] == needed[1]
 
@@ -127,10 +127,13 @@ def test_few_subjects_give_no_verdict(tmp_path: Path, subjects: int, note: str) 
 def test_frames_do_not_make_up_for_subjects(tmp_path: Path) -> None:
     sweep = sweep_of(tmp_path / "study", {}, tasks=("breast_lesion", "fetal_femur"), subjects=4, frames=5)
     tables = tables_of(sweep)
-    (key,) = [key for key in tables.differences if key[3:] == ("breast_lesion", "dsc")]
+    (key,) = [key for key in tables.comparison.differences if key[3:] == ("breast_lesion", "dsc")]
     row = main_cells(tables).loc["breast_lesion"].to_dict()
     assert (row["n_subjects"], row["n_test"]) == (4, 20)
-    assert scarcity({**row, "task": "breast_lesion"}, tables.differences[key], tables.cases) == "few subjects"
+    assert (
+        scarcity({**row, "task": "breast_lesion"}, tables.comparison.differences[key], tables.comparison.cases)
+        == "few subjects"
+    )
 
 
 def test_the_same_run_has_no_verdict(tmp_path: Path) -> None:
@@ -203,7 +206,7 @@ def test_predictions_that_lack_a_sample_of_their_test_fold_are_a_failed_run(tmp_
 def test_p_values_are_adjusted_within_a_grouping(tmp_path: Path) -> None:
     sweep = sweep_of(tmp_path / "study", {"thyroid_nodule_det": 0.03}, groupings=("task_specific", "pairs", "unified"),
                      partitions={"pairs": {"first": TASKS[:2], "second": TASKS[2:]}}, noise=0.03)  # fmt: skip
-    comparison = tables_of(sweep).comparison
+    comparison = tables_of(sweep).comparison.verdicts
     for grouping in ("pairs", "unified"):
         cells = comparison[comparison["main"] & (comparison["grouping"] == grouping)].sort_values("p")
         assert cells["p"].is_unique
@@ -215,7 +218,11 @@ def test_a_block_of_two_groupings_gives_its_degrees_of_freedom_once(tmp_path: Pa
     """Both groupings hold one run a seed: there is no second variance to pool with, though two cells show it."""
     tasks = ("breast_lesion", "breast_2cls")
     sweep = sweep_of(tmp_path / "study", {}, tasks=tasks, groupings=("task_specific", "clinical", "unified"))
-    found = {key: value for key, value in tables_of(sweep).differences.items() if key[3:] == ("breast_lesion", "dsc")}
+    found = {
+        key: value
+        for key, value in tables_of(sweep).comparison.differences.items()
+        if key[3:] == ("breast_lesion", "dsc")
+    }
     assert [key[2] for key in found] == ["clinical", "unified"]
     for difference in found.values():
         assert not difference.pooled

@@ -5,6 +5,7 @@ import pytest
 
 from tests.report.sweeps import FakeSweep
 from usaggr.analysis.collect import CollectedRun, collect
+from usaggr.analysis.recommendations import Recommendation
 from usaggr.document.elements import Document
 from usaggr.document.markdown import render_markdown
 from usaggr.errors import ConfigError, RunError
@@ -17,7 +18,6 @@ from usaggr.inference.model_selection import (
     grouping_for,
 )
 from usaggr.report.answer.chapter import write_answer
-from usaggr.report.answer.recommendations import Recommendation
 from usaggr.report.material import Material
 from usaggr.report.tables import make_tables
 from usaggr.results.run_result import Cost, RunResult
@@ -82,7 +82,7 @@ def test_the_recommended_models_are_those_of_the_report(sweep: FakeSweep) -> Non
     assert choice.models[LESION].because == "AU: gain; seed 2"  # its best one on validation
     assert choice.models[FEMUR].grouping == "task_specific"
     collection = collect([sweep.directory])
-    answer = write_answer(Material(collection, make_tables(collection)))
+    answer = write_answer(Material(make_tables(collection)))
     assert answer is not None
     report = render_markdown(Document("Report", (), (answer,)))
     assert "`usaggr predict --recommended` takes TS where the answer is not known or there is no verdict" in report

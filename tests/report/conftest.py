@@ -55,4 +55,4 @@ def usual(tmp_path_factory: pytest.TempPathFactory) -> Material:
 
 @pytest.fixture(scope="session")
 def usual_report(usual: Material) -> Document:
-    return write_report(usual.collection, usual.tables)
+    return write_report(usual.tables)

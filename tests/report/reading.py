@@ -55,20 +55,23 @@ def planted(
 
 def document_of(*sweeps: FakeSweep, figures: tuple[FigureFile, ...] = (), examples: Examples | None = None) -> Document:
     collection = collect([sweep.directory for sweep in sweeps])
-    return write_report(collection, make_tables(collection), figures, examples)
+    return write_report(make_tables(collection), figures, examples)
 
 
 def material_of(*sweeps: FakeSweep) -> Material:
     """Return what chapters are written from."""
     collection = collect([sweep.directory for sweep in sweeps])
-    return Material(collection, make_tables(collection))
+    return Material(make_tables(collection))
 
 
 def with_settings(material: Material, **changes: dict[str, Any]) -> Material:
     """Return the same runs, as of a study whose sections (`model`, `data`, ...) have other values of these keys."""
     study = material.study
     settings = study.settings | {name: study.settings[name] | keys for name, keys in changes.items()}
-    return replace(material, collection=replace(material.collection, study=replace(study, settings=settings)))
+    collection = replace(material.collection, study=replace(study, settings=settings))
+    return replace(
+        material, tables=replace(material.tables, comparison=replace(material.comparison, collection=collection))
+    )
 
 
 def chapters_of(material: Material, *writers: Callable[[Material], Section | None]) -> Document:

@@ -145,7 +145,7 @@ def test_what_limits_a_comparison_is_said(
     usual: Material, usual_report: Document, settings: dict[str, Any], said: str
 ) -> None:
     limited = with_settings(usual, **settings)
-    assert said in texts(write_report(limited.collection, limited.tables))
+    assert said in texts(write_report(limited.tables))
     assert said not in texts(usual_report)
 
 

@@ -1,7 +1,6 @@
 """Finished runs of a version that had fewer metrics: they stay done, and the report says what they lack."""
 
 from pathlib import Path
-from typing import cast
 
 from pyarrow import parquet
 
@@ -10,7 +9,7 @@ from tests.report.sweeps import FakeSweep
 from usaggr.analysis.collect import collect
 from usaggr.document.elements import Paragraph, Section
 from usaggr.report.material import Material
-from usaggr.report.tables import Tables
+from usaggr.report.tables import make_tables
 from usaggr.report.what_was_run.chapter import write_run
 
 
@@ -33,7 +32,7 @@ def test_runs_without_a_metric_stay_done_and_are_named_with_what_to_do(tmp_path:
     assert [(run.state, run.error) for run in collection.runs] == [("done", None)] * 2
     values = [set(run.pseudovalues["breast_lesion"].metrics) for run in collection.runs if run.pseudovalues is not None]
     assert values == [{"dsc", "hd", "hd95"}, {"dsc", "hd", "hd95", "nsd"}]
-    chapter = write_run(Material(collection, cast(Tables, None)))
+    chapter = write_run(Material(make_tables(collection)))
     assert chapter is not None
     (section,) = [part for part in chapter.sections if part.title == "Runs without all metrics"]
     assert said(section) == (

@@ -23,7 +23,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Tables, Document]:
     collection = collect([sweep.directory])
     tables_ = make_tables(collection)
     figures = tuple(FigureFile(place, f"Title {place}", "What is seen", ("png",), place) for place in PLACES)
-    return tables_, write_report(collection, tables_, figures)
+    return tables_, write_report(tables_, figures)
 
 
 def test_each_claim_has_its_finding_its_number_and_the_reason(made: tuple[Tables, Document]) -> None:

@@ -4,23 +4,18 @@ Sweeps are read as their report reads them. Only the study's first variant count
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from usaggr.advice.sharing_modes import way_of
-from usaggr.analysis.cell_scores import Cases
-from usaggr.analysis.collect import Collection, collect
-from usaggr.analysis.comparison import CELL, cells_of, compare, pairs_of
-from usaggr.analysis.convergence_table import read_validity
-from usaggr.analysis.difference_intervals import Difference, Key, differences, pooled_estimates
-from usaggr.analysis.observations import observe
-from usaggr.analysis.verdict_table import judge_cells
-from usaggr.analysis.weighted_sums import CellTables
+from usaggr.analysis.collect import collect
+from usaggr.analysis.compare_study import StudyComparison, compare_study
+from usaggr.analysis.comparison import CELL
+from usaggr.analysis.difference_intervals import Difference, Key, pooled_estimates
 from usaggr.data.batches.streams import NOT_EQUAL
 from usaggr.document.display_names import grouping_label
 from usaggr.errors import ConfigError, RunError
@@ -169,7 +164,7 @@ def read_sweep(sources: Sequence[Source], progress: Progress) -> SweepEvidence:
             f"{where}: its reference is {study.reference}, whose models serve several tasks; advice on sharing needs a "
             "sweep with reference=task_specific"
         )
-    cells = tuple(_cells(collection, _compared(collection)))
+    cells = tuple(_cells(compare_study(collection)))
     if not cells:
         raise RunError(
             f"{where}: no task has finished runs with a shared model and without one, of a seed in common; "
@@ -186,27 +181,8 @@ def read_sweep(sources: Sequence[Source], progress: Progress) -> SweepEvidence:
     )
 
 
-@dataclass(frozen=True)
-class _Tables:
-    """Of the report's tables, those that evidence is made of; the same names."""
-
-    cases: Cases
-    cells: pd.DataFrame
-    comparison: pd.DataFrame
-    differences: Mapping[Key, Difference]
-
-
-def _compared(collection: Collection) -> _Tables:
-    study, cases = collection.study, Cases(collection)
-    observations = observe(collection)
-    pairs = pairs_of(observations, study.reference)
-    cells = cells_of(observations, cases, study.confidence)
-    found = differences(pairs, CELL, cases)
-    compared, validity = compare(pairs, found, study.confidence), read_validity(collection, study.convergence_margin)
-    return _Tables(cases, cells, judge_cells(compared, found, cells, pairs, validity, cases, study), found)
-
-
-def _cells(collection: Collection, tables: _Tables) -> Iterator[EvidenceCell]:
+def _cells(comparison: StudyComparison) -> Iterator[EvidenceCell]:
+    collection = comparison.collection
     study, facts = collection.study, collection.data.tasks
     tasks = {task_id: known.task for task_id, known in facts.items()}
     blocks: dict[str, set[tuple[str, ...]]] = {}
@@ -214,17 +190,17 @@ def _cells(collection: Collection, tables: _Tables) -> Iterator[EvidenceCell]:
         for grouping in run.row.groupings:
             blocks.setdefault(grouping, set()).add(run.row.tasks)
     ways = {grouping: way_of(grouping, of, tasks) for grouping, of in blocks.items()}
-    relative = _relative_effects(collection, tables)
-    means = {_key(row): row for row in tables.cells.to_dict("records")}
+    relative = _relative_effects(comparison)
+    means = {_key(row): row for row in comparison.cells.to_dict("records")}
     scales = len({run.row.scale for run in collection.runs})
-    comparison = tables.comparison
-    first = comparison[comparison["main"] & (comparison["variant"] == next(iter(study.variants)))]
+    verdicts = comparison.verdicts
+    first = verdicts[verdicts["main"] & (verdicts["variant"] == next(iter(study.variants)))]
     for row in first[first["delta"].notna()].to_dict("records"):
         block = next(of for of in blocks[row["grouping"]] if row["task"] in of)
         if len(block) < 2:
             continue  # a model of its own shares nothing, however it was trained
         reference = means.get(_key({**row, "grouping": study.reference}))
-        effect, unknown = _effect(row, tables.differences.get(_key(row)), relative.get(_key(row)), reference, study)
+        effect, unknown = _effect(row, comparison.differences.get(_key(row)), relative.get(_key(row)), reference, study)
         invalid = not row["valid"]
         needed = row["seeds_needed"]
         yield EvidenceCell(
@@ -297,19 +273,18 @@ def _far_from_zero(reference: dict[Any, Any] | None) -> bool:
     return mean > 0 and (math.isnan(low) or low > NEAREST_ZERO * mean)
 
 
-def _relative_effects(collection: Collection, tables: _Tables) -> dict[Key, Estimate]:
+def _relative_effects(comparison: StudyComparison) -> dict[Key, Estimate]:
     """Relative changes of the tasks whose metric is a distance, by the values of CELL."""
-    cells_of = CellTables(collection, tables.cases)
-    comparison = tables.comparison
-    distances = comparison["metric"].map(unit_of) == "relative"
-    first = comparison["variant"] == next(iter(collection.study.variants))
-    wanted = comparison[comparison["main"] & distances & first & comparison["relative"].notna()]
+    verdicts = comparison.verdicts
+    distances = verdicts["metric"].map(unit_of) == "relative"
+    first = verdicts["variant"] == next(iter(comparison.study.variants))
+    wanted = verdicts[verdicts["main"] & distances & first & verdicts["relative"].notna()]
     found: dict[Key, Estimate] = {}
     for _, rows in wanted.groupby("task", sort=False):
         joints: dict[Key, np.ndarray[Any, np.dtype[np.float64]]] = {}
         for row in rows.to_dict("records"):
             cell = (row["task"], row["grouping"], row["scale"], row["variant"])
-            joint = cells_of.joint([{cell: 1.0}], "relative")
+            joint = comparison.weighted_sums.joint([{cell: 1.0}], "relative")
             if joint is not None:
                 joints[_key(row)] = joint.values[0]
         if joints:

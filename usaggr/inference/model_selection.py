@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from usaggr.analysis.collect import CollectedRun, collect
+from usaggr.analysis.compare_study import compare_study
+from usaggr.analysis.recommendations import Recommendation, recommendations_at
 from usaggr.document.display_names import grouping_label, scale_label
 from usaggr.errors import ConfigError, RunError, one_of
 from usaggr.metrics.names import main_metric, metric
 from usaggr.progress import Progress
-from usaggr.report.answer.recommendations import Recommendation, recommendations_at
-from usaggr.report.material import Material
-from usaggr.report.tables import make_tables
 from usaggr.results.find_runs import find_runs, is_done
 from usaggr.results.stored_study import PlanRow, Source, StudyFacts, read_source
 from usaggr.results.trained_model import has_weights, no_weights, read_stored_run
@@ -135,14 +134,14 @@ def choose_recommended(directory: Path, wanted: Wanted, progress: Progress | Non
     collection = collect([directory], progress)
     study = collection.study
     scale, seed, variant = _scale(study, wanted), _seed(study, wanted), _variant(study, wanted)
-    material = Material(collection, make_tables(collection))
-    found = {one.task: one for one in recommendations_at(material, variant, scale)}
+    comparison = compare_study(collection)
+    found = {one.task: one for one in recommendations_at(comparison, variant, scale)}
     models = {}
     for task_id in sorted(collection.tasks):
         grouping, because = grouping_for(found.get(task_id), study.reference)
         runs = [
             run
-            for run in material.runs(variant, scale, grouping)
+            for run in comparison.runs(variant, scale, grouping)
             if task_id in run.row.tasks and (seed is None or run.row.seed == seed)
         ]
         best = best_seed(runs, collection.data.tasks[task_id].task)

@@ -117,7 +117,7 @@ def _write(collection: Collection, folder: Path, progress: Progress) -> None:
     # Silent: reading the data set has a progress of its own, which would end that of the report.
     examples = write_examples(collection, tables, folder / "samples")
     progress.advance()
-    document = write_report(collection, tables, figures, examples)
+    document = write_report(tables, figures, examples)
     (folder / "report.md").write_text(render_markdown(document), encoding="utf-8")
     (folder / "index.html").write_text(render_page(document, folder), encoding="utf-8")
     write_latex(document, folder / "tables")

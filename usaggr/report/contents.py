@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from usaggr.analysis.collect import Collection
 from usaggr.document.elements import Document
 from usaggr.report.across_tasks.chapter import write_across
 from usaggr.report.affinity.chapter import write_affinity
@@ -30,18 +29,15 @@ from usaggr.report.what_was_run.data_section import write_data
 from usaggr.report.what_was_run.exposure_section import write_exposure
 
 
-def write_report(
-    collection: Collection, tables: Tables, figures: Sequence[FigureFile] = (), examples: Examples | None = None
-) -> Document:
+def write_report(tables: Tables, figures: Sequence[FigureFile] = (), examples: Examples | None = None) -> Document:
     """Everything that the report says.
 
     Args:
-        collection: the runs.
-        tables: made from them.
+        tables: of the study.
         figures: written to the report's folder figures/.
         examples: pictures of test samples, in the report's folder; None where none were looked for.
     """
-    material = Material(collection, tables, tuple(figures), examples)
+    material = Material(tables, tuple(figures), examples)
     chapters = (
         write_answer(material),
         write_claims(material),
@@ -74,5 +70,5 @@ def write_report(
             ),
         ),
     )
-    title = f"Report of {collection.study.name}"
+    title = f"Report of {material.study.name}"
     return Document(title, write_lead(material), tuple(chapter for chapter in chapters if chapter is not None))

@@ -123,7 +123,7 @@ def _drawings(collection: Collection, tables: Tables, variant: str) -> Iterator[
         "cell's corners: a model that is collapsed (filled) or did not converge (open); above the grouping's, below "
         "the reference's.",
         "answer",
-        draw_heatmap(tables.comparison, study, collection.tasks, variant),
+        draw_heatmap(tables.comparison.verdicts, study, collection.tasks, variant),
     )
     for scale in sorted(study.scales, reverse=True):
         yield _Drawing(
@@ -134,7 +134,7 @@ def _drawings(collection: Collection, tables: Tables, variant: str) -> Iterator[
             "band is worse by less than the margin. An interval right of the dashed line is no loss, if its test holds "
             "after Holm's adjustment. The numbers are in the metric's own units; an arrow's interval goes on.",
             "answer",
-            draw_forest(tables.comparison, study, collection.tasks, variant, scale),
+            draw_forest(tables.comparison.verdicts, study, collection.tasks, variant, scale),
         )
     models = {
         name: len({run.row.tasks for run in collection.runs if name in run.row.groupings}) for name in study.groupings
@@ -146,7 +146,7 @@ def _drawings(collection: Collection, tables: Tables, variant: str) -> Iterator[
         "its interval against the number of models, the parameters of all of them, and the time that all seeds took to "
         "train. The reference stands at nought.",
         "cost",
-        draw_cost(tables.summary, study, models, variant),
+        draw_cost(tables.comparison.summary, study, models, variant),
     )
     yield _Drawing(
         "score_against_scale",
@@ -155,7 +155,7 @@ def _drawings(collection: Collection, tables: Tables, variant: str) -> Iterator[
         "the number of training samples, a line a grouping; the dashed line is the predictor that ignores the image, "
         "whose score is written where it is far off. A band may go on past the panel.",
         "scale",
-        draw_curves(tables.cells, study, collection.tasks, variant),
+        draw_curves(tables.comparison.cells, study, collection.tasks, variant),
     )
     yield _Drawing(
         "controls",

@@ -6,15 +6,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from usaggr.analysis.cell_scores import Cases
 from usaggr.analysis.collect import Collection
-from usaggr.analysis.comparison import CELL, COMPARISON_COLUMNS, cells_of, compare, pairs_of
-from usaggr.analysis.convergence_table import read_validity
-from usaggr.analysis.difference_intervals import Difference, Key, differences
+from usaggr.analysis.compare_study import StudyComparison, compare_study
+from usaggr.analysis.comparison import COMPARISON_COLUMNS
 from usaggr.analysis.observations import SCORE_COLUMNS, observe
-from usaggr.analysis.summary import SUMMARY_COLUMNS, summarise
-from usaggr.analysis.verdict_table import judge_cells
-from usaggr.analysis.weighted_sums import CellTables
+from usaggr.analysis.summary import SUMMARY_COLUMNS
 from usaggr.report.across_tasks.tables import AcrossTasks, across_tasks
 from usaggr.report.affinity.tables import AFFINITY_COLUMNS, AffinityTables, make_affinity
 from usaggr.report.controls.tables import CONTROL_COLUMNS, make_controls
@@ -35,19 +31,8 @@ class Tables:
     asked for, since they take most of the time: a caller that reads the comparison alone does not pay for them.
     """
 
-    collection: Collection
-    cells: pd.DataFrame
-    """A row for each cell and metric, the reference's too: mean over seeds beside the trivial predictor."""
-    comparison: pd.DataFrame
-    """A row for each cell of the other groupings and metric: COMPARISON_COLUMNS and judgement.OWN_COLUMNS."""
-    observations: pd.DataFrame
-    """The long table under all others (see `observe`)."""
-    validity: pd.DataFrame
-    """A row for each finished run and task (see `read_validity`)."""
-    cases: Cases
-    """Pseudo-values of all cells."""
-    differences: dict[Key, Difference]
-    """Of the cells that are compared, by the values of comparison.CELL."""
+    comparison: StudyComparison
+    """Cells, differences and verdicts, on which all others rest."""
     routing: RoutingTables
     """How runs with experts use them; empty where no run has any."""
     affinity: AffinityTables
@@ -56,69 +41,48 @@ class Tables:
     @cached_property
     def scores(self) -> pd.DataFrame:
         """A row for each run, task, grouping and metric; columns SCORE_COLUMNS."""
-        return _all_scores(self.collection, self.observations)
-
-    @cached_property
-    def summary(self) -> pd.DataFrame:
-        """A row for each grouping, scale and variant; columns SUMMARY_COLUMNS."""
-        return summarise(self.comparison, CellTables(self.collection, self.cases), self.collection)
+        return _all_scores(self.comparison)
 
     @cached_property
     def interplay(self) -> Interplay:
         """With data scale, task type and clinical group, and the paper's claims."""
-        return make_interplay(self.collection, self.comparison, self.cases)
+        return make_interplay(self.comparison)
 
     @cached_property
     def across(self) -> AcrossTasks:
         """Descriptive tests over tasks."""
-        return across_tasks(self.observations, self.comparison, self.collection.study)
+        return across_tasks(self.comparison.observations, self.comparison.verdicts, self.comparison.study)
 
     @cached_property
     def variants(self) -> Variants:
         """Compared with the first one."""
-        return make_variants(self.collection, self.observations, self.validity, self.cases)
+        return make_variants(self.comparison)
 
     @cached_property
     def controls(self) -> pd.DataFrame:
         """Groupings among those drawn by lot (see `make_controls`); without rows where there are none."""
-        return make_controls(self.collection)
+        return make_controls(self.comparison)
 
     @cached_property
     def staged(self) -> pd.DataFrame:
         """Staged groupings against those of one stage (see `make_staged`); without rows where there are none."""
-        return make_staged(self.collection, self.observations, self.cases)
+        return make_staged(self.comparison)
 
 
 def make_tables(collection: Collection) -> Tables:
-    """All tables of what was collected."""
-    study, cases = collection.study, Cases(collection)
-    observations = observe(collection)
-    validity = read_validity(collection, study.convergence_margin)
-    pairs = pairs_of(observations, study.reference)
-    cells = cells_of(observations, cases, study.confidence)
-    found = differences(pairs, CELL, cases)
-    compared = compare(pairs, found, study.confidence)
-    return Tables(
-        collection=collection,
-        cells=cells,
-        comparison=judge_cells(compared, found, cells, pairs, validity, cases, study),
-        observations=observations,
-        validity=validity,
-        cases=cases,
-        differences=found,
-        # These read files of the study's folder: now, so that all tables are of one moment.
-        routing=make_routing(collection),
-        affinity=make_affinity(collection),
-    )
+    """Compare the study of these runs, and return all tables of its report."""
+    # Routing and affinity read files of the study's folder: now, so that all tables are of one moment.
+    return Tables(compare_study(collection), make_routing(collection), make_affinity(collection))
 
 
-def _all_scores(collection: Collection, observations: pd.DataFrame) -> pd.DataFrame:
-    """Of all runs, those of controls last."""
-    columns = list(SCORE_COLUMNS)
+def _all_scores(comparison: StudyComparison) -> pd.DataFrame:
+    """Return the scores of all runs, those of controls last."""
+    columns, collection = list(SCORE_COLUMNS), comparison.collection
     if collection.controls is None:
-        return observations[columns]
+        return comparison.observations[columns]
     drawn = observe(collection.controls)
-    return pd.concat([observations[columns], drawn.loc[drawn["grouping"].isin(collection.study.controls), columns]])
+    drawn = drawn.loc[drawn["grouping"].isin(collection.study.controls), columns]
+    return pd.concat([comparison.observations[columns], drawn])
 
 
 def write_tables(tables: Tables, folder: Path) -> None:
@@ -131,8 +95,8 @@ def write_tables(tables: Tables, folder: Path) -> None:
     routing = tables.routing
     for name, table, columns in (
         ("scores", tables.scores, SCORE_COLUMNS),
-        ("comparison", tables.comparison, COMPARISON_COLUMNS),
-        ("summary", tables.summary, SUMMARY_COLUMNS),
+        ("comparison", tables.comparison.verdicts, COMPARISON_COLUMNS),
+        ("summary", tables.comparison.summary, SUMMARY_COLUMNS),
         ("variants", tables.variants.effects, VARIANT_COLUMNS),
         ("controls", tables.controls, CONTROL_COLUMNS),
         ("staged", tables.staged, STAGED_COLUMNS),

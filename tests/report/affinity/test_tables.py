@@ -47,7 +47,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> tuple[FakeSweep, Tables]:
 def said(sweep: FakeSweep, tables: Tables) -> str:
     """The chapter; empty where there is none."""
     collection = collect([sweep.directory])
-    chapter = write_affinity(Material(collection, replace(tables, affinity=make_affinity(collection))))
+    chapter = write_affinity(Material(replace(tables, affinity=make_affinity(collection))))
     return "" if chapter is None else render_markdown(Document("report", (), (chapter,)))
 
 

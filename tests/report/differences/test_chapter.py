@@ -75,7 +75,7 @@ def test_figures_stand_in_their_chapters(document: Document) -> None:
 
 def test_without_the_data_set_the_reason_is_told_once(usual: Material) -> None:
     examples = Examples("phantoms is not there any more")
-    said = texts(write_report(usual.collection, usual.tables, examples=examples))
+    said = texts(write_report(usual.tables, examples=examples))
     assert said.count("There are no pictures of test samples: phantoms is not there any more.") == 1
 
 
@@ -92,14 +92,14 @@ def test_collapsed_runs_are_named_and_counts_are_given_with_and_without_them(tmp
     collection = collect([sweep.directory])
     made = make_tables(collection)
     shared = next(run.row.fingerprint for run in collection.runs if run.row.block == "unified")
-    validity = made.validity.assign(collapsed=False, diverged=False)
+    validity = made.comparison.convergence.assign(collapsed=False, diverged=False)
     validity["unconverged"] = pd.array([False] * len(validity), dtype="boolean")
     validity.loc[(validity["fingerprint"] == shared) & (validity["task"] == "fetal_head"), "collapsed"] = True
-    comparison = made.comparison.copy()
+    comparison = made.comparison.verdicts.copy()
     lost = (comparison["grouping"] == "unified") & (comparison["task"] == "fetal_head")
     comparison.loc[lost, "collapsed"], comparison.loc[lost, "valid"] = True, False
-    changed = replace(made, validity=validity, comparison=comparison)
-    section = write_validity(Material(collection, changed))
+    changed = replace(made, comparison=replace(made.comparison, convergence=validity, verdicts=comparison))
+    section = write_validity(Material(changed))
     assert section is not None
     runs, twice = tables(section)[:2]
     assert rows(runs) == [["fetal_head", "AU", "1", "base", "0", "collapsed"]]

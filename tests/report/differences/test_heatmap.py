@@ -27,7 +27,7 @@ def scorer(task: str, block: tuple[str, ...], scale: float | int, seed: int) -> 
 
 def drawn(sweep: FakeSweep) -> Figure:
     collection = collect([sweep.directory])
-    figure = draw_heatmap(make_tables(collection).comparison, collection.study, collection.tasks, "base")
+    figure = draw_heatmap(make_tables(collection).comparison.verdicts, collection.study, collection.tasks, "base")
     assert figure is not None
     figure.draw_without_rendering()
     return figure
@@ -148,7 +148,7 @@ def test_writing_is_legible_on_its_cell(figure: Figure) -> None:
 
 def test_a_study_of_one_grouping_has_no_heat_map(tmp_path: Path) -> None:
     collection = collect([FakeSweep(tmp_path / "s", groupings=("task_specific",)).finish(scorer).directory])
-    assert draw_heatmap(make_tables(collection).comparison, collection.study, collection.tasks, "base") is None
+    assert draw_heatmap(make_tables(collection).comparison.verdicts, collection.study, collection.tasks, "base") is None
 
 
 @pytest.mark.parametrize("scales", [(1.0,), (0.1, 0.25, 0.5, 1.0)])

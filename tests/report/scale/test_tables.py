@@ -79,7 +79,7 @@ def test_the_slope_within_tasks_is_the_planted_one(whole: tuple[Interplay, Table
 
 
 def test_a_task_has_the_slope_of_its_differences_in_the_comparison(whole: tuple[Interplay, Tables]) -> None:
-    comparison = whole[1].comparison
+    comparison = whole[1].comparison.verdicts
     rows = comparison[(comparison["task"] == "cervix") & (comparison["grouping"] == "clinical") & comparison["main"]]
     line = np.polyfit(np.log10(rows["n_train"].to_numpy(dtype=float)), rows["relative"].to_numpy(dtype=float), 1)
     found = only(whole[0].slopes, grouping="clinical", level="task", scope="cervix", unit="relative")
@@ -108,7 +108,7 @@ def test_the_crossing_is_where_the_planted_line_is_zero(whole: tuple[Interplay, 
 
 
 def test_type_and_group_means_are_those_of_the_comparison(whole: tuple[Interplay, Tables]) -> None:
-    comparison = whole[1].comparison
+    comparison = whole[1].comparison.verdicts
     rows = comparison[comparison["main"] & (comparison["grouping"] == "unified") & (comparison["scale"] == 1.0)]
     for frame, column, names in (
         (whole[0].sensitivity, "task_type", ("delta_skill", "relative")),
@@ -147,9 +147,9 @@ def test_cells_that_are_not_valid_are_left_out_of_the_second_tables(
     fake = FakeSweep(tmp_path, ("breast_lesion", "thyroid_nodule"), subjects=20, spread=0.1)
     collection = collect([fake.finish(lambda t, b, s, k: level(CATALOGUE[t], 0.5 + 0.01 * k)).directory])
     tables = make_tables(collection)
-    comparison = tables.comparison
+    comparison = tables.comparison.verdicts
     comparison["valid"] = comparison["task"] != "thyroid_nodule"
-    found = make_interplay(collection, comparison, tables.cases)
+    found = make_interplay(tables.comparison)
     counted = {v: rows["tasks"].tolist() for v, rows in found.sensitivity.groupby("valid_only")}
     assert counted == {False: [2], True: [1]}
 
@@ -176,7 +176,7 @@ def test_another_reference_is_not_the_papers(tmp_path: Path) -> None:
     fake = FakeSweep(tmp_path, reference="unified", spread=0.05)
     collection = collect([fake.finish(lambda t, b, s, k: level(CATALOGUE[t], 0.5 + 0.01 * k)).directory])
     tables = make_tables(collection)
-    found = make_interplay(collection, tables.comparison, tables.cases)
+    found = make_interplay(tables.comparison)
     assert found.claims["why"].str.startswith("not asked by this sweep: its reference is unified").all()
 
 
@@ -192,7 +192,7 @@ def test_a_sweep_without_results_has_empty_tables(tmp_path: Path) -> None:
     fake.write_plan()
     collection = collect([fake.directory])
     tables = make_tables(collection)
-    found = make_interplay(collection, tables.comparison, tables.cases)
+    found = make_interplay(tables.comparison)
     assert found.slopes.empty
     assert found.sensitivity.empty
     assert set(found.claims["verdict"]) == {"undecided"}

@@ -84,7 +84,7 @@ def sweep_of(folder: Path, *groupings: str) -> StagedSweep:
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Material:
     """A sweep with two staged groupings, all runs done."""
     collection = collect([sweep_of(tmp_path_factory.mktemp("staged") / "whole").written().directory])
-    return Material(collection, make_tables(collection))
+    return Material(make_tables(collection))
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ def test_what_the_study_lacks_is_not_compared_with(tmp_path: Path) -> None:
     one_stage = collect([sweep_of(tmp_path / "none", "task_specific", "unified").written().directory])
     tables = make_tables(one_stage)
     assert tables.staged.empty
-    assert chapter(Material(one_stage, tables)).sections == ()
+    assert chapter(Material(tables)).sections == ()
 
 
 def test_examples_time_and_models_are_those_of_all_stages(whole: Material) -> None:
@@ -152,7 +152,7 @@ def test_examples_time_and_models_are_those_of_all_stages(whole: Material) -> No
     assert rows["staged_task_extra"][:4] == ["more: 1.5 times", "750", "3", "1"]
     # 10 s a task and stage: three seeds of three tasks, and the three first stages of three tasks.
     assert rows["staged_task"][-1] == rows["staged_task_extra"][-1] == "0:03:00"
-    summary = whole.tables.summary.set_index("grouping")["train_seconds"]
+    summary = whole.tables.comparison.summary.set_index("grouping")["train_seconds"]
     assert summary.to_dict() == {
         "task_specific": 90.0,
         "unified": 90.0,

@@ -31,7 +31,7 @@ SHARING = "Capacity or interference: what a variant makes of sharing"
 
 
 def chapter(swept: FakeSweep | Collection) -> Section:
-    made = Material(swept, make_tables(swept)) if isinstance(swept, Collection) else material_of(swept)
+    made = Material(make_tables(swept)) if isinstance(swept, Collection) else material_of(swept)
     (section,) = chapters_of(made, write_variants).sections
     return section
 
@@ -154,7 +154,7 @@ def test_one_variant_has_no_chapter(tmp_path: Path) -> None:
 
 
 def test_methods_say_how_variants_are_compared(alike: Collection) -> None:
-    said = texts(chapters_of(Material(alike, make_tables(alike)), write_methods))
+    said = texts(chapters_of(Material(make_tables(alike)), write_methods))
     assert "Each variant is compared with base under the same grouping, scale and seeds" in said
     assert "There are no margins and no verdicts for variants." in said
 

@@ -11,9 +11,8 @@ from scipy import stats
 from tests.report.sweeps import FakeSweep
 from tests.report.variant_sweeps import TASKS, ablation, finish, lacking
 from tests.statistics.oracle_holm import closed_holm
-from usaggr.analysis.cell_scores import Cases
 from usaggr.analysis.collect import Collection, collect
-from usaggr.analysis.convergence_table import read_validity
+from usaggr.analysis.compare_study import compare_study
 from usaggr.analysis.observations import observe
 from usaggr.report.tables import make_tables, write_tables
 from usaggr.report.variants.tables import VARIANT_COLUMNS, make_variants
@@ -21,8 +20,7 @@ from usaggr.report.variants.tables import VARIANT_COLUMNS, make_variants
 
 def effects_of(swept: FakeSweep | Collection) -> pd.DataFrame:
     collection = swept if isinstance(swept, Collection) else collect([swept.directory])
-    validity = read_validity(collection, collection.study.convergence_margin)
-    return make_variants(collection, observe(collection), validity, Cases(collection)).effects
+    return make_variants(compare_study(collection)).effects
 
 
 def only(effects: pd.DataFrame, level: str, **wanted: object) -> pd.Series:

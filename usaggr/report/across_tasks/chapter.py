@@ -17,7 +17,7 @@ Rows = tuple[tuple[str | Cell, ...], ...]
 def write_across(material: Material) -> Section | None:
     """Friedman's test, pairs of groupings, probability of improvement; none where nothing is compared."""
     across = material.tables.across
-    if not material.done or not material.others or across.improvement.empty:
+    if not material.comparison.runs_done or not material.comparison.others or across.improvement.empty:
         return None
     intro = paragraph(
         "**Descriptive.** These treat tasks as independent, which they are not where one model serves several of them;",
@@ -55,7 +55,7 @@ def _friedman(material: Material) -> tuple[Block, ...]:
             continue
         ranks = ", ".join(
             f"{literal(grouping_label(name))} {row[f'rank:{name}']:.2f}"
-            for name in material.groupings
+            for name in material.comparison.groupings
             if pd.notna(row.get(f"rank:{name}"))
         )
         said.append(

@@ -4,13 +4,14 @@ from typing import Any
 
 import pandas as pd
 
+from usaggr.analysis.compare_study import Scale
+from usaggr.analysis.recommendations import Recommendation, doubts_of, recommendations_at
 from usaggr.document import numbers as text
 from usaggr.document.display_names import grouping_label, listed, metric_label
 from usaggr.document.elements import Block, Cell, Section, TextTable, literal
 from usaggr.report import table_cells
 from usaggr.report.answer.opening import count_answers, name_losses
-from usaggr.report.answer.recommendations import Recommendation, doubts_of, recommendations_at
-from usaggr.report.material import Material, Scale, capital, paragraph, section
+from usaggr.report.material import Material, capital, paragraph, section
 from usaggr.report.what_was_run.exposure_section import say_unequal
 
 Row = dict[Any, Any]
@@ -18,9 +19,9 @@ Row = dict[Any, Any]
 
 def write_answer(material: Material) -> Section | None:
     """A section for each scale and variant; none where no run is done."""
-    if not material.done:
+    if not material.comparison.runs_done:
         return None
-    scales = tuple(_at_scale(material, variant, scale) for variant, scale in material.comparisons)
+    scales = tuple(_at_scale(material, variant, scale) for variant, scale in material.comparison.scales_by_variant)
     intro = paragraph(
         f"Verdicts compare each grouping with {literal(material.reference)}, the reference, on a task's main metric:",
         "a gain or a loss is a difference that is certain, no loss means certainly not worse by as much as the margin,",
@@ -30,12 +31,14 @@ def write_answer(material: Material) -> Section | None:
         "time",
         "is that of all seeds.",
     )
-    return section("The answer", intro if material.others else None, *material.pictures("cost"), sections=scales)
+    return section(
+        "The answer", intro if material.comparison.others else None, *material.pictures("cost"), sections=scales
+    )
 
 
 def _at_scale(material: Material, variant: str, scale: Scale) -> Section | None:
     where = material.where(variant, scale)
-    found = recommendations_at(material, variant, scale)
+    found = recommendations_at(material.comparison, variant, scale)
     said = count_answers(material, found) if found else ""
     return section(
         capital(where),
@@ -52,7 +55,7 @@ def _at_scale(material: Material, variant: str, scale: Scale) -> Section | None:
 
 def _overall(material: Material, variant: str, scale: Scale) -> str:
     """If one grouping has to serve all tasks: what is best on the mean, and whether that is certain."""
-    rows = material.summary(variant, scale)
+    rows = material.comparison.summary_at(variant, scale)
     rows = rows[rows["delta_m"].notna() & (rows["grouping"] != material.study.reference)]
     if rows.empty:
         return ""
@@ -72,8 +75,8 @@ def _overall(material: Material, variant: str, scale: Scale) -> str:
 
 def _options(material: Material, variant: str, scale: Scale) -> Block | None:
     """Each grouping: verdicts and means beside what it costs."""
-    rows = material.summary(variant, scale).to_dict("records")
-    order = {name: i for i, name in enumerate(material.groupings)}
+    rows = material.comparison.summary_at(variant, scale).to_dict("records")
+    order = {name: i for i, name in enumerate(material.comparison.groupings)}
     shown = [_option(material, row) for row in sorted(rows, key=lambda row: order[row["grouping"]])]
     names = [
         "models", "▲ gain", "= no loss", "▼ loss", "? undecided", "– no verdict", "same run", "delta_m", "delta_skill",
@@ -88,7 +91,7 @@ def _options(material: Material, variant: str, scale: Scale) -> Block | None:
 def _option(material: Material, row: Row) -> tuple[Cell, ...]:
     is_reference = row["grouping"] == material.study.reference
     label = grouping_label(row["grouping"]) + (" (reference)" if is_reference else "")
-    runs = material.runs(row["variant"], row["scale"], row["grouping"])
+    runs = material.comparison.runs(row["variant"], row["scale"], row["grouping"])
     counts = ("gain", "no_loss", "loss", "undecided", "no_verdict")
     verdicts = [Cell(text.MISSING) if is_reference else table_cells.count(row[name]) for name in counts]
     if is_reference:
@@ -104,14 +107,14 @@ def _option(material: Material, row: Row) -> tuple[Cell, ...]:
     done = any(run.result is not None for run in runs)
     time = text.duration(row["train_seconds"]) if done else text.MISSING
     cost = [table_cells.count(row["parameters"]), table_cells.number(time, row["train_seconds"] if done else None)]
-    return (Cell(label), table_cells.count(material.models(row["grouping"])), *verdicts, *effects, *cost)
+    return (Cell(label), table_cells.count(material.comparison.models(row["grouping"])), *verdicts, *effects, *cost)
 
 
 def _by_task(material: Material, found: tuple[Recommendation, ...], variant: str, scale: Scale) -> Block | None:
     """What to use for each task, and how sure that is."""
     if not found:
         return None
-    compared = material.compared(variant, scale)
+    compared = material.comparison.main_verdicts(variant, scale)
     reasons = {str(task): rows for task, rows in compared.groupby("task", sort=False)}
     rows = []
     for one in found:

@@ -2,10 +2,11 @@
 
 from collections import Counter
 
+from usaggr.analysis.compare_study import Scale
+from usaggr.analysis.recommendations import Kind, Recommendation, doubts_of, recommendations_at
 from usaggr.document.display_names import grouping_label, listed, plural
 from usaggr.document.elements import Block, Paragraph, literal
-from usaggr.report.answer.recommendations import Kind, Recommendation, doubts_of, recommendations_at
-from usaggr.report.material import Material, Scale, paragraph
+from usaggr.report.material import Material, paragraph
 
 _MOST_NAMES = 6
 
@@ -16,11 +17,15 @@ def write_lead(material: Material) -> tuple[Block, ...]:
     if not runs:
         return (Paragraph("**Nothing is planned in this folder, so there is nothing to report.**"),)
     said = _asked(material)
-    if not material.done:
+    if not material.comparison.runs_done:
         said += f" **0 of {plural(len(runs), 'planned run')} are done, so there is no answer yet.** "
         return (Paragraph(said + "What follows says what was asked."),)
-    holes = "" if material.done == len(runs) else " The others leave holes, which are marked as missing and counted."
-    done = f"**{material.done:,} of {plural(len(runs), 'planned run')} are done.**{holes}"
+    holes = (
+        ""
+        if material.comparison.runs_done == len(runs)
+        else " The others leave holes, which are marked as missing and counted."
+    )
+    done = f"**{material.comparison.runs_done:,} of {plural(len(runs), 'planned run')} are done.**{holes}"
     blocks = (_leakage(material), paragraph(said, done), _answer(material))
     return tuple(block for block in blocks if block is not None)
 
@@ -36,8 +41,8 @@ def _leakage(material: Material) -> Block | None:
 
 
 def _asked(material: Material) -> str:
-    study, scales = material.study, {scale for _, scale in material.comparisons}
-    labels = listed([literal(grouping_label(name)) for name in material.groupings])
+    study, scales = material.study, {scale for _, scale in material.comparison.scales_by_variant}
+    labels = listed([literal(grouping_label(name)) for name in material.comparison.groupings])
     return (
         f"Which of these {plural(len(material.collection.tasks), 'task')} should share one model? One network, data "
         f"set and split; {plural(len(study.groupings), 'way')} of grouping the tasks ({labels}), "
@@ -46,10 +51,10 @@ def _asked(material: Material) -> str:
 
 
 def _answer(material: Material) -> Block:
-    if not material.others:
+    if not material.comparison.others:
         return Paragraph(f"There is only {literal(material.reference)}, so nothing is compared.")
-    variant, scale = material.comparisons[0]
-    found = recommendations_at(material, variant, scale)
+    variant, scale = material.comparison.scales_by_variant[0]
+    found = recommendations_at(material.comparison, variant, scale)
     if all(one.kind == "no verdict" for one in found):
         return Paragraph("**No difference can be judged yet**: the reason stands with each task below.")
     where = literal(material.where(variant, scale))
@@ -90,10 +95,10 @@ def count_answers(material: Material, found: tuple[Recommendation, ...]) -> str:
 
 def name_losses(material: Material, variant: str, scale: Scale) -> str:
     """A sentence that names the tasks of each grouping with a certain loss; nothing where there are none."""
-    rows = material.compared(variant, scale)
+    rows = material.comparison.main_verdicts(variant, scale)
     lost = rows[rows["verdict"] == "loss"]
     parts = []
-    for grouping in material.others:
+    for grouping in material.comparison.others:
         tasks = [literal(task) for task in lost.loc[lost["grouping"] == grouping, "task"]]
         if tasks:
             shown = listed(tasks) if len(tasks) <= _MOST_NAMES else f"{len(tasks)} tasks"

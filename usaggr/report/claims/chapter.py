@@ -13,7 +13,7 @@ _MARKS = {"supported": "✓ supported", "contradicted": "✗ contradicted", "und
 def write_claims(material: Material) -> Section | None:
     """A table a variant; none where nothing is done."""
     claims = material.tables.interplay.claims
-    if not material.done or claims.empty:
+    if not material.comparison.runs_done or claims.empty:
         return None
     intro = paragraph(
         "The paper on task aggregation in ultrasound (arXiv:2603.18123) makes four claims. Each is put here as a "

@@ -10,15 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from usaggr.analysis.cell_scores import Cases
-from usaggr.analysis.collect import Collection
-from usaggr.analysis.comparison import CELL, cells_of, compare, pairs_of
-from usaggr.analysis.convergence_table import read_validity
-from usaggr.analysis.difference_intervals import differences
-from usaggr.analysis.observations import observe
-from usaggr.analysis.summary import summarise
-from usaggr.analysis.verdict_table import judge_cells
-from usaggr.analysis.weighted_sums import CellTables
+from usaggr.analysis.compare_study import StudyComparison
 
 CONTROL_COLUMNS = (
     "like", "scale", "variant", "task", "grouping", "drawn", "delta_skill", "low", "high", "draws", "beaten", "p",
@@ -29,43 +21,32 @@ grouping that is not drawn: `draws` there are, how many it has `beaten`, and p, 
 better if it were one more draw: (1 + draws not beaten) / (1 + draws)."""
 
 
-def make_controls(collection: Collection) -> pd.DataFrame:
+def make_controls(comparison: StudyComparison) -> pd.DataFrame:
     """CONTROL_COLUMNS; without rows where the study has no controls.
 
     Intervals are those of the mean over tasks, as in the summary: over seeds and test subjects, with tasks and draws
     fixed. A grouping of which a task has no result in any seed has no mean.
     """
-    controls = collection.controls
+    controls = comparison.controls
     if controls is None:
         return pd.DataFrame(columns=list(CONTROL_COLUMNS))
-    study, cases = controls.study, Cases(controls)
-    observations = observe(controls)
-    pairs = pairs_of(observations, study.reference)
-    found = differences(pairs, CELL, cases)
-    compared = compare(pairs, found, study.confidence)
-    validity = read_validity(controls, study.convergence_margin)
-    cells = cells_of(observations, cases, study.confidence)
-    comparison = judge_cells(compared, found, cells, pairs, validity, cases, study)
-    summary = summarise(comparison, CellTables(controls, cases), controls)
-    rows = [
-        row for like in dict.fromkeys(study.controls.values()) for row in _rows(like, controls, comparison, summary)
-    ]
+    rows = [row for like in dict.fromkeys(controls.study.controls.values()) for row in _rows(like, controls)]
     table = pd.DataFrame(rows, columns=list(CONTROL_COLUMNS))
     return table.astype(dict.fromkeys(("delta_skill", "low", "high", "p"), "float64"))
 
 
-def _rows(like: str, controls: Collection, comparison: pd.DataFrame, summary: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    study = controls.study
+def _rows(like: str, controls: StudyComparison) -> Iterator[dict[str, Any]]:
+    study, tasks, verdicts = controls.study, controls.collection.tasks, controls.verdicts
     names = [like, *(name for name, of in study.controls.items() if of == like)]
-    main = comparison[comparison["main"].astype(bool) & comparison["grouping"].isin(names)]
+    main = verdicts[verdicts["main"].astype(bool) & verdicts["grouping"].isin(names)]
     for variant in study.variants:
         for scale in sorted(study.scales, reverse=True):
             here = main[(main["variant"] == variant) & (main["scale"] == scale)]
             where = {"like": like, "scale": scale, "variant": variant}
-            whole = {name: _mean(here[here["grouping"] == name], controls.tasks) for name in names}
+            whole = {name: _mean(here[here["grouping"] == name], tasks) for name in names}
             if not here.empty:
-                yield from _ranked(where | {"task": ""}, whole, summary)
-            for task in controls.tasks:
+                yield from _ranked(where | {"task": ""}, whole, controls.summary)
+            for task in tasks:
                 own = {name: _of_task(here, name, task) for name in names}
                 if not here.empty:
                     yield from _ranked(where | {"task": task}, own, None)

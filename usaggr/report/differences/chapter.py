@@ -4,18 +4,19 @@ from typing import Any
 
 import pandas as pd
 
+from usaggr.analysis.compare_study import Scale
 from usaggr.document import numbers as text
 from usaggr.document.display_names import grouping_label, metric_label
 from usaggr.document.elements import Block, Cell, Section, TextTable, literal
 from usaggr.report import table_cells
-from usaggr.report.material import Material, Scale, capital, paragraph, section
+from usaggr.report.material import Material, capital, paragraph, section
 
 Row = dict[Any, Any]
 
 
 def write_differences(material: Material) -> Section | None:
     """Pictures of all differences, and a table a scale; none where no run is done."""
-    if not material.done:
+    if not material.comparison.runs_done:
         return None
     interval = text.share(material.study.confidence)
     reading = (
@@ -26,18 +27,21 @@ def write_differences(material: Material) -> Section | None:
     )
     scales = tuple(
         section(capital(material.where(variant, scale)), _table(material, variant, scale))
-        for variant, scale in material.comparisons
+        for variant, scale in material.comparison.scales_by_variant
     )
     return section("Scores and differences", paragraph(reading), *material.pictures("answer"), sections=scales)
 
 
 def _table(material: Material, variant: str, scale: Scale) -> Block | None:
     """Task x grouping at one scale."""
-    cells = material.cells(variant, scale)
+    cells = material.comparison.main_cells(variant, scale)
     found = {(row["task"], row["grouping"]): row for row in cells.to_dict("records")}
-    deltas = {(row["task"], row["grouping"]): row for row in material.compared(variant, scale).to_dict("records")}
+    deltas = {
+        (row["task"], row["grouping"]): row
+        for row in material.comparison.main_verdicts(variant, scale).to_dict("records")
+    }
     present = set(cells["grouping"])
-    groupings = [name for name in material.groupings if name in present]
+    groupings = [name for name in material.comparison.groupings if name in present]
     columns = ["task", "clinical group", "metric", "train", "trivial"]
     for name in groupings:
         label = grouping_label(name)

@@ -67,7 +67,7 @@ def write_words(material: Material) -> Section | None:
     names = [metric.name for task_type, of_type in METRICS.items() if task_type in types for metric in of_type]
     reference = literal(material.reference)
     # The paper's claims speak of its groupings, whether or not the study has them.
-    known = dict.fromkeys([*study.groupings, *(PAPERS if material.done else ())])
+    known = dict.fromkeys([*study.groupings, *(PAPERS if material.comparison.runs_done else ())])
     words = [
         ("task", "one annotated problem"),
         ("block", "the tasks that share one model, trained as one **run** (block × scale × seed × variant)"),

@@ -75,7 +75,8 @@ def _training(material: Material) -> str:
         return "of no record" if value is None else literal(value)
 
     groupings = [
-        f"{literal(grouping_label(name))} ({plural(material.models(name), 'model')})" for name in study.groupings
+        f"{literal(grouping_label(name))} ({plural(material.comparison.models(name), 'model')})"
+        for name in study.groupings
     ]
     several = ""
     if len(study.variants) > 1:
@@ -158,7 +159,7 @@ def _averages(material: Material) -> str:
 
 
 def _interplay(material: Material) -> str:
-    if not material.others:
+    if not material.comparison.others:
         return ""
     slope = (
         "How the difference depends on training data is estimated within tasks: the least-squares slope, over a task's "
@@ -186,7 +187,7 @@ def _variants(material: Material) -> str:
         f"under the variant, less the same under {literal(variants[0])}, as the mean over tasks whose model is not the "
         "reference's own run. Variants whose active parameters (those that take part in the prediction for one task) "
         f"are within {text.share(NEAR)} of {literal(variants[0])}'s on the same tasks are said to be of its size."
-        if material.others
+        if material.comparison.others
         else ""
     )
     return (
@@ -213,7 +214,7 @@ def _routing(material: Material) -> str:
 
 
 def _across(material: Material) -> str:
-    if not material.others:
+    if not material.comparison.others:
         return ""
     return (
         "Friedman's test and Wilcoxon's signed-rank test of pairs of groupings (adjusted by Holm within a scale) are "

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from usaggr.analysis.compare_study import Scale
 from usaggr.document.display_names import grouping_label, listed, plural
 from usaggr.document.elements import Block, Cell, Items, Paragraph, Section, TextTable, literal
 from usaggr.document.numbers import MISSING
 from usaggr.report import table_cells
-from usaggr.report.material import Material, Scale, capital, paragraph, section
+from usaggr.report.material import Material, capital, paragraph, section
 from usaggr.report.routing.routing_sentences import say_dead, say_entropy, say_network, say_similarity, two
 from usaggr.report.routing.tables import RunRouting, mean_similarity
 from usaggr.statistics.routing_similarity import nearest_tasks, normalised_entropy
@@ -109,7 +110,7 @@ def _overview(material: Material) -> Iterator[Block]:
         for grouping in one.run.row.groupings:
             held.setdefault((one.run.row.variant, one.run.row.scale, grouping), []).append(one)
     rows = []
-    for setting in (setting for setting in material.settings if setting in held):
+    for setting in (setting for setting in material.comparison.settings if setting in held):
         (variant, scale, grouping), runs = setting, held[setting]
         where = (similarity["variant"] == variant) & (similarity["scale"] == scale)
         pairs = similarity.loc[where & (similarity["grouping"] == grouping), "similarity"].astype(float)

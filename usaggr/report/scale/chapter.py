@@ -16,7 +16,7 @@ Rows = tuple[tuple[str | Cell, ...], ...]
 
 def write_interplay(material: Material) -> Section | None:
     """Sections on data scale, types and groups; none where nothing is compared."""
-    if not material.done or not material.others:
+    if not material.comparison.runs_done or not material.comparison.others:
         return None
     parts = (_data_scale(material), _types(material), _groups(material))
     intro = paragraph(

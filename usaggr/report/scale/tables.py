@@ -9,9 +9,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from usaggr.analysis.cell_scores import Cases
-from usaggr.analysis.collect import Collection
-from usaggr.analysis.weighted_sums import CellTables, Compared
+from usaggr.analysis.compare_study import StudyComparison
+from usaggr.analysis.weighted_sums import Compared
 from usaggr.report.claims.tables import make_claims
 from usaggr.report.scale.group_means import consistency, sensitivity, spreads
 from usaggr.report.scale.slopes import between, crossings, slopes
@@ -44,10 +43,10 @@ class Interplay:
     """The paper's claims (a) to (d): see claims.CLAIM_COLUMNS."""
 
 
-def make_interplay(collection: Collection, comparison: pd.DataFrame, cases: Cases) -> Interplay:
-    """All tables, from the comparison (see `judge_cells`) and the pseudo-values under it."""
-    study, tables = collection.study, CellTables(collection, cases)
-    main = comparison[comparison["main"]]
+def make_interplay(comparison: StudyComparison) -> Interplay:
+    """Return all tables, from the verdicts of a study and the pseudo-values under them."""
+    study, tables = comparison.study, comparison.weighted_sums
+    main = comparison.verdicts[comparison.verdicts["main"]]
     known = main[main["delta"].notna()]
     found: dict[str, list[pd.DataFrame]] = {}
     for valid_only in (False, True):

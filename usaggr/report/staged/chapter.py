@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 
 from usaggr.analysis.collect import CollectedRun
+from usaggr.analysis.compare_study import Scale
 from usaggr.document import numbers as text
 from usaggr.document.display_names import grouping_label
 from usaggr.document.elements import Block, Cell, Items, Section, TextTable, literal
 from usaggr.report import table_cells
-from usaggr.report.material import Material, Scale, capital, paragraph, section
+from usaggr.report.material import Material, capital, paragraph, section
 from usaggr.results.stored_study import StagedFacts
 from usaggr.statistics.verdicts import ALPHA
 
@@ -31,7 +32,7 @@ def write_staged(material: Material) -> Section | None:
     rows = material.tables.staged.to_dict("records")
     known = [row for row in rows if not table_cells.is_missing(row["delta_skill"])]
     said = Items(tuple(_sentence(material, row) for row in known)) if known else None
-    exposure = [_exposure(material, variant, scale) for variant, scale in material.comparisons]
+    exposure = [_exposure(material, variant, scale) for variant, scale in material.comparison.scales_by_variant]
     return section("Staged strategies", intro, described, said, _table(material, rows), *exposure)
 
 
@@ -108,7 +109,7 @@ def _table(material: Material, rows: Sequence[Row]) -> Block | None:
 
 def _exposure(material: Material, variant: str, scale: Scale) -> Block | None:
     """Examples, models and time of each grouping, over all stages."""
-    of = {name: material.runs(variant, scale, name) for name in material.groupings}
+    of = {name: material.comparison.runs(variant, scale, name) for name in material.comparison.groupings}
     seen = {name: _examples(material, runs) for name, runs in of.items()}
     reference = seen[material.study.reference]
     rows = []

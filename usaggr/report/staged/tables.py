@@ -11,8 +11,9 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from usaggr.analysis.cell_scores import Cases, Cell
+from usaggr.analysis.cell_scores import Cell
 from usaggr.analysis.collect import Collection
+from usaggr.analysis.compare_study import StudyComparison
 from usaggr.analysis.comparison import CELL
 from usaggr.analysis.contrasts import Contrast, Skills
 from usaggr.analysis.difference_intervals import Key, pooled_by_task
@@ -47,19 +48,14 @@ class _Row:
         return (self.variant, self.scale, self.grouping, "", self.against)
 
 
-def make_staged(collection: Collection, observations: pd.DataFrame, cases: Cases) -> pd.DataFrame:
+def make_staged(comparison: StudyComparison) -> pd.DataFrame:
     """STAGED_COLUMNS; without rows where the study has no staged groupings, or nothing to compare them with.
 
     Intervals take seeds and test subjects jointly over the tasks, on the seeds that all of them have on both sides.
-
-    Args:
-        collection: the runs.
-        observations: from `observe`.
-        cases: pseudo-values of all runs.
     """
     columns = list(STAGED_COLUMNS)
-    study = collection.study
-    rows = list(_rows(collection, Skills(observations, cases))) if study.staged else []
+    collection, study = comparison.collection, comparison.study
+    rows = list(_rows(collection, comparison.skills)) if study.staged else []
     tables = {row.key: row.contrast.table for row in rows if row.contrast is not None}
     runs: dict[Key, Key] = {row.key: row.contrast.runs for row in rows if row.contrast is not None}
     found = pooled_by_task(tables, runs, CELL, ("scale",))

@@ -16,13 +16,18 @@ Row = dict[Any, Any]
 
 def write_tasks(material: Material) -> Section | None:
     """A section a task; none where no run is done."""
-    if not material.done:
+    if not material.comparison.runs_done:
         return None
     intro = "All metrics of every task. Verdicts (marks before Δ) are on the main metric, which is the first."
     pictures = material.examples.reason if material.examples is not None else None
     missing = f"There are no pictures of test samples: {pictures}." if pictures else ""
-    known = {str(task): rows.to_dict("records") for task, rows in material.tables.cells.groupby("task", sort=False)}
-    deltas = {str(t): rows.to_dict("records") for t, rows in material.tables.comparison.groupby("task", sort=False)}
+    known = {
+        str(task): rows.to_dict("records")
+        for task, rows in material.tables.comparison.cells.groupby("task", sort=False)
+    }
+    deltas = {
+        str(t): rows.to_dict("records") for t, rows in material.tables.comparison.verdicts.groupby("task", sort=False)
+    }
     tasks = tuple(
         _task(material, task, known[task], deltas.get(task, [])) for task in material.collection.tasks if task in known
     )
@@ -61,7 +66,7 @@ def _table(material: Material, task: str, cells: list[Row], deltas: list[Row]) -
     """Metric x (variant, scale), a column or two a grouping."""
     of_cell = {(r["variant"], r["scale"], r["metric"], r["grouping"]): r for r in cells}
     of_delta = {(r["variant"], r["scale"], r["metric"], r["grouping"]): r for r in deltas}
-    groupings = [name for name in material.groupings if any(row["grouping"] == name for row in cells)]
+    groupings = [name for name in material.comparison.groupings if any(row["grouping"] == name for row in cells)]
     variants = len(material.study.variants) > 1
     columns = ["metric", *(["variant"] if variants else []), "scale", "train", "trivial"]
     for name in groupings:
@@ -96,7 +101,7 @@ def _lines(material: Material, task: str, cells: list[Row]) -> Iterator[tuple[st
     """Variant, scale and metric of each line: the main metric first, at all scales."""
     there = {(row["variant"], row["scale"], row["metric"]) for row in cells if not table_cells.is_missing(row["mean"])}
     for metric in METRICS[material.collection.data.tasks[task].task.type]:
-        for variant, scale in material.comparisons:
+        for variant, scale in material.comparison.scales_by_variant:
             if (variant, scale, metric.name) in there:
                 yield variant, scale, metric.name
 

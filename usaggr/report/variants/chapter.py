@@ -20,7 +20,7 @@ Row = dict[Any, Any]
 
 def write_variants(material: Material) -> Section | None:
     """Sections on sharing, on each grouping, and the tables; none where there is one variant, or no run is done."""
-    if not material.done or len(material.study.variants) < 2:
+    if not material.comparison.runs_done or len(material.study.variants) < 2:
         return None
     against = literal(next(iter(material.study.variants)))
     confidence = text.share(material.study.confidence)
@@ -53,7 +53,7 @@ def _sharing(material: Material) -> Section | None:
     blocks: list[Block] = []
     for scale in scales_of(material):
         items = []
-        for grouping in material.others:
+        for grouping in material.comparison.others:
             rows = rows_of(material, "interaction", scale, grouping)
             if rows:
                 items.append(_what_sharing_does(material, rows))

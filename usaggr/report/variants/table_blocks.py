@@ -5,11 +5,12 @@ from typing import Any
 
 import pandas as pd
 
+from usaggr.analysis.compare_study import Scale
 from usaggr.document import numbers as text
 from usaggr.document.display_names import grouping_label, plural, scale_label
 from usaggr.document.elements import Block, Cell, Details, Section, TextTable, literal
 from usaggr.report import table_cells
-from usaggr.report.material import Material, Scale, section
+from usaggr.report.material import Material, section
 from usaggr.statistics.verdicts import ALPHA
 
 Row = dict[Any, Any]
@@ -114,7 +115,7 @@ def _by_task(material: Material, variant: str, scale: Scale) -> Block | None:
     found = {(r["task"], r["grouping"]): r for r in rows_of(material, "task", scale) if r["variant"] == variant}
     if not any(pd.notna(row["delta_skill"]) for row in found.values()):
         return None
-    groupings = [name for name in material.groupings if any(grouping == name for _, grouping in found)]
+    groupings = [name for name in material.comparison.groupings if any(grouping == name for _, grouping in found)]
     labels = [f"Δ {grouping_label(name)}" for name in groupings]
     rows = []
     for task in material.collection.tasks:

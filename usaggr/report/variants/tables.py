@@ -14,6 +14,7 @@ import pandas as pd
 from usaggr.analysis.capacity import Capacity, capacities
 from usaggr.analysis.cell_scores import Cases, Cell
 from usaggr.analysis.collect import Collection
+from usaggr.analysis.compare_study import StudyComparison
 from usaggr.analysis.comparison import CELL
 from usaggr.analysis.contrasts import Contrast, Skills
 from usaggr.analysis.difference_intervals import Difference, Key, pooled_by_task
@@ -94,7 +95,7 @@ class _Facts:
     """By task: runs that are collapsed or unconverged in it."""
 
 
-def make_variants(collection: Collection, observations: pd.DataFrame, validity: pd.DataFrame, cases: Cases) -> Variants:
+def make_variants(comparison: StudyComparison) -> Variants:
     """Differences of each variant from the study's first one, with intervals and adjusted p values.
 
     Intervals take seeds and test subjects jointly over the tasks of a mean (subjects alone, with one seed), on the
@@ -102,17 +103,11 @@ def make_variants(collection: Collection, observations: pd.DataFrame, validity: 
     interval. Tasks without a seed on both sides are left out, and so are those whose model is the reference's own run
     from interactions. p is adjusted by Holm: of tasks, over those of one grouping, scale and variant; of means, over
     the variants of one grouping and scale; of interactions likewise.
-
-    Args:
-        collection: the runs.
-        observations: from `observe`.
-        validity: from `read_validity`.
-        cases: pseudo-values of all runs.
     """
-    study, columns = collection.study, [*VARIANT_COLUMNS, *OWN_COLUMNS]
+    study, columns = comparison.study, [*VARIANT_COLUMNS, *OWN_COLUMNS]
     if len(study.variants) < 2:
         return Variants(pd.DataFrame(columns=columns), {})
-    facts = _facts(collection, observations, validity, cases)
+    facts = _facts(comparison)
     sums = list(_sums(facts))
     found = _estimates(sums)
     bounds = quantities([difference.estimate for difference in found.values()], study.confidence)
@@ -123,11 +118,12 @@ def make_variants(collection: Collection, observations: pd.DataFrame, validity: 
         for _, family in table[table["level"] == level].groupby(_FAMILIES[level], sort=False):
             table.loc[family.index, "p_adjusted"] = holm(family["p"].to_numpy(dtype=float))
     floats = ("delta_skill", "low", "high", "p", "p_adjusted", "sharing", "sharing_against")
-    return Variants(table.astype(dict.fromkeys(floats, "float64")), capacities(collection))
+    return Variants(table.astype(dict.fromkeys(floats, "float64")), capacities(comparison.collection))
 
 
-def _facts(collection: Collection, observations: pd.DataFrame, validity: pd.DataFrame, cases: Cases) -> _Facts:
-    main = observations[observations["main"]]
+def _facts(comparison: StudyComparison) -> _Facts:
+    collection, convergence = comparison.collection, comparison.convergence
+    main = comparison.observations[comparison.observations["main"]]
     planned: dict[tuple[str, float | int, str], list[str]] = {}
     runs: dict[Cell, set[str]] = {}
     for row in main.to_dict("records"):
@@ -137,11 +133,11 @@ def _facts(collection: Collection, observations: pd.DataFrame, validity: pd.Data
         runs.setdefault(cell, set()).add(row["fingerprint"])
     reference = collection.study.reference
     same = {cell for cell, own in runs.items() if own == runs.get((cell[0], reference, *cell[2:]))}
-    bad = validity[validity["collapsed"].fillna(False) | validity["unconverged"].fillna(False)]
+    bad = convergence[convergence["collapsed"].fillna(False) | convergence["unconverged"].fillna(False)]
     return _Facts(
         collection,
-        Skills(observations, cases),
-        cases,
+        comparison.skills,
+        comparison.cases,
         next(iter(collection.study.variants)),
         planned,
         same,

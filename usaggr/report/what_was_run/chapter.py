@@ -124,8 +124,8 @@ def _blocks(material: Material) -> Block | None:
 def _counts(material: Material) -> Block | None:
     """How many runs of each grouping and scale are done, and what the others are."""
     rows = []
-    for variant, scale, grouping in material.settings:
-        states = Counter(run.state for run in material.runs(variant, scale, grouping))
+    for variant, scale, grouping in material.comparison.settings:
+        states = Counter(run.state for run in material.comparison.runs(variant, scale, grouping))
         counts = [str(states[state]) for state in _STATES]
         rows.append((grouping_label(grouping), f"{scale:g}", variant, str(states.total()), *counts))
     columns = ("grouping", "scale", "variant", "runs", *_STATES)
@@ -185,8 +185,8 @@ def _failure(run: CollectedRun) -> tuple[str, ...]:
 def _holes(material: Material) -> tuple[Block | None, ...]:
     """Where values are missing: tasks with fewer seeds than planned, by grouping, scale and variant."""
     rows, lacking, cells = [], 0, 0
-    for variant, scale, grouping in material.settings:
-        runs = material.runs(variant, scale, grouping)
+    for variant, scale, grouping in material.comparison.settings:
+        runs = material.comparison.runs(variant, scale, grouping)
         planned = Counter(task for run in runs for task in run.row.tasks)
         done = Counter(task for run in runs if run.state == "done" for task in run.row.tasks)
         cells += len(planned)

@@ -21,7 +21,7 @@ _SAID = {"collapsed": "collapsed", "unconverged": "not converged", "diverged": "
 
 def write_validity(material: Material) -> Section | None:
     """Validity of runs and cells; none where no run is done."""
-    if not material.done:
+    if not material.comparison.runs_done:
         return None
     return section(
         "Validity of runs",
@@ -34,7 +34,7 @@ def write_validity(material: Material) -> Section | None:
 
 
 def _head(material: Material) -> Block | None:
-    table = material.tables.validity
+    table = material.tables.comparison.convergence
     if table.empty:
         return None
     counts = {name: int(table[name].astype("boolean").fillna(False).sum()) for name in _STATES}
@@ -57,7 +57,7 @@ def _head(material: Material) -> Block | None:
 
 def _faulty(material: Material) -> Block | None:
     """Runs with a fault, task by task."""
-    table = material.tables.validity
+    table = material.tables.comparison.convergence
     bad = table[table[list(_STATES)].astype("boolean").fillna(False).any(axis=1)]
     runs = {run.row.fingerprint: run for run in material.collection.runs}
     rows = []
@@ -87,7 +87,7 @@ def _faulty(material: Material) -> Block | None:
 
 def _twice(material: Material) -> tuple[Block | None, ...]:
     """Counts and delta_m over all cells, and without those where either side is collapsed or has not converged."""
-    table = material.tables.summary
+    table = material.tables.comparison.summary
     others = table[(table["grouping"] != material.study.reference) & (table["tasks"] > 0)]
     touched = others[others["tasks_valid"] < others["tasks"]]
     if others.empty:
@@ -119,7 +119,7 @@ def _twice(material: Material) -> tuple[Block | None, ...]:
 
 
 def _main(material: Material) -> pd.DataFrame:
-    cells = material.tables.cells
+    cells = material.tables.comparison.cells
     return cells[cells["main"].astype(bool) & cells["beats_trivial"].notna()]
 
 

@@ -1,11 +1,12 @@
 """What is to be known of variants that are not trained as usual: unequal exposure, and ways of balancing tasks."""
 
+from usaggr.analysis.compare_study import Scale
 from usaggr.analysis.exposure import is_unequal, setting_of, unequal_variants
 from usaggr.document import numbers as text
 from usaggr.document.display_names import grouping_label, listed, scale_label
 from usaggr.document.elements import Block, Cell, Details, Section, TextTable, literal
 from usaggr.report import table_cells
-from usaggr.report.material import Material, Scale, paragraph, section
+from usaggr.report.material import Material, paragraph, section
 
 _RULES = {
     "proportional": "in proportion to their training samples",
@@ -73,7 +74,11 @@ def write_exposure(material: Material) -> Section | None:
         "Such a variant is compared with the study's first one under the same grouping; its differences between "
         "groupings are those of sharing and of exposure together.",
     )
-    tables = [_examples(material, variant, scale) for variant, scale in material.comparisons if variant in variants]
+    tables = [
+        _examples(material, variant, scale)
+        for variant, scale in material.comparison.scales_by_variant
+        if variant in variants
+    ]
     return section("Exposure", intro, *tables)
 
 
@@ -83,12 +88,12 @@ def _examples(material: Material, variant: str, scale: Scale) -> Block | None:
         grouping: {
             task: [
                 run
-                for run in material.runs(variant, scale, grouping)
+                for run in material.comparison.runs(variant, scale, grouping)
                 if run.result is not None and task in run.row.tasks
             ]
             for task in material.collection.tasks
         }
-        for grouping in material.groupings
+        for grouping in material.comparison.groupings
     }
     columns = {name: of for name, of in columns.items() if any(of.values())}
     rows = []

@@ -60,7 +60,7 @@ def write_networks(material: Material) -> Block | None:
     """
     rows = []
     several = len(material.study.variants) > 1
-    for variant, grouping in dict.fromkeys((v, g) for v, _, g in material.settings):
+    for variant, grouping in dict.fromkeys((v, g) for v, _, g in material.comparison.settings):
         sizes: dict[tuple[str, ...], tuple[int | None, ...] | None] = {}
         for run in material.collection.runs:
             if run.row.variant != variant or grouping not in run.row.groupings:
@@ -75,7 +75,7 @@ def write_networks(material: Material) -> Block | None:
         head = [Cell(variant)] if several else []
         counts = [len(sizes), whole, *largest]
         rows.append((*head, Cell(grouping_label(grouping)), *(table_cells.count(number) for number in counts)))
-    if not material.done:
+    if not material.comparison.runs_done:
         return None
     names = ("models", "parameters of all", *_COUNTS)
     caption = (

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from usaggr.report.answer.recommendations import recommend
+from usaggr.analysis.recommendations import recommend
 
 MODELS = {"task_specific": 8, "clinical": 3, "unified": 1}
 

@@ -10,10 +10,10 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from usaggr.analysis.compare_study import Scale, StudyComparison
 from usaggr.document.display_names import grouping_label
 from usaggr.metrics.names import improvement
 from usaggr.metrics.names import metric as metric_of
-from usaggr.report.material import Material, Scale
 
 Kind = Literal["gain", "good enough", "keep", "not known", "no verdict"]
 KINDS: tuple[Kind, ...] = ("gain", "good enough", "keep", "not known", "no verdict")
@@ -96,12 +96,12 @@ def doubts_of(row: Row, reference: str) -> list[str]:
     return doubts
 
 
-def recommendations_at(material: Material, variant: str, scale: Scale) -> tuple[Recommendation, ...]:
-    """What to use at a scale, for each task that has a comparison, in the report's order."""
-    models = {name: material.models(name) for name in material.study.groupings}
-    of_task = {str(task): rows for task, rows in material.compared(variant, scale).groupby("task", sort=False)}
+def recommendations_at(comparison: StudyComparison, variant: str, scale: Scale) -> tuple[Recommendation, ...]:
+    """Return what to use at a scale, for each task that has a comparison, in the order of the study's tasks."""
+    models = {name: comparison.models(name) for name in comparison.study.groupings}
+    by_task = {str(task): rows for task, rows in comparison.main_verdicts(variant, scale).groupby("task", sort=False)}
     return tuple(
-        recommend(of_task[task].to_dict("records"), material.study.reference, models)
-        for task in material.collection.tasks
-        if task in of_task
+        recommend(by_task[task].to_dict("records"), comparison.study.reference, models)
+        for task in comparison.collection.tasks
+        if task in by_task
     )
