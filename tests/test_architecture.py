@@ -1,11 +1,15 @@
 """The house keeps its order: rooms look one way, torch stays where it is needed, files stay small."""
 
 import ast
+import graphlib
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+
+from usaggr.results import contract
 
 PACKAGE = Path(__file__).parent.parent / "usaggr"
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -28,8 +32,8 @@ ROOMS = (
     ("affinity",),
     ("advice",),
     ("challenge",),
-    ("report",),
     ("inference",),
+    ("report",),
     ("cli",),
     ("__main__",),
 )
@@ -121,6 +125,36 @@ def test_rooms_import_only_from_rooms_before_them() -> None:
     assert upward == []
 
 
+def test_no_module_name_occurs_twice() -> None:
+    """Except those of roles that repeat by design."""
+    names = Counter(path.stem for path in FILES if path.name != "__init__.py")
+    assert {name for name, count in names.items() if count > 1} == {"chapter", "tables", "figure", "executor"}
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    graph = {name_of(path): inner_imports(path, of_functions=True) for path in FILES if path.name != "__init__.py"}
+    sorter = graphlib.TopologicalSorter({name: modules & graph.keys() for name, modules in graph.items()})
+    sorter.prepare()  # raises CycleError, which names the modules
+
+
+def test_names_of_the_results_contract_stand_in_results_alone() -> None:
+    names = {str(value) for name, value in vars(contract).items() if name.isupper() and "." in str(value)}
+    assert {"plan.csv", "result.json", "weights/scored.safetensors"} <= names
+    spelled = [
+        f"{name_of(path)}, line {node.lineno}: {node.value}"
+        for path in FILES
+        if not path.is_relative_to(PACKAGE / "results")
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.split("/")[-1] in names
+    ]
+    assert spelled == []
+
+
+def test_the_package_has_eight_files_beside_its_rooms() -> None:
+    names = "__init__.py __main__.py errors.py progress.py py.typed stopping.py tasks.py torchvision_ops.py"
+    assert sorted(path.name for path in PACKAGE.iterdir() if path.is_file()) == names.split()
+
+
 def test_the_sweep_reaches_training_only_inside_functions() -> None:
     files = sorted((PACKAGE / "sweep").rglob("*.py"))
     assert files
@@ -144,7 +178,7 @@ def loaded_after(*modules: str) -> set[str]:
 
 def test_planning_and_reporting_load_no_torch() -> None:
     modules = [name_of(path) for path in FILES if path.name != "__init__.py" and _is_light(path)]
-    assert {"usaggr.sweep.planning.plan", "usaggr.config.compose", "usaggr.cli.main"} <= set(modules)
+    assert {"usaggr.sweep.planning.study_plan", "usaggr.config.compose", "usaggr.cli.main"} <= set(modules)
     assert not loaded_after(*modules) & TORCH
 
 

@@ -26,11 +26,11 @@ from usaggr.data.seeds import derived_seed
 from usaggr.models.build_network import build_network
 from usaggr.progress import NoProgress, RichProgress
 from usaggr.results.spec import Placement
-from usaggr.sweep.planning.plan import PlannedRun, make_plan
+from usaggr.sweep.planning.study_plan import PlannedRun, make_plan
 from usaggr.tasks import CATALOGUE
-from usaggr.training.curve import Curve
 from usaggr.training.run import make_module, training_parts
 from usaggr.training.trainer import make_trainer
+from usaggr.training.validation_curve import Curve
 
 LIMIT = 1.5
 """Times the unified run: what affinity may cost."""

@@ -13,7 +13,7 @@ from usaggr.data.batches.run_data import run_data
 from usaggr.metrics import segmentation
 from usaggr.results.run_directory import RunDirectory
 from usaggr.results.spec import Placement
-from usaggr.sweep.planning.plan import make_plan
+from usaggr.sweep.planning.study_plan import make_plan
 from usaggr.training.run import execute_run
 
 

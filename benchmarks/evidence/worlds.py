@@ -10,8 +10,10 @@ from usaggr.analysis.collect import CollectedRun, Collection
 from usaggr.analysis.pseudovalues import TaskPseudovalues
 from usaggr.analysis.subsets import TestFold
 from usaggr.metrics.names import main_metric
+from usaggr.results.data_description import DataFacts, TaskFacts
+from usaggr.results.plan import PlanRow
 from usaggr.results.run_result import Cost, RunResult
-from usaggr.results.stored_study import DataFacts, PlanRow, StudyFacts, TaskFacts
+from usaggr.results.stored_study import StudyFacts
 from usaggr.statistics.effect_units import Array
 from usaggr.tasks import CATALOGUE, Task
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 from usaggr.analysis.collect import Collection, collect
 from usaggr.config.compose import compose_study
 from usaggr.progress import RichProgress
-from usaggr.sweep.planning.plan import make_plan
+from usaggr.sweep.planning.study_plan import make_plan
 from usaggr.sweep.sweep import run_sweep
 
 HERE = Path(__file__).parent

@@ -23,7 +23,7 @@ from unittest.mock import patch
 from benchmarks.generated import machine, prose, table, three_digits, write_part
 from benchmarks.sweep.sized_data import finish_all, write_data
 from usaggr.config.compose import compose_study
-from usaggr.sweep.planning.plan import make_plan, write_plan
+from usaggr.sweep.planning.study_plan import make_plan, write_plan
 
 DATA = ((1, 400), (3, 1_200), (9, 3_600), (27, 1_080), (27, 10_800), (27, 50_004))
 """Tasks and samples."""
@@ -59,8 +59,8 @@ if __name__ == "__main__":
 _SWEEP = (
     _PEAK
     + """
-from usaggr.compose import compose_study
-from usaggr.sweep.plan import make_plan
+from usaggr.config.compose import compose_study
+from usaggr.sweep.planning.plan import make_plan
 from usaggr.sweep.sweep import run_sweep
 if __name__ == "__main__":
     outcome = run_sweep(make_plan(compose_study("demo", sys.argv[1:])), build=lambda folders: folders[0])

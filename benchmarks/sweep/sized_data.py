@@ -9,7 +9,7 @@ import numpy as np
 from usaggr.metrics.names import METRICS
 from usaggr.results.run_directory import RunDirectory
 from usaggr.results.run_result import Cost, RunResult
-from usaggr.sweep.planning.plan import Plan, write_plan
+from usaggr.sweep.planning.study_plan import Plan, write_plan
 from usaggr.tasks import CATALOGUE, Task
 
 PIXELS = 16

@@ -27,7 +27,7 @@ from benchmarks.training.together import company
 from usaggr.config.compose import compose_study
 from usaggr.results.run_directory import RunDirectory
 from usaggr.sweep.executors.local.placement import placements, usable_cores
-from usaggr.sweep.planning.plan import Plan, make_plan
+from usaggr.sweep.planning.study_plan import Plan, make_plan
 
 _USAGGR = (sys.executable, "-c", "from usaggr.cli.main import main; main()")
 _LOOK = 0.5

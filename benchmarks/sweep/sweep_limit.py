@@ -21,7 +21,7 @@ from usaggr.data.batches.run_data import RunData, run_data
 from usaggr.metrics.scores import score_sample
 from usaggr.results.predictions import Prediction, Truth, decode_mask, read_predictions
 from usaggr.results.run_directory import RunDirectory
-from usaggr.sweep.planning.plan import Plan, PlannedRun
+from usaggr.sweep.planning.study_plan import Plan, PlannedRun
 from usaggr.tasks import Task
 from usaggr.training.decode_outputs import predictions_of
 from usaggr.training.run import EVALUATION_BATCH, training_parts

@@ -14,7 +14,7 @@ from benchmarks.training.training_step import TASKS, study_of
 from usaggr.data.batches.cache import build_or_open
 from usaggr.data.batches.run_data import run_data
 from usaggr.results.spec import Placement
-from usaggr.sweep.planning.plan import make_plan
+from usaggr.sweep.planning.study_plan import make_plan
 from usaggr.training import run as training_run
 from usaggr.training.trainer import make_trainer
 

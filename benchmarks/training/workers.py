@@ -22,7 +22,7 @@ from benchmarks.training.training_step import TASKS, study_of
 from usaggr.errors import RunError
 from usaggr.sweep.execution.timing import FILE
 from usaggr.sweep.executors.local.placement import usable_cores
-from usaggr.sweep.planning.plan import make_plan
+from usaggr.sweep.planning.study_plan import make_plan
 from usaggr.sweep.sweep import run_sweep
 
 PART = "workers"

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from usaggr.affinity.estimate import Affinities
 from usaggr.data.samples import Dataset
 from usaggr.results.affinity import Array, Head, Measure, SeedAffinity, without_diagonal
-from usaggr.sweep.planning.plan import Plan
+from usaggr.sweep.planning.study_plan import Plan
 from usaggr.tasks import CATALOGUE
 
 

@@ -7,7 +7,7 @@ from usaggr.config.compose import compose_study
 from usaggr.config.study import StudyConfig
 from usaggr.data.batches.cache import build_or_open
 from usaggr.data.batches.run_data import RunData, run_data
-from usaggr.sweep.planning.plan import PlannedRun, make_plan
+from usaggr.sweep.planning.study_plan import PlannedRun, make_plan
 
 
 def study_of(folder: Path, *overrides: str) -> StudyConfig:

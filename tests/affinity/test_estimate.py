@@ -15,7 +15,7 @@ from usaggr.affinity.estimate import Asked, estimate
 from usaggr.errors import ConfigError
 from usaggr.progress import NoProgress
 from usaggr.results.affinity import COLUMNS, SUMMARY_COLUMNS
-from usaggr.sweep.planning.plan import PlannedRun
+from usaggr.sweep.planning.study_plan import PlannedRun
 
 
 @pytest.mark.slow

@@ -19,11 +19,11 @@ from usaggr.models.build_network import build_network
 from usaggr.models.parameters import count_parameters
 from usaggr.progress import NoProgress
 from usaggr.results.spec import Placement
-from usaggr.training.curve import Curve
 from usaggr.training.losses import sample_losses
 from usaggr.training.module import MultiTaskModule
 from usaggr.training.run import execute_run, make_module, training_parts
 from usaggr.training.trainer import make_trainer
+from usaggr.training.validation_curve import Curve
 
 BOTH = Probing(lookahead=True, gradient=True, overhead=6.0)
 SETTINGS = [

@@ -55,12 +55,17 @@ def test_routing_says_what_is_missing(tmp_path: Path) -> None:
     (run.directory / "result.json").write_text("{}")
     with pytest.raises(ConfigError, match=r"has no routing\.csv"):
         run_similarity(run)
-    (run.directory / "routing.csv").write_text("task,block,expert,share\ncls,1,1,1\n")
+    head = "task,block,expert,share,chosen,probability,entropy"
+    (run.directory / "routing.csv").write_text(f"{head}\ncls,1,1,1,1,1,0\n")
     with pytest.raises(RunError, match="not one row for each task"):
         run_similarity(run)
     shares = {"cls": (1.0, 0.0), "det": (1.0, 0.0), "reg": (0.0, 1.0), "seg": (0.5, 0.5)}
-    rows = [f"{task},1,{expert},{share}" for task, of in shares.items() for expert, share in enumerate(of, 1)]
-    (run.directory / "routing.csv").write_text("\n".join(["task,block,expert,share", *rows]))
+    rows = [
+        f"{task},1,{expert},{share},{share},{share},0.5"
+        for task, of in shares.items()
+        for expert, share in enumerate(of, 1)
+    ]
+    (run.directory / "routing.csv").write_text("\n".join([head, *rows]))
     found = run_similarity(run)
     assert found[0, 1] == pytest.approx(1.0)
     assert found[0, 2] == pytest.approx(0.0)

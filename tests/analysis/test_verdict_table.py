@@ -157,7 +157,7 @@ def test_a_score_near_the_trivial_predictors_is_weak_only_by_note(tmp_path: Path
 
 
 def test_only_the_main_metric_is_judged(tmp_path: Path) -> None:
-    comparison = tables_of(sweep_of(tmp_path / "study", {"breast_lesion": 0.1})).comparison
+    comparison = tables_of(sweep_of(tmp_path / "study", {"breast_lesion": 0.1})).comparison.verdicts
     others = comparison[~comparison["main"]]
     assert set(others["metric"]) == {"hd", "hd95", "nsd", "mre_relative"}
     assert (others["verdict"] == "").all()

@@ -10,7 +10,7 @@ from benchmarks.sweep.scaling import OfData, OfPlan, OfSweep, Took, report
 from benchmarks.sweep.sized_data import finish_all, task_ids, write_data
 from usaggr.config.compose import compose_study
 from usaggr.sweep.inspect.status import status_of
-from usaggr.sweep.planning.plan import make_plan
+from usaggr.sweep.planning.study_plan import make_plan
 from usaggr.tasks import CATALOGUE, TASK_TYPES
 
 

@@ -17,8 +17,8 @@ from benchmarks.training.together import Meet, company
 from benchmarks.training.training_step import TASKS, TrainingStep, mixed_batch, study_of
 from usaggr.data.batches.batches import FoldBatches
 from usaggr.data.samples import Sample
-from usaggr.training.curve import Curve
 from usaggr.training.module import MultiTaskModule
+from usaggr.training.validation_curve import Curve
 
 PAGE = Path(__file__).parents[2] / "docs" / "performance.md"
 TINY = ("model=tiny",)

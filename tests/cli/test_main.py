@@ -21,6 +21,7 @@ from usaggr.cli.main import main
 from usaggr.config.compose import compose_study, describe_study
 from usaggr.config.study import StudyConfig
 from usaggr.errors import ConfigError
+from usaggr.results.plan import PlanRow, write_plan_rows
 
 
 class Shell:
@@ -216,7 +217,8 @@ def results(shell: Shell) -> Path:
     old = directory / "runs" / "toy-s1-k9-00000000"
     old.mkdir(parents=True)
     (directory / "study.yaml").write_text(describe_study(compose_study("demo", ["name=toy"])))
-    (directory / "plan.csv").write_text(f"run_id,fingerprint,parent\ntoy-s1-k0-{'1' * 8},{'1' * 64},\n")
+    row = PlanRow(f"toy-s1-k0-{'1' * 8}", "toy", ("unified",), ("toy",), 1.0, 0, "base", "1" * 64)
+    write_plan_rows(directory, [(row, "pending")])
     (old / "run.yaml").write_text(f"schema_version: 1\nrun_id: {old.name}\nfingerprint: '{'0' * 64}'\n")
     (old / "result.json").write_text("{}")
     return directory

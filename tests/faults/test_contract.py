@@ -41,8 +41,8 @@ from usaggr.results.integrity import SCHEMA_VERSION
 from usaggr.results.run_directory import RunDirectory
 from usaggr.results.run_result import Status
 from usaggr.results.spec import RunSpec
+from usaggr.results.stored_study import check_replaceable
 from usaggr.results.trained_model import read_stored_run
-from usaggr.results.versions import check_versions
 from usaggr.sweep.inspect.clean import removable
 from usaggr.sweep.inspect.status import status_of
 from usaggr.sweep.network_checks import DOWNLOADS, _read_downloads
@@ -113,7 +113,7 @@ def collected(where: Where) -> object:
 
 def planned(where: Where) -> object:
     """What `plan`, `sweep`, `train` and `affinity` look at in a folder that is there already."""
-    check_versions(where)
+    check_replaceable(where)
     manifest: Any = SimpleNamespace(dataset=SimpleNamespace(content_hash="c" * 64), split_hash="d" * 64)
     return check_same_data(manifest, where)
 
@@ -471,18 +471,16 @@ READING = re.compile(
 )
 WHO_READS = {
     "results/integrity.py": "all mappings under outputs/",
-    "results/versions.py": "plan.csv",
+    "results/plan.py": "plan.csv",
     "results/split.py": "split.csv",
     "results/affinity.py": "affinity.csv",
-    "affinity/routing_affinity.py": "routing.csv",
-    "report/routing/tables.py": "routing.csv, and the network in run.yaml",
-    "analysis/convergence_table.py": "curve.csv",
-    "report/tasks/learning_figure.py": "curve.csv",
-    "report/methods/reproduce.py": "the packages in run.yaml",
+    "results/routing.py": "routing.csv",
+    "results/curve.py": "curve.csv",
+    "results/run_settings.py": "the network and the packages in run.yaml",
     "results/predictions.py": "predictions.parquet",
     "training/checkpoint.py": "the head of a checkpoint",
     "report/tasks/examples.py": "predictions of single samples, of runs that the report believes",
-    "training/curve.py": "a curve in a checkpoint, whose hash is checked",
+    "training/validation_curve.py": "a curve in a checkpoint, whose hash is checked",
 }
 ELSEWHERE = {
     "challenge/submission.py": "predictions that others made",

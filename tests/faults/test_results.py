@@ -19,7 +19,7 @@ from usaggr.report.tables import make_tables
 from usaggr.results.run_directory import RunDirectory
 from usaggr.sweep.execution.damaged_results import put_aside_damaged
 from usaggr.sweep.inspect.status import status_of
-from usaggr.sweep.planning.plan import Plan
+from usaggr.sweep.planning.study_plan import Plan
 from usaggr.sweep.sweep import SweepOutcome, run_sweep
 
 pytestmark = pytest.mark.usefixtures("kept_server")

@@ -13,12 +13,11 @@ from usaggr.errors import ConfigError, RunError, UsaggrError
 from usaggr.results.integrity import SCHEMA_VERSION
 from usaggr.results.run_directory import RunDirectory
 from usaggr.results.spec import Placement
-from usaggr.results.stored_study import read_source
-from usaggr.results.versions import check_versions
+from usaggr.results.stored_study import check_replaceable, read_source
 from usaggr.sweep.execution.jobs import Job
 from usaggr.sweep.executors.local.worker import run_in_worker
 from usaggr.sweep.inspect.status import status_of
-from usaggr.sweep.planning.plan import write_plan
+from usaggr.sweep.planning.study_plan import write_plan
 
 NEWER = SCHEMA_VERSION + 1
 SAID = rf"schema_version {NEWER} is newer than this tool's {SCHEMA_VERSION}; update usaggr"
@@ -45,7 +44,7 @@ def test_a_file_of_a_newer_version_is_refused_by_all_who_read_or_replace_it(
     study = fakes.study(tmp_path)
     plan = fakes.plan(study, fakes.planned(study, 0))
     write_plan(plan)
-    check_versions(plan.directory)
+    check_replaceable(plan.directory)
     path = plan.directory / name
     path.write_text(newer(path.read_text()))
     before = {file: file.read_bytes() for file in plan.directory.iterdir()}
@@ -91,5 +90,5 @@ def test_directories_of_tools_that_wrote_no_version_are_read_and_written(tmp_pat
     sweep = FakeSweep(tmp_path / "old", tasks=("breast_lesion", "fetal_femur"), seeds=(0,)).finish(scorer)
     assert "schema_version" not in (sweep.directory / "plan.csv").read_text()
     assert "schema_version" not in (sweep.directory / "study.yaml").read_text()
-    check_versions(sweep.directory)
+    check_replaceable(sweep.directory)
     assert len(read_source(sweep.directory).plan) == len(status_of(sweep.directory).runs) == 3

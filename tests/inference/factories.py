@@ -9,7 +9,7 @@ from usaggr.data.batches.cache import build_or_open
 from usaggr.data.batches.run_data import run_data
 from usaggr.results.run_directory import RunDirectory
 from usaggr.results.spec import Placement
-from usaggr.sweep.planning.plan import Plan, PlannedRun, make_plan, write_plan
+from usaggr.sweep.planning.study_plan import Plan, PlannedRun, make_plan, write_plan
 
 SMALL = (
     "name=demo",

@@ -14,7 +14,7 @@ from usaggr.errors import ConfigError, DataError, RunError
 from usaggr.inference.loaded_model import Model
 from usaggr.inference.results import BoxResult, ClassificationResult, LandmarksResult, SegmentationResult
 from usaggr.results.predictions import decode_mask, read_predictions
-from usaggr.sweep.planning.plan import Plan
+from usaggr.sweep.planning.study_plan import Plan
 
 MODELS = {
     "m2dino": ("model=m2dino_tiny",),

@@ -20,9 +20,9 @@ from usaggr.inference.model_selection import (
 from usaggr.report.answer.chapter import write_answer
 from usaggr.report.material import Material
 from usaggr.report.tables import make_tables
+from usaggr.results.plan import PlanRow
 from usaggr.results.run_result import Cost, RunResult
 from usaggr.results.spec import RunSpec
-from usaggr.results.stored_study import PlanRow
 from usaggr.tasks import CATALOGUE
 
 FEMUR, LESION = "fetal_femur", "breast_lesion"

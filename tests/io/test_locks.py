@@ -18,7 +18,7 @@ from usaggr.io.locks import exclusive, is_held
 HOLDER = """
 import sys, time
 from pathlib import Path
-from usaggr.locks import exclusive
+from usaggr.io.locks import exclusive
 with exclusive(Path(sys.argv[1])) as mine:
     print(mine, flush=True)
     time.sleep(60)

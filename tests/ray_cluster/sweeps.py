@@ -7,7 +7,8 @@ from pathlib import Path
 from tests.sweep import fakes
 from usaggr.config.executor import RayConfig
 from usaggr.config.study import StudyConfig
-from usaggr.results.run_directory import CHECKPOINT, RunDirectory
+from usaggr.results.contract import CHECKPOINT
+from usaggr.results.run_directory import RunDirectory
 from usaggr.results.spec import Placement, RunSpec
 from usaggr.stopping import RunInterrupted, asked
 from usaggr.sweep.executors.ray.executor import RayExecutor

@@ -9,8 +9,8 @@ import numpy as np
 
 from tests.report.sweeps import FakeSweep, level
 from usaggr.analysis.collect import CollectedRun, Collection
+from usaggr.results.plan import PlanRow
 from usaggr.results.spec import RunSpec
-from usaggr.results.stored_study import PlanRow
 from usaggr.tasks import CATALOGUE
 
 TASKS = ("breast_lesion", "fetal_head", "thyroid_nodule_det", "fetal_femur")

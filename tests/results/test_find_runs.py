@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from usaggr.results.find_runs import find_runs, run_directories, stored_fingerprint
+from usaggr.results.find_runs import find_runs, run_directories
 from usaggr.results.run_directory import RunDirectory
+from usaggr.results.run_settings import stored_fingerprint
 from usaggr.results.spec import RunSpec
 
 

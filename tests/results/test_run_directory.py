@@ -377,7 +377,7 @@ def test_a_score_that_is_no_number_is_refused_and_the_run_not_done(run: RunDirec
 
 
 def test_a_result_of_a_newer_tool_is_refused(run: RunDirectory) -> None:
-    run.write_result(replace(RESULT, schema_version=run_directory.SCHEMA_VERSION + 1))
+    run.write_result(replace(RESULT, schema_version=SCHEMA_VERSION + 1))
     with pytest.raises(RunError, match="newer than this tool"):
         run.result()
 

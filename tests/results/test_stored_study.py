@@ -9,9 +9,9 @@ import yaml
 from tests.report.sweeps import FakeSweep
 from usaggr.config.compose import compose_study, describe_study
 from usaggr.errors import RunError
+from usaggr.results.plan import COLUMNS as PLAN_COLUMNS
+from usaggr.results.plan import VERSION_COLUMN as COLUMN
 from usaggr.results.stored_study import read_source
-from usaggr.results.versions import COLUMN
-from usaggr.sweep.planning.plan import PLAN_COLUMNS
 
 PLAN_HEAD = "run_id,block,groupings,tasks,scale,seed,variant,fingerprint"
 

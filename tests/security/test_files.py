@@ -26,9 +26,8 @@ from usaggr.data.read.validation import validate
 from usaggr.errors import ConfigError, DataError, RunError
 from usaggr.models.weight_files import read_tensors
 from usaggr.progress import NoProgress
-from usaggr.report.routing.tables import read_model
-from usaggr.results.find_runs import stored_fingerprint
 from usaggr.results.integrity import read_yaml
+from usaggr.results.run_settings import read_model, stored_fingerprint
 from usaggr.training.checkpoint import CheckpointFile, Position
 
 
@@ -191,7 +190,7 @@ def test_tags_in_a_stored_run_make_no_objects(tmp_path: Path, tag: str) -> None:
     run.mkdir(parents=True)
     text = f"schema_version: 1\nfingerprint: {'a' * 64}\nsettings: {tag.format(ran=ran)}\n"
     (run / "run.yaml").write_text(text)
-    assert read_model(run / "run.yaml") == {}
+    assert read_model(run) == {}
     assert stored_fingerprint(run) == "a" * 64
     with pytest.raises(RunError, match="cannot be read"):
         read_yaml(run / "run.yaml", "")

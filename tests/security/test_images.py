@@ -82,9 +82,9 @@ BOMBS = {
 MEASURE = """
 import re, sys
 from pathlib import Path
-from usaggr.data.images import distinct_pixels, read_image, read_mask
-from usaggr.data.probe import ProbeKey, probe_files
-from usaggr.data.locations import FoundFile
+from usaggr.data.read.images import distinct_pixels, read_image, read_mask
+from usaggr.data.read.file_facts import ProbeKey, probe_files
+from usaggr.data.read.paths import FoundFile
 from usaggr.errors import DataError
 from usaggr.progress import NoProgress
 path, way = Path(sys.argv[1]), sys.argv[2]

@@ -15,7 +15,7 @@ from usaggr.results.run_directory import JOB_VARIABLE, RunDirectory
 from usaggr.sweep.executors.slurm.queue import SlurmQueue
 from usaggr.sweep.inspect.plan_console import slurm_jobs
 from usaggr.sweep.inspect.status import describe, print_status, status_of
-from usaggr.sweep.planning.plan import write_plan
+from usaggr.sweep.planning.study_plan import write_plan
 from usaggr.tasks import CATALOGUE
 
 

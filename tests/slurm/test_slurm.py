@@ -20,7 +20,7 @@ from usaggr.sweep.executors.slurm import executor as slurm_room
 from usaggr.sweep.executors.slurm.executor import SlurmExecutor
 from usaggr.sweep.executors.slurm.queue import SlurmQueue
 from usaggr.sweep.executors.slurm.submit import Submitter
-from usaggr.sweep.planning.plan import PlannedRun
+from usaggr.sweep.planning.study_plan import PlannedRun
 from usaggr.sweep.queued_runs import open_runs, say_queued
 
 

@@ -28,7 +28,7 @@ from usaggr.results.spec import Placement, RunSpec
 from usaggr.sweep.execution.jobs import Executor
 from usaggr.sweep.executors.local import worker
 from usaggr.sweep.executors.local.executor import LocalExecutor
-from usaggr.sweep.planning.plan import Plan, PlannedRun
+from usaggr.sweep.planning.study_plan import Plan, PlannedRun
 from usaggr.tasks import CATALOGUE
 
 if _beat := os.environ.get("FAKE_HEARTBEAT"):  # seconds, in all processes of a sweep

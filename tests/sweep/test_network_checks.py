@@ -27,7 +27,7 @@ from usaggr.sweep import network_checks, sweep
 from usaggr.sweep.executors.local import forkserver
 from usaggr.sweep.executors.local.executor import server_for
 from usaggr.sweep.network_checks import check_networks, distinct_networks
-from usaggr.sweep.planning.plan import Plan
+from usaggr.sweep.planning.study_plan import Plan
 from usaggr.tasks import CATALOGUE
 
 TASKS = tuple(CATALOGUE[task_id] for task_id in ("cardiac_multi", "breast_3cls", "thyroid_nodule_det", "IUGC"))

@@ -12,7 +12,7 @@ from usaggr.config.study import Tracked
 from usaggr.errors import ConfigError
 from usaggr.results.run_directory import RunDirectory
 from usaggr.sweep import sweep_tracking
-from usaggr.sweep.planning.plan import Plan
+from usaggr.sweep.planning.study_plan import Plan
 from usaggr.sweep.sweep import SweepOutcome, run_sweep
 from usaggr.tracking.record import Record, mlflow_client, read_record
 

@@ -14,7 +14,7 @@ from usaggr.config.study import Tracked
 from usaggr.errors import RunError
 from usaggr.results.run_directory import RunDirectory
 from usaggr.results.spec import Placement
-from usaggr.sweep.planning.plan import Plan
+from usaggr.sweep.planning.study_plan import Plan
 from usaggr.tracking import backends, lightning_logger
 from usaggr.tracking.record import End, mlflow_client, read_record
 from usaggr.training.run import execute_run

@@ -16,9 +16,9 @@ from usaggr.models.build_network import build_network
 from usaggr.models.experts import balance_loss
 from usaggr.models.m2dino import M2Dino
 from usaggr.results.run_result import Scores
-from usaggr.training.curve import Curve
 from usaggr.training.losses import sample_losses
 from usaggr.training.module import MultiTaskModule
+from usaggr.training.validation_curve import Curve
 
 BATCH_SIZE = 16
 WEIGHTS = {SEG.id: 1.0, CLS.id: 0.5, DET.id: 3.0, REG.id: 1.0}

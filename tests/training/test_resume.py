@@ -18,7 +18,7 @@ from usaggr.data.batches.batches import Batch
 from usaggr.results.run_directory import RunDirectory
 from usaggr.results.spec import Placement
 from usaggr.stopping import RunInterrupted
-from usaggr.sweep.planning.plan import Plan
+from usaggr.sweep.planning.study_plan import Plan
 from usaggr.training import resume
 from usaggr.training import run as run_room
 from usaggr.training.checkpoint import CheckpointFile

@@ -24,7 +24,7 @@ from usaggr.results.predictions import read_predictions
 from usaggr.results.run_directory import RunDirectory
 from usaggr.results.run_result import RunResult
 from usaggr.results.spec import Placement
-from usaggr.sweep.planning.plan import Plan, PlannedRun, make_plan
+from usaggr.sweep.planning.study_plan import Plan, PlannedRun, make_plan
 from usaggr.training.optimiser import make_optimiser
 from usaggr.training.run import execute_run, training_parts, trivial_scores
 
@@ -163,7 +163,7 @@ def test_the_best_weights_are_scored_and_kept_and_dropout_is_off_when_they_are(
     best = ["training.validations=3", "training.score_weights=best", "training.learning_rate=0.05"]
     plan = plan_of(folder, *best, "training.keep_weights=scored", "model.dropout=0.3")
     skills = iter((0.1, 0.3, 0.2))
-    monkeypatch.setattr("usaggr.training.curve.mean_skill", lambda *_: next(skills))
+    monkeypatch.setattr("usaggr.training.validation_curve.mean_skill", lambda *_: next(skills))
     result = execute(plan, "cls", tmp_path / "run")
     rows = pd.read_csv(tmp_path / "run" / "curve.csv")
     assert result.validation["cls"]["auc"] == pytest.approx(rows["cls:auc"][1], abs=1e-5)

@@ -17,12 +17,12 @@ from usaggr.data.batches.run_data import RunData, run_data
 from usaggr.errors import RunError
 from usaggr.models.build_network import build_network
 from usaggr.models.parameters import count_parameters
-from usaggr.results.integrity import WEIGHTS
-from usaggr.results.run_directory import PARENT, RunDirectory
+from usaggr.results.contract import PARENT, WEIGHTS
+from usaggr.results.run_directory import RunDirectory
 from usaggr.results.spec import Placement
 from usaggr.stopping import RunInterrupted
 from usaggr.sweep.execution.parent_weights import hand_down
-from usaggr.sweep.planning.plan import Plan, PlannedRun
+from usaggr.sweep.planning.study_plan import Plan, PlannedRun
 from usaggr.training import resume
 from usaggr.training.optimiser import make_optimiser
 from usaggr.training.run import execute_run, training_parts

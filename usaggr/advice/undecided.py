@@ -8,6 +8,7 @@ from pathlib import Path
 from usaggr.advice.evidence import ONE_SEED, EvidenceCell, SweepEvidence
 from usaggr.advice.rule import LEVELS, Level, bears_on
 from usaggr.advice.sharing_modes import NewTask
+from usaggr.results import contract
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def command(sweep: SweepEvidence, needed: int) -> str:
             seeds.append(candidate)
         candidate += 1
     folder = Path(sweep.name)
-    words = ["usaggr", "sweep", str(folder / "study.yaml"), f"seeds=[{','.join(map(str, seeds))}]"]
+    words = ["usaggr", "sweep", str(folder / contract.STUDY), f"seeds=[{','.join(map(str, seeds))}]"]
     if Path(sweep.outputs) / sweep.study != folder:
         words += [f"outputs={folder.parent}", f"name={folder.name}"]
     return shlex.join(words)

@@ -33,7 +33,7 @@ from usaggr.results.spec import Placement
 from usaggr.stopping import RunInterrupted
 from usaggr.sweep.execution.signals import interruptible
 from usaggr.sweep.executors.local.placement import placements, usable_cores
-from usaggr.sweep.planning.plan import Plan, PlannedRun, make_plan
+from usaggr.sweep.planning.study_plan import Plan, PlannedRun, make_plan
 from usaggr.tasks import Task
 
 if TYPE_CHECKING:

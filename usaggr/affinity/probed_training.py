@@ -16,9 +16,9 @@ from usaggr.models.build_network import build_network
 from usaggr.progress import Progress
 from usaggr.results.spec import Placement, RunSpec
 from usaggr.training.balancing import own_parameters
-from usaggr.training.curve import Curve
 from usaggr.training.run import make_module, training_parts
 from usaggr.training.trainer import make_trainer
+from usaggr.training.validation_curve import Curve
 
 
 @dataclass(frozen=True)

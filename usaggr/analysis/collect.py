@@ -15,12 +15,16 @@ from usaggr.analysis.subsets import TestFold, read_folds, read_placements
 from usaggr.data.split.leakage import IN_TWO_FOLDS, Proof, prove_disjoint
 from usaggr.errors import RunError
 from usaggr.progress import NoProgress, Progress
-from usaggr.results.find_runs import find_runs, is_done, run_directories, stored_fingerprint
+from usaggr.results import contract
+from usaggr.results.data_description import DataFacts
+from usaggr.results.find_runs import find_runs, is_done, run_directories
 from usaggr.results.integrity import check_predictions
 from usaggr.results.join import join_sources
+from usaggr.results.plan import PlanRow
 from usaggr.results.run_directory import RunDirectory
 from usaggr.results.run_result import RunResult, Scores, State
-from usaggr.results.stored_study import DataFacts, PlanRow, StudyFacts, read_source
+from usaggr.results.run_settings import stored_fingerprint
+from usaggr.results.stored_study import StudyFacts, read_source
 from usaggr.results.versions import check_yaml
 
 _BEST_FIRST: tuple[State, ...] = ("done", "running", "queued", "failed", "stale", "pending")
@@ -113,7 +117,7 @@ def collect(directories: Sequence[Path], progress: Progress | None = None) -> Co
     found = [find_runs(source.directory) for source in sources]
     folders = [source.directory for source in sources]
     variants = list(study.variants)
-    folds = read_folds(folders[0] / "split.csv")
+    folds = read_folds(folders[0] / contract.SPLIT)
     runs = []
     progress.start("reading runs", len(plan))
     for row in plan:
@@ -128,7 +132,7 @@ def collect(directories: Sequence[Path], progress: Progress | None = None) -> Co
     cells = tuple(run for run in runs if run.row.groupings)
     first_stages = tuple(run for run in runs if not run.row.groupings)
     found_all = Collection(tuple(folders), study, data, cells, len(unplanned) + nameless, folds)
-    proof = prove_disjoint(placed for folder in folders for placed in read_placements(folder / "split.csv"))
+    proof = prove_disjoint(placed for folder in folders for placed in read_placements(folder / contract.SPLIT))
     return _apart(replace(found_all, first_stages=first_stages, proof=proof))
 
 
@@ -188,7 +192,7 @@ def _read_run(row: PlanRow, path: Path) -> CollectedRun:
         error = f"{path}: no run.yaml that says what the result is of; remove the run to train it again"
         return CollectedRun(row, "failed", path, error=error)
     try:
-        check_yaml(path / "run.yaml")
+        check_yaml(path / contract.RUN_SETTINGS)
         result = directory.result()
         _check(result, row, directory.result_path)
     except RunError as error:
@@ -202,8 +206,8 @@ def _with_pseudovalues(run: CollectedRun, data: DataFacts, folds: dict[str, Test
         return run
     tasks = {task_id: data.tasks[task_id].task for task_id in run.row.tasks}
     try:
-        check_predictions(run.path / "result.json", run.path / "predictions.parquet")
-        return replace(run, pseudovalues=read_pseudovalues(run.path / "predictions.parquet", tasks, folds))
+        check_predictions(run.path / contract.RESULT, run.path / contract.PREDICTIONS)
+        return replace(run, pseudovalues=read_pseudovalues(run.path / contract.PREDICTIONS, tasks, folds))
     except RunError as error:
         return CollectedRun(run.row, "failed", run.path, error=str(error))
 

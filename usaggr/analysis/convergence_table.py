@@ -1,7 +1,6 @@
 """Reads the validity of finished runs: a row a run and task, from its scores and its validation curve."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +8,8 @@ import pandas as pd
 
 from usaggr.analysis.collect import CollectedRun, Collection
 from usaggr.metrics.names import Metric, main_metric, skill
+from usaggr.results import contract
+from usaggr.results.curve import read_curve
 from usaggr.results.run_result import RunResult
 from usaggr.statistics.convergence import collapsed, diverged, unconverged
 
@@ -33,10 +34,10 @@ def read_validity(collection: Collection, margin: float) -> pd.DataFrame:
 def _rows_of(run: CollectedRun, collection: Collection, margin: float) -> Iterator[tuple[Any, ...]]:
     if run.result is None or run.path is None:
         return
-    curve = _read_curve(run.path / "curve.csv")
+    table = read_curve(run.path / contract.CURVE)
     for task in run.row.tasks:
         metric = main_metric(collection.data.tasks[task].task.type)
-        of_curve = (None, None) if curve is None else _of_curve(curve, run.result, task, metric, margin)
+        of_curve = (None, None) if table is None else _of_curve(table, run.result, task, metric, margin)
         yield (run.row.fingerprint, task, _collapsed(run.result, task, metric), *of_curve)
 
 
@@ -58,18 +59,6 @@ def _of_curve(
     progress = curve["progress"].to_numpy(dtype=float)
     losses = curve[loss].to_numpy(dtype=float) if loss in curve else np.zeros(0)
     return unconverged(progress, skills, margin), diverged(progress, skills, losses, margin)
-
-
-def _read_curve(path: Path) -> pd.DataFrame | None:
-    """The curve in numbers; None where there is none that can be read."""
-    try:
-        curve = pd.read_csv(path)
-    except (OSError, ValueError):
-        return None
-    if "progress" not in curve or curve.empty:
-        return None
-    # A field that is no number is a hole, as one that was never written.
-    return pd.DataFrame({name: pd.to_numeric(column, errors="coerce") for name, column in curve.items()})
 
 
 def _score(scores: Any, task: str, metric: Metric) -> float:

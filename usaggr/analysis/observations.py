@@ -12,7 +12,7 @@ import pandas as pd
 from usaggr.analysis.collect import CollectedRun, Collection
 from usaggr.metrics.missing_metrics import noted_metric
 from usaggr.metrics.names import METRICS, Metric, main_metric, skill
-from usaggr.results.stored_study import TaskFacts
+from usaggr.results.data_description import TaskFacts
 
 SCORE_COLUMNS = (
     "run_id", "grouping", "block", "task", "task_type", "clinical_group", "scale", "n_train", "seed", "variant",

@@ -10,6 +10,7 @@ from typing import Any, get_args
 import yaml
 
 from usaggr.config.folders import GROUPS, choices, search_folders
+from usaggr.results import contract
 
 BASH = r"""
 %(complete_func)s() {
@@ -103,7 +104,7 @@ def results(ctx: Context, incomplete: str) -> Iterator[str]:
     """Folders of results: in the folder that was begun, else in outputs/."""
     begun = Path(incomplete if incomplete.endswith("/") else Path(incomplete).parent)
     for folder in (begun, Path("outputs")):
-        yield from (str(path.parent) for path in folder.glob("*/study.yaml"))
+        yield from (str(path.parent) for path in folder.glob(f"*/{contract.STUDY}"))
 
 
 def studies(folders: Sequence[Path]) -> Iterator[str]:

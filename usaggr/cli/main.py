@@ -20,10 +20,11 @@ from usaggr.cli.data_commands import data_app
 from usaggr.cli.model_commands import export, predict
 from usaggr.errors import ConfigError, UsaggrError, one_of
 from usaggr.io.atomic_files import cannot_write, is_unwritable
+from usaggr.results import contract
 from usaggr.stopping import RunInterrupted
 
 if TYPE_CHECKING:
-    from usaggr.sweep.planning.plan import Plan
+    from usaggr.sweep.planning.study_plan import Plan
 
 
 app = typer.Typer(
@@ -156,7 +157,7 @@ def train(
     """Train one run in the foreground, for debugging: the first that is not done and has what the options ask for."""
     from usaggr.progress import RichProgress
     from usaggr.sweep.execution.foreground import choose_run, print_scores, train_run
-    from usaggr.sweep.planning.plan import write_plan
+    from usaggr.sweep.planning.study_plan import write_plan
 
     plan_ = _plan(words, config_dir)
     run = choose_run(plan_, block, scale, seed, variant)
@@ -227,7 +228,7 @@ def config(
 def _plan(words: Sequence[str] | None, config_dir: Path | None) -> "Plan":
     study = study_of_words(words, config_dir)
     from usaggr.progress import RichProgress
-    from usaggr.sweep.planning.plan import make_plan
+    from usaggr.sweep.planning.study_plan import make_plan
 
     return make_plan(study, RichProgress())
 
@@ -244,7 +245,7 @@ def _results(directory: Path) -> Path:
     Raises:
         ConfigError: it does not; the message lists those in the folder beside it.
     """
-    if (directory / "study.yaml").is_file():
+    if (directory / contract.STUDY).is_file():
         return directory
     beside = directory.parent if directory.parent.is_dir() else Path("outputs")
-    raise ConfigError(one_of("DIR", str(directory), (str(path.parent) for path in beside.glob("*/study.yaml"))))
+    raise ConfigError(one_of("DIR", str(directory), (str(path.parent) for path in beside.glob(f"*/{contract.STUDY}"))))

@@ -12,6 +12,7 @@ from usaggr.config.model import ModelConfig
 from usaggr.errors import ConfigError
 from usaggr.metrics.names import metric
 from usaggr.models.weights import TIMM, weights_file
+from usaggr.results import contract
 from usaggr.results.trained_model import StoredRun
 from usaggr.statistics.score_intervals import score_intervals
 from usaggr.tasks import Task
@@ -194,7 +195,7 @@ def _output(task: Task, size: tuple[int, int]) -> dict[str, Any]:
 def _intervals(stored: StoredRun) -> dict[str, dict[str, tuple[float, float]]]:
     """Task: metric: low and high; of what varies over at least two components."""
     found = read_pseudovalues(
-        stored.path / "predictions.parquet", stored.tasks, read_folds(stored.source.directory / "split.csv")
+        stored.path / contract.PREDICTIONS, stored.tasks, read_folds(stored.source.directory / contract.SPLIT)
     )
     confidence = stored.source.study.confidence
     return {task_id: score_intervals(of.metrics, confidence) for task_id, of in (found or {}).items()}

@@ -14,8 +14,10 @@ from usaggr.document.display_names import grouping_label, scale_label
 from usaggr.errors import ConfigError, RunError, one_of
 from usaggr.metrics.names import main_metric, metric
 from usaggr.progress import Progress
+from usaggr.results import contract
 from usaggr.results.find_runs import find_runs, is_done
-from usaggr.results.stored_study import PlanRow, Source, StudyFacts, read_source
+from usaggr.results.plan import PlanRow
+from usaggr.results.stored_study import Source, StudyFacts, read_source
 from usaggr.results.trained_model import has_weights, no_weights, read_stored_run
 from usaggr.tasks import Task
 
@@ -68,14 +70,14 @@ def choose(
         RunError: a run is not done, or its weights were not kept.
     """
     asked = grouping is not None or recommended or wanted != Wanted()
-    if (directory / "run.yaml").is_file():
+    if (directory / contract.RUN_SETTINGS).is_file():
         if asked:
             raise ConfigError(
                 f"{directory} is one run; --grouping, --recommended, --scale, --seed and --variant choose among those "
                 "of a study: give its folder"
             )
         return choose_run(directory)
-    if not (directory / "plan.csv").is_file():
+    if not (directory / contract.PLAN).is_file():
         raise ConfigError(
             f"{directory}: neither a run (run.yaml) nor a study's results (plan.csv); give outputs/NAME with "
             "--grouping or --recommended, or outputs/NAME/runs/RUN"

@@ -21,14 +21,22 @@ from usaggr.report.contents import write_report
 from usaggr.report.figure_files import write_figures
 from usaggr.report.tables import make_tables, write_tables
 from usaggr.report.tasks.examples import write_examples
+from usaggr.results import contract
 
 _PATIENCE = 120.0
 """Seconds to wait for another process that builds the same report."""
 _INPUTS = ".report.inputs"
 """Beside the report: the hash of what it was made of."""
-_OF_AFFINITY = ("affinity/affinity.csv", "affinity/affinity.json")
-_OF_A_STUDY = ("study.yaml", "groupings.yaml", "data.json", "split.csv", "plan.csv", *_OF_AFFINITY)
-_OF_A_RUN = ("run.yaml", "status.json", "result.json", "predictions.parquet", "curve.csv", "routing.csv")
+_OF_AFFINITY = tuple(f"{contract.AFFINITY}/{name}" for name in (contract.AFFINITY_POINTS, contract.AFFINITY_HEAD))
+_OF_A_STUDY = (contract.STUDY, contract.GROUPINGS, contract.DATA, contract.SPLIT, contract.PLAN, *_OF_AFFINITY)
+_OF_A_RUN = (
+    contract.RUN_SETTINGS,
+    contract.STATUS,
+    contract.RESULT,
+    contract.PREDICTIONS,
+    contract.CURVE,
+    contract.ROUTING,
+)
 _STEPS = 4
 """Of writing: tables, figures, pictures of samples, pages."""
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from usaggr.errors import RunError
 from usaggr.io.atomic_files import write_atomic
+from usaggr.results import contract
 from usaggr.results.integrity import SCHEMA_VERSION, read_json, typed
 
 Array = NDArray[np.float64]
@@ -32,7 +33,7 @@ SUMMARY_COLUMNS = ("measure", "source", "target", "mean", "sd", "seeds", "estima
 """Of summary.csv."""
 CellT = TypeVar("CellT")
 AGAIN = "estimate again: usaggr affinity"
-FOLDER, TABLE, HEAD = "affinity", "affinity.csv", "affinity.json"
+FOLDER, TABLE, HEAD = contract.AFFINITY, contract.AFFINITY_POINTS, contract.AFFINITY_HEAD
 
 
 @dataclass(frozen=True)

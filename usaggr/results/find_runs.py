@@ -4,13 +4,11 @@ Only the head of each run.yaml is read, so that ten thousand runs are found with
 """
 
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
-_HEAD = 1024
-"""Bytes of run.yaml that are read: the fingerprint stands among the first lines."""
-_FINGERPRINT = re.compile(rb"^fingerprint: ['\"]?([0-9a-f]{64})['\"]?\s*$", re.MULTILINE)
+from usaggr.results import contract
+from usaggr.results.run_settings import stored_fingerprint
 
 
 def find_runs(directory: Path) -> dict[str, Path]:
@@ -41,21 +39,6 @@ def run_directories(directory: Path) -> Iterator[Path]:
     yield from (runs / name for name in names)
 
 
-def stored_fingerprint(run: Path) -> str | None:
-    """Full fingerprint in a run directory's run.yaml; None where there is none that can be read."""
-    try:
-        descriptor = os.open(run / "run.yaml", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        match = _FINGERPRINT.search(os.read(descriptor, _HEAD))
-    except OSError:
-        return None
-    finally:
-        os.close(descriptor)
-    return match.group(1).decode() if match else None
-
-
 def is_done(run: Path) -> bool:
     """Whether the run directory holds a result."""
-    return (run / "result.json").exists()
+    return (run / contract.RESULT).exists()

@@ -9,6 +9,7 @@ none are taken as they are.
 
 import hashlib
 import json
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -25,9 +26,6 @@ SCHEMA_VERSION = 1
 """Of everything under outputs/: a tool refuses what a newer one wrote."""
 OLDEST_VERSION = 1
 """The oldest version that is read. Files of tools that wrote no version are of this one."""
-
-WEIGHTS = Path("weights", "scored.safetensors")
-"""In a run's folder, where its weights are kept."""
 
 REPEAT = "the same `usaggr sweep` trains the run again"
 REMOVE = "remove the run, and the same `usaggr sweep` trains it again"
@@ -236,3 +234,14 @@ def _of_content(content: dict[str, Any]) -> str:
 def _of_file(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_names(path: Path, what: str, names: Iterable[object]) -> None:
+    """Refuse names that are no part of a file's name in the report, since they would lead elsewhere.
+
+    Raises:
+        RunError: one is no name.
+    """
+    for name in names:
+        if not isinstance(name, str) or not name.isprintable() or "/" in name or "\\" in name or name[:1] in ("", "."):
+            raise RunError(f"{path}: {what}: {name!r} is no name; it is part of names of files, without '/' and '\\'")

@@ -8,7 +8,10 @@ from typing import Any
 from usaggr.config.section import FINGERPRINTED, leaf_keys, neutral_values
 from usaggr.config.study import StudyConfig
 from usaggr.errors import RunError
-from usaggr.results.stored_study import DataFacts, PlanRow, Source, StudyFacts, merge_names
+from usaggr.results import contract
+from usaggr.results.data_description import DataFacts
+from usaggr.results.plan import PlanRow
+from usaggr.results.stored_study import Source, StudyFacts, merge_names
 
 Cell = tuple[str, str, float | int, int, str]
 """grouping, variant, scale, seed, task"""
@@ -117,7 +120,7 @@ def _join_plans(sources: Sequence[Source], study: StudyFacts) -> tuple[PlanRow, 
 
 
 def _check_row(row: PlanRow, source: Source, study: StudyFacts, is_parent: bool) -> None:
-    path = source.directory / "plan.csv"
+    path = source.directory / contract.PLAN
     unknown = [task for task in row.tasks if task not in source.data.tasks]
     if unknown or not row.tasks:
         raise RunError(f"{path}: {row.run_id} has tasks that data.json does not know: {', '.join(unknown) or 'none'}")

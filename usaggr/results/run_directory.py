@@ -17,14 +17,14 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from usaggr.errors import RunError
 from usaggr.io.atomic_files import write_atomic
 from usaggr.io.heartbeats import is_recent, stays_silent
 from usaggr.io.locks import exclusive, is_held
-from usaggr.results.integrity import REPEAT, SCHEMA_VERSION, DamagedError, read_json, seal, typed, unseal
+from usaggr.results import contract
+from usaggr.results.integrity import REPEAT, DamagedError, read_json, seal, typed, unseal
 from usaggr.results.run_result import RunResult, State, Status
+from usaggr.results.run_settings import write_run_settings
 from usaggr.results.spec import RunSpec
 
 HEARTBEAT_SECONDS = 10.0
@@ -38,16 +38,8 @@ Time is the file server's. Before a stale claim of another host is taken over, i
 JOB_VARIABLE = "USAGGR_JOB"
 """In the environment of a cluster's job: its name, for `Status.job`."""
 
-CHECKPOINT = "checkpoint"
-"""Folder of a run that has begun and is not done: what it goes on from."""
-
-PARENT = "parent"
-"""Folder of a run that is not done and has a parent: the parent's scored weights, which it starts from."""
-
-LOGS = "logs"
-"""Folder of a run for trackers; what an attempt has written is kept for one that goes on from its checkpoint."""
-TRACKING = "tracking.json"
-"""Where a tracker has a run."""
+_STATUS = threading.Lock()
+"""A heartbeat reads status.json and writes it again in a thread of its own: it must not undo what the run says."""
 
 
 class RunDirectory:
@@ -58,15 +50,15 @@ class RunDirectory:
 
     @property
     def result_path(self) -> Path:
-        return self.path / "result.json"
+        return self.path / contract.RESULT
 
     @property
     def predictions_path(self) -> Path:
-        return self.path / "predictions.parquet"
+        return self.path / contract.PREDICTIONS
 
     @property
     def log_path(self) -> Path:
-        return self.path / "log.txt"
+        return self.path / contract.LOG
 
     def state(self) -> State:
         """What the run is now: done beats everything, then what the status says, if its owner still lives."""
@@ -137,11 +129,8 @@ class RunDirectory:
                 self.write_status(replace(status, heartbeat=time.time()))
 
     def write_spec(self, spec: RunSpec, **provenance: Any) -> None:
-        """`run.yaml`: the resolved specification, and where and with what it is run."""
-        # The fingerprint stands at the top, where it is found without reading the whole file.
-        head = {"schema_version": SCHEMA_VERSION, "run_id": spec.run_id, "fingerprint": spec.fingerprint}
-        content = {**head, **_plain(asdict(spec)), **provenance}
-        write_atomic(self.path / "run.yaml", yaml.dump(content, Dumper=_DUMPER, sort_keys=False, width=120))
+        """Write `run.yaml`: the resolved specification, and where and with what it is run."""
+        write_run_settings(self.path, spec, **provenance)
 
     def write_result(self, result: RunResult) -> None:
         """Make the run done. Everything else of it must be written before; its checkpoint and its parent's weights go.
@@ -154,7 +143,7 @@ class RunDirectory:
                 if not math.isfinite(value):
                     raise RunError(f"{self.path.name}: {metric} of {task} is {value}, not a number")
         # Before the result: a kill in between costs a training, and leaves no checkpoint of a run that is done.
-        for name in (CHECKPOINT, PARENT):
+        for name in (contract.CHECKPOINT, contract.PARENT):
             shutil.rmtree(self.path / name, ignore_errors=True)
         _flush(self.path)
         write_atomic(self.result_path, json.dumps(seal(asdict(result), self.predictions_path), indent=1))
@@ -175,7 +164,16 @@ class RunDirectory:
     def clear(self) -> None:
         """Remove what an earlier, unfinished attempt left, but for what the next one needs or goes on with."""
         for path in self.path.iterdir():
-            if path.name in (".lock", "status.json", "log.txt", "run.yaml", CHECKPOINT, PARENT, LOGS, TRACKING):
+            if path.name in (
+                ".lock",
+                contract.STATUS,
+                contract.LOG,
+                contract.RUN_SETTINGS,
+                contract.CHECKPOINT,
+                contract.PARENT,
+                contract.LOGS,
+                contract.TRACKING,
+            ):
                 continue
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
@@ -216,7 +214,7 @@ class RunDirectory:
 
     @property
     def _status_path(self) -> Path:
-        return self.path / "status.json"
+        return self.path / contract.STATUS
 
 
 def _flush(directory: Path) -> None:
@@ -228,15 +226,3 @@ def _flush(directory: Path) -> None:
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
-
-
-def _plain(value: Any) -> Any:
-    """Tuples become lists, so that YAML needs no tags."""
-    if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-_STATUS = threading.Lock()
-"""A heartbeat reads status.json and writes it again in a thread of its own: it must not undo what the run says."""

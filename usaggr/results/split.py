@@ -1,29 +1,30 @@
-"""Reads split.csv: which fold and component each sample is in. Every cell that is used is checked."""
+"""split.csv: which subset (column `fold`) and component each sample is in, and the rank of each training sample."""
 
 import csv
-from collections.abc import Sequence
+import io
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
 from usaggr.errors import RunError
+from usaggr.io.atomic_files import write_atomic
+from usaggr.results import contract
 
 Fold = Literal["train", "val", "test"]
-
-
 FOLDS: tuple[Fold, ...] = get_args(Fold)
-_NO_FOLD = ("dropped", "")
-"""Folds of samples that an official split leaves out."""
+NO_FOLD = "dropped"
+"""What stands for the fold of a sample that an official split leaves out; empty in files of older versions."""
 _REMEDY = "`usaggr sweep` of the same study writes it again"
 
 
 class SplitRow(NamedTuple):
-    """A sample that is in a fold. None: the file has no such column, as those of older versions."""
+    """A sample and its subset. None: the file has no such column, as those of older versions."""
 
     task_id: str
     sample_id: str
     component: int
     fold: str
-    """train, val or test."""
+    """train, val or test; NO_FOLD where it is written for a sample that is in none."""
     image_path: str | None
     subject_id: str | None
     subject_written: str | None
@@ -32,6 +33,29 @@ class SplitRow(NamedTuple):
 
 _COLUMNS = SplitRow._fields
 _NEEDED = _COLUMNS[:4]
+_IDENTITY = ("subject_written", "image_sha256")
+"""Columns after the ranks, by which the proof knows patients and images."""
+
+
+def write_split_rows(
+    directory: Path, seeds: Sequence[int], rows: Iterable[tuple[SplitRow, Sequence[int] | None]]
+) -> None:
+    """Write the split of a study.
+
+    Args:
+        directory: folder of the study.
+        seeds: for which training samples are ranked.
+        rows: each sample with its rank for each seed, from 0; None if it is no training sample.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    ranks, no_ranks = [f"rank_{seed}" for seed in seeds], [""] * len(seeds)
+    first, last = ("task_id", "sample_id", "image_path", "subject_id", "component", "fold"), _IDENTITY
+    writer.writerow([*first, *ranks, *last])
+    for row, places in rows:
+        head = (row.task_id, row.sample_id, row.image_path, row.subject_id, row.component, row.fold)
+        writer.writerow([*head, *(no_ranks if places is None else places), row.subject_written, row.image_sha256])
+    write_atomic(directory / contract.SPLIT, text.getvalue())
 
 
 def read_split_rows(path: Path, also: Sequence[str] = ()) -> list[SplitRow]:
@@ -65,7 +89,7 @@ def _row(path: Path, line: int, cells: Sequence[str], places: Sequence[int | Non
     assert task_id is not None
     assert sample_id is not None
     assert component is not None
-    if fold is None or fold in _NO_FOLD:
+    if fold is None or fold in (NO_FOLD, ""):
         return None
     if fold not in FOLDS:
         raise RunError(f"{path}: line {line}: fold is {fold!r}, not one of {', '.join(FOLDS)}, dropped; {_REMEDY}")

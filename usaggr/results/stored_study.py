@@ -4,15 +4,17 @@ The study is not read through the schema of the configuration: results outlive i
 needs only the keys named here. Folders of versions without controls have no groupings.yaml.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from usaggr.errors import RunError
-from usaggr.results.integrity import read_json, read_yaml, typed
-from usaggr.results.versions import check_yaml, read_plan_rows
-from usaggr.tasks import Task, TaskType
+from usaggr.results import contract
+from usaggr.results.data_description import DataFacts, read_data
+from usaggr.results.integrity import check_names, read_yaml, typed
+from usaggr.results.plan import PlanRow, check_plan_version, read_plan
+from usaggr.results.versions import check_yaml
 
 
 @dataclass(frozen=True)
@@ -79,51 +81,6 @@ class StudyFacts:
 
 
 @dataclass(frozen=True)
-class TaskFacts:
-    """A task and how many samples it has in each fold."""
-
-    task: Task
-    n_train: int
-    n_val: int
-    n_test: int
-    n_subjects: int
-    """Test subjects."""
-
-
-@dataclass(frozen=True)
-class DataFacts:
-    """What data.json keeps of the data set and its split."""
-
-    root: str
-    content_hash: str
-    split_hash: str
-    tasks: dict[str, TaskFacts]
-    skipped: tuple[str, ...]
-    """Rows of the index that were left out, each with the reason."""
-    dropped: int
-    """Samples that belong to no fold, because an official split cut their component."""
-    warnings: tuple[str, ...]
-    disjoint: dict[str, int]
-    """Components, images and subjects, and how many of each stand in two folds."""
-
-
-@dataclass(frozen=True)
-class PlanRow:
-    """A run that the study asks for."""
-
-    run_id: str
-    block: str
-    groupings: tuple[str, ...]
-    tasks: tuple[str, ...]
-    scale: float | int
-    seed: int
-    variant: str
-    fingerprint: str
-    parent: str = ""
-    """run_id of the run whose weights it starts from, which ends in the first 8 digits of its fingerprint."""
-
-
-@dataclass(frozen=True)
 class Source:
     """A folder of results."""
 
@@ -133,16 +90,26 @@ class Source:
     plan: tuple[PlanRow, ...]
 
 
+def check_replaceable(directory: Path) -> None:
+    """Check the versions of study.yaml and plan.csv, which a sweep replaces; missing or damaged ones may be replaced.
+
+    Raises:
+        RunError: another version of the tool wrote one of them.
+    """
+    check_yaml(directory / contract.STUDY)
+    check_plan_version(directory)
+
+
 def read_source(directory: Path) -> Source:
     """Read what a folder of results says about itself.
 
     Raises:
         RunError: not a folder of results, a file of it cannot be read, or a newer version of the tool wrote it.
     """
-    for name in ("study.yaml", "data.json", "plan.csv"):
+    for name in (contract.STUDY, contract.DATA, contract.PLAN):
         if not (directory / name).is_file():
             raise RunError(f"{directory}: no {name} in it; give a folder that `usaggr sweep` wrote, like outputs/demo")
-    study, groupings = _read_study(directory / "study.yaml"), _read_groupings(directory / "groupings.yaml")
+    study, groupings = _read_study(directory / contract.STUDY), _read_groupings(directory / contract.GROUPINGS)
     controls = {name: one for name, one in groupings.items() if one.control is not None and one.like}
     drawn = {one.control for one in controls.values()}
     study = replace(
@@ -151,7 +118,7 @@ def read_source(directory: Path) -> Source:
         controls={name: one.like or "" for name, one in controls.items()},
         staged={name: staged for name, one in groupings.items() if (staged := one.staged_facts()) is not None},
     )
-    return Source(directory, study, _read_data(directory / "data.json"), _read_plan(directory / "plan.csv"))
+    return Source(directory, study, read_data(directory), tuple(read_plan(directory)))
 
 
 @dataclass(frozen=True)
@@ -219,7 +186,7 @@ def _read_study(path: Path) -> StudyFacts:
         ("variants", stored.variants),
         ("formats", stored.report.formats),
     ):
-        _check_names(path, what, names)
+        check_names(path, what, names)
     return StudyFacts(
         name=stored.name,
         groupings=stored.groupings,
@@ -270,111 +237,9 @@ def _read_groupings(path: Path) -> dict[str, _StoredGrouping]:
     return found
 
 
-@dataclass(frozen=True)
-class _StoredTask:
-    """What data.json says of a task."""
-
-    id: str
-    type: TaskType
-    num_classes: int
-    class_names: tuple[str, ...]
-    organ: str
-    clinical_group: str
-    n_train: int
-    n_val: int
-    n_test: int
-    subjects_test: int
-
-
-@dataclass(frozen=True)
-class _StoredData:
-    """The keys of data.json that are read."""
-
-    root: str
-    content_hash: str
-    split_hash: str
-    tasks: tuple[_StoredTask, ...]
-    skipped: tuple[str, ...]
-    warnings: tuple[str, ...]
-    disjoint: dict[str, int]
-    dropped: int = 0
-
-
-def _read_data(path: Path) -> DataFacts:
-    stored = typed(path, read_json(path, _AGAIN), _StoredData, _AGAIN)
-    _check_names(path, "tasks", [task.id for task in stored.tasks])
-    return DataFacts(
-        root=stored.root,
-        content_hash=stored.content_hash,
-        split_hash=stored.split_hash,
-        tasks={task.id: _task_facts(path, task) for task in stored.tasks},
-        skipped=stored.skipped,
-        dropped=stored.dropped,
-        warnings=stored.warnings,
-        disjoint=stored.disjoint,
-    )
-
-
-def _check_names(path: Path, what: str, names: Iterable[object]) -> None:
-    """Names are parts of files' names in the report, which must not lead elsewhere.
-
-    Raises:
-        RunError: one is no name.
-    """
-    for name in names:
-        if not isinstance(name, str) or not name.isprintable() or "/" in name or "\\" in name or name[:1] in ("", "."):
-            raise RunError(f"{path}: {what}: {name!r} is no name; it is part of names of files, without '/' and '\\'")
-
-
-def _task_facts(path: Path, stored: _StoredTask) -> TaskFacts:
-    try:
-        task = Task(
-            id=stored.id,
-            type=stored.type,
-            num_classes=stored.num_classes,
-            organ=stored.organ,
-            clinical_group=stored.clinical_group,
-            class_names=stored.class_names,
-        )
-    except ValueError as error:
-        raise RunError(f"{path}: {error}; {_AGAIN}") from error
-    return TaskFacts(task, stored.n_train, stored.n_val, stored.n_test, stored.subjects_test)
-
-
-def _read_plan(path: Path) -> tuple[PlanRow, ...]:
-    return tuple(
-        PlanRow(
-            run_id=row["run_id"],
-            block=row["block"],
-            groupings=_names(row["groupings"]),
-            tasks=_names(row["tasks"]),
-            scale=_scale(row["scale"]),
-            seed=int(row["seed"]),
-            variant=row["variant"],
-            fingerprint=row["fingerprint"],
-            parent=row.get("parent") or "",
-        )
-        for row in read_plan_rows(path, _PLAN_COLUMNS)
-    )
-
-
-def _names(cell: str) -> tuple[str, ...]:
-    return tuple(name for name in cell.split(";") if name)
-
-
-def _scale(text: str) -> float | int:
-    """A cap of samples is written as an integer, a fraction with its point."""
-    try:
-        return int(text)
-    except ValueError:
-        return float(text)
-
-
 def merge_names(lists: Sequence[Sequence[str]]) -> tuple[str, ...]:
     """All names, each once, in the order in which they first come."""
     return tuple(dict.fromkeys(name for names in lists for name in names))
 
 
-_PLAN_COLUMNS = ("run_id", "block", "groupings", "tasks", "scale", "seed", "variant", "fingerprint")
-"""Of plan.csv, those that every version has written."""
 _AGAIN = "`usaggr sweep` of the same study writes it again"

@@ -10,9 +10,11 @@ from usaggr.config.model import MhMtlConfig, ModelConfig
 from usaggr.config.section import neutral_values
 from usaggr.errors import RunError
 from usaggr.io.checksums import SUFFIX, file_hash, is_as_noted
-from usaggr.results.integrity import WEIGHTS, read_yaml, typed
+from usaggr.results import contract
+from usaggr.results.contract import WEIGHTS
 from usaggr.results.run_directory import RunDirectory
 from usaggr.results.run_result import RunResult
+from usaggr.results.run_settings import StoredSpec, read_run_settings
 from usaggr.results.stored_study import Source, read_source
 from usaggr.tasks import Task
 
@@ -74,7 +76,7 @@ def read_stored_run(run: Path) -> StoredRun:
             version of the tool.
     """
     path = Path(run).expanduser()
-    if not (path / "run.yaml").is_file():
+    if not (path / contract.RUN_SETTINGS).is_file():
         raise RunError(f"{path}: no run.yaml in it; give the folder of a run, such as outputs/demo/runs/NAME")
     path = path.resolve()
     directory = RunDirectory(path)
@@ -83,15 +85,14 @@ def read_stored_run(run: Path) -> StoredRun:
     if not has_weights(path):
         raise no_weights([path])
     source = read_source(path.parents[1])
-    content = read_yaml(path / "run.yaml", _REMEDY)
-    stored = typed(path / "run.yaml", content, _StoredSpec, _REMEDY)
+    stored, scale = read_run_settings(path, _REMEDY)
     data = stored.settings.data
     return StoredRun(
         path=path,
         run_id=stored.run_id,
         fingerprint=stored.fingerprint,
         tasks=_tasks_of(path, stored, source),
-        scale=content["scale"],  # as written: a cap is an integer
+        scale=scale,
         seed=stored.seed,
         variant=stored.variant,
         model=_model_of(path, stored.settings.model),
@@ -106,39 +107,12 @@ def read_stored_run(run: Path) -> StoredRun:
     )
 
 
-@dataclass(frozen=True)
-class _StoredInput:
-    """The keys of `settings.data` in run.yaml that are read."""
-
-    image_size: Any
-    """Pixels of a side, or height and width."""
-    channels: int
-
-
-@dataclass(frozen=True)
-class _StoredSettings:
-    data: _StoredInput
-    model: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class _StoredSpec:
-    """The keys of run.yaml that are read."""
-
-    run_id: str
-    fingerprint: str
-    tasks: tuple[str, ...]
-    scale: float
-    seed: int
-    variant: str
-    settings: _StoredSettings
-    packages: dict[str, str] | None = None
-
-
-def _tasks_of(run: Path, stored: _StoredSpec, source: Source) -> dict[str, Task]:
+def _tasks_of(run: Path, stored: StoredSpec, source: Source) -> dict[str, Task]:
     facts = source.data.tasks
     if strange := [task_id for task_id in stored.tasks if task_id not in facts]:
-        raise RunError(f"{run / 'run.yaml'}: tasks that data.json does not know: {', '.join(strange)}; {_REMEDY}")
+        raise RunError(
+            f"{run / contract.RUN_SETTINGS}: tasks that data.json does not know: {', '.join(strange)}; {_REMEDY}"
+        )
     return {task_id: facts[task_id].task for task_id in stored.tasks}
 
 
@@ -151,7 +125,8 @@ def _model_of(run: Path, content: dict[str, Any]) -> ModelConfig:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise RunError(
-            f"{run / 'run.yaml'}: the network is not one of this version of usaggr (model.{where}: {first['msg']})"
+            f"{run / contract.RUN_SETTINGS}: the network is not one of this version of usaggr "
+            f"(model.{where}: {first['msg']})"
         ) from error
 
 
@@ -160,8 +135,8 @@ def _size_of(run: Path, size: Any) -> tuple[int, int]:
     sides = [size, size] if isinstance(size, int) else size
     if not isinstance(sides, list) or len(sides) != 2 or any(type(side) is not int or side < 1 for side in sides):
         raise RunError(
-            f"{run / 'run.yaml'}: settings.data.image_size is {size!r}, not a whole number of pixels, or height and "
-            f"width; {_REMEDY}"
+            f"{run / contract.RUN_SETTINGS}: settings.data.image_size is {size!r}, not a whole number of "
+            f"pixels, or height and width; {_REMEDY}"
         )
     return sides[0], sides[1]
 
@@ -170,7 +145,7 @@ def _max_pixels(source: Source) -> int:
     found = source.study.setting("data.max_pixels")
     if found is None:
         raise RunError(
-            f"{source.directory / 'study.yaml'}: no data.max_pixels; `usaggr sweep` of the same study writes it again"
+            f"{source.directory / contract.STUDY}: no data.max_pixels; `usaggr sweep` of the same study writes it again"
         )
     return int(found)
 

@@ -17,12 +17,13 @@ from usaggr.errors import ConfigError, RunError, UsaggrError
 from usaggr.io.atomic_files import write_atomic
 from usaggr.models.weights import weights_file
 from usaggr.progress import Progress
+from usaggr.results import contract
 from usaggr.results.integrity import read_json, typed
-from usaggr.sweep.planning.plan import Plan, PlannedRun
+from usaggr.sweep.planning.study_plan import Plan, PlannedRun
 from usaggr.tasks import Task
 from usaggr.tracking.record import to_preload
 
-DOWNLOADS = "weights.json"
+DOWNLOADS = contract.TAKEN_WEIGHTS
 """In a study's directory: what the weights were that came from the library under an id, by encoder."""
 _LOOK = 0.25
 """Seconds between two looks at whether there is an answer."""

@@ -8,7 +8,7 @@ from usaggr.config.executor import SlurmConfig
 from usaggr.results.run_directory import RunDirectory
 from usaggr.results.run_result import State
 from usaggr.sweep.executors.slurm.queue import SlurmQueue, has_slurm, job_of, live_job
-from usaggr.sweep.planning.plan import Plan, PlannedRun
+from usaggr.sweep.planning.study_plan import Plan, PlannedRun
 
 
 def open_runs(

@@ -25,7 +25,7 @@ from usaggr.sweep.execution.signals import INTERRUPTED, interruptible
 from usaggr.sweep.execution.status_line import SweepLine, duration
 from usaggr.sweep.execution.timing import SweepClock
 from usaggr.sweep.executors.choose_executor import executor_for
-from usaggr.sweep.planning.plan import Plan, PlannedRun, write_plan, write_states
+from usaggr.sweep.planning.study_plan import Plan, PlannedRun, write_plan, write_states
 from usaggr.sweep.queued_runs import open_runs, say_left, say_queued
 from usaggr.sweep.sweep_tracking import followed
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from usaggr.config.logger import MlflowLogger, NoLogger
 from usaggr.config.study import StudyConfig, Tracked
 from usaggr.sweep.execution.loop import Loop
-from usaggr.sweep.planning.plan import Plan, PlannedRun
+from usaggr.sweep.planning.study_plan import Plan, PlannedRun
 from usaggr.tracking.record import (
     MLFLOW_STATUS,
     Aside,

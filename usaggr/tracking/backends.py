@@ -9,7 +9,7 @@ from pytorch_lightning.loggers import CSVLogger, MLFlowLogger, TensorBoardLogger
 
 from usaggr.config import logger as config_logger
 from usaggr.config.study import StudyConfig
-from usaggr.results.run_directory import LOGS
+from usaggr.results.contract import LOGS
 from usaggr.results.spec import RunSpec
 from usaggr.tracking.record import (
     MLFLOW_STATUS,

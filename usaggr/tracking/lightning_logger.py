@@ -15,7 +15,7 @@ from pytorch_lightning.loggers.logger import Logger
 
 from usaggr.config.logger import NoLogger
 from usaggr.config.study import StudyConfig
-from usaggr.results.run_directory import LOGS
+from usaggr.results.contract import LOGS
 from usaggr.results.run_result import Scores
 from usaggr.results.spec import RunSpec
 from usaggr.stopping import RunInterrupted

@@ -22,8 +22,8 @@ from usaggr.config.logger import CsvLogger, MlflowLogger, NoLogger, TensorBoardL
 from usaggr.config.study import StudyConfig
 from usaggr.errors import ConfigError, RunError
 from usaggr.io.atomic_files import write_atomic
+from usaggr.results.contract import TRACKING
 from usaggr.results.integrity import read_json, typed
-from usaggr.results.run_directory import TRACKING
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

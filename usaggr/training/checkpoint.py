@@ -15,8 +15,8 @@ from typing import Any
 
 import torch
 
+from usaggr.results.contract import CHECKPOINT
 from usaggr.results.integrity import SCHEMA_VERSION
-from usaggr.results.run_directory import CHECKPOINT
 
 _FILE = "state.bin"
 _LONGEST_HEADER = 2**16

@@ -9,13 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from usaggr.io.atomic_files import write_atomic
 from usaggr.metrics.dead_experts import dead_experts
 from usaggr.models.experts import shares
 from usaggr.models.per_task import Routed
-
-COLUMNS = ("task", "block", "expert", "share", "chosen", "probability", "entropy", "tokens")
-"""Of routing.csv; blocks and experts count from 1."""
+from usaggr.results.routing import COLUMNS, write_routing
 
 
 class ExpertUsage:
@@ -60,9 +57,7 @@ class ExpertUsage:
 
     def write(self, path: Path) -> None:
         """Write routing.csv, if anything was routed."""
-        table = self.table()
-        if not table.empty:
-            write_atomic(path, table.to_csv(index=False, float_format="%.6g"))
+        write_routing(path, self.table())
 
 
 def _measured(routed: Routed) -> Tensor:

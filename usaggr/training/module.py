@@ -16,7 +16,6 @@ from usaggr.models.per_task import Routed
 from usaggr.results.run_result import Scores
 from usaggr.tasks import Task
 from usaggr.training.balancing import join_routing, make_task_gradients, make_uncertainty
-from usaggr.training.curve import Curve
 from usaggr.training.decode_outputs import predictions_of
 from usaggr.training.device_images import pixels_on
 from usaggr.training.expert_usage import ExpertUsage
@@ -26,6 +25,7 @@ from usaggr.training.memory_format import lay_out, release
 from usaggr.training.optimiser import make_optimiser
 from usaggr.training.schedule import rate_factor
 from usaggr.training.scoring import FoldScorer
+from usaggr.training.validation_curve import Curve
 
 
 class MultiTaskModule(pl.LightningModule):

@@ -20,9 +20,9 @@ from usaggr.data.batches.batches import TrainingBatches
 from usaggr.models.network import MultiTaskNetwork
 from usaggr.stopping import RunInterrupted
 from usaggr.training.checkpoint import CheckpointFile, Position
-from usaggr.training.curve import Curve
 from usaggr.training.module import MultiTaskModule
 from usaggr.training.stopwatch import FitClock, Stopwatch
+from usaggr.training.validation_curve import Curve
 
 START = Position(0, 0, 0)
 

@@ -21,13 +21,13 @@ from usaggr.models.assumed_input import input_scale_of
 from usaggr.models.build_network import build_network
 from usaggr.models.network import MultiTaskNetwork
 from usaggr.models.parameters import count_parameters
+from usaggr.results import contract
 from usaggr.results.predictions import write_predictions
 from usaggr.results.run_directory import RunDirectory
 from usaggr.results.run_result import Cost, RunResult, Scores
 from usaggr.results.spec import Placement, RunSpec
 from usaggr.tracking.lightning_logger import tracked
 from usaggr.training.checkpoint import CheckpointFile
-from usaggr.training.curve import Curve
 from usaggr.training.decode_outputs import predictions_of
 from usaggr.training.expert_usage import ExpertUsage
 from usaggr.training.module import MultiTaskModule
@@ -37,6 +37,7 @@ from usaggr.training.scoring import FoldScorer, trivial_predictors
 from usaggr.training.start_from_parent import start_from_parent, with_budget
 from usaggr.training.stopwatch import FitClock, Stopwatch
 from usaggr.training.trainer import make_trainer
+from usaggr.training.validation_curve import Curve
 
 EVALUATION_BATCH = 32
 """Samples at once where no gradient is kept; a number of no consequence for scores."""
@@ -182,13 +183,13 @@ def _test(network: MultiTaskNetwork, study: StudyConfig, data: RunData, device: 
 
 def _write(directory: Path, study: StudyConfig, network: MultiTaskNetwork, curve: Curve, tested: _Tested) -> None:
     """All files of a run but its result."""
-    curve.write(directory / "curve.csv")
-    write_predictions(directory / "predictions.parquet", tested.rows)
-    tested.usage.write(directory / "routing.csv")
+    curve.write(directory / contract.CURVE)
+    write_predictions(directory / contract.PREDICTIONS, tested.rows)
+    tested.usage.write(directory / contract.ROUTING)
     if study.training.keep_weights == "scored":
         (directory / "weights").mkdir(exist_ok=True)
         weights = {name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}
-        file = directory / "weights" / "scored.safetensors"
+        file = directory / contract.WEIGHTS
         save_file(weights, file)
         make_usual(file)
         note_hash(file)

@@ -10,8 +10,7 @@ from usaggr.data.batches.streams import stream_length
 from usaggr.errors import RunError
 from usaggr.io.checksums import SUFFIX, file_hash, is_as_noted
 from usaggr.models.network import MultiTaskNetwork
-from usaggr.results.integrity import WEIGHTS
-from usaggr.results.run_directory import PARENT
+from usaggr.results.contract import PARENT, WEIGHTS
 from usaggr.results.spec import RunSpec
 
 MORE_BUDGET = "more budget"

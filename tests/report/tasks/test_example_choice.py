@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from usaggr.analysis.collect import CollectedRun
 from usaggr.report.tasks.example_captions import caption_of, description_of, title_of
 from usaggr.report.tasks.example_choice import Contest, SampleScores, Side, choose
-from usaggr.results.stored_study import PlanRow
+from usaggr.results.plan import PlanRow
 from usaggr.tasks import CATALOGUE
 
 SEEDS = (0, 1, 2)

@@ -51,10 +51,18 @@ def test_a_run_that_groupings_share_is_a_line_of_each(tmp_path: Path) -> None:
     assert femur.lines["clinical"] == femur.lines["task_specific"]
 
 
-@pytest.mark.parametrize("spoil", ["missing", "text", "cut", "empty"])
+@pytest.mark.parametrize("spoil", ["missing", "cut", "empty"])
 def test_a_missing_or_damaged_curve_is_left_out(tmp_path: Path, spoil: str) -> None:
     for curves in read_curves(swept(tmp_path, spoil), "base", 1.0):
         assert set(curves.lines) == {"task_specific", "clinical"}
+
+
+def test_a_field_that_is_no_number_is_left_out_of_its_line(tmp_path: Path) -> None:
+    lesion = next(c for c in read_curves(swept(tmp_path, "text"), "base", 1.0) if c.task == "breast_lesion")
+    assert [(line.seed, line.progress, line.score) for line in lesion.lines["unified"]] == [
+        (0, (0.5,), (0.5,)),
+        (1, (0.5,), (0.6,)),
+    ]
 
 
 def test_a_panel_a_grouping_shows_the_lines_and_the_trivial_predictor(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from tests.sweep import fakes
 from usaggr.results.run_directory import RunDirectory
 from usaggr.sweep.execution.damaged_results import ASIDE, put_aside_damaged
-from usaggr.sweep.planning.plan import PlannedRun
+from usaggr.sweep.planning.study_plan import PlannedRun
 
 
 @pytest.fixture

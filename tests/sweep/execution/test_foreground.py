@@ -10,7 +10,7 @@ from usaggr.errors import ConfigError, RunError
 from usaggr.progress import NoProgress
 from usaggr.results.run_directory import RunDirectory
 from usaggr.sweep.execution.foreground import choose_run, train_run
-from usaggr.sweep.planning.plan import Plan, make_plan
+from usaggr.sweep.planning.study_plan import Plan, make_plan
 
 SMALL = (
     "data=fmuia", "data.image_size=32", "seeds=[0,1]", "scales=[0.5,1.0]", "training.batch_size=8",

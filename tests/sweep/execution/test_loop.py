@@ -17,7 +17,7 @@ from usaggr.sweep.execution.jobs import Outcome
 from usaggr.sweep.execution.loop import Loop
 from usaggr.sweep.execution.signals import Interruption
 from usaggr.sweep.execution.status_line import SweepLine
-from usaggr.sweep.planning.plan import PlannedRun
+from usaggr.sweep.planning.study_plan import PlannedRun
 
 
 class Sweep:

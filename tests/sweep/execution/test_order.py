@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.sweep import fakes
 from usaggr.config.study import StudyConfig
 from usaggr.sweep.execution.order import longest_first
-from usaggr.sweep.planning.plan import PlannedRun
+from usaggr.sweep.planning.study_plan import PlannedRun
 
 
 @cache

@@ -9,12 +9,12 @@ from rich.console import Console
 
 from tests.sweep import fakes
 from usaggr.errors import RunError
-from usaggr.results.integrity import WEIGHTS
-from usaggr.results.run_directory import PARENT, RunDirectory
+from usaggr.results.contract import PARENT, WEIGHTS
+from usaggr.results.run_directory import RunDirectory
 from usaggr.sweep.execution.loop import Loop
 from usaggr.sweep.execution.parent_weights import ASIDE, hand_down, put_aside_weightless, weightless
 from usaggr.sweep.execution.status_line import SweepLine
-from usaggr.sweep.planning.plan import PlannedRun
+from usaggr.sweep.planning.study_plan import PlannedRun
 
 
 def family(folder: Path) -> tuple[PlannedRun, PlannedRun]:

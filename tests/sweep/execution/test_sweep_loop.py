@@ -15,7 +15,7 @@ from tests.sweep import fakes
 from usaggr.results.run_directory import RunDirectory
 from usaggr.sweep.inspect.clean import removable, remove
 from usaggr.sweep.inspect.status import describe, status_of
-from usaggr.sweep.planning.plan import Plan, PlannedRun
+from usaggr.sweep.planning.study_plan import Plan, PlannedRun
 from usaggr.sweep.sweep import SweepOutcome, run_sweep
 
 pytestmark = pytest.mark.usefixtures("kept_server")

@@ -19,7 +19,7 @@ from usaggr.results.find_runs import find_runs
 from usaggr.results.run_directory import RunDirectory
 from usaggr.sweep.execution.jobs import Ended, Job
 from usaggr.sweep.executors.local.executor import LocalExecutor, died_message
-from usaggr.sweep.planning.plan import PlannedRun
+from usaggr.sweep.planning.study_plan import PlannedRun
 
 
 def job(run: PlannedRun, attempt: int = 1) -> Job:

@@ -14,7 +14,7 @@ from usaggr.results.run_result import Cost, RunResult
 from usaggr.statistics.power import auc_variance, seeds_to_decide, smallest_difference
 from usaggr.sweep.inspect.detectable_difference import ASSUMED_AUC, Decidable, decidable
 from usaggr.sweep.inspect.plan_console import print_decidable
-from usaggr.sweep.planning.plan import Plan, PlannedRun, make_plan
+from usaggr.sweep.planning.study_plan import Plan, PlannedRun, make_plan
 
 POOLED = 2 / 1.25
 """Cells' worth of degrees of freedom of one scale with two groupings, a quarter of whose variance is shared."""

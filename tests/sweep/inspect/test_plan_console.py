@@ -13,7 +13,7 @@ from usaggr.data.split.manifest import Manifest
 from usaggr.results.run_directory import RunDirectory
 from usaggr.sweep.inspect import plan_console
 from usaggr.sweep.inspect.plan_console import print_plan
-from usaggr.sweep.planning.plan import Plan
+from usaggr.sweep.planning.study_plan import Plan
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ import pytest
 from rich.console import Console
 
 from usaggr.errors import RunError
+from usaggr.results.plan import COLUMNS as PLAN_COLUMNS
 from usaggr.results.run_directory import RunDirectory
 from usaggr.results.run_result import State, Status
 from usaggr.sweep.inspect import status as status_room
 from usaggr.sweep.inspect.status import describe, print_status, status_of
-from usaggr.sweep.planning.plan import PLAN_COLUMNS
 
 Made = tuple[str, State, str | None]
 """Name, state as written, error."""
@@ -138,7 +138,9 @@ def test_watching_ends_when_nothing_is_left_to_wait_for(tmp_path: Path, monkeypa
     assert "1 done" in out.getvalue()
 
 
-@pytest.mark.parametrize(("text", "message"), [(None, "not there"), ("run_id,state\na,b\n", "no column fingerprint")])
+@pytest.mark.parametrize(
+    ("text", "message"), [(None, "not there"), ("run_id,state\na,b\n", "no column block, .*, fingerprint")]
+)
 def test_a_directory_without_a_readable_plan_is_refused(tmp_path: Path, text: str | None, message: str) -> None:
     if text is not None:
         (tmp_path / "plan.csv").write_text(text)

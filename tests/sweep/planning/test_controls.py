@@ -15,8 +15,8 @@ from usaggr.data.samples import Sample
 from usaggr.errors import ConfigError
 from usaggr.sweep.planning.controls import draw_groupings
 from usaggr.sweep.planning.grouping import Grouping, GroupingConfig
-from usaggr.sweep.planning.plan import make_plan, write_plan
 from usaggr.sweep.planning.study_groupings import image_sources
+from usaggr.sweep.planning.study_plan import make_plan, write_plan
 
 
 def like(*sizes: int) -> Grouping:

@@ -12,11 +12,11 @@ from rich.console import Console
 from tests.data.factories import tiny_data
 from usaggr.config.compose import compose_study
 from usaggr.errors import ConfigError
+from usaggr.results.plan import read_plan
 from usaggr.results.spec import fingerprint_of
 from usaggr.sweep.inspect.plan_console import print_plan
-from usaggr.sweep.inspect.status import read_planned
-from usaggr.sweep.planning.plan import Plan, PlannedRun, make_plan, write_plan
 from usaggr.sweep.planning.stages import Course
+from usaggr.sweep.planning.study_plan import Plan, PlannedRun, make_plan, write_plan
 
 BUDGET = "training.budget=100 examples"
 GROUPS = "data.clinical_groups={seg: one, cls: one, det: two, reg: three}"
@@ -189,8 +189,8 @@ def test_runs_that_others_start_from_keep_their_weights_and_no_others(root: Path
 def test_plan_and_groupings_are_written_with_parents(root: Path) -> None:
     plan = plan_of(root, "groupings=[task_specific,staged_task_extra,staged_task_frozen]", "name=written")
     write_plan(plan)
-    rows = {row.run_id: row.parent for row in read_planned(plan.directory)}
-    assert rows == {run.spec.run_id: run.spec.parent for run in plan.runs}
+    rows = {row.run_id: row.parent for row in read_plan(plan.directory)}
+    assert rows == {run.spec.run_id: run.spec.parent or "" for run in plan.runs}
     content = yaml.safe_load((plan.directory / "groupings.yaml").read_text())
     assert content["staged_task_extra"] == {
         "parent": "unified",

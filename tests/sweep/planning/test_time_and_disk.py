@@ -7,7 +7,7 @@ import pytest
 
 from tests.sweep import fakes
 from usaggr.results.run_directory import RunDirectory
-from usaggr.sweep.planning.plan import PlannedRun
+from usaggr.sweep.planning.study_plan import PlannedRun
 from usaggr.sweep.planning.time_and_disk import estimate, pace_of
 
 

@@ -4,10 +4,7 @@ It is what a study's directory keeps of its data, so that reports need no images
 refused.
 """
 
-import csv
 import hashlib
-import io
-import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -25,9 +22,9 @@ from usaggr.data.split.leakage import Placement, Proof, prove_disjoint
 from usaggr.data.split.make_split import Split, split_dataset
 from usaggr.data.split.ranking import Ranked, Ranker, count_of_scale, cover_size
 from usaggr.errors import ConfigError, DataError
-from usaggr.io.atomic_files import write_atomic
-from usaggr.results.integrity import SCHEMA_VERSION, read_json, typed
-from usaggr.results.split import FOLDS, Fold
+from usaggr.results.data_description import read_hashes, write_data
+from usaggr.results.integrity import SCHEMA_VERSION
+from usaggr.results.split import FOLDS, NO_FOLD, Fold, SplitRow, write_split_rows
 
 MIN_TEST_SUBJECTS = 5
 """Under so many test subjects a task gets scores but no verdict."""
@@ -180,22 +177,27 @@ def write_manifest(manifest: Manifest, directory: Path) -> None:
         ConfigError: the directory holds another data set or another split.
     """
     check_same_data(manifest, directory)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     seeds = sorted(manifest.ranks)
-    header = ("task_id", "sample_id", "image_path", "subject_id", "component", "fold")
-    identity = ("subject_written", "image_sha256")
-    writer.writerow([*header, *(f"rank_{seed}" for seed in seeds), *identity])
-    ranks, nowhere = _rank_table(manifest, seeds), [""] * len(seeds)
-    for i, (s, component, fold) in enumerate(
-        zip(manifest.dataset.samples, manifest.split.components, manifest.split.folds, strict=True)
-    ):
-        image_path = re.sub(r"#\d+$", "", s.sample_id)
-        places = ranks[i].tolist() if fold == "train" else nowhere
-        cells = (s.task_id, s.sample_id, image_path, s.subject_id, component, fold or "dropped")
-        writer.writerow([*cells, *places, s.subject_written, s.image_hash])
-    write_atomic(directory / "split.csv", text.getvalue())
-    write_atomic(directory / "data.json", json.dumps(describe(manifest), indent=1))
+    ranks, samples, split = _rank_table(manifest, seeds), manifest.dataset.samples, manifest.split
+    rows = (
+        (_row(sample, component, fold), ranks[i].tolist() if fold == "train" else None)
+        for i, (sample, component, fold) in enumerate(zip(samples, split.components, split.folds, strict=True))
+    )
+    write_split_rows(directory, seeds, rows)
+    write_data(directory, describe(manifest))
+
+
+def _row(sample: Sample, component: int, fold: Fold | None) -> SplitRow:
+    return SplitRow(
+        task_id=sample.task_id,
+        sample_id=sample.sample_id,
+        component=component,
+        fold=fold or NO_FOLD,
+        image_path=re.sub(r"#\d+$", "", sample.sample_id),
+        subject_id=sample.subject_id,
+        subject_written=sample.subject_written,
+        image_sha256=sample.image_hash,
+    )
 
 
 def _rank_table(manifest: Manifest, seeds: Sequence[int]) -> NDArray[np.int32]:
@@ -214,15 +216,6 @@ def _rank_table(manifest: Manifest, seeds: Sequence[int]) -> NDArray[np.int32]:
     return table
 
 
-@dataclass(frozen=True)
-class _StoredHashes:
-    """The keys of data.json that tell its data and split from others."""
-
-    root: str
-    content_hash: str
-    split_hash: str
-
-
 def check_same_data(manifest: Manifest, directory: Path) -> None:
     """Refuse to mix results of different data or splits in one directory.
 
@@ -230,11 +223,9 @@ def check_same_data(manifest: Manifest, directory: Path) -> None:
         ConfigError: the directory holds another data set or another split.
         RunError: its data.json is damaged, or another version of the tool wrote it.
     """
-    path = directory / "data.json"
-    if not path.exists():
+    old = read_hashes(directory)
+    if old is None:
         return
-    remedy = "choose another name=... or remove the file"
-    old = typed(path, read_json(path, remedy), _StoredHashes, remedy)
     for what, stored, new in (
         ("another data set", old.content_hash, manifest.dataset.content_hash),
         ("another split", old.split_hash, manifest.split_hash),

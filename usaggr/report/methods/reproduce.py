@@ -3,16 +3,11 @@
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from usaggr.document.display_names import plural
 from usaggr.document.elements import Block, Details, Items, Paragraph, Section, TextTable, literal
 from usaggr.report.material import Material, paragraph, section
-
-_TAIL = 8192
-"""Bytes at the end of a run.yaml: its packages and its machine stand after the long list of training samples."""
+from usaggr.results.run_settings import read_provenance
 
 
 def write_reproduction(material: Material) -> Section | None:
@@ -40,7 +35,7 @@ def _versions(material: Material) -> tuple[Block, ...]:
     found: dict[str, Counter[str]] = {}
     runs = 0
     for path in _finished(material):
-        known = _provenance(path)
+        known = read_provenance(path)
         runs += bool(known)
         for name, version in known.items():
             found.setdefault(name, Counter())[version] += 1
@@ -65,22 +60,4 @@ def _versions_of(counts: "Counter[str]", runs: int) -> str:
 def _finished(material: Material) -> Iterator[Path]:
     for run in material.collection.runs:
         if run.state == "done" and run.path is not None:
-            yield run.path / "run.yaml"
-
-
-def _provenance(path: Path) -> dict[str, str]:
-    """Packages, Python, platform, device and commit from the end of a run.yaml; empty where nothing can be read."""
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - _TAIL))
-            tail = file.read().decode("utf-8", "replace")
-        start = tail.index("\npackages:")
-        content: Any = yaml.safe_load(tail[start:])
-        packages = content["packages"]
-        known = {str(name): str(version) for name, version in packages.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError):
-        return {}
-    for name in ("python", "platform", "device", "git_commit"):
-        if content.get(name) is not None:
-            known[name.replace("git_commit", "commit of usaggr")] = str(content[name])
-    return known
+            yield run.path

@@ -4,21 +4,22 @@ Experts of different runs are never identified with each other: what is averaged
 within a run.
 """
 
-import csv
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations, product
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 from numpy.typing import NDArray
 
 from usaggr.analysis.collect import CollectedRun, Collection
+from usaggr.errors import RunError
 from usaggr.metrics.dead_experts import dead_experts
+from usaggr.results import contract
+from usaggr.results.routing import Routing, read_routing
+from usaggr.results.run_settings import read_model
 from usaggr.statistics.routing_similarity import routing_similarity
 
 Array = NDArray[np.float64]
@@ -33,9 +34,6 @@ SIMILARITY_COLUMNS = ("grouping", "variant", "scale", "task_a", "task_b", "simil
 """Of routing_similarity.csv: a row a pair of tasks that one run serves."""
 MOST_DRAWN = 4
 """Variants with figures of their own."""
-_MEASURES = ("share", "chosen", "probability", "entropy")
-_ROUNDING = 2e-3
-"""By how much shares may miss a sum of 1: they are written with some digits."""
 
 
 @dataclass(frozen=True)
@@ -43,18 +41,32 @@ class RunRouting:
     """How one finished run uses its experts, on the test fold."""
 
     run: CollectedRun
-    tasks: tuple[str, ...]
-    """T, in the run's order."""
-    blocks: tuple[int, ...]
-    """B transformer blocks with experts, from 1."""
-    share: Array
-    """(T, B, E) mean combination weight over the task's tokens; sums to 1 over experts."""
-    chosen: Array
-    """(T, B, E) fraction of tokens that the expert is among the top k of; sums to k."""
-    probability: Array
-    """(T, B, E) mean softmax."""
-    entropy: Array
-    """(T, B) mean over tokens of the softmax's entropy over log E, in [0, 1]."""
+    routing: Routing
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """T, in the run's order."""
+        return self.routing.tasks
+
+    @property
+    def blocks(self) -> tuple[int, ...]:
+        """B transformer blocks with experts, from 1."""
+        return self.routing.blocks
+
+    @property
+    def share(self) -> Array:
+        """(T, B, E) mean combination weight over the task's tokens; sums to 1 over experts."""
+        return self.routing.share
+
+    @property
+    def chosen(self) -> Array:
+        """(T, B, E) fraction of tokens that have the expert among their top k; sums to k."""
+        return self.routing.chosen
+
+    @property
+    def entropy(self) -> Array:
+        """(T, B) mean over tokens of the softmax's entropy over log E, in [0, 1]."""
+        return self.routing.entropy
 
     @property
     def experts(self) -> int:
@@ -114,52 +126,16 @@ def make_routing(collection: Collection) -> RoutingTables:
     for run in collection.runs:
         if run.result is None or run.path is None:
             continue
-        path = run.path / "routing.csv"
+        path = run.path / contract.ROUTING
         if not path.exists() and not expected.get(run.row.variant, False):
             continue
         try:
-            found.append(read_routing(path, run))
+            found.append(RunRouting(run, read_routing(path, run.row.tasks)))
         except FileNotFoundError:
-            faults.append((run, "has no routing.csv"))
-        except (OSError, ValueError, TypeError, KeyError, csv.Error) as error:
-            faults.append((run, f"its routing.csv cannot be used ({_said(error)})"))
+            faults.append((run, f"has no {contract.ROUTING}"))
+        except RunError as error:
+            faults.append((run, f"its {contract.ROUTING} cannot be used ({error})"))
     return RoutingTables(tuple(found), tuple(faults), _table(found), _similarities(found))
-
-
-def read_routing(path: Path, run: CollectedRun) -> RunRouting:
-    """A run's routing.csv as arrays.
-
-    Raises:
-        OSError: it cannot be read.
-        ValueError, TypeError, KeyError, csv.Error: it is not whole, or not what such a file holds.
-    """
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    if not rows:
-        raise ValueError("it is empty")
-    cells = {(row["task"], int(row["block"]), int(row["expert"])): row for row in rows}
-    blocks, experts = sorted({block for _, block, _ in cells}), sorted({expert for *_, expert in cells})
-    tasks = run.row.tasks
-    wanted = set(product(tasks, blocks, experts))
-    if len(rows) != len(cells) or set(cells) != wanted or experts != list(range(1, len(experts) + 1)):
-        raise ValueError("not one row for each task of the run, block and expert")
-    shape = (len(tasks), len(blocks), len(experts))
-    values = {
-        name: np.array([float(cells[key][name]) for key in product(tasks, blocks, experts)]).reshape(shape)
-        for name in _MEASURES
-    }
-    for name, array in values.items():
-        if not np.isfinite(array).all() or array.min() < 0 or array.max() > 1 + _ROUNDING:
-            raise ValueError(f"{name} is not between 0 and 1")
-    if np.abs(values["share"].sum(axis=-1) - 1).max() > _ROUNDING:
-        raise ValueError("shares do not sum to 1 over the experts of a task and block")
-    entropy = values.pop("entropy")[..., 0]
-    return RunRouting(run, tasks, tuple(blocks), entropy=np.minimum(entropy, 1.0), **values)
-
-
-def _said(error: Exception) -> str:
-    said = f"no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
-    return said.rstrip(".") or type(error).__name__
 
 
 def _table(found: Sequence[RunRouting]) -> pd.DataFrame:
@@ -171,7 +147,7 @@ def _table(found: Sequence[RunRouting]) -> pd.DataFrame:
             head = (grouping, row.variant, row.scale, row.seed, row.run_id)
             rows += [
                 (*head, one.tasks[t], one.blocks[b], e + 1, one.share[t, b, e], one.chosen[t, b, e],
-                 one.probability[t, b, e], one.entropy[t, b], bool(dead[b, e]))
+                 one.routing.probability[t, b, e], one.entropy[t, b], bool(dead[b, e]))
                 for t, b, e in cells
             ]  # fmt: skip
     return pd.DataFrame(rows, columns=list(ROUTING_COLUMNS))
@@ -205,7 +181,7 @@ def _expected(collection: Collection) -> Mapping[str, bool]:
     known: dict[str, bool] = {}
     for run in collection.runs:
         if run.result is not None and run.path is not None and run.row.variant not in known:
-            model = read_model(run.path / "run.yaml")
+            model = read_model(run.path)
             if model:
                 known[run.row.variant] = _routes(model)
     return known
@@ -215,22 +191,3 @@ def _routes(model: Mapping[str, Any]) -> bool:
     experts = model.get("experts")
     router = experts.get("router") if isinstance(experts, dict) else None
     return (model.get("name"), model.get("conditioning")) == ("m2dino", "experts") and router != "uniform"
-
-
-def read_model(path: Path) -> dict[str, Any]:
-    """The settings of the network in a run.yaml, with the variant's overrides; empty where it does not tell."""
-    try:
-        with path.open(encoding="utf-8") as file:
-            content = yaml.safe_load("".join(_before_samples(file)))
-        model = content["settings"]["model"]
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
-        return {}
-    return model if isinstance(model, dict) else {}
-
-
-def _before_samples(lines: Iterator[str]) -> Iterator[str]:
-    """What stands above the long list of training samples."""
-    for line in lines:
-        if line.startswith("train_samples:"):
-            return
-        yield line

@@ -9,7 +9,7 @@ from usaggr.document.elements import Block, Cell, Section, TextTable, literal
 from usaggr.metrics.names import METRICS
 from usaggr.report import table_cells
 from usaggr.report.material import Material, capital, paragraph, section
-from usaggr.results.stored_study import TaskFacts
+from usaggr.results.data_description import TaskFacts
 
 Row = dict[Any, Any]
 

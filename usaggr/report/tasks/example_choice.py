@@ -17,6 +17,7 @@ from usaggr.document import numbers
 from usaggr.document.display_names import grouping_label, metric_label
 from usaggr.errors import RunError
 from usaggr.metrics.names import main_metric
+from usaggr.results import contract
 from usaggr.results.predictions import read_predictions
 from usaggr.tasks import Task, TaskType
 
@@ -125,7 +126,7 @@ class SampleScores:
             names = {sample_score(task_type).name for task_type in types - {"classification"}}
             classes = ["label", "probs"] if "classification" in types else []
             table = read_predictions(
-                run.path / "predictions.parquet", ["task_id", "sample_id", *sorted(names), *classes]
+                run.path / contract.PREDICTIONS, ["task_id", "sample_id", *sorted(names), *classes]
             )
             rows = dict(list(table.groupby("task_id")))
             try:
@@ -220,7 +221,7 @@ def _sides(collection: Collection, task_id: str, scale: float | int) -> list[Sid
 
 
 def _has_predictions(run: CollectedRun) -> bool:
-    return run.state == "done" and run.path is not None and (run.path / "predictions.parquet").is_file()
+    return run.state == "done" and run.path is not None and (run.path / contract.PREDICTIONS).is_file()
 
 
 def _deltas(comparison: pd.DataFrame, task_id: str, scale: float | int, variant: str) -> dict[str, float]:

@@ -28,6 +28,7 @@ from usaggr.report.tasks.example_captions import caption_of, description_of, tit
 from usaggr.report.tasks.example_choice import Choice, Contest, SampleScores, choose, find_contest, sample_score
 from usaggr.report.tasks.example_pictures import Shown, picture_of
 from usaggr.report.tasks.overlays import Marks
+from usaggr.results import contract
 from usaggr.results.predictions import decode_mask
 
 MAX_NEW_FILES = 4_000
@@ -197,7 +198,7 @@ class _Rows:
         """
         name = run.row.fingerprint
         assert run.path is not None
-        path = run.path / "predictions.parquet"
+        path = run.path / contract.PREDICTIONS
         if name not in self._found:
             rows = read_rows(path, self._wanted[name])
             self._found[name] = {(row["task_id"], row["sample_id"]): row for row in rows}

@@ -1,16 +1,16 @@
 """Figures of how each task was learned: its score on validation as a run goes on, a line a seed."""
 
-import csv
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from usaggr.analysis.collect import Collection
 from usaggr.document.display_names import grouping_label, metric_label
 from usaggr.metrics.names import Metric, main_metric
 from usaggr.report.figure_style import GREY, look, reference_first, window
+from usaggr.results import contract
+from usaggr.results.curve import read_curve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,11 +52,15 @@ def read_curves(collection: Collection, variant: str, scale: float | int) -> tup
     for run in collection.runs:
         if run.result is None or run.path is None or (run.row.variant, run.row.scale) != (variant, scale):
             continue
-        columns = _read(run.path / "curve.csv")
+        curve = read_curve(run.path / contract.CURVE)
+        if curve is None:
+            continue
         for task in run.row.tasks:
             metric = main_metric(collection.data.tasks[task].task.type).name
-            progress, values = columns.get("progress", ()), columns.get(f"{task}:{metric}", ())
-            known = [(x, y) for x, y in zip(progress, values, strict=False) if math.isfinite(x) and math.isfinite(y)]
+            if f"{task}:{metric}" not in curve:
+                continue
+            progress, values = curve["progress"].tolist(), curve[f"{task}:{metric}"].tolist()
+            known = [(x, y) for x, y in zip(progress, values, strict=True) if math.isfinite(x) and math.isfinite(y)]
             if not known:
                 continue
             line = Line(run.row.seed, tuple(x for x, _ in known), tuple(y for _, y in known))
@@ -119,13 +123,3 @@ def _range(curves: LearningCurves) -> tuple[float, float]:
         return max(low, -0.03), min(high, 1.03)
     low, high = window([*starts, *ends], values, least=0.05 * max(ends), reach=0.5)
     return max(low, -0.03 * high), high
-
-
-def _read(path: Path) -> Mapping[str, tuple[float, ...]]:
-    """Columns of a curve.csv; empty where it cannot be read."""
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        return {name: tuple(float(row[name]) for row in rows) for name in (rows[0] if rows else ()) if name}
-    except (OSError, ValueError, TypeError, KeyError, csv.Error):
-        return {}

@@ -11,7 +11,7 @@ from usaggr.io.atomic_files import cannot_write
 from usaggr.results.find_runs import is_done
 from usaggr.results.integrity import DamagedError, check_predictions
 from usaggr.results.run_directory import RunDirectory
-from usaggr.sweep.planning.plan import PlannedRun
+from usaggr.sweep.planning.study_plan import PlannedRun
 
 ASIDE = "result.damaged.json"
 """In a run's directory, until its next attempt begins."""

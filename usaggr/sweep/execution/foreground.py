@@ -16,7 +16,7 @@ from usaggr.sweep.execution.parent_weights import hand_down, weightless
 from usaggr.sweep.execution.provenance import provenance
 from usaggr.sweep.execution.signals import interruptible
 from usaggr.sweep.executors.local.placement import placements, usable_cores
-from usaggr.sweep.planning.plan import Plan, PlannedRun
+from usaggr.sweep.planning.study_plan import Plan, PlannedRun
 from usaggr.sweep.sweep_tracking import tracked_run
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from usaggr.data.batches.cache import ImageCache, build_or_open
 from usaggr.data.batches.run_data import RunData, run_data
 from usaggr.progress import Progress
-from usaggr.sweep.planning.plan import Plan, PlannedRun
+from usaggr.sweep.planning.study_plan import Plan, PlannedRun
 
 
 def open_caches(plan: Plan, runs: Sequence[PlannedRun], progress: Progress) -> Callable[[PlannedRun], RunData]:

@@ -17,7 +17,7 @@ from usaggr.sweep.execution.parent_weights import hand_down
 from usaggr.sweep.execution.provenance import provenance
 from usaggr.sweep.execution.signals import Interruption
 from usaggr.sweep.execution.status_line import RemainingTime, SweepLine
-from usaggr.sweep.planning.plan import PlannedRun
+from usaggr.sweep.planning.study_plan import PlannedRun
 from usaggr.sweep.planning.time_and_disk import pace_of
 
 _WAIT = 0.25

@@ -5,7 +5,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from usaggr.sweep.planning.plan import PlannedRun
+    from usaggr.sweep.planning.study_plan import PlannedRun
 
 
 def longest_first(runs: Sequence["PlannedRun"]) -> list["PlannedRun"]:

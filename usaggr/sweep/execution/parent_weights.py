@@ -9,9 +9,9 @@ from pathlib import Path
 from usaggr.errors import RunError
 from usaggr.io.atomic_files import cannot_write
 from usaggr.io.checksums import SUFFIX
+from usaggr.results.contract import PARENT, WEIGHTS
 from usaggr.results.find_runs import is_done
-from usaggr.results.integrity import WEIGHTS
-from usaggr.results.run_directory import PARENT, RunDirectory
+from usaggr.results.run_directory import RunDirectory
 from usaggr.sweep.planning.planned_runs import PlannedRun
 
 ASIDE = "result.weightless.json"

@@ -15,8 +15,9 @@ from typing import Literal, get_args
 
 from usaggr.io.atomic_files import cannot_write
 from usaggr.io.locks import exclusive
+from usaggr.results import contract
 
-FILE = "sweeps.csv"
+FILE = contract.SWEEPS
 """In a study's directory."""
 Part = Literal["planning", "networks", "caches", "start", "runs", "report"]
 COLUMNS = ("started", "seconds", *get_args(Part), "workers", "threads", "trained", "run_seconds", "slot_seconds")

@@ -14,9 +14,11 @@ from typing import Literal
 
 from usaggr.errors import RunError
 from usaggr.io.locks import exclusive
-from usaggr.results.find_runs import find_runs, is_done, run_directories, stored_fingerprint
+from usaggr.results import contract
+from usaggr.results.find_runs import find_runs, is_done, run_directories
+from usaggr.results.plan import read_plan
 from usaggr.results.run_directory import STALE_SECONDS, RunDirectory
-from usaggr.sweep.inspect.status import read_planned
+from usaggr.results.run_settings import stored_fingerprint
 
 Kind = Literal["unplanned run", "weights", "leftover"]
 _TEMPORARY = re.compile(r"^\..+\.\d+(-\d+)?\.tmp$")
@@ -46,17 +48,17 @@ def removable(directory: Path) -> list[Removable]:
     Raises:
         RunError: no plan.csv, or one that cannot be read: then nobody knows what is planned.
     """
-    rows = read_planned(directory)
+    rows = read_plan(directory)
     planned = {row.fingerprint for row in rows}
     names = {row.run_id for row in rows}
     found = find_runs(directory)
     done = {fingerprint for fingerprint, path in found.items() if is_done(path)}
     # A run's name ends in the first eight digits of its fingerprint.
-    needed = {row.parent[-8:] for row in rows if row.parent is not None and row.fingerprint not in done}
+    needed = {row.parent[-8:] for row in rows if row.parent and row.fingerprint not in done}
     items = [_item("leftover", path, directory) for path in _temporaries(directory)]
     for path in run_directories(directory):
         fingerprint = stored_fingerprint(path)
-        if path.is_symlink() or (fingerprint is None and not (path / "status.json").exists()):
+        if path.is_symlink() or (fingerprint is None and not (path / contract.STATUS).exists()):
             continue  # nothing that a sweep has made
         asked = path.name in names if fingerprint is None else fingerprint in planned
         if RunDirectory(path).state() == "running":

@@ -17,7 +17,7 @@ from usaggr.statistics.power import auc_variance, seeds_to_decide, smallest_diff
 from usaggr.statistics.variance_pooling import SHARED
 from usaggr.statistics.verdicts import ALPHA
 from usaggr.sweep.inspect.seed_spread import Spread, finished_scores, spread_over_seeds, trained_as
-from usaggr.sweep.planning.plan import Plan
+from usaggr.sweep.planning.study_plan import Plan
 
 Integers = NDArray[np.int64]
 

@@ -13,11 +13,12 @@ from usaggr.config.executor import SlurmConfig
 from usaggr.config.study import StudyConfig
 from usaggr.data.split.manifest import MIN_TEST_SUBJECTS, describe, prove_split
 from usaggr.errors import UsaggrError
+from usaggr.results import contract
 from usaggr.results.run_result import State
 from usaggr.sweep.execution.order import longest_first
 from usaggr.sweep.execution.parent_weights import weightless
 from usaggr.sweep.inspect.detectable_difference import Decidable, decidable
-from usaggr.sweep.planning.plan import Plan, PlannedRun
+from usaggr.sweep.planning.study_plan import Plan, PlannedRun
 from usaggr.sweep.planning.time_and_disk import estimate, pace_of
 
 LISTED = 200
@@ -35,7 +36,7 @@ def print_plan(plan: Plan, console: Console) -> None:
     console.print(_listed(plan, states) if len(plan.runs) <= LISTED else _summed(plan, states))
     if len(plan.runs) > LISTED:
         console.print(
-            f"each run by name: {plan.directory / 'plan.csv'}, which a sweep writes",
+            f"each run by name: {plan.directory / contract.PLAN}, which a sweep writes",
             markup=False,
             highlight=False,
             soft_wrap=True,

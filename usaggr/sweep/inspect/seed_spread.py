@@ -10,8 +10,8 @@ from usaggr.metrics.names import Metric
 from usaggr.results.find_runs import is_done
 from usaggr.results.run_directory import RunDirectory
 from usaggr.statistics.variance_pooling import LEVEL, pool
-from usaggr.sweep.planning.plan import Plan
 from usaggr.sweep.planning.stages import Course, course_of
+from usaggr.sweep.planning.study_plan import Plan
 
 _FEWEST_DF = 2
 """With fewer degrees of freedom, finished runs do not tell the spread over seeds."""

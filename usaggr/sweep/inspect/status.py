@@ -12,9 +12,9 @@ from usaggr.errors import RunError
 from usaggr.metrics.missing_metrics import REMEDY, missing_metrics
 from usaggr.results.find_runs import find_runs, is_done
 from usaggr.results.integrity import REPEAT, read_json
+from usaggr.results.plan import read_plan
 from usaggr.results.run_directory import RunDirectory
 from usaggr.results.run_result import State, Status
-from usaggr.results.versions import read_plan_rows
 from usaggr.sweep.execution.status_line import duration
 from usaggr.sweep.executors.slurm.queue import PREFIX, SlurmQueue, job_of, log_of
 
@@ -28,16 +28,6 @@ _LISTED = 100
 _WATCH_SECONDS = 2.0
 _PATIENCE = 5.0
 """Seconds that Slurm has for an answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class PlanRow:
-    """What plan.csv says of a run."""
-
-    run_id: str
-    """Name of its directory when the plan was written."""
-    fingerprint: str
-    parent: str | None
 
 
 @dataclass(frozen=True)
@@ -86,7 +76,7 @@ def status_of(directory: Path) -> SweepStatus:
     found = find_runs(directory)
     runs = []
     planned = set()
-    for row in read_planned(directory):
+    for row in read_plan(directory):
         planned.add(row.fingerprint)
         runs.append(_run_state(row.run_id, found.get(row.fingerprint, directory / "runs" / row.run_id)))
     unplanned = tuple(path for fingerprint, path in found.items() if fingerprint not in planned and is_done(path))
@@ -114,16 +104,6 @@ def _lacking_in(path: Path, mtime_ns: int) -> tuple[str, ...]:
         return tuple(dict.fromkeys(name for absent in missing.values() for name in absent))
     except (RunError, LookupError, TypeError, AttributeError):
         return ()  # a damaged result is named by the report
-
-
-def read_planned(directory: Path) -> list[PlanRow]:
-    """The runs in plan.csv, in its order.
-
-    Raises:
-        RunError: no plan.csv, or one that cannot be read.
-    """
-    rows = read_plan_rows(directory / "plan.csv", ("run_id", "fingerprint"))
-    return [PlanRow(row["run_id"], row["fingerprint"], row.get("parent") or None) for row in rows]
 
 
 def print_status(directory: Path, console: "Console", watch: bool = False) -> None:

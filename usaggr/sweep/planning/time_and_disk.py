@@ -8,7 +8,7 @@ from statistics import median
 from usaggr.errors import RunError
 from usaggr.results.find_runs import is_done
 from usaggr.results.run_directory import RunDirectory
-from usaggr.sweep.planning.plan import PlannedRun
+from usaggr.sweep.planning.study_plan import PlannedRun
 
 SAMPLE = 60
 """So many finished runs say what the others will take."""

@@ -24,8 +24,9 @@ from typing import Any
 from usaggr import stopping
 from usaggr.errors import RunError, UsaggrError, WriteError
 from usaggr.io.atomic_files import cannot_write, is_disk_full
-from usaggr.results.find_runs import stored_fingerprint
+from usaggr.results import contract
 from usaggr.results.run_directory import HEARTBEAT_SECONDS, RunDirectory
+from usaggr.results.run_settings import stored_fingerprint
 from usaggr.results.spec import Placement
 from usaggr.results.versions import check_yaml
 from usaggr.stopping import RunInterrupted
@@ -121,7 +122,7 @@ def _execute(job: Job, run: RunDirectory, placement: Placement, target: str) -> 
         stored = stored_fingerprint(run.path)
         if stored not in (None, job.spec.fingerprint):
             raise RunError(f"{run.path} holds another run (fingerprint {stored}); move it away")
-        check_yaml(run.path / "run.yaml")
+        check_yaml(run.path / contract.RUN_SETTINGS)
         run.clear()
         run.write_spec(job.spec, **job.provenance, **_where(job, placement))
         execute = load(target)

@@ -14,6 +14,7 @@ import usaggr
 from usaggr.config.executor import MachineConfig, RayConfig
 from usaggr.errors import ConfigError, UsaggrError
 from usaggr.io.atomic_files import is_disk_full
+from usaggr.results import contract
 from usaggr.results.run_directory import HEARTBEAT_SECONDS, RunDirectory
 from usaggr.sweep.execution.jobs import EXECUTE_RUN, Ended, Job, Outcome
 from usaggr.sweep.executors.ray.parcel import pack, unpack
@@ -130,10 +131,10 @@ class RayExecutor:
             return Parcel(None, b"")
         active.beaten = time.monotonic()
         if job.data is None:
-            return Parcel(None, pack(job.directory, without=("log.txt",)))
+            return Parcel(None, pack(job.directory, without=(contract.LOG,)))
         from usaggr.sweep.executors.ray.content_hash import content_of
 
-        return Parcel(content_of(job.data, job.study), pack(job.directory, without=("log.txt",)))
+        return Parcel(content_of(job.data, job.study), pack(job.directory, without=(contract.LOG,)))
 
     def wait(self, timeout: float) -> list[Ended]:
         """Jobs that have ended since the last call; waits until one does, `timeout` seconds at the most."""

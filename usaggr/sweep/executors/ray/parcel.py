@@ -11,12 +11,13 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from usaggr.errors import RunError
+from usaggr.results import contract
 from usaggr.results.run_directory import RunDirectory
 
 MOST_BYTES = 2 * 1024**3
 """Of all files of a run together: 2 GiB."""
 MOST_FILES = 10_000
-_OWN = (".lock", "status.json")
+_OWN = (".lock", contract.STATUS)
 """Of the machine where the run is claimed: never sent, never taken."""
 _INCOMING = ".incoming"
 
@@ -82,11 +83,11 @@ def unpack(packed: bytes, directory: Path) -> None:
             arrived.result()
         for name in (*_OWN, _INCOMING):
             (incoming / name).unlink(missing_ok=True)
-        _append(arrived.log_path, directory / "log.txt")
+        _append(arrived.log_path, directory / contract.LOG)
         for path in directory.iterdir():
-            if path.name not in (*_OWN, _INCOMING, "log.txt"):
+            if path.name not in (*_OWN, _INCOMING, contract.LOG):
                 _remove(path)
-        names = sorted((path.name for path in incoming.iterdir()), key=lambda name: (name == "result.json", name))
+        names = sorted((path.name for path in incoming.iterdir()), key=lambda name: (name == contract.RESULT, name))
         for name in names:
             (incoming / name).replace(directory / name)
     finally:

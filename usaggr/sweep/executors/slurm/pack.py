@@ -26,7 +26,7 @@ from usaggr.sweep.execution.signals import Interruption
 from usaggr.sweep.execution.status_line import SweepLine
 from usaggr.sweep.executors.local.executor import LocalExecutor
 from usaggr.sweep.executors.slurm.queue import PREFIX
-from usaggr.sweep.planning.plan import PlannedRun
+from usaggr.sweep.planning.study_plan import PlannedRun
 from usaggr.tracking.record import to_preload
 
 _LOOK_SECONDS = 0.1

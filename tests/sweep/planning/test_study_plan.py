@@ -7,9 +7,10 @@ import pytest
 from tests.data.factories import change_cell, tiny_data
 from usaggr.config.compose import compose_study
 from usaggr.errors import ConfigError
+from usaggr.results.plan import COLUMNS as PLAN_COLUMNS
 from usaggr.results.run_directory import RunDirectory
 from usaggr.results.spec import fingerprint_of
-from usaggr.sweep.planning.plan import PLAN_COLUMNS, Plan, make_plan, write_plan
+from usaggr.sweep.planning.study_plan import Plan, make_plan, write_plan
 
 
 @pytest.fixture

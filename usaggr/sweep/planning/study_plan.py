@@ -4,9 +4,7 @@ A block that stands in two groupings is one run: runs are told apart by fingerpr
 Planning needs the data's manifest but no network, so it imports no torch.
 """
 
-import csv
 import gc
-import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,16 +18,14 @@ from usaggr.data.split.manifest import Manifest, check_same_data, make_manifest,
 from usaggr.errors import ConfigError, one_of
 from usaggr.io.atomic_files import write_atomic
 from usaggr.progress import NoProgress, Progress
-from usaggr.results.integrity import SCHEMA_VERSION
-from usaggr.results.versions import COLUMN, STUDY_HEAD, check_versions
+from usaggr.results import contract
+from usaggr.results.plan import PlanRow, write_plan_rows
+from usaggr.results.stored_study import check_replaceable
+from usaggr.results.versions import STUDY_HEAD
 from usaggr.sweep.planning.grouping import Grouping
 from usaggr.sweep.planning.planned_runs import PlannedRun as PlannedRun
 from usaggr.sweep.planning.planned_runs import planned_runs
 from usaggr.sweep.planning.study_groupings import describe_groupings, make_groupings
-
-PLAN_COLUMNS = (
-    "run_id", "block", "groupings", "tasks", "scale", "seed", "variant", "parent", "fingerprint", "state", COLUMN,
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -69,7 +65,7 @@ def _make_plan(study: StudyConfig, progress: Progress) -> Plan:
         if task_id not in dataset.tasks:
             raise ConfigError(one_of("training.task_weights", task_id, dataset.tasks))
     manifest = make_manifest(dataset, study.data, study.seeds)
-    check_versions(study.directory)
+    check_replaceable(study.directory)
     check_same_data(manifest, study.directory)
     groupings = make_groupings(study, tasks, dataset)
     return Plan(study, study.directory, manifest, groupings, tuple(planned_runs(study, manifest, groupings)))
@@ -82,24 +78,31 @@ def write_plan(plan: Plan) -> None:
         ConfigError: the directory holds another data set or another split.
         RunError: a newer version of the tool wrote it, or it cannot be written to.
     """
-    check_versions(plan.directory)
+    check_replaceable(plan.directory)
     write_manifest(plan.manifest, plan.directory)
-    write_atomic(plan.directory / "study.yaml", STUDY_HEAD + describe_study(plan.study))
-    write_atomic(plan.directory / "groupings.yaml", describe_groupings(plan.groupings))
+    write_atomic(plan.directory / contract.STUDY, STUDY_HEAD + describe_study(plan.study))
+    write_atomic(plan.directory / contract.GROUPINGS, describe_groupings(plan.groupings))
     write_states(plan)
 
 
 def write_states(plan: Plan) -> None:
-    """Write plan.csv anew, with the runs' present states."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(PLAN_COLUMNS)
-    for run in plan.runs:
-        spec = run.spec
-        holders, tasks = ";".join(run.groupings), ";".join(spec.tasks)
-        where = (run.directory.name, spec.block, holders, tasks, spec.scale, spec.seed, spec.variant)
-        writer.writerow([*where, spec.parent or "", spec.fingerprint, run.state(), SCHEMA_VERSION])
-    write_atomic(plan.directory / "plan.csv", text.getvalue())
+    """Write plan.csv again, with the runs' current states."""
+    write_plan_rows(plan.directory, ((_row(run), run.state()) for run in plan.runs))
+
+
+def _row(run: PlannedRun) -> PlanRow:
+    spec = run.spec
+    return PlanRow(
+        run_id=run.directory.name,
+        block=spec.block,
+        groupings=run.groupings,
+        tasks=spec.tasks,
+        scale=spec.scale,
+        seed=spec.seed,
+        variant=spec.variant,
+        fingerprint=spec.fingerprint,
+        parent=spec.parent or "",
+    )
 
 
 @contextmanager

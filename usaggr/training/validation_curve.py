@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from torch import Tensor, nn
 
-from usaggr.io.atomic_files import write_atomic
 from usaggr.metrics.names import main_metric
+from usaggr.results.curve import write_curve
 from usaggr.results.run_result import Scores
 from usaggr.tasks import Task
 from usaggr.training.scoring import mean_skill
@@ -94,5 +93,4 @@ class Curve:
 
     def write(self, path: Path) -> None:
         """Write curve.csv, a row a validation."""
-        table = pd.DataFrame(self._rows).astype({"step": int})
-        write_atomic(path, table.to_csv(index=False, float_format="%.6g"))
+        write_curve(path, self._rows)

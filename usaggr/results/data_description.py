@@ -1,0 +1,137 @@
+"""data.json: the data set of a study and its split, with their hashes and the proof that no subsets overlap."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from usaggr.errors import RunError
+from usaggr.io.atomic_files import write_atomic
+from usaggr.results import contract
+from usaggr.results.integrity import check_names, read_json, typed
+from usaggr.tasks import Task, TaskType
+
+_AGAIN = "`usaggr sweep` of the same study writes it again"
+
+
+@dataclass(frozen=True)
+class TaskFacts:
+    """A task and how many samples it has in each fold."""
+
+    task: Task
+    n_train: int
+    n_val: int
+    n_test: int
+    n_subjects: int
+    """Test subjects."""
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """What data.json keeps of the data set and its split."""
+
+    root: str
+    content_hash: str
+    split_hash: str
+    tasks: dict[str, TaskFacts]
+    skipped: tuple[str, ...]
+    """Rows of the index that were left out, each with the reason."""
+    dropped: int
+    """Samples that belong to no fold, because an official split cut their component."""
+    warnings: tuple[str, ...]
+    disjoint: dict[str, int]
+    """Components, images and subjects, and how many of each stand in two folds."""
+
+
+@dataclass(frozen=True)
+class StoredHashes:
+    """The keys that tell the data and the split of a study from others."""
+
+    root: str
+    content_hash: str
+    split_hash: str
+
+
+def write_data(directory: Path, description: Mapping[str, Any]) -> None:
+    """Write the description of a data set to the folder of a study."""
+    write_atomic(directory / contract.DATA, json.dumps(description, indent=1))
+
+
+def read_hashes(directory: Path) -> StoredHashes | None:
+    """Return what tells a study's data from others; None if its folder has no data.json.
+
+    Raises:
+        RunError: the file is damaged, or another version of the tool wrote it.
+    """
+    path = directory / contract.DATA
+    if not path.exists():
+        return None
+    remedy = "choose another name=... or remove the file"
+    return typed(path, read_json(path, remedy), StoredHashes, remedy)
+
+
+@dataclass(frozen=True)
+class _StoredTask:
+    """What data.json says of a task."""
+
+    id: str
+    type: TaskType
+    num_classes: int
+    class_names: tuple[str, ...]
+    organ: str
+    clinical_group: str
+    n_train: int
+    n_val: int
+    n_test: int
+    subjects_test: int
+
+
+@dataclass(frozen=True)
+class _StoredData:
+    """The keys of data.json that are read."""
+
+    root: str
+    content_hash: str
+    split_hash: str
+    tasks: tuple[_StoredTask, ...]
+    skipped: tuple[str, ...]
+    warnings: tuple[str, ...]
+    disjoint: dict[str, int]
+    dropped: int = 0
+
+
+def read_data(directory: Path) -> DataFacts:
+    """Return what a study's folder keeps of its data set and its split.
+
+    Raises:
+        RunError: the file is damaged, or another version of the tool wrote it.
+    """
+    path = directory / contract.DATA
+    stored = typed(path, read_json(path, _AGAIN), _StoredData, _AGAIN)
+    check_names(path, "tasks", [task.id for task in stored.tasks])
+    return DataFacts(
+        root=stored.root,
+        content_hash=stored.content_hash,
+        split_hash=stored.split_hash,
+        tasks={task.id: _task_facts(path, task) for task in stored.tasks},
+        skipped=stored.skipped,
+        dropped=stored.dropped,
+        warnings=stored.warnings,
+        disjoint=stored.disjoint,
+    )
+
+
+def _task_facts(path: Path, stored: _StoredTask) -> TaskFacts:
+    try:
+        task = Task(
+            id=stored.id,
+            type=stored.type,
+            num_classes=stored.num_classes,
+            organ=stored.organ,
+            clinical_group=stored.clinical_group,
+            class_names=stored.class_names,
+        )
+    except ValueError as error:
+        raise RunError(f"{path}: {error}; {_AGAIN}") from error
+    return TaskFacts(task, stored.n_train, stored.n_val, stored.n_test, stored.subjects_test)

@@ -1,0 +1,82 @@
+"""routing.csv: how the scored weights of a run route the tokens of the test set to experts."""
+
+import csv
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from usaggr.errors import RunError
+from usaggr.io.atomic_files import write_atomic
+
+COLUMNS = ("task", "block", "expert", "share", "chosen", "probability", "entropy", "tokens")
+"""Transformer blocks and experts count from 1."""
+_MEASURES = ("share", "chosen", "probability", "entropy")
+_ROUNDING = 2e-3
+"""By how much shares may miss a sum of 1: they are written with six digits."""
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Routing:
+    """How a network routes the tokens of T tasks in B transformer blocks with E experts each."""
+
+    tasks: tuple[str, ...]
+    """T."""
+    blocks: tuple[int, ...]
+    """B transformer blocks with experts, from 1."""
+    share: Array
+    """(T, B, E) mean combination weight over the task's tokens; sums to 1 over experts."""
+    chosen: Array
+    """(T, B, E) fraction of tokens that have the expert among their top k; sums to k."""
+    probability: Array
+    """(T, B, E) mean softmax."""
+    entropy: Array
+    """(T, B) mean over tokens of the softmax's entropy over log E, in [0, 1]."""
+
+
+def write_routing(path: Path, table: pd.DataFrame) -> None:
+    """Write a table with COLUMNS, if it has rows."""
+    if not table.empty:
+        write_atomic(path, table.to_csv(index=False, float_format="%.6g"))
+
+
+def read_routing(path: Path, tasks: tuple[str, ...]) -> Routing:
+    """Return the routing of a run's tasks, in the order given.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        RunError: it cannot be read, is cut off, or holds a value out of its range; one line.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return _routing(list(csv.DictReader(file)), tasks)
+    except FileNotFoundError:
+        raise
+    except KeyError as error:
+        raise RunError(f"no {error}") from error
+    except (OSError, ValueError, TypeError, csv.Error) as error:
+        raise RunError(" ".join(str(error).split()).rstrip(".") or type(error).__name__) from error
+
+
+def _routing(rows: list[dict[str, str]], tasks: tuple[str, ...]) -> Routing:
+    if not rows:
+        raise ValueError("it is empty")
+    cells = {(row["task"], int(row["block"]), int(row["expert"])): row for row in rows}
+    blocks, experts = sorted({block for _, block, _ in cells}), sorted({expert for *_, expert in cells})
+    keys = list(product(tasks, blocks, experts))
+    if len(rows) != len(cells) or set(cells) != set(keys) or experts != list(range(1, len(experts) + 1)):
+        raise ValueError("not one row for each task of the run, block and expert")
+    shape = (len(tasks), len(blocks), len(experts))
+    values = {name: np.array([float(cells[key][name]) for key in keys]).reshape(shape) for name in _MEASURES}
+    for name, array in values.items():
+        if not np.isfinite(array).all() or array.min() < 0 or array.max() > 1 + _ROUNDING:
+            raise ValueError(f"{name} is not between 0 and 1")
+    if np.abs(values["share"].sum(axis=-1) - 1).max() > _ROUNDING:
+        raise ValueError("shares do not sum to 1 over the experts of a task and block")
+    entropy = values.pop("entropy")[..., 0]
+    return Routing(tasks, tuple(blocks), entropy=np.minimum(entropy, 1.0), **values)
