@@ -26,6 +26,7 @@ from tests.report.sweeps import FakeSweep
 from tests.report.test_build import scorer
 from usaggr.advice.evidence import find_sweeps
 from usaggr.analysis.collect import collect
+from usaggr.analysis.compare_study import compare_study
 from usaggr.analysis.convergence_table import read_validity
 from usaggr.challenge.selection import read_split
 from usaggr.config.compose import compose_study
@@ -119,14 +120,14 @@ def planned(where: Where) -> object:
 
 
 def affine(where: Where) -> object:
-    tables = make_affinity(collect([where]))
+    tables = make_affinity(compare_study(collect([where])))
     if tables.refused:
         raise UsaggrError(tables.refused)
     return tables
 
 
 def routed(where: Where) -> object:
-    tables = make_routing(collect([where]))
+    tables = make_routing(compare_study(collect([where])))
     if tables.faults:
         raise UsaggrError(" ".join(said for _, said in tables.faults))
     return tables

@@ -11,7 +11,7 @@ from tests.report.sweeps import FakeSweep
 from usaggr.document.elements import Document
 from usaggr.report import build, figure_files
 from usaggr.report.contents import write_report
-from usaggr.report.figure_files import FigureFile
+from usaggr.report.figures import FigureFile
 from usaggr.report.material import Material
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _PIXEL = base64.b64decode(
 def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Build reports without any figure, for tests of their words, tables and files."""
 
-    def write(collection: object, tables: object, folder: Path) -> tuple[FigureFile, ...]:
+    def write(tables: object, folder: Path) -> tuple[FigureFile, ...]:
         folder.mkdir()
         return ()
 

@@ -12,7 +12,7 @@ from usaggr.analysis.collect import collect
 from usaggr.document.elements import Block, Cell, Details, Document, Items, Paragraph, Picture, Section, TextTable
 from usaggr.metrics.names import metric as metric_of
 from usaggr.report.contents import write_report
-from usaggr.report.figure_files import FigureFile
+from usaggr.report.figures import FigureFile
 from usaggr.report.material import Material
 from usaggr.report.tables import make_tables
 from usaggr.report.tasks.examples import Examples

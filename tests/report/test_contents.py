@@ -25,9 +25,8 @@ from tests.report.sweeps import FakeSweep
 from usaggr.document.display_names import describe_metrics
 from usaggr.document.elements import Document
 from usaggr.document.markdown import render_markdown
-from usaggr.report.contents import write_report
+from usaggr.report.contents import write_methods_and_limits, write_report
 from usaggr.report.material import Material
-from usaggr.report.methods.methods import write_methods
 from usaggr.report.methods.reproduce import write_reproduction
 
 MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])
@@ -152,7 +151,7 @@ def test_what_limits_a_comparison_is_said(
 def test_methods_have_the_numbers_of_the_study(tmp_path: Path) -> None:
     report = {"margin": 0.03, "relative_margin": 0.2}
     sweep = planted(tmp_path / "study", {}, settings={"report": report}, scales=(0.25, 1.0), seeds=(3, 5))
-    said = texts(chapters_of(material_of(sweep), write_methods))
+    said = texts(chapters_of(material_of(sweep), write_methods_and_limits))
     assert "TS (4 models) and AU (1 model)" in said
     assert "25 % or 100 % of each task's training samples" in said
     assert "2 seeds (3, 5) were trained" in said

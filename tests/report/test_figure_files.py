@@ -8,7 +8,8 @@ import pytest
 from tests.report.sweeps import FakeSweep, level
 from usaggr.analysis.collect import collect
 from usaggr.report.build import build_report
-from usaggr.report.figure_files import FigureFile, write_figures
+from usaggr.report.figure_files import write_figures
+from usaggr.report.figures import FigureFile
 from usaggr.report.tables import make_tables
 from usaggr.tasks import CATALOGUE
 
@@ -35,7 +36,7 @@ def sweep(
 
 def written(made: FakeSweep, folder: Path) -> tuple[FigureFile, ...]:
     collection = collect([made.directory])
-    return write_figures(collection, make_tables(collection), folder)
+    return write_figures(make_tables(collection), folder)
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,8 @@ from usaggr.io.locks import exclusive
 from usaggr.progress import NoProgress, Progress
 from usaggr.report.contents import write_report
 from usaggr.report.figure_files import write_figures
-from usaggr.report.tables import make_tables, write_tables
+from usaggr.report.table_files import write_tables
+from usaggr.report.tables import make_tables
 from usaggr.report.tasks.examples import write_examples
 from usaggr.results import contract
 
@@ -120,7 +121,7 @@ def _write(collection: Collection, folder: Path, progress: Progress) -> None:
     tables = make_tables(collection)
     write_tables(tables, folder / "tables")
     progress.advance()
-    figures = write_figures(collection, tables, folder / "figures")
+    figures = write_figures(tables, folder / "figures")
     progress.advance()
     # Silent: reading the data set has a progress of its own, which would end that of the report.
     examples = write_examples(collection, tables, folder / "samples")

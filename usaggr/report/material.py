@@ -6,7 +6,7 @@ from usaggr.analysis.collect import Collection
 from usaggr.analysis.compare_study import Scale, StudyComparison
 from usaggr.document.display_names import grouping_label, scale_label
 from usaggr.document.elements import Block, Paragraph, Picture, Section
-from usaggr.report.figure_files import FigureFile
+from usaggr.report.figures import FigureFile
 from usaggr.report.tables import Tables
 from usaggr.report.tasks.examples import Examples
 from usaggr.results.stored_study import StudyFacts

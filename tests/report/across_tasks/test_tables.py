@@ -7,7 +7,13 @@ from scipy import stats
 from tests.report.sweeps import FakeSweep, level
 from tests.statistics.oracle_holm import closed_holm
 from usaggr.analysis.collect import collect
-from usaggr.report.across_tasks.tables import FRIEDMAN_COLUMNS, IMPROVEMENT_COLUMNS, PAIR_COLUMNS, AcrossTasks
+from usaggr.report.across_tasks.tables import (
+    FRIEDMAN_COLUMNS,
+    IMPROVEMENT_COLUMNS,
+    PAIR_COLUMNS,
+    AcrossTasks,
+    make_across,
+)
 from usaggr.report.tables import make_tables
 from usaggr.results.spec import RunSpec
 from usaggr.statistics.rank_tests import probability_of_improvement
@@ -34,7 +40,7 @@ def sweep_of(
 
     sweep = FakeSweep(folder / "study", tasks=tasks, seeds=seeds)
     sweep.finish(lambda task, block, scale, seed: level(CATALOGUE[task], skill_of(task, block, seed)), skip)
-    return make_tables(collect([sweep.directory])).across
+    return make_tables(collect([sweep.directory])).of(make_across)
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +127,7 @@ def test_few_tasks_give_a_reason_in_place_of_a_test(tmp_path: Path) -> None:
 def test_a_sweep_without_a_finished_run_has_empty_rows(tmp_path: Path) -> None:
     sweep = FakeSweep(tmp_path / "study", tasks=TASKS)
     sweep.finish(lambda task, block, scale, seed: {}, skip=lambda run: True)
-    found = make_tables(collect([sweep.directory])).across
+    found = make_tables(collect([sweep.directory])).of(make_across)
     assert found.friedman.iloc[0]["reason"] == "0 tasks, at least 6 are needed"
     assert (found.pairwise["tasks"] == 0).all()
     assert found.improvement["probability"].isna().all()

@@ -1,6 +1,5 @@
 """Did affinity predict: what was planted is found, task by task, and affinities of something else are refused."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ from scipy.stats import spearmanr
 from tests.report.affinities import write_affinities
 from tests.report.sweeps import FakeSweep, level
 from usaggr.analysis.collect import collect
+from usaggr.analysis.compare_study import compare_study
 from usaggr.document.elements import Document
 from usaggr.document.markdown import render_markdown
 from usaggr.report.affinity.chapter import write_affinity
@@ -46,8 +46,8 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> tuple[FakeSweep, Tables]:
 
 def said(sweep: FakeSweep, tables: Tables) -> str:
     """The chapter; empty where there is none."""
-    collection = collect([sweep.directory])
-    chapter = write_affinity(Material(replace(tables, affinity=make_affinity(collection))))
+    affinity = make_affinity(compare_study(collect([sweep.directory])))
+    chapter = write_affinity(Material(Tables(tables.comparison, {make_affinity: affinity})))
     return "" if chapter is None else render_markdown(Document("report", (), (chapter,)))
 
 
@@ -60,7 +60,7 @@ def test_what_is_predicted_and_measured_of_each_task_of_a_block_by_hand(swept: t
     sweep, _ = swept
     values = {("breast_2cls", "breast_lesion"): 0.3, ("lung", "breast_lesion"): -0.1}
     write_affinities(sweep.directory, TASKS, {"lookahead": lambda a, b, seed: values.get((a, b), 0.0)})
-    points = make_affinity(collect([sweep.directory])).points
+    points = make_affinity(compare_study(collect([sweep.directory]))).points
     assert tuple(points.columns) == AFFINITY_COLUMNS
     row = {(r["grouping"], r["task"]): r for r in points.to_dict("records")}
     assert row["clinical", "breast_lesion"]["predicted"] == pytest.approx(0.3)
@@ -79,7 +79,7 @@ def test_affinities_that_know_the_gains_rank_them_and_the_opposite_ranks_them_ba
 ) -> None:
     sweep, tables = swept
     write_affinities(sweep.directory, TASKS, {"lookahead": knows, "gradient": lambda a, b, seed: -knows(a, b, seed)})
-    ranks = make_affinity(collect([sweep.directory])).ranks.set_index("measure")
+    ranks = make_affinity(compare_study(collect([sweep.directory]))).ranks.set_index("measure")
     assert ranks.loc["lookahead", "rho"] > 0.9
     assert ranks.loc["lookahead", "low"] > 0
     assert ranks.loc["gradient", "rho"] == pytest.approx(-ranks.loc["lookahead", "rho"])
@@ -98,7 +98,7 @@ def test_affinities_that_know_nothing_are_said_to_predict_nothing(
     rng = np.random.default_rng(4)
     noise = {(a, b): rng.normal() for a in TASKS for b in TASKS}
     write_affinities(sweep.directory, TASKS, {"features": lambda a, b, seed: noise[a, b]})
-    (row,) = make_affinity(collect([sweep.directory])).ranks.to_dict("records")
+    (row,) = make_affinity(compare_study(collect([sweep.directory]))).ranks.to_dict("records")
     assert row["low"] < 0 < row["high"]
     assert "nothing certain" in said(sweep, tables)
 
@@ -120,14 +120,14 @@ def test_few_tasks_have_no_correlation(tmp_path: Path) -> None:
     tasks = ("breast_lesion", "breast_2cls", "fetal_femur")
     sweep = sweep_of(tmp_path / "sweep", tasks=tasks)
     write_affinities(sweep.directory, tasks, {"lookahead": knows})
-    (row,) = make_affinity(collect([sweep.directory])).ranks.to_dict("records")
+    (row,) = make_affinity(compare_study(collect([sweep.directory]))).ranks.to_dict("records")
     assert np.isnan(row["rho"])
     assert "4 tasks that differ are needed" in said(sweep, make_tables(collect([sweep.directory])))
 
 
 def test_without_a_file_there_is_no_chapter(tmp_path: Path, swept: tuple[FakeSweep, Tables]) -> None:
     sweep = sweep_of(tmp_path / "sweep")
-    found = make_affinity(collect([sweep.directory]))
+    found = make_affinity(compare_study(collect([sweep.directory])))
     assert (found.head, found.refused, len(found.points)) == (None, "", 0)
     assert said(sweep, swept[1]) == ""
 
@@ -146,7 +146,7 @@ def test_affinities_of_something_else_are_refused_with_the_reason(
 ) -> None:
     sweep, tables = swept
     write_affinities(sweep.directory, TASKS, {"lookahead": knows}, **head)
-    found = make_affinity(collect([sweep.directory]))
+    found = make_affinity(compare_study(collect([sweep.directory])))
     assert reason in found.refused
     assert found.points.empty
     told = said(sweep, tables)
@@ -161,7 +161,7 @@ def test_a_file_that_is_no_table_of_affinities_is_refused(swept: tuple[FakeSweep
     sweep, _ = swept
     write_affinities(sweep.directory, TASKS, {"lookahead": knows})
     (sweep.directory / FOLDER / "affinity.csv").write_text(content)
-    found = make_affinity(collect([sweep.directory]))
+    found = make_affinity(compare_study(collect([sweep.directory])))
     assert found.points.empty
     assert "affinity.csv: " in found.refused
 
@@ -171,7 +171,7 @@ def test_tasks_that_were_left_out_are_named(
 ) -> None:
     sweep, _ = swept
     write_affinities(sweep.directory, TASKS[:5], {"lookahead": knows})
-    assert "has not the tasks lung, lung_2cls" in make_affinity(collect([sweep.directory])).refused
+    assert "has not the tasks lung, lung_2cls" in make_affinity(compare_study(collect([sweep.directory]))).refused
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -191,6 +191,6 @@ def test_the_report_has_the_table_and_the_figure_and_follows_new_affinities(tmp_
 def test_a_shared_reference_is_taken_off(tmp_path: Path) -> None:
     sweep = sweep_of(tmp_path / "sweep", reference="unified")
     write_affinities(sweep.directory, TASKS, {"lookahead": lambda a, b, seed: 1.0 if b == "breast_lesion" else 0.0})
-    points = make_affinity(collect([sweep.directory])).points
+    points = make_affinity(compare_study(collect([sweep.directory]))).points
     of = points[(points["grouping"] == "clinical") & (points["task"] == "breast_lesion")]
     assert of["predicted"].tolist() == pytest.approx([0.0])  # 1 in the block, 1 in the reference

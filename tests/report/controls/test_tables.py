@@ -9,7 +9,7 @@ import pytest
 from tests.report.sweeps import FakeSweep, level
 from usaggr.analysis.collect import collect
 from usaggr.report.build import build_report
-from usaggr.report.controls.tables import CONTROL_COLUMNS
+from usaggr.report.controls.tables import CONTROL_COLUMNS, make_controls
 from usaggr.report.tables import Tables, make_tables
 from usaggr.results.spec import RunSpec
 from usaggr.sweep.planning.controls import draw_groupings
@@ -84,7 +84,7 @@ def test_a_task_alone_in_a_draw_counts_as_no_difference(tmp_path: Path) -> None:
         **{t: (t,) for t in TASKS if t not in ("FUGC", "fetal_head")},
     }
     sweep.finish(lambda task, block, scale, seed: level(CATALOGUE[task], 0.5 + 0.07 * (len(block) - 1)))
-    table = tables_of(sweep).controls
+    table = tables_of(sweep).of(make_controls)
     drawn = table[table["drawn"].astype(bool)].set_index("task")["delta_skill"]
     assert drawn["lung"] == 0.0
     assert drawn["FUGC"] == pytest.approx(0.07, abs=0.02)
@@ -102,7 +102,7 @@ def test_a_draw_without_its_runs_is_missing_and_not_counted(tmp_path: Path) -> N
         tmp_path / "holes", TASKS, groupings=sweep.groupings, partitions=sweep.partitions, controls=sweep.controls
     )
     again.finish(lambda task, block, scale, seed: level(CATALOGUE[task], 0.5), skip)
-    table = tables_of(again).controls
+    table = tables_of(again).of(make_controls)
     found = real(table)
     assert (found["draws"], found["note"]) == (2, "2 of 3 draws")
     missing = table[(table["grouping"] == "random_2") & (table["task"] == "")].iloc[0]

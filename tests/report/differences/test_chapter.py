@@ -11,7 +11,7 @@ from usaggr.analysis.collect import collect
 from usaggr.document import numbers
 from usaggr.document.elements import Cell, Document, Picture
 from usaggr.report.contents import write_report
-from usaggr.report.figure_files import FigureFile
+from usaggr.report.figures import FigureFile
 from usaggr.report.material import Material
 from usaggr.report.tables import make_tables
 from usaggr.report.tasks.examples import Examples, TaskExamples

@@ -13,6 +13,7 @@ from tests.report.figure_factories import inside, texts
 from tests.report.routings import Shares, by_kind
 from tests.report.sweeps import CATALOGUE, FakeSweep, level
 from usaggr.analysis.collect import Collection, collect
+from usaggr.analysis.compare_study import compare_study
 from usaggr.report.figure_files import figure_style
 from usaggr.report.routing.shares_figure import describe_entropy, describe_shares, draw_entropy, draw_shares
 from usaggr.report.routing.similarity_figure import describe_similarity, draw_similarity
@@ -35,7 +36,7 @@ def read(folder: Path, **changes: object) -> tuple[Collection, RoutingTables]:
     usual = {"tasks": TASKS, "groupings": ("task_specific", "unified"), "router": planted}
     sweep = FakeSweep(folder / "s", **{**usual, **changes})  # type: ignore[arg-type]
     collection = collect([sweep.finish(lambda task, *_: level(CATALOGUE[task], 0.4)).directory])
-    return collection, make_routing(collection)
+    return collection, make_routing(compare_study(collection))
 
 
 def groups(collection: Collection) -> dict[str, str]:

@@ -10,6 +10,7 @@ from scipy.spatial.distance import jensenshannon
 from tests.report.routings import Shares, by_kind
 from tests.report.sweeps import CATALOGUE, FakeSweep, level
 from usaggr.analysis.collect import collect
+from usaggr.analysis.compare_study import compare_study
 from usaggr.report.build import build_report
 from usaggr.report.routing.tables import ROUTING_COLUMNS, SIMILARITY_COLUMNS, RoutingTables, make_routing
 from usaggr.results.spec import RunSpec
@@ -39,7 +40,7 @@ def finished(folder: Path, **changes: object) -> FakeSweep:
 
 
 def routing(sweep: FakeSweep) -> RoutingTables:
-    return make_routing(collect([sweep.directory]))
+    return make_routing(compare_study(collect([sweep.directory])))
 
 
 @pytest.fixture(scope="module")

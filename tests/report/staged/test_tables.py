@@ -16,7 +16,7 @@ from usaggr.errors import RunError
 from usaggr.report.build import build_report
 from usaggr.report.material import Material
 from usaggr.report.staged.chapter import write_staged
-from usaggr.report.staged.tables import STAGED_COLUMNS
+from usaggr.report.staged.tables import STAGED_COLUMNS, make_staged
 from usaggr.report.tables import make_tables
 from usaggr.results.spec import RunSpec
 from usaggr.tasks import CATALOGUE
@@ -117,7 +117,7 @@ def test_first_stages_are_no_cells_and_are_known_by_their_children(whole: Materi
 
 
 def test_planted_differences_from_one_stage_are_found(whole: Material) -> None:
-    table = whole.tables.staged
+    table = whole.tables.of(make_staged)
     assert tuple(table.columns) == STAGED_COLUMNS
     found = {(row["grouping"], row["against"]): row for row in table.to_dict("records")}
     for (grouping, against), row in found.items():
@@ -138,7 +138,7 @@ def test_what_the_study_lacks_is_not_compared_with(tmp_path: Path) -> None:
     assert make_tables(collection).staged["against"].tolist() == ["task_specific"]
     one_stage = collect([sweep_of(tmp_path / "none", "task_specific", "unified").written().directory])
     tables = make_tables(one_stage)
-    assert tables.staged.empty
+    assert tables.of(make_staged).empty
     assert chapter(Material(tables)).sections == ()
 
 

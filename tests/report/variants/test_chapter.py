@@ -21,8 +21,8 @@ from tests.report.variant_sweeps import SIZES, TASKS, ablation, finish, lacking
 from usaggr.analysis.capacity import Capacity
 from usaggr.analysis.collect import Collection, collect
 from usaggr.document.elements import Details, Section, TextTable
+from usaggr.report.contents import write_methods_and_limits
 from usaggr.report.material import Material
-from usaggr.report.methods.methods import write_methods
 from usaggr.report.tables import make_tables
 from usaggr.report.variants.capacity_sentences import read_capacity, say_sizes
 from usaggr.report.variants.chapter import write_variants
@@ -154,7 +154,7 @@ def test_one_variant_has_no_chapter(tmp_path: Path) -> None:
 
 
 def test_methods_say_how_variants_are_compared(alike: Collection) -> None:
-    said = texts(chapters_of(Material(make_tables(alike)), write_methods))
+    said = texts(chapters_of(Material(make_tables(alike)), write_methods_and_limits))
     assert "Each variant is compared with base under the same grouping, scale and seeds" in said
     assert "There are no margins and no verdicts for variants." in said
 

@@ -14,7 +14,8 @@ from tests.statistics.oracle_holm import closed_holm
 from usaggr.analysis.collect import Collection, collect
 from usaggr.analysis.compare_study import compare_study
 from usaggr.analysis.observations import observe
-from usaggr.report.tables import make_tables, write_tables
+from usaggr.report.table_files import write_tables
+from usaggr.report.tables import make_tables
 from usaggr.report.variants.tables import VARIANT_COLUMNS, make_variants
 
 

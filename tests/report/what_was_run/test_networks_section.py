@@ -19,8 +19,8 @@ from tests.report.reading import (
 from tests.report.routings import by_kind
 from tests.report.sweeps import FakeSweep
 from usaggr.document.elements import Items, Section, TextTable
+from usaggr.report.contents import write_methods_and_limits
 from usaggr.report.material import Material
-from usaggr.report.methods.methods import write_methods
 from usaggr.report.what_was_run.chapter import write_asked, write_run
 from usaggr.results.input_scale import InputScale
 
@@ -110,7 +110,7 @@ def test_variants_have_rows_of_their_own(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_special_about_a_network_is_told(usual: Material, model: dict[str, Any], said: str) -> None:
-    document = chapters_of(with_settings(usual, model=M2DINO | model), write_asked, write_methods)
+    document = chapters_of(with_settings(usual, model=M2DINO | model), write_asked, write_methods_and_limits)
     for title in ("What was asked", "Methods"):
         assert said in texts(find(document, title))
         assert "normalisation" not in texts(find(document, title))

@@ -8,6 +8,7 @@ from usaggr.document import numbers as text
 from usaggr.document.display_names import grouping_label
 from usaggr.document.elements import Block, Cell, Items, Section, TextTable, literal
 from usaggr.report import table_cells
+from usaggr.report.across_tasks.tables import make_across
 from usaggr.report.material import Material, capital, paragraph, section
 
 Row = dict[Any, Any]
@@ -16,7 +17,7 @@ Rows = tuple[tuple[str | Cell, ...], ...]
 
 def write_across(material: Material) -> Section | None:
     """Friedman's test, pairs of groupings, probability of improvement; none where nothing is compared."""
-    across = material.tables.across
+    across = material.tables.of(make_across)
     if not material.comparison.runs_done or not material.comparison.others or across.improvement.empty:
         return None
     intro = paragraph(
@@ -37,7 +38,7 @@ def _improvement(material: Material) -> Block:
                 _shares(row["negative_transfer"], row["negative_low"], row["negative_high"]), row["negative_transfer"]
             ),
         )
-        for row in material.tables.across.improvement.to_dict("records")
+        for row in material.tables.of(make_across).improvement.to_dict("records")
     )  # fmt: skip
     caption = (
         f"How probable it is that a run of the grouping beats one of {literal(material.reference)} on a task (ties "
@@ -48,7 +49,7 @@ def _improvement(material: Material) -> Block:
 
 def _friedman(material: Material) -> tuple[Block, ...]:
     said = []
-    for row in material.tables.across.friedman.to_dict("records"):
+    for row in material.tables.of(make_across).friedman.to_dict("records"):
         where = capital(literal(material.where(row["variant"], row["scale"])))
         if pd.isna(row["p"]):
             said.append(f"{where}: no test, since {literal(row['reason'])}.")
@@ -75,7 +76,7 @@ def _pairs(material: Material) -> Block | None:
             table_cells.number(text.signed(row["median"], "skill"), row["median"]),
             *(table_cells.p_value(row[name]) for name in ("p", "p_adjusted")),
         )
-        for row in material.tables.across.pairwise.to_dict("records")
+        for row in material.tables.of(make_across).pairwise.to_dict("records")
     )  # fmt: skip
     caption = "Wilcoxon's signed-rank test of pairs of groupings over tasks, adjusted by Holm within a scale."
     columns = ("pair", *_variants(material), *names)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from usaggr.analysis.compare_study import StudyComparison
 from usaggr.results.stored_study import StudyFacts
 from usaggr.statistics.rank_tests import (
     Improvement,
@@ -44,6 +45,11 @@ class AcrossTasks:
     """A row a variant, scale and grouping but the reference; IMPROVEMENT_COLUMNS: the probability that a random run of
     the grouping beats a random run of the reference, over the tasks that have runs of their own under both; losses
     among the cells with a verdict."""
+
+
+def make_across(comparison: StudyComparison) -> AcrossTasks:
+    """Describe the groupings over all tasks, for each variant and scale (see `across_tasks`)."""
+    return across_tasks(comparison.observations, comparison.verdicts, comparison.study)
 
 
 def across_tasks(observations: pd.DataFrame, comparison: pd.DataFrame, study: StudyFacts) -> AcrossTasks:

@@ -7,7 +7,7 @@ from usaggr.document.display_names import plural, scale_label
 from usaggr.document.elements import Block, Cell, Items, Section, TextTable, literal
 from usaggr.report import table_cells
 from usaggr.report.affinity.figure import LABELS
-from usaggr.report.affinity.tables import AffinityTables
+from usaggr.report.affinity.tables import AffinityTables, make_affinity
 from usaggr.report.material import Material, paragraph, section
 
 TITLE = "Did affinity predict?"
@@ -15,7 +15,7 @@ TITLE = "Did affinity predict?"
 
 def write_affinity(material: Material) -> Section | None:
     """How well each measure has predicted; none where the study's folder has no affinities."""
-    tables = material.tables.affinity
+    tables = material.tables.of(make_affinity)
     if tables.refused:
         return section(TITLE, paragraph(f"No: the affinities are not used. {literal(tables.refused)}."))
     if tables.head is None:

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from usaggr.analysis.collect import Collection
+from usaggr.analysis.compare_study import StudyComparison
 from usaggr.analysis.comparison import pairs_of
 from usaggr.analysis.observations import observe
 from usaggr.data.seeds import generator
@@ -53,8 +54,9 @@ class AffinityTables:
         return self.points[self.points["scale"] == (self.head.scale if self.head.scale in scales else max(scales))]
 
 
-def make_affinity(collection: Collection) -> AffinityTables:
-    """Nothing where no folder of the report has an affinity.csv; the first that has one counts."""
+def make_affinity(comparison: StudyComparison) -> AffinityTables:
+    """Return what affinities predicted; nothing without an affinity.csv. The first folder that has one counts."""
+    collection = comparison.collection
     folder = next((d / FOLDER for d in collection.directories if (d / FOLDER / TABLE).is_file()), None)
     if folder is None:
         return AffinityTables()

@@ -6,13 +6,14 @@ from usaggr.document import numbers as text
 from usaggr.document.elements import Block, Cell, Details, Items, Section, TextTable, literal
 from usaggr.report import table_cells
 from usaggr.report.material import Material, paragraph, section
+from usaggr.report.scale.tables import make_interplay
 
 _MARKS = {"supported": "✓ supported", "contradicted": "✗ contradicted", "undecided": "? undecided"}
 
 
 def write_claims(material: Material) -> Section | None:
     """A table a variant; none where nothing is done."""
-    claims = material.tables.interplay.claims
+    claims = material.tables.of(make_interplay).claims
     if not material.comparison.runs_done or claims.empty:
         return None
     intro = paragraph(

@@ -6,6 +6,7 @@ from usaggr.document import numbers as text
 from usaggr.document.display_names import grouping_label, plural
 from usaggr.document.elements import Block, Cell, Items, Section, TextTable, literal
 from usaggr.report import table_cells
+from usaggr.report.controls.tables import make_controls
 from usaggr.report.material import Material, capital, paragraph, section
 from usaggr.statistics.verdicts import ALPHA
 
@@ -14,7 +15,7 @@ Row = table_cells.Row
 
 def write_controls(material: Material) -> Section | None:
     """Where each grouping falls among the draws that have its block sizes; none where nothing was drawn."""
-    table, controls = material.tables.controls, material.collection.controls
+    table, controls = material.tables.of(make_controls), material.collection.controls
     real = [row for row in table.to_dict("records") if not row["drawn"]]
     whole = [row for row in real if row["task"] == "" and pd.notna(row["draws"])]
     if not whole or controls is None:
@@ -67,7 +68,7 @@ def _needed() -> int:
 def _table(material: Material, rows: list[Row]) -> Block:
     names = ("scale", "draws", "Δ skill", "draws: mean", "draws: lowest to highest", "better than", "p")
     several = len(material.study.variants) > 1
-    table = material.tables.controls
+    table = material.tables.of(make_controls)
     shown = []
     for row in rows:
         same = (table["like"] == row["like"]) & (table["scale"] == row["scale"]) & (table["variant"] == row["variant"])

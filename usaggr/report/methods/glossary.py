@@ -1,9 +1,13 @@
 """The report's words: every abbreviation, mark and name of a column that appears, explained."""
 
+from collections.abc import Sequence
+
 from usaggr.document.display_names import describe_groupings, describe_metrics, describe_verdicts
 from usaggr.document.elements import Block, Details, Items, Section, literal
 from usaggr.metrics.names import METRICS
 from usaggr.report.material import Material, section
+
+Entry = tuple[str, str]
 
 _COLUMNS = (
     ("grouping, scale, variant, task, metric", "the cell that a row is about"),
@@ -28,27 +32,6 @@ _COLUMNS = (
     ("…_valid", "the same without collapsed and unconverged cells"),
     ("parameters, train_seconds", "of all models of a grouping; of training all its runs"),
 )
-_ROUTING_WORDS = (
-    ("expert", "one of several MLPs that stand in the place of a transformer block's own"),
-    ("router", "what weighs a block's experts for each token of an image; the best few, by these weights, serve the "
-     "token"),
-    ("share of an expert", "mean weight of the expert over a task's tokens; an even share is 1 over the number of "
-     "experts"),
-    ("entropy (of routing)", "of the router's softmax over experts, between 0 (one expert for certain) and 1 (all "
-     "alike)"),
-    ("evenness of use", "the same of a task's shares: 1 where its tokens, taken together, use all experts alike"),
-    ("dead expert", "one with under a tenth of an even share on every task of its run"),
-    ("similarity of routing", "of two tasks in one model: 1 where their shares of experts are equal, 0 where they have "
-     "no expert in common"),
-)  # fmt: skip
-_ROUTING_COLUMNS = (
-    ("block, expert, share, chosen", "in routing.csv: transformer block and expert, from 1; the expert's share of the "
-     "task; the part of the task's tokens that it is among the chosen experts of"),
-    ("probability, entropy, dead", "in routing.csv: mean of the router's softmax; mean entropy of it; whether the "
-     "expert is dead in the run"),
-    ("task_a, task_b, similarity, sd", "in routing_similarity.csv: two tasks that one run serves; mean and standard "
-     "deviation over seeds of the similarity of their routing"),
-)  # fmt: skip
 PAPERS = ("task_specific", "clinical", "unified")
 _NOTES = (
     ("same run", "block and reference are one and the same run: there is nothing to compare"),
@@ -60,8 +43,14 @@ _NOTES = (
 )
 
 
-def write_words(material: Material) -> Section | None:
-    """A list of words."""
+def write_words(material: Material, terms: Sequence[Entry], of_topics: Sequence[Entry]) -> Section | None:
+    """Write the glossary.
+
+    Args:
+        material: of the report.
+        terms: those that topics of the report add.
+        of_topics: columns of the topics' tables.
+    """
     study, data = material.study, material.collection.data
     types = {data.tasks[task].task.type for task in material.collection.tasks}
     names = [metric.name for task_type, of_type in METRICS.items() if task_type in types for metric in of_type]
@@ -100,9 +89,8 @@ def write_words(material: Material) -> Section | None:
         ("↑, ↓", "higher, lower is better"),
     ]  # fmt: skip
     columns = list(_COLUMNS)
-    if material.tables.routing.runs or material.tables.routing.faults:
-        words += _ROUTING_WORDS
-        columns += _ROUTING_COLUMNS
+    words += terms
+    columns += of_topics
     metrics = [(literal(label), literal(meaning)) for label, meaning in describe_metrics(names)]
     return section(
         "Words",

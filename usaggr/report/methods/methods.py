@@ -1,11 +1,11 @@
 """Methods in words that can go into a paper's methods section, with this study's numbers filled in."""
 
-from usaggr.analysis.capacity import NEAR
+from collections.abc import Sequence
+
 from usaggr.data.split.manifest import MIN_TEST_SUBJECTS
 from usaggr.document import numbers as text
 from usaggr.document.display_names import grouping_label, listed, metric_label, plural
 from usaggr.document.elements import Paragraph, Section, literal
-from usaggr.metrics.dead_experts import DEAD
 from usaggr.metrics.names import main_metric
 from usaggr.report.material import Material, section
 from usaggr.report.what_was_run.exposure_section import say_balancing
@@ -14,8 +14,13 @@ from usaggr.statistics.minimum_evidence import FEWEST
 from usaggr.statistics.verdicts import ALPHA, ALPHA_NI
 
 
-def write_methods(material: Material) -> Section | None:
-    """A paragraph a step, from the data to the verdicts; none where nothing is planned."""
+def write_methods(material: Material, of_topics: Sequence[tuple[str, str]]) -> Section | None:
+    """Write a paragraph for each step, from the data to the verdicts; None where nothing is planned.
+
+    Args:
+        material: of the report.
+        of_topics: titles and texts of the steps that topics of the report add.
+    """
     if not material.collection.runs:
         return None
     steps = (
@@ -26,10 +31,7 @@ def write_methods(material: Material) -> Section | None:
         ("Intervals", _intervals(material)),
         ("Verdicts", _verdicts(material)),
         ("Averages over tasks", _averages(material)),
-        ("Data scale, task types and clinical groups", _interplay(material)),
-        ("Variants", _variants(material)),
-        ("Routing", _routing(material)),
-        ("Across tasks", _across(material)),
+        *of_topics,
         ("Validity", _validity(material)),
     )
     return section("Methods", *(Paragraph(f"**{title}.** {said}") for title, said in steps if said))
@@ -155,73 +157,6 @@ def _averages(material: Material) -> str:
         "Radosavovic and Kokkinos 2019), delta_skill that of the difference in skill. Their intervals keep the tasks "
         "fixed and take seeds and components jointly over tasks, since one seed and one patient act on several tasks "
         "at once. Tasks whose model is the reference's own run are left out."
-    )
-
-
-def _interplay(material: Material) -> str:
-    if not material.comparison.others:
-        return ""
-    slope = (
-        "How the difference depends on training data is estimated within tasks: the least-squares slope, over a task's "
-        "scales, of the difference on log10 of its training samples, averaged over tasks and over those of each type. "
-        "The size at which the line crosses zero has Fieller's interval (Fieller 1954), and is told only where the "
-        "slope is certain and the size lies near those that were trained. "
-        if len(material.study.scales) > 1
-        else ""
-    )
-    return (
-        f"{slope}Means of a task type or clinical group, like delta_m, take seeds and components jointly over tasks. "
-        "The spread over clinical groups is the standard deviation of their true means: what chance adds to that of "
-        "the observed ones is taken out. Comparisons between tasks or clinical groups of different size are "
-        "descriptive, as size is confounded there with all else in which they differ. Each claim of the paper is "
-        "decided by the interval of one such quantity; claims are not adjusted for there being several."
-    )
-
-
-def _variants(material: Material) -> str:
-    variants = list(material.study.variants)
-    if len(variants) < 2:
-        return ""
-    sharing = (
-        " What a variant makes of sharing is the interaction of both: the grouping's difference from the reference "
-        f"under the variant, less the same under {literal(variants[0])}, as the mean over tasks whose model is not the "
-        "reference's own run. Variants whose active parameters (those that take part in the prediction for one task) "
-        f"are within {text.share(NEAR)} of {literal(variants[0])}'s on the same tasks are said to be of its size."
-        if material.comparison.others
-        else ""
-    )
-    return (
-        f"Each variant is compared with {literal(variants[0])} under the same grouping, scale and seeds, in skill on "
-        "the main metrics, from pseudo-values of both runs paired by seed and test component; means over tasks keep "
-        "the tasks fixed and take seeds and components jointly over them. p is adjusted by Holm's method over the "
-        "variants of one grouping and scale, for single tasks over the tasks of one grouping, scale and variant."
-        f"{sharing} There are no margins and no verdicts for variants."
-    )
-
-
-def _routing(material: Material) -> str:
-    if not material.tables.routing.runs:
-        return ""
-    return (
-        "How tokens of the test fold are routed is read from the scored weights. A task's share of an expert is the "
-        "mean weight that its tokens give to the expert's output. The similarity of two tasks is 1 less the "
-        "Jensen-Shannon distance (the root of the divergence to base 2, a metric: Endres and Schindelin 2003) between "
-        "their shares in one model, averaged over transformer blocks and then over seeds; tasks are ordered by average "
-        "linkage. Entropy is that of the router's softmax for a token, over the log of the number of experts. An "
-        f"expert is dead in a run if its share is under {DEAD:g} of an even one on each of the run's tasks. All of "
-        "this is descriptive."
-    )
-
-
-def _across(material: Material) -> str:
-    if not material.comparison.others:
-        return ""
-    return (
-        "Friedman's test and Wilcoxon's signed-rank test of pairs of groupings (adjusted by Holm within a scale) are "
-        "over the tasks' mean skill. The probability of improvement is the mean over tasks of the probability that a "
-        "run of the grouping scores higher than one of the reference (Agarwal et al. 2021). The rate of negative "
-        "transfer is the share of losses among the cells with a verdict, with Wilson's interval. These treat tasks as "
-        "independent and are descriptive."
     )
 
 

@@ -14,7 +14,7 @@ from usaggr.document.numbers import MISSING
 from usaggr.report import table_cells
 from usaggr.report.material import Material, capital, paragraph, section
 from usaggr.report.routing.routing_sentences import say_dead, say_entropy, say_network, say_similarity, two
-from usaggr.report.routing.tables import RunRouting, mean_similarity
+from usaggr.report.routing.tables import RunRouting, make_routing, mean_similarity
 from usaggr.statistics.routing_similarity import nearest_tasks, normalised_entropy
 
 _MOST_ROWS = 30
@@ -23,7 +23,7 @@ _MOST_FAULTS = 10
 
 def write_routing(material: Material) -> Section | None:
     """What was found, figures and tables; none where no run has experts and a router."""
-    routing = material.tables.routing
+    routing = material.tables.of(make_routing)
     if not routing.runs and not routing.faults:
         return None
     parts: tuple[Section | None, ...] = ()
@@ -42,7 +42,7 @@ def write_routing(material: Material) -> Section | None:
 
 
 def _caveat(material: Material) -> Paragraph | None:
-    routing = material.tables.routing
+    routing = material.tables.of(make_routing)
     left_out = routing.variants()[len(routing.drawn()) :]
     return paragraph(
         "On the test fold, by the scored weights. Experts have no names of their own: expert 1 of one run is not "
@@ -57,7 +57,7 @@ def _caveat(material: Material) -> Paragraph | None:
 
 def _of_variant(material: Material, variant: str) -> tuple[Block | None, ...]:
     """Words, figures and a table a task, of the block with the most tasks at its largest scale."""
-    runs = material.tables.routing.shown(variant)
+    runs = material.tables.of(make_routing).shown(variant)
     row = runs[0].run.row
     tasks = {task: material.collection.data.tasks[task].task for task in row.tasks}
     seeds = f"seed{'s' * (len(runs) > 1)} {listed([str(one.run.row.seed) for one in runs])}"
@@ -103,7 +103,7 @@ def _by_task(material: Material, runs: tuple[RunRouting, ...], variant: str) -> 
 
 def _overview(material: Material) -> Iterator[Block]:
     """A row a variant, scale and grouping that has runs with experts."""
-    routing = material.tables.routing
+    routing = material.tables.of(make_routing)
     similarity = routing.similarity
     held: dict[tuple[str, Scale, str], list[RunRouting]] = {}
     for one in routing.runs:
@@ -170,7 +170,7 @@ def _dead(runs: tuple[RunRouting, ...]) -> tuple[Block | None, ...]:
 
 def _faults(material: Material) -> tuple[Block | None, ...]:
     """Finished runs that should say how they route, and do not."""
-    faults = material.tables.routing.faults
+    faults = material.tables.of(make_routing).faults
     if not faults:
         return ()
     said = [f"{literal(run.row.run_id)}: {literal(why)}." for run, why in faults[:_MOST_FAULTS]]

@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from usaggr.analysis.collect import CollectedRun, Collection
+from usaggr.analysis.compare_study import StudyComparison
 from usaggr.errors import RunError
 from usaggr.metrics.dead_experts import dead_experts
 from usaggr.results import contract
@@ -119,8 +120,9 @@ def _like(one: RunRouting) -> tuple[Any, ...]:
     return one.tasks, one.run.row.scale, one.blocks, one.experts
 
 
-def make_routing(collection: Collection) -> RoutingTables:
+def make_routing(comparison: StudyComparison) -> RoutingTables:
     """Read the routing of all finished runs that have experts and a router; nothing of a study without such runs."""
+    collection = comparison.collection
     found, faults = [], []
     expected = _expected(collection)
     for run in collection.runs:

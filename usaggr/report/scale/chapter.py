@@ -9,6 +9,7 @@ from usaggr.document.display_names import grouping_label, listed
 from usaggr.document.elements import Block, Cell, Items, Section, TextTable, literal
 from usaggr.report import table_cells
 from usaggr.report.material import Material, paragraph, section
+from usaggr.report.scale.tables import make_interplay
 
 Row = dict[Any, Any]
 Rows = tuple[tuple[str | Cell, ...], ...]
@@ -29,7 +30,7 @@ def write_interplay(material: Material) -> Section | None:
 
 def _data_scale(material: Material) -> Section | None:
     pictures = material.pictures("scale")
-    slopes = _whole(material.tables.interplay.slopes)
+    slopes = _whole(material.tables.of(make_interplay).slopes)
     slopes = slopes[slopes["unit"] == "skill"]
     shown = slopes[slopes["level"].isin(["all", "type", "difference"])]
     if shown.empty:
@@ -55,7 +56,7 @@ def _data_scale(material: Material) -> Section | None:
 
 def _crossings(material: Material) -> tuple[Block, ...]:
     """Sizes at which sharing turns from help to harm, in words; then for which tasks there is none, and why."""
-    table = _whole(material.tables.interplay.crossings)
+    table = _whole(material.tables.of(make_interplay).crossings)
     table = table[(table["unit"] == "skill") & table["level"].isin(["all", "type"])]
     said, without = [], dict[str, list[str]]()
     for row in table.to_dict("records"):
@@ -74,7 +75,7 @@ def _crossings(material: Material) -> tuple[Block, ...]:
 
 
 def _between(material: Material) -> tuple[Block, ...]:
-    table = _whole(material.tables.interplay.between)
+    table = _whole(material.tables.of(make_interplay).between)
     table = table[table["unit"] == "skill"]
     if table.empty:
         return ()
@@ -93,7 +94,7 @@ def _between(material: Material) -> tuple[Block, ...]:
 
 
 def _types(material: Material) -> Section | None:
-    table = _whole(material.tables.interplay.sensitivity)
+    table = _whole(material.tables.of(make_interplay).sensitivity)
     if table.empty:
         return None
     names = ("tasks", "Δ skill", "relative change")
@@ -117,7 +118,7 @@ def _types(material: Material) -> Section | None:
 
 
 def _groups(material: Material) -> Section | None:
-    means = _whole(material.tables.interplay.consistency)
+    means = _whole(material.tables.of(make_interplay).consistency)
     if means.empty:
         return None
     names = ("tasks", "training samples", "relative change", "Δ skill")
@@ -139,7 +140,7 @@ def _groups(material: Material) -> Section | None:
 
 
 def _spread(material: Material) -> Block | None:
-    table = _whole(material.tables.interplay.spread)
+    table = _whole(material.tables.of(make_interplay).spread)
     rows: Rows = tuple(
         (
             *_setting(material, row), _scale(row), table_cells.count(row["groups"]),

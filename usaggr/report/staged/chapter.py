@@ -9,6 +9,7 @@ from usaggr.document.display_names import grouping_label
 from usaggr.document.elements import Block, Cell, Items, Section, TextTable, literal
 from usaggr.report import table_cells
 from usaggr.report.material import Material, capital, paragraph, section
+from usaggr.report.staged.tables import make_staged
 from usaggr.results.stored_study import StagedFacts
 from usaggr.statistics.verdicts import ALPHA
 
@@ -29,7 +30,7 @@ def write_staged(material: Material) -> Section | None:
         "the second stage comes on top, and a difference may be one of examples.",
     )
     described = Items(tuple(_describe(name, facts) for name, facts in staged.items()))
-    rows = material.tables.staged.to_dict("records")
+    rows = material.tables.of(make_staged).to_dict("records")
     known = [row for row in rows if not table_cells.is_missing(row["delta_skill"])]
     said = Items(tuple(_sentence(material, row) for row in known)) if known else None
     exposure = [_exposure(material, variant, scale) for variant, scale in material.comparison.scales_by_variant]

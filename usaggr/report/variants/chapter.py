@@ -13,6 +13,7 @@ from usaggr.document.elements import Block, Items, Paragraph, Section, literal
 from usaggr.report.material import Material, capital, paragraph, section
 from usaggr.report.variants.capacity_sentences import read_capacity, say_sizes
 from usaggr.report.variants.table_blocks import is_certain, rows_of, scales_of, short, write_tables
+from usaggr.report.variants.tables import make_variants
 from usaggr.statistics.verdicts import ALPHA
 
 Row = dict[Any, Any]
@@ -41,7 +42,7 @@ def write_variants(material: Material) -> Section | None:
 
 def _without_runs(material: Material) -> str:
     """Variants that the plan has no runs of: theirs are another variant's, to the last setting."""
-    none = [literal(name) for name, of in material.tables.variants.capacities.items() if not of.runs]
+    none = [literal(name) for name, of in material.tables.of(make_variants).capacities.items() if not of.runs]
     if not none:
         return ""
     have = "has" if len(none) == 1 else "have"
@@ -63,7 +64,7 @@ def _sharing(material: Material) -> Section | None:
         return None
     if not _differ_in_network(material):
         return section("What a variant makes of sharing", *blocks)
-    sizes = paragraph(say_sizes(material.tables.variants.capacities))
+    sizes = paragraph(say_sizes(material.tables.of(make_variants).capacities))
     return section("Capacity or interference: what a variant makes of sharing", sizes, *blocks)
 
 
@@ -99,7 +100,7 @@ def _what_sharing_does(material: Material, rows: list[Row]) -> str:
     if missing:
         said.append(f"Nothing to compare under {listed(missing)}.")
     said.append(_doubt([str(row["variant"]) for row in known if row["invalid"]]))
-    capacities = material.tables.variants.capacities
+    capacities = material.tables.of(make_variants).capacities
     reading = read_capacity(known, capacities, is_certain) if _differ_in_network(material) else ""
     said.append(f"**{reading}**" if reading else "")
     return " ".join(part for part in said if part)

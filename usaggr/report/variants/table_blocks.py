@@ -11,6 +11,7 @@ from usaggr.document.display_names import grouping_label, plural, scale_label
 from usaggr.document.elements import Block, Cell, Details, Section, TextTable, literal
 from usaggr.report import table_cells
 from usaggr.report.material import Material, section
+from usaggr.report.variants.tables import make_variants
 from usaggr.statistics.verdicts import ALPHA
 
 Row = dict[Any, Any]
@@ -25,7 +26,7 @@ def scales_of(material: Material) -> list[Scale]:
 
 def rows_of(material: Material, level: str, scale: Scale, grouping: str | None = None) -> list[Row]:
     """Of the table of effects (see `Variants.effects`)."""
-    table = material.tables.variants.effects
+    table = material.tables.of(make_variants).effects
     chosen = table[(table["level"] == level) & (table["scale"] == scale)]
     if grouping is not None:
         chosen = chosen[chosen["grouping"] == grouping]
@@ -58,7 +59,7 @@ def write_tables(material: Material) -> Section | None:
 
 def _changes(material: Material) -> Block:
     """What each variant is, and its size."""
-    capacities = material.tables.variants.capacities
+    capacities = material.tables.of(make_variants).capacities
     rows = []
     for name, overrides in material.study.variants.items():
         of = capacities[name]
@@ -88,7 +89,7 @@ def _overall(material: Material) -> Block | None:
             rows.append((*cells, *own, *changed, *counts, Cell(_remark(row, other))))
     if not rows:
         return None
-    against, reference = material.tables.variants.effects["against"].iloc[0], material.reference
+    against, reference = material.tables.of(make_variants).effects["against"].iloc[0], material.reference
     numbers = ("Δ skill", "adjusted p", "change of sharing", "its adjusted p", "tasks", "seeds")
     caption = (
         f"Mean difference in skill from {literal(against)} under the same grouping, and by how much the grouping's "

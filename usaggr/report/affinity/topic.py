@@ -1,0 +1,32 @@
+"""Whether measured affinity predicted which tasks gain from sharing."""
+
+from collections.abc import Iterator
+
+from usaggr.document.display_names import grouping_label
+from usaggr.report.affinity.chapter import write_affinity
+from usaggr.report.affinity.figure import draw_predictions
+from usaggr.report.affinity.tables import AFFINITY_COLUMNS, make_affinity
+from usaggr.report.figures import Drawing
+from usaggr.report.tables import Tables
+from usaggr.report.topic import TableFile, Topic
+
+
+def _drawings(tables: Tables) -> Iterator[Drawing]:
+    """Yield the figure of the one variant that affinities were estimated under."""
+    study = tables.comparison.study
+    drawn = tuple(dict.fromkeys(tables.of(make_affinity).points["grouping"]))
+    yield Drawing(
+        "affinity",
+        "What affinity predicted, and what was measured",
+        "A panel a measure, a mark a task of a trained block: to the right, the block's other tasks have more affinity "
+        f"on it; up, its score is better than that of {grouping_label(study.reference)} (relative change).",
+        "affinity",
+        draw_predictions(tables.of(make_affinity).shown(), tuple(dict.fromkeys((*study.groupings, *drawn)))),
+    )
+
+
+def _tables(tables: Tables) -> Iterator[TableFile]:
+    yield TableFile("affinity", AFFINITY_COLUMNS, tables.of(make_affinity).points)
+
+
+TOPIC = Topic(write_affinity, tables=_tables, drawings_of_all=_drawings)

@@ -1,0 +1,99 @@
+"""How mixtures of experts route the tasks."""
+
+from collections.abc import Iterator
+
+from usaggr.document.display_names import grouping_label, scale_label
+from usaggr.metrics.dead_experts import DEAD
+from usaggr.report.figures import Drawing
+from usaggr.report.material import Material
+from usaggr.report.routing.chapter import write_routing
+from usaggr.report.routing.shares_figure import describe_entropy, describe_shares, draw_entropy, draw_shares
+from usaggr.report.routing.similarity_figure import describe_similarity, draw_similarity
+from usaggr.report.routing.tables import ROUTING_COLUMNS, SIMILARITY_COLUMNS, make_routing
+from usaggr.report.tables import Tables
+from usaggr.report.topic import Entry, TableFile, Topic
+
+_TERMS = (
+    ("expert", "one of several MLPs that stand in the place of a transformer block's own"),
+    ("router", "what weighs a block's experts for each token of an image; the best few, by these weights, serve the "
+     "token"),
+    ("share of an expert", "mean weight of the expert over a task's tokens; an even share is 1 over the number of "
+     "experts"),
+    ("entropy (of routing)", "of the router's softmax over experts, between 0 (one expert for certain) and 1 (all "
+     "alike)"),
+    ("evenness of use", "the same of a task's shares: 1 where its tokens, taken together, use all experts alike"),
+    ("dead expert", "one with under a tenth of an even share on every task of its run"),
+    ("similarity of routing", "of two tasks in one model: 1 where their shares of experts are equal, 0 where they have "
+     "no expert in common"),
+)  # fmt: skip
+_COLUMNS = (
+    ("block, expert, share, chosen", "in routing.csv: transformer block and expert, from 1; the expert's share of the "
+     "task; the part of the task's tokens that it is among the chosen experts of"),
+    ("probability, entropy, dead", "in routing.csv: mean of the router's softmax; mean entropy of it; whether the "
+     "expert is dead in the run"),
+    ("task_a, task_b, similarity, sd", "in routing_similarity.csv: two tasks that one run serves; mean and standard "
+     "deviation over seeds of the similarity of their routing"),
+)  # fmt: skip
+
+
+def _drawings(tables: Tables, variant: str) -> Iterator[Drawing]:
+    collection = tables.comparison.collection
+    routing = tables.of(make_routing)
+    runs = routing.shown(variant) if variant in routing.drawn() else ()
+    if not runs:
+        return
+    facts = [collection.data.tasks[task].task for task in collection.tasks]
+    groups = {task.id: task.clinical_group for task in facts}
+    place = f"routing:{variant}"
+    row = runs[0].run.row
+    where = f"{', '.join(map(grouping_label, row.groupings))}, {scale_label(row.scale)}"
+    if len(row.tasks) > 1:
+        yield Drawing(
+            "routing_shares", f"Shares of experts, {where}", describe_shares(runs[0]), place,
+            draw_shares(runs[0], collection.tasks, groups),
+        )  # fmt: skip
+        yield Drawing(
+            "routing_similarity", f"Tasks that are routed alike, {where}", describe_similarity(runs), place,
+            draw_similarity(runs, facts),
+        )  # fmt: skip
+    yield Drawing(
+        "routing_entropy", f"Entropy of routing, {where}", describe_entropy(runs), place,
+        draw_entropy(runs, collection.tasks, groups),
+    )  # fmt: skip
+
+
+def _tables(tables: Tables) -> Iterator[TableFile]:
+    routing = tables.of(make_routing)
+    yield TableFile("routing", ROUTING_COLUMNS, routing.table)
+    yield TableFile("routing_similarity", SIMILARITY_COLUMNS, routing.similarity)
+
+
+def _methods(material: Material) -> Iterator[Entry]:
+    if not material.tables.of(make_routing).runs:
+        return
+    said = (
+        "How tokens of the test fold are routed is read from the scored weights. A task's share of an expert is the "
+        "mean weight that its tokens give to the expert's output. The similarity of two tasks is 1 less the "
+        "Jensen-Shannon distance (the root of the divergence to base 2, a metric: Endres and Schindelin 2003) between "
+        "their shares in one model, averaged over transformer blocks and then over seeds; tasks are ordered by average "
+        "linkage. Entropy is that of the router's softmax for a token, over the log of the number of experts. An "
+        f"expert is dead in a run if its share is under {DEAD:g} of an even one on each of the run's tasks. All of "
+        "this is descriptive."
+    )
+    yield "Routing", said
+
+
+def _terms(material: Material) -> tuple[Entry, ...]:
+    return _TERMS if _has_routing(material) else ()
+
+
+def _columns(material: Material) -> tuple[Entry, ...]:
+    return _COLUMNS if _has_routing(material) else ()
+
+
+def _has_routing(material: Material) -> bool:
+    routing = material.tables.of(make_routing)
+    return bool(routing.runs or routing.faults)
+
+
+TOPIC = Topic(write_routing, tables=_tables, drawings=_drawings, methods=_methods, terms=_terms, columns=_columns)

@@ -1,0 +1,33 @@
+"""The report's tables as files: scores.csv, comparison.csv, summary.csv, and those of its topics."""
+
+from pathlib import Path
+
+from usaggr.analysis.comparison import COMPARISON_COLUMNS
+from usaggr.analysis.observations import SCORE_COLUMNS
+from usaggr.analysis.summary import SUMMARY_COLUMNS
+from usaggr.report.tables import Tables
+from usaggr.report.topic import TableFile
+from usaggr.report.topics import TOPICS
+
+
+def write_tables(tables: Tables, folder: Path) -> None:
+    """Write the tables of the contract as CSV; what is missing or not defined is an empty field.
+
+    variants.csv is there where the study has several variants, controls.csv where it has random groupings, staged.csv
+    where it has staged ones, those of routing where runs have experts.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    comparison = tables.comparison
+    _write(folder, TableFile("scores", SCORE_COLUMNS, tables.scores))
+    _write(folder, TableFile("comparison", COMPARISON_COLUMNS, comparison.verdicts))
+    _write(folder, TableFile("summary", SUMMARY_COLUMNS, comparison.summary))
+    for topic in TOPICS:
+        for file in topic.tables(tables):
+            if not file.table.empty:
+                _write(folder, file)
+
+
+def _write(folder: Path, file: TableFile) -> None:
+    # Ten digits: more than any score has, and no 0.30000000000000004 in a table that people open.
+    text = file.table[list(file.columns)].to_csv(index=False, float_format="%.10g", lineterminator="\n")
+    (folder / f"{file.name}.csv").write_text(text)
