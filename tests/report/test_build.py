@@ -4,11 +4,14 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
+from tests.report.controls.test_tables import sweep_of
 from tests.report.sweeps import CATALOGUE, FakeSweep, level
+from usaggr.analysis import compare_study
 from usaggr.errors import RunError
 from usaggr.io.locks import exclusive
 from usaggr.report import build
@@ -151,6 +154,22 @@ def test_neither_torch_nor_pyplot_is_imported(tmp_path: Path) -> None:
         [sys.executable, "-c", code, str(sweep.directory)], capture_output=True, text=True, check=True
     )
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
+def test_a_study_is_compared_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its controls, which are compared on their own, twice."""
+    compared: list[int] = []
+    judge = compare_study.judge_cells
+
+    def counting(*given: Any) -> pd.DataFrame:
+        compared.append(1)
+        return judge(*given)
+
+    monkeypatch.setattr(compare_study, "judge_cells", counting)
+    build_report([small(tmp_path / "study").directory])
+    assert len(compared) == 1
+    build_report([sweep_of(tmp_path / "drawn", draws=2, gain=0.1).directory])
+    assert len(compared) == 3
 
 
 def test_a_report_is_built_anew_only_where_something_has_changed(

@@ -56,7 +56,7 @@ def real(table: pd.DataFrame, task: str = "") -> pd.Series:
 
 
 def test_a_taxonomy_that_gains_stands_above_all_draws(tmp_path: Path) -> None:
-    table = tables_of(sweep_of(tmp_path / "study", draws=20, gain=0.2)).controls
+    table = tables_of(sweep_of(tmp_path / "study", draws=20, gain=0.2)).of(make_controls)
     found = real(table)
     assert (found["draws"], found["beaten"]) == (20, 20)
     assert found["p"] == pytest.approx(1 / 21)
@@ -70,7 +70,7 @@ def test_a_taxonomy_that_gains_stands_above_all_draws(tmp_path: Path) -> None:
 
 
 def test_a_gain_that_any_grouping_has_is_not_the_taxonomys(tmp_path: Path) -> None:
-    table = tables_of(sweep_of(tmp_path / "study", draws=10, gain=0.1, any_gain=0.1)).controls
+    table = tables_of(sweep_of(tmp_path / "study", draws=10, gain=0.1, any_gain=0.1)).of(make_controls)
     found = real(table)
     assert found["delta_skill"] == pytest.approx(0.1, abs=0.02)
     assert found["p"] > 0.05

@@ -135,7 +135,7 @@ def test_planted_differences_from_one_stage_are_found(whole: Material) -> None:
 
 def test_what_the_study_lacks_is_not_compared_with(tmp_path: Path) -> None:
     collection = collect([sweep_of(tmp_path / "few", "task_specific", "staged_task").written().directory])
-    assert make_tables(collection).staged["against"].tolist() == ["task_specific"]
+    assert make_tables(collection).of(make_staged)["against"].tolist() == ["task_specific"]
     one_stage = collect([sweep_of(tmp_path / "none", "task_specific", "unified").written().directory])
     tables = make_tables(one_stage)
     assert tables.of(make_staged).empty
@@ -176,7 +176,7 @@ def test_a_sweep_in_progress_is_reported_with_its_holes(tmp_path: Path) -> None:
     sweep = sweep_of(tmp_path / "half")
     sweep.written(skip=lambda run: run.seed == 2 or run.block == "staged_task.fetal_femur")
     collection = collect([sweep.directory])
-    rows = make_tables(collection).staged.to_dict("records")
+    rows = make_tables(collection).of(make_staged).to_dict("records")
     assert {row["grouping"]: (row["seeds"], row["tasks"], row["note"]) for row in rows} == {
         "staged_task": (2, 2, "without fetal_femur; no predictions of some runs: seeds alone"),
         "staged_task_extra": (2, 3, "no predictions of some runs: seeds alone"),
