@@ -60,7 +60,7 @@ _SWEEP = (
     _PEAK
     + """
 from usaggr.config.compose import compose_study
-from usaggr.sweep.planning.plan import make_plan
+from usaggr.sweep.planning.study_plan import make_plan
 from usaggr.sweep.sweep import run_sweep
 if __name__ == "__main__":
     outcome = run_sweep(make_plan(compose_study("demo", sys.argv[1:])), build=lambda folders: folders[0])
