@@ -116,7 +116,7 @@ def test_files_that_cannot_be_read_are_no_fault_of_the_one_who_types(empty: Path
 
 def test_nothing_heavy_is_imported(empty: Path) -> None:
     code = (
-        "import sys; from types import SimpleNamespace; import usaggr.cli.main; from usaggr import completion;"
+        "import sys; from types import SimpleNamespace; import usaggr.cli.main; from usaggr.cli import completion;"
         "found = [completion.words(SimpleNamespace(params={}), word) for word in ('de', 'training.le', 'model=')];"
         "assert all(found);"
         "print(*{name.partition('.')[0] for name in sys.modules})"

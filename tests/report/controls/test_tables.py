@@ -141,4 +141,4 @@ def test_a_study_without_controls_has_no_such_chapter(tmp_path: Path) -> None:
 def test_folders_with_controls_are_joined(tmp_path: Path) -> None:
     one, two = (sweep_of(tmp_path / name / "study", draws=4, gain=0.2) for name in ("a", "b"))
     both = make_tables(collect([one.directory, two.directory]))
-    assert real(both.controls)["draws"] == 4
+    assert real(both.of(make_controls))["draws"] == 4
