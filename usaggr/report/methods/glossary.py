@@ -6,8 +6,7 @@ from usaggr.document.display_names import describe_groupings, describe_metrics, 
 from usaggr.document.elements import Block, Details, Items, Section, literal
 from usaggr.metrics.names import METRICS
 from usaggr.report.material import Material, section
-
-Entry = tuple[str, str]
+from usaggr.report.topic import Entry
 
 _COLUMNS = (
     ("grouping, scale, variant, task, metric", "the cell that a row is about"),

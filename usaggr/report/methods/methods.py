@@ -8,13 +8,14 @@ from usaggr.document.display_names import grouping_label, listed, metric_label, 
 from usaggr.document.elements import Paragraph, Section, literal
 from usaggr.metrics.names import main_metric
 from usaggr.report.material import Material, section
+from usaggr.report.topic import Entry
 from usaggr.report.what_was_run.exposure_section import say_balancing
 from usaggr.report.what_was_run.networks_section import describe_network
 from usaggr.statistics.minimum_evidence import FEWEST
 from usaggr.statistics.verdicts import ALPHA, ALPHA_NI
 
 
-def write_methods(material: Material, of_topics: Sequence[tuple[str, str]]) -> Section | None:
+def write_methods(material: Material, of_topics: Sequence[Entry]) -> Section | None:
     """Write a paragraph for each step, from the data to the verdicts; None where nothing is planned.
 
     Args:
