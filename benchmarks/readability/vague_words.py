@@ -1,0 +1,85 @@
+"""Lists of words and names that make code hard to read, and functions that search for them.
+
+`tests/test_language.py` fails where one of them occurs; `python -m benchmarks.readability` counts them in any project.
+"""
+
+import ast
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+BANNED_WORDS = (
+    r"anew", r"nought", r"by lot", r"drawn lots", r"spoil(?:t|s|ed)?", r"mend(?:s|ed|ing|able)?", r"begun", r"learnt",
+    r"told", r"at the most", r"at the least", r"but for", r"goes? on", r"went on", r"knows? nothing", r"the very",
+    r"lest", r"whilst", r"hence", r"thereof", r"whereof", r"thence", r"in vain", r"is said", r"are said",
+    r"bear it", r"of theirs", r"of its own accord", r"wholly", r"nowise", r"aught",
+)  # fmt: skip
+"""Regular expressions of words that no text of the project uses: code, pages, messages and reports."""
+
+BANNED_NAMES = frozenset({
+    "found", "own", "of", "one", "rest", "whole", "rows", "places", "part", "asked", "said", "told", "good", "known",
+    "above", "below", "at", "begun", "given", "meant", "taken", "gone", "done", "wanted", "kept", "held", "alike",
+    "apart", "others", "another", "both", "much", "many", "here", "there", "so", "thing", "things",
+})  # fmt: skip
+"""Names that no local variable, parameter or module has, because they do not say what they hold."""
+
+VAGUE_OPENINGS = ("what", "whether", "how", "where", "which")
+"""First words of docstrings that state no complete sentence."""
+
+VAGUE_DOCSTRING_WORDS = ("told", "said", "anew", "nought", "by lot", "spoilt", "mend", "begun", "learnt")
+"""Words whose share of docstrings is counted, to compare projects."""
+
+VAGUE_MODULES = frozenset({
+    "told", "looks", "asked", "written", "words", "pace", "riding", "handing", "ways", "near", "present", "found",
+    "utils", "helpers", "common", "manager", "misc",
+})  # fmt: skip
+"""Names of modules that do not say what the module holds."""
+
+_SPACE = r"\s+(?:[#>]\s*)?"  # words may be separated by a line break, in a comment or a quotation too
+_WORDS = re.compile(rf"\b(?:{'|'.join(words.replace(' ', _SPACE) for words in BANNED_WORDS)})\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One occurrence of a banned word or name."""
+
+    line: int
+    """Line in the file, from 1."""
+    text: str
+    """The word or name."""
+
+
+def find_banned_words(text: str) -> Iterator[Finding]:
+    """Yield each banned word of a text, also where a line break separates its words."""
+    for match in _WORDS.finditer(text):
+        yield Finding(text.count("\n", 0, match.start()) + 1, " ".join(match[0].split()))
+
+
+def local_names(tree: ast.AST) -> Iterator[Finding]:
+    """Yield the name of each parameter and of each variable that is assigned inside a function or lambda."""
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+    comprehensions = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+    seen: set[tuple[int, int]] = set()
+    for scope in ast.walk(tree):
+        if not isinstance(scope, functions + comprehensions):
+            continue
+        for node in ast.walk(scope):
+            if isinstance(node, ast.arg):
+                name = node.arg
+            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                name = node.id
+            elif isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar) and node.name:
+                name = node.name
+            else:
+                continue
+            position = (node.lineno, node.col_offset)
+            if position not in seen:
+                seen.add(position)
+                yield Finding(node.lineno, name)
+
+
+def find_banned_names(tree: ast.AST, names: Sequence[str] | frozenset[str] = BANNED_NAMES) -> Iterator[Finding]:
+    """Yield each parameter or local variable that has a banned name, with or without a leading underscore."""
+    for local in local_names(tree):
+        if local.text.strip("_") in names:
+            yield local

@@ -1,0 +1,85 @@
+"""The measures of readability count what they name, on texts whose counts are known."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from benchmarks.readability.__main__ import main
+from benchmarks.readability.measures import count_package
+from benchmarks.readability.vague_words import find_banned_names, find_banned_words
+
+MODULE = '''"""Which scores there are."""
+
+LIMIT: int = 3
+"""Largest count; it is told by the caller."""
+
+
+def add(found, other, third):  # noqa: ANN001
+    """Return the sum.
+
+    Args:
+        found: First.
+        other: Second.
+        third: Third.
+    """
+    total = found + other  # float32 rounds here
+    return total + third
+
+
+class Box:
+    """A box."""
+
+    def move(self, x, y, z):
+        """Move the box."""
+        own = x
+        return [one for one in (own, y, z)]
+
+    def _hidden(self, x, y, z):
+        return lambda rest: rest
+'''
+
+
+def write_package(folder: Path) -> Path:
+    package = folder / "package"
+    package.mkdir()
+    (package / "module.py").write_text(MODULE)
+    (package / "told.py").write_text("x = 1\n")
+    return package
+
+
+def test_docstrings_names_arguments_and_comments_are_counted(tmp_path: Path) -> None:
+    counts = count_package(write_package(tmp_path))
+    assert counts.modules == 2
+    assert counts.docstrings == 5  # of the module, LIMIT, add, Box and move
+    assert counts.vague_openings == 1
+    assert counts.vague_words == 1
+    assert counts.long_functions == 2
+    assert counts.documented_functions == 1
+    assert counts.comments == 1  # `noqa` speaks to a tool
+    assert counts.vague_modules == 1
+
+
+def test_every_local_and_parameter_is_seen_once() -> None:
+    names = [name.text for name in find_banned_names(ast.parse(MODULE))]
+    assert sorted(names) == ["found", "one", "own", "rest"]
+
+
+@pytest.mark.parametrize(
+    "text", ["It is told.", "draws by\n    lot", "# drawn by\n# lot", "Mended: 3", "at the\nmost 4"]
+)
+def test_a_banned_word_is_seen_across_lines_and_cases(text: str) -> None:
+    assert len(list(find_banned_words(text))) == 1
+
+
+@pytest.mark.parametrize("text", ["untold", "amend the record", "a recommendation", "at most 4", "by a lot"])
+def test_parts_of_other_words_are_not_banned(text: str) -> None:
+    assert not list(find_banned_words(text))
+
+
+def test_findings_are_listed_with_file_and_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    package = write_package(tmp_path)
+    assert main(["--list", str(package)]) == 1
+    assert f"{package / 'module.py'}:4: word 'told'" in capsys.readouterr().out
+    (package / "module.py").write_text("x = 1\n")
+    assert main(["--list", str(package)]) == 0
