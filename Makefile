@@ -1,4 +1,4 @@
-# From a fresh clone with Python 3.11 or later: `make demo`, `make test`. Everything is installed into .venv, once.
+# In a fresh clone with Python 3.11 or later: `make demo`, `make test`. Requirements are installed into .venv once.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -7,42 +7,41 @@ BIN := .venv/bin
 
 help:
 	@echo "make demo       install, train the demo study, write its report (outputs/demo/report)"
-	@echo "make test       the fast tests, 5 to 12 minutes on two cores"
-	@echo "make test-slow  faults, whole sweeps, notebooks, browsers, many examples of each property, within 25 minutes"
+	@echo "make test       fast tests, 5 to 12 minutes on two cores"
+	@echo "make test-slow  failures, whole sweeps, notebooks, browsers, many examples of each property, within 25 minutes"
 	@echo "make test-clusters  sweeps on a real Slurm and a real Ray cluster, and a small soak, 20 to 40 minutes"
-	@echo "make wheel-smoke  every command of an installation with pip, in an empty folder, 5 to 10 minutes"
-	@echo "make coverage   lines and branches that the fast tests execute"
+	@echo "make wheel-smoke  every command after `pip install .`, in an empty folder, 5 to 10 minutes"
+	@echo "make coverage   coverage of lines and branches by the fast tests"
 	@echo "make check      ruff and mypy"
 	@echo "make bench      speed: docs/performance.md, within 45 minutes on an idle machine"
-	@echo "make soak       500 runs under random kills: docs/reliability.md, some 10 minutes on an idle machine"
-	@echo "make mutants    which plausible faults the tests notice: docs/mutants.md, about an hour on two cores"
+	@echo "make soak       500 runs under random kills: docs/reliability.md, about 10 minutes on an idle machine"
+	@echo "make mutants    plausible faults that the tests notice: docs/mutants.md, about an hour on two cores"
 	@echo "make bench-coverage, bench-verdicts, bench-planted, bench-report, bench-models, bench-experts   see benchmarks/"
 
 demo: .venv/installed
 	$(BIN)/usaggr sweep
 
-# One thread a process: two test processes on two cores would otherwise wait for each other.
+# One thread per process: two test processes on two cores would otherwise wait for each other.
 test test-slow test-clusters wheel-smoke coverage: export OMP_NUM_THREADS = 1
-# A test that asks for a download fails at once, and not after ten tries.
+# A test that needs a download fails at once instead of after ten attempts.
 test test-slow test-clusters wheel-smoke coverage: export HF_HUB_OFFLINE = 1
 
-# Each process keeps to its half of the files, so that what a file's tests share is made once, until one has nothing left.
+# Each process runs its half of the files, so that shared fixtures of a file are built once, until one process is idle.
 test: .venv/installed-dev
 	$(BIN)/pytest -q -n 2 --dist worksteal --durations=10 $(PYTEST_FLAGS)
 
-# Property tests, which are fast with few examples, run here once more with many.
+# Property tests are fast with few examples; here they run again with many.
 test-slow: export USAGGR_HYPOTHESIS = thorough
 test-slow: .venv/installed-dev
 	$(BIN)/pytest -q -m '(slow or hypothesis) and not cluster' -n 2 --dist loadfile $(PYTEST_FLAGS)
 
-# A test that failed is tried once more, since it waits for programs that a busy machine delays; the summary names it as
-# RERUN.
-# A real Slurm needs root and Debian's slurmctld slurmd slurmdbd slurm-client munge mariadb-server; else it is skipped.
-# CLUSTER_TESTS=tests/sweep/executors/test_executor_contract.py: the same scores on this machine, Slurm and Ray alone, 3 minutes.
+# A failed test is repeated once, because it waits for programs that a busy machine delays; the summary lists it as RERUN.
+# A real Slurm needs root and Debian's slurmctld slurmd slurmdbd slurm-client munge mariadb-server; otherwise it is skipped.
+# CLUSTER_TESTS=tests/sweep/executors/test_executor_contract.py runs only the comparison of executors, 3 minutes.
 test-clusters: .venv/installed-dev
 	$(BIN)/pytest -q -m cluster -n 2 --dist loadfile --reruns 1 $(PYTEST_FLAGS) $(CLUSTER_TESTS)
 
-# `pip install .` into a fresh environment, as a user does it, and every command there.
+# `pip install .` into a fresh environment, as a user does it, then every command there.
 wheel-smoke: .venv/installed-dev
 	$(BIN)/pytest -q -m installed $(PYTEST_FLAGS)
 
@@ -54,20 +53,20 @@ check: .venv/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# What a sweep costs beyond its arithmetic: docs/performance.md. On an idle machine.
+# Cost of a sweep beyond its computation: docs/performance.md. On an idle machine.
 bench: .venv/installed-dev
-	for part in data.cache evaluation.evaluation sweep.scaling training.workers sweep.sweep training.throughput; do \
-		HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.$$part || exit 1; \
+	for module in data.cache evaluation.evaluation sweep.scaling training.workers sweep.sweep training.throughput; do \
+		HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.$$module || exit 1; \
 	done
 
-# How often intervals hold the truth, and verdicts come out as planted: docs/coverage.md, docs/verdicts.md.
+# Coverage of intervals, and verdicts on planted differences: docs/coverage.md, docs/verdicts.md.
 bench-coverage: .venv/installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.evidence.coverage
 
 bench-verdicts: .venv/installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.evidence.verdicts
 
-# The same with networks that are trained on planted relations, 400 runs: docs/planted.md. Goes on where it was stopped.
+# The same with networks trained on planted relations, 400 runs: docs/planted.md. Continues after an interruption.
 bench-planted: .venv/installed-dev
 	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.planted --jobs 2
 
@@ -75,19 +74,19 @@ bench-planted: .venv/installed-dev
 bench-report: .venv/installed-dev
 	$(BIN)/python -m benchmarks.report.report_build
 
-# Size and speed of the networks, and what experts cost: the tables of docs/models.md. On an idle machine.
+# Size and speed of the networks, and the cost of experts: the tables of docs/models.md. On an idle machine.
 bench-models: .venv/installed-dev
 	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.models.models
 
 bench-experts: .venv/installed-dev
 	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.models.experts
 
-# What 500 tiny runs come to under random kills: docs/reliability.md.
+# 500 tiny runs under random kills: docs/reliability.md.
 soak: .venv/installed-dev
 	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.sweep.soak
 
-# Plausible faults, put in one at a time: docs/mutants.md. Goes on where it was stopped; MUTANTS="report holm-is-bonferroni"
-# tries those of a room, or single ones, again.
+# Plausible faults, tried one at a time: docs/mutants.md. Continues after an interruption;
+# MUTANTS="report holm-is-bonferroni" repeats those of a room, or single ones.
 mutants: .venv/installed-dev
 	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.mutants --slow $(if $(MUTANTS),--again --only $(MUTANTS))
 
