@@ -25,6 +25,7 @@ NUMERIC = (
     "tests/training/test_objective.py",
     "tests/training/test_run.py",
     "tests/inference/test_loaded_model.py",
+    "tests/test_earlier_versions.py",
 )
 """Tests that compare what torch computes in two ways."""
 FLAGS = {
