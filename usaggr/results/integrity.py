@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 ContentT = TypeVar("ContentT")
 
 SCHEMA_VERSION = 1
-"""Of everything under outputs/: a tool refuses what a newer one wrote."""
+"""Version of everything under outputs/: a tool refuses what a newer one wrote.
+
+It changes together with the columns of predictions.parquet (`predictions.SCHEMA`). It is part of every fingerprint: a
+new version trains all runs again, unless the fingerprint keeps the old number.
+"""
 OLDEST_VERSION = 1
 """The oldest version that is read. Files of tools that wrote no version are of this one."""
 

@@ -34,7 +34,11 @@ SCHEMA = pa.schema(
         ("mask", pa.binary()),
     ]
 )
-"""label is the true class; points are x1, y1, x2, y2, ...; mask is a PNG of class indices. Pixels of the original."""
+"""Columns of predictions.parquet. They change only together with SCHEMA_VERSION (`integrity.py`), which tells old files
+from new ones; a test compares the two.
+
+label is the true class; points are x1, y1, x2, y2, ...; mask is a PNG of class indices. Pixels of the original.
+"""
 
 
 @dataclass(frozen=True)

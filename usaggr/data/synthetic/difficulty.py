@@ -1,4 +1,7 @@
-"""How hard the phantoms' tasks are: the few numbers to turn. A cached set is drawn anew when one of them changes."""
+"""How hard the phantoms' tasks are: the few numbers to turn. A cached set is drawn again when one of them changes.
+
+The values in this file change only together with GENERATOR_VERSION (`writer.py`), as all numbers of this folder do.
+"""
 
 CONTRAST = 1.0
 """Factor on what tells a lesion from the tissue around it, in decibels."""

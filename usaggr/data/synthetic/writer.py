@@ -34,7 +34,12 @@ if TYPE_CHECKING:
     from usaggr.progress import Progress
 
 GENERATOR_VERSION = 3
-"""Of the pictures: sets drawn by another version are drawn anew."""
+"""Version of the pictures: a set that another version has drawn is drawn again.
+
+Numbers and code in this folder that decide how a picture looks, or which pictures a task gets, change only together
+with this number. Otherwise a set in the cache keeps the old pictures under the same name, and results of both are
+compared. After a change, raise it and run `python -m tests.data.synthetic.stored_pictures`; a test compares the two.
+"""
 
 Row = dict[str, str]
 Job = tuple[Shot, tuple[Use, ...]]
@@ -135,7 +140,7 @@ def _drawn(jobs: Sequence[Job], root: Path, seed: int) -> list[list[Row]]:
 def _written(shot: Shot, uses: tuple[Use, ...], root: Path, seed: int) -> Iterator[Row]:
     picture = take_picture(shot, seed)
     suffix = POOLS[shot.pool].look.suffix
-    content = _encoded(picture.image, suffix)
+    content = encode_image(picture.image, suffix)
     for use in uses:
         task = CATALOGUE[use.task_id]
         image_path = f"{_folder(task)}/images/{shot.name}{suffix}"
@@ -163,7 +168,7 @@ def _label(task: Task, use: Use, picture: Picture, shot: Shot, root: Path) -> Ro
         case "segmentation":
             assert picture.mask is not None
             mask_path = f"{_folder(task)}/masks/{shot.name}.png"
-            (root / mask_path).write_bytes(_encoded(picture.mask, ".png"))
+            (root / mask_path).write_bytes(encode_image(picture.mask, ".png"))
             return {"mask_path": f"../{mask_path}"}
         case "classification":
             return {"mask": str(use.label)}
@@ -176,8 +181,8 @@ def _label(task: Task, use: Use, picture: Picture, shot: Shot, root: Path) -> Ro
             }
 
 
-def _encoded(pixels: NDArray[np.uint8], suffix: str) -> bytes:
-    """A grey image file's bytes."""
+def encode_image(pixels: NDArray[np.uint8], suffix: str) -> bytes:
+    """Return the content of a grey image file."""
     options = [cv2.IMWRITE_PNG_COMPRESSION, 1] if suffix == ".png" else [cv2.IMWRITE_JPEG_QUALITY, 95]
     return cv2.imencode(suffix, pixels, options)[1].tobytes()
 
