@@ -4,7 +4,9 @@ import json
 import threading
 from pathlib import Path
 
-from usaggr.io.atomic_files import write_atomic
+import pytest
+
+from usaggr.io.atomic_files import replacing, write_atomic
 
 
 def test_nobody_ever_sees_half_a_file(tmp_path: Path) -> None:
@@ -28,3 +30,27 @@ def test_nobody_ever_sees_half_a_file(tmp_path: Path) -> None:
         for writer in writers:
             writer.join()
     assert [found.name for found in tmp_path.iterdir()] == ["status.json"]
+
+
+@pytest.mark.parametrize("single_writer", [False, True])
+def test_a_file_is_replaced_when_the_block_ends_and_stays_after_an_error(tmp_path: Path, single_writer: bool) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_text("old")
+    with pytest.raises(UnicodeEncodeError), replacing(path, single_writer) as temporary:
+        temporary.write_text("half, then what cannot be written: \ud800", encoding="utf-8")
+    assert path.read_text() == "old"
+    with replacing(path, single_writer) as temporary:
+        temporary.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    assert [found.name for found in tmp_path.iterdir()] == ["model.onnx"]
+
+
+def test_a_single_writer_replaces_what_a_killed_process_has_left(tmp_path: Path) -> None:
+    path = tmp_path / "state.bin"
+    with replacing(path, single_writer=True) as temporary:
+        temporary.write_text("old")
+    temporary.write_text("half")
+    with replacing(path, single_writer=True) as temporary:
+        temporary.write_text("new")
+    assert [found.name for found in tmp_path.iterdir()] == ["state.bin"]

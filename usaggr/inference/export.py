@@ -6,7 +6,7 @@ from pathlib import Path
 
 from usaggr.errors import ConfigError, RunError
 from usaggr.inference.model_card import make_card
-from usaggr.io.atomic_files import cannot_write, write_atomic
+from usaggr.io.atomic_files import cannot_write, replacing, write_atomic
 from usaggr.io.checksums import file_hash
 from usaggr.progress import Progress
 from usaggr.results.trained_model import read_stored_run
@@ -47,26 +47,26 @@ def export(run: Path, out: Path | None, progress: Progress) -> Exported:
     from usaggr.inference.onnx_graph import is_conditioned, largest_difference, require_onnx, write_onnx
 
     require_onnx()
-    temporary = out.with_name(f".{out.name}.tmp")
     try:
         progress.start("exporting: network, graph, comparison, card", 4)
         model = Model(stored, "cpu")
         progress.advance()
         out.parent.mkdir(parents=True, exist_ok=True)
-        write_onnx(load_network(stored), list(stored.tasks.values()), stored.size, stored.channels, temporary)
-        progress.advance()
-        difference = largest_difference(model, temporary, COMPARED)
-        if not difference <= TOLERANCE:
-            raise RunError(
-                f"{stored.run_id}: the exported graph computes other numbers than the model (by {difference:.2g}, "
-                f"allowed are {TOLERANCE:g}); nothing was written"
-            )
-        progress.advance()
-        digest = file_hash(temporary)
-        compared = {"runtime": "onnxruntime, CPU", "images": COMPARED, "largest_difference": difference}
-        file = {"name": out.name, "format": "ONNX", "sha256": digest, "compared": {**compared, "allowed": TOLERANCE}}
-        card = json.dumps(make_card(stored, is_conditioned(model.network), file), indent=1)
-        temporary.replace(out)
+        with replacing(out, single_writer=True) as temporary:
+            write_onnx(load_network(stored), list(stored.tasks.values()), stored.size, stored.channels, temporary)
+            progress.advance()
+            difference = largest_difference(model, temporary, COMPARED)
+            if not difference <= TOLERANCE:
+                raise RunError(
+                    f"{stored.run_id}: the exported graph computes other numbers than the model (by {difference:.2g}, "
+                    f"allowed are {TOLERANCE:g}); nothing was written"
+                )
+            progress.advance()
+            digest = file_hash(temporary)
+            compared = {"runtime": "onnxruntime, CPU", "images": COMPARED, "largest_difference": difference}
+            compared["allowed"] = TOLERANCE
+            file = {"name": out.name, "format": "ONNX", "sha256": digest, "compared": compared}
+            card = json.dumps(make_card(stored, is_conditioned(model.network), file), indent=1)
         write_atomic(out.with_suffix(".json"), card + "\n")
         progress.advance()
     except RunError:
@@ -75,5 +75,4 @@ def export(run: Path, out: Path | None, progress: Progress) -> Exported:
         raise cannot_write(out, error) from error
     finally:
         progress.finish()
-        temporary.unlink(missing_ok=True)
     return Exported(out, out.with_suffix(".json"), difference)

@@ -15,7 +15,7 @@ from typing import IO, Any
 from usaggr.challenge.layout import JSON_FILES, record_of
 from usaggr.errors import ConfigError, RunError
 from usaggr.inference.requests import Asked, Key
-from usaggr.io.atomic_files import cannot_write, write_atomic
+from usaggr.io.atomic_files import cannot_write, replacing, write_atomic
 from usaggr.io.locks import exclusive
 from usaggr.results.integrity import read_json, typed
 from usaggr.results.predictions import Prediction, encode_mask
@@ -172,12 +172,9 @@ def _read_journal(path: Path) -> dict[Key, dict[str, Any]]:
 
 
 def _write_whole(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(content)
-        temporary.replace(path)
+        with replacing(path, single_writer=True) as temporary:
+            temporary.write_bytes(content)
     except OSError as error:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
         raise cannot_write(path, error) from error

@@ -3,7 +3,8 @@
 import errno
 import os
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from usaggr.errors import WriteError
@@ -20,19 +21,42 @@ def write_atomic(path: Path, text: str) -> None:
     Raises:
         WriteError: it cannot be written; what was there before stays.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("w") as file:
+        with replacing(path) as temporary, temporary.open("w") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
     except OSError as error:
         raise cannot_write(path, error) from error
+
+
+@contextmanager
+def replacing(path: Path, single_writer: bool = False) -> Iterator[Path]:
+    """Provide a temporary path beside a file, which takes the file's place when the block ends without an error.
+
+    After an error the temporary file is removed, and what was there before stays.
+
+    Args:
+        path: The file; its folder is there.
+        single_writer: No other process writes this file at the same time (a lock sees to it). The temporary file then
+            has one name, so that the next write replaces what a killed process has left.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.tmp") if single_writer else _own_temporary(path)
+    try:
+        yield temporary
+        temporary.replace(path)
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def _own_temporary(path: Path) -> Path:
+    """Return a path beside a file that no other thread or process of this host uses."""
+    return path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
 
 
 def cannot_write(path: Path, error: BaseException) -> WriteError:
@@ -56,7 +80,7 @@ def is_disk_full(error: BaseException) -> bool:
 
 def make_usual(path: Path) -> None:
     """Give a file that a library has made for its owner alone the mode that the user's umask asks for."""
-    plain = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
+    plain = _own_temporary(path)
     plain.touch()
     try:
         path.chmod(plain.stat().st_mode & 0o777)

@@ -17,11 +17,16 @@ from usaggr.io.atomic_files import cannot_write
 
 
 @contextmanager
-def exclusive(path: Path, patience: float = 0.3) -> Iterator[bool]:
+def exclusive(path: Path, patience: float = 0.3, remedy: str = "choose another outputs=...") -> Iterator[bool]:
     """Hold the lock on a file, which is made where it is missing, for as long as the context lasts.
 
     Yields False, after `patience` seconds, where another process holds it. (Who looks whether a lock is held has it
     for a moment, so that one refusal says nothing.)
+
+    Args:
+        path: The file to lock; its folder is made too.
+        patience: Seconds; 0 tries once.
+        remedy: What the user is told to do if the file system has no locks.
 
     Raises:
         RunError: the file system has no locks.
@@ -30,7 +35,7 @@ def exclusive(path: Path, patience: float = 0.3) -> Iterator[bool]:
     """
     _check_guarded()
     end = time.monotonic() + patience
-    while (file := _locked_file(path)) is None and time.monotonic() < end:
+    while (file := _locked_file(path, remedy)) is None and time.monotonic() < end:
         time.sleep(0.01)
     if file is None:
         yield False
@@ -55,14 +60,14 @@ def is_held(path: Path) -> bool:
     except OSError:
         return False
     try:
-        return not _lock(descriptor, fcntl.LOCK_SH, path)
+        return not _lock(descriptor, fcntl.LOCK_SH, path, remedy="")
     except RunError:
         return False
     finally:
         os.close(descriptor)
 
 
-def _locked_file(path: Path) -> IO[str] | None:
+def _locked_file(path: Path, remedy: str) -> IO[str] | None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("a")
@@ -71,7 +76,7 @@ def _locked_file(path: Path) -> IO[str] | None:
     except OSError as error:
         raise cannot_write(path, error) from error
     try:
-        if _lock(file.fileno(), fcntl.LOCK_EX, path) and _still_there(file.fileno(), path):
+        if _lock(file.fileno(), fcntl.LOCK_EX, path, remedy) and _still_there(file.fileno(), path):
             return file
     except BaseException:
         file.close()
@@ -80,15 +85,15 @@ def _locked_file(path: Path) -> IO[str] | None:
     return None
 
 
-def _lock(descriptor: int, kind: int, path: Path) -> bool:
+def _lock(descriptor: int, kind: int, path: Path, remedy: str) -> bool:
     try:
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):
         return False
     except OSError as error:
         raise RunError(
-            f"{path}: this file system has no file locks ({error.strerror}), which keep two processes from training "
-            "the same run; choose another outputs=..."
+            f"{path}: this file system has no file locks ({error.strerror}), which keep two processes from writing "
+            f"the same files; {remedy}"
         ) from error
     return True
 

@@ -3,7 +3,6 @@
 What is in the cache is taken as it is, without asking the network: all runs of a sweep read the same file.
 """
 
-import hashlib
 import logging
 import re
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from timm.models import get_pretrained_cfg
 
 from usaggr.config.model import M2DinoConfig
 from usaggr.errors import ConfigError
+from usaggr.io.checksums import file_hash
 from usaggr.models.weight_files import first_line
 
 _FILES = ("model.safetensors", "pytorch_model.bin")
@@ -86,8 +86,7 @@ def content_of(model: M2DinoConfig) -> str:
     assert offer is not None
     blob = file.resolve().name  # the hub's cache names large files by their hash
     if not re.fullmatch(r"[0-9a-f]{64}", blob):
-        with file.open("rb") as stream:
-            blob = hashlib.file_digest(stream, "sha256").hexdigest()
+        blob = file_hash(file)
     return f"{offer.repository} {file.name} sha256:{blob}"
 
 

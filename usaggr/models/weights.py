@@ -3,11 +3,11 @@
 Free of torch, so that a plan can check and hash the file; reading it into an encoder is encoders.py and vit_weights.py.
 """
 
-import hashlib
 from pathlib import Path
 
 from usaggr.config.model import ModelConfig
 from usaggr.errors import ConfigError, one_of
+from usaggr.io.checksums import file_hash
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".tar")
 """Endings that say that a name is meant as a file's, whether it is there or not."""
@@ -56,7 +56,6 @@ def check_weights(model: ModelConfig) -> str | None:
     if path is None:
         return None
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_hash(path)
     except OSError as error:
         raise ConfigError(f"model.weights={model.weights}: cannot be read ({error.strerror})") from error

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from usaggr.errors import RunError
+from usaggr.io.checksums import file_hash
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -131,7 +132,7 @@ def typed(
 def seal(content: dict[str, Any], predictions: Path) -> dict[str, Any]:
     """The content of a result.json with the checksums of the predictions, if there are any, and of itself."""
     if predictions.is_file():
-        written = {"bytes": predictions.stat().st_size, "sha256": _of_file(predictions)}
+        written = {"bytes": predictions.stat().st_size, "sha256": file_hash(predictions)}
         content = {**content, _PREDICTIONS: written}
     return {**content, _OWN: _of_content(content)}
 
@@ -160,7 +161,7 @@ def check_predictions(result: Path, predictions: Path, whole: bool = True) -> No
             return
         if predictions.stat().st_size != written["bytes"]:
             raise DamagedError(f"{predictions}: is not what was written (its size is another one); {REPEAT}")
-        if whole and _of_file(predictions) != written["sha256"]:
+        if whole and file_hash(predictions) != written["sha256"]:
             raise RunError(f"{predictions}: is not what was written (its SHA-256 is another one); {REMOVE}")
     except (OSError, ValueError, KeyError, AttributeError) as error:
         raise RunError(f"{predictions}: cannot be read ({error}); {REMOVE}") from error
@@ -233,11 +234,6 @@ def _unreadable(path: Path, damage: Exception, remedy: str, error: type[RunError
 def _of_content(content: dict[str, Any]) -> str:
     """Of the values, however they are laid out in the file."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def _of_file(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_names(path: Path, what: str, names: Iterable[object]) -> None:

@@ -3,9 +3,7 @@
 The table holds all that a score needs, so that scores can be taken again without images or network.
 """
 
-import os
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,7 @@ from numpy.typing import NDArray
 from pyarrow import parquet
 
 from usaggr.errors import RunError
-from usaggr.io.atomic_files import cannot_write
+from usaggr.io.atomic_files import cannot_write, replacing
 
 SAMPLE_METRICS = ("dsc", "hd", "hd95", "nsd", "accuracy", "iou", "mre", "mre_relative")
 """Metrics that a single sample has; the others belong to a whole fold."""
@@ -107,15 +105,11 @@ def write_predictions(path: Path, rows: Sequence[Mapping[str, Any]] | pd.DataFra
         table = pa.Table.from_pandas(rows, schema=SCHEMA, preserve_index=False).replace_schema_metadata(None)
     else:
         table = pa.Table.from_pylist([dict(row) for row in rows], schema=SCHEMA)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        parquet.write_table(table, temporary, compression="zstd", write_page_checksum=True)
-        temporary.replace(path)
+        with replacing(path) as temporary:
+            parquet.write_table(table, temporary, compression="zstd", write_page_checksum=True)
     except OSError as error:
         raise cannot_write(path, error) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 def read_predictions(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:

@@ -8,13 +8,13 @@ import io
 import json
 import os
 import shutil
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from usaggr.io.atomic_files import replacing
 from usaggr.results.contract import CHECKPOINT
 from usaggr.results.integrity import SCHEMA_VERSION
 
@@ -53,18 +53,11 @@ class CheckpointFile:
         content = buffer.getbuffer()
         head = {**self._identity, "position": vars(position), "sha256": hashlib.sha256(content).hexdigest()}
         self._folder.mkdir(exist_ok=True)
-        temporary = self._folder / f".{_FILE}.tmp"
-        try:
-            with temporary.open("wb") as file:
-                file.write(json.dumps(head).encode() + b"\n")
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self._folder / _FILE)
-        except OSError:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
-            raise
+        with replacing(self._folder / _FILE, single_writer=True) as temporary, temporary.open("wb") as file:
+            file.write(json.dumps(head).encode() + b"\n")
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
 
     def read(self) -> tuple[Position, dict[str, Any]] | None:
         """The stored state, on the CPU; None where there is none. One that cannot be used is removed, and said."""

@@ -12,8 +12,12 @@ from usaggr.data.synthetic.writer import GENERATOR_VERSION
 
 UPDATE = "python -m tests.data.synthetic.stored_pictures"
 RAISE = f"raise GENERATOR_VERSION in usaggr/data/synthetic/writer.py, then run `{UPDATE}`"
-TOLERANCE = {"sums": 8, "classes": 4, "box": 0, "points": 0.02, "size": 0}
-"""By which numbers may differ between processors, whose sums round differently; grey values, pixels."""
+TOLERANCE = {"sums": 60, "classes": 4, "box": 0, "points": 0.02, "size": 0}
+"""By how much numbers may differ between processors, whose sums round differently: grey values, pixels.
+
+With numpy's and OpenCV's vector instructions switched off, sums of some 1600 grey values differ by up to 17: rounding
+decides a coefficient of a JPEG file.
+"""
 
 
 def differences(found: dict[str, Any], stored: dict[str, Any]) -> Iterator[str]:
@@ -58,7 +62,7 @@ def test_a_new_generators_version_draws_other_pictures(stored: dict[str, Any]) -
         assert changed, f"versions {before} and {after} draw the same pictures: take GENERATOR_VERSION back"
 
 
-@pytest.mark.parametrize(("kind", "change"), [("sums", 9), ("classes", 5), ("box", 1), ("points", 0.03), ("size", 1)])
+@pytest.mark.parametrize(("kind", "change"), [("sums", 61), ("classes", 5), ("box", 1), ("points", 0.03), ("size", 1)])
 def test_a_difference_above_rounding_is_found(stored: dict[str, Any], kind: str, change: float) -> None:
     description = stored[str(GENERATOR_VERSION)]
     name = next(name for name, numbers in description.items() if isinstance(numbers, dict) and numbers.get(kind))

@@ -3,7 +3,6 @@
 What a build that was ended has left is removed by the next one.
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -11,7 +10,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -26,7 +25,8 @@ from usaggr.data.read.file_facts import read_unchanged
 from usaggr.data.read.paths import made_folder
 from usaggr.data.read.thread_pool import pieces, reader_count, results_of
 from usaggr.data.samples import Dataset
-from usaggr.errors import DataError
+from usaggr.errors import DataError, RunError
+from usaggr.io.locks import exclusive
 from usaggr.progress import Progress
 
 CACHE_VERSION = 2
@@ -239,16 +239,18 @@ def _write_at(file: int, content: memoryview, offset: int) -> None:
 @contextmanager
 def _only_builder(folder: Path, key: str, progress: Progress) -> Iterator[None]:
     """Wait until no other process builds this cache, and keep others from it."""
-    with (folder / f"{key}.lock").open("a") as lock:
-        waiting = False
-        while not _try_lock(lock):
-            if not waiting:
-                progress.start("waiting for another process, which is resizing these images", 1)
-                waiting = True
-            time.sleep(WAIT_SECONDS)
-        if waiting:
-            progress.finish()
-        yield
+    waiting = False
+    while True:
+        with _locked(folder / f"{key}.lock") as mine:
+            if mine:
+                if waiting:
+                    progress.finish()
+                yield
+                return
+        if not waiting:
+            progress.start("waiting for another process, which is resizing these images", 1)
+            waiting = True
+        time.sleep(WAIT_SECONDS)
 
 
 def _clear(folder: Path, key: str) -> None:
@@ -256,18 +258,17 @@ def _clear(folder: Path, key: str) -> None:
     shutil.rmtree(folder / key, ignore_errors=True)
     shutil.rmtree(folder / f"{key}.tmp", ignore_errors=True)
     for leftover in folder.glob("*.tmp"):
-        with (folder / f"{leftover.stem}.lock").open("a") as lock:
-            if _try_lock(lock):
+        with _locked(folder / f"{leftover.stem}.lock") as mine:
+            if mine:
                 shutil.rmtree(leftover, ignore_errors=True)
 
 
-def _try_lock(lock: IO[str]) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        raise DataError(
-            f"{lock.name}: cannot be locked ({error.strerror}); choose another data.cache_dir=..."
-        ) from error
-    return True
+@contextmanager
+def _locked(path: Path) -> Iterator[bool]:
+    """Hold the lock of a cache, if no other process holds it now; yields whether this process does."""
+    with ExitStack() as stack:
+        try:
+            mine = stack.enter_context(exclusive(path, patience=0, remedy="choose another data.cache_dir=..."))
+        except RunError as error:
+            raise DataError(str(error)) from error
+        yield mine

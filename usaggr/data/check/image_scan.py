@@ -5,7 +5,6 @@ Each distinct file is read once; what was seen is kept in the cache folder by th
 
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from usaggr.data.read.readers_version import store_name
 from usaggr.data.read.thread_pool import pieces, reader_count, results_of
 from usaggr.data.samples import Dataset
 from usaggr.errors import DataError
+from usaggr.io.sqlite_store import open_store
 from usaggr.progress import Progress
 
 STORE_VERSION = 1
@@ -99,9 +99,7 @@ def _stored_or_seen(
     wanted: dict[str, Callable[[], bytes]], store: Path, data: DataConfig, progress: Progress
 ) -> dict[str, bytes]:
     try:
-        with closing(sqlite3.connect(store, timeout=60)) as connection:
-            connection.execute("PRAGMA synchronous = OFF")  # a lost store costs time and nothing else
-            connection.execute(_TABLE)
+        with open_store(store, (_TABLE,)) as connection:
             found = _known(connection, list(wanted))
             new = [key for key in wanted if key not in found]
             if not new:
@@ -117,7 +115,7 @@ def _stored_or_seen(
             finally:
                 progress.finish()
             return found
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         raise DataError(f"{store}: {error}; remove it, or choose another data.cache_dir=...") from error
 
 

@@ -10,7 +10,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +20,7 @@ from usaggr.data.read.paths import FoundFile, cache_root, made_folder
 from usaggr.data.read.readers_version import readers_identity, store_name
 from usaggr.data.read.thread_pool import pieces, reader_count, results_of
 from usaggr.errors import DataError
+from usaggr.io.sqlite_store import open_store
 from usaggr.progress import Progress
 
 STORE_VERSION = 1
@@ -231,12 +232,7 @@ class FactStore:
     def _do(self, action: Callable[[sqlite3.Connection], object]) -> None:
         for attempt in (1, 2):
             try:
-                self._path.touch()  # SQLite would make it unwritable for the group, whatever the umask says
-                with closing(sqlite3.connect(self._path, timeout=60)) as connection, connection:
-                    # A lost store costs time and nothing else, so nobody has to wait for the disk.
-                    connection.execute("PRAGMA synchronous = OFF")
-                    connection.execute(_TABLE)
-                    connection.execute(_REFUSALS)
+                with open_store(self._path, (_TABLE, _REFUSALS)) as connection, connection:
                     action(connection)
                 return
             except (sqlite3.OperationalError, OSError) as error:

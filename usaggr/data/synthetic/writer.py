@@ -69,7 +69,8 @@ def synthetic_root(data: DataConfig, cache_root: Path, progress: "Progress | Non
     building = folder.with_name(f"{name}.building")
     try:
         while not folder.exists():
-            with exclusive(folder.with_name(f"{name}.lock"), patience=1.0) as mine:
+            lock = folder.with_name(f"{name}.lock")
+            with exclusive(lock, patience=1.0, remedy="choose another data.cache_dir=...") as mine:
                 if not mine or folder.exists():
                     continue
                 # What is there is of a process that was killed.
@@ -79,8 +80,10 @@ def synthetic_root(data: DataConfig, cache_root: Path, progress: "Progress | Non
                     building.rename(folder)
                 finally:
                     shutil.rmtree(building, ignore_errors=True)
-    except (OSError, RunError) as error:
+    except OSError as error:
         raise DataError(f"{folder.parent}: cannot be used ({error}); choose another data.cache_dir=...") from error
+    except RunError as error:  # there are no locks, and the message says what to do
+        raise DataError(str(error)) from error
     return folder
 
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from usaggr.errors import RunError
-from usaggr.io.atomic_files import cannot_write
+from usaggr.io.atomic_files import cannot_write, replacing
 from usaggr.io.checksums import SUFFIX
 from usaggr.results.contract import PARENT, WEIGHTS
 from usaggr.results.find_runs import is_done
@@ -66,14 +66,13 @@ def _bring(file: Path, to: Path) -> None:
     with suppress(OSError):
         if to.stat().st_size == file.stat().st_size:
             return
-    new = to.with_name(f".{to.name}.{os.getpid()}.tmp")
     try:
         to.parent.mkdir(parents=True, exist_ok=True)
-        new.unlink(missing_ok=True)
-        try:
-            os.link(file, new)
-        except OSError:
-            shutil.copyfile(file, new)
-        new.replace(to)
+        with replacing(to) as new:
+            new.unlink(missing_ok=True)
+            try:
+                os.link(file, new)
+            except OSError:
+                shutil.copyfile(file, new)
     except OSError as error:
         raise cannot_write(to, error) from error
