@@ -1,0 +1,68 @@
+"""What users of earlier versions call by name is still there: options, keys, documented calls, fields of results.
+
+tests/fixtures/earlier_versions/README.md says where the names come from. A name that has to go stays for a while, and
+warns (`DeprecationWarning`, or a line of the command).
+"""
+
+import dataclasses
+import inspect
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+import yaml
+
+import usaggr
+from usaggr.cli.main import app
+from usaggr.inference import results
+from usaggr.inference.loaded_model import Model
+
+ROOT = Path(__file__).parents[1]
+NAMES: dict[str, dict[str, list[str]]] = json.loads(
+    (ROOT / "tests" / "fixtures" / "earlier_versions" / "663d23c_names.json").read_text()
+)
+
+
+def keys_of(values: Any, before: str = "") -> Iterator[str]:
+    """Name the keys of a configuration, with dots between them."""
+    for name, value in values.items():
+        if isinstance(value, dict) and value:
+            yield from keys_of(value, f"{before}{name}.")
+        else:
+            yield f"{before}{name}"
+
+
+def test_commands_have_the_options_of_an_earlier_version() -> None:
+    for words, options in NAMES["options"].items():
+        command: Any = typer.main.get_command(app)
+        for word in words.split()[1:]:
+            command = command.commands[word]
+        there = {option for parameter in command.params for option in parameter.opts}
+        assert set(options) <= there, words
+
+
+@pytest.mark.parametrize("name", NAMES["calls"])
+def test_documented_calls_take_the_arguments_of_an_earlier_version(name: str) -> None:
+    function = usaggr.load if name == "load" else getattr(Model, name.removeprefix("Model."))
+    parameters = {n: p for n, p in inspect.signature(function).parameters.items() if n != "self"}
+    before = NAMES["calls"][name]
+    assert list(parameters)[: len(before)] == before  # they may be given by position
+    added = [parameters[n] for n in list(parameters)[len(before) :]]
+    assert all(parameter.default is not inspect.Parameter.empty for parameter in added)
+
+
+@pytest.mark.parametrize("name", NAMES["results"])
+def test_results_have_the_fields_of_an_earlier_version(name: str) -> None:
+    assert set(NAMES["results"][name]) <= {field.name for field in dataclasses.fields(getattr(results, name))}
+
+
+@pytest.mark.parametrize("place", NAMES["keys"])
+def test_shipped_configurations_have_the_keys_of_an_earlier_version(place: str) -> None:
+    path = ROOT / "conf" / place
+    group = [path] if path.parent.name == "conf" else sorted(path.parent.glob("*.yaml"))
+    assert path.is_file()
+    there = {key for file in group for key in keys_of(yaml.safe_load(file.read_text()))}
+    assert set(NAMES["keys"][place]) <= there
