@@ -15,6 +15,7 @@ from usaggr.document.elements import (
     Cell,
     Details,
     Document,
+    Gallery,
     Items,
     Paragraph,
     Picture,
@@ -27,7 +28,7 @@ from usaggr.document.html import render_page
 HOSTILE = (
     "</script></style><script>alert(1)</script>\"><img src=x onerror=alert(2)> a|b*c* {{ 7 * 7 }} ' & [x](javascript:1)"
 )
-VOID = {"meta", "link", "img", "input", "wbr"}
+VOID = {"meta", "link", "img", "input", "br", "wbr"}
 
 
 class Reader(HTMLParser):
@@ -149,6 +150,23 @@ def test_pictures_are_inside_with_their_size_and_the_smaller_file_is_taken(tmp_p
     assert str(images[1]["src"]).startswith("data:image/svg+xml;base64,")
     assert [(image.get("width"), image.get("height")) for image in images] == [("3", "2"), (None, None), ("3", "2")]
     assert all(image["alt"] == HOSTILE for image in images)
+
+
+def test_a_gallery_shows_its_caption_and_each_picture_with_title_and_description(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(png())
+    (tmp_path / "b.jpg").write_bytes(b"\xff\xd8\xff")
+    pictures = (Picture("a.png", "first", "seen *here*"), Picture("b.jpg", HOSTILE, HOSTILE))
+    page = page_of(Gallery(pictures, "**2** differ"), folder=tmp_path)
+    assert (page.open, page.faults) == ([], [])
+    assert [str(image["src"]).split(",")[0] for image in page.all("img")] == [
+        "data:image/png;base64",
+        "data:image/jpeg;base64",
+    ]
+    assert [image["alt"] for image in page.all("img")] == ["first", HOSTILE]
+    for words in ("2 differ", "first", "seen *here*"):
+        assert words in page.words
+    assert page.words.count("alert(2)") == 2
+    assert len(page.all("script")) == 1
 
 
 def test_a_picture_that_is_not_there_is_an_error(tmp_path: Path) -> None:

@@ -3,7 +3,18 @@
 import pytest
 from markdown_it import MarkdownIt
 
-from usaggr.document.elements import Block, Cell, Details, Document, Items, Paragraph, Picture, Section, TextTable
+from usaggr.document.elements import (
+    Block,
+    Cell,
+    Details,
+    Document,
+    Gallery,
+    Items,
+    Paragraph,
+    Picture,
+    Section,
+    TextTable,
+)
 from usaggr.document.markdown import markdown_table, render_markdown
 
 TABLE = TextTable(
@@ -23,6 +34,12 @@ def test_markdown_has_all_blocks_in_order() -> None:
         "**more**\n\ninner\n\n"
         "### Two\n\nA *b*.\n\n| task | Δ |\n| --- | ---: |\n| a_b\\|c | −0.1 |\n| x &amp; y | +0.2 |\n"
     )
+
+
+def test_a_gallery_is_its_caption_and_its_pictures_one_after_the_other() -> None:
+    pictures = (Picture("a.png", "A", "one"), Picture("b.png", "B", "two"))
+    page = render_markdown(Document("t", (Gallery(pictures, "*both*"),)))
+    assert page == "# t\n\n*both*\n\n![one](a.png)\n\n*A*\n\n![two](b.png)\n\n*B*\n"
 
 
 def test_rows_left_out_are_counted() -> None:

@@ -1,7 +1,8 @@
-"""What the report says, apart from how a page shows it: sections of paragraphs, lists, tables and pictures.
+"""Elements of a document: sections of paragraphs, lists, tables and pictures, independent of how a page shows them.
 
-Chapters (see chapters/) build it from tables; plain.py, page.py and latex.py show it. Text is one line of inline
-Markdown (`**bold**`, `*italic*`, backticks for code); whatever comes from data goes through `literal` first.
+The report, the advice and the page of `usaggr data check` are documents; `html.py`, `markdown.py` and `latex.py` write
+them. Text is one line of inline Markdown (`**bold**`, `*italic*`, backticks for code). Text from data goes through
+`literal` first.
 """
 
 import re
@@ -53,13 +54,23 @@ class Items:
 
 @dataclass(frozen=True)
 class Picture:
-    """An image that lies in the report's folder."""
+    """An image file in the document's folder."""
 
     path: str
-    """Relative to the report's folder, as figures/name.png."""
+    """Relative to the document's folder, as figures/name.png."""
     title: str
+    """Plain text."""
     description: str
     """What there is to see, for those who cannot see it: plain text."""
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Small pictures, at most 240 pixels wide, shown side by side at their own size."""
+
+    pictures: tuple[Picture, ...]
+    caption: str = ""
+    """Inline Markdown above the pictures."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +81,7 @@ class Details:
     blocks: tuple["Block", ...]
 
 
-Block = Paragraph | Items | TextTable | Picture | Details
+Block = Paragraph | Items | TextTable | Picture | Gallery | Details
 
 
 @dataclass(frozen=True)

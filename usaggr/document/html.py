@@ -1,7 +1,7 @@
-"""index.html: the report's document as one page that needs no network, with its pictures, style and script inside.
+"""A document as one HTML page that needs no network: pictures, style and script are inside.
 
-The template escapes everything; only what comes of a line of inline Markdown (raw HTML is off) is trusted. The page's
-policy lets nothing be fetched, and no script run but its own, whatever else should come to stand in it.
+The template escapes everything and trusts only the HTML made from inline Markdown, in which raw HTML is off. The page's
+Content-Security-Policy forbids all requests, and every script but the page's own, even if a script got into the page.
 """
 
 import base64
@@ -18,17 +18,17 @@ from usaggr.document.inline import inline_html, inline_plain
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _FILTERED = 8
-"""Tables with more rows get a field to filter them."""
+"""Tables with more rows than this get a field to filter them."""
 _WIDE = 8
-"""Tables with more columns have their intervals under the numbers."""
+"""Tables with more columns than this have their intervals under the numbers."""
 _DEEPEST = 6
-"""Levels of headings that HTML has."""
+"""Number of heading levels in HTML."""
 _TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".svg": "image/svg+xml"}
 
 
 @dataclass(frozen=True)
 class _Heading:
-    """A section as the table of contents has it."""
+    """A section with its anchor, for the table of contents."""
 
     anchor: str
     section: Section
@@ -39,19 +39,19 @@ class _Heading:
 @dataclass(frozen=True)
 class _Image:
     uri: str
-    """The file itself, as a data URI."""
+    """Content of the file, as a data URI."""
     width: int | None
-    """Pixels; None where they are not known."""
+    """Pixels; None for other files than PNG."""
     height: int | None
 
 
 def render_page(document: Document, folder: Path) -> str:
-    """The whole of index.html; pictures are read from the report's folder and put into the page.
+    """Return the page, with the pictures of the document's folder inside.
 
-    Of a figure that stands beside its PNG as SVG, the smaller file is taken.
+    If a picture exists as PNG and as SVG, the smaller file is used.
 
     Raises:
-        OSError: a picture is not there.
+        OSError: a picture does not exist.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup, escape
@@ -70,7 +70,7 @@ def render_page(document: Document, folder: Path) -> str:
         "kind": lambda block: type(block).__name__,
         "image": partial(_image, folder),
         "shown": shown_table,
-        "marked": lambda title: re.sub(r"^(\W) ", "\\1\u00a0", title),  # a mark stays with its word
+        "marked": lambda title: re.sub(r"^(\W) ", "\\1\u00a0", title),  # no line break between a mark and its word
         "breakable": lambda text: Markup(str(escape(text)).replace("_", "_<wbr>")),
     }
     style, script = (_dense((_TEMPLATES / f"page.{kind}").read_text(encoding="utf-8")) for kind in ("css", "js"))
@@ -87,17 +87,17 @@ def render_page(document: Document, folder: Path) -> str:
 
 
 def _dense(text: str) -> str:
-    """Without empty lines; a dense text stays as it is."""
+    """Remove empty lines; applying it twice changes nothing more."""
     return re.sub(r"\n\s*\n", "\n", text)
 
 
 def _hash(text: str) -> str:
-    """What a policy knows an inline style or script by."""
+    """Return the hash that allows an inline style or script in a Content-Security-Policy."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
 def _heading(section: Section, level: int, anchors: dict[str, int]) -> _Heading:
-    """A section with an anchor of its own, made of its title."""
+    """Give a section and those under it unique anchors, made from their titles."""
     slug = re.sub(r"[^a-z0-9]+", "-", section.title.lower()).strip("-") or "section"
     anchors[slug] = anchors.get(slug, 0) + 1
     anchor = slug if anchors[slug] == 1 else f"{slug}--{anchors[slug]}"  # no title alone has two hyphens in a row

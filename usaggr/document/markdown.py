@@ -12,6 +12,7 @@ from usaggr.document.elements import (
     Cell,
     Details,
     Document,
+    Gallery,
     Items,
     Paragraph,
     Picture,
@@ -59,6 +60,8 @@ def _blocks(blocks: tuple[Block, ...]) -> Iterator[str]:
                 yield markdown_table(block)
             case Picture():
                 yield _picture(block)
+            case Gallery(pictures, caption):
+                yield from (_line(caption), *map(_picture, pictures))
             case Details(summary, inner):
                 yield f"**{summary}**"
                 yield from _blocks(inner)

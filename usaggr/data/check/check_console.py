@@ -1,4 +1,4 @@
-"""The tables of `usaggr data check` on a terminal, and its near-duplicates as a CSV."""
+"""Tables and lines of `usaggr data check` on a terminal, and near-duplicates as a CSV."""
 
 import csv
 from collections.abc import Sequence
@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 
 SHOWN_PAIRS = 10
 SHOWN_OUTLIERS = 3
-"""Of each task."""
+"""Largest number of outliers printed per task."""
+STATISTICS = ("task", "images", "height x width", "colours", "bits", "mean ± SD over images", "contrast", "black")
+"""Columns of the table of image statistics; `statistics_cells` gives its rows."""
 
 
 def print_findings(findings: Findings, console: "Console") -> None:
-    """Print folds, images and classes of each task, outliers and near-duplicates."""
+    """Print the balance of the folds, image statistics, class shares, outliers and near-duplicates."""
 
     def say(line: str) -> None:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
@@ -38,12 +40,12 @@ def print_findings(findings: Findings, console: "Console") -> None:
         say(f"{entry.task}: share of pixels: " + ", ".join(f"{n} {100 * s:.2g} %" for n, s in entry.shares.items()))
     for statistics in findings.statistics:
         for outlier in statistics.outliers[:SHOWN_OUTLIERS]:
-            say(f"outlier: {outlier.sample.csv_file}, line {outlier.sample.row}: {_name(outlier.sample.sample_id)}: "
+            say(f"outlier: {outlier.sample.csv_file}, line {outlier.sample.row}: {sample_name(outlier.sample)}: "
                 f"{outlier.what}")  # fmt: skip
         if (more := len(statistics.outliers) - SHOWN_OUTLIERS) > 0:
             say(f"outlier: {more} more of {statistics.task} (--html FILE shows them)")
     for pair in findings.near[:SHOWN_PAIRS]:
-        say(f"near-duplicate: {told_pair(pair)}")
+        say(f"near-duplicate: {describe_pair(pair)}")
     if (more := len(findings.near) - SHOWN_PAIRS) > 0:
         say(f"near-duplicate: {more} more pairs (--pairs FILE lists them all)")
     if not findings.no_split:
@@ -53,17 +55,17 @@ def print_findings(findings: Findings, console: "Console") -> None:
         )
 
 
-def told_pair(pair: NearPair) -> str:
-    """A pair in a line: distance, and of both images the file, tasks, fold and subject."""
+def describe_pair(pair: NearPair) -> str:
+    """Return one line with the distance of a pair, and the file, tasks, fold and subject of both images."""
     sides = (
-        f"{_name(side.sample.sample_id)} ({', '.join(side.tasks)}; {side.fold}; subject {_subject(side.sample)})"
+        f"{sample_name(side.sample)} ({', '.join(side.tasks)}; {side.fold}; subject {subject_name(side.sample)})"
         for side in (pair.first, pair.second)
     )
     return f"{pair.distance} of {BITS} bits differ: " + " and ".join(sides)
 
 
 def write_pairs(pairs: Sequence[NearPair], path: Path) -> None:
-    """Write near-duplicates as a CSV, a row a pair."""
+    """Write near-duplicates as a CSV with one row per pair."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -79,12 +81,14 @@ def write_pairs(pairs: Sequence[NearPair], path: Path) -> None:
             writer.writerow(cells)
 
 
-def _subject(sample: Sample) -> str:
+def subject_name(sample: Sample) -> str:
+    """Return the subject of a sample, as the index gives it."""
     return "not known" if sample.subject_id == sample.image_hash else sample.subject_id
 
 
-def _name(sample_id: str) -> str:
-    return sample_id.removeprefix("../")
+def sample_name(sample: Sample) -> str:
+    """Return the path of a sample's image, without the way out of the folder of index files."""
+    return sample.sample_id.removeprefix("../")
 
 
 def _print_balance(entries: Sequence[FoldBalance], console: "Console") -> None:
@@ -94,12 +98,12 @@ def _print_balance(entries: Sequence[FoldBalance], console: "Console") -> None:
     for fold in FOLDS:
         table.add_column(fold)
     for task in dict.fromkeys(entry.task for entry in entries):
-        table.add_row(task, *(told_fold(entry) for entry in entries if entry.task == task))
+        table.add_row(task, *(balance_cell(entry) for entry in entries if entry.task == task))
     console.print(table, highlight=False, markup=False)
 
 
-def told_fold(entry: FoldBalance) -> str:
-    """A task's part of a fold in a few words."""
+def balance_cell(entry: FoldBalance) -> str:
+    """Return the samples, subjects and smallest class of a task in a fold, in a few words."""
     words = f"{entry.samples} / {entry.subjects}"
     return f"{words}, {entry.smallest[0]} {entry.smallest[1]}" if entry.smallest else words
 
@@ -107,15 +111,14 @@ def told_fold(entry: FoldBalance) -> str:
 def _print_statistics(entries: Sequence[ImageStatistics], console: "Console") -> None:
     from rich.table import Table
 
-    columns = ("task", "images", "height x width", "colours", "bits", "mean ± SD over images", "contrast", "black")
-    table = Table(*columns, title="images", title_justify="left")
+    table = Table(*STATISTICS, title="images", title_justify="left")
     for entry in entries:
-        table.add_row(*told_statistics(entry))
+        table.add_row(*statistics_cells(entry))
     console.print(table, highlight=False, markup=False)
 
 
-def told_statistics(entry: ImageStatistics) -> tuple[str, ...]:
-    """A task's images in cells: task, images, size, colours, bits, brightness, contrast, black."""
+def statistics_cells(entry: ImageStatistics) -> tuple[str, ...]:
+    """Return the row of a task in the table of image statistics, in the order of `STATISTICS`."""
     low, high = (f"{entry.height[end]} x {entry.width[end]}" for end in (0, 1))
     return (
         entry.task,

@@ -1,21 +1,13 @@
-"""`usaggr data check --html FILE`: all that was found as one page that needs no network, with pictures.
+"""The page of `usaggr data check --html FILE`: all findings with pictures, in one file that needs no network."""
 
-The template escapes everything, and the page's policy lets nothing be fetched and no script run.
-"""
-
-import base64
-import hashlib
-import io
-import re
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from usaggr.config.study import DataConfig
-from usaggr.data.check.check_console import told_fold, told_statistics
+from usaggr.data.check.check_console import STATISTICS, balance_cell, sample_name, statistics_cells, subject_name
 from usaggr.data.check.deep_check import Findings
 from usaggr.data.check.label_maps import LabelMap
 from usaggr.data.check.near_duplicates import Appearance
@@ -23,28 +15,23 @@ from usaggr.data.check.perceptual_hash import BITS
 from usaggr.data.read.images import read_image
 from usaggr.data.samples import Dataset, Fault, Sample
 from usaggr.data.show.sample_sheet import draw_sheet
+from usaggr.document.elements import Block, Document, Gallery, Items, Paragraph, Picture, Section, TextTable, literal
+from usaggr.document.html import render_page
 from usaggr.io.atomic_files import write_atomic
 from usaggr.progress import Progress
 from usaggr.results.split import FOLDS
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
 PAIRS = 40
-"""Near-duplicates that are shown with their pictures."""
+"""Largest number of near-duplicate pairs with pictures."""
 OUTLIERS = 8
-"""Of each task."""
+"""Largest number of outliers with pictures per task."""
 FAULTS = 200
-"""Listed."""
+"""Largest number of faults in the table."""
 _SIDE = 240
-"""Pixels of a small picture, at the most."""
-_TEMPLATES = Path(__file__).parent / "templates"
-
-
-@dataclass(frozen=True)
-class _Shown:
-    """A small picture with what stands under it."""
-
-    uri: str
-    name: str
-    lines: tuple[str, ...]
+"""Largest height and width of a small picture, in pixels."""
 
 
 def write_page(
@@ -52,110 +39,194 @@ def write_page(
 ) -> None:
     """Write the page.
 
+    Args:
+        dataset: The sound samples.
+        faults: Faults of the other rows.
+        findings: Findings in the sound samples.
+        data: Configuration that the data set was read with.
+        path: The HTML file.
+        progress: Advances by one for each pair, task with outliers, and task of the sheet.
+
     Raises:
         DataError: an image cannot be read any more.
         WriteError: the page cannot be written.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
-
-    pairs = findings.near[:PAIRS]
-    outliers = [(entry, entry.outliers[:OUTLIERS]) for entry in findings.statistics if entry.outliers]
-    progress.start("drawing the page", len(pairs) + len(outliers) + len(dataset.tasks))
-
-    def shown(sample: Sample, *lines: str) -> _Shown:
-        return _Shown(_small(sample.image_path, data.max_pixels), sample.sample_id.removeprefix("../"), lines)
-
+    pairs = min(len(findings.near), PAIRS)
+    with_outliers = sum(bool(entry.outliers) for entry in findings.statistics)
+    progress.start("drawing the page", pairs + with_outliers + len(dataset.tasks))
     try:
-        pictures = []
-        for pair in pairs:
-            sides = [shown(side.sample, *_side_lines(side)) for side in (pair.first, pair.second)]
-            pictures.append((pair.distance, sides))
-            progress.advance()
-        odd = []
-        for entry, few in outliers:
-            odd.append((entry.task, len(entry.outliers), [shown(outlier.sample, outlier.what) for outlier in few]))
-            progress.advance()
-        sheet, maps = _sheet(dataset, data.max_pixels), _maps(findings.maps)
-        progress.advance(len(dataset.tasks))
+        with tempfile.TemporaryDirectory() as folder:
+            pictures = _Pictures(Path(folder), data.max_pixels)
+            document = Document(
+                f"Data check: {dataset.root.name}",
+                (Paragraph(_summary(dataset, faults, findings)),),
+                (
+                    Section("Faults", tuple(_faults(dataset, faults))),
+                    Section("Near-duplicates over folds", tuple(_near_duplicates(findings, pictures, progress))),
+                    Section("Balance of the folds", tuple(_balance(findings))),
+                    Section("Images", (_images(findings),)),
+                    _outliers(findings, pictures, progress),
+                    Section("Labels", tuple(_labels(findings, pictures))),
+                    Section("Samples with their labels", (pictures.sheet(dataset),)),
+                ),
+            )
+            progress.advance(len(dataset.tasks))
+            write_atomic(path, render_page(document, Path(folder)))
     finally:
         progress.finish()
-    style = (_TEMPLATES / "check.css").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES), undefined=StrictUndefined, autoescape=True, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
-    page = environment.get_template("check.html.j2").render(
-        style=Markup(style),
-        policy=f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'",
-        dataset=dataset,
-        faults=faults[:FAULTS],
-        fault_count=len(faults),
-        kinds=Counter(fault.kind for fault in faults).most_common(),
-        findings=findings,
-        folds=FOLDS,
-        balance=_balance_rows(findings),
-        statistics=[told_statistics(entry) for entry in findings.statistics],
-        pairs=pictures,
-        bits=BITS,
-        outliers=odd,
-        sheet=sheet,
-        maps=maps,
+
+
+class _Pictures:
+    """Image files of the document, in a folder that is deleted once the page holds their content."""
+
+    def __init__(self, folder: Path, max_pixels: int) -> None:
+        self._folder = folder
+        self._max_pixels = max_pixels
+        self._count = 0
+
+    def sample(self, sample: Sample, description: str) -> Picture:
+        """Return a small picture of a sample's image."""
+        from PIL import Image
+
+        image = Image.fromarray(read_image(sample.image_path, 3, self._max_pixels))
+        image.thumbnail((_SIDE, _SIDE))
+        return Picture(self._save(image, "jpg"), sample_name(sample), description)
+
+    def label_map(self, entry: LabelMap) -> Picture:
+        """Return a picture of a label map, with its largest value in yellow."""
+        from matplotlib import colormaps
+        from PIL import Image
+
+        colours: Callable[..., Any] = colormaps["viridis"]
+        scaled = entry.shares / max(entry.shares.max(), 1e-9)
+        image = Image.fromarray((255 * colours(scaled)[:, :, :3]).astype("uint8"))
+        image = image.resize((160, 160), Image.Resampling.NEAREST)
+        description = f"{entry.name}: up to {100 * entry.shares.max():.0f} % of samples"
+        return Picture(self._save(image, "png"), entry.task, description)
+
+    def sheet(self, dataset: Dataset) -> Picture:
+        """Return the sheet of samples with their labels."""
+        draw_sheet(dataset, self._folder / "sheet.png", self._max_pixels)
+        return Picture("sheet.png", "Sample sheet", "Samples of each task with their labels drawn in.")
+
+    def _save(self, image: "Image", suffix: str) -> str:
+        self._count += 1
+        name = f"{self._count}.{suffix}"
+        image.save(self._folder / name, quality=80)  # of a JPEG; a PNG has none
+        return name
+
+
+def _summary(dataset: Dataset, faults: Sequence[Fault], findings: Findings) -> str:
+    if findings.no_split:
+        near = "**no split**"
+    elif findings.near:
+        near = f"**{len(findings.near)} near-duplicate pairs over folds**"
+    else:
+        near = "no near-duplicates over folds"
+    return (
+        f"{len(dataset.samples)} sound samples of {len(dataset.tasks)} tasks; "
+        f"{f'**{len(faults)} faults**' if faults else 'no faults'}; {near}. Images in {literal(dataset.root)}."
     )
-    write_atomic(path, re.sub(r"\n\s*\n", "\n", page) + "\n")
 
 
-def _side_lines(side: Appearance) -> tuple[str, ...]:
+def _faults(dataset: Dataset, faults: Sequence[Fault]) -> Iterator[Block]:
+    if faults:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in Counter(fault.kind for fault in faults).most_common())
+        yield Paragraph(
+            f"{literal(kinds)}. The rows below are no samples until they are fixed; `--fix DIR` fixes what needs no "
+            "guess."
+        )
+        rows = tuple(
+            (fault.csv_file, str(fault.row), fault.column, fault.file, fault.message) for fault in faults[:FAULTS]
+        )
+        yield TextTable(
+            ("index", "line", "column", "file", "fault"), rows, ("line",), left_out=max(len(faults) - FAULTS, 0)
+        )
+    else:
+        yield Paragraph("Every row and file is sound.")
+    for warning in dataset.warnings:
+        yield Paragraph(f"Note: {literal(warning)}")
+
+
+def _near_duplicates(findings: Findings, pictures: _Pictures, progress: Progress) -> Iterator[Block]:
+    if findings.no_split:
+        yield Paragraph(f"There are no folds to compare: {literal(findings.no_split)}")
+        return
+    if not findings.near:
+        yield Paragraph("No image of one fold looks like an image of another.")
+        return
+    yield Paragraph(
+        "Images that look the same but are in different folds, though neither bytes nor subject connect them. A model "
+        "is tested there on what it was trained on. Give both the same `subject_id` if they are of one patient."
+    )
+    for pair in findings.near[:PAIRS]:
+        sides = tuple(pictures.sample(side.sample, _side_description(side)) for side in (pair.first, pair.second))
+        yield Gallery(sides, f"**{pair.distance} of {BITS} bits differ**")
+        progress.advance()
+    if (more := len(findings.near) - PAIRS) > 0:
+        yield Paragraph(f"And {more} more; `--pairs FILE` lists them all.")
+
+
+def _side_description(side: Appearance) -> str:
     sample = side.sample
-    subject = "not known" if sample.subject_id == sample.image_hash else sample.subject_id
-    return f"{side.fold}; {', '.join(side.tasks)}", f"subject {subject}", f"{sample.csv_file}, line {sample.row}"
+    return f"{side.fold}; {', '.join(side.tasks)}; subject {subject_name(sample)}; {sample.csv_file}, line {sample.row}"
 
 
-def _balance_rows(findings: Findings) -> list[tuple[str, list[str]]]:
-    tasks = dict.fromkeys(entry.task for entry in findings.balance)
-    return [(task, [told_fold(entry) for entry in findings.balance if entry.task == task]) for task in tasks]
-
-
-def _uri(content: bytes, kind: str) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
-
-
-def _small(path: Path, max_pixels: int) -> str:
-    """An image made small, as a data URI."""
-    from PIL import Image
-
-    image = Image.fromarray(read_image(path, 3, max_pixels))
-    image.thumbnail((_SIDE, _SIDE))
-    content = io.BytesIO()
-    image.save(content, "JPEG", quality=80)
-    return _uri(content.getvalue(), "jpeg")
-
-
-def _sheet(dataset: Dataset, max_pixels: int) -> str:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "sheet.png"
-        draw_sheet(dataset, path, max_pixels)
-        return _uri(path.read_bytes(), "png")
-
-
-def _maps(maps: Sequence[LabelMap]) -> list[tuple[str, str, str]]:
-    """Task, what the map is of and its largest value, and the picture of each map."""
-    return [
-        (entry.task, f"{entry.name}: up to {100 * entry.shares.max():.0f} % of samples", _picture(entry))
-        for entry in maps
-    ]
-
-
-def _picture(entry: LabelMap) -> str:
-    from matplotlib import colormaps
-    from PIL import Image
-
-    colours: Callable[..., Any] = colormaps["viridis"]
-    scaled = entry.shares / max(entry.shares.max(), 1e-9)
-    image = Image.fromarray((255 * colours(scaled)[:, :, :3]).astype("uint8")).resize(
-        (160, 160), Image.Resampling.NEAREST
+def _balance(findings: Findings) -> Iterator[Block]:
+    if findings.proof is not None:
+        sentence = literal(findings.proof.sentence())
+        sentence = f"{sentence[:1].upper()}{sentence[1:]}."
+        yield Paragraph(sentence if findings.proof.disjoint else f"**{sentence}**")
+    if not findings.balance:
+        yield Paragraph("There are no folds.")
+        return
+    cells: dict[str, list[str]] = {}
+    for entry in findings.balance:
+        cells.setdefault(entry.task, [entry.task]).append(balance_cell(entry))
+    yield TextTable(
+        ("task", *FOLDS),
+        tuple(map(tuple, cells.values())),
+        caption="Samples / subjects in each fold, and the class with the fewest samples (of segmentation: masks that "
+        "show it).",
     )
-    content = io.BytesIO()
-    image.save(content, "PNG")
-    return _uri(content.getvalue(), "png")
+
+
+def _images(findings: Findings) -> TextTable:
+    return TextTable(
+        STATISTICS,
+        tuple(map(statistics_cells, findings.statistics)),
+        caption="Grey values are from 0 to 255; contrast is the mean over images of their standard deviation; black is "
+        "the share of pixels up to 8.",
+    )
+
+
+def _outliers(findings: Findings, pictures: _Pictures, progress: Progress) -> Section:
+    sections = []
+    for entry in findings.statistics:
+        if entry.outliers:
+            shown = tuple(pictures.sample(outlier.sample, outlier.what) for outlier in entry.outliers[:OUTLIERS])
+            sections.append(Section(f"{entry.task}: {len(entry.outliers)}", (Gallery(shown),)))
+            progress.advance()
+    text = (
+        "Images that are far from the others of their task in brightness, contrast, size or shape, or of a rare kind."
+        if sections
+        else "No image is an outlier of its task."
+    )
+    return Section("Outliers", (Paragraph(text),), tuple(sections))
+
+
+def _labels(findings: Findings, pictures: _Pictures) -> Iterator[Block]:
+    if findings.shares:
+        yield Paragraph("Share of pixels of each class, over all masks of a task:")
+        yield Items(
+            tuple(
+                literal(f"{entry.task}: " + ", ".join(f"{name} {100 * s:.2g} %" for name, s in entry.shares.items()))
+                for entry in findings.shares
+            )
+        )
+    if findings.maps:
+        yield Paragraph(
+            "Where labels lie, each image stretched to a square; yellow is the map's largest value, dark blue none. A "
+            "label that always lies at one place can be guessed without looking at the image."
+        )
+        yield Gallery(tuple(map(pictures.label_map, findings.maps)))
