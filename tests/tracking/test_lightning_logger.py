@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from pytorch_lightning.loggers.logger import DummyLogger
 
 from tests.data.factories import tiny_data
 from tests.training.test_resume import train, train_with_stops
@@ -31,35 +32,29 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-class Heard:
-    """A backend that keeps what it is told."""
-
-    location: str | None = "nowhere"
-    id: str | None = "1"
+class Heard(DummyLogger):
+    """A logger that keeps what it is told."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.entries: list[tuple[int | None, dict[str, float]]] = []
         self.scores: dict[str, float] = {}
         self.ends: list[End] = []
 
-    def log(self, metrics: Mapping[str, float], step: int | None) -> None:
-        self.entries.append((step, dict(metrics)))
-
-    def log_scores(self, scores: Mapping[str, float], step: int) -> None:
-        assert step == STEPS
-        self.scores = dict(scores)
-
-    def save(self) -> None: ...
-
-    def end(self, end: End) -> None:
-        self.ends.append(end)
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None) -> None:
+        if any(name.startswith("test/") for name in metrics):
+            assert step == STEPS
+            self.scores = dict(metrics)
+        else:
+            self.entries.append((step, dict(metrics)))
 
 
 @pytest.fixture
 def heard(monkeypatch: pytest.MonkeyPatch) -> Heard:
-    backend = Heard()
-    monkeypatch.setattr(lightning_logger, "open_backend", lambda *_: backend)
-    return backend
+    logger = Heard()
+    run = backends.OpenRun(logger, logger.ends.append, "nowhere", "1")
+    monkeypatch.setattr(lightning_logger, "open_run", lambda *_: run)
+    return logger
 
 
 def columns(path: Path) -> list[dict[str, float]]:
@@ -109,7 +104,7 @@ def test_a_tracker_that_cannot_be_reached_costs_a_line(
     def refuse(*_: object) -> None:
         raise ConnectionError("no route\nto host")
 
-    monkeypatch.setattr(lightning_logger, "open_backend", refuse)
+    monkeypatch.setattr(lightning_logger, "open_run", refuse)
     result = execute(plan_of(folder, "logger=csv", *COMMON), "cls", tmp_path / "run")
     assert result.scores["cls"]
     line = "logger=csv: not tracked, or not wholly: ConnectionError: no route to host"
@@ -127,7 +122,7 @@ def test_a_tracker_that_fails_half_way_is_left_alone(
         if len(heard.entries) == 3:
             raise OSError("gone")
 
-    monkeypatch.setattr(heard, "log", fail)
+    monkeypatch.setattr(heard, "log_metrics", fail)
     execute(plan_of(folder, "logger=csv", *COMMON), "cls", tmp_path / "run")
     assert len(heard.entries) == 3
     assert "not wholly: OSError: gone" in capsys.readouterr().out
@@ -136,7 +131,7 @@ def test_a_tracker_that_fails_half_way_is_left_alone(
 def test_a_tracker_that_hangs_is_given_up(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     over = threading.Event()
     monkeypatch.setattr(lightning_logger, "PATIENCE", {"done": 0.05, "failed": 0.05, "stopped": 0.05})
-    monkeypatch.setattr(lightning_logger, "open_backend", lambda *_: over.wait(60))
+    monkeypatch.setattr(lightning_logger, "open_run", lambda *_: over.wait(60))
     execute(plan_of(folder, "logger=csv", *COMMON), "cls", tmp_path / "run")
     over.set()
     assert RunDirectory(tmp_path / "run").state() == "done"

@@ -1,11 +1,13 @@
-"""The trackers, through Lightning's loggers: how a run begins in each, goes on from a checkpoint, and ends."""
+"""Lightning's logger of a run in each tracker: opened for a new run or one that continues, and ended."""
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from pytorch_lightning.loggers import CSVLogger, MLFlowLogger, TensorBoardLogger, WandbLogger
+from pytorch_lightning.loggers.logger import Logger
 
 from usaggr.config import logger as config_logger
 from usaggr.config.study import StudyConfig
@@ -24,49 +26,58 @@ from usaggr.tracking.record import (
 Params = dict[str, str | int | float | bool]
 
 
-class Backend(Protocol):
-    """A run in a tracker. Whatever goes wrong is raised."""
+@dataclass(frozen=True)
+class OpenRun:
+    """A run that is open in a tracker. All errors of the tracker are raised."""
 
-    location: str | None
-    id: str | None
-
-    def log(self, metrics: Mapping[str, float], step: int | None) -> None:
-        """Numbers by name, after a training step."""
+    logger: Logger
+    """Lightning's logger of the tracker."""
+    end: Callable[[End], None]
+    """Tells the tracker how the run ended, and closes it there."""
+    location: str | None = None
+    """As in `Record`."""
+    id: str | None = None
+    """As in `Record`."""
+    params: Params | None = None
+    """Hyperparameters that are logged together with the test scores; None: they are logged already, or never."""
 
     def log_scores(self, scores: Mapping[str, float], step: int) -> None:
-        """Scores on the test fold by name, after the last step."""
-
-    def save(self) -> None:
-        """Bring to disk what was logged."""
-
-    def end(self, end: End) -> None:
-        """The run has ended, or waits to go on."""
+        """Log scores on the test fold by name, after the last step."""
+        if self.params is None:
+            self.logger.log_metrics(dict(scores), step)
+        else:
+            self.logger.log_hyperparams(self.params, dict(scores), step)
 
 
-def open_backend(spec: RunSpec, study: StudyConfig, directory: Path, step: int, earlier: str | None) -> Backend:
-    """The tracker that a study asks for, with the run begun in it.
+def open_run(spec: RunSpec, study: StudyConfig, directory: Path, step: int, earlier: str | None) -> OpenRun:
+    """Open a run in the tracker of its study.
 
-    A run that goes on after `step` steps continues `earlier`, the tracker's id of what an earlier attempt has logged.
+    Args:
+        spec: The run.
+        study: The study, with the logger and what the sweep told about its tracker.
+        directory: Directory of the run.
+        step: Training steps done by earlier attempts; 0 for a run that starts from its first step.
+        earlier: The tracker's id of an earlier attempt, which the run continues if `step` is positive.
 
     Raises:
-        ModuleNotFoundError: a package is not installed here.
-        Exception: whatever the tracker raises that cannot be reached or refuses.
+        ModuleNotFoundError: a package is not installed on this machine.
+        Exception: any error of a tracker that cannot be reached or that refuses.
     """
     match study.logger:
         case config_logger.CsvLogger():
-            return _Csv(directory, step)
+            return _open_csv(directory, step)
         case config_logger.TensorBoardLogger():
-            return _TensorBoard(spec, study, directory, step)
+            return _open_tensorboard(spec, study, directory, step)
         case config_logger.MlflowLogger() as logger:
-            return _Mlflow(logger, spec, study, step, earlier)
+            return _open_mlflow(logger, spec, study, step, earlier)
         case config_logger.WandbLogger() as logger:
-            return _Wandb(logger, spec, study, directory, step, earlier)
+            return _open_wandb(logger, spec, study, directory, earlier if step else None)
         case config_logger.NoLogger():
             raise ValueError("logger=none: there is no tracker")
 
 
 def hyperparameters(spec: RunSpec, study: StudyConfig) -> Params:
-    """What tells runs apart, and all of their network's and training's values that change results."""
+    """Return what identifies a run, and all settings of its network and training that change results."""
     params: Params = {
         "study": study.name,
         "run_id": spec.run_id,
@@ -81,51 +92,35 @@ def hyperparameters(spec: RunSpec, study: StudyConfig) -> Params:
     data = spec.settings.get("data", {})
     shown = {name: data[name] for name in ("image_size", "channels") if name in data}
     sections = {"data": shown, "model": spec.settings.get("model", {}), "training": spec.settings.get("training", {})}
-    return {**params, **_flat(sections, "")}
+    return {**params, **_flatten(sections, "")}
 
 
-def _flat(content: Mapping[str, Any], prefix: str) -> Params:
-    """Dotted keys with single values; lists as texts."""
-    found: Params = {}
+def _flatten(content: Mapping[str, Any], prefix: str) -> Params:
+    """Return a nested mapping with dotted keys; lists become text."""
+    flat: Params = {}
     for name, value in content.items():
         key = f"{prefix}{name}"
         if isinstance(value, Mapping):
-            found |= _flat(value, f"{key}.")
+            flat |= _flatten(value, f"{key}.")
         elif isinstance(value, str | int | float | bool):
-            found[key] = value
+            flat[key] = value
         else:
-            found[key] = "null" if value is None else ", ".join(map(str, value))
-    return found
+            flat[key] = "null" if value is None else ", ".join(map(str, value))
+    return flat
 
 
-class _Csv:
-    """`logs/metrics.csv`."""
-
-    location: str | None = None
-    id: str | None = None
-
-    def __init__(self, directory: Path, step: int) -> None:
-        rows = _rows_before(step, directory / LOGS / "metrics.csv")
-        (directory / LOGS / "metrics.csv").unlink(missing_ok=True)  # Lightning removes it too, with a warning
-        self._logger = CSVLogger(directory, name=LOGS, version="")
-        for row in rows:
-            self._logger.experiment.log_metrics(row, int(row["step"]))
-
-    def log(self, metrics: Mapping[str, float], step: int | None) -> None:
-        self._logger.log_metrics(dict(metrics), step)
-
-    def log_scores(self, scores: Mapping[str, float], step: int) -> None:
-        self._logger.log_metrics(dict(scores), step)
-
-    def save(self) -> None:
-        self._logger.save()
-
-    def end(self, end: End) -> None:
-        self._logger.save()
+def _open_csv(directory: Path, step: int) -> OpenRun:
+    """Open `logs/metrics.csv`, which keeps what earlier attempts logged up to the checkpoint."""
+    path = directory / LOGS / "metrics.csv"
+    rows = _rows_before(step, path)
+    path.unlink(missing_ok=True)  # Lightning deletes it too, with a warning
+    logger = CSVLogger(directory, name=LOGS, version="")
+    for row in rows:
+        logger.experiment.log_metrics(row, int(row["step"]))
+    return OpenRun(logger, logger.finalize)
 
 
 def _rows_before(step: int, path: Path) -> list[dict[str, float]]:
-    """What an earlier attempt has logged up to the checkpoint."""
     if not step or not path.exists():
         return []
     with path.open(newline="") as file:
@@ -133,124 +128,86 @@ def _rows_before(step: int, path: Path) -> list[dict[str, float]]:
     return [row for row in rows if row["step"] < step]
 
 
-class _TensorBoard:
-    """`logs/`, with the scores beside the hyperparameters at the end."""
-
-    location: str | None = None
-    id: str | None = None
-
-    def __init__(self, spec: RunSpec, study: StudyConfig, directory: Path, step: int) -> None:
-        # What an earlier attempt has logged after its checkpoint is not shown.
-        purged: dict[str, Any] = {"purge_step": step} if step else {}
-        self._logger = TensorBoardLogger(directory, name=LOGS, version="", default_hp_metric=False, **purged)
-        self._params = hyperparameters(spec, study)
-        _ = self._logger.experiment
-
-    def log(self, metrics: Mapping[str, float], step: int | None) -> None:
-        self._logger.log_metrics(metrics, step)
-
-    def log_scores(self, scores: Mapping[str, float], step: int) -> None:
-        self._logger.log_hyperparams(self._params, dict(scores), step)
+class _TensorBoardLogger(TensorBoardLogger):
+    """Lightning's logger, without its file of hyperparameters."""
 
     def save(self) -> None:
-        self._logger.experiment.flush()
-
-    def end(self, end: End) -> None:
-        self._logger.experiment.close()
+        self.experiment.flush()
 
 
-class _Mlflow:
-    """A child of the sweep's run."""
-
-    def __init__(
-        self, logger: config_logger.MlflowLogger, spec: RunSpec, study: StudyConfig, step: int, earlier: str | None
-    ) -> None:
-        location = study.tracked.location or mlflow_location(study)
-        self._client = mlflow_client(location)
-        mlflow_experiment(self._client, logger.experiment)
-        continued = earlier is not None and self._continues(earlier, step)
-        tags = {"usaggr.study": study.name, "usaggr.run_id": spec.run_id, "usaggr.fingerprint": spec.fingerprint}
-        if study.tracked.parent is not None:
-            tags["mlflow.parentRunId"] = study.tracked.parent
-        self._logger = MLFlowLogger(
-            logger.experiment, spec.run_id, location, tags, run_id=earlier if continued else None
-        )
-        self.location: str | None = without_password(location)
-        self.id: str | None = self._logger.run_id
-        if not continued:  # they cannot be changed later
-            self._logger.log_hyperparams(dict(hyperparameters(spec, study)))
-
-    def _continues(self, earlier: str, step: int) -> bool:
-        """Whether an earlier attempt's run is there and goes on; one that was given up is marked as ended."""
-        from mlflow.exceptions import MlflowException
-
-        try:
-            self._client.update_run(earlier, "RUNNING" if step else MLFLOW_STATUS["stopped"])
-        except MlflowException:  # it was deleted
-            return False
-        return step > 0
-
-    def log(self, metrics: Mapping[str, float], step: int | None) -> None:
-        self._logger.log_metrics(metrics, step)
-
-    def log_scores(self, scores: Mapping[str, float], step: int) -> None:
-        self._logger.log_metrics(scores, step)
-
-    def save(self) -> None:
-        pass
-
-    def end(self, end: End) -> None:
-        self._client.set_terminated(str(self.id), MLFLOW_STATUS[end])
+def _open_tensorboard(spec: RunSpec, study: StudyConfig, directory: Path, step: int) -> OpenRun:
+    """Open `logs/`; hyperparameters are logged at the end, beside the scores."""
+    # TensorBoard hides what an earlier attempt logged after its checkpoint.
+    purged: dict[str, Any] = {"purge_step": step} if step else {}
+    logger = _TensorBoardLogger(directory, name=LOGS, version="", default_hp_metric=False, **purged)
+    _ = logger.experiment  # creates the writer, and so finds a missing package now
+    return OpenRun(logger, logger.finalize, params=hyperparameters(spec, study))
 
 
-class _Wandb:
-    """A run in the sweep's group; its files are in `logs/wandb/`."""
+def _open_mlflow(
+    logger: config_logger.MlflowLogger, spec: RunSpec, study: StudyConfig, step: int, earlier: str | None
+) -> OpenRun:
+    """Open a child of the sweep's run."""
+    location = study.tracked.location or mlflow_location(study)
+    client = mlflow_client(location)
+    mlflow_experiment(client, logger.experiment)
+    continued = earlier is not None and _reopened(client, earlier, step)
+    tags = {"usaggr.study": study.name, "usaggr.run_id": spec.run_id, "usaggr.fingerprint": spec.fingerprint}
+    if study.tracked.parent is not None:
+        tags["mlflow.parentRunId"] = study.tracked.parent
+    run_id = earlier if continued else None
+    mlflow_logger = MLFlowLogger(logger.experiment, spec.run_id, location, tags, run_id=run_id)
+    if not continued:  # MLflow refuses to change them later
+        mlflow_logger.log_hyperparams(dict(hyperparameters(spec, study)))
+    return OpenRun(
+        mlflow_logger,
+        lambda end: mlflow_logger.finalize(MLFLOW_STATUS[end]),
+        without_password(location),
+        mlflow_logger.run_id,
+    )
 
-    def __init__(
-        self,
-        logger: config_logger.WandbLogger,
-        spec: RunSpec,
-        study: StudyConfig,
-        directory: Path,
-        step: int,
-        earlier: str | None,
-    ) -> None:
-        keep_to_itself()
-        import wandb
 
-        folder = directory / LOGS
-        folder.mkdir(exist_ok=True)
-        # Apart from any run that this process had before; Lightning's own way would go on with that one.
-        run = wandb.init(
-            project=logger.project,
-            entity=logger.entity,
-            group=study.name,
-            job_type="run",
-            name=spec.run_id,
-            id=earlier if step else None,
-            resume="allow" if earlier and step else None,
-            dir=folder,
-            config=dict(hyperparameters(spec, study)),
-            reinit="create_new",
-            settings=wandb.Settings(silent=True, console="off", init_timeout=20, disable_git=True, save_code=False),
-        )
-        run.define_metric("trainer/global_step")
-        run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
-        self._run = run
-        self._logger = WandbLogger(experiment=run, project=logger.project)
-        self.location: str | None = f"{run.entity}/{logger.project}" if run.entity else logger.project
-        self.id: str | None = run.id
+def _reopened(client: Any, earlier: str, step: int) -> bool:
+    """Return whether an earlier attempt exists and is continued; one that is not continued is marked as stopped."""
+    from mlflow.exceptions import MlflowException
 
-    def log(self, metrics: Mapping[str, float], step: int | None) -> None:
-        self._logger.log_metrics(metrics, step)
+    try:
+        client.update_run(earlier, "RUNNING" if step else MLFLOW_STATUS["stopped"])
+    except MlflowException:  # it was deleted
+        return False
+    return step > 0
 
-    def log_scores(self, scores: Mapping[str, float], step: int) -> None:
-        self._logger.log_metrics(scores, step)
 
-    def save(self) -> None:
-        pass
+def _open_wandb(
+    logger: config_logger.WandbLogger, spec: RunSpec, study: StudyConfig, directory: Path, continued: str | None
+) -> OpenRun:
+    """Open a run in the sweep's group; its files are in `logs/wandb/`."""
+    keep_to_itself()
+    import wandb
 
-    def end(self, end: End) -> None:
+    folder = directory / LOGS
+    folder.mkdir(exist_ok=True)
+    # Not by Lightning's logger, which would continue a run that this process opened before.
+    run = wandb.init(
+        project=logger.project,
+        entity=logger.entity,
+        group=study.name,
+        job_type="run",
+        name=spec.run_id,
+        id=continued,
+        resume="allow" if continued else None,
+        dir=folder,
+        config=dict(hyperparameters(spec, study)),
+        reinit="create_new",
+        settings=wandb.Settings(silent=True, console="off", init_timeout=20, disable_git=True, save_code=False),
+    )
+    run.define_metric("trainer/global_step")
+    run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
+
+    def end(end: End) -> None:
         if end == "stopped":
-            self._run.mark_preempting()
-        self._run.finish(exit_code=0 if end == "done" else 1)
+            run.mark_preempting()
+        run.finish(exit_code=0 if end == "done" else 1)
+
+    location = f"{run.entity}/{logger.project}" if run.entity else logger.project
+    return OpenRun(WandbLogger(experiment=run, project=logger.project), end, location, run.id)

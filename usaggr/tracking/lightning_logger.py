@@ -1,11 +1,11 @@
-"""A run in its tracker: what Lightning logs while it is trained, and its scores on the test fold.
+"""Lightning's logger of a run, guarded: no fault or delay of a tracker reaches the training.
 
-All calls are made aside (tracking.py): a tracker that is slow, cannot be reached or is not installed here costs a run a
-line in log.txt, and no more.
+All calls are made in a thread of their own (`Aside`). A tracker that is slow, cannot be reached or is not installed
+costs a run one line in log.txt.
 """
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -19,17 +19,21 @@ from usaggr.results.contract import LOGS
 from usaggr.results.run_result import Scores
 from usaggr.results.spec import RunSpec
 from usaggr.stopping import RunInterrupted
-from usaggr.tracking.backends import Backend, open_backend
+from usaggr.tracking.backends import OpenRun, open_run
 from usaggr.tracking.record import Aside, End, Record, one_line, read_record
 
 PATIENCE: dict[End, float] = {"done": 20.0, "failed": 20.0, "stopped": 10.0}
-"""Seconds that a run waits, at its end, for a tracker to take what is left; less where somebody waits for the run."""
+"""Seconds that a run waits, at its end, for the remaining calls; fewer where somebody waits for the run."""
 
 
 class Tracker(Logger):
-    """Lightning's logger of a run, which hands everything on to a backend aside.
+    """The guard around Lightning's logger of a run's tracker: it passes every call on, in another thread.
 
-    `step`: training steps that earlier attempts at the run have done and this one goes on from; 0: it begins anew.
+    Args:
+        spec: The run.
+        study: The study, with its logger.
+        directory: Directory of the run.
+        step: Training steps done by earlier attempts, after which this one continues; 0 for a new start.
     """
 
     def __init__(self, spec: RunSpec, study: StudyConfig, directory: Path, step: int) -> None:
@@ -38,7 +42,7 @@ class Tracker(Logger):
         self._every = 1 if isinstance(study.logger, NoLogger) else study.logger.every
         self._record = Record(study.logger.name, None, None)
         self._aside = Aside("tracker")
-        self._backend: Backend | None = None
+        self._run: OpenRun | None = None
         self._aside.put(lambda: self._open(spec, study, step))
 
     @property
@@ -48,65 +52,73 @@ class Tracker(Logger):
 
     @property
     def name(self) -> str:
-        """Of the tracker."""
+        """Name of the tracker."""
         return self._record.logger
 
     @property
     def version(self) -> str:
-        """Lightning asks for one; a run has none."""
+        """Empty: Lightning asks for a version, but a run has none."""
         return ""
 
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
-        """Nothing: those of the run are logged when it begins."""
+        """Do nothing: hyperparameters are logged when the run is opened, or with its scores."""
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Hand on numbers by name. Lightning counts parts of a run as epochs, which says nothing."""
-        found = {name: float(value) for name, value in metrics.items() if name != "epoch"}
-        if found:
-            self._put(lambda backend: backend.log(found, step))
+        """Log numbers by name, without `epoch`: Lightning counts intervals between validations as epochs."""
+        values = {name: float(value) for name, value in metrics.items() if name != "epoch"}
+        if values:
+            self._put(lambda run: run.logger.log_metrics(values, step))
 
     def log_scores(self, scores: Scores, step: int) -> None:
-        """Hand on the scores on the test fold, as `test/<task>/<metric>`."""
-        found = {f"test/{task}/{metric}": value for task, of in scores.items() for metric, value in of.items()}
-        self._put(lambda backend: backend.log_scores(found, step))
+        """Log the scores on the test fold, as `test/<task>/<metric>`."""
+        values = {f"test/{task}/{metric}": value for task, of in scores.items() for metric, value in of.items()}
+        self._put(lambda run: run.log_scores(values, step))
 
     def save(self) -> None:
-        """Bring to disk what was logged up to now."""
-        self._put(lambda backend: backend.save())
+        """Write to disk what was logged."""
+        self._put(lambda run: run.logger.save())
 
     def finalize(self, status: str) -> None:
-        """Nothing: a run goes on when Lightning has trained it."""
+        """Do nothing: a run continues after Lightning has trained it."""
 
     def close(self, end: End) -> None:
-        """Say how the run has ended, wait for what is left for a while, and say what went wrong."""
-        self._put(lambda backend: backend.end(end))
+        """Tell the tracker how the run ended, wait for the remaining calls, and print the first fault."""
+        self._put(lambda run: run.end(end))
         self._aside.close(PATIENCE[end])
         if self._aside.problem is not None:
             print(f"logger={self.name}: not tracked, or not wholly: {self._aside.problem}", flush=True)
             self._write(replace(self._record, problem=self._aside.problem))
 
-    def _put(self, call: Any) -> None:
-        self._aside.put(lambda: call(self._backend))
+    def _put(self, call: Callable[[Any], None]) -> None:
+        # Opening is the first call, and nothing is called after a fault: the run is open here.
+        self._aside.put(lambda: call(self._run))
 
     def _open(self, spec: RunSpec, study: StudyConfig, step: int) -> None:
         earlier = read_record(self._directory)
-        known = earlier.id if earlier is not None and earlier.logger == self.name else None
+        earlier_id = earlier.id if earlier is not None and earlier.logger == self.name else None
         if step == 0:
             shutil.rmtree(self._directory / LOGS, ignore_errors=True)
-        self._backend = open_backend(spec, study, self._directory, step, known)
-        self._record = Record(self.name, self._backend.location, self._backend.id)
+        self._run = open_run(spec, study, self._directory, step, earlier_id)
+        self._record = Record(self.name, self._run.location, self._run.id)
         self._write(self._record)
 
     def _write(self, record: Record) -> None:
         try:
             record.write(self._directory)
-        except Exception as error:  # the run itself finds a full disk, and says so
+        except Exception as error:  # the run itself finds a full disk, and reports it
             print(f"logger={self.name}: {one_line(error)}", flush=True)
 
 
 @contextmanager
 def tracked(spec: RunSpec, study: StudyConfig, directory: Path, step: int) -> Iterator[Tracker | None]:
-    """The run's tracker for as long as the context lasts, which it is told the end of; None with logger=none."""
+    """Yield the tracker of a run, and tell it at the end how the run ended; yield None with logger=none.
+
+    Args:
+        spec: The run.
+        study: The study, with its logger.
+        directory: Directory of the run.
+        step: Training steps done by earlier attempts; 0 for a new start.
+    """
     if isinstance(study.logger, NoLogger):
         yield None
         return
