@@ -1,4 +1,4 @@
-"""A sweep in its tracker: the parent of its runs in MLflow, and what is said of runs that could not be tracked."""
+"""Tracking of a sweep: the parent of its runs in MLflow, and the message about runs that could not be tracked."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,15 +21,20 @@ from usaggr.tracking.record import (
 )
 
 PATIENCE = 30.0
-"""Seconds that a sweep waits for MLflow at its start, and at its end; less where it was interrupted."""
-_HURRY = 3.0
+"""Seconds that a sweep waits for MLflow at its start and at its end."""
+_PATIENCE_INTERRUPTED = 3.0
+"""The same at the end of an interrupted sweep, where somebody waits."""
 
 
 @contextmanager
 def followed(plan: Plan, loop: Loop, todo: Sequence[PlannedRun], say: Callable[[str], None]) -> Iterator[None]:
-    """Within, the loop's runs know what they tell their tracker; the sweep itself is in it too, where it knows sweeps.
+    """Give the loop's runs their tracking settings, and track the sweep itself in MLflow, while the context lasts.
 
-    `say` takes a line for the user.
+    Args:
+        plan: The plan of the sweep.
+        loop: The loop that trains the runs.
+        todo: Runs to be trained now.
+        say: Prints a line for the user.
 
     Raises:
         ConfigError: the logger cannot be used: a package is missing.
@@ -52,7 +57,7 @@ def followed(plan: Plan, loop: Loop, todo: Sequence[PlannedRun], say: Callable[[
 
 
 def tracked_run(plan: Plan, run: PlannedRun) -> StudyConfig:
-    """The study of a run that is trained without a sweep: with the parent of an earlier sweep, if there was one.
+    """Return the study of a run that is trained without a sweep, with the parent of an earlier sweep if there was one.
 
     Raises:
         ConfigError: the logger cannot be used: a package is missing.
@@ -61,11 +66,11 @@ def tracked_run(plan: Plan, run: PlannedRun) -> StudyConfig:
         return run.study
     check_logger(plan.study)
     record = read_record(plan.directory)
-    return _told(run, _location(plan.study), record.id if record is not None else None)
+    return _with_tracking(run, _location(plan.study), record.id if record is not None else None)
 
 
 class _Parent:
-    """The sweep's run in MLflow, made or opened aside while data and networks are made ready."""
+    """The sweep's run in MLflow, created or opened in another thread while data and networks are prepared."""
 
     def __init__(self, plan: Plan, say: Callable[[str], None]) -> None:
         self._plan = plan
@@ -78,21 +83,21 @@ class _Parent:
             self._aside.put(self._begin)
 
     def study_of(self, run: PlannedRun) -> StudyConfig:
-        """A run's study, with what its tracker is told; waits for the parent once."""
+        """Return the study of a run with its tracking settings; the first call waits for the parent."""
         if not self._waited:
             self._waited = True
             if not self._aside.wait(PATIENCE):
                 self._say_problem(f"no answer within {PATIENCE:g} seconds")
-        return _told(run, self._location, self._id)
+        return _with_tracking(run, self._location, self._id)
 
     def end(self, end: End, done: int, failed: int) -> None:
-        """Write down how many runs are done and failed, and that the sweep has ended."""
+        """Log how many runs are done and failed, and that the sweep has ended."""
         if self._location is None:
             return
-        told = self._aside.problem is not None and self._waited
+        reported = self._aside.problem is not None and self._waited
         self._aside.put(lambda: self._finish(end, done, failed))
-        self._aside.close(_HURRY if end == "stopped" else PATIENCE)
-        if self._aside.problem is not None and not told:
+        self._aside.close(_PATIENCE_INTERRUPTED if end == "stopped" else PATIENCE)
+        if self._aside.problem is not None and not reported:
             self._say_problem("")
 
     def _say_problem(self, otherwise: str) -> None:
@@ -108,18 +113,18 @@ class _Parent:
         client = mlflow_client(self._location)
         experiment = mlflow_experiment(client, logger.experiment)
         record = read_record(self._plan.directory)
-        known = record.id if record is not None and record.logger == logger.name else None
-        if known is not None:
+        parent_id = record.id if record is not None and record.logger == logger.name else None
+        if parent_id is not None:
             try:
-                client.update_run(known, "RUNNING")
-            except MlflowException:  # it was deleted, or is in another place
-                known = None
-        if known is None:
-            known = client.create_run(experiment, run_name=study.name).info.run_id
-            Record(logger.name, without_password(self._location), known).write(self._plan.directory)
+                client.update_run(parent_id, "RUNNING")
+            except MlflowException:  # it was deleted, or is in another location
+                parent_id = None
+        if parent_id is None:
+            parent_id = client.create_run(experiment, run_name=study.name).info.run_id
+            Record(logger.name, without_password(self._location), parent_id).write(self._plan.directory)
         for name, value in _tags(study).items():
-            client.set_tag(known, f"usaggr.{name}", value)
-        self._client, self._id = client, known
+            client.set_tag(parent_id, f"usaggr.{name}", value)
+        self._client, self._id = client, parent_id
 
     def _finish(self, end: End, done: int, failed: int) -> None:
         for name, number in (("runs", len(self._plan.runs)), ("runs_done", done), ("runs_failed", failed)):
@@ -131,7 +136,7 @@ def _location(study: StudyConfig) -> str | None:
     return mlflow_location(study) if isinstance(study.logger, MlflowLogger) else None
 
 
-def _told(run: PlannedRun, location: str | None, parent: str | None) -> StudyConfig:
+def _with_tracking(run: PlannedRun, location: str | None, parent: str | None) -> StudyConfig:
     return run.study.tracked_as(Tracked(location, parent, run.groupings))
 
 
@@ -151,7 +156,7 @@ def _tags(study: StudyConfig) -> dict[str, str]:
 
 
 def _say_untracked(runs: Sequence[PlannedRun], say: Callable[[str], None]) -> None:
-    """Say in one line how many of the runs that were trained are not tracked, and why the first one is not."""
+    """Print in one line how many of the trained runs are not tracked, and the reason of the first."""
     records = [record for run in runs if (record := read_record(run.directory)) is not None]
     wrong = [record for record in records if record.problem is not None]
     if wrong:

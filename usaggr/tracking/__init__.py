@@ -1,1 +1,1 @@
-"""Records of a sweep in trackers: Lightning loggers of runs, and one record for the whole sweep."""
+"""Runs in experiment trackers: Lightning's loggers, guarded, and the record of where a run is tracked."""

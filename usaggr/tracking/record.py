@@ -1,7 +1,7 @@
-"""What runs and sweeps share of trackers: the packages they need, where MLflow is, and calls that cannot do harm.
+"""Trackers of runs and sweeps: needed packages, MLflow's location, `tracking.json`, and guarded calls.
 
-A tracker shows what stands in run directories anyway. So nothing waits for it for long, and its faults are said, not
-raised.
+A tracker only shows what run directories hold. Therefore nothing waits long for a tracker, and its faults are reported,
+not raised.
 """
 
 import importlib.util
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 End = Literal["done", "failed", "stopped"]
-"""How what is tracked has ended; stopped: it goes on later."""
+"""How a run or sweep ended; stopped: it continues later."""
 MLFLOW_STATUS: dict[End, str] = {"done": "FINISHED", "failed": "FAILED", "stopped": "KILLED"}
 
 PACKAGES = {
@@ -37,14 +37,14 @@ PACKAGES = {
     "mlflow": ("mlflow",),
     "wandb": ("wandb",),
 }
-"""Modules that a logger needs beside what usaggr always needs."""
+"""Modules that a logger needs beyond the dependencies of usaggr."""
 SQL_PACKAGES = ("sqlalchemy", "alembic")
 """Modules that MLflow needs to write into a database itself."""
 _SQLITE = "sqlite:///"
 
 
 def check_logger(study: StudyConfig) -> None:
-    """See that a study's logger can be used.
+    """Check that the logger of a study can be used.
 
     Raises:
         ConfigError: a package is missing, or nodes of a cluster would write into a file that they do not see.
@@ -68,9 +68,9 @@ def check_logger(study: StudyConfig) -> None:
 
 
 def to_preload(study: StudyConfig) -> tuple[str, ...]:
-    """Modules of a study's tracker that take seconds to import, for the server that workers come from.
+    """Return modules of a study's tracker that take seconds to import, for the server that forks workers.
 
-    From now on trackers send nothing of their own from this process and those that it starts.
+    From now on trackers send no usage statistics from this process and those that it starts.
     """
     keep_to_itself()
     match study.logger:
@@ -86,26 +86,26 @@ def to_preload(study: StudyConfig) -> tuple[str, ...]:
 
 
 def _writes_sql(location: str) -> bool:
-    """Whether MLflow's client writes into a database itself."""
+    """Return whether MLflow's client writes into a database itself."""
     return location.partition(":")[0] not in ("http", "https", "file")
 
 
 def keep_to_itself() -> None:
-    """Let trackers send nothing anywhere but what they are asked to, unless the environment says otherwise."""
+    """Turn off the trackers' own usage statistics and error reports, unless the environment sets them."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
 
 
 def mlflow_location(study: StudyConfig) -> str:
-    """MLflow's tracking URI: as configured, or MLFLOW_TRACKING_URI, or a SQLite file in the folder of all results."""
+    """Return MLflow's tracking URI: configured, or MLFLOW_TRACKING_URI, or a SQLite file in the folder of results."""
     given = study.logger.location if isinstance(study.logger, MlflowLogger) else None
     return given or os.environ.get("MLFLOW_TRACKING_URI") or f"{_SQLITE}{Path(study.outputs).resolve() / 'mlflow.db'}"
 
 
 def mlflow_client(location: str) -> "MlflowClient":
-    """MLflow at a place, quiet, and impatient unless the environment says otherwise.
+    """Return MLflow's client for a location, quiet and with few retries unless the environment says otherwise.
 
-    A SQLite file's folder is made; its tables are, by MLflow.
+    The folder of a SQLite file is created here, its tables by MLflow.
     """
     keep_to_itself()
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
@@ -117,30 +117,30 @@ def mlflow_client(location: str) -> "MlflowClient":
         Path(location.removeprefix(_SQLITE)).parent.mkdir(parents=True, exist_ok=True)
     from mlflow import MlflowClient
 
-    # MLflow sets the levels of its loggers anew while it is imported.
+    # MLflow resets the levels of its loggers while it is imported.
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     return MlflowClient(location)
 
 
 def mlflow_experiment(client: "MlflowClient", name: str) -> str:
-    """Id of an experiment, which is made where it is missing; another process may make it at the same moment.
+    """Return the id of an experiment, created if missing; another process may create it at the same moment.
 
     Raises:
         MlflowException: it was deleted, or MLflow cannot be reached.
     """
     from mlflow.exceptions import MlflowException
 
-    found = client.get_experiment_by_name(name)
-    if found is None:
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
         try:
             return str(client.create_experiment(name))
         except MlflowException:
-            found = client.get_experiment_by_name(name)
-            if found is None:
+            experiment = client.get_experiment_by_name(name)
+            if experiment is None:
                 raise
-    if found.lifecycle_stage == "deleted":
+    if experiment.lifecycle_stage == "deleted":
         raise MlflowException(f"the experiment {name} was deleted; restore it, or give another logger.experiment")
-    return str(found.experiment_id)
+    return str(experiment.experiment_id)
 
 
 @dataclass(frozen=True)
@@ -149,19 +149,19 @@ class Record:
 
     logger: str
     location: str | None
-    """MLflow's tracking URI; of W&B entity and project; None: in the run's own directory."""
+    """MLflow's tracking URI; entity and project of W&B; None: in the directory of the run."""
     id: str | None
-    """The tracker's own; None: it has none, or could not be reached."""
+    """Id given by the tracker; None: it gives none, or could not be reached."""
     problem: str | None = None
-    """Why it is not, or not wholly, tracked, in one line."""
+    """Why it is not, or not completely, tracked, in one line."""
 
     def write(self, directory: Path) -> None:
-        """Replace what is there."""
+        """Write the file, replacing an older one."""
         write_atomic(directory / TRACKING, json.dumps(asdict(self), indent=1))
 
 
 def read_record(directory: Path) -> Record | None:
-    """What `tracking.json` holds; None where it is missing or not whole."""
+    """Read `tracking.json`; None if it is missing or damaged."""
     try:
         return typed(directory / TRACKING, read_json(directory / TRACKING, ""), Record, "")
     except RunError:
@@ -169,9 +169,10 @@ def read_record(directory: Path) -> Record | None:
 
 
 class Aside:
-    """Calls that are made one after another in a thread of its own: their faults and delays are not the caller's.
+    """Calls made one after another in another thread, so that their faults and delays do not reach the caller.
 
-    After the first fault nothing more is called, and `problem` says why in one line.
+    After the first fault nothing more is called, and `problem` gives the reason in one line. The thread is a daemon,
+    unlike those of a ThreadPoolExecutor: a call that hangs must not keep the process from ending.
     """
 
     def __init__(self, name: str) -> None:
@@ -181,12 +182,12 @@ class Aside:
         self._thread.start()
 
     def put(self, call: Callable[[], Any]) -> None:
-        """Make a call after those before it; returns at once."""
+        """Add a call after the earlier ones, and return at once."""
         if self.problem is None:
             self._calls.put(call)
 
     def wait(self, seconds: float) -> bool:
-        """Wait until all calls are made, so many seconds at the most; False: they are not, or one went wrong."""
+        """Wait at most this long until all calls are made; return False if they are not, or if one failed."""
         made = threading.Event()
         self._calls.put(made.set)
         end = time.monotonic() + seconds
@@ -195,7 +196,7 @@ class Aside:
         return self.problem is None and made.is_set()
 
     def close(self, seconds: float) -> None:
-        """Wait so long for the calls that are left; those that are not made by then never are."""
+        """Wait at most this long for the remaining calls, and drop those not made by then."""
         if not self.wait(seconds) and self.problem is None:
             self.problem = f"no answer within {seconds:g} seconds"
         self._calls.put(None)
@@ -211,12 +212,12 @@ class Aside:
 
 
 def one_line(error: BaseException) -> str:
-    """Kind and reason of an error, 300 characters at the most, without what opens a server."""
+    """Return the type and message of an error in at most 300 characters, without passwords."""
     text = without_password(" ".join(str(error).split()))
-    said = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    return said if len(said) <= 300 else f"{said[:297]}..."
+    message = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return message if len(message) <= 300 else f"{message[:297]}..."
 
 
 def without_password(text: str) -> str:
-    """Addresses in a text without user and password."""
+    """Remove user and password from addresses in a text."""
     return re.sub(r"://[^/@\s]+@", "://", text)
