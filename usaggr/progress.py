@@ -1,47 +1,52 @@
-"""What long work says while it lasts: one live line on a terminal, nothing elsewhere.
+"""Progress of long work: one live line on a terminal, nothing elsewhere.
 
-Rooms take a `Progress` and do not know what shows it; `NoProgress` is for tests and for callers that need silence.
+Rooms take a `Progress` and do not depend on what shows it; `NoProgress` is for tests and for callers that need silence.
 """
 
 import sys
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress as Bar
+    from rich.progress import Progress as LiveLine
+    from rich.progress import ProgressColumn
 
 
 class Progress(Protocol):
     """One piece of work after another, each with a known number of steps."""
 
     def start(self, what: str, total: int) -> None:
-        """Begin a piece of work of `total` steps; `what` says it in a few words. Ends the one before."""
+        """Begin a piece of work of `total` steps, described by `what` in a few words; ends the previous one."""
 
     def advance(self, n: int = 1) -> None:
-        """Say that `n` more steps are done."""
+        """Count `n` more steps as done."""
 
     def finish(self) -> None:
         """End the piece of work; without one, nothing happens."""
 
 
 class NoProgress:
-    """Says nothing."""
+    """Prints nothing."""
 
     def start(self, what: str, total: int) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def advance(self, n: int = 1) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def finish(self) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
 
 class RichProgress:
     """A live line on standard error: what is done, counts, time spent and time remaining.
 
-    Silent where the console is no terminal. A finished line is replaced by a short one that says how long it took, so
-    that a long preparation can be read back; work of less than `keep_seconds` leaves no trace.
+    Prints nothing where the console is no terminal. A finished line is replaced by a short one with the time it took,
+    so that a long preparation can be read back.
+
+    Args:
+        console: Where the line is shown. Default: standard error.
+        keep_seconds: Work that took less time than this leaves no line.
     """
 
     def __init__(self, console: "Console | None" = None, keep_seconds: float = 1.0) -> None:
@@ -49,44 +54,49 @@ class RichProgress:
 
         self._console = console or Console(file=sys.stderr)
         self._keep_seconds = keep_seconds
-        self._bar: Bar | None = None
+        self._line: LiveLine | None = None
 
     def start(self, what: str, total: int) -> None:
-        """Show a new line; without a terminal, nothing."""
+        """Show a new line on a terminal."""
         self.finish()
         if self._console.is_terminal:
-            self._bar = _live_line(self._console)
-            self._bar.add_task(what, total=total)
-            self._bar.start()
+            from rich.progress import MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+            times = TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn()
+            self._line = start_line(self._console, what, total, MofNCompleteColumn(), *times)
 
     def advance(self, n: int = 1) -> None:
         """Move the line on."""
-        if self._bar is not None:
-            self._bar.advance(self._bar.task_ids[0], n)
+        if self._line is not None:
+            self._line.advance(self._line.task_ids[0], n)
 
     def finish(self) -> None:
-        """End the live line, and leave one that says how long it took, if it was worth saying."""
-        if self._bar is None:
+        """Remove the live line, and print the time it took if that was long enough."""
+        if self._line is None:
             return
-        task = self._bar.tasks[0]
-        self._bar.stop()
-        self._bar = None
+        task = self._line.tasks[0]
+        self._line.stop()
+        self._line = None
         seconds = task.elapsed or 0.0
         if seconds >= self._keep_seconds:
             self._console.print(f"{task.description}: {task.completed:.0f} in {seconds:.0f} s", highlight=False)
 
 
-def _live_line(console: "Console") -> "Bar":
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
+def start_line(console: "Console", what: str, total: int, *columns: "ProgressColumn", **fields: Any) -> "LiveLine":
+    """Show a live line with a description and a bar on a terminal, which goes away when it is stopped.
 
-    return Bar(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-    )
+    Args:
+        console: The terminal.
+        what: Description in front of the bar.
+        total: Number of steps.
+        columns: What stands behind the bar.
+        fields: Values that columns show as `task.fields[name]`.
+    """
+    from rich.progress import BarColumn, TextColumn
+    from rich.progress import Progress as LiveLine
+
+    description = TextColumn("{task.description}")
+    line = LiveLine(description, BarColumn(bar_width=24), *columns, console=console, transient=True)
+    line.add_task(what, total=total, **fields)
+    line.start()
+    return line

@@ -1,4 +1,4 @@
-"""What a sweep says of itself: estimates of the time left, and silence where nobody watches."""
+"""The state of a running sweep: estimates of the time left, and few lines where there is no terminal."""
 
 import io
 
@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
+from rich.text import Text
 
-from usaggr.sweep.execution.status_line import RemainingTime, SweepLine, duration, line
+from usaggr.sweep.execution.status_line import RemainingTime, SweepLine, duration, status_text
 
 
 def test_the_time_left_is_unknown_before_a_run_has_ended() -> None:
@@ -52,12 +53,16 @@ def test_the_time_left_is_never_less_than_the_work_shared_perfectly(
     assert work / slots - 1e-6 <= left <= work + 1e-6
 
 
-def test_the_line_counts_and_names_failures_only_where_there_are_any() -> None:
-    text = line(12, 78, 0, 2, 61, 3700, stopping=False).plain
+def plain(markup: str) -> str:
+    return Text.from_markup(markup).plain
+
+
+def test_the_line_counts_runs_and_names_failures_only_if_there_are_any() -> None:
+    text = plain(status_text(12, 78, 0, 2, 61, 3700, stopping=False))
     assert "12/78 done · 2 running · 1 min 1 s · about 1 h 1 min left" in text
     assert "failed" not in text
-    assert "1 failed" in line(12, 78, 1, 2, 61, None, stopping=False).plain
-    assert "Ctrl-C again" in line(12, 78, 1, 2, 61, 100, stopping=True).plain
+    assert "1 failed" in plain(status_text(12, 78, 1, 2, 61, None, stopping=False))
+    assert "Ctrl-C again" in plain(status_text(12, 78, 1, 2, 61, 100, stopping=True))
 
 
 @pytest.mark.parametrize(
@@ -82,8 +87,8 @@ def test_where_there_is_no_terminal_a_line_is_printed_now_and_then(monkeypatch: 
     shown.stop()
     said, first, second = out.getvalue().splitlines()
     assert said == "a [b]: its worker died; it is tried again"
-    assert first.endswith("1/3 done · 2 running · 5 min 1 s · about 30 s left")
-    assert second.endswith("1/3 done · 2 running · 10 min 2 s · about 30 s left")
+    assert first == "sweep 1/3 done · 2 running · 5 min 1 s · about 30 s left"
+    assert second == "sweep 1/3 done · 2 running · 10 min 2 s · about 30 s left"
 
 
 def test_on_a_terminal_the_line_goes_away_and_what_was_said_stays() -> None:

@@ -1,19 +1,20 @@
-"""What a sweep says while it runs: one live line on a terminal, elsewhere the same line every few minutes."""
+"""State of a running sweep: one live line on a terminal, elsewhere the same text every few minutes."""
 
 import time
 from typing import TYPE_CHECKING
 
+from usaggr.progress import start_line
+
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.live import Live
-    from rich.text import Text
+    from rich.progress import Progress as LiveLine
 
-_EVERY = 300.0
-"""Seconds between two lines where there is no terminal: enough for the log of a long job."""
+_SECONDS_BETWEEN_LINES = 300.0
+"""Without a terminal: often enough for the log of a long job."""
 
 
 class RemainingTime:
-    """Estimates how long the rest of a sweep takes, from the runs that have ended."""
+    """Estimates the remaining time of a sweep from the runs that have ended."""
 
     def __init__(self, slots: int) -> None:
         self._slots = slots
@@ -21,90 +22,103 @@ class RemainingTime:
         self._examples = 0
 
     def ended(self, examples: int, seconds: float) -> None:
-        """Count a run that was trained to its end."""
+        """Count a run that was trained to its end, with its training examples and its seconds."""
         self._examples += examples
         self._seconds += seconds
 
     def seconds(self, waiting: list[int], running: list[tuple[int, float]]) -> float | None:
-        """Seconds until all is done; None before the first run has ended.
+        """Return the seconds until all runs are done; None before the first run has ended.
 
-        `waiting`: examples of runs not yet started; `running`: examples, and seconds since the start.
+        Args:
+            waiting: Training examples of each run that has not started.
+            running: Training examples of each run in training, and seconds since its start.
         """
         if not self._examples:
             return None
-        pace = self._seconds / self._examples
-        rests = [max(examples * pace - since, 0.0) for examples, since in running]
-        work = sum(examples * pace for examples in waiting) + sum(rests)
-        # No run is cut in two: the end is never nearer than that of the longest one.
-        longest = max([*rests, *(examples * pace for examples in waiting)], default=0.0)
+        seconds_per_example = self._seconds / self._examples
+        left = [max(examples * seconds_per_example - since, 0.0) for examples, since in running]
+        left += [examples * seconds_per_example for examples in waiting]
+        work = sum(left)
+        # A run is never shared between workers, so the sweep takes at least as long as its longest run.
+        longest = max(left, default=0.0)
         return max(work / max(min(self._slots, len(waiting) + len(running)), 1), longest)
 
 
 class SweepLine:
-    """The live line; on a console that is no terminal, a line now and then."""
+    """The state of a sweep: a live line on a terminal, elsewhere a line every few minutes."""
 
     def __init__(self, console: "Console", total: int) -> None:
         self._console = console
         self._total = total
-        self._started = self._shown = time.monotonic()
-        self._live: Live | None = None
+        self._started = self._printed = time.monotonic()
+        self._line: LiveLine | None = None
 
     def start(self) -> None:
-        """Show the line, on a terminal."""
+        """Show the line on a terminal."""
         if self._console.is_terminal:
-            from rich.live import Live
+            from rich.progress import TextColumn
 
-            self._live = Live(console=self._console, transient=True, refresh_per_second=4)
-            self._live.start()
+            status = TextColumn("{task.fields[status]}")
+            self._line = start_line(self._console, "sweep", self._total, status, status="")
 
     def stop(self) -> None:
-        """Take the line away; again, nothing happens."""
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
+        """Remove the line; a second call does nothing."""
+        if self._line is not None:
+            self._line.stop()
+            self._line = None
 
     def show(self, done: int, failed: int, running: int, remaining: float | None, stopping: bool = False) -> None:
-        """Draw the line anew; where there is no terminal, print it when it is time."""
+        """Update the line; where there is no terminal, print it if the last one is old enough.
+
+        Args:
+            done: Number of finished runs.
+            failed: Number of failed runs.
+            running: Number of runs in training.
+            remaining: Estimated seconds until all runs are done; None if there is no estimate yet.
+            stopping: Whether the sweep has asked its runs to stop.
+        """
         now = time.monotonic()
-        if self._live is None and now - self._shown < _EVERY:
+        if self._line is None and now - self._printed < _SECONDS_BETWEEN_LINES:
             return
-        text = line(done, self._total, failed, running, now - self._started, remaining, stopping)
-        if self._live is not None:
-            self._live.update(text)
+        text = status_text(done, self._total, failed, running, now - self._started, remaining, stopping)
+        if self._line is not None:
+            self._line.update(self._line.task_ids[0], completed=done, status=text)
         else:
-            self._shown = now
-            self._console.print(text, soft_wrap=True)
+            self._printed = now
+            self._console.print(f"sweep {text}", highlight=False, soft_wrap=True)
 
     def say(self, text: str) -> None:
-        """A line of its own, above the live one where there is one."""
+        """Print a line of its own, above the live one."""
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
-def line(
+def status_text(
     done: int, total: int, failed: int, running: int, elapsed: float, remaining: float | None, stopping: bool
-) -> "Text":
-    """The text of the live line."""
-    from rich.text import Text
+) -> str:
+    """Return the counts and times of a sweep, in rich's markup.
 
-    width = 24
-    filled = round(width * done / total) if total else width
-    text = Text("sweep ")
-    text.append("━" * filled, "green")
-    text.append("━" * (width - filled), "dim")
-    text.append(f" {done}/{total} done", "bold")
+    Args:
+        done: Number of finished runs.
+        total: Number of all runs.
+        failed: Number of failed runs.
+        running: Number of runs in training.
+        elapsed: Seconds since the sweep started.
+        remaining: Estimated seconds until all runs are done; None if there is no estimate yet.
+        stopping: Whether the sweep has asked its runs to stop.
+    """
+    parts = [f"[bold]{done}/{total} done[/]"]
     if failed:
-        text.append(f" · {failed} failed", "red")
-    text.append(f" · {running} running · {duration(elapsed)}")
+        parts.append(f"[red]{failed} failed[/]")
+    parts += [f"{running} running", duration(elapsed)]
     if stopping:
-        text.append(" · stopping; runs write checkpoints, Ctrl-C again ends at once", "yellow")
+        parts.append("[yellow]stopping; runs write checkpoints, Ctrl-C again ends at once[/]")
     elif remaining is not None:
-        text.append(f" · about {duration(remaining)} left")
-    text.no_wrap = True
-    return text
+        parts.append(f"about {duration(remaining)} left")
+    return " · ".join(parts)
 
 
 def duration(seconds: float) -> str:
-    """A length of time as people write it.
+    """Return a length of time as people write it, in the two largest units.
 
     >>> [duration(s) for s in (0.4, 59, 61, 3600, 5000, 200000)]
     ['0 s', '59 s', '1 min 1 s', '1 h 0 min', '1 h 23 min', '2 d 7 h']
@@ -112,6 +126,6 @@ def duration(seconds: float) -> str:
     whole = round(seconds)
     for unit, small, size in (("d", "h", 86400), ("h", "min", 3600), ("min", "s", 60)):
         if whole >= size:
-            rest = {"h": 3600, "min": 60, "s": 1}[small]
-            return f"{whole // size} {unit} {whole % size // rest} {small}"
+            small_size = {"h": 3600, "min": 60, "s": 1}[small]
+            return f"{whole // size} {unit} {whole % size // small_size} {small}"
     return f"{whole} s"
