@@ -4,7 +4,7 @@
                                              [--networks tiny ...] [--sizes 96 128 256]
 
 Without a GPU: as many runs at once as there are cores, one thread each, which is how a sweep places them; in each of
-these processes the run, the plain loop and the plain loader take turns. With a GPU, that part of the page too.
+these processes the run and the plain loop take turns. With a GPU, that part of the page too.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.generated import machine, write_part
-from benchmarks.training.plain_loop import LoopTurn, PlainTurn, plain_rate
+from benchmarks.training.plain_loop import LoopTurn
 from benchmarks.training.real_run import WARM_UP, StepClock, Turns, execute
 from benchmarks.training.throughput_page import (
     Busy,
@@ -34,7 +34,6 @@ from benchmarks.training.throughput_page import (
 )
 from benchmarks.training.together import Company, Meet, company
 from benchmarks.training.training_step import TrainingStep
-from usaggr.data.samples import Sample
 from usaggr.sweep.executors.local.placement import usable_cores
 
 __all__ = [
@@ -61,10 +60,6 @@ LARGE = {"efficientnet-b4": 96, "m2dino_small": 96, "resnet18": 256}
 """From which size on the batch is the small one."""
 BLOCK_SECONDS = 1.0
 """Of a block of steps, before it is someone else's turn; two steps at least."""
-PLAIN_SETTINGS = ((1, 1), (1, 2), (2, 0), (2, 1))
-"""Threads and loader processes of one training at a time; beside them, a training on each core without loaders."""
-PLAIN_SECONDS = 3.0
-FILES_PER_TASK = 12
 
 GPU_NETWORKS = (
     ("model=m2dino", "model.conditioning=none"),
@@ -95,40 +90,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for size in options.sizes:
             for name in options.networks:
                 batch = SMALL_BATCH if size >= LARGE.get(name, math.inf) else BATCH
-                found.append(compare(name, NETWORKS[name], batch, size, options.rounds, Path(folder), processes))
+                busy = processes(take_turns, NETWORKS[name], batch, size, options.rounds, Path(folder), BLOCK_SECONDS)
+                found.append(Compared(name, batch, size, tuple(busy)))
                 print(found[-1].line, file=sys.stderr, flush=True)
     text = report(found, usable_cores(), machine(1))
     write_part(options.page, "throughput", text)
     print(text)
     return 0
-
-
-def compare(
-    name: str,
-    overrides: tuple[str, ...],
-    batch_size: int,
-    image_size: int,
-    rounds: int,
-    folder: Path,
-    processes: Company,
-    seconds: float = BLOCK_SECONDS,
-) -> Compared:
-    """Runs, plain loops and plain loaders of one network, on the whole machine; `folder` keeps the files between calls.
-
-    `seconds` is how long a block of steps should take.
-    """
-    samples = files(folder)
-    busy = processes(take_turns, overrides, batch_size, image_size, rounds, folder, samples, seconds)
-    plain: dict[tuple[int, int], float] = {}
-    reading = any(time.decode > time.step / 2 for of in busy for time in of.plain)
-    threads = torch.get_num_threads()
-    step = TrainingStep(overrides, batch_size, image_size)
-    for setting in PLAIN_SETTINGS:
-        # One thread that trains leaves a core to loaders: of no use unless reading takes about as long as training.
-        if max(setting) <= processes.processes and (setting[0] > 1 or reading or processes.processes == 1):
-            plain[setting] = plain_rate(step, samples, image_size, *setting, PLAIN_SECONDS * seconds)
-    torch.set_num_threads(threads)
-    return Compared(name, batch_size, image_size, tuple(busy), plain)
 
 
 def take_turns(
@@ -138,33 +106,31 @@ def take_turns(
     image_size: int,
     rounds: int,
     folder: Path,
-    samples: Sequence[Sequence[Sample]],
     seconds: float,
     device: str = "cpu",
 ) -> Busy:
-    """One process: a run, a plain loop and (where there are samples) a plain loader, block by block in turn."""
+    """Time a run and a plain loop in this process, block by block in turn.
+
+    Args:
+        meet: Waits until the other processes have come as far.
+        overrides: Configuration of the network.
+        batch_size: Images in a batch.
+        image_size: Height and width of the images, in pixels.
+        rounds: Blocks of each.
+        folder: Keeps the phantoms' cache between calls.
+        seconds: How long a block should take.
+        device: cpu or cuda.
+    """
     gc.collect()
     precision = (HALF,) if device == "cuda" else ()
     step = TrainingStep([*overrides, *precision], batch_size, image_size, device)
     took = max(min(step().total for _ in range(3)), 1e-4)
     steps = max(2, min(round(seconds / took), 60))
     loop = LoopTurn(step, steps)
-    plain = PlainTurn(step, samples, image_size, steps) if samples else None
-    turns = Turns(rounds, steps, [loop] if plain is None else [loop, plain])
+    turns = Turns(rounds, steps, [loop])
     meet()
     execute([*overrides, *precision], batch_size, image_size, turns.needed, device, turns, folder / "cache")
-    return Busy(batch_size, tuple(turns.seconds), tuple(loop.seconds), tuple(plain.taken) if plain else ())
-
-
-def files(folder: Path) -> list[list[Sample]]:
-    """The plain loader's files, written on the first call."""
-    from benchmarks.training.plain_loader import read_list, write_files
-
-    there = folder / "files"
-    if not there.exists():
-        there.mkdir()
-        write_files(there, FILES_PER_TASK)
-    return read_list(there)
+    return Busy(batch_size, tuple(turns.seconds), tuple(loop.seconds))
 
 
 def measure(overrides: tuple[str, ...], batch_size: int, image_size: int, steps: int, device: str) -> Throughput:
@@ -195,7 +161,7 @@ def run_intervals(overrides: tuple[str, ...], batch_size: int, image_size: int, 
 def packed(overrides: tuple[str, ...], batch_size: int, image_size: int, rounds: int, folder: Path,
            runs: Company, device: str, seconds: float = BLOCK_SECONDS) -> Packed:  # fmt: skip
     """Small runs one after another on a device, and several at once in processes of their own."""
-    arguments = (overrides, batch_size, image_size, rounds, folder, (), seconds, device)
+    arguments = (overrides, batch_size, image_size, rounds, folder, seconds, device)
     with company(1, 1) as one:
         alone = one(take_turns, *arguments)
     return Packed(overrides, batch_size, image_size, alone[0], tuple(runs(take_turns, *arguments)))
@@ -207,7 +173,7 @@ def _on_gpu(rounds: int) -> tuple[list[OnGpu], Packed]:
         folder = Path(name)
         for label, overrides in GPU_COMPARED.items():
             torch.cuda.reset_peak_memory_stats()
-            busy = take_turns(lambda: None, overrides, GPU_BATCH, GPU_SIZE, rounds, folder, (), 2.0, "cuda")
+            busy = take_turns(lambda: None, overrides, GPU_BATCH, GPU_SIZE, rounds, folder, 2.0, "cuda")
             found.append(OnGpu(label, GPU_SIZE, busy, torch.cuda.max_memory_allocated() / 2**20))
             print(label, found[-1].busy.share, file=sys.stderr, flush=True)
         small = packed(PACKED_NETWORK, PACKED_BATCH, PACKED_SIZE, rounds, folder, runs, "cuda")

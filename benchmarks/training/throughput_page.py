@@ -1,16 +1,15 @@
 """What throughput was measured to be, and the parts of docs/performance.md and docs/models.md that say so."""
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
 from benchmarks.generated import prose, table, three_digits
-from benchmarks.training.plain_loop import PlainTime
 
 TARGET = 0.9
-"""Of the limit, and of what a plain loader would reach if decoding were free."""
+"""Of the limit."""
 FROM_SIZE = 128
 """Pixels from which on the target holds."""
 
@@ -24,8 +23,6 @@ class Busy:
     """Seconds of a step in the run."""
     loop: tuple[float, ...]
     """Seconds of a step in the plain loop."""
-    plain: tuple[PlainTime, ...]
-    """Of an example with the plain loader; empty where that was not asked for."""
 
     @property
     def run_rate(self) -> float:
@@ -57,8 +54,6 @@ class Compared:
     size: int
     busy: tuple[Busy, ...]
     """By process, all at once."""
-    settings: Mapping[tuple[int, int], float]
-    """Threads and loader processes of one training with a plain loader: examples a second."""
 
     @property
     def run(self) -> float:
@@ -76,32 +71,9 @@ class Compared:
         return statistics.median(share for busy in self.busy for share in busy.shares)
 
     @property
-    def plain(self) -> tuple[float, str]:
-        """P: examples a second of the best way to use the machine with a plain loader, and which that is."""
-        each = sum(1 / statistics.median(t.seconds for t in busy.plain) for busy in self.busy)
-        ways = {f"{len(self.busy)} x (1, 0)": each, **{f"{t}, {w}": rate for (t, w), rate in self.settings.items()}}
-        best = max(ways, key=lambda way: ways[way])
-        return ways[best], best
-
-    @property
-    def decode(self) -> float:
-        """Core-milliseconds of an example's way from its file into the batch."""
-        return 1000 * statistics.median(t.decode for busy in self.busy for t in busy.plain)
-
-    @property
-    def step(self) -> float:
-        """Core-milliseconds of an example's part of a training step, in the plain loader's loop."""
-        return 1000 * statistics.median(t.step for busy in self.busy for t in busy.plain)
-
-    @property
-    def against_plain(self) -> float:
-        """R / (P x (step + decode) / step): 1 where all of the decoding is saved, and nothing else is lost."""
-        return self.run / (self.plain[0] * (self.step + self.decode) / self.step)
-
-    @property
     def line(self) -> str:
         """For whoever waits."""
-        return f"{self.name} {self.size} px: R/L {self.share:.3f}, R/P {self.run / self.plain[0]:.2f}"
+        return f"{self.name} {self.size} px: R/L {self.share:.3f}"
 
 
 @dataclass(frozen=True)
@@ -147,21 +119,19 @@ class Packed:
 
 def report(found: Sequence[Compared], cores: int, where: str) -> str:
     """The part of docs/performance.md."""
-    columns = ("network", "px", "batch", "L", "R", "R / L", "P", "P's best", "step", "decode", "R / P", "R / P'")
+    columns = ("network", "px", "batch", "L", "R", "R / L")
     rows = []
     for of in found:
-        plain, way = of.plain
         spread = [share for busy in of.busy for share in busy.shares]
         rows.append([
             of.name, str(of.size), str(of.batch), three_digits(of.loop), three_digits(of.run),
-            f"{of.share:.2f} ({min(spread):.2f} to {max(spread):.2f})", three_digits(plain), way,
-            three_digits(of.step), three_digits(of.decode), f"{of.run / plain:.2f}", f"{of.against_plain:.2f}",
+            f"{of.share:.2f} ({min(spread):.2f} to {max(spread):.2f})",
         ])  # fmt: skip
     large = [of for of in found if of.size >= FROM_SIZE]
-    met = sum(min(of.share, of.against_plain) >= TARGET for of in large)
+    met = sum(of.share >= TARGET for of in large)
     target = _TARGET.format(share=TARGET, size=FROM_SIZE, met=met, of=len(large))
     opening = prose(_OPENING.format(cores=cores, rounds=len(found[0].busy[0].run), where=where))
-    return f"{opening}\n\n{prose(_PLAIN.format(cores=cores))}\n\n{table(columns, rows)}\n\n{prose(target)}"
+    return f"{opening}\n\n{table(columns, rows)}\n\n{prose(target)}"
 
 
 def gpu_report(found: Sequence[OnGpu], small: Packed, device: str) -> str:
@@ -202,19 +172,11 @@ _OPENING = """
 Training examples a second of the whole machine: {cores} processes at once with a thread each, as a sweep places its
 runs. *R*: within a run, from the end of a step to the end of a later one, so with its batches, their augmentation and
 all that Lightning does. *L*, the limit: a plain loop with the same network, losses, clipping and optimiser on one batch
-in memory. A batch holds all four task types. In each process R, L and P's first way take turns, a block of steps each;
-numbers are medians over {rounds} turns, R / L the median over all pairs (lowest to highest). {where}.
-"""
-_PLAIN = """
-*P*: the same steps with a plain loader: a DataLoader that decodes JPEG and PNG files of 500 to 1000 px, grey and in
-colours, and resizes and augments them with OpenCV (the same changes as R's), one task a batch, each task as often. The
-machine is used in the best of several ways, given as (threads, loader processes): a training on each core that reads
-for itself, {cores} x (1, 0), at the same time as R and L; or one training at a time, with two threads, or with one
-where reading takes at least half as long as training. *Step* and *decode*: milliseconds of processor time an example,
-in the first way. *P'* = P x (step + decode) / step: what P would be if decoding cost nothing.
+in memory. A batch holds all four task types. In each process R and L take turns, a block of steps each; numbers are
+medians over {rounds} turns, R / L the median over all pairs (lowest to highest). {where}.
 """
 _TARGET = """
-Aimed at: R / L and R / P' of {share} at least from {size} px on; {met} of {of} rows reach both.
+Aimed at: R / L of {share} at least from {size} px on; {met} of {of} rows reach it.
 """
 _GPU = """
 Training examples a second in bf16, medians over {rounds} turns of run and plain loop within one process. *L*: a batch

@@ -19,7 +19,7 @@ from usaggr.data.batches.batches import (
 from usaggr.data.batches.cache import ImageCache, build_or_open
 from usaggr.data.batches.streams import Draw
 from usaggr.data.read.load_dataset import load_dataset
-from usaggr.data.samples import Dataset
+from usaggr.data.samples import Dataset, Sample
 
 AUGMENT = AugmentConfig(rotate=20, scale=0.2, translate=0.1, gain=0.2, offset=0.1, gamma=0.3)
 
@@ -72,6 +72,13 @@ def test_what_a_sample_becomes_does_not_depend_on_its_batch(data: tuple[Dataset,
         place = together.rows[draw.task_id].tolist().index(i)
         assert torch.allclose(together.images[i], alone.images[0], atol=1e-5)
         assert torch.allclose(together.targets[draw.task_id][place].float(), alone.targets[draw.task_id][0].float())
+
+
+def test_a_box_is_divided_by_the_width_and_height_of_its_image() -> None:
+    sample = Sample(
+        "det", "a", Path("a.png"), "s", "hash", "label", 50, 200, "det.csv", 2, box=(20.0, 10.0, 100.0, 40.0)
+    )
+    assert relative_box(sample) == pytest.approx([0.1, 0.2, 0.5, 0.8])
 
 
 def test_labels_move_with_their_images(data: tuple[Dataset, ImageCache]) -> None:
