@@ -1,6 +1,6 @@
-"""Fresh processes that have the heavy imports behind them: a server that imported them forks one in milliseconds.
+"""New processes without the heavy imports: a server that has imported them forks a process in milliseconds.
 
-The server runs no torch operation and does not touch a GPU, so that what is forked from it may do both.
+The server runs no torch operation and does not touch a GPU, so that the processes forked from it may do both.
 """
 
 import os
@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing import forkserver, resource_tracker, util
 from multiprocessing.context import ForkServerContext, ForkServerProcess
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,20 +21,20 @@ import psutil
 _THREADS = (
     "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS",
 )  # fmt: skip
-"""Read by the libraries when they are loaded, which is in the server: setting threads later comes too late for BLAS."""
+"""Read by the libraries when they are loaded, which happens in the server: later is too late for BLAS."""
 
 
 class _WorkerProcess(ForkServerProcess):
-    """A process that does not import the caller's script or notebook: what it runs is imported by name.
+    """A process that does not import the caller's script or notebook; what it runs is imported by name.
 
-    Without this each worker would execute the main script anew (the console script with all of the command line; a
-    user's script without a main guard would start sweeps in workers).
+    Otherwise each worker would execute the main script again: the console script with all of the command line, and a
+    user's script without a main guard would start sweeps in workers.
     """
 
-    @staticmethod
-    def _Popen(process_obj: BaseProcess) -> Any:  # noqa: N802
+    def start(self) -> None:
+        """Start the process."""
         with _main_hidden():
-            return ForkServerProcess._Popen(process_obj)
+            super().start()
 
 
 class WorkerContext(ForkServerContext):
@@ -45,28 +44,31 @@ class WorkerContext(ForkServerContext):
 
 
 _waiting: tuple[tuple[str, ...], int] | None = None
-"""Imports and threads of the server that runs, if it waits for the next who asks for the same."""
+"""Imports and threads of a server that was started ahead, until somebody takes it over."""
 
 
 def start_server(preload: Sequence[str], threads: int, *, ahead: bool = False) -> WorkerContext:
-    """Start a server that imports the modules, with `threads` threads for its processes' libraries.
+    """Start the server, and return a context whose processes come from it.
 
-    A server that runs already (of another pool, with other imports and threads) takes no new processes from then on.
-    One that was started `ahead`, with the same imports and threads, is taken over by the next who asks.
+    A server that is already running, of another pool, forks no new processes from then on.
+
+    Args:
+        preload: Modules that the server imports.
+        threads: Threads of each process's libraries.
+        ahead: Start the server for a later call with the same imports and threads, which takes it over.
     """
     global _waiting
-    asked = (tuple(preload), threads)
-    waits, _waiting = _waiting, asked if ahead else None
-    if waits == asked and _runs():
-        return WorkerContext()
-    stop_server(patience=0.0)
+    requested = (tuple(preload), threads)
+    waiting, _waiting = _waiting, requested if ahead else None
+    if waiting != requested:
+        stop_server(patience=0.0)
     variables = dict.fromkeys(_THREADS, str(threads))
-    # Whether there is a GPU is asked without waking CUDA, which would not survive a fork.
+    # Look for a GPU without initializing CUDA, which would not survive a fork.
     variables["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
-    # The server looks for modules where this process does.
+    # The server searches for modules in the same folders as this process.
     variables["PYTHONPATH"] = os.pathsep.join(sys.path)
     forkserver.set_forkserver_preload(list(preload))
-    # First the tracker that it wants beside it: starting that one would let interrupts through again.
+    # The resource tracker first: the server would start it, and starting it unblocks the signals blocked below.
     resource_tracker.ensure_running()
     with _environment(variables), _without_interrupts():
         forkserver.ensure_running()
@@ -74,11 +76,11 @@ def start_server(preload: Sequence[str], threads: int, *, ahead: bool = False) -
 
 
 def stop_server(patience: float = 2.0) -> None:
-    """End the server, if one runs; it leaves when the last process that came from it has.
+    """End the server, if one is running; it exits after the last process that it forked.
 
-    Where processes of another pool keep it alive for longer than `patience` seconds, it is left to leave by itself.
+    If processes of another pool keep it alive for longer than `patience` seconds, it is left to exit by itself.
     """
-    # multiprocessing's own way (_stop) is the same, but waits for ever.
+    # multiprocessing has no public way to do this, and its private `_stop` waits without limit.
     server: Any = forkserver._forkserver
     with server._lock:
         pid, address = server._forkserver_pid, server._forkserver_address
@@ -89,18 +91,11 @@ def stop_server(patience: float = 2.0) -> None:
     if not util.is_abstract_socket_namespace(address):
         Path(address).unlink(missing_ok=True)
     end = time.monotonic() + patience
-    with suppress(ChildProcessError, psutil.NoSuchProcess):  # somebody else has seen it leave
+    with suppress(ChildProcessError, psutil.NoSuchProcess):  # other code has waited for it already
         while os.waitpid(pid, os.WNOHANG)[0] == 0 and time.monotonic() < end:
             if not psutil.Process(pid).children():
-                os.kill(pid, signal.SIGKILL)  # taking all its libraries down in order takes seconds
+                os.kill(pid, signal.SIGKILL)  # a regular exit of all its libraries takes seconds
             time.sleep(0.005)
-
-
-def _runs() -> bool:
-    pid: int | None = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
-    with suppress(psutil.NoSuchProcess):
-        return pid is not None and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    return False
 
 
 @contextmanager
@@ -119,9 +114,10 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
 
 @contextmanager
 def _without_interrupts() -> Iterator[None]:
-    """What is started here never sees Ctrl-C and SIGTERM, which come to a whole group; this process sees them later.
+    """Block Ctrl-C and SIGTERM in processes started here; this process receives them when the context ends.
 
-    Without the server nobody would be told how its workers end, which listen to SIGTERM for themselves.
+    Both signals reach the whole process group. If the server died of one, nobody would learn how its workers end;
+    workers unblock SIGTERM for themselves.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM])
     try:
