@@ -1,1 +1,1 @@
-"""Runs in processes on this machine."""
+"""The executor of this machine: runs in worker processes."""

@@ -1,7 +1,7 @@
-"""Runs on this machine: a worker process a slot, renewed every so many runs by a server with the imports done.
+"""Runs on this machine: one worker process per slot, forked from a server that has the heavy imports.
 
-Each slot has a pool of its own (pebble's), so that a worker that dies, whenever it does, takes down its own run only,
-and a slot's worker stays with the slot's GPU.
+Each slot has its own pebble pool, so that a worker that dies takes down only its own run, and the worker stays with the
+GPU of the slot. A worker is replaced after `RUNS_PER_WORKER` runs, or after a failed one.
 """
 
 import multiprocessing.connection
@@ -28,22 +28,25 @@ from usaggr.sweep.executors.local.forkserver import WorkerContext, start_server,
 from usaggr.sweep.executors.local.placement import placements, usable_cores
 from usaggr.sweep.executors.local.shutdown import ask_to_stop, end_if_overdue, owner_here
 from usaggr.sweep.executors.local.slots import Future, Slot, beside, may_begin, next_free
-from usaggr.sweep.executors.local.worker import NO_MEMORY, SPOILT, end_with_parent, load, run_in_worker
+from usaggr.sweep.executors.local.worker import AFTER_FAILURE, OUT_OF_MEMORY, end_with_parent, load, run_in_worker
 
 RUNS_PER_WORKER = 16
-"""Unless configured: so many runs share what was imported, allocated and compiled by the first, and a leak is forgotten
-in the end."""
+"""Default of executor.runs_per_worker: later runs reuse what the first imported, allocated and compiled, and a memory
+leak ends with the worker."""
 _LOOK_SECONDS = 5.0
-"""How often a slot is looked at whose process may be gone without its pool having noticed."""
+"""Seconds between two checks of a slot whose process may have ended unnoticed by its pool."""
 _LIMIT_SECONDS = 0.25
-"""How often runs are looked at that may take only so long, at the least."""
+"""Longest time between two checks of runs that have a time limit."""
 
 
 class LocalExecutor:
     """Runs jobs in worker processes of this machine.
 
-    `accelerator` is training.accelerator; `target` names the function that trains a run, and `preload` further modules
-    that runs need and that take long to import; those that are missing are left out.
+    Args:
+        config: Workers, devices and limits.
+        accelerator: training.accelerator.
+        target: Function that trains a run, as `module:function`.
+        preload: Further modules that runs need and that take long to import; missing ones are ignored.
     """
 
     def __init__(
@@ -62,12 +65,12 @@ class LocalExecutor:
 
     @property
     def slots(self) -> int:
-        """Runs at once, at the most."""
+        """Largest number of runs at the same time."""
         return len(self._slots)
 
     @property
     def threads(self) -> int:
-        """Of a run."""
+        """Threads of each run."""
         return self._slots[0].placement.threads
 
     @property
@@ -76,20 +79,20 @@ class LocalExecutor:
         return next_free(self._slots) is not None
 
     def __enter__(self) -> Self:
-        """Start the server, let it count GPUs, and make the slots.
+        """Start the server, count the GPUs in a worker, and create the slots.
 
         Raises:
             RunError: the server, or the target in a worker, cannot be imported.
-            ConfigError: a GPU is asked for that is not there.
+            ConfigError: a requested GPU does not exist.
         """
         self._context = server_for(self._config, self._target, self._preload)
         try:
             gpus = _ask_worker(self._context, self._target, count=self._accelerator in ("auto", "gpu"))
             if self._accelerator == "gpu" and gpus == 0 and platform.system() != "Darwin":
                 raise ConfigError("training.accelerator: no GPU can be used here; auto or cpu does without")
-            where = placements(self._config, gpus, usable_cores())
+            places = placements(self._config, gpus, usable_cores())
             self._renewed_after = self._config.runs_per_worker or RUNS_PER_WORKER
-            self._slots = [Slot(placement, self._pool()) for placement in where]
+            self._slots = [Slot(placement, self._pool()) for placement in places]
         except BaseException:
             stop_server()
             raise
@@ -101,10 +104,10 @@ class LocalExecutor:
         """End the workers and the server."""
         self.stop()
         stop_server()
-        self._slots = []  # only now: with the pools go semaphores, which a worker that is just starting looks for
+        self._slots = []  # only now: a worker that is just starting still needs the semaphores of its pool
 
     def submit(self, job: Job) -> None:
-        """Start a job, which must be possible; one that is to be alone waits until the others there have ended."""
+        """Start a job in a free slot; a job that must run alone waits there until the other runs have ended."""
         slot = next_free(self._slots)
         if slot is None:
             raise RuntimeError("submit: no slot takes a job now")
@@ -120,7 +123,7 @@ class LocalExecutor:
         arguments = (slot.job, slot.placement, self._target, self._renewed_after == 1)
         try:
             future: Future = slot.pool.schedule(run_in_worker, args=arguments)
-        except RuntimeError:  # its idle worker was killed, and took the pool along
+        except RuntimeError:  # its idle worker was killed, which broke the pool
             _end(slot.pool)
             slot.pool = self._pool()
             future = slot.pool.schedule(run_in_worker, args=arguments)
@@ -131,7 +134,7 @@ class LocalExecutor:
         future.add_done_callback(lambda _: self._ended.put((slot, future)))
 
     def wait(self, timeout: float) -> list[Ended]:
-        """Jobs that have ended since the last call; waits until one does, `timeout` seconds at the most."""
+        """Return the jobs that have ended since the last call; wait at most `timeout` seconds for one."""
         notices: list[tuple[Slot, Future | None]] = []
         limit = self._config.timeout
         if limit is not None:
@@ -158,7 +161,7 @@ class LocalExecutor:
         return ended
 
     def stop(self) -> list[Job]:
-        """End all jobs that run, and wait until their processes are gone; they have `grace` for a checkpoint."""
+        """End all jobs, and wait until their processes are gone; runs have `grace` seconds for a checkpoint."""
         stopped = [slot.job for slot in self._slots if slot.job is not None]
         if self._config.grace:
             ask_to_stop(self._slots, self._config.grace)
@@ -174,7 +177,7 @@ class LocalExecutor:
         return stopped
 
     def _pool(self) -> pebble.ProcessPool:
-        # Where each run has a process of its own, the next one waits ready while a run is on.
+        # If each run has its own process, the next process starts while a run is active.
         workers = 2 if self._renewed_after == 1 else 1
         return pebble.ProcessPool(
             max_workers=workers, max_tasks=self._renewed_after, initializer=end_with_parent, context=self._context
@@ -184,8 +187,8 @@ class LocalExecutor:
         try:
             return future.result(timeout=0)
         except pebble.ProcessExpired as error:
-            if error.exitcode in (SPOILT, NO_MEMORY):
-                return "memory" if error.exitcode == NO_MEMORY else "failed", _stored_reason(job)
+            if error.exitcode in (AFTER_FAILURE, OUT_OF_MEMORY):
+                return "memory" if error.exitcode == OUT_OF_MEMORY else "failed", _stored_reason(job)
             _end_survivor(job, error.pid)
             return "killed" if error.exitcode == -signal.SIGKILL else "died", died_message(error.exitcode)
         except CancelledError:
@@ -198,7 +201,7 @@ class LocalExecutor:
             return "failed", (str(error).splitlines() or [type(error).__name__])[0]
 
     def _is_lost(self, slot: Slot) -> bool:
-        """Whether a job has long begun and nobody holds its run: its process left in a way that its pool overlooks."""
+        """Return whether nobody owns the run of a job that began long ago: its process ended unnoticed by the pool."""
         now = time.monotonic()
         if slot.job is None or slot.future is None or now - slot.looked < _LOOK_SECONDS or slot.future.done():
             return False
@@ -211,13 +214,20 @@ class LocalExecutor:
 def server_for(
     config: MachineConfig, target: str = EXECUTE_RUN, preload: Sequence[str] = (), *, ahead: bool = False
 ) -> WorkerContext:
-    """Start the server of an executor's workers; `ahead`: for an executor that is started later."""
+    """Start the server of an executor's workers.
+
+    Args:
+        config: Workers and threads.
+        target: Function that trains a run, as `module:function`.
+        preload: Further modules to import.
+        ahead: Start the server for an executor that is started later.
+    """
     threads = placements(config.model_copy(update={"devices": []}), 0, usable_cores())[0].threads
     return start_server([target.partition(":")[0], *preload], threads, ahead=ahead)
 
 
 def died_message(exitcode: int) -> str:
-    """Why a worker that left with this status did so, as far as one can know."""
+    """Return why a worker ended with this exit status, as far as it can be known."""
     if exitcode >= 0:
         return f"worker died (exit status {exitcode})"
     number = -exitcode
@@ -232,7 +242,7 @@ def _stored_reason(job: Job) -> str:
 
 
 def _end_survivor(job: Job, pid: int | None) -> None:
-    """End a worker that is taken for dead, because the server that would tell was killed, and still holds its run."""
+    """Kill a worker that still owns its run but counts as dead, because the server that watches it was killed."""
     owner = owner_here(job)
     if owner is not None and owner == pid:
         with suppress(ProcessLookupError):
@@ -245,21 +255,21 @@ def _end(pool: pebble.ProcessPool) -> None:
 
 
 def _ask_worker(context: WorkerContext, target: str, count: bool) -> int:
-    """Start one process to see that runs can be started; the number of GPUs it can use, 0 if not to be counted."""
+    """Start one process to check that runs can be started; return its number of GPUs, or 0 without `count`."""
     here, there = context.Pipe(duplex=False)
     process = context.Process(target=_answer, args=(there, target, count), daemon=True)
     try:
         process.start()
         there.close()
-        found = here.recv()
+        answer = here.recv()
     except (OSError, EOFError) as error:
-        raise RunError("worker processes cannot be started here; what they said of it stands above") from error
+        raise RunError("worker processes cannot be started here; their messages are above") from error
     finally:
         here.close()
     process.join()
-    if isinstance(found, str):
-        raise RunError(f"{target} cannot be loaded in a worker process:\n{found}")
-    return int(found)
+    if isinstance(answer, str):
+        raise RunError(f"{target} cannot be loaded in a worker process:\n{answer}")
+    return int(answer)
 
 
 def _answer(pipe: multiprocessing.connection.Connection, target: str, count: bool) -> None:

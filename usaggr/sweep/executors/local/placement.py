@@ -1,4 +1,4 @@
-"""Where runs are placed: how many cores may be used, which GPUs, and what each slot gets of them."""
+"""Placement of runs: the usable cores and GPUs of this machine, and the share of each slot."""
 
 import math
 import os
@@ -11,13 +11,13 @@ from usaggr.results.spec import Placement
 
 
 def usable_cores(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
-    """Cores that this process may use: of those it is bound to, as many as its container's quota allows."""
+    """Return the number of cores this process may use: those it is bound to, limited by its container's quota."""
     bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(bound, _quota(cgroup) or bound))
 
 
 def _quota(cgroup: Path) -> int | None:
-    """Whole cores of a container's quota, rounded up; None where there is none (cgroup version 2, then 1)."""
+    """Return the container's quota in whole cores, rounded up; None without a quota (cgroup version 2, then 1)."""
     try:
         limit, period = (cgroup / "cpu.max").read_text().split()
     except (OSError, ValueError):
@@ -32,13 +32,18 @@ def _quota(cgroup: Path) -> int | None:
 
 
 def placements(executor: MachineConfig, gpus: int, cores: int) -> list[Placement]:
-    """One placement a slot: as many as workers, GPUs in turn, no more on each than it takes, cores shared out evenly.
+    """Return one placement per slot: as many as workers, GPUs in turn, cores shared evenly.
 
-    `gpus` is the number of GPUs that may be used (0: runs are on the CPU). Threads depend on the configured number of
-    workers and not on how many runs there are, so that a resumed sweep computes as it began.
+    Threads depend on the configured number of workers and not on the number of runs, so that a resumed sweep computes
+    the same numbers as before.
+
+    Args:
+        executor: Workers, devices, runs per device and threads.
+        gpus: Number of GPUs that may be used; 0 places runs on the CPU.
+        cores: Number of cores that may be used.
 
     Raises:
-        ConfigError: executor.devices names a GPU that is not there.
+        ConfigError: executor.devices names a GPU that does not exist.
     """
     devices = _devices(executor.devices, gpus)
     most = len(devices) * (executor.runs_per_device or executor.workers or 1)

@@ -1,4 +1,4 @@
-"""How the runs of this machine's workers are ended: asked, with time for a checkpoint, or since they take too long."""
+"""Ending the runs of this machine's workers: on request, with time for a checkpoint, or after a time limit."""
 
 import os
 import signal
@@ -16,29 +16,28 @@ _LOOK_SECONDS = 0.02
 
 
 def ask_to_stop(slots: Sequence[Slot], grace: float) -> None:
-    """Ask the runs that are on to stop, and wait until they have, `grace` seconds at the most.
+    """Ask the active runs to stop, and wait at most `grace` seconds until they have.
 
-    One that no process has claimed yet has nothing to lose, and is not waited for.
+    A run that no process has claimed yet has nothing to lose, and is not waited for.
     """
-    asked = [slot for slot in slots if slot.job is not None and _is_on(slot)]
-    owners = [(slot, owner_here(slot.job)) for slot in asked if slot.job is not None]
-    waited = []
+    owners = [(slot, owner_here(slot.job)) for slot in slots if slot.job is not None and _is_active(slot)]
+    stopping = []
     for slot, pid in owners:
         if pid is not None:
-            # Not SIGTERM: where a whole group gets that one, this would be the second, which ends a run at once.
+            # Not SIGTERM: if the whole process group got one already, a second one would end the run at once.
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGUSR2)
-                waited.append(slot)
+                stopping.append(slot)
     end = time.monotonic() + grace
-    while any(_is_on(slot) for slot in waited) and time.monotonic() < end:
+    while any(_is_active(slot) for slot in stopping) and time.monotonic() < end:
         time.sleep(_LOOK_SECONDS)
 
 
 def end_if_overdue(slot: Slot, limit: float) -> None:
-    """End a slot's run, if it has been on for more than `limit` seconds.
+    """Kill the worker of a slot whose run has been active for more than `limit` seconds.
 
-    It is killed, since what hangs need not hear anything else. The clock is one that does not jump, unlike that of the
-    pool's own limit.
+    A process that hangs may not react to anything but SIGKILL. pebble has a time limit too, but by a clock that jumps
+    when the system time is set.
     """
     if slot.job is None or slot.future is None or slot.future.done() or not slot.future.running():
         return
@@ -49,7 +48,7 @@ def end_if_overdue(slot: Slot, limit: float) -> None:
         return
     slot.overdue = True
     pid = owner_here(slot.job)
-    if pid is None:  # it hangs before its claim: the pool knows its process
+    if pid is None:  # it hangs before it claims the run: only the pool knows its process
         slot.future.cancel()  # type: ignore[no-untyped-call]
         return
     with suppress(ProcessLookupError):
@@ -57,13 +56,13 @@ def end_if_overdue(slot: Slot, limit: float) -> None:
 
 
 def owner_here(job: Job) -> int | None:
-    """The process of this machine that has a job's run; None where none has."""
+    """Return the process id of the owner of a job's run on this machine; None if there is no owner."""
     status = RunDirectory(job.directory).status()
     if status is None or status.state != "running" or status.host != socket.gethostname():
         return None
-    # While its owner lives, the pid is nobody else's.
+    # While the lock is held, its owner is alive, and no other process can have its id.
     return status.pid if is_held(job.directory / ".lock") else None
 
 
-def _is_on(slot: Slot) -> bool:
+def _is_active(slot: Slot) -> bool:
     return slot.future is not None and not slot.future.done()

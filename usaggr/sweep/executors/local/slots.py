@@ -1,6 +1,6 @@
-"""Slots of a machine: which one takes the next job, and when a job that is to be alone may begin.
+"""Slots of a machine: which one takes the next job, and when a job that must run alone may begin.
 
-Where memory was out for a run, it is tried again alone on its device or machine: its slot waits until the others there
+A run that was out of memory is tried again alone on its device or machine: its slot waits until the other runs there
 have ended, and meanwhile no other slot there takes a job.
 """
 
@@ -18,46 +18,48 @@ Future = pebble.ProcessFuture[tuple[Outcome, str]]
 
 @dataclass
 class Slot:
-    """A worker's place, with the job that it has at present."""
+    """The place of a worker, with its current job."""
 
     placement: Placement
     pool: pebble.ProcessPool
     job: Job | None = None
     future: Future | None = None
-    """None while the job waits to be alone."""
+    """None while the job waits for the other runs to end."""
     started: float = 0.0
+    """When the job began, by time.monotonic(), as all times here."""
     looked: float = 0.0
+    """When the owner of the run was last checked."""
     unowned: int = 0
-    """How often in a row nobody held the job's run when looked at."""
+    """How many checks in a row found no owner of the run."""
     crowded: bool = False
-    """Whether others were on the job's device at some time."""
+    """Whether another run was on the device of the job at some time."""
     working: float | None = None
-    """When its worker was first seen to have the job; None before, and while there is no limit to look after."""
+    """When the worker was first seen with the job; None before, and without a time limit."""
     overdue: bool = False
-    """Whether its worker is being ended for having had the job too long."""
+    """Whether the worker is being killed because the job exceeded its time limit."""
 
     def take(self, job: Job) -> None:
-        """Keep a job until it begins."""
+        """Reserve the slot for a job that has not begun."""
         self.job, self.future, self.crowded = job, None, False
 
     def begin(self, future: Future) -> None:
-        """The job is on its way."""
+        """Note that the job was handed to a worker."""
         self.future, self.unowned, self.working, self.overdue = future, 0, None, False
         self.started = self.looked = time.monotonic()
 
     def clear(self) -> None:
-        """Be free again."""
+        """Free the slot."""
         self.job = self.future = None
 
 
 def next_free(slots: Sequence[Slot]) -> Slot | None:
-    """The free slot whose device has the fewest jobs; None where none may take a job."""
+    """Return the free slot whose device has the fewest jobs; None if no slot may take a job."""
     free = [slot for slot in slots if slot.job is None and not _is_kept_for_another(slot, slots)]
     return min(free, key=lambda slot: len(beside(slot, slots, "device")), default=None)
 
 
 def may_begin(slot: Slot, slots: Sequence[Slot]) -> bool:
-    """Whether a slot has a job that waits, and nothing runs that keeps it from beginning."""
+    """Return whether a slot has a waiting job that no active run keeps from beginning."""
     if slot.job is None or slot.future is not None:
         return False
     running = [other for other in beside(slot, slots, "machine") if other.future is not None]
@@ -65,7 +67,7 @@ def may_begin(slot: Slot, slots: Sequence[Slot]) -> bool:
 
 
 def beside(slot: Slot, slots: Sequence[Slot], where: Alone) -> list[Slot]:
-    """Other slots with a job, on the same device or all of this machine."""
+    """Return the other slots with a job, on the same device or on the whole machine."""
     return [
         other
         for other in slots
@@ -78,10 +80,10 @@ def _share_device(slot: Slot, other: Slot) -> bool:
 
 
 def _exclude_each_other(slot: Slot, other: Slot) -> bool:
-    wishes = {of.job.alone for of in (slot, other) if of.job is not None}
-    return "machine" in wishes or ("device" in wishes and _share_device(slot, other))
+    alone = {each.job.alone for each in (slot, other) if each.job is not None}
+    return "machine" in alone or ("device" in alone and _share_device(slot, other))
 
 
 def _is_kept_for_another(slot: Slot, slots: Sequence[Slot]) -> bool:
-    """Whether a job that is or waits to be alone keeps a free slot empty."""
+    """Return whether a job that must run alone, now or later, keeps a free slot empty."""
     return any(_exclude_each_other(slot, other) for other in beside(slot, slots, "machine"))

@@ -1,6 +1,6 @@
-"""What happens in a worker process: a run is claimed, logged, executed, and its failure written down.
+"""The work of a worker process: it claims a run, logs it, executes it, and records its failure.
 
-The process ends when the one that started it does, so that no orphan trains on.
+The process ends together with the one that started it, so that no orphan continues to train.
 """
 
 import contextlib
@@ -32,21 +32,25 @@ from usaggr.results.versions import check_yaml
 from usaggr.stopping import RunInterrupted
 from usaggr.sweep.execution.jobs import EXECUTE_RUN, Job, Outcome
 
-SPOILT = 71
-"""Exit status of a worker that ends after a failed run: what that left in the process must not touch the next run."""
-NO_MEMORY = 72
-"""The same where memory was out; it is given back that way."""
+AFTER_FAILURE = 71
+"""Exit status of a worker that ends after a failed run, whose leftovers must not affect the next run."""
+OUT_OF_MEMORY = 72
+"""Exit status of a worker that ends to free its memory, after a run that was out of memory."""
 
 
 def run_in_worker(job: Job, placement: Placement, target: str = EXECUTE_RUN, renew: bool = True) -> tuple[Outcome, str]:
-    """Execute a job in this process; how it ended, and why in one line.
+    """Execute a job in this process; return how it ended, and why in one line.
 
-    `renew`: this process ends after the job anyway. Else it ends itself after a failure, with the status SPOILT or
-    NO_MEMORY.
+    Args:
+        job: The job, with its run.
+        placement: Threads and device of the run.
+        target: Function that trains a run, as `module:function`.
+        renew: Whether this process ends after the job anyway. If not, it ends itself after a failure, with the exit
+            status AFTER_FAILURE or OUT_OF_MEMORY.
     """
     stopping.forget()
     if placement.device is None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # a run that was given no GPU takes none
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # a run without a GPU in its placement uses none
     _limit_threads(placement.threads)
     run = RunDirectory(job.directory)
     try:
@@ -55,24 +59,24 @@ def run_in_worker(job: Job, placement: Placement, target: str = EXECUTE_RUN, ren
                 return ("done" if run.result_path.exists() else "elsewhere"), ""
             with _output_to(run.log_path):
                 outcome, message = _execute(job, run, placement, target)
-    except OSError as error:  # of its claim or its log: nothing has begun
+    except OSError as error:  # of its claim or its log: nothing was trained
         return _unwritten(run, error)
     if outcome in ("failed", "memory") and not renew and run.state() == "failed":
-        os._exit(NO_MEMORY if outcome == "memory" else SPOILT)
+        os._exit(OUT_OF_MEMORY if outcome == "memory" else AFTER_FAILURE)
     if placement.device is not None and not renew:
-        _give_memory_back()
+        _free_gpu_memory()
     return outcome, message
 
 
 def load(target: str) -> Callable[..., None]:
-    """The function that `module:function` names."""
+    """Import the function that `module:function` names."""
     module, _, name = target.partition(":")
     function: Callable[..., None] = getattr(importlib.import_module(module), name)
     return function
 
 
 def end_with_parent() -> None:
-    """From now on, end this process as soon as the one that started it is gone, however it went; hear SIGTERM again."""
+    """End this process as soon as the one that started it has ended, for any reason; unblock SIGTERM."""
     parent = multiprocessing.parent_process()
     if parent is None:
         raise RuntimeError("end_with_parent: this process was not started by multiprocessing")
@@ -83,31 +87,31 @@ def end_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, name="end-with-parent", daemon=True).start()
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])  # what the server does not hear, see there
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])  # blocked in the server, see forkserver.py
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error, or what it came from, says that memory was out: of a GPU, or of the machine."""
+    """Return whether an error, or its cause, means that a GPU or the machine was out of memory."""
     cause = error.__cause__ or error.__context__
-    # By name and words, so that nothing here imports torch; its errors are RuntimeErrors with these words.
+    # By their words, so that nothing here imports torch: its errors are RuntimeErrors with these messages.
     said = str(error) if isinstance(error, RuntimeError) else ""
     here = isinstance(error, MemoryError) or "out of memory" in said or "can't allocate memory" in said
     return here or (cause is not None and is_out_of_memory(cause))
 
 
 def _limit_threads(threads: int) -> None:
-    """Of the libraries that the server has loaded; it has set those of OpenMP and BLAS, which are read on loading."""
+    """Limit the threads of torch and OpenCV; those of OpenMP and BLAS were set when the server loaded them."""
     torch, cv2 = sys.modules.get("torch"), sys.modules.get("cv2")
     if torch is not None:
         torch.set_num_threads(threads)
-        with contextlib.suppress(RuntimeError):  # can be set once only: a worker that is kept has it from its first run
+        with contextlib.suppress(RuntimeError):  # it can be set only once: by the first run of a worker
             torch.set_num_interop_threads(threads)
     if cv2 is not None:
         cv2.setNumThreads(threads)
 
 
-def _give_memory_back() -> None:
-    """Leave a GPU's memory, which torch keeps for its next use, to the runs beside this worker."""
+def _free_gpu_memory() -> None:
+    """Free the GPU memory that torch keeps for later, for the runs of other workers."""
     torch = sys.modules.get("torch")
     if torch is not None:
         gc.collect()
@@ -115,7 +119,7 @@ def _give_memory_back() -> None:
 
 
 def _execute(job: Job, run: RunDirectory, placement: Placement, target: str) -> tuple[Outcome, str]:
-    """How the run ended, and why it is not done in one line."""
+    """Return how the run ended, and in one line why it is not done."""
     host, now = socket.gethostname(), time.strftime("%Y-%m-%d %H:%M:%S")
     try:
         print(f"--- attempt {job.attempt}, {now}, {host}, pid {os.getpid()}")
@@ -131,11 +135,11 @@ def _execute(job: Job, run: RunDirectory, placement: Placement, target: str) -> 
         if not run.result_path.exists():
             raise RunError("the run ended without a result")
     except RunInterrupted as stop:
-        with contextlib.suppress(OSError):  # a claim that is not given back is stale, which is the same
+        with contextlib.suppress(OSError):  # a claim that is not given back becomes stale, with the same effect
             print(stop)
             run.give_back(job.attempt)
         return "interrupted", str(stop)
-    except BaseException as error:  # whatever it is, it is this run's failure and no other's
+    except BaseException as error:  # any error fails this run and no other
         with contextlib.suppress(OSError):
             traceback.print_exc()
         if is_disk_full(error):
@@ -149,7 +153,7 @@ def _execute(job: Job, run: RunDirectory, placement: Placement, target: str) -> 
 
 
 def _unwritten(run: RunDirectory, error: BaseException, attempt: int | None = None) -> tuple[Outcome, str]:
-    """How a run ended that could not write a file; where a disk is full, its claim (`attempt`) is given back."""
+    """Return how a run ended that could not write a file, and give its claim (`attempt`) back."""
     if attempt is not None:
         with contextlib.suppress(WriteError):
             run.give_back(attempt)
@@ -170,12 +174,12 @@ def _where(job: Job, placement: Placement) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _beating(run: RunDirectory) -> Iterator[None]:
-    """Say every HEARTBEAT_SECONDS that the run is alive; silent, for certain, once the context ends."""
+    """Write a heartbeat of the run every HEARTBEAT_SECONDS, and certainly none after the context has ended."""
     over = threading.Event()
 
     def beat() -> None:
         while not over.wait(HEARTBEAT_SECONDS):
-            with contextlib.suppress(OSError):  # a full disk is the run's to find
+            with contextlib.suppress(OSError):  # the run itself finds a full disk
                 run.beat()
 
     thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
@@ -189,7 +193,7 @@ def _beating(run: RunDirectory) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _output_to(path: Path) -> Iterator[None]:
-    """Send all that this process writes on its standard streams, C libraries too, to the end of a file."""
+    """Append to a file all that this process and its C libraries write to the standard streams."""
     sys.stdout.flush()
     sys.stderr.flush()
     saved = os.dup(1), os.dup(2)
@@ -206,7 +210,7 @@ def _output_to(path: Path) -> Iterator[None]:
         try:
             sys.stdout.flush()
             sys.stderr.flush()
-        except OSError:  # what a full disk did not take must not come out elsewhere
+        except OSError:  # what a full disk did not take must not appear on the terminal
             with Path(os.devnull).open("wb", buffering=0) as nowhere:
                 os.dup2(nowhere.fileno(), 1)
                 os.dup2(nowhere.fileno(), 2)
@@ -219,9 +223,9 @@ def _output_to(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _stoppable() -> Iterator[None]:
-    """Within, SIGUSR2 and a first SIGTERM ask the run to stop; a second SIGTERM, or one outside, ends the process.
+    """Let SIGUSR2 and a first SIGTERM ask the run to stop; a second SIGTERM, or one later, ends the process.
 
-    A SIGTERM within a second of the first is the first.
+    A SIGTERM within a second of the first counts as the first.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -244,5 +248,5 @@ def _stoppable() -> Iterator[None]:
 
 
 def _leave(number: int, frame: object) -> None:
-    """End at once, without a word: the sweep that ends a run says what becomes of it."""
+    """End at once and print nothing: the sweep that ends a run reports it."""
     os._exit(128 + number)
