@@ -1,40 +1,36 @@
-"""Image files such as scanners and tools write, made of phantoms, and the plain way of building a cache from them."""
+"""Image files such as scanners and tools write, made of phantoms, for the benchmark of the image cache."""
 
 import hashlib
-import io
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from usaggr.config.compose import compose_study
 from usaggr.config.study import DataConfig
-from usaggr.data.batches.cache_build import PIECE, CacheMeta, CachePlan
-from usaggr.data.read.thread_pool import pieces, results_of
+from usaggr.data.batches.cache_build import CacheMeta, CachePlan
 from usaggr.data.synthetic.writer import synthetic_root
 
 WIDTH, HEIGHT = 800, 600
 NOISE = 3.0
 """Standard deviation in grey values: enlarged phantoms are smoother than what a probe records."""
 DARK = 8
-"""Grey values under this are outside of the fan, where a scanner writes no noise."""
+"""Grey values below this are outside of the fan, where a scanner writes no noise."""
 
 Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class Kind:
-    """How images are stored."""
+    """A kind of image file."""
 
     name: str
     suffix: str
     stored: Callable[[Pixels], Pixels]
-    """From grey (H, W) to what is stored."""
+    """Turns grey pixels (H, W) into the pixels to be stored."""
 
 
 def in_three_channels(grey: Pixels) -> Pixels:
@@ -42,7 +38,7 @@ def in_three_channels(grey: Pixels) -> Pixels:
 
 
 def with_colours(grey: Pixels) -> Pixels:
-    """Grey with a scanner's coloured mark and scale."""
+    """Return grey pixels in three channels, with a scanner's coloured mark and scale."""
     image = in_three_channels(grey)
     image[10:40, 700:720] = (200, 150, 20)
     image[100:500, 20:24] = (30, 90, 220)
@@ -59,14 +55,14 @@ KINDS = (
 
 
 def cache_config(folder: Path, size: int, readers: int) -> DataConfig:
-    """What the measured caches are built with."""
+    """Return the configuration of the measured caches."""
     here = ["data.channels=3", f"data.cache_dir={folder}", f"data.image_size={size}", f"data.workers={readers}"]
     few = ["data.synthetic.samples_per_task=20", "data.synthetic.tasks=[breast_2cls,fetal_plane_cls]"]
     return compose_study("demo", [*here, *few]).data
 
 
 def phantoms(folder: Path, count: int) -> list[Pixels]:
-    """Pictures (HEIGHT, WIDTH), no two alike."""
+    """Draw `count` different pictures (HEIGHT, WIDTH)."""
     drawn = sorted(synthetic_root(cache_config(folder, 64, 1), folder).glob("Classification/*/images/*"))
     rng = np.random.default_rng(0)
     pictures = []
@@ -79,7 +75,14 @@ def phantoms(folder: Path, count: int) -> list[Pixels]:
 
 
 def written(pictures: list[Pixels], kind: Kind, folder: Path, data: DataConfig) -> CachePlan:
-    """Write pictures as files of a kind, with Pillow's own settings, and say what their cache is to hold."""
+    """Write pictures as files of a kind, with Pillow's default settings, and return the plan of their cache.
+
+    Args:
+        pictures: Grey pixels (H, W) each.
+        kind: The kind of file.
+        folder: A new folder for the files.
+        data: Configuration of the cache.
+    """
     folder.mkdir()
     files = {}
     for i, picture in enumerate(pictures):
@@ -89,34 +92,3 @@ def written(pictures: list[Pixels], kind: Kind, folder: Path, data: DataConfig) 
     height, width = data.input_size
     meta = CacheMeta(height, width, data.channels, len(files), 0, data.foreground_255)
     return CachePlan(meta, dict(sorted(files.items())), {})
-
-
-def plain_build(plan: CachePlan, path: Path, readers: int) -> None:
-    """The images' file by Pillow alone: each image becomes RGB, all three channels are resized."""
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        with path.open("wb") as file:
-
-            def write(rows: range) -> int:
-                block = np.stack([plain_row(content[i], plan.meta) for i in rows])
-                return os.pwrite(file.fileno(), block.tobytes(), rows[0] * block[0].nbytes)
-
-            content = list(plan.images.items())
-            rows = [range(piece[0], piece[-1] + 1) for piece in pieces(range(len(content)), PIECE)]
-            for _ in results_of(write, rows, readers):
-                pass
-            os.fsync(file.fileno())
-    finally:
-        cv2.setNumThreads(threads)
-
-
-def plain_row(file: tuple[str, Path], meta: CacheMeta) -> Pixels:
-    """An image (H, W, 3) at the size of a cache that is smaller."""
-    digest, path = file
-    content = path.read_bytes()
-    if hashlib.sha256(content).hexdigest() != digest:
-        raise ValueError(f"{path}: has changed")
-    with Image.open(io.BytesIO(content)) as image:
-        pixels = np.asarray(image.convert("RGB"))
-    return np.asarray(cv2.resize(pixels, (meta.width, meta.height), interpolation=cv2.INTER_AREA), np.uint8)
