@@ -12,42 +12,42 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Cell:
-    """Plain text in a table, not yet escaped for any page."""
+    """A cell of a table: plain text, not escaped."""
 
     text: str
     sort: float | str | None = None
-    """What the column is sorted by; None: by the text."""
+    """Sort key of the cell; None: the text."""
     kind: str = ""
-    """What a page may show by a mark or colour of its own: a verdict (gain, no_loss, loss, undecided), what comes
-    of a claim (supported, contradicted, undecided) or a state (failed, missing)."""
+    """What a page may show by a mark or colour: a verdict (gain, no_loss, loss, undecided), the result of a claim
+    (supported, contradicted, undecided) or a state (failed, missing)."""
 
 
 @dataclass(frozen=True)
 class TextTable:
-    """A table as people read it; cells are plain text, not yet escaped for any page."""
+    """A table for readers; its cells are plain text, not escaped."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str | Cell, ...], ...]
     numbers: tuple[str, ...] = ()
-    """Columns that are set flush right."""
+    """Names of columns that are aligned right."""
     left_out: int = 0
-    """Rows that are not shown, for their number."""
+    """Number of rows that were left out because the table would be too long."""
     name: str = ""
-    """Of its own file tables/<name>.tex; without a name it has none."""
+    """Name of its file tables/<name>.tex; a table without a name has no file."""
     caption: str = ""
-    """Inline Markdown: what the table shows."""
+    """Inline Markdown that says what the table shows."""
 
 
 @dataclass(frozen=True)
 class Paragraph:
-    """Inline Markdown."""
+    """A paragraph of inline Markdown."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Items:
-    """A list, each item inline Markdown."""
+    """A list of items in inline Markdown."""
 
     items: tuple[str, ...]
 
@@ -61,7 +61,7 @@ class Picture:
     title: str
     """Plain text."""
     description: str
-    """What there is to see, for those who cannot see it: plain text."""
+    """Plain text that describes the image to readers who cannot see it."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Gallery:
 
 @dataclass(frozen=True)
 class Details:
-    """Blocks that a page may fold away under a line of inline Markdown."""
+    """Blocks that a page may fold away under a summary in inline Markdown."""
 
     summary: str
     blocks: tuple["Block", ...]
@@ -86,7 +86,7 @@ Block = Paragraph | Items | TextTable | Picture | Gallery | Details
 
 @dataclass(frozen=True)
 class Section:
-    """A title with what stands under it."""
+    """A title with blocks and further sections."""
 
     title: str
     """Plain text."""
@@ -96,24 +96,24 @@ class Section:
 
 @dataclass(frozen=True)
 class Document:
-    """The whole report."""
+    """A whole document."""
 
     title: str
     """Plain text."""
     lead: tuple[Block, ...] = field(default=())
-    """What stands above all sections."""
+    """Blocks above all sections."""
     sections: tuple[Section, ...] = ()
 
 
 def blocks_of(document: Document) -> Iterator[Block]:
-    """All blocks, in the order in which they are read; those that are folded away too."""
+    """Return all blocks in reading order, including those inside `Details`."""
     yield from _unfolded(document.lead)
     for section in document.sections:
         yield from _blocks_under(section)
 
 
 def tables_of(document: Document) -> Iterator[TextTable]:
-    """All tables, in the order in which they are read."""
+    """Return all tables in reading order."""
     return (block for block in blocks_of(document) if isinstance(block, TextTable))
 
 
@@ -131,7 +131,7 @@ def _unfolded(blocks: Sequence[Block]) -> Iterator[Block]:
 
 
 def literal(value: object) -> str:
-    r"""Text that Markdown shows as it is, on one line: `a|b` becomes `a\|b`, markup and HTML lose their meaning."""
+    r"""Escape text, on one line, so that Markdown shows it unchanged: `a|b` becomes `a\|b`."""
     line = " ".join(str(value).split())
     line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     line = re.sub(r"([\\`*|~])", r"\\\1", line)

@@ -1,4 +1,4 @@
-"""A table as the page shows it: what cells are sorted by, verdicts' marks, intervals apart from their numbers."""
+"""A table as the HTML page shows it: sort keys, marks of verdicts, intervals separate from their numbers."""
 
 import math
 import re
@@ -11,44 +11,45 @@ _LABELS = {kind: verdict_label(kind) for kind in ("gain", "no_loss", "loss", "un
     "supported": "✓ supported",
     "contradicted": "✗ contradicted",
 }
-"""Verdicts and what comes of claims: a mark and a word."""
+"""Mark and word of verdicts, and of the results of claims."""
 _STATES = ("failed", "missing")
 _MISSING = ("", "–", "missing")
 _SHORT, _LONG = 24, 48
-"""Letters up to which a text stays on one line, and from which its column has to be wide enough to read it."""
+"""Letters up to which a text stays on one line, and above which its column gets a minimum width."""
 _INTERVAL = re.compile(r"(?P<number>[^\[±]*?) ?(?P<interval>\[[^\],]*, [^\]]*\]|± ?\S+)(?P<rest>.*)")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?(?![\w:])", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class ShownCell:
-    """A cell's text in parts, which are read one after the other."""
+    """The text of a cell in parts, in reading order."""
 
     mark: str
-    """A verdict's mark; empty without a verdict."""
+    """Mark of a verdict; empty without a verdict."""
     text: str
     interval: str
     rest: str
     sort: str
-    """A number as JavaScript reads it, or a text; empty where there is nothing to sort by: it comes last."""
+    """Sort key: a number as JavaScript reads it, or a text; empty cells come last."""
     kind: str
-    """One of the kinds that the page knows, or empty: never anything else, so that it may name a class."""
+    """A kind that the page knows, or empty; nothing else, since it becomes a CSS class."""
     breaks: str
-    """How the text may be broken into lines: short, long, or empty for what is between."""
+    """How the text may be broken into lines: short, long, or empty for lengths between."""
 
 
 @dataclass(frozen=True)
 class ShownTable:
-    """The cells of all rows, and which columns are sorted as numbers."""
+    """The cells of all rows, and how columns are sorted and filtered."""
 
     numeric: tuple[bool, ...]
+    """Whether a column is sorted as numbers."""
     rows: tuple[tuple[ShownCell, ...], ...]
     verdicts: tuple[tuple[str, str], ...]
-    """Kind and label of each verdict that stands in the table, in their order."""
+    """Kind and label of each verdict in the table, in the order of `_LABELS`."""
 
 
 def shown_table(table: TextTable) -> ShownTable:
-    """Everything of a table that the page does not know by itself."""
+    """Return what the page needs of a table beyond its texts."""
     rows = [tuple(cell if isinstance(cell, Cell) else Cell(cell) for cell in row) for row in table.rows]
     columns = range(len(table.columns))
     numeric = tuple(table.columns[i] in table.numbers or _is_numeric([row[i] for row in rows]) for i in columns)
@@ -61,16 +62,16 @@ def shown_table(table: TextTable) -> ShownTable:
 
 
 def _is_numeric(cells: list[Cell]) -> bool:
-    """Whether all that a column has is numbers."""
-    there = [cell for cell in cells if cell.text not in _MISSING]
-    return bool(there) and all(isinstance(cell.sort, int | float) or _fullnumber(cell.text) for cell in there)
+    """Return whether all cells of a column that are not missing are numbers."""
+    present = [cell for cell in cells if cell.text not in _MISSING]
+    return bool(present) and all(isinstance(cell.sort, int | float) or _is_number(cell.text) for cell in present)
 
 
 def _shown(cell: Cell, numeric: bool) -> ShownCell:
     mark = _LABELS[cell.kind].split()[0] if cell.kind in _LABELS else ""
     text = cell.text.removeprefix(mark).lstrip() if mark else cell.text
-    found = _INTERVAL.fullmatch(text) if numeric else None
-    parts = found.groupdict() if found else {"number": text, "interval": "", "rest": ""}
+    match = _INTERVAL.fullmatch(text) if numeric else None
+    parts = match.groupdict() if match else {"number": text, "interval": "", "rest": ""}
     kind = cell.kind if cell.kind in (*_LABELS, *_STATES) else ""
     number, interval, rest = parts["number"], parts["interval"], parts["rest"]
     return ShownCell(mark, number, interval, rest, _key(cell, text, numeric), kind, _breaks(text))
@@ -90,15 +91,15 @@ def _key(cell: Cell, text: str, numeric: bool) -> str:
 
 
 def _number(text: str) -> float | None:
-    """The number that a text begins with, after a `<` at the most."""
-    found = _NUMBER.match(_ascii(text).removeprefix("< "))
-    return float(found.group()) if found else None
+    """Return the number at the start of a text, or after a leading `<`."""
+    match = _NUMBER.match(_ascii(text).removeprefix("< "))
+    return float(match.group()) if match else None
 
 
-def _fullnumber(text: str) -> bool:
+def _is_number(text: str) -> bool:
     return _NUMBER.fullmatch(_ascii(text)) is not None
 
 
 def _ascii(text: str) -> str:
-    """With a minus of ASCII and without thousands apart."""
+    """Return a number's text with an ASCII minus and without separators of thousands."""
     return re.sub(r"(?<=\d),(?=\d{3})", "", text.strip().replace("−", "-"))

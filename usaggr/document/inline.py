@@ -1,6 +1,6 @@
-"""One line of inline Markdown, as the document's texts are, turned into HTML or plain text.
+"""Inline Markdown of a document's texts, one line each, as HTML or plain text.
 
-HTML and images in it stay text, and links lead only to the web or within the page: nothing is loaded, nothing runs.
+HTML and images in it stay text, and links lead only to the web or within the page: nothing is loaded or executed.
 """
 
 from functools import lru_cache
@@ -13,12 +13,12 @@ _LINKS = ("https://", "http://", "#")
 
 
 def inline_html(text: str) -> str:
-    """Safe HTML: strong, em, code and links; all else is escaped."""
+    """Return safe HTML: strong, em, code and links; everything else is escaped."""
     return str(_parser().renderInline(text))
 
 
 def inline_plain(text: str) -> str:
-    """The words alone."""
+    """Return the text without markup."""
     tokens = [token for block in _parser().parseInline(text) for token in block.children or []]
     return "".join(" " if token.type in ("softbreak", "hardbreak") else token.content for token in tokens).strip()
 
@@ -28,6 +28,6 @@ def _parser() -> "MarkdownIt":
     from markdown_it import MarkdownIt
 
     parser = MarkdownIt("commonmark", {"html": False})
-    parser.disable("image")  # it would be fetched from where it lies
+    parser.disable("image")  # a browser would fetch it
     parser.validateLink = lambda url: url.startswith(_LINKS)  # type: ignore[method-assign]
     return parser

@@ -1,6 +1,8 @@
-"""tables/*.tex: the report's named tables with booktabs, to be set in a paper as they are.
+"""LaTeX files of a document's named tables, with booktabs, ready for a paper.
 
-Each file begins with the packages that it needs. All of it is ASCII, so that any engine and input encoding takes it.
+Each file begins with the packages that it needs. It is ASCII, so that every engine and input encoding accepts it.
+pandas' Styler.to_latex would write the frame of a table, but not the letters outside of ASCII, the packages, the
+widths of columns with long texts, or tables that are too wide: that is most of this module.
 """
 
 import unicodedata
@@ -11,11 +13,11 @@ from usaggr.document.elements import Cell, Document, TextTable, tables_of
 from usaggr.document.inline import inline_plain
 
 _LONG = 40
-"""Tables with more rows run over several pages."""
+"""Tables with more rows than this run over several pages."""
 _PARAGRAPH = 32
-"""Columns whose texts have more letters are broken into lines."""
+"""Columns with a text of more letters than this are broken into lines."""
 _LINE = 95
-"""Letters of small print that a page is about as wide as."""
+"""Approximate width of a page, in letters of small print."""
 _SPECIAL = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
@@ -33,14 +35,14 @@ _ACCENTS = {
     "\u0308": '"', "\u030a": "r", "\u030b": "H", "\u030c": "v", "\u0327": "c", "\u0328": "k",
 }  # fmt: skip
 _SYMBOLS = ("blacktriangle", "checkmark")
-"""Commands of amssymb."""
+"""Commands of the package amssymb."""
 
 
 def write_latex(document: Document, folder: Path) -> tuple[str, ...]:
-    """Write each named table of the document as <name>.tex; returns the names, in the document's order.
+    """Write each named table of the document as <name>.tex, and return the names in the document's order.
 
     Raises:
-        ValueError: two tables have one name.
+        ValueError: two tables have the same name.
     """
     tables = [table for table in tables_of(document) if table.name]
     names = [table.name for table in tables]
@@ -53,7 +55,7 @@ def write_latex(document: Document, folder: Path) -> tuple[str, ...]:
 
 
 def latex_table(table: TextTable) -> str:
-    """A table environment with a booktabs tabular; a longtable where it would not fit on a page."""
+    """Return a table environment with a booktabs tabular, or a longtable if the table does not fit on a page."""
     cells = [[cell.text if isinstance(cell, Cell) else cell for cell in row] for row in table.rows]
     columns, squeezed = _columns(table, cells)
     long = len(cells) > _LONG
@@ -76,14 +78,15 @@ def latex_table(table: TextTable) -> str:
 
 
 def latex_text(text: str) -> str:
-    """Text on one line in which nothing is markup; a letter that pdflatex may not know becomes its code, as U+4E2D."""
+    """Escape text on one line; a letter that pdflatex may not know becomes its code, such as U+4E2D."""
     line = " ".join(text.split())
-    apart = ("{}" if pair == "--" else "" for pair in map("".join, pairwise(f" {line}")))  # or they make a dash
-    return "".join(gap + _letter(letter) for gap, letter in zip(apart, line, strict=True))
+    # Two hyphens in a row would become a dash.
+    gaps = ("{}" if pair == "--" else "" for pair in map("".join, pairwise(f" {line}")))
+    return "".join(gap + _letter(letter) for gap, letter in zip(gaps, line, strict=True))
 
 
 def _cell(text: str) -> str:
-    r"""After the end of a row, a bracket or an asterisk would be read as an option of `\\`."""
+    r"""Escape a cell; a bracket or an asterisk after the end of a row would be read as an option of `\\`."""
     shown = latex_text(text)
     return f"{{}}{shown}" if shown.startswith(("[", "*")) else shown
 
@@ -100,24 +103,27 @@ def _letter(letter: str) -> str:
 
 
 def _columns(table: TextTable, cells: list[list[str]]) -> tuple[str, bool]:
-    """How columns are set: numbers right, long texts in lines; and whether all that is still wider than a page."""
+    """Return the column specification, numbers right and long texts in lines, and whether the table is too wide."""
     widths = [max((len(row[i]) for row in cells), default=0) for i in range(len(table.columns))]
-    lines = [
+    is_paragraph = [
         width > _PARAGRAPH and name not in table.numbers for width, name in zip(widths, table.columns, strict=True)
     ]
-    shown = zip(widths, table.columns, lines, strict=True)
-    rest = sum(max(width, len(name)) + 2 for width, name, broken in shown if not broken)
-    share = max(0.25, 0.95 - rest / _LINE) / max(1, sum(lines))
+    unbroken = sum(
+        max(width, len(name)) + 2
+        for width, name, broken in zip(widths, table.columns, is_paragraph, strict=True)
+        if not broken
+    )
+    share = max(0.25, 0.95 - unbroken / _LINE) / max(1, sum(is_paragraph))
     paragraph = rf">{{\raggedright\arraybackslash}}p{{{share:.2f}\linewidth}}"
     columns = [
         paragraph if broken else "r" if name in table.numbers else "l"
-        for name, broken in zip(table.columns, lines, strict=True)
+        for name, broken in zip(table.columns, is_paragraph, strict=True)
     ]
-    return "".join(columns), rest > (_LINE if not any(lines) else 0.75 * _LINE)
+    return "".join(columns), unbroken > (0.75 * _LINE if any(is_paragraph) else _LINE)
 
 
 def _packages(body: str) -> list[str]:
-    """What the commands come from."""
+    """Return the packages that the commands of a table come from."""
     needed = {
         "amssymb": any(f"\\{name}" in body for name in _SYMBOLS),
         "array": r"\arraybackslash" in body,

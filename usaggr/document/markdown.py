@@ -1,6 +1,6 @@
-"""report.md: the document as GitHub-flavoured Markdown, for a terminal, a repository or a pull request.
+"""A document as GitHub-flavoured Markdown, for a terminal, a repository or a pull request.
 
-What a page folds away stands here in full, under a bold line.
+Blocks that a page folds away are written in full, under a bold line.
 """
 
 import re
@@ -22,11 +22,11 @@ from usaggr.document.elements import (
 )
 
 _DEEPEST = 6
-"""Levels of headings that Markdown has."""
+"""Number of heading levels in Markdown."""
 
 
 def render_markdown(document: Document) -> str:
-    """The whole of report.md; pictures are linked relative to it."""
+    """Return the Markdown of a document; its pictures are linked relative to it."""
     parts = [f"# {literal(document.title)}", *_blocks(document.lead)]
     for section in document.sections:
         parts += _section(section, 2)
@@ -34,7 +34,7 @@ def render_markdown(document: Document) -> str:
 
 
 def markdown_table(table: TextTable) -> str:
-    """A table whose cells are escaped; with its caption above and the number of rows left out under it."""
+    """Return a table with escaped cells, its caption above, and the number of rows left out below."""
     rule = ["---:" if name in table.numbers else "---" for name in table.columns]
     lines = [[literal(name) for name in table.columns], rule, *([_cell(cell) for cell in row] for row in table.rows)]
     shown = "\n".join(f"| {' | '.join(line)} |" for line in lines)
@@ -77,6 +77,6 @@ def _cell(cell: str | Cell) -> str:
 
 
 def _line(text: str) -> str:
-    """One line, whose first characters cannot begin a heading, a list, a quotation or a rule."""
+    """Return text on one line that cannot begin a heading, a list, a quotation or a rule."""
     line = " ".join(text.split())
     return re.sub(r"^(\d+)([.)])(?= |$)", r"\1\\\2", re.sub(r"^([#>+=-])", r"\\\1", line))

@@ -1,20 +1,20 @@
-"""Numbers as text for people: as many digits as they deserve, a true minus sign, and a dash for what is missing."""
+"""Numbers as text for readers: significant digits only, a true minus sign, and a dash for missing values."""
 
 import math
 from datetime import timedelta
 
 MISSING = "–"
 _DIGITS = {"hd": 1, "hd95": 1, "mre": 1, "mre_relative": 4}
-"""Decimals of a metric; scores in [0, 1] have three."""
+"""Decimals of metrics; all others, scores in [0, 1], have three."""
 
 
 def score(value: float | None, metric: str) -> str:
-    """A score with its metric's decimals."""
+    """Return a score with the decimals of its metric."""
     return MISSING if _absent(value) else _minus(f"{value:.{_DIGITS.get(metric, 3)}f}")
 
 
 def signed(value: float | None, metric: str) -> str:
-    """A difference with its metric's decimals and its sign; what rounds to zero has none."""
+    """Return a difference with the decimals of its metric and its sign; a difference that rounds to 0 has no sign."""
     if _absent(value):
         return MISSING
     digits = _DIGITS.get(metric, 3)
@@ -22,21 +22,41 @@ def signed(value: float | None, metric: str) -> str:
 
 
 def spread(mean: float | None, low: float | None, high: float | None, metric: str) -> str:
-    """Mean ± half the width of its interval; the mean alone where there is no interval."""
+    """Return a mean ± half the width of its interval; without an interval, the mean alone.
+
+    Args:
+        mean: The mean score.
+        low: Lower bound of its interval.
+        high: Upper bound of its interval.
+        metric: Metric of the score, which gives the decimals.
+    """
     if _absent(mean) or low is None or high is None or _absent(low) or _absent(high):
         return score(mean, metric)
     return f"{score(mean, metric)} ± {score((high - low) / 2, metric)}"
 
 
 def difference(delta: float | None, low: float | None, high: float | None, metric: str) -> str:
-    """A difference with its interval's bounds, where it has an interval."""
+    """Return a difference with the bounds of its interval, if it has one.
+
+    Args:
+        delta: The difference.
+        low: Lower bound of its interval.
+        high: Upper bound of its interval.
+        metric: Metric of the score, which gives the decimals.
+    """
     if _absent(delta) or _absent(low) or _absent(high):
         return signed(delta, metric)
     return f"{signed(delta, metric)} [{signed(low, metric)}, {signed(high, metric)}]"
 
 
 def percent(value: float | None, low: float | None = None, high: float | None = None) -> str:
-    """A relative change in percent, with its interval's bounds where it has one."""
+    """Return a relative change in percent, with the bounds of its interval if it has one.
+
+    Args:
+        value: The relative change; 0.1 is 10 %.
+        low: Lower bound of its interval.
+        high: Upper bound of its interval.
+    """
     if _absent(value):
         return MISSING
     if _absent(low) or _absent(high):
@@ -45,17 +65,17 @@ def percent(value: float | None, low: float | None = None, high: float | None = 
 
 
 def count(value: float | None) -> str:
-    """A whole number with thousands apart."""
+    """Return an integer with separators of thousands."""
     return MISSING if _absent(value) else f"{round(value or 0):,}"
 
 
 def duration(seconds: float | None) -> str:
-    """Hours, minutes and seconds."""
+    """Return hours, minutes and seconds, as h:mm:ss."""
     return MISSING if _absent(seconds) else str(timedelta(seconds=round(seconds or 0.0)))
 
 
 def p_value(value: float | None) -> str:
-    """A p value as it follows a p: `= .012`, `< .001`."""
+    """Return a p value with the sign that follows a p: `= .012`, `< .001`."""
     if _absent(value):
         return MISSING
     number = value or 0.0
@@ -66,7 +86,7 @@ def p_value(value: float | None) -> str:
 
 
 def share(value: float) -> str:
-    """A part of a whole in percent, with the decimals that it has."""
+    """Return a fraction in percent, with at most 6 significant digits."""
     return f"{100 * value:.6g} %"
 
 
@@ -80,5 +100,5 @@ def _minus(text: str) -> str:
 
 
 def _absent(value: object) -> bool:
-    """Whether there is no number: None, NaN, pandas' NA."""
+    """Return whether a value is no finite number: None, NaN, infinity, pandas' NA."""
     return not isinstance(value, int | float) or not math.isfinite(value)
