@@ -9,11 +9,10 @@ from usaggr.document.display_names import grouping_label
 from usaggr.document.elements import Block, Cell, Items, Section, TextTable, literal
 from usaggr.report import table_cells
 from usaggr.report.material import Material, capital, paragraph, section
-from usaggr.report.staged.tables import make_staged
+from usaggr.report.staged.tables import StagedRow, make_staged
 from usaggr.results.stored_study import StagedFacts
 from usaggr.statistics.verdicts import ALPHA
 
-Row = table_cells.Row
 _MORE = 1.01
 """Times the reference's examples from which a grouping has more budget; rounding makes no such difference."""
 
@@ -30,8 +29,8 @@ def write_staged(material: Material) -> Section | None:
         "the second stage comes on top, and a difference may be one of examples.",
     )
     described = Items(tuple(_describe(name, facts) for name, facts in staged.items()))
-    rows = material.tables.of(make_staged).to_dict("records")
-    known = [row for row in rows if not table_cells.is_missing(row["delta_skill"])]
+    rows = material.tables.of(make_staged)
+    known = [row for row in rows if not table_cells.is_missing(row.delta_skill)]
     said = Items(tuple(_sentence(material, row) for row in known)) if known else None
     exposure = [_exposure(material, variant, scale) for variant, scale in material.comparison.scales_by_variant]
     return section("Staged strategies", intro, described, said, _table(material, rows), *exposure)
@@ -56,25 +55,25 @@ def _label(name: str) -> str:
     return literal(grouping_label(name))
 
 
-def _sentence(material: Material, row: Row) -> str:
-    where = capital(literal(material.where(row["variant"], row["scale"])))
-    against = f"{_label(row['against'])} ({_kin(row)})"
-    size = text.difference(row["delta_skill"], row["low"], row["high"], "skill")
-    if not table_cells.is_missing(row["p_adjusted"]) and row["p_adjusted"] < ALPHA:
-        found = f"certainly {'better' if row['delta_skill'] > 0 else 'worse'} than {against}, by {size} in skill"
+def _sentence(material: Material, row: StagedRow) -> str:
+    where = capital(literal(material.where(row.variant, row.scale)))
+    against = f"{_label(row.against)} ({_kin(row)})"
+    size = text.difference(row.delta_skill, row.low, row.high, "skill")
+    if not table_cells.is_missing(row.p_adjusted) and row.p_adjusted < ALPHA:
+        found = f"certainly {'better' if row.delta_skill > 0 else 'worse'} than {against}, by {size} in skill"
     else:
         found = f"not to be told from {against}: {size} in skill"
-    few = " (one seed: provisional)" if row["seeds"] == 1 else ""
-    better = row["budget"] == "extra" and row["delta_skill"] > 0
+    few = " (one seed: provisional)" if row.seeds == 1 else ""
+    better = row.budget == "extra" and row.delta_skill > 0
     more = " It has more budget, so this may be the examples' doing." if better else ""
-    return f"**{where}.** {_label(row['grouping'])} is {found}{few}.{more}"
+    return f"**{where}.** {_label(row.grouping)} is {found}{few}.{more}"
 
 
-def _kin(row: Row) -> str:
-    return "the same blocks in one stage" if row["is"] == "same blocks" else "what it starts from"
+def _kin(row: StagedRow) -> str:
+    return "the same blocks in one stage" if row.kin == "same blocks" else "what it starts from"
 
 
-def _table(material: Material, rows: Sequence[Row]) -> Block | None:
+def _table(material: Material, rows: Sequence[StagedRow]) -> Block | None:
     if not rows:
         return paragraph(
             "The study has neither the same blocks in one stage nor the groupings that these start from: there is",
@@ -83,19 +82,17 @@ def _table(material: Material, rows: Sequence[Row]) -> Block | None:
     several = len(material.study.variants) > 1
     shown = [
         (
-            grouping_label(row["grouping"]),
-            "more" if row["budget"] == "extra" else "equal",
-            grouping_label(row["against"]),
+            grouping_label(row.grouping),
+            "more" if row.budget == "extra" else "equal",
+            grouping_label(row.against),
             _kin(row),
-            *((str(row["variant"]),) if several else ()),
-            Cell(f"{row['scale']:g}", float(row["scale"])),
-            table_cells.number(
-                text.difference(row["delta_skill"], row["low"], row["high"], "skill"), row["delta_skill"]
-            ),
-            table_cells.p_value(row["p_adjusted"]),
-            table_cells.count(row["tasks"]),
-            table_cells.count(row["seeds"]),
-            row["note"],
+            *((str(row.variant),) if several else ()),
+            Cell(f"{row.scale:g}", float(row.scale)),
+            table_cells.number(text.difference(row.delta_skill, row.low, row.high, "skill"), row.delta_skill),
+            table_cells.p_value(row.p_adjusted),
+            table_cells.count(row.tasks),
+            table_cells.count(row.seeds),
+            row.note,
         )
         for row in rows
     ]

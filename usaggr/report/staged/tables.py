@@ -3,10 +3,10 @@
 All differences are in skill on the main metrics, on the same test fold, seed by seed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any, Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,29 +18,69 @@ from usaggr.analysis.comparison import CELL
 from usaggr.analysis.contrasts import Contrast, Skills
 from usaggr.analysis.difference_intervals import Key, pooled_by_task
 from usaggr.analysis.weighted_sums import UNKNOWN, quantities
+from usaggr.statistics.claims import Quantity
 from usaggr.statistics.holm import holm
 
 STAGED_COLUMNS = (
     "grouping", "parent", "share", "budget", "scale", "variant", "against", "is", "delta_skill", "low", "high", "p",
     "p_adjusted", "tasks", "seeds", "note",
 )  # fmt: skip
-"""Of staged.csv: a row a staged grouping, scale, variant and grouping in one stage that it is compared with. `is`: what
-that is to it, `same blocks` or `parent`. delta_skill: mean over tasks, positive where the staged one is better. p is
-adjusted by Holm over the rows of one scale and variant."""
+"""Columns of staged.csv, one for each field of `StagedRow`."""
 Kin = Literal["same blocks", "parent"]
 
 
+class StagedRow(NamedTuple):
+    """Difference of a staged grouping from a grouping in one stage, at one scale, under one variant."""
+
+    grouping: str
+    """The staged grouping."""
+    parent: str
+    """Grouping whose models it starts from."""
+    share: float
+    """Part of each task's examples that the first stage sees."""
+    budget: str
+    """`equal`: both stages see as many examples as one stage does; `extra`: the second stage sees more."""
+    scale: float | int
+    """Fraction of each task's training samples, or most of them."""
+    variant: str
+    """Name of the variant of the study."""
+    against: str
+    """The grouping in one stage that it is compared with."""
+    kin: Kin
+    """What `against` is to the staged grouping; column `is` of staged.csv."""
+    delta_skill: float
+    """Mean difference in skill over tasks, positive if the staged grouping is better; NaN if it is not estimated."""
+    low: float
+    """Lower end of the interval of `delta_skill`; NaN without one."""
+    high: float
+    """Upper end of it."""
+    p: float
+    """Two-sided p value of no difference; NaN if it is not tested."""
+    p_adjusted: float
+    """`p` adjusted by Holm over the rows of one scale and variant."""
+    tasks: int
+    """Number of tasks in the mean."""
+    seeds: int
+    """Number of seeds that all of these tasks have on both sides."""
+    note: str
+    """Remarks on the difference, joined by semicolons."""
+
+
 @dataclass(frozen=True)
-class _Row:
+class _Difference:
+    """A row whose difference is not estimated yet."""
+
     grouping: str
     scale: float | int
     variant: str
     against: str
     kin: Kin
     tasks: int
+    """Number of tasks in the mean."""
     left_out: tuple[str, ...]
     """Tasks without a seed on both sides."""
     contrast: Contrast | None
+    """Mean difference over the tasks, by seed; None if the tasks have no seed in common."""
 
     @property
     def key(self) -> Key:
@@ -48,32 +88,68 @@ class _Row:
         return (self.variant, self.scale, self.grouping, "", self.against)
 
 
-def make_staged(comparison: StudyComparison) -> pd.DataFrame:
-    """STAGED_COLUMNS; without rows where the study has no staged groupings, or nothing to compare them with.
+def make_staged(comparison: StudyComparison) -> tuple[StagedRow, ...]:
+    """Compare each staged grouping with its counterparts in one stage.
 
     Intervals take seeds and test subjects jointly over the tasks, on the seeds that all of them have on both sides.
+
+    Returns:
+        A row for each staged grouping, scale, variant and counterpart; none without staged groupings or counterparts.
     """
-    columns = list(STAGED_COLUMNS)
     collection, study = comparison.collection, comparison.study
-    rows = list(_rows(collection, comparison.skills)) if study.staged else []
+    differences = list(_differences(collection, comparison.skills)) if study.staged else []
+    estimates = _estimate(differences, study.confidence)
+    adjusted = _adjust(differences, estimates)
+    return tuple(
+        StagedRow(
+            grouping=row.grouping,
+            parent=study.staged[row.grouping].parent,
+            share=study.staged[row.grouping].share,
+            budget=study.staged[row.grouping].budget,
+            scale=row.scale,
+            variant=row.variant,
+            against=row.against,
+            kin=row.kin,
+            delta_skill=estimates[row.key].value,
+            low=estimates[row.key].low,
+            high=estimates[row.key].high,
+            p=estimates[row.key].p,
+            p_adjusted=adjusted[row.key],
+            tasks=row.tasks,
+            seeds=0 if row.contrast is None else len(row.contrast.seeds),
+            note="; ".join(_notes(row)),
+        )
+        for row in differences
+    )
+
+
+def make_staged_table(rows: Sequence[StagedRow]) -> pd.DataFrame:
+    """Return the table that staged.csv is written from."""
+    return pd.DataFrame(rows, columns=list(STAGED_COLUMNS))
+
+
+def _estimate(rows: Sequence[_Difference], confidence: float) -> dict[Key, Quantity]:
+    """Estimate every difference, with an interval if it has a contrast."""
     tables = {row.key: row.contrast.table for row in rows if row.contrast is not None}
     runs: dict[Key, Key] = {row.key: row.contrast.runs for row in rows if row.contrast is not None}
-    found = pooled_by_task(tables, runs, CELL, ("scale",))
-    bounds = quantities([difference.estimate for difference in found.values()], study.confidence)
-    estimates = dict(zip(found, bounds, strict=True))
-    said = []
+    pooled = pooled_by_task(tables, runs, CELL, ("scale",))
+    bounds = quantities([difference.estimate for difference in pooled.values()], confidence)
+    return {row.key: UNKNOWN for row in rows} | dict(zip(pooled, bounds, strict=True))
+
+
+def _adjust(rows: Sequence[_Difference], estimates: Mapping[Key, Quantity]) -> dict[Key, float]:
+    """Return the p values, adjusted over the rows of one variant and scale."""
+    families: dict[tuple[str, float | int], list[Key]] = {}
     for row in rows:
-        value = estimates.get(row.key, UNKNOWN)
-        said.append(_told(row, collection) | {
-            "delta_skill": value.value, "low": value.low, "high": value.high, "p": value.p, "p_adjusted": np.nan,
-        })  # fmt: skip
-    table = pd.DataFrame(said, columns=columns)
-    for _, family in table.groupby(["variant", "scale"], sort=False):
-        table.loc[family.index, "p_adjusted"] = holm(family["p"].to_numpy(dtype=float))
-    return table.astype(dict.fromkeys(("delta_skill", "low", "high", "p", "p_adjusted"), "float64"))
+        families.setdefault((row.variant, row.scale), []).append(row.key)
+    adjusted: dict[Key, float] = {}
+    for keys in families.values():
+        p_values = holm(np.array([estimates[key].p for key in keys], dtype=float))
+        adjusted |= dict(zip(keys, p_values.tolist(), strict=True))
+    return adjusted
 
 
-def _rows(collection: Collection, skills: Skills) -> Iterator[_Row]:
+def _differences(collection: Collection, skills: Skills) -> Iterator[_Difference]:
     study = collection.study
     for grouping, scale, variant in product(study.staged, study.scales, study.variants):
         if grouping not in study.groupings:
@@ -89,7 +165,7 @@ def _rows(collection: Collection, skills: Skills) -> Iterator[_Row]:
             mean = {cell: weight / len(pairs) for pair in pairs.values() for cell, weight in pair.items()}
             left_out = tuple(task for task in collection.tasks if task not in pairs)
             contrast = skills.contrast(mean) if mean else None
-            yield _Row(grouping, scale, variant, against, kin, len(pairs), left_out, contrast)
+            yield _Difference(grouping, scale, variant, against, kin, len(pairs), left_out, contrast)
 
 
 def counterparts(collection: Collection, grouping: str) -> dict[str, Kin]:
@@ -107,8 +183,7 @@ def blocks_of(collection: Collection, grouping: str) -> frozenset[tuple[str, ...
     return frozenset(run.row.tasks for run in collection.runs if grouping in run.row.groupings)
 
 
-def _told(row: _Row, collection: Collection) -> dict[str, Any]:
-    staging = collection.study.staged[row.grouping]
+def _notes(row: _Difference) -> list[str]:
     notes = []
     if row.left_out:
         notes.append(f"without {', '.join(row.left_out)}")
@@ -116,8 +191,4 @@ def _told(row: _Row, collection: Collection) -> dict[str, Any]:
         notes.append("no seed that all tasks have")
     if row.contrast is not None and not row.contrast.whole:
         notes.append("no predictions of some runs: seeds alone")
-    return {
-        "grouping": row.grouping, "parent": staging.parent, "share": staging.share, "budget": staging.budget,
-        "scale": row.scale, "variant": row.variant, "against": row.against, "is": row.kin, "tasks": row.tasks,
-        "seeds": 0 if row.contrast is None else len(row.contrast.seeds), "note": "; ".join(notes),
-    }  # fmt: skip
+    return notes
