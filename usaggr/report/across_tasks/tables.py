@@ -1,16 +1,15 @@
-"""The tables over tasks: Friedman's test, pairs of groupings, probability of improvement and negative transfer.
+"""Groupings over all tasks: Friedman's test, pairs of groupings, probability of improvement and negative transfer.
 
-All are descriptive (see evidence/across.py), on the skill of each type's main metric.
+All are descriptive (see statistics/rank_tests.py), on the skill of each type's main metric.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from usaggr.analysis.compare_study import StudyComparison
+from usaggr.analysis.compare_study import Scale, StudyComparison
 from usaggr.results.stored_study import StudyFacts
 from usaggr.statistics.rank_tests import (
     Improvement,
@@ -20,31 +19,108 @@ from usaggr.statistics.rank_tests import (
     wilcoxon_pairs,
 )
 
-FRIEDMAN_COLUMNS = ("scale", "variant", "tasks", "groupings", "statistic", "df", "p", "reason")
-"""Then `rank:<grouping>`, the mean rank of each grouping."""
-PAIR_COLUMNS = (
-    "scale", "variant", "first", "second", "tasks", "better", "worse", "ties", "median", "statistic", "p", "p_adjusted",
-    "reason",
-)  # fmt: skip
-IMPROVEMENT_COLUMNS = (
-    "scale", "variant", "grouping", "tasks", "seeds", "probability", "low", "high", "losses", "judged",
-    "negative_transfer", "negative_low", "negative_high",
-)  # fmt: skip
+_NO_IMPROVEMENT = Improvement(np.nan, np.nan, np.nan, tasks=0, seeds=0)
+"""Stands for a grouping without a seed that all tasks have under both."""
+
+
+@dataclass(frozen=True)
+class FriedmanRow:
+    """Friedman's test that all groupings rank alike, at one scale, under one variant."""
+
+    scale: Scale
+    """Fraction of each task's training samples, or most of them."""
+    variant: str
+    """Name of the variant of the study."""
+    tasks: int
+    """Number of tasks that have a seed finished under all groupings."""
+    groupings: int
+    """Number of groupings that are ranked."""
+    statistic: float
+    """Chi-square, corrected for ties; NaN if there is no test."""
+    df: int
+    """Degrees of freedom of `statistic`."""
+    p: float
+    """P value of equal ranks; NaN if there is no test."""
+    reason: str
+    """Why there is no test; empty if there is one."""
+    ranks: Mapping[str, float]
+    """Mean rank of each grouping over tasks, by name; 1 is best, NaN if there is no test."""
+
+
+@dataclass(frozen=True)
+class PairRow:
+    """Wilcoxon's signed-rank test of two groupings over tasks, at one scale, under one variant."""
+
+    scale: Scale
+    """Fraction of each task's training samples, or most of them."""
+    variant: str
+    """Name of the variant of the study."""
+    first: str
+    """The grouping that `second` is compared with."""
+    second: str
+    """The grouping that the counts and the median are about."""
+    tasks: int
+    """Number of tasks that have a seed finished under all groupings."""
+    better: int
+    """Number of tasks on which the second grouping has the higher skill."""
+    worse: int
+    """Number of tasks on which it has the lower skill."""
+    ties: int
+    """Number of tasks of equal skill, such as those with the same run under both."""
+    median: float
+    """Median over tasks of the difference in skill, second less first; NaN without a task."""
+    statistic: float
+    """Sum of the ranks of the differences in favor of the second; NaN if there is no test."""
+    p: float
+    """Two-sided, exact p value of no difference; NaN if there is no test."""
+    p_adjusted: float
+    """`p` adjusted by Holm over the pairs of one scale and variant."""
+    reason: str
+    """Why there is no test; empty if there is one."""
+
+
+@dataclass(frozen=True)
+class ImprovementRow:
+    """How often a grouping improves on the reference and how often it harms, at one scale, under one variant."""
+
+    scale: Scale
+    """Fraction of each task's training samples, or most of them."""
+    variant: str
+    """Name of the variant of the study."""
+    grouping: str
+    """The grouping that is compared with the reference."""
+    tasks: int
+    """Number of tasks that have runs of their own under both."""
+    seeds: int
+    """Number of seeds that all of these tasks have under both."""
+    probability: float
+    """Probability that a random run of the grouping beats one of the reference, mean over tasks; NaN without runs."""
+    low: float
+    """Lower end of its interval over seeds; NaN without one."""
+    high: float
+    """Upper end of it."""
+    losses: int
+    """Number of cells with the verdict loss."""
+    judged: int
+    """Number of cells with any verdict."""
+    negative_transfer: float
+    """`losses` over `judged`; NaN without a verdict."""
+    negative_low: float
+    """Lower end of Wilson's interval of `negative_transfer`."""
+    negative_high: float
+    """Upper end of it."""
 
 
 @dataclass(frozen=True)
 class AcrossTasks:
-    """Ready to be shown; p and what belongs to it are missing where `reason` says why."""
+    """Descriptions of the groupings over all tasks."""
 
-    friedman: pd.DataFrame
-    """A row a variant and scale; FRIEDMAN_COLUMNS, then ranks: 1 is the best grouping."""
-    pairwise: pd.DataFrame
-    """A row a variant, scale and pair of groupings; PAIR_COLUMNS: `better`, `worse` and `ties` count tasks, `median` is
-    that of the differences of skill, all of the second against the first."""
-    improvement: pd.DataFrame
-    """A row a variant, scale and grouping but the reference; IMPROVEMENT_COLUMNS: the probability that a random run of
-    the grouping beats a random run of the reference, over the tasks that have runs of their own under both; losses
-    among the cells with a verdict."""
+    friedman: tuple[FriedmanRow, ...]
+    """A row for each variant and scale."""
+    pairwise: tuple[PairRow, ...]
+    """A row for each variant, scale and pair of groupings."""
+    improvement: tuple[ImprovementRow, ...]
+    """A row for each variant, scale and grouping except the reference."""
 
 
 def make_across(comparison: StudyComparison) -> AcrossTasks:
@@ -63,23 +139,21 @@ def across_tasks(observations: pd.DataFrame, comparison: pd.DataFrame, study: St
         comparison: from `judge_cells`.
         study: its groupings, in order, and reference.
     """
-    tests, pairs, gains = [], [], []
+    tests: list[FriedmanRow] = []
+    pairs: list[PairRow] = []
+    gains: list[ImprovementRow] = []
     main = observations[observations["main"] & observations["skill"].notna()]
-    parts: dict[Any, pd.DataFrame] = dict(iter(main.groupby(["variant", "scale"], sort=False)))
+    parts = dict(iter(main.groupby(["variant", "scale"], sort=False)))
     cells = comparison[comparison["main"]]
     for variant in study.variants:
         for scale in study.scales:
-            where = {"scale": scale, "variant": variant}
             rows = parts.get((variant, scale), main.iloc[:0])
             scores = _mean_skills(rows, study.groupings)
-            tests.append(where | _friedman(scores))
-            pairs += [where | pair for pair in _pairs(scores)]
+            tests.append(_friedman(scale, variant, scores))
+            pairs += _pairs(scale, variant, scores)
             chosen = cells[(cells["variant"] == variant) & (cells["scale"] == scale)]
-            gains += [where | gain for gain in _improvements(rows, chosen, study)]
-    ranks = [f"rank:{grouping}" for grouping in study.groupings]
-    return AcrossTasks(
-        _table(tests, (*FRIEDMAN_COLUMNS, *ranks)), _table(pairs, PAIR_COLUMNS), _table(gains, IMPROVEMENT_COLUMNS)
-    )
+            gains += _improvements(scale, variant, rows, chosen, study)
+    return AcrossTasks(tuple(tests), tuple(pairs), tuple(gains))
 
 
 def _mean_skills(rows: pd.DataFrame, groupings: tuple[str, ...]) -> pd.DataFrame:
@@ -88,42 +162,76 @@ def _mean_skills(rows: pd.DataFrame, groupings: tuple[str, ...]) -> pd.DataFrame
     return wide.dropna().groupby(level="task", sort=False).mean()
 
 
-def _friedman(scores: pd.DataFrame) -> dict[str, Any]:
-    found = friedman(scores.to_numpy(dtype=float))
-    ranks = {f"rank:{name}": float(rank) for name, rank in zip(scores.columns, found.ranks, strict=True)}
+def _friedman(scale: Scale, variant: str, scores: pd.DataFrame) -> FriedmanRow:
+    test = friedman(scores.to_numpy(dtype=float))
     groupings = scores.shape[1]
-    facts = {"tasks": found.tasks, "groupings": groupings, "statistic": found.statistic, "df": groupings - 1}
-    return {**facts, "p": found.p, "reason": found.reason, **ranks}
+    return FriedmanRow(
+        scale=scale,
+        variant=variant,
+        tasks=test.tasks,
+        groupings=groupings,
+        statistic=test.statistic,
+        df=groupings - 1,
+        p=test.p,
+        reason=test.reason,
+        ranks={str(name): float(rank) for name, rank in zip(scores.columns, test.ranks, strict=True)},
+    )
 
 
-def _pairs(scores: pd.DataFrame) -> Iterator[dict[str, Any]]:
+def _pairs(scale: Scale, variant: str, scores: pd.DataFrame) -> Iterator[PairRow]:
     for pair in wilcoxon_pairs(scores.to_numpy(dtype=float)):
-        names = {"first": scores.columns[pair.first], "second": scores.columns[pair.second], "tasks": len(scores)}
-        counts = {"better": pair.better, "worse": pair.worse, "ties": pair.ties, "median": pair.median}
-        test = {"statistic": pair.statistic, "p": pair.p, "p_adjusted": pair.p_adjusted, "reason": pair.reason}
-        yield names | counts | test
+        yield PairRow(
+            scale=scale,
+            variant=variant,
+            first=str(scores.columns[pair.first]),
+            second=str(scores.columns[pair.second]),
+            tasks=len(scores),
+            better=pair.better,
+            worse=pair.worse,
+            ties=pair.ties,
+            median=pair.median,
+            statistic=pair.statistic,
+            p=pair.p,
+            p_adjusted=pair.p_adjusted,
+            reason=pair.reason,
+        )
 
 
-def _improvements(rows: pd.DataFrame, cells: pd.DataFrame, study: StudyFacts) -> Iterator[dict[str, Any]]:
+def _improvements(
+    scale: Scale, variant: str, rows: pd.DataFrame, cells: pd.DataFrame, study: StudyFacts
+) -> Iterator[ImprovementRow]:
+    """Yield a row for each grouping except the reference.
+
+    Args:
+        scale: of the rows and cells.
+        variant: of the rows and cells.
+        rows: observations of the main metrics.
+        cells: verdicts of the main metrics.
+        study: its groupings, in order, and reference.
+    """
     for grouping in study.groupings:
         if grouping == study.reference:
             continue
-        own = cells[cells["grouping"] == grouping]
-        found = _improvement(rows, grouping, own.loc[~own["same"], "task"].tolist(), study)
-        rate = negative_transfer(own["verdict"].tolist(), study.confidence)
-        yield {
-            "grouping": grouping,
-            "tasks": 0 if found is None else found.tasks,
-            "seeds": 0 if found is None else found.seeds,
-            "probability": np.nan if found is None else found.value,
-            "low": np.nan if found is None else found.low,
-            "high": np.nan if found is None else found.high,
-            "losses": int((own["verdict"] == "loss").sum()),
-            "judged": int((own["verdict"] != "").sum()),
-            "negative_transfer": rate.value,
-            "negative_low": rate.low,
-            "negative_high": rate.high,
-        }
+        of_grouping = cells[cells["grouping"] == grouping]
+        tasks = of_grouping.loc[~of_grouping["same"], "task"].tolist()
+        improvement = _improvement(rows, grouping, tasks, study) or _NO_IMPROVEMENT
+        verdicts = of_grouping["verdict"].tolist()
+        rate = negative_transfer(verdicts, study.confidence)
+        yield ImprovementRow(
+            scale=scale,
+            variant=variant,
+            grouping=grouping,
+            tasks=improvement.tasks,
+            seeds=improvement.seeds,
+            probability=improvement.value,
+            low=improvement.low,
+            high=improvement.high,
+            losses=sum(verdict == "loss" for verdict in verdicts),
+            judged=sum(verdict != "" for verdict in verdicts),
+            negative_transfer=rate.value,
+            negative_low=rate.low,
+            negative_high=rate.high,
+        )
 
 
 def _improvement(rows: pd.DataFrame, grouping: str, tasks: list[str], study: StudyFacts) -> Improvement | None:
@@ -140,9 +248,3 @@ def _improvement(rows: pd.DataFrame, grouping: str, tasks: list[str], study: Stu
         return None
     scores, references = (side.loc[seeds].to_numpy(dtype=float).T for side in (own, reference))
     return probability_of_improvement(scores, references, study.confidence)
-
-
-def _table(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> pd.DataFrame:
-    table = pd.DataFrame(rows, columns=list(columns))
-    counts = ("tasks", "groupings", "df", "better", "worse", "ties", "seeds", "losses", "judged")
-    return table.astype({name: "Int64" for name in columns if name in counts})
