@@ -53,7 +53,8 @@ def coverage(cell: Cell, repetitions: int) -> float:
     rng = np.random.default_rng(int.from_bytes(hashlib.sha256(repr(cell).encode()).digest()[:8], "big"))
     held = 0
     for _ in range(repetitions):
-        _, low, high = rank_correlation(study(rng, tasks, points, rho), CONFIDENCE)
+        drawn = study(rng, tasks, points, rho)
+        _, low, high = rank_correlation(drawn["task"], drawn["predicted"], drawn["relative"], CONFIDENCE)
         held += low <= rho <= high
     return held / repetitions
 

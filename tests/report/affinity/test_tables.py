@@ -61,16 +61,15 @@ def test_what_is_predicted_and_measured_of_each_task_of_a_block_by_hand(swept: t
     values = {("breast_2cls", "breast_lesion"): 0.3, ("lung", "breast_lesion"): -0.1}
     write_affinities(sweep.directory, TASKS, {"lookahead": lambda a, b, seed: values.get((a, b), 0.0)})
     points = make_affinity(compare_study(collect([sweep.directory]))).points
-    assert tuple(points.columns) == AFFINITY_COLUMNS
-    row = {(r["grouping"], r["task"]): r for r in points.to_dict("records")}
-    assert row["clinical", "breast_lesion"]["predicted"] == pytest.approx(0.3)
-    assert row["unified", "breast_lesion"]["predicted"] == pytest.approx((0.3 - 0.1) / 6)
-    assert row["clinical", "breast_lesion"]["block_tasks"] == "breast_2cls;breast_lesion"
+    row = {(point.grouping, point.task): point for point in points}
+    assert row["clinical", "breast_lesion"].predicted == pytest.approx(0.3)
+    assert row["unified", "breast_lesion"].predicted == pytest.approx((0.3 - 0.1) / 6)
+    assert row["clinical", "breast_lesion"].block_tasks == "breast_2cls;breast_lesion"
     # dice .7 alone, .7 + .6 x gain in a block; distances are better when lower.
-    assert row["clinical", "breast_lesion"]["relative"] == pytest.approx(0.6 * GAINS["breast_lesion"] / 0.7)
-    assert row["clinical", "fetal_femur"]["relative"] == pytest.approx(100 * GAINS["fetal_femur"] / 50)
-    assert row["clinical", "fetal_femur"]["seeds"] == 2
-    assert set(points["grouping"]) == {"clinical", "unified"}
+    assert row["clinical", "breast_lesion"].relative == pytest.approx(0.6 * GAINS["breast_lesion"] / 0.7)
+    assert row["clinical", "fetal_femur"].relative == pytest.approx(100 * GAINS["fetal_femur"] / 50)
+    assert row["clinical", "fetal_femur"].seeds == 2
+    assert {point.grouping for point in points} == {"clinical", "unified"}
     assert len(points) == 2 * len(TASKS)
 
 
@@ -79,12 +78,12 @@ def test_affinities_that_know_the_gains_rank_them_and_the_opposite_ranks_them_ba
 ) -> None:
     sweep, tables = swept
     write_affinities(sweep.directory, TASKS, {"lookahead": knows, "gradient": lambda a, b, seed: -knows(a, b, seed)})
-    ranks = make_affinity(compare_study(collect([sweep.directory]))).ranks.set_index("measure")
-    assert ranks.loc["lookahead", "rho"] > 0.9
-    assert ranks.loc["lookahead", "low"] > 0
-    assert ranks.loc["gradient", "rho"] == pytest.approx(-ranks.loc["lookahead", "rho"])
-    assert ranks.loc["gradient", "high"] < 0
-    assert ranks.loc["lookahead", "tasks"] == len(TASKS)
+    ranks = {row.measure: row for row in make_affinity(compare_study(collect([sweep.directory]))).ranks}
+    assert ranks["lookahead"].rho > 0.9
+    assert ranks["lookahead"].low > 0
+    assert ranks["gradient"].rho == pytest.approx(-ranks["lookahead"].rho)
+    assert ranks["gradient"].high < 0
+    assert ranks["lookahead"].tasks == len(TASKS)
     told = said(sweep, tables)
     assert "higher affinity went with more gain" in told
     assert "higher affinity went with *less* gain" in told
@@ -98,20 +97,20 @@ def test_affinities_that_know_nothing_are_said_to_predict_nothing(
     rng = np.random.default_rng(4)
     noise = {(a, b): rng.normal() for a in TASKS for b in TASKS}
     write_affinities(sweep.directory, TASKS, {"features": lambda a, b, seed: noise[a, b]})
-    (row,) = make_affinity(compare_study(collect([sweep.directory]))).ranks.to_dict("records")
-    assert row["low"] < 0 < row["high"]
+    (row,) = make_affinity(compare_study(collect([sweep.directory]))).ranks
+    assert row.low < 0 < row.high
     assert "nothing certain" in said(sweep, tables)
 
 
 def test_rank_correlation_is_scipys_and_its_interval_draws_whole_tasks() -> None:
     rng = np.random.default_rng(1)
-    points = pd.DataFrame({"task": [f"t{i % 6}" for i in range(18)], "predicted": rng.normal(size=18)})
-    points["relative"] = np.round(points["predicted"] + rng.normal(size=18), 1)  # with ties
-    rho, low, high = rank_correlation(points, 0.95)
-    assert rho == pytest.approx(spearmanr(points["predicted"], points["relative"]).statistic)
+    tasks, predicted = [f"t{i % 6}" for i in range(18)], rng.normal(size=18)
+    measured = np.round(predicted + rng.normal(size=18), 1)  # with ties
+    rho, low, high = rank_correlation(tasks, predicted, measured, 0.95)
+    assert rho == pytest.approx(spearmanr(predicted, measured).statistic)
     assert low < rho < high
     # The same points once more say nothing new of tasks: the interval stays, where points drawn alone would narrow it.
-    twice = rank_correlation(pd.concat([points, points]), 0.95)
+    twice = rank_correlation(tasks * 2, np.tile(predicted, 2), np.tile(measured, 2), 0.95)
     assert twice[0] == pytest.approx(rho)
     assert twice[2] - twice[1] == pytest.approx(high - low, rel=0.1)
 
@@ -120,8 +119,8 @@ def test_few_tasks_have_no_correlation(tmp_path: Path) -> None:
     tasks = ("breast_lesion", "breast_2cls", "fetal_femur")
     sweep = sweep_of(tmp_path / "sweep", tasks=tasks)
     write_affinities(sweep.directory, tasks, {"lookahead": knows})
-    (row,) = make_affinity(compare_study(collect([sweep.directory]))).ranks.to_dict("records")
-    assert np.isnan(row["rho"])
+    (row,) = make_affinity(compare_study(collect([sweep.directory]))).ranks
+    assert np.isnan(row.rho)
     assert "4 tasks that differ are needed" in said(sweep, make_tables(collect([sweep.directory])))
 
 
@@ -148,7 +147,7 @@ def test_affinities_of_something_else_are_refused_with_the_reason(
     write_affinities(sweep.directory, TASKS, {"lookahead": knows}, **head)
     found = make_affinity(compare_study(collect([sweep.directory])))
     assert reason in found.refused
-    assert found.points.empty
+    assert found.points == ()
     told = said(sweep, tables)
     assert reason in told
     assert "estimate again: usaggr affinity" in told
@@ -162,7 +161,7 @@ def test_a_file_that_is_no_table_of_affinities_is_refused(swept: tuple[FakeSweep
     write_affinities(sweep.directory, TASKS, {"lookahead": knows})
     (sweep.directory / FOLDER / "affinity.csv").write_text(content)
     found = make_affinity(compare_study(collect([sweep.directory])))
-    assert found.points.empty
+    assert found.points == ()
     assert "affinity.csv: " in found.refused
 
 
@@ -192,5 +191,5 @@ def test_a_shared_reference_is_taken_off(tmp_path: Path) -> None:
     sweep = sweep_of(tmp_path / "sweep", reference="unified")
     write_affinities(sweep.directory, TASKS, {"lookahead": lambda a, b, seed: 1.0 if b == "breast_lesion" else 0.0})
     points = make_affinity(compare_study(collect([sweep.directory]))).points
-    of = points[(points["grouping"] == "clinical") & (points["task"] == "breast_lesion")]
-    assert of["predicted"].tolist() == pytest.approx([0.0])  # 1 in the block, 1 in the reference
+    (point,) = [point for point in points if (point.grouping, point.task) == ("clinical", "breast_lesion")]
+    assert point.predicted == pytest.approx(0.0)  # 1 in the block, 1 in the reference

@@ -1,13 +1,13 @@
 """Did affinity predict? Estimated affinities beside what was measured of the blocks that were trained."""
 
-import pandas as pd
+from math import isnan
 
 from usaggr.document import numbers as text
 from usaggr.document.display_names import plural, scale_label
 from usaggr.document.elements import Block, Cell, Items, Section, TextTable, literal
 from usaggr.report import table_cells
 from usaggr.report.affinity.figure import LABELS
-from usaggr.report.affinity.tables import AffinityTables, make_affinity
+from usaggr.report.affinity.tables import AffinityTables, RankRow, make_affinity
 from usaggr.report.material import Material, paragraph, section
 
 TITLE = "Did affinity predict?"
@@ -29,22 +29,22 @@ def write_affinity(material: Material) -> Section | None:
         "once, those drawn by lot too. The literature finds that such scores predict poorly what tasks gain from each "
         "other (arXiv:2301.02873); here is how well they did on these data.",
     )
-    if tables.points.empty:
+    if not tables.points:
         nothing = paragraph("No block of several tasks is trained yet beside its reference: nothing to compare.")
         return section(TITLE, intro, nothing)
-    said = Items(tuple(_sentence(row) for row in tables.ranks.to_dict("records")))
+    said = Items(tuple(_sentence(row) for row in tables.ranks))
     return section(TITLE, intro, said, _table(tables), *material.pictures("affinity"))
 
 
-def _sentence(row: table_cells.Row) -> str:
-    what = f"**{LABELS[row['measure']][0].upper()}{LABELS[row['measure']][1:]}, {scale_label(row['scale'])}.**"
-    counted = f"{plural(int(row['points']), 'point')} of {plural(int(row['tasks']), 'task')}"
-    if pd.isna(row["rho"]):
+def _sentence(row: RankRow) -> str:
+    what = f"**{LABELS[row.measure][0].upper()}{LABELS[row.measure][1:]}, {scale_label(row.scale)}.**"
+    counted = f"{plural(row.points, 'point')} of {plural(row.tasks, 'task')}"
+    if isnan(row.rho):
         return f"{what} With {counted} there is no rank correlation: 4 tasks that differ are needed."
-    found = text.difference(row["rho"], row["low"], row["high"], "skill")
-    if row["low"] > 0:
+    found = text.difference(row.rho, row.low, row.high, "skill")
+    if row.low > 0:
         said = "higher affinity went with more gain"
-    elif row["high"] < 0:
+    elif row.high < 0:
         said = "higher affinity went with *less* gain"
     else:
         said = "nothing certain: by chance alone it may be as much"
@@ -54,11 +54,11 @@ def _sentence(row: table_cells.Row) -> str:
 def _table(tables: AffinityTables) -> Block:
     rows = tuple(
         (
-            LABELS[row["measure"]], Cell(f"{row['scale']:g}", float(row["scale"])), table_cells.count(row["points"]),
-            table_cells.count(row["tasks"]),
-            table_cells.number(text.difference(row["rho"], row["low"], row["high"], "skill"), row["rho"]),
+            LABELS[row.measure], Cell(f"{row.scale:g}", float(row.scale)), table_cells.count(row.points),
+            table_cells.count(row.tasks),
+            table_cells.number(text.difference(row.rho, row.low, row.high, "skill"), row.rho),
         )
-        for row in tables.ranks.to_dict("records")
+        for row in tables.ranks
     )  # fmt: skip
     numbers = ("scale", "points", "tasks", "rank correlation")
     caption = (

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from usaggr.document.display_names import grouping_label
+from usaggr.report.affinity.tables import AffinityPoint
 from usaggr.report.figure_style import look
 from usaggr.results.affinity import SIMILARITIES, Array, Measure
 
@@ -79,11 +79,11 @@ def draw_affinity(matrix: Array, tasks: Sequence[str], sizes: Sequence[int], mea
     return figure
 
 
-def draw_predictions(points: pd.DataFrame, groupings: Sequence[str]) -> "Figure | None":
+def draw_predictions(points: Sequence[AffinityPoint], groupings: Sequence[str]) -> "Figure | None":
     """A panel a measure, a mark a task of a block: what was measured against what affinity predicted.
 
     Args:
-        points: columns measure, grouping, predicted, relative.
+        points: of one scale.
         groupings: in the order that decides their looks.
 
     Returns:
@@ -91,20 +91,21 @@ def draw_predictions(points: pd.DataFrame, groupings: Sequence[str]) -> "Figure 
     """
     from matplotlib.figure import Figure
 
-    measures = [measure for measure in LABELS if measure in set(points["measure"])]
+    measures = [measure for measure in LABELS if measure in {point.measure for point in points}]
     if not measures:
         return None
     figure = Figure(figsize=(0.5 + 2.3 * len(measures), 2.9), layout="constrained")
     panels = figure.subplots(1, len(measures), squeeze=False, sharey=True)[0]
     handles: Mapping[str, object] = {}
     for panel, measure in zip(panels, measures, strict=True):
-        of = points[points["measure"] == measure]
         panel.axhline(0, color="black", linewidth=0.8, zorder=1)
         for place, grouping in enumerate(groupings):
-            own = of[of["grouping"] == grouping]
-            if not own.empty:
+            marks = [point for point in points if point.measure == measure and point.grouping == grouping]
+            if marks:
                 style = look(place) | {"linestyle": "none", "zorder": 3}
-                (mark,) = panel.plot(own["predicted"], 100 * own["relative"], **style)
+                (mark,) = panel.plot(
+                    [point.predicted for point in marks], [100 * point.relative for point in marks], **style
+                )
                 handles = {**handles, grouping_label(grouping): mark}
         panel.set_title(LABELS[measure])
         panel.set_xlabel("predicted: mean over the block's others")

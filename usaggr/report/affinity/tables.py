@@ -5,15 +5,16 @@ reference on the main metric; where the reference is itself a shared model, what
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from usaggr.analysis.collect import Collection
-from usaggr.analysis.compare_study import StudyComparison
+from usaggr.analysis.compare_study import Scale, StudyComparison
 from usaggr.analysis.comparison import pairs_of
 from usaggr.analysis.observations import observe
 from usaggr.data.seeds import generator
@@ -23,8 +24,7 @@ from usaggr.results.affinity import FOLDER, TABLE, Array, Head, Measure, read_he
 AFFINITY_COLUMNS = (
     "measure", "scale", "variant", "grouping", "block", "block_tasks", "task", "predicted", "relative", "seeds",
 )  # fmt: skip
-"""Of affinity.csv: a row a measure and task of a trained block of several tasks."""
-RANK_COLUMNS = ("measure", "scale", "points", "tasks", "rho", "low", "high")
+"""Columns of affinity.csv, one for each field of `AffinityPoint`."""
 DRAWS = 2000
 """Of the bootstrap over tasks."""
 _FEWEST = 4
@@ -32,6 +32,69 @@ _FEWEST = 4
 
 Values = Mapping[tuple[str, str], float]
 """Source and target: affinity."""
+
+
+class AffinityPoint(NamedTuple):
+    """Predicted and measured change of one task of a trained block of several tasks, by one measure of affinity."""
+
+    measure: Measure
+    """Measure of affinity that predicts."""
+    scale: Scale
+    """Fraction of each task's training samples, or most of them, that the block was trained on."""
+    variant: str
+    """Variant that affinities were estimated under."""
+    grouping: str
+    """Grouping that the block is part of; the first one, if several have it."""
+    block: str
+    """Name of the block."""
+    block_tasks: str
+    """Tasks of the block, joined by semicolons."""
+    task: str
+    """The task of the block that the point is about."""
+    predicted: float
+    """Mean affinity of the block's other tasks on it, less the same of its block in the reference."""
+    relative: float
+    """Change of its main metric, over the size of the reference's mean."""
+    seeds: int
+    """Number of seeds that block and reference both have."""
+
+
+class RankRow(NamedTuple):
+    """Spearman's rank correlation of predicted and measured changes, for one measure at one scale."""
+
+    measure: Measure
+    """Measure of affinity that predicts."""
+    scale: Scale
+    """Scale of the blocks."""
+    points: int
+    """Number of points."""
+    tasks: int
+    """Number of different tasks among the points."""
+    rho: float
+    """The correlation; NaN if it is not defined."""
+    low: float
+    """Lower end of its interval by bootstrap over tasks; NaN without one."""
+    high: float
+    """Upper end of it."""
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """Measured change of one task of a trained block of several tasks."""
+
+    scale: Scale
+    grouping: str
+    block: str
+    """Name of the block."""
+    tasks: tuple[str, ...]
+    """Tasks of the block."""
+    reference: tuple[str, ...]
+    """Tasks of its block in the reference."""
+    task: str
+    relative: float
+    """Change of the main metric, over the size of the reference's mean."""
+    seeds: int
+    """Number of seeds that both have."""
 
 
 @dataclass(frozen=True)
@@ -42,16 +105,18 @@ class AffinityTables:
     """None: there is no affinity.csv, or it is refused."""
     refused: str = ""
     """Why the file that is there is not used."""
-    points: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(AFFINITY_COLUMNS)))
-    ranks: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(RANK_COLUMNS)))
-    """A row a measure and scale: Spearman's rank correlation with its interval; missing where it is not defined."""
+    points: tuple[AffinityPoint, ...] = ()
+    """A row for each measure and task of a trained block of several tasks."""
+    ranks: tuple[RankRow, ...] = ()
+    """A row for each measure and scale."""
 
-    def shown(self) -> pd.DataFrame:
-        """The points that are drawn: of the scale that affinities were estimated at, else of the largest one."""
-        if self.points.empty or self.head is None:
+    def shown(self) -> tuple[AffinityPoint, ...]:
+        """Return the points that are drawn: of the scale that affinities were estimated at, else of the largest one."""
+        if not self.points or self.head is None:
             return self.points
-        scales = set(self.points["scale"])
-        return self.points[self.points["scale"] == (self.head.scale if self.head.scale in scales else max(scales))]
+        scales = {point.scale for point in self.points}
+        scale = self.head.scale if self.head.scale in scales else max(scales)
+        return tuple(point for point in self.points if point.scale == scale)
 
 
 def make_affinity(comparison: StudyComparison) -> AffinityTables:
@@ -67,24 +132,47 @@ def make_affinity(comparison: StudyComparison) -> AffinityTables:
         return AffinityTables(refused=str(error))
     means = {measure: _mean(of_seeds) for measure, of_seeds in values.items()}
     measured = _measured(collection, head.variant)
-    rows = [row for measure, of in means.items() for row in _points(measure, of, measured)]
-    points = pd.DataFrame(rows, columns=list(AFFINITY_COLUMNS)).astype({"predicted": float, "relative": float})
-    confidence = collection.study.confidence
-    ranked = [
-        (measure, scale, len(of), of["task"].nunique(), *rank_correlation(of, confidence))
-        for (measure, scale), of in points.groupby(["measure", "scale"], sort=False)
-    ]
-    return AffinityTables(head, "", points, pd.DataFrame(ranked, columns=list(RANK_COLUMNS)))
+    points = tuple(point for measure, of in means.items() for point in _points(measure, of, measured, head.variant))
+    return AffinityTables(head, "", points, _ranked(points, collection.study.confidence))
 
 
-def rank_correlation(points: pd.DataFrame, confidence: float) -> tuple[float, float, float]:
-    """Spearman's rho of predicted and measured, with a percentile interval by bootstrap over tasks.
+def make_affinity_table(points: Sequence[AffinityPoint]) -> pd.DataFrame:
+    """Return the table that affinity.csv is written from."""
+    return pd.DataFrame(points, columns=list(AFFINITY_COLUMNS))
 
-    The points of one task are drawn together: they share its reference. NaN where there are fewer than 4 tasks, or one
-    of both does not vary.
+
+def _ranked(points: Sequence[AffinityPoint], confidence: float) -> tuple[RankRow, ...]:
+    """Correlate the points of each measure and scale."""
+    families: dict[tuple[Measure, Scale], list[AffinityPoint]] = {}
+    for point in points:
+        families.setdefault((point.measure, point.scale), []).append(point)
+    rows = []
+    for (measure, scale), members in families.items():
+        tasks = [point.task for point in members]
+        predicted, relative = [point.predicted for point in members], [point.relative for point in members]
+        rho, low, high = rank_correlation(tasks, predicted, relative, confidence)
+        rows.append(RankRow(measure, scale, len(members), len(set(tasks)), rho, low, high))
+    return tuple(rows)
+
+
+def rank_correlation(
+    tasks: ArrayLike, predicted: ArrayLike, measured: ArrayLike, confidence: float
+) -> tuple[float, float, float]:
+    """Return Spearman's rho with a percentile interval by bootstrap over tasks.
+
+    The points of one task are drawn together: they share its reference.
+
+    Args:
+        tasks: (n,) name of each point's task.
+        predicted: (n,) predicted changes.
+        measured: (n,) measured changes.
+        confidence: level of the interval, such as .95.
+
+    Returns:
+        rho and the ends of its interval; NaN if there are fewer than 4 tasks, or predicted or measured do not vary.
     """
-    x, y = (points[name].to_numpy(dtype=float) for name in ("predicted", "relative"))
-    names, task_of = np.unique(points["task"].to_numpy(dtype=str), return_inverse=True)
+    x, y = np.asarray(predicted, dtype=float), np.asarray(measured, dtype=float)
+    names, task_of = np.unique(np.asarray(tasks, dtype=str), return_inverse=True)
     rho = _spearman(x, y, np.ones((1, len(x))))[0]
     if len(names) < _FEWEST or np.isnan(rho):
         return np.nan, np.nan, np.nan
@@ -142,12 +230,12 @@ def _mean(of_seeds: Mapping[int, Values]) -> dict[tuple[str, str], float]:
     return {pair: float(np.mean(values)) for pair, values in known.items()}
 
 
-def _measured(collection: Collection, variant: str) -> list[dict[str, Any]]:
-    """A row a scale, grouping and task of a trained block of several tasks, each block once, of one stage.
+def _measured(collection: Collection, variant: str) -> tuple[_Measured, ...]:
+    """Return the measured change of every task of a trained block of several tasks, each block of one stage once.
 
     Relative change over the seeds that block and reference both have.
     """
-    found: dict[tuple[Any, ...], dict[str, Any]] = {}
+    measured: dict[tuple[Scale, str, tuple[str, ...]], _Measured] = {}
     for of in (collection, collection.controls):
         if of is None:
             continue
@@ -155,26 +243,42 @@ def _measured(collection: Collection, variant: str) -> list[dict[str, Any]]:
         members = {run.row.fingerprint: run.row.tasks for run in plain}
         pairs = pairs_of(observe(replace(of, runs=tuple(plain))), of.study.reference)
         chosen = pairs[pairs["main"] & (pairs["variant"] == variant) & ~pairs["same"] & pairs["delta"].notna()]
-        for key, rows in chosen.groupby(["scale", "grouping", "task"], sort=False):
-            scale, grouping, task = key
+        for _, rows in chosen.groupby(["scale", "grouping", "task"], sort=False):
             first = rows.iloc[0]
+            scale, task = first["scale"], first["task"]
             block, reference = members[first["fingerprint"]], members[first["fingerprint_reference"]]
             size = abs(rows["value_reference"].mean())
             if len(block) > 1 and size > 0:
-                row = {"scale": scale, "variant": variant, "grouping": grouping, "block": first["block"], "task": task}
-                row |= {"tasks": block, "reference": reference, "seeds": len(rows)}
-                found.setdefault((scale, task, block), row | {"relative": rows["delta"].mean() / size})
-    return list(found.values())
+                relative = rows["delta"].mean() / size
+                row = _Measured(scale, first["grouping"], first["block"], block, reference, task, relative, len(rows))
+                measured.setdefault((scale, task, block), row)
+    return tuple(measured.values())
 
 
-def _points(measure: Measure, values: Values, measured: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Any, ...]]:
+def _points(measure: Measure, values: Values, measured: Sequence[_Measured], variant: str) -> Iterator[AffinityPoint]:
+    """Yield what a measure predicts for each measured change, where it has an estimate.
+
+    Args:
+        measure: of affinity.
+        values: its affinities.
+        measured: changes of tasks of trained blocks.
+        variant: that all of it is about.
+    """
     for row in measured:
-        predicted = _predicted(values, row["task"], row["tasks"]) - _predicted(values, row["task"], row["reference"])
+        predicted = _predicted(values, row.task, row.tasks) - _predicted(values, row.task, row.reference)
         if not np.isnan(predicted):
-            yield (
-                measure, row["scale"], row["variant"], row["grouping"], row["block"], ";".join(row["tasks"]),
-                row["task"], predicted, row["relative"], row["seeds"],
-            )  # fmt: skip
+            yield AffinityPoint(
+                measure=measure,
+                scale=row.scale,
+                variant=variant,
+                grouping=row.grouping,
+                block=row.block,
+                block_tasks=";".join(row.tasks),
+                task=row.task,
+                predicted=predicted,
+                relative=row.relative,
+                seeds=row.seeds,
+            )
 
 
 def _predicted(values: Values, task: str, block: Sequence[str]) -> float:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from usaggr.document.display_names import grouping_label
 from usaggr.report.affinity.chapter import write_affinity
 from usaggr.report.affinity.figure import draw_predictions
-from usaggr.report.affinity.tables import AFFINITY_COLUMNS, make_affinity
+from usaggr.report.affinity.tables import AFFINITY_COLUMNS, make_affinity, make_affinity_table
 from usaggr.report.figures import Drawing
 from usaggr.report.tables import Tables
 from usaggr.report.topic import TableFile, Topic
@@ -14,7 +14,7 @@ from usaggr.report.topic import TableFile, Topic
 def _drawings(tables: Tables) -> Iterator[Drawing]:
     """Yield the figure of the one variant that affinities were estimated under."""
     study = tables.comparison.study
-    drawn = tuple(dict.fromkeys(tables.of(make_affinity).points["grouping"]))
+    drawn = tuple(dict.fromkeys(point.grouping for point in tables.of(make_affinity).points))
     yield Drawing(
         "affinity",
         "What affinity predicted, and what was measured",
@@ -26,7 +26,7 @@ def _drawings(tables: Tables) -> Iterator[Drawing]:
 
 
 def _tables(tables: Tables) -> Iterator[TableFile]:
-    yield TableFile("affinity", AFFINITY_COLUMNS, tables.of(make_affinity).points)
+    yield TableFile("affinity", AFFINITY_COLUMNS, make_affinity_table(tables.of(make_affinity).points))
 
 
 TOPIC = Topic(write_affinity, tables=_tables, drawings_of_all=_drawings)
