@@ -1,7 +1,6 @@
 """What is said of variants is what was planted, and no more: of sharing, of single groupings, of size."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -26,6 +25,7 @@ from usaggr.report.material import Material
 from usaggr.report.tables import make_tables
 from usaggr.report.variants.capacity_sentences import read_capacity, say_sizes
 from usaggr.report.variants.chapter import write_variants
+from usaggr.report.variants.tables import VariantRow
 
 SHARING = "Capacity or interference: what a variant makes of sharing"
 
@@ -159,17 +159,18 @@ def test_methods_say_how_variants_are_compared(alike: Collection) -> None:
     assert "There are no margins and no verdicts for variants." in said
 
 
-def row(variant: str, delta: float, p: float = 0.5, invalid: int = 0) -> dict[str, Any]:
-    bounds = {"low": delta - 0.02, "high": delta + 0.03}
-    return {"variant": variant, "delta_skill": delta, "p_adjusted": p, "invalid": invalid, **bounds}
+def row(variant: str, delta: float, p: float = 0.5, invalid: int = 0) -> VariantRow:
+    nan = float("nan")
+    cell = ("interaction", "unified", 1.0, variant, "base", "")
+    return VariantRow(*cell, delta, delta - 0.02, delta + 0.03, p, p, 3, 4, "", 3, nan, nan, invalid)
 
 
 def sizes(**ratios: float | None) -> dict[str, Capacity]:
     return {name: Capacity(name, 1, 1, ratio) for name, ratio in {"base": 1.0, **ratios}.items()}
 
 
-def read(found: list[dict[str, Any]], **ratios: float | None) -> str:
-    return read_capacity(found, sizes(**ratios), lambda row: row["p_adjusted"] < 0.05)
+def read(found: list[VariantRow], **ratios: float | None) -> str:
+    return read_capacity(found, sizes(**ratios), lambda row: row.p_adjusted < 0.05)
 
 
 def test_a_smaller_variant_that_loses_more_may_be_too_small() -> None:

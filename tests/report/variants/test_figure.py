@@ -4,13 +4,13 @@ from dataclasses import replace
 from itertools import product
 
 import numpy as np
-import pandas as pd
 import pytest
 from matplotlib.axes import Axes
 
 from tests.report.figure_factories import inside, study, texts
 from usaggr.analysis.capacity import Capacity
 from usaggr.report.variants.figure import CERTAIN, draw_variants
+from usaggr.report.variants.tables import Level, VariantRow
 from usaggr.results.stored_study import StudyFacts
 
 VARIANTS = ("base", "dense", "wide", "blind", "lora", "film")
@@ -21,22 +21,21 @@ def facts(scales: tuple[float, ...] = (1.0,), variants: tuple[str, ...] = VARIAN
     return replace(study(scales=scales), variants=dict.fromkeys(variants, ()))
 
 
-def effects(of: StudyFacts) -> pd.DataFrame:
+def effects(of: StudyFacts) -> list[VariantRow]:
     """The difference is .01 for each place of the variant, and .001 for each of the grouping; AU is certain."""
     rows = []
+    levels: tuple[Level, ...] = ("all", "interaction")
     others = [name for name in of.variants if name != "base"]
     for level, scale, (g, grouping), (v, variant) in product(
-        ("all", "interaction"), of.scales, enumerate(of.groupings), enumerate(others)
+        levels, of.scales, enumerate(of.groupings), enumerate(others)
     ):
         if level == "interaction" and grouping == of.reference:
             continue
         value = 0.01 * (v + 1) + 0.001 * g - (0.05 if level == "interaction" else 0.0)
-        rows.append(
-            {"level": level, "grouping": grouping, "scale": scale, "variant": variant, "against": "base",
-             "delta_skill": value, "low": value - 0.004, "high": value + 0.005,
-             "p_adjusted": 0.01 if grouping == "unified" else 0.5}
-        )  # fmt: skip
-    return pd.DataFrame(rows)
+        p = 0.01 if grouping == "unified" else 0.5
+        numbers = (value, value - 0.004, value + 0.005, p, p, 3, 4, "", 3, np.nan, np.nan, 0)
+        rows.append(VariantRow(level, grouping, scale, variant, "base", "", *numbers))
+    return rows
 
 
 def marks(panel: Axes, grouping: str) -> tuple[list[float], list[float]]:
@@ -85,25 +84,25 @@ def test_intervals_are_those_of_the_table() -> None:
 
 
 def test_a_variant_that_is_missing_under_a_grouping_leaves_its_line_empty() -> None:
-    table = effects(facts())
-    table.loc[(table["variant"] == "wide") & (table["grouping"] == "unified"), "delta_skill"] = np.nan
-    figure = draw_variants(table, facts(), SIZES)
+    rows = [
+        row._replace(delta_skill=np.nan) if (row.variant, row.grouping) == ("wide", "unified") else row
+        for row in effects(facts())
+    ]
+    figure = draw_variants(rows, facts(), SIZES)
     assert figure is not None
     assert len(marks(figure.axes[0], "unified")[0]) == 4
     assert len(marks(figure.axes[0], "clinical")[0]) == 5
 
 
 def test_without_sharing_there_is_one_panel_a_scale() -> None:
-    table = effects(facts())
-    figure = draw_variants(table[table["level"] == "all"], facts(), SIZES)
+    figure = draw_variants([row for row in effects(facts()) if row.level == "all"], facts(), SIZES)
     assert figure is not None
     assert len(figure.axes) == 1
 
 
 def test_without_values_there_is_no_figure() -> None:
-    table = effects(facts())
-    assert draw_variants(table.iloc[:0], facts(), SIZES) is None
-    assert draw_variants(table.assign(delta_skill=np.nan), facts(), SIZES) is None
+    assert draw_variants([], facts(), SIZES) is None
+    assert draw_variants([row._replace(delta_skill=np.nan) for row in effects(facts())], facts(), SIZES) is None
 
 
 @pytest.mark.parametrize("scales", [(1.0,), (0.05, 0.25, 1.0)])

@@ -16,12 +16,12 @@ from usaggr.analysis.compare_study import compare_study
 from usaggr.analysis.observations import observe
 from usaggr.report.table_files import write_tables
 from usaggr.report.tables import make_tables
-from usaggr.report.variants.tables import VARIANT_COLUMNS, make_variants
+from usaggr.report.variants.tables import VARIANT_COLUMNS, make_variant_table, make_variants
 
 
 def effects_of(swept: FakeSweep | Collection) -> pd.DataFrame:
     collection = swept if isinstance(swept, Collection) else collect([swept.directory])
-    return make_variants(compare_study(collection)).effects
+    return make_variant_table(make_variants(compare_study(collection)).effects)
 
 
 def only(effects: pd.DataFrame, level: str, **wanted: object) -> pd.Series:

@@ -5,16 +5,13 @@ may matter; one with as many proves that size is not all.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
-
-import numpy as np
+from math import isnan
 
 from usaggr.analysis.capacity import NEAR, Capacity
 from usaggr.document import numbers as text
 from usaggr.document.display_names import listed
 from usaggr.document.elements import literal
-
-Row = dict[Any, Any]
+from usaggr.report.variants.tables import VariantRow
 
 
 def say_sizes(capacities: Mapping[str, Capacity]) -> str:
@@ -35,7 +32,7 @@ def say_sizes(capacities: Mapping[str, Capacity]) -> str:
 
 
 def read_capacity(
-    rows: Sequence[Row], capacities: Mapping[str, Capacity], is_certain: Callable[[Row], bool]
+    rows: Sequence[VariantRow], capacities: Mapping[str, Capacity], is_certain: Callable[[VariantRow], bool]
 ) -> str:  # fmt: skip
     """What a grouping's rows say on size; empty where there is nothing to say.
 
@@ -45,17 +42,17 @@ def read_capacity(
         is_certain: whether a row's difference is told from chance.
     """
     against = literal(next(iter(capacities)))
-    tested = [row for row in rows if np.isfinite(row["p_adjusted"])]
+    tested = [row for row in rows if not isnan(row.p_adjusted)]
     if not tested:
         return ""
     certain = [row for row in tested if is_certain(row)]
     # Models that learnt nothing prove nothing of their size.
-    sound = [row for row in tested if not row["invalid"]]
-    worse = [row for row in sound if is_certain(row) and row["delta_skill"] < 0]
-    better = [row for row in sound if is_certain(row) and row["delta_skill"] > 0]
-    same = [row for row in sound if capacities[row["variant"]].matched]
+    sound = [row for row in tested if not row.invalid]
+    worse = [row for row in sound if is_certain(row) and row.delta_skill < 0]
+    better = [row for row in sound if is_certain(row) and row.delta_skill > 0]
+    same = [row for row in sound if capacities[row.variant].matched]
     if not certain:
-        room = max(max(abs(row["low"]), abs(row["high"])) for row in tested)
+        room = max(max(abs(row.low), abs(row.high)) for row in tested)
         return (
             "No variant certainly changes what sharing does, which is no proof that none does: the intervals leave "
             f"room for changes in skill of up to {text.score(room, 'skill')}."
@@ -70,10 +67,10 @@ def read_capacity(
 
 
 def _of_worse(
-    worse: Sequence[Row], same: Sequence[Row], capacities: Mapping[str, Capacity], against: str
+    worse: Sequence[VariantRow], same: Sequence[VariantRow], capacities: Mapping[str, Capacity], against: str
 ) -> str:  # fmt: skip
     """What it means that sharing does worse under some variants."""
-    large = [row for row in worse if (capacities[row["variant"]].ratio or 0.0) >= 1 - NEAR - 1e-9]
+    large = [row for row in worse if (capacities[row.variant].ratio or 0.0) >= 1 - NEAR - 1e-9]
     if large:
         has = "has" if len(large) == 1 else "have"
         said = f"Size alone does not explain it: {_names(large)} {has} as many active parameters as {against}, or more."
@@ -86,10 +83,10 @@ def _of_worse(
             f"This may be a matter of size: under {_names(same)}, of as many active parameters as {against}, sharing "
             "does not do certainly worse."
         )
-    if all(capacities[row["variant"]].ratio is None for row in worse):
+    if all(capacities[row.variant].ratio is None for row in worse):
         return "Whether this is a matter of size is not known: results hold no counts of active parameters to compare."
     return f"Whether this is a matter of size cannot be told: no variant compared is of {against}'s size."
 
 
-def _names(rows: Sequence[Row]) -> str:
-    return listed([literal(row["variant"]) for row in rows])
+def _names(rows: Sequence[VariantRow]) -> str:
+    return listed([literal(row.variant) for row in rows])

@@ -3,9 +3,7 @@
 The question behind them is whether it is a variant's size that decides what sharing does, or what it does with it.
 """
 
-from typing import Any
-
-import pandas as pd
+from math import isnan
 
 from usaggr.document import numbers as text
 from usaggr.document.display_names import grouping_label, listed, plural, scale_label
@@ -13,10 +11,8 @@ from usaggr.document.elements import Block, Items, Paragraph, Section, literal
 from usaggr.report.material import Material, capital, paragraph, section
 from usaggr.report.variants.capacity_sentences import read_capacity, say_sizes
 from usaggr.report.variants.table_blocks import is_certain, rows_of, scales_of, short, write_tables
-from usaggr.report.variants.tables import make_variants
+from usaggr.report.variants.tables import VariantRow, make_variants
 from usaggr.statistics.verdicts import ALPHA
-
-Row = dict[Any, Any]
 
 
 def write_variants(material: Material) -> Section | None:
@@ -74,32 +70,32 @@ def _differ_in_network(material: Material) -> bool:
     return not all(one.lstrip("+").startswith("training.") for one in changes)
 
 
-def _what_sharing_does(material: Material, rows: list[Row]) -> str:
+def _what_sharing_does(material: Material, rows: list[VariantRow]) -> str:
     """Sentences on one grouping at one scale."""
-    label, reference = literal(grouping_label(rows[0]["grouping"])), literal(material.reference)
-    against = literal(rows[0]["against"])
-    known = [row for row in rows if pd.notna(row["delta_skill"])]
+    label, reference = literal(grouping_label(rows[0].grouping)), literal(material.reference)
+    against = literal(rows[0].against)
+    known = [row for row in rows if not isnan(row.delta_skill)]
     if not known:
-        reasons = listed(list(dict.fromkeys(str(row["note"]).split("; ")[0] for row in rows)))
+        reasons = listed(list(dict.fromkeys(row.note.split("; ")[0] for row in rows)))
         return f"**{label}**: nothing to compare with {against} ({literal(reasons)})."
-    fullest = max(known, key=lambda row: (row["tasks"], row["seeds"]))
+    fullest = max(known, key=lambda row: (row.tasks, row.seeds))
     said = [
-        f"**{label}** instead of {reference} changes mean skill by {text.signed(fullest['sharing_against'], 'skill')} "
+        f"**{label}** instead of {reference} changes mean skill by {text.signed(fullest.sharing_against, 'skill')} "
         f"under {against}."
     ]
     rest = [row for row in known if not is_certain(row)]
     for which, sign in (("worse", -1), ("better", 1)):
-        chosen = [row for row in known if is_certain(row) and sign * row["delta_skill"] > 0]
+        chosen = [row for row in known if is_certain(row) and sign * row.delta_skill > 0]
         if chosen:
-            under = listed([f"under {literal(row['variant'])}, by {_size(row)}" for row in chosen])
+            under = listed([f"under {literal(row.variant)}, by {_size(row)}" for row in chosen])
             said.append(f"It does certainly {which} {under}.")
     if rest:
-        others = listed([f"{literal(row['variant'])} ({_difference(row)})" for row in rest])
+        others = listed([f"{literal(row.variant)} ({_difference(row)})" for row in rest])
         said.append(f"No certain change under {others}.")
-    missing = [literal(row["variant"]) for row in rows if pd.isna(row["delta_skill"])]
+    missing = [literal(row.variant) for row in rows if isnan(row.delta_skill)]
     if missing:
         said.append(f"Nothing to compare under {listed(missing)}.")
-    said.append(_doubt([str(row["variant"]) for row in known if row["invalid"]]))
+    said.append(_doubt([row.variant for row in known if row.invalid]))
     capacities = material.tables.of(make_variants).capacities
     reading = read_capacity(known, capacities, is_certain) if _differ_in_network(material) else ""
     said.append(f"**{reading}**" if reading else "")
@@ -113,43 +109,43 @@ def _doubt(variants: list[str]) -> str:
     return f"For {names} this rests in part on models that are collapsed or have not converged."
 
 
-def _size(row: Row) -> str:
+def _size(row: VariantRow) -> str:
     """How large a certain change is, without its sign, with its interval turned to match."""
-    sign = -1.0 if row["delta_skill"] < 0 else 1.0
-    bounds = [text.score(end, "skill") for end in sorted((sign * row["low"], sign * row["high"]))]
-    size = text.score(sign * row["delta_skill"], "skill")
-    return f"{size} [{', '.join(bounds)}] (adjusted p {text.p_value(row['p_adjusted'])})"
+    sign = -1.0 if row.delta_skill < 0 else 1.0
+    bounds = [text.score(end, "skill") for end in sorted((sign * row.low, sign * row.high))]
+    size = text.score(sign * row.delta_skill, "skill")
+    return f"{size} [{', '.join(bounds)}] (adjusted p {text.p_value(row.p_adjusted)})"
 
 
-def _difference(row: Row) -> str:
+def _difference(row: VariantRow) -> str:
     """A change that is not certain; why, where it is not tested."""
-    said = text.difference(row["delta_skill"], row["low"], row["high"], "skill")
-    if pd.notna(row["p"]):
+    said = text.difference(row.delta_skill, row.low, row.high, "skill")
+    if not isnan(row.p):
         return said
-    return f"{said}, {literal(str(row['note']).split('; ')[0] or 'without an interval')}"
+    return f"{said}, {literal(str(row.note).split('; ')[0] or 'without an interval')}"
 
 
 def _same_grouping(material: Material) -> Section | None:
     """Which variants do better or worse than the first one where nothing else differs."""
     items = []
     for scale in scales_of(material):
-        known = [row for row in rows_of(material, "all", scale) if pd.notna(row["delta_skill"])]
+        known = [row for row in rows_of(material, "all", scale) if not isnan(row.delta_skill)]
         if not known:
             continue
-        where, against = capital(literal(scale_label(scale))), literal(known[0]["against"])
+        where, against = capital(literal(scale_label(scale))), literal(known[0].against)
         certain = [row for row in known if is_certain(row)]
         parts = []
         for which, sign in (("worse", -1), ("better", 1)):
-            chosen = [row for row in certain if sign * row["delta_skill"] > 0]
+            chosen = [row for row in certain if sign * row.delta_skill > 0]
             if chosen:
                 named = [
-                    f"{literal(row['variant'])} with {literal(grouping_label(row['grouping']))}, by {_size(row)}"
+                    f"{literal(row.variant)} with {literal(grouping_label(row.grouping))}, by {_size(row)}"
                     for row in chosen
                 ]
                 parts.append(f"Certainly {which} than {against}: {'; '.join(named)}.")
         left = len(known) - len(certain)
         of = plural(len(known), "comparison")
-        doubtful = sorted({str(row["variant"]) for row in certain if row["invalid"]})
+        doubtful = sorted({row.variant for row in certain if row.invalid})
         parts.append(_doubt(doubtful))
         parts.append(f"{left} of {of} with {against} {'is' if left == 1 else 'are'} not certain." if left else "")
         items.append(" ".join([f"**{where}.**", *(part for part in parts if part)]))

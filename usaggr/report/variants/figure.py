@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isnan
 from typing import TYPE_CHECKING
-
-import pandas as pd
 
 from usaggr.analysis.capacity import Capacity
 from usaggr.document.display_names import grouping_label
 from usaggr.report.figure_style import draw_grouped_rows, grouping_handles, reference_first, scale_title, window
+from usaggr.report.variants.tables import VariantRow, make_variant_table
 from usaggr.results.stored_study import StudyFacts
 from usaggr.statistics.verdicts import ALPHA
 
@@ -38,7 +38,9 @@ class _Side:
     groupings: tuple[str, ...]
 
 
-def draw_variants(effects: pd.DataFrame, study: StudyFacts, capacities: Mapping[str, Capacity]) -> "Figure | None":
+def draw_variants(
+    effects: Sequence[VariantRow], study: StudyFacts, capacities: Mapping[str, Capacity]
+) -> "Figure | None":
     """A row of panels a scale: mean difference of skill from the first variant, and the change of what sharing does.
 
     Args:
@@ -51,12 +53,12 @@ def draw_variants(effects: pd.DataFrame, study: StudyFacts, capacities: Mapping[
     """
     from matplotlib.figure import Figure
 
-    shown = effects[(effects["level"] != "task") & effects["delta_skill"].notna()]
-    if shown.empty:
+    shown = [row for row in effects if row.level != "task" and not isnan(row.delta_skill)]
+    if not shown:
         return None
-    against = str(shown["against"].iloc[0])
-    variants = [name for name in study.variants if name in set(shown["variant"])]
-    scales = [scale for scale in sorted(study.scales, reverse=True) if scale in set(shown["scale"])]
+    against = shown[0].against
+    variants = [name for name in study.variants if name in {row.variant for row in shown}]
+    scales = [scale for scale in sorted(study.scales, reverse=True) if scale in {row.scale for row in shown}]
     sides = _sides(shown, study, against)
     names = [f"{name} {SAME_SIZE}" if _is_matched(capacities, name) else name for name in variants]
     lines = [_LINE * len(variants) * max(len(side.groupings) for side in sides) + _ROOM * len(variants)] * len(scales)
@@ -66,11 +68,12 @@ def draw_variants(effects: pd.DataFrame, study: StudyFacts, capacities: Mapping[
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots(len(scales), len(sides), squeeze=False, sharex="col", sharey=True)
     for column, side in enumerate(sides):
-        rows = shown[(shown["level"] == side.level) & shown["grouping"].isin(side.groupings)]
-        ends = window([0.0, *rows["delta_skill"]], [*rows["low"], *rows["high"]], _LEAST)
+        rows = [row for row in shown if row.level == side.level and row.grouping in side.groupings]
+        bounds = [end for row in rows for end in (row.low, row.high)]
+        ends = window([0.0, *(row.delta_skill for row in rows)], bounds, _LEAST)
         for panel, scale in zip(axes[:, column], scales, strict=True):
             panel.set_xlim(*ends)
-            _draw_panel(panel, rows[rows["scale"] == scale], side, variants, study)
+            _draw_panel(panel, [row for row in rows if row.scale == scale], side, variants, study)
         axes[0, column].set_title(
             side.title, loc="left", fontweight="bold", fontsize=8, pad=14 if len(scales) > 1 else 5
         )
@@ -84,7 +87,7 @@ def draw_variants(effects: pd.DataFrame, study: StudyFacts, capacities: Mapping[
     return figure
 
 
-def _sides(shown: pd.DataFrame, study: StudyFacts, against: str) -> list[_Side]:
+def _sides(shown: Sequence[VariantRow], study: StudyFacts, against: str) -> list[_Side]:
     reference = grouping_label(study.reference)
     told = (
         ("all", f"Difference from {against}", "mean difference in skill"),
@@ -92,17 +95,21 @@ def _sides(shown: pd.DataFrame, study: StudyFacts, against: str) -> list[_Side]:
     )
     sides = []
     for level, title, axis in told:
-        present = set(shown.loc[shown["level"] == level, "grouping"])
+        present = {row.grouping for row in shown if row.level == level}
         groupings = tuple(name for name in reference_first(study.groupings, study.reference) if name in present)
         sides += [_Side(level, title, axis, groupings)] if groupings else []
     return sides
 
 
-def _draw_panel(panel: "Axes", rows: pd.DataFrame, side: _Side, variants: Sequence[str], study: StudyFacts) -> None:
+def _draw_panel(
+    panel: "Axes", rows: Sequence[VariantRow], side: _Side, variants: Sequence[str], study: StudyFacts
+) -> None:
     """A line for each grouping within each variant's row, in the order of the legend."""
     panel.locator_params(axis="x", nbins=5)
     places = {name: place for place, name in enumerate(reference_first(study.groupings, study.reference))}
-    drawn = draw_grouped_rows(panel, rows, ("variant", "delta_skill"), variants, places, side.groupings)
+    drawn = draw_grouped_rows(
+        panel, make_variant_table(rows), ("variant", "delta_skill"), variants, places, side.groupings
+    )
     beside = panel.get_yaxis_transform()
     for points, heights in drawn:
         for height, p in zip(heights, points["p_adjusted"], strict=True):

@@ -1,9 +1,7 @@
 """Variants against the study's first one: the picture, means over tasks, and what is folded away task by task."""
 
 from dataclasses import replace
-from typing import Any
-
-import pandas as pd
+from math import isnan
 
 from usaggr.analysis.compare_study import Scale
 from usaggr.document import numbers as text
@@ -11,10 +9,9 @@ from usaggr.document.display_names import grouping_label, plural, scale_label
 from usaggr.document.elements import Block, Cell, Details, Section, TextTable, literal
 from usaggr.report import table_cells
 from usaggr.report.material import Material, section
-from usaggr.report.variants.tables import make_variants
+from usaggr.report.variants.tables import Level, VariantRow, make_variants
 from usaggr.statistics.verdicts import ALPHA
 
-Row = dict[Any, Any]
 CERTAIN = "*"
 """Follows a difference whose adjusted p is under .05."""
 
@@ -24,19 +21,25 @@ def scales_of(material: Material) -> list[Scale]:
     return sorted(material.study.scales, reverse=True)
 
 
-def rows_of(material: Material, level: str, scale: Scale, grouping: str | None = None) -> list[Row]:
-    """Of the table of effects (see `Variants.effects`)."""
-    table = material.tables.of(make_variants).effects
-    chosen = table[(table["level"] == level) & (table["scale"] == scale)]
-    if grouping is not None:
-        chosen = chosen[chosen["grouping"] == grouping]
-    rows: list[Row] = chosen.to_dict("records")
-    return rows
+def rows_of(material: Material, level: Level, scale: Scale, grouping: str | None = None) -> list[VariantRow]:
+    """Return the effects of a level at a scale.
+
+    Args:
+        material: of the report.
+        level: of the rows.
+        scale: of the rows.
+        grouping: of the rows; None for all groupings.
+    """
+    return [
+        row
+        for row in material.tables.of(make_variants).effects
+        if row.level == level and row.scale == scale and grouping in (None, row.grouping)
+    ]
 
 
-def is_certain(row: Row) -> bool:
+def is_certain(row: VariantRow) -> bool:
     """Whether a difference is told from chance after Holm's adjustment."""
-    return bool(row["p_adjusted"] < ALPHA)
+    return bool(row.p_adjusted < ALPHA)
 
 
 def short(level: float) -> str:
@@ -79,17 +82,17 @@ def _overall(material: Material) -> Block | None:
     several = len(material.study.scales) > 1
     rows = []
     for scale in scales_of(material):
-        sharing = {(row["grouping"], row["variant"]): row for row in rows_of(material, "interaction", scale)}
+        sharing = {(row.grouping, row.variant): row for row in rows_of(material, "interaction", scale)}
         for row in rows_of(material, "all", scale):
-            other = sharing.get((row["grouping"], row["variant"]))
-            cells = [*([Cell(f"{scale:g}", float(scale))] if several else []), Cell(_label(row)), Cell(row["variant"])]
-            own = (_mark(row), table_cells.p_value(row["p_adjusted"]))
-            changed = (_mark(other), table_cells.p_value(None if other is None else other["p_adjusted"]))
-            counts = (table_cells.count(row["tasks"]), table_cells.count(row["seeds"]))
+            other = sharing.get((row.grouping, row.variant))
+            cells = [*([Cell(f"{scale:g}", float(scale))] if several else []), Cell(_label(row)), Cell(row.variant)]
+            own = (_mark(row), table_cells.p_value(row.p_adjusted))
+            changed = (_mark(other), table_cells.p_value(None if other is None else other.p_adjusted))
+            counts = (table_cells.count(row.tasks), table_cells.count(row.seeds))
             rows.append((*cells, *own, *changed, *counts, Cell(_remark(row, other))))
     if not rows:
         return None
-    against, reference = material.tables.of(make_variants).effects["against"].iloc[0], material.reference
+    against, reference = next(iter(material.study.variants)), material.reference
     numbers = ("Δ skill", "adjusted p", "change of sharing", "its adjusted p", "tasks", "seeds")
     caption = (
         f"Mean difference in skill from {literal(against)} under the same grouping, and by how much the grouping's "
@@ -100,21 +103,21 @@ def _overall(material: Material) -> Block | None:
     return _remarked(TextTable(columns, tuple(rows), numbers, name="variants", caption=caption))
 
 
-def _remark(row: Row, other: Row | None) -> str:
+def _remark(row: VariantRow, other: VariantRow | None) -> str:
     """What is to be known of both differences of a row; once, where it is the same."""
-    own = str(row["note"])
+    own = row.note
     if other is None:
         return own
-    of_sharing = str(other["note"])
-    counted = plural(other["tasks"], "task") if 0 < other["tasks"] < row["tasks"] else ""
+    of_sharing = other.note
+    counted = plural(other.tasks, "task") if 0 < other.tasks < row.tasks else ""
     said = ", ".join(part for part in (counted, of_sharing if of_sharing != own else "") if part)
     return "; ".join(part for part in (own, f"sharing: {said}" if said else "") if part)
 
 
 def _by_task(material: Material, variant: str, scale: Scale) -> Block | None:
     """A variant's difference on each task, a column a grouping."""
-    found = {(r["task"], r["grouping"]): r for r in rows_of(material, "task", scale) if r["variant"] == variant}
-    if not any(pd.notna(row["delta_skill"]) for row in found.values()):
+    found = {(r.task, r.grouping): r for r in rows_of(material, "task", scale) if r.variant == variant}
+    if not any(not isnan(row.delta_skill) for row in found.values()):
         return None
     groupings = [name for name in material.comparison.groupings if any(grouping == name for _, grouping in found)]
     labels = [f"Δ {grouping_label(name)}" for name in groupings]
@@ -122,7 +125,7 @@ def _by_task(material: Material, variant: str, scale: Scale) -> Block | None:
     for task in material.collection.tasks:
         of_task = [found.get((task, name)) for name in groupings]
         if any(of_task):
-            notes = [str(row["note"]).split("; ") for row in of_task if row is not None]
+            notes = [row.note.split("; ") for row in of_task if row is not None]
             said = dict.fromkeys(part for of_row in notes for part in of_row if part)
             kind = material.collection.data.tasks[task].task.type
             rows.append((Cell(task), Cell(kind), *map(_mark, of_task), Cell("; ".join(said))))
@@ -149,12 +152,12 @@ def _remarked(table: TextTable) -> TextTable:
     return replace(table, rows=tuple(row if some else (*row[:-1], Cell(text.MISSING)) for row, some in pairs))
 
 
-def _mark(row: Row | None) -> Cell:
-    if row is None or pd.isna(row["delta_skill"]):
+def _mark(row: VariantRow | None) -> Cell:
+    if row is None or isnan(row.delta_skill):
         return Cell(text.MISSING)
-    said = text.difference(row["delta_skill"], row["low"], row["high"], "skill")
-    return table_cells.number(f"{said} {CERTAIN}" if is_certain(row) else said, row["delta_skill"])
+    said = text.difference(row.delta_skill, row.low, row.high, "skill")
+    return table_cells.number(f"{said} {CERTAIN}" if is_certain(row) else said, row.delta_skill)
 
 
-def _label(row: Row) -> str:
-    return grouping_label(row["grouping"])
+def _label(row: VariantRow) -> str:
+    return grouping_label(row.grouping)

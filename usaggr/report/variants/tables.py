@@ -3,10 +3,10 @@
 All differences are in skill on the main metrics, which is at the images' original resolution whatever the variant.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ import pandas as pd
 from usaggr.analysis.capacity import Capacity, capacities
 from usaggr.analysis.cell_scores import Cases, Cell
 from usaggr.analysis.collect import Collection
-from usaggr.analysis.compare_study import StudyComparison
+from usaggr.analysis.compare_study import Scale, StudyComparison
 from usaggr.analysis.comparison import CELL
 from usaggr.analysis.contrasts import Contrast, Skills
 from usaggr.analysis.difference_intervals import Difference, Key, pooled_by_task
@@ -27,30 +27,64 @@ VARIANT_COLUMNS = (
     "level", "grouping", "scale", "variant", "against", "task", "delta_skill", "low", "high", "p", "p_adjusted",
     "seeds", "tasks", "note",
 )  # fmt: skip
-"""Of variants.csv."""
-OWN_COLUMNS = ("planned", "sharing", "sharing_against", "invalid")
-"""For the chapter alone: see `Variants.effects`."""
+"""Columns of variants.csv, the first fields of `VariantRow`."""
 Level = Literal["all", "interaction", "task"]
 LEVELS: tuple[Level, ...] = ("all", "interaction", "task")
-_FAMILIES: dict[Level, list[str]] = {
-    "all": ["scale", "grouping"], "interaction": ["scale", "grouping"], "task": ["scale", "grouping", "variant"]
-}  # fmt: skip
-"""Rows with the same values here have their p values adjusted together."""
 _SHARED: dict[Level, tuple[str, ...]] = {
     "all": ("scale", "grouping"), "task": ("scale", "grouping"), "interaction": ("scale",)
 }  # fmt: skip
 """What sums have in common whose runs are partly the same: interactions of one scale share the reference's."""
 
 
+class VariantRow(NamedTuple):
+    """Effect of one variant under one grouping at one scale, on one task or on the mean over tasks."""
+
+    level: Level
+    """What the effect is. `task`: the variant's skill less the first one's under the same grouping; `all`: the mean of
+    that over tasks; `interaction`: how much more (or less) the grouping differs from the reference under the variant
+    than under the first one, as the mean over tasks."""
+    grouping: str
+    """Grouping under which both are compared."""
+    scale: Scale
+    """Fraction of each task's training samples, or most of them."""
+    variant: str
+    """Variant whose effect it is."""
+    against: str
+    """The first variant of the study."""
+    task: str
+    """The task; empty for a mean over tasks."""
+    delta_skill: float
+    """The effect in skill, positive if better; NaN if it is not estimated."""
+    low: float
+    """Lower end of its interval; NaN without one."""
+    high: float
+    """Upper end of it."""
+    p: float
+    """Two-sided p value of no effect; NaN if it is not tested."""
+    p_adjusted: float
+    """`p` adjusted by Holm within the row's family."""
+    seeds: int
+    """Number of seeds that all tasks of the row have on both sides."""
+    tasks: int
+    """Number of tasks in the mean."""
+    note: str
+    """Remarks on the effect, joined by semicolons."""
+    planned: int
+    """Number of seeds that the study requests."""
+    sharing: float
+    """For an interaction: the grouping's difference from the reference under the variant; else NaN."""
+    sharing_against: float
+    """For an interaction: the same under the first variant; else NaN."""
+    invalid: int
+    """Number of tasks of the mean in which a cell is collapsed or not converged."""
+
+
 @dataclass(frozen=True)
 class Variants:
-    """What is known of the variants; without rows where a study has only one."""
+    """Effects and sizes of the variants; both empty if a study has only one."""
 
-    effects: pd.DataFrame
-    """VARIANT_COLUMNS and OWN_COLUMNS. level: `task`, a variant's skill less the first one's under the same grouping;
-    `all`, its mean over tasks; `interaction`, how much more (or less) a grouping differs from the reference under the
-    variant than under the first one, as the mean over tasks: sharing - sharing_against. planned: seeds asked for;
-    invalid: tasks of the mean in which a cell is collapsed or unconverged."""
+    effects: tuple[VariantRow, ...]
+    """A row for each level, scale, grouping, variant and task."""
     capacities: dict[str, Capacity]
     """By variant."""
 
@@ -75,6 +109,16 @@ class _Sum:
     def key(self) -> Key:
         """By the names of CELL."""
         return (self.variant, self.scale, self.grouping, self.task, self.level)
+
+
+@dataclass(frozen=True)
+class _Test:
+    """Result of the test of one row."""
+
+    scarce: str
+    """Why there is no test; empty if there is one, or no difference."""
+    p: float
+    p_adjusted: float
 
 
 @dataclass(frozen=True)
@@ -104,21 +148,46 @@ def make_variants(comparison: StudyComparison) -> Variants:
     from interactions. p is adjusted by Holm: of tasks, over those of one grouping, scale and variant; of means, over
     the variants of one grouping and scale; of interactions likewise.
     """
-    study, columns = comparison.study, [*VARIANT_COLUMNS, *OWN_COLUMNS]
+    study = comparison.study
     if len(study.variants) < 2:
-        return Variants(pd.DataFrame(columns=columns), {})
+        return Variants((), {})
     facts = _facts(comparison)
     sums = list(_sums(facts))
     found = _estimates(sums)
     bounds = quantities([difference.estimate for difference in found.values()], study.confidence)
-    estimates = dict(zip(found, bounds, strict=True))
-    rows = [_row(one, found.get(one.key), estimates.get(one.key, UNKNOWN), facts) for one in sums]
-    table = pd.DataFrame(rows, columns=columns)
-    for level in LEVELS:
-        for _, family in table[table["level"] == level].groupby(_FAMILIES[level], sort=False):
-            table.loc[family.index, "p_adjusted"] = holm(family["p"].to_numpy(dtype=float))
-    floats = ("delta_skill", "low", "high", "p", "p_adjusted", "sharing", "sharing_against")
-    return Variants(table.astype(dict.fromkeys(floats, "float64")), capacities(comparison.collection))
+    estimates = dict.fromkeys((row.key for row in sums), UNKNOWN) | dict(zip(found, bounds, strict=True))
+    tests = _tests(sums, found, estimates, facts)
+    rows = tuple(_row(one, estimates[one.key], tests[one.key], facts) for one in sums)
+    return Variants(rows, capacities(comparison.collection))
+
+
+def make_variant_table(rows: Sequence[VariantRow]) -> pd.DataFrame:
+    """Return rows as a table: the columns of variants.csv, then those for the chapter alone."""
+    return pd.DataFrame(rows, columns=list(VariantRow._fields))
+
+
+def _tests(
+    sums: Sequence[_Sum], found: Mapping[Key, Difference], estimates: Mapping[Key, Quantity], facts: _Facts
+) -> dict[Key, _Test]:
+    """Test every row, and adjust the p values of each family.
+
+    Args:
+        sums: the rows.
+        found: differences of those that have one.
+        estimates: estimates of all rows.
+        facts: of the study.
+    """
+    scarce = {row.key: _scarce(row, found.get(row.key), facts) for row in sums}
+    families: dict[tuple[str | float, ...], list[Key]] = {}
+    for row in sums:
+        family = (row.level, row.scale, row.grouping, row.variant if row.level == "task" else "")
+        families.setdefault(family, []).append(row.key)
+    tests = {}
+    for keys in families.values():
+        p_values = [np.nan if scarce[key] else estimates[key].p for key in keys]
+        for key, p, adjusted in zip(keys, p_values, holm(p_values).tolist(), strict=True):
+            tests[key] = _Test(scarce[key], p, adjusted)
+    return tests
 
 
 def _facts(comparison: StudyComparison) -> _Facts:
@@ -189,18 +258,29 @@ def _estimates(sums: list[_Sum]) -> dict[Key, Difference]:
     return found
 
 
-def _row(one: _Sum, found: Difference | None, estimate: Quantity, facts: _Facts) -> dict[str, Any]:
+def _row(one: _Sum, estimate: Quantity, test: _Test, facts: _Facts) -> VariantRow:
     seeds = () if one.contrast is None else one.contrast.seeds
-    invalid = [task for task, own in one.weights.items() if _is_invalid(facts, task, own)]
-    scarce = _scarce(one, found, facts)
-    mean = estimate.value if seeds else _mean_of_own_seeds(one, facts)
-    return {
-        "level": one.level, "grouping": one.grouping, "scale": one.scale, "variant": one.variant,
-        "against": facts.against, "task": one.task, "delta_skill": mean, "low": estimate.low, "high": estimate.high,
-        "p": np.nan if scarce else estimate.p, "p_adjusted": np.nan, "seeds": len(seeds),
-        "tasks": len(one.weights), "note": "; ".join(_notes(one, facts, scarce, len(invalid))),
-        "planned": len(facts.collection.study.seeds), **_sharing(one, facts, seeds), "invalid": len(invalid),
-    }  # fmt: skip
+    invalid = sum(_is_invalid(facts, task, weights) for task, weights in one.weights.items())
+    return VariantRow(
+        level=one.level,
+        grouping=one.grouping,
+        scale=one.scale,
+        variant=one.variant,
+        against=facts.against,
+        task=one.task,
+        delta_skill=estimate.value if seeds else _mean_of_own_seeds(one, facts),
+        low=estimate.low,
+        high=estimate.high,
+        p=test.p,
+        p_adjusted=test.p_adjusted,
+        seeds=len(seeds),
+        tasks=len(one.weights),
+        note="; ".join(_notes(one, facts, test.scarce, invalid)),
+        planned=len(facts.collection.study.seeds),
+        sharing=_sharing(one, facts, one.variant, 1.0),
+        sharing_against=_sharing(one, facts, facts.against, -1.0),
+        invalid=invalid,
+    )
 
 
 def _scarce(one: _Sum, found: Difference | None, facts: _Facts) -> str:
@@ -223,18 +303,23 @@ def _mean_of_own_seeds(one: _Sum, facts: _Facts) -> float:
     return float(np.mean(own)) if own else np.nan
 
 
-def _sharing(one: _Sum, facts: _Facts, seeds: tuple[int, ...]) -> dict[str, float]:
-    """What the grouping does against the reference under the variant, and under the first one."""
-    found = {"sharing": np.nan, "sharing_against": np.nan}
+def _sharing(one: _Sum, facts: _Facts, variant: str, sign: float) -> float:
+    """Return the grouping's mean difference from the reference under a variant; NaN if the row is no interaction.
+
+    Args:
+        one: the row.
+        facts: of the study.
+        variant: the row's own, or the one that it is compared with.
+        sign: of the grouping's cell under the variant in the row's weights.
+    """
     if one.level != "interaction" or not one.weights:
-        return found
-    for name, variant, sign in (("sharing", one.variant, 1.0), ("sharing_against", facts.against, -1.0)):
-        means = []
-        for weights in one.weights.values():
-            side = {cell: sign * weight for cell, weight in weights.items() if cell[3] == variant}
-            means.append(facts.skills.mean(side, seeds or facts.skills.seeds(weights)))
-        found[name] = float(np.mean(means))
-    return found
+        return np.nan
+    seeds = () if one.contrast is None else one.contrast.seeds
+    means = []
+    for weights in one.weights.values():
+        side = {cell: sign * weight for cell, weight in weights.items() if cell[3] == variant}
+        means.append(facts.skills.mean(side, seeds or facts.skills.seeds(weights)))
+    return float(np.mean(means))
 
 
 def _is_invalid(facts: _Facts, task: str, weights: Mapping[Cell, float]) -> bool:

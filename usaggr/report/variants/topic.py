@@ -12,7 +12,7 @@ from usaggr.report.tables import Tables
 from usaggr.report.topic import Entry, TableFile, Topic
 from usaggr.report.variants.chapter import write_variants
 from usaggr.report.variants.figure import draw_variants
-from usaggr.report.variants.tables import VARIANT_COLUMNS, make_variants
+from usaggr.report.variants.tables import VARIANT_COLUMNS, make_variant_table, make_variants
 
 
 def _drawings(tables: Tables) -> Iterator[Drawing]:
@@ -32,7 +32,7 @@ def _drawings(tables: Tables) -> Iterator[Drawing]:
 
 
 def _tables(tables: Tables) -> Iterator[TableFile]:
-    yield TableFile("variants", VARIANT_COLUMNS, tables.of(make_variants).effects)
+    yield TableFile("variants", VARIANT_COLUMNS, make_variant_table(tables.of(make_variants).effects))
 
 
 def _methods(material: Material) -> Iterator[Entry]:
