@@ -12,7 +12,15 @@ from tests.report.sweeps import CATALOGUE, FakeSweep, level
 from usaggr.analysis.collect import collect
 from usaggr.analysis.compare_study import compare_study
 from usaggr.report.build import build_report
-from usaggr.report.routing.tables import ROUTING_COLUMNS, SIMILARITY_COLUMNS, RoutingTables, make_routing
+from usaggr.report.routing.tables import (
+    ROUTING_COLUMNS,
+    SIMILARITY_COLUMNS,
+    RoutingTables,
+    make_routing,
+    make_routing_table,
+    make_similarity_table,
+    routing_rows,
+)
 from usaggr.results.spec import RunSpec
 
 TASKS = ("breast_2cls", "breast_lesion", "fetal_femur")
@@ -56,7 +64,7 @@ def the_file(sweep: FakeSweep, block: str = "unified", seed: int = 0) -> Path:
 
 
 def test_each_run_has_a_row_for_each_grouping_task_block_and_expert(whole: tuple[FakeSweep, RoutingTables]) -> None:
-    sweep, table = whole[0], whole[1].table
+    sweep, table = whole[0], make_routing_table(whole[1].runs)
     assert tuple(table.columns) == ROUTING_COLUMNS
     assert len(table) == 3 * 3 * 3 * 2 * 4  # groupings, seeds, tasks, transformer blocks, experts
     of_run = table[(table["grouping"] == "unified") & (table["seed"] == 1)]
@@ -74,7 +82,7 @@ def test_a_dead_expert_is_dead_in_all_rows_of_its_run_and_in_no_other_run(tmp_pa
             shares[:, 0] = [0.01, 0.33, 0.33, 0.33]
         return shares
 
-    table = routing(finished(tmp_path, router=one_dead)).table
+    table = make_routing_table(routing(finished(tmp_path, router=one_dead)).runs)
     dead = table[table["dead"]]
     assert set(dead[["grouping", "seed", "block", "expert"]].itertuples(index=False, name=None)) == {
         ("unified", 1, 3, 1)
@@ -83,7 +91,7 @@ def test_a_dead_expert_is_dead_in_all_rows_of_its_run_and_in_no_other_run(tmp_pa
 
 
 def test_similarity_is_averaged_over_seeds_and_only_within_runs(whole: tuple[FakeSweep, RoutingTables]) -> None:
-    sweep, table = whole[0], whole[1].similarity
+    sweep, table = whole[0], make_similarity_table(whole[1].similarities)
     assert tuple(table.columns) == SIMILARITY_COLUMNS
     assert set(table["grouping"]) == {"clinical", "unified"}
     clinical = table[table["grouping"] == "clinical"]
@@ -104,8 +112,8 @@ def test_similarity_does_not_change_with_the_experts_numbers(tmp_path: Path) -> 
     def renumbered(run: RunSpec) -> Shares:
         return by_kind([CATALOGUE[task].clinical_group for task in run.tasks], seed=run.seed)
 
-    table = routing(finished(tmp_path, router=renumbered)).similarity
-    assert table["sd"].max() < 1e-9
+    rows = routing(finished(tmp_path, router=renumbered)).similarities
+    assert max(row.sd for row in rows) < 1e-9
 
 
 @pytest.mark.usefixtures("without_figures")
@@ -142,7 +150,8 @@ def test_a_lost_file_is_a_fault_of_runs_that_should_have_one(tmp_path: Path) -> 
     the_file(sweep, seed=1).unlink()
     made = routing(sweep)
     assert [(run.row.seed, said) for run, said in made.faults] == [(1, "has no routing.csv")]
-    assert set(made.table.loc[made.table["grouping"] == "unified", "seed"]) == {0, 2}
+    rows = [row for one in made.runs for row in routing_rows(one)]
+    assert {row.seed for row in rows if row.grouping == "unified"} == {0, 2}
 
 
 @pytest.mark.parametrize(

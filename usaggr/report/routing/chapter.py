@@ -104,7 +104,6 @@ def _by_task(material: Material, runs: tuple[RunRouting, ...], variant: str) -> 
 def _overview(material: Material) -> Iterator[Block]:
     """A row a variant, scale and grouping that has runs with experts."""
     routing = material.tables.of(make_routing)
-    similarity = routing.similarity
     held: dict[tuple[str, Scale, str], list[RunRouting]] = {}
     for one in routing.runs:
         for grouping in one.run.row.groupings:
@@ -112,8 +111,13 @@ def _overview(material: Material) -> Iterator[Block]:
     rows = []
     for setting in (setting for setting in material.comparison.settings if setting in held):
         (variant, scale, grouping), runs = setting, held[setting]
-        where = (similarity["variant"] == variant) & (similarity["scale"] == scale)
-        pairs = similarity.loc[where & (similarity["grouping"] == grouping), "similarity"].astype(float)
+        pairs = np.array(
+            [
+                pair.similarity
+                for pair in routing.similarities
+                if (pair.variant, pair.scale, pair.grouping) == (variant, scale, grouping)
+            ]
+        )
         entropy = float(np.mean([one.entropy.mean() for one in runs]))
         dead, of = sum(int(one.dead.sum()) for one in runs), sum(one.dead.size for one in runs)
         alike = Cell(MISSING)

@@ -5,10 +5,10 @@ within a run.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations, product
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -30,11 +30,63 @@ ROUTING_COLUMNS = (
     "grouping", "variant", "scale", "seed", "run_id", "task", "block", "expert", "share", "chosen", "probability",
     "entropy", "dead",
 )  # fmt: skip
-"""Of routing.csv: a row a run, grouping, task, transformer block (from 1) and expert (from 1)."""
+"""Columns of routing.csv, one for each field of `RoutingRow`."""
 SIMILARITY_COLUMNS = ("grouping", "variant", "scale", "task_a", "task_b", "similarity", "sd", "seeds")
-"""Of routing_similarity.csv: a row a pair of tasks that one run serves."""
+"""Columns of routing_similarity.csv, one for each field of `SimilarityRow`."""
 MOST_DRAWN = 4
 """Variants with figures of their own."""
+
+
+class RoutingRow(NamedTuple):
+    """How one run, as part of one grouping, uses one expert of one transformer block for one task."""
+
+    grouping: str
+    """Grouping that the run is part of."""
+    variant: str
+    """Variant of the run."""
+    scale: Scale
+    """Scale of the run."""
+    seed: int
+    """Seed of the run."""
+    run_id: str
+    """Name of the run."""
+    task: str
+    """The task that is routed."""
+    block: int
+    """Transformer block, from 1."""
+    expert: int
+    """Expert of the block, from 1."""
+    share: float
+    """Mean combination weight of the expert over the task's tokens, in [0, 1]."""
+    chosen: float
+    """Fraction of the task's tokens that have the expert among their top k."""
+    probability: float
+    """Mean over the task's tokens of the router's softmax for the expert."""
+    entropy: float
+    """Mean over the task's tokens of the softmax's entropy over log E, in [0, 1]."""
+    dead: bool
+    """Whether the expert has under a tenth of an even share on every task of the run."""
+
+
+class SimilarityRow(NamedTuple):
+    """How alike two tasks are routed that one block of a grouping serves."""
+
+    grouping: str
+    """Grouping of the block."""
+    variant: str
+    """Variant of the runs."""
+    scale: Scale
+    """Scale of the runs."""
+    task_a: str
+    """The first task, in the order of the runs."""
+    task_b: str
+    """The second task."""
+    similarity: float
+    """Similarity of their routing within one run, mean over seeds, in [0, 1]."""
+    sd: float
+    """Standard deviation of it over seeds; NaN with one seed."""
+    seeds: int
+    """Number of seeds."""
 
 
 @dataclass(frozen=True)
@@ -93,9 +145,8 @@ class RoutingTables:
     """In the collection's order."""
     faults: tuple[tuple[CollectedRun, str], ...] = ()
     """Finished runs that should say how they route, and why they do not."""
-    table: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(ROUTING_COLUMNS)))
-    similarity: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(SIMILARITY_COLUMNS)))
-    """Mean and standard deviation (missing with one seed) over seeds of the similarity of two tasks."""
+    similarities: tuple[SimilarityRow, ...] = ()
+    """A row for each grouping, variant, scale and pair of tasks that one run serves, in the study's order."""
 
     def variants(self) -> tuple[str, ...]:
         """Those with a run that routes: base first, then in the study's order."""
@@ -115,8 +166,8 @@ class RoutingTables:
         return tuple(sorted(same, key=lambda one: one.run.row.seed))
 
 
-def _like(one: RunRouting) -> tuple[Any, ...]:
-    """What runs that differ by seed alone have in common."""
+def _like(one: RunRouting) -> tuple[tuple[str, ...], Scale, tuple[int, ...], int]:
+    """Return what runs that differ by seed alone have in common."""
     return one.tasks, one.run.row.scale, one.blocks, one.experts
 
 
@@ -137,25 +188,43 @@ def make_routing(comparison: StudyComparison) -> RoutingTables:
             faults.append((run, f"has no {contract.ROUTING}"))
         except RunError as error:
             faults.append((run, f"its {contract.ROUTING} cannot be used ({error})"))
-    return RoutingTables(tuple(found), tuple(faults), _table(found), _similarities(found))
+    return RoutingTables(tuple(found), tuple(faults), _similarities(found))
 
 
-def _table(found: Sequence[RunRouting]) -> pd.DataFrame:
-    rows: list[tuple[Any, ...]] = []
-    for one in found:
-        row, dead = one.run.row, one.dead
-        cells = list(product(range(len(one.tasks)), range(len(one.blocks)), range(one.experts)))
-        for grouping in row.groupings:
-            head = (grouping, row.variant, row.scale, row.seed, row.run_id)
-            rows += [
-                (*head, one.tasks[t], one.blocks[b], e + 1, one.share[t, b, e], one.chosen[t, b, e],
-                 one.routing.probability[t, b, e], one.entropy[t, b], bool(dead[b, e]))
-                for t, b, e in cells
-            ]  # fmt: skip
-    return pd.DataFrame(rows, columns=list(ROUTING_COLUMNS))
+def make_routing_table(runs: Iterable[RunRouting]) -> pd.DataFrame:
+    """Return the table that routing.csv is written from."""
+    rows = (row for run in runs for row in routing_rows(run))
+    return pd.DataFrame(list(rows), columns=list(ROUTING_COLUMNS))
 
 
-def _similarities(found: Sequence[RunRouting]) -> pd.DataFrame:
+def routing_rows(one: RunRouting) -> Iterator[RoutingRow]:
+    """Yield a row for each grouping of a run, task, transformer block and expert."""
+    row, routing, dead = one.run.row, one.routing, one.dead
+    for grouping in row.groupings:
+        for t, b, e in product(range(len(one.tasks)), range(len(one.blocks)), range(one.experts)):
+            yield RoutingRow(
+                grouping=grouping,
+                variant=row.variant,
+                scale=row.scale,
+                seed=row.seed,
+                run_id=row.run_id,
+                task=routing.tasks[t],
+                block=routing.blocks[b],
+                expert=e + 1,
+                share=routing.share[t, b, e],
+                chosen=routing.chosen[t, b, e],
+                probability=routing.probability[t, b, e],
+                entropy=routing.entropy[t, b],
+                dead=bool(dead[b, e]),
+            )
+
+
+def make_similarity_table(rows: Sequence[SimilarityRow]) -> pd.DataFrame:
+    """Return the table that routing_similarity.csv is written from."""
+    return pd.DataFrame(rows, columns=list(SIMILARITY_COLUMNS))
+
+
+def _similarities(found: Sequence[RunRouting]) -> tuple[SimilarityRow, ...]:
     """Each pair of tasks of a run, over the seeds of its block; in the study's order."""
     known: dict[tuple[str, str, Scale, str, str], list[float]] = {}
     for one in found:
@@ -166,11 +235,10 @@ def _similarities(found: Sequence[RunRouting]) -> pd.DataFrame:
         for grouping, (a, b) in product(row.groupings, combinations(range(len(one.tasks)), 2)):
             pair = (grouping, row.variant, row.scale, one.tasks[a], one.tasks[b])
             known.setdefault(pair, []).append(float(matrix[a, b]))
-    rows = [
-        (*pair, float(np.mean(of)), float(np.std(of, ddof=1)) if len(of) > 1 else math.nan, len(of))
+    return tuple(
+        SimilarityRow(*pair, float(np.mean(of)), float(np.std(of, ddof=1)) if len(of) > 1 else math.nan, len(of))
         for pair, of in known.items()
-    ]
-    return pd.DataFrame(rows, columns=list(SIMILARITY_COLUMNS))
+    )
 
 
 def mean_similarity(runs: Sequence[RunRouting]) -> Array:
@@ -189,7 +257,7 @@ def _expected(collection: Collection) -> Mapping[str, bool]:
     return known
 
 
-def _routes(model: Mapping[str, Any]) -> bool:
+def _routes(model: Mapping[str, object]) -> bool:
     experts = model.get("experts")
     router = experts.get("router") if isinstance(experts, dict) else None
     return (model.get("name"), model.get("conditioning")) == ("m2dino", "experts") and router != "uniform"

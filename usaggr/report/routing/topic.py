@@ -9,7 +9,13 @@ from usaggr.report.material import Material
 from usaggr.report.routing.chapter import write_routing
 from usaggr.report.routing.shares_figure import describe_entropy, describe_shares, draw_entropy, draw_shares
 from usaggr.report.routing.similarity_figure import describe_similarity, draw_similarity
-from usaggr.report.routing.tables import ROUTING_COLUMNS, SIMILARITY_COLUMNS, make_routing
+from usaggr.report.routing.tables import (
+    ROUTING_COLUMNS,
+    SIMILARITY_COLUMNS,
+    make_routing,
+    make_routing_table,
+    make_similarity_table,
+)
 from usaggr.report.tables import Tables
 from usaggr.report.topic import Entry, TableFile, Topic
 
@@ -64,8 +70,8 @@ def _drawings(tables: Tables, variant: str) -> Iterator[Drawing]:
 
 def _tables(tables: Tables) -> Iterator[TableFile]:
     routing = tables.of(make_routing)
-    yield TableFile("routing", ROUTING_COLUMNS, routing.table)
-    yield TableFile("routing_similarity", SIMILARITY_COLUMNS, routing.similarity)
+    yield TableFile("routing", ROUTING_COLUMNS, make_routing_table(routing.runs))
+    yield TableFile("routing_similarity", SIMILARITY_COLUMNS, make_similarity_table(routing.similarities))
 
 
 def _methods(material: Material) -> Iterator[Entry]:
