@@ -36,8 +36,8 @@ class SampleScore:
     unit: str
     higher_is_better: bool
 
-    def words(self, value: float, label: str) -> str:
-        """A value after a label, with its unit."""
+    def words(self, value: float | None, label: str) -> str:
+        """Return a value after a label, with its unit; a dash for a missing one."""
         return f"{label} {numbers.score(value, self.name)}{self.unit}"
 
 

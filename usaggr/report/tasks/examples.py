@@ -8,7 +8,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -34,8 +33,34 @@ from usaggr.results.predictions import decode_mask
 MAX_NEW_FILES = 4_000
 """Files of a data set that are read anew for the sake of pictures (some ten seconds), at the most."""
 
-_COLUMNS = ("task_id", "sample_id", "dsc", "iou", "mre", "label", "probs", "box", "points", "mask")
-Row = dict[str, Any]
+_SCORES = ("dsc", "iou", "mre")
+"""Metrics of single samples that predictions.parquet has as columns."""
+
+
+@dataclass(frozen=True)
+class SavedPrediction:
+    """A row of predictions.parquet: what one run predicts for one sample."""
+
+    task_id: str
+    """Task that the prediction is for."""
+    sample_id: str
+    """Sample of the task."""
+    label: int | None
+    """True class; None for other task types."""
+    probs: Sequence[float] | None
+    """(C,) probability of each class; None for other task types."""
+    box: Sequence[float] | None
+    """(4,) predicted box; None for other task types."""
+    points: Sequence[float] | None
+    """(2 P,) coordinates of predicted landmarks; None for other task types."""
+    mask: bytes | None
+    """PNG of the predicted mask; None for other task types."""
+    scores: Mapping[str, float | None]
+    """Score of the sample by metric; None for the metrics of other task types."""
+
+
+_COLUMNS = ("task_id", "sample_id", "label", "probs", "box", "points", "mask")
+"""Columns of predictions.parquet with the name of their field."""
 
 
 @dataclass(frozen=True)
@@ -184,14 +209,14 @@ class _Rows:
 
     def __init__(self, plans: Mapping[str, _Plan]) -> None:
         self._wanted: dict[str, set[str]] = defaultdict(set)
-        self._found: dict[str, dict[tuple[str, str], Row]] = {}
+        self._found: dict[str, dict[tuple[str, str], SavedPrediction]] = {}
         for plan in plans.values():
             for choice in plan.choices:
                 for run in plan.runs(choice):
                     self._wanted[run.row.fingerprint].add(choice.sample_id)
 
-    def row(self, run: CollectedRun, task_id: str, sample_id: str) -> Row:
-        """A sample's row.
+    def row(self, run: CollectedRun, task_id: str, sample_id: str) -> SavedPrediction:
+        """Return the prediction of a sample.
 
         Raises:
             RunError: it is not there, or the file cannot be read.
@@ -201,25 +226,28 @@ class _Rows:
         path = run.path / contract.PREDICTIONS
         if name not in self._found:
             rows = read_rows(path, self._wanted[name])
-            self._found[name] = {(row["task_id"], row["sample_id"]): row for row in rows}
+            self._found[name] = {(row.task_id, row.sample_id): row for row in rows}
         if (task_id, sample_id) not in self._found[name]:
             raise RunError(f"{path}: no prediction of {sample_id} for {task_id}")
         return self._found[name][task_id, sample_id]
 
 
-def read_rows(path: Path, sample_ids: set[str]) -> list[Row]:
-    """Rows of some samples in a file of predictions, whatever their task.
+def read_rows(path: Path, sample_ids: set[str]) -> list[SavedPrediction]:
+    """Return the predictions of some samples in a file of predictions, whatever their task.
 
     Raises:
         RunError: the file cannot be read.
     """
     wanted = compute.field("sample_id").isin(sorted(sample_ids))
     try:
-        table = parquet.read_table(path, columns=list(_COLUMNS), filters=wanted, page_checksum_verification=True)
-        rows: list[Row] = table.to_pylist()
+        table = parquet.read_table(path, columns=[*_COLUMNS, *_SCORES], filters=wanted, page_checksum_verification=True)
+        rows = table.to_pylist()
     except (OSError, ValueError, pa.ArrowException) as error:  # ValueError: damaged text is no UTF-8
         raise RunError(f"{path}: cannot be read ({_first_line(error)})") from error
-    return rows
+    return [
+        SavedPrediction(**{name: row[name] for name in _COLUMNS}, scores={name: row[name] for name in _SCORES})
+        for row in rows
+    ]
 
 
 def _draw(
@@ -244,19 +272,24 @@ def _draw(
     return TaskExamples(tuple(pictures), tuple(captions))
 
 
-def _shown(contest: Contest, label: str, row: Row) -> Shown:
-    """What a row of saved predictions says, ready to be drawn.
+def _shown(contest: Contest, label: str, row: SavedPrediction) -> Shown:
+    """Return a saved prediction, ready to be drawn.
 
     Raises:
-        ValueError: the mask is damaged.
+        ValueError: the mask is damaged, or a prediction of classes has no label.
     """
     score = sample_score(contest.task.type)
-    probabilities = None if row["probs"] is None else np.array(row["probs"], dtype=float)
-    value = row[score.name] if probabilities is None else float(probabilities[row["label"]])
+    probabilities = None if row.probs is None else np.array(row.probs, dtype=float)
+    if probabilities is None:
+        value = row.scores[score.name]
+    elif row.label is None:
+        raise ValueError("the prediction has no label")
+    else:
+        value = float(probabilities[row.label])
     marks = Marks(
-        mask=None if row["mask"] is None else decode_mask(row["mask"]),
-        box=None if row["box"] is None else np.array(row["box"], dtype=float),
-        points=None if row["points"] is None else np.array(row["points"], dtype=float).reshape(-1, 2),
+        mask=None if row.mask is None else decode_mask(row.mask),
+        box=None if row.box is None else np.array(row.box, dtype=float),
+        points=None if row.points is None else np.array(row.points, dtype=float).reshape(-1, 2),
     )
     return Shown(label, score.words(value, score.short), marks, probabilities)
 

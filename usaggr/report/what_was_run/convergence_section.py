@@ -3,8 +3,6 @@
 Nothing is dropped in silence.
 """
 
-from typing import Any
-
 import pandas as pd
 
 from usaggr.document import numbers as text
@@ -13,7 +11,6 @@ from usaggr.document.elements import Block, Cell, Paragraph, Section, TextTable,
 from usaggr.report import table_cells
 from usaggr.report.material import Material, paragraph, section
 
-Row = dict[Any, Any]
 _MOST = 40
 _STATES = ("collapsed", "unconverged", "diverged")
 _SAID = {"collapsed": "collapsed", "unconverged": "not converged", "diverged": "diverged"}

@@ -1,7 +1,5 @@
 """The networks that were trained: what is special about them in words, and how many parameters they have."""
 
-from typing import Any
-
 from usaggr.document.display_names import grouping_label
 from usaggr.document.elements import Block, Cell, TextTable, literal
 from usaggr.report import table_cells
@@ -28,7 +26,7 @@ def describe_network(study: StudyFacts) -> str:
     return ", ".join(parts) or "normalisation of no record"
 
 
-def _conditioning(study: StudyFacts, name: Any) -> str:
+def _conditioning(study: StudyFacts, name: object) -> str:
     match name:
         case "experts":
             count, top = study.setting("model.experts.count"), study.setting("model.experts.top_k")
