@@ -31,13 +31,14 @@ def write_report(tables: Tables, figures: Sequence[FigureFile] = (), examples: E
 
 def write_methods_and_limits(material: Material) -> Section | None:
     """Write the last chapter: methods, limits, how to reproduce the report, and the glossary."""
+    design = [entry for topic in TOPICS for entry in topic.design(material)]
     methods = [entry for topic in TOPICS for entry in topic.methods(material)]
     terms = [entry for topic in TOPICS for entry in topic.terms(material)]
     columns = [entry for topic in TOPICS for entry in topic.columns(material)]
     return section(
         "Methods and limits",
         sections=(
-            write_methods(material, methods),
+            write_methods(material, design, methods),
             write_limits(material),
             write_reproduction(material),
             write_words(material, terms, columns),

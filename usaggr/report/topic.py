@@ -39,7 +39,10 @@ class Topic:
     """For one variant. Drawn one after the other, so that no more than one figure is in memory."""
     drawings_of_all: Callable[[Tables], Iterable[Drawing]] = lambda tables: ()
     """Once for all variants."""
+    design: Callable[[Material], Iterable[Entry]] = lambda material: ()
+    """Steps of the methods before the comparison, such as data and training; empty texts are left out."""
     methods: Callable[[Material], Iterable[Entry]] = lambda material: ()
+    """Steps of the methods after the comparison."""
     terms: Callable[[Material], Iterable[Entry]] = lambda material: ()
     columns: Callable[[Material], Iterable[Entry]] = lambda material: ()
     """Columns of its tables, for the glossary."""

@@ -7,6 +7,7 @@ from usaggr.report.what_was_run.chapter import write_asked, write_run
 from usaggr.report.what_was_run.convergence_section import write_validity
 from usaggr.report.what_was_run.data_section import write_data
 from usaggr.report.what_was_run.exposure_section import write_exposure
+from usaggr.report.what_was_run.run_methods import describe_design, describe_validity
 
 
 def _chapter(material: Material) -> Section | None:
@@ -14,4 +15,4 @@ def _chapter(material: Material) -> Section | None:
     return section("What was asked and what was run", sections=tuple(write(material) for write in writers))
 
 
-TOPIC = Topic(_chapter)
+TOPIC = Topic(_chapter, design=describe_design, methods=describe_validity)
