@@ -33,13 +33,14 @@ def write_methods_and_limits(material: Material) -> Section | None:
     """Write the last chapter: methods, limits, how to reproduce the report, and the glossary."""
     design = [entry for topic in TOPICS for entry in topic.design(material)]
     methods = [entry for topic in TOPICS for entry in topic.methods(material)]
+    limits = [limit for topic in TOPICS for limit in topic.limits(material)]
     terms = [entry for topic in TOPICS for entry in topic.terms(material)]
     columns = [entry for topic in TOPICS for entry in topic.columns(material)]
     return section(
         "Methods and limits",
         sections=(
             write_methods(material, design, methods),
-            write_limits(material),
+            write_limits(material, limits),
             write_reproduction(material),
             write_words(material, terms, columns),
         ),

@@ -43,6 +43,8 @@ class Topic:
     """Steps of the methods before the comparison, such as data and training; empty texts are left out."""
     methods: Callable[[Material], Iterable[Entry]] = lambda material: ()
     """Steps of the methods after the comparison."""
+    limits: Callable[[Material], Iterable[str]] = lambda material: ()
+    """Sentences on what the study cannot tell."""
     terms: Callable[[Material], Iterable[Entry]] = lambda material: ()
     columns: Callable[[Material], Iterable[Entry]] = lambda material: ()
     """Columns of its tables, for the glossary."""

@@ -7,6 +7,7 @@ from usaggr.report.what_was_run.chapter import write_asked, write_run
 from usaggr.report.what_was_run.convergence_section import write_validity
 from usaggr.report.what_was_run.data_section import write_data
 from usaggr.report.what_was_run.exposure_section import write_exposure
+from usaggr.report.what_was_run.run_limits import describe_run_limits
 from usaggr.report.what_was_run.run_methods import describe_design, describe_validity
 
 
@@ -15,4 +16,4 @@ def _chapter(material: Material) -> Section | None:
     return section("What was asked and what was run", sections=tuple(write(material) for write in writers))
 
 
-TOPIC = Topic(_chapter, design=describe_design, methods=describe_validity)
+TOPIC = Topic(_chapter, design=describe_design, methods=describe_validity, limits=describe_run_limits)
