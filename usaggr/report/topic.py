@@ -14,7 +14,23 @@ from usaggr.report.material import Material
 from usaggr.report.tables import Tables
 
 Entry = tuple[str, str]
-"""A term of the glossary, or the title of a step of the methods; and what is said of it."""
+"""Title and text of a step of the methods, or a term of the glossary and its meaning."""
+
+
+@dataclass(frozen=True)
+class Term:
+    """A term, or a name of columns, that a topic adds to the glossary."""
+
+    name: str
+    meaning: str
+    """Without a full stop."""
+    after: str = ""
+    """The general term that it follows; empty: at the end."""
+
+    @property
+    def entry(self) -> Entry:
+        """The term and its meaning."""
+        return self.name, self.meaning
 
 
 @dataclass(frozen=True)
@@ -45,6 +61,7 @@ class Topic:
     """Steps of the methods after the comparison."""
     limits: Callable[[Material], Iterable[str]] = lambda material: ()
     """Sentences on what the study cannot tell."""
-    terms: Callable[[Material], Iterable[Entry]] = lambda material: ()
-    columns: Callable[[Material], Iterable[Entry]] = lambda material: ()
+    terms: Callable[[Material], Iterable[Term]] = lambda material: ()
+    """Terms that its chapter uses, for the glossary."""
+    columns: Callable[[Material], Iterable[Term]] = lambda material: ()
     """Columns of its tables, for the glossary."""

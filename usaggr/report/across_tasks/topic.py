@@ -4,7 +4,15 @@ from collections.abc import Iterator
 
 from usaggr.report.across_tasks.chapter import write_across
 from usaggr.report.material import Material
-from usaggr.report.topic import Entry, Topic
+from usaggr.report.topic import Entry, Term, Topic
+
+_TERMS = (
+    Term(
+        "probability of improvement",
+        "how probably a run of a grouping beats one of the reference on a task",
+        after="adjusted p",
+    ),
+)
 
 
 def _methods(material: Material) -> Iterator[Entry]:
@@ -20,4 +28,4 @@ def _methods(material: Material) -> Iterator[Entry]:
     yield "Across tasks", said
 
 
-TOPIC = Topic(write_across, methods=_methods)
+TOPIC = Topic(write_across, methods=_methods, terms=lambda material: _TERMS)

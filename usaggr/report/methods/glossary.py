@@ -1,4 +1,7 @@
-"""The report's words: every abbreviation, mark and name of a column that appears, explained."""
+"""Glossary of the report: every abbreviation, mark and name of a column that appears, explained.
+
+Terms that only one topic uses are in the topic's folder.
+"""
 
 from collections.abc import Sequence
 
@@ -6,7 +9,7 @@ from usaggr.document.display_names import describe_groupings, describe_metrics, 
 from usaggr.document.elements import Block, Details, Items, Section, literal
 from usaggr.metrics.names import METRICS
 from usaggr.report.material import Material, section
-from usaggr.report.topic import Entry
+from usaggr.report.topic import Entry, Term
 
 _COLUMNS = (
     ("grouping, scale, variant, task, metric", "the cell that a row is about"),
@@ -26,8 +29,6 @@ _COLUMNS = (
     ),
     ("low, high; skill_low, skill_high", "interval of delta_m; of delta_skill"),
     ("negative_transfer", "losses among the cells that have a verdict"),
-    ("level", "in variants.csv: all (mean over tasks), task, or interaction (change of what a grouping does)"),
-    ("against", "in variants.csv: the variant that the row's is compared with, the study's first"),
     ("…_valid", "the same without collapsed and unconverged cells"),
     ("parameters, train_seconds", "of all models of a grouping; of training all its runs"),
 )
@@ -42,13 +43,13 @@ _NOTES = (
 )
 
 
-def write_words(material: Material, terms: Sequence[Entry], of_topics: Sequence[Entry]) -> Section | None:
+def write_words(material: Material, terms: Sequence[Term], columns: Sequence[Term]) -> Section | None:
     """Write the glossary.
 
     Args:
         material: of the report.
-        terms: those that topics of the report add.
-        of_topics: columns of the topics' tables.
+        terms: terms that topics of the report add.
+        columns: columns of the topics' tables.
     """
     study, data = material.study, material.collection.data
     types = {data.tasks[task].task.type for task in material.collection.tasks}
@@ -65,9 +66,6 @@ def write_words(material: Material, terms: Sequence[Entry], of_topics: Sequence[
         ("reference", f"the grouping that the others are compared with, here {reference}"),
         ("scale", "how much of a task's training data is used; validation and test data never shrink"),
         ("variant", "a named change of the network or its training, under which all groupings are trained"),
-        ("active parameters", "parameters of a network that take part in its prediction for one task"),
-        ("change of sharing", "a grouping's difference from the reference under a variant, less the same under the "
-         "first variant: below 0, sharing does worse under the variant"),
         ("subject", "the patient or video that a sample is from"),
         ("component", "samples tied by one image or subject, in any task: the split and the intervals rest on these"),
         ("trivial predictor", "ignores the image and answers from the training labels alone (most frequent class, mean "
@@ -81,29 +79,43 @@ def write_words(material: Material, terms: Sequence[Entry], of_topics: Sequence[
         ("margin", "how much worse than the reference still counts as no loss"),
         ("family", "the tasks of one grouping, scale and variant, whose p values are adjusted together"),
         ("adjusted p", "a p value raised by Holm's method, so that all of a family can be read together"),
-        ("probability of improvement", "how probably a run of a grouping beats one of the reference on a task"),
         ("negative transfer", "sharing makes a task worse: a loss"),
         ("spread", "standard deviation over clinical groups of their true mean differences; small is consistent"),
         ("slope per tenfold samples", "by how much the difference changes with ten times the training samples"),
         ("↑, ↓", "higher, lower is better"),
     ]  # fmt: skip
-    columns = list(_COLUMNS)
-    words += terms
-    columns += of_topics
     metrics = [(literal(label), literal(meaning)) for label, meaning in describe_metrics(names)]
     return section(
         "Words",
-        _items(words),
+        _items(_with_topics(words, terms)),
         _fold("Metrics", metrics),
         _fold("Verdicts", describe_verdicts()),
         _fold("Notes", _NOTES),
-        _fold("Columns of the tables on disk", columns),
+        _fold("Columns of the tables on disk", _with_topics(_COLUMNS, columns)),
     )
 
 
-def _items(words: "list[tuple[str, str]] | tuple[tuple[str, str], ...]") -> Items:
+def _with_topics(general: Sequence[Entry], of_topics: Sequence[Term]) -> list[Entry]:
+    """Return the general terms with those of topics among them.
+
+    Raises:
+        ValueError: a term follows one that is no general term.
+    """
+    following: dict[str, list[Entry]] = {}
+    for term in of_topics:
+        following.setdefault(term.after, []).append(term.entry)
+    at_the_end = following.pop("", [])
+    entries: list[Entry] = []
+    for entry in general:
+        entries += [entry, *following.pop(entry[0], [])]
+    if following:
+        raise ValueError(f"the glossary has no general term {', '.join(following)} for a topic's term to follow")
+    return entries + at_the_end
+
+
+def _items(words: Sequence[Entry]) -> Items:
     return Items(tuple(f"**{word}**: {meaning}." for word, meaning in words))
 
 
-def _fold(title: str, words: "list[tuple[str, str]] | tuple[tuple[str, str], ...]") -> Block | None:
+def _fold(title: str, words: Sequence[Entry]) -> Block | None:
     return Details(title, (_items(words),)) if words else None

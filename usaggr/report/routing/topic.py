@@ -17,29 +17,45 @@ from usaggr.report.routing.tables import (
     make_similarity_table,
 )
 from usaggr.report.tables import Tables
-from usaggr.report.topic import Entry, TableFile, Topic
+from usaggr.report.topic import Entry, TableFile, Term, Topic
 
 _TERMS = (
-    ("expert", "one of several MLPs that stand in the place of a transformer block's own"),
-    ("router", "what weighs a block's experts for each token of an image; the best few, by these weights, serve the "
-     "token"),
-    ("share of an expert", "mean weight of the expert over a task's tokens; an even share is 1 over the number of "
-     "experts"),
-    ("entropy (of routing)", "of the router's softmax over experts, between 0 (one expert for certain) and 1 (all "
-     "alike)"),
-    ("evenness of use", "the same of a task's shares: 1 where its tokens, taken together, use all experts alike"),
-    ("dead expert", "one with under a tenth of an even share on every task of its run"),
-    ("similarity of routing", "of two tasks in one model: 1 where their shares of experts are equal, 0 where they have "
-     "no expert in common"),
-)  # fmt: skip
+    Term("expert", "one of several MLPs that stand in the place of a transformer block's own"),
+    Term(
+        "router",
+        "what weighs a block's experts for each token of an image; the best few, by these weights, serve the token",
+    ),
+    Term(
+        "share of an expert",
+        "mean weight of the expert over a task's tokens; an even share is 1 over the number of experts",
+    ),
+    Term(
+        "entropy (of routing)",
+        "of the router's softmax over experts, between 0 (one expert for certain) and 1 (all alike)",
+    ),
+    Term("evenness of use", "the same of a task's shares: 1 where its tokens, taken together, use all experts alike"),
+    Term("dead expert", "one with under a tenth of an even share on every task of its run"),
+    Term(
+        "similarity of routing",
+        "of two tasks in one model: 1 where their shares of experts are equal, 0 where they have no expert in common",
+    ),
+)
 _COLUMNS = (
-    ("block, expert, share, chosen", "in routing.csv: transformer block and expert, from 1; the expert's share of the "
-     "task; the part of the task's tokens that it is among the chosen experts of"),
-    ("probability, entropy, dead", "in routing.csv: mean of the router's softmax; mean entropy of it; whether the "
-     "expert is dead in the run"),
-    ("task_a, task_b, similarity, sd", "in routing_similarity.csv: two tasks that one run serves; mean and standard "
-     "deviation over seeds of the similarity of their routing"),
-)  # fmt: skip
+    Term(
+        "block, expert, share, chosen",
+        "in routing.csv: transformer block and expert, from 1; the expert's share of the "
+        "task; the part of the task's tokens that it is among the chosen experts of",
+    ),
+    Term(
+        "probability, entropy, dead",
+        "in routing.csv: mean of the router's softmax; mean entropy of it; whether the expert is dead in the run",
+    ),
+    Term(
+        "task_a, task_b, similarity, sd",
+        "in routing_similarity.csv: two tasks that one run serves; mean and standard "
+        "deviation over seeds of the similarity of their routing",
+    ),
+)
 
 
 def _drawings(tables: Tables, variant: str) -> Iterator[Drawing]:
@@ -89,11 +105,11 @@ def _methods(material: Material) -> Iterator[Entry]:
     yield "Routing", said
 
 
-def _terms(material: Material) -> tuple[Entry, ...]:
+def _terms(material: Material) -> tuple[Term, ...]:
     return _TERMS if _has_routing(material) else ()
 
 
-def _columns(material: Material) -> tuple[Entry, ...]:
+def _columns(material: Material) -> tuple[Term, ...]:
     return _COLUMNS if _has_routing(material) else ()
 
 

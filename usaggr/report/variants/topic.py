@@ -9,10 +9,32 @@ from usaggr.document.elements import literal
 from usaggr.report.figures import Drawing
 from usaggr.report.material import Material
 from usaggr.report.tables import Tables
-from usaggr.report.topic import Entry, TableFile, Topic
+from usaggr.report.topic import Entry, TableFile, Term, Topic
 from usaggr.report.variants.chapter import write_variants
 from usaggr.report.variants.figure import draw_variants
 from usaggr.report.variants.tables import VARIANT_COLUMNS, make_variant_table, make_variants
+
+_TERMS = (
+    Term("active parameters", "parameters of a network that take part in its prediction for one task", after="variant"),
+    Term(
+        "change of sharing",
+        "a grouping's difference from the reference under a variant, less the same under the first variant: below 0, "
+        "sharing does worse under the variant",
+        after="variant",
+    ),
+)
+_COLUMNS = (
+    Term(
+        "level",
+        "in variants.csv: all (mean over tasks), task, or interaction (change of what a grouping does)",
+        after="negative_transfer",
+    ),
+    Term(
+        "against",
+        "in variants.csv: the variant that the row's is compared with, the study's first",
+        after="negative_transfer",
+    ),
+)
 
 
 def _drawings(tables: Tables) -> Iterator[Drawing]:
@@ -57,4 +79,11 @@ def _methods(material: Material) -> Iterator[Entry]:
     yield "Variants", said
 
 
-TOPIC = Topic(write_variants, tables=_tables, drawings_of_all=_drawings, methods=_methods)
+TOPIC = Topic(
+    write_variants,
+    tables=_tables,
+    drawings_of_all=_drawings,
+    methods=_methods,
+    terms=lambda material: _TERMS,
+    columns=lambda material: _COLUMNS,
+)
