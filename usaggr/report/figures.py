@@ -18,8 +18,7 @@ class FigureFile:
     """What there is to see, for those who cannot see it."""
     formats: tuple[str, ...]
     place: str = "answer"
-    """Chapter that it belongs to: answer, scale, groups, types, cost, controls, affinity, variants, routing:<variant>,
-    or task:<id>."""
+    """Name of the place where a chapter shows it; a topic's drawings and its chapter agree on it."""
 
 
 @dataclass(frozen=True)

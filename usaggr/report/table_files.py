@@ -13,8 +13,7 @@ from usaggr.report.topics import TOPICS
 def write_tables(tables: Tables, folder: Path) -> None:
     """Write the tables of the contract as CSV; what is missing or not defined is an empty field.
 
-    variants.csv is there where the study has several variants, controls.csv where it has random groupings, staged.csv
-    where it has staged ones, those of routing where runs have experts.
+    A table of a topic is written if it has rows.
     """
     folder.mkdir(parents=True, exist_ok=True)
     comparison = tables.comparison
