@@ -16,6 +16,7 @@ from tests.report.reading import (
     texts,
     titles,
 )
+from tests.report.staged_sweeps import sweep_of
 from tests.report.sweeps import FakeSweep
 from usaggr.document.elements import Document, Paragraph
 from usaggr.report.differences.chapter import write_differences
@@ -92,6 +93,11 @@ def test_unplanned_runs_and_joined_folders_are_told(tmp_path: Path) -> None:
     said = texts(chapters_of(material_of(one, two), write_run))
     assert "1 finished run that the study does not ask for is left out of everything here." in said
     assert "Joined from" in said
+
+
+def test_first_stages_are_counted_apart(tmp_path: Path) -> None:
+    said = texts(chapters_of(material_of(sweep_of(tmp_path / "study").written()), write_run))
+    assert "3 first stages of staged groupings, no model of any grouping, besides: 3 done." in said
 
 
 def test_the_proof_that_folds_are_disjoint_is_printed(document: Document) -> None:
