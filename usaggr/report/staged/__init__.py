@@ -1,1 +1,0 @@
-"""Topic: strategies in stages."""
