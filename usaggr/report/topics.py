@@ -8,6 +8,7 @@ from usaggr.report.controls.topic import TOPIC as CONTROLS
 from usaggr.report.differences.topic import TOPIC as DIFFERENCES
 from usaggr.report.routing.topic import TOPIC as ROUTING
 from usaggr.report.scale.topic import TOPIC as SCALE
+from usaggr.report.staged.topic import TOPIC as STAGED
 from usaggr.report.tasks.topic import TOPIC as TASKS
 from usaggr.report.variants.topic import TOPIC as VARIANTS
 from usaggr.report.what_was_run.topic import TOPIC as WHAT_WAS_RUN
@@ -18,6 +19,7 @@ TOPICS = (
     DIFFERENCES,
     SCALE,
     CONTROLS,
+    STAGED,
     AFFINITY,
     ROUTING,
     VARIANTS,

@@ -1,0 +1,194 @@
+"""Staged groupings against what they would be in one stage: the same blocks, and the grouping that they start from.
+
+All differences are in skill on the main metrics, on the same test fold, seed by seed.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from usaggr.analysis.cell_scores import Cell
+from usaggr.analysis.collect import Collection
+from usaggr.analysis.compare_study import StudyComparison
+from usaggr.analysis.comparison import CELL
+from usaggr.analysis.contrasts import Contrast, Skills
+from usaggr.analysis.difference_intervals import Key, pooled_by_task
+from usaggr.analysis.weighted_sums import UNKNOWN, quantities
+from usaggr.statistics.claims import Quantity
+from usaggr.statistics.holm import holm
+
+STAGED_COLUMNS = (
+    "grouping", "parent", "share", "budget", "scale", "variant", "against", "is", "delta_skill", "low", "high", "p",
+    "p_adjusted", "tasks", "seeds", "note",
+)  # fmt: skip
+"""Columns of staged.csv, one for each field of `StagedRow`."""
+Kin = Literal["same blocks", "parent"]
+
+
+class StagedRow(NamedTuple):
+    """Difference of a staged grouping from a grouping in one stage, at one scale, under one variant."""
+
+    grouping: str
+    """The staged grouping."""
+    parent: str
+    """Grouping whose models it starts from."""
+    share: float
+    """Part of each task's examples that the first stage sees."""
+    budget: str
+    """`equal`: both stages see as many examples as one stage does; `extra`: the second stage sees more."""
+    scale: float | int
+    """Fraction of each task's training samples, or most of them."""
+    variant: str
+    """Name of the variant of the study."""
+    against: str
+    """The grouping in one stage that it is compared with."""
+    kin: Kin
+    """What `against` is to the staged grouping; column `is` of staged.csv."""
+    delta_skill: float
+    """Mean difference in skill over tasks, positive if the staged grouping is better; NaN if it is not estimated."""
+    low: float
+    """Lower end of the interval of `delta_skill`; NaN without one."""
+    high: float
+    """Upper end of it."""
+    p: float
+    """Two-sided p value of no difference; NaN if it is not tested."""
+    p_adjusted: float
+    """`p` adjusted by Holm over the rows of one scale and variant."""
+    tasks: int
+    """Number of tasks in the mean."""
+    seeds: int
+    """Number of seeds that all of these tasks have on both sides."""
+    note: str
+    """Remarks on the difference, joined by semicolons."""
+
+
+@dataclass(frozen=True)
+class _Difference:
+    """A row whose difference is not estimated yet."""
+
+    grouping: str
+    scale: float | int
+    variant: str
+    against: str
+    kin: Kin
+    tasks: int
+    """Number of tasks in the mean."""
+    left_out: tuple[str, ...]
+    """Tasks without a seed on both sides."""
+    contrast: Contrast | None
+    """Mean difference over the tasks, by seed; None if the tasks have no seed in common."""
+
+    @property
+    def key(self) -> Key:
+        """By the names of CELL: rows against one grouping are pooled over scales and groupings."""
+        return (self.variant, self.scale, self.grouping, "", self.against)
+
+
+def make_staged(comparison: StudyComparison) -> tuple[StagedRow, ...]:
+    """Compare each staged grouping with its counterparts in one stage.
+
+    Intervals take seeds and test subjects jointly over the tasks, on the seeds that all of them have on both sides.
+
+    Returns:
+        A row for each staged grouping, scale, variant and counterpart; none without staged groupings or counterparts.
+    """
+    collection, study = comparison.collection, comparison.study
+    differences = list(_differences(collection, comparison.skills)) if study.staged else []
+    estimates = _estimate(differences, study.confidence)
+    adjusted = _adjust(differences, estimates)
+    return tuple(
+        StagedRow(
+            grouping=row.grouping,
+            parent=study.staged[row.grouping].parent,
+            share=study.staged[row.grouping].share,
+            budget=study.staged[row.grouping].budget,
+            scale=row.scale,
+            variant=row.variant,
+            against=row.against,
+            kin=row.kin,
+            delta_skill=estimates[row.key].value,
+            low=estimates[row.key].low,
+            high=estimates[row.key].high,
+            p=estimates[row.key].p,
+            p_adjusted=adjusted[row.key],
+            tasks=row.tasks,
+            seeds=0 if row.contrast is None else len(row.contrast.seeds),
+            note="; ".join(_notes(row)),
+        )
+        for row in differences
+    )
+
+
+def make_staged_table(rows: Sequence[StagedRow]) -> pd.DataFrame:
+    """Return the table that staged.csv is written from."""
+    return pd.DataFrame(rows, columns=list(STAGED_COLUMNS))
+
+
+def _estimate(rows: Sequence[_Difference], confidence: float) -> dict[Key, Quantity]:
+    """Estimate every difference, with an interval if it has a contrast."""
+    tables = {row.key: row.contrast.table for row in rows if row.contrast is not None}
+    runs: dict[Key, Key] = {row.key: row.contrast.runs for row in rows if row.contrast is not None}
+    pooled = pooled_by_task(tables, runs, CELL, ("scale",))
+    bounds = quantities([difference.estimate for difference in pooled.values()], confidence)
+    return {row.key: UNKNOWN for row in rows} | dict(zip(pooled, bounds, strict=True))
+
+
+def _adjust(rows: Sequence[_Difference], estimates: Mapping[Key, Quantity]) -> dict[Key, float]:
+    """Return the p values, adjusted over the rows of one variant and scale."""
+    families: dict[tuple[str, float | int], list[Key]] = {}
+    for row in rows:
+        families.setdefault((row.variant, row.scale), []).append(row.key)
+    adjusted: dict[Key, float] = {}
+    for keys in families.values():
+        p_values = holm(np.array([estimates[key].p for key in keys], dtype=float))
+        adjusted |= dict(zip(keys, p_values.tolist(), strict=True))
+    return adjusted
+
+
+def _differences(collection: Collection, skills: Skills) -> Iterator[_Difference]:
+    study = collection.study
+    for grouping, scale, variant in product(study.staged, study.scales, study.variants):
+        if grouping not in study.groupings:
+            continue
+        for against, kin in counterparts(collection, grouping).items():
+            pairs: dict[str, dict[Cell, float]] = {}
+            for task in collection.tasks:
+                pair: dict[Cell, float] = {
+                    (task, grouping, scale, variant): 1.0, (task, against, scale, variant): -1.0
+                }  # fmt: skip
+                if skills.seeds(pair):
+                    pairs[task] = pair
+            mean = {cell: weight / len(pairs) for pair in pairs.values() for cell, weight in pair.items()}
+            left_out = tuple(task for task in collection.tasks if task not in pairs)
+            contrast = skills.contrast(mean) if mean else None
+            yield _Difference(grouping, scale, variant, against, kin, len(pairs), left_out, contrast)
+
+
+def counterparts(collection: Collection, grouping: str) -> dict[str, Kin]:
+    """Groupings in one stage with which a staged one is compared, as far as the study has them."""
+    study = collection.study
+    plain = [name for name in study.groupings if name not in study.staged]
+    own = blocks_of(collection, grouping)
+    found: dict[str, Kin] = {name: "same blocks" for name in plain if own and blocks_of(collection, name) == own}
+    parent = study.staged[grouping].parent
+    return found | ({parent: "parent"} if parent in plain and parent not in found else {})
+
+
+def blocks_of(collection: Collection, grouping: str) -> frozenset[tuple[str, ...]]:
+    """The blocks of a grouping, as its runs have them."""
+    return frozenset(run.row.tasks for run in collection.runs if grouping in run.row.groupings)
+
+
+def _notes(row: _Difference) -> list[str]:
+    notes = []
+    if row.left_out:
+        notes.append(f"without {', '.join(row.left_out)}")
+    if row.tasks and row.contrast is None:
+        notes.append("no seed that all tasks have")
+    if row.contrast is not None and not row.contrast.whole:
+        notes.append("no predictions of some runs: seeds alone")
+    return notes
