@@ -122,13 +122,13 @@ def test_the_version_is_printed(shell: Shell) -> None:
     ("arguments", "message"),
     [
         (["config", "sede=[1]"], "sede: unknown key, did you mean 'seeds'? Allowed at the top: "),
-        (["plan", "data=fmuia"], "data.root: give the folder that holds csv_files/, as in data.root=DIR"),
+        (["plan", "data=fmuia"], "data.root must be the folder that holds csv_files/, as in data.root=DIR"),
         (["sweep", "demmo"], "study: unknown 'demmo', did you mean 'demo'? Allowed: "),
         (["data", "check", "data=fmuia", "data.root=nowhere"], "data.root=nowhere: no such folder"),
         (["status", "outputs/nix"], "DIR: unknown 'outputs/nix'. Allowed: none"),
         (["report", "outputs/nix"], "DIR: unknown 'outputs/nix'. Allowed: none"),
         (["clean", "outputs/nix"], "DIR: unknown 'outputs/nix'. Allowed: none"),
-        (["config", "--config-dir", "nix"], "--config-dir: there is no folder nix"),
+        (["config", "--config-dir", "nix"], "--config-dir: folder nix does not exist"),
     ],
 )
 def test_a_wrong_request_is_one_message_on_standard_error_and_status_2(

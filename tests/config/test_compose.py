@@ -4,8 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from usaggr.config.compose import apply_variant, compose_study, describe_study, describe_values, read_grouping
+from usaggr.config.overrides import quote
 from usaggr.config.study import StudyConfig
 from usaggr.errors import ConfigError
 
@@ -161,6 +164,20 @@ def test_folders_with_spaces_and_quotes_in_their_names_serve(empty: Path) -> Non
     assert compose_study("mine", config_dir=empty / "it's, a [test]").seeds == [5]
 
 
+def test_a_study_is_read_from_its_own_folder_and_its_choices_from_all_folders(empty: Path) -> None:
+    write(empty / "sweeps" / "mine.yaml", "defaults: [sweep, override /model: narrow, _self_]\n")
+    write(empty / "option" / "model" / "narrow.yaml", "defaults: [tiny, _self_]\ndecoder_channels: 64\n")
+    study = compose_study("mine", config_dir=empty / "option")
+    assert study.model.decoder_channels == 64
+    assert study.origin.folders[0] == empty / "sweeps"
+
+
+@given(st.text(st.sampled_from("abc ',\"\\[]{}()=:äö/-"), min_size=1))
+def test_any_text_can_be_quoted_for_an_override(text: str) -> None:
+    study = compose_study("demo", [f"data.root={quote(text)}"])
+    assert study.data.root == text
+
+
 def test_composing_leaves_other_programs_hydra_alone(empty: Path) -> None:
     from hydra import compose, initialize_config_dir
 
@@ -197,8 +214,7 @@ def test_a_variant_is_the_study_with_its_overrides_on_top() -> None:
 def test_a_variant_cannot_change_which_samples_there_are_or_what_is_run(override: str) -> None:
     key = override.partition("=")[0]
     assert refusal(f"variants.other=['{override}']") == (
-        f"variants.other: {key}: a variant may change model, training, metrics, data.image_size, data.channels, "
-        "and no other key"
+        f"variants.other: {key}: a variant may only change model, training, metrics, data.image_size, data.channels"
     )
 
 
@@ -208,13 +224,13 @@ def test_a_mistake_in_a_variant_is_found_when_the_study_is_composed() -> None:
         "m2dino, m2dino_small, m2dino_tiny, mh_mtl, tiny"
     )
     assert refusal("variants.big=['training.batch_size=0']") == (
-        "variants.big: training.batch_size: a whole number from 1 on, not 0"
+        "variants.big: training.batch_size must be a whole number of at least 1; got 0"
     )
 
 
 def test_variants_need_the_studys_own_file() -> None:
     study = StudyConfig.model_validate(compose_study("demo").model_dump())
-    with pytest.raises(ConfigError, match="variants are composed from the study's own file"):
+    with pytest.raises(ConfigError, match="variants need the study's own file"):
         apply_variant(study, ["model.dropout=0.1"])
 
 
@@ -262,7 +278,7 @@ def test_each_value_says_which_file_or_the_command_line_it_comes_from() -> None:
         ("+foo.bar=1", f"foo.bar: unknown key. Allowed at the top: {TOP}"),
         ("grouping=clinical", f"grouping: unknown key, did you mean 'groupings'? Allowed at the top: {TOP}"),
         ("hydra.run.dir=x", f"hydra.run.dir: unknown key. Allowed at the top: {TOP}"),
-        ("seeds.x=1", "seeds.x: unknown key, seeds is a value and has no keys of its own"),
+        ("seeds.x=1", "seeds.x: unknown key; seeds is a value and has no keys of its own"),
         (
             "model=tinny",
             "model: unknown 'tinny', did you mean 'tiny'? Allowed: m2dino, m2dino_small, m2dino_tiny, mh_mtl, tiny",
@@ -273,22 +289,22 @@ def test_each_value_says_which_file_or_the_command_line_it_comes_from() -> None:
         ("~model", "'~model': a study always has one model, chosen as in model=m2dino"),
         ("+model=tiny", "'+model=tiny': a study always has one model, chosen as in model=m2dino"),
         ("model@x=tiny", "'model@x=tiny': a study always has one model, chosen as in model=m2dino"),
-        ("seeds@x=1", "'seeds@x=1': seeds is no group of files, so that '@' has no meaning here"),
-        ("seeds=1,2", "seeds: a list stands in brackets, seeds=[1,2], not 'seeds=1,2'"),
-        ("tasks=lung,FUGC", "tasks: a list stands in brackets, tasks=[lung,FUGC], not 'tasks=lung,FUGC'"),
-        ("seeds=range(0,3)", "seeds: a list stands in brackets, seeds=[...], not 'seeds=range(0,3)'"),
-        ("model=tiny,mh_mtl", "model: one value, not 'tiny,mh_mtl'; several are compared as variants of a study"),
+        ("seeds@x=1", "'seeds@x=1': '@' is only for groups of files, and seeds is a key"),
+        ("seeds=1,2", "seeds must be a list in brackets: seeds=[1,2]; got 'seeds=1,2'"),
+        ("tasks=lung,FUGC", "tasks must be a list in brackets: tasks=[lung,FUGC]; got 'tasks=lung,FUGC'"),
+        ("seeds=range(0,3)", "seeds must be a list in brackets: seeds=[...]; got 'seeds=range(0,3)'"),
+        ("model=tiny,mh_mtl", "model takes one value; got 'tiny,mh_mtl'. To compare several values, use variants"),
         (
             "training.learning_rate=1e-3,1e-4",
-            "training.learning_rate: one value, not '1e-3,1e-4'; several are compared as variants of a study",
+            "training.learning_rate takes one value; got '1e-3,1e-4'. To compare several values, use variants",
         ),
-        ("=3", "'=3': an override names a key, as in seeds=[0,1]"),
-        ("seeds=3", "seeds: a list that is not empty, each a whole number from 0 on, not 3"),
-        ("~seeds", "seeds: needs a value: a list that is not empty, each a whole number from 0 on"),
-        ("training.learning_rate=fast", "training.learning_rate: a number above 0, not 'fast'"),
+        ("=3", "'=3': an override needs a key, as in seeds=[0,1]"),
+        ("seeds=3", "seeds must be a non-empty list, each item a whole number of at least 0; got 3"),
+        ("~seeds", "seeds is missing; it must be a non-empty list, each item a whole number of at least 0"),
+        ("training.learning_rate=fast", "training.learning_rate must be a number above 0; got 'fast'"),
         ("model.norm=grup", "model.norm: unknown 'grup', did you mean 'group'? Allowed: batch, frozen, group"),
-        ("data=fmuia", "data.root: give the folder that holds csv_files/, as in data.root=DIR"),
-        ("data.root=???", "data.root: needs a value in place of ???"),
+        ("data=fmuia", "data.root must be the folder that holds csv_files/, as in data.root=DIR"),
+        ("data.root=???", "data.root needs a value in place of ???"),
         (
             "groupings=[task_specific,clinicl]",
             "groupings: unknown 'clinicl', did you mean 'clinical'? "
@@ -311,7 +327,8 @@ def test_a_mistake_on_the_command_line(override: str, expected: str) -> None:
 def test_an_override_outside_the_grammar_is_shown() -> None:
     message = refusal("variants.slow=[a=1]")
     assert message.startswith(
-        "'variants.slow=[a=1]': not Hydra's grammar (key=value; quote values that hold '=' or spaces)"
+        "'variants.slow=[a=1]' is not in Hydra's grammar (key=value): put text that contains '=' or spaces in quotes, "
+        "as in 'variants.slow=["
     )
     assert "\n" not in message
 
@@ -328,11 +345,11 @@ def test_an_unknown_study_lists_those_that_there_are(empty: Path) -> None:
     message = refusal(study="demmo")
     assert message.startswith("study: unknown 'demmo', did you mean 'demo'? Allowed: ")
     assert "mine" in message.partition("Allowed: ")[2].split(", ")
-    assert refusal(study="nowhere/x.yaml") == "study: there is no file nowhere/x.yaml"
+    assert refusal(study="nowhere/x.yaml") == "study: file nowhere/x.yaml does not exist"
 
 
 def test_a_folder_that_is_not_there_is_refused(empty: Path) -> None:
-    assert refusal(config_dir=empty / "nix") == f"--config-dir: there is no folder {empty / 'nix'}"
+    assert refusal(config_dir=empty / "nix") == f"--config-dir: folder {empty / 'nix'} does not exist"
 
 
 @pytest.mark.parametrize(
@@ -340,13 +357,13 @@ def test_a_folder_that_is_not_there_is_refused(empty: Path) -> None:
     [
         (["training: {learning_rte: 1}"], "training.learning_rte (mine.yaml): unknown key, did you mean"),
         (["sedes: [1]"], "sedes (mine.yaml): unknown key, did you mean 'seeds'? Allowed at the top: name, outputs"),
-        (["seeds: 3"], "seeds (mine.yaml): a list that is not empty, each a whole number from 0 on, not 3"),
-        (["seeds: [0, x]"], "seeds[1] (mine.yaml): a whole number from 0 on, not 'x'"),
+        (["seeds: 3"], "seeds (mine.yaml) must be a non-empty list, each item a whole number of at least 0; got 3"),
+        (["seeds: [0, x]"], "seeds[1] (mine.yaml) must be a whole number of at least 0; got 'x'"),
         (["model: {norm: grup}"], "model.norm (mine.yaml): unknown 'grup', did you mean 'group'?"),
-        (["model: {dropout: ${nix}}"], "mine.yaml, line 2, column 19: not YAML: "),
+        (["model: {dropout: ${nix}}"], "mine.yaml, line 2, column 19: not valid YAML: "),
         (["model:", "  dropout: ${nix}"], "model.dropout: Interpolation key 'nix' not found"),
-        (["seeds: [0", "tasks: null"], "mine.yaml, line 3, column 6: not YAML: "),
-        (["seeds: [0]", "seeds: [1]"], "mine.yaml, line 3, column 1: not YAML: while constructing a mapping found dup"),
+        (["seeds: [0", "tasks: null"], "mine.yaml, line 3, column 6: not valid YAML: "),
+        (["seeds: [0]", "seeds: [1]"], "mine.yaml, line 3, column 1: not valid YAML: while constructing a mapping"),
     ],
 )  # fmt: skip
 def test_a_mistake_in_a_file_names_the_file(empty: Path, lines: Sequence[str], expected: str) -> None:
@@ -380,8 +397,10 @@ def test_a_file_that_is_no_mapping(empty: Path, text: str) -> None:
 
 def test_a_grouping_that_is_not_yaml_names_line_and_column(empty: Path) -> None:
     write(empty / "conf" / "grouping" / "mine.yaml", "blocks:\n  a: [lung\n")
-    with pytest.raises(ConfigError, match=r"conf/grouping/mine\.yaml, line 3, column 1: not YAML"):
+    with pytest.raises(ConfigError, match=r"conf/grouping/mine\.yaml, line 3, column 1: not valid YAML"):
         read_grouping("mine", compose_study("demo"))
     write(empty / "conf" / "grouping" / "mine.yaml", "- lung\n")
-    with pytest.raises(ConfigError, match=r"conf/grouping/mine\.yaml: a mapping of keys to values, not a list"):
+    with pytest.raises(
+        ConfigError, match=r"conf/grouping/mine\.yaml must hold a mapping from keys to values, not a list"
+    ):
         read_grouping("mine", compose_study("demo"))

@@ -16,6 +16,7 @@ from usaggr.config.study import Origin, StudyConfig
 from usaggr.errors import ConfigError
 
 DEMO = compose_study("demo").model_dump()
+NAME = "a name of letters, digits, '.', '_' and '-' that begins with a letter or a digit"
 
 
 def study(**changes: Any) -> StudyConfig:
@@ -123,7 +124,7 @@ def test_image_sizes_that_the_network_can_take_are_accepted(size: Any) -> None:
 
 @pytest.mark.parametrize("size", [0, 16, [64], [64, 64, 64]])
 def test_other_image_sizes_are_refused(size: Any) -> None:
-    assert message("data.image_size", size).startswith("data.image_size: a whole number from 32 on")
+    assert message("data.image_size", size).startswith("data.image_size must be a whole number of at least 32")
 
 
 @pytest.mark.parametrize(
@@ -137,26 +138,28 @@ def test_other_image_sizes_are_refused(size: Any) -> None:
     ],
 )
 def test_an_image_size_that_the_network_cannot_take_is_refused(model: list[str], size: Any, multiple: int) -> None:
-    with pytest.raises(ConfigError, match=rf"^data\.image_size: a multiple of {multiple} for m"):
+    with pytest.raises(ConfigError, match=rf"^data\.image_size must be a multiple of {multiple} for m"):
         compose_study("demo", [*model, f"data.image_size={size}"])
 
 
 def test_a_key_of_another_network_says_whose_it_is() -> None:
-    with pytest.raises(ConfigError, match=r"^model\.norm: a key of mh_mtl, not of m2dino, which has name, encoder,"):
+    with pytest.raises(
+        ConfigError, match=r"^model\.norm is a key of mh_mtl, not of m2dino\. Allowed in model: name, encoder,"
+    ):
         compose_study("demo", ["model=m2dino", "model.norm=group"])
-    with pytest.raises(ConfigError, match=r"^model\.experts: a key of m2dino, not of mh_mtl"):
+    with pytest.raises(ConfigError, match=r"^model\.experts is a key of m2dino, not of mh_mtl"):
         compose_study("demo", ["model.experts.count=3"])
 
 
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
-        (["model.experts.top_k=9"], "model.experts.top_k: at most experts.count, which is 4; not 9"),
+        (["model.experts.top_k=9"], "model.experts.top_k must be at most experts.count, which is 4; got 9"),
         (["model.experts.router=uniform"], "needs experts.top_k = experts.count"),
-        (["model.experts.router=uniform", "model.experts.top_k=4"], "never part; give experts.noise above 0"),
-        (["model.conditioned_blocks=[9,3]"], "the first block, then the last one"),
+        (["model.experts.router=uniform", "model.experts.top_k=4"], "needs experts.noise above 0"),
+        (["model.conditioned_blocks=[9,3]"], "must be the first block, then the last block"),
         (["model.name=resnet"], "model.name: unknown 'resnet'"),
-        (["~model.name"], "model.name: needs a value: one of mh_mtl, m2dino"),
+        (["~model.name"], "model.name is missing; it must be one of mh_mtl, m2dino"),
     ],
 )
 def test_what_a_transformer_cannot_be_is_said(overrides: list[str], said: str) -> None:
@@ -174,50 +177,64 @@ def test_budgets(budget: str) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "expected"),
     [
-        ("seeds", [1.5], "seeds[0]: a whole number from 0 on, not 1.5"),
-        ("seeds", [True], "seeds[0]: a whole number from 0 on, not true"),
-        ("seeds", [1, 1], "seeds: each value once, not [1, 1]"),
-        ("seeds", [], "seeds: a list that is not empty, each a whole number from 0 on, not []"),
-        ("scales", [1.5], "scales[0]: a number above 0 up to 1, or a whole number from 2 on, not 1.5"),
-        ("name", "a b", "name: a name of letters, digits, '.', '_' and '-', not 'a b'"),
-        ("name", "../up", "name: a name of letters, digits, '.', '_' and '-', not '../up'"),
-        ("name", 7, "name: a name of letters, digits, '.', '_' and '-', not 7; in quotes: \"name='7'\""),
-        ("variants", {}, "variants: at least one variant, such as {base: []}, not {}"),
-        ("variants", {"a b": []}, "variants.a b: a name of letters, digits, '.', '_' and '-', not 'a b'"),
-        ("variants", {"a": "b"}, "variants.a: a list, each a text, not 'b'"),
+        ("seeds", [1.5], "seeds[0] must be a whole number of at least 0; got 1.5"),
+        ("seeds", [True], "seeds[0] must be a whole number of at least 0; got true"),
+        ("seeds", [1, 1], "seeds must be a list without repeated values; got [1, 1]"),
+        ("seeds", [], "seeds must be a non-empty list, each item a whole number of at least 0; got []"),
+        ("scales", [1.5], "scales[0] must be a number above 0 and at most 1, or a whole number of at least 2; got 1.5"),
+        ("name", "a b", f"name must be {NAME}; got 'a b'"),
+        ("name", "../up", f"name must be {NAME}; got '../up'"),
+        ("name", 7, f"name must be {NAME}; got 7, which needs quotes: \"name='7'\""),
+        ("variants", {}, "variants must be a mapping with at least one variant, such as {base: []}; got {}"),
+        ("variants", {"a b": []}, f"variants.a b must be {NAME}; got 'a b'"),
+        ("variants", {"a": "b"}, "variants.a must be a list, each item text; got 'b'"),
         ("reference", "x", "reference: unknown 'x'. Allowed: clinical, task_specific, unified"),
-        ("data.channels", 2, "data.channels: one of 1, 3, not 2"),
-        ("data.channels", "1", "data.channels: one of 1, 3, not '1'"),
+        ("data.channels", 2, "data.channels must be one of 1, 3; got 2"),
+        ("data.channels", "1", "data.channels must be one of 1, 3; got '1'"),
         ("data.on_bad_sample", "skp", "data.on_bad_sample: unknown 'skp', did you mean 'skip'? Allowed: error, skip"),
         (
             "data.subject_patterns",
             {"lung": "("},
-            "data.subject_patterns: the pattern of lung is not a regular expression: "
-            "missing ), unterminated subpattern at position 0, not {\"lung\": \"(\"}",
+            "data.subject_patterns must be regular expressions, which that of lung is not "
+            "(missing ), unterminated subpattern at position 0); got {\"lung\": \"(\"}",
         ),
         (
             "data.split.fractions",
             [0.5, 0.2, 0.2],
-            "data.split.fractions: three fractions above 0 that sum to 1 (train, val, test), not [0.5, 0.2, 0.2]",
+            "data.split.fractions must be three fractions above 0 that sum to 1 (train, val, test); "
+            "got [0.5, 0.2, 0.2]",
         ),
-        ("data.split", 3, "data.split: a mapping with the keys seed, fractions, conflict, not 3"),
-        ("data.root", 3, "data.root: a text, or null, not 3; in quotes: \"data.root='3'\""),
-        ("data.name", "fmuia", "data.root: give the folder that holds csv_files/, as in data.root=DIR"),
-        ("model.decoder_channels", 12, "model.decoder_channels: a whole number from 32 on, a multiple of 32, not 12"),
-        ("model.dropout", 1.0, "model.dropout: a number from 0 to below 1, not 1.0"),
-        ("training.learning_rate", "fast", "training.learning_rate: a number above 0, not 'fast'"),
-        ("training.learning_rate", float("nan"), "training.learning_rate: a number above 0, not NaN"),
-        ("training.gradient_clip", 0, "training.gradient_clip: a number above 0, or null, not 0"),
-        ("training.budget", "5", "training.budget: 'N epochs' or 'N examples', as in '20 epochs', not '5'"),
+        ("data.split", 3, "data.split must be a mapping with the keys seed, fractions, conflict; got 3"),
+        ("data.root", 3, "data.root must be text, or null; got 3, which needs quotes: \"data.root='3'\""),
+        ("data.name", "fmuia", "data.root must be the folder that holds csv_files/, as in data.root=DIR"),
+        (
+            "model.decoder_channels",
+            12,
+            "model.decoder_channels must be a whole number of at least 32 and a multiple of 32; got 12",
+        ),
+        ("model.dropout", 1.0, "model.dropout must be a number of at least 0 and below 1; got 1.0"),
+        ("training.learning_rate", "fast", "training.learning_rate must be a number above 0; got 'fast'"),
+        ("training.learning_rate", float("nan"), "training.learning_rate must be a number above 0; got NaN"),
+        ("training.gradient_clip", 0, "training.gradient_clip must be a number above 0, or null; got 0"),
+        ("training.budget", 64, "training.budget must be text such as '20 epochs'; got 64"),
+        ("training.budget", "5", "training.budget must be 'N epochs' or 'N examples', such as '20 epochs'; got '5'"),
         (
             "training.budget",
             "0 epochs",
-            "training.budget: 'N epochs' or 'N examples', as in '20 epochs', not '0 epochs'",
+            "training.budget must be 'N epochs' or 'N examples', such as '20 epochs'; got '0 epochs'",
         ),
-        ("training.task_weights", {"a": -1.0}, "training.task_weights: weights from 0 on, not {\"a\": -1.0}"),
-        ("training.task_weights", {"a": "b"}, "training.task_weights.a: a number, not 'b'"),
-        ("training.augment.rotate", 200, "training.augment.rotate: a number from 0 up to 180, not 200"),
-        ("executor.timeout", -1, "executor.timeout: a number above 0, or null, not -1"),
+        (
+            "training.task_weights",
+            {"a": -1.0},
+            "training.task_weights must be weights of at least 0; got {\"a\": -1.0}",
+        ),
+        ("training.task_weights", {"a": "b"}, "training.task_weights.a must be a number; got 'b'"),
+        (
+            "training.augment.rotate",
+            200,
+            "training.augment.rotate must be a number of at least 0 and at most 180; got 200",
+        ),
+        ("executor.timeout", -1, "executor.timeout must be a number above 0, or null; got -1"),
         ("report.formats", ["pdf"], "report.formats[0]: unknown 'pdf'. Allowed: png, svg"),
     ],
 )  # fmt: skip
@@ -231,7 +248,9 @@ def test_a_missing_key_says_what_it_needs() -> None:
     values = {name: value for name, value in DEMO.items() if name != "seeds"}
     with pytest.raises(ValidationError) as error:
         StudyConfig.model_validate(values)
-    assert explain(error.value) == "seeds: needs a value: a list that is not empty, each a whole number from 0 on"
+    assert (
+        explain(error.value) == "seeds is missing; it must be a non-empty list, each item a whole number of at least 0"
+    )
 
 
 def test_several_mistakes_are_as_many_lines() -> None:

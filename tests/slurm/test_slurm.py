@@ -113,7 +113,7 @@ def test_a_gpu_that_no_job_gets_is_refused(tmp_path: Path) -> None:
         ("{mem: 4G}", r"executor\.memory"),
         ("{output: x}", "cannot be changed"),
         ("{job_name: x}", "cannot be changed"),
-        ("{no.such: 1}", "no long name"),
+        ("{no.such: 1}", "long names of options"),
     ],
 )
 def test_an_option_that_the_executor_sets_is_refused(option: str, said: str) -> None:

@@ -221,9 +221,12 @@ def test_dealing_out_by_the_budgets_own_rule_changes_nothing_but_the_fingerprint
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
-        (["training.precision=16-mixed"], "training.precision: 32-true or bf16-mixed with training.balancing=upgrad"),
-        (["training.compile=true"], "training.compile: false with training.balancing=upgrad"),
-        (["model=mh_mtl", "model.norm=batch"], "model.norm: group or frozen with training.balancing=upgrad"),
+        (
+            ["training.precision=16-mixed"],
+            "training.precision must be 32-true or bf16-mixed with training.balancing=upgrad",
+        ),
+        (["training.compile=true"], "training.compile must be false with training.balancing=upgrad"),
+        (["model=mh_mtl", "model.norm=batch"], "model.norm must be group or frozen with training.balancing=upgrad"),
     ],
 )
 def test_what_cannot_be_told_apart_by_task_is_refused_in_one_line(

@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 import yaml
 
-from usaggr.config.folders import GROUPS, choices, search_folders
+from usaggr.config.folders import GROUPS, list_choices, search_folders
 from usaggr.results import contract
 
 BASH = r"""
@@ -143,9 +143,9 @@ def _leaves(content: dict[str, Any], prefix: str) -> Iterator[str]:
 def _values(key: str, begun: str, folders: Sequence[Path]) -> Iterator[str]:
     """What a key may be set to, where that is one of a few names; of a list, its last item."""
     if key in GROUPS:
-        yield from choices(key, folders)
+        yield from list_choices(key, folders)
     elif key == "reference":
-        yield from choices("grouping", folders)
+        yield from list_choices("grouping", folders)
     elif key in ("groupings", "tasks"):
         head, comma, _ = begun.rpartition(",")
         before = f"{head}{comma}" if comma else "["
@@ -156,7 +156,7 @@ def _values(key: str, begun: str, folders: Sequence[Path]) -> Iterator[str]:
 
 def _items(key: str, folders: Sequence[Path]) -> list[str]:
     if key == "groupings":
-        return choices("grouping", folders)
+        return list_choices("grouping", folders)
     from usaggr.tasks import CATALOGUE
 
     return list(CATALOGUE)

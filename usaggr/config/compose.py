@@ -1,10 +1,10 @@
-"""Composes a study: Hydra puts `conf/`, a study of `sweeps/` and overrides together, the schema says if they are right.
+"""Composition of a study: Hydra merges `conf/`, a study of `sweeps/` and overrides, and the schema checks the values.
 
-Everything that is wrong ends as one `ConfigError`, with a line a fault. Hydra is imported on first use only.
+Each error ends as one `ConfigError` with one line per key. Hydra is imported only when something is composed.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from usaggr.config.folders import find_grouping, locate_study, read_mapping, search_folders
 from usaggr.config.messages import explain
+from usaggr.config.overrides import read_overrides
 from usaggr.config.study import Origin, StudyConfig
 from usaggr.errors import ConfigError, one_of
 from usaggr.tasks import CATALOGUE
@@ -20,22 +21,26 @@ from usaggr.tasks import CATALOGUE
 DEFAULT_STUDY = "demo"
 VARIANT_ROOTS = ("model", "training", "metrics")
 VARIANT_KEYS = ("data.image_size", "data.channels")
-"""What a variant may change beside its roots: how images are seen, not which samples there are nor their folds."""
+"""Further keys that a variant may change: they decide how images are read, not which samples and subsets there are."""
 
 
 def compose_study(
     study: str = DEFAULT_STUDY, overrides: Sequence[str] = (), config_dir: Path | None = None
 ) -> StudyConfig:
-    """The configuration of a study with overrides in Hydra's grammar.
+    """Return the configuration of a study with overrides.
 
-    `study` is the name of a file in a `sweeps/` folder, or a path that ends in .yaml. Each variant is composed too, so
-    that a mistake in one is found here.
+    Each variant is composed too, so that a mistake in one is found here.
+
+    Args:
+        study: Name of a file in a `sweeps/` folder, or a path that ends in .yaml.
+        overrides: In Hydra's grammar, such as `seeds=[0,1]`.
+        config_dir: Folder that is searched before `./conf` and `./sweeps`; None: no further folder.
 
     Raises:
-        ConfigError: unknown study, key, choice or grouping; a wrong value; a file that cannot be read as YAML.
+        ConfigError: An unknown study, key, choice or grouping, an invalid value, or a file that is not YAML.
     """
     folders, config = locate_study(study, config_dir)
-    composed = _composed(Origin(folders, config, tuple(overrides)))
+    composed = _compose(Origin(folders, config, tuple(overrides)))
     for name in composed.groupings:
         find_grouping(name, folders)
     for task in composed.data.synthetic.tasks:
@@ -50,75 +55,66 @@ def compose_study(
 
 
 def apply_variant(study: StudyConfig, overrides: Sequence[str]) -> StudyConfig:
-    """The study composed once more, with a variant's overrides after all others.
+    """Compose a study again, with a variant's overrides after all others.
 
     A variant may change `model`, `training` and `metrics` (a group's choice or single keys), `data.image_size` and
-    `data.channels`. It may not change which samples there are or their folds, which all variants share.
+    `data.channels`. It may not change the samples or their subsets, which all variants share.
 
     Raises:
-        ConfigError: an override of another key, or one that the schema refuses.
+        ConfigError: An override of another key, or one that the schema refuses.
     """
     if not overrides:
         return study
-    from usaggr.config.hydra import parse_overrides
-
     origin = study.origin
     if not origin.config:
-        raise ConfigError(f"{study.name}: variants are composed from the study's own file; this was read from results")
-    for override in parse_overrides(overrides, origin.folders):
+        raise ConfigError(f"{study.name}: variants need the study's own file, and this study was read from results")
+    for override in read_overrides(overrides, origin.folders):
         if override.key.partition(".")[0] not in VARIANT_ROOTS and override.key not in VARIANT_KEYS:
-            raise ConfigError(
-                f"{override.key}: a variant may change {', '.join(VARIANT_ROOTS + VARIANT_KEYS)}, and no other key"
-            )
-    return _composed(Origin(origin.folders, origin.config, (*origin.overrides, *overrides)))
+            raise ConfigError(f"{override.key}: a variant may only change {', '.join(VARIANT_ROOTS + VARIANT_KEYS)}")
+    return _compose(Origin(origin.folders, origin.config, (*origin.overrides, *overrides)))
 
 
 def read_grouping(name: str, study: StudyConfig) -> dict[str, Any]:
-    """Content of `grouping/<name>.yaml`, from the first of the study's folders that has it.
+    """Return the content of `grouping/<name>.yaml`, from the first of the study's folders that has it.
 
     Raises:
-        ConfigError: no such grouping, or not a YAML mapping.
+        ConfigError: The grouping does not exist, or its file does not hold a YAML mapping.
     """
     return read_mapping(find_grouping(name, study.origin.folders or search_folders(None)))
 
 
 def describe_study(study: StudyConfig) -> str:
-    """All values as YAML, as `study.yaml` keeps them."""
+    """Return all values as YAML, as `study.yaml` keeps them."""
     return yaml.safe_dump(study.model_dump(), sort_keys=False, width=120)
 
 
 def describe_values(study: StudyConfig) -> str:
-    """A line a value: its dotted key, and where it comes from, a file or the command line."""
-    from usaggr.config.hydra import sources_of
+    """Return one line per value: its dotted key, and the file or the command line that it comes from."""
+    from usaggr.config.hydra import find_sources, list_values
 
-    sources = sources_of(study.origin)
-    values = list(_values(study.model_dump(), ""))
-    width = min(60, max(len(f"{key}: {value}") for key, value in values))
-    return "".join(f"{f'{key}: {value}':<{width}}  # {_nearest_source(key, sources)}\n" for key, value in values)
-
-
-def _values(content: Any, key: str) -> Iterator[tuple[str, str]]:
-    """Dotted keys with their values, as in YAML."""
-    if isinstance(content, dict) and content:
-        for name, value in content.items():
-            yield from _values(value, f"{key}.{name}" if key else name)
-    else:
-        yield key, content if isinstance(content, str) else json.dumps(content)
+    sources = find_sources(study.origin)
+    lines = {
+        key: f"{key}: {value if isinstance(value, str) else json.dumps(value)}"
+        for key, value in list_values(study.model_dump(), "")
+    }
+    width = min(60, max(map(len, lines.values())))
+    return "".join(f"{line:<{width}}  # {_nearest_source(key, sources)}\n" for key, line in lines.items())
 
 
 def _nearest_source(key: str, sources: dict[str, str]) -> str:
+    """Return the source of a key, or of the nearest mapping around it: a file may give a mapping as a whole."""
     while key and key not in sources:
         key = key.rpartition(".")[0]
     return sources.get(key, "")
 
 
-def _composed(origin: Origin) -> StudyConfig:
-    from usaggr.config.hydra import COMMAND_LINE, compose_values, sources_of
+def _compose(origin: Origin) -> StudyConfig:
+    from usaggr.config.hydra import COMMAND_LINE, compose_values, find_sources
 
     values = compose_values(origin)
     try:
         return StudyConfig.model_validate(values).composed_from(origin)
     except ValidationError as error:
-        sources = sources_of(origin)
+        sources = find_sources(origin)
         files = {key: f" ({source})" for key, source in sources.items() if source != COMMAND_LINE}
         raise ConfigError(explain(error, lambda key: files.get(key.partition("[")[0], ""))) from error

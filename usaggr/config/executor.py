@@ -1,12 +1,10 @@
-"""The schema of `executor`: where and how runs are executed. Nothing here changes a result."""
+"""The schema of `executor`: where and how runs are executed. None of its keys changes a result."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, field_validator
 
 from usaggr.config.section import Section
-
-Gpus = Annotated[int, Field(ge=0)]
 
 SBATCH_KEYS = {
     "partition": "partition",
@@ -19,97 +17,106 @@ SBATCH_KEYS = {
     "mem": "memory",
     "time": "time",
 }
-"""Options of sbatch that have a key of their own."""
-SBATCH_OWN = (
+"""Options of sbatch that have a key of their own, and this key."""
+SBATCH_FIXED = (
     "array", "chdir", "error", "job-name", "nodes", "ntasks", "ntasks-per-node", "open-mode", "output", "parsable",
     "requeue", "signal", "wait", "wrap",
 )  # fmt: skip
-"""Options of sbatch on which the executor depends."""
+"""Options of sbatch that the executor sets itself."""
 
 
 class _Limits(Section):
-    """What holds for a run wherever it is executed."""
+    """Limits of a run, with every executor."""
 
-    threads: int | None = Field(ge=1, description="threads of a run; null: cores / workers")
-    attempts: int = Field(ge=1, description="how often a run is tried whose worker died")
-    timeout: float | None = Field(gt=0, description="seconds after which a run is ended; null: none")
-    grace: float = Field(ge=0, description="seconds that a run has for a checkpoint when it is asked to stop")
+    threads: int | None = Field(ge=1, description="threads per run; null: cores / workers")
+    attempts: int = Field(ge=1, description="maximum number of attempts at a run whose worker died")
+    timeout: float | None = Field(gt=0, description="seconds after which a run is ended; null: no limit")
+    grace: float = Field(ge=0, description="seconds that a run has to write a checkpoint when it is stopped")
 
 
 class MachineConfig(_Limits):
-    """How runs share one machine: this one, or what a job of a cluster gets."""
+    """Division of one machine, or of a cluster job's resources, between runs."""
 
-    workers: int | None = Field(ge=1, description="runs at once; null: one a core, or runs_per_device a GPU")
-    devices: list[int] | None = Field(description="GPUs to use; null: all that are there")
-    runs_per_device: int | None = Field(ge=1, description="runs at once on each GPU; null: one, or as workers asks")
-    runs_per_worker: int | None = Field(ge=1, description="runs before a worker process is renewed; null: 16")
+    workers: int | None = Field(
+        ge=1, description="runs at the same time; null: one per core, or runs_per_device per GPU"
+    )
+    devices: list[int] | None = Field(description="numbers of the GPUs to use; null: all")
+    runs_per_device: int | None = Field(
+        ge=1, description="runs at the same time on each GPU; null: one, or as many as `workers` needs"
+    )
+    runs_per_worker: int | None = Field(ge=1, description="runs after which a worker process is replaced; null: 16")
 
     @property
     def machine(self) -> "MachineConfig":
-        """How runs share the machine that they are on."""
+        """Division of the machine that runs are on."""
         return self
 
 
 class LocalConfig(MachineConfig):
-    """Worker processes of this machine."""
+    """Worker processes on this machine."""
 
     name: Literal["local"]
 
 
 class SlurmConfig(MachineConfig):
-    """Jobs of a Slurm cluster, each of which trains several runs as one machine does; through submitit."""
+    """Jobs of a Slurm cluster, submitted with submitit; each job trains several runs, as one machine does."""
 
     name: Literal["slurm"]
-    partition: str | None = Field(description="null: the cluster's default")
-    account: str | None = Field(description="null: the user's default")
+    partition: str | None = Field(description="partition of the jobs; null: the cluster's default")
+    account: str | None = Field(description="account that is charged; null: the user's default")
     qos: str | None = Field(description="quality of service; null: the default")
-    constraint: str | None = Field(description="features that a node must have; null: any node")
-    gpus: Gpus = Field(description="of a job")
-    cpus: int = Field(ge=1, description="cores of a job")
-    memory: float | None = Field(gt=0, description="GiB of a job; null: the cluster's default")
-    time: int = Field(ge=5, description="minutes of a job, at the most")
-    setup: list[str] = Field(description="shell lines before a job's Python starts")
-    options: dict[str, str | int | bool] = Field(description="further options of sbatch, by their long names")
-    runs_per_job: int | None = Field(ge=1, description="null: as many as fit into half of `time`, by estimate")
-    jobs: int = Field(ge=1, description="jobs of one submission that run at once, at the most")
-    wait: bool = Field(description="whether the sweep stays until its jobs have ended")
+    constraint: str | None = Field(description="features that a node must have; null: none")
+    gpus: int = Field(ge=0, description="GPUs per job")
+    cpus: int = Field(ge=1, description="cores per job")
+    memory: float | None = Field(gt=0, description="memory per job, in GiB; null: the cluster's default")
+    time: int = Field(ge=5, description="time limit of a job, in minutes")
+    setup: list[str] = Field(description="shell commands that a job runs before Python")
+    options: dict[str, str | int | bool] = Field(description="further options of sbatch, with their long names")
+    runs_per_job: int | None = Field(
+        ge=1, description="runs per job; null: as many as are estimated to fit into half of `time`"
+    )
+    jobs: int = Field(ge=1, description="maximum number of jobs of one submission that run at the same time")
+    wait: bool = Field(description="whether the sweep waits until its jobs have ended")
 
     @field_validator("options")
     @classmethod
-    def _leaves_ours_alone(cls, options: dict[str, str | int | bool]) -> dict[str, str | int | bool]:
+    def _check_options(cls, options: dict[str, str | int | bool]) -> dict[str, str | int | bool]:
         for name in options:
             plain = name.lstrip("-").replace("_", "-")
             if plain in SBATCH_KEYS:
-                raise ValueError(f"{name} has a key of its own: executor.{SBATCH_KEYS[plain]}")
-            if plain in SBATCH_OWN:
-                raise ValueError(f"{name} is set by the executor and cannot be changed")
-            if not all(part.isalnum() for part in name.split("-")):
-                raise ValueError(f"{name!r} is no long name of an option: letters, digits and single dashes")
+                raise ValueError(f"options without {name}, which has the key executor.{SBATCH_KEYS[plain]}")
+            if plain in SBATCH_FIXED:
+                raise ValueError(f"options without {name}, which is set by the executor and cannot be changed")
+            if not all(word.isalnum() for word in name.split("-")):
+                raise ValueError(f"long names of options: letters, digits and single dashes, not {name!r}")
+            # A further line could add directives to the job's script.
             if "\n" in str(options[name]):
-                raise ValueError(f"{name}: a value is one line")
+                raise ValueError(f"options whose values are one line, which that of {name} is not")
         return options
 
 
 class RayConfig(_Limits):
-    """Tasks of a Ray cluster, one a run."""
+    """Tasks of a Ray cluster, one per run."""
 
     name: Literal["ray"]
-    address: str | None = Field(description="of the cluster; null: one is started on this machine")
-    workers: int | None = Field(ge=1, description="runs at once; null: as many as the nodes have room for")
-    gpus: float = Field(ge=0, le=1, description="of a run; a fraction lets several share one")
-    memory: float | None = Field(gt=0, description="GiB that a run is counted with; null: not counted")
-    shared: bool = Field(description="whether all nodes see this machine's files under the same paths")
+    address: str | None = Field(description="address of the cluster, host:port; null: start one on this machine")
+    workers: int | None = Field(ge=1, description="runs at the same time; null: as many as fit on the nodes")
+    gpus: float = Field(ge=0, le=1, description="GPUs per run; a fraction lets several runs share one")
+    memory: float | None = Field(gt=0, description="memory that Ray reserves per run, in GiB; null: none")
+    shared: bool = Field(description="whether all nodes see the files of this machine under the same paths")
 
     @field_validator("address")
     @classmethod
-    def _is_no_clients(cls, address: str | None) -> str | None:
+    def _check_address(cls, address: str | None) -> str | None:
         if address is not None and "://" in address:
-            raise ValueError("Ray's client (ray://) is not supported; sweep on a node of the cluster, with host:port")
+            raise ValueError(
+                "host:port, with the sweep on a node of the cluster; Ray's client (ray://) is not supported"
+            )
         return address
 
     @property
     def machine(self) -> MachineConfig:
-        """How runs share the machine that they are on, where one is trained without the cluster."""
+        """Division of this machine if a run is trained without the cluster."""
         return MachineConfig(
             threads=self.threads or 1,
             attempts=self.attempts,
@@ -123,4 +130,4 @@ class RayConfig(_Limits):
 
 
 ExecutorConfig = LocalConfig | SlurmConfig | RayConfig
-"""Told apart by `name`."""
+"""The executor; `name` decides which."""

@@ -1,4 +1,4 @@
-"""The schema of `logger`: where the course of runs is shown, beside their own files. Nothing here changes a result."""
+"""The schema of `logger`: where training is logged beside the runs' own files. None of its keys changes a result."""
 
 from typing import Literal
 
@@ -8,46 +8,46 @@ from usaggr.config.section import Section
 
 
 class NoLogger(Section):
-    """A run's own curve.csv and log.txt, and nothing else."""
+    """No logger: each run has its curve.csv and log.txt only."""
 
     name: Literal["none"]
 
 
 class _Logger(Section):
-    """What all loggers have."""
+    """Keys of all loggers."""
 
     every: int = Field(ge=1, description="training steps between two entries")
 
 
 class CsvLogger(_Logger):
-    """Lightning's CSV logger: a table in the run's directory."""
+    """Lightning's CSV logger: one table in each run's folder."""
 
     name: Literal["csv"]
 
 
 class TensorBoardLogger(_Logger):
-    """TensorBoard: a folder in the run's directory."""
+    """TensorBoard: event files in each run's folder."""
 
     name: Literal["tensorboard"]
 
 
 class MlflowLogger(_Logger):
-    """MLflow: a parent a sweep, and under it a child a run."""
+    """MLflow: one parent run per sweep, with one child run per run."""
 
     name: Literal["mlflow"]
     location: str | None = Field(
-        min_length=1, description="MLflow's tracking URI; null: MLFLOW_TRACKING_URI, else a SQLite file in `outputs`"
+        min_length=1, description="tracking URI; null: that of MLFLOW_TRACKING_URI, else a SQLite file in `outputs`"
     )
-    experiment: str = Field(min_length=1, description="of MLflow, which holds the sweeps")
+    experiment: str = Field(min_length=1, description="MLflow experiment that contains the sweeps")
 
 
 class WandbLogger(_Logger):
-    """Weights & Biases: a group a sweep, and in it a run each."""
+    """Weights & Biases: one group per sweep, with one W&B run per run."""
 
     name: Literal["wandb"]
-    project: str = Field(min_length=1, description="of W&B, which holds the sweeps")
+    project: str = Field(min_length=1, description="W&B project that contains the sweeps")
     entity: str | None = Field(min_length=1, description="user or team; null: W&B's default")
 
 
 LoggerConfig = NoLogger | CsvLogger | TensorBoardLogger | MlflowLogger | WandbLogger
-"""Told apart by `name`."""
+"""The logger; `name` decides which."""

@@ -1,4 +1,4 @@
-"""The part of the schema that says which networks there are: one section each, told apart by `name`."""
+"""The schema of `model`: one section per network; `name` decides which."""
 
 import re
 from typing import Annotated, Literal
@@ -8,89 +8,110 @@ from pydantic import Field, field_validator, model_validator
 from usaggr.config.section import Section, key
 
 DEFAULT_PATCH = 16
-"""Pixels a side of a patch, where the name of a vision transformer does not tell."""
+"""Side of a patch in pixels if the name of a vision transformer does not contain it."""
 
 
 class MhMtlConfig(Section):
-    """The multi-head network of the benchmark's baseline: an encoder with a feature pyramid, and a head a task."""
+    """The multi-head baseline of the benchmark: an encoder with a feature pyramid, and one head per task."""
 
-    name: Literal["mh_mtl"] = key(affects_results=True, doc="the network")
-    encoder: str = key(affects_results=True, doc="an encoder's name in segmentation-models-pytorch, or tu- and timm's")
-    weights: str | None = key(affects_results=True, doc="null, a local file, or the library's own id")
+    name: Literal["mh_mtl"] = key(affects_results=True, doc="name of the network")
+    encoder: str = key(
+        affects_results=True, doc="name of an encoder in segmentation-models-pytorch, or `tu-` and its name in timm"
+    )
+    weights: str | None = key(
+        affects_results=True, doc="null: random; a local file; or the library's id of pretrained weights"
+    )
     decoder_channels: int = key(affects_results=True, doc="width of the shared FPN decoder", ge=32, multiple_of=32)
-    norm: Literal["group", "frozen", "batch"] = key(affects_results=True, doc="group, frozen or batch normalisation")
-    landmarks: Literal["heatmap", "direct"] = key(affects_results=True, doc="soft-argmax heat maps, or coordinates")
-    dropout: float = key(affects_results=True, doc="before a classification head", ge=0, lt=1)
-    freeze: Literal["none", "encoder"] = key(affects_results=True, neutral="none", doc="which part is not trained")
+    norm: Literal["group", "frozen", "batch"] = key(
+        affects_results=True, doc="group, frozen batch, or batch normalization"
+    )
+    landmarks: Literal["heatmap", "direct"] = key(
+        affects_results=True, doc="predict heat maps (soft-argmax) or coordinates"
+    )
+    dropout: float = key(affects_results=True, doc="dropout before a classification head", ge=0, lt=1)
+    freeze: Literal["none", "encoder"] = key(affects_results=True, neutral="none", doc="layers that are not trained")
 
     @property
     def stride(self) -> int:
-        """Sides of images are multiples of it, in pixels."""
+        """Number of pixels of which both sides of an image must be a multiple."""
         return 32
 
 
 class ExpertsConfig(Section):
-    """The experts that replace a block's MLP."""
+    """Experts (parallel MLPs) that replace the MLP of a transformer block."""
 
-    count: int = key(affects_results=True, doc="experts a block", ge=2)
-    top_k: int = key(affects_results=True, doc="experts that serve a token", ge=1)
-    router: Literal["task", "token", "uniform"] = key(affects_results=True, doc="what chooses a token's experts")
-    task_channels: int = key(affects_results=True, doc="width of a task's embedding", ge=1)
-    noise: float = key(affects_results=True, doc="on the experts' first weights, relative to their spread", ge=0)
-    balance: float = key(affects_results=True, doc="weight of the load-balancing term", ge=0)
+    count: int = key(affects_results=True, doc="experts per block", ge=2)
+    top_k: int = key(affects_results=True, doc="experts per token", ge=1)
+    router: Literal["task", "token", "uniform"] = key(
+        affects_results=True, doc="what the router chooses a token's experts by"
+    )
+    task_channels: int = key(affects_results=True, doc="width of the task embedding", ge=1)
+    noise: float = key(
+        affects_results=True, doc="noise on the experts' initial weights, relative to the SD of these weights", ge=0
+    )
+    balance: float = key(affects_results=True, doc="weight of the load-balancing loss", ge=0)
 
     @model_validator(mode="after")
-    def _experts_can_part(self) -> "ExpertsConfig":
+    def _check_experts(self) -> "ExpertsConfig":
         if self.top_k > self.count:
-            raise ValueError(f"model.experts.top_k: at most experts.count, which is {self.count}; not {self.top_k}")
+            raise ValueError(
+                f"model.experts.top_k must be at most experts.count, which is {self.count}; got {self.top_k}"
+            )
         if self.router == "uniform" and self.top_k < self.count:
             raise ValueError(
-                "model.experts.router=uniform weighs all experts alike: needs experts.top_k = experts.count"
+                "model.experts.router=uniform gives all experts the same weight and needs experts.top_k = experts.count"
             )
         if self.router == "uniform" and self.noise == 0:
             raise ValueError(
-                "model.experts.router=uniform: experts that start alike and weigh alike never part; "
-                "give experts.noise above 0"
+                "model.experts.router=uniform needs experts.noise above 0: experts with equal initial weights get "
+                "equal gradients and stay equal"
             )
         return self
 
 
 class M2DinoConfig(Section):
-    """A plain vision transformer, DINOv3 above all, whose later blocks are conditioned on the task."""
+    """A plain vision transformer, such as DINOv3, whose later blocks are conditioned on the task."""
 
-    name: Literal["m2dino"] = key(affects_results=True, doc="the network")
-    encoder: str = key(affects_results=True, doc="a plain vision transformer's name in timm")
-    weights: str | None = key(affects_results=True, doc="null, a local file, or timm: timm's own of that name")
-    patch_size: int | None = key(affects_results=True, doc="pixels a side of a patch; null: the encoder's own", ge=4)
+    name: Literal["m2dino"] = key(affects_results=True, doc="name of the network")
+    encoder: str = key(affects_results=True, doc="name of a plain vision transformer in timm")
+    weights: str | None = key(
+        affects_results=True, doc="null: random; a local file; or timm: the pretrained weights of this name in timm"
+    )
+    patch_size: int | None = key(affects_results=True, doc="side of a patch in pixels; null: that of the encoder", ge=4)
     decoder_channels: int = key(affects_results=True, doc="width of the shared DPT decoder", ge=32, multiple_of=32)
     conditioning: Literal["experts", "none", "lora", "film"] = key(
         affects_results=True, doc="how the MLPs of the conditioned blocks depend on the task"
     )
     conditioned_blocks: list[Annotated[int, Field(ge=1)]] | None = key(
-        affects_results=True, doc="first and last, from 1; null: the later half", min_length=2, max_length=2
+        affects_results=True,
+        doc="first and last conditioned block, counted from 1; null: the later half",
+        min_length=2,
+        max_length=2,
     )
     experts: ExpertsConfig
-    lora_rank: int = key(affects_results=True, doc="of a task's low-rank adapters", ge=1)
-    freeze: Literal["none", "early", "backbone"] = key(affects_results=True, doc="which part is not trained")
+    lora_rank: int = key(affects_results=True, doc="rank of a task's low-rank adapters", ge=1)
+    freeze: Literal["none", "early", "backbone"] = key(affects_results=True, doc="layers that are not trained")
     layer_decay: float = key(
-        affects_results=True, doc="factor on the learning rate from a block to the one before it", gt=0, le=1
+        affects_results=True, doc="factor of the learning rate from each block to the one before it", gt=0, le=1
     )
-    landmarks: Literal["heatmap", "direct"] = key(affects_results=True, doc="soft-argmax heat maps, or coordinates")
-    dropout: float = key(affects_results=True, doc="before a classification head", ge=0, lt=1)
+    landmarks: Literal["heatmap", "direct"] = key(
+        affects_results=True, doc="predict heat maps (soft-argmax) or coordinates"
+    )
+    dropout: float = key(affects_results=True, doc="dropout before a classification head", ge=0, lt=1)
 
     @field_validator("conditioned_blocks")
     @classmethod
-    def _in_order(cls, blocks: list[int] | None) -> list[int] | None:
+    def _check_order(cls, blocks: list[int] | None) -> list[int] | None:
         if blocks is not None and blocks[0] > blocks[1]:
-            raise ValueError("the first block, then the last one, such as [7, 12]")
+            raise ValueError("the first block, then the last block, such as [7, 12]")
         return blocks
 
     @property
     def stride(self) -> int:
-        """Sides of images are multiples of it, in pixels: a patch."""
-        named = re.search(r"_patch(\d+)", self.encoder)
-        return self.patch_size or (int(named[1]) if named else DEFAULT_PATCH)
+        """Number of pixels of which both sides of an image must be a multiple: the side of a patch."""
+        match = re.search(r"_patch(\d+)", self.encoder)
+        return self.patch_size or (int(match[1]) if match else DEFAULT_PATCH)
 
 
 ModelConfig = MhMtlConfig | M2DinoConfig
-"""The network, told apart by `name`."""
+"""The network; `name` decides which."""

@@ -1,6 +1,6 @@
-"""What the sections of the configuration are made of: keys that say whether they change results.
+"""Base class of the configuration's sections, and which of their keys change results.
 
-Defaults stand in `conf/`, where users can read them; the schema itself is study.py and model.py.
+Default values are in `conf/`, where users can read them; the schema itself is in study.py and model.py.
 """
 
 from collections.abc import Iterator
@@ -8,71 +8,74 @@ from types import UnionType
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.fields import FieldInfo
 
 FINGERPRINTED = ("data", "model", "training", "metrics")
-"""Sections whose keys enter a run's fingerprint, but for those marked as not affecting results."""
+"""Sections whose keys enter a run's fingerprint, except those marked as not affecting results."""
 
 
-_NONE = object()
-"""Of a key without a neutral value."""
+def key(*, affects_results: bool, doc: str, **options: Any) -> Any:
+    """Return a field for a key of the configuration; its default value is in `conf/`.
 
-
-def key(*, affects_results: bool, doc: str, neutral: Any = _NONE, **constraints: Any) -> Any:
-    """A key of the configuration without a default in code: defaults stand in `conf/`, where users can read them.
-
-    Keys that cannot change a result (paths, device, workers, logger) are left out of the fingerprint. So is one that
-    has its `neutral` value, with which runs are what they were before there was the key: they keep their fingerprints.
+    Args:
+        affects_results: Whether the key can change a result. Keys that cannot (paths, device, workers) are left out of
+            the fingerprint.
+        doc: Description of the key.
+        **options: `neutral`, a value with which the key is also left out of the fingerprint, because runs are then the
+            same as before the key existed; and limits of pydantic's `Field`, such as `ge=0`.
     """
     extra: dict[str, Any] = {"affects_results": affects_results}
-    if neutral is not _NONE:
-        extra["neutral"] = neutral
-    return Field(description=doc, json_schema_extra=extra, **constraints)
+    if "neutral" in options:
+        extra["neutral"] = options.pop("neutral")
+    return Field(description=doc, json_schema_extra=extra, **options)
 
 
 class Section(BaseModel):
-    """A part of the configuration: unknown keys are refused, values are fixed once read."""
+    """A part of the configuration: unknown keys are refused, and values do not change after validation."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 def sections_in(annotation: Any) -> tuple[type[Section], ...]:
-    """The sections that a key may hold: none, one, or the several that are told apart by `name`."""
+    """Return the sections that a key may hold: none, one, or several with different `name`."""
     members = get_args(annotation) if get_origin(annotation) is UnionType else (annotation,)
     return tuple(member for member in members if isinstance(member, type) and issubclass(member, Section))
 
 
 def leaf_keys(section: type[Section], prefix: str) -> Iterator[tuple[str, bool | None]]:
-    """Dotted name of each key under a section, with its `affects_results` (None where nobody decided)."""
+    """Yield the dotted name of each key under a section, with its `affects_results`; None if that is not decided."""
     for name, field in section.model_fields.items():
+        dotted = f"{prefix}.{name}" if prefix else name
         inner = sections_in(field.annotation)
-        for part in inner:
-            yield from leaf_keys(part, f"{prefix}.{name}" if prefix else name)
+        for section_of_key in inner:
+            yield from leaf_keys(section_of_key, dotted)
         if not inner:
-            extra = field.json_schema_extra
-            decided = extra.get("affects_results") if isinstance(extra, dict) else None
-            yield f"{prefix}.{name}" if prefix else name, decided if isinstance(decided, bool) else None
+            yield dotted, _extra(field).get("affects_results")
 
 
 def neutral_values(section: type[Section], prefix: str) -> dict[str, Any]:
-    """Dotted name of each key under a section that has a neutral value (see `key`), and this value."""
-    found: dict[str, Any] = {}
+    """Return the neutral value of each key under a section that has one (see `key`), by its dotted name."""
+    neutral: dict[str, Any] = {}
     for name, field in section.model_fields.items():
         dotted = f"{prefix}.{name}" if prefix else name
-        for part in sections_in(field.annotation):
-            found |= neutral_values(part, dotted)
-        extra = field.json_schema_extra
-        if isinstance(extra, dict) and "neutral" in extra:
-            found[dotted] = extra["neutral"]
-    return found
+        for section_of_key in sections_in(field.annotation):
+            neutral |= neutral_values(section_of_key, dotted)
+        if "neutral" in _extra(field):
+            neutral[dotted] = _extra(field)["neutral"]
+    return neutral
 
 
 def result_settings(section: Section) -> dict[str, Any]:
-    """The keys of a section that change results, nested as in the section, ready for JSON; see `key`."""
+    """Return the keys of a section that change results, nested as in the section, ready for JSON; see `key`."""
     settings: dict[str, Any] = {}
     for name, field in type(section).model_fields.items():
-        value, extra = getattr(section, name), field.json_schema_extra
+        value, extra = getattr(section, name), _extra(field)
         if isinstance(value, Section):
             settings[name] = result_settings(value)
-        elif isinstance(extra, dict) and extra.get("affects_results") is True and value != extra.get("neutral", _NONE):
+        elif extra.get("affects_results") and not ("neutral" in extra and value == extra["neutral"]):
             settings[name] = value
     return settings
+
+
+def _extra(field: FieldInfo) -> dict[str, Any]:
+    return field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}

@@ -1,7 +1,9 @@
-"""The typed schema of the configuration: every key, its type, its default's meaning, and whether it changes results.
+"""The schema of the configuration: each key, its type, its limits, and whether it changes results.
 
-Values come from `conf/` and `sweeps/` (see compose.py); this file says what is allowed. Each key of `data`, `model`,
-`training` and `metrics` decides, by `affects_results`, whether it enters a run's fingerprint.
+Values come from `conf/` and `sweeps/` (see compose.py); this file states what is allowed. Each key of `data`, `model`,
+`training` and `metrics` decides with `affects_results` whether it enters a run's fingerprint, which identifies the run.
+
+A check of one key raises a `ValueError` that completes "KEY must be ..."; a check of several keys writes the sentence.
 """
 
 import dataclasses
@@ -18,23 +20,25 @@ from usaggr.config.section import Section, key
 from usaggr.errors import one_of
 
 Scale = Annotated[float, Field(gt=0, le=1)] | Annotated[int, Field(ge=2)]
-"""A fraction in (0, 1] of a task's training samples, or a cap of samples a task (an integer from 2)."""
-
+"""A fraction in (0, 1] of each task's training samples, or a maximum number of samples per task (an integer, >= 2)."""
 
 GRADIENT_BALANCING = ("pcgrad", "upgrad", "mgda", "imtl_g")
-"""Values of training.balancing that compare the gradients of the tasks in a batch; they need the extra torchjd."""
+"""Values of training.balancing that compare the gradients of the tasks in a batch; they need the extra `torchjd`."""
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
-"""Of names that become names of folders."""
+"""Pattern of the names that become names of folders."""
 
 
 class SplitConfig(Section):
-    """How samples are dealt out to train, val and test."""
+    """Division of the samples into train, val and test."""
 
     seed: int = key(affects_results=True, doc="seed of the split", ge=0)
-    fractions: list[float] = key(affects_results=True, doc="train, val and test", min_length=3, max_length=3)
+    fractions: list[float] = key(
+        affects_results=True, doc="fractions of train, val and test", min_length=3, max_length=3
+    )
     conflict: Literal["error", "drop_train"] = key(
-        affects_results=True, doc="what to do where an official split cuts a component"
+        affects_results=True,
+        doc="action if an official split divides a component: samples that must stay in one subset",
     )
 
     @field_validator("fractions")
@@ -46,50 +50,56 @@ class SplitConfig(Section):
 
 
 class SyntheticConfig(Section):
-    """Which phantoms are drawn."""
+    """Synthetic images (phantoms) to draw."""
 
-    tasks: list[str] = key(affects_results=True, doc="which tasks of the catalogue to draw", min_length=1)
-    samples_per_task: int = key(affects_results=True, doc="images a task", ge=20)
-    frames_per_subject: int = key(affects_results=True, doc="frames of one subject, at the most", ge=1)
+    tasks: list[str] = key(affects_results=True, doc="tasks of the catalogue to draw", min_length=1)
+    samples_per_task: int = key(affects_results=True, doc="images per task", ge=20)
+    frames_per_subject: int = key(affects_results=True, doc="maximum number of frames per subject", ge=1)
     seed: int = key(affects_results=True, doc="seed of the drawing", ge=0)
-    # What is drawn enters fingerprints by its content: these need not.
+    # The content of the images is in the fingerprint, so the next three keys need not be.
     samples_of: dict[str, Annotated[int, Field(ge=20)]] = key(
-        affects_results=False, doc="task: images, instead of samples_per_task"
+        affects_results=False, doc="task: number of images that replaces samples_per_task"
     )
-    related: dict[str, str] = key(affects_results=False, doc="task: the task whose look and question it shares")
+    related: dict[str, str] = key(affects_results=False, doc="task: another task with the same appearance and labels")
     conflicting: dict[str, str] = key(
-        affects_results=False, doc="task: the task whose look it shares, with labels that pull the other way"
+        affects_results=False, doc="task: another task with the same appearance and contradicting labels"
     )
 
 
 class DataConfig(Section):
-    """Where samples come from, how they are read, and what the network sees of them."""
+    """Source of the samples, how they are read, and the input of the network."""
 
-    name: Literal["fmuia", "synthetic"] = key(affects_results=True, doc="where the data come from")
+    name: Literal["fmuia", "synthetic"] = key(affects_results=True, doc="source of the data")
     root: str | None = key(affects_results=False, doc="folder that holds csv_files/ (fmuia)")
-    image_size: int | list[int] = key(affects_results=True, doc="pixels of the network's input: N or [height, width]")
-    channels: Literal[1, 3] = key(affects_results=True, doc="1 reads images as grey, 3 keeps their colours")
-    on_bad_sample: Literal["error", "skip"] = key(affects_results=True, doc="what a faulty row does")
-    allow_empty_masks: bool = key(affects_results=True, doc="a mask without foreground is a sample, not a fault")
+    image_size: int | list[int] = key(
+        affects_results=True, doc="size of the network's input in pixels: N or [height, width]"
+    )
+    channels: Literal[1, 3] = key(affects_results=True, doc="1: read images as grey; 3: keep their colors")
+    on_bad_sample: Literal["error", "skip"] = key(affects_results=True, doc="action for a sample that cannot be used")
+    allow_empty_masks: bool = key(affects_results=True, doc="accept masks without foreground")
     foreground_255: bool = key(affects_results=True, doc="read the value 255 of a two-class mask as 1")
     subject_patterns: dict[str, str] = key(
         affects_results=True, doc="task: regex on the file name that gives a subject"
     )
-    catalogue_names: bool = key(affects_results=True, doc="take the catalogue's class names")
+    catalogue_names: bool = key(affects_results=True, doc="use the class names of the catalogue")
     clinical_groups: dict[str, str] = key(affects_results=True, doc="task: clinical group")
     organs: dict[str, str] = key(affects_results=True, doc="task: organ")
     class_names: dict[str, list[str]] = key(affects_results=True, doc="task: names of its classes or points")
-    subset: Literal["per_seed", "fixed"] = key(affects_results=True, doc="is the ranking drawn anew for each seed?")
+    subset: Literal["per_seed", "fixed"] = key(
+        affects_results=True, doc="whether each seed draws its own training samples of a scale, or all the same"
+    )
     split: SplitConfig
     synthetic: SyntheticConfig
-    max_pixels: int = key(affects_results=False, doc="larger images are refused unread", ge=1)
-    cache_dir: str | None = key(affects_results=False, doc="where hashes, caches and phantoms are kept")
-    workers: int | None = key(affects_results=False, doc="processes that read images; null: one a core", ge=1)
+    max_pixels: int = key(
+        affects_results=False, doc="limit of an image's pixels; larger images are refused before they are decoded", ge=1
+    )
+    cache_dir: str | None = key(affects_results=False, doc="folder of hashes, resized images and phantoms")
+    workers: int | None = key(affects_results=False, doc="processes that read images; null: one per core", ge=1)
 
     @model_validator(mode="after")
     def _root_of_files(self) -> "DataConfig":
         if self.name == "fmuia" and self.root is None:
-            raise ValueError("data.root: give the folder that holds csv_files/, as in data.root=DIR")
+            raise ValueError("data.root must be the folder that holds csv_files/, as in data.root=DIR")
         return self
 
     @field_validator("image_size")
@@ -97,7 +107,7 @@ class DataConfig(Section):
     def _image_size(cls, size: int | list[int]) -> int | list[int]:
         sides = size if isinstance(size, list) else [size, size]
         if len(sides) != 2 or any(side < 32 for side in sides):
-            raise ValueError("a whole number from 32 on, or [height, width] of such")
+            raise ValueError("a whole number of at least 32, or [height, width] of such numbers")
         return size
 
     @field_validator("subject_patterns")
@@ -107,83 +117,94 @@ class DataConfig(Section):
             try:
                 re.compile(pattern)
             except re.error as error:
-                raise ValueError(f"the pattern of {task} is not a regular expression: {error}") from error
+                raise ValueError(f"regular expressions, which that of {task} is not ({error})") from error
         return patterns
 
     @property
     def input_size(self) -> tuple[int, int]:
-        """Height and width of the network's input in pixels."""
+        """Return the height and width of the network's input in pixels."""
         if isinstance(self.image_size, list):
             return self.image_size[0], self.image_size[1]
         return self.image_size, self.image_size
 
 
 class AugmentConfig(Section):
-    """Random changes of a training image with its label."""
+    """Random changes of a training image together with its label."""
 
-    rotate: float = key(affects_results=True, doc="degrees to either side, at the most", ge=0, le=180)
-    scale: float = key(affects_results=True, doc="relative zoom in or out, at the most", ge=0, lt=1)
-    translate: float = key(affects_results=True, doc="shift as a fraction of the side, at the most", ge=0, lt=1)
-    gain: float = key(affects_results=True, doc="relative change of contrast, at the most", ge=0, lt=1)
-    offset: float = key(affects_results=True, doc="shift of brightness, image range [0, 1]", ge=0, lt=1)
-    gamma: float = key(affects_results=True, doc="log2 of the exponent on grey values, at the most", ge=0, le=2)
+    rotate: float = key(affects_results=True, doc="maximum angle to either side, in degrees", ge=0, le=180)
+    scale: float = key(affects_results=True, doc="maximum relative zoom in or out", ge=0, lt=1)
+    translate: float = key(affects_results=True, doc="maximum shift, as a fraction of the side", ge=0, lt=1)
+    gain: float = key(affects_results=True, doc="maximum relative change of contrast", ge=0, lt=1)
+    offset: float = key(affects_results=True, doc="maximum shift of brightness; the image range is [0, 1]", ge=0, lt=1)
+    gamma: float = key(affects_results=True, doc="maximum log2 of the exponent on grey values", ge=0, le=2)
 
 
 class TrainingConfig(Section):
-    """How a run is trained, the same for every grouping."""
+    """Training of a run, the same for every grouping."""
 
-    budget: str = key(affects_results=True, doc="length of a task's stream: 'N epochs' or 'N examples'")
-    min_examples: int = key(affects_results=True, doc="floor of a stream's length, for tiny tasks", ge=1)
-    batch_size: int = key(affects_results=True, doc="samples a batch, of all tasks of the run together", ge=1)
-    learning_rate: float = key(affects_results=True, doc="of decoder and heads", gt=0)
-    encoder_learning_rate: float | None = key(affects_results=True, doc="of the encoder; null: as learning_rate", gt=0)
-    weight_decay: float = key(affects_results=True, doc="AdamW's", ge=0)
+    budget: str = key(
+        affects_results=True,
+        doc="length of a task's stream of training samples",
+        examples=["20 epochs", "500 examples"],
+    )
+    min_examples: int = key(affects_results=True, doc="minimum length of a stream, for tasks with few samples", ge=1)
+    batch_size: int = key(affects_results=True, doc="samples per batch, all tasks of the run together", ge=1)
+    learning_rate: float = key(affects_results=True, doc="learning rate of decoder and heads", gt=0)
+    encoder_learning_rate: float | None = key(
+        affects_results=True, doc="learning rate of the encoder; null: as learning_rate", gt=0
+    )
+    weight_decay: float = key(affects_results=True, doc="weight decay of AdamW", ge=0)
     warmup: float = key(affects_results=True, doc="fraction of the run with a rising learning rate", ge=0, lt=1)
-    gradient_clip: float | None = key(affects_results=True, doc="largest norm of the gradient; null: none", gt=0)
-    task_weights: dict[str, float] = key(affects_results=True, doc="task: weight of its training loss, 1 if not given")
+    gradient_clip: float | None = key(affects_results=True, doc="maximum norm of the gradient; null: no limit", gt=0)
+    task_weights: dict[str, float] = key(affects_results=True, doc="task: weight of its training loss; default 1")
     balancing: Literal["equal", "uncertainty", "pcgrad", "upgrad", "mgda", "imtl_g"] = key(
-        affects_results=True, neutral="equal", doc="how the training losses of tasks that share a model are weighed"
+        affects_results=True, neutral="equal", doc="how the training losses of tasks that share a model are combined"
     )
     sampling: Literal["equal", "proportional", "sqrt", "uniform"] = key(
-        affects_results=True, neutral="equal", doc="equal exposure, or how a shared model's examples are dealt out"
+        affects_results=True, neutral="equal", doc="how a shared model's examples are divided between its tasks"
     )
-    segmentation_loss: Literal["dice", "dice_ce"] = key(affects_results=True, doc="Dice, or Dice and cross-entropy")
-    score_weights: Literal["last", "best"] = key(affects_results=True, doc="which weights are scored on the test fold")
-    validations: int = key(affects_results=True, doc="how often a run is scored on its validation fold", ge=1)
+    segmentation_loss: Literal["dice", "dice_ce"] = key(affects_results=True, doc="Dice, or Dice plus cross-entropy")
+    score_weights: Literal["last", "best"] = key(affects_results=True, doc="weights that are scored on the test subset")
+    validations: int = key(affects_results=True, doc="number of validations of a run", ge=1)
     checkpoint: float | None = key(
-        affects_results=False, doc="minutes between two checkpoints of a run; null: only when it is asked to stop", gt=0
+        affects_results=False, doc="minutes between two checkpoints of a run; null: only when it is stopped", gt=0
     )
-    keep_weights: Literal["none", "scored"] = key(affects_results=False, doc="what stays in weights/ after a run")
-    precision: Literal["32-true", "16-mixed", "bf16-mixed"] = key(affects_results=True, doc="Lightning's precision")
-    accelerator: Literal["auto", "cpu", "gpu", "mps"] = key(affects_results=False, doc="Lightning's accelerator")
+    keep_weights: Literal["none", "scored"] = key(
+        affects_results=False, doc="weights that are kept in weights/ after a run"
+    )
+    precision: Literal["32-true", "16-mixed", "bf16-mixed"] = key(
+        affects_results=True, doc="numeric precision, as in Lightning"
+    )
+    accelerator: Literal["auto", "cpu", "gpu", "mps"] = key(affects_results=False, doc="accelerator, as in Lightning")
     resident: Literal["auto"] | bool = key(
-        affects_results=False, doc="keep a run's images on its device; auto: on a GPU that has room for them"
+        affects_results=False, doc="keep a run's images in device memory; auto: on a GPU with enough memory"
     )
     channels_last: Literal["auto"] | bool = key(
         affects_results=False,
-        doc="convolutions with channels last; auto: on a GPU in mixed precision, without group norm",
+        doc="channels-last memory format; auto: on a GPU in mixed precision, without group normalization",
     )
-    compile: bool = key(affects_results=False, doc="torch.compile what tasks share; for long runs on a GPU")
+    compile: bool = key(affects_results=False, doc="apply torch.compile to the shared layers; for long runs on a GPU")
     augment: AugmentConfig
 
     @field_validator("budget")
     @classmethod
     def _budget(cls, budget: str) -> str:
-        if not re.fullmatch(r"\d+(\.\d+)? ?epochs|\d+ ?examples", budget) or float(budget.rstrip(" epochsxaml")) <= 0:
-            raise ValueError("'N epochs' or 'N examples', as in '20 epochs'")
+        length = re.fullmatch(r"(\d+(?:\.\d+)?) ?epochs|(\d+) ?examples", budget)
+        if length is None or float(length[1] or length[2]) <= 0:
+            raise ValueError("'N epochs' or 'N examples', such as '20 epochs'")
         return budget
 
     @model_validator(mode="after")
     def _gradients_of_tasks(self) -> "TrainingConfig":
         if self.balancing in GRADIENT_BALANCING and self.precision == "16-mixed":
             raise ValueError(
-                f"training.precision: 32-true or bf16-mixed with training.balancing={self.balancing}, which compares "
-                "gradients that 16-mixed has scaled and that may overflow"
+                f"training.precision must be 32-true or bf16-mixed with training.balancing={self.balancing}, which "
+                "compares gradients; 16-mixed scales them, and they may overflow"
             )
         if self.balancing in GRADIENT_BALANCING and self.compile:
             raise ValueError(
-                f"training.compile: false with training.balancing={self.balancing}, which computes each task of a "
-                "batch by itself"
+                f"training.compile must be false with training.balancing={self.balancing}, which computes each task "
+                "of a batch separately"
             )
         return self
 
@@ -191,75 +212,85 @@ class TrainingConfig(Section):
     @classmethod
     def _weights_not_negative(cls, weights: dict[str, float]) -> dict[str, float]:
         if any(weight < 0 for weight in weights.values()):
-            raise ValueError("weights from 0 on")
+            raise ValueError("weights of at least 0")
         return weights
 
 
 class MetricsConfig(Section):
-    """How predictions are scored."""
+    """Scoring of the predictions."""
 
     nsd_tolerance: float = key(
         affects_results=True,
-        doc="tolerance of the normalised surface distance, as a fraction of the diagonal",
+        doc="tolerance of the normalized surface distance, as a fraction of the image's diagonal",
         gt=0,
         lt=1,
     )
 
 
 class ReportConfig(Section):
-    """What the report shows."""
+    """Settings of the report."""
 
-    confidence: float = Field(gt=0.5, lt=1, description="of the intervals")
+    confidence: float = Field(gt=0.5, lt=1, description="confidence level of the intervals")
     formats: list[Literal["png", "svg"]] = Field(min_length=1, description="file formats of the figures")
-    margin: float = Field(gt=0, lt=1, description="of non-inferiority, for metrics whose best is 1")
+    margin: float = Field(gt=0, lt=1, description="non-inferiority margin for metrics whose best value is 1")
     relative_margin: float = Field(
-        gt=0, lt=1, description="of non-inferiority, as a part of the reference's mean, for hd, hd95, mre, mre_relative"
+        gt=0,
+        lt=1,
+        description="non-inferiority margin as a fraction of the reference's mean, for hd, hd95, mre, mre_relative",
     )
     convergence_margin: float = Field(
-        gt=0, lt=1, description="rise of skill in the last quarter of the validation curve that says: not converged"
+        gt=0,
+        lt=1,
+        description="rise of skill in the last quarter of the validation curve above which a run is not converged",
     )
-    assumed_seed_sd: float = Field(gt=0, lt=1, description="of a difference over seeds, for plan, before runs tell")
-    assumed_subject_sd: float = Field(gt=0, lt=1, description="of a difference over subjects, for plan")
+    assumed_seed_sd: float = Field(
+        gt=0, lt=1, description="SD of a difference over seeds that `plan` assumes before runs are finished"
+    )
+    assumed_subject_sd: float = Field(gt=0, lt=1, description="SD of a difference over subjects that `plan` assumes")
 
 
 @dataclasses.dataclass(frozen=True)
 class Origin:
-    """What a study was composed from, so that a variant can be composed the same way with its overrides on top.
+    """Files and overrides of a study, so that a variant can be composed from them with its own overrides on top.
 
-    No part of what a study is: studies with the same values are equal, wherever they come from.
+    Not part of the study's value: studies with the same values are equal, wherever they come from.
     """
 
     folders: tuple[Path, ...] = dataclasses.field(default=(), compare=False)
-    """Where configurations are looked for, first to last."""
+    """Folders with configurations, in the order in which they are searched; the study's own folder is the first."""
     config: str = dataclasses.field(default="", compare=False)
-    """Name of the study's file, without its ending, in one of the folders; empty: not composed."""
+    """Name of the study's file without .yaml; empty if the study was not composed from files."""
     overrides: tuple[str, ...] = dataclasses.field(default=(), compare=False)
 
 
 @dataclasses.dataclass(frozen=True)
 class Tracked:
-    """What a run's tracker is told by the sweep; like its origin no part of what a study is."""
+    """Values that a sweep passes to the tracker of a run; like `Origin` not part of the study's value."""
 
     location: str | None = dataclasses.field(default=None, compare=False)
-    """MLflow's tracking URI, as the sweep has found it."""
+    """MLflow's tracking URI that the sweep uses."""
     parent: str | None = dataclasses.field(default=None, compare=False)
     """The sweep's own run in MLflow."""
     groupings: tuple[str, ...] = dataclasses.field(default=(), compare=False)
-    """All that hold the run's block."""
+    """Groupings that contain the run's block."""
 
 
 class StudyConfig(Section):
-    """A whole study, as composed: what `usaggr config` prints and `outputs/<name>/study.yaml` keeps."""
+    """A complete study, as `usaggr config` prints it and `outputs/<name>/study.yaml` keeps it."""
 
-    name: str = Field(pattern=NAME_PATTERN, description="of the folder in outputs/")
-    outputs: str = Field(min_length=1, description="folder of all results")
-    groupings: list[str] = Field(min_length=1, description="names in conf/grouping")
-    reference: str = Field(description="the grouping that others are compared with")
-    scales: list[Scale] = Field(min_length=1, description="fractions of the training data, or caps of samples a task")
-    seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1, description="one run a seed")
+    name: str = Field(pattern=NAME_PATTERN, description="name of the study's folder in outputs/")
+    outputs: str = Field(min_length=1, description="folder of the results of all studies")
+    groupings: list[str] = Field(min_length=1, description="names of files in conf/grouping")
+    reference: str = Field(description="grouping that the others are compared with")
+    scales: list[Scale] = Field(
+        min_length=1, description="fractions of the training data, or maximum numbers of samples per task"
+    )
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(
+        min_length=1, description="seeds; each is one repetition of all runs"
+    )
     tasks: list[str] | None = Field(description="task ids; null: all tasks of the data")
     variants: dict[Annotated[str, Field(pattern=NAME_PATTERN)], list[str]] = Field(
-        description="name: overrides; base is always there unless left out by name"
+        description="name: overrides; `base` is included unless it is deleted"
     )
     data: DataConfig
     model: ModelConfig = Field(discriminator="name")
@@ -275,21 +306,21 @@ class StudyConfig(Section):
     @classmethod
     def _no_repetition(cls, values: list[Any] | None) -> list[Any] | None:
         if values is not None and len(set(values)) != len(values):
-            raise ValueError("each value once")
+            raise ValueError("a list without repeated values")
         return values
 
     @field_validator("scales")
     @classmethod
     def _one_kind_of_scale(cls, scales: list[float | int]) -> list[float | int]:
         if len({isinstance(scale, int) for scale in scales}) > 1:
-            raise ValueError("all fractions in (0, 1], or all whole numbers of samples from 2 on")
+            raise ValueError("either all fractions in (0, 1] or all whole numbers of samples, at least 2")
         return scales
 
     @field_validator("variants")
     @classmethod
     def _variants(cls, variants: dict[str, list[str]]) -> dict[str, list[str]]:
         if not variants:
-            raise ValueError("at least one variant, such as {base: []}")
+            raise ValueError("a mapping with at least one variant, such as {base: []}")
         return variants
 
     @model_validator(mode="after")
@@ -297,8 +328,8 @@ class StudyConfig(Section):
         stride = self.model.stride
         if any(side % stride for side in self.data.input_size):
             raise ValueError(
-                f"data.image_size: a multiple of {stride} for {self.model.name} with {self.model.encoder}, or "
-                f"[height, width] of such, not {self.data.image_size}"
+                f"data.image_size must be a multiple of {stride} for {self.model.name} with {self.model.encoder}, or "
+                f"[height, width] of such numbers; got {self.data.image_size}"
             )
         return self
 
@@ -306,8 +337,8 @@ class StudyConfig(Section):
     def _tasks_of_a_batch_are_apart(self) -> "StudyConfig":
         if self.training.balancing in GRADIENT_BALANCING and getattr(self.model, "norm", None) == "batch":
             raise ValueError(
-                f"model.norm: group or frozen with training.balancing={self.training.balancing}, which computes each "
-                "task of a batch by itself; batch mixes them"
+                f"model.norm must be group or frozen with training.balancing={self.training.balancing}, which computes "
+                "each task of a batch separately; batch normalization mixes them"
             )
         return self
 
@@ -319,27 +350,27 @@ class StudyConfig(Section):
 
     @property
     def origin(self) -> Origin:
-        """What the study was composed from; empty for one that was read from results or built in code."""
+        """Files and overrides of the study; empty if it was read from results or built in code."""
         return self._origin
 
     def composed_from(self, origin: Origin) -> "StudyConfig":
-        """The same study, which knows where it comes from."""
+        """Return the same study with the files and overrides that it was composed from."""
         study = self.model_copy()
         study._origin = origin
         return study
 
     @property
     def tracked(self) -> Tracked:
-        """What a run's tracker is told; empty outside of a sweep."""
+        """Values for the tracker of a run; empty outside of a sweep."""
         return self._tracked
 
     def tracked_as(self, tracked: Tracked) -> "StudyConfig":
-        """The same study, with what a run's tracker is told."""
+        """Return the same study with values for the tracker of a run."""
         study = self.model_copy()
         study._tracked = tracked
         return study
 
     @property
     def directory(self) -> Path:
-        """Folder of the study's results."""
+        """Folder of the study's results: `<outputs>/<name>`."""
         return Path(self.outputs) / self.name

@@ -1,0 +1,84 @@
+"""Overrides of a study, such as `training.batch_size=16`: their keys are checked here, their values by Hydra.
+
+Keys are checked against the schema first, so that a misspelled key gets the schema's message and not Hydra's.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from usaggr.config.folders import GROUPS, list_choices
+from usaggr.config.messages import is_known, is_list, unknown_key
+from usaggr.errors import ConfigError, one_of
+
+_INSIDE = re.compile(r"""'(\\.|[^'\\])*'|"(\\.|[^"\\])*"|[\[{(].*[)}\]]""")
+"""Quotes and brackets: a comma in them does not separate values of a sweep."""
+_SWEEPS = ("choice(", "range(", "interval(", "glob(")
+"""Functions of Hydra's grammar that stand for several values."""
+
+
+@dataclass(frozen=True)
+class Override:
+    """One override with a key that the schema has."""
+
+    key: str
+    """Dotted key, or name of a group."""
+    text: str
+    """In Hydra's grammar, as it is given to Hydra."""
+
+    @property
+    def is_choice(self) -> bool:
+        """Whether it chooses the file of a group, such as `model=tiny`."""
+        return self.key in GROUPS
+
+    @property
+    def is_deletion(self) -> bool:
+        """Whether it removes a key, such as `~variants.base`."""
+        return self.text.startswith("~")
+
+
+def read_overrides(texts: Sequence[str], folders: Sequence[Path]) -> list[Override]:
+    """Read overrides in Hydra's grammar and check their keys, and the choices of groups.
+
+    Raises:
+        ConfigError: A key or a choice that does not exist, or several values for a key that takes one.
+    """
+    return [_read_override(text, folders) for text in texts]
+
+
+def quote(text: str) -> str:
+    """Return a text as a quoted value of Hydra's grammar, whatever it contains."""
+    # Hydra reads backslashes literally unless a quote follows them.
+    escaped = re.sub(r"(\\*)('|$)", lambda match: 2 * match[1] + (r"\'" if match[2] else ""), text)
+    return f"'{escaped}'"
+
+
+def _read_override(text: str, folders: Sequence[Path]) -> Override:
+    name, _, value = text.lstrip("+~").partition("=")
+    key, at_sign, _ = name.partition("@")
+    if not key:
+        raise ConfigError(f"'{text}': an override needs a key, as in seeds=[0,1]")
+    if key not in GROUPS and not is_known(key):
+        raise ConfigError(unknown_key(key))
+    if "," in _INSIDE.sub("", value) or value.startswith(_SWEEPS):
+        raise ConfigError(_several_values(key, value, text))
+    if key in GROUPS:
+        names = list_choices(key, folders)
+        if at_sign or text.startswith(("+", "~")):
+            raise ConfigError(f"'{text}': a study always has one {key}, chosen as in {key}={names[0]}")
+        if value not in names:
+            raise ConfigError(one_of(key, value, names))
+        return Override(key, text)
+    if at_sign:
+        raise ConfigError(f"'{text}': '@' is only for groups of files, and {key} is a key")
+    # The schema decides which keys there are, so the + of Hydra makes no difference: any key may be added or replaced.
+    return Override(key, text if text.startswith("~") else f"++{text.lstrip('+')}")
+
+
+def _several_values(key: str, value: str, text: str) -> str:
+    """Return the message for a value that Hydra would take for a sweep of its own."""
+    if not is_list(key):
+        return f"{key} takes one value; got '{value}'. To compare several values, use variants"
+    items = "..." if value.startswith(_SWEEPS) else value
+    return f"{key} must be a list in brackets: {key}=[{items}]; got '{text}'"
