@@ -1,4 +1,4 @@
-"""What shells offer on <TAB>: the right names, quickly, and never an error."""
+"""Completion in shells: the right names, quickly, and never an error."""
 
 import os
 import pty
@@ -12,10 +12,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from usaggr.cli import completion
+from usaggr.cli.completion import complete_results, complete_words
 from usaggr.config.section import leaf_keys
 from usaggr.config.study import StudyConfig
 
@@ -23,7 +24,12 @@ USAGGR = Path(sys.executable).parent / "usaggr"
 
 
 def offered(incomplete: str, *before: str, config_dir: Path | None = None) -> list[str]:
-    return completion.words(SimpleNamespace(params={"words": list(before), "config_dir": config_dir}), incomplete)
+    return complete_words(context(words=list(before), config_dir=config_dir), incomplete)
+
+
+def context(**params: Any) -> Any:
+    """Stands for typer's context, of which only the parameters are read."""
+    return SimpleNamespace(params=params)
 
 
 @pytest.fixture
@@ -61,12 +67,19 @@ def test_groups_are_offered_with_their_choices() -> None:
 
 
 @pytest.mark.usefixtures("empty")
-def test_keys_are_offered_a_part_at_a_time() -> None:
-    assert offered("training.le") == ["training.learning_rate="]
-    assert offered("training.au") == ["training.augment."]
-    assert offered("training.augment.r") == ["training.augment.rotate="]
-    assert offered("see") == ["seeds="]
+def test_keys_are_offered_one_level_at_a_time() -> None:
+    assert {"training.", "training=", "seeds=", "metrics."} <= set(offered(""))
+    assert "training.augment." in offered("training.")
     assert "training.augment.rotate=" not in offered("training.")
+    assert "training.augment.rotate=" in offered("training.au")
+
+
+@pytest.mark.usefixtures("empty")
+def test_a_key_is_never_the_only_word_so_that_no_space_follows_it() -> None:
+    assert offered("training.le") == ["training.learning_rate=", "training.learning_rate=VALUE"]
+    assert offered("training.augment.r") == ["training.augment.rotate=", "training.augment.rotate=VALUE"]
+    assert offered("see") == ["seeds=", "seeds=VALUE"]
+    assert offered("met") == ["metrics.nsd_tolerance=", "metrics.nsd_tolerance=VALUE"]
 
 
 @pytest.mark.usefixtures("empty")
@@ -88,7 +101,7 @@ def test_values_are_offered_where_there_are_few() -> None:
 
 
 @pytest.mark.usefixtures("empty")
-def test_lists_are_gone_on_with_and_name_nothing_twice() -> None:
+def test_lists_are_continued_and_name_nothing_twice() -> None:
     assert offered("groupings=[uni") == ["groupings=[unified"]
     assert offered("groupings=[unified,uni") == []
     assert "groupings=[unified,clinical" in offered("groupings=[unified,")
@@ -100,25 +113,32 @@ def test_folders_of_results_are_offered(empty: Path) -> None:
         (empty / name).mkdir(parents=True)
         (empty / name / "study.yaml").write_text("")
     (empty / "outputs" / "no_results").mkdir()
-    ctx = SimpleNamespace(params={})
-    assert completion.results(ctx, "") == ["outputs/demo"]
-    assert completion.results(ctx, "outputs/d") == ["outputs/demo"]
-    assert completion.results(ctx, "elsewhere/") == ["elsewhere/paper"]
+    assert complete_results("") == ["outputs/demo"]
+    assert complete_results("outputs/d") == ["outputs/demo"]
+    assert complete_results("elsewhere/") == ["elsewhere/paper"]
 
 
-def test_files_that_cannot_be_read_are_no_fault_of_the_one_who_types(empty: Path) -> None:
+@pytest.mark.usefixtures("empty")
+def test_words_that_bash_divides_at_the_equals_sign_are_joined() -> None:
+    assert offered("ti", "demo", "model", "=") == ["tiny"]
+    assert "unified" in offered("", "demo", "reference")
+    assert offered("de", "model", "=", "tiny") == ["demo", "demo_m2dino"]
+    assert offered("de", "paper", "model", "=", "tiny") == []
+
+
+def test_files_that_cannot_be_read_make_no_error_on_the_line_that_is_typed(empty: Path) -> None:
     (empty / "conf" / "model").mkdir(parents=True)
     (empty / "conf" / "model" / "broken.yaml").write_text("a: [")
     (empty / "conf" / "sweep.yaml").write_bytes(b"\xff")
-    assert offered("training.le") == ["training.learning_rate="]
+    assert "training.learning_rate=" in offered("training.le")
     assert offered("de", config_dir=empty / "nowhere") == []
 
 
 def test_nothing_heavy_is_imported(empty: Path) -> None:
     code = (
-        "import sys; from types import SimpleNamespace; import usaggr.cli.main; from usaggr.cli import completion;"
-        "found = [completion.words(SimpleNamespace(params={}), word) for word in ('de', 'training.le', 'model=')];"
-        "assert all(found);"
+        "import sys; from types import SimpleNamespace; import usaggr.cli.main; from usaggr.cli.completion import *;"
+        "words = [complete_words(SimpleNamespace(params={}), word) for word in ('de', 'training.le', 'model=')];"
+        "assert all(words);"
         "print(*{name.partition('.')[0] for name in sys.modules})"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -133,11 +153,12 @@ def environment() -> dict[str, str]:
 
 
 def in_bash(*lines: str, where: Path) -> list[list[str]]:
-    """What a line typed so far is completed with, as bash calls the script's function."""
+    """Completions of each line, as bash calls the script's function: with words that are divided at `=`."""
     script = """
         source <(usaggr --show-completion bash)
-        for COMP_LINE in "$@"; do
-            COMP_POINT=${#COMP_LINE} COMPREPLY=()
+        for line in "$@"; do
+            read -ra COMP_WORDS <<< "${line//=/ = }"
+            COMP_CWORD=$(( ${#COMP_WORDS[@]} - 1 )) COMPREPLY=()
             _usaggr_completion usaggr
             (IFS=' '; echo "${COMPREPLY[*]}")
         done
@@ -150,12 +171,12 @@ def in_bash(*lines: str, where: Path) -> list[list[str]]:
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
 def test_bash_gets_what_follows_the_equals_sign(empty: Path) -> None:
-    lines = ["usaggr sw", "usaggr sweep demo_m", "usaggr sweep model=ti", "usaggr sweep demo training.le"]
-    assert in_bash(*lines, where=empty) == [["sweep"], ["demo_m2dino"], ["tiny"], ["training.learning_rate="]]
+    lines = ["usaggr sw", "usaggr sweep demo_m", "usaggr sweep model=ti", "usaggr sweep demo training.compile="]
+    assert in_bash(*lines, where=empty) == [["sweep"], ["demo_m2dino"], ["tiny"], ["false", "true"]]
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
-def test_bash_is_told_nothing_where_there_is_nothing(empty: Path) -> None:
+def test_bash_gets_nothing_and_no_error_if_nothing_matches(empty: Path) -> None:
     (empty / "conf").mkdir()
     (empty / "conf" / "sweep.yaml").write_text("a: [")
     assert in_bash("usaggr sweep model=nothing", "usaggr sweep --config-dir nowhere de", where=empty) == [[], []]
@@ -164,7 +185,7 @@ def test_bash_is_told_nothing_where_there_is_nothing(empty: Path) -> None:
 def test_fish_gets_whole_words(empty: Path) -> None:
     for line, found in (
         ("usaggr sweep model=ti", "model=tiny\n"),
-        ("usaggr plan training.le", "training.learning_rate=\n"),
+        ("usaggr plan training.le", "training.learning_rate=\ntraining.learning_rate=VALUE\n"),
     ):
         protocol = {"_TYPER_COMPLETE_ARGS": line, "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
         variables = {**environment(), **protocol, "_USAGGR_COMPLETE": "complete_fish"}
@@ -182,7 +203,7 @@ class Terminal:
             os.execvpe(command[0], command, {**environment(), "TERM": "dumb", "HOME": str(where)})
 
     def type(self, text: str, until: str) -> str:
-        """Type a text; what the terminal has shown when it shows `until`, 60 seconds later at the most."""
+        """Type a text, and return what the terminal shows until it shows `until`, or for 60 seconds."""
         os.write(self._file, text.encode())
         shown, end = "", time.monotonic() + 60
         while until not in shown and time.monotonic() < end:
@@ -211,13 +232,13 @@ def terminal(request: pytest.FixtureRequest, empty: Path) -> Iterator[Terminal]:
 
 @pytest.mark.slow
 def test_tab_completes_on_a_terminal(terminal: Terminal) -> None:
-    """With a space after what is whole, and none after what is to be gone on with."""
+    """A space follows a complete word, and none follows a key that needs its value."""
     shown = plain(terminal.type("usaggr sw\tdemo_m\tmodel=ti\ttraining.le\t3", "rate=3"))
     assert shown.endswith("usaggr sweep demo_m2dino model=tiny training.learning_rate=3")
 
 
 def plain(shown: str) -> str:
-    """What stands on a line in the end."""
+    """Return the line that is visible in the end, without control codes."""
     text = ""
     for character in re.sub(r"\x1b\[[?\d;]*[a-zA-Z]|\x07", "", shown):
         text = text[:-1] if character == "\b" else text + character

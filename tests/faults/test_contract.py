@@ -487,7 +487,6 @@ ELSEWHERE = {
     "challenge/submission.py": "predictions that others made",
     "inference/prediction_folder.py": "the journal of a folder of predictions",
     "config/folders.py": "configuration",
-    "cli/completion.py": "configuration",
     "data/read/file_facts.py": "the cache",
     "data/batches/cache_build.py": "the cache",
     "data/batches/cache_check.py": "the cache",

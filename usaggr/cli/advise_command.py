@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from usaggr.cli import completion
+from usaggr.cli.completion import complete_results
 from usaggr.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def advise(
             "--from",
             metavar="SWEEP_DIR",
             help="Folder of a finished sweep's results; several may be given.",
-            autocompletion=completion.results,
+            autocompletion=complete_results,
         ),
     ],
     words: Annotated[

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from usaggr.cli import completion
 from usaggr.cli.arguments import split_words
+from usaggr.cli.completion import complete_words
 
 if TYPE_CHECKING:
     from usaggr.affinity.estimate import Affinities
@@ -19,7 +19,7 @@ Words = Annotated[
         metavar="[STUDY] [OVERRIDES]...",
         help="As of `usaggr sweep`: a study (default: demo), and overrides.",
         show_default=False,
-        autocompletion=completion.words,
+        autocompletion=complete_words,
     ),
 ]
 ConfigDir = Annotated[

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from usaggr.cli import completion
+from usaggr.cli.completion import complete_results, complete_words
 from usaggr.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ Words = Annotated[
         help="A study of sweeps/ or a path to a .yaml (default: demo), and overrides in Hydra's grammar, "
         "such as training.batch_size=16 'seeds=[0,1]'.",
         show_default=False,
-        autocompletion=completion.words,
+        autocompletion=complete_words,
     ),
 ]
 
@@ -37,7 +37,7 @@ Results = Annotated[
     typer.Argument(
         metavar="DIR",
         help="Folder of a study's results, such as outputs/demo.",
-        autocompletion=completion.results,
+        autocompletion=complete_results,
     ),
 ]
 

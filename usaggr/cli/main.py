@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from usaggr import __version__
-from usaggr.cli import completion
 from usaggr.cli.advise_command import advise
 from usaggr.cli.affinity_commands import affinity
 from usaggr.cli.arguments import ConfigDir, Results, Words, output_console, study_of_data, study_of_words
+from usaggr.cli.completion import complete_overrides, complete_results
 from usaggr.cli.data_commands import data_app
 from usaggr.cli.model_commands import export, predict
 from usaggr.errors import ConfigError, UsaggrError, one_of
@@ -33,7 +33,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-completion.use_own_scripts()
 app.add_typer(data_app, name="data")
 
 
@@ -134,7 +133,7 @@ def clean(
 def report(
     directories: Annotated[
         list[Path],
-        typer.Argument(metavar="DIR...", help="Folders of one study's results.", autocompletion=completion.results),
+        typer.Argument(metavar="DIR...", help="Folders of one study's results.", autocompletion=complete_results),
     ],
 ) -> None:
     """Write the report anew from what is in runs/; several folders of one study and split are joined."""
@@ -180,7 +179,7 @@ def evaluate(
     overrides: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[OVERRIDES]...", help="Such as data.foreground_255=true.", autocompletion=completion.overrides
+            metavar="[OVERRIDES]...", help="Such as data.foreground_255=true.", autocompletion=complete_overrides
         ),
     ] = None,
     split: Annotated[Path | None, typer.Option(help="split.csv of a study: score one fold of it.")] = None,
