@@ -39,8 +39,8 @@ def test_an_index_alone_is_enough(shell: Shell, gaining: Path, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ((), "DATA: give the folder that holds csv_files/, an index file (.csv), or data=... of conf/data"),
-        (("a", "b"), "'b': neither an override (key=value) nor the data, which are 'a'"),
+        ((), "DATA must be the folder that holds csv_files/, an index file (.csv), or data=..."),
+        (("a", "b"), "'b' is not an override (key=value), and 'a' is already the data set"),
         (("nowhere",), "data.root=nowhere: no such folder; give the folder that holds csv_files/"),
         (("nowhere", "data.rot=1"), "data.rot"),
     ],

@@ -79,7 +79,7 @@ def test_overrides_and_the_study_may_stand_in_any_order() -> None:
 def test_a_second_study_is_refused() -> None:
     with pytest.raises(ConfigError) as error:
         split_words(["demo", "a=1", "seeds"])
-    assert str(error.value) == "'seeds': neither an override (key=value) nor the study, which is 'demo'"
+    assert str(error.value) == "'seeds' is not an override (key=value), and 'demo' is already the study"
 
 
 @given(st.lists(st.from_regex(r"[~+]?[a-z][a-z.]*=[a-z0-9\[\],]*|~[a-z.]+", fullmatch=True)), st.booleans())
@@ -111,6 +111,13 @@ def test_help_lists_the_commands(shell: Shell, flag: str) -> None:
     assert shell("sweep", flag) == 0
     for option in ("--retry-failed", "--fail-fast", "--limit", "--dry-run", "--config-dir"):
         assert option in shell.out
+
+
+@pytest.mark.parametrize("command", [[], ["sweep"], ["predict"], ["data"], ["data", "check"], ["data", "index"]])
+def test_help_shows_flags_without_a_type(shell: Shell, command: list[str]) -> None:
+    assert shell(*command, "--help") == 0
+    assert "--help" in shell.out
+    assert "bool" not in shell.out
 
 
 def test_the_version_is_printed(shell: Shell) -> None:
@@ -232,10 +239,10 @@ def test_status_counts_runs(shell: Shell, results: Path) -> None:
 def test_clean_lists_and_removes_only_when_told_so(shell: Shell, results: Path) -> None:
     assert shell("clean", str(results)) == 0
     assert "unplanned run: outputs/toy/runs/toy-s1-k9-00000000" in shell.out
-    assert shell.out.endswith("nothing was removed: --yes does so without asking\n")
+    assert shell.out.endswith("nothing was removed; use --yes to remove without a question\n")
     assert (results / "runs" / "toy-s1-k9-00000000").is_dir()
     assert shell("clean", str(results), "--yes") == 0
-    assert shell.out.endswith("set free\n")
+    assert shell.out.endswith("freed\n")
     assert not (results / "runs" / "toy-s1-k9-00000000").exists()
     assert shell("clean", str(results)) == 0
     assert shell.out == "nothing to remove\n"

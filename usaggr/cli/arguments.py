@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from usaggr.cli.completion import complete_results, complete_words
 from usaggr.errors import ConfigError
@@ -19,41 +20,63 @@ Words = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[STUDY] [OVERRIDES]...",
-        help="A study of sweeps/ or a path to a .yaml (default: demo), and overrides in Hydra's grammar, "
+        help="Name of a study in sweeps/ or path to a .yaml file (default: demo), and overrides in Hydra's grammar, "
         "such as training.batch_size=16 'seeds=[0,1]'.",
         show_default=False,
         autocompletion=complete_words,
     ),
 ]
-
-
 ConfigDir = Annotated[
     Path | None, typer.Option("--config-dir", help="Folder searched before ./conf and ./sweeps.", show_default=False)
 ]
-
-
 Results = Annotated[
     Path,
     typer.Argument(
-        metavar="DIR",
-        help="Folder of a study's results, such as outputs/demo.",
-        autocompletion=complete_results,
+        metavar="DIR", help="Folder of a study's results, such as outputs/demo.", autocompletion=complete_results
     ),
 ]
+DataRoot = Annotated[Path, typer.Option("--data", metavar="ROOT", help="Folder that holds csv_files/.")]
+Split = Annotated[Path | None, typer.Option(help="split.csv of a study: use only one of its subsets, see --fold.")]
+Fold = Annotated[str | None, typer.Option(help="Subset of --split: train, val or test. Default: test.")]
+Tasks = Annotated[str | None, typer.Option(help="Task ids, separated by commas. Default: all tasks.")]
 
 
-def split_words(words: Sequence[str]) -> tuple[str | None, list[str]]:
-    """The study, if one is named, and the overrides among the arguments of a command.
+class Command(TyperCommand):
+    """A command whose help shows flags without a type."""
 
-    An argument with '=', or that begins with '+' or '~', is an override; the first other one is the study.
+    def get_params(self, ctx: Any) -> Any:
+        """Return the parameters of the command."""
+        return _without_type_of_flags(super().get_params(ctx))
+
+
+class Group(TyperGroup):
+    """A group of commands whose help shows flags without a type."""
+
+    def get_params(self, ctx: Any) -> Any:
+        """Return the parameters of the group."""
+        return _without_type_of_flags(super().get_params(ctx))
+
+
+def _without_type_of_flags(parameters: Any) -> Any:
+    """Remove `<bool>`, which typer shows behind each flag, as if it took a value."""
+    for parameter in parameters:
+        if getattr(parameter, "is_flag", False):
+            parameter.metavar = ""
+    return parameters
+
+
+def split_words(words: Sequence[str], noun: str = "study") -> tuple[str | None, list[str]]:
+    """Divide the arguments of a command into the study, if there is one, and the overrides.
+
+    An argument with '=', or that begins with '+' or '~', is an override; the first other argument is the study.
 
     Raises:
-        ConfigError: a second argument that is no override.
+        ConfigError: A second argument that is not an override; `noun` says in the message what the first one is.
     """
     overrides = [word for word in words if "=" in word or word.startswith(("+", "~"))]
     others = [word for word in words if word not in overrides]
     if len(others) > 1:
-        raise ConfigError(f"'{others[1]}': neither an override (key=value) nor the study, which is '{others[0]}'")
+        raise ConfigError(f"'{others[1]}' is not an override (key=value), and '{others[0]}' is already the {noun}")
     return (others[0] if others else None), overrides
 
 
@@ -61,7 +84,7 @@ def study_of_words(words: Sequence[str] | None, config_dir: Path | None) -> "Stu
     """Compose the study that a command's arguments name (default: demo), with their overrides.
 
     Raises:
-        ConfigError: a second argument that is no override, or a mistake in the study or an override.
+        ConfigError: A second argument that is not an override, or a mistake in the study or an override.
     """
     from usaggr.config.compose import DEFAULT_STUDY, compose_study
 
@@ -69,24 +92,36 @@ def study_of_words(words: Sequence[str] | None, config_dir: Path | None) -> "Stu
     return compose_study(study or DEFAULT_STUDY, overrides, config_dir)
 
 
-def study_of_data(root: Path, overrides: Sequence[str], config_dir: Path | None) -> "StudyConfig":
-    """Compose the default study on the data at a root, in the FM_UIA layout unless an override chooses another.
+def study_of_data(root: Path | None, overrides: Sequence[str], config_dir: Path | None) -> "StudyConfig":
+    """Compose the default study on other data, in the FM_UIA layout unless an override chooses another.
+
+    Args:
+        root: Folder that holds csv_files/; None: the one that the overrides give.
+        overrides: In Hydra's grammar.
+        config_dir: Folder searched before `./conf` and `./sweeps`.
 
     Raises:
-        ConfigError: an argument that is no override.
+        ConfigError: An argument that is not an override, or a mistake in an override.
     """
     from usaggr.config.compose import DEFAULT_STUDY, compose_study
+    from usaggr.config.overrides import quote
 
     study, words = split_words(overrides)
     if study is not None:
-        raise ConfigError(f"'{study}': not an override (key=value)")
-    data = [] if any(word.startswith("data=") for word in words) else ["data=fmuia"]
-    quoted = str(root).replace("\\", "\\\\").replace("'", "\\'")
-    return compose_study(DEFAULT_STUDY, [*data, *words, f"data.root='{quoted}'"], config_dir)
+        raise ConfigError(f"'{study}' is not an override (key=value)")
+    data = [] if chooses_data(words) else ["data=fmuia"]
+    return compose_study(
+        DEFAULT_STUDY, [*data, *words, *([f"data.root={quote(str(root))}"] if root else [])], config_dir
+    )
+
+
+def chooses_data(overrides: Sequence[str]) -> bool:
+    """Return whether an override chooses the file of `data`."""
+    return any(override.startswith("data=") for override in overrides)
 
 
 def output_console() -> "Console":
-    """Return a console for standard output, 200 columns wide where it is no terminal, so that no table is cut."""
+    """Return a console for standard output; it is 200 columns wide without a terminal, so that no table is cut."""
     from rich.console import Console
 
     console = Console()

@@ -1,82 +1,90 @@
-"""The commands of `usaggr data`: check, show and make data, and write the index of data in another layout."""
+"""The commands of `usaggr data`: check, show and make data, and write an index for data in another layout."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from usaggr.cli.arguments import ConfigDir, Words, output_console, study_of_words
+from usaggr.cli.arguments import Command, ConfigDir, Group, Words, output_console, study_of_words
 from usaggr.errors import ConfigError
 
 if TYPE_CHECKING:
     from usaggr.data.sources.table import SourceTable
 
-Task = Annotated[str, typer.Option(help="Id of the task: a name for it.")]
+Task = Annotated[str, typer.Option(help="Name of the task.")]
 Out = Annotated[
     Path,
-    typer.Option(metavar="ROOT", help="Folder that holds the images; csv_files/ is made in it, nothing is copied."),
+    typer.Option(metavar="ROOT", help="Folder that holds the images. csv_files/ is created in it; nothing is copied."),
 ]
-Images = Annotated[Path, typer.Option(metavar="DIR", help="Folder of images; folders in it are searched too.")]
+Images = Annotated[Path, typer.Option(metavar="DIR", help="Folder of images; its subfolders are searched too.")]
 Subject = Annotated[
-    str | None, typer.Option(metavar="REGEX", help="Finds the subject in an image's name: its first group, or all.")
+    str | None, typer.Option(metavar="REGEX", help="Subject in an image's name: the first group, or the whole match.")
 ]
 
-data_app = typer.Typer(help="Look at data before anything is trained.", no_args_is_help=True)
-index_app = typer.Typer(help="Write the index of data in another layout.", no_args_is_help=True)
+data_app = typer.Typer(help="Check and show data before training.", cls=Group, no_args_is_help=True)
+index_app = typer.Typer(help="Write an index for data in another layout.", cls=Group, no_args_is_help=True)
 data_app.add_typer(index_app, name="index")
 
 
-@index_app.command("folder")
+@index_app.command("folder", cls=Command)
 def folder(
     images: Images,
-    masks: Annotated[Path, typer.Option(metavar="DIR", help="Folder of masks, in folders as the images are.")],
+    masks: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder of masks, with the same subfolders as the images.")
+    ],
     task: Task,
     out: Out,
-    classes: Annotated[int, typer.Option(help="Classes of the masks, the background counted.")] = 2,
-    mask_name: Annotated[str, typer.Option(help="How a mask's name is made of its image's.")] = "{name}",
+    classes: Annotated[int, typer.Option(help="Number of classes, including the background.")] = 2,
+    mask_name: Annotated[str, typer.Option(help="Name of a mask; {name} is the name of its image.")] = "{name}",
     subject: Subject = None,
 ) -> None:
-    """Segmentation: a folder of images and one of masks, with the same names."""
+    """Index a segmentation task: a folder of images and a folder of masks with the same names."""
     from usaggr.data.sources.masks import read_masks
 
     _write(read_masks(images, masks, task, classes, mask_name), out, subject)
 
 
-@index_app.command("classes")
+@index_app.command("classes", cls=Command)
 def classes(
-    images: Annotated[Path, typer.Option(metavar="DIR", help="Folder that holds a folder for each class.")],
+    images: Annotated[Path, typer.Option(metavar="DIR", help="Folder with one subfolder per class.")],
     task: Task,
     out: Out,
     names: Annotated[
-        str | None, typer.Option(help="Classes in their order, with commas between; else by name.")
+        str | None, typer.Option(help="Classes in their order, separated by commas. Default: sorted by name.")
     ] = None,
     subject: Subject = None,
 ) -> None:
-    """Classification: a folder for each class."""
+    """Index a classification task: one folder per class."""
     from usaggr.data.sources.classes import read_classes
 
     _write(read_classes(images, task, tuple(names.split(",")) if names else ()), out, subject)
 
 
-@index_app.command("coco")
+@index_app.command("coco", cls=Command)
 def coco(
     annotations: Annotated[Path, typer.Option(metavar="FILE", help="COCO's JSON file.")],
-    images: Annotated[Path, typer.Option(metavar="DIR", help="Folder that its file names are relative to.")],
+    images: Annotated[Path, typer.Option(metavar="DIR", help="Folder that the file names are relative to.")],
     task: Task,
     out: Out,
     kind: Annotated[str, typer.Option(help="boxes or keypoints.")] = "boxes",
-    category: Annotated[str | None, typer.Option(help="The one to take, where there are several.")] = None,
-    several: Annotated[str, typer.Option(help="Several objects in an image: refuse, or take the largest.")] = "refuse",
+    category: Annotated[str | None, typer.Option(help="Category to use if there are several.")] = None,
+    several: Annotated[str, typer.Option(help="Images with several objects: refuse, or use the largest.")] = "refuse",
     subject: Subject = None,
 ) -> None:
-    """Detection or landmarks: COCO's JSON file of boxes or keypoints."""
+    """Index a detection or landmark task: a COCO JSON file of boxes or keypoints."""
     from usaggr.data.sources.coco import as_kind, as_several, read_coco
 
     _write(read_coco(annotations, images, task, as_kind(kind), category, as_several(several)), out, subject)
 
 
 def _write(table: "SourceTable", root: Path, subject: str | None) -> None:
-    """Write the index, and say what was left out and what to do next."""
+    """Write the index, and print the files that were left out and the next command.
+
+    Args:
+        table: The samples.
+        root: Folder in which csv_files/ is written.
+        subject: Regular expression that gives the subject in an image's name.
+    """
     from dataclasses import replace
 
     from usaggr.data.read.subject_names import normalise_subject
@@ -96,19 +104,20 @@ def _quoted(name: str) -> str:
     return name if name.replace("_", "").isalnum() else '"' + name.replace('"', "") + '"'
 
 
-@data_app.command("check")
+@data_app.command("check", cls=Command)
 def data_check(
     words: Words = None,
     config_dir: ConfigDir = None,
-    out: Annotated[Path | None, typer.Option(help="Also write the faults to this CSV.", show_default=False)] = None,
-    pairs: Annotated[Path | None, typer.Option(help="Also write near-duplicates over folds to this CSV.")] = None,
-    html: Annotated[Path | None, typer.Option(help="Also write all that was found, with pictures, as a page.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Save the errors as CSV.", show_default=False)] = None,
+    pairs: Annotated[Path | None, typer.Option(help="Save near-identical images of different subsets as CSV.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Save all results with images as an HTML page.")] = None,
     fix: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write corrected data to a new folder DIR, beside the original.")
+        Path | None,
+        typer.Option(metavar="DIR", help="Write corrected data to the new folder DIR; the original data stay."),
     ] = None,
-    copy: Annotated[bool, typer.Option("--copy", help="With --fix: copy files, where links cannot be made.")] = False,
+    copy: Annotated[bool, typer.Option("--copy", help="With --fix: copy files if links are not possible.")] = False,
 ) -> None:
-    """Read and check a whole data set: every fault, near-duplicates over folds, balance, images and labels."""
+    """Check the data set and list all errors, near-identical images in different subsets, class balance and labels."""
     from usaggr.data.check.command import Outputs, run_check
     from usaggr.progress import RichProgress
 
@@ -117,14 +126,14 @@ def data_check(
     raise typer.Exit(run_check(data, outputs, output_console(), RichProgress()))
 
 
-@data_app.command("show")
+@data_app.command("show", cls=Command)
 def data_show(
     words: Words = None,
     config_dir: ConfigDir = None,
-    out: Annotated[Path, typer.Option(help="Where the picture goes.")] = Path("samples.png"),
-    per_task: Annotated[int, typer.Option(min=1, help="Samples of each task in the picture.")] = 4,
+    out: Annotated[Path, typer.Option(help="File of the figure.")] = Path("samples.png"),
+    per_task: Annotated[int, typer.Option(min=1, help="Number of samples per task in the figure.")] = 4,
 ) -> None:
-    """Count samples, classes, subjects and what tasks share, and draw samples with their labels."""
+    """Count samples, classes, subjects and images shared by tasks, and draw samples with their labels."""
     from usaggr.data.read.load_dataset import load_dataset
     from usaggr.data.show.overview import print_overview
     from usaggr.data.show.sample_sheet import draw_sheet
@@ -137,13 +146,13 @@ def data_show(
     print(f"samples with their labels: {out}")
 
 
-@data_app.command("make")
+@data_app.command("make", cls=Command)
 def data_make(
     words: Words = None,
     config_dir: ConfigDir = None,
-    out: Annotated[Path, typer.Option(help="Folder to write, in the FM_UIA layout.")] = Path("synthetic"),
+    out: Annotated[Path, typer.Option(help="Folder of the data, in the FM_UIA layout.")] = Path("synthetic"),
 ) -> None:
-    """Write the synthetic data set, to look at or to read with data=fmuia data.root=DIR."""
+    """Write the synthetic data set as files; read them with data=fmuia data.root=DIR."""
     from usaggr.data.synthetic.writer import write_synthetic
     from usaggr.progress import RichProgress
 

@@ -1,6 +1,6 @@
-"""The commands, a few lines each: what they do is in the rooms, which are imported by the command that needs them.
+"""The commands of `usaggr`. Each imports the rooms that it needs, so that `--help` and `status` answer at once.
 
-Exit status: 0 all done, 1 some runs failed, 2 the request is wrong (one message on standard error, no traceback).
+Exit status: 0 all done, 1 some runs failed, 2 the request is invalid (one message on standard error, no traceback).
 """
 
 import sys
@@ -14,7 +14,20 @@ import typer
 from usaggr import __version__
 from usaggr.cli.advise_command import advise
 from usaggr.cli.affinity_commands import affinity
-from usaggr.cli.arguments import ConfigDir, Results, Words, output_console, study_of_data, study_of_words
+from usaggr.cli.arguments import (
+    Command,
+    ConfigDir,
+    DataRoot,
+    Fold,
+    Group,
+    Results,
+    Split,
+    Tasks,
+    Words,
+    output_console,
+    study_of_data,
+    study_of_words,
+)
 from usaggr.cli.completion import complete_overrides, complete_results
 from usaggr.cli.data_commands import data_app
 from usaggr.cli.model_commands import export, predict
@@ -28,7 +41,8 @@ if TYPE_CHECKING:
 
 
 app = typer.Typer(
-    help="Should my ultrasound tasks share one model? Sweeps over ways of grouping tasks, with evidence.",
+    cls=Group,
+    help="Should my ultrasound tasks share one model? Train them in several groupings and compare the scores.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -36,8 +50,8 @@ app = typer.Typer(
 app.add_typer(data_app, name="data")
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(is_requested: bool) -> None:
+    if is_requested:
         print(__version__)
         raise typer.Exit
 
@@ -48,11 +62,11 @@ def _options(
         bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
-    """Options of no command."""
+    """Define the options of `usaggr` itself."""
 
 
 def main() -> None:
-    """Entry point of the console script."""
+    """Run the command line and exit with its status."""
     try:
         app()
     except UsaggrError as error:
@@ -68,19 +82,19 @@ def main() -> None:
         sys.exit(2)
 
 
-@app.command()
+@app.command(cls=Command)
 def sweep(
     words: Words = None,
     config_dir: ConfigDir = None,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try failed runs once more.")] = False,
-    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first run that fails.")] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Train failed runs again.")] = False,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop after the first run that fails.")] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="Train at most N runs.", metavar="N")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done, as `plan` does.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be done, as `plan` does.")] = False,
 ) -> None:
-    """Train what is not trained yet, and write the report."""
+    """Train the runs that are not finished yet, and write the report."""
     started = time.monotonic()
     plan_ = _plan(words, config_dir)
-    planned = time.monotonic() - started
+    planning_seconds = time.monotonic() - started
     if dry_run:
         _show_plan(plan_)
         return
@@ -88,34 +102,39 @@ def sweep(
     from usaggr.sweep.sweep import run_sweep
 
     outcome = run_sweep(
-        plan_, retry_failed=retry_failed, fail_fast=fail_fast, limit=limit, build=refresh_report, planned=planned
+        plan_,
+        retry_failed=retry_failed,
+        fail_fast=fail_fast,
+        limit=limit,
+        build=refresh_report,
+        planned=planning_seconds,
     )
     raise typer.Exit(outcome.exit_status)
 
 
-@app.command()
+@app.command(cls=Command)
 def plan(words: Words = None, config_dir: ConfigDir = None) -> None:
-    """List every run with its state, and what the sweep would take."""
+    """List every run with its state, and estimate what the sweep needs and what it can detect."""
     _show_plan(_plan(words, config_dir))
 
 
-@app.command()
+@app.command(cls=Command)
 def status(
     directory: Results,
-    watch: Annotated[bool, typer.Option("--watch", help="Keep on looking until all is done.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Repeat until all runs are done.")] = False,
 ) -> None:
-    """Say which runs are done, running, failed (and why), stale, pending or unplanned."""
+    """Count the runs that are done, running, failed (and why), stale (interrupted), pending or unplanned."""
     from usaggr.sweep.inspect.status import print_status
 
     print_status(_results(directory), output_console(), watch=watch)
 
 
-@app.command()
+@app.command(cls=Command)
 def clean(
     directory: Results,
-    yes: Annotated[bool, typer.Option("--yes", help="Remove without asking.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove without a question.")] = False,
 ) -> None:
-    """List runs that the study no longer asks for and weights that were kept, then remove them."""
+    """List runs that are no longer in the study and weights that were kept, then remove them."""
     from usaggr.sweep.inspect.clean import removable, remove, size
 
     items = removable(_results(directory))
@@ -124,36 +143,38 @@ def clean(
     if not items:
         print("nothing to remove")
     elif not yes and not sys.stdin.isatty():
-        print("nothing was removed: --yes does so without asking")
+        print("nothing was removed; use --yes to remove without a question")
     elif yes or typer.confirm(f"Remove {size(sum(item.bytes for item in items))}?"):
-        print(f"{size(remove(items))} set free")
+        print(f"{size(remove(items))} freed")
 
 
-@app.command()
+@app.command(cls=Command)
 def report(
     directories: Annotated[
         list[Path],
         typer.Argument(metavar="DIR...", help="Folders of one study's results.", autocompletion=complete_results),
     ],
 ) -> None:
-    """Write the report anew from what is in runs/; several folders of one study and split are joined."""
+    """Rebuild the report from the finished runs; several folders of one study with the same split are joined."""
     from usaggr.report.build import build_report
 
     print(build_report([_results(directory) for directory in directories]))
 
 
-@app.command()
+@app.command(cls=Command)
 def train(
     words: Words = None,
     config_dir: ConfigDir = None,
     block: Annotated[
-        str | None, typer.Option(help="Of this block: a task id, unified, or its name in a grouping.")
+        str | None, typer.Option(help="Block to train: a task id, unified, or its name in a grouping.")
     ] = None,
-    scale: Annotated[float | None, typer.Option(help="Of this scale: a fraction, or a cap of samples a task.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of this seed.")] = None,
-    variant: Annotated[str | None, typer.Option(help="Of this variant.")] = None,
+    scale: Annotated[
+        float | None, typer.Option(help="Scale to train: a fraction, or a maximum number of samples per task.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed to train.")] = None,
+    variant: Annotated[str | None, typer.Option(help="Variant to train.")] = None,
 ) -> None:
-    """Train one run in the foreground, for debugging: the first that is not done and has what the options ask for."""
+    """Train one run in the foreground, for debugging: the first unfinished run that matches the options."""
     from usaggr.progress import RichProgress
     from usaggr.sweep.execution.foreground import choose_run, print_scores, train_run
     from usaggr.sweep.planning.study_plan import write_plan
@@ -166,56 +187,58 @@ def train(
     print_scores(run, output_console())
 
 
-app.command()(advise)
-app.command()(affinity)
-app.command()(predict)
-app.command()(export)
+app.command(cls=Command)(advise)
+app.command(cls=Command)(affinity)
+app.command(cls=Command)(predict)
+app.command(cls=Command)(export)
 
 
-@app.command()
+@app.command(cls=Command)
 def evaluate(
     predictions: Annotated[Path, typer.Argument(metavar="PRED_DIR", help="Folder in the challenge's layout.")],
-    root: Annotated[Path, typer.Option("--data", metavar="ROOT", help="Folder that holds csv_files/.")],
+    root: DataRoot,
     overrides: Annotated[
         list[str] | None,
         typer.Argument(
             metavar="[OVERRIDES]...", help="Such as data.foreground_255=true.", autocompletion=complete_overrides
         ),
     ] = None,
-    split: Annotated[Path | None, typer.Option(help="split.csv of a study: score one fold of it.")] = None,
-    fold: Annotated[str | None, typer.Option(help="train, val or test (default, with --split).")] = None,
-    tasks: Annotated[str | None, typer.Option(help="Ids of tasks, with commas between; all unless given.")] = None,
-    mode: Annotated[str, typer.Option(help="challenge: its own scores, with their quirks; strict: ours.")] = "strict",
+    split: Split = None,
+    fold: Fold = None,
+    tasks: Tasks = None,
+    mode: Annotated[
+        str, typer.Option(help="challenge: the official metrics; strict: corrected metrics, as in a study.")
+    ] = "strict",
     config_dir: ConfigDir = None,
 ) -> None:
-    """Score predictions in the FM_UIA layout, and name what is wrong with them.
+    """Score predictions in the FM_UIA layout, and list their errors.
 
     Writes evaluation.json and evaluation.md beside them. Exit status 1: some samples have no usable prediction.
     """
     from usaggr.challenge.challenge_scores import as_mode
-    from usaggr.challenge.evaluate import evaluate as scored
+    from usaggr.challenge.evaluate import evaluate as score_predictions
     from usaggr.challenge.evaluation_files import print_evaluation, write_evaluation
     from usaggr.challenge.selection import select
     from usaggr.data.read.load_dataset import load_dataset
     from usaggr.progress import RichProgress
 
-    chosen = as_mode(mode)
+    metrics = as_mode(mode)
     study = study_of_data(root, overrides or [], config_dir)
     progress = RichProgress()
     dataset = load_dataset(study.data, progress)
     selection = select(dataset, split, fold, tasks.split(",") if tasks else ())
-    found = scored(predictions, dataset, selection, study.data, study.metrics.nsd_tolerance, progress)
-    print_evaluation(found, chosen, output_console())
-    for path in write_evaluation(found, chosen):
+    evaluation = score_predictions(predictions, dataset, selection, study.data, study.metrics.nsd_tolerance, progress)
+    print_evaluation(evaluation, metrics, output_console())
+    for path in write_evaluation(evaluation, metrics):
         print(path)
-    raise typer.Exit(0 if found.complete else 1)
+    raise typer.Exit(0 if evaluation.complete else 1)
 
 
-@app.command()
+@app.command(cls=Command)
 def config(
     words: Words = None,
     config_dir: ConfigDir = None,
-    sources: Annotated[bool, typer.Option("--sources", help="Say where each value comes from.")] = False,
+    sources: Annotated[bool, typer.Option("--sources", help="Show the file that each value comes from.")] = False,
 ) -> None:
     """Print the composed configuration."""
     from usaggr.config.compose import describe_study, describe_values
@@ -239,12 +262,12 @@ def _show_plan(plan: "Plan") -> None:
 
 
 def _results(directory: Path) -> Path:
-    """The folder, if it holds a study's results.
+    """Return a folder if it holds a study's results.
 
     Raises:
-        ConfigError: it does not; the message lists those in the folder beside it.
+        ConfigError: It does not; the message lists folders beside it that do.
     """
     if (directory / contract.STUDY).is_file():
         return directory
-    beside = directory.parent if directory.parent.is_dir() else Path("outputs")
-    raise ConfigError(one_of("DIR", str(directory), (str(path.parent) for path in beside.glob(f"*/{contract.STUDY}"))))
+    parent = directory.parent if directory.parent.is_dir() else Path("outputs")
+    raise ConfigError(one_of("DIR", str(directory), (str(path.parent) for path in parent.glob(f"*/{contract.STUDY}"))))
