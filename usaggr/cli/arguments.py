@@ -71,7 +71,7 @@ def split_words(words: Sequence[str], noun: str = "study") -> tuple[str | None, 
     An argument with '=', or that begins with '+' or '~', is an override; the first other argument is the study.
 
     Raises:
-        ConfigError: A second argument that is not an override; `noun` says in the message what the first one is.
+        ConfigError: A second argument that is not an override; `noun` names the first one in the message.
     """
     overrides = [word for word in words if "=" in word or word.startswith(("+", "~"))]
     others = [word for word in words if word not in overrides]

@@ -70,7 +70,13 @@ def _complete_key(incomplete: str) -> list[str]:
 
 
 def _list_values(key: str, typed: str, folders: Sequence[Path]) -> Iterator[str]:
-    """Yield the values of a key if they are a few names; of a list, the typed items and one more."""
+    """Yield the values of a key if they are a few names; of a list, the typed items and one more.
+
+    Args:
+        key: Dotted key, or name of a group.
+        typed: Beginning of the value.
+        folders: Folders with configurations.
+    """
     if key in GROUPS:
         yield from list_choices(key, folders)
     elif key == "reference":

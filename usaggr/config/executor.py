@@ -37,13 +37,9 @@ class _Limits(Section):
 class MachineConfig(_Limits):
     """Division of one machine, or of a cluster job's resources, between runs."""
 
-    workers: int | None = Field(
-        ge=1, description="runs at the same time; null: one per core, or runs_per_device per GPU"
-    )
+    workers: int | None = Field(ge=1, description="runs at once; null: one per core, or runs_per_device per GPU")
     devices: list[int] | None = Field(description="numbers of the GPUs to use; null: all")
-    runs_per_device: int | None = Field(
-        ge=1, description="runs at the same time on each GPU; null: one, or as many as `workers` needs"
-    )
+    runs_per_device: int | None = Field(ge=1, description="runs at once per GPU; null: one, or as `workers` needs")
     runs_per_worker: int | None = Field(ge=1, description="runs after which a worker process is replaced; null: 16")
 
     @property
@@ -72,9 +68,7 @@ class SlurmConfig(MachineConfig):
     time: int = Field(ge=5, description="time limit of a job, in minutes")
     setup: list[str] = Field(description="shell commands that a job runs before Python")
     options: dict[str, str | int | bool] = Field(description="further options of sbatch, with their long names")
-    runs_per_job: int | None = Field(
-        ge=1, description="runs per job; null: as many as are estimated to fit into half of `time`"
-    )
+    runs_per_job: int | None = Field(ge=1, description="runs per job; null: as many as fit into half of `time`")
     jobs: int = Field(ge=1, description="maximum number of jobs of one submission that run at the same time")
     wait: bool = Field(description="whether the sweep waits until its jobs have ended")
 

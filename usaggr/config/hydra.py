@@ -35,7 +35,7 @@ def compose_values(origin: Origin) -> dict[str, Any]:
     overrides = read_overrides(origin.overrides, origin.folders)
     _refuse_hydra_settings(origin.config, find_file(origin.config, origin.folders))
     with _hydra_errors(origin):
-        config = _compose(origin, origin.config, [override.text for override in overrides])
+        config = _compose(origin, [override.text for override in overrides])
         data = _pop_data(config)
         _refuse_resolvers(config)
         values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
@@ -45,7 +45,7 @@ def compose_values(origin: Origin) -> dict[str, Any]:
             # Other data than the study's own get a folder of their own in outputs/.
             others = [override.text for override in overrides if override.is_choice and override.key != "data"]
             has_choice = any(override.key == "data" for override in overrides)
-            is_other = has_choice and data != _pop_data(_compose(origin, origin.config, others))
+            is_other = has_choice and data != _pop_data(_compose(origin, others))
             values["name"] = f"{origin.config}_{data}" if is_other else origin.config
     return {str(name): value for name, value in values.items()}
 
@@ -86,10 +86,10 @@ def list_values(content: Any, key: str) -> Iterator[tuple[str, Any]]:
         yield key, content
 
 
-def _compose(origin: Origin, config: str, overrides: Sequence[str]) -> DictConfig:
+def _compose(origin: Origin, overrides: Sequence[str]) -> DictConfig:
     """Compose a study with Hydra's own values, from the study's folders in their order."""
     with _initialized(origin.folders[0]):
-        return compose(config, overrides=[_search_path(origin.folders), *overrides], return_hydra_config=True)
+        return compose(origin.config, overrides=[_search_path(origin.folders), *overrides], return_hydra_config=True)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ A node is the JSON schema of one key. A section is a node with fixed keys. `mode
 of several sections, which their key `name` tells apart.
 """
 
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -57,6 +58,15 @@ def name_of(section: Node) -> str:
 def list_keys(node: Node) -> dict[str, Node]:
     """Return the keys of all sections that a key may hold."""
     return {name: key for section in list_sections(node) for name, key in section["properties"].items()}
+
+
+def walk_keys(node: Node, prefix: str = "") -> Iterator[tuple[str, Node]]:
+    """Yield the dotted name and the node of each key under a node, sections included."""
+    for section in list_sections(node):
+        for name, key in section["properties"].items():
+            dotted = f"{prefix}.{name}" if prefix else name
+            yield dotted, key
+            yield from walk_keys(key, dotted)
 
 
 def find_node(key: str, schema: Node) -> tuple[Node, str, str]:

@@ -5,7 +5,7 @@ What is allowed is read from the schema, so that a message cannot differ from th
 
 import difflib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -21,6 +21,7 @@ from usaggr.config.json_schema import (
     list_sections,
     name_of,
     read_schema,
+    walk_keys,
 )
 from usaggr.config.study import StudyConfig
 from usaggr.errors import one_of
@@ -90,7 +91,14 @@ def is_list(key: str) -> bool:
 
 
 def _explain_value(details: ErrorDetails, key: str, node: Node, file_of: FileOf) -> str:
-    """Return the line for a value that is missing or not allowed."""
+    """Return the line for a value that is missing or not allowed.
+
+    Args:
+        details: The error, from pydantic.
+        key: Its dotted key.
+        node: Schema of the key.
+        file_of: Returns the file that a value comes from.
+    """
     value, where = details["input"], f"{key}{file_of(key)}"
     match details["type"]:
         case "missing":
@@ -126,7 +134,7 @@ def _locate(loc: Sequence[int | str], schema: Node) -> tuple[str, Node, Node | N
             node = section = next(option for option in alternatives if name_of(option) == name)
             continue
         if len(alternatives) > 1:
-            break  # the names that follow only say which alternative pydantic tried
+            break  # the names that follow only tell which alternative pydantic tried
         node = alternatives[0]
         if name == "[key]":
             continue
@@ -153,16 +161,9 @@ def _nearest_key(key: str, parent: str, names: Sequence[str], schema: Node) -> s
     last = key.rpartition(".")[2]
     if near := difflib.get_close_matches(last, names, n=1, cutoff=0.6):
         return f"{parent}.{near[0]}".lstrip(".")
-    candidates = [other for other in list_dotted_keys(schema) if not key.startswith(f"{other}.")]
+    candidates = [other for other, _ in walk_keys(schema) if not key.startswith(f"{other}.")]
     same_end = [other for other in candidates if other.rpartition(".")[2] == last]
     return next(iter(same_end or difflib.get_close_matches(key, candidates, n=1, cutoff=0.7)), None)
-
-
-def list_dotted_keys(node: Node, prefix: str = "") -> Iterator[str]:
-    """Yield the dotted names of all keys under a node, sections included."""
-    for name, child in list_keys(node).items():
-        yield prefix + name
-        yield from list_dotted_keys(child, f"{prefix}{name}.")
 
 
 def _format_value(value: Any) -> str:

@@ -15,19 +15,11 @@ class MhMtlConfig(Section):
     """The multi-head baseline of the benchmark: an encoder with a feature pyramid, and one head per task."""
 
     name: Literal["mh_mtl"] = key(affects_results=True, doc="name of the network")
-    encoder: str = key(
-        affects_results=True, doc="name of an encoder in segmentation-models-pytorch, or `tu-` and its name in timm"
-    )
-    weights: str | None = key(
-        affects_results=True, doc="null: random; a local file; or the library's id of pretrained weights"
-    )
+    encoder: str = key(affects_results=True, doc="encoder of segmentation-models-pytorch, or `tu-` and a timm name")
+    weights: str | None = key(affects_results=True, doc="null: random; a local file; or an id of the library")
     decoder_channels: int = key(affects_results=True, doc="width of the shared FPN decoder", ge=32, multiple_of=32)
-    norm: Literal["group", "frozen", "batch"] = key(
-        affects_results=True, doc="group, frozen batch, or batch normalization"
-    )
-    landmarks: Literal["heatmap", "direct"] = key(
-        affects_results=True, doc="predict heat maps (soft-argmax) or coordinates"
-    )
+    norm: Literal["group", "frozen", "batch"] = key(affects_results=True, doc="kind of normalization")
+    landmarks: Literal["heatmap", "direct"] = key(affects_results=True, doc="heat maps (soft-argmax) or coordinates")
     dropout: float = key(affects_results=True, doc="dropout before a classification head", ge=0, lt=1)
     freeze: Literal["none", "encoder"] = key(affects_results=True, neutral="none", doc="layers that are not trained")
 
@@ -42,13 +34,9 @@ class ExpertsConfig(Section):
 
     count: int = key(affects_results=True, doc="experts per block", ge=2)
     top_k: int = key(affects_results=True, doc="experts per token", ge=1)
-    router: Literal["task", "token", "uniform"] = key(
-        affects_results=True, doc="what the router chooses a token's experts by"
-    )
+    router: Literal["task", "token", "uniform"] = key(affects_results=True, doc="what the router chooses experts by")
     task_channels: int = key(affects_results=True, doc="width of the task embedding", ge=1)
-    noise: float = key(
-        affects_results=True, doc="noise on the experts' initial weights, relative to the SD of these weights", ge=0
-    )
+    noise: float = key(affects_results=True, doc="noise on the experts' initial weights, relative to their SD", ge=0)
     balance: float = key(affects_results=True, doc="weight of the load-balancing loss", ge=0)
 
     @model_validator(mode="after")
@@ -92,11 +80,9 @@ class M2DinoConfig(Section):
     lora_rank: int = key(affects_results=True, doc="rank of a task's low-rank adapters", ge=1)
     freeze: Literal["none", "early", "backbone"] = key(affects_results=True, doc="layers that are not trained")
     layer_decay: float = key(
-        affects_results=True, doc="factor of the learning rate from each block to the one before it", gt=0, le=1
+        affects_results=True, doc="learning-rate factor from a block to the one before", gt=0, le=1
     )
-    landmarks: Literal["heatmap", "direct"] = key(
-        affects_results=True, doc="predict heat maps (soft-argmax) or coordinates"
-    )
+    landmarks: Literal["heatmap", "direct"] = key(affects_results=True, doc="heat maps (soft-argmax) or coordinates")
     dropout: float = key(affects_results=True, doc="dropout before a classification head", ge=0, lt=1)
 
     @field_validator("conditioned_blocks")

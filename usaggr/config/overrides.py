@@ -15,7 +15,7 @@ from usaggr.errors import ConfigError, one_of
 _INSIDE = re.compile(r"""'(\\.|[^'\\])*'|"(\\.|[^"\\])*"|[\[{(].*[)}\]]""")
 """Quotes and brackets: a comma in them does not separate values of a sweep."""
 _SWEEPS = ("choice(", "range(", "interval(", "glob(")
-"""Functions of Hydra's grammar that stand for several values."""
+"""Functions of Hydra's grammar that give several values."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def read_overrides(texts: Sequence[str], folders: Sequence[Path]) -> list[Overri
 
 
 def quote(text: str) -> str:
-    """Return a text as a quoted value of Hydra's grammar, whatever it contains."""
+    """Return a text as a quoted value of Hydra's grammar."""
     # Hydra reads backslashes literally unless a quote follows them.
     escaped = re.sub(r"(\\*)('|$)", lambda match: 2 * match[1] + (r"\'" if match[2] else ""), text)
     return f"'{escaped}'"
@@ -62,7 +62,7 @@ def _read_override(text: str, folders: Sequence[Path]) -> Override:
     if key not in GROUPS and not is_known(key):
         raise ConfigError(unknown_key(key))
     if "," in _INSIDE.sub("", value) or value.startswith(_SWEEPS):
-        raise ConfigError(_several_values(key, value, text))
+        raise ConfigError(_several_values(key, text))
     if key in GROUPS:
         names = list_choices(key, folders)
         if at_sign or text.startswith(("+", "~")):
@@ -76,8 +76,9 @@ def _read_override(text: str, folders: Sequence[Path]) -> Override:
     return Override(key, text if text.startswith("~") else f"++{text.lstrip('+')}")
 
 
-def _several_values(key: str, value: str, text: str) -> str:
-    """Return the message for a value that Hydra would take for a sweep of its own."""
+def _several_values(key: str, text: str) -> str:
+    """Return the message for a value that Hydra would read as a sweep of its own."""
+    value = text.partition("=")[2]
     if not is_list(key):
         return f"{key} takes one value; got '{value}'. To compare several values, use variants"
     items = "..." if value.startswith(_SWEEPS) else value

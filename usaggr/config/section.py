@@ -4,11 +4,11 @@ Default values are in `conf/`, where users can read them; the schema itself is i
 """
 
 from collections.abc import Iterator
-from types import UnionType
-from typing import Any, get_args, get_origin
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
-from pydantic.fields import FieldInfo
+
+from usaggr.config.json_schema import list_sections, read_schema, walk_keys
 
 FINGERPRINTED = ("data", "model", "training", "metrics")
 """Sections whose keys enter a run's fingerprint, except those marked as not affecting results."""
@@ -36,46 +36,26 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
-def sections_in(annotation: Any) -> tuple[type[Section], ...]:
-    """Return the sections that a key may hold: none, one, or several with different `name`."""
-    members = get_args(annotation) if get_origin(annotation) is UnionType else (annotation,)
-    return tuple(member for member in members if isinstance(member, type) and issubclass(member, Section))
-
-
-def leaf_keys(section: type[Section], prefix: str) -> Iterator[tuple[str, bool | None]]:
+def leaf_keys(section: type[BaseModel], prefix: str) -> Iterator[tuple[str, bool | None]]:
     """Yield the dotted name of each key under a section, with its `affects_results`; None if that is not decided."""
-    for name, field in section.model_fields.items():
-        dotted = f"{prefix}.{name}" if prefix else name
-        inner = sections_in(field.annotation)
-        for section_of_key in inner:
-            yield from leaf_keys(section_of_key, dotted)
-        if not inner:
-            yield dotted, _extra(field).get("affects_results")
+    for name, node in walk_keys(read_schema(section), prefix):
+        if not list_sections(node):
+            yield name, node.get("affects_results")
 
 
-def neutral_values(section: type[Section], prefix: str) -> dict[str, Any]:
+def neutral_values(section: type[BaseModel], prefix: str) -> dict[str, Any]:
     """Return the neutral value of each key under a section that has one (see `key`), by its dotted name."""
-    neutral: dict[str, Any] = {}
-    for name, field in section.model_fields.items():
-        dotted = f"{prefix}.{name}" if prefix else name
-        for section_of_key in sections_in(field.annotation):
-            neutral |= neutral_values(section_of_key, dotted)
-        if "neutral" in _extra(field):
-            neutral[dotted] = _extra(field)["neutral"]
-    return neutral
+    return {name: node["neutral"] for name, node in walk_keys(read_schema(section), prefix) if "neutral" in node}
 
 
 def result_settings(section: Section) -> dict[str, Any]:
     """Return the keys of a section that change results, nested as in the section, ready for JSON; see `key`."""
+    properties = read_schema(type(section))["properties"]
     settings: dict[str, Any] = {}
-    for name, field in type(section).model_fields.items():
-        value, extra = getattr(section, name), _extra(field)
+    for name, value in section:
+        node = properties[name]
         if isinstance(value, Section):
             settings[name] = result_settings(value)
-        elif extra.get("affects_results") and not ("neutral" in extra and value == extra["neutral"]):
+        elif node.get("affects_results") and not ("neutral" in node and value == node["neutral"]):
             settings[name] = value
     return settings
-
-
-def _extra(field: FieldInfo) -> dict[str, Any]:
-    return field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}

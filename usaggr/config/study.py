@@ -33,9 +33,7 @@ class SplitConfig(Section):
     """Division of the samples into train, val and test."""
 
     seed: int = key(affects_results=True, doc="seed of the split", ge=0)
-    fractions: list[float] = key(
-        affects_results=True, doc="fractions of train, val and test", min_length=3, max_length=3
-    )
+    fractions: list[float] = key(affects_results=True, doc="fractions of train, val, test", min_length=3, max_length=3)
     conflict: Literal["error", "drop_train"] = key(
         affects_results=True,
         doc="action if an official split divides a component: samples that must stay in one subset",
@@ -71,16 +69,12 @@ class DataConfig(Section):
 
     name: Literal["fmuia", "synthetic"] = key(affects_results=True, doc="source of the data")
     root: str | None = key(affects_results=False, doc="folder that holds csv_files/ (fmuia)")
-    image_size: int | list[int] = key(
-        affects_results=True, doc="size of the network's input in pixels: N or [height, width]"
-    )
+    image_size: int | list[int] = key(affects_results=True, doc="network input in pixels: N or [height, width]")
     channels: Literal[1, 3] = key(affects_results=True, doc="1: read images as grey; 3: keep their colors")
     on_bad_sample: Literal["error", "skip"] = key(affects_results=True, doc="action for a sample that cannot be used")
     allow_empty_masks: bool = key(affects_results=True, doc="accept masks without foreground")
     foreground_255: bool = key(affects_results=True, doc="read the value 255 of a two-class mask as 1")
-    subject_patterns: dict[str, str] = key(
-        affects_results=True, doc="task: regex on the file name that gives a subject"
-    )
+    subject_patterns: dict[str, str] = key(affects_results=True, doc="task: regex for the subject in the file name")
     catalogue_names: bool = key(affects_results=True, doc="use the class names of the catalogue")
     clinical_groups: dict[str, str] = key(affects_results=True, doc="task: clinical group")
     organs: dict[str, str] = key(affects_results=True, doc="task: organ")
@@ -142,17 +136,11 @@ class AugmentConfig(Section):
 class TrainingConfig(Section):
     """Training of a run, the same for every grouping."""
 
-    budget: str = key(
-        affects_results=True,
-        doc="length of a task's stream of training samples",
-        examples=["20 epochs", "500 examples"],
-    )
+    budget: str = key(affects_results=True, doc="length of a task's stream", examples=["20 epochs"])
     min_examples: int = key(affects_results=True, doc="minimum length of a stream, for tasks with few samples", ge=1)
     batch_size: int = key(affects_results=True, doc="samples per batch, all tasks of the run together", ge=1)
     learning_rate: float = key(affects_results=True, doc="learning rate of decoder and heads", gt=0)
-    encoder_learning_rate: float | None = key(
-        affects_results=True, doc="learning rate of the encoder; null: as learning_rate", gt=0
-    )
+    encoder_learning_rate: float | None = key(affects_results=True, doc="encoder learning rate; null: the same", gt=0)
     weight_decay: float = key(affects_results=True, doc="weight decay of AdamW", ge=0)
     warmup: float = key(affects_results=True, doc="fraction of the run with a rising learning rate", ge=0, lt=1)
     gradient_clip: float | None = key(affects_results=True, doc="maximum norm of the gradient; null: no limit", gt=0)
@@ -169,13 +157,9 @@ class TrainingConfig(Section):
     checkpoint: float | None = key(
         affects_results=False, doc="minutes between two checkpoints of a run; null: only when it is stopped", gt=0
     )
-    keep_weights: Literal["none", "scored"] = key(
-        affects_results=False, doc="weights that are kept in weights/ after a run"
-    )
-    precision: Literal["32-true", "16-mixed", "bf16-mixed"] = key(
-        affects_results=True, doc="numeric precision, as in Lightning"
-    )
-    accelerator: Literal["auto", "cpu", "gpu", "mps"] = key(affects_results=False, doc="accelerator, as in Lightning")
+    keep_weights: Literal["none", "scored"] = key(affects_results=False, doc="weights kept in weights/ after a run")
+    precision: Literal["32-true", "16-mixed", "bf16-mixed"] = key(affects_results=True, doc="Lightning precision")
+    accelerator: Literal["auto", "cpu", "gpu", "mps"] = key(affects_results=False, doc="Lightning accelerator")
     resident: Literal["auto"] | bool = key(
         affects_results=False, doc="keep a run's images in device memory; auto: on a GPU with enough memory"
     )
@@ -243,9 +227,7 @@ class ReportConfig(Section):
         lt=1,
         description="rise of skill in the last quarter of the validation curve above which a run is not converged",
     )
-    assumed_seed_sd: float = Field(
-        gt=0, lt=1, description="SD of a difference over seeds that `plan` assumes before runs are finished"
-    )
+    assumed_seed_sd: float = Field(gt=0, lt=1, description="SD of a difference over seeds that `plan` assumes at first")
     assumed_subject_sd: float = Field(gt=0, lt=1, description="SD of a difference over subjects that `plan` assumes")
 
 
@@ -282,12 +264,8 @@ class StudyConfig(Section):
     outputs: str = Field(min_length=1, description="folder of the results of all studies")
     groupings: list[str] = Field(min_length=1, description="names of files in conf/grouping")
     reference: str = Field(description="grouping that the others are compared with")
-    scales: list[Scale] = Field(
-        min_length=1, description="fractions of the training data, or maximum numbers of samples per task"
-    )
-    seeds: list[Annotated[int, Field(ge=0)]] = Field(
-        min_length=1, description="seeds; each is one repetition of all runs"
-    )
+    scales: list[Scale] = Field(min_length=1, description="fractions of the training data, or samples per task")
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1, description="seeds; each repeats all runs")
     tasks: list[str] | None = Field(description="task ids; null: all tasks of the data")
     variants: dict[Annotated[str, Field(pattern=NAME_PATTERN)], list[str]] = Field(
         description="name: overrides; `base` is included unless it is deleted"
