@@ -183,14 +183,14 @@ def test_bash_gets_nothing_and_no_error_if_nothing_matches(empty: Path) -> None:
 
 
 def test_fish_gets_whole_words(empty: Path) -> None:
-    for line, found in (
+    for line, expected in (
         ("usaggr sweep model=ti", "model=tiny\n"),
         ("usaggr plan training.le", "training.learning_rate=\ntraining.learning_rate=VALUE\n"),
     ):
         protocol = {"_TYPER_COMPLETE_ARGS": line, "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
         variables = {**environment(), **protocol, "_USAGGR_COMPLETE": "complete_fish"}
         done = subprocess.run([USAGGR], capture_output=True, text=True, check=True, env=variables, cwd=empty)
-        assert (done.stdout, done.stderr) == (found, "")
+        assert (done.stdout, done.stderr) == (expected, "")
 
 
 class Terminal:
@@ -224,10 +224,10 @@ def terminal(request: pytest.FixtureRequest, empty: Path) -> Iterator[Terminal]:
         pytest.skip(f"there is no {shell}")
     quiet = {"bash": ["bash", "--norc", "-i"], "zsh": ["zsh", "-f", "-i"]}[shell]
     prepare = {"bash": "", "zsh": "autoload -Uz compinit; compinit -u; "}[shell]
-    found = Terminal(quiet, empty)
-    found.type(f"PS1='> '; {prepare}source <(usaggr --show-completion {shell}); echo rea''dy\n", "ready")
-    yield found
-    found.close()
+    started = Terminal(quiet, empty)
+    started.type(f"PS1='> '; {prepare}source <(usaggr --show-completion {shell}); echo rea''dy\n", "ready")
+    yield started
+    started.close()
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""The command line: arguments, messages, exit status, and what each command says."""
+"""The command line: arguments, messages, exit status, and the output of each command."""
 
 import csv
 import re
@@ -25,7 +25,7 @@ from usaggr.results.plan import PlanRow, write_plan_rows
 
 
 class Shell:
-    """Runs the command line in this process, in a folder of its own."""
+    """Runs the command line in this process, in a temporary folder."""
 
     def __init__(self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
         self._capsys = capsys
@@ -34,7 +34,7 @@ class Shell:
         self.err = ""
 
     def __call__(self, *arguments: str) -> int:
-        """Exit status."""
+        """Run a command and return its exit status."""
         self._monkeypatch.setattr(sys, "argv", ["usaggr", *arguments])
         with pytest.raises(SystemExit) as end:
             main()
@@ -51,7 +51,7 @@ def shell(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, t
 
 
 def write_data(root: Path, samples: int = 40, labels: int = 2) -> Path:
-    """A classification task of two classes, one subject a sample."""
+    """Write a classification task with two classes and one subject per sample."""
     (root / "csv_files").mkdir(parents=True)
     (root / "images").mkdir()
     rng = np.random.default_rng(0)
@@ -68,7 +68,7 @@ def write_data(root: Path, samples: int = 40, labels: int = 2) -> Path:
 # Arguments
 
 
-def test_overrides_and_the_study_may_stand_in_any_order() -> None:
+def test_overrides_and_the_study_may_have_any_order() -> None:
     assert split_words(["seeds=[0]", "demo", "+a=1", "~b", "model=tiny"]) == (
         "demo",
         ["seeds=[0]", "+a=1", "~b", "model=tiny"],
@@ -169,7 +169,7 @@ def test_config_prints_what_the_same_overrides_compose(shell: Shell) -> None:
     assert printed == compose_study("demo", ["seeds=[0,1]", "training.learning_rate=1e-5"])
 
 
-def test_config_sources_says_where_a_value_comes_from(shell: Shell) -> None:
+def test_config_sources_shows_where_a_value_comes_from(shell: Shell) -> None:
     assert shell("config", "seeds=[0,1]", "--sources") == 0
     lines = {line.partition(":")[0]: line for line in shell.out.splitlines()}
     assert re.fullmatch(r"seeds: \[0, 1\] +# command line", lines["seeds"])
@@ -179,7 +179,7 @@ def test_config_sources_says_where_a_value_comes_from(shell: Shell) -> None:
 # data
 
 
-def test_data_check_counts_sound_data(shell: Shell) -> None:
+def test_data_check_counts_valid_data(shell: Shell) -> None:
     root = write_data(Path("data"))
     assert shell("data", "check", "data=fmuia", f"data.root={root}") == 0
     assert shell.out.splitlines()[-1] == "40 sound samples of 1 tasks, 0 faults"
@@ -219,7 +219,7 @@ def test_phantoms_are_written_shown_and_read_like_any_data(shell: Shell) -> None
 
 @pytest.fixture
 def results(shell: Shell) -> Path:
-    """Results, in the shell's folder, of a study that asks for a run that is not there, and not for the one that is."""
+    """Results of a study with one run that is missing, and one run that is no longer in the study."""
     directory = Path("outputs/toy")
     old = directory / "runs" / "toy-s1-k9-00000000"
     old.mkdir(parents=True)
@@ -236,7 +236,7 @@ def test_status_counts_runs(shell: Shell, results: Path) -> None:
     assert shell.out.splitlines()[0] == "outputs/toy: 1 runs: 1 pending, 1 unplanned"
 
 
-def test_clean_lists_and_removes_only_when_told_so(shell: Shell, results: Path) -> None:
+def test_clean_removes_only_with_yes(shell: Shell, results: Path) -> None:
     assert shell("clean", str(results)) == 0
     assert "unplanned run: outputs/toy/runs/toy-s1-k9-00000000" in shell.out
     assert shell.out.endswith("nothing was removed; use --yes to remove without a question\n")
@@ -248,12 +248,12 @@ def test_clean_lists_and_removes_only_when_told_so(shell: Shell, results: Path) 
     assert shell.out == "nothing to remove\n"
 
 
-# The whole way
+# From data to a report
 
 
 @pytest.mark.slow
-def test_the_whole_way_from_data_to_a_report(tmp_path: Path) -> None:
-    """Each command as a user types it; the second sweep trains nothing, and one more seed only what is new."""
+def test_commands_lead_from_data_to_a_report(tmp_path: Path) -> None:
+    """Each command as a user types it; a second sweep trains nothing, and one with a further seed only the new runs."""
     tiny_data(tmp_path / "data", n=24)
     words = [
         "data=fmuia", "data.root=data", "data.image_size=32", "scale=two", "training.budget=16 examples",
@@ -278,7 +278,7 @@ def test_the_whole_way_from_data_to_a_report(tmp_path: Path) -> None:
 
 
 def usaggr(folder: Path, *arguments: str, status: int = 0) -> str:
-    """Standard output of a command (standard error where it fails) that must end with a status."""
+    """Return the standard output of a command (standard error if it fails), which must end with a status."""
     script = Path(sysconfig.get_path("scripts")) / "usaggr"
     done = subprocess.run([script, *arguments], cwd=folder, capture_output=True, text=True)
     assert done.returncode == status, done.stdout + done.stderr

@@ -1,4 +1,4 @@
-"""Composing a study: folders, names, variants, sources, and one line for each kind of mistake."""
+"""Composition of a study: folders, names, variants, sources, and one line per mistake."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,13 +41,13 @@ def write(path: Path, text: str) -> Path:
 
 
 def refusal(*overrides: str, study: str = "demo", config_dir: Path | None = None) -> str:
-    """The message that a user gets."""
+    """Return the message that a user gets."""
     with pytest.raises(ConfigError) as error:
         compose_study(study, overrides, config_dir)
     return str(error.value)
 
 
-# What is composed
+# Values
 
 
 @pytest.mark.usefixtures("empty")
@@ -159,7 +159,7 @@ def test_a_study_finds_its_groupings_after_the_current_folder_has_changed(
     assert read_grouping("mine", study) == {"blocks": {"a": ["lung"]}}
 
 
-def test_folders_with_spaces_and_quotes_in_their_names_serve(empty: Path) -> None:
+def test_folders_may_have_spaces_and_quotes_in_their_names(empty: Path) -> None:
     write(empty / "it's, a [test]" / "sweeps" / "mine.yaml", "defaults: [sweep, _self_]\nseeds: [5]\n")
     assert compose_study("mine", config_dir=empty / "it's, a [test]").seeds == [5]
 
@@ -192,7 +192,7 @@ def test_composing_leaves_other_programs_hydra_alone(empty: Path) -> None:
 # Variants
 
 
-def test_variants_start_from_base_alone() -> None:
+def test_base_is_the_only_variant_by_default() -> None:
     assert compose_study("demo").variants == {"base": []}
 
 
@@ -211,7 +211,7 @@ def test_a_variant_is_the_study_with_its_overrides_on_top() -> None:
     "override",
     ["seeds=[1]", "data.split.seed=3", "data.root=x", "data=fmuia", "scale=full", "data.subset=fixed", "name=x"],
 )
-def test_a_variant_cannot_change_which_samples_there_are_or_what_is_run(override: str) -> None:
+def test_a_variant_cannot_change_the_samples_or_the_runs(override: str) -> None:
     key = override.partition("=")[0]
     assert refusal(f"variants.other=['{override}']") == (
         f"variants.other: {key}: a variant may only change model, training, metrics, data.image_size, data.channels"
@@ -320,27 +320,27 @@ def test_each_value_says_which_file_or_the_command_line_it_comes_from() -> None:
         ),
     ],
 )  # fmt: skip
-def test_a_mistake_on_the_command_line(override: str, expected: str) -> None:
+def test_a_mistake_on_the_command_line_is_one_line(override: str, expected: str) -> None:
     assert refusal(override) == expected
 
 
-def test_an_override_outside_the_grammar_is_shown() -> None:
+def test_an_override_outside_the_grammar_is_shown_with_advice() -> None:
     message = refusal("variants.slow=[a=1]")
     assert message.startswith(
         "'variants.slow=[a=1]' is not in Hydra's grammar (key=value): put text that contains '=' or spaces in quotes, "
-        "as in 'variants.slow=["
+        """as in 'variants.slow=["training.learning_rate=1e-3"]' (no viable alternative at input"""
     )
     assert "\n" not in message
 
 
-def test_an_unknown_phantom_names_the_catalogue() -> None:
+def test_an_unknown_synthetic_task_lists_the_catalogue() -> None:
     message = refusal("data.synthetic.tasks=[lungs]")
     assert message.startswith(
         "data.synthetic.tasks: unknown 'lungs', did you mean 'lung'? Allowed: FUGC, IUGC, breast_2cls"
     )
 
 
-def test_an_unknown_study_lists_those_that_there_are(empty: Path) -> None:
+def test_an_unknown_study_lists_the_existing_ones(empty: Path) -> None:
     write(empty / "sweeps" / "mine.yaml", "defaults: [sweep, _self_]\n")
     message = refusal(study="demmo")
     assert message.startswith("study: unknown 'demmo', did you mean 'demo'? Allowed: ")
@@ -348,7 +348,7 @@ def test_an_unknown_study_lists_those_that_there_are(empty: Path) -> None:
     assert refusal(study="nowhere/x.yaml") == "study: file nowhere/x.yaml does not exist"
 
 
-def test_a_folder_that_is_not_there_is_refused(empty: Path) -> None:
+def test_a_missing_folder_is_refused(empty: Path) -> None:
     assert refusal(config_dir=empty / "nix") == f"--config-dir: folder {empty / 'nix'} does not exist"
 
 
@@ -382,14 +382,14 @@ def test_a_mistake_in_a_file_names_the_file(empty: Path, lines: Sequence[str], e
         ("3", "mine: cannot be composed: "),
     ],
 )
-def test_a_mistake_in_a_defaults_list(empty: Path, defaults: str, expected: str) -> None:
+def test_a_mistake_in_a_defaults_list_is_one_line(empty: Path, defaults: str, expected: str) -> None:
     message = refusal(study=str(write(empty / "mine.yaml", f"defaults: {defaults}\n")))
     assert message.startswith(expected)
     assert "\n" not in message
 
 
 @pytest.mark.parametrize("text", ["- a\n- b\n", "just words\n"])
-def test_a_file_that_is_no_mapping(empty: Path, text: str) -> None:
+def test_a_file_that_is_not_a_mapping_is_refused_in_one_line(empty: Path, text: str) -> None:
     message = refusal(study=str(write(empty / "mine.yaml", text)))
     assert message.startswith("mine")
     assert "\n" not in message

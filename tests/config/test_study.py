@@ -1,4 +1,4 @@
-"""The schema: what it accepts, what it refuses, and what enters a fingerprint."""
+"""The schema: values that it accepts and refuses, and keys that enter a fingerprint."""
 
 import re
 from pathlib import Path
@@ -29,7 +29,7 @@ def data(**changes: Any) -> StudyConfig:
 
 
 def message(key: str, value: Any) -> str:
-    """What a user reads when a dotted key of the demo study has this value."""
+    """Return what a user reads if a dotted key of the demo study has this value."""
     values: dict[str, Any] = StudyConfig.model_validate(DEMO).model_dump()
     *parents, last = key.split(".")
     section = values
@@ -51,17 +51,17 @@ def test_every_key_of_results_is_decided() -> None:
     assert [key for key, decided in keys_of_results() if decided is None] == []
 
 
-def test_keys_that_cannot_change_a_result_are_these_alone() -> None:
-    """Read before you add one: a run is found again whatever these say."""
+def test_only_these_keys_cannot_change_a_result() -> None:
+    """Read this before you add one: a finished run counts as the same run with any value of these keys."""
     assert {key for key, decided in keys_of_results() if decided is False} == {
         "data.root",  # the content of images and labels is in the fingerprint instead
-        "data.max_pixels",  # refuses images, changes none
+        "data.max_pixels",  # refuses images and changes none
         "data.cache_dir",
         "data.workers",
-        "data.synthetic.samples_of",  # what is drawn is in the fingerprint by its content
+        "data.synthetic.samples_of",  # the content of the images is in the fingerprint
         "data.synthetic.related",
         "data.synthetic.conflicting",
-        "training.checkpoint",  # a continued run scores as one in one piece
+        "training.checkpoint",  # a continued run scores the same as an uninterrupted one
         "training.keep_weights",
         "training.accelerator",  # where, not what; numbers of two devices agree up to rounding
         "training.resident",
@@ -90,10 +90,10 @@ def test_a_study_is_fixed_once_read() -> None:
         study().name = "other"  # type: ignore[misc]
 
 
-def test_where_a_study_comes_from_is_no_part_of_what_it_is() -> None:
-    somewhere = study().composed_from(Origin((Path("conf"),), "demo", ("seeds=[0]",)))
-    assert somewhere == study()
-    assert somewhere.origin.config == "demo"
+def test_studies_with_equal_values_are_equal_wherever_they_come_from() -> None:
+    composed = study().composed_from(Origin((Path("conf"),), "demo", ("seeds=[0]",)))
+    assert composed == study()
+    assert composed.origin.config == "demo"
     assert study().origin == Origin()
 
 
@@ -144,7 +144,7 @@ def test_a_key_of_another_network_says_whose_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("overrides", "said"),
+    ("overrides", "expected"),
     [
         (["model.experts.top_k=9"], "model.experts.top_k must be at most experts.count, which is 4; got 9"),
         (["model.experts.router=uniform"], "needs experts.top_k = experts.count"),
@@ -154,10 +154,10 @@ def test_a_key_of_another_network_says_whose_it_is() -> None:
         (["~model.name"], "model.name is missing; it must be one of mh_mtl, m2dino"),
     ],
 )
-def test_what_a_transformer_cannot_be_is_said(overrides: list[str], said: str) -> None:
+def test_an_impossible_transformer_is_refused(overrides: list[str], expected: str) -> None:
     with pytest.raises(ConfigError) as error:
         compose_study("demo", ["model=m2dino", *overrides])
-    assert said in str(error.value)
+    assert expected in str(error.value)
     assert "\n" not in str(error.value)
 
 
@@ -245,7 +245,7 @@ def test_a_missing_key_says_what_it_needs() -> None:
     )
 
 
-def test_several_mistakes_are_as_many_lines() -> None:
+def test_each_of_several_mistakes_has_a_line() -> None:
     with pytest.raises(ValidationError) as error:
         study(seeds=[-1], data={**DEMO["data"], "chanels": 1})
     lines = explain(error.value).splitlines()

@@ -43,6 +43,7 @@ def compose_study(
     composed = _compose(Origin(folders, config, tuple(overrides)))
     for name in composed.groupings:
         find_grouping(name, folders)
+    # Groupings and tasks are checked here, because the schema knows neither folders nor the catalogue.
     for task in composed.data.synthetic.tasks:
         if task not in CATALOGUE:
             raise ConfigError(one_of("data.synthetic.tasks", task, CATALOGUE))
@@ -117,4 +118,5 @@ def _compose(origin: Origin) -> StudyConfig:
     except ValidationError as error:
         sources = find_sources(origin)
         files = {key: f" ({source})" for key, source in sources.items() if source != COMMAND_LINE}
+        # The value of seeds[1] is written where seeds is.
         raise ConfigError(explain(error, lambda key: files.get(key.partition("[")[0], ""))) from error

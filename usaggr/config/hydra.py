@@ -34,9 +34,12 @@ def compose_values(origin: Origin) -> dict[str, Any]:
     """
     overrides = read_overrides(origin.overrides, origin.folders)
     _refuse_hydra_settings(origin.config, find_file(origin.config, origin.folders))
-    with _hydra_errors(origin):
-        config = _compose(origin, [override.text for override in overrides])
-        data = _pop_data(config)
+    with _initialize_hydra(origin):
+        texts = [_search_path(origin.folders), *(override.text for override in overrides)]
+        config = compose(origin.config, overrides=texts, return_hydra_config=True)
+        data = config.hydra.runtime.choices.get("data")
+        OmegaConf.set_struct(config, False)  # Hydra's configurations refuse changes of their keys
+        del config["hydra"]
         _refuse_resolvers(config)
         values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
         if not isinstance(values, dict):
@@ -45,7 +48,7 @@ def compose_values(origin: Origin) -> dict[str, Any]:
             # Other data than the study's own get a folder of their own in outputs/.
             others = [override.text for override in overrides if override.is_choice and override.key != "data"]
             has_choice = any(override.key == "data" for override in overrides)
-            is_other = has_choice and data != _pop_data(_compose(origin, others))
+            is_other = has_choice and data != _defaults_of(origin, others).overrides.known_choices.get("data")
             values["name"] = f"{origin.config}_{data}" if is_other else origin.config
     return {str(name): value for name, value in values.items()}
 
@@ -55,15 +58,11 @@ def find_sources(origin: Origin) -> dict[str, str]:
 
     The last file that gives a value wins, as in the composition.
     """
-    overrides = read_overrides(origin.overrides, origin.folders)
-    texts = [override.text for override in overrides]
-    keys = [text for text in texts if text.startswith("++")]
-    with _hydra_errors(origin), _initialized(origin.folders[0]):
-        # Only this method of Hydra's loader tells which files are merged, and in which order.
-        loader = GlobalHydra.instance().config_loader()
-        texts = [_search_path(origin.folders), *texts]
-        defaults = loader.compute_defaults_list(origin.config, texts, RunMode.RUN).defaults
-        from_command_line = compose(overrides=keys)
+    texts = [override.text for override in read_overrides(origin.overrides, origin.folders)]
+    with _initialize_hydra(origin):
+        defaults = _defaults_of(origin, texts).defaults
+        # Without a study, the values are those of the command line alone.
+        from_command_line = compose(overrides=[text for text in texts if text.startswith("++")])
     sources: dict[str, str] = {}
     for default in defaults:
         path = find_file(default.config_path or "", origin.folders)
@@ -86,21 +85,11 @@ def list_values(content: Any, key: str) -> Iterator[tuple[str, Any]]:
         yield key, content
 
 
-def _compose(origin: Origin, overrides: Sequence[str]) -> DictConfig:
-    """Compose a study with Hydra's own values, from the study's folders in their order."""
-    with _initialized(origin.folders[0]):
-        return compose(origin.config, overrides=[_search_path(origin.folders), *overrides], return_hydra_config=True)
-
-
-@contextmanager
-def _initialized(folder: Path) -> Iterator[None]:
-    """Initialize Hydra on a folder; a program that uses Hydra itself keeps its own initialization."""
-    theirs, GlobalHydra.instance().hydra = GlobalHydra.instance().hydra, None
-    try:
-        with initialize_config_dir(str(folder), job_name="usaggr", version_base="1.3"):
-            yield
-    finally:
-        GlobalHydra.instance().hydra = theirs
+def _defaults_of(origin: Origin, overrides: Sequence[str]) -> Any:
+    """Return the files that Hydra merges for a study, in their order, and the choices of groups."""
+    # compose() does not tell the order of the files, and takes twice as long.
+    loader = GlobalHydra.instance().config_loader()
+    return loader.compute_defaults_list(origin.config, [_search_path(origin.folders), *overrides], RunMode.RUN)
 
 
 def _search_path(folders: Sequence[Path]) -> str:
@@ -108,25 +97,21 @@ def _search_path(folders: Sequence[Path]) -> str:
     return f"hydra.searchpath=[{','.join(quote(f'file://{folder}') for folder in folders[1:])}]"
 
 
-def _pop_data(config: DictConfig) -> str | None:
-    """Return the file of `data` that was chosen, and remove Hydra's own values."""
-    data = config.hydra.runtime.choices.get("data")
-    OmegaConf.set_struct(config, False)
-    del config["hydra"]
-    return None if data is None else str(data)
-
-
 @contextmanager
-def _hydra_errors(origin: Origin) -> Iterator[None]:
-    """Raise errors of Hydra, of OmegaConf and of the files' YAML as ConfigError."""
+def _initialize_hydra(origin: Origin) -> Iterator[None]:
+    """Initialize Hydra on a study's folder; raise its errors, OmegaConf's and those of YAML as ConfigError."""
+    # A program that uses Hydra itself keeps its own initialization, which Hydra refuses to replace.
+    theirs, GlobalHydra.instance().hydra = GlobalHydra.instance().hydra, None
     try:
-        yield
+        with initialize_config_dir(str(origin.folders[0]), job_name="usaggr", version_base="1.3"):
+            yield
     except MissingConfigException as error:
         raise ConfigError(_missing_file(error, origin)) from error
     except OverrideParseException as error:
         raise ConfigError(_not_in_grammar(error)) from error
     except YAMLError as error:
         raise ConfigError(yaml_error(error)) from error
+    # The order matters: the classes that follow include those before.
     except MissingMandatoryValue as error:
         raise ConfigError(f"{error.full_key} needs a value in place of {MISSING}") from error
     except OmegaConfBaseException as error:
@@ -134,6 +119,8 @@ def _hydra_errors(origin: Origin) -> Iterator[None]:
     except (HydraException, ValueError, OSError) as error:
         cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else None
         raise ConfigError(f"{origin.config}: cannot be composed: {_one_line(cause or error)}") from error
+    finally:
+        GlobalHydra.instance().hydra = theirs
 
 
 def _one_line(reason: object) -> str:
@@ -143,9 +130,9 @@ def _one_line(reason: object) -> str:
 
 
 def _not_in_grammar(error: OverrideParseException) -> str:
-    text = error.override.lstrip("+")
-    key = text.partition("=")[0]
-    advice = f"""put text that contains '=' or spaces in quotes, as in '{key}=["model.dropout=0.1"]'"""
+    """Return the message for an override that Hydra cannot read; a frequent cause is a variant without quotes."""
+    text = error.override.lstrip("+")  # read_overrides has added ++
+    advice = """put text that contains '=' or spaces in quotes, as in 'variants.slow=["training.learning_rate=1e-3"]'"""
     return f"'{text}' is not in Hydra's grammar (key=value): {advice} ({_one_line(error)})"
 
 

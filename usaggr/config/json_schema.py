@@ -84,6 +84,7 @@ def find_node(key: str, schema: Node) -> tuple[Node, str, str]:
 
 def entry_of(node: Node) -> Node | None:
     """Return the node of a mapping's values if its names are free, as in `training.task_weights`; else None."""
+    # pydantic writes patternProperties if the names have a pattern. A section has additionalProperties: false.
     patterns = list((node.get("patternProperties") or {}).values())
     return patterns[0] if patterns else node.get("additionalProperties") or None
 

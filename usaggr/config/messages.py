@@ -56,7 +56,7 @@ def unknown_key(key: str, file: str = "", schema: type[BaseModel] = StudyConfig,
         key: Dotted key.
         file: Where it is written, such as " (sweeps/demo.yaml)"; "" for the command line.
         schema: The class that does not have the key.
-        section: The section that does not have it, if its parent may hold one of several.
+        section: The section that does not have it, if that is known; its parent may hold one of several.
     """
     root = read_schema(schema)
     parent, _, last = key.rpartition(".")
@@ -67,6 +67,7 @@ def unknown_key(key: str, file: str = "", schema: type[BaseModel] = StudyConfig,
         names = list(list_keys(node))
     else:
         names = list(section["properties"])
+        # `model` holds the section of one network: the key may belong to another one.
         owners = [name_of(other) for other in list_sections(find_node(parent, root)[0]) if last in other["properties"]]
         if owners:
             return (
@@ -115,6 +116,7 @@ def _explain_value(details: ErrorDetails, key: str, node: Node, file_of: FileOf)
         case "literal_error" if all(isinstance(choice, str) for choice in node.get("enum", [0])):
             return one_of(where, value, node["enum"])
         case "string_type" if "examples" not in node and isinstance(value, bool | int | float):
+            # YAML and Hydra read a word such as 007 or true as another type.
             quoted = f"\"{key}='{_format_value(value)}'\""
             return f"{where} must be {describe_allowed(node)}; got {_format_value(value)}, which needs quotes: {quoted}"
     return f"{where} must be {describe_allowed(node)}; got {_format_value(value)}"
@@ -124,13 +126,14 @@ def _locate(loc: Sequence[int | str], schema: Node) -> tuple[str, Node, Node | N
     """Find where an error is.
 
     Returns:
-        Its dotted key, the node there, and the section that the key belongs to, if that is one of several.
+        Its dotted key, the node there, and the section that the key belongs to, if any.
     """
     key, node = "", schema
     section: Node | None = None
     for name in loc:
         alternatives = [alternative for alternative in list_alternatives(node) if alternative.get("type") != "null"]
         if "discriminator" in node:
+            # After one of several sections, pydantic puts the section's name into the location.
             node = section = next(option for option in alternatives if name_of(option) == name)
             continue
         if len(alternatives) > 1:
@@ -158,6 +161,7 @@ def _nearest_key(key: str, parent: str, names: Sequence[str], schema: Node) -> s
         names: Keys of that section.
         schema: The whole schema.
     """
+    # Cutoffs of difflib's ratio: a name alone is short, so it may differ by more than a whole dotted key.
     last = key.rpartition(".")[2]
     if near := difflib.get_close_matches(last, names, n=1, cutoff=0.6):
         return f"{parent}.{near[0]}".lstrip(".")

@@ -24,6 +24,7 @@ def key(*, affects_results: bool, doc: str, **options: Any) -> Any:
         **options: `neutral`, a value with which the key is also left out of the fingerprint, because runs are then the
             same as before the key existed; and limits of pydantic's `Field`, such as `ge=0`.
     """
+    # pydantic copies these into the JSON schema, from which they are read below.
     extra: dict[str, Any] = {"affects_results": affects_results}
     if "neutral" in options:
         extra["neutral"] = options.pop("neutral")

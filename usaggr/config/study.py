@@ -42,6 +42,7 @@ class SplitConfig(Section):
     @field_validator("fractions")
     @classmethod
     def _sum_to_one(cls, fractions: list[float]) -> list[float]:
+        # Written fractions such as 0.7, 0.1 and 0.2 do not sum to exactly 1.
         if min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-6:
             raise ValueError("three fractions above 0 that sum to 1 (train, val, test)")
         return fractions
@@ -331,6 +332,7 @@ class StudyConfig(Section):
         """Files and overrides of the study; empty if it was read from results or built in code."""
         return self._origin
 
+    # Studies are frozen, so both methods change a copy.
     def composed_from(self, origin: Origin) -> "StudyConfig":
         """Return the same study with the files and overrides that it was composed from."""
         study = self.model_copy()
