@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from tests.statistics.van_dyke import diseased, ratings
-from usaggr.statistics.jackknife import auc_pseudovalues
+from usaggr.metrics.jackknife import auc_pseudovalues
 from usaggr.statistics.two_way_anova import Estimate, estimate, mean_squares
 
 

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from usaggr.analysis.subsets import TestFold
 from usaggr.errors import RunError
+from usaggr.metrics.jackknife import auc_pseudovalues, confusion_pseudovalues, mean_pseudovalues
 from usaggr.metrics.names import METRICS
 from usaggr.results.predictions import SAMPLE_METRICS, read_predictions, stored_columns
-from usaggr.statistics.jackknife import auc_pseudovalues, confusion_pseudovalues, mean_pseudovalues
 from usaggr.statistics.minimum_evidence import rarer_class
 from usaggr.tasks import Task
 

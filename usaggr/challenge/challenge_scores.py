@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from usaggr.errors import ConfigError, one_of
 from usaggr.metrics.classification import classification_scores
+from usaggr.metrics.jackknife import auc_pseudovalues, confusion_pseudovalues, mean_pseudovalues
 from usaggr.metrics.scores import score_task
-from usaggr.statistics.jackknife import auc_pseudovalues, confusion_pseudovalues, mean_pseudovalues
 from usaggr.statistics.score_intervals import score_intervals
 from usaggr.tasks import Task, TaskType
 
