@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from usaggr.metrics.names import METRICS
-from usaggr.metrics.scores import score_sample, score_task, score_tasks
+from usaggr.metrics.scores import score_sample, score_task, score_tasks, task_pseudovalues
 from usaggr.metrics.segmentation import distances, dsc
 from usaggr.results.predictions import (
     Prediction,
@@ -138,6 +138,35 @@ def test_rows_in_memory_a_table_and_the_stored_file_have_the_same_scores(tmp_pat
     stored = read_predictions(tmp_path / "predictions.parquet")
     for again in (prediction_table(rows), stored, stored.to_dict("records")):
         assert score_tasks(tasks, again) == (scores, notes)
+
+
+def test_the_mean_of_the_pseudovalues_of_a_metric_is_its_score() -> None:
+    tasks, rows = all_types()
+    for task in tasks:
+        own = [row for row in rows if row["task_id"] == task.id]
+        scores, components = score_task(task, own)[0], np.arange(len(own))
+        values = task_pseudovalues(task, own, components)
+        assert values.keys() == scores.keys()
+        assert {name: found.mean() for name, found in values.items()} == pytest.approx(scores)
+        of_table = task_pseudovalues(task, prediction_table(own), components)
+        assert all((of_table[name] == found).all() for name, found in values.items())
+
+
+def test_a_metric_that_some_samples_lack_has_no_pseudovalues() -> None:
+    task = CATALOGUE["cardiac_multi"]
+    rows = mask_rows(task)[0]
+    some = [{**rows[0], "hd": float("nan")}, *rows[1:]]
+    assert list(task_pseudovalues(task, some, np.arange(len(rows)))) == ["dsc", "hd95", "nsd"]
+
+
+def test_a_predicted_class_that_a_row_names_counts_for_all_but_the_auc() -> None:
+    task = CATALOGUE["breast_2cls"]
+    rows = class_rows(task, [(0, [0.9, 0.1]), (0, [0.8, 0.2]), (1, [0.3, 0.7]), (1, [0.1, 0.9])])
+    mistaken = [{**row, "predicted_class": 1 - row["label"]} for row in rows]
+    scores, _ = score_task(task, mistaken)
+    assert (scores.pop("auc"), scores["mcc"], set(scores.values())) == (1.0, -1.0, {0.0, -1.0})
+    values = task_pseudovalues(task, mistaken, np.arange(4))
+    assert (values["auc"].mean(), values["mcc"].mean(), values["accuracy"].mean()) == pytest.approx((1.0, -1.0, 0.0))
 
 
 def test_the_order_of_rows_does_not_matter() -> None:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,8 +10,8 @@ from numpy.typing import NDArray
 
 from usaggr.analysis.subsets import TestFold
 from usaggr.errors import RunError
-from usaggr.metrics.jackknife import auc_pseudovalues, confusion_pseudovalues, mean_pseudovalues
 from usaggr.metrics.names import METRICS
+from usaggr.metrics.scores import task_pseudovalues
 from usaggr.results.predictions import SAMPLE_METRICS, read_predictions, stored_columns
 from usaggr.statistics.minimum_evidence import rarer_class
 from usaggr.tasks import Task
@@ -65,17 +64,8 @@ def read_pseudovalues(
 
 
 def _of_task(task: Task, rows: pd.DataFrame, places: NDArray[np.int64]) -> TaskPseudovalues:
-    metrics: dict[str, Any] = {}
+    metrics = task_pseudovalues(task, rows, places)
     rarer = None
     if task.type == "classification":
-        labels = rows["label"].to_numpy(dtype=np.int64)
-        probabilities = np.stack(list(rows["probs"]))
-        metrics = dict(confusion_pseudovalues(labels, probabilities, places))
-        auc = auc_pseudovalues(labels, probabilities, places)
-        if auc is not None:
-            metrics["auc"] = auc
-        rarer = rarer_class(labels, places, task.num_classes)
-    for metric in METRICS[task.type]:
-        if metric.name in rows and rows[metric.name].notna().all():
-            metrics[metric.name] = mean_pseudovalues(rows[metric.name].to_numpy(dtype=float), places)
+        rarer = rarer_class(rows["label"].to_numpy(dtype=np.int64), places, task.num_classes)
     return TaskPseudovalues(metrics, rarer)

@@ -8,9 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usaggr.errors import ConfigError, one_of
-from usaggr.metrics.classification import classification_scores
-from usaggr.metrics.jackknife import auc_pseudovalues, confusion_pseudovalues, mean_pseudovalues
-from usaggr.metrics.scores import score_task
+from usaggr.metrics.scores import score_task, task_pseudovalues
 from usaggr.statistics.score_intervals import score_intervals
 from usaggr.tasks import Task, TaskType
 
@@ -56,33 +54,16 @@ def score(task: Task, rows: Sequence[Mapping[str, Any]], components: NDArray[np.
 
     Args:
         task: decides the metrics.
-        rows: as `metrics.predictions.prediction_row` makes them, those of a classification with `predicted_class`.
+        rows: as `results.predictions.prediction_row` makes them, those of a classification with `predicted_class`.
         components: (N,) component of each row.
     """
     places = np.unique(components, return_inverse=True)[1].astype(np.int64)
-    if task.type == "classification":
-        return _classes(rows, places)
     strict, notes = score_task(task, rows)
-    challenge = {name: strict[name] for name in CHALLENGE_METRICS[task.type]}
-    values = {name: np.array([row[name] for row in rows], dtype=float) for name in strict}
-    pseudo = {name: mean_pseudovalues(found, places) for name, found in values.items()}
-    return Scored(challenge, strict, score_intervals(pseudo, CONFIDENCE), notes)
-
-
-def _classes(rows: Sequence[Mapping[str, Any]], places: NDArray[np.int64]) -> Scored:
-    labels = np.array([row["label"] for row in rows], dtype=np.int64)
-    predicted = np.array([row["predicted_class"] for row in rows], dtype=np.int64)
-    probabilities = np.array([row["probs"] for row in rows], dtype=float)
-    strict, notes = classification_scores(labels, probabilities, predicted)
-    challenge = {name: strict[name] for name in CHALLENGE_METRICS["classification"] if name in strict}
-    if len(np.unique(labels)) < probabilities.shape[1]:
+    challenge = {name: strict[name] for name in CHALLENGE_METRICS[task.type] if name in strict}
+    if task.type == "classification" and len({row["label"] for row in rows}) < task.num_classes:
         challenge["auc"] = 0.0
-    chosen = np.eye(probabilities.shape[1])[predicted]
-    pseudo = confusion_pseudovalues(labels, chosen, places)
-    auc = auc_pseudovalues(labels, probabilities, places)
-    if auc is not None:
-        pseudo["auc"] = auc
-    return Scored(challenge, strict, score_intervals(pseudo, CONFIDENCE), notes)
+    intervals = score_intervals(task_pseudovalues(task, rows, places), CONFIDENCE)
+    return Scored(challenge, strict, intervals, notes)
 
 
 def differences(scored: Scored) -> dict[str, tuple[float | None, float | None]]:

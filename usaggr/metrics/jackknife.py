@@ -41,15 +41,19 @@ def auc_pseudovalues(labels: Indices, probabilities: Array, subjects: Indices) -
     return _normalised(float(np.mean([score for score, _ in found])), np.mean([rest for _, rest in found], axis=0))
 
 
-def confusion_pseudovalues(labels: Indices, probabilities: Array, subjects: Indices) -> dict[str, Array]:
+def confusion_pseudovalues(
+    labels: Indices, probabilities: Array, subjects: Indices, predicted: Indices | None = None
+) -> dict[str, Array]:
     """(C,) pseudo-values of accuracy, balanced accuracy, macro and weighted F1 and MCC.
 
     Args:
         labels: (N,) classes in [0, K).
-        probabilities: (N, K); the predicted class is the most probable one, the first of equal ones.
+        probabilities: (N, K).
         subjects: (N,) index of the sample's subject, all of 0..C-1.
+        predicted: (N,) classes in [0, K). Default: the most probable ones, the first of equal ones.
     """
-    classes, predicted = probabilities.shape[1], probabilities.argmax(axis=1)
+    classes = probabilities.shape[1]
+    predicted = probabilities.argmax(axis=1) if predicted is None else predicted
     count = int(subjects.max()) + 1
     cell = (subjects * classes + labels) * classes + predicted
     own = np.bincount(cell, minlength=count * classes**2).reshape(count, classes, classes).astype(float)

@@ -1,6 +1,7 @@
 """Scores of samples from prediction and truth, and scores of a fold from its samples."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from usaggr.metrics.classification import classification_scores
 from usaggr.metrics.detection import iou
+from usaggr.metrics.jackknife import auc_pseudovalues, confusion_pseudovalues, mean_pseudovalues
 from usaggr.metrics.landmarks import mean_radial_error
 from usaggr.metrics.names import METRICS
 from usaggr.metrics.segmentation import class_scores, mean_dsc
@@ -17,7 +19,10 @@ from usaggr.results.run_result import Scores
 from usaggr.tasks import Task
 
 Rows = Sequence[Mapping[str, Any]] | pd.DataFrame
-"""Rows of predictions.parquet: as they come from `prediction_row`, or as `read_predictions` gives them."""
+"""Rows of predictions.parquet: as they come from `prediction_row`, or as `read_predictions` gives them.
+
+Those of a classification may have a column more, `predicted_class`; without it the most probable class is predicted.
+"""
 
 
 def score_sample(
@@ -57,12 +62,39 @@ def score_task(task: Task, rows: Rows) -> tuple[dict[str, float], list[str]]:
     out; one that some lack is NaN. AUC alone can be left out of a whole fold's classification scores, with a remark.
     """
     if task.type == "classification":
-        labels = np.array(_column(rows, "label"), dtype=np.int64)
-        return classification_scores(labels, np.stack(_column(rows, "probs")))
+        classes = _class_predictions(rows)
+        return classification_scores(classes.labels, classes.probabilities, classes.predicted)
     main, *others = [metric.name for metric in METRICS[task.type]]
-    values = {name: np.array(_column(rows, name), dtype=float) for name in (main, *others)}
+    values = {name: _values(rows, name) for name in (main, *others)}
     names = [main, *(name for name in others if not np.isnan(values[name]).all())]
     return {name: float(values[name].mean()) for name in names}, []
+
+
+def task_pseudovalues(task: Task, rows: Rows, components: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+    """Return the pseudo-values of a task's scores over a test set: a value for each component, whose mean is the score.
+
+    A metric that some samples lack is left out, and so is an AUC that is not defined.
+
+    Args:
+        task: Decides the metrics.
+        rows: The task's own, at least one.
+        components: (N,) index of each row's component, all of 0..C-1.
+
+    Returns:
+        Metric: (C,) values.
+    """
+    if task.type == "classification":
+        classes = _class_predictions(rows)
+        labels, probabilities = classes.labels, classes.probabilities
+        found = confusion_pseudovalues(labels, probabilities, components, classes.predicted)
+        auc = auc_pseudovalues(labels, probabilities, components)
+        return found if auc is None else {**found, "auc": auc}
+    values = {metric.name: _values(rows, metric.name) for metric in METRICS[task.type]}
+    return {
+        name: mean_pseudovalues(of_samples, components)
+        for name, of_samples in values.items()
+        if not np.isnan(of_samples).any()
+    }
 
 
 def score_tasks(tasks: Sequence[Task], rows: Rows) -> tuple[Scores, dict[str, list[str]]]:
@@ -91,11 +123,38 @@ def _by_task(rows: Rows) -> dict[str, Rows]:
     return dict(found)
 
 
-def _column(rows: Rows, name: str) -> list[Any]:
-    """Values of a column; NaN where there is none."""
+@dataclass(frozen=True)
+class _ClassPredictions:
+    """True classes, probabilities and predicted classes of N samples."""
+
+    labels: NDArray[np.int64]
+    """(N,)"""
+    probabilities: NDArray[np.float64]
+    """(N, K)"""
+    predicted: NDArray[np.int64] | None
+    """(N,); None: the most probable ones."""
+
+
+def _class_predictions(rows: Rows) -> _ClassPredictions:
+    """Return what the rows of a classification task say."""
     if isinstance(rows, pd.DataFrame):
-        return list(rows[name]) if name in rows else [np.nan] * len(rows)
-    return [row.get(name, np.nan) for row in rows]
+        probabilities, names = list(rows["probs"]), set(rows.columns)
+    else:
+        probabilities, names = [row["probs"] for row in rows], set(rows[0])
+    predicted = _column(rows, "predicted_class", np.int64) if "predicted_class" in names else None
+    return _ClassPredictions(_column(rows, "label", np.int64), np.stack(probabilities), predicted)
+
+
+def _values(rows: Rows, name: str) -> NDArray[np.float64]:
+    """Return a metric of each sample (N,); NaN where a sample lacks it."""
+    return _column(rows, name, np.float64)
+
+
+def _column(rows: Rows, name: str, dtype: type[Any]) -> NDArray[Any]:
+    """Return a column (N,), with NaN where a row lacks it."""
+    if isinstance(rows, pd.DataFrame):
+        return rows[name].to_numpy(dtype=dtype) if name in rows else np.full(len(rows), np.nan, dtype)
+    return np.array([row.get(name, np.nan) for row in rows], dtype=dtype)
 
 
 def _same_shape(truth: Truth, predicted: NDArray[Any], true: NDArray[Any]) -> None:
