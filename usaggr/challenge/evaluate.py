@@ -16,6 +16,7 @@ from usaggr.challenge.submission import Answer, Judged, Submission, judge, read_
 from usaggr.config.study import DataConfig
 from usaggr.data.read.images import read_mask
 from usaggr.data.read.index import IndexRow, read_index
+from usaggr.data.read.readers_version import SUFFIXES
 from usaggr.data.read.thread_pool import pieces, reader_count, results_of
 from usaggr.data.samples import Dataset, Sample
 from usaggr.metrics.scores import score_sample
@@ -25,8 +26,6 @@ from usaggr.tasks import Task
 
 _PIECE = 16
 """Samples that are scored, and then counted, at a time."""
-
-_IMAGE_ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 
 
 @dataclass(frozen=True)
@@ -183,6 +182,6 @@ def _extra(submission: Submission, dataset: Dataset, rows: Mapping[tuple[str, in
     places = {mask_place(row) for row in rows.values() if types.get(row.text("task_id")) == "segmentation"}
     for path in sorted(submission.folder.rglob("*")):
         place = PurePosixPath(path.relative_to(submission.folder))
-        if path.suffix.lower() in _IMAGE_ENDINGS and path.is_file() and place not in places:
+        if path.suffix.lower() in SUFFIXES and path.is_file() and place not in places:
             findings.append(Finding("extra", "", "", str(place), "no mask of the index lies there"))
     return findings

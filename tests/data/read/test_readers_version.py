@@ -88,6 +88,13 @@ def test_the_version_of_the_readers_changes_with_what_they_read(tmp_path: Path) 
     )
 
 
+def test_a_suffix_stands_with_the_format_that_pillow_writes_under_it() -> None:
+    of_pillow = Image.registered_extensions()
+    listed = {suffix: name for name, suffixes in readers_version.FORMATS.items() for suffix in suffixes}
+    assert tuple(listed) == readers_version.SUFFIXES
+    assert listed == {suffix: of_pillow[suffix] for suffix in listed}
+
+
 def test_a_refused_file_is_read_again_with_a_format_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.ppm"
     path.write_bytes(files()["ppm"])

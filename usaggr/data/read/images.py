@@ -64,7 +64,7 @@ def open_image(content: bytes, name: str, max_pixels: int | None) -> "Image":
     # PIL's own limit would refuse by another number than the user's, data.max_pixels.
     Image.MAX_IMAGE_PIXELS = None
     try:
-        image = Image.open(io.BytesIO(content), formats=readers_version.FORMATS)
+        image = Image.open(io.BytesIO(content), formats=tuple(readers_version.FORMATS))
     except UnidentifiedImageError as error:
         what = "is empty" if not content else f"is none of {', '.join(readers_version.FORMATS)}"
         raise DataError(f"{name}: cannot be read as an image: the file {what}") from error

@@ -2,8 +2,20 @@
 
 from importlib.metadata import version
 
-FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
-"""Formats that are read. Others (such as EPS, for which Pillow starts an interpreter) are no images here."""
+FORMATS: dict[str, tuple[str, ...]] = {
+    "PNG": (".png",),
+    "JPEG": (".jpg", ".jpeg"),
+    "BMP": (".bmp",),
+    "TIFF": (".tif", ".tiff"),
+    "WEBP": (".webp",),
+}
+"""Formats that are read, as Pillow names them: the suffixes of their files, in lower case.
+
+Others (such as EPS, for which Pillow starts an interpreter) are no images here. The content of a file decides its
+format; suffixes only tell which files of a folder are images.
+"""
+SUFFIXES = tuple(suffix for suffixes in FORMATS.values() for suffix in suffixes)
+"""Suffixes of all image files, in lower case."""
 READERS_VERSION = 1
 """Raised if the same file gives other pixels, values or a fault than before. It is part of the key of every cache of
 what was read; tests/data/read/test_readers_version.py fails if readers change without it. Formats need no new version:

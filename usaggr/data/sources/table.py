@@ -8,13 +8,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from usaggr.data.read.readers_version import SUFFIXES
 from usaggr.data.read.subject_names import normalise_subject
 from usaggr.errors import ConfigError, DataError
 from usaggr.io.atomic_files import write_atomic
 from usaggr.tasks import TaskType
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
-"""Of image files, in lower case."""
 
 
 @dataclass(frozen=True)
