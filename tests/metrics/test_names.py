@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from usaggr.metrics.names import METRICS, Metric, improvement, main_metric, metric, skill
+from usaggr.metrics.names import METRICS, Metric, improvement, main_metric, metric, metric_label, skill
 from usaggr.tasks import TASK_TYPES
 
 ALL = [m for metrics in METRICS.values() for m in metrics]
@@ -34,6 +34,15 @@ def test_the_worst_value_is_infinite_for_errors_and_0_for_the_others_but_correla
     assert others.pop("mcc") == -1
     assert set(others.values()) == {0}
     assert {m.worst for m in ALL if not m.higher_is_better} == {math.inf}
+
+
+def test_a_label_has_the_unit_of_its_metric_and_another_name_stays_as_it_is() -> None:
+    assert [metric_label(name, unit=True) for name in ("hd95", "mre_relative", "skill")] == [
+        "HD95 (px)",
+        "MRE/diagonal",
+        "skill",
+    ]
+    assert metric_label("hd95") == "HD95"
 
 
 def test_an_unknown_metric_is_refused() -> None:

@@ -8,6 +8,7 @@ from usaggr.metrics.names import METRICS
 from usaggr.metrics.scores import score_sample, score_task, score_tasks, task_pseudovalues
 from usaggr.metrics.segmentation import distances, dsc
 from usaggr.results.predictions import (
+    SAMPLE_METRICS,
     Prediction,
     Truth,
     prediction_row,
@@ -150,6 +151,17 @@ def test_the_mean_of_the_pseudovalues_of_a_metric_is_its_score() -> None:
         assert {name: found.mean() for name, found in values.items()} == pytest.approx(scores)
         of_table = task_pseudovalues(task, prediction_table(own), components)
         assert all((of_table[name] == found).all() for name, found in values.items())
+
+
+def test_the_scores_of_a_sample_and_of_a_test_set_are_those_of_the_registry() -> None:
+    tasks, rows = all_types()
+    point = CATALOGUE["FUGC"]
+    points = Prediction(point.id, "a", "s", points=np.ones((2, 2))), Truth(point.id, "a", 9, 9, points=np.ones((2, 2)))
+    for task in (*tasks, point):
+        own = [found for found in (*rows, row(point, *points)) if found["task_id"] == task.id]
+        of_samples = [metric.name for metric in METRICS[task.type] if metric.of_samples]
+        assert [name for name in own[0] if name in SAMPLE_METRICS] == of_samples
+        assert list(score_task(task, own)[0]) == [metric.name for metric in METRICS[task.type]]
 
 
 def test_a_metric_that_some_samples_lack_has_no_pseudovalues() -> None:

@@ -3,9 +3,9 @@
 from usaggr.advice.advise import KINDS, Advice, Kind, TaskAdvice, WayAdvice
 from usaggr.advice.evidence import EvidenceCell, unit_of
 from usaggr.advice.rule import Prediction, Verdict
-from usaggr.document.display_names import grouping_label, listed, metric_label, plural, verdict_label
+from usaggr.document.display_names import grouping_label, listed, plural, verdict_label
 from usaggr.document.numbers import MISSING, difference, percent
-from usaggr.metrics.names import main_metric
+from usaggr.metrics.names import main_metric, metric_label
 from usaggr.tasks import TaskType
 
 KIND_LABELS: dict[Kind, str] = {

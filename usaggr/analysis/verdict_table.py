@@ -11,7 +11,6 @@ from usaggr.analysis.comparison import CELL, COMPARISON_COLUMNS
 from usaggr.analysis.difference_intervals import Difference, Key
 from usaggr.data.split.manifest import MIN_TEST_SUBJECTS
 from usaggr.metrics.names import metric as metric_of
-from usaggr.results.predictions import SAMPLE_METRICS
 from usaggr.results.stored_study import StudyFacts
 from usaggr.statistics.minimum_evidence import FEWEST, differs_in_few, hangs_on_few
 from usaggr.statistics.power import seeds_needed
@@ -123,7 +122,7 @@ def scarcity(row: dict[Any, Any], difference: Difference | None, cases: Cases) -
             return f"too few: {rarer} subject{'s' if rarer != 1 else ''} in the rarer class"
     if bool(differs_in_few(difference.table)):
         return f"too few: under {FEWEST} subjects differ"
-    if row["metric"] in SAMPLE_METRICS and bool(hangs_on_few(difference.table)):
+    if metric_of(row["metric"]).of_samples and bool(hangs_on_few(difference.table)):
         return f"too few: the difference hangs on under {FEWEST} subjects"
     return ""
 

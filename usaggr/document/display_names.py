@@ -1,26 +1,9 @@
-"""What tables and figures call groupings, metrics and scales, and how a reader is told what the words mean."""
+"""What tables and figures call groupings, scales and verdicts, and how a reader is told what the words mean."""
 
 from collections.abc import Iterable, Sequence
 
 GROUPING_LABELS = {"task_specific": "TS", "clinical": "CG", "unified": "AU"}
 """As in the paper; other groupings go by their own name."""
-
-_METRICS = {
-    "dsc": ("DSC", "Dice similarity coefficient: overlap of predicted and true region, mean over images and classes"),
-    "hd": ("HD", "Hausdorff distance between predicted and true region, in pixels of the original image"),
-    "hd95": ("HD95", "95th percentile of the distances between the two outlines, in pixels of the original image"),
-    "nsd": ("NSD", "normalised surface distance: share of the outlines that agree within a tolerance"),
-    "auc": ("AUC", "area under the receiver operating characteristic curve; mean one-versus-rest over classes"),
-    "accuracy": ("accuracy", "share of images that are given their true class"),
-    "balanced_accuracy": ("balanced accuracy", "mean over classes of the share that is recognised"),
-    "f1_macro": ("macro F1", "F1 (harmonic mean of precision and recall), mean over classes"),
-    "f1_weighted": ("weighted F1", "F1, mean over classes weighted by their number of images"),
-    "mcc": ("MCC", "Matthews correlation coefficient"),
-    "iou": ("IoU", "intersection over union of predicted and true box"),
-    "mre": ("MRE", "mean radial error: distance of predicted and true landmark, in pixels of the original image"),
-    "mre_relative": ("MRE/diagonal", "MRE divided by the length of the image's diagonal"),
-}
-_PIXELS = ("hd", "hd95", "mre")
 
 _VERDICTS = {
     "gain": ("▲ gain", "better than the reference with certainty"),
@@ -50,12 +33,6 @@ _GROUPINGS = {
 def grouping_label(name: str) -> str:
     """TS, CG, AU, or the grouping's own name."""
     return GROUPING_LABELS.get(name, name)
-
-
-def metric_label(name: str, unit: bool = False) -> str:
-    """A metric as people write it; with its unit, where it has one and `unit` is true."""
-    label = _METRICS[name][0] if name in _METRICS else name
-    return f"{label} (px)" if unit and name in _PIXELS else label
 
 
 def scale_label(scale: float | int) -> str:
@@ -98,8 +75,3 @@ def describe_groupings(names: Iterable[str]) -> list[tuple[str, str]]:
         label = grouping_label(name)
         described.append((label, meaning if label == name else f"grouping {name}, {meaning}"))
     return described
-
-
-def describe_metrics(names: Sequence[str]) -> list[tuple[str, str]]:
-    """Label and meaning of each metric."""
-    return [(_METRICS[name][0], _METRICS[name][1]) for name in names if name in _METRICS]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from usaggr.document.display_names import metric_label
+from usaggr.metrics.names import metric_label
 from usaggr.report.figure_style import INK
 
 if TYPE_CHECKING:

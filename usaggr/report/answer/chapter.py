@@ -7,8 +7,9 @@ import pandas as pd
 from usaggr.analysis.compare_study import Scale
 from usaggr.analysis.recommendations import Recommendation, doubts_of, recommendations_at
 from usaggr.document import numbers as text
-from usaggr.document.display_names import grouping_label, listed, metric_label
+from usaggr.document.display_names import grouping_label, listed
 from usaggr.document.elements import Block, Cell, Section, TextTable, literal
+from usaggr.metrics.names import metric_label
 from usaggr.report import table_cells
 from usaggr.report.answer.opening import count_answers, name_losses
 from usaggr.report.material import Material, capital, paragraph, section

@@ -6,8 +6,9 @@ import pandas as pd
 
 from usaggr.analysis.compare_study import Scale
 from usaggr.document import numbers as text
-from usaggr.document.display_names import grouping_label, metric_label
+from usaggr.document.display_names import grouping_label
 from usaggr.document.elements import Block, Cell, Section, TextTable, literal
+from usaggr.metrics.names import metric_label
 from usaggr.report import table_cells
 from usaggr.report.material import Material, capital, paragraph, section
 

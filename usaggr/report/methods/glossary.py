@@ -5,7 +5,7 @@ Terms that only one topic uses are in the topic's folder.
 
 from collections.abc import Sequence
 
-from usaggr.document.display_names import describe_groupings, describe_metrics, describe_verdicts
+from usaggr.document.display_names import describe_groupings, describe_verdicts
 from usaggr.document.elements import Block, Details, Items, Section, literal
 from usaggr.metrics.names import METRICS
 from usaggr.report.material import Material, section
@@ -53,7 +53,7 @@ def write_words(material: Material, terms: Sequence[Term], columns: Sequence[Ter
     """
     study, data = material.study, material.collection.data
     types = {data.tasks[task].task.type for task in material.collection.tasks}
-    names = [metric.name for task_type, of_type in METRICS.items() if task_type in types for metric in of_type]
+    metrics = [metric for task_type, of_type in METRICS.items() if task_type in types for metric in of_type]
     reference = literal(material.reference)
     # The paper's claims speak of its groupings, whether or not the study has them.
     known = dict.fromkeys([*study.groupings, *(PAPERS if material.comparison.runs_done else ())])
@@ -84,11 +84,10 @@ def write_words(material: Material, terms: Sequence[Term], columns: Sequence[Ter
         ("slope per tenfold samples", "by how much the difference changes with ten times the training samples"),
         ("↑, ↓", "higher, lower is better"),
     ]  # fmt: skip
-    metrics = [(literal(label), literal(meaning)) for label, meaning in describe_metrics(names)]
     return section(
         "Words",
         _items(_with_topics(words, terms)),
-        _fold("Metrics", metrics),
+        _fold("Metrics", [(literal(metric.label), literal(metric.meaning)) for metric in metrics]),
         _fold("Verdicts", describe_verdicts()),
         _fold("Notes", _NOTES),
         _fold("Columns of the tables on disk", _with_topics(_COLUMNS, columns)),

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from usaggr.data.split.manifest import MIN_TEST_SUBJECTS
 from usaggr.document import numbers as text
-from usaggr.document.display_names import listed, metric_label
+from usaggr.document.display_names import listed
 from usaggr.document.elements import Paragraph, Section
-from usaggr.metrics.names import main_metric
+from usaggr.metrics.names import main_metric, metric_label
 from usaggr.report.material import Material, section
 from usaggr.report.topic import Entry
 from usaggr.statistics.minimum_evidence import FEWEST

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from usaggr.document.display_names import metric_label
 from usaggr.document.numbers import score
 from usaggr.metrics.names import metric as metric_of
+from usaggr.metrics.names import metric_label
 from usaggr.report.figure_style import GREY, grouping_handles, legend_columns, look, reference_first
 from usaggr.results.stored_study import StudyFacts
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from usaggr.document import numbers as text
-from usaggr.document.display_names import grouping_label, metric_label, plural
+from usaggr.document.display_names import grouping_label, plural
 from usaggr.document.elements import Block, Cell, Section, TextTable, literal
-from usaggr.metrics.names import METRICS
+from usaggr.metrics.names import METRICS, metric_label
 from usaggr.report import table_cells
 from usaggr.report.material import Material, capital, paragraph, section
 from usaggr.results.data_description import TaskFacts

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from usaggr.analysis.collect import CollectedRun, Collection
 from usaggr.document import numbers
-from usaggr.document.display_names import grouping_label, metric_label
+from usaggr.document.display_names import grouping_label
 from usaggr.errors import RunError
-from usaggr.metrics.names import main_metric
+from usaggr.metrics.names import main_metric, metric_label
 from usaggr.results import contract
 from usaggr.results.predictions import read_predictions
 from usaggr.tasks import Task, TaskType

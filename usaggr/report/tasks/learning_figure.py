@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from usaggr.analysis.collect import Collection
-from usaggr.document.display_names import grouping_label, metric_label
-from usaggr.metrics.names import Metric, main_metric
+from usaggr.document.display_names import grouping_label
+from usaggr.metrics.names import Metric, main_metric, metric_label
 from usaggr.report.figure_style import GREY, look, reference_first, window
 from usaggr.results import contract
 from usaggr.results.curve import read_curve

@@ -4,9 +4,10 @@ from collections import Counter
 from collections.abc import Sequence
 
 from usaggr.analysis.collect import CollectedRun
-from usaggr.document.display_names import grouping_label, listed, metric_label, plural
+from usaggr.document.display_names import grouping_label, listed, plural
 from usaggr.document.elements import Block, Cell, Items, Section, TextTable, literal
 from usaggr.metrics.missing_metrics import REMEDY, missing_metrics
+from usaggr.metrics.names import metric_label
 from usaggr.report.material import Material, paragraph, section
 from usaggr.report.what_was_run.exposure_section import but_in
 from usaggr.report.what_was_run.networks_section import describe_network, write_networks
