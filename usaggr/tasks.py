@@ -5,10 +5,55 @@ and points, organ, clinical group). A data set of your own needs no entry here.
 """
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, assert_never, get_args
 
 TaskType = Literal["segmentation", "classification", "detection", "regression"]
+"""Each `match` over it ends in `assert_never`: mypy leads to all places that a new type has to decide."""
 TASK_TYPES: tuple[TaskType, ...] = get_args(TaskType)
+
+
+def has_mask_label(task_type: TaskType) -> bool:
+    """Return whether the label of a sample is a mask: an image file of class indices."""
+    match task_type:
+        case "segmentation":
+            return True
+        case "classification" | "detection" | "regression":
+            return False
+        case _:
+            assert_never(task_type)
+
+
+def has_class_label(task_type: TaskType) -> bool:
+    """Return whether the label of a sample is a class, and its prediction the probabilities of classes."""
+    match task_type:
+        case "classification":
+            return True
+        case "segmentation" | "detection" | "regression":
+            return False
+        case _:
+            assert_never(task_type)
+
+
+def least_classes(task_type: TaskType) -> int:
+    """Return the smallest `num_classes` of a task."""
+    match task_type:
+        case "segmentation" | "classification":
+            return 2
+        case "detection" | "regression":
+            return 1
+        case _:
+            assert_never(task_type)
+
+
+def most_classes(task_type: TaskType) -> int | None:
+    """Return the largest `num_classes` of a task; None if there is no limit."""
+    match task_type:
+        case "detection":
+            return 1
+        case "segmentation" | "classification" | "regression":
+            return None
+        case _:
+            assert_never(task_type)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +73,8 @@ class Task:
     def __post_init__(self) -> None:
         if self.type not in TASK_TYPES:
             raise ValueError(f"task {self.id}: type is one of {', '.join(TASK_TYPES)}, not {self.type!r}")
-        least = {"segmentation": 2, "classification": 2, "detection": 1, "regression": 1}[self.type]
-        if self.num_classes < least or (self.type == "detection" and self.num_classes != 1):
+        most = most_classes(self.type)
+        if self.num_classes < least_classes(self.type) or (most is not None and self.num_classes > most):
             raise ValueError(f"task {self.id}: {self.num_classes} classes do not make a {self.type} task")
         if len(self.class_names) != self.num_classes:
             raise ValueError(f"task {self.id}: {len(self.class_names)} names for {self.num_classes} classes")
@@ -46,6 +91,8 @@ def default_class_names(task_type: TaskType, num_classes: int) -> tuple[str, ...
             return ("box",)
         case "regression":
             return tuple(f"point_{i}" for i in range(1, num_classes + 1))
+        case _:
+            assert_never(task_type)
 
 
 def _task(task_id: str, task_type: TaskType, organ: str, group: str, names: str) -> Task:

@@ -3,12 +3,13 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import assert_never
 
 from usaggr.data.check.image_scan import Looks
 from usaggr.data.samples import Dataset, Sample
 from usaggr.data.split.make_split import Split
 from usaggr.results.split import FOLDS, Fold
-from usaggr.tasks import Task
+from usaggr.tasks import Task, has_class_label, has_mask_label
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,9 @@ def balance(dataset: Dataset, split: Split, looks: Looks) -> list[FoldBalance]:
 def _class_counts(task: Task, samples: Sequence[Sample], looks: Looks) -> dict[str, int]:
     counts: Counter[int] = Counter()
     for sample in samples:
-        if task.type == "classification" and sample.label is not None:
+        if has_class_label(task.type) and sample.label is not None:
             counts[sample.label] += 1
-        elif task.type == "segmentation":
+        elif has_mask_label(task.type):
             shares = looks.masks[sample.label_hash, task.num_classes].shares
             counts.update(number for number, share in enumerate(shares) if number and share > 0)
     match task.type:
@@ -59,5 +60,7 @@ def _class_counts(task: Task, samples: Sequence[Sample], looks: Looks) -> dict[s
             return {name: counts[number] for number, name in enumerate(task.class_names)}
         case "segmentation":
             return {name: counts[number] for number, name in enumerate(task.class_names) if number}
-        case _:
+        case "detection" | "regression":
             return {}
+        case _:
+            assert_never(task.type)

@@ -5,13 +5,14 @@ Each image is stretched to a square. What a map shows without any image is what 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import assert_never
 
 import numpy as np
 from numpy.typing import NDArray
 
 from usaggr.data.check.image_scan import MAP, Looks
 from usaggr.data.samples import Dataset, Sample
-from usaggr.tasks import Task
+from usaggr.tasks import Task, has_mask_label
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ def class_shares(dataset: Dataset, looks: Looks) -> list[ClassShares]:
     """An entry a segmentation task."""
     found = []
     for task in dataset.tasks.values():
-        if task.type == "segmentation":
+        if has_mask_label(task.type):
             masks = [looks.masks[s.label_hash, task.num_classes].shares for s in dataset.by_task[task.id]]
             means = np.mean(masks, axis=0)
             found.append(ClassShares(task.id, {name: float(means[i]) for i, name in enumerate(task.class_names)}))
@@ -59,6 +60,8 @@ def label_maps(dataset: Dataset, looks: Looks) -> list[LabelMap]:
                 found += [LabelMap(task.id, name, _points(samples, i)) for i, name in enumerate(task.class_names)]
             case "classification":
                 pass
+            case _:
+                assert_never(task.type)
     return found
 
 

@@ -8,18 +8,38 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import assert_never
 
 from usaggr.data.samples import Fault
 from usaggr.errors import DataError
+from usaggr.tasks import TASK_TYPES, TaskType, least_classes
 
 REQUIRED = ("image_path", "task_name", "task_id", "num_classes")
 """Columns of every index file."""
 
+
+def label_columns(task_type: TaskType, num_classes: int) -> tuple[str, ...]:
+    """Return the columns that hold the labels of a task, by its type and its number of classes or points."""
+    match task_type:
+        case "segmentation":
+            return ("mask_path",)
+        case "classification":
+            return ("mask",)
+        case "detection":
+            return ("x_min", "y_min", "x_max", "y_max")
+        case "regression":
+            return tuple(f"point_{number}_xy" for number in range(1, num_classes + 1))
+        case _:
+            assert_never(task_type)
+
+
+def task_name(task_type: TaskType) -> str:
+    """Return the type as the challenge writes it in the column task_name; it is read in any case of letters."""
+    return "Regression" if task_type == "regression" else task_type
+
+
 REQUIRED_OF_TYPE: dict[str, tuple[str, ...]] = {
-    "segmentation": ("mask_path",),
-    "classification": ("mask",),
-    "detection": ("x_min", "y_min", "x_max", "y_max"),
-    "regression": ("point_1_xy",),
+    task_type: label_columns(task_type, least_classes(task_type)) for task_type in TASK_TYPES
 }
 """Further columns of a file that has rows of the type."""
 

@@ -10,12 +10,20 @@ from usaggr.config.study import DataConfig
 from usaggr.data.read.index import IndexRow
 from usaggr.data.samples import Fault
 from usaggr.errors import ConfigError, DataError
-from usaggr.tasks import CATALOGUE, TASK_TYPES, Task, TaskType, default_class_names
+from usaggr.tasks import (
+    CATALOGUE,
+    TASK_TYPES,
+    Task,
+    TaskType,
+    default_class_names,
+    has_mask_label,
+    least_classes,
+    most_classes,
+)
 
 MAX_CLASSES = 255
 """Of a segmentation: masks are cached with 8 bits."""
 
-_LEAST_CLASSES: dict[TaskType, int] = {"segmentation": 2, "classification": 2, "detection": 1, "regression": 1}
 _FORBIDDEN = frozenset("/\\;,#:*?\"'<>|=[]{}()$")
 """In task ids, which become names of folders and are listed in tables and on the command line."""
 
@@ -58,12 +66,12 @@ def _wrong_number(task_type: TaskType | None, num_classes: int | None) -> str:
         return "is not a whole number"
     if task_type is None:
         return "" if num_classes >= 1 else "is less than 1"
-    least = _LEAST_CLASSES[task_type]
+    least, most = least_classes(task_type), most_classes(task_type)
     if num_classes < least:
         return f"is too few: a {task_type} task has {least} at least"
-    if task_type == "detection" and num_classes != 1:
-        return "does not make a detection task, which has 1 (one box)"
-    if task_type == "segmentation" and num_classes > MAX_CLASSES:
+    if most is not None and num_classes > most:
+        return f"does not make a {task_type} task, which has {most} (one box)"
+    if has_mask_label(task_type) and num_classes > MAX_CLASSES:
         return f"is more than the {MAX_CLASSES} classes that a segmentation task can have"
     return ""
 

@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import assert_never
 
 from usaggr.config.study import DataConfig
 from usaggr.data.read.file_facts import FileFacts, ProbeKey
@@ -18,6 +19,7 @@ from usaggr.data.read.labels import Found, Label, box_label, class_label, mask_l
 from usaggr.data.read.paths import FileFinder, FoundFile, Misplaced
 from usaggr.data.read.subjects import Subjects, keep_single_spellings
 from usaggr.data.samples import Fault, Sample
+from usaggr.tasks import has_mask_label
 
 Prober = Callable[[Iterable[ProbeKey]], dict[ProbeKey, FileFacts]]
 
@@ -88,7 +90,7 @@ def _candidate(
     known = len(faults)
     text = row.text("image_path")
     image = _locate(row, "image_path", finder, faults)
-    segmentation = task is not None and task.type == "segmentation"
+    segmentation = task is not None and has_mask_label(task.type)
     mask = _locate(row, "mask_path", finder, faults) if segmentation else None
     sample_id = text if number == 1 else f"{text}#{number}"
     return _Candidate(row, task, sample_id, image, mask, len(faults) == known)
@@ -183,6 +185,8 @@ class _Judge:
                 if mask is None:
                     return Found()
                 return mask_label(row, task, mask, size, self.data)
+            case _:
+                assert_never(task.type)
 
 
 def _hash_of(label: Label) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 
 from usaggr.data.read.validation import count_kinds
 from usaggr.data.samples import Dataset, Fault, Sample
-from usaggr.tasks import Task
+from usaggr.tasks import Task, has_class_label
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -118,7 +118,7 @@ def print_overview(dataset: Dataset, console: "Console") -> None:
 
 def _overview(task: Task, samples: Sequence[Sample]) -> TaskOverview:
     counts = Counter(sample.label for sample in samples if sample.label is not None)
-    named = {name: counts[i] for i, name in enumerate(task.class_names)} if task.type == "classification" else {}
+    named = {name: counts[i] for i, name in enumerate(task.class_names)} if has_class_label(task.type) else {}
     areas = np.array([sample.height * sample.width for sample in samples])
     small, large = samples[int(areas.argmin())], samples[int(areas.argmax())]
     return TaskOverview(

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from usaggr.data.read.images import read_image, read_mask
 from usaggr.data.samples import Dataset, Sample
 from usaggr.data.seeds import generator
-from usaggr.tasks import Task
+from usaggr.tasks import Task, has_class_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,7 +49,15 @@ class _Strip:
     @property
     def legend(self) -> tuple[str, ...]:
         """Names that have colours on the images."""
-        return {"segmentation": self.task.class_names[1:], "regression": self.task.class_names}.get(self.task.type, ())
+        match self.task.type:
+            case "segmentation":
+                return self.task.class_names[1:]
+            case "regression":
+                return self.task.class_names
+            case "classification" | "detection":
+                return ()
+            case _:
+                assert_never(self.task.type)
 
     @property
     def head(self) -> float:
@@ -59,7 +67,7 @@ class _Strip:
     @property
     def caption(self) -> float:
         """Inches over an image."""
-        return _LINE if self.task.type == "classification" else 0
+        return _LINE if has_class_label(self.task.type) else 0
 
     @property
     def height(self) -> float:

@@ -4,10 +4,11 @@ import csv
 import io
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from usaggr.data.read.index import label_columns, task_name
 from usaggr.data.read.readers_version import SUFFIXES
 from usaggr.data.read.subject_names import normalise_subject
 from usaggr.errors import ConfigError, DataError
@@ -68,14 +69,13 @@ def index_text(table: SourceTable, root: Path) -> str:
     Raises:
         DataError: a file lies outside the root.
     """
-    columns = ["image_path", *_label_columns(table), "task_name", "task_id", "num_classes"]
+    columns = ["image_path", *label_columns(table.type, table.num_classes), "task_name", "task_id", "num_classes"]
     columns += sorted({name for row in table.rows for name in row.columns} - set(columns))
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
-    name = "Regression" if table.type == "regression" else table.type
     for row in table.rows:
-        fixed = {"task_name": name, "task_id": table.task, "num_classes": str(table.num_classes)}
+        fixed = {"task_name": task_name(table.type), "task_id": table.task, "num_classes": str(table.num_classes)}
         writer.writerow({"image_path": _relative(row.image, root), **_label_cells(row, root), **fixed, **row.columns})
     return text.getvalue()
 
@@ -133,18 +133,6 @@ def with_subjects(rows: Iterable[SourceRow], pattern: str | None) -> list[Source
         columns = {**row.columns, "subject_id": subject}
         found.append(SourceRow(row.image, row.mask, row.label, row.box, row.points, columns))
     return found
-
-
-def _label_columns(table: SourceTable) -> Sequence[str]:
-    match table.type:
-        case "segmentation":
-            return ("mask_path",)
-        case "classification":
-            return ("mask",)
-        case "detection":
-            return ("x_min", "y_min", "x_max", "y_max")
-        case "regression":
-            return tuple(f"point_{number}_xy" for number in range(1, table.num_classes + 1))
 
 
 def _label_cells(row: SourceRow, root: Path) -> dict[str, str]:

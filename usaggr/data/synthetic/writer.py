@@ -13,13 +13,14 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from usaggr.config.study import DataConfig, SyntheticConfig
+from usaggr.data.read.index import task_name
 from usaggr.data.synthetic import difficulty
 from usaggr.data.synthetic.image_plan import Shot, Use, roster
 from usaggr.data.synthetic.patient_pools import POOLS, SOURCES
@@ -28,7 +29,7 @@ from usaggr.data.synthetic.process_pool import results_of
 from usaggr.data.synthetic.relations import relations
 from usaggr.errors import ConfigError, DataError, RunError, one_of
 from usaggr.io.locks import exclusive
-from usaggr.tasks import CATALOGUE, Task
+from usaggr.tasks import CATALOGUE, Task, has_mask_label
 
 if TYPE_CHECKING:
     from usaggr.progress import Progress
@@ -100,7 +101,7 @@ def write_synthetic(
         raise ConfigError(f"{root}: is not empty; give another folder")
     jobs = list(roster(synthetic).items())
     for task_id in synthetic.tasks:
-        for folder in ("images", *(["masks"] if CATALOGUE[task_id].type == "segmentation" else [])):
+        for folder in ("images", *(["masks"] if has_mask_label(CATALOGUE[task_id].type) else [])):
             (root / _folder(CATALOGUE[task_id]) / folder).mkdir(parents=True, exist_ok=True)
     if progress:
         progress.start("drawing phantoms", len(jobs))
@@ -152,7 +153,7 @@ def _written(shot: Shot, uses: tuple[Use, ...], root: Path, seed: int) -> Iterat
         yield {
             "image_path": f"../{image_path}",
             **label,
-            "task_name": "Regression" if task.type == "regression" else task.type,
+            "task_name": task_name(task.type),
             "task_id": task.id,
             "num_classes": str(task.num_classes),
             "dataset": f"synthetic_{shot.pool}",
@@ -182,6 +183,8 @@ def _label(task: Task, use: Use, picture: Picture, shot: Shot, root: Path) -> Ro
                 f"point_{i}_xy": json.dumps([round(float(c), 2) for c in point])
                 for i, point in enumerate(picture.points, 1)
             }
+        case _:
+            assert_never(task.type)
 
 
 def encode_image(pixels: NDArray[np.uint8], suffix: str) -> bytes:

@@ -1,0 +1,54 @@
+"""What a task may be, and what follows from its type."""
+
+from dataclasses import replace
+
+import pytest
+
+from usaggr.data.read.index import label_columns, task_name
+from usaggr.tasks import (
+    CATALOGUE,
+    TASK_TYPES,
+    Task,
+    TaskType,
+    default_class_names,
+    has_class_label,
+    has_mask_label,
+    least_classes,
+    most_classes,
+)
+
+
+def with_classes(task_type: TaskType, number: int) -> Task:
+    return Task("t", task_type, number, "heart", "chest", default_class_names(task_type, number))
+
+
+@pytest.mark.parametrize("task_type", TASK_TYPES)
+def test_a_task_has_no_fewer_and_no_more_classes_than_its_type_allows(task_type: TaskType) -> None:
+    least, most = least_classes(task_type), most_classes(task_type)
+    for number in (least, most or 300):
+        assert with_classes(task_type, number).num_classes == number
+    for number in (least - 1, *([most + 1] if most else [])):
+        with pytest.raises(ValueError, match=f"{number} classes do not make a {task_type} task"):
+            with_classes(task_type, number)
+
+
+def test_an_unknown_type_and_a_missing_name_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"type is one of segmentation, .* not 'ranking'"):
+        replace(CATALOGUE["lung"], type="ranking")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="1 names for 2 classes"):
+        replace(CATALOGUE["lung"], class_names=("lesion",))
+
+
+def test_the_columns_of_a_label_are_those_of_the_challenge() -> None:
+    assert {task_type: label_columns(task_type, 2) for task_type in TASK_TYPES} == {
+        "segmentation": ("mask_path",),
+        "classification": ("mask",),
+        "detection": ("x_min", "y_min", "x_max", "y_max"),
+        "regression": ("point_1_xy", "point_2_xy"),
+    }
+    assert [task_type for task_type in TASK_TYPES if has_mask_label(task_type)] == ["segmentation"]
+    assert [task_type for task_type in TASK_TYPES if has_class_label(task_type)] == ["classification"]
+
+
+def test_a_type_is_written_as_in_the_challenge() -> None:
+    assert [task_name(t) for t in TASK_TYPES] == ["segmentation", "classification", "detection", "Regression"]
