@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 
 from usaggr.analysis.subsets import TestFold
 from usaggr.errors import RunError
-from usaggr.metrics.names import METRICS
-from usaggr.metrics.scores import task_pseudovalues
+from usaggr.metrics.scores import score_columns, task_pseudovalues
 from usaggr.results.predictions import SAMPLE_METRICS, read_predictions, stored_columns
 from usaggr.statistics.minimum_evidence import rarer_class
-from usaggr.tasks import Task
+from usaggr.tasks import Task, has_class_label
 
 
 @dataclass(frozen=True)
@@ -37,13 +36,10 @@ def read_pseudovalues(
     """
     if not path.exists():
         return None
-    names = ["task_id", "sample_id", "label", "probs"]
-    if all(task.type != "classification" for task in tasks.values()):
-        names = names[:2]
-    wanted = {metric.name for task in tasks.values() for metric in METRICS[task.type]}
     # A metric that the version which wrote the table did not have is left out, not a fault of the run.
-    stored = stored_columns(path)
-    table = read_predictions(path, [*names, *(name for name in SAMPLE_METRICS if name in wanted and name in stored)])
+    lacking = set(SAMPLE_METRICS) - stored_columns(path)
+    columns = dict.fromkeys(name for task in tasks.values() for name in score_columns(task.type))
+    table = read_predictions(path, ["task_id", "sample_id", *(name for name in columns if name not in lacking)])
     found = {}
     for task_id, task in tasks.items():
         rows, fold = table[table["task_id"] == task_id], folds.get(task_id)
@@ -66,6 +62,6 @@ def read_pseudovalues(
 def _of_task(task: Task, rows: pd.DataFrame, places: NDArray[np.int64]) -> TaskPseudovalues:
     metrics = task_pseudovalues(task, rows, places)
     rarer = None
-    if task.type == "classification":
+    if has_class_label(task.type):
         rarer = rarer_class(rows["label"].to_numpy(dtype=np.int64), places, task.num_classes)
     return TaskPseudovalues(metrics, rarer)

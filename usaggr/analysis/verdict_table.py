@@ -16,6 +16,7 @@ from usaggr.statistics.minimum_evidence import FEWEST, differs_in_few, hangs_on_
 from usaggr.statistics.power import seeds_needed
 from usaggr.statistics.two_way_anova import stacked
 from usaggr.statistics.verdicts import ALPHA, judge
+from usaggr.tasks import has_class_label
 
 OWN_COLUMNS = (
     "main", "same", "planned", "delta_skill", "se", "trivial", "collapsed", "collapsed_reference", "unconverged",
@@ -116,7 +117,7 @@ def scarcity(row: dict[Any, Any], difference: Difference | None, cases: Cases) -
         return "no predictions"
     if not row["main"]:
         return ""
-    if row["task_type"] == "classification":
+    if has_class_label(row["task_type"]):
         rarer = cases.rarer(row["task"], row["grouping"], row["scale"], row["variant"])
         if rarer is not None and rarer < FEWEST:
             return f"too few: {rarer} subject{'s' if rarer != 1 else ''} in the rarer class"

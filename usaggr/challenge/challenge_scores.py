@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,17 +10,27 @@ from numpy.typing import NDArray
 from usaggr.errors import ConfigError, one_of
 from usaggr.metrics.scores import score_task, task_pseudovalues
 from usaggr.statistics.score_intervals import score_intervals
-from usaggr.tasks import Task, TaskType
+from usaggr.tasks import TASK_TYPES, Task, TaskType, has_class_label
 
 Mode = Literal["challenge", "strict"]
 MODES: tuple[Mode, ...] = ("challenge", "strict")
 
-CHALLENGE_METRICS: dict[TaskType, tuple[str, ...]] = {
-    "segmentation": ("dsc", "hd"),
-    "classification": ("auc", "accuracy", "f1_macro", "f1_weighted", "mcc"),
-    "detection": ("iou",),
-    "regression": ("mre",),
-}
+
+def _challenge_metrics(task_type: TaskType) -> tuple[str, ...]:
+    match task_type:
+        case "segmentation":
+            return ("dsc", "hd")
+        case "classification":
+            return ("auc", "accuracy", "f1_macro", "f1_weighted", "mcc")
+        case "detection":
+            return ("iou",)
+        case "regression":
+            return ("mre",)
+        case _:
+            assert_never(task_type)
+
+
+CHALLENGE_METRICS = {task_type: _challenge_metrics(task_type) for task_type in TASK_TYPES}
 """What the challenge scores. The others are ours: HD95 and NSD, balanced accuracy, MRE as a part of the diagonal."""
 
 CONFIDENCE = 0.95
@@ -60,7 +70,7 @@ def score(task: Task, rows: Sequence[Mapping[str, Any]], components: NDArray[np.
     places = np.unique(components, return_inverse=True)[1].astype(np.int64)
     strict, notes = score_task(task, rows)
     challenge = {name: strict[name] for name in CHALLENGE_METRICS[task.type] if name in strict}
-    if task.type == "classification" and len({row["label"] for row in rows}) < task.num_classes:
+    if has_class_label(task.type) and len({row["label"] for row in rows}) < task.num_classes:
         challenge["auc"] = 0.0
     intervals = score_intervals(task_pseudovalues(task, rows, places), CONFIDENCE)
     return Scored(challenge, strict, intervals, notes)

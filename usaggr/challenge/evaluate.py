@@ -22,7 +22,7 @@ from usaggr.data.samples import Dataset, Sample
 from usaggr.metrics.scores import score_sample
 from usaggr.progress import Progress
 from usaggr.results.predictions import Truth
-from usaggr.tasks import Task
+from usaggr.tasks import Task, has_mask_label
 
 _PIECE = 16
 """Samples that are scored, and then counted, at a time."""
@@ -119,7 +119,7 @@ def evaluate(
 
 def _asked(task: Task, sample: Sample, component: int, rows: Mapping[tuple[str, int], IndexRow]) -> _Asked:
     row = rows[sample.csv_file, sample.row]
-    place = mask_place(row) if task.type == "segmentation" else None
+    place = mask_place(row) if has_mask_label(task.type) else None
     return _Asked(task, sample, component, row.text("image_path"), place)
 
 
@@ -174,12 +174,12 @@ def _of_task(
 def _extra(submission: Submission, dataset: Dataset, rows: Mapping[tuple[str, int], IndexRow]) -> list[Finding]:
     """Predictions of what is not in the index; those of samples that are not asked for are left alone."""
     known = {(row.text("task_id"), row.text("image_path")) for row in rows.values()}
-    types = {task.id: task.type for task in dataset.tasks.values()}
+    with_masks = {task.id for task in dataset.tasks.values() if has_mask_label(task.type)}
     findings = []
     for key in submission.records.keys() - known:
-        what = "no such image of the task in the index" if key[0] in types else "no such task in the index"
+        what = "no such image of the task in the index" if key[0] in dataset.tasks else "no such task in the index"
         findings.append(Finding("extra", *key, submission.records[key][0], what))
-    places = {mask_place(row) for row in rows.values() if types.get(row.text("task_id")) == "segmentation"}
+    places = {mask_place(row) for row in rows.values() if row.text("task_id") in with_masks}
     for path in sorted(submission.folder.rglob("*")):
         place = PurePosixPath(path.relative_to(submission.folder))
         if path.suffix.lower() in SUFFIXES and path.is_file() and place not in places:

@@ -11,12 +11,10 @@ from typing import Any
 from usaggr.data.read.index import IndexRow
 from usaggr.errors import DataError
 from usaggr.results.predictions import Prediction
-from usaggr.tasks import TaskType
+from usaggr.tasks import TASK_TYPES, TaskType, has_mask_label
 
 JSON_FILES: dict[TaskType, str] = {
-    "classification": "classification_predictions.json",
-    "detection": "detection_predictions.json",
-    "regression": "regression_predictions.json",
+    task_type: f"{task_type}_predictions.json" for task_type in TASK_TYPES if not has_mask_label(task_type)
 }
 """Where predictions of a type are; those of segmentation are files of their own."""
 

@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, assert_never
 
 import cv2
 import numpy as np
@@ -18,7 +18,7 @@ from usaggr.data.read.labels import TOLERANCE
 from usaggr.data.samples import Sample
 from usaggr.errors import DataError
 from usaggr.results.predictions import Prediction
-from usaggr.tasks import Task
+from usaggr.tasks import Task, has_mask_label
 
 _SUM_TOLERANCE = 1e-3
 """By which probabilities may miss a sum of 1: files are often written with few digits."""
@@ -117,14 +117,24 @@ def judge(task: Task, sample: Sample, image_path: str, submission: Submission, p
         submission: read before.
         place: of the mask in the submission, for a segmentation.
     """
-    if task.type == "segmentation":
+    if has_mask_label(task.type):
         assert place is not None
         return _Mask(task, sample, image_path, submission.folder, submission.max_pixels, place).judged()
     name, record = submission.records.get((task.id, image_path), (JSON_FILES[task.type], None))
     if record is None:
         return Judged(findings=[Finding("missing", task.id, image_path, name, "no record of it")])
     judged = _Record(task, sample, image_path, name, record)
-    return judged.classes() if task.type == "classification" else judged.coordinates()
+    match task.type:
+        case "classification":
+            return judged.classes()
+        case "detection":
+            return judged.coordinates(box=True)
+        case "regression":
+            return judged.coordinates(box=False)
+        case "segmentation":
+            raise AssertionError("masks are files, not records")
+        case _:
+            assert_never(task.type)
 
 
 @dataclass
@@ -195,9 +205,8 @@ class _Record:
         prediction = Prediction(self.task.id, self.sample.sample_id, self.sample.subject_id, probs=probs)
         return Judged(Answer(prediction, int(given)), findings)
 
-    def coordinates(self) -> Judged:
-        """Of a detection or regression."""
-        box = self.task.type == "detection"
+    def coordinates(self, box: bool) -> Judged:
+        """Judge a box, or else landmarks."""
         name, count = ("bbox", 4) if box else ("predicted_points", 2 * self.task.num_classes)
         sides = np.tile([self.sample.width, self.sample.height], count // 2).astype(float)
         fractions = _numbers(self.record.get(f"{name}_normalized"), count)

@@ -3,7 +3,7 @@
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import PurePath
-from typing import Any
+from typing import Any, assert_never
 
 from usaggr import __version__
 from usaggr.analysis.pseudovalues import read_pseudovalues
@@ -15,7 +15,7 @@ from usaggr.models.weights import TIMM, weights_file
 from usaggr.results import contract
 from usaggr.results.trained_model import StoredRun
 from usaggr.statistics.score_intervals import score_intervals
-from usaggr.tasks import Task
+from usaggr.tasks import Task, TaskType
 
 CARD_VERSION = 1
 INTENDED_USE = "Research use; not a medical device."
@@ -159,13 +159,12 @@ def _task(
         trivial = result.trivial[task.id].get(name)
         better = metric(name).higher_is_better
         scores[name] = {"value": value, "low": low, "high": high, "trivial": trivial, "higher_is_better": better}
-    names = {"segmentation": "classes", "classification": "classes", "detection": "boxes", "regression": "points"}
     return {
         "id": task.id,
         "type": task.type,
         "organ": task.organ,
         "clinical_group": task.clinical_group,
-        names[task.type]: list(task.class_names),
+        _named(task.type): list(task.class_names),
         "place": place,
         "output": {"name": task.id, **_output(task, stored.size)},
         "n_train": result.n_train[task.id],
@@ -174,6 +173,19 @@ def _task(
         "scores": scores,
         "notes": result.notes.get(task.id, []),
     }
+
+
+def _named(task_type: TaskType) -> str:
+    """Return the key under which the names of classes, boxes or points stand."""
+    match task_type:
+        case "segmentation" | "classification":
+            return "classes"
+        case "detection":
+            return "boxes"
+        case "regression":
+            return "points"
+        case _:
+            assert_never(task_type)
 
 
 def _output(task: Task, size: tuple[int, int]) -> dict[str, Any]:
@@ -190,6 +202,8 @@ def _output(task: Task, size: tuple[int, int]) -> dict[str, Any]:
             return {"shape": ["N", 4], "meaning": "x_min, y_min, x_max, y_max as fractions of the image's sides"}
         case "regression":
             return {"shape": ["N", task.num_classes, 2], "meaning": "x, y of each point as fractions of the sides"}
+        case _:
+            assert_never(task.type)
 
 
 def _intervals(stored: StoredRun) -> dict[str, dict[str, tuple[float, float]]]:

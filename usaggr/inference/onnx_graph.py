@@ -21,7 +21,7 @@ from usaggr.models.experts import ExpertMlp, choose, weigh_all
 from usaggr.models.m2dino import M2Dino
 from usaggr.models.network import MultiTaskNetwork
 from usaggr.models.per_task import PerTask
-from usaggr.tasks import Task
+from usaggr.tasks import Task, has_class_label
 
 IMAGES, TASK = "images", "task"
 """Names of the graph's inputs."""
@@ -65,7 +65,7 @@ class InferenceGraph(nn.Module):
                 output = head(decoded)
             else:
                 output = head(maps[-1])
-            outputs.append(output.softmax(dim=1) if one.type == "classification" else output)
+            outputs.append(output.softmax(dim=1) if has_class_label(one.type) else output)
         return tuple(outputs)
 
     def _maps(self, images: Tensor, task: Tensor | None) -> list[Tensor]:
@@ -186,7 +186,7 @@ def largest_difference(model: Model, path: Path, count: int) -> float:
             feed[TASK] = np.full(count, place, np.int64)
         (found,) = session.run([task.id], feed)
         own = model.outputs(pixels, task.id).cpu()
-        own = own.softmax(dim=1) if task.type == "classification" else own
+        own = own.softmax(dim=1) if has_class_label(task.type) else own
         scale = max(1.0, float(own.abs().max()))
         largest = max(largest, float(np.abs(np.asarray(found) - own.numpy()).max()) / scale)
     return largest

@@ -12,7 +12,7 @@ from usaggr.data.read.index_tasks import Declaration, declaration_of
 from usaggr.data.samples import Fault
 from usaggr.errors import ConfigError, DataError, one_of
 from usaggr.results.split import FOLDS
-from usaggr.tasks import Task
+from usaggr.tasks import Task, has_mask_label
 
 Key = tuple[str, str]
 """Task id, and image_path; of a segmentation the place of its mask."""
@@ -84,7 +84,7 @@ def read_request(root: Path, tasks: Mapping[str, Task], split: Path | None, fold
             faults += wrong
         else:
             _check_task(row, declared, tasks[task_id])
-            _add(found, places, Asked(task_id, row, mask_place(row) if declared.type == "segmentation" else None))
+            _add(found, places, Asked(task_id, row, mask_place(row) if has_mask_label(declared.type) else None))
     _check_fold(split, root, wanted, seen, tasks)
     if not found and not faults:
         of_fold = f" of the fold {fold or 'test'}" if split is not None else ""

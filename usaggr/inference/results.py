@@ -1,6 +1,7 @@
 """What a model says of an image, in pixels of that image as it was given."""
 
 from dataclasses import dataclass
+from typing import assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,3 +75,5 @@ def result_of(task: Task, prediction: Prediction) -> Result:
         case "regression":
             assert prediction.points is not None
             return LandmarksResult(task.id, prediction.points, task.class_names)
+        case _:
+            assert_never(task.type)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, assert_never
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ from usaggr.metrics.names import METRICS
 from usaggr.metrics.segmentation import class_scores, mean_dsc
 from usaggr.results.predictions import Prediction, Truth
 from usaggr.results.run_result import Scores
-from usaggr.tasks import Task
+from usaggr.tasks import Task, TaskType, has_class_label
 
 Rows = Sequence[Mapping[str, Any]] | pd.DataFrame
 """Rows of predictions.parquet: as they come from `prediction_row`, or as `read_predictions` gives them.
@@ -37,21 +37,34 @@ def score_sample(
     """
     diagonal = float(np.hypot(truth.height, truth.width))
     match task.type:
-        case "segmentation" if prediction.mask is not None and truth.mask is not None:
-            _same_shape(truth, prediction.mask, truth.mask)
-            if main_only:
-                return {"dsc": mean_dsc(truth.mask, prediction.mask, task.num_classes)}
-            return class_scores(truth.mask, prediction.mask, task.num_classes, nsd_tolerance * diagonal)
-        case "classification" if prediction.probs is not None and truth.label is not None:
-            return {"accuracy": float(prediction.probs.argmax() == truth.label)}
-        case "detection" if prediction.box is not None and truth.box is not None:
-            _same_shape(truth, prediction.box, truth.box)
-            return {"iou": iou(truth.box, prediction.box)}
-        case "regression" if prediction.points is not None and truth.points is not None:
-            _same_shape(truth, prediction.points, truth.points)
-            mre = mean_radial_error(truth.points, prediction.points)
-            return {"mre": mre, "mre_relative": mre / diagonal}
+        case "segmentation":
+            if prediction.mask is not None and truth.mask is not None:
+                _same_shape(truth, prediction.mask, truth.mask)
+                if main_only:
+                    return {"dsc": mean_dsc(truth.mask, prediction.mask, task.num_classes)}
+                return class_scores(truth.mask, prediction.mask, task.num_classes, nsd_tolerance * diagonal)
+        case "classification":
+            if prediction.probs is not None and truth.label is not None:
+                return {"accuracy": float(prediction.probs.argmax() == truth.label)}
+        case "detection":
+            if prediction.box is not None and truth.box is not None:
+                _same_shape(truth, prediction.box, truth.box)
+                return {"iou": iou(truth.box, prediction.box)}
+        case "regression":
+            if prediction.points is not None and truth.points is not None:
+                _same_shape(truth, prediction.points, truth.points)
+                mre = mean_radial_error(truth.points, prediction.points)
+                return {"mre": mre, "mre_relative": mre / diagonal}
+        case _:
+            assert_never(task.type)
     raise ValueError(f"{truth.sample_id}: prediction or truth is not of a {task.type} task")
+
+
+def score_columns(task_type: TaskType) -> tuple[str, ...]:
+    """Return the columns of predictions.parquet from which `score_task` and `task_pseudovalues` take the scores."""
+    if has_class_label(task_type):
+        return ("label", "probs")
+    return tuple(metric.name for metric in METRICS[task_type])
 
 
 def score_task(task: Task, rows: Rows) -> tuple[dict[str, float], list[str]]:
@@ -61,7 +74,7 @@ def score_task(task: Task, rows: Rows) -> tuple[dict[str, float], list[str]]:
     classes, that is the mean of the samples' scores. A metric that no sample has (distances, under `main_only`) is left
     out; one that some lack is NaN. AUC alone can be left out of a whole fold's classification scores, with a remark.
     """
-    if task.type == "classification":
+    if has_class_label(task.type):
         classes = _class_predictions(rows)
         return classification_scores(classes.labels, classes.probabilities, classes.predicted)
     main, *others = [metric.name for metric in METRICS[task.type]]
@@ -83,7 +96,7 @@ def task_pseudovalues(task: Task, rows: Rows, components: NDArray[np.int64]) -> 
     Returns:
         Metric: (C,) values.
     """
-    if task.type == "classification":
+    if has_class_label(task.type):
         classes = _class_predictions(rows)
         labels, probabilities = classes.labels, classes.probabilities
         found = confusion_pseudovalues(labels, probabilities, components, classes.predicted)

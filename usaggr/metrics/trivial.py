@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, assert_never
 
 import cv2
 import numpy as np
@@ -36,6 +36,8 @@ class TrivialPredictor:
                 return Prediction(self.task.id, sample_id, subject_id, box=self.answer * np.tile(sides, 2))
             case "regression":
                 return Prediction(self.task.id, sample_id, subject_id, points=self.answer * sides)
+            case _:
+                assert_never(self.task.type)
 
 
 def fit_trivial(task: Task, targets: NDArray[Any] | Sequence[NDArray[np.uint8]]) -> TrivialPredictor:
@@ -58,6 +60,8 @@ def fit_trivial(task: Task, targets: NDArray[Any] | Sequence[NDArray[np.uint8]])
             return TrivialPredictor(task, np.bincount(targets, minlength=task.num_classes) / len(targets))
         case "detection" | "regression":
             return TrivialPredictor(task, np.mean(targets, axis=0))
+        case _:
+            assert_never(task.type)
 
 
 def constant_mask(masks: Sequence[NDArray[np.uint8]] | NDArray[np.uint8], num_classes: int) -> NDArray[np.uint8]:

@@ -5,7 +5,7 @@ classification and direct landmarks the encoder's last one. In m2dino all read t
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, assert_never
 
 import torch
 import torch.nn.functional as F
@@ -135,6 +135,8 @@ def build_head(task: Task, model: ModelConfig, maps: HeadMaps) -> Head:
             if model.landmarks == "direct":
                 return DirectHead(maps.pooled_channels, task.num_classes, maps.pooled)
             return HeatmapHead(maps.decoder_channels, task.num_classes)
+        case _:
+            assert_never(task.type)
 
 
 def spatial_softmax(logits: Tensor) -> Tensor:

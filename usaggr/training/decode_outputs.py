@@ -1,6 +1,7 @@
 """From the network's outputs to predictions in pixels of the original image."""
 
 from collections.abc import Sequence
+from typing import assert_never
 
 import numpy as np
 import torch
@@ -41,6 +42,8 @@ def predictions_of(task: Task, outputs: Tensor, samples: Sequence[Sample]) -> li
                 Prediction(task.id, s.sample_id, s.subject_id, points=(points * _sides(s)).numpy())
                 for s, points in zip(samples, outputs.double(), strict=True)
             ]
+        case _:
+            assert_never(task.type)
 
 
 def _mask(task: Task, logits: Tensor, sample: Sample) -> Prediction:

@@ -5,6 +5,7 @@ task type drowns the others.
 """
 
 import math
+from typing import assert_never
 
 import torch
 import torch.nn.functional as F
@@ -41,6 +42,8 @@ def sample_losses(task: Task, outputs: Tensor, targets: Tensor, training: Traini
             return box_loss(outputs, targets)
         case "regression":
             return landmark_loss(outputs, targets)
+        case _:
+            assert_never(task.type)
 
 
 def segmentation_loss(logits: Tensor, masks: Tensor, cross_entropy: bool) -> Tensor:

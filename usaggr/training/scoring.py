@@ -5,7 +5,7 @@ The whole fold is scored at original resolution; nothing is averaged over batche
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, assert_never
 
 import numpy as np
 import sklearn.metrics  # noqa: F401  # where this is imported ahead of runs, none of them waits for it
@@ -68,7 +68,8 @@ def trivial_predictors(
     predictors = {}
     targets: NDArray[Any] | list[NDArray[np.uint8]]
     for task_id, samples in training.items():
-        match tasks[task_id].type:
+        task_type = tasks[task_id].type
+        match task_type:
             case "segmentation":
                 targets = [cache.mask(sample) for sample in samples]
             case "classification":
@@ -77,6 +78,8 @@ def trivial_predictors(
                 targets = np.stack([relative_box(s) for s in samples])
             case "regression":
                 targets = np.stack([relative_points(s) for s in samples])
+            case _:
+                assert_never(task_type)
         predictors[task_id] = fit_trivial(tasks[task_id], targets)
     return predictors
 
