@@ -1,7 +1,7 @@
 """Task by task: what it is, all metrics under every grouping and scale, curves, and test samples as pictures."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, assert_never
 
 from usaggr.document import numbers as text
 from usaggr.document.display_names import grouping_label, plural
@@ -10,6 +10,7 @@ from usaggr.metrics.names import METRICS, metric_label
 from usaggr.report import table_cells
 from usaggr.report.material import Material, capital, paragraph, section
 from usaggr.results.data_description import TaskFacts
+from usaggr.tasks import Task
 
 Row = dict[Any, Any]
 
@@ -47,19 +48,26 @@ def _task(material: Material, task: str, cells: list[Row], deltas: list[Row]) ->
 
 def _what(facts: TaskFacts) -> str:
     task = facts.task
-    names = f": {', '.join(literal(name) for name in task.class_names)}" if task.class_names else ""
-    kinds = {
-        "segmentation": f"{plural(task.num_classes, 'class', 'classes')}{names}",
-        "classification": f"{plural(task.num_classes, 'class', 'classes')}{names}",
-        "detection": "one box an image",
-        "regression": f"{plural(task.num_classes, 'landmark')} an image",
-    }
     organ = f", organ: {literal(task.organ)}" if task.organ else ""
     return (
-        f"{capital(task.type)} ({kinds[task.type]}); clinical group: {literal(task.clinical_group)}{organ}. "
+        f"{capital(task.type)} ({_labels(task)}); clinical group: {literal(task.clinical_group)}{organ}. "
         f"{facts.n_train:,} training, {facts.n_val:,} validation and {facts.n_test:,} test samples; "
         f"{plural(facts.n_subjects, 'test subject')}."
     )
+
+
+def _labels(task: Task) -> str:
+    """Return what the label of an image consists of."""
+    match task.type:
+        case "segmentation" | "classification":
+            names = f": {', '.join(literal(name) for name in task.class_names)}" if task.class_names else ""
+            return f"{plural(task.num_classes, 'class', 'classes')}{names}"
+        case "detection":
+            return "one box an image"
+        case "regression":
+            return f"{plural(task.num_classes, 'landmark')} an image"
+        case _:
+            assert_never(task.type)
 
 
 def _table(material: Material, task: str, cells: list[Row], deltas: list[Row]) -> Block | None:

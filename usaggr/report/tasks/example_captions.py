@@ -1,11 +1,13 @@
 """What is said of an example: what there is to see, how it was chosen, and how typical it is."""
 
 from collections.abc import Sequence
+from typing import assert_never
 
 from usaggr.document import numbers
 from usaggr.document.display_names import scale_label
 from usaggr.document.elements import literal
 from usaggr.report.tasks.example_choice import Choice, Contest, sample_score
+from usaggr.tasks import TaskType
 
 
 def title_of(contest: Contest, choice: Choice) -> str:
@@ -61,14 +63,24 @@ def _compared(contest: Contest, choice: Choice, other_label: str) -> str:
 
 def description_of(contest: Contest, choice: Choice, notes: Sequence[tuple[str, str]]) -> str:
     """Plain text for those who cannot see the picture; `notes` are label and score of each panel with a prediction."""
-    what = {
-        "segmentation": "the outlines of truth and prediction",
-        "detection": "the true and the predicted box",
-        "regression": "the true and the predicted landmarks",
-        "classification": "the probability of each class",
-    }[contest.task.type]
+    what = _drawn(contest.task.type)
     scores = "; ".join(f"{label} {note}" for label, note in notes)
     return f"Test sample {choice.sample_id} of {contest.task.id}: the image, the truth, and {what} by {scores}"
+
+
+def _drawn(task_type: TaskType) -> str:
+    """Return what a picture of a sample shows beside the image."""
+    match task_type:
+        case "segmentation":
+            return "the outlines of truth and prediction"
+        case "detection":
+            return "the true and the predicted box"
+        case "regression":
+            return "the true and the predicted landmarks"
+        case "classification":
+            return "the probability of each class"
+        case _:
+            assert_never(task_type)
 
 
 def _seeds(seeds: Sequence[int]) -> str:

@@ -19,7 +19,7 @@ from usaggr.errors import RunError
 from usaggr.metrics.names import main_metric, metric_label
 from usaggr.results import contract
 from usaggr.results.predictions import read_predictions
-from usaggr.tasks import Task, TaskType
+from usaggr.tasks import Task, TaskType, has_class_label
 
 Kind = Literal["gain", "loss", "best", "worst"]
 
@@ -123,8 +123,8 @@ class SampleScores:
             assert run.path is not None
             tasks = [self._tasks[task_id] for task_id in run.row.tasks]
             types = {task.type for task in tasks}
-            names = {sample_score(task_type).name for task_type in types - {"classification"}}
-            classes = ["label", "probs"] if "classification" in types else []
+            names = {sample_score(task_type).name for task_type in types if not has_class_label(task_type)}
+            classes = ["label", "probs"] if any(map(has_class_label, types)) else []
             table = read_predictions(
                 run.path / contract.PREDICTIONS, ["task_id", "sample_id", *sorted(names), *classes]
             )
@@ -140,7 +140,7 @@ class SampleScores:
 
 def sample_score(task_type: TaskType) -> SampleScore:
     """The main metric where single samples have it, else the probability of the true class."""
-    if task_type == "classification":
+    if has_class_label(task_type):
         return SampleScore("probability", "probability of the true class", "p(true)", "", True)
     metric = main_metric(task_type)
     label = metric_label(metric.name)
@@ -266,7 +266,7 @@ def _nearest_seed(contest: Contest, sample_id: str, scores: SampleScores) -> int
 
 def _scores(rows: pd.DataFrame, task_type: TaskType) -> "pd.Series[float]":
     score = sample_score(task_type)
-    if task_type == "classification":
+    if has_class_label(task_type):
         labels = rows["label"].to_numpy(dtype=np.int64)
         values = np.array([probs[label] for probs, label in zip(rows["probs"], labels, strict=True)], dtype=float)
     else:

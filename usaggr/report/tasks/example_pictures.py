@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ from usaggr.report.tasks.strips import (
     rows_height,
     strip_bytes,
 )
-from usaggr.tasks import Task
+from usaggr.tasks import Task, has_class_label
 
 MAX_CLASSES = 8
 """Classes with a bar, at the most."""
@@ -46,7 +47,7 @@ def picture_of(task: Task, sample: Sample, shown: Sequence[Shown], data: DataCon
         DataError: the image or the mask cannot be read.
     """
     image = read_image(sample.image_path, 3, data.max_pixels)
-    if task.type == "classification":
+    if has_class_label(task.type):
         panels, legend = _classification(task, sample, shown, image), []
     else:
         panels, legend = _located(task, sample, shown, image, data), _legend(task, bool(shown))
@@ -118,6 +119,10 @@ def _legend(task: Task, predicted: bool) -> list[Key]:
             return [Key("dashes", WHITE, "truth"), *areas]
         case "detection":
             return [Key("dashes", WHITE, "truth"), Key("line", colour_of(1), "prediction")]
-        case _:
+        case "regression":
             areas = [Key("area", colour_of(i), name) for i, name in enumerate(task.class_names, start=1)]
             return [Key("circle", WHITE, "truth"), Key("cross", WHITE, "prediction"), *areas]
+        case "classification":
+            return []
+        case _:
+            assert_never(task.type)
