@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from usaggr.errors import RunError
+from usaggr.metrics.names import METRICS
 from usaggr.results.plan import COLUMNS as PLAN_COLUMNS
 from usaggr.results.run_directory import RunDirectory
 from usaggr.results.run_result import State, Status
@@ -89,12 +90,12 @@ def test_running_ones_say_where_and_since_when(tmp_path: Path) -> None:
 
 
 def test_finished_runs_that_lack_a_metric_of_this_version_are_named_with_what_to_do(tmp_path: Path) -> None:
-    whole = {"dsc": 0.8, "hd": 9.0, "hd95": 5.0, "nsd": 0.7}
+    whole = {metric.name: 0.7 for metric in METRICS["segmentation"]}
     old = {name: value for name, value in whole.items() if name != "nsd"}
     paths = study(
         tmp_path, ("new", "done", None), ("old", "done", None), ("older", "done", None), ("bad", "done", None)
     )
-    older = {"dsc": 0.8, "hd": 9.0}
+    older = {name: value for name, value in old.items() if name != "hd95"}
     for path, scores in zip(paths, (whole, old, older), strict=False):
         (path / "result.json").write_text(json.dumps({"scores": {"lesion": scores}, "notes": {}}))
     (paths[-1] / "result.json").write_text("[]")
