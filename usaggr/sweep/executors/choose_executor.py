@@ -1,8 +1,8 @@
 """Which executor a study asks for; each is imported only where it is used."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
-from usaggr.config.executor import RayConfig, SlurmConfig
+from usaggr.config.executor import LocalConfig, RayConfig, SlurmConfig
 from usaggr.sweep.execution.jobs import Executor
 from usaggr.tracking.record import to_preload
 
@@ -17,14 +17,18 @@ def executor_for(study: "StudyConfig") -> Executor:
         ConfigError: a package that it needs is not installed.
     """
     config, accelerator = study.executor, study.training.accelerator
-    if isinstance(config, SlurmConfig):
-        from usaggr.sweep.executors.slurm.executor import SlurmExecutor
+    match config:
+        case SlurmConfig():
+            from usaggr.sweep.executors.slurm.executor import SlurmExecutor
 
-        return SlurmExecutor(config, accelerator)
-    if isinstance(config, RayConfig):
-        from usaggr.sweep.executors.ray.executor import RayExecutor
+            return SlurmExecutor(config, accelerator)
+        case RayConfig():
+            from usaggr.sweep.executors.ray.executor import RayExecutor
 
-        return RayExecutor(config, accelerator)
-    from usaggr.sweep.executors.local.executor import LocalExecutor
+            return RayExecutor(config, accelerator)
+        case LocalConfig():
+            from usaggr.sweep.executors.local.executor import LocalExecutor
 
-    return LocalExecutor(config, accelerator, preload=to_preload(study))
+            return LocalExecutor(config, accelerator, preload=to_preload(study))
+        case _:
+            assert_never(config)
