@@ -6,9 +6,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from tests.report.sweeps import CATALOGUE, FakeSweep, level
-from usaggr.document.elements import Cell, Details, Document, Items, Paragraph, Section, TextTable, literal
+from usaggr.document.elements import (
+    Cell,
+    Details,
+    Document,
+    Gallery,
+    Items,
+    Paragraph,
+    Picture,
+    Section,
+    TextTable,
+    literal,
+)
 from usaggr.document.html import render_page
 from usaggr.report.build import build_report
 
@@ -220,6 +232,26 @@ def test_what_is_folded_is_unfolded_for_print_alone(browser: Any, tmp_path: Path
     assert page.evaluate(is_open)
     page.evaluate("window.dispatchEvent(new Event('afterprint'))")
     assert not page.evaluate(is_open)
+    page.close()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pictures_of_a_gallery_stand_side_by_side_within_the_page(
+    browser: Any, tmp_path: Path, width: int, scheme: str
+) -> None:
+    for number in range(6):
+        Image.new("RGB", (240, 160)).save(tmp_path / f"{number}.png")
+    pictures = tuple(Picture(f"{number}.png", "folder/" * 9, f"picture {number}; " * 5) for number in range(6))
+    path = tmp_path / "index.html"
+    path.write_text(render_page(Document("t", (Gallery(pictures, "**Six**"),)), tmp_path), encoding="utf-8")
+    page, complaints, requests = open_page(browser, path, width, scheme)
+    assert (complaints, requests) == ([], [])
+    assert page.evaluate(OVERFLOWING) == []
+    assert page.evaluate(PALE) == []
+    assert page.evaluate("[...document.images].map((image) => image.width)") == [240] * 6
+    tops = page.evaluate("[...document.images].map((image) => image.getBoundingClientRect().top)")
+    assert len(set(tops)) == (6 if width == 390 else 2)
     page.close()
 
 
