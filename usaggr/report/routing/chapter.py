@@ -108,16 +108,13 @@ def _overview(material: Material) -> Iterator[Block]:
     for one in routing.runs:
         for grouping in one.run.row.groupings:
             held.setdefault((one.run.row.variant, one.run.row.scale, grouping), []).append(one)
+    similarities: dict[tuple[str, Scale, str], list[float]] = {}
+    for pair in routing.similarities:
+        similarities.setdefault((pair.variant, pair.scale, pair.grouping), []).append(pair.similarity)
     rows = []
     for setting in (setting for setting in material.comparison.settings if setting in held):
         (variant, scale, grouping), runs = setting, held[setting]
-        pairs = np.array(
-            [
-                pair.similarity
-                for pair in routing.similarities
-                if (pair.variant, pair.scale, pair.grouping) == (variant, scale, grouping)
-            ]
-        )
+        pairs = np.array(similarities.get(setting, []))
         entropy = float(np.mean([one.entropy.mean() for one in runs]))
         dead, of = sum(int(one.dead.sum()) for one in runs), sum(one.dead.size for one in runs)
         alike = Cell(MISSING)
