@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from usaggr.cli.arguments import ConfigDir, chooses_data, output_console, split_words, study_of_data
+from usaggr.cli.arguments import ConfigDir, chooses_data, compose_from_data, make_console, split_words
 from usaggr.cli.completion import complete_results
 from usaggr.errors import ConfigError
 
@@ -54,7 +54,7 @@ def advise(
     folders = find_sweeps(sweeps)
     new_data = read_data(data, progress) if index is None else read_index_table(index, data)
     advice = make_advice(new_data, [read_sweep(folder, progress) for folder in folders])
-    print_advice(advice, output_console())
+    print_advice(advice, make_console())
     for path in write_advice(advice, out or Path("outputs") / "advice" / new_data.name):
         print(path)
 
@@ -69,8 +69,8 @@ def _compose_data(words: Sequence[str], config_dir: Path | None) -> tuple["DataC
     if name is None:
         if not chooses_data(overrides):
             raise ConfigError("DATA must be the folder that holds csv_files/, an index file (.csv), or data=...")
-        return study_of_data(None, overrides, config_dir).data, None
+        return compose_from_data(None, overrides, config_dir).data, None
     path = Path(name)
     # An index file needs no root, but the configuration does.
     root = path.parent if path.is_file() else path
-    return study_of_data(root, overrides, config_dir).data, path if path.is_file() else None
+    return compose_from_data(root, overrides, config_dir).data, path if path.is_file() else None

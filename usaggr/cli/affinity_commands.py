@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from usaggr.cli.arguments import ConfigDir, Words, study_of_words
+from usaggr.cli.arguments import ConfigDir, Words, compose_from_words
 
 if TYPE_CHECKING:
     from usaggr.affinity.estimate import Affinities
@@ -54,7 +54,7 @@ def affinity(
     from usaggr.progress import RichProgress
     from usaggr.report.affinity.heatmap_file import write_heatmap
 
-    study = study_of_words(words, config_dir)
+    study = compose_from_words(words, config_dir)
     request = Asked(_split_measures(measure) or DEFAULT_MEASURES, overhead, scale)
     paths = grouping_paths(request.measures, out)
     check_limits(blocks, max_cost)

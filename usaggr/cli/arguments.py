@@ -46,7 +46,7 @@ class Command(TyperCommand):
 
     def get_params(self, ctx: Any) -> Any:
         """Return the parameters of the command."""
-        return _without_type_of_flags(super().get_params(ctx))
+        return _remove_type_of_flags(super().get_params(ctx))
 
 
 class Group(TyperGroup):
@@ -54,10 +54,10 @@ class Group(TyperGroup):
 
     def get_params(self, ctx: Any) -> Any:
         """Return the parameters of the group."""
-        return _without_type_of_flags(super().get_params(ctx))
+        return _remove_type_of_flags(super().get_params(ctx))
 
 
-def _without_type_of_flags(parameters: Any) -> Any:
+def _remove_type_of_flags(parameters: Any) -> Any:
     """Remove `<bool>`, which typer shows behind each flag, as if it took a value."""
     for parameter in parameters:
         if getattr(parameter, "is_flag", False):
@@ -80,7 +80,7 @@ def split_words(words: Sequence[str], noun: str = "study") -> tuple[str | None, 
     return (others[0] if others else None), overrides
 
 
-def study_of_words(words: Sequence[str] | None, config_dir: Path | None) -> "StudyConfig":
+def compose_from_words(words: Sequence[str] | None, config_dir: Path | None) -> "StudyConfig":
     """Compose the study that a command's arguments name (default: demo), with their overrides.
 
     Raises:
@@ -92,7 +92,7 @@ def study_of_words(words: Sequence[str] | None, config_dir: Path | None) -> "Stu
     return compose_study(study or DEFAULT_STUDY, overrides, config_dir)
 
 
-def study_of_data(root: Path | None, overrides: Sequence[str], config_dir: Path | None) -> "StudyConfig":
+def compose_from_data(root: Path | None, overrides: Sequence[str], config_dir: Path | None) -> "StudyConfig":
     """Compose the default study on other data, in the FM_UIA layout unless an override chooses another.
 
     Args:
@@ -120,7 +120,7 @@ def chooses_data(overrides: Sequence[str]) -> bool:
     return any(override.startswith("data=") for override in overrides)
 
 
-def output_console() -> "Console":
+def make_console() -> "Console":
     """Return a console for standard output; it is 200 columns wide without a terminal, so that no table is cut."""
     from rich.console import Console
 

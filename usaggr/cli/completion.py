@@ -23,12 +23,12 @@ def complete_words(ctx: typer.Context, incomplete: str) -> list[str]:
     # bash divides key=value into three words, and leaves out a = at which the cursor is.
     *others, last = typed.removesuffix(" =").replace(" = ", "=").split(" ")
     if typed.endswith(" =") or (not incomplete and _is_key(last)):
-        return _matching(_list_values(last, incomplete, folders), incomplete)
+        return _select(_list_values(last, incomplete, folders), incomplete)
     if "=" in incomplete:
         key, _, value = incomplete.partition("=")
-        return _matching((f"{key}={choice}" for choice in _list_values(key, value, folders)), incomplete)
+        return _select((f"{key}={choice}" for choice in _list_values(key, value, folders)), incomplete)
     has_study = any(word and "=" not in word for word in [*others, last])
-    return [*_matching([] if has_study else list_studies(folders), incomplete), *_complete_key(incomplete)]
+    return [*_select([] if has_study else list_studies(folders), incomplete), *_complete_key(incomplete)]
 
 
 def complete_overrides(ctx: typer.Context, incomplete: str) -> list[str]:
@@ -40,7 +40,7 @@ def complete_results(incomplete: str) -> list[str]:
     """Return folders of results: in the folder that is typed, and in outputs/."""
     typed = Path(incomplete if incomplete.endswith("/") else Path(incomplete).parent)
     results = [path.parent for folder in (typed, Path("outputs")) for path in folder.glob(f"*/{contract.STUDY}")]
-    return _matching(map(str, results), incomplete)
+    return _select(map(str, results), incomplete)
 
 
 def _is_key(word: str) -> bool:
@@ -49,7 +49,7 @@ def _is_key(word: str) -> bool:
     return word in GROUPS or (word != "" and is_known(word))
 
 
-def _matching(names: Iterable[str], incomplete: str) -> list[str]:
+def _select(names: Iterable[str], incomplete: str) -> list[str]:
     return sorted({name for name in names if name.startswith(incomplete)})
 
 
@@ -62,7 +62,7 @@ def _complete_key(incomplete: str) -> list[str]:
     # The `name` of a section is chosen with its file, as in model=tiny.
     keys = [key.split(".") for key, _ in leaf_keys(StudyConfig, "") if not key.endswith(".name")]
     names = [".".join(parts) + "=" if len(parts) <= level else ".".join(parts[:level]) + "." for parts in keys]
-    names = _matching([*names, *(f"{group}=" for group in GROUPS)], incomplete)
+    names = _select([*names, *(f"{group}=" for group in GROUPS)], incomplete)
     if len(names) != 1:
         return names
     # A shell puts a space after the only completion; two keep it from doing so where the word is not complete.

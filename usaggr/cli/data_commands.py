@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from usaggr.cli.arguments import Command, ConfigDir, Group, Words, output_console, study_of_words
+from usaggr.cli.arguments import Command, ConfigDir, Group, Words, compose_from_words, make_console
 from usaggr.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -96,11 +96,11 @@ def _write(table: "SourceTable", root: Path, subject: str | None) -> None:
         print(f"left out: {line}")
     subjects = {normalise_subject(row.columns.get("subject_id", "")) or str(row.image) for row in table.rows}
     print(f"{path}: {len(table.rows)} samples of {len(subjects)} subjects, {len(table.left_out)} files left out")
-    names = f" 'data.class_names={{{table.task}: [{', '.join(map(_quoted, table.class_names))}]}}'"
+    names = f" 'data.class_names={{{table.task}: [{', '.join(map(_quote_name, table.class_names))}]}}'"
     print(f"next: usaggr data check data=fmuia data.root={root}" + (names if table.class_names else ""))
 
 
-def _quoted(name: str) -> str:
+def _quote_name(name: str) -> str:
     return name if name.replace("_", "").isalnum() else '"' + name.replace('"', "") + '"'
 
 
@@ -121,9 +121,9 @@ def data_check(
     from usaggr.data.check.command import Outputs, run_check
     from usaggr.progress import RichProgress
 
-    data = study_of_words(words, config_dir).data
+    data = compose_from_words(words, config_dir).data
     outputs = Outputs(faults=out, pairs=pairs, html=html, fixed=fix, copy=copy)
-    raise typer.Exit(run_check(data, outputs, output_console(), RichProgress()))
+    raise typer.Exit(run_check(data, outputs, make_console(), RichProgress()))
 
 
 @data_app.command("show", cls=Command)
@@ -139,9 +139,9 @@ def data_show(
     from usaggr.data.show.sample_sheet import draw_sheet
     from usaggr.progress import RichProgress
 
-    data = study_of_words(words, config_dir).data
+    data = compose_from_words(words, config_dir).data
     dataset = load_dataset(data, RichProgress())
-    print_overview(dataset, output_console())
+    print_overview(dataset, make_console())
     draw_sheet(dataset, out, data.max_pixels, per_task)
     print(f"samples with their labels: {out}")
 
@@ -156,7 +156,7 @@ def data_make(
     from usaggr.data.synthetic.writer import write_synthetic
     from usaggr.progress import RichProgress
 
-    data = study_of_words(words, config_dir).data
+    data = compose_from_words(words, config_dir).data
     if out.is_dir() and any(out.iterdir()):
         raise ConfigError(f"--out: {out} is not empty; the data need a folder of their own")
     write_synthetic(data.synthetic, out, data.workers, RichProgress())

@@ -24,9 +24,9 @@ from usaggr.cli.arguments import (
     Split,
     Tasks,
     Words,
-    output_console,
-    study_of_data,
-    study_of_words,
+    compose_from_data,
+    compose_from_words,
+    make_console,
 )
 from usaggr.cli.completion import complete_overrides, complete_results
 from usaggr.cli.data_commands import data_app
@@ -126,7 +126,7 @@ def status(
     """Count the runs that are done, running, failed (and why), stale (interrupted), pending or unplanned."""
     from usaggr.sweep.inspect.status import print_status
 
-    print_status(_results(directory), output_console(), watch=watch)
+    print_status(_check_results(directory), make_console(), watch=watch)
 
 
 @app.command(cls=Command)
@@ -137,7 +137,7 @@ def clean(
     """List runs that are no longer in the study and weights that were kept, then remove them."""
     from usaggr.sweep.inspect.clean import removable, remove, size
 
-    items = removable(_results(directory))
+    items = removable(_check_results(directory))
     for item in items:
         print(item)
     if not items:
@@ -158,7 +158,7 @@ def report(
     """Rebuild the report from the finished runs; several folders of one study with the same split are joined."""
     from usaggr.report.build import build_report
 
-    print(build_report([_results(directory) for directory in directories]))
+    print(build_report([_check_results(directory) for directory in directories]))
 
 
 @app.command(cls=Command)
@@ -184,7 +184,7 @@ def train(
     write_plan(plan_)
     print(f"training {run.directory}")
     train_run(plan_, run, RichProgress())
-    print_scores(run, output_console())
+    print_scores(run, make_console())
 
 
 app.command(cls=Command)(advise)
@@ -223,12 +223,12 @@ def evaluate(
     from usaggr.progress import RichProgress
 
     metrics = as_mode(mode)
-    study = study_of_data(root, overrides or [], config_dir)
+    study = compose_from_data(root, overrides or [], config_dir)
     progress = RichProgress()
     dataset = load_dataset(study.data, progress)
     selection = select(dataset, split, fold, tasks.split(",") if tasks else ())
     evaluation = score_predictions(predictions, dataset, selection, study.data, study.metrics.nsd_tolerance, progress)
-    print_evaluation(evaluation, metrics, output_console())
+    print_evaluation(evaluation, metrics, make_console())
     for path in write_evaluation(evaluation, metrics):
         print(path)
     raise typer.Exit(0 if evaluation.complete else 1)
@@ -243,12 +243,12 @@ def config(
     """Print the composed configuration."""
     from usaggr.config.compose import describe_study, describe_values
 
-    study = study_of_words(words, config_dir)
+    study = compose_from_words(words, config_dir)
     print(describe_values(study) if sources else describe_study(study), end="")
 
 
 def _plan(words: Sequence[str] | None, config_dir: Path | None) -> "Plan":
-    study = study_of_words(words, config_dir)
+    study = compose_from_words(words, config_dir)
     from usaggr.progress import RichProgress
     from usaggr.sweep.planning.study_plan import make_plan
 
@@ -258,10 +258,10 @@ def _plan(words: Sequence[str] | None, config_dir: Path | None) -> "Plan":
 def _show_plan(plan: "Plan") -> None:
     from usaggr.sweep.inspect.plan_console import print_plan
 
-    print_plan(plan, output_console())
+    print_plan(plan, make_console())
 
 
-def _results(directory: Path) -> Path:
+def _check_results(directory: Path) -> Path:
     """Return a folder if it holds a study's results.
 
     Raises:

@@ -99,10 +99,10 @@ def describe_values(study: StudyConfig) -> str:
         for key, value in list_values(study.model_dump(), "")
     }
     width = min(60, max(map(len, lines.values())))
-    return "".join(f"{line:<{width}}  # {_nearest_source(key, sources)}\n" for key, line in lines.items())
+    return "".join(f"{line:<{width}}  # {_find_source(key, sources)}\n" for key, line in lines.items())
 
 
-def _nearest_source(key: str, sources: dict[str, str]) -> str:
+def _find_source(key: str, sources: dict[str, str]) -> str:
     """Return the source of a key, or of the nearest mapping around it: a file may give a mapping as a whole."""
     while key and key not in sources:
         key = key.rpartition(".")[0]

@@ -92,7 +92,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(yaml_error(error, path)) from error
+        raise ConfigError(describe_yaml_error(error, path)) from error
     if content is not None and not isinstance(content, dict):
         raise ConfigError(
             f"{format_path(path)} must hold a mapping from keys to values, not a {type(content).__name__}"
@@ -100,7 +100,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
     return content or {}
 
 
-def yaml_error(error: Exception, path: Path | None = None) -> str:
+def describe_yaml_error(error: Exception, path: Path | None = None) -> str:
     """Return one line about a file that is not YAML: where the parser stopped, and why."""
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
         mark = error.problem_mark

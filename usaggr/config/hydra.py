@@ -14,7 +14,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from yaml import YAMLError
 
-from usaggr.config.folders import GROUPS, find_file, format_path, list_choices, read_mapping, yaml_error
+from usaggr.config.folders import GROUPS, describe_yaml_error, find_file, format_path, list_choices, read_mapping
 from usaggr.config.overrides import quote, read_overrides
 from usaggr.config.study import Origin
 from usaggr.errors import ConfigError, one_of
@@ -35,7 +35,7 @@ def compose_values(origin: Origin) -> dict[str, Any]:
     overrides = read_overrides(origin.overrides, origin.folders)
     _refuse_hydra_settings(origin.config, find_file(origin.config, origin.folders))
     with _initialize_hydra(origin):
-        texts = [_search_path(origin.folders), *(override.text for override in overrides)]
+        texts = [_format_search_path(origin.folders), *(override.text for override in overrides)]
         config = compose(origin.config, overrides=texts, return_hydra_config=True)
         data = config.hydra.runtime.choices.get("data")
         OmegaConf.set_struct(config, False)  # Hydra's configurations refuse changes of their keys
@@ -48,7 +48,7 @@ def compose_values(origin: Origin) -> dict[str, Any]:
             # Other data than the study's own get a folder of their own in outputs/.
             others = [override.text for override in overrides if override.is_choice and override.key != "data"]
             has_choice = any(override.key == "data" for override in overrides)
-            is_other = has_choice and data != _defaults_of(origin, others).overrides.known_choices.get("data")
+            is_other = has_choice and data != _read_defaults(origin, others).overrides.known_choices.get("data")
             values["name"] = f"{origin.config}_{data}" if is_other else origin.config
     return {str(name): value for name, value in values.items()}
 
@@ -60,7 +60,7 @@ def find_sources(origin: Origin) -> dict[str, str]:
     """
     texts = [override.text for override in read_overrides(origin.overrides, origin.folders)]
     with _initialize_hydra(origin):
-        defaults = _defaults_of(origin, texts).defaults
+        defaults = _read_defaults(origin, texts).defaults
         # Without a study, the values are those of the command line alone.
         from_command_line = compose(overrides=[text for text in texts if text.startswith("++")])
     sources: dict[str, str] = {}
@@ -85,14 +85,14 @@ def list_values(content: Any, key: str) -> Iterator[tuple[str, Any]]:
         yield key, content
 
 
-def _defaults_of(origin: Origin, overrides: Sequence[str]) -> Any:
+def _read_defaults(origin: Origin, overrides: Sequence[str]) -> Any:
     """Return the files that Hydra merges for a study, in their order, and the choices of groups."""
     # compose() does not tell the order of the files, and takes twice as long.
     loader = GlobalHydra.instance().config_loader()
-    return loader.compute_defaults_list(origin.config, [_search_path(origin.folders), *overrides], RunMode.RUN)
+    return loader.compute_defaults_list(origin.config, [_format_search_path(origin.folders), *overrides], RunMode.RUN)
 
 
-def _search_path(folders: Sequence[Path]) -> str:
+def _format_search_path(folders: Sequence[Path]) -> str:
     """Return the override that lets Hydra search all folders after the first; it replaces that of any file."""
     return f"hydra.searchpath=[{','.join(quote(f'file://{folder}') for folder in folders[1:])}]"
 
@@ -106,37 +106,37 @@ def _initialize_hydra(origin: Origin) -> Iterator[None]:
         with initialize_config_dir(str(origin.folders[0]), job_name="usaggr", version_base="1.3"):
             yield
     except MissingConfigException as error:
-        raise ConfigError(_missing_file(error, origin)) from error
+        raise ConfigError(_explain_missing_file(error, origin)) from error
     except OverrideParseException as error:
-        raise ConfigError(_not_in_grammar(error)) from error
+        raise ConfigError(_explain_grammar(error)) from error
     except YAMLError as error:
-        raise ConfigError(yaml_error(error)) from error
+        raise ConfigError(describe_yaml_error(error)) from error
     # The order matters: the classes that follow include those before.
     except MissingMandatoryValue as error:
         raise ConfigError(f"{error.full_key} needs a value in place of {MISSING}") from error
     except OmegaConfBaseException as error:
-        raise ConfigError(f"{error.full_key}: {_one_line(error.msg or error)}") from error
+        raise ConfigError(f"{error.full_key}: {_join_lines(error.msg or error)}") from error
     except (HydraException, ValueError, OSError) as error:
         cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else None
-        raise ConfigError(f"{origin.config}: cannot be composed: {_one_line(cause or error)}") from error
+        raise ConfigError(f"{origin.config}: cannot be composed: {_join_lines(cause or error)}") from error
     finally:
         GlobalHydra.instance().hydra = theirs
 
 
-def _one_line(reason: object) -> str:
+def _join_lines(reason: object) -> str:
     """Return a message without the lines that Hydra and OmegaConf add below it."""
     text = str(reason).partition("\nSee https:")[0].partition("\n    full_key:")[0]
     return " ".join(text.split())
 
 
-def _not_in_grammar(error: OverrideParseException) -> str:
+def _explain_grammar(error: OverrideParseException) -> str:
     """Return the message for an override that Hydra cannot read; a frequent cause is a variant without quotes."""
     text = error.override.lstrip("+")  # read_overrides has added ++
     advice = """put text that contains '=' or spaces in quotes, as in 'variants.slow=["training.learning_rate=1e-3"]'"""
-    return f"'{text}' is not in Hydra's grammar (key=value): {advice} ({_one_line(error)})"
+    return f"'{text}' is not in Hydra's grammar (key=value): {advice} ({_join_lines(error)})"
 
 
-def _missing_file(error: MissingConfigException, origin: Origin) -> str:
+def _explain_missing_file(error: MissingConfigException, origin: Origin) -> str:
     """Return the message for a file that a defaults list names and that does not exist."""
     group, _, name = (error.missing_cfg_file or "").rpartition("/")
     if group in GROUPS:

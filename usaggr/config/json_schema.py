@@ -50,7 +50,7 @@ def list_sections(node: Node) -> list[Node]:
     return [alternative for alternative in list_alternatives(node) if "properties" in alternative]
 
 
-def name_of(section: Node) -> str:
+def read_name(section: Node) -> str:
     """Return the `name` of one of several sections, such as `mh_mtl`."""
     return str(section["properties"]["name"]["const"])
 
@@ -82,7 +82,7 @@ def find_node(key: str, schema: Node) -> tuple[Node, str, str]:
     return node, ".".join(parents), ".".join(names)
 
 
-def entry_of(node: Node) -> Node | None:
+def find_entry(node: Node) -> Node | None:
     """Return the node of a mapping's values if its names are free, as in `training.task_weights`; else None."""
     # pydantic writes patternProperties if the names have a pattern. A section has additionalProperties: false.
     patterns = list((node.get("patternProperties") or {}).values())
@@ -104,7 +104,7 @@ def describe_allowed(node: Node) -> str:
         case {"type": "array", "items": item}:
             return f"{_describe_list(node)}, each item {describe_allowed(item)}"
         case {"type": "object"}:
-            return f"a mapping from names to {describe_allowed(entry_of(node) or {})}"
+            return f"a mapping from names to {describe_allowed(find_entry(node) or {})}"
         case {"type": "integer"}:
             return f"a whole number{_describe_limits(node)}"
         case {"type": "number"}:

@@ -14,12 +14,12 @@ from pydantic_core import ErrorDetails
 from usaggr.config.json_schema import (
     Node,
     describe_allowed,
-    entry_of,
+    find_entry,
     find_node,
     list_alternatives,
     list_keys,
     list_sections,
-    name_of,
+    read_name,
     read_schema,
     walk_keys,
 )
@@ -42,14 +42,16 @@ def explain(error: ValidationError, file_of: FileOf = lambda key: "", schema: ty
     for details in error.errors():
         key, node, section = _locate(details["loc"], read_schema(schema))
         if details["type"] == "extra_forbidden":
-            line = unknown_key(key, file_of(key), schema, section)
+            line = explain_unknown_key(key, file_of(key), schema, section)
         else:
             line = _explain_value(details, key, node, file_of)
         lines.setdefault(key, line)  # a union has one error per alternative: the first names them all
     return "\n".join(lines.values())
 
 
-def unknown_key(key: str, file: str = "", schema: type[BaseModel] = StudyConfig, section: Node | None = None) -> str:
+def explain_unknown_key(
+    key: str, file: str = "", schema: type[BaseModel] = StudyConfig, section: Node | None = None
+) -> str:
     """Return the message for a key that the schema does not have, with the nearest key and all of its section.
 
     Args:
@@ -68,13 +70,15 @@ def unknown_key(key: str, file: str = "", schema: type[BaseModel] = StudyConfig,
     else:
         names = list(section["properties"])
         # `model` holds the section of one network: the key may belong to another one.
-        owners = [name_of(other) for other in list_sections(find_node(parent, root)[0]) if last in other["properties"]]
+        owners = [
+            read_name(other) for other in list_sections(find_node(parent, root)[0]) if last in other["properties"]
+        ]
         if owners:
             return (
-                f"{key}{file} is a key of {' and '.join(owners)}, not of {name_of(section)}. "
+                f"{key}{file} is a key of {', '.join(owners)}, not of {read_name(section)}. "
                 f"Allowed in {parent}: {', '.join(names)}"
             )
-    nearest = _nearest_key(key, parent, names, root)
+    nearest = _find_nearest_key(key, parent, names, root)
     hint = f", did you mean '{nearest}'?" if nearest else "."
     return f"{key}{file}: unknown key{hint} Allowed {f'in {parent}' if parent else 'at the top'}: {', '.join(names)}"
 
@@ -82,7 +86,7 @@ def unknown_key(key: str, file: str = "", schema: type[BaseModel] = StudyConfig,
 def is_known(key: str) -> bool:
     """Return whether the schema has a dotted key, or a mapping with free names that may get it."""
     node, _, missing = find_node(key, read_schema(StudyConfig))
-    return not missing or (entry_of(node) is not None and "." not in missing)
+    return not missing or (find_entry(node) is not None and "." not in missing)
 
 
 def is_list(key: str) -> bool:
@@ -105,10 +109,10 @@ def _explain_value(details: ErrorDetails, key: str, node: Node, file_of: FileOf)
         case "missing":
             return f"{key} is missing; it must be {describe_allowed(node)}"
         case "union_tag_not_found":
-            return f"{key}.name is missing; it must be one of {', '.join(map(name_of, list_sections(node)))}"
+            return f"{key}.name is missing; it must be one of {', '.join(map(read_name, list_sections(node)))}"
         case "union_tag_invalid":
             name = f"{key}.name"
-            return one_of(f"{name}{file_of(name)}", details["ctx"]["tag"], map(name_of, list_sections(node)))
+            return one_of(f"{name}{file_of(name)}", details["ctx"]["tag"], map(read_name, list_sections(node)))
         case "value_error" if "properties" in node:
             return str(details["ctx"]["error"])  # a check of several keys names the one that is wrong
         case "value_error":
@@ -134,7 +138,7 @@ def _locate(loc: Sequence[int | str], schema: Node) -> tuple[str, Node, Node | N
         alternatives = [alternative for alternative in list_alternatives(node) if alternative.get("type") != "null"]
         if "discriminator" in node:
             # After one of several sections, pydantic puts the section's name into the location.
-            node = section = next(option for option in alternatives if name_of(option) == name)
+            node = section = next(option for option in alternatives if read_name(option) == name)
             continue
         if len(alternatives) > 1:
             break  # the names that follow only tell which alternative pydantic tried
@@ -148,11 +152,11 @@ def _locate(loc: Sequence[int | str], schema: Node) -> tuple[str, Node, Node | N
         elif loc[-1] == "[key]" and "patternProperties" in node:
             node = {"pattern": next(iter(node["patternProperties"]))}
         else:
-            node = node.get("properties", {}).get(name) or entry_of(node) or {}
+            node = node.get("properties", {}).get(name) or find_entry(node) or {}
     return key, node, section
 
 
-def _nearest_key(key: str, parent: str, names: Sequence[str], schema: Node) -> str | None:
+def _find_nearest_key(key: str, parent: str, names: Sequence[str], schema: Node) -> str | None:
     """Return the key that was probably meant: in the same section, with the same last name, or similar as a whole.
 
     Args:

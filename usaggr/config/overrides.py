@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from usaggr.config.folders import GROUPS, list_choices
-from usaggr.config.messages import is_known, is_list, unknown_key
+from usaggr.config.messages import explain_unknown_key, is_known, is_list
 from usaggr.errors import ConfigError, one_of
 
 _INSIDE = re.compile(r"""'(\\.|[^'\\])*'|"(\\.|[^"\\])*"|[\[{(].*[)}\]]""")
@@ -60,9 +60,9 @@ def _read_override(text: str, folders: Sequence[Path]) -> Override:
     if not key:
         raise ConfigError(f"'{text}': an override needs a key, as in seeds=[0,1]")
     if key not in GROUPS and not is_known(key):
-        raise ConfigError(unknown_key(key))
+        raise ConfigError(explain_unknown_key(key))
     if "," in _INSIDE.sub("", value) or value.startswith(_SWEEPS):
-        raise ConfigError(_several_values(key, text))
+        raise ConfigError(_explain_several_values(key, text))
     if key in GROUPS:
         names = list_choices(key, folders)
         if at_sign or text.startswith(("+", "~")):
@@ -76,7 +76,7 @@ def _read_override(text: str, folders: Sequence[Path]) -> Override:
     return Override(key, text if text.startswith("~") else f"++{text.lstrip('+')}")
 
 
-def _several_values(key: str, text: str) -> str:
+def _explain_several_values(key: str, text: str) -> str:
     """Return the message for a value that Hydra would read as a sweep of its own."""
     value = text.partition("=")[2]
     if not is_list(key):

@@ -41,7 +41,7 @@ class SplitConfig(Section):
 
     @field_validator("fractions")
     @classmethod
-    def _sum_to_one(cls, fractions: list[float]) -> list[float]:
+    def _check_fractions(cls, fractions: list[float]) -> list[float]:
         # Written fractions such as 0.7, 0.1 and 0.2 do not sum to exactly 1.
         if min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-6:
             raise ValueError("three fractions above 0 that sum to 1 (train, val, test)")
@@ -92,14 +92,14 @@ class DataConfig(Section):
     workers: int | None = key(affects_results=False, doc="processes that read images; null: one per core", ge=1)
 
     @model_validator(mode="after")
-    def _root_of_files(self) -> "DataConfig":
+    def _check_root(self) -> "DataConfig":
         if self.name == "fmuia" and self.root is None:
             raise ValueError("data.root must be the folder that holds csv_files/, as in data.root=DIR")
         return self
 
     @field_validator("image_size")
     @classmethod
-    def _image_size(cls, size: int | list[int]) -> int | list[int]:
+    def _check_image_size(cls, size: int | list[int]) -> int | list[int]:
         sides = size if isinstance(size, list) else [size, size]
         if len(sides) != 2 or any(side < 32 for side in sides):
             raise ValueError("a whole number of at least 32, or [height, width] of such numbers")
@@ -107,7 +107,7 @@ class DataConfig(Section):
 
     @field_validator("subject_patterns")
     @classmethod
-    def _patterns_compile(cls, patterns: dict[str, str]) -> dict[str, str]:
+    def _check_patterns(cls, patterns: dict[str, str]) -> dict[str, str]:
         for task, pattern in patterns.items():
             try:
                 re.compile(pattern)
@@ -173,14 +173,14 @@ class TrainingConfig(Section):
 
     @field_validator("budget")
     @classmethod
-    def _budget(cls, budget: str) -> str:
+    def _check_budget(cls, budget: str) -> str:
         length = re.fullmatch(r"(\d+(?:\.\d+)?) ?epochs|(\d+) ?examples", budget)
         if length is None or float(length[1] or length[2]) <= 0:
             raise ValueError("'N epochs' or 'N examples', such as '20 epochs'")
         return budget
 
     @model_validator(mode="after")
-    def _gradients_of_tasks(self) -> "TrainingConfig":
+    def _check_balancing(self) -> "TrainingConfig":
         if self.balancing in GRADIENT_BALANCING and self.precision == "16-mixed":
             raise ValueError(
                 f"training.precision must be 32-true or bf16-mixed with training.balancing={self.balancing}, which "
@@ -195,7 +195,7 @@ class TrainingConfig(Section):
 
     @field_validator("task_weights")
     @classmethod
-    def _weights_not_negative(cls, weights: dict[str, float]) -> dict[str, float]:
+    def _check_task_weights(cls, weights: dict[str, float]) -> dict[str, float]:
         if any(weight < 0 for weight in weights.values()):
             raise ValueError("weights of at least 0")
         return weights
@@ -283,27 +283,27 @@ class StudyConfig(Section):
 
     @field_validator("groupings", "seeds", "scales", "tasks")
     @classmethod
-    def _no_repetition(cls, values: list[Any] | None) -> list[Any] | None:
+    def _check_repetition(cls, values: list[Any] | None) -> list[Any] | None:
         if values is not None and len(set(values)) != len(values):
             raise ValueError("a list without repeated values")
         return values
 
     @field_validator("scales")
     @classmethod
-    def _one_kind_of_scale(cls, scales: list[float | int]) -> list[float | int]:
+    def _check_scales(cls, scales: list[float | int]) -> list[float | int]:
         if len({isinstance(scale, int) for scale in scales}) > 1:
             raise ValueError("either all fractions in (0, 1] or all whole numbers of samples, at least 2")
         return scales
 
     @field_validator("variants")
     @classmethod
-    def _variants(cls, variants: dict[str, list[str]]) -> dict[str, list[str]]:
+    def _check_variants(cls, variants: dict[str, list[str]]) -> dict[str, list[str]]:
         if not variants:
             raise ValueError("a mapping with at least one variant, such as {base: []}")
         return variants
 
     @model_validator(mode="after")
-    def _images_fit_the_network(self) -> "StudyConfig":
+    def _check_image_size_of_network(self) -> "StudyConfig":
         stride = self.model.stride
         if any(side % stride for side in self.data.input_size):
             raise ValueError(
@@ -313,7 +313,7 @@ class StudyConfig(Section):
         return self
 
     @model_validator(mode="after")
-    def _tasks_of_a_batch_are_apart(self) -> "StudyConfig":
+    def _check_norm(self) -> "StudyConfig":
         if self.training.balancing in GRADIENT_BALANCING and getattr(self.model, "norm", None) == "batch":
             raise ValueError(
                 f"model.norm must be group or frozen with training.balancing={self.training.balancing}, which computes "
@@ -322,7 +322,7 @@ class StudyConfig(Section):
         return self
 
     @model_validator(mode="after")
-    def _reference_is_a_grouping(self) -> "StudyConfig":
+    def _check_reference(self) -> "StudyConfig":
         if self.reference not in self.groupings:
             raise ValueError(one_of("reference", self.reference, self.groupings))
         return self
