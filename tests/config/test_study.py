@@ -187,7 +187,7 @@ def test_budgets(budget: str) -> None:
         (
             "data.subject_patterns",
             {"lung": "("},
-            "data.subject_patterns must be regular expressions, which that of lung is not "
+            "data.subject_patterns must be a mapping to regular expressions; that of lung is invalid "
             "(missing ), unterminated subpattern at position 0); got {\"lung\": \"(\"}",
         ),
         (

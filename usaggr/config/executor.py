@@ -85,7 +85,7 @@ class SlurmConfig(MachineConfig):
                 raise ValueError(f"long names of options: letters, digits and single dashes, not {name!r}")
             # A further line could add directives to the job's script.
             if "\n" in str(options[name]):
-                raise ValueError(f"options whose values are one line, which that of {name} is not")
+                raise ValueError(f"options with values of one line; that of {name} has several")
         return options
 
 

@@ -71,10 +71,7 @@ class M2DinoConfig(Section):
         affects_results=True, doc="how the MLPs of the conditioned blocks depend on the task"
     )
     conditioned_blocks: list[Annotated[int, Field(ge=1)]] | None = key(
-        affects_results=True,
-        doc="first and last conditioned block, counted from 1; null: the later half",
-        min_length=2,
-        max_length=2,
+        affects_results=True, doc="first and last, counted from 1; null: the later half", min_length=2, max_length=2
     )
     experts: ExpertsConfig
     lora_rank: int = key(affects_results=True, doc="rank of a task's low-rank adapters", ge=1)

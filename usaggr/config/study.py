@@ -35,8 +35,7 @@ class SplitConfig(Section):
     seed: int = key(affects_results=True, doc="seed of the split", ge=0)
     fractions: list[float] = key(affects_results=True, doc="fractions of train, val, test", min_length=3, max_length=3)
     conflict: Literal["error", "drop_train"] = key(
-        affects_results=True,
-        doc="action if an official split divides a component: samples that must stay in one subset",
+        affects_results=True, doc="action if an official split divides a component (samples that stay together)"
     )
 
     @field_validator("fractions")
@@ -112,7 +111,7 @@ class DataConfig(Section):
             try:
                 re.compile(pattern)
             except re.error as error:
-                raise ValueError(f"regular expressions, which that of {task} is not ({error})") from error
+                raise ValueError(f"a mapping to regular expressions; that of {task} is invalid ({error})") from error
         return patterns
 
     @property
@@ -165,8 +164,7 @@ class TrainingConfig(Section):
         affects_results=False, doc="keep a run's images in device memory; auto: on a GPU with enough memory"
     )
     channels_last: Literal["auto"] | bool = key(
-        affects_results=False,
-        doc="channels-last memory format; auto: on a GPU in mixed precision, without group normalization",
+        affects_results=False, doc="channels-last memory; auto: on a GPU, in mixed precision, without group norm"
     )
     compile: bool = key(affects_results=False, doc="apply torch.compile to the shared layers; for long runs on a GPU")
     augment: AugmentConfig
@@ -205,10 +203,7 @@ class MetricsConfig(Section):
     """Scoring of the predictions."""
 
     nsd_tolerance: float = key(
-        affects_results=True,
-        doc="tolerance of the normalized surface distance, as a fraction of the image's diagonal",
-        gt=0,
-        lt=1,
+        affects_results=True, doc="tolerance of normalized surface distance, as a fraction of the diagonal", gt=0, lt=1
     )
 
 
@@ -219,14 +214,10 @@ class ReportConfig(Section):
     formats: list[Literal["png", "svg"]] = Field(min_length=1, description="file formats of the figures")
     margin: float = Field(gt=0, lt=1, description="non-inferiority margin for metrics whose best value is 1")
     relative_margin: float = Field(
-        gt=0,
-        lt=1,
-        description="non-inferiority margin as a fraction of the reference's mean, for hd, hd95, mre, mre_relative",
+        gt=0, lt=1, description="non-inferiority margin relative to the reference's mean: hd, hd95, mre, mre_relative"
     )
     convergence_margin: float = Field(
-        gt=0,
-        lt=1,
-        description="rise of skill in the last quarter of the validation curve above which a run is not converged",
+        gt=0, lt=1, description="rise of skill in the last quarter of validations above which a run has not converged"
     )
     assumed_seed_sd: float = Field(gt=0, lt=1, description="SD of a difference over seeds that `plan` assumes at first")
     assumed_subject_sd: float = Field(gt=0, lt=1, description="SD of a difference over subjects that `plan` assumes")
