@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, settings
 
 import usaggr  # noqa: F401  (before torchvision is imported by anything else)
 from tests.composing import compose_once
+from tests.hydra_cache import HydraCache
 from tests.slurm.cluster import slurm  # noqa: F401  (a fixture: one Slurm for all tests)
 from usaggr.config import hydra
 from usaggr.sweep.executors.local import executor, forkserver
@@ -32,6 +33,8 @@ yaml.SafeLoader = yaml.CSafeLoader  # type: ignore[assignment,misc]
 
 _compose_with_hydra = hydra.compose_values
 hydra.compose_values = compose_once(_compose_with_hydra)
+_hydra_cache = HydraCache()
+_hydra_cache.switch_on()
 
 
 def pytest_collection_finish() -> None:
@@ -49,9 +52,12 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture
-def composed_by_hydra(monkeypatch: pytest.MonkeyPatch) -> None:
+def composed_by_hydra(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let Hydra compose every configuration, for the tests of how it does so."""
     monkeypatch.setattr(hydra, "compose_values", _compose_with_hydra)
+    _hydra_cache.switch_off()
+    yield
+    _hydra_cache.switch_on()
 
 
 @pytest.fixture(scope="module")
