@@ -284,9 +284,9 @@ def _relative_effects(comparison: StudyComparison) -> dict[Key, Estimate]:
         joints: dict[Key, np.ndarray[Any, np.dtype[np.float64]]] = {}
         for row in rows.to_dict("records"):
             cell = (row["task"], row["grouping"], row["scale"], row["variant"])
-            joint = comparison.weighted_sums.joint([{cell: 1.0}], "relative")
+            joint = comparison.weighted_sums.of_differences([{cell: 1.0}], "relative")
             if joint is not None:
-                joints[_key(row)] = joint.values[0]
+                joints[_key(row)] = joint[0].table
         if joints:
             # Groupings of one scale share the reference's runs.
             of = pooled_estimates(joints, {key: key[CELL.index("scale")] for key in joints})

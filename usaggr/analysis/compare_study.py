@@ -12,13 +12,12 @@ import pandas as pd
 from usaggr.analysis.cell_scores import Cases
 from usaggr.analysis.collect import CollectedRun, Collection
 from usaggr.analysis.comparison import CELL, cells_of, compare, pairs_of
-from usaggr.analysis.contrasts import Skills
 from usaggr.analysis.convergence_table import read_validity
 from usaggr.analysis.difference_intervals import Difference, Key, differences
 from usaggr.analysis.observations import observe
 from usaggr.analysis.summary import summarise
 from usaggr.analysis.verdict_table import judge_cells
-from usaggr.analysis.weighted_sums import CellTables
+from usaggr.analysis.weighted_sums import WeightedSums
 from usaggr.results.stored_study import StudyFacts
 
 Scale = float | int
@@ -49,14 +48,9 @@ class StudyComparison:
         return self.collection.study
 
     @cached_property
-    def weighted_sums(self) -> CellTables:
-        """Differences in units that tasks share, from which means over tasks are made."""
-        return CellTables(self.collection, self.cases)
-
-    @cached_property
-    def skills(self) -> Skills:
-        """Skill of cells, whatever their grouping and variant, from which contrasts are made."""
-        return Skills(self.observations, self.cases)
+    def weighted_sums(self) -> WeightedSums:
+        """Sums of cells' skill and of their differences, from which means over tasks and contrasts are made."""
+        return WeightedSums(self.observations, self.cases, self.study.reference)
 
     @cached_property
     def summary(self) -> pd.DataFrame:

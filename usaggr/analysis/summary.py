@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from usaggr.analysis.collect import CollectedRun, Collection
 from usaggr.analysis.difference_intervals import pooled_estimates
 from usaggr.analysis.exposure import is_unequal
-from usaggr.analysis.weighted_sums import CellTables, cells_in, mean_of
+from usaggr.analysis.weighted_sums import Unit, WeightedSums, cells_in, mean_of
 from usaggr.statistics.verdicts import VERDICTS
 
 SUMMARY_COLUMNS = (
@@ -27,7 +27,7 @@ Setting = tuple[str, float | int, str]
 """variant, scale, grouping"""
 
 
-def summarise(comparison: pd.DataFrame, cells_of: CellTables, collection: Collection) -> pd.DataFrame:
+def summarise(comparison: pd.DataFrame, sums: WeightedSums, collection: Collection) -> pd.DataFrame:
     """One row a variant, scale and grouping, the reference's own (with its cost, and nothing to compare) too.
 
     delta_m is the mean of `relative` of the main metric over the tasks counted (Maninis et al., CVPR 2019): those with
@@ -56,7 +56,7 @@ def summarise(comparison: pd.DataFrame, cells_of: CellTables, collection: Collec
                 counted[(variant, scale, grouping), False] = known
                 counted[(variant, scale, grouping), True] = known[known["valid"]]
     table = pd.DataFrame(rows, columns=list(SUMMARY_COLUMNS))
-    _add_intervals(table, counted, cells_of, study.confidence)
+    _add_intervals(table, counted, sums, study.confidence)
     integers = [name for name in SUMMARY_COLUMNS if name.removesuffix("_valid") in _INTEGERS]
     floats = [name for name in SUMMARY_COLUMNS[3:] if name not in integers]
     return table.astype(dict.fromkeys(integers, "Int64") | dict.fromkeys(floats, "float64"))
@@ -98,7 +98,7 @@ def _means(cells: pd.DataFrame) -> dict[str, Any]:
 def _add_intervals(
     table: pd.DataFrame,
     counted: dict[tuple[Setting, bool], pd.DataFrame],
-    cells_of: CellTables,
+    sums: WeightedSums,
     confidence: float,
 ) -> None:
     """Bounds of delta_m and delta_skill; the variance between seeds is pooled within a variant."""
@@ -108,9 +108,10 @@ def _add_intervals(
         tables: dict[Any, Array] = {}
         for (setting, of_valid), cells in counted.items():
             if of_valid == valid and len(cells):
-                joint = cells_of.joint([mean_of(cells_in(cells))], "skill" if mean == "delta_skill" else "relative")
+                unit: Unit = "skill" if mean == "delta_skill" else "relative"
+                joint = sums.of_differences([mean_of(cells_in(cells))], unit)
                 if joint is not None:
-                    tables[setting] = joint.values[0]
+                    tables[setting] = joint[0].table
         for variant in {setting[0] for setting in tables}:
             chosen = {setting: joint for setting, joint in tables.items() if setting[0] == variant}
             for setting, found in pooled_estimates(chosen, {setting: setting[1] for setting in chosen}).items():

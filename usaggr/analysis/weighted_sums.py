@@ -1,6 +1,6 @@
-"""Differences of cells in units that tasks share, as tables seeds x components, and any weighted sum of them as one.
+"""Weighted sums of cells' scores in units that tasks share, each as one table seeds x components.
 
-All that the report says over several tasks, scales or clinical groups is such a sum with fixed weights.
+All that the report says over several tasks, scales, clinical groups or variants is such a sum with fixed weights.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,9 +13,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from usaggr.analysis.cell_scores import Cases, Cell
-from usaggr.analysis.collect import Collection
 from usaggr.analysis.difference_intervals import pooled_estimates
-from usaggr.metrics.names import main_metric
+from usaggr.metrics.names import Metric
+from usaggr.metrics.names import metric as metric_of
 from usaggr.statistics.claims import Quantity
 from usaggr.statistics.effect_units import relative_pseudovalues, skill_pseudovalues
 from usaggr.statistics.joint_tables import Part, joint_table
@@ -26,91 +26,169 @@ Array = NDArray[np.float64]
 Unit = Literal["skill", "relative"]
 UNITS: tuple[Unit, ...] = ("skill", "relative")
 Weights = Mapping[Cell, float]
+_NO_COMPONENT = -1
+"""Stands for all components of a task if a run's predictions are gone: its score shows the variance of seeds alone."""
 
 
 @dataclass(frozen=True)
-class Joint:
-    """Weighted sums over cells."""
+class WeightedSum:
+    """A weighted sum over cells."""
 
-    values: Array
-    """(N sums, K, C): each sum's table, over the same seeds and components."""
+    table: Array
+    """(K, C) by seed and component; its mean over components is the sum, seed by seed."""
     seeds: tuple[int, ...]
+    """(K,) in order."""
+    runs: tuple[str, ...]
+    """Fingerprints of all runs in it; equal for sums of the same runs."""
     whole: bool
-    """Whether all runs have predictions; otherwise the tables tell of seeds alone for some cells."""
+    """Whether all runs have predictions; otherwise the table holds the variance of seeds alone for some cells."""
 
 
-class CellTables:
-    """Differences from the reference of finished cells, for the main metric, positive where better."""
+@dataclass(frozen=True)
+class _Score:
+    """A finished run's result on a task's main metric."""
 
-    def __init__(self, collection: Collection, cases: Cases) -> None:
-        self._cases, self._reference = cases, collection.study.reference
-        self._metrics = {id_: main_metric(facts.task.type) for id_, facts in collection.data.tasks.items()}
-        self._trivial: dict[Cell, dict[int, float]] = {}
-        for run in collection.runs:
-            for task in run.row.tasks if run.result is not None else ():
-                assert run.result is not None
-                name = self._metrics[task].name
-                score, trivial = run.result.scores[task].get(name), run.result.trivial[task].get(name)
-                for grouping in run.row.groupings if score is not None else ():
-                    cell = (task, grouping, run.row.scale, run.row.variant)
-                    self._trivial.setdefault(cell, {})[run.row.seed] = float("nan") if trivial is None else trivial
-        self._part = lru_cache(maxsize=None)(self._read)
+    trivial: float
+    """Score of the predictor that ignores the image; NaN if not known."""
+    skill: float
+    """NaN if `trivial` is."""
+    run: str
+    """Fingerprint."""
 
-    def seeds(self, cells: Iterable[Cell]) -> tuple[int, ...]:
-        """Seeds whose runs are done on both sides of all cells, in order."""
-        sides = [self._trivial.get(side, {}) for cell in cells for side in (cell, self._other(cell))]
-        return tuple(sorted(set.intersection(*(set(side) for side in sides)))) if sides else ()
 
-    def joint(self, sums: Sequence[Weights], unit: Unit, seeds: tuple[int, ...] | None = None) -> Joint | None:
-        """Tables of weighted sums of cells' differences; None where the cells have no seed in common.
+class WeightedSums:
+    """Weighted sums of finished cells' skill, and of their differences from the reference, on the main metrics."""
+
+    def __init__(self, observations: pd.DataFrame, cases: Cases, reference: str) -> None:
+        """Take what all sums are made of.
 
         Args:
-            sums: weight of each cell, for each sum.
-            unit: skill; or relative change, whose reference mean must not be 0.
-            seeds: to be used; otherwise all that the cells have in common.
+            observations: The long table from `observe`.
+            cases: Pseudo-values of the same runs.
+            reference: Grouping from which differences are taken.
+        """
+        self._cases, self._reference = cases, reference
+        self._scores: dict[Cell, dict[int, _Score]] = {}
+        self._metrics: dict[str, Metric] = {}
+        known = observations[observations["main"] & observations["value"].notna()]
+        names = ["task", "grouping", "scale", "variant", "seed", "metric", "trivial", "skill", "fingerprint"]
+        columns = (known[name].tolist() for name in names)
+        for task, grouping, scale, variant, seed, metric, trivial, skill, run in zip(*columns, strict=True):
+            self._metrics.setdefault(task, metric_of(metric))
+            self._scores.setdefault((task, grouping, scale, variant), {})[seed] = _Score(trivial, skill, run)
+        self._with_skill = {
+            cell: frozenset(seed for seed, score in scores.items() if not np.isnan(score.skill))
+            for cell, scores in self._scores.items()
+        }
+        self._difference = lru_cache(maxsize=None)(self._read_difference)
+
+    def seeds(self, cells: Iterable[Cell]) -> tuple[int, ...]:
+        """Return the seeds in which all cells have a skill, in order."""
+        return _in_all(self._with_skill.get(cell, frozenset()) for cell in cells)
+
+    def run(self, cell: Cell, seed: int) -> str:
+        """Return the fingerprint of a finished run of a cell.
+
+        Raises:
+            KeyError: There is none.
+        """
+        return self._scores[cell][seed].run
+
+    def mean_skill(self, weights: Weights, seeds: Iterable[int]) -> float:
+        """Return the weighted sum of skill, averaged over seeds; NaN without a seed."""
+        sums = [sum(weight * self._scores[cell][seed].skill for cell, weight in weights.items()) for seed in seeds]
+        return float(np.mean(sums)) if sums else float("nan")
+
+    def of_skill(self, weights: Weights) -> WeightedSum | None:
+        """Return the weighted sum of skill over the seeds that all cells have; None if they have none in common.
+
+        Within a task, components are paired; those that several tasks share stay together (see joint_tables.py).
+        """
+        seeds = self.seeds(weights)
+        if not seeds:
+            return None
+        tasks = list(dict.fromkeys(cell[0] for cell in weights))
+        by_task = [{cell: weight for cell, weight in weights.items() if cell[0] == task} for task in tasks]
+        parts = [self._skill_of_task(task_weights, seeds) for task_weights in by_task]
+        return WeightedSum(joint_table(parts), seeds, self._runs(weights, seeds), _are_whole(parts))
+
+    def of_differences(self, sums: Sequence[Weights], unit: Unit) -> tuple[WeightedSum, ...] | None:
+        """Return weighted sums of differences from the reference, positive where better.
+
+        All have the same seeds and components: those of all cells of all sums. None if the cells have no seed in
+        common with each other and the reference, or a difference is not defined in the unit.
+
+        Args:
+            sums: Weight of each cell, for each sum.
+            unit: Skill; or relative change, whose reference mean must not be 0.
         """
         cells = list(dict.fromkeys(cell for weights in sums for cell in weights))
-        common = self.seeds(cells) if seeds is None else seeds
-        if not common:
+        sides = [side for cell in cells for side in (cell, self._reference_of(cell))]
+        seeds = _in_all(self._scores.get(side, {}).keys() for side in sides)
+        if not seeds:
             return None
-        parts = [self._part(cell, unit, common) for cell in cells]
-        if not all(np.isfinite(values).all() for values, _ in parts):
+        parts = [self._difference(cell, unit, seeds) for cell in cells]
+        if not all(np.isfinite(part.values).all() for part in parts):
             return None
-        tables = [
-            joint_table([
-                Part(values, components, weights.get(cell, 0.0))
-                for cell, (values, components) in zip(cells, parts, strict=True)
-            ])
-            for weights in sums
-        ]  # fmt: skip
-        return Joint(np.stack(tables), common, all(components[0] != _NONE for _, components in parts))
+        runs, whole = self._runs(sides, seeds), _are_whole(parts)
+        found = []
+        for weights in sums:
+            weighted = [
+                Part(part.values, part.components, weights.get(cell, 0.0))
+                for cell, part in zip(cells, parts, strict=True)
+            ]
+            found.append(WeightedSum(joint_table(weighted), seeds, runs, whole))
+        return tuple(found)
 
-    def _other(self, cell: Cell) -> Cell:
+    def _reference_of(self, cell: Cell) -> Cell:
         return (cell[0], self._reference, *cell[2:])
 
-    def _read(self, cell: Cell, unit: Unit, seeds: tuple[int, ...]) -> tuple[Array, NDArray[np.int64]]:
-        """(K, C) pseudo-values of a cell's difference, and (C,) its components."""
-        task, _, scale, variant = cell
-        metric = self._metrics[task]
-        sides = [
-            self._cases.pseudovalues(task, side[1], scale, variant, metric.name, seeds)
-            for side in (cell, self._other(cell))
-        ]
+    def _runs(self, cells: Iterable[Cell], seeds: tuple[int, ...]) -> tuple[str, ...]:
+        return tuple(self._scores[cell][seed].run for cell in cells for seed in seeds)
+
+    def _skill_of_task(self, weights: Weights, seeds: tuple[int, ...]) -> Part:
+        """Return the sum over the cells of one task."""
+        (task,) = {cell[0] for cell in weights}
         components = self._cases.components(task)
-        if any(side.shape[1] != components.size for side in sides):
-            sides = [side.mean(axis=1, keepdims=True) for side in sides]
-            components = np.array([_NONE], dtype=np.int64)
+        tables = [self._skill(cell, self._values(cell, seeds), seeds) for cell in weights]
+        if any(table.shape[1] != components.size or not np.isfinite(table).all() for table in tables):
+            # The scores themselves, which are there even if the predictions are not.
+            tables = [np.array([[self._scores[cell][seed].skill] for seed in seeds]) for cell in weights]
+            components = np.array([_NO_COMPONENT], dtype=np.int64)
+        total = sum(weight * table for weight, table in zip(weights.values(), tables, strict=True))
+        return Part(np.asarray(total, dtype=float), components, 1.0)
+
+    def _read_difference(self, cell: Cell, unit: Unit, seeds: tuple[int, ...]) -> Part:
+        """Return a cell's difference from the reference, with weight 1."""
+        sides = (cell, self._reference_of(cell))
+        values, references = (self._values(side, seeds) for side in sides)
+        components = self._cases.components(cell[0])
+        if values.shape[1] != components.size or references.shape[1] != components.size:
+            values, references = (side.mean(axis=1, keepdims=True) for side in (values, references))
+            components = np.array([_NO_COMPONENT], dtype=np.int64)
         if unit == "relative":
-            return relative_pseudovalues(sides[0], sides[1], metric), components
-        trivial = [
-            np.array([self._trivial[side][seed] for seed in seeds]) for side in (cell, self._other(cell))
-        ]  # fmt: skip
-        own, other = (skill_pseudovalues(v, t, metric) for v, t in zip(sides, trivial, strict=True))
-        return np.asarray(own - other), components
+            return Part(relative_pseudovalues(values, references, self._metrics[cell[0]]), components, 1.0)
+        difference = self._skill(sides[0], values, seeds) - self._skill(sides[1], references, seeds)
+        return Part(np.asarray(difference), components, 1.0)
+
+    def _values(self, cell: Cell, seeds: tuple[int, ...]) -> Array:
+        """(K, C) pseudo-values of a cell's score."""
+        task, grouping, scale, variant = cell
+        return self._cases.pseudovalues(task, grouping, scale, variant, self._metrics[task].name, seeds)
+
+    def _skill(self, cell: Cell, values: Array, seeds: tuple[int, ...]) -> Array:
+        """(K, C) pseudo-values of a cell's skill, from those of its score."""
+        trivial = np.array([self._scores[cell][seed].trivial for seed in seeds])
+        return skill_pseudovalues(values, trivial, self._metrics[cell[0]])
 
 
-_NONE = -1
-"""In place of a component where a run's predictions are gone: its score tells of seeds alone."""
+def _in_all(seeds_of_cells: Iterable[Iterable[int]]) -> tuple[int, ...]:
+    sets = [set(seeds) for seeds in seeds_of_cells]
+    return tuple(sorted(set.intersection(*sets))) if sets else ()
+
+
+def _are_whole(parts: Sequence[Part]) -> bool:
+    return all(part.components[0] != _NO_COMPONENT for part in parts)
 
 
 def mean_of(cells: Sequence[Cell]) -> dict[Cell, float]:
@@ -155,7 +233,7 @@ class Compared:
     """Rows of the comparison, for main metrics, of cells with a difference from the reference."""
     planned: pd.DataFrame
     """Rows of the comparison, for main metrics, of all cells: those that are the reference's own run too."""
-    tables: CellTables
+    sums: WeightedSums
     confidence: float
 
     def of(self, unit: Unit) -> pd.DataFrame:
@@ -167,18 +245,18 @@ class Compared:
 
         Sums of one scale share their reference's runs.
         """
-        joints = {setting: self.tables.joint([weights], unit) for setting, weights in sums.items()}
-        tables: dict[tuple[Any, ...], Array] = {s: joint.values[0] for s, joint in joints.items() if joint is not None}
+        found = {setting: self.sums.of_differences([weights], unit) for setting, weights in sums.items()}
+        tables: dict[tuple[Any, ...], Array] = {s: known[0].table for s, known in found.items() if known is not None}
         pooled = pooled_estimates(tables, {setting: setting[0] for setting in tables})
         estimates = [difference.estimate for difference in pooled.values()]
         means = dict(zip(pooled, quantities(estimates, self.confidence), strict=True))
         return {
             setting: Found(
                 means.get(setting, UNKNOWN),
-                0 if joint is None else len(joint.seeds),
-                joint is not None and joint.whole,
+                0 if known is None else len(known[0].seeds),
+                known is not None and known[0].whole,
             )
-            for setting, joint in joints.items()
+            for setting, known in found.items()
         }
 
 

@@ -214,12 +214,13 @@ def _consistency(sweep: _Sweep) -> Claim:
     if why:
         return rules.undecided("c", about, estimand, "skill", why)
     sums = [mean_of(cells_in(rows)) for side in sides for _, rows in side.groupby("clinical_group")]
-    joint = sweep.compared.tables.joint(sums, "skill")
+    joint = sweep.compared.sums.of_differences(sums, "skill")
     found = Found(UNKNOWN, 0, False)
     if joint is not None:
-        first, second = joint.values[: len(sums) // 2], joint.values[len(sums) // 2 :]
+        values = np.stack([group.table for group in joint])
+        first, second = values[: len(sums) // 2], values[len(sums) // 2 :]
         difference = Quantity(*spread_difference(first, second, sweep.compared.confidence))
-        found = Found(difference, len(joint.seeds), joint.whole)
+        found = Found(difference, len(joint[0].seeds), joint[0].whole)
     why = sweep.unsure(found)
     if why:
         return rules.undecided("c", about, estimand, "skill", why, found.mean)

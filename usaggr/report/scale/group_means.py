@@ -86,10 +86,11 @@ def group_spread(compared: Compared, cells: pd.DataFrame, unit: Unit) -> tuple[S
     """Spread over the clinical groups of cells of one setting, and how many seeds it rests on."""
     known = cells[cells["relative"].notna()] if unit == "relative" else cells
     sums = [mean_of(cells_in(rows)) for _, rows in known.groupby("clinical_group")]
-    joint = compared.tables.joint(sums, unit) if len(sums) > 1 else None
+    joint = compared.sums.of_differences(sums, unit) if len(sums) > 1 else None
     if joint is None:
         return Spread(len(sums), np.nan, np.nan, np.nan), 0
-    return spread(joint.values, compared.confidence), len(joint.seeds)
+    values = np.stack([group.table for group in joint])
+    return spread(values, compared.confidence), len(joint[0].seeds)
 
 
 def _means(compared: Compared, by: str, unit: Unit) -> dict[Key, tuple[Found, int]]:

@@ -81,12 +81,13 @@ def crossings(compared: Compared) -> pd.DataFrame:
             ranges = [(float(s.min()), float(s.max())) for s in sizes]
             centre = float(10 ** np.mean([np.log10(s).mean() for s in sizes]))
             sums = [_sum(lines, partial(level_weights, at=centre)), _sum(lines, slope_weights)]
-            joint = compared.tables.joint(sums, unit)
+            joint = compared.sums.of_differences(sums, unit)
             found = Crossing(None, why="the tasks have no seed in common")
             helps = ""
             if joint is not None:
-                found = crossing(joint.values[0], joint.values[1], centre, ranges, compared.confidence)
-                helps = "above" if joint.values[1].mean() > 0 else "below"
+                level_sum, slope_sum = joint
+                found = crossing(level_sum.table, slope_sum.table, centre, ranges, compared.confidence)
+                helps = "above" if slope_sum.table.mean() > 0 else "below"
             rows.append({
                 "variant": variant, "grouping": grouping, "level": level, "scope": scope, "unit": unit,
                 "tasks": len(lines), **asdict(found), "helps": helps if found.size is not None else "",

@@ -15,9 +15,8 @@ from usaggr.analysis.cell_scores import Cell
 from usaggr.analysis.collect import Collection
 from usaggr.analysis.compare_study import StudyComparison
 from usaggr.analysis.comparison import CELL
-from usaggr.analysis.contrasts import Contrast, Skills
 from usaggr.analysis.difference_intervals import Key, pooled_by_task
-from usaggr.analysis.weighted_sums import UNKNOWN, quantities
+from usaggr.analysis.weighted_sums import UNKNOWN, WeightedSum, WeightedSums, quantities
 from usaggr.statistics.claims import Quantity
 from usaggr.statistics.holm import holm
 
@@ -79,7 +78,7 @@ class _Difference:
     """Number of tasks in the mean."""
     left_out: tuple[str, ...]
     """Tasks without a seed on both sides."""
-    contrast: Contrast | None
+    contrast: WeightedSum | None
     """Mean difference over the tasks, by seed; None if the tasks have no seed in common."""
 
     @property
@@ -97,7 +96,7 @@ def make_staged(comparison: StudyComparison) -> tuple[StagedRow, ...]:
         A row for each staged grouping, scale, variant and counterpart; none without staged groupings or counterparts.
     """
     collection, study = comparison.collection, comparison.study
-    differences = list(_differences(collection, comparison.skills)) if study.staged else []
+    differences = list(_differences(collection, comparison.weighted_sums)) if study.staged else []
     estimates = _estimate(differences, study.confidence)
     adjusted = _adjust(differences, estimates)
     return tuple(
@@ -149,7 +148,7 @@ def _adjust(rows: Sequence[_Difference], estimates: Mapping[Key, Quantity]) -> d
     return adjusted
 
 
-def _differences(collection: Collection, skills: Skills) -> Iterator[_Difference]:
+def _differences(collection: Collection, sums: WeightedSums) -> Iterator[_Difference]:
     study = collection.study
     for grouping, scale, variant in product(study.staged, study.scales, study.variants):
         if grouping not in study.groupings:
@@ -160,11 +159,11 @@ def _differences(collection: Collection, skills: Skills) -> Iterator[_Difference
                 pair: dict[Cell, float] = {
                     (task, grouping, scale, variant): 1.0, (task, against, scale, variant): -1.0
                 }  # fmt: skip
-                if skills.seeds(pair):
+                if sums.seeds(pair):
                     pairs[task] = pair
             mean = {cell: weight / len(pairs) for pair in pairs.values() for cell, weight in pair.items()}
             left_out = tuple(task for task in collection.tasks if task not in pairs)
-            contrast = skills.contrast(mean) if mean else None
+            contrast = sums.of_skill(mean) if mean else None
             yield _Difference(grouping, scale, variant, against, kin, len(pairs), left_out, contrast)
 
 

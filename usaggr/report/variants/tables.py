@@ -16,10 +16,9 @@ from usaggr.analysis.cell_scores import Cases, Cell
 from usaggr.analysis.collect import Collection
 from usaggr.analysis.compare_study import Scale, StudyComparison
 from usaggr.analysis.comparison import CELL
-from usaggr.analysis.contrasts import Contrast, Skills
 from usaggr.analysis.difference_intervals import Difference, Key, pooled_by_task
 from usaggr.analysis.verdict_table import scarcity
-from usaggr.analysis.weighted_sums import UNKNOWN, quantities
+from usaggr.analysis.weighted_sums import UNKNOWN, WeightedSum, WeightedSums, quantities
 from usaggr.statistics.claims import Quantity
 from usaggr.statistics.holm import holm
 
@@ -103,7 +102,7 @@ class _Sum:
     """By task: the task's own difference; the row is their mean."""
     planned: int
     """Tasks that should be in it."""
-    contrast: Contrast | None
+    contrast: WeightedSum | None
 
     @property
     def key(self) -> Key:
@@ -126,7 +125,7 @@ class _Facts:
     """What rows are made from."""
 
     collection: Collection
-    skills: Skills
+    sums: WeightedSums
     cases: Cases
     against: str
     tasks: Mapping[tuple[str, float | int, str], list[str]]
@@ -205,7 +204,7 @@ def _facts(comparison: StudyComparison) -> _Facts:
     bad = convergence[convergence["collapsed"].fillna(False) | convergence["unconverged"].fillna(False)]
     return _Facts(
         collection,
-        comparison.skills,
+        comparison.weighted_sums,
         comparison.cases,
         next(iter(collection.study.variants)),
         planned,
@@ -239,11 +238,11 @@ def _sum(
         own = {cell: 1.0, (*cell[:3], facts.against): -1.0}
         if level == "interaction":
             own |= {(task, reference, scale, name): -own[task, grouping, scale, name] for _, _, _, name in tuple(own)}
-        if facts.skills.seeds(own):
+        if facts.sums.seeds(own):
             weights[task] = own
     mean = {cell: weight / len(weights) for own in weights.values() for cell, weight in own.items()}
     task = tasks[0] if level == "task" else ""
-    contrast = facts.skills.contrast(mean) if mean else None
+    contrast = facts.sums.of_skill(mean) if mean else None
     return _Sum(level, grouping, scale, variant, task, weights, len(tasks), contrast)
 
 
@@ -299,7 +298,7 @@ def _scarce(one: _Sum, found: Difference | None, facts: _Facts) -> str:
 
 def _mean_of_own_seeds(one: _Sum, facts: _Facts) -> float:
     """Of tasks that have no seed in common: each over those that it has."""
-    own = [facts.skills.mean(weights, facts.skills.seeds(weights)) for weights in one.weights.values()]
+    own = [facts.sums.mean_skill(weights, facts.sums.seeds(weights)) for weights in one.weights.values()]
     return float(np.mean(own)) if own else np.nan
 
 
@@ -318,7 +317,7 @@ def _sharing(one: _Sum, facts: _Facts, variant: str, sign: float) -> float:
     means = []
     for weights in one.weights.values():
         side = {cell: sign * weight for cell, weight in weights.items() if cell[3] == variant}
-        means.append(facts.skills.mean(side, seeds or facts.skills.seeds(weights)))
+        means.append(facts.sums.mean_skill(side, seeds or facts.sums.seeds(weights)))
     return float(np.mean(means))
 
 
@@ -326,7 +325,7 @@ def _is_invalid(facts: _Facts, task: str, weights: Mapping[Cell, float]) -> bool
     """Whether most seeds of one of the cells are collapsed or unconverged."""
     bad = facts.invalid.get(task, set())
     for cell in weights:
-        runs = [facts.skills.run(cell, seed) for seed in facts.skills.seeds([cell])]
+        runs = [facts.sums.run(cell, seed) for seed in facts.sums.seeds([cell])]
         if 2 * sum(run in bad for run in runs) > len(runs):
             return True
     return False
