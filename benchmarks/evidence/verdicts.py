@@ -16,10 +16,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from benchmarks.evidence.worlds import TASKS, World, draw_sweep
+from usaggr.analysis.cell_rows import CellVerdict
 from usaggr.analysis.compare_study import StudyComparison, compare_study
+from usaggr.analysis.row_tables import group_rows
 from usaggr.statistics.power import smallest_difference
 from usaggr.statistics.verdicts import ALPHA, VERDICTS
 
@@ -48,9 +49,9 @@ def planted_size(world: World) -> float:
     return float(found)
 
 
-def judged_cells(comparison: StudyComparison) -> pd.DataFrame:
+def judged_cells(comparison: StudyComparison) -> list[CellVerdict]:
     """Return the verdicts on cells that are not the reference's own run."""
-    return comparison.verdicts[~comparison.verdicts["same"]]
+    return [cell for cell in comparison.verdicts if not cell.same]
 
 
 def judge_sweeps(job: tuple[World, float, int, int]) -> Counts:
@@ -61,16 +62,18 @@ def judge_sweeps(job: tuple[World, float, int, int]) -> Counts:
     counts: Counts = Counter()
     for _ in range(sweeps):
         cells = judged_cells(compare_study(draw_sweep(world, planted, rng), main_only=True))
-        for (grouping, _scale), family in cells.groupby(["grouping", "scale"]):
-            nulls = (
-                family[~((family["grouping"] == "unified") & family["task"].isin([GAINS, LOSSES]))] if size else family
-            )
-            wrong = nulls["verdict"].isin(["gain", "loss"]).any()
-            counts["family", str(grouping), "false" if wrong else "right"] += 1
-        shown = cells[(cells["grouping"] == "unified") & cells["task"].isin([GAINS, LOSSES])]
-        for task, verdict in zip(shown["task"], shown["verdict"], strict=True):
-            counts["planted", task, verdict] += 1
+        for (grouping, _scale), family in group_rows(cells, lambda cell: (cell.grouping, cell.scale)).items():
+            nulls = [cell for cell in family if not (size and _is_planted(cell))]
+            wrong = any(cell.verdict in ("gain", "loss") for cell in nulls)
+            counts["family", grouping, "false" if wrong else "right"] += 1
+        for cell in filter(_is_planted, cells):
+            counts["planted", cell.task, cell.verdict] += 1
     return counts
+
+
+def _is_planted(cell: CellVerdict) -> bool:
+    """Return whether a difference is planted in a cell, in worlds that have planted ones."""
+    return cell.grouping == "unified" and cell.task in (GAINS, LOSSES)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

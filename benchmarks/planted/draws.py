@@ -102,9 +102,9 @@ def judge_draws(
     for seeds in draws:
         cells = judged_cells(compare_study(of_seeds(pool, seeds, margin), main_only=True))
         wrong, against = set(), set()
-        for row in cells.to_dict("records"):
-            cell = (str(row["grouping"]), row["scale"], str(row["task"]))
-            verdict = str(row["verdict"])
+        for row in cells:
+            cell = (row.grouping, row.scale, row.task)
+            verdict = row.verdict
             verdicts[cell, verdict] += 1
             if cell in null and verdict in WRONG:
                 wrong.add(cell[0])

@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from benchmarks.evidence.verdicts import judged_cells
 from benchmarks.generated import prose, table
@@ -18,7 +17,7 @@ from usaggr.analysis.compare_study import compare_study
 from usaggr.analysis.comparison import pairs_of
 from usaggr.analysis.observations import observe
 from usaggr.analysis.weighted_sums import Compared
-from usaggr.report.scale.slopes import slopes
+from usaggr.report.scale.slopes import Slope, slopes
 from usaggr.statistics.verdicts import ALPHA
 
 STUDY = "planted_scale"
@@ -68,7 +67,7 @@ def told(world: str, collection: Collection, draws: int, size: int, jobs: int) -
     pairs = pairs_of(observations[observations["main"]], collection.study.reference)
     deltas = pairs[pairs["grouping"] == SHARED].groupby("n_train")["delta_skill"].mean()
     return Slopes(
-        world, float(whole["slope"]), float(whole["low"]), float(whole["high"]),
+        world, whole.slope.value, whole.slope.low, whole.slope.high,
         {int(str(n)): float(delta) for n, delta in deltas.items()},
         found.count(-1) / draws, found.count(1) / draws, len(collection.study.seeds), draws, size,
         *cost_of(collection),
@@ -78,17 +77,16 @@ def told(world: str, collection: Collection, draws: int, size: int, jobs: int) -
 def signs(collection: Collection, draws: Sequence[tuple[int, ...]]) -> list[int]:
     """Of each draw: -1 where the slope is certainly below 0, 1 where it is above, else 0."""
     found = [slope_of(of_seeds(collection, seeds)) for seeds in draws]
-    return [int(np.sign(row["slope"])) if row["p_adjusted"] < ALPHA else 0 for row in found]
+    return [int(np.sign(row.slope.value)) if row.p_adjusted < ALPHA else 0 for row in found]
 
 
-def slope_of(collection: Collection) -> "pd.Series[float]":
-    """The row of a report's table of slopes for the mean over all tasks, in skill, under the unified model."""
+def slope_of(collection: Collection) -> Slope:
+    """Return the report's slope of the mean over all tasks, in skill, under the unified model."""
     comparison = compare_study(collection, main_only=True)
     cells = judged_cells(comparison)
     compared = Compared(cells, cells, comparison.weighted_sums, collection.study.confidence)
-    found = slopes(compared)
-    chosen = found[(found["level"] == "all") & (found["unit"] == "skill") & (found["grouping"] == SHARED)]
-    return chosen.iloc[0]
+    wanted = ("all", "skill", SHARED)
+    return next(row for row in slopes(compared) if (row.level, row.unit, row.grouping) == wanted)
 
 
 def failures(found: Sequence[Slopes]) -> list[str]:

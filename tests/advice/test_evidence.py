@@ -29,7 +29,7 @@ def of(cells: tuple[EvidenceCell, ...], task: str, grouping: str = "unified") ->
 
 def test_cells_say_what_the_comparison_says(gaining: Path) -> None:
     cells = evidence_of(gaining).cells
-    table = make_tables(collect([gaining])).comparison.verdicts
+    table = make_tables(collect([gaining])).comparison.verdict_table
     row = table[(table["task"] == "lung") & (table["grouping"] == "unified") & table["main"]].iloc[0]
     cell = of(cells, "lung")
     assert (cell.delta, cell.delta_low, cell.delta_high) == (row["delta"], row["delta_low"], row["delta_high"])

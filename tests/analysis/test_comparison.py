@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -33,7 +32,7 @@ def cell(table: pd.DataFrame, task: str, grouping: str, metric: str) -> dict[str
 
 def test_the_reference_is_not_compared_with_itself(tmp_path: Path) -> None:
     sweep = FakeSweep(tmp_path / "study", groupings=("clinical", "task_specific", "unified"), reference="clinical")
-    found = compared(sweep.finish(scorer)).verdicts
+    found = compared(sweep.finish(scorer)).verdict_table
     assert set(found["grouping"]) == {"task_specific", "unified"}
     # The other way round than with task_specific for a reference: two tasks share a model in the clinical group.
     assert cell(found, "breast_lesion", "task_specific", "dsc")["delta"] == pytest.approx(-0.6 * (0.1 + 0.05))
@@ -41,7 +40,7 @@ def test_the_reference_is_not_compared_with_itself(tmp_path: Path) -> None:
 
 def test_hand_computed_differences_both_ways(tmp_path: Path) -> None:
     """Skill .4 .45 .5 alone and .5 .6 .7 in a pair: differences .1 .15 .2, mean .15, standard deviation .05."""
-    found = compared(FakeSweep(tmp_path / "study", groupings=PAIR).finish(scorer)).verdicts
+    found = compared(FakeSweep(tmp_path / "study", groupings=PAIR).finish(scorer)).verdict_table
     half = 4.302652729911275 * 0.05 / 3**0.5  # t(0.975; 2)
     dsc = cell(found, "breast_lesion", "clinical", "dsc")
     assert (dsc["reference_mean"], dsc["mean"], dsc["delta"]) == pytest.approx((0.67, 0.76, 0.09))
@@ -59,7 +58,7 @@ def test_means_are_over_the_seeds_that_both_have(tmp_path: Path) -> None:
         return (run.block, run.seed) in {("unified", 0), ("breast_lesion", 2)}
 
     found = cell(
-        compared(FakeSweep(tmp_path / "study").finish(scorer, skip)).verdicts, "breast_lesion", "unified", "dsc"
+        compared(FakeSweep(tmp_path / "study").finish(scorer, skip)).verdict_table, "breast_lesion", "unified", "dsc"
     )
     assert (found["reference_mean"], found["mean"]) == pytest.approx((0.4 + 0.6 * 0.45, 0.4 + 0.6 * 0.75))
     assert found["delta"] == pytest.approx(found["mean"] - found["reference_mean"])
@@ -73,7 +72,7 @@ def test_without_a_seed_in_common_there_are_means_and_no_difference(tmp_path: Pa
         return (run.block == "unified" and run.seed > 0) or (run.block == "breast_lesion" and run.seed == 0)
 
     found = cell(
-        compared(FakeSweep(tmp_path / "study").finish(scorer, skip)).verdicts, "breast_lesion", "unified", "dsc"
+        compared(FakeSweep(tmp_path / "study").finish(scorer, skip)).verdict_table, "breast_lesion", "unified", "dsc"
     )
     assert found["mean"] == pytest.approx(0.4 + 0.6 * 0.6)
     assert found["reference_mean"] == pytest.approx(0.4 + 0.6 * 0.475)
@@ -84,7 +83,7 @@ def test_without_a_seed_in_common_there_are_means_and_no_difference(tmp_path: Pa
 def test_a_cell_without_any_run_is_still_there(tmp_path: Path) -> None:
     sweep = FakeSweep(tmp_path / "study")
     sweep.write_plan()
-    found = compared(sweep).verdicts
+    found = compared(sweep).verdict_table
     assert len(found) == 2 * sum(len(METRICS[CATALOGUE[task].type]) for task in sweep.tasks)
     assert found["delta"].isna().all()
     assert cell(found, "breast_lesion", "clinical", "dsc")["note"] == "0 of 3 seeds"
@@ -96,11 +95,11 @@ def test_a_reference_of_zero_has_no_relative_change(tmp_path: Path) -> None:
         return level(CATALOGUE[task], 1.0 if len(block) == 1 else 0.9)
 
     found = compared(FakeSweep(tmp_path / "study").finish(perfect_alone))
-    mre = cell(found.verdicts, "fetal_femur", "unified", "mre")
+    mre = cell(found.verdict_table, "fetal_femur", "unified", "mre")
     assert mre["delta"] == pytest.approx(-10.0)
     assert pd.isna(mre["relative"])
     assert "the reference's mean is 0" in mre["note"]
-    assert found.summary.set_index("grouping").loc["unified", "tasks"] == 2
+    assert found.summary_table.set_index("grouping").loc["unified", "tasks"] == 2
 
 
 def test_remarks_of_either_side_stand_in_the_note_once(tmp_path: Path) -> None:
@@ -109,7 +108,7 @@ def test_remarks_of_either_side_stand_in_the_note_once(tmp_path: Path) -> None:
     for run, _ in sweep.runs():
         notes = {"breast_2cls": ["AUC over 1 of 2 classes"]} if "breast_2cls" in run.tasks else {}
         sweep.write_run(run, {task: scorer(task, run.tasks, 1.0, run.seed) for task in run.tasks}, notes=notes)
-    found = compared(sweep).verdicts
+    found = compared(sweep).verdict_table
     assert cell(found, "breast_2cls", "unified", "auc")["note"] == "few subjects; AUC over 1 of 2 classes"
     assert cell(found, "breast_2cls", "unified", "mcc")["note"] == "few subjects"
     assert cell(found, "fetal_femur", "clinical", "mre")["note"] == "same run; few subjects"
@@ -121,7 +120,7 @@ def test_variants_are_compared_within_themselves(tmp_path: Path) -> None:
     for run, _ in sweep.runs():
         lift = 0.2 if run.variant == "slow" else 0.0
         sweep.write_run(run, {t: level(CATALOGUE[t], lift + 0.1 * len(run.tasks)) for t in run.tasks})
-    found = compared(sweep).verdicts
+    found = compared(sweep).verdict_table
     unified = found[(found["grouping"] == "unified") & (found["metric"] == "dsc")]
     assert unified["variant"].tolist() == ["base", "slow"]
     assert unified["delta"].to_numpy() == pytest.approx([0.6 * 0.2] * 2)
@@ -132,11 +131,11 @@ def test_variants_are_compared_within_themselves(tmp_path: Path) -> None:
 def test_a_cell_says_whether_it_beats_the_trivial_predictor(tmp_path: Path, skill: float, beats: bool) -> None:
     flat: Scorer = lambda task, block, scale, seed: level(CATALOGUE[task], skill)  # noqa: E731
     cells = compared(FakeSweep(tmp_path / "study").finish(flat)).cells
-    assert set(cells["beats_trivial"]) == {beats}
-    assert cells["skill"].to_numpy() == pytest.approx(np.full(len(cells), skill))
+    assert {cell.beats_trivial for cell in cells} == {beats}
+    assert [cell.skill for cell in cells] == pytest.approx([skill] * len(cells))
 
 
 def test_cells_without_a_score_say_nothing_about_the_trivial_predictor(tmp_path: Path) -> None:
     sweep = FakeSweep(tmp_path / "study")
     sweep.write_plan()
-    assert compared(sweep).cells["beats_trivial"].isna().all()
+    assert {cell.beats_trivial for cell in compared(sweep).cells} == {None}

@@ -93,5 +93,5 @@ def test_neither_the_order_of_rows_nor_the_names_of_folders_change_a_table(
     for i, folder in enumerate(folders):
         folder.rename(directory / "runs" / f"r{i}")
     after = compare_study(collect([directory]))
-    for name in ("observations", "cells", "verdicts", "summary"):
+    for name in ("observations", "cell_table", "verdict_table", "summary_table"):
         pd.testing.assert_frame_equal(getattr(after, name), getattr(before, name))

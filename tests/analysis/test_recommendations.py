@@ -1,21 +1,22 @@
 """What to use for a task follows from verdicts: a gain first, then a model saved at no loss, else what is known."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.report.figure_factories import compared
+from usaggr.analysis.cell_rows import CellVerdict
 from usaggr.analysis.recommendations import recommend
 
 MODELS = {"task_specific": 8, "clinical": 3, "unified": 1}
 
 
-def row(
-    grouping: str, verdict: str, delta: float | None = 0.0, needed: int | None = None, **other: Any
-) -> dict[str, Any]:
-    facts = {"task": "lung", "grouping": grouping, "verdict": verdict, "delta": delta, "seeds_needed": needed}
-    return {**facts, "same": False, "note": "", **other}
+def row(grouping: str, verdict: str, delta: float | None = 0.0, needed: int | None = None, **other: Any) -> CellVerdict:
+    known = compared("breast_lesion", grouping, delta, verdict=verdict, seeds_needed=needed, note="", **other)
+    return replace(known, task="lung")
 
 
 @pytest.mark.parametrize(
@@ -33,9 +34,7 @@ def row(
         ([row("clinical", "", None), row("unified", "", None)], "no verdict", None),
     ],
 )
-def test_each_combination_of_verdicts_has_its_answer(
-    rows: list[dict[str, Any]], kind: str, grouping: str | None
-) -> None:
+def test_each_combination_of_verdicts_has_its_answer(rows: list[CellVerdict], kind: str, grouping: str | None) -> None:
     found = recommend(rows, "task_specific", MODELS)
     assert (found.task, found.kind, found.grouping) == ("lung", kind, grouping)
 

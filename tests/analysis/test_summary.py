@@ -23,7 +23,7 @@ def scorer(task: str, block: tuple[str, ...], scale: float | int, seed: int) -> 
 
 
 def summary(sweep: FakeSweep, grouping: str) -> dict[str, Any]:
-    table = make_tables(collect([sweep.directory])).comparison.summary
+    table = make_tables(collect([sweep.directory])).comparison.summary_table
     (row,) = table[table["grouping"] == grouping].to_dict("records")
     return {str(name): value for name, value in row.items()}
 
@@ -32,7 +32,7 @@ def summary(sweep: FakeSweep, grouping: str) -> dict[str, Any]:
 def whole(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     """The summary of three groupings, all runs done, by grouping."""
     sweep = FakeSweep(tmp_path_factory.mktemp("summary") / "study").finish(scorer)
-    return make_tables(collect([sweep.directory])).comparison.summary.set_index("grouping")
+    return make_tables(collect([sweep.directory])).comparison.summary_table.set_index("grouping")
 
 
 def relatives(seeds: list[int]) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -90,7 +90,7 @@ def test_the_reference_has_a_row_for_its_cost(whole: pd.DataFrame) -> None:
 
 def test_missing_runs_are_counted_and_leave_the_parameters_unknown(tmp_path: Path) -> None:
     sweep = FakeSweep(tmp_path / "study").finish(scorer, skip=lambda run: run.block == "breast_2cls" or run.seed == 2)
-    table = make_tables(collect([sweep.directory])).comparison.summary.set_index("grouping")
+    table = make_tables(collect([sweep.directory])).comparison.summary_table.set_index("grouping")
     alone, unified = table.loc["task_specific"], table.loc["unified"]
     assert alone["missing"] == 3 + 2
     assert pd.isna(alone["parameters"])
@@ -107,7 +107,9 @@ def test_without_predictions_no_cell_has_a_verdict(whole: pd.DataFrame) -> None:
 def test_verdicts_are_counted_and_with_the_others_make_up_all_tasks(tmp_path: Path) -> None:
     sweep = FakeSweep(tmp_path / "study", spread=0.02, subjects=40).finish(scorer)
     table = (
-        make_tables(collect([sweep.directory])).comparison.summary.set_index("grouping").loc[["clinical", "unified"]]
+        make_tables(collect([sweep.directory]))
+        .comparison.summary_table.set_index("grouping")
+        .loc[["clinical", "unified"]]
     )
     counted = table[["gain", "no_loss", "loss", "undecided", "same", "no_verdict"]].sum(axis=1)
     assert counted.tolist() == [3, 3]
@@ -126,7 +128,7 @@ def test_the_interval_covers_subjects_too(tmp_path: Path) -> None:
         reference = tables.comparison.cases.pseudovalues(task, "task_specific", *where, metric, [0])[0]
         change = own / reference.mean() - own.mean() * reference / reference.mean() ** 2
         variance += change.var(ddof=1) / change.size / 9
-    found = tables.comparison.summary.set_index("grouping").loc["unified"]
+    found = tables.comparison.summary_table.set_index("grouping").loc["unified"]
     components = 3 * sweep.subjects
     half = stats.t.ppf(0.975, components - 1) * np.sqrt(variance)
     assert found["high"] - found["low"] == pytest.approx(2 * half)
@@ -135,5 +137,5 @@ def test_the_interval_covers_subjects_too(tmp_path: Path) -> None:
 def test_a_study_of_the_reference_alone_compares_nothing(tmp_path: Path) -> None:
     sweep = FakeSweep(tmp_path / "study", groupings=("task_specific",)).finish(scorer)
     tables = make_tables(collect([sweep.directory]))
-    assert tables.comparison.verdicts.empty
-    assert tables.comparison.summary["grouping"].tolist() == ["task_specific"]
+    assert tables.comparison.verdict_table.empty
+    assert tables.comparison.summary_table["grouping"].tolist() == ["task_specific"]

@@ -46,7 +46,8 @@ def tables_of(sweep: FakeSweep) -> Tables:
 
 
 def main_cells(tables: Tables) -> pd.DataFrame:
-    return tables.comparison.verdicts[tables.comparison.verdicts["main"]].set_index("task")
+    table = tables.comparison.verdict_table
+    return table[table["main"]].set_index("task")
 
 
 def test_planted_differences_get_their_verdicts(tmp_path: Path) -> None:
@@ -129,12 +130,9 @@ def test_frames_do_not_make_up_for_subjects(tmp_path: Path) -> None:
     sweep = sweep_of(tmp_path / "study", {}, tasks=("breast_lesion", "fetal_femur"), subjects=4, frames=5)
     tables = tables_of(sweep)
     (key,) = [key for key in tables.comparison.differences if key[3:] == ("breast_lesion", "dsc")]
-    row = main_cells(tables).loc["breast_lesion"].to_dict()
-    assert (row["n_subjects"], row["n_test"]) == (4, 20)
-    assert (
-        scarcity({**row, "task": "breast_lesion"}, tables.comparison.differences[key], tables.comparison.cases)
-        == "few subjects"
-    )
+    (row,) = [row for row in tables.comparison.verdicts if row.key == key]
+    assert (row.n_subjects, row.n_test) == (4, 20)
+    assert scarcity(row, tables.comparison.differences[key], tables.comparison.cases) == "few subjects"
 
 
 def test_the_same_run_has_no_verdict(tmp_path: Path) -> None:
@@ -158,7 +156,7 @@ def test_a_score_near_the_trivial_predictors_is_weak_only_by_note(tmp_path: Path
 
 
 def test_only_the_main_metric_is_judged(tmp_path: Path) -> None:
-    comparison = tables_of(sweep_of(tmp_path / "study", {"breast_lesion": 0.1})).comparison.verdicts
+    comparison = tables_of(sweep_of(tmp_path / "study", {"breast_lesion": 0.1})).comparison.verdict_table
     others = comparison[~comparison["main"]]
     assert set(others["metric"]) == {m.name for m in (*METRICS["segmentation"][1:], *METRICS["regression"][1:])}
     assert (others["verdict"] == "").all()
@@ -207,7 +205,7 @@ def test_predictions_that_lack_a_sample_of_their_test_fold_are_a_failed_run(tmp_
 def test_p_values_are_adjusted_within_a_grouping(tmp_path: Path) -> None:
     sweep = sweep_of(tmp_path / "study", {"thyroid_nodule_det": 0.03}, groupings=("task_specific", "pairs", "unified"),
                      partitions={"pairs": {"first": TASKS[:2], "second": TASKS[2:]}}, noise=0.03)  # fmt: skip
-    comparison = tables_of(sweep).comparison.verdicts
+    comparison = tables_of(sweep).comparison.verdict_table
     for grouping in ("pairs", "unified"):
         cells = comparison[comparison["main"] & (comparison["grouping"] == grouping)].sort_values("p")
         assert cells["p"].is_unique

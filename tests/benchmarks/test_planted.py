@@ -209,11 +209,11 @@ def at_two_sizes(pool: Collection) -> Collection:
 
 def test_a_slope_is_that_of_the_mean_over_tasks(pool: Collection) -> None:
     row = scale.slope_of(at_two_sizes(pool))
-    assert row["tasks"] == 12
-    assert row["seeds"] == 12
+    assert row.tasks == 12
+    assert row.seeds == 12
     # The planted differences are the same at both scales.
-    assert abs(row["slope"]) < 0.1
-    assert row["low"] < row["slope"] < row["high"]
+    assert abs(row.slope.value) < 0.1
+    assert row.slope.low < row.slope.value < row.slope.high
 
 
 @pytest.mark.slow

@@ -1,12 +1,13 @@
 """Tables as the report's figures take them, with known numbers, and what a figure shows."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_type_hints
 
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from usaggr.analysis.cell_rows import CellVerdict
+from usaggr.analysis.summary import SummaryLine
 from usaggr.results.stored_study import StudyFacts
 
 FACTS = {
@@ -15,6 +16,7 @@ FACTS = {
     "fetal_femur": ("regression", "obstetrics", "mre"),
 }
 TASKS = tuple(FACTS)
+NAN = float("nan")
 
 
 def study(
@@ -23,23 +25,32 @@ def study(
     return StudyFacts("study", groupings, "task_specific", scales, (0, 1, 2), {"base": ()}, 0.95, ("png",), {})
 
 
-def compared(task: str, grouping: str, delta: float | None, scale: float | int = 1.0, **changes: Any) -> dict[str, Any]:
-    """A row of the comparison: an interval of delta ± 0.01 and a margin of 0.02; `changes` are further columns."""
+def compared(task: str, grouping: str, delta: float | None, scale: float | int = 1.0, **changes: Any) -> CellVerdict:
+    """Return a verdict: an interval of delta ± 0.01 and a margin of 0.02; `changes` are further fields."""
     task_type, group, metric = FACTS[task]
-    known = float("nan") if delta is None else delta
-    row: dict[str, Any] = {
-        "task": task, "task_type": task_type, "clinical_group": group, "metric": metric, "grouping": grouping,
-        "scale": scale, "variant": "base", "main": True, "delta": known, "delta_low": known - 0.01,
-        "delta_high": known + 0.01, "delta_skill": known, "margin": 0.02, "seeds": 3, "planned": 3, "same": False,
-        "verdict": "undecided", "collapsed": False, "collapsed_reference": False, "unconverged": False,
-        "unconverged_reference": False, "valid": True,
+    known = NAN if delta is None else delta
+    fields: dict[str, Any] = {
+        "variant": "base", "scale": scale, "grouping": grouping, "task": task, "metric": metric,
+        "task_type": task_type, "clinical_group": group, "n_train": 100, "n_test": 24, "n_subjects": 12,
+        "main": True, "planned": 3, "seeds": 3, "same": False, "mean": 0.7 + known, "reference_mean": 0.7,
+        "trivial": 0.4, "delta": known, "delta_low": known - 0.01, "delta_high": known + 0.01, "df": 2.0, "se": 0.005,
+        "relative": known / 0.7, "delta_skill": known, "margin": 0.02, "p": NAN, "p_adjusted": NAN, "p_ni": NAN,
+        "p_ni_adjusted": NAN, "seeds_needed": None, "verdict": "undecided", "note": "", "collapsed": False,
+        "collapsed_reference": False, "unconverged": False, "unconverged_reference": False, "diverged": False,
     }  # fmt: skip
-    return row | changes
+    return CellVerdict(**(fields | changes))
 
 
-def comparison(cells: Mapping[tuple[str, str], dict[str, Any]], scale: float | int = 1.0) -> pd.DataFrame:
-    """Rows of (task, grouping): columns that are to be set, of which delta is one."""
-    return pd.DataFrame([compared(*key, **{"delta": 0.0, "scale": scale, **set_}) for key, set_ in cells.items()])
+def comparison(cells: Mapping[tuple[str, str], dict[str, Any]], scale: float | int = 1.0) -> list[CellVerdict]:
+    """Return the verdicts of (task, grouping): fields that are to be set, of which delta is one."""
+    return [compared(*key, **{"delta": 0.0, "scale": scale, **set_}) for key, set_ in cells.items()]
+
+
+def summary_line(grouping: str, scale: float | int = 1.0, **changes: Any) -> SummaryLine:
+    """Return a line of the summary without numbers but those of `changes`."""
+    hints = get_type_hints(SummaryLine)
+    empty = {name: NAN if kind is float else None if kind == int | None else 0 for name, kind in hints.items()}
+    return SummaryLine(**(empty | {"grouping": grouping, "scale": scale, "variant": "base"} | changes))
 
 
 def inside(figure: Figure) -> bool:

@@ -31,7 +31,7 @@ def cell_of(
     for run, _ in sweep.runs():
         if fault == "unconverged" and TASK in run.tasks and run.seed in faulty[len(run.tasks)]:
             (sweep.directory / "runs" / run.run_id / "curve.csv").write_text("\n".join(RISING))
-    comparison = make_tables(collect([sweep.directory])).comparison.verdicts
+    comparison = make_tables(collect([sweep.directory])).comparison.verdict_table
     return comparison[comparison["main"]].set_index("task").loc[TASK]
 
 

@@ -28,25 +28,24 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Tables, Document]:
 
 
 def test_each_claim_has_its_finding_its_number_and_the_reason(made: tuple[Tables, Document]) -> None:
-    claims = made[0].of(make_interplay).claims
-    whole = claims[~claims["valid_only"].astype(bool)]
+    whole = made[0].of(make_interplay).claims["base"]
     statements, found = tables(find(made[1], "The paper's claims"))[:2]
     assert [row[0] for row in rows(statements)] == ["(a)", "(b)", "(c)", "(d)"]
     assert len(found.rows) == len(whole)
-    for row, claim in zip(found.rows, whole.to_dict("records"), strict=True):
+    for row, claim in zip(found.rows, whole, strict=True):
         finding = row[1]
         assert isinstance(finding, Cell)
-        assert (finding.kind, row[3]) == (claim["verdict"], claim["why"])
-        assert finding.text.endswith(claim["verdict"])
+        assert (finding.kind, row[3]) == (claim.verdict, claim.why)
+        assert finding.text.endswith(claim.verdict)
     assert "confounded" in texts(find(made[1], "The paper's claims"))
 
 
 def test_slopes_are_those_within_tasks_and_all_types_come_first(made: tuple[Tables, Document]) -> None:
     slopes = made[0].of(make_interplay).slopes
-    whole = slopes[~slopes["valid_only"].astype(bool) & (slopes["unit"] == "skill") & (slopes["level"] == "all")]
+    slope = next(row.slope for row in slopes if (row.unit, row.level) == ("skill", "all"))
     table = tables(find(made[1], "With more training data"))[0]
     first = dict(zip(table.columns, rows(table)[0], strict=True))
-    expected = numbers.difference(*(float(whole[name].iloc[0]) for name in ("slope", "low", "high")), "skill")
+    expected = numbers.difference(slope.value, slope.low, slope.high, "skill")
     assert (first["grouping"], first["tasks of"], first["tasks"]) == ("AU", "all types", "4")
     assert first["slope of Δ skill per tenfold samples"] == expected
 

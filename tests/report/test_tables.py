@@ -10,9 +10,9 @@ from scipy import stats
 
 from tests.report.sweeps import FakeSweep, level
 from usaggr.analysis.collect import collect
-from usaggr.analysis.comparison import COMPARISON_COLUMNS
 from usaggr.analysis.observations import SCORE_COLUMNS
 from usaggr.analysis.summary import SUMMARY_COLUMNS
+from usaggr.analysis.verdict_table import COMPARISON_COLUMNS
 from usaggr.errors import RunError
 from usaggr.report.build import build_report
 from usaggr.report.tables import Tables, make_tables
@@ -42,7 +42,7 @@ def tables_of(*directories: Path) -> Tables:
 
 
 def cell(tables: Tables, task: str, grouping: str, metric: str) -> pd.Series:
-    table = tables.comparison.verdicts
+    table = tables.comparison.verdict_table
     (row,) = table[(table.task == task) & (table.grouping == grouping) & (table.metric == metric)].index
     return table.loc[row]
 
@@ -83,12 +83,12 @@ def test_a_block_that_is_the_references_run_is_only_counted_as_the_same(tables: 
     found = cell(tables, "fetal_femur", "clinical", "mre")  # alone in its clinical group here
     assert np.isnan(found.delta)
     assert found.note == "same run"
-    summary = tables.comparison.summary.set_index("grouping")
+    summary = tables.comparison.summary_table.set_index("grouping")
     assert (summary.loc["clinical", "tasks"], summary.loc["clinical", "same"]) == (2, 1)
 
 
 def test_delta_m_is_the_mean_relative_change_of_main_metrics_over_the_tasks_counted(tables: Tables) -> None:
-    summary = tables.comparison.summary.set_index("grouping")
+    summary = tables.comparison.summary_table.set_index("grouping")
     ts = {"up": 0.4 + 0.6 * np.mean(SKILL[1]), "down": 100 * (1 - np.mean(SKILL[1]))}
     gain = np.mean(SKILL[3]) - np.mean(SKILL[1])
     relative = [0.6 * gain / ts["up"], 0.6 * gain / ts["up"], 100 * gain / ts["down"]]
@@ -111,7 +111,7 @@ def test_missing_and_failed_runs_are_holes_with_a_count(tmp_path: Path) -> None:
     assert found.seeds == 2
     assert found.delta == pytest.approx(0.6 * (np.mean(np.take(SKILL[3], kept)) - np.mean(np.take(SKILL[1], kept))))
     assert "2 of 3 seeds" in found.note
-    assert tables.comparison.summary.set_index("grouping").loc["unified", "missing"] == 1
+    assert tables.comparison.summary_table.set_index("grouping").loc["unified", "missing"] == 1
     hole = tables.scores[(tables.scores.run_id == failed.run_id)]
     assert set(hole.status) == {"failed"}
     assert hole.value.isna().all()
@@ -136,8 +136,8 @@ def test_folders_of_one_study_are_joined_whichever_has_a_run(tmp_path: Path, tab
     first = FakeSweep(tmp_path / "first" / "study").finish(scorer, skip=lambda run: run.seed == 2)
     second = FakeSweep(tmp_path / "second" / "study").finish(scorer, skip=lambda run: run.seed != 2)
     joined = tables_of(first.directory, second.directory)
-    pd.testing.assert_frame_equal(joined.comparison.verdicts, tables.comparison.verdicts)
-    pd.testing.assert_frame_equal(joined.comparison.summary, tables.comparison.summary)
+    pd.testing.assert_frame_equal(joined.comparison.verdict_table, tables.comparison.verdict_table)
+    pd.testing.assert_frame_equal(joined.comparison.summary_table, tables.comparison.summary_table)
 
 
 @pytest.mark.parametrize("key", ["content_hash", "split_hash"])
@@ -155,7 +155,7 @@ def test_a_run_is_found_by_its_fingerprint_and_one_that_is_not_planned_is_left_o
         path.rename(runs / f"renamed-{path.name[-8:]}")
     stranger = sweep.spec("stranger", sweep.tasks, 0.5, 7)
     sweep.write_run(stranger, {t: level(CATALOGUE[t], 0.99) for t in sweep.tasks})
-    pd.testing.assert_frame_equal(tables_of(sweep.directory).comparison.verdicts, tables.comparison.verdicts)
+    pd.testing.assert_frame_equal(tables_of(sweep.directory).comparison.verdict_table, tables.comparison.verdict_table)
 
 
 @pytest.mark.usefixtures("without_figures")
@@ -175,8 +175,8 @@ def test_the_order_of_the_plan_does_not_matter(sweep: FakeSweep, tables: Tables)
     after = tables_of(sweep.directory)
     keys = ["task", "grouping", "metric"]
     pd.testing.assert_frame_equal(
-        tables.comparison.verdicts.sort_values(keys, ignore_index=True),
-        after.comparison.verdicts.sort_values(keys, ignore_index=True),
+        tables.comparison.verdict_table.sort_values(keys, ignore_index=True),
+        after.comparison.verdict_table.sort_values(keys, ignore_index=True),
     )
 
 

@@ -7,15 +7,13 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from usaggr.advice.sharing_modes import way_of
+from usaggr.analysis.cell_rows import CellScore, CellVerdict
 from usaggr.analysis.collect import collect
 from usaggr.analysis.compare_study import StudyComparison, compare_study
-from usaggr.analysis.comparison import CELL
-from usaggr.analysis.difference_intervals import Difference, Key, pooled_estimates
+from usaggr.analysis.difference_intervals import Array, Difference, Key, pooled_estimates
+from usaggr.analysis.row_tables import group_rows
 from usaggr.data.batches.streams import NOT_EQUAL
 from usaggr.document.display_names import grouping_label
 from usaggr.errors import ConfigError, RunError
@@ -191,68 +189,70 @@ def _cells(comparison: StudyComparison) -> Iterator[EvidenceCell]:
             blocks.setdefault(grouping, set()).add(run.row.tasks)
     ways = {grouping: way_of(grouping, of, tasks) for grouping, of in blocks.items()}
     relative = _relative_effects(comparison)
-    means = {_key(row): row for row in comparison.cells.to_dict("records")}
+    means = {row.key: row for row in comparison.cells}
     scales = len({run.row.scale for run in collection.runs})
-    verdicts = comparison.verdicts
-    first = verdicts[verdicts["main"] & (verdicts["variant"] == next(iter(study.variants)))]
-    for row in first[first["delta"].notna()].to_dict("records"):
-        block = next(of for of in blocks[row["grouping"]] if row["task"] in of)
+    for row in _main_verdicts(comparison):
+        if math.isnan(row.delta):
+            continue
+        block = next(of for of in blocks[row.grouping] if row.task in of)
         if len(block) < 2:
             continue  # a model of its own shares nothing, however it was trained
-        reference = means.get(_key({**row, "grouping": study.reference}))
-        effect, unknown = _effect(row, comparison.differences.get(_key(row)), relative.get(_key(row)), reference, study)
-        invalid = not row["valid"]
-        needed = row["seeds_needed"]
+        reference = means.get((row.variant, row.scale, study.reference, row.task, row.metric))
+        effect, unknown = _effect(row, comparison.differences.get(row.key), relative.get(row.key), reference, study)
         yield EvidenceCell(
             sweep=str(collection.directories[0]),
             content=collection.data.content_hash,
-            task=tasks[row["task"]],
-            grouping=row["grouping"],
-            way=ways[row["grouping"]],
-            shares_with=tuple(tasks[task_id] for task_id in block if task_id != row["task"]),
-            scale=row["scale"],
-            n_train=int(row["n_train"]),
-            seeds=int(row["seeds"]),
-            metric=row["metric"],
-            delta=float(row["delta"]),
-            delta_low=float(row["delta_low"]),
-            delta_high=float(row["delta_high"]),
-            verdict=row["verdict"],
-            note=row["note"],
-            seeds_needed=None if needed is None or needed != needed else int(needed),
+            task=tasks[row.task],
+            grouping=row.grouping,
+            way=ways[row.grouping],
+            shares_with=tuple(tasks[task_id] for task_id in block if task_id != row.task),
+            scale=row.scale,
+            n_train=int(row.n_train or 0),
+            seeds=row.seeds,
+            metric=row.metric,
+            delta=row.delta,
+            delta_low=row.delta_low,
+            delta_high=row.delta_high,
+            verdict=row.verdict,
+            note=row.note,
+            seeds_needed=row.seeds_needed,
             effect=effect,
             unusable=_unusable(row, study) or unknown,
-            invalid=invalid,
+            invalid=not row.valid,
             scales=scales,
         )
 
 
-def _unusable(row: dict[Any, Any], study: StudyFacts) -> str:
+def _unusable(row: CellVerdict, study: StudyFacts) -> str:
     """Why a cell of the comparison proves nothing about another task."""
-    for name in ("collapsed", "unconverged"):
-        if row[name]:
-            return f"{grouping_label(row['grouping'])} {name}"
-        if row[f"{name}_reference"]:
+    faults = (
+        ("collapsed", row.collapsed, row.collapsed_reference),
+        ("unconverged", row.unconverged, row.unconverged_reference),
+    )
+    for name, own, of_reference in faults:
+        if own:
+            return f"{grouping_label(row.grouping)} {name}"
+        if of_reference:
             return f"reference {name}"
-    if row["seeds"] == 1:
+    if row.seeds == 1:
         return ONE_SEED
-    if NOT_EQUAL in row["note"]:
+    if NOT_EQUAL in row.note:
         return NOT_EQUAL
-    staged = study.staged.get(row["grouping"])
+    staged = study.staged.get(row.grouping)
     if staged is not None and staged.budget == "extra":
         return "trained on more examples (budget: extra)"
-    return "" if row["verdict"] else f"no verdict ({row['note']})"
+    return "" if row.verdict else f"no verdict ({row.note})"
 
 
 def _effect(
-    row: dict[Any, Any],
+    row: CellVerdict,
     own: Difference | None,
     relative: Estimate | None,
-    reference: dict[Any, Any] | None,
+    reference: CellScore | None,
     study: StudyFacts,
 ) -> tuple[Effect | None, str]:
     """The difference in the unit of its margin; None with the reason where it cannot be told."""
-    points = unit_of(row["metric"]) == "points"
+    points = unit_of(row.metric) == "points"
     margin = study.margin if points else study.relative_margin
     if not points and not _far_from_zero(reference):
         return None, "the reference's mean is too near 0 for a relative change"
@@ -265,34 +265,34 @@ def _effect(
     return Effect(float(estimate.value), float(estimate.se), low, high, float(margin)), ""
 
 
-def _far_from_zero(reference: dict[Any, Any] | None) -> bool:
+def _far_from_zero(reference: CellScore | None) -> bool:
     """Whether a change relative to this mean is trusted."""
     if reference is None:
         return False
-    mean, low = float(reference["mean"]), float(reference["low"])
-    return mean > 0 and (math.isnan(low) or low > NEAREST_ZERO * mean)
+    return reference.mean > 0 and (math.isnan(reference.low) or reference.low > NEAREST_ZERO * reference.mean)
 
 
 def _relative_effects(comparison: StudyComparison) -> dict[Key, Estimate]:
-    """Relative changes of the tasks whose metric is a distance, by the values of CELL."""
-    verdicts = comparison.verdicts
-    distances = verdicts["metric"].map(unit_of) == "relative"
-    first = verdicts["variant"] == next(iter(comparison.study.variants))
-    wanted = verdicts[verdicts["main"] & distances & first & verdicts["relative"].notna()]
+    """Return the relative changes of the tasks whose metric is a distance, by the keys of their cells."""
+    wanted = (
+        row for row in _main_verdicts(comparison) if unit_of(row.metric) == "relative" and not math.isnan(row.relative)
+    )
     found: dict[Key, Estimate] = {}
-    for _, rows in wanted.groupby("task", sort=False):
-        joints: dict[Key, np.ndarray[Any, np.dtype[np.float64]]] = {}
-        for row in rows.to_dict("records"):
-            cell = (row["task"], row["grouping"], row["scale"], row["variant"])
-            joint = comparison.weighted_sums.of_differences([{cell: 1.0}], "relative")
+    for rows in group_rows(wanted, lambda row: row.task).values():
+        tables: dict[Key, Array] = {}
+        scales: dict[Key, float | int] = {}
+        for row in rows:
+            joint = comparison.weighted_sums.of_differences([{row.cell: 1.0}], "relative")
             if joint is not None:
-                joints[_key(row)] = joint[0].table
-        if joints:
+                tables[row.key], scales[row.key] = joint[0].table, row.scale
+        if tables:
             # Groupings of one scale share the reference's runs.
-            of = pooled_estimates(joints, {key: key[CELL.index("scale")] for key in joints})
-            found |= {key: difference.estimate for key, difference in of.items()}
+            pooled = pooled_estimates(tables, scales)
+            found |= {key: difference.estimate for key, difference in pooled.items()}
     return found
 
 
-def _key(row: dict[Any, Any]) -> Key:
-    return tuple(row[name] for name in CELL)
+def _main_verdicts(comparison: StudyComparison) -> list[CellVerdict]:
+    """Return the verdicts on main metrics of the study's first variant."""
+    first = next(iter(comparison.study.variants))
+    return [row for row in comparison.verdicts if row.main and row.variant == first]

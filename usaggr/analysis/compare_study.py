@@ -4,23 +4,26 @@ runs -> observations -> pairs of a cell and its reference -> differences with in
 report and its controls, affinity, advice, the choice of models and the benchmarks all read its result.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 
 import pandas as pd
 
+from usaggr.analysis.cell_rows import CellKey, CellScore, CellVerdict
 from usaggr.analysis.cell_scores import Cases
 from usaggr.analysis.collect import CollectedRun, Collection
-from usaggr.analysis.comparison import CELL, cells_of, compare, pairs_of
+from usaggr.analysis.comparison import cells_of, compare, pairs_of
 from usaggr.analysis.convergence_table import read_validity
-from usaggr.analysis.difference_intervals import Difference, Key, differences
+from usaggr.analysis.difference_intervals import Difference, differences
 from usaggr.analysis.observations import observe
-from usaggr.analysis.summary import summarise
-from usaggr.analysis.verdict_table import judge_cells
+from usaggr.analysis.row_tables import make_table
+from usaggr.analysis.summary import INTEGERS, SUMMARY_COLUMNS, SummaryLine, summarize
+from usaggr.analysis.verdict_table import COMPARISON_COLUMNS, OWN_COLUMNS, judge_cells
 from usaggr.analysis.weighted_sums import WeightedSums
 from usaggr.results.stored_study import StudyFacts
 
 Scale = float | int
+_COUNTS = ("n_test", "n_subjects")
 
 
 @dataclass(frozen=True)
@@ -35,12 +38,12 @@ class StudyComparison:
     """A row for each finished run and task (see `read_validity`)."""
     cases: Cases
     """Pseudo-values of all cells."""
-    cells: pd.DataFrame
-    """A row for each cell and metric, the reference's too: mean over seeds beside the trivial predictor."""
-    differences: dict[Key, Difference]
-    """Of the cells that are compared, by the values of comparison.CELL."""
-    verdicts: pd.DataFrame
-    """A row for each cell of the other groupings and metric: COMPARISON_COLUMNS and verdict_table.OWN_COLUMNS."""
+    cells: tuple[CellScore, ...]
+    """Each cell and metric, the reference's too: mean over seeds beside the trivial predictor."""
+    differences: dict[CellKey, Difference]
+    """Of the cells that can be compared."""
+    verdicts: tuple[CellVerdict, ...]
+    """Each cell of the other groupings and metric: its difference from the reference, and what that proves."""
 
     @property
     def study(self) -> StudyFacts:
@@ -53,9 +56,24 @@ class StudyComparison:
         return WeightedSums(self.observations, self.cases, self.study.reference)
 
     @cached_property
-    def summary(self) -> pd.DataFrame:
-        """A row for each grouping, scale and variant; columns SUMMARY_COLUMNS."""
-        return summarise(self.verdicts, self.weighted_sums, self.collection)
+    def summary(self) -> tuple[SummaryLine, ...]:
+        """Each variant, scale and grouping over all tasks, the reference too."""
+        return summarize(self.verdicts, self.weighted_sums, self.collection)
+
+    @cached_property
+    def cell_table(self) -> pd.DataFrame:
+        """`cells` as a data frame with a column a field."""
+        return make_table(CellScore, self.cells, [field.name for field in fields(CellScore)], _COUNTS)
+
+    @cached_property
+    def verdict_table(self) -> pd.DataFrame:
+        """`verdicts` as a data frame: the columns of comparison.csv, then those that go past it."""
+        return make_table(CellVerdict, self.verdicts, [*COMPARISON_COLUMNS, *OWN_COLUMNS], _COUNTS)
+
+    @cached_property
+    def summary_table(self) -> pd.DataFrame:
+        """`summary` as a data frame: the columns of summary.csv."""
+        return make_table(SummaryLine, self.summary, SUMMARY_COLUMNS, INTEGERS)
 
     @cached_property
     def controls(self) -> "StudyComparison | None":
@@ -104,17 +122,17 @@ class StudyComparison:
         """Return the number of blocks of a grouping: how many models serve all tasks."""
         return len({run.row.tasks for run in self.collection.runs if grouping in run.row.groupings})
 
-    def main_verdicts(self, variant: str, scale: Scale) -> pd.DataFrame:
-        """Return the rows of `verdicts` for the main metrics at a scale."""
-        return _at(self.verdicts[self.verdicts["main"].astype(bool)], variant, scale)
+    def main_verdicts(self, variant: str, scale: Scale) -> list[CellVerdict]:
+        """Return the verdicts on the main metrics at a scale."""
+        return [row for row in self.verdicts if row.main and (row.variant, row.scale) == (variant, scale)]
 
-    def main_cells(self, variant: str, scale: Scale) -> pd.DataFrame:
-        """Return the rows of `cells` for the main metrics at a scale."""
-        return _at(self.cells[self.cells["main"].astype(bool)], variant, scale)
+    def main_cells(self, variant: str, scale: Scale) -> list[CellScore]:
+        """Return the cells' scores on the main metrics at a scale."""
+        return [row for row in self.cells if row.main and (row.variant, row.scale) == (variant, scale)]
 
-    def summary_at(self, variant: str, scale: Scale) -> pd.DataFrame:
-        """Return the rows of `summary` at a scale."""
-        return _at(self.summary, variant, scale)
+    def summary_at(self, variant: str, scale: Scale) -> list[SummaryLine]:
+        """Return the lines of the summary at a scale."""
+        return [line for line in self.summary if (line.variant, line.scale) == (variant, scale)]
 
 
 def compare_study(collection: Collection, main_only: bool = False) -> StudyComparison:
@@ -135,11 +153,7 @@ def _compare(collection: Collection, main_only: bool) -> StudyComparison:
     convergence = read_validity(collection, study.convergence_margin)
     pairs = pairs_of(observations, study.reference)
     cells = cells_of(observations, cases, study.confidence)
-    by_cell = differences(pairs, CELL, cases)
+    by_cell = differences(pairs, cases)
     compared = compare(pairs, by_cell, study.confidence)
     verdicts = judge_cells(compared, by_cell, cells, pairs, convergence, cases, study)
     return StudyComparison(collection, observations, convergence, cases, cells, by_cell, verdicts)
-
-
-def _at(table: pd.DataFrame, variant: str, scale: Scale) -> pd.DataFrame:
-    return table[(table["variant"] == variant) & (table["scale"] == scale)]

@@ -1,36 +1,33 @@
 """From observations to cells (task x grouping x scale x variant) and to differences from the reference, paired by seed.
 
-Means and intervals; what they prove is judged in judgement.py.
+Means and intervals; what they prove is judged in verdict_table.py.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 
+from usaggr.analysis.cell_rows import CELL, CellDifference, CellKey, CellScore
 from usaggr.analysis.cell_scores import Cases
-from usaggr.analysis.difference_intervals import Difference, Key, pooled_by_task
+from usaggr.analysis.difference_intervals import Difference, pooled_by_task
+from usaggr.analysis.row_tables import read_rows
 from usaggr.statistics.two_way_anova import stacked
 
-COMPARISON_COLUMNS = (
-    "task", "task_type", "clinical_group", "scale", "n_train", "grouping", "variant", "metric", "reference_mean",
-    "mean", "delta", "delta_low", "delta_high", "df", "relative", "p", "p_adjusted", "p_ni", "p_ni_adjusted", "margin",
-    "seeds", "n_test", "n_subjects", "seeds_needed", "verdict", "note",
-)  # fmt: skip
-"""Of comparison.csv."""
-CELL = ["variant", "scale", "grouping", "task", "metric"]
 _PAIR = ["variant", "scale", "task", "metric", "seed"]
-_FACTS = ("task_type", "clinical_group", "n_train", "n_test", "n_subjects", "sign", "main")
+_FACTS = ("task_type", "clinical_group", "n_train", "n_test", "n_subjects", "main")
 
 
-def cells_of(observations: pd.DataFrame, cases: Cases, confidence: float) -> pd.DataFrame:
-    """Each cell's mean over seeds with its interval, beside the trivial predictor; the reference's cells too.
+def cells_of(observations: pd.DataFrame, cases: Cases, confidence: float) -> tuple[CellScore, ...]:
+    """Return each cell's mean score over seeds with its interval, for each metric; the reference's cells too.
 
-    The interval covers seeds and test subjects (subjects alone, with one seed); a task's variance between seeds is
-    pooled over groupings and scales where it is alike. Columns: CELL, task_type,
-    clinical_group, n_train, n_test, n_subjects, sign, main, planned and seeds (how many seeds were asked for, and have
-    a value), mean, low, high, trivial, skill, beats_trivial (boolean, or missing).
+    A task's variance between seeds is pooled over groupings and scales where it is alike.
+
+    Args:
+        observations: The long table from `observe`.
+        cases: Pseudo-values of the same runs.
+        confidence: Of the intervals.
     """
     table = observations.assign(
         gain=observations["sign"] * (observations["value"] - observations["trivial"]), seeds=observations["value"]
@@ -40,12 +37,13 @@ def cells_of(observations: pd.DataFrame, cases: Cases, confidence: float) -> pd.
     cells = table.groupby(CELL, sort=False).agg({**facts, "seed": "size", "seeds": "count", **means})
     cells = cells.rename(columns={"seed": "planned", "value": "mean"}).reset_index()
     tables, runs = {}, {}
-    for key, rows in observations[observations["value"].notna()].groupby(CELL, sort=False):
-        variant, scale, grouping, task, metric = _names(key)
+    for group, rows in observations[observations["value"].notna()].groupby(CELL, sort=False):
+        key: CellKey = cast(CellKey, group)
+        variant, scale, grouping, task, metric = key
         values = cases.pseudovalues(task, grouping, scale, variant, metric, rows["seed"].tolist())
         whole = np.isfinite(values).all()
-        tables[_names(key)] = values if whole else rows["value"].to_numpy(dtype=float)[:, None]
-        runs[_names(key)] = tuple(rows["fingerprint"])
+        tables[key] = values if whole else rows["value"].to_numpy(dtype=float)[:, None]
+        runs[key] = tuple(rows["fingerprint"])
     # Runs of different groupings and scales are drawn apart: no two cells' mean squares are correlated.
     found = pooled_by_task(tables, runs, CELL, tuple(CELL))
     keys = list(cells[CELL].itertuples(index=False, name=None))
@@ -55,13 +53,7 @@ def cells_of(observations: pd.DataFrame, cases: Cases, confidence: float) -> pd.
     cells["low"], cells["high"] = bounds[:, 0], bounds[:, 1]
     gain = cells.pop("gain")
     cells["beats_trivial"] = (gain > 0).astype("boolean").mask(gain.isna())
-    return cells
-
-
-def _names(key: Any) -> tuple[str, float | int, str, str, str]:
-    """Of a cell: CELL."""
-    variant, scale, grouping, task, metric = key
-    return variant, scale, grouping, task, metric
+    return read_rows(CellScore, cells)
 
 
 def pairs_of(observations: pd.DataFrame, reference: str) -> pd.DataFrame:
@@ -82,15 +74,17 @@ def pairs_of(observations: pd.DataFrame, reference: str) -> pd.DataFrame:
     return pairs
 
 
-def compare(pairs: pd.DataFrame, found: Mapping[Key, Difference], confidence: float) -> pd.DataFrame:
-    """Differences from the reference, cell by cell, with their intervals, from `intervals.differences`.
+def compare(pairs: pd.DataFrame, found: Mapping[CellKey, Difference], confidence: float) -> tuple[CellDifference, ...]:
+    """Return the difference from the reference of each cell and metric, with its interval.
 
     Means are over the seeds that both have, so that delta is their difference; without such a seed each mean is over
     what there is, and delta is missing. Where block and reference are the same run, delta is missing too: there is
     nothing to compare.
 
-    Columns: CELL; task_type, clinical_group, n_train, n_test, n_subjects, sign, main; same; planned and seeds; mean,
-    reference_mean, trivial, delta, delta_low, delta_high, df, relative, delta_skill; se.
+    Args:
+        pairs: From `pairs_of`.
+        found: Differences of the cells that can be compared, from `difference_intervals.differences`.
+        confidence: Of the intervals.
     """
     both = pairs["delta"].notna()
     table = pairs.assign(
@@ -119,4 +113,4 @@ def compare(pairs: pd.DataFrame, found: Mapping[Key, Difference], confidence: fl
     cells[columns] = bounds
     # Where no subject and no seed differs there is nothing to tell an interval from.
     cells.loc[cells["se"] <= 1e-12 * (1 + cells["mean"].abs()), columns] = np.nan
-    return cells
+    return read_rows(CellDifference, cells)

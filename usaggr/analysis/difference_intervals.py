@@ -3,12 +3,13 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from usaggr.analysis.cell_rows import CELL, CellKey
 from usaggr.analysis.cell_scores import Cases
 from usaggr.statistics.two_way_anova import Estimate, estimate, mean_squares
 from usaggr.statistics.variance_pooling import pool
@@ -30,24 +31,24 @@ class Difference:
     """Whether the seeds' variance is pooled with that of the task's other cells."""
 
 
-def differences(pairs: pd.DataFrame, cell: list[str], cases: Cases) -> dict[Key, Difference]:
-    """The difference of each cell that has a seed in common with the reference, by its key (values of `cell`).
+def differences(pairs: pd.DataFrame, cases: Cases) -> dict[CellKey, Difference]:
+    """Return the difference of each cell and metric that has a seed in common with the reference.
 
     `pairs` are the rows of `pairs_of`. Cells of one variant, task and metric are pooled where they vary alike.
     """
-    tables: dict[Key, Array] = {}
-    runs: dict[Key, Key] = {}
+    tables: dict[CellKey, Array] = {}
+    runs: dict[CellKey, Key] = {}
     both = pairs[pairs["delta"].notna() & ~pairs["same"]]
-    for key, rows in both.groupby(cell, sort=False):
-        names: dict[str, Any] = dict(zip(cell, key, strict=True))
-        seeds = rows["seed"].tolist()
-        where = (names["scale"], names["variant"], names["metric"], seeds)
-        own = cases.pseudovalues(names["task"], names["grouping"], *where)
-        reference = cases.pseudovalues(names["task"], str(rows["reference"].iloc[0]), *where)
+    for group, rows in both.groupby(CELL, sort=False):
+        key: CellKey = cast(CellKey, group)
+        variant, scale, grouping, task, metric = key
+        where = (scale, variant, metric, rows["seed"].tolist())
+        own = cases.pseudovalues(task, grouping, *where)
+        reference = cases.pseudovalues(task, str(rows["reference"].iloc[0]), *where)
         tables[key] = float(rows["sign"].iloc[0]) * (_narrow(own, reference) - _narrow(reference, own))
         runs[key] = tuple(rows["fingerprint"])
     # Cells of one scale share the reference's runs.
-    return pooled_by_task(tables, runs, cell, ("scale",))
+    return pooled_by_task(tables, runs, CELL, ("scale",))
 
 
 def pooled_estimates(tables: dict[Key, Array], families: dict[Key, Any]) -> dict[Key, Difference]:

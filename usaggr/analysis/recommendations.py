@@ -6,18 +6,17 @@ others lose or save nothing. Where a verdict that could change this is not there
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-import pandas as pd
-
+from usaggr.analysis.cell_rows import CellVerdict
 from usaggr.analysis.compare_study import Scale, StudyComparison
+from usaggr.analysis.row_tables import group_rows
 from usaggr.document.display_names import grouping_label
 from usaggr.metrics.names import improvement
 from usaggr.metrics.names import metric as metric_of
 
 Kind = Literal["gain", "good enough", "keep", "not known", "no verdict"]
 KINDS: tuple[Kind, ...] = ("gain", "good enough", "keep", "not known", "no verdict")
-Row = dict[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -28,13 +27,13 @@ class Recommendation:
     kind: Kind
     grouping: str | None
     """To be used; None where it is not known, or cannot be told."""
-    row: Row | None
+    row: CellVerdict | None
     """The comparison's row that the recommendation rests on; None where it rests on all of them."""
     seeds_needed: int | None = None
     """With how many seeds the answer would be known; None where it is known, or no number of seeds would do."""
 
 
-def recommend(rows: Sequence[Row], reference: str, models: Mapping[str, int]) -> Recommendation:
+def recommend(rows: Sequence[CellVerdict], reference: str, models: Mapping[str, int]) -> Recommendation:
     """The grouping to use for the task of these rows.
 
     Args:
@@ -47,23 +46,23 @@ def recommend(rows: Sequence[Row], reference: str, models: Mapping[str, int]) ->
     """
     if not rows:
         raise ValueError("a recommendation needs at least one comparison")
-    task = str(rows[0]["task"])
-    gains = [row for row in rows if row["verdict"] == "gain"]
+    task = rows[0].task
+    gains = [row for row in rows if row.verdict == "gain"]
     if gains:
-        best = max(gains, key=lambda row: float(row["delta"]))
-        return Recommendation(task, "gain", str(best["grouping"]), best)
-    cheaper = [row for row in rows if row["verdict"] == "no_loss" and models[row["grouping"]] < models[reference]]
+        best = max(gains, key=lambda row: row.delta)
+        return Recommendation(task, "gain", best.grouping, best)
+    cheaper = [row for row in rows if row.verdict == "no_loss" and models[row.grouping] < models[reference]]
     if cheaper:
-        best = min(cheaper, key=lambda row: (models[row["grouping"]], -float(row["delta"])))
-        return Recommendation(task, "good enough", str(best["grouping"]), best)
-    undecided = [row for row in rows if row["verdict"] == "undecided"]
+        best = min(cheaper, key=lambda row: (models[row.grouping], -row.delta))
+        return Recommendation(task, "good enough", best.grouping, best)
+    undecided = [row for row in rows if row.verdict == "undecided"]
     if undecided:
         first = min(undecided, key=_seeds)
         needed = _seeds(first)
         return Recommendation(task, "not known", None, first, None if needed == _NEVER else int(needed))
-    judged = [row for row in rows if row["verdict"] in ("loss", "no_loss")]
-    if judged and all(row["verdict"] or row["same"] for row in rows):
-        worst = min(judged, key=lambda row: float(row["delta"]))
+    judged = [row for row in rows if row.verdict in ("loss", "no_loss")]
+    if judged and all(row.verdict or row.same for row in rows):
+        worst = min(judged, key=lambda row: row.delta)
         return Recommendation(task, "keep", reference, worst)
     return Recommendation(task, "no verdict", None, None)
 
@@ -71,26 +70,29 @@ def recommend(rows: Sequence[Row], reference: str, models: Mapping[str, int]) ->
 _NEVER = float("inf")
 
 
-def _seeds(row: Row) -> float:
-    needed = row["seeds_needed"]
-    return _NEVER if needed is None or pd.isna(needed) else float(needed)
+def _seeds(row: CellVerdict) -> float:
+    return _NEVER if row.seeds_needed is None else row.seeds_needed
 
 
-def doubts_of(row: Row, reference: str) -> list[str]:
-    """What makes a verdict less than it seems: one seed, or models that did not learn the task.
+def doubts_of(row: CellVerdict, reference: str) -> list[str]:
+    """Return what makes a verdict less than it seems: one seed, or models that did not learn the task.
 
     Args:
-        row: of the comparison.
-        reference: its label.
+        row: The verdict.
+        reference: Its reference's label.
     """
-    doubts = ["provisional (one seed)"] if row["seeds"] == 1 else []
-    for side, label in (("", grouping_label(row["grouping"])), ("_reference", reference)):
-        if row[f"collapsed{side}"]:
+    doubts = ["provisional (one seed)"] if row.seeds == 1 else []
+    sides = (
+        (grouping_label(row.grouping), row.collapsed, row.unconverged),
+        (reference, row.collapsed_reference, row.unconverged_reference),
+    )
+    for label, collapsed, unconverged in sides:
+        if collapsed:
             doubts.append(f"{label} collapsed")
-        elif row[f"unconverged{side}"]:
+        elif unconverged:
             doubts.append(f"{label} has not converged")
-    metric = metric_of(row["metric"])
-    best = max(improvement(row[name], row["trivial"], metric) for name in ("mean", "reference_mean"))
+    metric = metric_of(row.metric)
+    best = max(improvement(score, row.trivial, metric) for score in (row.mean, row.reference_mean))
     if best <= 0:
         doubts.append("neither beats the trivial predictor")
     return doubts
@@ -99,9 +101,9 @@ def doubts_of(row: Row, reference: str) -> list[str]:
 def recommendations_at(comparison: StudyComparison, variant: str, scale: Scale) -> tuple[Recommendation, ...]:
     """Return what to use at a scale, for each task that has a comparison, in the order of the study's tasks."""
     models = {name: comparison.models(name) for name in comparison.study.groupings}
-    by_task = {str(task): rows for task, rows in comparison.main_verdicts(variant, scale).groupby("task", sort=False)}
+    by_task = group_rows(comparison.main_verdicts(variant, scale), lambda row: row.task)
     return tuple(
-        recommend(by_task[task].to_dict("records"), comparison.study.reference, models)
+        recommend(by_task[task], comparison.study.reference, models)
         for task in comparison.collection.tasks
         if task in by_task
     )

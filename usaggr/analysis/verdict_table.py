@@ -1,14 +1,18 @@
 """What the differences prove: p values, margins, verdicts and notes of each cell, for its main metric."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from usaggr.analysis.cell_rows import CELL, CellDifference, CellKey, CellMetric, CellScore, CellVerdict
 from usaggr.analysis.cell_scores import Cases
-from usaggr.analysis.comparison import CELL, COMPARISON_COLUMNS
-from usaggr.analysis.difference_intervals import Difference, Key
+from usaggr.analysis.difference_intervals import Difference
+from usaggr.analysis.row_tables import group_rows
 from usaggr.data.split.manifest import MIN_TEST_SUBJECTS
 from usaggr.metrics.names import metric as metric_of
 from usaggr.results.stored_study import StudyFacts
@@ -18,164 +22,236 @@ from usaggr.statistics.two_way_anova import stacked
 from usaggr.statistics.verdicts import ALPHA, judge
 from usaggr.tasks import has_class_label
 
+COMPARISON_COLUMNS = (
+    "task", "task_type", "clinical_group", "scale", "n_train", "grouping", "variant", "metric", "reference_mean",
+    "mean", "delta", "delta_low", "delta_high", "df", "relative", "p", "p_adjusted", "p_ni", "p_ni_adjusted", "margin",
+    "seeds", "n_test", "n_subjects", "seeds_needed", "verdict", "note",
+)  # fmt: skip
+"""Of comparison.csv."""
 OWN_COLUMNS = (
     "main", "same", "planned", "delta_skill", "se", "trivial", "collapsed", "collapsed_reference", "unconverged",
     "unconverged_reference", "diverged", "valid",
 )  # fmt: skip
-"""Beside COMPARISON_COLUMNS; see `judge_cells`."""
-_FAMILY = ["variant", "scale", "grouping"]
+"""Beside COMPARISON_COLUMNS in the table of verdicts."""
+Family = tuple[str, float | int, str]
+"""variant, scale, grouping: the tests of its tasks are adjusted together"""
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class _Tests:
+    """What the tests of all rows say, in their order: NaN, empty or None for rows that are not tested."""
+
+    margin: Array
+    p: Array
+    p_ni: Array
+    p_adjusted: Array
+    p_ni_adjusted: Array
+    verdict: list[str]
+    small_loss: list[bool]
+    """Whether a loss is certain, and certainly within the margin."""
+    seeds_needed: list[int | None]
+
+
+class Faults(NamedTuple):
+    """What is wrong with the models of a cell and of its reference, in most of their seeds."""
+
+    collapsed: bool
+    collapsed_reference: bool
+    unconverged: bool
+    unconverged_reference: bool
+    diverged: bool
 
 
 def judge_cells(
-    compared: pd.DataFrame,
-    differences: Mapping[Key, Difference],
-    cells: pd.DataFrame,
+    compared: Sequence[CellDifference],
+    differences: Mapping[CellKey, Difference],
+    cells: Sequence[CellScore],
     pairs: pd.DataFrame,
     validity: pd.DataFrame,
     cases: Cases,
     study: StudyFacts,
-) -> pd.DataFrame:
-    """The comparison: COMPARISON_COLUMNS and OWN_COLUMNS, a row a cell and metric.
+) -> tuple[CellVerdict, ...]:
+    """Return the verdict of each cell and metric, in the order of `compared`.
 
     p values, margin, seeds_needed and verdict are those of the main metric; of others there is the interval alone. A
     verdict is empty where block and reference are one run, where test data are too few, and where nothing is compared.
-    collapsed, unconverged and diverged are of the cell (most of its seeds), valid says that neither the cell nor the
-    reference's is collapsed or unconverged.
 
     Args:
-        compared: from `compare`.
-        differences: from `intervals.differences`.
-        cells: from `cells_of`.
-        pairs: from `pairs_of`.
-        validity: from `read_validity`.
-        cases: pseudo-values, for the rarer class of each task.
-        study: margins.
+        compared: From `compare`.
+        differences: From `difference_intervals.differences`.
+        cells: From `cells_of`.
+        pairs: From `pairs_of`.
+        validity: From `read_validity`.
+        cases: Pseudo-values, for the rarer class of each task.
+        study: Margins.
     """
-    table = compared.copy()
-    table["margin"] = np.where(table["main"], _margins(table, study), np.nan)
-    table = table.merge(_validity_of(pairs, validity), on=CELL, how="left")
-    weak = _weak(cells)
-    found = [differences.get(_key(row)) for row in table.to_dict("records")]
-    scarce = [scarcity(row, found[i], cases) for i, row in enumerate(table.to_dict("records"))]
-    table[["p", "p_ni"]] = np.nan
-    tested = {i: known for i, known in enumerate(found) if known is not None and table["main"][i] and not scarce[i]}
-    if tested:
-        estimates = stacked([difference.estimate for difference in tested.values()])
-        table.loc[list(tested), "p"] = estimates.p_two_sided()
-        table.loc[list(tested), "p_ni"] = estimates.p_greater(-table.loc[list(tested), "margin"].to_numpy(dtype=float))
-    table[["p_adjusted", "p_ni_adjusted"]] = np.nan
-    table["verdict"], small = "", np.zeros(len(table), dtype=bool)
-    for _, family in table[table["main"]].groupby(_FAMILY, sort=False):
-        judged = judge(family["delta"], family["p"], family["p_ni"])
-        table.loc[family.index, "p_adjusted"] = judged.p_adjusted
-        table.loc[family.index, "p_ni_adjusted"] = judged.p_ni_adjusted
-        table.loc[family.index, "verdict"] = [verdict or "" for verdict in judged.verdicts]
-        small[family.index] = judged.small_loss
-    table["seeds_needed"] = _seeds_needed(table, found)
-    said = _remarks(pairs)
-    table["note"] = [
-        "; ".join([*_notes(row, scarce[i], bool(small[i]), weak), *sorted(said.get(_key(row), ()))])
-        for i, row in enumerate(table.to_dict("records"))
-    ]
-    return table[[*COMPARISON_COLUMNS, *OWN_COLUMNS]]
+    found = [differences.get(cell.key) for cell in compared]
+    scarce = [scarcity(cell, difference, cases) for cell, difference in zip(compared, found, strict=True)]
+    tests = _test(compared, found, scarce, study)
+    faults, remarks, weak = faults_of(pairs, validity), _remarks(pairs), _weak(cells)
+    rows = []
+    for i, cell in enumerate(compared):
+        judged = CellVerdict(
+            **vars(cell),
+            margin=float(tests.margin[i]),
+            p=float(tests.p[i]),
+            p_adjusted=float(tests.p_adjusted[i]),
+            p_ni=float(tests.p_ni[i]),
+            p_ni_adjusted=float(tests.p_ni_adjusted[i]),
+            seeds_needed=tests.seeds_needed[i],
+            verdict=tests.verdict[i],
+            note="",
+            **faults[cell.key]._asdict(),
+        )
+        notes = [*_notes(judged, scarce[i], tests.small_loss[i], cell.key in weak), *sorted(remarks[cell.key])]
+        rows.append(replace(judged, note="; ".join(notes)))
+    return tuple(rows)
 
 
-def _margins(table: pd.DataFrame, study: StudyFacts) -> "pd.Series[float]":
+def _test(
+    compared: Sequence[CellDifference], found: Sequence[Difference | None], scarce: Sequence[str], study: StudyFacts
+) -> _Tests:
+    """Test the main metrics, and judge the tasks of each grouping, scale and variant together."""
+    n = len(compared)
+    margin = np.array([_margin(cell, study) if cell.main else np.nan for cell in compared], dtype=float)
+    p, p_ni, p_adjusted, p_ni_adjusted = (np.full(n, np.nan) for _ in range(4))
+    verdict, small_loss, needed = [""] * n, [False] * n, list[int | None]([None] * n)
+    estimates = {
+        i: difference.estimate
+        for i, difference in enumerate(found)
+        if difference is not None and compared[i].main and not scarce[i]
+    }
+    if estimates:
+        tested = list(estimates)
+        together = stacked(list(estimates.values()))
+        p[tested], p_ni[tested] = together.p_two_sided(), together.p_greater(-margin[tested])
+    for members in group_rows((i for i in range(n) if compared[i].main), lambda i: _family(compared[i])).values():
+        judged = judge([compared[i].delta for i in members], p[members], p_ni[members])
+        p_adjusted[members], p_ni_adjusted[members] = judged.p_adjusted, judged.p_ni_adjusted
+        tests = int(np.isfinite(p[members]).sum())
+        for i, name, small in zip(members, judged.verdicts, judged.small_loss, strict=True):
+            verdict[i], small_loss[i] = name or "", bool(small)
+            if name == "undecided":
+                needed[i] = seeds_needed(estimates[i], compared[i].seeds, float(margin[i]), ALPHA / tests)
+    return _Tests(margin, p, p_ni, p_adjusted, p_ni_adjusted, verdict, small_loss, needed)
+
+
+def _family(cell: CellMetric) -> Family:
+    return (cell.variant, cell.scale, cell.grouping)
+
+
+def _margin(cell: CellDifference, study: StudyFacts) -> float:
     """Of non-inferiority: a number for metrics whose best is 1, a part of the reference's mean for the others."""
-    bounded = table["metric"].map(lambda name: metric_of(name).best == 1.0)
-    return (study.relative_margin * table["reference_mean"].abs()).mask(bounded, study.margin)
+    bounded = metric_of(cell.metric).best == 1.0
+    return float(study.margin) if bounded else float(study.relative_margin * abs(cell.reference_mean))
 
 
-def _validity_of(pairs: pd.DataFrame, validity: pd.DataFrame) -> pd.DataFrame:
-    """Of each cell and of the reference's: whether most of the seeds are collapsed, unconverged, diverged."""
-    names = ["collapsed", "unconverged", "diverged"]
-    own = validity.set_index(["fingerprint", "task"])[names].astype("boolean").astype("Float64")
-    table = pairs[[*CELL, "fingerprint", "fingerprint_reference"]]
-    for side in ("", "_reference"):
-        keys = pd.MultiIndex.from_frame(table[[f"fingerprint{side}", "task"]], names=["fingerprint", "task"])
-        found = own.reindex(keys)
-        table = table.assign(**{f"{name}{side}": found[name].array for name in names})
-    shares = table.groupby(CELL, sort=False)[[f"{name}{side}" for name in names for side in ("", "_reference")]].mean()
-    most = (shares > 0.5).astype("boolean").fillna(False).astype(bool)
-    most["valid"] = ~most[["collapsed", "collapsed_reference", "unconverged", "unconverged_reference"]].any(axis=1)
-    return most.drop(columns="diverged_reference").reset_index()
+def faults_of(pairs: pd.DataFrame, validity: pd.DataFrame) -> dict[CellKey, Faults]:
+    """Return the faults of each cell: those of over half of the runs of which it is known.
+
+    Args:
+        pairs: From `pairs_of`.
+        validity: From `read_validity`.
+    """
+    names = ("collapsed", "unconverged", "diverged")
+    columns = [validity[name].tolist() for name in ("fingerprint", "task", *names)]
+    of_run = {(run, task): dict(zip(names, states, strict=True)) for run, task, *states in zip(*columns, strict=True)}
+    found: dict[CellKey, Faults] = {}
+    for key, runs in _values_by_cell(pairs, ("fingerprint", "fingerprint_reference")):
+        sides = [[of_run.get((run, key[3]), {}) for run in side] for side in zip(*runs, strict=True)]
+        most = {
+            (name, side): _is_most([run.get(name, pd.NA) for run in runs_of_side])
+            for name in names
+            for side, runs_of_side in enumerate(sides)
+        }
+        found[key] = Faults(
+            most["collapsed", 0], most["collapsed", 1], most["unconverged", 0], most["unconverged", 1],
+            most["diverged", 0],
+        )  # fmt: skip
+    return found
 
 
-def _weak(cells: pd.DataFrame) -> set[tuple[Any, ...]]:
-    """Cells whose interval of the mean score includes the trivial predictor's."""
-    inside = (cells["low"] <= cells["trivial"]) & (cells["trivial"] <= cells["high"])
-    return set(cells.loc[inside, CELL].itertuples(index=False, name=None))
+def _is_most(states: Sequence[object]) -> bool:
+    """Return whether more than half of the known states hold."""
+    known = [bool(state) for state in states if state is not pd.NA]
+    return 2 * sum(known) > len(known)
 
 
-def scarcity(row: dict[Any, Any], difference: Difference | None, cases: Cases) -> str:
-    """Why a cell with a difference is not judged; empty: it is. `row` has its facts, by the names of the comparison."""
+def _values_by_cell(pairs: pd.DataFrame, columns: Sequence[str]) -> Iterator[tuple[CellKey, list[tuple[object, ...]]]]:
+    """Yield the values of some columns of the pairs of each cell and metric: a tuple a seed."""
+    names = [*CELL, *columns]
+    by_cell: defaultdict[CellKey, list[tuple[object, ...]]] = defaultdict(list)
+    for variant, scale, grouping, task, metric, *values in zip(*(pairs[n].tolist() for n in names), strict=True):
+        by_cell[variant, scale, grouping, task, metric].append(tuple(values))
+    yield from by_cell.items()
+
+
+def _weak(cells: Sequence[CellScore]) -> set[CellKey]:
+    """Return the cells whose interval of the mean score includes the trivial predictor's."""
+    return {cell.key for cell in cells if cell.low <= cell.trivial <= cell.high}
+
+
+def scarcity(cell: CellMetric, difference: Difference | None, cases: Cases) -> str:
+    """Return why a cell with a difference is not judged; empty if it is."""
     if difference is None:
         return ""
-    if row["n_subjects"] < MIN_TEST_SUBJECTS:
+    if cell.n_subjects < MIN_TEST_SUBJECTS:
         return "few subjects"
     if difference.table.shape[1] == 1:
         return "no predictions"
-    if not row["main"]:
+    if not cell.main:
         return ""
-    if has_class_label(row["task_type"]):
-        rarer = cases.rarer(row["task"], row["grouping"], row["scale"], row["variant"])
+    if has_class_label(cell.task_type):
+        rarer = cases.rarer(*cell.cell)
         if rarer is not None and rarer < FEWEST:
             return f"too few: {rarer} subject{'s' if rarer != 1 else ''} in the rarer class"
     if bool(differs_in_few(difference.table)):
         return f"too few: under {FEWEST} subjects differ"
-    if metric_of(row["metric"]).of_samples and bool(hangs_on_few(difference.table)):
+    if metric_of(cell.metric).of_samples and bool(hangs_on_few(difference.table)):
         return f"too few: the difference hangs on under {FEWEST} subjects"
     return ""
 
 
-def _seeds_needed(table: pd.DataFrame, found: Sequence[Difference | None]) -> "pd.Series[Any]":
-    """For undecided cells: how many seeds would decide, if the difference stays what it is."""
-    needed = pd.Series(pd.NA, index=table.index, dtype="Int64")
-    sizes = table[table["p"].notna()].groupby(_FAMILY).size()
-    for i, row in enumerate(table.to_dict("records")):
-        difference = found[i]
-        if row["verdict"] == "undecided" and difference is not None:
-            level = ALPHA / int(sizes[tuple(row[name] for name in _FAMILY)])
-            number = seeds_needed(difference.estimate, int(row["seeds"]), float(row["margin"]), level)
-            needed.iloc[i] = pd.NA if number is None else number
-    return needed
-
-
-def _notes(row: dict[Any, Any], scarce: str, small: bool, weak: set[tuple[Any, ...]]) -> list[str]:
-    said = ["same run"] if row["same"] else []
-    if row["n_subjects"] < MIN_TEST_SUBJECTS:
-        said.append("few subjects")
+def _notes(cell: CellVerdict, scarce: str, small_loss: bool, weak: bool) -> Iterator[str]:
+    if cell.same:
+        yield "same run"
+    if cell.n_subjects < MIN_TEST_SUBJECTS:
+        yield "few subjects"
     elif scarce:
-        said.append(scarce)
-    if row["verdict"] and row["seeds"] == 1:
-        said.append("provisional")
-    if small:
-        said.append("small loss")
-    if row["verdict"] == "undecided" and pd.isna(row["seeds_needed"]):
-        said.append("more subjects needed" if row["seeds"] > 1 else "a second seed needed")
-    if row["main"]:
-        for name in ("collapsed", "unconverged", "diverged"):
-            said += [name] if row[name] else []
-            said += [f"reference {name}"] if row.get(f"{name}_reference") else []
-        if _key(row) in weak:
-            said.append("weak")
-    if row["seeds"] < row["planned"]:
-        said.append(f"{row['seeds']} of {row['planned']} seeds")
-    if row["reference_mean"] == 0 and not row["same"]:
-        said.append("relative change is not defined: the reference's mean is 0")
-    return said
+        yield scarce
+    if cell.verdict and cell.seeds == 1:
+        yield "provisional"
+    if small_loss:
+        yield "small loss"
+    if cell.verdict == "undecided" and cell.seeds_needed is None:
+        yield "more subjects needed" if cell.seeds > 1 else "a second seed needed"
+    if cell.main:
+        yield from _named_faults(cell)
+        if weak:
+            yield "weak"
+    if cell.seeds < cell.planned:
+        yield f"{cell.seeds} of {cell.planned} seeds"
+    if cell.reference_mean == 0 and not cell.same:
+        yield "relative change is not defined: the reference's mean is 0"
 
 
-def _key(row: dict[Any, Any]) -> tuple[Any, ...]:
-    return tuple(row[name] for name in CELL)
+def _named_faults(cell: CellVerdict) -> Iterator[str]:
+    faults = {
+        "collapsed": cell.collapsed,
+        "reference collapsed": cell.collapsed_reference,
+        "unconverged": cell.unconverged,
+        "reference unconverged": cell.unconverged_reference,
+        "diverged": cell.diverged,
+    }
+    yield from (name for name, holds in faults.items() if holds)
 
 
-def _remarks(pairs: pd.DataFrame) -> dict[tuple[Any, ...], set[str]]:
-    """Remarks of the runs of each cell and of the reference's."""
-    remarks: dict[tuple[Any, ...], set[str]] = {}
-    columns = [*CELL, "remarks", "remarks_reference"]
-    for values in pairs[columns].itertuples(index=False, name=None):
-        for said in values[5:]:
-            if isinstance(said, tuple) and said:
-                remarks.setdefault(values[:5], set()).update(said)
+def _remarks(pairs: pd.DataFrame) -> defaultdict[CellKey, set[str]]:
+    """Return the remarks of the runs of each cell and of the reference's."""
+    remarks: defaultdict[CellKey, set[str]] = defaultdict(set)
+    for key, runs in _values_by_cell(pairs, ("remarks", "remarks_reference")):
+        for remarks_of_run in (value for run in runs for value in run):
+            if isinstance(remarks_of_run, tuple):
+                remarks[key].update(remarks_of_run)
     return remarks

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from usaggr.analysis.cell_rows import CellDifference, CellVerdict
 from usaggr.analysis.cell_scores import Cases, Cell
 from usaggr.analysis.difference_intervals import pooled_estimates
 from usaggr.metrics.names import Metric
@@ -229,16 +230,16 @@ class Found:
 class Compared:
     """The cells that count in a table, with what their intervals are made of."""
 
-    cells: pd.DataFrame
-    """Rows of the comparison, for main metrics, of cells with a difference from the reference."""
-    planned: pd.DataFrame
-    """Rows of the comparison, for main metrics, of all cells: those that are the reference's own run too."""
+    cells: Sequence[CellVerdict]
+    """Verdicts on main metrics of cells with a difference from the reference."""
+    planned: Sequence[CellVerdict]
+    """Verdicts on main metrics of all cells: those that are the reference's own run too."""
     sums: WeightedSums
     confidence: float
 
-    def of(self, unit: Unit) -> pd.DataFrame:
-        """Cells that have a difference in the unit."""
-        return self.cells[self.cells["relative" if unit == "relative" else "delta_skill"].notna()]
+    def of(self, unit: Unit) -> list[CellVerdict]:
+        """Return the cells that have a difference in the unit."""
+        return [row for row in self.cells if not np.isnan(difference_in(row, unit))]
 
     def estimate(self, sums: Mapping[Setting, Weights], unit: Unit) -> dict[Setting, Found]:
         """Estimates of sums that differ in their setting alone; the variance between seeds is pooled where it is alike.
@@ -260,10 +261,14 @@ class Compared:
         }
 
 
-def cells_in(rows: pd.DataFrame) -> list[Cell]:
-    """The cells of rows of the comparison."""
-    columns = [rows[name].tolist() for name in ("task", "grouping", "scale", "variant")]
-    return list(zip(*columns, strict=True))
+def cells_in(rows: Iterable[CellVerdict]) -> list[Cell]:
+    """Return the cells of rows."""
+    return [row.cell for row in rows]
+
+
+def difference_in(row: CellDifference, unit: Unit) -> float:
+    """Return a cell's difference from the reference in a unit; NaN where there is none."""
+    return row.relative if unit == "relative" else row.delta_skill
 
 
 def quantities(found: Sequence[Estimate], confidence: float) -> list[Quantity]:

@@ -4,10 +4,10 @@ Nothing is told by colour alone: groupings differ in marker and dashes as well, 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from usaggr.document.display_names import grouping_label
@@ -105,41 +105,52 @@ def draw_intervals(panel: "Axes", y: Sequence[float], low: Sequence[float], high
             panel.plot(np.full(cut.size, end), cut, zorder=3, **style)
 
 
+@dataclass(frozen=True)
+class GroupedPoint:
+    """A value of a grouping with its interval, in a row of a panel."""
+
+    row: str
+    """Its name."""
+    grouping: str
+    value: float
+    low: float
+    """NaN without an interval."""
+    high: float
+
+
 def draw_grouped_rows(
-    panel: "Axes", table: pd.DataFrame, columns: tuple[str, str], rows: Sequence[str], places: Mapping[str, int],
-    lines: Sequence[str],
-) -> list[tuple[pd.DataFrame, list[float]]]:  # fmt: skip
-    """Points with their intervals, a line for each grouping within each row; call it after the axis has its limits.
+    panel: "Axes", points: Sequence[GroupedPoint], rows: Sequence[str], places: Mapping[str, int], lines: Sequence[str]
+) -> dict[GroupedPoint, float]:
+    """Draw points with their intervals, a line for each grouping within each row, after the axis has its limits.
 
     Args:
         panel: to draw on.
-        table: with grouping, low, high and the columns.
-        columns: what tells a point's row, and its value.
+        points: of all rows.
         rows: from top to bottom.
         places: of the groupings, which decide their looks.
         lines: groupings from top to bottom within a row, which is the order of the legend.
 
     Returns:
-        The points of each grouping that has some, and how high they stand.
+        How high each point stands, grouping by grouping.
     """
-    row, value = columns
     panel.set_ylim(len(rows) - 0.5, -0.5)
     panel.tick_params(axis="y", length=0)
     panel.axvline(0, color="black", linewidth=0.8, zorder=1)
     for between in range(1, len(rows)):
         panel.axhline(between - 0.5, color="#DDDDDD", linewidth=0.6, zorder=0)
     number = {name: y for y, name in enumerate(rows)}
-    drawn = []
+    drawn: dict[GroupedPoint, float] = {}
     for line, grouping in enumerate(lines):
-        points = table[table["grouping"] == grouping]
-        if points.empty:
+        of_grouping = [point for point in points if point.grouping == grouping]
+        if not of_grouping:
             continue
         shift = 0.8 * ((line + 0.5) / len(lines) - 0.5)
-        heights = [number[name] + shift for name in points[row]]
+        heights = [number[point.row] + shift for point in of_grouping]
         style = look(places[grouping]) | {"linestyle": "none", "zorder": 4, "label": grouping}
-        draw_intervals(panel, heights, points["low"].tolist(), points["high"].tolist(), style["color"])
-        panel.plot(points[value], heights, clip_on=False, **style)
-        drawn.append((points, heights))
+        low, high = [point.low for point in of_grouping], [point.high for point in of_grouping]
+        draw_intervals(panel, heights, low, high, style["color"])
+        panel.plot([point.value for point in of_grouping], heights, clip_on=False, **style)
+        drawn |= dict(zip(of_grouping, heights, strict=True))
     return drawn
 
 

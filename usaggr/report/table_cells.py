@@ -1,12 +1,14 @@
 """Cells of tables: verdicts with their marks, differences with their intervals, numbers that a page can sort by."""
 
+import math
 from typing import Any
 
 import pandas as pd
 
+from usaggr.analysis.cell_rows import CellScore, CellVerdict
 from usaggr.data.split.manifest import MIN_TEST_SUBJECTS
 from usaggr.document import numbers as text
-from usaggr.document.display_names import verdict_label, verdict_mark
+from usaggr.document.display_names import verdict_mark
 from usaggr.document.elements import Cell
 
 Row = dict[Any, Any]
@@ -30,30 +32,25 @@ def p_value(value: Any) -> Cell:
     return number(text.p_value(value).removeprefix("= "), value)
 
 
-def mean(row: Row | None, metric: str) -> Cell:
-    """A cell's mean with its interval, with what is to be known of it: not better than trivial, seeds missing."""
-    if row is None or pd.isna(row["mean"]):
+def mean(row: CellScore | None) -> Cell:
+    """Return a cell's mean with its interval, and with marks: not better than trivial, seeds missing."""
+    if row is None or math.isnan(row.mean):
         return Cell("missing")
-    mark = "" if pd.isna(row["beats_trivial"]) or row["beats_trivial"] else NOT_BETTER
-    few = f" ({row['seeds']} of {row['planned']} seeds)" if row["seeds"] < row["planned"] else ""
-    return number(text.spread(row["mean"], row["low"], row["high"], metric) + mark + few, row["mean"])
+    mark = NOT_BETTER if row.beats_trivial is False else ""
+    few = f" ({row.seeds} of {row.planned} seeds)" if row.seeds < row.planned else ""
+    return number(text.spread(row.mean, row.low, row.high, row.metric) + mark + few, row.mean)
 
 
-def delta(row: Row | None, metric: str) -> Cell:
-    """A difference with its interval, and the verdict's mark where there is a verdict."""
-    if row is None or (pd.isna(row["delta"]) and not row["same"]):
+def delta(row: CellVerdict | None) -> Cell:
+    """Return a difference with its interval, and the verdict's mark where there is a verdict."""
+    if row is None or row.is_missing:
         return Cell(text.MISSING)
-    if row["same"]:
+    if row.same:
         return Cell("same run")
-    said = text.difference(row["delta"], row["delta_low"], row["delta_high"], metric)
-    if not row["verdict"]:
-        return number(said, row["delta"])
-    return Cell(f"{verdict_mark(row['verdict'])} {said}", float(row["delta"]), row["verdict"])
-
-
-def verdict(row: Row) -> Cell:
-    """The verdict's name; `same run` where there is nothing to compare."""
-    return Cell("same run") if row["same"] else Cell(verdict_label(row["verdict"]), kind=row["verdict"])
+    said = text.difference(row.delta, row.delta_low, row.delta_high, row.metric)
+    if not row.verdict:
+        return number(said, row.delta)
+    return Cell(f"{verdict_mark(row.verdict)} {said}", row.delta, row.verdict)
 
 
 def is_few(subjects: Any) -> bool:

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from usaggr.analysis.comparison import COMPARISON_COLUMNS
 from usaggr.analysis.observations import SCORE_COLUMNS
 from usaggr.analysis.summary import SUMMARY_COLUMNS
+from usaggr.analysis.verdict_table import COMPARISON_COLUMNS
 from usaggr.report.tables import Tables
 from usaggr.report.topic import TableFile
 from usaggr.report.topics import TOPICS
@@ -18,8 +18,8 @@ def write_tables(tables: Tables, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     comparison = tables.comparison
     _write(folder, TableFile("scores", SCORE_COLUMNS, tables.scores))
-    _write(folder, TableFile("comparison", COMPARISON_COLUMNS, comparison.verdicts))
-    _write(folder, TableFile("summary", SUMMARY_COLUMNS, comparison.summary))
+    _write(folder, TableFile("comparison", COMPARISON_COLUMNS, comparison.verdict_table))
+    _write(folder, TableFile("summary", SUMMARY_COLUMNS, comparison.summary_table))
     for topic in TOPICS:
         for file in topic.tables(tables):
             if not file.table.empty:

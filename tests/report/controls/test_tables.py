@@ -9,7 +9,7 @@ import pytest
 from tests.report.sweeps import FakeSweep, level
 from usaggr.analysis.collect import collect
 from usaggr.report.build import build_report
-from usaggr.report.controls.tables import CONTROL_COLUMNS, make_controls
+from usaggr.report.controls.tables import CONTROL_COLUMNS, Control, make_controls
 from usaggr.report.tables import Tables, make_tables
 from usaggr.results.spec import RunSpec
 from usaggr.sweep.planning.controls import draw_groupings
@@ -49,32 +49,31 @@ def tables_of(sweep: FakeSweep) -> Tables:
     return make_tables(collect([sweep.directory]))
 
 
-def real(table: pd.DataFrame, task: str = "") -> pd.Series:
-    rows = table[~table["drawn"].astype(bool) & (table["task"] == task)]
-    assert len(rows) == 1
-    return rows.iloc[0]
+def real(controls: tuple[Control, ...], task: str = "") -> Control:
+    (row,) = [row for row in controls if not row.drawn and row.task == task]
+    return row
 
 
 def test_a_taxonomy_that_gains_stands_above_all_draws(tmp_path: Path) -> None:
-    table = tables_of(sweep_of(tmp_path / "study", draws=20, gain=0.2)).of(make_controls)
-    found = real(table)
-    assert (found["draws"], found["beaten"]) == (20, 20)
-    assert found["p"] == pytest.approx(1 / 21)
-    assert found["low"] < found["delta_skill"] < found["high"]
-    assert found["delta_skill"] == pytest.approx(0.2, abs=0.02)
-    drawn = table[table["drawn"].astype(bool) & (table["task"] == "")]
+    controls = tables_of(sweep_of(tmp_path / "study", draws=20, gain=0.2)).of(make_controls)
+    found = real(controls)
+    assert (found.draws, found.beaten) == (20, 20)
+    assert found.p == pytest.approx(1 / 21)
+    assert found.low < found.delta_skill < found.high
+    assert found.delta_skill == pytest.approx(0.2, abs=0.02)
+    drawn = [row for row in controls if row.drawn and not row.task]
     assert len(drawn) == 20
-    assert (drawn["delta_skill"] < 0.15).all()
+    assert all(row.delta_skill < 0.15 for row in drawn)
     for task in TASKS:
-        assert real(table, task)["delta_skill"] == pytest.approx(0.2, abs=0.05)
+        assert real(controls, task).delta_skill == pytest.approx(0.2, abs=0.05)
 
 
 def test_a_gain_that_any_grouping_has_is_not_the_taxonomys(tmp_path: Path) -> None:
-    table = tables_of(sweep_of(tmp_path / "study", draws=10, gain=0.1, any_gain=0.1)).of(make_controls)
-    found = real(table)
-    assert found["delta_skill"] == pytest.approx(0.1, abs=0.02)
-    assert found["p"] > 0.05
-    assert found["p"] == pytest.approx((1 + 10 - found["beaten"]) / 11)
+    controls = tables_of(sweep_of(tmp_path / "study", draws=10, gain=0.1, any_gain=0.1)).of(make_controls)
+    found = real(controls)
+    assert found.delta_skill == pytest.approx(0.1, abs=0.02)
+    assert found.p > 0.05
+    assert found.p == pytest.approx((1 + 10 - (found.beaten or 0)) / 11)
 
 
 def test_a_task_alone_in_a_draw_counts_as_no_difference(tmp_path: Path) -> None:
@@ -84,8 +83,8 @@ def test_a_task_alone_in_a_draw_counts_as_no_difference(tmp_path: Path) -> None:
         **{t: (t,) for t in TASKS if t not in ("FUGC", "fetal_head")},
     }
     sweep.finish(lambda task, block, scale, seed: level(CATALOGUE[task], 0.5 + 0.07 * (len(block) - 1)))
-    table = tables_of(sweep).of(make_controls)
-    drawn = table[table["drawn"].astype(bool)].set_index("task")["delta_skill"]
+    controls = tables_of(sweep).of(make_controls)
+    drawn = {row.task: row.delta_skill for row in controls if row.drawn}
     assert drawn["lung"] == 0.0
     assert drawn["FUGC"] == pytest.approx(0.07, abs=0.02)
     assert drawn[""] == pytest.approx((drawn["FUGC"] + drawn["fetal_head"]) / 7)
@@ -102,12 +101,12 @@ def test_a_draw_without_its_runs_is_missing_and_not_counted(tmp_path: Path) -> N
         tmp_path / "holes", TASKS, groupings=sweep.groupings, partitions=sweep.partitions, controls=sweep.controls
     )
     again.finish(lambda task, block, scale, seed: level(CATALOGUE[task], 0.5), skip)
-    table = tables_of(again).of(make_controls)
-    found = real(table)
-    assert (found["draws"], found["note"]) == (2, "2 of 3 draws")
-    missing = table[(table["grouping"] == "random_2") & (table["task"] == "")].iloc[0]
-    assert missing["note"] == "missing"
-    assert np.isnan(missing["delta_skill"])
+    controls = tables_of(again).of(make_controls)
+    found = real(controls)
+    assert (found.draws, found.note) == (2, "2 of 3 draws")
+    (missing,) = [row for row in controls if row.grouping == "random_2" and not row.task]
+    assert missing.note == "missing"
+    assert np.isnan(missing.delta_skill)
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -141,4 +140,4 @@ def test_a_study_without_controls_has_no_such_chapter(tmp_path: Path) -> None:
 def test_folders_with_controls_are_joined(tmp_path: Path) -> None:
     one, two = (sweep_of(tmp_path / name / "study", draws=4, gain=0.2) for name in ("a", "b"))
     both = make_tables(collect([one.directory, two.directory]))
-    assert real(both.of(make_controls))["draws"] == 4
+    assert real(both.of(make_controls)).draws == 4

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -98,17 +99,18 @@ def test_collapsed_runs_are_named_and_counts_are_given_with_and_without_them(tmp
     validity = made.comparison.convergence.assign(collapsed=False, diverged=False)
     validity["unconverged"] = pd.array([False] * len(validity), dtype="boolean")
     validity.loc[(validity["fingerprint"] == shared) & (validity["task"] == "fetal_head"), "collapsed"] = True
-    comparison = made.comparison.verdicts.copy()
-    lost = (comparison["grouping"] == "unified") & (comparison["task"] == "fetal_head")
-    comparison.loc[lost, "collapsed"], comparison.loc[lost, "valid"] = True, False
-    changed = replace(made, comparison=replace(made.comparison, convergence=validity, verdicts=comparison))
+    verdicts = tuple(
+        replace(row, collapsed=(row.grouping, row.task) == ("unified", "fetal_head"))
+        for row in made.comparison.verdicts
+    )
+    changed = replace(made, comparison=replace(made.comparison, convergence=validity, verdicts=verdicts))
     section = write_validity(Material(changed))
     assert section is not None
     runs, twice = tables(section)[:2]
     assert rows(runs) == [["fetal_head", "AU", "1", "base", "0", "collapsed"]]
     whole, valid = (row_of(twice, grouping="AU", cells=which) for which in ("all", "valid"))
     assert (whole["tasks"], whole["▼ loss"], whole["collapsed"]) == ("4", "1", "1")
-    others = comparison[comparison["main"] & ~lost]["relative"].mean()
+    others = float(np.mean([row.relative for row in verdicts if row.main and not row.collapsed]))
     assert (valid["tasks"], valid["▼ loss"]) == ("3", "0")
     assert valid["delta_m"].startswith(f"{numbers.percent(others)} [")
     assert "1 collapsed, 0 not converged and 0 diverged" in texts(section)

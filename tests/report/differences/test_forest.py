@@ -96,7 +96,7 @@ def test_the_same_run_and_missing_cells_are_named_and_have_no_point() -> None:
 
 
 def test_collapsed_and_unconverged_cells_are_hollow_and_the_legend_says_so() -> None:
-    figure = drawn(CELLS | {("breast_lesion", "unified"): {"delta": 0.04, "verdict": "gain", "valid": False}})
+    figure = drawn(CELLS | {("breast_lesion", "unified"): {"delta": 0.04, "verdict": "gain", "collapsed": True}})
     faces = {line.get_marker(): line.get_markerfacecolor() for line in panels(figure)[0].lines}
     assert faces["^"] == "white"
     assert faces["v"] != "white"
@@ -116,7 +116,7 @@ def test_groupings_have_panels_of_their_own_two_in_a_row() -> None:
 
 @pytest.mark.parametrize("groupings", [("unified",), ("clinical", "unified")])
 def test_nothing_is_cut_off(groupings: tuple[str, ...]) -> None:
-    cells = {(task, name): {"delta": 0.4, "verdict": "gain", "valid": False} for name in groupings for task in TASKS}
+    cells = {(task, name): {"delta": 0.4, "verdict": "gain", "collapsed": True} for name in groupings for task in TASKS}
     assert inside(drawn(cells))
 
 

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.collections import Collection, LineCollection, PolyCollection
@@ -11,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from tests.report.sweeps import CATALOGUE, FakeSweep, level
+from usaggr.analysis.cell_rows import CellScore
 from usaggr.analysis.cell_scores import Cases
 from usaggr.analysis.collect import Collection as Collected
 from usaggr.analysis.collect import collect
@@ -23,14 +23,14 @@ def scorer(task: str, block: tuple[str, ...], scale: float | int, seed: int) -> 
     return level(CATALOGUE[task], 0.1 * len(block) + 0.3 * scale + 0.01 * seed)
 
 
-def table_of(collection: Collected) -> pd.DataFrame:
-    """The report's table of cells, which is all that the figure is made of."""
+def cells_of_study(collection: Collected) -> tuple[CellScore, ...]:
+    """Return the cells, which are all that the figure is made of."""
     return cells_of(observe(collection), Cases(collection), collection.study.confidence)
 
 
 def drawn(sweep: FakeSweep) -> Figure:
     collection = collect([sweep.directory])
-    figure = draw_curves(table_of(collection), collection.study, collection.tasks, "base")
+    figure = draw_curves(cells_of_study(collection), collection.study, collection.tasks, "base")
     assert figure is not None
     figure.draw_without_rendering()
     return figure
@@ -74,9 +74,10 @@ def test_the_trivial_predictor_is_a_dashed_line(figure: Figure) -> None:
     assert np.asarray(trivial.get_ydata()) == pytest.approx([100.0, 100.0])
 
 
-def cells(sweep: FakeSweep, task: str, grouping: str) -> pd.DataFrame:
-    table = table_of(collect([sweep.directory]))
-    return table[(table["task"] == task) & (table["grouping"] == grouping) & table["main"]]
+def cells(sweep: FakeSweep, task: str, grouping: str) -> list[CellScore]:
+    """Return the cells of the main metric, from the fewest training samples on."""
+    study = cells_of_study(collect([sweep.directory]))
+    return sorted((c for c in study if (c.task, c.grouping) == (task, grouping) and c.main), key=lambda c: c.scale)
 
 
 def test_bands_are_the_intervals_of_the_table(tmp_path: Path) -> None:
@@ -85,7 +86,9 @@ def test_bands_are_the_intervals_of_the_table(tmp_path: Path) -> None:
     assert isinstance(band, PolyCollection)
     corners = band.get_paths()[0].vertices[:, 1]
     expected = cells(sweep, "breast_lesion", "unified")
-    assert {round(y, 9) for y in corners} == {round(y, 9) for y in [*expected["low"], *expected["high"]]}
+    assert {round(y, 9) for y in corners} == {
+        round(y, 9) for y in [y for cell in expected for y in (cell.low, cell.high)]
+    }
 
 
 def test_bands_that_would_fill_a_panel_are_bars(tmp_path: Path) -> None:
@@ -95,9 +98,9 @@ def test_bands_that_would_fill_a_panel_are_bars(tmp_path: Path) -> None:
     sweep = FakeSweep(tmp_path / "s", scales=(0.25, 1.0), seeds=(0, 1)).finish(noisy)
     bars = interval(panel(drawn(sweep), "breast_lesion"), "unified")
     assert isinstance(bars, LineCollection)
-    expected = cells(sweep, "breast_lesion", "unified").sort_values("n_train")
-    for bar, low, high in zip(bars.get_segments(), expected["low"], expected["high"], strict=True):
-        assert bar[:, 1] == pytest.approx([low, high])
+    expected = cells(sweep, "breast_lesion", "unified")
+    for bar, cell in zip(bars.get_segments(), expected, strict=True):
+        assert bar[:, 1] == pytest.approx([cell.low, cell.high])
 
 
 def test_groupings_are_told_apart_by_marker_and_dashes_as_well_as_colour(figure: Figure) -> None:
@@ -160,7 +163,7 @@ def test_without_any_value_there_is_no_figure(tmp_path: Path) -> None:
     sweep = FakeSweep(tmp_path / "s")
     sweep.write_plan()
     collection = collect([sweep.directory])
-    assert draw_curves(table_of(collection), collection.study, collection.tasks, "base") is None
+    assert draw_curves(cells_of_study(collection), collection.study, collection.tasks, "base") is None
 
 
 @pytest.mark.parametrize(("panels", "shape"), [(1, (1, 1)), (3, (2, 2)), (9, (3, 3)), (27, (7, 4))])

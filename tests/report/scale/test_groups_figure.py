@@ -1,39 +1,37 @@
 """Means of clinical groups and task types stand where the tables say, with their intervals."""
 
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 from matplotlib.axes import Axes
 
 from tests.report.figure_factories import inside, study
+from usaggr.report.scale.group_means import GroupMean, GroupSpread
 from usaggr.report.scale.groups_figure import draw_consistency, draw_sensitivity
+from usaggr.statistics.claims import Quantity
+from usaggr.statistics.group_spread import Spread
 
 GROUPS = ("breast", "lung", "obstetrics")
 
 
-def rows(name: str, names: tuple[str, ...], value: str, scales: tuple[float, ...] = (1.0,)) -> pd.DataFrame:
-    """clinical: 0.01, 0.02, ...; unified: minus that; intervals of ± 0.005."""
-    found: list[dict[str, Any]] = []
+def rows(names: tuple[str, ...], scales: tuple[float, ...] = (1.0,)) -> list[GroupMean]:
+    """clinical: 0.01, 0.02, ...; unified: minus that, in either unit; intervals of ± 0.005."""
+    found: list[GroupMean] = []
     for scale in scales:
         for grouping, sign in (("clinical", 1), ("unified", -1)):
             for i, row in enumerate(names):
-                mean = sign * 0.01 * (i + 1)
-                found.append(
-                    {"grouping": grouping, "scale": scale, "variant": "base", name: row, "tasks": i + 2, value: mean,
-                     "low": mean - 0.005, "high": mean + 0.005}
-                )  # fmt: skip
-    return pd.DataFrame(found)
+                value = sign * 0.01 * (i + 1)
+                mean = Quantity(value, value - 0.005, value + 0.005)
+                found.append(GroupMean("base", scale, grouping, row, i + 2, 100.0, mean, mean, 3))
+    return found
 
 
-CONSISTENCY = rows("clinical_group", GROUPS, "delta")
-SPREAD = pd.DataFrame(
-    [
-        {"grouping": "clinical", "scale": 1.0, "variant": "base", "spread": 0.02, "low": 0.0, "high": 0.03},
-        {"grouping": "unified", "scale": 1.0, "variant": "base", "spread": 0.01, "low": 0.005, "high": 0.015},
-    ]
-)
+CONSISTENCY = rows(GROUPS)
+SPREAD = [
+    GroupSpread("base", 1.0, grouping, 3, 0, spread, spread, 3)
+    for grouping, spread in (("clinical", Spread(3, 0.02, 0.0, 0.03)), ("unified", Spread(3, 0.01, 0.005, 0.015)))
+]
 
 
 def points(panel: Axes) -> dict[str, list[float]]:
@@ -66,7 +64,7 @@ def test_clinical_groups_are_rows_in_percent_with_the_number_of_their_tasks() ->
 
 
 def test_without_a_spread_there_are_the_means_alone() -> None:
-    figure = draw_consistency(CONSISTENCY, SPREAD.iloc[:0], study(), "base")
+    figure = draw_consistency(CONSISTENCY, [], study(), "base")
     assert figure is not None
     assert len(figure.axes) == 1
 
@@ -82,7 +80,7 @@ def test_groupings_stand_apart_within_a_row_in_the_order_of_the_legend() -> None
 
 
 def test_task_types_stand_in_the_projects_order_a_panel_a_scale() -> None:
-    table = rows("task_type", ("regression", "segmentation"), "delta_skill", scales=(0.25, 1.0))
+    table = rows(("regression", "segmentation"), scales=(0.25, 1.0))
     figure = draw_sensitivity(table, study(scales=(0.25, 1.0)), "base")
     assert figure is not None
     assert [axes.get_title() for axes in figure.axes] == ["scale 0.25", "scale 1"]
@@ -94,7 +92,11 @@ def test_task_types_stand_in_the_projects_order_a_panel_a_scale() -> None:
 
 
 def test_one_group_far_off_does_not_press_the_others_together() -> None:
-    far = CONSISTENCY.assign(delta=[0.01, 0.02, 3.0, -0.01, -0.02, -0.03])
+    values = [0.01, 0.02, 3.0, -0.01, -0.02, -0.03]
+    far = [
+        replace(row, relative=replace(row.relative, value=value))
+        for row, value in zip(CONSISTENCY, values, strict=True)
+    ]
     figure = draw_consistency(far, SPREAD, study(), "base")
     assert figure is not None
     assert figure.axes[0].get_xscale() == "symlog"
@@ -106,7 +108,8 @@ def test_one_group_far_off_does_not_press_the_others_together() -> None:
 
 
 def test_an_interval_past_the_panel_ends_in_an_arrow() -> None:
-    figure = draw_consistency(CONSISTENCY.assign(high=9.0), SPREAD, study(), "base")
+    wide = [replace(row, relative=replace(row.relative, high=9.0)) for row in CONSISTENCY]
+    figure = draw_consistency(wide, SPREAD, study(), "base")
     assert figure is not None
     panel = figure.axes[0]
     assert panel.get_xlim()[1] < 100
@@ -115,14 +118,14 @@ def test_an_interval_past_the_panel_ends_in_an_arrow() -> None:
 
 
 def test_empty_tables_give_no_figure() -> None:
-    assert draw_consistency(CONSISTENCY.iloc[:0], SPREAD.iloc[:0], study(), "base") is None
-    assert draw_sensitivity(rows("task_type", ("regression",), "delta_skill").iloc[:0], study(), "base") is None
+    assert draw_consistency([], [], study(), "base") is None
+    assert draw_sensitivity([], study(), "base") is None
     assert draw_consistency(CONSISTENCY, SPREAD, study(), "other") is None
 
 
 def test_nothing_is_cut_off() -> None:
     names = ("a_clinical_group_with_quite_a_name", *GROUPS)
     scales = (0.1, 0.5, 1.0)
-    figure = draw_consistency(rows("clinical_group", names, "delta", scales), SPREAD, study(scales=scales), "base")
+    figure = draw_consistency(rows(names, scales), SPREAD, study(scales=scales), "base")
     assert figure is not None
     assert inside(figure)

@@ -1,18 +1,22 @@
 """Whole sweeps with planted effects of data scale, task type and clinical group."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from tests.report.sweeps import FakeSweep, level
 from usaggr.analysis.collect import collect
+from usaggr.analysis.compare_study import compare_study
 from usaggr.report.scale.tables import Interplay, make_interplay
 from usaggr.report.tables import Tables, make_tables
+from usaggr.statistics.claims import Claim
 from usaggr.tasks import CATALOGUE, Task
 
+RowT = TypeVar("RowT")
 TASKS = (
     "breast_lesion", "thyroid_nodule", "fetal_head", "cervix",
     "thyroid_nodule_det", "spinal_cord_injury_loc", "uterine_fibroid_det", "fetal_femur", "FUGC",
@@ -56,75 +60,75 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Interplay, Tables]:
     return sweep(tmp_path_factory.mktemp("whole"))
 
 
-def only(frame: pd.DataFrame, **wanted: object) -> pd.Series:
-    for name, value in {"valid_only": False, **wanted}.items():
-        frame = frame[frame[name] == value]
-    assert len(frame) == 1
-    return frame.iloc[0]
+def only(rows: Iterable[RowT], **wanted: object) -> RowT:
+    (found,) = [row for row in rows if all(getattr(row, name) == value for name, value in wanted.items())]
+    return found
+
+
+def claims_of(found: Interplay) -> list[Claim]:
+    return [claim for claims in found.claims.values() for claim in claims]
 
 
 def verdicts(found: Interplay) -> dict[tuple[str, str], str]:
-    claims = found.claims[~found.claims["valid_only"]]
-    return {(c.letter, c.about): c.verdict for c in claims.itertuples()}
+    return {(claim.letter, claim.about): claim.verdict for claim in claims_of(found)}
 
 
 def test_the_slope_within_tasks_is_the_planted_one(whole: tuple[Interplay, Tables]) -> None:
     clinical = only(whole[0].slopes, grouping="clinical", level="all", unit="skill")
-    assert clinical["slope"] == pytest.approx(0.25, abs=0.02)
-    assert clinical["low"] < 0.25 < clinical["high"]
-    assert clinical["p"] < 0.01
+    assert clinical.slope.value == pytest.approx(0.25, abs=0.02)
+    assert clinical.slope.low < 0.25 < clinical.slope.high
+    assert clinical.slope.p < 0.01
     unified = only(whole[0].slopes, grouping="unified", level="all", unit="skill")
-    assert unified["low"] < 0 < unified["high"]
-    assert clinical["tasks"] == unified["tasks"] == len(TASKS)
+    assert unified.slope.low < 0 < unified.slope.high
+    assert clinical.tasks == unified.tasks == len(TASKS)
 
 
 def test_a_task_has_the_slope_of_its_differences_in_the_comparison(whole: tuple[Interplay, Tables]) -> None:
-    comparison = whole[1].comparison.verdicts
+    comparison = whole[1].comparison.verdict_table
     rows = comparison[(comparison["task"] == "cervix") & (comparison["grouping"] == "clinical") & comparison["main"]]
     line = np.polyfit(np.log10(rows["n_train"].to_numpy(dtype=float)), rows["relative"].to_numpy(dtype=float), 1)
     found = only(whole[0].slopes, grouping="clinical", level="task", scope="cervix", unit="relative")
-    assert found["slope"] == pytest.approx(line[0])
+    assert found.slope.value == pytest.approx(line[0])
 
 
 def test_types_and_their_differences_have_slopes(whole: tuple[Interplay, Tables]) -> None:
     slopes = whole[0].slopes
-    own = {name: only(slopes, grouping="clinical", level="type", scope=name, unit="skill")["slope"]
+    own = {name: only(slopes, grouping="clinical", level="type", scope=name, unit="skill").slope.value
            for name in ("segmentation", "detection")}  # fmt: skip
-    pairs = slopes[(slopes["level"] == "difference") & (slopes["unit"] == "skill") & (slopes["grouping"] == "clinical")]
-    scope = next(s for s in pairs["scope"] if set(s.split(" - ")) == {"segmentation", "detection"})
+    pairs = [row for row in slopes if (row.level, row.unit, row.grouping) == ("difference", "skill", "clinical")]
+    scope = next(row.scope for row in pairs if set(row.scope.split(" - ")) == {"segmentation", "detection"})
     gap = only(slopes, grouping="clinical", level="difference", scope=scope, unit="skill")
     first, second = scope.split(" - ")
-    assert gap["slope"] == pytest.approx(own[first] - own[second])
-    assert (pairs["p_adjusted"] >= pairs["p"]).all()
+    assert gap.slope.value == pytest.approx(own[first] - own[second])
+    assert all(row.p_adjusted >= row.slope.p for row in pairs)
 
 
 def test_the_crossing_is_where_the_planted_line_is_zero(whole: tuple[Interplay, Tables]) -> None:
     found = only(whole[0].crossings, grouping="clinical", level="all", unit="skill")
-    assert found["low"] < 10**1.6 < found["high"]
-    assert found["helps"] == "above"
+    assert found.crossing.low is not None
+    assert found.crossing.high is not None
+    assert found.crossing.low < 10**1.6 < found.crossing.high
+    assert found.helps == "above"
     none = only(whole[0].crossings, grouping="unified", level="all", unit="skill")
-    assert np.isnan(none["size"])
-    assert "not certain" in none["why"]
+    assert none.crossing.size is None
+    assert "not certain" in none.crossing.why
 
 
 def test_type_and_group_means_are_those_of_the_comparison(whole: tuple[Interplay, Tables]) -> None:
-    comparison = whole[1].comparison.verdicts
+    comparison = whole[1].comparison.verdict_table
     rows = comparison[comparison["main"] & (comparison["grouping"] == "unified") & (comparison["scale"] == 1.0)]
-    for frame, column, names in (
-        (whole[0].sensitivity, "task_type", ("delta_skill", "relative")),
-        (whole[0].consistency, "clinical_group", ("delta_skill", "delta")),
-    ):
+    for means, column in ((whole[0].sensitivity, "task_type"), (whole[0].consistency, "clinical_group")):
         for name, own in rows.groupby(column):
-            found = only(frame, grouping="unified", scale=1.0, **{column: name})
-            assert found[names[0]] == pytest.approx(own["delta_skill"].mean())
-            assert found[names[1]] == pytest.approx(own["relative"].mean())
-            assert found["tasks"] == len(own)
+            found = only(means, grouping="unified", scale=1.0, group=name)
+            assert found.skill.value == pytest.approx(own["delta_skill"].mean())
+            assert found.relative.value == pytest.approx(own["relative"].mean())
+            assert found.tasks == len(own)
 
 
 def test_the_spread_over_groups_is_the_planted_one(whole: tuple[Interplay, Tables]) -> None:
     found = only(whole[0].spread, grouping="clinical", scale=1.0)
-    assert found["skill_low"] < 0.15 < found["skill_high"]
-    assert (found["groups"], found["left_out"]) == (3, 0)
+    assert found.skill.low < 0.15 < found.skill.high
+    assert (found.groups, found.left_out) == (3, 0)
 
 
 def test_the_planted_claims_come_out(whole: tuple[Interplay, Tables]) -> None:
@@ -136,40 +140,41 @@ def test_the_planted_claims_come_out(whole: tuple[Interplay, Tables]) -> None:
     assert found["a", "CG, between clinical groups (confounded)"] == "undecided"
 
 
-def test_tables_come_a_second_time_for_valid_cells(whole: tuple[Interplay, Tables]) -> None:
+def test_rows_over_valid_cells_are_those_over_all_cells_where_all_are_valid(whole: tuple[Interplay, Tables]) -> None:
+    comparison = whole[1].comparison
+    assert all(cell.valid for cell in comparison.verdicts)
+    found = make_interplay(comparison, valid_only=True)
     for name in ("slopes", "sensitivity", "consistency", "spread", "claims"):
-        assert set(getattr(whole[0], name)["valid_only"]) == {True, False}
+        assert repr(getattr(found, name)) == repr(getattr(whole[0], name))  # NaN is not equal to itself
+        assert getattr(found, name)
 
 
-def test_cells_that_are_not_valid_are_left_out_of_the_second_tables(
-    whole: tuple[Interplay, Tables], tmp_path: Path
-) -> None:
+def test_cells_that_are_not_valid_are_left_out_of_rows_over_valid_cells(tmp_path: Path) -> None:
     fake = FakeSweep(tmp_path, ("breast_lesion", "thyroid_nodule"), subjects=20, spread=0.1)
     collection = collect([fake.finish(lambda t, b, s, k: level(CATALOGUE[t], 0.5 + 0.01 * k)).directory])
-    tables = make_tables(collection)
-    comparison = tables.comparison.verdicts
-    comparison["valid"] = comparison["task"] != "thyroid_nodule"
-    found = make_interplay(tables.comparison)
-    counted = {v: rows["tasks"].tolist() for v, rows in found.sensitivity.groupby("valid_only")}
-    assert counted == {False: [2], True: [1]}
+    comparison = compare_study(collection)
+    verdicts = tuple(replace(row, collapsed=row.task == "thyroid_nodule") for row in comparison.verdicts)
+    found = replace(comparison, verdicts=verdicts)
+    assert [row.tasks for row in make_interplay(found).sensitivity] == [2]
+    assert [row.tasks for row in make_interplay(found, valid_only=True).sensitivity] == [1]
 
 
 def test_one_scale_and_one_seed_leave_claims_undecided_with_the_reason(tmp_path: Path) -> None:
     found, _ = sweep(tmp_path, scales=(1.0,), seeds=1)
-    claims = found.claims[~found.claims["valid_only"]]
-    assert set(claims["verdict"]) == {"undecided"}
-    why = {(c.letter, c.about): c.why for c in claims.itertuples()}
+    claims = claims_of(found)
+    assert {claim.verdict for claim in claims} == {"undecided"}
+    why = {(c.letter, c.about): c.why for c in claims}
     assert why["a", "CG, within tasks"] == "not asked by this sweep: one scale"
     assert "one seed" in why["d", "AU"]
-    assert found.slopes.empty
+    assert found.slopes == ()
 
 
 def test_one_type_in_one_group_is_not_asked(tmp_path: Path) -> None:
     found, _ = sweep(tmp_path, tasks=("fetal_head", "cervix"))
-    why = {(c.letter, c.about): c.why for c in found.claims.itertuples()}
+    why = {(c.letter, c.about): c.why for c in claims_of(found)}
     assert why["c", "CG against AU"] == "not asked by this sweep: one clinical group"
     assert why["d", "AU"] == "not asked by this sweep: one task type"
-    assert found.spread.empty
+    assert found.spread == ()
 
 
 def test_another_reference_is_not_the_papers(tmp_path: Path) -> None:
@@ -177,14 +182,14 @@ def test_another_reference_is_not_the_papers(tmp_path: Path) -> None:
     collection = collect([fake.finish(lambda t, b, s, k: level(CATALOGUE[t], 0.5 + 0.01 * k)).directory])
     tables = make_tables(collection)
     found = make_interplay(tables.comparison)
-    assert found.claims["why"].str.startswith("not asked by this sweep: its reference is unified").all()
+    assert all(c.why.startswith("not asked by this sweep: its reference is unified") for c in claims_of(found))
 
 
 def test_runs_without_predictions_decide_no_claim(tmp_path: Path) -> None:
     found, _ = sweep(tmp_path, spread=None)
-    claims = found.claims
-    assert set(claims["verdict"]) == {"undecided"}
-    assert claims["why"].str.contains("no predictions").any()
+    claims = claims_of(found)
+    assert {claim.verdict for claim in claims} == {"undecided"}
+    assert any("no predictions" in claim.why for claim in claims)
 
 
 def test_a_sweep_without_results_has_empty_tables(tmp_path: Path) -> None:
@@ -193,6 +198,6 @@ def test_a_sweep_without_results_has_empty_tables(tmp_path: Path) -> None:
     collection = collect([fake.directory])
     tables = make_tables(collection)
     found = make_interplay(tables.comparison)
-    assert found.slopes.empty
-    assert found.sensitivity.empty
-    assert set(found.claims["verdict"]) == {"undecided"}
+    assert found.slopes == ()
+    assert found.sensitivity == ()
+    assert {claim.verdict for claim in claims_of(found)} == {"undecided"}

@@ -47,11 +47,11 @@ def document(sweep: FakeSweep) -> Document:
 
 def test_the_comparison_and_the_summary_say_which_cells_are_not_equally_exposed(sweep: FakeSweep) -> None:
     tables = make_tables(collect([sweep.directory]))
-    labelled = tables.comparison.verdicts[tables.comparison.verdicts["note"].str.contains(NOT_EQUAL)]
+    labelled = tables.comparison.verdict_table[tables.comparison.verdict_table["note"].str.contains(NOT_EQUAL)]
     assert set(labelled["variant"]) == {"sqrt"}
     assert set(labelled["task"]) == {task for task, n in SEEN.items() if n != 500}
     assert labelled["note"].str.contains("not equally exposed (sqrt)", regex=False).all()
-    counts = tables.comparison.summary.set_index(["variant", "grouping"])["unequal"]
+    counts = tables.comparison.summary_table.set_index(["variant", "grouping"])["unequal"]
     assert counts["sqrt", "unified"] == 3
     assert counts.drop(("sqrt", "unified")).sum() == 0
 
@@ -105,7 +105,7 @@ def test_where_all_is_equal_nothing_of_it_is_said(tmp_path: Path) -> None:
     assert "equally exposed" not in whole
     assert "(but in" not in whole
     assert "balanced by" not in whole
-    assert (make_tables(collect([plain.directory])).comparison.summary["unequal"] == 0).all()
+    assert (make_tables(collect([plain.directory])).comparison.summary_table["unequal"] == 0).all()
 
 
 def test_a_study_that_samples_so_throughout_says_it_without_the_name_of_a_variant(tmp_path: Path) -> None:
@@ -116,5 +116,5 @@ def test_a_study_that_samples_so_throughout_says_it_without_the_name_of_a_varian
 
 
 def test_summary_has_whole_numbers(sweep: FakeSweep) -> None:
-    column = make_tables(collect([sweep.directory])).comparison.summary["unequal"]
+    column = make_tables(collect([sweep.directory])).comparison.summary_table["unequal"]
     assert pd.api.types.is_integer_dtype(column.dtype)

@@ -125,7 +125,7 @@ class AcrossTasks:
 
 def make_across(comparison: StudyComparison) -> AcrossTasks:
     """Describe the groupings over all tasks, for each variant and scale (see `across_tasks`)."""
-    return across_tasks(comparison.observations, comparison.verdicts, comparison.study)
+    return across_tasks(comparison.observations, comparison.verdict_table, comparison.study)
 
 
 def across_tasks(observations: pd.DataFrame, comparison: pd.DataFrame, study: StudyFacts) -> AcrossTasks:

@@ -1,11 +1,12 @@
 """The answer: scale by scale which grouping to use for which tasks, how sure that is, and what it costs."""
 
-from typing import Any
+import math
 
-import pandas as pd
-
+from usaggr.analysis.cell_rows import CellVerdict
 from usaggr.analysis.compare_study import Scale
 from usaggr.analysis.recommendations import Recommendation, doubts_of, recommendations_at
+from usaggr.analysis.row_tables import group_rows
+from usaggr.analysis.summary import SummaryLine
 from usaggr.document import numbers as text
 from usaggr.document.display_names import grouping_label, listed
 from usaggr.document.elements import Block, Cell, Section, TextTable, literal
@@ -14,8 +15,6 @@ from usaggr.report import table_cells
 from usaggr.report.answer.opening import count_answers, name_losses
 from usaggr.report.material import Material, capital, paragraph, section
 from usaggr.report.what_was_run.exposure_section import say_unequal
-
-Row = dict[Any, Any]
 
 
 def write_answer(material: Material) -> Section | None:
@@ -57,17 +56,17 @@ def _at_scale(material: Material, variant: str, scale: Scale) -> Section | None:
 def _overall(material: Material, variant: str, scale: Scale) -> str:
     """If one grouping has to serve all tasks: what is best on the mean, and whether that is certain."""
     rows = material.comparison.summary_at(variant, scale)
-    rows = rows[rows["delta_m"].notna() & (rows["grouping"] != material.study.reference)]
-    if rows.empty:
+    others = [row for row in rows if row.grouping != material.study.reference and not math.isnan(row.delta_m)]
+    if not others:
         return ""
-    best: Row = rows.sort_values("delta_m", ascending=False, kind="stable").iloc[0].to_dict()
-    label, reference = literal(grouping_label(best["grouping"])), literal(material.reference)
-    change = text.percent(best["delta_m"], best["low"], best["high"])
-    if pd.isna(best["low"]):
+    best = max(others, key=lambda row: row.delta_m)
+    label, reference = literal(grouping_label(best.grouping)), literal(material.reference)
+    change = text.percent(best.delta_m, best.low, best.high)
+    if math.isnan(best.low):
         sure = "without an interval, so that it may be chance"
-    elif best["low"] > 0:
+    elif best.low > 0:
         sure = f"certainly better than {reference}"
-    elif best["high"] < 0:
+    elif best.high < 0:
         sure = f"certainly worse than {reference}"
     else:
         sure = f"not certainly different from {reference}"
@@ -76,9 +75,9 @@ def _overall(material: Material, variant: str, scale: Scale) -> str:
 
 def _options(material: Material, variant: str, scale: Scale) -> Block | None:
     """Each grouping: verdicts and means beside what it costs."""
-    rows = material.comparison.summary_at(variant, scale).to_dict("records")
+    rows = material.comparison.summary_at(variant, scale)
     order = {name: i for i, name in enumerate(material.comparison.groupings)}
-    shown = [_option(material, row) for row in sorted(rows, key=lambda row: order[row["grouping"]])]
+    shown = [_option(material, row) for row in sorted(rows, key=lambda row: order[row.grouping])]
     names = [
         "models", "▲ gain", "= no loss", "▼ loss", "? undecided", "– no verdict", "same run", "delta_m", "delta_skill",
         "parameters", "training time",
@@ -89,39 +88,38 @@ def _options(material: Material, variant: str, scale: Scale) -> Block | None:
     return TextTable(("grouping", *names), tuple(shown), tuple(names), name=name, caption=caption) if shown else None
 
 
-def _option(material: Material, row: Row) -> tuple[Cell, ...]:
-    is_reference = row["grouping"] == material.study.reference
-    label = grouping_label(row["grouping"]) + (" (reference)" if is_reference else "")
-    runs = material.comparison.runs(row["variant"], row["scale"], row["grouping"])
-    counts = ("gain", "no_loss", "loss", "undecided", "no_verdict")
-    verdicts = [Cell(text.MISSING) if is_reference else table_cells.count(row[name]) for name in counts]
+def _option(material: Material, row: SummaryLine) -> tuple[Cell, ...]:
+    is_reference = row.grouping == material.study.reference
+    label = grouping_label(row.grouping) + (" (reference)" if is_reference else "")
+    runs = material.comparison.runs(row.variant, row.scale, row.grouping)
+    counts = (row.gain, row.no_loss, row.loss, row.undecided, row.no_verdict)
+    verdicts = [Cell(text.MISSING) if is_reference else table_cells.count(count) for count in counts]
     if is_reference:
         effects = [Cell(text.MISSING)] * 3
     else:
         effects = [
-            table_cells.count(row["same"]),
-            table_cells.number(text.percent(row["delta_m"], row["low"], row["high"]), row["delta_m"]),
+            table_cells.count(row.same),
+            table_cells.number(text.percent(row.delta_m, row.low, row.high), row.delta_m),
             table_cells.number(
-                text.difference(row["delta_skill"], row["skill_low"], row["skill_high"], "skill"), row["delta_skill"]
+                text.difference(row.delta_skill, row.skill_low, row.skill_high, "skill"), row.delta_skill
             ),
         ]
     done = any(run.result is not None for run in runs)
-    time = text.duration(row["train_seconds"]) if done else text.MISSING
-    cost = [table_cells.count(row["parameters"]), table_cells.number(time, row["train_seconds"] if done else None)]
-    return (Cell(label), table_cells.count(material.comparison.models(row["grouping"])), *verdicts, *effects, *cost)
+    time = text.duration(row.train_seconds) if done else text.MISSING
+    cost = [table_cells.count(row.parameters), table_cells.number(time, row.train_seconds if done else None)]
+    return (Cell(label), table_cells.count(material.comparison.models(row.grouping)), *verdicts, *effects, *cost)
 
 
 def _by_task(material: Material, found: tuple[Recommendation, ...], variant: str, scale: Scale) -> Block | None:
     """What to use for each task, and how sure that is."""
     if not found:
         return None
-    compared = material.comparison.main_verdicts(variant, scale)
-    reasons = {str(task): rows for task, rows in compared.groupby("task", sort=False)}
+    by_task = group_rows(material.comparison.main_verdicts(variant, scale), lambda row: row.task)
     rows = []
     for one in found:
         facts = material.collection.data.tasks[one.task].task
         use = Cell(_use(material, one), kind=_kind(one))
-        why = _why(material, one, reasons[one.task].to_dict("records"))
+        why = _why(material, one, by_task[one.task])
         rows.append((Cell(one.task), Cell(facts.clinical_group), Cell(facts.type), use, Cell(why)))
     caption = (
         f"What to use for each task, {literal(material.where(variant, scale))}. Intervals are of that task alone; p "
@@ -143,20 +141,20 @@ def _kind(one: Recommendation) -> str:
     return {"gain": "gain", "good enough": "no_loss", "not known": "undecided"}.get(one.kind, "")
 
 
-def _why(material: Material, one: Recommendation, rows: list[Row]) -> str:
+def _why(material: Material, one: Recommendation, rows: list[CellVerdict]) -> str:
     row = one.row
     if row is None:
         return _no_verdict(material, rows)
-    said = f"{grouping_label(row['grouping'])} {_difference(row)}"
+    said = f"{grouping_label(row.grouping)} {_difference(row)}"
     if one.kind == "gain":
-        why = f"{said}, adjusted p {text.p_value(row['p_adjusted'])}"
+        why = f"{said}, adjusted p {text.p_value(row.p_adjusted)}"
     elif one.kind == "good enough":
-        why = f"{said}, above −{_margin(row)} with adjusted p {text.p_value(row['p_ni_adjusted'])}"
+        why = f"{said}, above −{_margin(row)} with adjusted p {text.p_value(row.p_ni_adjusted)}"
     elif one.kind == "keep":
-        lost = [grouping_label(other["grouping"]) for other in rows if other["verdict"] == "loss"]
+        lost = [grouping_label(other.grouping) for other in rows if other.verdict == "loss"]
         why = f"{listed(lost)} {'lose' if len(lost) > 1 else 'loses'}: {said}" if lost else f"no gain: {said}"
     else:
-        lost = [grouping_label(other["grouping"]) for other in rows if other["verdict"] == "loss"]
+        lost = [grouping_label(other.grouping) for other in rows if other.verdict == "loss"]
         said = f"{said} ({listed(lost)} {'lose' if len(lost) > 1 else 'loses'})" if lost else said
         seeds = f"about {one.seeds_needed} seeds would tell" if one.seeds_needed else "more test subjects are needed"
         why = f"{said}; {seeds}"
@@ -164,28 +162,28 @@ def _why(material: Material, one: Recommendation, rows: list[Row]) -> str:
     return f"{why}; {doubts}" if doubts else why
 
 
-def _difference(row: Row) -> str:
-    unit = metric_label(row["metric"], True)
-    return f"{unit} {text.difference(row['delta'], row['delta_low'], row['delta_high'], row['metric'])}"
+def _difference(row: CellVerdict) -> str:
+    unit = metric_label(row.metric, True)
+    return f"{unit} {text.difference(row.delta, row.delta_low, row.delta_high, row.metric)}"
 
 
-def _margin(row: Row) -> str:
-    return text.score(row["margin"], row["metric"])
+def _margin(row: CellVerdict) -> str:
+    return text.score(row.margin, row.metric)
 
 
-def _no_verdict(material: Material, rows: list[Row]) -> str:
+def _no_verdict(material: Material, rows: list[CellVerdict]) -> str:
     """Why there is nothing to go by: each reason once, with the groupings it holds for."""
     reasons: dict[str, list[str]] = {}
     for row in rows:
-        if row["same"]:
+        if row.same:
             reason = f"the very run of {material.reference}"
-        elif pd.isna(row["delta"]):
+        elif math.isnan(row.delta):
             reason = "runs are missing"
-        elif row["verdict"]:
+        elif row.verdict:
             reason = f"{_difference(row)}"
         else:
-            reason = row["note"].split("; ")[0] or "cannot be judged"
-        reasons.setdefault(reason, []).append(grouping_label(row["grouping"]))
+            reason = row.note.split("; ")[0] or "cannot be judged"
+        reasons.setdefault(reason, []).append(grouping_label(row.grouping))
     return "; ".join(f"{', '.join(labels)}: {reason}" for reason, labels in reasons.items())
 
 

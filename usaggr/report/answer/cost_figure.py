@@ -1,12 +1,14 @@
 """Figure: what each grouping gains over all tasks against what it costs: models, parameters, training time."""
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
+from usaggr.analysis.summary import SummaryLine
 from usaggr.report.figure_style import grouping_handles, legend_columns, look, reference_first, scale_title, window
 from usaggr.results.stored_study import StudyFacts
 
@@ -27,38 +29,51 @@ _NEAR, _STEP = 0.015, 0.04
 """Parts of the axis: points that are nearer than the first would hide each other, and stand apart by the second."""
 
 
-def draw_cost(summary: pd.DataFrame, study: StudyFacts, models: Mapping[str, int], variant: str) -> "Figure | None":
-    """A panel a kind of cost, a point a grouping and scale; None where there is no delta_m.
+@dataclass(frozen=True)
+class _Point:
+    """A grouping at a scale."""
+
+    grouping: str
+    scale: float | int
+    change: float
+    """Mean relative change from the reference in percent; NaN if not known."""
+    low: float
+    high: float
+    costs: dict[str, float]
+    """By the names of _COSTS, in the units of the axes; NaN if not known."""
+
+
+def draw_cost(
+    summary: Sequence[SummaryLine], study: StudyFacts, models: Mapping[str, int], variant: str
+) -> "Figure | None":
+    """Draw a panel for each kind of cost, with a point for each grouping and scale; None if there is no delta_m.
 
     Args:
-        summary: grouping, scale, variant, delta_m, low, high, parameters, train_seconds.
-        study: order of groupings and scales.
-        models: how many models each grouping makes.
-        variant: which one is drawn.
+        summary: All lines.
+        study: Order of groupings and scales.
+        models: How many models each grouping makes.
+        variant: Which one is drawn.
     """
     from matplotlib.figure import Figure
 
-    shown = summary[summary["variant"] == variant]
-    if shown["delta_m"].notna().sum() == 0:
+    shown = [line for line in summary if line.variant == variant]
+    if all(math.isnan(line.delta_m) for line in shown):
         return None
-    # The reference has no difference from itself: it stands at nought, as what the others are to be seen against.
-    own = shown["grouping"] == study.reference
-    percent = {name: 100 * shown[name].astype(float).mask(own, 0.0) for name in ("delta_m", "low", "high")}
-    seconds, unit = (3600, "hours") if shown["train_seconds"].max() >= _LONG_TIME else (60, "minutes")
-    points = shown.assign(
-        **percent,
-        models=shown["grouping"].map(dict(models)).astype(float),
-        parameters=shown["parameters"].astype(float) / 1e6,
-        time=shown["train_seconds"].astype(float) / seconds,
-    )
-    groupings = reference_first((name for name in study.groupings if name in set(points["grouping"])), study.reference)
-    scales = [scale for scale in study.scales if scale in set(points["scale"])]
-    kinds = [name for name in _COSTS if points[name].notna().any() and (points[name] > 0).any()]
+    seconds, unit = (3600, "hours") if max(line.train_seconds for line in shown) >= _LONG_TIME else (60, "minutes")
+    points = [_point(line, study.reference, models, seconds) for line in shown]
+    present = {point.grouping for point in points}
+    groupings = reference_first((name for name in study.groupings if name in present), study.reference)
+    scales = [scale for scale in study.scales if scale in {point.scale for point in points}]
+    kinds = [name for name in _COSTS if any(point.costs[name] > 0 for point in points)]
     if not kinds:
         return None
     figure = Figure(figsize=(0.7 + 2.25 * len(kinds), 2.9), layout="constrained")
     axes = figure.subplots(1, len(kinds), squeeze=False, sharey=True).flatten()
-    ends = window([0.0, *points["delta_m"]], [*points["low"], *points["high"]], least=4.0)
+    ends = window(
+        [0.0, *(point.change for point in points)],
+        [*(point.low for point in points), *(point.high for point in points)],
+        least=4.0,
+    )
     for panel, kind in zip(axes, kinds, strict=True):
         panel.set_ylim(*ends)
         _draw_panel(panel, points, kind, groupings, scales)
@@ -70,20 +85,29 @@ def draw_cost(summary: pd.DataFrame, study: StudyFacts, models: Mapping[str, int
     return figure
 
 
+def _point(line: SummaryLine, reference: str, models: Mapping[str, int], seconds: float) -> _Point:
+    # The reference has no difference from itself: it is at zero, for the others to be seen against.
+    own = line.grouping == reference
+    change, low, high = (0.0,) * 3 if own else (100 * value for value in (line.delta_m, line.low, line.high))
+    parameters = math.nan if line.parameters is None else line.parameters / 1e6
+    costs = {"models": float(models[line.grouping]), "parameters": parameters, "time": line.train_seconds / seconds}
+    return _Point(line.grouping, line.scale, change, low, high, costs)
+
+
 def _draw_panel(
-    panel: "Axes", points: pd.DataFrame, kind: str, groupings: Sequence[str], scales: Sequence[float | int]
+    panel: "Axes", points: Sequence[_Point], kind: str, groupings: Sequence[str], scales: Sequence[float | int]
 ) -> None:
-    known = points[(points[kind] > 0) & points["delta_m"].notna()]
-    costs = known[kind].to_numpy(dtype=float)
+    known = [point for point in points if point.costs[kind] > 0 and not math.isnan(point.change)]
+    costs = np.array([point.costs[kind] for point in known], dtype=float)
     wide = bool(costs.size) and costs.max() / costs.min() >= _WIDE
     panel.axhline(0, color="black", linewidth=0.8, zorder=1)
     if wide:
         panel.set_xscale("log")
-    for row, x in zip(known.to_dict("records"), _apart(costs, wide), strict=True):
-        place, rank = groupings.index(row["grouping"]), scales.index(row["scale"])
+    for point, x in zip(known, _apart(costs, wide), strict=True):
+        place, rank = groupings.index(point.grouping), scales.index(point.scale)
         style = look(place) | _scale_look(rank, len(scales))
-        panel.vlines(x, row["low"], row["high"], colors=style["color"], linewidth=1.0, zorder=2)
-        panel.plot(x, row["delta_m"], zorder=3 + place, label=f"{row['grouping']}, {row['scale']:g}", **style)
+        panel.vlines(x, point.low, point.high, colors=style["color"], linewidth=1.0, zorder=2)
+        panel.plot(x, point.change, zorder=3 + place, label=f"{point.grouping}, {point.scale:g}", **style)
     _set_ticks(panel, costs, wide)
 
 

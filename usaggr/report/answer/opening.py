@@ -4,6 +4,7 @@ from collections import Counter
 
 from usaggr.analysis.compare_study import Scale
 from usaggr.analysis.recommendations import Kind, Recommendation, doubts_of, recommendations_at
+from usaggr.analysis.row_tables import group_rows
 from usaggr.document.display_names import grouping_label, listed, plural
 from usaggr.document.elements import Block, Paragraph, literal
 from usaggr.report.material import Material, paragraph
@@ -86,7 +87,7 @@ def count_answers(material: Material, found: tuple[Recommendation, ...]) -> str:
     ]
     answer = f"of {plural(len(found), 'task')}, {listed([part for part in parts if part])}"
     rows = [one.row for one in found if one.kind in ("gain", "good enough", "keep") and one.row is not None]
-    doubtful = sum(row["seeds"] > 1 and bool(doubts_of(row, material.reference)) for row in rows)
+    doubtful = sum(row.seeds > 1 and bool(doubts_of(row, material.reference)) for row in rows)
     if not doubtful:
         return answer
     rest = "rests" if doubtful == 1 else "rest"
@@ -96,10 +97,10 @@ def count_answers(material: Material, found: tuple[Recommendation, ...]) -> str:
 def name_losses(material: Material, variant: str, scale: Scale) -> str:
     """A sentence that names the tasks of each grouping with a certain loss; nothing where there are none."""
     rows = material.comparison.main_verdicts(variant, scale)
-    lost = rows[rows["verdict"] == "loss"]
+    lost = group_rows((row for row in rows if row.verdict == "loss"), lambda row: row.grouping)
     parts = []
     for grouping in material.comparison.others:
-        tasks = [literal(task) for task in lost.loc[lost["grouping"] == grouping, "task"]]
+        tasks = [literal(row.task) for row in lost.get(grouping, [])]
         if tasks:
             shown = listed(tasks) if len(tasks) <= _MOST_NAMES else f"{len(tasks)} tasks"
             parts.append(f"{literal(grouping_label(grouping))} for {shown}")

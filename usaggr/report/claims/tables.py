@@ -1,41 +1,50 @@
 """Turns a sweep's differences into the quantities of the paper's claims, or says why this sweep has none."""
 
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-import pandas as pd
 
+from usaggr.analysis.cell_rows import CellVerdict
+from usaggr.analysis.row_tables import group_rows
 from usaggr.analysis.weighted_sums import UNKNOWN, Compared, Found, Weights, cells_in, combined, mean_of, scaled
 from usaggr.document.display_names import grouping_label, listed, scale_label
-from usaggr.report.scale.slopes import CONFOUNDED, group_sizes
+from usaggr.report.scale.slopes import CONFOUNDED, Between, Slope, group_sizes
 from usaggr.results.stored_study import StudyFacts
 from usaggr.statistics import claims as rules
 from usaggr.statistics.claims import Claim, Quantity
 from usaggr.statistics.group_spread import spread_difference
 
-CLAIM_COLUMNS = ("variant", *(field.name for field in fields(Claim)))
 _GROUPINGS = ("clinical", "unified")
 _REFERENCE = "task_specific"
 """What the paper compares with."""
 
 
-def make_claims(study: StudyFacts, compared: Compared, slopes: pd.DataFrame, between: pd.DataFrame) -> pd.DataFrame:
-    """Claims (a) to (d) for each variant; columns CLAIM_COLUMNS.
+def make_claims(
+    study: StudyFacts, compared: Compared, slopes: Sequence[Slope], between: Sequence[Between]
+) -> dict[str, tuple[Claim, ...]]:
+    """Return claims (a) to (d) for each variant.
 
     Args:
-        study: what was asked for.
-        compared: cells that count.
-        slopes: from `scale_effects.slopes`.
-        between: from `scale_effects.between`.
+        study: What was asked for.
+        compared: Cells that count.
+        slopes: From `slopes.slopes`.
+        between: From `slopes.between`.
     """
-    rows = []
+    claims = {}
     for variant in study.variants:
-        own = replace(compared, cells=_of(compared.cells, variant), planned=_of(compared.planned, variant))
-        sweep = _Sweep(study, own, _of(slopes, variant), _of(between, variant))
-        rows += [{"variant": variant, **asdict(claim)} for claim in _claims(sweep)]
-    return pd.DataFrame(rows, columns=list(CLAIM_COLUMNS))
+        cells, planned = (
+            [row for row in rows if row.variant == variant] for rows in (compared.cells, compared.planned)
+        )
+        sweep = _Sweep(
+            study,
+            replace(compared, cells=cells, planned=planned),
+            [row for row in slopes if row.variant == variant],
+            [row for row in between if row.variant == variant],
+        )
+        claims[variant] = tuple(_claims(sweep))
+    return claims
 
 
 @dataclass(frozen=True)
@@ -44,18 +53,16 @@ class _Sweep:
 
     study: StudyFacts
     compared: Compared
-    slopes: pd.DataFrame
-    between: pd.DataFrame
+    slopes: Sequence[Slope]
+    between: Sequence[Between]
 
     @property
     def largest(self) -> float | int:
         return max(self.study.scales)
 
-    def cells(self, grouping: str, scale: float | int | None = None) -> pd.DataFrame:
-        """Cells of a grouping that have a difference of skill; at one scale, or at all."""
-        known = self.compared.of("skill")
-        known = known[known["grouping"] == grouping]
-        return known if scale is None else known[known["scale"] == scale]
+    def cells(self, grouping: str, scale: float | int) -> list[CellVerdict]:
+        """Return the cells of a grouping at a scale that have a difference of skill."""
+        return [row for row in self.compared.of("skill") if (row.grouping, row.scale) == (grouping, scale)]
 
     def unasked(self, *groupings: str) -> str:
         """Why the paper's comparison is not that of this sweep; empty: it is."""
@@ -64,14 +71,13 @@ class _Sweep:
         missing = [name for name in groupings if name not in self.study.groupings]
         return f"not asked by this sweep: no grouping {' and '.join(missing)}" if missing else ""
 
-    def estimate(self, at: tuple[float | int, str], weigh: Callable[[pd.DataFrame], Weights]) -> Found:
+    def estimate(self, at: tuple[float | int, str], weigh: Callable[[Sequence[CellVerdict]], Weights]) -> Found:
         """A sum over the cells of a scale and grouping, weighed by a function of them.
 
         The same sums of all other scales and groupings lend it their variance between seeds.
         """
-        known = self.compared.of("skill")
-        keys = zip(known["scale"], known["grouping"], strict=True)
-        sums = {(scale, name): weigh(self.cells(name, scale)) for scale, name in dict.fromkeys(keys)}
+        settings = group_rows(self.compared.of("skill"), lambda row: (row.scale, row.grouping))
+        sums = {setting: weigh(cells) for setting, cells in settings.items()}
         return self.compared.estimate({key: weights for key, weights in sums.items() if weights}, "skill")[at]
 
     def unsure(self, *means: Found) -> str:
@@ -87,10 +93,6 @@ class _Sweep:
         if not all(found.mean.known for found in means):
             return "no seed and no test subject differs, so that there is no interval"
         return ""
-
-
-def _of(table: pd.DataFrame, variant: str) -> pd.DataFrame:
-    return table[table["variant"] == variant]
 
 
 def _claims(sweep: _Sweep) -> Iterator[Claim]:
@@ -112,20 +114,18 @@ def _scale_within(sweep: _Sweep, grouping: str) -> Claim:
         "of training samples, by least squares over a task's scales."
     )
     unit = "skill per tenfold training samples"
-    chosen = sweep.slopes[(sweep.slopes["grouping"] == grouping) & (sweep.slopes["unit"] == "skill")]
-    row = chosen[chosen["level"] == "all"]
+    row = next((r for r in sweep.slopes if (r.grouping, r.unit, r.level) == (grouping, "skill", "all")), None)
     why = sweep.unasked(grouping)
     if not why and len(sweep.study.scales) == 1:
         why = "not asked by this sweep: one scale"
-    if not why and row.empty:
+    if not why and row is None:
         why = "no task is done at two scales that differ enough"
-    if why:
+    if why or row is None:
         return rules.undecided("a", about, estimand, unit, why)
-    slope = Quantity(*(float(row[name].iloc[0]) for name in ("slope", "low", "high", "p")))
-    why = sweep.unsure(Found(slope, int(row["seeds"].iloc[0]), bool(row["whole"].iloc[0])))
+    why = sweep.unsure(Found(row.slope, row.seeds, row.whole))
     if why:
-        return rules.undecided("a", about, estimand, unit, why, slope)
-    return rules.scale_dependence(about, estimand, slope)
+        return rules.undecided("a", about, estimand, unit, why, row.slope)
+    return rules.scale_dependence(about, estimand, row.slope)
 
 
 def _scale_between(sweep: _Sweep, grouping: str) -> Claim:
@@ -135,15 +135,15 @@ def _scale_between(sweep: _Sweep, grouping: str) -> Claim:
         f"log10 of the group's training samples, {scale_label(sweep.largest)}."
     )
     unit = "skill per tenfold training samples"
-    chosen = sweep.between[(sweep.between["grouping"] == grouping) & (sweep.between["unit"] == "skill")]
-    row = chosen[chosen["over"] == "clinical groups"]
+    wanted = (grouping, "skill", "clinical groups")
+    found = next((row.association for row in sweep.between if (row.grouping, row.unit, row.over) == wanted), None)
     why = sweep.unasked(grouping)
-    if not why and (row.empty or not np.isfinite(float(row["slope"].iloc[0]))):
-        points = 0 if row.empty else int(row["points"].iloc[0])
+    if not why and (found is None or not np.isfinite(found.slope)):
+        points = 0 if found is None else found.points
         why = f"{points} clinical groups of different sizes are compared; 4 are needed"
-    if why:
+    if why or found is None:
         return rules.undecided("a", about, estimand, unit, why)
-    slope = Quantity(*(float(row[name].iloc[0]) for name in ("slope", "low", "high")))
+    slope = Quantity(found.slope, found.low, found.high)
     return rules.scale_dependence(about, estimand, slope, remark=CONFOUNDED)
 
 
@@ -158,12 +158,12 @@ def _rich_within(sweep: _Sweep) -> Claim:
     if not why and len(sweep.study.scales) == 1:
         why = "not asked by this sweep: one scale"
     rich, scarce = sweep.cells("clinical", sweep.largest), sweep.cells("clinical", smallest)
-    both = set(rich["task"]) & set(scarce["task"])
+    both = {cell.task for cell in rich} & {cell.task for cell in scarce}
     if not why and not both:
         why = "no task is compared at both the largest and the smallest scale"
     if why:
         return rules.undecided("b", about, estimand, "skill", why)
-    weigh = partial(_mean_in, column="task", names=both)
+    weigh = partial(_mean_in, group_of=_task, names=both)
     sums = [sweep.estimate((scale, "clinical"), weigh) for scale in (sweep.largest, smallest)]
     return _rich_and_scarce(sweep, about, estimand, sums[0], sums[1], "")
 
@@ -176,15 +176,17 @@ def _rich_between(sweep: _Sweep) -> Claim:
     )
     why = sweep.unasked("clinical")
     cells = sweep.cells("clinical", sweep.largest)
-    sizes = group_sizes(sweep.compared.planned, sweep.largest).reindex(cells["clinical_group"].unique()).sort_index()
-    if not why and len(sizes) < 2:
+    compared = {cell.clinical_group for cell in cells}
+    all_sizes = group_sizes(sweep.compared.planned, sweep.largest)
+    sizes = {group: size for group, size in all_sizes.items() if group in compared}
+    if not why and len(compared) < 2:
         why = "under two clinical groups are compared"
-    if not why and sizes.min() == sizes.max():
+    if not why and len(set(sizes.values())) < 2:
         why = "all clinical groups that are compared are of one size"
     if why:
         return rules.undecided("b", about, estimand, "skill", why)
-    ends = [sizes.index[sizes == size].map(str).tolist() for size in (sizes.max(), sizes.min())]
-    weights = [partial(_mean_in, column="clinical_group", names=names) for names in ends]
+    ends = [[group for group, size in sizes.items() if size == end(sizes.values())] for end in (max, min)]
+    weights = [partial(_mean_in, group_of=_clinical_group, names=names) for names in ends]
     sums = [sweep.estimate((sweep.largest, "clinical"), weigh) for weigh in weights]
     told = [f"{listed(names)} ({sizes[names[0]]:,.0f} training samples)" for names in ends]
     remark = f"rich is {told[0]}, scarce {told[1]}; {CONFOUNDED}"
@@ -206,14 +208,15 @@ def _consistency(sweep: _Sweep) -> Claim:
     )
     why = sweep.unasked(*_GROUPINGS)
     sides = [sweep.cells(grouping, sweep.largest) for grouping in _GROUPINGS]
-    both = set(sides[0]["task"]) & set(sides[1]["task"])
-    sides = [rows[rows["task"].isin(both)] for rows in sides]
-    if not why and sides[0]["clinical_group"].nunique() < 2:
-        few = sweep.compared.planned["clinical_group"].nunique() < 2
+    both = {cell.task for cell in sides[0]} & {cell.task for cell in sides[1]}
+    sides = [[cell for cell in side if cell.task in both] for side in sides]
+    if not why and len({cell.clinical_group for cell in sides[0]}) < 2:
+        few = len({cell.clinical_group for cell in sweep.compared.planned}) < 2
         why = "not asked by this sweep: one clinical group" if few else "under two clinical groups are compared"
     if why:
         return rules.undecided("c", about, estimand, "skill", why)
-    sums = [mean_of(cells_in(rows)) for side in sides for _, rows in side.groupby("clinical_group")]
+    groups = [members for side in sides for _, members in sorted(group_rows(side, _clinical_group).items())]
+    sums = [mean_of(cells_in(members)) for members in groups]
     joint = sweep.compared.sums.of_differences(sums, "skill")
     found = Found(UNKNOWN, 0, False)
     if joint is not None:
@@ -234,9 +237,9 @@ def _types(sweep: _Sweep, grouping: str) -> Claim:
         f"other type, {scale_label(sweep.largest)}."
     )
     cells = sweep.cells(grouping, sweep.largest)
-    means = list(dict.fromkeys(map(str, cells["task_type"])))
+    means = list(group_rows(cells, _task_type))
     why = sweep.unasked(grouping)
-    planned = set(sweep.compared.planned["task_type"])
+    planned = {cell.task_type for cell in sweep.compared.planned}
     if not why and (len(means) < 2 or "segmentation" not in means):
         asked = "segmentation" in planned and len(planned) > 1
         found = "one task type" if len(planned) == 1 else "no segmentation"
@@ -255,12 +258,24 @@ def _types(sweep: _Sweep, grouping: str) -> Claim:
     return rules.type_sensitivity(about, estimand, segmentation.mean, {name: gap.mean for name, gap in gaps.items()})
 
 
-def _gap(cells: pd.DataFrame, other: str | None) -> Weights:
+def _gap(cells: Sequence[CellVerdict], other: str | None) -> Weights:
     """Mean over segmentation tasks, less that over another type's; nothing where either has none."""
-    sides = [_mean_in(cells, "task_type", [name]) for name in ("segmentation", other) if name is not None]
+    sides = [_mean_in(cells, _task_type, [name]) for name in ("segmentation", other) if name is not None]
     return combined(sides[0], *(scaled(side, -1) for side in sides[1:])) if all(sides) else {}
 
 
-def _mean_in(cells: pd.DataFrame, column: str, names: Collection[str]) -> Weights:
-    """Mean over the cells that have one of the names in a column."""
-    return mean_of(cells_in(cells[cells[column].isin(names)]))
+def _mean_in(cells: Sequence[CellVerdict], group_of: Callable[[CellVerdict], str], names: Collection[str]) -> Weights:
+    """Return the mean over the cells of these groups."""
+    return mean_of(cells_in(cell for cell in cells if group_of(cell) in names))
+
+
+def _task(cell: CellVerdict) -> str:
+    return cell.task
+
+
+def _task_type(cell: CellVerdict) -> str:
+    return cell.task_type
+
+
+def _clinical_group(cell: CellVerdict) -> str:
+    return cell.clinical_group

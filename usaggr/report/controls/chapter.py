@@ -1,23 +1,22 @@
 """Is it the taxonomy, or just the number of tasks? Groupings among those drawn by lot."""
 
-import pandas as pd
+import numpy as np
 
+from usaggr.analysis.row_tables import group_rows
 from usaggr.document import numbers as text
 from usaggr.document.display_names import grouping_label, plural
 from usaggr.document.elements import Block, Cell, Items, Section, TextTable, literal
 from usaggr.report import table_cells
-from usaggr.report.controls.tables import make_controls
+from usaggr.report.controls.tables import Control, make_controls
 from usaggr.report.material import Material, capital, paragraph, section
 from usaggr.statistics.verdicts import ALPHA
-
-Row = table_cells.Row
 
 
 def write_controls(material: Material) -> Section | None:
     """Where each grouping falls among the draws that have its block sizes; none where nothing was drawn."""
-    table, controls = material.tables.of(make_controls), material.collection.controls
-    real = [row for row in table.to_dict("records") if not row["drawn"]]
-    whole = [row for row in real if row["task"] == "" and pd.notna(row["draws"])]
+    controls = material.collection.controls
+    real = [row for row in material.tables.of(make_controls) if not row.drawn]
+    whole = [row for row in real if row.task == "" and row.draws is not None]
     if not whole or controls is None:
         return None
     done = sum(run.state == "done" for run in controls.runs)
@@ -38,11 +37,11 @@ def _draws(material: Material) -> str:
     return ", ".join(f"{count} like {literal(grouping_label(like))}" for like, count in counts.items())
 
 
-def _sentence(material: Material, row: Row) -> str:
-    label, draws, beaten = literal(grouping_label(row["like"])), int(row["draws"]), int(row["beaten"])
-    where = capital(literal(material.where(row["variant"], row["scale"])))
-    p = f"p {text.p_value(row['p'])}"
-    if row["p"] < ALPHA:
+def _sentence(material: Material, row: Control) -> str:
+    label, draws, beaten = literal(grouping_label(row.like)), row.draws or 0, row.beaten or 0
+    where = capital(literal(material.where(row.variant, row.scale)))
+    p = f"p {text.p_value(row.p)}"
+    if row.p < ALPHA:
         found = f"does better than {_of(beaten, draws)} of its size, more than the number of tasks explains ({p})"
     elif beaten == draws:
         found = (
@@ -65,28 +64,29 @@ def _needed() -> int:
     return round(1 / ALPHA)
 
 
-def _table(material: Material, rows: list[Row]) -> Block:
+def _table(material: Material, rows: list[Control]) -> Block:
     names = ("scale", "draws", "Δ skill", "draws: mean", "draws: lowest to highest", "better than", "p")
     several = len(material.study.variants) > 1
-    table = material.tables.of(make_controls)
+    draws = group_rows(
+        (row for row in material.tables.of(make_controls) if row.drawn and not row.task),
+        lambda row: (row.like, row.scale, row.variant),
+    )
     shown = []
     for row in rows:
-        same = (table["like"] == row["like"]) & (table["scale"] == row["scale"]) & (table["variant"] == row["variant"])
-        drawn = table[same & (table["task"] == "") & table["drawn"].astype(bool)]["delta_skill"].dropna()
+        drawn = np.array([draw.delta_skill for draw in draws[row.like, row.scale, row.variant]])
+        drawn = drawn[np.isfinite(drawn)]
         ends = f"{text.signed(drawn.min(), 'skill')} to {text.signed(drawn.max(), 'skill')}"
         shown.append(
             (
-                grouping_label(row["like"]),
-                *((str(row["variant"]),) if several else ()),
-                Cell(f"{row['scale']:g}", float(row["scale"])),
-                table_cells.count(row["draws"]),
-                table_cells.number(
-                    text.difference(row["delta_skill"], row["low"], row["high"], "skill"), row["delta_skill"]
-                ),
+                grouping_label(row.like),
+                *((row.variant,) if several else ()),
+                Cell(f"{row.scale:g}", float(row.scale)),
+                table_cells.count(row.draws),
+                table_cells.number(text.difference(row.delta_skill, row.low, row.high, "skill"), row.delta_skill),
                 table_cells.number(text.signed(drawn.mean(), "skill"), drawn.mean()),
                 ends,
-                table_cells.count(row["beaten"]),
-                table_cells.p_value(row["p"]),
+                table_cells.count(row.beaten),
+                table_cells.p_value(row.p),
             )
         )
     caption = (
@@ -98,22 +98,18 @@ def _table(material: Material, rows: list[Row]) -> Block:
     return TextTable(columns, tuple(shown), names, name="controls", caption=caption)
 
 
-def _tasks(material: Material, rows: list[Row]) -> Block | None:
+def _tasks(material: Material, rows: list[Control]) -> Block | None:
     """Tasks for which the grouping stands at either end of its draws."""
     scale = max(material.study.scales)
     variant = next(iter(material.study.variants))
-    own = [r for r in rows if r["task"] and pd.notna(r["draws"]) and (r["scale"], r["variant"]) == (scale, variant)]
+    own = [r for r in rows if r.task and r.draws is not None and (r.scale, r.variant) == (scale, variant)]
     items = []
-    for like in dict.fromkeys(row["like"] for row in own):
+    for like in dict.fromkeys(row.like for row in own):
         ends = {
-            "better than every draw": [r for r in own if r["like"] == like and r["beaten"] == r["draws"]],
-            "no better than any draw": [r for r in own if r["like"] == like and r["beaten"] == 0],
+            "better than every draw": [r for r in own if r.like == like and r.beaten == r.draws],
+            "no better than any draw": [r for r in own if r.like == like and r.beaten == 0],
         }
-        parts = [
-            f"{which}: {', '.join(literal(str(row['task'])) for row in found)}"
-            for which, found in ends.items()
-            if found
-        ]
+        parts = [f"{which}: {', '.join(literal(row.task) for row in found)}" for which, found in ends.items() if found]
         if parts:
             where = literal(material.where(variant, scale))
             items.append(f"{literal(grouping_label(like))}, task by task ({where}), is {'; '.join(parts)}.")

@@ -1,11 +1,12 @@
 """Figure: groupings among those drawn by lot with blocks of the same sizes."""
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
+from usaggr.analysis.row_tables import group_rows
 from usaggr.document.display_names import grouping_label
+from usaggr.report.controls.tables import Control
 from usaggr.report.figure_style import GREY, draw_intervals, legend_columns, look, reference_first, scale_title, window
 from usaggr.results.stored_study import StudyFacts
 
@@ -21,7 +22,7 @@ _LEAST = 0.04
 """Skill that an axis spans at the least."""
 
 
-def draw_controls(controls: pd.DataFrame, study: StudyFacts, variant: str) -> "Figure | None":
+def draw_controls(controls: Sequence[Control], study: StudyFacts, variant: str) -> "Figure | None":
     """A panel a scale, a row a grouping: its mean difference in skill with its interval above those of its draws.
 
     Args:
@@ -35,22 +36,25 @@ def draw_controls(controls: pd.DataFrame, study: StudyFacts, variant: str) -> "F
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-    shown = controls[(controls["variant"] == variant) & (controls["task"] == "") & controls["delta_skill"].notna()]
-    names = [name for name in study.groupings if name in set(shown.loc[shown["drawn"].astype(bool), "like"])]
+    shown = [row for row in controls if row.variant == variant and not row.task and not math.isnan(row.delta_skill)]
+    drawn = {row.like for row in shown if row.drawn}
+    names = [name for name in study.groupings if name in drawn]
     if not names:
         return None
-    scales = [scale for scale in sorted(study.scales) if scale in set(shown["scale"])]
+    by_scale = group_rows(shown, lambda row: row.scale)
+    scales = [scale for scale in sorted(study.scales) if scale in by_scale]
     size = (
         _LETTER * max(len(grouping_label(name)) for name in names) + 0.3 + _WIDTH * len(scales),
         1.3 + _ROW * len(names),
     )
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots(1, len(scales), squeeze=False, sharex=True, sharey=True)[0]
-    ends = window([0.0, *shown["delta_skill"]], [*shown["low"], *shown["high"]], _LEAST)
+    bounds = [*(row.low for row in shown), *(row.high for row in shown)]
+    ends = window([0.0, *(row.delta_skill for row in shown)], bounds, _LEAST)
     places = {name: place for place, name in enumerate(reference_first(study.groupings, study.reference))}
     for panel, scale in zip(axes, scales, strict=True):
         panel.set_xlim(*ends)
-        _draw_panel(panel, shown[shown["scale"] == scale], names, places)
+        _draw_panel(panel, by_scale[scale], names, places)
         panel.set_title(scale_title(scale))
         panel.set_xlabel("mean difference in skill")
     axes[0].set_yticks(range(len(names)), [grouping_label(name) for name in names])
@@ -65,14 +69,14 @@ def draw_controls(controls: pd.DataFrame, study: StudyFacts, variant: str) -> "F
     return figure
 
 
-def _draw_panel(panel: "Axes", table: pd.DataFrame, names: Sequence[str], places: dict[str, int]) -> None:
+def _draw_panel(panel: "Axes", rows: Sequence[Control], names: Sequence[str], places: dict[str, int]) -> None:
     panel.locator_params(axis="x", nbins=5)
     panel.set_ylim(len(names) - 0.5, -0.5)
     panel.tick_params(axis="y", length=0)
     panel.axvline(0, color="black", linewidth=0.8, zorder=1)
-    for row, name in enumerate(names):
-        of = table[table["like"] == name]
-        drawn, real = of[of["drawn"].astype(bool)], of[~of["drawn"].astype(bool)]
+    for place, name in enumerate(names):
+        drawn = [row for row in rows if row.like == name and row.drawn]
+        real = [row for row in rows if row.like == name and not row.drawn]
         style: dict[str, Any] = {
             "color": GREY,
             "marker": "|",
@@ -80,8 +84,8 @@ def _draw_panel(panel: "Axes", table: pd.DataFrame, names: Sequence[str], places
             "markersize": 9,
             "markeredgewidth": 1.4,
         }
-        panel.plot(drawn["delta_skill"], [row + 0.18] * len(drawn), zorder=3, **style)
+        panel.plot([row.delta_skill for row in drawn], [place + 0.18] * len(drawn), zorder=3, **style)
         of_real = look(places[name]) | {"linestyle": "none", "zorder": 4}
-        heights = [row - 0.18] * len(real)
-        draw_intervals(panel, heights, real["low"].tolist(), real["high"].tolist(), of_real["color"])
-        panel.plot(real["delta_skill"], heights, clip_on=False, **of_real)
+        heights = [place - 0.18] * len(real)
+        draw_intervals(panel, heights, [row.low for row in real], [row.high for row in real], of_real["color"])
+        panel.plot([row.delta_skill for row in real], heights, clip_on=False, **of_real)

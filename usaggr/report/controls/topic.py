@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from usaggr.report.controls.chapter import write_controls
 from usaggr.report.controls.figure import draw_controls
-from usaggr.report.controls.tables import CONTROL_COLUMNS, make_controls
+from usaggr.report.controls.tables import CONTROL_COLUMNS, make_controls, make_controls_table
 from usaggr.report.figures import Drawing
 from usaggr.report.tables import Tables
 from usaggr.report.topic import TableFile, Topic
@@ -24,7 +24,7 @@ def _drawings(tables: Tables, variant: str) -> Iterator[Drawing]:
 
 
 def _tables(tables: Tables) -> Iterator[TableFile]:
-    yield TableFile("controls", CONTROL_COLUMNS, tables.of(make_controls))
+    yield TableFile("controls", CONTROL_COLUMNS, make_controls_table(tables.of(make_controls)))
 
 
 TOPIC = Topic(write_controls, tables=_tables, drawings=_drawings)

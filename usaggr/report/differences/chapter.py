@@ -1,18 +1,19 @@
 """All cells of the main metrics: heat map and forest plot, and for each scale the scores and differences as a table."""
 
-from typing import Any
+import math
 
-import pandas as pd
+import numpy as np
 
+from usaggr.analysis.cell_rows import CellScore
 from usaggr.analysis.compare_study import Scale
+from usaggr.analysis.row_tables import group_rows
 from usaggr.document import numbers as text
 from usaggr.document.display_names import grouping_label
 from usaggr.document.elements import Block, Cell, Section, TextTable, literal
+from usaggr.metrics.names import metric as metric_of
 from usaggr.metrics.names import metric_label
 from usaggr.report import table_cells
 from usaggr.report.material import Material, capital, paragraph, section
-
-Row = dict[Any, Any]
 
 
 def write_differences(material: Material) -> Section | None:
@@ -36,12 +37,10 @@ def write_differences(material: Material) -> Section | None:
 def _table(material: Material, variant: str, scale: Scale) -> Block | None:
     """Task x grouping at one scale."""
     cells = material.comparison.main_cells(variant, scale)
-    found = {(row["task"], row["grouping"]): row for row in cells.to_dict("records")}
-    deltas = {
-        (row["task"], row["grouping"]): row
-        for row in material.comparison.main_verdicts(variant, scale).to_dict("records")
-    }
-    present = set(cells["grouping"])
+    scores = {(row.task, row.grouping): row for row in cells}
+    deltas = {(row.task, row.grouping): row for row in material.comparison.main_verdicts(variant, scale)}
+    by_task = group_rows(cells, lambda row: row.task)
+    present = {row.grouping for row in cells}
     groupings = [name for name in material.comparison.groupings if name in present]
     columns = ["task", "clinical group", "metric", "train", "trivial"]
     for name in groupings:
@@ -49,15 +48,13 @@ def _table(material: Material, variant: str, scale: Scale) -> Block | None:
         columns += [label] if name == material.study.reference else [label, f"Δ {label}"]
     rows = []
     for task in material.collection.tasks:
-        facts = cells[cells["task"] == task]
-        if not facts.empty:
-            row = _facts(facts)
+        if task in by_task:
+            shown = _facts(by_task[task])
             for name in groupings:
-                metric = str(facts["metric"].iloc[0])
-                row.append(table_cells.mean(found.get((task, name)), metric))
+                shown.append(table_cells.mean(scores.get((task, name))))
                 if name != material.study.reference:
-                    row.append(table_cells.delta(deltas.get((task, name)), metric))
-            rows.append(tuple(row))
+                    shown.append(table_cells.delta(deltas.get((task, name))))
+            rows.append(tuple(shown))
     if not rows:
         return None
     several = f"-{variant}" if len(material.study.variants) > 1 else ""
@@ -67,15 +64,18 @@ def _table(material: Material, variant: str, scale: Scale) -> Block | None:
     )
 
 
-def _facts(facts: pd.DataFrame) -> list[str | Cell]:
-    """What stands before the groupings' columns."""
-    metric, n_train, trivial = str(facts["metric"].iloc[0]), facts["n_train"].max(), facts["trivial"].mean()
-    arrow = "↑" if facts["sign"].iloc[0] > 0 else "↓"
-    few = " (few)" if table_cells.is_few(facts["n_subjects"].min()) else ""
+def _facts(cells: list[CellScore]) -> list[str | Cell]:
+    """Return what is left of the groupings' columns, from the cells of a task."""
+    first = cells[0]
+    n_train = max((row.n_train for row in cells if row.n_train is not None), default=None)
+    trivials = [row.trivial for row in cells if not math.isnan(row.trivial)]
+    trivial = float(np.mean(trivials)) if trivials else math.nan
+    arrow = "↑" if metric_of(first.metric).higher_is_better else "↓"
+    few = " (few)" if table_cells.is_few(min(row.n_subjects for row in cells)) else ""
     return [
-        Cell(f"{facts['task'].iloc[0]}{few}"),
-        Cell(str(facts["clinical_group"].iloc[0])),
-        Cell(f"{metric_label(metric, True)} {arrow}"),
+        Cell(f"{first.task}{few}"),
+        Cell(first.clinical_group),
+        Cell(f"{metric_label(first.metric, True)} {arrow}"),
         table_cells.count(n_train),
-        table_cells.number(text.score(float(trivial), metric), trivial),
+        table_cells.number(text.score(trivial, first.metric), trivial),
     ]

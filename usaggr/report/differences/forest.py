@@ -9,12 +9,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
+from numpy.typing import NDArray
 
+from usaggr.analysis.cell_rows import CellVerdict
+from usaggr.analysis.row_tables import group_rows
 from usaggr.document.display_names import grouping_label, verdict_label, verdict_mark
 from usaggr.document.numbers import difference
 from usaggr.report.figure_style import GREY, VERDICT_COLOURS, draw_intervals
-from usaggr.report.task_rows import BESIDE, label_rows, names_width
+from usaggr.report.task_rows import BESIDE, label_rows, names_width, task_rows
 from usaggr.results.stored_study import StudyFacts
 
 if TYPE_CHECKING:
@@ -34,24 +36,29 @@ _TICKS = (1, 3, 10, 30, 100)
 
 
 def draw_forest(
-    comparison: pd.DataFrame, study: StudyFacts, tasks: Sequence[str], variant: str, scale: float | int
+    verdicts: Sequence[CellVerdict], study: StudyFacts, tasks: Sequence[str], variant: str, scale: float | int
 ) -> "Figure | None":
-    """A panel a grouping at one scale; None where nothing is compared there.
+    """Draw a panel for each grouping at one scale; None if nothing is compared there.
 
-    `comparison` is the table of differences, `tasks` the rows from top to bottom.
+    Args:
+        verdicts: Of all cells and metrics.
+        study: Order of groupings.
+        tasks: The rows from top to bottom.
+        variant: Which one is drawn.
+        scale: Which one is drawn.
     """
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    where = (comparison["variant"] == variant) & (comparison["scale"] == scale) & comparison["main"]
-    shown = comparison[where]
-    if shown.empty or shown["delta"].isna().all():
+    shown = [cell for cell in verdicts if cell.main and (cell.variant, cell.scale) == (variant, scale)]
+    if all(math.isnan(cell.delta) for cell in shown):
         return None
-    groupings = [name for name in study.groupings if name in set(shown["grouping"])]
+    labels, by_grouping = task_rows(shown), group_rows(shown, lambda cell: cell.grouping)
+    groupings = [name for name in study.groupings if name in by_grouping]
     columns = min(_COLUMNS, len(groupings))
     rows = math.ceil(len(groupings) / columns)
-    text = _LETTER * max(len(_said(cell)[1]) for cell in shown.to_dict("records")) + 0.25
-    size = (names_width(shown) + columns * (_PLOT + text), rows * (_ROW * len(tasks) + 0.6) + 0.85)
+    text = _LETTER * max(len(_said(cell)[1]) for cell in shown) + 0.25
+    size = (names_width(labels) + columns * (_PLOT + text), rows * (_ROW * len(tasks) + 0.6) + 0.85)
     figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(wspace=0.0, w_pad=0.03))
     ratios = [BESIDE, *[_PLOT, text] * columns]
     axes = figure.subplots(rows, 1 + 2 * columns, squeeze=False, sharey=True, width_ratios=ratios)
@@ -59,13 +66,13 @@ def draw_forest(
     for place, grouping in enumerate(groupings):
         row, column = divmod(place, columns)
         panel, beside = axes[row, 1 + 2 * column], axes[row, 2 + 2 * column]
-        _draw_panel(panel, beside, shown[shown["grouping"] == grouping], tasks, end, text)
+        _draw_panel(panel, beside, by_grouping[grouping], tasks, end, text)
         panel.set_title(
             f"{grouping_label(grouping)} − {grouping_label(study.reference)}", loc="left", fontweight="bold"
         )
     for row in range(rows):
         used = 2 * min(columns, len(groupings) - row * columns)
-        label_rows(axes[row, 0], axes[row, 1 : 1 + used].tolist(), shown, tasks)
+        label_rows(axes[row, 0], axes[row, 1 : 1 + used].tolist(), labels, tasks)
         for unused in axes[row, 1 + used :]:
             unused.set_axis_off()
     figure.supxlabel(
@@ -82,7 +89,7 @@ def draw_forest(
 
 
 def _draw_panel(
-    panel: "Axes", beside: "Axes", cells: pd.DataFrame, tasks: Sequence[str], end: float, text: float
+    panel: "Axes", beside: "Axes", cells: Sequence[CellVerdict], tasks: Sequence[str], end: float, text: float
 ) -> None:
     panel.set_xscale("symlog", linthresh=_LINEAR, linscale=1.2)
     panel.set_xlim(-end, end)
@@ -97,14 +104,17 @@ def _draw_panel(
     panel.axvspan(-1, 0, color="#E4E4E4", linewidth=0, zorder=0)
     panel.axvline(-1, color=GREY, linewidth=0.8, linestyle="--", zorder=1)
     panel.axvline(0, color="black", linewidth=0.8, zorder=1)
-    placed = _in_margins(cells).assign(y=cells["task"].map({task: y for y, task in enumerate(tasks)}))
-    for verdict, rows in placed.groupby("verdict", sort=False):
-        colour = VERDICT_COLOURS[str(verdict)]
-        draw_intervals(panel, rows["y"].tolist(), rows["low"].tolist(), rows["high"].tolist(), colour)
-        for valid, points in rows.groupby("valid"):
+    places = {task: y for y, task in enumerate(tasks)}
+    for verdict, judged in group_rows(_known(cells), lambda cell: cell.verdict).items():
+        colour = VERDICT_COLOURS[verdict]
+        _, lows, highs = _in_margins(judged)
+        draw_intervals(panel, [places[cell.task] for cell in judged], lows.tolist(), highs.tolist(), colour)
+        for valid, points in sorted(group_rows(judged, lambda cell: cell.valid).items()):
+            values, _, _ = _in_margins(points)
             panel.plot(
-                points["value"].clip(-end, end), points["y"], linestyle="none", marker=_MARKERS[str(verdict)],
-                markersize=4.6, color=colour, markerfacecolor=colour if valid else "white", zorder=4, clip_on=False,
+                values.clip(-end, end), [places[cell.task] for cell in points], linestyle="none",
+                marker=_MARKERS[verdict], markersize=4.6, color=colour,
+                markerfacecolor=colour if valid else "white", zorder=4, clip_on=False,
             )  # fmt: skip
     _write_numbers(beside, cells, tasks, text)
 
@@ -114,56 +124,58 @@ def _tick_label(tick: int, end: float) -> str:
     return "" if abs(tick) in (3, 30) and end > _TICKS[2] else str(tick).replace("-", "−")
 
 
-def _write_numbers(beside: "Axes", cells: pd.DataFrame, tasks: Sequence[str], width: float) -> None:
+def _write_numbers(beside: "Axes", cells: Sequence[CellVerdict], tasks: Sequence[str], width: float) -> None:
     beside.set_xlim(0, width)
     beside.set_axis_off()
-    found = {cell["task"]: cell for cell in cells.to_dict("records")}
+    by_task = {cell.task: cell for cell in cells}
     for y, task in enumerate(tasks):
-        mark, said = _said(found.get(task))
+        mark, said = _said(by_task.get(task))
         beside.text(0.02, y, mark, ha="left", va="center", fontsize=7.5)
         beside.text(0.16, y, said, ha="left", va="center", fontsize=7, color="black" if mark else "#555555")
 
 
-def _said(cell: dict[Any, Any] | None) -> tuple[str, str]:
+def _said(cell: CellVerdict | None) -> tuple[str, str]:
     """Mark of the verdict and the difference; without a mark where there is no difference."""
-    if cell is None or (pd.isna(cell["delta"]) and not cell["same"]):
+    if cell is None or cell.is_missing:
         return "", "missing"
-    if cell["same"]:
+    if cell.same:
         return "", "same run"
-    said = difference(cell["delta"], cell["delta_low"], cell["delta_high"], str(cell["metric"]))
-    return verdict_mark(cell["verdict"]), said
+    said = difference(cell.delta, cell.delta_low, cell.delta_high, cell.metric)
+    return verdict_mark(cell.verdict), said
 
 
-def _in_margins(cells: pd.DataFrame) -> pd.DataFrame:
-    """Differences and bounds over the margin, of cells that have both: value, low, high, verdict, valid."""
-    known = cells[cells["delta"].notna() & (cells["margin"] > 0)]
-    columns = {"value": "delta", "low": "delta_low", "high": "delta_high"}
-    scaled = {name: known[column].astype(float) / known["margin"] for name, column in columns.items()}
-    return known[["verdict"]].assign(valid=known["valid"].astype(bool), **scaled)
+def _known(cells: Sequence[CellVerdict]) -> list[CellVerdict]:
+    """Return the cells that have a difference and a margin."""
+    return [cell for cell in cells if not math.isnan(cell.delta) and cell.margin > 0]
 
 
-def _end(cells: pd.DataFrame) -> float:
-    """Where the axis ends on either side, in margins: all differences are seen, and most of the intervals."""
-    scaled = _in_margins(cells)
-    values = scaled["value"].abs().to_numpy(dtype=float)
-    bounds = scaled[["low", "high"]].abs().to_numpy(dtype=float)
+def _in_margins(cells: Sequence[CellVerdict]) -> NDArray[np.float64]:
+    """Return (3, n) differences of cells, their lower and their upper bounds, each over the cell's margin."""
+    numbers = [(cell.delta, cell.delta_low, cell.delta_high) for cell in cells]
+    margins = np.array([cell.margin for cell in cells], dtype=float)
+    return np.asarray(np.array(numbers, dtype=float).reshape(-1, 3).T / margins)
+
+
+def _end(cells: Sequence[CellVerdict]) -> float:
+    """Return where the axis ends on either side, in margins: all differences are seen, and most of the intervals."""
+    values, *bounds = np.abs(_in_margins(_known(cells)))
     wide = np.nanquantile(bounds, 0.9) if np.isfinite(bounds).any() else 0.0
     return float(min(max(values.max(initial=_LEAST), wide) * 1.25, _MOST))
 
 
-def _legend(cells: pd.DataFrame) -> list[Any]:
+def _legend(cells: Sequence[CellVerdict]) -> list[Any]:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    judged = set(cells.loc[cells["delta"].notna(), "verdict"])
+    compared = [cell for cell in cells if not math.isnan(cell.delta)]
+    judged = {cell.verdict for cell in compared}
     handles: list[Any] = [
         Line2D([], [], linestyle="none", marker=marker, color=VERDICT_COLOURS[name], label=verdict_label(name))
         for name, marker in _MARKERS.items()
         if name in judged
     ]
     handles.append(Patch(facecolor="#E4E4E4", edgecolor=GREY, linestyle="--", label="worse by less than the margin"))
-    invalid = cells["delta"].notna() & ~cells["valid"].astype(bool)
-    if invalid.any():
+    if not all(cell.valid for cell in compared):
         said = "hollow: a side is collapsed or not converged"
         handles.append(Line2D([], [], linestyle="none", marker="o", color=GREY, markerfacecolor="white", label=said))
     return handles

@@ -4,16 +4,18 @@ Cells are coloured by the difference in skill, which task types share, say the d
 bear the verdict's mark; corners say where a model is collapsed or had not converged.
 """
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
+from numpy.typing import NDArray
 
+from usaggr.analysis.cell_rows import CellVerdict
 from usaggr.document.display_names import grouping_label, verdict_label, verdict_mark
 from usaggr.document.numbers import signed
 from usaggr.report.figure_style import scale_title
-from usaggr.report.task_rows import BESIDE, label_rows, names_width
+from usaggr.report.task_rows import BESIDE, label_rows, names_width, task_rows
 from usaggr.results.stored_study import StudyFacts
 
 if TYPE_CHECKING:
@@ -39,30 +41,40 @@ _CORNER = 0.36
 _VERDICTS = ("gain", "no_loss", "loss", "undecided", "")
 
 
-def draw_heatmap(comparison: pd.DataFrame, study: StudyFacts, tasks: Sequence[str], variant: str) -> "Figure | None":
-    """A panel a scale; None where the study compares nothing.
+def draw_heatmap(
+    verdicts: Sequence[CellVerdict], study: StudyFacts, tasks: Sequence[str], variant: str
+) -> "Figure | None":
+    """Draw a panel for each scale; None if the study compares nothing.
 
-    `comparison` is the table of differences, `tasks` the rows from top to bottom.
+    Args:
+        verdicts: Of all cells and metrics.
+        study: Order of groupings and scales.
+        tasks: The rows from top to bottom.
+        variant: Which one is drawn.
     """
     from matplotlib.figure import Figure
 
-    shown = comparison[(comparison["variant"] == variant) & comparison["main"]]
-    if shown.empty:
+    shown = [cell for cell in verdicts if cell.variant == variant and cell.main]
+    if not shown:
         return None
-    scales = [scale for scale in study.scales if scale in set(shown["scale"])]
-    groupings = [name for name in study.groupings if name in set(shown["grouping"])]
+    rows = task_rows(shown)
+    scales = [scale for scale in study.scales if scale in {cell.scale for cell in shown}]
+    groupings = [name for name in study.groupings if name in {cell.grouping for cell in shown}]
     width = max(_COLUMN * len(groupings), _LEAST_WIDTH / len(scales))
-    figure = Figure(figsize=(names_width(shown) + width * len(scales), _ROW * len(tasks) + 1.9), layout="constrained")
+    figure = Figure(figsize=(names_width(rows) + width * len(scales), _ROW * len(tasks) + 1.9), layout="constrained")
     axes = figure.subplots(
         1, len(scales) + 1, squeeze=False, sharey=True, width_ratios=[BESIDE, *[width] * len(scales)]
     ).flatten()
-    colours = _colours(shown["delta_skill"])
+    skills = np.array([cell.delta_skill for cell in shown], dtype=float)
+    colours = _colours(skills)
     for panel, scale in zip(axes[1:], scales, strict=True):
-        _draw_panel(panel, shown[shown["scale"] == scale], groupings, tasks, colours, width / len(groupings))
+        _draw_panel(
+            panel, [cell for cell in shown if cell.scale == scale], groupings, tasks, colours, width / len(groupings)
+        )
         panel.set_title(scale_title(scale))
-    label_rows(axes[0], axes[1:].tolist(), shown, tasks)
+    label_rows(axes[0], axes[1:].tolist(), rows, tasks)
     bar = figure.colorbar(
-        colours, ax=axes[1:].tolist(), orientation="horizontal", extend=_extend(shown["delta_skill"], colours),
+        colours, ax=axes[1:].tolist(), orientation="horizontal", extend=_extend(skills, colours),
         fraction=0.03, pad=0.02, aspect=45,
     )  # fmt: skip
     few = "\n* over fewer seeds than planned" if _has_few_seeds(shown) else ""
@@ -78,11 +90,11 @@ def draw_heatmap(comparison: pd.DataFrame, study: StudyFacts, tasks: Sequence[st
 
 
 def _draw_panel(
-    panel: "Axes", cells: pd.DataFrame, groupings: Sequence[str], tasks: Sequence[str], colours: "ScalarMappable",
-    width: float,
+    panel: "Axes", cells: Sequence[CellVerdict], groupings: Sequence[str], tasks: Sequence[str],
+    colours: "ScalarMappable", width: float,
 ) -> None:  # fmt: skip
     """`width` is that of a column in inches."""
-    found = {(row["task"], row["grouping"]): row for row in cells.to_dict("records")}
+    found = {(cell.task, cell.grouping): cell for cell in cells}
     for y, task in enumerate(tasks):
         for x, grouping in enumerate(groupings):
             _draw_cell(panel, x, y, found.get((task, grouping)), colours, width)
@@ -99,29 +111,30 @@ def _draw_panel(
 
 
 def _draw_cell(
-    panel: "Axes", x: int, y: int, cell: dict[Any, Any] | None, colours: "ScalarMappable", width: float
+    panel: "Axes", x: int, y: int, cell: CellVerdict | None, colours: "ScalarMappable", width: float
 ) -> None:
     from matplotlib.patches import Rectangle
 
-    if cell is None or (pd.isna(cell["delta"]) and not cell["same"]):
+    if cell is None or cell.is_missing:
         _draw_hatched(panel, x, y, "missing", _MISSING)
         return
-    if cell["same"]:
+    if cell.same:
         _draw_hatched(panel, x, y, "same run", _SAME)
         return
-    skill = cell["delta_skill"]
-    face = _NO_SKILL if pd.isna(skill) else tuple(colours.to_rgba(np.array([skill]))[0])
+    skill = cell.delta_skill
+    face = _NO_SKILL if math.isnan(skill) else tuple(colours.to_rgba(np.array([skill]))[0])
     # The eye's weights of red, green and blue: white ink where the cell is dark.
     ink = "white" if 0.299 * face[0] + 0.587 * face[1] + 0.114 * face[2] < 0.5 else "black"
     # A cell needs no clipping, and the name of a clip path in an SVG is another one each time.
     panel.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=face, edgecolor="white", lw=0.8, clip_on=False))
-    said = signed(float(cell["delta"]), str(cell["metric"])) + ("*" if cell["seeds"] < cell["planned"] else "")
-    panel.text(x - 0.31 / width, y, verdict_mark(cell["verdict"]), ha="left", va="center", color=ink, fontsize=7.5)
+    said = signed(cell.delta, cell.metric) + ("*" if cell.seeds < cell.planned else "")
+    panel.text(x - 0.31 / width, y, verdict_mark(cell.verdict), ha="left", va="center", color=ink, fontsize=7.5)
     panel.text(x + 0.27 / width, y, said, ha="right", va="center", color=ink, fontsize=7.5)
-    for side, top in (("", True), ("_reference", False)):
-        if cell[f"collapsed{side}"]:
+    sides = ((cell.collapsed, cell.unconverged, True), (cell.collapsed_reference, cell.unconverged_reference, False))
+    for collapsed, unconverged, top in sides:
+        if collapsed:
             panel.add_patch(_corner(x, y, top, width, "black", ink))
-        elif cell[f"unconverged{side}"]:
+        elif unconverged:
             panel.add_patch(_corner(x, y, top, width, "white", "black"))
 
 
@@ -145,24 +158,23 @@ def _corner(x: int, y: int, top: bool, column: float, face: str, edge_colour: st
     return Polygon(places, closed=True, facecolor=face, edgecolor=edge_colour, lw=0.7, clip_on=False, zorder=3)
 
 
-def _corner_handles(cells: pd.DataFrame) -> list[Any]:
-    """For a legend: the corners that are there."""
+def _corner_handles(cells: Sequence[CellVerdict]) -> list[Any]:
+    """Return handles of a legend for the corners that are there."""
     from matplotlib.lines import Line2D
 
-    handles: list[Any] = []
-    corners = {"collapsed": "black", "unconverged": "white"}
-    for name, face in corners.items():
-        for side, of, shape in (("", "", _UPPER), ("_reference", "reference ", _LOWER)):
-            if (cells[f"{name}{side}"] & ~cells["same"]).any():
-                style: dict[str, Any] = {
-                    "markerfacecolor": face,
-                    "markeredgecolor": "black",
-                    "markeredgewidth": 0.6,
-                    "markersize": 6,
-                }
-                label = "did not converge" if name == "unconverged" else name
-                handles.append(Line2D([], [], linestyle="none", marker=shape, label=f"{of}{label}", **style))
-    return handles
+    compared = [cell for cell in cells if not cell.same]
+    corners = (
+        ("collapsed", "black", _UPPER, [cell.collapsed for cell in compared]),
+        ("reference collapsed", "black", _LOWER, [cell.collapsed_reference for cell in compared]),
+        ("did not converge", "white", _UPPER, [cell.unconverged for cell in compared]),
+        ("reference did not converge", "white", _LOWER, [cell.unconverged_reference for cell in compared]),
+    )
+    style: dict[str, Any] = {"markeredgecolor": "black", "markeredgewidth": 0.6, "markersize": 6}
+    return [
+        Line2D([], [], linestyle="none", marker=shape, label=label, markerfacecolor=face, **style)
+        for label, face, shape, present in corners
+        if any(present)
+    ]
 
 
 _UPPER = [(1, 1), (1, -1), (-1, 1), (1, 1)]
@@ -170,20 +182,20 @@ _LOWER = [(1, -1), (1, 1), (-1, -1), (1, -1)]
 """The corners as markers of the legend."""
 
 
-def _has_few_seeds(cells: pd.DataFrame) -> bool:
-    return bool((cells["delta"].notna() & (cells["seeds"] < cells["planned"])).any())
+def _has_few_seeds(cells: Sequence[CellVerdict]) -> bool:
+    return any(not math.isnan(cell.delta) and cell.seeds < cell.planned for cell in cells)
 
 
-def _colours(skill: "pd.Series[Any]") -> "ScalarMappable":
+def _colours(skill: NDArray[np.float64]) -> "ScalarMappable":
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
-    largest = float(np.nanmax(np.abs(skill.to_numpy(dtype=float)), initial=0.0))
+    largest = float(np.nanmax(np.abs(skill), initial=0.0))
     end = min(max(largest, _LEAST), _MOST)
     return ScalarMappable(Normalize(-end, end), _COLOUR_MAP)
 
 
-def _extend(skill: "pd.Series[Any]", colours: "ScalarMappable") -> str:
+def _extend(skill: NDArray[np.float64], colours: "ScalarMappable") -> str:
     """Which ends of the colour bar are pointed, because there are values past them."""
     end = float(np.max(colours.get_clim()[1] or 0.0))
     over, under = bool((skill > end).any()), bool((skill < -end).any())

@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from usaggr.report.figure_style import INK
 from usaggr.report.routing.tables import Array, RunRouting
-from usaggr.report.task_rows import BESIDE, label_rows, names_width
+from usaggr.report.task_rows import BESIDE, TaskRow, label_rows, names_width
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -179,6 +178,6 @@ def draw_entropy(runs: Sequence[RunRouting], tasks: Sequence[str], groups: Mappi
     return figure
 
 
-def _named(rows: Sequence[str], groups: Mapping[str, str]) -> pd.DataFrame:
-    """What the labels of rows are made from."""
-    return pd.DataFrame({"task": list(rows), "clinical_group": [groups[task] for task in rows], "metric": ""})
+def _named(rows: Sequence[str], groups: Mapping[str, str]) -> dict[str, TaskRow]:
+    """Return the label of each row."""
+    return {task: TaskRow(task, groups[task]) for task in rows}

@@ -1,18 +1,29 @@
 """How sharing depends on the amount of training data, on task type and on clinical group."""
 
-from typing import Any
-
-import pandas as pd
+from dataclasses import replace
+from typing import Protocol
 
 from usaggr.document import numbers as text
 from usaggr.document.display_names import grouping_label, listed
 from usaggr.document.elements import Block, Cell, Items, Section, TextTable, literal
 from usaggr.report import table_cells
 from usaggr.report.material import Material, paragraph, section
+from usaggr.report.scale.slopes import ScaleCrossing, Slope
 from usaggr.report.scale.tables import make_interplay
+from usaggr.statistics.claims import Quantity
+from usaggr.statistics.group_spread import Spread
 
-Row = dict[Any, Any]
 Rows = tuple[tuple[str | Cell, ...], ...]
+
+
+class _Setting(Protocol):
+    """A row of a grouping and variant."""
+
+    @property
+    def grouping(self) -> str: ...
+
+    @property
+    def variant(self) -> str: ...
 
 
 def write_interplay(material: Material) -> Section | None:
@@ -30,10 +41,8 @@ def write_interplay(material: Material) -> Section | None:
 
 def _data_scale(material: Material) -> Section | None:
     pictures = material.pictures("scale")
-    slopes = _whole(material.tables.of(make_interplay).slopes)
-    slopes = slopes[slopes["unit"] == "skill"]
-    shown = slopes[slopes["level"].isin(["all", "type", "difference"])]
-    if shown.empty:
+    slopes = [row for row in material.tables.of(make_interplay).slopes if row.unit == "skill" and row.level != "task"]
+    if not slopes:
         said = paragraph(
             "Whether sharing depends on the amount of data is not told by this sweep: no task has two scales."
         )
@@ -41,10 +50,10 @@ def _data_scale(material: Material) -> Section | None:
     names = ("tasks", "slope of Δ skill per tenfold samples", "p, adjusted")
     rows: Rows = tuple(
         (
-            *_setting(material, row), _scope(row), table_cells.count(row["tasks"]), _interval(row, "slope"),
-            table_cells.p_value(row["p_adjusted"]),
+            *_setting(material, row), _scope(row), table_cells.count(row.tasks), _interval(row.slope),
+            table_cells.p_value(row.p_adjusted),
         )
-        for row in shown.to_dict("records")
+        for row in slopes
     )  # fmt: skip
     caption = (
         "Within tasks: how the difference in skill changes with ten times the training samples, by least squares over "
@@ -56,17 +65,17 @@ def _data_scale(material: Material) -> Section | None:
 
 def _crossings(material: Material) -> tuple[Block, ...]:
     """Sizes at which sharing turns from help to harm, in words; then for which tasks there is none, and why."""
-    table = _whole(material.tables.of(make_interplay).crossings)
-    table = table[(table["unit"] == "skill") & table["level"].isin(["all", "type"])]
     said, without = [], dict[str, list[str]]()
-    for row in table.to_dict("records"):
-        who = f"{', '.join(_setting(material, row))} on {_scope(row)}"
-        if pd.isna(row["size"]):
-            without.setdefault(str(row["why"]), []).append(who)
+    for row in material.tables.of(make_interplay).crossings:
+        if row.unit != "skill" or row.level not in ("all", "type"):
             continue
-        bounds = " to ".join(text.count(row[name]) if pd.notna(row[name]) else "no bound" for name in ("low", "high"))
+        who, found = f"{', '.join(_setting(material, row))} on {_scope(row)}", row.crossing
+        if found.size is None:
+            without.setdefault(found.why, []).append(who)
+            continue
+        bounds = " to ".join("no bound" if bound is None else text.count(bound) for bound in (found.low, found.high))
         said.append(
-            f"{literal(who)}: sharing helps {row['helps']} about {text.count(row['size'])} training samples a task "
+            f"{literal(who)}: sharing helps {row.helps} about {text.count(found.size)} training samples a task "
             f"(Fieller's interval {bounds})."
         )
     said += [f"No size for {literal(listed(names))}: {literal(why)}." for why, names in without.items()]
@@ -75,17 +84,16 @@ def _crossings(material: Material) -> tuple[Block, ...]:
 
 
 def _between(material: Material) -> tuple[Block, ...]:
-    table = _whole(material.tables.of(make_interplay).between)
-    table = table[table["unit"] == "skill"]
-    if table.empty:
+    table = [row for row in material.tables.of(make_interplay).between if row.unit == "skill"]
+    if not table:
         return ()
     rows: Rows = tuple(
         (
-            *_setting(material, row), str(row["over"]), table_cells.count(row["points"]),
-            table_cells.number(text.signed(row["rho"], "skill"), row["rho"]),
-            table_cells.p_value(row["p"]), _interval(row, "slope"), str(row["note"]),
+            *_setting(material, row), row.over, table_cells.count(found.points),
+            table_cells.number(text.signed(found.rho, "skill"), found.rho), table_cells.p_value(found.p),
+            _interval(Quantity(found.slope, found.low, found.high)), row.note,
         )
-        for row in table.to_dict("records")
+        for row, found in ((row, row.association) for row in table)
     )  # fmt: skip
     names = ("number", "rank correlation", "p", "slope per tenfold samples")
     caption = "Between tasks and between clinical groups, as the paper compared: **confounded** and descriptive."
@@ -94,44 +102,38 @@ def _between(material: Material) -> tuple[Block, ...]:
 
 
 def _types(material: Material) -> Section | None:
-    table = _whole(material.tables.of(make_interplay).sensitivity)
-    if table.empty:
+    means = material.tables.of(make_interplay).sensitivity
+    if not means:
         return None
     names = ("tasks", "Δ skill", "relative change")
     rows: Rows = tuple(
         (
             *_setting(material, row),
-            _scale(row),
-            str(row["task_type"]),
-            table_cells.count(row["tasks"]),
-            _interval(row, "delta_skill"),
-            table_cells.number(
-                text.percent(row["relative"], row["relative_low"], row["relative_high"]), row["relative"]
-            ),
+            _scale(row.scale),
+            row.group,
+            table_cells.count(row.tasks),
+            _interval(row.skill),
+            _percent(row.relative),
         )
-        for row in table.to_dict("records")
+        for row in means
     )
     caption = "Mean difference of each task type."
     columns = (*_settings(material), "scale", "task type", *names)
-    table_ = TextTable(columns, rows, ("scale", *names), name="types", caption=caption)
-    return section("By task type", *material.pictures("types"), table_)
+    table = TextTable(columns, rows, ("scale", *names), name="types", caption=caption)
+    return section("By task type", *material.pictures("types"), table)
 
 
 def _groups(material: Material) -> Section | None:
-    means = _whole(material.tables.of(make_interplay).consistency)
-    if means.empty:
+    means = material.tables.of(make_interplay).consistency
+    if not means:
         return None
     names = ("tasks", "training samples", "relative change", "Δ skill")
     rows: Rows = tuple(
         (
-            *_setting(material, row), _scale(row), str(row["clinical_group"]), table_cells.count(row["tasks"]),
-            table_cells.count(row["n_train"]),
-            table_cells.number(text.percent(row["delta"], row["low"], row["high"]), row["delta"]),
-            table_cells.number(
-                text.difference(row["delta_skill"], row["skill_low"], row["skill_high"], "skill"), row["delta_skill"]
-            ),
+            *_setting(material, row), _scale(row.scale), row.group, table_cells.count(row.tasks),
+            table_cells.count(row.n_train), _percent(row.relative), _interval(row.skill),
         )
-        for row in means.to_dict("records")
+        for row in means
     )  # fmt: skip
     columns = (*_settings(material), "scale", "clinical group", *names)
     caption = "Mean difference of each clinical group."
@@ -140,17 +142,12 @@ def _groups(material: Material) -> Section | None:
 
 
 def _spread(material: Material) -> Block | None:
-    table = _whole(material.tables.of(make_interplay).spread)
     rows: Rows = tuple(
         (
-            *_setting(material, row), _scale(row), table_cells.count(row["groups"]),
-            table_cells.number(_percents(row["spread"], row["low"], row["high"]), row["spread"]),
-            table_cells.number(
-                text.difference(row["spread_skill"], row["skill_low"], row["skill_high"], "skill").replace("+", ""),
-                row["spread_skill"],
-            ),
+            *_setting(material, row), _scale(row.scale), table_cells.count(row.groups),
+            _without_sign(_percent(row.relative)), _without_sign(_interval(row.skill)),
         )
-        for row in table.to_dict("records")
+        for row in material.tables.of(make_interplay).spread
     )  # fmt: skip
     names = ("scale", "groups", "spread of relative change", "spread of Δ skill")
     caption = (
@@ -160,31 +157,30 @@ def _spread(material: Material) -> Block | None:
     return TextTable((*_settings(material), *names), rows, names, name="spread", caption=caption) if rows else None
 
 
-def _whole(table: pd.DataFrame) -> pd.DataFrame:
-    """Rows over all cells, collapsed and unconverged ones too."""
-    return table[~table["valid_only"].astype(bool)]
-
-
 def _settings(material: Material) -> tuple[str, ...]:
     return ("grouping", "variant") if len(material.study.variants) > 1 else ("grouping",)
 
 
-def _setting(material: Material, row: Row) -> tuple[str, ...]:
-    label = grouping_label(row["grouping"])
-    return (label, str(row["variant"])) if len(material.study.variants) > 1 else (label,)
+def _setting(material: Material, row: _Setting) -> tuple[str, ...]:
+    label = grouping_label(row.grouping)
+    return (label, row.variant) if len(material.study.variants) > 1 else (label,)
 
 
-def _scale(row: Row) -> Cell:
-    return Cell(f"{row['scale']:g}", float(row["scale"]))
+def _scale(scale: float | int) -> Cell:
+    return Cell(f"{scale:g}", float(scale))
 
 
-def _scope(row: Row) -> str:
-    return {"all": "all types"}.get(row["level"], str(row["scope"]).replace(" - ", " minus "))
+def _scope(row: Slope | ScaleCrossing) -> str:
+    return "all types" if row.level == "all" else row.scope.replace(" - ", " minus ")
 
 
-def _interval(row: Row, name: str) -> Cell:
-    return table_cells.number(text.difference(row[name], row["low"], row["high"], "skill"), row[name])
+def _interval(found: Quantity | Spread) -> Cell:
+    return table_cells.number(text.difference(found.value, found.low, found.high, "skill"), found.value)
 
 
-def _percents(value: Any, low: Any, high: Any) -> str:
-    return text.percent(value, low, high).replace("+", "")
+def _percent(found: Quantity | Spread) -> Cell:
+    return table_cells.number(text.percent(found.value, found.low, found.high), found.value)
+
+
+def _without_sign(cell: Cell) -> Cell:
+    return replace(cell, text=cell.text.replace("+", ""))

@@ -2,10 +2,12 @@
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import pandas as pd
+import numpy as np
 
+from usaggr.analysis.cell_rows import CellScore
+from usaggr.analysis.row_tables import group_rows
 from usaggr.document.numbers import score
 from usaggr.metrics.names import metric as metric_of
 from usaggr.metrics.names import metric_label
@@ -30,25 +32,33 @@ _WIDE = 3.0
 """From this ratio of largest to smallest number of samples on, the axis is logarithmic."""
 
 
-def draw_curves(cells: pd.DataFrame, study: StudyFacts, tasks: Sequence[str], variant: str) -> "Figure | None":
-    """A panel for each task with its main metric; None where the variant has no value at all.
+def draw_curves(cells: Sequence[CellScore], study: StudyFacts, tasks: Sequence[str], variant: str) -> "Figure | None":
+    """Draw a panel for each task with its main metric; None if the variant has no value at all.
 
-    `cells` is the table of cells. Points are means over seeds, bands their intervals (bars where there is one scale,
-    and where bands would fill the panel); points are moved a little to the side so that none hides another.
+    Points are means over seeds, bands their intervals (bars where there is one scale, and where bands would fill the
+    panel); points are moved a little to the side so that none hides another.
+
+    Args:
+        cells: Of all groupings, scales and metrics.
+        study: Order of groupings.
+        tasks: In the order of the panels.
+        variant: Which one is drawn.
     """
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-    shown = cells[(cells["variant"] == variant) & cells["main"]]
-    if shown["mean"].notna().sum() == 0:
+    shown = [cell for cell in cells if cell.variant == variant and cell.main]
+    if all(math.isnan(cell.mean) for cell in shown):
         return None
+    by_task = group_rows(shown, lambda cell: cell.task)
+    present = {cell.grouping for cell in shown}
     rows, columns = grid_shape(len(tasks))
     figure = Figure(figsize=(_PANEL[0] * columns + 0.25, _PANEL[1] * rows + 0.6), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).flatten().tolist()
     # The reference first, so that its black stands under the others.
-    groupings = reference_first((name for name in study.groupings if name in set(shown["grouping"])), study.reference)
+    groupings = reference_first((name for name in study.groupings if name in present), study.reference)
     for panel, task in zip(axes, tasks, strict=False):
-        _draw_panel(panel, shown[shown["task"] == task], groupings, task)
+        _draw_panel(panel, by_task.get(task, []), groupings, task)
     for panel in axes[len(tasks) :]:
         panel.set_axis_off()
     figure.supxlabel("training samples of the task", fontsize=8.5)
@@ -67,28 +77,28 @@ def grid_shape(panels: int) -> tuple[int, int]:
     return math.ceil(panels / columns), columns
 
 
-def _draw_panel(panel: "Axes", cells: pd.DataFrame, groupings: Sequence[str], task: str) -> None:
+def _draw_panel(panel: "Axes", cells: Sequence[CellScore], groupings: Sequence[str], task: str) -> None:
     # A long name begins over the axis' labels, so that it ends with its panel.
     start, size = (0.0, 8.0) if len(task) <= _LONG else (-0.24, 7.0)
     panel.set_title(task, loc="left", fontweight="bold", pad=3, x=start, fontsize=size)
-    shown = cells[cells["mean"].notna() & cells["n_train"].notna()]
-    if cells.empty or shown.empty:
+    shown = [cell for cell in cells if not math.isnan(cell.mean) and cell.n_train is not None]
+    if not shown:
         panel.text(0.5, 0.5, "no run done", transform=panel.transAxes, ha="center", va="center", color="#555555")
         panel.set_xticks([])
         panel.set_yticks([])
         return
-    metric = metric_of(str(cells["metric"].iloc[0]))
-    ticks = sorted({int(n) for n in shown["n_train"]})
+    metric = metric_of(shown[0].metric)
+    ticks = sorted(set(map(_samples, shown)))
     wide = ticks[-1] / ticks[0] >= _WIDE
     if wide:
         panel.set_xscale("log")
     limits = _score_range(shown, bounded=metric.higher_is_better)
     # Bands that fill the panel one over the other tell nothing: there bars, side by side.
-    bands = len(ticks) > 1 and bool(((shown["low"] >= limits[0]) & (shown["high"] <= limits[1])).all())
+    bands = len(ticks) > 1 and all(limits[0] <= cell.low and cell.high <= limits[1] for cell in shown)
     for place, grouping in enumerate(groupings):
-        line = shown[shown["grouping"] == grouping].sort_values("n_train")
-        if not line.empty:
-            x = _offsets(line["n_train"], place, len(groupings), ticks, wide)
+        line = sorted((cell for cell in shown if cell.grouping == grouping), key=_samples)
+        if line:
+            x = _offsets(list(map(_samples, line)), place, len(groupings), ticks, wide)
             _draw_line(panel, line, grouping, place, x, bands)
     _draw_trivial(panel, shown)
     panel.set_ylabel(f"{metric_label(metric.name, unit=True)} {'↑' if metric.higher_is_better else '↓'}", labelpad=2)
@@ -98,11 +108,11 @@ def _draw_panel(panel: "Axes", cells: pd.DataFrame, groupings: Sequence[str], ta
 
 
 def _draw_line(
-    panel: "Axes", line: pd.DataFrame, grouping: str, place: int, x: Sequence[float], band: bool
+    panel: "Axes", line: Sequence[CellScore], grouping: str, place: int, x: Sequence[float], band: bool
 ) -> None:  # fmt: skip
     style = look(place, size=4.0) | {"label": grouping, "zorder": 3 + place}
-    mean, low, high = (line[name].to_numpy(dtype=float) for name in ("mean", "low", "high"))
-    panel.plot(x, mean, **style)
+    low, high = [cell.low for cell in line], [cell.high for cell in line]
+    panel.plot(x, [cell.mean for cell in line], **style)
     label, colour = f"interval of {grouping}", style["color"]
     if band:
         panel.fill_between(x, low, high, label=label, color=colour, alpha=0.15, linewidth=0, zorder=1)
@@ -110,19 +120,20 @@ def _draw_line(
         panel.vlines(x, low, high, colors=colour, linewidth=1.0, zorder=2, label=label)
 
 
-def _draw_trivial(panel: "Axes", shown: pd.DataFrame) -> None:
+def _draw_trivial(panel: "Axes", shown: Sequence[CellScore]) -> None:
     """The predictor that ignores the image depends on the training samples alone, so all groupings share it."""
-    trivial = shown.groupby("n_train")["trivial"].mean().dropna()
-    if trivial.empty:
+    by_size = sorted(group_rows(_with_trivial(shown), _samples).items())
+    if not by_size:
         return
-    x, y = trivial.index.to_numpy(dtype=float), trivial.to_numpy(dtype=float)
+    x = [float(size) for size, _ in by_size]
+    y = [float(np.mean([cell.trivial for cell in cells])) for _, cells in by_size]
     if len(x) == 1:
         panel.axhline(y[0], color=GREY, linestyle="--", linewidth=1, label="trivial", zorder=1)
     else:
         panel.plot(x, y, color=GREY, linestyle="--", linewidth=1, label="trivial", zorder=1)
 
 
-def _offsets(n_train: "pd.Series[Any]", place: int, lines: int, ticks: Sequence[int], wide: bool) -> list[float]:
+def _offsets(n_train: Sequence[int], place: int, lines: int, ticks: Sequence[int], wide: bool) -> list[float]:
     """Where a line's points stand: beside those of the other lines, by 2 % of the axis."""
     shift = 0.024 * (place - (lines - 1) / 2)
     if wide:
@@ -145,19 +156,20 @@ def _set_ticks(panel: "Axes", ticks: Sequence[int], wide: bool) -> None:
         panel.set_xlim(ticks[0] - reach, ticks[-1] + reach)
 
 
-def _score_range(shown: pd.DataFrame, bounded: bool) -> tuple[float, float]:
+def _score_range(shown: Sequence[CellScore], bounded: bool) -> tuple[float, float]:
     """Room for points and bands, but no score under 0, none of [0, 1] over 1, and no band that flattens the points.
 
     The trivial predictor is in it unless it is so far away that the points would be flattened.
     """
-    means, trivial = shown["mean"], shown["trivial"].dropna()
-    first, last = float(means.min()), float(means.max())
+    means = [cell.mean for cell in shown]
+    trivial = np.array([cell.trivial for cell in _with_trivial(shown)], dtype=float)
+    first, last = min(means), max(means)
     # A hundredth of noise shall not fill a panel.
     least = _LEAST_RANGE if bounded else max(_LEAST_RANGE * last, 0.2)
     reach = max(last - first, least)
-    low = max(float(shown["low"].fillna(first).min()), first - reach)
-    high = min(float(shown["high"].fillna(last).max()), last + reach)
-    if not trivial.empty:
+    low = max(min(first if math.isnan(cell.low) else cell.low for cell in shown), first - reach)
+    high = min(max(last if math.isnan(cell.high) else cell.high for cell in shown), last + reach)
+    if trivial.size:
         near = _FAR * max(high - low, least)
         low = min([low, *trivial[trivial >= low - near]])
         high = max([high, *trivial[trivial <= high + near]])
@@ -170,15 +182,25 @@ def _score_range(shown: pd.DataFrame, bounded: bool) -> tuple[float, float]:
     return (low - below, high + above) if len(trivial) else (low - room, high + room)
 
 
-def _say_trivial(panel: "Axes", shown: pd.DataFrame, low: float, high: float) -> None:
+def _say_trivial(panel: "Axes", shown: Sequence[CellScore], low: float, high: float) -> None:
     """Where the trivial predictor stands, if that is past the panel."""
-    trivial = shown["trivial"].dropna()
-    if trivial.empty or (low <= trivial.max() and trivial.min() <= high):
+    trivial = np.array([cell.trivial for cell in _with_trivial(shown)], dtype=float)
+    if not trivial.size or (low <= trivial.max() and trivial.min() <= high):
         return
     under = trivial.max() < low
-    said = f"{'↓' if under else '↑'} trivial {score(float(trivial.mean()), str(shown['metric'].iloc[0]))}"
+    said = f"{'↓' if under else '↑'} trivial {score(float(trivial.mean()), shown[0].metric)}"
     y, edge = (0.02, "bottom") if under else (0.98, "top")
     panel.text(0.98, y, said, ha="right", va=edge, transform=panel.transAxes, color="#555555", fontsize=7)
+
+
+def _samples(cell: CellScore) -> int:
+    """Training samples of a cell of which they are known."""
+    assert cell.n_train is not None
+    return cell.n_train
+
+
+def _with_trivial(cells: Sequence[CellScore]) -> list[CellScore]:
+    return [cell for cell in cells if not math.isnan(cell.trivial)]
 
 
 def tick_labels(ticks: Sequence[int], logarithmic: bool) -> list[str]:

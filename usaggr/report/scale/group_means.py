@@ -1,91 +1,118 @@
 """Mean differences from the reference over the tasks of a type or of a clinical group, and the spread of the latter."""
 
-from collections.abc import Hashable
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
-from usaggr.analysis.weighted_sums import UNITS, UNKNOWN, Compared, Found, Unit, cells_in, mean_of
+from usaggr.analysis.cell_rows import CellVerdict
+from usaggr.analysis.row_tables import group_rows
+from usaggr.analysis.weighted_sums import (
+    UNITS,
+    UNKNOWN,
+    Compared,
+    Found,
+    Unit,
+    Weights,
+    cells_in,
+    difference_in,
+    mean_of,
+)
 from usaggr.report.scale.slopes import group_sizes
 from usaggr.statistics.claims import Quantity
 from usaggr.statistics.group_spread import Spread, spread
 
-SENSITIVITY_COLUMNS = (
-    "grouping", "scale", "variant", "task_type", "tasks", "delta_skill", "low", "high", "relative", "relative_low",
-    "relative_high", "seeds",
-)  # fmt: skip
-CONSISTENCY_COLUMNS = (
-    "grouping", "scale", "variant", "clinical_group", "tasks", "n_train", "delta", "low", "high", "delta_skill",
-    "skill_low", "skill_high", "seeds",
-)  # fmt: skip
-SPREAD_COLUMNS = (
-    "grouping", "scale", "variant", "groups", "left_out", "spread", "low", "high", "spread_skill", "skill_low",
-    "skill_high", "seeds",
-)  # fmt: skip
-_SETTING = ["variant", "scale", "grouping"]
-Key = tuple[Any, ...]
+
+@dataclass(frozen=True)
+class GroupMean:
+    """Mean difference from the reference over the tasks of a type, or of a clinical group, under a grouping."""
+
+    variant: str
+    scale: float | int
+    grouping: str
+    group: str
+    """The task type, or the clinical group."""
+    tasks: int
+    """Tasks in the mean."""
+    n_train: float
+    """Training samples of all tasks of the group, compared or not; NaN if not known."""
+    skill: Quantity
+    """In skill."""
+    relative: Quantity
+    """As relative change."""
+    seeds: int
+    """That all cells have in common."""
 
 
-def sensitivity(compared: Compared) -> pd.DataFrame:
-    """Mean difference of each task type; columns SENSITIVITY_COLUMNS (delta_skill with low and high, relative)."""
-    skill, relative = (_means(compared, "task_type", unit) for unit in UNITS)
-    rows = [
-        {
-            **_named(key, "task_type"), "tasks": tasks, "seeds": found.seeds,
-            **_bounds(found.mean, "delta_skill", "low", "high"),
-            **_bounds(_mean(relative, key), "relative", "relative_low", "relative_high"),
-        }
+@dataclass(frozen=True)
+class GroupSpread:
+    """Standard deviation over clinical groups of their true mean differences, under a grouping."""
+
+    variant: str
+    scale: float | int
+    grouping: str
+    groups: int
+    """Clinical groups that are compared."""
+    left_out: int
+    """Clinical groups without a comparison."""
+    skill: Spread
+    """In skill."""
+    relative: Spread
+    """As relative change."""
+    seeds: int
+    """That all cells have in common."""
+
+
+Setting = tuple[str, float | int, str]
+"""variant, scale, grouping"""
+Key = tuple[str, float | int, str, str]
+"""variant, scale, grouping, group"""
+
+
+def sensitivity(compared: Compared) -> tuple[GroupMean, ...]:
+    """Return the mean difference of each task type."""
+    return _group_means(compared, lambda cell: cell.task_type)
+
+
+def consistency(compared: Compared) -> tuple[GroupMean, ...]:
+    """Return the mean difference of each clinical group."""
+    return _group_means(compared, lambda cell: cell.clinical_group)
+
+
+def _group_means(compared: Compared, group_of: Callable[[CellVerdict], str]) -> tuple[GroupMean, ...]:
+    skill, relative = (_means(compared, group_of, unit) for unit in UNITS)
+    sizes = {scale: group_sizes(compared.planned, scale) for scale in {cell.scale for cell in compared.planned}}
+    return tuple(
+        GroupMean(
+            *key,
+            tasks=tasks,
+            n_train=sizes[key[1]].get(key[3], np.nan),
+            skill=found.mean,
+            relative=relative[key][0].mean if key in relative else UNKNOWN,
+            seeds=found.seeds,
+        )
         for key, (found, tasks) in skill.items()
-    ]  # fmt: skip
-    return pd.DataFrame(rows, columns=list(SENSITIVITY_COLUMNS))
+    )
 
 
-def consistency(compared: Compared) -> pd.DataFrame:
-    """Mean difference of each clinical group; columns CONSISTENCY_COLUMNS (delta is relative).
-
-    n_train is that of all tasks of the group, compared or not.
-    """
-    skill, relative = (_means(compared, "clinical_group", unit) for unit in UNITS)
-    sizes = {scale: group_sizes(compared.planned, scale) for scale in compared.planned["scale"].unique()}
-    rows = [
-        {
-            **_named(key, "clinical_group"), "tasks": tasks, "seeds": found.seeds,
-            "n_train": sizes[key[1]].get(key[3], np.nan),
-            **_bounds(_mean(relative, key), "delta", "low", "high"),
-            **_bounds(found.mean, "delta_skill", "skill_low", "skill_high"),
-        }
-        for key, (found, tasks) in skill.items()
-    ]  # fmt: skip
-    return pd.DataFrame(rows, columns=list(CONSISTENCY_COLUMNS))
-
-
-def spreads(compared: Compared) -> pd.DataFrame:
-    """Spread over clinical groups of their true mean differences; columns SPREAD_COLUMNS (spread is of the relative).
-
-    Under two groups that are compared there is no row.
-    """
+def spreads(compared: Compared) -> tuple[GroupSpread, ...]:
+    """Return the spread over clinical groups of their true mean differences; none where under two are compared."""
     rows = []
-    planned = compared.planned.groupby(_SETTING, sort=False)
-    groups = {_tuple(setting): rows["clinical_group"].nunique() for setting, rows in planned}
-    for setting, cells in compared.of("skill").groupby(_SETTING, sort=False):
-        if cells["clinical_group"].nunique() < 2:
+    planned = group_rows(compared.planned, _setting)
+    for setting, cells in group_rows(compared.of("skill"), _setting).items():
+        if len({cell.clinical_group for cell in cells}) < 2:
             continue
-        found = {unit: group_spread(compared, cells, unit) for unit in UNITS}
-        skill, relative = (found[unit][0] for unit in UNITS)
-        rows.append({
-            **_named((*_tuple(setting), ""), "clinical_group"), "groups": skill.groups,
-            "left_out": groups[_tuple(setting)] - skill.groups, "seeds": found["skill"][1],
-            "spread": relative.value, "low": relative.low, "high": relative.high,
-            "spread_skill": skill.value, "skill_low": skill.low, "skill_high": skill.high,
-        })  # fmt: skip
-    return pd.DataFrame(rows, columns=list(SPREAD_COLUMNS))
+        (skill, seeds), (relative, _) = (group_spread(compared, cells, unit) for unit in UNITS)
+        left_out = len({cell.clinical_group for cell in planned[setting]}) - skill.groups
+        rows.append(GroupSpread(*setting, skill.groups, left_out, skill, relative, seeds))
+    return tuple(rows)
 
 
-def group_spread(compared: Compared, cells: pd.DataFrame, unit: Unit) -> tuple[Spread, int]:
-    """Spread over the clinical groups of cells of one setting, and how many seeds it rests on."""
-    known = cells[cells["relative"].notna()] if unit == "relative" else cells
-    sums = [mean_of(cells_in(rows)) for _, rows in known.groupby("clinical_group")]
+def group_spread(compared: Compared, cells: Sequence[CellVerdict], unit: Unit) -> tuple[Spread, int]:
+    """Return the spread over the clinical groups of cells of one setting, and how many seeds it rests on."""
+    known = [cell for cell in cells if not np.isnan(difference_in(cell, unit))]
+    groups = sorted(group_rows(known, lambda cell: cell.clinical_group).items())
+    sums = [mean_of(cells_in(members)) for _, members in groups]
     joint = compared.sums.of_differences(sums, unit) if len(sums) > 1 else None
     if joint is None:
         return Spread(len(sums), np.nan, np.nan, np.nan), 0
@@ -93,29 +120,18 @@ def group_spread(compared: Compared, cells: pd.DataFrame, unit: Unit) -> tuple[S
     return spread(values, compared.confidence), len(joint[0].seeds)
 
 
-def _means(compared: Compared, by: str, unit: Unit) -> dict[Key, tuple[Found, int]]:
-    """Mean difference and number of tasks, by variant, scale, grouping and a column."""
-    groups = {_tuple(key): cells_in(rows) for key, rows in compared.of(unit).groupby([*_SETTING, by], sort=False)}
+def _means(compared: Compared, group_of: Callable[[CellVerdict], str], unit: Unit) -> dict[Key, tuple[Found, int]]:
+    """Return the mean difference and the number of tasks, by variant, scale, grouping and group."""
+    rows: dict[Key, list[CellVerdict]] = group_rows(compared.of(unit), lambda cell: (*_setting(cell), group_of(cell)))
+    groups = {key: cells_in(members) for key, members in rows.items()}
     found: dict[Key, tuple[Found, int]] = {}
-    for variant, name in dict.fromkeys((key[0], key[3]) for key in groups):
-        alike = {key[1:3]: mean_of(cells) for key, cells in groups.items() if (key[0], key[3]) == (variant, name)}
-        for setting, mean in compared.estimate(alike, unit).items():
-            key = (variant, *setting, name)
-            found[key] = mean, len(groups[key])
+    for variant, group in dict.fromkeys((key[0], key[3]) for key in groups):
+        alike = {key: cells for key, cells in groups.items() if (key[0], key[3]) == (variant, group)}
+        sums: dict[tuple[float | int | None, str], Weights] = {key[1:3]: mean_of(cells) for key, cells in alike.items()}
+        means = compared.estimate(sums, unit)
+        found |= {key: (means[key[1:3]], len(cells)) for key, cells in alike.items()}
     return {key: found[key] for key in groups}
 
 
-def _mean(found: dict[Key, tuple[Found, int]], key: Key) -> Quantity:
-    return found[key][0].mean if key in found else UNKNOWN
-
-
-def _tuple(key: Hashable) -> Key:
-    return key if isinstance(key, tuple) else (key,)
-
-
-def _named(key: Key, by: str) -> dict[str, Any]:
-    return dict(zip([*_SETTING, by], key, strict=True))
-
-
-def _bounds(found: Quantity, value: str, low: str, high: str) -> dict[str, float]:
-    return {value: found.value, low: found.low, high: found.high}
+def _setting(cell: CellVerdict) -> Setting:
+    return (cell.variant, cell.scale, cell.grouping)

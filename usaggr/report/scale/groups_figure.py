@@ -1,14 +1,17 @@
 """Figures of a mean with its interval for each group of tasks: clinical groups with their spread, and task types."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import pandas as pd
+import numpy as np
 
+from usaggr.analysis.row_tables import group_rows
 from usaggr.document.display_names import grouping_label
 from usaggr.report.figure_style import (
     GREY,
+    GroupedPoint,
     draw_grouped_rows,
     grouping_handles,
     legend_columns,
@@ -16,7 +19,10 @@ from usaggr.report.figure_style import (
     scale_title,
     window,
 )
+from usaggr.report.scale.group_means import GroupMean, GroupSpread
 from usaggr.results.stored_study import StudyFacts
+from usaggr.statistics.claims import Quantity
+from usaggr.statistics.group_spread import Spread
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,6 +34,8 @@ _FAR = 8.0
 """From this ratio of the largest mean to the middle one on, the axis is logarithmic far from nought."""
 _WIDTH, _LETTER = 2.05, 0.066
 """Inches of a panel, and of a letter of the names beside."""
+_ALL = "all groups"
+"""The row of what is shown over all groups."""
 
 
 @dataclass(frozen=True)
@@ -44,89 +52,112 @@ class _Panels:
 
 
 def draw_consistency(
-    consistency: pd.DataFrame, spread: pd.DataFrame, study: StudyFacts, variant: str
+    means: Sequence[GroupMean], spreads: Sequence[GroupSpread], study: StudyFacts, variant: str
 ) -> "Figure | None":
-    """A row a clinical group, a panel a scale, with how much the groups differ under each grouping below.
+    """Draw a row for each clinical group and a panel for each scale, with the spread over groups below.
 
     Args:
-        consistency: grouping, scale, variant, clinical_group, tasks, delta (mean relative change), low, high.
-        spread: grouping, scale, variant, spread (standard deviation over groups of the mean relative change), low,
-            high.
-        study: order of groupings and scales.
-        variant: which one is drawn.
+        means: Of clinical groups; their relative change is shown.
+        spreads: Over the groups, likewise.
+        study: Order of groupings and scales.
+        variant: Which one is drawn.
 
     Returns:
-        None where there is nothing to show.
+        None if there is nothing to show.
     """
-    of = _in_percent(consistency[consistency["variant"] == variant], ("delta", "low", "high"))
-    between = _in_percent(spread[spread["variant"] == variant], ("spread", "low", "high"))
-    of = of[of["delta"].notna()]
-    if of.empty:
+    shown = [row for row in means if row.variant == variant and not math.isnan(row.relative.value)]
+    if not shown:
         return None
-    scales = [scale for scale in study.scales if scale in set(of["scale"])]
-    groups = sorted(set(of["clinical_group"]))
-    panels = _panels(of, study, of["delta"], least=4.0)
+    points = _by_scale(shown, study, lambda row: _percent_point(row.group, row.grouping, row.relative))
+    groups = sorted({row.group for row in shown})
+    panels = _panels([point for at_scale in points.values() for point in at_scale], study, least=4.0)
+    below = [row for row in spreads if row.variant == variant and not math.isnan(row.relative.value)]
     heights = [len(groups) * _row_height(panels), _row_height(panels)]
-    counts = of.groupby("clinical_group")["tasks"].max()
-    labels = [f"{group} ({counts[group]})" for group in groups]
-    figure, axes = _grid(scales, heights if between["spread"].notna().any() else heights[:1], labels)
-    for panel, scale in zip(axes[0], scales, strict=True):
-        _draw_panel(panel, of[of["scale"] == scale], "clinical_group", "delta", groups, labels, panels)
+    labels = _counted(groups, shown)
+    figure, axes = _grid(list(points), heights if below else heights[:1], labels)
+    for panel, (scale, at_scale) in zip(axes[0], points.items(), strict=True):
+        _draw_panel(panel, at_scale, groups, labels, panels)
         panel.set_title(scale_title(scale))
         panel.set_xlabel("mean relative change (%)")
-    if len(axes) > 1:
-        known = between[between["spread"].notna()]
-        ends = window([0.0, *known["spread"]], [*known["low"], *known["high"]], least=4.0)
-        below = _Panels(panels.groupings, panels.places, (0.0, ends[1]))
-        for panel, scale in zip(axes[1], scales, strict=True):
-            rows = known[known["scale"] == scale].assign(row="all groups")
-            _draw_panel(panel, rows, "row", "spread", ["all groups"], ["spread over groups"], below)
+    if below:
+        whole = {
+            scale: [_percent_point(_ALL, row.grouping, row.relative) for row in below if row.scale == scale]
+            for scale in points
+        }
+        known = [_percent_point(_ALL, row.grouping, row.relative) for row in below]
+        ends = _window(known, least=4.0)
+        spread_panels = _Panels(panels.groupings, panels.places, (0.0, ends[1]))
+        for panel, at_scale in zip(axes[1], whole.values(), strict=True):
+            _draw_panel(panel, at_scale, [_ALL], ["spread over groups"], spread_panels)
             panel.set_xlabel("standard deviation (%)")
     _add_legend(figure, panels, study)
     return figure
 
 
-def draw_sensitivity(sensitivity: pd.DataFrame, study: StudyFacts, variant: str) -> "Figure | None":
-    """A row a task type, a panel a scale.
+def draw_sensitivity(means: Sequence[GroupMean], study: StudyFacts, variant: str) -> "Figure | None":
+    """Draw a row for each task type and a panel for each scale.
 
     Args:
-        sensitivity: grouping, scale, variant, task_type, tasks, delta_skill (mean difference in skill), low, high.
-        study: order of groupings and scales.
-        variant: which one is drawn.
+        means: Of task types; their difference in skill is shown.
+        study: Order of groupings and scales.
+        variant: Which one is drawn.
 
     Returns:
-        None where there is nothing to show.
+        None if there is nothing to show.
     """
     from usaggr.tasks import TASK_TYPES
 
-    of = sensitivity[(sensitivity["variant"] == variant) & sensitivity["delta_skill"].notna()]
-    if of.empty:
+    shown = [row for row in means if row.variant == variant and not math.isnan(row.skill.value)]
+    if not shown:
         return None
-    scales = [scale for scale in study.scales if scale in set(of["scale"])]
-    types: list[str] = [name for name in TASK_TYPES if name in set(of["task_type"])]
-    panels = _panels(of, study, of["delta_skill"], least=0.04)
-    counts = of.groupby("task_type")["tasks"].max()
-    labels = [f"{name} ({counts[name]})" for name in types]
-    figure, axes = _grid(scales, [len(types) * _row_height(panels)], labels)
-    for panel, scale in zip(axes[0], scales, strict=True):
-        _draw_panel(panel, of[of["scale"] == scale], "task_type", "delta_skill", types, labels, panels)
+    points = _by_scale(
+        shown,
+        study,
+        lambda row: GroupedPoint(row.group, row.grouping, row.skill.value, row.skill.low, row.skill.high),
+    )
+    types: list[str] = [name for name in TASK_TYPES if name in {row.group for row in shown}]
+    panels = _panels([point for at_scale in points.values() for point in at_scale], study, least=0.04)
+    labels = _counted(types, shown)
+    figure, axes = _grid(list(points), [len(types) * _row_height(panels)], labels)
+    for panel, (scale, at_scale) in zip(axes[0], points.items(), strict=True):
+        _draw_panel(panel, at_scale, types, labels, panels)
         panel.set_title(scale_title(scale))
         panel.set_xlabel("mean difference in skill")
     _add_legend(figure, panels, study)
     return figure
 
 
-def _in_percent(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
-    return table.assign(**{name: 100 * table[name].astype(float) for name in columns})
+def _by_scale(
+    rows: Sequence[GroupMean], study: StudyFacts, point_of: Callable[[GroupMean], GroupedPoint]
+) -> dict[float | int, list[GroupedPoint]]:
+    """Return the points of each scale that has some, in the study's order."""
+    by_scale = group_rows(rows, lambda row: row.scale)
+    return {scale: [point_of(row) for row in by_scale[scale]] for scale in study.scales if scale in by_scale}
 
 
-def _panels(table: pd.DataFrame, study: StudyFacts, values: "pd.Series[Any]", least: float) -> _Panels:
+def _percent_point(row: str, grouping: str, found: Quantity | Spread) -> GroupedPoint:
+    return GroupedPoint(row, grouping, 100 * found.value, 100 * found.low, 100 * found.high)
+
+
+def _counted(groups: Sequence[str], rows: Sequence[GroupMean]) -> list[str]:
+    """Return the names of groups with the number of their tasks."""
+    return [f"{name} ({max(row.tasks for row in rows if row.group == name)})" for name in groups]
+
+
+def _window(points: Sequence[GroupedPoint], least: float) -> tuple[float, float]:
+    bounds = [*(point.low for point in points), *(point.high for point in points)]
+    return window([0.0, *(point.value for point in points)], bounds, least)
+
+
+def _panels(points: Sequence[GroupedPoint], study: StudyFacts, least: float) -> _Panels:
     ordered = reference_first(study.groupings, study.reference)
-    shown = tuple(name for name in ordered if name in set(table["grouping"]))
-    ends = window([0.0, *values], [*table["low"], *table["high"]], least)
-    # One group far from all others would press them together at nought.
-    far = float(values.abs().max()) > _FAR * max(float(values.abs().median()), least)
-    return _Panels(shown, {name: place for place, name in enumerate(ordered)}, ends, 2.5 * least if far else None)
+    present = {point.grouping for point in points}
+    shown = tuple(name for name in ordered if name in present)
+    # One group far from all others would press them together at zero.
+    sizes = np.abs([point.value for point in points])
+    far = float(sizes.max()) > _FAR * max(float(np.median(sizes)), least)
+    places = {name: place for place, name in enumerate(ordered)}
+    return _Panels(shown, places, _window(points, least), 2.5 * least if far else None)
 
 
 def _row_height(panels: _Panels) -> float:
@@ -148,10 +179,9 @@ def _grid(
 
 
 def _draw_panel(
-    panel: "Axes", table: pd.DataFrame, row: str, value: str, rows: Sequence[str], labels: Sequence[str],
-    panels: _Panels,
-) -> None:  # fmt: skip
-    """A line for each grouping within each row; the groupings' order is that of the legend."""
+    panel: "Axes", points: Sequence[GroupedPoint], rows: Sequence[str], labels: Sequence[str], panels: _Panels
+) -> None:
+    """Draw a line for each grouping within each row, in the order of the legend."""
     if panels.linear is None:
         panel.locator_params(axis="x", nbins=5)
     else:
@@ -159,7 +189,7 @@ def _draw_panel(
     panel.set_xlim(*panels.ends)
     _set_ticks(panel, panels)
     panel.set_yticks(range(len(rows)), labels)
-    draw_grouped_rows(panel, table, (row, value), rows, panels.places, panels.groupings)
+    draw_grouped_rows(panel, points, rows, panels.places, panels.groupings)
 
 
 def _set_ticks(panel: "Axes", panels: _Panels) -> None:

@@ -1,31 +1,106 @@
 """How the difference from the reference changes with training data: within tasks by scale, and between tasks."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import combinations
+from typing import Literal
 
 import numpy as np
-import pandas as pd
 
+from usaggr.analysis.cell_rows import CellVerdict
 from usaggr.analysis.cell_scores import Cell
-from usaggr.analysis.weighted_sums import UNITS, Array, Compared, Setting, Unit, Weights, cells_in, combined, scaled
+from usaggr.analysis.row_tables import group_rows
+from usaggr.analysis.weighted_sums import (
+    UNITS,
+    Array,
+    Compared,
+    Setting,
+    Unit,
+    Weights,
+    cells_in,
+    combined,
+    difference_in,
+    scaled,
+)
+from usaggr.statistics.claims import Quantity
 from usaggr.statistics.holm import holm
-from usaggr.statistics.scale_trend import Crossing, association, bears_slope, crossing, level_weights, slope_weights
+from usaggr.statistics.scale_trend import (
+    Association,
+    Crossing,
+    association,
+    bears_slope,
+    crossing,
+    level_weights,
+    slope_weights,
+)
 
-SLOPE_COLUMNS = (
-    "variant", "grouping", "level", "scope", "unit", "tasks", "left_out", "slope", "low", "high", "p", "p_adjusted",
-    "seeds", "whole",
-)  # fmt: skip
-CROSSING_COLUMNS = (
-    "variant", "grouping", "level", "scope", "unit", "tasks", "size", "low", "high", "helps", "why", "smallest",
-    "largest",
-)  # fmt: skip
-BETWEEN_COLUMNS = (
-    "variant", "scale", "grouping", "over", "unit", "points", "rho", "p", "slope", "low", "high", "note",
-)  # fmt: skip
 CONFOUNDED = "confounded: tasks and clinical groups differ in much else than size"
-_FAMILY = ["variant", "grouping", "level", "unit"]
+Level = Literal["all", "type", "difference", "task"]
+Over = Literal["tasks", "clinical groups"]
+OVER: tuple[Over, ...] = ("tasks", "clinical groups")
+
+
+@dataclass(frozen=True)
+class Slope:
+    """How the difference from the reference changes with training data, within tasks."""
+
+    variant: str
+    grouping: str
+    level: Level
+    """Of which tasks it is the mean: all, those of a type, one task; or the difference of the means of two types."""
+    scope: str
+    """The type or task; `a - b` of a difference; otherwise `all`."""
+    unit: Unit
+    tasks: int
+    """Tasks in the mean."""
+    left_out: int
+    """Tasks whose numbers of training samples are too much alike for a slope."""
+    slope: Quantity
+    """Change per tenfold training samples, in the unit."""
+    p_adjusted: float
+    """By Holm, over the rows of one variant, grouping, level and unit."""
+    seeds: int
+    """That all cells have in common."""
+    whole: bool
+    """Whether all runs have predictions."""
+
+
+@dataclass(frozen=True)
+class ScaleCrossing:
+    """The number of training samples at which the line of the difference is zero."""
+
+    variant: str
+    grouping: str
+    level: Level
+    scope: str
+    """As of a slope."""
+    unit: Unit
+    tasks: int
+    """Tasks in the mean."""
+    crossing: Crossing
+    """With Fieller's interval; or why there is none."""
+    helps: Literal["above", "below", ""]
+    """On which side of it sharing helps; empty without a crossing."""
+    smallest: float
+    """Fewest training samples of the tasks."""
+    largest: float
+    """Most."""
+
+
+@dataclass(frozen=True)
+class Between:
+    """How the difference goes together with training data over tasks, or over clinical groups: confounded."""
+
+    variant: str
+    scale: float | int
+    """The largest one."""
+    grouping: str
+    over: Over
+    unit: Unit
+    association: Association
+    """With log10 of the training samples."""
+    note: str
 
 
 @dataclass(frozen=True)
@@ -42,8 +117,8 @@ Lines = dict[str, _Line]
 """By task."""
 
 
-def slopes(compared: Compared) -> pd.DataFrame:
-    """Change of the difference per tenfold training samples, within tasks; columns SLOPE_COLUMNS.
+def slopes(compared: Compared) -> tuple[Slope, ...]:
+    """Return the change of the difference per tenfold training samples, within tasks.
 
     The variance between seeds of a row is pooled with that of the other groupings' rows, where they vary alike.
     """
@@ -54,20 +129,22 @@ def slopes(compared: Compared) -> pd.DataFrame:
         }
         for (_, grouping), found in compared.estimate(sums, unit).items():
             lines, left_out = by_grouping[grouping]
-            rows.append({
-                "variant": variant, "grouping": grouping, "level": level, "scope": scope, "unit": unit,
-                "tasks": len(lines), "left_out": left_out, "slope": found.mean.value, "low": found.mean.low,
-                "high": found.mean.high, "p": found.mean.p, "seeds": found.seeds, "whole": found.whole,
-            })  # fmt: skip
-    table = pd.DataFrame(rows, columns=[name for name in SLOPE_COLUMNS if name != "p_adjusted"])
-    table["p_adjusted"] = np.nan
-    for _, family in table.groupby(_FAMILY, sort=False):
-        table.loc[family.index, "p_adjusted"] = holm(family["p"])
-    return table[list(SLOPE_COLUMNS)]
+            rows.append(
+                Slope(
+                    variant, grouping, level, scope, unit, len(lines), left_out, found.mean, np.nan, found.seeds,
+                    found.whole,
+                )
+            )  # fmt: skip
+    families = group_rows(range(len(rows)), lambda i: (rows[i].variant, rows[i].grouping, rows[i].level, rows[i].unit))
+    for members in families.values():
+        adjusted = holm([rows[i].slope.p for i in members])
+        for i, p in zip(members, adjusted, strict=True):
+            rows[i] = replace(rows[i], p_adjusted=float(p))
+    return tuple(rows)
 
 
-def crossings(compared: Compared) -> pd.DataFrame:
-    """Size below which sharing helps or hurts, where the data bear it; columns CROSSING_COLUMNS.
+def crossings(compared: Compared) -> tuple[ScaleCrossing, ...]:
+    """Return the sizes below which sharing helps or hurts, where the data bear it.
 
     The line of several tasks is the mean of theirs at one size; it is believed where at least half of them were
     trained near that size.
@@ -83,67 +160,86 @@ def crossings(compared: Compared) -> pd.DataFrame:
             sums = [_sum(lines, partial(level_weights, at=centre)), _sum(lines, slope_weights)]
             joint = compared.sums.of_differences(sums, unit)
             found = Crossing(None, why="the tasks have no seed in common")
-            helps = ""
+            helps: Literal["above", "below"] = "below"
             if joint is not None:
                 level_sum, slope_sum = joint
                 found = crossing(level_sum.table, slope_sum.table, centre, ranges, compared.confidence)
                 helps = "above" if slope_sum.table.mean() > 0 else "below"
-            rows.append({
-                "variant": variant, "grouping": grouping, "level": level, "scope": scope, "unit": unit,
-                "tasks": len(lines), **asdict(found), "helps": helps if found.size is not None else "",
-                "smallest": min(r[0] for r in ranges), "largest": max(r[1] for r in ranges),
-            })  # fmt: skip
-    table = pd.DataFrame(rows, columns=list(CROSSING_COLUMNS))
-    return table.astype(dict.fromkeys(("size", "low", "high", "smallest", "largest"), float))
+            rows.append(
+                ScaleCrossing(
+                    variant, grouping, level, scope, unit, len(lines), found, helps if found.size is not None else "",
+                    min(r[0] for r in ranges), max(r[1] for r in ranges),
+                )
+            )  # fmt: skip
+    return tuple(rows)
 
 
-def between(compared: Compared) -> pd.DataFrame:
-    """Association of the difference with log10 of training samples at the largest scale; columns BETWEEN_COLUMNS.
+def between(compared: Compared) -> tuple[Between, ...]:
+    """Return the association of the difference with log10 of training samples at the largest scale.
 
     Over tasks, and over clinical groups, as arXiv:2603.18123 has it: a group's size is that of all its tasks together,
     its difference the mean over those that are compared. Tasks, or groups, are taken as an independent sample.
     """
     rows = []
     for unit in UNITS:
-        name = "relative" if unit == "relative" else "delta_skill"
-        for (variant, grouping), cells in compared.of(unit).groupby(["variant", "grouping"], sort=False):
-            at = cells[cells["scale"] == compared.planned["scale"].max()]
-            for over in ("tasks", "clinical groups"):
-                sizes, deltas = at["n_train"], at[name]
-                if over == "clinical groups":
-                    deltas = at.groupby("clinical_group")[name].mean()
-                    sizes = group_sizes(compared.planned, at["scale"].max()).reindex(deltas.index)
-                found = association(np.log10(sizes.to_numpy(dtype=float)), deltas, compared.confidence)
+        settings = group_rows(compared.of(unit), lambda cell: (cell.variant, cell.grouping))
+        for (variant, grouping), cells in settings.items():
+            largest = max(cell.scale for cell in compared.planned)
+            chosen = [cell for cell in cells if cell.scale == largest]
+            points: dict[Over, tuple[Array, Array]] = {
+                "tasks": _points_by_task(chosen, unit),
+                "clinical groups": _points_by_group(compared, chosen, unit),
+            }
+            for over in OVER:
+                sizes, deltas = points[over]
+                found = association(np.log10(sizes), deltas, compared.confidence)
                 few = f"; {found.points} {over} are too few" if found.points < 4 else ""
                 few = few or (
                     "" if np.isfinite(found.slope) else f"; the {over} are all of one size, or one difference"
                 )
-                rows.append({
-                    "variant": variant, "scale": compared.planned["scale"].max(), "grouping": grouping, "over": over,
-                    "unit": unit, **asdict(found), "note": CONFOUNDED + few,
-                })  # fmt: skip
-    return pd.DataFrame(rows, columns=list(BETWEEN_COLUMNS))
+                rows.append(Between(variant, largest, grouping, over, unit, found, CONFOUNDED + few))
+    return tuple(rows)
 
 
-def group_sizes(planned: pd.DataFrame, scale: float | int) -> "pd.Series[float]":
-    """Training samples of all tasks of each clinical group at a scale."""
-    tasks = planned[(planned["scale"] == scale) & planned["n_train"].notna()].drop_duplicates("task")
-    return tasks.groupby("clinical_group")["n_train"].sum().astype(float)
+def _points_by_task(cells: Sequence[CellVerdict], unit: Unit) -> tuple[Array, Array]:
+    """Return (n,) training samples and differences of tasks."""
+    return _sizes(cells), np.array([difference_in(cell, unit) for cell in cells], dtype=float)
 
 
-Scope = tuple[str, str, Unit, str]
+def _points_by_group(compared: Compared, cells: Sequence[CellVerdict], unit: Unit) -> tuple[Array, Array]:
+    """Return (n,) training samples and mean differences of clinical groups."""
+    sizes = group_sizes(compared.planned, cells[0].scale) if cells else {}
+    groups = sorted(group_rows(cells, lambda cell: cell.clinical_group).items())
+    means = [np.mean([difference_in(cell, unit) for cell in members]) for _, members in groups]
+    return np.array([sizes.get(group, np.nan) for group, _ in groups]), np.array(means, dtype=float)
+
+
+def group_sizes(planned: Iterable[CellVerdict], scale: float | int) -> dict[str, float]:
+    """Return the training samples of all tasks of each clinical group at a scale, groups in order of their names."""
+    at_scale = [cell for cell in planned if cell.scale == scale and cell.n_train is not None]
+    once = [cells[0] for cells in group_rows(at_scale, lambda cell: cell.task).values()]
+    groups = sorted(group_rows(once, lambda cell: cell.clinical_group).items())
+    return {group: float(_sizes(members).sum()) for group, members in groups}
+
+
+def _sizes(cells: Iterable[CellVerdict]) -> Array:
+    """Return (n,) training samples of cells; NaN if not known."""
+    return np.array([np.nan if cell.n_train is None else cell.n_train for cell in cells], dtype=float)
+
+
+Scope = tuple[Level, str, Unit, str]
 """level, scope, unit, variant"""
 
 
 def _scopes(compared: Compared) -> Iterator[tuple[Scope, dict[str, tuple[Lines, int]]]]:
     """What slopes are told of: by grouping, its tasks' cells and how many tasks do not bear a slope."""
     for unit in UNITS:
-        for variant, of_variant in compared.of(unit).groupby("variant", sort=False):
-            groups = {str(name): _lines(cells) for name, cells in of_variant.groupby("grouping", sort=False)}
-            once = of_variant.drop_duplicates("task")
-            types = dict(zip(once["task"].map(str), once["task_type"].map(str), strict=True))
-            present = list(dict.fromkeys(map(str, types.values())))
-            scopes = [("all", "all", set(types))]
+        for variant, of_variant in group_rows(compared.of(unit), lambda cell: cell.variant).items():
+            by_grouping = group_rows(of_variant, lambda cell: cell.grouping)
+            groups = {name: _lines(cells) for name, cells in by_grouping.items()}
+            types = {cell.task: cell.task_type for cell in of_variant}
+            present = list(dict.fromkeys(types.values()))
+            scopes: list[tuple[Level, str, set[str]]] = [("all", "all", set(types))]
             scopes += [("type", name, {t for t in types if types[t] == name}) for name in present]
             scopes += [("difference", f"{a} - {b}", {t for t in types if types[t] in (a, b)})
                        for a, b in combinations(present, 2)]  # fmt: skip
@@ -156,18 +252,18 @@ def _scopes(compared: Compared) -> Iterator[tuple[Scope, dict[str, tuple[Lines, 
                     if own and (level != "difference" or len(sides) == 2):
                         chosen[name] = own, len(left_out & tasks)
                 if chosen:
-                    yield (level, scope, unit, str(variant)), chosen
+                    yield (level, scope, unit, variant), chosen
 
 
-def _lines(cells: pd.DataFrame) -> tuple[Lines, set[str]]:
-    """Tasks that bear a slope, and those that do not, for their sizes are too much alike."""
+def _lines(cells: Iterable[CellVerdict]) -> tuple[Lines, set[str]]:
+    """Return the tasks that bear a slope, and those that do not, for their sizes are too much alike."""
     lines, left_out = {}, set()
-    for task, rows in cells.groupby("task", sort=False):
-        sizes = rows["n_train"].to_numpy(dtype=float)
+    for task, rows in group_rows(cells, lambda cell: cell.task).items():
+        sizes = _sizes(rows)
         if bears_slope(sizes):
-            lines[str(task)] = _Line(str(rows["task_type"].iloc[0]), tuple(cells_in(rows)), sizes)
+            lines[task] = _Line(rows[0].task_type, tuple(cells_in(rows)), sizes)
         else:
-            left_out.add(str(task))
+            left_out.add(task)
     return lines, left_out
 
 

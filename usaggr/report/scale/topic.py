@@ -23,19 +23,15 @@ def _drawings(tables: Tables, variant: str) -> Iterator[Drawing]:
         "scale",
         draw_curves(tables.comparison.cells, study, collection.tasks, variant),
     )
-    # Over all cells, the collapsed and unconverged ones too: tables give both.
+    # Over all cells, the collapsed and unconverged ones too.
     interplay = tables.of(make_interplay)
-    consistency, spread, sensitivity = (
-        table[~table["valid_only"].astype(bool)]
-        for table in (interplay.consistency, interplay.spread, interplay.sensitivity)
-    )
     yield Drawing(
         "sensitivity",
         "Sensitivity of task types",
         "A row a task type, a panel a scale, a mark a grouping: mean difference in skill from the reference over the "
         "type's tasks, with its interval; better to the right.",
         "types",
-        draw_sensitivity(sensitivity, study, variant),
+        draw_sensitivity(interplay.sensitivity, study, variant),
     )
     yield Drawing(
         "consistency",
@@ -44,7 +40,7 @@ def _drawings(tables: Tables, variant: str) -> Iterator[Drawing]:
         "from the reference with its interval, better to the right; below, the standard deviation over groups of their "
         "true means, small where a grouping does the same to all.",
         "groups",
-        draw_consistency(consistency, spread, study, variant),
+        draw_consistency(interplay.consistency, interplay.spread, study, variant),
     )
 
 

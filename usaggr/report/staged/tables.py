@@ -11,10 +11,10 @@ from typing import Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
+from usaggr.analysis.cell_rows import CELL
 from usaggr.analysis.cell_scores import Cell
 from usaggr.analysis.collect import Collection
 from usaggr.analysis.compare_study import StudyComparison
-from usaggr.analysis.comparison import CELL
 from usaggr.analysis.difference_intervals import Key, pooled_by_task
 from usaggr.analysis.weighted_sums import UNKNOWN, WeightedSum, WeightedSums, quantities
 from usaggr.statistics.claims import Quantity

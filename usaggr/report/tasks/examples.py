@@ -194,7 +194,7 @@ def _load(collection: Collection, data: DataConfig, progress: Progress) -> Datas
 
 def _plan(collection: Collection, tables: Tables, task_id: str, scores: SampleScores) -> "_Plan | str":
     """What to draw of a task, or why there is nothing to draw."""
-    contest = find_contest(collection, tables.comparison.verdicts, task_id)
+    contest = find_contest(collection, tables.comparison.verdict_table, task_id)
     if contest is None:
         return "no finished run of this task has its predictions"
     try:

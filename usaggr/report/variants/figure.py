@@ -7,8 +7,15 @@ from typing import TYPE_CHECKING
 
 from usaggr.analysis.capacity import Capacity
 from usaggr.document.display_names import grouping_label
-from usaggr.report.figure_style import draw_grouped_rows, grouping_handles, reference_first, scale_title, window
-from usaggr.report.variants.tables import VariantRow, make_variant_table
+from usaggr.report.figure_style import (
+    GroupedPoint,
+    draw_grouped_rows,
+    grouping_handles,
+    reference_first,
+    scale_title,
+    window,
+)
+from usaggr.report.variants.tables import VariantRow
 from usaggr.results.stored_study import StudyFacts
 from usaggr.statistics.verdicts import ALPHA
 
@@ -107,14 +114,14 @@ def _draw_panel(
     """A line for each grouping within each variant's row, in the order of the legend."""
     panel.locator_params(axis="x", nbins=5)
     places = {name: place for place, name in enumerate(reference_first(study.groupings, study.reference))}
-    drawn = draw_grouped_rows(
-        panel, make_variant_table(rows), ("variant", "delta_skill"), variants, places, side.groupings
-    )
+    p_values = {
+        GroupedPoint(row.variant, row.grouping, row.delta_skill, row.low, row.high): row.p_adjusted for row in rows
+    }
+    drawn = draw_grouped_rows(panel, list(p_values), variants, places, side.groupings)
     beside = panel.get_yaxis_transform()
-    for points, heights in drawn:
-        for height, p in zip(heights, points["p_adjusted"], strict=True):
-            if p < ALPHA:
-                panel.text(1.015, height, CERTAIN, transform=beside, ha="left", va="center", fontsize=7.5)
+    for point, height in drawn.items():
+        if p_values[point] < ALPHA:
+            panel.text(1.015, height, CERTAIN, transform=beside, ha="left", va="center", fontsize=7.5)
 
 
 def _add_legend(figure: "Figure", study: StudyFacts, sides: Sequence[_Side], marks: str) -> None:

@@ -4,18 +4,18 @@ All differences are in skill on the main metrics, which is at the images' origin
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from usaggr.analysis.capacity import Capacity, capacities
+from usaggr.analysis.cell_rows import CELL, CellMetric
 from usaggr.analysis.cell_scores import Cases, Cell
 from usaggr.analysis.collect import Collection
 from usaggr.analysis.compare_study import Scale, StudyComparison
-from usaggr.analysis.comparison import CELL
 from usaggr.analysis.difference_intervals import Difference, Key, pooled_by_task
 from usaggr.analysis.verdict_table import scarcity
 from usaggr.analysis.weighted_sums import UNKNOWN, WeightedSum, WeightedSums, quantities
@@ -132,8 +132,8 @@ class _Facts:
     """Planned ones by variant, scale and grouping."""
     same: set[Cell]
     """Planned ones whose runs are the reference's own."""
-    kinds: Mapping[str, dict[Any, Any]]
-    """A main metric's facts by task: metric, task_type, n_subjects."""
+    kinds: Mapping[str, CellMetric]
+    """By task: a cell of it, for the facts of its main metric."""
     invalid: Mapping[str, set[str]]
     """By task: runs that are collapsed or unconverged in it."""
 
@@ -209,7 +209,7 @@ def _facts(comparison: StudyComparison) -> _Facts:
         next(iter(collection.study.variants)),
         planned,
         same,
-        {row["task"]: row for row in main.drop_duplicates("task").to_dict("records")},
+        {row.task: row for row in reversed(comparison.cells) if row.main},
         {str(task): set(rows["fingerprint"]) for task, rows in bad.groupby("task")},
     )
 
@@ -292,8 +292,8 @@ def _scarce(one: _Sum, found: Difference | None, facts: _Facts) -> str:
         return ""
     if not found.table.any():
         return "same numbers"  # of two runs, as where a variant changes nothing for a task alone
-    row = {**facts.kinds[one.task], "grouping": one.grouping, "scale": one.scale, "variant": one.variant}
-    return scarcity(row, found, facts.cases)
+    cell = replace(facts.kinds[one.task], grouping=one.grouping, scale=one.scale, variant=one.variant)
+    return scarcity(cell, found, facts.cases)
 
 
 def _mean_of_own_seeds(one: _Sum, facts: _Facts) -> float:

@@ -84,7 +84,7 @@ def _faulty(material: Material) -> Block | None:
 
 def _twice(material: Material) -> tuple[Block | None, ...]:
     """Counts and delta_m over all cells, and without those where either side is collapsed or has not converged."""
-    table = material.tables.comparison.summary
+    table = material.comparison.summary_table
     others = table[(table["grouping"] != material.study.reference) & (table["tasks"] > 0)]
     touched = others[others["tasks_valid"] < others["tasks"]]
     if others.empty:
@@ -116,7 +116,7 @@ def _twice(material: Material) -> tuple[Block | None, ...]:
 
 
 def _main(material: Material) -> pd.DataFrame:
-    cells = material.tables.comparison.cells
+    cells = material.comparison.cell_table
     return cells[cells["main"].astype(bool) & cells["beats_trivial"].notna()]
 
 
