@@ -207,7 +207,7 @@ def _cells(comparison: StudyComparison) -> Iterator[EvidenceCell]:
             way=ways[row.grouping],
             shares_with=tuple(tasks[task_id] for task_id in block if task_id != row.task),
             scale=row.scale,
-            n_train=int(row.n_train or 0),
+            n_train=row.n_train or 0,
             seeds=row.seeds,
             metric=row.metric,
             delta=row.delta,
