@@ -333,6 +333,10 @@ def test_an_override_outside_the_grammar_is_shown_with_advice() -> None:
     assert "\n" not in message
 
 
+def test_a_mistake_in_a_mapping_on_the_command_line_names_no_file() -> None:
+    assert refusal("executor=slurm", "executor.options={mem: 4}").startswith("executor.options must be options without")
+
+
 def test_an_unknown_synthetic_task_lists_the_catalogue() -> None:
     message = refusal("data.synthetic.tasks=[lungs]")
     assert message.startswith(

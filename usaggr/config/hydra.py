@@ -72,8 +72,11 @@ def find_sources(origin: Origin) -> dict[str, str]:
         content.pop("defaults", None)
         for key, value in list_values(content, default.package or ""):
             sources[key] = "the study's file and data" if key == "name" and value is None else format_path(path)
-    given = OmegaConf.to_container(from_command_line, resolve=False)
-    return sources | {key: COMMAND_LINE for key, _ in list_values(given, "") if key}
+    for key, _ in list_values(OmegaConf.to_container(from_command_line, resolve=False), ""):
+        # Also of the mapping around the value: a file may give it as {}, as conf/executor/slurm.yaml does with options.
+        sources |= dict.fromkeys((key, key.rpartition(".")[0]), COMMAND_LINE)
+    sources.pop("", None)  # a key at the top is in no mapping
+    return sources
 
 
 def list_values(content: Any, key: str) -> Iterator[tuple[str, Any]]:
