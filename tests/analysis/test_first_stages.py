@@ -30,7 +30,7 @@ def test_first_stages_are_no_cells_and_are_known_by_their_children(comparison: S
 
 
 def test_training_time_of_a_grouping_is_that_of_all_its_stages(comparison: StudyComparison) -> None:
-    summary = comparison.summary.set_index("grouping")["train_seconds"]
+    summary = comparison.summary_table.set_index("grouping")["train_seconds"]
     assert summary.to_dict() == {
         "task_specific": 90.0,
         "unified": 90.0,
