@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -126,7 +127,7 @@ def _draw_trivial(panel: "Axes", shown: Sequence[CellScore]) -> None:
     if not by_size:
         return
     x = [float(size) for size, _ in by_size]
-    y = [float(np.mean([cell.trivial for cell in cells])) for _, cells in by_size]
+    y = [fmean(cell.trivial for cell in cells) for _, cells in by_size]
     if len(x) == 1:
         panel.axhline(y[0], color=GREY, linestyle="--", linewidth=1, label="trivial", zorder=1)
     else:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import combinations
+from statistics import fmean
 from typing import Literal
 
 import numpy as np
@@ -210,7 +211,7 @@ def _points_by_group(compared: Compared, cells: Sequence[CellVerdict], unit: Uni
     """Return (n,) training samples and mean differences of clinical groups."""
     sizes = group_sizes(compared.planned, cells[0].scale) if cells else {}
     groups = sorted(group_rows(cells, lambda cell: cell.clinical_group).items())
-    means = [np.mean([difference_in(cell, unit) for cell in members]) for _, members in groups]
+    means = [fmean(difference_in(cell, unit) for cell in members) for _, members in groups]
     return np.array([sizes.get(group, np.nan) for group, _ in groups]), np.array(means, dtype=float)
 
 
