@@ -11,7 +11,6 @@ from usaggr.document import numbers as text
 from usaggr.document.display_names import verdict_mark
 from usaggr.document.elements import Cell
 
-Row = dict[Any, Any]
 NOT_BETTER = " †"
 """Follows a mean score that is not better than the trivial predictor's."""
 
