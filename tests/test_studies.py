@@ -150,7 +150,7 @@ def test_every_model_can_be_built(model: str) -> None:
 
 
 def test_the_papers_study_is_the_papers() -> None:
-    from usaggr.models.vit import conditioned_range
+    from usaggr.models.vit import get_conditioned_range
 
     study = compose("paper")
     assert study.groupings == ["task_specific", "clinical", "unified"]
@@ -160,7 +160,7 @@ def test_the_papers_study_is_the_papers() -> None:
     assert isinstance(model, M2DinoConfig)
     assert model.encoder == "vit_base_patch16_dinov3"
     assert model.experts.top_k == model.experts.count
-    assert [i + 1 for i in conditioned_range(model, 12)] == [7, 8, 9, 10, 11, 12]
+    assert [i + 1 for i in get_conditioned_range(model, 12)] == [7, 8, 9, 10, 11, 12]
 
 
 def test_the_wide_variant_has_as_many_active_parameters_as_the_experts() -> None:

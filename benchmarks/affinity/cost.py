@@ -28,7 +28,7 @@ from usaggr.progress import NoProgress, RichProgress
 from usaggr.results.spec import Placement
 from usaggr.sweep.planning.study_plan import PlannedRun, make_plan
 from usaggr.tasks import CATALOGUE
-from usaggr.training.run import make_module, training_parts
+from usaggr.training.run import make_intervals, make_module
 from usaggr.training.trainer import make_trainer
 from usaggr.training.validation_curve import Curve
 
@@ -93,7 +93,7 @@ def _plain(run: PlannedRun, data: RunData, threads: int, parts: int | None = Non
     start_cpu = time.process_time()
     torch.manual_seed(derived_seed("run", run.spec.seed))
     network = build_network(run.study.model, list(data.tasks.values()), run.spec.seed)
-    chosen = training_parts(run.spec, run.study, data)[0][:parts]
+    chosen = make_intervals(run.spec, run.study, data)[0][:parts]
     steps = sum(map(len, chosen))
     trainer = make_trainer(run.study, Placement(threads), None, len(chosen))
     trainer.limit_val_batches = 0

@@ -27,8 +27,8 @@ from benchmarks.generated import machine, prose, table, three_digits, write_part
 from usaggr.config.compose import compose_study
 from usaggr.metrics.segmentation import distances
 from usaggr.tasks import CATALOGUE
-from usaggr.training.decode_outputs import label_map, predictions_of
-from usaggr.training.scoring import FoldScorer
+from usaggr.training.decode_outputs import compute_label_map, decode_outputs
+from usaggr.training.scoring import SubsetScorer
 
 SIZES = (256, 512, 1024)
 """Pixels a side of original images."""
@@ -97,10 +97,10 @@ def measure_speed(task_id: str, size: int, samples: int, repetitions: int) -> Sp
         return Speed(task_id, size, samples / statistics.median(timed(scored, case, data) for _ in range(repetitions)))
 
 
-def scored(case: Case, data: object) -> FoldScorer:
+def scored(case: Case, data: object) -> SubsetScorer:
     """All that a run does with the outputs: predictions, scores, encoded masks."""
-    scorer = FoldScorer({case.task.id: case.task}, data, TOLERANCE)  # type: ignore[arg-type]
-    scorer.add(predictions_of(case.task, case.outputs, case.samples), case.samples)
+    scorer = SubsetScorer({case.task.id: case.task}, data, TOLERANCE)  # type: ignore[arg-type]
+    scorer.add(decode_outputs(case.task, case.outputs, case.samples), case.samples)
     scorer.scores()
     return scorer
 
@@ -111,7 +111,7 @@ def compare(task_id: str, size: int, pairs: int) -> tuple[Compared, Compared]:
     ellipses = drawing(rng, classes)
     small = torch.from_numpy(logits(moved(rng, ellipses), classes))
     large = torch.nn.functional.interpolate(small[None], size=(size, size), mode="bilinear")[0]
-    truth, predicted = draw(ellipses, size), label_map(large.numpy())
+    truth, predicted = draw(ellipses, size), compute_label_map(large.numpy())
     masks = [(truth == label, predicted == label) for label in range(1, classes)]
     tolerance = TOLERANCE * float(np.hypot(size, size))
 
@@ -120,7 +120,12 @@ def compare(task_id: str, size: int, pairs: int) -> tuple[Compared, Compared]:
 
     return (
         _compared(
-            "labels", task_id, size, pairs, lambda: large.argmax(dim=0).numpy(), lambda: label_map(large.numpy())
+            "labels",
+            task_id,
+            size,
+            pairs,
+            lambda: large.argmax(dim=0).numpy(),
+            lambda: compute_label_map(large.numpy()),
         ),
         _compared("distances", task_id, size, pairs, lambda: by(straightforward), lambda: by(distances)),
     )

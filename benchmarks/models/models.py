@@ -74,7 +74,7 @@ def report(found: Sequence[Measured], where: str) -> str:
     """The part of the page."""
     rows = []
     for of in found:
-        counts, parts = of.facts.counts, of.facts.counts.parts
+        counts, parts = of.facts.counts, of.facts.counts.by_role
         sizes = [parts.get(part, 0) for part in ("backbone", "experts", "conditioning", "decoder", "heads")]
         cells = [number(count) for count in (counts.total, counts.active, *sizes)]
         speeds = [three_digits(rate) + ("*" if steps < FEW else "") for rate, steps in of.rates]

@@ -23,9 +23,9 @@ from usaggr.results.predictions import Prediction, Truth, decode_mask, read_pred
 from usaggr.results.run_directory import RunDirectory
 from usaggr.sweep.planning.study_plan import Plan, PlannedRun
 from usaggr.tasks import Task
-from usaggr.training.decode_outputs import predictions_of
-from usaggr.training.run import EVALUATION_BATCH, training_parts
-from usaggr.training.targets_cache import truth_of
+from usaggr.training.decode_outputs import decode_outputs
+from usaggr.training.run import EVALUATION_BATCH, make_intervals
+from usaggr.training.targets_cache import read_truth
 
 STEP_SECONDS = 1.0
 """For the steps of a block; 5 at least, after a warm-up of 2."""
@@ -126,7 +126,7 @@ def limit_of(work: Work, step_seconds: float = STEP_SECONDS) -> Limit:
     """Time one block."""
     study, data = work.run.study, work.data
     tasks = list(data.tasks.values())
-    parts, _ = training_parts(work.run.spec, study, data)
+    parts, _ = make_intervals(work.run.spec, study, data)
     batches = list(islice((batch for part in parts for batch in part), _BATCHES))
     step = TrainingStep.of_study(study, tasks, batches[0])
     seconds = _step_seconds(step, batches, step_seconds)
@@ -163,7 +163,7 @@ def compared_masks(work: Work) -> list[tuple[Task, Prediction, Truth]]:
             points=None if row["points"] is None else np.asarray(row["points"]).reshape(-1, 2),
             mask=None if row["mask"] is None else decode_mask(row["mask"]),
         )
-        found.append((work.data.tasks[sample.task_id], prediction, truth_of(sample, work.run.study.data)))
+        found.append((work.data.tasks[sample.task_id], prediction, read_truth(sample, work.run.study.data)))
     return found
 
 
@@ -185,7 +185,7 @@ def _predict(step: TrainingStep, tasks: dict[str, Task], batches: Sequence[Batch
     with torch.inference_mode():
         for batch in batches:
             for task_id, outputs in step.network(batch.images, batch.rows).items():
-                predictions_of(tasks[task_id], outputs, [batch.samples[i] for i in batch.rows[task_id].tolist()])
+                decode_outputs(tasks[task_id], outputs, [batch.samples[i] for i in batch.rows[task_id].tolist()])
 
 
 def _median(function: Callable[[], None]) -> float:

@@ -16,7 +16,7 @@ from torch import Tensor
 from benchmarks.generated import machine, prose, table, write_part
 from benchmarks.training.training_step import TrainingStep
 from usaggr.config.study import GRADIENT_BALANCING
-from usaggr.models.experts import balance_loss
+from usaggr.models.experts import load_balancing_loss
 from usaggr.training.balancing import join_routing, make_task_gradients
 from usaggr.training.losses import sample_losses
 
@@ -43,16 +43,18 @@ class BalancedStep(TrainingStep):
         """Forward, loss and backward, task by task."""
         batch, size = self.batch, self.training.batch_size
         losses: dict[str, Tensor] = {}
-        routing = []
-        for task_id, places in batch.rows.items():
-            output = self.network(batch.images[places], {task_id: torch.arange(len(places))})[task_id]
-            routing.append(self.network.routing())
-            of_samples = sample_losses(self._tasks[task_id], output, batch.targets[task_id], self.training)
-            losses[task_id] = of_samples.sum() / size
-        joined, rest = join_routing(routing), None
-        if joined and self.network.balance:
-            rest = self.network.balance * balance_loss(joined) * len(batch.samples) / size
-        self._gradients.backward(losses, rest)
+        routings = []
+        for task_id, indices in batch.rows.items():
+            result = self.network.forward_with_routing(batch.images[indices], {task_id: torch.arange(len(indices))})
+            routings.append(result.routing)
+            outputs = result.outputs[task_id]
+            sample_loss = sample_losses(self._tasks[task_id], outputs, batch.targets[task_id], self.training)
+            losses[task_id] = sample_loss.sum() / size
+        routing, auxiliary_loss = join_routing(routings), None
+        if routing and self.network.load_balancing_weight:
+            weight = self.network.load_balancing_weight * len(batch.samples) / size
+            auxiliary_loss = weight * load_balancing_loss(routing)
+        self._gradients.backward(losses, auxiliary_loss)
 
 
 @dataclass(frozen=True)

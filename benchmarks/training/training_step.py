@@ -17,11 +17,11 @@ from usaggr.config.study import StudyConfig
 from usaggr.data.batches.batches import Batch
 from usaggr.data.samples import Sample
 from usaggr.models.build_network import build_network
-from usaggr.models.experts import balance_loss
+from usaggr.models.experts import load_balancing_loss
 from usaggr.tasks import CATALOGUE, TASK_TYPES, Task
 from usaggr.training.losses import sample_losses
-from usaggr.training.memory_format import lay_out
-from usaggr.training.optimiser import make_optimiser
+from usaggr.training.memory_format import prepare_for_device
+from usaggr.training.optimizer import make_optimizer
 
 TASKS = tuple(CATALOGUE[name] for name in ("breast_lesion", "fetal_plane_cls", "thyroid_nodule_det", "FUGC"))
 """One of each type, the first of them segmentation."""
@@ -89,11 +89,13 @@ class TrainingStep:
         self.device = torch.device(device)
         self.training = study.training
         self.network = build_network(study.model, tasks, seed=0)
-        lay_out(self.network, self.device, study.training)  # as a run does: the limit must not be lower than need be
+        prepare_for_device(
+            self.network, self.device, study.training
+        )  # as a run does: the limit must not be lower than need be
         self.network.to(self.device).train()
         self.batch = batch.to(self.device)
         self._tasks = {task.id: task for task in tasks}
-        self._optimiser = make_optimiser(self.network, study.training)
+        self._optimiser = make_optimizer(self.network, study.training)
 
     def show(self, batch_size: int, image_size: int) -> None:
         """Go on with another batch."""
@@ -110,12 +112,14 @@ class TrainingStep:
         """The LightningModule's, which a test compares it with."""
         batch, training = self.batch, self.training
         total = torch.zeros((), device=self.device)
-        for task_id, output in self.network(batch.images, batch.rows).items():
+        result = self.network.forward_with_routing(batch.images, batch.rows)
+        for task_id, output in result.outputs.items():
             losses = sample_losses(self._tasks[task_id], output, batch.targets[task_id], training)
             total = total + training.task_weights.get(task_id, 1.0) * losses.sum()
-        routing = self.network.routing()
-        if routing and self.network.balance:
-            total = total + self.network.balance * balance_loss(routing) * len(batch.samples)
+        if result.routing and self.network.load_balancing_weight:
+            total = total + self.network.load_balancing_weight * load_balancing_loss(result.routing) * len(
+                batch.samples
+            )
         objective: Tensor = total / training.batch_size
         return objective
 

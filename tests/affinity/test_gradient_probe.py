@@ -21,7 +21,7 @@ from usaggr.progress import NoProgress
 from usaggr.results.spec import Placement
 from usaggr.training.losses import sample_losses
 from usaggr.training.module import MultiTaskModule
-from usaggr.training.run import execute_run, make_module, training_parts
+from usaggr.training.run import execute_run, make_intervals, make_module
 from usaggr.training.trainer import make_trainer
 from usaggr.training.validation_curve import Curve
 
@@ -105,7 +105,7 @@ def test_lookahead_is_a_step_of_sgd_at_the_runs_rates_on_all_but_the_heads(folde
     run, data = unified(folder, "training.encoder_learning_rate=1e-2", "training.learning_rate=2e-2")
     torch.manual_seed(derived_seed("run", 0))
     network = build_network(run.study.model, list(data.tasks.values()), 0)
-    parts, _ = training_parts(run.spec, run.study, data)
+    parts, _ = make_intervals(run.spec, run.study, data)
     look = Look(data, run.study)
     trainer = make_trainer(run.study, Placement(1), None, len(parts), [look])
     trainer.limit_val_batches = 0

@@ -87,11 +87,11 @@ def test_a_graph_that_computes_other_numbers_is_not_written(
 
     monkeypatch.setattr(onnx_graph, "write_onnx", lambda *arguments: arguments[-1].write_bytes(b"graph"))
     for difference in (0.01, float("nan")):
-        monkeypatch.setattr(onnx_graph, "largest_difference", lambda *_, found=difference: found)
+        monkeypatch.setattr(onnx_graph, "compute_largest_difference", lambda *_, found=difference: found)
         with pytest.raises(RunError, match="computes other numbers than the model"):
             export(run, tmp_path / "model.onnx", NoProgress())
         assert not list(tmp_path.iterdir())
-    monkeypatch.setattr(onnx_graph, "largest_difference", lambda *_: exporting.TOLERANCE / 2)
+    monkeypatch.setattr(onnx_graph, "compute_largest_difference", lambda *_: exporting.TOLERANCE / 2)
     export(run, tmp_path / "model.onnx", NoProgress())
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model.json", "model.onnx"]
 

@@ -9,7 +9,7 @@ from usaggr.config.compose import compose_study
 from usaggr.data.batches.batches import normalise
 from usaggr.errors import ConfigError
 from usaggr.inference import onnx_graph
-from usaggr.inference.onnx_graph import InferenceGraph, is_conditioned, require_onnx, without_dispatch
+from usaggr.inference.onnx_graph import InferenceGraph, compute_all_experts, is_conditioned, require_onnx
 from usaggr.models.build_network import build_network
 from usaggr.models.network import MultiTaskNetwork
 
@@ -41,7 +41,7 @@ def test_the_graph_of_a_transformer_computes_what_the_network_does(name: str) ->
     network = awaken(networks.network(TASKS, **changes)).eval()
     with torch.no_grad():
         expected = {task.id: own_outputs(network, task.id) for task in TASKS}
-        without_dispatch(network)
+        compute_all_experts(network)
         built = InferenceGraph(network, TASKS)
         assert built.conditioned == is_conditioned(network) == conditioned
         for place, task in enumerate(TASKS):
@@ -56,7 +56,7 @@ def test_images_of_several_tasks_may_stand_in_one_batch() -> None:
     network = awaken(networks.network(TASKS)).eval()
     with torch.no_grad():
         expected = [own_outputs(network, task.id)[i] for i, task in enumerate(TASKS)]
-        without_dispatch(network)
+        compute_all_experts(network)
         outputs = InferenceGraph(network, TASKS)(images(), torch.arange(4))
         for i, task in enumerate(TASKS):
             own = expected[i].softmax(dim=0) if task.type == "classification" else expected[i]
@@ -65,7 +65,7 @@ def test_images_of_several_tasks_may_stand_in_one_batch() -> None:
 
 def test_the_task_that_is_given_matters() -> None:
     network = awaken(networks.network(TASKS)).eval()
-    without_dispatch(network)
+    compute_all_experts(network)
     built, place = InferenceGraph(network, TASKS), TASKS.index(SEG)
     with torch.no_grad():
         own, other = (built(images(), torch.full((4,), p))[place] for p in (place, place - 1))

@@ -1,21 +1,23 @@
 """Adapters compute the formulas of their papers."""
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 from torch import nn
 
 from usaggr.models.adapters import FilmMlp, LoraLinear
-from usaggr.models.per_task import TaskContext
+from usaggr.models.per_task import TaskContext, assign_tasks
 
 TOKENS = torch.randn(3, 5, 6, generator=torch.Generator().manual_seed(0))
-ROWS = {"a": torch.tensor([0, 2]), "b": torch.tensor([1])}
+BATCH_INDICES = {"a": torch.tensor([0, 2]), "b": torch.tensor([1])}
 
 
 @pytest.fixture
-def context() -> TaskContext:
-    found = TaskContext()
-    found.begin(ROWS, 3)
-    return found
+def context() -> Iterator[TaskContext]:
+    active = TaskContext()
+    with active.activate(*assign_tasks(BATCH_INDICES, 3)):
+        yield active
 
 
 def test_film_scales_and_shifts_each_channel_by_task(context: TaskContext) -> None:

@@ -82,7 +82,10 @@ def test_frozen_statistics_do_not_change_in_training_and_their_weights_do(
     ("changes", "message"),
     [
         ({"encoder": "resnet81"}, r"model\.encoder: unknown 'resnet81', did you mean 'resnet\d+'"),
-        ({"encoder": "tu-vit_small_patch16_224"}, r"cannot carry the FPN decoder, which needs maps at strides 4, 8"),
+        (
+            {"encoder": "tu-vit_small_patch16_224"},
+            r"cannot be used with the FPN decoder, which needs maps at strides 4, 8",
+        ),
         ({"encoder": "test_resnet"}, "did you mean 'tu-test_resnet'"),
         ({"encoder": "tu-resnet18.a1_in2k"}, "unknown 'tu-resnet18.a1_in2k', did you mean 'tu-resnet18.a1_in1k'"),
         ({"encoder": "tu-resnet18", "weights": "a1"}, "model.weights: unknown 'a1'"),

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from tests.models.networks import images, network, rows
-from usaggr.models.experts import ExpertMlp, balance_loss, choose, dispatch, shares, weigh_all
-from usaggr.models.per_task import Routed
+from usaggr.models.experts import ExpertMlp, choose_experts, compute_shares, load_balancing_loss, mix_all, mix_chosen
+from usaggr.models.per_task import BlockRouting
 
 
 class Counting(nn.Module):
@@ -37,8 +37,8 @@ def test_dispatch_is_the_weighted_sum_and_computes_nothing_else(tokens: int, cou
     top_k = min(top_k, count)
     experts = [Counting(float(i + 1)) for i in range(count)]
     inputs = torch.randn(tokens, 3, generator=torch.Generator().manual_seed(seed))
-    weights, chosen = choose(probabilities(tokens, count, seed), top_k)
-    found = dispatch(experts, inputs, weights, chosen)
+    weights, chosen = choose_experts(probabilities(tokens, count, seed), top_k)
+    found = mix_chosen(experts, inputs, weights, chosen)
     for i in range(tokens):
         factor = sum(float(weights[i, j]) * (int(chosen[i, j]) + 1) for j in range(top_k))
         assert torch.allclose(found[i], inputs[i] * factor, atol=1e-4)
@@ -55,9 +55,9 @@ def test_dispatch_to_all_is_the_dense_mixture_in_value_and_gradient() -> None:
         tokens = torch.randn(12, 5, generator=torch.Generator().manual_seed(1)).requires_grad_()
         weights = shared.clone().requires_grad_()
         if sparse:
-            found = dispatch(experts, tokens, *choose(weights, 4))
+            found = mix_chosen(experts, tokens, *choose_experts(weights, 4))
         else:
-            found = weigh_all(experts, tokens[None], weights[None])[0]
+            found = mix_all(experts, tokens[None], weights[None])[0]
         outputs.append(found)
         parameters = [tokens, weights, *(p for expert in experts for p in expert.parameters())]
         gradients.append(list(torch.autograd.grad(found.square().sum(), parameters)))
@@ -73,7 +73,7 @@ def test_dispatch_to_all_is_the_dense_mixture_in_value_and_gradient() -> None:
 def test_the_likeliest_experts_share_a_weight_of_one(count: int, top_k: int, seed: int) -> None:
     top_k = min(top_k, count)
     found = probabilities(20, count, seed)
-    weights, chosen = choose(found, top_k)
+    weights, chosen = choose_experts(found, top_k)
     assert torch.allclose(weights.sum(dim=-1), torch.ones(20), atol=1e-6)
     assert torch.equal(
         chosen.sort(dim=-1).values, found.argsort(dim=-1, descending=True)[:, :top_k].sort(dim=-1).values
@@ -84,7 +84,7 @@ def test_the_likeliest_experts_share_a_weight_of_one(count: int, top_k: int, see
 
 def test_the_router_learns_with_a_single_expert_a_token_too() -> None:
     logits = torch.tensor([[0.3, 0.1, -0.2]], requires_grad=True)
-    weights, chosen = choose(logits.softmax(dim=-1), 1)
+    weights, chosen = choose_experts(logits.softmax(dim=-1), 1)
     assert weights.item() == 1
     (weights * 2.0).sum().backward()  # type: ignore[no-untyped-call]
     assert logits.grad is not None
@@ -93,9 +93,9 @@ def test_the_router_learns_with_a_single_expert_a_token_too() -> None:
     assert torch.allclose(logits.grad[0], expected, atol=1e-6)
 
 
-def routed(values: Sequence[Sequence[float]], top_k: int) -> Routed:
+def routed(values: Sequence[Sequence[float]], top_k: int) -> BlockRouting:
     found = torch.tensor([values])
-    return Routed(found, *choose(found, top_k))
+    return BlockRouting(found, *choose_experts(found, top_k))
 
 
 @pytest.mark.parametrize(
@@ -113,21 +113,21 @@ def routed(values: Sequence[Sequence[float]], top_k: int) -> Routed:
 def test_the_balance_is_one_where_all_have_the_same_share(
     values: list[list[float]], top_k: int, expected: float
 ) -> None:
-    assert balance_loss({0: routed(values, top_k)}).item() == pytest.approx(expected, rel=1e-5)
+    assert load_balancing_loss({0: routed(values, top_k)}).item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_balance_is_a_mean_over_blocks() -> None:
     even, one = routed([[0.5, 0.5]], 2), routed([[1.0, 0.0]], 2)
-    assert balance_loss({3: even, 4: one}).item() == pytest.approx((1 + 2) / 2)
+    assert load_balancing_loss({3: even, 4: one}).item() == pytest.approx((1 + 2) / 2)
 
 
 def test_the_balance_pulls_at_probabilities_by_the_shares_that_experts_have() -> None:
     """As in Switch Transformers, shares are counts: E x share / tokens is the gradient, whatever the probabilities."""
     found = torch.tensor([[[0.5, 0.3, 0.2], [0.1, 0.2, 0.7]]], requires_grad=True)
     for top_k in (1, 2, 3):
-        weights, chosen = choose(found, top_k)
-        (gradient,) = torch.autograd.grad(balance_loss({0: Routed(found, weights, chosen)}), found)
-        share = shares(Routed(found, weights, chosen)).detach().mean(dim=(0, 1))
+        weights, chosen = choose_experts(found, top_k)
+        (gradient,) = torch.autograd.grad(load_balancing_loss({0: BlockRouting(found, weights, chosen)}), found)
+        share = compute_shares(BlockRouting(found, weights, chosen)).detach().mean(dim=(0, 1))
         assert torch.allclose(gradient, (3 * share / 2).expand(1, 2, 3))
 
 
@@ -136,21 +136,21 @@ def test_descending_the_balance_evens_out_the_experts() -> None:
         logits = torch.randn(1, 64, 4, generator=torch.Generator().manual_seed(0)) + torch.tensor([1.0, 0, 0, -1])
         bias = torch.zeros(4, requires_grad=True)
 
-        def now(bias: Tensor = bias, logits: Tensor = logits, top_k: int = top_k) -> Routed:
+        def now(bias: Tensor = bias, logits: Tensor = logits, top_k: int = top_k) -> BlockRouting:
             found = (logits + bias).softmax(dim=-1)
-            return Routed(found, *choose(found, top_k))
+            return BlockRouting(found, *choose_experts(found, top_k))
 
         optimiser = torch.optim.SGD([bias], 0.5)
-        before = shares(now()).mean(dim=(0, 1)).std().item()
+        before = compute_shares(now()).mean(dim=(0, 1)).std().item()
         for _ in range(50):
             optimiser.zero_grad()
-            balance_loss({0: now()}).backward()  # type: ignore[no-untyped-call]
+            load_balancing_loss({0: now()}).backward()  # type: ignore[no-untyped-call]
             optimiser.step()
-        assert shares(now()).mean(dim=(0, 1)).std().item() < 0.35 * before
+        assert compute_shares(now()).mean(dim=(0, 1)).std().item() < 0.35 * before
 
 
 def test_shares_are_the_weights_in_their_places() -> None:
-    found = shares(routed([[0.5, 0.3, 0.2], [0.1, 0.1, 0.8]], 2))
+    found = compute_shares(routed([[0.5, 0.3, 0.2], [0.1, 0.1, 0.8]], 2))
     assert found.shape == (1, 2, 3)
     assert found[0, 0].tolist() == pytest.approx([0.625, 0.375, 0])
     assert found.sum(dim=-1).flatten().tolist() == pytest.approx([1, 1])

@@ -9,7 +9,7 @@ from usaggr.models.heads import (
     DetectionHead,
     DirectHead,
     SegmentationHead,
-    centre_of_mass,
+    center_of_mass,
     spatial_softmax,
 )
 
@@ -23,17 +23,17 @@ def peaks(places: list[tuple[int, int]], height: int, width: int) -> Tensor:
 
 
 def test_a_landmark_is_x_and_y_of_the_centre_of_its_pixel() -> None:
-    found = centre_of_mass(spatial_softmax(peaks([(0, 0), (1, 2), (3, 9)], 4, 10)))
+    found = center_of_mass(spatial_softmax(peaks([(0, 0), (1, 2), (3, 9)], 4, 10)))
     assert torch.allclose(found[0], torch.tensor([[0.05, 0.125], [0.25, 0.375], [0.95, 0.875]]))
 
 
 def test_a_uniform_heat_map_gives_the_middle_of_the_image() -> None:
-    assert torch.allclose(centre_of_mass(spatial_softmax(torch.zeros(2, 3, 5, 8))), torch.full((2, 3, 2), 0.5))
+    assert torch.allclose(center_of_mass(spatial_softmax(torch.zeros(2, 3, 5, 8))), torch.full((2, 3, 2), 0.5))
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_landmarks_are_computed_in_single_precision(dtype: torch.dtype) -> None:
-    found = centre_of_mass(spatial_softmax(torch.zeros(1, 1, 64, 64, dtype=dtype)))
+    found = center_of_mass(spatial_softmax(torch.zeros(1, 1, 64, 64, dtype=dtype)))
     assert found.dtype == torch.float32
     assert torch.allclose(found, torch.tensor(0.5), atol=1e-6)
 

@@ -13,7 +13,7 @@ from tests.models.networks import ALL, CLS, DET, REG, SEG, awaken, images, loss,
 from usaggr.data.batches.batches import MEAN, STD
 from usaggr.models.experts import ExpertMlp
 from usaggr.models.m2dino import M2Dino
-from usaggr.models.normalisation import mixes_samples
+from usaggr.models.normalization import has_batch_statistics
 from usaggr.models.per_task import PerTask
 
 CONDITIONINGS: tuple[dict[str, Any], ...] = (
@@ -61,11 +61,11 @@ def test_with_experts_the_network_starts_as_the_plain_transformer(encoder: str, 
     plain = _louder(network(conditioning="none", **changes))
     routed = _louder(network(experts={"top_k": top_k, "router": router}, **changes))
     batch = images()
-    expected, found = plain(batch, rows()), routed(batch, rows())
-    assert len(routed.routing()) == plain.encoder.depth // 2
+    expected, result = plain(batch, rows()), routed.forward_with_routing(batch, rows())
+    assert len(result.routing) == plain.encoder.depth // 2
     for task in ALL:
         assert expected[task.id].std() > 1e-3
-        assert torch.allclose(found[task.id], expected[task.id], atol=1e-5), task.id
+        assert torch.allclose(result.outputs[task.id], expected[task.id], atol=1e-5), task.id
 
 
 @pytest.mark.parametrize("conditioning", ["lora", "film"])
@@ -120,7 +120,7 @@ def test_permuting_a_batch_permutes_its_outputs(changes: dict[str, Any]) -> None
 
 @each_conditioning
 def test_no_layer_mixes_samples(changes: dict[str, Any]) -> None:
-    assert not any(mixes_samples(module) for module in network(**changes).modules())
+    assert not any(has_batch_statistics(module) for module in network(**changes).modules())
 
 
 def test_all_heads_read_one_spatial_map_and_no_token_leaves_the_encoder() -> None:
@@ -153,8 +153,7 @@ def test_a_router_blind_to_tasks_sends_one_image_the_same_way_for_all_of_them() 
     one = images(1).expand(8, -1, -1, -1)
     for router, alike in (("token", True), ("task", False)):
         built = awaken(network(experts={"router": router}))
-        built(one, rows())
-        for routed in built.routing().values():
+        for routed in built.forward_with_routing(one, rows()).routing.values():
             assert torch.allclose(routed.probabilities[0], routed.probabilities[1], atol=1e-6) == alike
 
 
@@ -223,9 +222,9 @@ def test_blocks_are_conditioned_where_they_are_asked_to_be() -> None:
 def test_the_router_computes_in_single_precision_under_half() -> None:
     built = network()
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        outputs = built(images(), rows())
-    assert outputs[CLS.id].dtype == torch.bfloat16
-    for routed in built.routing().values():
+        result = built.forward_with_routing(images(), rows())
+    assert result.outputs[CLS.id].dtype == torch.bfloat16
+    for routed in result.routing.values():
         assert routed.probabilities.dtype == torch.float32
         assert torch.allclose(routed.probabilities.sum(dim=-1), torch.ones(()), atol=1e-6)
         assert not torch.equal(routed.probabilities, routed.probabilities.bfloat16().float())
@@ -246,9 +245,9 @@ def test_pretrained_weights_see_images_as_they_were_trained_with(tmp_path: Path)
 
 def test_nothing_holds_on_to_a_batch() -> None:
     built = network()
-    built(images(), rows())
-    assert built.routing()
-    assert built.routing() == {}
+    assert built.forward_with_routing(images(), rows()).routing
+    context = built._context
+    assert (context.tasks, context.embedding, context._routing) == ((), None, {})
     with pytest.raises(AssertionError):  # a layer that is called outside the network has no task
         built.encoder(images())
 

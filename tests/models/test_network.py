@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from usaggr.config.model import MhMtlConfig
 from usaggr.models.build_network import build_network
 from usaggr.models.network import MultiTaskNetwork
-from usaggr.models.normalisation import mixes_samples, norm_groups
+from usaggr.models.normalization import choose_groups, has_batch_statistics
 from usaggr.models.parameters import count_parameters
 from usaggr.tasks import CATALOGUE, Task
 
@@ -54,13 +54,13 @@ def test_each_type_gives_what_its_task_needs(landmarks: str, size: tuple[int, in
 @pytest.mark.parametrize("encoder", ["tu-test_resnet", "resnet18", "efficientnet-b0", "tu-mobilenetv3_small_050"])
 def test_no_layer_mixes_samples(encoder: str) -> None:
     network = build_network(model(encoder=encoder), ALL, 0)
-    assert not any(mixes_samples(module) for module in network.modules())
+    assert not any(has_batch_statistics(module) for module in network.modules())
     assert any(isinstance(module, nn.GroupNorm) for module in network.encoder.modules())
 
 
 @pytest.mark.parametrize("channels", [8, 24, 32, 96, 112, 448])
 def test_group_normalisation_leaves_something_of_a_map_of_one_pixel(channels: int) -> None:
-    norm = nn.GroupNorm(norm_groups(channels), channels)
+    norm = nn.GroupNorm(choose_groups(channels), channels)
     maps = torch.randn(2, channels, 1, 1, generator=torch.Generator().manual_seed(0))
     first, second = norm(maps)
     assert not torch.equal(first, second)
@@ -150,8 +150,10 @@ def test_the_encoder_is_passed_once_for_a_batch_of_many_tasks() -> None:
 def test_parts_add_up() -> None:
     network = build_network(model(), ALL, 0)
     counts = count_parameters(network)
-    assert sum(counts.parts.values()) == counts.total == counts.trained == sum(p.numel() for p in network.parameters())
-    assert counts.parts["backbone"] == sum(p.numel() for p in network.encoder.parameters())
+    assert (
+        sum(counts.by_role.values()) == counts.total == counts.trained == sum(p.numel() for p in network.parameters())
+    )
+    assert counts.by_role["backbone"] == sum(p.numel() for p in network.encoder.parameters())
     heads = [sum(p.numel() for p in network.head(task.id).parameters()) for task in ALL]
     assert counts.active == counts.total - sum(heads) + max(heads)
 

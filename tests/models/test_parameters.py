@@ -8,7 +8,7 @@ import timm
 from tests.models.networks import ALL, CLS, model, network
 from usaggr.config.compose import compose_study
 from usaggr.models.build_network import build_network
-from usaggr.models.parameters import count_parameters, layer_depth, parts_of
+from usaggr.models.parameters import count_parameters, get_layer_depth, map_parameter_roles
 
 
 def timms(encoder: str) -> int:
@@ -19,9 +19,9 @@ def timms(encoder: str) -> int:
 @pytest.mark.parametrize("encoder", ["test_vit", "vit_tiny_patch16_dinov3_qkvb", "vit_small_patch16_dinov3"])
 def test_the_plain_transformer_has_as_many_parameters_as_timms(encoder: str) -> None:
     counts = count_parameters(network(encoder=encoder, patch_size=None, conditioning="none"))
-    assert counts.parts["backbone"] == timms(encoder)
-    assert "experts" not in counts.parts
-    assert "conditioning" not in counts.parts
+    assert counts.by_role["backbone"] == timms(encoder)
+    assert "experts" not in counts.by_role
+    assert "conditioning" not in counts.by_role
 
 
 @pytest.mark.slow
@@ -29,7 +29,7 @@ def test_the_plain_transformer_has_as_many_parameters_as_timms(encoder: str) -> 
 def test_the_shipped_models_stand_on_timms_backbone(name: str) -> None:
     shipped = compose_study("demo", [f"model={name}"]).model
     plain = build_network(compose_study("demo", [f"model={name}", "model.conditioning=none"]).model, ALL, 0)
-    assert count_parameters(plain).parts["backbone"] == timms(shipped.encoder)
+    assert count_parameters(plain).by_role["backbone"] == timms(shipped.encoder)
 
 
 @pytest.mark.parametrize(("count", "top_k"), [(4, 1), (4, 2), (8, 2), (4, 4)])
@@ -38,12 +38,12 @@ def test_experts_are_copies_of_the_mlp_of_which_some_are_active(count: int, top_
     mlp: Any = network(conditioning="none").encoder.blocks[-1].mlp
     each = sum(parameter.numel() for parameter in mlp.parameters())
     counts = count_parameters(network(experts={"count": count, "top_k": top_k}))
-    assert counts.parts["experts"] == 3 * count * each
-    assert counts.parts["backbone"] == plain.parts["backbone"] - 3 * each
+    assert counts.by_role["experts"] == 3 * count * each
+    assert counts.by_role["backbone"] == plain.by_role["backbone"] - 3 * each
     routers = 3 * (64 * count + count + 64 * count)
-    assert counts.parts["conditioning"] == routers + 64 * len(ALL)
+    assert counts.by_role["conditioning"] == routers + 64 * len(ALL)
     assert counts.active == plain.active + 3 * (top_k - 1) * each + routers + 64
-    assert counts.total == sum(counts.parts.values()) == counts.trained
+    assert counts.total == sum(counts.by_role.values()) == counts.trained
 
 
 def test_a_wide_dense_mlp_is_active_whole() -> None:
@@ -58,7 +58,7 @@ def test_with_one_task_all_is_active_that_serves_it(conditioning: str) -> None:
     many = count_parameters(network(ALL, conditioning=conditioning))
     biggest = max(count_parameters(network([task], conditioning=conditioning)).active for task in ALL)
     assert many.active == biggest
-    assert one.active == (one.total if conditioning != "experts" else one.total - one.parts["experts"] // 2)
+    assert one.active == (one.total if conditioning != "experts" else one.total - one.by_role["experts"] // 2)
 
 
 @pytest.mark.parametrize("freeze", ["none", "early", "backbone"])
@@ -67,12 +67,12 @@ def test_frozen_parameters_are_not_counted_as_trained(freeze: str) -> None:
     counts = count_parameters(built)
     assert counts.trained == sum(p.numel() for p in built.parameters() if p.requires_grad)
     if freeze == "backbone":
-        assert counts.trained == counts.total - counts.parts["backbone"]
+        assert counts.trained == counts.total - counts.by_role["backbone"]
 
 
 def test_every_parameter_has_its_part() -> None:
     built = network()
-    parts = parts_of(built)
+    parts = map_parameter_roles(built)
     assert set(parts) == {name for name, _ in built.named_parameters()}
     assert parts["encoder.vit.blocks.5.attn.qkv.weight"] == "backbone"
     assert parts["encoder.vit.blocks.5.mlp.experts.0.fc1.weight"] == "experts"
@@ -92,7 +92,7 @@ def test_every_parameter_has_its_part() -> None:
     ],
 )
 def test_how_deep_a_parameter_stands(name: str, depth: int) -> None:
-    assert layer_depth(name, 12) == depth
+    assert get_layer_depth(name, 12) == depth
 
 
 def test_the_tiny_model_is_tiny() -> None:

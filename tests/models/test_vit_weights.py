@@ -188,7 +188,7 @@ def twice(state: dict[str, Tensor]) -> dict[str, Tensor]:
     [
         (half_a_file, r"missing: blocks\.5\.\S+, blocks\.5\.\S+, blocks\.5\.\S+ and 9 more; in the file but .*: odd$"),
         (transformers_names, r"names are those of the transformers library.*https://huggingface\.co/timm/test_vit\."),
-        (twice, r"holds the encoder more than once \(cls_token and module\.cls_token\)"),
+        (twice, r"contains the encoder more than once \(cls_token and module\.cls_token\)"),
     ],
 )
 def test_a_file_that_does_not_fit_is_refused_with_what_is_wrong(tmp_path: Path, change: Any, message: str) -> None:
@@ -226,10 +226,13 @@ def test_a_file_with_code_in_it_is_not_executed(tmp_path: Path) -> None:
     [
         ("vit_small_patch16_dinov4", "unknown 'vit_small_patch16_dinov4', did you mean 'vit_small_patch16_dinov3'"),
         ("vit_small_patch16_dinov3.lvd", r"did you mean 'vit_small_patch16_dinov3\.lvd1689m'.*without a tag"),
-        ("resnet18", "is no plain vision transformer .*patches"),
-        ("swin_tiny_patch4_window7_224", "is no plain vision transformer .*near it are vit_tiny_patch16_224"),
-        ("vit_base_patch16_18x2_224", "not each of its blocks has one MLP"),
-        ("vit_base_r50_s16_224", "its tokens are no square patches of the image"),
+        ("resnet18", "is not a plain vision transformer .*images of any size"),
+        (
+            "swin_tiny_patch4_window7_224",
+            "is not a plain vision transformer .*similar names that are: vit_tiny_patch16_224",
+        ),
+        ("vit_base_patch16_18x2_224", "some of its blocks do not have exactly one MLP"),
+        ("vit_base_r50_s16_224", "its tokens are not square patches of the image"),
     ],
 )
 def test_an_encoder_that_is_no_plain_transformer_is_refused_with_the_nearest_that_are(
@@ -254,14 +257,14 @@ def test_without_network_and_cache_it_is_said_what_to_fetch_from_where_under_whi
         build_vit(model(encoder="vit_small_patch16_dinov3", weights="timm"))
     assert str(caught.value) == (
         "model.weights=timm: the weights of vit_small_patch16_dinov3 are not in the cache and could not be downloaded "
-        "(HF_HUB_OFFLINE is set); fetch model.safetensors of timm/vit_small_patch16_dinov3.lvd1689m from "
-        "https://huggingface.co/timm/vit_small_patch16_dinov3.lvd1689m (licence: the DINOv3 License, which is "
+        "(HF_HUB_OFFLINE is set); download model.safetensors of timm/vit_small_patch16_dinov3.lvd1689m from "
+        "https://huggingface.co/timm/vit_small_patch16_dinov3.lvd1689m (license: the DINOv3 License, which is "
         "Meta's own and is accepted on that page), put it where the runs can read it, and set model.weights=FILE"
     )
 
 
 def test_a_transformer_without_weights_in_timm_is_said_to_have_none() -> None:
-    with pytest.raises(ConfigError, match="timm offers no weights of vit_base_patch16_gap_224; give a local file"):
+    with pytest.raises(ConfigError, match="timm has no weights for vit_base_patch16_gap_224; give a local file"):
         build_vit(model(encoder="vit_base_patch16_gap_224", weights="timm"))
 
 
@@ -285,9 +288,9 @@ def test_timms_own_weights_are_taken_from_the_cache_without_a_network(empty_cach
 
 def test_a_changed_download_is_another_content(empty_cache: Path) -> None:
     put_into_cache(empty_cache, source("test_vit", seed=1).state_dict(), "c0ffee")
-    first = vit_download.content_of(model(weights="timm"))
+    first = vit_download.identify_weights(model(weights="timm"))
     put_into_cache(empty_cache, source("test_vit", seed=2).state_dict(), "decade")
-    second = vit_download.content_of(model(weights="timm"))
+    second = vit_download.identify_weights(model(weights="timm"))
     assert first.startswith("timm/test_vit.r160_in1k model.safetensors sha256:")
     assert first != second
 
@@ -299,7 +302,7 @@ def test_the_refused_answer_of_the_hub_is_in_the_message(empty_cache: Path, monk
         raise PermissionError("access to it is restricted\nand more")
 
     monkeypatch.setattr(vit_download, "hf_hub_download", refuse)
-    with pytest.raises(ConfigError, match=r"could not be downloaded \(access to it is restricted\); fetch"):
+    with pytest.raises(ConfigError, match=r"could not be downloaded \(access to it is restricted\); download"):
         build_vit(model(weights="timm"))
 
 

@@ -18,11 +18,11 @@ from usaggr.models.network import MultiTaskNetwork
 from usaggr.training.balancing import (
     TaskGradients,
     Uncertainty,
-    gradient_weights,
     join_routing,
+    make_gradient_weighting,
     make_task_gradients,
     make_uncertainty,
-    own_parameters,
+    map_task_parameters,
 )
 
 DEMO = compose_study("demo", ["model=tiny", "model.dropout=0"])
@@ -34,7 +34,7 @@ def training(balancing: str) -> TrainingConfig:
 
 def combine(method: str, gradients: Tensor) -> Tensor:
     """What a rule makes of gradients (k, n): (n,)."""
-    return gradient_weights(method)(gradients @ gradients.T) @ gradients.double()
+    return make_gradient_weighting(method)(gradients @ gradients.T) @ gradients.double()
 
 
 CONFLICT = torch.tensor([[1.0, 0.5, 0.0], [-1.0, 1.0, 0.5]])
@@ -78,7 +78,7 @@ def test_mgda_of_two_tasks_is_twice_the_shortest_vector_between_them(gradients: 
 def test_imtl_g_has_the_same_projection_on_the_direction_of_each_gradient() -> None:
     """Liu et al. 2021, equation 5; the weights sum to the number of tasks."""
     gradients = torch.randn(4, 9, generator=torch.Generator().manual_seed(1)).abs()
-    weights = gradient_weights("imtl_g")(gradients @ gradients.T)
+    weights = make_gradient_weighting("imtl_g")(gradients @ gradients.T)
     assert float(weights.sum()) == pytest.approx(4)
     directions = (gradients / gradients.norm(dim=1, keepdim=True)).double()
     projections = directions @ (weights @ gradients.double())
@@ -107,13 +107,13 @@ def test_a_gradient_of_zero_has_no_say(method: str) -> None:
 def test_where_a_gradient_is_not_finite_the_sum_is_taken_for_the_next_loss_to_tell() -> None:
     gramian = torch.tensor([[1.0, math.inf], [math.inf, 2.0]])
     for method in GRADIENT_BALANCING:
-        assert gradient_weights(method)(gramian).tolist() == [1, 1]
+        assert make_gradient_weighting(method)(gramian).tolist() == [1, 1]
 
 
 def test_without_the_package_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "torchjd.aggregation", None)
     with pytest.raises(ConfigError, match=r"pcgrad needs the package torchjd: pip install usaggr\[torchjd\]"):
-        gradient_weights("pcgrad")
+        make_gradient_weighting("pcgrad")
 
 
 # A network's gradients
@@ -166,7 +166,7 @@ def test_the_jacobian_is_that_of_autograd_row_by_row() -> None:
 
     TaskGradients(built, weigh).backward(apart(built, batch, rows()))
     found = gradients_of(built)
-    own = own_parameters(built)
+    own = map_task_parameters(built)
     shared = {name: p for name, p in built.named_parameters() if name not in own}
     whole = losses_of(built(batch, rows()))
     jacobian = []
@@ -197,17 +197,17 @@ def test_what_no_task_of_the_batch_uses_is_not_touched() -> None:
     of = {SEG.id: torch.tensor([0, 1]), CLS.id: torch.tensor([2])}
     TaskGradients(built, lambda gramian: torch.ones(len(gramian))).backward(apart(built, images(3, (64, 64)), of))
     found = gradients_of(built)
-    own = own_parameters(built)
+    own = map_task_parameters(built)
     assert all((found[name] is None) == (own[name] not in of) for name in own)
 
 
 def test_frozen_parts_stay_without_a_gradient_and_the_rest_is_balanced() -> None:
     built = awaken(network(freeze="backbone"))
-    TaskGradients(built, gradient_weights("upgrad")).backward(apart(built, images(size=(64, 64)), rows()))
+    TaskGradients(built, make_gradient_weighting("upgrad")).backward(apart(built, images(size=(64, 64)), rows()))
     for name, parameter in built.named_parameters():
         if not parameter.requires_grad:
             assert parameter.grad is None, name
-    assert any(p.grad is not None for name, p in built.named_parameters() if name not in own_parameters(built))
+    assert any(p.grad is not None for name, p in built.named_parameters() if name not in map_task_parameters(built))
 
 
 def test_what_is_no_tasks_is_added_as_it_is() -> None:
@@ -217,7 +217,7 @@ def test_what_is_no_tasks_is_added_as_it_is() -> None:
     def gradient(rest: bool) -> Tensor:
         losses = apart(built, batch, rows())
         more = weight.sum() + 0 * torch.stack(list(losses.values())).sum() if rest else None
-        TaskGradients(built, gradient_weights("mgda")).backward(losses, more)
+        TaskGradients(built, make_gradient_weighting("mgda")).backward(losses, more)
         found = weight.grad
         built.zero_grad()
         assert found is not None
@@ -243,7 +243,7 @@ def test_one_task_alone_in_a_batch_has_its_plain_gradient() -> None:
 
 
 def test_own_parameters_are_heads_and_what_is_conditioned_on_a_task() -> None:
-    own = own_parameters(network())
+    own = map_task_parameters(network())
     assert {own[name] for name in own} == {task.id for task in ALL}
     embeddings = [name for name in own if ".of.task_" in name]
     assert len(embeddings) == len(ALL)
@@ -254,15 +254,13 @@ def test_own_parameters_are_heads_and_what_is_conditioned_on_a_task() -> None:
 def test_routing_of_parts_is_that_of_the_batch() -> None:
     built = awaken(network()).eval()
     batch, of = images(size=(64, 64)), rows()
-    built(batch, of)
-    whole = built.routing()
-    parts = []
-    for task, places in of.items():
-        built(batch[places], {task: torch.arange(len(places))})
-        parts.append(built.routing())
-    joined, order = join_routing(parts), torch.cat(list(of.values()))
-    assert joined.keys() == whole.keys()
-    for block, routed in whole.items():
+    expected = built.forward_with_routing(batch, of).routing
+    routings = []
+    for task, indices in of.items():
+        routings.append(built.forward_with_routing(batch[indices], {task: torch.arange(len(indices))}).routing)
+    joined, order = join_routing(routings), torch.cat(list(of.values()))
+    assert joined.keys() == expected.keys()
+    for block, routed in expected.items():
         assert torch.allclose(joined[block].probabilities, routed.probabilities[order], atol=1e-5)
         assert torch.allclose(joined[block].weights, routed.weights[order], atol=1e-5)
         assert torch.equal(joined[block].chosen, routed.chosen[order])

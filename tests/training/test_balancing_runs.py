@@ -13,11 +13,11 @@ from tests.training.test_resume import digest, train, train_with_stops
 from tests.training.test_run import execute, pick, plan_of
 from usaggr.data.batches.streams import NOT_EQUAL
 from usaggr.errors import ConfigError, RunError
-from usaggr.models.network import MultiTaskNetwork
+from usaggr.models.network import MultiTaskNetwork, NetworkOutput
 from usaggr.training import balancing as balancing_room
 from usaggr.training.balancing import TaskGradients
 from usaggr.training.module import MultiTaskModule
-from usaggr.training.run import training_parts
+from usaggr.training.run import make_intervals
 
 COMMON = ("training.budget=24 examples", "training.validations=2", "training.keep_weights=scored")
 
@@ -38,7 +38,7 @@ def test_with_equal_weights_a_run_is_that_of_equal_but_for_rounding(
 ) -> None:
     slow = (*COMMON, "training.learning_rate=1e-5", "training.budget=16 examples")
     expected = execute(plan_of(folder, *slow), "unified", tmp_path / "equal")
-    monkeypatch.setattr(balancing_room, "gradient_weights", lambda method: sums)
+    monkeypatch.setattr(balancing_room, "make_gradient_weighting", lambda method: sums)
     found = execute(plan_of(folder, *slow, "training.balancing=pcgrad"), "unified", tmp_path / "sums")
     assert found.examples == expected.examples
     losses = [pd.read_csv(tmp_path / name / "curve.csv").filter(like="loss") for name in ("equal", "sums")]
@@ -136,9 +136,9 @@ def test_the_balance_of_experts_is_kept_beside_the_tasks(
     given: list[bool] = []
     own = TaskGradients.backward
 
-    def backward(self: TaskGradients, losses: Any, rest: torch.Tensor | None = None) -> None:
-        given.append(rest is not None and float(rest) > 0)
-        own(self, losses, rest)
+    def backward(self: TaskGradients, losses: Any, auxiliary_loss: torch.Tensor | None = None) -> None:
+        given.append(auxiliary_loss is not None and float(auxiliary_loss) > 0)
+        own(self, losses, auxiliary_loss)
 
     monkeypatch.setattr(TaskGradients, "backward", backward)
     plan = plan_of(folder, *COMMON, "model=m2dino_tiny", "training.balancing=upgrad")
@@ -156,12 +156,13 @@ def test_half_precision_of_wide_range_trains(folder: Path, tmp_path: Path) -> No
 def test_a_loss_that_is_not_finite_ends_the_run_before_gradients_are_put_together(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own = MultiTaskNetwork.forward
+    original = MultiTaskNetwork.forward_with_routing
 
-    def forward(self: MultiTaskNetwork, images: Any, rows: Any) -> Any:
-        return {task: output * float("nan") for task, output in own(self, images, rows).items()}
+    def forward(self: MultiTaskNetwork, images: Any, batch_indices: Any) -> NetworkOutput:
+        result = original(self, images, batch_indices)
+        return NetworkOutput({task: output * float("nan") for task, output in result.outputs.items()}, result.routing)
 
-    monkeypatch.setattr(MultiTaskNetwork, "forward", forward)
+    monkeypatch.setattr(MultiTaskNetwork, "forward_with_routing", forward)
     with pytest.raises(RunError, match="nan at step 1"):
         execute(plan_of(folder, *COMMON, "training.balancing=upgrad"), "unified", tmp_path / "run")
 
@@ -183,7 +184,7 @@ def test_examples_are_dealt_out_and_the_streams_stay_the_tasks_own(uneven: Path)
     draws: dict[str, dict[str, list[Any]]] = {}
     for name, plan in (("equal", equal), ("sqrt", sqrt)):
         run, data = pick(plan, "unified")
-        parts, lengths = training_parts(run.spec, run.study, data)
+        parts, lengths = make_intervals(run.spec, run.study, data)
         found = [draw for part in parts for batch in part.draws for draw in batch]
         draws[name] = {task: [draw for draw in found if draw.task_id == task] for task in lengths}
         assert {task: len(of) for task, of in draws[name].items()} == lengths
@@ -210,7 +211,7 @@ def test_dealing_out_by_the_budgets_own_rule_changes_nothing_but_the_fingerprint
     found = []
     for plan in (uniform, equal):
         run, data = pick(plan, "unified")
-        found.append([part.draws for part in training_parts(run.spec, run.study, data)[0]])
+        found.append([part.draws for part in make_intervals(run.spec, run.study, data)[0]])
     assert found[0] == found[1]
     assert {run.spec.fingerprint for run in equal.runs}.isdisjoint(run.spec.fingerprint for run in uniform.runs)
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from usaggr.training.checkpoint import CheckpointFile, Position
-from usaggr.training.resume import Progress
+from usaggr.training.resume import ResumePoint
 
-PLACE = Position(part=1, batch=2, step=7)
+PLACE = Position(interval=1, batch=2, step=7)
 OWN = {"fingerprint": "a" * 64, "precision": "32-true"}
 
 
@@ -97,7 +97,7 @@ def test_a_checkpoint_is_taken_only_where_it_is_of_a_place_in_the_runs_parts(
     file = CheckpointFile(tmp_path, **OWN)
     file.write(position, {})
     parts: Any = [range(3), range(2)]
-    progress = Progress(file, parts)
+    progress = ResumePoint(file, parts)
     assert (progress.position == position) == fits
-    assert ("other parts" in capsys.readouterr().out) != fits
-    assert progress.fitted == (fits and position.part == 2)
+    assert ("other intervals" in capsys.readouterr().out) != fits
+    assert progress.is_trained == (fits and position.interval == 2)

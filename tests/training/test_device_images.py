@@ -10,7 +10,7 @@ from usaggr.data.batches.cache import ImageCache, build_or_open
 from usaggr.data.batches.streams import Draw
 from usaggr.data.read.load_dataset import load_dataset
 from usaggr.data.samples import Dataset
-from usaggr.training.device_images import SHARE, ResidentPixels, bytes_of, fits, pixels_on
+from usaggr.training.device_images import MEMORY_SHARE, ResidentPixels, count_bytes, has_room, make_pixels
 
 CPU = torch.device("cpu")
 AUGMENT = AugmentConfig(rotate=20, scale=0.2, translate=0.1, gain=0.2, offset=0.1, gamma=0.3)
@@ -49,9 +49,9 @@ def test_only_what_is_shown_is_resident(data: tuple[Dataset, ImageCache]) -> Non
     dataset, cache = data
     some = [*dataset.by_task["seg"][:2], dataset.by_task["cls"][0], dataset.by_task["cls"][0]]
     resident = ResidentPixels(cache, some, CPU)
-    assert bytes_of(cache, some) == 32 * 32 * (3 * cache.channels + 1)  # the same mask serves all of seg
+    assert count_bytes(cache, some) == 32 * 32 * (3 * cache.channels + 1)  # the same mask serves all of seg
     assert torch.equal(resident.images_of(some[1:3]), CachedPixels(cache).images_of(some[1:3]))
-    with pytest.raises(ValueError, match="not put on the device"):
+    with pytest.raises(ValueError, match="not on the device"):
         resident.images_of([dataset.by_task["det"][0]])
 
 
@@ -64,24 +64,24 @@ def test_tasks_without_masks_need_none(data: tuple[Dataset, ImageCache]) -> None
 
 def test_images_stay_on_a_device_where_they_are_to(data: tuple[Dataset, ImageCache]) -> None:
     dataset, cache = data
-    assert isinstance(pixels_on(CPU, cache, dataset.samples, True), ResidentPixels)
-    assert isinstance(pixels_on(CPU, cache, dataset.samples, False), CachedPixels)
-    assert isinstance(pixels_on(CPU, cache, dataset.samples, "auto"), CachedPixels)
+    assert isinstance(make_pixels(CPU, cache, dataset.samples, True), ResidentPixels)
+    assert isinstance(make_pixels(CPU, cache, dataset.samples, False), CachedPixels)
+    assert isinstance(make_pixels(CPU, cache, dataset.samples, "auto"), CachedPixels)
 
 
 def test_by_auto_a_gpu_decides_by_its_free_memory(
     data: tuple[Dataset, ImageCache], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dataset, cache = data
-    needed = bytes_of(cache, dataset.samples)
+    needed = count_bytes(cache, dataset.samples)
     asked: list[torch.device] = []
 
     def free(device: torch.device) -> tuple[int, int]:
         asked.append(device)
-        return int(needed / SHARE) - 4, 10**12
+        return int(needed / MEMORY_SHARE) - 4, 10**12
 
     monkeypatch.setattr(torch.cuda, "mem_get_info", free)
     gpu = torch.device("cuda", 1)
-    assert isinstance(pixels_on(gpu, cache, dataset.samples, "auto"), CachedPixels)
+    assert isinstance(make_pixels(gpu, cache, dataset.samples, "auto"), CachedPixels)
     assert asked == [gpu]
-    assert fits(needed, int(needed / SHARE) + 4)
+    assert has_room(needed, int(needed / MEMORY_SHARE) + 4)

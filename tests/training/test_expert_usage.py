@@ -6,14 +6,14 @@ import pandas as pd
 import pytest
 import torch
 
-from usaggr.models.experts import choose
-from usaggr.models.per_task import Routed
+from usaggr.models.experts import choose_experts
+from usaggr.models.per_task import BlockRouting
 from usaggr.training.expert_usage import COLUMNS, ExpertUsage
 
 
-def routed(*samples: list[list[float]], top_k: int = 1) -> Routed:
+def routed(*samples: list[list[float]], top_k: int = 1) -> BlockRouting:
     found = torch.tensor(samples)
-    return Routed(found, *choose(found, top_k))
+    return BlockRouting(found, *choose_experts(found, top_k))
 
 
 def test_shares_are_means_over_a_tasks_tokens_in_all_batches() -> None:
@@ -32,7 +32,10 @@ def test_shares_are_means_over_a_tasks_tokens_in_all_batches() -> None:
 def test_shares_sum_to_one_and_choices_to_k() -> None:
     found = torch.randn(5, 7, 6, generator=torch.Generator().manual_seed(0)).softmax(dim=-1)
     usage = ExpertUsage()
-    usage.add({0: Routed(found, *choose(found, 3)), 1: Routed(found, *choose(found, 6))}, {"a": torch.arange(5)})
+    usage.add(
+        {0: BlockRouting(found, *choose_experts(found, 3)), 1: BlockRouting(found, *choose_experts(found, 6))},
+        {"a": torch.arange(5)},
+    )
     sums = usage.table().groupby("block")[["share", "chosen", "probability"]].sum()
     assert sums["share"].tolist() == pytest.approx([1, 1])
     assert sums["chosen"].tolist() == pytest.approx([3, 6])

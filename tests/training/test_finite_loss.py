@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from usaggr.errors import RunError
-from usaggr.training.finite_loss import EVERY, LossGuard
+from usaggr.training.finite_loss import INTERVAL, LossGuard
 
 
 def test_a_loss_on_a_cpu_is_looked_at_in_its_step() -> None:
@@ -26,17 +26,17 @@ def elsewhere(value: float) -> torch.Tensor:
 
 def test_a_loss_on_a_gpu_is_looked_at_later_and_named_by_its_step() -> None:
     guard = LossGuard(1000)
-    for step in range(1, EVERY):
+    for step in range(1, INTERVAL):
         guard.add(elsewhere(float("inf") if step == 7 else 1.0), step, ["lung"])
     with pytest.raises(RunError, match="loss is inf at step 7 of 1000"):
-        guard.add(elsewhere(1.0), EVERY, ["lung"])
+        guard.add(elsewhere(1.0), INTERVAL, ["lung"])
 
 
 def test_what_was_not_looked_at_is_found_before_a_validation() -> None:
     guard = LossGuard(1000)
     guard.add(elsewhere(float("nan")), 1, ["lung"])
     with pytest.raises(RunError, match="at step 1 of 1000"):
-        guard.look()
+        guard.check()
 
 
 def test_what_was_found_good_is_not_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,5 +52,5 @@ def test_what_was_found_good_is_not_looked_at_again(monkeypatch: pytest.MonkeyPa
     guard = LossGuard(1000)
     for step in (1, 2, 3):
         guard.add(elsewhere(1.0), step, ["lung"])
-        guard.look()
+        guard.check()
     assert looked_at == [1, 1, 1]

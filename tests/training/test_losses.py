@@ -12,7 +12,7 @@ from usaggr.config.compose import compose_study
 from usaggr.config.study import TrainingConfig
 from usaggr.tasks import CATALOGUE
 from usaggr.training import losses
-from usaggr.training.losses import dice_loss, generalised_iou, sample_losses
+from usaggr.training.losses import dice_loss, generalized_iou, sample_losses
 
 SEG, CLS, DET, REG = (CATALOGUE[t] for t in ("cardiac_multi", "breast_3cls", "thyroid_nodule_det", "FUGC"))
 numbers = st.floats(0, 1, width=32)
@@ -45,7 +45,7 @@ def test_generalised_iou_is_that_of_torchvision(pairs: list[tuple[list[float], l
     from torchvision.ops import generalized_box_iou
 
     a, b = (torch.tensor([pair[i] for pair in pairs]) for i in (0, 1))
-    assert torch.allclose(generalised_iou(a, b), generalized_box_iou(a, b).diagonal(), atol=1e-5)
+    assert torch.allclose(generalized_iou(a, b), generalized_box_iou(a, b).diagonal(), atol=1e-5)
 
 
 def test_cross_entropy_is_in_units_of_a_guess(training: TrainingConfig) -> None:

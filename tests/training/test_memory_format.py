@@ -11,7 +11,13 @@ from usaggr.config.study import TrainingConfig
 from usaggr.models.build_network import build_network
 from usaggr.models.network import MultiTaskNetwork
 from usaggr.tasks import CATALOGUE
-from usaggr.training.memory_format import compile_dense_parts, dense_parts, lay_out, release, wants_channels_last
+from usaggr.training.memory_format import (
+    compile_shared_modules,
+    find_shared_modules,
+    prepare_for_device,
+    should_use_channels_last,
+    undo_compilation,
+)
 
 TASKS = ("lung", "fetal_plane_cls", "thyroid_nodule_det", "FUGC")
 GPU, CPU = torch.device("cuda"), torch.device("cpu")
@@ -49,7 +55,7 @@ def assert_same(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor
 def test_channels_last_changes_no_gradient_and_no_parameter_object() -> None:
     plain, laid = tiny(), tiny()
     parameters = [id(p) for p in laid.parameters()]
-    lay_out(laid, CPU, training("training.channels_last=true"))
+    prepare_for_device(laid, CPU, training("training.channels_last=true"))
     weight = next(p for p in laid.parameters() if p.ndim == 4 and p.shape[1] > 1 and p.shape[2] > 1)
     assert weight.is_contiguous(memory_format=torch.channels_last)
     assert not weight.is_contiguous()
@@ -61,12 +67,12 @@ def test_by_auto_channels_are_last_only_on_a_gpu_in_mixed_precision_without_grou
     plain = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))
     grouped = torch.nn.Sequential(plain, torch.nn.GroupNorm(2, 4))
     half = training("training.precision=bf16-mixed")
-    assert wants_channels_last(plain, GPU, half)
-    assert not wants_channels_last(plain, CPU, half)
-    assert not wants_channels_last(plain, GPU, training())
-    assert not wants_channels_last(grouped, GPU, half)
-    assert wants_channels_last(grouped, CPU, training("training.channels_last=true"))
-    assert not wants_channels_last(
+    assert should_use_channels_last(plain, GPU, half)
+    assert not should_use_channels_last(plain, CPU, half)
+    assert not should_use_channels_last(plain, GPU, training())
+    assert not should_use_channels_last(grouped, GPU, half)
+    assert should_use_channels_last(grouped, CPU, training("training.channels_last=true"))
+    assert not should_use_channels_last(
         plain, GPU, training("training.precision=bf16-mixed", "training.channels_last=false")
     )
 
@@ -76,9 +82,9 @@ def test_blocks_that_know_the_tasks_are_not_compiled() -> None:
     blocks = list(conditioned.encoder.blocks)
     plain = [block for block in blocks if not any("router" in name for name, _ in block.named_modules())]
     assert 0 < len(plain) < len(blocks)
-    assert dense_parts(conditioned) == [*plain, conditioned.decoder]
+    assert find_shared_modules(conditioned) == [*plain, conditioned.decoder]
     alike = tiny()
-    assert dense_parts(alike) == [alike.encoder, alike.decoder]
+    assert find_shared_modules(alike) == [alike.encoder, alike.decoder]
 
 
 @pytest.mark.parametrize(
@@ -93,7 +99,7 @@ def test_compiled_parts_compute_the_same_with_few_graphs_for_all_batches(build: 
 
     plain, compiled = build(), build()
     tasks = tuple(task_id for task_id in TASKS if task_id in plain.tasks) or plain.tasks
-    compile_dense_parts(compiled, count)
+    compile_shared_modules(compiled, count)
     sizes = [(8, 4), (8, 3), (7, 2), (6, 4), (5, 3)]
     seen = []
     for n, several in sizes:
@@ -114,11 +120,11 @@ def test_without_gradients_nothing_is_compiled_and_release_leaves_no_trace() -> 
 
     network = tiny()
     names = list(network.state_dict())
-    compile_dense_parts(network, count)
+    compile_shared_modules(network, count)
     assert list(network.state_dict()) == names
     with torch.no_grad():
         network(*batch(4, 4))
     assert not graphs
-    release(network)
+    undo_compilation(network)
     network(*batch(4, 4))
     assert not graphs

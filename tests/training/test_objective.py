@@ -13,7 +13,7 @@ from usaggr.config.compose import compose_study
 from usaggr.config.study import StudyConfig
 from usaggr.data.batches.batches import Batch
 from usaggr.models.build_network import build_network
-from usaggr.models.experts import balance_loss
+from usaggr.models.experts import load_balancing_loss
 from usaggr.models.m2dino import M2Dino
 from usaggr.results.run_result import Scores
 from usaggr.training.losses import sample_losses
@@ -44,11 +44,11 @@ class Collected:
         return {task.id: {} for task in ALL}, {}
 
 
-def module_of(config: StudyConfig, parts: Any = (), curve: Any = None) -> MultiTaskModule:
+def module_of(config: StudyConfig, intervals: Any = (), curve: Any = None) -> MultiTaskModule:
     network = build_network(config.model, ALL, 0)
     scorer = cast(Any, Collected)
     tasks = {task.id: task for task in ALL}
-    return MultiTaskModule(network, tasks, config.training, parts, cast(Any, None), scorer, curve)
+    return MultiTaskModule(network, tasks, config.training, intervals, cast(Any, None), scorer, curve)
 
 
 def batch_of(groups: int, first: int = 0) -> Batch:
@@ -117,8 +117,8 @@ def test_the_objective_is_the_sum_over_samples_over_the_configured_batch_size(
     config = study(*overrides)
     module, batch = module_of(config), batch_of(groups)
     expected = sum(summed_losses(module, config, batch).values()) / BATCH_SIZE
-    if routing := module.network.routing():
-        expected += module.network.balance * float(balance_loss(routing)) * 4 * groups / BATCH_SIZE
+    if routing := module.network.forward_with_routing(batch.images, batch.rows).routing:
+        expected += module.network.load_balancing_weight * float(load_balancing_loss(routing)) * 4 * groups / BATCH_SIZE
     assert objective(module, batch) == pytest.approx(expected, rel=1e-5)
 
 
@@ -149,8 +149,7 @@ def test_the_balance_of_experts_teaches_the_routers_with_its_weight() -> None:
         awaken(cast(M2Dino, module.network))
         batch = doubled(batch_of(3))
         if not gradients:
-            module.network(batch.images, batch.rows)
-            balance = balance_loss(module.network.routing())
+            balance = load_balancing_loss(module.network.forward_with_routing(batch.images, batch.rows).routing)
             routers = [p for name, p in module.network.named_parameters() if ".router." in name]
             expected = torch.autograd.grad(0.7 * balance * 12 / BATCH_SIZE, routers)
         module.training_step(batch, 0).backward()
@@ -248,7 +247,7 @@ def test_the_best_weights_are_those_of_the_first_of_equal_skills() -> None:
         with torch.no_grad():
             layer.weight.fill_(step)
         curve.add(step, 0.1, 1.0, {CLS.id: 1.0}, {CLS.id: {"auc": auc}}, {}, layer)
-    assert curve.settle(layer) == {CLS.id: {"auc": 0.8}}
+    assert curve.load_scored_weights(layer) == {CLS.id: {"auc": 0.8}}
     assert layer.weight.item() == 20
 
 

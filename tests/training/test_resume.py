@@ -50,15 +50,15 @@ def train(plan: Plan, directory: Path) -> None:
 def train_with_stops(plan: Plan, directory: Path, stops: Sequence[int], monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Asked to stop in the steps given, counted over all attempts; what each attempt said as it stopped."""
     said = []
-    own = resume.Checkpoints.on_train_batch_end
+    own = resume.CheckpointCallback.on_train_batch_end
     for stop in [*stops, None]:
 
-        def ask(self: resume.Checkpoints, *args: object, stop: int | None = stop) -> None:
+        def ask(self: resume.CheckpointCallback, *args: object, stop: int | None = stop) -> None:
             if self._position.step + 1 == stop:
                 stopping.ask()
             own(self, *args)  # type: ignore[arg-type]
 
-        monkeypatch.setattr(resume.Checkpoints, "on_train_batch_end", ask)
+        monkeypatch.setattr(resume.CheckpointCallback, "on_train_batch_end", ask)
         if stop is None:
             train(plan, directory)
         else:
@@ -66,7 +66,7 @@ def train_with_stops(plan: Plan, directory: Path, stops: Sequence[int], monkeypa
                 train(plan, directory)
             assert not (directory / "result.json").exists()
             said.append(str(caught.value))
-    monkeypatch.setattr(resume.Checkpoints, "on_train_batch_end", own)
+    monkeypatch.setattr(resume.CheckpointCallback, "on_train_batch_end", own)
     return said
 
 
@@ -132,14 +132,14 @@ def test_a_run_that_was_stopped_and_goes_on_is_the_same_byte_by_byte(
 def stopped(plan: Plan, directory: Path, monkeypatch: pytest.MonkeyPatch, step: int = 4) -> Path:
     """The checkpoint of a run that was stopped once."""
     with monkeypatch.context() as patch:
-        own = resume.Checkpoints.on_train_batch_end
+        own = resume.CheckpointCallback.on_train_batch_end
 
-        def ask(self: resume.Checkpoints, *args: object) -> None:
+        def ask(self: resume.CheckpointCallback, *args: object) -> None:
             if self._position.step + 1 == step:
                 stopping.ask()
             own(self, *args)  # type: ignore[arg-type]
 
-        patch.setattr(resume.Checkpoints, "on_train_batch_end", ask)
+        patch.setattr(resume.CheckpointCallback, "on_train_batch_end", ask)
         with pytest.raises(RunInterrupted):
             train(plan, directory)
     return directory / "checkpoint" / "state.bin"
@@ -186,7 +186,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
     "another run's": (lambda path: rewrite(path, fingerprint="f" * 64), "fingerprint is fff"),
     "a newer tool's": (lambda path: rewrite(path, schema_version=99), "schema_version is 99, the run's is 1"),
     "another precision's": (lambda path: rewrite(path, precision="16-mixed"), "precision is 16-mixed"),
-    "of another place": (lambda path: rewrite(path, position={"part": 0, "batch": 3, "step": 9}), "other parts"),
+    "of another place": (lambda path: rewrite(path, position={"part": 0, "batch": 3, "step": 9}), "other intervals"),
     "code": (pickled, "torch cannot read it"),
 }
 
@@ -210,7 +210,7 @@ def test_a_checkpoint_that_cannot_be_used_is_said_and_the_run_begins_anew(
     train(plan, tmp_path / "run")
     (line,) = [line for line in capsys.readouterr().out.splitlines() if "checkpoint" in line]
     assert reason in line
-    assert "removed, the run begins anew" in line
+    assert "removed, the run starts from the beginning" in line
     assert digest(tmp_path / "run") == expected(plan, folder, ("tiny", "last"), whole)
 
 

@@ -25,8 +25,8 @@ from usaggr.results.run_directory import RunDirectory
 from usaggr.results.run_result import RunResult
 from usaggr.results.spec import Placement
 from usaggr.sweep.planning.study_plan import Plan, PlannedRun, make_plan
-from usaggr.training.optimiser import make_optimiser
-from usaggr.training.run import execute_run, training_parts, trivial_scores
+from usaggr.training.optimizer import make_optimizer
+from usaggr.training.run import execute_run, make_intervals, score_trivial_predictors
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +132,7 @@ def test_a_tasks_stream_is_the_same_under_every_grouping(folder: Path) -> None:
     plan = plan_of(folder)
     for run in plan.runs:
         _, data = pick(plan, run.spec.block)
-        parts, lengths = training_parts(run.spec, run.study, data)
+        parts, lengths = make_intervals(run.spec, run.study, data)
         draws = [draw for part in parts for batch in part.draws for draw in batch]
         for task_id in run.spec.tasks:
             length = stream_length("24 examples", 1, len(data.train[task_id]))
@@ -163,7 +163,7 @@ def test_the_best_weights_are_scored_and_kept_and_dropout_is_off_when_they_are(
     best = ["training.validations=3", "training.score_weights=best", "training.learning_rate=0.05"]
     plan = plan_of(folder, *best, "training.keep_weights=scored", "model.dropout=0.3")
     skills = iter((0.1, 0.3, 0.2))
-    monkeypatch.setattr("usaggr.training.validation_curve.mean_skill", lambda *_: next(skills))
+    monkeypatch.setattr("usaggr.training.validation_curve.compute_mean_skill", lambda *_: next(skills))
     result = execute(plan, "cls", tmp_path / "run")
     rows = pd.read_csv(tmp_path / "run" / "curve.csv")
     assert result.validation["cls"]["auc"] == pytest.approx(rows["cls:auc"][1], abs=1e-5)
@@ -190,7 +190,7 @@ def predicted_by_kept_weights(plan: Plan, task_id: str, directory: Path) -> dict
 def test_no_part_of_a_run_is_empty_where_there_are_fewer_batches_than_validations(folder: Path) -> None:
     plan = plan_of(folder, "training.validations=50")
     run, data = pick(plan, "cls")
-    parts, _ = training_parts(run.spec, run.study, data)
+    parts, _ = make_intervals(run.spec, run.study, data)
     assert [len(part) for part in parts] == [1, 1, 1]  # 24 examples in batches of 8
 
 
@@ -198,7 +198,7 @@ def test_the_trivial_predictor_is_fitted_on_the_runs_own_training_samples(folder
     plan = plan_of(folder)
     _, data = pick(plan, "reg")
     train, test = data.train["reg"][:3], data.test
-    trivial, _ = trivial_scores(plan.study, replace(data, train={"reg": train}))
+    trivial, _ = score_trivial_predictors(plan.study, replace(data, train={"reg": train}))
     constant = np.mean([sample.points for sample in train], axis=0)  # all images have one size
     distances = [np.linalg.norm(constant - np.asarray(sample.points), axis=1).mean() for sample in test]
     assert trivial["reg"]["mre"] == pytest.approx(np.mean(distances))
@@ -279,7 +279,7 @@ def test_the_fast_path_scores_as_the_plain_one(
     assert {run.spec.fingerprint for run in fast.runs} == {run.spec.fingerprint for run in slow.runs}
     found = execute(fast, "unified", tmp_path / "fast")
     with monkeypatch.context() as patch:
-        patch.setattr("usaggr.training.module.make_optimiser", plain_optimiser)
+        patch.setattr("usaggr.training.module.make_optimizer", plain_optimiser)
         expected = execute(slow, "unified", tmp_path / "slow")
     for task_id, main in {"seg": "dsc", "det": "iou", "reg": "mre"}.items():
         assert found.scores[task_id][main] == pytest.approx(expected.scores[task_id][main], abs=1e-3, rel=1e-3)
@@ -293,7 +293,7 @@ def test_the_fast_path_scores_as_the_plain_one(
 
 def plain_optimiser(network: MultiTaskNetwork, training: TrainingConfig) -> torch.optim.Optimizer:
     """AdamW tensor by tensor."""
-    groups = make_optimiser(network, training).param_groups
+    groups = make_optimizer(network, training).param_groups
     kept = [{key: group[key] for key in ("params", "lr", "weight_decay")} for group in groups]
     return torch.optim.AdamW(kept, foreach=False, fused=False)
 

@@ -8,18 +8,18 @@ from tests.training.factories import mask_sample, sample
 from usaggr.metrics.segmentation import class_scores
 from usaggr.results.predictions import Prediction, decode_mask
 from usaggr.tasks import CATALOGUE
-from usaggr.training.scoring import FoldScorer, mean_skill
+from usaggr.training.scoring import SubsetScorer, compute_mean_skill
 
 TASK = CATALOGUE["cardiac_multi"]
 OTHER = CATALOGUE["breast_2cls"]
 TOLERANCE = 0.05
 
 
-def fold(tmp_path: Path, **options: bool) -> tuple[FoldScorer, np.ndarray, np.ndarray]:
+def fold(tmp_path: Path, **options: bool) -> tuple[SubsetScorer, np.ndarray, np.ndarray]:
     """A scorer that was given a fold of two tasks; truths and predictions of the first."""
     truths, predicted = np.random.default_rng(0).integers(0, TASK.num_classes, (2, 4, 20, 30), dtype=np.uint8)
     tasks = {task.id: task for task in (TASK, OTHER)}
-    scorer = FoldScorer(tasks, data_config(tmp_path, tmp_path / "cache"), TOLERANCE, **options)
+    scorer = SubsetScorer(tasks, data_config(tmp_path, tmp_path / "cache"), TOLERANCE, **options)
     samples = [mask_sample(tmp_path, TASK.id, f"m{i}", mask) for i, mask in enumerate(truths)]
     scorer.add(
         [Prediction(TASK.id, s.sample_id, "s", mask=m) for s, m in zip(samples, predicted, strict=True)], samples
@@ -67,7 +67,7 @@ def test_what_is_not_written_is_not_encoded_and_scored_the_same(
 def test_skill_is_a_mean_over_tasks_of_main_metrics() -> None:
     trivial = {TASK.id: {"dsc": 0.5}, OTHER.id: {"auc": 0.5}}
     scores = {TASK.id: {"dsc": 0.75, "hd": 3.0}, OTHER.id: {"auc": 1.0}}
-    assert mean_skill(scores, trivial, [TASK, OTHER]) == 0.75
+    assert compute_mean_skill(scores, trivial, [TASK, OTHER]) == 0.75
     # A task without a score has no say: an AUC is not defined where a class is missing.
-    assert mean_skill({**scores, OTHER.id: {}}, trivial, [TASK, OTHER]) == 0.5
-    assert mean_skill({}, trivial, [TASK, OTHER]) == 0.0
+    assert compute_mean_skill({**scores, OTHER.id: {}}, trivial, [TASK, OTHER]) == 0.5
+    assert compute_mean_skill({}, trivial, [TASK, OTHER]) == 0.0

@@ -24,9 +24,9 @@ from usaggr.stopping import RunInterrupted
 from usaggr.sweep.execution.parent_weights import hand_down
 from usaggr.sweep.planning.study_plan import Plan, PlannedRun
 from usaggr.training import resume
-from usaggr.training.optimiser import make_optimiser
-from usaggr.training.run import execute_run, training_parts
-from usaggr.training.start_from_parent import start_from_parent, with_budget
+from usaggr.training.optimizer import make_optimizer
+from usaggr.training.run import execute_run, make_intervals
+from usaggr.training.start_from_parent import add_budget_notes, start_from_parent
 
 COMMON = ("training.budget=32 examples", "training.min_examples=8", "training.validations=2")
 STAGED = ("groupings=[task_specific,unified,staged_task,staged_task_extra,staged_task_frozen]",)
@@ -68,7 +68,7 @@ def parent(plan: Plan) -> PlannedRun:
 
 def shown(plan: Plan, block: str, task: str) -> list[tuple[str, int]]:
     run, data = run_of(plan, block)
-    draws = [draw for part in training_parts(run.spec, run.study, data)[0] for batch in part.draws for draw in batch]
+    draws = [draw for part in make_intervals(run.spec, run.study, data)[0] for batch in part.draws for draw in batch]
     return [(draw.sample_id, draw.augmentation) for draw in draws if draw.task_id == task]
 
 
@@ -121,7 +121,7 @@ def test_a_frozen_encoder_is_not_trained_not_counted_and_in_evaluation_mode(plan
     run, data = run_of(plan, "staged_task_frozen.seg")
     network = build_network(run.study.model, list(data.tasks.values()), 0).train()
     frozen = {id(parameter) for parameter in network.encoder.parameters()}
-    learnt = {id(p) for group in make_optimiser(network, run.study.training).param_groups for p in group["params"]}
+    learnt = {id(p) for group in make_optimizer(network, run.study.training).param_groups for p in group["params"]}
     assert learnt
     assert not frozen & learnt
     counts = count_parameters(network)
@@ -156,18 +156,18 @@ def test_an_interrupted_child_ends_as_one_that_never_stopped(
     for directory in (whole, stopped):
         hand_down(parent, PlannedRun(run.spec, run.groupings, directory, run.study, run.examples))
     train(plan, "staged_task.seg", whole)
-    own = resume.Checkpoints.on_train_batch_end
+    own = resume.CheckpointCallback.on_train_batch_end
 
-    def ask(self: resume.Checkpoints, *args: object) -> None:
+    def ask(self: resume.CheckpointCallback, *args: object) -> None:
         if self._position.step + 1 == 1:
             stopping.ask()
         own(self, *args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(resume.Checkpoints, "on_train_batch_end", ask)
+    monkeypatch.setattr(resume.CheckpointCallback, "on_train_batch_end", ask)
     with pytest.raises(RunInterrupted):
         train(plan, "staged_task.seg", stopped)
     assert (stopped / PARENT / WEIGHTS.name).is_file()
-    monkeypatch.setattr(resume.Checkpoints, "on_train_batch_end", own)
+    monkeypatch.setattr(resume.CheckpointCallback, "on_train_batch_end", own)
     train(plan, "staged_task.seg", stopped)
     assert digest(stopped) == digest(whole)
 
@@ -176,7 +176,7 @@ def test_a_note_tells_of_tasks_whose_stages_see_more_examples_than_one_stage_wou
     training = plan.study.training  # 32 examples of each task
     for end, noted in ((31, False), (32, False), (33, True)):
         spec = replace(run_of(plan, "staged_task.cls")[0].spec, window={"cls": (16, end)})
-        notes = with_budget({"seg": ["a remark"]}, spec, training, {"cls": 20})
+        notes = add_budget_notes({"seg": ["a remark"]}, spec, training, {"cls": 20})
         assert notes["seg"] == ["a remark"]
         assert ("cls" in notes) is noted
 

@@ -13,6 +13,6 @@ def test_a_part_that_comes_again_adds_up() -> None:
 
 def test_parts_are_counted_even_where_they_fail_and_lie_within_the_whole() -> None:
     watch = Stopwatch()
-    with watch.part("outer"), pytest.raises(ValueError, match="no"), watch.part("inner"):
+    with watch.measure("outer"), pytest.raises(ValueError, match="no"), watch.measure("inner"):
         raise ValueError("no")
     assert 0 < watch.timings["inner"] <= watch.timings["outer"] <= watch.seconds

@@ -46,8 +46,7 @@ def feature_similarity(study: StudyConfig, data: RunData, seed: int, progress: P
         with torch.inference_mode():
             for i in range(0, count, _AT_ONCE):
                 batch = make_batch(samples[i : i + _AT_ONCE], pixels)
-                pooled.append(network.encode(batch.images, batch.rows)[-1].mean(dim=(2, 3)))
-                network.routing()
+                pooled.append(network.encode(batch.images, batch.rows).maps[-1].mean(dim=(2, 3)))
         found.append(torch.cat(pooled).double().numpy())
         progress.advance()
     progress.finish()

@@ -26,7 +26,7 @@ from usaggr.data.seeds import generator
 from usaggr.models.network import MultiTaskNetwork
 from usaggr.progress import Progress
 from usaggr.stopping import RunInterrupted
-from usaggr.training.balancing import own_parameters
+from usaggr.training.balancing import map_task_parameters
 from usaggr.training.losses import sample_losses
 from usaggr.training.module import MultiTaskModule
 
@@ -198,7 +198,6 @@ class Moment:
         """(n,) of each task's samples. A context for each pass: autocast keeps copies of weights within one."""
         with self._half():
             outputs = self.network(batch.images, batch.rows)
-        self.network.routing()  # told once, so that no graph is kept
         return {
             task_id: sample_losses(self._tasks[task_id], output, batch.targets[task_id], self._training)
             for task_id, output in outputs.items()
@@ -207,7 +206,7 @@ class Moment:
 
 def shared_parameters(network: MultiTaskNetwork) -> list[nn.Parameter]:
     """What is trained and serves all tasks: not heads, nor what else a task has of its own."""
-    own = own_parameters(network)
+    own = map_task_parameters(network)
     return [p for name, p in network.named_parameters() if p.requires_grad and name not in own]
 
 

@@ -15,8 +15,8 @@ from usaggr.data.seeds import derived_seed
 from usaggr.models.build_network import build_network
 from usaggr.progress import Progress
 from usaggr.results.spec import Placement, RunSpec
-from usaggr.training.balancing import own_parameters
-from usaggr.training.run import make_module, training_parts
+from usaggr.training.balancing import map_task_parameters
+from usaggr.training.run import make_intervals, make_module
 from usaggr.training.trainer import make_trainer
 from usaggr.training.validation_curve import Curve
 
@@ -47,7 +47,7 @@ def ride(
     cv2.setNumThreads(placement.threads)
     torch.manual_seed(derived_seed("run", spec.seed))
     network = build_network(study.model, list(data.tasks.values()), spec.seed)
-    parts, _ = training_parts(spec, study, data)
+    parts, _ = make_intervals(spec, study, data)
     steps = sum(map(len, parts))
     probe = Probe(data, study.training, spec.seed, steps, probing, progress)
     trainer = make_trainer(study, placement, None, len(parts), [probe])
@@ -68,7 +68,7 @@ def parameter_counts(study: StudyConfig, data: RunData, seed: int) -> tuple[int,
     Every block's model has the same architecture, so that its parameters are the first plus those of its tasks.
     """
     network = build_network(study.model, list(data.tasks.values()), seed)
-    own = own_parameters(network)
+    own = map_task_parameters(network)
     of = dict.fromkeys(data.tasks, 0)
     shared = 0
     for name, parameter in network.named_parameters():

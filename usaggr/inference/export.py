@@ -44,7 +44,7 @@ def export(run: Path, out: Path | None, progress: Progress) -> Exported:
         raise ConfigError(f"--out: {out} does not end in .onnx, as files of that format do")
     stored = read_stored_run(run)
     from usaggr.inference.loaded_model import Model, load_network
-    from usaggr.inference.onnx_graph import is_conditioned, largest_difference, require_onnx, write_onnx
+    from usaggr.inference.onnx_graph import compute_largest_difference, is_conditioned, require_onnx, write_onnx
 
     require_onnx()
     try:
@@ -55,7 +55,7 @@ def export(run: Path, out: Path | None, progress: Progress) -> Exported:
         with replacing(out, single_writer=True) as temporary:
             write_onnx(load_network(stored), list(stored.tasks.values()), stored.size, stored.channels, temporary)
             progress.advance()
-            difference = largest_difference(model, temporary, COMPARED)
+            difference = compute_largest_difference(model, temporary, COMPARED)
             if not difference <= TOLERANCE:
                 raise RunError(
                     f"{stored.run_id}: the exported graph computes other numbers than the model (by {difference:.2g}, "

@@ -21,7 +21,7 @@ from usaggr.models.network import MultiTaskNetwork
 from usaggr.results.predictions import Prediction
 from usaggr.results.trained_model import StoredRun, read_stored_run
 from usaggr.tasks import Task
-from usaggr.training.decode_outputs import predictions_of
+from usaggr.training.decode_outputs import decode_outputs
 
 BATCH_SIZE = 32
 """Images at once, unless told otherwise: as in the run's own scoring."""
@@ -98,7 +98,7 @@ class Model:
         """Predictions of one task for images that are prepared, at least one, in pixels of the images as given."""
         task = self.tasks[task_id]
         outputs = self.outputs(np.stack([image.pixels for image in prepared]), task_id)
-        return predictions_of(task, outputs, [_sample(task_id, image) for image in prepared])
+        return decode_outputs(task, outputs, [_sample(task_id, image) for image in prepared])
 
     def outputs(self, pixels: NDArray[np.uint8], task_id: str) -> Tensor:
         """What a task's head gives (see `MultiTaskNetwork`) for images (N, h, w, C) uint8 at the network's size."""
@@ -160,5 +160,5 @@ def _without_pretrained(model: ModelConfig) -> ModelConfig:
 
 
 def _sample(task_id: str, image: Prepared) -> Sample:
-    """What `predictions_of` needs to know of an image: its size."""
+    """What `decode_outputs` needs to know of an image: its size."""
     return Sample(task_id, "", Path(), "", "", "", image.height, image.width, "", 0)

@@ -1,7 +1,7 @@
-"""One graph of a model for ONNX: from pixels to an output a task, with the normalisation of pixels in it.
+"""ONNX export of a model as one graph, from pixels to one output per task, which includes the normalization of pixels.
 
-What depends on the data in the network's own forward (which tasks a batch holds, which experts a token is sent to) is
-computed here for all, and weighed: the same numbers, in a graph that is always the same.
+The forward of a network depends on its data: on the tasks of a batch and on the experts of each token. A graph cannot
+depend on data. Here every head and every expert is computed, and weights select the result; the numbers are the same.
 """
 
 import warnings
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from usaggr.data.batches.batches import MEAN, STD
 from usaggr.errors import ConfigError, RunError
 from usaggr.inference.loaded_model import Model
-from usaggr.models.experts import ExpertMlp, choose, weigh_all
+from usaggr.models.experts import ExpertMlp, choose_experts, mix_all
 from usaggr.models.m2dino import M2Dino
 from usaggr.models.network import MultiTaskNetwork
 from usaggr.models.per_task import PerTask
@@ -29,11 +29,15 @@ OPSET = 18
 
 
 class InferenceGraph(nn.Module):
-    """Images (N, C, H, W) float32 in [0, 255], and of what task each is (its place), to outputs.
+    """Network from images (N, C, H, W) float32 in [0, 255] to one output per task, in the order of ids.
 
-    An output a task, in the order of ids: logits (N, K, H, W) of a segmentation, probabilities (N, K) of a
-    classification, a box (N, 4) or points (N, P, 2) in [0, 1] of the image's sides. Of a conditioned network, what
-    counts for an image is the output of the task whose place is given for it.
+    Outputs are logits (N, K, H, W) of a segmentation, probabilities (N, K) of a classification, a box (N, 4) or points
+    (N, P, 2) as fractions of the image's sides. A conditioned network also takes the index of each image's task; of its
+    outputs, only that of this task is valid for the image.
+
+    Args:
+        network: Network to export.
+        tasks: Its tasks, by id.
     """
 
     mean: Tensor
@@ -48,47 +52,42 @@ class InferenceGraph(nn.Module):
 
     @property
     def conditioned(self) -> bool:
-        """Whether the network needs to know the task."""
+        """True if the network needs to know the task of each image."""
         return is_conditioned(self.network)
 
-    def forward(self, images: Tensor, task: Tensor | None = None) -> tuple[Tensor, ...]:
-        """Outputs of all tasks. `task`: (N,) int64, the place of each image's task; None for a network without."""
-        normalised = (images / 255 - self.mean) / self.std
-        maps = self._maps(normalised, task)
-        heads = {one.id: self.network.head(one.id) for one in self.tasks}
+    def forward(self, images: Tensor, task_indices: Tensor | None = None) -> tuple[Tensor, ...]:
+        """Return the outputs of all tasks.
+
+        Args:
+            images: (N, C, H, W) float32 in [0, 255].
+            task_indices: (N,) int64, the index of each image's task; None for a network without conditioning.
+        """
+        maps = self._encode((images / 255 - self.mean) / self.std, task_indices)
         decoded: Tensor | None = None
         outputs = []
-        for one in self.tasks:
-            head = heads[one.id]
+        for task in self.tasks:
+            head = self.network.head(task.id)
             if head.reads == "decoder":
                 decoded = self.network.decoder(maps[-4:]) if decoded is None else decoded
                 output = head(decoded)
             else:
                 output = head(maps[-1])
-            outputs.append(output.softmax(dim=1) if has_class_label(one.type) else output)
+            outputs.append(output.softmax(dim=1) if has_class_label(task.type) else output)
         return tuple(outputs)
 
-    def _maps(self, images: Tensor, task: Tensor | None) -> list[Tensor]:
-        network = self.network
-        if task is None or not isinstance(network, M2Dino):
-            return list(network.encoder(images))
-        context = network._context
-        context.tasks, context.places = tuple(one.id for one in self.tasks), task
-        if network.embeddings is not None:
-            context.embedding = network.embeddings()
-        try:
-            return list(network.encoder(images))
-        finally:
-            context.end()
+    def _encode(self, images: Tensor, task_indices: Tensor | None) -> list[Tensor]:
+        if task_indices is None or not isinstance(self.network, M2Dino):
+            return list(self.network.encoder(images))
+        return self.network.encode_tasks(images, tuple(task.id for task in self.tasks), task_indices).maps
 
 
 def is_conditioned(network: nn.Module) -> bool:
-    """Whether a network's outputs depend on the task beyond its head."""
+    """Return True if a network's layers before the heads depend on the task."""
     return any(isinstance(module, PerTask) for module in network.modules())
 
 
 class _AllExperts(nn.Module):
-    """A mixture of experts that computes every expert for every token; those not chosen weigh nothing."""
+    """Mixture of experts that computes every expert for every token; experts that are not chosen have weight 0."""
 
     def __init__(self, sparse: ExpertMlp) -> None:
         super().__init__()
@@ -97,18 +96,18 @@ class _AllExperts(nn.Module):
         self.top_k = sparse.top_k
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Tokens (N, T, C) to (N, T, C)."""
+        """Return the weighted sum of the experts' outputs, (N, T, C) for tokens (N, T, C)."""
         if self.router is None:
             return torch.stack([expert(tokens) for expert in self.experts]).mean(dim=0)
         probabilities = self.router(tokens)
         if self.top_k < len(self.experts):
-            weights, chosen = choose(probabilities, self.top_k)
+            weights, chosen = choose_experts(probabilities, self.top_k)
             probabilities = torch.zeros_like(probabilities).scatter(-1, chosen, weights)
-        return weigh_all(self.experts, tokens, probabilities)
+        return mix_all(self.experts, tokens, probabilities)
 
 
-def without_dispatch(network: MultiTaskNetwork) -> None:
-    """Make each mixture of experts compute all of them, in place."""
+def compute_all_experts(network: MultiTaskNetwork) -> None:
+    """Replace each mixture of experts, in place, by one that computes all experts for every token."""
     for module in list(network.modules()):
         for name, child in module.named_children():
             if isinstance(child, ExpertMlp):
@@ -118,31 +117,34 @@ def without_dispatch(network: MultiTaskNetwork) -> None:
 def write_onnx(
     network: MultiTaskNetwork, tasks: Sequence[Task], size: tuple[int, int], channels: int, path: Path
 ) -> None:
-    """Write a network, which is changed for it, as one ONNX file with an open number of images.
+    """Write a network as one ONNX file with a dynamic number of images; its experts are replaced in place.
 
     Args:
-        network: on the CPU, ready to predict.
-        tasks: all of its tasks, by id.
-        size: height and width of its input, pixels.
-        channels: 1 or 3: of its input.
-        path: of the file.
+        network: Network on the CPU in evaluation mode.
+        tasks: All of its tasks, by id.
+        size: Height and width of its input in pixels.
+        channels: Channels of its input, 1 or 3.
+        path: File to write.
 
     Raises:
-        ConfigError: a package is missing.
-        RunError: the exporter cannot write the network.
+        ConfigError: A package is not installed.
+        RunError: The exporter cannot write the network.
     """
     require_onnx()
-    without_dispatch(network)
+    compute_all_experts(network)
     graph = InferenceGraph(network, tasks).eval()
     images = torch.rand(2, channels, *size) * 255
     inputs: tuple[Tensor, ...] = (images,)
     batch = torch.export.Dim("batch")
-    shapes: dict[str, dict[int, Any]] = {IMAGES: {0: batch}}
+    # Keyed by the parameters of `forward`, which differ from the names of the graph's inputs.
+    shapes: dict[str, dict[int, Any]] = {"images": {0: batch}}
+    input_names = [IMAGES]
     if graph.conditioned:
         inputs = (images, torch.zeros(2, dtype=torch.int64))
-        shapes[TASK] = {0: batch}
+        shapes["task_indices"] = {0: batch}
+        input_names.append(TASK)
     with torch.no_grad(), warnings.catch_warnings():
-        # torch warns of its own ways with trees, and that both inputs have one open side, as they are meant to.
+        # torch warns about its own use of trees, and that both inputs share one dynamic dimension, which is intended.
         warnings.filterwarnings("ignore", message=".*LeafSpec.*")
         warnings.filterwarnings("ignore", message=".*The axis name: batch will not be used.*")
         try:
@@ -151,12 +153,12 @@ def write_onnx(
                 inputs,
                 dynamo=True,
                 opset_version=OPSET,
-                input_names=list(shapes),
+                input_names=input_names,
                 output_names=[task.id for task in tasks],
                 dynamic_shapes=shapes,
                 verbose=False,
             )
-        except Exception as error:  # of the exporter: it may be any of many
+        except Exception as error:  # the exporter raises errors of many types
             reason = " ".join(str(error).split())
             raise RunError(
                 f"the network cannot be written as ONNX by torch {torch.__version__} ({reason[:300]})"
@@ -164,15 +166,15 @@ def write_onnx(
     program.save(str(path), external_data=False)
 
 
-def largest_difference(model: Model, path: Path, count: int) -> float:
-    """By how much a file's outputs differ from the model's own, over all tasks, for images of noise.
+def compute_largest_difference(model: Model, path: Path, count: int) -> float:
+    """Return the largest difference between outputs of an ONNX file and of the model, over all tasks, on noise.
 
-    Relative to the largest of a task's own outputs, where that is above 1.
+    A task's difference is divided by its largest output, if that is above 1.
 
     Args:
-        model: as it was loaded.
-        path: the file.
-        count: images.
+        model: Model that was exported.
+        path: ONNX file.
+        count: Number of images of noise.
     """
     import onnxruntime
 
@@ -181,22 +183,22 @@ def largest_difference(model: Model, path: Path, count: int) -> float:
     pixels = np.random.default_rng(0).integers(0, 256, (count, height, width, model.stored.channels), dtype=np.uint8)
     feed: dict[str, Any] = {IMAGES: pixels.transpose(0, 3, 1, 2).astype(np.float32)}
     largest = 0.0
-    for place, task in enumerate(model.tasks.values()):
-        if any(given.name == TASK for given in session.get_inputs()):
-            feed[TASK] = np.full(count, place, np.int64)
-        (found,) = session.run([task.id], feed)
-        own = model.outputs(pixels, task.id).cpu()
-        own = own.softmax(dim=1) if has_class_label(task.type) else own
-        scale = max(1.0, float(own.abs().max()))
-        largest = max(largest, float(np.abs(np.asarray(found) - own.numpy()).max()) / scale)
+    for index, task in enumerate(model.tasks.values()):
+        if any(graph_input.name == TASK for graph_input in session.get_inputs()):
+            feed[TASK] = np.full(count, index, np.int64)
+        (exported,) = session.run([task.id], feed)
+        expected = model.outputs(pixels, task.id).cpu()
+        expected = expected.softmax(dim=1) if has_class_label(task.type) else expected
+        scale = max(1.0, float(expected.abs().max()))
+        largest = max(largest, float(np.abs(np.asarray(exported) - expected.numpy()).max()) / scale)
     return largest
 
 
 def require_onnx() -> None:
-    """See that what writes and computes ONNX files is there.
+    """Check that the packages that write and run ONNX files are installed.
 
     Raises:
-        ConfigError: a package is missing.
+        ConfigError: A package is not installed.
     """
     for package in ("onnx", "onnxscript", "onnxruntime"):
         if find_spec(package) is None:

@@ -1,7 +1,7 @@
-"""What a task may have of its own in a block's MLP beside experts: low-rank adapters, or a scale and a shift.
+"""Task-specific adapters of a transformer block's MLP, as an alternative to experts: LoRA or FiLM.
 
-Both start as nothing, so that the network computes at first what it did before. They are routed by sample, in training
-too, which the adapter libraries are not.
+Both start as the identity, so that the network first computes what it did before. Each sample uses the adapter of its
+own task, in training too; the adapter libraries cannot mix adapters within a training batch.
 """
 
 import math
@@ -13,14 +13,21 @@ from torch import Tensor, nn
 
 from usaggr.models.per_task import PerTask, TaskContext
 
-Drawn = Callable[[str, str], torch.Generator]
-"""Layer's name and task id to the generator that the task's weights there are drawn from."""
+MakeGenerator = Callable[[str, str], torch.Generator]
+"""Function from a layer's name and a task id to the generator of the task's initial weights in that layer."""
 
 
 class LoraLinear(nn.Module):
-    """A linear layer with a low-rank update a task: x W + b + (x A) B, tokens (N, T, C) to (N, T, D).
+    """Linear layer with a low-rank update per task: x W + b + (x A) B, tokens (N, T, C) to (N, T, D).
 
     Hu et al., LoRA, ICLR 2022, with alpha = rank; B starts at 0.
+
+    Args:
+        linear: Layer to extend.
+        rank: Columns of A and rows of B.
+        tasks: Ids of the tasks.
+        context: Context of the network; tells the task of each sample.
+        make_generator: Returns the generator for A of a task, given its id.
     """
 
     def __init__(
@@ -29,20 +36,20 @@ class LoraLinear(nn.Module):
         rank: int,
         tasks: Sequence[str],
         context: TaskContext,
-        drawn: Callable[[str], torch.Generator],
+        make_generator: Callable[[str], torch.Generator],
     ) -> None:
         super().__init__()
         self.linear = linear
         bound = 1 / math.sqrt(linear.in_features)
 
-        def down(task_id: str) -> Tensor:
-            return torch.empty(linear.in_features, rank).uniform_(-bound, bound, generator=drawn(task_id))
+        def make_down(task_id: str) -> Tensor:
+            return torch.empty(linear.in_features, rank).uniform_(-bound, bound, generator=make_generator(task_id))
 
-        self.down = PerTask(tasks, context, down)
+        self.down = PerTask(tasks, context, make_down)
         self.up = PerTask(tasks, context, lambda task_id: torch.zeros(rank, linear.out_features))
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """The layer's output, with each sample's own task's update."""
+        """Return the layer's output, with the update of each sample's task."""
         down: Tensor = self.down()
         up: Tensor = self.up()
         outputs: Tensor = self.linear(tokens)
@@ -50,9 +57,15 @@ class LoraLinear(nn.Module):
 
 
 class FilmMlp(nn.Module):
-    """An MLP whose outputs each task scales and shifts by channel; tokens (N, T, C) to (N, T, C).
+    """MLP whose output channels are scaled and shifted per task: (1 + scale) y + shift, (N, T, C) to (N, T, C).
 
-    Perez et al., FiLM, AAAI 2018: (1 + scale) y + shift, both 0 at first.
+    Perez et al., FiLM, AAAI 2018; scale and shift start at 0.
+
+    Args:
+        mlp: MLP to extend.
+        channels: C, the channels of its output.
+        tasks: Ids of the tasks.
+        context: Context of the network; tells the task of each sample.
     """
 
     def __init__(self, mlp: nn.Module, channels: int, tasks: Sequence[str], context: TaskContext) -> None:
@@ -62,16 +75,26 @@ class FilmMlp(nn.Module):
         self.shift = PerTask(tasks, context, lambda task_id: torch.zeros(channels))
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """The MLP's output, scaled and shifted for each sample's own task."""
+        """Return the MLP's output, scaled and shifted for each sample's task."""
         outputs: Tensor = self.mlp(tokens)
         scale: Tensor = self.scale()
         shift: Tensor = self.shift()
         return outputs * (1 + scale[:, None]) + shift[:, None]
 
 
-def adapt_linears(mlp: nn.Module, rank: int, tasks: Sequence[str], context: TaskContext, drawn: Drawn) -> nn.Module:
-    """Give each linear layer of an MLP an adapter a task, in place."""
+def add_lora(
+    mlp: nn.Module, rank: int, tasks: Sequence[str], context: TaskContext, make_generator: MakeGenerator
+) -> nn.Module:
+    """Replace each linear layer of an MLP, in place, by one with a low-rank update per task.
+
+    Args:
+        mlp: MLP to change.
+        rank: Rank of the updates.
+        tasks: Ids of the tasks.
+        context: Context of the network.
+        make_generator: Returns the generator of initial weights, given the layer's name and the task id.
+    """
     for name, child in list(mlp.named_children()):
         if isinstance(child, nn.Linear):
-            setattr(mlp, name, LoraLinear(child, rank, tasks, context, partial(drawn, name)))
+            setattr(mlp, name, LoraLinear(child, rank, tasks, context, partial(make_generator, name)))
     return mlp

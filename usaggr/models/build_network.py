@@ -1,7 +1,7 @@
-"""Builds the network of a block of tasks as configured, with its initial weights.
+"""Construction of the configured network for a block of tasks, with its initial weights.
 
-Encoder and decoder are drawn from the seed, what a task has of its own from seed and task id: none depends on which
-other tasks there are. Random number generators are left as they were.
+Encoder and decoder are drawn from the seed; heads, embeddings and adapters of a task from the seed and the task's id.
+No initial weight depends on which other tasks share the network. Global random number generators are not advanced.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,60 +23,76 @@ from usaggr.tasks import Task
 
 
 def build_network(model: ModelConfig, tasks: Sequence[Task], seed: int) -> MultiTaskNetwork:
-    """The network of a block of tasks.
+    """Build the network of a block of tasks.
+
+    Args:
+        model: Configuration of the network.
+        tasks: Tasks of the block.
+        seed: Seed of the run.
 
     Raises:
-        ConfigError: no such encoder or weights, or they do not fit.
+        ConfigError: The encoder or its weights do not exist, or the weights do not fit.
     """
     match model:
         case MhMtlConfig():
-            return _mh_mtl(model, tasks, seed)
+            return _build_mh_mtl(model, tasks, seed)
         case M2DinoConfig():
-            return _m2dino(model, tasks, seed)
+            return _build_m2dino(model, tasks, seed)
 
 
-def _mh_mtl(model: MhMtlConfig, tasks: Sequence[Task], seed: int) -> MultiTaskNetwork:
-    with _drawn_from("encoder", seed):
+def _build_mh_mtl(model: MhMtlConfig, tasks: Sequence[Task], seed: int) -> MultiTaskNetwork:
+    """Build a network with a convolutional encoder; parameters as for `build_network`."""
+    with _seeded_by("encoder", seed):
         encoder, channels = build_encoder(model)
-    with _drawn_from("decoder", seed):
+    with _seeded_by("decoder", seed):
         decoder = Decoder(channels, model.decoder_channels)
     maps = HeadMaps(model.decoder_channels, STRIDE, "encoder", channels[-1])
-    network = MultiTaskNetwork(encoder, decoder, _heads(model, tasks, maps, seed))
+    network = MultiTaskNetwork(encoder, decoder, _build_heads(model, tasks, maps, seed))
     if model.freeze == "encoder":
         network.freeze(encoder)
     return network
 
 
-def _m2dino(model: M2DinoConfig, tasks: Sequence[Task], seed: int) -> M2Dino:
-    with _drawn_from("encoder", seed):
+def _build_m2dino(model: M2DinoConfig, tasks: Sequence[Task], seed: int) -> M2Dino:
+    """Build a network with a transformer that is conditioned on the task; parameters as for `build_network`."""
+    with _seeded_by("encoder", seed):
         encoder = build_vit(model)
-    context, ids = TaskContext(), [task.id for task in tasks]
-    condition_blocks(encoder, model, ids, context, seed)
+    context, task_ids = TaskContext(), [task.id for task in tasks]
+    condition_blocks(encoder, model, task_ids, context, seed)
     embeddings = None
     if model.conditioning == "experts" and model.experts.router == "task":
         width = model.experts.task_channels
-        embeddings = PerTask(ids, context, lambda task_id: _normal(width, "task_embedding", seed, task_id))
-    with _drawn_from("decoder", seed):
+        embeddings = PerTask(task_ids, context, lambda task_id: _draw_normal(width, "task_embedding", seed, task_id))
+    with _seeded_by("decoder", seed):
         decoder = LightDpt(encoder.channels, model.decoder_channels, encoder.patch)
     maps = HeadMaps(model.decoder_channels, decoder.stride, "decoder", model.decoder_channels)
-    return M2Dino(model, encoder, decoder, _heads(model, tasks, maps, seed), context, embeddings)
+    return M2Dino(model, encoder, decoder, _build_heads(model, tasks, maps, seed), context, embeddings)
 
 
-def _heads(model: ModelConfig, tasks: Sequence[Task], maps: HeadMaps, seed: int) -> dict[str, Head]:
+def _build_heads(model: ModelConfig, tasks: Sequence[Task], maps: HeadMaps, seed: int) -> dict[str, Head]:
+    """Build the head of each task, by task id.
+
+    Args:
+        model: Configuration of the network.
+        tasks: Tasks of the block.
+        maps: Maps that the network offers its heads.
+        seed: Seed of the run.
+    """
     heads = {}
     for task in tasks:
-        with _drawn_from("head", seed, task.id):
+        with _seeded_by("head", seed, task.id):
             heads[task.id] = build_head(task, model, maps)
     return heads
 
 
-def _normal(width: int, *key: str | int) -> torch.Tensor:
+def _draw_normal(width: int, *key: str | int) -> torch.Tensor:
+    """Return a standard normal vector (width,), drawn from a key's own seed."""
     return torch.randn(width, generator=torch.Generator().manual_seed(derived_seed(*key)))
 
 
 @contextmanager
-def _drawn_from(*key: str | int) -> Iterator[None]:
-    """Draw from a key's seed within the context, and leave the CPU's generator as it was; others are not touched."""
+def _seeded_by(*key: str | int) -> Iterator[None]:
+    """Seed the CPU's generator with a key within the context, and restore its state afterwards."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(derived_seed(*key))
         yield

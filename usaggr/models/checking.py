@@ -1,6 +1,7 @@
-"""Builds a network only to see that it can be: names, weights and sizes, before anything is trained with it.
+"""Check that a configured network can be built, before a sweep starts to train with it: names, weights and sizes.
 
-On the meta device, where tensors have shapes and no values, so that a large network costs as little as a small one.
+The network is built on torch's meta device if possible. Tensors there have shapes but no values, so that a large
+network costs as little as a small one.
 """
 
 import warnings
@@ -13,49 +14,50 @@ from usaggr.errors import ConfigError, UsaggrError
 from usaggr.models.build_network import build_network
 from usaggr.models.network import MultiTaskNetwork
 from usaggr.models.vit import VisionTransformer
-from usaggr.models.vit_download import content_of, silence_hub
+from usaggr.models.vit_download import identify_weights, silence_hub
 from usaggr.models.weights import TIMM
 from usaggr.tasks import Task
 
 
 def check_network(model: ModelConfig, tasks: Sequence[Task], size: tuple[int, int]) -> str | None:
-    """Build the network once; pretrained weights are downloaded where they are not in the cache.
+    """Build the network once; pretrained weights that are not in the cache are downloaded.
 
     Args:
-        model: the network.
-        tasks: whose heads it has.
-        size: height and width of its input in pixels.
+        model: Configuration of the network.
+        tasks: Tasks whose heads the network has.
+        size: Height and width of its input in pixels.
 
     Returns:
-        What timm's own weights are, in words with their SHA-256, where `model.weights` is timm's; else None.
+        Repository, file and SHA-256 of timm's weights if `model.weights` is `timm`, else None.
 
     Raises:
-        ConfigError: what a run would end with: no such encoder, weights that are missing or do not fit, sizes.
+        ConfigError: A run would fail: the encoder does not exist, weights are missing or do not fit, or the size is
+            not a multiple of the patch.
     """
     silence_hub()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # each run's log has them
-        network = _built(model, tasks)
+        warnings.simplefilter("ignore")  # the log of each run shows them
+        network = _build(model, tasks)
     if isinstance(network.encoder, VisionTransformer) and any(side % network.encoder.patch for side in size):
         patch = network.encoder.patch
         raise ConfigError(
-            f"data.image_size: a multiple of {patch}, the patch of {model.encoder}, or [height, width] of such, "
-            f"not {list(size)}"
+            f"data.image_size: must be a multiple of {patch}, the patch of {model.encoder}, or [height, width] of "
+            f"such; got {list(size)}"
         )
-    return content_of(model) if isinstance(model, M2DinoConfig) and model.weights == TIMM else None
+    return identify_weights(model) if isinstance(model, M2DinoConfig) and model.weights == TIMM else None
 
 
-def _built(model: ModelConfig, tasks: Sequence[Task]) -> MultiTaskNetwork:
-    """The network, on the meta device if that can be."""
+def _build(model: ModelConfig, tasks: Sequence[Task]) -> MultiTaskNetwork:
+    """Build the network, on the meta device if possible."""
     if isinstance(model, M2DinoConfig):
-        # Noise changes no shape, and its size cannot be told where there are no values.
+        # Noise changes no shape, and the meta device has no values to compute its size from.
         model = model.model_copy(update={"experts": model.experts.model_copy(update={"noise": 0.0})})
     elif model.weights is not None:
-        return build_network(model, tasks, seed=0)  # the library's loaders know no meta device
+        return build_network(model, tasks, seed=0)  # the library's loaders do not support the meta device
     try:
         with torch.device("meta"):
             return build_network(model, tasks, seed=0)
     except UsaggrError:
         raise
-    except Exception:  # a layer that needs values as it is built
+    except Exception:  # some layers need values when they are built
         return build_network(model, tasks, seed=0)

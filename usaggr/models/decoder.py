@@ -1,4 +1,4 @@
-"""The decoder that all tasks of a network share: a feature pyramid network (FPN) on the encoder's last four maps.
+"""Decoder that all tasks of a network share: a feature pyramid network (FPN) on the encoder's last four maps.
 
 Kirillov et al., Panoptic Feature Pyramid Networks, CVPR 2019, as in segmentation-models-pytorch.
 """
@@ -9,25 +9,30 @@ from segmentation_models_pytorch.base.initialization import initialize_decoder  
 from segmentation_models_pytorch.decoders.fpn.decoder import FPNDecoder  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
-from usaggr.models.normalisation import regroup
+from usaggr.models.normalization import set_group_counts
 
 STRIDE = 4
-"""Pixels of the input a pixel of the decoder's map."""
+"""Input pixels per pixel of the decoder's map, in each direction."""
 
 
 class Decoder(nn.Module):
-    """Encoder maps at strides 4, 8, 16 and 32 to one map (n, width, H / 4, W / 4).
+    """FPN from encoder maps at strides 4, 8, 16 and 32 to one map (n, width, H / 4, W / 4).
 
-    No dropout: dropped channels would be drawn for a batch in order, so that they depended on its neighbours.
+    There is no dropout. Its masks are drawn for a whole batch in order, so that a sample's mask would depend on the
+    other samples of the batch.
+
+    Args:
+        encoder_channels: Channels of the last four encoder maps, from shallow to deep.
+        width: Channels of the decoder's map.
     """
 
     def __init__(self, encoder_channels: Sequence[int], width: int) -> None:
         super().__init__()
         self.fpn = FPNDecoder(list(encoder_channels), 5, pyramid_channels=width, segmentation_channels=width, dropout=0)
-        regroup(self.fpn)
+        set_group_counts(self.fpn)
         initialize_decoder(self.fpn)
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
-        """Decode the encoder's maps, of which the last four are read."""
+        """Return the decoder's map; of the encoder's maps, the last four are read."""
         decoded: Tensor = self.fpn(list(maps))
         return decoded

@@ -1,6 +1,6 @@
-"""The decoder of m2dino: a light dense-prediction transformer's (DPT) on the maps of four depths of the encoder.
+"""Decoder of m2dino: a light dense prediction transformer (DPT) decoder on encoder maps of four depths.
 
-Ranftl et al., Vision Transformers for Dense Prediction, ICCV 2021, with the parts of segmentation-models-pytorch.
+Ranftl et al., Vision Transformers for Dense Prediction, ICCV 2021, built from layers of segmentation-models-pytorch.
 """
 
 import math
@@ -13,27 +13,36 @@ from segmentation_models_pytorch.base.initialization import initialize_decoder  
 from segmentation_models_pytorch.decoders.dpt.decoder import DPTDecoder  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
-from usaggr.models.normalisation import without_batch_statistics
+from usaggr.models.normalization import replace_batch_norm
 from usaggr.models.vit import LEVELS
 
 LAST_GAIN = 0.1
-"""On the last layer's first weights. Residual branches add up to maps ten times as large as heads are made for, whose
-training then begins by unlearning; normalising the map instead took boxes and small objects longer, in comparison."""
+"""Factor on the initial weights of the last layer. Without it, the residual branches add up to maps ten times as large
+as the heads expect, and training first has to shrink them. Normalizing the map instead made boxes and small objects
+learn more slowly in a comparison."""
 
 
 class LightDpt(nn.Module):
-    """Four maps (n, C, h, w), shallow to deep, to one map (n, width, 4 h, 4 w) for patches of 16 pixels.
+    """DPT decoder from four maps (n, C, h, w), shallow to deep, to one map (n, width, 4 h, 4 w), for 16-pixel patches.
 
-    No class token is read, for no task type is to be favoured; group normalisation in the place of batch statistics;
-    maps are enlarged to the size of the next one, so that grids with odd sides fit; the last fused map is left at its
-    size and not doubled, which is what makes it light.
+    Differences from the published decoder:
+
+    * the class token is not read, so that no task type has an advantage;
+    * group normalization replaces batch normalization, which mixes samples;
+    * maps are resized to the size of the next map, so that grids with odd sides fit;
+    * the last fused map is not doubled in size, which makes the decoder light.
+
+    Args:
+        channels: C, the channels of the encoder's maps.
+        width: Channels of the decoder's map.
+        patch: Pixels per side of an encoder patch.
     """
 
     def __init__(self, channels: int, width: int, patch: int) -> None:
         super().__init__()
         nominal = 2 ** round(math.log2(patch))
         self.stride = 4 * patch / nominal
-        """Pixels of the input a pixel of the map: 4 for patches of 8, 16 and 32 pixels, 3.5 for 14."""
+        """Input pixels per pixel of the map: 4 for patches of 8, 16 and 32 pixels, 3.5 for patches of 14."""
         self.dpt = DPTDecoder(
             encoder_out_channels=[channels] * LEVELS,
             encoder_output_strides=[nominal] * LEVELS,
@@ -42,15 +51,15 @@ class LightDpt(nn.Module):
             intermediate_channels=[3 * width // 4, 3 * width // 2, 3 * width, 6 * width],
             fusion_channels=width,
         )
-        # The deepest map has nothing below it to be added to before the block's second half.
+        # The first half of a block refines a map before a deeper one is added; the deepest map has none.
         self.dpt.fusion_blocks[0].residual_conv_block1 = nn.Identity()
-        without_batch_statistics(self.dpt, "group")
+        replace_batch_norm(self.dpt, "group")
         initialize_decoder(self.dpt)
         with torch.no_grad():
             self.dpt.fusion_blocks[-1].project.weight.mul_(LAST_GAIN)
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
-        """Fuse the maps, the deepest first."""
+        """Return the fused map; fusion starts at the deepest."""
         levels = [block(level) for block, level in zip(self.dpt.reassemble_blocks, maps, strict=True)]
         fused: Any = None
         for block, level in zip(self.dpt.fusion_blocks, reversed(levels), strict=True):

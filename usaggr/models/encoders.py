@@ -1,6 +1,6 @@
-"""Encoders: any of segmentation-models-pytorch, and through it (`tu-`) of timm, with their pretrained weights.
+"""Encoders from segmentation-models-pytorch (smp), and through it from timm (`tu-` names), with pretrained weights.
 
-A file of weights is matched by the names of its tensors, whichever of both libraries, or usaggr itself, wrote it.
+The tensors of a weights file are matched by name, whether smp, timm or usaggr wrote the file.
 """
 
 import difflib
@@ -16,28 +16,31 @@ from torch import Tensor, nn
 
 from usaggr.config.model import MhMtlConfig
 from usaggr.errors import ConfigError, one_of
-from usaggr.models.normalisation import without_batch_statistics
-from usaggr.models.weight_files import described, first_line, read_tensors, some, without_prefix
+from usaggr.models.normalization import replace_batch_norm
+from usaggr.models.weight_files import describe_mismatch, first_line, list_some, read_tensors, without_prefix
 from usaggr.models.weights import check_weights, weights_file
 
 STRIDES = (4, 8, 16, 32)
-"""Of the encoder maps that the decoder reads."""
-_NO_PYRAMID = f"cannot carry the FPN decoder, which needs maps at strides {', '.join(map(str, STRIDES))}"
+"""Strides of the encoder maps that the decoder reads."""
+_NO_PYRAMID = f"cannot be used with the FPN decoder, which needs maps at strides {', '.join(map(str, STRIDES))}"
 
 
 def build_encoder(model: MhMtlConfig) -> tuple[nn.Module, list[int]]:
-    """The encoder, with its weights and its normalisation, and the numbers of channels of its last four maps.
+    """Build the encoder, with its weights and its normalization.
 
-    Its forward takes images (N, 3, H, W) to a list of maps, of which the last four have strides 4, 8, 16 and 32. What
-    is not loaded is drawn from torch's generator.
+    Its forward takes images (N, 3, H, W) to a list of maps, of which the last four have strides 4, 8, 16 and 32.
+    Weights that are not loaded are drawn from torch's global generator.
+
+    Returns:
+        The encoder, and the numbers of channels of its last four maps.
 
     Raises:
-        ConfigError: no such encoder, one without such maps, or weights that are not there or do not fit.
+        ConfigError: The encoder does not exist or has no such maps, or weights are missing or do not fit.
     """
     check_weights(model)
     file = weights_file(model)
-    encoder = _bare_encoder(model, pretrained=model.weights is not None and file is None)
-    without_batch_statistics(encoder, model.norm)
+    encoder = _build_library_encoder(model, pretrained=model.weights is not None and file is None)
+    replace_batch_norm(encoder, model.norm)
     if file is not None:
         load_weights(encoder, file)
     out_channels: Any = encoder.out_channels
@@ -45,37 +48,46 @@ def build_encoder(model: MhMtlConfig) -> tuple[nn.Module, list[int]]:
 
 
 def load_weights(encoder: nn.Module, file: Path) -> None:
-    """Load a file (safetensors, or a torch state dict) into an encoder; what the encoder lacks is left out.
+    """Load a file (safetensors or a torch state dict) into an encoder; tensors that the encoder lacks are ignored.
 
     Raises:
-        ConfigError: it cannot be read, or not every weight of the encoder is in it, in the right shape.
+        ConfigError: The file cannot be read, or a weight of the encoder is missing in it or has another shape.
     """
-    stored = _without_counters(read_tensors(file))
-    found = {_canonical(name): tensor for name, tensor in stored.items()}
-    own = _without_counters(encoder.state_dict())
-    matched = {n: found[_canonical(n)] for n, t in own.items() if _shape(found.get(_canonical(n))) == t.shape}
-    if len(matched) < len(own):
-        known = {_canonical(name) for name in own}
-        missing = [described(name, own[name], found.get(_canonical(name))) for name in own if name not in matched]
-        unknown = [name for name in stored if _canonical(name) not in known]
+    file_tensors = _without_counters(read_tensors(file))
+    by_name = {_to_canonical(name): tensor for name, tensor in file_tensors.items()}
+    state = _without_counters(encoder.state_dict())
+    matched = {}
+    for name, tensor in state.items():
+        candidate = by_name.get(_to_canonical(name))
+        if candidate is not None and candidate.shape == tensor.shape:
+            matched[name] = candidate
+    if len(matched) < len(state):
+        encoder_names = {_to_canonical(name) for name in state}
+        missing = [
+            describe_mismatch(name, state[name], by_name.get(_to_canonical(name)))
+            for name in state
+            if name not in matched
+        ]
+        unknown = [name for name in file_tensors if _to_canonical(name) not in encoder_names]
         raise ConfigError(
-            f"model.weights={file}: does not fit the encoder: {len(matched)} of its {len(own)} weights are in it; "
-            f"missing: {some(missing)}; in the file but not in the encoder: {some(unknown)}"
+            f"model.weights={file}: does not fit the encoder: {len(matched)} of its {len(state)} weights are in it; "
+            f"missing: {list_some(missing)}; in the file but not in the encoder: {list_some(unknown)}"
         )
+    # The base method, because some encoders of smp override it without the parameter `strict`.
     nn.Module.load_state_dict(encoder, matched, strict=False)
 
 
-def _bare_encoder(model: MhMtlConfig, pretrained: bool) -> nn.Module:
-    """The library's encoder as it comes, with its own weights if asked for."""
+def _build_library_encoder(model: MhMtlConfig, pretrained: bool) -> nn.Module:
+    """Build the library's encoder unchanged; `pretrained` loads the library's weights."""
     _check_name(model.encoder)
-    name, weights = _library_weights(model) if pretrained else (model.encoder, None)
+    name, weights = _find_library_weights(model) if pretrained else (model.encoder, None)
     try:
         with warnings.catch_warnings():
-            # smp warns that a tu- encoder takes its weights from its name: _library_weights has put them there.
+            # smp warns that a tu- encoder takes its weights from its name, where _find_library_weights has put them.
             warnings.filterwarnings("ignore", message=".*`encoder_weights` should be set to True.*")
             warnings.filterwarnings("ignore", message=".*`timm-` encoders are deprecated.*")
             encoder: nn.Module = smp.encoders.get_encoder(name, weights=weights)
-    except Exception as error:  # of the hub's client: it may be any of several libraries
+    except Exception as error:  # a download can fail with errors of several libraries
         if weights is None:
             raise
         raise ConfigError(
@@ -86,15 +98,19 @@ def _bare_encoder(model: MhMtlConfig, pretrained: bool) -> nn.Module:
 
 
 def _check_name(name: str) -> None:
-    """Refuse an encoder that the libraries do not know, or that has no maps for an FPN decoder."""
-    known = smp.encoders.get_encoder_names()
-    if name in known:
+    """Refuse an encoder that the libraries do not know, or that has no maps for an FPN decoder.
+
+    Raises:
+        ConfigError: The name and the reason, with similar names that exist.
+    """
+    smp_names = smp.encoders.get_encoder_names()
+    if name in smp_names:
         return
     if not name.startswith("tu-") or not timm.is_model(name.removeprefix("tu-")):
-        names = [*known, *(f"tu-{found}" for found in timm.list_models())]
-        near = difflib.get_close_matches(name, names, n=5, cutoff=0.3)
-        wanted = [f"tu-{name}"] if timm.is_model(name) else []
-        nearest = list(dict.fromkeys([*wanted, *near]))[:5]
+        names = [*smp_names, *(f"tu-{timm_name}" for timm_name in timm.list_models())]
+        similar = difflib.get_close_matches(name, names, n=5, cutoff=0.3)
+        with_prefix = [f"tu-{name}"] if timm.is_model(name) else []  # the likeliest mistake
+        nearest = list(dict.fromkeys([*with_prefix, *similar]))[:5]
         raise ConfigError(
             f"{one_of('model.encoder', name, nearest)} and {len(names) - len(nearest)} others: the names of "
             "segmentation_models_pytorch.encoders.get_encoder_names(), and those of timm.list_models() with tu- before"
@@ -104,52 +120,52 @@ def _check_name(name: str) -> None:
         with torch.device("meta"):
             features: Any = timm.create_model(name.removeprefix("tu-"), features_only=True)
         strides = tuple(features.feature_info.reduction())
-    except Exception as error:  # timm says that a network has no stages in several ways
+    except Exception as error:  # timm reports in several ways that a network has no stages
         raise ConfigError(f"model.encoder={name}: {_NO_PYRAMID} ({first_line(error)})") from error
     if strides[-4:] != STRIDES:
         raise ConfigError(f"model.encoder={name}: {_NO_PYRAMID} (it has {', '.join(map(str, strides))})")
 
 
 def _check_tag(name: str) -> None:
-    """Refuse a name that asks for pretrained weights (tu-NAME.TAG) which timm does not know."""
+    """Refuse a name with a tag of pretrained weights (tu-NAME.TAG) that timm does not know."""
     if name.partition(".")[2]:
-        tagged = [f"tu-{found}" for found in timm.list_models(f"{_timm_name(name)}.*", pretrained=True)]
+        tagged = [f"tu-{timm_name}" for timm_name in timm.list_models(f"{_get_timm_name(name)}.*", pretrained=True)]
         if name not in tagged:
             raise ConfigError(one_of("model.encoder", name, tagged))
 
 
-def _timm_name(name: str) -> str:
-    """Name of the architecture in timm, without tu- and without the tag of its weights."""
+def _get_timm_name(name: str) -> str:
+    """Return the name of the architecture in timm, without tu- and without the tag of its weights."""
     return name.removeprefix("tu-").partition(".")[0]
 
 
-def _library_weights(model: MhMtlConfig) -> tuple[str, str | bool]:
-    """Name and weights that get_encoder takes for an id of the library.
+def _find_library_weights(model: MhMtlConfig) -> tuple[str, str | bool]:
+    """Return the name and weights that `get_encoder` takes for `model.weights`, an id of the library.
 
-    For timm the id is `imagenet`, which is what its name alone stands for, or a tag of that name.
+    For timm the id is a tag of the encoder's name, or `imagenet`, which selects the default tag.
     """
     name, weights = model.encoder, str(model.weights)
     if not name.startswith("tu-"):
         allowed = list(smp.encoders.encoders[name]["pretrained_settings"])
         result: tuple[str, str | bool] = (name, weights)
     else:
-        tags = [found.partition(".")[2] for found in timm.list_models(f"{name.removeprefix('tu-')}.*", pretrained=True)]
-        allowed = ["imagenet", *tags] if timm.models.is_model_pretrained(name.removeprefix("tu-")) else []
+        timm_name = name.removeprefix("tu-")
+        tags = [tagged.partition(".")[2] for tagged in timm.list_models(f"{timm_name}.*", pretrained=True)]
+        allowed = ["imagenet", *tags] if timm.models.is_model_pretrained(timm_name) else []
         result = (name if weights == "imagenet" else f"{name}.{weights}", True)
     if weights not in allowed:
         raise ConfigError(f"{one_of('model.weights', weights, allowed)} (for {name}), null, or a local file")
     return result
 
 
-def _canonical(name: str) -> str:
-    """One name for one tensor, however a library nests the encoder; timm writes stages_0 for stages.0 in some."""
+def _to_canonical(name: str) -> str:
+    """Return a tensor's name without the prefixes and separators that differ between libraries.
+
+    timm writes stages_0 instead of stages.0 in some networks.
+    """
     return without_prefix(name).replace("_", ".")
 
 
 def _without_counters(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A state without the numbers of batches seen, which nothing here reads."""
+    """Return a state without the batch counters of batch normalization, which nothing here reads."""
     return {name: tensor for name, tensor in state.items() if not name.endswith("num_batches_tracked")}
-
-
-def _shape(tensor: Tensor | None) -> torch.Size | None:
-    return tensor.shape if tensor is not None else None

@@ -1,7 +1,11 @@
-"""Task-conditioned mixture of experts: in the place of a transformer block's MLP, several that start as copies of it.
+"""Task-conditioned mixture of experts, which replaces the MLP of a transformer block.
 
-A router weighs the experts for each token by the token and by its task (M2DINO, arXiv:2603.18123; upcycling:
-Komatsuzaki et al., Sparse Upcycling, ICLR 2023). Experts that a token was not sent to are not computed.
+Experts start as copies of the pretrained MLP (sparse upcycling: Komatsuzaki et al., ICLR 2023). For each token a router
+weighs them by the token and its task (M2DINO, arXiv:2603.18123). There are three ways to combine experts:
+
+* top-k routing (`mix_chosen`): k experts per token; the others are not computed;
+* dense mixture (`mix_all`): all experts, weighted by the router's probabilities;
+* uniform mixture: the mean of all experts, without a router.
 """
 
 import copy
@@ -11,37 +15,53 @@ import torch
 from torch import Tensor, nn
 
 from usaggr.config.model import ExpertsConfig
-from usaggr.models.per_task import Routed, TaskContext
+from usaggr.models.per_task import BlockRouting, TaskContext
+
+Experts = Sequence[nn.Module] | nn.ModuleList
 
 
 class Router(nn.Module):
-    """Tokens (N, T, C), with their task's embedding or blind to it, to probabilities (N, T, E) of the experts.
+    """Linear classifier of tokens over experts: tokens (N, T, C) to probabilities (N, T, E).
 
-    One linear layer on the token and the embedding side by side, as two whose outputs are added; never in less than
-    float32, since a softmax's order must not depend on rounding. Never all zero: identical experts under equal
-    weights would get the same gradient for ever.
+    The logit is `token @ W + embedding @ V + b`, where V is left out if the router does not see the task. Weights are
+    initialized as in `nn.Linear`, never to 0: identical experts under equal weights would always get the same gradient.
+
+    Args:
+        channels: C, the channels of a token.
+        experts: E, the number of experts.
+        task_channels: D, the channels of a task's embedding; None: the router does not see the task.
+        context: Context of the network; holds the embedding (N, D) of each sample's task.
     """
 
-    def __init__(self, channels: int, count: int, task_channels: int | None, context: TaskContext) -> None:
+    def __init__(self, channels: int, experts: int, task_channels: int | None, context: TaskContext) -> None:
         super().__init__()
         self.context = context
-        self.token = nn.Linear(channels, count)
-        self.task = nn.Linear(task_channels, count, bias=False) if task_channels is not None else None
+        self.token = nn.Linear(channels, experts)
+        self.task = nn.Linear(task_channels, experts, bias=False) if task_channels is not None else None
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Return the probabilities, in float32 (float64 for a network in double precision)."""
+        # Autocast is off because rounding to half precision can change the order of the experts.
         precision = torch.promote_types(self.token.weight.dtype, torch.float32)
         with torch.autocast(tokens.device.type, enabled=False):
             logits: Tensor = self.token(tokens.to(precision))
             if self.task is not None:
                 assert self.context.embedding is not None
-                of_task: Tensor = self.task(self.context.embedding.to(precision))
-                logits = logits + of_task[:, None]
+                task_logits: Tensor = self.task(self.context.embedding.to(precision))
+                logits = logits + task_logits[:, None]
             return logits.softmax(dim=-1)
 
 
 class ExpertMlp(nn.Module):
-    """A block's MLP as `count` experts, of which `top_k` serve a token; tokens (N, T, C) to (N, T, C)."""
+    """MLP of a transformer block as several experts: tokens (N, T, C) to (N, T, C).
+
+    Args:
+        mlp: MLP of the block, which each expert starts as a copy of.
+        channels: C, the channels of a token.
+        experts: Number of experts, top-k, and kind of router.
+        block: Index of the block, from 0; the key under which its routing is recorded.
+        context: Context of the network.
+    """
 
     def __init__(self, mlp: nn.Module, channels: int, experts: ExpertsConfig, block: int, context: TaskContext) -> None:
         super().__init__()
@@ -49,40 +69,43 @@ class ExpertMlp(nn.Module):
         self.top_k = experts.top_k
         self.context = context
         self.experts = nn.ModuleList([copy.deepcopy(mlp) for _ in range(experts.count)])
-        width = experts.task_channels if experts.router == "task" else None
-        self.router = None if experts.router == "uniform" else Router(channels, experts.count, width, context)
+        task_channels = experts.task_channels if experts.router == "task" else None
+        self.router = None if experts.router == "uniform" else Router(channels, experts.count, task_channels, context)
 
     @property
     def count(self) -> int:
-        """Experts."""
+        """Number of experts."""
         return len(self.experts)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """The weighted sum of the experts' outputs for each token."""
+        """Return the weighted sum of the experts' outputs for each token; record the routing in the context."""
         if self.router is None:
             return torch.stack([expert(tokens) for expert in self.experts]).mean(dim=0)
         probabilities = self.router(tokens)
-        weights, chosen = choose(probabilities, self.top_k)
-        self.context.routed[self.block] = Routed(probabilities, weights, chosen)
+        weights, chosen = choose_experts(probabilities, self.top_k)
+        self.context.record_routing(self.block, BlockRouting(probabilities, weights, chosen))
         if self.top_k == self.count:
-            return weigh_all(self.experts, tokens, probabilities)
-        flat = dispatch(self.experts, tokens.flatten(0, 1), weights.flatten(0, 1), chosen.flatten(0, 1))
+            return mix_all(self.experts, tokens, probabilities)
+        flat = mix_chosen(self.experts, tokens.flatten(0, 1), weights.flatten(0, 1), chosen.flatten(0, 1))
         return flat.view_as(tokens)
 
 
 @torch.no_grad()
-def perturb(experts: nn.Module, noise: float) -> None:
-    """Add noise to all weights, in units of each tensor's standard deviation, from torch's global generator."""
+def add_noise(experts: nn.Module, noise: float) -> None:
+    """Add Gaussian noise to all weights, drawn from torch's global generator, so that copies start to differ.
+
+    `noise` is the standard deviation relative to that of each tensor; tensors of one element are left as they are.
+    """
     for parameter in experts.parameters():
         if parameter.numel() > 1:
             parameter.add_(torch.randn_like(parameter), alpha=noise * float(parameter.std()))
 
 
-def choose(probabilities: Tensor, top_k: int) -> tuple[Tensor, Tensor]:
-    """The likeliest experts and their weights, which sum to 1: both (..., k), from probabilities (..., E).
+def choose_experts(probabilities: Tensor, top_k: int) -> tuple[Tensor, Tensor]:
+    """Return weights and indices of the k most probable experts: both (..., k), from probabilities (..., E).
 
-    With k = 1 the weight is 1, with the slope of the probability relative to itself (straight through), since a
-    renormalised single weight would teach the router nothing.
+    The weights are the probabilities, rescaled to sum to 1. With k = 1 this is always 1 and would teach the router
+    nothing. Then the weight is p / p.detach(): its value is 1, its gradient that of log p (straight-through).
     """
     weights, chosen = probabilities.topk(top_k, dim=-1)
     if top_k == 1:
@@ -90,8 +113,17 @@ def choose(probabilities: Tensor, top_k: int) -> tuple[Tensor, Tensor]:
     return weights / weights.sum(dim=-1, keepdim=True), chosen
 
 
-def weigh_all(experts: Sequence[nn.Module] | nn.ModuleList, tokens: Tensor, weights: Tensor) -> Tensor:
-    """Sum of all experts' outputs (N, T, C), weighted by (N, T, E): the dense mixture."""
+def mix_all(experts: Experts, tokens: Tensor, weights: Tensor) -> Tensor:
+    """Return the weighted sum of all experts' outputs: the dense mixture.
+
+    Args:
+        experts: E modules, each from (N, T, C) to (N, T, C).
+        tokens: (N, T, C).
+        weights: (N, T, E), which sum to 1 over the experts.
+
+    Returns:
+        (N, T, C).
+    """
     total = torch.zeros((), device=tokens.device)
     for i, expert in enumerate(experts):
         outputs = expert(tokens)
@@ -99,11 +131,14 @@ def weigh_all(experts: Sequence[nn.Module] | nn.ModuleList, tokens: Tensor, weig
     return total
 
 
-def dispatch(experts: Sequence[nn.Module] | nn.ModuleList, tokens: Tensor, weights: Tensor, chosen: Tensor) -> Tensor:
-    """Weighted sums of the chosen experts' outputs, of which no others are computed.
+def mix_chosen(experts: Experts, tokens: Tensor, weights: Tensor, chosen: Tensor) -> Tensor:
+    """Return the weighted sum of the chosen experts' outputs; no other outputs are computed.
+
+    Every pair of a token and one of its experts is one assignment. Assignments are sorted by expert, so that each
+    expert runs once on a contiguous batch, and the outputs are sorted back.
 
     Args:
-        experts: E modules from (m, C) to (m, C).
+        experts: E modules, each from (m, C) to (m, C).
         tokens: (M, C).
         weights: (M, k) of the chosen experts.
         chosen: (M, k) int64 in [0, E).
@@ -112,32 +147,36 @@ def dispatch(experts: Sequence[nn.Module] | nn.ModuleList, tokens: Tensor, weigh
         (M, C).
     """
     top_k = chosen.shape[1]
-    order = chosen.flatten().argsort(stable=True)
-    counts = torch.bincount(chosen.flatten(), minlength=len(experts)).tolist()
-    parts = torch.split(tokens[order // top_k], counts)
-    outputs = torch.cat([expert(part) for expert, part in zip(experts, parts, strict=True) if len(part)])
-    places = torch.empty_like(order)
-    places[order] = torch.arange(len(order), device=order.device)
-    outputs = outputs[places].view(len(tokens), top_k, -1)
+    assignments = chosen.flatten()  # (M k): assignment a is of token a // k
+    by_expert = assignments.argsort(stable=True)
+    loads = torch.bincount(assignments, minlength=len(experts)).tolist()
+    expert_tokens = torch.split(tokens[by_expert // top_k], loads)
+    # An expert without tokens is skipped, so that it gets no gradient and AdamW does not move it.
+    outputs = torch.cat([expert(batch) for expert, batch in zip(experts, expert_tokens, strict=True) if len(batch)])
+    to_original = torch.empty_like(by_expert)
+    to_original[by_expert] = torch.arange(len(by_expert), device=by_expert.device)
+    outputs = outputs[to_original].view(len(tokens), top_k, -1)
     return (outputs * weights[..., None].to(outputs.dtype)).sum(dim=1)
 
 
-def balance_loss(routed: Mapping[int, Routed]) -> Tensor:
-    """The load-balancing term: 1 where all experts of a block have the same share of the batch, E where one has all.
+def load_balancing_loss(routing: Mapping[int, BlockRouting]) -> Tensor:
+    """Return the load-balancing loss (), the mean over blocks: 1 if all experts have equal shares, E if one has all.
 
-    E times the sum over experts of share x mean probability, mean over blocks (Fedus et al., Switch Transformers, JMLR
-    2022, equation 4), with the share taken as the weight that an expert has in the outputs: the counts of that paper
-    where k = 1, and Shazeer et al.'s importance (2017) where all experts serve each token.
+    For each block it is E x sum over experts of share x mean probability (Fedus et al., Switch Transformers, JMLR 2022,
+    equation 4). A share is an expert's mean weight in the outputs. For k = 1 these are the counts of that paper; if all
+    experts serve each token, the importance of Shazeer et al. (2017).
     """
-    return torch.stack([_balance(block) for block in routed.values()]).mean()
+    return torch.stack([_block_loss(block) for block in routing.values()]).mean()
 
 
-def shares(routed: Routed) -> Tensor:
-    """(N, T, E): the weight of each expert in each token's output; sums to 1 over the experts."""
-    zeros = torch.zeros_like(routed.probabilities)
-    return zeros.scatter(-1, routed.chosen, routed.weights.to(zeros.dtype))
+def compute_shares(routing: BlockRouting) -> Tensor:
+    """Return the weight of each expert in each token's output: (N, T, E), which sums to 1 over the experts."""
+    zeros = torch.zeros_like(routing.probabilities)
+    return zeros.scatter(-1, routing.chosen, routing.weights.to(zeros.dtype))
 
 
-def _balance(routed: Routed) -> Tensor:
-    share = shares(routed).detach().mean(dim=(0, 1))
-    return routed.probabilities.shape[-1] * (share * routed.probabilities.mean(dim=(0, 1))).sum()
+def _block_loss(routing: BlockRouting) -> Tensor:
+    """Return the load-balancing loss () of one block."""
+    # Shares are constants, as the counts of the paper are: the gradient flows through the probabilities only.
+    share = compute_shares(routing).detach().mean(dim=(0, 1))
+    return routing.probabilities.shape[-1] * (share * routing.probabilities.mean(dim=(0, 1))).sum()

@@ -1,7 +1,7 @@
-"""Heads: from the map that a task type reads to its output. Each task has its own, whatever tasks share the rest.
+"""Heads, one per task, from a map of the network to the output of the task.
 
-In mh_mtl, as in the benchmark's baseline, segmentation, detection and heat-map landmarks read the decoder's map,
-classification and direct landmarks the encoder's last one. In m2dino all read the decoder's.
+In mh_mtl, as in the benchmark's baseline, heads for segmentation, detection and heat-map landmarks read the decoder's
+map; heads for classification and direct landmarks read the encoder's last map. In m2dino all heads read the decoder's.
 """
 
 from dataclasses import dataclass
@@ -20,18 +20,18 @@ Source = Literal["encoder", "decoder"]
 
 @dataclass(frozen=True)
 class HeadMaps:
-    """What a network offers its heads."""
+    """Maps that a network offers its heads."""
 
     decoder_channels: int
     decoder_stride: float
-    """Pixels of the input a pixel of the decoder's map."""
+    """Input pixels per pixel of the decoder's map, in each direction."""
     pooled: Source
-    """The map that heads without a place in the image read."""
+    """Map for heads whose output has no position in the image, which average it."""
     pooled_channels: int
 
 
 class Head(nn.Module):
-    """Base of all heads: says which map it reads."""
+    """Base class of all heads; `reads` names the map that is passed to `forward`."""
 
     def __init__(self, reads: Source = "decoder") -> None:
         super().__init__()
@@ -39,7 +39,13 @@ class Head(nn.Module):
 
 
 class SegmentationHead(Head):
-    """Decoder map (n, C, H / stride, W / stride) to logits (n, K, H, W)."""
+    """Head from the decoder's map (n, C, H / stride, W / stride) to logits (n, K, H, W).
+
+    Args:
+        channels: C, the channels of the map.
+        classes: K, the number of classes including the background.
+        stride: Input pixels per pixel of the map.
+    """
 
     def __init__(self, channels: int, classes: int, stride: float) -> None:
         super().__init__()
@@ -48,12 +54,19 @@ class SegmentationHead(Head):
         initialize_head(self)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Logits at the input's size."""
+        """Return logits at the size of the input."""
         return F.interpolate(self.logits(maps), scale_factor=self.stride, mode="bilinear", align_corners=False)
 
 
 class ClassificationHead(Head):
-    """Map (n, C, h, w) to logits (n, K), by its mean over the map."""
+    """Head from a map (n, C, h, w) to logits (n, K), through the mean over positions.
+
+    Args:
+        channels: C, the channels of the map.
+        classes: K, the number of classes.
+        dropout: Probability that a channel of the mean is set to 0 in training.
+        reads: Map that the head reads.
+    """
 
     def __init__(self, channels: int, classes: int, dropout: float, reads: Source) -> None:
         super().__init__(reads)
@@ -62,13 +75,15 @@ class ClassificationHead(Head):
         initialize_head(self)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Logits of the classes."""
+        """Return the logits of the classes."""
         logits: Tensor = self.logits(self.dropout(maps.mean(dim=(2, 3))))
         return logits
 
 
 class HeatmapHead(Head):
-    """Decoder map (n, C, h, w) to landmarks (n, P, 2): x, y in [0, 1], the centres of mass of P heat maps.
+    """Head from the decoder's map (n, C, h, w) to landmarks (n, P, 2), the centers of mass of P heat maps.
+
+    Coordinates are x, y in [0, 1].
 
     Nibali et al., Numerical Coordinate Regression with Convolutional Neural Networks, 2018.
     """
@@ -79,17 +94,23 @@ class HeatmapHead(Head):
         initialize_head(self)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Landmarks of each sample."""
-        return centre_of_mass(spatial_softmax(self.heatmaps(maps)))
+        """Return the landmarks of each sample."""
+        return center_of_mass(spatial_softmax(self.heatmaps(maps)))
 
 
 class DirectHead(Head):
-    """Map (n, C, h, w) to landmarks (n, P, 2): x, y in [0, 1], by a linear layer.
+    """Head from a map (n, C, h, w) to landmarks (n, P, 2) by a linear layer; x, y in [0, 1].
 
-    The map is pooled to a coarse grid and not to one mean, so that places are not lost.
+    The map is pooled to a coarse grid instead of one mean, which would lose positions.
+
+    Args:
+        channels: C, the channels of the map.
+        points: P, the number of landmarks.
+        reads: Map that the head reads.
     """
 
     GRID = 4
+    """Cells per side of the grid."""
 
     def __init__(self, channels: int, points: int, reads: Source) -> None:
         super().__init__(reads)
@@ -97,17 +118,17 @@ class DirectHead(Head):
         initialize_head(self)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Landmarks of each sample."""
+        """Return the landmarks of each sample."""
         pooled = F.adaptive_avg_pool2d(maps, self.GRID).flatten(1)
         coordinates: Tensor = self.coordinates(pooled)
         return coordinates.sigmoid().reshape(len(maps), -1, 2)
 
 
 class DetectionHead(Head):
-    """Decoder map (n, C, h, w) to one box (n, 4): x_min y_min x_max y_max in [0, 1], never inside out.
+    """Head from the decoder's map (n, C, h, w) to one box (n, 4): x_min y_min x_max y_max in [0, 1], min <= max.
 
-    Each edge of the box is the centre of mass of a heat map of its own, in x or in y: learned faster, in comparison,
-    than centre and size from pooled features, since an edge is seen where it is.
+    Each edge of the box is the center of mass of its own heat map, in x or in y. In a comparison this was learned
+    faster than center and size from pooled features, because the map shows an edge where it is.
     """
 
     def __init__(self, channels: int) -> None:
@@ -116,14 +137,21 @@ class DetectionHead(Head):
         initialize_head(self)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """The box of each sample."""
-        centres = centre_of_mass(spatial_softmax(self.edges(maps)))
-        x, y = centres[:, :2, 0], centres[:, 2:, 1]
+        """Return the box of each sample."""
+        centers = center_of_mass(spatial_softmax(self.edges(maps)))
+        # The first two heat maps are of the vertical edges, the others of the horizontal ones, in no order.
+        x, y = centers[:, :2, 0], centers[:, 2:, 1]
         return torch.stack([x.amin(dim=1), y.amin(dim=1), x.amax(dim=1), y.amax(dim=1)], dim=1)
 
 
 def build_head(task: Task, model: ModelConfig, maps: HeadMaps) -> Head:
-    """A task's head, freshly initialised from torch's global generator."""
+    """Build the head of a task, with initial weights from torch's global generator.
+
+    Args:
+        task: Task of the head.
+        model: Configuration of the network.
+        maps: Maps that the network offers its heads.
+    """
     match task.type:
         case "segmentation":
             return SegmentationHead(maps.decoder_channels, task.num_classes, maps.decoder_stride)
@@ -140,14 +168,16 @@ def build_head(task: Task, model: ModelConfig, maps: HeadMaps) -> Head:
 
 
 def spatial_softmax(logits: Tensor) -> Tensor:
-    """Distributions over positions: logits (n, P, h, w) to probabilities (n, P, h, w) that sum to 1 a map."""
-    single = torch.promote_types(logits.dtype, torch.float32)  # sums over positions are too long for half precision
-    return logits.flatten(2).softmax(dim=2, dtype=single).view_as(logits)
+    """Return the softmax over positions of logits (n, P, h, w): probabilities that sum to 1 over each map."""
+    # Half precision has too few digits for sums over all positions.
+    precision = torch.promote_types(logits.dtype, torch.float32)
+    return logits.flatten(2).softmax(dim=2, dtype=precision).view_as(logits)
 
 
-def centre_of_mass(maps: Tensor) -> Tensor:
-    """Means (n, P, 2): x, y in [0, 1], of distributions (n, P, h, w) over the centres of a map's pixels."""
+def center_of_mass(maps: Tensor) -> Tensor:
+    """Return the mean positions (n, P, 2), x, y in [0, 1], of distributions (n, P, h, w) over pixels."""
     height, width = maps.shape[-2:]
+    # + 0.5: a pixel stands for its center.
     x = (torch.arange(width, device=maps.device, dtype=maps.dtype) + 0.5) / width
     y = (torch.arange(height, device=maps.device, dtype=maps.dtype) + 0.5) / height
     return torch.stack([(maps.sum(dim=2) * x).sum(dim=2), (maps.sum(dim=3) * y).sum(dim=2)], dim=2)

@@ -1,4 +1,4 @@
-"""Which part of a network each parameter belongs to, and how many there are: in all, trained, active for one task."""
+"""Parameters of a network: the role of each, and their numbers in total, trained, and active for one task."""
 
 import re
 from collections.abc import Iterator
@@ -9,80 +9,85 @@ from torch import nn
 
 from usaggr.models.experts import ExpertMlp, Router
 from usaggr.models.network import MultiTaskNetwork
-from usaggr.models.per_task import PerTask, module_name
+from usaggr.models.per_task import PerTask
 from usaggr.models.vit import VisionTransformer
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
-Part = Literal["backbone", "experts", "conditioning", "decoder", "heads"]
-"""backbone: the encoder but for its experts; conditioning: routers, task embeddings, adapters."""
+ParameterRole = Literal["backbone", "experts", "conditioning", "decoder", "heads"]
+"""backbone: the encoder without its experts; conditioning: routers, task embeddings, adapters."""
 _BLOCK = re.compile(r"(?:^|\.)blocks\.(\d+)\.")
 
 
 @dataclass(frozen=True)
 class ParameterCounts:
-    """Numbers of parameters."""
+    """Numbers of parameters of a network."""
 
     total: int
     trained: int
     active: int
-    """Those that serve one task: the most over tasks."""
-    parts: dict[Part, int]
-    """They sum to the total."""
+    """Parameters used for a sample of one task; the maximum over tasks."""
+    by_role: dict[ParameterRole, int]
+    """Number by role; they sum to the total."""
 
 
-def parts_of(network: MultiTaskNetwork) -> dict[str, Part]:
-    """The part of each parameter, by its name in the network."""
-    inner: list[tuple[str, Part]] = []
+def map_parameter_roles(network: MultiTaskNetwork) -> dict[str, ParameterRole]:
+    """Return the role of each parameter, by its name in the network."""
+    inner: list[tuple[str, ParameterRole]] = []
     for name, module in network.named_modules():
         if isinstance(module, PerTask | Router):
             inner.append((f"{name}.", "conditioning"))
         elif isinstance(module, ExpertMlp):
             inner.append((f"{name}.experts.", "experts"))
-    outer: list[tuple[str, Part]] = [("encoder.", "backbone"), ("decoder.", "decoder"), ("heads.", "heads")]
+    outer: list[tuple[str, ParameterRole]] = [("encoder.", "backbone"), ("decoder.", "decoder"), ("heads.", "heads")]
+    # The first prefix that matches decides: experts and conditioning are inside the encoder.
+    prefixes = [*inner, *outer]
     return {
-        name: next(part for prefix, part in [*inner, *outer] if name.startswith(prefix))
+        name: next(role for prefix, role in prefixes if name.startswith(prefix))
         for name, _ in network.named_parameters()
     }
 
 
-def encoder_blocks(network: MultiTaskNetwork) -> int:
-    """Blocks of a transformer; 0 for an encoder that is none."""
+def count_encoder_blocks(network: MultiTaskNetwork) -> int:
+    """Return the number of blocks of a transformer; 0 for other encoders."""
     return network.encoder.depth if isinstance(network.encoder, VisionTransformer) else 0
 
 
-def layer_depth(name: str, depth: int) -> int:
-    """How deep a parameter of a transformer of so many blocks stands: 0 before them, depth + 1 behind them."""
-    block = _BLOCK.search(name)
-    if block:
-        return int(block[1]) + 1
-    return depth + 1 if re.search(r"(?:^|\.)(?:fc_)?norm\.", name) else 0
+def get_layer_depth(name: str, blocks: int) -> int:
+    """Return the depth of a parameter of a transformer by its name.
+
+    It is 0 before the first block, i + 1 in block i (from 0), and `blocks` + 1 after the last block.
+    """
+    match = _BLOCK.search(name)
+    if match:
+        return int(match[1]) + 1
+    return blocks + 1 if re.search(r"(?:^|\.)(?:fc_)?norm\.", name) else 0
 
 
 def count_parameters(network: MultiTaskNetwork) -> ParameterCounts:
-    """Count a network's parameters."""
+    """Count the parameters of a network."""
     sizes = {name: parameter.numel() for name, parameter in network.named_parameters()}
-    parts: dict[Part, int] = {}
-    for name, part in parts_of(network).items():
-        parts[part] = parts.get(part, 0) + sizes[name]
+    by_role: dict[ParameterRole, int] = {}
+    for name, role in map_parameter_roles(network).items():
+        by_role[role] = by_role.get(role, 0) + sizes[name]
     total = sum(sizes.values())
-    routed = [mlp for mlp in _of(network, ExpertMlp) if mlp.router is not None]
-    idle = sum(_size(mlp.experts) * (mlp.count - mlp.top_k) // mlp.count for mlp in routed)
-    own = {task_id: _own(network, task_id) for task_id in network.tasks}
-    active = total - idle - sum(own.values()) + max(own.values())
+    # Without a router all experts serve each token; with one, count - top_k of them are idle.
+    routed = [mlp for mlp in _find_modules(network, ExpertMlp) if mlp.router is not None]
+    idle = sum(_count_elements(mlp.experts) * (mlp.count - mlp.top_k) // mlp.count for mlp in routed)
+    by_task = {task_id: _count_task_parameters(network, task_id) for task_id in network.tasks}
+    active = total - idle - sum(by_task.values()) + max(by_task.values())
     trained = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
-    return ParameterCounts(total, trained, active, parts)
+    return ParameterCounts(total, trained, active, by_role)
 
 
-def _own(network: MultiTaskNetwork, task_id: str) -> int:
-    """Parameters that serve one task alone."""
-    name = f"task_{module_name(task_id)}"
-    inside: list[int] = [module.of[name].numel() for module in _of(network, PerTask)]
-    return _size(network.head(task_id)) + sum(inside)
+def _count_task_parameters(network: MultiTaskNetwork, task_id: str) -> int:
+    """Return the number of parameters that serve one task only."""
+    per_task = sum(module.tensor(task_id).numel() for module in _find_modules(network, PerTask))
+    return _count_elements(network.head(task_id)) + per_task
 
 
-def _of(network: nn.Module, kind: type[ModuleT]) -> Iterator[ModuleT]:
+def _find_modules(network: nn.Module, kind: type[ModuleT]) -> Iterator[ModuleT]:
     return (module for module in network.modules() if isinstance(module, kind))
 
 
-def _size(module: nn.Module) -> int:
+def _count_elements(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())

@@ -1,7 +1,7 @@
-"""Pretrained weights of a plain vision transformer: from a file, whoever wrote it, or timm's own download.
+"""Pretrained weights of a plain vision transformer, from a file or from timm's download.
 
-timm renames what others wrote (Meta's DINOv3 and DINOv2 among them) and resamples patches and positions. Every weight
-of the transformer must be there: nothing is left at random in silence.
+timm renames the tensors of other authors' files (such as Meta's DINOv3 and DINOv2) and resamples patch and position
+embeddings. Every weight of the transformer must be in the file, so that no weight silently stays random.
 """
 
 import contextlib
@@ -18,110 +18,134 @@ from torch import Tensor, nn
 from usaggr.config.model import M2DinoConfig
 from usaggr.data.batches.batches import MEAN, STD
 from usaggr.errors import ConfigError
-from usaggr.models.vit_download import downloaded, source
-from usaggr.models.weight_files import described, first_line, read_tensors, some, without_prefix
+from usaggr.models.vit_download import download_weights, find_source
+from usaggr.models.weight_files import describe_mismatch, first_line, list_some, read_tensors, without_prefix
 from usaggr.models.weights import weights_file
 
 _NOT_READ = re.compile(r"^(?:head|head_dist|fc_norm|attn_pool)\.")
-"""Parts that make one vector of an image, which is no part of a spatial map."""
+"""Names of layers that reduce an image to one vector; spatial maps do not use them."""
 _CONDITIONED = re.compile(r"^blocks\.(\d+)\.mlp\.(?:experts|router|mlp|scale|shift|\w+\.(?:linear|down|up))\.")
-"""Names in usaggr's own networks whose blocks are conditioned on the task."""
+"""Names of tensors in blocks that are conditioned on the task, in weights that usaggr wrote."""
 _TRANSFORMERS_NAMES = re.compile(r"^(?:layer|layers|layer\.model)\.\d+\.|^embeddings\.")
-"""How the transformers library names a vision transformer, which timm does not read."""
-_STATED = ("input_factor", "input_shift")
-"""Names of the step from images as every network gets them to those that the weights expect."""
-_BIAS = 1e-6
-"""Biases up to here are as good as none."""
+"""Names of tensors in files of the transformers library, which timm cannot read."""
+_TRANSFORM_NAMES = ("input_factor", "input_shift")
+"""Names of the tensors of an `InputTransform` in weights that usaggr wrote."""
+_NEGLIGIBLE_BIAS = 1e-6
+"""Biases up to this absolute value are treated as 0."""
 
 
 @dataclass(frozen=True)
 class InputTransform:
-    """How images are brought to what pretrained weights were trained on, by channel: image x factor + shift."""
+    """Transform from normalized images to the images that weights were trained on: image x factor + shift.
+
+    Every network receives images normalized with MEAN and STD; pretrained weights may expect another scale.
+    """
 
     factor: Tensor
-    """(3,)."""
+    """(3,), per channel."""
     shift: Tensor
-    """(3,)."""
+    """(3,), per channel."""
 
 
 def load_vit_weights(vit: nn.Module, model: M2DinoConfig) -> InputTransform | None:
-    """Load what `model.weights` names into timm's bare transformer, in place; nothing where it is null.
+    """Load the weights that `model.weights` names into timm's transformer, in place.
 
-    On the meta device all is checked, and nothing is copied. Gives the scale of images that the weights expect: the
-    one that a network of usaggr keeps with them, else timm's for the transformer; None without weights.
+    On the meta device, everything is checked and nothing is copied.
+
+    Returns:
+        Transform to the images that the weights expect: stored with the weights by usaggr, else timm's for the
+        transformer. None without weights.
 
     Raises:
-        ConfigError: weights that are not there, cannot be read, or do not fit.
+        ConfigError: The weights are missing, cannot be read, or do not fit.
     """
     if model.weights is None:
         return None
-    file = weights_file(model) or downloaded(model)
-    stored = _stripped(read_tensors(file), model)
-    stated = stated_transform(stored)
-    for name in _STATED:
+    file = weights_file(model) or download_weights(model)
+    stored = _strip_prefixes(read_tensors(file), model)
+    transform = read_transform(stored)
+    for name in _TRANSFORM_NAMES:
         stored.pop(name, None)
     try:
         _refuse_biases(vit, stored, model)
-        found = _renamed(vit, stored)
+        converted = _convert_names(vit, stored)
     except ConfigError:
         raise
-    except Exception as error:  # timm converts what it takes for its own, and fails in many ways where it is not
+    except Exception as error:  # timm's conversion fails in many ways for files of other networks
         raise ConfigError(
             f"model.weights={model.weights}: does not fit {model.encoder} ({first_line(error)})"
         ) from error
-    own = {name: tensor for name, tensor in vit.state_dict().items() if not _NOT_READ.match(name)}
-    matched = {name: found[name] for name, t in own.items() if name in found and found[name].shape == t.shape}
-    if len(matched) < len(own):
-        raise ConfigError(_misfit(own, matched, found, model))
-    if not any(tensor.is_meta for tensor in own.values()):
+    expected = {name: tensor for name, tensor in vit.state_dict().items() if not _NOT_READ.match(name)}
+    matched = {n: converted[n] for n, t in expected.items() if n in converted and converted[n].shape == t.shape}
+    if len(matched) < len(expected):
+        raise ConfigError(_describe_misfit(expected, matched, converted, model))
+    if not any(tensor.is_meta for tensor in expected.values()):
+        # Not strict: the layers that are not read may be missing.
         vit.load_state_dict(matched, strict=False)
-    return stated or timms_transform(vit)
+    return transform or get_timm_transform(vit)
 
 
-def stated_transform(tensors: Mapping[str, Tensor]) -> InputTransform | None:
-    """Return the step that a network of usaggr keeps with its weights; None: the file states none."""
-    found = {short: tensor for name, tensor in tensors.items() if (short := without_prefix(name)) in _STATED}
-    return InputTransform(*(found[name] for name in _STATED)) if len(found) == len(_STATED) else None
+def read_transform(tensors: Mapping[str, Tensor]) -> InputTransform | None:
+    """Return the transform that usaggr stores with weights; None if the tensors have none."""
+    stored = {short: tensor for name, tensor in tensors.items() if (short := without_prefix(name)) in _TRANSFORM_NAMES}
+    if len(stored) < len(_TRANSFORM_NAMES):
+        return None
+    return InputTransform(*(stored[name] for name in _TRANSFORM_NAMES))
 
 
-def timms_transform(vit: nn.Module) -> InputTransform:
-    """From images as every network gets them to those that timm's weights of the transformer were trained on."""
+def get_timm_transform(vit: nn.Module) -> InputTransform:
+    """Return the transform to the images that timm's weights of the transformer were trained on."""
     settings: Any = vit.pretrained_cfg
     mean, std = torch.tensor(settings["mean"]), torch.tensor(settings["std"])
     return InputTransform(torch.tensor(STD) / std, (torch.tensor(MEAN) - mean) / std)
 
 
-def _stripped(stored: Mapping[str, Tensor], model: M2DinoConfig) -> dict[str, Tensor]:
-    """The tensors by their names in the transformer, however deep a network holds that."""
+def _strip_prefixes(stored: Mapping[str, Tensor], model: M2DinoConfig) -> dict[str, Tensor]:
+    """Return the tensors by their names within the transformer.
+
+    Raises:
+        ConfigError: Two tensors would have the same name, as student and teacher in a checkpoint.
+    """
     names: dict[str, str] = {}
     for name in stored:
-        twin = names.setdefault(without_prefix(name), name)
-        if twin != name:
+        first = names.setdefault(without_prefix(name), name)
+        if first != name:
             raise ConfigError(
-                f"model.weights={model.weights}: holds the encoder more than once ({twin} and {name}); save one of them"
+                f"model.weights={model.weights}: contains the encoder more than once ({first} and {name}); save one of "
+                "them"
             )
     return {short: stored[name] for short, name in names.items()}
 
 
-def _renamed(vit: nn.Module, stored: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors under timm's names, resampled to the transformer's patches and positions."""
+def _convert_names(vit: nn.Module, stored: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors under timm's names, resampled to the transformer's patches and positions."""
     convert: Any = getattr(sys.modules[type(vit).__module__], "checkpoint_filter_fn", None)
     if convert is None:
         return stored
-    # timm prints what it cannot find of an attention's biases; a check may be on the meta device, files never are.
+    # timm prints which biases of the attention are missing. The device is the CPU, because a check may run on the meta
+    # device, where timm could not resample.
     with contextlib.redirect_stdout(io.StringIO()), torch.device("cpu"), torch.no_grad():
-        found: dict[str, Tensor] = convert(dict(stored), vit)
-    return found
+        converted: dict[str, Tensor] = convert(dict(stored), vit)
+    return converted
 
 
 def _refuse_biases(vit: nn.Module, stored: Mapping[str, Tensor], model: M2DinoConfig) -> None:
-    """Refuse DINOv3 weights whose attention has biases for a transformer without: timm would drop them in silence."""
+    """Refuse DINOv3 weights with attention biases for a transformer without them: timm would silently drop them.
+
+    Args:
+        vit: timm's transformer.
+        stored: Tensors of the file by their names within the transformer.
+        model: Configuration, for the message.
+
+    Raises:
+        ConfigError: The weights have biases, and the transformer has none.
+    """
     if "storage_tokens" not in stored or "blocks.0.attn.q_bias" in vit.state_dict():
         return
     for name, bias in stored.items():
         if name.endswith("attn.qkv.bias"):
-            query, _, value = bias.chunk(3)  # the key's is masked in DINOv3
-            if max(query.abs().max(), value.abs().max()) > _BIAS:
+            query, _, value = bias.chunk(3)  # DINOv3 masks the bias of the key
+            if max(query.abs().max(), value.abs().max()) > _NEGLIGIBLE_BIAS:
                 architecture, dot, tag = model.encoder.partition(".")
                 raise ConfigError(
                     f"model.weights={model.weights}: its attention has biases ({name}), which {model.encoder} lacks; "
@@ -129,27 +153,34 @@ def _refuse_biases(vit: nn.Module, stored: Mapping[str, Tensor], model: M2DinoCo
                 )
 
 
-def _misfit(
-    own: Mapping[str, Tensor], matched: Mapping[str, Tensor], found: Mapping[str, Tensor], model: M2DinoConfig
+def _describe_misfit(
+    expected: Mapping[str, Tensor], matched: Mapping[str, Tensor], stored: Mapping[str, Tensor], model: M2DinoConfig
 ) -> str:
-    """Why a file does not fit, in one line."""
+    """Describe in one line why a file does not fit.
+
+    Args:
+        expected: Tensors of the transformer.
+        matched: Tensors of the file that fit one of them.
+        stored: All tensors of the file, under timm's names.
+        model: Configuration, for the message.
+    """
     start = f"model.weights={model.weights}: does not fit {model.encoder}: "
-    conditioned = sorted({int(match[1]) + 1 for name in found if (match := _CONDITIONED.match(name))})
+    conditioned = sorted({int(match[1]) + 1 for name in stored if (match := _CONDITIONED.match(name))})
     if conditioned:
         return start + (
-            f"in it the MLPs of blocks {conditioned[0]} to {conditioned[-1]} are conditioned on the task (experts or "
-            "adapters), which have no place in a plain transformer; take the weights of a network that was trained "
-            "with model.conditioning=none"
+            f"in the file, the MLPs of blocks {conditioned[0]} to {conditioned[-1]} are conditioned on the task "
+            "(experts or adapters), and a plain transformer has no such layers; use the weights of a network that was "
+            "trained with model.conditioning=none"
         )
-    if any(_TRANSFORMERS_NAMES.match(name) for name in found):
-        offer = source(model)
+    if any(_TRANSFORMERS_NAMES.match(name) for name in stored):
+        source = find_source(model)
         return start + (
-            "its names are those of the transformers library, which timm does not read; take the file that timm offers "
-            f"({offer.page if offer else 'none of this encoder'}) or that of the authors"
+            "its names are those of the transformers library, which timm cannot read; use timm's file "
+            f"({source.page if source else 'there is none for this encoder'}) or the file of the authors"
         )
-    missing = [described(name, tensor, found.get(name)) for name, tensor in own.items() if name not in matched]
-    unknown = [name for name in found if name not in own and not _NOT_READ.match(name)]
+    missing = [describe_mismatch(name, t, stored.get(name)) for name, t in expected.items() if name not in matched]
+    unknown = [name for name in stored if name not in expected and not _NOT_READ.match(name)]
     return start + (
-        f"{len(matched)} of its {len(own)} weights are in the file; missing: {some(missing)}; in the file but not in "
-        f"the encoder: {some(unknown)}"
+        f"{len(matched)} of its {len(expected)} weights are in the file; missing: {list_some(missing)}; in the file "
+        f"but not in the encoder: {list_some(unknown)}"
     )

@@ -1,6 +1,6 @@
-"""Files of weights, by content: safetensors or a torch state dict, whatever their ending and whoever wrote them.
+"""Reading of weights files: safetensors or a torch state dict, recognized by content and not by file name.
 
-Nothing in a file is ever executed. Which tensor belongs where is encoders.py and vit_weights.py.
+No code in a file is executed. `encoders.py` and `vit_weights.py` match the tensors to networks.
 """
 
 import re
@@ -15,19 +15,20 @@ from torch import Tensor
 from usaggr.errors import ConfigError
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "encoder", "teacher")
-"""Names under which checkpoints keep the network's state."""
+"""Keys under which checkpoints store the state dict of the network."""
 _PREFIX = re.compile(r"^(?:(?:module|model|network|encoder|backbone|vit)\.)+")
+"""Names of the modules that an encoder is part of, at the start of a tensor's name."""
 
 
 def read_tensors(file: Path) -> dict[str, Tensor]:
-    """The tensors of a file by name, on the CPU.
+    """Read the tensors of a file by name, onto the CPU.
 
     Raises:
-        ConfigError: it is neither safetensors nor a torch state dict, or holds no weights.
+        ConfigError: The file is neither safetensors nor a torch state dict, or has no weights.
     """
     try:
         content: Any = load_file(file) if _is_safetensors(file) else torch.load(file, "cpu", weights_only=True)
-    except Exception as error:  # of either format: what is wrong with the file is in the message
+    except Exception as error:  # both formats have many errors; the message shows which
         raise ConfigError(
             f"model.weights={file}: is neither safetensors nor a torch state dict ({first_line(error)})"
         ) from error
@@ -38,35 +39,41 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
         content = inner
     tensors = {n: t for n, t in content.items() if isinstance(t, Tensor)} if isinstance(content, Mapping) else {}
     if not tensors:
-        raise ConfigError(f"model.weights={file}: holds no weights by name; save the encoder's state_dict()")
+        raise ConfigError(f"model.weights={file}: contains no named weights; save the encoder's state_dict()")
     return tensors
 
 
 def without_prefix(name: str) -> str:
-    """A tensor's name in the encoder, however deep a network holds that."""
+    """Return a tensor's name within the encoder, without the names of the modules around it."""
     return _PREFIX.sub("", name)
 
 
-def described(name: str, own: Tensor, found: Tensor | None) -> str:
-    """A weight that is missing (found: None) or of another shape, for a message."""
-    if found is None:
+def describe_mismatch(name: str, expected: Tensor, stored: Tensor | None) -> str:
+    """Describe a weight that is missing in a file or has another shape there, for a message.
+
+    Args:
+        name: Name of the weight.
+        expected: Tensor of the encoder.
+        stored: Tensor in the file; None if it is missing.
+    """
+    if stored is None:
         return name
-    return f"{name} (shape {tuple(found.shape)} in the file, {tuple(own.shape)} in the encoder)"
+    return f"{name} (shape {tuple(stored.shape)} in the file, {tuple(expected.shape)} in the encoder)"
 
 
-def some(names: Sequence[str], most: int = 3) -> str:
-    """The first few of many names, for a message."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return (", ".join(names[:most]) or "none") + more
+def list_some(names: Sequence[str], limit: int = 3) -> str:
+    """Return the first names and the number of the others, for a message."""
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return (", ".join(names[:limit]) or "none") + more
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, for a message of one line."""
+    """Return the first line of an error's message, or the name of its type, for a message of one line."""
     text = str(error).strip() or type(error).__name__
     return text.splitlines()[0].rstrip(".")
 
 
 def _is_safetensors(file: Path) -> bool:
-    """Whether a file is safetensors, by its content: a header's length, then JSON."""
+    """Return True if the content is safetensors: 8 bytes with the length of the header, then JSON."""
     with file.open("rb") as stream:
         return stream.read(9)[8:] == b"{"

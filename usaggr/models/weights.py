@@ -1,6 +1,7 @@
-"""Pretrained weights as a study names them, before any network is built: a file, or an id of the library.
+"""Check of `model.weights` before any network is built: a file, or an id of the library.
 
-Free of torch, so that a plan can check and hash the file; reading it into an encoder is encoders.py and vit_weights.py.
+The module does not import torch, so that a plan can check and hash the file quickly. `encoders.py` and `vit_weights.py`
+load the weights.
 """
 
 from pathlib import Path
@@ -10,16 +11,16 @@ from usaggr.errors import ConfigError, one_of
 from usaggr.io.checksums import file_hash
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".tar")
-"""Endings that say that a name is meant as a file's, whether it is there or not."""
+"""Suffixes by which a value is taken for a file name, also if the file does not exist."""
 TIMM = "timm"
-"""The id of a vision transformer's own pretrained weights."""
+"""Id of the pretrained weights that timm has for the name of a vision transformer."""
 
 
 def weights_file(model: ModelConfig) -> Path | None:
-    """The local file that `model.weights` means; None where it is null or an id of the library.
+    """Return the local file that `model.weights` names; None if it is null or an id of the library.
 
     Raises:
-        ConfigError: a file is meant, and there is none that can be read.
+        ConfigError: The value names a file that does not exist, a folder, or an unknown id.
     """
     if model.weights is None:
         return None
@@ -28,11 +29,11 @@ def weights_file(model: ModelConfig) -> Path | None:
         return path
     if path.exists():
         raise ConfigError(f"model.weights={model.weights}: is a folder; give the file with the encoder's weights")
-    own = TIMM if model.name == "m2dino" else "imagenet"
+    library_id = TIMM if model.name == "m2dino" else "imagenet"
     if len(path.parts) > 1 or path.suffix in SUFFIXES:
         raise ConfigError(
             f"model.weights={model.weights}: no such file; give a local file (safetensors or a torch state dict), "
-            f"an id of the library such as {own}, or null"
+            f"an id of the library such as {library_id}, or null"
         )
     if model.name == "m2dino" and model.weights != TIMM:
         raise ConfigError(f"{one_of('model.weights', model.weights, [TIMM])}, null, or a local file")
@@ -40,16 +41,16 @@ def weights_file(model: ModelConfig) -> Path | None:
 
 
 def check_weights(model: ModelConfig) -> str | None:
-    """Check what can be checked of `model.weights` without torch; the SHA-256 of the file's bytes, if it is a file.
+    """Check `model.weights` as far as possible without torch; return the SHA-256 of the file, None without a file.
 
     Raises:
-        ConfigError: no such file, it cannot be read, or `norm: frozen` without weights to freeze statistics of.
+        ConfigError: The file does not exist or cannot be read, or `norm: frozen` has no weights with statistics.
     """
     if model.weights is None:
         if model.name == "mh_mtl" and model.norm == "frozen":
             raise ConfigError(
                 "model.norm=frozen keeps the statistics of pretrained weights, and model.weights is null; "
-                "give weights, or take model.norm=group"
+                "set model.weights, or model.norm=group"
             )
         return None
     path = weights_file(model)

@@ -1,8 +1,8 @@
-"""Ways of weighing the tasks of a shared model against each other in training, other than the sum of their losses.
+"""Ways to balance the tasks of a shared model in training, other than the sum of their losses.
 
-`uncertainty` learns a weight a task. The others (torchjd) move what the tasks share by their gradients, put together so
-that they conflict less; what a task has of its own follows its own loss as ever. A model of one task has nothing to
-weigh, and is trained as by `equal`.
+`uncertainty` learns a weight per task. The other methods (from torchjd) combine the tasks' gradients of the shared
+parameters so that they conflict less; parameters of a single task always follow the gradient of that task's loss. A
+model of one task has nothing to balance and is trained as with `equal`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,121 +13,137 @@ from torch import Tensor, nn
 from usaggr.config.study import GRADIENT_BALANCING, TrainingConfig
 from usaggr.errors import ConfigError
 from usaggr.models.network import MultiTaskNetwork
-from usaggr.models.per_task import PerTask, Routed, module_name
+from usaggr.models.per_task import BlockRouting, PerTask, make_module_name
 
 
 class Uncertainty(nn.Module):
-    """A learnt log variance s a task: the objective is the sum over samples of weight x (exp(-s) x loss + s).
+    """Learned log variance s of each task; the objective sums weight x (exp(-s) x loss + s) over samples.
 
-    Kendall, Gal and Cipolla, CVPR 2018, with one form for all types of task, twice theirs of regression, so that at the
-    start (s = 0) gradients are those of `equal`. The task's own weight stands before the bracket: inside it would be
-    learnt away. At rest exp(s) is the task's mean loss.
+    Kendall, Gal and Cipolla, CVPR 2018. All task types use one form, which is twice their form for regression, so that
+    at the start (s = 0) the gradients are those of `equal`. The configured task weight multiplies the whole bracket: as
+    a factor on the loss alone, s would learn to cancel it. At the optimum exp(s) is the task's mean loss.
+
+    Args:
+        tasks: Ids of the tasks.
     """
 
     def __init__(self, tasks: Sequence[str]) -> None:
         super().__init__()
-        self._names = {task_id: f"task_{module_name(task_id)}" for task_id in tasks}
+        self._names = {task_id: f"task_{make_module_name(task_id)}" for task_id in tasks}
         self.log_variances = nn.ParameterDict({name: nn.Parameter(torch.zeros(())) for name in self._names.values()})
 
-    def forward(self, losses: Mapping[str, Tensor], sizes: Mapping[str, float]) -> Tensor:
-        """The objective () of a batch; tasks that are not in it are not touched.
+    def forward(self, loss_sums: Mapping[str, Tensor], weight_sums: Mapping[str, float]) -> Tensor:
+        """Return the objective () of a batch; tasks without samples in it get no gradient.
 
         Args:
-            losses: task: sum () of weight x loss over its samples.
-            sizes: task: sum of the same weights.
+            loss_sums: Task id: sum () of weight x loss over its samples in the batch.
+            weight_sums: Task id: sum of the same weights.
         """
-        parts = []
-        for task_id, loss in losses.items():
+        terms = []
+        for task_id, loss_sum in loss_sums.items():
             s = self.log_variances[self._names[task_id]]
-            parts.append(torch.exp(-s) * loss + sizes[task_id] * s)
-        return torch.stack(parts).sum()
+            terms.append(torch.exp(-s) * loss_sum + weight_sums[task_id] * s)
+        return torch.stack(terms).sum()
 
     def weights(self) -> dict[str, float]:
-        """Task: what its loss is multiplied with, exp(-s)."""
+        """Return the factor on each task's loss, exp(-s), by task id."""
         return {task_id: float(torch.exp(-self.log_variances[name].detach())) for task_id, name in self._names.items()}
 
 
 class TaskGradients:
-    """Gradients of a network's shared parameters, put together from those of single tasks by a rule that weighs them.
+    """Combines the tasks' gradients of a network's shared parameters by a rule that weighs them.
 
-    A task's gradient is that of its weight x the sum of its losses / batch size, so that their sum is the gradient of
-    `equal`; this is what comes out where only one task has samples, or no gradients conflict (pcgrad, upgrad).
-    Parameters that a single task has of its own get the gradient of its loss.
+    The gradient of a task is that of weight x sum of its losses / batch size, so that the sum over tasks is the
+    gradient of `equal`. The combination equals this sum if only one task has samples, or (pcgrad, upgrad) if no
+    gradients conflict. Parameters of a single task get the gradient of that task's loss.
+
+    Args:
+        network: Network to train.
+        weigh: Returns the weights (k,) of k gradients, given their Gramian (k, k).
     """
 
     def __init__(self, network: MultiTaskNetwork, weigh: Callable[[Tensor], Tensor]) -> None:
         self._weigh = weigh
-        task_of = own_parameters(network)
+        task_of = map_task_parameters(network)
         trained = [(name, parameter) for name, parameter in network.named_parameters() if parameter.requires_grad]
         self._shared = [parameter for name, parameter in trained if name not in task_of]
-        self._own = {task: [p for name, p in trained if task_of.get(name) == task] for task in network.tasks}
+        self._task_parameters = {
+            task_id: [parameter for name, parameter in trained if task_of.get(name) == task_id]
+            for task_id in network.tasks
+        }
 
-    def backward(self, losses: Mapping[str, Tensor], rest: Tensor | None = None) -> None:
+    def backward(self, task_losses: Mapping[str, Tensor], auxiliary_loss: Tensor | None = None) -> None:
         """Add to the `grad` of all trained parameters that the losses depend on.
 
         Args:
-            losses: task: its part () of the objective, from a graph of its own; those with samples in the batch.
-            rest: () of the objective that is no task's.
+            task_losses: Task id: its term () of the objective, from a graph of its own; only tasks with samples.
+            auxiliary_loss: Term () of the objective that belongs to no task, added without a weight; None without one.
         """
-        if len(losses) < 2 or not self._shared:
-            torch.autograd.backward([*losses.values(), *([] if rest is None else [rest])])
+        if len(task_losses) < 2 or not self._shared:
+            torch.autograd.backward([*task_losses.values(), *([] if auxiliary_loss is None else [auxiliary_loss])])
             return
-        jacobian, touched = self._jacobian(losses, keep=rest is not None)
+        # The auxiliary loss uses the graphs of the tasks, which its own backward pass still needs.
+        jacobian, has_gradient = self._compute_jacobian(task_losses, retain_graph=auxiliary_loss is not None)
         combined = self._weigh(jacobian @ jacobian.T).to(jacobian) @ jacobian
-        parts = torch.split(combined, [parameter.numel() for parameter in self._shared])
-        for parameter, part, reached in zip(self._shared, parts, touched, strict=True):
-            if reached:
-                _add(parameter, part.view_as(parameter).to(parameter.dtype))
-        if rest is not None:
-            torch.autograd.backward(rest)
+        gradients = torch.split(combined, [parameter.numel() for parameter in self._shared])
+        for parameter, gradient, is_used in zip(self._shared, gradients, has_gradient, strict=True):
+            if is_used:
+                _add_gradient(parameter, gradient.view_as(parameter).to(parameter.dtype))
+        if auxiliary_loss is not None:
+            torch.autograd.backward(auxiliary_loss)
 
-    def _jacobian(self, losses: Mapping[str, Tensor], keep: bool) -> tuple[Tensor, list[bool]]:
-        """(tasks, shared parameters' elements) float32, and which parameters have a gradient at all.
+    def _compute_jacobian(self, task_losses: Mapping[str, Tensor], retain_graph: bool) -> tuple[Tensor, list[bool]]:
+        """Compute the gradients of the shared parameters; add those of the tasks' own parameters to their `grad`.
 
-        Gradients of what a task has of its own are added on the way.
+        Returns:
+            Jacobian (tasks, elements of all shared parameters) float32, and for each shared parameter if any task has
+            a gradient for it.
         """
-        first = self._shared[0]
         sizes = [parameter.numel() for parameter in self._shared]
-        jacobian = torch.zeros(len(losses), sum(sizes), device=first.device)
-        touched = [False] * len(sizes)
-        for row, (task_id, loss) in zip(jacobian, losses.items(), strict=True):
-            own = self._own[task_id]
-            found = torch.autograd.grad(loss, [*self._shared, *own], retain_graph=keep, allow_unused=True)
-            for i, (place, gradient) in enumerate(zip(torch.split(row, sizes), found, strict=False)):
+        jacobian = torch.zeros(len(task_losses), sum(sizes), device=self._shared[0].device)
+        has_gradient = [False] * len(sizes)
+        for row, (task_id, loss) in zip(jacobian, task_losses.items(), strict=True):
+            task_parameters = self._task_parameters[task_id]
+            gradients = torch.autograd.grad(
+                loss, [*self._shared, *task_parameters], retain_graph=retain_graph, allow_unused=True
+            )
+            # `strict=False` leaves out the gradients of the task's own parameters, which come last.
+            for i, (segment, gradient) in enumerate(zip(torch.split(row, sizes), gradients, strict=False)):
                 if gradient is not None:
-                    place.copy_(gradient.flatten())
-                    touched[i] = True
-            for parameter, gradient in zip(own, found[len(sizes) :], strict=True):
+                    segment.copy_(gradient.flatten())
+                    has_gradient[i] = True
+            for parameter, gradient in zip(task_parameters, gradients[len(sizes) :], strict=True):
                 if gradient is not None:
-                    _add(parameter, gradient)
-        return jacobian, touched
+                    _add_gradient(parameter, gradient)
+        return jacobian, has_gradient
 
 
 def make_uncertainty(network: MultiTaskNetwork, training: TrainingConfig) -> Uncertainty | None:
-    """The learnt weights, where the training asks for them and the network has several tasks."""
+    """Make the learned task weights; None if they are not configured or the network has one task."""
     if training.balancing != "uncertainty" or len(network.tasks) < 2:
         return None
     return Uncertainty(network.tasks)
 
 
 def make_task_gradients(network: MultiTaskNetwork, training: TrainingConfig) -> TaskGradients | None:
-    """How gradients are put together, where the training asks for it and the network has several tasks.
+    """Make the object that combines gradients; None if that is not configured or the network has one task.
 
     Raises:
         ConfigError: torchjd is not installed.
     """
     if training.balancing not in GRADIENT_BALANCING or len(network.tasks) < 2:
         return None
-    return TaskGradients(network, gradient_weights(training.balancing))
+    return TaskGradients(network, make_gradient_weighting(training.balancing))
 
 
-def gradient_weights(method: str) -> Callable[[Tensor], Tensor]:
-    """The rule of a method: from the Gramian (k, k) of k gradients, on any device, to their weights (k,) float64.
+def make_gradient_weighting(method: str) -> Callable[[Tensor], Tensor]:
+    """Make the function of a method from the Gramian (k, k) of k gradients, on any device, to weights (k,) float64.
 
-    pcgrad: Yu et al., Gradient Surgery, NeurIPS 2020; upgrad: Quinton and Rey, Jacobian Descent, 2024; mgda: Désidéri
-    2012, as solved by Sener and Koltun, NeurIPS 2018; imtl_g: Liu et al., ICLR 2021. pcgrad's weights are those of a
-    sum; of the others', which are those of a mean, k times as much is taken. Gradients that are zero have no say. Where
-    one is not finite all weights are 1, and the loss of the next step ends the run.
+    Methods: pcgrad: Yu et al., Gradient Surgery, NeurIPS 2020. upgrad: Quinton and Rey, Jacobian Descent, 2024. mgda:
+    Désidéri 2012, as solved by Sener and Koltun, NeurIPS 2018. imtl_g: Liu et al., ICLR 2021.
+
+    The weights of pcgrad are those of a sum. Those of the others are of a mean and are multiplied by k. Gradients that
+    are 0 are ignored. If a gradient is not finite, all weights are 1, and the loss of the next step ends the run.
 
     Raises:
         ConfigError: torchjd is not installed.
@@ -150,46 +166,49 @@ def gradient_weights(method: str) -> Callable[[Tensor], Tensor]:
     def weigh(gramian: Tensor) -> Tensor:
         gramian = gramian.detach().double().cpu()
         weights = torch.ones(len(gramian), dtype=torch.float64)
-        there = gramian.diagonal() > 0
-        if not torch.isfinite(gramian).all() or there.sum() < 2:
+        nonzero = gramian.diagonal() > 0
+        if not torch.isfinite(gramian).all() or nonzero.sum() < 2:
             return weights
-        inner = gramian[there][:, there]
-        # No rule depends on the gradients' common size; torchjd's thresholds do.
-        found = weighting(inner / inner.diagonal().mean())
-        weights[there] = found if method == "pcgrad" else len(inner) * found
+        nonzero_gramian = gramian[nonzero][:, nonzero]
+        # No method depends on the common size of the gradients, but torchjd's numerical thresholds do.
+        method_weights = weighting(nonzero_gramian / nonzero_gramian.diagonal().mean())
+        weights[nonzero] = method_weights if method == "pcgrad" else len(nonzero_gramian) * method_weights
         return weights
 
     return weigh
 
 
-def own_parameters(network: MultiTaskNetwork) -> dict[str, str]:
-    """Parameters that serve one task alone, heads and what is conditioned on it: name in the network, and the task."""
-    inside = [name for name, module in network.named_modules() if isinstance(module, PerTask)]
-    task_of = {}
+def map_task_parameters(network: MultiTaskNetwork) -> dict[str, str]:
+    """Return the task of each parameter that serves one task only, by the parameter's name in the network.
+
+    These are the heads, and the tensors of `PerTask` modules.
+    """
+    per_task_modules = [name for name, module in network.named_modules() if isinstance(module, PerTask)]
+    task_of_prefix = {}
     for task_id in network.tasks:
-        own = module_name(task_id)
-        task_of[f"heads.head_{own}"] = task_id
-        task_of |= {f"{name}.of.task_{own}": task_id for name in inside}
-    found = {}
+        task_name = make_module_name(task_id)
+        task_of_prefix[f"heads.head_{task_name}"] = task_id
+        task_of_prefix |= {f"{name}.of.task_{task_name}": task_id for name in per_task_modules}
+    task_of_parameter = {}
     for name, _ in network.named_parameters():
-        module = ".".join(name.split(".", 2)[:2])
-        place = module if module in task_of else name
-        if place in task_of:
-            found[name] = task_of[place]
-    return found
+        head = ".".join(name.split(".", 2)[:2])
+        prefix = head if head in task_of_prefix else name
+        if prefix in task_of_prefix:
+            task_of_parameter[name] = task_of_prefix[prefix]
+    return task_of_parameter
 
 
-def join_routing(parts: Sequence[Mapping[int, Routed]]) -> dict[int, Routed]:
-    """How a batch's tokens were sent to experts, from the same of its parts, one after the other."""
+def join_routing(routings: Sequence[Mapping[int, BlockRouting]]) -> dict[int, BlockRouting]:
+    """Return the routing of a batch from the routings of its consecutive parts, each by block index."""
     return {
-        block: Routed(*(torch.cat([getattr(part[block], name) for part in parts]) for name in _OF_TOKENS))
-        for block in (parts[0] if parts else ())
+        block: BlockRouting(
+            torch.cat([routing[block].probabilities for routing in routings]),
+            torch.cat([routing[block].weights for routing in routings]),
+            torch.cat([routing[block].chosen for routing in routings]),
+        )
+        for block in (routings[0] if routings else ())
     }
 
 
-_OF_TOKENS = ("probabilities", "weights", "chosen")
-"""Fields of Routed, in its order."""
-
-
-def _add(parameter: Tensor, gradient: Tensor) -> None:
+def _add_gradient(parameter: Tensor, gradient: Tensor) -> None:
     parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient

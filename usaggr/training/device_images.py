@@ -1,4 +1,4 @@
-"""Images and masks of a run that stay on its device as uint8, so that a batch on a GPU costs no copy."""
+"""Images and masks of a run that stay on its device as uint8, so that a batch on a GPU needs no copy from the host."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -13,74 +13,88 @@ from usaggr.data.batches.batches import CachedPixels, Pixels
 from usaggr.data.batches.cache import ImageCache
 from usaggr.data.samples import Sample
 
-SHARE = 0.25
-"""Of the memory that a GPU has free, which images may take by `auto`: the rest is for network and other runs."""
+MEMORY_SHARE = 0.25
+"""Largest share of a GPU's free memory that images may take with `auto`; the network and other runs need the rest."""
 
-PIECE = 256
-"""Images that are copied to the device at once: the host never holds all of them beside its cache."""
+COPY_SIZE = 256
+"""Number of images copied to the device at once, so that the host does not hold all of them beside its cache."""
 
 
 class ResidentPixels:
-    """All images and masks of some samples on a device; batches are picked out there."""
+    """All images and masks of some samples on a device, from which batches are selected without a copy.
+
+    Args:
+        cache: Cache that holds the samples.
+        samples: Samples whose images and masks are put on the device, each image once.
+        device: Device of the network.
+    """
 
     def __init__(self, cache: ImageCache, samples: Sequence[Sample], device: torch.device) -> None:
         self.device = device
         self.size = cache.size
         self._cache = cache
         masked = [sample for sample in samples if sample.mask_path is not None]
-        self._image_rows, images = _distinct(cache.image_rows(samples), samples)
-        self._mask_rows, masks = _distinct(cache.mask_rows(masked), masked)
+        self._image_rows, images = _select_distinct(cache.image_rows(samples), samples)
+        self._mask_rows, masks = _select_distinct(cache.mask_rows(masked), masked)
         self._images = torch.empty((len(images), *cache.size, cache.channels), dtype=torch.uint8, device=device)
         self._masks = torch.empty((len(masks), *cache.size), dtype=torch.uint8, device=device)
-        for i in range(0, len(images), PIECE):
-            self._images[i : i + PIECE] = torch.from_numpy(cache.images_of(images[i : i + PIECE]))
-        for i in range(0, len(masks), PIECE):
-            self._masks[i : i + PIECE] = torch.from_numpy(cache.masks_of(masks[i : i + PIECE]))
+        for i in range(0, len(images), COPY_SIZE):
+            self._images[i : i + COPY_SIZE] = torch.from_numpy(cache.images_of(images[i : i + COPY_SIZE]))
+        for i in range(0, len(masks), COPY_SIZE):
+            self._masks[i : i + COPY_SIZE] = torch.from_numpy(cache.masks_of(masks[i : i + COPY_SIZE]))
 
     def images_of(self, samples: Sequence[Sample]) -> Tensor:
-        places = self._places(self._image_rows, self._cache.image_rows(samples))
-        return self._images[places].permute(0, 3, 1, 2)
+        """Return the images of samples, (n, C, H, W) uint8."""
+        indices = self._find_indices(self._image_rows, self._cache.image_rows(samples))
+        return self._images[indices].permute(0, 3, 1, 2)
 
     def masks_of(self, samples: Sequence[Sample]) -> Tensor:
-        return self._masks[self._places(self._mask_rows, self._cache.mask_rows(samples))]
+        """Return the masks of samples, (n, H, W) uint8."""
+        return self._masks[self._find_indices(self._mask_rows, self._cache.mask_rows(samples))]
 
-    def _places(self, rows: NDArray[np.intp], wanted: NDArray[np.intp]) -> Tensor:
-        places = np.searchsorted(rows, wanted).clip(max=max(len(rows) - 1, 0))
-        if not np.array_equal(rows[places], wanted):
-            raise ValueError("a sample is asked for that was not put on the device")
-        return on_device(torch.from_numpy(places), self.device)
+    def _find_indices(self, resident_rows: NDArray[np.intp], cache_rows: NDArray[np.intp]) -> Tensor:
+        """Return the indices (n,) on the device of images or masks that are given as rows of the cache.
+
+        Args:
+            resident_rows: Sorted rows of the cache that are on the device.
+            cache_rows: (n,) rows of the cache to look up.
+        """
+        indices = np.searchsorted(resident_rows, cache_rows).clip(max=max(len(resident_rows) - 1, 0))
+        if not np.array_equal(resident_rows[indices], cache_rows):
+            raise ValueError("a sample was requested that is not on the device")
+        return on_device(torch.from_numpy(indices), self.device)
 
 
-def pixels_on(
+def make_pixels(
     device: torch.device, cache: ImageCache, samples: Sequence[Sample], resident: bool | Literal["auto"]
 ) -> Pixels:
-    """Where a run's batches take their pixels from.
+    """Make the source from which a run's batches take their pixels.
 
     Args:
-        device: of the network.
-        cache: holds the samples.
-        samples: all that are shown more than once.
-        resident: whether they stay on the device; `auto`: on a GPU that has room for them.
+        device: Device of the network.
+        cache: Cache that holds the samples.
+        samples: All samples that are used more than once.
+        resident: Keep the samples on the device; `auto`: only on a GPU with enough free memory.
     """
     if resident == "auto":
-        resident = device.type == "cuda" and fits(bytes_of(cache, samples), torch.cuda.mem_get_info(device)[0])
+        resident = device.type == "cuda" and has_room(count_bytes(cache, samples), torch.cuda.mem_get_info(device)[0])
     return ResidentPixels(cache, samples, device) if resident else CachedPixels(cache, device)
 
 
-def fits(needed: int, free: int) -> bool:
-    """Whether so many bytes are few enough to stay on a device with so many free."""
-    return needed <= SHARE * free
+def has_room(needed_bytes: int, free_bytes: int) -> bool:
+    """Return True if images may stay on a device, which leaves most of its free memory to the network."""
+    return needed_bytes <= MEMORY_SHARE * free_bytes
 
 
-def bytes_of(cache: ImageCache, samples: Sequence[Sample]) -> int:
-    """What the samples' images and masks take, each counted once."""
+def count_bytes(cache: ImageCache, samples: Sequence[Sample]) -> int:
+    """Return the bytes that the samples' images and masks take as uint8, each counted once."""
     masked = [sample for sample in samples if sample.mask_path is not None]
     pixels = cache.size[0] * cache.size[1]
     images, masks = np.unique(cache.image_rows(samples)), np.unique(cache.mask_rows(masked))
     return pixels * (cache.channels * len(images) + len(masks))
 
 
-def _distinct(rows: NDArray[np.intp], samples: Sequence[Sample]) -> tuple[NDArray[np.intp], list[Sample]]:
-    """The rows in order, each once, and a sample for each."""
-    found, first = np.unique(rows, return_index=True)
-    return found, [samples[i] for i in first]
+def _select_distinct(rows: NDArray[np.intp], samples: Sequence[Sample]) -> tuple[NDArray[np.intp], list[Sample]]:
+    """Return the distinct rows of the cache in ascending order, and one sample for each."""
+    distinct, first = np.unique(rows, return_index=True)
+    return distinct, [samples[i] for i in first]

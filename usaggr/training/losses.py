@@ -1,7 +1,7 @@
-"""Training losses, one a sample: the objective weighs samples, so nothing here averages over a batch.
+"""Training losses per sample; nothing here averages over a batch, because the objective weighs samples.
 
-Each is about 1 for a prediction that ignores the image and 0 for a perfect one, so that in a batch that mixes tasks no
-task type drowns the others.
+Each loss is about 1 for a prediction that ignores the image and 0 for a perfect one. In a batch that mixes tasks, no
+task type then dominates the others.
 """
 
 import math
@@ -15,21 +15,21 @@ from usaggr.config.study import TrainingConfig
 from usaggr.tasks import Task
 
 DICE_SMOOTH = 1.0
-"""Pixels added to both sides of the Dice ratio: a class that is absent and not predicted costs nothing."""
+"""Pixels added to both sides of the Dice ratio, so that a class that is absent and not predicted has loss 0."""
 BOX_L1_WEIGHT = 2.0
-"""Of the mean distance of a box's edges, beside its GIoU."""
+"""Weight of the mean distance of a box's edges, relative to the GIoU term."""
 LANDMARK_SCALE = 5.0
-"""Landmarks that ignore the image are typically off by a fifth of the image."""
+"""Factor on the distance of landmarks: predictions that ignore the image are typically off by 1/5 of its size."""
 
 
 def sample_losses(task: Task, outputs: Tensor, targets: Tensor, training: TrainingConfig) -> Tensor:
-    """Training losses (n,) of n samples of a task.
+    """Return the training loss of each of n samples of a task: (n,).
 
     Args:
-        task: whose samples they are.
-        outputs: of the network: logits (n, K, H, W) or (n, K), boxes (n, 4) or points (n, P, 2) in [0, 1].
-        targets: masks (n, H, W) int64, classes (n,) int64, boxes (n, 4) or points (n, P, 2) in [0, 1].
-        training: says which segmentation loss.
+        task: Task of all samples.
+        outputs: Outputs of the network: logits (n, K, H, W) or (n, K), boxes (n, 4) or points (n, P, 2) in [0, 1].
+        targets: Masks (n, H, W) int64, classes (n,) int64, boxes (n, 4) or points (n, P, 2) in [0, 1].
+        training: Configuration; `segmentation_loss` selects the loss of masks.
     """
     # Half precision has too few digits for sums over pixels.
     outputs = outputs.to(torch.promote_types(outputs.dtype, torch.float32))
@@ -47,12 +47,14 @@ def sample_losses(task: Task, outputs: Tensor, targets: Tensor, training: Traini
 
 
 def segmentation_loss(logits: Tensor, masks: Tensor, cross_entropy: bool) -> Tensor:
-    """Dice loss, or the mean of Dice loss and cross-entropy in units of that of equal probabilities.
+    """Return the Dice loss (n,), or its mean with the cross-entropy.
+
+    The cross-entropy is divided by log K, so that it is 1 for equal probabilities, as the Dice loss is about 1.
 
     Args:
         logits: (n, K, H, W).
         masks: (n, H, W) int64 in [0, K).
-        cross_entropy: whether it has a share.
+        cross_entropy: Include the cross-entropy, with weight 0.5.
     """
     dice = dice_loss(logits.softmax(dim=1), masks)
     if not cross_entropy:
@@ -62,45 +64,47 @@ def segmentation_loss(logits: Tensor, masks: Tensor, cross_entropy: bool) -> Ten
 
 
 def dice_loss(probabilities: Tensor, masks: Tensor) -> Tensor:
-    """1 - soft Dice of each sample (n,), mean over the foreground classes.
+    """Return 1 - soft Dice of each sample (n,), the mean over foreground classes.
 
-    Milletari et al., V-Net, 3DV 2016, with sums and not squares below the line.
+    Milletari et al., V-Net, 3DV 2016, with sums instead of squares in the denominator.
 
     Args:
-        probabilities: (n, K, H, W), class 0 is the background.
+        probabilities: (n, K, H, W); class 0 is the background.
         masks: (n, H, W) int64 in [0, K).
     """
     truth = F.one_hot(masks, probabilities.shape[1]).permute(0, 3, 1, 2)[:, 1:].to(probabilities.dtype)
-    found = probabilities[:, 1:]
-    overlap = (found * truth).sum(dim=(2, 3))
-    total = found.sum(dim=(2, 3)) + truth.sum(dim=(2, 3))
+    foreground = probabilities[:, 1:]
+    overlap = (foreground * truth).sum(dim=(2, 3))
+    total = foreground.sum(dim=(2, 3)) + truth.sum(dim=(2, 3))
     return (1 - (2 * overlap + DICE_SMOOTH) / (total + DICE_SMOOTH)).mean(dim=1)
 
 
-def box_loss(found: Tensor, truth: Tensor) -> Tensor:
-    """1 - GIoU plus the weighted mean distance of the four edges, of pairs of boxes (n, 4) in [0, 1]."""
-    return 1 - generalised_iou(found, truth) + BOX_L1_WEIGHT * (found - truth).abs().mean(dim=1)
+def box_loss(predicted: Tensor, truth: Tensor) -> Tensor:
+    """Return 1 - GIoU + weighted mean distance of the four edges (n,), for pairs of boxes (n, 4) in [0, 1]."""
+    return 1 - generalized_iou(predicted, truth) + BOX_L1_WEIGHT * (predicted - truth).abs().mean(dim=1)
 
 
-def generalised_iou(a: Tensor, b: Tensor) -> Tensor:
-    """GIoU in [-1, 1] of pairs of boxes (n, 4) x_min y_min x_max y_max; 0 for two boxes that are the same point.
+def generalized_iou(a: Tensor, b: Tensor) -> Tensor:
+    """Return the GIoU in [-1, 1] of pairs of boxes (n, 4) x_min y_min x_max y_max: (n,).
+
+    It is 0 for two boxes that are the same point, where the formula would divide by 0.
 
     Rezatofighi et al., Generalized Intersection over Union, CVPR 2019.
     """
     overlap = _area(torch.maximum(a[:, :2], b[:, :2]), torch.minimum(a[:, 2:], b[:, 2:]))
     union = _area(a[:, :2], a[:, 2:]) + _area(b[:, :2], b[:, 2:]) - overlap
     hull = _area(torch.minimum(a[:, :2], b[:, :2]), torch.maximum(a[:, 2:], b[:, 2:]))
-    tiny = torch.finfo(a.dtype).tiny
+    tiny = torch.finfo(a.dtype).tiny  # smallest divisor; changes no box of positive area
     return overlap / union.clamp(min=tiny) - (hull - union) / hull.clamp(min=tiny)
 
 
-def landmark_loss(found: Tensor, truth: Tensor) -> Tensor:
-    """Mean distance over points, scaled, of pairs of landmark sets (n, P, 2) in [0, 1]."""
-    squares = (found - truth).square().sum(dim=2)
-    # The root has no slope at 0: a point that is exactly right must not yield NaN.
+def landmark_loss(predicted: Tensor, truth: Tensor) -> Tensor:
+    """Return the scaled mean distance over points (n,), for pairs of landmark sets (n, P, 2) in [0, 1]."""
+    squares = (predicted - truth).square().sum(dim=2)
+    # The square root has an infinite slope at 0, which would give NaN for a point that is exactly right.
     return LANDMARK_SCALE * (squares + 1e-12).sqrt().mean(dim=1)
 
 
 def _area(low: Tensor, high: Tensor) -> Tensor:
-    """Areas (n,) of boxes from their corners (n, 2); 0 where they are inside out."""
+    """Return the areas (n,) of boxes from their corners (n, 2); 0 if a corner `high` is below `low`."""
     return (high - low).clamp(min=0).prod(dim=1)

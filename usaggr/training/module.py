@@ -1,4 +1,4 @@
-"""The LightningModule: objective, optimiser and schedule of a run, and its validation."""
+"""LightningModule of a run: training steps, validation, optimizer and learning-rate schedule."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -10,29 +10,39 @@ from torch import Tensor
 
 from usaggr.config.study import TrainingConfig
 from usaggr.data.batches.batches import Batch, FoldBatches, Pixels, TrainingBatches
-from usaggr.models.experts import balance_loss
 from usaggr.models.network import MultiTaskNetwork
-from usaggr.models.per_task import Routed
 from usaggr.results.run_result import Scores
 from usaggr.tasks import Task
-from usaggr.training.balancing import join_routing, make_task_gradients, make_uncertainty
-from usaggr.training.decode_outputs import predictions_of
-from usaggr.training.device_images import pixels_on
+from usaggr.training.balancing import make_task_gradients, make_uncertainty
+from usaggr.training.decode_outputs import decode_outputs
+from usaggr.training.device_images import make_pixels
 from usaggr.training.expert_usage import ExpertUsage
 from usaggr.training.finite_loss import LossGuard
 from usaggr.training.losses import sample_losses
-from usaggr.training.memory_format import lay_out, release
-from usaggr.training.optimiser import make_optimiser
-from usaggr.training.schedule import rate_factor
-from usaggr.training.scoring import FoldScorer
+from usaggr.training.memory_format import prepare_for_device, undo_compilation
+from usaggr.training.objective import BatchObjective, Objective
+from usaggr.training.optimizer import make_optimizer
+from usaggr.training.schedule import compute_rate_factor
+from usaggr.training.scoring import SubsetScorer
 from usaggr.training.validation_curve import Curve
 
 
 class MultiTaskModule(pl.LightningModule):
-    """Trains a network on the merged streams of its block's tasks.
+    """Trains a network on the merged sample streams of its tasks.
 
-    A Lightning "epoch" is one part of the run, from one validation to the next, not a pass over the data: streams have
-    a length in examples. `parts` are those that are left after `begun` steps, with the rest of one that was begun.
+    A run is divided into intervals, each of which ends with a validation. One Lightning "epoch" is one interval and not
+    one pass over the data, because streams have a length in examples. After a resume, the first interval is the
+    unfinished remainder of the interval in which the run was stopped.
+
+    Args:
+        network: Network to train.
+        tasks: Tasks of the network by id.
+        training: Configuration of the training.
+        intervals: Batches of each interval that is still to be trained.
+        validation: Batches of the validation set.
+        make_scorer: Returns a new scorer for one pass over the validation set.
+        curve: Receives the results of each validation.
+        start_step: Training steps that earlier attempts at this run have done.
     """
 
     def __init__(
@@ -40,199 +50,176 @@ class MultiTaskModule(pl.LightningModule):
         network: MultiTaskNetwork,
         tasks: Mapping[str, Task],
         training: TrainingConfig,
-        parts: Sequence[TrainingBatches],
+        intervals: Sequence[TrainingBatches],
         validation: FoldBatches,
-        scorer: Callable[[], FoldScorer],
+        make_scorer: Callable[[], SubsetScorer],
         curve: Curve,
-        begun: int = 0,
+        start_step: int = 0,
     ) -> None:
         super().__init__()
         self.network = network
         self._tasks = dict(tasks)
         self._training = training
-        self._parts = parts
+        self._intervals = intervals
         self._validation = validation
-        self._new_scorer = scorer
-        self._scorer = scorer()
+        self._make_scorer = make_scorer
         self._curve = curve
-        self._begun = begun
-        self._steps = begun + sum(len(part) for part in parts)
-        self._usage = ExpertUsage()
+        self._start_step = start_step
+        self._steps = start_step + sum(len(interval) for interval in intervals)
         self._guard = LossGuard(self._steps)
         self._pixels: Pixels | None = None
-        self.part_losses: list[Tensor] = []
-        """() each: mean loss of the samples of each batch since the last validation."""
+        self.interval_losses: list[Tensor] = []
+        """Mean sample loss () of each batch since the last validation."""
+        self._scorer = make_scorer()
+        self._usage = ExpertUsage()
         self._val_losses: dict[str, list[Tensor]] = {}
         self.uncertainty = make_uncertainty(network, training)
-        """Learnt weights of the tasks, beside the network; None where none are learnt."""
+        """Learned weights of the task losses, which are not part of the network; None if they are not learned."""
         self._task_gradients = make_task_gradients(network, training)
-        self._apart: tuple[dict[str, Tensor], Tensor | None] = {}, None
-        """Of the present batch, where gradients of tasks are put together: each task's part of the objective, and the
-        rest."""
+        self._objective = Objective(
+            network, self._tasks, training, self.uncertainty, separate_tasks=self._task_gradients is not None
+        )
+        self._pending_objective: BatchObjective | None = None
+        """Objective of the current batch, from `training_step` to `backward`; only used to combine task gradients."""
 
     @property
     def step(self) -> int:
-        """Training steps that are done, over all attempts at the run."""
-        return self._begun + self.global_step
+        """Number of training steps done, over all attempts at the run."""
+        return self._start_step + self.global_step
 
     def check_losses(self) -> None:
-        """Look at all losses up to now.
+        """Check that all losses so far are finite.
 
         Raises:
-            RunError: one of them is not finite.
+            RunError: One of them is not.
         """
-        self._guard.look()
+        self._guard.check()
 
     def setup(self, stage: str) -> None:
-        """Lay the network out for its device, before it is moved there."""
-        lay_out(self.network, self.trainer.strategy.root_device, self._training)
+        """Prepare the network for its device; Lightning calls this before it moves the network there."""
+        prepare_for_device(self.network, self.trainer.strategy.root_device, self._training)
 
     def teardown(self, stage: str) -> None:
-        """Leave the network as one that was never trained here."""
-        release(self.network)
+        """Undo what `setup` did, and free the images on the device."""
+        undo_compilation(self.network)
         self._pixels = None
 
     def train_dataloader(self) -> TrainingBatches:
-        """The batches of the part that comes next (the trainer reloads for each part), made on the device."""
-        return self._parts[self.current_epoch].of(self._own_pixels())
+        """Return the batches of the next interval; the trainer calls this once per interval."""
+        return self._intervals[self.current_epoch].of(self._get_pixels())
 
     def val_dataloader(self) -> FoldBatches:
-        return self._validation.of(self._own_pixels())
+        """Return the batches of the validation set."""
+        return self._validation.of(self._get_pixels())
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """Move a batch to the device, which Lightning cannot do with a class of ours."""
         return batch.to(device)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Mean over the batch of weight(task) x training_loss(sample), and the balance of experts where there are any.
-
-        The divisor is the configured batch size, in the shorter last batch too: every sample counts the same. Under
-        `training.balancing: uncertainty` the losses have learnt weights too.
-        """
-        outputs, routing = self._outputs(batch)
-        losses: dict[str, Tensor] = {}
-        for task_id, output in outputs.items():
-            of_samples = sample_losses(self._tasks[task_id], output, batch.targets[task_id], self._training)
-            losses[task_id] = self._weight(task_id) * of_samples.sum()
-        total = torch.zeros((), device=batch.images.device)
-        for loss in losses.values():
-            total = total + loss
-        size = self._training.batch_size
-        objective = total
-        if self.uncertainty is not None:
-            objective = self.uncertainty(losses, {t: self._weight(t) * len(batch.rows[t]) for t in losses})
-        training_loss: Tensor = objective / size
-        rest = None
-        if routing and self.network.balance:
-            balance = balance_loss(routing)
-            self.log("balance_loss", balance, batch_size=len(batch.samples))
-            rest = self.network.balance * balance * len(batch.samples) / size
-            training_loss = training_loss + rest
+        """Return the objective () of a batch; see `Objective` for its definition."""
+        objective = self._objective(batch)
+        if objective.load_balancing is not None:
+            self.log("balance_loss", objective.load_balancing, batch_size=len(batch.samples))
+        self._guard.add(objective.total, self.step + 1, objective.task_losses)
+        self.interval_losses.append(objective.mean_sample_loss)
+        self.log("training_loss", objective.total, batch_size=len(batch.samples))
         if self._task_gradients is not None:
-            self._apart = {task_id: loss / size for task_id, loss in losses.items()}, rest
-        self._guard.add(training_loss, self.step + 1, outputs)
-        self.part_losses.append(total.detach() / len(batch.samples))
-        self.log("training_loss", training_loss, batch_size=len(batch.samples))
-        return training_loss
-
-    def _outputs(self, batch: Batch) -> tuple[dict[str, Tensor], dict[int, Routed]]:
-        """Of the network, and how it has routed the batch; task by task, where their gradients are to be told apart.
-
-        No layer mixes samples, so that a task's own samples give its gradient at a part of the cost of the batch.
-        """
-        if self._task_gradients is None:
-            return self.network(batch.images, batch.rows), self.network.routing()
-        outputs: dict[str, Tensor] = {}
-        routing = []
-        for task_id, places in batch.rows.items():
-            own = torch.arange(len(places), device=places.device)
-            outputs |= self.network(batch.images[places], {task_id: own})
-            routing.append(self.network.routing())
-        return outputs, join_routing(routing)
-
-    def _weight(self, task_id: str) -> float:
-        return self._training.task_weights.get(task_id, 1.0)
+            self._pending_objective = objective
+        return objective.total
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
-        """Gradients of the objective, or those put together from the gradients of the tasks in the batch."""
+        """Compute the gradient of the objective, or combine the gradients of its tasks.
+
+        Lightning passes only the total loss. To combine gradients, the terms are taken from `_pending_objective`.
+        """
         if self._task_gradients is None:
             super().backward(loss, *args, **kwargs)
             return
-        (losses, rest), self._apart = self._apart, ({}, None)
-        self.check_losses()  # the rules wait for the device anyway
-        self._task_gradients.backward(losses, rest)
+        objective, self._pending_objective = self._pending_objective, None
+        assert objective is not None
+        self.check_losses()  # costs no time here: combining gradients waits for the device too
+        self._task_gradients.backward(objective.task_losses, objective.auxiliary_loss)
 
     def on_validation_epoch_start(self) -> None:
-        """Begin anew with the fold; no validation of weights that a loss has spoilt."""
+        """Reset what a validation collects; end the run first if a loss was not finite."""
         self.check_losses()
-        self._scorer = self._new_scorer()
+        self._scorer = self._make_scorer()
         self._usage = ExpertUsage()
         self._val_losses = {}
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Losses and predictions of each task's samples."""
-        for task_id, output in self.network(batch.images, batch.rows).items():
-            losses = sample_losses(self._tasks[task_id], output.float(), batch.targets[task_id], self._training)
+        """Collect losses, predictions and expert usage of a batch."""
+        result = self.network.forward_with_routing(batch.images, batch.rows)
+        for task_id, outputs in result.outputs.items():
+            task = self._tasks[task_id]
+            losses = sample_losses(task, outputs.float(), batch.targets[task_id], self._training)
             self._val_losses.setdefault(task_id, []).append(losses.detach())
             samples = [batch.samples[i] for i in batch.rows[task_id].tolist()]
-            self._scorer.add(predictions_of(self._tasks[task_id], output, samples), samples)
-        self._usage.add(self.network.routing(), batch.rows)
+            self._scorer.add(decode_outputs(task, outputs, samples), samples)
+        self._usage.add(result.routing, batch.rows)
 
     def on_validation_epoch_end(self) -> None:
-        """Write the part down: its training loss, and loss and score of each task on the validation fold."""
+        """Add the interval to the curve: its training loss, and the loss and scores of each task."""
         scores, _ = self._scorer.scores()
-        usage = self._usage.summary() | self._balancing_weights()
-        val_losses = {task_id: float(torch.cat(found).mean()) for task_id, found in self._val_losses.items()}
+        usage = self._usage.summary() | self._get_balancing_weights()
+        val_losses = {task_id: float(torch.cat(losses).mean()) for task_id, losses in self._val_losses.items()}
         self._curve.add(
             step=self.step,
+            # Heads are in the last parameter group; the encoder may have a lower rate.
             learning_rate=self.trainer.optimizers[0].param_groups[-1]["lr"],
-            training_loss=self._mean_training_loss(),
+            training_loss=self._compute_training_loss(),
             val_losses=val_losses,
             scores=scores,
             usage=usage,
             network=self.network,
         )
-        if self.logger is not None:  # at once: a run may be asked to stop before Lightning would log it
-            shown = {"val/skill": self._curve.skill, **self._tracked(val_losses, scores), **usage}
-            self.logger.log_metrics(shown, self.step - 1)
-        self.part_losses = []
+        if self.logger is not None:  # now: a run may be stopped before Lightning would log these
+            metrics = {"val/skill": self._curve.skill, **self._name_metrics(val_losses, scores), **usage}
+            self.logger.log_metrics(metrics, self.step - 1)
+        self.interval_losses = []
 
-    def _mean_training_loss(self) -> float:
-        """Return the mean loss of the samples since the last validation; NaN if there were none.
+    def configure_optimizers(self) -> Any:
+        """Return AdamW with a schedule by progress: linear warm-up, then cosine.
 
-        Of a run's batches only the last one can be shorter than the others.
+        Learned task weights have the learning rate of the heads and no weight decay.
         """
-        if not self.part_losses:
-            return math.nan
-        lengths = torch.full((len(self.part_losses),), float(self._training.batch_size))
-        lengths[-1] = len(self._parts[self.current_epoch].draws[-1])
-        return float((torch.stack(self.part_losses).cpu() * lengths).sum() / lengths.sum())
+        optimizer = make_optimizer(self.network, self._training)
+        if self.uncertainty is not None:
+            group = {"params": list(self.uncertainty.parameters()), "lr": self._training.learning_rate}
+            optimizer.add_param_group({**group, "weight_decay": 0.0})
+        # (step + 1) / (steps + 1) keeps the rate of the first and the last step above 0.
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: compute_rate_factor((step + 1) / (self._steps + 1), self._training.warmup)
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def _balancing_weights(self) -> dict[str, float]:
-        """Learnt weights of the tasks, by the names of their columns; empty where none are learnt."""
+    def _compute_training_loss(self) -> float:
+        """Return the mean loss of the samples since the last validation; NaN if there were none."""
+        if not self.interval_losses:
+            return math.nan
+        # Only the last batch of a run can be shorter than the others.
+        lengths = torch.full((len(self.interval_losses),), float(self._training.batch_size))
+        lengths[-1] = len(self._intervals[self.current_epoch].draws[-1])
+        return float((torch.stack(self.interval_losses).cpu() * lengths).sum() / lengths.sum())
+
+    def _get_balancing_weights(self) -> dict[str, float]:
+        """Return the learned task weights by column name of curve.csv; empty if they are not learned."""
         weights = self.uncertainty.weights() if self.uncertainty is not None else {}
         return {f"{task_id}:balancing_weight": weight for task_id, weight in weights.items()}
 
     @staticmethod
-    def _tracked(val_losses: Mapping[str, float], scores: Scores) -> dict[str, float]:
-        """A validation as trackers name it: `val/<task>/<metric>`."""
-        losses = {f"val/{task_id}/loss": loss for task_id, loss in val_losses.items()}
-        metrics = {f"val/{task}/{metric}": value for task, of in scores.items() for metric, value in of.items()}
-        return {"val/loss": sum(val_losses.values()) / len(val_losses), **losses, **metrics}
+    def _name_metrics(val_losses: Mapping[str, float], scores: Scores) -> dict[str, float]:
+        """Return losses and scores under the names that trackers show: `val/<task>/<metric>`."""
+        metrics = {"val/loss": sum(val_losses.values()) / len(val_losses)}
+        metrics |= {f"val/{task_id}/loss": loss for task_id, loss in val_losses.items()}
+        for task_id, task_scores in scores.items():
+            metrics |= {f"val/{task_id}/{metric}": score for metric, score in task_scores.items()}
+        return metrics
 
-    def _own_pixels(self) -> Pixels:
-        """Where images and masks of training and validation come from, on the module's device."""
+    def _get_pixels(self) -> Pixels:
+        """Return the source of images and masks on the module's device; created at the first call."""
         if self._pixels is None:
-            shown = [*self._validation.samples, *(sample for part in self._parts for sample in part.samples)]
-            self._pixels = pixels_on(self.device, self._parts[0].cache, shown, self._training.resident)
+            samples = [*self._validation.samples, *(s for interval in self._intervals for s in interval.samples)]
+            self._pixels = make_pixels(self.device, self._intervals[0].cache, samples, self._training.resident)
         return self._pixels
-
-    def configure_optimizers(self) -> Any:
-        """AdamW; warm-up and cosine by progress. Learnt weights of tasks have the heads' rate, and do not decay."""
-        optimiser = make_optimiser(self.network, self._training)
-        if self.uncertainty is not None:
-            learnt = {"params": list(self.uncertainty.parameters()), "lr": self._training.learning_rate}
-            optimiser.add_param_group({**learnt, "weight_decay": 0.0})
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimiser, lambda step: rate_factor((step + 1) / (self._steps + 1), self._training.warmup)
-        )
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -1,4 +1,4 @@
-"""Resident memory of this process at its highest, run by run: a worker trains several."""
+"""Peak resident memory of this process, measured per run: a worker process trains several runs."""
 
 import re
 import resource
@@ -7,21 +7,21 @@ from contextlib import suppress
 from pathlib import Path
 
 _PROC = Path("/proc/self")
-_RESET = "5"
-"""What Linux takes for: begin anew with the highest resident memory (proc_pid_clear_refs(5))."""
+_RESET_PEAK = "5"
+"""Value that makes Linux reset the peak, if written to clear_refs (proc_pid_clear_refs(5))."""
 
 
-def forget_peak() -> None:
-    """Begin anew, where the system can: on Linux, unless a container forbids it."""
+def reset_peak() -> None:
+    """Reset the peak to the current memory, if possible: only on Linux, and some containers forbid it."""
     with suppress(OSError):
-        (_PROC / "clear_refs").write_text(_RESET)
+        (_PROC / "clear_refs").write_text(_RESET_PEAK)
 
 
-def peak_mib() -> float:
-    """The highest since `forget_peak`, in MiB; where the system cannot begin anew, since the process did."""
+def read_peak_mib() -> float:
+    """Return the peak since `reset_peak` in MiB, or since the process started if it cannot be reset."""
     with suppress(OSError):
-        found = re.search(r"^VmHWM:\s*(\d+) kB$", (_PROC / "status").read_text(), re.MULTILINE)
-        if found:
-            return int(found[1]) / 2**10
+        match = re.search(r"^VmHWM:\s*(\d+) kB$", (_PROC / "status").read_text(), re.MULTILINE)
+        if match:
+            return int(match[1]) / 2**10
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)  # bytes on macOS, KiB elsewhere

@@ -1,7 +1,8 @@
-"""Stops a run with a checkpoint, and goes on from one, so that its numbers are those of a run that never stopped.
+"""Resuming of runs: a run that is stopped and resumed gives the same numbers as one that was never stopped.
 
-Lightning trains what is left as if it were all: its own loops are not restored, as the batches of a run are drawn by
-sample and position, and what a step needs is network, optimiser, schedule, scaler and the state of random numbers.
+Lightning's own loops are not restored; it trains the remaining batches as if they were the whole run. This is possible
+because batches are drawn by sample and position. Otherwise a step depends only on network, optimizer, schedule,
+gradient scaler and the state of the random number generators, all of which are in the checkpoint.
 """
 
 import copy
@@ -27,94 +28,118 @@ from usaggr.training.validation_curve import Curve
 START = Position(0, 0, 0)
 
 
-class Progress:
-    """How far a run is, and the state that it goes on from (None: from its start)."""
+class ResumePoint:
+    """Position from which a run continues, and its state there.
 
-    def __init__(self, file: CheckpointFile, parts: Sequence[TrainingBatches]) -> None:
-        self.lengths = [len(part) for part in parts]
+    Args:
+        file: Checkpoint of the run. One that does not fit the intervals is removed.
+        intervals: Batches of all intervals of the run.
+    """
+
+    def __init__(self, file: CheckpointFile, intervals: Sequence[TrainingBatches]) -> None:
+        self.lengths = [len(interval) for interval in intervals]
+        """Number of batches in each interval."""
         self.steps = sum(self.lengths)
-        found = file.read()
-        if found is not None and not self._fits(found[0]):
-            file.refuse("it is of a run with other parts")
-            found = None
-        self.position = found[0] if found is not None else START
-        self.state: dict[str, Any] | None = found[1] if found is not None else None
+        checkpoint = file.read()
+        if checkpoint is not None and not self._is_valid(checkpoint[0]):
+            file.remove("it is of a run with other intervals")
+            checkpoint = None
+        self.position = checkpoint[0] if checkpoint is not None else START
+        self.state: dict[str, Any] | None = checkpoint[1] if checkpoint is not None else None
+        """State to restore; None at the start of a run, and once `CheckpointCallback` has restored it."""
 
     @property
-    def fitted(self) -> bool:
-        """Whether no step is left, and no validation."""
-        return self.position.part == len(self.lengths)
+    def is_trained(self) -> bool:
+        """True if neither a step nor a validation remains."""
+        return self.position.interval == len(self.lengths)
 
-    def rest_of(self, parts: Sequence[TrainingBatches]) -> list[TrainingBatches]:
-        """What is left of the parts; batches that are done are not made again."""
-        rest = list(parts[self.position.part :])
-        if rest and self.position.batch:
-            rest[0] = copy.copy(rest[0])
-            rest[0].draws = rest[0].draws[self.position.batch :]
-        return rest
+    def remaining_intervals(self, intervals: Sequence[TrainingBatches]) -> list[TrainingBatches]:
+        """Return the intervals that remain, the first one without the batches that are done."""
+        remaining = list(intervals[self.position.interval :])
+        if remaining and self.position.batch:
+            remaining[0] = copy.copy(remaining[0])
+            remaining[0].draws = remaining[0].draws[self.position.batch :]
+        return remaining
 
-    def take_up(self, curve: Curve, watch: Stopwatch, network: MultiTaskNetwork) -> None:
-        """Restore what stands outside the trainer."""
+    def restore(self, curve: Curve, watch: Stopwatch, network: MultiTaskNetwork) -> None:
+        """Restore what exists before the trainer does; `CheckpointCallback` restores the rest.
+
+        Args:
+            curve: Validation curve of the run.
+            watch: Stopwatch of the run, to which the time of earlier attempts is added.
+            network: Network of the run.
+        """
         if self.state is None:
             return
         network.load_state_dict(self.state["network"])
         curve.load_state(self.state["curve"])
-        watch.take_up(self.state["timings"], self.state["seconds"])
+        watch.add_attempts(self.state["timings"], self.state["seconds"])
         print(f"continues at step {self.position.step} of {self.steps}", flush=True)
 
-    def _fits(self, position: Position) -> bool:
-        part, batch = position.part, position.batch
-        if not 0 <= part <= len(self.lengths):
+    def _is_valid(self, position: Position) -> bool:
+        """Return True if a position exists in this run; step, interval and batch must agree."""
+        interval, batch = position.interval, position.batch
+        if not 0 <= interval <= len(self.lengths):
             return False
-        inside = 0 <= batch < self.lengths[part] if part < len(self.lengths) else batch == 0
-        return inside and position.step == sum(self.lengths[:part]) + batch
+        batch_exists = 0 <= batch < self.lengths[interval] if interval < len(self.lengths) else batch == 0
+        return batch_exists and position.step == sum(self.lengths[:interval]) + batch
 
 
-class Checkpoints(pl.Callback):
-    """Writes a checkpoint every so many minutes, and when the run is asked to stop; restores one at the start.
+class CheckpointCallback(pl.Callback):
+    """Writes a checkpoint at regular times and when the run is asked to stop; restores one at the start.
 
-    A stop is heard at the end of a training step, and of each batch of a validation. A validation that is broken off is
-    done again, with the training step before it: what was before that step is kept in memory meanwhile.
+    Requests to stop are checked at the end of each training step and of each validation batch. A validation that is
+    interrupted is repeated after the resume, together with the training step before it. For that purpose the state
+    before this step is kept in memory.
+
+    Args:
+        file: Checkpoint of the run.
+        resume_point: Position from which the run continues.
+        minutes: Minutes between two checkpoints; None: only when the run is asked to stop.
+        curve: Validation curve of the run.
+        watch: Stopwatch of the run.
+        clock: Clock of the fit, which is read before the times are stored.
     """
 
     def __init__(
         self,
         file: CheckpointFile,
-        progress: Progress,
+        resume_point: ResumePoint,
         minutes: float | None,
         curve: Curve,
         watch: Stopwatch,
         clock: FitClock,
     ) -> None:
         self._file = file
-        self._progress = progress
-        self._position = progress.position
-        self._interval = float("inf") if minutes is None else 60 * minutes
+        self._resume_point = resume_point
+        self._position = resume_point.position
+        self._seconds_between = float("inf") if minutes is None else 60 * minutes
         self._curve = curve
         self._watch = watch
         self._clock = clock
-        self._began = self._written = time.monotonic()
-        self._on_sigterm = signal.getsignal(signal.SIGTERM)
-        self._before: dict[str, Any] | None = None
+        self._start_time = self._last_written = time.monotonic()
+        self._sigterm_handler = signal.getsignal(signal.SIGTERM)
+        self._state_before_last_step: dict[str, Any] | None = None
+        """State before the last step of the current interval, on the CPU; None outside that step and its validation."""
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Restore what the trainer has made by now."""
-        if threading.current_thread() is threading.main_thread() and self._on_sigterm is not None:
+        """Restore what the trainer has created by now: optimizer, schedule, scaler and random number generators."""
+        if threading.current_thread() is threading.main_thread() and self._sigterm_handler is not None:
             # Lightning's own handler would end the fit without a checkpoint.
-            signal.signal(signal.SIGTERM, self._on_sigterm)
+            signal.signal(signal.SIGTERM, self._sigterm_handler)
             trainer._signal_connector.received_sigterm = False
-        state, self._progress.state = self._progress.state, None
+        state, self._resume_point.state = self._resume_point.state, None  # not needed again: frees its memory
         if state is None:
             return
-        module = _ours(pl_module)
+        module = _as_multi_task_module(pl_module)
         trainer.optimizers[0].load_state_dict(state["optimiser"])
         trainer.lr_scheduler_configs[0].scheduler.load_state_dict(state["schedule"])
         if module.uncertainty is not None:
             module.uncertainty.load_state_dict(state["uncertainty"])
         if state["scaler"]:
             trainer.precision_plugin.load_state_dict(state["scaler"])
-        module.part_losses = [loss.to(module.device) for loss in state["part_losses"]]
-        # Loggers count these.
+        module.interval_losses = [loss.to(module.device) for loss in state["part_losses"]]
+        # Loggers take their step from this counter.
         trainer.fit_loop.epoch_loop._batches_that_stepped = self._position.step
         torch.set_rng_state(state["rng"])
         if module.device.type == "cuda" and state["rng_cuda"] is not None:
@@ -123,18 +148,18 @@ class Checkpoints(pl.Callback):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Keep what is before the last step of a part, off the device, whose memory is the next step's."""
-        if self._position.batch + 1 == self._progress.lengths[self._position.part]:
-            self._before = _kept(self._state(trainer, _ours(pl_module)))
+        """Keep the state before the last step of an interval; on the CPU, because the step needs the GPU's memory."""
+        if self._position.batch + 1 == self._resume_point.lengths[self._position.interval]:
+            self._state_before_last_step = _copy_to_cpu(self._make_state(trainer, _as_multi_task_module(pl_module)))
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """A step is done."""
-        part, done = self._position.part, self._position.batch + 1
-        self._position = Position(part, done, self._position.step + 1)
-        if done < self._progress.lengths[part]:
-            self._look(trainer, _ours(pl_module))
+        """Count the step; write a checkpoint if needed, unless a validation follows."""
+        interval, batches_done = self._position.interval, self._position.batch + 1
+        self._position = Position(interval, batches_done, self._position.step + 1)
+        if batches_done < self._resume_point.lengths[interval]:
+            self._write_if_needed(trainer, _as_multi_task_module(pl_module))
 
     def on_validation_batch_end(
         self,
@@ -145,41 +170,57 @@ class Checkpoints(pl.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """A part is being validated: leave it for later, if the run is to stop."""
-        if stopping.asked() and self._before is not None:
+        """Interrupt the validation if the run is asked to stop; it is repeated after the resume."""
+        if stopping.asked() and self._state_before_last_step is not None:
             position = replace(self._position, batch=self._position.batch - 1, step=self._position.step - 1)
-            self._write(position, self._before, stop=True)
+            self._write(position, self._state_before_last_step, stop=True)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """A part is done."""
-        self._position = Position(self._position.part + 1, 0, self._position.step)
-        self._before = None
-        self._look(trainer, _ours(pl_module))
+        """Count the interval; write a checkpoint if needed."""
+        self._position = Position(self._position.interval + 1, 0, self._position.step)
+        self._state_before_last_step = None
+        self._write_if_needed(trainer, _as_multi_task_module(pl_module))
 
-    def _look(self, trainer: pl.Trainer, module: MultiTaskModule) -> None:
-        """Write a checkpoint if it is time, or if the run is to stop, which then ends it."""
-        asked = stopping.asked()
-        if not asked and time.monotonic() - self._written < self._interval:
+    def _write_if_needed(self, trainer: pl.Trainer, module: MultiTaskModule) -> None:
+        """Write a checkpoint if it is due, or if the run is asked to stop.
+
+        Raises:
+            RunError: A training loss is not finite; such weights are not stored.
+            RunInterrupted: The run is asked to stop.
+        """
+        stop = stopping.asked()
+        if not stop and time.monotonic() - self._last_written < self._seconds_between:
             return
         module.check_losses()
-        self._write(self._position, self._state(trainer, module), stop=asked)
+        self._write(self._position, self._make_state(trainer, module), stop=stop)
 
     def _write(self, position: Position, state: dict[str, Any], stop: bool) -> None:
-        where = f"step {position.step} of {self._progress.steps}"
-        said = f"stopped at {where}"
+        """Write a checkpoint. If this fails the run continues, because it can do without one.
+
+        Args:
+            position: Position in the run.
+            state: State at this position.
+            stop: End the run afterwards.
+
+        Raises:
+            RunInterrupted: `stop` is true.
+        """
+        step_text = f"step {position.step} of {self._resume_point.steps}"
+        message = f"stopped at {step_text}"
         try:
             self._file.write(position, state)
         except OSError as error:
-            print(f"no checkpoint at {where}: {error}", flush=True)
-            said += f", without a checkpoint: {error.strerror or error}"
-        self._written = time.monotonic()
+            print(f"no checkpoint at {step_text}: {error}", flush=True)
+            message += f", without a checkpoint: {error.strerror or error}"
+        self._last_written = time.monotonic()
         if stop:
-            raise RunInterrupted(said)
+            raise RunInterrupted(message)
 
-    def _state(self, trainer: pl.Trainer, module: MultiTaskModule) -> dict[str, Any]:
+    def _make_state(self, trainer: pl.Trainer, module: MultiTaskModule) -> dict[str, Any]:
+        """Return the state of the run; its keys must stay, for checkpoints that exist already."""
         if self._position.batch:  # after a validation, the clock has just been read
-            self._clock.read(module.device)
-        fit = self._watch.timings.get("fit", 0.0) + time.monotonic() - self._began
+            self._clock.count_training(module.device)
+        fit_seconds = self._watch.timings.get("fit", 0.0) + time.monotonic() - self._start_time
         on_gpu = module.device.type == "cuda"
         return {
             "network": dict(module.network.state_dict()),
@@ -187,25 +228,25 @@ class Checkpoints(pl.Callback):
             "optimiser": trainer.optimizers[0].state_dict(),
             "schedule": trainer.lr_scheduler_configs[0].scheduler.state_dict(),
             "scaler": trainer.precision_plugin.state_dict(),
-            "part_losses": module.part_losses,
+            "part_losses": module.interval_losses,
             "rng": torch.get_rng_state(),
             "rng_cuda": torch.cuda.get_rng_state(module.device) if on_gpu else None,
             "curve": self._curve.state(),
-            "timings": {**self._watch.timings, "fit": fit},
+            "timings": {**self._watch.timings, "fit": fit_seconds},
             "seconds": self._watch.seconds,
         }
 
 
-def _kept(value: Any) -> Any:
-    """A copy of a state on the CPU that training does not change."""
+def _copy_to_cpu(value: Any) -> Any:
+    """Return a copy of a state on the CPU, which further training does not change."""
     if isinstance(value, torch.Tensor):
         return value.detach().to("cpu", copy=True)
     if isinstance(value, dict):
-        return {name: _kept(item) for name, item in value.items()}
-    return type(value)(_kept(item) for item in value) if isinstance(value, list | tuple) else value
+        return {name: _copy_to_cpu(item) for name, item in value.items()}
+    return type(value)(_copy_to_cpu(item) for item in value) if isinstance(value, list | tuple) else value
 
 
-def _ours(module: pl.LightningModule) -> MultiTaskModule:
+def _as_multi_task_module(module: pl.LightningModule) -> MultiTaskModule:
     if not isinstance(module, MultiTaskModule):
         raise TypeError(f"checkpoints are of a MultiTaskModule, not of a {type(module).__name__}")
     return module

@@ -1,6 +1,6 @@
-"""One run from start to finish: data, network, training, scores, files; `result.json` is written last."""
+"""One run from start to finish: data, network, training, scores, and files, of which `result.json` is the last."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,63 +28,68 @@ from usaggr.results.run_result import Cost, RunResult, Scores
 from usaggr.results.spec import Placement, RunSpec
 from usaggr.tracking.lightning_logger import tracked
 from usaggr.training.checkpoint import CheckpointFile
-from usaggr.training.decode_outputs import predictions_of
+from usaggr.training.decode_outputs import decode_outputs
 from usaggr.training.expert_usage import ExpertUsage
 from usaggr.training.module import MultiTaskModule
-from usaggr.training.peak_memory import forget_peak, peak_mib
-from usaggr.training.resume import Checkpoints, Progress
-from usaggr.training.scoring import FoldScorer, trivial_predictors
-from usaggr.training.start_from_parent import start_from_parent, with_budget
+from usaggr.training.peak_memory import read_peak_mib, reset_peak
+from usaggr.training.resume import CheckpointCallback, ResumePoint
+from usaggr.training.scoring import SubsetScorer, fit_trivial_predictors
+from usaggr.training.start_from_parent import add_budget_notes, start_from_parent
 from usaggr.training.stopwatch import FitClock, Stopwatch
 from usaggr.training.trainer import make_trainer
 from usaggr.training.validation_curve import Curve
 
 EVALUATION_BATCH = 32
-"""Samples at once where no gradient is kept; a number of no consequence for scores."""
+"""Number of samples per batch in validation and test; it does not affect scores."""
 
 
 def execute_run(spec: RunSpec, directory: Path, study: StudyConfig, placement: Placement, data: RunData) -> None:
-    """Train and score one run in its (claimed) directory; one with a checkpoint goes on from there.
+    """Train and score one run; resume it if its directory has a checkpoint.
+
+    Args:
+        spec: Specification of the run: tasks, scale, seed, samples.
+        directory: Directory of the run, which this process has claimed.
+        study: Configuration of the study, with the overrides of the run's variant.
+        placement: Device and threads.
+        data: Samples of the run by subset, and the cache of their images.
 
     Raises:
-        RunError: the training loss is not finite, or a score is not.
-        ConfigError: the network cannot be built as configured.
-        RunInterrupted: it was asked to stop while it trained.
+        RunError: The training loss or a score is not finite.
+        ConfigError: The network cannot be built as configured.
+        RunInterrupted: The run was asked to stop during training.
     """
     watch = Stopwatch()
-    forget_peak()
-    torch.set_num_threads(placement.threads)
-    cv2.setNumThreads(placement.threads)
-    torch.manual_seed(derived_seed("run", spec.seed))
-    with watch.part("network"):
-        network = build_network(study.model, list(data.tasks.values()), spec.seed)
-        start_from_parent(network, spec, directory)
+    _prepare_process(placement.threads, spec.seed)
+    with watch.measure("network"):
+        network = _build_initial_network(spec, directory, study, data)
         input_scale = input_scale_of(study.model)
-    with watch.part("streams"):
-        parts, examples = training_parts(spec, study, data)
-    with watch.part("trivial"):
-        trivial, trivial_validation = trivial_scores(study, data)
-    curve = Curve(data.tasks, trivial_validation, sum(map(len, parts)), study.training.score_weights == "best")
+    with watch.measure("streams"):
+        intervals, examples = make_intervals(spec, study, data)
+    with watch.measure("trivial"):
+        trivial, trivial_validation = score_trivial_predictors(study, data)
+    curve = Curve(data.tasks, trivial_validation, sum(map(len, intervals)), study.training.score_weights == "best")
     file = CheckpointFile(directory, spec.fingerprint, study.training.precision)
-    progress = Progress(file, parts)
-    progress.take_up(curve, watch, network)
-    with tracked(spec, study, directory, progress.position.step) as tracker:
-        with watch.part("fit"):
-            rest, clock = progress.rest_of(parts), FitClock(watch)
-            checkpoints = Checkpoints(file, progress, study.training.checkpoint, curve, watch, clock)
-            trainer = make_trainer(study, placement, tracker, len(rest), [clock, checkpoints])
-            if not progress.fitted:
-                trainer.fit(make_module(network, study, data, rest, curve, progress.position.step))
-        validation = curve.settle(network)
-        with watch.part("test"):
-            tested = _test(network, study, data, trainer.strategy.root_device)
+    resume_point = ResumePoint(file, intervals)
+    resume_point.restore(curve, watch, network)
+    with tracked(spec, study, directory, resume_point.position.step) as tracker:
+        with watch.measure("fit"):
+            remaining, clock = resume_point.remaining_intervals(intervals), FitClock(watch)
+            checkpoints = CheckpointCallback(file, resume_point, study.training.checkpoint, curve, watch, clock)
+            callbacks = [clock, checkpoints]  # the clock first: a checkpoint stores the times that it has counted
+            trainer = make_trainer(study, placement, tracker, len(remaining), callbacks)
+            if not resume_point.is_trained:
+                trainer.fit(make_module(network, study, data, remaining, curve, resume_point.position.step))
+        # First load the weights to be scored, which may be those of an earlier validation.
+        validation = curve.load_scored_weights(network)
+        with watch.measure("test"):
+            test_results = _test(network, study, data, trainer.strategy.root_device)
         if tracker is not None:
-            tracker.log_scores(tested.scores, progress.steps)
-        with watch.part("write"):
-            _write(directory, study, network, curve, tested)
+            tracker.log_scores(test_results.scores, resume_point.steps)
+        with watch.measure("write"):
+            _write_files(directory, study, network, curve, test_results)
         n_train = {task_id: len(samples) for task_id, samples in data.train.items()}
         result = RunResult(
-            scores=tested.scores,
+            scores=test_results.scores,
             trivial=trivial,
             validation=validation,
             trivial_validation=trivial_validation,
@@ -92,62 +97,104 @@ def execute_run(spec: RunSpec, directory: Path, study: StudyConfig, placement: P
             n_test={t: sum(s.task_id == t for s in data.test) for t in data.tasks},
             n_subjects={t: len({s.subject_id for s in data.test if s.task_id == t}) for t in data.tasks},
             examples=examples,
-            cost=_cost(watch, network, sum(examples.values())),
-            notes=with_budget(with_exposure(tested.notes, study.training, n_train), spec, study.training, n_train),
+            cost=_measure_cost(watch, network, sum(examples.values())),
+            notes=_add_notes(test_results.notes, spec, study, n_train),
             timings=watch.timings,
             input_scale=input_scale,
         )
         RunDirectory(directory).write_result(result)
 
 
-def training_parts(spec: RunSpec, study: StudyConfig, data: RunData) -> tuple[list[TrainingBatches], dict[str, int]]:
-    """The run's batches, in as many parts as there are validations, and each task's number of examples."""
+def _prepare_process(threads: int, seed: int) -> None:
+    """Reset what earlier runs have left in this process: peak memory, threads and random numbers."""
+    reset_peak()
+    torch.set_num_threads(threads)
+    cv2.setNumThreads(threads)
+    torch.manual_seed(derived_seed("run", seed))
+
+
+def _build_initial_network(spec: RunSpec, directory: Path, study: StudyConfig, data: RunData) -> MultiTaskNetwork:
+    """Build the network with its initial weights, which are those of the parent run in a second stage.
+
+    Args:
+        spec: Specification of the run.
+        directory: Directory of the run, which holds the weights of the parent.
+        study: Configuration of the study.
+        data: Samples of the run.
+    """
+    network = build_network(study.model, list(data.tasks.values()), spec.seed)
+    start_from_parent(network, spec, directory)
+    return network
+
+
+def make_intervals(spec: RunSpec, study: StudyConfig, data: RunData) -> tuple[list[TrainingBatches], dict[str, int]]:
+    """Make the batches of a run, divided into one interval per validation.
+
+    A run with fewer batches than `training.validations` has one interval per batch.
+
+    Args:
+        spec: Specification of the run.
+        study: Configuration of the study.
+        data: Samples of the run.
+
+    Returns:
+        The intervals, and the number of examples of each task over all of them.
+    """
     training = study.training
     lengths = stream_lengths(training, {task_id: len(samples) for task_id, samples in data.train.items()})
     windows = spec.window or {task_id: (0, length) for task_id, length in lengths.items()}
     streams = {t: stream(t, spec.train_samples[t], spec.seed, end)[first:] for t, (first, end) in windows.items()}
     batches = cut_batches(merge_streams(streams), training.batch_size)
-    samples = {(s.task_id, s.sample_id): s for found in data.train.values() for s in found}
+    samples = {(s.task_id, s.sample_id): s for task_samples in data.train.values() for s in task_samples}
     count = min(training.validations, len(batches))
     ends = [round(len(batches) * (i + 1) / count) for i in range(count)]
-    parts = [
+    intervals = [
         TrainingBatches(batches[start:end], samples, data.cache, training.augment)
         for start, end in zip([0, *ends], ends, strict=False)
     ]
-    return parts, {task_id: len(draws) for task_id, draws in streams.items()}
+    return intervals, {task_id: len(draws) for task_id, draws in streams.items()}
 
 
 def make_module(
     network: MultiTaskNetwork,
     study: StudyConfig,
     data: RunData,
-    parts: Sequence[TrainingBatches],
+    intervals: Sequence[TrainingBatches],
     curve: Curve,
-    begun: int = 0,
+    start_step: int = 0,
 ) -> MultiTaskModule:
-    """What the trainer trains: the network with its objective, batches (left after `begun` steps) and validation."""
+    """Make the module that the trainer trains.
+
+    Args:
+        network: Network to train.
+        study: Configuration of the study.
+        data: Samples of the run.
+        intervals: Batches of each interval that remains after `start_step` steps.
+        curve: Receives the results of each validation.
+        start_step: Training steps that earlier attempts at this run have done.
+    """
     return MultiTaskModule(
         network,
         data.tasks,
         study.training,
-        parts,
+        intervals,
         FoldBatches(data.val, data.cache, EVALUATION_BATCH),
-        lambda: _scorer(study, data, main_only=True, keep_masks=False),
+        lambda: _make_scorer(study, data, main_only=True, keep_masks=False),
         curve,
-        begun,
+        start_step,
     )
 
 
-def _scorer(study: StudyConfig, data: RunData, *, main_only: bool, keep_masks: bool) -> FoldScorer:
-    return FoldScorer(data.tasks, study.data, study.metrics.nsd_tolerance, main_only, keep_masks)
+def _make_scorer(study: StudyConfig, data: RunData, *, main_only: bool, keep_masks: bool) -> SubsetScorer:
+    return SubsetScorer(data.tasks, study.data, study.metrics.nsd_tolerance, main_only, keep_masks)
 
 
-def trivial_scores(study: StudyConfig, data: RunData) -> tuple[Scores, Scores]:
-    """Of the predictor that ignores the image: all metrics on test, the main ones on validation."""
-    predictors = trivial_predictors(data.tasks, data.train, data.cache)
+def score_trivial_predictors(study: StudyConfig, data: RunData) -> tuple[Scores, Scores]:
+    """Score the predictors that ignore the image: with all metrics on test, with the main ones on validation."""
+    predictors = fit_trivial_predictors(data.tasks, data.train, data.cache)
 
     def score(samples: Sequence[Sample], main_only: bool) -> Scores:
-        scorer = _scorer(study, data, main_only=main_only, keep_masks=False)
+        scorer = _make_scorer(study, data, main_only=main_only, keep_masks=False)
         scorer.add(
             [predictors[s.task_id].predict(s.sample_id, s.subject_id, s.height, s.width) for s in samples], samples
         )
@@ -156,36 +203,69 @@ def trivial_scores(study: StudyConfig, data: RunData) -> tuple[Scores, Scores]:
     return score(data.test, main_only=False), score(data.val, main_only=True)
 
 
+def _add_notes(
+    notes: Mapping[str, list[str]], spec: RunSpec, study: StudyConfig, n_train: Mapping[str, int]
+) -> dict[str, list[str]]:
+    """Return the notes on a run's scores with those on tasks that have other numbers of examples than usual.
+
+    Args:
+        notes: Notes on the scores by task id.
+        spec: Specification of the run.
+        study: Configuration of the study.
+        n_train: Number of training samples by task id.
+    """
+    return add_budget_notes(with_exposure(notes, study.training, n_train), spec, study.training, n_train)
+
+
 @dataclass(frozen=True)
-class _Tested:
-    """What the scored weights did on the test fold."""
+class _TestResults:
+    """Results of the scored weights on the test set."""
 
     rows: list[dict[str, Any]]
-    """A row a sample, as in predictions.parquet."""
+    """One row per sample, as in predictions.parquet."""
     scores: Scores
     notes: dict[str, list[str]]
+    """Notes on the scores by task id."""
     usage: ExpertUsage
 
 
-def _test(network: MultiTaskNetwork, study: StudyConfig, data: RunData, device: torch.device) -> _Tested:
-    """Predict the whole test fold on a device and score it; the trainer has left the network on the CPU."""
-    scorer, usage = _scorer(study, data, main_only=False, keep_masks=True), ExpertUsage()
+def _test(network: MultiTaskNetwork, study: StudyConfig, data: RunData, device: torch.device) -> _TestResults:
+    """Predict and score the whole test set.
+
+    Args:
+        network: Network with the weights to score; the trainer has left it on the CPU.
+        study: Configuration of the study.
+        data: Samples of the run.
+        device: Device to predict on.
+    """
+    scorer, usage = _make_scorer(study, data, main_only=False, keep_masks=True), ExpertUsage()
     network.to(device).eval()
     with torch.inference_mode():
         for batch in FoldBatches(data.test, data.cache, EVALUATION_BATCH).of(CachedPixels(data.cache, device)):
-            for task_id, outputs in network(batch.images, batch.rows).items():
+            result = network.forward_with_routing(batch.images, batch.rows)
+            for task_id, outputs in result.outputs.items():
                 samples = [batch.samples[i] for i in batch.rows[task_id].tolist()]
-                scorer.add(predictions_of(data.tasks[task_id], outputs, samples), samples)
-            usage.add(network.routing(), batch.rows)
+                scorer.add(decode_outputs(data.tasks[task_id], outputs, samples), samples)
+            usage.add(result.routing, batch.rows)
     scores, notes = scorer.scores()
-    return _Tested(scorer.rows, scores, notes, usage)
+    return _TestResults(scorer.rows, scores, notes, usage)
 
 
-def _write(directory: Path, study: StudyConfig, network: MultiTaskNetwork, curve: Curve, tested: _Tested) -> None:
-    """All files of a run but its result."""
+def _write_files(
+    directory: Path, study: StudyConfig, network: MultiTaskNetwork, curve: Curve, test_results: _TestResults
+) -> None:
+    """Write all files of a run except its result, which marks the run as done.
+
+    Args:
+        directory: Directory of the run.
+        study: Configuration of the study; `training.keep_weights` is read.
+        network: Network with the scored weights.
+        curve: Validation curve of the run.
+        test_results: Predictions and expert usage.
+    """
     curve.write(directory / contract.CURVE)
-    write_predictions(directory / contract.PREDICTIONS, tested.rows)
-    tested.usage.write(directory / contract.ROUTING)
+    write_predictions(directory / contract.PREDICTIONS, test_results.rows)
+    test_results.usage.write(directory / contract.ROUTING)
     if study.training.keep_weights == "scored":
         (directory / "weights").mkdir(exist_ok=True)
         weights = {name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}
@@ -195,13 +275,20 @@ def _write(directory: Path, study: StudyConfig, network: MultiTaskNetwork, curve
         note_hash(file)
 
 
-def _cost(watch: Stopwatch, network: MultiTaskNetwork, examples: int) -> Cost:
+def _measure_cost(watch: Stopwatch, network: MultiTaskNetwork, examples: int) -> Cost:
+    """Return time, memory and parameters of a run.
+
+    Args:
+        watch: Stopwatch of the run.
+        network: Network of the run.
+        examples: Number of training examples over all tasks.
+    """
     counts = count_parameters(network)
     return Cost(
         seconds=watch.seconds,
         train_seconds=watch.timings["train"],
         samples_per_second=examples / watch.timings["train"],
-        peak_mib=peak_mib(),
+        peak_mib=read_peak_mib(),
         parameters=counts.total,
         trained_parameters=counts.trained,
         active_parameters=counts.active,

@@ -1,6 +1,7 @@
-"""Scores of a network, or of the trivial predictor, on a fold: collected prediction by prediction.
+"""Scores of a network, or of the trivial predictor, on a validation or test set.
 
-The whole fold is scored at original resolution; nothing is averaged over batches.
+Predictions are collected one by one and the whole set is scored at original resolution; scores are never averaged over
+batches.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,7 +9,7 @@ from dataclasses import replace
 from typing import Any, assert_never
 
 import numpy as np
-import sklearn.metrics  # noqa: F401  # where this is imported ahead of runs, none of them waits for it
+import sklearn.metrics  # noqa: F401  # slow to import: a process does it once, ahead of its runs
 from numpy.typing import NDArray
 
 from usaggr.config.study import DataConfig
@@ -21,14 +22,18 @@ from usaggr.metrics.trivial import TrivialPredictor, fit_trivial
 from usaggr.results.predictions import Prediction, prediction_row
 from usaggr.results.run_result import Scores
 from usaggr.tasks import Task
-from usaggr.training.targets_cache import truth_of
+from usaggr.training.targets_cache import read_truth
 
 
-class FoldScorer:
-    """Scores predictions against their truth as they come, and the fold once all are there.
+class SubsetScorer:
+    """Scores predictions of a validation or test set: each sample as it is added, each task at the end.
 
-    With `main_only`, distances of masks are not taken. Predicted masks are encoded, for predictions.parquet, only with
-    `keep_masks`.
+    Args:
+        tasks: Tasks by id.
+        data: Configuration of the data, to read the truth of a sample.
+        nsd_tolerance: Tolerance of the normalized surface distance, as a fraction of the image's diagonal.
+        main_only: Leave out the surface distances of masks, which take most of the time.
+        keep_masks: Encode predicted masks for predictions.parquet.
     """
 
     def __init__(
@@ -45,26 +50,32 @@ class FoldScorer:
         self._main_only = main_only
         self._keep_masks = keep_masks
         self.rows: list[dict[str, Any]] = []
-        """A row a sample, as in predictions.parquet; without its mask where masks are not kept."""
+        """One row per sample, as in predictions.parquet; without its mask if masks are not kept."""
 
     def add(self, predictions: Sequence[Prediction], samples: Sequence[Sample]) -> None:
-        """Score predictions of samples, in the same order."""
+        """Score predictions, which are in the order of their samples."""
         for prediction, sample in zip(predictions, samples, strict=True):
-            truth = truth_of(sample, self._data)
+            truth = read_truth(sample, self._data)
             task = self._tasks[sample.task_id]
             scores = score_sample(task, prediction, truth, self._nsd_tolerance, main_only=self._main_only)
-            kept = prediction if self._keep_masks else replace(prediction, mask=None)
-            self.rows.append(prediction_row(kept, truth, scores))
+            stored = prediction if self._keep_masks else replace(prediction, mask=None)
+            self.rows.append(prediction_row(stored, truth, scores))
 
     def scores(self) -> tuple[Scores, dict[str, list[str]]]:
-        """Scores of each task over the fold, with remarks."""
+        """Return the scores of each task over the set, and notes on them by task."""
         return score_tasks(list(self._tasks.values()), self.rows)
 
 
-def trivial_predictors(
+def fit_trivial_predictors(
     tasks: Mapping[str, Task], training: Mapping[str, Sequence[Sample]], cache: ImageCache
 ) -> dict[str, TrivialPredictor]:
-    """For each task the predictor that ignores the image, from the run's own training samples."""
+    """Fit for each task the predictor that ignores the image.
+
+    Args:
+        tasks: Tasks by id.
+        training: Training samples of the run by task id.
+        cache: Cache that holds the masks of the samples.
+    """
     predictors = {}
     targets: NDArray[Any] | list[NDArray[np.uint8]]
     for task_id, samples in training.items():
@@ -84,8 +95,14 @@ def trivial_predictors(
     return predictors
 
 
-def mean_skill(scores: Scores, trivial: Scores, tasks: Iterable[Task]) -> float:
-    """Mean over tasks of the main metric's skill: 0 as good as the trivial predictor, 1 perfect."""
+def compute_mean_skill(scores: Scores, trivial: Scores, tasks: Iterable[Task]) -> float:
+    """Return the mean skill of the main metric over tasks: 0 is as good as the trivial predictor, 1 is perfect.
+
+    Args:
+        scores: Scores by task id and metric.
+        trivial: Scores of the trivial predictor by task id and metric.
+        tasks: Tasks to average over; those without a score are left out.
+    """
     values = []
     for task in tasks:
         name = main_metric(task.type).name

@@ -1,4 +1,4 @@
-"""Where a run's time goes: seconds by part, in `result.json` as `timings`."""
+"""Time that a run spends in each of its phases: seconds by phase, stored in `result.json` as `timings`."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -11,68 +11,73 @@ import torch
 
 @dataclass
 class Stopwatch:
-    """Seconds by part of a run."""
+    """Seconds by phase of a run, over all attempts at it."""
 
     timings: dict[str, float] = field(default_factory=dict)
+    """Phase: seconds spent in it."""
     started: float = field(default_factory=time.perf_counter)
+    """Start in seconds of `time.perf_counter`; earlier attempts move it back."""
 
     @property
     def seconds(self) -> float:
-        """Since it was started."""
+        """Seconds since the start, with those of earlier attempts."""
         return time.perf_counter() - self.started
 
     @contextmanager
-    def part(self, name: str) -> Iterator[None]:
-        """Count what is done within the context for a part, on top of what it has."""
+    def measure(self, phase: str) -> Iterator[None]:
+        """Add the time that is spent within the context to a phase."""
         start = time.perf_counter()
         try:
             yield
         finally:
-            self.add(name, time.perf_counter() - start)
+            self.add(phase, time.perf_counter() - start)
 
-    def take_up(self, timings: Mapping[str, float], seconds: float) -> None:
-        """Count what earlier attempts at the run took, in all so many seconds."""
+    def add_attempts(self, timings: Mapping[str, float], seconds: float) -> None:
+        """Add the time of earlier attempts at the run: their seconds by phase, and in total."""
         self.started -= seconds
-        for name, taken in timings.items():
-            self.add(name, taken)
+        for phase, phase_seconds in timings.items():
+            self.add(phase, phase_seconds)
 
-    def add(self, name: str, seconds: float) -> None:
-        """Count seconds for a part."""
-        self.timings[name] = self.timings.get(name, 0.0) + seconds
+    def add(self, phase: str, seconds: float) -> None:
+        """Add seconds to a phase."""
+        self.timings[phase] = self.timings.get(phase, 0.0) + seconds
 
 
 class FitClock(pl.Callback):
-    """Tells, within `Trainer.fit`, the time of training steps with their batches (`train`) from that of validation."""
+    """Divides the time within `Trainer.fit` into `train` (steps and their batches) and `validation`.
+
+    Args:
+        watch: Stopwatch of the run, which the seconds are added to.
+    """
 
     def __init__(self, watch: Stopwatch) -> None:
         self._watch = watch
         self._last = 0.0
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """A part of the run begins."""
+        """Start the time of an interval."""
         self._last = time.perf_counter()
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """The part's steps are done."""
-        _finish(pl_module.device)
-        self._lap("train")
+        """Count the steps of the interval as training."""
+        self.count_training(pl_module.device)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """The part is scored."""
-        self._lap("validation")
+        """Count the time since the last step as validation."""
+        self._add_lap("validation")
 
-    def read(self, device: torch.device) -> None:
-        """Count the training steps that are done by now."""
-        _finish(device)
-        self._lap("train")
+    def count_training(self, device: torch.device) -> None:
+        """Count the time of the training steps that are done by now."""
+        _synchronize(device)
+        self._add_lap("train")
 
-    def _lap(self, name: str) -> None:
+    def _add_lap(self, phase: str) -> None:
         now = time.perf_counter()
-        self._watch.add(name, now - self._last)
+        self._watch.add(phase, now - self._last)
         self._last = now
 
 
-def _finish(device: torch.device) -> None:
-    """Wait for a GPU: its work is asked for long before it is done."""
+def _synchronize(device: torch.device) -> None:
+    """Wait for a GPU, which runs its work long after Python has queued it."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)

@@ -1,4 +1,4 @@
-"""Truths of samples; masks are kept once they are decoded, since a run compares with the same ones several times."""
+"""Truths of samples, with a cache of decoded masks, because a run is scored against the same masks several times."""
 
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -15,69 +15,78 @@ from usaggr.data.read.images import mask_values, open_image
 from usaggr.data.samples import Sample
 from usaggr.results.predictions import Truth
 
-MOST_BYTES = 128 * 2**20
-"""Of decoded masks that a process keeps: some 2,000 of 512 x 512 pixels, a quarter of each foreground."""
+MAX_BYTES = 128 * 2**20
+"""Limit on the decoded masks of a process: about 2,000 of 512 x 512 pixels, if a quarter of each is foreground."""
 
 
 @dataclass(frozen=True)
-class _Cropped:
-    """A mask without the background around its foreground."""
+class _CroppedMask:
+    """Mask without the background around its foreground."""
 
     shape: tuple[int, int]
+    """Height and width of the full mask."""
     top: int
     left: int
-    inside: NDArray[Any]
+    foreground: NDArray[Any]
+    """Bounding box of the foreground, (h, w)."""
 
-    def whole(self) -> NDArray[Any]:
-        mask = np.zeros(self.shape, self.inside.dtype)
-        height, width = self.inside.shape
-        mask[self.top : self.top + height, self.left : self.left + width] = self.inside
+    def restore(self) -> NDArray[Any]:
+        """Return the full mask as a new array (H, W)."""
+        mask = np.zeros(self.shape, self.foreground.dtype)
+        height, width = self.foreground.shape
+        mask[self.top : self.top + height, self.left : self.left + width] = self.foreground
         return mask
 
 
 _Key = tuple[Path, str, bool]
-"""File, hash of its content, and whether 255 is read as 1."""
+"""File, hash of its content, and `data.foreground_255`: True if 255 is read as 1."""
 
 
 class TruthMasks:
-    """Decoded masks by file and content; of those that do not fit in `most_bytes`, the longest unused is dropped."""
+    """Cache of decoded masks by file and content, which drops the least recently used.
 
-    def __init__(self, most_bytes: int) -> None:
-        self._most_bytes = most_bytes
-        self._kept: OrderedDict[_Key, _Cropped] = OrderedDict()
+    Args:
+        max_bytes: Limit on the bytes of all cached masks.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._masks: OrderedDict[_Key, _CroppedMask] = OrderedDict()
         self.bytes = 0
-        """Of masks that are kept."""
+        """Bytes of all cached masks."""
 
     def mask(self, sample: Sample, data: DataConfig) -> NDArray[Any] | None:
-        """A sample's mask (H, W) as its file has it (see `read_mask`), an array of the caller's own; None without one.
+        """Return a sample's mask (H, W) with the values of its file (see `read_mask`), as a new array.
+
+        It is None for a sample without a mask.
 
         Raises:
-            DataError: the file cannot be read, or is not the one that was split and hashed.
+            DataError: The file cannot be read, or has changed since the data was split and hashed.
         """
         if sample.mask_path is None:
             return None
         path = sample.mask_path
         key = (path, sample.label_hash, data.foreground_255)
-        if key in self._kept:
-            self._kept.move_to_end(key)
-            return self._kept[key].whole()
+        if key in self._masks:
+            self._masks.move_to_end(key)  # the order is that of last use
+            return self._masks[key].restore()
         image = open_image(read_unchanged(path, sample.label_hash, data), str(path), data.max_pixels)
         mask = mask_values(image, str(path), data.foreground_255)
-        self._keep(key, _cropped(mask))
+        self._add(key, _crop(mask))
         return mask
 
-    def _keep(self, key: _Key, mask: _Cropped) -> None:
-        if mask.inside.nbytes > self._most_bytes:
+    def _add(self, key: _Key, mask: _CroppedMask) -> None:
+        if mask.foreground.nbytes > self._max_bytes:
             return
-        self._kept[key] = mask
-        self.bytes += mask.inside.nbytes
-        while self.bytes > self._most_bytes:
-            _, dropped = self._kept.popitem(last=False)
-            self.bytes -= dropped.inside.nbytes
+        self._masks[key] = mask
+        self.bytes += mask.foreground.nbytes
+        while self.bytes > self._max_bytes:
+            _, dropped = self._masks.popitem(last=False)
+            self.bytes -= dropped.foreground.nbytes
 
 
-def truth_of(sample: Sample, data: DataConfig) -> Truth:
-    """A sample's label in pixels of the original image; its mask is read from its file, or has been."""
+def read_truth(sample: Sample, data: DataConfig) -> Truth:
+    """Return a sample's label in pixels of the original image; its mask comes from the cache or from its file."""
     return Truth(
         task_id=sample.task_id,
         sample_id=sample.sample_id,
@@ -90,9 +99,11 @@ def truth_of(sample: Sample, data: DataConfig) -> Truth:
     )
 
 
-_MASKS = TruthMasks(MOST_BYTES)
+_MASKS = TruthMasks(MAX_BYTES)
 
 
-def _cropped(mask: NDArray[Any]) -> _Cropped:
+def _crop(mask: NDArray[Any]) -> _CroppedMask:
     left, top, width, height = cv2.boundingRect((mask != 0).view(np.uint8))
-    return _Cropped((mask.shape[0], mask.shape[1]), top, left, mask[top : top + height, left : left + width].copy())
+    # A copy: a view would keep the full mask in memory.
+    foreground = mask[top : top + height, left : left + width].copy()
+    return _CroppedMask((mask.shape[0], mask.shape[1]), top, left, foreground)

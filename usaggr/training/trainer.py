@@ -1,4 +1,4 @@
-"""Lightning's trainer as runs use it: quiet, without checkpoints of its own, on the device that the executor names."""
+"""Lightning trainer of a run, without Lightning's console output and checkpoints."""
 
 import logging
 import warnings
@@ -13,32 +13,44 @@ from usaggr.tracking.lightning_logger import Tracker
 
 
 def make_trainer(
-    study: StudyConfig, placement: Placement, tracker: Tracker | None, parts: int, callbacks: Sequence[pl.Callback] = ()
+    study: StudyConfig,
+    placement: Placement,
+    tracker: Tracker | None,
+    intervals: int,
+    callbacks: Sequence[pl.Callback] = (),
 ) -> pl.Trainer:
-    """Lightning's trainer of a run with so many parts, quiet but for its tracker."""
+    """Make the Lightning trainer of a run; only its tracker writes anything.
+
+    Args:
+        study: Configuration of the study.
+        placement: Device and threads of the run.
+        tracker: Logger of the run; None: nothing is logged.
+        intervals: Number of intervals to train; each is one Lightning epoch.
+        callbacks: Callbacks of the run.
+    """
     training = study.training
-    # Its notes on hardware and products say nothing of a run.
+    # Its messages on hardware and products do not concern the run.
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     # Batches come from a memory map: Lightning's advice to use loader processes does not apply.
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    # A sweep trains in workers of its own, also where Slurm is installed.
+    # A sweep starts its own worker processes, also on machines with Slurm.
     warnings.filterwarnings("ignore", message=".*The `srun` command is available on your system but is not used.*")
-    # Parts of a run may be shorter than the interval between two entries of a logger.
+    # An interval may have fewer steps than the logger's interval between two entries.
     warnings.filterwarnings(
         "ignore", message=".*The number of training batches.*is smaller than the logging interval.*"
     )
-    # Lightning 2.6 uses a name that torch 2.13 deprecates; nothing that a user could change.
+    # Lightning 2.6 uses a name that torch 2.13 deprecates; a user cannot change that.
     warnings.filterwarnings("ignore", message=".*isinstance\\(treespec, LeafSpec\\)` is deprecated.*")
     return pl.Trainer(
-        max_epochs=parts,
-        reload_dataloaders_every_n_epochs=1,
+        max_epochs=intervals,
+        reload_dataloaders_every_n_epochs=1,  # each interval has batches of its own
         num_sanity_val_steps=0,
         accelerator=training.accelerator,
         devices=[placement.device] if placement.device is not None else 1,
         precision=training.precision,
         gradient_clip_val=training.gradient_clip,
         callbacks=list(callbacks),
-        # A job of a cluster trains several runs: Lightning must not take its signals for its own.
+        # A cluster job trains several runs, so Lightning must not handle the signals of the job.
         plugins=[LightningEnvironment()],
         logger=False if tracker is None else tracker,
         log_every_n_steps=1 if tracker is None else tracker.every,

@@ -1,4 +1,4 @@
-"""A run's validation curve: what is known after each part of it, and the weights that were best."""
+"""Validation curve of a run: losses and scores after each interval, and the best weights so far."""
 
 import copy
 import json
@@ -12,11 +12,18 @@ from usaggr.metrics.names import main_metric
 from usaggr.results.curve import write_curve
 from usaggr.results.run_result import Scores
 from usaggr.tasks import Task
-from usaggr.training.scoring import mean_skill
+from usaggr.training.scoring import compute_mean_skill
 
 
 class Curve:
-    """Rows of curve.csv. Keeps the weights with the highest mean skill on validation, where those are to be scored."""
+    """Rows of curve.csv, and a copy of the weights with the highest mean skill on the validation set.
+
+    Args:
+        tasks: Tasks of the run by id.
+        trivial: Scores of the trivial predictor on the validation set.
+        steps: Number of training steps of the whole run.
+        keep_best: Score the weights of the best validation; otherwise the last weights, and no copy is kept.
+    """
 
     def __init__(self, tasks: Mapping[str, Task], trivial: Scores, steps: int, keep_best: bool) -> None:
         self._tasks = tasks
@@ -30,7 +37,7 @@ class Curve:
 
     @property
     def skill(self) -> float:
-        """Mean skill over tasks at the last validation."""
+        """Mean skill over tasks at the latest validation."""
         return self._rows[-1]["skill"]
 
     def add(
@@ -43,12 +50,18 @@ class Curve:
         usage: Mapping[str, float],
         network: nn.Module,
     ) -> None:
-        """Write down one validation: losses are means over the part's samples and over the fold's.
+        """Add one validation.
 
-        `usage` says how experts are used, and what weights of tasks are learnt, by the names of its columns; empty
-        where there is none of it.
+        Args:
+            step: Number of training steps done.
+            learning_rate: Current learning rate of the heads.
+            training_loss: Mean loss of the samples since the previous validation.
+            val_losses: Task id: mean loss of its validation samples.
+            scores: Scores on the validation set.
+            usage: Expert usage and learned task weights by column name of curve.csv; empty without them.
+            network: Network with the current weights.
         """
-        skill = mean_skill(scores, self._trivial, self._tasks.values())
+        skill = compute_mean_skill(scores, self._trivial, self._tasks.values())
         row = {
             "step": float(step),
             "progress": step / self._steps,
@@ -67,24 +80,25 @@ class Curve:
         self._scores.append(scores)
         if self._keep_best and skill > self._best_skill:
             self._best_skill = skill
+            # A copy: the tensors of a state_dict change as training continues.
             self._best = (len(self._rows) - 1, copy.deepcopy(network.state_dict()))
 
     def state(self) -> dict[str, Any]:
-        """All that was added, for a checkpoint: texts, numbers and tensors."""
+        """Return all that was added, for a checkpoint, as strings, numbers and tensors."""
         best = None if self._best is None else [self._best[0], dict(self._best[1])]
-        # JSON keeps each float as it is, and makes plain ones of numpy's.
+        # JSON keeps every digit of a float. numpy's types, which a checkpoint may not hold, become plain numbers.
         rows = json.dumps({"rows": self._rows, "scores": self._scores}, default=float)
         return {"rows": rows, "best_skill": float(self._best_skill), "best": best}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Be what another curve was when it gave its state."""
-        found = json.loads(state["rows"])
-        self._rows, self._scores = found["rows"], found["scores"]
+        """Replace the curve by one whose `state` was stored."""
+        content = json.loads(state["rows"])
+        self._rows, self._scores = content["rows"], content["scores"]
         self._best_skill = state["best_skill"]
         self._best = None if state["best"] is None else (state["best"][0], state["best"][1])
 
-    def settle(self, network: nn.Module) -> Scores:
-        """Give the network the weights that are to be scored; returns their scores on validation."""
+    def load_scored_weights(self, network: nn.Module) -> Scores:
+        """Load the weights that are to be scored into the network; return their scores on the validation set."""
         if self._best is None:
             return self._scores[-1]
         row, weights = self._best
@@ -92,5 +106,5 @@ class Curve:
         return self._scores[row]
 
     def write(self, path: Path) -> None:
-        """Write curve.csv, a row a validation."""
+        """Write curve.csv, with one row per validation."""
         write_curve(path, self._rows)

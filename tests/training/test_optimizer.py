@@ -8,7 +8,7 @@ from usaggr.config.compose import compose_study
 from usaggr.config.study import TrainingConfig
 from usaggr.models.build_network import build_network
 from usaggr.tasks import CATALOGUE
-from usaggr.training.optimiser import learning_rates, make_optimiser
+from usaggr.training.optimizer import get_learning_rates, make_optimizer
 
 
 def training(*overrides: str) -> TrainingConfig:
@@ -17,7 +17,7 @@ def training(*overrides: str) -> TrainingConfig:
 
 
 def test_the_encoder_has_a_rate_of_its_own_and_what_is_new_the_other() -> None:
-    rates = learning_rates(network(), training())
+    rates = get_learning_rates(network(), training())
     assert rates["encoder.vit.patch_embed.proj.weight"] == 1e-3
     assert rates["encoder.vit.blocks.5.mlp.experts.0.fc1.weight"] == 1e-3
     assert rates["encoder.vit.blocks.5.mlp.router.token.weight"] == 1e-2
@@ -25,11 +25,11 @@ def test_the_encoder_has_a_rate_of_its_own_and_what_is_new_the_other() -> None:
 
 
 def test_without_a_rate_of_its_own_the_encoder_has_the_others() -> None:
-    assert set(learning_rates(network(), training("training.encoder_learning_rate=null")).values()) == {1e-2}
+    assert set(get_learning_rates(network(), training("training.encoder_learning_rate=null")).values()) == {1e-2}
 
 
 def test_each_block_has_a_part_of_the_rate_of_the_next() -> None:
-    rates = learning_rates(network(layer_decay=0.5), training())
+    rates = get_learning_rates(network(layer_decay=0.5), training())
     assert rates["encoder.vit.norm.weight"] == pytest.approx(1e-3)
     for i in range(6):
         assert rates[f"encoder.vit.blocks.{i}.norm1.weight"] == pytest.approx(1e-3 * 0.5 ** (6 - i))
@@ -42,7 +42,7 @@ def test_weights_decay_and_norms_biases_and_tokens_do_not() -> None:
     built = network()
     names = {id(parameter): name for name, parameter in built.named_parameters()}
     decaying, still = set(), set()
-    for group in make_optimiser(built, training()).param_groups:
+    for group in make_optimizer(built, training()).param_groups:
         chosen = decaying if group["weight_decay"] else still
         assert group["weight_decay"] in (0, 0.1)
         chosen |= {names[id(parameter)] for parameter in group["params"]}
@@ -56,7 +56,7 @@ def test_weights_decay_and_norms_biases_and_tokens_do_not() -> None:
 def test_what_no_key_names_is_torchs_own() -> None:
     """No fingerprint holds it: another value would change the numbers of runs that count as done."""
     usual = torch.optim.AdamW([torch.zeros(1)]).param_groups[0]
-    for group in make_optimiser(network(), training()).param_groups:
+    for group in make_optimizer(network(), training()).param_groups:
         assert all(
             group[key] == usual[key] for key in ("betas", "eps", "amsgrad", "maximize", "decoupled_weight_decay")
         )
@@ -65,13 +65,13 @@ def test_what_no_key_names_is_torchs_own() -> None:
 @pytest.mark.parametrize("freeze", ["early", "backbone"])
 def test_what_is_frozen_is_not_in_the_optimiser(freeze: str) -> None:
     built = network(freeze=freeze)
-    held = {id(p) for group in make_optimiser(built, training()).param_groups for p in group["params"]}
+    held = {id(p) for group in make_optimizer(built, training()).param_groups for p in group["params"]}
     assert held == {id(p) for p in built.parameters() if p.requires_grad}
     assert len(held) < len(list(built.parameters()))
 
 
 def test_other_networks_have_two_rates() -> None:
     built = build_network(compose_study("demo").model, [CATALOGUE["lung"]], 0)
-    rates = learning_rates(built, training())
+    rates = get_learning_rates(built, training())
     assert {rate for name, rate in rates.items() if name.startswith("encoder.")} == {1e-3}
     assert {rate for name, rate in rates.items() if not name.startswith("encoder.")} == {1e-2}
