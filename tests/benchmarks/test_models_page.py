@@ -73,7 +73,7 @@ def test_experts_are_compared_with_the_dense_network_in_pairs() -> None:
 
 def test_the_ratio_is_the_median_over_pairs_of_whole_steps() -> None:
     pairs = tuple((StepTime(routed, 1.0), StepTime(1.0, 1.0)) for routed in (1.0, 2.0, 9.0))
-    counts = ParameterCounts(total=10, trained=10, active=5, parts={})
+    counts = ParameterCounts(total=10, trained=10, active=5, by_role={})
     text = experts.report([experts.Compared(8, 2, counts, 1.25, pairs)], "here")
     assert "| 8 | 2 | 10 | 5 | 1.25 | 1.50 (1.25 to 3.25) | 2.00 (1.00) | 1.000 (1.000) |" in text
 

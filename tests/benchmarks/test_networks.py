@@ -19,8 +19,8 @@ def test_the_backbone_has_as_many_parameters_as_timms_own(overrides: tuple[str, 
         counts = count_parameters(build_network(model, TASKS, seed=0))
         bare = bare_backbone(overrides)
     # One of the experts is the MLP that stood there.
-    experts = counts.parts.get("experts", 0)
-    assert counts.parts["backbone"] + experts // model.experts.count == bare
+    experts = counts.by_role.get("experts", 0)
+    assert counts.by_role["backbone"] + experts // model.experts.count == bare
     assert (experts > 0) == (model.conditioning == "experts")
 
 
@@ -72,6 +72,6 @@ def test_at_least_three_steps_are_counted_however_long_they_take() -> None:
 def test_facts_are_of_a_segmentation_task_with_all_heads_counted() -> None:
     network = build_network(study_of(["model=tiny"], 1, 256).model, TASKS, seed=0)
     found = facts(("model=tiny",), network)
-    assert sum(found.counts.parts.values()) == sum(parameter.numel() for parameter in network.parameters())
+    assert sum(found.counts.by_role.values()) == sum(parameter.numel() for parameter in network.parameters())
     assert found.counts.active < found.counts.total
     assert found.forward_flops > 0

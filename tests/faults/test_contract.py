@@ -32,8 +32,8 @@ from usaggr.challenge.selection import read_split
 from usaggr.config.compose import compose_study
 from usaggr.data.split.manifest import check_same_data
 from usaggr.errors import UsaggrError
-from usaggr.inference.model_selection import Wanted, choose
-from usaggr.inference.prediction_folder import opened
+from usaggr.inference.model_selection import RunFilter, select_models
+from usaggr.inference.prediction_folder import open_prediction_folder
 from usaggr.io.checksums import note_hash
 from usaggr.report.affinity.tables import make_affinity
 from usaggr.report.routing.tables import make_routing
@@ -147,7 +147,7 @@ READERS: dict[str, Callable[[Where], object]] = {
     "sweep, of trackers": lambda where: read_record(run_of(where)),
     "status, of a run": lambda where: RunDirectory(run_of(where)).state(),
     "affinity, of a seed": lambda where: read_seed(where / "affinity", "gradient", 0, "i"),
-    "predict": lambda where: choose(where, "unified", False, Wanted()),
+    "predict": lambda where: select_models(where, "unified", False, RunFilter()),
     "export": lambda where: read_stored_run(run_of(where)),
     "result alone": lambda where: RunDirectory(run_of(where)).result(),
     "affinities alone": lambda where: read_head(where / "affinity"),
@@ -445,7 +445,10 @@ def test_a_column_of_predictions_of_another_type_is_named(where: Where, column: 
 def test_a_folder_of_predictions_of_another_version_or_type_is_refused(tmp_path: Path) -> None:
     for content in ({"schema_version": 2}, {"models": {"a": 3}, "data": "x"}, {"models": {}, "data": 3}, [], {}):
         (tmp_path / "predicted_by.json").write_text(json.dumps(content))
-        with pytest.raises(UsaggrError, match=r"predicted_by\.json: ") as caught, opened(tmp_path, {}, tmp_path, {}):
+        with (
+            pytest.raises(UsaggrError, match=r"predicted_by\.json: ") as caught,
+            open_prediction_folder(tmp_path, {}, tmp_path, {}),
+        ):
             pass
         assert "\n" not in str(caught.value)
 

@@ -11,7 +11,7 @@ import onnxruntime
 import usaggr
 from usaggr.data.batches.resizing import resize_image
 from usaggr.inference.loaded_model import Model
-from usaggr.inference.results import ClassificationResult
+from usaggr.inference.result_types import ClassificationResult
 
 
 def check_export(run: Path, file: Path, conditioned: bool) -> None:

@@ -12,7 +12,7 @@ from usaggr.config.compose import compose_study
 from usaggr.errors import ConfigError, RunError
 from usaggr.inference import export as exporting
 from usaggr.inference.export import export
-from usaggr.inference.model_card import licence_of, make_card
+from usaggr.inference.model_card import find_license, make_card
 from usaggr.progress import NoProgress
 from usaggr.results.run_directory import RunDirectory
 from usaggr.results.trained_model import read_stored_run
@@ -48,7 +48,7 @@ def test_the_card_says_what_the_run_did(run: Path) -> None:
     assert card["training_data"]["content_sha256"] == data["content_hash"]
     assert card["training_data"]["split_sha256"] == data["split_hash"]
     assert card["run"]["fingerprint"] == stored.fingerprint
-    assert card["licence"]["pretrained_weights"] == "none are in it: trained from scratch"
+    assert card["licence"]["pretrained_weights"] == "no pretrained weights: trained from scratch"
     assert "task" not in card["input"]
     assert card["versions"]["exported_with"]["onnxruntime"]
     assert json.loads(json.dumps(card, allow_nan=False)) == card
@@ -68,7 +68,7 @@ def test_the_card_says_what_the_run_did(run: Path) -> None:
 )
 def test_the_licence_is_that_of_the_pretrained_weights(overrides: list[str], licence: str) -> None:
     model = compose_study("demo", ["data.image_size=224", *overrides]).model
-    assert licence_of(model).startswith(licence)
+    assert find_license(model).startswith(licence)
 
 
 def test_the_card_names_no_folder_of_the_machine(run: Path) -> None:
@@ -88,7 +88,7 @@ def test_a_graph_that_computes_other_numbers_is_not_written(
     monkeypatch.setattr(onnx_graph, "write_onnx", lambda *arguments: arguments[-1].write_bytes(b"graph"))
     for difference in (0.01, float("nan")):
         monkeypatch.setattr(onnx_graph, "compute_largest_difference", lambda *_, found=difference: found)
-        with pytest.raises(RunError, match="computes other numbers than the model"):
+        with pytest.raises(RunError, match="differ from the model"):
             export(run, tmp_path / "model.onnx", NoProgress())
         assert not list(tmp_path.iterdir())
     monkeypatch.setattr(onnx_graph, "compute_largest_difference", lambda *_: exporting.TOLERANCE / 2)
@@ -97,5 +97,5 @@ def test_a_graph_that_computes_other_numbers_is_not_written(
 
 
 def test_a_file_of_another_ending_is_refused(run: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"--out: .*model\.pt does not end in \.onnx"):
+    with pytest.raises(ConfigError, match=r"--out: must end in \.onnx; got .*model\.pt"):
         export(run, tmp_path / "model.pt", NoProgress())

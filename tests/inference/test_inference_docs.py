@@ -44,7 +44,7 @@ def test_the_recipes_do_what_they_say(
         if words[0] == "sweep":
             (run,) = (path.name for path in Path("outputs/mine/runs").glob("unified-*"))
         if "--recommended" in words:
-            assert "because" in done.output
+            assert "reason" in done.output
     (code,) = blocks("python")
     exec(code.replace("RUN", run), {})
     assert "(24, 32) ('background', 'class_1')" in capsys.readouterr().out

@@ -12,7 +12,7 @@ from tests.data.factories import noise
 from tests.inference.factories import plan_of, train
 from usaggr.errors import ConfigError, DataError, RunError
 from usaggr.inference.loaded_model import Model
-from usaggr.inference.results import BoxResult, ClassificationResult, LandmarksResult, SegmentationResult
+from usaggr.inference.result_types import BoxResult, ClassificationResult, LandmarksResult, SegmentationResult
 from usaggr.results.predictions import decode_mask, read_predictions
 from usaggr.sweep.planning.study_plan import Plan
 
@@ -92,9 +92,9 @@ def test_what_is_no_image_or_task_is_refused(run: Path) -> None:
     model = usaggr.load(run)
     with pytest.raises(ConfigError, match="task: unknown 'segm', did you mean 'seg'"):
         model.predict(noise(0), "segm")
-    with pytest.raises(ConfigError, match="task: the model has several; give one of cls, det, reg, seg"):
+    with pytest.raises(ConfigError, match="task: the model has several tasks; give one of cls, det, reg, seg"):
         model.predict(noise(0))
-    with pytest.raises(DataError, match=r"array \(24, 32\) of float64; pixels are uint8"):
+    with pytest.raises(DataError, match=r"array \(24, 32\) of float64; pixels must be uint8"):
         model.predict(noise(0).astype(float), "seg")  # type: ignore[arg-type]
     with pytest.raises(DataError, match=r"none\.png"):
         model.predict("none.png", "seg")

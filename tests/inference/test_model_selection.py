@@ -10,12 +10,12 @@ from usaggr.document.elements import Document
 from usaggr.document.markdown import render_markdown
 from usaggr.errors import ConfigError, RunError
 from usaggr.inference.model_selection import (
-    Wanted,
-    best_seed,
-    choose,
-    choose_grouping,
-    choose_recommended,
-    grouping_for,
+    RunFilter,
+    find_best_seed,
+    get_recommended,
+    select_grouping,
+    select_models,
+    select_recommended,
 )
 from usaggr.report.answer.chapter import write_answer
 from usaggr.report.material import Material
@@ -61,7 +61,7 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> FakeSweep:
 
 
 def test_a_grouping_gives_the_largest_scale_and_the_first_seed(sweep: FakeSweep) -> None:
-    choice = choose_grouping(sweep.directory, "clinical", Wanted())
+    choice = select_grouping(sweep.directory, "clinical", RunFilter())
     names = {task: model.run.name for task, model in choice.models.items()}
     assert {task: name.rpartition("-")[0] for task, name in names.items()} == {
         "breast_2cls": "breast-s1-k0",
@@ -72,14 +72,14 @@ def test_a_grouping_gives_the_largest_scale_and_the_first_seed(sweep: FakeSweep)
 
 
 def test_scale_seed_and_variant_are_chosen(sweep: FakeSweep) -> None:
-    choice = choose_grouping(sweep.directory, "unified", Wanted(0.5, 2, "base"))
+    choice = select_grouping(sweep.directory, "unified", RunFilter(0.5, 2, "base"))
     assert [run.name.rpartition("-")[0] for run in choice.runs] == ["unified-s0.5-k2"]
 
 
 def test_the_recommended_models_are_those_of_the_report(sweep: FakeSweep) -> None:
-    choice = choose_recommended(sweep.directory, Wanted())
+    choice = select_recommended(sweep.directory, RunFilter())
     assert choice.models[LESION].grouping == "unified"
-    assert choice.models[LESION].because == "AU: gain; seed 2"  # its best one on validation
+    assert choice.models[LESION].reason == "AU: gain; seed 2"  # its best one on validation
     assert choice.models[FEMUR].grouping == "task_specific"
     collection = collect([sweep.directory])
     answer = write_answer(Material(make_tables(collection)))
@@ -98,12 +98,12 @@ def recommendation(kind: Any, grouping: str | None) -> Recommendation:
 
 
 def test_the_reference_serves_where_the_answer_is_not_known() -> None:
-    assert grouping_for(recommendation("gain", "unified"), "task_specific")[0] == "unified"
-    assert grouping_for(recommendation("good enough", "clinical"), "task_specific")[0] == "clinical"
-    assert grouping_for(recommendation("keep", "task_specific"), "task_specific")[0] == "task_specific"
+    assert get_recommended(recommendation("gain", "unified"), "task_specific")[0] == "unified"
+    assert get_recommended(recommendation("good enough", "clinical"), "task_specific")[0] == "clinical"
+    assert get_recommended(recommendation("keep", "task_specific"), "task_specific")[0] == "task_specific"
     for kind in ("not known", "no verdict"):
-        assert grouping_for(recommendation(kind, None), "clinical") == ("clinical", f"CG, the reference: {kind}")
-    assert grouping_for(None, "task_specific")[0] == "task_specific"
+        assert get_recommended(recommendation(kind, None), "clinical") == ("clinical", f"CG, the reference: {kind}")
+    assert get_recommended(None, "task_specific")[0] == "task_specific"
 
 
 def finished(seed: int, validation: dict[str, float] | None, test: float = 0.0) -> CollectedRun:
@@ -119,43 +119,43 @@ def finished(seed: int, validation: dict[str, float] | None, test: float = 0.0) 
 def test_the_best_seed_is_the_one_that_validation_says_and_never_the_test() -> None:
     task = CATALOGUE[FEMUR]
     runs = [finished(0, {"mre": 5.0}, test=1.0), finished(1, {"mre": 3.0}, test=9.0), finished(2, None)]
-    best = best_seed(runs, task)
+    best = find_best_seed(runs, task)
     assert best is not None
     assert best.row.seed == 1  # fewer pixels are better
-    unscored = best_seed([finished(2, None), finished(3, {}), finished(4, {})], task)
+    unscored = find_best_seed([finished(2, None), finished(3, {}), finished(4, {})], task)
     assert unscored is not None
     assert unscored.row.seed == 3
-    assert best_seed([finished(2, None)], task) is None
+    assert find_best_seed([finished(2, None)], task) is None
 
 
 def test_a_seed_that_is_asked_for_is_taken(sweep: FakeSweep) -> None:
-    assert choose_recommended(sweep.directory, Wanted(seed=1)).models[LESION].because.endswith("seed 1")
+    assert select_recommended(sweep.directory, RunFilter(seed=1)).models[LESION].reason.endswith("seed 1")
 
 
 @pytest.mark.parametrize(
     ("grouping", "recommended", "wanted", "message"),
     [
-        (None, False, Wanted(), "is a whole study: choose its models by --grouping NAME or --recommended"),
-        ("clinical", True, Wanted(), "is a whole study"),
-        ("clinicl", False, Wanted(), "--grouping: unknown 'clinicl', did you mean 'clinical'"),
-        ("clinical", False, Wanted(scale=0.4), r"--scale: unknown '0.4'.*Allowed: 0.5, 1"),
-        ("clinical", False, Wanted(seed=7), "--seed: unknown '7'.*Allowed: 0, 1, 2"),
-        (None, True, Wanted(variant="slow"), "--variant: unknown 'slow'.*Allowed: base"),
+        (None, False, RunFilter(), "is a whole study: select its models by --grouping NAME or --recommended"),
+        ("clinical", True, RunFilter(), "is a whole study"),
+        ("clinicl", False, RunFilter(), "--grouping: unknown 'clinicl', did you mean 'clinical'"),
+        ("clinical", False, RunFilter(scale=0.4), r"--scale: unknown '0.4'.*Allowed: 0.5, 1"),
+        ("clinical", False, RunFilter(seed=7), "--seed: unknown '7'.*Allowed: 0, 1, 2"),
+        (None, True, RunFilter(variant="slow"), "--variant: unknown 'slow'.*Allowed: base"),
     ],
 )
 def test_what_a_study_does_not_have_is_refused(
-    sweep: FakeSweep, grouping: str | None, recommended: bool, wanted: Wanted, message: str
+    sweep: FakeSweep, grouping: str | None, recommended: bool, wanted: RunFilter, message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message):
-        choose(sweep.directory, grouping, recommended, wanted)
+        select_models(sweep.directory, grouping, recommended, wanted)
 
 
 def test_one_run_leaves_nothing_to_choose(sweep: FakeSweep, tmp_path: Path) -> None:
     run = next(path for path in (sweep.directory / "runs").iterdir() if (path / "run.yaml").is_file())
     with pytest.raises(ConfigError, match="is one run; --grouping"):
-        choose(run, "clinical", False, Wanted())
+        select_models(run, "clinical", False, RunFilter())
     with pytest.raises(ConfigError, match="neither a run"):
-        choose(tmp_path, "clinical", False, Wanted())
+        select_models(tmp_path, "clinical", False, RunFilter())
 
 
 def test_runs_that_are_missing_or_have_no_weights_are_named(tmp_path: Path) -> None:
@@ -164,8 +164,8 @@ def test_runs_that_are_missing_or_have_no_weights_are_named(tmp_path: Path) -> N
 
     sweep = FakeSweep(tmp_path / "study", seeds=(0,)).finish(score, skip)
     with pytest.raises(RunError, match=r"1 of 2 runs are not done \(breast-s1-k0"):
-        choose_grouping(sweep.directory, "clinical", Wanted())
+        select_grouping(sweep.directory, "clinical", RunFilter())
     with pytest.raises(RunError, match=r"no weights/scored\.safetensors.*training\.keep_weights=scored") as error:
-        choose_grouping(sweep.directory, "unified", Wanted())
+        select_grouping(sweep.directory, "unified", RunFilter())
     assert "unified-s1-k0" in str(error.value)
     assert "\n" not in str(error.value)

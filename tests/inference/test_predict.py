@@ -16,16 +16,18 @@ from usaggr.challenge.selection import select
 from usaggr.cli.main import app
 from usaggr.data.read.load_dataset import load_dataset
 from usaggr.errors import ConfigError, DataError, RunError
-from usaggr.inference.model_selection import choose_run
-from usaggr.inference.predict import Predicted, Rows, Way, predict
+from usaggr.inference.model_selection import select_run
+from usaggr.inference.predict import IndexSelection, PredictionOptions, PredictionSummary, predict
 from usaggr.progress import NoProgress
 from usaggr.results.run_directory import RunDirectory
 
 JSON = ("classification_predictions.json", "detection_predictions.json", "regression_predictions.json")
 
 
-def predicted(run: Path, rows: Rows, out: Path, policy: Any = "skip", batch_size: int = 32) -> Predicted:
-    return predict(choose_run(run), rows, out, Way(batch_size, "cpu", policy), NoProgress())
+def predicted(
+    run: Path, rows: IndexSelection, out: Path, policy: Any = "skip", batch_size: int = 32
+) -> PredictionSummary:
+    return predict(select_run(run), rows, out, PredictionOptions(batch_size, "cpu", policy), NoProgress())
 
 
 def scored(folder: Path, out: Path) -> Evaluation:
@@ -56,10 +58,10 @@ def copied_data(folder: Path, to: Path) -> Path:
 
 
 def test_predictions_of_the_test_fold_score_as_the_run_did(folder: Path, run: Path, tmp_path: Path) -> None:
-    rows = Rows(folder / "data", split=folder / "outputs" / "demo" / "split.csv")
+    rows = IndexSelection(folder / "data", split=folder / "outputs" / "demo" / "split.csv")
     result = RunDirectory(run).result()
     found = predicted(run, rows, tmp_path / "out")
-    assert found.asked == sum(result.n_test.values())
+    assert found.requested == sum(result.n_test.values())
     assert not found.skipped
     evaluation = scored(folder, tmp_path / "out")
     assert evaluation.complete
@@ -69,7 +71,7 @@ def test_predictions_of_the_test_fold_score_as_the_run_did(folder: Path, run: Pa
 
 
 def test_what_was_killed_goes_on_and_ends_the_same(folder: Path, run: Path, tmp_path: Path) -> None:
-    rows = Rows(folder / "data")
+    rows = IndexSelection(folder / "data")
     predicted(run, rows, tmp_path / "whole")
     out = tmp_path / "killed"
     predicted(run, rows, out)
@@ -83,7 +85,7 @@ def test_what_was_killed_goes_on_and_ends_the_same(folder: Path, run: Path, tmp_
     (masks[0].parent / f".{masks[0].name}.tmp").write_bytes(b"half")
     before = masks[-1].stat().st_mtime_ns
     found = predicted(run, rows, out)
-    assert found.kept == found.asked - (len(lines) - 40) - 7
+    assert found.existing == found.requested - (len(lines) - 40) - 7
     assert masks[-1].stat().st_mtime_ns == before
     again, whole = contents(out), contents(tmp_path / "whole")
     assert sorted(json.loads(again[".journal.jsonl"].splitlines()[0])) == sorted(json.loads(lines[0]))
@@ -95,7 +97,7 @@ def test_what_was_killed_goes_on_and_ends_the_same(folder: Path, run: Path, tmp_
 
 def test_the_order_and_size_of_batches_do_not_matter(folder: Path, run: Path, tmp_path: Path) -> None:
     for size in (1, 7):
-        predicted(run, Rows(folder / "data"), tmp_path / f"{size}", batch_size=size)
+        predicted(run, IndexSelection(folder / "data"), tmp_path / f"{size}", batch_size=size)
     one, seven = (json.loads((tmp_path / f"{size}" / JSON[2]).read_text()) for size in (1, 7))
     assert len(one) == 30
     for a, b in zip(one, seven, strict=True):
@@ -110,8 +112,8 @@ def test_an_index_without_labels_is_enough(folder: Path, run: Path, tmp_path: Pa
     for task_id in ("seg", "cls", "det", "reg"):
         stripped = [{k: v for k, v in row.items() if k not in labels} for row in read_rows(root, f"{task_id}.csv")]
         write_rows(root, f"{task_id}.csv", stripped)
-    assert predicted(run, Rows(root), tmp_path / "bare").asked == 120
-    predicted(run, Rows(folder / "data"), tmp_path / "labelled")
+    assert predicted(run, IndexSelection(root), tmp_path / "bare").requested == 120
+    predicted(run, IndexSelection(folder / "data"), tmp_path / "labelled")
     for name in JSON:
         assert (tmp_path / "bare" / name).read_bytes() == (tmp_path / "labelled" / name).read_bytes()
     image = read_rows(root, "seg.csv")[0]["image_path"]
@@ -135,7 +137,7 @@ def test_images_of_any_kind_are_predicted_at_their_own_size(folder: Path, run: P
         row = {"image_path": f"../odd/{name}.png", "task_name": "Regression", "task_id": "reg", "num_classes": "2"}
         rows += [row, {**row, "task_name": "segmentation", "task_id": "seg"}]
     write_rows(root, "odd.csv", rows)
-    assert not predicted(run, Rows(root), tmp_path / "out").skipped
+    assert not predicted(run, IndexSelection(root), tmp_path / "out").skipped
     records = json.loads((tmp_path / "out" / JSON[2]).read_text())
     points = [record["predicted_points_pixels"] for record in records]
     assert len(points) == 5
@@ -156,7 +158,7 @@ def spoilt_data(folder: Path, root: Path) -> Path:
 
 def test_bad_images_are_named_and_skipped(folder: Path, run: Path, tmp_path: Path) -> None:
     root = spoilt_data(folder, tmp_path / "data")
-    found = predicted(run, Rows(root), tmp_path / "out")
+    found = predicted(run, IndexSelection(root), tmp_path / "out")
     said = [str(fault) for fault in found.skipped]
     assert len(said) == 3
     assert any(line.startswith("cls.csv, line 4 ") and "clasification" in line for line in said)
@@ -164,37 +166,37 @@ def test_bad_images_are_named_and_skipped(folder: Path, run: Path, tmp_path: Pat
     assert any(line.startswith("reg.csv, line 7 ") and "cannot be read as an image" in line for line in said)
     assert len(json.loads((tmp_path / "out" / JSON[2]).read_text())) == 28
     assert len((tmp_path / "out" / "skipped.csv").read_text().splitlines()) == 4
-    assert (found.asked, found.unread) == (119, 2)
+    assert (found.requested, found.unreadable) == (119, 2)
 
 
 def test_bad_images_end_it_if_asked_and_what_is_done_stays(folder: Path, run: Path, tmp_path: Path) -> None:
     root = spoilt_data(folder, tmp_path / "data")
     change_cell(root, "cls.csv", 4, "task_name", "classification")
     with pytest.raises(DataError, match=r"^reg.csv, line 4 .*is not there") as error:
-        predicted(run, Rows(root), tmp_path / "out", "error")
+        predicted(run, IndexSelection(root), tmp_path / "out", "error")
     assert "\n" not in str(error.value)
     assert len(json.loads((tmp_path / "out" / JSON[1]).read_text())) == 30
 
 
 def test_models_are_not_mixed_in_one_folder(folder: Path, run: Path, tmp_path: Path) -> None:
     other = train(plan_of(folder, "seeds=[1]", "name=other"))[0].directory
-    predicted(run, Rows(folder / "data", ("reg",)), tmp_path / "out")
-    predicted(run, Rows(folder / "data", ("det",)), tmp_path / "out")  # more of the same model
+    predicted(run, IndexSelection(folder / "data", ("reg",)), tmp_path / "out")
+    predicted(run, IndexSelection(folder / "data", ("det",)), tmp_path / "out")  # more of the same model
     before = contents(tmp_path / "out")
     with pytest.raises(
         ConfigError, match=r"predictions of other models .*unified-s1-k0.* there.*another --out"
     ) as error:
-        predicted(other, Rows(folder / "data"), tmp_path / "out")
+        predicted(other, IndexSelection(folder / "data"), tmp_path / "out")
     assert "\n" not in str(error.value)
     assert contents(tmp_path / "out") == before
     with pytest.raises(ConfigError, match="predictions of the data at"):
-        predicted(run, Rows(copied_data(folder, tmp_path / "data")), tmp_path / "out")
+        predicted(run, IndexSelection(copied_data(folder, tmp_path / "data")), tmp_path / "out")
 
 
 def test_a_folder_of_something_else_is_left_alone(folder: Path, run: Path, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(ConfigError, match=r"is not empty \(notes.txt\)"):
-        predicted(run, Rows(folder / "data"), tmp_path)
+        predicted(run, IndexSelection(folder / "data"), tmp_path)
 
 
 def test_two_rows_of_one_image_and_task_are_one_record(folder: Path, run: Path, tmp_path: Path) -> None:
@@ -203,10 +205,10 @@ def test_two_rows_of_one_image_and_task_are_one_record(folder: Path, run: Path, 
     write_rows(root, "det.csv", [*rows, rows[3]])
     seg = read_rows(root, "seg.csv")
     write_rows(root, "seg.csv", [*seg, seg[0]])
-    found = predicted(run, Rows(root), tmp_path / "out")
+    found = predicted(run, IndexSelection(root), tmp_path / "out")
     records = json.loads((tmp_path / "out" / JSON[1]).read_text())
     assert len(records) == len({record["image_path"] for record in records}) == 30
-    assert found.asked == 120
+    assert found.requested == 120
 
 
 def test_two_masks_at_one_place_are_refused_by_name(folder: Path, run: Path, tmp_path: Path) -> None:
@@ -214,7 +216,7 @@ def test_two_masks_at_one_place_are_refused_by_name(folder: Path, run: Path, tmp
     rows = read_rows(root, "seg.csv")
     change_cell(root, "seg.csv", 5, "mask_path", rows[0]["mask_path"])
     with pytest.raises(DataError, match=r"^seg.csv, line 2 \(seg\) and seg.csv, line 5 \(seg\): .*seg/masks/0.png"):
-        predicted(run, Rows(root), tmp_path / "out")
+        predicted(run, IndexSelection(root), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -229,39 +231,43 @@ def test_two_tasks_with_one_place_of_masks_are_refused_by_name(folder: Path, tmp
     write_rows(root, "seg2.csv", second)
     plan = plan_of(folder, f"data.root={root}", "name=two", "tasks=[seg,seg2]")
     model = train(plan)[0].directory
-    assert predicted(model, Rows(root), tmp_path / "apart").asked == 60
+    assert predicted(model, IndexSelection(root), tmp_path / "apart").requested == 60
     change_cell(root, "seg2.csv", 2, "mask_path", "../seg/masks/0.png")
     with pytest.raises(DataError, match=r"^seg.csv, line 2 \(seg\) and seg2.csv, line 2 \(seg2\)"):
-        predicted(model, Rows(root), tmp_path / "out")
+        predicted(model, IndexSelection(root), tmp_path / "out")
 
 
 def test_data_of_another_task_of_the_same_name_are_refused(folder: Path, run: Path, tmp_path: Path) -> None:
     root = copied_data(folder, tmp_path / "data")
     change_cell(root, "cls.csv", 3, "num_classes", "4")
     with pytest.raises(DataError, match=r"cls.csv, line 3, num_classes: cls is 4, and its model was trained with 3"):
-        predicted(run, Rows(root), tmp_path / "out")
+        predicted(run, IndexSelection(root), tmp_path / "out")
 
 
 def test_rows_of_tasks_without_a_model_are_counted(folder: Path, tmp_path: Path) -> None:
     det = train(plan_of(folder, "name=alone"), ["det"])[0].directory
-    found = predicted(det, Rows(folder / "data"), tmp_path / "out")
-    assert (found.asked, found.left_out) == (30, {"seg": 30, "cls": 30, "reg": 30})
+    found = predicted(det, IndexSelection(folder / "data"), tmp_path / "out")
+    assert (found.requested, found.left_out) == (30, {"seg": 30, "cls": 30, "reg": 30})
     assert not (tmp_path / "out" / JSON[0]).exists()
 
 
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        (Rows(Path("none")), "--data: .* no folder csv_files/"),
-        (Rows(Path("DATA"), ("segm",)), "--tasks: unknown 'segm', did you mean 'seg'"),
-        (Rows(Path("DATA"), fold="test"), "--fold needs --split"),
-        (Rows(Path("DATA"), split=Path("none.csv")), "none.csv: cannot be read"),
-        (Rows(Path("DATA"), split=Path("SPLIT"), fold="tset"), "--fold: unknown 'tset', did you mean 'test'"),
+        (IndexSelection(Path("none")), "--data: .* no folder csv_files/"),
+        (IndexSelection(Path("DATA"), ("segm",)), "--tasks: unknown 'segm', did you mean 'seg'"),
+        (IndexSelection(Path("DATA"), fold="test"), "--fold needs --split"),
+        (IndexSelection(Path("DATA"), split=Path("none.csv")), "none.csv: cannot be read"),
+        (IndexSelection(Path("DATA"), split=Path("SPLIT"), fold="tset"), "--fold: unknown 'tset', did you mean 'test'"),
     ],
 )
-def test_wrong_requests_are_refused(folder: Path, run: Path, tmp_path: Path, rows: Rows, message: str) -> None:
+def test_wrong_requests_are_refused(
+    folder: Path, run: Path, tmp_path: Path, rows: IndexSelection, message: str
+) -> None:
     real = {"DATA": folder / "data", "SPLIT": folder / "outputs" / "demo" / "split.csv"}
-    given = Rows(real.get(str(rows.root), rows.root), rows.tasks, real.get(str(rows.split), rows.split), rows.fold)
+    given = IndexSelection(
+        real.get(str(rows.root), rows.root), rows.tasks, real.get(str(rows.split), rows.split), rows.fold
+    )
     with pytest.raises((ConfigError, DataError, RunError), match=message):
         predicted(run, given, tmp_path / "out")
 
@@ -270,7 +276,7 @@ def test_a_folder_that_another_process_writes_into_is_refused(folder: Path, run:
     from usaggr.io.locks import exclusive
 
     with exclusive(tmp_path / "out" / ".lock"), pytest.raises(RunError, match="another process"):
-        predicted(run, Rows(folder / "data"), tmp_path / "out")
+        predicted(run, IndexSelection(folder / "data"), tmp_path / "out")
 
 
 def test_ctrl_c_keeps_what_is_done(folder: Path, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -284,11 +290,11 @@ def test_ctrl_c_keeps_what_is_done(folder: Path, run: Path, tmp_path: Path, monk
         raise KeyboardInterrupt
 
     monkeypatch.setattr(PredictionFolder, "add", interrupted)
-    with pytest.raises(RunInterrupted, match="the same command goes on"):
-        predicted(run, Rows(folder / "data", ("reg",)), tmp_path / "out", batch_size=8)
+    with pytest.raises(RunInterrupted, match="run the same command to continue"):
+        predicted(run, IndexSelection(folder / "data", ("reg",)), tmp_path / "out", batch_size=8)
     assert len(json.loads((tmp_path / "out" / JSON[2]).read_text())) == 8
     monkeypatch.undo()
-    assert predicted(run, Rows(folder / "data", ("reg",)), tmp_path / "out").kept == 8
+    assert predicted(run, IndexSelection(folder / "data", ("reg",)), tmp_path / "out").existing == 8
 
 
 def test_the_command_ends_as_it_says(folder: Path, run: Path, tmp_path: Path) -> None:
@@ -298,7 +304,7 @@ def test_the_command_ends_as_it_says(folder: Path, run: Path, tmp_path: Path) ->
     good = usaggr(run, "--data", folder / "data", "--out", tmp_path / "good", "--tasks", "det,reg")
     assert (good.exit_code, good.stdout.splitlines()[0]) == (0, "60 predictions")
     again = usaggr(run, "--data", folder / "data", "--out", tmp_path / "good", "--tasks", "det,reg")
-    assert again.stdout.splitlines()[0] == "60 predictions, 60 of them kept from before"
+    assert again.stdout.splitlines()[0] == "60 predictions, 60 of them already existed"
     root = spoilt_data(folder, tmp_path / "data")
     bad = usaggr(run, "--data", root, "--out", tmp_path / "bad")
     assert bad.exit_code == 1

@@ -116,7 +116,7 @@ def test_a_fault_ends_the_check_with_one_line_and_leaves_no_process(
     plan = plan_of(study(tmp_path, "model.weights=timm"))
     progress = Counted()
     with pytest.raises(
-        ConfigError, match=r"^model\.weights=timm: .*fetch model\.safetensors of timm/test_vit\."
+        ConfigError, match=r"^model\.weights=timm: .*download model\.safetensors of timm/test_vit\."
     ) as caught:
         check_networks(plan, plan.runs, progress)
     assert "\n" not in str(caught.value)
@@ -250,7 +250,9 @@ def test_a_large_network_is_checked_without_memory_for_it(
 
 def test_images_that_are_no_whole_patches_are_found_whatever_the_encoder_s_name_says(tmp_path: Path) -> None:
     model = study(tmp_path, "model.encoder=vit_tiny_patch16_224", "model.patch_size=null").model
-    with pytest.raises(ConfigError, match=r"^data\.image_size: a multiple of 16, the patch of vit_tiny_patch16_224"):
+    with pytest.raises(
+        ConfigError, match=r"^data\.image_size: must be a multiple of 16, the patch of vit_tiny_patch16_224"
+    ):
         check_network(model, TASKS, (64, 72))
 
 

@@ -38,25 +38,25 @@ def predict(
 
     If it was stopped, run the same command to continue. Exit status 1: some images could not be predicted.
     """
-    from usaggr.inference.model_selection import Wanted, choose
-    from usaggr.inference.predict import Rows, Way, as_policy
+    from usaggr.inference.model_selection import RunFilter, select_models
+    from usaggr.inference.predict import IndexSelection, PredictionOptions, parse_on_bad_image
     from usaggr.inference.predict import predict as predict_images
-    from usaggr.inference.prediction_console import print_choice, skipped_lines, told
+    from usaggr.inference.prediction_console import format_skipped, format_summary, print_selection
     from usaggr.progress import RichProgress
 
     progress = RichProgress()
-    settings = Way(batch_size, device, as_policy(on_bad_image))
-    choice = choose(source, grouping, recommended, Wanted(scale, seed, variant), progress)
+    options = PredictionOptions(batch_size, device, parse_on_bad_image(on_bad_image))
+    selection = select_models(source, grouping, recommended, RunFilter(scale, seed, variant), progress)
     if grouping is not None or recommended:
-        print_choice(choice)
-    images = Rows(root, tuple(tasks.split(",")) if tasks else (), split, fold)
-    outcome = predict_images(choice, images, out, settings, progress)
-    for line in skipped_lines(outcome):
+        print_selection(selection)
+    index = IndexSelection(root, tuple(tasks.split(",")) if tasks else (), split, fold)
+    summary = predict_images(selection, index, out, options, progress)
+    for line in format_skipped(summary):
         print(line, file=sys.stderr)
-    for line in told(outcome):
+    for line in format_summary(summary):
         print(line)
     print(f"predictions: {out}")
-    raise typer.Exit(1 if outcome.skipped else 0)
+    raise typer.Exit(1 if summary.skipped else 0)
 
 
 def export(

@@ -1,1 +1,1 @@
-"""Models that leave the sweep: loaded, used for predictions, exported."""
+"""Use of trained models outside the sweep: loading, prediction and export."""

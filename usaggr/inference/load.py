@@ -1,4 +1,4 @@
-"""`usaggr.load`: the model of a finished run. Imports torch only when it is called."""
+"""`usaggr.load`: returns the model of a finished run. Imports torch only when it is called."""
 
 import os
 from typing import TYPE_CHECKING
@@ -11,13 +11,13 @@ def load(run: "str | os.PathLike[str]", device: str = "auto") -> "Model":
     """Return the model of a finished run, to predict with.
 
     Args:
-        run: its folder, such as outputs/demo/runs/NAME; trained with training.keep_weights=scored.
-        device: auto (a GPU, where there is one), cpu or cuda.
+        run: Folder of the run, such as outputs/demo/runs/NAME; it was trained with training.keep_weights=scored.
+        device: cpu, cuda, or auto (a GPU if there is one).
 
     Raises:
-        RunError: no finished run, or its weights are not there or do not fit.
-        ConfigError: no such device.
+        RunError: The run is not finished, or its weights are missing or do not fit.
+        ConfigError: The device does not exist.
     """
-    from usaggr.inference import loaded_model  # torch, which takes seconds to import
+    from usaggr.inference import loaded_model  # imports torch, which takes seconds
 
     return loaded_model.load(run, device)

@@ -1,4 +1,7 @@
-"""The card of an exported model: what it is for, what goes in and comes out, how good it is, where it comes from."""
+"""Model card of an exported model: intended use, inputs and outputs, scores, and origin.
+
+The keys of the card are a file format and must stay.
+"""
 
 import platform
 from importlib.metadata import PackageNotFoundError, version
@@ -20,27 +23,27 @@ from usaggr.tasks import Task, TaskType
 CARD_VERSION = 1
 INTENDED_USE = "Research use; not a medical device."
 LIMITS = (
-    "Not to be used for the diagnosis or treatment of anybody.",
-    "The scores are of the test fold of the data that it was trained on: images of other devices, places or patients "
-    "may do worse.",
-    "It answers for any image, also for one that is not of its task; probabilities are not calibrated.",
+    "Not for the diagnosis or treatment of patients.",
+    "The scores are those of the test set of the data that the model was trained on; images from other devices, sites "
+    "or patients may have worse results.",
+    "The model predicts for any image, also if it does not belong to the task; probabilities are not calibrated.",
 )
-NOT_KNOWN = "not known"
+UNKNOWN = "not known"
 
 
 def make_card(stored: StoredRun, conditioned: bool, file: dict[str, Any]) -> dict[str, Any]:
-    """The card, ready for JSON.
+    """Make the card as a dictionary for JSON.
 
     Args:
-        stored: the run.
-        conditioned: whether the graph takes the task as an input.
-        file: facts of the exported file: its name, hash, and how it was compared with the model.
+        stored: Content of the run's folder.
+        conditioned: True if the graph has the task as an input.
+        file: Name, hash and comparison of the exported file.
 
     Raises:
-        RunError: the run's predictions, which intervals are taken from, cannot be read.
+        RunError: The run's predictions cannot be read, from which the intervals are computed.
     """
     data = stored.source.data
-    bounds = _intervals(stored)
+    intervals = _compute_intervals(stored)
     return {
         "schema_version": CARD_VERSION,
         "intended_use": INTENDED_USE,
@@ -54,108 +57,116 @@ def make_card(stored: StoredRun, conditioned: bool, file: dict[str, Any]) -> dic
             "scale": stored.scale,
             "seed": stored.seed,
             "variant": stored.variant,
-            "network": _network(stored.model),
+            "network": _describe_network(stored.model),
             "parameters": stored.result.cost.parameters,
         },
-        "input": _input(stored, conditioned),
-        "preprocessing": _preprocessing(stored),
-        "tasks": [_task(stored, task, place, bounds) for place, task in enumerate(stored.tasks.values())],
+        "input": _describe_inputs(stored, conditioned),
+        "preprocessing": _describe_preprocessing(stored),
+        "tasks": [_describe_task(stored, task, i, intervals) for i, task in enumerate(stored.tasks.values())],
         "scores": {
             "fold": "test",
             "confidence": stored.source.study.confidence,
-            "intervals": "over the components (patients or videos) of the test fold, for this one model: they do not "
-            "cover another training",
+            "intervals": "over the components (patients or videos) of the test set, for this one model; they do not "
+            "include the variation between trainings",
         },
         "training_data": {
             "content_sha256": data.content_hash,
             "split_sha256": data.split_hash,
-            "folds": {t: _fold_sizes(stored, t) for t in stored.tasks},
+            "folds": {task_id: _count_samples(stored, task_id) for task_id in stored.tasks},
         },
         "licence": {
-            "pretrained_weights": licence_of(stored.model),
-            "these_weights": f"{NOT_KNOWN}: that of the pretrained weights and of the training data decide",
+            "pretrained_weights": find_license(stored.model),
+            "these_weights": f"{UNKNOWN}: it depends on those of the pretrained weights and of the training data",
         },
-        "versions": {"trained_with": stored.packages, "exported_with": _versions()},
+        "versions": {"trained_with": stored.packages, "exported_with": _read_versions()},
     }
 
 
-def licence_of(model: ModelConfig) -> str:
-    """The licence of the pretrained weights that a network began with, as timm knows it."""
+def find_license(model: ModelConfig) -> str:
+    """Return the license of the pretrained weights that a network started from, as far as timm lists it."""
     if model.weights is None:
-        return "none are in it: trained from scratch"
+        return "no pretrained weights: trained from scratch"
     try:
-        local = weights_file(model) is not None
-    except ConfigError:  # a file that is gone
-        local = True
-    if local:
-        return f"{NOT_KNOWN}: a local file"
+        is_local = weights_file(model) is not None
+    except ConfigError:  # the file does not exist any more
+        is_local = True
+    if is_local:
+        return f"{UNKNOWN}: a local file"
     name = model.encoder
     if model.name == "mh_mtl":
         if not name.startswith("tu-"):
-            return f"{NOT_KNOWN}: {model.weights} weights of {name} in segmentation-models-pytorch"
+            return f"{UNKNOWN}: {model.weights} weights of {name} in segmentation-models-pytorch"
         name = name.removeprefix("tu-") + ("" if model.weights in ("imagenet", TIMM) else f".{model.weights}")
-    from timm.models import get_pretrained_cfg  # torch, which takes seconds to import
+    from timm.models import get_pretrained_cfg  # imports torch, which takes seconds
 
     try:
-        found: Any = get_pretrained_cfg(name)
-    except RuntimeError:  # no such tag in this version
-        found = None
-    licence = getattr(found, "license", None)
-    return f"{licence} ({found.hf_hub_id or name} in timm)" if licence else f"{NOT_KNOWN}: {name} in timm"
+        settings: Any = get_pretrained_cfg(name)
+    except RuntimeError:  # this version of timm does not have the tag
+        settings = None
+    license_name = getattr(settings, "license", None)
+    return f"{license_name} ({settings.hf_hub_id or name} in timm)" if license_name else f"{UNKNOWN}: {name} in timm"
 
 
-def _network(model: ModelConfig) -> dict[str, Any]:
-    """Its settings; of a local file of weights the name alone, since folders are this machine's."""
+def _describe_network(model: ModelConfig) -> dict[str, Any]:
+    """Return the settings of a network; a file of weights without its folder, which is private to this machine."""
     weights = model.weights and PurePath(model.weights).name
     return {**model.model_dump(), "weights": weights}
 
 
-def _input(stored: StoredRun, conditioned: bool) -> dict[str, Any]:
+def _describe_inputs(stored: StoredRun, conditioned: bool) -> dict[str, Any]:
     height, width = stored.size
     inputs: dict[str, Any] = {
         "images": {
             "type": "float32",
             "shape": ["N", stored.channels, height, width],
             "range": [0, 255],
-            "meaning": "pixels as stored, resized; N is free",
+            "meaning": "pixels as stored, resized; N can be any number",
         }
     }
     if conditioned:
-        places = {task_id: place for place, task_id in enumerate(stored.tasks)}
+        task_indices = {task_id: i for i, task_id in enumerate(stored.tasks)}
         inputs["task"] = {
             "type": "int64",
             "shape": ["N"],
-            "meaning": "of what task each image is, by its place; read the output of that task alone",
-            "places": places,
+            "meaning": "index of each image's task in `places`; only the output of this task is valid for the image",
+            "places": task_indices,
         }
     return inputs
 
 
-def _preprocessing(stored: StoredRun) -> dict[str, Any]:
-    from usaggr.data.batches.batches import MEAN, STD  # torch
+def _describe_preprocessing(stored: StoredRun) -> dict[str, Any]:
+    from usaggr.data.batches.batches import MEAN, STD  # imports torch, which takes seconds
 
     return {
         "before_the_graph": {
             "size": list(stored.size),
-            "channels": "RGB" if stored.channels == 3 else "grey (luma, ITU-R 601)",
+            "channels": "RGB" if stored.channels == 3 else "gray (luma, ITU-R 601)",
             "grey_images": "repeated for all channels",
             "alpha": "dropped",
             "sixteen_bits": "divided by 257, unless no value is above 255",
             "exif_orientation": "not applied",
             "aspect": "not kept",
-            "interpolation": "by area along sides that shrink (OpenCV INTER_AREA), linear along sides that grow",
+            "interpolation": "area along sides that shrink (OpenCV INTER_AREA), linear along sides that grow",
         },
         "in_the_graph": {"divisor": 255, "mean": list(MEAN), "std": list(STD)},
     }
 
 
-def _task(
-    stored: StoredRun, task: Task, place: int, bounds: dict[str, dict[str, tuple[float, float]]]
+def _describe_task(
+    stored: StoredRun, task: Task, index: int, intervals: dict[str, dict[str, tuple[float, float]]]
 ) -> dict[str, Any]:
+    """Return the entry of a task: its output in the graph, numbers of samples, and test scores.
+
+    Args:
+        stored: Content of the run's folder.
+        task: Task to describe.
+        index: Index of the task among those of the graph.
+        intervals: Task id: metric: lower and upper bound.
+    """
     result = stored.result
     scores = {}
     for name, value in result.scores[task.id].items():
-        low, high = bounds.get(task.id, {}).get(name, (None, None))
+        low, high = intervals.get(task.id, {}).get(name, (None, None))
         trivial = result.trivial[task.id].get(name)
         better = metric(name).higher_is_better
         scores[name] = {"value": value, "low": low, "high": high, "trivial": trivial, "higher_is_better": better}
@@ -164,9 +175,9 @@ def _task(
         "type": task.type,
         "organ": task.organ,
         "clinical_group": task.clinical_group,
-        _named(task.type): list(task.class_names),
-        "place": place,
-        "output": {"name": task.id, **_output(task, stored.size)},
+        _name_kind(task.type): list(task.class_names),
+        "place": index,
+        "output": {"name": task.id, **_describe_output(task, stored.size)},
         "n_train": result.n_train[task.id],
         "n_test": result.n_test[task.id],
         "n_test_subjects": result.n_subjects[task.id],
@@ -175,8 +186,8 @@ def _task(
     }
 
 
-def _named(task_type: TaskType) -> str:
-    """Return the key under which the names of classes, boxes or points stand."""
+def _name_kind(task_type: TaskType) -> str:
+    """Return the card's key for the names of classes, boxes or points."""
     match task_type:
         case "segmentation" | "classification":
             return "classes"
@@ -188,16 +199,16 @@ def _named(task_type: TaskType) -> str:
             assert_never(task_type)
 
 
-def _output(task: Task, size: tuple[int, int]) -> dict[str, Any]:
+def _describe_output(task: Task, size: tuple[int, int]) -> dict[str, Any]:
     match task.type:
         case "segmentation":
             return {
                 "shape": ["N", task.num_classes, *size],
-                "meaning": "logits; enlarge them to the image's size (bilinear, corners not aligned), then take the "
-                "class of the highest one",
+                "meaning": "logits; resize them to the size of the image (bilinear, align_corners=False), then take "
+                "the class with the highest",
             }
         case "classification":
-            return {"shape": ["N", task.num_classes], "meaning": "probabilities of the classes, sum 1"}
+            return {"shape": ["N", task.num_classes], "meaning": "probabilities of the classes, which sum to 1"}
         case "detection":
             return {"shape": ["N", 4], "meaning": "x_min, y_min, x_max, y_max as fractions of the image's sides"}
         case "regression":
@@ -206,27 +217,27 @@ def _output(task: Task, size: tuple[int, int]) -> dict[str, Any]:
             assert_never(task.type)
 
 
-def _intervals(stored: StoredRun) -> dict[str, dict[str, tuple[float, float]]]:
-    """Task: metric: low and high; of what varies over at least two components."""
-    found = read_pseudovalues(
+def _compute_intervals(stored: StoredRun) -> dict[str, dict[str, tuple[float, float]]]:
+    """Return lower and upper bound by task id and metric, for metrics that vary over at least two components."""
+    pseudovalues = read_pseudovalues(
         stored.path / contract.PREDICTIONS, stored.tasks, read_folds(stored.source.directory / contract.SPLIT)
     )
     confidence = stored.source.study.confidence
-    return {task_id: score_intervals(of.metrics, confidence) for task_id, of in (found or {}).items()}
+    return {task_id: score_intervals(values.metrics, confidence) for task_id, values in (pseudovalues or {}).items()}
 
 
-def _fold_sizes(stored: StoredRun, task_id: str) -> dict[str, int]:
-    """Samples of a task in each fold, and how many of those to train with this run took."""
+def _count_samples(stored: StoredRun, task_id: str) -> dict[str, int]:
+    """Return the number of a task's samples in each subset, and of the training samples that this run used."""
     facts = stored.source.data.tasks[task_id]
-    taken = stored.result.n_train[task_id]
-    return {"train": facts.n_train, "train_taken": taken, "val": facts.n_val, "test": facts.n_test}
+    used = stored.result.n_train[task_id]
+    return {"train": facts.n_train, "train_taken": used, "val": facts.n_val, "test": facts.n_test}
 
 
-def _versions() -> dict[str, str]:
-    found = {"usaggr": __version__, "python": platform.python_version()}
+def _read_versions() -> dict[str, str]:
+    versions = {"usaggr": __version__, "python": platform.python_version()}
     for package in ("torch", "onnx", "onnxscript", "onnxruntime"):
         try:
-            found[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return versions

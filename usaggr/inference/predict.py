@@ -1,4 +1,4 @@
-"""Predicts an index's images with chosen models, model by model, into a folder in the challenge's layout."""
+"""Prediction of the images of an index with selected models, one model after the other, in the challenge's layout."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -12,10 +12,10 @@ from usaggr.data.read.thread_pool import pieces, reader_count
 from usaggr.data.samples import Fault
 from usaggr.data.show.overview import write_faults
 from usaggr.errors import ConfigError, DataError, one_of
-from usaggr.inference.model_selection import Choice
-from usaggr.inference.prediction_folder import PredictionFolder, opened
+from usaggr.inference.model_selection import ModelSelection
+from usaggr.inference.prediction_folder import PredictionFolder, open_prediction_folder
+from usaggr.inference.prediction_requests import PredictionRequest, read_requests
 from usaggr.inference.preprocess import Prepared, prepare
-from usaggr.inference.requests import Asked, read_request
 from usaggr.progress import Progress
 from usaggr.results.trained_model import StoredRun, read_stored_run
 from usaggr.stopping import RunInterrupted
@@ -24,59 +24,59 @@ if TYPE_CHECKING:
     from usaggr.inference.loaded_model import Model
 
 OnBadImage = Literal["skip", "error"]
+"""Reaction to a missing or broken image: leave it out, or end the command with an error."""
 SKIPPED = "skipped.csv"
-"""In the folder of predictions: what was left out, and why."""
-_Read = list[tuple[Asked, Prepared | Fault]]
-Piece = TypeVar("Piece")
-Found = TypeVar("Found")
+"""File in the folder of predictions that lists the skipped rows with their faults."""
+InputT = TypeVar("InputT")
+OutputT = TypeVar("OutputT")
 
 
 @dataclass(frozen=True)
-class Rows:
-    """Which rows of an index are to be predicted."""
+class IndexSelection:
+    """Rows of an index to predict."""
 
     root: Path
-    """Folder that holds csv_files/."""
+    """Folder that contains csv_files/."""
     tasks: tuple[str, ...] = ()
-    """Of these tasks; empty: of all that there are models of."""
+    """Ids of the tasks to predict; empty: all tasks of the models."""
     split: Path | None = None
     """split.csv of a study; None: all rows."""
     fold: str | None = None
-    """Of the split; None: test."""
+    """Subset of the split; None: test."""
 
 
 @dataclass(frozen=True)
-class Way:
-    """How predictions are made."""
+class PredictionOptions:
+    """Options of the prediction that do not change its numbers."""
 
     batch_size: int
+    """Number of images that are predicted at once."""
     device: str
-    """auto, cpu or cuda."""
+    """cpu, cuda, or auto (a GPU if there is one)."""
     on_bad_image: OnBadImage
-    """A missing or broken image is left out, or ends it."""
 
 
 @dataclass(frozen=True)
-class Predicted:
-    """What came of it."""
+class PredictionSummary:
+    """Result of `predict`: numbers of predictions, and rows without one."""
 
-    asked: int
-    """Predictions that were to be made."""
-    kept: int
-    """Of those: the ones that were there before."""
-    unread: int
-    """Of those: the ones whose image cannot be read."""
+    requested: int
+    """Number of requested predictions."""
+    existing: int
+    """Number of these that existed before."""
+    unreadable: int
+    """Number of these whose image cannot be read."""
     skipped: tuple[Fault, ...]
-    """Rows that could not be predicted."""
+    """Faults of rows that could not be predicted."""
     left_out: dict[str, int]
-    """Task without a model: its rows."""
+    """Task without a model: number of its rows."""
 
 
-def as_policy(text: str) -> OnBadImage:
-    """What to do with a bad image, by name.
+def parse_on_bad_image(text: str) -> OnBadImage:
+    """Return the value of --on-bad-image.
 
     Raises:
-        ConfigError: no such policy.
+        ConfigError: The value is not allowed.
     """
     for policy in get_args(OnBadImage):
         if policy == text:
@@ -84,122 +84,169 @@ def as_policy(text: str) -> OnBadImage:
     raise ConfigError(one_of("--on-bad-image", text, get_args(OnBadImage)))
 
 
-def predict(choice: Choice, rows: Rows, out: Path, way: Way, progress: Progress) -> Predicted:
-    """Predict all rows of an index, or a fold's, that the chosen models have the tasks of; what is there is kept.
+def predict(
+    selection: ModelSelection, index: IndexSelection, out: Path, options: PredictionOptions, progress: Progress
+) -> PredictionSummary:
+    """Predict the rows of an index whose tasks the selected models have; existing predictions are kept.
 
     Args:
-        choice: which model serves which task; of other tasks' rows nothing is predicted.
-        rows: of which data.
-        out: folder of the predictions.
-        way: how.
-        progress: told of images.
+        selection: Model of each task.
+        index: Rows to predict; those of tasks without a model are left out.
+        out: Folder of the predictions.
+        options: Batch size, device, and reaction to bad images.
+        progress: Receives the number of predicted images.
 
     Raises:
-        ConfigError: the folder holds other models' predictions; no such fold, device or batch.
-        DataError: the index cannot be read or is not of these tasks; or, with on_bad_image=error, an image cannot.
-        RunError: a model cannot be loaded, or a file cannot be written.
-        RunInterrupted: Ctrl-C; what is predicted by then is kept.
+        ConfigError: The folder contains predictions of other models; the subset, device or batch size is invalid.
+        DataError: The index cannot be read or does not belong to these tasks; or an image cannot be read and
+            `on_bad_image` is error.
+        RunError: A model cannot be loaded, or a file cannot be written.
+        RunInterrupted: Ctrl-C was pressed; finished predictions are kept.
     """
-    from usaggr.inference.loaded_model import device_of
+    from usaggr.inference.loaded_model import get_device
 
-    if way.batch_size < 1:
-        raise ConfigError(f"--batch-size: from 1 on, not {way.batch_size}")
-    device_of(way.device)
-    root = rows.root.expanduser().absolute()
-    runs = {path: read_stored_run(path) for path in choice.runs}
-    known = {t: runs[model.run].tasks[t] for t, model in choice.models.items()}
-    for task_id in rows.tasks:
-        if task_id not in known:
-            raise ConfigError(one_of("--tasks", task_id, known))
-    tasks = {t: task for t, task in known.items() if not rows.tasks or t in rows.tasks}
-    request = read_request(root, tasks, rows.split, rows.fold)
-    skipped = list(request.faults)
-    if skipped and way.on_bad_image == "error":
+    if options.batch_size < 1:
+        raise ConfigError(f"--batch-size: must be at least 1; got {options.batch_size}")
+    get_device(options.device)  # checked before anything is read
+    root = index.root.expanduser().absolute()
+    runs = {path: read_stored_run(path) for path in selection.runs}
+    model_tasks = {task_id: runs[model.run].tasks[task_id] for task_id, model in selection.models.items()}
+    for task_id in index.tasks:
+        if task_id not in model_tasks:
+            raise ConfigError(one_of("--tasks", task_id, model_tasks))
+    tasks = {task_id: task for task_id, task in model_tasks.items() if not index.tasks or task_id in index.tasks}
+    requested = read_requests(root, tasks, index.split, index.fold)
+    skipped = list(requested.faults)
+    if skipped and options.on_bad_image == "error":
         raise DataError(str(skipped[0]))
-    with opened(out, {t: _identity(runs[m.run]) for t, m in choice.models.items()}, root, known) as folder:
-        todo = [one for one in request.asked if not folder.has(one)]
-        progress.start("images predicted", len(todo))
+    identities = {task_id: _get_identity(runs[model.run]) for task_id, model in selection.models.items()}
+    with open_prediction_folder(out, identities, root, model_tasks) as folder:
+        remaining = [request for request in requested.requests if not folder.has(request)]
+        progress.start("images predicted", len(remaining))
         try:
-            for path, of in choice.runs.items():
-                own = [one for one in todo if one.task in of]
-                if own:
-                    skipped += _predict_run(runs[path], own, FileFinder(str(root.resolve())), folder, way, progress)
+            for path, run_tasks in selection.runs.items():
+                run_requests = [request for request in remaining if request.task in run_tasks]
+                if run_requests:
+                    finder = FileFinder(str(root.resolve()))
+                    skipped += _predict_run(runs[path], run_requests, finder, folder, options, progress)
         except KeyboardInterrupt as stop:
-            raise RunInterrupted("stopped; the same command goes on") from stop
+            raise RunInterrupted("stopped; run the same command to continue") from stop
         finally:
             progress.finish()
         (out / SKIPPED).unlink(missing_ok=True)
         if skipped:
             write_faults(skipped, out / SKIPPED)
-    left_out = {t: n for t, n in request.left_out.items() if t not in known}
-    unread = len(skipped) - len(request.faults)
-    return Predicted(len(request.asked), len(request.asked) - len(todo), unread, tuple(skipped), left_out)
+    left_out = {task_id: number for task_id, number in requested.left_out.items() if task_id not in model_tasks}
+    total = len(requested.requests)
+    unreadable = len(skipped) - len(requested.faults)
+    return PredictionSummary(total, total - len(remaining), unreadable, tuple(skipped), left_out)
 
 
 def _predict_run(
-    stored: StoredRun, todo: Sequence[Asked], finder: FileFinder, folder: PredictionFolder, way: Way, progress: Progress
+    stored: StoredRun,
+    requests: Sequence[PredictionRequest],
+    finder: FileFinder,
+    folder: PredictionFolder,
+    options: PredictionOptions,
+    progress: Progress,
 ) -> list[Fault]:
-    """Predict what is one run's, task by task; gives the faults of images that were skipped."""
+    """Predict the requests of one run, task by task; return the faults of images that were skipped.
+
+    Args:
+        stored: Content of the run's folder.
+        requests: Predictions to make with this run.
+        finder: Finds images in the data.
+        folder: Folder of the predictions.
+        options: Batch size, device, and reaction to bad images.
+        progress: Receives the number of predicted images.
+
+    Raises:
+        DataError: An image cannot be read and `on_bad_image` is error.
+    """
     from usaggr.inference.loaded_model import Model
 
-    model = Model(stored, way.device)
+    model = Model(stored, options.device)
     faults: list[Fault] = []
-    work = [
-        piece
+    batches = [
+        batch
         for task_id in stored.tasks
-        for piece in pieces([one for one in todo if one.task == task_id], way.batch_size)
+        for batch in pieces([request for request in requests if request.task == task_id], options.batch_size)
     ]
 
-    def read(piece: Sequence[Asked]) -> _Read:
-        return [(one, _read(one, finder, stored)) for one in piece]
+    def read_batch(batch: Sequence[PredictionRequest]) -> list[tuple[PredictionRequest, Prepared | Fault]]:
+        return [(request, _read_image(request, finder, stored)) for request in batch]
 
-    for found in _ahead(read, work, reader_count(None)):
-        for _, image in found:
+    for images in _map_ahead(read_batch, batches, reader_count(None)):
+        for _, image in images:
             if isinstance(image, Fault):
-                if way.on_bad_image == "error":
+                if options.on_bad_image == "error":
                     raise DataError(str(image))
                 faults.append(image)
-        _predict_batch(model, [(one, image) for one, image in found if isinstance(image, Prepared)], folder)
-        progress.advance(len(found))
+        readable = [(request, image) for request, image in images if isinstance(image, Prepared)]
+        _predict_batch(model, readable, folder)
+        progress.advance(len(images))
     return faults
 
 
-def _predict_batch(model: "Model", batch: Sequence[tuple[Asked, Prepared]], folder: PredictionFolder) -> None:
+def _predict_batch(
+    model: "Model", batch: Sequence[tuple[PredictionRequest, Prepared]], folder: PredictionFolder
+) -> None:
+    """Predict images of one task and add the predictions to the folder.
+
+    Args:
+        model: Model to predict with.
+        batch: Requests of one task with their images; may be empty.
+        folder: Folder of the predictions.
+    """
     if not batch:
         return
     predictions = model.predictions([image for _, image in batch], batch[0][0].task)
     folder.add(
         [
-            (one, prediction, image.height, image.width)
-            for (one, image), prediction in zip(batch, predictions, strict=True)
+            (request, prediction, image.height, image.width)
+            for (request, image), prediction in zip(batch, predictions, strict=True)
         ]
     )
 
 
-def _read(one: Asked, finder: FileFinder, stored: StoredRun) -> Prepared | Fault:
-    """An image at the network's size, or what is wrong with it."""
-    found = finder.find(one.image_path)
-    if isinstance(found, Misplaced):
-        return one.row.fault("image_path", found.kind, found.message, one.image_path)
+def _read_image(request: PredictionRequest, finder: FileFinder, stored: StoredRun) -> Prepared | Fault:
+    """Return the image of a request at the size of the network, or its fault.
+
+    Args:
+        request: Prediction to make.
+        finder: Finds images in the data.
+        stored: Run whose network receives the image.
+    """
+    file = finder.find(request.image_path)
+    if isinstance(file, Misplaced):
+        return request.row.fault("image_path", file.kind, file.message, request.image_path)
     try:
-        return prepare(found.path, stored.size, stored.channels, stored.max_pixels)
+        return prepare(file.path, stored.size, stored.channels, stored.max_pixels)
     except DataError as error:
-        message = str(error).removeprefix(f"{found.path}: ")
-        return one.row.fault("image_path", "unreadable_file", message, one.image_path)
+        message = str(error).removeprefix(f"{file.path}: ")
+        return request.row.fault("image_path", "unreadable_file", message, request.image_path)
 
 
-def _identity(stored: StoredRun) -> dict[str, str]:
-    """What tells a model from all others."""
+def _get_identity(stored: StoredRun) -> dict[str, str]:
+    """Return the ids and hashes that distinguish a model from all others; their keys are stored in the folder."""
     return {"run_id": stored.run_id, "fingerprint": stored.fingerprint, "weights": stored.weights_hash}
 
 
-def _ahead(function: Callable[[Piece], Found], work: Sequence[Piece], readers: int) -> Iterator[Found]:
-    """A function's results on each piece, in order; a few pieces are worked on ahead, so that no more are held."""
+def _map_ahead(function: Callable[[InputT], OutputT], inputs: Sequence[InputT], readers: int) -> Iterator[OutputT]:
+    """Yield a function's outputs in order, computed by threads a few inputs ahead of the consumer.
+
+    The number of outputs that wait is limited, because all images of an index may not fit in memory.
+
+    Args:
+        function: Function to call.
+        inputs: Inputs, one per call.
+        readers: Number of threads, and of outputs that may wait.
+    """
     with ThreadPoolExecutor(readers, thread_name_prefix="usaggr-reader") as pool:
-        waiting: deque[Future[Found]] = deque()
+        waiting: deque[Future[OutputT]] = deque()
         try:
-            for piece in work:
-                waiting.append(pool.submit(function, piece))
+            for function_input in inputs:
+                waiting.append(pool.submit(function, function_input))
                 if len(waiting) > readers:
                     yield waiting.popleft().result()
             while waiting:

@@ -1,42 +1,43 @@
-"""What `predict` tells people: which models were chosen, and what came of it."""
+"""Console output of `usaggr predict`: the selected models, the rows that were skipped, and a summary."""
 
 from usaggr.document.display_names import listed, plural
-from usaggr.inference.model_selection import Choice
-from usaggr.inference.predict import SKIPPED, Predicted
+from usaggr.inference.model_selection import ModelSelection
+from usaggr.inference.predict import SKIPPED, PredictionSummary
 
-SHOWN = 20
-"""Skipped rows that are named; skipped.csv has all."""
+MAX_SHOWN = 20
+"""Number of skipped rows that are printed; skipped.csv lists all."""
 
 
-def print_choice(choice: Choice) -> None:
-    """Print a table of which run serves which task, and why; wide where it is no terminal, so that nothing is cut."""
+def print_selection(selection: ModelSelection) -> None:
+    """Print a table of the run that serves each task, with the reason."""
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("task", "model", "because", title="models", title_justify="left")
-    for model in choice.models.values():
-        table.add_row(model.task, model.run.name, model.because)
+    table = Table("task", "model", "reason", title="models", title_justify="left")
+    for model in selection.models.values():
+        table.add_row(model.task, model.run.name, model.reason)
     console = Console()
+    # Without a terminal, rich would cut the table at 80 columns.
     (console if console.is_terminal else Console(width=200)).print(table)
 
 
-def skipped_lines(found: Predicted) -> list[str]:
-    """What could not be predicted, row by row; empty where nothing is wrong."""
-    if not found.skipped:
+def format_skipped(summary: PredictionSummary) -> list[str]:
+    """Return one line for each row that could not be predicted, below a line with their number; empty without any."""
+    if not summary.skipped:
         return []
-    lines = [f"{plural(len(found.skipped), 'row')} skipped, which could not be predicted:"]
-    lines += [f"  {fault}" for fault in found.skipped[:SHOWN]]
-    if len(found.skipped) > SHOWN:
-        lines.append(f"  ... and {len(found.skipped) - SHOWN} more ({SKIPPED} lists all)")
+    lines = [f"{plural(len(summary.skipped), 'row')} could not be predicted and were skipped:"]
+    lines += [f"  {fault}" for fault in summary.skipped[:MAX_SHOWN]]
+    if len(summary.skipped) > MAX_SHOWN:
+        lines.append(f"  ... and {len(summary.skipped) - MAX_SHOWN} more ({SKIPPED} lists all)")
     return lines
 
 
-def told(found: Predicted) -> list[str]:
-    """How many predictions there are, and what was left alone."""
-    images = found.asked - found.unread
-    kept = f", {found.kept:,} of them kept from before" if found.kept else ""
-    lines = [f"{plural(images, 'prediction')}{kept}"]
-    if found.left_out:
-        of = [f"{number:,} of {task}" for task, number in sorted(found.left_out.items())]
-        lines.append(f"rows of tasks that these models do not have: {listed(of)}")
+def format_summary(summary: PredictionSummary) -> list[str]:
+    """Return lines with the number of predictions, and of rows of tasks that the models do not have."""
+    predictions = summary.requested - summary.unreadable
+    existing = f", {summary.existing:,} of them already existed" if summary.existing else ""
+    lines = [f"{plural(predictions, 'prediction')}{existing}"]
+    if summary.left_out:
+        counts = [f"{number:,} of {task}" for task, number in sorted(summary.left_out.items())]
+        lines.append(f"rows of tasks that these models do not have: {listed(counts)}")
     return lines

@@ -1,7 +1,7 @@
-"""A folder of predictions in the challenge's layout, which can be gone on with after a kill.
+"""Folder of predictions in the challenge's layout, to which a command that was killed can continue to add.
 
-Masks are files that are there as a whole or not at all; other predictions are lines of a journal that only grows, from
-which the JSON files are made. `predicted_by.json` says which models they are of: no other may write into the folder.
+Each mask is a file that is written atomically. All other predictions are lines of a journal that is only appended to,
+and from which the JSON files are made. `predicted_by.json` names the models; other models may not add to the folder.
 """
 
 import json
@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from usaggr.challenge.layout import JSON_FILES, record_of
 from usaggr.errors import ConfigError, RunError
-from usaggr.inference.requests import Asked, Key
+from usaggr.inference.prediction_requests import Key, PredictionRequest
 from usaggr.io.atomic_files import cannot_write, replacing, write_atomic
 from usaggr.io.locks import exclusive
 from usaggr.results.integrity import read_json, typed
@@ -25,20 +25,26 @@ MARKER = "predicted_by.json"
 JOURNAL = ".journal.jsonl"
 _LOCK = ".lock"
 MARKER_VERSION = 1
-_OTHER = "take another --out"
+_REMEDY = "use another --out"
 
 
 @dataclass(frozen=True)
 class _Marker:
-    """What predicted_by.json holds."""
+    """Content of predicted_by.json."""
 
     models: dict[str, dict[str, str]]
-    """Task: what tells its model from all others."""
+    """Task id: ids and hashes that distinguish its model from all others."""
     data: str
+    """Folder of the data."""
 
 
 class PredictionFolder:
-    """What has been predicted, and room for more; `opened` makes it."""
+    """Predictions that exist in a folder; new ones can be added. `open_prediction_folder` creates it.
+
+    Args:
+        folder: Existing folder.
+        tasks: Tasks of the predictions by id.
+    """
 
     def __init__(self, folder: Path, tasks: Mapping[str, Task]) -> None:
         self.folder = folder
@@ -46,71 +52,72 @@ class PredictionFolder:
         self._records = _read_journal(folder / JOURNAL)
         self._journal: IO[str] = (folder / JOURNAL).open("a", encoding="utf-8")
 
-    def has(self, asked: Asked) -> bool:
-        """Whether the prediction is there."""
-        if asked.place is not None:
-            return (self.folder / asked.place).is_file()
-        return asked.key in self._records
+    def has(self, request: PredictionRequest) -> bool:
+        """Return True if the prediction exists."""
+        if request.mask_path is not None:
+            return (self.folder / request.mask_path).is_file()
+        return request.key in self._records
 
-    def add(self, predictions: Sequence[tuple[Asked, Prediction, int, int]]) -> None:
-        """Keep predictions, each with its image's height and width.
+    def add(self, predictions: Sequence[tuple[PredictionRequest, Prediction, int, int]]) -> None:
+        """Add predictions, each with height and width of its image in pixels.
 
         Raises:
-            WriteError: they cannot be written.
+            WriteError: They cannot be written.
         """
         lines = []
-        for asked, prediction, height, width in predictions:
-            if asked.place is not None:
+        for request, prediction, height, width in predictions:
+            if request.mask_path is not None:
                 assert prediction.mask is not None
-                _write_whole(self.folder / asked.place, encode_mask(prediction.mask))
+                _write_file(self.folder / request.mask_path, encode_mask(prediction.mask))
                 continue
-            record = record_of(asked.image_path, prediction, height, width)
-            self._records[asked.key] = record
+            record = record_of(request.image_path, prediction, height, width)
+            self._records[request.key] = record
             lines.append(json.dumps(record) + "\n")
         try:
             self._journal.write("".join(lines))
-            self._journal.flush()
+            self._journal.flush()  # at once: the lines must survive if the process is killed
         except OSError as error:
             raise cannot_write(self.folder / JOURNAL, error) from error
 
     def close(self) -> None:
-        """Write the JSON files from all records that are there.
+        """Write the JSON files from all records.
 
         Raises:
-            WriteError: they cannot be written.
+            WriteError: They cannot be written.
         """
-        with suppress(OSError):  # of what could not be written, its own error has told
+        with suppress(OSError):  # `add` has already reported that the journal cannot be written
             self._journal.close()
         for task_type, name in JSON_FILES.items():
             keys = sorted(key for key in self._records if self._tasks[key[0]].type == task_type)
-            # A line a record, so that people can look at it.
+            # One record per line, for people who look at the file.
             content = ",\n".join(json.dumps(self._records[key]) for key in keys)
             if keys:
                 write_atomic(self.folder / name, f"[\n{content}\n]\n")
 
 
 @contextmanager
-def opened(
+def open_prediction_folder(
     folder: Path, models: Mapping[str, Mapping[str, str]], root: Path, tasks: Mapping[str, Task]
 ) -> Iterator[PredictionFolder]:
-    """A folder of predictions, new or to be gone on with; its JSON files are written at the end, however it comes.
+    """Open a folder of predictions, new or existing; its JSON files are written at the end, also after an error.
 
     Args:
-        folder: is made if need be.
-        models: task: what tells its model from all others, such as its fingerprint.
-        root: of the data.
-        tasks: by id, at least those of the models.
+        folder: Folder of the predictions; created if needed.
+        models: Task id: ids and hashes that distinguish its model from all others.
+        root: Folder of the data.
+        tasks: Tasks by id, at least those of the models.
 
     Raises:
-        ConfigError: the folder holds predictions of other models or data, or something else.
-        RunError: another process writes into it, or it cannot be read or written.
+        ConfigError: The folder contains predictions of other models or data, or other files.
+        RunError: Another process is writing to the folder, or it cannot be read or written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with exclusive(folder / _LOCK) as mine:
-            if not mine:
-                raise RunError(f"--out: {folder}: another process is writing predictions into it")
-            _check_marker(folder, {"models": {t: dict(of) for t, of in sorted(models.items())}, "data": str(root)})
+        with exclusive(folder / _LOCK) as is_locked:
+            if not is_locked:
+                raise RunError(f"--out: another process is writing predictions to {folder}")
+            marker = _Marker({task_id: dict(model) for task_id, model in sorted(models.items())}, str(root))
+            _check_marker(folder, marker)
             predictions = PredictionFolder(folder, tasks)
             try:
                 yield predictions
@@ -122,56 +129,66 @@ def opened(
         raise cannot_write(folder, error) from error
 
 
-def _check_marker(folder: Path, own: Mapping[str, Any]) -> None:
-    """Refuse a folder that others have written into, and say in a new one whose it is."""
+def _check_marker(folder: Path, marker: _Marker) -> None:
+    """Check that a folder belongs to these models and data; write the marker into a new folder.
+
+    Raises:
+        ConfigError: The folder contains predictions of other models or data, or other files.
+    """
     path = folder / MARKER
     if not path.is_file():
-        strange = sorted(entry.name for entry in folder.iterdir() if entry.name != _LOCK)
-        if strange:
+        other_files = sorted(entry.name for entry in folder.iterdir() if entry.name != _LOCK)
+        if other_files:
             raise ConfigError(
-                f"--out: {folder} is not empty ({strange[0]}) and has no {MARKER}; predictions need a folder of their "
-                "own"
+                f"--out: {folder} is not empty ({other_files[0]}) and has no {MARKER}; predictions need a folder of "
+                "their own"
             )
-        write_atomic(path, json.dumps({"schema_version": MARKER_VERSION, **own}, indent=1) + "\n")
+        write_atomic(path, json.dumps({"schema_version": MARKER_VERSION, **vars(marker)}, indent=1) + "\n")
         return
-    marker = typed(path, read_json(path, _OTHER, newest=MARKER_VERSION), _Marker, _OTHER)
-    models, data = marker.models, marker.data
-    if models != own["models"]:
-        ids = own["models"].keys() | models.keys()
-        task_id = next(t for t in sorted(ids) if models.get(t) != own["models"].get(t))
-        theirs = models.get(task_id, {}).get("run_id", "no model")
-        ours = own["models"].get(task_id, {}).get("run_id", "no model")
+    stored = typed(path, read_json(path, _REMEDY, newest=MARKER_VERSION), _Marker, _REMEDY)
+    if stored.models != marker.models:
+        task_ids = sorted(marker.models.keys() | stored.models.keys())
+        task_id = next(t for t in task_ids if stored.models.get(t) != marker.models.get(t))
+        stored_run = stored.models.get(task_id, {}).get("run_id", "no model")
+        current_run = marker.models.get(task_id, {}).get("run_id", "no model")
         raise ConfigError(
-            f"--out: {folder} holds predictions of other models ({task_id}: {theirs} there, {ours} now); models are "
-            "not mixed in one folder: take another --out"
+            f"--out: {folder} contains predictions of other models ({task_id}: {stored_run} there, {current_run} now); "
+            f"a folder has predictions of one set of models: {_REMEDY}"
         )
-    if data != own["data"]:
-        raise ConfigError(f"--out: {folder} holds predictions of the data at {data}, not {own['data']}; take another")
+    if stored.data != marker.data:
+        raise ConfigError(
+            f"--out: {folder} contains predictions of the data at {stored.data}, not {marker.data}; {_REMEDY}"
+        )
 
 
 def _read_journal(path: Path) -> dict[Key, dict[str, Any]]:
-    """Records by task and image. Half a line, which a kill has left at the end, is cut off.
+    """Read the records by task and image; cut off an incomplete last line, which a killed process has left.
 
     Raises:
-        RunError: it cannot be read.
+        RunError: The journal cannot be read.
     """
     if not path.exists():
         return {}
     content = path.read_bytes()
-    whole = content.rfind(b"\n") + 1
-    if whole < len(content):
-        os.truncate(path, whole)
+    end = content.rfind(b"\n") + 1
+    if end < len(content):
+        os.truncate(path, end)  # otherwise the next record would be appended to the incomplete line
     records = {}
     try:
-        for line in content[:whole].decode("utf-8").splitlines():
+        for line in content[:end].decode("utf-8").splitlines():
             record = json.loads(line)
             records[record["task_id"], record["image_path"]] = record
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise RunError(f"{path}: cannot be read ({' '.join(str(error).split())}); {_OTHER}") from error
+        raise RunError(f"{path}: cannot be read ({' '.join(str(error).split())}); {_REMEDY}") from error
     return records
 
 
-def _write_whole(path: Path, content: bytes) -> None:
+def _write_file(path: Path, content: bytes) -> None:
+    """Write a file atomically, so that a killed process leaves no incomplete mask.
+
+    Raises:
+        WriteError: It cannot be written.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path, single_writer=True) as temporary:

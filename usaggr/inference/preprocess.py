@@ -1,4 +1,4 @@
-"""From an image, a file or an array, to the network's input, by the functions that training's cache is made with."""
+"""Preprocessing of an image, from a file or an array, with the functions that make the cache of training images."""
 
 import os
 from dataclasses import dataclass
@@ -12,34 +12,43 @@ from usaggr.data.read.images import image_pixels, read_image
 from usaggr.errors import DataError
 
 Image = str | os.PathLike[str] | NDArray[np.uint8]
-"""A path; or pixels, uint8: (H, W) or (H, W, 1) grey, (H, W, 2) grey and alpha, (H, W, 3) RGB, (H, W, 4) with alpha."""
+"""Path, or uint8 pixels: (H, W) or (H, W, 1) gray, (H, W, 2) gray and alpha, (H, W, 3) RGB, (H, W, 4) RGB and alpha."""
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """An image at the network's size."""
+    """Image at the size of the network."""
 
     pixels: NDArray[np.uint8]
-    """(h, w, C), C is 1 or 3."""
+    """(h, w, C); C is 1 or 3."""
     height: int
-    """Of the image as it was given."""
+    """Height of the original image in pixels."""
     width: int
+    """Width of the original image in pixels."""
 
 
 def prepare(image: Image, size: tuple[int, int], channels: int, max_pixels: int) -> Prepared:
-    """Read an image and bring it to `size` (height, width), its aspect not kept.
+    """Read an image and resize it; its aspect ratio is not kept, as in training.
+
+    Args:
+        image: Path or pixels.
+        size: Height and width of the network's input.
+        channels: Channels of the network's input, 1 or 3.
+        max_pixels: Limit on the pixels of the original image.
 
     Raises:
-        DataError: not there, not an image, not whole, larger than `max_pixels`; or an array of another shape or type.
+        DataError: The file is missing, incomplete or not an image; the image has more than `max_pixels`; or the array
+            has another shape or type.
     """
     if isinstance(image, np.ndarray):
-        pixels = _from_array(image, channels, max_pixels)
+        pixels = _read_array(image, channels, max_pixels)
     else:
         pixels = read_image(Path(image), channels, max_pixels)
     return Prepared(resize_image(pixels, size, channels), pixels.shape[0], pixels.shape[1])
 
 
-def _from_array(array: NDArray[np.uint8], channels: int, max_pixels: int) -> NDArray[np.uint8]:
+def _read_array(array: NDArray[np.uint8], channels: int, max_pixels: int) -> NDArray[np.uint8]:
+    """Return the pixels of an array (H, W, channels), converted like those of a file; parameters as for `prepare`."""
     from PIL import Image as Pillow
 
     shape = array.shape
@@ -50,10 +59,10 @@ def _from_array(array: NDArray[np.uint8], channels: int, max_pixels: int) -> NDA
         or shape[2:] not in ((), (1,), (2,), (3,), (4,))
     ):
         raise DataError(
-            f"the image: an array {shape} of {array.dtype}; pixels are uint8, (H, W) or (H, W, C) with 1, 2, 3 or 4 "
-            "channels"
+            f"the image: an array {shape} of {array.dtype}; pixels must be uint8, (H, W) or (H, W, C) with 1, 2, 3 "
+            "or 4 channels"
         )
     if shape[0] * shape[1] > max_pixels:
         raise DataError(f"the image: {shape[1]} x {shape[0]} pixels are more than data.max_pixels={max_pixels}")
-    plain = array[:, :, 0] if shape[2:] == (1,) else array
-    return image_pixels(Pillow.fromarray(np.ascontiguousarray(plain)), "the image", channels)
+    squeezed = array[:, :, 0] if shape[2:] == (1,) else array  # Pillow has no images of shape (H, W, 1)
+    return image_pixels(Pillow.fromarray(np.ascontiguousarray(squeezed)), "the image", channels)

@@ -1,4 +1,4 @@
-"""What a model says of an image, in pixels of that image as it was given."""
+"""Results of a model for one image, by task type, in pixels of the image as it was given."""
 
 from dataclasses import dataclass
 from typing import assert_never
@@ -12,27 +12,28 @@ from usaggr.tasks import Task
 
 @dataclass(frozen=True)
 class SegmentationResult:
-    """A class for each pixel."""
+    """Class of each pixel."""
 
     task: str
     mask: NDArray[np.uint8]
-    """(H, W), of the image's size: places in `classes`."""
+    """(H, W), at the size of the image: indices into `classes`."""
     classes: tuple[str, ...]
-    """Names; the first is the background."""
+    """Names of the classes; the first is the background."""
 
 
 @dataclass(frozen=True)
 class ClassificationResult:
-    """A class for the image."""
+    """Class of the image."""
 
     task: str
     probabilities: NDArray[np.float64]
-    """(K,), sum 1."""
+    """(K,), which sum to 1; not calibrated."""
     class_index: int
-    """The most probable one."""
+    """Index of the most probable class."""
     class_name: str
+    """Name of the most probable class."""
     classes: tuple[str, ...]
-    """K names."""
+    """Names of the K classes."""
 
 
 @dataclass(frozen=True)
@@ -46,21 +47,21 @@ class BoxResult:
 
 @dataclass(frozen=True)
 class LandmarksResult:
-    """Landmarks, in their order."""
+    """Landmarks, in the order of the task's points."""
 
     task: str
     points: NDArray[np.float64]
     """(P, 2): x, y in pixels of the image."""
     names: tuple[str, ...]
-    """P names."""
+    """Names of the P points."""
 
 
 Result = SegmentationResult | ClassificationResult | BoxResult | LandmarksResult
-"""By the task's type."""
+"""Result of any task type."""
 
 
-def result_of(task: Task, prediction: Prediction) -> Result:
-    """A prediction with the names that its task gives to classes and points."""
+def make_result(task: Task, prediction: Prediction) -> Result:
+    """Make the result of a prediction, with the names that its task gives to classes and points."""
     match task.type:
         case "segmentation":
             assert prediction.mask is not None
