@@ -17,8 +17,8 @@ import torch
 
 from benchmarks.generated import machine, prose, table, write_part
 from usaggr.affinity.estimate import OVERHEAD
-from usaggr.affinity.gradient_probe import Probing
-from usaggr.affinity.probed_training import ride
+from usaggr.affinity.gradient_probe import ProbeSettings
+from usaggr.affinity.probed_training import train_with_probes
 from usaggr.config.compose import compose_study
 from usaggr.data.batches.cache import build_or_open
 from usaggr.data.batches.run_data import RunData, run_data
@@ -76,13 +76,15 @@ def measure(tasks: int, budget: str, seeds: int, threads: int) -> list[Pair]:
             _plain(run, data, threads, parts=1)  # the process' first steps take longer
         plain = _plain(run, data, threads) if number % 2 == 0 else None
         start = time.process_time()
-        ridden = ride(run.spec, run.study, data, Placement(threads), Probing(True, True, OVERHEAD), NoProgress())
+        training = train_with_probes(
+            run.spec, run.study, data, Placement(threads), ProbeSettings(True, True, OVERHEAD), NoProgress()
+        )
         cpu = time.process_time() - start
         steps, wall, plain_cpu = plain or _plain(run, data, threads)
         others = ~np.eye(tasks, dtype=bool)
-        counts = [tally.counts[others] for tally in (ridden.probe.lookahead, ridden.probe.gradient)]
+        counts = [tally.counts[others] for tally in (training.probe.lookahead, training.probe.gradient)]
         spans = [(int(of.min()), int(of.max())) for of in counts]
-        found.append(Pair(steps, wall, ridden.seconds, plain_cpu, cpu, *spans))
+        found.append(Pair(steps, wall, training.seconds, plain_cpu, cpu, *spans))
         print(f"{tasks} tasks, seed {run.spec.seed}: {found[-1]} ratio {found[-1].ratio:.2f}", flush=True)
     return found
 

@@ -13,8 +13,8 @@ from scipy import stats
 from benchmarks.generated import prose, table
 from benchmarks.planted.page import cost
 from benchmarks.planted.training import HERE, cost_of, own_words, train
-from usaggr.affinity.blocks import Blocks, blocks_of
-from usaggr.affinity.estimate import Asked, estimate
+from usaggr.affinity.blocks import Blocks, make_blocks
+from usaggr.affinity.estimate import AffinityRequest, estimate
 from usaggr.analysis.collect import Collection
 from usaggr.analysis.comparison import pairs_of
 from usaggr.analysis.observations import observe
@@ -68,8 +68,8 @@ def measure_structures(world: str, seeds: int, jobs: int, outputs: Path) -> tupl
     name = f"{STUDY}_{world.replace(' ', '_')}"
     words = [f"name={name}", *WORLDS[world]]
     probed = compose_study(STUDY, [*own_words(PROBED, 1, outputs), *words, "groupings=[task_specific,unified]"], HERE)
-    affinities = estimate(probed, Asked(MEASURES, OVERHEAD), RichProgress())
-    groupings = {measure: blocks_of(affinities, measure, BLOCKS) for measure in MEASURES}
+    affinities = estimate(probed, AffinityRequest(MEASURES, OVERHEAD), RichProgress())
+    groupings = {measure: make_blocks(affinities, measure, BLOCKS) for measure in MEASURES}
     folder = outputs / f"{name}_conf"
     shutil.copytree(HERE / "sweeps", folder / "sweeps", dirs_exist_ok=True)
     shutil.copytree(HERE / "grouping", folder / "grouping", dirs_exist_ok=True)

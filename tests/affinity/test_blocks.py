@@ -7,15 +7,15 @@ import pytest
 import yaml
 
 from tests.affinity.factories import affinities
-from usaggr.affinity.blocks import blocks_of, clustered, default_blocks, named_blocks, worth
+from usaggr.affinity.blocks import count_clinical_groups, make_blocks, make_clustering_matrix, name_blocks, score_blocks
 from usaggr.affinity.grouping_file import (
     DEFAULT,
-    MARK,
+    FIRST_LINE,
     check_limits,
-    compared,
-    estimates_told,
-    grouping_paths,
-    sweep_command,
+    compare_groupings,
+    describe_estimates,
+    format_sweep_command,
+    get_grouping_paths,
     write_grouping,
 )
 from usaggr.errors import ConfigError
@@ -35,25 +35,25 @@ def planted() -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
 
 def test_blocks_are_named_by_what_their_tasks_share(tmp_path: Path) -> None:
     found = affinities(tmp_path, {"lookahead": [planted(), planted() + 0.1]}, TASKS)
-    blocks = blocks_of(found, "lookahead", 3)
+    blocks = make_blocks(found, "lookahead", 3)
     assert blocks == {
         "breast": ("breast_2cls", "breast_lesion"),
         "lung": ("lung",),
         "obstetrics": ("fetal_femur", "fetal_head"),
     }
-    assert worth(found, "lookahead", blocks) == pytest.approx((4 * 0.45 + 0) / 5)
-    assert default_blocks(found.tasks) == 3
+    assert score_blocks(found, "lookahead", blocks) == pytest.approx((4 * 0.45 + 0) / 5)
+    assert count_clinical_groups(found.tasks) == 3
 
 
 def test_a_name_is_given_once_and_a_shared_blocks_is_no_tasks() -> None:
     ids = ("lung", "lung_2cls", "lung_disease_3cls", "fetal_head", "fetal_femur", "FUGC", "IUGC")
     tasks = {task_id: CATALOGUE[task_id] for task_id in ids}
     blocks = [["lung_2cls", "lung_disease_3cls"], ["lung"], ["FUGC", "fetal_head"], ["IUGC", "fetal_femur"]]
-    named = named_blocks(blocks, tasks)
+    named = name_blocks(blocks, tasks)
     assert set(named) == {"lung", "lung_2", "obstetrics", "obstetrics_2"}
     assert named["lung"] == ("lung",)
-    assert list(named_blocks([sorted(tasks)], tasks)) == ["unified"]
-    mixed = named_blocks([["FUGC", "lung"], ["IUGC"], ["fetal_head", "lung_2cls"]], tasks)
+    assert list(name_blocks([sorted(tasks)], tasks)) == ["unified"]
+    mixed = name_blocks([["FUGC", "lung"], ["IUGC"], ["fetal_head", "lung_2cls"]], tasks)
     assert set(mixed) == {"FUGC_and_1_more", "IUGC", "fetal_head_and_1_more"}
 
 
@@ -62,24 +62,24 @@ def test_similarities_have_their_mean_taken_off_and_affinities_have_not(tmp_path
     values[0, 1] = values[1, 0] = 0.9
     found = affinities(tmp_path, {"lookahead": [values], "features": [values]}, TASKS)
     off = ~np.eye(5, dtype=bool)
-    assert clustered(found, "features")[off].mean() == pytest.approx(0)
-    assert clustered(found, "lookahead")[off].min() == pytest.approx(0.6)
-    assert len(blocks_of(found, "features", 5)) == 4  # only the pair that is more alike than most shares a model
+    assert make_clustering_matrix(found, "features")[off].mean() == pytest.approx(0)
+    assert make_clustering_matrix(found, "lookahead")[off].min() == pytest.approx(0.6)
+    assert len(make_blocks(found, "features", 5)) == 4  # only the pair that is more alike than most shares a model
 
 
-def test_a_pair_without_an_estimate_counts_as_nought_and_is_told(tmp_path: Path) -> None:
+def test_a_pair_without_an_estimate_counts_as_zero_and_is_reported(tmp_path: Path) -> None:
     values = planted()
     values[0, 4] = np.nan
     found = affinities(tmp_path, {"lookahead": [values]}, TASKS)
-    assert clustered(found, "lookahead")[0, 4] == 0
-    assert "1 of 20 pairs have none and count as 0" in estimates_told(found, "lookahead")
-    assert "one seed, 0 to 3 estimates a pair" in estimates_told(found, "lookahead")
+    assert make_clustering_matrix(found, "lookahead")[0, 4] == 0
+    assert "1 of 20 pairs have none and count as 0" in describe_estimates(found, "lookahead")
+    assert "one seed, 0 to 3 estimates per pair" in describe_estimates(found, "lookahead")
 
 
 def test_mean_and_spread_over_seeds_by_hand(tmp_path: Path) -> None:
     a, b = planted(), planted() + 0.2
     b[0, 1] = np.nan
-    mean, sd = mean_over_seeds(affinities(tmp_path, {"lookahead": [a, b]}, TASKS).of("lookahead"))
+    mean, sd = mean_over_seeds(affinities(tmp_path, {"lookahead": [a, b]}, TASKS).select("lookahead"))
     assert mean[1, 0] == pytest.approx(0.5)
     assert sd[1, 0] == pytest.approx(np.std([0.4, 0.6], ddof=1))
     assert mean[0, 1] == pytest.approx(0.4)
@@ -90,7 +90,7 @@ def test_mean_and_spread_over_seeds_by_hand(tmp_path: Path) -> None:
 def test_a_seed_is_kept_as_it_is_and_known_by_its_identity_alone(tmp_path: Path) -> None:
     values = planted()
     values[3, 1] = np.nan
-    (one,) = affinities(tmp_path, {"gradient": [values]}, TASKS).found
+    (one,) = affinities(tmp_path, {"gradient": [values]}, TASKS).estimates
     write_seed(tmp_path, one)
     again = read_seed(tmp_path, "gradient", 0, one.identity)
     assert again is not None
@@ -106,16 +106,16 @@ def test_a_seed_is_kept_as_it_is_and_known_by_its_identity_alone(tmp_path: Path)
 
 def test_the_grouping_file_is_a_grouping_and_says_how_it_was_made(tmp_path: Path) -> None:
     found = affinities(tmp_path, {"lookahead": [planted()]}, TASKS)
-    blocks = blocks_of(found, "lookahead", 3)
+    blocks = make_blocks(found, "lookahead", 3)
     path = tmp_path / "conf" / "grouping" / "affinity.yaml"
     write_grouping(path, found, "lookahead", blocks, 3)
     text = path.read_text()
-    assert text.startswith(f"{MARK}\n")
+    assert text.startswith(f"{FIRST_LINE}\n")
     assert "at most 3 blocks" in text
     assert "arXiv:2301.02873" in text
     config = GroupingConfig.model_validate(yaml.safe_load(text))
     assert config.blocks == {name: list(tasks) for name, tasks in blocks.items()}
-    values = compared(found, "lookahead", blocks)
+    values = compare_groupings(found, "lookahead", blocks)
     assert values["affinity"] == values["clinical"] == pytest.approx(0.32)
     assert values["task_specific"] == 0
     assert values["unified"] < 0
@@ -123,29 +123,31 @@ def test_the_grouping_file_is_a_grouping_and_says_how_it_was_made(tmp_path: Path
 
 def test_only_a_file_of_its_own_is_written_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert grouping_paths(("gradient", "lookahead")) == {
+    assert get_grouping_paths(("gradient", "lookahead")) == {
         "gradient": DEFAULT,
         "lookahead": DEFAULT.with_name("affinity_lookahead.yaml"),
     }
     DEFAULT.parent.mkdir(parents=True)
-    DEFAULT.write_text(f"{MARK}\nblocks: {{}}\n")
-    grouping_paths(("lookahead",))
+    DEFAULT.write_text(f"{FIRST_LINE}\nblocks: {{}}\n")
+    get_grouping_paths(("lookahead",))
+    DEFAULT.write_text("# Made by `usaggr affinity`, which writes it " + "anew.\nblocks: {}\n")  # by an earlier version
+    get_grouping_paths(("lookahead",))
     DEFAULT.write_text("blocks:\n  mine: [lung]\n")
     with pytest.raises(ConfigError, match=r"affinity\.yaml: was not written by usaggr affinity.*--out FILE\.yaml"):
-        grouping_paths(("lookahead",))
-    assert grouping_paths(("lookahead",), Path("conf/grouping/other.yaml"))["lookahead"].name == "other.yaml"
-    with pytest.raises(ConfigError, match=r"does not end in \.yaml"):
-        grouping_paths(("lookahead",), Path("conf/grouping"))
+        get_grouping_paths(("lookahead",))
+    assert get_grouping_paths(("lookahead",), Path("conf/grouping/other.yaml"))["lookahead"].name == "other.yaml"
+    with pytest.raises(ConfigError, match=r"must end in \.yaml"):
+        get_grouping_paths(("lookahead",), Path("conf/grouping"))
 
 
 def test_the_line_that_sweeps_keeps_the_words_but_for_groupings() -> None:
-    line = sweep_command(["demo", "seeds=[0,1]", "groupings=[unified]"], ["affinity"])
+    line = format_sweep_command(["demo", "seeds=[0,1]", "groupings=[unified]"], ["affinity"])
     assert line == "usaggr sweep demo 'seeds=[0,1]' 'groupings=[task_specific,affinity,unified]'"
 
 
 def test_limits_that_no_grouping_keeps_are_refused() -> None:
     check_limits(1, 0.1)
-    with pytest.raises(ConfigError, match="--blocks: a whole number from 1 on, not 0"):
+    with pytest.raises(ConfigError, match="--blocks: must be a whole number from 1; got 0"):
         check_limits(0, None)
-    with pytest.raises(ConfigError, match="--max-cost: million parameters, a number above 0, not -1"):
+    with pytest.raises(ConfigError, match="--max-cost: must be a number of million parameters above 0; got -1"):
         check_limits(None, -1.0)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tests.examples import share_of_examples
-from usaggr.affinity.clustering import MOST_EXACT, cluster, exact, searched, value_of
+from usaggr.affinity.clustering import MAX_EXACT_TASKS, cluster, find_best_partition, score_partition, search_partition
 
 Array = NDArray[np.float64]
 
@@ -46,20 +46,20 @@ def drawn(tasks: int, seed: int, shift: float = 0.0) -> Array:
 def test_exact_finds_what_looking_at_all_partitions_finds(seed: int, most_blocks: int) -> None:
     affinity = drawn(6, seed, shift=(seed - 3) / 4)
     best = max(plain_value(affinity, p) for p in partitions(list(range(6))) if len(p) <= most_blocks)
-    found = exact(affinity, most_blocks)
+    found = find_best_partition(affinity, most_blocks)
     assert len(found) <= most_blocks
     assert sorted(task for block in found for task in block) == list(range(6))
-    assert value_of(affinity, found) == pytest.approx(best)
+    assert score_partition(affinity, found) == pytest.approx(best)
     assert plain_value(affinity, [list(block) for block in found]) == pytest.approx(best)
 
 
 def test_a_case_worked_out_by_hand() -> None:
     # Each of 0 and 1 gains from the other, 2 is harmed by both and helps 0 a little.
     affinity = np.array([[9.0, 0.4, -0.3], [0.2, 9.0, -0.3], [0.1, 0.0, 9.0]])
-    assert exact(affinity, 3) == ((0, 1), (2,))
-    assert value_of(affinity, ((0, 1), (2,))) == pytest.approx((0.2 + 0.4 + 0.0) / 3)
-    assert value_of(affinity, ((0, 1, 2),)) == pytest.approx(((0.2 + 0.1) / 2 + 0.4 / 2 - 0.3) / 3)
-    assert exact(affinity, 1) == ((0, 1, 2),)
+    assert find_best_partition(affinity, 3) == ((0, 1), (2,))
+    assert score_partition(affinity, ((0, 1), (2,))) == pytest.approx((0.2 + 0.4 + 0.0) / 3)
+    assert score_partition(affinity, ((0, 1, 2),)) == pytest.approx(((0.2 + 0.1) / 2 + 0.4 / 2 - 0.3) / 3)
+    assert find_best_partition(affinity, 1) == ((0, 1, 2),)
 
 
 def test_tasks_that_harm_each_other_stay_alone_where_the_limit_lets_them() -> None:
@@ -75,16 +75,16 @@ def test_the_search_is_a_partition_within_the_limit_and_never_better_than_the_be
 ) -> None:
     most_blocks = data.draw(st.integers(1, tasks))
     affinity = drawn(tasks, seed, shift)
-    found, best = searched(affinity, most_blocks), exact(affinity, most_blocks)
+    found, best = search_partition(affinity, most_blocks), find_best_partition(affinity, most_blocks)
     assert len(found) <= most_blocks
     assert sorted(task for block in found for task in block) == list(range(tasks))
-    assert value_of(affinity, found) <= value_of(affinity, best) + 1e-9
+    assert score_partition(affinity, found) <= score_partition(affinity, best) + 1e-9
     # No single task, moved to another block or to one of its own, makes it better.
     for task in range(tasks):
         without = [[t for t in block if t != task] for block in found]
         for i in range(len(without)):
             moved = [[*block, task] if j == i else block for j, block in enumerate(without)]
-            assert value_of(affinity, [b for b in moved if b]) <= value_of(affinity, found) + 1e-9
+            assert score_partition(affinity, [b for b in moved if b]) <= score_partition(affinity, found) + 1e-9
 
 
 def test_the_search_finds_the_best_of_nearly_all_random_matrices() -> None:
@@ -93,7 +93,10 @@ def test_the_search_finds_the_best_of_nearly_all_random_matrices() -> None:
     for seed in range(30):
         affinity = drawn(8, seed, shift=(seed % 5 - 2) / 4)
         limit = 2 + seed % 7
-        missed.append(value_of(affinity, exact(affinity, limit)) - value_of(affinity, searched(affinity, limit)))
+        missed.append(
+            score_partition(affinity, find_best_partition(affinity, limit))
+            - score_partition(affinity, search_partition(affinity, limit))
+        )
     assert sum(gap > 1e-9 for gap in missed) <= 1
     assert max(missed) < 0.1
 
@@ -102,7 +105,7 @@ def test_planted_blocks_of_27_tasks_are_found() -> None:
     rng = np.random.default_rng(3)
     block_of = rng.permutation(np.repeat(np.arange(6), [2, 3, 4, 5, 6, 7]))
     affinity = np.where(block_of[:, None] == block_of, 1.0, -1.0) + rng.normal(0, 0.3, (27, 27))
-    assert len(block_of) > MOST_EXACT
+    assert len(block_of) > MAX_EXACT_TASKS
     wanted = [tuple(np.flatnonzero(block_of == label)) for label in range(6)]
     assert sorted(cluster(affinity, 6)) == sorted(wanted)
     merged = cluster(affinity, 4)
@@ -117,7 +120,9 @@ def test_the_order_of_the_tasks_changes_no_value(tasks: int, seed: int) -> None:
     affinity = drawn(tasks, seed)
     order = np.random.default_rng(seed + 1).permutation(tasks)
     again = affinity[np.ix_(order, order)]
-    assert value_of(affinity, exact(affinity, 3)) == pytest.approx(value_of(again, exact(again, 3)))
+    assert score_partition(affinity, find_best_partition(affinity, 3)) == pytest.approx(
+        score_partition(again, find_best_partition(again, 3))
+    )
 
 
 def test_pairs_alone_decide_a_block_of_two() -> None:
@@ -135,9 +140,9 @@ def test_what_is_no_square_of_numbers_is_refused(affinity: Array) -> None:
 
 def test_all_pairs_within_blocks_count_alike() -> None:
     affinity = drawn(9, 1)
-    blocks = exact(affinity, 4)
+    blocks = find_best_partition(affinity, 4)
     total = sum(
         sum(affinity[a, b] + affinity[b, a] for a, b in combinations(block, 2)) / max(len(block) - 1, 1)
         for block in blocks
     )
-    assert value_of(affinity, blocks) == pytest.approx(total / 9)
+    assert score_partition(affinity, blocks) == pytest.approx(total / 9)

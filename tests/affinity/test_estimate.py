@@ -10,8 +10,8 @@ import pytest
 
 from tests.affinity.runs import study_of
 from usaggr.affinity import estimate as room
-from usaggr.affinity.blocks import affinity_blocks, blocks_of, limit_of
-from usaggr.affinity.estimate import Asked, estimate
+from usaggr.affinity.blocks import affinity_blocks, get_block_limit, make_blocks
+from usaggr.affinity.estimate import AffinityRequest, estimate
 from usaggr.errors import ConfigError
 from usaggr.progress import NoProgress
 from usaggr.results.affinity import COLUMNS, SUMMARY_COLUMNS
@@ -20,7 +20,7 @@ from usaggr.sweep.planning.study_plan import PlannedRun
 
 @pytest.mark.slow
 def test_seeds_are_estimated_once_and_make_tables_and_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = Asked(("lookahead", "gradient"), overhead=6.0)
+    asked = AffinityRequest(("lookahead", "gradient"), overhead=6.0)
     found = estimate(study_of(tmp_path, "seeds=[0]"), asked)
     folder = tmp_path / "outputs" / "tiny" / "affinity"
     with (folder / "affinity.csv").open() as file:
@@ -37,44 +37,46 @@ def test_seeds_are_estimated_once_and_make_tables_and_blocks(tmp_path: Path, mon
 
     # Another seed is added, a measure of no training too; the first seed is not trained again.
     ridden: list[int] = []
-    ride = room._ride
+    ride = room._train_with_probes
 
     def counted(run: PlannedRun, *rest: Any) -> Any:
         ridden.append(run.spec.seed)
         return ride(run, *rest)
 
-    monkeypatch.setattr(room, "_ride", counted)
-    both = estimate(study_of(tmp_path, "seeds=[0,1]"), Asked(("lookahead", "gradient", "features"), overhead=6.0))
+    monkeypatch.setattr(room, "_train_with_probes", counted)
+    both = estimate(
+        study_of(tmp_path, "seeds=[0,1]"), AffinityRequest(("lookahead", "gradient", "features"), overhead=6.0)
+    )
     assert ridden == [1]
     assert both.measures == ("lookahead", "gradient", "features")
-    assert np.array_equal(both.of("lookahead")[0].values, found.of("lookahead")[0].values, equal_nan=True)
+    assert np.array_equal(both.select("lookahead")[0].values, found.select("lookahead")[0].values, equal_nan=True)
     blocks = affinity_blocks(study_of(tmp_path, "seeds=[0,1]"), "gradient", most_blocks=2, overhead=6.0)
     assert ridden == [1]
-    assert blocks == blocks_of(both, "gradient", 2)
+    assert blocks == make_blocks(both, "gradient", 2)
     assert sorted(task for block in blocks.values() for task in block) == ["cls", "det", "reg", "seg"]
 
     # A limit on parameters is a limit on the number of models.
-    assert limit_of(both, None, 1000.0, NoProgress()) == 4
-    assert limit_of(both, 3, 1000.0, NoProgress()) == 3
+    assert get_block_limit(both, None, 1000.0, NoProgress()) == 4
+    assert get_block_limit(both, 3, 1000.0, NoProgress()) == 3
     with pytest.raises(ConfigError, match=r"--max-cost: one model of all tasks has .* million parameters"):
-        limit_of(both, None, 0.001, NoProgress())
+        get_block_limit(both, None, 0.001, NoProgress())
 
 
 def test_what_cannot_be_estimated_is_refused_with_what_is_allowed(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="--measure: unknown 'lookhead', did you mean 'lookahead'"):
-        Asked(("lookhead",))  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match="--overhead: a number above 0"):
-        Asked(overhead=0.0)
+        AffinityRequest(("lookhead",))  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="--overhead: must be a number above 0"):
+        AffinityRequest(overhead=0.0)
     with pytest.raises(ConfigError, match=r"--scale: unknown '0\.5'.*Allowed: 1"):
-        estimate(study_of(tmp_path), Asked(scale=0.5))
-    with pytest.raises(ConfigError, match="there is one task, seg; affinity is between tasks"):
-        estimate(study_of(tmp_path, "tasks=[seg]"), Asked())
+        estimate(study_of(tmp_path), AffinityRequest(scale=0.5))
+    with pytest.raises(ConfigError, match="needs at least two tasks; the study has one, seg"):
+        estimate(study_of(tmp_path, "tasks=[seg]"), AffinityRequest())
     with pytest.raises(ConfigError, match="routes no tokens"):
-        estimate(study_of(tmp_path), Asked(("routing",)))
+        estimate(study_of(tmp_path), AffinityRequest(("routing",)))
 
 
 @pytest.mark.slow
 def test_a_run_too_short_for_a_probe_says_so(tmp_path: Path) -> None:
     study = study_of(tmp_path, "training.budget=4 examples")
     with pytest.raises(ConfigError, match=r"too short for one estimate of lookahead at --overhead 0\.3; raise it, or"):
-        estimate(study, Asked())
+        estimate(study, AffinityRequest())

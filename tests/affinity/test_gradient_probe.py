@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from tests.affinity.runs import unified
-from usaggr.affinity.gradient_probe import Moment, ProbeSamples, Probing, shared_parameters
-from usaggr.affinity.probed_training import parameter_counts, ride
+from usaggr.affinity.gradient_probe import ProbeSamples, ProbeSettings, TrainingState, find_shared_parameters
+from usaggr.affinity.probed_training import count_shared_and_task_parameters, train_with_probes
 from usaggr.data.seeds import derived_seed
 from usaggr.models.build_network import build_network
 from usaggr.models.parameters import count_parameters
@@ -25,7 +25,7 @@ from usaggr.training.run import execute_run, make_intervals, make_module
 from usaggr.training.trainer import make_trainer
 from usaggr.training.validation_curve import Curve
 
-BOTH = Probing(lookahead=True, gradient=True, overhead=6.0)
+BOTH = ProbeSettings(lookahead=True, gradient=True, overhead=6.0)
 SETTINGS = [
     ("model=tiny", "model.dropout=0.2"),
     ("model=m2dino_tiny", "data.channels=3"),
@@ -46,11 +46,11 @@ def test_a_probed_run_ends_with_the_weights_of_one_that_is_not_bit_by_bit(
     run, data = unified(folder, *settings, "training.keep_weights=scored", "training.validations=2")
     execute_run(run.spec, tmp_path, run.study, Placement(threads=1), data)
     alone = load_file(tmp_path / "weights" / "scored.safetensors")
-    ridden = ride(run.spec, run.study, data, Placement(threads=1), BOTH, NoProgress())
-    assert ridden.probe.lookahead.counts.sum() > 0
-    assert ridden.probe.gradient.counts.sum() > 0
-    assert set(ridden.weights) == set(alone)
-    assert all(torch.equal(ridden.weights[name], weight) for name, weight in alone.items())
+    training = train_with_probes(run.spec, run.study, data, Placement(threads=1), BOTH, NoProgress())
+    assert training.probe.lookahead.counts.sum() > 0
+    assert training.probe.gradient.counts.sum() > 0
+    assert set(training.weights) == set(alone)
+    assert all(torch.equal(training.weights[name], weight) for name, weight in alone.items())
 
 
 class Look(pl.Callback):
@@ -68,18 +68,18 @@ class Look(pl.Callback):
         if pl_module.step != 2:
             return
         pl_module.network.eval()
-        moment = Moment(trainer, pl_module, self.data, self.study.training, ProbeSamples(self.data.train, 0))
-        targets = moment.targets(sorted(self.data.tasks))
+        moment = TrainingState(trainer, pl_module, self.data, self.study.training, ProbeSamples(self.data.train, 0))
+        targets = moment.take_targets(sorted(self.data.tasks))
         source = sorted(self.data.tasks)[0]
-        before = moment.losses(targets)
-        gradients = moment.gradients(source)
-        after = moment.losses_after(gradients, targets)
-        assert moment.losses(targets) == before  # the step is undone
+        before = moment.compute_losses(targets)
+        gradients = moment.compute_gradients(source)
+        after = moment.compute_losses_after_step(gradients, targets)
+        assert moment.compute_losses(targets) == before  # the step is undone
         # Independently: a copy, torch's own SGD on what is no task's own, the same samples.
         samples = ProbeSamples(self.data.train, 0)
         for task_id in sorted(self.data.tasks):
             samples.take(task_id, 4)
-        again = Moment(trainer, pl_module, self.data, self.study.training, samples)
+        again = TrainingState(trainer, pl_module, self.data, self.study.training, samples)
         other = copy.deepcopy(pl_module.network)
         again.network = other
         rates = {id(p): g["lr"] for g in trainer.optimizers[0].param_groups for p in g["params"]}
@@ -96,7 +96,7 @@ class Look(pl.Callback):
         loss.backward()
         self.gradients.append((gradients, [g["params"][0].grad for g in groups]))  # type: ignore[attr-defined]
         torch.optim.SGD(groups, lr=0.0).step()
-        self.found.append((after, again.losses(targets)))
+        self.found.append((after, again.compute_losses(targets)))
         pl_module.network.train()
 
 
@@ -120,7 +120,7 @@ def test_lookahead_is_a_step_of_sgd_at_the_runs_rates_on_all_but_the_heads(folde
 @pytest.mark.slow
 def test_cosines_are_symmetric_and_none_is_past_one(folder: Path) -> None:
     run, data = unified(folder)
-    tally = ride(run.spec, run.study, data, Placement(1), BOTH, NoProgress()).probe.gradient
+    tally = train_with_probes(run.spec, run.study, data, Placement(1), BOTH, NoProgress()).probe.gradient
     means = tally.means()
     off = ~np.eye(len(means), dtype=bool)
     assert np.allclose(means[off], means.T[off])
@@ -131,8 +131,8 @@ def test_cosines_are_symmetric_and_none_is_past_one(folder: Path) -> None:
 @pytest.mark.slow
 def test_gradients_that_do_not_fit_in_memory_are_kept_two_at_a_time(folder: Path) -> None:
     run, data = unified(folder)
-    narrow = Probing(lookahead=True, gradient=True, overhead=6.0, memory=1)
-    probe = ride(run.spec, run.study, data, Placement(1), narrow, NoProgress()).probe
+    narrow = ProbeSettings(lookahead=True, gradient=True, overhead=6.0, memory=1)
+    probe = train_with_probes(run.spec, run.study, data, Placement(1), narrow, NoProgress()).probe
     pairs = probe.gradient.counts[np.triu_indices(4, 1)]
     assert pairs.max() - pairs.min() <= 2
     assert probe.lookahead.counts.sum() == pairs.sum() * 2 * 3  # each source of a pair looks at three others
@@ -143,13 +143,13 @@ def test_heads_and_embeddings_are_no_shared_parameters_and_counts_add_up(folder:
     run, data = unified(folder, f"model={model}", "data.channels=3")
     network = build_network(run.study.model, list(data.tasks.values()), 0)
     names = {id(parameter): name for name, parameter in network.named_parameters()}
-    shared = {names[id(parameter)] for parameter in shared_parameters(network)}
+    shared = {names[id(parameter)] for parameter in find_shared_parameters(network)}
     assert shared
     assert not any(name.startswith(("heads.", "embeddings.")) for name in shared)
     assert all(
         name in shared for name, p in network.named_parameters() if name.startswith("decoder.") and p.requires_grad
     )
-    once, own = parameter_counts(run.study, data, 0)
+    once, own = count_shared_and_task_parameters(run.study, data, 0)
     for block in (["cls"], ["cls", "seg"], sorted(data.tasks)):
         tasks = [data.tasks[task_id] for task_id in block]
         assert once + sum(own[t] for t in block) == count_parameters(build_network(run.study.model, tasks, 0)).total

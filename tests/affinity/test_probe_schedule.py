@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from usaggr.affinity.probe_schedule import Pace, Rota, Tally
+from usaggr.affinity.probe_schedule import PairMeans, ProbeBudget, SourceRotation
 
 
 class Clock:
@@ -23,16 +23,16 @@ def ride(
 ) -> tuple[list[tuple[int, int]], float]:
     """Step and sources of each probe of a run whose steps and probes take so long, and seconds of all probes."""
     clock = Clock()
-    pace = Pace(overhead, steps, expected, clock)
+    budget = ProbeBudget(overhead, steps, expected, clock)
     probes = []
     for done in range(1, steps + 1):
         clock.now += step
-        count = pace.sources(done, tasks)
+        count = budget.count_sources(done, tasks)
         if count:
             clock.now += own + each * count
-            pace.took(own, each * count, count)
+            budget.record(own, each * count, count)
             probes.append((done, count))
-    return probes, pace.spent
+    return probes, budget.probe_seconds
 
 
 @given(
@@ -79,10 +79,10 @@ def test_a_run_that_cannot_pay_a_single_probe_has_none() -> None:
 
 @pytest.mark.parametrize(("tasks", "count"), [(6, 2), (9, 4), (27, 5)])
 def test_every_task_and_every_pair_comes_as_often_as_any_other(tasks: int, count: int) -> None:
-    rota = Rota(tasks, 0)
+    rotation = SourceRotation(tasks, 0)
     together = np.zeros((tasks, tasks), dtype=int)
     for _ in range(4 * tasks * tasks // count // count):
-        chosen = rota.choose(count)
+        chosen = rotation.choose(count)
         assert len(set(chosen)) == count
         together[np.ix_(chosen, chosen)] += 1
     often = np.diag(together)
@@ -93,9 +93,9 @@ def test_every_task_and_every_pair_comes_as_often_as_any_other(tasks: int, count
 
 
 def test_a_tally_is_the_mean_of_what_is_a_number() -> None:
-    tally = Tally(2)
+    means = PairMeans(2)
     for value in (1.0, 2.0, float("nan"), float("inf")):
-        tally.add(0, 1, value)
-    assert tally.means()[0, 1] == 1.5
-    assert tally.counts.tolist() == [[0, 2], [0, 0]]
-    assert np.isnan(tally.means()[1, 0])
+        means.add(0, 1, value)
+    assert means.means()[0, 1] == 1.5
+    assert means.counts.tolist() == [[0, 2], [0, 0]]
+    assert np.isnan(means.means()[1, 0])

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from tests.affinity.runs import unified
-from usaggr.affinity.feature_similarity import domain_similarity, feature_similarity
-from usaggr.affinity.routing_affinity import check_routes, run_similarity
+from usaggr.affinity.feature_similarity import compute_domain_similarity, compute_feature_similarity
+from usaggr.affinity.routing_affinity import check_has_router, compute_run_similarity
 from usaggr.errors import ConfigError, RunError
 from usaggr.progress import NoProgress
 
@@ -22,24 +22,24 @@ def test_the_earth_movers_distance_is_the_best_of_all_assignments() -> None:
             apart = np.linalg.norm(scaled[a][:, None] - scaled[b], axis=-1)
             distances[a, b] = min(np.mean([apart[i, j] for i, j in enumerate(p)]) for p in permutations(range(4)))
     typical = np.median(distances[np.tril_indices(3, -1)])
-    assert domain_similarity(features) == pytest.approx(np.exp(-distances / typical))
+    assert compute_domain_similarity(features) == pytest.approx(np.exp(-distances / typical))
 
 
 def test_tasks_that_look_alike_are_more_alike() -> None:
     rng = np.random.default_rng(1)
     near, far = rng.normal(size=(2, 40, 8)), rng.normal(3.0, 1.0, size=(1, 40, 8))
-    similarity = domain_similarity(np.concatenate([near, far]))
+    similarity = compute_domain_similarity(np.concatenate([near, far]))
     assert similarity[0, 1] > max(similarity[0, 2], similarity[1, 2])
     assert np.allclose(np.diag(similarity), 1)
-    assert (domain_similarity(np.ones((2, 3, 4))) == 1).all()
+    assert (compute_domain_similarity(np.ones((2, 3, 4))) == 1).all()
 
 
 @pytest.mark.slow
 def test_features_are_those_of_the_network_at_its_start_and_the_same_again(tmp_path: Path) -> None:
     run, data = unified(tmp_path)
-    similarity, images = feature_similarity(run.study, data, 0, NoProgress())
-    again, _ = feature_similarity(run.study, data, 0, NoProgress())
-    other, _ = feature_similarity(run.study, data, 1, NoProgress())
+    similarity, images = compute_feature_similarity(run.study, data, 0, NoProgress())
+    again, _ = compute_feature_similarity(run.study, data, 0, NoProgress())
+    other, _ = compute_feature_similarity(run.study, data, 1, NoProgress())
     assert similarity.shape == (4, 4)
     assert images == min(len(of) for of in data.train.values())
     assert np.array_equal(similarity, again)
@@ -48,17 +48,17 @@ def test_features_are_those_of_the_network_at_its_start_and_the_same_again(tmp_p
 
 def test_routing_says_what_is_missing(tmp_path: Path) -> None:
     run, _ = unified(tmp_path, "model=m2dino_tiny", "data.channels=3")
-    check_routes(run.study.model)
+    check_has_router(run.study.model)
     with pytest.raises(ConfigError, match=r"routing: the unified run of seed 0 at scale 1 is not done.*usaggr sweep"):
-        run_similarity(run)
+        compute_run_similarity(run)
     run.directory.mkdir(parents=True)
     (run.directory / "result.json").write_text("{}")
     with pytest.raises(ConfigError, match=r"has no routing\.csv"):
-        run_similarity(run)
+        compute_run_similarity(run)
     head = "task,block,expert,share,chosen,probability,entropy"
     (run.directory / "routing.csv").write_text(f"{head}\ncls,1,1,1,1,1,0\n")
     with pytest.raises(RunError, match="not one row for each task"):
-        run_similarity(run)
+        compute_run_similarity(run)
     shares = {"cls": (1.0, 0.0), "det": (1.0, 0.0), "reg": (0.0, 1.0), "seg": (0.5, 0.5)}
     rows = [
         f"{task},1,{expert},{share},{share},{share},0.5"
@@ -66,7 +66,7 @@ def test_routing_says_what_is_missing(tmp_path: Path) -> None:
         for expert, share in enumerate(of, 1)
     ]
     (run.directory / "routing.csv").write_text("\n".join([head, *rows]))
-    found = run_similarity(run)
+    found = compute_run_similarity(run)
     assert found[0, 1] == pytest.approx(1.0)
     assert found[0, 2] == pytest.approx(0.0)
     assert 0 < found[0, 3] < 1
@@ -75,4 +75,4 @@ def test_routing_says_what_is_missing(tmp_path: Path) -> None:
 def test_a_network_without_a_router_is_refused(tmp_path: Path) -> None:
     run, _ = unified(tmp_path)
     with pytest.raises(ConfigError, match=r"routing: model\.name=mh_mtl routes no tokens"):
-        check_routes(run.study.model)
+        check_has_router(run.study.model)

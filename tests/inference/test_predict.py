@@ -309,7 +309,7 @@ def test_the_command_ends_as_it_says(folder: Path, run: Path, tmp_path: Path) ->
     bad = usaggr(run, "--data", root, "--out", tmp_path / "bad")
     assert bad.exit_code == 1
     assert bad.stdout.splitlines()[0] == "117 predictions"
-    assert bad.stderr.splitlines()[0] == "3 rows skipped, which could not be predicted:"
+    assert bad.stderr.splitlines()[0] == "3 rows could not be predicted and were skipped:"
     ended = usaggr(run, "--data", root, "--out", tmp_path / "ended", "--on-bad-image", "error")
     assert isinstance(ended.exception, DataError)  # exit status 2, by main
     wrong = usaggr(run, "--data", root, "--out", tmp_path / "ended", "--on-bad-image", "stop")

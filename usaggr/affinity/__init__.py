@@ -1,4 +1,4 @@
-"""Which tasks help each other: estimated from data, clustered into blocks, written as a grouping.
+"""Affinity: estimates from data of which tasks help each other, clustered into blocks and written as a grouping.
 
-From Python: `usaggr.affinity.blocks.affinity_blocks(study)`. Importing the package is cheap; estimating needs torch.
+From Python: `usaggr.affinity.blocks.affinity_blocks(study)`. Importing the package is quick; estimating imports torch.
 """

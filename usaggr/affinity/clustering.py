@@ -1,9 +1,9 @@
-"""From affinities between tasks to blocks: the partition whose tasks gain most from the others of their blocks.
+"""Clustering of tasks into blocks by affinity: tasks should gain most from the other tasks of their block.
 
-The value of a partition is the mean over tasks of the mean affinity that the other tasks of a task's block have on it;
-a task alone gets 0. A block's part of it is the sum of the affinities within the block / (its tasks - 1), so that only
-the sum of both directions counts. Which pairs go well together does not tell which sets do; this is a guess as good as
-its affinities (docs/affinity.md).
+The score of a partition is the mean over tasks of the mean affinity of the block's other tasks to the task; a task
+alone has 0. A block contributes the sum of its affinities / (its tasks - 1): only the sum of both directions matters.
+Affinities of pairs do not determine which larger sets go well together: the result is a guess, only as good as the
+affinities (docs/affinity.md).
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,169 +15,198 @@ from usaggr.data.seeds import generator
 
 Array = NDArray[np.float64]
 Partition = tuple[tuple[int, ...], ...]
-"""Blocks of places of tasks, each in order, by their first tasks."""
+"""Blocks of task indices, each in ascending order, sorted by their first task."""
 
-MOST_EXACT = 10
-"""Tasks for which all partitions are looked at."""
-_STARTS = 12
-"""Partitions drawn by lot from which the search begins too, beside that of greedy merging."""
-_LEAST = 1e-12
-"""A gain that is more than rounding."""
+MAX_EXACT_TASKS = 10
+"""Largest number of tasks for which all partitions are compared: the time grows as 3^T."""
+_RANDOM_STARTS = 12
+"""Number of random partitions from which the local search starts, in addition to greedy merging."""
+_MIN_GAIN = 1e-12
+"""Smallest gain of a move that is not a rounding error."""
 
 
-def cluster(affinity: ArrayLike, most_blocks: int | None = None) -> Partition:
-    """The best partition that is found: of all, for up to MOST_EXACT tasks; else by greedy merging and local moves.
+def cluster(affinity: ArrayLike, max_blocks: int | None = None) -> Partition:
+    """Return the best partition: of all for up to MAX_EXACT_TASKS tasks, else by greedy merging and local search.
 
     Args:
-        affinity: (T, T) of the task of the row on that of the column; the diagonal is not read.
-        most_blocks: at least 1; None: as many as there are tasks.
+        affinity: (T, T) affinity of the row's task to the column's task; the diagonal is ignored.
+        max_blocks: Largest number of blocks, at least 1; None: the number of tasks.
 
     Raises:
-        ValueError: not a square matrix of numbers, or a limit under 1.
+        ValueError: The matrix is not square or not finite, or the limit is below 1.
     """
-    both = _both_ways(affinity)
-    tasks = len(both)
-    limit = tasks if most_blocks is None else min(most_blocks, tasks)
+    tasks = len(_make_symmetric(affinity))
+    limit = tasks if max_blocks is None else min(max_blocks, tasks)
     if limit < 1:
         raise ValueError("at least one block is needed")
-    return exact(affinity, limit) if tasks <= MOST_EXACT else searched(affinity, limit)
+    return find_best_partition(affinity, limit) if tasks <= MAX_EXACT_TASKS else search_partition(affinity, limit)
 
 
-def value_of(affinity: ArrayLike, partition: Iterable[Sequence[int]]) -> float:
-    """Mean over tasks of the mean affinity that the other tasks of their block have on them; 0 for a task alone."""
-    both = _both_ways(affinity)
-    total = sum(_block_value(both, np.asarray(list(block), dtype=int)) for block in partition)
-    return float(total) / len(both)
+def score_partition(affinity: ArrayLike, partition: Iterable[Sequence[int]]) -> float:
+    """Return the mean over tasks of the mean affinity of the block's other tasks to the task; 0 for a task alone."""
+    symmetric = _make_symmetric(affinity)
+    total = sum(_score_block(symmetric, np.asarray(list(block), dtype=int)) for block in partition)
+    return float(total) / len(symmetric)
 
 
-def exact(affinity: ArrayLike, most_blocks: int) -> Partition:
-    """The best of all partitions into at most so many blocks, the one with the fewest blocks of equals.
+def find_best_partition(affinity: ArrayLike, max_blocks: int) -> Partition:
+    """Return the best of all partitions into up to `max_blocks` blocks; of equal ones, that with the fewest blocks.
 
-    By dynamic programming over sets of tasks: 3^T steps, for up to some 12 tasks.
+    Dynamic programming over sets of tasks takes 3^T steps, which is feasible for up to about 12 tasks. A set of tasks
+    is a bit mask. The best partition of a set into n blocks is one block with the set's first task, and the best
+    partition of the remaining tasks into n - 1 blocks.
     """
-    both = _both_ways(affinity)
-    tasks = len(both)
+    symmetric = _make_symmetric(affinity)
+    tasks = len(symmetric)
     members = [np.flatnonzero([mask >> task & 1 for task in range(tasks)]) for mask in range(1 << tasks)]
-    of_block = np.array([_block_value(both, block) for block in members])
-    best = np.full((1 << tasks, most_blocks + 1), -np.inf)  # of a set, cut into exactly so many blocks
+    block_scores = np.array([_score_block(symmetric, block) for block in members])
+    best = np.full((1 << tasks, max_blocks + 1), -np.inf)  # by set, and by exact number of blocks
     best[0, 0] = 0.0
-    chosen = np.zeros((1 << tasks, most_blocks + 1), dtype=np.int64)
+    best_block = np.zeros((1 << tasks, max_blocks + 1), dtype=np.int64)
     for mask in range(1, 1 << tasks):
-        first = mask & -mask
-        rest = mask ^ first
-        inner = np.array(list(_subsets(rest))) | first  # blocks that hold the set's first task
-        values = of_block[inner][:, None] + best[mask ^ inner, :most_blocks]
-        highest = values.argmax(axis=0)
-        best[mask, 1:] = values[highest, np.arange(most_blocks)]
-        chosen[mask, 1:] = inner[highest]
-    whole = (1 << tasks) - 1
-    count = int(np.argmax(np.round(best[whole], 12)))
+        first = mask & -mask  # the lowest bit
+        blocks_with_first = np.array(list(_iterate_subsets(mask ^ first))) | first
+        scores = block_scores[blocks_with_first][:, None] + best[mask ^ blocks_with_first, :max_blocks]
+        highest = scores.argmax(axis=0)
+        best[mask, 1:] = scores[highest, np.arange(max_blocks)]
+        best_block[mask, 1:] = blocks_with_first[highest]
+    remaining = (1 << tasks) - 1
+    # Rounded, so that argmax returns the fewest blocks among scores that differ by rounding errors.
+    count = int(np.argmax(np.round(best[remaining], 12)))
     blocks = []
-    while whole:
-        block = int(chosen[whole, count])
+    while remaining:
+        block = int(best_block[remaining, count])
         blocks.append(members[block].tolist())
-        whole, count = whole ^ block, count - 1
-    return _ordered(blocks)
+        remaining, count = remaining ^ block, count - 1
+    return _sort_blocks(blocks)
 
 
-def searched(affinity: ArrayLike, most_blocks: int) -> Partition:
-    """A good partition into at most so many blocks: merged greedily or drawn by lot, then moved task by task."""
-    both = _both_ways(affinity)
-    tasks = len(both)
-    starts = [_merged(both, most_blocks)]
-    for start in range(_STARTS):
+def search_partition(affinity: ArrayLike, max_blocks: int) -> Partition:
+    """Search for a good partition into up to `max_blocks` blocks, for too many tasks to compare all partitions.
+
+    The search improves several starts by single moves and swaps: greedy merging, and random partitions.
+    """
+    symmetric = _make_symmetric(affinity)
+    tasks = len(symmetric)
+    starts = [_merge_greedily(symmetric, max_blocks)]
+    for start in range(_RANDOM_STARTS):
         rng = generator("affinity clustering", tasks, start)
-        starts.append(rng.integers(int(rng.integers(1, most_blocks + 1)), size=tasks))
+        starts.append(rng.integers(int(rng.integers(1, max_blocks + 1)), size=tasks))
     best: tuple[float, int, Partition] | None = None
-    for places in starts:
-        found = _improved(both, places, most_blocks)
-        blocks = _ordered([np.flatnonzero(found == label).tolist() for label in np.unique(found)])
-        rank = (round(-value_of(affinity, blocks), 12), len(blocks), blocks)
+    for labels in starts:
+        improved = _improve(symmetric, labels, max_blocks)
+        blocks = _sort_blocks([np.flatnonzero(improved == label).tolist() for label in np.unique(improved)])
+        # The highest score, then the fewest blocks, then a fixed order: the result is deterministic.
+        rank = (round(-score_partition(affinity, blocks), 12), len(blocks), blocks)
         best = rank if best is None or rank < best else best
     assert best is not None
     return best[2]
 
 
-def _both_ways(affinity: ArrayLike) -> Array:
-    """(T, T): affinity in one direction and the other, nought on the diagonal."""
+def _make_symmetric(affinity: ArrayLike) -> Array:
+    """Return the sum of the affinities in both directions (T, T), with 0 on the diagonal.
+
+    Raises:
+        ValueError: The matrix is not square or not finite.
+    """
     values = np.array(affinity, dtype=float)
     if values.ndim != 2 or values.shape[0] != values.shape[1] or not len(values):
-        raise ValueError(f"a square matrix of affinities is needed, not one of shape {values.shape}")
+        raise ValueError(f"affinities must be a square matrix; got shape {values.shape}")
     np.fill_diagonal(values, 0.0)
     if not np.isfinite(values).all():
-        raise ValueError("all affinities must be numbers")
-    both: Array = values + values.T
-    return both
+        raise ValueError("all affinities must be finite")
+    symmetric: Array = values + values.T
+    return symmetric
 
 
-def _block_value(both: Array, block: NDArray[np.intp]) -> float:
-    """A block's part of the sum over tasks."""
-    return 0.0 if len(block) < 2 else float(both[np.ix_(block, block)].sum()) / 2 / (len(block) - 1)
+def _score_block(symmetric: Array, block: NDArray[np.intp]) -> float:
+    """Return the sum over a block's tasks of the mean affinity of the others to the task."""
+    return 0.0 if len(block) < 2 else float(symmetric[np.ix_(block, block)].sum()) / 2 / (len(block) - 1)
 
 
-def _subsets(mask: int) -> Iterable[int]:
-    part = mask
+def _iterate_subsets(mask: int) -> Iterable[int]:
+    """Yield all subsets of a bit mask, the mask first and 0 last."""
+    subset = mask
     while True:
-        yield part
-        if not part:
+        yield subset
+        if not subset:
             return
-        part = (part - 1) & mask
+        subset = (subset - 1) & mask  # the next smaller number with bits of the mask only
 
 
-def _ordered(blocks: Iterable[Sequence[int]]) -> Partition:
+def _sort_blocks(blocks: Iterable[Sequence[int]]) -> Partition:
     return tuple(sorted(tuple(sorted(map(int, block))) for block in blocks if len(block)))
 
 
-def _merged(both: Array, most_blocks: int) -> NDArray[np.intp]:
-    """(T,) block of each task: two blocks are joined at a time, the best pair, while there are too many or it helps."""
-    places = np.arange(len(both))
-    while len(labels := np.unique(places)) > 1:
-        member = (places[:, None] == labels).astype(float)
-        sums = member.T @ both @ member
-        inside, sizes = np.diag(sums) / 2, member.sum(axis=0)
-        alone = inside / np.maximum(sizes - 1, 1)
-        joined = (inside[:, None] + inside + sums) / np.maximum(sizes[:, None] + sizes - 1, 1)
-        gains = joined - alone[:, None] - alone
-        gains[np.tril_indices(len(labels))] = -np.inf
+def _merge_greedily(symmetric: Array, max_blocks: int) -> NDArray[np.intp]:
+    """Return the block label (T,) of each task after merging the best pair of blocks again and again.
+
+    Merging starts from single tasks. It continues while there are too many blocks, or a merge raises the score.
+    """
+    labels = np.arange(len(symmetric))
+    while len(blocks := np.unique(labels)) > 1:
+        membership = (labels[:, None] == blocks).astype(float)
+        sums = membership.T @ symmetric @ membership
+        inner_sums, sizes = np.diag(sums) / 2, membership.sum(axis=0)
+        separate = inner_sums / np.maximum(sizes - 1, 1)
+        merged = (inner_sums[:, None] + inner_sums + sums) / np.maximum(sizes[:, None] + sizes - 1, 1)
+        gains = merged - separate[:, None] - separate
+        gains[np.tril_indices(len(blocks))] = -np.inf  # each pair once
         a, b = np.unravel_index(int(gains.argmax()), gains.shape)
-        if len(labels) <= most_blocks and gains[a, b] <= _LEAST:
+        if len(blocks) <= max_blocks and gains[a, b] <= _MIN_GAIN:
             break
-        places = np.where(places == labels[b], labels[a], places)
-    return places
+        labels = np.where(labels == blocks[b], blocks[a], labels)
+    return labels
 
 
-def _improved(both: Array, places: NDArray[np.intp], most_blocks: int) -> NDArray[np.intp]:
-    """Move single tasks to other blocks, or to one of their own, and swap pairs, as long as the value rises."""
-    tasks = len(both)
-    slots = min(most_blocks, tasks)
-    places = np.unique(places, return_inverse=True)[1].reshape(-1).copy()
+def _improve(symmetric: Array, labels: NDArray[np.intp], max_blocks: int) -> NDArray[np.intp]:
+    """Return block labels (T,) that no single move or swap improves.
+
+    The best move of one task to another block is made while there is a gain; blocks may be empty. If no move has a
+    gain, the best swap of two tasks is tried.
+
+    Args:
+        symmetric: (T, T) sum of the affinities in both directions.
+        labels: (T,) initial block labels.
+        max_blocks: Largest number of blocks.
+    """
+    tasks = len(symmetric)
+    count = min(max_blocks, tasks)
+    labels = np.unique(labels, return_inverse=True)[1].reshape(-1).copy()
     while True:
-        member = (places[:, None] == np.arange(slots)).astype(float)
-        to_block = both @ member  # (T, slots): of a task with all of a block
-        sizes, inside = member.sum(axis=0), (member * to_block).sum(axis=0) / 2
-        worth = inside / np.maximum(sizes - 1, 1)
-        own = to_block[np.arange(tasks), places]
-        left = (inside[places] - own) / np.maximum(sizes[places] - 2, 1) - worth[places]
-        gains = left[:, None] + (inside + to_block) / np.maximum(sizes, 1) - worth
-        gains[np.arange(tasks), places] = -np.inf
+        membership = (labels[:, None] == np.arange(count)).astype(float)
+        to_block = symmetric @ membership  # (T, count): sum of a task's affinities with all tasks of a block
+        sizes, inner_sums = membership.sum(axis=0), (membership * to_block).sum(axis=0) / 2
+        scores = inner_sums / np.maximum(sizes - 1, 1)
+        to_current = to_block[np.arange(tasks), labels]
+        change_of_left = (inner_sums[labels] - to_current) / np.maximum(sizes[labels] - 2, 1) - scores[labels]
+        gains = change_of_left[:, None] + (inner_sums + to_block) / np.maximum(sizes, 1) - scores
+        gains[np.arange(tasks), labels] = -np.inf
         task, block = np.unravel_index(int(gains.argmax()), gains.shape)
-        if gains[task, block] > _LEAST:
-            places[task] = block
+        if gains[task, block] > _MIN_GAIN:
+            labels[task] = block
             continue
-        swaps = _swap_gains(both, places, to_block, sizes)
-        a, b = np.unravel_index(int(swaps.argmax()), swaps.shape)
-        if swaps[a, b] <= _LEAST:
-            return places
-        places[a], places[b] = places[b], places[a]
+        swap_gains = _compute_swap_gains(symmetric, labels, to_block, sizes)
+        a, b = np.unravel_index(int(swap_gains.argmax()), swap_gains.shape)
+        if swap_gains[a, b] <= _MIN_GAIN:
+            return labels
+        labels[a], labels[b] = labels[b], labels[a]
 
 
-def _swap_gains(both: Array, places: NDArray[np.intp], to_block: Array, sizes: Array) -> Array:
-    """(T, T): what is gained where two tasks of different blocks change places."""
-    own = to_block[np.arange(len(both)), places]
-    there = to_block[:, places]  # (a, b): of task a with the block of b
-    divisor = np.maximum(sizes[places] - 1, 1)
-    of_a = (there.T - both - own[:, None]) / divisor[:, None]  # its block loses a and takes b in
-    of_b = (there - both - own[None, :]) / divisor[None, :]
-    gains: Array = of_a + of_b
-    gains[places[:, None] == places] = -np.inf
+def _compute_swap_gains(symmetric: Array, labels: NDArray[np.intp], to_block: Array, sizes: Array) -> Array:
+    """Return the gain of swapping two tasks between their blocks: (T, T), -inf within a block.
+
+    Args:
+        symmetric: (T, T) sum of the affinities in both directions.
+        labels: (T,) block labels.
+        to_block: (T, blocks) sum of a task's affinities with all tasks of a block.
+        sizes: (blocks,) number of tasks in each block.
+    """
+    to_current = to_block[np.arange(len(symmetric)), labels]
+    to_other = to_block[:, labels]  # (a, b): of task a with the block of b
+    divisor = np.maximum(sizes[labels] - 1, 1)
+    gain_in_block_of_a = (to_other.T - symmetric - to_current[:, None]) / divisor[:, None]  # a leaves, b enters
+    gain_in_block_of_b = (to_other - symmetric - to_current[None, :]) / divisor[None, :]
+    gains: Array = gain_in_block_of_a + gain_in_block_of_b
+    gains[labels[:, None] == labels] = -np.inf
     return gains

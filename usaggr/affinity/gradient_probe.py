@@ -1,8 +1,8 @@
-"""Looks into a training run every so many steps: what a step on one task would do to the losses of the others.
+"""Probes of a training run at regular intervals: the effect of a step on one task on the losses of the others.
 
-Lookahead is TAG's (Fifty et al., Efficiently Identifying Task Groupings, NeurIPS 2021, arXiv:2109.04617), the cosine of
-gradients is the measure of conflict of PCGrad (Yu et al., Gradient Surgery, NeurIPS 2020). A probe leaves the run as it
-was: parameters are put back bit by bit, no random number of the run's is drawn, no gradient is kept.
+Lookahead is the affinity of TAG (Fifty et al., Efficiently Identifying Task Groupings, NeurIPS 2021, arXiv:2109.04617).
+The cosine of gradients is the measure of conflict of PCGrad (Yu et al., Gradient Surgery, NeurIPS 2020). A probe does
+not change the run: parameters are restored bit by bit, the run's random numbers are not used, and no gradient remains.
 """
 
 import time
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from usaggr import stopping
-from usaggr.affinity.probe_schedule import SOURCE_SAMPLES, TARGET_SAMPLES, Pace, Rota, Tally
+from usaggr.affinity.probe_schedule import SOURCE_SAMPLES, TARGET_SAMPLES, PairMeans, ProbeBudget, SourceRotation
 from usaggr.config.study import TrainingConfig
 from usaggr.data.batches.batches import Batch, CachedPixels, make_batch
 from usaggr.data.batches.run_data import RunData
@@ -30,116 +30,184 @@ from usaggr.training.balancing import map_task_parameters
 from usaggr.training.losses import sample_losses
 from usaggr.training.module import MultiTaskModule
 
-_AT_ONCE = 32
-"""Samples of a forward pass without gradients."""
-_SMALL = 1e-6
-"""A loss under this has nothing to be made smaller: no estimate."""
+_BATCH_SIZE = 32
+"""Samples per forward pass without gradients."""
+_MIN_LOSS = 1e-6
+"""Losses below this have no estimate: nothing is left to reduce, and the ratio of losses would be arbitrary."""
 
 
 @dataclass(frozen=True)
-class Probing:
-    """What is looked for, and how it is paid for."""
+class ProbeSettings:
+    """Quantities to estimate, and limits on time and memory."""
 
     lookahead: bool
+    """Estimate how a step on one task changes the loss of another."""
     gradient: bool
+    """Estimate the cosine of two tasks' gradients."""
     overhead: float
-    """Seconds of probes for one of training."""
+    """Seconds of probes per second of training."""
     memory: int = 2**30
-    """Bytes of gradients that are kept at once."""
+    """Bytes of gradients that may be kept at once."""
 
 
 class ProbeSamples:
-    """Training samples for probes, task by task: whole epochs, in orders that are not those of the run's streams."""
+    """Training samples for probes by task, in complete epochs, in other orders than the run's streams.
+
+    Args:
+        train: Training samples by task id.
+        seed: Seed of the run.
+    """
 
     def __init__(self, train: Mapping[str, Sequence[Sample]], seed: int) -> None:
         self._train, self._seed = train, seed
-        self._waiting: dict[str, list[Sample]] = {task_id: [] for task_id in train}
-        self._epoch = dict.fromkeys(train, 0)
+        self._queues: dict[str, list[Sample]] = {task_id: [] for task_id in train}
+        self._epochs = dict.fromkeys(train, 0)
 
     def take(self, task_id: str, count: int) -> list[Sample]:
-        """The next ones of a task."""
-        waiting, samples = self._waiting[task_id], self._train[task_id]
-        while len(waiting) < count:
-            order = generator("affinity", task_id, self._seed, self._epoch[task_id]).permutation(len(samples))
-            waiting += [samples[i] for i in order]
-            self._epoch[task_id] += 1
-        self._waiting[task_id] = waiting[count:]
-        return waiting[:count]
+        """Return the next samples of a task."""
+        queue, samples = self._queues[task_id], self._train[task_id]
+        while len(queue) < count:
+            order = generator("affinity", task_id, self._seed, self._epochs[task_id]).permutation(len(samples))
+            queue += [samples[i] for i in order]
+            self._epochs[task_id] += 1
+        self._queues[task_id] = queue[count:]
+        return queue[:count]
 
 
-class Probe(pl.Callback):
-    """Probes a run of a MultiTaskModule while it is trained."""
+class GradientProbe(pl.Callback):
+    """Callback that probes the training of a MultiTaskModule.
+
+    Args:
+        data: Samples of the run.
+        training: Configuration of the training.
+        seed: Seed of the run.
+        steps: Number of training steps of the run.
+        settings: Quantities to estimate, and limits on time and memory.
+        progress: Receives the number of training steps.
+    """
 
     def __init__(
-        self, data: RunData, training: TrainingConfig, seed: int, steps: int, probing: Probing, progress: Progress
+        self,
+        data: RunData,
+        training: TrainingConfig,
+        seed: int,
+        steps: int,
+        settings: ProbeSettings,
+        progress: Progress,
     ) -> None:
         self.tasks = tuple(sorted(data.tasks))
-        """Ids, in the order of the rows and columns of the tallies."""
-        self.lookahead, self.gradient = Tally(len(self.tasks)), Tally(len(self.tasks))
+        """Task ids, in the order of rows and columns of the estimates."""
+        self.lookahead, self.gradient = PairMeans(len(self.tasks)), PairMeans(len(self.tasks))
+        self.budget: ProbeBudget | None = None
+        """Limit on the time of probes; set when the training starts."""
         self._data, self._training, self._steps = data, training, steps
-        self._samples, self._probing, self._progress = ProbeSamples(data.train, seed), probing, progress
-        self._rota = Rota(len(self.tasks), seed)
-        self.pace: Pace | None = None
-        """There once training has begun."""
-        self._most = len(self.tasks)
+        self._samples, self._settings, self._progress = ProbeSamples(data.train, seed), settings, progress
+        self._rotation = SourceRotation(len(self.tasks), seed)
+        self._max_sources = len(self.tasks)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Begin to count time."""
-        if self.pace is None:
-            batch = self._training.batch_size
-            seen = len(self.tasks) * TARGET_SAMPLES / 3 / batch  # a step is three forward passes
-            self._most = self._most_sources(_ours(pl_module).network)
-            self.pace = Pace(self._probing.overhead, self._steps, (seen, seen + SOURCE_SAMPLES / batch))
+        """Start to count time, with an estimate of the cost of a probe in training steps."""
+        if self.budget is None:
+            self._max_sources = self._count_sources_in_memory(_as_multi_task_module(pl_module).network)
+            batch_size = self._training.batch_size
+            # A training step (forward and backward) takes about as long as three forward passes.
+            target_steps = len(self.tasks) * TARGET_SAMPLES / 3 / batch_size
+            estimated_steps = (target_steps, target_steps + SOURCE_SAMPLES / batch_size)
+            self.budget = ProbeBudget(self._settings.overhead, self._steps, estimated_steps)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Probe, if it is time; stop, if it was asked for."""
-        module, pace = _ours(pl_module), self.pace
-        assert pace is not None
+        """Probe if a probe is due.
+
+        Args:
+            trainer: Trainer of the run.
+            pl_module: Module of the run.
+            outputs: Not used.
+            batch: Not used.
+            batch_idx: Not used.
+
+        Raises:
+            RunInterrupted: The run was asked to stop.
+        """
+        module, budget = _as_multi_task_module(pl_module), self.budget
+        assert budget is not None
         if stopping.asked():
             raise RunInterrupted(f"stopped at step {module.step} of {self._steps}")
         self._progress.advance()
-        if not pace.sources(module.step, self._most):
+        if not budget.count_sources(module.step, self._max_sources):
             return
-        _wait(module.device)
-        count = pace.sources(module.step, self._most)
-        if count:
-            self._look(trainer, module, pace, count)
+        # The work queued on a GPU counts as training, which may delay the probe or change its number of sources.
+        _synchronize(module.device)
+        sources = budget.count_sources(module.step, self._max_sources)
+        if sources:
+            self._probe(trainer, module, budget, sources)
 
-    def _most_sources(self, network: MultiTaskNetwork) -> int:
-        if not self._probing.gradient:
+    def _count_sources_in_memory(self, network: MultiTaskNetwork) -> int:
+        """Return the largest number of source tasks whose gradients may be kept at once, at least 2."""
+        if not self._settings.gradient:
             return len(self.tasks)
-        bytes_each = 4 * sum(p.numel() for p in shared_parameters(network))
-        return min(len(self.tasks), max(2, self._probing.memory // max(bytes_each, 1)))
+        gradient_bytes = 4 * sum(p.numel() for p in find_shared_parameters(network))
+        return min(len(self.tasks), max(2, self._settings.memory // max(gradient_bytes, 1)))
 
-    def _look(self, trainer: pl.Trainer, module: MultiTaskModule, pace: Pace, count: int) -> None:
+    def _probe(self, trainer: pl.Trainer, module: MultiTaskModule, budget: ProbeBudget, count: int) -> None:
+        """Probe some source tasks, and add the estimates to `lookahead` and `gradient`.
+
+        Args:
+            trainer: Trainer of the run.
+            module: Module of the run.
+            budget: Receives the cost of the probe.
+            count: Number of source tasks.
+        """
         start = time.perf_counter()
-        moment = Moment(trainer, module, self._data, self._training, self._samples)
-        sources = self._rota.choose(count)
-        with _evaluating(moment.network):
-            targets = moment.targets(self.tasks) if self._probing.lookahead else []
-            before = moment.losses(targets)
-            middle = _now(moment.device)
-            kept: list[Tensor] = []
+        state = TrainingState(trainer, module, self._data, self._training, self._samples)
+        sources = self._rotation.choose(count)
+        with _evaluation_mode(state.network):
+            targets = state.take_targets(self.tasks) if self._settings.lookahead else []
+            before = state.compute_losses(targets)
+            targets_done = _measure_time(module.device)
+            source_gradients: list[Tensor] = []
             for source in sources:
-                gradients = moment.gradients(self.tasks[source])
-                if self._probing.lookahead:
-                    after = moment.losses_after(gradients, targets)
-                    for target, task_id in enumerate(self.tasks):
-                        if target != source and before[task_id] > _SMALL:
-                            self.lookahead.add(source, target, 1 - after[task_id] / before[task_id])
-                if self._probing.gradient:
-                    kept.append(torch.cat([gradient.float().flatten() for gradient in gradients]))
-            for (a, first), (b, second) in combinations(zip(sources, kept, strict=False), 2):
-                cosine = float(torch.dot(first, second) / (first.norm() * second.norm()))
-                self.gradient.add(a, b, cosine)
-                self.gradient.add(b, a, cosine)
-        pace.took(middle - start, _now(moment.device) - middle, len(sources))
+                gradients = state.compute_gradients(self.tasks[source])
+                if self._settings.lookahead:
+                    after = state.compute_losses_after_step(gradients, targets)
+                    self._add_lookahead(source, before, after)
+                if self._settings.gradient:
+                    source_gradients.append(torch.cat([gradient.float().flatten() for gradient in gradients]))
+            self._add_cosines(sources, source_gradients)
+        budget.record(targets_done - start, _measure_time(module.device) - targets_done, len(sources))
+
+    def _add_lookahead(self, source: int, before: Mapping[str, float], after: Mapping[str, float]) -> None:
+        """Add 1 - loss after / loss before for each target task.
+
+        Args:
+            source: Index of the source task.
+            before: Losses by task id before a step on the source task.
+            after: Losses by task id after it.
+        """
+        for target, task_id in enumerate(self.tasks):
+            if target != source and before[task_id] > _MIN_LOSS:
+                self.lookahead.add(source, target, 1 - after[task_id] / before[task_id])
+
+    def _add_cosines(self, sources: Sequence[int], gradients: Sequence[Tensor]) -> None:
+        """Add the cosine of each pair of gradients in both directions; no gradients: nothing is added."""
+        # `strict=False`: without `gradient` in the settings there are sources and no gradients.
+        for (a, first), (b, second) in combinations(zip(sources, gradients, strict=False), 2):
+            cosine = float(torch.dot(first, second) / (first.norm() * second.norm()))
+            self.gradient.add(a, b, cosine)
+            self.gradient.add(b, a, cosine)
 
 
-class Moment:
-    """A run between two of its steps."""
+class TrainingState:
+    """State of a run between two training steps, from which virtual steps are taken.
+
+    Args:
+        trainer: Trainer of the run.
+        module: Module of the run.
+        data: Samples of the run.
+        training: Configuration of the training.
+        samples: Samples for probes.
+    """
 
     def __init__(
         self,
@@ -152,51 +220,59 @@ class Moment:
         self.network, self.device = module.network, module.device
         self._tasks, self._training, self._samples = data.tasks, training, samples
         self._pixels = CachedPixels(data.cache, module.device)
-        self._half: Callable[[], Any] = trainer.precision_plugin.forward_context
+        self._precision_context: Callable[[], Any] = trainer.precision_plugin.forward_context
         rates = {id(p): group["lr"] for group in trainer.optimizers[0].param_groups for p in group["params"]}
-        self._shared = shared_parameters(module.network)
+        self._shared = find_shared_parameters(module.network)
         self._rates = [rates[id(parameter)] for parameter in self._shared]
 
-    def targets(self, tasks: Sequence[str]) -> list[Batch]:
-        """Samples of all tasks, in batches."""
-        chosen = [sample for task_id in tasks for sample in self._samples.take(task_id, TARGET_SAMPLES)]
-        return [make_batch(chosen[i : i + _AT_ONCE], self._pixels) for i in range(0, len(chosen), _AT_ONCE)]
+    def take_targets(self, tasks: Sequence[str]) -> list[Batch]:
+        """Return the next samples of all target tasks, in batches."""
+        samples = [sample for task_id in tasks for sample in self._samples.take(task_id, TARGET_SAMPLES)]
+        return [make_batch(samples[i : i + _BATCH_SIZE], self._pixels) for i in range(0, len(samples), _BATCH_SIZE)]
 
     @torch.no_grad()
-    def losses(self, batches: Sequence[Batch]) -> dict[str, float]:
-        """Mean training loss of each task's samples."""
-        found: dict[str, list[Tensor]] = {}
+    def compute_losses(self, batches: Sequence[Batch]) -> dict[str, float]:
+        """Return the mean training loss of each task's samples, by task id."""
+        losses_by_task: dict[str, list[Tensor]] = {}
         for batch in batches:
-            for task_id, losses in self._losses(batch).items():
-                found.setdefault(task_id, []).append(losses)
-        means = {task_id: torch.cat(losses).double().mean() for task_id, losses in found.items()}
+            for task_id, losses in self._compute_sample_losses(batch).items():
+                losses_by_task.setdefault(task_id, []).append(losses)
+        means = {task_id: torch.cat(losses).double().mean() for task_id, losses in losses_by_task.items()}
+        # One transfer from the device for all tasks.
         values = torch.stack(list(means.values())).tolist() if means else []
         return dict(zip(means, values, strict=True))
 
-    def gradients(self, task_id: str) -> list[Tensor]:
-        """Of the shared parameters: those of the task's weight x mean training loss of its next samples."""
+    def compute_gradients(self, task_id: str) -> list[Tensor]:
+        """Return the gradients of the shared parameters, for the task's next samples.
+
+        The loss is the task's weight x the mean training loss of the samples.
+        """
         batch = make_batch(self._samples.take(task_id, SOURCE_SAMPLES), self._pixels)
         with torch.enable_grad():
-            loss = self._losses(batch)[task_id].mean() * self._training.task_weights.get(task_id, 1.0)
-            found = torch.autograd.grad(loss, self._shared, allow_unused=True)
-        pairs = zip(found, self._shared, strict=True)
-        return [torch.zeros_like(p) if gradient is None else gradient for gradient, p in pairs]
+            loss = self._compute_sample_losses(batch)[task_id].mean() * self._training.task_weights.get(task_id, 1.0)
+            gradients = torch.autograd.grad(loss, self._shared, allow_unused=True)
+        pairs = zip(gradients, self._shared, strict=True)
+        return [torch.zeros_like(parameter) if gradient is None else gradient for gradient, parameter in pairs]
 
     @torch.no_grad()
-    def losses_after(self, gradients: Sequence[Tensor], batches: Sequence[Batch]) -> dict[str, float]:
-        """Losses after one plain step of gradient descent at the present learning rates, which is then undone."""
-        before = [parameter.detach().clone() for parameter in self._shared]
+    def compute_losses_after_step(self, gradients: Sequence[Tensor], batches: Sequence[Batch]) -> dict[str, float]:
+        """Return the losses after one step of plain gradient descent at the current learning rates.
+
+        The step is undone by restoring copies: adding and subtracting would leave rounding errors.
+        """
+        copies = [parameter.detach().clone() for parameter in self._shared]
         try:
             for parameter, gradient, rate in zip(self._shared, gradients, self._rates, strict=True):
                 parameter.sub_(gradient, alpha=rate)
-            return self.losses(batches)
+            return self.compute_losses(batches)
         finally:
-            for parameter, kept in zip(self._shared, before, strict=True):
-                parameter.copy_(kept)
+            for parameter, original in zip(self._shared, copies, strict=True):
+                parameter.copy_(original)
 
-    def _losses(self, batch: Batch) -> dict[str, Tensor]:
-        """(n,) of each task's samples. A context for each pass: autocast keeps copies of weights within one."""
-        with self._half():
+    def _compute_sample_losses(self, batch: Batch) -> dict[str, Tensor]:
+        """Return the training loss of each sample, (n,) by task id."""
+        # A context for each pass: within one, autocast keeps copies of weights, which a virtual step would outdate.
+        with self._precision_context():
             outputs = self.network(batch.images, batch.rows)
         return {
             task_id: sample_losses(self._tasks[task_id], output, batch.targets[task_id], self._training)
@@ -204,15 +280,18 @@ class Moment:
         }
 
 
-def shared_parameters(network: MultiTaskNetwork) -> list[nn.Parameter]:
-    """What is trained and serves all tasks: not heads, nor what else a task has of its own."""
-    own = map_task_parameters(network)
-    return [p for name, p in network.named_parameters() if p.requires_grad and name not in own]
+def find_shared_parameters(network: MultiTaskNetwork) -> list[nn.Parameter]:
+    """Return the trained parameters that serve all tasks: not those of heads, embeddings and adapters of tasks."""
+    task_of = map_task_parameters(network)
+    return [p for name, p in network.named_parameters() if p.requires_grad and name not in task_of]
 
 
 @contextmanager
-def _evaluating(network: nn.Module) -> Iterator[None]:
-    """No dropout, which would draw random numbers, and no statistic that is updated; then as it was."""
+def _evaluation_mode(network: nn.Module) -> Iterator[None]:
+    """Set evaluation mode within the context, and restore the mode of each module afterwards.
+
+    In training mode, dropout would use the run's random numbers and batch norms would update their statistics.
+    """
     modes = [(module, module.training) for module in network.modules()]
     network.eval()
     try:
@@ -222,17 +301,18 @@ def _evaluating(network: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
-def _wait(device: torch.device) -> None:
+def _synchronize(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
-def _now(device: torch.device) -> float:
-    _wait(device)
+def _measure_time(device: torch.device) -> float:
+    """Return the time in seconds after all work that is queued on the device."""
+    _synchronize(device)
     return time.perf_counter()
 
 
-def _ours(module: pl.LightningModule) -> MultiTaskModule:
+def _as_multi_task_module(module: pl.LightningModule) -> MultiTaskModule:
     if not isinstance(module, MultiTaskModule):
         raise TypeError(f"probes are of a MultiTaskModule, not of a {type(module).__name__}")
     return module

@@ -1,4 +1,4 @@
-"""Trains a unified run for the sake of its probes: steps and weights as in a sweep, no validation, no scores."""
+"""Training of a unified run with probes: the steps and weights of a sweep's run, without validation and scores."""
 
 import time
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ import cv2
 import torch
 from torch import Tensor
 
-from usaggr.affinity.gradient_probe import Probe, Probing
+from usaggr.affinity.gradient_probe import GradientProbe, ProbeSettings
 from usaggr.config.study import StudyConfig
 from usaggr.data.batches.run_data import RunData
 from usaggr.data.seeds import derived_seed
@@ -22,58 +22,80 @@ from usaggr.training.validation_curve import Curve
 
 
 @dataclass(frozen=True)
-class Ridden:
-    """What a probed run has found, and what it took."""
+class ProbedTraining:
+    """Result of a probed training: its estimates, weights and cost."""
 
-    probe: Probe
+    probe: GradientProbe
     weights: Mapping[str, Tensor]
-    """Of the trained network."""
+    """State dict of the trained network."""
     seconds: float
-    """Of training, probes included."""
+    """Seconds of the training, with its probes."""
     probe_seconds: float
+    """Seconds of the probes."""
 
 
-def ride(
-    spec: RunSpec, study: StudyConfig, data: RunData, placement: Placement, probing: Probing, progress: Progress
-) -> Ridden:
-    """Train a run from its start, and probe it on the way.
+def train_with_probes(
+    spec: RunSpec,
+    study: StudyConfig,
+    data: RunData,
+    placement: Placement,
+    settings: ProbeSettings,
+    progress: Progress,
+) -> ProbedTraining:
+    """Train a run from the beginning, and probe it during the training.
+
+    Args:
+        spec: Specification of the unified run.
+        study: Configuration of the study.
+        data: Samples of the run.
+        placement: Device and threads.
+        settings: Quantities to estimate, and their limit on time and memory.
+        progress: Receives the number of training steps.
 
     Raises:
-        RunError: the training loss is not finite.
-        ConfigError: the network cannot be built as configured.
-        RunInterrupted: it was asked to stop.
+        RunError: The training loss is not finite.
+        ConfigError: The network cannot be built as configured.
+        RunInterrupted: The run was asked to stop.
     """
     torch.set_num_threads(placement.threads)
     cv2.setNumThreads(placement.threads)
-    torch.manual_seed(derived_seed("run", spec.seed))
+    torch.manual_seed(derived_seed("run", spec.seed))  # as in a sweep's run, so that the steps are the same
     network = build_network(study.model, list(data.tasks.values()), spec.seed)
-    parts, _ = make_intervals(spec, study, data)
-    steps = sum(map(len, parts))
-    probe = Probe(data, study.training, spec.seed, steps, probing, progress)
-    trainer = make_trainer(study, placement, None, len(parts), [probe])
+    intervals, _ = make_intervals(spec, study, data)
+    steps = sum(map(len, intervals))
+    probe = GradientProbe(data, study.training, spec.seed, steps, settings, progress)
+    trainer = make_trainer(study, placement, None, len(intervals), [probe])
     trainer.limit_val_batches = 0
-    module = make_module(network, study, data, parts, Curve(data.tasks, {}, steps, keep_best=False))
+    module = make_module(network, study, data, intervals, Curve(data.tasks, {}, steps, keep_best=False))
     progress.start(f"affinity, seed {spec.seed}", steps)
     start = time.perf_counter()
     trainer.fit(module)
     seconds = time.perf_counter() - start
     progress.finish()
-    assert probe.pace is not None
-    return Ridden(probe, network.state_dict(), seconds, probe.pace.spent)
+    assert probe.budget is not None
+    return ProbedTraining(probe, network.state_dict(), seconds, probe.budget.probe_seconds)
 
 
-def parameter_counts(study: StudyConfig, data: RunData, seed: int) -> tuple[int, dict[str, int]]:
-    """Parameters of a model that are there once, and by task those that come with it.
+def count_shared_and_task_parameters(study: StudyConfig, data: RunData, seed: int) -> tuple[int, dict[str, int]]:
+    """Count the parameters that each model has once, and those that each task adds.
 
-    Every block's model has the same architecture, so that its parameters are the first plus those of its tasks.
+    All blocks have the same architecture, so that a model has the shared parameters plus those of its tasks.
+
+    Args:
+        study: Configuration of the study.
+        data: Samples of the unified run, with all tasks.
+        seed: Seed of the run.
+
+    Returns:
+        Number of shared parameters, and number of parameters by task id.
     """
     network = build_network(study.model, list(data.tasks.values()), seed)
-    own = map_task_parameters(network)
-    of = dict.fromkeys(data.tasks, 0)
+    task_of = map_task_parameters(network)
+    by_task = dict.fromkeys(data.tasks, 0)
     shared = 0
     for name, parameter in network.named_parameters():
-        if name in own:
-            of[own[name]] += parameter.numel()
+        if name in task_of:
+            by_task[task_of[name]] += parameter.numel()
         else:
             shared += parameter.numel()
-    return shared, of
+    return shared, by_task

@@ -1,4 +1,4 @@
-"""How alike a unified model routes its tasks to experts: from finished runs of the study, nothing is trained."""
+"""Similarity of the tasks' routing to experts in unified models, from finished runs of the study without training."""
 
 from typing import Any
 
@@ -14,11 +14,11 @@ from usaggr.sweep.planning.study_plan import PlannedRun
 Array = NDArray[np.float64]
 
 
-def check_routes(model: Any) -> None:
-    """Refuse a network that has no experts to route to.
+def check_has_router(model: Any) -> None:
+    """Check that a network routes tokens to experts.
 
     Raises:
-        ConfigError: says which networks have.
+        ConfigError: It does not; the message names the configuration that does.
     """
     router = getattr(getattr(model, "experts", None), "router", "uniform")
     if model.name != "m2dino" or model.conditioning != "experts" or router == "uniform":
@@ -28,12 +28,14 @@ def check_routes(model: Any) -> None:
         )
 
 
-def run_similarity(run: PlannedRun) -> Array:
-    """(T, T) similarity in [0, 1] of the tasks of a finished unified run, by id (see `routing_similarity`).
+def compute_run_similarity(run: PlannedRun) -> Array:
+    """Return the routing similarity (T, T) in [0, 1] of the tasks of a finished unified run, sorted by id.
+
+    See `routing_similarity` for the definition.
 
     Raises:
-        ConfigError: the run is not done, or has no routing.csv.
-        RunError: its routing.csv cannot be used.
+        ConfigError: The run is not finished, or has no routing.csv.
+        RunError: Its routing.csv is damaged.
     """
     if run.state() != "done":
         raise ConfigError(

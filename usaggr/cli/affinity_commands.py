@@ -48,26 +48,26 @@ def affinity(
 
     If it was stopped, run the same command to continue with the next seed.
     """
-    from usaggr.affinity.blocks import blocks_of, limit_of
-    from usaggr.affinity.estimate import DEFAULT_MEASURES, Asked, estimate
-    from usaggr.affinity.grouping_file import check_limits, grouping_paths, sweep_command, write_grouping
+    from usaggr.affinity.blocks import get_block_limit, make_blocks
+    from usaggr.affinity.estimate import DEFAULT_MEASURES, AffinityRequest, estimate
+    from usaggr.affinity.grouping_file import check_limits, format_sweep_command, get_grouping_paths, write_grouping
     from usaggr.progress import RichProgress
     from usaggr.report.affinity.heatmap_file import write_heatmap
 
     study = compose_from_words(words, config_dir)
-    request = Asked(_split_measures(measure) or DEFAULT_MEASURES, overhead, scale)
-    paths = grouping_paths(request.measures, out)
+    request = AffinityRequest(_split_measures(measure) or DEFAULT_MEASURES, overhead, scale)
+    paths = get_grouping_paths(request.measures, out)
     check_limits(blocks, max_cost)
     progress = RichProgress()
     affinities = estimate(study, request, progress)
-    limit = limit_of(affinities, blocks, max_cost, progress)
+    limit = get_block_limit(affinities, blocks, max_cost, progress)
     print(f"affinities: {affinities.folder}/affinity.csv, summary.csv")
     for name in request.measures:
-        grouping = blocks_of(affinities, name, limit)
+        grouping = make_blocks(affinities, name, limit)
         heatmap = write_heatmap(affinities, name, grouping)
         write_grouping(paths[name], affinities, name, grouping, limit)
         _print_grouping(affinities, name, grouping, paths[name], heatmap)
-    print(f"\n{sweep_command(words or [], [paths[name].stem for name in request.measures])}")
+    print(f"\n{format_sweep_command(words or [], [paths[name].stem for name in request.measures])}")
 
 
 def _split_measures(words: list[str] | None) -> "tuple[Measure, ...]":
@@ -88,11 +88,11 @@ def _print_grouping(
         path: File of the grouping.
         heatmap: File of the figure.
     """
-    from usaggr.affinity.grouping_file import compared, estimates_told
+    from usaggr.affinity.grouping_file import compare_groupings, describe_estimates
 
-    print(f"\n{measure}, {estimates_told(affinities, measure)}: {path}")
+    print(f"\n{measure}, {describe_estimates(affinities, measure)}: {path}")
     for name, tasks in blocks.items():
         print(f"  {name}: {', '.join(tasks)}" if (name,) != tasks else f"  {name}")
-    values = ", ".join(f"{name} {value:.3g}" for name, value in compared(affinities, measure, blocks).items())
+    values = ", ".join(f"{name} {value:.3g}" for name, value in compare_groupings(affinities, measure, blocks).items())
     print(f"  mean affinity within blocks: {values}")
     print(f"  heat map: {heatmap}")

@@ -48,7 +48,16 @@ def prepare(image: Image, size: tuple[int, int], channels: int, max_pixels: int)
 
 
 def _read_array(array: NDArray[np.uint8], channels: int, max_pixels: int) -> NDArray[np.uint8]:
-    """Return the pixels of an array (H, W, channels), converted like those of a file; parameters as for `prepare`."""
+    """Return the pixels of an array, converted like those of a file: (H, W, channels) uint8.
+
+    Args:
+        array: Pixels as for `Image`.
+        channels: Channels of the result, 1 or 3.
+        max_pixels: Limit on H x W.
+
+    Raises:
+        DataError: The array has another shape or type, or too many pixels.
+    """
     from PIL import Image as Pillow
 
     shape = array.shape

@@ -41,7 +41,13 @@ def build_network(model: ModelConfig, tasks: Sequence[Task], seed: int) -> Multi
 
 
 def _build_mh_mtl(model: MhMtlConfig, tasks: Sequence[Task], seed: int) -> MultiTaskNetwork:
-    """Build a network with a convolutional encoder; parameters as for `build_network`."""
+    """Build a network with a convolutional encoder.
+
+    Args:
+        model: Configuration of the network.
+        tasks: Tasks of the block.
+        seed: Seed of the run.
+    """
     with _seeded_by("encoder", seed):
         encoder, channels = build_encoder(model)
     with _seeded_by("decoder", seed):
@@ -54,7 +60,13 @@ def _build_mh_mtl(model: MhMtlConfig, tasks: Sequence[Task], seed: int) -> Multi
 
 
 def _build_m2dino(model: M2DinoConfig, tasks: Sequence[Task], seed: int) -> M2Dino:
-    """Build a network with a transformer that is conditioned on the task; parameters as for `build_network`."""
+    """Build a network with a transformer that is conditioned on the task.
+
+    Args:
+        model: Configuration of the network.
+        tasks: Tasks of the block.
+        seed: Seed of the run.
+    """
     with _seeded_by("encoder", seed):
         encoder = build_vit(model)
     context, task_ids = TaskContext(), [task.id for task in tasks]

@@ -47,9 +47,14 @@ def decode_outputs(task: Task, outputs: Tensor, samples: Sequence[Sample]) -> li
 
 
 def _decode_mask(task: Task, logits: Tensor, sample: Sample) -> Prediction:
-    """Return the mask of a sample from its logits (K, H, W).
+    """Decode the mask of a sample.
 
     Logits are resized rather than labels, so that edges between classes stay smooth.
+
+    Args:
+        task: Task of the sample.
+        logits: (K, h, w) at the size of the network's input.
+        sample: Sample whose original size the mask gets.
     """
     size = (sample.height, sample.width)
     resized = F.interpolate(logits[None], size=size, mode="bilinear", align_corners=False)[0]
@@ -64,12 +69,12 @@ def compute_label_map(logits: NDArray[np.float32]) -> NDArray[np.uint8]:
     """
     if not np.isfinite(logits).all():  # a diverged network: comparisons with NaN are false, and would skip it
         return np.asarray(logits.argmax(axis=0), dtype=np.uint8)
-    highest, *others = logits
+    highest, *remaining = logits
     labels = np.zeros(highest.shape, np.uint8)
-    for label, values in enumerate(others, start=1):
+    for label, values in enumerate(remaining, start=1):
         # A class above all before it sets its label, which is larger than theirs; the last such class is the highest.
         np.maximum(labels, (values > highest) * np.uint8(label), out=labels)
-        highest = np.maximum(highest, values) if label < len(others) else highest
+        highest = np.maximum(highest, values) if label < len(remaining) else highest
     return labels
 
 

@@ -94,7 +94,7 @@ def count_bytes(cache: ImageCache, samples: Sequence[Sample]) -> int:
     return pixels * (cache.channels * len(images) + len(masks))
 
 
-def _select_distinct(rows: NDArray[np.intp], samples: Sequence[Sample]) -> tuple[NDArray[np.intp], list[Sample]]:
+def _select_distinct(cache_rows: NDArray[np.intp], samples: Sequence[Sample]) -> tuple[NDArray[np.intp], list[Sample]]:
     """Return the distinct rows of the cache in ascending order, and one sample for each."""
-    distinct, first = np.unique(rows, return_index=True)
+    distinct, first = np.unique(cache_rows, return_index=True)
     return distinct, [samples[i] for i in first]

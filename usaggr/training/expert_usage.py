@@ -39,12 +39,12 @@ class ExpertUsage:
 
     def table(self) -> pd.DataFrame:
         """Return one row per task, block and expert: means over the task's tokens; empty without experts."""
-        rows = []
+        table_rows = []
         for (task_id, block), (share, chosen, probability, entropy, number) in sorted(self._sums.items()):
             for expert, tokens in enumerate(number):
                 means = (sums[expert] / tokens for sums in (share, chosen, probability, entropy))
-                rows.append((task_id, block + 1, expert + 1, *means, int(tokens)))  # numbered from 1 in files
-        return pd.DataFrame(rows, columns=list(COLUMNS))
+                table_rows.append((task_id, block + 1, expert + 1, *means, int(tokens)))  # numbered from 1 in files
+        return pd.DataFrame(table_rows, columns=list(COLUMNS))
 
     def summary(self) -> dict[str, float]:
         """Return the mean entropy over tasks and blocks, in [0, 1], and the number of dead experts.

@@ -113,7 +113,13 @@ class MultiTaskModule(pl.LightningModule):
         return self._validation.of(self._get_pixels())
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
-        """Move a batch to the device, which Lightning cannot do with a class of ours."""
+        """Move a batch to the device, which Lightning cannot do with a class of ours.
+
+        Args:
+            batch: Batch, on the CPU or on the device already.
+            device: Device of the module.
+            dataloader_idx: Not used: there is one data loader.
+        """
         return batch.to(device)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:

@@ -148,14 +148,29 @@ class CheckpointCallback(pl.Callback):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Keep the state before the last step of an interval; on the CPU, because the step needs the GPU's memory."""
+        """Keep the state before the last step of an interval; on the CPU, because the step needs the GPU's memory.
+
+        Args:
+            trainer: Trainer of the run.
+            pl_module: Module of the run.
+            batch: Not used.
+            batch_idx: Not used.
+        """
         if self._position.batch + 1 == self._resume_point.lengths[self._position.interval]:
             self._state_before_last_step = _copy_to_cpu(self._make_state(trainer, _as_multi_task_module(pl_module)))
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Count the step; write a checkpoint if needed, unless a validation follows."""
+        """Count the step; write a checkpoint if needed, unless a validation follows.
+
+        Args:
+            trainer: Trainer of the run.
+            pl_module: Module of the run.
+            outputs: Not used.
+            batch: Not used.
+            batch_idx: Not used: after a resume it does not count the batches of earlier attempts.
+        """
         interval, batches_done = self._position.interval, self._position.batch + 1
         self._position = Position(interval, batches_done, self._position.step + 1)
         if batches_done < self._resume_point.lengths[interval]:
@@ -170,7 +185,19 @@ class CheckpointCallback(pl.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Interrupt the validation if the run is asked to stop; it is repeated after the resume."""
+        """Interrupt the validation if the run is asked to stop; it is repeated after the resume.
+
+        Args:
+            trainer: Trainer of the run.
+            pl_module: Module of the run.
+            outputs: Not used.
+            batch: Not used.
+            batch_idx: Not used.
+            dataloader_idx: Not used: there is one data loader.
+
+        Raises:
+            RunInterrupted: The run is asked to stop.
+        """
         if stopping.asked() and self._state_before_last_step is not None:
             position = replace(self._position, batch=self._position.batch - 1, step=self._position.step - 1)
             self._write(position, self._state_before_last_step, stop=True)

@@ -186,6 +186,14 @@ def make_module(
 
 
 def _make_scorer(study: StudyConfig, data: RunData, *, main_only: bool, keep_masks: bool) -> SubsetScorer:
+    """Make a scorer for a subset of a run.
+
+    Args:
+        study: Configuration of the study.
+        data: Samples of the run.
+        main_only: Leave out the surface distances of masks.
+        keep_masks: Encode predicted masks for predictions.parquet.
+    """
     return SubsetScorer(data.tasks, study.data, study.metrics.nsd_tolerance, main_only, keep_masks)
 
 

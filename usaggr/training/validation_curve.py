@@ -87,8 +87,8 @@ class Curve:
         """Return all that was added, for a checkpoint, as strings, numbers and tensors."""
         best = None if self._best is None else [self._best[0], dict(self._best[1])]
         # JSON keeps every digit of a float. numpy's types, which a checkpoint may not hold, become plain numbers.
-        rows = json.dumps({"rows": self._rows, "scores": self._scores}, default=float)
-        return {"rows": rows, "best_skill": float(self._best_skill), "best": best}
+        rows_json = json.dumps({"rows": self._rows, "scores": self._scores}, default=float)
+        return {"rows": rows_json, "best_skill": float(self._best_skill), "best": best}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Replace the curve by one whose `state` was stored."""
