@@ -31,10 +31,10 @@ def affinities(directory: Path, matrices: Mapping[Measure, list[Array]], tasks: 
     def estimates(values: Array) -> NDArray[np.int64]:
         return np.where(np.isnan(values), 0, counts)
 
-    found = tuple(
+    seed_affinities = tuple(
         SeedAffinity(measure, seed, f"{measure}{seed}", names, without_diagonal(values), estimates(values))
-        for measure, of in matrices.items()
-        for seed, values in enumerate(of)
+        for measure, seed_values in matrices.items()
+        for seed, values in enumerate(seed_values)
     )
-    head = Head("study", "c" * 64, "d" * 64, 1.0, "base", names, tuple(range(len(found))), 0.4)
-    return Affinities(cast(Plan, cast(Any, PlanOf(directory, names))), head, found)
+    head = Head("study", "c" * 64, "d" * 64, 1.0, "base", names, tuple(range(len(seed_affinities))), 0.4)
+    return Affinities(cast(Plan, cast(Any, PlanOf(directory, names))), head, seed_affinities)

@@ -34,15 +34,15 @@ def planted() -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
 
 
 def test_blocks_are_named_by_what_their_tasks_share(tmp_path: Path) -> None:
-    found = affinities(tmp_path, {"lookahead": [planted(), planted() + 0.1]}, TASKS)
-    blocks = make_blocks(found, "lookahead", 3)
+    estimated = affinities(tmp_path, {"lookahead": [planted(), planted() + 0.1]}, TASKS)
+    blocks = make_blocks(estimated, "lookahead", 3)
     assert blocks == {
         "breast": ("breast_2cls", "breast_lesion"),
         "lung": ("lung",),
         "obstetrics": ("fetal_femur", "fetal_head"),
     }
-    assert score_blocks(found, "lookahead", blocks) == pytest.approx((4 * 0.45 + 0) / 5)
-    assert count_clinical_groups(found.tasks) == 3
+    assert score_blocks(estimated, "lookahead", blocks) == pytest.approx((4 * 0.45 + 0) / 5)
+    assert count_clinical_groups(estimated.tasks) == 3
 
 
 def test_a_name_is_given_once_and_a_shared_blocks_is_no_tasks() -> None:
@@ -60,20 +60,20 @@ def test_a_name_is_given_once_and_a_shared_blocks_is_no_tasks() -> None:
 def test_similarities_have_their_mean_taken_off_and_affinities_have_not(tmp_path: Path) -> None:
     values = np.full((5, 5), 0.6)
     values[0, 1] = values[1, 0] = 0.9
-    found = affinities(tmp_path, {"lookahead": [values], "features": [values]}, TASKS)
+    estimated = affinities(tmp_path, {"lookahead": [values], "features": [values]}, TASKS)
     off = ~np.eye(5, dtype=bool)
-    assert make_clustering_matrix(found, "features")[off].mean() == pytest.approx(0)
-    assert make_clustering_matrix(found, "lookahead")[off].min() == pytest.approx(0.6)
-    assert len(make_blocks(found, "features", 5)) == 4  # only the pair that is more alike than most shares a model
+    assert make_clustering_matrix(estimated, "features")[off].mean() == pytest.approx(0)
+    assert make_clustering_matrix(estimated, "lookahead")[off].min() == pytest.approx(0.6)
+    assert len(make_blocks(estimated, "features", 5)) == 4  # only the pair that is more alike than most shares a model
 
 
 def test_a_pair_without_an_estimate_counts_as_zero_and_is_reported(tmp_path: Path) -> None:
     values = planted()
     values[0, 4] = np.nan
-    found = affinities(tmp_path, {"lookahead": [values]}, TASKS)
-    assert make_clustering_matrix(found, "lookahead")[0, 4] == 0
-    assert "1 of 20 pairs have none and count as 0" in describe_estimates(found, "lookahead")
-    assert "one seed, 0 to 3 estimates per pair" in describe_estimates(found, "lookahead")
+    estimated = affinities(tmp_path, {"lookahead": [values]}, TASKS)
+    assert make_clustering_matrix(estimated, "lookahead")[0, 4] == 0
+    assert "1 of 20 pairs have none and count as 0" in describe_estimates(estimated, "lookahead")
+    assert "one seed, 0 to 3 estimates per pair" in describe_estimates(estimated, "lookahead")
 
 
 def test_mean_and_spread_over_seeds_by_hand(tmp_path: Path) -> None:
@@ -90,32 +90,32 @@ def test_mean_and_spread_over_seeds_by_hand(tmp_path: Path) -> None:
 def test_a_seed_is_kept_as_it_is_and_known_by_its_identity_alone(tmp_path: Path) -> None:
     values = planted()
     values[3, 1] = np.nan
-    (one,) = affinities(tmp_path, {"gradient": [values]}, TASKS).estimates
-    write_seed(tmp_path, one)
-    again = read_seed(tmp_path, "gradient", 0, one.identity)
+    (estimate,) = affinities(tmp_path, {"gradient": [values]}, TASKS).estimates
+    write_seed(tmp_path, estimate)
+    again = read_seed(tmp_path, "gradient", 0, estimate.identity)
     assert again is not None
-    np.testing.assert_array_equal(again.values, one.values)
-    np.testing.assert_array_equal(again.estimates, one.estimates)
-    assert again.tasks == one.tasks
+    np.testing.assert_array_equal(again.values, estimate.values)
+    np.testing.assert_array_equal(again.estimates, estimate.estimates)
+    assert again.tasks == estimate.tasks
     assert read_seed(tmp_path, "gradient", 0, "of another run") is None
-    assert read_seed(tmp_path, "lookahead", 0, one.identity) is None
+    assert read_seed(tmp_path, "lookahead", 0, estimate.identity) is None
     path = tmp_path / "seeds" / "gradient-k0.json"
     path.write_text(path.read_text()[:100])
-    assert read_seed(tmp_path, "gradient", 0, one.identity) is None
+    assert read_seed(tmp_path, "gradient", 0, estimate.identity) is None
 
 
 def test_the_grouping_file_is_a_grouping_and_says_how_it_was_made(tmp_path: Path) -> None:
-    found = affinities(tmp_path, {"lookahead": [planted()]}, TASKS)
-    blocks = make_blocks(found, "lookahead", 3)
+    estimated = affinities(tmp_path, {"lookahead": [planted()]}, TASKS)
+    blocks = make_blocks(estimated, "lookahead", 3)
     path = tmp_path / "conf" / "grouping" / "affinity.yaml"
-    write_grouping(path, found, "lookahead", blocks, 3)
+    write_grouping(path, estimated, "lookahead", blocks, 3)
     text = path.read_text()
     assert text.startswith(f"{FIRST_LINE}\n")
     assert "at most 3 blocks" in text
     assert "arXiv:2301.02873" in text
     config = GroupingConfig.model_validate(yaml.safe_load(text))
     assert config.blocks == {name: list(tasks) for name, tasks in blocks.items()}
-    values = compare_groupings(found, "lookahead", blocks)
+    values = compare_groupings(estimated, "lookahead", blocks)
     assert values["affinity"] == values["clinical"] == pytest.approx(0.32)
     assert values["task_specific"] == 0
     assert values["unified"] < 0

@@ -20,8 +20,8 @@ def partitions(tasks: list[int]) -> Iterator[list[list[int]]]:
     if not tasks:
         yield []
         return
-    first, rest = tasks[0], tasks[1:]
-    for blocks in partitions(rest):
+    first, remaining = tasks[0], tasks[1:]
+    for blocks in partitions(remaining):
         yield [[first], *blocks]
         for i in range(len(blocks)):
             yield [*blocks[:i], [first, *blocks[i]], *blocks[i + 1 :]]
@@ -32,8 +32,10 @@ def plain_value(affinity: Array, blocks: list[list[int]]) -> float:
     gains = []
     for block in blocks:
         for task in block:
-            others = [other for other in block if other != task]
-            gains.append(sum(affinity[other, task] for other in others) / len(others) if others else 0.0)
+            block_others = [other for other in block if other != task]
+            gains.append(
+                sum(affinity[other, task] for other in block_others) / len(block_others) if block_others else 0.0
+            )
     return sum(gains) / len(affinity)
 
 
@@ -46,11 +48,11 @@ def drawn(tasks: int, seed: int, shift: float = 0.0) -> Array:
 def test_exact_finds_what_looking_at_all_partitions_finds(seed: int, most_blocks: int) -> None:
     affinity = drawn(6, seed, shift=(seed - 3) / 4)
     best = max(plain_value(affinity, p) for p in partitions(list(range(6))) if len(p) <= most_blocks)
-    found = find_best_partition(affinity, most_blocks)
-    assert len(found) <= most_blocks
-    assert sorted(task for block in found for task in block) == list(range(6))
-    assert score_partition(affinity, found) == pytest.approx(best)
-    assert plain_value(affinity, [list(block) for block in found]) == pytest.approx(best)
+    partition = find_best_partition(affinity, most_blocks)
+    assert len(partition) <= most_blocks
+    assert sorted(task for block in partition for task in block) == list(range(6))
+    assert score_partition(affinity, partition) == pytest.approx(best)
+    assert plain_value(affinity, [list(block) for block in partition]) == pytest.approx(best)
 
 
 def test_a_case_worked_out_by_hand() -> None:
@@ -75,16 +77,16 @@ def test_the_search_is_a_partition_within_the_limit_and_never_better_than_the_be
 ) -> None:
     most_blocks = data.draw(st.integers(1, tasks))
     affinity = drawn(tasks, seed, shift)
-    found, best = search_partition(affinity, most_blocks), find_best_partition(affinity, most_blocks)
-    assert len(found) <= most_blocks
-    assert sorted(task for block in found for task in block) == list(range(tasks))
-    assert score_partition(affinity, found) <= score_partition(affinity, best) + 1e-9
+    partition, best = search_partition(affinity, most_blocks), find_best_partition(affinity, most_blocks)
+    assert len(partition) <= most_blocks
+    assert sorted(task for block in partition for task in block) == list(range(tasks))
+    assert score_partition(affinity, partition) <= score_partition(affinity, best) + 1e-9
     # No single task, moved to another block or to one of its own, makes it better.
     for task in range(tasks):
-        without = [[t for t in block if t != task] for block in found]
+        without = [[t for t in block if t != task] for block in partition]
         for i in range(len(without)):
             moved = [[*block, task] if j == i else block for j, block in enumerate(without)]
-            assert score_partition(affinity, [b for b in moved if b]) <= score_partition(affinity, found) + 1e-9
+            assert score_partition(affinity, [b for b in moved if b]) <= score_partition(affinity, partition) + 1e-9
 
 
 def test_the_search_finds_the_best_of_nearly_all_random_matrices() -> None:
@@ -106,12 +108,12 @@ def test_planted_blocks_of_27_tasks_are_found() -> None:
     block_of = rng.permutation(np.repeat(np.arange(6), [2, 3, 4, 5, 6, 7]))
     affinity = np.where(block_of[:, None] == block_of, 1.0, -1.0) + rng.normal(0, 0.3, (27, 27))
     assert len(block_of) > MAX_EXACT_TASKS
-    wanted = [tuple(np.flatnonzero(block_of == label)) for label in range(6)]
-    assert sorted(cluster(affinity, 6)) == sorted(wanted)
+    planted_blocks = [tuple(np.flatnonzero(block_of == label)) for label in range(6)]
+    assert sorted(cluster(affinity, 6)) == sorted(planted_blocks)
     merged = cluster(affinity, 4)
     assert len(merged) == 4
-    for block in wanted:
-        assert len({i for i, found in enumerate(merged) if set(found) & set(block)}) == 1
+    for block in planted_blocks:
+        assert len({i for i, merged_block in enumerate(merged) if set(merged_block) & set(block)}) == 1
 
 
 @share_of_examples(0.4)

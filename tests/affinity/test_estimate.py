@@ -20,15 +20,15 @@ from usaggr.sweep.planning.study_plan import PlannedRun
 
 @pytest.mark.slow
 def test_seeds_are_estimated_once_and_make_tables_and_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = AffinityRequest(("lookahead", "gradient"), overhead=6.0)
-    found = estimate(study_of(tmp_path, "seeds=[0]"), asked)
+    request = AffinityRequest(("lookahead", "gradient"), overhead=6.0)
+    first = estimate(study_of(tmp_path, "seeds=[0]"), request)
     folder = tmp_path / "outputs" / "tiny" / "affinity"
     with (folder / "affinity.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    assert tuple(rows[0]) == COLUMNS
-    assert len(rows) == 2 * 4 * 3
-    assert all(int(row["estimates"]) > 0 for row in rows)
-    assert {(row["source"], row["target"]) for row in rows} == {
+        csv_rows = list(csv.DictReader(file))
+    assert tuple(csv_rows[0]) == COLUMNS
+    assert len(csv_rows) == 2 * 4 * 3
+    assert all(int(row["estimates"]) > 0 for row in csv_rows)
+    assert {(row["source"], row["target"]) for row in csv_rows} == {
         (a, b) for a in ("cls", "det", "reg", "seg") for b in ("cls", "det", "reg", "seg") if a != b
     }
     assert (folder / "summary.csv").read_text().splitlines()[0] == ",".join(SUMMARY_COLUMNS)
@@ -39,27 +39,27 @@ def test_seeds_are_estimated_once_and_make_tables_and_blocks(tmp_path: Path, mon
     ridden: list[int] = []
     ride = room._train_with_probes
 
-    def counted(run: PlannedRun, *rest: Any) -> Any:
+    def counted(run: PlannedRun, *arguments: Any) -> Any:
         ridden.append(run.spec.seed)
-        return ride(run, *rest)
+        return ride(run, *arguments)
 
     monkeypatch.setattr(room, "_train_with_probes", counted)
-    both = estimate(
+    second = estimate(
         study_of(tmp_path, "seeds=[0,1]"), AffinityRequest(("lookahead", "gradient", "features"), overhead=6.0)
     )
     assert ridden == [1]
-    assert both.measures == ("lookahead", "gradient", "features")
-    assert np.array_equal(both.select("lookahead")[0].values, found.select("lookahead")[0].values, equal_nan=True)
+    assert second.measures == ("lookahead", "gradient", "features")
+    assert np.array_equal(second.select("lookahead")[0].values, first.select("lookahead")[0].values, equal_nan=True)
     blocks = affinity_blocks(study_of(tmp_path, "seeds=[0,1]"), "gradient", most_blocks=2, overhead=6.0)
     assert ridden == [1]
-    assert blocks == make_blocks(both, "gradient", 2)
+    assert blocks == make_blocks(second, "gradient", 2)
     assert sorted(task for block in blocks.values() for task in block) == ["cls", "det", "reg", "seg"]
 
     # A limit on parameters is a limit on the number of models.
-    assert get_block_limit(both, None, 1000.0, NoProgress()) == 4
-    assert get_block_limit(both, 3, 1000.0, NoProgress()) == 3
+    assert get_block_limit(second, None, 1000.0, NoProgress()) == 4
+    assert get_block_limit(second, 3, 1000.0, NoProgress()) == 3
     with pytest.raises(ConfigError, match=r"--max-cost: one model of all tasks has .* million parameters"):
-        get_block_limit(both, None, 0.001, NoProgress())
+        get_block_limit(second, None, 0.001, NoProgress())
 
 
 def test_what_cannot_be_estimated_is_refused_with_what_is_allowed(tmp_path: Path) -> None:

@@ -149,10 +149,10 @@ def test_heads_and_embeddings_are_no_shared_parameters_and_counts_add_up(folder:
     assert all(
         name in shared for name, p in network.named_parameters() if name.startswith("decoder.") and p.requires_grad
     )
-    once, own = count_shared_and_task_parameters(run.study, data, 0)
+    once, by_task = count_shared_and_task_parameters(run.study, data, 0)
     for block in (["cls"], ["cls", "seg"], sorted(data.tasks)):
         tasks = [data.tasks[task_id] for task_id in block]
-        assert once + sum(own[t] for t in block) == count_parameters(build_network(run.study.model, tasks, 0)).total
+        assert once + sum(by_task[t] for t in block) == count_parameters(build_network(run.study.model, tasks, 0)).total
 
 
 def test_samples_of_probes_are_whole_epochs_of_another_order_than_the_streams(folder: Path) -> None:

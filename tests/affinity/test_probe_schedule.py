@@ -19,19 +19,19 @@ class Clock:
 
 
 def ride(
-    overhead: float, steps: int, step: float, own: float, each: float, tasks: int, expected: tuple[float, float]
+    overhead: float, steps: int, step: float, fixed: float, each: float, tasks: int, expected: tuple[float, float]
 ) -> tuple[list[tuple[int, int]], float]:
     """Step and sources of each probe of a run whose steps and probes take so long, and seconds of all probes."""
     clock = Clock()
     budget = ProbeBudget(overhead, steps, expected, clock)
     probes = []
-    for done in range(1, steps + 1):
+    for steps_done in range(1, steps + 1):
         clock.now += step
-        count = budget.count_sources(done, tasks)
+        count = budget.count_sources(steps_done, tasks)
         if count:
-            clock.now += own + each * count
-            budget.record(own, each * count, count)
-            probes.append((done, count))
+            clock.now += fixed + each * count
+            budget.record(fixed, each * count, count)
+            probes.append((steps_done, count))
     return probes, budget.probe_seconds
 
 
@@ -44,9 +44,9 @@ def ride(
     st.integers(2, 40),
 )
 def test_probes_never_take_more_than_their_part_where_their_cost_is_as_expected(
-    overhead: float, steps: int, step: float, own: float, each: float, tasks: int
+    overhead: float, steps: int, step: float, fixed: float, each: float, tasks: int
 ) -> None:
-    probes, spent = ride(overhead, steps, step, own, each, tasks, (own / step, each / step))
+    probes, spent = ride(overhead, steps, step, fixed, each, tasks, (fixed / step, each / step))
     assert spent <= overhead * steps * step * (1 + 1e-9)
     assert all(2 <= count <= tasks for _, count in probes)
 
@@ -62,7 +62,7 @@ def test_probes_are_spread_over_the_run_with_all_tasks_where_that_can_be_paid() 
     probes, spent = ride(0.4, 500, 0.1, 0.1, 0.1, 8, (1.0, 1.0))
     assert {count for _, count in probes} == {8}
     assert spent > 0.9 * 0.4 * 50
-    gaps = np.diff([done for done, _ in probes])
+    gaps = np.diff([steps_done for steps_done, _ in probes])
     assert gaps.max() - gaps.min() <= 1  # 0.9 s each, paid by 22.5 steps
 
 

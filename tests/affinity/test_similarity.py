@@ -19,8 +19,10 @@ def test_the_earth_movers_distance_is_the_best_of_all_assignments() -> None:
     distances = np.zeros((3, 3))
     for a in range(3):
         for b in range(3):
-            apart = np.linalg.norm(scaled[a][:, None] - scaled[b], axis=-1)
-            distances[a, b] = min(np.mean([apart[i, j] for i, j in enumerate(p)]) for p in permutations(range(4)))
+            image_distances = np.linalg.norm(scaled[a][:, None] - scaled[b], axis=-1)
+            distances[a, b] = min(
+                np.mean([image_distances[i, j] for i, j in enumerate(p)]) for p in permutations(range(4))
+            )
     typical = np.median(distances[np.tril_indices(3, -1)])
     assert compute_domain_similarity(features) == pytest.approx(np.exp(-distances / typical))
 
@@ -41,7 +43,7 @@ def test_features_are_those_of_the_network_at_its_start_and_the_same_again(tmp_p
     again, _ = compute_feature_similarity(run.study, data, 0, NoProgress())
     other, _ = compute_feature_similarity(run.study, data, 1, NoProgress())
     assert similarity.shape == (4, 4)
-    assert images == min(len(of) for of in data.train.values())
+    assert images == min(len(samples) for samples in data.train.values())
     assert np.array_equal(similarity, again)
     assert not np.array_equal(similarity, other)
 
@@ -60,16 +62,16 @@ def test_routing_says_what_is_missing(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="not one row for each task"):
         compute_run_similarity(run)
     shares = {"cls": (1.0, 0.0), "det": (1.0, 0.0), "reg": (0.0, 1.0), "seg": (0.5, 0.5)}
-    rows = [
+    routing_rows = [
         f"{task},1,{expert},{share},{share},{share},0.5"
-        for task, of in shares.items()
-        for expert, share in enumerate(of, 1)
+        for task, expert_shares in shares.items()
+        for expert, share in enumerate(expert_shares, 1)
     ]
-    (run.directory / "routing.csv").write_text("\n".join([head, *rows]))
-    found = compute_run_similarity(run)
-    assert found[0, 1] == pytest.approx(1.0)
-    assert found[0, 2] == pytest.approx(0.0)
-    assert 0 < found[0, 3] < 1
+    (run.directory / "routing.csv").write_text("\n".join([head, *routing_rows]))
+    similarity = compute_run_similarity(run)
+    assert similarity[0, 1] == pytest.approx(1.0)
+    assert similarity[0, 2] == pytest.approx(0.0)
+    assert 0 < similarity[0, 3] < 1
 
 
 def test_a_network_without_a_router_is_refused(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ def check_export(run: Path, file: Path, conditioned: bool) -> None:
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
     model = usaggr.load(run)
     assert [output.name for output in session.get_outputs()] == list(model.tasks)
-    assert [given.name for given in session.get_inputs()] == list(card["input"])
+    assert [graph_input.name for graph_input in session.get_inputs()] == list(card["input"])
     assert ("task" in card["input"]) == conditioned
     size = card["preprocessing"]["before_the_graph"]["size"]
     for count in (1, 3):
@@ -29,11 +29,11 @@ def check_export(run: Path, file: Path, conditioned: bool) -> None:
         for task in card["tasks"]:
             if conditioned:
                 feed["task"] = np.full(count, card["input"]["task"]["places"][task["id"]])
-            (found,) = session.run([task["output"]["name"]], feed)
-            assert list(found.shape) == [count, *task["output"]["shape"][1:]]
-            own = model.outputs(pixels, task["id"])
-            own = own.softmax(dim=1) if task["type"] == "classification" else own
-            np.testing.assert_allclose(found, own.numpy(), atol=1e-4 * max(1.0, float(own.abs().max())))
+            (exported,) = session.run([task["output"]["name"]], feed)
+            assert list(exported.shape) == [count, *task["output"]["shape"][1:]]
+            expected = model.outputs(pixels, task["id"])
+            expected = expected.softmax(dim=1) if task["type"] == "classification" else expected
+            np.testing.assert_allclose(exported, expected.numpy(), atol=1e-4 * max(1.0, float(expected.abs().max())))
     assert card["file"]["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
     _as_the_card_says(session, model, card)
 

@@ -28,8 +28,8 @@ def plan_of(folder: Path, *overrides: str, n: int = 30) -> Plan:
     """The plan, written; the data (tasks seg, cls, det, reg) are made if need be."""
     if not (folder / "data").is_dir():
         tiny_data(folder / "data", n=n)
-    places = (f"data.root={folder / 'data'}", f"outputs={folder / 'outputs'}")
-    plan = make_plan(compose_study("demo", [*SMALL, *places, "training.keep_weights=scored", *overrides]))
+    folders = (f"data.root={folder / 'data'}", f"outputs={folder / 'outputs'}")
+    plan = make_plan(compose_study("demo", [*SMALL, *folders, "training.keep_weights=scored", *overrides]))
     write_plan(plan)
     return plan
 

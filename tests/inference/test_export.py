@@ -23,8 +23,8 @@ def test_an_exported_transformer_agrees_with_the_original_on_all_task_types(fold
     """The other network is exported, and compared, by the recipes of docs/inference.md."""
     experts = ("model.experts.count=2", "model.experts.top_k=1", "model.conditioned_blocks=[6,6]")
     directory = train(plan_of(folder, "name=m2dino", "model=m2dino_tiny", *experts))[0].directory
-    done = CliRunner().invoke(app, ["export", str(directory), "--out", str(tmp_path / "model.onnx")])
-    assert done.exit_code == 0, done.output
+    completed = CliRunner().invoke(app, ["export", str(directory), "--out", str(tmp_path / "model.onnx")])
+    assert completed.exit_code == 0, completed.output
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model.json", "model.onnx"]
     check_export(directory, tmp_path / "model.onnx", conditioned=True)
 
@@ -87,7 +87,7 @@ def test_a_graph_that_computes_other_numbers_is_not_written(
 
     monkeypatch.setattr(onnx_graph, "write_onnx", lambda *arguments: arguments[-1].write_bytes(b"graph"))
     for difference in (0.01, float("nan")):
-        monkeypatch.setattr(onnx_graph, "compute_largest_difference", lambda *_, found=difference: found)
+        monkeypatch.setattr(onnx_graph, "compute_largest_difference", lambda *_, value=difference: value)
         with pytest.raises(RunError, match="differ from the model"):
             export(run, tmp_path / "model.onnx", NoProgress())
         assert not list(tmp_path.iterdir())

@@ -39,12 +39,12 @@ def test_the_recipes_do_what_they_say(
     run = ""
     for line in [line for block in blocks("sh") for line in block.splitlines()]:
         words = [word.replace("RUN", run) for word in shlex.split(line)[1:]]
-        done = CliRunner().invoke(app, [*words, *SMALL] if words[0] == "sweep" else words)
-        assert done.exit_code == 0, f"{line}\n{done.output}\n{done.exception}"
+        completed = CliRunner().invoke(app, [*words, *SMALL] if words[0] == "sweep" else words)
+        assert completed.exit_code == 0, f"{line}\n{completed.output}\n{completed.exception}"
         if words[0] == "sweep":
             (run,) = (path.name for path in Path("outputs/mine/runs").glob("unified-*"))
         if "--recommended" in words:
-            assert "reason" in done.output
+            assert "reason" in completed.output
     (code,) = blocks("python")
     exec(code.replace("RUN", run), {})
     assert "(24, 32) ('background', 'class_1')" in capsys.readouterr().out
@@ -58,7 +58,7 @@ def test_the_options_of_the_table_are_those_of_the_command() -> None:
     from typer.main import get_command
 
     command = get_command(app).commands["predict"]  # type: ignore[attr-defined]
-    known = {name for option in command.params for name in option.opts if name.startswith("--")}
+    option_names = {name for option in command.params for name in option.opts if name.startswith("--")}
     table = "\n".join(line for line in TEXT.splitlines() if line.startswith("| `--"))
     named = set(re.findall(r"--[a-z-]+", table))
-    assert known - {"--data", "--out"} == named
+    assert option_names - {"--data", "--out"} == named

@@ -46,10 +46,10 @@ def _agrees_with_its_run(run: Path, plan: Plan) -> None:
     table = read_predictions(run / "predictions.parquet")
     samples = {(s.task_id, s.sample_id): s for s in plan.manifest.dataset.samples}
     assert set(model.tasks) == {"seg", "cls", "det", "reg"}
-    for task_id, rows in table.groupby("task_id"):
-        images = [samples[task_id, sample_id].image_path for sample_id in rows["sample_id"]]
+    for task_id, task_rows in table.groupby("task_id"):
+        images = [samples[task_id, sample_id].image_path for sample_id in task_rows["sample_id"]]
         results = model.predict_many(images, str(task_id), batch_size=4)
-        for row, result in zip(rows.to_dict("records"), results, strict=True):
+        for row, result in zip(task_rows.to_dict("records"), results, strict=True):
             assert result.task == task_id
             _compare(row, result)
 
@@ -122,8 +122,8 @@ def test_weights_that_are_missing_or_changed_are_refused(folder: Path) -> None:
 
 def test_a_finished_run_is_not_trained_again_to_keep_its_weights(folder: Path) -> None:
     fingerprints = [
-        [run.spec.fingerprint for run in plan_of(folder, f"training.keep_weights={kept}").runs]
-        for kept in ("none", "scored")
+        [run.spec.fingerprint for run in plan_of(folder, f"training.keep_weights={keep_weights}").runs]
+        for keep_weights in ("none", "scored")
     ]
     assert fingerprints[0] == fingerprints[1]
 
@@ -163,5 +163,5 @@ def _boxes_agree(model: Model, table: pd.DataFrame, root: Path) -> None:
 
 def test_importing_usaggr_imports_no_torch() -> None:
     code = "import sys, usaggr; usaggr.load; print('torch' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
+    completed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert completed.stdout.strip() == "False"

@@ -133,7 +133,7 @@ def test_a_seed_that_is_asked_for_is_taken(sweep: FakeSweep) -> None:
 
 
 @pytest.mark.parametrize(
-    ("grouping", "recommended", "wanted", "message"),
+    ("grouping", "recommended", "run_filter", "message"),
     [
         (None, False, RunFilter(), "is a whole study: select its models by --grouping NAME or --recommended"),
         ("clinical", True, RunFilter(), "is a whole study"),
@@ -144,10 +144,10 @@ def test_a_seed_that_is_asked_for_is_taken(sweep: FakeSweep) -> None:
     ],
 )
 def test_what_a_study_does_not_have_is_refused(
-    sweep: FakeSweep, grouping: str | None, recommended: bool, wanted: RunFilter, message: str
+    sweep: FakeSweep, grouping: str | None, recommended: bool, run_filter: RunFilter, message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message):
-        select_models(sweep.directory, grouping, recommended, wanted)
+        select_models(sweep.directory, grouping, recommended, run_filter)
 
 
 def test_one_run_leaves_nothing_to_choose(sweep: FakeSweep, tmp_path: Path) -> None:

@@ -45,11 +45,11 @@ def test_the_graph_of_a_transformer_computes_what_the_network_does(name: str) ->
         built = InferenceGraph(network, TASKS)
         assert built.conditioned == is_conditioned(network) == conditioned
         for place, task in enumerate(TASKS):
-            given = (images(), torch.full((4,), place)) if conditioned else (images(),)
-            found = dict(zip([one.id for one in TASKS], built(*given), strict=True))[task.id]
-            own = expected[task.id]
-            own = own.softmax(dim=1) if task.type == "classification" else own
-            torch.testing.assert_close(found, own, atol=1e-4, rtol=1e-4)
+            arguments = (images(), torch.full((4,), place)) if conditioned else (images(),)
+            exported = dict(zip([item.id for item in TASKS], built(*arguments), strict=True))[task.id]
+            task_output = expected[task.id]
+            task_output = task_output.softmax(dim=1) if task.type == "classification" else task_output
+            torch.testing.assert_close(exported, task_output, atol=1e-4, rtol=1e-4)
 
 
 def test_images_of_several_tasks_may_stand_in_one_batch() -> None:
@@ -59,8 +59,8 @@ def test_images_of_several_tasks_may_stand_in_one_batch() -> None:
         compute_all_experts(network)
         outputs = InferenceGraph(network, TASKS)(images(), torch.arange(4))
         for i, task in enumerate(TASKS):
-            own = expected[i].softmax(dim=0) if task.type == "classification" else expected[i]
-            torch.testing.assert_close(outputs[i][i], own, atol=1e-4, rtol=1e-4)
+            expected_output = expected[i].softmax(dim=0) if task.type == "classification" else expected[i]
+            torch.testing.assert_close(outputs[i][i], expected_output, atol=1e-4, rtol=1e-4)
 
 
 def test_the_task_that_is_given_matters() -> None:
@@ -68,8 +68,8 @@ def test_the_task_that_is_given_matters() -> None:
     compute_all_experts(network)
     built, place = InferenceGraph(network, TASKS), TASKS.index(SEG)
     with torch.no_grad():
-        own, other = (built(images(), torch.full((4,), p))[place] for p in (place, place - 1))
-    assert not torch.allclose(own, other, atol=1e-3)
+        expected_output, other = (built(images(), torch.full((4,), p))[place] for p in (place, place - 1))
+    assert not torch.allclose(expected_output, other, atol=1e-3)
 
 
 @pytest.mark.parametrize("landmarks", ["heatmap", "direct"])
@@ -79,10 +79,10 @@ def test_the_graph_of_a_pyramid_network_computes_what_the_network_does(landmarks
     sized = torch.rand(4, 3, 32, 64) * 255
     with torch.no_grad():
         outputs = InferenceGraph(network, TASKS)(sized)
-        for task, found in zip(TASKS, outputs, strict=True):
-            own = network(normalise(sized / 255), {task.id: torch.arange(4)})[task.id]
-            own = own.softmax(dim=1) if task.type == "classification" else own
-            torch.testing.assert_close(found, own, atol=1e-5, rtol=1e-5)
+        for task, output in zip(TASKS, outputs, strict=True):
+            expected_output = network(normalise(sized / 255), {task.id: torch.arange(4)})[task.id]
+            expected_output = expected_output.softmax(dim=1) if task.type == "classification" else expected_output
+            torch.testing.assert_close(output, expected_output, atol=1e-5, rtol=1e-5)
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,9 +25,9 @@ JSON = ("classification_predictions.json", "detection_predictions.json", "regres
 
 
 def predicted(
-    run: Path, rows: IndexSelection, out: Path, policy: Any = "skip", batch_size: int = 32
+    run: Path, selection: IndexSelection, out: Path, policy: Any = "skip", batch_size: int = 32
 ) -> PredictionSummary:
-    return predict(select_run(run), rows, out, PredictionOptions(batch_size, "cpu", policy), NoProgress())
+    return predict(select_run(run), selection, out, PredictionOptions(batch_size, "cpu", policy), NoProgress())
 
 
 def scored(folder: Path, out: Path) -> Evaluation:
@@ -58,11 +58,11 @@ def copied_data(folder: Path, to: Path) -> Path:
 
 
 def test_predictions_of_the_test_fold_score_as_the_run_did(folder: Path, run: Path, tmp_path: Path) -> None:
-    rows = IndexSelection(folder / "data", split=folder / "outputs" / "demo" / "split.csv")
+    selection = IndexSelection(folder / "data", split=folder / "outputs" / "demo" / "split.csv")
     result = RunDirectory(run).result()
-    found = predicted(run, rows, tmp_path / "out")
-    assert found.requested == sum(result.n_test.values())
-    assert not found.skipped
+    summary = predicted(run, selection, tmp_path / "out")
+    assert summary.requested == sum(result.n_test.values())
+    assert not summary.skipped
     evaluation = scored(folder, tmp_path / "out")
     assert evaluation.complete
     assert not evaluation.findings
@@ -71,10 +71,10 @@ def test_predictions_of_the_test_fold_score_as_the_run_did(folder: Path, run: Pa
 
 
 def test_what_was_killed_goes_on_and_ends_the_same(folder: Path, run: Path, tmp_path: Path) -> None:
-    rows = IndexSelection(folder / "data")
-    predicted(run, rows, tmp_path / "whole")
+    selection = IndexSelection(folder / "data")
+    predicted(run, selection, tmp_path / "whole")
     out = tmp_path / "killed"
-    predicted(run, rows, out)
+    predicted(run, selection, out)
     for name in JSON:
         (out / name).unlink()
     lines = (out / ".journal.jsonl").read_text().splitlines(keepends=True)
@@ -84,23 +84,23 @@ def test_what_was_killed_goes_on_and_ends_the_same(folder: Path, run: Path, tmp_
         mask.unlink()
     (masks[0].parent / f".{masks[0].name}.tmp").write_bytes(b"half")
     before = masks[-1].stat().st_mtime_ns
-    found = predicted(run, rows, out)
-    assert found.existing == found.requested - (len(lines) - 40) - 7
+    summary = predicted(run, selection, out)
+    assert summary.existing == summary.requested - (len(lines) - 40) - 7
     assert masks[-1].stat().st_mtime_ns == before
-    again, whole = contents(out), contents(tmp_path / "whole")
+    again, uninterrupted = contents(out), contents(tmp_path / "whole")
     assert sorted(json.loads(again[".journal.jsonl"].splitlines()[0])) == sorted(json.loads(lines[0]))
-    for name in whole:
+    for name in uninterrupted:
         if name != ".journal.jsonl":
-            assert again[name] == whole[name], name
+            assert again[name] == uninterrupted[name], name
     assert len(again[".journal.jsonl"].splitlines()) == len(lines)
 
 
 def test_the_order_and_size_of_batches_do_not_matter(folder: Path, run: Path, tmp_path: Path) -> None:
     for size in (1, 7):
         predicted(run, IndexSelection(folder / "data"), tmp_path / f"{size}", batch_size=size)
-    one, seven = (json.loads((tmp_path / f"{size}" / JSON[2]).read_text()) for size in (1, 7))
-    assert len(one) == 30
-    for a, b in zip(one, seven, strict=True):
+    singly, seven = (json.loads((tmp_path / f"{size}" / JSON[2]).read_text()) for size in (1, 7))
+    assert len(singly) == 30
+    for a, b in zip(singly, seven, strict=True):
         assert a["image_path"] == b["image_path"]
         np.testing.assert_allclose(a["predicted_points_pixels"], b["predicted_points_pixels"], atol=1e-4)
 
@@ -130,13 +130,13 @@ def test_images_of_any_kind_are_predicted_at_their_own_size(folder: Path, run: P
         "alpha": lambda path: Image.fromarray(pixels).convert("RGBA").save(path),
     }
     root = tmp_path / "data"
-    rows = []
+    index_rows = []
     for name, save in kinds.items():
         (root / "odd").mkdir(parents=True, exist_ok=True)
         save(root / "odd" / f"{name}.png")
         row = {"image_path": f"../odd/{name}.png", "task_name": "Regression", "task_id": "reg", "num_classes": "2"}
-        rows += [row, {**row, "task_name": "segmentation", "task_id": "seg"}]
-    write_rows(root, "odd.csv", rows)
+        index_rows += [row, {**row, "task_name": "segmentation", "task_id": "seg"}]
+    write_rows(root, "odd.csv", index_rows)
     assert not predicted(run, IndexSelection(root), tmp_path / "out").skipped
     records = json.loads((tmp_path / "out" / JSON[2]).read_text())
     points = [record["predicted_points_pixels"] for record in records]
@@ -149,24 +149,24 @@ def test_images_of_any_kind_are_predicted_at_their_own_size(folder: Path, run: P
 
 def spoilt_data(folder: Path, root: Path) -> Path:
     copied_data(folder, root)
-    rows = read_rows(root, "reg.csv")
-    (root / rows[2]["image_path"].removeprefix("../")).unlink()
-    (root / rows[5]["image_path"].removeprefix("../")).write_bytes(b"\x89PNG\r\n\x1a\n cut")
+    index_rows = read_rows(root, "reg.csv")
+    (root / index_rows[2]["image_path"].removeprefix("../")).unlink()
+    (root / index_rows[5]["image_path"].removeprefix("../")).write_bytes(b"\x89PNG\r\n\x1a\n cut")
     change_cell(root, "cls.csv", 4, "task_name", "clasification")
     return root
 
 
 def test_bad_images_are_named_and_skipped(folder: Path, run: Path, tmp_path: Path) -> None:
     root = spoilt_data(folder, tmp_path / "data")
-    found = predicted(run, IndexSelection(root), tmp_path / "out")
-    said = [str(fault) for fault in found.skipped]
-    assert len(said) == 3
-    assert any(line.startswith("cls.csv, line 4 ") and "clasification" in line for line in said)
-    assert any(line.startswith("reg.csv, line 4 ") and "is not there" in line for line in said)
-    assert any(line.startswith("reg.csv, line 7 ") and "cannot be read as an image" in line for line in said)
+    summary = predicted(run, IndexSelection(root), tmp_path / "out")
+    faults = [str(fault) for fault in summary.skipped]
+    assert len(faults) == 3
+    assert any(line.startswith("cls.csv, line 4 ") and "clasification" in line for line in faults)
+    assert any(line.startswith("reg.csv, line 4 ") and "is not there" in line for line in faults)
+    assert any(line.startswith("reg.csv, line 7 ") and "cannot be read as an image" in line for line in faults)
     assert len(json.loads((tmp_path / "out" / JSON[2]).read_text())) == 28
     assert len((tmp_path / "out" / "skipped.csv").read_text().splitlines()) == 4
-    assert (found.requested, found.unreadable) == (119, 2)
+    assert (summary.requested, summary.unreadable) == (119, 2)
 
 
 def test_bad_images_end_it_if_asked_and_what_is_done_stays(folder: Path, run: Path, tmp_path: Path) -> None:
@@ -201,20 +201,20 @@ def test_a_folder_of_something_else_is_left_alone(folder: Path, run: Path, tmp_p
 
 def test_two_rows_of_one_image_and_task_are_one_record(folder: Path, run: Path, tmp_path: Path) -> None:
     root = copied_data(folder, tmp_path / "data")
-    rows = read_rows(root, "det.csv")
-    write_rows(root, "det.csv", [*rows, rows[3]])
+    index_rows = read_rows(root, "det.csv")
+    write_rows(root, "det.csv", [*index_rows, index_rows[3]])
     seg = read_rows(root, "seg.csv")
     write_rows(root, "seg.csv", [*seg, seg[0]])
-    found = predicted(run, IndexSelection(root), tmp_path / "out")
+    summary = predicted(run, IndexSelection(root), tmp_path / "out")
     records = json.loads((tmp_path / "out" / JSON[1]).read_text())
     assert len(records) == len({record["image_path"] for record in records}) == 30
-    assert found.requested == 120
+    assert summary.requested == 120
 
 
 def test_two_masks_at_one_place_are_refused_by_name(folder: Path, run: Path, tmp_path: Path) -> None:
     root = copied_data(folder, tmp_path / "data")
-    rows = read_rows(root, "seg.csv")
-    change_cell(root, "seg.csv", 5, "mask_path", rows[0]["mask_path"])
+    index_rows = read_rows(root, "seg.csv")
+    change_cell(root, "seg.csv", 5, "mask_path", index_rows[0]["mask_path"])
     with pytest.raises(DataError, match=r"^seg.csv, line 2 \(seg\) and seg.csv, line 5 \(seg\): .*seg/masks/0.png"):
         predicted(run, IndexSelection(root), tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -246,13 +246,13 @@ def test_data_of_another_task_of_the_same_name_are_refused(folder: Path, run: Pa
 
 def test_rows_of_tasks_without_a_model_are_counted(folder: Path, tmp_path: Path) -> None:
     det = train(plan_of(folder, "name=alone"), ["det"])[0].directory
-    found = predicted(det, IndexSelection(folder / "data"), tmp_path / "out")
-    assert (found.requested, found.left_out) == (30, {"seg": 30, "cls": 30, "reg": 30})
+    summary = predicted(det, IndexSelection(folder / "data"), tmp_path / "out")
+    assert (summary.requested, summary.left_out) == (30, {"seg": 30, "cls": 30, "reg": 30})
     assert not (tmp_path / "out" / JSON[0]).exists()
 
 
 @pytest.mark.parametrize(
-    ("rows", "message"),
+    ("selection", "message"),
     [
         (IndexSelection(Path("none")), "--data: .* no folder csv_files/"),
         (IndexSelection(Path("DATA"), ("segm",)), "--tasks: unknown 'segm', did you mean 'seg'"),
@@ -262,14 +262,17 @@ def test_rows_of_tasks_without_a_model_are_counted(folder: Path, tmp_path: Path)
     ],
 )
 def test_wrong_requests_are_refused(
-    folder: Path, run: Path, tmp_path: Path, rows: IndexSelection, message: str
+    folder: Path, run: Path, tmp_path: Path, selection: IndexSelection, message: str
 ) -> None:
     real = {"DATA": folder / "data", "SPLIT": folder / "outputs" / "demo" / "split.csv"}
-    given = IndexSelection(
-        real.get(str(rows.root), rows.root), rows.tasks, real.get(str(rows.split), rows.split), rows.fold
+    selection = IndexSelection(
+        real.get(str(selection.root), selection.root),
+        selection.tasks,
+        real.get(str(selection.split), selection.split),
+        selection.fold,
     )
     with pytest.raises((ConfigError, DataError, RunError), match=message):
-        predicted(run, given, tmp_path / "out")
+        predicted(run, selection, tmp_path / "out")
 
 
 def test_a_folder_that_another_process_writes_into_is_refused(folder: Path, run: Path, tmp_path: Path) -> None:
@@ -301,8 +304,8 @@ def test_the_command_ends_as_it_says(folder: Path, run: Path, tmp_path: Path) ->
     def usaggr(*words: object) -> Any:
         return CliRunner().invoke(app, ["predict", *map(str, words)])
 
-    good = usaggr(run, "--data", folder / "data", "--out", tmp_path / "good", "--tasks", "det,reg")
-    assert (good.exit_code, good.stdout.splitlines()[0]) == (0, "60 predictions")
+    valid = usaggr(run, "--data", folder / "data", "--out", tmp_path / "good", "--tasks", "det,reg")
+    assert (valid.exit_code, valid.stdout.splitlines()[0]) == (0, "60 predictions")
     again = usaggr(run, "--data", folder / "data", "--out", tmp_path / "good", "--tasks", "det,reg")
     assert again.stdout.splitlines()[0] == "60 predictions, 60 of them already existed"
     root = spoilt_data(folder, tmp_path / "data")

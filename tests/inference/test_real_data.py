@@ -15,9 +15,9 @@ TASKS = "[breast_lesion,cardiac_multi,breast_3cls,organ_cls,breast_lesion_det,fe
 @pytest.mark.slow
 def test_predictions_of_the_test_fold_score_as_the_sweep(real_data: Path, tmp_path: Path) -> None:
     def usaggr(*words: str) -> str:
-        done = CliRunner().invoke(app, list(words))
-        assert done.exit_code == 0, f"{words}\n{done.output}\n{done.exception}"
-        return done.output
+        completed = CliRunner().invoke(app, list(words))
+        assert completed.exit_code == 0, f"{words}\n{completed.output}\n{completed.exception}"
+        return completed.output
 
     small = ("training.budget=16 examples", "training.min_examples=1", "training.validations=1", "data.image_size=64")
     choice = ("groupings=[unified]", "reference=unified", "scales=[1.0]", "seeds=[0]", f"tasks={TASKS}", "model=tiny")
@@ -29,9 +29,9 @@ def test_predictions_of_the_test_fold_score_as_the_sweep(real_data: Path, tmp_pa
     usaggr("predict", str(mine), "--recommended", "--out", str(tmp_path / "out"), *split)
     tasks = TASKS.strip("[]")
     usaggr("evaluate", str(tmp_path / "out"), *split, "--tasks", tasks, "data.on_bad_sample=skip")
-    found = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    evaluation = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     (run,) = (mine / "runs").iterdir()
     scores = RunDirectory(run).result().scores
     assert set(scores) == set(tasks.split(","))
     for task_id, expected in scores.items():
-        assert found["tasks"][task_id] == pytest.approx(expected, abs=1e-6)
+        assert evaluation["tasks"][task_id] == pytest.approx(expected, abs=1e-6)

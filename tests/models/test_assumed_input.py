@@ -34,10 +34,10 @@ def test_without_pretrained_weights_nothing_is_assumed() -> None:
     [(VIT, HALF, HALF), (f"{VIT}.augreg_in21k", HALF, HALF), (f"{VIT}.mae", MEAN, STD)],
 )
 def test_a_tag_of_timm_has_the_scale_that_timm_lists_for_it(encoder: str, mean: Any, std: Any) -> None:
-    found = input_scale_of(model(encoder=encoder, weights="timm"))
-    assert found is not None
-    assert (found.source, found.mean, found.std) == ("library", mean, std)
-    assert found.line().endswith(": timm lists them for these weights, which are its own")
+    scale = input_scale_of(model(encoder=encoder, weights="timm"))
+    assert scale is not None
+    assert (scale.source, scale.mean, scale.std) == ("library", mean, std)
+    assert scale.line().endswith(": timm lists them for these weights, which are its own")
 
 
 @pytest.fixture
@@ -61,33 +61,33 @@ def stating(tmp_path: Path, plain: Path) -> Path:
 
 
 def test_a_file_that_states_none_is_read_on_the_scale_of_the_encoder_s_name(plain: Path) -> None:
-    found = input_scale_of(model(weights=str(plain)))
+    scale = input_scale_of(model(weights=str(plain)))
     settings: Any = timm.get_pretrained_cfg("test_vit")
-    assert found is not None
-    assert (found.source, found.mean, found.std) == ("name", settings.mean, settings.std)
-    assert "assumed from the encoder's name, for which timm lists them; the file states none" in found.line()
+    assert scale is not None
+    assert (scale.source, scale.mean, scale.std) == ("name", settings.mean, settings.std)
+    assert "assumed from the encoder's name, for which timm lists them; the file states none" in scale.line()
 
 
 def test_a_file_that_states_its_scale_is_believed(stating: Path) -> None:
-    found = input_scale_of(model(weights=str(stating)))
-    assert found is not None
-    assert (found.source, found.mean, found.std) == ("file", (0.1, 0.2, 0.3), (0.2, 0.4, 0.8))
-    assert found.line().endswith("mean 0.1, 0.2, 0.3 and std 0.2, 0.4, 0.8: the file states them")
+    scale = input_scale_of(model(weights=str(stating)))
+    assert scale is not None
+    assert (scale.source, scale.mean, scale.std) == ("file", (0.1, 0.2, 0.3), (0.2, 0.4, 0.8))
+    assert scale.line().endswith("mean 0.1, 0.2, 0.3 and std 0.2, 0.4, 0.8: the file states them")
 
 
 @pytest.mark.parametrize("which", ["plain", "stating"])
 def test_what_is_said_is_what_the_network_does(request: pytest.FixtureRequest, which: str) -> None:
     config = model(weights=str(request.getfixturevalue(which)))
-    encoder, found = build_network(config, [TASK], seed=0).encoder, input_scale_of(config)
-    assert found is not None
+    encoder, scale = build_network(config, [TASK], seed=0).encoder, input_scale_of(config)
+    assert scale is not None
     images = torch.rand(2, 3, 4, 4)
 
     def channels(values: Any) -> torch.Tensor:
         return torch.tensor(values)[:, None, None]
 
     usual = (images - channels(MEAN)) / channels(STD)
-    given = usual * channels(encoder.input_factor.tolist()) + channels(encoder.input_shift.tolist())
-    torch.testing.assert_close(given, (images - channels(found.mean)) / channels(found.std), rtol=1e-4, atol=1e-4)
+    rescaled = usual * channels(encoder.input_factor.tolist()) + channels(encoder.input_shift.tolist())
+    torch.testing.assert_close(rescaled, (images - channels(scale.mean)) / channels(scale.std), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -103,10 +103,10 @@ def test_what_is_said_is_what_the_network_does(request: pytest.FixtureRequest, w
 def test_mh_mtl_has_one_scale_and_names_another_that_the_library_lists(
     plain: Path, encoder: str, weights: str, listed: Any
 ) -> None:
-    found = input_scale_of(mh_mtl(encoder, str(plain) if weights == "FILE" else weights))
-    assert found is not None
-    assert (found.source, found.mean, found.std) == ("network", MEAN, STD)
-    assert (found.listed_mean, found.listed_std) == (listed or (None, None))
-    said = "the library lists mean 0.5 and std 0.5 for it, so these weights were probably trained on another scale"
-    assert (said in found.line()) is (listed is not None)
-    assert "assumed, since the network mh_mtl does so for every encoder, whatever its weights" in found.line()
+    scale = input_scale_of(mh_mtl(encoder, str(plain) if weights == "FILE" else weights))
+    assert scale is not None
+    assert (scale.source, scale.mean, scale.std) == ("network", MEAN, STD)
+    assert (scale.listed_mean, scale.listed_std) == (listed or (None, None))
+    warning = "the library lists mean 0.5 and std 0.5 for it, so these weights were probably trained on another scale"
+    assert (warning in scale.line()) is (listed is not None)
+    assert "assumed, since the network mh_mtl does so for every encoder, whatever its weights" in scale.line()

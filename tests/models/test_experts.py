@@ -38,10 +38,10 @@ def test_dispatch_is_the_weighted_sum_and_computes_nothing_else(tokens: int, cou
     experts = [Counting(float(i + 1)) for i in range(count)]
     inputs = torch.randn(tokens, 3, generator=torch.Generator().manual_seed(seed))
     weights, chosen = choose_experts(probabilities(tokens, count, seed), top_k)
-    found = mix_chosen(experts, inputs, weights, chosen)
+    mixed = mix_chosen(experts, inputs, weights, chosen)
     for i in range(tokens):
         factor = sum(float(weights[i, j]) * (int(chosen[i, j]) + 1) for j in range(top_k))
-        assert torch.allclose(found[i], inputs[i] * factor, atol=1e-4)
+        assert torch.allclose(mixed[i], inputs[i] * factor, atol=1e-4)
     assert sum(expert.seen for expert in experts) == tokens * top_k
     assert [expert.seen for expert in experts] == torch.bincount(chosen.flatten(), minlength=count).tolist()
 
@@ -55,12 +55,12 @@ def test_dispatch_to_all_is_the_dense_mixture_in_value_and_gradient() -> None:
         tokens = torch.randn(12, 5, generator=torch.Generator().manual_seed(1)).requires_grad_()
         weights = shared.clone().requires_grad_()
         if sparse:
-            found = mix_chosen(experts, tokens, *choose_experts(weights, 4))
+            mixed = mix_chosen(experts, tokens, *choose_experts(weights, 4))
         else:
-            found = mix_all(experts, tokens[None], weights[None])[0]
-        outputs.append(found)
+            mixed = mix_all(experts, tokens[None], weights[None])[0]
+        outputs.append(mixed)
         parameters = [tokens, weights, *(p for expert in experts for p in expert.parameters())]
-        gradients.append(list(torch.autograd.grad(found.square().sum(), parameters)))
+        gradients.append(list(torch.autograd.grad(mixed.square().sum(), parameters)))
     assert torch.allclose(outputs[0], outputs[1], atol=1e-6)
     # Probabilities that sum to 1 are their own renormalisation, whose slope along their sum is taken away.
     for i, (first, second) in enumerate(zip(*gradients, strict=True)):
@@ -72,14 +72,14 @@ def test_dispatch_to_all_is_the_dense_mixture_in_value_and_gradient() -> None:
 @given(count=st.integers(2, 8), top_k=st.integers(1, 8), seed=st.integers(0, 2**31))
 def test_the_likeliest_experts_share_a_weight_of_one(count: int, top_k: int, seed: int) -> None:
     top_k = min(top_k, count)
-    found = probabilities(20, count, seed)
-    weights, chosen = choose_experts(found, top_k)
+    router_probabilities = probabilities(20, count, seed)
+    weights, chosen = choose_experts(router_probabilities, top_k)
     assert torch.allclose(weights.sum(dim=-1), torch.ones(20), atol=1e-6)
     assert torch.equal(
-        chosen.sort(dim=-1).values, found.argsort(dim=-1, descending=True)[:, :top_k].sort(dim=-1).values
+        chosen.sort(dim=-1).values, router_probabilities.argsort(dim=-1, descending=True)[:, :top_k].sort(dim=-1).values
     )
-    kept = found.gather(-1, chosen)
-    assert torch.allclose(weights, kept / kept.sum(dim=-1, keepdim=True), atol=1e-6)
+    chosen_probabilities = router_probabilities.gather(-1, chosen)
+    assert torch.allclose(weights, chosen_probabilities / chosen_probabilities.sum(dim=-1, keepdim=True), atol=1e-6)
 
 
 def test_the_router_learns_with_a_single_expert_a_token_too() -> None:
@@ -94,8 +94,8 @@ def test_the_router_learns_with_a_single_expert_a_token_too() -> None:
 
 
 def routed(values: Sequence[Sequence[float]], top_k: int) -> BlockRouting:
-    found = torch.tensor([values])
-    return BlockRouting(found, *choose_experts(found, top_k))
+    router_probabilities = torch.tensor([values])
+    return BlockRouting(router_probabilities, *choose_experts(router_probabilities, top_k))
 
 
 @pytest.mark.parametrize(
@@ -117,17 +117,19 @@ def test_the_balance_is_one_where_all_have_the_same_share(
 
 
 def test_the_balance_is_a_mean_over_blocks() -> None:
-    even, one = routed([[0.5, 0.5]], 2), routed([[1.0, 0.0]], 2)
-    assert load_balancing_loss({3: even, 4: one}).item() == pytest.approx((1 + 2) / 2)
+    even, collapsed = routed([[0.5, 0.5]], 2), routed([[1.0, 0.0]], 2)
+    assert load_balancing_loss({3: even, 4: collapsed}).item() == pytest.approx((1 + 2) / 2)
 
 
 def test_the_balance_pulls_at_probabilities_by_the_shares_that_experts_have() -> None:
     """As in Switch Transformers, shares are counts: E x share / tokens is the gradient, whatever the probabilities."""
-    found = torch.tensor([[[0.5, 0.3, 0.2], [0.1, 0.2, 0.7]]], requires_grad=True)
+    router_probabilities = torch.tensor([[[0.5, 0.3, 0.2], [0.1, 0.2, 0.7]]], requires_grad=True)
     for top_k in (1, 2, 3):
-        weights, chosen = choose_experts(found, top_k)
-        (gradient,) = torch.autograd.grad(load_balancing_loss({0: BlockRouting(found, weights, chosen)}), found)
-        share = compute_shares(BlockRouting(found, weights, chosen)).detach().mean(dim=(0, 1))
+        weights, chosen = choose_experts(router_probabilities, top_k)
+        (gradient,) = torch.autograd.grad(
+            load_balancing_loss({0: BlockRouting(router_probabilities, weights, chosen)}), router_probabilities
+        )
+        share = compute_shares(BlockRouting(router_probabilities, weights, chosen)).detach().mean(dim=(0, 1))
         assert torch.allclose(gradient, (3 * share / 2).expand(1, 2, 3))
 
 
@@ -137,8 +139,8 @@ def test_descending_the_balance_evens_out_the_experts() -> None:
         bias = torch.zeros(4, requires_grad=True)
 
         def now(bias: Tensor = bias, logits: Tensor = logits, top_k: int = top_k) -> BlockRouting:
-            found = (logits + bias).softmax(dim=-1)
-            return BlockRouting(found, *choose_experts(found, top_k))
+            router_probabilities = (logits + bias).softmax(dim=-1)
+            return BlockRouting(router_probabilities, *choose_experts(router_probabilities, top_k))
 
         optimiser = torch.optim.SGD([bias], 0.5)
         before = compute_shares(now()).mean(dim=(0, 1)).std().item()
@@ -150,14 +152,14 @@ def test_descending_the_balance_evens_out_the_experts() -> None:
 
 
 def test_shares_are_the_weights_in_their_places() -> None:
-    found = compute_shares(routed([[0.5, 0.3, 0.2], [0.1, 0.1, 0.8]], 2))
-    assert found.shape == (1, 2, 3)
-    assert found[0, 0].tolist() == pytest.approx([0.625, 0.375, 0])
-    assert found.sum(dim=-1).flatten().tolist() == pytest.approx([1, 1])
+    expert_shares = compute_shares(routed([[0.5, 0.3, 0.2], [0.1, 0.1, 0.8]], 2))
+    assert expert_shares.shape == (1, 2, 3)
+    assert expert_shares[0, 0].tolist() == pytest.approx([0.625, 0.375, 0])
+    assert expert_shares.sum(dim=-1).flatten().tolist() == pytest.approx([1, 1])
 
 
-def count_tokens(seen: list[int], module: nn.Module, given: tuple[Tensor], out: Tensor) -> None:
-    seen.append(math.prod(given[0].shape[:-1]))
+def count_tokens(seen: list[int], module: nn.Module, inputs: tuple[Tensor], out: Tensor) -> None:
+    seen.append(math.prod(inputs[0].shape[:-1]))
 
 
 def test_in_a_network_as_many_tokens_are_computed_as_are_routed_whatever_the_number_of_experts() -> None:

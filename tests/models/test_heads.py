@@ -14,17 +14,17 @@ from usaggr.models.heads import (
 )
 
 
-def peaks(places: list[tuple[int, int]], height: int, width: int) -> Tensor:
+def peaks(positions: list[tuple[int, int]], height: int, width: int) -> Tensor:
     """Return logits (1, P, height, width) of heat maps that are concentrated in one (row, column) each."""
-    logits = torch.full((1, len(places), height, width), -1e4)
-    for i, (row, column) in enumerate(places):
+    logits = torch.full((1, len(positions), height, width), -1e4)
+    for i, (row, column) in enumerate(positions):
         logits[0, i, row, column] = 1e4
     return logits
 
 
 def test_a_landmark_is_x_and_y_of_the_centre_of_its_pixel() -> None:
-    found = center_of_mass(spatial_softmax(peaks([(0, 0), (1, 2), (3, 9)], 4, 10)))
-    assert torch.allclose(found[0], torch.tensor([[0.05, 0.125], [0.25, 0.375], [0.95, 0.875]]))
+    centers = center_of_mass(spatial_softmax(peaks([(0, 0), (1, 2), (3, 9)], 4, 10)))
+    assert torch.allclose(centers[0], torch.tensor([[0.05, 0.125], [0.25, 0.375], [0.95, 0.875]]))
 
 
 def test_a_uniform_heat_map_gives_the_middle_of_the_image() -> None:
@@ -33,9 +33,9 @@ def test_a_uniform_heat_map_gives_the_middle_of_the_image() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_landmarks_are_computed_in_single_precision(dtype: torch.dtype) -> None:
-    found = center_of_mass(spatial_softmax(torch.zeros(1, 1, 64, 64, dtype=dtype)))
-    assert found.dtype == torch.float32
-    assert torch.allclose(found, torch.tensor(0.5), atol=1e-6)
+    centers = center_of_mass(spatial_softmax(torch.zeros(1, 1, 64, 64, dtype=dtype)))
+    assert centers.dtype == torch.float32
+    assert torch.allclose(centers, torch.tensor(0.5), atol=1e-6)
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2, 3), (1, 0, 3, 2)], ids=["in_order", "inside_out"])
@@ -50,8 +50,8 @@ def test_enlarged_logits_are_not_shifted_against_the_image() -> None:
     """Expected values are interpolated by hand between pixel centres at halves."""
     head = SegmentationHead(1, 1, stride=4)
     head.logits = nn.Identity()  # type: ignore[assignment]
-    found = head(torch.tensor([[[[0.0, 1.0]]]]))
-    assert found[0, 0, 0].tolist() == [0, 0, 0.125, 0.375, 0.625, 0.875, 1, 1]
+    centers = head(torch.tensor([[[[0.0, 1.0]]]]))
+    assert centers[0, 0, 0].tolist() == [0, 0, 0.125, 0.375, 0.625, 0.875, 1, 1]
 
 
 def test_classes_are_read_from_the_mean_over_the_map() -> None:

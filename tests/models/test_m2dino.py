@@ -71,8 +71,8 @@ def test_with_experts_the_network_starts_as_the_plain_transformer(encoder: str, 
 @pytest.mark.parametrize("conditioning", ["lora", "film"])
 def test_with_adapters_the_network_starts_as_the_plain_transformer(conditioning: str) -> None:
     expected = network(conditioning="none")(images(), rows())
-    found = network(conditioning=conditioning)(images(), rows())
-    assert all(torch.equal(found[t], expected[t]) for t in expected)
+    outputs = network(conditioning=conditioning)(images(), rows())
+    assert all(torch.equal(outputs[t], expected[t]) for t in expected)
 
 
 def test_noise_parts_the_experts_at_once_and_by_as_much_as_asked() -> None:
@@ -91,18 +91,18 @@ def test_a_sample_has_the_same_output_and_gradient_in_any_batch(changes: dict[st
     # In double precision, where sums in another order differ by nothing that could be taken for mixing, and no two
     # experts are so nearly as likely that it would tell which of them serves a token.
     built = awaken(network(**changes)).train().double()
-    batch, places = images().double(), rows()
-    mixed = built(batch, places)
+    batch, batch_indices = images().double(), rows()
+    mixed = built(batch, batch_indices)
     loss(mixed).backward()  # type: ignore[no-untyped-call]
     gradients = {name: p.grad.clone() for name, p in built.named_parameters() if p.grad is not None}
     built.zero_grad()
     for task in ALL:
-        alone = built(batch[places[task.id]], {task.id: torch.tensor([0, 1])})
+        alone = built(batch[batch_indices[task.id]], {task.id: torch.tensor([0, 1])})
         assert torch.allclose(alone[task.id], mixed[task.id], atol=1e-9), task.id
         loss(alone).backward()  # type: ignore[no-untyped-call]
-    own = {name: p.grad for name, p in built.named_parameters() if p.grad is not None}
-    assert own.keys() == gradients.keys()
-    for name, gradient in own.items():
+    sample_gradients = {name: p.grad for name, p in built.named_parameters() if p.grad is not None}
+    assert sample_gradients.keys() == gradients.keys()
+    for name, gradient in sample_gradients.items():
         size = gradients[name].abs().max().clamp(min=1)
         digits = 1e-6 if name.endswith("pos_embed") else 1e-9  # timm interpolates positions in single precision
         assert torch.allclose(gradient / size, gradients[name] / size, atol=digits), name
@@ -111,10 +111,14 @@ def test_a_sample_has_the_same_output_and_gradient_in_any_batch(changes: dict[st
 @each_conditioning
 def test_permuting_a_batch_permutes_its_outputs(changes: dict[str, Any]) -> None:
     built = awaken(network(**changes)).train().double()
-    batch, places, order = images().double(), rows(), torch.randperm(8, generator=torch.Generator().manual_seed(3))
+    batch, batch_indices, order = (
+        images().double(),
+        rows(),
+        torch.randperm(8, generator=torch.Generator().manual_seed(3)),
+    )
     back = torch.argsort(order)
-    first = built(batch, places)
-    second = built(batch[order], {task_id: back[found] for task_id, found in places.items()})
+    first = built(batch, batch_indices)
+    second = built(batch[order], {task_id: back[indices] for task_id, indices in batch_indices.items()})
     assert all(torch.allclose(first[t], second[t], atol=1e-9) for t in first)
 
 
@@ -126,35 +130,35 @@ def test_no_layer_mixes_samples(changes: dict[str, Any]) -> None:
 def test_all_heads_read_one_spatial_map_and_no_token_leaves_the_encoder() -> None:
     built = network(landmarks="direct", encoder="vit_small_patch16_dinov3", patch_size=None)
     seen: list[tuple[int, ...]] = []
-    built.decoder.register_forward_hook(lambda module, given, out: seen.extend(tuple(m.shape) for m in given[0]))
+    built.decoder.register_forward_hook(lambda module, inputs, out: seen.extend(tuple(m.shape) for m in inputs[0]))
     read: list[Tensor] = []
     for task in ALL:
         assert built.head(task.id).reads == "decoder"
-        built.head(task.id).register_forward_hook(lambda module, given, out: read.append(given[0]))
+        built.head(task.id).register_forward_hook(lambda module, inputs, out: read.append(inputs[0]))
     built(images(8, (32, 48)), rows())
     assert seen == [(8, 384, 2, 3)] * 4
-    assert {tuple(found.shape) for found in read} == {(2, 32, 8, 12)}
+    assert {tuple(shape.shape) for shape in read} == {(2, 32, 8, 12)}
 
 
 @pytest.mark.parametrize("changes", [CONDITIONINGS[0], *CONDITIONINGS[4:6]], ids=["experts", "lora", "film"])
 def test_every_sample_is_conditioned_on_its_own_task(changes: dict[str, Any]) -> None:
     built = awaken(network(**changes))
-    batch, places = images(), rows()
-    before = built(batch, places)
+    batch, batch_indices = images(), rows()
+    before = built(batch, batch_indices)
     with torch.no_grad():
         for module in built.modules():
             if isinstance(module, PerTask):
                 module.of[f"task_{DET.id}"].mul_(-3)
-    after = built(batch, places)
+    after = built(batch, batch_indices)
     assert [t for t in before if not torch.allclose(before[t], after[t], atol=1e-6)] == [DET.id]
 
 
 def test_a_router_blind_to_tasks_sends_one_image_the_same_way_for_all_of_them() -> None:
-    one = images(1).expand(8, -1, -1, -1)
-    for router, alike in (("token", True), ("task", False)):
+    image = images(1).expand(8, -1, -1, -1)
+    for router, is_blind in (("token", True), ("task", False)):
         built = awaken(network(experts={"router": router}))
-        for routed in built.forward_with_routing(one, rows()).routing.values():
-            assert torch.allclose(routed.probabilities[0], routed.probabilities[1], atol=1e-6) == alike
+        for routed in built.forward_with_routing(image, rows()).routing.values():
+            assert torch.allclose(routed.probabilities[0], routed.probabilities[1], atol=1e-6) == is_blind
 
 
 def test_what_a_task_has_of_its_own_is_not_touched_without_a_sample() -> None:
@@ -169,11 +173,15 @@ def test_what_a_task_has_of_its_own_is_not_touched_without_a_sample() -> None:
 @each_conditioning
 def test_initial_weights_depend_on_seed_and_task_alone(changes: dict[str, Any]) -> None:
     state = torch.random.get_rng_state()
-    many, one, other = network(ALL, 3, **changes), network([DET], 3, **changes), network([DET], 4, **changes)
+    multi_task, single_task, other = (
+        network(ALL, 3, **changes),
+        network([DET], 3, **changes),
+        network([DET], 4, **changes),
+    )
     assert torch.equal(torch.random.get_rng_state(), state)
-    shared = many.state_dict()
-    assert all(torch.equal(shared[name], value) for name, value in one.state_dict().items())
-    assert any(not torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
+    shared = multi_task.state_dict()
+    assert all(torch.equal(shared[name], value) for name, value in single_task.state_dict().items())
+    assert any(not torch.equal(a, b) for a, b in zip(single_task.parameters(), other.parameters(), strict=True))
 
 
 def test_experts_have_parted_after_twenty_steps() -> None:

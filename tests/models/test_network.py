@@ -72,13 +72,13 @@ def test_group_normalisation_leaves_something_of_a_map_of_one_pixel(channels: in
 def test_a_sample_has_the_same_output_and_gradient_in_any_batch(encoder: str, training: bool) -> None:
     # In double precision, where sums in another order differ by nothing that could be taken for mixing.
     network = build_network(model(encoder=encoder), ALL, 0).train(training).double()
-    batch, places = images(8).double(), rows(ALL)
-    mixed = network(batch, places)
+    batch, batch_indices = images(8).double(), rows(ALL)
+    mixed = network(batch, batch_indices)
     loss(mixed).backward()
     gradients = {name: p.grad.clone() for name, p in network.named_parameters() if p.grad is not None}
     network.zero_grad()
     for task in ALL:
-        alone = network(batch[places[task.id]], {task.id: torch.tensor([0, 1])})
+        alone = network(batch[batch_indices[task.id]], {task.id: torch.tensor([0, 1])})
         assert torch.allclose(alone[task.id], mixed[task.id], atol=1e-9)
         loss(alone).backward()
     for name, parameter in network.named_parameters():
@@ -90,27 +90,31 @@ def test_a_sample_has_the_same_output_and_gradient_in_any_batch(encoder: str, tr
 
 def test_permuting_a_batch_permutes_its_outputs() -> None:
     network = build_network(model(), ALL, 0).double()
-    batch, places, order = images(8).double(), rows(ALL), torch.randperm(8, generator=torch.Generator().manual_seed(3))
+    batch, batch_indices, order = (
+        images(8).double(),
+        rows(ALL),
+        torch.randperm(8, generator=torch.Generator().manual_seed(3)),
+    )
     back = torch.argsort(order)
-    first = network(batch, places)
-    second = network(batch[order], {task_id: back[found] for task_id, found in places.items()})
+    first = network(batch, batch_indices)
+    second = network(batch[order], {task_id: back[indices] for task_id, indices in batch_indices.items()})
     assert all(torch.allclose(first[t], second[t], atol=1e-9) for t in first)
 
 
 def test_initial_weights_depend_on_seed_and_task_alone() -> None:
     torch.rand(5)
     state = torch.random.get_rng_state()
-    many, one = build_network(model(), ALL, 3), build_network(model(), [DET], 3)
+    multi_task, single_task = build_network(model(), ALL, 3), build_network(model(), [DET], 3)
     assert torch.equal(torch.random.get_rng_state(), state)
-    for part in ("encoder", "decoder"):
-        ours, theirs = getattr(many, part).state_dict(), getattr(one, part).state_dict()
+    for module_name in ("encoder", "decoder"):
+        ours, theirs = getattr(multi_task, module_name).state_dict(), getattr(single_task, module_name).state_dict()
         assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
-    head = many.head(DET.id).state_dict()
-    assert all(torch.equal(head[name], value) for name, value in one.head(DET.id).state_dict().items())
+    head = multi_task.head(DET.id).state_dict()
+    assert all(torch.equal(head[name], value) for name, value in single_task.head(DET.id).state_dict().items())
     other = build_network(model(), [DET], 4)
-    for part in ("encoder", "decoder", "heads"):
-        ours, theirs = (getattr(network, part).parameters() for network in (one, other))
-        assert any(not torch.equal(a, b) for a, b in zip(ours, theirs, strict=True)), part
+    for module_name in ("encoder", "decoder", "heads"):
+        ours, theirs = (getattr(network, module_name).parameters() for network in (single_task, other))
+        assert any(not torch.equal(a, b) for a, b in zip(ours, theirs, strict=True)), module_name
 
 
 def test_two_tasks_of_one_type_start_from_different_heads() -> None:
@@ -142,7 +146,7 @@ def test_a_frozen_encoder_is_not_trained_and_stays_in_evaluation_mode() -> None:
 def test_the_encoder_is_passed_once_for_a_batch_of_many_tasks() -> None:
     network = build_network(model(), ALL, 0)
     calls: list[int] = []
-    network.encoder.register_forward_hook(lambda module, given, out: calls.append(len(given[0])))
+    network.encoder.register_forward_hook(lambda module, inputs, out: calls.append(len(inputs[0])))
     network(images(8), rows(ALL))
     assert calls == [8]
 
@@ -161,7 +165,7 @@ def test_parts_add_up() -> None:
 @pytest.mark.parametrize("task", ALL, ids=lambda task: task.type)
 def test_each_head_can_learn_a_batch_by_heart(task: Task) -> None:
     network: MultiTaskNetwork = build_network(model(), [task], 0)
-    batch, places = images(4), {task.id: torch.arange(4)}
+    batch, batch_indices = images(4), {task.id: torch.arange(4)}
     landmarks = [[0.2, 0.3], [0.5, 0.5], [0.8, 0.1]], [[0.6, 0.7], [0.2, 0.5], [0.4, 0.9]]
     target = {
         "segmentation": torch.zeros(4, 4, 64, 64),
@@ -172,7 +176,7 @@ def test_each_head_can_learn_a_batch_by_heart(task: Task) -> None:
     optimiser = torch.optim.AdamW(network.parameters(), 3e-3)
     errors = []
     for _ in range(40):
-        error = (network(batch, places)[task.id] - target).square().mean()
+        error = (network(batch, batch_indices)[task.id] - target).square().mean()
         optimiser.zero_grad()
         error.backward()
         optimiser.step()

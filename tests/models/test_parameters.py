@@ -54,11 +54,13 @@ def test_a_wide_dense_mlp_is_active_whole() -> None:
 
 @pytest.mark.parametrize("conditioning", ["experts", "lora", "film", "none"])
 def test_with_one_task_all_is_active_that_serves_it(conditioning: str) -> None:
-    one = count_parameters(network([CLS], conditioning=conditioning))
-    many = count_parameters(network(ALL, conditioning=conditioning))
+    single = count_parameters(network([CLS], conditioning=conditioning))
+    multiple = count_parameters(network(ALL, conditioning=conditioning))
     biggest = max(count_parameters(network([task], conditioning=conditioning)).active for task in ALL)
-    assert many.active == biggest
-    assert one.active == (one.total if conditioning != "experts" else one.total - one.by_role["experts"] // 2)
+    assert multiple.active == biggest
+    assert single.active == (
+        single.total if conditioning != "experts" else single.total - single.by_role["experts"] // 2
+    )
 
 
 @pytest.mark.parametrize("freeze", ["none", "early", "backbone"])
@@ -77,7 +79,7 @@ def test_every_parameter_has_its_part() -> None:
     assert parts["encoder.vit.blocks.5.attn.qkv.weight"] == "backbone"
     assert parts["encoder.vit.blocks.5.mlp.experts.0.fc1.weight"] == "experts"
     assert parts["encoder.vit.blocks.5.mlp.router.token.weight"] == "conditioning"
-    assert {part for name, part in parts.items() if name.startswith("embeddings.")} == {"conditioning"}
+    assert {role for name, role in parts.items() if name.startswith("embeddings.")} == {"conditioning"}
 
 
 @pytest.mark.parametrize(

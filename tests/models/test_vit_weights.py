@@ -63,9 +63,9 @@ def assert_same_maps(ours: nn.Module, theirs: nn.Module, height: int, width: int
     images = torch.randn(2, 3, height, width, generator=torch.Generator().manual_seed(0))
     pairs = list(zip(maps_of(ours, images), maps_of(theirs, images), strict=True))
     assert len(pairs) >= 4
-    for own, other in pairs:
-        assert own.std() > 0.01
-        assert torch.allclose(own, other, atol=1e-5)
+    for actual, other in pairs:
+        assert actual.std() > 0.01
+        assert torch.allclose(actual, other, atol=1e-5)
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
@@ -78,8 +78,8 @@ def test_a_file_of_timms_dinov3_gives_timms_features_at_any_size(tmp_path: Path,
     images = torch.randn(1, 3, 96, 64)
     with torch.no_grad():
         read = encoder(images)
-    for own, other in zip(read, [maps_of(theirs, images)[level] for level in encoder.levels], strict=True):
-        assert torch.allclose(own, other, atol=1e-5)
+    for actual, other in zip(read, [maps_of(theirs, images)[level] for level in encoder.levels], strict=True):
+        assert torch.allclose(actual, other, atol=1e-5)
 
 
 def test_patches_and_positions_of_another_size_are_resampled_as_timm_does(tmp_path: Path) -> None:
@@ -101,8 +101,8 @@ def metas_names(state: Mapping[str, Tensor], bias: float) -> dict[str, Tensor]:
     for name, tensor in state.items():
         if name.startswith("head."):
             continue
-        for own, other in (("gamma_1", "ls1.gamma"), ("gamma_2", "ls2.gamma"), ("reg_token", "storage_tokens")):
-            name = name.replace(own, other)
+        for timm_name, other in (("gamma_1", "ls1.gamma"), ("gamma_2", "ls2.gamma"), ("reg_token", "storage_tokens")):
+            name = name.replace(timm_name, other)
         if name.endswith((".q_bias", ".v_bias")):
             continue
         renamed[name] = tensor
@@ -110,7 +110,9 @@ def metas_names(state: Mapping[str, Tensor], bias: float) -> dict[str, Tensor]:
             width = tensor.shape[1]
             stem = name.removesuffix("weight")
             block = name.split(".attn")[0]
-            query, value = (state.get(f"{block}.attn.{part}_bias", torch.full((width,), bias)) for part in "qv")
+            query, value = (
+                state.get(f"{block}.attn.{projection}_bias", torch.full((width,), bias)) for projection in "qv"
+            )
             renamed[f"{stem}bias"] = torch.cat([query, torch.full((width,), 7.0), value])
             renamed[f"{stem}bias_mask"] = torch.full((3 * width,), float("nan"))
     return renamed

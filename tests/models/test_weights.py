@@ -23,10 +23,10 @@ def test_a_file_is_known_by_the_hash_of_its_bytes(name: str, tmp_path: Path) -> 
     assert check_weights(model(name, weights=str(file))) == hashlib.sha256(b"one").hexdigest()
 
 
-@pytest.mark.parametrize(("name", "own"), [("mh_mtl", "imagenet"), ("m2dino", "timm")])
-def test_an_id_of_the_library_is_no_file_and_has_no_hash(name: str, own: str) -> None:
-    assert weights_file(model(name, weights=own)) is None
-    assert check_weights(model(name, weights=own)) is None
+@pytest.mark.parametrize(("name", "library_id"), [("mh_mtl", "imagenet"), ("m2dino", "timm")])
+def test_an_id_of_the_library_is_no_file_and_has_no_hash(name: str, library_id: str) -> None:
+    assert weights_file(model(name, weights=library_id)) is None
+    assert check_weights(model(name, weights=library_id)) is None
     assert check_weights(model(name)) is None
 
 

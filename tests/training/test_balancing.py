@@ -124,9 +124,9 @@ def losses_of(outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {task_id: size[task_id] * output.square().mean() for task_id, output in outputs.items()}
 
 
-def apart(built: MultiTaskNetwork, batch: Tensor, of: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def apart(built: MultiTaskNetwork, batch: Tensor, batch_indices: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Losses from a forward pass a task."""
-    outputs = {t: built(batch[places], {t: torch.arange(len(places))})[t] for t, places in of.items()}
+    outputs = {t: built(batch[indices], {t: torch.arange(len(indices))})[t] for t, indices in batch_indices.items()}
     return losses_of(outputs)
 
 
@@ -135,9 +135,9 @@ def tiny() -> MultiTaskNetwork:
 
 
 def gradients_of(built: nn.Module) -> dict[str, Tensor | None]:
-    found = {name: None if p.grad is None else p.grad.clone() for name, p in built.named_parameters()}
+    gradients = {name: None if p.grad is None else p.grad.clone() for name, p in built.named_parameters()}
     built.zero_grad()
-    return found
+    return gradients
 
 
 @pytest.mark.parametrize("kind", ["tiny", "m2dino"])
@@ -147,13 +147,13 @@ def test_with_equal_weights_gradients_are_those_of_the_sum(kind: str) -> None:
     torch.stack(list(losses_of(built(batch, rows())).values())).sum().backward()
     expected = gradients_of(built)
     TaskGradients(built, lambda gramian: torch.ones(len(gramian))).backward(apart(built, batch, rows()))
-    found = gradients_of(built)
+    gradients = gradients_of(built)
     for name, gradient in expected.items():
         if gradient is None:
-            assert found[name] is None, name
+            assert gradients[name] is None, name
         else:
-            assert found[name] is not None, name
-            assert torch.allclose(found[name], gradient, atol=1e-5 * float(gradient.abs().max()) + 1e-7), name
+            assert gradients[name] is not None, name
+            assert torch.allclose(gradients[name], gradient, atol=1e-5 * float(gradient.abs().max()) + 1e-7), name
 
 
 def test_the_jacobian_is_that_of_autograd_row_by_row() -> None:
@@ -165,13 +165,13 @@ def test_the_jacobian_is_that_of_autograd_row_by_row() -> None:
         return torch.tensor([2.0, -1.0, 0.5, 0.0])
 
     TaskGradients(built, weigh).backward(apart(built, batch, rows()))
-    found = gradients_of(built)
-    own = map_task_parameters(built)
-    shared = {name: p for name, p in built.named_parameters() if name not in own}
-    whole = losses_of(built(batch, rows()))
+    gradients = gradients_of(built)
+    task_of = map_task_parameters(built)
+    shared = {name: p for name, p in built.named_parameters() if name not in task_of}
+    losses = losses_of(built(batch, rows()))
     jacobian = []
     for task in rows():
-        row = torch.autograd.grad(whole[task], list(shared.values()), retain_graph=True, allow_unused=True)
+        row = torch.autograd.grad(losses[task], list(shared.values()), retain_graph=True, allow_unused=True)
         filled = [torch.zeros_like(p) if g is None else g for g, p in zip(row, shared.values(), strict=True)]
         jacobian.append(torch.cat([g.flatten() for g in filled]))
     matrix = torch.stack(jacobian)
@@ -179,26 +179,28 @@ def test_the_jacobian_is_that_of_autograd_row_by_row() -> None:
     assert torch.allclose(seen[0], matrix @ matrix.T, atol=1e-4 * scale)
     combined = torch.tensor([2.0, -1.0, 0.5, 0.0]) @ matrix
     parts = combined.split([p.numel() for p in shared.values()])
-    for name, part in zip(shared, parts, strict=True):
-        gradient = found[name]
+    for name, segment in zip(shared, parts, strict=True):
+        gradient = gradients[name]
         assert gradient is not None
-        assert torch.allclose(gradient.flatten(), part, atol=1e-4 * float(combined.abs().max())), name
+        assert torch.allclose(gradient.flatten(), segment, atol=1e-4 * float(combined.abs().max())), name
     for task in rows():  # heads know nothing of the rule
         head = dict(built.head(task).named_parameters())
-        expected = torch.autograd.grad(whole[task], list(head.values()), retain_graph=True)
+        expected = torch.autograd.grad(losses[task], list(head.values()), retain_graph=True)
         for name, gradient in zip(head, expected, strict=True):
-            of_head = found[next(n for n in own if own[n] == task and n.endswith(f".{name}"))]
+            of_head = gradients[next(n for n in task_of if task_of[n] == task and n.endswith(f".{name}"))]
             assert of_head is not None
             assert torch.allclose(of_head, gradient, atol=1e-5 * float(gradient.abs().max()) + 1e-7)
 
 
 def test_what_no_task_of_the_batch_uses_is_not_touched() -> None:
     built = tiny()
-    of = {SEG.id: torch.tensor([0, 1]), CLS.id: torch.tensor([2])}
-    TaskGradients(built, lambda gramian: torch.ones(len(gramian))).backward(apart(built, images(3, (64, 64)), of))
-    found = gradients_of(built)
-    own = map_task_parameters(built)
-    assert all((found[name] is None) == (own[name] not in of) for name in own)
+    batch_indices = {SEG.id: torch.tensor([0, 1]), CLS.id: torch.tensor([2])}
+    TaskGradients(built, lambda gramian: torch.ones(len(gramian))).backward(
+        apart(built, images(3, (64, 64)), batch_indices)
+    )
+    gradients = gradients_of(built)
+    task_of = map_task_parameters(built)
+    assert all((gradients[name] is None) == (task_of[name] not in batch_indices) for name in task_of)
 
 
 def test_frozen_parts_stay_without_a_gradient_and_the_rest_is_balanced() -> None:
@@ -214,51 +216,51 @@ def test_what_is_no_tasks_is_added_as_it_is() -> None:
     built, batch = tiny(), images(size=(64, 64))
     weight = next(iter(built.encoder.parameters()))
 
-    def gradient(rest: bool) -> Tensor:
+    def gradient(has_auxiliary_loss: bool) -> Tensor:
         losses = apart(built, batch, rows())
-        more = weight.sum() + 0 * torch.stack(list(losses.values())).sum() if rest else None
+        more = weight.sum() + 0 * torch.stack(list(losses.values())).sum() if has_auxiliary_loss else None
         TaskGradients(built, make_gradient_weighting("mgda")).backward(losses, more)
-        found = weight.grad
+        shared_gradient = weight.grad
         built.zero_grad()
-        assert found is not None
-        return found
+        assert shared_gradient is not None
+        return shared_gradient
 
     assert torch.allclose(gradient(True), gradient(False) + 1, atol=1e-5)
 
 
 def test_one_task_alone_in_a_batch_has_its_plain_gradient() -> None:
     built, batch = tiny(), images(size=(64, 64))
-    of = {DET.id: torch.arange(8)}
-    losses_of(built(batch, of))[DET.id].backward()
+    batch_indices = {DET.id: torch.arange(8)}
+    losses_of(built(batch, batch_indices))[DET.id].backward()
     expected = gradients_of(built)
 
     def never(gramian: Tensor) -> Tensor:
         raise AssertionError("there is nothing to weigh")
 
-    TaskGradients(built, never).backward(apart(built, batch, of))
-    found = gradients_of(built)
+    TaskGradients(built, never).backward(apart(built, batch, batch_indices))
+    gradients = gradients_of(built)
     for name, gradient in expected.items():
-        assert (gradient is None) == (found[name] is None)
-        assert gradient is None or torch.equal(gradient, found[name]), name
+        assert (gradient is None) == (gradients[name] is None)
+        assert gradient is None or torch.equal(gradient, gradients[name]), name
 
 
 def test_own_parameters_are_heads_and_what_is_conditioned_on_a_task() -> None:
-    own = map_task_parameters(network())
-    assert {own[name] for name in own} == {task.id for task in ALL}
-    embeddings = [name for name in own if ".of.task_" in name]
+    task_of = map_task_parameters(network())
+    assert {task_of[name] for name in task_of} == {task.id for task in ALL}
+    embeddings = [name for name in task_of if ".of.task_" in name]
     assert len(embeddings) == len(ALL)
-    assert all(name.startswith("heads.") for name in set(own) - set(embeddings))
-    assert {name for name, _ in network().named_parameters() if name.startswith("heads.")} <= set(own)
+    assert all(name.startswith("heads.") for name in set(task_of) - set(embeddings))
+    assert {name for name, _ in network().named_parameters() if name.startswith("heads.")} <= set(task_of)
 
 
 def test_routing_of_parts_is_that_of_the_batch() -> None:
     built = awaken(network()).eval()
-    batch, of = images(size=(64, 64)), rows()
-    expected = built.forward_with_routing(batch, of).routing
+    batch, batch_indices = images(size=(64, 64)), rows()
+    expected = built.forward_with_routing(batch, batch_indices).routing
     routings = []
-    for task, indices in of.items():
+    for task, indices in batch_indices.items():
         routings.append(built.forward_with_routing(batch[indices], {task: torch.arange(len(indices))}).routing)
-    joined, order = join_routing(routings), torch.cat(list(of.values()))
+    joined, order = join_routing(routings), torch.cat(list(batch_indices.values()))
     assert joined.keys() == expected.keys()
     for block, routed in expected.items():
         assert torch.allclose(joined[block].probabilities, routed.probabilities[order], atol=1e-5)
@@ -272,9 +274,9 @@ def test_routing_of_parts_is_that_of_the_batch() -> None:
 
 @pytest.mark.parametrize("balancing", ["equal", "uncertainty", *GRADIENT_BALANCING])
 def test_a_model_of_one_task_has_nothing_to_weigh(balancing: str) -> None:
-    one = build_network(DEMO.model, [SEG], 0)
-    assert make_uncertainty(one, training(balancing)) is None
-    assert make_task_gradients(one, training(balancing)) is None
+    single_task = build_network(DEMO.model, [SEG], 0)
+    assert make_uncertainty(single_task, training(balancing)) is None
+    assert make_task_gradients(single_task, training(balancing)) is None
     assert (make_uncertainty(tiny(), training(balancing)) is not None) == (balancing == "uncertainty")
     assert (make_task_gradients(tiny(), training(balancing)) is not None) == (balancing in GRADIENT_BALANCING)
 
@@ -300,8 +302,8 @@ def test_the_objective_is_the_published_one_twice_over() -> None:
     sigma, loss = 1.7, 0.8
     with torch.no_grad():
         learnt.log_variances["task_a"].fill_(2 * math.log(sigma))
-    found = float(learnt({"a": torch.tensor(loss)}, {"a": 1.0}))
-    assert found == pytest.approx(2 * (loss / (2 * sigma**2) + math.log(sigma)), rel=1e-6)
+    objective = float(learnt({"a": torch.tensor(loss)}, {"a": 1.0}))
+    assert objective == pytest.approx(2 * (loss / (2 * sigma**2) + math.log(sigma)), rel=1e-6)
     assert learnt.weights()["a"] == pytest.approx(1 / sigma**2)
 
 

@@ -39,8 +39,8 @@ def test_with_equal_weights_a_run_is_that_of_equal_but_for_rounding(
     slow = (*COMMON, "training.learning_rate=1e-5", "training.budget=16 examples")
     expected = execute(plan_of(folder, *slow), "unified", tmp_path / "equal")
     monkeypatch.setattr(balancing_room, "make_gradient_weighting", lambda method: sums)
-    found = execute(plan_of(folder, *slow, "training.balancing=pcgrad"), "unified", tmp_path / "sums")
-    assert found.examples == expected.examples
+    result = execute(plan_of(folder, *slow, "training.balancing=pcgrad"), "unified", tmp_path / "sums")
+    assert result.examples == expected.examples
     losses = [pd.read_csv(tmp_path / name / "curve.csv").filter(like="loss") for name in ("equal", "sums")]
     pd.testing.assert_frame_equal(losses[0], losses[1], rtol=1e-4, atol=1e-4)
 
@@ -59,13 +59,13 @@ def test_a_task_by_itself_is_trained_as_by_equal_byte_by_byte(folder: Path, tmp_
 def test_tasks_that_share_a_model_are_trained_otherwise_than_by_equal(
     folder: Path, tmp_path: Path, balancing: str
 ) -> None:
-    few, found = (*COMMON, "training.budget=16 examples", "training.validations=1"), {}
+    few, weights = (*COMMON, "training.budget=16 examples", "training.validations=1"), {}
     for name in ("equal", balancing):
         execute(plan_of(folder, *few, f"training.balancing={name}"), "unified", tmp_path / name)
-        found[name] = load_file(tmp_path / name / "weights" / "scored.safetensors")
-    assert found["equal"].keys() == found[balancing].keys(), "no learnt weight of a task is part of what is scored"
-    assert any(not torch.equal(found["equal"][name], found[balancing][name]) for name in found["equal"])
-    assert all(torch.isfinite(tensor).all() for tensor in found[balancing].values())
+        weights[name] = load_file(tmp_path / name / "weights" / "scored.safetensors")
+    assert weights["equal"].keys() == weights[balancing].keys(), "no learnt weight of a task is part of what is scored"
+    assert any(not torch.equal(weights["equal"][name], weights[balancing][name]) for name in weights["equal"])
+    assert all(torch.isfinite(tensor).all() for tensor in weights[balancing].values())
 
 
 KINDS = [
@@ -90,10 +90,10 @@ def test_learnt_weights_have_the_heads_rate_do_not_decay_and_stand_in_the_curve(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: dict[str, Any] = {}
-    own = MultiTaskModule.configure_optimizers
+    original = MultiTaskModule.configure_optimizers
 
     def configure(self: MultiTaskModule) -> Any:
-        made = own(self)
+        made = original(self)
         seen["group"], seen["learnt"] = made["optimizer"].param_groups[-1], self.uncertainty
         return made
 
@@ -114,13 +114,13 @@ def test_gradients_that_were_put_together_are_clipped(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     norms: list[float] = []
-    own = torch.optim.AdamW.step
+    original = torch.optim.AdamW.step
 
     def step(self: torch.optim.AdamW, closure: Any = None) -> Any:
-        found = own(self, closure)
+        step_result = original(self, closure)
         gradients = [p.grad for group in self.param_groups for p in group["params"] if p.grad is not None]
         norms.append(float(torch.nn.utils.get_total_norm(gradients)))
-        return found
+        return step_result
 
     monkeypatch.setattr(torch.optim.AdamW, "step", step)
     plan = plan_of(folder, *COMMON, "training.balancing=upgrad", "training.gradient_clip=0.01")
@@ -133,18 +133,18 @@ def test_gradients_that_were_put_together_are_clipped(
 def test_the_balance_of_experts_is_kept_beside_the_tasks(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given: list[bool] = []
-    own = TaskGradients.backward
+    has_auxiliary_loss: list[bool] = []
+    original = TaskGradients.backward
 
     def backward(self: TaskGradients, losses: Any, auxiliary_loss: torch.Tensor | None = None) -> None:
-        given.append(auxiliary_loss is not None and float(auxiliary_loss) > 0)
-        own(self, losses, auxiliary_loss)
+        has_auxiliary_loss.append(auxiliary_loss is not None and float(auxiliary_loss) > 0)
+        original(self, losses, auxiliary_loss)
 
     monkeypatch.setattr(TaskGradients, "backward", backward)
     plan = plan_of(folder, *COMMON, "model=m2dino_tiny", "training.balancing=upgrad")
     execute(plan, "unified", tmp_path / "run")
-    assert given
-    assert all(given)
+    assert has_auxiliary_loss
+    assert all(has_auxiliary_loss)
 
 
 @pytest.mark.slow
@@ -185,14 +185,14 @@ def test_examples_are_dealt_out_and_the_streams_stay_the_tasks_own(uneven: Path)
     for name, plan in (("equal", equal), ("sqrt", sqrt)):
         run, data = pick(plan, "unified")
         parts, lengths = make_intervals(run.spec, run.study, data)
-        found = [draw for part in parts for batch in part.draws for draw in batch]
-        draws[name] = {task: [draw for draw in found if draw.task_id == task] for task in lengths}
-        assert {task: len(of) for task, of in draws[name].items()} == lengths
+        all_draws = [draw for interval in parts for batch in interval.draws for draw in batch]
+        draws[name] = {task: [draw for draw in all_draws if draw.task_id == task] for task in lengths}
+        assert {task: len(task_draws) for task, task_draws in draws[name].items()} == lengths
         assert run.examples == sum(lengths.values()) == 4 * 24
     assert len(draws["sqrt"]["cls"]) < 24 < len(draws["sqrt"]["seg"])
-    for task, of in draws["sqrt"].items():
-        shorter = min(len(of), 24)
-        assert of[:shorter] == draws["equal"][task][:shorter]
+    for task, task_draws in draws["sqrt"].items():
+        shorter = min(len(task_draws), 24)
+        assert task_draws[:shorter] == draws["equal"][task][:shorter]
 
 
 def test_a_run_says_which_of_its_tasks_are_not_equally_exposed(uneven: Path, tmp_path: Path) -> None:
@@ -208,11 +208,11 @@ def test_a_run_says_which_of_its_tasks_are_not_equally_exposed(uneven: Path, tmp
 
 def test_dealing_out_by_the_budgets_own_rule_changes_nothing_but_the_fingerprint(uneven: Path) -> None:
     uniform, equal = plan_of(uneven, *COMMON, "training.sampling=uniform"), plan_of(uneven, *COMMON)
-    found = []
+    draws = []
     for plan in (uniform, equal):
         run, data = pick(plan, "unified")
-        found.append([part.draws for part in make_intervals(run.spec, run.study, data)[0]])
-    assert found[0] == found[1]
+        draws.append([interval.draws for interval in make_intervals(run.spec, run.study, data)[0]])
+    assert draws[0] == draws[1]
     assert {run.spec.fingerprint for run in equal.runs}.isdisjoint(run.spec.fingerprint for run in uniform.runs)
 
 
@@ -220,7 +220,7 @@ def test_dealing_out_by_the_budgets_own_rule_changes_nothing_but_the_fingerprint
 
 
 @pytest.mark.parametrize(
-    ("overrides", "said"),
+    ("overrides", "message"),
     [
         (
             ["training.precision=16-mixed"],
@@ -231,10 +231,10 @@ def test_dealing_out_by_the_budgets_own_rule_changes_nothing_but_the_fingerprint
     ],
 )
 def test_what_cannot_be_told_apart_by_task_is_refused_in_one_line(
-    folder: Path, overrides: list[str], said: str
+    folder: Path, overrides: list[str], message: str
 ) -> None:
     with pytest.raises(ConfigError) as caught:
         plan_of(folder, "training.balancing=upgrad", *overrides)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
     plan_of(folder, "training.balancing=uncertainty", *overrides, "data.image_size=64")

@@ -23,11 +23,11 @@ def written(directory: Path) -> CheckpointFile:
 
 
 def test_a_checkpoint_is_read_as_it_was_written(tmp_path: Path) -> None:
-    found = written(tmp_path).read()
-    assert found is not None
-    assert found[0] == PLACE
-    assert found[1]["seconds"] == 1.5
-    assert torch.equal(found[1]["network"]["weight"], torch.arange(3.0))
+    checkpoint = written(tmp_path).read()
+    assert checkpoint is not None
+    assert checkpoint[0] == PLACE
+    assert checkpoint[1]["seconds"] == 1.5
+    assert torch.equal(checkpoint[1]["network"]["weight"], torch.arange(3.0))
 
 
 def test_without_a_checkpoint_there_is_none_and_half_of_a_first_one_is_removed(tmp_path: Path) -> None:
@@ -72,9 +72,9 @@ def test_one_that_cannot_be_written_leaves_the_one_before_it(tmp_path: Path, mon
         patch.setattr(os, "fsync", full)
         with pytest.raises(OSError, match="No space left"):
             file.write(replace(PLACE, step=8), {})
-    found = file.read()
-    assert found is not None
-    assert found[0] == PLACE
+    checkpoint = file.read()
+    assert checkpoint is not None
+    assert checkpoint[0] == PLACE
     assert [path.name for path in (tmp_path / "checkpoint").iterdir()] == ["state.bin"]
 
 

@@ -17,9 +17,9 @@ odd_values = st.sampled_from([np.nan, np.inf, -np.inf, 0.0, 1.0])
 
 @given(arrays(np.float32, array_shapes(min_dims=3, max_dims=3, max_side=6), elements=few_values.map(np.float32)))
 def test_each_pixel_has_its_highest_class_and_the_first_of_equal_ones(logits: np.ndarray) -> None:
-    found = compute_label_map(logits)
-    assert found.dtype == np.uint8
-    assert (found == logits.argmax(axis=0)).all()
+    label_map = compute_label_map(logits)
+    assert label_map.dtype == np.uint8
+    assert (label_map == logits.argmax(axis=0)).all()
 
 
 @given(arrays(np.float32, array_shapes(min_dims=3, max_dims=3, max_side=5), elements=odd_values.map(np.float32)))
@@ -32,12 +32,12 @@ def test_masks_are_those_of_argmax_over_enlarged_logits(task_id: str) -> None:
     task = CATALOGUE[task_id]
     logits = torch.randn(2, task.num_classes, 12, 12, generator=torch.Generator().manual_seed(0))
     samples = [sample(task_id, "a", 40, 31), sample(task_id, "b", 9, 25)]
-    for found, one, of in zip(decode_outputs(task, logits, samples), logits, samples, strict=True):
-        size = (of.height, of.width)
-        expected = F.interpolate(one[None], size=size, mode="bilinear", align_corners=False)[0].argmax(dim=0)
-        assert found.mask is not None
-        assert (found.mask == expected.numpy()).all()
-        assert found.sample_id == of.sample_id
+    for prediction, sample_logits, mask_of in zip(decode_outputs(task, logits, samples), logits, samples, strict=True):
+        size = (mask_of.height, mask_of.width)
+        expected = F.interpolate(sample_logits[None], size=size, mode="bilinear", align_corners=False)[0].argmax(dim=0)
+        assert prediction.mask is not None
+        assert (prediction.mask == expected.numpy()).all()
+        assert prediction.sample_id == mask_of.sample_id
 
 
 def test_boxes_points_and_probabilities_are_told_in_the_original_image() -> None:

@@ -23,13 +23,13 @@ def data(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Dataset, Image
     return dataset, build_or_open(dataset, config)
 
 
-def assert_equal(found: Batch, expected: Batch) -> None:
-    assert found.samples == expected.samples
-    assert torch.allclose(found.images, expected.images, atol=1e-6, rtol=0)
-    assert found.rows.keys() == expected.rows.keys()
-    for task_id, rows in expected.rows.items():
-        assert torch.equal(found.rows[task_id], rows)
-        assert torch.allclose(found.targets[task_id].double(), expected.targets[task_id].double(), atol=1e-6, rtol=0)
+def assert_equal(actual: Batch, expected: Batch) -> None:
+    assert actual.samples == expected.samples
+    assert torch.allclose(actual.images, expected.images, atol=1e-6, rtol=0)
+    assert actual.rows.keys() == expected.rows.keys()
+    for task_id, batch_indices in expected.rows.items():
+        assert torch.equal(actual.rows[task_id], batch_indices)
+        assert torch.allclose(actual.targets[task_id].double(), expected.targets[task_id].double(), atol=1e-6, rtol=0)
 
 
 def test_batches_of_resident_images_are_those_of_the_cache(data: tuple[Dataset, ImageCache]) -> None:
@@ -38,11 +38,11 @@ def test_batches_of_resident_images_are_those_of_the_cache(data: tuple[Dataset, 
     draws = [Draw(s.task_id, s.sample_id, 7 * i) for i, s in enumerate(dataset.samples)]
     plain = TrainingBatches([draws[:10], draws[10:]], samples, cache, AUGMENT)
     resident = ResidentPixels(cache, dataset.samples, CPU)
-    for found, expected in zip(plain.of(resident), plain, strict=True):
-        assert_equal(found, expected)
+    for actual, expected in zip(plain.of(resident), plain, strict=True):
+        assert_equal(actual, expected)
     fold = FoldBatches(dataset.samples[::-1], cache, 7)
-    for found, expected in zip(fold.of(resident), fold, strict=True):
-        assert_equal(found, expected)
+    for actual, expected in zip(fold.of(resident), fold, strict=True):
+        assert_equal(actual, expected)
 
 
 def test_only_what_is_shown_is_resident(data: tuple[Dataset, ImageCache]) -> None:
@@ -58,8 +58,8 @@ def test_only_what_is_shown_is_resident(data: tuple[Dataset, ImageCache]) -> Non
 def test_tasks_without_masks_need_none(data: tuple[Dataset, ImageCache]) -> None:
     dataset, cache = data
     fold = FoldBatches(dataset.by_task["det"], cache, 4)
-    for found, expected in zip(fold.of(ResidentPixels(cache, fold.samples, CPU)), fold, strict=True):
-        assert_equal(found, expected)
+    for actual, expected in zip(fold.of(ResidentPixels(cache, fold.samples, CPU)), fold, strict=True):
+        assert_equal(actual, expected)
 
 
 def test_images_stay_on_a_device_where_they_are_to(data: tuple[Dataset, ImageCache]) -> None:
@@ -74,14 +74,14 @@ def test_by_auto_a_gpu_decides_by_its_free_memory(
 ) -> None:
     dataset, cache = data
     needed = count_bytes(cache, dataset.samples)
-    asked: list[torch.device] = []
+    devices: list[torch.device] = []
 
     def free(device: torch.device) -> tuple[int, int]:
-        asked.append(device)
+        devices.append(device)
         return int(needed / MEMORY_SHARE) - 4, 10**12
 
     monkeypatch.setattr(torch.cuda, "mem_get_info", free)
     gpu = torch.device("cuda", 1)
     assert isinstance(make_pixels(gpu, cache, dataset.samples, "auto"), CachedPixels)
-    assert asked == [gpu]
+    assert devices == [gpu]
     assert has_room(needed, int(needed / MEMORY_SHARE) + 4)

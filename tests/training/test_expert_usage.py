@@ -12,8 +12,8 @@ from usaggr.training.expert_usage import COLUMNS, ExpertUsage
 
 
 def routed(*samples: list[list[float]], top_k: int = 1) -> BlockRouting:
-    found = torch.tensor(samples)
-    return BlockRouting(found, *choose_experts(found, top_k))
+    probabilities = torch.tensor(samples)
+    return BlockRouting(probabilities, *choose_experts(probabilities, top_k))
 
 
 def test_shares_are_means_over_a_tasks_tokens_in_all_batches() -> None:
@@ -30,10 +30,13 @@ def test_shares_are_means_over_a_tasks_tokens_in_all_batches() -> None:
 
 
 def test_shares_sum_to_one_and_choices_to_k() -> None:
-    found = torch.randn(5, 7, 6, generator=torch.Generator().manual_seed(0)).softmax(dim=-1)
+    probabilities = torch.randn(5, 7, 6, generator=torch.Generator().manual_seed(0)).softmax(dim=-1)
     usage = ExpertUsage()
     usage.add(
-        {0: BlockRouting(found, *choose_experts(found, 3)), 1: BlockRouting(found, *choose_experts(found, 6))},
+        {
+            0: BlockRouting(probabilities, *choose_experts(probabilities, 3)),
+            1: BlockRouting(probabilities, *choose_experts(probabilities, 6)),
+        },
         {"a": torch.arange(5)},
     )
     sums = usage.table().groupby("block")[["share", "chosen", "probability"]].sum()

@@ -59,12 +59,12 @@ def test_cross_entropy_is_in_units_of_a_guess(training: TrainingConfig) -> None:
 
 def test_landmark_loss_is_the_mean_distance_and_has_a_slope_at_zero(training: TrainingConfig) -> None:
     truth = torch.tensor([[[0.1, 0.1], [0.5, 0.5]]])
-    found = torch.tensor([[[0.4, 0.5], [0.5, 0.5]]], requires_grad=True)
-    loss = sample_losses(REG, found, truth, training)
+    predicted = torch.tensor([[[0.4, 0.5], [0.5, 0.5]]], requires_grad=True)
+    loss = sample_losses(REG, predicted, truth, training)
     assert float(loss.detach()) == pytest.approx(5 * (0.5 + 0) / 2, abs=1e-4)
     loss.sum().backward()
-    assert found.grad is not None
-    assert found.grad.isfinite().all()
+    assert predicted.grad is not None
+    assert predicted.grad.isfinite().all()
 
 
 @pytest.mark.parametrize("task", [SEG, CLS, DET, REG], ids=lambda task: task.type)
@@ -95,12 +95,12 @@ def test_a_perfect_prediction_costs_nothing(training: TrainingConfig) -> None:
     logits = 40 * torch.nn.functional.one_hot(masks, 4).permute(0, 3, 1, 2).float()
     box = torch.tensor([[0.1, 0.2, 0.5, 0.6]])
     points = random(1, 2, 2)
-    found = (
+    predicted = (
         sample_losses(SEG, logits, masks, training),
         sample_losses(DET, box, box, training),
         sample_losses(REG, points, points, training),
     )
-    assert all(loss.abs().max() < 1e-4 for loss in found)
+    assert all(loss.abs().max() < 1e-4 for loss in predicted)
 
 
 def test_a_class_that_is_absent_and_not_predicted_costs_nothing() -> None:
@@ -132,10 +132,10 @@ def test_outputs_in_half_precision_have_the_loss_of_the_same_numbers_in_single(
         DET.id: torch.tensor([[0.1, 0.1, 0.5, 0.6]] * 2),
         REG.id: 1 - random(2, 2, 2),
     }
-    given = outputs[chosen.id].to(half)
-    found = sample_losses(chosen, given, targets[chosen.id], training)
-    assert found.dtype == torch.float32
-    assert torch.equal(found, sample_losses(chosen, given.float(), targets[chosen.id], training))
+    half_outputs = outputs[chosen.id].to(half)
+    losses = sample_losses(chosen, half_outputs, targets[chosen.id], training)
+    assert losses.dtype == torch.float32
+    assert torch.equal(losses, sample_losses(chosen, half_outputs.float(), targets[chosen.id], training))
 
 
 def test_a_mask_costs_the_mean_of_dice_and_of_cross_entropy_in_units_of_a_guess(training: TrainingConfig) -> None:
@@ -149,8 +149,8 @@ def test_a_mask_costs_the_mean_of_dice_and_of_cross_entropy_in_units_of_a_guess(
 def test_a_box_costs_one_minus_its_giou_and_twice_the_mean_distance_of_its_edges(training: TrainingConfig) -> None:
     from torchvision.ops import generalized_box_iou
 
-    found = torch.tensor([[0.1, 0.2, 0.4, 0.6], [0.5, 0.5, 0.9, 0.8]])
+    predicted = torch.tensor([[0.1, 0.2, 0.4, 0.6], [0.5, 0.5, 0.9, 0.8]])
     truth = torch.tensor([[0.2, 0.1, 0.5, 0.6], [0.0, 0.0, 0.3, 0.2]])
     distances = [0.3 / 4, 2.2 / 4]
-    expected = 1 - generalized_box_iou(found, truth).diagonal() + 2 * torch.tensor(distances)
-    assert torch.allclose(sample_losses(DET, found, truth, training), expected)
+    expected = 1 - generalized_box_iou(predicted, truth).diagonal() + 2 * torch.tensor(distances)
+    assert torch.allclose(sample_losses(DET, predicted, truth, training), expected)

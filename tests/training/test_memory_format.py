@@ -38,18 +38,18 @@ def batch(n: int, tasks: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
 
 
 def gradients(
-    network: MultiTaskNetwork, images: torch.Tensor, rows: dict[str, torch.Tensor]
+    network: MultiTaskNetwork, images: torch.Tensor, batch_indices: dict[str, torch.Tensor]
 ) -> dict[str, torch.Tensor]:
     network.zero_grad()
-    outputs = network(images, rows)
+    outputs = network(images, batch_indices)
     sum(output.square().mean() for output in outputs.values()).backward()  # type: ignore[union-attr]
     return {n: p.grad.clone() for n, p in network.named_parameters() if p.grad is not None}
 
 
-def assert_same(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> None:
-    assert found.keys() == expected.keys()
+def assert_same(actual: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> None:
+    assert actual.keys() == expected.keys()
     for name, tensor in expected.items():
-        assert torch.allclose(found[name], tensor, atol=1e-5, rtol=1e-4), name
+        assert torch.allclose(actual[name], tensor, atol=1e-5, rtol=1e-4), name
 
 
 def test_channels_last_changes_no_gradient_and_no_parameter_object() -> None:
@@ -83,8 +83,8 @@ def test_blocks_that_know_the_tasks_are_not_compiled() -> None:
     plain = [block for block in blocks if not any("router" in name for name, _ in block.named_modules())]
     assert 0 < len(plain) < len(blocks)
     assert find_shared_modules(conditioned) == [*plain, conditioned.decoder]
-    alike = tiny()
-    assert find_shared_modules(alike) == [alike.encoder, alike.decoder]
+    unconditioned = tiny()
+    assert find_shared_modules(unconditioned) == [unconditioned.encoder, unconditioned.decoder]
 
 
 @pytest.mark.parametrize(
@@ -104,8 +104,8 @@ def test_compiled_parts_compute_the_same_with_few_graphs_for_all_batches(build: 
     seen = []
     for n, several in sizes:
         images, _ = batch(n, 1)
-        rows = {t: torch.arange(i, n, several) for i, t in enumerate(tasks[:several])}
-        assert_same(gradients(compiled, images, rows), gradients(plain, images, rows))
+        batch_indices = {t: torch.arange(i, n, several) for i, t in enumerate(tasks[:several])}
+        assert_same(gradients(compiled, images, batch_indices), gradients(plain, images, batch_indices))
         seen.append(len(graphs))
     assert seen[0] > 0
     assert seen[-1] <= seen[0] + 1  # other numbers of samples and other tasks need no graphs of their own

@@ -38,7 +38,7 @@ class Collected:
         self.samples: list[str] = []
 
     def add(self, predictions: object, samples: Any) -> None:
-        self.samples += [one.sample_id for one in samples]
+        self.samples += [item.sample_id for item in samples]
 
     def scores(self) -> tuple[Scores, dict[str, list[str]]]:
         return {task.id: {} for task in ALL}, {}
@@ -55,10 +55,10 @@ def batch_of(groups: int, first: int = 0) -> Batch:
     """Groups of four samples, one of each task; a group is drawn from its number alone."""
     parts = [_group(number) for number in range(first, first + groups)]
     names = [task.id for task in ALL]
-    rows = {task_id: torch.arange(groups) * len(ALL) + i for i, task_id in enumerate(names)}
+    batch_indices = {task_id: torch.arange(groups) * len(ALL) + i for i, task_id in enumerate(names)}
     samples = tuple(sample(t, f"{t}{n}", 32, 32) for n in range(first, first + groups) for t in names)
-    targets = {task_id: torch.cat([part[1][task_id] for part in parts]) for task_id in names}
-    return Batch(torch.cat([part[0] for part in parts]), samples, rows, targets)
+    targets = {task_id: torch.cat([group[1][task_id] for group in parts]) for task_id in names}
+    return Batch(torch.cat([group[0] for group in parts]), samples, batch_indices, targets)
 
 
 def _group(number: int) -> tuple[Tensor, dict[str, Tensor]]:
@@ -81,9 +81,11 @@ def doubled(batch: Batch) -> Batch:
 
 def repeated(batch: Batch, times: int) -> Batch:
     """A batch of copies of a batch, so that tokens are sent to experts in the same shares."""
-    rows = {t: torch.cat([own + i * len(batch.samples) for i in range(times)]) for t, own in batch.rows.items()}
+    batch_indices = {
+        t: torch.cat([indices + i * len(batch.samples) for i in range(times)]) for t, indices in batch.rows.items()
+    }
     targets = {task_id: torch.cat([target] * times) for task_id, target in batch.targets.items()}
-    return Batch(torch.cat([batch.images] * times), batch.samples * times, rows, targets)
+    return Batch(torch.cat([batch.images] * times), batch.samples * times, batch_indices, targets)
 
 
 def objective(module: MultiTaskModule, batch: Batch) -> float:
@@ -95,7 +97,7 @@ def summed_losses(module: MultiTaskModule, config: StudyConfig, batch: Batch) ->
     """Of each task, weight x the sum of the losses of its samples, taken from the network itself."""
     outputs = module.network(batch.images, batch.rows)
     losses = {t: sample_losses(_task(t), o, batch.targets[t], config.training) for t, o in outputs.items()}
-    return {task_id: WEIGHTS[task_id] * float(of.sum()) for task_id, of in losses.items()}
+    return {task_id: WEIGHTS[task_id] * float(task_losses.sum()) for task_id, task_losses in losses.items()}
 
 
 def _task(task_id: str) -> Any:
@@ -126,9 +128,9 @@ def test_the_objective_is_the_sum_over_samples_over_the_configured_batch_size(
 def test_a_shorter_batch_weighs_as_much_less_as_it_is_shorter(overrides: tuple[str, ...]) -> None:
     """Of experts too: the balance of the last, shorter batch is no more than its samples' part."""
     module, batch = module_of(study(*overrides)), batch_of(1)
-    whole = objective(module, repeated(batch, BATCH_SIZE // 4))
+    full_batch = objective(module, repeated(batch, BATCH_SIZE // 4))
     for times in (1, 3):
-        assert objective(module, repeated(batch, times)) == pytest.approx(whole * times * 4 / BATCH_SIZE, rel=1e-5)
+        assert objective(module, repeated(batch, times)) == pytest.approx(full_batch * times * 4 / BATCH_SIZE, rel=1e-5)
 
 
 def test_a_batch_cut_in_two_has_the_gradient_of_the_whole() -> None:
@@ -153,11 +155,11 @@ def test_the_balance_of_experts_teaches_the_routers_with_its_weight() -> None:
             routers = [p for name, p in module.network.named_parameters() if ".router." in name]
             expected = torch.autograd.grad(0.7 * balance * 12 / BATCH_SIZE, routers)
         module.training_step(batch, 0).backward()
-        found = [p.grad for name, p in module.network.named_parameters() if ".router." in name]
-        gradients.append(torch.cat([g.flatten() for g in found if g is not None]))
-    change, wanted = gradients[1] - gradients[0], torch.cat([g.flatten() for g in expected])
-    assert wanted.norm() > 1e-4
-    assert torch.allclose(change, wanted, rtol=1e-6, atol=1e-9)
+        router_gradients = [p.grad for name, p in module.network.named_parameters() if ".router." in name]
+        gradients.append(torch.cat([g.flatten() for g in router_gradients if g is not None]))
+    change, expected_change = gradients[1] - gradients[0], torch.cat([g.flatten() for g in expected])
+    assert expected_change.norm() > 1e-4
+    assert torch.allclose(change, expected_change, rtol=1e-6, atol=1e-9)
 
 
 def test_learned_weights_are_of_samples_and_not_of_tasks() -> None:
@@ -235,7 +237,7 @@ def test_a_validation_loss_is_a_mean_over_the_folds_samples_and_not_over_batches
     row = curve_of(module, monkeypatch)
     sums = summed_losses(module, config, batch_of(4))
     assert row["val_losses"] == pytest.approx({t: sums[t] / WEIGHTS[t] / 4 for t in sums}, rel=1e-5)
-    assert sorted(cast(Any, module._scorer).samples) == sorted(one.sample_id for one in batch_of(4).samples)
+    assert sorted(cast(Any, module._scorer).samples) == sorted(item.sample_id for item in batch_of(4).samples)
     assert math.isnan(row["training_loss"])
 
 

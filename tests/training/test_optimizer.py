@@ -65,9 +65,9 @@ def test_what_no_key_names_is_torchs_own() -> None:
 @pytest.mark.parametrize("freeze", ["early", "backbone"])
 def test_what_is_frozen_is_not_in_the_optimiser(freeze: str) -> None:
     built = network(freeze=freeze)
-    held = {id(p) for group in make_optimizer(built, training()).param_groups for p in group["params"]}
-    assert held == {id(p) for p in built.parameters() if p.requires_grad}
-    assert len(held) < len(list(built.parameters()))
+    optimized = {id(p) for group in make_optimizer(built, training()).param_groups for p in group["params"]}
+    assert optimized == {id(p) for p in built.parameters() if p.requires_grad}
+    assert len(optimized) < len(list(built.parameters()))
 
 
 def test_other_networks_have_two_rates() -> None:

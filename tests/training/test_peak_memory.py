@@ -10,9 +10,9 @@ from usaggr.training.peak_memory import read_peak_mib, reset_peak
 def test_what_an_earlier_run_held_is_forgotten() -> None:
     reset_peak()  # of the tests before
     before = read_peak_mib()
-    held = np.ones(2**25)  # 256 MiB
+    array = np.ones(2**25)  # 256 MiB
     at_most = read_peak_mib()
     assert at_most > before + 200
-    del held
+    del array
     reset_peak()
     assert read_peak_mib() < at_most - 200

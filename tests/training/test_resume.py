@@ -49,14 +49,14 @@ def train(plan: Plan, directory: Path) -> None:
 
 def train_with_stops(plan: Plan, directory: Path, stops: Sequence[int], monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Asked to stop in the steps given, counted over all attempts; what each attempt said as it stopped."""
-    said = []
-    own = resume.CheckpointCallback.on_train_batch_end
+    messages = []
+    original = resume.CheckpointCallback.on_train_batch_end
     for stop in [*stops, None]:
 
         def ask(self: resume.CheckpointCallback, *args: object, stop: int | None = stop) -> None:
             if self._position.step + 1 == stop:
                 stopping.ask()
-            own(self, *args)  # type: ignore[arg-type]
+            original(self, *args)  # type: ignore[arg-type]
 
         monkeypatch.setattr(resume.CheckpointCallback, "on_train_batch_end", ask)
         if stop is None:
@@ -65,35 +65,35 @@ def train_with_stops(plan: Plan, directory: Path, stops: Sequence[int], monkeypa
             with pytest.raises(RunInterrupted) as caught:
                 train(plan, directory)
             assert not (directory / "result.json").exists()
-            said.append(str(caught.value))
-    monkeypatch.setattr(resume.CheckpointCallback, "on_train_batch_end", own)
-    return said
+            messages.append(str(caught.value))
+    monkeypatch.setattr(resume.CheckpointCallback, "on_train_batch_end", original)
+    return messages
 
 
 def digest(directory: Path) -> dict[str, str]:
     """All that a run leaves, but for what it took."""
-    found = {}
+    digests = {}
     for path in sorted(path for path in directory.rglob("*") if path.is_file()):
         content = path.read_bytes()
         if path.name == "result.json":
             result = json.loads(content)
             content = json.dumps({k: v for k, v in result.items() if k not in ("cost", "timings", "sha256")}).encode()
-        found[str(path.relative_to(directory))] = hashlib.sha256(content).hexdigest()
-    return found
+        digests[str(path.relative_to(directory))] = hashlib.sha256(content).hexdigest()
+    return digests
 
 
 @pytest.fixture(scope="module")
-def whole(folder: Path) -> dict[tuple[str, ...], dict[str, str]]:
+def uninterrupted(folder: Path) -> dict[tuple[str, ...], dict[str, str]]:
     return {}
 
 
 def expected(
-    plan: Plan, folder: Path, kind: tuple[str, ...], known: dict[tuple[str, ...], dict[str, str]]
+    plan: Plan, folder: Path, kind: tuple[str, ...], uninterrupted: dict[tuple[str, ...], dict[str, str]]
 ) -> dict[str, str]:
-    if kind not in known:
+    if kind not in uninterrupted:
         train(plan, folder / "whole" / "-".join(kind))
-        known[kind] = digest(folder / "whole" / "-".join(kind))
-    return known[kind]
+        uninterrupted[kind] = digest(folder / "whole" / "-".join(kind))
+    return uninterrupted[kind]
 
 
 # The first step, a part's last (so within its validation), within a part, the last of all, and several.
@@ -116,28 +116,28 @@ def test_a_run_that_was_stopped_and_goes_on_is_the_same_byte_by_byte(
     folder: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    whole: dict[tuple[str, ...], dict[str, str]],
+    uninterrupted: dict[tuple[str, ...], dict[str, str]],
     kind: tuple[str, str],
     stops: list[int],
 ) -> None:
     plan = plan_of(folder, f"model={kind[0]}", f"training.score_weights={kind[1]}", *COMMON)
-    said = train_with_stops(plan, tmp_path / "run", stops, monkeypatch)
+    messages = train_with_stops(plan, tmp_path / "run", stops, monkeypatch)
     # A validation is broken off, and begins again with the step before it.
-    at = [stop - 1 if stop in (6, STEPS) else stop for stop in stops]
-    assert said == [f"stopped at step {step} of {STEPS}" for step in at]
-    assert digest(tmp_path / "run") == expected(plan, folder, kind, whole)
+    stop_steps = [stop - 1 if stop in (6, STEPS) else stop for stop in stops]
+    assert messages == [f"stopped at step {step} of {STEPS}" for step in stop_steps]
+    assert digest(tmp_path / "run") == expected(plan, folder, kind, uninterrupted)
     assert not (tmp_path / "run" / "checkpoint").exists()
 
 
 def stopped(plan: Plan, directory: Path, monkeypatch: pytest.MonkeyPatch, step: int = 4) -> Path:
     """The checkpoint of a run that was stopped once."""
     with monkeypatch.context() as patch:
-        own = resume.CheckpointCallback.on_train_batch_end
+        original = resume.CheckpointCallback.on_train_batch_end
 
         def ask(self: resume.CheckpointCallback, *args: object) -> None:
             if self._position.step + 1 == step:
                 stopping.ask()
-            own(self, *args)  # type: ignore[arg-type]
+            original(self, *args)  # type: ignore[arg-type]
 
         patch.setattr(resume.CheckpointCallback, "on_train_batch_end", ask)
         with pytest.raises(RunInterrupted):
@@ -200,7 +200,7 @@ def test_a_checkpoint_that_cannot_be_used_is_said_and_the_run_begins_anew(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    whole: dict[tuple[str, ...], dict[str, str]],
+    uninterrupted: dict[tuple[str, ...], dict[str, str]],
     damage: str,
 ) -> None:
     plan = plan_of(folder, "model=tiny", "training.score_weights=last", *COMMON)
@@ -211,7 +211,7 @@ def test_a_checkpoint_that_cannot_be_used_is_said_and_the_run_begins_anew(
     (line,) = [line for line in capsys.readouterr().out.splitlines() if "checkpoint" in line]
     assert reason in line
     assert "removed, the run starts from the beginning" in line
-    assert digest(tmp_path / "run") == expected(plan, folder, ("tiny", "last"), whole)
+    assert digest(tmp_path / "run") == expected(plan, folder, ("tiny", "last"), uninterrupted)
 
 
 def test_what_earlier_attempts_took_is_counted(
@@ -238,15 +238,15 @@ def test_checkpoints_are_written_from_time_to_time_and_never_change_a_number(
     folder: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    whole: dict[tuple[str, ...], dict[str, str]],
+    uninterrupted: dict[tuple[str, ...], dict[str, str]],
 ) -> None:
     plan = plan_of(folder, "model=tiny", "training.score_weights=last", "training.checkpoint=1e-9", *COMMON)
     written = []
-    own = CheckpointFile.write
-    monkeypatch.setattr(CheckpointFile, "write", lambda *args: (written.append(args[1].step), own(*args))[1])
+    original = CheckpointFile.write
+    monkeypatch.setattr(CheckpointFile, "write", lambda *args: (written.append(args[1].step), original(*args))[1])
     train(plan, tmp_path / "run")
     assert written == list(range(1, STEPS + 1))
-    assert digest(tmp_path / "run") == expected(plan, folder, ("tiny", "last"), whole)
+    assert digest(tmp_path / "run") == expected(plan, folder, ("tiny", "last"), uninterrupted)
 
 
 def test_a_full_disk_costs_the_checkpoint_and_not_the_run(
@@ -267,19 +267,19 @@ def test_a_validation_is_broken_off_after_any_of_its_batches(
     folder: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    whole: dict[tuple[str, ...], dict[str, str]],
+    uninterrupted: dict[tuple[str, ...], dict[str, str]],
 ) -> None:
     monkeypatch.setattr(run_room, "EVALUATION_BATCH", 2)
     plan = plan_of(folder, "model=tiny", "training.score_weights=best", *COMMON)
     kind = ("tiny", "best", "in twos")
-    expected(plan, folder, kind, whole)
-    own, validated = MultiTaskModule.validation_step, []
+    expected(plan, folder, kind, uninterrupted)
+    original, validated = MultiTaskModule.validation_step, []
 
     def validate(self: MultiTaskModule, batch: Batch, index: int) -> None:
         validated.append(index)
         if len(validated) == 3:
             stopping.ask()
-        own(self, batch, index)
+        original(self, batch, index)
 
     monkeypatch.setattr(MultiTaskModule, "validation_step", validate)
     with pytest.raises(RunInterrupted, match=f"stopped at step 5 of {STEPS}"):
@@ -287,12 +287,12 @@ def test_a_validation_is_broken_off_after_any_of_its_batches(
     assert validated == [0, 1, 2]
     train(plan, tmp_path / "run")
     assert validated[3:7] == [0, 1, 2, 3]
-    assert digest(tmp_path / "run") == expected(plan, folder, kind, whole)
+    assert digest(tmp_path / "run") == expected(plan, folder, kind, uninterrupted)
 
 
 def test_checkpoints_are_no_part_of_a_fingerprint(folder: Path) -> None:
-    found = [
+    fingerprints = [
         {run.spec.fingerprint for run in plan_of(folder, f"training.checkpoint={minutes}").runs}
         for minutes in ("null", "10", "0.5")
     ]
-    assert found[0] == found[1] == found[2]
+    assert fingerprints[0] == fingerprints[1] == fingerprints[2]

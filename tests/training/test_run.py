@@ -98,8 +98,8 @@ def test_a_runs_time_is_told_part_by_part(trained: Trained) -> None:
     assert {"network", "streams", "trivial", "fit", "train", "validation", "test", "write"} <= set(times)
     assert all(seconds > 0 for seconds in times.values())
     assert times["train"] + times["validation"] < times["fit"]
-    apart = sum(times[name] for name in ("network", "streams", "trivial", "fit", "test", "write"))
-    assert apart < result.cost.seconds
+    phase_seconds = sum(times[name] for name in ("network", "streams", "trivial", "fit", "test", "write"))
+    assert phase_seconds < result.cost.seconds
     assert result.cost.train_seconds == times["train"]
     assert result.cost.samples_per_second == pytest.approx(sum(result.examples.values()) / times["train"])
 
@@ -108,8 +108,8 @@ def test_scores_can_be_taken_again_from_the_stored_predictions(trained: Trained)
     plan, result = trained.plan, trained.result
     table = read_predictions(trained.directory / "predictions.parquet")
     assert len(table) == sum(result.n_test.values())
-    rows = [dict(row) for row in table.to_dict("records")]
-    again, _ = score_tasks(list(plan.manifest.dataset.tasks.values()), rows)
+    predictions = [dict(row) for row in table.to_dict("records")]
+    again, _ = score_tasks(list(plan.manifest.dataset.tasks.values()), predictions)
     for task_id, scores in result.scores.items():
         main = next(iter(scores))
         assert again[task_id][main] == pytest.approx(scores[main], abs=1e-12)
@@ -133,7 +133,7 @@ def test_a_tasks_stream_is_the_same_under_every_grouping(folder: Path) -> None:
     for run in plan.runs:
         _, data = pick(plan, run.spec.block)
         parts, lengths = make_intervals(run.spec, run.study, data)
-        draws = [draw for part in parts for batch in part.draws for draw in batch]
+        draws = [draw for interval in parts for batch in interval.draws for draw in batch]
         for task_id in run.spec.tasks:
             length = stream_length("24 examples", 1, len(data.train[task_id]))
             alone = stream(task_id, run.spec.train_samples[task_id], 0, length)
@@ -152,9 +152,9 @@ def test_the_curve_has_a_row_a_validation_and_ends_with_the_run(folder: Path, tm
     plan = plan_of(folder, "training.validations=3")
     result = execute(plan, "seg", tmp_path / "run")
     with (tmp_path / "run" / "curve.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert [float(row["progress"]) for row in rows] == pytest.approx([1 / 3, 2 / 3, 1])
-    assert float(rows[-1]["seg:dsc"]) == pytest.approx(result.validation["seg"]["dsc"], abs=1e-5)
+        curve = list(csv.DictReader(file))
+    assert [float(row["progress"]) for row in curve] == pytest.approx([1 / 3, 2 / 3, 1])
+    assert float(curve[-1]["seg:dsc"]) == pytest.approx(result.validation["seg"]["dsc"], abs=1e-5)
 
 
 def test_the_best_weights_are_scored_and_kept_and_dropout_is_off_when_they_are(
@@ -165,8 +165,8 @@ def test_the_best_weights_are_scored_and_kept_and_dropout_is_off_when_they_are(
     skills = iter((0.1, 0.3, 0.2))
     monkeypatch.setattr("usaggr.training.validation_curve.compute_mean_skill", lambda *_: next(skills))
     result = execute(plan, "cls", tmp_path / "run")
-    rows = pd.read_csv(tmp_path / "run" / "curve.csv")
-    assert result.validation["cls"]["auc"] == pytest.approx(rows["cls:auc"][1], abs=1e-5)
+    curve = pd.read_csv(tmp_path / "run" / "curve.csv")
+    assert result.validation["cls"]["auc"] == pytest.approx(curve["cls:auc"][1], abs=1e-5)
     scored = predicted_by_kept_weights(plan, "cls", tmp_path / "run")
     stored = read_predictions(tmp_path / "run" / "predictions.parquet").set_index("sample_id")["probs"]
     assert scored.keys() == set(stored.index)
@@ -179,19 +179,19 @@ def predicted_by_kept_weights(plan: Plan, task_id: str, directory: Path) -> dict
     _, data = pick(plan, task_id)
     network = build_network(plan.study.model, list(data.tasks.values()), 0).eval()
     network.load_state_dict(load_file(directory / "weights" / "scored.safetensors"))
-    found = {}
+    predictions = {}
     with torch.inference_mode():
         for batch in FoldBatches(data.test, data.cache, 4):
             probabilities = network(batch.images, batch.rows)[task_id].softmax(dim=1).numpy()
-            found |= {s.sample_id: p for s, p in zip(batch.samples, probabilities, strict=True)}
-    return found
+            predictions |= {s.sample_id: p for s, p in zip(batch.samples, probabilities, strict=True)}
+    return predictions
 
 
 def test_no_part_of_a_run_is_empty_where_there_are_fewer_batches_than_validations(folder: Path) -> None:
     plan = plan_of(folder, "training.validations=50")
     run, data = pick(plan, "cls")
     parts, _ = make_intervals(run.spec, run.study, data)
-    assert [len(part) for part in parts] == [1, 1, 1]  # 24 examples in batches of 8
+    assert [len(interval) for interval in parts] == [1, 1, 1]  # 24 examples in batches of 8
 
 
 def test_the_trivial_predictor_is_fitted_on_the_runs_own_training_samples(folder: Path) -> None:
@@ -217,9 +217,9 @@ def test_the_weight_of_a_task_scales_its_loss(folder: Path, tmp_path: Path) -> N
     (tmp_path / "run").mkdir()
     execute_run(run.spec, tmp_path / "run", run.study, Placement(threads=1), data)
     with (tmp_path / "run" / "curve.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
+        curve = list(csv.DictReader(file))
     # Without a gradient nothing is learnt: the validation loss stays where it was.
-    assert {row["reg:val_loss"] for row in rows} == {rows[0]["reg:val_loss"]}
+    assert {row["reg:val_loss"] for row in curve} == {curve[0]["reg:val_loss"]}
 
 
 def test_a_result_is_not_written_for_a_score_that_is_not_a_number(trained: Trained, tmp_path: Path) -> None:
@@ -277,15 +277,15 @@ def test_the_fast_path_scores_as_the_plain_one(
     fast = plan_of(folder, *common, "training.resident=true", "training.channels_last=true")
     slow = plan_of(folder, *common, "training.resident=false", "training.channels_last=false")
     assert {run.spec.fingerprint for run in fast.runs} == {run.spec.fingerprint for run in slow.runs}
-    found = execute(fast, "unified", tmp_path / "fast")
+    result = execute(fast, "unified", tmp_path / "fast")
     with monkeypatch.context() as patch:
         patch.setattr("usaggr.training.module.make_optimizer", plain_optimiser)
         expected = execute(slow, "unified", tmp_path / "slow")
     for task_id, main in {"seg": "dsc", "det": "iou", "reg": "mre"}.items():
-        assert found.scores[task_id][main] == pytest.approx(expected.scores[task_id][main], abs=1e-3, rel=1e-3)
-    both = [read_predictions(tmp_path / name / "predictions.parquet") for name in ("fast", "slow")]
+        assert result.scores[task_id][main] == pytest.approx(expected.scores[task_id][main], abs=1e-3, rel=1e-3)
+    predictions = [read_predictions(tmp_path / name / "predictions.parquet") for name in ("fast", "slow")]
     # Of noise, classes are ranked by next to nothing: probabilities are compared, and not their ranks.
-    probabilities = [table[table["task_id"] == "cls"]["probs"].to_list() for table in both]
+    probabilities = [table[table["task_id"] == "cls"]["probs"].to_list() for table in predictions]
     assert np.allclose(probabilities[0], probabilities[1], atol=1e-3)
     losses = [pd.read_csv(tmp_path / name / "curve.csv").filter(like="loss") for name in ("fast", "slow")]
     pd.testing.assert_frame_equal(losses[0], losses[1], rtol=1e-4, atol=1e-4)
@@ -294,8 +294,8 @@ def test_the_fast_path_scores_as_the_plain_one(
 def plain_optimiser(network: MultiTaskNetwork, training: TrainingConfig) -> torch.optim.Optimizer:
     """AdamW tensor by tensor."""
     groups = make_optimizer(network, training).param_groups
-    kept = [{key: group[key] for key in ("params", "lr", "weight_decay")} for group in groups]
-    return torch.optim.AdamW(kept, foreach=False, fused=False)
+    plain_groups = [{key: group[key] for key in ("params", "lr", "weight_decay")} for group in groups]
+    return torch.optim.AdamW(plain_groups, foreach=False, fused=False)
 
 
 def test_weights_of_a_network_with_channels_last_are_kept_as_others(folder: Path, tmp_path: Path) -> None:

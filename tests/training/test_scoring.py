@@ -24,9 +24,12 @@ def fold(tmp_path: Path, **options: bool) -> tuple[SubsetScorer, np.ndarray, np.
     scorer.add(
         [Prediction(TASK.id, s.sample_id, "s", mask=m) for s, m in zip(samples, predicted, strict=True)], samples
     )
-    others = [sample(OTHER.id, f"c{i}", 9, 9, label=i % 2) for i in range(4)]
+    other_samples = [sample(OTHER.id, f"c{i}", 9, 9, label=i % 2) for i in range(4)]
     probs = np.array([[0.9, 0.1], [0.3, 0.7], [0.2, 0.8], [0.4, 0.6]])
-    scorer.add([Prediction(OTHER.id, s.sample_id, "s", probs=p) for s, p in zip(others, probs, strict=True)], others)
+    scorer.add(
+        [Prediction(OTHER.id, s.sample_id, "s", probs=p) for s, p in zip(other_samples, probs, strict=True)],
+        other_samples,
+    )
     return scorer, truths, predicted
 
 
@@ -35,7 +38,9 @@ def test_a_fold_has_the_means_of_its_samples_scores(tmp_path: Path) -> None:
     scores, notes = scorer.scores()
     pairs = zip(truths, predicted, strict=True)
     each = [class_scores(t, p, TASK.num_classes, TOLERANCE * np.hypot(20, 30)) for t, p in pairs]
-    assert scores[TASK.id] == pytest.approx({name: np.mean([of[name] for of in each]) for name in each[0]}, abs=1e-12)
+    assert scores[TASK.id] == pytest.approx(
+        {name: np.mean([sample_scores[name] for sample_scores in each]) for name in each[0]}, abs=1e-12
+    )
     assert scores[OTHER.id]["accuracy"] == 0.75
     assert notes == {}
 
@@ -58,10 +63,10 @@ def test_what_is_not_written_is_not_encoded_and_scored_the_same(
     monkeypatch.setattr("usaggr.results.predictions.encode_mask", never)
     scorer = fold(tmp_path, **options)[0]
     assert [row["mask"] for row in scorer.rows] == [None] * 8
-    found = scorer.scores()[0]
+    scores_without_masks = scorer.scores()[0]
     names = {"dsc"} if "main_only" in options else {"dsc", "hd", "hd95", "nsd"}
-    assert found[TASK.id] == {name: expected[TASK.id][name] for name in names}
-    assert found[OTHER.id] == expected[OTHER.id]
+    assert scores_without_masks[TASK.id] == {name: expected[TASK.id][name] for name in names}
+    assert scores_without_masks[OTHER.id] == expected[OTHER.id]
 
 
 def test_skill_is_a_mean_over_tasks_of_main_metrics() -> None:

@@ -45,7 +45,7 @@ def plan(folder: Path) -> Plan:
 
 
 def run_of(plan: Plan, block: str) -> tuple[PlannedRun, RunData]:
-    run = next(one for one in plan.runs if one.spec.block == block)
+    run = next(candidate for candidate in plan.runs if candidate.spec.block == block)
     return run, run_data(plan.manifest, run.spec, build_or_open(plan.manifest.dataset, run.study.data))
 
 
@@ -68,19 +68,21 @@ def parent(plan: Plan) -> PlannedRun:
 
 def shown(plan: Plan, block: str, task: str) -> list[tuple[str, int]]:
     run, data = run_of(plan, block)
-    draws = [draw for part in make_intervals(run.spec, run.study, data)[0] for batch in part.draws for draw in batch]
+    draws = [
+        draw for interval in make_intervals(run.spec, run.study, data)[0] for batch in interval.draws for draw in batch
+    ]
     return [(draw.sample_id, draw.augmentation) for draw in draws if draw.task_id == task]
 
 
 def test_both_stages_show_a_task_what_one_stage_does_in_the_same_order(plan: Plan) -> None:
     for task in ("cls", "seg"):
-        whole = shown(plan, task, task)
+        one_stage = shown(plan, task, task)
         first, second = shown(plan, "unified.first", task), shown(plan, f"staged_task.{task}", task)
         assert len(first) == len(second) == 16
-        assert first + second == whole
+        assert first + second == one_stage
         longer = shown(plan, f"staged_task_extra.{task}", task)
         assert len(longer) == 16
-        assert not set(longer) & set(whole)
+        assert not set(longer) & set(one_stage)
 
 
 def test_the_child_starts_as_its_parent_ended_with_its_own_head(plan: Plan, parent: PlannedRun, tmp_path: Path) -> None:
@@ -106,12 +108,12 @@ def test_weights_that_changed_or_are_of_another_network_are_refused(
     network = build_network(run.study.model, list(data.tasks.values()), run.spec.seed)
     with pytest.raises(RunError, match="are not in parent/ of the run's folder"):
         start_from_parent(network, run.spec, tmp_path)
-    there = tmp_path / PARENT
-    shutil.copytree((parent.directory / WEIGHTS).parent, there)
-    (there / "scored.sha256").write_text("0" * 64 + "  scored.safetensors\n")
+    parent_folder = tmp_path / PARENT
+    shutil.copytree((parent.directory / WEIGHTS).parent, parent_folder)
+    (parent_folder / "scored.sha256").write_text("0" * 64 + "  scored.safetensors\n")
     with pytest.raises(RunError, match="have changed since they were written"):
         start_from_parent(network, run.spec, tmp_path)
-    (there / "scored.sha256").unlink()
+    (parent_folder / "scored.sha256").unlink()
     other = run.study.model.model_copy(update={"decoder_channels": 64})
     with pytest.raises(RunError, match="are of another network"):
         start_from_parent(build_network(other, list(data.tasks.values()), 0), run.spec, tmp_path)
@@ -152,24 +154,24 @@ def test_an_interrupted_child_ends_as_one_that_never_stopped(
     plan: Plan, parent: PlannedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, _ = run_of(plan, "staged_task.seg")
-    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
-    for directory in (whole, stopped):
+    uninterrupted, stopped = tmp_path / "whole", tmp_path / "stopped"
+    for directory in (uninterrupted, stopped):
         hand_down(parent, PlannedRun(run.spec, run.groupings, directory, run.study, run.examples))
-    train(plan, "staged_task.seg", whole)
-    own = resume.CheckpointCallback.on_train_batch_end
+    train(plan, "staged_task.seg", uninterrupted)
+    original = resume.CheckpointCallback.on_train_batch_end
 
     def ask(self: resume.CheckpointCallback, *args: object) -> None:
         if self._position.step + 1 == 1:
             stopping.ask()
-        own(self, *args)  # type: ignore[arg-type]
+        original(self, *args)  # type: ignore[arg-type]
 
     monkeypatch.setattr(resume.CheckpointCallback, "on_train_batch_end", ask)
     with pytest.raises(RunInterrupted):
         train(plan, "staged_task.seg", stopped)
     assert (stopped / PARENT / WEIGHTS.name).is_file()
-    monkeypatch.setattr(resume.CheckpointCallback, "on_train_batch_end", own)
+    monkeypatch.setattr(resume.CheckpointCallback, "on_train_batch_end", original)
     train(plan, "staged_task.seg", stopped)
-    assert digest(stopped) == digest(whole)
+    assert digest(stopped) == digest(uninterrupted)
 
 
 def test_a_note_tells_of_tasks_whose_stages_see_more_examples_than_one_stage_would(plan: Plan) -> None:
@@ -184,13 +186,13 @@ def test_a_note_tells_of_tasks_whose_stages_see_more_examples_than_one_stage_wou
 @pytest.mark.slow
 def test_more_budget_is_noted_and_equal_budget_is_not(plan: Plan, parent: PlannedRun) -> None:
     train(plan, "unified")
-    for block, above, note in (
+    for block, exceeds, note in (
         ("staged_task.cls", parent, None),
         ("staged_task_extra.cls", run_of(plan, "unified")[0], "more budget (1.5 times the examples)"),
     ):
         run, _ = run_of(plan, block)
-        hand_down(above, run)
+        hand_down(exceeds, run)
         result = RunDirectory(train(plan, block)).result()
         assert result.examples == {"cls": 16}
         assert (note in result.notes.get("cls", [])) is (note is not None)
-        assert not any("budget" in said for said in result.notes.get("cls", [])) or note
+        assert not any("budget" in note_text for note_text in result.notes.get("cls", [])) or note

@@ -25,41 +25,44 @@ def labels(seed: int, height: int = 20, width: int = 30) -> np.ndarray:
     ids=["inside", "empty", "full", "at_the_border"],
 )
 def test_a_mask_is_the_same_every_time(tmp_path: Path, mask: np.ndarray) -> None:
-    masks, of = TruthMasks(10**6), mask_sample(tmp_path, "seg", "a", mask)
+    masks, masked = TruthMasks(10**6), mask_sample(tmp_path, "seg", "a", mask)
     for _ in range(3):
-        found = masks.mask(of, AS_IS)
-        assert found is not None
-        assert found.dtype == np.uint8
-        assert (found == mask).all()
-        found[:] = 77  # is the caller's own
+        decoded = masks.mask(masked, AS_IS)
+        assert decoded is not None
+        assert decoded.dtype == np.uint8
+        assert (decoded == mask).all()
+        decoded[:] = 77  # is the caller's own
 
 
 def test_a_mask_of_16_bits_keeps_its_values(tmp_path: Path) -> None:
-    of = mask_sample(tmp_path, "seg", "a", (labels(0).astype(np.uint16) * 300))  # type: ignore[arg-type]
+    masked = mask_sample(tmp_path, "seg", "a", (labels(0).astype(np.uint16) * 300))  # type: ignore[arg-type]
     masks = TruthMasks(10**6)
     for _ in range(2):
-        found = masks.mask(of, AS_IS)
-        assert found is not None
-        assert found.dtype == np.uint16
-        assert found.max() == 900
+        decoded = masks.mask(masked, AS_IS)
+        assert decoded is not None
+        assert decoded.dtype == np.uint16
+        assert decoded.max() == 900
 
 
 def test_a_kept_mask_needs_its_file_no_more_and_another_content_is_read(tmp_path: Path) -> None:
-    masks, of = TruthMasks(10**6), mask_sample(tmp_path, "seg", "a", labels(0))
-    first = masks.mask(of, AS_IS)
-    assert of.mask_path is not None
-    of.mask_path.unlink()
-    assert (masks.mask(of, AS_IS) == first).all()
-    with pytest.raises(DataError, match=f"{of.mask_path.name}.*No such file"):
-        masks.mask(replace(of, label_hash="of another content"), AS_IS)
+    masks, masked = TruthMasks(10**6), mask_sample(tmp_path, "seg", "a", labels(0))
+    first = masks.mask(masked, AS_IS)
+    assert masked.mask_path is not None
+    masked.mask_path.unlink()
+    assert (masks.mask(masked, AS_IS) == first).all()
+    with pytest.raises(DataError, match=f"{masked.mask_path.name}.*No such file"):
+        masks.mask(replace(masked, label_hash="of another content"), AS_IS)
 
 
 def test_how_255_is_read_is_told_apart(tmp_path: Path) -> None:
-    masks, of = TruthMasks(10**6), mask_sample(tmp_path, "seg", "a", np.where(labels(0) > 0, 255, 0).astype(np.uint8))
+    masks, masked = (
+        TruthMasks(10**6),
+        mask_sample(tmp_path, "seg", "a", np.where(labels(0) > 0, 255, 0).astype(np.uint8)),
+    )
     for foreground_255, highest in ((False, 255), (True, 1), (False, 255), (True, 1)):
-        found = masks.mask(of, AS_IS.model_copy(update={"foreground_255": foreground_255}))
-        assert found is not None
-        assert found.max() == highest
+        decoded = masks.mask(masked, AS_IS.model_copy(update={"foreground_255": foreground_255}))
+        assert decoded is not None
+        assert decoded.max() == highest
 
 
 def test_no_more_is_kept_than_was_allowed_and_the_longest_unused_goes_first(
@@ -68,18 +71,18 @@ def test_no_more_is_kept_than_was_allowed_and_the_longest_unused_goes_first(
     read = []
     monkeypatch.setattr(
         "usaggr.training.targets_cache.read_unchanged",
-        lambda path, *of: (read.append(path.name[0]), read_unchanged(path, *of))[1],
+        lambda path, *samples: (read.append(path.name[0]), read_unchanged(path, *samples))[1],
     )
     full = np.ones((10, 10), np.uint8)
-    of = {name: mask_sample(tmp_path, "seg", name, full) for name in "abc"}
+    samples = {name: mask_sample(tmp_path, "seg", name, full) for name in "abc"}
     masks = TruthMasks(250)
     for name in "abacabb":
-        masks.mask(of[name], AS_IS)
+        masks.mask(samples[name], AS_IS)
         assert masks.bytes <= 250
     assert read == ["a", "b", "c", "b"]
     big = mask_sample(tmp_path, "seg", "d", np.ones((30, 30), np.uint8))
     assert masks.mask(big, AS_IS) is not None
-    masks.mask(of["b"], AS_IS)
+    masks.mask(samples["b"], AS_IS)
     assert read == ["a", "b", "c", "b", "d"]
 
 

@@ -53,8 +53,8 @@ def find_best_partition(affinity: ArrayLike, max_blocks: int) -> Partition:
     """Return the best of all partitions into up to `max_blocks` blocks; of equal ones, that with the fewest blocks.
 
     Dynamic programming over sets of tasks takes 3^T steps, which is feasible for up to about 12 tasks. A set of tasks
-    is a bit mask. The best partition of a set into n blocks is one block with the set's first task, and the best
-    partition of the remaining tasks into n - 1 blocks.
+    is a bit mask. The best partition of a set into n blocks has one block with the set's first task; the
+    remaining tasks are in the best partition into n - 1 blocks.
     """
     symmetric = _make_symmetric(affinity)
     tasks = len(symmetric)

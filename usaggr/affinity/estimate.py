@@ -108,8 +108,8 @@ def estimate(study: StudyConfig, request: AffinityRequest, progress: Progress | 
         progress: Receives the progress of the work.
 
     Raises:
-        ConfigError: The study does not have the scale or cannot have the measure, has fewer than two tasks, its folder
-            is of other data, or its runs are too short for an estimate.
+        ConfigError: The study does not have the scale, has fewer than two tasks, or has no experts for `routing`; its
+            folder is of other data; or its runs are too short for an estimate.
         RunError: A run fails, or its files are damaged.
         RunInterrupted: Ctrl-C or SIGTERM; the estimates of finished seeds are kept.
     """
@@ -214,6 +214,13 @@ def _estimate_seed(
     pairs = ~np.eye(len(tasks), dtype=bool)
 
     def make_similarity(measure: Measure, values: Array, estimates_per_pair: int) -> SeedAffinity:
+        """Make the estimate of a similarity, which all pairs of tasks have.
+
+        Args:
+            measure: routing or features.
+            values: (T, T) similarities.
+            estimates_per_pair: Number of models or images that each similarity is computed from.
+        """
         identity = _make_identity(run, measure, request)
         counts = np.where(pairs, estimates_per_pair, 0).astype(np.int64)
         return SeedAffinity(measure, run.spec.seed, identity, tasks, without_diagonal(values), counts)

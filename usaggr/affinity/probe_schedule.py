@@ -99,7 +99,7 @@ class SourceRotation:
 
     def __init__(self, tasks: int, seed: int) -> None:
         self._counts = np.zeros((tasks, tasks), dtype=np.int64)
-        """How often two tasks were chosen together; on the diagonal, how often a task was chosen."""
+        """Number of times that two tasks were chosen together; on the diagonal, that a task was chosen."""
         self._rng = generator("affinity rota", seed)
 
     def choose(self, count: int) -> tuple[int, ...]:

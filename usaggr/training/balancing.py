@@ -53,8 +53,8 @@ class Uncertainty(nn.Module):
 class TaskGradients:
     """Combines the tasks' gradients of a network's shared parameters by a rule that weighs them.
 
-    The gradient of a task is that of weight x sum of its losses / batch size, so that the sum over tasks is the
-    gradient of `equal`. The combination equals this sum if only one task has samples, or (pcgrad, upgrad) if no
+    The gradient of a task is that of weight x sum of its losses / batch size. The sum over tasks is then the gradient
+    of `equal`. The combination equals this sum if only one task has samples, or (pcgrad, upgrad) if no
     gradients conflict. Parameters of a single task get the gradient of that task's loss.
 
     Args:
