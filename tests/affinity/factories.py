@@ -1,4 +1,4 @@
-"""Affinities without a network: planted matrices over tasks of the catalogue, as if they had been estimated."""
+"""Affinities from given matrices over tasks of the catalogue, as if they had been estimated."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +15,7 @@ from usaggr.tasks import CATALOGUE
 
 
 class PlanOf:
-    """As much of a plan as clustering asks for."""
+    """The attributes of a plan that clustering reads."""
 
     def __init__(self, directory: Path, tasks: tuple[str, ...]) -> None:
         self.directory = directory
@@ -24,7 +24,7 @@ class PlanOf:
 
 
 def affinities(directory: Path, matrices: Mapping[Measure, list[Array]], tasks: tuple[str, ...]) -> Affinities:
-    """A matrix a measure and seed; rows and columns in the order of the sorted tasks."""
+    """Make affinities with one matrix per measure and seed, with rows and columns in the order of the sorted tasks."""
     names = tuple(sorted(tasks))
     counts = np.where(np.eye(len(names), dtype=bool), 0, 3)
 

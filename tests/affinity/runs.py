@@ -1,4 +1,4 @@
-"""Unified runs of a tiny data set, to be probed: four tasks of all types, a few steps."""
+"""Unified runs of a tiny data set for probes: four tasks of all types, a few steps."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from usaggr.sweep.planning.study_plan import PlannedRun, make_plan
 
 
 def study_of(folder: Path, *overrides: str) -> StudyConfig:
-    """A study of the data in a folder, which are written where there are none."""
+    """Make a study of the data in a folder; write the data if they do not exist."""
     if not (folder / "data").is_dir():
         tiny_data(folder / "data", n=30)
     fixed = ["data=fmuia", f"data.root={folder / 'data'}", "data.image_size=32", f"outputs={folder / 'outputs'}"]
@@ -20,7 +20,7 @@ def study_of(folder: Path, *overrides: str) -> StudyConfig:
 
 
 def unified(folder: Path, *overrides: str) -> tuple[PlannedRun, RunData]:
-    """The unified run and its data."""
+    """Return the unified run and its data."""
     plan = make_plan(study_of(folder, "groupings=[unified]", "reference=unified", *overrides))
     run = plan.runs[0]
     return run, run_data(plan.manifest, run.spec, build_or_open(plan.manifest.dataset, run.study.data))

@@ -1,4 +1,4 @@
-"""From matrices to named blocks, to a grouping file that the tool takes, which is never written over somebody's own."""
+"""Named blocks from matrices, and grouping files, which never overwrite files of the user."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ TASKS = ("breast_2cls", "breast_lesion", "fetal_femur", "fetal_head", "lung")
 
 
 def planted() -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    """Breast tasks help each other, so do fetal ones, lung is harmed by all."""
+    """Matrix in which breast tasks help each other, fetal tasks do too, and lung is harmed by all."""
     values = np.full((5, 5), -0.5)
     values[:2, :2] = values[2:4, 2:4] = 0.4
     return values
@@ -57,14 +57,16 @@ def test_a_name_is_given_once_and_a_shared_blocks_is_no_tasks() -> None:
     assert set(mixed) == {"FUGC_and_1_more", "IUGC", "fetal_head_and_1_more"}
 
 
-def test_similarities_have_their_mean_taken_off_and_affinities_have_not(tmp_path: Path) -> None:
+def test_the_mean_is_subtracted_from_similarities_and_not_from_affinities(tmp_path: Path) -> None:
     values = np.full((5, 5), 0.6)
     values[0, 1] = values[1, 0] = 0.9
     estimated = affinities(tmp_path, {"lookahead": [values], "features": [values]}, TASKS)
     off = ~np.eye(5, dtype=bool)
     assert make_clustering_matrix(estimated, "features")[off].mean() == pytest.approx(0)
     assert make_clustering_matrix(estimated, "lookahead")[off].min() == pytest.approx(0.6)
-    assert len(make_blocks(estimated, "features", 5)) == 4  # only the pair that is more alike than most shares a model
+    assert (
+        len(make_blocks(estimated, "features", 5)) == 4
+    )  # only the pair that is more similar than the average shares a model
 
 
 def test_a_pair_without_an_estimate_counts_as_zero_and_is_reported(tmp_path: Path) -> None:
@@ -87,7 +89,7 @@ def test_mean_and_spread_over_seeds_by_hand(tmp_path: Path) -> None:
     assert np.isnan(mean[2, 2])
 
 
-def test_a_seed_is_kept_as_it_is_and_known_by_its_identity_alone(tmp_path: Path) -> None:
+def test_a_seed_is_stored_unchanged_and_identified_by_its_hash(tmp_path: Path) -> None:
     values = planted()
     values[3, 1] = np.nan
     (estimate,) = affinities(tmp_path, {"gradient": [values]}, TASKS).estimates
@@ -121,7 +123,7 @@ def test_the_grouping_file_is_a_grouping_and_says_how_it_was_made(tmp_path: Path
     assert values["unified"] < 0
 
 
-def test_only_a_file_of_its_own_is_written_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_files_of_the_command_are_overwritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert get_grouping_paths(("gradient", "lookahead")) == {
         "gradient": DEFAULT,
@@ -130,7 +132,7 @@ def test_only_a_file_of_its_own_is_written_over(tmp_path: Path, monkeypatch: pyt
     DEFAULT.parent.mkdir(parents=True)
     DEFAULT.write_text(f"{FIRST_LINE}\nblocks: {{}}\n")
     get_grouping_paths(("lookahead",))
-    DEFAULT.write_text("# Made by `usaggr affinity`, which writes it " + "anew.\nblocks: {}\n")  # by an earlier version
+    DEFAULT.write_text("# Made by `usaggr affinity`, in the words of an earlier version.\nblocks: {}\n")
     get_grouping_paths(("lookahead",))
     DEFAULT.write_text("blocks:\n  mine: [lung]\n")
     with pytest.raises(ConfigError, match=r"affinity\.yaml: was not written by usaggr affinity.*--out FILE\.yaml"):
@@ -140,12 +142,12 @@ def test_only_a_file_of_its_own_is_written_over(tmp_path: Path, monkeypatch: pyt
         get_grouping_paths(("lookahead",), Path("conf/grouping"))
 
 
-def test_the_line_that_sweeps_keeps_the_words_but_for_groupings() -> None:
+def test_the_sweep_command_keeps_all_arguments_except_groupings() -> None:
     line = format_sweep_command(["demo", "seeds=[0,1]", "groupings=[unified]"], ["affinity"])
     assert line == "usaggr sweep demo 'seeds=[0,1]' 'groupings=[task_specific,affinity,unified]'"
 
 
-def test_limits_that_no_grouping_keeps_are_refused() -> None:
+def test_limits_that_no_grouping_can_keep_are_refused() -> None:
     check_limits(1, 0.1)
     with pytest.raises(ConfigError, match="--blocks: must be a whole number from 1; got 0"):
         check_limits(0, None)

@@ -1,4 +1,4 @@
-"""Blocks from affinities: against all partitions where there are few, and never worse than what was planted."""
+"""Clustering against all partitions of few tasks, and never worse than the planted partition of many."""
 
 from collections.abc import Iterator
 from itertools import combinations
@@ -16,7 +16,7 @@ Array = NDArray[np.float64]
 
 
 def partitions(tasks: list[int]) -> Iterator[list[list[int]]]:
-    """All of them, by an algorithm of its own: the first task alone, or in one of the blocks of the others."""
+    """Yield all partitions by an independent algorithm: the first task alone, or in one of the blocks of the others."""
     if not tasks:
         yield []
         return
@@ -28,7 +28,7 @@ def partitions(tasks: list[int]) -> Iterator[list[list[int]]]:
 
 
 def plain_value(affinity: Array, blocks: list[list[int]]) -> float:
-    """As the words say it: mean over tasks of the mean over the others of the block."""
+    """Return the score by its definition: mean over tasks of the mean over the others of the block."""
     gains = []
     for block in blocks:
         for task in block:
@@ -45,7 +45,7 @@ def drawn(tasks: int, seed: int, shift: float = 0.0) -> Array:
 
 @pytest.mark.parametrize("most_blocks", [1, 2, 3, 6])
 @pytest.mark.parametrize("seed", range(6))
-def test_exact_finds_what_looking_at_all_partitions_finds(seed: int, most_blocks: int) -> None:
+def test_the_best_partition_is_that_of_an_exhaustive_search(seed: int, most_blocks: int) -> None:
     affinity = drawn(6, seed, shift=(seed - 3) / 4)
     best = max(plain_value(affinity, p) for p in partitions(list(range(6))) if len(p) <= most_blocks)
     partition = find_best_partition(affinity, most_blocks)
@@ -55,8 +55,8 @@ def test_exact_finds_what_looking_at_all_partitions_finds(seed: int, most_blocks
     assert plain_value(affinity, [list(block) for block in partition]) == pytest.approx(best)
 
 
-def test_a_case_worked_out_by_hand() -> None:
-    # Each of 0 and 1 gains from the other, 2 is harmed by both and helps 0 a little.
+def test_a_case_computed_by_hand() -> None:
+    # Tasks 0 and 1 gain from each other; both harm 2, which helps 0 a little.
     affinity = np.array([[9.0, 0.4, -0.3], [0.2, 9.0, -0.3], [0.1, 0.0, 9.0]])
     assert find_best_partition(affinity, 3) == ((0, 1), (2,))
     assert score_partition(affinity, ((0, 1), (2,))) == pytest.approx((0.2 + 0.4 + 0.0) / 3)
@@ -81,7 +81,7 @@ def test_the_search_is_a_partition_within_the_limit_and_never_better_than_the_be
     assert len(partition) <= most_blocks
     assert sorted(task for block in partition for task in block) == list(range(tasks))
     assert score_partition(affinity, partition) <= score_partition(affinity, best) + 1e-9
-    # No single task, moved to another block or to one of its own, makes it better.
+    # No move of a single task to another block or to a new one is an improvement.
     for task in range(tasks):
         without = [[t for t in block if t != task] for block in partition]
         for i in range(len(without)):
@@ -90,7 +90,7 @@ def test_the_search_is_a_partition_within_the_limit_and_never_better_than_the_be
 
 
 def test_the_search_finds_the_best_of_nearly_all_random_matrices() -> None:
-    """On 8 tasks, where all partitions can be looked at."""
+    """Compared on 8 tasks, for which all partitions can be computed."""
     missed = []
     for seed in range(30):
         affinity = drawn(8, seed, shift=(seed % 5 - 2) / 4)

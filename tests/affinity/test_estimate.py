@@ -1,4 +1,4 @@
-"""Seed by seed, kept and not done again; what is wrong is said before anything is trained."""
+"""Estimates seed by seed, which are kept and not repeated; invalid requests are refused before any training."""
 
 import csv
 import json
@@ -35,7 +35,7 @@ def test_seeds_are_estimated_once_and_make_tables_and_blocks(tmp_path: Path, mon
     head = json.loads((folder / "affinity.json").read_text())
     assert (head["study"], head["scale"], head["seeds"]) == ("tiny", 1.0, [0])
 
-    # Another seed is added, a measure of no training too; the first seed is not trained again.
+    # A second seed and a measure without training are added; the first seed is not trained again.
     ridden: list[int] = []
     ride = room._train_with_probes
 
@@ -62,7 +62,7 @@ def test_seeds_are_estimated_once_and_make_tables_and_blocks(tmp_path: Path, mon
         get_block_limit(second, None, 0.001, NoProgress())
 
 
-def test_what_cannot_be_estimated_is_refused_with_what_is_allowed(tmp_path: Path) -> None:
+def test_invalid_requests_are_refused_with_what_is_allowed(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="--measure: unknown 'lookhead', did you mean 'lookahead'"):
         AffinityRequest(("lookhead",))  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="--overhead: must be a number above 0"):
@@ -76,7 +76,7 @@ def test_what_cannot_be_estimated_is_refused_with_what_is_allowed(tmp_path: Path
 
 
 @pytest.mark.slow
-def test_a_run_too_short_for_a_probe_says_so(tmp_path: Path) -> None:
+def test_a_run_too_short_for_a_probe_is_refused(tmp_path: Path) -> None:
     study = study_of(tmp_path, "training.budget=4 examples")
     with pytest.raises(ConfigError, match=r"too short for one estimate of lookahead at --overhead 0\.3; raise it, or"):
         estimate(study, AffinityRequest())

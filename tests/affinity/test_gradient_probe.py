@@ -1,4 +1,4 @@
-"""A probe finds what a step does, by an independent computation, and leaves the run as it was, bit by bit."""
+"""Probes against an independent computation of a step; they leave the run unchanged, bit by bit."""
 
 import copy
 from pathlib import Path
@@ -40,7 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("settings", SETTINGS, ids=["dropout", "experts", "uncertainty"])
-def test_a_probed_run_ends_with_the_weights_of_one_that_is_not_bit_by_bit(
+def test_a_probed_run_ends_with_the_weights_of_an_unprobed_one_bit_by_bit(
     folder: Path, tmp_path: Path, settings: tuple[str, ...]
 ) -> None:
     run, data = unified(folder, *settings, "training.keep_weights=scored", "training.validations=2")
@@ -54,7 +54,7 @@ def test_a_probed_run_ends_with_the_weights_of_one_that_is_not_bit_by_bit(
 
 
 class Look(pl.Callback):
-    """After two steps, what a moment says beside what a copy of the network says."""
+    """Callback that compares, after two steps, a virtual step with a real step of a copy of the network."""
 
     def __init__(self, data: Any, study: Any) -> None:
         self.data, self.study = data, study
@@ -75,7 +75,7 @@ class Look(pl.Callback):
         gradients = moment.compute_gradients(source)
         after = moment.compute_losses_after_step(gradients, targets)
         assert moment.compute_losses(targets) == before  # the step is undone
-        # Independently: a copy, torch's own SGD on what is no task's own, the same samples.
+        # Independently: a copy of the network, torch's SGD on the shared parameters, the same samples.
         samples = ProbeSamples(self.data.train, 0)
         for task_id in sorted(self.data.tasks):
             samples.take(task_id, 4)
@@ -118,7 +118,7 @@ def test_lookahead_is_a_step_of_sgd_at_the_runs_rates_on_all_but_the_heads(folde
 
 
 @pytest.mark.slow
-def test_cosines_are_symmetric_and_none_is_past_one(folder: Path) -> None:
+def test_cosines_are_symmetric_and_at_most_one(folder: Path) -> None:
     run, data = unified(folder)
     tally = train_with_probes(run.spec, run.study, data, Placement(1), BOTH, NoProgress()).probe.gradient
     means = tally.means()
@@ -135,11 +135,11 @@ def test_gradients_that_do_not_fit_in_memory_are_kept_two_at_a_time(folder: Path
     probe = train_with_probes(run.spec, run.study, data, Placement(1), narrow, NoProgress()).probe
     pairs = probe.gradient.counts[np.triu_indices(4, 1)]
     assert pairs.max() - pairs.min() <= 2
-    assert probe.lookahead.counts.sum() == pairs.sum() * 2 * 3  # each source of a pair looks at three others
+    assert probe.lookahead.counts.sum() == pairs.sum() * 2 * 3  # each source of a pair has three targets
 
 
 @pytest.mark.parametrize("model", ["tiny", "m2dino_tiny"])
-def test_heads_and_embeddings_are_no_shared_parameters_and_counts_add_up(folder: Path, model: str) -> None:
+def test_heads_and_embeddings_are_not_shared_and_counts_add_up(folder: Path, model: str) -> None:
     run, data = unified(folder, f"model={model}", "data.channels=3")
     network = build_network(run.study.model, list(data.tasks.values()), 0)
     names = {id(parameter): name for name, parameter in network.named_parameters()}
@@ -155,7 +155,7 @@ def test_heads_and_embeddings_are_no_shared_parameters_and_counts_add_up(folder:
         assert once + sum(by_task[t] for t in block) == count_parameters(build_network(run.study.model, tasks, 0)).total
 
 
-def test_samples_of_probes_are_whole_epochs_of_another_order_than_the_streams(folder: Path) -> None:
+def test_samples_of_probes_are_complete_epochs_in_another_order_than_the_streams(folder: Path) -> None:
     _, data = unified(folder)
     samples = ProbeSamples(data.train, 0)
     count = len(data.train["cls"])

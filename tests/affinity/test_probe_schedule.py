@@ -1,4 +1,4 @@
-"""Probes keep to their limit whatever they cost, and every pair of tasks comes as often as any other."""
+"""Probes keep their limit on time at any cost, and every pair of tasks is probed equally often."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from usaggr.affinity.probe_schedule import PairMeans, ProbeBudget, SourceRotatio
 
 
 class Clock:
-    """Time that passes when it is told to."""
+    """Clock that a test advances."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -21,7 +21,7 @@ class Clock:
 def ride(
     overhead: float, steps: int, step: float, fixed: float, each: float, tasks: int, expected: tuple[float, float]
 ) -> tuple[list[tuple[int, int]], float]:
-    """Step and sources of each probe of a run whose steps and probes take so long, and seconds of all probes."""
+    """Simulate a run; return step and number of sources of each probe, and the seconds of all probes."""
     clock = Clock()
     budget = ProbeBudget(overhead, steps, expected, clock)
     probes = []
@@ -43,7 +43,7 @@ def ride(
     st.floats(0.001, 2.0),
     st.integers(2, 40),
 )
-def test_probes_never_take_more_than_their_part_where_their_cost_is_as_expected(
+def test_probes_keep_their_limit_if_their_cost_is_as_estimated(
     overhead: float, steps: int, step: float, fixed: float, each: float, tasks: int
 ) -> None:
     probes, spent = ride(overhead, steps, step, fixed, each, tasks, (fixed / step, each / step))
@@ -51,14 +51,14 @@ def test_probes_never_take_more_than_their_part_where_their_cost_is_as_expected(
     assert all(2 <= count <= tasks for _, count in probes)
 
 
-def test_a_first_probe_that_costs_more_than_expected_is_made_up_for() -> None:
-    """Ten times as much: the first probe goes over, the next ones wait until the limit holds again."""
+def test_a_first_probe_that_costs_more_than_estimated_is_compensated() -> None:
+    """The first probe costs ten times the estimate; the next ones wait until the limit holds again."""
     probes, spent = ride(0.4, 1000, 0.1, 0.5, 0.5, 8, (0.5, 0.5))
     assert len(probes) > 4
     assert spent <= 0.4 * 100
 
 
-def test_probes_are_spread_over_the_run_with_all_tasks_where_that_can_be_paid() -> None:
+def test_probes_are_spread_over_the_run_with_all_tasks_if_affordable() -> None:
     probes, spent = ride(0.4, 500, 0.1, 0.1, 0.1, 8, (1.0, 1.0))
     assert {count for _, count in probes} == {8}
     assert spent > 0.9 * 0.4 * 50
@@ -66,19 +66,19 @@ def test_probes_are_spread_over_the_run_with_all_tasks_where_that_can_be_paid() 
     assert gaps.max() - gaps.min() <= 1  # 0.9 s each, paid by 22.5 steps
 
 
-def test_where_all_tasks_cost_too_much_a_probe_takes_some_in_turn() -> None:
+def test_a_probe_has_fewer_sources_if_all_cost_too_much() -> None:
     probes, spent = ride(0.4, 500, 0.1, 0.5, 1.0, 27, (5.0, 10.0))
-    assert {count for _, count in probes} == {4}  # a quarter of 20 s is 5 s, less 0.5 s of its own
+    assert {count for _, count in probes} == {4}  # a quarter of 20 s is 5 s, minus 0.5 s of fixed cost
     assert len(probes) == 4
     assert spent <= 20
 
 
-def test_a_run_that_cannot_pay_a_single_probe_has_none() -> None:
+def test_a_run_that_is_too_short_for_a_probe_has_none() -> None:
     assert ride(0.4, 20, 0.1, 5.0, 5.0, 8, (50.0, 50.0)) == ([], 0.0)
 
 
 @pytest.mark.parametrize(("tasks", "count"), [(6, 2), (9, 4), (27, 5)])
-def test_every_task_and_every_pair_comes_as_often_as_any_other(tasks: int, count: int) -> None:
+def test_every_task_and_every_pair_is_chosen_equally_often(tasks: int, count: int) -> None:
     rotation = SourceRotation(tasks, 0)
     together = np.zeros((tasks, tasks), dtype=int)
     for _ in range(4 * tasks * tasks // count // count):
@@ -92,7 +92,7 @@ def test_every_task_and_every_pair_comes_as_often_as_any_other(tasks: int, count
     assert pairs.max() - pairs.min() <= 4
 
 
-def test_a_tally_is_the_mean_of_what_is_a_number() -> None:
+def test_means_ignore_values_that_are_not_finite() -> None:
     means = PairMeans(2)
     for value in (1.0, 2.0, float("nan"), float("inf")):
         means.add(0, 1, value)

@@ -1,4 +1,4 @@
-"""Similarity without training: of features by an independent optimum, of routing from finished runs or a reason."""
+"""Similarities without training: features against an independent optimum, routing from finished runs."""
 
 from itertools import permutations
 from pathlib import Path
@@ -48,7 +48,7 @@ def test_features_are_those_of_the_network_at_its_start_and_the_same_again(tmp_p
     assert not np.array_equal(similarity, other)
 
 
-def test_routing_says_what_is_missing(tmp_path: Path) -> None:
+def test_missing_routing_is_refused_with_the_remedy(tmp_path: Path) -> None:
     run, _ = unified(tmp_path, "model=m2dino_tiny", "data.channels=3")
     check_has_router(run.study.model)
     with pytest.raises(ConfigError, match=r"routing: the unified run of seed 0 at scale 1 is not done.*usaggr sweep"):

@@ -1,4 +1,4 @@
-"""Checks an exported file against the model that it was made of."""
+"""Check of an exported file against the model that it was made from."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ from usaggr.inference.result_types import ClassificationResult
 
 
 def check_export(run: Path, file: Path, conditioned: bool) -> None:
-    """Outputs agree to 1e-4 (of the largest, where above 1) for 1 and 3 images; the card says how to read them."""
+    """Check that outputs agree to 1e-4 (of the largest, if above 1) for 1 and 3 images, read as the card describes."""
     card = json.loads(file.with_suffix(".json").read_text())
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
     model = usaggr.load(run)
@@ -39,7 +39,7 @@ def check_export(run: Path, file: Path, conditioned: bool) -> None:
 
 
 def _as_the_card_says(session: Any, model: Model, card: dict[str, Any]) -> None:
-    """An image of its own size through the file by nothing but the card's words."""
+    """Predict an image at its original size with the file, using only what the card describes."""
     image = np.random.default_rng(7).integers(0, 256, (50, 70, 3), dtype=np.uint8)
     height, width = card["preprocessing"]["before_the_graph"]["size"]
     resized = resize_image(image, (height, width)).astype(np.float32).transpose(2, 0, 1)[None]

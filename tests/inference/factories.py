@@ -1,4 +1,4 @@
-"""A small study of tiny data, trained with its weights kept."""
+"""Small study of tiny data, trained with `keep_weights`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +25,7 @@ SMALL = (
 
 
 def plan_of(folder: Path, *overrides: str, n: int = 30) -> Plan:
-    """The plan, written; the data (tasks seg, cls, det, reg) are made if need be."""
+    """Write the plan; make the data (tasks seg, cls, det, reg) if they do not exist."""
     if not (folder / "data").is_dir():
         tiny_data(folder / "data", n=n)
     folders = (f"data.root={folder / 'data'}", f"outputs={folder / 'outputs'}")

@@ -20,7 +20,7 @@ from usaggr.results.trained_model import read_stored_run
 
 @pytest.mark.slow
 def test_an_exported_transformer_agrees_with_the_original_on_all_task_types(folder: Path, tmp_path: Path) -> None:
-    """The other network is exported, and compared, by the recipes of docs/inference.md."""
+    """The other network is exported and compared by the recipes of docs/inference.md."""
     experts = ("model.experts.count=2", "model.experts.top_k=1", "model.conditioned_blocks=[6,6]")
     directory = train(plan_of(folder, "name=m2dino", "model=m2dino_tiny", *experts))[0].directory
     completed = CliRunner().invoke(app, ["export", str(directory), "--out", str(tmp_path / "model.onnx")])
@@ -29,7 +29,7 @@ def test_an_exported_transformer_agrees_with_the_original_on_all_task_types(fold
     check_export(directory, tmp_path / "model.onnx", conditioned=True)
 
 
-def test_the_card_says_what_the_run_did(run: Path) -> None:
+def test_the_card_has_the_facts_of_the_run(run: Path) -> None:
     stored, result = read_stored_run(run), RunDirectory(run).result()
     card = make_card(stored, False, {"name": "x.onnx"})
     assert card["intended_use"] == "Research use; not a medical device."
@@ -66,7 +66,7 @@ def test_the_card_says_what_the_run_did(run: Path) -> None:
         (["model=mh_mtl", "model.weights=gone/weights.pt"], "not known: a local file"),
     ],
 )
-def test_the_licence_is_that_of_the_pretrained_weights(overrides: list[str], licence: str) -> None:
+def test_the_license_is_that_of_the_pretrained_weights(overrides: list[str], licence: str) -> None:
     model = compose_study("demo", ["data.image_size=224", *overrides]).model
     assert find_license(model).startswith(licence)
 
@@ -80,7 +80,7 @@ def test_the_card_names_no_folder_of_the_machine(run: Path) -> None:
     assert str(run.parents[1]) not in json.dumps(card)
 
 
-def test_a_graph_that_computes_other_numbers_is_not_written(
+def test_a_graph_with_different_outputs_is_not_written(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from usaggr.inference import onnx_graph

@@ -1,4 +1,4 @@
-"""The commands and the Python of docs/inference.md are run as they stand there, on a small study."""
+"""Commands and Python code of docs/inference.md, run as written there on a small study."""
 
 import json
 import re
@@ -31,9 +31,7 @@ def blocks(language: str) -> list[str]:
 
 
 @pytest.mark.slow
-def test_the_recipes_do_what_they_say(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_recipes_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
     tiny_data(tmp_path / "my_data", n=40)
     run = ""

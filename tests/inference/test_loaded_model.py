@@ -23,11 +23,11 @@ MODELS = {
 
 
 ROUNDING = 1e-5
-"""Of probabilities that a run has scored in batches of all tasks and a loaded model in batches of one.
+"""Allowed difference of probabilities between a run, which scores batches of all tasks, and a loaded model.
 
-In double precision the two differ by 4e-16. In float32 each is up to 1.1e-6 from that, by the instructions that torch
-uses, and up to 2.5e-6 where each weight is rounded anew. In the nearest of 1224 tokens the second and the third expert
-are 2e-5 apart, so that no rounding sends it elsewhere.
+In double precision the two differ by 4e-16. In float32 each differs from that by up to 1.1e-6, which depends on torch's
+instructions, and by up to 2.5e-6 if each weight is rounded again. In 1224 tokens, the probabilities of the second and
+third expert differ by at least 2e-5, so that rounding does not change the routing.
 """
 
 
@@ -59,7 +59,7 @@ def _compare(row: dict[str, object], result: object) -> None:
         case SegmentationResult():
             expected = decode_mask(row["mask"])
             assert result.mask.shape == expected.shape
-            assert (result.mask != expected).mean() < 1e-3  # a tie of two classes may fall to either side
+            assert (result.mask != expected).mean() < 1e-3  # a tie of two classes may be decided either way
             assert result.classes[0] == "background"
         case ClassificationResult():
             np.testing.assert_allclose(result.probabilities, row["probs"], atol=ROUNDING)

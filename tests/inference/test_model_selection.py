@@ -29,7 +29,7 @@ FEMUR, LESION = "fetal_femur", "breast_lesion"
 
 
 def score(task: str, block: tuple[str, ...], scale: float | int, seed: int) -> dict[str, float]:
-    """Sharing gains for lesions, in any company, and costs much for femurs."""
+    """Study in which sharing improves lesions, with any other task, and harms femurs."""
     shared = len(block) > 1
     distance = 10 + 8 * (len(block) == 3) + 0.01 * seed
     dice = 0.5 + 0.2 * shared + 0.01 * len(block) + 0.001 * seed
@@ -79,7 +79,7 @@ def test_scale_seed_and_variant_are_chosen(sweep: FakeSweep) -> None:
 def test_the_recommended_models_are_those_of_the_report(sweep: FakeSweep) -> None:
     choice = select_recommended(sweep.directory, RunFilter())
     assert choice.models[LESION].grouping == "unified"
-    assert choice.models[LESION].reason == "AU: gain; seed 2"  # its best one on validation
+    assert choice.models[LESION].reason == "AU: gain; seed 2"  # the best seed on the validation set
     assert choice.models[FEMUR].grouping == "task_specific"
     collection = collect([sweep.directory])
     answer = write_answer(Material(make_tables(collection)))
@@ -97,7 +97,7 @@ def recommendation(kind: Any, grouping: str | None) -> Recommendation:
     return Recommendation("lung", kind, grouping, None)
 
 
-def test_the_reference_serves_where_the_answer_is_not_known() -> None:
+def test_the_reference_is_used_without_a_recommendation() -> None:
     assert get_recommended(recommendation("gain", "unified"), "task_specific")[0] == "unified"
     assert get_recommended(recommendation("good enough", "clinical"), "task_specific")[0] == "clinical"
     assert get_recommended(recommendation("keep", "task_specific"), "task_specific")[0] == "task_specific"
@@ -128,7 +128,7 @@ def test_the_best_seed_is_the_one_that_validation_says_and_never_the_test() -> N
     assert find_best_seed([finished(2, None)], task) is None
 
 
-def test_a_seed_that_is_asked_for_is_taken(sweep: FakeSweep) -> None:
+def test_a_requested_seed_is_selected(sweep: FakeSweep) -> None:
     assert select_recommended(sweep.directory, RunFilter(seed=1)).models[LESION].reason.endswith("seed 1")
 
 
@@ -143,14 +143,14 @@ def test_a_seed_that_is_asked_for_is_taken(sweep: FakeSweep) -> None:
         (None, True, RunFilter(variant="slow"), "--variant: unknown 'slow'.*Allowed: base"),
     ],
 )
-def test_what_a_study_does_not_have_is_refused(
+def test_options_that_a_study_does_not_have_are_refused(
     sweep: FakeSweep, grouping: str | None, recommended: bool, run_filter: RunFilter, message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         select_models(sweep.directory, grouping, recommended, run_filter)
 
 
-def test_one_run_leaves_nothing_to_choose(sweep: FakeSweep, tmp_path: Path) -> None:
+def test_options_of_a_study_are_refused_for_one_run(sweep: FakeSweep, tmp_path: Path) -> None:
     run = next(path for path in (sweep.directory / "runs").iterdir() if (path / "run.yaml").is_file())
     with pytest.raises(ConfigError, match="is one run; --grouping"):
         select_models(run, "clinical", False, RunFilter())

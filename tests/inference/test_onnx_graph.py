@@ -52,7 +52,7 @@ def test_the_graph_of_a_transformer_computes_what_the_network_does(name: str) ->
             torch.testing.assert_close(exported, task_output, atol=1e-4, rtol=1e-4)
 
 
-def test_images_of_several_tasks_may_stand_in_one_batch() -> None:
+def test_a_batch_may_mix_images_of_several_tasks() -> None:
     network = awaken(networks.network(TASKS)).eval()
     with torch.no_grad():
         expected = [own_outputs(network, task.id)[i] for i, task in enumerate(TASKS)]

@@ -42,7 +42,7 @@ def contents(out: Path) -> dict[str, bytes]:
 
 
 def copied_data(folder: Path, to: Path) -> Path:
-    """An index of its own, on the images of the shared data."""
+    """Make another index for the images of the shared data."""
     to.mkdir()
     for path in (folder / "data").iterdir():
         if path.name == "csv_files":
@@ -70,7 +70,7 @@ def test_predictions_of_the_test_fold_score_as_the_run_did(folder: Path, run: Pa
         assert scores_of(task, "strict") == pytest.approx(result.scores[task.task.id], abs=1e-6)
 
 
-def test_what_was_killed_goes_on_and_ends_the_same(folder: Path, run: Path, tmp_path: Path) -> None:
+def test_a_killed_command_continues_and_ends_the_same(folder: Path, run: Path, tmp_path: Path) -> None:
     selection = IndexSelection(folder / "data")
     predicted(run, selection, tmp_path / "whole")
     out = tmp_path / "killed"
@@ -78,7 +78,7 @@ def test_what_was_killed_goes_on_and_ends_the_same(folder: Path, run: Path, tmp_
     for name in JSON:
         (out / name).unlink()
     lines = (out / ".journal.jsonl").read_text().splitlines(keepends=True)
-    (out / ".journal.jsonl").write_text("".join(lines[:40]) + lines[40][:15])  # died while it wrote a line
+    (out / ".journal.jsonl").write_text("".join(lines[:40]) + lines[40][:15])  # killed while it wrote a line
     masks = sorted(out.rglob("*/masks/*.png"))
     for mask in masks[:7]:
         mask.unlink()
@@ -117,10 +117,10 @@ def test_an_index_without_labels_is_enough(folder: Path, run: Path, tmp_path: Pa
     for name in JSON:
         assert (tmp_path / "bare" / name).read_bytes() == (tmp_path / "labelled" / name).read_bytes()
     image = read_rows(root, "seg.csv")[0]["image_path"]
-    assert Image.open(tmp_path / "bare" / image.removeprefix("../")).size == (32, 24)  # at its image's place
+    assert Image.open(tmp_path / "bare" / image.removeprefix("../")).size == (32, 24)  # at the path of its image
 
 
-def test_images_of_any_kind_are_predicted_at_their_own_size(folder: Path, run: Path, tmp_path: Path) -> None:
+def test_images_of_any_kind_are_predicted_at_their_original_size(folder: Path, run: Path, tmp_path: Path) -> None:
     pixels = noise(1, 31, 47)
     kinds: dict[str, Callable[[Path], object]] = {
         "grey": lambda path: Image.fromarray(pixels).save(path),
@@ -169,7 +169,9 @@ def test_bad_images_are_named_and_skipped(folder: Path, run: Path, tmp_path: Pat
     assert (summary.requested, summary.unreadable) == (119, 2)
 
 
-def test_bad_images_end_it_if_asked_and_what_is_done_stays(folder: Path, run: Path, tmp_path: Path) -> None:
+def test_bad_images_end_the_command_if_configured_and_finished_predictions_stay(
+    folder: Path, run: Path, tmp_path: Path
+) -> None:
     root = spoilt_data(folder, tmp_path / "data")
     change_cell(root, "cls.csv", 4, "task_name", "classification")
     with pytest.raises(DataError, match=r"^reg.csv, line 4 .*is not there") as error:
@@ -211,7 +213,7 @@ def test_two_rows_of_one_image_and_task_are_one_record(folder: Path, run: Path, 
     assert summary.requested == 120
 
 
-def test_two_masks_at_one_place_are_refused_by_name(folder: Path, run: Path, tmp_path: Path) -> None:
+def test_two_masks_with_the_same_path_are_refused(folder: Path, run: Path, tmp_path: Path) -> None:
     root = copied_data(folder, tmp_path / "data")
     index_rows = read_rows(root, "seg.csv")
     change_cell(root, "seg.csv", 5, "mask_path", index_rows[0]["mask_path"])
@@ -220,7 +222,7 @@ def test_two_masks_at_one_place_are_refused_by_name(folder: Path, run: Path, tmp
     assert not (tmp_path / "out").exists()
 
 
-def test_two_tasks_with_one_place_of_masks_are_refused_by_name(folder: Path, tmp_path: Path) -> None:
+def test_two_tasks_with_the_same_mask_paths_are_refused(folder: Path, tmp_path: Path) -> None:
     root = copied_data(folder, tmp_path / "train")
     second = [{**row, "task_id": "seg2"} for row in read_rows(root, "seg.csv")]
     for i, row in enumerate(second):
@@ -300,7 +302,7 @@ def test_ctrl_c_keeps_what_is_done(folder: Path, run: Path, tmp_path: Path, monk
     assert predicted(run, IndexSelection(folder / "data", ("reg",)), tmp_path / "out").existing == 8
 
 
-def test_the_command_ends_as_it_says(folder: Path, run: Path, tmp_path: Path) -> None:
+def test_the_exit_status_and_output_of_the_command(folder: Path, run: Path, tmp_path: Path) -> None:
     def usaggr(*words: object) -> Any:
         return CliRunner().invoke(app, ["predict", *map(str, words)])
 

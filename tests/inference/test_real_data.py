@@ -1,4 +1,4 @@
-"""Predictions on real images, scored by `evaluate`, are the sweep's own scores."""
+"""Predictions on real images, scored by `evaluate`, have the scores of the sweep."""
 
 import json
 from pathlib import Path

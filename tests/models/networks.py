@@ -20,7 +20,7 @@ DEFAULTS = TINY.model_dump()
 
 
 def model(**changes: Any) -> M2DinoConfig:
-    """The tiny model with other keys; `experts` takes some of its keys."""
+    """Configuration of the tiny model with other keys; `experts` changes some keys of the experts."""
     experts = {**DEFAULTS["experts"], **changes.pop("experts", {})}
     return M2DinoConfig.model_validate({**DEFAULTS, **changes, "experts": experts})
 
@@ -32,7 +32,7 @@ def network(tasks: Sequence[Task] = ALL, seed: int = 0, **changes: Any) -> M2Din
 
 
 def rows(tasks: Sequence[Task] = ALL) -> dict[str, Tensor]:
-    """Two samples a task, interleaved."""
+    """Batch indices of two samples per task, interleaved."""
     return {task.id: torch.tensor([i, i + len(tasks)]) for i, task in enumerate(tasks)}
 
 
@@ -45,7 +45,7 @@ def loss(outputs: Mapping[str, Tensor]) -> Tensor:
 
 
 def awaken(built: M2Dino, scale: float = 0.1) -> M2Dino:
-    """Move every weight a little, so that what starts alike or at zero has parted."""
+    """Change every weight a little, so that weights that start equal or at zero differ."""
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for parameter in built.parameters():

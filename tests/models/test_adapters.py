@@ -1,4 +1,4 @@
-"""Adapters compute the formulas of their papers."""
+"""Adapters against the formulas of their papers."""
 
 from collections.abc import Iterator
 

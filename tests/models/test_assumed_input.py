@@ -1,4 +1,4 @@
-"""Which scale of images a network with pretrained weights assumes, and why: what is said is what the network does."""
+"""Scale of images that a network with pretrained weights assumes: the reported one is the one that it uses."""
 
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ def test_a_tag_of_timm_has_the_scale_that_timm_lists_for_it(encoder: str, mean: 
 
 @pytest.fixture
 def plain(tmp_path: Path) -> Path:
-    """A file of a bare transformer, which states no scale."""
+    """File of a transformer without a stored scale."""
     network = timm.create_model("test_vit", num_classes=0, dynamic_img_size=True)
     save_file(network.state_dict(), tmp_path / "plain.safetensors")
     return tmp_path / "plain.safetensors"
@@ -50,7 +50,7 @@ def plain(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def stating(tmp_path: Path, plain: Path) -> Path:
-    """A file of a network of usaggr, which states a scale that timm does not list."""
+    """File of a network of usaggr with a stored scale that timm does not list."""
     network = build_network(model(weights=str(plain)), [TASK], seed=0)
     state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     mean, std = torch.tensor([0.1, 0.2, 0.3]), torch.tensor([0.2, 0.4, 0.8])
@@ -76,7 +76,7 @@ def test_a_file_that_states_its_scale_is_believed(stating: Path) -> None:
 
 
 @pytest.mark.parametrize("which", ["plain", "stating"])
-def test_what_is_said_is_what_the_network_does(request: pytest.FixtureRequest, which: str) -> None:
+def test_the_reported_scale_is_the_one_that_the_network_uses(request: pytest.FixtureRequest, which: str) -> None:
     config = model(weights=str(request.getfixturevalue(which)))
     encoder, scale = build_network(config, [TASK], seed=0).encoder, input_scale_of(config)
     assert scale is not None

@@ -39,7 +39,7 @@ def test_weights_that_timm_saved_give_timms_features(timm_resnet: nn.Module, tmp
     assert [m.shape[1] for m in maps[-4:]] == channels
 
 
-# timm names the stages of a ConvNeXt, or the stem of a DenseNet, otherwise where it gives their maps.
+# timm uses other names for the stages of a ConvNeXt, and the stem of a DenseNet, if it returns their maps.
 @pytest.mark.parametrize("name", ["test_convnext", "test_byobnet", "densenet121"])
 def test_weights_are_found_however_timm_names_them(name: str, tmp_path: Path) -> None:
     source = timm.create_model(name).eval()
@@ -97,14 +97,16 @@ def test_frozen_statistics_do_not_change_in_training_and_their_weights_do(
         ),
     ],
 )
-def test_what_cannot_be_had_is_said_in_one_line(changes: dict[str, object], message: str) -> None:
+def test_encoders_and_weights_that_do_not_exist_are_refused_in_one_line(
+    changes: dict[str, object], message: str
+) -> None:
     with pytest.raises(ConfigError, match=message) as caught:
         build_encoder(model(**changes))
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("encoder", ["resnet18", "tu-resnet18"])
-def test_a_failed_download_says_that_a_file_will_do(encoder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_download_suggests_a_local_file(encoder: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*args: object, **kwargs: object) -> None:
         raise ConnectionError("no route to host\nand more")
 

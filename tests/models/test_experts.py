@@ -1,4 +1,4 @@
-"""The mixture: dispatch computes what it should and no more, and the terms around it mean what they say."""
+"""Mixture of experts: top-k routing computes the chosen experts only; weights, shares and load balancing."""
 
 import math
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from usaggr.models.per_task import BlockRouting
 
 
 class Counting(nn.Module):
-    """Multiplies tokens by a number, and counts them."""
+    """Expert that multiplies tokens by a number, and counts them."""
 
     def __init__(self, factor: float) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ def test_dispatch_to_all_is_the_dense_mixture_in_value_and_gradient() -> None:
         parameters = [tokens, weights, *(p for expert in experts for p in expert.parameters())]
         gradients.append(list(torch.autograd.grad(mixed.square().sum(), parameters)))
     assert torch.allclose(outputs[0], outputs[1], atol=1e-6)
-    # Probabilities that sum to 1 are their own renormalisation, whose slope along their sum is taken away.
+    # Probabilities that sum to 1 do not change when they are rescaled; only the gradient along their sum is removed.
     for i, (first, second) in enumerate(zip(*gradients, strict=True)):
         if i == 1:
             second = second - (second * shared).sum(dim=-1, keepdim=True)
@@ -102,12 +102,12 @@ def routed(values: Sequence[Sequence[float]], top_k: int) -> BlockRouting:
     ("values", "top_k", "expected"),
     [
         ([[0.25] * 4, [0.25] * 4], 4, 1.0),
-        ([[1.0, 0, 0, 0]], 1, 4.0),  # all to one expert: as many as there are
+        ([[1.0, 0, 0, 0]], 1, 4.0),  # all tokens to one expert: the number of experts
         ([[0.6, 0.4], [0.4, 0.6]], 1, 1.0),
         ([[0.6, 0.4], [0.6, 0.4]], 1, 1.2),  # 2 x (1 x 0.6)
         ([[0.5, 0.3, 0.2]], 2, 3 * (0.625 * 0.5 + 0.375 * 0.3)),
         ([[0.7, 0.3], [0.3, 0.7]], 2, 1.0),
-        ([[0.7, 0.3]], 2, 2 * (0.49 + 0.09)),  # all serve: importance
+        ([[0.7, 0.3]], 2, 2 * (0.49 + 0.09)),  # all experts serve each token: importance
     ],
 )
 def test_the_balance_is_one_where_all_have_the_same_share(
@@ -122,7 +122,7 @@ def test_the_balance_is_a_mean_over_blocks() -> None:
 
 
 def test_the_balance_pulls_at_probabilities_by_the_shares_that_experts_have() -> None:
-    """As in Switch Transformers, shares are counts: E x share / tokens is the gradient, whatever the probabilities."""
+    """As in Switch Transformers, shares are constants: the gradient is E x share / tokens for any probabilities."""
     router_probabilities = torch.tensor([[[0.5, 0.3, 0.2], [0.1, 0.2, 0.7]]], requires_grad=True)
     for top_k in (1, 2, 3):
         weights, chosen = choose_experts(router_probabilities, top_k)
@@ -151,7 +151,7 @@ def test_descending_the_balance_evens_out_the_experts() -> None:
         assert compute_shares(now()).mean(dim=(0, 1)).std().item() < 0.35 * before
 
 
-def test_shares_are_the_weights_in_their_places() -> None:
+def test_shares_are_the_weights_by_expert() -> None:
     expert_shares = compute_shares(routed([[0.5, 0.3, 0.2], [0.1, 0.1, 0.8]], 2))
     assert expert_shares.shape == (1, 2, 3)
     assert expert_shares[0, 0].tolist() == pytest.approx([0.625, 0.375, 0])

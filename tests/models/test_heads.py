@@ -1,4 +1,4 @@
-"""Outputs of heads for maps whose answer is known."""
+"""Outputs of heads for maps with a known result."""
 
 import pytest
 import torch
@@ -47,7 +47,7 @@ def test_a_box_has_its_edges_in_x_from_two_maps_and_those_in_y_from_the_other_tw
 
 
 def test_enlarged_logits_are_not_shifted_against_the_image() -> None:
-    """Expected values are interpolated by hand between pixel centres at halves."""
+    """Expected values are interpolated by hand between pixel centers, which are at halves."""
     head = SegmentationHead(1, 1, stride=4)
     head.logits = nn.Identity()  # type: ignore[assignment]
     centers = head(torch.tensor([[[[0.0, 1.0]]]]))
@@ -61,7 +61,7 @@ def test_classes_are_read_from_the_mean_over_the_map() -> None:
     assert torch.allclose(head(maps), means @ head.logits.weight.T + head.logits.bias, atol=1e-6)
 
 
-def test_direct_landmarks_are_read_from_a_grid_that_keeps_places() -> None:
+def test_direct_landmarks_are_read_from_a_grid_that_keeps_positions() -> None:
     head = DirectHead(1, 2, reads="encoder")
     left = torch.zeros(1, 1, 8, 8)
     left[..., :4] = 1

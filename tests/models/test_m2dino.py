@@ -1,4 +1,4 @@
-"""What m2dino promises: it starts as the plain transformer, and no sample's output depends on its neighbours."""
+"""Invariants of m2dino: it starts as the plain transformer, and no output depends on the other samples of the batch."""
 
 from pathlib import Path
 from typing import Any
@@ -75,7 +75,7 @@ def test_with_adapters_the_network_starts_as_the_plain_transformer(conditioning:
     assert all(torch.equal(outputs[t], expected[t]) for t in expected)
 
 
-def test_noise_parts_the_experts_at_once_and_by_as_much_as_asked() -> None:
+def test_noise_separates_the_experts_at_once_by_the_configured_amount() -> None:
     mlp = network(experts={"noise": 0.5}).encoder.blocks[-1].mlp
     assert isinstance(mlp, ExpertMlp)
     plain: Any = network(conditioning="none").encoder.blocks[-1].mlp
@@ -88,8 +88,8 @@ def test_noise_parts_the_experts_at_once_and_by_as_much_as_asked() -> None:
 
 @each_conditioning
 def test_a_sample_has_the_same_output_and_gradient_in_any_batch(changes: dict[str, Any]) -> None:
-    # In double precision, where sums in another order differ by nothing that could be taken for mixing, and no two
-    # experts are so nearly as likely that it would tell which of them serves a token.
+    # In double precision, sums in another order differ too little to be mistaken for mixing, and no two experts are
+    # so nearly equal in probability that rounding could change which of them serves a token.
     built = awaken(network(**changes)).train().double()
     batch, batch_indices = images().double(), rows()
     mixed = built(batch, batch_indices)
@@ -161,7 +161,7 @@ def test_a_router_blind_to_tasks_sends_one_image_the_same_way_for_all_of_them() 
             assert torch.allclose(routed.probabilities[0], routed.probabilities[1], atol=1e-6) == is_blind
 
 
-def test_what_a_task_has_of_its_own_is_not_touched_without_a_sample() -> None:
+def test_parameters_of_a_task_without_samples_get_no_gradient() -> None:
     built = network()
     loss(built(images(2), {CLS.id: torch.tensor([0, 1]), SEG.id: torch.tensor([], dtype=torch.int64)})).backward()  # type: ignore[no-untyped-call]
     assert built.embeddings is not None
@@ -218,7 +218,7 @@ def test_maps_are_read_from_blocks_evenly_spread_over_the_depth(encoder: str, le
     assert network(encoder=encoder, conditioning="none", patch_size=None).encoder.levels == levels
 
 
-def test_blocks_are_conditioned_where_they_are_asked_to_be() -> None:
+def test_the_configured_blocks_are_conditioned() -> None:
     def conditioned(**changes: Any) -> list[int]:
         blocks = network(**changes).encoder.blocks
         return [i + 1 for i, block in enumerate(blocks) if isinstance(block.mlp, ExpertMlp)]
@@ -304,12 +304,12 @@ def test_frozen_blocks_are_in_evaluation_mode(freeze: str, evaluating: list[int]
 
 
 def _plain_name(name: str) -> str:
-    """The name that a weight had in the plain transformer; experts have none."""
+    """Return the name of a weight in the plain transformer, where experts do not exist."""
     return name if ".experts." in name else name.replace(".linear.", ".").replace(".mlp.mlp.", ".mlp.")
 
 
 def _louder(built: M2Dino) -> M2Dino:
-    """Let DINOv3's blocks matter, whose layer scale is next to nothing before training."""
+    """Raise the layer scale of DINOv3's blocks, which is almost 0 before training: the blocks must have an effect."""
     with torch.no_grad():
         for name, parameter in built.named_parameters():
             if "gamma_" in name:

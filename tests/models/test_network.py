@@ -24,7 +24,7 @@ def model(**changes: object) -> MhMtlConfig:
 
 
 def rows(tasks: Sequence[Task]) -> dict[str, Tensor]:
-    """Two samples a task, interleaved."""
+    """Batch indices of two samples per task, interleaved."""
     return {task.id: torch.tensor([i, i + len(tasks)]) for i, task in enumerate(tasks)}
 
 
@@ -70,7 +70,7 @@ def test_group_normalisation_leaves_something_of_a_map_of_one_pixel(channels: in
 # In training EfficientNet drops blocks of single samples at random, by design.
 @pytest.mark.parametrize(("encoder", "training"), [("tu-test_resnet", True), ("efficientnet-b0", False)])
 def test_a_sample_has_the_same_output_and_gradient_in_any_batch(encoder: str, training: bool) -> None:
-    # In double precision, where sums in another order differ by nothing that could be taken for mixing.
+    # In double precision, sums in another order differ too little to be mistaken for mixing.
     network = build_network(model(encoder=encoder), ALL, 0).train(training).double()
     batch, batch_indices = images(8).double(), rows(ALL)
     mixed = network(batch, batch_indices)

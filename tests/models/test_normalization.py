@@ -10,7 +10,7 @@ from usaggr.models.normalization import choose_groups, replace_batch_norm
 
 @pytest.mark.parametrize("kind", [nn.BatchNorm2d, BatchNormAct2d])
 def test_group_normalization_keeps_weight_bias_and_epsilon(kind: type[nn.BatchNorm2d]) -> None:
-    """Networks start some of their weights at zero, and pretrained ones mean something."""
+    """Networks start some weights at 0, so that the weights must be replaced by random ones to have an effect."""
     norm = kind(8, eps=2e-3)
     nn.init.normal_(norm.weight)
     nn.init.normal_(norm.bias)

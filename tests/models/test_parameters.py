@@ -1,4 +1,4 @@
-"""Counts: the backbone's is the library's own, the active ones those that one task meets."""
+"""Numbers of parameters: the backbone has those of the library, active ones are those that one task uses."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ def test_the_plain_transformer_has_as_many_parameters_as_timms(encoder: str) -> 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["m2dino", "m2dino_small"])
-def test_the_shipped_models_stand_on_timms_backbone(name: str) -> None:
+def test_the_shipped_models_have_timms_backbone(name: str) -> None:
     shipped = compose_study("demo", [f"model={name}"]).model
     plain = build_network(compose_study("demo", [f"model={name}", "model.conditioning=none"]).model, ALL, 0)
     assert count_parameters(plain).by_role["backbone"] == timms(shipped.encoder)
@@ -46,7 +46,7 @@ def test_experts_are_copies_of_the_mlp_of_which_some_are_active(count: int, top_
     assert counts.total == sum(counts.by_role.values()) == counts.trained
 
 
-def test_a_wide_dense_mlp_is_active_whole() -> None:
+def test_all_of_a_wide_dense_mlp_is_active() -> None:
     wide = count_parameters(network(experts={"count": 2, "top_k": 2, "router": "uniform", "noise": 0.5}))
     routed = count_parameters(network(experts={"count": 4, "top_k": 2}))
     assert wide.active == pytest.approx(routed.active, rel=0.01)
@@ -72,7 +72,7 @@ def test_frozen_parameters_are_not_counted_as_trained(freeze: str) -> None:
         assert counts.trained == counts.total - counts.by_role["backbone"]
 
 
-def test_every_parameter_has_its_part() -> None:
+def test_every_parameter_has_its_role() -> None:
     built = network()
     parts = map_parameter_roles(built)
     assert set(parts) == {name for name, _ in built.named_parameters()}
@@ -93,7 +93,7 @@ def test_every_parameter_has_its_part() -> None:
         ("encoder.vit.fc_norm.weight", 13),
     ],
 )
-def test_how_deep_a_parameter_stands(name: str, depth: int) -> None:
+def test_depth_of_a_parameter(name: str, depth: int) -> None:
     assert get_layer_depth(name, 12) == depth
 
 

@@ -1,4 +1,4 @@
-"""A vision transformer's weights: whoever wrote the file, the features are those of timm's own network."""
+"""Weights of a vision transformer: from any kind of file, the features are those of timm's network."""
 
 import os
 import pickle
@@ -35,7 +35,7 @@ def model(**changes: object) -> M2DinoConfig:
 
 
 def source(name: str, seed: int = 1, **options: Any) -> nn.Module:
-    """timm's network with weights that all matter: LayerScale starts near 0, and biases at it."""
+    """timm's network with weights that all have an effect: LayerScale starts near 0, and biases at 0."""
     torch.manual_seed(seed)
     network: nn.Module = timm.create_model(name, num_classes=3, dynamic_img_size=True, **options)
     for name_, parameter in network.named_parameters():
@@ -96,7 +96,7 @@ def test_patches_and_positions_of_another_size_are_resampled_as_timm_does(tmp_pa
 
 
 def metas_names(state: Mapping[str, Tensor], bias: float) -> dict[str, Tensor]:
-    """The state of timm's DINOv3 as Meta's code names and shapes it; its attention has a bias, masked for the key."""
+    """State of timm's DINOv3 under the names of Meta's code, whose attention has a bias, masked for the key."""
     renamed: dict[str, Tensor] = {"mask_token": torch.zeros(1, 384), "rope_embed.periods": torch.ones(16)}
     for name, tensor in state.items():
         if name.startswith("head."):
@@ -119,7 +119,7 @@ def metas_names(state: Mapping[str, Tensor], bias: float) -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize("wrapper", [None, "model", "teacher"])
-def test_metas_own_names_of_dinov3_are_read(tmp_path: Path, wrapper: str | None) -> None:
+def test_metas_names_of_dinov3_are_read(tmp_path: Path, wrapper: str | None) -> None:
     theirs = source("vit_small_patch16_dinov3")
     state = metas_names(theirs.state_dict(), bias=0.0)
     file = tmp_path / "dinov3_vits16_pretrain_lvd1689m.pth"
@@ -153,9 +153,7 @@ def test_the_encoder_of_a_trained_network_can_be_taken(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("conditioning", ["experts", "lora", "film"])
-def test_what_is_conditioned_on_tasks_in_a_file_has_no_place_and_that_is_said(
-    tmp_path: Path, conditioning: str
-) -> None:
+def test_a_file_with_blocks_conditioned_on_tasks_is_refused_with_the_reason(tmp_path: Path, conditioning: str) -> None:
     file = tmp_path / "scored.safetensors"
     save_file(build_network(model(conditioning=conditioning), [TASK], 3).state_dict(), file)
     with pytest.raises(ConfigError, match=r"the MLPs of blocks 4 to 6 are conditioned on the task .*conditioning=none"):
@@ -237,9 +235,7 @@ def test_a_file_with_code_in_it_is_not_executed(tmp_path: Path) -> None:
         ("vit_base_r50_s16_224", "its tokens are not square patches of the image"),
     ],
 )
-def test_an_encoder_that_is_no_plain_transformer_is_refused_with_the_nearest_that_are(
-    encoder: str, message: str
-) -> None:
+def test_an_encoder_that_is_not_a_plain_transformer_is_refused_with_similar_ones(encoder: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message) as caught, torch.device("meta"):  # the weights do not matter
         create_vit(model(encoder=encoder))
     assert str(caught.value).startswith("model.encoder")
@@ -248,13 +244,13 @@ def test_an_encoder_that_is_no_plain_transformer_is_refused_with_the_nearest_tha
 
 @pytest.fixture
 def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The hub's cache, empty, and no network."""
+    """Empty cache of the hub, without a network connection."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     return tmp_path
 
 
-def test_without_network_and_cache_it_is_said_what_to_fetch_from_where_under_which_licence(empty_cache: Path) -> None:
+def test_without_network_and_cache_the_message_names_file_page_and_license(empty_cache: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         build_vit(model(encoder="vit_small_patch16_dinov3", weights="timm"))
     assert str(caught.value) == (
@@ -265,13 +261,13 @@ def test_without_network_and_cache_it_is_said_what_to_fetch_from_where_under_whi
     )
 
 
-def test_a_transformer_without_weights_in_timm_is_said_to_have_none() -> None:
+def test_a_transformer_without_weights_in_timm_is_refused() -> None:
     with pytest.raises(ConfigError, match="timm has no weights for vit_base_patch16_gap_224; give a local file"):
         build_vit(model(encoder="vit_base_patch16_gap_224", weights="timm"))
 
 
 def put_into_cache(cache: Path, state: dict[str, Tensor], commit: str, name: str = "model.safetensors") -> None:
-    """What the hub's client leaves behind a download: a snapshot by commit, and what `main` means."""
+    """Files that the hub's client leaves after a download: a snapshot by commit, and the commit of `main`."""
     folder = cache / "models--timm--test_vit.r160_in1k"
     (folder / "snapshots" / commit).mkdir(parents=True)
     (folder / "refs").mkdir(exist_ok=True)
@@ -281,7 +277,7 @@ def put_into_cache(cache: Path, state: dict[str, Tensor], commit: str, name: str
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin"])
-def test_timms_own_weights_are_taken_from_the_cache_without_a_network(empty_cache: Path, name: str) -> None:
+def test_timms_weights_are_read_from_the_cache_without_a_network(empty_cache: Path, name: str) -> None:
     theirs = source("test_vit")
     put_into_cache(empty_cache, theirs.state_dict(), "c0ffee", name)
     assert_same_maps(loaded(model(weights="timm")), theirs, 64, 96)

@@ -1,4 +1,4 @@
-"""What a plan can check of weights: without torch, for either network."""
+"""Checks of weights that a plan makes without torch, for both networks."""
 
 import hashlib
 from pathlib import Path
@@ -16,7 +16,7 @@ def model(name: str, **changes: object) -> ModelConfig:
 
 
 @pytest.mark.parametrize("name", ["mh_mtl", "m2dino"])
-def test_a_file_is_known_by_the_hash_of_its_bytes(name: str, tmp_path: Path) -> None:
+def test_a_file_is_identified_by_the_hash_of_its_bytes(name: str, tmp_path: Path) -> None:
     file = tmp_path / "weights.pth"
     file.write_bytes(b"one")
     assert weights_file(model(name, weights=str(file))) == file

@@ -1,4 +1,4 @@
-"""What all tests of training need."""
+"""Fixtures for all tests of training."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from usaggr import stopping
 
 @pytest.fixture(autouse=True)
 def unasked() -> Iterator[None]:
-    """No test is asked to stop by the one before it."""
+    """Reset the request to stop that an earlier test has made."""
     stopping.forget()
     yield
     stopping.forget()

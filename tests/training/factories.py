@@ -1,4 +1,4 @@
-"""Samples as validation makes them, with their files where they have any."""
+"""Samples as the validation of data makes them, with their files if they have any."""
 
 import hashlib
 from pathlib import Path
@@ -11,12 +11,12 @@ from usaggr.data.samples import Sample
 
 
 def sample(task_id: str, name: str, height: int, width: int, label: int | None = None) -> Sample:
-    """A sample without a mask."""
+    """Make a sample without a mask."""
     return Sample(task_id, name, Path(f"{name}.png"), name, "", "", height, width, "", 0, label=label)
 
 
 def mask_sample(folder: Path, task_id: str, name: str, mask: NDArray[np.uint8]) -> Sample:
-    """A sample whose mask is written to a file."""
+    """Make a sample, and write its mask to a file."""
     path = folder / f"{name}_mask.png"
     cv2.imwrite(str(path), mask)
     height, width = mask.shape

@@ -1,4 +1,4 @@
-"""Rules that put gradients of tasks together, and learnt weights: against published formulas and gradients by hand."""
+"""Rules that combine gradients of tasks, and learned weights, against published formulas and gradients by hand."""
 
 import math
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ def training(balancing: str) -> TrainingConfig:
 
 
 def combine(method: str, gradients: Tensor) -> Tensor:
-    """What a rule makes of gradients (k, n): (n,)."""
+    """Return the combination (n,) of gradients (k, n) by a rule."""
     return make_gradient_weighting(method)(gradients @ gradients.T) @ gradients.double()
 
 
@@ -42,7 +42,7 @@ AGREEMENT = torch.tensor([[1.0, 0.5, 0.0], [0.5, 1.0, 0.5]])
 
 
 def pcgrad_by_hand(gradients: Tensor) -> Tensor:
-    """Yu et al. 2020, algorithm 1, of two tasks: each is projected onto the normal plane of the other."""
+    """Compute Yu et al. 2020, algorithm 1, for two tasks: each is projected onto the normal plane of the other."""
     a, b = gradients.double()
     if a @ b < 0:
         return (a - (a @ b) / (b @ b) * b) + (b - (a @ b) / (a @ a) * a)
@@ -56,7 +56,7 @@ def test_pcgrad_of_two_tasks_is_the_published_formula(gradients: Tensor) -> None
 
 @pytest.mark.parametrize("gradients", [CONFLICT, AGREEMENT], ids=["conflict", "agreement"])
 def test_upgrad_of_two_tasks_projects_as_pcgrad_does(gradients: Tensor) -> None:
-    """The nearest point of the dual cone of two vectors is that projection; it is solved a little regularised."""
+    """The nearest point of the dual cone of two vectors is that projection; torchjd regularizes it slightly."""
     assert torch.allclose(combine("upgrad", gradients), pcgrad_by_hand(gradients), atol=2e-3)
 
 
@@ -69,7 +69,7 @@ def test_upgrad_of_many_tasks_moves_against_none_of_them() -> None:
 
 @pytest.mark.parametrize("gradients", [CONFLICT, AGREEMENT], ids=["conflict", "agreement"])
 def test_mgda_of_two_tasks_is_twice_the_shortest_vector_between_them(gradients: Tensor) -> None:
-    """Désidéri 2012: the point of the segment that is nearest to the origin."""
+    """Désidéri 2012: the point of the segment nearest to the origin."""
     a, b = gradients.double()
     share = float(torch.clamp(((b - a) @ b) / ((b - a) @ (b - a)), 0, 1))
     assert torch.allclose(combine("mgda", gradients), 2 * (share * a + (1 - share) * b), atol=1e-4)
@@ -99,12 +99,12 @@ def test_equal_gradients_give_their_sum(method: str) -> None:
 
 
 @pytest.mark.parametrize("method", GRADIENT_BALANCING)
-def test_a_gradient_of_zero_has_no_say(method: str) -> None:
+def test_a_gradient_of_zero_is_ignored(method: str) -> None:
     with_zero = torch.stack([CONFLICT[0], torch.zeros(3), CONFLICT[1]])
     assert torch.allclose(combine(method, with_zero), combine(method, CONFLICT), atol=1e-6)
 
 
-def test_where_a_gradient_is_not_finite_the_sum_is_taken_for_the_next_loss_to_tell() -> None:
+def test_gradients_that_are_not_finite_are_summed_so_that_the_next_loss_ends_the_run() -> None:
     gramian = torch.tensor([[1.0, math.inf], [math.inf, 2.0]])
     for method in GRADIENT_BALANCING:
         assert make_gradient_weighting(method)(gramian).tolist() == [1, 1]
@@ -116,7 +116,7 @@ def test_without_the_package_the_error_says_what_to_install(monkeypatch: pytest.
         make_gradient_weighting("pcgrad")
 
 
-# A network's gradients
+# Gradients of a network
 
 
 def losses_of(outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -125,7 +125,7 @@ def losses_of(outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def apart(built: MultiTaskNetwork, batch: Tensor, batch_indices: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Losses from a forward pass a task."""
+    """Return losses from one forward pass per task."""
     outputs = {t: built(batch[indices], {t: torch.arange(len(indices))})[t] for t, indices in batch_indices.items()}
     return losses_of(outputs)
 
@@ -183,7 +183,7 @@ def test_the_jacobian_is_that_of_autograd_row_by_row() -> None:
         gradient = gradients[name]
         assert gradient is not None
         assert torch.allclose(gradient.flatten(), segment, atol=1e-4 * float(combined.abs().max())), name
-    for task in rows():  # heads know nothing of the rule
+    for task in rows():  # heads do not depend on the rule
         head = dict(built.head(task).named_parameters())
         expected = torch.autograd.grad(losses[task], list(head.values()), retain_graph=True)
         for name, gradient in zip(head, expected, strict=True):
@@ -192,7 +192,7 @@ def test_the_jacobian_is_that_of_autograd_row_by_row() -> None:
             assert torch.allclose(of_head, gradient, atol=1e-5 * float(gradient.abs().max()) + 1e-7)
 
 
-def test_what_no_task_of_the_batch_uses_is_not_touched() -> None:
+def test_parameters_that_no_task_of_the_batch_uses_get_no_gradient() -> None:
     built = tiny()
     batch_indices = {SEG.id: torch.tensor([0, 1]), CLS.id: torch.tensor([2])}
     TaskGradients(built, lambda gramian: torch.ones(len(gramian))).backward(
@@ -203,7 +203,7 @@ def test_what_no_task_of_the_batch_uses_is_not_touched() -> None:
     assert all((gradients[name] is None) == (task_of[name] not in batch_indices) for name in task_of)
 
 
-def test_frozen_parts_stay_without_a_gradient_and_the_rest_is_balanced() -> None:
+def test_frozen_modules_get_no_gradient_and_the_others_are_balanced() -> None:
     built = awaken(network(freeze="backbone"))
     TaskGradients(built, make_gradient_weighting("upgrad")).backward(apart(built, images(size=(64, 64)), rows()))
     for name, parameter in built.named_parameters():
@@ -212,7 +212,7 @@ def test_frozen_parts_stay_without_a_gradient_and_the_rest_is_balanced() -> None
     assert any(p.grad is not None for name, p in built.named_parameters() if name not in map_task_parameters(built))
 
 
-def test_what_is_no_tasks_is_added_as_it_is() -> None:
+def test_the_auxiliary_loss_is_added_without_a_weight() -> None:
     built, batch = tiny(), images(size=(64, 64))
     weight = next(iter(built.encoder.parameters()))
 
@@ -244,7 +244,7 @@ def test_one_task_alone_in_a_batch_has_its_plain_gradient() -> None:
         assert gradient is None or torch.equal(gradient, gradients[name]), name
 
 
-def test_own_parameters_are_heads_and_what_is_conditioned_on_a_task() -> None:
+def test_task_parameters_are_heads_and_what_is_conditioned_on_a_task() -> None:
     task_of = map_task_parameters(network())
     assert {task_of[name] for name in task_of} == {task.id for task in ALL}
     embeddings = [name for name in task_of if ".of.task_" in name]
@@ -253,7 +253,7 @@ def test_own_parameters_are_heads_and_what_is_conditioned_on_a_task() -> None:
     assert {name for name, _ in network().named_parameters() if name.startswith("heads.")} <= set(task_of)
 
 
-def test_routing_of_parts_is_that_of_the_batch() -> None:
+def test_joined_routing_of_tasks_is_that_of_the_batch() -> None:
     built = awaken(network()).eval()
     batch, batch_indices = images(size=(64, 64)), rows()
     expected = built.forward_with_routing(batch, batch_indices).routing
@@ -269,7 +269,7 @@ def test_routing_of_parts_is_that_of_the_batch() -> None:
     assert join_routing([{}, {}]) == {}
 
 
-# Which way a training takes
+# Selection of the method
 
 
 @pytest.mark.parametrize("balancing", ["equal", "uncertainty", *GRADIENT_BALANCING])
@@ -281,45 +281,45 @@ def test_a_model_of_one_task_has_nothing_to_weigh(balancing: str) -> None:
     assert (make_task_gradients(tiny(), training(balancing)) is not None) == (balancing in GRADIENT_BALANCING)
 
 
-# Learnt weights
+# Learned weights
 
 
 def test_at_the_start_the_objective_and_its_gradient_are_those_of_equal() -> None:
-    learnt = Uncertainty(["a", "b.c"])
+    uncertainty = Uncertainty(["a", "b.c"])
     losses = {"a": torch.tensor(3.0, requires_grad=True), "b.c": torch.tensor(5.0, requires_grad=True)}
-    objective = learnt(losses, {"a": 2.0, "b.c": 1.0})
+    objective = uncertainty(losses, {"a": 2.0, "b.c": 1.0})
     assert float(objective.detach()) == 8
     objective.backward()
     assert [float(loss.grad) for loss in losses.values() if loss.grad is not None] == [1, 1]
     # d/ds of exp(-s) loss + n s at s = 0 is n - loss.
-    assert [float(s.grad) for s in learnt.log_variances.values() if s.grad is not None] == [-1, -4]
-    assert learnt.weights() == {"a": 1.0, "b.c": 1.0}
+    assert [float(s.grad) for s in uncertainty.log_variances.values() if s.grad is not None] == [-1, -4]
+    assert uncertainty.weights() == {"a": 1.0, "b.c": 1.0}
 
 
 def test_the_objective_is_the_published_one_twice_over() -> None:
     """Kendall et al. 2018, equation 7: loss / (2 sigma^2) + log sigma."""
-    learnt = Uncertainty(["a"])
+    uncertainty = Uncertainty(["a"])
     sigma, loss = 1.7, 0.8
     with torch.no_grad():
-        learnt.log_variances["task_a"].fill_(2 * math.log(sigma))
-    objective = float(learnt({"a": torch.tensor(loss)}, {"a": 1.0}))
+        uncertainty.log_variances["task_a"].fill_(2 * math.log(sigma))
+    objective = float(uncertainty({"a": torch.tensor(loss)}, {"a": 1.0}))
     assert objective == pytest.approx(2 * (loss / (2 * sigma**2) + math.log(sigma)), rel=1e-6)
-    assert learnt.weights()["a"] == pytest.approx(1 / sigma**2)
+    assert uncertainty.weights()["a"] == pytest.approx(1 / sigma**2)
 
 
-def test_at_rest_a_tasks_weight_is_one_over_its_loss_whatever_its_own_weight() -> None:
-    learnt = Uncertainty(["a", "b"])
-    optimiser = torch.optim.Adam(learnt.parameters(), lr=0.05)
+def test_at_the_optimum_a_learned_weight_is_one_over_the_tasks_loss_for_any_configured_weight() -> None:
+    uncertainty = Uncertainty(["a", "b"])
+    optimiser = torch.optim.Adam(uncertainty.parameters(), lr=0.05)
     weights = {"a": 1.0, "b": 3.0}
     for _ in range(400):
         optimiser.zero_grad()
         sums = {"a": torch.tensor(4 * 0.25), "b": 3.0 * torch.tensor(2 * 2.0)}
-        learnt(sums, {"a": 4 * weights["a"], "b": 2 * weights["b"]}).backward()
+        uncertainty(sums, {"a": 4 * weights["a"], "b": 2 * weights["b"]}).backward()
         optimiser.step()
-    assert learnt.weights() == pytest.approx({"a": 4.0, "b": 0.5}, rel=1e-2)
+    assert uncertainty.weights() == pytest.approx({"a": 4.0, "b": 0.5}, rel=1e-2)
 
 
 def test_the_weight_of_a_task_that_is_not_in_the_batch_is_not_touched() -> None:
-    learnt = Uncertainty(["a", "b"])
-    learnt({"a": torch.tensor(2.0)}, {"a": 1.0}).backward()
-    assert learnt.log_variances["task_b"].grad is None
+    uncertainty = Uncertainty(["a", "b"])
+    uncertainty({"a": torch.tensor(2.0)}, {"a": 1.0}).backward()
+    assert uncertainty.log_variances["task_b"].grad is None

@@ -1,4 +1,4 @@
-"""Runs under each way of balancing, and of dealing examples out: they train, go on, and leave what is promised."""
+"""Runs with each method of balancing and sampling: they train, resume, and write the documented files."""
 
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ def sums(gramian: torch.Tensor) -> torch.Tensor:
     return torch.ones(len(gramian))
 
 
-def test_with_equal_weights_a_run_is_that_of_equal_but_for_rounding(
+def test_with_equal_weights_a_run_differs_from_equal_by_rounding_only(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slow = (*COMMON, "training.learning_rate=1e-5", "training.budget=16 examples")
@@ -63,7 +63,7 @@ def test_tasks_that_share_a_model_are_trained_otherwise_than_by_equal(
     for name in ("equal", balancing):
         execute(plan_of(folder, *few, f"training.balancing={name}"), "unified", tmp_path / name)
         weights[name] = load_file(tmp_path / name / "weights" / "scored.safetensors")
-    assert weights["equal"].keys() == weights[balancing].keys(), "no learnt weight of a task is part of what is scored"
+    assert weights["equal"].keys() == weights[balancing].keys(), "learned weights are not part of the scored network"
     assert any(not torch.equal(weights["equal"][name], weights[balancing][name]) for name in weights["equal"])
     assert all(torch.isfinite(tensor).all() for tensor in weights[balancing].values())
 
@@ -77,7 +77,7 @@ KINDS = [
 
 
 @pytest.mark.parametrize(("balancing", "model", "stops"), KINDS)
-def test_a_run_that_was_stopped_and_goes_on_is_the_same_byte_by_byte(
+def test_a_stopped_and_resumed_run_is_the_same_byte_by_byte(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, balancing: str, model: str, stops: list[int]
 ) -> None:
     plan = plan_of(folder, *COMMON, f"training.balancing={balancing}", f"model={model}")
@@ -86,7 +86,7 @@ def test_a_run_that_was_stopped_and_goes_on_is_the_same_byte_by_byte(
     assert digest(tmp_path / "stopped") == digest(tmp_path / "whole")
 
 
-def test_learnt_weights_have_the_heads_rate_do_not_decay_and_stand_in_the_curve(
+def test_learned_weights_have_the_heads_rate_do_not_decay_and_are_in_the_curve(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: dict[str, Any] = {}
@@ -94,7 +94,7 @@ def test_learnt_weights_have_the_heads_rate_do_not_decay_and_stand_in_the_curve(
 
     def configure(self: MultiTaskModule) -> Any:
         made = original(self)
-        seen["group"], seen["learnt"] = made["optimizer"].param_groups[-1], self.uncertainty
+        seen["group"], seen["uncertainty"] = made["optimizer"].param_groups[-1], self.uncertainty
         return made
 
     monkeypatch.setattr(MultiTaskModule, "configure_optimizers", configure)
@@ -102,7 +102,7 @@ def test_learnt_weights_have_the_heads_rate_do_not_decay_and_stand_in_the_curve(
     execute(plan, "unified", tmp_path / "run")
     assert seen["group"]["initial_lr"] == 1e-2
     assert seen["group"]["weight_decay"] == 0
-    assert {id(p) for p in seen["group"]["params"]} == {id(p) for p in seen["learnt"].parameters()}
+    assert {id(p) for p in seen["group"]["params"]} == {id(p) for p in seen["uncertainty"].parameters()}
     weights = pd.read_csv(tmp_path / "run" / "curve.csv").filter(like=":balancing_weight")
     assert list(weights) == [f"{task}:balancing_weight" for task in ("cls", "det", "reg", "seg")]
     assert (weights > 0).all(axis=None)
@@ -110,9 +110,7 @@ def test_learnt_weights_have_the_heads_rate_do_not_decay_and_stand_in_the_curve(
     assert (weights.iloc[0] != weights.iloc[1]).all()
 
 
-def test_gradients_that_were_put_together_are_clipped(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_combined_gradients_are_clipped(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     norms: list[float] = []
     original = torch.optim.AdamW.step
 
@@ -153,7 +151,7 @@ def test_half_precision_of_wide_range_trains(folder: Path, tmp_path: Path) -> No
     assert set(execute(plan, "unified", tmp_path / "run").scores) == {"seg", "cls", "det", "reg"}
 
 
-def test_a_loss_that_is_not_finite_ends_the_run_before_gradients_are_put_together(
+def test_a_loss_that_is_not_finite_ends_the_run_before_gradients_are_combined(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original = MultiTaskNetwork.forward_with_routing
@@ -172,14 +170,14 @@ def test_a_loss_that_is_not_finite_ends_the_run_before_gradients_are_put_togethe
 
 @pytest.fixture(scope="module")
 def uneven(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The classification task has but a third of its rows."""
+    """Data whose classification task has only a third of its rows."""
     folder = tmp_path_factory.mktemp("uneven")
     tiny_data(folder / "data", n=36)
     write_rows(folder / "data", "cls.csv", read_rows(folder / "data", "cls.csv")[:12])
     return folder
 
 
-def test_examples_are_dealt_out_and_the_streams_stay_the_tasks_own(uneven: Path) -> None:
+def test_sampling_changes_the_length_of_streams_and_not_their_content(uneven: Path) -> None:
     equal, sqrt = plan_of(uneven, *COMMON), plan_of(uneven, *COMMON, "training.sampling=sqrt")
     draws: dict[str, dict[str, list[Any]]] = {}
     for name, plan in (("equal", equal), ("sqrt", sqrt)):
@@ -195,7 +193,7 @@ def test_examples_are_dealt_out_and_the_streams_stay_the_tasks_own(uneven: Path)
         assert task_draws[:shorter] == draws["equal"][task][:shorter]
 
 
-def test_a_run_says_which_of_its_tasks_are_not_equally_exposed(uneven: Path, tmp_path: Path) -> None:
+def test_a_run_notes_which_of_its_tasks_are_not_equally_exposed(uneven: Path, tmp_path: Path) -> None:
     plan = plan_of(uneven, *COMMON, "training.sampling=proportional")
     shared = execute(plan, "unified", tmp_path / "shared")
     assert sum(shared.examples.values()) == 4 * 24
@@ -206,7 +204,7 @@ def test_a_run_says_which_of_its_tasks_are_not_equally_exposed(uneven: Path, tmp
     assert not any(NOT_EQUAL in note for notes in alone.notes.values() for note in notes)
 
 
-def test_dealing_out_by_the_budgets_own_rule_changes_nothing_but_the_fingerprint(uneven: Path) -> None:
+def test_sampling_by_the_rule_of_the_budget_changes_only_the_fingerprint(uneven: Path) -> None:
     uniform, equal = plan_of(uneven, *COMMON, "training.sampling=uniform"), plan_of(uneven, *COMMON)
     draws = []
     for plan in (uniform, equal):
@@ -216,7 +214,7 @@ def test_dealing_out_by_the_budgets_own_rule_changes_nothing_but_the_fingerprint
     assert {run.spec.fingerprint for run in equal.runs}.isdisjoint(run.spec.fingerprint for run in uniform.runs)
 
 
-# What is refused
+# Refused configurations
 
 
 @pytest.mark.parametrize(
@@ -230,7 +228,7 @@ def test_dealing_out_by_the_budgets_own_rule_changes_nothing_but_the_fingerprint
         (["model=mh_mtl", "model.norm=batch"], "model.norm must be group or frozen with training.balancing=upgrad"),
     ],
 )
-def test_what_cannot_be_told_apart_by_task_is_refused_in_one_line(
+def test_configurations_without_gradients_by_task_are_refused_in_one_line(
     folder: Path, overrides: list[str], message: str
 ) -> None:
     with pytest.raises(ConfigError) as caught:

@@ -1,4 +1,4 @@
-"""The file of a checkpoint: whole or not there, and of its own run alone."""
+"""Checkpoint file: complete or absent, and used by its own run only."""
 
 import errno
 import os
@@ -43,7 +43,7 @@ def test_without_a_checkpoint_there_is_none_and_half_of_a_first_one_is_removed(t
     ("other", "reason"),
     [({"fingerprint": "b" * 64}, "fingerprint is aaa"), ({"precision": "16-mixed"}, "precision is 32-true")],
 )
-def test_a_checkpoint_of_another_run_or_precision_is_removed_and_said(
+def test_a_checkpoint_of_another_run_or_precision_is_removed_with_a_message(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], other: dict[str, str], reason: str
 ) -> None:
     written(tmp_path)
@@ -52,7 +52,7 @@ def test_a_checkpoint_of_another_run_or_precision_is_removed_and_said(
     assert not (tmp_path / "checkpoint").exists()
 
 
-def test_a_bit_that_flipped_is_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_flipped_bit_is_detected(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = written(tmp_path)
     path = tmp_path / "checkpoint" / "state.bin"
     content = bytearray(path.read_bytes())
@@ -62,7 +62,9 @@ def test_a_bit_that_flipped_is_found(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "SHA-256 differs" in capsys.readouterr().out
 
 
-def test_one_that_cannot_be_written_leaves_the_one_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_checkpoint_that_cannot_be_written_leaves_the_previous_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = written(tmp_path)
 
     def full(descriptor: int) -> None:
@@ -83,15 +85,15 @@ def test_one_that_cannot_be_written_leaves_the_one_before_it(tmp_path: Path, mon
     [
         (Position(0, 2, 2), True),
         (Position(1, 0, 3), True),
-        (Position(2, 0, 5), True),  # all is trained and validated
+        (Position(2, 0, 5), True),  # everything is trained and validated
         (Position(0, 2, 9), False),  # the step of another run
-        (Position(0, 3, 3), False),  # a part that is done has no batch 3
+        (Position(0, 3, 3), False),  # an interval of three batches has no batch 3
         (Position(2, 1, 6), False),
         (Position(3, 0, 5), False),
     ],
     ids=str,
 )
-def test_a_checkpoint_is_taken_only_where_it_is_of_a_place_in_the_runs_parts(
+def test_a_checkpoint_is_used_only_if_its_position_exists_in_the_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], position: Position, fits: bool
 ) -> None:
     file = CheckpointFile(tmp_path, **OWN)

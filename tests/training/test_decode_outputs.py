@@ -40,7 +40,7 @@ def test_masks_are_those_of_argmax_over_enlarged_logits(task_id: str) -> None:
         assert prediction.sample_id == mask_of.sample_id
 
 
-def test_boxes_points_and_probabilities_are_told_in_the_original_image() -> None:
+def test_boxes_points_and_probabilities_are_those_of_the_original_image() -> None:
     box = decode_outputs(CATALOGUE["thyroid_nodule_det"], torch.tensor([[0.1, 0.5, 0.2, 1.0]]), [_wide("d")])[0].box
     points = decode_outputs(CATALOGUE["FUGC"], torch.tensor([[[0.5, 0.5], [0.25, 0.0]]]), [_wide("p")])[0].points
     probs = decode_outputs(CATALOGUE["breast_2cls"], torch.tensor([[0.0, np.log(3.0)]]), [_wide("c")])[0].probs

@@ -45,7 +45,7 @@ def test_batches_of_resident_images_are_those_of_the_cache(data: tuple[Dataset, 
         assert_equal(actual, expected)
 
 
-def test_only_what_is_shown_is_resident(data: tuple[Dataset, ImageCache]) -> None:
+def test_only_the_given_samples_are_resident(data: tuple[Dataset, ImageCache]) -> None:
     dataset, cache = data
     some = [*dataset.by_task["seg"][:2], dataset.by_task["cls"][0], dataset.by_task["cls"][0]]
     resident = ResidentPixels(cache, some, CPU)
@@ -69,7 +69,7 @@ def test_images_stay_on_a_device_where_they_are_to(data: tuple[Dataset, ImageCac
     assert isinstance(make_pixels(CPU, cache, dataset.samples, "auto"), CachedPixels)
 
 
-def test_by_auto_a_gpu_decides_by_its_free_memory(
+def test_auto_depends_on_the_free_memory_of_a_gpu(
     data: tuple[Dataset, ImageCache], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dataset, cache = data

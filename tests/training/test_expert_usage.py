@@ -1,4 +1,4 @@
-"""Shares of experts, counted batch by batch, by hand."""
+"""Shares of experts over several batches, computed by hand."""
 
 from pathlib import Path
 

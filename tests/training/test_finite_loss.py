@@ -13,7 +13,7 @@ def test_a_loss_on_a_cpu_is_looked_at_in_its_step() -> None:
 
 
 class Elsewhere(torch.Tensor):
-    """A tensor that says it is on a GPU."""
+    """Tensor that claims to be on a GPU."""
 
     @property
     def device(self) -> torch.device:  # type: ignore[override]
@@ -32,15 +32,15 @@ def test_a_loss_on_a_gpu_is_looked_at_later_and_named_by_its_step() -> None:
         guard.add(elsewhere(1.0), INTERVAL, ["lung"])
 
 
-def test_what_was_not_looked_at_is_found_before_a_validation() -> None:
+def test_unchecked_losses_are_checked_before_a_validation() -> None:
     guard = LossGuard(1000)
     guard.add(elsewhere(float("nan")), 1, ["lung"])
     with pytest.raises(RunError, match="at step 1 of 1000"):
         guard.check()
 
 
-def test_what_was_found_good_is_not_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else each look would take longer than the one before, and keep all losses in memory."""
+def test_finite_losses_are_not_checked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise each check would take longer than the one before, and all losses would stay in memory."""
     looked_at: list[int] = []
     stack = torch.stack
 

@@ -1,4 +1,4 @@
-"""Oracles: segmentation-models-pytorch for Dice, torchvision for GIoU, torch for cross-entropy."""
+"""Losses against oracles: segmentation-models-pytorch for Dice, torchvision for GIoU, torch for cross-entropy."""
 
 import math
 
@@ -111,7 +111,7 @@ def test_a_class_that_is_absent_and_not_predicted_costs_nothing() -> None:
     assert float(dice_loss(torch.full((1, 4, 8, 8), 0.25), masks)) > 0.5
 
 
-def test_the_configured_segmentation_loss_is_taken(training: TrainingConfig) -> None:
+def test_the_configured_segmentation_loss_is_used(training: TrainingConfig) -> None:
     logits, masks = random(2, 4, 8, 8), (random(2, 8, 8) * 4).long()
     dice = training.model_copy(update={"segmentation_loss": "dice"})
     assert torch.allclose(sample_losses(SEG, logits, masks, dice), dice_loss(logits.softmax(dim=1), masks))

@@ -1,4 +1,4 @@
-"""Networks laid out for speed compute what they computed."""
+"""Networks prepared for a device compute the same as before."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ def tiny() -> MultiTaskNetwork:
 
 
 def batch(n: int, tasks: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """So many samples of so many tasks."""
+    """Make a batch with a number of samples and tasks."""
     images = torch.randn(n, 3, 64, 64, generator=torch.Generator().manual_seed(n))
     return images, {task_id: torch.arange(i, n, tasks) for i, task_id in enumerate(TASKS[:tasks])}
 
@@ -108,7 +108,7 @@ def test_compiled_parts_compute_the_same_with_few_graphs_for_all_batches(build: 
         assert_same(gradients(compiled, images, batch_indices), gradients(plain, images, batch_indices))
         seen.append(len(graphs))
     assert seen[0] > 0
-    assert seen[-1] <= seen[0] + 1  # other numbers of samples and other tasks need no graphs of their own
+    assert seen[-1] <= seen[0] + 1  # other numbers of samples and other tasks need no further graphs
 
 
 def test_without_gradients_nothing_is_compiled_and_release_leaves_no_trace() -> None:

@@ -1,4 +1,4 @@
-"""What one training step minimises: every sample counts the same, in a batch of any length."""
+"""Objective of a training step: every sample counts the same, in a batch of any length."""
 
 import math
 from typing import Any, cast
@@ -32,7 +32,7 @@ def study(*overrides: str) -> StudyConfig:
 
 
 class Collected:
-    """In the place of a scorer: keeps which samples it was given."""
+    """Replacement of a scorer that records the samples it receives."""
 
     def __init__(self) -> None:
         self.samples: list[str] = []
@@ -52,7 +52,7 @@ def module_of(config: StudyConfig, intervals: Any = (), curve: Any = None) -> Mu
 
 
 def batch_of(groups: int, first: int = 0) -> Batch:
-    """Groups of four samples, one of each task; a group is drawn from its number alone."""
+    """Make a batch of groups of four samples, one of each task; a group depends only on its number."""
     parts = [_group(number) for number in range(first, first + groups)]
     names = [task.id for task in ALL]
     batch_indices = {task_id: torch.arange(groups) * len(ALL) + i for i, task_id in enumerate(names)}
@@ -74,13 +74,13 @@ def _group(number: int) -> tuple[Tensor, dict[str, Tensor]]:
 
 
 def doubled(batch: Batch) -> Batch:
-    """The same batch for a network in double precision."""
+    """Return the same batch for a network in double precision."""
     targets = {t: target.double() if target.is_floating_point() else target for t, target in batch.targets.items()}
     return Batch(batch.images.double(), batch.samples, batch.rows, targets)
 
 
 def repeated(batch: Batch, times: int) -> Batch:
-    """A batch of copies of a batch, so that tokens are sent to experts in the same shares."""
+    """Return a batch of copies of a batch, so that experts have the same shares."""
     batch_indices = {
         t: torch.cat([indices + i * len(batch.samples) for i in range(times)]) for t, indices in batch.rows.items()
     }
@@ -94,7 +94,7 @@ def objective(module: MultiTaskModule, batch: Batch) -> float:
 
 @torch.no_grad()
 def summed_losses(module: MultiTaskModule, config: StudyConfig, batch: Batch) -> dict[str, float]:
-    """Of each task, weight x the sum of the losses of its samples, taken from the network itself."""
+    """Return weight x sum of the losses of each task's samples, computed from the network itself."""
     outputs = module.network(batch.images, batch.rows)
     losses = {t: sample_losses(_task(t), o, batch.targets[t], config.training) for t, o in outputs.items()}
     return {task_id: WEIGHTS[task_id] * float(task_losses.sum()) for task_id, task_losses in losses.items()}
@@ -125,8 +125,8 @@ def test_the_objective_is_the_sum_over_samples_over_the_configured_batch_size(
 
 
 @each_model
-def test_a_shorter_batch_weighs_as_much_less_as_it_is_shorter(overrides: tuple[str, ...]) -> None:
-    """Of experts too: the balance of the last, shorter batch is no more than its samples' part."""
+def test_a_shorter_batch_counts_in_proportion_to_its_samples(overrides: tuple[str, ...]) -> None:
+    """The load-balancing loss too counts in a shorter batch in proportion to its samples."""
     module, batch = module_of(study(*overrides)), batch_of(1)
     full_batch = objective(module, repeated(batch, BATCH_SIZE // 4))
     for times in (1, 3):
@@ -143,8 +143,8 @@ def test_a_batch_cut_in_two_has_the_gradient_of_the_whole() -> None:
     assert torch.allclose(gradients[0], gradients[1], rtol=1e-9, atol=1e-12)
 
 
-def test_the_balance_of_experts_teaches_the_routers_with_its_weight() -> None:
-    """In double precision: the gradient of the objective is that of the losses and weight x that of the balance."""
+def test_the_load_balancing_loss_trains_the_routers_with_its_weight() -> None:
+    """The gradient of the objective is that of the losses + weight x that of load balancing (in double precision)."""
     gradients = []
     for weight in (0.0, 0.7):
         module = module_of(study("model=m2dino_tiny", f"model.experts.balance={weight}")).double()
@@ -163,7 +163,7 @@ def test_the_balance_of_experts_teaches_the_routers_with_its_weight() -> None:
 
 
 def test_learned_weights_are_of_samples_and_not_of_tasks() -> None:
-    """The sum over samples of weight x (exp(-s) x loss + s), over the batch size."""
+    """The objective is the sum over samples of weight x (exp(-s) x loss + s), divided by the batch size."""
     config = study("model=tiny", "training.balancing=uncertainty")
     module, batch = module_of(config), batch_of(3)
     assert module.uncertainty is not None
@@ -177,7 +177,7 @@ def test_learned_weights_are_of_samples_and_not_of_tasks() -> None:
 
 
 class Rows:
-    """In the place of a curve: keeps what it is given."""
+    """Replacement of a curve that records what it receives."""
 
     skill = 0.0
 
@@ -189,7 +189,7 @@ class Rows:
 
 
 class Draws(list[int]):
-    """In the place of a part's batches: so many draws in each."""
+    """Replacement of an interval's batches, with a number of draws in each."""
 
     @property
     def draws(self) -> list[list[None]]:
@@ -197,7 +197,7 @@ class Draws(list[int]):
 
 
 def curve_of(module: MultiTaskModule, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """The row that a validation of a module without a trainer adds."""
+    """Return the row that a validation adds, for a module without a trainer."""
     groups = [{"lr": 0.01}, {"lr": 0.1}]
     trainer = type("Trainer", (), {"optimizers": [type("Optimiser", (), {"param_groups": groups})]})
     monkeypatch.setattr(MultiTaskModule, "trainer", trainer)
@@ -217,20 +217,20 @@ def test_the_training_loss_of_the_curve_is_a_mean_over_samples(monkeypatch: pyte
     expected = sum(sum(summed_losses(module, config, batch).values()) for batch in batches) / 36
     row = curve_of(module, monkeypatch)
     assert row["training_loss"] == pytest.approx(expected, rel=1e-5)
-    assert row["learning_rate"] == 0.1  # of the heads, which come last
+    assert row["learning_rate"] == 0.1  # the rate of the heads, which come last
     monkeypatch.undo()
-    module.training_step(batches[2], 0)  # the next part has losses of its own
+    module.training_step(batches[2], 0)  # the next interval has its own losses
     alone = sum(summed_losses(module, config, batches[2]).values()) / 4
     assert curve_of(module, monkeypatch)["training_loss"] == pytest.approx(alone, rel=1e-5)
 
 
 @torch.no_grad()
-def test_a_validation_loss_is_a_mean_over_the_folds_samples_and_not_over_batches(
+def test_a_validation_loss_is_a_mean_over_samples_and_not_over_batches(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     config = study("model=tiny")
     module = module_of(config, [Draws()], Rows())
-    for batches in ([batch_of(2, first=9)], [batch_of(3), batch_of(1, first=3)]):  # the second time counts
+    for batches in ([batch_of(2, first=9)], [batch_of(3), batch_of(1, first=3)]):  # only the second validation counts
         module.on_validation_epoch_start()
         for batch in batches:
             module.validation_step(batch, 0)
@@ -265,7 +265,7 @@ def test_no_step_of_a_run_has_a_rate_of_zero_and_the_encoders_share_holds_at_eve
         rates.append([group["lr"] for group in optimiser.param_groups])
         optimiser.step()
         schedule.step()
-    heads = [step[-1] for step in rates]  # what curve.csv shows
-    # A sixth of the run is done at the first of five steps: a third of the way up; at the third, all the way.
+    heads = [step[-1] for step in rates]  # the rates in curve.csv
+    # The first of five steps is at progress 1/6, a third of the warm-up; the third step is at its end.
     assert heads == pytest.approx([1e-2 / 3, 2e-2 / 3, 1e-2, 7.5e-3, 2.5e-3])
     assert all(step[0] == pytest.approx(step[-1] / 10) for step in rates)

@@ -1,4 +1,4 @@
-"""Which parameter is trained at which rate, by hand."""
+"""Learning rate of each parameter, by hand."""
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ def training(*overrides: str) -> TrainingConfig:
     return compose_study("demo", [*rates, *overrides]).training
 
 
-def test_the_encoder_has_a_rate_of_its_own_and_what_is_new_the_other() -> None:
+def test_the_encoder_and_new_modules_have_their_own_rates() -> None:
     rates = get_learning_rates(network(), training())
     assert rates["encoder.vit.patch_embed.proj.weight"] == 1e-3
     assert rates["encoder.vit.blocks.5.mlp.experts.0.fc1.weight"] == 1e-3
@@ -24,7 +24,7 @@ def test_the_encoder_has_a_rate_of_its_own_and_what_is_new_the_other() -> None:
     assert {rate for name, rate in rates.items() if not name.startswith("encoder.")} == {1e-2}
 
 
-def test_without_a_rate_of_its_own_the_encoder_has_the_others() -> None:
+def test_without_its_own_rate_the_encoder_has_that_of_new_modules() -> None:
     assert set(get_learning_rates(network(), training("training.encoder_learning_rate=null")).values()) == {1e-2}
 
 
@@ -53,8 +53,8 @@ def test_weights_decay_and_norms_biases_and_tokens_do_not() -> None:
     assert not any("norm" in name for name in decaying if "dpt" not in name)
 
 
-def test_what_no_key_names_is_torchs_own() -> None:
-    """No fingerprint holds it: another value would change the numbers of runs that count as done."""
+def test_settings_without_a_key_have_torchs_defaults() -> None:
+    """No fingerprint contains these values: other ones would change the numbers of runs that count as done."""
     usual = torch.optim.AdamW([torch.zeros(1)]).param_groups[0]
     for group in make_optimizer(network(), training()).param_groups:
         assert all(
@@ -63,7 +63,7 @@ def test_what_no_key_names_is_torchs_own() -> None:
 
 
 @pytest.mark.parametrize("freeze", ["early", "backbone"])
-def test_what_is_frozen_is_not_in_the_optimiser(freeze: str) -> None:
+def test_frozen_parameters_are_not_in_the_optimizer(freeze: str) -> None:
     built = network(freeze=freeze)
     optimized = {id(p) for group in make_optimizer(built, training()).param_groups for p in group["params"]}
     assert optimized == {id(p) for p in built.parameters() if p.requires_grad}

@@ -6,9 +6,9 @@ import pytest
 from usaggr.training.peak_memory import read_peak_mib, reset_peak
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux begins anew")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can reset the peak")
 def test_what_an_earlier_run_held_is_forgotten() -> None:
-    reset_peak()  # of the tests before
+    reset_peak()  # removes the peak of earlier tests
     before = read_peak_mib()
     array = np.ones(2**25)  # 256 MiB
     at_most = read_peak_mib()

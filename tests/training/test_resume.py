@@ -1,4 +1,4 @@
-"""A run that was interrupted and goes on has the numbers of one that never stopped, byte by byte."""
+"""A run that was interrupted and resumed has the numbers of one that never stopped, byte by byte."""
 
 import errno
 import hashlib
@@ -26,9 +26,9 @@ from usaggr.training.module import MultiTaskModule
 from usaggr.training.run import execute_run
 
 COMMON = ("training.budget=24 examples", "training.validations=2", "training.keep_weights=scored", "model.dropout=0.3")
-"""Dropout draws random numbers in each step, which have to go on where they were."""
+"""Dropout draws random numbers in each step, so that the state of the generator must be restored."""
 STEPS = 12
-"""Of the block `unified` here: 4 tasks of 24 examples in batches of 8; each of the two parts has 6."""
+"""Steps of the block `unified` here: 4 tasks with 24 examples in batches of 8; each of the two intervals has 6."""
 
 
 @pytest.fixture(scope="module")
@@ -43,12 +43,12 @@ def train(plan: Plan, directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     stopping.forget()
     RunDirectory(directory).clear()
-    torch.rand(7)  # what the process did before is of no consequence
+    torch.rand(7)  # random numbers drawn earlier in the process must not matter
     execute_run(run.spec, directory, run.study, Placement(threads=1), data)
 
 
 def train_with_stops(plan: Plan, directory: Path, stops: Sequence[int], monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Asked to stop in the steps given, counted over all attempts; what each attempt said as it stopped."""
+    """Train with requests to stop at steps counted over all attempts; return the message of each stopped attempt."""
     messages = []
     original = resume.CheckpointCallback.on_train_batch_end
     for stop in [*stops, None]:
@@ -71,7 +71,7 @@ def train_with_stops(plan: Plan, directory: Path, stops: Sequence[int], monkeypa
 
 
 def digest(directory: Path) -> dict[str, str]:
-    """All that a run leaves, but for what it took."""
+    """Return hashes of everything that a run writes, except time and memory."""
     digests = {}
     for path in sorted(path for path in directory.rglob("*") if path.is_file()):
         content = path.read_bytes()
@@ -96,7 +96,7 @@ def expected(
     return uninterrupted[kind]
 
 
-# The first step, a part's last (so within its validation), within a part, the last of all, and several.
+# The first step, the last of an interval (within its validation), inside an interval, the last of all, and several.
 STOPS = [[1], [6], [9], [12], [2, 5, 9], [5, 6, 7, 12]]
 KINDS = [("tiny", "last"), ("tiny", "best"), ("m2dino_tiny", "last"), ("m2dino_tiny", "best")]
 QUICK = [(("tiny", "last"), [1]), (("m2dino_tiny", "best"), [5, 6, 7, 12])]
@@ -112,7 +112,7 @@ QUICK = [(("tiny", "last"), [1]), (("m2dino_tiny", "best"), [5, 6, 7, 12])]
         for stops in STOPS
     ],
 )
-def test_a_run_that_was_stopped_and_goes_on_is_the_same_byte_by_byte(
+def test_a_stopped_and_resumed_run_is_the_same_byte_by_byte(
     folder: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -122,7 +122,7 @@ def test_a_run_that_was_stopped_and_goes_on_is_the_same_byte_by_byte(
 ) -> None:
     plan = plan_of(folder, f"model={kind[0]}", f"training.score_weights={kind[1]}", *COMMON)
     messages = train_with_stops(plan, tmp_path / "run", stops, monkeypatch)
-    # A validation is broken off, and begins again with the step before it.
+    # A validation is interrupted, and repeated together with the step before it.
     stop_steps = [stop - 1 if stop in (6, STEPS) else stop for stop in stops]
     assert messages == [f"stopped at step {step} of {STEPS}" for step in stop_steps]
     assert digest(tmp_path / "run") == expected(plan, folder, kind, uninterrupted)
@@ -130,7 +130,7 @@ def test_a_run_that_was_stopped_and_goes_on_is_the_same_byte_by_byte(
 
 
 def stopped(plan: Plan, directory: Path, monkeypatch: pytest.MonkeyPatch, step: int = 4) -> Path:
-    """The checkpoint of a run that was stopped once."""
+    """Checkpoint of a run that was stopped once."""
     with monkeypatch.context() as patch:
         original = resume.CheckpointCallback.on_train_batch_end
 
@@ -165,7 +165,7 @@ def rewrite(path: Path, **changes: object) -> None:
 
 
 def pickled(path: Path) -> None:
-    """What pickle would execute, with the right hash."""
+    """Replace the content by one that pickle would execute, with a valid hash."""
     content = pickle.dumps(Bomb(path.parents[1] / "executed"))
     path.write_bytes(path.read_bytes().split(b"\n", 1)[0] + b"\n" + content)
     rewrite(path, sha256=hashlib.sha256(content).hexdigest())
@@ -195,7 +195,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
     "damage",
     [name if name == "one bit flipped" else pytest.param(name, marks=pytest.mark.slow) for name in DAMAGE],
 )
-def test_a_checkpoint_that_cannot_be_used_is_said_and_the_run_begins_anew(
+def test_a_checkpoint_that_cannot_be_used_is_reported_and_the_run_starts_from_the_beginning(
     folder: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -263,7 +263,7 @@ def test_a_full_disk_costs_the_checkpoint_and_not_the_run(
     assert f"no checkpoint at step 1 of {STEPS}: [Errno 28] No space left on device" in capsys.readouterr().out
 
 
-def test_a_validation_is_broken_off_after_any_of_its_batches(
+def test_a_validation_is_interrupted_after_any_of_its_batches(
     folder: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -290,7 +290,7 @@ def test_a_validation_is_broken_off_after_any_of_its_batches(
     assert digest(tmp_path / "run") == expected(plan, folder, kind, uninterrupted)
 
 
-def test_checkpoints_are_no_part_of_a_fingerprint(folder: Path) -> None:
+def test_checkpoints_do_not_change_a_fingerprint(folder: Path) -> None:
     fingerprints = [
         {run.spec.fingerprint for run in plan_of(folder, f"training.checkpoint={minutes}").runs}
         for minutes in ("null", "10", "0.5")

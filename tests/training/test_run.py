@@ -56,7 +56,7 @@ def execute(plan: Plan, block: str, directory: Path) -> RunResult:
 
 @dataclass(frozen=True)
 class Trained:
-    """A run of all tasks that tests only read."""
+    """Run of all tasks, which tests only read."""
 
     plan: Plan
     directory: Path
@@ -65,7 +65,7 @@ class Trained:
 
 @pytest.fixture(scope="module")
 def trained(folder: Path) -> Trained:
-    pairs = "data.subject_patterns={seg: 's[0-9]+', reg: 's[0-9]+'}"  # two samples each; of others one
+    pairs = "data.subject_patterns={seg: 's[0-9]+', reg: 's[0-9]+'}"  # two samples per subject, for other tasks one
     plan = plan_of(folder, "training.keep_weights=scored", "training.validations=2", pairs)
     directory = folder / "trained"
     return Trained(plan, directory, execute(plan, "unified", directory))
@@ -92,7 +92,7 @@ def test_a_run_leaves_all_that_the_contract_asks_for(trained: Trained) -> None:
     assert result.cost.parameters > 1000
 
 
-def test_a_runs_time_is_told_part_by_part(trained: Trained) -> None:
+def test_a_runs_time_is_recorded_by_phase(trained: Trained) -> None:
     result = trained.result
     times = result.timings
     assert {"network", "streams", "trivial", "fit", "train", "validation", "test", "write"} <= set(times)
@@ -104,7 +104,7 @@ def test_a_runs_time_is_told_part_by_part(trained: Trained) -> None:
     assert result.cost.samples_per_second == pytest.approx(sum(result.examples.values()) / times["train"])
 
 
-def test_scores_can_be_taken_again_from_the_stored_predictions(trained: Trained) -> None:
+def test_scores_can_be_computed_from_the_stored_predictions(trained: Trained) -> None:
     plan, result = trained.plan, trained.result
     table = read_predictions(trained.directory / "predictions.parquet")
     assert len(table) == sum(result.n_test.values())
@@ -116,7 +116,7 @@ def test_scores_can_be_taken_again_from_the_stored_predictions(trained: Trained)
 
 
 def test_the_same_run_twice_gives_the_same_numbers(trained: Trained, tmp_path: Path) -> None:
-    torch.manual_seed(99)  # what happened before in the process must not matter
+    torch.manual_seed(99)  # random numbers drawn earlier in the process must not matter
     first, second = trained.result, execute(trained.plan, "unified", tmp_path / "second")
     assert (first.scores, first.validation, first.trivial) == (second.scores, second.validation, second.trivial)
     assert (trained.directory / "curve.csv").read_text() == (tmp_path / "second" / "curve.csv").read_text()
@@ -148,7 +148,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_with_its_reason(folder: Path, tm
     assert not (tmp_path / "run" / "result.json").exists()
 
 
-def test_the_curve_has_a_row_a_validation_and_ends_with_the_run(folder: Path, tmp_path: Path) -> None:
+def test_the_curve_has_one_row_per_validation_and_ends_with_the_run(folder: Path, tmp_path: Path) -> None:
     plan = plan_of(folder, "training.validations=3")
     result = execute(plan, "seg", tmp_path / "run")
     with (tmp_path / "run" / "curve.csv").open(newline="") as file:
@@ -175,7 +175,7 @@ def test_the_best_weights_are_scored_and_kept_and_dropout_is_off_when_they_are(
 
 
 def predicted_by_kept_weights(plan: Plan, task_id: str, directory: Path) -> dict[str, np.ndarray]:
-    """Probabilities of a run's test samples, by a new network with the weights that the run has kept."""
+    """Return probabilities of a run's test samples, from a new network with the stored weights."""
     _, data = pick(plan, task_id)
     network = build_network(plan.study.model, list(data.tasks.values()), 0).eval()
     network.load_state_dict(load_file(directory / "weights" / "scored.safetensors"))
@@ -187,7 +187,7 @@ def predicted_by_kept_weights(plan: Plan, task_id: str, directory: Path) -> dict
     return predictions
 
 
-def test_no_part_of_a_run_is_empty_where_there_are_fewer_batches_than_validations(folder: Path) -> None:
+def test_no_interval_is_empty_with_fewer_batches_than_validations(folder: Path) -> None:
     plan = plan_of(folder, "training.validations=50")
     run, data = pick(plan, "cls")
     parts, _ = make_intervals(run.spec, run.study, data)
@@ -218,7 +218,7 @@ def test_the_weight_of_a_task_scales_its_loss(folder: Path, tmp_path: Path) -> N
     execute_run(run.spec, tmp_path / "run", run.study, Placement(threads=1), data)
     with (tmp_path / "run" / "curve.csv").open(newline="") as file:
         curve = list(csv.DictReader(file))
-    # Without a gradient nothing is learnt: the validation loss stays where it was.
+    # Without a gradient nothing is learned: the validation loss stays the same.
     assert {row["reg:val_loss"] for row in curve} == {curve[0]["reg:val_loss"]}
 
 
@@ -271,7 +271,7 @@ def test_runs_of_transformers_train_in_half_precision_and_frozen(folder: Path, t
 def test_the_fast_path_scores_as_the_plain_one(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str
 ) -> None:
-    # Adam's steps have one size whatever the gradient's: rounding alone tells the two apart, by as much as the rate.
+    # Adam's steps do not depend on the size of the gradient: rounding errors can change them by as much as the rate.
     few = ["training.budget=16 examples", "training.validations=2"]
     common = [f"model={model}", "training.learning_rate=1e-5", *few]
     fast = plan_of(folder, *common, "training.resident=true", "training.channels_last=true")
@@ -284,7 +284,7 @@ def test_the_fast_path_scores_as_the_plain_one(
     for task_id, main in {"seg": "dsc", "det": "iou", "reg": "mre"}.items():
         assert result.scores[task_id][main] == pytest.approx(expected.scores[task_id][main], abs=1e-3, rel=1e-3)
     predictions = [read_predictions(tmp_path / name / "predictions.parquet") for name in ("fast", "slow")]
-    # Of noise, classes are ranked by next to nothing: probabilities are compared, and not their ranks.
+    # On noise the probabilities of classes are almost equal: they are compared, and not their ranks.
     probabilities = [table[table["task_id"] == "cls"]["probs"].to_list() for table in predictions]
     assert np.allclose(probabilities[0], probabilities[1], atol=1e-3)
     losses = [pd.read_csv(tmp_path / name / "curve.csv").filter(like="loss") for name in ("fast", "slow")]
@@ -292,7 +292,7 @@ def test_the_fast_path_scores_as_the_plain_one(
 
 
 def plain_optimiser(network: MultiTaskNetwork, training: TrainingConfig) -> torch.optim.Optimizer:
-    """AdamW tensor by tensor."""
+    """Make AdamW without the fused implementation."""
     groups = make_optimizer(network, training).param_groups
     plain_groups = [{key: group[key] for key in ("params", "lr", "weight_decay")} for group in groups]
     return torch.optim.AdamW(plain_groups, foreach=False, fused=False)

@@ -16,7 +16,7 @@ TOLERANCE = 0.05
 
 
 def fold(tmp_path: Path, **options: bool) -> tuple[SubsetScorer, np.ndarray, np.ndarray]:
-    """A scorer that was given a fold of two tasks; truths and predictions of the first."""
+    """Scorer with a subset of two tasks, and the truths and predictions of the first task."""
     truths, predicted = np.random.default_rng(0).integers(0, TASK.num_classes, (2, 4, 20, 30), dtype=np.uint8)
     tasks = {task.id: task for task in (TASK, OTHER)}
     scorer = SubsetScorer(tasks, data_config(tmp_path, tmp_path / "cache"), TOLERANCE, **options)
@@ -33,7 +33,7 @@ def fold(tmp_path: Path, **options: bool) -> tuple[SubsetScorer, np.ndarray, np.
     return scorer, truths, predicted
 
 
-def test_a_fold_has_the_means_of_its_samples_scores(tmp_path: Path) -> None:
+def test_a_subset_has_the_means_of_its_samples_scores(tmp_path: Path) -> None:
     scorer, truths, predicted = fold(tmp_path)
     scores, notes = scorer.scores()
     pairs = zip(truths, predicted, strict=True)
@@ -73,6 +73,6 @@ def test_skill_is_a_mean_over_tasks_of_main_metrics() -> None:
     trivial = {TASK.id: {"dsc": 0.5}, OTHER.id: {"auc": 0.5}}
     scores = {TASK.id: {"dsc": 0.75, "hd": 3.0}, OTHER.id: {"auc": 1.0}}
     assert compute_mean_skill(scores, trivial, [TASK, OTHER]) == 0.75
-    # A task without a score has no say: an AUC is not defined where a class is missing.
+    # A task without a score is left out: an AUC is not defined if a class is missing.
     assert compute_mean_skill({**scores, OTHER.id: {}}, trivial, [TASK, OTHER]) == 0.5
     assert compute_mean_skill({}, trivial, [TASK, OTHER]) == 0.0

@@ -1,4 +1,4 @@
-"""Runs of two stages: what the second one starts from, what it is shown, and that a stop changes nothing of it."""
+"""Runs of two stages: initial weights and examples of the second stage, and its resume."""
 
 import shutil
 from dataclasses import replace
@@ -61,7 +61,7 @@ def train(plan: Plan, block: str, directory: Path | None = None) -> Path:
 
 @pytest.fixture(scope="module")
 def parent(plan: Plan) -> PlannedRun:
-    """The first stage, trained."""
+    """Trained first stage."""
     train(plan, "unified.first")
     return run_of(plan, "unified.first")[0]
 
@@ -74,7 +74,7 @@ def shown(plan: Plan, block: str, task: str) -> list[tuple[str, int]]:
     return [(draw.sample_id, draw.augmentation) for draw in draws if draw.task_id == task]
 
 
-def test_both_stages_show_a_task_what_one_stage_does_in_the_same_order(plan: Plan) -> None:
+def test_both_stages_train_on_the_examples_of_one_stage_in_the_same_order(plan: Plan) -> None:
     for task in ("cls", "seg"):
         one_stage = shown(plan, task, task)
         first, second = shown(plan, "unified.first", task), shown(plan, f"staged_task.{task}", task)
@@ -123,9 +123,9 @@ def test_a_frozen_encoder_is_not_trained_not_counted_and_in_evaluation_mode(plan
     run, data = run_of(plan, "staged_task_frozen.seg")
     network = build_network(run.study.model, list(data.tasks.values()), 0).train()
     frozen = {id(parameter) for parameter in network.encoder.parameters()}
-    learnt = {id(p) for group in make_optimizer(network, run.study.training).param_groups for p in group["params"]}
-    assert learnt
-    assert not frozen & learnt
+    trained = {id(p) for group in make_optimizer(network, run.study.training).param_groups for p in group["params"]}
+    assert trained
+    assert not frozen & trained
     counts = count_parameters(network)
     assert counts.trained == counts.total - sum(parameter.numel() for parameter in network.encoder.parameters())
     assert not any(module.training for module in network.encoder.modules())
@@ -150,7 +150,7 @@ def test_a_frozen_encoder_ends_as_its_parent_left_it(plan: Plan, parent: Planned
 
 
 @pytest.mark.slow
-def test_an_interrupted_child_ends_as_one_that_never_stopped(
+def test_an_interrupted_second_stage_ends_as_one_that_never_stopped(
     plan: Plan, parent: PlannedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, _ = run_of(plan, "staged_task.seg")

@@ -11,7 +11,7 @@ def test_a_part_that_comes_again_adds_up() -> None:
     assert watch.timings == {"train": 5.0, "test": 1.0}
 
 
-def test_parts_are_counted_even_where_they_fail_and_lie_within_the_whole() -> None:
+def test_phases_are_counted_after_an_error_too_and_sum_to_less_than_the_total() -> None:
     watch = Stopwatch()
     with watch.measure("outer"), pytest.raises(ValueError, match="no"), watch.measure("inner"):
         raise ValueError("no")

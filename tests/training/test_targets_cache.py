@@ -31,7 +31,7 @@ def test_a_mask_is_the_same_every_time(tmp_path: Path, mask: np.ndarray) -> None
         assert decoded is not None
         assert decoded.dtype == np.uint8
         assert (decoded == mask).all()
-        decoded[:] = 77  # is the caller's own
+        decoded[:] = 77  # belongs to the caller
 
 
 def test_a_mask_of_16_bits_keeps_its_values(tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ def test_a_kept_mask_needs_its_file_no_more_and_another_content_is_read(tmp_path
         masks.mask(replace(masked, label_hash="of another content"), AS_IS)
 
 
-def test_how_255_is_read_is_told_apart(tmp_path: Path) -> None:
+def test_masks_that_read_255_differently_are_cached_separately(tmp_path: Path) -> None:
     masks, masked = (
         TruthMasks(10**6),
         mask_sample(tmp_path, "seg", "a", np.where(labels(0) > 0, 255, 0).astype(np.uint8)),
