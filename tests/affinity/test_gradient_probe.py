@@ -53,12 +53,12 @@ def test_a_probed_run_ends_with_the_weights_of_an_unprobed_one_bit_by_bit(
     assert all(torch.equal(training.weights[name], weight) for name, weight in alone.items())
 
 
-class Look(pl.Callback):
+class CompareSteps(pl.Callback):
     """Callback that compares, after two steps, a virtual step with a real step of a copy of the network."""
 
     def __init__(self, data: Any, study: Any) -> None:
         self.data, self.study = data, study
-        self.found: list[tuple[dict[str, float], dict[str, float]]] = []
+        self.losses: list[tuple[dict[str, float], dict[str, float]]] = []
         self.gradients: list[tuple[list[Tensor], list[Tensor]]] = []
 
     def on_train_batch_end(
@@ -68,35 +68,37 @@ class Look(pl.Callback):
         if pl_module.step != 2:
             return
         pl_module.network.eval()
-        moment = TrainingState(trainer, pl_module, self.data, self.study.training, ProbeSamples(self.data.train, 0))
-        targets = moment.take_targets(sorted(self.data.tasks))
+        state = TrainingState(trainer, pl_module, self.data, self.study.training, ProbeSamples(self.data.train, 0))
+        targets = state.take_targets(sorted(self.data.tasks))
         source = sorted(self.data.tasks)[0]
-        before = moment.compute_losses(targets)
-        gradients = moment.compute_gradients(source)
-        after = moment.compute_losses_after_step(gradients, targets)
-        assert moment.compute_losses(targets) == before  # the step is undone
+        before = state.compute_losses(targets)
+        gradients = state.compute_gradients(source)
+        after = state.compute_losses_after_step(gradients, targets)
+        assert state.compute_losses(targets) == before  # the step is undone
         # Independently: a copy of the network, torch's SGD on the shared parameters, the same samples.
         samples = ProbeSamples(self.data.train, 0)
         for task_id in sorted(self.data.tasks):
             samples.take(task_id, 4)
-        again = TrainingState(trainer, pl_module, self.data, self.study.training, samples)
-        other = copy.deepcopy(pl_module.network)
-        again.network = other
+        copied_state = TrainingState(trainer, pl_module, self.data, self.study.training, samples)
+        copied_network = copy.deepcopy(pl_module.network)
+        copied_state.network = copied_network
         rates = {id(p): g["lr"] for g in trainer.optimizers[0].param_groups for p in g["params"]}
-        pairs = zip(pl_module.network.named_parameters(), other.parameters(), strict=True)
+        pairs = zip(pl_module.network.named_parameters(), copied_network.parameters(), strict=True)
         groups = [
-            {"params": [mine], "lr": rates[id(theirs)]} for (name, theirs), mine in pairs if ".head_" not in f".{name}"
+            {"params": [copied], "lr": rates[id(original)]}
+            for (name, original), copied in pairs
+            if ".head_" not in f".{name}"
         ]
         from usaggr.data.batches.batches import CachedPixels, make_batch
 
-        batch_of = make_batch(samples.take(source, 8), CachedPixels(self.data.cache))
-        output = other(batch_of.images, batch_of.rows)[source]
+        source_batch = make_batch(samples.take(source, 8), CachedPixels(self.data.cache))
+        output = copied_network(source_batch.images, source_batch.rows)[source]
         task = self.data.tasks[source]
-        loss = sample_losses(task, output, batch_of.targets[source], self.study.training).mean()
+        loss = sample_losses(task, output, source_batch.targets[source], self.study.training).mean()
         loss.backward()
         self.gradients.append((gradients, [g["params"][0].grad for g in groups]))  # type: ignore[attr-defined]
         torch.optim.SGD(groups, lr=0.0).step()
-        self.found.append((after, again.compute_losses(targets)))
+        self.losses.append((after, copied_state.compute_losses(targets)))
         pl_module.network.train()
 
 
@@ -105,34 +107,35 @@ def test_lookahead_is_a_step_of_sgd_at_the_runs_rates_on_all_but_the_heads(folde
     run, data = unified(folder, "training.encoder_learning_rate=1e-2", "training.learning_rate=2e-2")
     torch.manual_seed(derived_seed("run", 0))
     network = build_network(run.study.model, list(data.tasks.values()), 0)
-    parts, _ = make_intervals(run.spec, run.study, data)
-    look = Look(data, run.study)
-    trainer = make_trainer(run.study, Placement(1), None, len(parts), [look])
+    intervals, _ = make_intervals(run.spec, run.study, data)
+    callback = CompareSteps(data, run.study)
+    trainer = make_trainer(run.study, Placement(1), None, len(intervals), [callback])
     trainer.limit_val_batches = 0
-    trainer.fit(make_module(network, run.study, data, parts, Curve(data.tasks, {}, 16, keep_best=False)))
-    ((after, expected),) = look.found
+    trainer.fit(make_module(network, run.study, data, intervals, Curve(data.tasks, {}, 16, keep_best=False)))
+    ((after, expected),) = callback.losses
     assert after == pytest.approx(expected, rel=1e-5)
-    ((gradients, theirs),) = look.gradients
-    for mine, other in zip(gradients, theirs, strict=True):
-        assert torch.allclose(mine, torch.zeros_like(mine) if other is None else other, rtol=1e-4, atol=1e-7)
+    ((gradients, expected_gradients),) = callback.gradients
+    for gradient, expected_gradient in zip(gradients, expected_gradients, strict=True):
+        expected_gradient = torch.zeros_like(gradient) if expected_gradient is None else expected_gradient
+        assert torch.allclose(gradient, expected_gradient, rtol=1e-4, atol=1e-7)
 
 
 @pytest.mark.slow
 def test_cosines_are_symmetric_and_at_most_one(folder: Path) -> None:
     run, data = unified(folder)
-    tally = train_with_probes(run.spec, run.study, data, Placement(1), BOTH, NoProgress()).probe.gradient
-    means = tally.means()
-    off = ~np.eye(len(means), dtype=bool)
-    assert np.allclose(means[off], means.T[off])
-    assert np.abs(means[off]).max() <= 1 + 1e-6
-    assert (tally.counts == tally.counts.T).all()
+    cosines = train_with_probes(run.spec, run.study, data, Placement(1), BOTH, NoProgress()).probe.gradient
+    means = cosines.means()
+    off_diagonal = ~np.eye(len(means), dtype=bool)
+    assert np.allclose(means[off_diagonal], means.T[off_diagonal])
+    assert np.abs(means[off_diagonal]).max() <= 1 + 1e-6
+    assert (cosines.counts == cosines.counts.T).all()
 
 
 @pytest.mark.slow
 def test_gradients_that_do_not_fit_in_memory_are_kept_two_at_a_time(folder: Path) -> None:
     run, data = unified(folder)
-    narrow = ProbeSettings(lookahead=True, gradient=True, overhead=6.0, memory=1)
-    probe = train_with_probes(run.spec, run.study, data, Placement(1), narrow, NoProgress()).probe
+    small_memory = ProbeSettings(lookahead=True, gradient=True, overhead=6.0, memory=1)
+    probe = train_with_probes(run.spec, run.study, data, Placement(1), small_memory, NoProgress()).probe
     pairs = probe.gradient.counts[np.triu_indices(4, 1)]
     assert pairs.max() - pairs.min() <= 2
     assert probe.lookahead.counts.sum() == pairs.sum() * 2 * 3  # each source of a pair has three targets
@@ -149,10 +152,11 @@ def test_heads_and_embeddings_are_not_shared_and_counts_add_up(folder: Path, mod
     assert all(
         name in shared for name, p in network.named_parameters() if name.startswith("decoder.") and p.requires_grad
     )
-    once, by_task = count_shared_and_task_parameters(run.study, data, 0)
+    shared_count, by_task = count_shared_and_task_parameters(run.study, data, 0)
     for block in (["cls"], ["cls", "seg"], sorted(data.tasks)):
         tasks = [data.tasks[task_id] for task_id in block]
-        assert once + sum(by_task[t] for t in block) == count_parameters(build_network(run.study.model, tasks, 0)).total
+        network = build_network(run.study.model, tasks, 0)
+        assert shared_count + sum(by_task[t] for t in block) == count_parameters(network).total
 
 
 def test_samples_of_probes_are_complete_epochs_in_another_order_than_the_streams(folder: Path) -> None:

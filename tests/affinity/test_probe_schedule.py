@@ -18,7 +18,7 @@ class Clock:
         return self.now
 
 
-def ride(
+def simulate(
     overhead: float, steps: int, step: float, fixed: float, each: float, tasks: int, expected: tuple[float, float]
 ) -> tuple[list[tuple[int, int]], float]:
     """Simulate a run; return step and number of sources of each probe, and the seconds of all probes."""
@@ -46,20 +46,20 @@ def ride(
 def test_probes_keep_their_limit_if_their_cost_is_as_estimated(
     overhead: float, steps: int, step: float, fixed: float, each: float, tasks: int
 ) -> None:
-    probes, spent = ride(overhead, steps, step, fixed, each, tasks, (fixed / step, each / step))
+    probes, spent = simulate(overhead, steps, step, fixed, each, tasks, (fixed / step, each / step))
     assert spent <= overhead * steps * step * (1 + 1e-9)
     assert all(2 <= count <= tasks for _, count in probes)
 
 
 def test_a_first_probe_that_costs_more_than_estimated_is_compensated() -> None:
     """The first probe costs ten times the estimate; the next ones wait until the limit holds again."""
-    probes, spent = ride(0.4, 1000, 0.1, 0.5, 0.5, 8, (0.5, 0.5))
+    probes, spent = simulate(0.4, 1000, 0.1, 0.5, 0.5, 8, (0.5, 0.5))
     assert len(probes) > 4
     assert spent <= 0.4 * 100
 
 
 def test_probes_are_spread_over_the_run_with_all_tasks_if_affordable() -> None:
-    probes, spent = ride(0.4, 500, 0.1, 0.1, 0.1, 8, (1.0, 1.0))
+    probes, spent = simulate(0.4, 500, 0.1, 0.1, 0.1, 8, (1.0, 1.0))
     assert {count for _, count in probes} == {8}
     assert spent > 0.9 * 0.4 * 50
     gaps = np.diff([steps_done for steps_done, _ in probes])
@@ -67,14 +67,14 @@ def test_probes_are_spread_over_the_run_with_all_tasks_if_affordable() -> None:
 
 
 def test_a_probe_has_fewer_sources_if_all_cost_too_much() -> None:
-    probes, spent = ride(0.4, 500, 0.1, 0.5, 1.0, 27, (5.0, 10.0))
+    probes, spent = simulate(0.4, 500, 0.1, 0.5, 1.0, 27, (5.0, 10.0))
     assert {count for _, count in probes} == {4}  # a quarter of 20 s is 5 s, minus 0.5 s of fixed cost
     assert len(probes) == 4
     assert spent <= 20
 
 
 def test_a_run_that_is_too_short_for_a_probe_has_none() -> None:
-    assert ride(0.4, 20, 0.1, 5.0, 5.0, 8, (50.0, 50.0)) == ([], 0.0)
+    assert simulate(0.4, 20, 0.1, 5.0, 5.0, 8, (50.0, 50.0)) == ([], 0.0)
 
 
 @pytest.mark.parametrize(("tasks", "count"), [(6, 2), (9, 4), (27, 5)])

@@ -182,8 +182,8 @@ def test_sampling_changes_the_length_of_streams_and_not_their_content(uneven: Pa
     draws: dict[str, dict[str, list[Any]]] = {}
     for name, plan in (("equal", equal), ("sqrt", sqrt)):
         run, data = pick(plan, "unified")
-        parts, lengths = make_intervals(run.spec, run.study, data)
-        all_draws = [draw for interval in parts for batch in interval.draws for draw in batch]
+        intervals, lengths = make_intervals(run.spec, run.study, data)
+        all_draws = [draw for interval in intervals for batch in interval.draws for draw in batch]
         draws[name] = {task: [draw for draw in all_draws if draw.task_id == task] for task in lengths}
         assert {task: len(task_draws) for task, task_draws in draws[name].items()} == lengths
         assert run.examples == sum(lengths.values()) == 4 * 24

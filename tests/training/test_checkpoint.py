@@ -98,8 +98,8 @@ def test_a_checkpoint_is_used_only_if_its_position_exists_in_the_run(
 ) -> None:
     file = CheckpointFile(tmp_path, **OWN)
     file.write(position, {})
-    parts: Any = [range(3), range(2)]
-    progress = ResumePoint(file, parts)
+    intervals: Any = [range(3), range(2)]
+    progress = ResumePoint(file, intervals)
     assert (progress.position == position) == fits
     assert ("other intervals" in capsys.readouterr().out) != fits
     assert progress.is_trained == (fits and position.interval == 2)

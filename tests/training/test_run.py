@@ -132,8 +132,8 @@ def test_a_tasks_stream_is_the_same_under_every_grouping(folder: Path) -> None:
     plan = plan_of(folder)
     for run in plan.runs:
         _, data = pick(plan, run.spec.block)
-        parts, lengths = make_intervals(run.spec, run.study, data)
-        draws = [draw for interval in parts for batch in interval.draws for draw in batch]
+        intervals, lengths = make_intervals(run.spec, run.study, data)
+        draws = [draw for interval in intervals for batch in interval.draws for draw in batch]
         for task_id in run.spec.tasks:
             length = stream_length("24 examples", 1, len(data.train[task_id]))
             alone = stream(task_id, run.spec.train_samples[task_id], 0, length)
@@ -190,8 +190,8 @@ def predicted_by_kept_weights(plan: Plan, task_id: str, directory: Path) -> dict
 def test_no_interval_is_empty_with_fewer_batches_than_validations(folder: Path) -> None:
     plan = plan_of(folder, "training.validations=50")
     run, data = pick(plan, "cls")
-    parts, _ = make_intervals(run.spec, run.study, data)
-    assert [len(interval) for interval in parts] == [1, 1, 1]  # 24 examples in batches of 8
+    intervals, _ = make_intervals(run.spec, run.study, data)
+    assert [len(interval) for interval in intervals] == [1, 1, 1]  # 24 examples in batches of 8
 
 
 def test_the_trivial_predictor_is_fitted_on_the_runs_own_training_samples(folder: Path) -> None:
