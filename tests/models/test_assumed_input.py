@@ -12,7 +12,7 @@ from tests.models.test_vit_weights import TASK, model
 from usaggr.config.compose import compose_study
 from usaggr.config.model import ModelConfig
 from usaggr.data.batches.batches import MEAN, STD
-from usaggr.models.assumed_input import input_scale_of
+from usaggr.models.assumed_input import find_input_scale
 from usaggr.models.build_network import build_network
 
 HALF = (0.5, 0.5, 0.5)
@@ -25,8 +25,8 @@ def mh_mtl(encoder: str, weights: str | None) -> ModelConfig:
 
 
 def test_without_pretrained_weights_nothing_is_assumed() -> None:
-    assert input_scale_of(model()) is None
-    assert input_scale_of(mh_mtl("tu-test_resnet", None)) is None
+    assert find_input_scale(model()) is None
+    assert find_input_scale(mh_mtl("tu-test_resnet", None)) is None
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_without_pretrained_weights_nothing_is_assumed() -> None:
     [(VIT, HALF, HALF), (f"{VIT}.augreg_in21k", HALF, HALF), (f"{VIT}.mae", MEAN, STD)],
 )
 def test_a_tag_of_timm_has_the_scale_that_timm_lists_for_it(encoder: str, mean: Any, std: Any) -> None:
-    scale = input_scale_of(model(encoder=encoder, weights="timm"))
+    scale = find_input_scale(model(encoder=encoder, weights="timm"))
     assert scale is not None
     assert (scale.source, scale.mean, scale.std) == ("library", mean, std)
     assert scale.line().endswith(": timm lists them for these weights, which are its own")
@@ -61,7 +61,7 @@ def stating(tmp_path: Path, plain: Path) -> Path:
 
 
 def test_a_file_that_states_none_is_read_on_the_scale_of_the_encoder_s_name(plain: Path) -> None:
-    scale = input_scale_of(model(weights=str(plain)))
+    scale = find_input_scale(model(weights=str(plain)))
     settings: Any = timm.get_pretrained_cfg("test_vit")
     assert scale is not None
     assert (scale.source, scale.mean, scale.std) == ("name", settings.mean, settings.std)
@@ -69,7 +69,7 @@ def test_a_file_that_states_none_is_read_on_the_scale_of_the_encoder_s_name(plai
 
 
 def test_a_file_that_states_its_scale_is_believed(stating: Path) -> None:
-    scale = input_scale_of(model(weights=str(stating)))
+    scale = find_input_scale(model(weights=str(stating)))
     assert scale is not None
     assert (scale.source, scale.mean, scale.std) == ("file", (0.1, 0.2, 0.3), (0.2, 0.4, 0.8))
     assert scale.line().endswith("mean 0.1, 0.2, 0.3 and std 0.2, 0.4, 0.8: the file states them")
@@ -78,7 +78,7 @@ def test_a_file_that_states_its_scale_is_believed(stating: Path) -> None:
 @pytest.mark.parametrize("which", ["plain", "stating"])
 def test_the_reported_scale_is_the_one_that_the_network_uses(request: pytest.FixtureRequest, which: str) -> None:
     config = model(weights=str(request.getfixturevalue(which)))
-    encoder, scale = build_network(config, [TASK], seed=0).encoder, input_scale_of(config)
+    encoder, scale = build_network(config, [TASK], seed=0).encoder, find_input_scale(config)
     assert scale is not None
     images = torch.rand(2, 3, 4, 4)
 
@@ -103,7 +103,7 @@ def test_the_reported_scale_is_the_one_that_the_network_uses(request: pytest.Fix
 def test_mh_mtl_has_one_scale_and_names_another_that_the_library_lists(
     plain: Path, encoder: str, weights: str, listed: Any
 ) -> None:
-    scale = input_scale_of(mh_mtl(encoder, str(plain) if weights == "FILE" else weights))
+    scale = find_input_scale(mh_mtl(encoder, str(plain) if weights == "FILE" else weights))
     assert scale is not None
     assert (scale.source, scale.mean, scale.std) == ("network", MEAN, STD)
     assert (scale.listed_mean, scale.listed_std) == (listed or (None, None))

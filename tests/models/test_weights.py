@@ -8,7 +8,7 @@ import pytest
 from tests.models import test_network, test_vit_weights
 from usaggr.config.model import ModelConfig
 from usaggr.errors import ConfigError
-from usaggr.models.weights import check_weights, weights_file
+from usaggr.models.weights import check_weights, find_weights_file
 
 
 def model(name: str, **changes: object) -> ModelConfig:
@@ -19,13 +19,13 @@ def model(name: str, **changes: object) -> ModelConfig:
 def test_a_file_is_identified_by_the_hash_of_its_bytes(name: str, tmp_path: Path) -> None:
     file = tmp_path / "weights.pth"
     file.write_bytes(b"one")
-    assert weights_file(model(name, weights=str(file))) == file
+    assert find_weights_file(model(name, weights=str(file))) == file
     assert check_weights(model(name, weights=str(file))) == hashlib.sha256(b"one").hexdigest()
 
 
 @pytest.mark.parametrize(("name", "library_id"), [("mh_mtl", "imagenet"), ("m2dino", "timm")])
 def test_an_id_of_the_library_is_no_file_and_has_no_hash(name: str, library_id: str) -> None:
-    assert weights_file(model(name, weights=library_id)) is None
+    assert find_weights_file(model(name, weights=library_id)) is None
     assert check_weights(model(name, weights=library_id)) is None
     assert check_weights(model(name)) is None
 

@@ -14,7 +14,7 @@ from usaggr.analysis.subsets import read_folds
 from usaggr.config.model import ModelConfig
 from usaggr.errors import ConfigError
 from usaggr.metrics.names import metric
-from usaggr.models.weights import TIMM, weights_file
+from usaggr.models.weights import TIMM, find_weights_file
 from usaggr.results import contract
 from usaggr.results.trained_model import StoredRun
 from usaggr.statistics.score_intervals import score_intervals
@@ -87,7 +87,7 @@ def find_license(model: ModelConfig) -> str:
     if model.weights is None:
         return "no pretrained weights: trained from scratch"
     try:
-        is_local = weights_file(model) is not None
+        is_local = find_weights_file(model) is not None
     except ConfigError:  # the file does not exist any more
         is_local = True
     if is_local:

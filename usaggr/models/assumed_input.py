@@ -12,14 +12,14 @@ from usaggr.data.batches.batches import MEAN, STD
 from usaggr.models.plain_vit import create_vit
 from usaggr.models.vit_weights import InputTransform, get_timm_transform, read_transform
 from usaggr.models.weight_files import read_tensors
-from usaggr.models.weights import weights_file
+from usaggr.models.weights import find_weights_file
 from usaggr.results.input_scale import InputScale, Values
 
 _DIGITS = 6
 """Decimals of a mean or std that is computed from a factor and a shift in single precision."""
 
 
-def input_scale_of(model: ModelConfig) -> InputScale | None:
+def find_input_scale(model: ModelConfig) -> InputScale | None:
     """Return the scale of images that a network's pretrained weights receive; None without pretrained weights.
 
     Nothing is downloaded: timm lists the scale of its weights separately from them.
@@ -34,7 +34,7 @@ def input_scale_of(model: ModelConfig) -> InputScale | None:
         differs = listed is not None and listed != (MEAN, STD)
         listed_mean, listed_std = listed if listed is not None and differs else (None, None)
         return InputScale(model.encoder, model.weights, MEAN, STD, "network", listed_mean, listed_std)
-    file = weights_file(model)
+    file = find_weights_file(model)
     stored = None if file is None else read_transform(read_tensors(file))
     if stored is not None:
         return InputScale(model.encoder, model.weights, *_compute_scale(stored), "file")
@@ -61,7 +61,7 @@ def _read_library_scale(model: MhMtlConfig) -> tuple[Values, Values] | None:
     Weights from a file have the scale that is listed for the encoder's name, if the name alone has one.
     """
     name, weights = model.encoder, str(model.weights)
-    is_library_weights = weights_file(model) is None
+    is_library_weights = find_weights_file(model) is None
     if name.startswith("tu-"):
         timm_name = name.removeprefix("tu-")
         has_tag = is_library_weights and weights != "imagenet"

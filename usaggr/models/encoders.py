@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from usaggr.config.model import MhMtlConfig
 from usaggr.errors import ConfigError, one_of
 from usaggr.models.normalization import replace_batch_norm
-from usaggr.models.weight_files import describe_mismatch, first_line, list_some, read_tensors, without_prefix
-from usaggr.models.weights import check_weights, weights_file
+from usaggr.models.weight_files import describe_mismatch, get_first_line, list_some, read_tensors, strip_prefix
+from usaggr.models.weights import check_weights, find_weights_file
 
 STRIDES = (4, 8, 16, 32)
 """Strides of the encoder maps that the decoder reads."""
@@ -38,7 +38,7 @@ def build_encoder(model: MhMtlConfig) -> tuple[nn.Module, list[int]]:
         ConfigError: The encoder does not exist or has no such maps, or weights are missing or do not fit.
     """
     check_weights(model)
-    file = weights_file(model)
+    file = find_weights_file(model)
     encoder = _build_library_encoder(model, pretrained=model.weights is not None and file is None)
     replace_batch_norm(encoder, model.norm)
     if file is not None:
@@ -92,7 +92,7 @@ def _build_library_encoder(model: MhMtlConfig, pretrained: bool) -> nn.Module:
             raise
         raise ConfigError(
             f"model.weights={model.weights}: the weights of {model.encoder} could not be downloaded "
-            f"({first_line(error)}); give a local file: model.weights=FILE"
+            f"({get_first_line(error)}); give a local file: model.weights=FILE"
         ) from error
     return encoder
 
@@ -121,7 +121,7 @@ def _check_name(name: str) -> None:
             features: Any = timm.create_model(name.removeprefix("tu-"), features_only=True)
         strides = tuple(features.feature_info.reduction())
     except Exception as error:  # timm reports in several ways that a network has no stages
-        raise ConfigError(f"model.encoder={name}: {_NO_PYRAMID} ({first_line(error)})") from error
+        raise ConfigError(f"model.encoder={name}: {_NO_PYRAMID} ({get_first_line(error)})") from error
     if strides[-4:] != STRIDES:
         raise ConfigError(f"model.encoder={name}: {_NO_PYRAMID} (it has {', '.join(map(str, strides))})")
 
@@ -163,7 +163,7 @@ def _to_canonical(name: str) -> str:
 
     timm writes stages_0 instead of stages.0 in some networks.
     """
-    return without_prefix(name).replace("_", ".")
+    return strip_prefix(name).replace("_", ".")
 
 
 def _without_counters(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -13,7 +13,7 @@ from torch import nn
 
 from usaggr.config.model import M2DinoConfig
 from usaggr.errors import ConfigError, one_of
-from usaggr.models.weight_files import first_line
+from usaggr.models.weight_files import get_first_line
 
 _FAMILIES = ("eva", "vision_transformer", "deit")
 """Modules of timm that define plain vision transformers."""
@@ -66,7 +66,7 @@ def _create(name: str, patch_size: int | None = None) -> nn.Module:
     except TypeError as error:
         raise _NotPlainError("timm does not build it for images of any size") from error
     except Exception as error:  # each family of networks refuses unknown options with another error
-        raise _NotPlainError(first_line(error)) from error
+        raise _NotPlainError(get_first_line(error)) from error
     blocks = getattr(vit, "blocks", None)
     if not isinstance(blocks, nn.ModuleList | nn.Sequential) or not hasattr(vit, "forward_intermediates"):
         raise _NotPlainError("it has no sequence of blocks that all work on the same tokens")

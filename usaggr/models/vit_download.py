@@ -17,7 +17,7 @@ from timm.models import get_pretrained_cfg
 from usaggr.config.model import M2DinoConfig
 from usaggr.errors import ConfigError
 from usaggr.io.checksums import file_hash
-from usaggr.models.weight_files import first_line
+from usaggr.models.weight_files import get_first_line
 
 _FILES = ("model.safetensors", "pytorch_model.bin")
 """Names that the file of weights can have; the first that exists is used."""
@@ -123,7 +123,7 @@ def _get_reason(error: Exception) -> str:
     """Return the reason of a failed download in a few words."""
     if isinstance(error, LocalEntryNotFoundError):
         return "no network" if not _is_offline() else "HF_HUB_OFFLINE is set"
-    return first_line(error)
+    return get_first_line(error)
 
 
 def _is_offline() -> bool:

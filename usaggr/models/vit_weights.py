@@ -19,8 +19,8 @@ from usaggr.config.model import M2DinoConfig
 from usaggr.data.batches.batches import MEAN, STD
 from usaggr.errors import ConfigError
 from usaggr.models.vit_download import download_weights, find_source
-from usaggr.models.weight_files import describe_mismatch, first_line, list_some, read_tensors, without_prefix
-from usaggr.models.weights import weights_file
+from usaggr.models.weight_files import describe_mismatch, get_first_line, list_some, read_tensors, strip_prefix
+from usaggr.models.weights import find_weights_file
 
 _NOT_READ = re.compile(r"^(?:head|head_dist|fc_norm|attn_pool)\.")
 """Names of layers that reduce an image to one vector; spatial maps do not use them."""
@@ -61,7 +61,7 @@ def load_vit_weights(vit: nn.Module, model: M2DinoConfig) -> InputTransform | No
     """
     if model.weights is None:
         return None
-    file = weights_file(model) or download_weights(model)
+    file = find_weights_file(model) or download_weights(model)
     stored = _strip_prefixes(read_tensors(file), model)
     transform = read_transform(stored)
     for name in _TRANSFORM_NAMES:
@@ -73,7 +73,7 @@ def load_vit_weights(vit: nn.Module, model: M2DinoConfig) -> InputTransform | No
         raise
     except Exception as error:  # timm's conversion fails in many ways for files of other networks
         raise ConfigError(
-            f"model.weights={model.weights}: does not fit {model.encoder} ({first_line(error)})"
+            f"model.weights={model.weights}: does not fit {model.encoder} ({get_first_line(error)})"
         ) from error
     expected = {name: tensor for name, tensor in vit.state_dict().items() if not _NOT_READ.match(name)}
     matched = {n: converted[n] for n, t in expected.items() if n in converted and converted[n].shape == t.shape}
@@ -87,7 +87,7 @@ def load_vit_weights(vit: nn.Module, model: M2DinoConfig) -> InputTransform | No
 
 def read_transform(tensors: Mapping[str, Tensor]) -> InputTransform | None:
     """Return the transform that usaggr stores with weights; None if the tensors have none."""
-    stored = {short: tensor for name, tensor in tensors.items() if (short := without_prefix(name)) in _TRANSFORM_NAMES}
+    stored = {short: tensor for name, tensor in tensors.items() if (short := strip_prefix(name)) in _TRANSFORM_NAMES}
     if len(stored) < len(_TRANSFORM_NAMES):
         return None
     return InputTransform(*(stored[name] for name in _TRANSFORM_NAMES))
@@ -108,7 +108,7 @@ def _strip_prefixes(stored: Mapping[str, Tensor], model: M2DinoConfig) -> dict[s
     """
     names: dict[str, str] = {}
     for name in stored:
-        first = names.setdefault(without_prefix(name), name)
+        first = names.setdefault(strip_prefix(name), name)
         if first != name:
             raise ConfigError(
                 f"model.weights={model.weights}: contains the encoder more than once ({first} and {name}); save one of "

@@ -30,7 +30,7 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
         content: Any = load_file(file) if _is_safetensors(file) else torch.load(file, "cpu", weights_only=True)
     except Exception as error:  # both formats have many errors; the message shows which
         raise ConfigError(
-            f"model.weights={file}: is neither safetensors nor a torch state dict ({first_line(error)})"
+            f"model.weights={file}: is neither safetensors nor a torch state dict ({get_first_line(error)})"
         ) from error
     while isinstance(content, Mapping):
         inner = next((content[name] for name in _WRAPPERS if isinstance(content.get(name), Mapping)), None)
@@ -43,7 +43,7 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def without_prefix(name: str) -> str:
+def strip_prefix(name: str) -> str:
     """Return a tensor's name within the encoder, without the names of the modules around it."""
     return _PREFIX.sub("", name)
 
@@ -67,7 +67,7 @@ def list_some(names: Sequence[str], limit: int = 3) -> str:
     return (", ".join(names[:limit]) or "none") + more
 
 
-def first_line(error: BaseException) -> str:
+def get_first_line(error: BaseException) -> str:
     """Return the first line of an error's message, or the name of its type, for a message of one line."""
     text = str(error).strip() or type(error).__name__
     return text.splitlines()[0].rstrip(".")

@@ -16,7 +16,7 @@ TIMM = "timm"
 """Id of the pretrained weights that timm has for the name of a vision transformer."""
 
 
-def weights_file(model: ModelConfig) -> Path | None:
+def find_weights_file(model: ModelConfig) -> Path | None:
     """Return the local file that `model.weights` names; None if it is null or an id of the library.
 
     Raises:
@@ -53,7 +53,7 @@ def check_weights(model: ModelConfig) -> str | None:
                 "set model.weights, or model.norm=group"
             )
         return None
-    path = weights_file(model)
+    path = find_weights_file(model)
     if path is None:
         return None
     try:

@@ -15,7 +15,7 @@ from typing import Literal
 from usaggr.config.model import ModelConfig
 from usaggr.errors import ConfigError, RunError, UsaggrError
 from usaggr.io.atomic_files import write_atomic
-from usaggr.models.weights import weights_file
+from usaggr.models.weights import find_weights_file
 from usaggr.progress import Progress
 from usaggr.results import contract
 from usaggr.results.integrity import read_json, typed
@@ -58,7 +58,7 @@ def check_networks(plan: Plan, runs: Sequence[PlannedRun], progress: Progress) -
     from usaggr.sweep.executors.local.forkserver import stop_server
 
     networks = distinct_networks(plan, runs)
-    fetched = any(network.model.weights and weights_file(network.model) is None for network in networks)
+    fetched = any(network.model.weights and find_weights_file(network.model) is None for network in networks)
     what = "networks checked, with downloads of weights that are not here yet" if fetched else "networks checked"
     context = server_for(plan.study.executor.machine, preload=to_preload(plan.study), ahead=True)
     here, there = context.Pipe(duplex=False)

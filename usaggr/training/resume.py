@@ -53,7 +53,7 @@ class ResumePoint:
         """True if neither a step nor a validation remains."""
         return self.position.interval == len(self.lengths)
 
-    def remaining_intervals(self, intervals: Sequence[TrainingBatches]) -> list[TrainingBatches]:
+    def get_remaining_intervals(self, intervals: Sequence[TrainingBatches]) -> list[TrainingBatches]:
         """Return the intervals that remain, the first one without the batches that are done."""
         remaining = list(intervals[self.position.interval :])
         if remaining and self.position.batch:

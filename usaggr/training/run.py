@@ -17,7 +17,7 @@ from usaggr.data.samples import Sample
 from usaggr.data.seeds import derived_seed
 from usaggr.io.atomic_files import make_usual
 from usaggr.io.checksums import note_hash
-from usaggr.models.assumed_input import input_scale_of
+from usaggr.models.assumed_input import find_input_scale
 from usaggr.models.build_network import build_network
 from usaggr.models.network import MultiTaskNetwork
 from usaggr.models.parameters import count_parameters
@@ -62,7 +62,7 @@ def execute_run(spec: RunSpec, directory: Path, study: StudyConfig, placement: P
     _prepare_process(placement.threads, spec.seed)
     with watch.measure("network"):
         network = _build_initial_network(spec, directory, study, data)
-        input_scale = input_scale_of(study.model)
+        input_scale = find_input_scale(study.model)
     with watch.measure("streams"):
         intervals, examples = make_intervals(spec, study, data)
     with watch.measure("trivial"):
@@ -73,7 +73,7 @@ def execute_run(spec: RunSpec, directory: Path, study: StudyConfig, placement: P
     resume_point.restore(curve, watch, network)
     with tracked(spec, study, directory, resume_point.position.step) as tracker:
         with watch.measure("fit"):
-            remaining, clock = resume_point.remaining_intervals(intervals), FitClock(watch)
+            remaining, clock = resume_point.get_remaining_intervals(intervals), FitClock(watch)
             checkpoints = CheckpointCallback(file, resume_point, study.training.checkpoint, curve, watch, clock)
             callbacks = [clock, checkpoints]  # the clock first: a checkpoint stores the times that it has counted
             trainer = make_trainer(study, placement, tracker, len(remaining), callbacks)

@@ -65,12 +65,12 @@ def input_lines(plan: Plan) -> list[str]:
     models = {run.study.model.model_dump_json(): run.study.model for run in plan.runs if run.study.model.weights}
     if not models:
         return []
-    from usaggr.models.assumed_input import input_scale_of
+    from usaggr.models.assumed_input import find_input_scale
 
     lines = []
     for model in models.values():
         try:
-            scale = input_scale_of(model)
+            scale = find_input_scale(model)
         except UsaggrError as error:  # a sweep ends with it
             lines.append(str(error))
         else:
