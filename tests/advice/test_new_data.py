@@ -44,7 +44,7 @@ def test_training_samples_are_those_of_the_split(tmp_path: Path) -> None:
     manifest = make_manifest(load_dataset(data), data, [0])
     assert found.name == "mine"
     assert {t.task.id: t.n_train for t in found.tasks} == {
-        task_id: len(manifest.by_fold[task_id, "train"]) for task_id in manifest.dataset.tasks
+        task_id: len(manifest.by_subset[task_id, "train"]) for task_id in manifest.dataset.tasks
     }
     assert found.content == manifest.dataset.content_hash
 

@@ -84,10 +84,10 @@ def test_a_run_leaves_all_that_the_contract_asks_for(trained: Trained) -> None:
     assert {t: list(s) for t, s in result.trivial.items()} == {t: list(s) for t, s in result.scores.items()}
     assert result.examples == {"seg": 24, "cls": 24, "det": 24, "reg": 24}
     for task_id in plan.manifest.dataset.tasks:
-        tested = plan.manifest.by_fold[task_id, "test"]
+        tested = plan.manifest.by_subset[task_id, "test"]
         subjects = {sample.subject_id for sample in tested}
         assert (result.n_test[task_id], result.n_subjects[task_id]) == (len(tested), len(subjects))
-        assert result.n_train[task_id] == len(plan.manifest.by_fold[task_id, "train"])
+        assert result.n_train[task_id] == len(plan.manifest.by_subset[task_id, "train"])
     assert result.n_subjects["seg"] < result.n_test["seg"]
     assert result.cost.parameters > 1000
 

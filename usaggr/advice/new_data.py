@@ -42,7 +42,7 @@ def read_data(data: DataConfig, progress: Progress) -> NewData:
     """
     dataset = load_dataset(data, progress)
     split = split_dataset(dataset, data.split)
-    training = Counter(s.task_id for s, fold in zip(dataset.samples, split.folds, strict=True) if fold == "train")
+    training = Counter(s.task_id for s, fold in zip(dataset.samples, split.subsets, strict=True) if fold == "train")
     sources = image_sources(dataset.samples)
     tasks = tuple(
         NewTask(task, training[task_id], sources.get(task_id), dataset.content_hash)

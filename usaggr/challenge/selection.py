@@ -7,7 +7,7 @@ from pathlib import Path
 from usaggr.data.samples import Dataset, Sample
 from usaggr.data.split.components import components_of
 from usaggr.errors import ConfigError, DataError, one_of
-from usaggr.results.split import FOLDS, read_split_rows
+from usaggr.results.split import SUBSETS, read_split_rows
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ def select(dataset: Dataset, split: Path | None, fold: str | None, tasks: Sequen
         chosen = list(zip(dataset.samples, components_of(dataset.samples), strict=True))
     else:
         fold = fold or "test"
-        if fold not in FOLDS:
-            raise ConfigError(one_of("--fold", fold, FOLDS))
+        if fold not in SUBSETS:
+            raise ConfigError(one_of("--fold", fold, SUBSETS))
         chosen = _of_fold(dataset, split, fold)
     kept = [(sample, component) for sample, component in chosen if not tasks or sample.task_id in tasks]
     if not kept:

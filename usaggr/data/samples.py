@@ -38,7 +38,7 @@ class Sample:
     """x_min, y_min, x_max, y_max."""
     points: Points | None = None
     """(x, y) a landmark."""
-    official_fold: str | None = None
+    official_subset: str | None = None
     """train, val or test, where the index has a column `split`."""
     subject_written: str = ""
     """The subject as the index or the file's name has it; empty where it is unknown."""

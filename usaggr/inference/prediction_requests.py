@@ -11,7 +11,7 @@ from usaggr.data.read.index import IndexRow, read_index
 from usaggr.data.read.index_tasks import Declaration, declaration_of
 from usaggr.data.samples import Fault
 from usaggr.errors import ConfigError, DataError, one_of
-from usaggr.results.split import FOLDS
+from usaggr.results.split import SUBSETS
 from usaggr.tasks import Task, has_mask_label
 
 Key = tuple[str, str]
@@ -167,8 +167,8 @@ def _read_subset(split: Path | None, fold: str | None) -> set[Key] | None:
             raise ConfigError("--fold needs --split FILE, the split.csv of a study")
         return None
     fold = fold or "test"
-    if fold not in FOLDS:
-        raise ConfigError(one_of("--fold", fold, FOLDS))
+    if fold not in SUBSETS:
+        raise ConfigError(one_of("--fold", fold, SUBSETS))
     return {key for key, (sample_fold, _) in read_split(split).items() if sample_fold == fold}
 
 

@@ -10,9 +10,9 @@ from usaggr.errors import RunError
 from usaggr.io.atomic_files import write_atomic
 from usaggr.results import contract
 
-Fold = Literal["train", "val", "test"]
-FOLDS: tuple[Fold, ...] = get_args(Fold)
-NO_FOLD = "dropped"
+Subset = Literal["train", "val", "test"]
+SUBSETS: tuple[Subset, ...] = get_args(Subset)
+NO_SUBSET = "dropped"
 """What stands for the fold of a sample that an official split leaves out; empty in files of older versions."""
 _REMEDY = "`usaggr sweep` of the same study writes it again"
 
@@ -24,7 +24,7 @@ class SplitRow(NamedTuple):
     sample_id: str
     component: int
     fold: str
-    """train, val or test; NO_FOLD where it is written for a sample that is in none."""
+    """train, val or test; NO_SUBSET where it is written for a sample that is in none."""
     image_path: str | None
     subject_id: str | None
     subject_written: str | None
@@ -89,10 +89,10 @@ def _row(path: Path, line: int, cells: Sequence[str], places: Sequence[int | Non
     assert task_id is not None
     assert sample_id is not None
     assert component is not None
-    if fold is None or fold in (NO_FOLD, ""):
+    if fold is None or fold in (NO_SUBSET, ""):
         return None
-    if fold not in FOLDS:
-        raise RunError(f"{path}: line {line}: fold is {fold!r}, not one of {', '.join(FOLDS)}, dropped; {_REMEDY}")
+    if fold not in SUBSETS:
+        raise RunError(f"{path}: line {line}: fold is {fold!r}, not one of {', '.join(SUBSETS)}, dropped; {_REMEDY}")
     try:
         return SplitRow(task_id, sample_id, int(component), fold, *others)
     except ValueError as error:

@@ -38,7 +38,7 @@ def test_samples_subjects_and_classes_of_each_fold_are_counted(data: DataConfig)
     assert entries["seg", "train"].class_counts == {"class_1": entries["seg", "train"].samples}
     assert entries["det", "test"].smallest is None
     for fold in ("train", "val", "test"):
-        members = [s for s, f in zip(dataset.samples, split.folds, strict=True) if s.task_id == "cls" and f == fold]
+        members = [s for s, f in zip(dataset.samples, split.subsets, strict=True) if s.task_id == "cls" and f == fold]
         assert entries["cls", fold].subjects == len({s.subject_id for s in members})
         assert list(entries["cls", fold].class_counts.values()) == [
             sum(s.label == label for s in members) for label in range(3)

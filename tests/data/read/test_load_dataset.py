@@ -114,9 +114,9 @@ def test_official_folds_are_read_in_every_spelling(root: Path, load: Callable[..
         (("val", "valid", "Validation", ""), "val"),
     ):
         change_rows(root, "cls.csv", lambda i, row, words=words: {**row, "split": words[i]})  # type: ignore[misc]
-        assert [s.official_fold for s in load().by_task["cls"]] == [fold if word else None for word in words]
+        assert [s.official_subset for s in load().by_task["cls"]] == [fold if word else None for word in words]
     change_rows(root, "cls.csv", lambda i, row: {**row, "split": ("test", "Testing")[i % 2]})
-    assert {s.official_fold for s in load().by_task["cls"]} == {"test"}
+    assert {s.official_subset for s in load().by_task["cls"]} == {"test"}
 
 
 def test_one_image_may_have_the_same_label_in_two_tasks(root: Path, load: Callable[..., Dataset]) -> None:

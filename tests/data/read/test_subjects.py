@@ -118,7 +118,7 @@ def folds_of(dataset: Dataset, config: DataConfig) -> dict[str, set[str | None]]
     """Folds of each patient, whose number stands first in every spelling here."""
     folds: dict[str, set[str | None]] = {}
     manifest = make_manifest(dataset, config, [0])
-    for sample, fold in zip(dataset.samples, manifest.split.folds, strict=True):
+    for sample, fold in zip(dataset.samples, manifest.split.subsets, strict=True):
         if sample.subject_written:
             folds.setdefault(sample.subject_written.strip().partition(".")[0], set()).add(fold)
     assert prove_split(dataset, manifest.split).disjoint

@@ -17,7 +17,7 @@ from usaggr.data.split.components import components_of
 from usaggr.data.split.make_split import Split, split_dataset
 from usaggr.data.split.manifest import Manifest, make_manifest
 from usaggr.errors import DataError
-from usaggr.results.split import FOLDS
+from usaggr.results.split import SUBSETS
 from usaggr.tasks import Task, default_class_names
 
 CONFIG = SplitConfig(seed=0, fractions=[0.7, 0.1, 0.2], conflict="error")
@@ -45,7 +45,7 @@ def sample(
         csv_file=f"{task_id}.csv",
         row=number + 2,
         label=label,
-        official_fold=official,
+        official_subset=official,
     )
 
 
@@ -75,7 +75,7 @@ def test_what_is_tied_by_image_path_or_subject_is_never_in_two_folds(data: Datas
     split = split_dataset(data, CONFIG.model_copy(update={"seed": seed}))
     for tie in ("image_hash", "image_path", "subject_id"):
         folds: dict[object, set[str | None]] = {}
-        for s, fold in zip(data.samples, split.folds, strict=True):
+        for s, fold in zip(data.samples, split.subsets, strict=True):
             folds.setdefault(getattr(s, tie), set()).add(fold)
         assert all(len(found) == 1 for found in folds.values())
 
@@ -138,18 +138,18 @@ def test_folds_are_even_for_each_task_and_class() -> None:
     data = dataset(samples)
     split = split_dataset(data, CONFIG)
     counts: Counter[tuple[str, int, str | None]] = Counter(
-        (s.task_id, s.stratum, fold) for s, fold in zip(data.samples, split.folds, strict=True)
+        (s.task_id, s.stratum, fold) for s, fold in zip(data.samples, split.subsets, strict=True)
     )
     total: Counter[tuple[str, int]] = Counter((s.task_id, s.stratum) for s in data.samples)
     for (task_id, stratum), n in total.items():
-        for fold, fraction in zip(FOLDS, CONFIG.fractions, strict=True):
+        for fold, fraction in zip(SUBSETS, CONFIG.fractions, strict=True):
             # A subject of three frames is the grain: nothing is nearer than half of it, plus what the other task asks.
             assert abs(counts[task_id, stratum, fold] - fraction * n) <= 4.5
 
 
 def test_a_few_large_subjects_still_reach_every_fold() -> None:
     data = dataset([sample("muscle", n, n, n % 7, label=0) for n in range(152)])
-    assert set(split_dataset(data, CONFIG).folds) == set(FOLDS)
+    assert set(split_dataset(data, CONFIG).subsets) == set(SUBSETS)
 
 
 @pytest.mark.parametrize("sizes", [[10, 2, 3, 8], [4, 5, 4, 2, 11, 12], [8, 2, 2, 11, 3]], ids=str)
@@ -161,10 +161,10 @@ def test_a_few_subjects_of_uneven_size_are_split_as_well_as_can_be(sizes: list[i
     def cost(counts: Sequence[int]) -> float:
         return sum((count - goal) ** 2 / goal for count, goal in zip(counts, wanted, strict=True))
 
-    found = Counter(split_dataset(dataset([sample("a", n, n, s) for n, s in enumerate(subjects)]), CONFIG).folds)
+    found = Counter(split_dataset(dataset([sample("a", n, n, s) for n, s in enumerate(subjects)]), CONFIG).subsets)
     possible = product(range(3), repeat=len(sizes))
     best = min(cost([sum(np.array(sizes)[np.array(chosen) == fold]) for fold in range(3)]) for chosen in possible)
-    assert cost([found[fold] for fold in FOLDS]) == pytest.approx(best)
+    assert cost([found[fold] for fold in SUBSETS]) == pytest.approx(best)
 
 
 def test_another_seed_draws_another_split() -> None:
@@ -176,14 +176,14 @@ def test_an_official_split_wins() -> None:
     names = ["train", "val", "test"]
     data = dataset([sample("a", n, n, n, official=names[n % 3]) for n in range(30)])
     split = split_dataset(data, CONFIG)
-    assert [s.official_fold for s in data.samples] == list(split.folds)
+    assert [s.official_subset for s in data.samples] == list(split.subsets)
 
 
 def test_an_official_split_without_validation_gives_some_of_its_training_side() -> None:
     data = dataset([sample("a", n, n, n, official="test" if n < 40 else "train") for n in range(120)])
     split = split_dataset(data, CONFIG)
-    assert all((s.official_fold == "test") == (f == "test") for s, f in zip(data.samples, split.folds, strict=True))
-    assert Counter(split.folds) == {"test": 40, "train": 70, "val": 10}
+    assert all((s.official_subset == "test") == (f == "test") for s, f in zip(data.samples, split.subsets, strict=True))
+    assert Counter(split.subsets) == {"test": 40, "train": 70, "val": 10}
 
 
 def test_validation_samples_taken_from_training_depend_on_the_seed_and_keep_class_proportions() -> None:
@@ -191,9 +191,9 @@ def test_validation_samples_taken_from_training_depend_on_the_seed_and_keep_clas
     data = dataset([sample("a", n, n, n, label, "train") for n, label in enumerate(classes)])
     drawn = [split_dataset(data, CONFIG.model_copy(update={"seed": seed})) for seed in range(3)]
     for split in drawn:
-        counts = Counter(s.label for s, fold in zip(data.samples, split.folds, strict=True) if fold == "val")
+        counts = Counter(s.label for s, fold in zip(data.samples, split.subsets, strict=True) if fold == "val")
         assert counts == {0: 8, 1: 1, 2: 1}
-    assert len({split.folds for split in drawn}) == 3
+    assert len({split.subsets for split in drawn}) == 3
 
 
 def test_a_task_with_official_validation_samples_keeps_its_subsets_when_another_task_has_none() -> None:
@@ -202,7 +202,7 @@ def test_a_task_with_official_validation_samples_keeps_its_subsets_when_another_
     samples += [sample("b", n, n, n, official="test" if n == 11 else "train") for n in range(60) if n != 10]
     data = dataset(samples)
     split = split_dataset(data, CONFIG)
-    fold_of = {(s.task_id, s.row - 2): fold for s, fold in zip(data.samples, split.folds, strict=True)}
+    fold_of = {(s.task_id, s.row - 2): fold for s, fold in zip(data.samples, split.subsets, strict=True)}
     assert [fold_of["a", n] for n in range(12)] == names
     assert Counter(fold_of["b", n] for n in range(12, 60)) == {"train": 42, "val": 6}  # 7 to 1
 
@@ -211,9 +211,9 @@ def test_samples_with_an_official_subset_count_towards_the_fractions() -> None:
     """Rows without an official subset fill the subsets up to the fractions of all rows."""
     names = ["val"] * 5 + ["train"] * 55 + [None] * 40
     data = dataset([sample("a", n, n, n, official=name) for n, name in enumerate(names)])
-    assert Counter(split_dataset(data, CONFIG).folds) == {"train": 70, "val": 10, "test": 20}
+    assert Counter(split_dataset(data, CONFIG).subsets) == {"train": 70, "val": 10, "test": 20}
     data = dataset([sample("a", n, n, n, official="test" if n < 40 else None) for n in range(100)])
-    counts = Counter(split_dataset(data, CONFIG).folds)
+    counts = Counter(split_dataset(data, CONFIG).subsets)
     assert counts["test"] == 40  # more than its 20 already
     assert abs(counts["train"] - 60 * 7 / 8) <= 0.5
 
@@ -222,7 +222,7 @@ def test_rows_without_an_official_fold_follow_their_subject() -> None:
     samples = [sample("a", n, n, n // 2, official="test" if n % 2 and n < 20 else None) for n in range(60)]
     data = dataset(samples)
     split = split_dataset(data, CONFIG)
-    fold_of = {s.sample_id: f for s, f in zip(data.samples, split.folds, strict=True)}
+    fold_of = {s.sample_id: f for s, f in zip(data.samples, split.subsets, strict=True)}
     assert all(fold_of[f"../a/{n}.png"] == "test" for n in range(20))
 
 
@@ -239,7 +239,7 @@ def test_drop_train_takes_out_the_training_side_and_counts_it() -> None:
     data = dataset(samples)
     split = split_dataset(data, CONFIG.model_copy(update={"conflict": "drop_train"}))
     assert split.dropped == 2
-    fold_of = dict(zip([(s.task_id, s.sample_id) for s in data.samples], split.folds, strict=True))
+    fold_of = dict(zip([(s.task_id, s.sample_id) for s in data.samples], split.subsets, strict=True))
     assert fold_of["a", "../a/7.png"] is None
     assert fold_of["b", "../b/7.png"] == "test"
 
@@ -250,14 +250,14 @@ def test_dropped_samples_do_not_count_and_rows_without_an_official_subset_are_no
     samples += [sample("c", n, n, n) for n in range(20)]
     data = dataset(samples)
     split = split_dataset(data, CONFIG.model_copy(update={"conflict": "drop_train"}))
-    counts = Counter((s.task_id, fold) for s, fold in zip(data.samples, split.folds, strict=True))
-    assert {fold: counts["a", fold] for fold in (*FOLDS, None)} == {"train": 56, "val": 8, "test": 16, None: 20}
+    counts = Counter((s.task_id, fold) for s, fold in zip(data.samples, split.subsets, strict=True))
+    assert {fold: counts["a", fold] for fold in (*SUBSETS, None)} == {"train": 56, "val": 8, "test": 16, None: 20}
     assert counts["b", "test"] == counts["c", "test"] == 20
 
 
 def letters(split: Split) -> str:
     """Return one letter per sample: r (train), a (val), e (test), or - if it was dropped."""
-    return "".join(fold[1] if fold is not None else "-" for fold in split.folds)
+    return "".join(fold[1] if fold is not None else "-" for fold in split.subsets)
 
 
 def test_a_split_stays_what_it_was() -> None:

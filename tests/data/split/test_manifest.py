@@ -140,7 +140,7 @@ def test_the_content_of_a_task_changes_with_each_of_its_samples(change: dict[str
     """A finished run is kept as long as the content of its tasks stays the same."""
     manifest = small()
     samples = (replace(manifest.dataset.samples[0], **change), *manifest.dataset.samples[1:])
-    folds = manifest.split.folds if change else ("val", *manifest.split.folds[1:])
+    folds = manifest.split.subsets if change else ("val", *manifest.split.subsets[1:])
     other = Manifest(replace(manifest.dataset, samples=samples), Split(manifest.split.components, folds), {})
     assert other.task_content("a") != manifest.task_content("a")
     assert other.task_content("b") == manifest.task_content("b")
@@ -174,7 +174,7 @@ def test_on_real_data_no_image_and_no_subject_is_in_two_folds(real_data: Path, t
     assert proof["images_in_two_folds"] == proof["subjects_in_two_folds"] == proof["components_in_two_folds"] == 0
     assert proof["images"] == len({s.image_hash for s in manifest.dataset.samples})
     for task in manifest.dataset.tasks:
-        sizes = [len(manifest.by_fold[task, fold]) for fold in ("train", "val", "test")]
+        sizes = [len(manifest.by_subset[task, fold]) for fold in ("train", "val", "test")]
         total = sum(sizes)
         # Subjects of many frames are the grain: muscle_thickness has 7 of about 22 frames each.
         assert abs(sizes[0] / total - 0.7) < 0.12

@@ -22,7 +22,7 @@ def test_there_is_one_cache_a_size_and_each_run_gets_its_own(tmp_path: Path, mon
     monkeypatch.setattr(image_caches, "build_or_open", build)
     runs = [fakes.planned(study, seed) for seed, study in enumerate((small, large, small))]
     plan = fakes.plan(small, *runs)
-    sample = plan.manifest.by_fold[fakes.TASK.id, "train"][0].sample_id
+    sample = plan.manifest.by_subset[fakes.TASK.id, "train"][0].sample_id
     runs = [replace(r, spec=replace(r.spec, train_samples={fakes.TASK.id: (sample,)})) for r in runs]
     data_of = image_caches.open_caches(plan, runs, NoProgress())
     assert built == [(32, 32), (64, 64)]

@@ -74,7 +74,7 @@ def test_a_distance_is_judged_in_parts_of_the_references_mean(root: Path, tmp_pa
 
 def test_an_auc_varies_over_subjects_by_its_classes(root: Path, tmp_path: Path) -> None:
     plan = plan_of(root, tmp_path)
-    labels = [s.label for s in plan.manifest.by_fold["cls", "test"]]
+    labels = [s.label for s in plan.manifest.by_subset["cls", "test"]]
     variances = [auc_variance(ASSUMED_AUC, labels.count(c), len(labels) - labels.count(c)) for c in range(3)]
     # The mean of three AUCs, each two of which have a correlation of a half; so have those of two models.
     sd = np.sqrt(np.mean(variances) * (3 + 6 * 0.5) / 9 * len(labels))

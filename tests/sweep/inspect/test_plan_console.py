@@ -58,7 +58,7 @@ def test_notes_are_shown_as_they_are_and_a_split_that_is_not_disjoint_is_told(pl
     assert not any(line.startswith("warning: ") for line in shown(plan))
     data = replace(manifest.dataset, warnings=("'[b]17[/]' and '[/red]'",))
     components = (0, *range(39))
-    folds = ("train", "test", *manifest.split.folds[2:])
+    folds = ("train", "test", *manifest.split.subsets[2:])
     broken = Manifest(data, Split(components, folds), manifest.ranks)
     lines = shown(replace(plan, manifest=broken))
     assert "note: '[b]17[/]' and '[/red]'" in lines

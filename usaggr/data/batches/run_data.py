@@ -25,12 +25,12 @@ def run_data(manifest: Manifest, spec: RunSpec, cache: ImageCache) -> RunData:
     """The part of a data set that a run reads."""
     train = {}
     for task_id in spec.tasks:
-        by_id = {s.sample_id: s for s in manifest.by_fold[task_id, "train"]}
+        by_id = {s.sample_id: s for s in manifest.by_subset[task_id, "train"]}
         train[task_id] = tuple(by_id[sample_id] for sample_id in spec.train_samples[task_id])
     return RunData(
         tasks={task_id: manifest.dataset.tasks[task_id] for task_id in spec.tasks},
         train=train,
-        val=tuple(s for task_id in spec.tasks for s in manifest.by_fold[task_id, "val"]),
-        test=tuple(s for task_id in spec.tasks for s in manifest.by_fold[task_id, "test"]),
+        val=tuple(s for task_id in spec.tasks for s in manifest.by_subset[task_id, "val"]),
+        test=tuple(s for task_id in spec.tasks for s in manifest.by_subset[task_id, "test"]),
         cache=cache,
     )

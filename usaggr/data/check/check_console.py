@@ -11,7 +11,7 @@ from usaggr.data.check.near_duplicates import NearPair
 from usaggr.data.check.perceptual_hash import BITS
 from usaggr.data.check.statistics import ImageStatistics
 from usaggr.data.samples import Sample
-from usaggr.results.split import FOLDS
+from usaggr.results.split import SUBSETS
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -95,7 +95,7 @@ def _print_balance(entries: Sequence[FoldBalance], console: "Console") -> None:
     from rich.table import Table
 
     table = Table("task", title="samples / subjects, and the smallest class, in each fold", title_justify="left")
-    for fold in FOLDS:
+    for fold in SUBSETS:
         table.add_column(fold)
     for task in dict.fromkeys(entry.task for entry in entries):
         table.add_row(task, *(balance_cell(entry) for entry in entries if entry.task == task))

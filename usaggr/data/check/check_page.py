@@ -19,7 +19,7 @@ from usaggr.document.elements import Block, Document, Gallery, Items, Paragraph,
 from usaggr.document.html import render_page
 from usaggr.io.atomic_files import write_atomic
 from usaggr.progress import Progress
-from usaggr.results.split import FOLDS
+from usaggr.results.split import SUBSETS
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -184,7 +184,7 @@ def _balance(findings: Findings) -> Iterator[Block]:
     for entry in findings.balance:
         cells.setdefault(entry.task, [entry.task]).append(balance_cell(entry))
     yield TextTable(
-        ("task", *FOLDS),
+        ("task", *SUBSETS),
         tuple(map(tuple, cells.values())),
         caption="Samples / subjects in each fold, and the class with the fewest samples (of segmentation: masks that "
         "show it).",

@@ -8,7 +8,7 @@ from typing import assert_never
 from usaggr.data.check.image_scan import Looks
 from usaggr.data.samples import Dataset, Sample
 from usaggr.data.split.make_split import Split
-from usaggr.results.split import FOLDS, Fold
+from usaggr.results.split import SUBSETS, Subset
 from usaggr.tasks import Task, has_class_label, has_mask_label
 
 
@@ -17,7 +17,7 @@ class FoldBalance:
     """A task's part of a fold."""
 
     task: str
-    fold: Fold
+    fold: Subset
     samples: int
     subjects: int
     class_counts: dict[str, int]
@@ -31,8 +31,8 @@ class FoldBalance:
 
 def balance(dataset: Dataset, split: Split, looks: Looks) -> list[FoldBalance]:
     """An entry a task and fold, in the order of tasks and folds."""
-    groups: dict[tuple[str, Fold], list[Sample]] = {(t, fold): [] for t in dataset.tasks for fold in FOLDS}
-    for sample, fold in zip(dataset.samples, split.folds, strict=True):
+    groups: dict[tuple[str, Subset], list[Sample]] = {(t, fold): [] for t in dataset.tasks for fold in SUBSETS}
+    for sample, fold in zip(dataset.samples, split.subsets, strict=True):
         if fold is not None:
             groups[sample.task_id, fold].append(sample)
     return [

@@ -46,7 +46,7 @@ def look_deeper(dataset: Dataset, data: DataConfig, progress: Progress) -> Findi
         no_split = str(error)
     else:
         hashes = {key: look.hash for key, look in looks.images.items()}
-        near = near_duplicates(appearances(dataset.samples, split.folds), hashes, progress)
+        near = near_duplicates(appearances(dataset.samples, split.subsets), hashes, progress)
         balances = balance(dataset, split, looks)
         proof = prove_split(dataset, split)
     return Findings(

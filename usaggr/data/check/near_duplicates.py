@@ -14,7 +14,7 @@ from usaggr.data.check.perceptual_hash import BITS, hash_signs
 from usaggr.data.read.thread_pool import pieces
 from usaggr.data.samples import Sample
 from usaggr.progress import Progress
-from usaggr.results.split import Fold
+from usaggr.results.split import Subset
 
 THRESHOLD = 20
 """Bits of 143 in which two images may differ. On real ultrasound (15 tasks, 2,012 images) 0.0004 % of the pairs of
@@ -30,7 +30,7 @@ class Appearance:
     """A distinct image, by content, with one of the samples that show it."""
 
     sample: Sample
-    fold: Fold
+    fold: Subset
     tasks: tuple[str, ...]
     """That it serves."""
 
@@ -45,9 +45,9 @@ class NearPair:
     second: Appearance
 
 
-def appearances(samples: Sequence[Sample], folds: Sequence[Fold | None]) -> list[Appearance]:
+def appearances(samples: Sequence[Sample], folds: Sequence[Subset | None]) -> list[Appearance]:
     """One entry a distinct image that is in a fold, in the samples' order."""
-    first: dict[str, tuple[Sample, Fold]] = {}
+    first: dict[str, tuple[Sample, Subset]] = {}
     tasks: dict[str, dict[str, None]] = {}
     for sample, fold in zip(samples, folds, strict=True):
         if fold is not None:
@@ -63,7 +63,7 @@ def near_duplicates(
 
     `hashes` is by image hash. All pairs are compared, as products of matrices: 40,000 images take some seconds a core.
     """
-    groups: dict[Fold, list[Appearance]] = {}
+    groups: dict[Subset, list[Appearance]] = {}
     for entry in shown:
         groups.setdefault(entry.fold, []).append(entry)
     signs = {

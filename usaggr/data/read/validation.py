@@ -154,7 +154,7 @@ class _Judge:
             label=found.label.class_index,
             box=found.label.box,
             points=found.label.points,
-            official_fold=_FOLDS.get(split),
+            official_subset=_FOLDS.get(split),
             subject_written=subject.written,
         )
 

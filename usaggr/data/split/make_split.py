@@ -14,7 +14,7 @@ from usaggr.config.study import SplitConfig
 from usaggr.data.samples import Dataset, Sample
 from usaggr.data.split.components import components_of
 from usaggr.errors import DataError
-from usaggr.results.split import FOLDS, Fold
+from usaggr.results.split import SUBSETS, Subset
 
 Stratum = tuple[str, int]
 """Task and class: what is kept in proportion."""
@@ -28,17 +28,17 @@ class Split:
     """Component and fold of each sample of a data set, in the data set's order."""
 
     components: tuple[int, ...]
-    folds: tuple[Fold | None, ...]
+    subsets: tuple[Subset | None, ...]
     """None where `conflict: drop_train` took a sample out."""
 
     @property
     def dropped(self) -> int:
         """Samples that belong to no fold."""
-        return sum(fold is None for fold in self.folds)
+        return sum(fold is None for fold in self.subsets)
 
 
 def split_dataset(dataset: Dataset, config: SplitConfig) -> Split:
-    """Fold of every sample, over all tasks of the data set.
+    """Subset of every sample, over all tasks of the data set.
 
     Raises:
         DataError: an official split cuts a component, and `config.conflict` is `error`.
@@ -50,7 +50,7 @@ def split_dataset(dataset: Dataset, config: SplitConfig) -> Split:
     official, removed = _official_folds(members, config)
     free = {c: Counter((s.task_id, s.stratum) for s in samples) for c, samples in members.items() if c not in official}
     fixed = [
-        (fold, Counter((s.task_id, s.stratum) for s in members[component] if s.official_fold in (fold, None)))
+        (fold, Counter((s.task_id, s.stratum) for s in members[component] if s.official_subset in (fold, None)))
         for component, fold in official.items()
     ]
     order = sorted(free, key=lambda c: (-free[c].total(), _lot(members[c], config.seed)))
@@ -62,21 +62,21 @@ def split_dataset(dataset: Dataset, config: SplitConfig) -> Split:
     )
 
 
-def _official_folds(members: dict[int, list[Sample]], config: SplitConfig) -> tuple[dict[int, Fold], set[int]]:
+def _official_folds(members: dict[int, list[Sample]], config: SplitConfig) -> tuple[dict[int, Subset], set[int]]:
     """Folds of the components that an official split speaks of, and the (ids of) samples that it forces out."""
-    official: dict[int, Fold] = {}
+    official: dict[int, Subset] = {}
     removed: set[int] = set()
     cut: list[str] = []
     for component, samples in members.items():
-        named = {s.official_fold for s in samples if s.official_fold is not None}
+        named = {s.official_subset for s in samples if s.official_subset is not None}
         if not named:
             continue
         # The later side of the way train -> val -> test stays: what is scored must not have been trained on.
-        fold = max((fold for fold in FOLDS if fold in named), key=FOLDS.index)
+        fold = max((fold for fold in SUBSETS if fold in named), key=SUBSETS.index)
         official[component] = fold
         if len(named) > 1:
             cut.append(_describe_cut(samples))
-            removed.update(id(s) for s in samples if s.official_fold not in (fold, None))
+            removed.update(id(s) for s in samples if s.official_subset not in (fold, None))
     if cut and config.conflict == "error":
         listed = "\n  ".join(cut[:20]) + (f"\n  ... and {len(cut) - 20} more" if len(cut) > 20 else "")
         raise DataError(
@@ -90,12 +90,12 @@ def _official_folds(members: dict[int, list[Sample]], config: SplitConfig) -> tu
 def _describe_cut(samples: Iterable[Sample]) -> str:
     firsts: dict[str, Sample] = {}
     for s in samples:
-        if s.official_fold is not None:
-            firsts.setdefault(s.official_fold, s)
+        if s.official_subset is not None:
+            firsts.setdefault(s.official_subset, s)
     return "; ".join(f"{fold}: {s.csv_file}, line {s.row}, {s.sample_id}" for fold, s in sorted(firsts.items()))
 
 
-def _carve_validation(official: dict[int, Fold], members: dict[int, list[Sample]], config: SplitConfig) -> None:
+def _carve_validation(official: dict[int, Subset], members: dict[int, list[Sample]], config: SplitConfig) -> None:
     """Where an official split of a task knows no validation fold, take one from its training components."""
     with_val = {s.task_id for c, fold in official.items() if fold == "val" for s in members[c]}
     lacking = {
@@ -156,12 +156,12 @@ def _with_tasks(count: Counter[Stratum]) -> Iterator[tuple[Stratum, int]]:
 
 
 def _place(
-    free: dict[int, Counter[Stratum]], fixed: Sequence[tuple[Fold, Counter[Stratum]]], fractions: Sequence[float]
-) -> dict[int, Fold]:
-    """Fold of each free component, given the components whose fold is fixed."""
+    free: dict[int, Counter[Stratum]], fixed: Sequence[tuple[Subset, Counter[Stratum]]], fractions: Sequence[float]
+) -> dict[int, Subset]:
+    """Subset of each free component, given the components whose fold is fixed."""
     balance = _Balance([*free.values(), *(count for _, count in fixed)], fractions)
     for fold, count in fixed:
-        balance.add(tuple(_with_tasks(count)), FOLDS.index(fold))
+        balance.add(tuple(_with_tasks(count)), SUBSETS.index(fold))
     components = {component: tuple(_with_tasks(count)) for component, count in free.items()}
     allowed = [f for f, fraction in enumerate(fractions) if fraction > 0]
     where: dict[int, int] = {}
@@ -170,7 +170,7 @@ def _place(
         balance.add(parts, where[component])
     while _move(components, where, balance, allowed) or _exchange(components, where, balance):
         pass
-    return {component: FOLDS[fold] for component, fold in where.items()}
+    return {component: SUBSETS[fold] for component, fold in where.items()}
 
 
 def _move(free: Mapping[int, _Parts], where: dict[int, int], balance: _Balance, allowed: list[int]) -> bool:

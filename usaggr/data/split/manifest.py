@@ -24,7 +24,7 @@ from usaggr.data.split.ranking import Ranked, Ranker, count_of_scale, cover_size
 from usaggr.errors import ConfigError, DataError
 from usaggr.results.data_description import read_hashes, write_data
 from usaggr.results.integrity import SCHEMA_VERSION
-from usaggr.results.split import FOLDS, NO_FOLD, Fold, SplitRow, write_split_rows
+from usaggr.results.split import NO_SUBSET, SUBSETS, SplitRow, Subset, write_split_rows
 
 MIN_TEST_SUBJECTS = 5
 """Under so many test subjects a task gets scores but no verdict."""
@@ -40,10 +40,10 @@ class Manifest:
     """Seed: task: ids of the training samples in rank order."""
 
     @cached_property
-    def by_fold(self) -> dict[tuple[str, Fold], tuple[Sample, ...]]:
+    def by_subset(self) -> dict[tuple[str, Subset], tuple[Sample, ...]]:
         """Samples of each task and fold, in the data set's order."""
-        groups: dict[tuple[str, Fold], list[Sample]] = {(t, f): [] for t in self.dataset.tasks for f in FOLDS}
-        for sample, fold in zip(self.dataset.samples, self.split.folds, strict=True):
+        groups: dict[tuple[str, Subset], list[Sample]] = {(t, f): [] for t in self.dataset.tasks for f in SUBSETS}
+        for sample, fold in zip(self.dataset.samples, self.split.subsets, strict=True):
             if fold is not None:
                 groups[sample.task_id, fold].append(sample)
         return {name: tuple(samples) for name, samples in groups.items()}
@@ -52,7 +52,7 @@ class Manifest:
     def split_hash(self) -> str:
         """Changes where any sample changes its fold."""
         digest = hashlib.sha256()
-        for sample, fold in zip(self.dataset.samples, self.split.folds, strict=True):
+        for sample, fold in zip(self.dataset.samples, self.split.subsets, strict=True):
             digest.update(f"{sample.task_id}\0{sample.sample_id}\0{fold}\n".encode())
         return digest.hexdigest()
 
@@ -90,7 +90,7 @@ class Manifest:
             task.id: hashlib.sha256(repr((task.id, task.type, task.num_classes)).encode())
             for task in self.dataset.tasks.values()
         }
-        for sample, fold in zip(self.dataset.samples, self.split.folds, strict=True):
+        for sample, fold in zip(self.dataset.samples, self.split.subsets, strict=True):
             # The training samples are named one by one in a run's fingerprint, so a fold's name is enough here.
             line = f"{sample.sample_id}\0{sample.subject_id}\0{sample.image_hash}\0{sample.label_hash}\0{fold}\n"
             digests[sample.task_id].update(line.encode())
@@ -105,14 +105,14 @@ def make_manifest(dataset: Dataset, config: DataConfig, seeds: Sequence[int]) ->
     """
     split = split_dataset(dataset, config.split)
     training: dict[str, list[Ranked]] = defaultdict(list)
-    counts: Counter[tuple[str, Fold]] = Counter()
-    for sample, component, fold in zip(dataset.samples, split.components, split.folds, strict=True):
+    counts: Counter[tuple[str, Subset]] = Counter()
+    for sample, component, fold in zip(dataset.samples, split.components, split.subsets, strict=True):
         if fold == "train":
             training[sample.task_id].append(Ranked(sample.sample_id, component, sample.stratum))
         if fold is not None:
             counts[sample.task_id, fold] += 1
     for task_id in dataset.tasks:
-        empty = [fold for fold in FOLDS if not counts[task_id, fold]]
+        empty = [fold for fold in SUBSETS if not counts[task_id, fold]]
         if empty:
             raise DataError(
                 f"task {task_id}: no sample in the fold {' and '.join(empty)}; it has {len(dataset.by_task[task_id])} "
@@ -129,8 +129,8 @@ def describe(manifest: Manifest) -> dict[str, Any]:
     """What data.json holds: the tasks with their counts, what was skipped, and the proof that folds are disjoint."""
     tasks = []
     for task in manifest.dataset.tasks.values():
-        counts = {f"n_{fold}": len(manifest.by_fold[task.id, fold]) for fold in FOLDS}
-        subjects = len({s.subject_id for s in manifest.by_fold[task.id, "test"]})
+        counts = {f"n_{fold}": len(manifest.by_subset[task.id, fold]) for fold in SUBSETS}
+        subjects = len({s.subject_id for s in manifest.by_subset[task.id, "test"]})
         tasks.append(
             {
                 "id": task.id,
@@ -165,7 +165,7 @@ def prove_split(dataset: Dataset, split: Split) -> Proof:
     """Prove from images, files and the written names of subjects that none of them is in two folds."""
     return prove_disjoint(
         Placement(fold, component, s.image_hash, str(s.image_path), s.subject_written)
-        for s, component, fold in zip(dataset.samples, split.components, split.folds, strict=True)
+        for s, component, fold in zip(dataset.samples, split.components, split.subsets, strict=True)
         if fold is not None
     )
 
@@ -181,18 +181,18 @@ def write_manifest(manifest: Manifest, directory: Path) -> None:
     ranks, samples, split = _rank_table(manifest, seeds), manifest.dataset.samples, manifest.split
     rows = (
         (_row(sample, component, fold), ranks[i].tolist() if fold == "train" else None)
-        for i, (sample, component, fold) in enumerate(zip(samples, split.components, split.folds, strict=True))
+        for i, (sample, component, fold) in enumerate(zip(samples, split.components, split.subsets, strict=True))
     )
     write_split_rows(directory, seeds, rows)
     write_data(directory, describe(manifest))
 
 
-def _row(sample: Sample, component: int, fold: Fold | None) -> SplitRow:
+def _row(sample: Sample, component: int, fold: Subset | None) -> SplitRow:
     return SplitRow(
         task_id=sample.task_id,
         sample_id=sample.sample_id,
         component=component,
-        fold=fold or NO_FOLD,
+        fold=fold or NO_SUBSET,
         image_path=re.sub(r"#\d+$", "", sample.sample_id),
         subject_id=sample.subject_id,
         subject_written=sample.subject_written,

@@ -59,7 +59,7 @@ def decidable(plan: Plan) -> tuple[Decidable, ...]:
     report, compared = plan.study.report, _compared(plan)
     scores, folds = finished_scores(plan), _test_folds(plan)
     metrics = {task_id: main_metric(plan.manifest.dataset.tasks[task_id].type) for task_id in compared}
-    subjects = {t: len({s.subject_id for s in plan.manifest.by_fold[t, "test"]}) for t in compared}
+    subjects = {t: len({s.subject_id for s in plan.manifest.by_subset[t, "test"]}) for t in compared}
     reasons = {t: _reason(metrics[t], subjects[t], *folds[t]) for t in compared}
     sizes = {
         grouping: sum(grouping in held and not reasons[task_id] for task_id, held in compared.items())
@@ -143,7 +143,7 @@ def _test_folds(plan: Plan) -> dict[str, tuple[Integers, Integers]]:
     """Classes and components of each task's test samples."""
     folds: dict[str, tuple[list[int], list[int]]] = {task: ([], []) for task in plan.manifest.dataset.tasks}
     split, numbers = plan.manifest.split, dict[object, int]()
-    for sample, component, fold in zip(plan.manifest.dataset.samples, split.components, split.folds, strict=True):
+    for sample, component, fold in zip(plan.manifest.dataset.samples, split.components, split.subsets, strict=True):
         if fold == "test":
             labels, components = folds[sample.task_id]
             labels.append(sample.stratum)

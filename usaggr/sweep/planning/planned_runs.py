@@ -156,7 +156,9 @@ def _fingerprints(
     blocks = {course.block for course in courses}
     contents = {block: "".join(manifest.task_content(task_id) for task_id in block) for block in blocks}
     tasks = {task_id for block in blocks for task_id in block}
-    quoted = {sample.sample_id: json.dumps(sample.sample_id) for t in tasks for sample in manifest.by_fold[t, "train"]}
+    quoted = {
+        sample.sample_id: json.dumps(sample.sample_id) for t in tasks for sample in manifest.by_subset[t, "train"]
+    }
     found: dict[tuple[Course, _Setting], str] = {}
     for seed in study.seeds:
         ranked = {task_id: [quoted[sample_id] for sample_id in manifest.ranks[seed][task_id]] for task_id in tasks}
