@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from usaggr.data.split.leakage import Placement
+from usaggr.data.split.leakage import PlacedSample
 from usaggr.results.split import SplitRow, read_split_rows
 
 
@@ -40,7 +40,7 @@ def read_folds(path: Path) -> dict[str, TestFold]:
     return folds
 
 
-def read_placements(path: Path) -> Iterator[Placement]:
+def read_placements(path: Path) -> Iterator[PlacedSample]:
     """Yield the fold of each sample that has one, with what identifies its image and its patient.
 
     Files of older versions have no hashes of images; their column subject_id is as the index has it.
@@ -52,4 +52,4 @@ def read_placements(path: Path) -> Iterator[Placement]:
         known = bool(row.subject_written is not None and row.image_sha256 is not None)
         subject, image_hash = (row.subject_written, row.image_sha256) if known else (row.subject_id, "")
         file = posixpath.normpath(row.image_path or "")
-        yield Placement(row.fold, row.component, image_hash or "", file, subject or "")
+        yield PlacedSample(row.fold, row.component, image_hash or "", file, subject or "")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from usaggr.data.samples import Dataset, Sample
-from usaggr.data.split.components import components_of
+from usaggr.data.split.components import number_components
 from usaggr.errors import ConfigError, DataError, one_of
 from usaggr.results.split import SUBSETS, read_split_rows
 
@@ -34,7 +34,7 @@ def select(dataset: Dataset, split: Path | None, fold: str | None, tasks: Sequen
     if split is None:
         if fold is not None:
             raise ConfigError("--fold needs --split FILE, the split.csv of a study")
-        chosen = list(zip(dataset.samples, components_of(dataset.samples), strict=True))
+        chosen = list(zip(dataset.samples, number_components(dataset.samples), strict=True))
     else:
         fold = fold or "test"
         if fold not in SUBSETS:

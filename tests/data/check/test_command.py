@@ -42,7 +42,7 @@ def test_near_duplicates_are_told_and_listed_with_folds_tasks_and_subjects(
 ) -> None:
     status, text = check(data, capsys, Outputs(pairs=tmp_path / "new" / "pairs.csv"))
     assert status == 0
-    assert "folds are disjoint: none of 48 components, 48 images, 48 files, 48 subjects is in two folds" in text
+    assert "subsets are disjoint: none of 48 components, 48 images, 48 files, 48 subjects is in two subsets" in text
     told = next(line for line in text.splitlines() if line.startswith("near-duplicate: "))
     assert "cls/twin0.png (cls; train; subject not known)" in told
     assert "cls/twin1.png (cls; test; subject not known)" in told

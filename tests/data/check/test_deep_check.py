@@ -122,6 +122,6 @@ def test_a_split_that_cannot_be_made_is_told_and_the_rest_is_found(data: DataCon
     folds = ["split,subject_id", "train,P", "test,P", *["train,Q"] * 28]
     (root(data) / "csv_files" / "cls.csv").write_text("\n".join(f"{a},{b}" for a, b in zip(lines, folds, strict=True)))
     found = look_deeper(load_dataset(data), data, QUIET)
-    assert "cuts 1 component" in found.no_split
+    assert "divides 1 component" in found.no_split
     assert (found.near, found.balance) == ((), ())
     assert len(found.statistics) == 4

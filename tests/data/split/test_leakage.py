@@ -1,4 +1,4 @@
-"""The proof that folds are disjoint must fail where a part of the split does."""
+"""The proof that subsets are disjoint must fail if any step of the split is wrong."""
 
 from pathlib import Path
 
@@ -13,8 +13,8 @@ from usaggr.config.study import DataConfig
 from usaggr.data.read.load_dataset import load_dataset
 from usaggr.data.read.subject_names import normalise_subject
 from usaggr.data.samples import Sample
-from usaggr.data.split.leakage import KINDS, Placement, Proof, prove_disjoint
-from usaggr.data.split.manifest import disjointness, make_manifest
+from usaggr.data.split.leakage import KINDS, PlacedSample, Proof, prove_disjoint
+from usaggr.data.split.manifest import count_overlaps, make_manifest
 
 
 @pytest.fixture
@@ -30,64 +30,64 @@ def data(tmp_path: Path) -> DataConfig:
 
 
 def proof_of(data: DataConfig) -> dict[str, int]:
-    return disjointness(make_manifest(load_dataset(data), data, [0]))
+    return count_overlaps(make_manifest(load_dataset(data), data, [0]))
 
 
-def test_a_sound_split_is_proved(data: DataConfig) -> None:
+def test_a_correct_split_is_proved_disjoint(data: DataConfig) -> None:
     proof = proof_of(data)
     assert {kind: proof[f"{kind}_in_two_folds"] for kind in KINDS} == dict.fromkeys(KINDS, 0)
-    # 15 patients of three tasks; the 30 images of reg have none, and stand for one each.
+    # 15 patients of three tasks; the 30 images of reg have no subject and count as one patient each.
     assert (proof["subjects"], proof["images"], proof["files"], proof["components"]) == (45, 90, 120, 45)
 
 
-def test_components_that_ignore_subjects_are_seen(data: DataConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("usaggr.data.split.make_split.components_of", lambda samples: list(range(len(samples))))
+def test_components_that_ignore_subjects_are_detected(data: DataConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("usaggr.data.split.make_split.number_components", lambda samples: list(range(len(samples))))
     proof = proof_of(data)
     assert proof["components_in_two_folds"] == 0
     assert proof["subjects_in_two_folds"] > 0
     assert proof["images_in_two_folds"] > 0
 
 
-def test_a_normal_form_that_changes_nothing_is_seen(data: DataConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_subject_names_that_are_not_normalized_are_detected(data: DataConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(usaggr.data.read.subjects, "normalise_subject", lambda text: text)
     proof = proof_of(data)
     assert proof["components_in_two_folds"] == proof["images_in_two_folds"] == 0
     assert proof["subjects_in_two_folds"] > 0
 
 
-def test_subjects_that_the_reader_loses_for_the_split_are_seen(
+def test_subjects_that_the_reader_loses_before_the_split_are_detected(
     data: DataConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def by_image(samples: list[Sample]) -> list[int]:
         numbers: dict[str, int] = {}
         return [numbers.setdefault(sample.image_hash, len(numbers)) for sample in samples]
 
-    monkeypatch.setattr("usaggr.data.split.make_split.components_of", by_image)
+    monkeypatch.setattr("usaggr.data.split.make_split.number_components", by_image)
     proof = proof_of(data)
     assert proof["images_in_two_folds"] == 0
     assert proof["subjects_in_two_folds"] > 0
 
 
-def placed(subset: str, subject: str, number: int) -> Placement:
-    return Placement(subset, number, f"image {number}", f"{number}.png", subject)
+def placed(subset: str, subject: str, number: int) -> PlacedSample:
+    return PlacedSample(subset, number, f"image {number}", f"{number}.png", subject)
 
 
-def two_folds(one: str, two: str) -> Proof:
-    return prove_disjoint([placed("train", one, 0), placed("test", two, 1)])
+def prove_two_subsets(train_subject: str, test_subject: str) -> Proof:
+    return prove_disjoint([placed("train", train_subject, 0), placed("test", test_subject, 1)])
 
 
-def test_the_shared_are_named_with_their_folds() -> None:
-    proof = two_folds("17", "17.0")
+def test_what_is_in_two_subsets_is_named_with_its_subsets() -> None:
+    proof = prove_two_subsets("17", "17.0")
     assert proof.shared == {"components": (), "images": (), "files": (), "subjects": ("17 (train, test)",)}
     assert not proof.disjoint
     assert proof.sentence() == (
-        "folds are not disjoint: of 2 components, 2 images, 2 files, 1 subject, these are in two folds: 1 subject, "
+        "subsets are not disjoint: of 2 components, 2 images, 2 files, 1 subject, these are in two subsets: 1 subject, "
         "such as subject 17 (train, test)"
     )
 
 
-def test_what_is_not_known_is_neither_counted_nor_shared() -> None:
-    proof = prove_disjoint([Placement("train", 0, "", "a.png", ""), Placement("test", 1, "", "b.png", "")])
+def test_missing_hashes_and_subjects_are_neither_counted_nor_shared() -> None:
+    proof = prove_disjoint([PlacedSample("train", 0, "", "a.png", ""), PlacedSample("test", 1, "", "b.png", "")])
     assert proof.totals == {"components": 2, "files": 2, "subjects": 2}
     assert proof.disjoint
 
@@ -100,6 +100,6 @@ _texts = st.sampled_from(_SPELLINGS) | st.text(st.sampled_from("017.eE+-Pp\u00e9
 @example("1e+05", "100000")
 @example("01e+05", "100000")
 @example("0e+00", "0")
-def test_the_proof_takes_for_one_patient_what_the_split_does(one: str, two: str) -> None:
-    same = normalise_subject(one) == normalise_subject(two) != ""
-    assert two_folds(one, two).disjoint == (not same)
+def test_the_proof_and_the_split_agree_on_which_names_are_one_patient(first: str, second: str) -> None:
+    is_same = normalise_subject(first) == normalise_subject(second) != ""
+    assert prove_two_subsets(first, second).disjoint == (not is_same)

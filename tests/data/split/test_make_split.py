@@ -13,7 +13,7 @@ from tests.data.factories import Row, data_config, read_rows, tiny_data, write_r
 from usaggr.config.study import SplitConfig
 from usaggr.data.read.load_dataset import load_dataset
 from usaggr.data.samples import Dataset, Sample
-from usaggr.data.split.components import components_of
+from usaggr.data.split.components import number_components
 from usaggr.data.split.make_split import Split, split_dataset
 from usaggr.data.split.manifest import Manifest, make_manifest
 from usaggr.errors import DataError
@@ -71,13 +71,13 @@ def datasets(draw: st.DrawFn) -> Dataset:
 
 
 @given(datasets(), st.integers(0, 5))
-def test_what_is_tied_by_image_path_or_subject_is_never_in_two_folds(data: Dataset, seed: int) -> None:
+def test_samples_that_share_image_path_or_subject_are_never_in_two_subsets(data: Dataset, seed: int) -> None:
     split = split_dataset(data, CONFIG.model_copy(update={"seed": seed}))
-    for tie in ("image_hash", "image_path", "subject_id"):
-        folds: dict[object, set[str | None]] = {}
-        for s, fold in zip(data.samples, split.subsets, strict=True):
-            folds.setdefault(getattr(s, tie), set()).add(fold)
-        assert all(len(found) == 1 for found in folds.values())
+    for link in ("image_hash", "image_path", "subject_id"):
+        subsets: dict[object, set[str | None]] = {}
+        for s, subset in zip(data.samples, split.subsets, strict=True):
+            subsets.setdefault(getattr(s, link), set()).add(subset)
+        assert all(len(names) == 1 for names in subsets.values())
 
 
 def test_subsets_and_ranks_do_not_depend_on_the_order_of_rows_and_files(tmp_path: Path) -> None:
@@ -91,8 +91,8 @@ def test_subsets_and_ranks_do_not_depend_on_the_order_of_rows_and_files(tmp_path
     def manifest(*files: list[Row]) -> Manifest:
         for path in (root / "csv_files").iterdir():
             path.unlink()
-        for name, part in zip("abc", files, strict=False):
-            write_rows(root, f"{name}.csv", [{column: row.get(column, "") for column in columns} for row in part])
+        for name, file_rows in zip("abc", files, strict=False):
+            write_rows(root, f"{name}.csv", [{column: row.get(column, "") for column in columns} for row in file_rows])
         config = data_config(root, tmp_path / "cache")
         return make_manifest(load_dataset(config), config, [0, 1])
 
@@ -106,33 +106,33 @@ def test_subsets_and_ranks_do_not_depend_on_the_order_of_rows_and_files(tmp_path
         assert (again.split, again.ranks, again.split_hash) == (first.split, first.ranks, first.split_hash)
 
 
-@pytest.mark.parametrize("tie", ["image", "path", "subject"])
-def test_samples_with_one_thing_in_common_are_one_component(tie: str) -> None:
+@pytest.mark.parametrize("link", ["image", "path", "subject"])
+def test_samples_that_share_image_path_or_subject_are_one_component(link: str) -> None:
     first, second, third = ({"image": n, "path": n, "subject": n} for n in range(3))
-    second[tie] = 0
-    assert components_of([sample("a", 0, **first), sample("b", 0, **second), sample("b", 1, **third)]) == [0, 0, 1]
+    second[link] = 0
+    assert number_components([sample("a", 0, **first), sample("b", 0, **second), sample("b", 1, **third)]) == [0, 0, 1]
 
 
 @given(datasets())
-def test_components_are_the_connected_parts_of_the_graph_of_ties(data: Dataset) -> None:
+def test_components_equal_those_of_scipy(data: Dataset) -> None:
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
 
     ties = [{s.image_hash, s.subject_id, s.image_path} for s in data.samples]
     pairs = [(i, j) for i, a in enumerate(ties) for j, b in enumerate(ties[: i + 1]) if not a.isdisjoint(b)]
     n = len(data.samples)
-    rows, columns = zip(*pairs, strict=True)
-    expected = connected_components(coo_matrix(([1] * len(pairs), (rows, columns)), shape=(n, n)), directed=False)[1]
-    found = components_of(data.samples)
-    assert len(set(zip(found, expected, strict=True))) == len(set(found)) == len(set(expected))
+    sources, targets = zip(*pairs, strict=True)
+    expected = connected_components(coo_matrix(([1] * len(pairs), (sources, targets)), shape=(n, n)), directed=False)[1]
+    numbers = number_components(data.samples)
+    assert len(set(zip(numbers, expected, strict=True))) == len(set(numbers)) == len(set(expected))
 
 
 def test_components_are_joined_by_a_later_sample_that_belongs_to_both() -> None:
     samples = [sample("a", n, image, subject) for n, (image, subject) in enumerate([(0, 0), (1, 1), (1, 2), (0, 2)])]
-    assert components_of(samples) == [0, 0, 0, 0]
+    assert number_components(samples) == [0, 0, 0, 0]
 
 
-def test_folds_are_even_for_each_task_and_class() -> None:
+def test_subsets_have_their_fraction_of_each_task_and_class() -> None:
     samples = [sample("a", n, n, n // 3, label=(n // 3) % 4) for n in range(600)]
     samples += [sample("b", n, n, n // 3, label=0 if n < 250 else 1) for n in range(300)]
     data = dataset(samples)
@@ -143,17 +143,17 @@ def test_folds_are_even_for_each_task_and_class() -> None:
     total: Counter[tuple[str, int]] = Counter((s.task_id, s.stratum) for s in data.samples)
     for (task_id, stratum), n in total.items():
         for fold, fraction in zip(SUBSETS, CONFIG.fractions, strict=True):
-            # A subject of three frames is the grain: nothing is nearer than half of it, plus what the other task asks.
+            # A subject has three frames and is not divided: 1.5 frames of error, and more for the other task.
             assert abs(counts[task_id, stratum, fold] - fraction * n) <= 4.5
 
 
-def test_a_few_large_subjects_still_reach_every_fold() -> None:
+def test_a_few_large_subjects_still_reach_every_subset() -> None:
     data = dataset([sample("muscle", n, n, n % 7, label=0) for n in range(152)])
     assert set(split_dataset(data, CONFIG).subsets) == set(SUBSETS)
 
 
 @pytest.mark.parametrize("sizes", [[10, 2, 3, 8], [4, 5, 4, 2, 11, 12], [8, 2, 2, 11, 3]], ids=str)
-def test_a_few_subjects_of_uneven_size_are_split_as_well_as_can_be(sizes: list[int]) -> None:
+def test_a_few_subjects_of_uneven_size_are_split_at_the_lowest_cost(sizes: list[int]) -> None:
     """The first two need a swap of two subjects, the last one a single move. All splits are tried for comparison."""
     subjects = [subject for subject, size in enumerate(sizes) for _ in range(size)]
     wanted = [sum(sizes) * fraction for fraction in CONFIG.fractions]
@@ -161,10 +161,10 @@ def test_a_few_subjects_of_uneven_size_are_split_as_well_as_can_be(sizes: list[i
     def cost(counts: Sequence[int]) -> float:
         return sum((count - goal) ** 2 / goal for count, goal in zip(counts, wanted, strict=True))
 
-    found = Counter(split_dataset(dataset([sample("a", n, n, s) for n, s in enumerate(subjects)]), CONFIG).subsets)
+    counts = Counter(split_dataset(dataset([sample("a", n, n, s) for n, s in enumerate(subjects)]), CONFIG).subsets)
     possible = product(range(3), repeat=len(sizes))
     best = min(cost([sum(np.array(sizes)[np.array(chosen) == fold]) for fold in range(3)]) for chosen in possible)
-    assert cost([found[fold] for fold in SUBSETS]) == pytest.approx(best)
+    assert cost([counts[fold] for fold in SUBSETS]) == pytest.approx(best)
 
 
 def test_another_seed_draws_another_split() -> None:
@@ -229,7 +229,7 @@ def test_rows_without_an_official_fold_follow_their_subject() -> None:
 def test_an_official_split_that_cuts_a_subject_is_an_error_that_lists_it() -> None:
     samples = [sample("a", n, n, n, official="train") for n in range(20)]
     samples += [sample("b", 7, 7, 7, official="test")]
-    with pytest.raises(DataError, match=r"cuts 1 component.*\n.*b\.csv, line 9.*a\.csv, line 9"):
+    with pytest.raises(DataError, match=r"divides 1 component.*\n.*b\.csv, line 9.*a\.csv, line 9"):
         split_dataset(dataset(samples), CONFIG)
 
 

@@ -11,7 +11,14 @@ from tests.data.split.test_make_split import dataset, sample
 from usaggr.config.study import DataConfig
 from usaggr.data.read.load_dataset import load_dataset
 from usaggr.data.split.make_split import Split
-from usaggr.data.split.manifest import Manifest, check_same_data, describe, disjointness, make_manifest, write_manifest
+from usaggr.data.split.manifest import (
+    Manifest,
+    check_same_data,
+    count_overlaps,
+    describe,
+    make_manifest,
+    write_manifest,
+)
 from usaggr.errors import ConfigError, DataError
 
 
@@ -24,7 +31,7 @@ def manifest_of(data: DataConfig, seeds: tuple[int, ...] = (0, 1)) -> Manifest:
     return make_manifest(load_dataset(data), data, seeds)
 
 
-def test_the_manifest_on_disk_tells_fold_and_rank_of_every_sample(data: DataConfig, tmp_path: Path) -> None:
+def test_split_csv_holds_subset_and_rank_of_every_sample(data: DataConfig, tmp_path: Path) -> None:
     manifest = manifest_of(data)
     write_manifest(manifest, tmp_path / "out")
     with (tmp_path / "out" / "split.csv").open(newline="") as file:
@@ -41,7 +48,7 @@ def test_the_manifest_on_disk_tells_fold_and_rank_of_every_sample(data: DataConf
     assert all((row["rank_0"] == "") == (row["fold"] != "train") for row in rows)
 
 
-def test_the_description_counts_and_proves_that_folds_are_disjoint(data: DataConfig, tmp_path: Path) -> None:
+def test_data_json_counts_samples_and_proves_that_subsets_are_disjoint(data: DataConfig, tmp_path: Path) -> None:
     manifest = manifest_of(data)
     write_manifest(manifest, tmp_path / "out")
     content = json.loads((tmp_path / "out" / "data.json").read_text())
@@ -52,7 +59,7 @@ def test_the_description_counts_and_proves_that_folds_are_disjoint(data: DataCon
     assert content["disjoint"]["images"] == 120
 
 
-def test_a_fold_depends_on_the_data_alone_not_on_the_tasks_that_a_study_selects(data: DataConfig) -> None:
+def test_a_split_does_not_depend_on_the_seeds_of_the_study(data: DataConfig) -> None:
     assert manifest_of(data, (0,)).split == manifest_of(data, (3, 4)).split
 
 
@@ -62,7 +69,9 @@ def test_rankings_are_drawn_per_seed_or_once(data: DataConfig) -> None:
     assert fixed.ranks[0] == fixed.ranks[1]
 
 
-def test_another_split_in_the_same_folder_is_refused_with_a_name_to_take(data: DataConfig, tmp_path: Path) -> None:
+def test_another_split_in_the_same_folder_is_refused_and_another_name_suggested(
+    data: DataConfig, tmp_path: Path
+) -> None:
     write_manifest(manifest_of(data), tmp_path / "out")
     check_same_data(manifest_of(data), tmp_path / "out")
     other = data.model_copy(update={"split": data.split.model_copy(update={"seed": 9})})
@@ -82,20 +91,20 @@ def test_a_task_that_cannot_be_split_is_named(tmp_path: Path) -> None:
     rows = read_rows(root, "cls.csv")
     write_rows(root, "cls.csv", [{**row, "subject_id": "one"} for row in rows])
     data = data_config(root, tmp_path / "cache")
-    with pytest.raises(DataError, match=r"task cls: no sample in the fold .* 30 samples"):
+    with pytest.raises(DataError, match=r"task cls: no sample in the subset .* 30 samples"):
         manifest_of(data)
 
 
 @pytest.mark.parametrize("missing", ["train", "val", "test"])
 def test_a_task_without_samples_in_one_subset_is_named(tmp_path: Path, missing: str) -> None:
-    there = [fold for fold in ("train", "val", "test") if fold != missing]
+    present = [subset for subset in ("train", "val", "test") if subset != missing]
     # There are two subjects: the only one for training cannot be divided to get validation samples.
-    data = dataset([sample("a", n, n, n % 2, official=there[n % 2]) for n in range(8)])
-    with pytest.raises(DataError, match=f"task a: no sample in the fold {missing};"):
+    data = dataset([sample("a", n, n, n % 2, official=present[n % 2]) for n in range(8)])
+    with pytest.raises(DataError, match=f"task a: no sample in the subset {missing};"):
         make_manifest(data, data_config(tmp_path, tmp_path), [0])
 
 
-FOLDS_OF_TEN = ("train",) * 4 + ("val", None, "test", "test", "test", "test")
+SUBSETS_OF_TEN = ("train",) * 4 + ("val", None, "test", "test", "test", "test")
 """Subsets of ten samples, two per subject; one sample was dropped."""
 
 
@@ -103,7 +112,7 @@ def small() -> Manifest:
     """Return a manifest of task a (five subjects, two frames each) and task b (one sample in each subset)."""
     samples = [sample("a", n, n, n // 2, label=n % 2) for n in range(10)]
     samples += [sample("b", n, 20 + n, 20 + n, label=0) for n in range(3)]
-    split = Split((*(n // 2 for n in range(10)), 5, 6, 7), (*FOLDS_OF_TEN, "train", "val", "test"))
+    split = Split((*(n // 2 for n in range(10)), 5, 6, 7), (*SUBSETS_OF_TEN, "train", "val", "test"))
     ranks = {"a": tuple(f"../a/{n}.png" for n in (2, 3, 0, 1)), "b": ("../b/0.png",)}
     return Manifest(dataset(samples), split, {0: ranks})
 
@@ -167,15 +176,15 @@ def test_the_content_of_a_task_changes_with_its_type_and_classes_and_not_with_na
     assert (other.dataset.content_hash == manifest.dataset.content_hash) == same
 
 
-def test_on_real_data_no_image_and_no_subject_is_in_two_folds(real_data: Path, tmp_path: Path) -> None:
+def test_on_real_data_no_image_and_no_subject_is_in_two_subsets(real_data: Path, tmp_path: Path) -> None:
     data = data_config(real_data, tmp_path / "cache")
     manifest = manifest_of(data, (0,))
-    proof = disjointness(manifest)
+    proof = count_overlaps(manifest)
     assert proof["images_in_two_folds"] == proof["subjects_in_two_folds"] == proof["components_in_two_folds"] == 0
     assert proof["images"] == len({s.image_hash for s in manifest.dataset.samples})
     for task in manifest.dataset.tasks:
         sizes = [len(manifest.by_subset[task, fold]) for fold in ("train", "val", "test")]
         total = sum(sizes)
-        # Subjects of many frames are the grain: muscle_thickness has 7 of about 22 frames each.
+        # Subjects are not divided: muscle_thickness has 7, of about 22 frames each.
         assert abs(sizes[0] / total - 0.7) < 0.12
         assert sizes[2] / total > 0.1

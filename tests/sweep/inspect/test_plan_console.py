@@ -64,7 +64,7 @@ def test_notes_are_shown_as_they_are_and_a_split_that_is_not_disjoint_is_told(pl
     assert "note: '[b]17[/]' and '[/red]'" in lines
     (warning,) = [line for line in lines if line.startswith("warning: ")]
     assert (
-        "not disjoint: of 39 components, 40 images, 40 files, 40 subjects, these are in two folds: 1 compo" in warning
+        "not disjoint: of 39 components, 40 images, 40 files, 40 subjects, these are in two subsets: 1 compo" in warning
     )
 
 

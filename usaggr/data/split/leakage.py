@@ -1,7 +1,7 @@
-"""The proof that no image, file or subject is in two subsets, computed from what identifies patients.
+"""Proof that no image, file or subject is in two subsets, computed from what identifies images and patients.
 
-It shares no code with the split: neither its components nor its normal form of subjects' names, so that a fault in
-either of them is seen here.
+The proof shares no code with the split. It uses neither the split's components nor its normal form of subject names, so
+that it detects an error in either of them.
 """
 
 import re
@@ -10,31 +10,31 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 KINDS = ("components", "images", "files", "subjects")
-"""What is counted: components of the split, distinct image bytes, distinct image files, patients or videos."""
+"""Kinds of things that are counted: components, distinct image bytes, distinct image files, patients or videos."""
 
 IN_TWO_FOLDS = "_in_two_folds"
-"""End of the names of numbers in data.json that should be 0."""
+"""Suffix of the counts in data.json that should be 0; results of older versions have it too."""
 
-_NO_NAME = frozenset({"nan", "-nan", "none", "null", "(null)", "<null>", "n/a", "<na>", "\\n"}) | {
+_MISSING_MARKS = frozenset({"nan", "-nan", "none", "null", "(null)", "<null>", "n/a", "<na>", "\\n"}) | {
     *("#n/a", "#n/a n/a", "#na", "#nv", "#null!", "#ref!", "#value!", "#name?", "#div/0!", "#num!"),
     *("1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan"),
 }
-"""Marks of missing values: of programs and data bases, of spreadsheets, of older C libraries."""
-_NO_NAME_EXACT = ("NA", "NaT")
+"""Marks of missing values, in lower case: of programs and data bases, of spreadsheets, of older C libraries."""
+_MISSING_MARKS_EXACT = ("NA", "NaT")  # in lower case these may be initials of a patient
 
 
 @dataclass(frozen=True, slots=True)
-class Placement:
+class PlacedSample:
     """A sample's subset, and everything that identifies its image and its patient."""
 
     subset: str
     component: int
     image_hash: str
-    """Of the file's bytes; empty if unknown."""
+    """Hash of the file's bytes; empty if unknown."""
     file: str
     """Path of the image."""
     subject: str
-    """As the index or the file's name has it; empty if unknown. The image stands for its patient then."""
+    """Subject as written in the index or the file's name. Empty if unknown: the image then counts as a patient."""
 
 
 @dataclass(frozen=True)
@@ -42,26 +42,26 @@ class Proof:
     """Distinct components, images, files and subjects, and those that are in more than one subset."""
 
     totals: dict[str, int]
-    """By kind; a kind about which nothing is known is left out."""
+    """Number of distinct things by kind; a kind without any data is left out."""
     shared: dict[str, tuple[str, ...]]
-    """By kind: each with its subsets, such as "17 (train, test)"."""
+    """Things in more than one subset, by kind, each with its subsets, such as "17 (train, test)"."""
 
     @property
     def disjoint(self) -> bool:
-        """Whether nothing is in more than one subset."""
+        """True if nothing is in more than one subset."""
         return not any(self.shared.values())
 
     def sentence(self) -> str:
-        """Return the result in one line, with the first of those that are shared."""
+        """Return the result in one line, with the first thing that is in two subsets."""
         totals = ", ".join(_count(total, kind) for kind, total in self.totals.items())
         if self.disjoint:
-            return f"folds are disjoint: none of {totals} is in two folds"
+            return f"subsets are disjoint: none of {totals} is in two subsets"
         counts = ", ".join(_count(len(shared), kind) for kind, shared in self.shared.items() if shared)
         first = next(f"{kind.removesuffix('s')} {shared[0]}" for kind, shared in self.shared.items() if shared)
-        return f"folds are not disjoint: of {totals}, these are in two folds: {counts}, such as {first}"
+        return f"subsets are not disjoint: of {totals}, these are in two subsets: {counts}, such as {first}"
 
     def counts(self) -> dict[str, int]:
-        """Return the numbers as data.json holds them: `subjects`, `subjects_in_two_folds`, ..."""
+        """Return the counts under their names in data.json: `subjects`, `subjects_in_two_folds`, ..."""
         return {
             name: count
             for kind, total in self.totals.items()
@@ -69,52 +69,56 @@ class Proof:
         }
 
 
-def prove_disjoint(placements: Iterable[Placement]) -> Proof:
-    """Find what is in more than one subset, over all tasks."""
+def prove_disjoint(samples: Iterable[PlacedSample]) -> Proof:
+    """Find components, images, files and subjects that are in more than one subset, over all tasks."""
+    # Kind: thing: its subsets. The innermost dictionary is a set that keeps its order.
     subsets: dict[str, dict[str, dict[str, None]]] = {kind: {} for kind in KINDS}
-    for placed in placements:
-        patient = _patient(placed.subject)
-        marks = (str(placed.component), placed.image_hash, placed.file, patient or placed.image_hash or placed.file)
-        for kind, mark in zip(KINDS, marks, strict=True):
-            if mark:
-                subsets[kind].setdefault(mark, {})[placed.subset] = None
-    return Proof(
-        {kind: len(found) for kind, found in subsets.items() if found},
-        {
-            kind: tuple(f"{mark} ({', '.join(names)})" for mark, names in found.items() if len(names) > 1)
-            for kind, found in subsets.items()
-            if found
-        },
-    )
+    for sample in samples:
+        patient = _normalize_patient(sample.subject) or sample.image_hash or sample.file
+        things = (str(sample.component), sample.image_hash, sample.file, patient)
+        for kind, thing in zip(KINDS, things, strict=True):
+            if thing:
+                subsets[kind].setdefault(thing, {})[sample.subset] = None
+    totals: dict[str, int] = {}
+    shared: dict[str, tuple[str, ...]] = {}
+    for kind, subsets_of in subsets.items():
+        if subsets_of:
+            totals[kind] = len(subsets_of)
+            shared[kind] = tuple(
+                f"{thing} ({', '.join(names)})" for thing, names in subsets_of.items() if len(names) > 1
+            )
+    return Proof(totals, shared)
 
 
 def _count(number: int, kind: str) -> str:
     return f"{number:,} {kind.removesuffix('s') if number == 1 else kind}"
 
 
-def _patient(written: str) -> str:
+def _normalize_patient(written: str) -> str:
     """Return one name for all spellings that table programs give a patient; empty for a missing value."""
     name = re.sub(r"\s", " ", written)
+    # Control and format characters (Cc, Cf), such as a zero-width space, are invisible in a table.
     name = "".join(c for c in name if unicodedata.category(c) not in ("Cc", "Cf"))
     name = re.sub(" +", " ", unicodedata.normalize("NFC", name)).strip()
-    if not re.search(r"[^\W_]", name) or name in _NO_NAME_EXACT or name.lower() in _NO_NAME:
+    if not re.search(r"[^\W_]", name) or name in _MISSING_MARKS_EXACT or name.lower() in _MISSING_MARKS:
         return ""
-    return _as_digits(name) or name
+    return _integer_digits(name) or name
 
 
-def _as_digits(name: str) -> str:
-    """Return the digits of a whole number that is written as a float; empty for anything else."""
+def _integer_digits(name: str) -> str:
+    """Return the digits of an integer that a table program wrote as a float (17.0, 1e+05); empty for other text."""
     mantissa, plus, exponent = re.sub("[eE]", "e", name).partition("e+")
     sign = "-" if mantissa.startswith("-") else ""
-    whole, _, fraction = mantissa.removeprefix("-").partition(".")
-    if not _all_digits(whole) or not _all_digits(fraction or "0"):
+    integer, _, fraction = mantissa.removeprefix("-").partition(".")
+    if not _all_digits(integer) or not _all_digits(fraction or "0"):
         return ""
     if not plus:
-        return "" if fraction.strip("0") else sign + whole
-    if len(exponent) != 2 or not _all_digits(exponent) or len(whole) != 1 or whole == "0" or mantissa[-1] == ".":
+        return "" if fraction.strip("0") else sign + integer
+    # Table programs write one digit before the point and two in the exponent; other text is a name such as "12e+5".
+    if len(exponent) != 2 or not _all_digits(exponent) or len(integer) != 1 or integer == "0" or mantissa[-1] == ".":
         return ""
-    places = int(exponent)
-    return "" if fraction[places:].strip("0") else sign + whole + fraction[:places].ljust(places, "0")
+    shift = int(exponent)  # positions by which the decimal point moves to the right
+    return "" if fraction[shift:].strip("0") else sign + integer + fraction[:shift].ljust(shift, "0")
 
 
 def _all_digits(text: str) -> bool:

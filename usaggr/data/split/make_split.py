@@ -1,219 +1,163 @@
-"""The one split: train, val and test by component, as even as possible for each task and class.
+"""The split of a data set into train, val and test subsets.
 
-A sample's fold depends on the data and the split's seed alone: not on the order of files, nor on which tasks share a
-model. Components are placed one by one, the largest first, where they bring the counts nearest to the wanted ones
-(iterative stratification, Sechidis et al. 2011, over groups); then single moves and exchanges mend what is left.
+A sample's subset depends on the data and the split's seed alone. It depends neither on the order of files nor on which
+tasks share a model. The split has three steps:
+
+1. Group the samples into components, which are never divided (`components.py`).
+2. Take over the subsets that an official split names in the index; add validation samples where it has none.
+3. Assign the other components so that the subsets hold their fraction of each task and class (`stratify.py`).
 """
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from usaggr.config.study import SplitConfig
 from usaggr.data.samples import Dataset, Sample
-from usaggr.data.split.components import components_of
+from usaggr.data.split.components import number_components
+from usaggr.data.split.stratify import StratumCounts, assign_components
 from usaggr.errors import DataError
 from usaggr.results.split import SUBSETS, Subset
 
-Stratum = tuple[str, int]
-"""Task and class: what is kept in proportion."""
+Components = Mapping[int, Sequence[Sample]]
+"""Samples of each component, by component number."""
 
-EXCHANGE_LIMIT = 150
-"""Exchanges are tried among so many components at the most: where there are more, single moves are fine enough."""
+MAX_LISTED_CONFLICTS = 20
+"""Conflicts that an error message lists; it counts the others."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """Component and fold of each sample of a data set, in the data set's order."""
+    """Component and subset of each sample of a data set, in the data set's order."""
 
     components: tuple[int, ...]
     subsets: tuple[Subset | None, ...]
-    """None where `conflict: drop_train` took a sample out."""
+    """None for samples that `conflict: drop_train` removed."""
 
     @property
     def dropped(self) -> int:
-        """Samples that belong to no fold."""
-        return sum(fold is None for fold in self.subsets)
+        """Number of samples that are in no subset."""
+        return sum(subset is None for subset in self.subsets)
 
 
 def split_dataset(dataset: Dataset, config: SplitConfig) -> Split:
-    """Subset of every sample, over all tasks of the data set.
+    """Assign every sample of a data set to a subset, over all tasks together.
+
+    Args:
+        dataset: samples of all tasks.
+        config: seed, fractions of train, val and test, and what to do with conflicts of an official split.
 
     Raises:
-        DataError: an official split cuts a component, and `config.conflict` is `error`.
+        DataError: an official split divides a component, and `config.conflict` is `error`.
     """
-    components = components_of(dataset.samples)
-    members: dict[int, list[Sample]] = defaultdict(list)
-    for component, sample in zip(components, dataset.samples, strict=True):
-        members[component].append(sample)
-    official, removed = _official_folds(members, config)
-    free = {c: Counter((s.task_id, s.stratum) for s in samples) for c, samples in members.items() if c not in official}
+    numbers = number_components(dataset.samples)
+    components: dict[int, list[Sample]] = defaultdict(list)
+    for number, sample in zip(numbers, dataset.samples, strict=True):
+        components[number].append(sample)
+
+    official, dropped_ids = _official_subsets(components, config.conflict)
+    official |= _carve_validation(official, components, config)
+    # Official samples count towards the fractions of the split, dropped ones do not.
     fixed = [
-        (fold, Counter((s.task_id, s.stratum) for s in members[component] if s.official_subset in (fold, None)))
-        for component, fold in official.items()
+        (subset, _count_strata(s for s in components[number] if s.official_subset in (subset, None)))
+        for number, subset in official.items()
     ]
-    order = sorted(free, key=lambda c: (-free[c].total(), _lot(members[c], config.seed)))
-    placed = _place({c: free[c] for c in order}, fixed, config.fractions)
-    folds = {**official, **placed}
+    free = _sort_by_size({c: samples for c, samples in components.items() if c not in official}, config.seed)
+    subset_of = {**official, **assign_components(free, fixed, config.fractions)}
     return Split(
-        tuple(components),
-        tuple(None if id(s) in removed else folds[c] for c, s in zip(components, dataset.samples, strict=True)),
+        tuple(numbers),
+        tuple(None if id(s) in dropped_ids else subset_of[c] for c, s in zip(numbers, dataset.samples, strict=True)),
     )
 
 
-def _official_folds(members: dict[int, list[Sample]], config: SplitConfig) -> tuple[dict[int, Subset], set[int]]:
-    """Folds of the components that an official split speaks of, and the (ids of) samples that it forces out."""
+def _official_subsets(
+    components: Components, conflict: Literal["error", "drop_train"]
+) -> tuple[dict[int, Subset], set[int]]:
+    """Return the subsets that the index's column `split` gives to components.
+
+    Args:
+        components: samples of each component.
+        conflict: what to do with a component whose samples have several official subsets.
+
+    Returns:
+        The subset of each component with an official one, and the `id()` of each sample to drop.
+
+    Raises:
+        DataError: there are conflicts, and `conflict` is `error`.
+    """
     official: dict[int, Subset] = {}
-    removed: set[int] = set()
-    cut: list[str] = []
-    for component, samples in members.items():
+    dropped_ids: set[int] = set()
+    conflicts: list[str] = []
+    for number, samples in components.items():
         named = {s.official_subset for s in samples if s.official_subset is not None}
         if not named:
             continue
-        # The later side of the way train -> val -> test stays: what is scored must not have been trained on.
-        fold = max((fold for fold in SUBSETS if fold in named), key=SUBSETS.index)
-        official[component] = fold
+        # The latest subset wins (test over val over train), so that no scored sample was trained on.
+        subset = max((subset for subset in SUBSETS if subset in named), key=SUBSETS.index)
+        official[number] = subset
         if len(named) > 1:
-            cut.append(_describe_cut(samples))
-            removed.update(id(s) for s in samples if s.official_subset not in (fold, None))
-    if cut and config.conflict == "error":
-        listed = "\n  ".join(cut[:20]) + (f"\n  ... and {len(cut) - 20} more" if len(cut) > 20 else "")
+            conflicts.append(_describe_conflict(samples))
+            dropped_ids.update(id(s) for s in samples if s.official_subset not in (subset, None))
+    if conflicts and conflict == "error":
+        more = len(conflicts) - MAX_LISTED_CONFLICTS
+        listed = "\n  ".join(conflicts[:MAX_LISTED_CONFLICTS]) + (f"\n  ... and {more} more" if more > 0 else "")
         raise DataError(
-            f"the index's column split cuts {len(cut)} component(s): same image or subject in two folds; mend the "
-            f"index or set data.split.conflict=drop_train to leave out their training side:\n  {listed}"
+            f"the index's column split divides {len(conflicts)} component(s): the same image or subject is in two "
+            "subsets; fix the index, or set data.split.conflict=drop_train to leave out the training samples of these "
+            f"components:\n  {listed}"
         )
-    _carve_validation(official, members, config)
-    return official, removed
+    return official, dropped_ids
 
 
-def _describe_cut(samples: Iterable[Sample]) -> str:
-    firsts: dict[str, Sample] = {}
+def _describe_conflict(samples: Iterable[Sample]) -> str:
+    """Name the first sample of each official subset in a component."""
+    first_samples: dict[str, Sample] = {}
     for s in samples:
         if s.official_subset is not None:
-            firsts.setdefault(s.official_subset, s)
-    return "; ".join(f"{fold}: {s.csv_file}, line {s.row}, {s.sample_id}" for fold, s in sorted(firsts.items()))
+            first_samples.setdefault(s.official_subset, s)
+    return "; ".join(f"{name}: {s.csv_file}, line {s.row}, {s.sample_id}" for name, s in sorted(first_samples.items()))
 
 
-def _carve_validation(official: dict[int, Subset], members: dict[int, list[Sample]], config: SplitConfig) -> None:
-    """Where an official split of a task knows no validation fold, take one from its training components."""
-    with_val = {s.task_id for c, fold in official.items() if fold == "val" for s in members[c]}
-    lacking = {
-        c: Counter((s.task_id, s.stratum) for s in members[c])
-        for c, fold in official.items()
-        if fold == "train" and not any(s.task_id in with_val for s in members[c])
+def _carve_validation(official: Mapping[int, Subset], components: Components, config: SplitConfig) -> dict[int, Subset]:
+    """Take validation samples from official training samples, for tasks whose official split has none.
+
+    Args:
+        official: subset of each component with an official one.
+        components: samples of each component.
+        config: seed of the split, and the fractions of train, val and test.
+
+    Returns:
+        The new subset, train or val, of each component that was divided this way.
+    """
+    tasks_with_val = {s.task_id for c, subset in official.items() if subset == "val" for s in components[c]}
+    training = {
+        c: components[c]
+        for c, subset in official.items()
+        if subset == "train" and not any(s.task_id in tasks_with_val for s in components[c])
     }
-    if not lacking:
-        return
+    if not training:
+        return {}
     train, val = config.fractions[0], config.fractions[1]
-    order = sorted(lacking, key=lambda c: (-lacking[c].total(), _lot(members[c], config.seed)))
-    shares = [train / (train + val), val / (train + val), 0.0]
-    official.update(_place({c: lacking[c] for c in order}, [], shares))
+    fractions = [train / (train + val), val / (train + val), 0.0]
+    return assign_components(_sort_by_size(training, config.seed), [], fractions)
 
 
-def _lot(samples: Sequence[Sample], seed: int) -> str:
-    """A component's place among those of its size: drawn by the seed, from what the component is."""
+def _count_strata(samples: Iterable[Sample]) -> StratumCounts:
+    return Counter((s.task_id, s.stratum) for s in samples)
+
+
+def _sort_by_size(components: Components, seed: int) -> dict[int, StratumCounts]:
+    """Return the stratum counts of components, the largest first, because large ones are hardest to fit."""
+    order = sorted(components, key=lambda c: (-len(components[c]), _tie_break_key(components[c], seed)))
+    return {c: _count_strata(components[c]) for c in order}
+
+
+def _tie_break_key(samples: Sequence[Sample], seed: int) -> str:
+    """Return a component's sort key among those of its size: a hash of the seed and its first sample.
+
+    Unlike a random number generator, a hash gives a component the same key when other components come or go.
+    """
     name = min((s.task_id, s.sample_id) for s in samples)
     return hashlib.sha256(f"{seed}\0{name[0]}\0{name[1]}".encode()).hexdigest()
-
-
-_Parts = Sequence[tuple[Stratum, int]]
-"""A component's samples of each class and of each task as a whole: looked at again and again, so made once."""
-
-
-class _Balance:
-    """Counts of each stratum in each fold against the wanted ones; the fault is a sum of squared relative gaps."""
-
-    def __init__(self, counts: Iterable[Counter[Stratum]], fractions: Sequence[float]) -> None:
-        total: Counter[Stratum] = Counter()
-        for count in counts:
-            total.update(count)
-        self.wanted = {s: [n * fraction for fraction in fractions] for s, n in _with_tasks(total)}
-        self.have = {s: [0] * len(fractions) for s in self.wanted}
-
-    def add(self, parts: _Parts, fold: int, sign: int = 1) -> None:
-        for stratum, n in parts:
-            self.have[stratum][fold] += sign * n
-
-    def change(self, parts: _Parts, fold: int, sign: int) -> float:
-        """By how much the fault grows when these samples enter (+1) or leave (-1) a fold."""
-        growth = 0.0
-        for stratum, n in parts:
-            wanted = self.wanted[stratum][fold]
-            gap = self.have[stratum][fold] - wanted
-            growth += ((gap + sign * n) ** 2 - gap**2) / max(wanted, 1e-9)
-        return growth
-
-
-def _with_tasks(count: Counter[Stratum]) -> Iterator[tuple[Stratum, int]]:
-    """The strata, and each task as a whole (class -1), so that a task's size is even where its classes cannot be."""
-    tasks: Counter[str] = Counter()
-    for (task_id, stratum), n in count.items():
-        tasks[task_id] += n
-        yield (task_id, stratum), n
-    for task_id, n in tasks.items():
-        yield (task_id, -1), n
-
-
-def _place(
-    free: dict[int, Counter[Stratum]], fixed: Sequence[tuple[Subset, Counter[Stratum]]], fractions: Sequence[float]
-) -> dict[int, Subset]:
-    """Subset of each free component, given the components whose fold is fixed."""
-    balance = _Balance([*free.values(), *(count for _, count in fixed)], fractions)
-    for fold, count in fixed:
-        balance.add(tuple(_with_tasks(count)), SUBSETS.index(fold))
-    components = {component: tuple(_with_tasks(count)) for component, count in free.items()}
-    allowed = [f for f, fraction in enumerate(fractions) if fraction > 0]
-    where: dict[int, int] = {}
-    for component, parts in components.items():
-        where[component] = min(allowed, key=lambda f: balance.change(parts, f, 1))
-        balance.add(parts, where[component])
-    while _move(components, where, balance, allowed) or _exchange(components, where, balance):
-        pass
-    return {component: SUBSETS[fold] for component, fold in where.items()}
-
-
-def _move(free: Mapping[int, _Parts], where: dict[int, int], balance: _Balance, allowed: list[int]) -> bool:
-    """Move single components while that lessens the fault; whether anything moved."""
-    moved = False
-    for component, parts in free.items():
-        old = where[component]
-        leaving = balance.change(parts, old, -1)
-        new = min((f for f in allowed if f != old), key=lambda f: balance.change(parts, f, 1), default=old)
-        if new != old and leaving + balance.change(parts, new, 1) < -1e-9:
-            balance.add(parts, old, -1)
-            balance.add(parts, new)
-            where[component] = new
-            moved = True
-    return moved
-
-
-def _exchange(free: Mapping[int, _Parts], where: dict[int, int], balance: _Balance) -> bool:
-    """Exchange two components of a task between two folds where that lessens the fault; whether any were.
-
-    Only the largest components are tried: small ones are placed well by moves alone.
-    """
-    exchanged = False
-    large = list(free)[:EXCHANGE_LIMIT]
-    for i, a in enumerate(large):
-        for b in large[i + 1 :]:
-            fold_a, fold_b = where[a], where[b]
-            if fold_a == fold_b or {t for t, _ in free[a]}.isdisjoint(t for t, _ in free[b]):
-                continue
-            before = balance.change(free[a], fold_a, -1)
-            balance.add(free[a], fold_a, -1)
-            before += balance.change(free[b], fold_b, -1)
-            balance.add(free[b], fold_b, -1)
-            gain = before + balance.change(free[a], fold_b, 1)
-            balance.add(free[a], fold_b)
-            gain += balance.change(free[b], fold_a, 1)
-            balance.add(free[b], fold_a)
-            if gain < -1e-9:
-                where[a], where[b] = fold_b, fold_a
-                exchanged = True
-            else:
-                balance.add(free[b], fold_a, -1)
-                balance.add(free[a], fold_b, -1)
-                balance.add(free[b], fold_b)
-                balance.add(free[a], fold_a)
-    return exchanged

@@ -1,7 +1,7 @@
 """The order in which a task's training samples are used: a scale takes the first n of it, so scales nest.
 
-Classes are interleaved in proportion and samples of a component stay side by side, so that a small scale is a small
-study: fewer patients, with the same share of each class.
+Classes are interleaved in proportion, and samples of a component are adjacent. A small scale therefore resembles a
+small study: it has fewer patients, and the same share of each class.
 """
 
 from collections import Counter, defaultdict
@@ -14,122 +14,130 @@ from usaggr.data.seeds import generator
 
 
 @dataclass(frozen=True, slots=True)
-class Ranked:
-    """A training sample as the ranking sees it."""
+class TrainingSample:
+    """The properties of a training sample that its rank depends on."""
 
     sample_id: str
     component: int
     stratum: int
-    """Class, or 0 where the task has none."""
+    """Class; 0 for tasks without classes."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Component:
-    """Samples that stay side by side."""
+    """Samples that are adjacent in every ranking."""
 
     sample_ids: tuple[str, ...]
     counts: tuple[tuple[int, int], ...]
-    """Class and number of its samples."""
-    main: int
-    """The most frequent class; among equals the one that is rarer in the task."""
+    """Pairs of class and number of its samples."""
+    main_class: int
+    """The most frequent class; of equally frequent ones, the one that is rarer in the task."""
 
 
 class Ranker:
-    """Draws a task's rankings: what they have in common, whatever the seed, is found out once."""
+    """Rankings of one task's training samples; what does not depend on the seed is computed once."""
 
-    def __init__(self, task_id: str, samples: Iterable[Ranked]) -> None:
+    def __init__(self, task_id: str, samples: Iterable[TrainingSample]) -> None:
         self.task_id = task_id
-        members: dict[int, list[Ranked]] = defaultdict(list)
+        members: dict[int, list[TrainingSample]] = defaultdict(list)
+        # Sorted, so that a ranking does not depend on the order in which the index names the samples.
         for sample in sorted(samples, key=lambda s: s.sample_id):
             members[sample.component].append(sample)
-        self._total = Counter(s.stratum for component in members.values() for s in component)
-        self._components = [self._component(component) for component in members.values()]
-        self._shortest: dict[int, list[int]] = {}
-        """By class: the components that hold it with the fewest samples."""
-        for stratum in self._total:
-            holders = [i for i, c in enumerate(self._components) if any(s == stratum for s, _ in c.counts)]
+        self._class_totals = Counter(s.stratum for component in members.values() for s in component)
+        self._components = [self._make_component(component) for component in members.values()]
+        self._smallest_holders: dict[int, list[int]] = {}
+        """Indices of the components with the fewest samples among those that hold a class, by class."""
+        for label in self._class_totals:
+            holders = [i for i, c in enumerate(self._components) if any(held == label for held, _ in c.counts)]
             least = min(len(self._components[i].sample_ids) for i in holders)
-            self._shortest[stratum] = [i for i in holders if len(self._components[i].sample_ids) == least]
+            self._smallest_holders[label] = [i for i in holders if len(self._components[i].sample_ids) == least]
 
-    def ranking(self, seed: int) -> tuple[str, ...]:
-        """Ids of the task's training samples in rank order, drawn by (task, seed) alone.
+    def rank(self, seed: int) -> tuple[str, ...]:
+        """Return the ids of the task's training samples in rank order, drawn by the task and the seed alone.
 
-        The first components bring one of each class, the smallest first, so that small scales hold them all; from
-        there on, the class that is furthest behind its share is next.
+        The first components hold one sample of each class, so that small scales have all classes. After them, the next
+        component is of the class that is furthest behind its share.
         """
         rng = generator("ranking", self.task_id, seed)
         drawn: list[int] = rng.permutation(len(self._components)).tolist()
-        cover = self._cover_of_classes(drawn)
-        chosen = set(cover)
-        rest = [i for i in drawn if i not in chosen]
+        cover = self._cover_classes(drawn)
+        covering = set(cover)
+        others = [i for i in drawn if i not in covering]
         ranked: list[str] = []
-        for i in cover + (rest if len(self._total) == 1 else self._interleaved(cover, rest)):
+        for i in cover + (others if len(self._class_totals) == 1 else self._interleave(cover, others)):
             ids = list(self._components[i].sample_ids)
             if len(ids) > 1:
                 rng.shuffle(ids)  # the draws of rng.permutation, without an array for a few ids
             ranked += ids
         return tuple(ranked)
 
-    def _component(self, samples: Sequence[Ranked]) -> _Component:
+    def _make_component(self, samples: Sequence[TrainingSample]) -> _Component:
         counts = Counter(s.stratum for s in samples)
-        main = max(counts, key=lambda s: (counts[s], -self._total[s], -s))
-        return _Component(tuple(s.sample_id for s in samples), tuple(counts.items()), main)
+        main_class = max(counts, key=lambda label: (counts[label], -self._class_totals[label], -label))
+        return _Component(tuple(s.sample_id for s in samples), tuple(counts.items()), main_class)
 
-    def _cover_of_classes(self, drawn: Sequence[int]) -> list[int]:
-        """A few small components that hold every class, rarest class first."""
-        place = {component: i for i, component in enumerate(drawn)}
+    def _cover_classes(self, drawn: Sequence[int]) -> list[int]:
+        """Return a few small components that together hold every class; the rarest class is covered first.
+
+        Rare classes first, because their components often hold a frequent class as well.
+        """
+        position = {component: i for i, component in enumerate(drawn)}
         cover: list[int] = []
         covered: set[int] = set()
-        for stratum in sorted(self._total, key=lambda s: (self._total[s], s)):
-            if stratum not in covered:
-                cover.append(min(self._shortest[stratum], key=place.__getitem__))
-                covered.update(s for s, _ in self._components[cover[-1]].counts)
+        for label in sorted(self._class_totals, key=lambda label: (self._class_totals[label], label)):
+            if label not in covered:
+                cover.append(min(self._smallest_holders[label], key=position.__getitem__))
+                covered.update(held for held, _ in self._components[cover[-1]].counts)
         return cover
 
-    def _interleaved(self, cover: Sequence[int], rest: Sequence[int]) -> list[int]:
-        """The components after the cover: the next one is of the class that is furthest behind its share."""
-        taken = dict.fromkeys(self._total, 0)
+    def _interleave(self, cover: Sequence[int], others: Sequence[int]) -> list[int]:
+        """Order the components after the cover: the next one is of the class furthest behind its share.
+
+        Args:
+            cover: components that are ranked first.
+            others: the other components, in the order that the seed has drawn.
+        """
+        taken = dict.fromkeys(self._class_totals, 0)
         for i in cover:
-            for stratum, n in self._components[i].counts:
-                taken[stratum] += n
-        queues: dict[int, list[int]] = {stratum: [] for stratum in self._total}
-        for i in reversed(rest):
-            queues[self._components[i].main].append(i)
-        share = {stratum: n / self._total[stratum] for stratum, n in taken.items()}
-        waiting = sorted(stratum for stratum, queue in queues.items() if queue)
+            for label, n in self._components[i].counts:
+                taken[label] += n
+        queues: dict[int, list[int]] = {label: [] for label in self._class_totals}
+        for i in reversed(others):  # pop() below takes from the end
+            queues[self._components[i].main_class].append(i)
+        share = {label: n / self._class_totals[label] for label, n in taken.items()}
+        waiting = sorted(label for label, queue in queues.items() if queue)
         order: list[int] = []
         while len(waiting) > 1:
-            stratum = min(waiting, key=share.__getitem__)  # among equals the first
-            order.append(queues[stratum].pop())
-            for other, n in self._components[order[-1]].counts:
-                taken[other] += n
-                share[other] = taken[other] / self._total[other]
-            if not queues[stratum]:
-                waiting.remove(stratum)
-        for stratum in waiting:
-            order.extend(reversed(queues[stratum]))
+            behind = min(waiting, key=share.__getitem__)  # of equal shares, the lowest class
+            order.append(queues[behind].pop())
+            for label, n in self._components[order[-1]].counts:
+                taken[label] += n
+                share[label] = taken[label] / self._class_totals[label]
+            if not queues[behind]:
+                waiting.remove(behind)
+        for label in waiting:
+            order.extend(reversed(queues[label]))
         return order
 
 
-def rank_samples(task_id: str, samples: Sequence[Ranked], seed: int) -> tuple[str, ...]:
-    """Ids of a task's training samples in rank order, drawn by (task, seed) alone."""
-    return Ranker(task_id, samples).ranking(seed)
+def count_cover(strata: Sequence[int]) -> int:
+    """Return the number of samples, from the start of a ranking, that hold each class at least once.
 
-
-def scale_count(scale: float | int, strata: Sequence[int]) -> int:
-    """How many samples a scale takes of a ranking whose classes are given in rank order.
-
-    A fraction takes round(f N) (half up), a cap min(cap, N); always enough to hold each class once, and at least one.
+    `strata` are the classes of the ranking's samples in rank order.
     """
-    return count_of_scale(scale, len(strata), cover_size(strata))
-
-
-def cover_size(strata: Sequence[int]) -> int:
-    """How many samples hold each class once, of a ranking whose classes are given in rank order."""
     return max((strata.index(stratum) + 1 for stratum in set(strata)), default=0)
 
 
-def count_of_scale(scale: float | int, samples: int, cover: int) -> int:
-    """How many samples a scale takes of a ranking of so many, the first `cover` of which hold each class."""
-    wanted = min(scale, samples) if isinstance(scale, int) else int(np.floor(scale * samples + 0.5))
-    return max(wanted, cover)
+def count_at_scale(scale: float | int, samples: int, cover: int) -> int:
+    """Return the number of samples that a scale takes from the start of a ranking.
+
+    A fraction f takes round(f N) samples, half rounded up; a cap takes min(cap, N). Both take at least the cover.
+
+    Args:
+        scale: fraction of the samples in (0, 1] if it is a float, cap on their number if it is an integer.
+        samples: number N of samples in the ranking.
+        cover: number of samples from its start that hold each class, as `count_cover` returns it.
+    """
+    # Not round(): it rounds half to even, so that 2.5 samples would be 2 and 3.5 samples 4.
+    scaled = min(scale, samples) if isinstance(scale, int) else int(np.floor(scale * samples + 0.5))
+    return max(scaled, cover)
