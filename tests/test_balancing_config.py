@@ -66,9 +66,9 @@ def test_a_missing_package_is_named_before_anything_is_trained(monkeypatch: pyte
         )
 
 
-def test_a_staged_grouping_is_refused_where_examples_are_dealt_out_anew() -> None:
+def test_a_staged_grouping_is_refused_with_other_sampling_than_equal() -> None:
     check_sampling(training("training.balancing=upgrad"), "staged_task")
-    with pytest.raises(ConfigError, match=r"training\.sampling=sqrt: equal with the staged grouping staged_task"):
+    with pytest.raises(ConfigError, match=r"training\.sampling=sqrt: must be equal with the staged grouping"):
         check_sampling(training("training.sampling=sqrt"), "staged_task")
 
 

@@ -13,7 +13,7 @@ from usaggr.data.split.make_split import split_dataset
 from usaggr.document.display_names import plural
 from usaggr.errors import DataError
 from usaggr.progress import Progress
-from usaggr.sweep.planning.study_groupings import image_sources
+from usaggr.sweep.planning.study_groupings import find_image_sources
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def read_data(data: DataConfig, progress: Progress) -> NewData:
     dataset = load_dataset(data, progress)
     split = split_dataset(dataset, data.split)
     training = Counter(s.task_id for s, fold in zip(dataset.samples, split.subsets, strict=True) if fold == "train")
-    sources = image_sources(dataset.samples)
+    sources = find_image_sources(dataset.samples)
     tasks = tuple(
         NewTask(task, training[task_id], sources.get(task_id), dataset.content_hash)
         for task_id, task in sorted(dataset.tasks.items())

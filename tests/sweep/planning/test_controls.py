@@ -15,7 +15,7 @@ from usaggr.data.samples import Sample
 from usaggr.errors import ConfigError
 from usaggr.sweep.planning.controls import draw_groupings
 from usaggr.sweep.planning.grouping import Grouping, GroupingConfig
-from usaggr.sweep.planning.study_groupings import image_sources
+from usaggr.sweep.planning.study_groupings import find_image_sources
 from usaggr.sweep.planning.study_plan import make_plan, write_plan
 
 
@@ -86,8 +86,8 @@ def test_an_image_source_is_all_tasks_that_share_images_directly_or_not() -> Non
         sample("e", "4"),
     ]
     together = dict.fromkeys("abc", "images_of_a")
-    assert image_sources(samples) == {**together, "d": "d", "e": "e"}
-    assert image_sources(samples[::-1]) == {**together, "d": "d", "e": "e"}
+    assert find_image_sources(samples) == {**together, "d": "d", "e": "e"}
+    assert find_image_sources(samples[::-1]) == {**together, "d": "d", "e": "e"}
 
 
 def data_with_shared_images(folder: Path) -> Path:
@@ -133,8 +133,8 @@ def test_a_control_is_no_reference_and_is_like_no_control(tmp_path: Path) -> Non
         "data.clinical_groups={seg: a, cls: a, det: b, reg: b}",
     ]  # fmt: skip
     for groupings, reference, said in [
-        ("[random,clinical,task_specific]", "random", "reference: random is drawn by lot; allowed: random_1"),
-        ("[task_specific,clinical,random,again]", "task_specific", "grouping again: like: random is itself drawn"),
+        ("[random,clinical,task_specific]", "random", "reference: random is drawn at random; allowed: random_1"),
+        ("[task_specific,clinical,random,again]", "task_specific", "grouping again: like: random is itself random"),
         ("[task_specific,random]", "task_specific", "like: of the study's groupings: unknown 'clinical'"),
     ]:
         study = compose_study("demo", [*words, f"groupings={groupings}", f"reference={reference}"], tmp_path / "conf")

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from usaggr.errors import ConfigError
-from usaggr.sweep.planning.grouping import GroupingConfig, partition
+from usaggr.sweep.planning.grouping import GroupingConfig, partition_tasks
 from usaggr.tasks import CATALOGUE
 
 
@@ -17,16 +17,16 @@ def no_sources() -> dict[str, str]:
 )
 def test_a_grouping_by_attribute_is_a_partition(task_ids: set[str], by: str) -> None:
     tasks = {t: CATALOGUE[t] for t in sorted(task_ids)}
-    grouping = partition("g", GroupingConfig.model_validate({"by": by}), tasks, no_sources)
+    grouping = partition_tasks("g", GroupingConfig.model_validate({"by": by}), tasks, no_sources)
     assert sorted(t for block in grouping.blocks.values() for t in block) == sorted(task_ids)
     for task_id in task_ids:
-        assert task_id in grouping.blocks[grouping.block_of(task_id)]
+        assert task_id in grouping.blocks[grouping.find_block(task_id)]
 
 
 def test_the_two_extremes() -> None:
-    assert len(partition("ts", GroupingConfig(by="task"), CATALOGUE, no_sources).blocks) == 27
-    assert list(partition("au", GroupingConfig(by="all"), CATALOGUE, no_sources).blocks) == ["unified"]
-    assert len(partition("cg", GroupingConfig(by="clinical_group"), CATALOGUE, no_sources).blocks) == 8
+    assert len(partition_tasks("ts", GroupingConfig(by="task"), CATALOGUE, no_sources).blocks) == 27
+    assert list(partition_tasks("au", GroupingConfig(by="all"), CATALOGUE, no_sources).blocks) == ["unified"]
+    assert len(partition_tasks("cg", GroupingConfig(by="clinical_group"), CATALOGUE, no_sources).blocks) == 8
 
 
 def test_blocks_select_by_id_organ_group_and_type() -> None:
@@ -40,7 +40,7 @@ def test_blocks_select_by_id_organ_group_and_type() -> None:
             }
         }
     )
-    assert partition("mine", config, tasks, no_sources).blocks == {
+    assert partition_tasks("mine", config, tasks, no_sources).blocks == {
         "one": ("FUGC", "thyroid_nodule_det"),
         "two": ("breast_2cls", "breast_lesion"),
         "three": ("lung",),
@@ -50,7 +50,7 @@ def test_blocks_select_by_id_organ_group_and_type() -> None:
 @pytest.mark.parametrize(
     ("blocks", "message"),
     [
-        ({"a": ["lung", "FUGC"], "b": ["FUGC"]}, r"grouping mine: task FUGC stands in two blocks \(a, b\)"),
+        ({"a": ["lung", "FUGC"], "b": ["FUGC"]}, r"grouping mine: task FUGC is in two blocks \(a, b\)"),
         ({"a": ["lung"]}, "grouping mine: no block holds FUGC"),
         ({"a": ["lung", "FUGCC"]}, "block a: task: unknown 'FUGCC', did you mean 'FUGC'"),
         ({"a": ["FUGC", {"organ": "lungs"}]}, "block a: organ: unknown 'lungs', did you mean 'lung'"),
@@ -59,7 +59,7 @@ def test_blocks_select_by_id_organ_group_and_type() -> None:
 def test_what_is_no_partition_is_an_error(blocks: dict[str, list[object]], message: str) -> None:
     tasks = {t: CATALOGUE[t] for t in ("FUGC", "lung")}
     with pytest.raises(ConfigError, match=message):
-        partition("mine", GroupingConfig.model_validate({"blocks": blocks}), tasks, no_sources)
+        partition_tasks("mine", GroupingConfig.model_validate({"blocks": blocks}), tasks, no_sources)
 
 
 @pytest.mark.parametrize(

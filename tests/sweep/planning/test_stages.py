@@ -15,7 +15,7 @@ from usaggr.errors import ConfigError
 from usaggr.results.plan import read_plan
 from usaggr.results.spec import fingerprint_of
 from usaggr.sweep.inspect.plan_console import print_plan
-from usaggr.sweep.planning.stages import Course
+from usaggr.sweep.planning.stages import Stage
 from usaggr.sweep.planning.study_plan import Plan, PlannedRun, make_plan, write_plan
 
 BUDGET = "training.budget=100 examples"
@@ -59,8 +59,8 @@ def refusal(root: Path, text: str, *overrides: str) -> str:
 
 @given(st.integers(2, 10_000), st.floats(0.01, 0.99))
 def test_stages_of_an_equal_budget_are_the_whole_stream_cut_in_two(length: int, share: float) -> None:
-    first = Course(("a",), share)
-    second = Course(("a",), share, first)
+    first = Stage(("a",), share)
+    second = Stage(("a",), share, first)
     (begin, cut), (goes_on, end) = first.window(length), second.window(length)
     assert (begin, end) == (0, length)
     assert cut == goes_on
@@ -70,8 +70,8 @@ def test_stages_of_an_equal_budget_are_the_whole_stream_cut_in_two(length: int, 
 
 @given(st.integers(2, 10_000), st.floats(0.01, 0.99))
 def test_a_second_stage_on_top_is_as_long_as_under_an_equal_budget(length: int, share: float) -> None:
-    extra = Course(("a",), share, Course(("a",))).window(length)
-    equal = Course(("a",), share, Course(("a",), share)).window(length)
+    extra = Stage(("a",), share, Stage(("a",))).window(length)
+    equal = Stage(("a",), share, Stage(("a",), share)).window(length)
     assert extra[0] == length
     assert extra[1] - extra[0] == equal[1] - equal[0]
 
@@ -116,7 +116,7 @@ def test_the_parents_grouping_need_not_be_in_the_study(root: Path) -> None:
     assert parent.groupings == ()
     both = plan_of(root, "groupings=[task_specific,unified,staged_task_extra]")
     assert parent.spec.fingerprint == of(both, "unified")[0].spec.fingerprint
-    assert plan.asked == len(plan.runs) == 9
+    assert plan.runs_without_sharing == len(plan.runs) == 9
 
 
 def test_staged_groupings_change_no_fingerprint_of_runs_in_one_stage(root: Path) -> None:
@@ -219,11 +219,11 @@ def test_a_plan_shows_what_runs_start_from(root: Path) -> None:
     [
         (
             "by: all\nparent: clinical\n",
-            "block unified: its tasks stand in 3 blocks of its parent clinical (one, ",
+            "block unified: its tasks are in 3 blocks of its parent clinical (one, ",
         ),
         ("by: task\nparent: nowhere\n", "grouping mine: parent: groupings: unknown 'nowhere'"),
         ("by: task\nparent: staged_task\n", "grouping mine: parent: staged_task is itself staged"),
-        ("by: task\nparent: random\n", "grouping mine: parent: random is drawn by lot"),
+        ("by: task\nparent: random\n", "grouping mine: parent: random is drawn at random"),
         ("by: task\nshare: 0.5\n", "`share:`, `budget:` and `overrides:` belong to `parent:`"),
         ("by: task\nparent: unified\nshare: 1.0\n", "share"),
         ("by: task\nparent: unified\nbudget: more\n", "budget"),
@@ -244,6 +244,6 @@ def test_no_draws_are_like_a_staged_grouping(root: Path) -> None:
         plan_of(root, "groupings=[task_specific,staged_task,lots]", files={"lots": "like: staged_task\n"})
 
 
-def test_examples_must_not_be_dealt_out_anew(root: Path) -> None:
-    with pytest.raises(ConfigError, match=r"training\.sampling=sqrt: equal with the staged grouping staged_task"):
+def test_other_sampling_than_equal_is_refused(root: Path) -> None:
+    with pytest.raises(ConfigError, match=r"training\.sampling=sqrt: must be equal with the staged grouping"):
         plan_of(root, "groupings=[task_specific,staged_task]", "+variants.root=['training.sampling=sqrt']")

@@ -39,7 +39,7 @@ def test_a_block_that_stands_in_two_groupings_is_one_run(root: Path) -> None:
         "one": ("clinical",),
         "unified": ("unified",),
     }
-    assert plan.asked == 8
+    assert plan.runs_without_sharing == 8
 
 
 def test_runs_are_blocks_by_scales_by_seeds_by_variants(root: Path) -> None:

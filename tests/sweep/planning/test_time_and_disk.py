@@ -8,7 +8,7 @@ import pytest
 from tests.sweep import fakes
 from usaggr.results.run_directory import RunDirectory
 from usaggr.sweep.planning.study_plan import PlannedRun
-from usaggr.sweep.planning.time_and_disk import estimate, pace_of
+from usaggr.sweep.planning.time_and_disk import estimate_pace, estimate_time_and_disk
 
 
 def finish(run: PlannedRun, seconds: float, size: int = 0) -> None:
@@ -22,18 +22,18 @@ def test_the_median_pace_of_finished_runs_tells_what_the_others_take(tmp_path: P
     study = fakes.study(tmp_path)
     runs = [fakes.planned(study, seed, examples=100) for seed in range(3)]
     runs += [fakes.planned(study, seed, examples=500) for seed in (3, 4)]
-    assert pace_of(runs) is None
-    assert estimate(runs).seconds is None
+    assert estimate_pace(runs) is None
+    assert estimate_time_and_disk(runs).seconds is None
     for run, seconds in zip(runs, (10.0, 20.0, 900.0), strict=False):
         finish(run, seconds)
-    assert pace_of(runs) == pytest.approx(0.2)
-    assert estimate(runs).seconds == pytest.approx(0.2 * 1000)
+    assert estimate_pace(runs) == pytest.approx(0.2)
+    assert estimate_time_and_disk(runs).seconds == pytest.approx(0.2 * 1000)
 
 
 def test_all_runs_take_the_disk_that_the_finished_ones_take(tmp_path: Path) -> None:
     study = fakes.study(tmp_path)
     runs = [fakes.planned(study, seed) for seed in range(4)]
     finish(runs[0], 1.0, size=100_000)
-    found = estimate(runs).bytes
+    found = estimate_time_and_disk(runs).bytes
     assert found is not None
     assert 400_000 < found < 420_000

@@ -18,7 +18,7 @@ from usaggr.sweep.execution.provenance import provenance
 from usaggr.sweep.execution.signals import Interruption
 from usaggr.sweep.execution.status_line import RemainingTime, SweepLine
 from usaggr.sweep.planning.study_plan import PlannedRun
-from usaggr.sweep.planning.time_and_disk import pace_of
+from usaggr.sweep.planning.time_and_disk import estimate_pace
 
 _WAIT = 0.25
 """Seconds between two looks at the live line and at whether to stop."""
@@ -91,7 +91,7 @@ class Loop:
         remaining = RemainingTime(executor.slots)
         tool = provenance()
         if isinstance(executor, Adopting):
-            self._adopts, self._pace = executor.adopts, pace_of(list(self._runs.values()))
+            self._adopts, self._pace = executor.adopts, estimate_pace(list(self._runs.values()))
         while True:
             if interruption.asked:
                 self._stop(executor, line, remaining)

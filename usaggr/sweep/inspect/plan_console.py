@@ -19,7 +19,7 @@ from usaggr.sweep.execution.order import longest_first
 from usaggr.sweep.execution.parent_weights import weightless
 from usaggr.sweep.inspect.detectable_difference import Decidable, decidable
 from usaggr.sweep.planning.study_plan import Plan, PlannedRun
-from usaggr.sweep.planning.time_and_disk import estimate, pace_of
+from usaggr.sweep.planning.time_and_disk import estimate_pace, estimate_time_and_disk
 
 LISTED = 200
 """Runs that are shown one by one; of more, sums are."""
@@ -46,7 +46,7 @@ def print_plan(plan: Plan, console: Console) -> None:
     print_decidable(decidable(plan), plan.study, console)
     counts = Counter(states)
     said = ", ".join(f"{counts[state]} {state}" for state in STATE_STYLES if counts[state])
-    shared = plan.asked - len(plan.runs)
+    shared = plan.runs_without_sharing - len(plan.runs)
     console.print(f"{len(plan.runs)} runs: {said}; {shared} more are the same run under another grouping")
     for run in weightless(plan.runs):
         console.print(f"{run.directory.name} is trained again: others start from its weights, which were not kept")
@@ -185,7 +185,7 @@ def slurm_jobs(plan: Plan, config: SlurmConfig) -> str:
     left = [run for run in longest_first(plan.runs) if run.state() in ("pending", "stale")]
     if not left:
         return "jobs of Slurm: none to submit"
-    pace = pace_of(plan.runs)
+    pace = estimate_pace(plan.runs)
     planned = {run.spec.run_id for run in left}
     # Each generation of a staged study is submitted once its parents are done.
     later = [run for run in left if run.spec.parent in planned]
@@ -217,7 +217,7 @@ def _size(value: float, task: Decidable) -> str:
 
 
 def _rest(plan: Plan) -> str:
-    found = estimate(plan.runs)
+    found = estimate_time_and_disk(plan.runs)
     if found.seconds is None or found.bytes is None:
         return "time and disk: not known before the first run is done"
     duration = timedelta(seconds=round(found.seconds))

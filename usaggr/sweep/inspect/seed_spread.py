@@ -10,7 +10,7 @@ from usaggr.metrics.names import Metric
 from usaggr.results.find_runs import is_done
 from usaggr.results.run_directory import RunDirectory
 from usaggr.statistics.variance_pooling import LEVEL, pool
-from usaggr.sweep.planning.stages import Course, course_of
+from usaggr.sweep.planning.stages import Stage, make_stage
 from usaggr.sweep.planning.study_plan import Plan
 
 _FEWEST_DF = 2
@@ -34,9 +34,9 @@ class Spread:
     """Whether cells vary alike by seed, so that their variance is pooled."""
 
 
-def trained_as(plan: Plan, grouping: str, task_id: str) -> Course:
+def trained_as(plan: Plan, grouping: str, task_id: str) -> Stage:
     """How a task's model is trained under a grouping: equal ones are the same run."""
-    return course_of(plan.groupings[grouping], task_id)
+    return make_stage(plan.groupings[grouping], task_id)
 
 
 def finished_scores(plan: Plan) -> Scores:

@@ -1,4 +1,7 @@
-"""Whether what a study asks of balancing and sampling can be done here. A plan asks, so no torch."""
+"""Checks of a study's balancing and sampling, before anything is trained.
+
+Planning runs them, so this module must not import torch.
+"""
 
 import importlib.util
 
@@ -6,14 +9,14 @@ from usaggr.config.study import GRADIENT_BALANCING, TrainingConfig
 from usaggr.errors import ConfigError
 
 PACKAGES = ("torchjd", "quadprog", "qpsolvers")
-"""Modules that the extra brings: the methods, and what upgrad solves its quadratic programs with."""
+"""Modules of the extra `torchjd`: the methods, and the solvers of the quadratic programs of upgrad."""
 
 
 def check_balancing(training: TrainingConfig) -> None:
-    """See that the packages of `training.balancing` are there.
+    """Check that the packages that `training.balancing` needs are installed.
 
     Raises:
-        ConfigError: one is missing.
+        ConfigError: a package is missing.
     """
     if training.balancing not in GRADIENT_BALANCING:
         return
@@ -25,13 +28,15 @@ def check_balancing(training: TrainingConfig) -> None:
 
 
 def check_sampling(training: TrainingConfig, grouping: str) -> None:
-    """See that a staged grouping is asked for at equal exposure.
+    """Check that a staged grouping trains at equal exposure (`training.sampling=equal`).
+
+    Its two stages divide each task's stream. Other kinds of sampling give streams other lengths in each stage.
 
     Raises:
-        ConfigError: its stages would be parts of streams that are dealt out anew in each of them.
+        ConfigError: `training.sampling` is not `equal`.
     """
     if training.sampling != "equal":
         raise ConfigError(
-            f"training.sampling={training.sampling}: equal with the staged grouping {grouping}, whose stages are parts "
-            "of the tasks' own streams; leave it out, or put it into a study of its own"
+            f"training.sampling={training.sampling}: must be equal with the staged grouping {grouping}, whose stages "
+            "divide each task's stream; remove the grouping, or put it into a separate study"
         )

@@ -1,25 +1,30 @@
-"""Controls: groupings drawn by lot, with the block sizes of another one.
+"""Controls: random groupings with the block sizes of another grouping.
 
-Where a grouping by clinical group beats the task-specific models no more than groupings do that put as many tasks
-together at random, it is the number of tasks that helps, and not the taxonomy.
+If a grouping by clinical group gains no more than random groupings of the same sizes, the number of tasks that share a
+model helps, and not the taxonomy.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from usaggr.data.seeds import generator
 from usaggr.errors import ConfigError
 from usaggr.sweep.planning.grouping import Grouping, GroupingConfig
 
-_TRIES = 200
-"""Draws for each one that is wanted: where few partitions have these sizes, most draws repeat another."""
+_TRIES_PER_DRAW = 200
+"""Attempts for each requested grouping: if few partitions have these sizes, most attempts repeat an earlier one."""
 
 
 def draw_groupings(name: str, config: GroupingConfig, like: Grouping) -> Iterator[Grouping]:
-    """Different groupings of the same tasks in blocks of the same sizes, named `<name>_1`, `<name>_2`, ...
+    """Draw different random groupings of the same tasks in blocks of the same sizes as another grouping.
 
-    Each partition is as likely as any other, but for that of `like` itself. There are fewer than `config.draws` where
-    the sizes allow no more. The draws depend on the tasks, the sizes and the seed alone, and the first ones stay the
-    same where more are asked for.
+    All partitions are equally likely, except that of `like`, which is never drawn. There are fewer than `config.draws`
+    groupings if the sizes allow no more. The draws depend on the tasks, the sizes and the seed alone. With more draws,
+    the first ones stay the same.
+
+    Args:
+        name: prefix of the names: `<name>_1`, `<name>_2`, ...
+        config: number of draws and seed.
+        like: the grouping with the tasks and the block sizes.
 
     Raises:
         ConfigError: no other partition has these sizes.
@@ -28,21 +33,23 @@ def draw_groupings(name: str, config: GroupingConfig, like: Grouping) -> Iterato
     sizes = sorted((len(block) for block in like.blocks.values()), reverse=True)
     random = generator("control", config.seed, *tasks, *sizes)
     seen = {_partition(like.blocks.values())}
-    for _ in range(config.draws * _TRIES):
+    for _ in range(config.draws * _TRIES_PER_DRAW):
         order = [tasks[i] for i in random.permutation(len(tasks))]
         ends = [sum(sizes[: i + 1]) for i in range(len(sizes))]
         blocks = [tuple(sorted(order[end - size : end])) for end, size in zip(ends, sizes, strict=True)]
         if _partition(blocks) in seen:
             continue
-        number = len(seen)
+        number = len(seen)  # `seen` also holds the partition of `like`, so that numbers start at 1
         seen.add(_partition(blocks))
-        drawn = f"{name}_{number}"
-        yield Grouping(drawn, {f"{drawn}_{i}": block for i, block in enumerate(blocks, 1)}, name, like.name)
+        drawn_name = f"{name}_{number}"
+        named_blocks = {f"{drawn_name}_{i}": block for i, block in enumerate(blocks, 1)}
+        yield Grouping(drawn_name, named_blocks, control=name, like=like.name)
         if number == config.draws:
             return
     if len(seen) == 1:
         raise ConfigError(f"grouping {name}: no other grouping has blocks of the sizes of {like.name}")
 
 
-def _partition(blocks: object) -> frozenset[frozenset[str]]:
-    return frozenset(frozenset(block) for block in blocks)  # type: ignore[attr-defined]
+def _partition(blocks: Iterable[Iterable[str]]) -> frozenset[frozenset[str]]:
+    """Return the partition without the names and the order of its blocks."""
+    return frozenset(frozenset(block) for block in blocks)

@@ -1,13 +1,13 @@
 """Groupings: every aggregation strategy is a partition of the task set into named blocks.
 
-A grouping is a small YAML in `conf/grouping/`: `by:` an attribute of tasks, or `blocks:` that select tasks by id,
-organ, clinical group or type. Either way each task stands in exactly one block. A control (`like:`) is several
-groupings, drawn by lot: see controls.py. A staged grouping (`parent:`) starts each block from the weights of another
-grouping's model: see staged.py.
+A grouping is a small YAML file in `conf/grouping/`. It has `by:` an attribute of tasks, or `blocks:` that select tasks
+by id, organ, clinical group or type. Either way each task is in exactly one block. A control (`like:`) is several
+random groupings: see controls.py. A staged grouping (`parent:`) starts each block from the weights of another
+grouping's model: see stages.py.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -18,7 +18,7 @@ from usaggr.tasks import Task
 
 Attribute = Literal["task", "all", "clinical_group", "organ", "type", "image_source"]
 Budget = Literal["equal", "extra"]
-"""Examples of both stages together: `equal`, as many as of one stage; `extra`, the second stage on top of them."""
+"""Examples of both stages together: `equal` to those of one stage, or with the second stage as an `extra`."""
 
 
 class Selector(BaseModel):
@@ -33,66 +33,66 @@ class Selector(BaseModel):
     @model_validator(mode="after")
     def _one_attribute(self) -> "Selector":
         if len(self.model_fields_set) != 1:
-            raise ValueError("one of organ, clinical_group, type")
+            raise ValueError("must have exactly one of organ, clinical_group, type")
         return self
 
     def selects(self, task: Task) -> bool:
-        """Whether a task has the attribute."""
+        """Return whether a task has the attribute."""
         return all(getattr(task, name) == getattr(self, name) for name in self.model_fields_set)
 
 
 class GroupingConfig(BaseModel):
-    """What a file in `conf/grouping/` holds."""
+    """Content of a file in `conf/grouping/`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     by: Attribute | None = None
-    """One block for each value of this attribute."""
+    """Attribute of tasks; each of its values becomes a block."""
     blocks: dict[str, Annotated[list[str | Selector], Field(min_length=1)]] | None = None
-    """Block: task ids, or {organ: ...}, {clinical_group: ...}, {type: ...}."""
+    """Tasks of each block by its name: task ids, or {organ: ...}, {clinical_group: ...}, {type: ...}."""
     like: str | None = None
-    """Another grouping: draw tasks by lot into blocks of its sizes."""
+    """Name of another grouping: assign tasks at random to blocks of its sizes."""
     draws: Annotated[int, Field(ge=1, le=100)] = 5
-    """Of `like`: how many different ones."""
+    """Number of different random groupings, with `like`."""
     seed: Annotated[int, Field(ge=0)] = 0
-    """Of `like`."""
+    """Seed of the random groupings, with `like`."""
     parent: str | None = None
-    """Another grouping: each block starts from the weights of its model that holds the block's tasks."""
+    """Name of another grouping: each block starts from the weights of its model for the block's tasks."""
     share: Annotated[float, Field(gt=0, lt=1)] = 0.5
-    """Of `parent`: the second stage is as long as what this part leaves of each task's stream."""
+    """Fraction of each task's stream before the second stage, which has the length of the remainder; with `parent`."""
     budget: Budget = "equal"
-    """Of `parent`."""
+    """Budget of both stages, with `parent`."""
     overrides: list[str] = []
-    """Of `parent`: of the second stage, as in a variant."""
+    """Overrides of the second stage, written as in a variant; with `parent`."""
 
     @model_validator(mode="after")
     def _one_kind(self) -> "GroupingConfig":
         if sum((self.by is not None, bool(self.blocks), self.like is not None)) != 1:
-            raise ValueError("one of `by:` an attribute, `blocks:`, and `like:` another grouping")
+            raise ValueError("must have exactly one of `by:` an attribute, `blocks:`, and `like:` another grouping")
         if self.like is None and self.model_fields_set & {"draws", "seed"}:
             raise ValueError("`draws:` and `seed:` belong to `like:`")
         if self.parent is None and self.model_fields_set & {"share", "budget", "overrides"}:
             raise ValueError("`share:`, `budget:` and `overrides:` belong to `parent:`")
         if self.parent is not None and self.like is not None:
-            raise ValueError("`parent:` goes with `by:` or `blocks:`; a grouping that is drawn by lot has none")
+            raise ValueError("`parent:` goes with `by:` or `blocks:`; a random grouping (`like:`) has none")
         return self
 
 
-Sources = Callable[[], Mapping[str, str]]
-"""Task: name of its image source."""
+ImageSources = Callable[[], Mapping[str, str]]
+"""Function that returns the name of each task's image source. It reads all samples, so it is called only if needed."""
 
 
 @dataclass(frozen=True)
 class Staging:
-    """What the runs of a staged grouping start from, and how their stage differs."""
+    """Parent of a staged grouping, and the settings of its second stage."""
 
     parent: "Grouping"
-    """Of one stage."""
+    """Grouping whose models the blocks start from; it has one stage."""
     share: float
-    """In (0, 1): the second stage is as long as what this part leaves of each task's stream."""
+    """Fraction in (0, 1) of each task's stream; the second stage has the length of the remainder."""
     budget: Budget
     overrides: tuple[str, ...] = ()
-    """Of the second stage, after the variant's."""
+    """Overrides of the second stage, applied after the variant's."""
 
 
 @dataclass(frozen=True)
@@ -101,50 +101,58 @@ class Grouping:
 
     name: str
     blocks: dict[str, tuple[str, ...]]
-    """Block name: sorted task ids."""
+    """Sorted task ids of each block, by its name."""
     control: str = ""
-    """Name of the file that it was drawn by; empty where it was not drawn by lot."""
+    """Name of the configuration file of a random grouping; empty for others."""
     like: str = ""
-    """Of a control: the grouping whose block sizes it has."""
+    """Name of the grouping whose block sizes a random grouping has; empty for others."""
     staging: Staging | None = None
-    """None: every block is trained in one stage."""
+    """Settings of the second stage; None if every block is trained in one stage."""
 
-    def block_of(self, task_id: str) -> str:
-        """Name of the block that holds a task."""
+    def find_block(self, task_id: str) -> str:
+        """Return the name of the block that holds a task."""
         return next(name for name, tasks in self.blocks.items() if task_id in tasks)
 
 
-def partition(name: str, config: GroupingConfig, tasks: Mapping[str, Task], sources: Sources) -> Grouping:
-    """The grouping's blocks over these tasks, by attribute or as the file lists them.
+def partition_tasks(
+    name: str, config: GroupingConfig, tasks: Mapping[str, Task], image_sources: ImageSources
+) -> Grouping:
+    """Partition tasks into the blocks of a grouping, by an attribute or as its file lists them.
 
     Args:
-        name: the grouping's.
-        config: with `by` or `blocks`.
-        tasks: by id.
-        sources: gives the image source of each task, where it is asked for (see `image_sources`).
+        name: name of the grouping.
+        config: content of its file, with `by` or `blocks`.
+        tasks: tasks of the study by id.
+        image_sources: returns the image source of each task; called only for `by: image_source`.
 
     Raises:
-        ConfigError: a block names an unknown task or selects none, or a task stands in two blocks or in none.
+        ConfigError: a block names an unknown task or selects none, or a task is in two blocks or in none.
     """
     if config.by is not None:
         blocks: dict[str, list[str]] = {}
-        values = sources() if config.by == "image_source" else {t.id: _attribute(t, config.by) for t in tasks.values()}
+        if config.by == "image_source":
+            values = image_sources()
+        else:
+            values = {task.id: _read_attribute(task, config.by) for task in tasks.values()}
         for task_id in tasks:
             blocks.setdefault(values[task_id], []).append(task_id)
     else:
-        blocks = {block: _selected(name, block, config, tasks) for block in config.blocks or {}}
-    where = Counter(task_id for members in blocks.values() for task_id in members)
-    twice = [task_id for task_id, count in where.items() if count > 1]
+        blocks = {
+            block: _select_tasks(f"grouping {name}, block {block}", selectors, tasks)
+            for block, selectors in (config.blocks or {}).items()
+        }
+    occurrences = Counter(task_id for members in blocks.values() for task_id in members)
+    twice = [task_id for task_id, count in occurrences.items() if count > 1]
     if twice:
         holders = [block for block, members in blocks.items() if twice[0] in members]
-        raise ConfigError(f"grouping {name}: task {twice[0]} stands in two blocks ({', '.join(holders)})")
-    missing = sorted(set(tasks) - set(where))
+        raise ConfigError(f"grouping {name}: task {twice[0]} is in two blocks ({', '.join(holders)})")
+    missing = sorted(set(tasks) - set(occurrences))
     if missing:
-        raise ConfigError(f"grouping {name}: no block holds {', '.join(missing)}; every task must stand in one")
+        raise ConfigError(f"grouping {name}: no block holds {', '.join(missing)}; every task must be in one")
     return Grouping(name, {block: tuple(sorted(members)) for block, members in blocks.items()})
 
 
-def _attribute(task: Task, attribute: Attribute) -> str:
+def _read_attribute(task: Task, attribute: Attribute) -> str:
     match attribute:
         case "task":
             return task.id
@@ -154,19 +162,28 @@ def _attribute(task: Task, attribute: Attribute) -> str:
             return str(getattr(task, attribute))
 
 
-def _selected(name: str, block: str, config: GroupingConfig, tasks: Mapping[str, Task]) -> list[str]:
+def _select_tasks(key: str, selectors: Sequence[str | Selector], tasks: Mapping[str, Task]) -> list[str]:
+    """Return the ids of the tasks that a block's selectors name, each once.
+
+    Args:
+        key: grouping and block, for messages.
+        selectors: task ids, and selectors by attribute.
+        tasks: tasks of the study by id.
+
+    Raises:
+        ConfigError: a selector matches no task.
+    """
     members: list[str] = []
-    for selector in (config.blocks or {})[block]:
+    for selector in selectors:
         if isinstance(selector, str):
             if selector not in tasks:
-                raise ConfigError(one_of(f"grouping {name}, block {block}: task", selector, tasks))
+                raise ConfigError(one_of(f"{key}: task", selector, tasks))
             members.append(selector)
             continue
-        found = [task.id for task in tasks.values() if selector.selects(task)]
-        if not found:
+        selected = [task.id for task in tasks.values() if selector.selects(task)]
+        if not selected:
             attribute = next(iter(selector.model_fields_set))
-            known = {str(getattr(task, attribute)) for task in tasks.values()}
-            found_name = getattr(selector, attribute)
-            raise ConfigError(one_of(f"grouping {name}, block {block}: {attribute}", found_name, known))
-        members.extend(found)
+            existing = {str(getattr(task, attribute)) for task in tasks.values()}
+            raise ConfigError(one_of(f"{key}: {attribute}", getattr(selector, attribute), existing))
+        members.extend(selected)
     return list(dict.fromkeys(members))

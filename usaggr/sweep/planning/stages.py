@@ -1,44 +1,54 @@
-"""Staged strategies: a block's model starts from the weights of another grouping's model that holds its tasks.
+"""Stages of training: a staged grouping starts each block's model from another grouping's model.
 
-The second stage goes on in each task's stream where the first one has stopped. Under the budget `equal`, the first
-stage is a run of its own over the first part of each stream, and both stages together see as many examples as a run of
-one stage; under `extra`, it is the whole run of one stage, and the second stage comes on top.
+The second stage continues in each task's stream of training examples where the first one has stopped. There are two
+budgets. Under `equal`, the first stage is a run of its own over the start of each stream; both stages together see
+the examples of one complete run. Under `extra`, the first stage is the complete run of one stage, and the
+second stage sees further examples.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from usaggr.config.compose import apply_variant
 from usaggr.config.section import Section
-from usaggr.config.study import StudyConfig
+from usaggr.config.study import StudyConfig, TrainingConfig
+from usaggr.data.batches.streams import stream_length
 from usaggr.errors import ConfigError
 from usaggr.sweep.planning.grouping import Grouping
 
-_FREE = {"model": {"freeze", "dropout", "layer_decay"}, "data": set[str](), "metrics": set[str]()}
-"""Keys of a section that a second stage may change, where it may not change all."""
+_CHANGEABLE = {"model": {"freeze", "dropout", "layer_decay"}, "data": set[str](), "metrics": set[str]()}
+"""Keys that a second stage may change, in sections where it may not change all keys."""
 _FIXED = {"budget", "min_examples", "sampling"}
-"""Keys of training that say how long streams are: both stages are cut out of the same ones."""
+"""Keys of training that a second stage may not change: they set the lengths of streams, which both stages divide."""
 
 
 @dataclass(frozen=True)
-class Course:
-    """A block, and in which stages it is trained."""
+class Stage:
+    """One stage of training a block: the only one, or the first or second of two. Equal stages are one run."""
 
     block: tuple[str, ...]
     """Sorted task ids."""
     share: float | None = None
-    """In (0, 1): of a first stage, the part of each stream that it takes; of a second one, the part that its length
-    leaves. None: the whole stream, in one stage."""
-    parent: "Course | None" = None
-    """What a second stage starts from."""
+    """Fraction of each stream, in (0, 1), at which a first stage ends. Of a second stage, 1 - share is its length.
+    None: the only stage, which takes the complete stream."""
+    parent: "Stage | None" = None
+    """First stage that a second stage starts from."""
     overrides: tuple[str, ...] = ()
-    """Of a second stage, after the variant's."""
+    """Overrides of a second stage, applied after the variant's."""
+
+    @property
+    def is_staged(self) -> bool:
+        """True for the first or second of two stages, unless the first one is a complete run."""
+        return self.share is not None
 
     def window(self, length: int) -> tuple[int, int]:
-        """The part [first, end) of a task's stream, from the length that the budget gives it in one stage.
+        """Return the interval [start, end) of a task's stream that this stage trains on.
+
+        Args:
+            length: number of examples that the budget gives the task in one stage.
 
         Raises:
-            ConfigError: the stream is too short to be cut.
+            ConfigError: the stream is too short to be divided.
         """
         if self.share is None:
             return 0, length
@@ -50,87 +60,100 @@ class Course:
         cut = min(max(round(self.share * length), 1), length - 1)
         if self.parent is None:
             return 0, cut
-        first = self.parent.window(length)[1]
-        return first, first + length - cut
+        # Under the budget `extra` the parent ends at `length`, so this window lies beyond a single stage's stream.
+        start = self.parent.window(length)[1]
+        return start, start + length - cut
+
+    def windows(self, training: TrainingConfig, n_train: Mapping[str, int]) -> dict[str, tuple[int, int]]:
+        """Return the interval [start, end) of each task's stream that this stage trains on.
+
+        The sum of complete streams is what a run of one stage trains on under any `training.sampling`, which only
+        divides it differently among the tasks.
+
+        Args:
+            training: budget and smallest number of examples of a task.
+            n_train: number of training samples by task.
+        """
+        lengths = {task: stream_length(training.budget, training.min_examples, n) for task, n in n_train.items()}
+        return {task_id: self.window(length) for task_id, length in lengths.items()}
 
     @property
-    def lineage(self) -> Iterator["Course"]:
-        """The courses to be trained, parents first."""
+    def lineage(self) -> Iterator["Stage"]:
+        """The stages to train for this one, which is the last; parents first."""
         if self.parent is not None:
             yield from self.parent.lineage
         yield self
 
 
-def courses_of(grouping: Grouping) -> dict[str, Course]:
-    """How each block of a grouping is trained, by its name."""
+def make_stages(grouping: Grouping) -> dict[str, Stage]:
+    """Return the last stage of each block of a grouping, by the block's name."""
     staging = grouping.staging
     if staging is None:
-        return {name: Course(block) for name, block in grouping.blocks.items()}
-    whole = staging.budget == "extra"
-    courses = {}
+        return {name: Stage(block) for name, block in grouping.blocks.items()}
+    parent_share = None if staging.budget == "extra" else staging.share
+    stages = {}
     for name, block in grouping.blocks.items():
-        parent = staging.parent.blocks[staging.parent.block_of(block[0])]
-        first = Course(parent, share=None if whole else staging.share)
-        courses[name] = Course(block, staging.share, first, staging.overrides)
-    return courses
+        # Any task of the block names the parent's block: `check_blocks` has made sure that there is only one.
+        parent_block = staging.parent.blocks[staging.parent.find_block(block[0])]
+        stages[name] = Stage(block, staging.share, Stage(parent_block, parent_share), staging.overrides)
+    return stages
 
 
-def course_of(grouping: Grouping, task_id: str) -> Course:
-    """How the block that holds a task is trained; equal ones are one run."""
-    return courses_of(grouping)[grouping.block_of(task_id)]
+def make_stage(grouping: Grouping, task_id: str) -> Stage:
+    """Return the last stage of the block that holds a task."""
+    return make_stages(grouping)[grouping.find_block(task_id)]
 
 
 def check_blocks(grouping: Grouping, parent: Grouping) -> None:
-    """See that each block can start from one model of the parent.
+    """Check that each block can start from one model of the parent.
 
     Raises:
-        ConfigError: a block's tasks stand in several blocks of the parent.
+        ConfigError: a block's tasks are in several blocks of the parent.
     """
     for name, block in grouping.blocks.items():
-        above = sorted({parent.block_of(task_id) for task_id in block})
-        if len(above) > 1:
+        parent_blocks = sorted({parent.find_block(task_id) for task_id in block})
+        if len(parent_blocks) > 1:
             raise ConfigError(
-                f"grouping {grouping.name}, block {name}: its tasks stand in {len(above)} blocks of its parent "
-                f"{parent.name} ({', '.join(above)}); each block must lie within one"
+                f"grouping {grouping.name}, block {name}: its tasks are in {len(parent_blocks)} blocks of its parent "
+                f"{parent.name} ({', '.join(parent_blocks)}); each block must lie within one"
             )
 
 
-def second_stage(study: StudyConfig, changes: tuple[str, ...], grouping: Grouping) -> StudyConfig:
-    """The study of a grouping's second stage: with a variant's overrides, then the stage's own.
+def second_stage_study(study: StudyConfig, variant_overrides: tuple[str, ...], grouping: Grouping) -> StudyConfig:
+    """Return the study of a grouping's second stage: with a variant's overrides, then the stage's own.
 
     Args:
-        study: without either.
-        changes: of the variant.
-        grouping: a staged one.
+        study: study without any overrides of variants or stages.
+        variant_overrides: overrides of the variant, such as "training.learning_rate=3e-4".
+        grouping: a staged grouping.
 
     Raises:
-        ConfigError: an override that is refused, or that would make another network, other data or streams of another
-            length.
+        ConfigError: an override is invalid, or would change the network, the data or the lengths of streams.
     """
     staging = grouping.staging
     assert staging is not None
-    where = f"grouping {grouping.name}: overrides"
-    before = apply_variant(study, changes)
+    key = f"grouping {grouping.name}: overrides"
+    first = apply_variant(study, variant_overrides)
     if not staging.overrides:
-        return before
+        return first
     try:
-        after = apply_variant(study, (*changes, *staging.overrides))
+        second = apply_variant(study, (*variant_overrides, *staging.overrides))
     except ConfigError as error:
-        raise ConfigError("\n".join(f"{where}: {line}" for line in str(error).splitlines())) from error
-    for section, free in _FREE.items():
-        one, two = getattr(before, section), getattr(after, section)
-        if changed := _changed(one, two) - free:
-            raise ConfigError(f"{where}: {section}.{min(changed)}: a second stage may change {_allowed()}")
-    if changed := _changed(before.training, after.training) & _FIXED:
-        raise ConfigError(f"{where}: training.{min(changed)}: a second stage may change {_allowed()}")
-    return after
+        raise ConfigError("\n".join(f"{key}: {line}" for line in str(error).splitlines())) from error
+    for section, changeable in _CHANGEABLE.items():
+        if forbidden := _changed_keys(getattr(first, section), getattr(second, section)) - changeable:
+            raise ConfigError(f"{key}: {section}.{min(forbidden)}: a second stage may change {_describe_changeable()}")
+    if forbidden := _changed_keys(first.training, second.training) & _FIXED:
+        raise ConfigError(f"{key}: training.{min(forbidden)}: a second stage may change {_describe_changeable()}")
+    return second
 
 
-def _changed(one: Section, two: Section) -> set[str]:
-    values, others = one.model_dump(), two.model_dump()
-    return {key for key in values.keys() | others.keys() if values.get(key) != others.get(key)}
+def _changed_keys(first: Section, second: Section) -> set[str]:
+    first_values, second_values = first.model_dump(), second.model_dump()
+    keys = first_values.keys() | second_values.keys()
+    return {key for key in keys if first_values.get(key) != second_values.get(key)}
 
 
-def _allowed() -> str:
-    models = ", ".join(f"model.{name}" for name in sorted(_FREE["model"]))
-    return f"{models} and training, but for {', '.join(sorted(_FIXED))}"
+def _describe_changeable() -> str:
+    models = ", ".join(f"model.{name}" for name in sorted(_CHANGEABLE["model"]))
+    return f"{models}, and all keys of training except {', '.join(sorted(_FIXED))}"

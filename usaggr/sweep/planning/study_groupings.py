@@ -1,4 +1,4 @@
-"""The groupings of a study over its tasks: from the files that it names to partitions, controls drawn."""
+"""The groupings of a study: partitions of its tasks, made from the files that it names."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -14,86 +14,110 @@ from usaggr.config.study import StudyConfig
 from usaggr.data.samples import Dataset, Sample
 from usaggr.errors import ConfigError, one_of
 from usaggr.sweep.planning.controls import draw_groupings
-from usaggr.sweep.planning.grouping import Grouping, GroupingConfig, Sources, Staging, partition
+from usaggr.sweep.planning.grouping import Grouping, GroupingConfig, ImageSources, Staging, partition_tasks
 from usaggr.sweep.planning.stages import check_blocks
 from usaggr.tasks import Task
 
 
 def make_groupings(study: StudyConfig, tasks: Mapping[str, Task], dataset: Dataset) -> dict[str, Grouping]:
-    """The study's groupings by name, in its order; a control's draws stand where its file is named.
+    """Make the groupings of a study, in its order; random groupings take the position of the file that defines them.
+
+    Args:
+        study: names the groupings and the reference.
+        tasks: tasks of the study by id.
+        dataset: samples of the tasks, for groupings by image source.
+
+    Returns:
+        The groupings by name.
 
     Raises:
-        ConfigError: no such grouping, one that is no partition, a control of another control or of a staged one, or a
-            staged grouping whose blocks do not each lie within one of its parent's.
+        ConfigError: a grouping does not exist or is no partition; `like:` names a random or staged grouping; or a block
+            of a staged grouping does not lie within one block of its parent.
     """
 
-    def sources() -> dict[str, str]:
-        return image_sources(sample for task_id in tasks for sample in dataset.by_task[task_id])
+    # A function, because finding them reads all samples, and few studies need them.
+    def image_sources() -> dict[str, str]:
+        return find_image_sources(sample for task_id in tasks for sample in dataset.by_task[task_id])
 
-    found: dict[str, Grouping] = {}
+    groupings: dict[str, Grouping] = {}
     for name in study.groupings:
-        config = _config(name, study)
+        config = _read_config(name, study)
         if config.like is None:
-            found[name] = _with_parent(partition(name, config, tasks, sources), config, study, tasks, sources)
+            grouping = partition_tasks(name, config, tasks, image_sources)
+            staging = _make_staging(name, config, study, tasks, image_sources)
+            if staging is not None:
+                check_blocks(grouping, staging.parent)
+            groupings[name] = replace(grouping, staging=staging)
             continue
         if config.like not in study.groupings:
             raise ConfigError(one_of(f"grouping {name}: like: of the study's groupings", config.like, study.groupings))
-        like = _config(config.like, study)
+        like = _read_config(config.like, study)
         if like.like is not None:
-            raise ConfigError(f"grouping {name}: like: {config.like} is itself drawn by lot")
+            raise ConfigError(f"grouping {name}: like: {config.like} is itself random; name a grouping that is not")
         if like.parent is not None:
             raise ConfigError(f"grouping {name}: like: {config.like} is staged; name one whose runs have one stage")
-        for grouping in draw_groupings(name, config, partition(config.like, like, tasks, sources)):
-            found[grouping.name] = grouping
-    if study.reference not in found:
-        raise ConfigError(f"reference: {study.reference} is drawn by lot; allowed: {', '.join(found)}")
-    return found
+        for grouping in draw_groupings(name, config, partition_tasks(config.like, like, tasks, image_sources)):
+            groupings[grouping.name] = grouping
+    if study.reference not in groupings:
+        raise ConfigError(f"reference: {study.reference} is drawn at random; allowed: {', '.join(groupings)}")
+    return groupings
 
 
-def _with_parent(
-    grouping: Grouping, config: GroupingConfig, study: StudyConfig, tasks: Mapping[str, Task], sources: Sources
-) -> Grouping:
-    """The grouping with what its runs start from, where its file names a parent."""
-    if config.parent is None:
-        return grouping
-    where = f"grouping {grouping.name}: parent"
-    try:
-        parent = _config(config.parent, study)
-    except ConfigError as error:
-        raise ConfigError(f"{where}: {error}") from error
-    if parent.like is not None or parent.parent is not None:
-        what = "drawn by lot" if parent.like is not None else "itself staged"
-        raise ConfigError(f"{where}: {config.parent} is {what}; name a grouping whose runs have one stage")
-    first = partition(config.parent, parent, tasks, sources)
-    check_blocks(grouping, first)
-    return replace(grouping, staging=Staging(first, config.share, config.budget, tuple(config.overrides)))
+def _make_staging(
+    name: str, config: GroupingConfig, study: StudyConfig, tasks: Mapping[str, Task], image_sources: ImageSources
+) -> Staging | None:
+    """Return the parent and the second stage of a staged grouping; None for other groupings.
 
+    Args:
+        name: name of the grouping.
+        config: content of its file.
+        study: finds the parent's file; the parent need not be one of the study's groupings.
+        tasks: tasks of the study by id.
+        image_sources: returns the image source of each task.
 
-def image_sources(samples: Iterable[Sample]) -> dict[str, str]:
-    """Name of each task's image source: tasks that share an image, directly or through others, have the same.
-
-    Images are the same by content. A source has the name of its first task, and says so where there are several.
+    Raises:
+        ConfigError: the parent does not exist, is no partition, or is itself random or staged.
     """
-    source: dict[str, str] = {}
+    if config.parent is None:
+        return None
+    key = f"grouping {name}: parent"
+    try:
+        parent_config = _read_config(config.parent, study)
+    except ConfigError as error:
+        raise ConfigError(f"{key}: {error}") from error
+    if parent_config.like is not None or parent_config.parent is not None:
+        problem = "drawn at random" if parent_config.like is not None else "itself staged"
+        raise ConfigError(f"{key}: {config.parent} is {problem}; name a grouping whose runs have one stage")
+    parent = partition_tasks(config.parent, parent_config, tasks, image_sources)
+    return Staging(parent, config.share, config.budget, tuple(config.overrides))
+
+
+def find_image_sources(samples: Iterable[Sample]) -> dict[str, str]:
+    """Return the name of each task's image source: tasks that share an image, directly or through others, have one.
+
+    Images are the same if their bytes are. A source is named after its first task, with the prefix `images_of_` if it
+    has several tasks.
+    """
+    source_of: dict[str, str] = {}
     members: dict[str, set[str]] = {}
-    first: dict[str, str] = {}
+    first_task_with: dict[str, str] = {}
     for sample in samples:
         task = sample.task_id
-        source.setdefault(task, task)
-        members.setdefault(source[task], {task})
-        a, b = source[task], source[first.setdefault(sample.image_hash, task)]
-        if a != b:
+        source_of.setdefault(task, task)
+        members.setdefault(source_of[task], {task})
+        a, b = source_of[task], source_of[first_task_with.setdefault(sample.image_hash, task)]
+        if a != b:  # this image connects two sources
             members[a] |= members.pop(b)
-            source.update(dict.fromkeys(members[a], a))
-    return {
-        task: task if len(own) == 1 else f"images_of_{min(own)}" for own in members.values() for task in sorted(own)
-    }
+            source_of.update(dict.fromkeys(members[a], a))
+    names: dict[str, str] = {}
+    for sharing in members.values():
+        for task in sorted(sharing):
+            names[task] = task if len(sharing) == 1 else f"images_of_{min(sharing)}"
+    return names
 
 
 def describe_groupings(groupings: Mapping[str, Grouping]) -> str:
-    """What groupings.yaml says of a study's partitions; of controls, also which grouping they are like; of staged ones,
-    what they start from.
-    """
+    """Return the content of groupings.yaml: blocks, the origin of random groupings, the stages of staged ones."""
     content: dict[str, dict[str, Any]] = defaultdict(dict)
     for name, grouping in groupings.items():
         if grouping.control:
@@ -105,7 +129,7 @@ def describe_groupings(groupings: Mapping[str, Grouping]) -> str:
     return yaml.safe_dump(dict(content), sort_keys=False, width=120)
 
 
-def _config(name: str, study: StudyConfig) -> GroupingConfig:
+def _read_config(name: str, study: StudyConfig) -> GroupingConfig:
     try:
         return GroupingConfig.model_validate(read_grouping(name, study))
     except ValidationError as error:

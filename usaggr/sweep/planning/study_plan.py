@@ -1,7 +1,7 @@
 """The plan of a study: its distinct runs, from groupings x scales x seeds x variants, with their parents.
 
-A block that stands in two groupings is one run: runs are told apart by fingerprint alone. Which they are is planned.py.
-Planning needs the data's manifest but no network, so it imports no torch.
+planned_runs.py lists the runs; this module reads the data for it and writes the plan's files. Planning needs the data's
+manifest but no network, so it imports no torch.
 """
 
 import gc
@@ -24,7 +24,7 @@ from usaggr.results.stored_study import check_replaceable
 from usaggr.results.versions import STUDY_HEAD
 from usaggr.sweep.planning.grouping import Grouping
 from usaggr.sweep.planning.planned_runs import PlannedRun as PlannedRun
-from usaggr.sweep.planning.planned_runs import planned_runs
+from usaggr.sweep.planning.planned_runs import plan_runs
 from usaggr.sweep.planning.study_groupings import describe_groupings, make_groupings
 
 
@@ -39,8 +39,8 @@ class Plan:
     runs: tuple[PlannedRun, ...]
 
     @cached_property
-    def asked(self) -> int:
-        """Runs there would be if no block were shared between groupings; a first stage that is no cell counts once."""
+    def runs_without_sharing(self) -> int:
+        """Number of runs if groupings shared no blocks; a first stage that is no result of its own counts once."""
         return sum(max(1, len(run.groupings)) for run in self.runs)
 
 
@@ -48,10 +48,10 @@ def make_plan(study: StudyConfig, progress: Progress | None = None) -> Plan:
     """Read the data, partition the tasks, and list the distinct runs.
 
     Raises:
-        ConfigError: a task or grouping that does not fit the data, or a directory that holds other data.
-        DataError: what is wrong with the data.
+        ConfigError: a task or grouping does not fit the data, or the directory holds results of other data.
+        DataError: the data are invalid.
     """
-    with _without_collector():
+    with _without_garbage_collector():
         return _make_plan(study, progress or NoProgress())
 
 
@@ -65,10 +65,11 @@ def _make_plan(study: StudyConfig, progress: Progress) -> Plan:
         if task_id not in dataset.tasks:
             raise ConfigError(one_of("training.task_weights", task_id, dataset.tasks))
     manifest = make_manifest(dataset, study.data, study.seeds)
+    # Before the groupings are made: other data or a newer version is the more helpful message.
     check_replaceable(study.directory)
     check_same_data(manifest, study.directory)
     groupings = make_groupings(study, tasks, dataset)
-    return Plan(study, study.directory, manifest, groupings, tuple(planned_runs(study, manifest, groupings)))
+    return Plan(study, study.directory, manifest, groupings, tuple(plan_runs(study, manifest, groupings)))
 
 
 def write_plan(plan: Plan) -> None:
@@ -76,7 +77,7 @@ def write_plan(plan: Plan) -> None:
 
     Raises:
         ConfigError: the directory holds another data set or another split.
-        RunError: a newer version of the tool wrote it, or it cannot be written to.
+        RunError: a newer version of usaggr wrote it, or it is not writable.
     """
     check_replaceable(plan.directory)
     write_manifest(plan.manifest, plan.directory)
@@ -86,11 +87,11 @@ def write_plan(plan: Plan) -> None:
 
 
 def write_states(plan: Plan) -> None:
-    """Write plan.csv again, with the runs' current states."""
-    write_plan_rows(plan.directory, ((_row(run), run.state()) for run in plan.runs))
+    """Write plan.csv with the runs' current states."""
+    write_plan_rows(plan.directory, ((_make_row(run), run.state()) for run in plan.runs))
 
 
-def _row(run: PlannedRun) -> PlanRow:
+def _make_row(run: PlannedRun) -> PlanRow:
     spec = run.spec
     return PlanRow(
         run_id=run.directory.name,
@@ -106,12 +107,12 @@ def _row(run: PlannedRun) -> PlanRow:
 
 
 @contextmanager
-def _without_collector() -> Iterator[None]:
-    """Switch off the search for cyclic garbage: planning makes many small objects that all stay, and no cycles."""
-    on = gc.isenabled()
+def _without_garbage_collector() -> Iterator[None]:
+    """Switch off the search for reference cycles, which finds none: planning makes many small objects that all stay."""
+    was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        if on:
+        if was_enabled:
             gc.enable()

@@ -1,4 +1,4 @@
-"""What the rest of a study will take, estimated from its finished runs."""
+"""Estimated time and disk space of the remaining runs of a study, from its finished runs."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -10,45 +10,47 @@ from usaggr.results.find_runs import is_done
 from usaggr.results.run_directory import RunDirectory
 from usaggr.sweep.planning.study_plan import PlannedRun
 
-SAMPLE = 60
-"""So many finished runs say what the others will take."""
+MAX_SAMPLED_RUNS = 60
+"""Approximate number of finished runs that an estimate reads: more would change it little and take longer."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Of the runs that are not done; None where no finished run tells."""
+    """Estimated time and disk space; None if no run is finished."""
 
     seconds: float | None
-    """Of one worker: two workers take half."""
+    """Training time of the unfinished runs on one worker; two workers take half."""
     bytes: int | None
-    """On disk, of all runs of the study together."""
+    """Disk space of all runs of the study together, finished or not."""
 
 
-def pace_of(runs: Sequence[PlannedRun]) -> float | None:
-    """Seconds of one worker that a training example takes, by the runs that are done; None where none is."""
+def estimate_pace(runs: Sequence[PlannedRun]) -> float | None:
+    """Return the median seconds of one worker per training example in finished runs; None if no run is finished."""
     paces = []
-    for run in _picked([run for run in runs if is_done(run.directory)]):
+    for run in _sample([run for run in runs if is_done(run.directory)]):
         with suppress(RunError):
             paces.append(RunDirectory(run.directory).result().cost.seconds / run.examples)
     return median(paces) if paces else None
 
 
-def _picked(done: Sequence[PlannedRun]) -> Sequence[PlannedRun]:
-    """A sample of finished runs, where there are many."""
-    return done[:: max(1, len(done) // SAMPLE)]
+def _sample(done: Sequence[PlannedRun]) -> Sequence[PlannedRun]:
+    """Return finished runs at equal distances in the plan, so that all groupings and scales are among them."""
+    return done[:: max(1, len(done) // MAX_SAMPLED_RUNS)]
 
 
-def estimate(runs: Sequence[PlannedRun]) -> Estimate:
-    """Time of the runs to come, by their training examples, and disk of all runs."""
+def estimate_time_and_disk(runs: Sequence[PlannedRun]) -> Estimate:
+    """Estimate the time of the unfinished runs by their training examples, and the disk space of all runs."""
     done = [run for run in runs if is_done(run.directory)]
-    paces, sizes = [], []
-    for run in _picked(done):
+    paces, bytes_per_task = [], []
+    for run in _sample(done):
         try:
             paces.append(RunDirectory(run.directory).result().cost.seconds / run.examples)
         except RunError:
             continue
-        sizes.append(sum(f.stat().st_size for f in run.directory.rglob("*") if f.is_file()) / len(run.spec.tasks))
+        size = sum(f.stat().st_size for f in run.directory.rglob("*") if f.is_file())
+        bytes_per_task.append(size / len(run.spec.tasks))
     if not paces:
         return Estimate(None, None)
     remaining = sum(run.examples for run in runs) - sum(run.examples for run in done)
-    return Estimate(median(paces) * remaining, round(median(sizes) * sum(len(run.spec.tasks) for run in runs)))
+    # Predictions and scores make up most of a run's directory, and they grow with the number of tasks.
+    return Estimate(median(paces) * remaining, round(median(bytes_per_task) * sum(len(run.spec.tasks) for run in runs)))
