@@ -30,7 +30,7 @@ def train(
     """
     composed = compose_study(study, [*own_words(seeds, jobs, outputs), *words], config_dir)
     plan = make_plan(composed, RichProgress())
-    outcome = run_sweep(plan, build=lambda folders: folders[0])
+    outcome = run_sweep(plan, build_report=lambda folders: folders[0])
     if outcome.exit_status:
         sys.exit(outcome.exit_status)
     return collect([plan.directory], RichProgress())

@@ -63,7 +63,7 @@ from usaggr.config.compose import compose_study
 from usaggr.sweep.planning.study_plan import make_plan
 from usaggr.sweep.sweep import run_sweep
 if __name__ == "__main__":
-    outcome = run_sweep(make_plan(compose_study("demo", sys.argv[1:])), build=lambda folders: folders[0])
+    outcome = run_sweep(make_plan(compose_study("demo", sys.argv[1:])), build_report=lambda folders: folders[0])
     write_peak()
     sys.exit(outcome.exit_status)
 """

@@ -111,7 +111,7 @@ def _sweep(workload: Workload, setup: Setup, folder: Path, name: str) -> float:
     overrides = [*workload.overrides, *here, *data, *grouping, *training, *executor]
     plan = make_plan(study_of(overrides, BATCH, workload.image_size))
     said = io.StringIO()
-    outcome = run_sweep(plan, console=Console(file=said, width=200), build=lambda directories: directories[0])
+    outcome = run_sweep(plan, console=Console(file=said, width=200), build_report=lambda directories: directories[0])
     if outcome.done != len(TASKS):
         raise RunError(f"only {outcome.done} of {len(TASKS)} runs are done: {said.getvalue()}")
     with (plan.directory / FILE).open(newline="") as file:

@@ -28,7 +28,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_file_that_a_full_disk_does_not_take_is_named_and_what_was_there_stays(disk: Path) -> None:
     write_atomic(disk / "plan.csv", "before")
     room = fill(disk)
-    with pytest.raises(WriteError, match=rf"plan\.csv: cannot be written \({FULL}\); make room, then the same"):
+    with pytest.raises(WriteError, match=rf"plan\.csv: cannot be written \({FULL}\); make room, then run the same"):
         write_atomic(disk / "plan.csv", "x" * 10_000)
     with pytest.raises(WriteError, match=rf"predictions\.parquet: cannot be written .*{FULL}"):
         write_predictions(disk / "predictions.parquet", [{"task_id": "a" * 9000}])
@@ -78,7 +78,7 @@ def test_a_sweep_whose_disk_is_full_ends_with_one_line_and_goes_on_when_there_is
     out, _ = sweep.communicate(timeout=120)
     assert sweep.returncode == 1, out
     assert "Traceback" not in out
-    assert f"({FULL}); make room, then the same command goes on" in out
+    assert f"({FULL}); make room, then run the same command to continue" in out
     assert out.count("stopped: ") == 1
     assert "4 left to train" in out
     assert {path: path.read_bytes() for path in done(outputs)} == before

@@ -17,7 +17,7 @@ from usaggr.analysis.collect import collect
 from usaggr.report.build import build_report
 from usaggr.report.tables import make_tables
 from usaggr.results.run_directory import RunDirectory
-from usaggr.sweep.execution.damaged_results import put_aside_damaged
+from usaggr.sweep.execution.damaged_results import set_damaged_aside
 from usaggr.sweep.inspect.status import status_of
 from usaggr.sweep.planning.study_plan import Plan
 from usaggr.sweep.sweep import SweepOutcome, run_sweep
@@ -35,7 +35,7 @@ def sweep(plan: Plan) -> tuple[SweepOutcome, str]:
         console=Console(file=out, width=300),
         executor=fakes.executor(plan.study),
         prepare=lambda plan, runs, progress: lambda run: None,
-        build=lambda directories: directories[0],
+        build_report=lambda directories: directories[0],
     )
     return outcome, out.getvalue()
 
@@ -107,7 +107,7 @@ def test_the_same_sweep_trains_a_run_with_a_damaged_result_again_and_no_other(
     assert f"{runs[0].directory / name}: " in said
     assert fakes.executions(study).count(runs[0].spec.run_id) == 2
     assert fakes.executions(study).count(runs[1].spec.run_id) == 1
-    assert list(put_aside_damaged(plan.runs)) == []
+    assert list(set_damaged_aside(plan.runs)) == []
 
 
 def test_results_of_tools_that_wrote_no_checksums_are_taken(tmp_path: Path) -> None:

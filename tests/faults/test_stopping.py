@@ -185,7 +185,7 @@ def test_a_second_ctrl_c_ends_at_once_and_the_last_checkpoint_stays(study: Study
     said = output_of(train)
     assert "Traceback" not in said
     assert train.returncode == 130
-    assert "the same command goes on" in said
+    assert "run the same command to continue" in said
     first, last = re.search(r"continues at step (\d+) of", said), re.search(r"stopped at step (\d+) of \d+", said)
     assert first is not None
     assert last is not None

@@ -21,7 +21,7 @@ from usaggr.sweep.executors.slurm.executor import SlurmExecutor
 from usaggr.sweep.executors.slurm.queue import SlurmQueue
 from usaggr.sweep.executors.slurm.submit import Submitter
 from usaggr.sweep.planning.study_plan import PlannedRun
-from usaggr.sweep.queued_runs import open_runs, say_queued
+from usaggr.sweep.queued_runs import describe_queued, select_runs
 
 
 class Cluster(Submitter):
@@ -283,7 +283,7 @@ def test_without_waiting_runs_end_as_queued(tmp_path: Path) -> None:
         for run in runs:
             executor.submit(job_of(run))
         assert [found.outcome for found in executor.wait(0)] == ["queued"] * 3
-    said = say_queued(tmp_path, runs)
+    said = describe_queued(tmp_path, runs)
     assert "3 in the queue (slurm 0: 2 runs in 1 job, slurm 1: 1 run in 1 job)" in said
     assert cluster.cancelled == []
 
@@ -301,7 +301,7 @@ def test_another_executor_leaves_queued_runs_to_jobs_that_live(
     cluster.live |= {"5": "PENDING"} if live else {}
     local = fakes.plan(fakes.study(tmp_path), *runs)
     states = {run.spec.run_id: run.state() for run in runs}
-    found = open_runs(local, states, False, SlurmQueue(cluster))
+    found = select_runs(local, states, False, SlurmQueue(cluster))
     assert (len(found[0]), len(found[1])) == (todo, left)
-    slurm = open_runs(fakes.plan(study_of(tmp_path), *runs), states, False, SlurmQueue(cluster))
+    slurm = select_runs(fakes.plan(study_of(tmp_path), *runs), states, False, SlurmQueue(cluster))
     assert (len(slurm[0]), slurm[1]) == (2, [])

@@ -188,7 +188,7 @@ def sweep(make: Callable[[StudyConfig], Executor], *chosen: str) -> int:
         console=Console(stderr=True),
         executor=make(own),
         prepare=lambda plan, runs, progress: lambda run: None,
-        build=lambda directories: directories[0],
+        build_report=lambda directories: directories[0],
     ).exit_status
 
 

@@ -189,7 +189,7 @@ def test_a_ctrl_c_at_the_terminal_while_workers_start_leaves_no_traceback_and_no
     out, _ = sweep.communicate(timeout=120)
     assert sweep.returncode == 130, out
     assert "Traceback" not in out
-    assert "the same command goes on" in out
+    assert "run the same command to continue" in out
     until(lambda: not any(_group(process.pid) == sweep.pid and lives(process) for process in psutil.process_iter()))
 
 

@@ -120,7 +120,7 @@ def test_a_fault_ends_the_check_with_one_line_and_leaves_no_process(
     ) as caught:
         check_networks(plan, plan.runs, progress)
     assert "\n" not in str(caught.value)
-    assert progress.begun == [("networks checked, with downloads of weights that are not here yet", 1)]
+    assert progress.begun == [("networks checked, missing weights downloaded", 1)]
     forkserver.stop_server()
     left = set(psutil.Process().children(recursive=True)) - before
     assert not [p for p in left if p.status() != psutil.STATUS_ZOMBIE and "forkserver" in " ".join(p.cmdline())]
@@ -193,7 +193,7 @@ def test_a_fault_ends_a_sweep_before_its_data_are_made_ready(tmp_path: Path, mon
             console=Console(file=io.StringIO()),
             check=check,
             prepare=lambda *_: prepared.append(1),  # type: ignore[func-returns-value, arg-type, return-value]
-            build=lambda directories: directories[0],
+            build_report=lambda directories: directories[0],
         )
     assert prepared == []
     assert RunDirectory(plan.runs[0].directory).state() == "pending"
@@ -208,7 +208,9 @@ def test_a_sweep_with_nothing_to_train_checks_nothing(tmp_path: Path) -> None:
     def never(*_: object) -> None:
         raise AssertionError("nothing is to be checked")
 
-    outcome = sweep.run_sweep(plan, console=Console(file=io.StringIO()), check=never, build=lambda found: found[0])
+    outcome = sweep.run_sweep(
+        plan, console=Console(file=io.StringIO()), check=never, build_report=lambda found: found[0]
+    )
     assert outcome.exit_status == 0
 
 
@@ -227,7 +229,7 @@ def test_weights_that_changed_under_one_id_are_noticed_once_runs_have_begun_with
     directory.write_result(fakes.RESULT)
     check_networks(plan, plan.runs, NoProgress())
     answers(monkeypatch, ("fits", "three"))
-    with pytest.raises(ConfigError, match=r"of test_vit are others \(three\) than .* \(two\); begin another study"):
+    with pytest.raises(ConfigError, match=r"of test_vit \(three\) differ from .* \(two\); start another study"):
         check_networks(plan, plan.runs, NoProgress())
 
 

@@ -32,7 +32,7 @@ def sweep(plan: Plan) -> tuple[SweepOutcome, str]:
         console=Console(file=said, width=500),
         executor=fakes.executor(plan.study),
         prepare=lambda *_: lambda run: None,
-        build=lambda directories: directories[0],
+        build_report=lambda directories: directories[0],
     )
     return outcome, said.getvalue()
 
@@ -71,7 +71,7 @@ def test_runs_that_are_not_tracked_are_counted_with_the_first_reason(tmp_path: P
     Record("csv", None, None).write(plan.runs[1].directory)
     outcome, said = sweep(plan)
     assert outcome.exit_status == 0
-    assert "logger=csv: 1 of 2 runs are not, or not wholly, tracked; the first: OSError: gone\n" in said
+    assert "logger=csv: 1 of 2 runs are not fully tracked; reason of the first: OSError: gone\n" in said
 
 
 def test_what_a_run_tells_its_tracker_is_no_part_of_what_its_study_is(tmp_path: Path) -> None:
@@ -86,9 +86,9 @@ def test_what_a_run_tells_its_tracker_is_no_part_of_what_its_study_is(tmp_path: 
 @pytest.mark.usefixtures("unreachable")
 def test_a_run_without_a_sweep_stands_under_the_parent_of_an_earlier_one(tmp_path: Path) -> None:
     plan = fake_plan(tmp_path, "logger=mlflow", "logger.location='http://there:1'")
-    assert sweep_tracking.tracked_run(plan, plan.runs[0]).tracked.parent is None
+    assert sweep_tracking.make_tracked_study(plan, plan.runs[0]).tracked.parent is None
     Record("mlflow", "http://there:1", "abc").write(plan.directory)
-    found = sweep_tracking.tracked_run(plan, plan.runs[0]).tracked
+    found = sweep_tracking.make_tracked_study(plan, plan.runs[0]).tracked
     assert (found.location, found.parent, found.groupings) == ("http://there:1", "abc", ("task_specific",))
 
 

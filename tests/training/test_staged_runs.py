@@ -21,7 +21,7 @@ from usaggr.results.contract import PARENT, WEIGHTS
 from usaggr.results.run_directory import RunDirectory
 from usaggr.results.spec import Placement
 from usaggr.stopping import RunInterrupted
-from usaggr.sweep.execution.parent_weights import hand_down
+from usaggr.sweep.execution.parent_weights import provide_parent_weights
 from usaggr.sweep.planning.study_plan import Plan, PlannedRun
 from usaggr.training import resume
 from usaggr.training.optimizer import make_optimizer
@@ -88,7 +88,7 @@ def test_both_stages_train_on_the_examples_of_one_stage_in_the_same_order(plan: 
 def test_the_child_starts_as_its_parent_ended_with_its_own_head(plan: Plan, parent: PlannedRun, tmp_path: Path) -> None:
     run, data = run_of(plan, "staged_task.seg")
     child = PlannedRun(run.spec, run.groupings, tmp_path / "child", run.study, run.examples)
-    hand_down(parent, child)
+    provide_parent_weights(parent, child)
     network = build_network(run.study.model, list(data.tasks.values()), run.spec.seed)
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     start_from_parent(network, run.spec, child.directory)
@@ -140,7 +140,7 @@ def test_a_frozen_encoder_ends_as_its_parent_left_it(plan: Plan, parent: Planned
     keeping = run.study.model_copy(
         update={"training": run.study.training.model_copy(update={"keep_weights": "scored"})}
     )
-    hand_down(parent, run)
+    provide_parent_weights(parent, run)
     _, data = run_of(plan, "staged_task_frozen.seg")
     execute_run(run.spec, run.directory, keeping, Placement(threads=1), data)
     before, after = load_file(parent.directory / WEIGHTS), load_file(run.directory / WEIGHTS)
@@ -156,7 +156,7 @@ def test_an_interrupted_second_stage_ends_as_one_that_never_stopped(
     run, _ = run_of(plan, "staged_task.seg")
     uninterrupted, stopped = tmp_path / "whole", tmp_path / "stopped"
     for directory in (uninterrupted, stopped):
-        hand_down(parent, PlannedRun(run.spec, run.groupings, directory, run.study, run.examples))
+        provide_parent_weights(parent, PlannedRun(run.spec, run.groupings, directory, run.study, run.examples))
     train(plan, "staged_task.seg", uninterrupted)
     original = resume.CheckpointCallback.on_train_batch_end
 
@@ -186,12 +186,12 @@ def test_a_note_tells_of_tasks_whose_stages_see_more_examples_than_one_stage_wou
 @pytest.mark.slow
 def test_more_budget_is_noted_and_equal_budget_is_not(plan: Plan, parent: PlannedRun) -> None:
     train(plan, "unified")
-    for block, exceeds, note in (
+    for block, parent_run, note in (
         ("staged_task.cls", parent, None),
         ("staged_task_extra.cls", run_of(plan, "unified")[0], "more budget (1.5 times the examples)"),
     ):
         run, _ = run_of(plan, block)
-        hand_down(exceeds, run)
+        provide_parent_weights(parent_run, run)
         result = RunDirectory(train(plan, block)).result()
         assert result.examples == {"cls": 16}
         assert (note in result.notes.get("cls", [])) is (note is not None)

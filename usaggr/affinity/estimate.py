@@ -302,7 +302,7 @@ def _train_with_probes(
     settings = ProbeSettings("lookahead" in measures, "gradient" in measures, request.overhead)
     stopping.forget()  # a request to stop an earlier run of this process
     try:
-        with interruptible(lambda: None, asked=stopping.ask):
+        with interruptible(lambda: None, on_request=stopping.ask):
             return train_with_probes(run.spec, run.study, data, _get_placement(run.study), settings, progress)
     except RunInterrupted as stop:
         raise RunInterrupted(

@@ -106,8 +106,8 @@ def sweep(
         retry_failed=retry_failed,
         fail_fast=fail_fast,
         limit=limit,
-        build=refresh_report,
-        planned=planning_seconds,
+        build_report=refresh_report,
+        planning_seconds=planning_seconds,
     )
     raise typer.Exit(outcome.exit_status)
 

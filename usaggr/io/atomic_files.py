@@ -63,7 +63,7 @@ def cannot_write(path: Path, error: BaseException) -> WriteError:
     """The error of a file or folder that cannot be written: which, why, and what to do."""
     reason = error.strerror if isinstance(error, OSError) and error.strerror else " ".join(str(error).split())
     what = "make room" if is_disk_full(error) else "make it writable"
-    return WriteError(f"{path}: cannot be written ({reason}); {what}, then the same command goes on")
+    return WriteError(f"{path}: cannot be written ({reason}); {what}, then run the same command to continue")
 
 
 def is_unwritable(error: OSError) -> bool:

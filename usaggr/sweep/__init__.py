@@ -1,1 +1,1 @@
-"""From studies to finished runs: groupings, the plan, executors, and how it stands."""
+"""Sweeps: the plan of a study's runs, their execution by executors, and the display of their states."""

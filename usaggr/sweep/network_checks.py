@@ -1,7 +1,7 @@
-"""Checks, before a sweep's first run, that each network which its runs ask for can be built with its weights.
+"""Check, before a sweep's first run, that each network of its runs can be built with its weights.
 
-In a process of its own, since this one imports no torch: it comes from the server that the runs' workers come from, so
-that the imports are paid once.
+The check runs in a separate process, because the sweep's process imports no torch. The process is forked from the
+server that also forks the runs' workers, so that the imports are paid once.
 """
 
 import json
@@ -24,76 +24,85 @@ from usaggr.tasks import Task
 from usaggr.tracking.record import to_preload
 
 DOWNLOADS = contract.TAKEN_WEIGHTS
-"""In a study's directory: what the weights were that came from the library under an id, by encoder."""
-_LOOK = 0.25
-"""Seconds between two looks at whether there is an answer."""
+"""File in a study's directory that records the weights that the library downloaded, by encoder."""
+_POLL_SECONDS = 0.25
+"""Seconds between two checks for an answer; between them the process reacts to Ctrl-C."""
 
 
 @dataclass(frozen=True)
 class Network:
-    """One of the networks that the runs ask for."""
+    """A distinct network of the runs."""
 
     model: ModelConfig
     tasks: tuple[Task, ...]
-    """Of all runs that ask for it."""
+    """Tasks of all runs with this network."""
     size: tuple[int, int]
     """Height and width of its input in pixels."""
     variant: str
-    """The first that has it."""
+    """Name of the first variant with this network."""
 
 
 _Answer = tuple[Literal["fits", "fault", "error"], str]
-"""fits: what the downloaded weights are, else empty; fault: the user's, in one line; error: ours, with its trace."""
+"""Result of a check and its text.
+
+fits: the identity of downloaded weights, else empty; fault: the user's error in one line; error: an internal error with
+its traceback.
+"""
 
 
 def check_networks(plan: Plan, runs: Sequence[PlannedRun], progress: Progress) -> None:
-    """Build each network that the runs ask for once; the server of the workers is left for the executor.
+    """Build each distinct network of the runs once; the server of the workers stays alive for the executor.
+
+    Args:
+        plan: runs of the study.
+        runs: runs to train.
+        progress: counts the networks.
 
     Raises:
-        ConfigError: an encoder, weights or sizes that do not fit; or weights that are others than earlier ones of the
-            study under the same id.
-        RunError: no process can be started, or a network fails for a reason that is no user's.
+        ConfigError: an encoder, weights or sizes do not fit; or weights differ from those of earlier runs of the study
+            under the same id.
+        RunError: no process can be started, or a network fails because of an internal error.
     """
     from usaggr.sweep.executors.local.executor import server_for
     from usaggr.sweep.executors.local.forkserver import stop_server
 
     networks = distinct_networks(plan, runs)
-    fetched = any(network.model.weights and find_weights_file(network.model) is None for network in networks)
-    what = "networks checked, with downloads of weights that are not here yet" if fetched else "networks checked"
+    may_download = any(network.model.weights and find_weights_file(network.model) is None for network in networks)
+    label = "networks checked, missing weights downloaded" if may_download else "networks checked"
     context = server_for(plan.study.executor.machine, preload=to_preload(plan.study), ahead=True)
-    here, there = context.Pipe(duplex=False)
-    process = context.Process(target=_answer, args=(there, networks), daemon=True)
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_check_in_process, args=(sender, networks), daemon=True)
     try:
-        progress.start(what, len(networks))
+        progress.start(label, len(networks))
         process.start()
-        there.close()
+        sender.close()  # else this process holds a sender itself, and never sees the end of a process that died
         for network in networks:
-            _take(plan, network, here)
+            _receive(plan, network, receiver)
             progress.advance()
-    except BaseException:
+    except BaseException:  # also Ctrl-C: no executor will come that would stop the server
         stop_server(patience=0.0)
         raise
     finally:
         progress.finish()
-        here.close()
+        receiver.close()
         if process.pid is not None:
             process.kill()
             process.join()
 
 
 def distinct_networks(plan: Plan, runs: Sequence[PlannedRun]) -> list[Network]:
-    """The networks of the runs, each model with each size of images once, with the tasks of all its runs."""
+    """Return each combination of model and image size once, with the tasks of all its runs."""
     tasks: dict[str, set[str]] = {}
     first: dict[str, PlannedRun] = {}
     for run in runs:
         key = f"{run.study.model.model_dump_json()} {run.study.data.input_size}"
         first.setdefault(key, run)
         tasks.setdefault(key, set()).update(run.spec.tasks)
-    known = plan.manifest.dataset.tasks
+    all_tasks = plan.manifest.dataset.tasks
     return [
         Network(
             run.study.model,
-            tuple(known[task_id] for task_id in sorted(tasks[key])),
+            tuple(all_tasks[task_id] for task_id in sorted(tasks[key])),
             run.study.data.input_size,
             run.spec.variant,
         )
@@ -101,70 +110,91 @@ def distinct_networks(plan: Plan, runs: Sequence[PlannedRun]) -> list[Network]:
     ]
 
 
-def _take(plan: Plan, network: Network, pipe: Connection) -> None:
-    """Take in what the process says of a network."""
+def _receive(plan: Plan, network: Network, receiver: Connection) -> None:
+    """Wait for the result of a network's check.
+
+    Args:
+        plan: runs of the study.
+        network: the network that is checked next.
+        receiver: end of the pipe from the checking process.
+
+    Raises:
+        ConfigError: the network does not fit.
+        RunError: the process died, or met an internal error.
+    """
     try:
-        while not pipe.poll(_LOOK):
+        while not receiver.poll(_POLL_SECONDS):
             pass
-        kind, text = pipe.recv()
+        kind, text = receiver.recv()
     except (OSError, EOFError) as error:
         raise RunError(
-            f"the process that checks the network {network.model.name} died, killed or without memory; the same "
-            "command checks it again"
+            f"the process that checks the network {network.model.name} died, killed or out of memory; run the same "
+            "command to check it again"
         ) from error
-    of_variant = f"variant {network.variant}: " if len(plan.study.variants) > 1 else ""
+    prefix = f"variant {network.variant}: " if len(plan.study.variants) > 1 else ""
     match kind:
         case "fault":
-            raise ConfigError(of_variant + text)
+            raise ConfigError(prefix + text)
         case "error":
-            raise RunError(f"{of_variant}the network {network.model.name} cannot be built:\n{text}")
+            raise RunError(f"{prefix}the network {network.model.name} cannot be built:\n{text}")
         case _ if text:
             _compare_download(plan, network.model, text)
 
 
 def _compare_download(plan: Plan, model: ModelConfig, content: str) -> None:
-    """Note what the weights under an id are; refuse others than those that finished runs of the study began with."""
+    """Record the downloaded weights of an encoder; refuse weights that differ from those of finished runs.
+
+    Args:
+        plan: runs of the study.
+        model: model whose weights were downloaded.
+        content: repository, file and SHA-256 of the weights.
+
+    Raises:
+        ConfigError: finished runs of the study have other weights under the same id.
+    """
     path = plan.directory / DOWNLOADS
-    known = _read_downloads(path)
-    before = known.get(model.encoder, content)
-    if before != content and any(run.state() == "done" for run in plan.runs if _same_weights(run.study.model, model)):
+    recorded = _read_downloads(path)
+    before = recorded.get(model.encoder, content)
+    if before != content and any(
+        run.state() == "done" for run in plan.runs if _has_same_weights(run.study.model, model)
+    ):
         raise ConfigError(
-            f"model.weights={model.weights}: the weights of {model.encoder} are others ({content}) than those that "
-            f"runs of this study began with ({before}); begin another study with name=..."
+            f"model.weights={model.weights}: the downloaded weights of {model.encoder} ({content}) differ from those "
+            f"that runs of this study started with ({before}); start another study with name=..."
         )
-    write_atomic(path, json.dumps({**known, model.encoder: content}, indent=2) + "\n")
+    write_atomic(path, json.dumps({**recorded, model.encoder: content}, indent=2) + "\n")
 
 
 @dataclass(frozen=True)
 class _Downloads:
-    """What weights.json holds."""
+    """Content of weights.json."""
 
     weights: dict[str, str]
-    """Encoder: repository, file and SHA-256."""
+    """Repository, file and SHA-256 of the weights, by encoder."""
 
 
 def _read_downloads(path: Path) -> dict[str, str]:
-    """Return what weights.json says of each encoder; nothing where there is no such file yet.
+    """Return the content of weights.json by encoder; empty if there is no such file yet.
 
     Raises:
-        RunError: it is damaged.
+        RunError: the file is damaged.
     """
     if not path.is_file():
         return {}
-    remedy = "put the file back as it was, or remove it if no run of the study began with weights of the library"
+    remedy = "restore the file, or remove it if no run of the study started with downloaded weights"
     return typed(path, {"weights": read_json(path, remedy)}, _Downloads, remedy).weights
 
 
-def _same_weights(one: ModelConfig, other: ModelConfig) -> bool:
-    return (one.name, one.encoder, one.weights) == (other.name, other.encoder, other.weights)
+def _has_same_weights(model: ModelConfig, other: ModelConfig) -> bool:
+    return (model.name, model.encoder, model.weights) == (other.name, other.encoder, other.weights)
 
 
-def _answer(pipe: Connection, networks: Sequence[Network]) -> None:
-    """Check the networks one after another, in the process of its own."""
+def _check_in_process(sender: Connection, networks: Sequence[Network]) -> None:
+    """Check the networks one after another and send each result; runs in the separate process."""
     from usaggr.models.checking import check_network
     from usaggr.sweep.executors.local.worker import end_with_parent
 
-    end_with_parent()
+    end_with_parent()  # a killed sweep must not leave this process behind
     for network in networks:
         answer: _Answer
         try:
@@ -173,4 +203,4 @@ def _answer(pipe: Connection, networks: Sequence[Network]) -> None:
             answer = "fault", str(error)
         except Exception:
             answer = "error", traceback.format_exc()
-        pipe.send(answer)
+        sender.send(answer)

@@ -1,8 +1,9 @@
-"""Runs that jobs of a cluster have: which of them a sweep takes up, and what is said of the others."""
+"""Runs that jobs of a cluster hold: which of them a sweep trains or follows, and the messages about the others."""
 
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from usaggr.config.executor import SlurmConfig
 from usaggr.results.run_directory import RunDirectory
@@ -11,59 +12,78 @@ from usaggr.sweep.executors.slurm.queue import SlurmQueue, has_slurm, job_of, li
 from usaggr.sweep.planning.study_plan import Plan, PlannedRun
 
 
-def open_runs(
-    plan: Plan, states: dict[str, State], retry_failed: bool, queue: SlurmQueue | None = None
-) -> tuple[list[PlannedRun], list[PlannedRun]]:
-    """The runs to train or to follow, and those that are left to jobs that this sweep does not follow.
+class RunSelection(NamedTuple):
+    """Runs that a sweep trains or follows, and runs that it leaves to jobs of a cluster."""
 
-    With executor=slurm those that living jobs have are followed. Any other executor leaves them alone, and where
-    Slurm's commands are missing all that are queued, since nobody can say whether their jobs live.
+    to_train: list[PlannedRun]
+    left_to_jobs: list[PlannedRun]
+
+
+def select_runs(
+    plan: Plan, states: dict[str, State], retry_failed: bool, queue: SlurmQueue | None = None
+) -> RunSelection:
+    """Select the runs that a sweep trains or follows.
+
+    With executor=slurm the sweep follows runs of living jobs. Any other executor leaves these runs alone. Without
+    Slurm's commands it leaves all queued runs alone, because it cannot find out which jobs live.
+
+    Args:
+        plan: runs of the study.
+        states: state of each run by run_id.
+        retry_failed: True selects failed runs as well.
+        queue: Slurm's queue. Default: the queue of this cluster.
     """
-    follows = isinstance(plan.study.executor, SlurmConfig)
-    wanted = {"pending", "stale", "queued"} | ({"failed"} if retry_failed else set())
+    selected_states = {"pending", "stale", "queued"} | ({"failed"} if retry_failed else set())
     queue = queue or SlurmQueue()
-    if follows:
+    if isinstance(plan.study.executor, SlurmConfig):
         running = [run for run in plan.runs if states[run.spec.run_id] in ("running", "stale")]
-        followed = {run.spec.run_id for run in running if live_job(run.directory, queue) is not None}
-        todo = [run for run in plan.runs if states[run.spec.run_id] in wanted or run.spec.run_id in followed]
-        return todo, []
+        in_jobs = {run.spec.run_id for run in running if live_job(run.directory, queue) is not None}
+        to_train = [
+            run for run in plan.runs if states[run.spec.run_id] in selected_states or run.spec.run_id in in_jobs
+        ]
+        return RunSelection(to_train, [])
     queued = [run for run in plan.runs if states[run.spec.run_id] == "queued"]
     if queued and has_slurm():
+        # One look for all jobs: each call of squeue may take seconds on a busy cluster.
         queue.look({job for run in queued if (job := job_of(RunDirectory(run.directory).status()))})
         queued = [run for run in queued if live_job(run.directory, queue) is not None]
     left = {run.spec.run_id for run in queued}
-    todo = [run for run in plan.runs if states[run.spec.run_id] in wanted and run.spec.run_id not in left]
-    return todo, queued
+    to_train = [run for run in plan.runs if states[run.spec.run_id] in selected_states and run.spec.run_id not in left]
+    return RunSelection(to_train, queued)
 
 
-def say_left(left: Sequence[PlannedRun]) -> str:
-    """That a sweep leaves runs to their jobs, in one line."""
-    unknown = "" if has_slurm() else "; whether these live is not known here, where there is no squeue"
-    return f"{len(left)} runs are left to jobs of Slurm ({jobs_of([run.directory for run in left])}){unknown}"
+def describe_left_to_jobs(runs: Sequence[PlannedRun]) -> str:
+    """Return one line about the runs that a sweep leaves to their jobs."""
+    unknown = "" if has_slurm() else "; this machine has no squeue, so these jobs may have ended"
+    return f"{len(runs)} runs are left to jobs of Slurm ({describe_jobs([run.directory for run in runs])}){unknown}"
 
 
-def say_queued(directory: Path, runs: Sequence[PlannedRun]) -> str:
-    """Which jobs have how many runs, and how to follow them, in one line."""
-    jobs = jobs_of([run.directory for run in runs])
-    return f"{len(runs)} in the queue ({jobs}); `usaggr status {directory}` follows them, the same command goes on"
-
-
-def jobs_of(directories: Sequence[Path]) -> str:
-    """Arrays and single jobs by name, with how many runs each has.
-
-    Of each array it says in how many of its jobs these runs are.
-    """
-    runs: Counter[str] = Counter()
-    jobs: dict[str, set[str]] = {}
-    for directory in directories:
-        job = job_of(RunDirectory(directory).status()) or "?"
-        array = job.partition("_")[0]
-        runs[array] += 1
-        jobs.setdefault(array, set()).add(job)
-    return ", ".join(
-        f"slurm {array}: {_many(count, 'run')} in {_many(len(jobs[array]), 'job')}" for array, count in runs.items()
+def describe_queued(directory: Path, runs: Sequence[PlannedRun]) -> str:
+    """Return one line about the jobs that hold queued runs, and the commands to follow and to continue them."""
+    jobs = describe_jobs([run.directory for run in runs])
+    return (
+        f"{len(runs)} in the queue ({jobs}); `usaggr status {directory}` shows their progress; run the same command to "
+        "continue"
     )
 
 
-def _many(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
+def describe_jobs(directories: Sequence[Path]) -> str:
+    """Return the job arrays and single jobs that hold runs, with the numbers of their runs and jobs.
+
+    An example: "slurm 4711: 8 runs in 2 jobs".
+    """
+    run_counts: Counter[str] = Counter()
+    jobs: dict[str, set[str]] = {}
+    for directory in directories:
+        job = job_of(RunDirectory(directory).status()) or "?"
+        array = job.partition("_")[0]  # Slurm calls the jobs of array 12 by 12_0, 12_1, ...
+        run_counts[array] += 1
+        jobs.setdefault(array, set()).add(job)
+    return ", ".join(
+        f"slurm {array}: {_count(count, 'run')} in {_count(len(jobs[array]), 'job')}"
+        for array, count in run_counts.items()
+    )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

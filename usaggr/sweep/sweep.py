@@ -1,7 +1,7 @@
-"""The sweep: executes what is planned and not done yet, and says how it went.
+"""The sweep: trains the planned runs that are not done, and builds the report.
 
-All state is on disk, in the run directories, so that starting, going on, retrying and sharing a study between several
-sweeps are the same: do what is not done yet.
+All state is on disk, in the run directories. Therefore starting, resuming, retrying and sharing a study between sweeps
+are the same operation: train the runs that are not done.
 """
 
 import traceback
@@ -17,53 +17,63 @@ from usaggr.io.locks import exclusive
 from usaggr.progress import Progress, RichProgress
 from usaggr.results.run_directory import RunDirectory
 from usaggr.results.run_result import State
-from usaggr.sweep.execution.damaged_results import put_aside_damaged
+from usaggr.sweep.execution.damaged_results import set_damaged_aside
 from usaggr.sweep.execution.jobs import Executor
 from usaggr.sweep.execution.loop import Loop
-from usaggr.sweep.execution.parent_weights import put_aside_weightless
+from usaggr.sweep.execution.parent_weights import set_weightless_aside
 from usaggr.sweep.execution.signals import INTERRUPTED, interruptible
-from usaggr.sweep.execution.status_line import SweepLine, duration
+from usaggr.sweep.execution.status_line import SweepLine
 from usaggr.sweep.execution.timing import SweepClock
 from usaggr.sweep.executors.choose_executor import executor_for
 from usaggr.sweep.planning.study_plan import Plan, PlannedRun, write_plan, write_states
-from usaggr.sweep.queued_runs import open_runs, say_left, say_queued
-from usaggr.sweep.sweep_tracking import followed
+from usaggr.sweep.queued_runs import describe_left_to_jobs, select_runs
+from usaggr.sweep.sweep_summary import summarize
+from usaggr.sweep.sweep_tracking import track_sweep
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 DataOf = Callable[[PlannedRun], RunData | None]
+"""Function that returns the data of a run."""
 Prepare = Callable[[Plan, Sequence[PlannedRun], Progress], DataOf]
-"""Makes ready, once, what the runs read; gives each run its data."""
+"""Function that prepares, once, the image caches that the runs read."""
 Check = Callable[[Plan, Sequence[PlannedRun], Progress], None]
-"""Sees, once, that the runs' networks can be built."""
-Report = Callable[[Sequence[Path]], Path]
-"""Builds the report of the directories; gives its folder."""
-_LISTED = 10
-"""Failures named at the end."""
+"""Function that checks, once, that the runs' networks can be built."""
+BuildReport = Callable[[Sequence[Path]], Path]
+"""Function that builds the report of study directories and returns the report's folder."""
 
 
 @dataclass(frozen=True)
 class SweepOutcome:
-    """How many of the planned runs are what, at the end of a sweep, and what it did."""
+    """States of the planned runs at the end of a sweep, and what the sweep did."""
 
     done: int
     failed: int
-    """Also those that failed in an earlier sweep and were not tried again."""
+    """Number of failed runs, also of those that an earlier sweep saw fail and this one did not try again."""
     skipped: int
-    """Of those done: the ones that were done before."""
+    """Number of runs that were done before this sweep; part of `done`."""
     remaining: int
-    """Neither done nor failed."""
+    """Number of runs that are neither done nor failed."""
     elsewhere: int
-    """Of those remaining: the ones that another process has."""
+    """Number of runs that another process trains; part of `remaining`."""
     queued: int
-    """Of those remaining: the ones that a cluster's jobs have, which this sweep does not wait for."""
+    """Number of runs that jobs of a cluster hold, for which this sweep does not wait; part of `remaining`."""
     interrupted: bool
+    disk_full: bool
+    """True if the sweep stopped because a disk was full."""
     seconds: float
+    """Duration of the sweep with its planning."""
     report: Path | None
-    """Its folder; None where it was not built: nothing is done, the sweep was interrupted, or it failed."""
-    exit_status: int
-    """0: all that was asked for is done; 1: runs or the report failed, or a disk was full; 130: interrupted."""
+    """Folder of the report; None if no run is done, the sweep was interrupted, or building failed."""
+    errors: tuple[str, ...]
+    """Messages about files and a report that could not be written; the runs are not affected."""
+
+    @property
+    def exit_status(self) -> int:
+        """0 if all requested runs are done; 1 if a run, the report or a file failed; 130 if interrupted."""
+        if self.interrupted:
+            return INTERRUPTED
+        return int(self.failed > 0 or self.disk_full or bool(self.errors))
 
 
 def run_sweep(
@@ -76,56 +86,184 @@ def run_sweep(
     executor: Executor | None = None,
     prepare: Prepare | None = None,
     check: Check | None = None,
-    build: Report,
-    planned: float = 0.0,
+    build_report: BuildReport,
+    planning_seconds: float = 0.0,
 ) -> SweepOutcome:
-    """Execute the planned runs that are not done, longest first, and build the report.
+    """Train the planned runs that are not done, longest first, and build the report.
 
-    Failed runs are left alone unless `retry_failed`; runs that another living process has, always. After the first
-    failure `fail_fast` starts nothing more, and lets what runs end. `limit` is the most runs to start. Ctrl-C ends what
-    runs and gives its claims back, so that the same sweep goes on later. Networks are checked by `check`; unless given,
-    as they are trained on this machine, or not at all with an executor that is given. `planned` is how many seconds the
-    plan took to make, for sweeps.csv.
+    Runs of another living process are always left to it. Ctrl-C stops the running ones and releases their claims, so
+    that the same sweep resumes them later.
+
+    Args:
+        plan: runs of the study.
+        retry_failed: Also trains runs that failed in an earlier sweep.
+        fail_fast: Starts no run after the first failure; running ones finish.
+        limit: Maximum number of runs to start. Default: no limit.
+        console: Console for messages. Default: standard error.
+        executor: Trains the runs. Default: the executor of the study.
+        prepare: Prepares the data of the runs. Default: builds or opens their image caches.
+        check: Verifies that every network can be built before training starts. Default: builds them on this machine;
+            skipped if `executor` is given.
+        build_report: Builds the report.
+        planning_seconds: Time that making the plan took, for sweeps.csv.
 
     Raises:
-        ConfigError: the directory holds another data set or split; a GPU is asked for that is not there; a network
+        ConfigError: the directory holds another data set or split, a requested GPU is not available, or a network
             cannot be built.
         DataError: the data cannot be read.
-        RunError: no worker can be started, the file system has no locks, or the directory cannot be written to.
+        RunError: no worker can be started, the file system has no locks, or the directory is not writable.
     """
-    clock = SweepClock(planned)
-    console = console or _standard_error()
-    with clock.part("planning"):
-        write_plan(plan)
-        with exclusive(plan.directory / ".lock"):
-            pass  # says so, before anything is trained, where there are no locks
-        for damage in put_aside_damaged(plan.runs):
-            _say(console, damage)
-        for lack in put_aside_weightless(plan.runs):
-            _say(console, lack)
-        states: dict[str, State] = {run.spec.run_id: run.state() for run in plan.runs}
+    clock = SweepClock(planning_seconds)
+    console = console or _make_console()
+    with clock.step("planning"):
+        states = _prepare_directory(plan, console)
     skipped = sum(state == "done" for state in states.values())
-    todo, left = open_runs(plan, states, retry_failed)
-    _say_left(console, left)
-    loop = Loop(plan.runs, todo, states, plan.study.executor.attempts, fail_fast, limit)
-    if todo:
-        check = check or (_networks if executor is None else None)
-        _execute(plan, todo, loop, console, executor or executor_for(plan.study), prepare or _caches, check, clock)
-    _say_end(console, plan, loop, nothing=not todo, seconds=clock.seconds)
-    done = loop.count("done")
-    written = _wrote(console, lambda: write_states(plan)) if todo else True
-    with clock.part("report"):
-        report, reported = (None, True) if loop.interrupted or not done else _report(plan, console, build)
+    runs_to_train, left_to_jobs = select_runs(plan, states, retry_failed)
+    if left_to_jobs:
+        _print(console, describe_left_to_jobs(left_to_jobs))
+
+    loop = Loop(plan.runs, runs_to_train, states, plan.study.executor.attempts, fail_fast, limit)
+    if runs_to_train:
+        check = check or (_check_networks if executor is None else None)
+        executor = executor or executor_for(plan.study)
+        _train(plan, runs_to_train, loop, console, executor, prepare or _open_caches, check, clock)
+    for line in summarize(plan, loop, clock.seconds if runs_to_train else None):
+        _print(console, line)
+
+    errors = _try_to_write(lambda: write_states(plan), console) if runs_to_train else []
+    report, report_errors = _report(plan, loop, build_report, console, clock)
     if loop.trained:
-        trained, seconds = len(loop.trained), _seconds_of(loop.trained)
-        written &= _wrote(console, lambda: clock.write(plan.directory, trained, seconds, loop.slot_seconds))
-    return _outcome(loop, skipped, report, reported and written, clock.seconds)
+        errors += _try_to_write(lambda: _write_times(plan, loop, clock), console)
+    return _make_outcome(loop, skipped, report, [*errors, *report_errors], clock.seconds)
 
 
-def _outcome(loop: Loop, skipped: int, report: Path | None, good: bool, seconds: float) -> SweepOutcome:
-    """`good`: what was to be written is written."""
+def _prepare_directory(plan: Plan, console: "Console") -> dict[str, State]:
+    """Write the plan, set unusable results aside, and return the states of the planned runs by run_id."""
+    write_plan(plan)
+    with exclusive(plan.directory / ".lock"):
+        pass  # fails on a file system without locks before anything is trained
+    for message in set_damaged_aside(plan.runs):
+        _print(console, message)
+    for message in set_weightless_aside(plan.runs):
+        _print(console, message)
+    # Only now: runs whose results were set aside are no longer done.
+    return {run.spec.run_id: run.state() for run in plan.runs}
+
+
+def _train(
+    plan: Plan,
+    runs: Sequence[PlannedRun],
+    loop: Loop,
+    console: "Console",
+    executor: Executor,
+    prepare: Prepare,
+    check: Check | None,
+    clock: SweepClock,
+) -> None:
+    """Check the networks, prepare the data, start the executor and run the loop.
+
+    Args:
+        plan: runs of the study.
+        runs: runs to train.
+        loop: loop over these runs; it records how they end.
+        console: console for messages and the live line.
+        executor: trains the runs; it is started and stopped here.
+        prepare: prepares the data of the runs.
+        check: verifies that every network can be built; None skips it.
+        clock: measures the time of each step.
+    """
+    with track_sweep(plan, loop, runs, lambda text: _print(console, text)) as study_of:
+        # Not yet under `interruptible`: here Ctrl-C raises KeyboardInterrupt, since no run needs a checkpoint.
+        try:
+            if check is not None:  # before the caches, because these may take long
+                with clock.step("networks"):
+                    check(plan, runs, RichProgress(console))
+            with clock.step("caches"):
+                data_of = prepare(plan, runs, RichProgress(console))
+        except KeyboardInterrupt:
+            loop.interrupted = True
+            return
+        line = SweepLine(console, len(plan.runs))
+        with interruptible(line.stop) as interruption, ExitStack() as stack:
+            with clock.step("start"):
+                stack.enter_context(executor)
+            clock.workers, clock.threads = executor.slots, executor.threads
+            limit = f", at most {loop.limit} of them now" if loop.limit is not None and loop.limit < len(runs) else ""
+            workers = f"{executor.slots} worker{'s' if executor.slots > 1 else ''}"
+            _print(console, f"{plan.study.name}: {len(plan.runs)} runs, {len(runs)} to train{limit}, {workers}")
+            line.start()
+            try:
+                with clock.step("runs"):
+                    loop.run(executor, data_of, line, interruption, study_of)
+            finally:
+                line.stop()
+
+
+def _try_to_write(write: Callable[[], None], console: "Console") -> list[str]:
+    """Write a file; print and return the error if that fails, because the trained runs matter more than the file."""
+    try:
+        write()
+    except WriteError as error:
+        _print(console, str(error))
+        return [str(error)]
+    return []
+
+
+def _report(
+    plan: Plan, loop: Loop, build_report: BuildReport, console: "Console", clock: SweepClock
+) -> tuple[Path | None, list[str]]:
+    """Build the report, unless no run is done or the sweep was interrupted; print its folder, or why building failed.
+
+    Args:
+        plan: runs of the study.
+        loop: states of the runs after the loop has ended.
+        build_report: builds the report.
+        console: console for messages.
+        clock: measures the time of building.
+
+    Returns:
+        The report's folder, None if there is no report, and the errors.
+    """
+    if loop.interrupted or not loop.count("done"):
+        return None, []
+    try:
+        with clock.step("report"):
+            path = build_report([plan.directory])
+    except Exception as error:
+        reason = str(error) if isinstance(error, UsaggrError) else traceback.format_exc()
+        message = f"the report could not be built (usaggr report {plan.directory} tries again): {reason}"
+        _print(console, message)
+        return None, [message]
+    _print(console, f"report: {path}")
+    return path, []
+
+
+def _write_times(plan: Plan, loop: Loop, clock: SweepClock) -> None:
+    """Append the times of this sweep to sweeps.csv.
+
+    Args:
+        plan: runs of the study.
+        loop: loop that has trained at least one run.
+        clock: times of the sweep's steps.
+    """
+    run_seconds = 0.0
+    for run in loop.trained:
+        with suppress(RunError):  # its result may have been removed meanwhile
+            run_seconds += RunDirectory(run.directory).result().cost.seconds
+    clock.write(plan.directory, len(loop.trained), run_seconds, loop.slot_seconds)
+
+
+def _make_outcome(loop: Loop, skipped: int, report: Path | None, errors: Sequence[str], seconds: float) -> SweepOutcome:
+    """Return the outcome of a sweep whose loop has ended.
+
+    Args:
+        loop: states of the runs.
+        skipped: number of runs that were done before.
+        report: folder of the report.
+        errors: messages about files that could not be written.
+        seconds: duration of the sweep.
+    """
     done, failed = loop.count("done"), loop.count("failed")
-    whole = good and failed == 0 and not loop.full
     return SweepOutcome(
         done=done,
         failed=failed,
@@ -134,132 +272,34 @@ def _outcome(loop: Loop, skipped: int, report: Path | None, good: bool, seconds:
         elsewhere=loop.count("running"),
         queued=loop.count("queued"),
         interrupted=loop.interrupted,
+        disk_full=loop.disk_full,
         seconds=seconds,
         report=report,
-        exit_status=INTERRUPTED if loop.interrupted else int(not whole),
+        errors=tuple(errors),
     )
 
 
-def _execute(
-    plan: Plan,
-    todo: Sequence[PlannedRun],
-    loop: Loop,
-    console: "Console",
-    executor: Executor,
-    prepare: Prepare,
-    check: Check | None,
-    clock: SweepClock,
-) -> None:
-    with followed(plan, loop, todo, lambda text: _say(console, text)):
-        try:
-            if check is not None:  # before the caches, which may take long
-                with clock.part("networks"):
-                    check(plan, todo, RichProgress(console))
-            with clock.part("caches"):
-                data_of = prepare(plan, todo, RichProgress(console))
-        except KeyboardInterrupt:
-            loop.interrupted = True
-            return
-        line = SweepLine(console, len(plan.runs))
-        with interruptible(line.stop) as interruption, ExitStack() as stack:
-            with clock.part("start"):
-                stack.enter_context(executor)
-            clock.workers, clock.threads = executor.slots, executor.threads
-            most = f", at most {loop.limit} of them now" if loop.limit is not None and loop.limit < len(todo) else ""
-            workers = f"{executor.slots} worker{'s' if executor.slots > 1 else ''}"
-            _say(console, f"{plan.study.name}: {len(plan.runs)} runs, {len(todo)} to train{most}, {workers}")
-            line.start()
-            try:
-                with clock.part("runs"):
-                    loop.run(executor, data_of, line, interruption)
-            finally:
-                line.stop()
+# These imports take long, and a sweep with nothing to train needs none of them.
 
 
-def _wrote(console: "Console", write: Callable[[], None]) -> bool:
-    """Whether a file could be written; why not is said, for the runs are what counts."""
-    try:
-        write()
-    except WriteError as error:
-        _say(console, str(error))
-        return False
-    return True
-
-
-def _seconds_of(runs: Sequence[PlannedRun]) -> float:
-    """What finished runs say that they took; one whose result is gone again says nothing."""
-    total = 0.0
-    for run in runs:
-        with suppress(RunError):
-            total += RunDirectory(run.directory).result().cost.seconds
-    return total
-
-
-def _say_left(console: "Console", left: Sequence[PlannedRun]) -> None:
-    if left:
-        _say(console, say_left(left))
-
-
-def _say_end(console: "Console", plan: Plan, loop: Loop, nothing: bool, seconds: float) -> None:
-    done, failed, elsewhere, total = loop.count("done"), loop.count("failed"), loop.count("running"), loop.total
-    if loop.interrupted:
-        _say(console, f"{done} of {total} runs are done; stopped; the same command goes on")
-        return
-    head = "nothing to train: " if nothing else ""
-    took = "" if nothing else f", after {duration(seconds)}"
-    _say(console, f"{head}{done} of {total} runs are done{took}")
-    if loop.failures:
-        _say(console, _list_failures(plan, list(loop.failures)))
-    if earlier := failed - len(loop.failures):
-        _say(console, f"{earlier} failed in an earlier sweep; --retry-failed tries again")
-    if loop.full:
-        _say(console, "stopped: the disk is full; the same command goes on once there is room")
-    if elsewhere:
-        _say(console, f"{elsewhere} left to another process, which is at work on them")
-    queued = [run for run in plan.runs if loop.state_of(run.spec.run_id) == "queued"]
-    if queued:
-        _say(console, say_queued(plan.directory, queued))
-    if rest := total - done - failed - elsewhere - len(queued):
-        waits = "; those whose parents are in the queue are submitted by the same command, later" if queued else ""
-        _say(console, f"{rest} left to train{waits}")
-
-
-def _list_failures(plan: Plan, run_ids: Sequence[str]) -> str:
-    """Return one line that names the runs that failed in this sweep; each reason was printed when it happened."""
-    names = ", ".join(run_ids[:_LISTED])
-    more = f" and {len(run_ids) - _LISTED} more" if len(run_ids) > _LISTED else ""
-    return f"{len(run_ids)} failed: {names}{more}; `usaggr status {plan.directory}` gives the reasons"
-
-
-def _report(plan: Plan, console: "Console", build: Report) -> tuple[Path | None, bool]:
-    """The report's folder, and whether all went well. What goes wrong here must not hide the runs."""
-    try:
-        path = build([plan.directory])
-    except Exception as error:
-        reason = str(error) if isinstance(error, UsaggrError) else traceback.format_exc()
-        _say(console, f"the report could not be built (usaggr report {plan.directory} tries again): {reason}")
-        return None, False
-    _say(console, f"report: {path}")
-    return path, True
-
-
-def _caches(plan: Plan, runs: Sequence[PlannedRun], progress: Progress) -> DataOf:
+def _open_caches(plan: Plan, runs: Sequence[PlannedRun], progress: Progress) -> DataOf:
     from usaggr.sweep.execution.image_caches import open_caches
 
     return open_caches(plan, runs, progress)
 
 
-def _networks(plan: Plan, runs: Sequence[PlannedRun], progress: Progress) -> None:
+def _check_networks(plan: Plan, runs: Sequence[PlannedRun], progress: Progress) -> None:
     from usaggr.sweep.network_checks import check_networks
 
     check_networks(plan, runs, progress)
 
 
-def _standard_error() -> "Console":
+def _make_console() -> "Console":
     from rich.console import Console
 
     return Console(stderr=True)
 
 
-def _say(console: "Console", text: str) -> None:
+def _print(console: "Console", text: str) -> None:
+    # Paths and messages may contain square brackets, which Rich would take for markup.
     console.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -21,90 +21,106 @@ from usaggr.tracking.record import (
 )
 
 PATIENCE = 30.0
-"""Seconds that a sweep waits for MLflow at its start and at its end."""
-_PATIENCE_INTERRUPTED = 3.0
-"""The same at the end of an interrupted sweep, where somebody waits."""
+"""Seconds that a sweep waits for MLflow at its start, and at its end."""
+_PATIENCE_IF_STOPPED = 3.0
+"""Seconds that an interrupted sweep waits for MLflow at its end: the user waits for the prompt."""
+
+StudyOf = Callable[[PlannedRun], StudyConfig]
+"""Function that returns the study with which a run is trained, including the location of its tracker."""
 
 
 @contextmanager
-def followed(plan: Plan, loop: Loop, todo: Sequence[PlannedRun], say: Callable[[str], None]) -> Iterator[None]:
-    """Give the loop's runs their tracking settings, and track the sweep itself in MLflow, while the context lasts.
+def track_sweep(
+    plan: Plan, loop: Loop, runs: Sequence[PlannedRun], print_line: Callable[[str], None]
+) -> Iterator[StudyOf]:
+    """Track a sweep in MLflow, if that is its logger, and give its runs the location of their tracker.
 
     Args:
-        plan: The plan of the sweep.
-        loop: The loop that trains the runs.
-        todo: Runs to be trained now.
-        say: Prints a line for the user.
+        plan: runs of the study.
+        loop: states of the runs, read at the end.
+        runs: runs that the sweep trains.
+        print_line: prints a line for the user.
+
+    Yields:
+        The function with which the loop gets the study of each run.
 
     Raises:
-        ConfigError: the logger cannot be used: a package is missing.
+        ConfigError: a package that the logger needs is missing.
     """
     if isinstance(plan.study.logger, NoLogger):
-        yield
+        yield lambda run: run.study
         return
     check_logger(plan.study)
-    started = {run.spec.run_id for run in todo}
-    parent = _Parent(plan, say)
-    loop.study_of = parent.study_of
-    end: End = "stopped"
+    run_ids = {run.spec.run_id for run in runs}
+    parent = _SweepInMlflow(plan, print_line)
+    end: End = "stopped"  # also if an exception leaves the context
     try:
-        yield
-        failed = loop.count("failed") > 0
-        end = "stopped" if loop.interrupted else "failed" if failed else "done"
+        yield parent.study_of
+        has_failed = loop.count("failed") > 0
+        end = "stopped" if loop.interrupted else "failed" if has_failed else "done"
     finally:
         parent.end(end, loop.count("done"), loop.count("failed"))
-        _say_untracked([run for run in plan.runs if run.spec.run_id in started], say)
+        _report_untracked([run for run in plan.runs if run.spec.run_id in run_ids], print_line)
 
 
-def tracked_run(plan: Plan, run: PlannedRun) -> StudyConfig:
-    """Return the study of a run that is trained without a sweep, with the parent of an earlier sweep if there was one.
+def make_tracked_study(plan: Plan, run: PlannedRun) -> StudyConfig:
+    """Return the study of a run that is trained without a sweep; an earlier sweep in MLflow becomes its parent.
 
     Raises:
-        ConfigError: the logger cannot be used: a package is missing.
+        ConfigError: a package that the logger needs is missing.
     """
     if isinstance(plan.study.logger, NoLogger):
         return run.study
     check_logger(plan.study)
     record = read_record(plan.directory)
-    return _with_tracking(run, _location(plan.study), record.id if record is not None else None)
+    return _with_tracker(run, _find_location(plan.study), record.id if record is not None else None)
 
 
-class _Parent:
-    """The sweep's run in MLflow, created or opened in another thread while data and networks are prepared."""
+class _SweepInMlflow:
+    """The sweep's own run in MLflow, the parent of its runs; created in a thread while data and networks are prepared.
 
-    def __init__(self, plan: Plan, say: Callable[[str], None]) -> None:
+    With other loggers it only gives the runs their groupings.
+    """
+
+    def __init__(self, plan: Plan, print_line: Callable[[str], None]) -> None:
         self._plan = plan
-        self._say = say
-        self._location = _location(plan.study)
+        self._print_line = print_line
+        self._location = _find_location(plan.study)
         self._id: str | None = None
-        self._aside = Aside("tracker of the sweep")
-        self._waited = self._location is None
-        if not self._waited:
-            self._aside.put(self._begin)
+        self._aside = Aside("tracker of the sweep")  # a thread: MLflow may not answer for minutes
+        self._has_waited = self._location is None
+        if not self._has_waited:
+            self._aside.put(self._start)
 
     def study_of(self, run: PlannedRun) -> StudyConfig:
-        """Return the study of a run with its tracking settings; the first call waits for the parent."""
-        if not self._waited:
-            self._waited = True
+        """Return a run's study with the location of its tracker; the first call waits for the parent."""
+        if not self._has_waited:
+            self._has_waited = True
             if not self._aside.wait(PATIENCE):
-                self._say_problem(f"no answer within {PATIENCE:g} seconds")
-        return _with_tracking(run, self._location, self._id)
+                self._report_problem(f"no answer within {PATIENCE:g} seconds")
+        return _with_tracker(run, self._location, self._id)
 
     def end(self, end: End, done: int, failed: int) -> None:
-        """Log how many runs are done and failed, and that the sweep has ended."""
+        """Log the end of the sweep with its numbers of runs.
+
+        Args:
+            end: how the sweep has ended.
+            done: number of runs that are done.
+            failed: number of runs that have failed.
+        """
         if self._location is None:
             return
-        reported = self._aside.problem is not None and self._waited
+        is_reported = self._aside.problem is not None and self._has_waited
         self._aside.put(lambda: self._finish(end, done, failed))
-        self._aside.close(_PATIENCE_INTERRUPTED if end == "stopped" else PATIENCE)
-        if self._aside.problem is not None and not reported:
-            self._say_problem("")
+        self._aside.close(_PATIENCE_IF_STOPPED if end == "stopped" else PATIENCE)
+        if self._aside.problem is not None and not is_reported:
+            self._report_problem("")
 
-    def _say_problem(self, otherwise: str) -> None:
-        where = without_password(self._location or "")
-        self._say(f"logger=mlflow: the sweep is not tracked at {where}: {self._aside.problem or otherwise}")
+    def _report_problem(self, default: str) -> None:
+        location = without_password(self._location or "")
+        self._print_line(f"logger=mlflow: the sweep is not tracked at {location}: {self._aside.problem or default}")
 
-    def _begin(self) -> None:
+    def _start(self) -> None:
         from mlflow.exceptions import MlflowException
 
         study, logger = self._plan.study, self._plan.study.logger
@@ -113,34 +129,48 @@ class _Parent:
         client = mlflow_client(self._location)
         experiment = mlflow_experiment(client, logger.experiment)
         record = read_record(self._plan.directory)
-        parent_id = record.id if record is not None and record.logger == logger.name else None
-        if parent_id is not None:
+        run_id = record.id if record is not None and record.logger == logger.name else None
+        if run_id is not None:
             try:
-                client.update_run(parent_id, "RUNNING")
-            except MlflowException:  # it was deleted, or is in another location
-                parent_id = None
-        if parent_id is None:
-            parent_id = client.create_run(experiment, run_name=study.name).info.run_id
-            Record(logger.name, without_password(self._location), parent_id).write(self._plan.directory)
-        for name, value in _tags(study).items():
-            client.set_tag(parent_id, f"usaggr.{name}", value)
-        self._client, self._id = client, parent_id
+                client.update_run(run_id, "RUNNING")
+            except MlflowException:  # it was deleted, or is on another server
+                run_id = None
+        if run_id is None:
+            run_id = client.create_run(experiment, run_name=study.name).info.run_id
+            Record(logger.name, without_password(self._location), run_id).write(self._plan.directory)
+        for name, value in _make_tags(study).items():
+            client.set_tag(run_id, f"usaggr.{name}", value)
+        self._client, self._id = client, run_id
 
     def _finish(self, end: End, done: int, failed: int) -> None:
+        """Log the end of the sweep; runs in the thread.
+
+        Args:
+            end: how the sweep has ended.
+            done: number of runs that are done.
+            failed: number of runs that have failed.
+        """
         for name, number in (("runs", len(self._plan.runs)), ("runs_done", done), ("runs_failed", failed)):
             self._client.log_metric(str(self._id), name, number)
         self._client.set_terminated(str(self._id), MLFLOW_STATUS[end])
 
 
-def _location(study: StudyConfig) -> str | None:
+def _find_location(study: StudyConfig) -> str | None:
     return mlflow_location(study) if isinstance(study.logger, MlflowLogger) else None
 
 
-def _with_tracking(run: PlannedRun, location: str | None, parent: str | None) -> StudyConfig:
+def _with_tracker(run: PlannedRun, location: str | None, parent: str | None) -> StudyConfig:
+    """Return a run's study with what its tracker needs.
+
+    Args:
+        run: the run.
+        location: address of MLflow; None with other loggers.
+        parent: id of the sweep's run in MLflow; None without one.
+    """
     return run.study.tracked_as(Tracked(location, parent, run.groupings))
 
 
-def _tags(study: StudyConfig) -> dict[str, str]:
+def _make_tags(study: StudyConfig) -> dict[str, str]:
     lists: dict[str, Iterable[object]] = {
         "groupings": study.groupings,
         "scales": study.scales,
@@ -155,10 +185,10 @@ def _tags(study: StudyConfig) -> dict[str, str]:
     }
 
 
-def _say_untracked(runs: Sequence[PlannedRun], say: Callable[[str], None]) -> None:
-    """Print in one line how many of the trained runs are not tracked, and the reason of the first."""
+def _report_untracked(runs: Sequence[PlannedRun], print_line: Callable[[str], None]) -> None:
+    """Print how many of the trained runs are not fully tracked, and the reason of the first one."""
     records = [record for run in runs if (record := read_record(run.directory)) is not None]
-    wrong = [record for record in records if record.problem is not None]
-    if wrong:
-        many = f"{len(wrong)} of {len(records)} runs are not, or not wholly, tracked"
-        say(f"logger={wrong[0].logger}: {many}; the first: {wrong[0].problem}")
+    incomplete = [record for record in records if record.problem is not None]
+    if incomplete:
+        count = f"{len(incomplete)} of {len(records)} runs are not fully tracked"
+        print_line(f"logger={incomplete[0].logger}: {count}; reason of the first: {incomplete[0].problem}")

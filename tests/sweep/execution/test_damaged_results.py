@@ -7,7 +7,7 @@ import pytest
 
 from tests.sweep import fakes
 from usaggr.results.run_directory import RunDirectory
-from usaggr.sweep.execution.damaged_results import ASIDE, put_aside_damaged
+from usaggr.sweep.execution.damaged_results import ASIDE, set_damaged_aside
 from usaggr.sweep.planning.study_plan import PlannedRun
 
 
@@ -23,22 +23,22 @@ def run(tmp_path: Path) -> PlannedRun:
 
 
 def test_a_result_that_is_whole_stays(run: PlannedRun) -> None:
-    assert list(put_aside_damaged([run])) == []
+    assert list(set_damaged_aside([run])) == []
     assert run.state() == "done"
 
 
 def test_a_result_that_is_not_what_was_written_is_put_aside(run: PlannedRun) -> None:
     path = run.directory / "result.json"
     path.write_text(path.read_text().replace("0.9", "0.8"))
-    (line,) = put_aside_damaged([run])
-    assert f"its result is put aside as {ASIDE}" in line
+    (line,) = set_damaged_aside([run])
+    assert f"its result was renamed to {ASIDE}" in line
     assert run.state() != "done"
     assert (run.directory / ASIDE).exists()
 
 
 def test_a_result_whose_predictions_have_another_size_is_put_aside(run: PlannedRun) -> None:
     (run.directory / "predictions.parquet").write_bytes(b"prediction")
-    (line,) = put_aside_damaged([run])
+    (line,) = set_damaged_aside([run])
     assert "predictions.parquet" in line
     assert run.state() != "done"
 
@@ -46,5 +46,5 @@ def test_a_result_whose_predictions_have_another_size_is_put_aside(run: PlannedR
 def test_a_result_of_a_newer_version_is_left_to_it(run: PlannedRun) -> None:
     path = run.directory / "result.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"schema_version": 99}))
-    assert list(put_aside_damaged([run])) == []
+    assert list(set_damaged_aside([run])) == []
     assert run.state() == "done"

@@ -54,7 +54,7 @@ def test_what_no_run_has_is_refused_with_what_there_is(plan: Plan) -> None:
 def test_a_run_that_is_done_is_not_trained_again(plan: Plan) -> None:
     finish(plan, 0)
     spec = plan.runs[0].spec
-    with pytest.raises(ConfigError, match=f"done already, remove the run to train it again: {spec.run_id}"):
+    with pytest.raises(ConfigError, match=f"to train a run again, remove its directory: {spec.run_id}"):
         choose_run(plan, spec.block, spec.scale, spec.seed, None)
 
 

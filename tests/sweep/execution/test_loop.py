@@ -116,7 +116,7 @@ def test_a_full_disk_ends_the_sweep_before_another_run_is_started(tmp_path: Path
     # The first has ended before the disk was full, and its slot has taken the third, which comes to its end.
     assert executor.order == sweep.ids[:3]
     assert sweep.states(loop) == ["done", "pending", "done", "pending"]
-    assert (loop.full, loop.interrupted, loop.failures) == (True, False, {})
+    assert (loop.disk_full, loop.interrupted, loop.failures) == (True, False, {})
     assert sweep.lines == [f"{sweep.ids[1]}: it full"]
 
 

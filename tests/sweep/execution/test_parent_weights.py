@@ -12,7 +12,7 @@ from usaggr.errors import RunError
 from usaggr.results.contract import PARENT, WEIGHTS
 from usaggr.results.run_directory import RunDirectory
 from usaggr.sweep.execution.loop import Loop
-from usaggr.sweep.execution.parent_weights import ASIDE, hand_down, put_aside_weightless, weightless
+from usaggr.sweep.execution.parent_weights import ASIDE, find_weightless, provide_parent_weights, set_weightless_aside
 from usaggr.sweep.execution.status_line import SweepLine
 from usaggr.sweep.planning.study_plan import PlannedRun
 
@@ -37,8 +37,8 @@ def finish(run: PlannedRun, weights: bytes | None) -> None:
 def test_a_child_has_its_parents_weights_until_it_is_done(tmp_path: Path) -> None:
     parent, child = family(tmp_path)
     finish(parent, b"weights")
-    hand_down(parent, child)
-    hand_down(parent, child)
+    provide_parent_weights(parent, child)
+    provide_parent_weights(parent, child)
     there = child.directory / PARENT
     assert {path.name: path.read_bytes() for path in there.iterdir()} == {
         "scored.safetensors": b"weights",
@@ -49,7 +49,7 @@ def test_a_child_has_its_parents_weights_until_it_is_done(tmp_path: Path) -> Non
     RunDirectory(child.directory).write_result(fakes.RESULT)
     assert not there.exists()
     assert (parent.directory / WEIGHTS).read_bytes() == b"weights"
-    hand_down(parent, child)
+    provide_parent_weights(parent, child)
     assert not there.exists()
 
 
@@ -60,15 +60,15 @@ def test_weights_are_copied_where_the_disk_has_no_links(tmp_path: Path, monkeypa
     monkeypatch.setattr("os.link", no_links)
     parent, child = family(tmp_path)
     finish(parent, b"weights")
-    hand_down(parent, child)
+    provide_parent_weights(parent, child)
     assert (child.directory / PARENT / "scored.safetensors").read_bytes() == b"weights"
 
 
 def test_a_child_fails_with_the_reason_where_its_parents_weights_are_gone(tmp_path: Path) -> None:
     parent, child = family(tmp_path)
     finish(parent, None)
-    with pytest.raises(RunError, match=r"its parent .* has no weights/scored\.safetensors: they were removed"):
-        hand_down(parent, child)
+    with pytest.raises(RunError, match=r"its parent .* has no weights/scored\.safetensors, because"):
+        provide_parent_weights(parent, child)
     states = {parent.spec.run_id: parent.state(), child.spec.run_id: child.state()}
     loop = Loop([parent, child], [child], states, attempts=2)
     out = io.StringIO()
@@ -81,9 +81,9 @@ def test_a_child_fails_with_the_reason_where_its_parents_weights_are_gone(tmp_pa
 def test_a_parent_without_weights_is_trained_again_only_where_a_child_needs_it(tmp_path: Path) -> None:
     parent, child = family(tmp_path)
     finish(parent, None)
-    assert weightless([parent]) == []
-    assert weightless([parent, child]) == [parent]
-    (said,) = put_aside_weightless([parent, child])
+    assert find_weightless([parent]) == []
+    assert find_weightless([parent, child]) == [parent]
+    (said,) = set_weightless_aside([parent, child])
     assert said.startswith(f"{parent.directory.name}: done, but without the weights")
     assert parent.state() == "pending"
     assert (parent.directory / ASIDE).is_file()
@@ -93,5 +93,5 @@ def test_a_parent_whose_children_are_done_is_left_as_it_is(tmp_path: Path) -> No
     parent, child = family(tmp_path)
     finish(parent, None)
     finish(child, None)
-    assert list(put_aside_weightless([parent, child])) == []
+    assert list(set_weightless_aside([parent, child])) == []
     assert parent.state() == "done"

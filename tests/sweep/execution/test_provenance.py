@@ -4,7 +4,7 @@ import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
-from usaggr.sweep.execution.provenance import git_commit, provenance
+from usaggr.sweep.execution.provenance import collect_provenance, read_git_commit
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -14,22 +14,22 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 def test_versions_are_those_installed() -> None:
-    found = provenance()
+    found = collect_provenance()
     assert found["packages"]["torch"] == version("torch")
     assert found["packages"]["usaggr"] == version("usaggr")
     assert "python" in found
 
 
 def test_the_commit_is_named_and_marked_where_files_differ_from_it(tmp_path: Path) -> None:
-    assert git_commit(tmp_path) is None
+    assert read_git_commit(tmp_path) is None
     git(tmp_path, "init", "-q")
-    assert git_commit(tmp_path) is None
+    assert read_git_commit(tmp_path) is None
     (tmp_path / "a.txt").write_text("x")
     git(tmp_path, "add", "a.txt")
     git(tmp_path, "commit", "-qm", "first")
     commit = git(tmp_path, "rev-parse", "HEAD")
-    assert git_commit(tmp_path) == commit
+    assert read_git_commit(tmp_path) == commit
     (tmp_path / "untracked.txt").write_text("x")
-    assert git_commit(tmp_path) == commit
+    assert read_git_commit(tmp_path) == commit
     (tmp_path / "a.txt").write_text("y")
-    assert git_commit(tmp_path) == f"{commit}-dirty"
+    assert read_git_commit(tmp_path) == f"{commit}-dirty"

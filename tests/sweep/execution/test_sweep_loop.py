@@ -26,7 +26,7 @@ def sweep(plan: Plan, out: io.StringIO | None = None, **options: object) -> Swee
         "console": Console(file=out or io.StringIO(), width=200),
         "executor": fakes.executor(plan.study),
         "prepare": lambda plan, runs, progress: lambda run: None,
-        "build": lambda directories: directories[0] / "report",
+        "build_report": lambda directories: directories[0] / "report",
     }
     return run_sweep(plan, **{**usual, **options})  # type: ignore[arg-type]
 
@@ -164,7 +164,7 @@ def test_a_report_that_fails_hides_no_run_and_is_told(tmp_path: Path) -> None:
         raise ZeroDivisionError("no figures")
 
     out = io.StringIO()
-    outcome = sweep(plan, out, build=build)
+    outcome = sweep(plan, out, build_report=build)
     assert (outcome.done, outcome.report, outcome.exit_status) == (1, None, 1)
     assert "the report could not be built" in out.getvalue()
     assert "ZeroDivisionError: no figures" in out.getvalue()
@@ -173,7 +173,7 @@ def test_a_report_that_fails_hides_no_run_and_is_told(tmp_path: Path) -> None:
 def test_without_a_finished_run_there_is_no_report(tmp_path: Path) -> None:
     plan, _ = runs_of(tmp_path, {"raises": "no"})
     built: list[object] = []
-    assert sweep(plan, build=built.append).report is None
+    assert sweep(plan, build_report=built.append).report is None
     assert built == []
 
 
@@ -250,8 +250,8 @@ def test_without_another_run_beside_it_a_run_without_memory_is_failed_at_once(tm
 
 def test_each_sweep_that_trains_leaves_a_row_of_what_its_parts_took(tmp_path: Path) -> None:
     plan, _ = runs_of(tmp_path, {"sleeps": 0.3}, {"raises": "no"}, {"n": 1})
-    sweep(plan, limit=2, planned=0.5)
-    sweep(plan, planned=0.25)
+    sweep(plan, limit=2, planning_seconds=0.5)
+    sweep(plan, planning_seconds=0.25)
     sweep(plan)
     with (plan.directory / "sweeps.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -316,7 +316,7 @@ def test_an_interrupted_sweep_gives_its_claims_back_and_says_how_to_go_on(tmp_pa
     outcome = interrupted_after(2, plan, out)
     assert (outcome.interrupted, outcome.exit_status, outcome.remaining, outcome.report) == (True, 130, 3, None)
     assert [RunDirectory(run.directory).state() for run in runs] == ["pending"] * 3
-    assert out.getvalue().splitlines()[-1] == "0 of 3 runs are done; stopped; the same command goes on"
+    assert out.getvalue().splitlines()[-1] == "0 of 3 runs are done; stopped; run the same command to continue"
     assert signal.getsignal(signal.SIGINT) is before
 
 

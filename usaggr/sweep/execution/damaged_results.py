@@ -1,7 +1,7 @@
-"""Finished runs whose results are not what was written: put aside when a sweep begins, so that it trains them again.
+"""Damaged results of finished runs: a sweep sets them aside at its start, so that it trains these runs again.
 
-Each result.json is read, a tenth of a millisecond each; of predictions, only the size is looked at: whole files are
-compared by the report, which reads them anyway.
+Each result.json is read, which takes a tenth of a millisecond. Of predictions only the size is checked. The report
+compares their checksums, because it reads them anyway.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,11 +14,15 @@ from usaggr.results.run_directory import RunDirectory
 from usaggr.sweep.planning.study_plan import PlannedRun
 
 ASIDE = "result.damaged.json"
-"""In a run's directory, until its next attempt begins."""
+"""Name of a damaged result in its run's directory; the run's next attempt removes it."""
 
 
-def put_aside_damaged(runs: Iterable[PlannedRun]) -> Iterator[str]:
-    """What is wrong with each damaged result, in one line, once it is put aside."""
+def set_damaged_aside(runs: Iterable[PlannedRun]) -> Iterator[str]:
+    """Rename the damaged results of finished runs, and yield one line about each.
+
+    Raises:
+        WriteError: a result cannot be renamed.
+    """
     for run in runs:
         directory = RunDirectory(run.directory)
         if not is_done(run.directory):
@@ -31,6 +35,6 @@ def put_aside_damaged(runs: Iterable[PlannedRun]) -> Iterator[str]:
                 directory.result_path.rename(directory.path / ASIDE)
             except OSError as error:
                 raise cannot_write(directory.path, error) from error
-            yield f"{damage}; its result is put aside as {ASIDE}"
-        except RunError:  # of a newer version, or not to be read now: the report says so
+            yield f"{damage}; its result was renamed to {ASIDE}, and the run is trained again"
+        except RunError:  # of a newer version, or unreadable now: the report names it
             continue

@@ -1,4 +1,4 @@
-"""Trains one run of a plan in this process, for debugging: output and errors come to the terminal, breakpoints work."""
+"""Training of one run in this process, for debugging: output goes to the terminal, and breakpoints work."""
 
 import traceback
 from collections.abc import Iterable
@@ -12,75 +12,88 @@ from usaggr.errors import ConfigError, RunError, UsaggrError, WriteError, one_of
 from usaggr.progress import Progress
 from usaggr.results.run_directory import RunDirectory
 from usaggr.stopping import RunInterrupted
-from usaggr.sweep.execution.parent_weights import hand_down, weightless
-from usaggr.sweep.execution.provenance import provenance
+from usaggr.sweep.execution.parent_weights import find_weightless, provide_parent_weights
+from usaggr.sweep.execution.provenance import collect_provenance
 from usaggr.sweep.execution.signals import interruptible
 from usaggr.sweep.executors.local.placement import placements, usable_cores
 from usaggr.sweep.planning.study_plan import Plan, PlannedRun
-from usaggr.sweep.sweep_tracking import tracked_run
+from usaggr.sweep.sweep_tracking import make_tracked_study
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 
 def choose_run(plan: Plan, block: str | None, scale: float | None, seed: int | None, variant: str | None) -> PlannedRun:
-    """The first run that has what is asked for and is not done; None asks for nothing.
+    """Return the first unfinished run that matches the options; an option that is None matches all runs.
+
+    Args:
+        plan: runs of the study.
+        block: name of the block.
+        scale: fraction or number of training samples.
+        seed: seed of the run.
+        variant: name of the variant.
 
     Raises:
-        ConfigError: no run of the study has it, or all that have it are done.
+        ConfigError: no run of the study matches, or all that match are done.
     """
-    asked = {"block": block, "scale": scale, "seed": seed, "variant": variant}
+    options = {"block": block, "scale": scale, "seed": seed, "variant": variant}
     runs: Iterable[PlannedRun] = plan.runs
-    for name, value in asked.items():
+    for name, value in options.items():
         if value is None:
             continue
-        there = {getattr(run.spec, name) for run in runs}
-        if value not in there:
-            raise ConfigError(one_of(f"--{name}", value, map(str, there)))
+        existing = {getattr(run.spec, name) for run in runs}
+        if value not in existing:
+            raise ConfigError(one_of(f"--{name}", value, map(str, existing)))
         runs = [run for run in runs if getattr(run.spec, name) == value]
     for run in runs:
         if run.state() != "done":
             return run
     raise ConfigError(
-        "train: done already, remove the run to train it again: " + ", ".join(r.directory.name for r in runs)
+        "train: all matching runs are done; to train a run again, remove its directory: "
+        + ", ".join(r.directory.name for r in runs)
     )
 
 
 def train_run(plan: Plan, run: PlannedRun, progress: Progress) -> None:
-    """Train a run to its end. An error leaves as it is, after it has been written into the run's status.
+    """Train a run to its end. An error is written into the run's status and raised again.
+
+    Args:
+        plan: runs of the study.
+        run: the run to train.
+        progress: counts the images of the cache.
 
     Raises:
-        RunError: another process has the run, or the run cannot go on.
-        ConfigError: its logger cannot be used: a package is missing; or its parent is not done.
-        RunInterrupted: Ctrl-C or SIGTERM asked it to stop; the second ends the process at once.
+        RunError: another process trains the run, or the run cannot continue.
+        ConfigError: a package that its logger needs is missing, or its parent is not done.
+        RunInterrupted: Ctrl-C or SIGTERM has stopped it. A second signal ends the process at once.
     """
-    parent = _parent_of(plan, run)
-    # Nothing else of the sweep needs torch.
+    parent = _find_parent(plan, run)
+    # Imported here: it imports torch, which nothing else of the sweep needs.
     from usaggr.training.run import execute_run
 
-    study = tracked_run(plan, run)
+    study = make_tracked_study(plan, run)
     data = run_data(plan.manifest, run.spec, build_or_open(plan.manifest.dataset, run.study.data, progress))
     directory = RunDirectory(run.directory)
     earlier = directory.status()
     attempt = earlier.attempt + 1 if earlier else 1
-    # As many threads as in a sweep, so that a run computes the same here; the device is Lightning's choice.
+    # The same number of threads as in a sweep, so that a run computes the same; Lightning chooses the device.
     executor = run.study.executor.machine.model_copy(update={"devices": None})
     placement = placements(executor, gpus=0, cores=usable_cores())[0]
-    with directory.claim(attempt) as mine:
-        if not mine:
-            raise RunError(f"{run.directory.name}: another process trains it")
+    with directory.claim(attempt) as has_claim:
+        if not has_claim:
+            raise RunError(f"{run.directory.name}: another process trains it; wait until it ends, or stop it")
         directory.clear()
         if parent is not None:
-            hand_down(parent, run)
-        directory.write_spec(run.spec, **provenance(), threads=placement.threads)
+            provide_parent_weights(parent, run)
+        directory.write_spec(run.spec, **collect_provenance(), threads=placement.threads)
         try:
             stopping.forget()
-            with interruptible(lambda: None, asked=stopping.ask):
+            with interruptible(lambda: None, on_request=stopping.ask):
                 execute_run(run.spec, run.directory, study, placement, data)
         except RunInterrupted as stop:
-            with suppress(WriteError):  # a claim that is not given back is stale, which is the same
+            with suppress(WriteError):  # a claim that is not released becomes stale, with the same effect
                 directory.give_back(attempt)
-            raise RunInterrupted(f"{run.directory.name}: {stop}; the same command goes on") from stop
+            raise RunInterrupted(f"{run.directory.name}: {stop}; run the same command to continue") from stop
         except Exception as error:
             reason = str(error) if isinstance(error, UsaggrError) else f"{type(error).__name__}: {error}"
             with suppress(WriteError):
@@ -88,27 +101,28 @@ def train_run(plan: Plan, run: PlannedRun, progress: Progress) -> None:
             raise
 
 
-def _parent_of(plan: Plan, run: PlannedRun) -> PlannedRun | None:
-    """The run whose weights this one starts from; None: it starts afresh.
+def _find_parent(plan: Plan, run: PlannedRun) -> PlannedRun | None:
+    """Return the run whose weights this one starts from; None for a run without a parent.
 
     Raises:
-        ConfigError: its parent is not done, or without weights.
+        ConfigError: the parent is not done, or has no weights.
     """
     if run.spec.parent is None:
         return None
-    parent = next(one for one in plan.runs if one.spec.run_id == run.spec.parent)
-    if parent.state() != "done" or parent in weightless(plan.runs):
-        first = f", or `usaggr train --block {parent.spec.block}` does" if parent.state() != "done" else ""
-        what = parent.state() if parent.state() != "done" else "done, but without weights"
+    parent = next(candidate for candidate in plan.runs if candidate.spec.run_id == run.spec.parent)
+    is_parent_done = parent.state() == "done"
+    if not is_parent_done or parent in find_weightless(plan.runs):
+        problem = "done, but without weights" if is_parent_done else parent.state()
+        other = "" if is_parent_done else f" or `usaggr train --block {parent.spec.block}`"
         raise ConfigError(
-            f"train: {run.directory.name} starts from the weights of {parent.directory.name}, which is {what}; "
-            f"`usaggr sweep` trains it{first}"
+            f"train: {run.directory.name} starts from the weights of {parent.directory.name}, which is {problem}; "
+            f"run `usaggr sweep`{other} first to train it"
         )
     return parent
 
 
 def print_scores(run: PlannedRun, console: "Console") -> None:
-    """A table of a finished run's scores, beside those of the predictor that ignores the image."""
+    """Print a finished run's scores next to those of the predictor that ignores the image."""
     from rich.table import Table
 
     result = RunDirectory(run.directory).result()

@@ -1,4 +1,4 @@
-"""What is made ready once, before the first run: the image caches that all runs read."""
+"""The image caches that the runs of a sweep read; built once, before the first run."""
 
 from collections.abc import Callable, Sequence
 
@@ -9,10 +9,18 @@ from usaggr.sweep.planning.study_plan import Plan, PlannedRun
 
 
 def open_caches(plan: Plan, runs: Sequence[PlannedRun], progress: Progress) -> Callable[[PlannedRun], RunData]:
-    """Build or open the caches that these runs read (one a size and number of channels); gives each run its data.
+    """Build or open the image caches of runs, one per image size and number of channels.
+
+    Args:
+        plan: runs of the study and their data.
+        runs: runs to train.
+        progress: counts the images.
+
+    Returns:
+        A function that returns the data of a run.
 
     Raises:
-        DataError: an image cannot be read any more, or a cache cannot be written.
+        DataError: an image can no longer be read, or a cache cannot be written.
     """
     caches: dict[tuple[tuple[int, int], int], ImageCache] = {}
     for run in runs:

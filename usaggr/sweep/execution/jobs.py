@@ -1,7 +1,7 @@
-"""What an executor is: it takes jobs, runs as many at once as it has slots, and says how each one ended.
+"""The interface of executors: an executor runs jobs, at most one per slot at a time, and reports how each one ended.
 
-Everything that lasts is in run directories; an executor only knows what it started. The order of runs, retries and
-what is said of them are the sweep's.
+All lasting state is in the run directories. An executor only knows the jobs that it has started. The sweep decides on
+the order of runs, on retries and on messages.
 """
 
 from dataclasses import dataclass, field
@@ -16,67 +16,74 @@ if TYPE_CHECKING:
     from usaggr.data.batches.run_data import RunData
 
 EXECUTE_RUN = "usaggr.training.run:execute_run"
-"""module:function that trains a run: called with (spec, directory, study, placement, data) in its claimed directory."""
+"""module:function that trains a run; called with (spec, directory, study, placement, data) after the run is claimed."""
 
 Outcome = Literal[
     "done", "failed", "memory", "full", "died", "killed", "timeout", "elsewhere", "interrupted", "queued", "cancelled"
 ]
-"""memory: it failed since memory was out; full: since a disk was, so that no other run could be written either; died:
-its process is gone without a word; killed: so, by signal 9, as the kernel does where memory is out; elsewhere: another
-process has the run, which was left alone; interrupted: it was asked to stop, and goes on from where it was when it is
-started again; queued: it waits in a cluster's queue, and this sweep does not wait for it; cancelled: somebody took its
-job out of the cluster's queue, and the next sweep submits it again.
+"""End of a job.
+
+* done, failed: the run has a result, or an error.
+* memory: failed because memory was exhausted.
+* full: failed because a disk was full, so that no other run can be written either.
+* died: its process ended without a message.
+* killed: its process was ended by signal 9, which the kernel sends if memory is exhausted.
+* timeout: it exceeded the time limit of its executor.
+* elsewhere: another process trains the run, so it was left alone.
+* interrupted: it stopped on request; started again, it resumes at its step.
+* queued: it waits in a cluster's queue, and this sweep does not wait for it.
+* cancelled: somebody removed its job from the cluster's queue; the next sweep submits it again.
 """
 Alone = Literal["device", "machine"]
-"""Where nothing else may run meanwhile: on the GPU (for runs on the CPU, that is all of them), or here at all."""
+"""Scope in which no other run may run at the same time: on the device (the CPU is one device), or on the machine."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """One attempt at a run, as it travels to the process that executes it."""
+    """One attempt at a run; it is sent to the process that executes it."""
 
     spec: RunSpec
     directory: Path
     study: "StudyConfig"
-    """With the variant's overrides."""
+    """Study with the variant's overrides."""
     data: "RunData | None"
     attempt: int
-    """Counts from 1, over all sweeps."""
+    """Number of the attempt, from 1, over all sweeps."""
     provenance: dict[str, Any] = field(default_factory=dict)
-    """What run.yaml says of the tool that runs it."""
+    """Versions and platform, for run.yaml."""
     alone: Alone | None = None
     seconds: float | None = None
-    """What it will take on one worker, by the runs that are done; None: not known."""
+    """Estimated seconds on one worker, from finished runs; None without such runs."""
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a job ended."""
+    """A job that has ended."""
 
     job: Job
     outcome: Outcome
     message: str
-    """Why, in one line, if it is not done; else empty."""
+    """Reason in one line; empty if the outcome is done."""
     seconds: float
-    """From its start on."""
+    """Seconds from its start to its end."""
     crowded: bool = False
-    """Whether others were on its device at some time."""
+    """True if other jobs were on its device at some time."""
 
 
 class Executor(Protocol):
-    """Starts in `with`, and has no process left when that ends."""
+    """Context manager that runs jobs; when it exits, none of its processes is left."""
 
     @property
     def slots(self) -> int:
-        """Runs at once, at the most."""
+        """Maximum number of jobs at the same time."""
 
     @property
     def threads(self) -> int:
-        """Of a run."""
+        """Number of threads of a run."""
 
     @property
     def free(self) -> bool:
-        """Whether a job can be submitted now."""
+        """True if a job can be submitted now."""
 
     def __enter__(self) -> Self:
         """Start.
@@ -88,21 +95,30 @@ class Executor(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End, and with it whatever still runs."""
+        """End, together with all jobs that still run.
+
+        Args:
+            kind: class of the exception that left the context; None without one.
+            error: the exception.
+            trace: its traceback.
+        """
 
     def submit(self, job: Job) -> None:
-        """Start a job, which must be possible; one that is to be alone waits until the others there have ended."""
+        """Start a job; requires `free`. A job with `alone` starts once the other jobs there have ended."""
 
     def wait(self, timeout: float) -> list[Ended]:
-        """Jobs that have ended since the last call; waits until one does, `timeout` seconds at the most."""
+        """Return the jobs that have ended since the last call; wait up to `timeout` seconds for the first one."""
 
     def stop(self) -> list[Job]:
-        """End all jobs that run, and wait until their processes are gone; runs may write a checkpoint before."""
+        """Stop all running jobs, wait until their processes have ended, and return them.
+
+        Runs may write a checkpoint before they end.
+        """
 
 
 @runtime_checkable
 class Adopting(Protocol):
-    """An executor whose jobs outlive the sweep that submitted them."""
+    """Executor whose jobs may outlive the sweep that submitted them."""
 
     def adopts(self, directory: Path) -> bool:
-        """Whether a job that still lives has the run; `submit` takes it over as it is."""
+        """Return whether a living job has the run; `submit` then follows this job instead of starting another."""

@@ -1,4 +1,4 @@
-"""The loop of a sweep: which run is started next, and what becomes of one that has ended."""
+"""The loop of a sweep: it chooses the next run to start, and decides what follows when a run has ended."""
 
 import time
 from collections import Counter, deque
@@ -12,20 +12,20 @@ from usaggr.errors import RunError, WriteError
 from usaggr.results.run_directory import RunDirectory
 from usaggr.results.run_result import State
 from usaggr.sweep.execution.jobs import Adopting, Alone, Ended, Executor, Job
-from usaggr.sweep.execution.order import longest_first
-from usaggr.sweep.execution.parent_weights import hand_down
-from usaggr.sweep.execution.provenance import provenance
+from usaggr.sweep.execution.parent_weights import provide_parent_weights
+from usaggr.sweep.execution.provenance import collect_provenance
+from usaggr.sweep.execution.run_order import sort_longest_first
 from usaggr.sweep.execution.signals import Interruption
 from usaggr.sweep.execution.status_line import RemainingTime, SweepLine
 from usaggr.sweep.planning.study_plan import PlannedRun
 from usaggr.sweep.planning.time_and_disk import estimate_pace
 
-_WAIT = 0.25
-"""Seconds between two looks at the live line and at whether to stop."""
+_WAIT_SECONDS = 0.25
+"""Seconds between two updates of the live line, and longest delay after a request to stop."""
 
 
 class Loop:
-    """Keeps the workers busy until nothing is left that may be started."""
+    """Loop that keeps the executor busy until no run is left that may be started."""
 
     def __init__(
         self,
@@ -36,49 +36,59 @@ class Loop:
         fail_fast: bool = False,
         limit: int | None = None,
     ) -> None:
+        """Make a loop that has not started yet.
+
+        Args:
+            runs: all planned runs.
+            todo: runs to train.
+            states: state of each planned run by run_id; the loop updates it.
+            attempts: maximum number of attempts at a run whose process dies.
+            fail_fast: Starts no run after the first failure.
+            limit: Maximum number of runs to start. Default: no limit.
+        """
         self.limit = limit
         self.interrupted = False
         self.failures: dict[str, str] = {}
-        """run_id: reason in one line, of the runs that failed in this sweep."""
-        self.full = False
-        """Whether a file could not be written because its disk is full: nothing more is started then."""
+        """Reasons in one line, by run_id, of the runs that failed in this sweep."""
+        self.disk_full = False
+        """True if a file could not be written because its disk is full; no further run is started then."""
         self.trained: list[PlannedRun] = []
         """Runs that this sweep has trained to their end."""
         self.slot_seconds = 0.0
-        """Sum over all jobs from their start to their end."""
-        self.study_of: Callable[[PlannedRun], StudyConfig] = lambda run: run.study
-        """What a run is trained by."""
+        """Time of all jobs from their start to their end."""
         self._states = states
         self._runs = {run.spec.run_id: run for run in runs}
         self._attempts = attempts
-        self._adopts: Callable[[Path], bool] = lambda directory: False
+        self._is_adoptable: Callable[[Path], bool] = lambda directory: False
+        """Function that returns whether a living job of a cluster has a run, so that the executor can follow it."""
         self._pace: float | None = None
-        """Seconds of a training example, where the executor has a use for it."""
+        """Seconds per training example, for executors of clusters, which need a time limit for their jobs."""
         self._fail_fast = fail_fast
-        self._waiting = deque(longest_first(todo))
+        self._waiting = deque(sort_longest_first(todo))
         self._running: dict[str, float] = {}
-        """run_id: when it was started."""
-        self._begun: set[str] = set()
-        """run_id of all runs that this sweep has started, whatever became of them: what `limit` counts."""
+        """Start of each running job on the monotonic clock, by run_id."""
+        self._started: set[str] = set()
+        """run_id of all runs that this sweep has started, however they ended; `limit` counts them."""
         self._tries: Counter[str] = Counter()
+        """Number of times that this sweep has started a run, by run_id."""
         self._alone: dict[str, Alone] = {}
-        """run_id: of runs for which memory was out, where nothing else may run when they are tried again."""
+        """Scope in which no other run may run during the next try, by run_id, for runs that ran out of memory."""
         self._retried = {run.spec.run_id for run in todo if states[run.spec.run_id] == "failed"}
-        for run_id in self._retried:  # open again until it ends
+        for run_id in self._retried:  # pending until this sweep has tried them again
             self._states[run_id] = "pending"
 
     @property
     def total(self) -> int:
-        """Planned runs."""
+        """Number of planned runs."""
         return len(self._states)
 
     def state_of(self, run_id: str) -> State:
-        """State of a planned run, as far as this sweep knows."""
+        """Return the state of a planned run as this sweep last saw it."""
         return self._states[run_id]
 
     def count(self, state: State) -> int:
-        """Planned runs in a state; `running`: by another process, once the loop has ended."""
-        return sum(found == state for found in self._states.values())
+        """Return the number of planned runs in a state; after the loop, `running` means by another process."""
+        return sum(current == state for current in self._states.values())
 
     def run(
         self,
@@ -86,93 +96,124 @@ class Loop:
         data_of: Callable[[PlannedRun], RunData | None],
         line: SweepLine,
         interruption: Interruption,
+        study_of: Callable[[PlannedRun], StudyConfig] = lambda run: run.study,
     ) -> None:
-        """Start runs and take in how they end, until none is left that may be started."""
+        """Start runs and handle their ends, until no run is left that may be started.
+
+        Args:
+            executor: trains the runs.
+            data_of: returns the data of a run.
+            line: live line, which also prints messages.
+            interruption: set when somebody requests a stop.
+            study_of: returns the study with which a run is trained.
+        """
         remaining = RemainingTime(executor.slots)
-        tool = provenance()
+        provenance = collect_provenance()
         if isinstance(executor, Adopting):
-            self._adopts, self._pace = executor.adopts, estimate_pace(list(self._runs.values()))
+            self._is_adoptable, self._pace = executor.adopts, estimate_pace(list(self._runs.values()))
         while True:
             if interruption.asked:
                 self._stop(executor, line, remaining)
                 return
             while executor.free and (run := self._next(line)) is not None:
-                self._submit(run, executor, data_of, tool)
+                job = self._make_job(run, study_of(run), data_of(run), provenance)
+                executor.submit(job)
+                self._started.add(run.spec.run_id)
+                self._tries[run.spec.run_id] += 1
+                self._running[run.spec.run_id] = time.monotonic()
             if not self._running:
                 return
             self._show(line, remaining)
-            for ended in executor.wait(_WAIT):
-                self._take(ended, line, remaining)
+            for ended in executor.wait(_WAIT_SECONDS):
+                self._handle_end(ended, line, remaining)
 
     def _next(self, line: SweepLine) -> PlannedRun | None:
-        """Return the first run that may be started now; settle those before it that need not or cannot be started."""
-        if self._closed():
+        """Take the first run that may be started now from the queue; None if there is none.
+
+        Runs before it that another process has taken, or whose parents have failed, leave the queue as well.
+        """
+        if self._is_closed():
             return None
-        kept: list[PlannedRun] = []
-        found: PlannedRun | None = None
-        while self._waiting and found is None:
+        not_yet: list[PlannedRun] = []
+        startable: PlannedRun | None = None
+        while self._waiting and startable is None:
             run = self._waiting.popleft()
-            if run.spec.run_id not in self._begun and self._at_limit():
-                kept.append(run)
+            # A run that was started before may be started again beyond the limit: it is counted already.
+            if run.spec.run_id not in self._started and self._is_at_limit():
+                not_yet.append(run)
                 continue
             parent = run.spec.parent
-            above = self._states.get(parent, "failed") if parent is not None else "done"
-            if above == "failed":
-                self._fail(run, self._attempt(run), f"its parent {parent} failed", line)
-            elif above != "done":
-                kept.append(run)
-            elif self._is_open(run) and self._inherits(run, line):
-                found = run
-        self._waiting.extendleft(reversed(kept))
-        return found
+            parent_state = self._states.get(parent, "failed") if parent is not None else "done"
+            if parent_state == "failed":
+                self._fail(run, self._next_attempt(run), f"its parent {parent} failed", line)
+            elif parent_state != "done":
+                not_yet.append(run)
+            elif self._is_open(run) and self._provide_weights(run, line):
+                startable = run
+        self._waiting.extendleft(reversed(not_yet))
+        return startable
 
-    def _at_limit(self) -> bool:
-        return self.limit is not None and len(self._begun) >= self.limit
+    def _is_at_limit(self) -> bool:
+        return self.limit is not None and len(self._started) >= self.limit
 
     def _is_open(self, run: PlannedRun) -> bool:
-        """Whether no other process has begun or ended the run since this sweep looked."""
+        """Return whether no other process has started or ended the run since this sweep read its state."""
         run_id = run.spec.run_id
         state = run.state()
-        if state == "running" and self._adopts(run.directory):
+        if state == "running" and self._is_adoptable(run.directory):
             return True
         if state in ("running", "done") or (state == "failed" and run_id not in self._retried):
             self._states[run_id] = state
             return False
         return True
 
-    def _inherits(self, run: PlannedRun, line: SweepLine) -> bool:
-        """Return whether the run has what it starts from; mark it as failed where that cannot be brought."""
+    def _provide_weights(self, run: PlannedRun, line: SweepLine) -> bool:
+        """Provide the parent's weights to a run; return whether it has them, and mark it as failed otherwise."""
         parent = self._runs.get(run.spec.parent or "")
-        if parent is None or run.spec.window is None:  # in a cluster's job, it came with the run
+        if parent is None or run.spec.window is None:  # in a cluster's job, the weights came with the run
             return True
         try:
-            hand_down(parent, run)
+            provide_parent_weights(parent, run)
         except RunError as error:
-            self._fail(run, self._attempt(run), str(error), line)
+            self._fail(run, self._next_attempt(run), str(error), line)
             return False
         return True
 
-    def _submit(
-        self,
-        run: PlannedRun,
-        executor: Executor,
-        data_of: Callable[[PlannedRun], RunData | None],
-        tool: dict[str, object],
-    ) -> None:
-        run_id = run.spec.run_id
-        alone = self._alone.get(run_id)
-        seconds = None if self._pace is None else self._pace * run.examples
-        data, attempt = data_of(run), self._attempt(run)
-        executor.submit(Job(run.spec, run.directory, self.study_of(run), data, attempt, tool, alone, seconds))
-        self._begun.add(run_id)
-        self._tries[run_id] += 1
-        self._running[run_id] = time.monotonic()
+    def _make_job(
+        self, run: PlannedRun, study: StudyConfig, data: RunData | None, provenance: dict[str, object]
+    ) -> Job:
+        """Return the next attempt at a run.
 
-    def _attempt(self, run: PlannedRun) -> int:
+        Args:
+            run: the run to start.
+            study: study with which it is trained.
+            data: its data; None if the executor's processes find the data themselves.
+            provenance: versions and platform, for run.yaml.
+        """
+        return Job(
+            run.spec,
+            run.directory,
+            study,
+            data,
+            self._next_attempt(run),
+            provenance,
+            alone=self._alone.get(run.spec.run_id),
+            seconds=None if self._pace is None else self._pace * run.examples,
+        )
+
+    def _next_attempt(self, run: PlannedRun) -> int:
+        """Return the number of the next attempt at a run, counted from 1 over all sweeps."""
         status = RunDirectory(run.directory).status()
         return 1 if status is None else status.attempt + 1
 
-    def _take(self, ended: Ended, line: SweepLine, remaining: RemainingTime) -> None:
+    def _handle_end(self, ended: Ended, line: SweepLine, remaining: RemainingTime) -> None:
+        """Record how a job ended, and put its run back into the queue if it is to be tried again.
+
+        Args:
+            ended: the job and its outcome.
+            line: prints messages.
+            remaining: estimate that learns from runs trained to their end.
+        """
         run_id = ended.job.spec.run_id
         run = self._runs[run_id]
         del self._running[run_id]
@@ -186,9 +227,9 @@ class Loop:
                 self._states[run_id] = "running"
             case "queued":
                 self._states[run_id] = "queued"
-            case "interrupted" if not self._closed():
-                self._tries[run_id] -= 1  # it was asked to stop: nothing went wrong with it
-                line.say(f"{run_id}: {ended.message}; it goes on")
+            case "interrupted" if not self._is_closed():
+                self._tries[run_id] -= 1  # it stopped on request, so this try does not count
+                line.say(f"{run_id}: {ended.message}; it continues")
                 self._waiting.appendleft(run)
             case "cancelled":
                 line.say(f"{run_id}: {ended.message}; it is left for the next sweep")
@@ -197,9 +238,9 @@ class Loop:
                 self._states[run_id] = "pending"
             case "full":
                 self._states[run_id] = "pending"
-                self.full = True
+                self.disk_full = True
                 line.say(f"{run_id}: {ended.message}")
-            case "memory" if ended.crowded and not self._closed():
+            case "memory" if ended.crowded and not self._is_closed():
                 self._retry_alone(ended, run, "device", line)
             case "killed" if self._may_retry(run_id):
                 self._retry_alone(ended, run, "machine", line)
@@ -211,31 +252,38 @@ class Loop:
                 times = f" (tried {tries} times)" if ended.outcome in ("died", "killed") and tries > 1 else ""
                 self._fail(run, ended.job.attempt, ended.message + times, line)
 
-    def _retry_alone(self, ended: Ended, run: PlannedRun, where: Alone, line: SweepLine) -> None:
-        """Put a run first in the queue that may be short of memory because of the others."""
+    def _retry_alone(self, ended: Ended, run: PlannedRun, alone: Alone, line: SweepLine) -> None:
+        """Put a run that may lack memory because of other runs at the front of the queue, to be tried alone.
+
+        Args:
+            ended: the job that ran out of memory.
+            run: its run.
+            alone: where no other run may run during the next try.
+            line: prints the message.
+        """
         run_id = run.spec.run_id
         line.say(f"{run_id}: {ended.message}; it is tried again, alone")
-        # Its worker has written it down as failed, which it is not yet, should this sweep end before its turn.
+        # Its worker has marked it as failed. If this sweep ends before its turn, it must be pending.
         with suppress(WriteError):
             RunDirectory(run.directory).settle("pending", ended.job.attempt)
-        self._alone[run_id] = where
+        self._alone[run_id] = alone
         self._waiting.appendleft(run)
 
     def _may_retry(self, run_id: str) -> bool:
-        return self._tries[run_id] < self._attempts and not self._closed()
+        return self._tries[run_id] < self._attempts and not self._is_closed()
 
-    def _closed(self) -> bool:
-        """Whether nothing more is to be begun."""
-        return self.full or (self._fail_fast and bool(self.failures))
+    def _is_closed(self) -> bool:
+        """Return whether no further run may be started."""
+        return self.disk_full or (self._fail_fast and bool(self.failures))
 
     def _fail(self, run: PlannedRun, attempt: int, reason: str, line: SweepLine) -> None:
         """Mark a run as failed and print why, unless another process has taken it meanwhile.
 
         Args:
-            run: The run that cannot be finished; its worker may have marked it already.
-            attempt: The attempt that failed, from 1.
-            reason: Why, in one line.
-            line: Where the failure is printed, once.
+            run: the run that cannot be finished; its worker may have marked it already.
+            attempt: number of the attempt that failed, from 1.
+            reason: reason in one line.
+            line: prints the failure.
         """
         directory = RunDirectory(run.directory)
         state = directory.state()
@@ -250,6 +298,13 @@ class Loop:
             line.say(f"failed: {run.spec.run_id}: {reason}")
 
     def _stop(self, executor: Executor, line: SweepLine, remaining: RemainingTime) -> None:
+        """Stop all running jobs and release the claims of their runs.
+
+        Args:
+            executor: stops the jobs.
+            line: shows that the sweep is stopping.
+            remaining: estimate for the live line.
+        """
         self._show(line, remaining, stopping=True)
         self.slot_seconds += sum(time.monotonic() - since for since in self._running.values())
         for job in executor.stop():
@@ -258,22 +313,29 @@ class Loop:
         self.interrupted = True
 
     def _settle_stopped(self, job: Job, line: SweepLine) -> None:
-        """Give the claim of a stopped job back, unless its run came to an end meanwhile."""
+        """Release the claim of a stopped job, unless its run ended meanwhile."""
         run, directory = self._runs[job.spec.run_id], RunDirectory(job.directory)
         status = directory.status()
         if directory.state() != "failed":
             with suppress(WriteError):
                 directory.settle("pending", job.attempt)
-        elif status is not None and status.attempt == job.attempt:  # an earlier attempt's failure is no news
+        elif status is not None and status.attempt == job.attempt:  # a failure of an earlier attempt was reported then
             self._fail(run, job.attempt, ((status.error or "").splitlines() or ["failed without a reason"])[0], line)
         self._states[job.spec.run_id] = directory.state()
         if directory.state() == "done":
             self.trained.append(run)
 
     def _show(self, line: SweepLine, remaining: RemainingTime, stopping: bool = False) -> None:
+        """Update the live line.
+
+        Args:
+            line: the live line.
+            remaining: estimate of the remaining seconds.
+            stopping: True while running jobs are being stopped.
+        """
         now = time.monotonic()
-        rest = remaining.seconds(
+        remaining_seconds = remaining.seconds(
             [run.examples for run in self._waiting],
             [(self._runs[run_id].examples, now - since) for run_id, since in self._running.items()],
         )
-        line.show(self.count("done"), self.count("failed"), len(self._running), rest, stopping)
+        line.show(self.count("done"), self.count("failed"), len(self._running), remaining_seconds, stopping)

@@ -1,4 +1,7 @@
-"""Hands a parent's weights to the runs that start from them: into each one's own directory, which travels with it."""
+"""Weights of parents: each run that starts from a parent's weights gets them into its own directory.
+
+A run's directory is all that a cluster's job needs to see of it.
+"""
 
 import os
 import shutil
@@ -15,40 +18,50 @@ from usaggr.results.run_directory import RunDirectory
 from usaggr.sweep.planning.planned_runs import PlannedRun
 
 ASIDE = "result.weightless.json"
-"""In a run's directory, until its next attempt begins."""
+"""Name of the result of a run without weights, in its directory; the run's next attempt removes it."""
 
 
-def hand_down(parent: PlannedRun, child: PlannedRun) -> None:
-    """Put the scored weights of a finished run where its child reads them; the same file, where the disk has links.
+def provide_parent_weights(parent: PlannedRun, child: PlannedRun) -> None:
+    """Link or copy the scored weights of a finished run into the directory of a run that starts from them.
 
     Raises:
-        RunError: they are not there.
-        WriteError: they cannot be written.
+        RunError: the parent has no weights.
+        WriteError: the weights cannot be written.
     """
     if is_done(child.directory):
         return
-    there = parent.directory / WEIGHTS
-    if not there.is_file():
+    weights = parent.directory / WEIGHTS
+    if not weights.is_file():
         raise RunError(
-            f"its parent {parent.directory.name} has no {WEIGHTS}: they were removed; the same `usaggr sweep` trains "
-            "the parent again"
+            f"its parent {parent.directory.name} has no {WEIGHTS}, because the file was removed; run the same "
+            "`usaggr sweep` to train the parent again"
         )
-    for file in (there.with_suffix(SUFFIX), there):
+    # The checksum first: weights without their checksum would be read unchecked.
+    for file in (weights.with_suffix(SUFFIX), weights):
         if file.is_file():
-            _bring(file, child.directory / PARENT / file.name)
+            _link_or_copy(file, child.directory / PARENT / file.name)
 
 
-def weightless(runs: Sequence[PlannedRun]) -> list[PlannedRun]:
-    """Finished runs without the weights that some run has yet to start from: trained before it was planned."""
+def find_weightless(runs: Sequence[PlannedRun]) -> list[PlannedRun]:
+    """Return finished runs that lack weights from which unfinished runs start.
+
+    They were trained before these runs were planned, so that they did not keep their weights.
+    """
     by_id = {run.spec.run_id: run for run in runs}
     needed = {run.spec.parent for run in runs if run.spec.window is not None and not is_done(run.directory)}
     parents = [by_id[run_id] for run_id in by_id if run_id in needed]
     return [run for run in parents if is_done(run.directory) and not (run.directory / WEIGHTS).is_file()]
 
 
-def put_aside_weightless(runs: Sequence[PlannedRun]) -> Iterator[str]:
-    """What is said of each of them in one line, once its result is put aside, so that it is trained again."""
-    for run in weightless(runs):
+def set_weightless_aside(runs: Sequence[PlannedRun]) -> Iterator[str]:
+    """Rename the results of finished runs that lack needed weights, and yield one line about each.
+
+    These runs are trained again, to the same numbers.
+
+    Raises:
+        WriteError: a result cannot be renamed.
+    """
+    for run in find_weightless(runs):
         directory = RunDirectory(run.directory)
         try:
             directory.result_path.rename(directory.path / ASIDE)
@@ -62,17 +75,18 @@ def put_aside_weightless(runs: Sequence[PlannedRun]) -> Iterator[str]:
         )
 
 
-def _bring(file: Path, to: Path) -> None:
+def _link_or_copy(file: Path, target: Path) -> None:
     with suppress(OSError):
-        if to.stat().st_size == file.stat().st_size:
+        if target.stat().st_size == file.stat().st_size:
             return
+    # Under a temporary name first, so that another process never reads half a copy.
     try:
-        to.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(to) as new:
-            new.unlink(missing_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(target) as temporary:
+            temporary.unlink(missing_ok=True)
             try:
-                os.link(file, new)
-            except OSError:
-                shutil.copyfile(file, new)
+                os.link(file, temporary)
+            except OSError:  # the file system has no hard links, or the runs are on two of them
+                shutil.copyfile(file, temporary)
     except OSError as error:
-        raise cannot_write(to, error) from error
+        raise cannot_write(target, error) from error

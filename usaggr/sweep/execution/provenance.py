@@ -1,4 +1,4 @@
-"""With what a run was made: versions of the packages that its numbers depend on, and the commit of the tool."""
+"""Provenance of a run: versions of the packages that its numbers depend on, and the commit of usaggr."""
 
 import platform
 import subprocess
@@ -12,24 +12,33 @@ _PACKAGES = (
 )  # fmt: skip
 
 
-def provenance() -> dict[str, Any]:
-    """For run.yaml: `packages`, `python`, `platform`, and `git_commit` where the tool runs from a repository."""
+def collect_provenance() -> dict[str, Any]:
+    """Return the versions for run.yaml: `packages`, `python`, `platform` and `git_commit`.
+
+    `git_commit` is None if usaggr does not run from a git repository.
+    """
     return {
-        "packages": {name: found for name in _PACKAGES if (found := _version(name)) is not None},
+        "packages": {name: number for name in _PACKAGES if (number := _read_version(name)) is not None},
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "git_commit": git_commit(Path(__file__).parents[3]),
+        "git_commit": read_git_commit(Path(__file__).parents[3]),
     }
 
 
-def git_commit(folder: Path) -> str | None:
-    """Commit that is checked out in a repository's top folder, with `-dirty` where files differ from it; else None."""
+def read_git_commit(folder: Path) -> str | None:
+    """Return the commit of a repository, with the suffix `-dirty` if files differ from it; None without a repository.
+
+    `folder` is the repository's top folder.
+    """
+    # Without this check git would find a repository in any parent folder, such as one around site-packages.
     if not (folder / ".git").exists():
         return None
 
     def git(*arguments: str) -> str:
-        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=10, check=True)
-        return done.stdout.strip()
+        finished = subprocess.run(
+            ["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=10, check=True
+        )
+        return finished.stdout.strip()
 
     try:
         changed = git("status", "--porcelain", "--untracked-files=no")
@@ -38,7 +47,7 @@ def git_commit(folder: Path) -> str | None:
         return None
 
 
-def _version(package: str) -> str | None:
+def _read_version(package: str) -> str | None:
     try:
         return version(package)
     except PackageNotFoundError:

@@ -1,7 +1,7 @@
-"""Ctrl-C and SIGTERM while a sweep runs: the first asks it to stop, the second ends the process at once.
+"""Ctrl-C and SIGTERM while a sweep runs: the first signal requests a stop, the second ends the process at once.
 
-After the first, runs have `executor.grace` seconds to write a checkpoint; after the second they have none. Signals
-within a second of the first are the first.
+After the first, runs have `executor.grace` seconds to write a checkpoint. After the second they have none. Signals
+within a second of the first count as the first: a terminal and a wrapper script may both send one.
 """
 
 import os
@@ -14,23 +14,28 @@ from types import FrameType
 from usaggr.stopping import Asker
 
 INTERRUPTED = 130
-"""Exit status of a sweep that was stopped, as shells know it."""
+"""Exit status of a sweep that was stopped: shells use 128 + 2 for SIGINT."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interruption:
-    """Whether somebody asked to stop."""
+    """Flag that is set when somebody has requested a stop."""
 
     def __init__(self) -> None:
         self.asked = False
 
 
 @contextmanager
-def interruptible(leave: Callable[[], None], asked: Callable[[], None] = lambda: None) -> Iterator[Interruption]:
-    """Take over SIGINT and SIGTERM for as long as the context lasts (in the main thread; elsewhere, nothing happens).
+def interruptible(
+    before_exit: Callable[[], None], on_request: Callable[[], None] = lambda: None
+) -> Iterator[Interruption]:
+    """Handle SIGINT and SIGTERM within the context, in the main thread; in other threads, do nothing.
 
-    `asked` is called at the first signal, `leave` right before the process ends at the second one. Its workers end
-    with it by themselves.
+    Workers end by themselves when the process ends.
+
+    Args:
+        before_exit: called right before the process ends at the second signal.
+        on_request: called at the first signal.
     """
     interruption = Interruption()
     if threading.current_thread() is not threading.main_thread():
@@ -41,15 +46,16 @@ def interruptible(leave: Callable[[], None], asked: Callable[[], None] = lambda:
 
     def ask(number: int, frame: FrameType | None) -> None:
         if asker.again():
-            leave()
+            before_exit()
+            # Not sys.exit(): an exception in a handler would start the cleanup that the user does not want to wait for.
             os._exit(INTERRUPTED)
         if not interruption.asked:
             interruption.asked = True
-            asked()
+            on_request()
 
-    before = {number: signal.signal(number, ask) for number in _SIGNALS}
+    previous = {number: signal.signal(number, ask) for number in _SIGNALS}
     try:
         yield interruption
     finally:
-        for number, handler in before.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)

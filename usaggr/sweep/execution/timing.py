@@ -1,6 +1,6 @@
-"""What the parts of a sweep took: a row in the study's sweeps.csv for each invocation that trained something.
+"""Time of the steps of a sweep: a row in the study's sweeps.csv for each invocation that trained something.
 
-Seconds of a run are in its own result.json; these are of what stands around the runs.
+The seconds of a run are in its own result.json. These are the seconds of planning, preparation and the report as well.
 """
 
 import csv
@@ -18,54 +18,59 @@ from usaggr.io.locks import exclusive
 from usaggr.results import contract
 
 FILE = contract.SWEEPS
-"""In a study's directory."""
-Part = Literal["planning", "networks", "caches", "start", "runs", "report"]
-COLUMNS = ("started", "seconds", *get_args(Part), "workers", "threads", "trained", "run_seconds", "slot_seconds")
+"""Name of the file in a study's directory."""
+Step = Literal["planning", "networks", "caches", "start", "runs", "report"]
+COLUMNS = ("started", "seconds", *get_args(Step), "workers", "threads", "trained", "run_seconds", "slot_seconds")
 _PATIENCE = 5.0
-"""Seconds to wait for another sweep that writes its row."""
+"""Seconds to wait for another sweep that is writing its row."""
 
 
 @dataclass
 class SweepClock:
-    """Times one invocation; `planned` is what making its plan took, before this clock was there."""
+    """Times of one invocation of a sweep."""
 
-    planned: float = 0.0
+    planning_seconds: float = 0.0
+    """Seconds that making the plan took, before this clock was started."""
     workers: int = 0
     threads: int = 0
-    """Of a run."""
-    _parts: dict[Part, float] = field(default_factory=dict)
-    _began: float = field(default_factory=time.monotonic)
-    _now: datetime = field(default_factory=lambda: datetime.now(UTC))
+    """Number of threads of a run."""
+    _step_seconds: dict[Step, float] = field(default_factory=dict)
+    _start: float = field(default_factory=time.monotonic)
+    _started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @contextmanager
-    def part(self, name: Part) -> Iterator[None]:
-        """Count the context's time for a part."""
-        began = time.monotonic()
+    def step(self, name: Step) -> Iterator[None]:
+        """Add the context's time to a step."""
+        start = time.monotonic()
         try:
             yield
         finally:
-            self._parts[name] = self._parts.get(name, 0.0) + time.monotonic() - began
+            self._step_seconds[name] = self._step_seconds.get(name, 0.0) + time.monotonic() - start
 
     @property
     def seconds(self) -> float:
-        """Since the invocation began, its planning too."""
-        return self.planned + time.monotonic() - self._began
+        """Seconds since the invocation started, with its planning."""
+        return self.planning_seconds + time.monotonic() - self._start
 
     def write(self, directory: Path, trained: int, run_seconds: float, slot_seconds: float) -> None:
-        """Add this invocation's row.
+        """Append this invocation's row to sweeps.csv.
 
-        `trained` runs have ended with a result, which say that they took `run_seconds` in all; `slot_seconds` is the
-        sum over all jobs from their start to their end, as the sweep saw them.
+        Args:
+            directory: directory of the study.
+            trained: number of runs that this sweep has trained to their end.
+            run_seconds: their training time, as their results state it.
+            slot_seconds: time of all jobs from their start to their end, as the sweep measured it; it includes failed
+                jobs and the start of processes.
 
         Raises:
-            WriteError: it cannot be written.
+            WriteError: the file cannot be written.
         """
-        parts = dict.fromkeys(get_args(Part), 0.0) | self._parts
-        parts["planning"] += self.planned
+        steps = dict.fromkeys(get_args(Step), 0.0) | self._step_seconds
+        steps["planning"] += self.planning_seconds
         row: dict[str, object] = {
-            "started": self._now.isoformat(timespec="seconds"),
+            "started": self._started_at.isoformat(timespec="seconds"),
             "seconds": f"{self.seconds:.3f}",
-            **{name: f"{took:.3f}" for name, took in parts.items()},
+            **{name: f"{seconds:.3f}" for name, seconds in steps.items()},
             "workers": self.workers,
             "threads": self.threads,
             "trained": trained,
@@ -77,6 +82,7 @@ class SweepClock:
 
 
 def _append(path: Path, row: dict[str, object]) -> None:
+    # One write of complete lines: a sweep that is killed leaves no half row.
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     try:

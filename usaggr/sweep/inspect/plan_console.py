@@ -15,8 +15,8 @@ from usaggr.data.split.manifest import MIN_TEST_SUBJECTS, describe, prove_split
 from usaggr.errors import UsaggrError
 from usaggr.results import contract
 from usaggr.results.run_result import State
-from usaggr.sweep.execution.order import longest_first
-from usaggr.sweep.execution.parent_weights import weightless
+from usaggr.sweep.execution.parent_weights import find_weightless
+from usaggr.sweep.execution.run_order import sort_longest_first
 from usaggr.sweep.inspect.detectable_difference import Decidable, decidable
 from usaggr.sweep.planning.study_plan import Plan, PlannedRun
 from usaggr.sweep.planning.time_and_disk import estimate_pace, estimate_time_and_disk
@@ -48,7 +48,7 @@ def print_plan(plan: Plan, console: Console) -> None:
     said = ", ".join(f"{counts[state]} {state}" for state in STATE_STYLES if counts[state])
     shared = plan.runs_without_sharing - len(plan.runs)
     console.print(f"{len(plan.runs)} runs: {said}; {shared} more are the same run under another grouping")
-    for run in weightless(plan.runs):
+    for run in find_weightless(plan.runs):
         console.print(f"{run.directory.name} is trained again: others start from its weights, which were not kept")
     console.print(_rest(plan))
     if isinstance(plan.study.executor, SlurmConfig):
@@ -182,7 +182,7 @@ def slurm_jobs(plan: Plan, config: SlurmConfig) -> str:
     """How many jobs of how many runs a sweep would submit, and what they would cost."""
     from usaggr.sweep.executors.slurm.packing import machine_of, packs
 
-    left = [run for run in longest_first(plan.runs) if run.state() in ("pending", "stale")]
+    left = [run for run in sort_longest_first(plan.runs) if run.state() in ("pending", "stale")]
     if not left:
         return "jobs of Slurm: none to submit"
     pace = estimate_pace(plan.runs)

@@ -1,0 +1,51 @@
+"""The lines that a sweep prints at its end: how many runs are done, failed and left, and what to do about them."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from usaggr.sweep.execution.loop import Loop
+from usaggr.sweep.execution.status_line import duration
+from usaggr.sweep.planning.study_plan import Plan
+from usaggr.sweep.queued_runs import describe_queued
+
+MAX_LISTED_FAILURES = 10
+"""Number of failed runs that the summary names."""
+
+
+def summarize(plan: Plan, loop: Loop, seconds: float | None) -> Iterator[str]:
+    """Yield the lines about the end of a sweep.
+
+    Args:
+        plan: runs of the study.
+        loop: states of the runs after the loop has ended.
+        seconds: duration of the sweep; None if there was nothing to train.
+    """
+    done, failed, elsewhere, total = loop.count("done"), loop.count("failed"), loop.count("running"), loop.total
+    if loop.interrupted:
+        yield f"{done} of {total} runs are done; stopped; run the same command to continue"
+        return
+    if seconds is None:
+        yield f"nothing to train: {done} of {total} runs are done"
+    else:
+        yield f"{done} of {total} runs are done, after {duration(seconds)}"
+    if loop.failures:
+        yield _list_failures(plan.directory, list(loop.failures))
+    if earlier := failed - len(loop.failures):
+        yield f"{earlier} failed in an earlier sweep; --retry-failed trains them again"
+    if loop.disk_full:
+        yield "stopped: the disk is full; free some space, then run the same command to continue"
+    if elsewhere:
+        yield f"{elsewhere} left to another process, which is training them"
+    queued = [run for run in plan.runs if loop.state_of(run.spec.run_id) == "queued"]
+    if queued:
+        yield describe_queued(plan.directory, queued)
+    if left := total - done - failed - elsewhere - len(queued):
+        later = "; those that wait for queued parents are submitted by the same command, later" if queued else ""
+        yield f"{left} left to train{later}"
+
+
+def _list_failures(directory: Path, run_ids: Sequence[str]) -> str:
+    """Return one line that names the runs that failed in this sweep; each reason was printed when it happened."""
+    names = ", ".join(run_ids[:MAX_LISTED_FAILURES])
+    more = f" and {len(run_ids) - MAX_LISTED_FAILURES} more" if len(run_ids) > MAX_LISTED_FAILURES else ""
+    return f"{len(run_ids)} failed: {names}{more}; `usaggr status {directory}` gives the reasons"
