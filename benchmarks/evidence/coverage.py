@@ -77,8 +77,8 @@ def _measure_world(world: Scenario, rng: np.random.Generator, repetitions: int, 
 def _all_methods(table: NDArray[np.float64]) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
     """Intervals by METHODS."""
     ours = estimate(table)
-    total = ours.seed_part + ours.subject_part
-    df = total**2 / (ours.seed_part**2 / ours.seed_df + ours.subject_part**2 / ours.subject_df)
+    total = ours.seed_variance + ours.subject_variance
+    df = total**2 / (ours.seed_variance**2 / ours.seed_df + ours.subject_variance**2 / ours.subject_df)
     satterthwaite = Estimate(ours.value, total, np.zeros_like(total), df, df)
     intervals = [ours.interval(CONFIDENCE), satterthwaite.interval(CONFIDENCE)]
     for axis in (-1, -2):

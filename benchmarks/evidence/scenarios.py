@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usaggr.metrics.jackknife import auc_pseudovalues, confusion_pseudovalues, mean_pseudovalues
-from usaggr.statistics.joint_tables import Part, joint_table
+from usaggr.statistics.joint_tables import WeightedTable, joint_table
 
 Array = NDArray[np.float64]
 Draw = Callable[[np.random.Generator, int, int, int], tuple[Array, Array]]
@@ -89,7 +89,7 @@ def many_tasks() -> tuple[Scenario, ...]:
                 of_subject = shared if task < first_shares else rng.standard_normal((1, sizes[task]))
                 value = 0.01 * run + 0.01 * rng.standard_normal((seeds, 1)) + 0.1 * of_subject
                 value = value + 0.05 * rng.standard_normal((seeds, sizes[task]))
-                parts.append(Part(value, components, 1 / tasks))
+                parts.append(WeightedTable(value, components, 1 / tasks))
             tables.append(joint_table(parts))
         table = np.stack(tables)
         return table, np.zeros_like(table)

@@ -43,7 +43,7 @@ def planted_size(world: World) -> float:
         seeds=world.seeds,
         subjects=world.subjects,
         level=ALPHA / len(TASKS),
-        wanted=POWER,
+        target_power=POWER,
         pooled=len(world.scales),  # these tasks have a cell a scale, whose variance between seeds is pooled
     )
     return float(found)

@@ -116,6 +116,6 @@ def test_a_claim_that_was_not_asked_has_the_reason_and_the_numbers_there_are() -
     found = undecided("c", "CG against AU", "spread", "skill", "not asked by this sweep: one clinical group")
     assert found == Claim("c", "CG against AU", STATEMENTS["c"], "spread", None, None, None, "skill", "undecided",
                           "not asked by this sweep: one clinical group")  # fmt: skip
-    known: dict[str, Any] = {"found": Quantity(0.1, NAN, np.inf)}
-    partly = undecided("c", "CG against AU", "spread", "skill", "one seed", **known)
+    options: dict[str, Any] = {"estimate": Quantity(0.1, NAN, np.inf)}
+    partly = undecided("c", "CG against AU", "spread", "skill", "one seed", **options)
     assert (partly.estimate, partly.low, partly.high) == (0.1, None, None)

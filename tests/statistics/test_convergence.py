@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from usaggr.metrics.names import metric
-from usaggr.statistics.convergence import collapsed, diverged, most, unconverged
+from usaggr.statistics.convergence import is_collapsed, is_diverged, is_majority, is_unconverged
 
 DSC, HD = metric("dsc"), metric("hd")
 NAN = float("nan")
@@ -21,16 +21,16 @@ FOUR = [0.25, 0.508, 0.746, 1.0]
 def test_a_run_is_collapsed_where_neither_fold_is_better_than_trivial(
     test: float, val: float, said: bool | None
 ) -> None:
-    assert collapsed(test, 0.4, val, 0.4, DSC) is said
+    assert is_collapsed(test, 0.4, val, 0.4, DSC) is said
 
 
 def test_a_distance_collapses_upwards() -> None:
-    assert collapsed(101.0, 100.0, 100.0, 100.0, HD) is True
-    assert collapsed(99.0, 100.0, 120.0, 100.0, HD) is False
+    assert is_collapsed(101.0, 100.0, 100.0, 100.0, HD) is True
+    assert is_collapsed(99.0, 100.0, 120.0, 100.0, HD) is False
 
 
 def test_an_equal_score_but_for_rounding_is_no_better() -> None:
-    assert collapsed(0.1 + 0.2, 0.3, 0.3, 0.3, DSC) is True
+    assert is_collapsed(0.1 + 0.2, 0.3, 0.3, 0.3, DSC) is True
 
 
 @pytest.mark.parametrize(
@@ -43,18 +43,18 @@ def test_an_equal_score_but_for_rounding_is_no_better() -> None:
     ],
 )
 def test_a_curve_that_still_rises_is_not_converged(skill: list[float], said: bool) -> None:
-    assert unconverged(FOUR, skill, 0.02) is said
+    assert is_unconverged(FOUR, skill, 0.02) is said
 
 
 def test_a_dip_that_is_made_good_is_no_rise() -> None:
-    assert unconverged(FOUR, [0.5, 0.7, 0.6, 0.7], 0.02) is False
+    assert is_unconverged(FOUR, [0.5, 0.7, 0.6, 0.7], 0.02) is False
 
 
 @pytest.mark.parametrize(("rise", "said"), [(0.019, False), (0.021, True)])
 @pytest.mark.parametrize("points", [4, 5, 10, 37])
 def test_a_line_is_judged_by_its_rise_over_the_last_quarter(points: int, rise: float, said: bool) -> None:
     progress = np.arange(1, points + 1) / points
-    assert unconverged(progress, 4 * rise * progress, 0.02) is said
+    assert is_unconverged(progress, 4 * rise * progress, 0.02) is said
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_a_line_is_judged_by_its_rise_over_the_last_quarter(points: int, rise: f
     ],
 )
 def test_too_few_points_or_a_curve_that_stops_early_say_nothing(progress: list[float], skill: list[float]) -> None:
-    assert unconverged(progress, skill, 0.02) is None
+    assert is_unconverged(progress, skill, 0.02) is None
 
 
 @given(st.lists(st.floats(-1, 1), min_size=4, max_size=20), st.floats(-0.5, 0.5), st.randoms())
@@ -77,8 +77,8 @@ def test_neither_level_nor_order_of_the_points_matters(skill: list[float], shift
     progress = np.arange(1, len(values) + 1) / len(values)
     order = list(range(len(values)))
     random.shuffle(order)
-    said = unconverged(progress, values, 0.0205)
-    assert unconverged(progress[order], values[order] + round(shift, 3), 0.0205) is said
+    said = is_unconverged(progress, values, 0.0205)
+    assert is_unconverged(progress[order], values[order] + round(shift, 3), 0.0205) is said
 
 
 @pytest.mark.parametrize(("points", "most_false"), [(4, 0.07), (10, 0.04)])
@@ -86,8 +86,8 @@ def test_noise_as_large_as_the_margin_seldom_looks_like_a_rise(points: int, most
     rng = np.random.default_rng(0)
     progress = np.arange(1, points + 1) / points
     noise = 0.02 * rng.standard_normal((1000, points))
-    false = np.mean([unconverged(progress, 0.6 + row, 0.02) for row in noise])
-    true = np.mean([unconverged(progress, 0.16 * progress + row, 0.02) for row in noise])
+    false = np.mean([is_unconverged(progress, 0.6 + row, 0.02) for row in noise])
+    true = np.mean([is_unconverged(progress, 0.16 * progress + row, 0.02) for row in noise])
     assert false <= most_false
     assert true >= 0.7
 
@@ -108,7 +108,7 @@ def test_noise_as_large_as_the_margin_seldom_looks_like_a_rise(points: int, most
     ],
 )
 def test_a_run_that_loses_what_it_had_has_diverged(skill: list[float], loss: list[float], said: bool | None) -> None:
-    assert diverged(FOUR, skill, loss, 0.02) is said
+    assert is_diverged(FOUR, skill, loss, 0.02) is said
 
 
 @pytest.mark.parametrize(
@@ -116,4 +116,4 @@ def test_a_run_that_loses_what_it_had_has_diverged(skill: list[float], loss: lis
     [([1, 1, 0], True), ([1, 0], False), ([1, 0, 0], False), ([1, NAN, NAN], True), ([NAN], None), ([], None)],
 )
 def test_a_cell_is_what_most_of_the_runs_that_tell_are(flags: list[float], said: bool | None) -> None:
-    assert most(flags) is said
+    assert is_majority(flags) is said

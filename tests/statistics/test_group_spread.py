@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import special
 
 from usaggr.statistics.group_spread import spread, spread_difference
-from usaggr.statistics.joint_tables import Part, joint_table
+from usaggr.statistics.joint_tables import WeightedTable, joint_table
 
 Tables = np.ndarray
 
@@ -25,7 +25,7 @@ def tables(means: np.ndarray, rng: np.random.Generator, seeds: int, by_seed: flo
         parts.append((values, np.arange(30, dtype=np.int64) + 30 * g))
     weights = np.eye(len(means))
     return np.stack(
-        [joint_table([Part(*part, w) for part, w in zip(parts, row, strict=True)]) for row in weights]
+        [joint_table([WeightedTable(*part, w) for part, w in zip(parts, row, strict=True)]) for row in weights]
     )  # fmt: skip
 
 

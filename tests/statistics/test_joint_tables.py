@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from usaggr.statistics.joint_tables import Part, joint_table
+from usaggr.statistics.joint_tables import WeightedTable, joint_table
 from usaggr.statistics.two_way_anova import estimate, mean_squares
 
 RNG = np.random.default_rng(0)
@@ -11,40 +11,41 @@ RNG = np.random.default_rng(0)
 
 def test_one_part_is_itself() -> None:
     values = RNG.normal(size=(3, 7))
-    assert joint_table([Part(values, np.arange(7), 1.0)]) == pytest.approx(values)
+    assert joint_table([WeightedTable(values, np.arange(7), 1.0)]) == pytest.approx(values)
 
 
 def test_the_mean_is_the_weighted_mean_seed_by_seed() -> None:
     one, two = RNG.normal(size=(3, 7)), RNG.normal(size=(3, 4))
-    table = joint_table([Part(one, np.arange(7), 0.25), Part(two, np.arange(5, 9), 0.75)])
+    table = joint_table([WeightedTable(one, np.arange(7), 0.25), WeightedTable(two, np.arange(5, 9), 0.75)])
     assert table.shape == (3, 9)
     assert table.mean(axis=1) == pytest.approx(0.25 * one.mean(axis=1) + 0.75 * two.mean(axis=1))
 
 
 def test_variances_of_separate_tasks_add() -> None:
     one, two = RNG.normal(size=(1, 30)), RNG.normal(size=(1, 12))
-    table = joint_table([Part(one, np.arange(30), 0.5), Part(two, np.arange(30, 42), 0.5)])
+    table = joint_table([WeightedTable(one, np.arange(30), 0.5), WeightedTable(two, np.arange(30, 42), 0.5)])
     alone = 0.25 * (one.var(ddof=1) / 30 + two.var(ddof=1) / 12)
     assert float(estimate(table).se) ** 2 == pytest.approx(alone)
 
 
 def test_the_same_subjects_in_two_tasks_do_not_count_as_more() -> None:
     values = RNG.normal(size=(1, 20))
-    twice = joint_table([Part(values, np.arange(20), 0.5), Part(values, np.arange(20), 0.5)])
-    apart = joint_table([Part(values, np.arange(20), 0.5), Part(values, np.arange(20, 40), 0.5)])
+    twice = joint_table([WeightedTable(values, np.arange(20), 0.5), WeightedTable(values, np.arange(20), 0.5)])
+    apart = joint_table([WeightedTable(values, np.arange(20), 0.5), WeightedTable(values, np.arange(20, 40), 0.5)])
     assert float(estimate(twice).se) == pytest.approx(values.std(ddof=1) / np.sqrt(20))
     assert float(estimate(apart).se) == pytest.approx(float(estimate(twice).se) / np.sqrt(2))
 
 
 def test_what_a_seed_does_to_all_tasks_stays_together() -> None:
     seed = np.array([[-1.0], [0.0], [1.0]])
-    parts = [Part(np.repeat(seed, 5, axis=1), np.arange(5 * t, 5 * t + 5), 1 / 4) for t in range(4)]
+    parts = [WeightedTable(np.repeat(seed, 5, axis=1), np.arange(5 * t, 5 * t + 5), 1 / 4) for t in range(4)]
     assert float(mean_squares(joint_table(parts)).seeds) / 20 == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize(
-    "parts", [[], [Part(np.ones((2, 3)), np.arange(3), 1.0), Part(np.ones((3, 3)), np.arange(3), 1.0)]]
+    "parts",
+    [[], [WeightedTable(np.ones((2, 3)), np.arange(3), 1.0), WeightedTable(np.ones((3, 3)), np.arange(3), 1.0)]],
 )
-def test_parts_need_the_same_seeds(parts: list[Part]) -> None:
-    with pytest.raises(ValueError, match="parts with the same seeds"):
+def test_parts_need_the_same_seeds(parts: list[WeightedTable]) -> None:
+    with pytest.raises(ValueError, match="the same seeds in all tables"):
         joint_table(parts)

@@ -100,8 +100,8 @@ def test_no_number_of_seeds_makes_up_for_too_few_subjects() -> None:
     assert found[1] == 2
 
 
-def observed(value: float, seed_part: float, subject_part: float, seeds: int, subjects: int) -> Estimate:
-    of = (np.asarray(float(x)) for x in (value, seed_part, subject_part, seeds - 1, subjects - 1))
+def observed(value: float, seed_variance: float, subject_variance: float, seeds: int, subjects: int) -> Estimate:
+    of = (np.asarray(float(x)) for x in (value, seed_variance, subject_variance, seeds - 1, subjects - 1))
     return Estimate(*of)
 
 

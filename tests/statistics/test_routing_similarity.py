@@ -98,5 +98,5 @@ def test_the_nearest_task_is_never_the_task_itself() -> None:
     similarity = routing_similarity([[[1.0, 0]], [[0.9, 0.1]], [[0.2, 0.8]]])
     assert nearest_tasks(similarity).tolist() == [1, 0, 1]
     assert nearest_tasks(np.ones((3, 3))).tolist() == [1, 0, 0]
-    with pytest.raises(ValueError, match="alone"):
+    with pytest.raises(ValueError, match="at least two tasks"):
         nearest_tasks([[1.0]])

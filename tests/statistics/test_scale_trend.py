@@ -110,7 +110,7 @@ def test_a_crossing_that_the_data_do_not_bear_is_none_with_the_reason(
 
 def test_a_line_that_nothing_varies_about_has_no_crossing() -> None:
     found = crossing(np.full((3, 4), 0.1), np.full((3, 4), 0.2), 100.0, [(50.0, 900.0)], 0.95)
-    assert "no seed and no test subject differs" in found.why
+    assert "seeds and test subjects do not differ" in found.why
 
 
 def test_an_association_is_scipys() -> None:

@@ -37,7 +37,7 @@ def test_the_worked_example_of_van_dyke_gives_the_published_analysis() -> None:
     assert float(found.se) == pytest.approx(0.0207486, abs=1e-6)
     # F and Hillis's degrees of freedom follow from the two parts of the variance.
     assert float(found.value / found.se) ** 2 == pytest.approx(4.456319, rel=1e-5)
-    hillis = float((found.seed_part + found.subject_part) ** 2 / (found.seed_part**2 / (readers - 1)))
+    hillis = float((found.seed_variance + found.subject_variance) ** 2 / (found.seed_variance**2 / (readers - 1)))
     assert hillis == pytest.approx(15.259675, rel=1e-4)
     assert 2 * stats.t.sf(float(found.value / found.se), hillis) == pytest.approx(0.05166569, rel=1e-4)
 
@@ -70,8 +70,8 @@ def test_a_hand_computed_case() -> None:
     found = estimate([[0.0, 2.0, 4.0], [2.0, 4.0, 6.0]])
     # Seeds differ by 2 for every subject, subjects by 2 for every seed, nothing is left.
     assert float(found.value) == 3.0
-    assert float(found.seed_part) == pytest.approx(3 * 2.0 / 6)
-    assert float(found.subject_part) == pytest.approx(2 * 4.0 / 6)
+    assert float(found.seed_variance) == pytest.approx(3 * 2.0 / 6)
+    assert float(found.subject_variance) == pytest.approx(2 * 4.0 / 6)
     share = 1.0 / (1.0 + 4 / 3)
     critical = share * stats.t.ppf(0.975, 1) + (1 - share) * stats.t.ppf(0.975, 2)
     low, high = found.interval(0.95)
@@ -160,6 +160,6 @@ def test_intervals_cover_where_seeds_are_few(seeds: int, ratio: float) -> None:
 def test_a_pooled_mean_square_takes_the_place_of_the_own() -> None:
     table = np.random.default_rng(4).normal(size=(3, 10))
     pooled = estimate(table, (5.0, 12.0))
-    assert float(pooled.seed_part) == pytest.approx(5.0 / 30)
+    assert float(pooled.seed_variance) == pytest.approx(5.0 / 30)
     assert float(pooled.seed_df) == 12
-    assert float(pooled.subject_part) == pytest.approx(float(estimate(table).subject_part))
+    assert float(pooled.subject_variance) == pytest.approx(float(estimate(table).subject_variance))

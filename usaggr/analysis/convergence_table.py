@@ -11,7 +11,7 @@ from usaggr.metrics.names import Metric, main_metric, skill
 from usaggr.results import contract
 from usaggr.results.curve import read_curve
 from usaggr.results.run_result import RunResult
-from usaggr.statistics.convergence import collapsed, diverged, unconverged
+from usaggr.statistics.convergence import is_collapsed, is_diverged, is_unconverged
 
 VALIDITY_COLUMNS = ("fingerprint", "task", "collapsed", "unconverged", "diverged")
 
@@ -44,7 +44,7 @@ def _rows_of(run: CollectedRun, collection: Collection, margin: float) -> Iterat
 def _collapsed(result: RunResult, task: str, metric: Metric) -> bool | None:
     folds = (result.scores, result.trivial, result.validation, result.trivial_validation)
     test, trivial_test, val, trivial_val = (_score(scores, task, metric) for scores in folds)
-    return collapsed(test, trivial_test, val, trivial_val, metric)
+    return is_collapsed(test, trivial_test, val, trivial_val, metric)
 
 
 def _of_curve(
@@ -58,7 +58,7 @@ def _of_curve(
     skills = [skill(score, trivial, metric) if np.isfinite(score) else np.nan for score in scores]
     progress = curve["progress"].to_numpy(dtype=float)
     losses = curve[loss].to_numpy(dtype=float) if loss in curve else np.zeros(0)
-    return unconverged(progress, skills, margin), diverged(progress, skills, losses, margin)
+    return is_unconverged(progress, skills, margin), is_diverged(progress, skills, losses, margin)
 
 
 def _score(scores: Any, task: str, metric: Metric) -> float:

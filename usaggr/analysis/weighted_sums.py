@@ -19,7 +19,7 @@ from usaggr.metrics.names import Metric
 from usaggr.metrics.names import metric as metric_of
 from usaggr.statistics.claims import Quantity
 from usaggr.statistics.effect_units import relative_pseudovalues, skill_pseudovalues
-from usaggr.statistics.joint_tables import Part, joint_table
+from usaggr.statistics.joint_tables import WeightedTable, joint_table
 from usaggr.statistics.scale_trend import ROUNDING
 from usaggr.statistics.two_way_anova import Estimate, stacked
 
@@ -132,14 +132,14 @@ class WeightedSums:
         if not all(np.isfinite(part.values).all() for part in parts):
             return None
         runs, whole = self._runs(sides, seeds), _are_whole(parts)
-        found = []
+        totals = []
         for weights in sums:
             weighted = [
-                Part(part.values, part.components, weights.get(cell, 0.0))
+                WeightedTable(part.values, part.components, weights.get(cell, 0.0))
                 for cell, part in zip(cells, parts, strict=True)
             ]
-            found.append(WeightedSum(joint_table(weighted), seeds, runs, whole))
-        return tuple(found)
+            totals.append(WeightedSum(joint_table(weighted), seeds, runs, whole))
+        return tuple(totals)
 
     def _reference_of(self, cell: Cell) -> Cell:
         return (cell[0], self._reference, *cell[2:])
@@ -147,7 +147,7 @@ class WeightedSums:
     def _runs(self, cells: Iterable[Cell], seeds: tuple[int, ...]) -> tuple[str, ...]:
         return tuple(self._scores[cell][seed].run for cell in cells for seed in seeds)
 
-    def _skill_of_task(self, weights: Weights, seeds: tuple[int, ...]) -> Part:
+    def _skill_of_task(self, weights: Weights, seeds: tuple[int, ...]) -> WeightedTable:
         """Return the sum over the cells of one task."""
         (task,) = {cell[0] for cell in weights}
         components = self._cases.components(task)
@@ -157,9 +157,9 @@ class WeightedSums:
             tables = [np.array([[self._scores[cell][seed].skill] for seed in seeds]) for cell in weights]
             components = np.array([_NO_COMPONENT], dtype=np.int64)
         total = sum(weight * table for weight, table in zip(weights.values(), tables, strict=True))
-        return Part(np.asarray(total, dtype=float), components, 1.0)
+        return WeightedTable(np.asarray(total, dtype=float), components, 1.0)
 
-    def _read_difference(self, cell: Cell, unit: Unit, seeds: tuple[int, ...]) -> Part:
+    def _read_difference(self, cell: Cell, unit: Unit, seeds: tuple[int, ...]) -> WeightedTable:
         """Return a cell's difference from the reference, with weight 1."""
         sides = (cell, self._reference_of(cell))
         values, references = (self._values(side, seeds) for side in sides)
@@ -168,9 +168,9 @@ class WeightedSums:
             values, references = (side.mean(axis=1, keepdims=True) for side in (values, references))
             components = np.array([_NO_COMPONENT], dtype=np.int64)
         if unit == "relative":
-            return Part(relative_pseudovalues(values, references, self._metrics[cell[0]]), components, 1.0)
+            return WeightedTable(relative_pseudovalues(values, references, self._metrics[cell[0]]), components, 1.0)
         difference = self._skill(sides[0], values, seeds) - self._skill(sides[1], references, seeds)
-        return Part(np.asarray(difference), components, 1.0)
+        return WeightedTable(np.asarray(difference), components, 1.0)
 
     def _values(self, cell: Cell, seeds: tuple[int, ...]) -> Array:
         """(K, C) pseudo-values of a cell's score."""
@@ -188,7 +188,7 @@ def _in_all(seeds_of_cells: Iterable[Iterable[int]]) -> tuple[int, ...]:
     return tuple(sorted(set.intersection(*sets))) if sets else ()
 
 
-def _are_whole(parts: Sequence[Part]) -> bool:
+def _are_whole(parts: Sequence[WeightedTable]) -> bool:
     return all(part.components[0] != _NO_COMPONENT for part in parts)
 
 

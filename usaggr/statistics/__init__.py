@@ -1,1 +1,1 @@
-"""What the scores of seeds and subjects bear: intervals, verdicts, power. Arrays in, small records out; no files."""
+"""Intervals, tests, verdicts and power from scores of seeds and subjects: arrays in, small records out; no files."""

@@ -1,7 +1,7 @@
-"""How unlike groups of tasks are: the spread of their true means, with an interval, and the difference of two spreads.
+"""Spread of the true means of groups of tasks, with an interval, and the difference of two spreads.
 
-Groups are fixed, as tasks are. What the observed means differ by is in part chance, so that their standard deviation
-is too large: the variance of chance, known from the joint table of all groups, is taken off.
+Groups are fixed effects, as tasks are. The observed means differ in part by chance, so that their standard deviation is
+too large. The variance by chance is estimated from the joint table of all groups and subtracted.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Spread:
-    """Standard deviation (divisor groups - 1) of the true means of groups; bounds NaN where nothing is known."""
+    """Standard deviation (divisor groups - 1) of the true means of groups; the bounds are NaN if nothing varies."""
 
     groups: int
     value: float
@@ -26,107 +26,119 @@ class Spread:
 
 @dataclass(frozen=True)
 class _Chance:
-    """What the sum of squared deviations of the observed means consists of."""
+    """Components of the sum of squared deviations of the observed means."""
 
     observed: float
     seeds: float
-    """Expected part of chance by seed."""
+    """Expected sum of squares by chance between seeds."""
     subjects: float
-    like: float
-    """How many independent contrasts of equal variance vary by chance as these do: in [1, groups - 1]."""
+    """Expected sum of squares by chance between subjects."""
+    effective_contrasts: float
+    """Number of independent contrasts of equal variance with the same first two moments, in [1, groups - 1]."""
     seed_df: float
     subject_df: float
 
     @property
     def expected(self) -> float:
+        """Expected sum of squared deviations if all true means were equal."""
         return self.seeds + self.subjects
 
     @property
     def true(self) -> float:
-        """Sum of squared deviations of the true means; not below 0."""
+        """Estimated sum of squared deviations of the true means, at least 0."""
         return max(self.observed - self.expected, 0.0)
 
 
 def spread(tables: Array, confidence: float) -> Spread:
-    """Spread of the means of groups, with an interval.
+    """Estimate the spread of the means of groups, with an interval.
 
-    Observed squares over those expected of chance follow, nearly, a noncentral F distribution, whose noncentrality is
-    the sum of squared true deviations; the interval is all noncentralities that the ratio does not refute (Steiger,
-    Psychol Methods 2004). Its degrees of freedom match the first two moments where groups vary unlike (Satterthwaite,
-    as Box, Ann Math Stat 1954), and the two sources' are mixed as in crossed.py. The more the groups differ beyond
-    chance, the more the bounds are instead those of the spread as a linear combination of the means, along the
-    direction in which they differ (delta method). Simulated coverage of a nominal 95 % is 92 to 100 %, with 2 to 8
-    groups, 2 to 5 seeds, like and unlike groups (tests/statistics/test_group_spread.py).
+    The ratio of observed squares to those expected by chance approximately follows a noncentral F distribution. Its
+    noncentrality is the sum of squared true deviations. The interval contains all noncentralities that the ratio does
+    not reject (Steiger, Psychol Methods 2004). The degrees of freedom match the first two moments if groups vary
+    unequally (Satterthwaite, as in Box, Ann Math Stat 1954); both sources are mixed as in two_way_anova.py.
+
+    The more the groups differ beyond chance, the closer the bounds are to those of a linear combination of the means,
+    along the direction in which they differ (delta method). Simulated coverage of a nominal 95 % is 92 to 100 %, with 2
+    to 8 groups, 2 to 5 seeds, equal and unequal variances (tests/statistics/test_group_spread.py).
 
     Args:
-        tables: (G, K, C) of each group's mean, over the same seeds and components (joint.py); G at least 2.
-        confidence: in (0, 1).
+        tables: (G groups, K seeds, C components) joint tables of the groups' means (joint_tables.py); G at least 2.
+        confidence: confidence of the interval, in (0, 1).
 
     Raises:
-        ValueError: under two groups.
+        ValueError: there are fewer than two groups.
     """
     values = np.asarray(tables, dtype=float)
     groups = values.shape[0]
     if groups < 2:
         raise ValueError("a spread needs two groups")
     contrasts = np.einsum("ij,jkc->ikc", _helmert(groups), values)
-    chance = _chance(contrasts)
+    chance = _estimate_chance(contrasts)
     size = np.sqrt(groups - 1.0)
     value = np.sqrt(chance.true) / size
     if not chance.expected > _ROUNDING * (1 + chance.observed):
         return Spread(groups, float(value), float("nan"), float("nan"))
     low, high = _noncentral(chance, confidence)
     direction = contrasts.mean(axis=(1, 2))
-    along = estimate(np.einsum("i,ikc->kc", direction / np.linalg.norm(direction), contrasts))
-    half = float(along.critical(confidence) * along.se)
+    combination = estimate(np.einsum("i,ikc->kc", direction / np.linalg.norm(direction), contrasts))
+    half_width = float(combination.critical(confidence) * combination.se)
     weight, root = chance.true / (chance.true + chance.expected), np.sqrt(chance.true)
     # A spread that chance explains keeps its lower bound of 0.
-    lower = (1 - weight) * low + weight * max(root - half, 0.0) if low > 0 else 0.0
-    upper = (1 - weight) * high + weight * (root + half)
+    lower = (1 - weight) * low + weight * max(root - half_width, 0.0) if low > 0 else 0.0
+    upper = (1 - weight) * high + weight * (root + half_width)
     return Spread(groups, float(value), float(lower / size), float(upper / size))
 
 
 def spread_difference(first: Array, second: Array, confidence: float) -> tuple[float, float, float]:
-    """The first spread minus the second, and the bounds of its interval, from the bounds of each.
+    """Return the first spread minus the second, and the lower and upper bound of its interval.
 
-    As Zou and Donner (Stat Med 2008), who recover variances from the distances of the bounds. How the two spreads are
-    correlated (they share the reference's runs, seeds and components) is that of their linear combinations; where
-    either spread may be 0 it has no direction, and no correlation is assumed. Simulated coverage of a nominal 95 % is
-    92 to 100 %, with 3 and 8 groups, 2 to 5 seeds, and a reference that both share.
+    The method recovers variances from the distances of the bounds (Zou and Donner, Stat Med 2008). The two spreads are
+    correlated, because they share the reference's runs, seeds and components. Their correlation is that of their linear
+    combinations. If either spread may be 0, it has no direction, and no correlation is assumed. Simulated coverage of a
+    nominal 95 % is 92 to 100 %, with 3 and 8 groups, 2 to 5 seeds, and a reference that both share.
 
     Args:
-        first: (G, K, C) as for `spread`.
-        second: (G, K, C) of the same groups, seeds and components.
-        confidence: in (0, 1).
+        first: (G, K, C) joint tables as for `spread`.
+        second: (G, K, C) joint tables of the same groups, seeds and components.
+        confidence: confidence of the interval, in (0, 1).
     """
-    one, other = spread(first, confidence), spread(second, confidence)
-    rho = _correlation(first, second) if one.low > 0 and other.low > 0 else 0.0
-    down = one.value - one.low, other.high - other.value
-    up = one.high - one.value, other.value - other.low
-    difference = one.value - other.value
-    return difference, difference - _recovered(*down, rho), difference + _recovered(*up, rho)
+    a, b = spread(first, confidence), spread(second, confidence)
+    rho = _correlation(first, second) if a.low > 0 and b.low > 0 else 0.0
+    # The lower bound of the difference combines the first spread's lower and the second one's upper distance.
+    lower = _combine_distances(a.value - a.low, b.high - b.value, rho)
+    upper = _combine_distances(a.high - a.value, b.value - b.low, rho)
+    difference = a.value - b.value
+    return difference, difference - lower, difference + upper
 
 
-def _recovered(first: float, second: float, rho: float) -> float:
+def _combine_distances(first: float, second: float, rho: float) -> float:
+    """Return the distance of a difference's bound from the distances of the bounds of its two terms.
+
+    Args:
+        first: distance of the first term's bound.
+        second: distance of the second term's bound.
+        rho: correlation of the terms.
+    """
     return float(np.sqrt(max(first**2 + second**2 - 2 * rho * first * second, 0.0)))
 
 
 def _correlation(first: Array, second: Array) -> float:
-    """Of the two spreads, each as the linear combination of its groups' means along their deviations."""
-    lines = []
+    """Return the correlation of two spreads, each as a linear combination of group means along their deviations."""
+    combinations = []
     for tables in (first, second):
         means = tables.mean(axis=(1, 2))
-        away = means - means.mean()
-        lines.append(np.einsum("g,gkc->kc", away / np.linalg.norm(away), tables))
-    own = [float(estimate(line).se) ** 2 for line in lines]
-    both = float(estimate(lines[0] + lines[1]).se) ** 2
-    if not min(own) > 0:
+        deviations = means - means.mean()
+        combinations.append(np.einsum("g,gkc->kc", deviations / np.linalg.norm(deviations), tables))
+    variances = [float(estimate(combination).se) ** 2 for combination in combinations]
+    variance_of_sum = float(estimate(combinations[0] + combinations[1]).se) ** 2
+    if not min(variances) > 0:
         return 0.0
-    return float(np.clip((both - sum(own)) / (2 * np.sqrt(own[0] * own[1])), -1.0, 1.0))
+    product = 2 * np.sqrt(variances[0] * variances[1])
+    return float(np.clip((variance_of_sum - sum(variances)) / product, -1.0, 1.0))
 
 
 def _helmert(groups: int) -> Array:
-    """(G - 1, G) orthonormal contrasts: squares of them sum to those of the deviations from the mean."""
+    """Return (G - 1, G) orthonormal contrasts, whose squares sum to those of the deviations from the mean."""
     contrasts = np.zeros((groups - 1, groups))
     for i in range(1, groups):
         contrasts[i - 1, :i], contrasts[i - 1, i] = 1.0, -i
@@ -134,73 +146,80 @@ def _helmert(groups: int) -> Array:
     return contrasts
 
 
-def _chance(contrasts: Array) -> _Chance:
-    """From tables of contrasts (G - 1, K, C): their covariance by seed and by subject, as mean squares."""
+def _estimate_chance(contrasts: Array) -> _Chance:
+    """Estimate the variances by chance from the mean squares of tables of contrasts (G - 1, K, C)."""
     number, seeds, subjects = contrasts.shape
     means = contrasts.mean(axis=(1, 2))
     by_seed = contrasts.mean(axis=2) - means[:, None]
     by_subject = contrasts.mean(axis=1) - means[:, None]
-    of_seeds, of_subjects = np.zeros((number, number)), np.zeros((number, number))
+    seed_covariance, subject_covariance = np.zeros((number, number)), np.zeros((number, number))
     if seeds > 1:
-        of_seeds = by_seed @ by_seed.T / (seeds * (seeds - 1))
+        seed_covariance = by_seed @ by_seed.T / (seeds * (seeds - 1))
     if subjects > 1:
-        of_subjects = by_subject @ by_subject.T / (subjects * (subjects - 1))
+        subject_covariance = by_subject @ by_subject.T / (subjects * (subjects - 1))
     if seeds > 1 and subjects > 1:
-        rest = contrasts - means[:, None, None] - by_seed[:, :, None] - by_subject[:, None, :]
-        rest = rest.reshape(number, -1)
-        of_subjects = of_subjects - rest @ rest.T / (seeds * subjects * (seeds - 1) * (subjects - 1))
-        roots, vectors = np.linalg.eigh(of_subjects)
-        of_subjects = (vectors * np.maximum(roots, 0.0)) @ vectors.T
-    seed, subject = float(np.trace(of_seeds)), float(np.trace(of_subjects))
-    seed_square = _squared_trace(of_seeds, seeds - 1)
-    squares = seed_square + 2 * float((of_seeds * of_subjects).sum()) + float((of_subjects**2).sum())
-    like = float(np.clip((seed + subject) ** 2 / squares, 1.0, number)) if squares > 0 else 1.0
+        residual = contrasts - means[:, None, None] - by_seed[:, :, None] - by_subject[:, None, :]
+        residual = residual.reshape(number, -1)
+        cells = seeds * subjects * (seeds - 1) * (subjects - 1)
+        subject_covariance = subject_covariance - residual @ residual.T / cells
+        # The difference of two estimates may have negative eigenvalues, which no covariance has.
+        eigenvalues, vectors = np.linalg.eigh(subject_covariance)
+        subject_covariance = (vectors * np.maximum(eigenvalues, 0.0)) @ vectors.T
+    seed, subject = float(np.trace(seed_covariance)), float(np.trace(subject_covariance))
+    seed_square = _trace_of_square(seed_covariance, seeds - 1)
+    mixed_square = 2 * float((seed_covariance * subject_covariance).sum())
+    squares = seed_square + mixed_square + float((subject_covariance**2).sum())
+    effective = float(np.clip((seed + subject) ** 2 / squares, 1.0, number)) if squares > 0 else 1.0
     seed_df = (seeds - 1) * seed**2 / seed_square if seed_square > 0 else 1.0
-    return _Chance(float(means @ means), seed, subject, like, seed_df, max(subjects - 1.0, 1.0))
+    return _Chance(float(means @ means), seed, subject, effective, seed_df, max(subjects - 1.0, 1.0))
 
 
-def _squared_trace(covariance: Array, df: int) -> float:
-    """Trace of the square of a true covariance, from an estimate with few degrees of freedom, whose own is too large.
+def _trace_of_square(covariance: Array, df: int) -> float:
+    """Estimate the trace of the square of a true covariance from an estimate with few degrees of freedom.
 
-    Unbiased under normality (moments of the Wishart distribution), within what is possible; with one degree of freedom
-    nothing is known of it, and it is taken as large as it can be.
+    The trace of the estimate's own square would be too large. This estimator is unbiased under normality (moments of
+    the Wishart distribution), and limited to the possible range. With one degree of freedom the largest possible value
+    is returned.
     """
-    trace = float(np.trace(covariance)) ** 2
+    squared_trace = float(np.trace(covariance)) ** 2
     if df < 2:
-        return trace
-    raw = df**2 / ((df - 1.0) * (df + 2.0)) * (float((covariance**2).sum()) - trace / df)
-    return float(min(max(raw, trace / covariance.shape[0]), trace))
+        return squared_trace
+    unbiased = df**2 / ((df - 1.0) * (df + 2.0)) * (float((covariance**2).sum()) - squared_trace / df)
+    return float(min(max(unbiased, squared_trace / covariance.shape[0]), squared_trace))
 
 
 def _noncentral(chance: _Chance, confidence: float) -> tuple[float, float]:
-    """Bounds of the root of the sum of squared true deviations."""
+    """Return the bounds of the root of the sum of squared true deviations."""
     from scipy import special
 
-    share, scale = chance.seeds / chance.expected, chance.expected / chance.like
+    share, scale = chance.seeds / chance.expected, chance.expected / chance.effective_contrasts
     seed_df, subject_df = (min(max(df, 1.0), _LARGE) for df in (chance.seed_df, chance.subject_df))
 
-    def below(true: float, ratio: float) -> float:
-        by = [special.ncfdtr(chance.like, df, true / scale, ratio) for df in (seed_df, subject_df)]
-        return float(share * by[0] + (1 - share) * by[1])
+    def cumulative(true: float, ratio: float) -> float:
+        """Return the probability of a ratio up to this one, given the true sum of squares."""
+        by_seed, by_subject = (
+            special.ncfdtr(chance.effective_contrasts, df, true / scale, ratio) for df in (seed_df, subject_df)
+        )
+        return float(share * by_seed + (1 - share) * by_subject)
 
     ratio, tail = chance.observed / chance.expected, (1 - confidence) / 2
-    # Means more alike than chance makes them do not prove a spread of 0.
-    typical = float(special.fdtri(chance.like, seed_df if share > 0.5 else subject_df, 0.5))
+    # Means that are more alike than by chance do not prove a spread of 0, so the upper bound uses at least the median.
+    median_ratio = float(special.fdtri(chance.effective_contrasts, seed_df if share > 0.5 else subject_df, 0.5))
     bounds = []
-    for level, at in ((1 - tail, ratio), (tail, max(ratio, typical))):
+    for level, limit in ((1 - tail, ratio), (tail, max(ratio, median_ratio))):
         low, high = 0.0, chance.observed + chance.expected
-        if below(0.0, at) <= level:
+        if cumulative(0.0, limit) <= level:
             high = 0.0
-        while high > 0 and below(high, at) > level:
+        while high > 0 and cumulative(high, limit) > level:
             low, high = high, 2 * high
-        for _ in range(50):
+        for _ in range(50):  # bisection to 2^-50 of the range
             middle = (low + high) / 2
-            low, high = (middle, high) if below(middle, at) > level else (low, middle)
+            low, high = (middle, high) if cumulative(middle, limit) > level else (low, middle)
         bounds.append(float(np.sqrt(high)))
     return bounds[0], bounds[1]
 
 
 _ROUNDING = 1e-24
-"""A variance so small, beside the squares, comes of rounding: nothing varies."""
+"""Variance, relative to the squares, below which it is rounding error and nothing varies."""
 _LARGE = 1e4
-"""Degrees of freedom that are as good as infinite."""
+"""Degrees of freedom that replace infinite ones, which scipy's function does not accept."""

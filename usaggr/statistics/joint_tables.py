@@ -1,8 +1,8 @@
-"""One table seeds x components for a linear combination of several tasks' (or scales') scores.
+"""Joint tables of seeds x components, for linear combinations of the scores of several tasks or scales.
 
-Tasks are fixed; the components of the test folds (samples tied by image or subject, across tasks) are the cases. What a
-component contributes to several tasks, and what a seed does to all of them at once, stays together, so that the
-two-way analysis of the joint table knows their covariances.
+Tasks are fixed effects. The cases are components of the test sets: samples connected by image or subject, across tasks.
+A component's effects on several tasks, and a seed's effects on all of them, stay in one row and one column. The two-way
+analysis of the joint table (two_way_anova.py) therefore includes their covariances.
 """
 
 from collections.abc import Sequence
@@ -15,38 +15,38 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Part:
-    """A task's table in a linear combination."""
+class WeightedTable:
+    """A task's table and its weight in a linear combination."""
 
     values: Array
-    """(K, C) pseudo-values; the same seeds in the same order in all parts."""
+    """(K seeds, C components) pseudo-values; the same seeds in the same order in all tables."""
     components: NDArray[np.int64]
-    """(C,) distinct ids of the components, comparable between parts."""
+    """(C,) distinct ids of the components, comparable between tables."""
     weight: float
 
 
-def joint_table(parts: Sequence[Part]) -> Array:
-    """(K, C) table over all components of the parts, whose mean over components is the combination, seed by seed.
+def joint_table(tables: Sequence[WeightedTable]) -> Array:
+    """Return the (K, C) table over all components whose mean over components is the combination, for each seed.
 
-    A part's own mean of a seed is spread evenly over all components; a component moves up or down from there by its
-    deviation in the parts that hold it, scaled so that the variance between components of the joint mean is the sum of
-    the parts' variances of theirs (and of covariances, where parts share components).
+    Each component starts at the weighted sum of the tables' means. Its deviations in the tables that contain it are
+    added, scaled so that variances add up: the variance between components of the joint mean is the sum of the tables'
+    variances, plus covariances where tables share components.
 
     Raises:
-        ValueError: no part, or parts with different numbers of seeds.
+        ValueError: there is no table, or tables have different numbers of seeds.
     """
-    if not parts or len({part.values.shape[0] for part in parts}) > 1:
-        raise ValueError("parts with the same seeds are needed, at least one")
-    everything = np.unique(np.concatenate([part.components for part in parts]))
-    total = everything.size
-    table = np.zeros((parts[0].values.shape[0], total))
-    for part in parts:
-        own = part.components.size
-        means = part.values.mean(axis=1, keepdims=True)
-        table += part.weight * means
-        if own > 1 and total > 1:
-            # Each part's own variance has a divisor of its own, the joint table one for all.
-            size = np.sqrt(total * (total - 1) / (own * (own - 1)))
-            places = np.searchsorted(everything, part.components)
-            table[:, places] += part.weight * size * (part.values - means)
-    return table
+    if not tables or len({table.values.shape[0] for table in tables}) > 1:
+        raise ValueError("need at least one table, and the same seeds in all tables")
+    all_components = np.unique(np.concatenate([table.components for table in tables]))
+    total = all_components.size
+    joint = np.zeros((tables[0].values.shape[0], total))
+    for table in tables:
+        count = table.components.size
+        means = table.values.mean(axis=1, keepdims=True)
+        joint += table.weight * means
+        if count > 1 and total > 1:
+            # The variance of a table's mean has the divisor count (count - 1), that of the joint table another one.
+            scale = np.sqrt(total * (total - 1) / (count * (count - 1)))
+            columns = np.searchsorted(all_components, table.components)
+            joint[:, columns] += table.weight * scale * (table.values - means)
+    return joint

@@ -1,7 +1,8 @@
-"""Where test data are too few for any interval to be trusted: rare classes, and differences that hang on few subjects.
+"""Minimum evidence: checks for rare classes, and for differences that depend on a few subjects.
 
-No interval built on a normal distribution covers rare failures: where 3 % of the subjects lose .8, a nominal 95 % is
-60 % with 30 subjects (docs/coverage.md). So a cell whose evidence rests on under ten subjects gets no verdict.
+Intervals that assume a normal distribution do not cover rare failures. If 3 % of the subjects lose .8, a nominal 95 %
+interval covers 60 % with 30 subjects (docs/coverage.md). A cell whose evidence rests on fewer than ten subjects
+therefore gets no verdict.
 """
 
 import numpy as np
@@ -10,20 +11,20 @@ from numpy.typing import ArrayLike, NDArray
 Array = NDArray[np.float64]
 
 FEWEST = 10
-"""Subjects in the rarer class, or subjects that fail: under so many there is no verdict."""
+"""Smallest number of subjects in the rarer class, or of failing subjects, that allows a verdict."""
 FAR = 5.0
-"""Robust standard deviations from the median, from which on a subject's difference is a failure (or a rescue)."""
+"""Robust standard deviations from the median beyond which a subject's difference is a failure (or a rescue)."""
 MOST = 0.75
-"""Share of the variance between subjects."""
+"""Share of the variance between subjects above which it depends on the failing ones."""
 
 
 def rarer_class(labels: NDArray[np.int64], subjects: NDArray[np.int64], classes: int) -> int:
-    """Subjects that have a sample within, or without, the class of which there are fewest: the smallest such count.
+    """Return the smallest number of subjects with a sample of a class, or with a sample outside it, over all classes.
 
     Args:
         labels: (N,) classes in [0, K).
         subjects: (N,) index of the sample's subject.
-        classes: K. Classes that no sample has, or all have, are not counted: they have no AUC.
+        classes: number K of classes. A class of no sample or of all samples is left out, because it has no AUC.
     """
     counts = []
     for label in range(classes):
@@ -34,31 +35,31 @@ def rarer_class(labels: NDArray[np.int64], subjects: NDArray[np.int64], classes:
 
 
 def differs_in_few(table: ArrayLike) -> NDArray[np.bool_]:
-    """Whether under ten subjects differ from the most common difference at all; of tables (..., K, C).
+    """Return whether fewer than ten subjects differ from the median difference, for each of tables (..., K, C).
 
-    So it is where both groupings are right, or perfectly ranked, on nearly all subjects: there is nothing to judge by.
+    This happens if both groupings are correct on nearly all subjects, so that there is nothing to compare.
     """
-    away, least, _ = _distances(table)
-    return np.asarray((away > least).sum(axis=-1) < FEWEST)
+    distances, tolerance, _ = _distances(table)
+    return np.asarray((distances > tolerance).sum(axis=-1) < FEWEST)
 
 
 def hangs_on_few(table: ArrayLike) -> NDArray[np.bool_]:
-    """Whether some, but under ten, subjects make up most of the variance between subjects; of tables (..., K, C).
+    """Return whether 1 to 9 subjects make up most of the variance between subjects, for each of tables (..., K, C).
 
-    Counted are those whose difference, averaged over seeds, is more than FAR robust standard deviations (1.4826 times
-    the median absolute deviation) from the median of all. For scores that are means over samples: in those of a whole
-    fold (AUC, F1) the subjects of a rarer class weigh more by nature.
+    A subject counts if its difference, averaged over seeds, is more than FAR robust standard deviations (1.4826 times
+    the median absolute deviation) from the median. The check is meant for scores that are means over samples. In scores
+    of a complete test set (AUC, F1) the subjects of a rarer class always weigh more.
     """
-    away, least, squares = _distances(table)
-    robust = 1.4826 * np.median(away, axis=-1, keepdims=True)
-    far = away > np.maximum(FAR * robust, least)
-    share, number = (squares * far).sum(axis=-1), far.sum(axis=-1)
+    distances, tolerance, squares = _distances(table)
+    robust_sd = 1.4826 * np.median(distances, axis=-1, keepdims=True)
+    is_far = distances > np.maximum(FAR * robust_sd, tolerance)
+    share, number = (squares * is_far).sum(axis=-1), is_far.sum(axis=-1)
     return np.asarray((number > 0) & (number < FEWEST) & (share > MOST * squares.sum(axis=-1)))
 
 
 def _distances(table: ArrayLike) -> tuple[Array, Array, Array]:
-    """Of each subject's difference from the median, what counts as none, and squares about the mean."""
+    """Return (..., C) distances from the median, the tolerance for rounding, and (..., C) squares about the mean."""
     values = np.asarray(table, dtype=float).mean(axis=-2)
-    centre = np.median(values, axis=-1, keepdims=True)
-    # Equal but for rounding is equal: pseudo-values come from divisions.
-    return np.abs(values - centre), 1e-9 * (1 + np.abs(centre)), (values - values.mean(axis=-1, keepdims=True)) ** 2
+    center = np.median(values, axis=-1, keepdims=True)
+    # The tolerance is for rounding: pseudo-values come from divisions.
+    return np.abs(values - center), 1e-9 * (1 + np.abs(center)), (values - values.mean(axis=-1, keepdims=True)) ** 2

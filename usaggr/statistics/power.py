@@ -1,4 +1,7 @@
-"""How many seeds decide, and what differences can be decided: from the parts of a difference's variance."""
+"""Power: the number of seeds that decide a difference, and the smallest detectable difference.
+
+Both follow from the variance components of a difference: between seeds, between subjects, and residual.
+"""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -9,38 +12,41 @@ from usaggr.statistics.variance_pooling import LEVEL
 Array = NDArray[np.float64]
 
 MOST_SEEDS = 1000
-"""More seeds are no answer."""
+"""Largest number of seeds that is considered."""
 POWER = 0.8
-"""With which a difference is to be found."""
+"""Default probability with which a true difference is declared."""
 _SEED_POINTS, _OTHER_POINTS, _SUBJECT_POINTS = 48, 5, 6
-"""Of the quadrature over what mean squares may come out as: of a cell's seeds, of those pooled with it, of subjects."""
+"""Numbers of quadrature points over distributions of mean squares: a cell's seeds, seeds pooled with it, subjects."""
 
 
 def seeds_needed(estimate: Estimate, seeds: int, margin: float, level: float) -> int | None:
-    """The smallest number of seeds at which the difference would be decided, if it and its variance stay what they are.
+    """Return the smallest number of seeds that would decide a difference, if it and its variance stay the same.
 
-    Decided is: certainly not 0 at `level` (two-sided), or certainly above -margin at half of it. The subjects stay the
-    same, so that no number of seeds may do: None, as for a single seed, which tells nothing of how seeds vary.
+    A difference is decided if its interval excludes 0 (two-sided `level`), or lies above -margin (half of `level`).
 
     Args:
-        estimate: of one difference, positive where better.
-        seeds: that it rests on.
-        margin: of non-inferiority, above 0.
-        level: of the two-sided test; for a family of m cells its level over m, as in Holm's first step.
+        estimate: estimate of one difference, positive if better.
+        seeds: number of seeds of the estimate.
+        margin: margin of non-inferiority, above 0.
+        level: level of the two-sided test; for a family of m cells, the family's level over m, as in Holm's first step.
+
+    Returns:
+        None if no number of seeds is enough, because the subjects stay the same, or if there is a single seed, which
+        does not show how seeds vary.
     """
     if seeds < 2:
         return None
     more = np.arange(seeds + 1, MOST_SEEDS + 1)
     later = Estimate(
         np.full(more.shape, float(estimate.value)),
-        float(estimate.seed_part) * seeds / more,
-        np.full(more.shape, float(estimate.subject_part)),
+        float(estimate.seed_variance) * seeds / more,
+        np.full(more.shape, float(estimate.subject_variance)),
         float(estimate.seed_df) * (more - 1) / (seeds - 1),
         np.full(more.shape, float(estimate.subject_df)),
     )
     low, high = later.interval(1 - level)
-    decided = (low > 0) | (high < 0) | (low > -margin)
-    return int(more[decided.argmax()]) if decided.any() else None
+    is_decided = (low > 0) | (high < 0) | (low > -margin)
+    return int(more[is_decided.argmax()]) if is_decided.any() else None
 
 
 def power(
@@ -53,26 +59,27 @@ def power(
     level: ArrayLike,
     pooled: ArrayLike = 1.0,
 ) -> Array:
-    """Probability that a true difference is declared: that its interval lies on the right side of 0.
+    """Return the probability that a true difference is declared, because its interval lies on its side of 0.
 
-    It is also the probability that a true difference of 0 is declared to be above -difference, at half the level: what
-    decides a difference decides a margin of the same size. All arguments are broadcast.
+    This is also the probability that a true difference of 0 is declared to be above -difference, at half the level.
+    Seeds that decide a difference therefore decide a margin of the same size. All arguments are broadcast.
 
-    The interval is that of `crossed.estimate`, and what its two parts may be estimated as is integrated over, as the
-    mean squares of normal effects are chi-square; the residual's is taken as known.
+    The interval is that of `two_way_anova.estimate`. The probability is integrated over the possible estimates of both
+    variance components, because mean squares of normal effects have chi-square distributions. The residual variance is
+    taken as given.
 
     Args:
-        difference: true one, above 0.
-        seed_sd: of the difference between seeds, over all subjects there could be.
-        subject_sd: of the difference between subjects, over all seeds there could be.
-        residual_sd: of what is left of one seed and subject.
-        seeds: K; with one, the interval knows of subjects alone.
-        subjects: C, from 2 on.
-        level: of the two-sided test; for a family of m cells its level over m, as in Holm's first step.
-        pooled: how many cells' worth of degrees of freedom the seeds' variance has (see pooling.py).
+        difference: true difference, above 0.
+        seed_sd: standard deviation of the difference between seeds, in the limit of many subjects.
+        subject_sd: standard deviation of the difference between subjects, in the limit of many seeds.
+        residual_sd: standard deviation of the residual of one seed and subject.
+        seeds: number K of seeds; with one, the interval includes the variance between subjects alone.
+        subjects: number C of subjects, from 2.
+        level: level of the two-sided test; for a family of m cells, the family's level over m, as in Holm's first step.
+        pooled: degrees of freedom of the seeds' variance, in multiples of one cell's (see variance_pooling.py).
     """
     true, half = _half_widths(seed_sd, subject_sd, residual_sd, seeds, subjects, level, pooled)
-    return _chance(np.asarray(difference, dtype=float), true, half)
+    return _probability_declared(np.asarray(difference, dtype=float), true, half)
 
 
 def smallest_difference(
@@ -82,16 +89,27 @@ def smallest_difference(
     seeds: ArrayLike,
     subjects: ArrayLike,
     level: ArrayLike,
-    wanted: float = POWER,
+    target_power: float = POWER,
     pooled: ArrayLike = 1.0,
 ) -> Array:
-    """The smallest true difference that is declared with the wanted power, in (0, 1); other arguments as in `power`."""
+    """Return the smallest true difference that is declared with the target power.
+
+    Args:
+        seed_sd: as in `power`.
+        subject_sd: as in `power`.
+        residual_sd: as in `power`.
+        seeds: as in `power`.
+        subjects: as in `power`.
+        level: as in `power`.
+        target_power: probability in (0, 1) with which the difference is declared.
+        pooled: as in `power`.
+    """
     true, half = _half_widths(seed_sd, subject_sd, residual_sd, seeds, subjects, level, pooled)
     low, high = np.zeros(true.shape), half.max(axis=-1) + 10 * true
-    for _ in range(40):
+    for _ in range(40):  # bisection to 2^-40 of the range
         middle = (low + high) / 2
-        enough = _chance(middle, true, half) >= wanted
-        low, high = np.where(enough, low, middle), np.where(enough, middle, high)
+        is_enough = _probability_declared(middle, true, half) >= target_power
+        low, high = np.where(is_enough, low, middle), np.where(is_enough, middle, high)
     return np.asarray(high)
 
 
@@ -102,105 +120,126 @@ def seeds_to_decide(
     residual_sd: ArrayLike,
     subjects: ArrayLike,
     level: ArrayLike,
-    wanted: float = POWER,
+    target_power: float = POWER,
     pooled: ArrayLike = 1.0,
 ) -> Array:
-    """The smallest number of seeds, from 2 on, at which a true difference is declared with the wanted power.
+    """Return the smallest number of seeds, from 2, with which a true difference is declared with the target power.
 
-    NaN where not even MOST_SEEDS are enough: more subjects are needed. Arguments as in `power`.
+    Args:
+        difference: as in `power`.
+        seed_sd: as in `power`.
+        subject_sd: as in `power`.
+        residual_sd: as in `power`.
+        subjects: as in `power`.
+        level: as in `power`.
+        target_power: probability in (0, 1) with which the difference is declared.
+        pooled: as in `power`.
+
+    Returns:
+        Number of seeds; NaN if not even MOST_SEEDS are enough, so that more subjects are needed.
     """
     arguments = (difference, seed_sd, subject_sd, residual_sd, subjects, level, pooled)
-    size, seed, subject, residual, columns, at, cells = np.broadcast_arrays(*(np.asarray(a, float) for a in arguments))
+    size, seed, subject, residual, columns, alpha, cells = np.broadcast_arrays(
+        *(np.asarray(argument, float) for argument in arguments)
+    )
     low, high = np.full(size.shape, 1), np.full(size.shape, MOST_SEEDS)
-    possible = power(size, seed, subject, residual, high, columns, at, cells) >= wanted
+    is_possible = power(size, seed, subject, residual, high, columns, alpha, cells) >= target_power
     while (high - low > 1).any():
         middle = (low + high + 1) // 2
-        enough = power(size, seed, subject, residual, np.maximum(middle, 2), columns, at, cells) >= wanted
-        low, high = np.where(enough, low, middle), np.where(enough, np.minimum(high, middle), high)
-    return np.where(possible, high, np.nan)
+        is_enough = power(size, seed, subject, residual, np.maximum(middle, 2), columns, alpha, cells) >= target_power
+        low, high = np.where(is_enough, low, middle), np.where(is_enough, np.minimum(high, middle), high)
+    return np.where(is_possible, high, np.nan)
 
 
 def auc_variance(area: float, positives: int, negatives: int) -> float:
-    """Variance of an area under the ROC curve over subjects (Hanley and McNeil, Radiology 1982).
+    """Return the variance of an area under the ROC curve over subjects (Hanley and McNeil, Radiology 1982).
 
     Args:
-        area: the true one, in (0, 1).
-        positives: subjects of the class, from 1 on.
-        negatives: the others, from 1 on.
+        area: true area, in (0, 1).
+        positives: number of subjects of the class, from 1.
+        negatives: number of other subjects, from 1.
     """
     first, second = area / (2 - area), 2 * area**2 / (1 + area)
     spread = area * (1 - area) + (positives - 1) * (first - area**2) + (negatives - 1) * (second - area**2)
     return spread / (positives * negatives)
 
 
-def _chance(difference: Array, true: Array, half: Array) -> Array:
-    """Of a difference beyond half of its interval, given the true standard error."""
+def _probability_declared(difference: Array, true: Array, half: Array) -> Array:
+    """Return the probability (...) that an estimated difference exceeds the half width of its interval.
+
+    Args:
+        difference: (...) true difference.
+        true: (...) true standard error.
+        half: (..., Q) equally likely half widths.
+    """
     from scipy import special
 
-    safe = np.maximum(true, np.finfo(float).tiny)[..., None]
-    return np.asarray(special.ndtr((difference[..., None] - half) / safe).mean(axis=-1))
+    divisor = np.maximum(true, np.finfo(float).tiny)[..., None]
+    return np.asarray(special.ndtr((difference[..., None] - half) / divisor).mean(axis=-1))
 
 
 def _half_widths(*arguments: ArrayLike) -> tuple[Array, Array]:
-    """True standard error (...), and half widths (..., Q) of intervals that are equally likely."""
+    """Return the true standard error (...) and equally likely half widths (..., Q), for the arguments of `power`."""
     from scipy import special
 
     seed_sd, subject_sd, residual_sd, seeds, subjects, level, pooled = np.broadcast_arrays(
         *(np.asarray(argument, dtype=float) for argument in arguments)
     )
     residual = residual_sd**2 / (seeds * subjects)
-    of_seeds = seed_sd**2 / seeds + residual
-    of_subjects = subject_sd**2 / subjects
+    seed_variance = seed_sd**2 / seeds + residual
+    subject_variance = subject_sd**2 / subjects
     subject_df = subjects - 1
 
-    def likely(df: Array, points: int) -> Array:
-        """Mean square over its expectation, at the middles of equal parts of its distribution."""
+    def chi_square_ratios(df: Array, points: int) -> Array:
+        """Return quantiles of a mean square over its expectation, in the middle of intervals of equal probability."""
         middles = (np.arange(points) + 0.5) / points
-        safe = np.maximum(df, 0.5)[..., None]
-        return np.asarray(2 * special.gammaincinv(safe / 2, middles) / safe)
+        positive_df = np.maximum(df, 0.5)[..., None]
+        return np.asarray(2 * special.gammaincinv(positive_df / 2, middles) / positive_df)
 
-    single = (seeds == 1)[..., None]
-    own = likely(np.maximum(seeds - 1, 0.0), _SEED_POINTS)
-    others = likely(np.maximum((seeds - 1) * (pooled - 1), 0.0), _OTHER_POINTS)
-    seen, seed_df = _pooled(own, others, seeds - 1, pooled)
-    by_seed = np.where(single, 0.0, of_seeds[..., None] * seen)
-    whole = (of_subjects + residual)[..., None] * likely(subject_df, _SUBJECT_POINTS)
-    by_subject = np.where(single, whole, np.maximum(whole - residual[..., None], 0.0))
-    shape = (*seeds.shape, seen.shape[-1], _SUBJECT_POINTS)
-    seed_part = np.broadcast_to(by_seed[..., :, None], shape)
-    subject_part = np.broadcast_to(by_subject[..., None, :], shape)
-    found = Estimate(
+    has_one_seed = (seeds == 1)[..., None]
+    cell_ratios = chi_square_ratios(np.maximum(seeds - 1, 0.0), _SEED_POINTS)
+    other_ratios = chi_square_ratios(np.maximum((seeds - 1) * (pooled - 1), 0.0), _OTHER_POINTS)
+    ratios, seed_df = _pool_ratios(cell_ratios, other_ratios, seeds - 1, pooled)
+    by_seed = np.where(has_one_seed, 0.0, seed_variance[..., None] * ratios)
+    # With several seeds the residual is subtracted from the subjects' mean square; one seed has no residual.
+    mean_square = (subject_variance + residual)[..., None] * chi_square_ratios(subject_df, _SUBJECT_POINTS)
+    by_subject = np.where(has_one_seed, mean_square, np.maximum(mean_square - residual[..., None], 0.0))
+    shape = (*seeds.shape, ratios.shape[-1], _SUBJECT_POINTS)
+    possible = Estimate(
         np.zeros(shape),
-        seed_part,
-        subject_part,
+        np.broadcast_to(by_seed[..., :, None], shape),
+        np.broadcast_to(by_subject[..., None, :], shape),
         np.broadcast_to(seed_df[..., :, None], shape),
         np.broadcast_to(subject_df[..., None, None], shape),
     )
-    half = found.critical(1 - level[..., None, None]) * found.se
-    return np.asarray(np.sqrt(of_seeds + of_subjects)), half.reshape(*seeds.shape, -1)
+    half = possible.critical(1 - level[..., None, None]) * possible.se
+    return np.asarray(np.sqrt(seed_variance + subject_variance)), half.reshape(*seeds.shape, -1)
 
 
-def _pooled(own: Array, others: Array, df: Array, cells: Array) -> tuple[Array, Array]:
-    """Mean squares between seeds as the rule of pooling.py leaves them, and their degrees of freedom, (..., Q * R).
+def _pool_ratios(cell_ratios: Array, other_ratios: Array, df: Array, cells: Array) -> tuple[Array, Array]:
+    """Apply the rule of variance_pooling.py to possible mean squares between seeds.
 
     Args:
-        own: (..., Q) likely mean squares of a cell, over their expectation.
-        others: (..., R) likely ones of the cells that it is pooled with.
-        df: (...,) degrees of freedom of a cell's own.
-        cells: (...,) how many cells' worth there are, itself among them; 1: none to pool with.
+        cell_ratios: (..., Q) possible mean squares of a cell, over their expectation.
+        other_ratios: (..., R) possible mean squares of the cells that it may be pooled with.
+        df: (...) degrees of freedom of a cell's mean square.
+        cells: (...) number of cells, including itself, whose degrees of freedom are available; 1: no pooling.
+
+    Returns:
+        Mean squares after pooling and their degrees of freedom, both (..., Q * R).
     """
     from scipy import special
 
-    one, rest = own[..., :, None], np.maximum(others[..., None, :], np.finfo(float).tiny)
+    cell, others = cell_ratios[..., :, None], np.maximum(other_ratios[..., None, :], np.finfo(float).tiny)
     f, g = df[..., None, None], (df * (cells - 1))[..., None, None]
-    alone = (cells <= 1)[..., None, None] | (f <= 0)
-    f, g = np.where(alone, 1.0, f), np.where(alone, 1.0, g)
-    mean = (f * one + g * rest) / (f + g)
+    is_alone = (cells <= 1)[..., None, None] | (f <= 0)
+    f, g = np.where(is_alone, 1.0, f), np.where(is_alone, 1.0, g)
+    mean = (f * cell + g * others) / (f + g)
     # Bartlett's test of two mean squares: the cell's own, and all others together.
-    statistic = (f + g) * np.log(mean) - f * np.log(np.maximum(one, np.finfo(float).tiny)) - g * np.log(rest)
-    alike = special.chdtrc(1.0, statistic / (1 + (1 / f + 1 / g - 1 / (f + g)) / 3)) > LEVEL
-    pool = alike & ~alone
-    squares = np.where(pool, np.maximum(one, mean), one)
-    freedom = np.where(pool, f + g, np.broadcast_to(df[..., None, None], squares.shape))
-    shape = (*own.shape[:-1], -1)
-    return squares.reshape(shape), np.maximum(freedom, 0.0).reshape(shape)
+    statistic = (f + g) * np.log(mean) - f * np.log(np.maximum(cell, np.finfo(float).tiny)) - g * np.log(others)
+    is_homogeneous = special.chdtrc(1.0, statistic / (1 + (1 / f + 1 / g - 1 / (f + g)) / 3)) > LEVEL
+    is_pooled = is_homogeneous & ~is_alone
+    squares = np.where(is_pooled, np.maximum(cell, mean), cell)
+    pooled_df = np.where(is_pooled, f + g, np.broadcast_to(df[..., None, None], squares.shape))
+    shape = (*cell_ratios.shape[:-1], -1)
+    return squares.reshape(shape), np.maximum(pooled_df, 0.0).reshape(shape)

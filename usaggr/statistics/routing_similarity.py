@@ -1,7 +1,7 @@
-"""What routing says of experts and tasks: dead experts, how evenly tokens are spread, which tasks are alike.
+"""Measures of routing in a mixture of experts: balance over experts, and similarity of tasks.
 
-Experts of different models have nothing to do with each other: all of this is of one model, and only what does not
-depend on the experts' numbers may be averaged over models.
+Experts of different models are unrelated, also if they have the same number. Each measure is of one model. Only
+measures that do not depend on the numbering of experts may be averaged over models.
 """
 
 from dataclasses import dataclass
@@ -14,22 +14,22 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class TaskTree:
-    """Tasks joined by how alike they are routed (average linkage)."""
+    """Hierarchical clustering of tasks by the similarity of their routing (average linkage)."""
 
     order: tuple[int, ...]
-    """Tasks in an order in which like ones are neighbours."""
+    """Tasks in an order in which similar ones are neighbors."""
     merges: Array
-    """(T - 1, 4) scipy's linkage matrix: the two clusters that are joined, 1 - similarity there, tasks of both."""
+    """(T - 1, 4) scipy's linkage matrix: the two joined clusters, 1 - similarity, number of tasks in both."""
 
 
 def normalised_entropy(weights: ArrayLike) -> Array:
-    """Shannon entropy over log E, in [0, 1]: 1 where all experts weigh alike, 0 where one has everything.
+    """Return the Shannon entropy over log E: 1 for equal weights, 0 if one expert has all weight.
 
     Args:
-        weights: (..., E) of at least 0, of any sum above 0.
+        weights: (..., E experts) weights of at least 0, with any sum above 0.
 
     Returns:
-        (...). With a single expert there is nothing to tell apart: 0.
+        (...) entropy in [0, 1]; 0 with a single expert.
     """
     from scipy.special import entr
 
@@ -42,19 +42,19 @@ def normalised_entropy(weights: ArrayLike) -> Array:
 
 
 def routing_similarity(shares: ArrayLike) -> Array:
-    """How alike tasks are routed inside one model: 1 less the Jensen-Shannon distance (base 2), mean over blocks.
+    """Return the similarity of the routing of tasks in one model.
 
-    The distance, the square root of the divergence, is taken, and not the divergence itself: it is a metric (Endres and
-    Schindelin 2003), and so is its mean over blocks, as a clustering of tasks by it should have it; and near 0, where
-    routers mostly are, it falls in proportion to the difference of the shares, while the divergence falls with its
-    square and would call all tasks alike.
+    It is 1 minus the Jensen-Shannon distance (base 2), mean over transformer blocks. The distance is the square root of
+    the divergence. It is used for two reasons. It is a metric (Endres and Schindelin 2003), as is its mean over blocks,
+    which suits clustering. And near 0, where most routers are, it is proportional to the difference of the shares. The
+    divergence is proportional to its square, and would show all tasks as similar.
 
     Args:
-        shares: (T tasks, B transformer blocks, E experts), at least 0, summing to a number above 0 over experts.
+        shares: (T tasks, B transformer blocks, E experts) shares of tokens, at least 0, with a sum above 0 over
+            experts.
 
     Returns:
-        (T, T) in [0, 1], symmetric, 1 on the diagonal: 1 where shares are equal in every block, 0 where two tasks have
-        no expert in common.
+        (T, T) symmetric similarities in [0, 1]: 1 if shares are equal in every block, 0 if two tasks share no expert.
     """
     from scipy.special import entr
 
@@ -63,7 +63,7 @@ def routing_similarity(shares: ArrayLike) -> Array:
     entropy = entr(values).sum(axis=-1)
     middle = entr((values[:, None] + values[None, :]) / 2).sum(axis=-1)
     divergence = (middle - (entropy[:, None] + entropy[None, :]) / 2) / np.log(2)
-    # Rounding leaves some 1e-16, of either sign, where shares are equal, and its root would be no rounding any more.
+    # For equal shares rounding leaves about 1e-16 of either sign, whose root would be visible.
     divergence[divergence < 1e-14] = 0.0
     similarity: Array = 1.0 - np.sqrt(np.minimum(divergence, 1.0)).mean(axis=-1)
     np.fill_diagonal(similarity, 1.0)
@@ -71,36 +71,36 @@ def routing_similarity(shares: ArrayLike) -> Array:
 
 
 def task_tree(similarity: ArrayLike) -> TaskTree:
-    """Join tasks by average linkage of 1 - similarity, the leaves in the order of least distance between neighbours.
+    """Cluster tasks by average linkage of 1 - similarity, with leaves in the order of least distance between neighbors.
 
     Args:
-        similarity: (T, T) symmetric, in [0, 1].
+        similarity: (T, T) symmetric similarities in [0, 1].
 
     Raises:
-        ValueError: fewer than two tasks, or a similarity that is no number.
+        ValueError: there are fewer than two tasks, or a similarity is not finite.
     """
     from scipy.cluster.hierarchy import leaves_list, linkage
 
     values = np.asarray(similarity, dtype=float)
     if len(values) < 2 or not np.isfinite(values).all():
-        raise ValueError("similarities between at least two tasks are needed, all of them known")
-    apart = 1.0 - values[np.triu_indices(len(values), k=1)]
-    # Rounded, so that ties are ties on every machine.
-    merges = linkage(np.round(apart, 12), method="average", optimal_ordering=True)
+        raise ValueError("need finite similarities between at least two tasks")
+    distances = 1.0 - values[np.triu_indices(len(values), k=1)]
+    # Rounded, so that equal distances are equal on every machine.
+    merges = linkage(np.round(distances, 12), method="average", optimal_ordering=True)
     return TaskTree(tuple(int(task) for task in leaves_list(merges)), np.asarray(merges, dtype=float))
 
 
 def nearest_tasks(similarity: ArrayLike) -> NDArray[np.intp]:
-    """(T,) the most similar other task of each; the first of equals.
+    """Return (T,) the index of the most similar other task of each task; of equally similar ones, the first.
 
     Args:
-        similarity: (T, T), of at least two tasks.
+        similarity: (T, T) similarities of at least two tasks.
 
     Raises:
-        ValueError: a task alone has no neighbour.
+        ValueError: there is only one task.
     """
     values = np.array(similarity, dtype=float)
     if len(values) < 2:
-        raise ValueError("a task alone has no neighbour")
+        raise ValueError("need at least two tasks")
     np.fill_diagonal(values, -np.inf)
     return np.asarray(np.round(values, 12).argmax(axis=1))

@@ -1,7 +1,7 @@
-"""How a difference changes with the number of training samples: slopes per tenfold, and where the line crosses zero.
+"""Trend of a difference over the number of training samples: slope per tenfold samples, and crossing with zero.
 
-A least-squares line is a linear combination of the differences with weights that depend on the sizes alone, so that
-its slope has a table seeds x components of its own (joint.py) and an interval from crossed.py.
+A least-squares line is a linear combination of the differences, with weights that depend on the sizes alone. Its slope
+therefore has a joint table of seeds x components (joint_tables.py) and an interval (two_way_anova.py).
 """
 
 from collections.abc import Sequence
@@ -15,138 +15,157 @@ from usaggr.statistics.two_way_anova import estimate
 Array = NDArray[np.float64]
 
 LEAST_SPAN = 1.5
-"""Largest over smallest size, under which a task says too little about size to have a slope."""
+"""Smallest ratio of the largest to the smallest size of a task that allows a slope."""
 NEAR = 2.0
-"""A factor on either side of the sizes of a task, within which its line is believed."""
-
+"""Factor beyond the smallest and largest size of a task within which its line is trusted."""
 
 ROUNDING = 1e-12
-"""Standard errors so small, beside the value, come of rounding: nothing varies."""
+"""Standard error, relative to the value, below which it is rounding error and nothing varies."""
 
 
 @dataclass(frozen=True)
 class Crossing:
-    """The size at which a line of the difference crosses zero."""
+    """Number of training samples at which the line of a difference crosses zero."""
 
     size: float | None
-    """Training samples; None where the data do not bear one."""
+    """Number of training samples; None if the data do not allow an estimate."""
     low: float | None = None
-    """Of Fieller's interval, and not under one sample; None where there is no crossing."""
+    """Lower bound of Fieller's interval, at least one sample; None without a crossing."""
     high: float | None = None
+    """Upper bound; None without a crossing."""
     why: str = ""
-    """Why there is no crossing."""
+    """Reason why there is no crossing; empty otherwise."""
 
 
 @dataclass(frozen=True)
 class Association:
-    """How two quantities go together over tasks or groups of tasks, which are taken as a sample."""
+    """Association of two quantities over tasks or groups of tasks, which are treated as a random sample."""
 
     points: int
     rho: float
-    """Spearman's rank correlation; NaN under 4 points, or where one quantity does not vary."""
+    """Spearman's rank correlation; NaN with fewer than 4 points, or if one quantity does not vary."""
     p: float
+    """P value of the rank correlation."""
     slope: float
-    """By least squares."""
+    """Least-squares slope, with the bounds `low` and `high`."""
     low: float
     high: float
 
 
 def bears_slope(sizes: ArrayLike) -> bool:
-    """Whether sizes (n,), in samples, differ enough for a slope."""
+    """Return whether sizes (n,), in samples, differ enough for a slope."""
     size = np.asarray(sizes, dtype=float)
     return bool(size.size > 1 and size.max() >= LEAST_SPAN * size.min())
 
 
 def slope_weights(sizes: ArrayLike) -> Array:
-    """(n,) weights of the differences at these sizes whose sum is the least-squares slope per tenfold size."""
+    """Return (n,) weights of the differences at these sizes; the weighted sum is the slope per tenfold size."""
     x = np.log10(np.asarray(sizes, dtype=float))
-    away = x - x.mean()
-    return np.asarray(away / (away**2).sum())
+    deviations = x - x.mean()
+    return np.asarray(deviations / (deviations**2).sum())
 
 
-def level_weights(sizes: ArrayLike, at: float) -> Array:
-    """(n,) weights whose sum is the height of the least-squares line at a size."""
+def level_weights(sizes: ArrayLike, size: float) -> Array:
+    """Return (n,) weights of the differences at these sizes; the weighted sum is the line's height at `size`."""
     x = np.log10(np.asarray(sizes, dtype=float))
-    return np.asarray(1 / x.size + (np.log10(at) - x.mean()) * slope_weights(sizes))
+    return np.asarray(1 / x.size + (np.log10(size) - x.mean()) * slope_weights(sizes))
 
 
 def fieller(
     height: float, slope: float, covariance: tuple[float, float, float], critical: float
 ) -> tuple[float, float] | None:
-    """Confidence set of the zero of height + slope x (Fieller, J R Stat Soc B 1954); None where it is not an interval.
+    """Return the confidence set of the zero of height + slope x (Fieller, J R Stat Soc B 1954).
 
     Args:
-        height: of the line at x = 0.
-        slope: of the line.
+        height: height of the line at x = 0.
+        slope: slope of the line.
         covariance: var(height), cov(height, slope), var(slope).
-        critical: how many standard errors make the interval.
+        critical: number of standard errors of the interval's half width.
+
+    Returns:
+        Lower and upper bound; None if the set is not an interval.
     """
-    var_height, both, var_slope = covariance
+    var_height, cov_height_slope, var_slope = covariance
     square = critical**2
     a = slope**2 - square * var_slope
-    b = height * slope - square * both
+    b = height * slope - square * cov_height_slope
     c = height**2 - square * var_height
-    root = b**2 - a * c
-    if a <= 0 or root < 0:
+    discriminant = b**2 - a * c
+    if a <= 0 or discriminant < 0:
         return None
-    ends = (-b + np.array([-1.0, 1.0]) * np.sqrt(root)) / a
+    ends = (-b + np.array([-1.0, 1.0]) * np.sqrt(discriminant)) / a
     return float(ends[0]), float(ends[1])
 
 
-def crossing(height: Array, slope: Array, centre: float, ranges: Sequence[tuple[float, float]],
+def crossing(height: Array, slope: Array, center: float, ranges: Sequence[tuple[float, float]],
              confidence: float) -> Crossing:  # fmt: skip
-    """Where a line of the difference against log10 of the size is zero, if the data bear it.
+    """Estimate where the line of a difference against log10 of the size is zero, if the data allow it.
 
-    They do where the slope is certain (its interval excludes 0) and at least half of the tasks were seen near the
-    crossing, at sizes within a factor NEAR of it.
+    Two conditions must hold: the slope's interval excludes 0, and at least half of the tasks were trained at sizes
+    within a factor NEAR of the crossing.
 
     Args:
-        height: (K, C) table of the line's height at the size `centre`.
-        slope: (K, C) table of its slope per tenfold size, with the same seeds and components.
-        centre: size, best in the middle of those observed.
+        height: (K seeds, C components) joint table of the line's height at the size `center`.
+        slope: (K, C) joint table of its slope per tenfold size, with the same seeds and components.
+        center: a size, preferably in the middle of the observed ones.
         ranges: smallest and largest size of each task.
-        confidence: of the interval, in (0, 1).
+        confidence: confidence of the interval, in (0, 1).
     """
-    level, rise, both = estimate(height), estimate(slope), estimate(height + slope)
+    level, rise, total = estimate(height), estimate(slope), estimate(height + slope)
     a, b = float(level.value), float(rise.value)
     low, high = (float(bound) for bound in rise.interval(confidence))
     if not float(rise.se) > ROUNDING * (1 + abs(b)):
-        return Crossing(None, why="no seed and no test subject differs, so that the slope has no interval")
+        return Crossing(None, why="seeds and test subjects do not differ, so that the slope has no interval")
     if not (low > 0 or high < 0):
-        return Crossing(None, why="the slope is not certain: by these runs alone, its interval includes 0")
-    at = centre * 10.0 ** np.clip(-a / b, -20.0, 20.0)
-    near = sum(first / NEAR <= at <= last * NEAR for first, last in ranges)
+        return Crossing(None, why="the slope is not certain: its interval includes 0")
+    size = center * 10.0 ** np.clip(-a / b, -20.0, 20.0)  # clipped, as a flat line would overflow
+    near = sum(smallest / NEAR <= size <= largest * NEAR for smallest, largest in ranges)
     if 2 * near < len(ranges):
-        return Crossing(None, why=_beyond(float(at), near, ranges))
-    variances = [float(found.se) ** 2 for found in (level, both, rise)]
+        return Crossing(None, why=_explain_extrapolation(float(size), near, ranges))
+    # var(height + slope) = var(height) + var(slope) + 2 cov(height, slope)
+    variances = [float(term.se) ** 2 for term in (level, total, rise)]
     covariance = (variances[1] - variances[0] - variances[2]) / 2
     critical = float(estimate(height - (a / b) * slope).critical(confidence))
     ends = fieller(a, b, (variances[0], covariance, variances[2]), critical)
     if ends is None:
-        return Crossing(None, why="the slope is too uncertain for the interval of the crossing to be bounded")
-    bounds = [centre * 10.0 ** float(np.clip(end, -20.0, 20.0)) for end in ends]
-    return Crossing(float(at), max(bounds[0], 1.0), bounds[1])
+        return Crossing(None, why="the slope is too uncertain: the interval of the crossing is unbounded")
+    bounds = [center * 10.0 ** float(np.clip(end, -20.0, 20.0)) for end in ends]
+    return Crossing(float(size), max(bounds[0], 1.0), bounds[1])
 
 
-def _beyond(at: float, near: int, ranges: Sequence[tuple[float, float]]) -> str:
-    """Why a crossing at a size is not believed."""
-    least, most = min(first for first, _ in ranges), max(last for _, last in ranges)
-    if at < least or at > most:
-        side = "below" if at < least else "above"
-        return f"the line crosses 0 far {side} the sizes that were trained ({least:,.0f} to {most:,.0f} samples)"
-    return f"the line crosses 0 near {at:,.0f} samples, where only {near} of {len(ranges)} tasks were trained"
+def _explain_extrapolation(size: float, near: int, ranges: Sequence[tuple[float, float]]) -> str:
+    """Return why a crossing is not trusted.
+
+    Args:
+        size: number of samples at the crossing.
+        near: number of tasks trained near it.
+        ranges: smallest and largest size of each task.
+    """
+    smallest, largest = min(low for low, _ in ranges), max(high for _, high in ranges)
+    if size < smallest or size > largest:
+        side = "below" if size < smallest else "above"
+        return f"the line crosses 0 far {side} the sizes that were trained ({smallest:,.0f} to {largest:,.0f} samples)"
+    return f"the line crosses 0 near {size:,.0f} samples, where only {near} of {len(ranges)} tasks were trained"
 
 
 def association(x: ArrayLike, y: ArrayLike, confidence: float) -> Association:
-    """Rank correlation and least-squares slope of y on x, (n,) each; the points are taken as independent."""
+    """Return the rank correlation and the least-squares slope of y on x; points are assumed independent.
+
+    Args:
+        x: (n,) first quantity.
+        y: (n,) second quantity.
+        confidence: confidence of the slope's interval, in (0, 1).
+    """
     from scipy import special, stats
 
     first, second = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
-    points, unknown = first.size, float("nan")
+    points, nan = first.size, float("nan")
     if points < 4 or np.ptp(first) == 0 or np.ptp(second) == 0:
-        return Association(points, unknown, unknown, unknown, unknown, unknown)
+        return Association(points, nan, nan, nan, nan, nan)
     ranks = stats.spearmanr(first, second)
     line = stats.linregress(first, second)
-    half = float(-special.stdtrit(points - 2, (1 - confidence) / 2)) * float(line.stderr)
+    half_width = float(-special.stdtrit(points - 2, (1 - confidence) / 2)) * float(line.stderr)
     slope = float(line.slope)
-    return Association(points, float(ranks.statistic), float(ranks.pvalue), slope, slope - half, slope + half)
+    return Association(
+        points, float(ranks.statistic), float(ranks.pvalue), slope, slope - half_width, slope + half_width
+    )

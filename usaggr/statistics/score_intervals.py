@@ -1,4 +1,4 @@
-"""Intervals of one model's scores over test subjects."""
+"""Confidence intervals of one model's scores over test subjects."""
 
 from collections.abc import Mapping
 
@@ -11,21 +11,22 @@ from usaggr.statistics.two_way_anova import estimate
 
 
 def score_intervals(values: Mapping[str, NDArray[np.float64]], confidence: float) -> dict[str, tuple[float, float]]:
-    """Lower and upper bound of each metric's score, no further than the metric itself reaches.
+    """Return the interval of each metric's score, clipped to the metric's range.
 
-    The score lies within the metric's range, so that what is cut off cannot hold it.
+    Clipping keeps the coverage, because the true score is within the range.
 
     Args:
-        values: metric: (S,) pseudovalues of subjects, whose mean is the score.
-        confidence: in (0, 1).
+        values: (S,) pseudo-values of subjects, whose mean is the score, by metric.
+        confidence: confidence of the intervals, in (0, 1).
 
     Returns:
-        Metric: bounds; only of those that vary by more than rounding over at least two subjects.
+        Lower and upper bound by metric, for metrics that vary by more than rounding over at least two subjects.
     """
-    found = {}
-    for name, of_subjects in values.items():
-        if of_subjects.size > 1 and np.ptp(of_subjects) > ROUNDING * (1 + np.abs(of_subjects).max()):
-            least, most = sorted((metric(name).worst, metric(name).best))
-            low, high = (float(bound) for bound in estimate(of_subjects[None, :]).interval(confidence))
-            found[name] = (max(low, least), min(high, most))
-    return found
+    intervals = {}
+    for name, pseudovalues in values.items():
+        if pseudovalues.size > 1 and np.ptp(pseudovalues) > ROUNDING * (1 + np.abs(pseudovalues).max()):
+            smallest, largest = sorted((metric(name).worst, metric(name).best))
+            # One model is a table with one seed, whose interval includes the variance between subjects alone.
+            low, high = (float(bound) for bound in estimate(pseudovalues[None, :]).interval(confidence))
+            intervals[name] = (max(low, smallest), min(high, largest))
+    return intervals

@@ -1,9 +1,9 @@
-"""Intervals and tests for a mean over two crossed sources of chance: seeds (as readers) and subjects (as cases).
+"""Intervals and tests for a mean over two crossed random factors: seeds (as readers) and subjects (as cases).
 
-A score of a run is written as pseudo-values of its test subjects (see jackknife.py), a difference of two runs as the
-differences of these; a cell of the study is then a table seeds x subjects, analysed by two-way variance components
-(Dorfman, Berbaum and Metz, Invest Radiol 1992; Hillis, Stat Med 2007, shows that it is the analysis of Obuchowski and
-Rockette with jackknife covariances). Leading axes of an array are any number of such tables.
+A run's score is written as pseudo-values of its test subjects (jackknife.py), a difference of two runs as differences
+of pseudo-values. A cell of the study is then a table of seeds x subjects. It is analyzed by two-way variance components
+(Dorfman, Berbaum and Metz, Invest Radiol 1992). Hillis (Stat Med 2007) shows that this is the analysis of Obuchowski
+and Rockette with jackknife covariances. Leading axes of an array hold any number of tables.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,53 +19,54 @@ Covers = Literal["seeds and subjects", "subjects", "seeds", "nothing"]
 
 @dataclass(frozen=True)
 class MeanSquares:
-    """Mean squares of tables (..., K seeds, C subjects) with one value a cell; NaN where a source has one level."""
+    """Mean squares of tables (..., K seeds, C subjects) with one value per cell; NaN for a factor with one level."""
 
     seeds: Array
-    """(...,) expectation C var(seed) + var(residual)."""
+    """(...) mean square between seeds; its expectation is C var(seed) + var(residual)."""
     subjects: Array
-    """(...,) expectation K var(subject) + var(residual)."""
+    """(...) mean square between subjects; its expectation is K var(subject) + var(residual)."""
     residual: Array
+    """(...) residual mean square."""
     n_seeds: int
     n_subjects: int
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean with what its variance consists of; arrays of one shape, or numbers.
+    """A mean with the two components of its variance; arrays of one shape, or numbers.
 
-    Its critical value is the mean of Student's t for either source's degrees of freedom, weighted by the sources' parts
-    of the variance (Cochran and Cox, Experimental Designs, 1957, section 4.14). Satterthwaite's approximation, usual
-    here (Hillis 2007), leaves coverage of 87 % of a nominal 95 % with two seeds, and 92 % with three, where seeds vary
-    somewhat more than subjects; this one keeps 94 to 97.8 % for any ratio of the two (docs/coverage.md).
+    The critical value is the mean of Student's t for the degrees of freedom of both factors, weighted by their variance
+    components (Cochran and Cox, Experimental Designs, 1957, section 4.14). The usual choice is Satterthwaite's
+    approximation (Hillis 2007). With it, a nominal 95 % covers 87 % with two seeds and 92 % with three, if seeds vary
+    somewhat more than subjects. The weighted mean covers 94 to 97.8 % for any ratio of the two (docs/coverage.md).
     """
 
     value: Array
-    seed_part: Array
-    """The seeds' part of the variance of the mean."""
-    subject_part: Array
-    """The subjects' part."""
+    seed_variance: Array
+    """Component of the variance of the mean that is due to seeds."""
+    subject_variance: Array
+    """Component of the variance of the mean that is due to subjects."""
     seed_df: Array
     subject_df: Array
     covers: Covers = "seeds and subjects"
-    """Which sources the variance knows of."""
+    """Factors whose variance is included."""
 
     @property
     def se(self) -> Array:
-        """Standard error; NaN where nothing is known of spread."""
-        return np.asarray(np.sqrt(self.seed_part + self.subject_part))
+        """Standard error; NaN if the variance is not estimated."""
+        return np.asarray(np.sqrt(self.seed_variance + self.subject_variance))
 
     def critical(self, confidence: float | Array) -> Array:
-        """By how many standard errors an interval reaches to either side; `confidence` in (0, 1)."""
+        """Return the half width of an interval in standard errors; `confidence` is in (0, 1)."""
         return self._quantiles()(np.asarray((1 - confidence) / 2))
 
     def interval(self, confidence: float) -> tuple[Array, Array]:
-        """Lower and upper bound."""
-        half = self.critical(confidence) * self.se
-        return np.asarray(self.value - half), np.asarray(self.value + half)
+        """Return the lower and upper bound; `confidence` is in (0, 1)."""
+        half_width = self.critical(confidence) * self.se
+        return np.asarray(self.value - half_width), np.asarray(self.value + half_width)
 
     def df(self, confidence: float) -> Array:
-        """Degrees of freedom of the Student's t that has this critical value."""
+        """Return the degrees of freedom of the Student's t that has this critical value."""
         from scipy import special
 
         low, high = np.minimum(self.seed_df, self.subject_df), np.maximum(self.seed_df, self.subject_df)
@@ -73,16 +74,16 @@ class Estimate:
         low, high = np.asarray(low, dtype=float), np.minimum(np.asarray(high, dtype=float), _LARGE)
         for _ in range(60):
             middle = (low + high) / 2
-            wide = -special.stdtrit(middle, tail) > target
-            low, high = np.where(wide, middle, low), np.where(wide, high, middle)
+            is_wider = -special.stdtrit(middle, tail) > target
+            low, high = np.where(is_wider, middle, low), np.where(is_wider, high, middle)
         return np.asarray(np.where(np.isfinite(target), (low + high) / 2, np.nan))
 
     def p_two_sided(self, null: ArrayLike = 0.0) -> Array:
-        """P value of the hypothesis that the mean is `null`."""
+        """Return the p value of the hypothesis that the mean is `null`."""
         return np.asarray(np.minimum(1.0, 2 * self._tail(np.abs(self.value - np.asarray(null)))))
 
     def p_greater(self, null: ArrayLike) -> Array:
-        """P value of the hypothesis that the mean is at most `null`."""
+        """Return the p value of the hypothesis that the mean is at most `null`."""
         distance = self.value - np.asarray(null)
         tail = self._tail(np.abs(distance))
         return np.asarray(np.where(distance >= 0, tail, 1 - tail))
@@ -90,25 +91,28 @@ class Estimate:
     def _quantiles(self) -> Callable[[Array], Array]:
         """Return the function from a tail's probability to its quantile, in standard errors.
 
-        A bisection asks for 60 quantiles: what does not depend on the tail is computed once.
+        A bisection needs 60 quantiles, so everything that does not depend on the tail is computed once.
         """
         from scipy import special
 
-        total = np.asarray(self.seed_part + self.subject_part)
-        share = np.divide(self.seed_part, total, out=np.full(np.shape(total), 0.5), where=total > 0)
+        total = np.asarray(self.seed_variance + self.subject_variance)
+        share = np.divide(self.seed_variance, total, out=np.full(np.shape(total), 0.5), where=total > 0)
         seed_df, subject_df = np.minimum(self.seed_df, _LARGE), np.minimum(self.subject_df, _LARGE)
         has_seeds, has_subjects, is_known = share > 0, share < 1, np.isfinite(total)
 
         def quantile(tail: Array) -> Array:
             seed, subject = -special.stdtrit(seed_df, tail), -special.stdtrit(subject_df, tail)
-            # A source without a part may have no degrees of freedom: its quantile must not count, not even as 0 x NaN.
+            # A factor with variance 0 may have no degrees of freedom. Its quantile is then NaN, and 0 x NaN is NaN.
             mixed = np.where(has_seeds, share * seed, 0.0) + np.where(has_subjects, (1 - share) * subject, 0.0)
             return np.asarray(np.where(is_known, mixed, np.nan))
 
         return quantile
 
     def _tail(self, distance: Array) -> Array:
-        """The tail whose quantile is at this distance: by bisection, as the mean of two quantiles has no inverse."""
+        """Return the tail probability whose quantile is at this distance.
+
+        The mean of two quantile functions has no closed inverse, so this is a bisection.
+        """
         se = self.se
         shape = np.broadcast_shapes(np.shape(distance), np.shape(se))
         distance, se = np.broadcast_to(distance, shape), np.broadcast_to(se, shape)
@@ -116,35 +120,35 @@ class Estimate:
         quantile = self._quantiles()
         for _ in range(60):
             middle = (low + high) / 2
-            far = quantile(np.exp(middle)) * se > distance
-            low, high = np.where(far, middle, low), np.where(far, high, middle)
+            is_beyond = quantile(np.exp(middle)) * se > distance
+            low, high = np.where(is_beyond, middle, low), np.where(is_beyond, high, middle)
         tail = np.exp((low + high) / 2)
-        # Without any spread, a difference is certain and none is none.
+        # With a standard error of 0, any difference has p = 0.
         tail = np.where(se == 0, np.where(distance > 0, 0.0, 0.5), tail)
         return np.asarray(np.where(np.isfinite(se) & np.isfinite(distance), tail, np.nan))
 
 
 def stacked(estimates: Sequence[Estimate]) -> Estimate:
-    """Return estimates of single tables as one with arrays (n,).
+    """Stack the estimates of single tables into one with arrays (n,).
 
     Bounds and p values of all of them then take about as long as those of one. `covers` is not kept.
     """
-    parts = [(one.value, one.seed_part, one.subject_part, one.seed_df, one.subject_df) for one in estimates]
-    value, seed_part, subject_part, seed_df, subject_df = np.array(parts, dtype=float).reshape(-1, 5).T
-    return Estimate(value, seed_part, subject_part, seed_df, subject_df)
+    columns = [(e.value, e.seed_variance, e.subject_variance, e.seed_df, e.subject_df) for e in estimates]
+    value, seed_variance, subject_variance, seed_df, subject_df = np.array(columns, dtype=float).reshape(-1, 5).T
+    return Estimate(value, seed_variance, subject_variance, seed_df, subject_df)
 
 
 _LARGE = 1e6
-"""Degrees of freedom that are as good as infinite."""
+"""Degrees of freedom that replace infinite ones."""
 _SMALLEST = -80.0
-"""Logarithm of the smallest tail that is told apart."""
+"""Logarithm of the smallest tail probability that is computed."""
 
 
 def mean_squares(table: ArrayLike) -> MeanSquares:
-    """Mean squares of tables (..., K, C) of finite values.
+    """Return the mean squares of tables (..., K seeds, C subjects) of finite values.
 
     Raises:
-        ValueError: no seed or no subject.
+        ValueError: there is no seed or no subject.
     """
     values = np.asarray(table, dtype=float)
     seeds, subjects = values.shape[-2:]
@@ -152,46 +156,47 @@ def mean_squares(table: ArrayLike) -> MeanSquares:
         raise ValueError("a table needs at least one seed and one subject")
     grand = values.mean(axis=(-2, -1))
     by_seed, by_subject = values.mean(axis=-1), values.mean(axis=-2)
-    of_seeds = subjects * ((by_seed - grand[..., None]) ** 2).sum(axis=-1)
-    of_subjects = seeds * ((by_subject - grand[..., None]) ** 2).sum(axis=-1)
+    seed_squares = subjects * ((by_seed - grand[..., None]) ** 2).sum(axis=-1)
+    subject_squares = seeds * ((by_subject - grand[..., None]) ** 2).sum(axis=-1)
     total = ((values - grand[..., None, None]) ** 2).sum(axis=(-2, -1))
-    rest = np.maximum(total - of_seeds - of_subjects, 0.0)
-    none = np.full_like(grand, np.nan)
+    residual_squares = np.maximum(total - seed_squares - subject_squares, 0.0)
+    nan = np.full_like(grand, np.nan)
     return MeanSquares(
-        of_seeds / (seeds - 1) if seeds > 1 else none,
-        of_subjects / (subjects - 1) if subjects > 1 else none,
-        rest / ((seeds - 1) * (subjects - 1)) if min(seeds, subjects) > 1 else none,
+        seed_squares / (seeds - 1) if seeds > 1 else nan,
+        subject_squares / (subjects - 1) if subjects > 1 else nan,
+        residual_squares / ((seeds - 1) * (subjects - 1)) if min(seeds, subjects) > 1 else nan,
         seeds,
         subjects,
     )
 
 
 def estimate(table: ArrayLike, seeds: tuple[ArrayLike, ArrayLike] | None = None) -> Estimate:
-    """Mean of tables (..., K, C) with the two parts of its variance.
+    """Return the mean of tables (..., K seeds, C subjects) with the two components of its variance.
 
-    With one seed the variance is that of subjects alone, with one subject that of seeds alone, and `covers` says so.
+    With one seed the variance is that of subjects alone, with one subject that of seeds alone. `covers` records this.
 
     Args:
-        table: one value a seed and subject.
-        seeds: mean square between seeds and its degrees of freedom where they are pooled with those of other tables
-            (see pooling.py); otherwise the table's own.
+        table: one value per seed and subject.
+        seeds: mean square between seeds and its degrees of freedom, pooled with other tables (variance_pooling.py).
+            Default: the table's own.
 
     Raises:
-        ValueError: no seed or no subject.
+        ValueError: there is no seed or no subject.
     """
     values = np.asarray(table, dtype=float)
     squares = mean_squares(values)
     mean, cells = values.mean(axis=(-2, -1)), squares.n_seeds * squares.n_subjects
-    nothing = np.zeros_like(mean)
-    own = (squares.seeds, np.full_like(mean, squares.n_seeds - 1))
-    square, df = (np.asarray(part, dtype=float) for part in (seeds or own))
-    of_subjects = np.full_like(mean, squares.n_subjects - 1)
+    zeros = np.zeros_like(mean)
+    seeds = seeds or (squares.seeds, np.full_like(mean, squares.n_seeds - 1))
+    seed_square, df = (np.asarray(values, dtype=float) for values in seeds)
+    seed_df, subject_df = df + zeros, np.full_like(mean, squares.n_subjects - 1)
     match squares.n_seeds > 1, squares.n_subjects > 1:
         case True, True:
-            part = np.maximum(squares.subjects - squares.residual, 0.0) / cells
-            return Estimate(mean, square / cells, part, df + nothing, of_subjects)
+            # The residual is in both mean squares, and must count once.
+            subject_variance = np.maximum(squares.subjects - squares.residual, 0.0) / cells
+            return Estimate(mean, seed_square / cells, subject_variance, seed_df, subject_df)
         case False, True:
-            return Estimate(mean, nothing, squares.subjects / cells, nothing, of_subjects, "subjects")
+            return Estimate(mean, zeros, squares.subjects / cells, zeros, subject_df, "subjects")
         case True, False:
-            return Estimate(mean, square / cells, nothing, df + nothing, of_subjects, "seeds")
-    return Estimate(mean, np.full_like(mean, np.nan), nothing, nothing, nothing, "nothing")
+            return Estimate(mean, seed_square / cells, zeros, seed_df, subject_df, "seeds")
+    return Estimate(mean, np.full_like(mean, np.nan), zeros, zeros, zeros, "nothing")

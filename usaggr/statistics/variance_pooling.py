@@ -1,8 +1,8 @@
-"""One variance between seeds for all cells of a task, where a test of homogeneity allows it: more degrees of freedom.
+"""Pooling of the variance between seeds over the cells of a task, if a test of homogeneity allows it.
 
-With three seeds a cell's own variance has two degrees of freedom. How much training varies by seed is often much the
-same under every grouping and scale; then the cells' mean squares are averaged (Bartlett's test at level .25, as
-Bancroft, Biometrics 1964, advises for a decision to pool).
+With three seeds a cell's own variance has only two degrees of freedom. Training often varies similarly by seed under
+every grouping and scale. The cells' mean squares are then averaged, if Bartlett's test at level .25 does not reject
+equal variances. Bancroft (Biometrics 1964) recommends this level for a decision to pool.
 """
 
 from dataclasses import dataclass
@@ -13,51 +13,62 @@ from numpy.typing import ArrayLike, NDArray
 Array = NDArray[np.float64]
 
 LEVEL = 0.25
-"""Of the test of homogeneity: pooled where its p value is larger."""
+"""Level of the test of homogeneity; variances are pooled if its p value is larger."""
 SHARED = 0.25
-"""Squared correlation of the mean squares of two groupings' differences from one reference: half of the variance is the
-reference's, if all vary alike."""
+"""Correlation of the mean squares of two groupings' differences from one reference.
+
+Half of each difference's variance is the reference's, if all vary equally. The differences then have correlation 1/2,
+and their mean squares its square.
+"""
 
 
 @dataclass(frozen=True)
 class Pooled:
-    """Mean squares between seeds to be used in place of the cells' own."""
+    """Mean squares between seeds that replace the cells' own."""
 
     squares: Array
-    """(n,)"""
+    """(n,) mean squares."""
     df: Array
-    """(n,)"""
+    """(n,) degrees of freedom."""
     p: float
-    """Of Bartlett's test; NaN where fewer than two cells have a variance."""
+    """P value of Bartlett's test; NaN if fewer than two cells have a variance."""
     pooled: bool
+    """True if the mean squares were pooled."""
 
 
 def pool(squares: ArrayLike, df: ArrayLike, families: ArrayLike) -> Pooled:
-    """Pool mean squares between seeds, or leave them as they are.
+    """Pool mean squares between seeds, or return them unchanged if they are not homogeneous.
+
+    A pooled mean square is never smaller than the cell's own.
 
     Args:
-        squares: (n,) mean square between seeds of each cell; NaN where a cell has one seed.
+        squares: (n,) mean square between seeds of each cell; NaN if a cell has one seed.
         df: (n,) its degrees of freedom, seeds - 1.
-        families: (n,) cells with the same number here share their reference's runs, so that their mean squares are
-            correlated: together they have fewer degrees of freedom than their sum.
+        families: (n,) number of each cell's family. Cells of a family share their reference's runs, so that their mean
+            squares are correlated and have fewer degrees of freedom than their sum.
     """
-    square, own = np.asarray(squares, dtype=float), np.asarray(df, dtype=float)
-    known = np.isfinite(square) & (own > 0)
-    p = bartlett(square[known], own[known]) if known.sum() > 1 else float("nan")
+    square, cell_df = np.asarray(squares, dtype=float), np.asarray(df, dtype=float)
+    has_variance = np.isfinite(square) & (cell_df > 0)
+    p = bartlett(square[has_variance], cell_df[has_variance]) if has_variance.sum() > 1 else float("nan")
     if not p > LEVEL:
-        return Pooled(square, own, p, False)
-    mean = float((square[known] * own[known]).sum() / own[known].sum())
+        return Pooled(square, cell_df, p, False)
+    mean = float((square[has_variance] * cell_df[has_variance]).sum() / cell_df[has_variance].sum())
     total = 0.0
-    for family in np.unique(np.asarray(families)[known]):
-        members = own[known & (np.asarray(families) == family)]
+    for family in np.unique(np.asarray(families)[has_variance]):
+        members = cell_df[has_variance & (np.asarray(families) == family)]
         total += members.sum() / (1 + (members.size - 1) * SHARED)
-    return Pooled(np.where(known, np.maximum(mean, square), square), np.where(known, total, own), p, True)
+    pooled_squares = np.where(has_variance, np.maximum(mean, square), square)
+    return Pooled(pooled_squares, np.where(has_variance, total, cell_df), p, True)
 
 
 def bartlett(squares: Array, df: Array) -> float:
-    """P value of Bartlett's test (1937) that all variances are equal, from mean squares with df degrees of freedom.
+    """Return the p value of Bartlett's test (1937) that all variances are equal.
 
-    A variance of zero beside others that are not is no sample of the same: p is 0; if all are zero, it is 1.
+    If some variances are 0 and others are not, p is 0. If all are 0, it is 1.
+
+    Args:
+        squares: (n,) mean squares.
+        df: (n,) their degrees of freedom.
     """
     from scipy import special
 

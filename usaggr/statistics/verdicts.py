@@ -1,7 +1,7 @@
 """Verdicts of a family of cells: gain, no loss, loss or undecided, from two tests that are each adjusted by Holm.
 
-A family is the tasks of one grouping, scale and variant. No loss is non-inferiority: a difference that is certainly
-above minus the margin.
+A family is the tasks of one grouping, scale and variant. No loss means non-inferiority: the difference is above minus
+the margin.
 """
 
 from dataclasses import dataclass
@@ -16,45 +16,45 @@ VerdictName = Literal["gain", "no_loss", "loss", "undecided"]
 VERDICTS: tuple[VerdictName, ...] = ("gain", "no_loss", "loss", "undecided")
 
 ALPHA = 0.05
-"""Of the two-sided test that there is a difference, for a family."""
+"""Level of the two-sided test for a difference, for a family."""
 ALPHA_NI = 0.025
-"""Of the one-sided test that the difference is not below minus the margin, for a family."""
+"""Level of the one-sided test for a difference above minus the margin, for a family."""
 
 
 @dataclass(frozen=True)
 class Family:
-    """Verdicts of a family's cells, in the order they were given."""
+    """Verdicts and adjusted p values of a family's cells."""
 
     p_adjusted: NDArray[np.float64]
     p_ni_adjusted: NDArray[np.float64]
     verdicts: tuple[VerdictName | None, ...]
-    """None where a cell has no p values."""
+    """Verdict of each cell; None if it has no p values."""
     small_loss: NDArray[np.bool_]
-    """A certain loss that is certainly within the margin: its verdict is no_loss."""
+    """True for a significant loss that is within the margin; its verdict is no_loss."""
 
 
 def judge(delta: ArrayLike, p: ArrayLike, p_ni: ArrayLike) -> Family:
     """Judge the cells of a family together.
 
     Args:
-        delta: (n,) difference from the reference, positive where better.
-        p: (n,) two-sided, of no difference; NaN for a cell that is not to be judged.
-        p_ni: (n,) one-sided, of a difference of at most minus the margin; NaN likewise.
+        delta: (n,) difference from the reference, positive if better.
+        p: (n,) two-sided p value of no difference; NaN for a cell without a verdict.
+        p_ni: (n,) one-sided p value of a difference of at most minus the margin; NaN for a cell without a verdict.
     """
     value = np.asarray(delta, dtype=float)
     p_adjusted, p_ni_adjusted = holm(p), holm(p_ni)
-    certain, harmless = p_adjusted < ALPHA, p_ni_adjusted < ALPHA_NI
-    judged = np.isfinite(p_adjusted) & np.isfinite(p_ni_adjusted)
+    is_different, is_no_loss = p_adjusted < ALPHA, p_ni_adjusted < ALPHA_NI
+    is_judged = np.isfinite(p_adjusted) & np.isfinite(p_ni_adjusted)
     verdicts: list[VerdictName | None] = []
     for i in range(value.size):
-        if not judged[i]:
+        if not is_judged[i]:
             verdicts.append(None)
-        elif certain[i] and value[i] > 0:
+        elif is_different[i] and value[i] > 0:
             verdicts.append("gain")
-        elif harmless[i]:
+        elif is_no_loss[i]:  # before a loss: a small loss within the margin is no_loss
             verdicts.append("no_loss")
-        elif certain[i] and value[i] < 0:
+        elif is_different[i] and value[i] < 0:
             verdicts.append("loss")
         else:
             verdicts.append("undecided")
-    return Family(p_adjusted, p_ni_adjusted, tuple(verdicts), certain & (value < 0) & harmless)
+    return Family(p_adjusted, p_ni_adjusted, tuple(verdicts), is_different & (value < 0) & is_no_loss)

@@ -158,7 +158,7 @@ def crossings(compared: Compared) -> tuple[ScaleCrossing, ...]:
             sizes = [line.sizes for line in lines.values()]
             ranges = [(float(s.min()), float(s.max())) for s in sizes]
             centre = float(10 ** np.mean([np.log10(s).mean() for s in sizes]))
-            sums = [_sum(lines, partial(level_weights, at=centre)), _sum(lines, slope_weights)]
+            sums = [_sum(lines, partial(level_weights, size=centre)), _sum(lines, slope_weights)]
             joint = compared.sums.of_differences(sums, unit)
             found = Crossing(None, why="the tasks have no seed in common")
             helps: Literal["above", "below"] = "below"
