@@ -90,7 +90,7 @@ def test_a_cache_with_a_flipped_bit_is_named_put_aside_and_built_again(
     content[len(content) // 2] ^= 1
     (cache.directory / name).write_bytes(content)
     again = build_or_open(dataset, config)
-    assert f"{cache.directory / name}: is not what was written" in capsys.readouterr().err
+    assert f"{cache.directory / name}: has changed since it was written" in capsys.readouterr().err
     assert {path.name: path.read_bytes() for path in again.directory.iterdir()} == good
     aside = cache.directory.with_suffix(".damaged")
     assert (aside / name).read_bytes() == content
@@ -109,7 +109,7 @@ def test_a_cache_of_many_pieces_is_checked_to_its_end(
     for place in (0, len(content) - 1):
         path.write_bytes(content[:place] + bytes([content[place] ^ 128]) + content[place + 1 :])
         build_or_open(dataset, config)
-        assert "images.u8: is not what was written" in capsys.readouterr().err
+        assert "images.u8: has changed since it was written" in capsys.readouterr().err
         assert path.read_bytes() == content
 
 
@@ -121,7 +121,7 @@ def test_a_cache_whose_checksums_lack_a_file_is_built_again(
     written = path.read_text()
     path.write_text(json.dumps({name: sums for name, sums in json.loads(written).items() if name != "masks.u8"}))
     build_or_open(dataset, config)
-    assert "masks.u8: is not what was written" in capsys.readouterr().err
+    assert "masks.u8: has changed since it was written" in capsys.readouterr().err
     assert path.read_text() == written
 
 

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from usaggr.config.study import StudyConfig
 from usaggr.data.batches.batches import CachedPixels, FoldBatches, TrainingBatches
 from usaggr.data.batches.run_data import RunData
-from usaggr.data.batches.streams import cut_batches, merge_streams, stream, stream_lengths, with_exposure
+from usaggr.data.batches.streams import cut_batches, make_stream, merge_streams, stream_lengths
 from usaggr.data.samples import Sample
 from usaggr.data.seeds import derived_seed
 from usaggr.io.atomic_files import make_usual
@@ -143,7 +143,7 @@ def make_intervals(spec: RunSpec, study: StudyConfig, data: RunData) -> tuple[li
     training = study.training
     lengths = stream_lengths(training, {task_id: len(samples) for task_id, samples in data.train.items()})
     windows = spec.window or {task_id: (0, length) for task_id, length in lengths.items()}
-    streams = {t: stream(t, spec.train_samples[t], spec.seed, end)[first:] for t, (first, end) in windows.items()}
+    streams = {t: make_stream(t, spec.train_samples[t], spec.seed, end)[first:] for t, (first, end) in windows.items()}
     batches = cut_batches(merge_streams(streams), training.batch_size)
     samples = {(s.task_id, s.sample_id): s for task_samples in data.train.values() for s in task_samples}
     count = min(training.validations, len(batches))
@@ -222,7 +222,7 @@ def _add_notes(
         study: Configuration of the study.
         n_train: Number of training samples by task id.
     """
-    return add_budget_notes(with_exposure(notes, study.training, n_train), spec, study.training, n_train)
+    return add_budget_notes(add_exposure_notes(notes, study.training, n_train), spec, study.training, n_train)
 
 
 @dataclass(frozen=True)

@@ -168,7 +168,7 @@ def test_a_truncated_cache_is_built_again(config: DataConfig, builds: list[str],
     expected = cache.images_of(data.samples)
     path = cache.directory / name
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(DataError, match="not a whole image cache"):
+    with pytest.raises(DataError, match="an incomplete image cache"):
         ImageCache(cache.directory)
     assert (build_or_open(data, config).images_of(data.samples) == expected).all()
     assert len(builds) == 2
@@ -181,7 +181,7 @@ def test_a_cache_of_another_version_is_not_taken(
     old = build_or_open(data, config).directory
     ImageCache(old)
     monkeypatch.setattr(cache_build, "CACHE_VERSION", cache_build.CACHE_VERSION + 1)
-    with pytest.raises(DataError, match="is not a whole image cache"):
+    with pytest.raises(DataError, match="is an incomplete image cache"):
         ImageCache(old)
 
 
@@ -298,11 +298,11 @@ def test_samples_that_the_cache_was_not_made_for_are_refused(config: DataConfig)
     cache = build_or_open(data, config)
     assert cache.image_rows([]).shape == (0,)
     for digest in ("00" * 32, "ff" * 32):
-        with pytest.raises(DataError, match=f"does not hold {digest}"):
+        with pytest.raises(DataError, match=f"does not contain {digest}"):
             cache.image_rows([data.samples[0], replace(data.samples[1], image_hash=digest)])
     (Path(str(config.root)) / "csv_files" / "seg.csv").unlink()
     without_masks = build_or_open(load_dataset(config), config)
-    with pytest.raises(DataError, match="does not hold"):
+    with pytest.raises(DataError, match="does not contain"):
         without_masks.masks_of(data.by_task["seg"])
 
 

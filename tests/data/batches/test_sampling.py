@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from usaggr.config.compose import compose_study
 from usaggr.config.study import TrainingConfig
-from usaggr.data.batches.streams import deal_out, stream, stream_length, stream_lengths
+from usaggr.data.batches.streams import divide_in_proportion, make_stream, stream_length, stream_lengths
 
 SHIPPED = compose_study("demo").training
 COUNTS = {"a": 100, "b": 400, "c": 900}
@@ -86,7 +86,7 @@ TRAINING = {
 def test_numbers_sum_to_the_total_and_are_within_one_of_their_quota_where_none_was_raised_to_one(
     shares: dict[str, float], total: int
 ) -> None:
-    found = deal_out(total, shares)
+    found = divide_in_proportion(total, shares)
     assert sum(found.values()) == total
     quota = {name: total * share / sum(shares.values()) for name, share in shares.items()}
     if min(quota.values()) >= 1:
@@ -94,13 +94,13 @@ def test_numbers_sum_to_the_total_and_are_within_one_of_their_quota_where_none_w
 
 
 def test_of_equal_remainders_the_first_by_name_is_raised() -> None:
-    assert deal_out(3, {"b": 1, "a": 1}) == {"a": 2, "b": 1}
-    assert deal_out(10, dict.fromkeys("dcba", 1)) == {"a": 3, "b": 3, "c": 2, "d": 2}
+    assert divide_in_proportion(3, {"b": 1, "a": 1}) == {"a": 2, "b": 1}
+    assert divide_in_proportion(10, dict.fromkeys("dcba", 1)) == {"a": 3, "b": 3, "c": 2, "d": 2}
 
 
 def test_what_is_too_little_for_all_is_refused() -> None:
-    with pytest.raises(ValueError, match="2 cannot be dealt out to 3"):
-        deal_out(2, {"a": 1, "b": 1, "c": 1})
+    with pytest.raises(ValueError, match="cannot divide 2 into 3 integers"):
+        divide_in_proportion(2, {"a": 1, "b": 1, "c": 1})
 
 
 def test_a_longer_stream_begins_with_the_shorter_one() -> None:
@@ -108,4 +108,4 @@ def test_a_longer_stream_begins_with_the_shorter_one() -> None:
     for task, length in lengths.items():
         samples = [f"{task}{i}" for i in range(COUNTS[task])]
         shorter, longer = sorted((length, 600))
-        assert stream(task, samples, 3, longer)[:shorter] == stream(task, samples, 3, shorter)
+        assert make_stream(task, samples, 3, longer)[:shorter] == make_stream(task, samples, 3, shorter)

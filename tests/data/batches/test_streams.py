@@ -4,16 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from usaggr.data.batches.streams import Draw, cut_batches, merge_streams, stream, stream_length
+from usaggr.data.batches.streams import Draw, cut_batches, make_stream, merge_streams, stream_length
 
 
 def streams_of(tasks: dict[str, int], seed: int, length: int = 40) -> dict[str, list[Draw]]:
-    return {t: stream(t, [f"{t}/{i}" for i in range(n)], seed, length) for t, n in tasks.items()}
+    return {t: make_stream(t, [f"{t}/{i}" for i in range(n)], seed, length) for t, n in tasks.items()}
 
 
 @given(st.dictionaries(st.sampled_from("abcdef"), st.tuples(st.integers(1, 30), st.integers(1, 90)), min_size=1))
 def test_a_task_sees_the_same_sequence_whatever_shares_its_model(tasks: dict[str, tuple[int, int]]) -> None:
-    streams = {t: stream(t, [f"{t}/{i}" for i in range(n)], 0, length) for t, (n, length) in tasks.items()}
+    streams = {t: make_stream(t, [f"{t}/{i}" for i in range(n)], 0, length) for t, (n, length) in tasks.items()}
     merged = merge_streams(streams)
     for task_id, alone in streams.items():
         assert [d for d in merged if d.task_id == task_id] == alone == merge_streams({task_id: alone})
@@ -21,7 +21,7 @@ def test_a_task_sees_the_same_sequence_whatever_shares_its_model(tasks: dict[str
 
 @given(st.dictionaries(st.sampled_from("abcdef"), st.integers(1, 200), min_size=1))
 def test_merged_streams_advance_in_proportion_and_end_together(lengths: dict[str, int]) -> None:
-    streams = {t: stream(t, [f"{t}/{i}" for i in range(7)], 0, n) for t, n in lengths.items()}
+    streams = {t: make_stream(t, [f"{t}/{i}" for i in range(7)], 0, n) for t, n in lengths.items()}
     merged = merge_streams(streams)
     total = sum(lengths.values())
     seen: Counter[str] = Counter()
@@ -40,21 +40,21 @@ def test_draws_due_at_the_same_time_are_ordered_by_task() -> None:
 
 def test_a_stream_is_made_of_whole_epochs_and_a_longer_one_continues_a_shorter() -> None:
     names = [f"s{i}" for i in range(10)]
-    long = stream("task", names, 0, 35)
+    long = make_stream("task", names, 0, 35)
     for epoch in range(3):
         assert sorted(d.sample_id for d in long[10 * epoch : 10 * epoch + 10]) == names
-    assert stream("task", names, 0, 12) == long[:12]
+    assert make_stream("task", names, 0, 12) == long[:12]
     assert [d.sample_id for d in long[:10]] != [d.sample_id for d in long[10:20]]
 
 
 def test_each_task_and_each_seed_draws_its_own_order() -> None:
     names = [f"s{i}" for i in range(30)]
-    orders = {tuple(d.sample_id for d in stream(t, names, seed, 30)) for t in ("a", "b") for seed in (0, 1)}
+    orders = {tuple(d.sample_id for d in make_stream(t, names, seed, 30)) for t in ("a", "b") for seed in (0, 1)}
     assert len(orders) == 4
 
 
 def test_augmentations_differ_between_epochs_seeds_and_tasks() -> None:
-    draws = [d for t in ("a", "b") for seed in (0, 1) for d in stream(t, ["x", "y"], seed, 20)]
+    draws = [d for t in ("a", "b") for seed in (0, 1) for d in make_stream(t, ["x", "y"], seed, 20)]
     assert len({d.augmentation for d in draws}) == len(draws)
 
 
@@ -82,4 +82,4 @@ def test_a_budget_is_epochs_or_examples_with_a_floor(budget: str, n_train: int, 
 
 def test_a_task_without_training_samples_has_no_stream() -> None:
     with pytest.raises(ValueError, match="no training samples"):
-        stream("task", [], 0, 10)
+        make_stream("task", [], 0, 10)

@@ -1,1 +1,1 @@
-"""From a data set to batches: resized images, their cache, streams of training samples, augmentation."""
+"""Batches for the network: streams of training samples, resized images in a cache, augmentation."""

@@ -1,7 +1,8 @@
-"""Batches for the network: from draws of the streams, or samples of a fold, to tensors.
+"""Batches of tensors for the network, from draws of the streams or from samples of a subset.
 
-Images come from the uint8 cache, so a batch costs a copy and one resampling; there are no loader processes. Pixels are
-sent to a GPU as uint8 and augmented there, while it still works on the batch before; what is drawn is drawn here.
+Images come from the uint8 cache. A batch costs a copy and one resampling, so there are no loader processes. Pixels are
+sent to a GPU as uint8 and augmented there, while the GPU still processes the previous batch. Random numbers are drawn
+on the CPU, so that they do not depend on the device.
 """
 
 import copy
@@ -29,54 +30,55 @@ from usaggr.data.batches.streams import Draw
 from usaggr.data.samples import Sample
 
 MEAN = (0.485, 0.456, 0.406)
-"""Of ImageNet's images in [0, 1], by channel: what pretrained encoders expect."""
+"""Channel means of ImageNet's images in [0, 1], which pretrained encoders expect."""
 STD = (0.229, 0.224, 0.225)
+"""Channel standard deviations of ImageNet's images in [0, 1]."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Samples of one or several tasks, side by side."""
+    """Samples of one or several tasks."""
 
     images: Tensor
-    """(N, 3, H, W) float32, normalised."""
+    """(N, 3, H, W) float32, normalized."""
     samples: tuple[Sample, ...]
     """N samples, in the images' order."""
     rows: dict[str, Tensor]
-    """Task id: places of its samples in the batch, (n,) int64."""
+    """(n,) int64 batch indices of each task's samples, by task id."""
     targets: dict[str, Tensor]
-    """Task id: classes (n,) int64, masks (n, H, W) int64, boxes (n, 4) or points (n, P, 2) float32 in [0, 1]."""
+    """Targets by task id: classes (n,), masks (n, H, W) int64; boxes (n, 4), points (n, P, 2) float32 in [0, 1]."""
 
     def to(self, device: torch.device) -> "Batch":
-        """The same with its tensors on a device."""
+        """Return the batch with its tensors on a device."""
         return Batch(
             self.images.to(device, non_blocking=True),
             self.samples,
-            {task_id: rows.to(device) for task_id, rows in self.rows.items()},
+            {task_id: indices.to(device) for task_id, indices in self.rows.items()},
             {task_id: targets.to(device, non_blocking=True) for task_id, targets in self.targets.items()},
         )
 
 
 class Pixels(Protocol):
-    """Images and masks of samples as tensors on a device: what batches are made of."""
+    """Source of images and masks as tensors on a device, from which batches are made."""
 
     @property
     def device(self) -> torch.device: ...
     @property
     def size(self) -> tuple[int, int]:
-        """Height and width."""
+        """Height and width in pixels."""
         ...
 
     def images_of(self, samples: Sequence[Sample]) -> Tensor:
-        """(N, C, H, W) uint8, C is 1 or 3."""
+        """Return (N, C, H, W) uint8 images; C is 1 or 3."""
         ...
 
     def masks_of(self, samples: Sequence[Sample]) -> Tensor:
-        """Of segmentation samples: (n, H, W) uint8, class indices."""
+        """Return (n, H, W) uint8 masks of segmentation samples, as class indices."""
         ...
 
 
 class CachedPixels:
-    """Read from the cache's files batch by batch, and sent to the device."""
+    """Images and masks that are read from the cache's files batch by batch and copied to a device."""
 
     def __init__(self, cache: ImageCache, device: torch.device | None = None) -> None:
         self._cache = cache
@@ -94,50 +96,56 @@ class CachedPixels:
 
 
 def relative_box(sample: Sample) -> np.ndarray:
-    """A sample's box (4,): x_min y_min x_max y_max as fractions of the original image's sides."""
+    """Return a sample's box (4,), x_min y_min x_max y_max, as fractions of the original image's sides."""
     return np.asarray(sample.box, dtype=float) / [sample.width, sample.height, sample.width, sample.height]
 
 
 def relative_points(sample: Sample) -> np.ndarray:
-    """A sample's landmarks (P, 2): x, y as fractions of the original image's sides."""
+    """Return a sample's landmarks (P, 2), x and y, as fractions of the original image's sides."""
     return np.asarray(sample.points, dtype=float) / [sample.width, sample.height]
 
 
 def make_batch(samples: Sequence[Sample], pixels: Pixels, transforms: Sequence[Transform] | None = None) -> Batch:
-    """Tensors of samples on the pixels' device, augmented where transforms (one a sample) are given."""
+    """Make a batch of samples on the device of their pixels.
+
+    Args:
+        samples: samples of any tasks.
+        pixels: source of their images and masks.
+        transforms: augmentation of each sample. Default: none.
+    """
     images = pixels.images_of(samples).float().div_(255)
-    chosen = list(transforms) if transforms is not None else [IDENTITY] * len(samples)
+    fitted = list(transforms) if transforms is not None else [IDENTITY] * len(samples)
     boxes = [relative_box(s) if s.box is not None else None for s in samples]
     points = [relative_points(s) if s.points is not None else None for s in samples]
     grid = None
     if transforms is not None:
-        chosen = [fitting_transform(t, p, b) for t, p, b in zip(chosen, points, boxes, strict=True)]
-        grid = sampling_grid(chosen, pixels.size, pixels.device)
-        images = augment_images(images, chosen, grid)
-    places_of: dict[str, list[int]] = {}
+        fitted = [fitting_transform(t, p, b) for t, p, b in zip(fitted, points, boxes, strict=True)]
+        grid = sampling_grid(fitted, pixels.size, pixels.device)
+        images = augment_images(images, fitted, grid)
+    indices_of: dict[str, list[int]] = {}
     for i, sample in enumerate(samples):
-        places_of.setdefault(sample.task_id, []).append(i)
-    rows = {task_id: on_device(torch.tensor(places), pixels.device) for task_id, places in places_of.items()}
+        indices_of.setdefault(sample.task_id, []).append(i)
+    rows = {task_id: on_device(torch.tensor(indices), pixels.device) for task_id, indices in indices_of.items()}
     targets: dict[str, Tensor] = {}
-    for task_id, places in places_of.items():
-        first = samples[places[0]]
+    for task_id, indices in indices_of.items():
+        first = samples[indices[0]]  # all samples of a task have the same kind of label
         if first.mask_path is not None:
-            masks = pixels.masks_of([samples[i] for i in places])
+            masks = pixels.masks_of([samples[i] for i in indices])
             targets[task_id] = (augment_masks(masks, grid[rows[task_id]]) if grid is not None else masks).long()
         elif first.label is not None:
-            targets[task_id] = torch.tensor([samples[i].label for i in places], dtype=torch.int64)
+            targets[task_id] = torch.tensor([samples[i].label for i in indices], dtype=torch.int64)
         elif first.box is not None:
-            moved = [np.clip(chosen[i].box(box), 0, 1) for i in places if (box := boxes[i]) is not None]
-            targets[task_id] = torch.from_numpy(np.stack(moved).astype(np.float32))
+            mapped = [np.clip(fitted[i].box(box), 0, 1) for i in indices if (box := boxes[i]) is not None]
+            targets[task_id] = torch.from_numpy(np.stack(mapped).astype(np.float32))
         else:
-            marks = [chosen[i].points(p) for i in places if (p := points[i]) is not None]
+            marks = [fitted[i].points(p) for i in indices if (p := points[i]) is not None]
             targets[task_id] = torch.from_numpy(np.stack(marks).astype(np.float32))
     targets = {task_id: on_device(target, pixels.device) for task_id, target in targets.items()}
     return Batch(normalise(images), tuple(samples), rows, targets)
 
 
 class TrainingBatches:
-    """One part of a run's batches, from its merged streams; an iterable that Lightning's Trainer takes."""
+    """Augmented batches of one validation interval of a run; an iterable for Lightning's Trainer."""
 
     def __init__(
         self,
@@ -146,22 +154,30 @@ class TrainingBatches:
         cache: ImageCache,
         augment: AugmentConfig,
     ) -> None:
+        """Make the batches of an interval; nothing is read before they are iterated.
+
+        Args:
+            batches: draws of each batch, cut from the run's merged streams.
+            samples: samples by task id and sample id.
+            cache: images and masks of the samples.
+            augment: ranges of the augmentation.
+        """
         self.draws = batches
-        """What each batch shows."""
+        """Draws of each batch."""
         self.cache = cache
         self._samples = samples
         self._pixels: Pixels = CachedPixels(cache)
         self._augment = augment
 
     def of(self, pixels: Pixels) -> "TrainingBatches":
-        """The same batches, of pixels from elsewhere and on their device."""
+        """Return the same batches, made from other pixels and on their device."""
         other = copy.copy(self)
         other._pixels = pixels
         return other
 
     @property
     def samples(self) -> list[Sample]:
-        """Those that are shown."""
+        """Distinct samples of the batches."""
         return [self._samples[key] for key in {(draw.task_id, draw.sample_id): None for d in self.draws for draw in d}]
 
     def __len__(self) -> int:
@@ -176,21 +192,28 @@ class TrainingBatches:
 
 
 class FoldBatches:
-    """All samples of a fold, in order, as they are."""
+    """Batches of all samples of a subset, in order, without augmentation."""
 
     def __init__(self, samples: Sequence[Sample], cache: ImageCache, batch_size: int) -> None:
+        """Make the batches; nothing is read before they are iterated.
+
+        Args:
+            samples: samples of the subset.
+            cache: their images and masks.
+            batch_size: number of samples in a batch; the last one may be smaller.
+        """
         self.samples = samples
         self._pixels: Pixels = CachedPixels(cache)
         self._batch_size = batch_size
 
     def of(self, pixels: Pixels) -> "FoldBatches":
-        """The same batches, of pixels from elsewhere and on their device."""
+        """Return the same batches, made from other pixels and on their device."""
         other = copy.copy(self)
         other._pixels = pixels
         return other
 
     def __len__(self) -> int:
-        return -(-len(self.samples) // self._batch_size)
+        return -(-len(self.samples) // self._batch_size)  # rounded up
 
     def __iter__(self) -> Iterator[Batch]:
         for i in range(0, len(self.samples), self._batch_size):
@@ -198,7 +221,8 @@ class FoldBatches:
 
 
 def normalise(images: Tensor) -> Tensor:
-    """Images (N, 1 or 3, H, W) in [0, 1] to (N, 3, H, W), normalised by channel."""
+    """Normalize images (N, 1 or 3, H, W) in [0, 1] by channel; return (N, 3, H, W)."""
     mean, std = on_device(torch.tensor([MEAN, STD]), images.device)[:, None, :, None, None]
-    normalised: Tensor = (images - mean) / std
-    return normalised
+    # An image of one channel is broadcast to three.
+    normalized: Tensor = (images - mean) / std
+    return normalized

@@ -1,6 +1,7 @@
-"""The images and masks of a data set at the network's size, as uint8 in two files that all processes map into memory.
+"""The image cache: images and masks of a data set at the network's size, as uint8 in two memory-mapped files.
 
-Built once for a data set's content and a size, by whichever process comes first; opening it decodes nothing.
+A cache is built once for a data set's content and a size, by the first process that needs it. Opening it decodes no
+images.
 """
 
 from collections.abc import Sequence
@@ -21,65 +22,71 @@ from usaggr.progress import NoProgress, Progress
 class ImageCache:
     """Resized images and masks of samples; cheap to open, and to send to another process, which maps the same files.
 
-    Masks hold class indices; where `data.foreground_255` is set, 255 is 1 already.
+    Masks hold class indices. With `data.foreground_255`, the value 255 is stored as class 1.
     """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         meta = read_meta(directory)
         if meta is None:
-            raise DataError(f"{directory}: is not a whole image cache; remove it")
-        self._image_digests = _mapped(directory / "images.sha256", (meta.images,), _DIGEST)
-        self._mask_digests = _mapped(directory / "masks.sha256", (meta.masks,), _DIGEST)
-        self._images = _mapped(directory / "images.u8", (meta.images, meta.height, meta.width, meta.channels), _PIXEL)
-        self._masks = _mapped(directory / "masks.u8", (meta.masks, meta.height, meta.width), _PIXEL)
+            raise DataError(f"{directory}: is an incomplete image cache; remove it, and it is built again")
+        self._image_digests = _map_file(directory / "images.sha256", (meta.images,), _DIGEST)
+        self._mask_digests = _map_file(directory / "masks.sha256", (meta.masks,), _DIGEST)
+        self._images = _map_file(directory / "images.u8", (meta.images, meta.height, meta.width, meta.channels), _PIXEL)
+        self._masks = _map_file(directory / "masks.u8", (meta.masks, meta.height, meta.width), _PIXEL)
         self.size = (meta.height, meta.width)
-        """Height and width, pixels."""
+        """Height and width in pixels."""
         self.channels = meta.channels
-        """1 or 3."""
+        """Number of channels, 1 or 3."""
 
     def __reduce__(self) -> tuple[type["ImageCache"], tuple[Path]]:
         return ImageCache, (self.directory,)
 
     def image(self, sample: Sample) -> NDArray[np.uint8]:
-        """A sample's image (H, W, C): a view that cannot be written to."""
+        """Return a read-only view of a sample's image (H, W, C)."""
         view: NDArray[np.uint8] = self._images[self.image_rows([sample])[0]]
         return view
 
     def mask(self, sample: Sample) -> NDArray[np.uint8]:
-        """A segmentation sample's mask (H, W), class indices: a view that cannot be written to."""
+        """Return a read-only view of a segmentation sample's mask (H, W), as class indices."""
         view: NDArray[np.uint8] = self._masks[self.mask_rows([sample])[0]]
         return view
 
     def images_of(self, samples: Sequence[Sample]) -> NDArray[np.uint8]:
-        """Copies of the samples' images: (N, H, W, C)."""
+        """Return copies of the samples' images (N, H, W, C)."""
         return self._images[self.image_rows(samples)]
 
     def masks_of(self, samples: Sequence[Sample]) -> NDArray[np.uint8]:
-        """Copies of the segmentation samples' masks, class indices: (N, H, W)."""
+        """Return copies of the segmentation samples' masks (N, H, W), as class indices."""
         return self._masks[self.mask_rows(samples)]
 
     def image_rows(self, samples: Sequence[Sample]) -> NDArray[np.intp]:
-        """Where the samples' images are in the cache, (N,): samples of the same image have the same row.
+        """Return (N,) the rows of the samples' images in the cache; samples of the same image have the same row.
 
         Raises:
             DataError: the cache was not made for one of the samples.
         """
-        return _rows(self._image_digests, [sample.image_hash for sample in samples], self.directory)
+        return _find_rows(self._image_digests, [sample.image_hash for sample in samples], self.directory)
 
     def mask_rows(self, samples: Sequence[Sample]) -> NDArray[np.intp]:
-        """Where the segmentation samples' masks are in the cache, (N,); see `image_rows`."""
-        return _rows(self._mask_digests, [sample.label_hash for sample in samples], self.directory)
+        """Return (N,) the rows of the segmentation samples' masks in the cache; see `image_rows`."""
+        return _find_rows(self._mask_digests, [sample.label_hash for sample in samples], self.directory)
 
 
 def build_or_open(dataset: Dataset, data: DataConfig, progress: Progress | None = None) -> ImageCache:
-    """The cache of a data set's content at `data.input_size`, built by this process if it is not there.
+    """Open the cache of a data set's content at `data.input_size`; build it if it does not exist.
 
-    Images are stretched to the size, aspect not kept, as the challenge's baseline does: by area where they shrink,
-    linearly where they grow. Masks are resized by their nearest pixel's centre.
+    Images are stretched to the size without keeping their aspect ratio, as in the challenge's baseline. They are
+    averaged by area along sides that shrink, and interpolated linearly along sides that grow. Masks take the class of
+    the pixel with the nearest center.
+
+    Args:
+        dataset: samples of all tasks.
+        data: size of the images, and folder of the cache.
+        progress: counts the images that are resized.
 
     Raises:
-        DataError: an image is not what validation saw, or the cache cannot be written.
+        DataError: an image has changed since validation, or the cache cannot be written.
     """
     plan = plan_cache(dataset, data)
     return ImageCache(ensure_built(plan, cache_root(data) / "images", data, progress or NoProgress()))
@@ -87,23 +94,40 @@ def build_or_open(dataset: Dataset, data: DataConfig, progress: Progress | None 
 
 _PIXEL = np.dtype(np.uint8)
 _DIGEST = np.dtype(f"S{DIGEST_BYTES}")
-"""NumPy orders byte strings of one length by their bytes, and drops zeros at the end only where it hands one out."""
+"""Byte strings of a SHA-256. NumPy sorts them by their bytes; it drops trailing zeros only when it returns one."""
 
 
-def _rows(digests: NDArray[np.bytes_], wanted: Sequence[str], directory: Path) -> NDArray[np.intp]:
-    """Places of hashes among the sorted ones, looked up where they are mapped: no process keeps a table of them."""
-    sought = np.frombuffer(bytes.fromhex("".join(wanted)), _DIGEST)
-    if len(sought) and not len(digests):
-        raise DataError(f"{directory}: the image cache does not hold {wanted[0]}; remove it")
-    rows = np.searchsorted(digests, sought).clip(max=max(len(digests) - 1, 0))
-    missing = np.flatnonzero(digests[rows] != sought)
+def _find_rows(digests: NDArray[np.bytes_], hashes: Sequence[str], directory: Path) -> NDArray[np.intp]:
+    """Find the rows of hashes by binary search in the mapped file, so that no process keeps a table of them.
+
+    Args:
+        digests: sorted hashes in the cache.
+        hashes: hashes to find, in hexadecimal.
+        directory: directory of the cache, for messages.
+
+    Raises:
+        DataError: a hash is not in the cache.
+    """
+    targets = np.frombuffer(bytes.fromhex("".join(hashes)), _DIGEST)
+    if len(targets) and not len(digests):
+        raise DataError(f"{directory}: the image cache does not contain {hashes[0]}; remove it, and it is built again")
+    rows = np.searchsorted(digests, targets).clip(max=max(len(digests) - 1, 0))
+    missing = np.flatnonzero(digests[rows] != targets)
     if len(missing):
-        raise DataError(f"{directory}: the image cache does not hold {wanted[missing[0]]}; remove it")
+        first = hashes[missing[0]]
+        raise DataError(f"{directory}: the image cache does not contain {first}; remove it, and it is built again")
     return rows
 
 
-def _mapped(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+def _map_file(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Map a file into memory as an array.
+
+    Args:
+        path: the file.
+        shape: shape of the array.
+        dtype: type of its elements.
+    """
     if 0 in shape:  # an empty file cannot be mapped
         return np.zeros(shape, dtype)
-    # Not as np.memmap, whose views cost more than those of an array.
+    # As an array, because views of np.memmap take longer to make.
     return np.asarray(np.memmap(path, dtype, mode="r", shape=shape))

@@ -1,6 +1,6 @@
-"""How an image cache is written: into a temporary folder that gets its name by one rename, by one process at a time.
+"""Building of an image cache: one process writes it into a temporary folder, and renames the complete folder.
 
-What a build that was ended has left is removed by the next one.
+The next build removes what an interrupted build has left.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from typing import IO
 import numpy as np
 
 from usaggr.config.study import DataConfig
-from usaggr.data.batches.cache_check import damaged_file, write_checksums
+from usaggr.data.batches.cache_check import find_damaged_file, write_checksums
 from usaggr.data.batches.resizing import resize_image, resize_mask
 from usaggr.data.read import images, readers_version
 from usaggr.data.read.file_facts import read_unchanged
@@ -30,36 +30,39 @@ from usaggr.io.locks import exclusive
 from usaggr.progress import Progress
 
 CACHE_VERSION = 2
-"""Raised where other pixels come out of the same file, or they are laid out otherwise (2: hashes in files of bytes)."""
+"""Version of the cache, raised when pixels or the layout of its files change (2: hashes in binary files)."""
 
 DIGEST_BYTES = hashlib.sha256().digest_size
+"""Length of a hash in bytes."""
 
 PIECE = 16
-"""Images that are read, resized and written at a time."""
+"""Number of images that a thread reads, resizes and writes at a time."""
 
 WAIT_SECONDS = 0.2
-"""Between two looks at whether another process has built what this one needs."""
+"""Seconds between two checks whether another process has built the cache."""
 
 
 @dataclass(frozen=True)
 class CacheMeta:
-    """`meta.json`: the shape of a cache's files.
+    """Content of `meta.json`: the shape of a cache's files.
 
-    The hashes of what is in the rows are files of their own, sorted bytes to be searched where they lie: a process that
-    opens the cache of a large data set neither reads nor keeps them.
+    The hashes of the rows are in separate files, as sorted bytes that are searched in place. A process that opens the
+    cache of a large data set therefore neither reads nor keeps them.
     """
 
     height: int
     width: int
     channels: int
     images: int
-    """Rows of images.u8, and of images.sha256."""
+    """Number of rows in images.u8 and images.sha256."""
     masks: int
-    """Rows of masks.u8, and of masks.sha256."""
+    """Number of rows in masks.u8 and masks.sha256."""
     foreground_255: bool
+    """True if the value 255 of masks is class 1."""
     version: int = CACHE_VERSION
 
     def file_sizes(self) -> dict[str, int]:
+        """Return the size of each file in bytes."""
         pixels = self.height * self.width
         return {
             "images.u8": self.images * pixels * self.channels,
@@ -71,17 +74,17 @@ class CacheMeta:
 
 @dataclass(frozen=True)
 class CachePlan:
-    """What to build, and where each image and mask is read."""
+    """Shape of a cache to build, and the files of its images and masks."""
 
     meta: CacheMeta
     images: dict[str, Path]
-    """Hash of each image file: the file; sorted by hash."""
+    """Image files by their hashes, sorted by hash."""
     masks: dict[str, Path]
-    """Hash of each mask file: the file; sorted by hash."""
+    """Mask files by their hashes, sorted by hash."""
 
     @property
     def key(self) -> str:
-        """Name of the folder: changes with anything that changes a byte in it."""
+        """Name of the cache's folder; it changes with everything that changes a byte of the cache."""
         key = hashlib.sha256(json.dumps(vars(self.meta), sort_keys=True).encode())
         key.update("".join((*self.images, *self.masks)).encode())
         key.update(readers_version.store_name("").encode())  # empty for the first version of the readers
@@ -89,7 +92,7 @@ class CachePlan:
 
 
 def plan_cache(dataset: Dataset, data: DataConfig) -> CachePlan:
-    """What a data set's cache holds: every distinct image and mask, by the hash of its file."""
+    """Plan the cache of a data set: every distinct image and mask, by the hash of its file."""
     images = {s.image_hash: s.image_path for s in dataset.samples}
     masks = {s.label_hash: s.mask_path for s in dataset.samples if s.mask_path is not None}
     height, width = data.input_size
@@ -98,7 +101,7 @@ def plan_cache(dataset: Dataset, data: DataConfig) -> CachePlan:
 
 
 def read_meta(directory: Path) -> CacheMeta | None:
-    """What a cache holds; None where it is not there, or not whole."""
+    """Return the shape of a cache; None if it does not exist or is incomplete."""
     try:
         meta = CacheMeta(**json.loads((directory / "meta.json").read_text()))
         sizes = {name: (directory / name).stat().st_size for name in meta.file_sizes()}
@@ -108,29 +111,36 @@ def read_meta(directory: Path) -> CacheMeta | None:
 
 
 def ensure_built(plan: CachePlan, folder: Path, data: DataConfig, progress: Progress) -> Path:
-    """Folder of the cache inside `folder`; built by this process, unless it is there or another one builds it.
+    """Return the folder of a cache; build it if it does not exist and no other process is building it.
+
+    Args:
+        plan: shape and files of the cache.
+        folder: folder of all caches.
+        data: configuration of the data.
+        progress: counts the images.
 
     Raises:
-        DataError: an image is not what validation saw, or the cache cannot be written.
+        DataError: an image has changed since validation, or the cache cannot be written.
     """
     key = plan.key
     directory = folder / key
-    if not _is_good(directory, data):
+    if not _is_valid(directory, data):
         made_folder(folder)
-        with _only_builder(folder, key, progress):
-            if not _is_good(directory, data):
-                _put_aside(directory, data)
-                _clear(folder, key)
+        with _exclusive_builder(folder, key, progress):
+            # Checked again: another process may have built it while this one waited.
+            if not _is_valid(directory, data):
+                _set_damaged_aside(directory, data)
+                _remove_leftovers(folder, key)
                 _build(plan, directory, data, progress)
     return directory
 
 
-def _is_good(directory: Path, data: DataConfig) -> bool:
-    return read_meta(directory) is not None and _damage(directory, data) is None
+def _is_valid(directory: Path, data: DataConfig) -> bool:
+    return read_meta(directory) is not None and _find_damage(directory, data) is None
 
 
-def _damage(directory: Path, data: DataConfig) -> str | None:
-    """Which file of a whole cache has changed since it was written; None where none has.
+def _find_damage(directory: Path, data: DataConfig) -> str | None:
+    """Return the file of a complete cache that has changed since it was written; None if there is none.
 
     Raises:
         DataError: the cache cannot be read.
@@ -138,45 +148,55 @@ def _damage(directory: Path, data: DataConfig) -> str | None:
     meta = read_meta(directory)
     names = [] if meta is None else list(meta.file_sizes())
     try:
-        return damaged_file(directory, names, reader_count(data.workers)) if names else None
+        return find_damaged_file(directory, names, reader_count(data.workers)) if names else None
     except OSError as error:
         raise DataError(f"{directory}: cannot be used ({error.strerror}); choose another data.cache_dir=...") from error
 
 
-def _put_aside(directory: Path, data: DataConfig) -> None:
-    """Say of a cache that is damaged where it goes, and move it there; one that is not whole stays."""
-    damage = _damage(directory, data)
+def _set_damaged_aside(directory: Path, data: DataConfig) -> None:
+    """Rename a damaged cache and print its new name; an incomplete one is not damaged and stays."""
+    damage = _find_damage(directory, data)
     if damage is None:
         return
     aside = directory.with_suffix(".damaged")
     shutil.rmtree(aside, ignore_errors=True)
     directory.rename(aside)
     print(
-        f"{directory / damage}: is not what was written (its SHA-256 is another one); the cache is built again, the "
-        f"old one is kept as {aside.name}: look at this disk, and whether runs read it since it was good",
+        f"{directory / damage}: has changed since it was written (its SHA-256 differs); the cache is built again, and "
+        f"the old one is kept as {aside.name}: check this disk, and do not trust runs that read the cache since then",
         file=sys.stderr,
     )
 
 
 def _build(plan: CachePlan, directory: Path, data: DataConfig, progress: Progress) -> None:
-    """Write the files into a temporary folder, and give it its name when they are on disk."""
+    """Write a cache's files into a temporary folder, and rename the folder when they are on disk.
+
+    Args:
+        plan: shape and files of the cache.
+        directory: folder of the cache.
+        data: configuration of the data.
+        progress: counts the images.
+
+    Raises:
+        DataError: an image has changed since validation, or the cache cannot be written.
+    """
     import cv2
 
     temporary = directory.with_suffix(".tmp")
     progress.start("resizing images", len(plan.images) + len(plan.masks))
-    threads = cv2.getNumThreads()
+    threads = cv2.getNumThreads()  # OpenCV's own threads would compete with the reader threads
     cv2.setNumThreads(1)
     try:
         temporary.mkdir()
         with (temporary / "images.u8").open("wb") as images, (temporary / "masks.u8").open("wb") as masks:
             work = [
-                *_work(images, plan.images, plan.meta, data, is_mask=False),
-                *_work(masks, plan.masks, plan.meta, data, is_mask=True),
+                *_make_pieces(images, plan.images, plan.meta, data, is_mask=False),
+                *_make_pieces(masks, plan.masks, plan.meta, data, is_mask=True),
             ]
-            for done in results_of(_write_piece, work, reader_count(data.workers)):
-                progress.advance(done)
+            for count in results_of(_write_piece, work, reader_count(data.workers)):
+                progress.advance(count)
             for file in (images, masks):
-                os.fsync(file.fileno())
+                os.fsync(file.fileno())  # before the rename, which a crash of the machine could survive alone
         (temporary / "images.sha256").write_bytes(bytes.fromhex("".join(plan.images)))
         (temporary / "masks.sha256").write_bytes(bytes.fromhex("".join(plan.masks)))
         (temporary / "meta.json").write_text(json.dumps(vars(plan.meta)))
@@ -194,25 +214,36 @@ def _build(plan: CachePlan, directory: Path, data: DataConfig, progress: Progres
 
 @dataclass(frozen=True)
 class _Piece:
-    """Rows of one of the two files, one after another, and what is read for them."""
+    """Consecutive rows of images.u8 or masks.u8, and the files that they are made from."""
 
     file: IO[bytes]
     first_row: int
     files: Sequence[tuple[str, Path]]
-    """Hash and path."""
+    """Hash and path of each file."""
     is_mask: bool
     meta: CacheMeta
     data: DataConfig
 
 
-def _work(file: IO[bytes], files: dict[str, Path], meta: CacheMeta, data: DataConfig, is_mask: bool) -> list[_Piece]:
-    rows = range(0, len(files), PIECE)
-    cut = pieces(list(files.items()), PIECE)
-    return [_Piece(file, row, piece, is_mask, meta, data) for row, piece in zip(rows, cut, strict=True)]
+def _make_pieces(
+    file: IO[bytes], files: dict[str, Path], meta: CacheMeta, data: DataConfig, is_mask: bool
+) -> list[_Piece]:
+    """Divide the rows of a file of the cache into pieces.
+
+    Args:
+        file: open file of the cache.
+        files: image or mask files by hash.
+        meta: shape of the cache.
+        data: configuration of the data.
+        is_mask: True for masks.
+    """
+    first_rows = range(0, len(files), PIECE)
+    groups = pieces(list(files.items()), PIECE)
+    return [_Piece(file, row, group, is_mask, meta, data) for row, group in zip(first_rows, groups, strict=True)]
 
 
 def _write_piece(piece: _Piece) -> int:
-    """Read, resize and write the rows of a piece; how many."""
+    """Read, resize and write the rows of a piece, and return their number."""
     size = (piece.meta.height, piece.meta.width)
     block = np.empty((len(piece.files), *size, *([] if piece.is_mask else [piece.meta.channels])), np.uint8)
     for row, (digest, path) in zip(block, piece.files, strict=True):
@@ -225,50 +256,67 @@ def _write_piece(piece: _Piece) -> int:
         else:
             pixels = images.distinct_pixels(content, str(path), piece.meta.channels, piece.data.max_pixels)
             row[:] = resize_image(pixels, size, piece.meta.channels)
-    # Not through a mapped file: where the disk is full, a write says so, and a mapping ends the process.
+    # With pwrite: on a full disk it raises an error, whereas a write into a mapped file would kill the process.
     _write_at(piece.file.fileno(), block.data.cast("B"), piece.first_row * block[0].nbytes)
     return len(block)
 
 
 def _write_at(file: int, content: memoryview, offset: int) -> None:
-    while content:
+    """Write bytes at a position of a file.
+
+    Args:
+        file: file descriptor.
+        content: bytes to write.
+        offset: position of the first byte.
+    """
+    while content:  # pwrite may write only a part
         written = os.pwrite(file, content, offset)
         content, offset = content[written:], offset + written
 
 
 @contextmanager
-def _only_builder(folder: Path, key: str, progress: Progress) -> Iterator[None]:
-    """Wait until no other process builds this cache, and keep others from it."""
-    waiting = False
+def _exclusive_builder(folder: Path, key: str, progress: Progress) -> Iterator[None]:
+    """Hold the lock of a cache within the context; wait while another process holds it.
+
+    Args:
+        folder: folder of all caches.
+        key: name of the cache.
+        progress: shows that this process waits.
+    """
+    is_waiting = False
     while True:
-        with _locked(folder / f"{key}.lock") as mine:
-            if mine:
-                if waiting:
+        with _try_lock(folder / f"{key}.lock") as has_lock:
+            if has_lock:
+                if is_waiting:
                     progress.finish()
                 yield
                 return
-        if not waiting:
+        if not is_waiting:
             progress.start("waiting for another process, which is resizing these images", 1)
-            waiting = True
+            is_waiting = True
         time.sleep(WAIT_SECONDS)
 
 
-def _clear(folder: Path, key: str) -> None:
-    """Remove a cache that is not whole, and what builds have left that were ended before they were done."""
+def _remove_leftovers(folder: Path, key: str) -> None:
+    """Remove an incomplete cache, and the temporary folders of interrupted builds."""
     shutil.rmtree(folder / key, ignore_errors=True)
     shutil.rmtree(folder / f"{key}.tmp", ignore_errors=True)
-    for leftover in folder.glob("*.tmp"):
-        with _locked(folder / f"{leftover.stem}.lock") as mine:
-            if mine:
+    for leftover in folder.glob("*.tmp"):  # a folder whose lock is held belongs to a living build
+        with _try_lock(folder / f"{leftover.stem}.lock") as has_lock:
+            if has_lock:
                 shutil.rmtree(leftover, ignore_errors=True)
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[bool]:
-    """Hold the lock of a cache, if no other process holds it now; yields whether this process does."""
+def _try_lock(path: Path) -> Iterator[bool]:
+    """Hold the lock of a cache within the context, if no other process holds it; yield whether this process does.
+
+    Raises:
+        DataError: the file system has no locks.
+    """
     with ExitStack() as stack:
         try:
-            mine = stack.enter_context(exclusive(path, patience=0, remedy="choose another data.cache_dir=..."))
+            has_lock = stack.enter_context(exclusive(path, patience=0, remedy="choose another data.cache_dir=..."))
         except RunError as error:
             raise DataError(str(error)) from error
-        yield mine
+        yield has_lock

@@ -1,6 +1,7 @@
-"""Whether the pixels of an image cache are still those that were written: SHA-256 of each file, piece by piece.
+"""Integrity check of an image cache: SHA-256 of each file, in pieces.
 
-A sweep looks once, when it opens a cache. That takes about a second a GiB and core; several are used, as for reading.
+A sweep checks a cache once, when it opens it. This takes about a second per GiB and core; several cores are used, as
+for reading images.
 """
 
 import hashlib
@@ -12,46 +13,66 @@ from pathlib import Path
 from usaggr.data.read.thread_pool import results_of
 
 CHECKSUMS = "checksums.json"
-"""In a cache's folder: file: SHA-256 of each of its pieces."""
+"""File in a cache's folder that holds the SHA-256 of each piece of each file."""
 PIECE = 16 * 2**20
-"""Bytes that are hashed at a time; the last piece of a file may be shorter."""
+"""Size of a piece in bytes; the last piece of a file may be shorter."""
 
 
 def write_checksums(directory: Path, names: Sequence[str], readers: int) -> None:
-    """Write down what a cache's files hold now."""
-    (directory / CHECKSUMS).write_text(json.dumps(_checksums(directory, names, readers)))
+    """Write the checksums of a cache's files.
+
+    Args:
+        directory: directory of the cache.
+        names: names of its files.
+        readers: number of threads.
+    """
+    (directory / CHECKSUMS).write_text(json.dumps(_compute_checksums(directory, names, readers)))
 
 
-def damaged_file(directory: Path, names: Sequence[str], readers: int) -> str | None:
-    """The first of a cache's files that is not what was written; None where all are.
+def find_damaged_file(directory: Path, names: Sequence[str], readers: int) -> str | None:
+    """Return the first file of a cache whose content has changed since it was written; None if there is none.
 
-    A cache of a version that wrote no checksums is taken as it is, and gets them.
+    A cache of a version without checksums is accepted, and its checksums are written.
+
+    Args:
+        directory: directory of the cache.
+        names: names of its files.
+        readers: number of threads.
     """
     path = directory / CHECKSUMS
     try:
-        written = json.loads(path.read_text())
+        recorded = json.loads(path.read_text())
     except FileNotFoundError:
         write_checksums(directory, names, readers)
         return None
     except (OSError, ValueError):
         return CHECKSUMS
-    if not isinstance(written, dict):
+    if not isinstance(recorded, dict):
         return CHECKSUMS
-    found = _checksums(directory, names, readers)
-    return next((name for name in names if written.get(name) != found[name]), None)
+    current = _compute_checksums(directory, names, readers)
+    return next((name for name in names if recorded.get(name) != current[name]), None)
 
 
-def _checksums(directory: Path, names: Sequence[str], readers: int) -> dict[str, list[str]]:
+def _compute_checksums(directory: Path, names: Sequence[str], readers: int) -> dict[str, list[str]]:
+    """Return the SHA-256 of each piece, by file.
+
+    Args:
+        directory: directory of the cache.
+        names: names of its files.
+        readers: number of threads.
+    """
     sizes = {name: (directory / name).stat().st_size for name in names}
-    work = [(directory / name, place) for name in names for place in range(0, sizes[name], PIECE)]
-    found = {(path.name, place): digest for path, place, digest in results_of(_digest, work, readers)}
-    return {name: [found[name, place] for place in range(0, sizes[name], PIECE)] for name in names}
+    pieces = [(directory / name, offset) for name in names for offset in range(0, sizes[name], PIECE)]
+    # Threads return the pieces in any order.
+    digests = {(path.name, offset): digest for path, offset, digest in results_of(_hash_piece, pieces, readers)}
+    return {name: [digests[name, offset] for offset in range(0, sizes[name], PIECE)] for name in names}
 
 
-def _digest(piece: tuple[Path, int]) -> tuple[Path, int, str]:
-    path, place = piece
+def _hash_piece(piece: tuple[Path, int]) -> tuple[Path, int, str]:
+    """Return a piece, given by its file and offset, with its SHA-256."""
+    path, offset = piece
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        return path, place, hashlib.sha256(os.pread(descriptor, PIECE, place)).hexdigest()
+        return path, offset, hashlib.sha256(os.pread(descriptor, PIECE, offset)).hexdigest()
     finally:
         os.close(descriptor)

@@ -1,6 +1,6 @@
-"""Images and masks at another size: the one way in which the network's input is made from what is stored.
+"""Resizing of images and masks to the network's input size, for training and inference alike.
 
-Aspect is not kept, as in the challenge's baseline.
+The aspect ratio is not kept, as in the challenge's baseline.
 """
 
 from typing import Any
@@ -10,18 +10,25 @@ from numpy.typing import NDArray
 
 
 def resize_image(image: NDArray[np.uint8], size: tuple[int, int], channels: int | None = None) -> NDArray[np.uint8]:
-    """An image (h, w, C) at `size` (H, W): by area along the sides that shrink, linearly along those that grow.
+    """Resize an image: by area along sides that shrink, linearly along sides that grow.
 
-    An image of one channel is repeated for `channels` (None: as many as it has), which costs less here than before.
+    Args:
+        image: (h, w, C) image.
+        size: height H and width W of the result in pixels.
+        channels: number of channels of the result; an image of one channel is repeated. Default: C.
+
+    Returns:
+        (H, W, channels) image.
     """
     import cv2
 
     height, width = size
     channels = channels or image.shape[2]
     smaller = (min(image.shape[1], width), min(image.shape[0], height))
+    # In two steps: INTER_AREA averages only along sides that shrink.
     resized: NDArray[Any] = cv2.resize(image, smaller, interpolation=cv2.INTER_AREA)
     resized = resized.reshape(smaller[1], smaller[0], -1)
-    if resized.shape[2] != channels:
+    if resized.shape[2] != channels:  # after the reduction, when there are fewer pixels to repeat
         resized = np.repeat(resized, channels, axis=2)
     if smaller != (width, height):
         resized = cv2.resize(resized, (width, height), interpolation=cv2.INTER_LINEAR)
@@ -29,9 +36,9 @@ def resize_image(image: NDArray[np.uint8], size: tuple[int, int], channels: int 
 
 
 def resize_mask(mask: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """A mask (h, w) at `size` (H, W): each pixel has the class of the nearest one, by their centres."""
+    """Resize a mask (h, w) to `size` (H, W): each pixel takes the class of the pixel with the nearest center."""
     import cv2
 
-    # Not INTER_NEAREST, which goes by the pixels' corners and shifts the mask by up to half a pixel.
+    # INTER_NEAREST would compare corners of pixels, and shift the mask by up to half a pixel.
     resized = cv2.resize(mask, (size[1], size[0]), interpolation=cv2.INTER_NEAREST_EXACT)
     return np.asarray(resized, np.uint8)

@@ -1,4 +1,4 @@
-"""What one run reads: its tasks and their samples by fold, cut out of the manifest, and the cache of their images."""
+"""The data of one run: its tasks, their samples in each subset, and the cache of their images."""
 
 from dataclasses import dataclass
 
@@ -11,18 +11,24 @@ from usaggr.tasks import Task
 
 @dataclass(frozen=True)
 class RunData:
-    """Travels to the process that trains; images stay in the cache's files."""
+    """Data of one run, as sent to the process that trains it; images stay in the cache's files."""
 
     tasks: dict[str, Task]
     train: dict[str, tuple[Sample, ...]]
-    """Task: the samples that the run's scale takes, in rank order."""
+    """Training samples at the run's scale, in rank order, by task."""
     val: tuple[Sample, ...]
     test: tuple[Sample, ...]
     cache: ImageCache
 
 
 def run_data(manifest: Manifest, spec: RunSpec, cache: ImageCache) -> RunData:
-    """The part of a data set that a run reads."""
+    """Select the samples of a run from a data set.
+
+    Args:
+        manifest: the data set with its split.
+        spec: tasks and training samples of the run.
+        cache: images of the data set.
+    """
     train = {}
     for task_id in spec.tasks:
         by_id = {s.sample_id: s for s in manifest.by_subset[task_id, "train"]}

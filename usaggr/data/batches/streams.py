@@ -1,8 +1,8 @@
-"""Streams: which sample a task shows when, with which augmentation; merged into the batches of a run.
+"""Streams: the sequence of training samples and augmentations of each task, merged into the batches of a run.
 
-A task's stream is a function of (task, its training samples, seed) alone, so a task sees the same sequence whatever
-shares its model. Its length is in epochs or examples, never in steps: equal exposure under every grouping, unless
-`training.sampling` says otherwise.
+A task's stream is a function of the task, its training samples and the seed alone. A task therefore sees the same
+sequence under every grouping. The length of a stream is given in epochs or examples, never in steps. This is equal
+exposure under every grouping, unless `training.sampling` changes it.
 """
 
 import re
@@ -16,14 +16,14 @@ from usaggr.config.study import TrainingConfig
 from usaggr.data.seeds import derived_seed, generator
 
 _POWER = {"proportional": 1.0, "sqrt": 0.5, "uniform": 0.0}
-"""Of a task's number of training samples, by training.sampling: what its share of a block's examples goes by."""
+"""Exponent of a task's number of training samples in its share of a block's examples, by training.sampling."""
 NOT_EQUAL = "not equally exposed"
-"""Note of a task whose stream has another length than under other groupings, as `training.sampling` asks for."""
+"""Note about a task whose stream has different lengths under different groupings, because of `training.sampling`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """One element of a stream."""
+    """One training example: an element of a stream."""
 
     task_id: str
     sample_id: str
@@ -33,65 +33,93 @@ class Draw:
 
 @cache
 def stream_length(budget: str, min_examples: int, n_train: int) -> int:
-    """Examples of a task's stream: from 'N epochs' or 'N examples', with a floor for tiny tasks."""
+    """Return the number of examples in a task's stream.
+
+    Args:
+        budget: 'N epochs' or 'N examples'.
+        min_examples: smallest length, for tiny tasks.
+        n_train: number of training samples of the task.
+    """
     match = re.fullmatch(r"([\d.]+) ?(epochs|examples)", budget)
     if match is None:
-        raise ValueError(f"not a budget: {budget!r}")
+        raise ValueError(f"budget must be 'N epochs' or 'N examples', not {budget!r}")
     amount = float(match.group(1))
     return max(min_examples, round(amount * n_train) if match.group(2) == "epochs" else round(amount))
 
 
 def stream_lengths(training: TrainingConfig, n_train: Mapping[str, int]) -> dict[str, int]:
-    """Examples of the streams of the tasks that share a model, by task.
+    """Return the number of examples in the streams of the tasks that share a model, by task.
 
-    By `training.sampling`: `equal`, each task's own `stream_length`; else their sum, dealt out in proportion to the
-    tasks' training samples, to the root of them, or evenly, with at least one example a task.
+    With `training.sampling=equal` it is each task's `stream_length`. Otherwise their sum is divided in proportion to
+    the tasks' training samples (`proportional`), to the square root of them (`sqrt`), or evenly (`uniform`), with at
+    least one example per task.
 
     Args:
-        training: budget, floor and sampling.
-        n_train: task: its training samples, from 1.
+        training: budget, smallest length and sampling.
+        n_train: number of training samples, at least 1, by task.
     """
-    own = {task: stream_length(training.budget, training.min_examples, n) for task, n in n_train.items()}
+    lengths = {task: stream_length(training.budget, training.min_examples, n) for task, n in n_train.items()}
     if training.sampling == "equal":
-        return own
-    return deal_out(sum(own.values()), {task: n ** _POWER[training.sampling] for task, n in n_train.items()})
+        return lengths
+    return divide_in_proportion(
+        sum(lengths.values()), {task: n ** _POWER[training.sampling] for task, n in n_train.items()}
+    )
 
 
-def with_exposure(
+def add_exposure_notes(
     notes: Mapping[str, list[str]], training: TrainingConfig, n_train: Mapping[str, int]
 ) -> dict[str, list[str]]:
-    """A run's notes by task, with one more on each task that `training.sampling` gives another length of stream."""
-    found = {task: list(of) for task, of in notes.items()}
-    for task, length in stream_lengths(training, n_train).items():
-        if length != stream_length(training.budget, training.min_examples, n_train[task]):
-            found.setdefault(task, []).append(f"{NOT_EQUAL} ({training.sampling})")
-    return found
-
-
-def deal_out(total: int, shares: Mapping[str, float]) -> dict[str, int]:
-    """Whole numbers from 1 that sum to the total and are in proportion to the shares, but for rounding.
-
-    Those that rounding has left furthest under their quota are raised first, the first by name of equals.
+    """Return a run's notes, with a further note on each task whose stream length `training.sampling` changes.
 
     Args:
-        total: at least as many as there are shares.
-        shares: all above 0.
+        notes: notes of the run by task.
+        training: budget, smallest length and sampling.
+        n_train: number of training samples by task.
+    """
+    extended = {task: list(lines) for task, lines in notes.items()}
+    for task, length in stream_lengths(training, n_train).items():
+        if length != stream_length(training.budget, training.min_examples, n_train[task]):
+            extended.setdefault(task, []).append(f"{NOT_EQUAL} ({training.sampling})")
+    return extended
+
+
+def divide_in_proportion(total: int, shares: Mapping[str, float]) -> dict[str, int]:
+    """Divide a total into integers of at least 1 that are in proportion to the shares, except for rounding.
+
+    Counts that rounding has left furthest below their quota are raised first; of equal ones, the first by name.
+
+    Args:
+        total: sum of the integers; at least the number of shares.
+        shares: share of each name, above 0.
+
+    Raises:
+        ValueError: the total is less than the number of shares.
     """
     if total < len(shares):
-        raise ValueError(f"{total} cannot be dealt out to {len(shares)}, one at least to each")
-    quota = {name: total * share / sum(shares.values()) for name, share in shares.items()}
-    counts = {name: max(1, int(of)) for name, of in quota.items()}
-    while left := total - sum(counts.values()):
-        step = 1 if left > 0 else -1
-        free = sorted(name for name, count in counts.items() if count + step >= 1)
-        counts[min(free, key=lambda name: step * (counts[name] - quota[name]))] += step
+        raise ValueError(f"cannot divide {total} into {len(shares)} integers of at least 1")
+    quotas = {name: total * share / sum(shares.values()) for name, share in shares.items()}
+    counts = {name: max(1, int(quota)) for name, quota in quotas.items()}
+    # The difference may be negative, because tiny quotas were raised to 1.
+    while difference := total - sum(counts.values()):
+        step = 1 if difference > 0 else -1
+        changeable = sorted(name for name, count in counts.items() if count + step >= 1)
+        counts[min(changeable, key=lambda name: step * (counts[name] - quotas[name]))] += step
     return counts
 
 
-def stream(task_id: str, samples: Sequence[str], seed: int, length: int) -> list[Draw]:
-    """The first `length` draws of a task: whole epochs, each in an order of its own.
+def make_stream(task_id: str, samples: Sequence[str], seed: int, length: int) -> list[Draw]:
+    """Return the first draws of a task: complete epochs, each in a new random order, and the start of another.
 
-    A longer stream begins with the shorter one.
+    A longer stream starts with the shorter one.
+
+    Args:
+        task_id: id of the task.
+        samples: ids of its training samples.
+        seed: seed of the run.
+        length: number of draws.
+
+    Raises:
+        ValueError: there are no training samples.
     """
     if not samples:
         raise ValueError(f"task {task_id} has no training samples")
@@ -106,13 +134,14 @@ def stream(task_id: str, samples: Sequence[str], seed: int, length: int) -> list
 
 
 def merge_streams(streams: Mapping[str, Sequence[Draw]]) -> list[Draw]:
-    """All draws of a run: each stream in its own order, spread evenly from start to end, so that all end together."""
+    """Merge the streams of a run: each keeps its order and is spread evenly, so that all start and end together."""
     tasks = sorted(streams)
     times = np.concatenate([(np.arange(len(streams[t])) + 0.5) / max(len(streams[t]), 1) for t in tasks])
+    # Stable, so that draws at equal times are in the order of task ids on every machine.
     merged = [draw for task_id in tasks for draw in streams[task_id]]
     return [merged[i] for i in np.argsort(times, kind="stable")]
 
 
 def cut_batches(draws: Sequence[Draw], batch_size: int) -> list[list[Draw]]:
-    """Batches of one size; what is left makes a smaller last one, so that every draw is seen exactly once."""
+    """Cut draws into batches of one size; the last one may be smaller, so that every draw occurs exactly once."""
     return [list(draws[i : i + batch_size]) for i in range(0, len(draws), batch_size)]
