@@ -304,7 +304,7 @@ def test_a_file_of_another_version_is_refused_with_both_versions(where: Where, n
     path = path_of(where, name)
     for version, said in (
         (SCHEMA_VERSION + 1, f"schema_version {SCHEMA_VERSION + 1} is newer than this tool's {SCHEMA_VERSION}"),
-        (0, "schema_version 0 is older than any that is read"),
+        (0, "schema_version 0 is older than those that are read"),
         ("x", "schema_version is 'x', not a whole number"),
         (1.5, "not a whole number"),
         (True, "not a whole number"),

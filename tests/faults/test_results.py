@@ -70,10 +70,14 @@ def half(path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "damage", "said"),
     [
-        ("result.json", another_score, "result.json: is not what was written (its SHA-256 is another one)"),
+        ("result.json", another_score, "result.json: has changed since it was written (its SHA-256 differs)"),
         ("result.json", half, "result.json: cannot be read"),
-        ("predictions.parquet", half, "predictions.parquet: is not what was written (its size is another one)"),
-        ("predictions.parquet", lambda path: flip(path, 300), "predictions.parquet: is not what was written (its SHA"),
+        ("predictions.parquet", half, "predictions.parquet: has changed since it was written (its size differs)"),
+        (
+            "predictions.parquet",
+            lambda path: flip(path, 300),
+            "predictions.parquet: has changed since it was written",
+        ),
     ],
     ids=["a changed score", "half a result", "half of the predictions", "a flipped bit in the predictions"],
 )
@@ -87,7 +91,7 @@ def test_a_damaged_result_counts_as_failed_and_the_report_names_it(
     (failed,) = [run for run in collection.runs if run.state == "failed"]
     assert failed.path == run.path
     assert said in str(failed.error)
-    assert "the same `usaggr sweep` trains" in str(failed.error)
+    assert "the same `usaggr sweep` to train" in str(failed.error)
 
 
 @pytest.mark.parametrize(

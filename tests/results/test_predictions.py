@@ -159,7 +159,7 @@ def test_names_of_columns_that_are_no_text_are_damage(path: Path) -> None:
 
 def test_a_table_of_something_else_is_refused_with_what_it_holds(path: Path) -> None:
     pd.DataFrame({"task_id": ["a"], "score": [0.5]}).to_parquet(path)
-    with pytest.raises(RunError, match=r"predictions\.parquet: no column sample_id, .*; it holds task_id, score"):
+    with pytest.raises(RunError, match=r"predictions\.parquet: no column sample_id, .*; it has task_id, score"):
         read_predictions(path)
     with pytest.raises(RunError, match="no column dsc;"):
         read_predictions(path, ["task_id", "dsc"])
@@ -193,7 +193,7 @@ def test_a_mask_is_stored_as_a_grey_png_that_any_viewer_opens() -> None:
     ids=["uint16", "bool", "three_dimensions", "empty"],
 )
 def test_what_would_not_come_back_as_it_is_is_not_stored(mask: Any) -> None:
-    with pytest.raises(ValueError, match=r"a mask is \(H, W\) uint8"):
+    with pytest.raises(ValueError, match=r"a mask must be \(H, W\) uint8"):
         encode_mask(mask)
 
 

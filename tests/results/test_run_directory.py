@@ -388,7 +388,7 @@ def test_a_result_that_cannot_be_read_says_what_to_do(run: RunDirectory, text: s
     if text is not None:
         run.result_path.write_text(text)
     with pytest.raises(
-        RunError, match="the same `usaggr sweep` trains the run again" if text is not None else "remove"
+        RunError, match="the same `usaggr sweep` to train the run again" if text is not None else "remove"
     ):
         run.result()
 

@@ -77,7 +77,7 @@ def test_a_folder_that_lacks_a_file_is_named(tmp_path: Path, name: str) -> None:
     ("name", "content", "said"),
     [
         ("study.yaml", "name: [unclosed", "cannot be read"),
-        ("study.yaml", "just a string", "holds a text, not a mapping"),
+        ("study.yaml", "just a string", "holds text, not a mapping"),
         ("study.yaml", "name: x\n", "no groupings"),
         ("data.json", "{", "cannot be read"),
         ("data.json", '{"schema_version": 1}', "no root"),

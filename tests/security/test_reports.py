@@ -161,7 +161,7 @@ def test_names_that_lead_elsewhere_are_refused(tmp_path: Path, file: str, change
     changed = change(path.read_text())
     assert changed != path.read_text()
     path.write_text(changed)
-    with pytest.raises(RunError, match=re.escape(f"{path}: {what} is no name")):
+    with pytest.raises(RunError, match=re.escape(f"{path}: {what} is not a valid name")):
         read_source(sweep.directory)
 
 

@@ -1,1 +1,1 @@
-"""Files on shared disks: written whole, hashed, locked; SQLite stores; heartbeats of processes."""
+"""Files on shared disks: atomic writes, checksums, locks, SQLite stores, and heartbeats of processes."""

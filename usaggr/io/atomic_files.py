@@ -1,4 +1,4 @@
-"""Files that are there as a whole or not at all, and what is said where one cannot be written."""
+"""Atomic writes of files, and the errors about files that cannot be written."""
 
 import errno
 import os
@@ -12,21 +12,21 @@ from usaggr.errors import WriteError
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _UNWRITABLE = (*_FULL, errno.EROFS)
 _FULL_WORDS = tuple(os.strerror(number) for number in _FULL)
-"""As libraries say it that raise errors of their own."""
+"""Messages of a full disk, as contained in the errors of libraries that raise their own classes."""
 
 
 def write_atomic(path: Path, text: str) -> None:
-    """Write a file so that nobody ever sees half of it, and nothing is left of a write that failed.
+    """Write a file atomically: readers see the old or the new content, and a failed write leaves nothing behind.
 
     Raises:
-        WriteError: it cannot be written; what was there before stays.
+        WriteError: the file cannot be written; its old content stays.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary, temporary.open("w") as file:
             file.write(text)
             file.flush()
-            os.fsync(file.fileno())
+            os.fsync(file.fileno())  # else a crash of the machine could leave an empty file under the final name
     except OSError as error:
         raise cannot_write(path, error) from error
 
@@ -60,26 +60,27 @@ def _own_temporary(path: Path) -> Path:
 
 
 def cannot_write(path: Path, error: BaseException) -> WriteError:
-    """The error of a file or folder that cannot be written: which, why, and what to do."""
+    """Return the error about a file or folder that cannot be written, with the reason and what to do."""
     reason = error.strerror if isinstance(error, OSError) and error.strerror else " ".join(str(error).split())
-    what = "make room" if is_disk_full(error) else "make it writable"
-    return WriteError(f"{path}: cannot be written ({reason}); {what}, then run the same command to continue")
+    remedy = "make room" if is_disk_full(error) else "make it writable"
+    return WriteError(f"{path}: cannot be written ({reason}); {remedy}, then run the same command to continue")
 
 
 def is_unwritable(error: OSError) -> bool:
-    """Whether a disk is full, or is not to be written to."""
+    """Return whether an error says that a disk is full or read-only."""
     return error.errno in _UNWRITABLE
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Whether an error, or what it came from, says that a disk, or what a user may have of it, is full."""
+    """Return whether an error, or one of its causes, says that a disk or the user's quota is full."""
     cause = error.__cause__ or error.__context__
-    here = isinstance(error, OSError) and error.errno in _FULL
-    return here or any(word in str(error) for word in _FULL_WORDS) or (cause is not None and is_disk_full(cause))
+    is_full = isinstance(error, OSError) and error.errno in _FULL
+    return is_full or any(word in str(error) for word in _FULL_WORDS) or (cause is not None and is_disk_full(cause))
 
 
 def make_usual(path: Path) -> None:
-    """Give a file that a library has made for its owner alone the mode that the user's umask asks for."""
+    """Set the mode of a file to that of the user's umask: some libraries create files for their owner alone."""
+    # The umask cannot be read without changing it, which would affect other threads.
     plain = _own_temporary(path)
     plain.touch()
     try:

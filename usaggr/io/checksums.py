@@ -1,35 +1,37 @@
-"""The SHA-256 of a file, noted in a file of the same name beside it, as `sha256sum` writes it."""
+"""Checksum files: the SHA-256 of a file in a file next to it, in the format of `sha256sum`."""
 
 import hashlib
 from pathlib import Path
 
 SUFFIX = ".sha256"
+"""Suffix of a checksum file."""
 
 
 def file_hash(path: Path) -> str:
-    """SHA-256 of a file's content, in hexadecimal.
+    """Return the SHA-256 of a file's content in hexadecimal.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
     """
     with path.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def note_hash(path: Path) -> None:
-    """Write the file's hash beside it.
+    """Write the checksum file of a file.
 
     Raises:
-        OSError: the file cannot be read, or the note not written.
+        OSError: the file cannot be read, or the checksum file not written.
     """
     path.with_suffix(SUFFIX).write_text(f"{file_hash(path)}  {path.name}\n")
 
 
-def is_as_noted(path: Path, found: str) -> bool:
-    """Whether a file's hash is the one that was noted beside it; True where none was.
+def is_as_noted(path: Path, digest: str) -> bool:
+    """Return whether a file's hash equals that of its checksum file; True without a checksum file.
 
     Raises:
-        OSError: the note cannot be read.
+        OSError: the checksum file cannot be read.
     """
-    noted = path.with_suffix(SUFFIX)
-    return not noted.is_file() or noted.read_bytes().split()[:1] == [found.encode()]
+    checksum = path.with_suffix(SUFFIX)
+    # The format is "DIGEST  NAME"; the name may differ after a copy.
+    return not checksum.is_file() or checksum.read_bytes().split()[:1] == [digest.encode()]

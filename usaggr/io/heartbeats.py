@@ -1,7 +1,8 @@
-"""Whether a process of another host still gives signs of life: files that it writes again and again, and their times.
+"""Heartbeats of processes on other hosts: files that they write repeatedly, and the times of these files.
 
-All times are those that the file server stamps, so that hosts whose clocks differ agree. A clock that is set forward or
-back makes living files look old until they are written next, which is why a take-over watches for a while.
+All times are those of the file server, so that hosts with different clocks agree. If a clock is set forward or back,
+the files of living processes look old until they are written again. A process that takes over a run therefore watches
+the file for a while first.
 """
 
 import os
@@ -10,19 +11,20 @@ import time
 from pathlib import Path
 
 _LOOK_SECONDS = 0.2
+"""Seconds between two checks of a file."""
 
 
 def is_recent(path: Path, seconds: float) -> bool:
-    """Whether a file was written within so many seconds, before or after now; False where it is missing."""
+    """Return whether a file was written within this many seconds before or after now; False if it is missing."""
     try:
-        written = path.stat().st_mtime
+        modified = path.stat().st_mtime
     except OSError:
         return False
-    return abs(_now(path.parent) - written) < seconds
+    return abs(_now(path.parent) - modified) < seconds
 
 
 def stays_silent(path: Path, seconds: float) -> bool:
-    """Watch a file for so many seconds, by a clock that does not jump; False as soon as it is written anew."""
+    """Watch a file for this many seconds, by a monotonic clock; return False as soon as it is written again."""
     before = _stamp(path)
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -33,7 +35,7 @@ def stays_silent(path: Path, seconds: float) -> bool:
 
 
 def _now(folder: Path) -> float:
-    """What time it is for the file system of a folder; for this host, where nothing can be written there."""
+    """Return the time of a folder's file system; that of this host, if the folder is not writable."""
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(b"?")
@@ -44,8 +46,9 @@ def _now(folder: Path) -> float:
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:
+    """Return the modification time and the inode, which changes when a file is replaced by a rename."""
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return None
-    return found.st_mtime_ns, found.st_ino
+    return status.st_mtime_ns, status.st_ino

@@ -1,6 +1,7 @@
-"""A lock on a file, held by a process for as long as it lives.
+"""File locks that a process holds for as long as it lives.
 
-The operating system gives it back when the process ends, however it ends; no pid is trusted, so none can be reused.
+The operating system releases a lock when its process ends, for any reason. Locks do not depend on process ids, which
+can be reused.
 """
 
 import fcntl
@@ -18,20 +19,22 @@ from usaggr.io.atomic_files import cannot_write
 
 @contextmanager
 def exclusive(path: Path, patience: float = 0.3, remedy: str = "choose another outputs=...") -> Iterator[bool]:
-    """Hold the lock on a file, which is made where it is missing, for as long as the context lasts.
+    """Hold the lock on a file within the context; a missing file is created.
 
-    Yields False, after `patience` seconds, where another process holds it. (Who looks whether a lock is held has it
-    for a moment, so that one refusal says nothing.)
+    The lock is tried repeatedly, because a process that only checks whether it is held has it for a moment.
 
     Args:
-        path: The file to lock; its folder is made too.
-        patience: Seconds; 0 tries once.
-        remedy: What the user is told to do if the file system has no locks.
+        path: the file; its folder is created too.
+        patience: seconds to wait for the lock; 0 tries once.
+        remedy: what the user can do if the file system has no locks, for the message.
+
+    Yields:
+        False if another process still holds the lock after `patience` seconds.
 
     Raises:
         RunError: the file system has no locks.
-        WriteError: the file cannot be made.
-        RuntimeError: a script calls usaggr without a guard.
+        WriteError: the file cannot be created.
+        RuntimeError: a script calls usaggr without `if __name__ == "__main__":`.
     """
     _check_guarded()
     end = time.monotonic() + patience
@@ -45,16 +48,16 @@ def exclusive(path: Path, patience: float = 0.3, remedy: str = "choose another o
 
 
 def _check_guarded() -> None:
-    """Refuse a process that is still importing the script that began it: it would wait for its own parent."""
+    """Refuse a process that is still importing the script that started it: it would wait for its own parent."""
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         raise RuntimeError(
-            "this script is run anew in each process that usaggr begins: put its calls under `if __name__ == "
+            "this script is run again in each process that usaggr starts: put its calls under `if __name__ == "
             '"__main__":`'
         )
 
 
 def is_held(path: Path) -> bool:
-    """Whether a living process, of this host at least, holds the lock. Needs no right to write."""
+    """Return whether a living process holds the lock, at least on this host; needs no write permission."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -68,15 +71,16 @@ def is_held(path: Path) -> bool:
 
 
 def _locked_file(path: Path, remedy: str) -> IO[str] | None:
+    """Open a file and lock it; return None if another process holds the lock."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("a")
-    except FileNotFoundError:  # the folder was removed in this moment
+    except FileNotFoundError:  # the folder was removed at this moment
         return None
     except OSError as error:
         raise cannot_write(path, error) from error
     try:
-        if _lock(file.fileno(), fcntl.LOCK_EX, path, remedy) and _still_there(file.fileno(), path):
+        if _lock(file.fileno(), fcntl.LOCK_EX, path, remedy) and _is_current(file.fileno(), path):
             return file
     except BaseException:
         file.close()
@@ -86,6 +90,17 @@ def _locked_file(path: Path, remedy: str) -> IO[str] | None:
 
 
 def _lock(descriptor: int, kind: int, path: Path, remedy: str) -> bool:
+    """Try to lock a file and return whether that succeeded.
+
+    Args:
+        descriptor: descriptor of the open file.
+        kind: LOCK_EX or LOCK_SH.
+        path: the file, for the message.
+        remedy: what the user can do if the file system has no locks, for the message.
+
+    Raises:
+        RunError: the file system has no locks.
+    """
     try:
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):
@@ -98,11 +113,11 @@ def _lock(descriptor: int, kind: int, path: Path, remedy: str) -> bool:
     return True
 
 
-def _still_there(descriptor: int, path: Path) -> bool:
-    """Whether the locked file is the one that others would open, and not one that was removed meanwhile."""
+def _is_current(descriptor: int, path: Path) -> bool:
+    """Return whether the locked file is still the one under this path, and was not removed meanwhile."""
     try:
-        found = path.stat()
+        current = path.stat()
     except FileNotFoundError:
         return False
-    mine = os.fstat(descriptor)
-    return (found.st_dev, found.st_ino) == (mine.st_dev, mine.st_ino)
+    locked = os.fstat(descriptor)
+    return (current.st_dev, current.st_ino) == (locked.st_dev, locked.st_ino)

@@ -1,6 +1,6 @@
-"""What `outputs/<name>/affinity/` holds: a file a measure and seed, and the tables that are made of them.
+"""The files of `outputs/<name>/affinity/`: one per measure and seed, and the tables that are made from them.
 
-affinity.json says of which data and study they are; the report refuses those of others.
+affinity.json names the data and the study; the report refuses affinities of another study.
 """
 
 import csv
@@ -25,12 +25,12 @@ Array = NDArray[np.float64]
 Measure = Literal["lookahead", "gradient", "routing", "features"]
 MEASURES: tuple[Measure, ...] = get_args(Measure)
 SIMILARITIES: tuple[Measure, ...] = ("routing", "features")
-"""Measures without a zero of their own: how alike tasks are, not what one does to another."""
+"""Measures of the similarity of tasks. They have no natural zero, unlike measures of one task's effect on another."""
 
 COLUMNS = ("measure", "source", "target", "seed", "value", "estimates")
-"""Of affinity.csv."""
+"""Columns of affinity.csv."""
 SUMMARY_COLUMNS = ("measure", "source", "target", "mean", "sd", "seeds", "estimates")
-"""Of summary.csv."""
+"""Columns of summary.csv."""
 CellT = TypeVar("CellT")
 AGAIN = "estimate again: usaggr affinity"
 FOLDER, TABLE, HEAD = contract.AFFINITY, contract.AFFINITY_POINTS, contract.AFFINITY_HEAD
@@ -43,21 +43,22 @@ class SeedAffinity:
     measure: Measure
     seed: int
     identity: str
-    """Hash of the unified run's fingerprint and of all that decides how it is measured."""
+    """Hash of the unified run's fingerprint and of all settings of the measurement."""
     tasks: tuple[str, ...]
-    """T ids, sorted."""
+    """T sorted task ids."""
     values: Array
-    """(T, T) of the task of the row on that of the column; NaN on the diagonal, and where there is no estimate."""
+    """(T, T) effect of the row's task on the column's task; NaN on the diagonal, and without an estimate."""
     estimates: NDArray[np.int64]
-    """(T, T): how many estimates each value is the mean of."""
+    """(T, T) number of estimates in each mean."""
     seconds: float = 0.0
-    """What the training took that the probes rode on, probes included; 0 without one."""
+    """Seconds of the training with its probes; 0 without a training."""
     probe_seconds: float = 0.0
+    """Seconds of the probes alone."""
 
 
 @dataclass(frozen=True)
 class Head:
-    """Of which study, data and runs the table is; affinity.json."""
+    """Content of affinity.json: the study, data and runs of the tables."""
 
     study: str
     content_hash: str
@@ -70,36 +71,51 @@ class Head:
 
 
 def identity_of(fingerprint: str, measure: Measure, **settings: float | int) -> str:
-    """What a stored measure of a seed is known by."""
+    """Return the hash that identifies a stored measure of a seed.
+
+    Args:
+        fingerprint: fingerprint of the unified run.
+        measure: name of the measure.
+        **settings: settings of the measurement.
+    """
     return hashlib.sha256(json.dumps([fingerprint, measure, settings], sort_keys=True).encode()).hexdigest()
 
 
 def without_diagonal(values: Array) -> Array:
-    """A matrix with NaN for what a task is to itself."""
-    found = np.array(values, dtype=float)
-    np.fill_diagonal(found, np.nan)
-    return found
+    """Return a copy of a (T, T) matrix with NaN on the diagonal, where a task meets itself."""
+    masked = np.array(values, dtype=float)
+    np.fill_diagonal(masked, np.nan)
+    return masked
 
 
-def write_seed(folder: Path, found: SeedAffinity) -> None:
-    """Keep a measure of a seed."""
+def write_seed(folder: Path, affinity: SeedAffinity) -> None:
+    """Write a measure of a seed to its file."""
     content = {
         "schema_version": SCHEMA_VERSION,
-        "identity": found.identity,
-        "tasks": list(found.tasks),
-        "values": [[None if math.isnan(value) else value for value in row] for row in found.values.tolist()],
-        "estimates": found.estimates.tolist(),
-        "seconds": found.seconds,
-        "probe_seconds": found.probe_seconds,
+        "identity": affinity.identity,
+        "tasks": list(affinity.tasks),
+        "values": [[None if math.isnan(value) else value for value in row] for row in affinity.values.tolist()],
+        "estimates": affinity.estimates.tolist(),
+        "seconds": affinity.seconds,
+        "probe_seconds": affinity.probe_seconds,
     }
-    write_atomic(_seed_path(folder, found.measure, found.seed), json.dumps(content, indent=1))
+    write_atomic(_seed_path(folder, affinity.measure, affinity.seed), json.dumps(content, indent=1))
 
 
 def read_seed(folder: Path, measure: Measure, seed: int, identity: str) -> SeedAffinity | None:
-    """A measure of a seed that was kept; None where there is none, or one of another run or other settings.
+    """Return a stored measure of a seed.
+
+    Args:
+        folder: folder of the affinities.
+        measure: name of the measure.
+        seed: the seed.
+        identity: hash of the run and the settings (`identity_of`).
+
+    Returns:
+        None if there is no such file, or if it is damaged or has another identity.
 
     Raises:
-        RunError: another version of the tool wrote it, or it cannot be opened.
+        RunError: another version of usaggr wrote the file, or it cannot be opened.
     """
     path = _seed_path(folder, measure, seed)
     if not path.is_file():
@@ -117,12 +133,12 @@ def read_seed(folder: Path, measure: Measure, seed: int, identity: str) -> SeedA
 
 
 class _UnusableError(RunError):
-    """A stored measure is damaged, and is estimated again."""
+    """Error about a damaged file; the measure is then estimated again."""
 
 
 @dataclass(frozen=True)
 class _StoredSeed:
-    """What the file of a measure and seed holds."""
+    """Content of the file of a measure and seed."""
 
     identity: str
     tasks: tuple[str, ...]
@@ -132,24 +148,30 @@ class _StoredSeed:
     probe_seconds: float
 
 
-def write_tables(folder: Path, head: Head, found: Sequence[SeedAffinity]) -> None:
-    """affinity.csv, summary.csv and, last, affinity.json."""
-    rows = [
-        (one.measure, one.tasks[a], one.tasks[b], one.seed, one.values[a, b], one.estimates[a, b])
-        for one in found
-        for a, b in _pairs(len(one.tasks))
+def write_tables(folder: Path, head: Head, affinities: Sequence[SeedAffinity]) -> None:
+    """Write affinity.csv, summary.csv and, last, affinity.json, without which the tables are not read.
+
+    Args:
+        folder: folder of the affinities.
+        head: content of affinity.json.
+        affinities: all measures of all seeds.
+    """
+    points = [
+        (a.measure, a.tasks[i], a.tasks[j], a.seed, a.values[i, j], a.estimates[i, j])
+        for a in affinities
+        for i, j in _pairs(len(a.tasks))
     ]
-    write_atomic(folder / TABLE, _as_csv(COLUMNS, rows))
-    write_atomic(folder / "summary.csv", _as_csv(SUMMARY_COLUMNS, _summary(found)))
+    write_atomic(folder / TABLE, _as_csv(COLUMNS, points))
+    write_atomic(folder / "summary.csv", _as_csv(SUMMARY_COLUMNS, _summarize(affinities)))
     content = {**vars(head), "schema_version": SCHEMA_VERSION}
     write_atomic(folder / HEAD, json.dumps(content, indent=1))
 
 
 def read_head(folder: Path) -> Head:
-    """What affinity.json says.
+    """Read affinity.json.
 
     Raises:
-        RunError: it is not there, is damaged, or another version of the tool wrote it.
+        RunError: the file is missing or damaged, or another version of usaggr wrote it.
     """
     path = folder / HEAD
     content = read_json(path, AGAIN)
@@ -157,13 +179,13 @@ def read_head(folder: Path) -> Head:
 
 
 def read_values(folder: Path) -> dict[Measure, dict[int, dict[tuple[str, str], float]]]:
-    """What affinity.csv says: measure: seed: source and target: value, where there is one.
+    """Read the values of affinity.csv, by measure, by seed, and by source and target task.
 
     Raises:
-        RunError: it cannot be read, or is no such table.
+        RunError: the file cannot be read, or a column or cell is missing or invalid.
     """
     path = folder / TABLE
-    found: dict[Measure, dict[int, dict[tuple[str, str], float]]] = {}
+    values: dict[Measure, dict[int, dict[tuple[str, str], float]]] = {}
     try:
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
@@ -174,18 +196,27 @@ def read_values(folder: Path) -> dict[Measure, dict[int, dict[tuple[str, str], f
                 if measure not in MEASURES:
                     raise ValueError(f"measure is {measure!r}, not one of {', '.join(MEASURES)}")
                 _cell(row, "estimates", int)  # the last column: a line that is cut off lacks it
-                of_seed = found.setdefault(measure, {}).setdefault(_cell(row, "seed", int), {})
+                seed_values = values.setdefault(measure, {}).setdefault(_cell(row, "seed", int), {})
                 if row["value"] != "":
-                    of_seed[_cell(row, "source", str), _cell(row, "target", str)] = _cell(row, "value", float)
+                    seed_values[_cell(row, "source", str), _cell(row, "target", str)] = _cell(row, "value", float)
     except ValueError as error:
         raise RunError(f"{path}: line {reader.line_num}: {error}; {AGAIN}") from error
     except (OSError, csv.Error) as error:
         raise RunError(f"{path}: cannot be read ({error}); {AGAIN}") from error
-    return found
+    return values
 
 
 def _cell(row: Mapping[str, str | None], name: str, kind: Callable[[str], CellT]) -> CellT:
-    """Return a cell as a number or text; a ValueError says which it is and what is allowed."""
+    """Return a cell as a number or text.
+
+    Args:
+        row: line of the table.
+        name: name of the column.
+        kind: int, float or str.
+
+    Raises:
+        ValueError: the cell is missing or invalid; the message says what is allowed.
+    """
     cell = row[name]
     if cell is None:
         raise ValueError(f"no {name}")
@@ -195,31 +226,35 @@ def _cell(row: Mapping[str, str | None], name: str, kind: Callable[[str], CellT]
         raise ValueError(f"{name} is {cell!r}, not {'a whole number' if kind is int else 'a number'}") from error
 
 
-def mean_over_seeds(found: Sequence[SeedAffinity]) -> tuple[Array, Array]:
-    """(T, T) mean and standard deviation over seeds; NaN where no seed, or only one, has an estimate."""
-    values = np.stack([one.values for one in found])
-    known = np.isfinite(values)
-    count = known.sum(axis=0)
-    mean = np.where(count > 0, np.where(known, values, 0.0).sum(axis=0) / np.maximum(count, 1), np.nan)
-    squares = np.where(known, (values - mean) ** 2, 0.0).sum(axis=0)
+def mean_over_seeds(affinities: Sequence[SeedAffinity]) -> tuple[Array, Array]:
+    """Return the (T, T) mean and standard deviation over seeds.
+
+    The mean is NaN if no seed has an estimate, and the standard deviation if fewer than two have one.
+    """
+    values = np.stack([affinity.values for affinity in affinities])
+    has_estimate = np.isfinite(values)
+    count = has_estimate.sum(axis=0)
+    mean = np.where(count > 0, np.where(has_estimate, values, 0.0).sum(axis=0) / np.maximum(count, 1), np.nan)
+    squares = np.where(has_estimate, (values - mean) ** 2, 0.0).sum(axis=0)
     return mean, np.where(count > 1, np.sqrt(squares / np.maximum(count - 1, 1)), np.nan)
 
 
-def _summary(found: Sequence[SeedAffinity]) -> list[tuple[Any, ...]]:
-    rows: list[tuple[Any, ...]] = []
-    by_measure: Mapping[Measure, list[SeedAffinity]] = {
-        measure: [one for one in found if one.measure == measure] for measure in dict.fromkeys(o.measure for o in found)
-    }
-    for measure, of in by_measure.items():
-        mean, sd = mean_over_seeds(of)
-        seeds = np.isfinite(np.stack([one.values for one in of])).sum(axis=0)
-        estimates = np.stack([one.estimates for one in of]).sum(axis=0)
-        tasks = of[0].tasks
-        rows += [
+def _summarize(affinities: Sequence[SeedAffinity]) -> list[tuple[Any, ...]]:
+    """Return the lines of summary.csv."""
+    summary: list[tuple[Any, ...]] = []
+    by_measure: dict[Measure, list[SeedAffinity]] = {}
+    for affinity in affinities:
+        by_measure.setdefault(affinity.measure, []).append(affinity)
+    for measure, members in by_measure.items():
+        mean, sd = mean_over_seeds(members)
+        seeds = np.isfinite(np.stack([member.values for member in members])).sum(axis=0)
+        estimates = np.stack([member.estimates for member in members]).sum(axis=0)
+        tasks = members[0].tasks
+        summary += [
             (measure, tasks[a], tasks[b], mean[a, b], sd[a, b], seeds[a, b], estimates[a, b])
             for a, b in _pairs(len(tasks))
         ]
-    return rows
+    return summary
 
 
 def _pairs(tasks: int) -> list[tuple[int, int]]:
@@ -231,12 +266,12 @@ def _as_csv(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
     for row in rows:
-        writer.writerow([_written(value) for value in row])
+        writer.writerow([_format_value(value) for value in row])
     return text.getvalue()
 
 
-def _written(value: Any) -> Any:
-    """What is not known is an empty field; ten digits are more than any estimate has."""
+def _format_value(value: Any) -> Any:
+    """Return a value as written: empty for NaN, ten digits, which is more than the precision of any estimate."""
     if isinstance(value, float):
         return "" if math.isnan(value) else f"{value:.10g}"
     return value

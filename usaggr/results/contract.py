@@ -1,6 +1,6 @@
 """Names of the files and folders under outputs/<name>/, which are public: docs/results.md describes each.
 
-The module of each kind of file reads and writes it; no other module spells its name.
+Each kind of file has one module that reads and writes it. No other module contains its name.
 """
 
 from pathlib import Path
@@ -14,7 +14,7 @@ PLAN = "plan.csv"
 SWEEPS = "sweeps.csv"
 TAKEN_WEIGHTS = "weights.json"
 AFFINITY = "affinity"
-"""Folder of what `usaggr affinity` has estimated."""
+"""Folder of the estimates of `usaggr affinity`."""
 AFFINITY_POINTS = "affinity.csv"
 AFFINITY_HEAD = "affinity.json"
 
@@ -27,12 +27,12 @@ CURVE = "curve.csv"
 ROUTING = "routing.csv"
 LOG = "log.txt"
 TRACKING = "tracking.json"
-"""Where a tracker has a run."""
+"""File that records where a tracker has the run."""
 LOGS = "logs"
-"""Folder for trackers; what an attempt has written is kept for one that goes on from its checkpoint."""
+"""Folder of trackers; it is kept for an attempt that continues from a checkpoint."""
 CHECKPOINT = "checkpoint"
-"""Folder of a run that has begun and is not done: what it goes on from."""
+"""Folder of an unfinished run's checkpoint, from which the next attempt continues."""
 PARENT = "parent"
-"""Folder of a run that is not done and has a parent: the parent's scored weights, which it starts from."""
+"""Folder of an unfinished run with its parent's scored weights, from which the run starts."""
 WEIGHTS = Path("weights", "scored.safetensors")
-"""The scored weights, where they are kept."""
+"""File of the scored weights, if `training.keep_weights` keeps them."""

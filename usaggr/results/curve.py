@@ -10,12 +10,13 @@ from usaggr.io.atomic_files import write_atomic
 
 def write_curve(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
     """Write the rows of a run's validations, in their order, with six significant digits."""
+    # A table of dictionaries makes the step a float if a later row lacks it.
     table = pd.DataFrame(rows).astype({"step": int})
     write_atomic(path, table.to_csv(index=False, float_format="%.6g"))
 
 
 def read_curve(path: Path) -> pd.DataFrame | None:
-    """Return a curve in numbers, NaN where a field is no number; None if the file is missing, damaged or empty."""
+    """Return a curve with NaN for fields that are not numbers; None if the file is missing, damaged or empty."""
     try:
         curve = pd.read_csv(path)
     except (OSError, ValueError):

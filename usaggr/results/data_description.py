@@ -17,36 +17,36 @@ _AGAIN = "`usaggr sweep` of the same study writes it again"
 
 @dataclass(frozen=True)
 class TaskFacts:
-    """A task and how many samples it has in each fold."""
+    """A task with the number of its samples in each subset."""
 
     task: Task
     n_train: int
     n_val: int
     n_test: int
     n_subjects: int
-    """Test subjects."""
+    """Number of test subjects."""
 
 
 @dataclass(frozen=True)
 class DataFacts:
-    """What data.json keeps of the data set and its split."""
+    """Description of a data set and its split, as stored in data.json."""
 
     root: str
     content_hash: str
     split_hash: str
     tasks: dict[str, TaskFacts]
     skipped: tuple[str, ...]
-    """Rows of the index that were left out, each with the reason."""
+    """Messages about rows of the index that were skipped, each with its reason."""
     dropped: int
-    """Samples that belong to no fold, because an official split cut their component."""
+    """Number of samples in no subset, because an official split divides their component."""
     warnings: tuple[str, ...]
     disjoint: dict[str, int]
-    """Components, images and subjects, and how many of each stand in two folds."""
+    """Numbers of components, images and subjects, and of those in two subsets."""
 
 
 @dataclass(frozen=True)
 class StoredHashes:
-    """The keys that tell the data and the split of a study from others."""
+    """Keys of data.json that identify the data and the split of a study."""
 
     root: str
     content_hash: str
@@ -59,10 +59,10 @@ def write_data(directory: Path, description: Mapping[str, Any]) -> None:
 
 
 def read_hashes(directory: Path) -> StoredHashes | None:
-    """Return what tells a study's data from others; None if its folder has no data.json.
+    """Return the hashes that identify a study's data and split; None if its folder has no data.json.
 
     Raises:
-        RunError: the file is damaged, or another version of the tool wrote it.
+        RunError: the file is damaged, or another version of usaggr wrote it.
     """
     path = directory / contract.DATA
     if not path.exists():
@@ -73,7 +73,7 @@ def read_hashes(directory: Path) -> StoredHashes | None:
 
 @dataclass(frozen=True)
 class _StoredTask:
-    """What data.json says of a task."""
+    """A task's entry in data.json."""
 
     id: str
     type: TaskType
@@ -89,7 +89,7 @@ class _StoredTask:
 
 @dataclass(frozen=True)
 class _StoredData:
-    """The keys of data.json that are read."""
+    """Keys of data.json that are read."""
 
     root: str
     content_hash: str
@@ -102,10 +102,10 @@ class _StoredData:
 
 
 def read_data(directory: Path) -> DataFacts:
-    """Return what a study's folder keeps of its data set and its split.
+    """Read the description of a study's data set and split.
 
     Raises:
-        RunError: the file is damaged, or another version of the tool wrote it.
+        RunError: the file is damaged, or another version of usaggr wrote it.
     """
     path = directory / contract.DATA
     stored = typed(path, read_json(path, _AGAIN), _StoredData, _AGAIN)
@@ -123,6 +123,11 @@ def read_data(directory: Path) -> DataFacts:
 
 
 def _task_facts(path: Path, stored: _StoredTask) -> TaskFacts:
+    """Return a task's facts; `path` is for messages.
+
+    Raises:
+        RunError: the entry is no valid task.
+    """
     try:
         task = Task(
             id=stored.id,

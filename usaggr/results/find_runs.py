@@ -1,6 +1,6 @@
-"""Finds the run directories of a study, by fingerprint and never by name.
+"""Search for the run directories of a study, by fingerprint and never by name.
 
-Only the head of each run.yaml is read, so that ten thousand runs are found within a second.
+Only the first bytes of each run.yaml are read, so that ten thousand runs are found within a second.
 """
 
 import os
@@ -12,25 +12,26 @@ from usaggr.results.run_settings import stored_fingerprint
 
 
 def find_runs(directory: Path) -> dict[str, Path]:
-    """Full fingerprint: run directory, of all runs under directory/runs that say what they are.
+    """Return the directory of each run under directory/runs, by its full fingerprint.
 
-    A directory without a readable run.yaml is left out: it holds a run that died before its first step, which is taken
-    up again under its planned name. Where two directories hold the same run, a finished one wins, then the first name.
+    A directory without a readable run.yaml is left out. Its run died before its first step, and is started again under
+    its planned name. If two directories hold the same run, a finished one is returned, or else the first by name.
     """
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     for path in run_directories(directory):
         fingerprint = stored_fingerprint(path)
         if fingerprint is None:
             continue
-        known = found.get(fingerprint)
-        if known is None or (is_done(path) and not is_done(known)):
-            found[fingerprint] = path
-    return found
+        other = paths.get(fingerprint)
+        if other is None or (is_done(path) and not is_done(other)):
+            paths[fingerprint] = path
+    return paths
 
 
 def run_directories(directory: Path) -> Iterator[Path]:
-    """All folders under directory/runs, sorted by name."""
+    """Yield all folders under directory/runs, sorted by name."""
     runs = directory / "runs"
+    # scandir knows without a further system call which entries are folders.
     try:
         with os.scandir(runs) as entries:
             names = sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
@@ -40,5 +41,5 @@ def run_directories(directory: Path) -> Iterator[Path]:
 
 
 def is_done(run: Path) -> bool:
-    """Whether the run directory holds a result."""
+    """Return whether the run directory holds a result."""
     return (run / contract.RESULT).exists()

@@ -1,4 +1,4 @@
-"""The scale on which a network with pretrained weights is given images, as a record and as one line. No torch."""
+"""The normalization of input images for pretrained weights, as a record and as one line of text; without torch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,52 +9,60 @@ Values = tuple[float, ...]
 
 @dataclass(frozen=True)
 class InputScale:
-    """Mean and standard deviation, by channel, that images in [0, 1] are normalized with for pretrained weights."""
+    """Channel means and standard deviations that normalize images in [0, 1] for pretrained weights."""
 
     encoder: str
     weights: str
-    """As `model.weights` names them: a file, or the library's id."""
+    """Weights as named in `model.weights`: a file, or an id of the library."""
     mean: Values
     std: Values
     source: Literal["file", "name", "library", "network"]
-    """Where mean and std come from. file: the weights file states them; name: timm lists them for the encoder's name,
-    since the file states none; library: timm lists them for these weights, which are its own; network: the network
-    normalizes alike for every encoder."""
+    """Source of mean and std.
+
+    * file: the weights file states them.
+    * name: timm lists them for the encoder's name, and the file states none.
+    * library: timm lists them for these weights, which are its own.
+    * network: the network normalizes in the same way for every encoder.
+    """
     listed_mean: Values | None = None
-    """What the library lists for the encoder's name or the weights, where the network does otherwise; else None."""
+    """Means that the library lists for the encoder or the weights, if the network uses others; else None."""
     listed_std: Values | None = None
+    """Standard deviations that the library lists, likewise."""
 
     def line(self) -> str:
-        """Say which scale is assumed, and why, in one line."""
-        said = f"{self.encoder} with weights {self.weights} gets images of {_scale(self.mean, self.std)}"
+        """Return the assumed normalization and its reason in one line."""
+        text = (
+            f"{self.encoder} with weights {self.weights} gets images normalized with "
+            f"{_format_scale(self.mean, self.std)}"
+        )
         match self.source:
             case "file":
-                return f"{said}: the file states them"
+                return f"{text}: the file states them"
             case "library":
-                return f"{said}: timm lists them for these weights, which are its own"
+                return f"{text}: timm lists them for these weights, which are its own"
             case "name":
                 return (
-                    f"{said}: assumed from the encoder's name, for which timm lists them; the file states none, and "
-                    "weights that were trained on another scale lose by it"
+                    f"{text}: assumed from the encoder's name, for which timm lists them; the file states none, and "
+                    "weights that were trained with another normalization perform worse"
                 )
             case "network":
-                said += ": assumed, since the network mh_mtl does so for every encoder, whatever its weights"
+                text += ": assumed, because the network mh_mtl does so for every encoder and all weights"
         if self.listed_mean is None or self.listed_std is None:
-            return said
+            return text
         return (
-            f"{said}; the library lists {_scale(self.listed_mean, self.listed_std)} for it, so these weights were "
-            "probably trained on another scale"
+            f"{text}; the library lists {_format_scale(self.listed_mean, self.listed_std)} for it, so these weights "
+            "were probably trained with another normalization"
         )
 
 
-def _scale(mean: Sequence[float], std: Sequence[float]) -> str:
-    return f"mean {_values(mean)} and std {_values(std)}"
+def _format_scale(mean: Sequence[float], std: Sequence[float]) -> str:
+    return f"mean {_format_values(mean)} and std {_format_values(std)}"
 
 
-def _values(values: Sequence[float]) -> str:
-    """Write one number where all channels have it.
+def _format_values(values: Sequence[float]) -> str:
+    """Return the values of all channels, or one value if all are equal.
 
-    >>> _values((0.5, 0.5, 0.5)), _values((0.485, 0.456, 0.406))
+    >>> _format_values((0.5, 0.5, 0.5)), _format_values((0.485, 0.456, 0.406))
     ('0.5', '0.485, 0.456, 0.406')
     """
     shown = [f"{value:.4g}" for value in values]

@@ -1,10 +1,10 @@
 """Checks of stored files: the version of their schema, the types of their fields, and checksums in result.json.
 
-Every reader of a JSON or YAML file under outputs/ goes through `read_json` or `read_yaml`, then `typed`: what is wrong
-with a file is one message that names the file, the key, what was found and what is allowed.
+Every reader of a JSON or YAML file under outputs/ calls `read_json` or `read_yaml`, then `typed`. An invalid file is
+one message that names the file, the key, what was found and what is allowed.
 
-A result holds the SHA-256 of its own content, and of the predictions that it speaks of; results of tools that wrote
-none are taken as they are.
+A result contains the SHA-256 of its own content and of its predictions. Results of versions without checksums are
+accepted.
 """
 
 import hashlib
@@ -24,43 +24,43 @@ if TYPE_CHECKING:
 ContentT = TypeVar("ContentT")
 
 SCHEMA_VERSION = 1
-"""Version of everything under outputs/: a tool refuses what a newer one wrote.
+"""Version of all files under outputs/; files of a newer version are refused.
 
-It changes together with the columns of predictions.parquet (`predictions.SCHEMA`). It is part of every fingerprint: a
-new version trains all runs again, unless the fingerprint keeps the old number.
+It changes together with the columns of predictions.parquet (`predictions.SCHEMA`). It is part of every fingerprint: with
+a new version all runs are trained again, unless the fingerprint keeps the old number.
 """
 OLDEST_VERSION = 1
-"""The oldest version that is read. Files of tools that wrote no version are of this one."""
+"""Oldest version that is read; files without a version are of this one."""
 
-REPEAT = "the same `usaggr sweep` trains the run again"
-REMOVE = "remove the run, and the same `usaggr sweep` trains it again"
+REPEAT = "run the same `usaggr sweep` to train the run again"
+REMOVE = "remove the run, then run the same `usaggr sweep` to train it again"
 _OWN, _PREDICTIONS = "sha256", "predictions"
-"""Keys of result.json."""
+"""Keys of result.json that hold checksums."""
 
 
 class DamagedError(RunError):
-    """A stored result is not what was written; a sweep trains its run again."""
+    """Error about a stored result that has changed since it was written; a sweep trains its run again."""
 
 
 def check_version(path: Path, version: object, newest: int = SCHEMA_VERSION) -> None:
-    """Refuse a stored file whose schema this tool does not read.
+    """Refuse a stored file of a version that is not read.
 
     Args:
         path: the file, for the message.
-        version: its `schema_version`, as found.
+        version: its `schema_version`.
         newest: the newest version that is read; SCHEMA_VERSION for everything under outputs/.
 
     Raises:
         RunError: the version is newer or older than those that are read, or not an integer.
     """
     if not isinstance(version, int) or isinstance(version, bool):
-        raise RunError(f"{path}: schema_version is {version!r}, not a whole number; put the file back as it was")
+        raise RunError(f"{path}: schema_version is {version!r}, not a whole number; restore the file")
     if version > newest:
         raise RunError(f"{path}: schema_version {version} is newer than this tool's {newest}; update usaggr")
     if version < OLDEST_VERSION:
         raise RunError(
-            f"{path}: schema_version {version} is older than any that is read (from {OLDEST_VERSION} to {newest}); "
-            "put the file back as it was"
+            f"{path}: schema_version {version} is older than those that are read ({OLDEST_VERSION} to {newest}); "
+            "restore the file"
         )
 
 
@@ -71,7 +71,7 @@ def read_json(
 
     Args:
         path: the file.
-        remedy: what the user can do about a damaged file, for the message.
+        remedy: advice about a damaged file, for the message.
         error: raised for a damaged file.
         newest: see `check_version`.
 
@@ -103,72 +103,78 @@ def read_yaml(path: Path, remedy: str) -> dict[str, Any]:
 def typed(
     path: Path, content: dict[str, Any], kind: type[ContentT], remedy: str, error: type[RunError] = RunError
 ) -> ContentT:
-    """Return a file's content as a dataclass, whose annotations say which type each field has.
+    """Return a file's content as a dataclass, whose annotations are the types of its fields.
 
-    Numbers are not made of texts, nor integers of fractions or truth values. Keys that the dataclass lacks are ignored.
+    Types are strict: text is no number, and a fraction or a boolean is no integer. Keys without a field are ignored.
 
     Args:
         path: the file, for the message.
-        content: of the file.
+        content: content of the file.
         kind: the dataclass.
-        remedy: what the user can do about a damaged file, for the message.
+        remedy: advice about a damaged file, for the message.
         error: raised for a missing field, or one of another type.
 
     Raises:
-        RunError: (`error`) which field is missing or of another type, what was found, and what is allowed.
+        RunError: (`error`) a field is missing or of another type.
     """
     from pydantic import ValidationError
 
     try:
-        # As JSON, in which a list can stand for a tuple and a mapping for a dataclass though types are strict.
-        found: ContentT = _adapter(cast(Any, kind)).validate_json(json.dumps(content, default=str), strict=True)
+        # From JSON, strict types still accept a list for a tuple and a mapping for a dataclass.
+        parsed: ContentT = _adapter(cast(Any, kind)).validate_json(json.dumps(content, default=str), strict=True)
     except ValidationError as damage:
-        raise error(f"{path}: {_described(damage.errors()[0])}; {remedy}") from damage
-    except (TypeError, ValueError, RecursionError) as damage:  # YAML has keys and loops that JSON has not
+        raise error(f"{path}: {_describe_error(damage.errors()[0])}; {remedy}") from damage
+    except (TypeError, ValueError, RecursionError) as damage:  # YAML allows keys and loops that JSON does not
         raise _unreadable(path, damage, remedy, error) from damage
-    return found
+    return parsed
 
 
 def seal(content: dict[str, Any], predictions: Path) -> dict[str, Any]:
-    """The content of a result.json with the checksums of the predictions, if there are any, and of itself."""
+    """Return the content of a result.json with the checksums of itself and of the predictions, if there are any."""
     if predictions.is_file():
-        written = {"bytes": predictions.stat().st_size, "sha256": file_hash(predictions)}
-        content = {**content, _PREDICTIONS: written}
-    return {**content, _OWN: _of_content(content)}
+        checksum = {"bytes": predictions.stat().st_size, "sha256": file_hash(predictions)}
+        content = {**content, _PREDICTIONS: checksum}
+    return {**content, _OWN: _hash_content(content)}
 
 
 def unseal(path: Path, content: dict[str, Any]) -> dict[str, Any]:
     """Return the content of a result.json without checksums.
 
     Raises:
-        DamagedError: it is not what was written.
+        DamagedError: the content has changed since it was written.
     """
-    kept = {name: value for name, value in content.items() if name != _OWN}
-    if _OWN in content and content[_OWN] != _of_content(kept):
-        raise DamagedError(f"{path}: is not what was written (its SHA-256 is another one); {REPEAT}")
-    return {name: value for name, value in kept.items() if name != _PREDICTIONS}
+    unsealed = {name: value for name, value in content.items() if name != _OWN}
+    if _OWN in content and content[_OWN] != _hash_content(unsealed):
+        raise DamagedError(f"{path}: has changed since it was written (its SHA-256 differs); {REPEAT}")
+    return {name: value for name, value in unsealed.items() if name != _PREDICTIONS}
 
 
-def check_predictions(result: Path, predictions: Path, whole: bool = True) -> None:
-    """Compare predictions that are there with what their result says of them: by size alone, or as a `whole`.
+def check_predictions(result: Path, predictions: Path, *, check_content: bool = True) -> None:
+    """Compare predictions, if there are any, with the size and checksum in their result.
+
+    Args:
+        result: path of result.json.
+        predictions: path of the predictions.
+        check_content: False compares the size alone, which is much faster.
 
     Raises:
-        RunError: they are not what was written; DamagedError, where their size tells.
+        DamagedError: the size of the predictions has changed.
+        RunError: their content has changed, or cannot be read.
     """
     try:
-        written = json.loads(result.read_text()).get(_PREDICTIONS)
-        if not isinstance(written, dict) or not predictions.is_file():
+        recorded = json.loads(result.read_text()).get(_PREDICTIONS)
+        if not isinstance(recorded, dict) or not predictions.is_file():
             return
-        if predictions.stat().st_size != written["bytes"]:
-            raise DamagedError(f"{predictions}: is not what was written (its size is another one); {REPEAT}")
-        if whole and file_hash(predictions) != written["sha256"]:
-            raise RunError(f"{predictions}: is not what was written (its SHA-256 is another one); {REMOVE}")
+        if predictions.stat().st_size != recorded["bytes"]:
+            raise DamagedError(f"{predictions}: has changed since it was written (its size differs); {REPEAT}")
+        if check_content and file_hash(predictions) != recorded["sha256"]:
+            raise RunError(f"{predictions}: has changed since it was written (its SHA-256 differs); {REMOVE}")
     except (OSError, ValueError, KeyError, AttributeError) as error:
         raise RunError(f"{predictions}: cannot be read ({error}); {REMOVE}") from error
 
 
 _ALLOWED = {
-    "string_type": "a text",
+    "string_type": "text",
     "int_type": "a whole number",
     "int_from_float": "a whole number",
     "float_type": "a number",
@@ -178,22 +184,22 @@ _ALLOWED = {
     "list_type": "a list",
     "tuple_type": "a list",
 }
-"""By pydantic's name of a fault: what the field may be."""
-_LONGEST = 60
-"""Characters of a wrong value in a message."""
+"""Allowed content of a field, by pydantic's name of the error."""
+_MAX_SHOWN = 60
+"""Largest number of characters of an invalid value in a message."""
 
 
 @cache
 def _adapter(kind: type[Any]) -> "TypeAdapter[Any]":
-    """Return the checker of a dataclass. pydantic is imported late: the head of a command line needs none."""
+    """Return the validator of a dataclass. pydantic is imported here, because `--help` must not wait for it."""
     from pydantic import TypeAdapter
 
     return TypeAdapter(kind)
 
 
-def _described(fault: "ErrorDetails") -> str:
-    """Say what is wrong with a field: `seeds.0 is 'x', not a whole number`."""
-    key = ".".join(str(part) for part in fault["loc"]) or "the content"
+def _describe_error(fault: "ErrorDetails") -> str:
+    """Return the error of a field in words: `seeds.0 is 'x', not a whole number`."""
+    key = ".".join(str(step) for step in fault["loc"]) or "the content"
     if fault["type"] == "missing":
         return f"no {key}"
     if fault["type"] == "literal_error":
@@ -201,10 +207,17 @@ def _described(fault: "ErrorDetails") -> str:
     else:
         allowed = _ALLOWED.get(fault["type"]) or fault["msg"].removeprefix("Input should be ")
     value = repr(fault["input"])
-    return f"{key} is {value if len(value) <= _LONGEST else f'{value[:_LONGEST]}...'}, not {allowed}"
+    return f"{key} is {value if len(value) <= _MAX_SHOWN else f'{value[:_MAX_SHOWN]}...'}, not {allowed}"
 
 
 def _read_text(path: Path, remedy: str, error: type[RunError]) -> str:
+    """Read a UTF-8 file.
+
+    Args:
+        path: the file.
+        remedy: advice about a damaged file.
+        error: raised for a file that is not UTF-8.
+    """
     try:
         return path.read_text(encoding="utf-8")
     except OSError as refused:
@@ -216,32 +229,55 @@ def _read_text(path: Path, remedy: str, error: type[RunError]) -> str:
 
 
 def _as_mapping(path: Path, content: object, remedy: str, error: type[RunError], newest: int) -> dict[str, Any]:
+    """Return the content of a file, if it is a mapping of a version that is read.
+
+    Args:
+        path: the file.
+        content: its content.
+        remedy: advice about a damaged file.
+        error: raised if the content is no mapping.
+        newest: newest version that is read.
+    """
     if not isinstance(content, dict):
         raise error(f"{path}: holds {_NAMES.get(type(content), 'no mapping')}, not a mapping; {remedy}")
     check_version(path, content.get("schema_version", OLDEST_VERSION), newest)
     return content
 
 
-_NAMES = {list: "a list", str: "a text", int: "a number", float: "a number", type(None): "nothing"}
+_NAMES = {list: "a list", str: "text", int: "a number", float: "a number", type(None): "nothing"}
 
 
 def _unreadable(path: Path, damage: Exception, remedy: str, error: type[RunError]) -> RunError:
-    """Return the error of a file that is cut off, or of another format."""
+    """Return the error of a file that is truncated, or of another format.
+
+    Args:
+        path: the file.
+        damage: error of the parser.
+        remedy: advice for the user.
+        error: class of the result.
+    """
     reason = " ".join(str(damage).split()) or type(damage).__name__
     return error(f"{path}: cannot be read ({reason}); {remedy}")
 
 
-def _of_content(content: dict[str, Any]) -> str:
-    """Of the values, however they are laid out in the file."""
+def _hash_content(content: dict[str, Any]) -> str:
+    """Return the hash of a mapping's values, independent of their layout in the file."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def check_names(path: Path, what: str, names: Iterable[object]) -> None:
-    """Refuse names that are no part of a file's name in the report, since they would lead elsewhere.
+    """Refuse names that cannot be part of a file name in the report, such as those with a path separator.
+
+    Args:
+        path: file that contains the names, for the message.
+        what: key of the names, for the message.
+        names: the names.
 
     Raises:
-        RunError: one is no name.
+        RunError: a name is invalid.
     """
     for name in names:
         if not isinstance(name, str) or not name.isprintable() or "/" in name or "\\" in name or name[:1] in ("", "."):
-            raise RunError(f"{path}: {what}: {name!r} is no name; it is part of names of files, without '/' and '\\'")
+            raise RunError(
+                f"{path}: {what}: {name!r} is not a valid name; it must be usable in file names, without '/' and '\\'"
+            )

@@ -1,4 +1,4 @@
-"""plan.csv: the runs that a study asks for, and their states when it was written."""
+"""plan.csv: the runs of a study, and their states when the file was written."""
 
 import csv
 import io
@@ -20,13 +20,13 @@ COLUMNS = (
     VERSION_COLUMN,
 )  # fmt: skip
 _NEEDED = ("run_id", "block", "groupings", "tasks", "scale", "seed", "variant", "fingerprint")
-"""Columns that every version has written."""
+"""Columns that every version writes."""
 _AGAIN = "`usaggr sweep` of the same study writes it again"
 
 
 @dataclass(frozen=True)
 class PlanRow:
-    """A run that the study asks for."""
+    """A planned run of a study."""
 
     run_id: str
     block: str
@@ -37,27 +37,26 @@ class PlanRow:
     variant: str
     fingerprint: str
     parent: str = ""
-    """run_id of the run whose weights it starts from, which ends in the first 8 digits of its fingerprint."""
+    """run_id of the run whose weights it starts from; it ends in the first 8 digits of that run's fingerprint."""
 
 
 def write_plan_rows(directory: Path, rows: Iterable[tuple[PlanRow, str]]) -> None:
-    """Write the plan of a study: its runs in their order, each with its current state."""
+    """Write the plan of a study: its runs in order, each with its current state."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     for row, state in rows:
         groupings, tasks = ";".join(row.groupings), ";".join(row.tasks)
-        place = (row.run_id, row.block, groupings, tasks, row.scale, row.seed, row.variant)
-        writer.writerow([*place, row.parent, row.fingerprint, state, SCHEMA_VERSION])
+        identity = (row.run_id, row.block, groupings, tasks, row.scale, row.seed, row.variant)
+        writer.writerow([*identity, row.parent, row.fingerprint, state, SCHEMA_VERSION])
     write_atomic(directory / contract.PLAN, text.getvalue())
 
 
 def read_plan(directory: Path) -> list[PlanRow]:
-    """Return the runs of a study's plan, in its order. Every cell that is used is checked.
+    """Return the runs of a study's plan, in its order, with every used cell checked.
 
     Raises:
-        RunError: there is no plan.csv, it is no such table, or another version of the tool wrote it; or which cell is
-            missing or wrong, and what is allowed.
+        RunError: there is no plan.csv, another version of usaggr wrote it, or a column or cell is missing or invalid.
     """
     path = directory / contract.PLAN
     try:
@@ -66,18 +65,18 @@ def read_plan(directory: Path) -> list[PlanRow]:
             missing = [name for name in _NEEDED if name not in (reader.fieldnames or ())]
             if missing:
                 raise RunError(f"{path}: no column {', '.join(missing)}; {_AGAIN}")
-            return [_row(_checked(path, reader.line_num, row, _NEEDED)) for row in reader]
+            return [_parse_row(_check_cells(path, reader.line_num, row, _NEEDED)) for row in reader]
     except FileNotFoundError as error:
-        raise RunError(f"{path}: not there; `usaggr sweep` writes it") from error
+        raise RunError(f"{path}: does not exist; `usaggr sweep` writes it") from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise RunError(f"{path}: cannot be read ({' '.join(str(error).split())}); {_AGAIN}") from error
 
 
 def check_plan_version(directory: Path) -> None:
-    """Check the version of a plan that is to be replaced; one that is missing or damaged may be replaced.
+    """Check the version of a plan before it is replaced; a missing or damaged plan may be replaced.
 
     Raises:
-        RunError: another version of the tool wrote it.
+        RunError: another version of usaggr wrote it.
     """
     path = directory / contract.PLAN
     try:
@@ -88,13 +87,13 @@ def check_plan_version(directory: Path) -> None:
     _check_cell_version(path, row)
 
 
-def _row(row: dict[str, str]) -> PlanRow:
+def _parse_row(row: dict[str, str]) -> PlanRow:
     return PlanRow(
         run_id=row["run_id"],
         block=row["block"],
-        groupings=_names(row["groupings"]),
-        tasks=_names(row["tasks"]),
-        scale=_scale(row["scale"]),
+        groupings=_split_names(row["groupings"]),
+        tasks=_split_names(row["tasks"]),
+        scale=_parse_scale(row["scale"]),
         seed=int(row["seed"]),
         variant=row["variant"],
         fingerprint=row["fingerprint"],
@@ -102,26 +101,37 @@ def _row(row: dict[str, str]) -> PlanRow:
     )
 
 
-def _names(cell: str) -> tuple[str, ...]:
+def _split_names(cell: str) -> tuple[str, ...]:
     return tuple(name for name in cell.split(";") if name)
 
 
-def _scale(text: str) -> float | int:
-    """Return a scale: a cap of samples is written as an integer, a fraction with its point."""
+def _parse_scale(text: str) -> float | int:
+    """Return a scale: a cap of samples is written as an integer, a fraction with a decimal point."""
     try:
         return int(text)
     except ValueError:
         return float(text)
 
 
-def _checked(path: Path, line: int, row: dict[str, str], columns: Sequence[str]) -> dict[str, str]:
+def _check_cells(path: Path, line: int, row: dict[str, str], columns: Sequence[str]) -> dict[str, str]:
+    """Return a row whose cells are valid.
+
+    Args:
+        path: the file, for messages.
+        line: number of the line, for messages.
+        row: cells by column.
+        columns: columns to check.
+
+    Raises:
+        RunError: a cell is missing or invalid.
+    """
     _check_cell_version(path, row)
     for name in columns:
-        cell: str | None = row[name]  # None: the line is cut off before it
-        allowed, fits = _CELLS.get(name, ("a text", lambda cell: True))
+        cell: str | None = row[name]  # None: the line is truncated before it
+        allowed, fits = _CELLS.get(name, ("text", lambda cell: True))
         if cell is None or not fits(cell):
-            said = f"no {name}" if cell is None else f"{name} is {cell!r}, not {allowed}"
-            raise RunError(f"{path}: line {line}: {said}; {_AGAIN}")
+            problem = f"no {name}" if cell is None else f"{name} is {cell!r}, not {allowed}"
+            raise RunError(f"{path}: line {line}: {problem}; {_AGAIN}")
     return row
 
 
@@ -139,10 +149,10 @@ def _is_number(cell: str) -> bool:
 _CELLS: dict[str, tuple[str, Callable[[str], object]]] = {
     "run_id": ("a name", str.strip),
     "block": ("a name", str.strip),
-    "tasks": ("names with ; between", str.strip),
+    "tasks": ("names separated by ;", str.strip),
     "scale": ("a number", _is_number),
     "seed": ("a whole number", re.compile(r"-?[0-9]+").fullmatch),
     "variant": ("a name", str.strip),
     "fingerprint": ("64 hexadecimal digits", re.compile(r"[0-9a-f]{64}").fullmatch),
 }
-"""Column of plan.csv: what it may hold, and whether a cell does."""
+"""Allowed content of a column of plan.csv, and a function that checks a cell."""

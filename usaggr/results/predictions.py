@@ -1,6 +1,6 @@
-"""Predictions and truths of single samples, and their table on disk: predictions.parquet.
+"""Predictions and labels of single samples, and their table on disk: predictions.parquet.
 
-The table holds all that a score needs, so that scores can be taken again without images or network.
+The table contains everything that a score needs, so that scores can be computed again without images or network.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ from usaggr.errors import RunError
 from usaggr.io.atomic_files import cannot_write, replacing
 
 SAMPLE_METRICS = ("dsc", "hd", "hd95", "nsd", "accuracy", "iou", "mre", "mre_relative")
-"""Metrics that a single sample has; the others belong to a whole fold."""
+"""Metrics of a single sample; the others are defined for a complete test set."""
 
 SCHEMA = pa.schema(
     [
@@ -32,22 +32,22 @@ SCHEMA = pa.schema(
         ("mask", pa.binary()),
     ]
 )
-"""Columns of predictions.parquet. They change only together with SCHEMA_VERSION (`integrity.py`), which tells old files
-from new ones; a test compares the two.
+"""Columns of predictions.parquet: label is the true class, points are x1, y1, x2, y2, ..., mask is a PNG of classes.
 
-label is the true class; points are x1, y1, x2, y2, ...; mask is a PNG of class indices. Pixels of the original.
+Boxes, points and masks are in pixels of the original image. The columns change only together with SCHEMA_VERSION
+(`integrity.py`), by which old files are recognized; a test compares the two.
 """
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What is predicted for a sample, in pixels of the original image: one of the four, by the task's type."""
+    """Prediction for a sample, in pixels of the original image: one of the four fields, by the task's type."""
 
     task_id: str
     sample_id: str
     subject_id: str
     probs: NDArray[np.float64] | None = None
-    """(K,), sum 1."""
+    """(K,) class probabilities with sum 1."""
     box: NDArray[np.float64] | None = None
     """(4,) x_min, y_min, x_max, y_max."""
     points: NDArray[np.float64] | None = None
@@ -71,7 +71,13 @@ class Truth:
 
 
 def prediction_row(prediction: Prediction, truth: Truth, scores: Mapping[str, float]) -> dict[str, Any]:
-    """A row of the table: the sample, its scores, and what was predicted."""
+    """Return a row of the table: the sample, its scores and its prediction.
+
+    Args:
+        prediction: the prediction for the sample.
+        truth: its label.
+        scores: its scores by metric.
+    """
     row: dict[str, Any] = {
         "task_id": prediction.task_id,
         "sample_id": prediction.sample_id,
@@ -87,19 +93,19 @@ def prediction_row(prediction: Prediction, truth: Truth, scores: Mapping[str, fl
 
 
 def prediction_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """Rows as the table that `read_predictions` gives back once they are written.
+    """Return rows as a table, equal to that of `read_predictions` after they are written.
 
-    What a row's task type does not have is missing: NaN in columns of metrics, <NA> in `label`, None in the others;
-    `probs`, `box` and `points` hold flat float64 arrays, `mask` the bytes of a PNG.
+    Columns that a row's task type does not use are missing values: NaN for metrics, <NA> in `label`, None in the
+    others. `probs`, `box` and `points` contain flat float64 arrays, `mask` the bytes of a PNG.
     """
     return _frame(pa.Table.from_pylist([dict(row) for row in rows], schema=SCHEMA))
 
 
 def write_predictions(path: Path, rows: Sequence[Mapping[str, Any]] | pd.DataFrame) -> None:
-    """Write rows, or the table of them, as a file that is there as a whole or not at all.
+    """Write rows, or their table, atomically.
 
     Raises:
-        WriteError: it cannot be written.
+        WriteError: the file cannot be written.
     """
     if isinstance(rows, pd.DataFrame):
         table = pa.Table.from_pandas(rows, schema=SCHEMA, preserve_index=False).replace_schema_metadata(None)
@@ -113,23 +119,23 @@ def write_predictions(path: Path, rows: Sequence[Mapping[str, Any]] | pd.DataFra
 
 
 def read_predictions(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """The table of a run (see `prediction_table`), or some of its columns in the order asked for.
+    """Read the table of a run (see `prediction_table`), or the given columns of it in their order.
 
     Raises:
-        RunError: not there, not whole, or not a table of predictions.
+        RunError: the file is missing or truncated, or is not a table of predictions.
     """
     try:
-        there = parquet.read_schema(path)
-        missing = [name for name in columns or SCHEMA.names if name not in there.names]
+        schema = parquet.read_schema(path)
+        missing = [name for name in columns or SCHEMA.names if name not in schema.names]
         if missing:
-            raise RunError(f"{path}: no column {', '.join(missing)}; it holds {', '.join(there.names)}")
+            raise RunError(f"{path}: no column {', '.join(missing)}; it has {', '.join(schema.names)}")
         for name in columns or SCHEMA.names:
-            stored, allowed = there.field(name).type, SCHEMA.field(name).type
+            stored, allowed = schema.field(name).type, SCHEMA.field(name).type
             if not _is_same_type(stored, allowed):
                 raise RunError(f"{path}: {name} is {stored}, not {allowed}; remove the run to train it again")
         names = list(columns) if columns is not None else None
         return _frame(parquet.read_table(path, columns=names, page_checksum_verification=True))
-    except (OSError, ValueError, pa.ArrowException) as error:  # ValueError: damaged text is no UTF-8
+    except (OSError, ValueError, pa.ArrowException) as error:  # ValueError: damaged text is not UTF-8
         raise _unreadable(path, error) from error
 
 
@@ -137,7 +143,7 @@ def stored_columns(path: Path) -> frozenset[str]:
     """Return the names of the columns of a run's table.
 
     Raises:
-        RunError: not there, not whole, or not a table.
+        RunError: the file is missing or truncated, or is not a table.
     """
     try:
         return frozenset(parquet.read_schema(path).names)
@@ -145,16 +151,16 @@ def stored_columns(path: Path) -> frozenset[str]:
         raise _unreadable(path, error) from error
 
 
-def _is_same_type(one: pa.DataType, other: pa.DataType) -> bool:
-    """Return whether columns hold the same values.
+def _is_same_type(stored: pa.DataType, other: pa.DataType) -> bool:
+    """Return whether columns have the same type of values.
 
-    Parquet does not keep what the items of a list are called, and pandas 3 writes texts as large_string.
+    Parquet does not keep the names of list items, and pandas 3 writes text as large_string.
     """
-    if _is_text(one) and _is_text(other):
+    if _is_text(stored) and _is_text(other):
         return True
-    if pa.types.is_list(one) and pa.types.is_list(other):
-        return bool(one.value_type == other.value_type)
-    return bool(one == other)
+    if pa.types.is_list(stored) and pa.types.is_list(other):
+        return bool(stored.value_type == other.value_type)
+    return bool(stored == other)
 
 
 def _is_text(stored: pa.DataType) -> bool:
@@ -162,21 +168,21 @@ def _is_text(stored: pa.DataType) -> bool:
 
 
 def encode_mask(mask: NDArray[np.uint8]) -> bytes:
-    """PNG of class indices (H, W) uint8.
+    """Encode a mask of class indices (H, W) uint8 as PNG.
 
     Raises:
-        ValueError: another type or number of dimensions, or no pixel.
+        ValueError: the array has another type or number of dimensions, or is empty.
     """
     if mask.dtype != np.uint8 or mask.ndim != 2 or mask.size == 0:
-        raise ValueError(f"a mask is (H, W) uint8 with at least a pixel, not {mask.shape} {mask.dtype}")
+        raise ValueError(f"a mask must be (H, W) uint8 and not empty; got {mask.shape} {mask.dtype}")
     return cv2.imencode(".png", mask, _PNG)[1].tobytes()
 
 
 def decode_mask(content: bytes) -> NDArray[np.uint8]:
-    """Class indices (H, W) uint8 of a PNG.
+    """Decode the PNG of a mask to class indices (H, W) uint8.
 
     Raises:
-        ValueError: not the PNG of a mask.
+        ValueError: the content is not the PNG of a mask.
     """
     mask = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED) if content else None
     if mask is None or mask.dtype != np.uint8 or mask.ndim != 2:
@@ -195,6 +201,6 @@ def _frame(table: pa.Table) -> pd.DataFrame:
 
 
 _PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
-"""Label maps are runs of equal values: a third less to store, in a third of the time, than with zlib's own strategy."""
-if hasattr(cv2, "IMWRITE_PNG_FILTER"):  # not in the oldest OpenCV that is allowed, which tries all filters
+"""PNG options. Masks are runs of equal values, so this takes 1/3 less space and 1/3 of the time of zlib's default."""
+if hasattr(cv2, "IMWRITE_PNG_FILTER"):  # not in the oldest OpenCV that is supported, which tries all filters
     _PNG += [cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP]

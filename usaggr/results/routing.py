@@ -13,48 +13,48 @@ from usaggr.errors import RunError
 from usaggr.io.atomic_files import write_atomic
 
 COLUMNS = ("task", "block", "expert", "share", "chosen", "probability", "entropy", "tokens")
-"""Transformer blocks and experts count from 1."""
+"""Columns of routing.csv; transformer blocks and experts are numbered from 1."""
 _MEASURES = ("share", "chosen", "probability", "entropy")
 _ROUNDING = 2e-3
-"""By how much shares may miss a sum of 1: they are written with six digits."""
+"""Largest difference of a sum of shares from 1: shares are written with six digits."""
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Routing:
-    """How a network routes the tokens of T tasks in B transformer blocks with E experts each."""
+    """Routing of the tokens of T tasks in B transformer blocks with E experts each."""
 
     tasks: tuple[str, ...]
-    """T."""
+    """T task ids."""
     blocks: tuple[int, ...]
-    """B transformer blocks with experts, from 1."""
+    """Numbers, from 1, of the B transformer blocks with experts."""
     share: Array
-    """(T, B, E) mean combination weight over the task's tokens; sums to 1 over experts."""
+    """(T, B, E) mean combination weight over the task's tokens; the sum over experts is 1."""
     chosen: Array
-    """(T, B, E) fraction of tokens that have the expert among their top k; sums to k."""
+    """(T, B, E) fraction of tokens with the expert among their top k; the sum over experts is k."""
     probability: Array
-    """(T, B, E) mean softmax."""
+    """(T, B, E) mean router probability (softmax)."""
     entropy: Array
-    """(T, B) mean over tokens of the softmax's entropy over log E, in [0, 1]."""
+    """(T, B) entropy of the router probabilities over log E, mean over tokens, in [0, 1]."""
 
 
 def write_routing(path: Path, table: pd.DataFrame) -> None:
-    """Write a table with COLUMNS, if it has rows."""
+    """Write a table with COLUMNS; an empty table is not written."""
     if not table.empty:
         write_atomic(path, table.to_csv(index=False, float_format="%.6g"))
 
 
 def read_routing(path: Path, tasks: tuple[str, ...]) -> Routing:
-    """Return the routing of a run's tasks, in the order given.
+    """Read the routing of a run's tasks, in the given order.
 
     Raises:
         FileNotFoundError: there is no such file.
-        RunError: it cannot be read, is cut off, or holds a value out of its range; one line.
+        RunError: the file cannot be read, is truncated, or has a value out of range.
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            return _routing(list(csv.DictReader(file)), tasks)
+            return _parse_routing(list(csv.DictReader(file)), tasks)
     except FileNotFoundError:
         raise
     except KeyError as error:
@@ -63,7 +63,7 @@ def read_routing(path: Path, tasks: tuple[str, ...]) -> Routing:
         raise RunError(" ".join(str(error).split()).rstrip(".") or type(error).__name__) from error
 
 
-def _routing(rows: list[dict[str, str]], tasks: tuple[str, ...]) -> Routing:
+def _parse_routing(rows: list[dict[str, str]], tasks: tuple[str, ...]) -> Routing:
     if not rows:
         raise ValueError("it is empty")
     cells = {(row["task"], int(row["block"]), int(row["expert"])): row for row in rows}

@@ -1,7 +1,8 @@
-"""A run: its specification, its result, and its directory on disk, which is the only state there is.
+"""The directory of a run, which contains its complete state: specification, status and result.
 
-`result.json` appears by atomic rename, last: a run is done where it is there. `status.json` tells people and other
-processes what goes on; a lock held by the process that trains tells whether it is still there. No torch here.
+`result.json` is written last, by an atomic rename: a run is done if it exists. `status.json` shows people and other
+processes the state of an unfinished run. The training process holds a lock, which shows whether it is alive. This
+module does not import torch.
 """
 
 import json
@@ -28,22 +29,23 @@ from usaggr.results.run_settings import write_run_settings
 from usaggr.results.spec import RunSpec
 
 HEARTBEAT_SECONDS = 10.0
-"""How often a running run says that it is alive."""
+"""Seconds between two heartbeats of a running run."""
 STALE_SECONDS = 120.0
-"""A claim of another host is stale after so long without a heartbeat; one of this host as soon as its process ends.
+"""Seconds without a heartbeat after which a claim of another host is stale.
 
-Time is the file server's. Before a stale claim of another host is taken over, it is watched for two heartbeats more.
+A claim of this host is stale as soon as its process ends. Time is the file server's. Before a stale claim of another
+host is taken over, it is watched for two more heartbeats.
 """
 
 JOB_VARIABLE = "USAGGR_JOB"
-"""In the environment of a cluster's job: its name, for `Status.job`."""
+"""Environment variable with the name of a cluster's job, for `Status.job`."""
 
 _STATUS = threading.Lock()
-"""A heartbeat reads status.json and writes it again in a thread of its own: it must not undo what the run says."""
+"""Lock of status.json: the heartbeat's thread reads and rewrites it, and must not undo changes of the run."""
 
 
 class RunDirectory:
-    """`runs/<run_id>/`: reads and writes what is stored of one run."""
+    """The files of one run in `runs/<run_id>/`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -61,7 +63,7 @@ class RunDirectory:
         return self.path / contract.LOG
 
     def state(self) -> State:
-        """What the run is now: done beats everything, then what the status says, if its owner still lives."""
+        """Return the run's current state: done if it has a result, else that of the status, if its process is alive."""
         if self.result_path.exists():
             return "done"
         status = self.status()
@@ -72,7 +74,7 @@ class RunDirectory:
         return "running" if is_held(self._lock_path) or self._beats_elsewhere(status) else "stale"
 
     def status(self) -> Status | None:
-        """What `status.json` holds; None where it is missing or not whole."""
+        """Read `status.json`; None if it is missing or damaged."""
         try:
             return typed(self._status_path, read_json(self._status_path, REPEAT), Status, REPEAT)
         except RunError:
@@ -83,10 +85,10 @@ class RunDirectory:
 
     @contextmanager
     def claim(self, attempt: int) -> Iterator[bool]:
-        """Make the run this process's own for as long as the context lasts.
+        """Claim the run for this process within the context.
 
-        Yields False, and does nothing, where another process has it or it is done. The claim is a lock on a file, so
-        that the operating system gives it back when its owner dies, however it dies.
+        Yields False, and does nothing, if another process has the run or it is done. The claim is a lock on a file, so
+        that the operating system releases it when its process ends for any reason.
 
         Raises:
             RunError: the file system has no locks.
@@ -99,14 +101,23 @@ class RunDirectory:
             yield free
 
     def settle(self, state: Literal["pending", "failed"], attempt: int, error: str | None = None) -> bool:
-        """Say for an owner that is gone what its run is now; False, and nothing, if it is done or has a new owner."""
+        """Set the state of a run whose process has ended.
+
+        Args:
+            state: the new state.
+            attempt: number of the attempt that has ended.
+            error: reason of a failure.
+
+        Returns:
+            False, without any change, if the run is done or another process has it.
+        """
         with self._free() as free:
             if free:
                 self._mark(state, attempt, error)
             return free
 
     def enqueue(self, job: str) -> bool:
-        """Say that a job of a cluster has the run, and will begin it; False, and nothing, as for `settle`."""
+        """Record that a job of a cluster has the run and will start it; return False as `settle` does."""
         with self._free() as free:
             if free:
                 status = self.status()
@@ -114,26 +125,28 @@ class RunDirectory:
             return free
 
     def fail(self, error: str, attempt: int) -> None:
-        """Mark the run, which is this process's own, as failed: its reason in the first line, then its traceback."""
+        """Mark this process's run as failed; `error` has the reason in its first line, then the traceback."""
         self._mark("failed", attempt, error)
 
     def give_back(self, attempt: int) -> None:
-        """Say that the run, which is this process's own, waits to be continued."""
+        """Release this process's run, so that it can be continued later."""
         self._mark("pending", attempt, None)
 
     def beat(self) -> None:
-        """Say that this run's owner is alive."""
+        """Write a heartbeat: the run's process is alive."""
         with _STATUS:
             status = self.status()
             if status is not None and status.state == "running":
                 self.write_status(replace(status, heartbeat=time.time()))
 
     def write_spec(self, spec: RunSpec, **provenance: Any) -> None:
-        """Write `run.yaml`: the resolved specification, and where and with what it is run."""
+        """Write `run.yaml`: the resolved specification, versions and machine."""
         write_run_settings(self.path, spec, **provenance)
 
     def write_result(self, result: RunResult) -> None:
-        """Make the run done. Everything else of it must be written before; its checkpoint and its parent's weights go.
+        """Write the result, which makes the run done; all other files must be written before.
+
+        The checkpoint and the parent's weights are removed.
 
         Raises:
             RunError: a score is not a finite number.
@@ -153,16 +166,16 @@ class RunDirectory:
                 self.write_status(replace(status, state="done", heartbeat=time.time()))
 
     def result(self) -> RunResult:
-        """The finished run's result.
+        """Read the result of a finished run.
 
         Raises:
-            RunError: not there, not readable, not what was written, or of a newer version of the tool.
+            RunError: the result is missing, unreadable or changed, or a newer version of usaggr wrote it.
         """
         content = unseal(self.result_path, read_json(self.result_path, REPEAT, DamagedError))
         return typed(self.result_path, content, RunResult, REPEAT, DamagedError)
 
     def clear(self) -> None:
-        """Remove what an earlier, unfinished attempt left, but for what the next one needs or goes on with."""
+        """Remove the files of an earlier, unfinished attempt, except those that the next one needs or continues."""
         for path in self.path.iterdir():
             if path.name in (
                 ".lock",
@@ -182,7 +195,7 @@ class RunDirectory:
 
     @contextmanager
     def _free(self) -> Iterator[bool]:
-        """Hold the lock; yields whether the run is neither done nor another process's."""
+        """Hold the lock within the context; yield whether the run is neither done nor claimed by another process."""
         with exclusive(self._lock_path) as locked:
             if not locked or self.result_path.exists():
                 yield False
@@ -191,16 +204,25 @@ class RunDirectory:
             yield status is None or status.state != "running" or not self._beats_elsewhere(status, certain=True)
 
     def _mark(self, state: State, attempt: int, error: str | None, job: str | None = None) -> None:
+        """Write a new status that keeps the start and the job of the previous one.
+
+        Args:
+            state: the new state.
+            attempt: number of the attempt.
+            error: reason of a failure.
+            job: job of a cluster. Default: the previous one.
+        """
         with _STATUS:
             before = self.status()
-            started, had = (before.started, before.job) if before is not None else (None, None)
-            status = Status(state, os.getpid(), socket.gethostname(), time.time(), attempt, error, started, job or had)
+            started, earlier_job = (before.started, before.job) if before is not None else (None, None)
+            job = job or earlier_job
+            status = Status(state, os.getpid(), socket.gethostname(), time.time(), attempt, error, started, job)
             self.write_status(status)
 
     def _beats_elsewhere(self, status: Status, certain: bool = False) -> bool:
-        """Whether a process of another host has given a sign of life lately.
+        """Return whether a process of another host has written a heartbeat recently.
 
-        `certain`: look twice before saying no, as the file server's clock may have been set a moment ago.
+        `certain` watches the file before it returns False, because the file server's clock may have just been set.
         """
         if status.host == socket.gethostname():
             return False
@@ -218,7 +240,7 @@ class RunDirectory:
 
 
 def _flush(directory: Path) -> None:
-    """Bring all files under a directory to the disk, so that a result never outlives what it speaks of."""
+    """Flush all files under a directory to disk, so that after a crash no result exists without its files."""
     for path in directory.rglob("*"):
         if path.is_file() and not path.is_symlink():
             descriptor = os.open(path, os.O_RDONLY)

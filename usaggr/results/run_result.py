@@ -1,4 +1,4 @@
-"""The result of a run, as result.json holds it."""
+"""The content of result.json and status.json: the result and the status of a run."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -10,66 +10,73 @@ State = Literal["pending", "queued", "running", "stale", "failed", "done"]
 
 
 Scores = dict[str, dict[str, float]]
-"""task id: metric: value. A metric that is not defined on the fold is left out."""
+"""Scores by task id and metric; a metric that is not defined on the subset is left out."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a run took."""
+    """Time, memory and size of a run."""
 
     seconds: float
+    """Seconds of the complete run."""
     train_seconds: float
+    """Seconds of training alone."""
     samples_per_second: float
-    """Training examples a second, while training."""
+    """Training examples per second of training."""
     peak_mib: float
-    """Resident memory of the process at its highest."""
+    """Peak resident memory of the process in MiB."""
     parameters: int
-    """All of the network's."""
+    """Number of the network's parameters."""
     trained_parameters: int | None = None
-    """Those that the optimiser may change; None in results of versions that did not count them."""
+    """Number of parameters that the optimizer may change; None in results of versions that did not count them."""
     active_parameters: int | None = None
-    """Those that serve one task: without other tasks' heads and embeddings, and with the experts that serve a token;
-    the most over the run's tasks."""
+    """Number of parameters that are used for one task, the largest over the run's tasks.
+
+    Heads and embeddings of other tasks do not count; of the experts, those that process a token count.
+    """
 
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a finished run says; `result.json`."""
+    """Result of a finished run; content of `result.json`."""
 
     scores: Scores
-    """On the test fold."""
+    """Scores on the test set."""
     trivial: Scores
-    """Of the predictor that ignores the image, on the test fold."""
+    """Scores of the predictor that ignores the image, on the test set."""
     validation: Scores
-    """Of the scored weights, on the validation fold."""
+    """Scores of the scored weights on the validation set."""
     trivial_validation: Scores
+    """Scores of the predictor that ignores the image, on the validation set."""
     n_train: dict[str, int]
+    """Number of training samples by task."""
     n_test: dict[str, int]
+    """Number of test samples by task."""
     n_subjects: dict[str, int]
-    """Test subjects a task."""
+    """Number of test subjects by task."""
     examples: dict[str, int]
-    """Training examples seen, a task: the stream's length."""
+    """Number of training examples by task: the length of its stream."""
     cost: Cost
     notes: dict[str, list[str]] = field(default_factory=dict)
-    """Task: remarks for the tables, such as the classes over which an AUC was taken."""
+    """Notes for the tables by task, such as the classes over which an AUC is averaged."""
     timings: dict[str, float] = field(default_factory=dict)
-    """Seconds by part of the run."""
+    """Seconds of each step of the run."""
     input_scale: InputScale | None = None
-    """Of images for pretrained weights; None without such weights, and in results of versions that did not note it."""
+    """Normalization of images for pretrained weights; None without such weights, or in results of older versions."""
     schema_version: int = SCHEMA_VERSION
 
 
 @dataclass(frozen=True)
 class Status:
-    """`status.json`."""
+    """Status of a run; content of `status.json`."""
 
     state: State
     pid: int
     host: str
     heartbeat: float
-    """Seconds since the epoch."""
+    """Time of the last sign of life, in seconds since the epoch."""
     attempt: int
     error: str | None = None
     started: float | None = None
     job: str | None = None
-    """Of a cluster, which has or had the run, as `slurm 1234_5`."""
+    """Job of a cluster that has or had the run, such as `slurm 1234_5`."""

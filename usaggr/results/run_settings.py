@@ -1,7 +1,7 @@
-"""run.yaml: the resolved specification of a run, and where and with what it was run.
+"""run.yaml: the resolved specification of a run, with the versions and the machine it was run on.
 
-The file can be long: it lists every training sample. So the fingerprint stands among its first lines, the settings
-above the list, and the packages and the machine below it, and each reader reads no more than its part.
+The file can be long, because it lists every training sample. The fingerprint is therefore in its first lines, the
+settings are above the list, and the packages and the machine below it. Each reader reads only the lines it needs.
 """
 
 import os
@@ -19,25 +19,25 @@ from usaggr.results.integrity import SCHEMA_VERSION, read_yaml, typed
 from usaggr.results.spec import RunSpec
 
 _HEAD = 1024
-"""Bytes at the start that hold the fingerprint."""
+"""Number of bytes at the start that contain the fingerprint."""
 _TAIL = 8192
-"""Bytes at the end that hold the packages and the machine."""
+"""Number of bytes at the end that contain the packages and the machine."""
 _FINGERPRINT = re.compile(rb"^fingerprint: ['\"]?([0-9a-f]{64})['\"]?\s*$", re.MULTILINE)
 _DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
 @dataclass(frozen=True)
 class StoredInput:
-    """The keys of `settings.data` that are read."""
+    """Keys of `settings.data` that are read."""
 
     image_size: Any
-    """Pixels of a side, or height and width."""
+    """Side in pixels, or height and width."""
     channels: int
 
 
 @dataclass(frozen=True)
 class StoredSettings:
-    """The keys of `settings` that are read."""
+    """Keys of `settings` that are read."""
 
     data: StoredInput
     model: dict[str, Any]
@@ -45,7 +45,7 @@ class StoredSettings:
 
 @dataclass(frozen=True)
 class StoredSpec:
-    """The keys of run.yaml that are read."""
+    """Keys of run.yaml that are read."""
 
     run_id: str
     fingerprint: str
@@ -58,7 +58,13 @@ class StoredSpec:
 
 
 def write_run_settings(run: Path, spec: RunSpec, **provenance: Any) -> None:
-    """Write a run's specification, and where and with what it is run, to its folder."""
+    """Write a run's specification, versions and machine to its folder.
+
+    Args:
+        run: folder of the run.
+        spec: specification of the run.
+        **provenance: versions and machine.
+    """
     head = {"schema_version": SCHEMA_VERSION, "run_id": spec.run_id, "fingerprint": spec.fingerprint}
     content = {**head, **_plain(asdict(spec)), **provenance}
     write_atomic(run / contract.RUN_SETTINGS, yaml.dump(content, Dumper=_DUMPER, sort_keys=False, width=120))
@@ -69,10 +75,10 @@ def read_run_settings(run: Path, remedy: str) -> tuple[StoredSpec, float | int]:
 
     Args:
         run: the folder.
-        remedy: what to do about a damaged file, for the message.
+        remedy: advice about a damaged file, for the message.
 
     Raises:
-        RunError: the file is missing, damaged, or of another version of the tool.
+        RunError: the file is missing or damaged, or another version of usaggr wrote it.
     """
     path = run / contract.RUN_SETTINGS
     content = read_yaml(path, remedy)
@@ -115,13 +121,13 @@ def read_provenance(run: Path) -> dict[str, str]:
         start = tail.index("\npackages:")
         content: Any = yaml.safe_load(tail[start:])
         packages = content["packages"]
-        known = {str(name): str(version) for name, version in packages.items()}
+        versions = {str(name): str(version) for name, version in packages.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError):
         return {}
     for name in ("python", "platform", "device", "git_commit"):
         if content.get(name) is not None:
-            known[name.replace("git_commit", "commit of usaggr")] = str(content[name])
-    return known
+            versions[name.replace("git_commit", "commit of usaggr")] = str(content[name])
+    return versions
 
 
 def _before_samples(lines: Iterator[str]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What a run is: its tasks, scale, seed, variant and settings, and the fingerprint that identifies it."""
+"""The specification of a run: tasks, scale, seed, variant and settings, and the fingerprint that identifies it."""
 
 import hashlib
 import json
@@ -12,10 +12,10 @@ from usaggr.results.integrity import SCHEMA_VERSION
 
 @dataclass(frozen=True)
 class RunSpec:
-    """Everything that decides a run's numbers, but for the data themselves, whose content is in the fingerprint."""
+    """Everything that determines a run's numbers, except the data, whose content is in the fingerprint."""
 
     block: str
-    """Task id (one task), `unified` (all), else the block's name in the first grouping that holds it."""
+    """Task id (one task), `unified` (all tasks), or the block's name in the first grouping with it."""
     tasks: tuple[str, ...]
     """Sorted ids."""
     scale: float | int
@@ -24,12 +24,12 @@ class RunSpec:
     settings: dict[str, Any]
     """`data`, `model`, `training` and `metrics` with the variant's overrides applied."""
     train_samples: dict[str, tuple[str, ...]]
-    """Task: ids of the training samples, in rank order."""
+    """Ids of the training samples in rank order, by task."""
     fingerprint: str
     parent: str | None = None
     """run_id of the run whose weights this one starts from."""
     window: dict[str, tuple[int, int]] | None = None
-    """Of a staged strategy, by task: the part of its stream, [first, end) from 0. None: all that the budget says."""
+    """Interval [start, end) of each task's stream in a stage of training; None for a run of one stage."""
 
     @property
     def run_id(self) -> str:
@@ -50,11 +50,17 @@ def fingerprint_of(
     parent: str | None,
     window: Mapping[str, tuple[int, int]] | None = None,
 ) -> str:
-    """Hash of all that can change a run's result.
+    """Return the hash of everything that can change a run's result.
 
-    `settings` are the sections of the configuration without the keys that cannot change a result, `content` is a hash
-    of the tasks' images, labels and folds, `weights_hash` that of the file with pretrained weights (None: no file),
-    `parent` the fingerprint of the run that this one starts from, and `window` that of the run's spec.
+    Args:
+        settings: sections of the configuration without the keys that cannot change a result.
+        tasks: sorted task ids.
+        train_samples: ids of the training samples in rank order, by task.
+        content: hash of the tasks' images, labels and subsets.
+        seed: seed of the run.
+        weights_hash: hash of the file with pretrained weights; None without a file.
+        parent: fingerprint of the run that this one starts from; None without a parent.
+        window: interval of each task's stream, as in `RunSpec`.
     """
     lists = {task: json.dumps(ids) for task, ids in train_samples.items()}
     text = json.dumps(settings, sort_keys=True)
@@ -71,16 +77,27 @@ def fingerprint_of_texts(
     parent: str | None,
     window: Mapping[str, tuple[int, int]] | None = None,
 ) -> str:
-    """The same, from the JSON of the settings (with sorted keys) and of each task's list of training samples.
+    """Return the fingerprint from the JSON of the settings and of each task's list of training samples.
 
-    A study's runs share these texts, which are long: a plan makes each one once. What is hashed is the JSON of all
-    parts with sorted keys, byte by byte.
+    A study's runs share these long texts, and a plan makes each one once. The hashed bytes are the JSON of all
+    arguments with sorted keys.
+
+    Args:
+        settings: JSON of the settings, with sorted keys.
+        tasks: as in `fingerprint_of`.
+        train_samples: JSON of the list of training samples, by task.
+        content: as in `fingerprint_of`.
+        seed: as in `fingerprint_of`.
+        weights_hash: as in `fingerprint_of`.
+        parent: as in `fingerprint_of`.
+        window: as in `fingerprint_of`.
     """
     head = {"content": content, "parent": parent, "schema_version": SCHEMA_VERSION, "seed": seed}
     digest = hashlib.sha256(f'{json.dumps(head)[:-1]}, "settings": {settings}, '.encode())
     digest.update(f'"tasks": {json.dumps(tasks)}, "train_samples": {{'.encode())
     for number, task in enumerate(sorted(train_samples)):
         digest.update(f"{', ' if number else ''}{json.dumps(task)}: {train_samples[task]}".encode())
+    # Without a window the key is left out: runs of one stage keep the fingerprints of older versions.
     last = "" if window is None else f', "window": {json.dumps(dict(sorted(window.items())))}'
     digest.update(f'}}, "weights": {json.dumps(weights_hash)}{last}}}'.encode())
     return digest.hexdigest()
@@ -88,9 +105,9 @@ def fingerprint_of_texts(
 
 @dataclass(frozen=True)
 class Placement:
-    """Where on this machine a run is executed."""
+    """Threads and device with which a run is executed on this machine."""
 
     threads: int
-    """Of torch, OpenMP, BLAS and OpenCV."""
+    """Number of threads of torch, OpenMP, BLAS and OpenCV."""
     device: int | None = None
-    """Index of the GPU; None: Lightning's own choice (the CPU, where there is no GPU)."""
+    """Index of the GPU; None: Lightning chooses (the CPU if there is no GPU)."""

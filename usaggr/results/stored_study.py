@@ -1,7 +1,7 @@
-"""What a folder of results says about itself: its study, its data, its plan, read from study.yaml, data.json, plan.csv.
+"""The study, data and plan of a folder of results, read from study.yaml, groupings.yaml, data.json and plan.csv.
 
-The study is not read through the schema of the configuration: results outlive it, and a report of last year's sweep
-needs only the keys named here. Folders of versions without controls have no groupings.yaml.
+The study is not validated with the schema of the configuration. Results outlive the schema, and a report of last year's
+sweep needs only the keys in this module. Folders of versions without controls have no groupings.yaml.
 """
 
 from collections.abc import Sequence
@@ -19,70 +19,70 @@ from usaggr.results.versions import check_yaml
 
 @dataclass(frozen=True)
 class StagedFacts:
-    """What a staged grouping's runs start from."""
+    """Parent and stages of a staged grouping."""
 
     parent: str
-    """The grouping whose models they start from."""
+    """Grouping whose models the runs start from."""
     share: float
-    """The second stage is as long as what this part leaves of each task's stream."""
+    """Fraction of each task's stream; the second stage has the length of the remainder."""
     budget: str
-    """equal: both stages together are as long as one; extra: the first stage alone is."""
+    """equal: both stages together have the length of one; extra: the first stage alone has it."""
     overrides: tuple[str, ...] = ()
-    """Of the second stage."""
+    """Overrides of the second stage."""
 
 
 @dataclass(frozen=True)
 class StudyFacts:
-    """What the study asked for."""
+    """Settings of a study."""
 
     name: str
     groupings: tuple[str, ...]
-    """Those that are compared task by task; controls are apart."""
+    """Groupings that are compared task by task, without controls."""
     reference: str
     scales: tuple[float | int, ...]
     seeds: tuple[int, ...]
     variants: dict[str, tuple[str, ...]]
-    """Name: overrides."""
+    """Overrides of each variant, by name."""
     confidence: float
     formats: tuple[str, ...]
     settings: dict[str, Any]
-    """The whole study.yaml."""
+    """Complete content of study.yaml."""
     controls: dict[str, str] = field(default_factory=dict)
-    """Grouping that was drawn by lot: the one whose block sizes it has."""
+    """Grouping whose block sizes a random grouping has, by the random grouping."""
     staged: dict[str, StagedFacts] = field(default_factory=dict)
-    """By grouping, of those whose runs start from others' weights."""
+    """Staged groupings, whose runs start from other runs' weights, by name."""
 
     @property
     def margin(self) -> float:
-        """Of non-inferiority, for metrics whose best is 1."""
+        """Margin of non-inferiority for metrics whose best value is 1."""
         return self._number("report.margin", 0.02)
 
     @property
     def relative_margin(self) -> float:
-        """Of non-inferiority, as a part of the reference's mean, for metrics whose best is 0."""
+        """Margin of non-inferiority for metrics whose best value is 0, as a fraction of the reference's mean."""
         return self._number("report.relative_margin", 0.10)
 
     @property
     def convergence_margin(self) -> float:
-        """By how much a run's skill may still rise in the last quarter of its validation curve."""
+        """Largest rise of skill in the last quarter of a validation curve that counts as converged."""
         return self._number("report.convergence_margin", 0.02)
 
-    def _number(self, key: str, otherwise: float) -> float:
-        """A setting that studies of older versions do not have."""
+    def _number(self, key: str, default: float) -> float:
+        """Return a number; `default` for studies of versions without this key."""
         value = self.setting(key)
-        return otherwise if value is None else float(value)
+        return default if value is None else float(value)
 
     def setting(self, key: str) -> Any:
-        """Value of a dotted key; None where the study has none."""
+        """Return the value of a dotted key; None if the study does not have it."""
         value: Any = self.settings
-        for part in key.split("."):
-            value = value.get(part) if isinstance(value, dict) else None
+        for name in key.split("."):
+            value = value.get(name) if isinstance(value, dict) else None
         return value
 
 
 @dataclass(frozen=True)
 class Source:
-    """A folder of results."""
+    """A folder of results with its study, data and plan."""
 
     directory: Path
     study: StudyFacts
@@ -91,32 +91,34 @@ class Source:
 
 
 def check_replaceable(directory: Path) -> None:
-    """Check the versions of study.yaml and plan.csv, which a sweep replaces; missing or damaged ones may be replaced.
+    """Check the versions of study.yaml and plan.csv before a sweep replaces them; damaged ones may be replaced.
 
     Raises:
-        RunError: another version of the tool wrote one of them.
+        RunError: another version of usaggr wrote one of them.
     """
     check_yaml(directory / contract.STUDY)
     check_plan_version(directory)
 
 
 def read_source(directory: Path) -> Source:
-    """Read what a folder of results says about itself.
+    """Read the study, data and plan of a folder of results.
 
     Raises:
-        RunError: not a folder of results, a file of it cannot be read, or a newer version of the tool wrote it.
+        RunError: the folder has no results, or a file cannot be read or is of a newer version of usaggr.
     """
     for name in (contract.STUDY, contract.DATA, contract.PLAN):
         if not (directory / name).is_file():
             raise RunError(f"{directory}: no {name} in it; give a folder that `usaggr sweep` wrote, like outputs/demo")
     study, groupings = _read_study(directory / contract.STUDY), _read_groupings(directory / contract.GROUPINGS)
-    controls = {name: one for name, one in groupings.items() if one.control is not None and one.like}
-    drawn = {one.control for one in controls.values()}
+    controls = {
+        name: grouping for name, grouping in groupings.items() if grouping.control is not None and grouping.like
+    }
+    control_files = {grouping.control for grouping in controls.values()}
     study = replace(
         study,
-        groupings=tuple(name for name in study.groupings if name not in drawn),
-        controls={name: one.like or "" for name, one in controls.items()},
-        staged={name: staged for name, one in groupings.items() if (staged := one.staged_facts()) is not None},
+        groupings=tuple(name for name in study.groupings if name not in control_files),
+        controls={name: grouping.like or "" for name, grouping in controls.items()},
+        staged={name: facts for name, grouping in groupings.items() if (facts := grouping.staged_facts()) is not None},
     )
     return Source(directory, study, read_data(directory), tuple(read_plan(directory)))
 
@@ -202,19 +204,19 @@ def _read_study(path: Path) -> StudyFacts:
 
 @dataclass(frozen=True)
 class _StoredGrouping:
-    """What groupings.yaml says of a grouping."""
+    """A grouping's entry in groupings.yaml."""
 
     control: str | None = None
-    """The grouping of the study that it is drawn by; None: it is not drawn at random."""
+    """Configuration file of a random grouping; None for others."""
     like: str | None = None
-    """The grouping whose block sizes it has."""
+    """Grouping whose block sizes a random grouping has."""
     parent: str | None = None
     share: float | None = None
     budget: str | None = None
     overrides: tuple[str, ...] = ()
 
     def staged_facts(self) -> StagedFacts | None:
-        """Return what a staged grouping's runs start from; None for a grouping of one stage."""
+        """Return the parent and stages of a staged grouping; None for a grouping of one stage."""
         if self.parent is None or self.share is None or self.budget is None:
             return None
         return StagedFacts(self.parent, self.share, self.budget, self.overrides)
@@ -226,19 +228,19 @@ class _StoredGroupings:
 
 
 def _read_groupings(path: Path) -> dict[str, _StoredGrouping]:
-    """Return each grouping's row of groupings.yaml; none where an older version wrote no such file."""
+    """Return the entries of groupings.yaml by grouping; empty without the file, as in older versions."""
     if not path.is_file():
         return {}
-    found = typed(path, {"groupings": read_yaml(path, _AGAIN)}, _StoredGroupings, _AGAIN).groupings
-    for name, grouping in found.items():
+    stored = typed(path, {"groupings": read_yaml(path, _AGAIN)}, _StoredGroupings, _AGAIN).groupings
+    for name, grouping in stored.items():
         missing = [key for key in ("share", "budget") if getattr(grouping, key) is None]
         if grouping.parent is not None and missing:
             raise RunError(f"{path}: no groupings.{name}.{missing[0]}; {_AGAIN}")
-    return found
+    return stored
 
 
 def merge_names(lists: Sequence[Sequence[str]]) -> tuple[str, ...]:
-    """All names, each once, in the order in which they first come."""
+    """Return all names, each once, in the order of their first occurrence."""
     return tuple(dict.fromkeys(name for names in lists for name in names))
 
 

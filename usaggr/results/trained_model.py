@@ -1,4 +1,4 @@
-"""What a finished run's folder says of its model: network, tasks, input, weights. No torch here."""
+"""The model of a finished run: network, tasks, input and weights, read from the run's folder without torch."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +20,8 @@ from usaggr.tasks import Task
 
 _MODEL: TypeAdapter[ModelConfig] = TypeAdapter(Annotated[ModelConfig, Field(discriminator="name")])
 _NEUTRAL = {"mh_mtl": neutral_values(MhMtlConfig, "")}
-"""By network: what keys are where a run says nothing of them."""
-_REMEDY = "put the file back as it was, or remove the run and sweep again"
+"""Values of keys that older runs do not have, by network."""
+_REMEDY = "restore the file, or remove the run and sweep again"
 
 
 @dataclass(frozen=True)
@@ -32,35 +32,35 @@ class StoredRun:
     run_id: str
     fingerprint: str
     tasks: dict[str, Task]
-    """By id, sorted."""
+    """Tasks by id, sorted."""
     scale: float | int
     seed: int
     variant: str
     model: ModelConfig
-    """As it was trained; its pretrained weights are not needed any more."""
+    """Network as it was trained; its pretrained weights are no longer needed."""
     size: tuple[int, int]
-    """Height and width of the network's input, pixels."""
+    """Height and width of the network's input in pixels."""
     channels: int
-    """1 or 3: in which images are read."""
+    """Number of channels of images, 1 or 3."""
     max_pixels: int
-    """Larger images are refused unread."""
+    """Largest number of pixels of an image; larger ones are not read."""
     weights: Path
     weights_hash: str
     """SHA-256 of the file."""
     result: RunResult
     source: Source
-    """The study that it is of."""
+    """Study of the run."""
     packages: dict[str, str]
-    """With what it was trained: name and version."""
+    """Versions of the packages with which it was trained, by name."""
 
 
 def has_weights(run: Path) -> bool:
-    """Whether a run's folder holds its scored weights."""
+    """Return whether a run's folder contains its scored weights."""
     return (run / WEIGHTS).is_file()
 
 
 def no_weights(runs: list[Path]) -> RunError:
-    """The error of runs that were trained without keeping their weights."""
+    """Return the error about runs that were trained without keeping their weights."""
     names = ", ".join(run.name for run in runs[:3]) + (f" and {len(runs) - 3} more" if len(runs) > 3 else "")
     return RunError(
         f"{names}: no {WEIGHTS}, since training.keep_weights was none; remove the folder{'s' * (len(runs) > 1)} in "
@@ -69,11 +69,11 @@ def no_weights(runs: list[Path]) -> RunError:
 
 
 def read_stored_run(run: Path) -> StoredRun:
-    """Read a run's folder, which lies in the folder of its study.
+    """Read a run's folder, which must be in the folder of its study.
 
     Raises:
-        RunError: no folder of a finished run; its weights were not kept, or have changed; or its files are of another
-            version of the tool.
+        RunError: it is no folder of a finished run, its weights were not kept or have changed, or another version of
+            usaggr wrote it.
     """
     path = Path(run).expanduser()
     if not (path / contract.RUN_SETTINGS).is_file():
@@ -108,10 +108,20 @@ def read_stored_run(run: Path) -> StoredRun:
 
 
 def _tasks_of(run: Path, stored: StoredSpec, source: Source) -> dict[str, Task]:
+    """Return the tasks of a run by id.
+
+    Args:
+        run: folder of the run.
+        stored: specification of the run.
+        source: study of the run.
+
+    Raises:
+        RunError: the study's data do not have one of the tasks.
+    """
     facts = source.data.tasks
-    if strange := [task_id for task_id in stored.tasks if task_id not in facts]:
+    if unknown := [task_id for task_id in stored.tasks if task_id not in facts]:
         raise RunError(
-            f"{run / contract.RUN_SETTINGS}: tasks that data.json does not know: {', '.join(strange)}; {_REMEDY}"
+            f"{run / contract.RUN_SETTINGS}: tasks that are not in data.json: {', '.join(unknown)}; {_REMEDY}"
         )
     return {task_id: facts[task_id].task for task_id in stored.tasks}
 
@@ -123,10 +133,10 @@ def _model_of(run: Path, content: dict[str, Any]) -> ModelConfig:
         return _MODEL.validate_python(neutral | content)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
+        key = ".".join(str(step) for step in first["loc"])
         raise RunError(
             f"{run / contract.RUN_SETTINGS}: the network is not one of this version of usaggr "
-            f"(model.{where}: {first['msg']})"
+            f"(model.{key}: {first['msg']})"
         ) from error
 
 
@@ -142,21 +152,27 @@ def _size_of(run: Path, size: Any) -> tuple[int, int]:
 
 
 def _max_pixels(source: Source) -> int:
-    found = source.study.setting("data.max_pixels")
-    if found is None:
+    max_pixels = source.study.setting("data.max_pixels")
+    if max_pixels is None:
         raise RunError(
             f"{source.directory / contract.STUDY}: no data.max_pixels; `usaggr sweep` of the same study writes it again"
         )
-    return int(found)
+    return int(max_pixels)
 
 
 def _checked_hash(weights: Path) -> str:
-    """SHA-256 of the weights, which is the one that was written beside them, where there is one."""
+    """Return the SHA-256 of the weights, after comparing it with their checksum file, if there is one.
+
+    Raises:
+        RunError: the weights have changed or cannot be read.
+    """
     try:
-        found = file_hash(weights)
-        if not is_as_noted(weights, found):
-            noted = weights.with_suffix(SUFFIX).name
-            raise RunError(f"{weights}: has changed since it was written (its SHA-256 is not that of {noted})")
+        digest = file_hash(weights)
+        if not is_as_noted(weights, digest):
+            checksum = weights.with_suffix(SUFFIX).name
+            raise RunError(
+                f"{weights}: has changed since it was written (its SHA-256 differs from {checksum}); {_REMEDY}"
+            )
     except OSError as error:
         raise RunError(f"{weights}: cannot be read ({error.strerror or error})") from error
-    return found
+    return digest

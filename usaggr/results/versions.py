@@ -1,7 +1,7 @@
-"""Versions of files that are replaced, or read by their head alone: what a newer version of the tool wrote is refused.
+"""Versions of stored files, read from their first lines alone; files of a newer version are refused.
 
-study.yaml says its version in the first line, which is a comment, so that the file can be composed as a study again;
-plan.csv in its last column; data.json and run.yaml under the key schema_version. Files of tools that wrote none are of
+study.yaml has its version in the first line. That line is a comment, so that the file can be composed as a study again.
+plan.csv has it in its last column, data.json and run.yaml under the key schema_version. Files without a version are of
 version 1.
 """
 
@@ -13,25 +13,25 @@ from usaggr.results.integrity import SCHEMA_VERSION, check_version
 STUDY_HEAD = f"# schema_version: {SCHEMA_VERSION}\n"
 """First line of study.yaml."""
 _HEAD = 1024
-"""Characters of a file that are looked at."""
+"""Number of characters that are read."""
 _VERSION = re.compile(r"^(?:# )?schema_version:[ \t]*(.*?)[ \t]*$", re.MULTILINE)
 
 
 def check_yaml(path: Path) -> None:
-    """Refuse a study.yaml or run.yaml of another version, by its head alone.
+    """Refuse a study.yaml or run.yaml of another version, by its first lines alone.
 
     Raises:
-        RunError: another version of the tool wrote it.
+        RunError: another version of usaggr wrote it.
     """
     try:
         with path.open() as file:
-            found = _VERSION.search(file.read(_HEAD))
+            match = _VERSION.search(file.read(_HEAD))
     except (OSError, UnicodeDecodeError):
         return
-    if found is not None:
-        check_version(path, as_version(found.group(1).strip("'\"")))
+    if match is not None:
+        check_version(path, as_version(match.group(1).strip("'\"")))
 
 
 def as_version(text: str) -> int | str:
-    """Return a version as the number that it is, or as the text that it should not be."""
+    """Return a version as an integer, or unchanged if it is not one, for the error message."""
     return int(text) if re.fullmatch(r"-?[0-9]+", text) else text

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from usaggr.config.study import StudyConfig
 from usaggr.data.batches.batches import CachedPixels, FoldBatches, TrainingBatches
 from usaggr.data.batches.run_data import RunData
-from usaggr.data.batches.streams import cut_batches, make_stream, merge_streams, stream_lengths
+from usaggr.data.batches.streams import add_exposure_notes, cut_batches, make_stream, merge_streams, stream_lengths
 from usaggr.data.samples import Sample
 from usaggr.data.seeds import derived_seed
 from usaggr.io.atomic_files import make_usual

@@ -58,8 +58,9 @@ def test_the_scale_of_images_is_said_as_the_runs_noted_it(tmp_path: Path) -> Non
     settings = {"model": {"weights": "a.pth", "encoder": "vit_x"}}
     for folder, noted, said in (
         ("new", InputScale("vit_x", "a.pth", half, half, "name"), "Scale of images: vit_x with weights a.pth gets "
-         "images of mean 0.5 and std 0.5: assumed from the encoder's name, for which timm lists them; the file states "
-         "none, and weights that were trained on another scale lose by it."),
+         "images normalized with mean 0.5 and std 0.5: "
+         "assumed from the encoder's name, for which timm lists them; the file states "
+         "none, and weights that were trained with another normalization perform worse."),
         ("old", None, "Scale of images: not noted when these runs were trained; `usaggr plan` of the study says it."),
     ):  # fmt: skip
         sweep = FakeSweep(tmp_path / folder, tasks=("fetal_femur",), settings=settings)

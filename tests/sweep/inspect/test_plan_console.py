@@ -39,8 +39,8 @@ def test_the_scale_of_images_is_said_where_there_are_pretrained_weights(plan: Pl
     study = plan.study.model_copy(update={"model": model})
     lines = shown(replace(plan, runs=tuple(replace(run, study=study) for run in plan.runs)))
     assert [line for line in lines if line.startswith("input: ")] == [
-        "input: resnet18 with weights imagenet gets images of mean 0.485, 0.456, 0.406 and std 0.229, 0.224, 0.225: "
-        "assumed, since the network mh_mtl does so for every encoder, whatever its weights"
+        "input: resnet18 with weights imagenet gets images normalized with mean 0.485, 0.456, 0.406 and std 0.229, "
+        "0.224, 0.225: assumed, because the network mh_mtl does so for every encoder and all weights"
     ]
 
 

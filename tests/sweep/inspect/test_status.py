@@ -140,7 +140,7 @@ def test_watching_ends_when_nothing_is_left_to_wait_for(tmp_path: Path, monkeypa
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [(None, "not there"), ("run_id,state\na,b\n", "no column block, .*, fingerprint")]
+    ("text", "message"), [(None, "does not exist"), ("run_id,state\na,b\n", "no column block, .*, fingerprint")]
 )
 def test_a_directory_without_a_readable_plan_is_refused(tmp_path: Path, text: str | None, message: str) -> None:
     if text is not None:

@@ -29,7 +29,7 @@ def set_damaged_aside(runs: Iterable[PlannedRun]) -> Iterator[str]:
             continue
         try:
             directory.result()
-            check_predictions(directory.result_path, directory.predictions_path, whole=False)
+            check_predictions(directory.result_path, directory.predictions_path, check_content=False)
         except DamagedError as damage:
             try:
                 directory.result_path.rename(directory.path / ASIDE)
