@@ -27,7 +27,7 @@ def test_a_plan_says_how_many_jobs_there_would_be_and_what_they_would_cost(tmp_p
     child = fakes.planned(study, 9, examples=360_000, parent=runs[4].spec.run_id)
     plan = fakes.plan(study, *runs, child)
     said = slurm_jobs(plan, config)
-    assert said.startswith("jobs of Slurm: 4 of 1 to 2 runs, 8 cores and 2 GPUs each; core-hours: not known")
+    assert said.startswith("jobs of Slurm: 4 of 1 to 2 runs, 8 cores and 2 GPUs each; core-hours: estimated")
     RunDirectory(runs[0].directory).write_result(fakes.RESULT)  # of one second
     RunDirectory(runs[0].directory).enqueue("slurm 1")
     # Five runs of a second on two GPUs.
@@ -55,11 +55,11 @@ def test_status_shows_queued_runs_by_job_and_what_slurm_says_of_it(tmp_path: Pat
         "  queued: 2 in slurm 7_0: PENDING, Priority",
         "  queued: 1 in slurm 7_1: RUNNING",
         "  queued: 1 in slurm 8: gone",
-        "1 queued in jobs that are gone: the next `usaggr sweep` submits them anew",
+        "1 queued in jobs that are gone: the next `usaggr sweep` submits them again",
     ]
     lines = describe(folder, status_of(folder), SlurmQueue(Answers(None, None, None)))
     assert "  queued: 2 in slurm 7_0" in lines
-    assert lines[-1] == "Slurm does not answer here: what is queued is told from files alone"
+    assert lines[-1] == "Slurm does not answer here: the queue is read from files alone"
 
 
 def test_where_there_is_no_slurm_status_and_report_tell_what_files_say(
@@ -76,7 +76,7 @@ def test_where_there_is_no_slurm_status_and_report_tell_what_files_say(
     said = console.export_text()
     assert "2 runs: 1 done, 1 queued" in said
     assert "queued: 1 in slurm 7_0\n" in said
-    assert "Slurm does not answer here: what is queued is told from files alone" in said
+    assert "Slurm does not answer here: the queue is read from files alone" in said
     report = build_report([tmp_path])
     assert "breast_2cls" in (report / "tables" / "scores.csv").read_text()
 

@@ -26,8 +26,8 @@ ContentT = TypeVar("ContentT")
 SCHEMA_VERSION = 1
 """Version of all files under outputs/; files of a newer version are refused.
 
-It changes together with the columns of predictions.parquet (`predictions.SCHEMA`). It is part of every fingerprint: with
-a new version all runs are trained again, unless the fingerprint keeps the old number.
+It changes together with the columns of predictions.parquet (`predictions.SCHEMA`). It is part of every fingerprint, so
+that a new version trains all runs again, unless the fingerprint keeps the old number.
 """
 OLDEST_VERSION = 1
 """Oldest version that is read; files without a version are of this one."""

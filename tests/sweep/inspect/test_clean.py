@@ -95,7 +95,7 @@ def test_links_are_not_followed_out_of_the_directory(tmp_path: Path) -> None:
     inside.symlink_to(outside)
     assert removable(tmp_path / "study") == []
     for path in (inside, outside):
-        with pytest.raises(RunError, match="does not lie in"):
+        with pytest.raises(RunError, match="is not in"):
             remove([Removable("unplanned run", path, 1, tmp_path / "study")])
     assert (outside / "result.json").exists()
 

@@ -147,12 +147,12 @@ def test_the_seeds_told_are_those_that_decide_the_margin(root: Path, tmp_path: P
 
 def test_tasks_that_get_no_verdict_say_why_and_are_in_no_family(tmp_path: Path) -> None:
     found = by_task(plan_of(tiny_data(tmp_path / "some", n=120), tmp_path / "outputs"))
-    assert found["cls"].reason == "under 10 test components in the rarer class"
+    assert found["cls"].reason == "fewer than 10 test components in the rarer class"
     assert np.isnan(found["cls"].smallest)
     assert found["cls"].seeds is None
     assert (found["seg"].reason, found["seg"].family) == ("", 3)
     found = by_task(plan_of(tiny_data(tmp_path / "few", n=20), tmp_path / "more_outputs"))
-    assert {task.reason for task in found.values()} == {"under 5 test subjects"}
+    assert {task.reason for task in found.values()} == {"fewer than 5 test subjects"}
 
 
 def test_a_task_that_is_the_references_run_under_all_groupings_is_left_out(root: Path, tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def said_of(plan: Plan) -> str:
 def test_the_plan_says_which_margins_can_be_decided_and_with_how_many_seeds(root: Path, tmp_path: Path) -> None:
     plan = plan_of(root, tmp_path, "report.assumed_subject_sd=0.01")
     said, tasks = said_of(plan), by_task(plan)
-    assert "smallest difference that 3 seeds would find (80 % power)" in said
+    assert "smallest difference that 3 seeds can detect (80 % power)" in said
     line = next(line for line in said.splitlines() if " seg " in line)
     seg = tasks["seg"]
     assert [cell.strip() for cell in line.split("│")[2:-1]] == [
@@ -178,7 +178,7 @@ def test_the_plan_says_which_margins_can_be_decided_and_with_how_many_seeds(root
     assert f"{100 * tasks['reg'].smallest:.0f} %" in said
     short = [t for t in tasks.values() if not t.reason and t.smallest > t.margin]
     judged = [t for t in tasks.values() if not t.reason]
-    assert f"with 3 seeds the margin can be decided on {len(judged) - len(short)} of 4 tasks" in said
+    assert f"with 3 seeds the margin can be tested on {len(judged) - len(short)} of 4 tasks" in said
     assert f"with about {max(t.seeds for t in short if t.seeds)} on" in said
     assert "0.015 over seeds (report.assumed_seed_sd), 0.01 over subjects" in said
 
@@ -189,7 +189,7 @@ def test_the_plan_says_which_tasks_get_no_verdict_and_how_much_is_measured(tmp_p
     for run in plan.runs:
         finish(run, plan, scores_of(run, 0.03))
     said = said_of(plan)
-    assert "no verdict on cls: under 10 test components in the rarer class" in said
+    assert "no verdict on cls: fewer than 10 test components in the rarer class" in said
     assert "spread over seeds measured on the finished runs of 4 of 4 tasks" in said
     assert "report.assumed_seed_sd" not in said
 
@@ -207,4 +207,4 @@ def test_the_plan_says_what_one_seed_cannot_tell(root: Path, tmp_path: Path) -> 
 
 
 def test_the_plan_says_where_there_is_nothing_to_decide(root: Path, tmp_path: Path) -> None:
-    assert said_of(plan_of(root, tmp_path, "groupings=[task_specific]")).startswith("nothing can be decided")
+    assert said_of(plan_of(root, tmp_path, "groupings=[task_specific]")).startswith("no grouping can be compared")

@@ -1,1 +1,1 @@
-"""What people look at: the plan, the status of a sweep, what its size can decide, what can be removed."""
+"""Commands that inspect a study: its plan, its status, its detectable differences, and files to remove."""

@@ -1,7 +1,7 @@
-"""What a study can decide, said before it is run: for each task the smallest difference that it would find.
+"""The smallest difference that a study can detect on each task, computed before it is run.
 
-From the spread over seeds of finished runs, where there are any, otherwise from the assumptions in conf/report; the
-spread over test subjects is assumed (for AUC, from the classes in the test fold), as plan reads no predictions.
+The spread over seeds is measured on finished runs, if there are any, or else assumed in conf/report. The spread over
+test subjects is always assumed (for AUC, from the classes in the test set), because a plan reads no predictions.
 """
 
 from dataclasses import dataclass
@@ -22,72 +22,79 @@ from usaggr.sweep.planning.study_plan import Plan
 Integers = NDArray[np.int64]
 
 ASSUMED_AUC = 0.85
-"""Of the reference, before runs are finished."""
+"""AUC of the reference before any run is finished."""
 _AUC_RANGE = (0.6, 0.95)
-"""A measured AUC is taken as within it: at 1 there would be no variance."""
+"""Range to which a measured AUC is clipped: at 1 it would have no variance."""
 _CORRELATION = 0.5
-"""Of the AUCs of two models on the same subjects, and of two classes' AUCs of one model."""
+"""Assumed correlation of the AUCs of two models on the same subjects, and of the AUCs of two classes of one model."""
 
 
 @dataclass(frozen=True)
 class Decidable:
-    """What the planned seeds and test subjects can decide on a task, for its main metric."""
+    """Differences of a task's main metric that the planned seeds and test subjects can decide."""
 
     task: str
     metric: Metric
     subjects: int
-    """Components of the test fold: samples of one subject or image count once."""
+    """Number of components in the test set: samples of one subject or image count once."""
     family: int
-    """Tasks that are judged together with it: Holm's first level is .05 / family."""
+    """Number of tasks that are tested together: Holm's first level is .05 / family."""
     margin: float
-    """In the metric; for metrics whose best is 0, as a part of the reference's mean, and so are the two below."""
+    """Margin in units of the metric; for metrics whose best value is 0, a fraction of the reference's mean.
+
+    `smallest` and `alone` have the same unit.
+    """
     smallest: float
-    """True difference that is found with 80 % power at Holm's first level, as is a margin of this size where there is
-    no difference; NaN with a reason."""
+    """True difference that is detected with 80 % power at Holm's first level; NaN with a reason.
+
+    A margin of this size is decided with the same power if there is no difference.
+    """
     alone: float
-    """The same at .05, for the task alone."""
+    """True difference that is detected with 80 % power at level .05, for the task alone."""
     seeds: int | None
-    """How many would decide the margin, at Holm's first level; None: no number, more test subjects are needed."""
+    """Number of seeds that decide the margin at Holm's first level; None if more test subjects are needed."""
     measured: bool
-    """Whether the spread over seeds is that of finished runs."""
+    """True if the spread over seeds is measured on finished runs."""
     reason: str = ""
-    """Why there will be no verdict."""
+    """Reason why there will be no verdict; empty otherwise."""
 
 
 def decidable(plan: Plan) -> tuple[Decidable, ...]:
-    """One entry a task that is compared with the reference at all, by id."""
-    report, compared = plan.study.report, _compared(plan)
-    scores, folds = finished_scores(plan), _test_folds(plan)
+    """Return one entry for each task that any grouping compares with the reference, sorted by id."""
+    report, compared = plan.study.report, _compared_groupings(plan)
+    scores, test_sets = finished_scores(plan), _test_sets(plan)
     metrics = {task_id: main_metric(plan.manifest.dataset.tasks[task_id].type) for task_id in compared}
     subjects = {t: len({s.subject_id for s in plan.manifest.by_subset[t, "test"]}) for t in compared}
-    reasons = {t: _reason(metrics[t], subjects[t], *folds[t]) for t in compared}
+    reasons = {t: _explain_no_verdict(metrics[t], subjects[t], *test_sets[t]) for t in compared}
     sizes = {
-        grouping: sum(grouping in held and not reasons[task_id] for task_id, held in compared.items())
+        grouping: sum(grouping in others and not reasons[task_id] for task_id, others in compared.items())
         for grouping in plan.groupings
     }
-    rows = []
+    inputs = []
     for task_id, groupings in compared.items():
-        metric, (labels, components) = metrics[task_id], folds[task_id]
-        found = spread_over_seeds(plan, task_id, groupings, scores, metric)
+        metric, (labels, components) = metrics[task_id], test_sets[task_id]
+        spread = spread_over_seeds(plan, task_id, groupings, scores, metric)
         blocks = len({trained_as(plan, grouping, task_id) for grouping in groupings})
         cells = len(plan.study.scales) * blocks / (1 + (blocks - 1) * SHARED)
-        row = _Row(
+        task_input = _Input(
             task_id,
             metric,
             subjects=int(np.unique(components).size),
             family=max(1, *(sizes[grouping] for grouping in groupings)),
-            seed_sd=found.seed_sd if found else report.assumed_seed_sd,
-            subject_sd=_subject_sd(report, metric, labels, components, found),
-            pooled=cells if found is None or found.alike else 1.0,
-            measured=found is not None,
+            seed_sd=spread.seed_sd if spread else report.assumed_seed_sd,
+            subject_sd=_subject_sd(report, metric, labels, components, spread),
+            pooled=cells if spread is None or spread.alike else 1.0,
+            measured=spread is not None,
             reason=reasons[task_id],
         )
-        rows.append(row)
-    return _solve(rows, report, len(plan.study.seeds))
+        inputs.append(task_input)
+    return _solve(inputs, report, len(plan.study.seeds))
 
 
 @dataclass(frozen=True)
-class _Row:
+class _Input:
+    """A task's inputs of the power computation; see `Decidable` and `statistics.power`."""
+
     task: str
     metric: Metric
     subjects: int
@@ -99,16 +106,22 @@ class _Row:
     reason: str
 
 
-def _solve(rows: list[_Row], report: ReportConfig, seeds: int) -> tuple[Decidable, ...]:
-    """All tasks at once: arrays are fast."""
-    if not rows:
+def _solve(inputs: list[_Input], report: ReportConfig, seeds: int) -> tuple[Decidable, ...]:
+    """Compute the detectable differences of all tasks at once, because one call with arrays is much faster.
+
+    Args:
+        inputs: inputs of each task.
+        report: margins.
+        seeds: number of planned seeds.
+    """
+    if not inputs:
         return ()
-    seed_sd, subject_sd = np.array([r.seed_sd for r in rows]), np.array([r.subject_sd for r in rows])
-    subjects, pooled = np.array([max(r.subjects, 2) for r in rows]), np.array([r.pooled for r in rows])
-    level = ALPHA / np.array([r.family for r in rows])
-    margin = np.array([report.margin if r.metric.best == 1.0 else report.relative_margin for r in rows])
+    seed_sd, subject_sd = np.array([i.seed_sd for i in inputs]), np.array([i.subject_sd for i in inputs])
+    subjects, pooled = np.array([max(i.subjects, 2) for i in inputs]), np.array([i.pooled for i in inputs])
+    level = ALPHA / np.array([i.family for i in inputs])
+    margin = np.array([report.margin if i.metric.best == 1.0 else report.relative_margin for i in inputs])
     smallest, alone = (
-        smallest_difference(seed_sd, subject_sd, 0.0, seeds, subjects, at, pooled=pooled) for at in (level, ALPHA)
+        smallest_difference(seed_sd, subject_sd, 0.0, seeds, subjects, alpha, pooled=pooled) for alpha in (level, ALPHA)
     )
     needed = seeds_to_decide(margin, seed_sd, subject_sd, 0.0, subjects, level, pooled=pooled)
     return tuple(
@@ -124,32 +137,33 @@ def _solve(rows: list[_Row], report: ReportConfig, seeds: int) -> tuple[Decidabl
             row.measured,
             row.reason,
         )
-        for i, row in enumerate(rows)
+        for i, row in enumerate(inputs)
     )
 
 
-def _compared(plan: Plan) -> dict[str, tuple[str, ...]]:
-    """Tasks with the groupings under which they are not the reference's own run."""
-    found = {}
+def _compared_groupings(plan: Plan) -> dict[str, tuple[str, ...]]:
+    """Return, by task, the groupings under which its run is not that of the reference."""
+    compared = {}
     for task_id in sorted(task for block in plan.groupings[plan.study.reference].blocks.values() for task in block):
-        own = trained_as(plan, plan.study.reference, task_id)
-        others = tuple(name for name in plan.groupings if trained_as(plan, name, task_id) != own)
+        reference = trained_as(plan, plan.study.reference, task_id)
+        others = tuple(name for name in plan.groupings if trained_as(plan, name, task_id) != reference)
         if others:
-            found[task_id] = others
-    return found
+            compared[task_id] = others
+    return compared
 
 
-def _test_folds(plan: Plan) -> dict[str, tuple[Integers, Integers]]:
-    """Classes and components of each task's test samples."""
-    folds: dict[str, tuple[list[int], list[int]]] = {task: ([], []) for task in plan.manifest.dataset.tasks}
+def _test_sets(plan: Plan) -> dict[str, tuple[Integers, Integers]]:
+    """Return the classes and components of each task's test samples."""
+    test_sets: dict[str, tuple[list[int], list[int]]] = {task: ([], []) for task in plan.manifest.dataset.tasks}
     split, numbers = plan.manifest.split, dict[object, int]()
-    for sample, component, fold in zip(plan.manifest.dataset.samples, split.components, split.subsets, strict=True):
-        if fold == "test":
-            labels, components = folds[sample.task_id]
+    for sample, component, subset in zip(plan.manifest.dataset.samples, split.components, split.subsets, strict=True):
+        if subset == "test":
+            labels, components = test_sets[sample.task_id]
             labels.append(sample.stratum)
             components.append(numbers.setdefault(component, len(numbers)))
     return {
-        task: (np.array(labels, dtype=np.int64), np.array(of, dtype=np.int64)) for task, (labels, of) in folds.items()
+        task: (np.array(labels, dtype=np.int64), np.array(components, dtype=np.int64))
+        for task, (labels, components) in test_sets.items()
     }
 
 
@@ -160,9 +174,16 @@ def _subject_sd(
     components: Integers,
     spread: Spread | None,
 ) -> float:
-    """Of a difference: assumed; for AUC from the variance of each class against the rest.
+    """Return the standard deviation of a difference over subjects: assumed, or for AUC from its classes.
 
-    Two correlated AUCs differ with 2 (1 - correlation) times the variance of one.
+    The difference of two correlated AUCs has 2 (1 - correlation) times the variance of one.
+
+    Args:
+        report: assumptions.
+        metric: main metric of the task.
+        labels: (N,) classes of the test samples.
+        components: (N,) their components.
+        spread: measured on finished runs, or None.
     """
     if metric.name != "auc":
         return report.assumed_subject_sd
@@ -176,18 +197,27 @@ def _subject_sd(
     if not variances:
         return report.assumed_subject_sd
     classes = len(variances)
-    together = float(np.mean(variances)) * (1 + (classes - 1) * _CORRELATION) / classes if classes > 2 else variances[0]
-    return float(np.sqrt(2 * (1 - _CORRELATION) * together * np.unique(components).size))
+    variance = variances[0]  # with two classes, both AUCs are equal
+    if classes > 2:
+        variance = float(np.mean(variances)) * (1 + (classes - 1) * _CORRELATION) / classes
+    return float(np.sqrt(2 * (1 - _CORRELATION) * variance * np.unique(components).size))
 
 
-def _reason(metric: Metric, subjects: int, labels: Integers, components: Integers) -> str:
-    """Why the report will give no verdict; empty: it will."""
+def _explain_no_verdict(metric: Metric, subjects: int, labels: Integers, components: Integers) -> str:
+    """Return why the report will give no verdict; empty if it will give one.
+
+    Args:
+        metric: main metric of the task.
+        subjects: number of test subjects.
+        labels: (N,) classes of the test samples.
+        components: (N,) their components.
+    """
     if subjects < MIN_TEST_SUBJECTS:
-        return f"under {MIN_TEST_SUBJECTS} test subjects"
+        return f"fewer than {MIN_TEST_SUBJECTS} test subjects"
     if np.unique(components).size == 1:
-        return "all test samples hang together in one component"
+        return "all test samples are connected in one component"
     if metric.name == "auc":
         rarer = rarer_class(labels, components, int(labels.max()) + 1)
         if rarer < FEWEST:
-            return f"under {FEWEST} test components in the rarer class"
+            return f"fewer than {FEWEST} test components in the rarer class"
     return ""

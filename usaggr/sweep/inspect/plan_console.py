@@ -1,4 +1,4 @@
-"""Shows a plan on a terminal: what is asked, which runs that makes, what is done, and what the rest will take."""
+"""Display of a plan on a terminal: tasks, runs and their states, detectable differences, remaining time and disk."""
 
 import math
 from collections import Counter, defaultdict
@@ -22,18 +22,18 @@ from usaggr.sweep.planning.study_plan import Plan, PlannedRun
 from usaggr.sweep.planning.time_and_disk import estimate_pace, estimate_time_and_disk
 
 LISTED = 200
-"""Runs that are shown one by one; of more, sums are."""
+"""Largest number of runs that are listed one by one; more are summed."""
 _NUMBERS = ("tasks", "training samples", "examples")
-"""Columns of runs."""
+"""Columns of the table of runs that contain numbers."""
 STATE_STYLES: dict[State, str] = {"done": "green", "running": "cyan", "failed": "red", "stale": "yellow"}
 STATE_STYLES |= {"queued": "blue", "pending": ""}
 
 
 def print_plan(plan: Plan, console: Console) -> None:
-    """Tables of tasks and of runs (of many runs their sums), then what is left."""
-    console.print(_tasks(plan))
+    """Print tables of tasks and runs, or of sums of many runs, then the remaining work."""
+    console.print(_make_task_table(plan))
     states = [run.state() for run in plan.runs]
-    console.print(_listed(plan, states) if len(plan.runs) <= LISTED else _summed(plan, states))
+    console.print(_make_run_table(plan, states) if len(plan.runs) <= LISTED else _make_sum_table(plan, states))
     if len(plan.runs) > LISTED:
         console.print(
             f"each run by name: {plan.directory / contract.PLAN}, which a sweep writes",
@@ -45,12 +45,12 @@ def print_plan(plan: Plan, console: Console) -> None:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     print_decidable(decidable(plan), plan.study, console)
     counts = Counter(states)
-    said = ", ".join(f"{counts[state]} {state}" for state in STATE_STYLES if counts[state])
+    summary = ", ".join(f"{counts[state]} {state}" for state in STATE_STYLES if counts[state])
     shared = plan.runs_without_sharing - len(plan.runs)
-    console.print(f"{len(plan.runs)} runs: {said}; {shared} more are the same run under another grouping")
+    console.print(f"{len(plan.runs)} runs: {summary}; {shared} more are the same run under another grouping")
     for run in find_weightless(plan.runs):
-        console.print(f"{run.directory.name} is trained again: others start from its weights, which were not kept")
-    console.print(_rest(plan))
+        console.print(f"{run.directory.name} is trained again: other runs start from its weights, which were not kept")
+    console.print(_describe_remaining(plan))
     if isinstance(plan.study.executor, SlurmConfig):
         console.print(slurm_jobs(plan, plan.study.executor), highlight=False, soft_wrap=True)
     for warning in plan.manifest.dataset.warnings:
@@ -61,7 +61,7 @@ def print_plan(plan: Plan, console: Console) -> None:
 
 
 def input_lines(plan: Plan) -> list[str]:
-    """Say for each network with pretrained weights which scale of images it assumes, and why; torch is loaded then."""
+    """Return the assumed normalization of images for each network with pretrained weights; this imports torch."""
     models = {run.study.model.model_dump_json(): run.study.model for run in plan.runs if run.study.model.weights}
     if not models:
         return []
@@ -71,33 +71,33 @@ def input_lines(plan: Plan) -> list[str]:
     for model in models.values():
         try:
             scale = find_input_scale(model)
-        except UsaggrError as error:  # a sweep ends with it
+        except UsaggrError as error:  # a sweep would end with this error
             lines.append(str(error))
         else:
             lines += [] if scale is None else [f"input: {scale.line()}"]
     return list(dict.fromkeys(lines))
 
 
-def _listed(plan: Plan, states: Sequence[State]) -> Table:
-    """A row a run."""
+def _make_run_table(plan: Plan, states: Sequence[State]) -> Table:
+    """Return a table with one row per run."""
     table = Table(title=f"runs of {plan.study.name}", title_justify="left")
-    staged = any(run.spec.parent for run in plan.runs)
-    for column in ("run", "groupings", *(("starts from",) if staged else ()), *_NUMBERS, "state"):
+    is_staged = any(run.spec.parent for run in plan.runs)
+    for column in ("run", "groupings", *(("starts from",) if is_staged else ()), *_NUMBERS, "state"):
         table.add_column(column, justify="right" if column in _NUMBERS else "left")
     for run, state in zip(plan.runs, states, strict=True):
         samples = sum(len(ids) for ids in run.spec.train_samples.values())
-        above = (run.spec.parent or "",) if staged else ()
-        cells = (run.directory.name, _holders(run), *above, str(len(run.spec.tasks)), str(samples))
+        parent = (run.spec.parent or "",) if is_staged else ()
+        cells = (run.directory.name, _format_groupings(run), *parent, str(len(run.spec.tasks)), str(samples))
         table.add_row(*cells, str(run.examples), f"[{STATE_STYLES[state]}]{state}[/]" if STATE_STYLES[state] else state)
     return table
 
 
-def _holders(run: PlannedRun) -> str:
+def _format_groupings(run: PlannedRun) -> str:
     return ", ".join(run.groupings) or "first stage, of no grouping"
 
 
-def _summed(plan: Plan, states: Sequence[State]) -> Table:
-    """A row for the runs that have groupings, variant and scale in common."""
+def _make_sum_table(plan: Plan, states: Sequence[State]) -> Table:
+    """Return a table with one row for all runs of equal groupings, variant and scale."""
     seen = [state for state in STATE_STYLES if state in states]
     table = Table(title=f"runs of {plan.study.name}", title_justify="left")
     for column in ("groupings", "variant", "scale"):
@@ -109,21 +109,23 @@ def _summed(plan: Plan, states: Sequence[State]) -> Table:
     counts: defaultdict[tuple[str, str, str], Counter[State]] = defaultdict(Counter)
     examples: Counter[tuple[str, str, str]] = Counter()
     for run, state in zip(plan.runs, states, strict=True):
-        key = (_holders(run), run.spec.variant, f"{run.spec.scale:g}")
+        key = (_format_groupings(run), run.spec.variant, f"{run.spec.scale:g}")
         counts[key][state] += 1
         examples[key] += run.examples
-    for key, of in counts.items():
-        table.add_row(*key, str(of.total()), str(examples[key]), *(str(of[state] or "") for state in seen))
+    for key, by_state in counts.items():
+        table.add_row(*key, str(by_state.total()), str(examples[key]), *(str(by_state[state] or "") for state in seen))
     return table
 
 
-def _tasks(plan: Plan) -> Table:
+def _make_task_table(plan: Plan) -> Table:
     table = Table(title="tasks", title_justify="left")
     for column in ("task", "type", "clinical group", "classes", "train", "val", "test", "test subjects"):
         table.add_column(column, justify="left" if column in ("task", "type", "clinical group") else "right")
-    asked = {task_id for grouping in plan.groupings.values() for block in grouping.blocks.values() for task_id in block}
+    studied = {
+        task_id for grouping in plan.groupings.values() for block in grouping.blocks.values() for task_id in block
+    }
     for task in describe(plan.manifest)["tasks"]:
-        if task["id"] in asked:
+        if task["id"] in studied:
             few = " (few)" if task["subjects_test"] < MIN_TEST_SUBJECTS else ""
             counts = (str(task[name]) for name in ("num_classes", "n_train", "n_val", "n_test", "subjects_test"))
             cells = [task["id"], task["type"], task["clinical_group"], *counts]
@@ -132,54 +134,69 @@ def _tasks(plan: Plan) -> Table:
 
 
 def print_decidable(tasks: Sequence[Decidable], study: StudyConfig, console: Console) -> None:
-    """A table of the differences that the study can decide, and what it says of the margins."""
+    """Print a table of the differences that the study can detect, and what this means for the margins.
+
+    Args:
+        tasks: detectable difference of each task.
+        study: the study.
+        console: where to print.
+    """
     if not tasks:
-        console.print("nothing can be decided: all groupings make the same runs as the reference")
+        console.print("no grouping can be compared: all groupings have the same runs as the reference")
         return
     seeds = f"{len(study.seeds)} seed{'s' if len(study.seeds) > 1 else ''}"
-    table = Table(title=f"smallest difference that {seeds} would find (80 % power)", title_justify="left")
+    table = Table(title=f"smallest difference that {seeds} can detect (80 % power)", title_justify="left")
     table.add_column("task", no_wrap=True)
     table.add_column("metric")
-    for column in ("components", "finds", "alone", "margin", "seeds"):
+    for column in ("components", "corrected", "alone", "margin", "seeds"):
         table.add_column(column, justify="right", overflow="fold")
     for task in tasks:
-        sizes = [_size(value, task) for value in (task.smallest, task.alone, task.margin)]
+        sizes = [_format_size(value, task) for value in (task.smallest, task.alone, task.margin)]
         table.add_row(task.task, task.metric.name, str(task.subjects), *sizes, str(task.seeds or "-"))
     console.print(table)
-    for line in _remarks(tasks, study, seeds):
+    for line in _explain(tasks, study, seeds):
         console.print(line, highlight=False)
 
 
-def _remarks(tasks: Sequence[Decidable], study: StudyConfig, seeds: str) -> Iterator[str]:
-    """What the table says of the margins, and what it rests on."""
+def _explain(tasks: Sequence[Decidable], study: StudyConfig, seeds: str) -> Iterator[str]:
+    """Yield lines about the margins, the columns and the assumptions of the table.
+
+    Args:
+        tasks: detectable difference of each task.
+        study: the study.
+        seeds: number of seeds as text.
+    """
     judged = [task for task in tasks if not task.reason]
-    short = [task for task in judged if task.smallest > task.margin]
-    helped = [task.seeds for task in short if task.seeds is not None]
-    said = f"with {seeds} the margin can be decided on {len(judged) - len(short)} of {len(tasks)} tasks"
-    if helped:
-        said += f", with about {max(helped)} on {len(helped)} more"
-    if len(helped) < len(short):
-        said += f"; on {len(short) - len(helped)} no number of seeds would do, only more test subjects"
-    yield said
+    undecidable = [task for task in judged if task.smallest > task.margin]
+    helpful = [task.seeds for task in undecidable if task.seeds is not None]
+    text = f"with {seeds} the margin can be tested on {len(judged) - len(undecidable)} of {len(tasks)} tasks"
+    if helpful:
+        text += f", with about {max(helpful)} on {len(helpful)} more"
+    if len(helpful) < len(undecidable):
+        text += f"; {len(undecidable) - len(helpful)} need more test patients, more seeds will not help"
+    yield text
     for reason in sorted({task.reason for task in tasks} - {""}):
         yield f"no verdict on {', '.join(task.task for task in tasks if task.reason == reason)}: {reason}"
     if len(study.seeds) == 1:
-        yield "with one seed nothing is known of how training varies: every verdict will be provisional"
+        yield "one seed does not show how training varies: every verdict will be provisional"
     yield (
-        "components: independent ones of the test fold; finds: as one of a grouping's tasks, at Holm's first level; "
-        "alone: as its only task; seeds: enough for the margin; %: of the reference's mean"
+        "components: independent test cases; corrected: detectable difference, corrected for the number of tasks "
+        "(Holm's first level); alone: without the correction; seeds: needed to test the margin; %: of the reference's "
+        "mean"
     )
-    over = [f"{study.report.assumed_subject_sd:g} over subjects (report.assumed_subject_sd; AUC: by its classes)"]
+    assumptions = [
+        f"{study.report.assumed_subject_sd:g} over subjects (report.assumed_subject_sd; AUC: by its classes)"
+    ]
     measured = sum(task.measured for task in tasks)
     if measured < len(tasks):
-        over.insert(0, f"{study.report.assumed_seed_sd:g} over seeds (report.assumed_seed_sd)")
+        assumptions.insert(0, f"{study.report.assumed_seed_sd:g} over seeds (report.assumed_seed_sd)")
     if measured:
         yield f"spread over seeds measured on the finished runs of {measured} of {len(tasks)} tasks"
-    yield f"assumed standard deviation of a difference: {', '.join(over)}"
+    yield f"assumed standard deviation of a difference: {', '.join(assumptions)}"
 
 
 def slurm_jobs(plan: Plan, config: SlurmConfig) -> str:
-    """How many jobs of how many runs a sweep would submit, and what they would cost."""
+    """Return one line about the jobs that a sweep would submit, with their runs and their estimated cost."""
     from usaggr.sweep.executors.slurm.packing import machine_of, packs
 
     left = [run for run in sort_longest_first(plan.runs) if run.state() in ("pending", "stale")]
@@ -199,26 +216,26 @@ def slurm_jobs(plan: Plan, config: SlurmConfig) -> str:
     runs_each = f"{min(sizes)}" if min(sizes) == max(sizes) else f"{min(sizes)} to {max(sizes)}"
     head = f"jobs of Slurm: {len(jobs)} of {runs_each} runs, {config.cpus} cores and {config.gpus} GPUs each"
     if pace is None:
-        return f"{head}; core-hours: not known before the first run is done (at most {config.time} minutes a job)"
+        return f"{head}; core-hours: estimated after the first run (at most {config.time} minutes a job)"
     workers = machine_of(config).workers or 1
     hours = sum(run.examples for run in left) * pace / workers / 3600
     gpus = f" and {_hours(hours * config.gpus)} GPU-hours" if config.gpus else ""
-    return f"{head}; about {_hours(hours * config.cpus)} core-hours{gpus}, if runs take what the finished ones took"
+    return f"{head}; about {_hours(hours * config.cpus)} core-hours{gpus}, if runs take as long as the finished ones"
 
 
 def _hours(value: float) -> str:
     return f"{value:,.1f}" if value >= 1 else f"{value:.2g}"
 
 
-def _size(value: float, task: Decidable) -> str:
+def _format_size(value: float, task: Decidable) -> str:
     if math.isnan(value):
         return "-"
     return f"{value:.3f}" if task.metric.best == 1.0 else f"{100 * value:.0f} %"
 
 
-def _rest(plan: Plan) -> str:
-    found = estimate_time_and_disk(plan.runs)
-    if found.seconds is None or found.bytes is None:
-        return "time and disk: not known before the first run is done"
-    duration = timedelta(seconds=round(found.seconds))
-    return f"what is left: about {duration} of one worker; disk of all runs: about {found.bytes / 2**20:.0f} MiB"
+def _describe_remaining(plan: Plan) -> str:
+    estimate = estimate_time_and_disk(plan.runs)
+    if estimate.seconds is None or estimate.bytes is None:
+        return "time and disk: estimated after the first run"
+    duration = timedelta(seconds=round(estimate.seconds))
+    return f"remaining: about {duration} of one worker; disk of all runs: about {estimate.bytes / 2**20:.0f} MiB"

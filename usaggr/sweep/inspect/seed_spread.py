@@ -1,4 +1,4 @@
-"""How much differences from the reference vary from seed to seed, measured on a study's finished runs."""
+"""Spread over seeds of differences from the reference, measured on a study's finished runs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,74 +14,87 @@ from usaggr.sweep.planning.stages import Stage, make_stage
 from usaggr.sweep.planning.study_plan import Plan
 
 _FEWEST_DF = 2
-"""With fewer degrees of freedom, finished runs do not tell the spread over seeds."""
+"""Smallest degrees of freedom with which finished runs show the spread over seeds."""
 
 Run = tuple[str, tuple[str, ...], float | int, int]
-"""Grouping, block, scale, seed."""
+"""A run as grouping, block, scale and seed."""
 Scores = Mapping[Run, Mapping[str, Mapping[str, float]]]
-"""Of runs, by task and metric."""
+"""Scores of runs, by task and metric."""
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Of a task's differences over seeds."""
+    """Spread over seeds of a task's differences from the reference."""
 
     seed_sd: float
-    """Standard deviation of a difference; for metrics whose best is 0, as a part of the reference's mean."""
+    """Standard deviation of a difference; for metrics whose best value is 0, as a fraction of the reference's mean."""
     reference: float
-    """The reference's mean score."""
+    """Mean score of the reference."""
     alike: bool
-    """Whether cells vary alike by seed, so that their variance is pooled."""
+    """True if cells vary equally by seed, so that their variance is pooled."""
 
 
 def trained_as(plan: Plan, grouping: str, task_id: str) -> Stage:
-    """How a task's model is trained under a grouping: equal ones are the same run."""
+    """Return the stage in which a task's model is trained under a grouping; equal stages are one run.
+
+    Args:
+        plan: plan of the study.
+        grouping: name of the grouping.
+        task_id: id of the task.
+    """
     return make_stage(plan.groupings[grouping], task_id)
 
 
 def finished_scores(plan: Plan) -> Scores:
-    """Of the first variant's runs that are done."""
+    """Return the scores of the first variant's finished runs."""
     first = next(iter(plan.study.variants))
     scores: dict[Run, Mapping[str, Mapping[str, float]]] = {}
     for run in plan.runs:
         if run.spec.variant == first and is_done(run.directory):
             try:
-                found = RunDirectory(run.directory).result().scores
+                run_scores = RunDirectory(run.directory).result().scores
             except RunError:
                 continue
             for grouping in run.groupings:
-                scores[grouping, run.spec.tasks, run.spec.scale, run.spec.seed] = found
+                scores[grouping, run.spec.tasks, run.spec.scale, run.spec.seed] = run_scores
     return scores
 
 
 def spread_over_seeds(
     plan: Plan, task_id: str, groupings: tuple[str, ...], scores: Scores, metric: Metric
 ) -> Spread | None:
-    """Pooled over these groupings and all scales; None where too few runs are finished to tell.
+    """Return the spread over seeds, pooled over groupings and all scales; None if too few runs are finished.
 
-    A finished run that lacks the metric, as an AUC that is not defined, is left out.
+    A finished run without the metric, such as an undefined AUC, is left out.
+
+    Args:
+        plan: plan of the study.
+        task_id: id of the task.
+        groupings: groupings whose run of the task is not that of the reference.
+        scores: scores of finished runs.
+        metric: main metric of the task.
     """
-    courses = {name: trained_as(plan, name, task_id) for name in (*groupings, plan.study.reference)}
-    apart = {courses[name]: name for name in reversed(groupings)}
+    stages = {name: trained_as(plan, name, task_id) for name in (*groupings, plan.study.reference)}
+    distinct = {stages[name]: name for name in reversed(groupings)}  # one grouping per distinct run, the first
     squares, df, families, means = [], [], [], []
     for number, scale in enumerate(plan.study.scales):
-        for grouping in reversed(apart.values()):
+        for grouping in reversed(distinct.values()):
             values, references = (
                 np.array(
                     [
-                        _score(scores, (name, courses[name].block, scale, seed), task_id, metric)
+                        _score(scores, (name, stages[name].block, scale, seed), task_id, metric)
                         for seed in plan.study.seeds
                     ]
                 )
                 for name in (grouping, plan.study.reference)
             )
-            both = np.isfinite(values) & np.isfinite(references)
-            level = abs(float(references[both].mean())) if both.any() else 0.0
-            if both.sum() < 2 or (metric.best == 0 and level == 0):
+            is_pair = np.isfinite(values) & np.isfinite(references)
+            level = abs(float(references[is_pair].mean())) if is_pair.any() else 0.0
+            if is_pair.sum() < 2 or (metric.best == 0 and level == 0):
                 continue
             unit = 1.0 if metric.best == 1.0 else level
-            squares.append(float(np.var((values - references)[both] / unit, ddof=1)))
-            df.append(int(both.sum()) - 1)
+            squares.append(float(np.var((values - references)[is_pair] / unit, ddof=1)))
+            df.append(int(is_pair.sum()) - 1)
             families.append(number)
             means.append(level)
     if sum(df) < _FEWEST_DF:
@@ -91,6 +104,14 @@ def spread_over_seeds(
 
 
 def _score(scores: Scores, run: Run, task_id: str, metric: Metric) -> float:
+    """Return a run's score; NaN if it is not finished or has no such score.
+
+    Args:
+        scores: scores of finished runs.
+        run: the run.
+        task_id: id of the task.
+        metric: the metric.
+    """
     try:
         return float(scores[run][task_id][metric.name])
     except (KeyError, TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""How a study stands, read from plan.csv and the run directories alone: no data, no torch, no pandas."""
+"""Status of a study, read from plan.csv and the run directories alone, without data, torch or pandas."""
 
 import time
 from collections import Counter
@@ -24,62 +24,63 @@ if TYPE_CHECKING:
 _STATES: tuple[State, ...] = ("done", "running", "queued", "failed", "stale", "pending")
 _OPEN: tuple[State, ...] = ("running", "queued", "stale", "pending")
 _LISTED = 100
-"""Runs named of one state."""
+"""Largest number of runs in one state that are named."""
 _WATCH_SECONDS = 2.0
+"""Seconds between two updates with `--watch`."""
 _PATIENCE = 5.0
-"""Seconds that Slurm has for an answer."""
+"""Seconds to wait for an answer of Slurm."""
 
 
 @dataclass(frozen=True)
 class RunState:
-    """One planned run."""
+    """State of one planned run."""
 
     run_id: str
     directory: Path
     state: State
     status: Status | None
-    """As written last; None before the first attempt, and of done runs."""
+    """Last written status; None before the first attempt, and for done runs."""
 
     @property
     def reason(self) -> str:
-        """Why it failed, in one line; empty where it did not say."""
+        """Reason of the failure in one line; empty if there is none."""
         error = (self.status.error or "").strip() if self.status is not None else ""
         return error.splitlines()[0] if error else ""
 
 
 @dataclass(frozen=True)
 class SweepStatus:
-    """All runs of a study."""
+    """States of all runs of a study."""
 
     runs: tuple[RunState, ...]
-    """In the plan's order."""
+    """Planned runs in the plan's order."""
     unplanned: tuple[Path, ...]
-    """Directories of finished runs that the plan no longer asks for."""
+    """Directories of finished runs that are no longer in the plan."""
     lacking: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """Planned runs that an older version has scored, by name: metrics of this version that they lack."""
+    """Metrics that planned runs lack because an older version has scored them, by the run's name."""
 
     def count(self, state: State) -> int:
-        """Planned runs in a state."""
+        """Return the number of planned runs in a state."""
         return sum(run.state == state for run in self.runs)
 
     def those(self, state: State) -> tuple[RunState, ...]:
-        """Planned runs in a state, in the plan's order."""
+        """Return the planned runs in a state, in the plan's order."""
         return tuple(run for run in self.runs if run.state == state)
 
 
 def status_of(directory: Path) -> SweepStatus:
-    """How the study in a directory stands now.
+    """Read the current status of the study in a directory.
 
     Raises:
-        RunError: no plan.csv, or one that cannot be read.
+        RunError: there is no readable plan.csv.
     """
-    found = find_runs(directory)
+    paths = find_runs(directory)
     runs = []
     planned = set()
     for row in read_plan(directory):
         planned.add(row.fingerprint)
-        runs.append(_run_state(row.run_id, found.get(row.fingerprint, directory / "runs" / row.run_id)))
-    unplanned = tuple(path for fingerprint, path in found.items() if fingerprint not in planned and is_done(path))
+        runs.append(_read_state(row.run_id, paths.get(row.fingerprint, directory / "runs" / row.run_id)))
+    unplanned = tuple(path for fingerprint, path in paths.items() if fingerprint not in planned and is_done(path))
     lacking = {
         run.directory.name: absent for run in runs if run.state == "done" and (absent := _lacking(run.directory))
     }
@@ -97,7 +98,7 @@ def _lacking(directory: Path) -> tuple[str, ...]:
 
 @lru_cache(maxsize=100_000)
 def _lacking_in(path: Path, mtime_ns: int) -> tuple[str, ...]:
-    """Read a result once while it does not change; with `--watch`, all are asked for every two seconds."""
+    """Return the missing metrics of a result; cached while it does not change, for `--watch`."""
     try:
         content = read_json(path, REPEAT)
         missing = missing_metrics(content["scores"], content.get("notes", {}))
@@ -107,10 +108,15 @@ def _lacking_in(path: Path, mtime_ns: int) -> tuple[str, ...]:
 
 
 def print_status(directory: Path, console: "Console", watch: bool = False) -> None:
-    """Print how a study stands; with `watch`, again and again until nothing runs or waits, or Ctrl-C.
+    """Print the status of a study.
+
+    Args:
+        directory: directory of the study.
+        console: where to print.
+        watch: Updates the display until no run is unfinished, or until Ctrl-C.
 
     Raises:
-        RunError: no plan.csv, or one that cannot be read.
+        RunError: there is no readable plan.csv.
     """
     status = status_of(directory)
     if not watch:
@@ -133,9 +139,12 @@ def print_status(directory: Path, console: "Console", watch: bool = False) -> No
 
 
 def describe(directory: Path, status: SweepStatus, queue: SlurmQueue | None = None) -> list[str]:
-    """How a study stands, in lines: counts first, then what runs, what failed and why, and what can be done.
+    """Return the status in lines: counts, running runs, failed runs with their reasons, and what to do.
 
-    Slurm is asked, through `queue`, about the jobs of queued runs, if there are any.
+    Args:
+        directory: directory of the study.
+        status: status of the study.
+        queue: Slurm's queue, which is asked about the jobs of queued runs. Default: the queue of this cluster.
     """
     counts = [f"{status.count(state)} {state}" for state in _STATES if status.count(state)]
     counts += [f"{len(status.unplanned)} unplanned"] if status.unplanned else []
@@ -146,16 +155,18 @@ def describe(directory: Path, status: SweepStatus, queue: SlurmQueue | None = No
         ("running", lambda run: _owner(run) + _job_and_log(directory, run)),
         ("failed", lambda run: run.reason + _job_and_log(directory, run)),
     )
-    for state, what in details:
+    for state, describe_run in details:
         runs = status.those(state)
-        lines += [f"  {state}: {run.directory.name}: {what(run)}" for run in runs[:_LISTED]]
+        lines += [f"  {state}: {run.directory.name}: {describe_run(run)}" for run in runs[:_LISTED]]
         lines += [f"  and {len(runs) - _LISTED} more {state}"] if len(runs) > _LISTED else []
     if status.count("failed"):
-        lines.append(f"whole errors: {directory}/runs/<run>/log.txt; `usaggr sweep ... --retry-failed` tries again")
+        lines.append(
+            f"complete errors: {directory}/runs/<run>/log.txt; `usaggr sweep ... --retry-failed` trains them again"
+        )
     if status.count("stale"):
-        lines.append("stale: their processes are gone; the next `usaggr sweep` takes them up again")
+        lines.append("stale: their processes have ended; the next `usaggr sweep` continues them")
     if status.unplanned:
-        lines.append(f"unplanned: done, but no longer asked for; `usaggr clean {directory}` lists them")
+        lines.append(f"unplanned: done, but no longer in the study; `usaggr clean {directory}` lists them")
     if status.lacking:
         lines += _lacking_lines(status.lacking)
     return lines
@@ -174,25 +185,25 @@ def _lacking_lines(lacking: dict[str, tuple[str, ...]]) -> list[str]:
 
 
 def queue_lines(runs: Sequence[RunState], queue: SlurmQueue) -> list[str]:
-    """A line for each job with queued runs, with what Slurm says of it, or that nobody can say it here."""
+    """Return a line for each job with queued runs and its state in Slurm, if Slurm answers."""
     jobs = Counter(job_of(run.status) or "?" for run in runs)
     queue.look([job for job in jobs if job != "?"])
     lines = []
     gone = 0
     for job, count in jobs.items():
-        found = queue.found(job) if queue.answers else None
-        said = f"{found.state}, {found.reason}" if found is not None and found.state == "PENDING" else ""
-        said = said or (found.state if found is not None else "")
-        if queue.answers and found is None:
-            gone += count
-            said = "gone"
-        lines.append(f"  queued: {count} in {PREFIX}{job}{f': {said}' if said else ''}")
+        entry = queue.found(job) if queue.answers else None
+        if entry is None:
+            state = "gone" if queue.answers else ""
+            gone += count if queue.answers else 0
+        else:
+            state = f"{entry.state}, {entry.reason}" if entry.state == "PENDING" else entry.state
+        lines.append(f"  queued: {count} in {PREFIX}{job}{f': {state}' if state else ''}")
     if len(lines) > _LISTED:
         lines = [*lines[:_LISTED], f"  and {len(lines) - _LISTED} more jobs"]
     if not queue.answers:
-        lines.append("Slurm does not answer here: what is queued is told from files alone")
+        lines.append("Slurm does not answer here: the queue is read from files alone")
     if gone:
-        lines.append(f"{gone} queued in jobs that are gone: the next `usaggr sweep` submits them anew")
+        lines.append(f"{gone} queued in jobs that are gone: the next `usaggr sweep` submits them again")
     return lines
 
 
@@ -208,7 +219,7 @@ def _job_and_log(directory: Path, run: RunState) -> str:
     return "" if job is None else f"; {PREFIX}{job}, log: {log_of(directory, job)}"
 
 
-def _run_state(run_id: str, path: Path) -> RunState:
+def _read_state(run_id: str, path: Path) -> RunState:
     run = RunDirectory(path)
     state = run.state()
     return RunState(run_id, path, state, None if state == "done" else run.status())
