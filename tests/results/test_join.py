@@ -88,7 +88,7 @@ def test_a_plan_that_does_not_fit_its_study_is_refused(tmp_path: Path) -> None:
     plan = tmp_path / "a" / "plan.csv"
     text = plan.read_text()
     plan.write_text(text.replace("unified,breast_2cls;", "unified,no_such_task;"))
-    with pytest.raises(RunError, match=r"tasks that data\.json does not know: no_such_task"):
+    with pytest.raises(RunError, match=r"tasks that are not in data\.json: no_such_task"):
         join_sources([read_source(tmp_path / "a")])
     plan.write_text(text.replace("task_specific;clinical", "task_specific;no_such_grouping"))
     with pytest.raises(RunError, match="no_such_grouping"):

@@ -1,4 +1,4 @@
-"""Joins folders of results of the same study and split, such as of several machines, and refuses others."""
+"""Joining of folders of results of the same study and split, such as from several machines; others are refused."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,16 +14,17 @@ from usaggr.results.plan import PlanRow
 from usaggr.results.stored_study import Source, StudyFacts, merge_names
 
 Cell = tuple[str, str, float | int, int, str]
-"""grouping, variant, scale, seed, task"""
+"""Grouping, variant, scale, seed and task."""
 
 
 def join_sources(sources: Sequence[Source]) -> tuple[StudyFacts, DataFacts, tuple[PlanRow, ...]]:
-    """One study that asks for all that any of the folders asks for, its data, and its distinct runs.
+    """Return the union of the folders' studies, their data, and their distinct runs.
 
-    Seeds, scales, groupings and variants may differ between folders; whatever else decides a run's numbers may not.
+    Seeds, scales, groupings and variants may differ between folders. Other settings that determine a run's numbers must
+    be equal.
 
     Raises:
-        RunError: which two folders differ, and in what.
+        RunError: two folders differ; the message says in what.
     """
     if not sources:
         raise RunError("no folder of results was given")
@@ -48,34 +49,40 @@ def join_sources(sources: Sequence[Source]) -> tuple[StudyFacts, DataFacts, tupl
 
 
 def _check_same(first: Source, other: Source) -> None:
-    where = f"{first.directory} and {other.directory}"
+    """Check that two folders are of one study and split.
+
+    Raises:
+        RunError: they are not.
+    """
+    folders = f"{first.directory} and {other.directory}"
     hint = "only folders of one study and split can be joined"
     for name, what in (("content_hash", "data sets"), ("split_hash", "splits")):
-        one, two = getattr(first.data, name), getattr(other.data, name)
-        if one != two:
-            raise RunError(f"{where} hold results of different {what} ({name} {one[:8]} and {two[:8]}); {hint}")
+        hashes = getattr(first.data, name), getattr(other.data, name)
+        if hashes[0] != hashes[1]:
+            short = f"{hashes[0][:8]} and {hashes[1][:8]}"
+            raise RunError(f"{folders} hold results of different {what} ({name} {short}); {hint}")
     if first.study.reference != other.study.reference:
         references = f"{first.study.reference} and {other.study.reference}"
-        raise RunError(f"{where} compare with different references ({references}); {hint}")
+        raise RunError(f"{folders} compare with different references ({references}); {hint}")
     if len({isinstance(scale, int) for source in (first, other) for scale in source.study.scales}) > 1:
-        raise RunError(f"{where} have scales of two kinds, fractions and numbers of samples; {hint}")
-    ones, twos = _settings(first.study), _settings(other.study)
-    for key in sorted(ones.keys() | twos.keys()):
-        one, two = ones.get(key), twos.get(key)
-        if one != two:
-            raise RunError(f"{where} are of different studies: {key} is {one!r} in the first, {two!r} in the second")
+        raise RunError(f"{folders} have scales of two kinds, fractions and numbers of samples; {hint}")
+    first_settings, other_settings = _result_settings(first.study), _result_settings(other.study)
+    for key in sorted(first_settings.keys() | other_settings.keys()):
+        a, b = first_settings.get(key), other_settings.get(key)
+        if a != b:
+            raise RunError(f"{folders} are of different studies: {key} is {a!r} in the first, {b!r} in the second")
     for name in first.study.variants.keys() & other.study.variants.keys():
-        one, two = list(first.study.variants[name]), list(other.study.variants[name])
-        if one != two:
+        a, b = list(first.study.variants[name]), list(other.study.variants[name])
+        if a != b:
             raise RunError(
-                f"{where} are of different studies: variants.{name} is {one} in the first, {two} in the second"
+                f"{folders} are of different studies: variants.{name} is {a} in the first, {b} in the second"
             )
 
 
-def _settings(study: StudyFacts) -> dict[str, Any]:
-    """Dotted key: value, of what decides a run's numbers. A key that this tool does not know is taken for one.
+def _result_settings(study: StudyFacts) -> dict[str, Any]:
+    """Return the values that determine a run's numbers, by dotted key, including all unknown keys.
 
-    Studies of versions that did not have a key are as those of its neutral value.
+    A study of a version without a key equals a study with the key's neutral value.
     """
     ignored = {key for key, affects in leaf_keys(StudyConfig, "") if affects is False}
     neutral = neutral_values(StudyConfig, "")
@@ -94,21 +101,22 @@ def _leaves(content: Any, prefix: str) -> list[tuple[str, Any]]:
 
 
 def _join_plans(sources: Sequence[Source], study: StudyFacts) -> tuple[PlanRow, ...]:
-    """Distinct runs by fingerprint, each with the groupings of all folders that plan it.
+    """Return the distinct runs by fingerprint, each with the groupings of all folders that plan it.
 
     Raises:
-        RunError: folders differ on which tasks share a model, or on what a run is.
+        RunError: folders differ in the tasks that share a model, or in a run.
     """
-    rows: dict[str, PlanRow] = {}
+    joined: dict[str, PlanRow] = {}
     cells: dict[Cell, tuple[PlanRow, Path]] = {}
     for source in sources:
+        # A run_id ends in the first 8 digits of its fingerprint.
         parents = {row.parent[-8:] for row in source.plan if row.parent}
         for row in source.plan:
             _check_row(row, source, study, row.fingerprint[:8] in parents)
-            known = rows.get(row.fingerprint)
-            groupings = set(row.groupings) | set(known.groupings if known else ())
+            earlier = joined.get(row.fingerprint)
+            groupings = set(row.groupings) | set(earlier.groupings if earlier else ())
             ordered = tuple(name for name in (*study.groupings, *study.controls) if name in groupings)
-            rows[row.fingerprint] = replace(known or row, groupings=ordered)
+            joined[row.fingerprint] = replace(earlier or row, groupings=ordered)
             for grouping in row.groupings:
                 for task in row.tasks:
                     cell = (grouping, row.variant, row.scale, row.seed, task)
@@ -116,39 +124,61 @@ def _join_plans(sources: Sequence[Source], study: StudyFacts) -> tuple[PlanRow, 
                     if other.fingerprint != row.fingerprint:
                         raise _conflict(cell, (other, folder), (row, source.directory))
     _check_partitions(cells)
-    return tuple(rows.values())
+    return tuple(joined.values())
 
 
 def _check_row(row: PlanRow, source: Source, study: StudyFacts, is_parent: bool) -> None:
+    """Check that a row of plan.csv fits data.json and study.yaml.
+
+    Args:
+        row: the row.
+        source: folder of the row.
+        study: the joined study.
+        is_parent: True if another run starts from this one, which may then have no grouping.
+
+    Raises:
+        RunError: the row has an unknown task, grouping or variant.
+    """
     path = source.directory / contract.PLAN
     unknown = [task for task in row.tasks if task not in source.data.tasks]
     if unknown or not row.tasks:
-        raise RunError(f"{path}: {row.run_id} has tasks that data.json does not know: {', '.join(unknown) or 'none'}")
-    strange = [name for name in row.groupings if name not in study.groupings and name not in study.controls]
-    if strange or not (row.groupings or is_parent) or row.variant not in study.variants:
+        raise RunError(f"{path}: {row.run_id} has tasks that are not in data.json: {', '.join(unknown) or 'none'}")
+    unknown_groupings = [name for name in row.groupings if name not in study.groupings and name not in study.controls]
+    if unknown_groupings or not (row.groupings or is_parent) or row.variant not in study.variants:
         raise RunError(
-            f"{path}: {row.run_id} is of a grouping or variant that study.yaml does not have "
-            f"({', '.join([*row.groupings, row.variant])}); `usaggr sweep` of the same study writes both anew"
+            f"{path}: {row.run_id} has a grouping or variant that is not in study.yaml "
+            f"({', '.join([*row.groupings, row.variant])}); `usaggr sweep` of the same study writes both files again"
         )
 
 
 def _check_partitions(cells: dict[Cell, tuple[PlanRow, Path]]) -> None:
-    """Where folders hold different seeds or scales, a grouping must still be the same partition in all of them."""
+    """Check that a grouping is the same partition in all folders, also if these hold different seeds or scales.
+
+    Raises:
+        RunError: it is not.
+    """
     blocks: dict[tuple[str, str], tuple[PlanRow, Path]] = {}
     for cell, (row, folder) in cells.items():
-        other, where = blocks.setdefault((cell[0], cell[4]), (row, folder))
-        if other.tasks != row.tasks and where != folder:
-            raise _conflict(cell, (other, where), (row, folder))
+        other, other_folder = blocks.setdefault((cell[0], cell[4]), (row, folder))
+        if other.tasks != row.tasks and other_folder != folder:
+            raise _conflict(cell, (other, other_folder), (row, folder))
 
 
-def _conflict(cell: Cell, one: tuple[PlanRow, Path], two: tuple[PlanRow, Path]) -> RunError:
+def _conflict(cell: Cell, first: tuple[PlanRow, Path], second: tuple[PlanRow, Path]) -> RunError:
+    """Return the error about two folders that differ in a cell.
+
+    Args:
+        cell: the cell.
+        first: run of the cell in one folder, and the folder.
+        second: run of the cell in another folder, and the folder.
+    """
     grouping, variant, scale, seed, task = cell
-    if one[0].tasks != two[0].tasks:
-        shares = " and ".join(f"{', '.join(row.tasks)} in {folder}" for row, folder in (one, two))
+    if first[0].tasks != second[0].tasks:
+        shares = " and ".join(f"{', '.join(row.tasks)} in {folder}" for row, folder in (first, second))
         return RunError(
             f"grouping {grouping}: the model of {task} has the tasks {shares}; folders must agree to be joined"
         )
-    runs = " and ".join(f"{row.run_id} in {folder}" for row, folder in (one, two))
+    runs = " and ".join(f"{row.run_id} in {folder}" for row, folder in (first, second))
     return RunError(
         f"grouping {grouping}, variant {variant}, scale {scale:g}, seed {seed}: the run of {task} is {runs}; "
         "folders must agree to be joined"
