@@ -1,4 +1,4 @@
-"""What users of earlier versions call by name is still there: options, keys, documented calls, fields of results.
+"""What users of earlier versions call by name is still there: options, keys, documented calls, fields of result_types.
 
 tests/fixtures/earlier_versions/README.md says where the names come from. A name that has to go stays for a while, and
 warns (`DeprecationWarning`, or a line of the command).
@@ -17,7 +17,7 @@ import yaml
 
 import usaggr
 from usaggr.cli.main import app
-from usaggr.inference import results
+from usaggr.inference import result_types
 from usaggr.inference.loaded_model import Model
 
 ROOT = Path(__file__).parents[1]
@@ -56,7 +56,7 @@ def test_documented_calls_take_the_arguments_of_an_earlier_version(name: str) ->
 
 @pytest.mark.parametrize("name", NAMES["results"])
 def test_results_have_the_fields_of_an_earlier_version(name: str) -> None:
-    assert set(NAMES["results"][name]) <= {field.name for field in dataclasses.fields(getattr(results, name))}
+    assert set(NAMES["results"][name]) <= {field.name for field in dataclasses.fields(getattr(result_types, name))}
 
 
 @pytest.mark.parametrize("place", NAMES["keys"])

@@ -51,5 +51,5 @@ def test_a_run_without_a_grouping_that_nothing_starts_from_is_refused(tmp_path: 
     path = sweep.directory / "plan.csv"
     lines = [line for line in path.read_text().splitlines() if "staged_task." not in line]
     path.write_text("\n".join(lines) + "\n")
-    with pytest.raises(RunError, match=r"unified\.first.* is of a grouping or variant that study\.yaml does not have"):
+    with pytest.raises(RunError, match=r"unified\.first.* has a grouping or variant that is not in study\.yaml"):
         collect([sweep.directory])

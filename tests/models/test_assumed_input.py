@@ -107,6 +107,9 @@ def test_mh_mtl_has_one_scale_and_names_another_that_the_library_lists(
     assert scale is not None
     assert (scale.source, scale.mean, scale.std) == ("network", MEAN, STD)
     assert (scale.listed_mean, scale.listed_std) == (listed or (None, None))
-    warning = "the library lists mean 0.5 and std 0.5 for it, so these weights were probably trained on another scale"
+    warning = (
+        "the library lists mean 0.5 and std 0.5 for it, so these weights were probably trained with another "
+        "normalization"
+    )
     assert (warning in scale.line()) is (listed is not None)
-    assert "assumed, since the network mh_mtl does so for every encoder, whatever its weights" in scale.line()
+    assert "assumed, because the network mh_mtl does so for every encoder and all weights" in scale.line()
