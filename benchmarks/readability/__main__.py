@@ -1,6 +1,6 @@
 """Print measures of packages side by side, or list the banned words and names of files.
 
-`python -m benchmarks.readability usaggr ../torchgeo/torchgeo` prints the table of docs/readability.md.
+`python -m benchmarks.readability usaggr ../torchgeo/torchgeo` prints a table.
 `python -m benchmarks.readability --list usaggr/data README.md` prints one line for each finding.
 """
 
