@@ -261,11 +261,11 @@ def _pairs(tasks: int) -> list[tuple[int, int]]:
     return [(a, b) for a in range(tasks) for b in range(tasks) if a != b]
 
 
-def _as_csv(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+def _as_csv(columns: Sequence[str], records: Sequence[Sequence[Any]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
-    for row in rows:
+    for row in records:
         writer.writerow([_format_value(value) for value in row])
     return text.getvalue()
 

@@ -8,10 +8,10 @@ import pandas as pd
 from usaggr.io.atomic_files import write_atomic
 
 
-def write_curve(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
+def write_curve(path: Path, validations: Sequence[Mapping[str, float]]) -> None:
     """Write the rows of a run's validations, in their order, with six significant digits."""
     # A table of dictionaries makes the step a float if a later row lacks it.
-    table = pd.DataFrame(rows).astype({"step": int})
+    table = pd.DataFrame(validations).astype({"step": int})
     write_atomic(path, table.to_csv(index=False, float_format="%.6g"))
 
 

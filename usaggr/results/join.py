@@ -28,8 +28,8 @@ def join_sources(sources: Sequence[Source]) -> tuple[StudyFacts, DataFacts, tupl
     """
     if not sources:
         raise RunError("no folder of results was given")
-    first, *others = sources
-    for other in others:
+    first, *other_sources = sources
+    for other in other_sources:
         _check_same(first, other)
     studies = [source.study for source in sources]
     variants: dict[str, tuple[str, ...]] = {}

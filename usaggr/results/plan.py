@@ -40,12 +40,12 @@ class PlanRow:
     """run_id of the run whose weights it starts from; it ends in the first 8 digits of that run's fingerprint."""
 
 
-def write_plan_rows(directory: Path, rows: Iterable[tuple[PlanRow, str]]) -> None:
+def write_plan_rows(directory: Path, runs: Iterable[tuple[PlanRow, str]]) -> None:
     """Write the plan of a study: its runs in order, each with its current state."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for row, state in rows:
+    for row, state in runs:
         groupings, tasks = ";".join(row.groupings), ";".join(row.tasks)
         identity = (row.run_id, row.block, groupings, tasks, row.scale, row.seed, row.variant)
         writer.writerow([*identity, row.parent, row.fingerprint, state, SCHEMA_VERSION])

@@ -92,25 +92,25 @@ def prediction_row(prediction: Prediction, truth: Truth, scores: Mapping[str, fl
     return row
 
 
-def prediction_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+def prediction_table(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """Return rows as a table, equal to that of `read_predictions` after they are written.
 
     Columns that a row's task type does not use are missing values: NaN for metrics, <NA> in `label`, None in the
     others. `probs`, `box` and `points` contain flat float64 arrays, `mask` the bytes of a PNG.
     """
-    return _frame(pa.Table.from_pylist([dict(row) for row in rows], schema=SCHEMA))
+    return _frame(pa.Table.from_pylist([dict(row) for row in records], schema=SCHEMA))
 
 
-def write_predictions(path: Path, rows: Sequence[Mapping[str, Any]] | pd.DataFrame) -> None:
+def write_predictions(path: Path, records: Sequence[Mapping[str, Any]] | pd.DataFrame) -> None:
     """Write rows, or their table, atomically.
 
     Raises:
         WriteError: the file cannot be written.
     """
-    if isinstance(rows, pd.DataFrame):
-        table = pa.Table.from_pandas(rows, schema=SCHEMA, preserve_index=False).replace_schema_metadata(None)
+    if isinstance(records, pd.DataFrame):
+        table = pa.Table.from_pandas(records, schema=SCHEMA, preserve_index=False).replace_schema_metadata(None)
     else:
-        table = pa.Table.from_pylist([dict(row) for row in rows], schema=SCHEMA)
+        table = pa.Table.from_pylist([dict(row) for row in records], schema=SCHEMA)
     try:
         with replacing(path) as temporary:
             parquet.write_table(table, temporary, compression="zstd", write_page_checksum=True)

@@ -63,13 +63,13 @@ def read_routing(path: Path, tasks: tuple[str, ...]) -> Routing:
         raise RunError(" ".join(str(error).split()).rstrip(".") or type(error).__name__) from error
 
 
-def _parse_routing(rows: list[dict[str, str]], tasks: tuple[str, ...]) -> Routing:
-    if not rows:
+def _parse_routing(records: list[dict[str, str]], tasks: tuple[str, ...]) -> Routing:
+    if not records:
         raise ValueError("it is empty")
-    cells = {(row["task"], int(row["block"]), int(row["expert"])): row for row in rows}
+    cells = {(row["task"], int(row["block"]), int(row["expert"])): row for row in records}
     blocks, experts = sorted({block for _, block, _ in cells}), sorted({expert for *_, expert in cells})
     keys = list(product(tasks, blocks, experts))
-    if len(rows) != len(cells) or set(cells) != set(keys) or experts != list(range(1, len(experts) + 1)):
+    if len(records) != len(cells) or set(cells) != set(keys) or experts != list(range(1, len(experts) + 1)):
         raise ValueError("not one row for each task of the run, block and expert")
     shape = (len(tasks), len(blocks), len(experts))
     values = {name: np.array([float(cells[key][name]) for key in keys]).reshape(shape) for name in _MEASURES}

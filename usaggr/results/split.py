@@ -13,18 +13,18 @@ from usaggr.results import contract
 Subset = Literal["train", "val", "test"]
 SUBSETS: tuple[Subset, ...] = get_args(Subset)
 NO_SUBSET = "dropped"
-"""What stands for the fold of a sample that an official split leaves out; empty in files of older versions."""
+"""Value of the column `fold` for a sample that an official split drops; empty in files of older versions."""
 _REMEDY = "`usaggr sweep` of the same study writes it again"
 
 
 class SplitRow(NamedTuple):
-    """A sample and its subset. None: the file has no such column, as those of older versions."""
+    """A sample with its subset; None in columns that the file of an older version does not have."""
 
     task_id: str
     sample_id: str
     component: int
     fold: str
-    """train, val or test; NO_SUBSET where it is written for a sample that is in none."""
+    """Subset: train, val, test, or NO_SUBSET for a dropped sample."""
     image_path: str | None
     subject_id: str | None
     subject_written: str | None
@@ -34,39 +34,39 @@ class SplitRow(NamedTuple):
 _COLUMNS = SplitRow._fields
 _NEEDED = _COLUMNS[:4]
 _IDENTITY = ("subject_written", "image_sha256")
-"""Columns after the ranks, by which the proof knows patients and images."""
+"""Columns after the ranks, which identify patients and images for the proof that subsets are disjoint."""
 
 
 def write_split_rows(
-    directory: Path, seeds: Sequence[int], rows: Iterable[tuple[SplitRow, Sequence[int] | None]]
+    directory: Path, seeds: Sequence[int], samples: Iterable[tuple[SplitRow, Sequence[int] | None]]
 ) -> None:
     """Write the split of a study.
 
     Args:
         directory: folder of the study.
-        seeds: for which training samples are ranked.
-        rows: each sample with its rank for each seed, from 0; None if it is no training sample.
+        seeds: seeds of the rankings.
+        samples: each sample with its rank for each seed, from 0; None if it is no training sample.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    ranks, no_ranks = [f"rank_{seed}" for seed in seeds], [""] * len(seeds)
+    rank_columns, no_ranks = [f"rank_{seed}" for seed in seeds], [""] * len(seeds)
     first, last = ("task_id", "sample_id", "image_path", "subject_id", "component", "fold"), _IDENTITY
-    writer.writerow([*first, *ranks, *last])
-    for row, places in rows:
+    writer.writerow([*first, *rank_columns, *last])
+    for row, ranks in samples:
         head = (row.task_id, row.sample_id, row.image_path, row.subject_id, row.component, row.fold)
-        writer.writerow([*head, *(no_ranks if places is None else places), row.subject_written, row.image_sha256])
+        writer.writerow([*head, *(no_ranks if ranks is None else ranks), row.subject_written, row.image_sha256])
     write_atomic(directory / contract.SPLIT, text.getvalue())
 
 
 def read_split_rows(path: Path, also: Sequence[str] = ()) -> list[SplitRow]:
-    """Return the rows of split.csv whose sample is in a fold, in the file's order.
+    """Return the rows of split.csv whose sample is in a subset, in the file's order.
 
     Args:
-        path: of split.csv.
-        also: columns that the caller needs beside task, sample, component and fold.
+        path: path of split.csv.
+        also: required columns in addition to task, sample, component and fold.
 
     Raises:
-        RunError: it cannot be read, or is no such table; or which cell is wrong, and what is allowed.
+        RunError: the file cannot be read, or a column or cell is missing or invalid.
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:
@@ -74,18 +74,30 @@ def read_split_rows(path: Path, also: Sequence[str] = ()) -> list[SplitRow]:
             header = next(reader, [])
             if missing := [name for name in (*_NEEDED, *also) if name not in header]:
                 raise RunError(f"{path}: no column {', '.join(missing)}; give the split.csv of a study")
-            places = [header.index(name) if name in header else None for name in _COLUMNS]
-            rows = (_row(path, reader.line_num, cells, places) for cells in reader if cells)
-            return [row for row in rows if row is not None]
+            # Files of older versions lack columns, so each column is found by its name.
+            positions = [header.index(name) if name in header else None for name in _COLUMNS]
+            samples = (_parse_line(path, reader.line_num, cells, positions) for cells in reader if cells)
+            return [sample for sample in samples if sample is not None]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise RunError(f"{path}: cannot be read ({' '.join(str(error).split())}); {_REMEDY}") from error
 
 
-def _row(path: Path, line: int, cells: Sequence[str], places: Sequence[int | None]) -> SplitRow | None:
-    """Return a line's sample; None where it is in no fold."""
-    if len(cells) <= max(place for place in places if place is not None):
-        raise RunError(f"{path}: line {line}: {len(cells)} cells, cut off before the last column; {_REMEDY}")
-    task_id, sample_id, component, fold, *others = (None if place is None else cells[place] for place in places)
+def _parse_line(path: Path, line: int, cells: Sequence[str], positions: Sequence[int | None]) -> SplitRow | None:
+    """Return a line's sample; None if it is in no subset.
+
+    Args:
+        path: path of split.csv, for messages.
+        line: number of the line, for messages.
+        cells: cells of the line.
+        positions: position of each column of `SplitRow`; None for a missing column.
+
+    Raises:
+        RunError: the line is truncated, or a cell is invalid.
+    """
+    if len(cells) <= max(position for position in positions if position is not None):
+        raise RunError(f"{path}: line {line}: {len(cells)} cells, truncated before the last column; {_REMEDY}")
+    values = [None if position is None else cells[position] for position in positions]
+    task_id, sample_id, component, fold, *optional = values
     assert task_id is not None
     assert sample_id is not None
     assert component is not None
@@ -94,6 +106,6 @@ def _row(path: Path, line: int, cells: Sequence[str], places: Sequence[int | Non
     if fold not in SUBSETS:
         raise RunError(f"{path}: line {line}: fold is {fold!r}, not one of {', '.join(SUBSETS)}, dropped; {_REMEDY}")
     try:
-        return SplitRow(task_id, sample_id, int(component), fold, *others)
+        return SplitRow(task_id, sample_id, int(component), fold, *optional)
     except ValueError as error:
         raise RunError(f"{path}: line {line}: component is {component!r}, not a whole number; {_REMEDY}") from error

@@ -230,13 +230,13 @@ def _pool_ratios(cell_ratios: Array, other_ratios: Array, df: Array, cells: Arra
     """
     from scipy import special
 
-    cell, others = cell_ratios[..., :, None], np.maximum(other_ratios[..., None, :], np.finfo(float).tiny)
+    cell, other = cell_ratios[..., :, None], np.maximum(other_ratios[..., None, :], np.finfo(float).tiny)
     f, g = df[..., None, None], (df * (cells - 1))[..., None, None]
     is_alone = (cells <= 1)[..., None, None] | (f <= 0)
     f, g = np.where(is_alone, 1.0, f), np.where(is_alone, 1.0, g)
-    mean = (f * cell + g * others) / (f + g)
+    mean = (f * cell + g * other) / (f + g)
     # Bartlett's test of two mean squares: the cell's own, and all others together.
-    statistic = (f + g) * np.log(mean) - f * np.log(np.maximum(cell, np.finfo(float).tiny)) - g * np.log(others)
+    statistic = (f + g) * np.log(mean) - f * np.log(np.maximum(cell, np.finfo(float).tiny)) - g * np.log(other)
     is_homogeneous = special.chdtrc(1.0, statistic / (1 + (1 / f + 1 / g - 1 / (f + g)) / 3)) > LEVEL
     is_pooled = is_homogeneous & ~is_alone
     squares = np.where(is_pooled, np.maximum(cell, mean), cell)

@@ -263,12 +263,12 @@ def _make_outcome(loop: Loop, skipped: int, report: Path | None, errors: Sequenc
         errors: messages about files that could not be written.
         seconds: duration of the sweep.
     """
-    done, failed = loop.count("done"), loop.count("failed")
+    n_done, n_failed = loop.count("done"), loop.count("failed")
     return SweepOutcome(
-        done=done,
-        failed=failed,
+        done=n_done,
+        failed=n_failed,
         skipped=skipped,
-        remaining=loop.total - done - failed,
+        remaining=loop.total - n_done - n_failed,
         elsewhere=loop.count("running"),
         queued=loop.count("queued"),
         interrupted=loop.interrupted,

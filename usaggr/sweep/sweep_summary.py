@@ -20,14 +20,14 @@ def summarize(plan: Plan, loop: Loop, seconds: float | None) -> Iterator[str]:
         loop: states of the runs after the loop has ended.
         seconds: duration of the sweep; None if there was nothing to train.
     """
-    done, failed, elsewhere, total = loop.count("done"), loop.count("failed"), loop.count("running"), loop.total
+    n_done, failed, elsewhere, total = loop.count("done"), loop.count("failed"), loop.count("running"), loop.total
     if loop.interrupted:
-        yield f"{done} of {total} runs are done; stopped; run the same command to continue"
+        yield f"{n_done} of {total} runs are done; stopped; run the same command to continue"
         return
     if seconds is None:
-        yield f"nothing to train: {done} of {total} runs are done"
+        yield f"nothing to train: {n_done} of {total} runs are done"
     else:
-        yield f"{done} of {total} runs are done, after {duration(seconds)}"
+        yield f"{n_done} of {total} runs are done, after {duration(seconds)}"
     if loop.failures:
         yield _list_failures(plan.directory, list(loop.failures))
     if earlier := failed - len(loop.failures):
@@ -39,7 +39,7 @@ def summarize(plan: Plan, loop: Loop, seconds: float | None) -> Iterator[str]:
     queued = [run for run in plan.runs if loop.state_of(run.spec.run_id) == "queued"]
     if queued:
         yield describe_queued(plan.directory, queued)
-    if left := total - done - failed - elsewhere - len(queued):
+    if left := total - n_done - failed - elsewhere - len(queued):
         later = "; those that wait for queued parents are submitted by the same command, later" if queued else ""
         yield f"{left} left to train{later}"
 

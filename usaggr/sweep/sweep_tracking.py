@@ -100,18 +100,18 @@ class _SweepInMlflow:
                 self._report_problem(f"no answer within {PATIENCE:g} seconds")
         return _with_tracker(run, self._location, self._id)
 
-    def end(self, end: End, done: int, failed: int) -> None:
+    def end(self, end: End, n_done: int, n_failed: int) -> None:
         """Log the end of the sweep with its numbers of runs.
 
         Args:
             end: how the sweep has ended.
-            done: number of runs that are done.
-            failed: number of runs that have failed.
+            n_done: number of runs that are done.
+            n_failed: number of runs that have failed.
         """
         if self._location is None:
             return
         is_reported = self._aside.problem is not None and self._has_waited
-        self._aside.put(lambda: self._finish(end, done, failed))
+        self._aside.put(lambda: self._finish(end, n_done, n_failed))
         self._aside.close(_PATIENCE_IF_STOPPED if end == "stopped" else PATIENCE)
         if self._aside.problem is not None and not is_reported:
             self._report_problem("")
@@ -142,15 +142,15 @@ class _SweepInMlflow:
             client.set_tag(run_id, f"usaggr.{name}", value)
         self._client, self._id = client, run_id
 
-    def _finish(self, end: End, done: int, failed: int) -> None:
+    def _finish(self, end: End, n_done: int, n_failed: int) -> None:
         """Log the end of the sweep; runs in the thread.
 
         Args:
             end: how the sweep has ended.
-            done: number of runs that are done.
-            failed: number of runs that have failed.
+            n_done: number of runs that are done.
+            n_failed: number of runs that have failed.
         """
-        for name, number in (("runs", len(self._plan.runs)), ("runs_done", done), ("runs_failed", failed)):
+        for name, number in (("runs", len(self._plan.runs)), ("runs_done", n_done), ("runs_failed", n_failed)):
             self._client.log_metric(str(self._id), name, number)
         self._client.set_terminated(str(self._id), MLFLOW_STATUS[end])
 

@@ -125,13 +125,17 @@ def make_batch(samples: Sequence[Sample], pixels: Pixels, transforms: Sequence[T
     indices_of: dict[str, list[int]] = {}
     for i, sample in enumerate(samples):
         indices_of.setdefault(sample.task_id, []).append(i)
-    rows = {task_id: on_device(torch.tensor(indices), pixels.device) for task_id, indices in indices_of.items()}
+    batch_indices = {
+        task_id: on_device(torch.tensor(indices), pixels.device) for task_id, indices in indices_of.items()
+    }
     targets: dict[str, Tensor] = {}
     for task_id, indices in indices_of.items():
         first = samples[indices[0]]  # all samples of a task have the same kind of label
         if first.mask_path is not None:
             masks = pixels.masks_of([samples[i] for i in indices])
-            targets[task_id] = (augment_masks(masks, grid[rows[task_id]]) if grid is not None else masks).long()
+            targets[task_id] = (
+                augment_masks(masks, grid[batch_indices[task_id]]) if grid is not None else masks
+            ).long()
         elif first.label is not None:
             targets[task_id] = torch.tensor([samples[i].label for i in indices], dtype=torch.int64)
         elif first.box is not None:
@@ -141,7 +145,7 @@ def make_batch(samples: Sequence[Sample], pixels: Pixels, transforms: Sequence[T
             marks = [fitted[i].points(p) for i in indices if (p := points[i]) is not None]
             targets[task_id] = torch.from_numpy(np.stack(marks).astype(np.float32))
     targets = {task_id: on_device(target, pixels.device) for task_id, target in targets.items()}
-    return Batch(normalise(images), tuple(samples), rows, targets)
+    return Batch(normalise(images), tuple(samples), batch_indices, targets)
 
 
 class TrainingBatches:

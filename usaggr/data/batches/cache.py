@@ -111,12 +111,12 @@ def _find_rows(digests: NDArray[np.bytes_], hashes: Sequence[str], directory: Pa
     targets = np.frombuffer(bytes.fromhex("".join(hashes)), _DIGEST)
     if len(targets) and not len(digests):
         raise DataError(f"{directory}: the image cache does not contain {hashes[0]}; remove it, and it is built again")
-    rows = np.searchsorted(digests, targets).clip(max=max(len(digests) - 1, 0))
-    missing = np.flatnonzero(digests[rows] != targets)
+    indices = np.searchsorted(digests, targets).clip(max=max(len(digests) - 1, 0))
+    missing = np.flatnonzero(digests[indices] != targets)
     if len(missing):
         first = hashes[missing[0]]
         raise DataError(f"{directory}: the image cache does not contain {first}; remove it, and it is built again")
-    return rows
+    return indices
 
 
 def _map_file(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:

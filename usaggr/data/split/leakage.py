@@ -75,17 +75,17 @@ def prove_disjoint(samples: Iterable[PlacedSample]) -> Proof:
     subsets: dict[str, dict[str, dict[str, None]]] = {kind: {} for kind in KINDS}
     for sample in samples:
         patient = _normalize_patient(sample.subject) or sample.image_hash or sample.file
-        things = (str(sample.component), sample.image_hash, sample.file, patient)
-        for kind, thing in zip(KINDS, things, strict=True):
-            if thing:
-                subsets[kind].setdefault(thing, {})[sample.subset] = None
+        identifiers = (str(sample.component), sample.image_hash, sample.file, patient)
+        for kind, identifier in zip(KINDS, identifiers, strict=True):
+            if identifier:
+                subsets[kind].setdefault(identifier, {})[sample.subset] = None
     totals: dict[str, int] = {}
     shared: dict[str, tuple[str, ...]] = {}
     for kind, subsets_of in subsets.items():
         if subsets_of:
             totals[kind] = len(subsets_of)
             shared[kind] = tuple(
-                f"{thing} ({', '.join(names)})" for thing, names in subsets_of.items() if len(names) > 1
+                f"{identifier} ({', '.join(names)})" for identifier, names in subsets_of.items() if len(names) > 1
             )
     return Proof(totals, shared)
 

@@ -48,7 +48,7 @@ class Ranker:
         self._smallest_holders: dict[int, list[int]] = {}
         """Indices of the components with the fewest samples among those that hold a class, by class."""
         for label in self._class_totals:
-            holders = [i for i, c in enumerate(self._components) if any(held == label for held, _ in c.counts)]
+            holders = [i for i, c in enumerate(self._components) if any(name == label for name, _ in c.counts)]
             least = min(len(self._components[i].sample_ids) for i in holders)
             self._smallest_holders[label] = [i for i in holders if len(self._components[i].sample_ids) == least]
 
@@ -62,9 +62,9 @@ class Ranker:
         drawn: list[int] = rng.permutation(len(self._components)).tolist()
         cover = self._cover_classes(drawn)
         covering = set(cover)
-        others = [i for i in drawn if i not in covering]
+        remaining = [i for i in drawn if i not in covering]
         ranked: list[str] = []
-        for i in cover + (others if len(self._class_totals) == 1 else self._interleave(cover, others)):
+        for i in cover + (remaining if len(self._class_totals) == 1 else self._interleave(cover, remaining)):
             ids = list(self._components[i].sample_ids)
             if len(ids) > 1:
                 rng.shuffle(ids)  # the draws of rng.permutation, without an array for a few ids
@@ -87,32 +87,32 @@ class Ranker:
         for label in sorted(self._class_totals, key=lambda label: (self._class_totals[label], label)):
             if label not in covered:
                 cover.append(min(self._smallest_holders[label], key=position.__getitem__))
-                covered.update(held for held, _ in self._components[cover[-1]].counts)
+                covered.update(name for name, _ in self._components[cover[-1]].counts)
         return cover
 
-    def _interleave(self, cover: Sequence[int], others: Sequence[int]) -> list[int]:
+    def _interleave(self, cover: Sequence[int], remaining: Sequence[int]) -> list[int]:
         """Order the components after the cover: the next one is of the class furthest behind its share.
 
         Args:
             cover: components that are ranked first.
-            others: the other components, in the order that the seed has drawn.
+            remaining: the other components, in the order that the seed has drawn.
         """
-        taken = dict.fromkeys(self._class_totals, 0)
+        used = dict.fromkeys(self._class_totals, 0)
         for i in cover:
             for label, n in self._components[i].counts:
-                taken[label] += n
+                used[label] += n
         queues: dict[int, list[int]] = {label: [] for label in self._class_totals}
-        for i in reversed(others):  # pop() below takes from the end
+        for i in reversed(remaining):  # pop() below takes from the end
             queues[self._components[i].main_class].append(i)
-        share = {label: n / self._class_totals[label] for label, n in taken.items()}
+        share = {label: n / self._class_totals[label] for label, n in used.items()}
         waiting = sorted(label for label, queue in queues.items() if queue)
         order: list[int] = []
         while len(waiting) > 1:
             behind = min(waiting, key=share.__getitem__)  # of equal shares, the lowest class
             order.append(queues[behind].pop())
             for label, n in self._components[order[-1]].counts:
-                taken[label] += n
-                share[label] = taken[label] / self._class_totals[label]
+                used[label] += n
+                share[label] = used[label] / self._class_totals[label]
             if not queues[behind]:
                 waiting.remove(behind)
         for label in waiting:

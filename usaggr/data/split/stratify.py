@@ -158,10 +158,10 @@ def _improve_by_moves(assignment: _Assignment, allowed: Sequence[int]) -> bool:
     """Move single components where that reduces the cost; return whether any was moved."""
     has_moved = False
     for component, current in list(assignment.subset_of.items()):
-        others = [subset for subset in allowed if subset != current]
-        if not others:
+        other_subsets = [subset for subset in allowed if subset != current]
+        if not other_subsets:
             continue
-        target = assignment.cheapest_subset(component, others)
+        target = assignment.cheapest_subset(component, other_subsets)
         leaving = assignment.cost_change(component, current, -1)
         if leaving + assignment.cost_change(component, target, 1) < -MIN_GAIN:
             assignment.move(component, target)

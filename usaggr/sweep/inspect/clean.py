@@ -49,13 +49,13 @@ def removable(directory: Path) -> list[Removable]:
     Raises:
         RunError: there is no readable plan.csv, so that it is unknown which runs are planned.
     """
-    rows = read_plan(directory)
-    planned = {row.fingerprint for row in rows}
-    names = {row.run_id for row in rows}
+    plan_rows = read_plan(directory)
+    planned = {row.fingerprint for row in plan_rows}
+    names = {row.run_id for row in plan_rows}
     paths = find_runs(directory)
-    done = {fingerprint for fingerprint, path in paths.items() if is_done(path)}
+    finished = {fingerprint for fingerprint, path in paths.items() if is_done(path)}
     # A run's name ends in the first eight digits of its fingerprint.
-    needed = {row.parent[-8:] for row in rows if row.parent and row.fingerprint not in done}
+    needed = {row.parent[-8:] for row in plan_rows if row.parent and row.fingerprint not in finished}
     items = [_make_item("leftover", path, directory) for path in _list_temporary(directory)]
     for path in run_directories(directory):
         fingerprint = stored_fingerprint(path)
@@ -68,7 +68,7 @@ def removable(directory: Path) -> list[Removable]:
             items.append(_make_item("unplanned run", path, directory))
             continue
         items += [_make_item("leftover", file, directory) for file in _list_temporary(path)]
-        if fingerprint in done and fingerprint[:8] not in needed and is_done(path) and (path / "weights").is_dir():
+        if fingerprint in finished and fingerprint[:8] not in needed and is_done(path) and (path / "weights").is_dir():
             items.append(_make_item("weights", path / "weights", directory))
     return items
 

@@ -67,7 +67,7 @@ def decidable(plan: Plan) -> tuple[Decidable, ...]:
     subjects = {t: len({s.subject_id for s in plan.manifest.by_subset[t, "test"]}) for t in compared}
     reasons = {t: _explain_no_verdict(metrics[t], subjects[t], *test_sets[t]) for t in compared}
     sizes = {
-        grouping: sum(grouping in others and not reasons[task_id] for task_id, others in compared.items())
+        grouping: sum(grouping in differing and not reasons[task_id] for task_id, differing in compared.items())
         for grouping in plan.groupings
     }
     inputs = []
@@ -146,9 +146,9 @@ def _compared_groupings(plan: Plan) -> dict[str, tuple[str, ...]]:
     compared = {}
     for task_id in sorted(task for block in plan.groupings[plan.study.reference].blocks.values() for task in block):
         reference = trained_as(plan, plan.study.reference, task_id)
-        others = tuple(name for name in plan.groupings if trained_as(plan, name, task_id) != reference)
-        if others:
-            compared[task_id] = others
+        differing = tuple(name for name in plan.groupings if trained_as(plan, name, task_id) != reference)
+        if differing:
+            compared[task_id] = differing
     return compared
 
 

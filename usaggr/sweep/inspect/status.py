@@ -189,12 +189,12 @@ def queue_lines(runs: Sequence[RunState], queue: SlurmQueue) -> list[str]:
     jobs = Counter(job_of(run.status) or "?" for run in runs)
     queue.look([job for job in jobs if job != "?"])
     lines = []
-    gone = 0
+    n_gone = 0
     for job, count in jobs.items():
         entry = queue.found(job) if queue.answers else None
         if entry is None:
             state = "gone" if queue.answers else ""
-            gone += count if queue.answers else 0
+            n_gone += count if queue.answers else 0
         else:
             state = f"{entry.state}, {entry.reason}" if entry.state == "PENDING" else entry.state
         lines.append(f"  queued: {count} in {PREFIX}{job}{f': {state}' if state else ''}")
@@ -202,8 +202,8 @@ def queue_lines(runs: Sequence[RunState], queue: SlurmQueue) -> list[str]:
         lines = [*lines[:_LISTED], f"  and {len(lines) - _LISTED} more jobs"]
     if not queue.answers:
         lines.append("Slurm does not answer here: the queue is read from files alone")
-    if gone:
-        lines.append(f"{gone} queued in jobs that are gone: the next `usaggr sweep` submits them again")
+    if n_gone:
+        lines.append(f"{n_gone} queued in jobs that are gone: the next `usaggr sweep` submits them again")
     return lines
 
 

@@ -33,16 +33,16 @@ def estimate_pace(runs: Sequence[PlannedRun]) -> float | None:
     return median(paces) if paces else None
 
 
-def _sample(done: Sequence[PlannedRun]) -> Sequence[PlannedRun]:
+def _sample(finished: Sequence[PlannedRun]) -> Sequence[PlannedRun]:
     """Return finished runs at equal distances in the plan, so that all groupings and scales are among them."""
-    return done[:: max(1, len(done) // MAX_SAMPLED_RUNS)]
+    return finished[:: max(1, len(finished) // MAX_SAMPLED_RUNS)]
 
 
 def estimate_time_and_disk(runs: Sequence[PlannedRun]) -> Estimate:
     """Estimate the time of the unfinished runs by their training examples, and the disk space of all runs."""
-    done = [run for run in runs if is_done(run.directory)]
+    finished = [run for run in runs if is_done(run.directory)]
     paces, bytes_per_task = [], []
-    for run in _sample(done):
+    for run in _sample(finished):
         try:
             paces.append(RunDirectory(run.directory).result().cost.seconds / run.examples)
         except RunError:
@@ -51,6 +51,6 @@ def estimate_time_and_disk(runs: Sequence[PlannedRun]) -> Estimate:
         bytes_per_task.append(size / len(run.spec.tasks))
     if not paces:
         return Estimate(None, None)
-    remaining = sum(run.examples for run in runs) - sum(run.examples for run in done)
+    remaining = sum(run.examples for run in runs) - sum(run.examples for run in finished)
     # Predictions and scores make up most of a run's directory, and they grow with the number of tasks.
     return Estimate(median(paces) * remaining, round(median(bytes_per_task) * sum(len(run.spec.tasks) for run in runs)))
