@@ -1,3 +1,3 @@
-"""Benchmarks of speed and of statistics; each says what it measures, and writes its page or its part of one."""
+"""Benchmarks of speed and of statistics; each one writes a page of docs/ or a section of one."""
 
-import usaggr  # noqa: F401  (before anything imports torchvision)
+import usaggr  # noqa: F401  (usaggr has to prepare torch before anything imports torchvision)

@@ -1,4 +1,4 @@
-"""Parts of a page that a benchmark writes, between two markers; what people write around them stays as it is."""
+"""Text, tables and numbers of the page sections that benchmarks write between two markers; all other text is kept."""
 
 import math
 import os
@@ -12,34 +12,34 @@ from pathlib import Path
 import torch
 
 
-def write_part(page: Path, part: str, text: str) -> None:
-    """Put a text between the markers `<!-- PART: begin -->` and `<!-- PART: end -->` of a page.
+def write_part(page: Path, name: str, text: str) -> None:
+    """Write a text between the markers `<!-- NAME: begin -->` and `<!-- NAME: end -->` of a page.
 
     Raises:
-        ValueError: the page does not have each marker once, the first before the second.
+        ValueError: if the page does not contain each marker exactly once, in this order.
     """
-    begin, end = f"<!-- {part}: begin -->", f"<!-- {part}: end -->"
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
     content = page.read_text()
-    before, found, rest = content.partition(begin)
-    _, closed, after = rest.partition(end)
-    if not found or not closed or begin in rest or end in after:
+    before, opening, remainder = content.partition(begin)
+    _, closing, after = remainder.partition(end)
+    if not opening or not closing or begin in remainder or end in after:
         raise ValueError(f"{page}: needs the lines {begin} and {end}, once each and in this order")
     page.write_text(f"{before}{begin}\n\n{text.strip()}\n\n{end}{after}")
 
 
 def prose(text: str) -> str:
-    """One paragraph, in lines as long as those around it."""
+    """Return the text as one paragraph, wrapped at 120 characters like the pages."""
     return textwrap.fill(" ".join(text.split()), 120, break_long_words=False, break_on_hyphens=False)
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table in Markdown, numbers to the right."""
+def table(columns: Sequence[str], body: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table whose columns after the first are aligned to the right."""
     rule = ["---", *["---:"] * (len(columns) - 1)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in (columns, rule, *rows))
+    return "\n".join(f"| {' | '.join(line)} |" for line in (columns, rule, *body))
 
 
 def number(value: float) -> str:
-    """Three digits, with k, M or G."""
+    """Return a number with three significant digits and the suffix k, M or G."""
     for unit, name in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
         if value >= unit:
             return f"{three_digits(value / unit)}{name}"
@@ -47,7 +47,7 @@ def number(value: float) -> str:
 
 
 def three_digits(value: float) -> str:
-    """Three significant digits and all those before the point, never in powers of ten.
+    """Return a number with three significant digits, or all digits before the decimal point, without an exponent.
 
     >>> [three_digits(value) for value in (0, 0.0123, 1.234, 99.99, 1234.5)]
     ['0', '0.0123', '1.23', '100', '1234']
@@ -57,7 +57,7 @@ def three_digits(value: float) -> str:
 
 
 def machine(threads: int) -> str:
-    """Processor, cores, threads and versions, in words."""
+    """Return processor, cores, threads and versions of torch and timm as text."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     versions = f"torch {torch.__version__}, timm {version('timm')}"
     return f"{_processor()}, {cores} cores, {threads} {'thread' if threads == 1 else 'threads'}, float32, {versions}"
@@ -65,5 +65,5 @@ def machine(threads: int) -> str:
 
 def _processor() -> str:
     info = Path("/proc/cpuinfo")
-    found = re.search(r"^model name\s*: (.+)$", info.read_text(), re.MULTILINE) if info.is_file() else None
-    return found[1] if found else platform.processor() or platform.machine()
+    match = re.search(r"^model name\s*: (.+)$", info.read_text(), re.MULTILINE) if info.is_file() else None
+    return match[1] if match else platform.processor() or platform.machine()

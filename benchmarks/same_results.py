@@ -1,10 +1,10 @@
 """Check that a change of the code changes no result: `python -m benchmarks.same_results --before COMMIT`.
 
-Sweeps small studies with an earlier commit and with the working tree, on this machine, and compares the tables of the
-results contract byte by byte. The earlier commit's results are then read, continued and predicted with by the working
-tree: it must find every run done, build the same report, and predict the same.
+The script sweeps small studies on this machine with an earlier commit and with the working tree, and compares the
+tables of the results contract byte by byte. The working tree then reads and continues the earlier commit's results: it
+must find every run finished and build the same report.
 
-Studies that need real images are left out where USAGGR_TEST_DATA is not set, which is printed.
+Studies that need real images are skipped with a message if USAGGR_TEST_DATA is not set.
 """
 
 import argparse
@@ -22,9 +22,9 @@ TABLES = (
     "report/tables/summary.csv", "report/tables/variants.csv", "report/tables/controls.csv",
     "report/tables/staged.csv", "report/tables/routing.csv", "report/tables/routing_similarity.csv",
 )  # fmt: skip
-"""Files of outputs/<name>/ that are compared; of the optional ones, both sides or neither must have them."""
+"""Compared files of outputs/<name>/; a file that a study may lack must exist on both sides or on neither."""
 _TIMES = {"report/tables/summary.csv": ("train_seconds",)}
-"""Columns that hold measured times."""
+"""Columns of measured times, which differ between two runs of the same code."""
 _FEW = ("data.image_size=32", "training.budget='64 examples'", "training.min_examples=32", "executor.threads=1")
 _PHANTOMS = ("data=synthetic", "training=quick", "data.synthetic.samples_per_task=40", "scale=full")
 _TASKS = "data.synthetic.tasks=[breast_2cls,breast_lesion,fetal_femur,thyroid_nodule_det]"
@@ -32,7 +32,7 @@ _TASKS = "data.synthetic.tasks=[breast_2cls,breast_lesion,fetal_femur,thyroid_no
 
 @dataclass(frozen=True)
 class Study:
-    """A study, cut small."""
+    """A shipped study with overrides that make it small."""
 
     name: str
     overrides: tuple[str, ...]
@@ -53,27 +53,27 @@ STUDIES = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Compare all studies and return 1 if a byte differs."""
-    parser = argparse.ArgumentParser(description="Whether results are those of an earlier commit, byte by byte.")
+    parser = argparse.ArgumentParser(description="Compare results with those of an earlier commit, byte by byte.")
     parser.add_argument("--before", required=True, help="commit whose results are expected")
-    parser.add_argument("--keep", type=Path, help="folder for the results; default: one that is removed")
+    parser.add_argument("--keep", type=Path, help="folder for the results; default: a temporary folder")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="same-results-") as temporary:
         folder = options.keep or Path(temporary)
         earlier = Path(temporary) / "checkout"
         subprocess.run(["git", "worktree", "add", "--force", "--detach", earlier, options.before], cwd=ROOT, check=True)
         try:
-            found = [line for study in STUDIES for line in compare(study, earlier, folder)]
+            messages = [line for study in STUDIES for line in compare(study, earlier, folder)]
         finally:
             subprocess.run(["git", "worktree", "remove", "--force", earlier], cwd=ROOT, check=True)
-    print("\n".join(found) or "all results are the same")
-    return 1 if found else 0
+    print("\n".join(messages) or "all results are the same")
+    return 1 if messages else 0
 
 
 def compare(study: Study, earlier: Path, folder: Path) -> list[str]:
-    """Return what differs in the results of one study, in words."""
+    """Return a message for each difference in the results of one study."""
     images = os.environ.get("USAGGR_TEST_DATA")
     if study.needs_images and not images:
-        print(f"{study.name} on real images: left out, USAGGR_TEST_DATA is not set")
+        print(f"{study.name} on real images: skipped because USAGGR_TEST_DATA is not set")
         return []
     overrides = [text.format(images=images) if "{images}" in text else text for text in study.overrides]
     name = f"{study.name}{'_real' if study.needs_images else ''}"
@@ -81,20 +81,20 @@ def compare(study: Study, earlier: Path, folder: Path) -> list[str]:
     before, after = folder / "before", folder / "after"
     run_usaggr(earlier, [*words, f"outputs={before}"])
     run_usaggr(ROOT, [*words, f"outputs={after}"])
-    found = [f"{name}: {line}" for line in differences(before / name, after / name)]
-    # The working tree reads the earlier results: nothing is left to train, and the report is the same.
+    messages = [f"{name}: {line}" for line in differences(before / name, after / name)]
+    # The working tree reads the earlier results: it must train nothing and build the same report.
     states = sorted((path, path.stat().st_mtime_ns) for path in (before / name).glob("runs/*/result.json"))
     tables = contents(before / name)
     run_usaggr(ROOT, [*words, f"outputs={before}"])
     run_usaggr(ROOT, ["report", str(before / name)])
     if states != sorted((path, path.stat().st_mtime_ns) for path in (before / name).glob("runs/*/result.json")):
-        found.append(f"{name}: finished runs of the earlier commit were trained again")
-    found += [f"{name}, read again: {file}" for file in TABLES if contents(before / name)[file] != tables[file]]
-    return found
+        messages.append(f"{name}: finished runs of the earlier commit were trained again")
+    messages += [f"{name}, read again: {file}" for file in TABLES if contents(before / name)[file] != tables[file]]
+    return messages
 
 
 def differences(before: Path, after: Path) -> Iterator[str]:
-    """Yield the files that differ, and the predictions of each run."""
+    """Yield each table, and each run's predictions or learning curve, that differs."""
     expected, actual = contents(before), contents(after)
     yield from (file for file in TABLES if expected[file] != actual[file])
     for run in sorted(path.parent for path in before.glob("runs/*/result.json")):
@@ -105,7 +105,7 @@ def differences(before: Path, after: Path) -> Iterator[str]:
 
 
 def contents(folder: Path) -> dict[str, str | None]:
-    """Return the text of each table without the columns that hold times; None where there is no such file."""
+    """Return the text of each table without its columns of times, or None for a missing file."""
     return {file: without(folder / file, _TIMES.get(file, ())) for file in TABLES}
 
 
@@ -116,13 +116,13 @@ def without(path: Path, columns: Sequence[str]) -> str | None:
     text = path.read_text()
     if not columns:
         return text
-    rows = [line.split(",") for line in text.splitlines()]
-    kept = [position for position, name in enumerate(rows[0]) if name not in columns]
-    return "\n".join(",".join(row[position] for position in kept) for row in rows)
+    lines = [line.split(",") for line in text.splitlines()]
+    positions = [position for position, name in enumerate(lines[0]) if name not in columns]
+    return "\n".join(",".join(row[position] for position in positions) for row in lines)
 
 
 def run_usaggr(checkout: Path, words: Sequence[str]) -> None:
-    """Run a command of usaggr from a checkout, in whose folder the studies are."""
+    """Run a command of usaggr in the folder of a checkout, which contains the studies."""
     module = "usaggr.cli.main" if (checkout / "usaggr/cli").is_dir() else "usaggr.cli"
     environment = os.environ | {"PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     command = [sys.executable, "-c", f"from {module} import main\nif __name__ == '__main__': main()", *words]

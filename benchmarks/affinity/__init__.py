@@ -1,1 +1,1 @@
-"""What probes cost beside the training that they ride on."""
+"""Cost of affinity probes, and coverage of the report's interval of the rank correlation."""

@@ -1,10 +1,10 @@
-"""What affinity costs: pairs of the same unified run, with probes and without, timed in turn.
+"""Measure the cost of affinity in pairs: the same unified run with probes and without.
 
     python -m benchmarks.affinity.cost [--pairs N] [--budget "200 examples"] [--page docs/affinity.md]
 
-Both runs of a pair train the same steps of the same tasks of the catalogue, on phantoms, without validation and scores,
-so that the ratio is the largest that a whole run can have. The ratio in processor time says the same on a machine that
-does other things too. Takes some two minutes a pair on two cores.
+Both runs of a pair train the same steps of the same catalog tasks on phantoms. They skip validation and scores, so the
+ratio is the largest that a complete run can have. The ratio of processor times remains valid on a machine with other
+load. A pair takes about two minutes on two cores.
 """
 
 import argparse
@@ -33,35 +33,40 @@ from usaggr.training.trainer import make_trainer
 from usaggr.training.validation_curve import Curve
 
 LIMIT = 1.5
-"""Times the unified run: what affinity may cost."""
+"""Largest permitted cost of affinity, relative to the unified run."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """One seed, with probes and without."""
+    """Times of one seed's run with probes and without."""
 
     steps: int
     plain: float
-    """Seconds of training."""
+    """Seconds of training without probes."""
     probed: float
+    """Seconds of training with probes."""
     plain_cpu: float
-    """Seconds of the processor."""
+    """Processor seconds without probes."""
     probed_cpu: float
+    """Processor seconds with probes."""
     estimates: tuple[int, int]
-    """Fewest and most of a pair of tasks, of lookahead."""
+    """Fewest and most `lookahead` estimates of a pair of tasks."""
     cosines: tuple[int, int]
+    """Fewest and most `gradient` estimates of a pair of tasks."""
 
     @property
     def ratio(self) -> float:
+        """Time with probes relative to the time without."""
         return self.probed / self.plain
 
     @property
     def ratio_cpu(self) -> float:
+        """Processor time with probes relative to that without."""
         return self.probed_cpu / self.plain_cpu
 
 
 def measure(tasks: int, budget: str, seeds: int, threads: int) -> list[Pair]:
-    """Time a pair for each seed; every other one begins with the probed run."""
+    """Time a pair of runs for each seed; the order of the two runs alternates."""
     names = sorted(CATALOGUE)[:tasks]
     overrides = [f"data.synthetic.tasks=[{','.join(names)}]", f"training.budget={budget}", "training.min_examples=1"]
     study = compose_study("demo", [*overrides, "groupings=[unified]", "reference=unified", "scales=[1.0]",
@@ -69,11 +74,11 @@ def measure(tasks: int, budget: str, seeds: int, threads: int) -> list[Pair]:
     progress = RichProgress()
     plan = make_plan(study, progress)
     cache = build_or_open(plan.manifest.dataset, study.data, progress)
-    found = []
+    measured = []
     for number, run in enumerate(plan.runs):
         data = run_data(plan.manifest, run.spec, cache)
         if number == 0:
-            _plain(run, data, threads, parts=1)  # the process' first steps take longer
+            _plain(run, data, threads, parts=1)  # the first steps of a process take longer
         plain = _plain(run, data, threads) if number % 2 == 0 else None
         start = time.process_time()
         training = train_with_probes(
@@ -81,16 +86,23 @@ def measure(tasks: int, budget: str, seeds: int, threads: int) -> list[Pair]:
         )
         cpu = time.process_time() - start
         steps, wall, plain_cpu = plain or _plain(run, data, threads)
-        others = ~np.eye(tasks, dtype=bool)
-        counts = [tally.counts[others] for tally in (training.probe.lookahead, training.probe.gradient)]
-        spans = [(int(of.min()), int(of.max())) for of in counts]
-        found.append(Pair(steps, wall, training.seconds, plain_cpu, cpu, *spans))
-        print(f"{tasks} tasks, seed {run.spec.seed}: {found[-1]} ratio {found[-1].ratio:.2f}", flush=True)
-    return found
+        off_diagonal = ~np.eye(tasks, dtype=bool)
+        counts = [tally.counts[off_diagonal] for tally in (training.probe.lookahead, training.probe.gradient)]
+        spans = [(int(count.min()), int(count.max())) for count in counts]
+        measured.append(Pair(steps, wall, training.seconds, plain_cpu, cpu, *spans))
+        print(f"{tasks} tasks, seed {run.spec.seed}: {measured[-1]} ratio {measured[-1].ratio:.2f}", flush=True)
+    return measured
 
 
 def _plain(run: PlannedRun, data: RunData, threads: int, parts: int | None = None) -> tuple[int, float, float]:
-    """Steps, seconds and processor seconds of the same training without probes; of its first parts."""
+    """Train without probes and return steps, seconds and processor seconds.
+
+    Args:
+        run: Planned unified run.
+        data: Data of the run.
+        threads: Threads of torch.
+        parts: Number of validation intervals to train; None: all.
+    """
     torch.set_num_threads(threads)
     start_cpu = time.process_time()
     torch.manual_seed(derived_seed("run", run.spec.seed))
@@ -106,18 +118,19 @@ def _plain(run: PlannedRun, data: RunData, threads: int, parts: int | None = Non
 
 
 def page_of(pairs: dict[int, list[Pair]], threads: int) -> str:
-    """What the page says."""
-    rows = [
+    """Return the section of the page."""
+    lines = [
         (
-            f"{tasks}", f"{len(of)}", f"{of[0].steps:,}", f"{np.mean([p.plain for p in of]):.0f} s",
-            f"{np.mean([p.probed for p in of]):.0f} s", _span([p.ratio for p in of]), _span([p.ratio_cpu for p in of]),
-            f"{min(p.estimates[0] for p in of)} to {max(p.estimates[1] for p in of)}",
-            f"{min(p.cosines[0] for p in of)} to {max(p.cosines[1] for p in of)}",
+            f"{tasks}", f"{len(group)}", f"{group[0].steps:,}", f"{np.mean([p.plain for p in group]):.0f} s",
+            f"{np.mean([p.probed for p in group]):.0f} s", _span([p.ratio for p in group]),
+            _span([p.ratio_cpu for p in group]),
+            f"{min(p.estimates[0] for p in group)} to {max(p.estimates[1] for p in group)}",
+            f"{min(p.cosines[0] for p in group)} to {max(p.cosines[1] for p in group)}",
         )
-        for tasks, of in pairs.items()
+        for tasks, group in pairs.items()
     ]  # fmt: skip
-    worst = max(max(p.ratio, p.ratio_cpu) for of in pairs.values() for p in of)
-    kept = "is kept" if worst <= LIMIT else "is NOT kept"
+    worst = max(max(p.ratio, p.ratio_cpu) for group in pairs.values() for p in group)
+    outcome = "is met" if worst <= LIMIT else "is NOT met"
     columns = (
         "tasks",
         "pairs",
@@ -129,11 +142,12 @@ def page_of(pairs: dict[int, list[Pair]], threads: int) -> str:
         "lookahead",
         "cosines",
     )
-    said = prose(
-        "Phantoms, `model=tiny`, training alone. The last two columns say how many estimates each pair of tasks got in "
-        f"one seed. The limit of {LIMIT} times the unified run {kept}: the largest ratio is {worst:.2f}."
+    opening = prose(
+        "Phantoms, `model=tiny`, training without validation. The last two columns give the number of estimates per "
+        f"pair of tasks and seed. The limit of {LIMIT} times the unified run {outcome}: the largest ratio is "
+        f"{worst:.2f}."
     )
-    return f"{said}\n\n{table(columns, rows)}\n\n{prose(machine(threads))}."
+    return f"{opening}\n\n{table(columns, lines)}\n\n{prose(machine(threads))}."
 
 
 def _span(values: list[float]) -> str:
@@ -141,16 +155,16 @@ def _span(values: list[float]) -> str:
 
 
 def main() -> None:
-    """Measure, and write the page."""
+    """Measure the pairs and write the section of the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--budget", default="200 examples")
     parser.add_argument("--tasks", type=int, nargs="*", default=[8, 27])
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--page", type=Path, default=Path("docs/affinity.md"))
-    asked = parser.parse_args()
-    pairs = {tasks: measure(tasks, asked.budget, asked.pairs, asked.threads) for tasks in asked.tasks}
-    write_part(asked.page, "cost", page_of(pairs, asked.threads))
+    options = parser.parse_args()
+    pairs = {tasks: measure(tasks, options.budget, options.pairs, options.threads) for tasks in options.tasks}
+    write_part(options.page, "cost", page_of(pairs, options.threads))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""How often the report's interval of "did affinity predict?" holds the true rank correlation, in simulated studies.
+"""Measure the coverage of the report's interval of "did affinity predict?" in simulated studies.
 
     python -m benchmarks.affinity.coverage [--repetitions 1000] [--jobs 2] [--page docs/affinity.md]
 
-Predicted and measured values of a task's points are normal and correlated, by task as among the points of one task.
-Ranks do not change under monotone maps: skewed values come to the same. The interval is for other tasks of the same
-kind, so that new tasks are drawn in each study.
+Predicted and measured values are normal. They are correlated both between tasks and between the points of one task.
+Ranks do not change under monotone maps, so skewed values give the same coverage. The interval generalizes to other
+tasks of the same kind; therefore, each study draws new tasks.
 """
 
 import argparse
@@ -24,14 +24,14 @@ from usaggr.report.affinity.tables import rank_correlation
 
 CONFIDENCE = 0.95
 POINTS = ((6, 1), (6, 3), (12, 1), (12, 3), (27, 1), (27, 3))
-"""Tasks, and points a task (blocks that it was trained in)."""
+"""Number of tasks, and points per task (blocks in which it was trained)."""
 RHOS = (0.0, 0.5, 0.9)
 """True rank correlations."""
 BY_TASK = 0.5
-"""Share of the variance that the points of one task have in common."""
+"""Share of the variance that is common to the points of one task."""
 
 Cell = tuple[tuple[int, int], float]
-"""One of POINTS, one of RHOS."""
+"""An element of POINTS and one of RHOS."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,47 +48,47 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def coverage(cell: Cell, repetitions: int) -> float:
-    """Share of studies whose interval holds the truth."""
+    """Return the share of studies whose interval contains the true rank correlation."""
     (tasks, points), rho = cell
     rng = np.random.default_rng(int.from_bytes(hashlib.sha256(repr(cell).encode()).digest()[:8], "big"))
-    held = 0
+    covered = 0
     for _ in range(repetitions):
         drawn = study(rng, tasks, points, rho)
         _, low, high = rank_correlation(drawn["task"], drawn["predicted"], drawn["relative"], CONFIDENCE)
-        held += low <= rho <= high
-    return held / repetitions
+        covered += low <= rho <= high
+    return covered / repetitions
 
 
 def study(rng: np.random.Generator, tasks: int, points: int, rho: float) -> pd.DataFrame:
-    """Points of tasks whose predicted and measured values have this rank correlation.
+    """Draw points of tasks whose predicted and measured values have a given rank correlation.
 
     Args:
-        rng: of the draw.
-        tasks: how many.
-        points: of each task.
-        rho: Spearman's, of the population; for normal values 6 / pi asin(r / 2), with r of Pearson.
+        rng: Random generator.
+        tasks: Number of tasks.
+        points: Number of points per task.
+        rho: Spearman's correlation of the population: 6 / pi asin(r / 2) for normal values with Pearson's r.
     """
     r = 2 * np.sin(np.pi * rho / 6)
     root = np.linalg.cholesky(np.array([[1.0, r], [r, 1.0]]))
-    common, own = rng.standard_normal((tasks, 1, 2)), rng.standard_normal((tasks, points, 2))
-    values = ((np.sqrt(BY_TASK) * common + np.sqrt(1 - BY_TASK) * own) @ root.T).reshape(-1, 2)
+    common, specific = rng.standard_normal((tasks, 1, 2)), rng.standard_normal((tasks, points, 2))
+    values = ((np.sqrt(BY_TASK) * common + np.sqrt(1 - BY_TASK) * specific) @ root.T).reshape(-1, 2)
     names = np.repeat([f"task {i}" for i in range(tasks)], points)
     return pd.DataFrame({"task": names, "predicted": values[:, 0], "relative": values[:, 1]})
 
 
 def section(covered: dict[Cell, float], repetitions: int) -> str:
-    """The part of the page."""
+    """Return the section of the page."""
     error = 100 * np.sqrt(CONFIDENCE * (1 - CONFIDENCE) / repetitions)
-    text = f"""How often the interval of {CONFIDENCE:.0%} holds the true rank correlation, in {repetitions:,} simulated
-        studies a cell, %; a coverage near {CONFIDENCE:.0%} has a Monte-Carlo standard error of {error:.1f} points. Half
-        of the variance is common to the points of a task. Least: {100 * min(covered.values()):.1f}, most:
-        {100 * max(covered.values()):.1f}."""
-    rows = [
+    text = f"""Percentage of {CONFIDENCE:.0%} intervals that contain the true rank correlation, in {repetitions:,}
+        simulated studies per cell. At a coverage near {CONFIDENCE:.0%}, the Monte-Carlo standard error is {error:.1f}
+        points. Half of the variance is common to the points of a task. Smallest: {100 * min(covered.values()):.1f},
+        largest: {100 * max(covered.values()):.1f}."""
+    lines = [
         [str(tasks), str(points), *(f"{100 * covered[(tasks, points), rho]:.1f}" for rho in RHOS)]
         for tasks, points in POINTS
     ]
-    columns = ["tasks", "points a task", *(f"rho {rho:.1f}" for rho in RHOS)]
-    return f"{prose(text)}\n\n{table(columns, rows)}"
+    columns = ["tasks", "points per task", *(f"rho {rho:.1f}" for rho in RHOS)]
+    return f"{prose(text)}\n\n{table(columns, lines)}"
 
 
 if __name__ == "__main__":

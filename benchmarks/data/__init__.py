@@ -1,1 +1,1 @@
-"""Speed of the image cache."""
+"""Speed and memory of the image cache."""

@@ -1,8 +1,8 @@
-"""The image cache: how fast it is built, opened and read, and its memory when open; for docs/performance.md.
+"""Measure how fast the image cache is built, opened and read, and its memory when open; for docs/performance.md.
 
     python -m benchmarks.data.cache [--images 64] [--builds 5] [--page docs/performance.md]
 
-Ends with status 1 if building or reading is slower than required, or if memory grows with the rows.
+The exit status is 1 if building or reading is slower than required, or if memory grows with the number of images.
 """
 
 import argparse
@@ -27,10 +27,10 @@ READERS = (1, 2)
 ROWS = (1_000, 10_000, 50_000)
 BATCH_ROWS = 2_000
 LEAST_RATES = {"RGB PNG": 90.0, "grey PNG": 180.0, "grey JPEG": 180.0, "RGB JPEG": 180.0}
-"""Smallest rate, in images a second and reader, of the kinds whose names begin so."""
+"""Smallest permitted rate, in images per second and reader, by the beginning of a kind's name."""
 MOST_BATCH_MS = 1.0
 MOST_GROWTH_MIB = 1.0
-"""Of private memory, from the fewest rows to the most."""
+"""Largest permitted growth of private memory from the smallest cache to the largest."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,10 @@ class Built:
     kilobytes: float
     """Mean size of a file."""
     rates: dict[int, tuple[float, ...]]
-    """Readers: images a second of all readers together, one entry per build."""
+    """Images per second of all readers together, by number of readers; one entry per build."""
 
     def median(self, readers: int) -> float:
-        """Return the median rate, in images a second."""
+        """Return the median rate, in images per second."""
         return float(np.median(self.rates[readers]))
 
 
@@ -58,10 +58,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         folder = Path(name)
         built = time_builds(folder, KINDS, options.images, options.builds, SIZE, READERS)
         opened = []
-        for rows in ROWS:
-            cache = unwritten_cache(folder / f"{rows}", rows, SIZE)
+        for images in ROWS:
+            cache = unwritten_cache(folder / f"{images}", images, SIZE)
             opened.append((fresh_opening(cache, plain=True), fresh_opening(cache, plain=False)))
-            print(rows, *opened[-1], file=sys.stderr, flush=True)
+            print(images, *opened[-1], file=sys.stderr, flush=True)
         batches = batch_times(folder / "batches", BATCH_ROWS, SIZE, 100)
     text = report(built, opened, batches, f"{machine(1)}, Pillow {version('pillow')}, {_opencv()}")
     write_part(options.page, "cache", text)
@@ -92,14 +92,14 @@ def time_builds(
         rates: dict[int, tuple[float, ...]] = {}
         for count in readers:
             data = cache_config(folder, size, count)
-            taken = []
+            measured_rates = []
             for _ in range(builds + 1):
                 # A new folder each time: overwriting an old file costs the file system less.
                 with tempfile.TemporaryDirectory(dir=place) as name:
                     start = time.perf_counter()
                     ensure_built(plan, Path(name), data, NoProgress())
-                    taken.append(images / (time.perf_counter() - start))
-            rates[count] = tuple(taken[1:])
+                    measured_rates.append(images / (time.perf_counter() - start))
+            rates[count] = tuple(measured_rates[1:])
         kilobytes = sum(path.stat().st_size for path in plan.images.values()) / images / 1000
         measured.append(Built(kind.name, kilobytes, rates))
         print(kind.name, *(measured[-1].median(count) for count in readers), file=sys.stderr, flush=True)
@@ -109,7 +109,7 @@ def time_builds(
 def report(
     built: Sequence[Built], opened: Sequence[tuple[Opened, Opened]], batches: Sequence[float], where: str
 ) -> str:
-    """Return the part of the page.
+    """Return the section of the page.
 
     Args:
         built: Builds, one entry per kind of file.
@@ -118,8 +118,8 @@ def report(
         where: Machine and versions.
     """
     readers = tuple(built[0].rates)
-    rows = [[kind.kind, f"{kind.kilobytes:.0f}", *(f"{kind.median(count):.0f}" for count in readers)] for kind in built]
-    builds = table(["file", "kB", *(f"{count} reader{'s' * (count > 1)}" for count in readers)], rows)
+    kinds = [[kind.kind, f"{kind.kilobytes:.0f}", *(f"{kind.median(n):.0f}" for n in readers)] for kind in built]
+    builds = table(["file", "kB", *(f"{count} reader{'s' * (count > 1)}" for count in readers)], kinds)
     openings = table(
         ("rows", "table of hashes, ms", "MiB", "opening, ms", "MiB", "MiB after reading"),
         [
@@ -138,7 +138,7 @@ def report(
 
 
 def misses(built: Sequence[Built], opened: Sequence[tuple[Opened, Opened]], batches: Sequence[float]) -> list[str]:
-    """Return the requirements that are not met, in words.
+    """Return a message for each requirement that is not met.
 
     Args:
         built: Builds, one entry per kind of file.
@@ -167,14 +167,15 @@ def _opencv() -> str:
 
 
 _BUILDING = """
-Images a second, all readers together, from files of {width} x {height} pixels (phantoms, noise added) to a cache of
-{size} px: reading, hashing, decoding, resizing, writing to the disk. Medians of {count} builds. {where}.
+Images per second of all readers together, from files of {width} x {height} pixels (phantoms with added noise) to a
+cache of {size} px. The time includes reading, hashing, decoding, resizing and writing to disk. Medians of {count}
+builds. {where}.
 """
 _OPENING = """
-A batch of {batch} images of {size} px, three channels, from random ones of {rows} rows that are in the operating
-system's memory, takes {median:.2f} ms (median; 90 of 100: {high:.2f}). What it costs a process to open a cache, and the
-private memory (anonymous pages) that it holds from then on, also after {batches} such batches (memory for one of them
-stays with the process); before that, what a table of all hashes in each process would cost instead:
+Reading a batch of {batch} random images ({size} px, three channels) from {rows} rows in the operating system's page
+cache takes {median:.2f} ms (median; 90th percentile: {high:.2f}). The table gives the time to open a cache and the
+private memory (anonymous pages) of the process, after opening and after {batches} such batches; the process retains the
+memory of one batch. The columns before them give the cost of the alternative, a table of all hashes in each process.
 """
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a process pays for an open image cache: time, and memory of its own. No torch, to see small changes."""
+"""Time and private memory that an open image cache costs a process, without torch so that small changes show."""
 
 import gc
 import json
@@ -19,27 +19,29 @@ from usaggr.data.samples import Sample
 
 BATCH = 32
 BATCHES = 50
-"""That are read before memory is looked at again."""
+"""Number of batches that are read before memory is measured again."""
 OPENINGS = 5
 
 
 @dataclass(frozen=True)
 class Opened:
-    """What opening took, of a cache or of a table of its hashes."""
+    """Cost of opening a cache, or of reading a table of its hashes."""
 
     rows: int
     milliseconds: float
     mib: float
-    """Anonymous memory that came with it."""
+    """Anonymous memory that opening added."""
     mib_read: float
-    """The same after batches were read."""
+    """Anonymous memory that opening and reading batches added."""
 
 
-def unwritten_cache(directory: Path, rows: int, size: int) -> Path:
-    """A whole cache of `rows` images whose pixels were never written: they are read as zeros and take no disk."""
+def unwritten_cache(directory: Path, images: int, size: int) -> Path:
+    """Make a complete cache whose pixels were never written: they are read as zeros and take no disk space."""
     directory.mkdir()
-    digests = np.sort(np.random.default_rng(rows).integers(0, 256, (rows, DIGEST_BYTES), np.uint8).view("V32").ravel())
-    meta = CacheMeta(size, size, 3, rows, 0, False)
+    digests = np.sort(
+        np.random.default_rng(images).integers(0, 256, (images, DIGEST_BYTES), np.uint8).view("V32").ravel()
+    )
+    meta = CacheMeta(size, size, 3, images, 0, False)
     for name, length in meta.file_sizes().items():
         with (directory / name).open("wb") as file:
             file.truncate(length)
@@ -50,69 +52,69 @@ def unwritten_cache(directory: Path, rows: int, size: int) -> Path:
 
 
 def fresh_opening(directory: Path, plain: bool) -> Opened:
-    """Open a cache in a process of its own; `plain`: read the list of its hashes into a table instead."""
+    """Open a cache in a new process; with `plain`, read the list of its hashes into a table instead."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         return pool.submit(_opening, directory, plain).result()
 
 
-def batch_times(directory: Path, rows: int, size: int, batches: int) -> list[float]:
-    """Milliseconds of reading random batches from a cache of noise that has been read once."""
-    unwritten_cache(directory, rows, size)
+def batch_times(directory: Path, images: int, size: int, batches: int) -> list[float]:
+    """Return the milliseconds of reading each random batch from a cache of noise that has been read once."""
+    unwritten_cache(directory, images, size)
     rng = np.random.default_rng(0)
     with (directory / "images.u8").open("wb") as file:
-        for _ in range(rows):
+        for _ in range(images):
             file.write(rng.bytes(size * size * 3))
-    samples = _samples(directory, range(rows))
+    samples = _samples(directory, range(images))
     cache = ImageCache(directory)
     for sample in samples:
         cache.image(sample).max()
-    taken = []
+    times = []
     for _ in range(batches):
-        chosen = [samples[i] for i in rng.integers(rows, size=BATCH)]
+        chosen = [samples[i] for i in rng.integers(images, size=BATCH)]
         start = time.perf_counter()
-        images = cache.images_of(chosen)
-        taken.append(1000 * (time.perf_counter() - start))
-        del images
-    return taken
+        batch = cache.images_of(chosen)
+        times.append(1000 * (time.perf_counter() - start))
+        del batch
+    return times
 
 
 def _opening(directory: Path, plain: bool) -> Opened:
-    rows = json.loads((directory / "meta.json").read_text())["images"]
+    images = json.loads((directory / "meta.json").read_text())["images"]
     rng = np.random.default_rng(1)
-    samples = _samples(directory, rng.integers(rows, size=BATCHES * BATCH).tolist())
+    samples = _samples(directory, rng.integers(images, size=BATCHES * BATCH).tolist())
     gc.collect()
     before = anonymous_mib()
-    kept = _table(directory) if plain else ImageCache(directory)
+    cache = _table(directory) if plain else ImageCache(directory)
     opened = anonymous_mib() - before
-    taken = []
+    times = []
     for _ in range(OPENINGS):
         start = time.perf_counter()
         _table(directory) if plain else ImageCache(directory)
-        taken.append(1000 * (time.perf_counter() - start))
-    if isinstance(kept, ImageCache):
+        times.append(1000 * (time.perf_counter() - start))
+    if isinstance(cache, ImageCache):
         for i in range(0, len(samples), BATCH):
-            kept.images_of(samples[i : i + BATCH])
-    return Opened(rows, statistics.median(taken), opened, anonymous_mib() - before)
+            cache.images_of(samples[i : i + BATCH])
+    return Opened(images, statistics.median(times), opened, anonymous_mib() - before)
 
 
 def _table(directory: Path) -> dict[str, int]:
     return {digest: row for row, digest in enumerate(json.loads((directory / "table.json").read_text()))}
 
 
-def _samples(directory: Path, rows: Iterable[int]) -> list[Sample]:
-    """Samples of rows of a cache, with nothing in them but the image's hash."""
-    found = []
+def _samples(directory: Path, indices: Iterable[int]) -> list[Sample]:
+    """Return samples of a cache that contain only the image's hash."""
+    samples = []
     with (directory / "images.sha256").open("rb") as file:
-        for row in rows:
+        for row in indices:
             file.seek(row * DIGEST_BYTES)
             digest = file.read(DIGEST_BYTES).hex()
-            found.append(Sample("", f"{row}", directory, "", digest, "", 1, 1, "", 2))
-    return found
+            samples.append(Sample("", f"{row}", directory, "", digest, "", 1, 1, "", 2))
+    return samples
 
 
 def anonymous_mib() -> float:
-    """This process's memory that is backed by no file: what other processes cannot share."""
-    found = re.search(r"^RssAnon:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
-    if found is None:
-        raise RuntimeError("/proc/self/status does not tell anonymous memory; measure on Linux")
-    return int(found[1]) / 1024
+    """Return this process's memory that no file backs, which other processes cannot share."""
+    match = re.search(r"^RssAnon:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
+    if match is None:
+        raise RuntimeError("/proc/self/status does not contain RssAnon; run this benchmark on Linux")
+    return int(match[1]) / 1024

@@ -1,4 +1,4 @@
-"""Image files such as scanners and tools write, made of phantoms, for the benchmark of the image cache."""
+"""Image files as scanners and tools write them, made from phantoms, for the benchmark of the image cache."""
 
 import hashlib
 from collections.abc import Callable
@@ -16,9 +16,9 @@ from usaggr.data.synthetic.writer import synthetic_root
 
 WIDTH, HEIGHT = 800, 600
 NOISE = 3.0
-"""Standard deviation in grey values: enlarged phantoms are smoother than what a probe records."""
+"""Standard deviation of added noise in gray values, because enlarged phantoms are smoother than recorded images."""
 DARK = 8
-"""Grey values below this are outside of the fan, where a scanner writes no noise."""
+"""Gray values below this are outside of the fan, where a scanner writes no noise."""
 
 Pixels = NDArray[np.uint8]
 
@@ -30,15 +30,16 @@ class Kind:
     name: str
     suffix: str
     stored: Callable[[Pixels], Pixels]
-    """Turns grey pixels (H, W) into the pixels to be stored."""
+    """Function from gray pixels (H, W) to the stored pixels."""
 
 
 def in_three_channels(grey: Pixels) -> Pixels:
+    """Return gray pixels (H, W) repeated in three channels (H, W, 3)."""
     return np.repeat(grey[:, :, None], 3, axis=2)
 
 
 def with_colours(grey: Pixels) -> Pixels:
-    """Return grey pixels in three channels, with a scanner's coloured mark and scale."""
+    """Return gray pixels in three channels, with a scanner's colored mark and scale."""
     image = in_three_channels(grey)
     image[10:40, 700:720] = (200, 150, 20)
     image[100:500, 20:24] = (30, 90, 220)
@@ -56,13 +57,13 @@ KINDS = (
 
 def cache_config(folder: Path, size: int, readers: int) -> DataConfig:
     """Return the configuration of the measured caches."""
-    here = ["data.channels=3", f"data.cache_dir={folder}", f"data.image_size={size}", f"data.workers={readers}"]
+    sizes = ["data.channels=3", f"data.cache_dir={folder}", f"data.image_size={size}", f"data.workers={readers}"]
     few = ["data.synthetic.samples_per_task=20", "data.synthetic.tasks=[breast_2cls,fetal_plane_cls]"]
-    return compose_study("demo", [*here, *few]).data
+    return compose_study("demo", [*sizes, *few]).data
 
 
 def phantoms(folder: Path, count: int) -> list[Pixels]:
-    """Draw `count` different pictures (HEIGHT, WIDTH)."""
+    """Make `count` different gray pictures (HEIGHT, WIDTH)."""
     drawn = sorted(synthetic_root(cache_config(folder, 64, 1), folder).glob("Classification/*/images/*"))
     rng = np.random.default_rng(0)
     pictures = []
@@ -78,7 +79,7 @@ def written(pictures: list[Pixels], kind: Kind, folder: Path, data: DataConfig) 
     """Write pictures as files of a kind, with Pillow's default settings, and return the plan of their cache.
 
     Args:
-        pictures: Grey pixels (H, W) each.
+        pictures: Gray pixels (H, W) of each picture.
         kind: The kind of file.
         folder: A new folder for the files.
         data: Configuration of the cache.

@@ -1,8 +1,8 @@
-"""What scores cost: alone, against the straightforward computation, and within runs; for docs/performance.md.
+"""Measure what scores cost: alone, against the straightforward computation, and within runs; for docs/performance.md.
 
     python -m benchmarks.evaluation.evaluation [--repetitions 5] [--data-root FOLDER] [--page docs/performance.md]
 
-Real data is read from --data-root, or where USAGGR_TEST_DATA is; without either the page has no rows of it.
+Real data is read from --data-root, by default from USAGGR_TEST_DATA. Without either, the page has no rows for it.
 """
 
 import argparse
@@ -31,36 +31,36 @@ from usaggr.training.decode_outputs import compute_label_map, decode_outputs
 from usaggr.training.scoring import SubsetScorer
 
 SIZES = (256, 512, 1024)
-"""Pixels a side of original images."""
+"""Height and width of original images, in pixels."""
 MASKS = ("breast_lesion", "fetal_abdomen_multi")
-"""With 2 and 5 classes."""
+"""Segmentation tasks with 2 and 5 classes."""
 OTHERS = ("fetal_plane_cls", "thyroid_nodule_det", "FUGC")
 SAMPLES = 24
 TOLERANCE = 0.005
-"""Of NSD, of the diagonal."""
+"""Tolerance of NSD, as a fraction of the image's diagonal."""
 
 
 @dataclass(frozen=True)
 class Speed:
-    """How fast a task's test samples are scored, from the network's outputs on."""
+    """Rate at which a task's test samples are scored, starting from the network's outputs."""
 
     task_id: str
     size: int
     rate: float
-    """Samples a second."""
+    """Samples per second."""
 
 
 @dataclass(frozen=True)
 class Compared:
-    """The straightforward computation and the one that is used, of the same."""
+    """Times of the straightforward computation and of the computation in use, on the same inputs."""
 
     what: str
     task_id: str
     size: int
     pairs: tuple[tuple[float, float], ...]
-    """Seconds of either, taken in turn."""
+    """Seconds of the straightforward computation and of the one in use, measured in turn."""
     difference: float
-    """The largest between their values."""
+    """Largest absolute difference between the results."""
 
     @property
     def gain(self) -> float:
@@ -69,7 +69,8 @@ class Compared:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="What scores cost.")
+    """Measure and write the section of the page."""
+    parser = argparse.ArgumentParser(description="Measure what scores cost.")
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--data-root", type=Path, default=os.environ.get("USAGGR_TEST_DATA"))
     parser.add_argument("--page", type=Path, default=Path("docs/performance.md"))
@@ -82,14 +83,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     in_runs = shares("demo", ("breast_lesion", "unified"), ())
     if options.data_root is not None:
         in_runs += shares("real data", ("cardiac_multi", "unified"), real_overrides(options.data_root))
-    text = report(speeds, [row for rows in compared for row in rows], in_runs, machine(1))
+    text = report(speeds, [row for comparison in compared for row in comparison], in_runs, machine(1))
     write_part(options.page, "evaluation", text)
     print(text)
     return 0
 
 
 def measure_speed(task_id: str, size: int, samples: int, repetitions: int) -> Speed:
-    """Time a fold's scores, masks' distances among them, once its masks have been read."""
+    """Time the scores of a test set, including distances of masks, after its masks have been read once."""
     with tempfile.TemporaryDirectory() as folder:
         case = make_case(Path(folder), CATALOGUE[task_id], samples, size)
         data = compose_study("demo", []).data
@@ -98,7 +99,7 @@ def measure_speed(task_id: str, size: int, samples: int, repetitions: int) -> Sp
 
 
 def scored(case: Case, data: object) -> SubsetScorer:
-    """All that a run does with the outputs: predictions, scores, encoded masks."""
+    """Compute predictions, scores and encoded masks from the outputs, as a run does."""
     scorer = SubsetScorer({case.task.id: case.task}, data, TOLERANCE)  # type: ignore[arg-type]
     scorer.add(decode_outputs(case.task, case.outputs, case.samples), case.samples)
     scorer.scores()
@@ -106,7 +107,7 @@ def scored(case: Case, data: object) -> SubsetScorer:
 
 
 def compare(task_id: str, size: int, pairs: int) -> tuple[Compared, Compared]:
-    """Labels and distances of one image, by the straightforward computation and by the one that is used."""
+    """Time labels and distances of one image, by the straightforward computation and by the one in use."""
     rng, classes = np.random.default_rng(1), CATALOGUE[task_id].num_classes
     ellipses = drawing(rng, classes)
     small = torch.from_numpy(logits(moved(rng, ellipses), classes))
@@ -134,7 +135,7 @@ def compare(task_id: str, size: int, pairs: int) -> tuple[Compared, Compared]:
 def straightforward(
     truth: NDArray[np.bool_], predicted: NDArray[np.bool_], tolerance: float
 ) -> tuple[float, float, float]:
-    """HD, HD95 and NSD of two regions that are not empty, each from its own transforms of whole images."""
+    """Return HD, HD95 and NSD of two non-empty regions, each score from separate transforms of the complete image."""
     edt = ndimage.distance_transform_edt
     hd = max(edt(~predicted)[truth].max(), edt(~truth)[predicted].max())
 
@@ -142,12 +143,12 @@ def straightforward(
         edge_t, edge_p = (mask & ~ndimage.binary_erosion(mask) for mask in (truth, predicted))
         return edt(~edge_p)[edge_t], edt(~edge_t)[edge_p]
 
-    hd95 = max(np.percentile(found, 95) for found in between_edges())
+    hd95 = max(np.percentile(gap, 95) for gap in between_edges())
     return float(hd), float(hd95), float((np.concatenate(between_edges()) <= tolerance).mean())
 
 
 def timed(work: Callable[..., object], *arguments: object) -> float:
-    """Seconds of a call."""
+    """Return the seconds that a call takes."""
     start = time.perf_counter()
     work(*arguments)
     return time.perf_counter() - start
@@ -162,13 +163,13 @@ def _compared(
 
 
 def report(speeds: Sequence[Speed], compared: Sequence[Compared], in_runs: Sequence[Share], where: str) -> str:
-    """The part of the page."""
+    """Return the section of the page."""
     speed_rows = []
-    for of in speeds:
-        task = CATALOGUE[of.task_id]
-        size = f"{of.size}" if task.type == "segmentation" else "any"
+    for speed in speeds:
+        task = CATALOGUE[speed.task_id]
+        size = f"{speed.size}" if task.type == "segmentation" else "any"
         kind = f"{task.type}, {task.num_classes} {'points' if task.type == 'regression' else 'classes'}"
-        speed_rows.append([task.type if task.type == "detection" else kind, size, three_digits(of.rate)])
+        speed_rows.append([task.type if task.type == "detection" else kind, size, three_digits(speed.rate)])
     pair_rows = []
     for pair in compared:
         plain, fast = (1e3 * statistics.median(times) for times in zip(*pair.pairs, strict=True))
@@ -176,9 +177,9 @@ def report(speeds: Sequence[Speed], compared: Sequence[Compared], in_runs: Seque
         pair_rows.append([pair.what, *cells, three_digits(pair.gain), f"{pair.difference:.0e}"])
     pair_rows.sort(key=lambda row: row[0])
     run_rows = [
-        [f"{of.study}, `{of.block}`", three_digits(of.seconds)]
-        + [f"{100 * part / of.seconds:.1f} %" for part in (of.distances, of.test, of.validation, of.trivial)]
-        for of in in_runs
+        [f"{share.study}, `{share.block}`", three_digits(share.seconds)]
+        + [f"{100 * s / share.seconds:.1f} %" for s in (share.distances, share.test, share.validation, share.trivial)]
+        for share in in_runs
     ]
     pair_columns = ("of an image", "classes", "side, px", "straightforward, ms", "here, ms", "gain", "difference")
     run_columns = ("run", "seconds", "distances", "test", "validation", "trivial predictor")
@@ -195,17 +196,18 @@ def report(speeds: Sequence[Speed], compared: Sequence[Compared], in_runs: Seque
 
 
 _SPEED = """
-Test samples scored a second, from the network's outputs ({samples} samples, masks of 128 px) to the fold's scores:
-predictions at original resolution, DSC, HD, HD95 and NSD, or the scores of the other types, and the masks encoded for
-`predictions.parquet`. Medians. {where}.
+Test samples scored per second, from the network's outputs ({samples} samples, masks of 128 px) to the scores of the
+test set. This includes predictions at original resolution, DSC, HD, HD95 and NSD (or the scores of the other task
+types), and encoding the masks for `predictions.parquet`. Medians. {where}.
 """
 _PAIRS = """
-Against the straightforward computation, in pairs: labels by `argmax` over the enlarged logits; for HD, HD95 and NSD
-SciPy's distance transforms of whole images, taken for each score and class. *Difference*: the largest between values.
+Comparison with the straightforward computation, in pairs: `argmax` over the enlarged logits for labels, and SciPy's
+distance transforms of complete images, for each score and class, for HD, HD95 and NSD. *Difference*: the largest
+difference between the values.
 """
 _RUNS = """
-Shares of whole runs' time: the distances (HD, HD95, NSD; in the test and for the trivial predictor), all of the test,
-all validations, and the trivial predictor, which is fitted and scored on both folds.
+Shares of the time of complete runs: distances (HD, HD95 and NSD, in the test and for the trivial predictor), the test,
+all validations, and the trivial predictor, which is fitted and then scored on validation and test set.
 """
 
 

@@ -1,4 +1,4 @@
-"""What the benchmark of evaluation scores: ellipses as truth, and outputs of a network that finds them roughly."""
+"""Inputs of the evaluation benchmark: ellipses as labels, and outputs of a network that finds them roughly."""
 
 import hashlib
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ from usaggr.data.samples import Sample
 from usaggr.tasks import Task
 
 OUTPUT_SIZE = 128
-"""Pixels a side of the network's masks."""
+"""Height and width of the network's masks, in pixels."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """Samples of one task with the outputs for them."""
+    """Samples of one task with a network's outputs for them."""
 
     task: Task
     samples: tuple[Sample, ...]
@@ -27,7 +27,7 @@ class Case:
 
 
 def make_case(folder: Path, task: Task, number: int, size: int) -> Case:
-    """Samples of square images of `size` pixels, their masks in files of the folder."""
+    """Make samples of square images with sides of `size` pixels, and write their masks to files of the folder."""
     rng = np.random.default_rng(0)
     outputs: NDArray[np.floating]
     match task.type:
@@ -52,27 +52,27 @@ def make_case(folder: Path, task: Task, number: int, size: int) -> Case:
 
 
 def drawing(rng: np.random.Generator, num_classes: int) -> NDArray[np.float64]:
-    """An ellipse a foreground class, (K - 1, 5): centre, half axes, angle; fractions of the image and of a turn."""
+    """Draw one ellipse per foreground class, (K - 1, 5): center, half axes, angle; fractions of image and turn."""
     lows, highs = [0.3, 0.3, 0.08, 0.08, 0], [0.7, 0.7, 0.3, 0.2, 0.5]
     return rng.uniform(lows, highs, (num_classes - 1, 5))
 
 
 def moved(rng: np.random.Generator, ellipses: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The same ellipses as a network might find them, two hundredths of the image off."""
+    """Return ellipses as a network might find them, with an error of 2 % of the image."""
     return ellipses + rng.normal(scale=0.02, size=ellipses.shape) * [1, 1, 0.5, 0.5, 0]
 
 
 def draw(ellipses: NDArray[np.float64], size: int) -> NDArray[np.uint8]:
-    """The label map (size, size) of ellipses: later classes over earlier ones."""
+    """Return the label map (size, size) of ellipses; later classes cover earlier ones."""
     mask = np.zeros((size, size), np.uint8)
     for label, (x, y, a, b, turn) in enumerate(ellipses, start=1):
-        centre, axes = (int(x * size), int(y * size)), (int(a * size), int(b * size))
-        cv2.ellipse(mask, centre, axes, 360 * turn, 0, 360, label, -1)
+        center, axes = (int(x * size), int(y * size)), (int(a * size), int(b * size))
+        cv2.ellipse(mask, center, axes, 360 * turn, 0, 360, label, -1)
     return mask
 
 
 def logits(ellipses: NDArray[np.float64], num_classes: int) -> NDArray[np.float32]:
-    """Smooth logits (K, OUTPUT_SIZE, OUTPUT_SIZE) that are highest where the ellipses are."""
+    """Return smooth logits (K, OUTPUT_SIZE, OUTPUT_SIZE) that are highest inside the ellipses."""
     mask = draw(ellipses, OUTPUT_SIZE)
     planes = [cv2.GaussianBlur((mask == label).astype(np.float32), (0, 0), 2) for label in range(num_classes)]
     return 8 * np.stack(planes)

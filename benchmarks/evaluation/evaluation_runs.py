@@ -1,4 +1,4 @@
-"""How much of a whole run's time its scores take."""
+"""Share of a complete run's time that its scores take."""
 
 import tempfile
 import time
@@ -19,26 +19,26 @@ from usaggr.training.run import execute_run
 
 @dataclass(frozen=True)
 class Share:
-    """Seconds of a run, and of parts of it."""
+    """Seconds of a run and of its steps."""
 
     study: str
     block: str
     seconds: float
     distances: float
-    """HD, HD95 and NSD, wherever they are taken."""
+    """Seconds of all calls for HD, HD95 and NSD."""
     test: float
     validation: float
     trivial: float
 
 
 def real_overrides(root: Path) -> tuple[str, ...]:
-    """Of the demo on real data."""
+    """Return the overrides of the demo on real data."""
     return ("data=fmuia", f"data.root={root}", "data.image_size=96")
 
 
 def shares(study_name: str, blocks: Sequence[str], overrides: Sequence[str]) -> list[Share]:
-    """Train a run of each block, at the largest scale of the demo, and see where its time went."""
-    found = []
+    """Train a run of each block at the largest scale of the demo, and return the shares of its time."""
+    measured = []
     with tempfile.TemporaryDirectory() as folder:
         study = compose_study("demo", ["seeds=[0]", f"outputs={folder}", "training.accelerator=cpu", *overrides])
         plan = make_plan(study)
@@ -50,14 +50,14 @@ def shares(study_name: str, blocks: Sequence[str], overrides: Sequence[str]) -> 
             with _counted_distances() as spent:
                 execute_run(spec, directory, study, Placement(threads=1), run_data(plan.manifest, spec, cache))
             result = RunDirectory(directory).result()
-            parts = {part: result.timings[part] for part in ("test", "validation", "trivial")}
-            found.append(Share(study_name, block, result.cost.seconds, sum(spent), **parts))
-    return found
+            timings = {step: result.timings[step] for step in ("test", "validation", "trivial")}
+            measured.append(Share(study_name, block, result.cost.seconds, sum(spent), **timings))
+    return measured
 
 
 @contextmanager
 def _counted_distances() -> Iterator[list[float]]:
-    """Meanwhile, the seconds of each call for the distances of a class."""
+    """Record the seconds of each call for the distances of a class while the context lasts."""
     spent: list[float] = []
     true = segmentation.distances
 

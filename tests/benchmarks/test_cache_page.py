@@ -1,4 +1,4 @@
-"""The part of docs/performance.md about the image cache."""
+"""Tests of the section of docs/performance.md about the image cache."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def openings(growth: float) -> list[tuple[Opened, Opened]]:
     ]
 
 
-def test_the_page_has_a_place_for_it(tmp_path: Path) -> None:
+def test_the_page_has_markers_for_the_section(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(PAGE.read_text())
     write_part(page, "cache", "measured")
@@ -33,8 +33,8 @@ def test_the_page_has_a_place_for_it(tmp_path: Path) -> None:
 
 
 def test_tables_show_medians() -> None:
-    found = [built("grey PNG", 150, 200, 160)]
-    text = cache.report(found, openings(0), [0.25] * 9 + [0.75], "here")
+    builds = [built("grey PNG", 150, 200, 160)]
+    text = cache.report(builds, openings(0), [0.25] * 9 + [0.75], "here")
     assert "| grey PNG | 123 | 160 | 320 |" in text
     assert "| 50,000 | 40.0 | 12.0 | 0.160 | 0 | 5.00 |" in text
     assert "0.25 ms" in text
@@ -54,7 +54,7 @@ def test_requirements_that_are_not_met_are_named() -> None:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Phantoms are drawn there once."""
+    """Folder that keeps the phantoms between tests."""
     return tmp_path_factory.mktemp("phantoms")
 
 
@@ -66,7 +66,7 @@ def test_builds_are_timed_for_each_kind_of_file_and_number_of_readers(folder: Pa
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="memory is read from /proc, which Linux has")
-def test_a_large_cache_is_opened_in_a_process_of_its_own(tmp_path: Path) -> None:
+def test_a_large_cache_is_opened_in_a_new_process_with_less_memory_than_a_table(tmp_path: Path) -> None:
     directory = unwritten_cache(tmp_path / "cache", 30_000, 32)
     plain, ours = fresh_opening(directory, plain=True), fresh_opening(directory, plain=False)
     assert plain.rows == ours.rows == 30_000

@@ -1,4 +1,4 @@
-"""The part of docs/performance.md on evaluation."""
+"""Tests of the section of docs/performance.md about evaluation."""
 
 from pathlib import Path
 
@@ -14,14 +14,14 @@ SMALL = "data.synthetic.samples_per_task=30"
 PAGE = Path(__file__).parents[2] / "docs" / "performance.md"
 
 
-def test_the_page_has_a_place_for_it(tmp_path: Path) -> None:
+def test_the_page_has_markers_for_the_section(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(PAGE.read_text())
     write_part(page, "evaluation", "measured")
     assert "<!-- evaluation: begin -->\n\nmeasured\n\n<!-- evaluation: end -->" in page.read_text()
 
 
-def test_the_text_tells_rates_gains_and_shares() -> None:
+def test_the_section_shows_rates_gains_and_shares() -> None:
     speeds = [evaluation.Speed("fetal_abdomen_multi", 512, 123.4), evaluation.Speed("FUGC", 256, 4567.0)]
     pairs = ((0.030, 0.010), (0.040, 0.010), (0.090, 0.010))
     compared = [evaluation.Compared("distances", "breast_lesion", 256, pairs, 1e-14)]
@@ -39,17 +39,17 @@ def test_each_type_of_task_is_timed(task_id: str) -> None:
 
 
 def test_the_straightforward_computation_has_the_same_values() -> None:
-    for found in evaluation.compare("fetal_abdomen_multi", 96, pairs=2):
-        assert len(found.pairs) == 2
-        assert found.difference < 1e-9
+    for compared in evaluation.compare("fetal_abdomen_multi", 96, pairs=2):
+        assert len(compared.pairs) == 2
+        assert compared.difference < 1e-9
 
 
-def test_a_difference_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_difference_between_the_computations_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evaluation, "distances", lambda *_: (0.0, 0.0, 0.0))
     assert evaluation.compare("breast_lesion", 64, pairs=1)[1].difference > 0.1
 
 
-def test_distances_are_counted_wherever_they_are_taken_and_left_alone_after() -> None:
+def test_all_calls_of_distances_are_timed_and_the_function_is_restored() -> None:
     truth, predicted = (draw(drawing(np.random.default_rng(seed), 4), 64) for seed in (0, 1))
     before = segmentation.distances
     with evaluation_runs._counted_distances() as spent:
@@ -61,6 +61,6 @@ def test_distances_are_counted_wherever_they_are_taken_and_left_alone_after() ->
 
 @pytest.mark.slow
 def test_shares_of_a_real_run_add_up() -> None:
-    (found,) = evaluation_runs.shares("demo", ("breast_lesion",), ("training.budget=16 examples", SMALL))
-    assert 0 < found.distances < found.test + found.trivial
-    assert found.test + found.validation + found.trivial < found.seconds
+    (share,) = evaluation_runs.shares("demo", ("breast_lesion",), ("training.budget=16 examples", SMALL))
+    assert 0 < share.distances < share.test + share.trivial
+    assert share.test + share.validation + share.trivial < share.seconds
