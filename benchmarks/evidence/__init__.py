@@ -1,1 +1,1 @@
-"""How often intervals hold the truth, and verdicts come out as planted."""
+"""Coverage of confidence intervals, and error rates of verdicts, in simulated studies."""

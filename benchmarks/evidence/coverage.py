@@ -1,9 +1,9 @@
-"""How often nominal 95 % intervals hold the truth, in simulated studies: writes docs/coverage.md.
+"""Measure how often nominal 95 % intervals contain the true difference in simulated studies; writes docs/coverage.md.
 
     python -m benchmarks.evidence.coverage [--repetitions 5000] [--jobs 2] [--out docs/coverage.md]
 
-Ends with status 1 where a cell of the guarantee fails: where the 99 % interval of its simulated coverage lies outside
-of the bounds.
+The exit status is 1 if a cell of the guarantee fails, that is, if the 99 % interval of its simulated coverage lies
+outside of the bounds.
 """
 
 import argparse
@@ -29,6 +29,7 @@ FAMILIES = (0, 0, 1, 1)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Simulate all cells and write the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--repetitions", type=int, default=5000)
     parser.add_argument("--jobs", type=int, default=2)
@@ -37,15 +38,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     worlds = (*scenarios(), *many_tasks(), rare_failures())
     jobs = [(what, k, n, options.repetitions) for what in (*(w.name for w in worlds), *STUDIES) for k in SEEDS
             for n in SUBJECTS]  # fmt: skip
-    # The longest first, so that no process waits for the last.
+    # The longest jobs first, so that no process idles while the last one runs.
     jobs.sort(key=lambda job: -job[1] * job[2])
     with multiprocessing.get_context("fork").Pool(options.jobs) as processes:
-        found = {}
+        measured = {}
         for i, (job, covered) in enumerate(processes.imap_unordered(_measure, jobs), start=1):
-            found[job[:3]] = covered
+            measured[job[:3]] = covered
             print(f"\r{i} of {len(jobs)} cells", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
-    text, failures = report(worlds, found, options.repetitions)
+    text, failures = report(worlds, measured, options.repetitions)
     options.out.write_text(text)
     print(f"{options.out}: {len(failures)} cells fail" + "".join(f"\n- {failure}" for failure in failures))
     return 1 if failures else 0
@@ -64,8 +65,8 @@ def _measure(job: tuple[str, int, int, int]) -> tuple[tuple[str, int, int, int],
 def _measure_world(world: Scenario, rng: np.random.Generator, repetitions: int, seeds: int, subjects: int) -> Covered:
     hits, few = [], []
     for count in _chunks(repetitions):
-        own, reference = world.draw(rng, count, seeds, subjects)
-        table = own - reference
+        scores, reference = world.draw(rng, count, seeds, subjects)
+        table = scores - reference
         intervals = _all_methods(table)
         hits.append([(low <= world.truth) & (world.truth <= high) for low, high in intervals])
         scarce = differs_in_few(table)
@@ -75,7 +76,7 @@ def _measure_world(world: Scenario, rng: np.random.Generator, repetitions: int, 
 
 
 def _all_methods(table: NDArray[np.float64]) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """Intervals by METHODS."""
+    """Return the interval of each of METHODS."""
     ours = estimate(table)
     total = ours.seed_variance + ours.subject_variance
     df = total**2 / (ours.seed_variance**2 / ours.seed_df + ours.subject_variance**2 / ours.subject_df)
@@ -95,12 +96,14 @@ def _measure_study(
     df = np.full(len(seed_sds), seeds - 1.0)
     for count in _chunks(repetitions):
         table = study(seed_sds, FAMILIES)(rng, count, seeds, subjects)
-        found = [pool(squares, df, FAMILIES) for squares in mean_squares(table).seeds]
-        ours = estimate(table, (np.stack([f.squares for f in found]), np.stack([f.df for f in found])))
+        pooled_squares = [pool(squares, df, FAMILIES) for squares in mean_squares(table).seeds]
+        ours = estimate(
+            table, (np.stack([f.squares for f in pooled_squares]), np.stack([f.df for f in pooled_squares]))
+        )
         (low, high), (own_low, own_high) = ours.interval(CONFIDENCE), estimate(table).interval(CONFIDENCE)
         hits.append((low <= 0) & (high >= 0))
         widths.append((high - low).mean() / (own_high - own_low).mean())
-        pooled += sum(f.pooled for f in found)
+        pooled += sum(f.pooled for f in pooled_squares)
     coverage = np.concatenate(hits).mean(axis=0)
     return Covered(tuple(map(float, coverage)), width=float(np.mean(widths)), pooled=pooled / repetitions)
 

@@ -1,7 +1,7 @@
-"""Worlds with a known difference between two groupings, for benchmarks/evidence/coverage.py.
+"""Simulated worlds with a known difference between two groupings, for benchmarks/evidence/coverage.py.
 
-Each draws studies: pseudo-values of the grouping and of the reference, both (repetitions, seeds, subjects). What the
-test fold is a sample of (subjects) and what training is a sample of (seeds) are drawn anew each time.
+Each world draws studies: pseudo-values of the grouping and of the reference, both (repetitions, seeds, subjects). Each
+repetition draws new test subjects and new seeds, the two sources of random variation.
 """
 
 from collections.abc import Callable
@@ -16,12 +16,12 @@ from usaggr.statistics.joint_tables import WeightedTable, joint_table
 
 Array = NDArray[np.float64]
 Draw = Callable[[np.random.Generator, int, int, int], tuple[Array, Array]]
-"""generator, repetitions, seeds, subjects -> grouping's and reference's pseudo-values"""
+"""Function from generator, repetitions, seeds and subjects to the pseudo-values of grouping and reference."""
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """A world, and what is true in it."""
+    """A simulated world and its true difference."""
 
     name: str
     what: str
@@ -29,13 +29,14 @@ class Scenario:
     """The difference over all seeds and subjects."""
     draw: Draw
     by_sample: bool = True
-    """Whether the score is a mean over samples."""
+    """True if the score is a mean over samples."""
     guaranteed: bool = True
+    """True if the guarantee of coverage includes this world."""
 
 
 @cache
 def scenarios() -> tuple[Scenario, ...]:
-    """All that the guarantee is about."""
+    """Return the worlds of single tasks that the guarantee includes."""
     ratios = {"19 : 1": 19.0, "4 : 1": 4.0, "1 : 1": 1.0, "1 : 4": 0.25, "0 : 1": 0.0}
     normal = [
         Scenario(
@@ -48,10 +49,10 @@ def scenarios() -> tuple[Scenario, ...]:
     ]
     return (
         *normal,
-        _dice("skewed DSC", "mean .80, a long tail to 0", (1.9, 2.0), subject=1.2, seed=0.12, own=0.5),
-        _dice("near-ceiling DSC", "mean .96", (3.5, 3.6), subject=0.6, seed=0.1, own=0.3),
-        _dice("DSC with ties", "rounded to .1", (1.4, 1.5), subject=1.0, seed=0.12, own=0.5, step=0.1),
-        _dice("clustered DSC", "1 to 5 images a subject", (1.4, 1.5), subject=1.0, seed=0.12, own=0.5, clustered=True),
+        _dice("skewed DSC", "mean .80, a long tail to 0", (1.9, 2.0), subject_sd=1.2, seed_sd=0.12),
+        _dice("near-ceiling DSC", "mean .96", (3.5, 3.6), subject_sd=0.6, seed_sd=0.1, run_subject_sd=0.3),
+        _dice("DSC with ties", "rounded to .1", (1.4, 1.5), subject_sd=1.0, seed_sd=0.12, step=0.1),
+        _dice("clustered DSC", "1 to 5 images per subject", (1.4, 1.5), subject_sd=1.0, seed_sd=0.12, clustered=True),
         _accuracy(),
         _auc("AUC, unbalanced", (1.2, 1.3), seed=0.15),
         _auc("AUC near its ceiling", (2.2, 2.4), seed=0.2),
@@ -60,7 +61,7 @@ def scenarios() -> tuple[Scenario, ...]:
 
 
 def rare_failures(rate: float = 0.03, loss: float = 0.8) -> Scenario:
-    """Outside of the guarantee: a few subjects lose nearly everything under the grouping."""
+    """Return a world outside of the guarantee: a few subjects lose nearly everything under the grouping."""
 
     def draw(rng: np.random.Generator, repetitions: int, seeds: int, subjects: int) -> tuple[Array, Array]:
         shape = (repetitions, seeds, subjects)
@@ -73,7 +74,10 @@ def rare_failures(rate: float = 0.03, loss: float = 0.8) -> Scenario:
 
 
 def many_tasks() -> tuple[Scenario, ...]:
-    """The mean difference of six tasks, two of which share their subjects, as one table (see evidence/joint.py)."""
+    """Return the world of a mean difference of six tasks, two of which share their subjects.
+
+    The tables of the tasks are combined into one (see usaggr/statistics/joint_tables.py).
+    """
     tasks, first_shares = 6, 2
 
     def draw(rng: np.random.Generator, repetitions: int, seeds: int, subjects: int) -> tuple[Array, Array]:
@@ -98,9 +102,13 @@ def many_tasks() -> tuple[Scenario, ...]:
 
 
 def study(seed_sds: tuple[float, ...], families: tuple[int, ...]) -> Callable[..., Array]:
-    """Cells of one task (..., cells, seeds, subjects) whose references are shared within a family (a scale).
+    """Return a function that draws differences of several cells of one task (repetitions, cells, seeds, subjects).
 
-    Each run varies by seed with its own standard deviation; differences of a family share the reference's.
+    Cells of a family (a scale) share the reference's runs, so their differences are correlated.
+
+    Args:
+        seed_sds: Standard deviation between seeds of each cell.
+        families: Family of each cell.
     """
 
     def draw(rng: np.random.Generator, repetitions: int, seeds: int, subjects: int) -> Array:
@@ -112,9 +120,12 @@ def study(seed_sds: tuple[float, ...], families: tuple[int, ...]) -> Callable[..
                 references[family] = 0.02 * rng.standard_normal((repetitions, seeds, 1)) + 0.1 * rng.standard_normal(
                     (repetitions, seeds, subjects)
                 )
-            own = sd * rng.standard_normal((repetitions, seeds, 1))
+            run_effect = sd * rng.standard_normal((repetitions, seeds, 1))
             cells.append(
-                own + subject[:, 0] + 0.1 * rng.standard_normal((repetitions, seeds, subjects)) - references[family]
+                run_effect
+                + subject[:, 0]
+                + 0.1 * rng.standard_normal((repetitions, seeds, subjects))
+                - references[family]
             )
         return np.stack(cells, axis=1)
 
@@ -134,11 +145,24 @@ def _normal(ratio: float) -> Draw:
 
 
 def _dice(
-    name: str, what: str, levels: tuple[float, float], subject: float, seed: float, own: float, step: float = 0.0,
-    clustered: bool = False,
+    name: str, what: str, levels: tuple[float, float], subject_sd: float, seed_sd: float, run_subject_sd: float = 0.5,
+    step: float = 0.0, clustered: bool = False,
 ) -> Scenario:  # fmt: skip
-    """DSC as the logistic of a normal score: of a subject, a run, and a run on a subject."""
-    spread = np.sqrt(subject**2 + seed**2 + own**2)
+    """Return a world in which DSC is the logistic function of a normal score.
+
+    The score is a sum of effects of the subject, of the run, and of the run on the subject.
+
+    Args:
+        name: Name of the world.
+        what: Description for the page.
+        levels: Mean score under the reference and under the grouping.
+        subject_sd: Standard deviation between subjects.
+        seed_sd: Standard deviation between runs.
+        run_subject_sd: Standard deviation of a run's effect on a subject.
+        step: DSC is rounded to multiples of this; 0: not rounded.
+        clustered: Gives each subject 1 to 5 images.
+    """
+    spread = np.sqrt(subject_sd**2 + seed_sd**2 + run_subject_sd**2)
 
     def score(logit: Array) -> Array:
         dice = 1 / (1 + np.exp(-logit))
@@ -148,17 +172,17 @@ def _dice(
         sizes = rng.integers(1, 6, subjects) if clustered else np.ones(subjects, dtype=int)
         place = np.repeat(np.arange(subjects), sizes)
         shape = (repetitions, seeds, place.size)
-        # Half of what a subject does to the score is the same for both groupings.
-        both = rng.standard_normal((repetitions, 1, subjects))
+        # Half of the variance between subjects is common to both groupings.
+        common = rng.standard_normal((repetitions, 1, subjects))
         arms = []
         for level in levels:
             alone = rng.standard_normal((repetitions, 1, subjects))
-            of_subject = subject * np.sqrt(0.5) * (both + alone)[..., place]
-            of_seed = seed * rng.standard_normal((repetitions, seeds, 1))
-            value = score(level + of_subject + of_seed + own * rng.standard_normal(shape))
+            of_subject = subject_sd * np.sqrt(0.5) * (common + alone)[..., place]
+            of_seed = seed_sd * rng.standard_normal((repetitions, seeds, 1))
+            value = score(level + of_subject + of_seed + run_subject_sd * rng.standard_normal(shape))
             if clustered:
-                rows = [mean_pseudovalues(row, place) for row in value.reshape(-1, place.size)]
-                value = np.array(rows).reshape(repetitions, seeds, subjects)
+                pseudovalues = [mean_pseudovalues(row, place) for row in value.reshape(-1, place.size)]
+                value = np.array(pseudovalues).reshape(repetitions, seeds, subjects)
             arms.append(value)
         return arms[1], arms[0]
 
@@ -171,7 +195,7 @@ def _dice(
 
 
 def _accuracy() -> Scenario:
-    """Right or wrong, four in ten subjects wrong."""
+    """Return a world of correct and wrong predictions in which four in ten subjects are wrong."""
     levels, spread = (0.3, 0.4), np.sqrt(1 + 0.1**2 + 0.5**2)
 
     def draw(rng: np.random.Generator, repetitions: int, seeds: int, subjects: int) -> tuple[Array, Array]:
@@ -190,8 +214,8 @@ def _accuracy() -> Scenario:
 
 
 def _auc(name: str, separations: tuple[float, float], seed: float) -> Scenario:
-    """Binormal scores; the rarer class has a third of 30 subjects, 15 % of 100, a tenth of 400."""
-    own = 0.5
+    """Return a world of binormal scores; the rarer class has 10 of 30, 15 of 100 or 40 of 400 subjects."""
+    run_subject_sd = 0.5
 
     def draw(rng: np.random.Generator, repetitions: int, seeds: int, subjects: int) -> tuple[Array, Array]:
         rare = {30: 10, 100: 15, 400: 40}[subjects]
@@ -201,28 +225,28 @@ def _auc(name: str, separations: tuple[float, float], seed: float) -> Scenario:
         arms = []
         for separation in separations:
             gap = separation + seed * rng.standard_normal((repetitions, seeds, 1))
-            value = labels * gap + subject + own * rng.standard_normal((repetitions, seeds, subjects))
-            rows = [
+            value = labels * gap + subject + run_subject_sd * rng.standard_normal((repetitions, seeds, subjects))
+            pseudovalues = [
                 auc_pseudovalues(labels, np.stack([-row, row], axis=1), place) for row in value.reshape(-1, subjects)
             ]
-            arms.append(np.array(rows).reshape(value.shape))
+            arms.append(np.array(pseudovalues).reshape(value.shape))
         return arms[1], arms[0]
 
     from scipy.stats import norm
 
-    spread = np.sqrt(2 * (1 + own**2) + seed**2)
+    spread = np.sqrt(2 * (1 + run_subject_sd**2) + seed**2)
     truth = float(norm.cdf(separations[1] / spread) - norm.cdf(separations[0] / spread))
     what = "10 of 30, 15 of 100, 40 of 400 subjects in the rarer class"
     return Scenario(name, what, truth, draw, by_sample=False)
 
 
 def _three_classes() -> tuple[Scenario, Scenario]:
-    """Macro F1 and MCC of three classes, of which one has half of the subjects and the rarest a fifth or more."""
-    levels, seed, own = (1.0, 1.1), 0.1, 0.7
+    """Return worlds of macro F1 and MCC with three classes, with half, a sixth and a third of the subjects."""
+    levels, seed, run_subject_sd = (1.0, 1.1), 0.1, 0.7
 
     def scores(rng: np.random.Generator, labels: Array, subject: Array, level: float, shape: tuple[int, ...]) -> Array:
         gap = level + seed * rng.standard_normal((*shape[:-1], 1))
-        value = subject + own * rng.standard_normal((*shape, 3))
+        value = subject + run_subject_sd * rng.standard_normal((*shape, 3))
         value += np.eye(3)[labels.astype(int)] * gap[..., None]
         return np.asarray(value)
 
@@ -234,8 +258,10 @@ def _three_classes() -> tuple[Scenario, Scenario]:
             arms = []
             for level in levels:
                 value = scores(rng, labels, subject, level, (repetitions, seeds, subjects))
-                rows = [confusion_pseudovalues(labels, row, place)[metric] for row in value.reshape(-1, subjects, 3)]
-                arms.append(np.array(rows).reshape(repetitions, seeds, subjects))
+                pseudovalues = [
+                    confusion_pseudovalues(labels, row, place)[metric] for row in value.reshape(-1, subjects, 3)
+                ]
+                arms.append(np.array(pseudovalues).reshape(repetitions, seeds, subjects))
             return arms[1], arms[0]
 
         return draw
@@ -246,9 +272,9 @@ def _three_classes() -> tuple[Scenario, Scenario]:
         values = []
         for _ in range(runs):
             subject = rng.standard_normal((subjects, 3))
-            both = [scores(rng, labels, subject, level, (1, subjects))[0] for level in levels]
-            place = np.arange(subjects) % 2  # two subjects of 30,000 samples: only the mean is asked for
-            pair = [confusion_pseudovalues(labels, value, place)[metric].mean() for value in both]
+            values_by_level = [scores(rng, labels, subject, level, (1, subjects))[0] for level in levels]
+            place = np.arange(subjects) % 2  # two subjects of 30,000 samples suffice, since only the mean is used
+            pair = [confusion_pseudovalues(labels, value, place)[metric].mean() for value in values_by_level]
             values.append(pair[1] - pair[0])
         return float(np.mean(values))
 

@@ -1,4 +1,4 @@
-"""Finished sweeps in memory, with known differences between groupings: what a report is made of, without any file."""
+"""Simulated finished sweeps with known differences between groupings: the input of a report, held in memory."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,26 +26,29 @@ GROUPINGS = ("task_specific", "clinical", "unified")
 
 @dataclass(frozen=True)
 class World:
-    """How scores vary; standard deviations in units of the score, of pixels in hundreds for landmarks."""
+    """Random variation of scores: standard deviations in units of the score, or hundreds of pixels for landmarks."""
 
     seeds: int = 3
     subjects: int = 100
     seed_sd: float = 0.015
-    """Of a run's score."""
+    """Standard deviation between runs."""
     subject_sd: float = 0.1
-    """Of a subject under all runs."""
+    """Standard deviation between subjects, common to all runs."""
     grouping_sd: float = 0.05
-    """Of a subject under one grouping."""
+    """Standard deviation between subjects, specific to a grouping."""
     residual_sd: float = 0.05
-    """Of a subject in one run."""
+    """Standard deviation between subjects, specific to a run."""
     scales: tuple[float, ...] = (0.25, 1.0)
 
 
 def draw_sweep(world: World, planted: Mapping[tuple[str, str], float], rng: np.random.Generator) -> Collection:
-    """A sweep in which a grouping changes a task's main score by what is planted: (grouping, task): difference.
+    """Simulate a sweep in which groupings change the main scores of tasks by planted differences.
 
-    Differences are positive where better; of landmarks they are in hundreds of pixels. What is not planted is the same
-    under all groupings.
+    Args:
+        world: Random variation of the scores.
+        planted: Difference by grouping and task, 0 for all others. Positive is better; the unit for landmarks is
+            hundreds of pixels.
+        rng: Random generator.
     """
     tasks = [CATALOGUE[name] for name in TASKS]
     subject = {task.id: world.subject_sd * rng.standard_normal(world.subjects) for task in tasks}
@@ -58,9 +61,11 @@ def draw_sweep(world: World, planted: Mapping[tuple[str, str], float], rng: np.r
                 for seed in range(world.seeds):
                     name = f"{'+'.join(block)}-s{scale}-k{seed}"
                     if name in runs:
-                        known = runs[name]
-                        row = PlanRow(**{**vars(known.row), "groupings": (*known.row.groupings, grouping)})
-                        runs[name] = CollectedRun(row, "done", None, known.result, pseudovalues=known.pseudovalues)
+                        shared_run = runs[name]
+                        row = PlanRow(**{**vars(shared_run.row), "groupings": (*shared_run.row.groupings, grouping)})
+                        runs[name] = CollectedRun(
+                            row, "done", None, shared_run.result, pseudovalues=shared_run.pseudovalues
+                        )
                         continue
                     values = {}
                     for task in block:
@@ -88,19 +93,21 @@ def _blocks(grouping: str, tasks: list[Task]) -> list[tuple[str, ...]]:
 
 
 def _run(row: PlanRow, values: dict[str, Array], world: World) -> CollectedRun:
-    """A finished run; landmarks have an error of (1 - score) in hundreds of pixels."""
-    found, scores, trivial = {}, {}, {}
+    """Make a finished run; landmarks have an error of (1 - score) in hundreds of pixels."""
+    pseudovalues, scores, trivial = {}, {}, {}
     for task_id, score in values.items():
         task = CATALOGUE[task_id]
         metric = main_metric(task.type)
-        own = score if metric.higher_is_better else 100 * (1 - score)
-        found[task_id] = TaskPseudovalues({metric.name: own}, 50 if task.type == "classification" else None)
-        scores[task_id] = {metric.name: float(own.mean())}
+        values_of_metric = score if metric.higher_is_better else 100 * (1 - score)
+        pseudovalues[task_id] = TaskPseudovalues(
+            {metric.name: values_of_metric}, 50 if task.type == "classification" else None
+        )
+        scores[task_id] = {metric.name: float(values_of_metric.mean())}
         trivial[task_id] = {metric.name: 0.3 if metric.higher_is_better else 70.0}
     counts = dict.fromkeys(row.tasks, world.subjects)
     cost = Cost(1.0, 1.0, 1.0, 1.0, 1)
     result = RunResult(scores, trivial, scores, trivial, counts, counts, counts, counts, cost)
-    return CollectedRun(row, "done", None, result, pseudovalues=found)
+    return CollectedRun(row, "done", None, result, pseudovalues=pseudovalues)
 
 
 def _collection(world: World, tasks: list[Task], runs: tuple[CollectedRun, ...]) -> Collection:
@@ -108,6 +115,6 @@ def _collection(world: World, tasks: list[Task], runs: tuple[CollectedRun, ...])
     study = StudyFacts("world", GROUPINGS, GROUPINGS[0], world.scales, seeds, {"base": ()}, 0.95, ("png",), {})
     facts = {task.id: TaskFacts(task, 100, 12, world.subjects, world.subjects) for task in tasks}
     data = DataFacts("", "", "", facts, (), 0, (), {})
-    places = np.arange(world.subjects)
-    folds = {task.id: TestFold(places + i * world.subjects, None) for i, task in enumerate(tasks)}  # type: ignore[arg-type]
+    subjects = np.arange(world.subjects)
+    folds = {task.id: TestFold(subjects + i * world.subjects, None) for i, task in enumerate(tasks)}  # type: ignore[arg-type]
     return Collection((Path("world"),), study, data, runs, 0, folds)
