@@ -1,1 +1,1 @@
-"""Size and speed of networks."""
+"""Parameters, arithmetic and training speed of networks."""

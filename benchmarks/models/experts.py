@@ -1,8 +1,8 @@
-"""What experts cost: training steps with experts against the same network without, in pairs; for docs/models.md.
+"""Measure the cost of experts: training steps with experts and without, in pairs; for docs/models.md.
 
     python -m benchmarks.models.experts [--pairs 9] [--threads 2] [--page docs/models.md]
 
-Ends with status 1 where a step with 8 experts, of which 2 serve a token, takes more than 1.5 times the dense one.
+The exit status is 1 if a step with 8 experts, 2 per token, takes more than 1.5 times as long as a dense one.
 """
 
 import argparse
@@ -22,53 +22,54 @@ from usaggr.models.parameters import ParameterCounts, count_parameters
 
 NETWORK = "model=m2dino_small"
 SETTINGS = ((8, 2), (4, 2), (16, 2), (8, 1), (8, 4), (8, 8))
-"""Experts, and how many serve a token; the first one is what is asked about."""
+"""Numbers of experts, and of experts per token; the requirement is on the first setting."""
 MOST = 1.5
-"""Times a dense step, asked of the first setting."""
+"""Largest permitted time of the first setting, relative to a dense step."""
 BATCH, SIZE = 16, 128
 WARM_UP = 2
 
 
 @dataclass(frozen=True)
 class Compared:
-    """Pairs of training steps: of a network with experts, and of the dense one right before or after it."""
+    """Pairs of training steps: one of a network with experts, and one of the dense network right before or after."""
 
     experts: int
     top_k: int
     counts: ParameterCounts
     floor: float
-    """FLOPs of forward and backward, relative to the dense network's."""
+    """FLOPs of forward and backward pass, relative to the dense network's."""
     pairs: tuple[tuple[StepTime, StepTime], ...]
-    """With experts, dense."""
+    """Times with experts and of the dense network."""
 
     def ratios(self) -> np.ndarray:
-        """Times of whole steps, relative to the dense ones, by pair."""
+        """Return the time of a complete step relative to the dense one, for each pair."""
         return np.array([routed.total / dense.total for routed, dense in self.pairs])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="What experts cost.")
+    """Measure and write the section of the page."""
+    parser = argparse.ArgumentParser(description="Measure the cost of experts.")
     parser.add_argument("--pairs", type=int, default=9)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--page", type=Path, default=Path("docs/models.md"))
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
-    found = compare(NETWORK, SETTINGS, options.pairs, BATCH, SIZE)
-    text = report(found, machine(options.threads))
+    compared = compare(NETWORK, SETTINGS, options.pairs, BATCH, SIZE)
+    text = report(compared, machine(options.threads))
     write_part(options.page, "experts", text)
     print(text)
-    ratio = float(np.median(found[0].ratios()))
-    print(f"{options.page}: {ratio:.2f} times the dense step, asked: at most {MOST}")
+    ratio = float(np.median(compared[0].ratios()))
+    print(f"{options.page}: {ratio:.2f} times the dense step; required: at most {MOST}")
     return 1 if ratio > MOST else 0
 
 
 def compare(
     network: str, settings: Sequence[tuple[int, int]], pairs: int, batch_size: int, image_size: int
 ) -> list[Compared]:
-    """Train each setting and the dense network in turns."""
+    """Time training steps of each setting and of the dense network in turns."""
     dense = TrainingStep([network, "model.conditioning=none"], batch_size, image_size)
     dense_flops = step_flops(dense)
-    found = []
+    compared = []
     for experts, top_k in settings:
         overrides = [network, f"model.experts.count={experts}", f"model.experts.top_k={top_k}"]
         routed = TrainingStep(overrides, batch_size, image_size)
@@ -76,33 +77,35 @@ def compare(
         for _ in range(WARM_UP):
             routed(), dense()
         times = tuple(_pair(routed, dense, routed_first=i % 2 == 0) for i in range(pairs))
-        found.append(Compared(experts, top_k, count_parameters(routed.network), floor, times))
-        print(f"{experts} experts, {top_k} a token: {np.median(found[-1].ratios()):.2f}", file=sys.stderr, flush=True)
+        compared.append(Compared(experts, top_k, count_parameters(routed.network), floor, times))
+        print(
+            f"{experts} experts, {top_k} per token: {np.median(compared[-1].ratios()):.2f}", file=sys.stderr, flush=True
+        )
         del routed
         gc.collect()
-    return found
+    return compared
 
 
-def report(found: Sequence[Compared], where: str) -> str:
-    """The part of the page."""
-    rows = []
-    for of in found:
-        low, ratio, high = np.percentile(of.ratios(), [25, 50, 75])
-        routed, dense = _median([pair[0] for pair in of.pairs]), _median([pair[1] for pair in of.pairs])
-        counts = [number(of.counts.total), number(of.counts.active)]
+def report(compared: Sequence[Compared], where: str) -> str:
+    """Return the section of the page."""
+    lines = []
+    for setting in compared:
+        low, ratio, high = np.percentile(setting.ratios(), [25, 50, 75])
+        routed, dense = _median([pair[0] for pair in setting.pairs]), _median([pair[1] for pair in setting.pairs])
+        counts = [number(setting.counts.total), number(setting.counts.active)]
         times = [f"{routed.gradient:.2f} ({dense.gradient:.2f})", f"{routed.update:.3f} ({dense.update:.3f})"]
-        step = [f"{of.floor:.2f}", f"{ratio:.2f} ({low:.2f} to {high:.2f})"]
-        rows.append([str(of.experts), str(of.top_k), *counts, *step, *times])
-    columns = ("experts", "serve a token", "parameters", "active", "arithmetic", "training step (quartiles)",
+        step = [f"{setting.floor:.2f}", f"{ratio:.2f} ({low:.2f} to {high:.2f})"]
+        lines.append([str(setting.experts), str(setting.top_k), *counts, *step, *times])
+    columns = ("experts", "per token", "parameters", "active", "arithmetic", "training step (quartiles)",
                "forward and backward, s (dense)", "update, s (dense)")  # fmt: skip
     opening = _OPENING.format(
-        pairs=len(found[0].pairs), batch=BATCH, size=SIZE, where=where, most=MOST, floor=found[0].floor
+        pairs=len(compared[0].pairs), batch=BATCH, size=SIZE, where=where, most=MOST, floor=compared[0].floor
     )
-    return f"{prose(opening)}\n\n{table(columns, rows)}"
+    return f"{prose(opening)}\n\n{table(columns, lines)}"
 
 
 def _pair(routed: TrainingStep, dense: TrainingStep, routed_first: bool) -> tuple[StepTime, StepTime]:
-    """A step of each; which comes first alternates, so that a machine that slows down favours none."""
+    """Time a step of each network; callers alternate the order, so that a machine that slows down favors none."""
     if routed_first:
         return routed(), dense()
     second = dense()
@@ -114,11 +117,11 @@ def _median(times: Sequence[StepTime]) -> StepTime:
 
 
 _OPENING = """
-Training steps (forward, loss, backward, clipping, AdamW) of `model=m2dino_small` with experts in its later half,
-relative to the same network without (`model.conditioning=none`): medians of {pairs} pairs of steps in turns, {batch}
-images of {size} px of four tasks, one of each type, on noise. *Arithmetic*: FLOPs of forward and backward, relative to
-the dense network's, which is what a machine of arithmetic alone would take. Asked of 8 experts of which 2 serve a
-token: at most {most}. {where}.
+Time of a training step (forward, loss, backward, clipping, AdamW) of `model=m2dino_small` with experts in its later
+half, relative to the same network without experts (`model.conditioning=none`): medians of {pairs} pairs of steps in
+turns, on noise, with {batch} images of {size} px for four tasks, one of each type. *Arithmetic*: FLOPs of forward and
+backward pass relative to the dense network, that is, the ratio if only arithmetic took time. Required for 8 experts, 2
+per token: at most {most}. {where}.
 """
 
 

@@ -1,8 +1,8 @@
-"""Parameters, arithmetic and speed of all networks; for docs/models.md.
+"""Measure parameters, arithmetic and training speed of all networks; for docs/models.md.
 
     python -m benchmarks.models.models [--repetitions 5] [--threads 2] [--page docs/models.md]
 
-With a GPU, the networks' throughput there too (benchmarks/training/throughput.py).
+On a machine with a GPU, the networks' throughput there is measured too (benchmarks/training/throughput.py).
 """
 
 import argparse
@@ -19,35 +19,36 @@ from benchmarks.training.throughput import GPU_BATCH, GPU_NETWORKS, GPU_SIZE, GP
 from benchmarks.training.training_step import TrainingStep, median_rate
 
 SIZES = (128, 256)
-"""Pixels a side of the images that steps are timed with."""
+"""Height and width of the images of timed steps, in pixels."""
 BATCH = 8
 MOST_SECONDS = 20.0
-"""Of the counted steps of a network and size; 3 steps at least are counted."""
+"""Seconds after which the timed steps of a network and size end; at least 3 steps are timed."""
 FEW = 5
-"""Fewer steps than this are said to be few."""
+"""Rates from fewer steps than this are marked on the page."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A network, and how fast it trains."""
+    """A network and its training rates."""
 
     facts: Facts
     rates: tuple[tuple[float, int], ...]
-    """By size: examples a second, and how many steps were counted."""
+    """Examples per second and number of timed steps, for each image size."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="Parameters, arithmetic and speed of all networks.")
+    """Measure all networks and write the sections of the page."""
+    parser = argparse.ArgumentParser(description="Measure parameters, arithmetic and speed of all networks.")
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--page", type=Path, default=Path("docs/models.md"))
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
-    found = []
+    measured = []
     for overrides in NETWORKS:
-        found.append(measure_network(overrides, options.repetitions, BATCH, SIZES))
-        print(" ".join(overrides), *(f"{rate:.2f}/s" for rate, _ in found[-1].rates), file=sys.stderr, flush=True)
-    text = report(found, machine(options.threads))
+        measured.append(measure_network(overrides, options.repetitions, BATCH, SIZES))
+        print(" ".join(overrides), *(f"{rate:.2f}/s" for rate, _ in measured[-1].rates), file=sys.stderr, flush=True)
+    text = report(measured, machine(options.threads))
     write_part(options.page, "models", text)
     print(text)
     if torch.cuda.is_available():
@@ -56,12 +57,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         write_part(options.page, "models on a GPU", text)
         print(text)
     else:
-        print("no GPU: the page's table of throughput on one stays as it is")
+        print("no GPU: the page's table of throughput on a GPU is not changed")
     return 0
 
 
 def measure_network(overrides: tuple[str, ...], repetitions: int, batch_size: int, sizes: Sequence[int]) -> Measured:
-    """Time a network's training steps on the CPU, and count what it holds."""
+    """Time a network's training steps on the CPU, and count its parameters and FLOPs."""
     rates = []
     step = TrainingStep(overrides, batch_size, sizes[0])
     for size in sizes:
@@ -70,30 +71,32 @@ def measure_network(overrides: tuple[str, ...], repetitions: int, batch_size: in
     return Measured(facts(overrides, step.network), tuple(rates))
 
 
-def report(found: Sequence[Measured], where: str) -> str:
-    """The part of the page."""
-    rows = []
-    for of in found:
-        counts, parts = of.facts.counts, of.facts.counts.by_role
-        sizes = [parts.get(part, 0) for part in ("backbone", "experts", "conditioning", "decoder", "heads")]
+def report(measured: Sequence[Measured], where: str) -> str:
+    """Return the section of the page."""
+    lines = []
+    for network in measured:
+        counts, parts = network.facts.counts, network.facts.counts.by_role
+        sizes = [parts.get(name, 0) for name in ("backbone", "experts", "conditioning", "decoder", "heads")]
         cells = [number(count) for count in (counts.total, counts.active, *sizes)]
-        speeds = [three_digits(rate) + ("*" if steps < FEW else "") for rate, steps in of.rates]
-        rows.append([f"`{' '.join(of.facts.overrides)}`", *cells, three_digits(of.facts.forward_flops / 1e9), *speeds])
+        speeds = [three_digits(rate) + ("*" if steps < FEW else "") for rate, steps in network.rates]
+        lines.append(
+            [f"`{' '.join(network.facts.overrides)}`", *cells, three_digits(network.facts.forward_flops / 1e9), *speeds]
+        )
     columns = ("network", "parameters", "active", "backbone", "experts", "conditioning", "decoder", "4 heads",
                f"GFLOPs at {FLOP_SIZE} px", *(f"examples/s at {size} px" for size in SIZES))  # fmt: skip
-    few = min(steps for of in found for _, steps in of.rates)
+    few = min(steps for network in measured for _, steps in network.rates)
     starred = _FEW.format(few=few) if few < FEW else ""
-    return f"{prose(_OPENING.format(batch=BATCH, where=where, few=starred))}\n\n{table(columns, rows)}"
+    return f"{prose(_OPENING.format(batch=BATCH, where=where, few=starred))}\n\n{table(columns, lines)}"
 
 
 _OPENING = """
-Each with four heads, one of a type. *Active*: parameters that serve one task. *Conditioning*: routers and embeddings or
-adapters of the four tasks. *GFLOPs*: forward pass of one image for a segmentation task; convolutions and matrix
-products, those of attention too, two for a multiplication with its addition. *Examples/s*: training (forward, loss,
-backward, clipping, AdamW), {batch} images of the four tasks in a batch, on noise, medians of at least 5 steps{few}.
-{where}.
+Each network has four heads, one per task type. *Active*: parameters that one task uses. *Conditioning*: routers and
+embeddings or adapters of the four tasks. *GFLOPs*: forward pass of one image of a segmentation task; convolutions and
+matrix products, including those of attention, where a multiplication with its addition counts as two. *Examples/s*:
+training (forward, loss, backward, clipping, AdamW) on noise, with {batch} images of the four tasks per batch; medians
+of at least 5 steps{few}. {where}.
 """
-_FEW = " (where marked *, of {few}, since they take long)"
+_FEW = " (marked *: {few} steps, because they take long)"
 
 
 if __name__ == "__main__":

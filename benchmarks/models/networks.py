@@ -1,4 +1,4 @@
-"""The networks that the benchmarks of models compare, what they hold, and what a forward pass of each computes."""
+"""Networks that the benchmarks of models compare, with their parameters and the FLOPs of a forward pass."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,44 +26,44 @@ NETWORKS: tuple[tuple[str, ...], ...] = (
     ("model=m2dino_small", "model.conditioning=film"),
     ("model=m2dino",),
 )
-"""As overrides of the configuration."""
+"""Compared networks, as overrides of the configuration."""
 FLOP_SIZE = 256
-"""Pixels a side of the image that FLOPs are counted for."""
+"""Height and width of the image for which FLOPs are counted, in pixels."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a network without timing it."""
+    """Properties of a network that need no timing."""
 
     overrides: tuple[str, ...]
     counts: ParameterCounts
     forward_flops: float
-    """Of one image of FLOP_SIZE pixels a side, of a segmentation task."""
+    """FLOPs for one image of FLOP_SIZE x FLOP_SIZE pixels of a segmentation task."""
 
 
 def facts(overrides: tuple[str, ...], network: MultiTaskNetwork) -> Facts:
-    """Count a network's parameters, which has a head for each of TASKS, and the FLOPs of a forward pass.
+    """Count the parameters of a network with a head for each of TASKS, and the FLOPs of a forward pass.
 
-    The network is left in evaluation mode.
+    The network is in evaluation mode afterwards.
     """
-    image, rows = torch.randn(1, 3, FLOP_SIZE, FLOP_SIZE), {TASKS[0].id: torch.tensor([0])}
+    image, batch_indices = torch.randn(1, 3, FLOP_SIZE, FLOP_SIZE), {TASKS[0].id: torch.tensor([0])}
     network.eval()
     with torch.inference_mode():
-        flops = counted_flops(lambda: network(image, rows))
+        flops = counted_flops(lambda: network(image, batch_indices))
     return Facts(overrides, count_parameters(network), flops)
 
 
 def step_flops(step: TrainingStep) -> float:
-    """FLOPs of the forward and backward pass of a training step; the optimiser's are not counted."""
+    """Return the FLOPs of a training step's forward and backward pass, without the optimizer."""
     flops = counted_flops(step.gradient)
     step.discard()
     return flops
 
 
 def counted_flops(work: Callable[[], object]) -> float:
-    """FLOPs of convolutions and matrix products, those of attention too: two for a multiplication with its addition.
+    """Return the FLOPs of convolutions and matrix products; a multiplication with its addition counts as two.
 
-    Attention is computed as plain matrix products meanwhile, since torch does not count its CPU kernel.
+    Attention is computed as plain matrix products meanwhile, because torch does not count its CPU kernel.
     """
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         work()
@@ -71,7 +71,11 @@ def counted_flops(work: Callable[[], object]) -> float:
 
 
 def bare_backbone(overrides: tuple[str, ...]) -> int | None:
-    """Parameters of the transformer that m2dino starts from, as timm builds it without a head; None for others."""
+    """Return the parameters of the transformer that m2dino starts from, as timm builds it without a head.
+
+    Returns:
+        Number of parameters; None for other networks.
+    """
     model = study_of(overrides, 1, FLOP_SIZE).model
     if not isinstance(model, M2DinoConfig):
         return None

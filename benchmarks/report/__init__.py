@@ -1,1 +1,1 @@
-"""Time and memory of reports."""
+"""Time and memory of building reports."""

@@ -1,9 +1,10 @@
-"""Time and memory of building a report at the size of the paper's study.
+"""Measure time and memory of building a report at the size of the paper's study.
 
     python -m benchmarks.report.report_build [--folder DIR] [--keep]
 
-420 runs of 27 tasks under three groupings, with predictions for 8,000 test samples for each grouping, scale and seed
-(masks of 256 x 256 pixels among them), made up by the factory of the tests. The report is built in its own process.
+The sweep has 420 runs of 27 tasks under three groupings, with predictions for 8,000 test samples for each grouping,
+scale and seed, including masks of 256 x 256 pixels. A factory of the tests makes these results up. The report is built
+in a new process.
 """
 
 import argparse
@@ -36,7 +37,7 @@ print(json.dumps({"seconds": seconds, "peak_mib": mib, "page_mib": size}))
 
 
 def make_sweep(folder: Path) -> int:
-    """Write the sweep; returns its number of runs."""
+    """Write the sweep and return its number of runs."""
     tasks = tuple(CATALOGUE)
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:256, :256]
@@ -66,7 +67,7 @@ def make_sweep(folder: Path) -> int:
 
 
 def _curve(tasks: tuple[str, ...]) -> str:
-    """A curve of ten validations that rises and levels off."""
+    """Return a learning curve of ten validations that rises and levels off."""
     names = [f"{task}:{main_metric(CATALOGUE[task].type).name}" for task in tasks]
     lines = [",".join(["step", "progress", "learning_rate", "training_loss", "val_loss", "skill", *names])]
     for i in range(1, 11):
@@ -79,15 +80,18 @@ def _curve(tasks: tuple[str, ...]) -> str:
 
 
 def main() -> None:
+    """Make the sweep, build its report, and print time and memory."""
     parser = argparse.ArgumentParser(description="Time and memory of building a report of the paper's size.")
-    parser.add_argument("--folder", type=Path, help="where the sweep is made, or stands already")
-    parser.add_argument("--keep", action="store_true", help="leave the sweep there")
+    parser.add_argument(
+        "--folder", type=Path, help="folder of the sweep, which is made if it is empty; default: a temporary one"
+    )
+    parser.add_argument("--keep", action="store_true", help="do not remove the sweep afterwards")
     options = parser.parse_args()
     folder = options.folder or Path(tempfile.mkdtemp()) / "paper"
     runs = len(list(folder.glob("runs/*"))) or make_sweep(folder)
     print(f"{runs} runs in {folder}", file=sys.stderr)
-    done = subprocess.run([sys.executable, "-c", _BUILD, str(folder)], capture_output=True, text=True, check=True)
-    print(json.dumps({"runs": runs, **json.loads(done.stdout)}))
+    build = subprocess.run([sys.executable, "-c", _BUILD, str(folder)], capture_output=True, text=True, check=True)
+    print(json.dumps({"runs": runs, **json.loads(build.stdout)}))
     if not options.keep:
         shutil.rmtree(folder)
 

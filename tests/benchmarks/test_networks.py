@@ -1,3 +1,5 @@
+"""Tests of the parameters, FLOPs and training steps that the benchmarks of networks measure."""
+
 import pytest
 import torch
 
@@ -12,19 +14,19 @@ TINY = "model=m2dino_tiny"
 
 
 @pytest.mark.parametrize("overrides", [o for o in NETWORKS if o[0].startswith("model=m2dino")], ids=" ".join)
-def test_the_backbone_has_as_many_parameters_as_timms_own(overrides: tuple[str, ...]) -> None:
+def test_the_backbone_has_as_many_parameters_as_in_timm(overrides: tuple[str, ...]) -> None:
     model = study_of(overrides, 1, 256).model
     assert isinstance(model, M2DinoConfig)
     with torch.device("meta"):
         counts = count_parameters(build_network(model, TASKS, seed=0))
         bare = bare_backbone(overrides)
-    # One of the experts is the MLP that stood there.
+    # One of the experts replaces the MLP of the block.
     experts = counts.by_role.get("experts", 0)
     assert counts.by_role["backbone"] + experts // model.experts.count == bare
     assert (experts > 0) == (model.conditioning == "experts")
 
 
-def test_other_networks_have_no_transformer_to_be_compared_with() -> None:
+def test_networks_other_than_m2dino_have_no_transformer() -> None:
     assert bare_backbone(("model=tiny",)) is None
 
 
@@ -37,22 +39,22 @@ def test_flops_of_a_transformer_are_those_of_its_matrix_products() -> None:
     block = 2 * tokens * width * (3 * width + width + 2 * hidden) + 2 * 2 * tokens**2 * width
     embedding = 2 * patches * width * 3 * vit.patch**2
     with torch.inference_mode():
-        found = counted_flops(lambda: vit(torch.randn(1, 3, 64, 64)))
-    assert found == vit.depth * block + embedding
+        flops = counted_flops(lambda: vit(torch.randn(1, 3, 64, 64)))
+    assert flops == vit.depth * block + embedding
 
 
 @pytest.mark.slow
-def test_experts_cost_by_how_many_serve_a_token_and_not_by_how_many_there_are() -> None:
+def test_the_cost_of_experts_depends_on_their_number_per_token_and_not_on_their_total_number() -> None:
     def flops(experts: int, top_k: int) -> float:
         overrides = [TINY, f"model.experts.count={experts}", f"model.experts.top_k={top_k}"]
         return step_flops(TrainingStep(overrides, 4, 64))
 
-    few, many, more_a_token = flops(4, 2), flops(8, 2), flops(8, 4)
-    assert few <= many < 1.01 * few  # the router has more outputs
-    assert more_a_token > 1.15 * many
+    few, more_experts, more_a_token = flops(4, 2), flops(8, 2), flops(8, 4)
+    assert few <= more_experts < 1.01 * few  # the router has more outputs
+    assert more_a_token > 1.15 * more_experts
 
 
-def test_a_training_step_trains_every_part() -> None:
+def test_a_training_step_trains_all_components() -> None:
     step = TrainingStep([TINY], 4, 64)
     before = {name: parameter.detach().clone() for name, parameter in step.network.named_parameters()}
     time = step()
@@ -63,7 +65,7 @@ def test_a_training_step_trains_every_part() -> None:
     assert all(parameter.grad is None for parameter in step.network.parameters())
 
 
-def test_at_least_three_steps_are_counted_however_long_they_take() -> None:
+def test_at_least_three_steps_are_timed_even_if_they_take_long() -> None:
     rate, steps = median_rate(TrainingStep(["model=tiny"], 4, 64), repetitions=9, most_seconds=0.0)
     assert steps == 3
     assert rate > 0
@@ -71,7 +73,7 @@ def test_at_least_three_steps_are_counted_however_long_they_take() -> None:
 
 def test_facts_are_of_a_segmentation_task_with_all_heads_counted() -> None:
     network = build_network(study_of(["model=tiny"], 1, 256).model, TASKS, seed=0)
-    found = facts(("model=tiny",), network)
-    assert sum(found.counts.by_role.values()) == sum(parameter.numel() for parameter in network.parameters())
-    assert found.counts.active < found.counts.total
-    assert found.forward_flops > 0
+    network_facts = facts(("model=tiny",), network)
+    assert sum(network_facts.counts.by_role.values()) == sum(parameter.numel() for parameter in network.parameters())
+    assert network_facts.counts.active < network_facts.counts.total
+    assert network_facts.forward_flops > 0
