@@ -1,1 +1,1 @@
-"""Whether a sweep's verdicts come out as planted, with networks that are trained: docs/planted.md."""
+"""Tests of a sweep's verdicts on trained networks whose true differences are known; for docs/planted.md."""

@@ -1,9 +1,10 @@
-"""Whether verdicts come out as planted, with networks that are trained: writes the parts of docs/planted.md.
+"""Compare the verdicts on trained networks with planted differences; writes the sections of docs/planted.md.
 
     python -m benchmarks.planted [pool] [scale] [affinity] [--seeds 40] [--draws 500] [--jobs 1] [--outputs outputs]
 
-All are ordinary sweeps (benchmarks/planted/sweeps): the same command goes on where it was stopped, and more seeds add
-to those that are there. Studies of 5 seeds are drawn from pools without replacement and judged as a report does.
+All sections use ordinary sweeps (benchmarks/planted/sweeps). The same command continues an interrupted sweep, and a
+larger number of seeds adds to the finished ones. Studies of 5 seeds are drawn from these pools without replacement and
+judged as in a report.
 """
 
 import argparse
@@ -30,59 +31,64 @@ from usaggr.data.show.sample_sheet import draw_sheet
 from usaggr.progress import RichProgress
 
 SIZE = 5
-"""Seeds of a drawn study."""
+"""Number of seeds of a drawn study."""
 PLANTED = "relations"
-"""The grouping whose blocks are the related tasks, the conflicting and the unrelated ones."""
+"""Grouping with one block each of related, conflicting and unrelated tasks."""
 SCALE_SEEDS, STRUCTURE_SEEDS = 12, 8
-"""Of the studies beside the pool, at the most."""
+"""Largest numbers of seeds of the studies of scale and of affinity."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="Whether verdicts come out as planted.")
+    """Train what is missing, judge, write the sections, and return 1 if a target is not met."""
+    parser = argparse.ArgumentParser(description="Compare the verdicts on trained networks with planted differences.")
     parser.add_argument(
-        "parts", nargs="*", choices=[[], *PARTS], metavar="PART", help=f"{', '.join(PARTS)}; unless given, all"
+        "parts", nargs="*", choices=[[], *PARTS], metavar="SECTION", help=f"{', '.join(PARTS)}; default: all"
     )
     parser.add_argument("--seeds", type=int, default=40)
     parser.add_argument("--draws", type=int, default=500)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--outputs", type=Path, default=Path("outputs"))
     parser.add_argument("--page", type=Path, default=Path("docs/planted.md"))
-    asked = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     wrong: list[str] = []
-    for part in asked.parts or PARTS:
-        text, failed = PARTS[part](asked)
+    for name in options.parts or PARTS:
+        text, failed = PARTS[name](options)
         outcome = "All targets are met." if not failed else f"**Not met: {'; '.join(failed)}.**"
-        write_part(asked.page, part, f"{text}\n\n{prose(f'{outcome} {machine(1)}.')}")
+        write_part(options.page, name, f"{text}\n\n{prose(f'{outcome} {machine(1)}.')}")
         wrong += failed
-    print(f"{asked.page}: {len(wrong)} checks fail" + "".join(f"\n- {line}" for line in wrong))
+    print(f"{options.page}: {len(wrong)} checks fail" + "".join(f"\n- {line}" for line in wrong))
     return 1 if wrong else 0
 
 
-def pool_part(asked: argparse.Namespace) -> tuple[str, list[str]]:
-    """The part of the page about the pool, with its pictures, and what is not as asked."""
-    pool, deltas = measure_pool(train("planted", [], asked.seeds, asked.jobs, asked.outputs), asked.draws, asked.jobs)
-    images = asked.page.parent / "images"
+def pool_part(options: argparse.Namespace) -> tuple[str, list[str]]:
+    """Return the section about gains and losses, whose pictures it writes, and the targets that are not met."""
+    pool, deltas = measure_pool(
+        train("planted", [], options.seeds, options.jobs, options.outputs), options.draws, options.jobs
+    )
+    images = options.page.parent / "images"
     images.mkdir(parents=True, exist_ok=True)
-    figure, sheet = (images / f"{asked.page.stem}{what}.png" for what in ("", "_phantoms"))
+    figure, sheet = (images / f"{options.page.stem}{what}.png" for what in ("", "_phantoms"))
     draw_figure(pool, deltas, figure)
     data = compose_study("planted", (), HERE).data
     draw_sheet(load_dataset(data, RichProgress()), sheet, data.max_pixels, per_task=4)
     return page.report(pool, f"images/{figure.name}", f"images/{sheet.name}"), page.failures(pool)
 
 
-def scale_part(asked: argparse.Namespace) -> tuple[str, list[str]]:
-    """The part of the page about dependence on scale."""
-    seeds = min(asked.seeds, SCALE_SEEDS)
-    found = [scale.measure_slopes(world, seeds, asked.jobs, asked.outputs, asked.draws, SIZE) for world in scale.WORLDS]
-    return scale.section(found), scale.failures(found)
+def scale_part(options: argparse.Namespace) -> tuple[str, list[str]]:
+    """Return the section about dependence on scale, and the targets that are not met."""
+    seeds = min(options.seeds, SCALE_SEEDS)
+    measured = [
+        scale.measure_slopes(world, seeds, options.jobs, options.outputs, options.draws, SIZE) for world in scale.WORLDS
+    ]
+    return scale.section(measured), scale.failures(measured)
 
 
-def affinity_part(asked: argparse.Namespace) -> tuple[str, list[str]]:
-    """The part of the page about groupings by affinity."""
-    seeds = min(asked.seeds, STRUCTURE_SEEDS)
-    worlds = [structure.measure_structures(world, seeds, asked.jobs, asked.outputs) for world in structure.WORLDS]
-    found = [of for of_world, _ in worlds for of in of_world]
-    return structure.section(found, [cost for _, cost in worlds]), structure.failures(found)
+def affinity_part(options: argparse.Namespace) -> tuple[str, list[str]]:
+    """Return the section about groupings by affinity, and the targets that are not met."""
+    seeds = min(options.seeds, STRUCTURE_SEEDS)
+    worlds = [structure.measure_structures(world, seeds, options.jobs, options.outputs) for world in structure.WORLDS]
+    measured = [structure_ for structures, _ in worlds for structure_ in structures]
+    return structure.section(measured, [cost for _, cost in worlds]), structure.failures(measured)
 
 
 PARTS: dict[str, Callable[[argparse.Namespace], tuple[str, list[str]]]] = {
@@ -90,11 +96,20 @@ PARTS: dict[str, Callable[[argparse.Namespace], tuple[str, list[str]]]] = {
     "scale": scale_part,
     "affinity": affinity_part,
 }
-"""By the names of their markers on the page, in its order."""
+"""Functions that measure the sections, by the names of their markers, in the order of the page."""
 
 
 def measure_pool(collection: Collection, draws: int, jobs: int) -> tuple[Pool, dict[str, NDArray[np.float64]]]:
-    """The pool as the page tells it, and each task's differences by seed under that grouping."""
+    """Judge studies drawn from a pool.
+
+    Args:
+        collection: Finished sweep of all seeds.
+        draws: Number of drawn studies.
+        jobs: Number of processes.
+
+    Returns:
+        Measurements for the page, and the difference of each seed per task under the grouping PLANTED.
+    """
     relations = relations_of(collection)
     truth = truths(collection)
     planted = [cell for cell in truth if cell[0] == PLANTED and relations[cell[2]] in EXPECTED]
@@ -113,19 +128,19 @@ def measure_pool(collection: Collection, draws: int, jobs: int) -> tuple[Pool, d
     )  # fmt: skip
     observations = observe(collection)
     pairs = pairs_of(observations[observations["main"]], collection.study.reference)
-    own = pairs[pairs["grouping"] == PLANTED].groupby("task")["delta"]
-    return pool, {str(task): np.asarray(values, dtype=float) for task, values in own}
+    under_grouping = pairs[pairs["grouping"] == PLANTED].groupby("task")["delta"]
+    return pool, {str(task): np.asarray(values, dtype=float) for task, values in under_grouping}
 
 
 def relations_of(collection: Collection) -> dict[str, str]:
-    """Task: what is planted, from the study's own configuration; in the order in which the page tells it."""
+    """Return what is planted in each task, from the study's configuration, in the order of the page."""
     synthetic = collection.study.setting("data.synthetic")
-    found: dict[str, str] = {}
+    relations: dict[str, str] = {}
     for task, partner in synthetic["related"].items():
-        found |= {partner: "related", task: "related"}
+        relations |= {partner: "related", task: "related"}
     for task, partner in synthetic["conflicting"].items():
-        found |= {partner: "conflicting", task: "labels by lot"}
-    return found | {task: "unrelated" for task in collection.tasks if task not in found}
+        relations |= {partner: "conflicting", task: "random labels"}
+    return relations | {task: "unrelated" for task in collection.tasks if task not in relations}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Small studies drawn from a pool of many seeds, each judged by the code that makes the tables of a report."""
+"""Small studies drawn from a pool of many seeds, each judged by the code that makes a report's tables."""
 
 import itertools
 from collections import Counter
@@ -15,49 +15,56 @@ from usaggr.analysis.comparison import pairs_of
 from usaggr.analysis.observations import observe
 
 Cell = tuple[str, float | int, str]
-"""grouping, scale, task"""
+"""Grouping, scale and task."""
 WRONG = ("gain", "loss")
-"""Verdicts that are false where nothing differs."""
+"""Verdicts that are false if nothing differs."""
 
 
 @dataclass(frozen=True)
 class Truth:
-    """What the whole pool says of a cell."""
+    """True difference of a cell, estimated from all seeds of the pool."""
 
     delta: float
     """Mean difference of the main metric from the reference, over all seeds of the pool."""
     sd: float
-    """Of a seed's difference."""
+    """Standard deviation of the difference between seeds."""
     seeds: int
+    """Number of seeds of the pool."""
     reference: float
-    """Mean of the reference's score."""
+    """Mean score of the reference."""
 
     @property
     def error(self) -> float:
-        """Standard error of delta, by seeds alone: the test subjects are the same for all."""
+        """Standard error of delta over seeds alone, because the test subjects are the same for all."""
         return float(self.sd / np.sqrt(self.seeds))
 
 
 def truths(pool: Collection) -> dict[Cell, Truth]:
-    """Of all cells that are not the reference's own run."""
+    """Return the true difference of each cell that does not use the same run as the reference."""
     observations = observe(pool)
     pairs = pairs_of(observations[observations["main"]], pool.study.reference)
     pairs = pairs[~pairs["same"] & pairs["delta"].notna()]
-    found: dict[Cell, Truth] = {}
-    for _, rows in pairs.groupby(["grouping", "scale", "task"], sort=False):
-        first, delta = rows.iloc[0], rows["delta"]
-        mean = float(rows["value_reference"].mean())
-        found[str(first["grouping"]), first["scale"], str(first["task"])] = Truth(
+    truths_: dict[Cell, Truth] = {}
+    for _, differences in pairs.groupby(["grouping", "scale", "task"], sort=False):
+        first, delta = differences.iloc[0], differences["delta"]
+        mean = float(differences["value_reference"].mean())
+        truths_[str(first["grouping"]), first["scale"], str(first["task"])] = Truth(
             float(delta.mean()), float(delta.std()), len(delta), mean
         )
-    return found
+    return truths_
 
 
 def seed_draws(seeds: Sequence[int], size: int, draws: int, rng: np.random.Generator) -> Iterator[tuple[int, ...]]:
-    """Seeds of so many studies, each `size` different ones of the pool's.
+    """Draw the seeds of several studies from a pool without replacement.
+
+    Args:
+        seeds: Seeds of the pool.
+        size: Number of seeds of a study.
+        draws: Number of studies.
+        rng: Random generator.
 
     Raises:
-        ValueError: the pool is too small to draw from.
+        ValueError: if the pool has fewer than `size` seeds.
     """
     if len(seeds) < size:
         raise ValueError(f"{size} seeds cannot be drawn from {len(seeds)}")
@@ -66,7 +73,7 @@ def seed_draws(seeds: Sequence[int], size: int, draws: int, rng: np.random.Gener
 
 
 def of_seeds(pool: Collection, seeds: Sequence[int], margin: float | None = None) -> Collection:
-    """The study that would have had these seeds alone, and this margin (None: the pool's own)."""
+    """Return the study with these seeds alone, and with this margin (None: that of the pool)."""
     study = pool.study
     settings: dict[str, Any] = dict(study.settings)
     if margin is not None:
@@ -77,25 +84,33 @@ def of_seeds(pool: Collection, seeds: Sequence[int], margin: float | None = None
 
 @dataclass(frozen=True)
 class Judged:
-    """Over all draws from a pool."""
+    """Counts of verdicts over draws from a pool."""
 
     draws: int
     verdicts: Mapping[tuple[Cell, str], int]
-    """How often a cell has a verdict; empty where it has none."""
+    """Number of draws by cell and verdict; the verdict is empty if the cell has none."""
     false_families: Mapping[str, int]
-    """Grouping: draws in which any cell where nothing is planted has a gain or loss."""
+    """Number of draws, by grouping, in which a cell without planted difference has a gain or loss."""
     opposite: Mapping[str, int]
-    """Grouping: draws in which any cell has a gain or loss against the sign of the pool's own difference."""
+    """Number of draws, by grouping, in which a gain or loss has the opposite sign of the pool's difference."""
 
     def rate(self, cell: Cell, verdict: str) -> float:
-        """Share of draws in which a cell has a verdict."""
+        """Return the share of draws in which a cell has a verdict."""
         return self.verdicts.get((cell, verdict), 0) / self.draws
 
 
 def judge_draws(
     pool: Collection, draws: Sequence[tuple[int, ...]], margin: float, null: Sequence[Cell], truth: Mapping[Cell, Truth]
 ) -> Judged:
-    """Judge the study of each draw as a report does; `null` are the cells where nothing is planted."""
+    """Judge the study of each draw as in a report.
+
+    Args:
+        pool: Finished sweep of all seeds.
+        draws: Seeds of each drawn study.
+        margin: Margin of no loss.
+        null: Cells without planted difference.
+        truth: True difference of each cell.
+    """
     verdicts: Counter[tuple[Cell, str]] = Counter()
     false: Counter[str] = Counter()
     opposite: Counter[str] = Counter()
@@ -116,8 +131,8 @@ def judge_draws(
 
 
 def added(parts: Sequence[Judged]) -> Judged:
-    """The counts of several lots of draws together."""
+    """Return the sum of the counts over several sets of draws."""
     totals: list[Counter[Any]] = [Counter(), Counter(), Counter()]
-    for part, total in itertools.product(parts, range(3)):
-        totals[total].update((part.verdicts, part.false_families, part.opposite)[total])
-    return Judged(sum(part.draws for part in parts), *totals)
+    for judged, total in itertools.product(parts, range(3)):
+        totals[total].update((judged.verdicts, judged.false_families, judged.opposite)[total])
+    return Judged(sum(judged.draws for judged in parts), *totals)

@@ -1,4 +1,4 @@
-"""The picture of docs/planted.md: what the pool says of each pair, and how often draws find it."""
+"""Figure of docs/planted.md: the pool's differences, and the verdicts of the studies drawn from it."""
 
 from pathlib import Path
 
@@ -8,17 +8,17 @@ from numpy.typing import NDArray
 from benchmarks.planted.page import Pool, cells
 
 VERDICTS = {"gain": "#009E73", "no_loss": "#56B4E9", "undecided": "#BBBBBB", "loss": "#D55E00", "": "#EEEEEE"}
-"""Colours, from Okabe and Ito's."""
+"""Colors of the verdicts, from the palette of Okabe and Ito."""
 LABELS = {"no_loss": "no loss", "": "no verdict"}
 
 
 def draw_figure(pool: Pool, deltas: dict[str, NDArray[np.float64]], path: Path) -> None:
-    """Write the picture.
+    """Draw the figure and write it to a file.
 
     Args:
-        pool: what was measured.
-        deltas: task: (K,) difference of each seed of the pool, under the grouping by relation.
-        path: of the PNG.
+        pool: Measurements.
+        deltas: Differences (K,) of the pool's K seeds by task, under the grouping by relation.
+        path: Path of the PNG file.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -29,14 +29,21 @@ def draw_figure(pool: Pool, deltas: dict[str, NDArray[np.float64]], path: Path) 
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
     rng = np.random.default_rng(0)
     for place, cell in enumerate(shown):
-        own = deltas[cell[2]]
-        left.scatter(own, place + rng.uniform(-0.18, 0.18, own.size), s=9, color="#0072B2", alpha=0.45, linewidths=0)
-        left.plot([own.mean()] * 2, [place - 0.32, place + 0.32], color="black", linewidth=2)
+        differences = deltas[cell[2]]
+        left.scatter(
+            differences,
+            place + rng.uniform(-0.18, 0.18, differences.size),
+            s=9,
+            color="#0072B2",
+            alpha=0.45,
+            linewidths=0,
+        )
+        left.plot([differences.mean()] * 2, [place - 0.32, place + 0.32], color="black", linewidth=2)
         begin = 0.0
-        for verdict, colour in VERDICTS.items():
+        for verdict, color in VERDICTS.items():
             share = 100 * pool.judged.rate(cell, verdict)
             label = LABELS.get(verdict, verdict) if place == 0 else None
-            right.barh(place, share, left=begin, height=0.64, color=colour, label=label)
+            right.barh(place, share, left=begin, height=0.64, color=color, label=label)
             begin += share
     for sign in (-1, 1):
         left.axvline(sign * pool.margin, color="black", linewidth=0.8, linestyle=":")

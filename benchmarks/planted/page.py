@@ -1,4 +1,4 @@
-"""The part of docs/planted.md about the pool, from what was measured."""
+"""Section of docs/planted.md about gains and losses in the pool."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,87 +10,88 @@ LEAST_SEEDS, LEAST_DRAWS = 40, 500
 LEAST_SENSITIVITY = 0.8
 MOST_FALSE = 0.075
 EXPECTED = {"related": "gain", "conflicting": "loss"}
-"""Verdict that is to be found of a task in which a relation is planted."""
+"""Expected verdict on a task with a planted relation."""
 
 
 @dataclass(frozen=True)
 class Pool:
-    """What the pool of trained runs says, and the studies drawn from it."""
+    """Measurements of the pool of trained runs and of the studies drawn from it."""
 
     seeds: int
+    """Number of seeds of the pool."""
     size: int
-    """Seeds of a drawn study."""
+    """Number of seeds of a drawn study."""
     runs: int
     seconds: float
-    """Of all runs together, on one thread each."""
+    """Seconds of all runs together, on one thread each."""
     margin: float
     truth: Mapping[Cell, Truth]
     judged: Judged
     relations: Mapping[str, str]
-    """Task: related, conflicting, labels by lot or unrelated."""
+    """Relation of each task: related, conflicting, random labels or unrelated."""
     grouping: str
-    """Whose blocks are the related tasks, the conflicting and the unrelated ones."""
+    """Grouping with one block each of related, conflicting and unrelated tasks."""
     subjects: int
-    """Test subjects of a task."""
+    """Smallest number of test subjects of a task."""
     training: Mapping[str, int]
-    """Task: training samples."""
+    """Number of training samples of each task."""
 
 
 def cells(pool: Pool) -> list[Cell]:
-    """Those of the grouping, in the order of relations."""
-    found = [cell for cell in pool.truth if cell[0] == pool.grouping]
+    """Return the cells of the grouping, in the order of relations."""
+    selected = [cell for cell in pool.truth if cell[0] == pool.grouping]
     order = list(dict.fromkeys(pool.relations.values()))
-    return sorted(found, key=lambda cell: (order.index(pool.relations[cell[2]]), cell[2]))
+    return sorted(selected, key=lambda cell: (order.index(pool.relations[cell[2]]), cell[2]))
 
 
 def planted_cells(pool: Pool) -> list[Cell]:
-    """Those whose verdict is to be found."""
+    """Return the cells with a planted difference."""
     return [cell for cell in cells(pool) if pool.relations[cell[2]] in EXPECTED]
 
 
 def failures(pool: Pool) -> list[str]:
-    """What is not as asked."""
-    found = []
+    """Return a message for each target that is not met."""
+    messages = []
     if pool.seeds < LEAST_SEEDS or pool.judged.draws < LEAST_DRAWS:
         few = f"{pool.judged.draws} draws from {pool.seeds} seeds"
-        found.append(f"{few}, too few for these rates; asked: {LEAST_DRAWS} from {LEAST_SEEDS}")
+        messages.append(f"{few}, too few for these rates; required: {LEAST_DRAWS} from {LEAST_SEEDS}")
     for cell in planted_cells(pool):
         verdict = EXPECTED[pool.relations[cell[2]]]
         if pool.judged.rate(cell, verdict) < LEAST_SENSITIVITY:
-            found.append(f"{cell[2]}: {verdict} in {_percent(pool.judged.rate(cell, verdict))} of the draws")
+            messages.append(f"{cell[2]}: {verdict} in {_percent(pool.judged.rate(cell, verdict))} of the draws")
     false = pool.judged.false_families.get(pool.grouping, 0) / pool.judged.draws
     if false > MOST_FALSE:
-        found.append(f"unrelated tasks: a gain or loss in {_percent(false)} of the draws")
-    return found
+        messages.append(f"unrelated tasks: a gain or loss in {_percent(false)} of the draws")
+    return messages
 
 
 def report(pool: Pool, figure: str, sheet: str) -> str:
-    """The part of the page.
+    """Return the section of the page.
 
     Args:
-        pool: what was measured.
-        figure: picture of it.
-        sheet: picture of its phantoms.
+        pool: Measurements.
+        figure: Path of the figure, relative to the page.
+        sheet: Path of the picture of phantoms, relative to the page.
     """
     false = pool.judged.false_families.get(pool.grouping, 0) / pool.judged.draws
     opposite = pool.judged.opposite.get("unified", 0) / pool.judged.draws
-    parts = [
+    sections = [
         prose(_PLANTED.format(tasks=len(pool.relations), seeds=pool.seeds, subjects=pool.subjects)),
         table(["task", "relation", "training samples"], _relations(pool)),
         f"![Phantoms of the tasks with their labels]({sheet})",
         prose(_FOUND.format(draws=pool.judged.draws, size=pool.size, margin=pool.margin)),
-        table(["task", "relation", "pool's difference", "s.e.", "gain", "no loss", "loss", "undecided", "asked"],
+        table(["task", "relation", "pool's difference", "s.e.", "gain", "no loss", "loss", "undecided", "target"],
               _verdicts(pool)),
-        f"![Differences of the pool's seeds, and verdicts of the studies drawn from it]({figure})",
+        f"![Differences of the pool's seeds, and verdicts on the studies drawn from it]({figure})",
         prose(_NULL.format(false=_percent(false), opposite=_percent(opposite))),
         cost([(pool.runs, pool.seconds)]),
     ]  # fmt: skip
-    return "\n\n".join(part.strip() for part in parts)
+    return "\n\n".join(section.strip() for section in sections)
 
 
 def cost(parts: Sequence[tuple[int, float]]) -> str:
-    """Of sweeps: their runs, and the seconds of these."""
-    runs, seconds = (sum(of) for of in zip(*parts, strict=True))
+    """Return a sentence on the cost of sweeps, each given as its number of runs and their seconds."""
+    runs, seconds = (sum(numbers) for numbers in zip(*parts, strict=True))
     return prose(f"Cost: {int(runs)} runs in {seconds / 3600:.1f} hours of one thread, {seconds / runs:.1f} s each.")
 
 
@@ -99,13 +100,13 @@ def _relations(pool: Pool) -> list[list[str]]:
 
 
 def _verdicts(pool: Pool) -> list[list[str]]:
-    rows = []
+    lines = []
     for cell in cells(pool):
         relation, truth = pool.relations[cell[2]], pool.truth[cell]
         rates = [_percent(pool.judged.rate(cell, v)) for v in ("gain", "no_loss", "loss", "undecided")]
-        asked = f"{EXPECTED[relation]} >= {LEAST_SENSITIVITY:.0%}" if relation in EXPECTED else "neither gain nor loss"
-        rows.append([cell[2], relation, f"{truth.delta:+.3f}", f"{truth.error:.3f}", *rates, asked])
-    return rows
+        target = f"{EXPECTED[relation]} >= {LEAST_SENSITIVITY:.0%}" if relation in EXPECTED else "neither gain nor loss"
+        lines.append([cell[2], relation, f"{truth.delta:+.3f}", f"{truth.error:.3f}", *rates, target])
+    return lines
 
 
 def _percent(share: float) -> str:
@@ -113,17 +114,18 @@ def _percent(share: float) -> str:
 
 
 _PLANTED = """
-{tasks} tasks on phantoms, {subjects} or more test subjects each, with the network `tiny`, trained alone, by relation,
-and all together, with {seeds} seeds (`benchmarks/planted/sweeps/planted.yaml`, which also says how much the conflicting
-labels weigh). The pool's mean difference is the truth.
+{tasks} tasks on phantoms, with at least {subjects} test subjects each, are trained with the network `tiny` and {seeds}
+seeds: one model per task, one per relation, and one for all tasks. The study is
+`benchmarks/planted/sweeps/planted.yaml`, which also sets the weight of the conflicting labels. The pool's mean
+difference counts as the true one.
 """
 _FOUND = """
-{draws} studies of {size} seeds are drawn from the pool without replacement. By relation against task-specific models,
-in DSC (tasks in `_det`: IoU of boxes); the margin is {margin:.3f}, half the mean of what is planted. s.e.: of the
-pool's difference, over seeds. Verdicts: share of the draws.
+{draws} studies of {size} seeds are drawn from the pool without replacement. The table compares models per relation with
+models per task, in DSC (for tasks that end in `_det`: IoU of boxes). The margin is {margin:.3f}, half of the mean
+planted difference. *s.e.*: standard error of the pool's difference, over seeds. Verdicts: share of the draws.
 """
 _NULL = """
-A family (the tasks of one grouping) has a gain or loss among the cells where nothing is planted in {false} of the
-draws; asked: at most 7.5 %. Under the unified model, where each task shares with all others, some cell has a
-verdict against the sign of the pool's own difference in {opposite} of the draws.
+A cell without planted difference has a gain or loss in {false} of the draws; target: at most 7.5 %. Under the unified
+model, which each task shares with all others, a gain or loss has the opposite sign of the pool's difference in
+{opposite} of the draws.
 """

@@ -1,4 +1,4 @@
-"""Whether a difference that changes with the number of training samples is found where it is planted, and only so."""
+"""Section of docs/planted.md about differences that change with the number of training samples."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,101 +23,114 @@ from usaggr.statistics.verdicts import ALPHA
 STUDY = "planted_scale"
 RELATED = "data.synthetic.related={ovary_tumor: thyroid_nodule, carotid_artery: thyroid_nodule}"
 WORLDS: Mapping[str, Sequence[str]] = {"on": [RELATED], "off": []}
-"""Overrides of the study: with the relation that makes the difference fall, and without."""
+"""Overrides of the study, with and without the relation that makes the difference decrease."""
 SHARED = "unified"
-"""The grouping whose slope is looked at."""
+"""Grouping whose slope is measured."""
 
 
 @dataclass(frozen=True)
 class Slopes:
-    """One world at two scales, and how often its slope is found in draws."""
+    """Slope of one world at two scales, and how often draws detect it."""
 
     world: str
     slope: float
-    """Of the whole pool: change of the difference in skill per tenfold training samples, mean over tasks."""
+    """Change of the difference in skill per tenfold training samples, mean over tasks, from all seeds of the pool."""
     low: float
+    """Lower limit of the slope's confidence interval."""
     high: float
+    """Upper limit of the slope's confidence interval."""
     deltas: Mapping[int, float]
-    """Training samples a task: mean difference in skill over the pool."""
+    """Mean difference in skill over the pool, by number of training samples per task."""
     falls: float
-    """Share of draws in which the slope is certainly below 0."""
+    """Share of draws in which the slope is significantly below 0."""
     rises: float
-    """The same above 0."""
+    """Share of draws in which the slope is significantly above 0."""
     seeds: int
+    """Number of seeds of the pool."""
     draws: int
     size: int
-    """Seeds of a draw."""
+    """Number of seeds of a draw."""
     runs: int
     seconds: float
 
 
 def measure_slopes(world: str, seeds: int, jobs: int, outputs: Path, draws: int, size: int) -> Slopes:
-    """Train one world, and look for its slope in studies drawn from it."""
+    """Train one world, and judge its slope in studies drawn from it.
+
+    Args:
+        world: Key of WORLDS.
+        seeds: Number of seeds of the pool.
+        jobs: Number of processes.
+        outputs: Folder of the results.
+        draws: Number of drawn studies.
+        size: Number of seeds of a drawn study.
+    """
     words = [f"name={STUDY}_{world}", *WORLDS[world]]
-    return told(world, train(STUDY, words, seeds, jobs, outputs), draws, size, jobs)
+    return judge_slopes(world, train(STUDY, words, seeds, jobs, outputs), draws, size, jobs)
 
 
-def told(world: str, collection: Collection, draws: int, size: int, jobs: int) -> Slopes:
-    """What the pool and draws from it say."""
-    whole = slope_of(collection)
+def judge_slopes(world: str, collection: Collection, draws: int, size: int, jobs: int) -> Slopes:
+    """Estimate the slope from a pool, and count how often draws from it detect the slope."""
+    pool = slope_of(collection)
     chosen = list(seed_draws(collection.study.seeds, size, draws, np.random.default_rng(1)))
     parts = in_parts(partial(signs, collection), chosen, jobs, f"judging slopes, {world}")
-    found = [sign for part in parts for sign in part]
+    signs_ = [sign for signs_of_part in parts for sign in signs_of_part]
     observations = observe(collection)
     pairs = pairs_of(observations[observations["main"]], collection.study.reference)
     deltas = pairs[pairs["grouping"] == SHARED].groupby("n_train")["delta_skill"].mean()
     return Slopes(
-        world, whole.slope.value, whole.slope.low, whole.slope.high,
+        world, pool.slope.value, pool.slope.low, pool.slope.high,
         {int(str(n)): float(delta) for n, delta in deltas.items()},
-        found.count(-1) / draws, found.count(1) / draws, len(collection.study.seeds), draws, size,
+        signs_.count(-1) / draws, signs_.count(1) / draws, len(collection.study.seeds), draws, size,
         *cost_of(collection),
     )  # fmt: skip
 
 
 def signs(collection: Collection, draws: Sequence[tuple[int, ...]]) -> list[int]:
-    """Of each draw: -1 where the slope is certainly below 0, 1 where it is above, else 0."""
-    found = [slope_of(of_seeds(collection, seeds)) for seeds in draws]
-    return [int(np.sign(row.slope.value)) if row.p_adjusted < ALPHA else 0 for row in found]
+    """Return -1 for each draw whose slope is significantly below 0, 1 if it is above, and else 0."""
+    slopes_of_draws = [slope_of(of_seeds(collection, seeds)) for seeds in draws]
+    return [int(np.sign(row.slope.value)) if row.p_adjusted < ALPHA else 0 for row in slopes_of_draws]
 
 
 def slope_of(collection: Collection) -> Slope:
-    """Return the report's slope of the mean over all tasks, in skill, under the unified model."""
+    """Return the row of a report's table of slopes for the mean skill over all tasks under the unified model."""
     comparison = compare_study(collection, main_only=True)
     cells = judged_cells(comparison)
     compared = Compared(cells, cells, comparison.weighted_sums, collection.study.confidence)
-    wanted = ("all", "skill", SHARED)
-    return next(row for row in slopes(compared) if (row.level, row.unit, row.grouping) == wanted)
+    requested = ("all", "skill", SHARED)
+    return next(row for row in slopes(compared) if (row.level, row.unit, row.grouping) == requested)
 
 
-def failures(found: Sequence[Slopes]) -> list[str]:
-    """What is not as asked."""
+def failures(measured: Sequence[Slopes]) -> list[str]:
+    """Return a message for each target that is not met."""
     wrong = []
-    for of in found:
-        if of.world == "on" and of.falls < LEAST_SENSITIVITY:
-            wrong.append(f"scale, on: found in {of.falls:.1%} of the draws")
-        if of.world == "off" and of.falls > MOST_FALSE:
-            wrong.append(f"scale, off: found in {of.falls:.1%} of the draws")
+    for world in measured:
+        if world.world == "on" and world.falls < LEAST_SENSITIVITY:
+            wrong.append(f"scale, on: found in {world.falls:.1%} of the draws")
+        if world.world == "off" and world.falls > MOST_FALSE:
+            wrong.append(f"scale, off: found in {world.falls:.1%} of the draws")
     return wrong
 
 
-def section(found: Sequence[Slopes]) -> str:
-    """The part of the page."""
-    text = prose(_SECTION.format(draws=found[0].draws, size=found[0].size, seeds=found[0].seeds))
-    columns = ["relation", "difference, by training samples", "pool's slope", "falls", "rises", "asked"]
-    costs = cost([(of.runs, of.seconds) for of in found])
-    return f"{text}\n\n{table(columns, [_row(of) for of in found])}\n\n{costs}"
+def section(measured: Sequence[Slopes]) -> str:
+    """Return the section of the page."""
+    text = prose(_SECTION.format(draws=measured[0].draws, size=measured[0].size, seeds=measured[0].seeds))
+    columns = ["relation", "difference, by training samples", "pool's slope", "falls", "rises", "target"]
+    costs = cost([(slopes_.runs, slopes_.seconds) for slopes_ in measured])
+    return f"{text}\n\n{table(columns, [_row(slopes_) for slopes_ in measured])}\n\n{costs}"
 
 
-def _row(of: Slopes) -> list[str]:
-    deltas = ", ".join(f"{n}: {delta:+.3f}" for n, delta in sorted(of.deltas.items()))
-    asked = f"falls >= {LEAST_SENSITIVITY:.0%}" if of.world == "on" else f"falls <= {MOST_FALSE:.1%}"
-    slope = f"{of.slope:+.3f} ({of.low:+.3f} to {of.high:+.3f})"
-    return [of.world, deltas, slope, f"{of.falls:.1%}", f"{of.rises:.1%}", asked]
+def _row(slopes_: Slopes) -> list[str]:
+    deltas = ", ".join(f"{n}: {delta:+.3f}" for n, delta in sorted(slopes_.deltas.items()))
+    target = f"falls >= {LEAST_SENSITIVITY:.0%}" if slopes_.world == "on" else f"falls <= {MOST_FALSE:.1%}"
+    slope = f"{slopes_.slope:+.3f} ({slopes_.low:+.3f} to {slopes_.high:+.3f})"
+    return [slopes_.world, deltas, slope, f"{slopes_.falls:.1%}", f"{slopes_.rises:.1%}", target]
 
 
 _SECTION = """
-Three tasks at two amounts of training data (`planted_scale.yaml`), two of them related to the third (on), or all
-unrelated (off). Where tasks share their anatomy, sharing helps most where samples are few, so that the difference falls
-with their number; without a relation it does not. In skill, mean over the tasks. The slope is the report's, per tenfold
-training samples; it counts as found where its adjusted p is under .05. {draws} studies of {size} out of {seeds} seeds.
+Three tasks are trained with two amounts of data (`planted_scale.yaml`): two of them related to the third (on), or all
+unrelated (off). If tasks share their anatomy, sharing helps most with few samples, so the difference decreases with
+their number; without a relation it does not. Differences are in skill, as means over the tasks. The slope per tenfold
+training samples is computed as in the report and counts as detected if its adjusted p is below .05. {draws} studies of
+{size} out of {seeds} seeds.
 """

@@ -1,4 +1,4 @@
-"""Whether a grouping by affinity is better than those drawn by lot: among related tasks, and among unrelated ones."""
+"""Section of docs/planted.md that compares groupings by affinity with random ones, with and without relations."""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -26,45 +26,56 @@ from usaggr.results.affinity import Measure
 STUDY = "planted_affinity"
 RELATED = "data.synthetic.related={carotid_artery: thyroid_nodule, lung: breast_lesion, ovary_tumor: cervix}"
 WORLDS: Mapping[str, Sequence[str]] = {"related pairs": [RELATED], "unrelated tasks": []}
-"""What is planted: overrides of the study."""
+"""Overrides of the study that plant the relations of each world."""
 MEASURES: tuple[Measure, ...] = ("gradient", "lookahead")
-"""Each makes a grouping; targets are set for the first one, which also says how large the blocks drawn by lot are."""
+"""Measures that make a grouping each; targets are set for the first, whose block sizes the random groupings have."""
 BLOCKS = 3
-"""Models that the grouping by affinity may have: as many as there are pairs."""
+"""Largest number of models of a grouping by affinity, which is the number of pairs."""
 OVERHEAD = 2.0
-"""Seconds of probes for one of training: these runs are short."""
+"""Seconds of probes per second of training; high, because these runs are short."""
 PROBED = 3
-"""Seeds whose unified runs are probed."""
+"""Number of seeds whose unified runs are probed."""
 CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
 class Structure:
-    """What came of it in one world, for one measure."""
+    """Results of one measure of affinity in one world."""
 
     world: str
     measure: Measure
     blocks: Blocks
-    """By affinity."""
+    """Grouping by affinity."""
     seeds: int
     affinity: float
     """Mean difference from task-specific models over tasks and seeds, in DSC."""
     drawn: tuple[float, ...]
-    """The same of each grouping drawn by lot."""
+    """The same for each random grouping."""
     difference: float
-    """Of the two, paired by seed."""
+    """Difference of the grouping by affinity from the mean of the random ones, paired by seed."""
     low: float
+    """Lower limit of the 95 % interval over seeds; test subjects and random groupings are the same for all."""
     high: float
-    """95 % interval over seeds; test subjects and draws are the same for all."""
+    """Upper limit of this interval."""
 
     @property
     def better(self) -> bool:
-        """Whether affinity is certainly better than lots."""
+        """True if affinity is significantly better than random groupings."""
         return self.low > 0
 
 
 def measure_structures(world: str, seeds: int, jobs: int, outputs: Path) -> tuple[list[Structure], tuple[int, float]]:
-    """Probe unified runs, make the groupings, and train them beside others drawn by lot; and what it cost."""
+    """Probe unified runs, make groupings by affinity, and train them and random groupings.
+
+    Args:
+        world: Key of WORLDS.
+        seeds: Number of seeds.
+        jobs: Number of processes.
+        outputs: Folder of the results.
+
+    Returns:
+        Results of each measure; number of runs and their seconds.
+    """
     name = f"{STUDY}_{world.replace(' ', '_')}"
     words = [f"name={name}", *WORLDS[world]]
     probed = compose_study(STUDY, [*own_words(PROBED, 1, outputs), *words, "groupings=[task_specific,unified]"], HERE)
@@ -77,63 +88,71 @@ def measure_structures(world: str, seeds: int, jobs: int, outputs: Path) -> tupl
         content = {"blocks": {block: list(tasks) for block, tasks in blocks.items()}}
         write_atomic(folder / "grouping" / f"by_{measure}.yaml", yaml.safe_dump(content))
     collection = train(STUDY, words, seeds, jobs, outputs, folder)
-    found = [compared(world, measure, blocks, collection) for measure, blocks in groupings.items()]
-    return found, cost_of(collection)
+    structures = [compared(world, measure, blocks, collection) for measure, blocks in groupings.items()]
+    return structures, cost_of(collection)
 
 
 def compared(world: str, measure: Measure, blocks: Blocks, collection: Collection) -> Structure:
-    """A sweep's grouping by a measure against its groupings drawn by lot."""
+    """Compare a sweep's grouping by a measure with its random groupings.
+
+    Args:
+        world: Key of WORLDS.
+        measure: Measure of affinity.
+        blocks: Grouping by this measure.
+        collection: Finished sweep.
+    """
     controls = collection.controls
     assert controls is not None
-    parts = [observe(of) for of in (collection, controls)]
-    observations = pd.concat([of[of["main"]] for of in parts], ignore_index=True)
+    parts = [observe(sweep) for sweep in (collection, controls)]
+    observations = pd.concat([sweep[sweep["main"]] for sweep in parts], ignore_index=True)
     observations = observations.drop_duplicates(["grouping", "task", "seed", "metric", "scale", "variant"])
     pairs = pairs_of(observations, collection.study.reference)
     pairs["delta"] = pairs["delta"].mask(pairs["same"], 0.0)
     means: pd.DataFrame = pairs.pivot_table(index="seed", columns="grouping", values="delta", aggfunc="mean")
-    drawn, own = means[list(controls.study.controls)], means[f"by_{measure}"]
-    differences = (own - drawn.mean(axis=1)).to_numpy(dtype=float)
+    drawn, by_affinity = means[list(controls.study.controls)], means[f"by_{measure}"]
+    differences = (by_affinity - drawn.mean(axis=1)).to_numpy(dtype=float)
     error = float(stats.sem(differences)) * float(stats.t.ppf((1 + CONFIDENCE) / 2, differences.size - 1))
     mean = float(np.mean(differences))
     of_draws = tuple(float(value) for value in drawn.mean())
     bounds = mean - error, mean + error
-    return Structure(world, measure, blocks, len(means), float(own.mean()), of_draws, mean, *bounds)
+    return Structure(world, measure, blocks, len(means), float(by_affinity.mean()), of_draws, mean, *bounds)
 
 
-def failures(found: Sequence[Structure]) -> list[str]:
-    """What is not as asked: affinity is better than lots where tasks are related, and nowhere else."""
-    return [
-        f"affinity by {of.measure} is {'' if of.better else 'not '}better than lots among {of.world}"
-        for of in found
-        if of.measure == MEASURES[0] and of.better != _is_related(of)
-    ]
+def failures(structures: Sequence[Structure]) -> list[str]:
+    """Return a message for each target that is not met: affinity must be better only if tasks are related."""
+    messages = []
+    for structure in structures:
+        if structure.measure == MEASURES[0] and structure.better != _is_related(structure):
+            verb = "is" if structure.better else "is not"
+            messages.append(f"affinity by {structure.measure} {verb} better than random among {structure.world}")
+    return messages
 
 
-def section(found: Sequence[Structure], costs: Sequence[tuple[int, float]]) -> str:
-    """The part of the page."""
-    first = found[0]
+def section(structures: Sequence[Structure], costs: Sequence[tuple[int, float]]) -> str:
+    """Return the section of the page."""
+    first = structures[0]
     text = prose(_SECTION.format(seeds=first.seeds, draws=len(first.drawn), probed=PROBED, blocks=BLOCKS))
-    columns = ["world", "measure", "blocks", "by affinity", "by lot (least to most)", "affinity - lot", "asked"]
-    return f"{text}\n\n{table(columns, [_row(of) for of in found])}\n\n{cost(costs)}"
+    columns = ["world", "measure", "blocks", "by affinity", "random (lowest to highest)", "affinity - random", "target"]
+    return f"{text}\n\n{table(columns, [_row(structure) for structure in structures])}\n\n{cost(costs)}"
 
 
-def _is_related(of: Structure) -> bool:
-    return of.world == next(iter(WORLDS))
+def _is_related(structure: Structure) -> bool:
+    return structure.world == next(iter(WORLDS))
 
 
-def _row(of: Structure) -> list[str]:
-    blocks = "; ".join(", ".join(tasks) for tasks in of.blocks.values())
-    lots = f"{np.mean(of.drawn):+.3f} ({min(of.drawn):+.3f} to {max(of.drawn):+.3f})"
-    asked = "above 0" if _is_related(of) else "not above 0"
-    difference = f"{of.difference:+.3f} ({of.low:+.3f} to {of.high:+.3f})"
-    shown = asked if of.measure == MEASURES[0] else "-"
-    return [of.world, of.measure, blocks, f"{of.affinity:+.3f}", lots, difference, shown]
+def _row(structure: Structure) -> list[str]:
+    blocks = "; ".join(", ".join(tasks) for tasks in structure.blocks.values())
+    random = f"{np.mean(structure.drawn):+.3f} ({min(structure.drawn):+.3f} to {max(structure.drawn):+.3f})"
+    target = "above 0" if _is_related(structure) else "not above 0"
+    difference = f"{structure.difference:+.3f} ({structure.low:+.3f} to {structure.high:+.3f})"
+    shown = target if structure.measure == MEASURES[0] else "-"
+    return [structure.world, structure.measure, blocks, f"{structure.affinity:+.3f}", random, difference, shown]
 
 
 _SECTION = """
-Six other tasks: three related pairs, or all of them unrelated. `usaggr affinity` ({probed} seeds, at most {blocks}
-blocks) makes a grouping by each of two measures, and {draws} groupings with blocks of the same sizes are drawn by lot;
-{seeds} seeds of each are trained. Differences from task-specific models are means over tasks and seeds in DSC; the
-interval of affinity against the mean of the lots is over seeds, 95 %. The measure of which something is asked was
+Six other tasks are three related pairs, or all unrelated. `usaggr affinity` ({probed} seeds, at most {blocks} blocks)
+makes a grouping by each of two measures. These groupings and {draws} random ones with blocks of the same sizes are
+trained with {seeds} seeds. The columns give mean differences from task-specific models over tasks and seeds, in DSC.
+The 95 % interval of the difference from the mean of the random groupings is over seeds. The measure with a target was
 chosen after a trial of the related world.
 """

@@ -1,4 +1,4 @@
-"""Trains the studies of docs/planted.md, and shares out what is done with their results over processes."""
+"""Training of the studies of docs/planted.md, and evaluation of draws from them in parallel processes."""
 
 import multiprocessing
 import sys
@@ -15,7 +15,7 @@ from usaggr.sweep.sweep import run_sweep
 HERE = Path(__file__).parent
 """Folder of the studies and their groupings."""
 PART = 10
-"""Draws that a process judges at a time."""
+"""Number of draws that a process judges at a time."""
 
 Result = TypeVar("Result")
 
@@ -23,10 +23,18 @@ Result = TypeVar("Result")
 def train(
     study: str, words: Sequence[str], seeds: int, jobs: int, outputs: Path, config_dir: Path = HERE
 ) -> Collection:
-    """Train what is not trained yet of a study, and read its results.
+    """Train the unfinished runs of a study, and read all results.
+
+    Args:
+        study: Name of the study.
+        words: Overrides of its configuration.
+        seeds: Number of seeds.
+        jobs: Number of workers.
+        outputs: Folder of the results.
+        config_dir: Folder of the study's configuration.
 
     Raises:
-        SystemExit: not all runs are done.
+        SystemExit: if not all runs finish.
     """
     composed = compose_study(study, [*own_words(seeds, jobs, outputs), *words], config_dir)
     plan = make_plan(composed, RichProgress())
@@ -37,29 +45,39 @@ def train(
 
 
 def own_words(seeds: int, jobs: int, outputs: Path) -> list[str]:
-    """Overrides of every study."""
+    """Return overrides that all studies have."""
     numbers = ",".join(map(str, range(seeds)))
     return [f"seeds=[{numbers}]", f"executor.workers={jobs}", "executor.threads=1", f"outputs={outputs}"]
 
 
 def cost_of(collection: Collection) -> tuple[int, float]:
-    """Runs that are done, those of controls too, and their seconds together."""
-    both = (*collection.runs, *(() if collection.controls is None else collection.controls.runs))
-    seconds = {run.row.fingerprint: run.result.cost.seconds for run in both if run.result is not None}
+    """Return the number of finished runs, including those of controls, and the sum of their seconds."""
+    runs = (*collection.runs, *(() if collection.controls is None else collection.controls.runs))
+    seconds = {run.row.fingerprint: run.result.cost.seconds for run in runs if run.result is not None}
     return len(seconds), sum(seconds.values())
 
 
 def in_parts(
     work: Callable[[Sequence[tuple[int, ...]]], Result], draws: Sequence[tuple[int, ...]], jobs: int, what: str
 ) -> list[Result]:
-    """Results of each PART of the draws, in their order, by so many processes."""
+    """Call a function on sets of PART draws in parallel processes.
+
+    Args:
+        work: Function of several draws.
+        draws: Seeds of each drawn study.
+        jobs: Number of processes.
+        what: Description for the progress display.
+
+    Returns:
+        Results in the order of the draws.
+    """
     parts = [draws[start : start + PART] for start in range(0, len(draws), PART)]
     progress = RichProgress()
     progress.start(what, len(parts))
-    found = []
+    results = []
     with multiprocessing.get_context("fork").Pool(jobs) as processes:
         for result in processes.imap(work, parts):
-            found.append(result)
+            results.append(result)
             progress.advance()
     progress.finish()
-    return found
+    return results

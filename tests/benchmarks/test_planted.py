@@ -1,4 +1,4 @@
-"""Studies drawn from a pool of seeds, and the page about them: on sweeps in memory, whose differences are known."""
+"""Tests of studies drawn from a pool of seeds and of their page, on simulated sweeps with known differences."""
 
 from collections import Counter
 from dataclasses import replace
@@ -28,41 +28,41 @@ GAINS, LOSSES = ("unified", "lung"), ("unified", "ovary_tumor")
 @pytest.fixture(scope="module")
 def pool() -> Collection:
     """Twelve seeds at two scales; under the unified model one task gains .2 and one loses as much."""
-    found = draw_sweep(World(seeds=12, subjects=40), {GAINS: 0.2, LOSSES: -0.2}, np.random.default_rng(0))
-    return replace(found, study=replace(found.study, settings={"report": {"confidence": 0.95}}))
+    sweep = draw_sweep(World(seeds=12, subjects=40), {GAINS: 0.2, LOSSES: -0.2}, np.random.default_rng(0))
+    return replace(sweep, study=replace(sweep.study, settings={"report": {"confidence": 0.95}}))
 
 
-def test_each_draw_has_different_seeds_of_the_pool_and_all_come_up_alike() -> None:
+def test_each_draw_has_different_seeds_of_the_pool_and_all_are_equally_frequent() -> None:
     draws = list(seed_draws(range(40), 5, 2000, np.random.default_rng(0)))
     assert len(draws) == 2000
     assert all(len(set(draw)) == 5 and list(draw) == sorted(draw) for draw in draws)
     counts = Counter(seed for draw in draws for seed in draw)
-    # 2000 x 5 / 40, with 4 standard deviations of a count by lot.
+    # 2000 x 5 / 40, with 4 standard deviations of a binomial count.
     assert all(abs(counts[seed] - 250) < 4 * np.sqrt(2000 * 0.125 * 0.875) for seed in range(40))
     with pytest.raises(ValueError, match="5 seeds cannot be drawn from 4"):
         list(seed_draws(range(4), 5, 1, np.random.default_rng(0)))
 
 
 def test_the_truth_is_the_mean_difference_over_all_seeds(pool: Collection) -> None:
-    found = truths(pool)
+    truth_by_cell = truths(pool)
     runs = {(run.row.tasks, run.row.scale, run.row.seed): run.result for run in pool.runs}
     everything = max((run.row.tasks for run in pool.runs), key=len)
     deltas = []
     for seed in range(12):
-        shared, own = runs[everything, 1.0, seed], runs[("lung",), 1.0, seed]
+        shared, alone = runs[everything, 1.0, seed], runs[("lung",), 1.0, seed]
         assert shared is not None
-        assert own is not None
-        deltas.append(shared.scores["lung"]["dsc"] - own.scores["lung"]["dsc"])
-    truth = found["unified", 1.0, "lung"]
+        assert alone is not None
+        deltas.append(shared.scores["lung"]["dsc"] - alone.scores["lung"]["dsc"])
+    truth = truth_by_cell["unified", 1.0, "lung"]
     assert truth.delta == pytest.approx(np.mean(deltas))
     assert truth.sd == pytest.approx(np.std(deltas, ddof=1))
     assert truth.error == pytest.approx(np.std(deltas, ddof=1) / np.sqrt(12))
-    # lung alone is its clinical group: that block is the reference's own run.
-    assert ("clinical", 1.0, "lung") not in found
-    assert {grouping for grouping, _, _ in found} == set(GROUPINGS[1:])
+    # The clinical group of lung has no other task, so that block is the same run as the reference.
+    assert ("clinical", 1.0, "lung") not in truth_by_cell
+    assert {grouping for grouping, _, _ in truth_by_cell} == set(GROUPINGS[1:])
 
 
-def test_a_drawn_study_is_that_of_its_seeds_alone(pool: Collection) -> None:
+def test_a_drawn_study_contains_its_seeds_alone(pool: Collection) -> None:
     drawn = of_seeds(pool, (2, 5, 7), margin=0.07)
     assert {run.row.seed for run in drawn.runs} == {2, 5, 7}
     assert len(drawn.runs) * 4 == len(pool.runs)
@@ -73,76 +73,78 @@ def test_a_drawn_study_is_that_of_its_seeds_alone(pool: Collection) -> None:
 
 
 @pytest.mark.slow
-def test_large_differences_are_found_in_every_draw_and_others_seldom(pool: Collection) -> None:
+def test_large_differences_are_detected_in_every_draw_and_false_ones_rarely(pool: Collection) -> None:
     draws = list(seed_draws(pool.study.seeds, 5, 6, np.random.default_rng(1)))
     truth = truths(pool)
     planted = {(grouping, scale, task) for grouping, task in (GAINS, LOSSES) for scale in (0.25, 1.0)}
     null = [cell for cell in truth if cell not in planted]
-    found = judge_draws(pool, draws, 0.1, null, truth)
-    assert found.draws == 6
-    assert found.rate(("unified", 1.0, "lung"), "gain") == 1.0
-    assert found.rate(("unified", 1.0, "ovary_tumor"), "loss") == 1.0
-    assert found.false_families.get("unified", 0) <= 1
+    judged = judge_draws(pool, draws, 0.1, null, truth)
+    assert judged.draws == 6
+    assert judged.rate(("unified", 1.0, "lung"), "gain") == 1.0
+    assert judged.rate(("unified", 1.0, "ovary_tumor"), "loss") == 1.0
+    assert judged.false_families.get("unified", 0) <= 1
     counts: Counter[object] = Counter()
-    for (cell, _), count in found.verdicts.items():
+    for (cell, _), count in judged.verdicts.items():
         counts[cell] += count
     assert set(counts.values()) == {6}
-    # Told that nothing is planted anywhere, the planted ones are false in every draw; none is against the pool's sign.
+    # If all cells count as null, the planted ones are false in every draw.
     assert judge_draws(pool, draws, 0.1, list(truth), truth).false_families["unified"] == 6
-    flipped = {cell: replace(of, delta=-of.delta) for cell, of in truth.items()}
+    flipped = {cell: replace(truth_, delta=-truth_.delta) for cell, truth_ in truth.items()}
     assert judge_draws(pool, draws[:2], 0.1, null, flipped).opposite["unified"] == 2
 
 
-def test_lots_of_draws_are_added() -> None:
+def test_counts_of_several_sets_of_draws_are_added() -> None:
     cell = ("relations", 1.0, "lung")
     parts = [
         Judged(10, {(cell, "gain"): 4}, {"relations": 1}, {}),
         Judged(30, {(cell, "gain"): 26}, {}, {"relations": 2}),
     ]
-    whole = added(parts)
-    assert (whole.draws, whole.rate(cell, "gain"), whole.rate(cell, "loss")) == (40, 0.75, 0.0)
-    assert (whole.false_families, whole.opposite) == ({"relations": 1}, {"relations": 2})
+    total = added(parts)
+    assert (total.draws, total.rate(cell, "gain"), total.rate(cell, "loss")) == (40, 0.75, 0.0)
+    assert (total.false_families, total.opposite) == ({"relations": 1}, {"relations": 2})
 
 
-def test_the_shipped_study_plants_what_its_pairs_are_named_after() -> None:
+def test_the_blocks_of_the_shipped_study_are_named_by_their_relations() -> None:
     study = compose_study("planted", (), HERE)
     blocks = yaml.safe_load((HERE / "grouping" / "relations.yaml").read_text())["blocks"]
     synthetic = study.data.synthetic
     assert sorted(task for members in blocks.values() for task in members) == sorted(synthetic.tasks)
     assert {*synthetic.related, *synthetic.related.values()} == set(blocks["related"])
     assert {frozenset(pair) for pair in synthetic.conflicting.items()} == {frozenset(blocks["conflicting"])}
-    # Planted are gain and loss; what weighs more is what pulls the other way.
+    # The tasks with a larger weight are the conflicting ones.
     assert set(study.training.task_weights) == set(synthetic.conflicting)
     assert study.groupings == ["task_specific", benchmark.PLANTED, "unified"]
 
 
-def test_a_pool_is_told_by_what_is_planted_in_it(
+def test_the_pool_is_measured_by_the_relations_planted_in_it(
     pool: Collection, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(benchmark, "PLANTED", "unified")
     planted = {"related": {"lung": "carotid_artery"}, "conflicting": {"FUGC": "ovary_tumor"}}
     settings = {**pool.study.settings, "data": {"synthetic": planted}}
     runs = tuple(run for run in pool.runs if run.row.scale == 1.0)
-    own = replace(pool, runs=runs, study=replace(pool.study, settings=settings, scales=(1.0,)))
-    found, deltas = benchmark.measure_pool(own, draws=4, jobs=1)
-    relations = {task: relation for task, relation in found.relations.items() if relation != "unrelated"}
+    planted_pool = replace(pool, runs=runs, study=replace(pool.study, settings=settings, scales=(1.0,)))
+    measured_pool, deltas = benchmark.measure_pool(planted_pool, draws=4, jobs=1)
+    relations = {task: relation for task, relation in measured_pool.relations.items() if relation != "unrelated"}
     assert relations == {
-        "carotid_artery": "related", "lung": "related", "ovary_tumor": "conflicting", "FUGC": "labels by lot",
+        "carotid_artery": "related", "lung": "related", "ovary_tumor": "conflicting", "FUGC": "random labels",
     }  # fmt: skip
-    assert len(found.relations) == 12
-    truth = {task: found.truth["unified", 1.0, task].delta for task in relations}
-    assert found.margin == pytest.approx(sum(abs(truth[t]) for t in ("carotid_artery", "lung", "ovary_tumor")) / 6)
+    assert len(measured_pool.relations) == 12
+    truth = {task: measured_pool.truth["unified", 1.0, task].delta for task in relations}
+    assert measured_pool.margin == pytest.approx(
+        sum(abs(truth[t]) for t in ("carotid_artery", "lung", "ovary_tumor")) / 6
+    )
     assert {task: float(values.mean()) for task, values in deltas.items() if task in truth} == pytest.approx(truth)
-    assert (found.seeds, found.judged.draws, found.subjects) == (12, 4, 40)
-    assert found.judged.rate(("unified", 1.0, "lung"), "gain") == 1.0
-    draw_figure(found, deltas, tmp_path / "planted.png")
+    assert (measured_pool.seeds, measured_pool.judged.draws, measured_pool.subjects) == (12, 4, 40)
+    assert measured_pool.judged.rate(("unified", 1.0, "lung"), "gain") == 1.0
+    draw_figure(measured_pool, deltas, tmp_path / "planted.png")
     with Image.open(tmp_path / "planted.png") as image:
         assert image.width == 990
         assert len(set(np.asarray(image.convert("RGB")).reshape(-1, 3)[::7].max(axis=1))) > 10
 
 
 def measured(gain: float = 0.9, false: int = 12, seeds: int = 40) -> page.Pool:
-    tasks = {"lung": "related", "ovary_tumor": "conflicting", "cervix": "labels by lot", "fetal_head": "unrelated"}
+    tasks = {"lung": "related", "ovary_tumor": "conflicting", "cervix": "random labels", "fetal_head": "unrelated"}
     rates = {"lung": ("gain", gain), "ovary_tumor": ("loss", 0.8), "cervix": ("undecided", 1.0),
              "fetal_head": ("no_loss", 1.0)}  # fmt: skip
     truth = {("relations", 1.0, task): Truth(0.1, 0.04, 40, 0.7) for task in tasks}
@@ -152,7 +154,7 @@ def measured(gain: float = 0.9, false: int = 12, seeds: int = 40) -> page.Pool:
 
 
 @pytest.mark.parametrize(
-    ("pool_", "said"),
+    ("pool_", "expected"),
     [
         (measured(), []),
         (measured(gain=0.79), ["lung: gain in 79.0 %"]),
@@ -160,13 +162,13 @@ def measured(gain: float = 0.9, false: int = 12, seeds: int = 40) -> page.Pool:
         (measured(false=40), ["unrelated tasks: a gain or loss in 8.0 %"]),
     ],
 )
-def test_the_page_names_what_is_not_as_asked(pool_: page.Pool, said: list[str]) -> None:
-    found = page.failures(pool_)
-    assert len(found) == len(said)
-    assert all(line.startswith(start) for line, start in zip(found, said, strict=True))
+def test_targets_that_are_not_met_are_named(pool_: page.Pool, expected: list[str]) -> None:
+    messages = page.failures(pool_)
+    assert len(messages) == len(expected)
+    assert all(line.startswith(start) for line, start in zip(messages, expected, strict=True))
 
 
-def test_the_page_shows_each_cell_beside_what_was_asked() -> None:
+def test_the_page_shows_each_cell_with_its_target() -> None:
     text = page.report(measured(), "planted.png", "sheet.png")
     assert "| lung | related | +0.100 | 0.006 | 90.0 % | 0.0 % | 0.0 % | 0.0 % | gain >= 80% |" in text
     assert (
@@ -175,17 +177,17 @@ def test_the_page_shows_each_cell_beside_what_was_asked() -> None:
     words = " ".join(text.split())
     assert "500 studies of 5 seeds" in words
     assert "Cost: 400 runs in 0.2 hours of one thread, 2.0 s each." in words
-    assert "{" not in text  # nothing is left to fill in
+    assert "{" not in text  # no placeholder is left
 
 
-def test_the_parts_of_the_page_are_written_between_their_markers(
+def test_the_sections_of_the_page_are_written_between_their_markers(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shipped = (HERE.parents[1] / "docs" / "planted.md").read_text()
     file = tmp_path / "planted.md"
     file.write_text(shipped)
-    parts = {name: lambda asked, name=name: (f"About {name}.", []) for name in benchmark.PARTS}
-    monkeypatch.setattr(benchmark, "PARTS", parts | {"scale": lambda asked: ("About scale.", ["off: found"])})
+    parts = {name: lambda options, name=name: (f"About {name}.", []) for name in benchmark.PARTS}
+    monkeypatch.setattr(benchmark, "PARTS", parts | {"scale": lambda options: ("About scale.", ["off: found"])})
     assert benchmark.main(["scale", "affinity", "--page", str(file)]) == 1
     text = file.read_text()
     assert "About pool." not in text
@@ -198,7 +200,7 @@ def test_the_parts_of_the_page_are_written_between_their_markers(
 
 
 def at_two_sizes(pool: Collection) -> Collection:
-    """The pool with 25 and 100 training samples: the world does not say them for each scale."""
+    """Return the pool with 25 and 100 training samples at its two scales."""
     runs = []
     for run in pool.runs:
         assert run.result is not None
@@ -207,7 +209,7 @@ def at_two_sizes(pool: Collection) -> Collection:
     return replace(pool, runs=tuple(runs))
 
 
-def test_a_slope_is_that_of_the_mean_over_tasks(pool: Collection) -> None:
+def test_the_slope_is_that_of_the_mean_over_tasks(pool: Collection) -> None:
     row = scale.slope_of(at_two_sizes(pool))
     assert row.tasks == 12
     assert row.seeds == 12
@@ -217,14 +219,14 @@ def test_a_slope_is_that_of_the_mean_over_tasks(pool: Collection) -> None:
 
 
 @pytest.mark.slow
-def test_a_pool_says_its_slope_and_draws_how_often_it_is_found(pool: Collection) -> None:
-    found = scale.told("off", at_two_sizes(pool), draws=3, size=5, jobs=1)
-    assert set(found.deltas) == {25, 100}
-    assert 0 <= found.falls + found.rises <= 1
-    assert (found.seeds, found.draws, found.size) == (12, 3, 5)
-    assert (found.runs, found.seconds) == cost_of(pool)
+def test_the_slope_is_estimated_from_the_pool_and_its_detection_rate_from_draws(pool: Collection) -> None:
+    slopes_ = scale.judge_slopes("off", at_two_sizes(pool), draws=3, size=5, jobs=1)
+    assert set(slopes_.deltas) == {25, 100}
+    assert 0 <= slopes_.falls + slopes_.rises <= 1
+    assert (slopes_.seeds, slopes_.draws, slopes_.size) == (12, 3, 5)
+    assert (slopes_.runs, slopes_.seconds) == cost_of(pool)
     steps = np.log10(100 / 25)
-    assert found.slope == pytest.approx((found.deltas[100] - found.deltas[25]) / steps)
+    assert slopes_.slope == pytest.approx((slopes_.deltas[100] - slopes_.deltas[25]) / steps)
 
 
 def slopes(world: str, falls: float, rises: float) -> scale.Slopes:
@@ -232,23 +234,25 @@ def slopes(world: str, falls: float, rises: float) -> scale.Slopes:
 
 
 @pytest.mark.parametrize(
-    ("found", "said"),
+    ("slopes_", "expected"),
     [
         ([slopes("on", 0.8, 0.0), slopes("off", 0.04, 0.3)], []),
         ([slopes("on", 0.79, 0.2)], ["scale, on: found in 79.0%"]),
         ([slopes("off", 0.08, 0.0)], ["scale, off: found in 8.0%"]),
     ],
 )
-def test_slopes_are_to_be_found_where_they_are_planted(found: list[scale.Slopes], said: list[str]) -> None:
-    wrong = scale.failures(found)
-    assert len(wrong) == len(said)
-    assert all(line.startswith(start) for line, start in zip(wrong, said, strict=True))
-    assert "-0.100 (-0.120 to -0.080)" in scale.section(found)
-    assert "500 studies of 5 out of 12 seeds" in " ".join(scale.section(found).split())
+def test_slopes_must_be_detected_if_and_only_if_they_are_planted(
+    slopes_: list[scale.Slopes], expected: list[str]
+) -> None:
+    wrong = scale.failures(slopes_)
+    assert len(wrong) == len(expected)
+    assert all(line.startswith(start) for line, start in zip(wrong, expected, strict=True))
+    assert "-0.100 (-0.120 to -0.080)" in scale.section(slopes_)
+    assert "500 studies of 5 out of 12 seeds" in " ".join(scale.section(slopes_).split())
 
 
 def with_controls(pool: Collection) -> Collection:
-    """The pool at its large scale, with the unified model as the grouping by affinity, and clinical groups as a lot."""
+    """Return the large scale of the pool, with unified as the grouping by affinity and clinical as a random one."""
     names = {"unified": "by_gradient", "clinical": "by_lot_1", "task_specific": "task_specific"}
     runs = tuple(
         replace(run, row=replace(run.row, groupings=tuple(names[name] for name in run.row.groupings)))
@@ -256,33 +260,33 @@ def with_controls(pool: Collection) -> Collection:
         if run.row.scale == 1.0
     )
     study = replace(pool.study, scales=(1.0,), groupings=tuple(names.values()), controls={"by_lot_1": "by_gradient"})
-    own = replace(pool, runs=runs, study=study)
-    return replace(own, controls=own)
+    affinity_pool = replace(pool, runs=runs, study=study)
+    return replace(affinity_pool, controls=affinity_pool)
 
 
-def test_affinity_is_compared_with_the_mean_of_the_lots_by_seed(pool: Collection) -> None:
-    found = structure.compared("related pairs", "gradient", {"all": ("lung",)}, with_controls(pool))
+def test_affinity_is_compared_with_the_mean_of_random_groupings_by_seed(pool: Collection) -> None:
+    structure_ = structure.compared("related pairs", "gradient", {"all": ("lung",)}, with_controls(pool))
     tasks = {task for run in pool.runs for task in run.row.tasks}
     by_seed = []
     for seed in range(12):
-        here = [run for run in pool.runs if (run.row.scale, run.row.seed) == (1.0, seed)]
+        runs = [run for run in pool.runs if (run.row.scale, run.row.seed) == (1.0, seed)]
         mean = {}
         for grouping in GROUPINGS:
-            of = {task: run for run in here if grouping in run.row.groupings for task in run.row.tasks}
-            assert set(of) == tasks
-            mean[grouping] = np.mean([signed(of[task], task) for task in tasks])
+            run_of = {task: run for run in runs if grouping in run.row.groupings for task in run.row.tasks}
+            assert set(run_of) == tasks
+            mean[grouping] = np.mean([signed(run_of[task], task) for task in tasks])
         by_seed.append((mean["unified"] - mean["clinical"], mean["unified"] - mean["task_specific"]))
     against, gained = np.array(by_seed).T
-    assert found.difference == pytest.approx(against.mean())
-    assert found.affinity == pytest.approx(gained.mean())
+    assert structure_.difference == pytest.approx(against.mean())
+    assert structure_.affinity == pytest.approx(gained.mean())
     interval = stats.ttest_1samp(against, 0).confidence_interval(0.95)
-    assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
-    assert len(found.drawn) == 1
-    assert found.seeds == 12
+    assert (structure_.low, structure_.high) == pytest.approx((interval.low, interval.high))
+    assert len(structure_.drawn) == 1
+    assert structure_.seeds == 12
 
 
 def signed(run: CollectedRun, task: str) -> float:
-    """The task's main score, larger where better."""
+    """Return the task's main score, with the sign for which larger is better."""
     assert run.result is not None
     main = main_metric(CATALOGUE[task].type)
     return improvement(run.result.scores[task][main.name], 0.0, main)
@@ -292,13 +296,13 @@ def structured(world: str, low: float, measure: Measure = "gradient") -> structu
     return structure.Structure(world, measure, {"all": ("lung", "cervix")}, 10, 0.06, (0.01, 0.03), 0.04, low, 0.08)
 
 
-def test_affinity_is_to_win_where_there_is_structure_alone() -> None:
+def test_affinity_must_be_better_if_and_only_if_tasks_are_related() -> None:
     related, unrelated = structure.WORLDS
     assert structure.failures([structured(related, 0.01), structured(unrelated, -0.01)]) == []
     wrong = structure.failures([structured(related, -0.01), structured(unrelated, 0.01)])
     assert wrong == [
-        "affinity by gradient is not better than lots among related pairs",
-        "affinity by gradient is better than lots among unrelated tasks",
+        "affinity by gradient is not better than random among related pairs",
+        "affinity by gradient is better than random among unrelated tasks",
     ]
     assert structure.failures([structured(related, -0.01, "lookahead")]) == []
     text = structure.section([structured(related, 0.01), structured(unrelated, -0.01)], [(70, 140.0), (30, 60.0)])
@@ -306,12 +310,12 @@ def test_affinity_is_to_win_where_there_is_structure_alone() -> None:
         "| related pairs | gradient | lung, cervix | +0.060 | +0.020 (+0.010 to +0.030) | +0.040 (+0.010 to +0.080) |"
         in text
     )
-    rows = [line for line in text.splitlines() if line.startswith("| ") and "gradient" in line]
-    assert [row.split("|")[-2].strip() for row in rows] == ["above 0", "not above 0"]
+    lines = [line for line in text.splitlines() if line.startswith("| ") and "gradient" in line]
+    assert [row.split("|")[-2].strip() for row in lines] == ["above 0", "not above 0"]
     assert "Cost: 100 runs" in text
 
 
-def test_the_studies_differ_from_their_worlds_by_relations_alone() -> None:
+def test_the_worlds_of_a_study_differ_by_relations_alone() -> None:
     for study, worlds in ((scale.STUDY, scale.WORLDS), (structure.STUDY, structure.WORLDS)):
         words = ["groupings=[task_specific,unified]"]
         planted, plain = (compose_study(study, [*words, *worlds[world]], HERE).data.synthetic for world in worlds)
