@@ -1,9 +1,9 @@
-"""Mutants: plausible faults, put in one at a time, to see which tests notice them. `python -m benchmarks.mutants`.
+"""Mutation tests: plausible faults, inserted one at a time, to see which tests fail. `python -m benchmarks.mutants`.
 
-A catalogue of faults picked by hand, and not the mutants of a tool. mutmut and cosmic-ray change operators, constants
-and names everywhere: about a mutant a line, over ten thousand for these sources, many of them in messages and layout.
-Trying them takes days, and their share says little. The faults that hurt here change the meaning, not an operator: a
-cache key without the masks, a count of samples where subjects are meant, a loss in half precision. mutmut 3 mutates
-nothing outside of functions; cosmic-ray runs one command for every mutant. Here each mutant meets only the tests that
-execute its lines, known from one run under coverage.
+The mutants are a catalog of hand-picked faults instead of the output of a tool. mutmut and cosmic-ray change operators,
+constants and names everywhere: about one mutant per line, more than ten thousand for these sources, many of them in
+messages and layout. Trying them takes days, and the share of killed ones says little. The harmful faults here change a
+meaning, not an operator: a cache key without the masks, a count of samples instead of subjects, a loss in half
+precision. Moreover, mutmut 3 mutates nothing outside of functions, and cosmic-ray runs one command for all mutants.
+Here each mutant is tried with only the tests that execute its lines, as recorded in one run under coverage.
 """

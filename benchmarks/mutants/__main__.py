@@ -1,6 +1,7 @@
-"""Try the mutants of the catalogue: `python -m benchmarks.mutants`, which rewrites docs/mutants.md.
+"""Try the mutants of the catalog and rewrite docs/mutants.md: `python -m benchmarks.mutants`.
 
-Goes on where it was stopped: outcomes are kept in outputs/mutants/after.json until sources or tests change.
+An interrupted command continues when repeated: outcomes are stored in outputs/mutants/after.json until sources or tests
+change.
 """
 
 import argparse
@@ -19,23 +20,23 @@ from benchmarks.mutants.trials import Laboratory, Outcome
 
 ROOT = Path(__file__).parent.parent.parent
 BEFORE = Path(__file__).parent / "before.json"
-"""Outcomes at commit 663d23c, when the mutants were chosen; those of round 1 as the review reported them."""
+"""Outcomes at commit 663d23c, when the mutants were chosen; those of round 1 are as the review reported them."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Try the mutants, write the page, and return 1 if one survives that is not equivalent."""
-    parser = argparse.ArgumentParser(description="Which plausible faults the tests notice.")
-    parser.add_argument("--only", nargs="*", default=[], help="names of mutants, or of rooms; default: all")
+    """Try the mutants, write the page, and return 1 if a mutant survives that is not equivalent."""
+    parser = argparse.ArgumentParser(description="Insert plausible faults and check that a test fails for each.")
+    parser.add_argument("--only", nargs="*", default=[], help="names of mutants, or of packages; default: all")
     parser.add_argument("--tree", type=Path, default=ROOT, help="checkout whose sources and tests are tried")
     parser.add_argument(
-        "--coverage", type=Path, help="coverage database with a context a test; default: recorded first"
+        "--coverage", type=Path, help="coverage database with one context per test; default: recorded first"
     )
+    parser.add_argument("--results", type=Path, default=Path("outputs/mutants/after.json"), help="file of the outcomes")
+    parser.add_argument("--slow", action="store_true", help="run the package's slow tests if no fast test fails")
     parser.add_argument(
-        "--results", type=Path, default=Path("outputs/mutants/after.json"), help="where outcomes are kept"
+        "--rooms", action="store_true", help="run the package's test folder too, if no chosen test fails"
     )
-    parser.add_argument("--slow", action="store_true", help="run the slow tests of a room on what no fast test kills")
-    parser.add_argument("--rooms", action="store_true", help="run the room's test folder too, if no chosen test fails")
-    parser.add_argument("--again", action="store_true", help="try those again whose outcome is known")
+    parser.add_argument("--again", action="store_true", help="repeat mutants that have an outcome")
     parser.add_argument("--page", type=Path, default=Path("docs/mutants.md"), help="page to rewrite")
     options = parser.parse_args(arguments)
     mutants = [m for m in read_catalogue() if not options.only or {m.name, m.room} & set(options.only)]
@@ -52,7 +53,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def try_all(mutants: Sequence[Mutant], laboratory: Laboratory, options: argparse.Namespace) -> dict[str, Outcome]:
-    """Try the mutants whose outcome is not known yet; return all that are known. Each is kept at once."""
+    """Try the mutants without an outcome, and return all outcomes.
+
+    Each outcome is written as soon as it is available.
+
+    Args:
+        mutants: Requested mutants.
+        laboratory: Copy of the tree.
+        options: Options of the command line.
+    """
     outcomes = read_outcomes(options.results, laboratory.content)
     open_ = mutants if options.again else [m for m in mutants if is_open(outcomes.get(m.name), options.slow)]
     check(open_, laboratory)
@@ -65,23 +74,23 @@ def try_all(mutants: Sequence[Mutant], laboratory: Laboratory, options: argparse
     noticing = Noticing(database)
     for number, mutant in enumerate(open_, start=1):
         fast = options.again or mutant.name not in outcomes
-        found = outcomes[mutant.name] = laboratory.try_out(mutant, noticing, fast, options.slow, options.rooms)
+        outcome = outcomes[mutant.name] = laboratory.try_out(mutant, noticing, fast, options.slow, options.rooms)
         write_outcomes(options.results, outcomes, laboratory.content)
         where = f"{number}/{len(open_)} {mutant.name}"
-        print(f"{where}: {found.verdict} {found.test} ({found.tests} tests, {found.seconds:.0f} s)", flush=True)
+        print(f"{where}: {outcome.verdict} {outcome.test} ({outcome.tests} tests, {outcome.seconds:.0f} s)", flush=True)
     return outcomes
 
 
 def is_open(outcome: Outcome | None, slow: bool) -> bool:
-    """Return whether a mutant is still to be tried: never tried, or a survivor that has not met the slow tests."""
+    """Return True if a mutant was never tried, or survived without the requested slow tests."""
     return outcome is None or (slow and outcome.verdict == "survived" and not outcome.met_slow_tests)
 
 
 def check(mutants: Sequence[Mutant], laboratory: Laboratory) -> None:
-    """Refuse mutants that do not apply to the tree, before anything is run.
+    """Check that all mutants apply to the tree, before anything is run.
 
     Raises:
-        CatalogueError: names all of them.
+        CatalogueError: if some do not; the message names all of them.
     """
     faults = []
     for mutant in mutants:
@@ -94,11 +103,11 @@ def check(mutants: Sequence[Mutant], laboratory: Laboratory) -> None:
 
 
 def read_outcomes(path: Path, content: str | None = None) -> dict[str, Outcome]:
-    """Return the outcomes in a file; none where there is no file, or where they were found in another tree.
+    """Return the outcomes in a file; empty if the file is missing or belongs to another tree.
 
     Args:
-        path: written by `write_outcomes`.
-        content: hash of the tree (see `Laboratory.content`) in which they must have been found; None: in any.
+        path: File written by `write_outcomes`.
+        content: Hash of the tree (see `Laboratory.content`) to which they must belong; None: any tree.
     """
     if not path.exists():
         return {}
@@ -109,7 +118,7 @@ def read_outcomes(path: Path, content: str | None = None) -> dict[str, Outcome]:
 
 
 def write_outcomes(path: Path, outcomes: dict[str, Outcome], content: str) -> None:
-    """Write outcomes, in the order of their names, with the hash of the tree in which they were found."""
+    """Write outcomes, sorted by name, with the hash of the tree to which they belong."""
     fields = {name: asdict(outcomes[name]) for name in sorted(outcomes)}
     path.write_text(json.dumps({"content": content, "outcomes": fields}, indent=1) + "\n")
 

@@ -1,15 +1,16 @@
-"""The catalogue of mutants: plausible faults as data, in `catalogue/*.yaml`, and how one is put into a source file.
+"""The catalog of mutants: plausible faults in `catalogue/*.yaml`, and their insertion into a source file.
 
 Keys of an entry:
-    name: unique in the catalogue, words joined by hyphens.
-    file: source file, from the root of the repository.
-    round: 1 for the faults that a review of the tests found unnoticed, 2 for those chosen from the sources alone,
-        before anybody looked at what tests notice; 3 for those that were added together with tests that notice them.
-        Only those of round 2 tell what share the tests notice.
-    why: the fault in one sentence.
-    old: text of the source file, which occurs in it once.
-    new: text in its place.
-    equivalent: reason why no test can tell the mutant from the source; such mutants are not run, and counted apart.
+    name: Unique name in the catalog, words joined by hyphens.
+    file: Source file, relative to the root of the repository.
+    round: 1 for faults that a review of the tests found undetected; 2 for faults chosen from the sources alone, before
+        anybody had checked which ones the tests detect; 3 for faults added together with tests that detect them. Only
+        round 2 estimates the share of faults that the tests detect.
+    why: The fault in one sentence.
+    old: Text that occurs once in the source file.
+    new: Text that replaces it.
+    equivalent: Reason why no test can distinguish the mutant from the source. Such mutants are not run, and are counted
+        separately.
 """
 
 import ast
@@ -23,12 +24,12 @@ FOLDER = Path(__file__).parent / "catalogue"
 
 
 class CatalogueError(Exception):
-    """An entry of the catalogue that does not fit the sources."""
+    """An entry of the catalog that does not fit the sources."""
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """One entry of the catalogue; the fields are described in the module's docstring."""
+    """One entry of the catalog; the module's docstring describes the fields."""
 
     name: str
     file: str
@@ -40,14 +41,14 @@ class Mutant:
 
     @property
     def room(self) -> str:
-        """Folder of the package that holds the file, or the name of a module that stands in no folder."""
+        """Subpackage of the file, or the module's name if it is in no subpackage."""
         return Path(self.file).parts[1].removesuffix(".py")
 
     def apply(self, source: str) -> str:
-        """Return the source with the fault in it.
+        """Return the source with the fault.
 
         Raises:
-            CatalogueError: the old text does not occur exactly once, or the result is no Python.
+            CatalogueError: if the old text does not occur exactly once, or the result is not valid or means the same.
         """
         if (count := source.count(self.old)) != 1:
             raise CatalogueError(f"{self.name}: its old text occurs {count} times in {self.file}, must occur once")
@@ -63,7 +64,7 @@ class Mutant:
     def statement_lines(self, source: str) -> range:
         """Return the lines of the statements that the fault changes, numbered from 1.
 
-        Of a compound statement these are the lines of its head, as of an `if` without its body.
+        For a compound statement these are the lines of its head, such as an `if` without its body.
         """
         start = source.index(self.old)
         old, new = self.old.splitlines(), self.new.splitlines()
@@ -83,10 +84,10 @@ class Mutant:
 
 
 def read_catalogue(folder: Path = FOLDER) -> list[Mutant]:
-    """Return all entries, in the order of the files' names and within each file.
+    """Return all entries, sorted by file name and then in the order of the file.
 
     Raises:
-        CatalogueError: an entry lacks a key or has one too many, or two have the same name.
+        CatalogueError: if an entry has missing or unknown keys, or if two entries have the same name.
     """
     mutants: list[Mutant] = []
     for path in sorted(folder.glob("*.yaml")):
@@ -103,14 +104,14 @@ def read_catalogue(folder: Path = FOLDER) -> list[Mutant]:
 
 @cache  # a file has many mutants
 def _meaning(source: str) -> str:
-    """Return what a source means, whatever its layout and comments."""
+    """Return the syntax tree of a source as text, independent of layout and comments."""
     return ast.dump(ast.parse(source))
 
 
 @cache
 def _statements(source: str) -> list[range]:
-    """Return the lines of each statement; of a compound one, those of its head."""
-    found = []
+    """Return the lines of each statement; for a compound statement, those of its head."""
+    lines = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.stmt | ast.match_case):
             body = getattr(node, "body", None)
@@ -118,5 +119,5 @@ def _statements(source: str) -> list[range]:
             last = first if body is None else max(first, body[0].lineno - 1)
             if body is None and isinstance(node, ast.stmt):
                 last = node.end_lineno or first
-            found.append(range(first, last + 1))
-    return found
+            lines.append(range(first, last + 1))
+    return lines

@@ -1,9 +1,9 @@
-"""Runs pytest again and again without importing large libraries each time: a process that has them, and forks.
+"""Server that imports large libraries once and forks for each run of pytest.
 
-Started as a script in the folder under test, with the names of the libraries, so that nothing of this repository is
-imported: a fork imports usaggr and its tests as they lie in the folder at that time. Reads a line of JSON for each run,
-{"arguments": [...], "output": path, "limit": seconds}, and answers with the exit status of pytest, or with -1 where the
-limit was reached.
+It is started as a script in the folder under test, with the names of the libraries as arguments. The server itself
+imports nothing of this repository, so that a fork imports usaggr and its tests as they are in the folder at that time.
+It reads a line of JSON for each run, {"arguments": [...], "output": path, "limit": seconds}, and answers with the exit
+status of pytest, or with -1 if the run reached the limit.
 """
 
 import importlib
@@ -16,7 +16,7 @@ from pathlib import Path
 
 
 def main(libraries: list[str]) -> None:
-    """Import libraries, and serve until the input ends."""
+    """Import libraries, and serve until standard input ends."""
     sys.path[0] = str(Path.cwd())
     os.environ.setdefault("MPLBACKEND", "agg")
     for name in libraries:
@@ -27,12 +27,15 @@ def main(libraries: list[str]) -> None:
 
 
 def run(arguments: list[str], output: str, limit: float) -> int:
-    """Run pytest in a fork and return its exit status; -1: it was ended at the limit.
+    """Run pytest in a fork.
 
     Args:
-        arguments: of pytest.
-        output: file that gets what pytest prints.
-        limit: seconds.
+        arguments: Arguments of pytest.
+        output: File for the output of pytest.
+        limit: Seconds after which the run is killed.
+
+    Returns:
+        Exit status of pytest; -1 if the run was killed at the limit.
     """
     child = os.fork()
     if child == 0:

@@ -14,35 +14,35 @@ def page(mutants: Sequence[Mutant], before: Outcomes, after: Outcomes) -> str:
     """Return the page.
 
     Args:
-        mutants: the catalogue.
-        before: outcomes when the mutants were chosen; a mutant may be missing.
-        after: outcomes now; a mutant may be missing.
+        mutants: All entries of the catalog.
+        before: Outcomes when the mutants were chosen; a mutant may be missing.
+        after: Current outcomes; a mutant may be missing.
     """
     chosen = [mutant for mutant in mutants if mutant.round == 2]
-    parts = [_OPENING, _BY_ROOM.format(count=len(chosen)), _by_room(chosen, before, after), _EVERY]
+    sections = [_OPENING, _BY_ROOM.format(count=len(chosen)), _by_room(chosen, before, after), _EVERY]
     for number, heading in _ROUNDS.items():
-        rows = [
+        lines = [
             [f"`{m.name}`", m.why, _word(before.get(m.name)), _word(after.get(m.name)), _test(after.get(m.name))]
             for m in mutants if m.round == number and not m.equivalent
         ]  # fmt: skip
-        parts += [heading, _left(["mutant", "fault", "before", "now", "test that fails"], rows)]
+        sections += [heading, _left(["mutant", "fault", "before", "now", "test that fails"], lines)]
     equivalent = [[f"`{m.name}`", m.why, m.equivalent] for m in mutants if m.equivalent]
     if equivalent:
-        parts += [_EQUIVALENT, _left(["mutant", "change", "why no test can tell"], equivalent)]
-    return "\n\n".join(part.strip() for part in parts) + "\n"
+        sections += [_EQUIVALENT, _left(["mutant", "change", "why no test can detect it"], equivalent)]
+    return "\n\n".join(section.strip() for section in sections) + "\n"
 
 
 def shares(outcomes: Sequence[Outcome | None]) -> tuple[int, int, int, int]:
-    """Return how many were killed by fast tests, by slow ones only, by none, and how many were not run."""
+    """Return the numbers of mutants killed by fast tests, killed by slow tests only, not killed, and not run."""
     verdicts = [None if outcome is None else outcome.verdict for outcome in outcomes]
     return verdicts.count("fast"), verdicts.count("slow"), verdicts.count("survived"), verdicts.count(None)
 
 
 def _by_room(mutants: Sequence[Mutant], before: Outcomes, after: Outcomes) -> str:
     rooms = list(dict.fromkeys(mutant.room for mutant in mutants))
-    rows = [_row(room, [m for m in mutants if m.room == room], before, after) for room in sorted(rooms)]
-    columns = ["room", "mutants", "equivalent", "fast before", "slow before", "fast now", "slow now", "survive now"]
-    return table(columns, [*rows, _row("all", mutants, before, after)])
+    lines = [_row(room, [m for m in mutants if m.room == room], before, after) for room in sorted(rooms)]
+    columns = ["package", "mutants", "equivalent", "fast before", "slow before", "fast now", "slow now", "survive now"]
+    return table(columns, [*lines, _row("all", mutants, before, after)])
 
 
 def _row(name: str, mutants: Sequence[Mutant], before: Outcomes, after: Outcomes) -> list[str]:
@@ -64,41 +64,41 @@ def _word(outcome: Outcome | None) -> str:
 
 
 def _test(outcome: Outcome | None) -> str:
-    """Return the file and function of the test that fails, without its parameters."""
+    """Return the file and function of the failing test, without its parameters."""
     return "" if outcome is None or not outcome.test else f"`{outcome.test.split('[')[0].replace('|', '/')}`"
 
 
-def _left(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table of texts."""
-    lines = (columns, ["---"] * len(columns), *rows)
+def _left(columns: Sequence[str], cells_by_row: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table whose columns are aligned to the left."""
+    lines = (columns, ["---"] * len(columns), *cells_by_row)
     return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)
 
 
 _OPENING = """
-# Which faults the tests notice
+# Faults that the tests detect
 
-A mutant is a copy of the sources with one plausible fault in it. A test that fails in the copy, and passes in the
-sources, kills the mutant. `make mutants` tries every mutant of `benchmarks/mutants/catalogue/` and rewrites this page.
-For each one it runs the tests that execute the changed lines, the cheapest first, until one fails.
+A mutant is a copy of the sources with one plausible fault. A test kills the mutant if it fails in the copy and passes
+in the sources. `make mutants` tries every mutant of `benchmarks/mutants/catalogue/` and rewrites this page. For each
+mutant it runs the tests that execute the changed lines, the cheapest first, until one fails.
 """
 _BY_ROOM = """
-## Share of mutants that are killed
+## Share of killed mutants
 
-{count} mutants, chosen from the sources alone, before anybody looked at what the tests notice. "Before" is the state of
-the tests at that time, tried with the fast tests of the module and its neighbours alone, so that a test elsewhere may
-have killed more. Shares are of the mutants that were run and are not equivalent; asked: at least 95 % now. "slow"
-counts the mutants that only a slow test kills.
+{count} mutants were chosen from the sources alone, before anybody had checked which ones the tests detect. "Before" is
+the state of the tests at that time. Only the fast tests of the module and of its neighbors were run then, so tests
+elsewhere may kill more. Shares refer to mutants that were run and are not equivalent; required: at least 95 % now.
+"Slow" counts the mutants that only a slow test kills.
 """
 _EVERY = """
 ## Every mutant
 """
 _ROUNDS = {
-    1: "### Found by a review\n\nFaults that no fast test noticed when a review tried them.",
+    1: "### Found by a review\n\nFaults that no fast test detected when a review tried them.",
     2: "### Chosen from the sources",
     3: "### Added with their tests\n\nFaults that were chosen while the tests that kill them were written.",
 }
 _EQUIVALENT = """
 ### Equivalent
 
-Changes that no test can tell from the sources.
+Changes that no test can distinguish from the sources.
 """

@@ -1,4 +1,4 @@
-"""Mutants on trial: one at a time in a copy of the tree, against the tests that can notice it."""
+"""Trials of mutants: one at a time in a copy of the tree, with the tests that can detect it."""
 
 import hashlib
 import json
@@ -17,19 +17,19 @@ from benchmarks.mutants.catalogue import Mutant
 from benchmarks.mutants.noticing import Noticing
 
 Verdict = Literal["fast", "slow", "survived", "equivalent"]
-"""Killed by a fast test, killed by a slow one only, or by none; equivalent mutants are not run."""
+"""Killed by a fast test, by a slow test only, or by none; equivalent mutants are not run."""
 
 LIBRARIES = (
     "numpy", "pandas", "torch", "hypothesis", "scipy.stats", "sklearn.metrics", "cv2", "pyarrow.parquet", "pydantic",
     "hydra", "rich.console", "typer", "matplotlib.pyplot", "yaml",
 )  # fmt: skip
-"""Imported once for all runs of tests. None imports torchvision, for which usaggr has to prepare torch."""
+"""Libraries imported once for all runs of tests; none imports torchvision, for which usaggr has to prepare torch."""
 FIRST = 25
-"""Tests of the first run, the cheapest ones: most mutants end there."""
+"""Number of tests in the first run, the cheapest ones, which kill most mutants."""
 LIMIT = 1200.0
-"""Seconds for one run of tests; a mutant that takes longer counts as noticed, as an endless loop is."""
+"""Seconds for one run of tests; a mutant that takes longer counts as killed, since a test would not end."""
 _DECIDING = ("usaggr/", "conf/", "sweeps/", "tests/")
-"""Folders whose content decides an outcome."""
+"""Folders whose content affects an outcome."""
 _QUIET = ("-q", "--tb=no", "-rfE", "-p", "no:cacheprovider")
 _FAST = "not slow and not cluster"
 _SLOW = "slow and not cluster"
@@ -39,22 +39,23 @@ _NOT_FOUND = re.compile(r"^ERROR: not found: \S*?/(tests/.+)$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Outcome:
-    """Outcome of a mutant."""
+    """Outcome of a mutant's trial."""
 
     verdict: Verdict
     test: str = ""
-    """Id of the test that failed; empty for a survivor."""
+    """Id of the failed test; empty for a survivor."""
     tests: int = 0
-    """Fast tests that were chosen to run."""
+    """Number of fast tests that execute the changed lines."""
     seconds: float = 0.0
     met_slow_tests: bool = False
+    """True if slow tests were run."""
 
 
 class Laboratory:
     """A copy of the tracked files of a tree, in which mutants are tried."""
 
     def __init__(self, tree: Path, folder: Path, libraries: Sequence[str] = LIBRARIES) -> None:
-        """Copy a tree into an empty folder; files are taken as they lie there, committed or not."""
+        """Copy the tracked files of a tree, with uncommitted changes, into an empty folder."""
         self.folder = folder
         self._libraries = libraries
         content = hashlib.sha256()
@@ -69,17 +70,17 @@ class Laboratory:
                     content.update(f"{name}\0".encode() + hashlib.sha256(target.read_bytes()).digest())
         self._server: subprocess.Popen[str] | None = None
         self.content = content.hexdigest()
-        """Hash of the files that decide an outcome."""
+        """Hash of the files that affect an outcome."""
 
     def source(self, mutant: Mutant) -> str:
         """Return the text of a mutant's file, without the fault."""
         return (self.folder / mutant.file).read_text()
 
     def record(self, database: Path) -> None:
-        """Run the fast tests once and write the coverage database that tells which test executes which line.
+        """Run the fast tests once and write the coverage database of the lines that each test executes.
 
         Raises:
-            RuntimeError: a test fails without any mutant.
+            RuntimeError: if a test fails without any mutant.
         """
         flags = ["-n", "2", "--cov=usaggr", "--cov-context=test", "--cov-report=", "-m", _FAST]
         environment = {**self._environment(), "COVERAGE_FILE": str(database)}
@@ -97,27 +98,27 @@ class Laboratory:
     def try_out(
         self, mutant: Mutant, noticing: Noticing, fast: bool = True, slow: bool = False, rooms: bool = False
     ) -> Outcome:
-        """Put a mutant in, and run the tests that can notice it until one fails.
+        """Insert a mutant, and run the tests that can detect it until one fails.
 
-        A failure counts if the same test passes without the mutant. Where no test is known to execute the changed
-        lines, those of the room's test folder are run.
+        A failure counts if the same test passes without the mutant. If no test executes the changed lines according to
+        the database, the tests of the package's test folder are run.
 
         Args:
-            mutant: entry of the catalogue.
-            noticing: tells which fast tests can notice it.
+            mutant: Entry of the catalog.
+            noticing: Index of the tests that can detect a mutant.
             fast: Runs the fast tests.
-            slow: Runs the slow tests of the room's test folder, if no fast test fails.
-            rooms: Runs all fast tests of the room's test folder too, for a database that lacks some tests.
+            slow: Runs the slow tests of the package's test folder, if no fast test fails.
+            rooms: Runs all fast tests of the package's test folder too, for a database that lacks some tests.
         """
         if mutant.equivalent:
             return Outcome("equivalent")
-        begun = time.monotonic()
+        start = time.monotonic()
         tests = noticing.tests_of(mutant, self.source(mutant))
         room = self._room(mutant)
         runs: list[tuple[Verdict, str, Sequence[str]]] = []
         if fast:
-            first, others = (tests[:FIRST], tests[FIRST:]) if tests else (room[:1], room[1:])
-            runs += [("fast", _FAST, first), ("fast", _FAST, others)]
+            first, further = (tests[:FIRST], tests[FIRST:]) if tests else (room[:1], room[1:])
+            runs += [("fast", _FAST, first), ("fast", _FAST, further)]
             runs += [("fast", _FAST, room[:1]), ("fast", _FAST, room[1:])] if tests and rooms else []
         if slow:
             runs.append(("slow", _SLOW, room))
@@ -125,16 +126,16 @@ class Laboratory:
         for verdict, marks, chosen in runs:
             test = self._first_failure(mutant, chosen, marks)
             if test is not None:
-                return Outcome(verdict, test, len(tests), time.monotonic() - begun, verdict == "slow")
-        return Outcome("survived", "", len(tests), time.monotonic() - begun, slow)
+                return Outcome(verdict, test, len(tests), time.monotonic() - start, verdict == "slow")
+        return Outcome("survived", "", len(tests), time.monotonic() - start, slow)
 
     def _room(self, mutant: Mutant) -> list[str]:
-        """Return the test file of a mutant's module and the test folder of its room, those that are there."""
+        """Return the test file of a mutant's module and the test folder of its package, if they exist."""
         name, folder = f"test_{Path(mutant.file).stem}.py", Path("tests") / mutant.room
         return [str(path) for path in (folder / name, Path("tests") / name, folder) if (self.folder / path).exists()]
 
     def _first_failure(self, mutant: Mutant, tests: Sequence[str], marks: str) -> str | None:
-        """Return the first test that fails with the mutant and passes without it; None: none does."""
+        """Return the first test that fails with the mutant and passes without it; None if there is none."""
         chosen, unsound = list(tests), []
         while chosen:
             flags = ["-x", "-m", marks, *(f"--deselect={test}" for test in unsound)]
@@ -144,11 +145,11 @@ class Laboratory:
                 return f"no end after {LIMIT:.0f} s"
             if status in (0, 5):  # 5: every test is deselected
                 return None
-            # A database of another tree names tests that are not there; pytest does not say which parameters it misses.
-            gone = set(_NOT_FOUND.findall(text))
-            there = [test for test in chosen if not {test, test.split("[")[0]} & gone]
-            if len(there) < len(chosen):
-                chosen = there
+            # A database of another tree may name missing tests; pytest reports their names without parameters.
+            missing = set(_NOT_FOUND.findall(text))
+            available = [test for test in chosen if not {test, test.split("[")[0]} & missing]
+            if len(available) < len(chosen):
+                chosen = available
                 continue
             if (failed := _FAILED.search(text)) is None:
                 raise RuntimeError(f"{mutant.name}: pytest ended with {status}:\n{text[-2000:]}")
@@ -162,7 +163,7 @@ class Laboratory:
 
     @contextmanager
     def _mutated(self, mutant: Mutant) -> Iterator[None]:
-        """Have a mutant in its file for as long as the context lasts."""
+        """Insert a mutant into its file while the context lasts."""
         path, source = self.folder / mutant.file, self.source(mutant)
         try:
             self._write(path, mutant.apply(source))
@@ -173,12 +174,12 @@ class Laboratory:
     @staticmethod
     def _write(path: Path, text: str) -> None:
         path.write_text(text)
-        # Python trusts compiled code of a file that has the same size and the same second of its last change.
+        # Python reuses compiled code if a file's size and the second of its last change are the same.
         for compiled in (path.parent / "__pycache__").glob(f"{path.stem}.*.pyc"):
             compiled.unlink()
 
     def _run(self, tests: Sequence[str], flags: Sequence[str]) -> tuple[int, str]:
-        """Return pytest's exit status (-1: it was ended at the limit) and what it printed."""
+        """Return pytest's exit status (-1 if it was killed at the limit) and its output."""
         listed, output = self.folder / "mutant-tests.txt", self.folder / "mutant-output.txt"
         listed.write_text("\n".join(tests))
         output.write_text("")
@@ -189,7 +190,7 @@ class Laboratory:
         return int(stdout.readline()), output.read_text(errors="replace")
 
     def _pipes(self) -> tuple[IO[str], IO[str]]:
-        """Return where the process that runs the tests reads and writes; it is started once."""
+        """Return the pipes of the process that runs the tests, which is started once."""
         if self._server is None:
             command = [sys.executable, Path(__file__).with_name("fork_server.py"), *self._libraries]
             self._server = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""The mutants: that each still fits the sources, which tests meet it, what counts as killed, and what the page says."""
+"""Tests of the mutants: each fits the sources, is tried with the right tests, and is counted correctly on the page."""
 
 import subprocess
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ def mutant(old: str, new: str, equivalent: str = "") -> Mutant:
 
 
 def test_every_mutant_fits_the_sources() -> None:
-    """A change of the sources may move what a mutant changes: then the catalogue is to be changed with it."""
+    """Check every entry of the catalog, which has to follow changes of the sources."""
     faults = []
     for entry in read_catalogue():
         source = (ROOT / entry.file).read_text()
@@ -54,7 +54,7 @@ def test_every_mutant_fits_the_sources() -> None:
         ("value > LIMIT", "value  >  LIMIT", "means the same"),
     ],
 )
-def test_a_mutant_that_is_none_is_refused(old: str, new: str, message: str) -> None:
+def test_a_mutant_that_does_not_change_the_meaning_of_valid_code_is_an_error(old: str, new: str, message: str) -> None:
     with pytest.raises(CatalogueError, match=message):
         mutant(old, new).apply(SOURCE)
 
@@ -100,17 +100,17 @@ def database(tmp_path: Path) -> Path:
     return tmp_path / "tests.coverage"
 
 
-def test_the_tests_that_execute_a_changed_line_meet_the_mutant_the_cheapest_first(database: Path) -> None:
-    found = Noticing(database).tests_of(mutant("return LIMIT", "return 0"), SOURCE)
-    assert found == ("tests/metrics/test_clip.py::test_near", "tests/metrics/test_clip.py::test_deep[a|b]")
+def test_a_mutant_is_tried_with_the_tests_that_execute_a_changed_line_the_cheapest_first(database: Path) -> None:
+    tests = Noticing(database).tests_of(mutant("return LIMIT", "return 0"), SOURCE)
+    assert tests == ("tests/metrics/test_clip.py::test_near", "tests/metrics/test_clip.py::test_deep[a|b]")
 
 
-def test_a_line_that_is_executed_at_import_is_met_by_all_tests_of_its_file(database: Path) -> None:
-    found = Noticing(database).tests_of(mutant("LIMIT = 3", "LIMIT = 4"), SOURCE)
-    assert {test.rpartition("::")[2] for test in found} == {"test_far", "test_near", "test_deep[a|b]"}
+def test_a_line_that_is_executed_at_import_is_tried_with_all_tests_of_its_file(database: Path) -> None:
+    tests = Noticing(database).tests_of(mutant("LIMIT = 3", "LIMIT = 4"), SOURCE)
+    assert {test.rpartition("::")[2] for test in tests} == {"test_far", "test_near", "test_deep[a|b]"}
 
 
-def test_a_file_that_no_test_executes_is_met_by_none(database: Path) -> None:
+def test_a_file_that_no_test_executes_has_no_tests(database: Path) -> None:
     entry = Mutant("a-fault", "usaggr/sweep/execution/loop.py", 2, "", "return LIMIT", "return 0")
     assert Noticing(database).tests_of(entry, SOURCE) == ()
 
@@ -134,7 +134,7 @@ def test_small():
 
 @pytest.fixture
 def laboratory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Laboratory]:
-    """A tree with one module, a test that guards it, one that always fails, and a slow one."""
+    """A tree with one module, a test that covers it, one that always fails, and a slow one."""
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     files = {
@@ -162,7 +162,7 @@ def test_a_mutant_is_killed_by_a_test_that_passes_without_it(
     assert (outcome.verdict, outcome.test) == ("fast", "tests/metrics/test_clip.py::test_near")
     assert laboratory.source(entry) == SOURCE
     assert not (laboratory.folder / "untracked").exists()
-    # Of the fast tests one fails with and without the fault, which is no proof, and one is gone; a slow one tells.
+    # One fast test fails with and without the fault, which is no proof, and one is missing; a slow test detects it.
     entry = Mutant("a-fault", "usaggr/metrics/clip.py", 2, "", "return value", "return value + 1")
     outcome = laboratory.try_out(entry, noticing, slow=True)
     assert (outcome.verdict, outcome.test) == ("slow", "tests/metrics/test_clip.py::test_small")
@@ -179,7 +179,7 @@ def test_mutants_that_no_longer_apply_are_named_together_before_anything_runs(la
         check([mutant("absent", "too"), mutant("return LIMIT", "return 0"), moved], laboratory)
 
 
-def test_outcomes_are_kept_and_only_survivors_meet_the_slow_tests_later(tmp_path: Path) -> None:
+def test_outcomes_are_stored_and_only_survivors_are_tried_with_slow_tests_later(tmp_path: Path) -> None:
     outcomes = {"b": Outcome("survived", "", 3, 1.5), "a": Outcome("fast", "tests/x.py::test_y", 1, 0.5)}
     assert read_outcomes(tmp_path / "none.json") == {}
     write_outcomes(tmp_path / "some.json", outcomes, "abc")
@@ -190,7 +190,7 @@ def test_outcomes_are_kept_and_only_survivors_meet_the_slow_tests_later(tmp_path
     assert not is_open(Outcome("survived", "", 3, 1.5, met_slow_tests=True), slow=True)
 
 
-def test_the_page_counts_those_of_the_second_round_that_are_not_equivalent() -> None:
+def test_the_page_counts_mutants_of_the_second_round_that_are_not_equivalent() -> None:
     def entry(name: str, number: int, equivalent: str = "") -> Mutant:
         return Mutant(name, "usaggr/metrics/clip.py", number, f"Why {name}.", "a", "b", equivalent)
 
