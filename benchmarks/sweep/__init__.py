@@ -1,1 +1,1 @@
-"""What whole sweeps cost, and how that grows."""
+"""Time and memory of complete sweeps, their growth with size, and their behavior under kills."""

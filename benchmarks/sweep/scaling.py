@@ -1,9 +1,9 @@
-"""Time and memory of a study as its tasks, samples and runs grow; for docs/performance.md.
+"""Measure time and memory of a study as its tasks, samples and runs grow; for docs/performance.md.
 
     python -m benchmarks.sweep.scaling [--repetitions 3] [--page docs/performance.md]
 
-Each command is timed as a user sees it, in a process of its own. Small images and networks: what is left is what size
-alone costs.
+Each command is timed as a user sees it, in a new process. Images and networks are small, so that the time depends on
+the number of tasks, samples and runs alone.
 """
 
 import argparse
@@ -26,16 +26,16 @@ from usaggr.config.compose import compose_study
 from usaggr.sweep.planning.study_plan import make_plan, write_plan
 
 DATA = ((1, 400), (3, 1_200), (9, 3_600), (27, 1_080), (27, 10_800), (27, 50_004))
-"""Tasks and samples."""
+"""Numbers of tasks and samples of the data sets."""
 PLANNED = ((1, 1), (2, 4), (2, 42), (2, 417))
 """Scales and seeds of the demo's twelve blocks: 12 to 10,008 runs."""
 TRAINED = ((10, 1), (10, 2), (100, 1), (100, 2), (500, 2))
-"""Runs and workers."""
+"""Numbers of runs and workers of the sweeps that train."""
 FEWER, MOST_SECONDS = 200, 120.0
-"""No more runs than this are trained where more would take longer than this."""
+"""A sweep that is expected to take longer than MOST_SECONDS trains at most FEWER runs instead."""
 _ALL_SCALES = ("0.25", "1.0")
 BLOCKS = 5
-"""Of four tasks: one each, and all together."""
+"""Blocks of the four tasks: one per task, and one of all tasks."""
 
 _PEAK = """
 import os, re, sys
@@ -72,27 +72,28 @@ if __name__ == "__main__":
 
 @dataclass(frozen=True)
 class Took:
-    """What a command took, from the start of its process to its end."""
+    """Time and memory of a command, from the start of its process to its end."""
 
     seconds: float
     peak_mib: float
-    """Resident memory at its highest; 0 where the system does not tell."""
+    """Peak resident memory; 0 if the system does not report it."""
 
 
 @dataclass(frozen=True)
 class OfData:
-    """Planning the demo's three seeds and two scales on data of a size."""
+    """Cost of planning the demo's three seeds and two scales on data of a given size."""
 
     tasks: int
     samples: int
     first: Took
-    """Each file is read and hashed."""
+    """First plan, which reads and hashes each file."""
     known: Took
+    """Later plans, which reuse the stored hashes."""
 
 
 @dataclass(frozen=True)
 class OfPlan:
-    """What is asked of a study of so many runs, none of them done, and all of them."""
+    """Cost of commands on a study of a given number of runs, before the first run and after the last."""
 
     runs: int
     plan: Took
@@ -100,27 +101,28 @@ class OfPlan:
     plan_done: Took
     status_done: Took
     sweep_done: Took
-    """With nothing to train, without the report."""
+    """Sweep with nothing to train, without the report."""
 
 
 @dataclass(frozen=True)
 class OfSweep:
-    """A whole sweep of tiny runs, without the report."""
+    """Cost of a complete sweep of tiny runs, without the report."""
 
     runs: int
     workers: int
     wall: float
     inside: float
-    """Seconds of all runs together, as their results tell."""
+    """Seconds of all runs together, from their results."""
 
     @property
     def added(self) -> float:
-        """Seconds of a worker that the sweep adds to a run."""
+        """Worker seconds per run that the sweep adds to the run itself."""
         return (self.wall * self.workers - self.inside) / self.runs
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="Time and memory of a study as it grows.")
+    """Measure and write the section of the page."""
+    parser = argparse.ArgumentParser(description="Measure time and memory of a study as it grows.")
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--page", type=Path, default=Path("docs/performance.md"))
     options = parser.parse_args(arguments)
@@ -139,7 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def measure_data(folder: Path, tasks: int, samples: int, repetitions: int) -> OfData:
-    """Write a data set, and plan on it twice: as it is read first, and as it is known."""
+    """Write a data set and time the first plan on it, which reads the files, and later ones."""
     place = folder / f"data-{tasks}-{samples}"
     written = write_data(place / "data", tasks, samples)
     where = (f"data.root={place / 'data'}", f"data.cache_dir={place / 'cache'}", f"outputs={place}")
@@ -149,10 +151,10 @@ def measure_data(folder: Path, tasks: int, samples: int, repetitions: int) -> Of
 
 
 def measure_plan(folder: Path, scales: int, seeds: int, repetitions: int) -> OfPlan:
-    """The demo with more seeds: before the first run and, with made-up results, after the last."""
+    """Time commands on the demo with more seeds, before the first run and, with made-up results, after the last."""
     words = (f"outputs={folder / f'planned-{scales}-{seeds}'}", f"data.cache_dir={folder / 'cache'}",
              f"scales=[{','.join(_ALL_SCALES[-scales:])}]", f"seeds=[{','.join(map(str, range(seeds)))}]")  # fmt: skip
-    run(_COMMAND, "plan", *words)  # draws the phantoms and reads them
+    run(_COMMAND, "plan", *words)  # makes the phantoms and reads them
     pending = run_often(repetitions, _COMMAND, "plan", *words)
     plan = make_plan(compose_study("demo", words))
     write_plan(plan)
@@ -171,19 +173,19 @@ def measure_plan(folder: Path, scales: int, seeds: int, repetitions: int) -> OfP
 
 
 def measure_sweeps(folder: Path, sizes: Sequence[tuple[int, int]], most_seconds: float = MOST_SECONDS) -> list[OfSweep]:
-    """Train runs of a tiny network on a few phantoms; the caches are built before."""
+    """Time sweeps that train runs of a tiny network on a few phantoms; the caches are built before."""
     _sweep(folder / "warm", folder / "cache", BLOCKS, 1)
-    found: list[OfSweep] = []
-    for wanted, workers in sizes:
-        paces = [of.wall * of.workers / of.runs / workers for of in found]
-        long = bool(paces) and paces[-1] * wanted > most_seconds
-        runs = min(wanted, FEWER) if long else wanted
-        found.append(_sweep(folder / f"trained-{runs}-{workers}", folder / "cache", runs, workers))
-    return found
+    sweeps: list[OfSweep] = []
+    for planned_runs, workers in sizes:
+        paces = [sweep.wall * sweep.workers / sweep.runs / workers for sweep in sweeps]
+        long = bool(paces) and paces[-1] * planned_runs > most_seconds
+        runs = min(planned_runs, FEWER) if long else planned_runs
+        sweeps.append(_sweep(folder / f"trained-{runs}-{workers}", folder / "cache", runs, workers))
+    return sweeps
 
 
 def tiny_study(outputs: Path, cache: Path, runs: int, workers: int) -> tuple[str, ...]:
-    """Overrides of the demo that make it as many of the shortest real runs: a multiple of BLOCKS."""
+    """Return overrides of the demo for a number of very short real runs, which must be a multiple of BLOCKS."""
     return (
         f"outputs={outputs}", f"data.cache_dir={cache}", "data.image_size=32", "data.synthetic.samples_per_task=40",
         "data.synthetic.tasks=[breast_lesion,breast_2cls,thyroid_nodule_det,fetal_femur]", "scales=[1.0]",
@@ -197,38 +199,40 @@ def _sweep(outputs: Path, cache: Path, runs: int, workers: int) -> OfSweep:
     took = run(_SWEEP, *tiny_study(outputs, cache, runs, workers))
     results = [json.loads(path.read_text()) for path in outputs.glob("*/runs/*/result.json")]
     if len(results) != runs // BLOCKS * BLOCKS:
-        raise RuntimeError(f"{outputs}: {len(results)} of {runs} runs are done")
+        raise RuntimeError(f"{outputs}: {len(results)} of {runs} runs are finished")
     return OfSweep(len(results), workers, took.seconds, sum(result["cost"]["seconds"] for result in results))
 
 
 def run(code: str, *words: str) -> Took:
-    """Run a program, in Python, with these arguments.
+    """Run a Python program with these arguments, and return its time and memory.
 
     Raises:
-        RuntimeError: it failed.
+        RuntimeError: if the program fails.
     """
     with tempfile.TemporaryDirectory() as name:
         peak = Path(name) / "peak"
-        program = Path(name) / "program.py"  # a file, as processes that it starts import it
+        program = Path(name) / "program.py"  # a file, because spawned processes import it
         program.write_text(code)
-        own = {"OMP_NUM_THREADS": "1", "PEAK_FILE": str(peak)}
+        variables = {"OMP_NUM_THREADS": "1", "PEAK_FILE": str(peak)}
         start = time.perf_counter()
-        done = subprocess.run([sys.executable, program, *words], env=os.environ | own, capture_output=True, text=True)
+        completed = subprocess.run(
+            [sys.executable, program, *words], env=os.environ | variables, capture_output=True, text=True
+        )
         seconds = time.perf_counter() - start
-        if done.returncode:
-            raise RuntimeError(f"{' '.join(words)[:200]}: {done.stderr[-2000:]}")
+        if completed.returncode:
+            raise RuntimeError(f"{' '.join(words)[:200]}: {completed.stderr[-2000:]}")
         return Took(seconds, float(peak.read_text()))
 
 
 def run_often(times: int, code: str, *words: str) -> Took:
-    """Medians."""
-    found = [run(code, *words) for _ in range(times)]
-    return Took(median(took.seconds for took in found), median(took.peak_mib for took in found))
+    """Run a program repeatedly, and return the medians of its time and memory."""
+    measured = [run(code, *words) for _ in range(times)]
+    return Took(median(took.seconds for took in measured), median(took.peak_mib for took in measured))
 
 
 @contextmanager
 def _without_flushing() -> Iterator[None]:
-    """Made-up results need not outlive a loss of power."""
+    """Skip `fsync` while the context lasts: made-up results need not survive a power failure."""
     with patch.object(os, "fsync"):
         yield
 
@@ -236,61 +240,62 @@ def _without_flushing() -> Iterator[None]:
 def report(
     data: Sequence[OfData], planned: Sequence[OfPlan], trained: Sequence[OfSweep], repetitions: int, where: str
 ) -> str:
-    """The part of the page."""
+    """Return the section of the page."""
     of_data = [
-        [str(of.tasks), _whole(of.samples), _seconds(of.first), _seconds(of.known), f"{of.known.peak_mib:.0f}"]
-        for of in data
+        [str(d.tasks), _integer(d.samples), _seconds(d.first), _seconds(d.known), f"{d.known.peak_mib:.0f}"]
+        for d in data
     ]
     of_plans = []
     for plan in planned:
         took = (plan.plan, plan.status, plan.plan_done, plan.status_done, plan.sweep_done)
-        peak = max(of.peak_mib for of in took)
-        of_plans.append([_whole(plan.runs), *(_seconds(of) for of in took), f"{peak:.0f}"])
+        peak = max(command.peak_mib for command in took)
+        of_plans.append([_integer(plan.runs), *(_seconds(command) for command in took), f"{peak:.0f}"])
     of_sweeps = [
-        [str(of.runs), str(of.workers), three_digits(of.wall), three_digits(of.inside), three_digits(of.added)]
-        for of in trained
+        [str(sweep.runs), str(sweep.workers), *map(three_digits, (sweep.wall, sweep.inside, sweep.added))]
+        for sweep in trained
     ]
     return "\n\n".join(
         (
             prose(_OPENING.format(times=repetitions, where=where)),
             table(("tasks", "samples", "first plan (s)", "plan (s)", "plan (MiB)"), of_data),
             prose(_PLANNED),
-            table(("runs", "plan", "status", "plan, all done", "status, all done", "sweep, all done", "MiB"), of_plans),
-            prose(_TRAINED.format(fewer=_said_of_fewer(trained))),
-            table(("runs", "workers", "wall (s)", "in runs (s)", "added to a run (s)"), of_sweeps),
+            table(("runs", "plan", "status", "plan, finished", "status, finished", "sweep, finished", "MiB"), of_plans),
+            prose(_TRAINED.format(fewer=_note_of_fewer(trained))),
+            table(("runs", "workers", "wall (s)", "in runs (s)", "added per run (s)"), of_sweeps),
         )
     )
 
 
-def _said_of_fewer(trained: Sequence[OfSweep]) -> str:
-    most, wanted = max(of.runs for of in trained), max(runs for runs, _ in TRAINED)
-    return "" if most == wanted else _FEWER.format(runs=most, wanted=wanted, seconds=MOST_SECONDS)
+def _note_of_fewer(trained: Sequence[OfSweep]) -> str:
+    most, planned = max(sweep.runs for sweep in trained), max(runs for runs, _ in TRAINED)
+    return "" if most == planned else _FEWER.format(runs=most, planned=planned, seconds=MOST_SECONDS)
 
 
 def _seconds(took: Took) -> str:
     return f"{took.seconds:.2f}"
 
 
-def _whole(number: int) -> str:
+def _integer(number: int) -> str:
     return f"{number:,}"
 
 
 _OPENING = """
-Whole commands, from the start of the process to its end, medians of {times} (first plans and sweeps that train: once);
-memory is resident, at its highest. First, `usaggr plan` for three seeds and two scales, as tasks and samples grow: when
-it first sees the data, and reads and hashes each file (images of 16 x 16 pixels, which the system has in memory), and
-when it knows them. {where}.
+Times are of complete commands, from the start of the process to its end, as medians of {times} (first plans and sweeps
+that train: measured once). Memory is peak resident memory. The first table shows `usaggr plan` for three seeds and two
+scales, as tasks and samples grow. The first plan reads and hashes each file (images of 16 x 16 pixels in the system's
+page cache); later plans reuse the stored hashes. {where}.
 """
 _PLANNED = """
-The demo with more seeds (1,920 samples; 12 to 10,008 runs), before its first run and after its last: seconds of
-`usaggr plan`, of `usaggr status`, and of a sweep that finds nothing to train, without its report. MiB: the most of all.
+The demo with more seeds (1,920 samples; 12 to 10,008 runs), before its first run and after its last. The columns give
+seconds of `usaggr plan`, of `usaggr status`, and of a sweep with nothing to train, without its report. MiB: the largest
+peak of these commands.
 """
 _TRAINED = """
-Sweeps of four tasks at 32 pixels with a tiny network and 16 training examples a task, so that runs are as short as
-they can be: wall time of the sweep without its report, the time inside its runs, and what the sweep costs a worker
-beside each run, with planning, checks, starting and ending.{fewer}
+Sweeps of four tasks at 32 pixels with a tiny network and 16 training examples per task, so that runs are as short as
+possible. *Wall*: time of the sweep without its report. *In runs*: time inside its runs. *Added per run*: worker time
+per run outside of the run itself, for planning, checks, starting and ending.{fewer}
 """
-_FEWER = " {runs} runs stand for {wanted}, which would have taken more than {seconds:.0f} s."
+_FEWER = " {runs} runs were trained instead of {planned}, which would have taken more than {seconds:.0f} s."
 
 
 if __name__ == "__main__":

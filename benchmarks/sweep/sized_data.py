@@ -1,4 +1,4 @@
-"""Data sets and finished studies of a wanted size, for timing what depends on size alone."""
+"""Data sets and finished studies of a requested size, to time what depends on size alone."""
 
 import csv
 from pathlib import Path
@@ -13,22 +13,31 @@ from usaggr.sweep.planning.study_plan import Plan, write_plan
 from usaggr.tasks import CATALOGUE, Task
 
 PIXELS = 16
-"""A side of the images: reading them costs next to nothing, what is left is what the index costs."""
+"""Height and width of the images, so small that reading them takes almost no time compared with the index."""
 FRAMES = 2
-"""Of a subject."""
+"""Images per subject."""
 
 
 def task_ids(count: int) -> list[str]:
-    """So many tasks of the catalogue, of all types in turn as long as they last."""
+    """Return `count` tasks of the catalog, alternating between the types while tasks of a type are left."""
     by_type: dict[str, list[str]] = {}
     for task in CATALOGUE.values():
         by_type.setdefault(task.type, []).append(task.id)
-    places = [(place, of, task) for of, tasks in enumerate(by_type.values()) for place, task in enumerate(tasks)]
-    return [task for _, _, task in sorted(places)][:count]
+    ranked = [(rank, type_, task) for type_, tasks in enumerate(by_type.values()) for rank, task in enumerate(tasks)]
+    return [task for _, _, task in sorted(ranked)][:count]
 
 
 def write_data(root: Path, tasks: int, samples: int) -> int:
-    """Write a data set in the layout of FM_UIA: noise, as many samples of each task; returns how many in all."""
+    """Write a data set of noise in the layout of FM_UIA, with equally many samples per task.
+
+    Args:
+        root: New folder of the data set.
+        tasks: Number of tasks.
+        samples: Number of samples, rounded down to a multiple of `tasks`.
+
+    Returns:
+        Number of written samples.
+    """
     (root / "csv_files").mkdir(parents=True)
     rng = np.random.default_rng(0)
     per_task = samples // tasks
@@ -36,11 +45,11 @@ def write_data(root: Path, tasks: int, samples: int) -> int:
         task = CATALOGUE[task_id]
         folder = root / task_id
         folder.mkdir()
-        rows = [_row(folder, task, i, rng) for i in range(per_task)]
+        samples_ = [_row(folder, task, i, rng) for i in range(per_task)]
         with (root / "csv_files" / f"{task_id}.csv").open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(rows[0]))
+            writer = csv.DictWriter(file, list(samples_[0]))
             writer.writeheader()
-            writer.writerows(rows)
+            writer.writerows(samples_)
     return per_task * tasks
 
 
@@ -69,7 +78,7 @@ def _write_image(path: Path, pixels: np.ndarray[tuple[int, ...], np.dtype[np.uin
 
 
 def finish_all(plan: Plan) -> None:
-    """Write the plan, and of each run what a study's status and plan read of a finished one: made-up scores."""
+    """Write the plan and made-up results of each run, as far as `plan` and `status` read them."""
     rng = np.random.default_rng(0)
     write_plan(plan)
     for run in plan.runs:
@@ -79,7 +88,8 @@ def finish_all(plan: Plan) -> None:
             directory.write_spec(run.spec)
             tasks = {task_id: plan.manifest.dataset.tasks[task_id].type for task_id in run.spec.tasks}
             scores = {
-                t: {metric.name: float(rng.uniform(0.5, 0.9)) for metric in METRICS[of]} for t, of in tasks.items()
+                task_id: {metric.name: float(rng.uniform(0.5, 0.9)) for metric in METRICS[task_type]}
+                for task_id, task_type in tasks.items()
             }
             counts = dict.fromkeys(tasks, 48)
             cost = Cost(10.0, 8.0, 100.0, 500.0, 500_000)

@@ -1,9 +1,9 @@
-"""Many tiny runs under random kills until all are done, beside the same study undisturbed; for docs/reliability.md.
+"""Train many tiny runs under random kills and compare with the undisturbed study; for docs/reliability.md.
 
     python -m benchmarks.sweep.soak [--runs 500] [--seed 0] [--page docs/reliability.md]
 
-Main processes and workers of the real command get SIGKILL at random times, and the same command is given again. What
-must hold afterwards is checked; what does not is an error.
+Main processes and workers of the real command get SIGKILL at random times, and the same command is run again until all
+runs are finished. A condition that does not hold afterwards is an error.
 """
 
 import argparse
@@ -25,17 +25,20 @@ from usaggr.progress import NoProgress, Progress, RichProgress
 WORKERS = 2
 _STUDY = "demo"
 _UNDER_KILLS = ("executor.attempts=9", "training.checkpoint=0.001")
-"""A run may be hit again and again, by no fault of its own; and has a checkpoint every 60 ms, to go on from."""
+"""Settings under kills: a run may be killed up to 9 times, and has a checkpoint every 60 ms to continue from."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="Tiny runs under random kills, beside the same study undisturbed.")
-    parser.add_argument("--runs", type=int, default=500, help=f"a multiple of {BLOCKS}")
-    parser.add_argument("--seed", type=int, default=0, help="of the kills")
+    """Run the soak test and write the section of the page."""
+    parser = argparse.ArgumentParser(
+        description="Train tiny runs under random kills, and compare with undisturbed ones."
+    )
+    parser.add_argument("--runs", type=int, default=500, help=f"number of runs, a multiple of {BLOCKS}")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random kills")
     parser.add_argument("--page", type=Path, default=Path("docs/reliability.md"))
     options = parser.parse_args(arguments)
     if options.runs < BLOCKS or options.runs % BLOCKS:
-        parser.error(f"--runs: a multiple of {BLOCKS}, the runs of a seed")
+        parser.error(f"--runs must be a multiple of {BLOCKS}, the number of runs per seed; got {options.runs}")
     with tempfile.TemporaryDirectory() as folder:
         text = report(soak(Path(folder), options.runs, options.seed, Pace(), RichProgress()), machine(1))
     write_part(options.page, "soak", text)
@@ -44,11 +47,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def soak(folder: Path, runs: int, seed: int, pace: Pace, progress: Progress | None = None) -> Soaked:
-    """Sweep so many runs (a multiple of BLOCKS) undisturbed and under kills, and compare.
+    """Sweep the same runs undisturbed and under kills, and compare.
+
+    Args:
+        folder: Folder for both studies.
+        runs: Number of runs, a multiple of BLOCKS.
+        seed: Seed of the kills.
+        pace: Times between kills.
+        progress: Progress display; None: no display.
 
     Raises:
-        SoakError: a sweep ends by itself with an error or hangs, a result is made anew, or processes, files or other
-            scores come of the kills.
+        SoakError: if a sweep fails by itself or hangs, if a finished run is trained again, or if the kills leave
+            processes or files or change scores.
     """
     progress = progress or NoProgress()
     calm, rough = folder / "calm", folder / "rough"
@@ -65,7 +75,7 @@ def soak(folder: Path, runs: int, seed: int, pace: Pace, progress: Progress | No
     nothing_lives(undisturbed.sessions | sweeps.sessions)
     all_done(rough / _STUDY, runs)
     logs = [path.read_text() for path in rough.glob(f"{_STUDY}/runs/*/log.txt")]
-    rows = same_scores(calm / _STUDY, rough / _STUDY)
+    scores = same_scores(calm / _STUDY, rough / _STUDY)
     return Soaked(
         runs=runs,
         seed=seed,
@@ -76,7 +86,7 @@ def soak(folder: Path, runs: int, seed: int, pace: Pace, progress: Progress | No
         seconds=ended - between,
         executions=executions(logs, kills.done, WORKERS),
         continued=continued(logs),
-        rows=rows,
+        scores=scores,
         leftovers=leftovers(rough / _STUDY, folder / "rough-cache"),
     )
 

@@ -1,4 +1,4 @@
-"""What must hold when a study is done that was killed again and again."""
+"""Conditions that must hold when a study has finished in spite of repeated kills."""
 
 import os
 import re
@@ -14,20 +14,24 @@ from benchmarks.sweep.soak_sweeps import USAGGR, SoakError
 from usaggr.sweep.inspect.status import status_of
 
 LEAVING = 60.0
-"""Seconds that processes of killed sweeps have to end."""
+"""Seconds within which processes of killed sweeps must end."""
 _ATTEMPT = re.compile(r"^--- attempt \d+, ", re.MULTILINE)
 _CONTINUES = re.compile(r"^continues at step \d+ of ", re.MULTILINE)
 _OLD = 3600
-"""Seconds since a leftover was written, as if one looked an hour later."""
+"""Seconds by which leftovers are made older, because `usaggr clean` keeps files that may be in use."""
 
 
 def nothing_lives(sessions: Collection[int]) -> None:
-    """Raises SoakError where a process of a sweep is still there."""
+    """Check that no process of a sweep is left.
+
+    Raises:
+        SoakError: if a process is left.
+    """
     end = time.monotonic() + LEAVING
     while left := [process for process in psutil.process_iter() if _session(process) in sessions]:
         if time.monotonic() > end:
             names = "; ".join(f"{process.pid} {' '.join(process.cmdline())[:100]}" for process in left)
-            raise SoakError(f"{len(left)} processes of ended sweeps live on: {names}")
+            raise SoakError(f"{len(left)} processes of ended sweeps are still running: {names}")
         time.sleep(0.2)
 
 
@@ -39,19 +43,27 @@ def _session(process: psutil.Process) -> int | None:
 
 
 def all_done(study: Path, runs: int) -> None:
-    """Raises SoakError unless so many runs are planned, and all are done."""
+    """Check that `runs` runs are planned and that all of them are finished.
+
+    Raises:
+        SoakError: if this is not the case.
+    """
     status = status_of(study)
-    done = status.count("done")
-    if (len(status.runs), done, len(status.unplanned)) != (runs, runs, 0):
-        raise SoakError(f"{study}: {done} of {len(status.runs)} runs are done, {runs} were wanted")
+    finished = status.count("done")
+    if (len(status.runs), finished, len(status.unplanned)) != (runs, runs, 0):
+        raise SoakError(f"{study}: {finished} of {len(status.runs)} runs are finished; expected {runs} of {runs}")
 
 
 def same_scores(calm: Path, rough: Path) -> int:
-    """Rows of scores.csv; raises SoakError where one differs in a byte."""
+    """Return the number of rows of scores.csv after checking that both studies have the same bytes in each.
+
+    Raises:
+        SoakError: if a row differs.
+    """
     first, second = (sorted(_scores(study)) for study in (calm, rough))
     if first != second:
         other = sorted(set(first) ^ set(second))
-        raise SoakError(f"{len(other)} rows of scores.csv differ, as {b' and '.join(other[:2]).decode()}")
+        raise SoakError(f"{len(other)} rows of scores.csv differ, for example {b' and '.join(other[:2]).decode()}")
     return len(first) - 1
 
 
@@ -60,34 +72,46 @@ def _scores(study: Path) -> list[bytes]:
 
 
 def executions(logs: Sequence[str], kills: Mapping[str, int], workers: int) -> dict[int, int]:
-    """How often runs were begun: how many of them; raises SoakError where that was more often than kills explain."""
-    begun = [len(_ATTEMPT.findall(log)) for log in logs]
-    more, most = sum(begun) - len(begun), kills.get("main", 0) * workers + kills.get("worker", 0)
-    if min(begun) < 1 or more > most:
-        raise SoakError(f"{len(begun)} runs were begun {sum(begun)} times; kills explain {most} times more, at most")
-    return dict(sorted(Counter(begun).items()))
+    """Return the number of runs by their number of attempts.
+
+    Args:
+        logs: Log of each run.
+        kills: Number of kills by kind.
+        workers: Number of workers of the sweep.
+
+    Raises:
+        SoakError: if there are more attempts than the kills explain, or a run without an attempt.
+    """
+    attempts = [len(_ATTEMPT.findall(log)) for log in logs]
+    more, most = sum(attempts) - len(attempts), kills.get("main", 0) * workers + kills.get("worker", 0)
+    if min(attempts) < 1 or more > most:
+        raise SoakError(
+            f"{len(attempts)} runs have {sum(attempts)} attempts; kills explain at most {most} more than runs"
+        )
+    return dict(sorted(Counter(attempts).items()))
 
 
 def continued(logs: Sequence[str]) -> int:
-    """How often a run went on from a checkpoint."""
+    """Count how often a run continued from a checkpoint."""
     return sum(len(_CONTINUES.findall(log)) for log in logs)
 
 
 def leftovers(study: Path, cache: Path) -> int:
-    """Temporary files that kills have left in a study; raises SoakError where `usaggr clean` does not remove them.
+    """Count the temporary files that kills have left in a study, after checking that `usaggr clean` removes them.
 
-    In a cache there may be none.
+    Raises:
+        SoakError: if `usaggr clean` leaves one, or if one is in the cache.
     """
     if left := _temporaries(cache):
-        raise SoakError(f"{len(left)} temporary files are left in the cache, as {left[0]}")
-    found = _temporaries(study)
-    for path in found:
+        raise SoakError(f"{len(left)} temporary files are left in the cache, for example {left[0]}")
+    temporaries = _temporaries(study)
+    for path in temporaries:
         then = path.stat().st_mtime - _OLD
         os.utime(path, (then, then))
     subprocess.run([USAGGR, "clean", study, "--yes"], check=True, stdout=subprocess.DEVNULL)
     if left := _temporaries(study):
-        raise SoakError(f"`usaggr clean` leaves {len(left)} temporary files, as {left[0]}")
-    return len(found)
+        raise SoakError(f"`usaggr clean` leaves {len(left)} temporary files, for example {left[0]}")
+    return len(temporaries)
 
 
 def _temporaries(folder: Path) -> list[Path]:

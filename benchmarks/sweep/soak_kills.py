@@ -1,4 +1,4 @@
-"""When a soak kills what: SIGKILL for main processes and workers, at times drawn by a seed."""
+"""Schedule of a soak test's kills: SIGKILL for main processes and workers, at random times with a seed."""
 
 import random
 import signal
@@ -10,26 +10,26 @@ import psutil
 
 @dataclass(frozen=True)
 class Pace:
-    """Seconds between kills: from the least to the most, evenly distributed."""
+    """Smallest and largest seconds between kills, uniformly distributed."""
 
     worker: tuple[float, float] = (1.0, 3.0)
-    """From one kill of a worker to the next, once the invocation has done a run."""
+    """Time from one kill of a worker to the next, once the invocation has finished a run."""
     late: tuple[float, float] = (2.0, 20.0)
-    """From the first run that an invocation has done to a kill of its main process, so that each gets on."""
+    """Time from an invocation's first finished run to the kill of its main process, so that each makes progress."""
     early: tuple[float, float] = (0.0, 8.0)
-    """From the start of the command to that kill, in some invocations: planning, imports and caches are hit."""
+    """Time from the start to that kill in early-killed invocations, which hits planning, imports and caches."""
     share_early: float = 0.25
-    """How many those are."""
+    """Share of early-killed invocations."""
     most: int | None = None
-    """Kills of each kind; then what is left may end. None: no end."""
+    """Largest number of kills of each kind, after which the sweep may finish; None: no limit."""
 
 
 class Kills:
-    """Kills for one sweep after another."""
+    """Random kills of one invocation after another."""
 
     def __init__(self, seed: int, pace: Pace) -> None:
         self.done: Counter[str] = Counter()
-        """By kind."""
+        """Number of kills by kind, "main" or "worker"."""
         self._random = random.Random(seed)
         self._pace = pace
         self._main: float | None = None
@@ -37,25 +37,31 @@ class Kills:
         self._worker = 0.0
 
     def begin(self, now: float) -> None:
-        """Draw the times for an invocation that has just begun."""
+        """Draw the times of kills for an invocation that has just started."""
         early = self._random.random() < self._pace.share_early
         self._main = now + self._random.uniform(*self._pace.early) if early else None
         self._late = self._random.uniform(*self._pace.late)
         self._worker = now + self._random.uniform(*self._pace.worker)
 
     def look(self, process: psutil.Process, now: float, gets_on: bool) -> None:
-        """Kill what is due; `gets_on`: this invocation has done a run."""
+        """Kill the processes that are due.
+
+        Args:
+            process: Main process of the invocation.
+            now: Current time, in seconds.
+            gets_on: True if this invocation has finished a run.
+        """
         if self._main is None and gets_on:
             self._main = now + self._late
         if self._main is not None and now >= self._main and self._may("main"):
             _kill(process)
-        elif gets_on and now >= self._worker and self._may("worker"):  # before, there are helpers, and no runs
+        elif gets_on and now >= self._worker and self._may("worker"):  # before, its processes train no runs
             self._worker = now + self._random.uniform(*self._pace.worker)
             if workers := _workers(process):
                 self.done["worker"] += _kill(self._random.choice(workers))
 
     def ended(self, status: int) -> bool:
-        """Whether the invocation ended by a kill; its main process may have been faster."""
+        """Return True if a kill ended the invocation; its main process may have ended by itself before."""
         killed = status == -signal.SIGKILL
         self.done["main"] += killed
         return killed
@@ -65,7 +71,7 @@ class Kills:
 
 
 def _kill(process: psutil.Process) -> bool:
-    """Whether there was something to kill."""
+    """Kill a process, and return True if it was still running."""
     try:
         if process.status() == psutil.STATUS_ZOMBIE:
             return False
@@ -76,11 +82,11 @@ def _kill(process: psutil.Process) -> bool:
 
 
 def _workers(process: psutil.Process) -> list[psutil.Process]:
-    """By age, so that a seed means something."""
-    found = []
+    """Return the workers of a main process, sorted by age so that a seed selects the same ones."""
+    workers = []
     try:
         for child in process.children():
-            found += child.children()
+            workers += child.children()
     except psutil.NoSuchProcess:
         return []
-    return sorted(found, key=lambda worker: worker.pid)
+    return sorted(workers, key=lambda worker: worker.pid)

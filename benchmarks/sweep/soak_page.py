@@ -1,4 +1,4 @@
-"""What a soak tells: the part of docs/reliability.md."""
+"""The section of docs/reliability.md about the soak test."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,58 +9,58 @@ from benchmarks.sweep.soak_kills import Pace
 
 @dataclass(frozen=True)
 class Soaked:
-    """A study that is done in spite of kills; all checks have passed."""
+    """Facts about a study that finished in spite of kills and passed all checks."""
 
     runs: int
     seed: int
     pace: Pace
     kills: Mapping[str, int]
-    """By kind."""
+    """Number of kills by kind."""
     invocations: int
     calm_seconds: float
-    """Of the undisturbed sweep."""
+    """Wall time of the undisturbed sweep."""
     seconds: float
-    """Of all invocations under kills."""
+    """Wall time of all invocations under kills."""
     executions: Mapping[int, int]
-    """How often a run was begun: number of such runs."""
+    """Number of runs by their number of attempts."""
     continued: int
-    """How often a run went on from a checkpoint."""
+    """Number of times that a run continued from a checkpoint."""
     rows: int
-    """Of scores.csv, which are the same."""
+    """Number of rows of scores.csv, which are the same in both sweeps."""
     leftovers: int
-    """Temporary files, all of which `usaggr clean` has removed."""
+    """Number of temporary files left by kills, all of which `usaggr clean` has removed."""
 
 
-def report(found: Soaked, where: str) -> str:
-    """The part of the page."""
-    pace = found.pace
-    again = sum(runs for times, runs in found.executions.items() if times > 1)
-    rows = [
-        ["runs, all done", str(found.runs)],
-        ["main processes killed", str(found.kills.get("main", 0))],
-        ["workers killed", str(found.kills.get("worker", 0))],
-        ["invocations of the command", str(found.invocations)],
-        ["wall time under kills (s)", f"{found.seconds:.0f}"],
-        ["wall time undisturbed (s)", f"{found.calm_seconds:.0f}"],
-        ["runs begun more than once", str(again)],
-        ["the most beginnings of one run", str(max(found.executions))],
-        ["runs that went on from a checkpoint", str(found.continued)],
-        ["rows of scores.csv, all equal to the undisturbed sweep's", str(found.rows)],
+def report(soaked: Soaked, where: str) -> str:
+    """Return the section of the page."""
+    pace = soaked.pace
+    again = sum(runs for times, runs in soaked.executions.items() if times > 1)
+    lines = [
+        ["runs, all finished", str(soaked.runs)],
+        ["main processes killed", str(soaked.kills.get("main", 0))],
+        ["workers killed", str(soaked.kills.get("worker", 0))],
+        ["invocations of the command", str(soaked.invocations)],
+        ["wall time under kills (s)", f"{soaked.seconds:.0f}"],
+        ["wall time undisturbed (s)", f"{soaked.calm_seconds:.0f}"],
+        ["runs with more than one attempt", str(again)],
+        ["most attempts of one run", str(max(soaked.executions))],
+        ["continuations from a checkpoint", str(soaked.continued)],
+        ["rows of scores.csv, all equal to the undisturbed sweep's", str(soaked.rows)],
         ["finished runs that were trained again", "0"],
         ["processes left", "0"],
-        ["temporary files left, which `usaggr clean` removes", str(found.leftovers)],
+        ["temporary files left, which `usaggr clean` removes", str(soaked.leftovers)],
         ["temporary files left in the cache", "0"],
     ]
     text = _TEXT.format(
-        runs=found.runs,
+        runs=soaked.runs,
         worker=_span(pace.worker),
         late=_span(pace.late),
         early=_span(pace.early),
         share=f"{pace.share_early:.0%}",
-        seed=found.seed,
+        seed=soaked.seed,
         where=where,
     )
-    return f"{prose(text)}\n\n{table(('what', 'found'), rows)}"
+    return f"{prose(text)}\n\n{table(('quantity', 'result'), lines)}"
 
 
 def _span(seconds: tuple[float, float]) -> str:
@@ -68,9 +68,9 @@ def _span(seconds: tuple[float, float]) -> str:
 
 
 _TEXT = """
-`make soak`: {runs} real trainings of a fraction of a second each (32 pixels, a tiny network), with `usaggr sweep` given
-again until it ends by itself. A random worker is killed (SIGKILL) every {worker}; the main process {late} after the
-first run that this invocation has done, or, in {share} of them, {early} after its start, so that plans, imports and
-caches are hit too. Starting takes some 6 s: kills that came faster than that throughout would let nothing be done.
-Seed of the kills {seed}; {where}.
+`make soak` trains {runs} real runs of a fraction of a second each (32 pixels, a tiny network) and repeats
+`usaggr sweep` until it finishes by itself. A random worker is killed (SIGKILL) every {worker}. The main process is
+killed {late} after the invocation's first finished run or, in {share} of the invocations, {early} after its start, so
+that planning, imports and caches are interrupted too. Starting takes about 6 s; if all kills came earlier, no run would
+finish. Seed of the kills: {seed}. {where}.
 """

@@ -1,4 +1,4 @@
-"""The real command, given again and again until it ends by itself, with an eye on what it has done."""
+"""Repeated invocations of the real command until one finishes by itself, with checks of its results."""
 
 import os
 import subprocess
@@ -15,13 +15,13 @@ from usaggr.progress import Progress
 
 USAGGR = Path(sysconfig.get_path("scripts")) / "usaggr"
 _LOOK = 0.05
-"""Seconds between two looks at a sweep."""
+"""Seconds between two checks of a running sweep."""
 _LONGEST = 1800.0
-"""Seconds of one invocation; one that takes longer hangs."""
+"""Seconds after which an invocation counts as hanging."""
 
 
 class SoakError(Exception):
-    """Something that must hold under kills does not."""
+    """A condition that must hold under kills does not."""
 
 
 class Sweeps:
@@ -29,18 +29,23 @@ class Sweeps:
 
     def __init__(self, words: Sequence[str], study: Path, kills: Kills | None) -> None:
         self.sessions: set[int] = set()
-        """Each invocation's processes have a session of their own, which has the number of the first."""
+        """Session ids, one per invocation: all its processes share a session, numbered by its first process."""
         self._command = (str(USAGGR), "sweep", *words)
         self._study = study
         self._kills = kills
         self._finished: dict[Path, int] = {}
-        """Result: when it was written."""
+        """Time at which each result was written."""
 
     def until_done(self, runs: int, what: str, progress: Progress) -> None:
-        """Give the command until one ends by itself, well.
+        """Repeat the command until an invocation finishes by itself with status 0.
+
+        Args:
+            runs: Number of runs of the study.
+            what: Description for the progress display.
+            progress: Progress display.
 
         Raises:
-            SoakError: one ends by itself with an error, or hangs, or a result that was there is written again.
+            SoakError: if an invocation fails by itself or hangs, or if an existing result is written again.
         """
         progress.start(f"{runs} runs {what}", runs)
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
@@ -48,45 +53,45 @@ class Sweeps:
                 pass
 
     def _invoke(self, scratch: Path, progress: Progress) -> bool:
-        """Whether it was killed."""
-        with (scratch / "said.txt").open("w+") as said:
+        """Run the command once, and return True if it was killed."""
+        with (scratch / "output.txt").open("w+") as output:
             environment = {**_environment(), "TMPDIR": str(scratch)}
             process = subprocess.Popen(
-                self._command, stdout=said, stderr=said, env=environment, start_new_session=True, cwd=scratch
+                self._command, stdout=output, stderr=output, env=environment, start_new_session=True, cwd=scratch
             )
             self.sessions.add(process.pid)
             try:
-                self._watch(process, said.name, progress)
+                self._watch(process, output.name, progress)
             finally:
-                process.kill()  # does nothing to one that has ended
+                process.kill()  # no effect if it has ended
                 process.wait()
             progress.advance(self._take_in())
             killed = self._kills is not None and self._kills.ended(process.returncode)
             if not killed and process.returncode != 0:
-                raise SoakError(f"a sweep ended with status {process.returncode}: {_tail(said.name)}")
+                raise SoakError(f"a sweep ended with status {process.returncode}: {_tail(output.name)}")
         return killed
 
-    def _watch(self, process: subprocess.Popen[bytes], said: str, progress: Progress) -> None:
-        """Until it ends."""
-        known, began = len(self._finished), time.monotonic()
+    def _watch(self, process: subprocess.Popen[bytes], output: str, progress: Progress) -> None:
+        """Check results and make kills until the process ends."""
+        before, began = len(self._finished), time.monotonic()
         if self._kills is not None:
             self._kills.begin(began)
         while process.poll() is None:
             now = time.monotonic()
             if now - began > _LONGEST:
-                raise SoakError(f"a sweep hangs: {_tail(said)}")
+                raise SoakError(f"a sweep hangs: {_tail(output)}")
             progress.advance(self._take_in())
             if self._kills is not None:
-                self._kills.look(psutil.Process(process.pid), now, len(self._finished) > known)
+                self._kills.look(psutil.Process(process.pid), now, len(self._finished) > before)
             time.sleep(_LOOK)
 
     def _take_in(self) -> int:
-        """How many results have come since the last call."""
+        """Return the number of new results since the last call."""
         before = len(self._finished)
         for path in (self._study / "runs").glob("*/result.json"):
             written = path.stat().st_mtime_ns
             if self._finished.setdefault(path, written) != written:
-                raise SoakError(f"{path}: was done, and has been written again")
+                raise SoakError(f"{path}: the run was finished, but its result was written again")
         return len(self._finished) - before
 
 

@@ -1,9 +1,9 @@
-"""Where the time of a whole sweep goes, against what its arithmetic takes; for docs/performance.md.
+"""Measure how a complete sweep spends its time, compared with the time of its arithmetic; for docs/performance.md.
 
     python -m benchmarks.sweep.sweep [--page docs/performance.md] [--finished] [STUDY] [OVERRIDES ...]
 
-Sweeps the demo study, or another one, into a folder that is removed afterwards. `--finished` measures results that are
-there already, of the same study and overrides, such as `outputs=DIR`; all of them must be of this machine.
+The sweep of the demo study, or of another one, writes to a folder that is removed afterwards. `--finished` uses
+existing results of the same study and overrides, such as `outputs=DIR`; all of them must come from this machine.
 """
 
 import argparse
@@ -31,14 +31,15 @@ from usaggr.sweep.planning.study_plan import Plan, make_plan
 
 _USAGGR = (sys.executable, "-c", "from usaggr.cli.main import main; main()")
 _LOOK = 0.5
-"""Seconds between two looks at the sweep's processes."""
+"""Seconds between two checks of the sweep's processes."""
 _WORKER_DEPTH = 2
-"""Of a worker in the tree of processes: the command has 0, the server that workers come from 1."""
+"""Depth of a worker in the tree of processes: the command is at 0, the server that forks workers at 1."""
 _NUMBERS = ("seconds", "planning", "networks", "caches", "start", "runs", "report", "slot_seconds", "trained")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="Where the time of a whole sweep goes.")
+    """Measure and write the section of the page."""
+    parser = argparse.ArgumentParser(description="Measure how a complete sweep spends its time.")
     parser.add_argument("--page", type=Path, default=Path("docs/performance.md"))
     parser.add_argument("--finished", action="store_true")
     parser.add_argument("words", nargs="*", metavar="STUDY OVERRIDES", help="default: demo")
@@ -52,14 +53,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def measure(study: str, overrides: Sequence[str], finished: bool = False) -> str:
-    """Sweep (unless that is done), account for its time, and say it."""
+    """Run a sweep, account for its time, and return the section of the page.
+
+    Args:
+        study: Name of the study.
+        overrides: Overrides of its configuration.
+        finished: Uses existing results instead of a new sweep.
+    """
     command = " ".join(["usaggr sweep", study, *overrides])
     with tempfile.TemporaryDirectory() as folder:
-        here = [] if finished else [f"outputs={folder}", f"data.cache_dir={folder}/cache"]
-        words = [*overrides, *here]
+        folders = [] if finished else [f"outputs={folder}", f"data.cache_dir={folder}/cache"]
+        words = [*overrides, *folders]
         watched = None if finished else watched_sweep([study, *words])
         plan = make_plan(compose_study(study, words))
-        swept = told(plan, command, watched)
+        swept = summarize(plan, command, watched)
         with company(swept.workers, swept.threads) as processes:
             limit = arithmetic(plan, processes)
         return report(swept, limit, import_seconds(), machine(swept.threads))
@@ -67,15 +74,18 @@ def measure(study: str, overrides: Sequence[str], finished: bool = False) -> str
 
 @dataclass(frozen=True)
 class Watched:
-    """A sweep that was run here."""
+    """Observations of a sweep that this benchmark ran."""
 
     wall: float
+    """Seconds of the command."""
     processes: int
+    """Most processes that ran at once."""
     loaders: int
+    """Number of processes that workers started."""
 
 
 def watched_sweep(words: Sequence[str]) -> Watched:
-    """Run a sweep as a command, its data drawn and hashed beforehand, with an eye on its processes."""
+    """Run a sweep as a command, with data that `plan` has made and hashed before, and observe its processes."""
     subprocess.run([*_USAGGR, "plan", *words], check=True, stdout=subprocess.DEVNULL)
     began = time.perf_counter()
     with subprocess.Popen([*_USAGGR, "sweep", *words]) as process:
@@ -93,20 +103,22 @@ def watched_sweep(words: Sequence[str]) -> Watched:
 
 
 class Tree:
-    """The processes below one, looked at again and again."""
+    """Repeated observation of the descendants of a process."""
 
     def __init__(self, root: psutil.Process) -> None:
         self.most = 1
-        """That lived at once, the root too."""
+        """Most processes that ran at once, including the root."""
         self.below: set[int] = set()
-        """Ids of those that workers have started."""
+        """Ids of processes that workers have started."""
         self._root = root
 
     def watch(self, over: threading.Event) -> None:
+        """Observe repeatedly until an event is set."""
         while not over.wait(_LOOK):
             self.look()
 
     def look(self) -> None:
+        """Observe once."""
         try:
             parents = {child.pid: child.ppid() for child in self._root.children(recursive=True)}
         except psutil.NoSuchProcess:
@@ -122,26 +134,31 @@ def _depth(pid: int, root: int, parents: dict[int, int]) -> int:
     return depth
 
 
-def told(plan: Plan, command: str, watched: Watched | None) -> Swept:
-    """What the results say of the time that they took.
+def summarize(plan: Plan, command: str, watched: Watched | None) -> Swept:
+    """Sum up the times in the results of a sweep.
+
+    Args:
+        plan: Plan of the sweep.
+        command: Command of the sweep, for the page.
+        watched: Observations of the sweep; None if it was not run by this benchmark.
 
     Raises:
-        ValueError: neither was the sweep watched, nor is there a sweeps.csv.
+        ValueError: if the sweep was neither observed nor has a sweeps.csv.
     """
     results = [RunDirectory(run.directory).result() for run in plan.runs if run.state() == "done"]
     timings: Counter[str] = Counter()
     for result in results:
         timings.update(result.timings)
-    rows = read_sweeps(plan.directory / "sweeps.csv")
-    row = {name: sum(row[name] for row in rows) for name in _NUMBERS} if rows else None
+    invocations = read_sweeps(plan.directory / "sweeps.csv")
+    row = {name: sum(numbers[name] for numbers in invocations) for name in _NUMBERS} if invocations else None
     if row is None and watched is None:
-        raise ValueError(f"{plan.directory}: no sweeps.csv, so nobody knows how long the sweep took")
-    places = placements(plan.study.executor.machine, 0, usable_cores())
+        raise ValueError(f"{plan.directory} has no sweeps.csv, so the duration of the sweep is unknown")
+    slots = placements(plan.study.executor.machine, 0, usable_cores())
     return Swept(
         command=command,
         wall=watched.wall if watched is not None else row["seconds"] if row is not None else 0.0,
-        workers=int(rows[-1]["workers"]) if rows else len(places),
-        threads=int(rows[-1]["threads"]) if rows else places[0].threads,
+        workers=int(invocations[-1]["workers"]) if invocations else len(slots),
+        threads=int(invocations[-1]["threads"]) if invocations else slots[0].threads,
         runs=len(results),
         timings=timings,
         run_seconds=sum(result.cost.seconds for result in results),
@@ -152,7 +169,7 @@ def told(plan: Plan, command: str, watched: Watched | None) -> Swept:
 
 
 def read_sweeps(path: Path) -> list[dict[str, float]]:
-    """The numbers of each invocation; none where there is no such file."""
+    """Return the numbers of each invocation in a sweeps.csv; empty if the file is missing."""
     if not path.is_file():
         return []
     with path.open(newline="") as file:
@@ -160,7 +177,7 @@ def read_sweeps(path: Path) -> list[dict[str, float]]:
 
 
 def import_seconds() -> float:
-    """What a new process pays for importing all that a run needs."""
+    """Return the seconds in which a new process imports everything that a run needs."""
     took = []
     for code in ("pass", "import usaggr.training.run"):
         began = time.perf_counter()

@@ -1,6 +1,6 @@
-"""What the arithmetic of a sweep's runs takes: training steps, forward passes and scores, on tensors in memory.
+"""Time of the arithmetic of a sweep's runs: training steps, forward passes and scores, on tensors in memory.
 
-Measured in as many processes at once as the sweep has workers, each block of tasks once.
+It is measured in as many simultaneous processes as the sweep has workers, once per block of tasks.
 """
 
 import json
@@ -28,30 +28,32 @@ from usaggr.training.run import EVALUATION_BATCH, make_intervals
 from usaggr.training.targets_cache import read_truth
 
 STEP_SECONDS = 1.0
-"""For the steps of a block; 5 at least, after a warm-up of 2."""
+"""Seconds for which steps of a block are timed: at least 5 steps, after a warm-up of 2."""
 REPETITIONS = 3
-"""Of forward passes over a fold, and of its scores."""
+"""Repetitions of forward passes over a subset, and of its scores."""
 _BATCHES = 4
-"""Training batches of the run that are kept in memory and shown in turn."""
+"""Number of the run's training batches that are held in memory and used in turn."""
 
 
 @dataclass(frozen=True)
 class Limit:
-    """Seconds that one block's arithmetic takes."""
+    """Seconds of one block's arithmetic."""
 
     step: float
-    """Of a training step."""
+    """Seconds of a training step."""
     forward_validation: float
-    """Of the fold's forward passes, with predictions at original resolution."""
+    """Seconds of the forward passes of a validation, with predictions at original resolution."""
     forward_test: float
+    """Seconds of the forward passes of the test, with predictions at original resolution."""
     score_validation: float
-    """Of the fold's scores as validation takes them: main metrics."""
+    """Seconds of a validation's scores, which are main metrics only."""
     score_test: float
+    """Seconds of the test's scores."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """A finished run that stands for all that train the same network on the same tasks."""
+    """A finished run that represents all runs of the same network and tasks."""
 
     run: PlannedRun
     data: RunData
@@ -59,7 +61,7 @@ class Work:
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """Core-seconds of all runs."""
+    """Core-seconds of the arithmetic of all runs."""
 
     training: float
     forward: float
@@ -67,20 +69,21 @@ class Arithmetic:
 
     @property
     def total(self) -> float:
+        """Core-seconds of training, forward passes and scores."""
         return self.training + self.forward + self.scores
 
 
 def arithmetic(plan: Plan, processes: Company) -> Arithmetic:
-    """Of the plan's finished runs.
+    """Measure the arithmetic of the plan's finished runs.
 
     Raises:
-        ValueError: none is finished.
+        ValueError: if no run is finished.
     """
-    done = [run for run in plan.runs if run.state() == "done"]
-    if not done:
+    finished = [run for run in plan.runs if run.state() == "done"]
+    if not finished:
         raise ValueError(f"{plan.directory}: no run is finished")
     first: dict[str, PlannedRun] = {}
-    for run in done:
+    for run in finished:
         first.setdefault(_key(run), run)
     caches: dict[str, ImageCache] = {}
     works = []
@@ -89,13 +92,13 @@ def arithmetic(plan: Plan, processes: Company) -> Arithmetic:
         if shape not in caches:
             caches[shape] = build_or_open(plan.manifest.dataset, run.study.data)
         works.append(Work(run, run_data(plan.manifest, run.spec, caches[shape])))
-    found = processes(limits, works)
-    by_key = {key: mean_limit([of[i] for of in found]) for i, key in enumerate(first)}
-    return total_of([(run, by_key[_key(run)]) for run in done])
+    by_process = processes(limits, works)
+    by_key = {key: mean_limit([process_limits[i] for process_limits in by_process]) for i, key in enumerate(first)}
+    return total_of([(run, by_key[_key(run)]) for run in finished])
 
 
 def total_of(runs: Sequence[tuple[PlannedRun, Limit]]) -> Arithmetic:
-    """Core-seconds of runs, each with the limit of its block."""
+    """Return the core-seconds of runs, each given with the limit of its block."""
     training = forward = scores = 0.0
     for run, limit in runs:
         examples = sum(RunDirectory(run.directory).result().examples.values())
@@ -107,27 +110,33 @@ def total_of(runs: Sequence[tuple[PlannedRun, Limit]]) -> Arithmetic:
     return Arithmetic(training, forward, scores)
 
 
-def mean_limit(found: Sequence[Limit]) -> Limit:
-    """Over processes."""
-    means = {f.name: statistics.fmean(getattr(limit, f.name) for limit in found) for f in fields(Limit)}
+def mean_limit(limits_: Sequence[Limit]) -> Limit:
+    """Return the mean of the limits that several processes measured."""
+    means = {f.name: statistics.fmean(getattr(limit, f.name) for limit in limits_) for f in fields(Limit)}
     return Limit(**means)
 
 
 def limits(meet: Meet, works: Sequence[Work], step_seconds: float = STEP_SECONDS) -> list[Limit]:
-    """One process's measurements, the others' of the same block at the same time."""
-    found = []
+    """Measure all blocks in this process, each at the same time as the other processes.
+
+    Args:
+        meet: Waits for the other processes.
+        works: One finished run per block.
+        step_seconds: Seconds for which steps of a block are timed.
+    """
+    measured = []
     for work in works:
         meet()
-        found.append(limit_of(work, step_seconds))
-    return found
+        measured.append(limit_of(work, step_seconds))
+    return measured
 
 
 def limit_of(work: Work, step_seconds: float = STEP_SECONDS) -> Limit:
-    """Time one block."""
+    """Measure the arithmetic of one block."""
     study, data = work.run.study, work.data
     tasks = list(data.tasks.values())
     parts, _ = make_intervals(work.run.spec, study, data)
-    batches = list(islice((batch for part in parts for batch in part), _BATCHES))
+    batches = list(islice((batch for interval in parts for batch in interval), _BATCHES))
     step = TrainingStep.of_study(study, tasks, batches[0])
     seconds = _step_seconds(step, batches, step_seconds)
     step.network.eval()
@@ -142,16 +151,16 @@ def limit_of(work: Work, step_seconds: float = STEP_SECONDS) -> Limit:
         step=seconds,
         forward_validation=_median(lambda: _predict(step, data.tasks, validation)),
         forward_test=_median(lambda: _predict(step, data.tasks, test)),
-        # The validation fold's predictions are not kept: those of the test fold stand for them.
+        # Predictions for the validation set are not stored: the time is that of the test set, scaled by size.
         score_validation=_median(lambda: score(main_only=True)) * len(data.val) / len(data.test),
         score_test=_median(lambda: score(main_only=False)),
     )
 
 
 def compared_masks(work: Work) -> list[tuple[Task, Prediction, Truth]]:
-    """What the run predicted on its test fold, with the truth, all decoded."""
+    """Return the run's decoded predictions for its test set, with the labels."""
     samples = {(s.task_id, s.sample_id): s for s in work.data.test}
-    found = []
+    compared = []
     for row in read_predictions(RunDirectory(work.run.directory).predictions_path).to_dict("records"):
         sample = samples[row["task_id"], row["sample_id"]]
         prediction = Prediction(
@@ -163,8 +172,8 @@ def compared_masks(work: Work) -> list[tuple[Task, Prediction, Truth]]:
             points=None if row["points"] is None else np.asarray(row["points"]).reshape(-1, 2),
             mask=None if row["mask"] is None else decode_mask(row["mask"]),
         )
-        found.append((work.data.tasks[sample.task_id], prediction, read_truth(sample, work.run.study.data)))
-    return found
+        compared.append((work.data.tasks[sample.task_id], prediction, read_truth(sample, work.run.study.data)))
+    return compared
 
 
 def _key(run: PlannedRun) -> str:

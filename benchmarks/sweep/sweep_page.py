@@ -1,4 +1,4 @@
-"""Where the time of a sweep goes: an account in core-seconds, and the part of docs/performance.md that shows it."""
+"""Account of a sweep's time in core-seconds, and the section of docs/performance.md that shows it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,44 +7,44 @@ from benchmarks.generated import prose, table, three_digits
 from benchmarks.sweep.sweep_limit import Arithmetic
 
 TARGET = 0.75
-"""Of wall time x workers is to be arithmetic of training and evaluation."""
+"""Share of wall time x workers that should be arithmetic of training and evaluation."""
 AROUND = {
     "planning": "planning",
-    "networks": "check of the networks, with the one import of torch",
+    "networks": "check of the networks, including the only import of torch",
     "caches": "image caches",
     "start": "start of the workers",
     "report": "report",
 }
-"""Columns of sweeps.csv in which one process is at work, or none, and the workers wait."""
+"""Columns of sweeps.csv for steps in which at most one process works and the workers wait."""
 _OF_RUNS = ("network", "streams", "trivial", "fit", "test", "write")
 """Keys of a run's timings that do not overlap."""
 
 
 @dataclass(frozen=True)
 class Swept:
-    """A sweep that has ended."""
+    """Times of a finished sweep."""
 
     command: str
     wall: float
-    """Seconds from the command to its end."""
+    """Seconds from the start of the command to its end."""
     workers: int
     threads: int
     runs: int
     timings: Mapping[str, float]
-    """Sums over runs, by key."""
+    """Sums over runs, by key of their timings."""
     run_seconds: float
-    """Sum over runs."""
+    """Seconds of all runs together."""
     row: Mapping[str, float] | None
-    """Its numbers in sweeps.csv; None where there are none."""
+    """Numbers of the sweep in sweeps.csv; None if the file is missing."""
     processes: int | None
-    """The most that lived at once; None where nobody looked."""
+    """Most processes that ran at once; None if they were not observed."""
     loaders: int | None
-    """Processes that runs have started."""
+    """Number of processes that runs have started; None if they were not observed."""
 
 
-def account(of: Swept, limit: Arithmetic) -> list[tuple[str, float]]:
-    """Parts of wall time x workers, core-seconds each; they sum to the whole, and the first three are arithmetic."""
-    took = {name: of.timings.get(name, 0.0) for name in (*_OF_RUNS, "train", "validation")}
+def account(swept: Swept, limit: Arithmetic) -> list[tuple[str, float]]:
+    """Divide wall time x workers into named parts, in core-seconds; the first three are arithmetic."""
+    took = {name: swept.timings.get(name, 0.0) for name in (*_OF_RUNS, "train", "validation")}
     took["fit"] = took["fit"] or took["train"] + took["validation"]
     evaluation = took["validation"] + took["test"] - limit.forward - limit.scores
     parts = [
@@ -52,72 +52,86 @@ def account(of: Swept, limit: Arithmetic) -> list[tuple[str, float]]:
         ("forward passes of validation and test, at the limit", limit.forward),
         ("scores, at the limit", limit.scores),
         ("training beyond its limit: batches, augmentation, Lightning", took["train"] - limit.training),
-        ("validation and test beyond theirs: reading, encoding of masks", evaluation),
+        ("validation and test beyond their limit: reading, encoding of masks", evaluation),
         ("trivial predictors", took["trivial"]),
         ("building networks", took["network"]),
         ("streams", took["streams"]),
-        ("trainer: set-up and end", took["fit"] - took["train"] - took["validation"]),
+        ("trainer: setup and end", took["fit"] - took["train"] - took["validation"]),
         ("writing", took["write"]),
-        ("rest of the runs", of.run_seconds - sum(took[name] for name in _OF_RUNS)),
+        ("remainder of the runs", swept.run_seconds - sum(took[name] for name in _OF_RUNS)),
     ]
-    if of.row is not None:
-        slots = of.row["slot_seconds"]
-        parts.append(("from submission to the run's start, and from its end", slots - of.run_seconds))
-        parts.append(("workers without a run, while others train", of.row["runs"] * of.workers - slots))
-        parts += [(f"{words}, x workers", of.row[name] * of.workers) for name, words in AROUND.items()]
-    whole = of.wall * of.workers
-    return [*parts, ("start of the command, and the rest", whole - sum(seconds for _, seconds in parts))]
-
-
-def share_of_arithmetic(of: Swept, limit: Arithmetic) -> float:
-    """Of wall time x workers."""
-    return limit.total / (of.wall * of.workers)
-
-
-def report(of: Swept, limit: Arithmetic, imports: float, where: str) -> str:
-    """The part of the page; `imports` is what a process pays for importing all that a run needs."""
-    whole = of.wall * of.workers
-    parts = account(of, limit)
-    subtotal = ("**arithmetic of training and evaluation**", limit.total)
-    rows = [_row(*part, whole) for part in (*parts[:3], subtotal, *parts[3:], ("**wall time x workers**", whole))]
-    share = share_of_arithmetic(of, limit)
-    opening = _OPENING.format(
-        command=of.command, runs=of.runs, wall=f"{of.wall:.0f}", workers=of.workers, threads=of.threads,
-        threads_word="thread" if of.threads == 1 else "threads", where=where,
-    )  # fmt: skip
-    target = f"Aimed at: {100 * TARGET:.0f} % arithmetic; it is {100 * share:.0f} %."
-    closing = [prose(target), prose(_started(of, imports))]
-    return "\n\n".join([prose(opening), table(("part", "core-seconds", "share"), rows), *closing])
-
-
-def _started(of: Swept, imports: float) -> str:
-    """How runs come to life."""
-    sentences = [f"Importing what a run needs takes {three_digits(imports)} s in a process of its own"]
-    if of.row is not None:
-        wait = (of.row["slot_seconds"] - of.run_seconds) / max(of.runs, 1)
-        sentences[0] += (
-            f", {three_digits(imports * of.runs)} s for {of.runs} runs; here it is paid once, and a run waits "
-            f"{three_digits(1000 * wait)} ms in all, from its submission to its first line and from its last one to "
-            "the sweep's notice"
+    if swept.row is not None:
+        slots = swept.row["slot_seconds"]
+        parts.append(
+            ("from submission to a run's start, and from its end to the sweep's notice", slots - swept.run_seconds)
         )
-    if of.loaders is not None:
-        many = "no process" if of.loaders == 0 else f"{of.loaders} processes"
-        sentences.append(f"Runs started {many} of their own (looked for every half second); at most {of.processes} "
-                         "lived at once, the command itself counted")  # fmt: skip
+        parts.append(("workers without a run, while others train", swept.row["runs"] * swept.workers - slots))
+        parts += [(f"{words}, x workers", swept.row[name] * swept.workers) for name, words in AROUND.items()]
+    total = swept.wall * swept.workers
+    return [*parts, ("start of the command, and remainder", total - sum(seconds for _, seconds in parts))]
+
+
+def share_of_arithmetic(swept: Swept, limit: Arithmetic) -> float:
+    """Return the share of arithmetic in wall time x workers."""
+    return limit.total / (swept.wall * swept.workers)
+
+
+def report(swept: Swept, limit: Arithmetic, imports: float, where: str) -> str:
+    """Return the section of the page.
+
+    Args:
+        swept: Times of the sweep.
+        limit: Its arithmetic.
+        imports: Seconds in which a process imports everything that a run needs.
+        where: Machine and versions.
+    """
+    total = swept.wall * swept.workers
+    parts = account(swept, limit)
+    subtotal = ("**arithmetic of training and evaluation**", limit.total)
+    entries = (*parts[:3], subtotal, *parts[3:], ("**wall time x workers**", total))
+    lines = [_row(name, seconds, total) for name, seconds in entries]
+    share = share_of_arithmetic(swept, limit)
+    opening = _OPENING.format(
+        command=swept.command, runs=swept.runs, wall=f"{swept.wall:.0f}", workers=swept.workers, threads=swept.threads,
+        threads_word="thread" if swept.threads == 1 else "threads", where=where,
+    )  # fmt: skip
+    target = f"Target: at least {100 * TARGET:.0f} % arithmetic; measured: {100 * share:.0f} %."
+    closing = [prose(target), prose(_started(swept, imports))]
+    return "\n\n".join([prose(opening), table(("part", "core-seconds", "share"), lines), *closing])
+
+
+def _started(swept: Swept, imports: float) -> str:
+    """Return sentences on the cost of starting runs."""
+    sentences = [f"Importing what a run needs takes {three_digits(imports)} s in a new process"]
+    if swept.row is not None:
+        wait = (swept.row["slot_seconds"] - swept.run_seconds) / max(swept.runs, 1)
+        sentences[0] += (
+            f", that is, {three_digits(imports * swept.runs)} s for {swept.runs} runs; the sweep pays it once"
+        )
+        sentences.append(
+            f"A run waits {three_digits(1000 * wait)} ms in total: from its submission to its first line, and from its "
+            "last line to the sweep's notice"
+        )
+    if swept.loaders is not None:
+        number = "no process" if swept.loaders == 0 else f"{swept.loaders} processes"
+        sentences.append(
+            f"Runs started {number} (checked every half second); at most {swept.processes} processes, including the "
+            "command itself, ran at once"
+        )
     return ". ".join(sentences) + "."
 
 
-def _row(name: str, seconds: float, whole: float) -> Sequence[str]:
+def _row(name: str, seconds: float, total: float) -> Sequence[str]:
     sign = "-" if seconds < 0 else ""
-    return name, sign + three_digits(abs(seconds)), f"{100 * seconds / whole:.1f} %"
+    return name, sign + three_digits(abs(seconds)), f"{100 * seconds / total:.1f} %"
 
 
 _OPENING = """
-`{command}` trains {runs} runs in {wall} s with {workers} workers, {threads} {threads_word} each. The phantoms are drawn
-and hashed beforehand, their cache of images is built in the sweep. *At the limit*: the run's number of training steps
-by the time of a step in a plain loop over batches in memory, one for each set of tasks; forward passes of the whole
-validation fold (as often as the run validates) and of the test fold over batches in memory, with predictions at
-original resolution; and the scores of what the runs predicted. That was measured afterwards, in as many processes at
-once as the sweep had workers. All parts are in core-seconds: where one process is at work and the others wait, seconds
-times workers. A part below zero says that the limit was measured slower than the sweep was. {where}.
+`{command}` trains {runs} runs in {wall} s with {workers} workers, {threads} {threads_word} each. The phantoms are made
+and hashed before; their image cache is built in the sweep. *At the limit* is the time of the arithmetic alone: the
+number of training steps times the time of a step in a plain loop over batches in memory, for each set of tasks; forward
+passes over the validation set (as often as the run validates) and over the test set, from memory, with predictions at
+original resolution; and the scores of the runs' predictions. It was measured afterwards, in as many simultaneous
+processes as the sweep had workers. All parts are in core-seconds: if one process works and the others wait, seconds
+times workers. A negative part means that the limit was measured slower than the sweep was. {where}.
 """

@@ -1,4 +1,4 @@
-"""What ways of balancing tasks cost: training steps against those of `equal`, in pairs; for docs/performance.md.
+"""Measure the cost of balancing methods: training steps in pairs with those of `equal`; for docs/performance.md.
 
 python -m benchmarks.training.balancing [--pairs 15] [--threads 1] [--page docs/performance.md]
 """
@@ -21,7 +21,7 @@ from usaggr.training.balancing import join_routing, make_task_gradients
 from usaggr.training.losses import sample_losses
 
 CASES = (("tiny", 8, 96), ("tiny", 20, 96), ("resnet18", 8, 96), ("m2dino_small", 8, 96))
-"""Network, samples a batch, side in pixels."""
+"""Network, samples per batch, and height and width in pixels."""
 NETWORKS = {
     "tiny": ["model=tiny"],
     "resnet18": ["model=mh_mtl", "model.encoder=resnet18", "model.norm=group"],
@@ -31,16 +31,16 @@ WARM_UP = 2
 
 
 class BalancedStep(TrainingStep):
-    """A step whose gradient is put together from those of the batch's tasks, as the LightningModule does it."""
+    """A training step that combines the gradients of the batch's tasks, as the LightningModule does."""
 
     def __init__(self, overrides: Sequence[str], batch_size: int, image_size: int) -> None:
         super().__init__(overrides, batch_size, image_size)
-        found = make_task_gradients(self.network, self.training)
-        assert found is not None
-        self._gradients = found
+        gradients = make_task_gradients(self.network, self.training)
+        assert gradients is not None
+        self._gradients = gradients
 
     def gradient(self) -> None:
-        """Forward, loss and backward, task by task."""
+        """Run forward pass, loss and backward pass task by task."""
         batch, size = self.batch, self.training.batch_size
         losses: dict[str, Tensor] = {}
         routings = []
@@ -59,36 +59,45 @@ class BalancedStep(TrainingStep):
 
 @dataclass(frozen=True)
 class Compared:
-    """Pairs of steps of one network: with a way of balancing, and of `equal` right before or after it."""
+    """Pairs of steps of one network: one with a balancing method, and one with `equal` right before or after."""
 
     network: str
     batch_size: int
     image_size: int
     balancing: str
     pairs: tuple[tuple[float, float], ...]
-    """Seconds: balanced, equal."""
+    """Seconds of the balanced step and of the step with `equal`."""
 
     def ratios(self) -> np.ndarray:
-        """Times of the balanced steps, relative to the others, by pair."""
+        """Return the time of the balanced step relative to that with `equal`, for each pair."""
         return np.array([balanced / equal for balanced, equal in self.pairs])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="What ways of balancing tasks cost.")
+    """Measure and write the section of the page."""
+    parser = argparse.ArgumentParser(description="Measure the cost of balancing methods.")
     parser.add_argument("--pairs", type=int, default=15)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--page", type=Path, default=Path("docs/performance.md"))
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
-    found = [compare(*case, balancing, options.pairs) for case in CASES for balancing in GRADIENT_BALANCING]
-    text = report(found, machine(options.threads))
+    compared = [compare(*case, balancing, options.pairs) for case in CASES for balancing in GRADIENT_BALANCING]
+    text = report(compared, machine(options.threads))
     write_part(options.page, "balancing", text)
     print(text)
     return 0
 
 
 def compare(network: str, batch_size: int, image_size: int, balancing: str, pairs: int) -> Compared:
-    """Train both in turns."""
+    """Time steps with a balancing method and steps with `equal` in turns.
+
+    Args:
+        network: Key of NETWORKS.
+        batch_size: Samples per batch.
+        image_size: Height and width of the images, in pixels.
+        balancing: Value of `training.balancing`.
+        pairs: Number of pairs.
+    """
     overrides = NETWORKS[network]
     equal = TrainingStep(overrides, batch_size, image_size)
     balanced = BalancedStep([*overrides, f"training.balancing={balancing}"], batch_size, image_size)
@@ -97,30 +106,30 @@ def compare(network: str, batch_size: int, image_size: int, balancing: str, pair
     times = []
     for i in range(pairs):
         order = (balanced, equal) if i % 2 else (equal, balanced)
-        taken = {id(step): step().total for step in order}
-        times.append((taken[id(balanced)], taken[id(equal)]))
-    found = Compared(network, batch_size, image_size, balancing, tuple(times))
-    print(f"{network}, {balancing}: {np.median(found.ratios()):.2f}", file=sys.stderr, flush=True)
-    return found
+        seconds = {id(step): step().total for step in order}
+        times.append((seconds[id(balanced)], seconds[id(equal)]))
+    compared = Compared(network, batch_size, image_size, balancing, tuple(times))
+    print(f"{network}, {balancing}: {np.median(compared.ratios()):.2f}", file=sys.stderr, flush=True)
+    return compared
 
 
-def report(found: Sequence[Compared], where: str) -> str:
-    """The part of the page."""
-    rows = []
-    for network, batch_size, image_size in dict.fromkeys((of.network, of.batch_size, of.image_size) for of in found):
-        of_case = {of.balancing: of for of in found if (of.network, of.batch_size) == (network, batch_size)}
-        equal = np.median([seconds for of in of_case.values() for _, seconds in of.pairs])
+def report(compared: Sequence[Compared], where: str) -> str:
+    """Return the section of the page."""
+    lines = []
+    for network, batch_size, image_size in dict.fromkeys((c.network, c.batch_size, c.image_size) for c in compared):
+        of_case = [c for c in compared if (c.network, c.batch_size) == (network, batch_size)]
+        equal = np.median([seconds for case in of_case for _, seconds in case.pairs])
         cells = []
-        for balancing in of_case:
-            low, ratio, high = np.percentile(of_case[balancing].ratios(), [25, 50, 75])
+        for case in of_case:
+            low, ratio, high = np.percentile(case.ratios(), [25, 50, 75])
             cells.append(f"{ratio:.2f} ({low:.2f} to {high:.2f})")
-        rows.append([network, str(batch_size), str(image_size), f"{1000 * equal:.0f}", *cells])
-    columns = ["network", "batch", "px", "equal, ms", *dict.fromkeys(of.balancing for of in found)]
-    pairs = len(found[0].pairs)
-    said = f"""Training steps (forward, loss, backward, clipping, AdamW) with `training.balancing`, relative to those of
-        `equal`: medians of {pairs} pairs of steps in turns (quartiles), on noise of four tasks, one of each type.
-        {where}."""
-    return f"{prose(said)}\n\n{table(columns, rows)}"
+        lines.append([network, str(batch_size), str(image_size), f"{1000 * equal:.0f}", *cells])
+    columns = ["network", "batch", "px", "equal, ms", *dict.fromkeys(case.balancing for case in compared)]
+    pairs = len(compared[0].pairs)
+    opening = f"""Time of a training step (forward, loss, backward, clipping, AdamW) for each `training.balancing`,
+        relative to `equal`: medians of {pairs} pairs of steps in turns (quartiles), on noise for four tasks, one of
+        each type. {where}."""
+    return f"{prose(opening)}\n\n{table(columns, lines)}"
 
 
 if __name__ == "__main__":

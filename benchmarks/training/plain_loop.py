@@ -1,4 +1,4 @@
-"""The limit that a run is compared with: a plain loop over one batch in memory."""
+"""A plain loop over one batch in memory: the limit of a run's speed."""
 
 from benchmarks.training.real_run import now
 from benchmarks.training.training_step import TrainingStep
@@ -19,7 +19,7 @@ class LoopTurn:
         self._steps = steps
 
     def __call__(self) -> None:
-        self._step()  # not timed: the run that had its turn left the processor's caches cold
+        self._step()  # not timed: the run before has replaced the content of the processor's caches
         began = now()
         for _ in range(self._steps):
             self._step()

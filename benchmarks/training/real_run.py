@@ -1,4 +1,4 @@
-"""A run as a sweep executes it, on phantoms, with an ear at its training steps."""
+"""A run on phantoms as a sweep executes it, with callbacks that time its training steps."""
 
 import tempfile
 import time
@@ -19,7 +19,7 @@ from usaggr.training import run as training_run
 from usaggr.training.trainer import make_trainer
 
 WARM_UP = 5
-"""Steps that are not counted."""
+"""Steps at the start of a run that are not timed."""
 
 
 def execute(
@@ -31,69 +31,78 @@ def execute(
     callback: pl.Callback,
     cache: Path | None = None,
 ) -> None:
-    """Execute a run of training_step.TASKS with at least so many training steps; `callback` hears of them.
+    """Execute a run of training_step.TASKS with a callback.
 
-    `cache`: where phantoms and their cache are kept; None: nowhere.
+    Args:
+        overrides: Overrides of the configuration.
+        batch_size: Images per batch.
+        image_size: Height and width of the images, in pixels.
+        steps: Smallest number of training steps.
+        device: cpu or cuda.
+        callback: Callback that the trainer gets.
+        cache: Folder that keeps phantoms and their cache between calls; None: a temporary folder.
     """
     examples = -(-steps * batch_size // len(TASKS))
     with tempfile.TemporaryDirectory() as folder:
-        here = [f"data.cache_dir={cache or folder}", f"outputs={folder}", "data.synthetic.samples_per_task=20"]
-        one = ["groupings=[unified]", "reference=unified", "scales=[1.0]", "seeds=[0]", "training.validations=1"]
+        folders = [f"data.cache_dir={cache or folder}", f"outputs={folder}", "data.synthetic.samples_per_task=20"]
+        single_run = ["groupings=[unified]", "reference=unified", "scales=[1.0]", "seeds=[0]", "training.validations=1"]
         budget = [f"training.budget={examples} examples", "training.min_examples=1"]
         accelerator = f"training.accelerator={'gpu' if device == 'cuda' else 'cpu'}"
-        plan = make_plan(study_of([*overrides, *here, *one, *budget, accelerator], batch_size, image_size))
+        plan = make_plan(study_of([*overrides, *folders, *single_run, *budget, accelerator], batch_size, image_size))
         planned = plan.runs[0]
         data = run_data(plan.manifest, planned.spec, build_or_open(plan.manifest.dataset, planned.study.data))
         placement = Placement(torch.get_num_threads(), 0 if device == "cuda" else None)
 
-        def heard(*arguments: Any, **named: Any) -> pl.Trainer:
+        def with_callback(*arguments: Any, **named: Any) -> pl.Trainer:
             trainer = make_trainer(*arguments, **named)
             trainer.callbacks.append(callback)  # type: ignore[attr-defined]
             return trainer
 
         planned.directory.mkdir(parents=True)
         try:
-            with mock.patch.object(training_run, "make_trainer", heard):
+            with mock.patch.object(training_run, "make_trainer", with_callback):
                 training_run.execute_run(planned.spec, planned.directory, planned.study, placement, data)
         finally:
-            torch.use_deterministic_algorithms(False)  # the trainer asks for them, and for good
+            torch.use_deterministic_algorithms(False)  # the trainer turns them on for the process
 
 
 class StepClock(pl.Callback):
-    """Writes down when each training step has ended."""
+    """Times at which training steps end."""
 
     def __init__(self) -> None:
         self.ends: list[float] = []
 
     def on_train_batch_end(self, *arguments: Any) -> None:
+        """Record the end of a step."""
         self.ends.append(now())
 
     def intervals(self) -> list[float]:
-        """Seconds from each step's end to the next one's, after the warm-up."""
+        """Return the seconds from each step's end to the next one's, after the warm-up."""
         return [after - before for before, after in zip(self.ends, self.ends[1:], strict=False)][WARM_UP:]
 
 
 class Turns(pl.Callback):
-    """Times a run's steps in blocks, and gives others their turn after each block, while the run waits."""
+    """Timer of a run's steps in blocks, which calls other functions after each block while the run waits."""
 
-    def __init__(self, rounds: int, steps: int, others: Sequence[Callable[[], None]] = ()) -> None:
+    def __init__(self, rounds: int, steps: int, callbacks: Sequence[Callable[[], None]] = ()) -> None:
         self.steps = steps
-        """Of a block."""
+        """Steps in a block."""
         self.seconds: list[float] = []
-        """Of a step, by block."""
+        """Mean seconds of a step, one entry per block."""
         self._rounds = rounds
-        self._others = others
+        self._others = callbacks
         self._ended = 0
         self._began = 0.0
 
     @property
     def needed(self) -> int:
-        """Steps that the run must have."""
+        """Number of steps that the run must have."""
         return WARM_UP + self._rounds * (self.steps + 1)
 
     def on_train_batch_end(self, *arguments: Any) -> None:
+        """Record the time of a block at its end, and then call the other functions."""
         self._ended += 1
-        # The first step after the others' turn is not counted: what was made ready for it meanwhile would be for free.
+        # The first step after a break is not timed: its batch was prepared during the break, so it would seem faster.
         place = (self._ended - WARM_UP) % (self.steps + 1)
         if self._ended < WARM_UP or len(self.seconds) == self._rounds:
             return
@@ -114,7 +123,7 @@ class Turns(pl.Callback):
 
 
 def now() -> float:
-    """Seconds, once all that a GPU was asked for is done."""
+    """Return the current time in seconds, after all queued work of a GPU has finished."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     return time.perf_counter()

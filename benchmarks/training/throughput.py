@@ -1,10 +1,11 @@
-"""How much of a machine whole runs use: training as `usaggr sweep` does it, against plain loops.
+"""Compare the training speed of complete runs, as `usaggr sweep` executes them, with that of plain loops.
 
     python -m benchmarks.training.throughput [--rounds 5] [--page docs/performance.md]
                                              [--networks tiny ...] [--sizes 96 128 256]
 
-Without a GPU: as many runs at once as there are cores, one thread each, which is how a sweep places them; in each of
-these processes the run and the plain loop take turns. With a GPU, that part of the page too.
+On the CPU, one process per core with one thread each runs at the same time, as a sweep places its runs. In each of
+these processes, the run and the plain loop take turns. On a machine with a GPU, that section of the page is measured
+too.
 """
 
 import argparse
@@ -55,11 +56,11 @@ NETWORKS = {
 }
 SIZES = (96, 128, 256)
 BATCH, SMALL_BATCH = 8, 4
-"""Images a batch; the small one where a step of the other would take long."""
+"""Images per batch; the small batch is for networks and sizes whose steps take long."""
 LARGE = {"efficientnet-b4": 96, "m2dino_small": 96, "resnet18": 256}
-"""From which size on the batch is the small one."""
+"""Smallest image size, in pixels, at which a network gets the small batch."""
 BLOCK_SECONDS = 1.0
-"""Of a block of steps, before it is someone else's turn; two steps at least."""
+"""Seconds of a block of steps, which has at least two steps."""
 
 GPU_NETWORKS = (
     ("model=m2dino", "model.conditioning=none"),
@@ -70,11 +71,12 @@ GPU_BATCH, GPU_SIZE, GPU_STEPS = 64, 256, 40
 HALF = "training.precision=bf16-mixed"
 GPU_COMPARED = {"efficientnet-b4": ("model=mh_mtl",), "m2dino (ViT-B)": ("model=m2dino",)}
 PACKED_NETWORK, PACKED_BATCH, PACKED_SIZE, PACKED = ("model=tiny",), 20, 128, 4
-"""Small runs: so many of them at once on a GPU."""
+"""Network, batch and image size of small runs, and the number of them that share a GPU."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="Throughput of whole runs against plain loops.")
+    """Measure and write the sections of the page."""
+    parser = argparse.ArgumentParser(description="Compare the training speed of complete runs with plain loops.")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--page", type=Path, default=Path("docs/performance.md"))
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
@@ -84,16 +86,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         text = gpu_report(*_on_gpu(options.rounds), torch.cuda.get_device_name())
         write_part(options.page, "throughput on a GPU", text)
         print(text)
-        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # for the processes that are started from here on
-    found = []
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # for the processes that start from here on
+    compared = []
     with tempfile.TemporaryDirectory() as folder, company(usable_cores(), 1) as processes:
         for size in options.sizes:
             for name in options.networks:
                 batch = SMALL_BATCH if size >= LARGE.get(name, math.inf) else BATCH
                 busy = processes(take_turns, NETWORKS[name], batch, size, options.rounds, Path(folder), BLOCK_SECONDS)
-                found.append(Compared(name, batch, size, tuple(busy)))
-                print(found[-1].line, file=sys.stderr, flush=True)
-    text = report(found, usable_cores(), machine(1))
+                compared.append(Compared(name, batch, size, tuple(busy)))
+                print(compared[-1].line, file=sys.stderr, flush=True)
+    text = report(compared, usable_cores(), machine(1))
     write_part(options.page, "throughput", text)
     print(text)
     return 0
@@ -112,13 +114,13 @@ def take_turns(
     """Time a run and a plain loop in this process, block by block in turn.
 
     Args:
-        meet: Waits until the other processes have come as far.
+        meet: Waits until the other processes have reached the same point.
         overrides: Configuration of the network.
         batch_size: Images in a batch.
         image_size: Height and width of the images, in pixels.
-        rounds: Blocks of each.
+        rounds: Number of blocks of the run, and of the loop.
         folder: Keeps the phantoms' cache between calls.
-        seconds: How long a block should take.
+        seconds: Intended time of a block.
         device: cpu or cuda.
     """
     gc.collect()
@@ -134,13 +136,21 @@ def take_turns(
 
 
 def measure(overrides: tuple[str, ...], batch_size: int, image_size: int, steps: int, device: str) -> Throughput:
-    """Time a network three ways in bf16, so many steps each after the warm-up."""
+    """Time a network's steps in bf16: gradients alone, with update, and in a run.
+
+    Args:
+        overrides: Configuration of the network.
+        batch_size: Images per batch.
+        image_size: Height and width of the images, in pixels.
+        steps: Timed steps of each kind, after the warm-up.
+        device: cpu or cuda.
+    """
     step = TrainingStep([*overrides, HALF], batch_size, image_size, device)
     for _ in range(WARM_UP):
         step()
     times = [step() for _ in range(steps)]
     plain = batch_size / statistics.median(t.gradient for t in times)
-    whole = batch_size / statistics.median(t.total for t in times)
+    complete = batch_size / statistics.median(t.total for t in times)
     del step
     gc.collect()
     if device == "cuda":
@@ -148,11 +158,11 @@ def measure(overrides: tuple[str, ...], batch_size: int, image_size: int, steps:
         torch.cuda.reset_peak_memory_stats()
     run = batch_size / statistics.median(run_intervals(overrides, batch_size, image_size, steps, device))
     peak = torch.cuda.max_memory_allocated() / 2**20 if device == "cuda" else None
-    return Throughput(overrides, plain, whole, run, peak)
+    return Throughput(overrides, plain, complete, run, peak)
 
 
 def run_intervals(overrides: tuple[str, ...], batch_size: int, image_size: int, steps: int, device: str) -> list[float]:
-    """Seconds from one training step's end to the next one's, of a run on phantoms in bf16, after the warm-up."""
+    """Return the seconds from each step's end to the next one's in a run on phantoms in bf16, after the warm-up."""
     clock = StepClock()
     execute([*overrides, HALF], batch_size, image_size, steps + WARM_UP + 1, device, clock)
     return clock.intervals()[:steps]
@@ -160,24 +170,24 @@ def run_intervals(overrides: tuple[str, ...], batch_size: int, image_size: int, 
 
 def packed(overrides: tuple[str, ...], batch_size: int, image_size: int, rounds: int, folder: Path,
            runs: Company, device: str, seconds: float = BLOCK_SECONDS) -> Packed:  # fmt: skip
-    """Small runs one after another on a device, and several at once in processes of their own."""
+    """Time small runs on a device: one alone, and several at once, each in a separate process."""
     arguments = (overrides, batch_size, image_size, rounds, folder, seconds, device)
-    with company(1, 1) as one:
-        alone = one(take_turns, *arguments)
+    with company(1, 1) as single:
+        alone = single(take_turns, *arguments)
     return Packed(overrides, batch_size, image_size, alone[0], tuple(runs(take_turns, *arguments)))
 
 
 def _on_gpu(rounds: int) -> tuple[list[OnGpu], Packed]:
-    found = []
+    measured = []
     with tempfile.TemporaryDirectory() as name, company(PACKED, 1) as runs:
         folder = Path(name)
         for label, overrides in GPU_COMPARED.items():
             torch.cuda.reset_peak_memory_stats()
             busy = take_turns(lambda: None, overrides, GPU_BATCH, GPU_SIZE, rounds, folder, 2.0, "cuda")
-            found.append(OnGpu(label, GPU_SIZE, busy, torch.cuda.max_memory_allocated() / 2**20))
-            print(label, found[-1].busy.share, file=sys.stderr, flush=True)
+            measured.append(OnGpu(label, GPU_SIZE, busy, torch.cuda.max_memory_allocated() / 2**20))
+            print(label, measured[-1].busy.share, file=sys.stderr, flush=True)
         small = packed(PACKED_NETWORK, PACKED_BATCH, PACKED_SIZE, rounds, folder, runs, "cuda")
-    return found, small
+    return measured, small
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The same function in several processes at once, as many as a machine's runs: timed in the company it will have."""
+"""Calls of a function in several processes at once, to time it under the same load as a machine's parallel runs."""
 
 import multiprocessing
 import sys
@@ -14,22 +14,22 @@ from usaggr.sweep.executors.local.worker import end_with_parent
 P = ParamSpec("P")
 T = TypeVar("T")
 Meet = Callable[[], object]
-"""Waits until all processes have come so far."""
+"""Function that waits until all processes have called it."""
 _PATIENCE = 600.0
-"""Seconds that a process waits for the others before it is an error."""
+"""Seconds that a process waits for the others before it raises an error."""
 _barrier: Barrier | None = None
 
 
 @dataclass(frozen=True)
 class Company:
-    """So many processes, which stay for several calls."""
+    """Processes that stay alive for several calls."""
 
     processes: int
     pool: ProcessPoolExecutor | None
-    """None: one process, which is this one."""
+    """Pool of the processes; None: calls run in this process alone."""
 
     def __call__(self, function: Callable[Concatenate[Meet, P], T], *args: P.args, **kwargs: P.kwargs) -> list[T]:
-        """What the function gives in each process; its first argument lets it meet the others."""
+        """Call a function in each process and return the results; its first argument waits for the other processes."""
         if self.pool is None:
             return [function(lambda: None, *args, **kwargs)]
         jobs = [self.pool.submit(_call, function, args, kwargs) for _ in range(self.processes)]
@@ -38,7 +38,7 @@ class Company:
 
 @contextmanager
 def company(processes: int, threads: int) -> Iterator[Company]:
-    """Processes with so many threads of torch and OpenCV each."""
+    """Start processes, each with a number of threads for torch and OpenCV, and end them with the context."""
     if processes == 1:
         import torch
 
@@ -73,7 +73,7 @@ def _set_threads(threads: int) -> None:
 def _call(function: Callable[..., T], args: tuple[object, ...], kwargs: dict[str, object]) -> T:
     assert _barrier is not None
     barrier = _barrier
-    barrier.wait(_PATIENCE)  # each process has taken one job, and none two
+    barrier.wait(_PATIENCE)  # so each process takes one job, and none takes two
     try:
         return function(lambda: barrier.wait(_PATIENCE), *args, **kwargs)
     except BaseException as error:

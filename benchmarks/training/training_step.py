@@ -1,6 +1,6 @@
-"""One training step of a network, timed: a run's objective and optimiser in a plain loop, on tensors in memory.
+"""Timed training steps of a network: a run's objective and optimizer in a plain loop, on tensors in memory.
 
-What a run does besides (reading, augmentation, validation) is left out here; throughput.py measures it too.
+Reading, augmentation and validation are not included here; throughput.py measures them too.
 """
 
 import statistics
@@ -24,25 +24,31 @@ from usaggr.training.memory_format import prepare_for_device
 from usaggr.training.optimizer import make_optimizer
 
 TASKS = tuple(CATALOGUE[name] for name in ("breast_lesion", "fetal_plane_cls", "thyroid_nodule_det", "FUGC"))
-"""One of each type, the first of them segmentation."""
+"""One task of each type; the first is segmentation."""
 assert tuple(task.type for task in TASKS) == TASK_TYPES
 
 
 def study_of(overrides: Sequence[str], batch_size: int, image_size: int) -> StudyConfig:
-    """A study of TASKS with the training settings meant for real data (conf/training/default.yaml)."""
+    """Return a study of TASKS with the training settings for real data (conf/training/default.yaml)."""
     tasks = f"data.synthetic.tasks=[{','.join(task.id for task in TASKS)}]"
     fixed = ["training=default", f"training.batch_size={batch_size}", f"data.image_size={image_size}", tasks]
     return compose_study("demo", [*fixed, *overrides])
 
 
 def mixed_batch(samples: int, size: int, tasks: Sequence[Task] = TASKS) -> Batch:
-    """Noise with labels: samples of all tasks, side by side, as many of each as can be."""
+    """Make a batch of noise with labels, whose samples alternate between the tasks.
+
+    Args:
+        samples: Number of samples.
+        size: Height and width of the images, in pixels.
+        tasks: Tasks of the samples.
+    """
     rng = torch.Generator().manual_seed(0)
     images = torch.randn(samples, 3, size, size, generator=rng)
-    rows = {task.id: torch.arange(i, samples, len(tasks)) for i, task in enumerate(tasks) if i < samples}
+    indices = {task.id: torch.arange(i, samples, len(tasks)) for i, task in enumerate(tasks) if i < samples}
     targets = {}
     for task in tasks[:samples]:
-        n = len(rows[task.id])
+        n = len(indices[task.id])
         match task.type:
             case "segmentation":
                 targets[task.id] = torch.randint(task.num_classes, (n, size, size), generator=rng)
@@ -53,7 +59,7 @@ def mixed_batch(samples: int, size: int, tasks: Sequence[Task] = TASKS) -> Batch
                 targets[task.id] = corners.flatten(1)
             case "regression":
                 targets[task.id] = torch.rand(n, task.num_classes, 2, generator=rng)
-    return Batch(images, tuple(_sample(tasks[i % len(tasks)], i, size) for i in range(samples)), rows, targets)
+    return Batch(images, tuple(_sample(tasks[i % len(tasks)], i, size) for i in range(samples)), indices, targets)
 
 
 @dataclass(frozen=True)
@@ -61,18 +67,18 @@ class StepTime:
     """Seconds of one training step."""
 
     gradient: float
-    """Forward, loss and backward."""
+    """Seconds of forward pass, loss and backward pass."""
     update: float
-    """Clipping of the gradient and AdamW."""
+    """Seconds of gradient clipping and AdamW."""
 
     @property
     def total(self) -> float:
-        """Of the whole step."""
+        """Seconds of the complete step."""
         return self.gradient + self.update
 
 
 class TrainingStep:
-    """A network with its optimiser and a batch that stays on the device: each call trains it by one step."""
+    """A network with its optimizer and a batch that stays on the device; each call trains one step."""
 
     def __init__(self, overrides: Sequence[str], batch_size: int, image_size: int, device: str = "cpu") -> None:
         study = study_of(overrides, batch_size, image_size)
@@ -80,7 +86,7 @@ class TrainingStep:
 
     @classmethod
     def of_study(cls, study: StudyConfig, tasks: Sequence[Task], batch: Batch, device: str = "cpu") -> "TrainingStep":
-        """As a study trains its network on these tasks; `batch` is the one to go on with."""
+        """Make the training step of a study's network on given tasks, starting with a given batch."""
         step = cls.__new__(cls)
         step._begin(study, tasks, batch, device)
         return step
@@ -89,27 +95,26 @@ class TrainingStep:
         self.device = torch.device(device)
         self.training = study.training
         self.network = build_network(study.model, tasks, seed=0)
-        prepare_for_device(
-            self.network, self.device, study.training
-        )  # as a run does: the limit must not be lower than need be
+        # As a run does, since the limit must be as fast as possible.
+        prepare_for_device(self.network, self.device, study.training)
         self.network.to(self.device).train()
         self.batch = batch.to(self.device)
         self._tasks = {task.id: task for task in tasks}
         self._optimiser = make_optimizer(self.network, study.training)
 
     def show(self, batch_size: int, image_size: int) -> None:
-        """Go on with another batch."""
+        """Continue with another batch."""
         self.batch = mixed_batch(batch_size, image_size).to(self.device)
 
     def gradient(self) -> None:
-        """Forward, loss and backward, in the precision of the configuration."""
+        """Run forward pass, loss and backward pass in the precision of the configuration."""
         half = self.training.precision == "bf16-mixed"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
             training_loss = self._objective()
         training_loss.backward()  # type: ignore[no-untyped-call]
 
     def _objective(self) -> Tensor:
-        """The LightningModule's, which a test compares it with."""
+        """Return the objective of the LightningModule; a test compares both."""
         batch, training = self.batch, self.training
         total = torch.zeros((), device=self.device)
         result = self.network.forward_with_routing(batch.images, batch.rows)
@@ -124,14 +129,14 @@ class TrainingStep:
         return objective
 
     def update(self) -> None:
-        """Clip the gradient, and let AdamW do its work."""
+        """Clip the gradient and update the parameters with AdamW."""
         if self.training.gradient_clip is not None:
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.training.gradient_clip)
         self._optimiser.step()
         self.discard()
 
     def discard(self) -> None:
-        """Forget the gradients."""
+        """Reset the gradients."""
         self._optimiser.zero_grad()
 
     def __call__(self) -> StepTime:
@@ -149,10 +154,14 @@ class TrainingStep:
 
 
 def median_rate(step: TrainingStep, repetitions: int, most_seconds: float) -> tuple[float, int]:
-    """Examples a second, by the median step after a warm-up, and how many steps were counted.
+    """Return examples per second of the median step after a warm-up, and the number of timed steps.
 
-    At least 3 are counted, and no more are begun once they have taken `most_seconds`. The warm-up is two steps, or one
-    that takes long.
+    The warm-up is two steps, or one step that takes long.
+
+    Args:
+        step: Training step with its batch.
+        repetitions: Largest number of timed steps.
+        most_seconds: No step starts after this time, but at least 3 are timed.
     """
     if step().total < most_seconds / 10:
         step()

@@ -1,8 +1,8 @@
-"""Workers against threads: whole small sweeps with the cores given to several runs, or to one; for docs/performance.md.
+"""Compare workers with threads: small sweeps that give all cores to several runs or to one; for docs/performance.md.
 
     python -m benchmarks.training.workers [--rounds 3] [--page docs/performance.md]
 
-Each round trains the same runs under every setup, in turn; what is compared is compared within a round.
+Each round trains the same runs under every setup in turn, and rates are compared within a round.
 """
 
 import argparse
@@ -31,30 +31,30 @@ BATCH = 8
 
 @dataclass(frozen=True)
 class Workload:
-    """The runs of a sweep: one for each of TASKS."""
+    """Runs of a sweep, one for each of TASKS."""
 
     overrides: tuple[str, ...]
     image_size: int
     examples: int
-    """Of each run."""
+    """Training examples of each run."""
 
 
 @dataclass(frozen=True)
 class Setup:
-    """How the cores are shared out."""
+    """Division of the cores between runs."""
 
     workers: int
     threads: int
-    """Of each worker."""
+    """Threads of each worker."""
 
 
 @dataclass(frozen=True)
 class Rates:
-    """Training examples a second of all workers together, from a sweep's first run to its last one's end."""
+    """Training examples per second of all workers together, from the start of the first run to the end of the last."""
 
     workload: Workload
     rounds: tuple[tuple[float, ...], ...]
-    """Each with a rate for each setup, in their order."""
+    """Rates of each round, one per setup, in the order of the setups."""
 
 
 WORKLOADS = (
@@ -65,28 +65,29 @@ WORKLOADS = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="Workers against threads.")
+    """Measure and write the section of the page."""
+    parser = argparse.ArgumentParser(description="Compare workers with threads.")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--page", type=Path, default=Path("docs/performance.md"))
     options = parser.parse_args(arguments)
     setups = setups_of(usable_cores())
-    found = []
+    measured = []
     for workload in WORKLOADS:
-        found.append(measure(workload, setups, options.rounds))
-        print(" ".join(workload.overrides), found[-1].rounds, file=sys.stderr, flush=True)
-    text = report(found, setups, machine(1))
+        measured.append(measure(workload, setups, options.rounds))
+        print(" ".join(workload.overrides), measured[-1].rounds, file=sys.stderr, flush=True)
+    text = report(measured, setups, machine(1))
     write_part(options.page, PART, text)
     print(text)
     return 0
 
 
 def setups_of(cores: int) -> tuple[Setup, ...]:
-    """A run a core, one run with all cores, and both at once, which is too much."""
+    """Return the setups: one run per core, one run with all cores, and one run per core with all cores each."""
     return Setup(cores, 1), Setup(1, cores), Setup(cores, cores)
 
 
 def measure(workload: Workload, setups: Sequence[Setup], rounds: int) -> Rates:
-    """Sweep under each setup in turn, so many times; images are made ready before the first."""
+    """Sweep under each setup in turn for a number of rounds; images are cached before the first."""
     with tempfile.TemporaryDirectory() as folder:
         _sweep(Workload(workload.overrides, workload.image_size, 1), setups[0], Path(folder), "first")
         return Rates(
@@ -99,8 +100,8 @@ def measure(workload: Workload, setups: Sequence[Setup], rounds: int) -> Rates:
 
 
 def _sweep(workload: Workload, setup: Setup, folder: Path, name: str) -> float:
-    """Examples a second of a sweep on phantoms that trains nothing twice."""
-    here = [f"name={name}", f"outputs={folder}", f"data.cache_dir={folder / 'cache'}"]
+    """Return the examples per second of a sweep of the task-specific runs on phantoms."""
+    folders = [f"name={name}", f"outputs={folder}", f"data.cache_dir={folder / 'cache'}"]
     data = ["data.synthetic.samples_per_task=20", "scales=[1.0]", "seeds=[0]"]
     grouping = ["groupings=[task_specific]", "reference=task_specific"]
     training = [
@@ -108,33 +109,33 @@ def _sweep(workload: Workload, setup: Setup, folder: Path, name: str) -> float:
         "training.accelerator=cpu",
     ]  # fmt: skip
     executor = [f"executor.workers={setup.workers}", f"executor.threads={setup.threads}"]
-    overrides = [*workload.overrides, *here, *data, *grouping, *training, *executor]
+    overrides = [*workload.overrides, *folders, *data, *grouping, *training, *executor]
     plan = make_plan(study_of(overrides, BATCH, workload.image_size))
-    said = io.StringIO()
-    outcome = run_sweep(plan, console=Console(file=said, width=200), build_report=lambda directories: directories[0])
+    output = io.StringIO()
+    outcome = run_sweep(plan, console=Console(file=output, width=200), build_report=lambda directories: directories[0])
     if outcome.done != len(TASKS):
-        raise RunError(f"only {outcome.done} of {len(TASKS)} runs are done: {said.getvalue()}")
+        raise RunError(f"only {outcome.done} of {len(TASKS)} runs are finished: {output.getvalue()}")
     with (plan.directory / FILE).open(newline="") as file:
         (row,) = csv.DictReader(file)
     return sum(run.examples for run in plan.runs) / float(row["runs"])
 
 
-def report(found: Sequence[Rates], setups: Sequence[Setup], where: str) -> str:
-    """The part of the page."""
-    rows = []
-    for of in found:
-        first, *others = zip(*of.rounds, strict=True)
+def report(measured: Sequence[Rates], setups: Sequence[Setup], where: str) -> str:
+    """Return the section of the page."""
+    lines = []
+    for result in measured:
+        first, *further = zip(*result.rounds, strict=True)
         cells = [three_digits(statistics.median(first))]
-        for rates in others:
+        for rates in further:
             ratios = [rate / base for rate, base in zip(rates, first, strict=True)]
             spread = f"× {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
             cells.append(f"{three_digits(statistics.median(rates))}, {spread}")
-        rows.append([f"`{' '.join(of.workload.overrides)}`", f"{of.workload.image_size} px", *cells])
+        lines.append([f"`{' '.join(result.workload.overrides)}`", f"{result.workload.image_size} px", *cells])
     columns = ("network", "images", *map(_named, setups))
     opening = _OPENING.format(
-        runs=len(TASKS), batch=BATCH, rounds=len(found[0].rounds), base=_named(setups[0]), where=where
+        runs=len(TASKS), batch=BATCH, rounds=len(measured[0].rounds), base=_named(setups[0]), where=where
     )
-    return f"{prose(opening)}\n\n{table(columns, rows)}"
+    return f"{prose(opening)}\n\n{table(columns, lines)}"
 
 
 def _named(setup: Setup) -> str:
@@ -146,10 +147,10 @@ def _count(number: int, what: str) -> str:
 
 
 _OPENING = """
-Training examples a second of all workers together, in whole sweeps of {runs} runs (a task each, {batch} images a batch)
-from the first run's start to the last one's end: building of networks, validation, test and files are in it, the start
-of the workers is not. Medians of {rounds} rounds; behind ×: times the rate with {base} in the same round, median and
-range. {where}.
+Training examples per second of all workers together, in complete sweeps of {runs} runs (one task each, {batch} images
+per batch). The time from the start of the first run to the end of the last includes building networks, validation, test
+and writing files, but not the start of the workers. Medians of {rounds} rounds; after ×: rate relative to {base} in the
+same round, median and range. {where}.
 """
 
 

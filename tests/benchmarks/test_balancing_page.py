@@ -1,13 +1,13 @@
-"""What the benchmark of balancing says of times that are known."""
+"""Tests of the page section about balancing methods, with known times."""
 
 from benchmarks.training.balancing import Compared, report
 
 
-def test_a_row_a_network_and_batch_a_column_a_way() -> None:
+def test_rows_are_networks_and_batches_and_columns_are_methods() -> None:
     pairs = ((0.3, 0.1), (0.2, 0.1), (0.1, 0.1))
     cases = [("tiny", 8, "pcgrad"), ("tiny", 8, "upgrad"), ("tiny", 20, "pcgrad"), ("tiny", 20, "upgrad")]
-    found = [Compared(network, size, 96, way, pairs) for network, size, way in cases]
-    *_, columns, _, first, second = report(found, "A machine").splitlines()
+    compared = [Compared(network, size, 96, way, pairs) for network, size, way in cases]
+    *_, columns, _, first, second = report(compared, "A machine").splitlines()
     assert columns == "| network | batch | px | equal, ms | pcgrad | upgrad |"
     assert first == "| tiny | 8 | 96 | 100 | 2.00 (1.50 to 2.50) | 2.00 (1.50 to 2.50) |"
     assert second.startswith("| tiny | 20 | 96 |")

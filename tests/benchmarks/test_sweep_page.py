@@ -1,4 +1,4 @@
-"""Where a sweep's time goes: the account, and what it is made of."""
+"""Tests of the account of a sweep's time, and of the measurements that it uses."""
 
 import subprocess
 import sys
@@ -30,44 +30,44 @@ def test_the_parts_sum_to_wall_time_times_workers() -> None:
 def test_each_second_is_counted_where_it_was_spent() -> None:
     parts = dict(account(swept(), LIMIT))
     assert parts["training beyond its limit: batches, augmentation, Lightning"] == pytest.approx(5)
-    assert parts["validation and test beyond theirs: reading, encoding of masks"] == pytest.approx(4)
-    assert parts["trainer: set-up and end"] == pytest.approx(2)
-    assert parts["rest of the runs"] == pytest.approx(1)
-    assert parts["from submission to the run's start, and from its end"] == pytest.approx(3)
+    assert parts["validation and test beyond their limit: reading, encoding of masks"] == pytest.approx(4)
+    assert parts["trainer: setup and end"] == pytest.approx(2)
+    assert parts["remainder of the runs"] == pytest.approx(1)
+    assert parts["from submission to a run's start, and from its end to the sweep's notice"] == pytest.approx(3)
     assert parts["workers without a run, while others train"] == pytest.approx(2)
     assert parts["report, x workers"] == pytest.approx(6)
-    assert parts["start of the command, and the rest"] == pytest.approx(4)
+    assert parts["start of the command, and remainder"] == pytest.approx(4)
 
 
-def test_results_of_before_parts_were_timed_are_accounted_for_too() -> None:
+def test_results_of_a_version_with_fewer_timings_are_accounted_for_too() -> None:
     old = Swept("usaggr sweep demo", 60.0, 2, 1, 10, {"train": 78.0, "test": 6.0}, 95.0, None, None, None)
     parts = dict(account(old, LIMIT))
-    assert parts["trainer: set-up and end"] == 0
+    assert parts["trainer: setup and end"] == 0
     assert sum(parts.values()) == pytest.approx(120.0)
-    assert "lived at once" not in report(old, LIMIT, 5.0, "here")
+    assert "ran at once" not in " ".join(report(old, LIMIT, 5.0, "here").split())
 
 
-def test_the_page_says_the_share_and_how_runs_are_started() -> None:
+def test_the_section_shows_the_share_and_the_cost_of_starting_runs() -> None:
     assert share_of_arithmetic(swept(), LIMIT) == pytest.approx(75 / 120)
     text = report(swept(), LIMIT, 5.0, "here")
-    assert "Aimed at: 75 % arithmetic; it is 62 %." in text
+    assert "Target: at least 75 % arithmetic; measured: 62 %." in text
     assert "| **arithmetic of training and evaluation** | 75.0 | 62.5 % |" in text
     flat = " ".join(text.split())
     assert "50.0 s for 10 runs" in flat
-    assert "waits 300 ms in all" in flat
-    assert "Runs started no process of their own" in flat
+    assert "A run waits 300 ms in total" in flat
+    assert "Runs started no process (checked every half second); at most 6 processes" in flat
 
 
 def test_limits_are_means_over_processes() -> None:
-    found = mean_limit([Limit(1, 2, 3, 4, 5), Limit(3, 2, 3, 4, 7)])
-    assert found == Limit(2, 2, 3, 4, 6)
+    mean = mean_limit([Limit(1, 2, 3, 4, 5), Limit(3, 2, 3, 4, 7)])
+    assert mean == Limit(2, 2, 3, 4, 6)
 
 
-def test_processes_that_workers_start_are_found() -> None:
-    below = "import subprocess, sys; subprocess.run([sys.executable, '-c', {!r}])"
+def test_processes_that_workers_start_are_counted() -> None:
+    nested = "import subprocess, sys; subprocess.run([sys.executable, '-c', {!r}])"
     code = "print('there', flush=True); import sys; sys.stdin.read()"
     for _ in range(3):
-        code = below.format(code)
+        code = nested.format(code)
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.readline()
@@ -79,7 +79,7 @@ def test_processes_that_workers_start_are_found() -> None:
     assert len(tree.below) == 1
 
 
-def test_invocations_are_read_where_there_are_any(tmp_path: Path) -> None:
+def test_invocations_are_read_if_there_are_any(tmp_path: Path) -> None:
     assert sweep.read_sweeps(tmp_path / "sweeps.csv") == []
     columns = {"started": "2026-01-01", **ROW, "workers": 2, "threads": 1, "run_seconds": 95.0}
     lines = [",".join(columns), ",".join(map(str, columns.values()))]
@@ -97,4 +97,4 @@ def test_a_small_sweep_is_measured(tmp_path: Path) -> None:
     assert sweep.main(["--page", str(page), "demo", *small, *short]) == 0
     text = " ".join(page.read_text().split())
     assert "trains 2 runs" in text
-    assert "Runs started no process of their own" in text
+    assert "Runs started no process (checked" in text

@@ -1,4 +1,4 @@
-"""Runs against plain loops: what is counted, and what the page says of it."""
+"""Tests of the comparison of runs with plain loops: the timing, and the sections of the page."""
 
 import statistics
 from pathlib import Path
@@ -24,30 +24,30 @@ def busy(run: float, loop: float) -> Busy:
     return Busy(8, (run, run, 9.0), (loop, loop, 9.0))
 
 
-@pytest.mark.parametrize("part", ["throughput", "throughput on a GPU", "sweep"])
-def test_the_page_has_a_place_for_each_part(part: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("section", ["throughput", "throughput on a GPU", "sweep"])
+def test_the_page_has_markers_for_each_section(section: str, tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(PAGE.read_text())
-    write_part(page, part, "measured")
-    assert f"measured\n\n<!-- {part}: end -->" in page.read_text()
+    write_part(page, section, "measured")
+    assert f"measured\n\n<!-- {section}: end -->" in page.read_text()
 
 
 def test_the_machines_throughput_is_the_sum_over_its_processes() -> None:
-    found = Compared("tiny", 8, 128, (busy(0.1, 0.08), busy(0.2, 0.16)))
-    assert found.run == pytest.approx(80 + 40)
-    assert found.loop == pytest.approx(100 + 50)
-    assert found.share == pytest.approx(0.8)
-    text = report([found], 2, "here")
+    compared = Compared("tiny", 8, 128, (busy(0.1, 0.08), busy(0.2, 0.16)))
+    assert compared.run == pytest.approx(80 + 40)
+    assert compared.loop == pytest.approx(100 + 50)
+    assert compared.share == pytest.approx(0.8)
+    text = report([compared], 2, "here")
     assert "| tiny | 128 | 8 | 150 | 120 | 0.80 (0.80 to 1.00) |" in text
     assert "0 of 1 rows reach it" in text
 
 
-def test_the_target_is_for_larger_images() -> None:
-    found = Compared("tiny", 8, 96, (busy(0.1, 0.1), busy(0.1, 0.1)))
-    assert "0 of 0 rows" in report([found], 2, "here")
+def test_the_target_holds_for_larger_images_only() -> None:
+    compared = Compared("tiny", 8, 96, (busy(0.1, 0.1), busy(0.1, 0.1)))
+    assert "0 of 0 rows" in report([compared], 2, "here")
 
 
-def test_the_page_on_a_gpu_says_what_packing_gains() -> None:
+def test_the_gpu_section_shows_the_gain_of_packing() -> None:
     small = Packed(TINY, 20, 128, busy(0.1, 0.1), (busy(0.2, 0.2),) * 4)
     assert small.gain == pytest.approx(2.0)
     text = gpu_report([OnGpu("b4", 256, busy(0.1, 0.09), 2048.0)], small, "a GPU")
@@ -68,12 +68,12 @@ def test_all_is_measured_in_turn_on_a_small_network(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_small_runs_are_measured_alone_and_together(tmp_path: Path) -> None:
     with company(1, 1) as runs:
-        found = throughput.packed(TINY, 4, 32, 2, tmp_path, runs, "cpu", seconds=0.01)
-    assert len(found.together) == 1
-    assert found.gain == found.together[0].run_rate / found.alone.run_rate
+        packed = throughput.packed(TINY, 4, 32, 2, tmp_path, runs, "cpu", seconds=0.01)
+    assert len(packed.together) == 1
+    assert packed.gain == packed.together[0].run_rate / packed.alone.run_rate
 
 
-def test_a_block_counts_its_own_steps_and_no_other_work() -> None:
+def test_the_time_of_a_block_includes_its_steps_and_no_other_work() -> None:
     clock = iter(range(1000))
     turns = real_run.Turns(2, 3, [lambda: [next(clock) for _ in range(100)] and None])
     with pytest.MonkeyPatch.context() as patch:
@@ -85,10 +85,10 @@ def test_a_block_counts_its_own_steps_and_no_other_work() -> None:
                 turns.on_train_batch_end()
         finally:
             torch.use_deterministic_algorithms(deterministic)
-    assert turns.seconds == [4 / 3, 4 / 3]  # three steps of one tick, and the look at the clock at the end
+    assert turns.seconds == [4 / 3, 4 / 3]  # three steps of one tick, and one for reading the clock
 
 
-def test_the_plain_loops_objective_is_that_of_a_run() -> None:
+def test_the_plain_loop_has_the_objective_of_a_run() -> None:
     for overrides in (TINY, ("model=m2dino_tiny",)):
         study = study_of(overrides, 4, 32)
         step = TrainingStep.of_study(study, TASKS, mixed_batch(4, 32))
@@ -102,7 +102,7 @@ def test_the_plain_loops_objective_is_that_of_a_run() -> None:
 
 
 @pytest.mark.slow
-def test_processes_in_company_meet_before_they_go_on() -> None:
+def test_simultaneous_processes_wait_for_each_other_and_stay_for_the_next_call() -> None:
     with company(2, 1) as processes:
         first, second = processes(_process_id), processes(_process_id)
     assert len(set(first)) == 2

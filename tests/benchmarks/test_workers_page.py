@@ -1,4 +1,4 @@
-"""Workers against threads: the part of docs/performance.md, from made-up rates and from a tiny sweep."""
+"""Tests of the section of docs/performance.md about workers and threads, with made-up rates and a tiny sweep."""
 
 from pathlib import Path
 
@@ -11,14 +11,14 @@ from benchmarks.training.workers import Rates, Setup, Workload
 PAGE = Path(__file__).parents[2] / "docs" / "performance.md"
 
 
-def test_the_page_has_a_place_for_it(tmp_path: Path) -> None:
+def test_the_page_has_markers_for_the_section(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(PAGE.read_text())
     write_part(page, workers.PART, "measured")
     assert "measured\n\n<!-- workers: end -->" in page.read_text()
 
 
-def test_setups_give_the_cores_to_many_runs_or_to_one_or_twice() -> None:
+def test_setups_give_the_cores_to_many_runs_or_to_one_or_to_both() -> None:
     assert workers.setups_of(4) == (Setup(4, 1), Setup(1, 4), Setup(4, 4))
 
 
@@ -32,9 +32,9 @@ def test_rates_are_medians_and_ratios_are_taken_within_rounds() -> None:
 
 
 @pytest.mark.slow
-def test_whole_sweeps_are_timed_under_each_setup() -> None:
+def test_complete_sweeps_are_timed_under_each_setup() -> None:
     setups = (Setup(2, 1), Setup(1, 2))
-    found = workers.measure(Workload(("model=tiny",), 32, 8), setups, rounds=1)
-    ((first, second),) = found.rounds
+    rates = workers.measure(Workload(("model=tiny",), 32, 8), setups, rounds=1)
+    ((first, second),) = rates.rounds
     assert first > 0
     assert second > 0
