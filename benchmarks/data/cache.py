@@ -26,7 +26,7 @@ SIZE = 256
 READERS = (1, 2)
 ROWS = (1_000, 10_000, 50_000)
 BATCH_ROWS = 2_000
-LEAST_RATES = {"RGB PNG": 90.0, "grey PNG": 180.0, "grey JPEG": 180.0, "RGB JPEG": 180.0}
+LEAST_RATES = {"RGB PNG": 90.0, "gray PNG": 180.0, "gray JPEG": 180.0, "RGB JPEG": 180.0}
 """Smallest permitted rate, in images per second and reader, by the beginning of a kind's name."""
 MOST_BATCH_MS = 1.0
 MOST_GROWTH_MIB = 1.0
@@ -175,7 +175,7 @@ _OPENING = """
 Reading a batch of {batch} random images ({size} px, three channels) from {rows} rows in the operating system's page
 cache takes {median:.2f} ms (median; 90th percentile: {high:.2f}). The table gives the time to open a cache and the
 private memory (anonymous pages) of the process, after opening and after {batches} such batches; the process retains the
-memory of one batch. The columns before them give the cost of the alternative, a table of all hashes in each process.
+memory of one batch. The columns on the left give the cost of the alternative, a table of all hashes in each process.
 """
 
 if __name__ == "__main__":

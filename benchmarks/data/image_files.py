@@ -33,25 +33,25 @@ class Kind:
     """Function from gray pixels (H, W) to the stored pixels."""
 
 
-def in_three_channels(grey: Pixels) -> Pixels:
+def in_three_channels(gray: Pixels) -> Pixels:
     """Return gray pixels (H, W) repeated in three channels (H, W, 3)."""
-    return np.repeat(grey[:, :, None], 3, axis=2)
+    return np.repeat(gray[:, :, None], 3, axis=2)
 
 
-def with_colours(grey: Pixels) -> Pixels:
+def with_colors(gray: Pixels) -> Pixels:
     """Return gray pixels in three channels, with a scanner's colored mark and scale."""
-    image = in_three_channels(grey)
+    image = in_three_channels(gray)
     image[10:40, 700:720] = (200, 150, 20)
     image[100:500, 20:24] = (30, 90, 220)
     return image
 
 
 KINDS = (
-    Kind("RGB PNG, some in colour", ".png", with_colours),
-    Kind("RGB PNG, all grey", ".png", in_three_channels),
-    Kind("grey PNG", ".png", lambda grey: grey),
-    Kind("grey JPEG", ".jpg", lambda grey: grey),
-    Kind("RGB JPEG, some in colour", ".jpg", with_colours),
+    Kind("RGB PNG, some in color", ".png", with_colors),
+    Kind("RGB PNG, all gray", ".png", in_three_channels),
+    Kind("gray PNG", ".png", lambda gray: gray),
+    Kind("gray JPEG", ".jpg", lambda gray: gray),
+    Kind("RGB JPEG, some in color", ".jpg", with_colors),
 )
 
 

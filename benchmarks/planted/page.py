@@ -125,7 +125,7 @@ models per task, in DSC (for tasks that end in `_det`: IoU of boxes). The margin
 planted difference. *s.e.*: standard error of the pool's difference, over seeds. Verdicts: share of the draws.
 """
 _NULL = """
-A cell without planted difference has a gain or loss in {false} of the draws; target: at most 7.5 %. Under the unified
-model, which each task shares with all others, a gain or loss has the opposite sign of the pool's difference in
-{opposite} of the draws.
+In {false} of the draws, at least one cell without planted difference has a gain or loss (target: at most 7.5 %). Under
+the unified model, which each task shares with all others, at least one gain or loss has the opposite sign of the pool's
+difference in {opposite} of the draws.
 """

@@ -128,7 +128,7 @@ def _row(name: str, seconds: float, total: float) -> Sequence[str]:
 
 _OPENING = """
 `{command}` trains {runs} runs in {wall} s with {workers} workers, {threads} {threads_word} each. The phantoms are made
-and hashed before; their image cache is built in the sweep. *At the limit* is the time of the arithmetic alone: the
+and hashed beforehand; their image cache is built in the sweep. *At the limit* is the time of the arithmetic alone: the
 number of training steps times the time of a step in a plain loop over batches in memory, for each set of tasks; forward
 passes over the validation set (as often as the run validates) and over the test set, from memory, with predictions at
 original resolution; and the scores of the runs' predictions. It was measured afterwards, in as many simultaneous

@@ -33,20 +33,20 @@ def test_the_page_has_markers_for_the_section(tmp_path: Path) -> None:
 
 
 def test_tables_show_medians() -> None:
-    builds = [built("grey PNG", 150, 200, 160)]
+    builds = [built("gray PNG", 150, 200, 160)]
     text = cache.report(builds, openings(0), [0.25] * 9 + [0.75], "here")
-    assert "| grey PNG | 123 | 160 | 320 |" in text
+    assert "| gray PNG | 123 | 160 | 320 |" in text
     assert "| 50,000 | 40.0 | 12.0 | 0.160 | 0 | 5.00 |" in text
     assert "0.25 ms" in text
     assert max(len(line) for line in text.splitlines() if not line.startswith("|")) <= 120
 
 
 def test_requirements_that_are_not_met_are_named() -> None:
-    fast, slow = built("RGB PNG, all grey", 91), built("RGB PNG, all grey", 89)
+    fast, slow = built("RGB PNG, all gray", 91), built("RGB PNG, all gray", 89)
     assert cache.misses([fast], openings(0), [0.5]) == []
     assert [text.split(":")[0] for text in cache.misses([slow], openings(0), [0.5])] == [
-        "RGB PNG, all grey, readers 1",
-        "RGB PNG, all grey, readers 2",
+        "RGB PNG, all gray, readers 1",
+        "RGB PNG, all gray, readers 2",
     ]
     assert cache.misses([fast], openings(0), [1.5]) == ["a batch takes 1.50 ms, required: at most 1.0"]
     assert cache.misses([fast], openings(9), [0.5]) == ["private memory grows by 9.0 MiB, required: at most 1.0"]
@@ -60,7 +60,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_builds_are_timed_for_each_kind_of_file_and_number_of_readers(folder: Path) -> None:
     measured = cache.time_builds(folder, KINDS[2:4], images=3, builds=1, size=64, readers=(1, 2))
-    assert [entry.kind for entry in measured] == ["grey PNG", "grey JPEG"]
+    assert [entry.kind for entry in measured] == ["gray PNG", "gray JPEG"]
     assert all(rate > 0 for entry in measured for rates in entry.rates.values() for rate in rates)
     assert measured[0].kilobytes > measured[1].kilobytes > 10
 

@@ -134,7 +134,7 @@ def test_small():
 
 @pytest.fixture
 def laboratory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Laboratory]:
-    """A tree with one module, a test that covers it, one that always fails, and a slow one."""
+    """Make a tree with one module, a test that covers it, one that always fails, and a slow one."""
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     files = {

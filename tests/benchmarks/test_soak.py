@@ -53,7 +53,7 @@ def test_runs_may_not_have_more_attempts_than_kills_explain() -> None:
 
 @pytest.fixture
 def sleeper() -> Iterator[subprocess.Popen[bytes]]:
-    """An ended process of a separate session, whose child is still running."""
+    """Start a process in a separate session, which ends while its child is still running."""
     code = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])"
     process = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
     process.wait()
