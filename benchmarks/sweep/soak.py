@@ -75,7 +75,7 @@ def soak(folder: Path, runs: int, seed: int, pace: Pace, progress: Progress | No
     nothing_lives(undisturbed.sessions | sweeps.sessions)
     all_done(rough / _STUDY, runs)
     logs = [path.read_text() for path in rough.glob(f"{_STUDY}/runs/*/log.txt")]
-    scores = same_scores(calm / _STUDY, rough / _STUDY)
+    equal_rows = same_scores(calm / _STUDY, rough / _STUDY)
     return Soaked(
         runs=runs,
         seed=seed,
@@ -86,7 +86,7 @@ def soak(folder: Path, runs: int, seed: int, pace: Pace, progress: Progress | No
         seconds=ended - between,
         executions=executions(logs, kills.done, WORKERS),
         continued=continued(logs),
-        scores=scores,
+        rows=equal_rows,
         leftovers=leftovers(rough / _STUDY, folder / "rough-cache"),
     )
 
