@@ -10,6 +10,7 @@ from benchmarks.evaluation import evaluation
 from benchmarks.evidence import coverage_page, verdicts
 from benchmarks.models import experts, models
 from benchmarks.mutants import page as mutants_page
+from benchmarks.mutants.catalogue import read_catalogue
 from benchmarks.planted import page as pool_page
 from benchmarks.planted import scale, structure
 from benchmarks.sweep import scaling, soak_page, sweep_page
@@ -46,3 +47,13 @@ TEMPLATES = [
 def test_a_page_contains_the_text_that_its_benchmark_writes(page: str, text: str) -> None:
     pattern = re.sub(r"\\\{[^}]*\\\}", ".{0,200}?", re.escape(" ".join(text.split())))
     assert re.search(pattern, " ".join((DOCS / page).read_text().split()))
+
+
+def test_the_page_of_mutants_has_the_current_faults_and_names_existing_tests() -> None:
+    text = (DOCS / "mutants.md").read_text()
+    for mutant in read_catalogue():
+        assert f"| `{mutant.name}` | {mutant.why} | {mutant.equivalent}" in text, mutant.name
+    tests = re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)` \|", text)
+    assert tests
+    for file, test in tests:
+        assert f"def {test}(" in (DOCS.parent / file).read_text(), (file, test)
