@@ -81,21 +81,21 @@ def compare(study: Study, earlier: Path, folder: Path) -> list[str]:
     before, after = folder / "before", folder / "after"
     run_usaggr(earlier, [*words, f"outputs={before}"])
     run_usaggr(ROOT, [*words, f"outputs={after}"])
-    messages = [f"{name}: {line}" for line in differences(before / name, after / name)]
+    messages = [f"{name}: {line}" for line in find_differences(before / name, after / name)]
     # The working tree reads the earlier results: it must train nothing and build the same report.
     states = sorted((path, path.stat().st_mtime_ns) for path in (before / name).glob("runs/*/result.json"))
-    tables = contents(before / name)
+    tables = read_tables(before / name)
     run_usaggr(ROOT, [*words, f"outputs={before}"])
     run_usaggr(ROOT, ["report", str(before / name)])
     if states != sorted((path, path.stat().st_mtime_ns) for path in (before / name).glob("runs/*/result.json")):
         messages.append(f"{name}: finished runs of the earlier commit were trained again")
-    messages += [f"{name}, read again: {file}" for file in TABLES if contents(before / name)[file] != tables[file]]
+    messages += [f"{name}, read again: {file}" for file in TABLES if read_tables(before / name)[file] != tables[file]]
     return messages
 
 
-def differences(before: Path, after: Path) -> Iterator[str]:
+def find_differences(before: Path, after: Path) -> Iterator[str]:
     """Yield each table, and each run's predictions or learning curve, that differs."""
-    expected, actual = contents(before), contents(after)
+    expected, actual = read_tables(before), read_tables(after)
     yield from (file for file in TABLES if expected[file] != actual[file])
     for run in sorted(path.parent for path in before.glob("runs/*/result.json")):
         for kind in ("predictions.parquet", "curve.csv"):
@@ -104,12 +104,12 @@ def differences(before: Path, after: Path) -> Iterator[str]:
                 yield f"runs/{run.name}/{kind}"
 
 
-def contents(folder: Path) -> dict[str, str | None]:
+def read_tables(folder: Path) -> dict[str, str | None]:
     """Return the text of each table without its columns of times, or None for a missing file."""
-    return {file: without(folder / file, _TIMES.get(file, ())) for file in TABLES}
+    return {file: read_without(folder / file, _TIMES.get(file, ())) for file in TABLES}
 
 
-def without(path: Path, columns: Sequence[str]) -> str | None:
+def read_without(path: Path, columns: Sequence[str]) -> str | None:
     """Return a file's text without some columns of its table."""
     if not path.is_file():
         return None

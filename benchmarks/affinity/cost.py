@@ -117,7 +117,7 @@ def _plain(run: PlannedRun, data: RunData, threads: int, parts: int | None = Non
     return steps, time.perf_counter() - start, time.process_time() - start_cpu
 
 
-def page_of(pairs: dict[int, list[Pair]], threads: int) -> str:
+def make_section(pairs: dict[int, list[Pair]], threads: int) -> str:
     """Return the section of the page."""
     lines = [
         (
@@ -164,7 +164,7 @@ def main() -> None:
     parser.add_argument("--page", type=Path, default=Path("docs/affinity.md"))
     options = parser.parse_args()
     pairs = {tasks: measure(tasks, options.budget, options.pairs, options.threads) for tasks in options.tasks}
-    write_part(options.page, "cost", page_of(pairs, options.threads))
+    write_part(options.page, "cost", make_section(pairs, options.threads))
 
 
 if __name__ == "__main__":

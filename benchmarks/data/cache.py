@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.data.cache_opening import BATCH, BATCHES, Opened, batch_times, fresh_opening, unwritten_cache
-from benchmarks.data.image_files import HEIGHT, KINDS, WIDTH, Kind, cache_config, phantoms, written
+from benchmarks.data.cache_opening import BATCH, BATCHES, Opened, make_sparse_cache, measure_opening, time_batches
+from benchmarks.data.image_files import HEIGHT, KINDS, WIDTH, Kind, make_cache_config, make_phantoms, write_files
 from benchmarks.generated import machine, prose, table, three_digits, write_part
 from usaggr.data.batches.cache_build import ensure_built
 from usaggr.progress import NoProgress
@@ -59,14 +59,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         built = time_builds(folder, KINDS, options.images, options.builds, SIZE, READERS)
         opened = []
         for images in ROWS:
-            cache = unwritten_cache(folder / f"{images}", images, SIZE)
-            opened.append((fresh_opening(cache, plain=True), fresh_opening(cache, plain=False)))
+            cache = make_sparse_cache(folder / f"{images}", images, SIZE)
+            opened.append((measure_opening(cache, plain=True), measure_opening(cache, plain=False)))
             print(images, *opened[-1], file=sys.stderr, flush=True)
-        batches = batch_times(folder / "batches", BATCH_ROWS, SIZE, 100)
+        batches = time_batches(folder / "batches", BATCH_ROWS, SIZE, 100)
     text = report(built, opened, batches, f"{machine(1)}, Pillow {version('pillow')}, {_opencv()}")
     write_part(options.page, "cache", text)
     print(text)
-    missed = misses(built, opened, batches)
+    missed = list_misses(built, opened, batches)
     print("\n".join(missed) or "all requirements are met")
     return 1 if missed else 0
 
@@ -84,14 +84,14 @@ def time_builds(
         size: Height and width of the images in the cache, in pixels.
         readers: Numbers of reading threads.
     """
-    pictures = phantoms(folder, images)
+    pictures = make_phantoms(folder, images)
     measured = []
     for kind in kinds:
         place = folder / kind.name.replace(" ", "_")
-        plan = written(pictures, kind, place, cache_config(folder, size, 1))
+        plan = write_files(pictures, kind, place, make_cache_config(folder, size, 1))
         rates: dict[int, tuple[float, ...]] = {}
         for count in readers:
-            data = cache_config(folder, size, count)
+            data = make_cache_config(folder, size, count)
             measured_rates = []
             for _ in range(builds + 1):
                 # A new folder each time: overwriting an old file costs the file system less.
@@ -137,7 +137,7 @@ def report(
     return f"{first}\n\n{builds}\n\n{second}\n\n{openings}"
 
 
-def misses(built: Sequence[Built], opened: Sequence[tuple[Opened, Opened]], batches: Sequence[float]) -> list[str]:
+def list_misses(built: Sequence[Built], opened: Sequence[tuple[Opened, Opened]], batches: Sequence[float]) -> list[str]:
     """Return a message for each requirement that is not met.
 
     Args:

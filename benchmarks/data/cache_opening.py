@@ -35,7 +35,7 @@ class Opened:
     """Anonymous memory that opening and reading batches added."""
 
 
-def unwritten_cache(directory: Path, images: int, size: int) -> Path:
+def make_sparse_cache(directory: Path, images: int, size: int) -> Path:
     """Make a complete cache whose pixels were never written: they are read as zeros and take no disk space."""
     directory.mkdir()
     digests = np.sort(
@@ -51,15 +51,15 @@ def unwritten_cache(directory: Path, images: int, size: int) -> Path:
     return directory
 
 
-def fresh_opening(directory: Path, plain: bool) -> Opened:
+def measure_opening(directory: Path, plain: bool) -> Opened:
     """Open a cache in a new process; with `plain`, read the list of its hashes into a table instead."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         return pool.submit(_opening, directory, plain).result()
 
 
-def batch_times(directory: Path, images: int, size: int, batches: int) -> list[float]:
+def time_batches(directory: Path, images: int, size: int, batches: int) -> list[float]:
     """Return the milliseconds of reading each random batch from a cache of noise that has been read once."""
-    unwritten_cache(directory, images, size)
+    make_sparse_cache(directory, images, size)
     rng = np.random.default_rng(0)
     with (directory / "images.u8").open("wb") as file:
         for _ in range(images):
@@ -83,9 +83,9 @@ def _opening(directory: Path, plain: bool) -> Opened:
     rng = np.random.default_rng(1)
     samples = _samples(directory, rng.integers(images, size=BATCHES * BATCH).tolist())
     gc.collect()
-    before = anonymous_mib()
+    before = read_anonymous_mib()
     cache = _table(directory) if plain else ImageCache(directory)
-    opened = anonymous_mib() - before
+    opened = read_anonymous_mib() - before
     times = []
     for _ in range(OPENINGS):
         start = time.perf_counter()
@@ -94,7 +94,7 @@ def _opening(directory: Path, plain: bool) -> Opened:
     if isinstance(cache, ImageCache):
         for i in range(0, len(samples), BATCH):
             cache.images_of(samples[i : i + BATCH])
-    return Opened(images, statistics.median(times), opened, anonymous_mib() - before)
+    return Opened(images, statistics.median(times), opened, read_anonymous_mib() - before)
 
 
 def _table(directory: Path) -> dict[str, int]:
@@ -112,7 +112,7 @@ def _samples(directory: Path, indices: Iterable[int]) -> list[Sample]:
     return samples
 
 
-def anonymous_mib() -> float:
+def read_anonymous_mib() -> float:
     """Return this process's memory that no file backs, which other processes cannot share."""
     match = re.search(r"^RssAnon:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
     if match is None:

@@ -33,38 +33,38 @@ class Kind:
     """Function from gray pixels (H, W) to the stored pixels."""
 
 
-def in_three_channels(gray: Pixels) -> Pixels:
+def repeat_channels(gray: Pixels) -> Pixels:
     """Return gray pixels (H, W) repeated in three channels (H, W, 3)."""
     return np.repeat(gray[:, :, None], 3, axis=2)
 
 
-def with_colors(gray: Pixels) -> Pixels:
+def add_colored_marks(gray: Pixels) -> Pixels:
     """Return gray pixels in three channels, with a scanner's colored mark and scale."""
-    image = in_three_channels(gray)
+    image = repeat_channels(gray)
     image[10:40, 700:720] = (200, 150, 20)
     image[100:500, 20:24] = (30, 90, 220)
     return image
 
 
 KINDS = (
-    Kind("RGB PNG, some in color", ".png", with_colors),
-    Kind("RGB PNG, all gray", ".png", in_three_channels),
+    Kind("RGB PNG, some in color", ".png", add_colored_marks),
+    Kind("RGB PNG, all gray", ".png", repeat_channels),
     Kind("gray PNG", ".png", lambda gray: gray),
     Kind("gray JPEG", ".jpg", lambda gray: gray),
-    Kind("RGB JPEG, some in color", ".jpg", with_colors),
+    Kind("RGB JPEG, some in color", ".jpg", add_colored_marks),
 )
 
 
-def cache_config(folder: Path, size: int, readers: int) -> DataConfig:
+def make_cache_config(folder: Path, size: int, readers: int) -> DataConfig:
     """Return the configuration of the measured caches."""
     sizes = ["data.channels=3", f"data.cache_dir={folder}", f"data.image_size={size}", f"data.workers={readers}"]
     few = ["data.synthetic.samples_per_task=20", "data.synthetic.tasks=[breast_2cls,fetal_plane_cls]"]
     return compose_study("demo", [*sizes, *few]).data
 
 
-def phantoms(folder: Path, count: int) -> list[Pixels]:
+def make_phantoms(folder: Path, count: int) -> list[Pixels]:
     """Make `count` different gray pictures (HEIGHT, WIDTH)."""
-    drawn = sorted(synthetic_root(cache_config(folder, 64, 1), folder).glob("Classification/*/images/*"))
+    drawn = sorted(synthetic_root(make_cache_config(folder, 64, 1), folder).glob("Classification/*/images/*"))
     rng = np.random.default_rng(0)
     pictures = []
     for i in range(count):
@@ -75,7 +75,7 @@ def phantoms(folder: Path, count: int) -> list[Pixels]:
     return pictures
 
 
-def written(pictures: list[Pixels], kind: Kind, folder: Path, data: DataConfig) -> CachePlan:
+def write_files(pictures: list[Pixels], kind: Kind, folder: Path, data: DataConfig) -> CachePlan:
     """Write pictures as files of a kind, with Pillow's default settings, and return the plan of their cache.
 
     Args:

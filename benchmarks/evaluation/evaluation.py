@@ -21,8 +21,15 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from benchmarks.evaluation.evaluation_cases import Case, draw, drawing, logits, make_case, moved
-from benchmarks.evaluation.evaluation_runs import Share, real_overrides, shares
+from benchmarks.evaluation.evaluation_cases import (
+    Case,
+    draw_ellipses,
+    make_case,
+    make_logits,
+    perturb_ellipses,
+    rasterize,
+)
+from benchmarks.evaluation.evaluation_runs import Share, make_real_overrides, measure_shares
 from benchmarks.generated import machine, prose, table, three_digits, write_part
 from usaggr.config.compose import compose_study
 from usaggr.metrics.segmentation import distances
@@ -80,9 +87,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     speeds = [measure_speed(name, size, SAMPLES, options.repetitions) for name in MASKS for size in SIZES]
     speeds += [measure_speed(name, SIZES[0], SAMPLES, options.repetitions) for name in OTHERS]
     compared = [compare(name, size, options.repetitions) for name in MASKS for size in SIZES]
-    in_runs = shares("demo", ("breast_lesion", "unified"), ())
+    in_runs = measure_shares("demo", ("breast_lesion", "unified"), ())
     if options.data_root is not None:
-        in_runs += shares("real data", ("cardiac_multi", "unified"), real_overrides(options.data_root))
+        in_runs += measure_shares("real data", ("cardiac_multi", "unified"), make_real_overrides(options.data_root))
     text = report(speeds, [row for comparison in compared for row in comparison], in_runs, machine(1))
     write_part(options.page, "evaluation", text)
     print(text)
@@ -94,11 +101,13 @@ def measure_speed(task_id: str, size: int, samples: int, repetitions: int) -> Sp
     with tempfile.TemporaryDirectory() as folder:
         case = make_case(Path(folder), CATALOGUE[task_id], samples, size)
         data = compose_study("demo", []).data
-        scored(case, data)
-        return Speed(task_id, size, samples / statistics.median(timed(scored, case, data) for _ in range(repetitions)))
+        score_outputs(case, data)
+        return Speed(
+            task_id, size, samples / statistics.median(time_call(score_outputs, case, data) for _ in range(repetitions))
+        )
 
 
-def scored(case: Case, data: object) -> SubsetScorer:
+def score_outputs(case: Case, data: object) -> SubsetScorer:
     """Compute predictions, scores and encoded masks from the outputs, as a run does."""
     scorer = SubsetScorer({case.task.id: case.task}, data, TOLERANCE)  # type: ignore[arg-type]
     scorer.add(decode_outputs(case.task, case.outputs, case.samples), case.samples)
@@ -109,10 +118,10 @@ def scored(case: Case, data: object) -> SubsetScorer:
 def compare(task_id: str, size: int, pairs: int) -> tuple[Compared, Compared]:
     """Time labels and distances of one image, by the straightforward computation and by the one in use."""
     rng, classes = np.random.default_rng(1), CATALOGUE[task_id].num_classes
-    ellipses = drawing(rng, classes)
-    small = torch.from_numpy(logits(moved(rng, ellipses), classes))
+    ellipses = draw_ellipses(rng, classes)
+    small = torch.from_numpy(make_logits(perturb_ellipses(rng, ellipses), classes))
     large = torch.nn.functional.interpolate(small[None], size=(size, size), mode="bilinear")[0]
-    truth, predicted = draw(ellipses, size), compute_label_map(large.numpy())
+    truth, predicted = rasterize(ellipses, size), compute_label_map(large.numpy())
     masks = [(truth == label, predicted == label) for label in range(1, classes)]
     tolerance = TOLERANCE * float(np.hypot(size, size))
 
@@ -128,11 +137,11 @@ def compare(task_id: str, size: int, pairs: int) -> tuple[Compared, Compared]:
             lambda: large.argmax(dim=0).numpy(),
             lambda: compute_label_map(large.numpy()),
         ),
-        _compared("distances", task_id, size, pairs, lambda: by(straightforward), lambda: by(distances)),
+        _compared("distances", task_id, size, pairs, lambda: by(compute_distances_plainly), lambda: by(distances)),
     )
 
 
-def straightforward(
+def compute_distances_plainly(
     truth: NDArray[np.bool_], predicted: NDArray[np.bool_], tolerance: float
 ) -> tuple[float, float, float]:
     """Return HD, HD95 and NSD of two non-empty regions, each score from separate transforms of the complete image."""
@@ -147,7 +156,7 @@ def straightforward(
     return float(hd), float(hd95), float((np.concatenate(between_edges()) <= tolerance).mean())
 
 
-def timed(work: Callable[..., object], *arguments: object) -> float:
+def time_call(work: Callable[..., object], *arguments: object) -> float:
     """Return the seconds that a call takes."""
     start = time.perf_counter()
     work(*arguments)
@@ -158,7 +167,7 @@ def _compared(
     what: str, task_id: str, size: int, pairs: int, plain: Callable[[], object], fast: Callable[[], object]
 ) -> Compared:
     difference = np.abs(np.asarray(plain(), dtype=float) - np.asarray(fast(), dtype=float)).max()
-    times = tuple((timed(plain), timed(fast)) for _ in range(pairs))
+    times = tuple((time_call(plain), time_call(fast)) for _ in range(pairs))
     return Compared(what, task_id, size, times, float(difference))
 
 

@@ -32,10 +32,10 @@ def make_case(folder: Path, task: Task, number: int, size: int) -> Case:
     outputs: NDArray[np.floating]
     match task.type:
         case "segmentation":
-            drawn = [drawing(rng, task.num_classes) for _ in range(number)]
-            masks = [draw(ellipses, size) for ellipses in drawn]
+            drawn = [draw_ellipses(rng, task.num_classes) for _ in range(number)]
+            masks = [rasterize(ellipses, size) for ellipses in drawn]
             samples = [_sample(folder, task, i, size, mask) for i, mask in enumerate(masks)]
-            outputs = np.stack([logits(moved(rng, ellipses), task.num_classes) for ellipses in drawn])
+            outputs = np.stack([make_logits(perturb_ellipses(rng, ellipses), task.num_classes) for ellipses in drawn])
         case "classification":
             labels = np.arange(number) % task.num_classes
             samples = [_sample(folder, task, i, size, label=int(label)) for i, label in enumerate(labels)]
@@ -51,18 +51,18 @@ def make_case(folder: Path, task: Task, number: int, size: int) -> Case:
     return Case(task, tuple(samples), torch.from_numpy(outputs.astype(np.float32)))
 
 
-def drawing(rng: np.random.Generator, num_classes: int) -> NDArray[np.float64]:
+def draw_ellipses(rng: np.random.Generator, num_classes: int) -> NDArray[np.float64]:
     """Draw one ellipse per foreground class, (K - 1, 5): center, half axes, angle; fractions of image and turn."""
     lows, highs = [0.3, 0.3, 0.08, 0.08, 0], [0.7, 0.7, 0.3, 0.2, 0.5]
     return rng.uniform(lows, highs, (num_classes - 1, 5))
 
 
-def moved(rng: np.random.Generator, ellipses: NDArray[np.float64]) -> NDArray[np.float64]:
+def perturb_ellipses(rng: np.random.Generator, ellipses: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return ellipses as a network might find them, with an error of 2 % of the image."""
     return ellipses + rng.normal(scale=0.02, size=ellipses.shape) * [1, 1, 0.5, 0.5, 0]
 
 
-def draw(ellipses: NDArray[np.float64], size: int) -> NDArray[np.uint8]:
+def rasterize(ellipses: NDArray[np.float64], size: int) -> NDArray[np.uint8]:
     """Return the label map (size, size) of ellipses; later classes cover earlier ones."""
     mask = np.zeros((size, size), np.uint8)
     for label, (x, y, a, b, turn) in enumerate(ellipses, start=1):
@@ -71,9 +71,9 @@ def draw(ellipses: NDArray[np.float64], size: int) -> NDArray[np.uint8]:
     return mask
 
 
-def logits(ellipses: NDArray[np.float64], num_classes: int) -> NDArray[np.float32]:
+def make_logits(ellipses: NDArray[np.float64], num_classes: int) -> NDArray[np.float32]:
     """Return smooth logits (K, OUTPUT_SIZE, OUTPUT_SIZE) that are highest inside the ellipses."""
-    mask = draw(ellipses, OUTPUT_SIZE)
+    mask = rasterize(ellipses, OUTPUT_SIZE)
     planes = [cv2.GaussianBlur((mask == label).astype(np.float32), (0, 0), 2) for label in range(num_classes)]
     return 8 * np.stack(planes)
 

@@ -31,12 +31,12 @@ class Share:
     trivial: float
 
 
-def real_overrides(root: Path) -> tuple[str, ...]:
+def make_real_overrides(root: Path) -> tuple[str, ...]:
     """Return the overrides of the demo on real data."""
     return ("data=fmuia", f"data.root={root}", "data.image_size=96")
 
 
-def shares(study_name: str, blocks: Sequence[str], overrides: Sequence[str]) -> list[Share]:
+def measure_shares(study_name: str, blocks: Sequence[str], overrides: Sequence[str]) -> list[Share]:
     """Train a run of each block at the largest scale of the demo, and return the shares of its time."""
     measured = []
     with tempfile.TemporaryDirectory() as folder:
@@ -47,7 +47,7 @@ def shares(study_name: str, blocks: Sequence[str], overrides: Sequence[str]) -> 
             spec = max((r.spec for r in plan.runs if r.spec.block == block), key=lambda spec: spec.scale)
             directory = Path(folder) / "run" / block
             directory.mkdir(parents=True)
-            with _counted_distances() as spent:
+            with _record_distances() as spent:
                 execute_run(spec, directory, study, Placement(threads=1), run_data(plan.manifest, spec, cache))
             result = RunDirectory(directory).result()
             timings = {step: result.timings[step] for step in ("test", "validation", "trivial")}
@@ -56,7 +56,7 @@ def shares(study_name: str, blocks: Sequence[str], overrides: Sequence[str]) -> 
 
 
 @contextmanager
-def _counted_distances() -> Iterator[list[float]]:
+def _record_distances() -> Iterator[list[float]]:
     """Record the seconds of each call for the distances of a class while the context lasts."""
     spent: list[float] = []
     true = segmentation.distances

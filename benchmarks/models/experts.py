@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from benchmarks.generated import machine, number, prose, table, write_part
-from benchmarks.models.networks import step_flops
+from benchmarks.models.networks import count_step_flops
 from benchmarks.training.training_step import StepTime, TrainingStep
 from usaggr.models.parameters import ParameterCounts, count_parameters
 
@@ -68,12 +68,12 @@ def compare(
 ) -> list[Compared]:
     """Time training steps of each setting and of the dense network in turns."""
     dense = TrainingStep([network, "model.conditioning=none"], batch_size, image_size)
-    dense_flops = step_flops(dense)
+    dense_flops = count_step_flops(dense)
     compared = []
     for experts, top_k in settings:
         overrides = [network, f"model.experts.count={experts}", f"model.experts.top_k={top_k}"]
         routed = TrainingStep(overrides, batch_size, image_size)
-        floor = step_flops(routed) / dense_flops
+        floor = count_step_flops(routed) / dense_flops
         for _ in range(WARM_UP):
             routed(), dense()
         times = tuple(_pair(routed, dense, routed_first=i % 2 == 0) for i in range(pairs))

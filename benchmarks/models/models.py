@@ -14,9 +14,9 @@ from pathlib import Path
 import torch
 
 from benchmarks.generated import machine, number, prose, table, three_digits, write_part
-from benchmarks.models.networks import FLOP_SIZE, NETWORKS, Facts, facts
+from benchmarks.models.networks import FLOP_SIZE, NETWORKS, Facts, measure_facts
 from benchmarks.training.throughput import GPU_BATCH, GPU_NETWORKS, GPU_SIZE, GPU_STEPS, measure, throughput_report
-from benchmarks.training.training_step import TrainingStep, median_rate
+from benchmarks.training.training_step import TrainingStep, measure_rate
 
 SIZES = (128, 256)
 """Height and width of the images of timed steps, in pixels."""
@@ -67,8 +67,8 @@ def measure_network(overrides: tuple[str, ...], repetitions: int, batch_size: in
     step = TrainingStep(overrides, batch_size, sizes[0])
     for size in sizes:
         step.show(batch_size, size)
-        rates.append(median_rate(step, repetitions, MOST_SECONDS))
-    return Measured(facts(overrides, step.network), tuple(rates))
+        rates.append(measure_rate(step, repetitions, MOST_SECONDS))
+    return Measured(measure_facts(overrides, step.network), tuple(rates))
 
 
 def report(measured: Sequence[Measured], where: str) -> str:

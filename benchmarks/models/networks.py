@@ -9,7 +9,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.training.training_step import TASKS, TrainingStep, study_of
+from benchmarks.training.training_step import TASKS, TrainingStep, make_study
 from usaggr.config.model import M2DinoConfig
 from usaggr.models.network import MultiTaskNetwork
 from usaggr.models.parameters import ParameterCounts, count_parameters
@@ -41,7 +41,7 @@ class Facts:
     """FLOPs for one image of FLOP_SIZE x FLOP_SIZE pixels of a segmentation task."""
 
 
-def facts(overrides: tuple[str, ...], network: MultiTaskNetwork) -> Facts:
+def measure_facts(overrides: tuple[str, ...], network: MultiTaskNetwork) -> Facts:
     """Count the parameters of a network with a head for each of TASKS, and the FLOPs of a forward pass.
 
     The network is in evaluation mode afterwards.
@@ -49,18 +49,18 @@ def facts(overrides: tuple[str, ...], network: MultiTaskNetwork) -> Facts:
     image, batch_indices = torch.randn(1, 3, FLOP_SIZE, FLOP_SIZE), {TASKS[0].id: torch.tensor([0])}
     network.eval()
     with torch.inference_mode():
-        flops = counted_flops(lambda: network(image, batch_indices))
+        flops = count_flops(lambda: network(image, batch_indices))
     return Facts(overrides, count_parameters(network), flops)
 
 
-def step_flops(step: TrainingStep) -> float:
+def count_step_flops(step: TrainingStep) -> float:
     """Return the FLOPs of a training step's forward and backward pass, without the optimizer."""
-    flops = counted_flops(step.gradient)
+    flops = count_flops(step.gradient)
     step.discard()
     return flops
 
 
-def counted_flops(work: Callable[[], object]) -> float:
+def count_flops(work: Callable[[], object]) -> float:
     """Return the FLOPs of convolutions and matrix products; a multiplication with its addition counts as two.
 
     Attention is computed as plain matrix products meanwhile, because torch does not count its CPU kernel.
@@ -70,13 +70,13 @@ def counted_flops(work: Callable[[], object]) -> float:
     return float(counter.get_total_flops())
 
 
-def bare_backbone(overrides: tuple[str, ...]) -> int | None:
+def count_backbone_parameters(overrides: tuple[str, ...]) -> int | None:
     """Return the parameters of the transformer that m2dino starts from, as timm builds it without a head.
 
     Returns:
         Number of parameters; None for other networks.
     """
-    model = study_of(overrides, 1, FLOP_SIZE).model
+    model = make_study(overrides, 1, FLOP_SIZE).model
     if not isinstance(model, M2DinoConfig):
         return None
     options: dict[str, Any] = {} if model.patch_size is None else {"patch_size": model.patch_size}

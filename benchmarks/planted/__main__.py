@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from benchmarks.generated import machine, prose, write_part
 from benchmarks.planted import page, scale, structure
-from benchmarks.planted.draws import Cell, Judged, added, judge_draws, seed_draws, truths
+from benchmarks.planted.draws import Cell, Judged, add_counts, draw_seeds, estimate_truths, judge_draws
 from benchmarks.planted.figure import draw_figure
 from benchmarks.planted.page import EXPECTED, Pool
-from benchmarks.planted.training import HERE, cost_of, in_parts, train
+from benchmarks.planted.training import HERE, map_draws, sum_cost, train
 from usaggr.analysis.collect import Collection
 from usaggr.analysis.comparison import pairs_of
 from usaggr.analysis.observations import observe
@@ -71,7 +71,7 @@ def pool_part(options: argparse.Namespace) -> tuple[str, list[str]]:
     draw_figure(pool, deltas, figure)
     data = compose_study("planted", (), HERE).data
     draw_sheet(load_dataset(data, RichProgress()), sheet, data.max_pixels, per_task=4)
-    return page.report(pool, f"images/{figure.name}", f"images/{sheet.name}"), page.failures(pool)
+    return page.report(pool, f"images/{figure.name}", f"images/{sheet.name}"), page.list_failures(pool)
 
 
 def scale_part(options: argparse.Namespace) -> tuple[str, list[str]]:
@@ -87,7 +87,7 @@ def affinity_part(options: argparse.Namespace) -> tuple[str, list[str]]:
     """Return the section about groupings by affinity, and the targets that are not met."""
     seeds = min(options.seeds, STRUCTURE_SEEDS)
     worlds = [structure.measure_structures(world, seeds, options.jobs, options.outputs) for world in structure.WORLDS]
-    measured = [structure_ for structures, _ in worlds for structure_ in structures]
+    measured = [result for results, _ in worlds for result in results]
     return structure.section(measured, [cost for _, cost in worlds]), structure.failures(measured)
 
 
@@ -111,15 +111,15 @@ def measure_pool(collection: Collection, draws: int, jobs: int) -> tuple[Pool, d
         Measurements for the page, and the difference of each seed per task under the grouping PLANTED.
     """
     relations = relations_of(collection)
-    truth = truths(collection)
+    truth = estimate_truths(collection)
     planted = [cell for cell in truth if cell[0] == PLANTED and relations[cell[2]] in EXPECTED]
     null: list[Cell] = [cell for cell in truth if cell[0] == PLANTED and relations[cell[2]] not in EXPECTED]
     margin = float(np.mean([abs(truth[cell].delta) for cell in planted])) / 2
-    seeds = list(seed_draws(collection.study.seeds, SIZE, draws, np.random.default_rng(0)))
+    seeds = list(draw_seeds(collection.study.seeds, SIZE, draws, np.random.default_rng(0)))
     judge = partial(judge_draws, collection, margin=margin, null=null, truth=truth)
-    judged: Judged = added(in_parts(judge, seeds, jobs, "judging draws from the pool"))
+    judged: Judged = add_counts(map_draws(judge, seeds, jobs, "judging draws from the pool"))
     results = [run.result for run in collection.runs if run.result is not None]
-    runs, seconds = cost_of(collection)
+    runs, seconds = sum_cost(collection)
     pool = Pool(
         seeds=len(collection.study.seeds), size=SIZE, runs=runs, seconds=seconds,
         margin=margin, truth=truth, judged=judged, relations=relations, grouping=PLANTED,

@@ -39,7 +39,7 @@ class Truth:
         return float(self.sd / np.sqrt(self.seeds))
 
 
-def truths(pool: Collection) -> dict[Cell, Truth]:
+def estimate_truths(pool: Collection) -> dict[Cell, Truth]:
     """Return the true difference of each cell that does not use the same run as the reference."""
     observations = observe(pool)
     pairs = pairs_of(observations[observations["main"]], pool.study.reference)
@@ -54,7 +54,7 @@ def truths(pool: Collection) -> dict[Cell, Truth]:
     return truths_
 
 
-def seed_draws(seeds: Sequence[int], size: int, draws: int, rng: np.random.Generator) -> Iterator[tuple[int, ...]]:
+def draw_seeds(seeds: Sequence[int], size: int, draws: int, rng: np.random.Generator) -> Iterator[tuple[int, ...]]:
     """Draw the seeds of several studies from a pool without replacement.
 
     Args:
@@ -72,7 +72,7 @@ def seed_draws(seeds: Sequence[int], size: int, draws: int, rng: np.random.Gener
         yield tuple(sorted(int(seed) for seed in rng.choice(seeds, size, replace=False)))
 
 
-def of_seeds(pool: Collection, seeds: Sequence[int], margin: float | None = None) -> Collection:
+def select_seeds(pool: Collection, seeds: Sequence[int], margin: float | None = None) -> Collection:
     """Return the study with these seeds alone, and with this margin (None: that of the pool)."""
     study = pool.study
     settings: dict[str, Any] = dict(study.settings)
@@ -115,7 +115,7 @@ def judge_draws(
     false: Counter[str] = Counter()
     opposite: Counter[str] = Counter()
     for seeds in draws:
-        cells = judged_cells(compare_study(of_seeds(pool, seeds, margin), main_only=True))
+        cells = judged_cells(compare_study(select_seeds(pool, seeds, margin), main_only=True))
         wrong, against = set(), set()
         for row in cells:
             cell = (row.grouping, row.scale, row.task)
@@ -130,7 +130,7 @@ def judge_draws(
     return Judged(len(draws), verdicts, false, opposite)
 
 
-def added(parts: Sequence[Judged]) -> Judged:
+def add_counts(parts: Sequence[Judged]) -> Judged:
     """Return the sum of the counts over several sets of draws."""
     totals: list[Counter[Any]] = [Counter(), Counter(), Counter()]
     for judged, total in itertools.product(parts, range(3)):

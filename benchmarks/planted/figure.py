@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.planted.page import Pool, cells
+from benchmarks.planted.page import Pool, list_cells
 
 VERDICTS = {"gain": "#009E73", "no_loss": "#56B4E9", "undecided": "#BBBBBB", "loss": "#D55E00", "": "#EEEEEE"}
 """Colors of the verdicts, from the palette of Okabe and Ito."""
@@ -23,7 +23,7 @@ def draw_figure(pool: Pool, deltas: dict[str, NDArray[np.float64]], path: Path) 
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    shown = cells(pool)[::-1]
+    shown = list_cells(pool)[::-1]
     figure = Figure(figsize=(9.0, 0.42 * len(shown) + 1.5), layout="constrained")
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))

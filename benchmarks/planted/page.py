@@ -37,25 +37,25 @@ class Pool:
     """Number of training samples of each task."""
 
 
-def cells(pool: Pool) -> list[Cell]:
+def list_cells(pool: Pool) -> list[Cell]:
     """Return the cells of the grouping, in the order of relations."""
     selected = [cell for cell in pool.truth if cell[0] == pool.grouping]
     order = list(dict.fromkeys(pool.relations.values()))
     return sorted(selected, key=lambda cell: (order.index(pool.relations[cell[2]]), cell[2]))
 
 
-def planted_cells(pool: Pool) -> list[Cell]:
+def list_planted_cells(pool: Pool) -> list[Cell]:
     """Return the cells with a planted difference."""
-    return [cell for cell in cells(pool) if pool.relations[cell[2]] in EXPECTED]
+    return [cell for cell in list_cells(pool) if pool.relations[cell[2]] in EXPECTED]
 
 
-def failures(pool: Pool) -> list[str]:
+def list_failures(pool: Pool) -> list[str]:
     """Return a message for each target that is not met."""
     messages = []
     if pool.seeds < LEAST_SEEDS or pool.judged.draws < LEAST_DRAWS:
         few = f"{pool.judged.draws} draws from {pool.seeds} seeds"
         messages.append(f"{few}, too few for these rates; required: {LEAST_DRAWS} from {LEAST_SEEDS}")
-    for cell in planted_cells(pool):
+    for cell in list_planted_cells(pool):
         verdict = EXPECTED[pool.relations[cell[2]]]
         if pool.judged.rate(cell, verdict) < LEAST_SENSITIVITY:
             messages.append(f"{cell[2]}: {verdict} in {_percent(pool.judged.rate(cell, verdict))} of the draws")
@@ -96,12 +96,12 @@ def cost(parts: Sequence[tuple[int, float]]) -> str:
 
 
 def _relations(pool: Pool) -> list[list[str]]:
-    return [[cell[2], pool.relations[cell[2]], str(pool.training[cell[2]])] for cell in cells(pool)]
+    return [[cell[2], pool.relations[cell[2]], str(pool.training[cell[2]])] for cell in list_cells(pool)]
 
 
 def _verdicts(pool: Pool) -> list[list[str]]:
     lines = []
-    for cell in cells(pool):
+    for cell in list_cells(pool):
         relation, truth = pool.relations[cell[2]], pool.truth[cell]
         rates = [_percent(pool.judged.rate(cell, v)) for v in ("gain", "no_loss", "loss", "undecided")]
         target = f"{EXPECTED[relation]} >= {LEAST_SENSITIVITY:.0%}" if relation in EXPECTED else "neither gain nor loss"

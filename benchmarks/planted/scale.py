@@ -9,9 +9,9 @@ import numpy as np
 
 from benchmarks.evidence.verdicts import judged_cells
 from benchmarks.generated import prose, table
-from benchmarks.planted.draws import of_seeds, seed_draws
+from benchmarks.planted.draws import draw_seeds, select_seeds
 from benchmarks.planted.page import LEAST_SENSITIVITY, MOST_FALSE, cost
-from benchmarks.planted.training import cost_of, in_parts, train
+from benchmarks.planted.training import map_draws, sum_cost, train
 from usaggr.analysis.collect import Collection
 from usaggr.analysis.compare_study import compare_study
 from usaggr.analysis.comparison import pairs_of
@@ -71,28 +71,28 @@ def measure_slopes(world: str, seeds: int, jobs: int, outputs: Path, draws: int,
 
 def judge_slopes(world: str, collection: Collection, draws: int, size: int, jobs: int) -> Slopes:
     """Estimate the slope from a pool, and count how often draws from it detect the slope."""
-    pool = slope_of(collection)
-    chosen = list(seed_draws(collection.study.seeds, size, draws, np.random.default_rng(1)))
-    parts = in_parts(partial(signs, collection), chosen, jobs, f"judging slopes, {world}")
-    signs_ = [sign for signs_of_part in parts for sign in signs_of_part]
+    pool = estimate_slope(collection)
+    chosen = list(draw_seeds(collection.study.seeds, size, draws, np.random.default_rng(1)))
+    parts = map_draws(partial(judge_signs, collection), chosen, jobs, f"judging slopes, {world}")
+    signs = [sign for draw_signs in parts for sign in draw_signs]
     observations = observe(collection)
     pairs = pairs_of(observations[observations["main"]], collection.study.reference)
     deltas = pairs[pairs["grouping"] == SHARED].groupby("n_train")["delta_skill"].mean()
     return Slopes(
         world, pool.slope.value, pool.slope.low, pool.slope.high,
         {int(str(n)): float(delta) for n, delta in deltas.items()},
-        signs_.count(-1) / draws, signs_.count(1) / draws, len(collection.study.seeds), draws, size,
-        *cost_of(collection),
+        signs.count(-1) / draws, signs.count(1) / draws, len(collection.study.seeds), draws, size,
+        *sum_cost(collection),
     )  # fmt: skip
 
 
-def signs(collection: Collection, draws: Sequence[tuple[int, ...]]) -> list[int]:
+def judge_signs(collection: Collection, draws: Sequence[tuple[int, ...]]) -> list[int]:
     """Return -1 for each draw whose slope is significantly below 0, 1 if it is above, and else 0."""
-    slopes_of_draws = [slope_of(of_seeds(collection, seeds)) for seeds in draws]
+    slopes_of_draws = [estimate_slope(select_seeds(collection, seeds)) for seeds in draws]
     return [int(np.sign(row.slope.value)) if row.p_adjusted < ALPHA else 0 for row in slopes_of_draws]
 
 
-def slope_of(collection: Collection) -> Slope:
+def estimate_slope(collection: Collection) -> Slope:
     """Return the row of a report's table of slopes for the mean skill over all tasks under the unified model."""
     comparison = compare_study(collection, main_only=True)
     cells = judged_cells(comparison)

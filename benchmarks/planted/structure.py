@@ -12,7 +12,7 @@ from scipy import stats
 
 from benchmarks.generated import prose, table
 from benchmarks.planted.page import cost
-from benchmarks.planted.training import HERE, cost_of, own_words, train
+from benchmarks.planted.training import HERE, make_overrides, sum_cost, train
 from usaggr.affinity.blocks import Blocks, make_blocks
 from usaggr.affinity.estimate import AffinityRequest, estimate
 from usaggr.analysis.collect import Collection
@@ -78,7 +78,9 @@ def measure_structures(world: str, seeds: int, jobs: int, outputs: Path) -> tupl
     """
     name = f"{STUDY}_{world.replace(' ', '_')}"
     words = [f"name={name}", *WORLDS[world]]
-    probed = compose_study(STUDY, [*own_words(PROBED, 1, outputs), *words, "groupings=[task_specific,unified]"], HERE)
+    probed = compose_study(
+        STUDY, [*make_overrides(PROBED, 1, outputs), *words, "groupings=[task_specific,unified]"], HERE
+    )
     affinities = estimate(probed, AffinityRequest(MEASURES, OVERHEAD), RichProgress())
     groupings = {measure: make_blocks(affinities, measure, BLOCKS) for measure in MEASURES}
     folder = outputs / f"{name}_conf"
@@ -88,11 +90,11 @@ def measure_structures(world: str, seeds: int, jobs: int, outputs: Path) -> tupl
         content = {"blocks": {block: list(tasks) for block, tasks in blocks.items()}}
         write_atomic(folder / "grouping" / f"by_{measure}.yaml", yaml.safe_dump(content))
     collection = train(STUDY, words, seeds, jobs, outputs, folder)
-    structures = [compared(world, measure, blocks, collection) for measure, blocks in groupings.items()]
-    return structures, cost_of(collection)
+    structures = [compare_grouping(world, measure, blocks, collection) for measure, blocks in groupings.items()]
+    return structures, sum_cost(collection)
 
 
-def compared(world: str, measure: Measure, blocks: Blocks, collection: Collection) -> Structure:
+def compare_grouping(world: str, measure: Measure, blocks: Blocks, collection: Collection) -> Structure:
     """Compare a sweep's grouping by a measure with its random groupings.
 
     Args:

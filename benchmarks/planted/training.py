@@ -36,7 +36,7 @@ def train(
     Raises:
         SystemExit: if not all runs finish.
     """
-    composed = compose_study(study, [*own_words(seeds, jobs, outputs), *words], config_dir)
+    composed = compose_study(study, [*make_overrides(seeds, jobs, outputs), *words], config_dir)
     plan = make_plan(composed, RichProgress())
     outcome = run_sweep(plan, build_report=lambda folders: folders[0])
     if outcome.exit_status:
@@ -44,20 +44,20 @@ def train(
     return collect([plan.directory], RichProgress())
 
 
-def own_words(seeds: int, jobs: int, outputs: Path) -> list[str]:
+def make_overrides(seeds: int, jobs: int, outputs: Path) -> list[str]:
     """Return overrides that all studies have."""
     numbers = ",".join(map(str, range(seeds)))
     return [f"seeds=[{numbers}]", f"executor.workers={jobs}", "executor.threads=1", f"outputs={outputs}"]
 
 
-def cost_of(collection: Collection) -> tuple[int, float]:
+def sum_cost(collection: Collection) -> tuple[int, float]:
     """Return the number of finished runs, including those of controls, and the sum of their seconds."""
     runs = (*collection.runs, *(() if collection.controls is None else collection.controls.runs))
     seconds = {run.row.fingerprint: run.result.cost.seconds for run in runs if run.result is not None}
     return len(seconds), sum(seconds.values())
 
 
-def in_parts(
+def map_draws(
     work: Callable[[Sequence[tuple[int, ...]]], Result], draws: Sequence[tuple[int, ...]], jobs: int, what: str
 ) -> list[Result]:
     """Call a function on sets of PART draws in parallel processes.

@@ -18,7 +18,7 @@ FRAMES = 2
 """Images per subject."""
 
 
-def task_ids(count: int) -> list[str]:
+def choose_tasks(count: int) -> list[str]:
     """Return `count` tasks of the catalog, alternating between the types while tasks of a type are left."""
     by_type: dict[str, list[str]] = {}
     for task in CATALOGUE.values():
@@ -41,7 +41,7 @@ def write_data(root: Path, tasks: int, samples: int) -> int:
     (root / "csv_files").mkdir(parents=True)
     rng = np.random.default_rng(0)
     per_task = samples // tasks
-    for task_id in task_ids(tasks):
+    for task_id in choose_tasks(tasks):
         task = CATALOGUE[task_id]
         folder = root / task_id
         folder.mkdir()

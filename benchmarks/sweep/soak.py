@@ -16,7 +16,14 @@ from pathlib import Path
 
 from benchmarks.generated import machine, write_part
 from benchmarks.sweep.scaling import BLOCKS, tiny_study
-from benchmarks.sweep.soak_checks import all_done, continued, executions, leftovers, nothing_lives, same_scores
+from benchmarks.sweep.soak_checks import (
+    check_all_runs_finished,
+    check_no_process_is_left,
+    check_same_scores,
+    count_attempts,
+    count_continuations,
+    count_leftovers,
+)
 from benchmarks.sweep.soak_kills import Kills, Pace
 from benchmarks.sweep.soak_page import Soaked, report
 from benchmarks.sweep.soak_sweeps import Sweeps
@@ -72,10 +79,10 @@ def soak(folder: Path, runs: int, seed: int, pace: Pace, progress: Progress | No
     sweeps.until_done(runs, "under kills", progress)
     ended = time.monotonic()
     progress.finish()
-    nothing_lives(undisturbed.sessions | sweeps.sessions)
-    all_done(rough / _STUDY, runs)
+    check_no_process_is_left(undisturbed.sessions | sweeps.sessions)
+    check_all_runs_finished(rough / _STUDY, runs)
     logs = [path.read_text() for path in rough.glob(f"{_STUDY}/runs/*/log.txt")]
-    equal_rows = same_scores(calm / _STUDY, rough / _STUDY)
+    equal_rows = check_same_scores(calm / _STUDY, rough / _STUDY)
     return Soaked(
         runs=runs,
         seed=seed,
@@ -84,10 +91,10 @@ def soak(folder: Path, runs: int, seed: int, pace: Pace, progress: Progress | No
         invocations=len(sweeps.sessions),
         calm_seconds=between - began,
         seconds=ended - between,
-        executions=executions(logs, kills.done, WORKERS),
-        continued=continued(logs),
+        executions=count_attempts(logs, kills.done, WORKERS),
+        continued=count_continuations(logs),
         rows=equal_rows,
-        leftovers=leftovers(rough / _STUDY, folder / "rough-cache"),
+        leftovers=count_leftovers(rough / _STUDY, folder / "rough-cache"),
     )
 
 

@@ -21,7 +21,7 @@ _OLD = 3600
 """Seconds by which leftovers are made older, because `usaggr clean` keeps files that may be in use."""
 
 
-def nothing_lives(sessions: Collection[int]) -> None:
+def check_no_process_is_left(sessions: Collection[int]) -> None:
     """Check that no process of a sweep is left.
 
     Raises:
@@ -42,7 +42,7 @@ def _session(process: psutil.Process) -> int | None:
         return None
 
 
-def all_done(study: Path, runs: int) -> None:
+def check_all_runs_finished(study: Path, runs: int) -> None:
     """Check that `runs` runs are planned and that all of them are finished.
 
     Raises:
@@ -54,7 +54,7 @@ def all_done(study: Path, runs: int) -> None:
         raise SoakError(f"{study}: {finished} of {len(status.runs)} runs are finished; expected {runs} of {runs}")
 
 
-def same_scores(calm: Path, rough: Path) -> int:
+def check_same_scores(calm: Path, rough: Path) -> int:
     """Return the number of rows of scores.csv after checking that both studies have the same bytes in each.
 
     Raises:
@@ -71,7 +71,7 @@ def _scores(study: Path) -> list[bytes]:
     return (study / "report" / "tables" / "scores.csv").read_bytes().splitlines()
 
 
-def executions(logs: Sequence[str], kills: Mapping[str, int], workers: int) -> dict[int, int]:
+def count_attempts(logs: Sequence[str], kills: Mapping[str, int], workers: int) -> dict[int, int]:
     """Return the number of runs by their number of attempts.
 
     Args:
@@ -91,12 +91,12 @@ def executions(logs: Sequence[str], kills: Mapping[str, int], workers: int) -> d
     return dict(sorted(Counter(attempts).items()))
 
 
-def continued(logs: Sequence[str]) -> int:
+def count_continuations(logs: Sequence[str]) -> int:
     """Count how often a run continued from a checkpoint."""
     return sum(len(_CONTINUES.findall(log)) for log in logs)
 
 
-def leftovers(study: Path, cache: Path) -> int:
+def count_leftovers(study: Path, cache: Path) -> int:
     """Count the temporary files that kills have left in a study, after checking that `usaggr clean` removes them.
 
     Raises:

@@ -21,9 +21,9 @@ from pathlib import Path
 import psutil
 
 from benchmarks.generated import machine, write_part
-from benchmarks.sweep.sweep_limit import arithmetic
+from benchmarks.sweep.sweep_limit import measure_arithmetic
 from benchmarks.sweep.sweep_page import Swept, report
-from benchmarks.training.together import company
+from benchmarks.training.together import start_processes
 from usaggr.config.compose import compose_study
 from usaggr.results.run_directory import RunDirectory
 from usaggr.sweep.executors.local.placement import placements, usable_cores
@@ -64,12 +64,12 @@ def measure(study: str, overrides: Sequence[str], finished: bool = False) -> str
     with tempfile.TemporaryDirectory() as folder:
         folders = [] if finished else [f"outputs={folder}", f"data.cache_dir={folder}/cache"]
         words = [*overrides, *folders]
-        watched = None if finished else watched_sweep([study, *words])
+        watched = None if finished else run_watched_sweep([study, *words])
         plan = make_plan(compose_study(study, words))
         swept = summarize(plan, command, watched)
-        with company(swept.workers, swept.threads) as processes:
-            limit = arithmetic(plan, processes)
-        return report(swept, limit, import_seconds(), machine(swept.threads))
+        with start_processes(swept.workers, swept.threads) as processes:
+            limit = measure_arithmetic(plan, processes)
+        return report(swept, limit, measure_import(), machine(swept.threads))
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Watched:
     """Number of processes that workers started."""
 
 
-def watched_sweep(words: Sequence[str]) -> Watched:
+def run_watched_sweep(words: Sequence[str]) -> Watched:
     """Run a sweep as a command, with data that `plan` has made and hashed before, and observe its processes."""
     subprocess.run([*_USAGGR, "plan", *words], check=True, stdout=subprocess.DEVNULL)
     began = time.perf_counter()
@@ -176,7 +176,7 @@ def read_sweeps(path: Path) -> list[dict[str, float]]:
         return [{name: float(row[name]) for name in (*_NUMBERS, "workers", "threads")} for row in csv.DictReader(file)]
 
 
-def import_seconds() -> float:
+def measure_import() -> float:
     """Return the seconds in which a new process imports everything that a run needs."""
     took = []
     for code in ("pass", "import usaggr.training.run"):

@@ -73,7 +73,7 @@ class Arithmetic:
         return self.training + self.forward + self.scores
 
 
-def arithmetic(plan: Plan, processes: Company) -> Arithmetic:
+def measure_arithmetic(plan: Plan, processes: Company) -> Arithmetic:
     """Measure the arithmetic of the plan's finished runs.
 
     Raises:
@@ -92,12 +92,12 @@ def arithmetic(plan: Plan, processes: Company) -> Arithmetic:
         if shape not in caches:
             caches[shape] = build_or_open(plan.manifest.dataset, run.study.data)
         works.append(Work(run, run_data(plan.manifest, run.spec, caches[shape])))
-    by_process = processes(limits, works)
-    by_key = {key: mean_limit([process_limits[i] for process_limits in by_process]) for i, key in enumerate(first)}
-    return total_of([(run, by_key[_key(run)]) for run in finished])
+    by_process = processes(measure_limits, works)
+    by_key = {key: average_limits([process_limits[i] for process_limits in by_process]) for i, key in enumerate(first)}
+    return sum_limits([(run, by_key[_key(run)]) for run in finished])
 
 
-def total_of(runs: Sequence[tuple[PlannedRun, Limit]]) -> Arithmetic:
+def sum_limits(runs: Sequence[tuple[PlannedRun, Limit]]) -> Arithmetic:
     """Return the core-seconds of runs, each given with the limit of its block."""
     training = forward = scores = 0.0
     for run, limit in runs:
@@ -110,13 +110,13 @@ def total_of(runs: Sequence[tuple[PlannedRun, Limit]]) -> Arithmetic:
     return Arithmetic(training, forward, scores)
 
 
-def mean_limit(limits_: Sequence[Limit]) -> Limit:
+def average_limits(limits: Sequence[Limit]) -> Limit:
     """Return the mean of the limits that several processes measured."""
-    means = {f.name: statistics.fmean(getattr(limit, f.name) for limit in limits_) for f in fields(Limit)}
+    means = {f.name: statistics.fmean(getattr(limit, f.name) for limit in limits) for f in fields(Limit)}
     return Limit(**means)
 
 
-def limits(meet: Meet, works: Sequence[Work], step_seconds: float = STEP_SECONDS) -> list[Limit]:
+def measure_limits(meet: Meet, works: Sequence[Work], step_seconds: float = STEP_SECONDS) -> list[Limit]:
     """Measure all blocks in this process, each at the same time as the other processes.
 
     Args:
@@ -127,11 +127,11 @@ def limits(meet: Meet, works: Sequence[Work], step_seconds: float = STEP_SECONDS
     measured = []
     for work in works:
         meet()
-        measured.append(limit_of(work, step_seconds))
+        measured.append(measure_limit(work, step_seconds))
     return measured
 
 
-def limit_of(work: Work, step_seconds: float = STEP_SECONDS) -> Limit:
+def measure_limit(work: Work, step_seconds: float = STEP_SECONDS) -> Limit:
     """Measure the arithmetic of one block."""
     study, data = work.run.study, work.data
     tasks = list(data.tasks.values())
@@ -141,7 +141,7 @@ def limit_of(work: Work, step_seconds: float = STEP_SECONDS) -> Limit:
     seconds = _step_seconds(step, batches, step_seconds)
     step.network.eval()
     validation, test = (list(FoldBatches(fold, data.cache, EVALUATION_BATCH)) for fold in (data.val, data.test))
-    compared = compared_masks(work)
+    compared = read_compared_masks(work)
 
     def score(main_only: bool) -> None:
         for task, prediction, truth in compared:
@@ -157,7 +157,7 @@ def limit_of(work: Work, step_seconds: float = STEP_SECONDS) -> Limit:
     )
 
 
-def compared_masks(work: Work) -> list[tuple[Task, Prediction, Truth]]:
+def read_compared_masks(work: Work) -> list[tuple[Task, Prediction, Truth]]:
     """Return the run's decoded predictions for its test set, with the labels."""
     samples = {(s.task_id, s.sample_id): s for s in work.data.test}
     compared = []

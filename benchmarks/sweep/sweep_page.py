@@ -42,7 +42,7 @@ class Swept:
     """Number of processes that runs have started; None if they were not observed."""
 
 
-def account(swept: Swept, limit: Arithmetic) -> list[tuple[str, float]]:
+def divide_time(swept: Swept, limit: Arithmetic) -> list[tuple[str, float]]:
     """Divide wall time x workers into named parts, in core-seconds; the first three are arithmetic."""
     took = {name: swept.timings.get(name, 0.0) for name in (*_OF_RUNS, "train", "validation")}
     took["fit"] = took["fit"] or took["train"] + took["validation"]
@@ -71,7 +71,7 @@ def account(swept: Swept, limit: Arithmetic) -> list[tuple[str, float]]:
     return [*parts, ("start of the command, and remainder", total - sum(seconds for _, seconds in parts))]
 
 
-def share_of_arithmetic(swept: Swept, limit: Arithmetic) -> float:
+def compute_arithmetic_share(swept: Swept, limit: Arithmetic) -> float:
     """Return the share of arithmetic in wall time x workers."""
     return limit.total / (swept.wall * swept.workers)
 
@@ -86,11 +86,11 @@ def report(swept: Swept, limit: Arithmetic, imports: float, where: str) -> str:
         where: Machine and versions.
     """
     total = swept.wall * swept.workers
-    parts = account(swept, limit)
+    parts = divide_time(swept, limit)
     subtotal = ("**arithmetic of training and evaluation**", limit.total)
     entries = (*parts[:3], subtotal, *parts[3:], ("**wall time x workers**", total))
     lines = [_row(name, seconds, total) for name, seconds in entries]
-    share = share_of_arithmetic(swept, limit)
+    share = compute_arithmetic_share(swept, limit)
     opening = _OPENING.format(
         command=swept.command, runs=swept.runs, wall=f"{swept.wall:.0f}", workers=swept.workers, threads=swept.threads,
         threads_word="thread" if swept.threads == 1 else "threads", where=where,

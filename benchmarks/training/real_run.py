@@ -10,7 +10,7 @@ from unittest import mock
 import pytorch_lightning as pl
 import torch
 
-from benchmarks.training.training_step import TASKS, study_of
+from benchmarks.training.training_step import TASKS, make_study
 from usaggr.data.batches.cache import build_or_open
 from usaggr.data.batches.run_data import run_data
 from usaggr.results.spec import Placement
@@ -48,7 +48,7 @@ def execute(
         single_run = ["groupings=[unified]", "reference=unified", "scales=[1.0]", "seeds=[0]", "training.validations=1"]
         budget = [f"training.budget={examples} examples", "training.min_examples=1"]
         accelerator = f"training.accelerator={'gpu' if device == 'cuda' else 'cpu'}"
-        plan = make_plan(study_of([*overrides, *folders, *single_run, *budget, accelerator], batch_size, image_size))
+        plan = make_plan(make_study([*overrides, *folders, *single_run, *budget, accelerator], batch_size, image_size))
         planned = plan.runs[0]
         data = run_data(plan.manifest, planned.spec, build_or_open(plan.manifest.dataset, planned.study.data))
         placement = Placement(torch.get_num_threads(), 0 if device == "cuda" else None)

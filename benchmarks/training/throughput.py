@@ -33,7 +33,7 @@ from benchmarks.training.throughput_page import (
     report,
     throughput_report,
 )
-from benchmarks.training.together import Company, Meet, company
+from benchmarks.training.together import Company, Meet, start_processes
 from benchmarks.training.training_step import TrainingStep
 from usaggr.sweep.executors.local.placement import usable_cores
 
@@ -44,7 +44,7 @@ __all__ = [
     "GPU_STEPS",
     "main",
     "measure",
-    "run_intervals",
+    "measure_intervals",
     "throughput_report",
 ]
 
@@ -88,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(text)
         os.environ["CUDA_VISIBLE_DEVICES"] = ""  # for the processes that start from here on
     compared = []
-    with tempfile.TemporaryDirectory() as folder, company(usable_cores(), 1) as processes:
+    with tempfile.TemporaryDirectory() as folder, start_processes(usable_cores(), 1) as processes:
         for size in options.sizes:
             for name in options.networks:
                 batch = SMALL_BATCH if size >= LARGE.get(name, math.inf) else BATCH
@@ -156,37 +156,39 @@ def measure(overrides: tuple[str, ...], batch_size: int, image_size: int, steps:
     if device == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
-    run = batch_size / statistics.median(run_intervals(overrides, batch_size, image_size, steps, device))
+    run = batch_size / statistics.median(measure_intervals(overrides, batch_size, image_size, steps, device))
     peak = torch.cuda.max_memory_allocated() / 2**20 if device == "cuda" else None
     return Throughput(overrides, plain, complete, run, peak)
 
 
-def run_intervals(overrides: tuple[str, ...], batch_size: int, image_size: int, steps: int, device: str) -> list[float]:
+def measure_intervals(
+    overrides: tuple[str, ...], batch_size: int, image_size: int, steps: int, device: str
+) -> list[float]:
     """Return the seconds from each step's end to the next one's in a run on phantoms in bf16, after the warm-up."""
     clock = StepClock()
     execute([*overrides, HALF], batch_size, image_size, steps + WARM_UP + 1, device, clock)
     return clock.intervals()[:steps]
 
 
-def packed(overrides: tuple[str, ...], batch_size: int, image_size: int, rounds: int, folder: Path,
+def measure_packed(overrides: tuple[str, ...], batch_size: int, image_size: int, rounds: int, folder: Path,
            runs: Company, device: str, seconds: float = BLOCK_SECONDS) -> Packed:  # fmt: skip
     """Time small runs on a device: one alone, and several at once, each in a separate process."""
     arguments = (overrides, batch_size, image_size, rounds, folder, seconds, device)
-    with company(1, 1) as single:
+    with start_processes(1, 1) as single:
         alone = single(take_turns, *arguments)
     return Packed(overrides, batch_size, image_size, alone[0], tuple(runs(take_turns, *arguments)))
 
 
 def _on_gpu(rounds: int) -> tuple[list[OnGpu], Packed]:
     measured = []
-    with tempfile.TemporaryDirectory() as name, company(PACKED, 1) as runs:
+    with tempfile.TemporaryDirectory() as name, start_processes(PACKED, 1) as runs:
         folder = Path(name)
         for label, overrides in GPU_COMPARED.items():
             torch.cuda.reset_peak_memory_stats()
             busy = take_turns(lambda: None, overrides, GPU_BATCH, GPU_SIZE, rounds, folder, 2.0, "cuda")
             measured.append(OnGpu(label, GPU_SIZE, busy, torch.cuda.max_memory_allocated() / 2**20))
             print(label, measured[-1].busy.share, file=sys.stderr, flush=True)
-        small = packed(PACKED_NETWORK, PACKED_BATCH, PACKED_SIZE, rounds, folder, runs, "cuda")
+        small = measure_packed(PACKED_NETWORK, PACKED_BATCH, PACKED_SIZE, rounds, folder, runs, "cuda")
     return measured, small
 
 

@@ -37,7 +37,7 @@ class Company:
 
 
 @contextmanager
-def company(processes: int, threads: int) -> Iterator[Company]:
+def start_processes(processes: int, threads: int) -> Iterator[Company]:
     """Start processes, each with a number of threads for torch and OpenCV, and end them with the context."""
     if processes == 1:
         import torch

@@ -28,14 +28,14 @@ TASKS = tuple(CATALOGUE[name] for name in ("breast_lesion", "fetal_plane_cls", "
 assert tuple(task.type for task in TASKS) == TASK_TYPES
 
 
-def study_of(overrides: Sequence[str], batch_size: int, image_size: int) -> StudyConfig:
+def make_study(overrides: Sequence[str], batch_size: int, image_size: int) -> StudyConfig:
     """Return a study of TASKS with the training settings for real data (conf/training/default.yaml)."""
     tasks = f"data.synthetic.tasks=[{','.join(task.id for task in TASKS)}]"
     fixed = ["training=default", f"training.batch_size={batch_size}", f"data.image_size={image_size}", tasks]
     return compose_study("demo", [*fixed, *overrides])
 
 
-def mixed_batch(samples: int, size: int, tasks: Sequence[Task] = TASKS) -> Batch:
+def make_batch(samples: int, size: int, tasks: Sequence[Task] = TASKS) -> Batch:
     """Make a batch of noise with labels, whose samples alternate between the tasks.
 
     Args:
@@ -81,8 +81,8 @@ class TrainingStep:
     """A network with its optimizer and a batch that stays on the device; each call trains one step."""
 
     def __init__(self, overrides: Sequence[str], batch_size: int, image_size: int, device: str = "cpu") -> None:
-        study = study_of(overrides, batch_size, image_size)
-        self._begin(study, TASKS, mixed_batch(batch_size, image_size), device)
+        study = make_study(overrides, batch_size, image_size)
+        self._begin(study, TASKS, make_batch(batch_size, image_size), device)
 
     @classmethod
     def of_study(cls, study: StudyConfig, tasks: Sequence[Task], batch: Batch, device: str = "cpu") -> "TrainingStep":
@@ -104,7 +104,7 @@ class TrainingStep:
 
     def show(self, batch_size: int, image_size: int) -> None:
         """Continue with another batch."""
-        self.batch = mixed_batch(batch_size, image_size).to(self.device)
+        self.batch = make_batch(batch_size, image_size).to(self.device)
 
     def gradient(self) -> None:
         """Run forward pass, loss and backward pass in the precision of the configuration."""
@@ -153,7 +153,7 @@ class TrainingStep:
         return time.perf_counter()
 
 
-def median_rate(step: TrainingStep, repetitions: int, most_seconds: float) -> tuple[float, int]:
+def measure_rate(step: TrainingStep, repetitions: int, most_seconds: float) -> tuple[float, int]:
     """Return examples per second of the median step after a warm-up, and the number of timed steps.
 
     The warm-up is two steps, or one step that takes long.

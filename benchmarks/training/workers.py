@@ -18,7 +18,7 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks.generated import machine, prose, table, three_digits, write_part
-from benchmarks.training.training_step import TASKS, study_of
+from benchmarks.training.training_step import TASKS, make_study
 from usaggr.errors import RunError
 from usaggr.sweep.execution.timing import FILE
 from usaggr.sweep.executors.local.placement import usable_cores
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--page", type=Path, default=Path("docs/performance.md"))
     options = parser.parse_args(arguments)
-    setups = setups_of(usable_cores())
+    setups = list_setups(usable_cores())
     measured = []
     for workload in WORKLOADS:
         measured.append(measure(workload, setups, options.rounds))
@@ -81,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def setups_of(cores: int) -> tuple[Setup, ...]:
+def list_setups(cores: int) -> tuple[Setup, ...]:
     """Return the setups: one run per core, one run with all cores, and one run per core with all cores each."""
     return Setup(cores, 1), Setup(1, cores), Setup(cores, cores)
 
@@ -110,7 +110,7 @@ def _sweep(workload: Workload, setup: Setup, folder: Path, name: str) -> float:
     ]  # fmt: skip
     executor = [f"executor.workers={setup.workers}", f"executor.threads={setup.threads}"]
     overrides = [*workload.overrides, *folders, *data, *grouping, *training, *executor]
-    plan = make_plan(study_of(overrides, BATCH, workload.image_size))
+    plan = make_plan(make_study(overrides, BATCH, workload.image_size))
     output = io.StringIO()
     outcome = run_sweep(plan, console=Console(file=output, width=200), build_report=lambda directories: directories[0])
     if outcome.done != len(TASKS):

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.data import cache
 from benchmarks.data.cache import Built
-from benchmarks.data.cache_opening import Opened, batch_times, fresh_opening, unwritten_cache
+from benchmarks.data.cache_opening import Opened, make_sparse_cache, measure_opening, time_batches
 from benchmarks.data.image_files import KINDS
 from benchmarks.generated import write_part
 from usaggr.data.batches.cache import ImageCache
@@ -43,13 +43,13 @@ def test_tables_show_medians() -> None:
 
 def test_requirements_that_are_not_met_are_named() -> None:
     fast, slow = built("RGB PNG, all gray", 91), built("RGB PNG, all gray", 89)
-    assert cache.misses([fast], openings(0), [0.5]) == []
-    assert [text.split(":")[0] for text in cache.misses([slow], openings(0), [0.5])] == [
+    assert cache.list_misses([fast], openings(0), [0.5]) == []
+    assert [text.split(":")[0] for text in cache.list_misses([slow], openings(0), [0.5])] == [
         "RGB PNG, all gray, readers 1",
         "RGB PNG, all gray, readers 2",
     ]
-    assert cache.misses([fast], openings(0), [1.5]) == ["a batch takes 1.50 ms, required: at most 1.0"]
-    assert cache.misses([fast], openings(9), [0.5]) == ["private memory grows by 9.0 MiB, required: at most 1.0"]
+    assert cache.list_misses([fast], openings(0), [1.5]) == ["a batch takes 1.50 ms, required: at most 1.0"]
+    assert cache.list_misses([fast], openings(9), [0.5]) == ["private memory grows by 9.0 MiB, required: at most 1.0"]
 
 
 @pytest.fixture(scope="module")
@@ -67,12 +67,12 @@ def test_builds_are_timed_for_each_kind_of_file_and_number_of_readers(folder: Pa
 
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="memory is read from /proc, which Linux has")
 def test_a_large_cache_is_opened_in_a_new_process_with_less_memory_than_a_table(tmp_path: Path) -> None:
-    directory = unwritten_cache(tmp_path / "cache", 30_000, 32)
-    plain, ours = fresh_opening(directory, plain=True), fresh_opening(directory, plain=False)
+    directory = make_sparse_cache(tmp_path / "cache", 30_000, 32)
+    plain, ours = measure_opening(directory, plain=True), measure_opening(directory, plain=False)
     assert plain.rows == ours.rows == 30_000
     assert plain.mib > 2 > ours.mib
     assert not ImageCache(directory)._images.any()
 
 
 def test_batches_are_timed(tmp_path: Path) -> None:
-    assert min(batch_times(tmp_path / "cache", 40, 32, 3)) > 0
+    assert min(time_batches(tmp_path / "cache", 40, 32, 3)) > 0

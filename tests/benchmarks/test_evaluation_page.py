@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.evaluation import evaluation, evaluation_runs
-from benchmarks.evaluation.evaluation_cases import draw, drawing
+from benchmarks.evaluation.evaluation_cases import draw_ellipses, rasterize
 from benchmarks.generated import write_part
 from usaggr.metrics import segmentation
 
@@ -50,9 +50,9 @@ def test_a_difference_between_the_computations_is_reported(monkeypatch: pytest.M
 
 
 def test_all_calls_of_distances_are_timed_and_the_function_is_restored() -> None:
-    truth, predicted = (draw(drawing(np.random.default_rng(seed), 4), 64) for seed in (0, 1))
+    truth, predicted = (rasterize(draw_ellipses(np.random.default_rng(seed), 4), 64) for seed in (0, 1))
     before = segmentation.distances
-    with evaluation_runs._counted_distances() as spent:
+    with evaluation_runs._record_distances() as spent:
         counted = segmentation.class_scores(truth, predicted, 4, 1.0)
     assert len(spent) == 3
     assert segmentation.distances is before
@@ -61,6 +61,6 @@ def test_all_calls_of_distances_are_timed_and_the_function_is_restored() -> None
 
 @pytest.mark.slow
 def test_shares_of_a_real_run_add_up() -> None:
-    (share,) = evaluation_runs.shares("demo", ("breast_lesion",), ("training.budget=16 examples", SMALL))
+    (share,) = evaluation_runs.measure_shares("demo", ("breast_lesion",), ("training.budget=16 examples", SMALL))
     assert 0 < share.distances < share.test + share.trivial
     assert share.test + share.validation + share.trivial < share.seconds

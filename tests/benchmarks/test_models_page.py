@@ -81,13 +81,13 @@ def test_the_ratio_is_the_median_over_pairs_of_complete_steps() -> None:
 @pytest.mark.slow
 def test_throughput_is_measured_the_same_way_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     counted = []
-    intervals = throughput.run_intervals
+    intervals = throughput.measure_intervals
 
     def recorded(*arguments: Any) -> list[float]:
         counted.append(intervals(*arguments))
         return counted[-1]
 
-    monkeypatch.setattr(throughput, "run_intervals", recorded)
+    monkeypatch.setattr(throughput, "measure_intervals", recorded)
     throughput_ = throughput.measure(TINY, batch_size=4, image_size=32, steps=3, device="cpu")
     assert throughput_.plain > throughput_.step > 0
     assert [len(of_run) for of_run in counted] == [3]

@@ -13,9 +13,9 @@ from scipy import stats
 from benchmarks.evidence.worlds import GROUPINGS, World, draw_sweep
 from benchmarks.planted import __main__ as benchmark
 from benchmarks.planted import page, scale, structure
-from benchmarks.planted.draws import Judged, Truth, added, judge_draws, of_seeds, seed_draws, truths
+from benchmarks.planted.draws import Judged, Truth, add_counts, draw_seeds, estimate_truths, judge_draws, select_seeds
 from benchmarks.planted.figure import draw_figure
-from benchmarks.planted.training import HERE, cost_of
+from benchmarks.planted.training import HERE, sum_cost
 from usaggr.analysis.collect import CollectedRun, Collection
 from usaggr.config.compose import compose_study
 from usaggr.metrics.names import improvement, main_metric
@@ -33,18 +33,18 @@ def pool() -> Collection:
 
 
 def test_each_draw_has_different_seeds_of_the_pool_and_all_are_equally_frequent() -> None:
-    draws = list(seed_draws(range(40), 5, 2000, np.random.default_rng(0)))
+    draws = list(draw_seeds(range(40), 5, 2000, np.random.default_rng(0)))
     assert len(draws) == 2000
     assert all(len(set(draw)) == 5 and list(draw) == sorted(draw) for draw in draws)
     counts = Counter(seed for draw in draws for seed in draw)
     # 2000 x 5 / 40, with 4 standard deviations of a binomial count.
     assert all(abs(counts[seed] - 250) < 4 * np.sqrt(2000 * 0.125 * 0.875) for seed in range(40))
     with pytest.raises(ValueError, match="5 seeds cannot be drawn from 4"):
-        list(seed_draws(range(4), 5, 1, np.random.default_rng(0)))
+        list(draw_seeds(range(4), 5, 1, np.random.default_rng(0)))
 
 
 def test_the_truth_is_the_mean_difference_over_all_seeds(pool: Collection) -> None:
-    truth_by_cell = truths(pool)
+    truth_by_cell = estimate_truths(pool)
     runs = {(run.row.tasks, run.row.scale, run.row.seed): run.result for run in pool.runs}
     everything = max((run.row.tasks for run in pool.runs), key=len)
     deltas = []
@@ -63,19 +63,19 @@ def test_the_truth_is_the_mean_difference_over_all_seeds(pool: Collection) -> No
 
 
 def test_a_drawn_study_contains_its_seeds_alone(pool: Collection) -> None:
-    drawn = of_seeds(pool, (2, 5, 7), margin=0.07)
+    drawn = select_seeds(pool, (2, 5, 7), margin=0.07)
     assert {run.row.seed for run in drawn.runs} == {2, 5, 7}
     assert len(drawn.runs) * 4 == len(pool.runs)
     assert drawn.study.seeds == (2, 5, 7)
     assert drawn.study.margin == 0.07
     assert drawn.study.setting("report.confidence") == 0.95
-    assert of_seeds(pool, (1,)).study.margin == pool.study.margin == 0.02
+    assert select_seeds(pool, (1,)).study.margin == pool.study.margin == 0.02
 
 
 @pytest.mark.slow
 def test_large_differences_are_detected_in_every_draw_and_false_ones_rarely(pool: Collection) -> None:
-    draws = list(seed_draws(pool.study.seeds, 5, 6, np.random.default_rng(1)))
-    truth = truths(pool)
+    draws = list(draw_seeds(pool.study.seeds, 5, 6, np.random.default_rng(1)))
+    truth = estimate_truths(pool)
     planted = {(grouping, scale, task) for grouping, task in (GAINS, LOSSES) for scale in (0.25, 1.0)}
     null = [cell for cell in truth if cell not in planted]
     judged = judge_draws(pool, draws, 0.1, null, truth)
@@ -89,7 +89,7 @@ def test_large_differences_are_detected_in_every_draw_and_false_ones_rarely(pool
     assert set(counts.values()) == {6}
     # If all cells count as null, the planted ones are false in every draw.
     assert judge_draws(pool, draws, 0.1, list(truth), truth).false_families["unified"] == 6
-    flipped = {cell: replace(truth_, delta=-truth_.delta) for cell, truth_ in truth.items()}
+    flipped = {cell: replace(true, delta=-true.delta) for cell, true in truth.items()}
     assert judge_draws(pool, draws[:2], 0.1, null, flipped).opposite["unified"] == 2
 
 
@@ -99,7 +99,7 @@ def test_counts_of_several_sets_of_draws_are_added() -> None:
         Judged(10, {(cell, "gain"): 4}, {"relations": 1}, {}),
         Judged(30, {(cell, "gain"): 26}, {}, {"relations": 2}),
     ]
-    total = added(parts)
+    total = add_counts(parts)
     assert (total.draws, total.rate(cell, "gain"), total.rate(cell, "loss")) == (40, 0.75, 0.0)
     assert (total.false_families, total.opposite) == ({"relations": 1}, {"relations": 2})
 
@@ -143,7 +143,7 @@ def test_the_pool_is_measured_by_the_relations_planted_in_it(
         assert len(set(np.asarray(image.convert("RGB")).reshape(-1, 3)[::7].max(axis=1))) > 10
 
 
-def measured(gain: float = 0.9, false: int = 12, seeds: int = 40) -> page.Pool:
+def make_pool(gain: float = 0.9, false: int = 12, seeds: int = 40) -> page.Pool:
     tasks = {"lung": "related", "ovary_tumor": "conflicting", "cervix": "random labels", "fetal_head": "unrelated"}
     rates = {"lung": ("gain", gain), "ovary_tumor": ("loss", 0.8), "cervix": ("undecided", 1.0),
              "fetal_head": ("no_loss", 1.0)}  # fmt: skip
@@ -156,20 +156,20 @@ def measured(gain: float = 0.9, false: int = 12, seeds: int = 40) -> page.Pool:
 @pytest.mark.parametrize(
     ("pool_", "expected"),
     [
-        (measured(), []),
-        (measured(gain=0.79), ["lung: gain in 79.0 %"]),
-        (measured(seeds=39), ["500 draws from 39 seeds, too few"]),
-        (measured(false=40), ["unrelated tasks: a gain or loss in 8.0 %"]),
+        (make_pool(), []),
+        (make_pool(gain=0.79), ["lung: gain in 79.0 %"]),
+        (make_pool(seeds=39), ["500 draws from 39 seeds, too few"]),
+        (make_pool(false=40), ["unrelated tasks: a gain or loss in 8.0 %"]),
     ],
 )
 def test_targets_that_are_not_met_are_named(pool_: page.Pool, expected: list[str]) -> None:
-    messages = page.failures(pool_)
+    messages = page.list_failures(pool_)
     assert len(messages) == len(expected)
     assert all(line.startswith(start) for line, start in zip(messages, expected, strict=True))
 
 
 def test_the_page_shows_each_cell_with_its_target() -> None:
-    text = page.report(measured(), "planted.png", "sheet.png")
+    text = page.report(make_pool(), "planted.png", "sheet.png")
     assert "| lung | related | +0.100 | 0.006 | 90.0 % | 0.0 % | 0.0 % | 0.0 % | gain >= 80% |" in text
     assert (
         "| fetal_head | unrelated | +0.100 | 0.006 | 0.0 % | 100.0 % | 0.0 % | 0.0 % | neither gain nor loss |" in text
@@ -199,7 +199,7 @@ def test_the_sections_of_the_page_are_written_between_their_markers(
         benchmark.main(["pools", "--page", str(file)])
 
 
-def at_two_sizes(pool: Collection) -> Collection:
+def set_two_sizes(pool: Collection) -> Collection:
     """Return the pool with 25 and 100 training samples at its two scales."""
     runs = []
     for run in pool.runs:
@@ -210,7 +210,7 @@ def at_two_sizes(pool: Collection) -> Collection:
 
 
 def test_the_slope_is_that_of_the_mean_over_tasks(pool: Collection) -> None:
-    row = scale.slope_of(at_two_sizes(pool))
+    row = scale.estimate_slope(set_two_sizes(pool))
     assert row.tasks == 12
     assert row.seeds == 12
     # The planted differences are the same at both scales.
@@ -220,38 +220,38 @@ def test_the_slope_is_that_of_the_mean_over_tasks(pool: Collection) -> None:
 
 @pytest.mark.slow
 def test_the_slope_is_estimated_from_the_pool_and_its_detection_rate_from_draws(pool: Collection) -> None:
-    slopes_ = scale.judge_slopes("off", at_two_sizes(pool), draws=3, size=5, jobs=1)
-    assert set(slopes_.deltas) == {25, 100}
-    assert 0 <= slopes_.falls + slopes_.rises <= 1
-    assert (slopes_.seeds, slopes_.draws, slopes_.size) == (12, 3, 5)
-    assert (slopes_.runs, slopes_.seconds) == cost_of(pool)
+    measured = scale.judge_slopes("off", set_two_sizes(pool), draws=3, size=5, jobs=1)
+    assert set(measured.deltas) == {25, 100}
+    assert 0 <= measured.falls + measured.rises <= 1
+    assert (measured.seeds, measured.draws, measured.size) == (12, 3, 5)
+    assert (measured.runs, measured.seconds) == sum_cost(pool)
     steps = np.log10(100 / 25)
-    assert slopes_.slope == pytest.approx((slopes_.deltas[100] - slopes_.deltas[25]) / steps)
+    assert measured.slope == pytest.approx((measured.deltas[100] - measured.deltas[25]) / steps)
 
 
-def slopes(world: str, falls: float, rises: float) -> scale.Slopes:
+def make_slopes(world: str, falls: float, rises: float) -> scale.Slopes:
     return scale.Slopes(world, -0.1, -0.12, -0.08, {8: 0.2, 80: 0.1}, falls, rises, 12, 500, 5, 240, 480.0)
 
 
 @pytest.mark.parametrize(
-    ("slopes_", "expected"),
+    ("measured", "expected"),
     [
-        ([slopes("on", 0.8, 0.0), slopes("off", 0.04, 0.3)], []),
-        ([slopes("on", 0.79, 0.2)], ["scale, on: found in 79.0%"]),
-        ([slopes("off", 0.08, 0.0)], ["scale, off: found in 8.0%"]),
+        ([make_slopes("on", 0.8, 0.0), make_slopes("off", 0.04, 0.3)], []),
+        ([make_slopes("on", 0.79, 0.2)], ["scale, on: found in 79.0%"]),
+        ([make_slopes("off", 0.08, 0.0)], ["scale, off: found in 8.0%"]),
     ],
 )
 def test_slopes_must_be_detected_if_and_only_if_they_are_planted(
-    slopes_: list[scale.Slopes], expected: list[str]
+    measured: list[scale.Slopes], expected: list[str]
 ) -> None:
-    wrong = scale.failures(slopes_)
+    wrong = scale.failures(measured)
     assert len(wrong) == len(expected)
     assert all(line.startswith(start) for line, start in zip(wrong, expected, strict=True))
-    assert "-0.100 (-0.120 to -0.080)" in scale.section(slopes_)
-    assert "500 studies of 5 out of 12 seeds" in " ".join(scale.section(slopes_).split())
+    assert "-0.100 (-0.120 to -0.080)" in scale.section(measured)
+    assert "500 studies of 5 out of 12 seeds" in " ".join(scale.section(measured).split())
 
 
-def with_controls(pool: Collection) -> Collection:
+def add_controls(pool: Collection) -> Collection:
     """Return the large scale of the pool, with unified as the grouping by affinity and clinical as a random one."""
     names = {"unified": "by_gradient", "clinical": "by_lot_1", "task_specific": "task_specific"}
     runs = tuple(
@@ -265,7 +265,7 @@ def with_controls(pool: Collection) -> Collection:
 
 
 def test_affinity_is_compared_with_the_mean_of_random_groupings_by_seed(pool: Collection) -> None:
-    structure_ = structure.compared("related pairs", "gradient", {"all": ("lung",)}, with_controls(pool))
+    result = structure.compare_grouping("related pairs", "gradient", {"all": ("lung",)}, add_controls(pool))
     tasks = {task for run in pool.runs for task in run.row.tasks}
     by_seed = []
     for seed in range(12):
@@ -274,38 +274,40 @@ def test_affinity_is_compared_with_the_mean_of_random_groupings_by_seed(pool: Co
         for grouping in GROUPINGS:
             run_of = {task: run for run in runs if grouping in run.row.groupings for task in run.row.tasks}
             assert set(run_of) == tasks
-            mean[grouping] = np.mean([signed(run_of[task], task) for task in tasks])
+            mean[grouping] = np.mean([orient_score(run_of[task], task) for task in tasks])
         by_seed.append((mean["unified"] - mean["clinical"], mean["unified"] - mean["task_specific"]))
     against, gained = np.array(by_seed).T
-    assert structure_.difference == pytest.approx(against.mean())
-    assert structure_.affinity == pytest.approx(gained.mean())
+    assert result.difference == pytest.approx(against.mean())
+    assert result.affinity == pytest.approx(gained.mean())
     interval = stats.ttest_1samp(against, 0).confidence_interval(0.95)
-    assert (structure_.low, structure_.high) == pytest.approx((interval.low, interval.high))
-    assert len(structure_.drawn) == 1
-    assert structure_.seeds == 12
+    assert (result.low, result.high) == pytest.approx((interval.low, interval.high))
+    assert len(result.drawn) == 1
+    assert result.seeds == 12
 
 
-def signed(run: CollectedRun, task: str) -> float:
+def orient_score(run: CollectedRun, task: str) -> float:
     """Return the task's main score, with the sign for which larger is better."""
     assert run.result is not None
     main = main_metric(CATALOGUE[task].type)
     return improvement(run.result.scores[task][main.name], 0.0, main)
 
 
-def structured(world: str, low: float, measure: Measure = "gradient") -> structure.Structure:
+def make_structure(world: str, low: float, measure: Measure = "gradient") -> structure.Structure:
     return structure.Structure(world, measure, {"all": ("lung", "cervix")}, 10, 0.06, (0.01, 0.03), 0.04, low, 0.08)
 
 
 def test_affinity_must_be_better_if_and_only_if_tasks_are_related() -> None:
     related, unrelated = structure.WORLDS
-    assert structure.failures([structured(related, 0.01), structured(unrelated, -0.01)]) == []
-    wrong = structure.failures([structured(related, -0.01), structured(unrelated, 0.01)])
+    assert structure.failures([make_structure(related, 0.01), make_structure(unrelated, -0.01)]) == []
+    wrong = structure.failures([make_structure(related, -0.01), make_structure(unrelated, 0.01)])
     assert wrong == [
         "affinity by gradient is not better than random among related pairs",
         "affinity by gradient is better than random among unrelated tasks",
     ]
-    assert structure.failures([structured(related, -0.01, "lookahead")]) == []
-    text = structure.section([structured(related, 0.01), structured(unrelated, -0.01)], [(70, 140.0), (30, 60.0)])
+    assert structure.failures([make_structure(related, -0.01, "lookahead")]) == []
+    text = structure.section(
+        [make_structure(related, 0.01), make_structure(unrelated, -0.01)], [(70, 140.0), (30, 60.0)]
+    )
     assert (
         "| related pairs | gradient | lung, cervix | +0.060 | +0.020 (+0.010 to +0.030) | +0.040 (+0.010 to +0.080) |"
         in text

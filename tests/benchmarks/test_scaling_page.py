@@ -7,7 +7,7 @@ import pytest
 from benchmarks.generated import write_part
 from benchmarks.sweep import scaling
 from benchmarks.sweep.scaling import OfData, OfPlan, OfSweep, Took, report
-from benchmarks.sweep.sized_data import finish_all, task_ids, write_data
+from benchmarks.sweep.sized_data import choose_tasks, finish_all, write_data
 from usaggr.config.compose import compose_study
 from usaggr.sweep.inspect.status import status_of
 from usaggr.sweep.planning.study_plan import make_plan
@@ -19,7 +19,7 @@ def test_data_of_any_size_are_valid_and_all_of_their_runs_can_be_finished(tasks:
     assert write_data(tmp_path / "data", tasks, samples=40 * tasks) == 40 * tasks
     words = ["data=fmuia", f"data.root={tmp_path / 'data'}", f"data.cache_dir={tmp_path / 'cache'}", "seeds=[0]"]
     plan = make_plan(compose_study("demo", [*words, "data.workers=1", f"outputs={tmp_path}"]))
-    assert sorted(plan.manifest.dataset.tasks) == sorted(task_ids(tasks))
+    assert sorted(plan.manifest.dataset.tasks) == sorted(choose_tasks(tasks))
     assert len(plan.manifest.dataset.samples) == 40 * tasks
     if tasks == 1:
         finish_all(plan)
@@ -27,8 +27,8 @@ def test_data_of_any_size_are_valid_and_all_of_their_runs_can_be_finished(tasks:
 
 
 def test_a_few_tasks_include_all_types() -> None:
-    assert {CATALOGUE[task_id].type for task_id in task_ids(4)} == set(TASK_TYPES)
-    assert len(set(task_ids(27))) == 27
+    assert {CATALOGUE[task_id].type for task_id in choose_tasks(4)} == set(TASK_TYPES)
+    assert len(set(choose_tasks(27))) == 27
 
 
 def test_a_program_is_timed_in_a_new_process_and_reports_its_memory() -> None:

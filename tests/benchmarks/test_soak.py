@@ -12,7 +12,13 @@ import pytest
 from benchmarks.generated import write_part
 from benchmarks.sweep import soak_checks, soak_sweeps
 from benchmarks.sweep.soak import soak
-from benchmarks.sweep.soak_checks import continued, executions, leftovers, nothing_lives, same_scores
+from benchmarks.sweep.soak_checks import (
+    check_no_process_is_left,
+    check_same_scores,
+    count_attempts,
+    count_continuations,
+    count_leftovers,
+)
 from benchmarks.sweep.soak_kills import Kills, Pace
 from benchmarks.sweep.soak_page import Soaked, report
 from benchmarks.sweep.soak_sweeps import SoakError, Sweeps
@@ -33,22 +39,22 @@ def scores(study: Path, *lines: str) -> Path:
 
 def test_scores_that_differ_in_a_digit_are_an_error_and_their_order_does_not_matter(tmp_path: Path) -> None:
     calm = scores(tmp_path / "calm", "a,0.5", "b,0.25")
-    assert same_scores(calm, scores(tmp_path / "same", "b,0.25", "a,0.5")) == 2
+    assert check_same_scores(calm, scores(tmp_path / "same", "b,0.25", "a,0.5")) == 2
     with pytest.raises(SoakError, match=r"2 rows of scores.csv differ, for example b,0.25 and b,0.26"):
-        same_scores(calm, scores(tmp_path / "other", "a,0.5", "b,0.26"))
+        check_same_scores(calm, scores(tmp_path / "other", "a,0.5", "b,0.26"))
     with pytest.raises(SoakError, match=r"1 rows of scores.csv differ"):
-        same_scores(calm, scores(tmp_path / "fewer", "a,0.5"))
+        check_same_scores(calm, scores(tmp_path / "fewer", "a,0.5"))
 
 
 def test_runs_may_not_have_more_attempts_than_kills_explain() -> None:
     logs = [ATTEMPT.format(1), ATTEMPT.format(1) + ATTEMPT.format(2) + "continues at step 3 of 8\n" + ATTEMPT.format(3)]
-    assert executions(logs, {"worker": 2}, 2) == {1: 1, 3: 1}
-    assert executions(logs, {"main": 1}, 2) == {1: 1, 3: 1}
-    assert continued(logs) == 1
+    assert count_attempts(logs, {"worker": 2}, 2) == {1: 1, 3: 1}
+    assert count_attempts(logs, {"main": 1}, 2) == {1: 1, 3: 1}
+    assert count_continuations(logs) == 1
     with pytest.raises(SoakError, match="2 runs have 4 attempts; kills explain at most 1 more than runs"):
-        executions(logs, {"worker": 1}, 2)
+        count_attempts(logs, {"worker": 1}, 2)
     with pytest.raises(SoakError, match="1 runs have 0 attempts"):
-        executions(["never"], {"worker": 9}, 2)
+        count_attempts(["never"], {"worker": 9}, 2)
 
 
 @pytest.fixture
@@ -68,15 +74,15 @@ def test_a_process_that_outlives_its_sweep_is_an_error(
 ) -> None:
     monkeypatch.setattr(soak_checks, "LEAVING", 0.1)
     with pytest.raises(SoakError, match=r"1 processes of ended sweeps are still running: .*sleep"):
-        nothing_lives({sleeper.pid})
-    nothing_lives({os.getpid() + 10**7})
+        check_no_process_is_left({sleeper.pid})
+    check_no_process_is_left({os.getpid() + 10**7})
 
 
 def test_a_temporary_file_in_the_cache_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / ".facts.json.12-34.tmp").touch()
     with pytest.raises(SoakError, match="1 temporary files are left in the cache"):
-        leftovers(tmp_path / "study", tmp_path)
+        count_leftovers(tmp_path / "study", tmp_path)
 
 
 class Script(Sweeps):
@@ -106,7 +112,7 @@ def test_a_sweep_that_hangs_is_an_error_and_is_ended(tmp_path: Path, monkeypatch
     sweeps = Script(tmp_path, "import time; time.sleep(60)")
     with pytest.raises(SoakError, match="a sweep hangs"):
         sweeps.until_done(1, "", NoProgress())
-    nothing_lives(sweeps.sessions)
+    check_no_process_is_left(sweeps.sessions)
 
 
 def test_a_killed_command_is_run_again(tmp_path: Path) -> None:

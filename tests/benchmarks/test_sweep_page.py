@@ -8,8 +8,8 @@ import psutil
 import pytest
 
 from benchmarks.sweep import sweep
-from benchmarks.sweep.sweep_limit import Arithmetic, Limit, mean_limit
-from benchmarks.sweep.sweep_page import Swept, account, report, share_of_arithmetic
+from benchmarks.sweep.sweep_limit import Arithmetic, Limit, average_limits
+from benchmarks.sweep.sweep_page import Swept, compute_arithmetic_share, divide_time, report
 
 TIMINGS = {"network": 2.0, "streams": 1.0, "trivial": 3.0, "fit": 80.0, "train": 70.0, "validation": 8.0,
            "test": 6.0, "write": 2.0}  # fmt: skip
@@ -24,11 +24,11 @@ def swept(row: dict[str, float] | None = ROW) -> Swept:
 
 def test_the_parts_sum_to_wall_time_times_workers() -> None:
     for row in (ROW, None):
-        assert sum(seconds for _, seconds in account(swept(row), LIMIT)) == pytest.approx(120.0)
+        assert sum(seconds for _, seconds in divide_time(swept(row), LIMIT)) == pytest.approx(120.0)
 
 
 def test_each_second_is_counted_where_it_was_spent() -> None:
-    parts = dict(account(swept(), LIMIT))
+    parts = dict(divide_time(swept(), LIMIT))
     assert parts["training beyond its limit: batches, augmentation, Lightning"] == pytest.approx(5)
     assert parts["validation and test beyond their limit: reading, encoding of masks"] == pytest.approx(4)
     assert parts["trainer: setup and end"] == pytest.approx(2)
@@ -41,14 +41,14 @@ def test_each_second_is_counted_where_it_was_spent() -> None:
 
 def test_results_of_a_version_with_fewer_timings_are_accounted_for_too() -> None:
     old = Swept("usaggr sweep demo", 60.0, 2, 1, 10, {"train": 78.0, "test": 6.0}, 95.0, None, None, None)
-    parts = dict(account(old, LIMIT))
+    parts = dict(divide_time(old, LIMIT))
     assert parts["trainer: setup and end"] == 0
     assert sum(parts.values()) == pytest.approx(120.0)
     assert "ran at once" not in " ".join(report(old, LIMIT, 5.0, "here").split())
 
 
 def test_the_section_shows_the_share_and_the_cost_of_starting_runs() -> None:
-    assert share_of_arithmetic(swept(), LIMIT) == pytest.approx(75 / 120)
+    assert compute_arithmetic_share(swept(), LIMIT) == pytest.approx(75 / 120)
     text = report(swept(), LIMIT, 5.0, "here")
     assert "Target: at least 75 % arithmetic; measured: 62 %." in text
     assert "| **arithmetic of training and evaluation** | 75.0 | 62.5 % |" in text
@@ -59,7 +59,7 @@ def test_the_section_shows_the_share_and_the_cost_of_starting_runs() -> None:
 
 
 def test_limits_are_means_over_processes() -> None:
-    mean = mean_limit([Limit(1, 2, 3, 4, 5), Limit(3, 2, 3, 4, 7)])
+    mean = average_limits([Limit(1, 2, 3, 4, 5), Limit(3, 2, 3, 4, 7)])
     assert mean == Limit(2, 2, 3, 4, 6)
 
 

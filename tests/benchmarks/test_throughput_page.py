@@ -10,8 +10,8 @@ import torch
 from benchmarks.generated import write_part
 from benchmarks.training import real_run, throughput
 from benchmarks.training.throughput_page import Busy, Compared, OnGpu, Packed, gpu_report, report
-from benchmarks.training.together import Meet, company
-from benchmarks.training.training_step import TASKS, TrainingStep, mixed_batch, study_of
+from benchmarks.training.together import Meet, start_processes
+from benchmarks.training.training_step import TASKS, TrainingStep, make_batch, make_study
 from usaggr.data.batches.batches import FoldBatches
 from usaggr.training.module import MultiTaskModule
 from usaggr.training.validation_curve import Curve
@@ -57,7 +57,7 @@ def test_the_gpu_section_shows_the_gain_of_packing() -> None:
 
 @pytest.mark.slow
 def test_all_is_measured_in_turn_on_a_small_network(tmp_path: Path) -> None:
-    with company(1, 1) as processes:
+    with start_processes(1, 1) as processes:
         (measured,) = processes(throughput.take_turns, TINY, 4, 32, 2, tmp_path, 0.01)
     assert len(measured.run) == len(measured.loop) == 2
     assert min(measured.run_rate, measured.loop_rate) > 0
@@ -67,8 +67,8 @@ def test_all_is_measured_in_turn_on_a_small_network(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_small_runs_are_measured_alone_and_together(tmp_path: Path) -> None:
-    with company(1, 1) as runs:
-        packed = throughput.packed(TINY, 4, 32, 2, tmp_path, runs, "cpu", seconds=0.01)
+    with start_processes(1, 1) as runs:
+        packed = throughput.measure_packed(TINY, 4, 32, 2, tmp_path, runs, "cpu", seconds=0.01)
     assert len(packed.together) == 1
     assert packed.gain == packed.together[0].run_rate / packed.alone.run_rate
 
@@ -90,8 +90,8 @@ def test_the_time_of_a_block_includes_its_steps_and_no_other_work() -> None:
 
 def test_the_plain_loop_has_the_objective_of_a_run() -> None:
     for overrides in (TINY, ("model=m2dino_tiny",)):
-        study = study_of(overrides, 4, 32)
-        step = TrainingStep.of_study(study, TASKS, mixed_batch(4, 32))
+        study = make_study(overrides, 4, 32)
+        step = TrainingStep.of_study(study, TASKS, make_batch(4, 32))
         step.network.eval()  # no dropout, no noise of routers
         tasks, nothing = {task.id: task for task in TASKS}, Curve({}, {}, 1, keep_best=False)
         folds = cast(FoldBatches, None)
@@ -103,7 +103,7 @@ def test_the_plain_loop_has_the_objective_of_a_run() -> None:
 
 @pytest.mark.slow
 def test_simultaneous_processes_wait_for_each_other_and_stay_for_the_next_call() -> None:
-    with company(2, 1) as processes:
+    with start_processes(2, 1) as processes:
         first, second = processes(_process_id), processes(_process_id)
     assert len(set(first)) == 2
     assert set(first) == set(second)

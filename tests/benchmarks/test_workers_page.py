@@ -19,12 +19,12 @@ def test_the_page_has_markers_for_the_section(tmp_path: Path) -> None:
 
 
 def test_setups_give_the_cores_to_many_runs_or_to_one_or_to_both() -> None:
-    assert workers.setups_of(4) == (Setup(4, 1), Setup(1, 4), Setup(4, 4))
+    assert workers.list_setups(4) == (Setup(4, 1), Setup(1, 4), Setup(4, 4))
 
 
 def test_rates_are_medians_and_ratios_are_taken_within_rounds() -> None:
     rounds = ((10.0, 5.0, 4.0), (20.0, 11.0, 2.0), (40.0, 24.0, 4.0))
-    text = workers.report([Rates(Workload(("model=x",), 96, 8), rounds)], workers.setups_of(2), "here")
+    text = workers.report([Rates(Workload(("model=x",), 96, 8), rounds)], workers.list_setups(2), "here")
     assert "| network | images | 2 workers of 1 thread | 1 worker of 2 threads | 2 workers of 2 threads |" in text
     row = next(line for line in text.splitlines() if line.startswith("| `model=x`"))
     assert row == "| `model=x` | 96 px | 20.0 | 11.0, × 0.55 (0.50 to 0.60) | 4.00, × 0.10 (0.10 to 0.40) |"
