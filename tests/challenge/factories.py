@@ -1,4 +1,4 @@
-"""Small data sets and predictions of them on disk, task by task, as the challenge lays them out."""
+"""Builders of small data sets on disk, with predictions of them in the challenge's layout."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ NAMES = {"regression": "Regression"}
 
 
 class Made:
-    """Grows by tasks; `root` holds the data, `folder` the predictions."""
+    """A data set in `root` and its predictions in `folder`, to which tasks are added one by one."""
 
     def __init__(self, root: Path, folder: Path) -> None:
         self.root, self.folder = root, folder
@@ -30,10 +30,12 @@ class Made:
         self._images = 0
         folder.mkdir(parents=True, exist_ok=True)
 
-    def task(self, task_id: str, kind: str, classes: int, rows: Sequence[tuple[tuple[int, int], Cells]]) -> list[str]:
-        """An index file of a task: a row a (height, width) and cells of its label; the image_path of each."""
+    def task(
+        self, task_id: str, kind: str, classes: int, samples: Sequence[tuple[tuple[int, int], Cells]]
+    ) -> list[str]:
+        """Write the index file of a task, one row per (height, width) and label cells; return each image_path."""
         written = []
-        for (height, width), cells in rows:
+        for (height, width), cells in samples:
             self._images += 1
             name = f"{task_id}_{self._images}.png"
             write_image(self.root / kind / name, noise(self._images, height, width))
@@ -45,39 +47,42 @@ class Made:
     def segmentation(
         self, task_id: str, classes: int, truths: Sequence[Array], masks: Sequence[Image.Image | Array]
     ) -> list[str]:
-        """True masks and predicted ones."""
-        rows = []
+        """Add true masks and predicted masks."""
+        samples = []
         for number, truth in enumerate(truths):
-            place = f"Segmentation/{task_id}/MASKS/{number}.png"
-            write_image(self.root / place, truth.astype(np.uint8))
-            rows.append((truth.shape, {"mask_path": f"../{place}"}))
+            path = f"Segmentation/{task_id}/MASKS/{number}.png"
+            write_image(self.root / path, truth.astype(np.uint8))
+            samples.append((truth.shape, {"mask_path": f"../{path}"}))
             mask = masks[number]
             image = mask if isinstance(mask, Image.Image) else Image.fromarray(mask)
-            (self.folder / place).parent.mkdir(parents=True, exist_ok=True)
-            image.save(self.folder / place)
-        return self.task(task_id, "segmentation", classes, rows)
+            (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
+            image.save(self.folder / path)
+        return self.task(task_id, "segmentation", classes, samples)
 
     def classification(
         self, task_id: str, classes: int, labels: Sequence[int], records: Sequence[dict[str, Any]]
     ) -> list[str]:
-        """Labels and records of predictions, without their names."""
+        """Add labels, and records of predictions without their image and task."""
         paths = self.task(task_id, "classification", classes, [((9, 8), {"mask": label}) for label in labels])
         return self._predict("classification", task_id, paths, records)
 
     def detection(
         self, task_id: str, size: tuple[int, int], boxes: Sequence[Sequence[float]], records: Sequence[dict[str, Any]]
     ) -> list[str]:
-        """True boxes and records of predictions."""
+        """Add true boxes, and records of predictions."""
         sides = ("x_min", "y_min", "x_max", "y_max")
-        rows = [(size, dict(zip(sides, map(repr, map(float, box)), strict=True))) for box in boxes]
-        return self._predict("detection", task_id, self.task(task_id, "detection", 1, rows), records)
+        samples = [(size, dict(zip(sides, map(repr, map(float, box)), strict=True))) for box in boxes]
+        return self._predict("detection", task_id, self.task(task_id, "detection", 1, samples), records)
 
     def regression(
         self, task_id: str, size: tuple[int, int], points: Sequence[Array], records: Sequence[dict[str, Any]]
     ) -> list[str]:
-        """True points (P, 2) and records of predictions."""
-        rows = [(size, {f"point_{i}_xy": json.dumps(list(p)) for i, p in enumerate(own, 1)}) for own in points]
-        return self._predict("regression", task_id, self.task(task_id, "regression", len(points[0]), rows), records)
+        """Add true points of shape (P, 2), and records of predictions."""
+        samples = [
+            (size, {f"point_{i}_xy": json.dumps(list(p)) for i, p in enumerate(image_points, 1)})
+            for image_points in points
+        ]
+        return self._predict("regression", task_id, self.task(task_id, "regression", len(points[0]), samples), records)
 
     def _predict(self, kind: Any, task_id: str, paths: list[str], records: Sequence[dict[str, Any]]) -> list[str]:
         for path, record in zip(paths, records, strict=True):
@@ -85,7 +90,7 @@ class Made:
         return paths
 
     def evaluated(self, cache: Path) -> Evaluation:
-        """Write the records, and score them all."""
+        """Write the records and score all of them."""
         for name, records in self.records.items():
             (self.folder / name).write_text(json.dumps(records))
         config = data_config(self.root, cache, allow_empty_masks=True)

@@ -1,4 +1,4 @@
-"""Every score of the challenge against a second implementation, on random and on odd predictions."""
+"""Every score of the challenge agrees with an independent implementation, for random and for unusual predictions."""
 
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,11 @@ from usaggr.tasks import CATALOGUE
 
 Expected = dict[str, dict[str, float]]
 RANDOM = 50
-"""Tasks of each type."""
+"""Tasks find_task each type."""
 
 
 def blobs(rng: np.random.Generator, height: int, width: int, classes: int) -> Any:
-    """A label map of rectangles, some of which may be missing."""
+    """Return a label map of random rectangles; some classes may be missing."""
     mask = np.zeros((height, width), np.uint8)
     for label in range(1, classes):
         if rng.random() < 0.75:
@@ -30,7 +30,7 @@ def blobs(rng: np.random.Generator, height: int, width: int, classes: int) -> An
 
 
 def random_tasks(made: Made, rng: np.random.Generator, tasks: int = RANDOM) -> Expected:
-    """Make so many tasks of each type, and return their scores by the oracle."""
+    """Make `tasks` tasks of each type and return their scores, computed by the oracle."""
     expected: Expected = {}
     for number in range(tasks):
         n, classes = int(rng.integers(1, 6)), int(rng.integers(2, 5))
@@ -49,32 +49,35 @@ def random_tasks(made: Made, rng: np.random.Generator, tasks: int = RANDOM) -> E
         made.classification(f"cls{number}", classes, labels, records)
         expected[f"cls{number}"] = oracle.classification(labels, chosen, probs)
         boxes = [np.sort(rng.uniform(0, 30, (2, 2)), axis=0).ravel() for _ in range(n)]
-        found = [box + rng.normal(0, 4, 4) for box in boxes]
-        made.detection(f"det{number}", (31, 31), boxes, [{"bbox_pixels": box.tolist()} for box in found])
-        expected[f"det{number}"] = oracle.detection(boxes, found)
+        predicted_boxes = [box + rng.normal(0, 4, 4) for box in boxes]
+        made.detection(f"det{number}", (31, 31), boxes, [{"bbox_pixels": box.tolist()} for box in predicted_boxes])
+        expected[f"det{number}"] = oracle.detection(boxes, predicted_boxes)
         points = [rng.uniform(0, 30, (classes, 2)) for _ in range(n)]
-        places = [p + rng.normal(0, 9, p.shape) for p in points]
+        predicted_points = [p + rng.normal(0, 9, p.shape) for p in points]
         made.regression(
-            f"reg{number}", (31, 31), points, [{"predicted_points_pixels": p.ravel().tolist()} for p in places]
+            f"reg{number}",
+            (31, 31),
+            points,
+            [{"predicted_points_pixels": p.ravel().tolist()} for p in predicted_points],
         )
-        expected[f"reg{number}"] = oracle.regression(points, places)
+        expected[f"reg{number}"] = oracle.regression(points, predicted_points)
     return expected
 
 
-def of(tasks: tuple[TaskEvaluation, ...], task_id: str) -> TaskEvaluation:
+def find_task(tasks: tuple[TaskEvaluation, ...], task_id: str) -> TaskEvaluation:
     return next(task for task in tasks if task.task.id == task_id)
 
 
-def test_scores_of_random_tasks_are_those_of_a_second_implementation(tmp_path: Path) -> None:
+def test_scores_of_random_tasks_agree_with_an_independent_implementation(tmp_path: Path) -> None:
     made = Made(tmp_path / "data", tmp_path / "predictions")
     expected = random_tasks(made, np.random.default_rng(0))
-    found = made.evaluated(tmp_path / "cache")
+    evaluation = made.evaluated(tmp_path / "cache")
     assert len(expected) == 200
     for task_id, scores in expected.items():
-        scored = of(found.tasks, task_id).scored
+        scored = find_task(evaluation.tasks, task_id).scored
         assert scored is not None
         assert scored.challenge == pytest.approx(scores, abs=1e-6), task_id
-    assert sum(scores.get("auc") == 0 for scores in expected.values()) >= 5  # a class was not in the truth
+    assert sum(scores.get("auc") == 0 for scores in expected.values()) >= 5  # tasks with a class without labels
 
 
 EMPTY, FULL = np.zeros((12, 10), np.uint8), np.ones((12, 10), np.uint8)
@@ -93,7 +96,7 @@ def palette(mask: Any) -> Image.Image:
 
 
 MASKS: dict[str, tuple[int, Any, Any, Any]] = {
-    # name: classes, truth, what is written, what it means
+    # name: classes, truth, submitted mask, its meaning
     "both empty": (2, EMPTY, EMPTY, EMPTY),
     "truth empty": (2, EMPTY, DOT, DOT),
     "prediction empty": (2, INNER, EMPTY, EMPTY),
@@ -110,7 +113,7 @@ MASKS: dict[str, tuple[int, Any, Any, Any]] = {
     "one pixel in all": (2, INNER, FULL[:1, :1], FULL),
     "16 bits": (3, THREE, THREE.astype(np.uint16), THREE),
     "a palette": (3, THREE, palette(THREE), THREE),
-    "grey in colours": (2, INNER, np.repeat(INNER[:, :, None], 3, axis=2), INNER),
+    "gray in colors": (2, INNER, np.repeat(INNER[:, :, None], 3, axis=2), INNER),
     "one bit": (2, INNER, Image.fromarray(INNER.astype(bool)), INNER),
     "255 for 1": (2, INNER, INNER * 255, EMPTY),
     "257 for 1": (2, INNER, INNER.astype(np.uint16) * 257, EMPTY),  # 1 in its lower 8 bits
@@ -120,23 +123,33 @@ MASKS: dict[str, tuple[int, Any, Any, Any]] = {
 CLASSES: dict[str, tuple[int, list[int], list[int], list[list[float]]]] = {
     # name: classes, labels, predicted classes, probabilities
     "one sample": (2, [1], [1], [[0.1, 0.9]]),
-    "one class of two": (2, [0, 0, 0], [0, 1, 0], [[0.9, 0.1], [0.3, 0.7], [0.6, 0.4]]),
-    "one class of three is absent": (3, [0, 1, 1], [0, 1, 2], [[0.8, 0.1, 0.1], [0.2, 0.6, 0.2], [0.1, 0.2, 0.7]]),
+    "one class find_task two": (2, [0, 0, 0], [0, 1, 0], [[0.9, 0.1], [0.3, 0.7], [0.6, 0.4]]),
+    "one class find_task three is absent": (
+        3,
+        [0, 1, 1],
+        [0, 1, 2],
+        [[0.8, 0.1, 0.1], [0.2, 0.6, 0.2], [0.1, 0.2, 0.7]],
+    ),
     "all alike": (2, [0, 1, 0, 1], [0, 0, 0, 0], [[0.5, 0.5]] * 4),
     "always wrong": (2, [0, 1], [1, 0], [[0.0, 1.0], [1.0, 0.0]]),
     "not the most probable": (2, [0, 1, 1], [1, 1, 0], [[0.7, 0.3], [0.2, 0.8], [0.4, 0.6]]),
-    "sums of two": (3, [0, 1, 2, 1], [0, 1, 2, 0], [[1.4, 0.3, 0.3], [0.1, 1.5, 0.4], [0, 0.5, 1.5], [1, 0.6, 0.4]]),
+    "sums find_task two": (
+        3,
+        [0, 1, 2, 1],
+        [0, 1, 2, 0],
+        [[1.4, 0.3, 0.3], [0.1, 1.5, 0.4], [0, 0.5, 1.5], [1, 0.6, 0.4]],
+    ),
     "a class predicted and not there": (3, [0, 0, 1], [2, 0, 1], [[0.2, 0.2, 0.6], [0.8, 0.1, 0.1], [0.1, 0.8, 0.1]]),
 }
 
 BOXES: dict[str, tuple[list[float], dict[str, Any], list[float]]] = {
-    # name: truth, record, what it means; the image is 20 high and 30 wide
+    # name: truth, record, its meaning; the image is 20 pixels high and 30 wide
     "the same": ([3, 4, 13, 14], {"bbox_pixels": [3, 4, 13, 14]}, [3, 4, 13, 14]),
     "swapped": ([3, 4, 13, 14], {"bbox_pixels": [13, 14, 3, 4]}, [13, 14, 3, 4]),
     "swapped one way": ([3, 4, 13, 14], {"bbox_pixels": [13, 4, 3, 14]}, [13, 4, 3, 14]),
     "without area": ([3, 4, 13, 14], {"bbox_pixels": [5, 5, 5, 9]}, [5, 5, 5, 9]),
     "touching": ([3, 4, 13, 14], {"bbox_pixels": [13, 4, 20, 14]}, [13, 4, 20, 14]),
-    "out of the image": ([3, 4, 13, 14], {"bbox_pixels": [-9, -9, 50, 60]}, [-9, -9, 50, 60]),
+    "out find_task the image": ([3, 4, 13, 14], {"bbox_pixels": [-9, -9, 50, 60]}, [-9, -9, 50, 60]),
     "fractions alone": ([3, 4, 13, 14], {"bbox_normalized": [0.1, 0.2, 0.5, 0.7]}, [3, 4, 15, 14]),
     "fractions that disagree": (
         [3, 4, 13, 14], {"bbox_pixels": [3, 4, 13, 13], "bbox_normalized": [0, 0, 1, 1]}, [3, 4, 13, 13],
@@ -144,12 +157,12 @@ BOXES: dict[str, tuple[list[float], dict[str, Any], list[float]]] = {
 }  # fmt: skip
 
 
-def test_scores_of_odd_predictions_are_those_of_a_second_implementation(tmp_path: Path) -> None:
+def test_scores_of_unusual_predictions_agree_with_an_independent_implementation(tmp_path: Path) -> None:
     made = Made(tmp_path / "data", tmp_path / "predictions")
     expected: Expected = {}
-    for number, (classes, truth, written, meant) in enumerate(MASKS.values()):
+    for number, (classes, truth, written, expected_mask) in enumerate(MASKS.values()):
         made.segmentation(f"seg{number}", classes, [truth], [written])
-        expected[f"seg{number}"] = oracle.segmentation([truth], [np.asarray(meant)], classes)
+        expected[f"seg{number}"] = oracle.segmentation([truth], [np.asarray(expected_mask)], classes)
     for number, (classes, labels, chosen, probs) in enumerate(CLASSES.values()):
         records = [{"predicted_class": c, "predicted_probs": p} for c, p in zip(chosen, probs, strict=True)]
         made.classification(f"cls{number}", classes, labels, records)
@@ -167,10 +180,10 @@ def test_scores_of_odd_predictions_are_those_of_a_second_implementation(tmp_path
         made.regression(f"reg{number}", (20, 30), [points], [record])
         expected[f"reg{number}"] = oracle.regression([points], [np.array([[1.5, 2.0], [20.0, 19.5]])])
     assert len(expected) >= 30
-    found = made.evaluated(tmp_path / "cache")
+    evaluation = made.evaluated(tmp_path / "cache")
     names = [*MASKS, *CLASSES, *BOXES, "nested points", "points as fractions"]
     for name, (task_id, scores) in zip(names, expected.items(), strict=True):
-        scored = of(found.tasks, task_id).scored
+        scored = find_task(evaluation.tasks, task_id).scored
         assert scored is not None, name
         assert scored.challenge == pytest.approx(scores, abs=1e-6), name
 
@@ -182,9 +195,9 @@ def test_a_repeated_image_of_a_patient_does_not_narrow_the_intervals() -> None:
     classes = [
         {"label": n % 3, "probs": row, "predicted_class": int(row.argmax())} for n, row in enumerate(probs.round(3))
     ]
-    for task, rows in ((CATALOGUE["thyroid_nodule_det"], boxes), (CATALOGUE["breast_3cls"], classes)):
+    for task, records in ((CATALOGUE["thyroid_nodule_det"], boxes), (CATALOGUE["breast_3cls"], classes)):
         patients = np.arange(12)
-        once, twice = score(task, rows, patients), score(task, rows * 2, np.tile(patients, 2))
+        once, twice = score(task, records, patients), score(task, records * 2, np.tile(patients, 2))
         assert twice.strict == pytest.approx(once.strict)
         assert once.intervals.keys() == twice.intervals.keys() >= once.challenge.keys()
         for name, bounds in once.intervals.items():

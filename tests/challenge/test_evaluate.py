@@ -1,4 +1,4 @@
-"""What is wrong with predictions is named and counted; folds are those of a split; files say what the terminal says."""
+"""Errors in predictions are listed and counted, subsets are those of a split, files agree with the terminal."""
 
 import csv
 import json
@@ -28,81 +28,81 @@ MASK = np.zeros((20, 30), np.uint8)
 MASK[4:12, 5:15] = 1
 BOX = [3.0, 4.0, 13.0, 14.0]
 POINTS = np.array([[3.0, 4.0], [20.0, 9.0]])
-GOOD: dict[str, dict[str, Any]] = {
+CORRECT: dict[str, dict[str, Any]] = {
     "cls": {"predicted_class": 1, "predicted_probs": [0.2, 0.8]},
     "det": {"bbox_pixels": [4.0, 4.0, 13.0, 14.0]},
     "reg": {"predicted_points_pixels": POINTS.ravel().tolist()},
 }
 
 
-def made_in(folder: Path) -> Made:
-    """Three samples of each type, of which each is predicted well."""
+def make_predictions(folder: Path) -> Made:
+    """Make three samples of each type, each with a correct prediction."""
     made = Made(folder / "data", folder / "predictions")
     made.segmentation("seg", 2, [MASK] * 3, [MASK] * 3)
-    made.classification("cls", 2, [1, 0, 1], [GOOD["cls"]] * 3)
-    made.detection("det", (20, 30), [BOX] * 3, [GOOD["det"]] * 3)
-    made.regression("reg", (20, 30), [POINTS] * 3, [GOOD["reg"]] * 3)
+    made.classification("cls", 2, [1, 0, 1], [CORRECT["cls"]] * 3)
+    made.detection("det", (20, 30), [BOX] * 3, [CORRECT["det"]] * 3)
+    made.regression("reg", (20, 30), [POINTS] * 3, [CORRECT["reg"]] * 3)
     return made
 
 
-def kinds(found: Evaluation) -> dict[str, int]:
-    return counts(found.findings)
+def kinds(evaluation: Evaluation) -> dict[str, int]:
+    return counts(evaluation.findings)
 
 
-def test_nothing_is_found_in_sound_predictions(tmp_path: Path) -> None:
-    found = made_in(tmp_path).evaluated(tmp_path / "cache")
-    assert kinds(found) == {}
-    assert found.complete
-    assert {task.task.id: task.samples for task in found.tasks} == {"cls": 3, "det": 3, "reg": 3, "seg": 3}
+def test_correct_predictions_have_no_errors(tmp_path: Path) -> None:
+    evaluation = make_predictions(tmp_path).evaluated(tmp_path / "cache")
+    assert kinds(evaluation) == {}
+    assert evaluation.complete
+    assert {task.task.id: task.samples for task in evaluation.tasks} == {"cls": 3, "det": 3, "reg": 3, "seg": 3}
 
 
 @pytest.mark.parametrize(
-    ("file", "change", "kind", "said"),
+    ("file", "change", "kind", "message"),
     [
-        ("classification", {"predicted_probs": [0.2, 0.9]}, "probabilities", "from 0.2 to 0.9, sum 1.1"),
-        ("classification", {"predicted_probs": [-0.2, 1.2]}, "probabilities", "from -0.2 to 1.2, sum 1"),
-        ("classification", {"predicted_probs": [0.2, 0.798]}, "probabilities", "from 0.2 to 0.798, sum 0.998"),
-        ("classification", {"predicted_probs": [0.0, 1.0004]}, "probabilities", "from 0 to 1.0004, sum 1.0004"),
-        ("classification", {"predicted_class": 0}, "class", "predicted_class 0, but class 1 is more probable"),
-        ("classification", {"predicted_class": 2}, "unusable", "predicted_class 2 is not one of 0 to 1"),
-        ("classification", {"predicted_class": "1"}, "unusable", "predicted_class '1' is not one of 0 to 1"),
-        ("classification", {"predicted_probs": [1.0]}, "unusable", "predicted_probs are not 2 numbers"),
-        ("classification", {"predicted_probs": [0.5, float("nan")]}, "unusable", "predicted_probs are not 2 numbers"),
-        ("classification", {"predicted_probs": None}, "unusable", "predicted_probs are not 2 numbers"),
+        ("classification", {"predicted_probs": [0.2, 0.9]}, "probabilities", "from 0.2 to 0.9 and sum to 1.1"),
+        ("classification", {"predicted_probs": [-0.2, 1.2]}, "probabilities", "from -0.2 to 1.2 and sum to 1"),
+        ("classification", {"predicted_probs": [0.2, 0.798]}, "probabilities", "from 0.2 to 0.798 and sum to 0.998"),
+        ("classification", {"predicted_probs": [0.0, 1.0004]}, "probabilities", "from 0 to 1.0004 and sum to 1.0004"),
+        ("classification", {"predicted_class": 0}, "class", "predicted_class is 0, but class 1 is more probable"),
+        ("classification", {"predicted_class": 2}, "unusable", "predicted_class 2 must be a class from 0 to 1"),
+        ("classification", {"predicted_class": "1"}, "unusable", "predicted_class '1' must be a class from 0 to 1"),
+        ("classification", {"predicted_probs": [1.0]}, "unusable", "predicted_probs must be 2 finite numbers"),
+        ("classification", {"predicted_probs": [0.5, float("nan")]}, "unusable", "predicted_probs must be 2 finite"),
+        ("classification", {"predicted_probs": None}, "unusable", "predicted_probs must be 2 finite numbers"),
         ("classification", {"image_path": "../classification/nobody.png"}, "extra", "no such image of the task"),
         ("classification", {"task_id": "nothing"}, "extra", "no such task"),
         ("classification", {"task_id": None}, "unusable", "record 1 does not name its task_id and image_path"),
         ("detection", {"bbox_pixels": [13.0, 4.0, 4.0, 14.0]}, "swapped", "[13, 4, 4, 14]"),
         ("detection", {"bbox_pixels": [4.0, 14.0, 13.0, 4.0]}, "swapped", "[4, 14, 13, 4]"),
         ("detection", {"bbox_pixels": [4.0, 4.0, 31.0, 14.0]}, "outside", "[4, 4, 31, 14], image 30 x 20"),
-        ("detection", {"bbox_normalized": [0.0, 0.0, 1.0, 1.0]}, "disagree", "up to 17.0 pixels away"),
-        ("detection", {"bbox_normalized": [0.18, 0.2, 13 / 30, 0.7]}, "disagree", "up to 1.4 pixels away"),
-        ("detection", {"bbox_pixels": [1, 2, 3]}, "unusable", "bbox_pixels are not 4 numbers"),
-        ("detection", {"bbox_pixels": [1, 2, 3, 10**400]}, "unusable", "bbox_pixels are not 4 numbers"),
+        ("detection", {"bbox_normalized": [0.0, 0.0, 1.0, 1.0]}, "disagree", "bbox_pixels by up to 17.0 pixels"),
+        ("detection", {"bbox_normalized": [0.18, 0.2, 13 / 30, 0.7]}, "disagree", "bbox_pixels by up to 1.4 pixels"),
+        ("detection", {"bbox_pixels": [1, 2, 3]}, "unusable", "bbox_pixels must be 4 finite numbers"),
+        ("detection", {"bbox_pixels": [1, 2, 3, 10**400]}, "unusable", "bbox_pixels must be 4 finite numbers"),
         ("regression", {"predicted_points_pixels": [1.0, -2.0, 3.0, 4.0]}, "outside", "[1, -2, 3, 4], image 30 x 20"),
-        ("regression", {"predicted_points_pixels": "1, 2"}, "unusable", "predicted_points_pixels are not 4 numbers"),
+        ("regression", {"predicted_points_pixels": "1, 2"}, "unusable", "points_pixels must be 4 finite numbers"),
     ],
 )  # fmt: skip
-def test_a_record_that_is_not_sound_is_named(
-    tmp_path: Path, file: str, change: dict[str, Any], kind: str, said: str
+def test_an_error_in_a_record_is_named(
+    tmp_path: Path, file: str, change: dict[str, Any], kind: str, message: str
 ) -> None:
-    made = made_in(tmp_path)
+    made = make_predictions(tmp_path)
     records = made.records[f"{file}_predictions.json"]
     records[0] = {**records[0], **change}
-    found = made.evaluated(tmp_path / "cache")
-    (finding,) = [finding for finding in found.findings if finding.kind == kind]
-    assert said in finding.message
+    evaluation = made.evaluated(tmp_path / "cache")
+    (finding,) = [finding for finding in evaluation.findings if finding.kind == kind]
+    assert message in finding.message
     assert finding.file == f"{file}_predictions.json"
     renamed = {"image_path", "task_id"} & change.keys()
-    assert kinds(found).get("missing", 0) == (1 if renamed else 0)
-    assert found.complete == (kind != "unusable" and not renamed)
-    (task,) = [task for task in found.tasks if task.task.type == file]
+    assert kinds(evaluation).get("missing", 0) == (1 if renamed else 0)
+    assert evaluation.complete == (kind != "unusable" and not renamed)
+    (task,) = [task for task in evaluation.tasks if task.task.type == file]
     assert task.scored is not None
-    assert task.samples - task.missing - task.unusable == (3 if found.complete else 2)
+    assert task.samples - task.missing - task.unusable == (3 if evaluation.complete else 2)
 
 
 @pytest.mark.parametrize(
-    ("mask", "kind", "said"),
+    ("mask", "kind", "message"),
     [
         (None, "missing", "no such file"),
         (b"no image", "unusable", "cannot be read as an image"),
@@ -112,21 +112,21 @@ def test_a_record_that_is_not_sound_is_named(
         (MASK * 255, "values", "has the values 255; allowed are 0 to 1"),
     ],
 )
-def test_a_mask_that_is_not_sound_is_named(tmp_path: Path, mask: Any, kind: str, said: str) -> None:
-    made = made_in(tmp_path)
+def test_an_error_in_a_mask_is_named(tmp_path: Path, mask: Any, kind: str, message: str) -> None:
+    made = make_predictions(tmp_path)
     path = made.folder / "Segmentation" / "seg" / "MASKS" / "1.png"
     path.unlink()
     if isinstance(mask, bytes):
         path.write_bytes(mask)
     elif mask is not None:
         Image.fromarray(mask).save(path)
-    found = made.evaluated(tmp_path / "cache")
-    (finding,) = found.findings
+    evaluation = made.evaluated(tmp_path / "cache")
+    (finding,) = evaluation.findings
     assert (finding.kind, finding.task_id, finding.file) == (kind, "seg", "Segmentation/seg/MASKS/1.png")
-    assert said in finding.message
-    assert found.complete == (kind in ("size", "values"))
-    written = as_json(found, "strict")
-    counted = {"samples": 3, "scored": 3 if found.complete else 2, "components": 3 if found.complete else 2}
+    assert message in finding.message
+    assert evaluation.complete == (kind in ("size", "values"))
+    written = as_json(evaluation, "strict")
+    counted = {"samples": 3, "scored": 3 if evaluation.complete else 2, "components": 3 if evaluation.complete else 2}
     assert written["counts"]["seg"] == {
         **counted,
         "missing": int(kind == "missing"),
@@ -135,7 +135,7 @@ def test_a_mask_that_is_not_sound_is_named(tmp_path: Path, mask: Any, kind: str,
 
 
 def test_deviations_within_the_tolerances_are_not_named(tmp_path: Path) -> None:
-    made = made_in(tmp_path)
+    made = make_predictions(tmp_path)
     for file, change in [
         ("classification", {"predicted_probs": [0.2, 0.8009]}),
         ("classification", {"predicted_probs": [0.5, 0.5], "predicted_class": 1}),
@@ -147,33 +147,33 @@ def test_deviations_within_the_tolerances_are_not_named(tmp_path: Path) -> None:
         made.records[f"{file}_predictions.json"][0].pop("bbox_normalized", None)
 
 
-def test_masks_of_nothing_and_second_predictions_are_named(tmp_path: Path) -> None:
-    made = made_in(tmp_path)
+def test_masks_without_a_sample_and_repeated_predictions_are_named(tmp_path: Path) -> None:
+    made = make_predictions(tmp_path)
     Image.fromarray(MASK).save(made.folder / "Segmentation" / "seg" / "MASKS" / "9.png")
     records = made.records["detection_predictions.json"]
     records.append({**records[0], "bbox_pixels": BOX})
-    found = made.evaluated(tmp_path / "cache")
-    assert kinds(found) == {"extra": 1, "twice": 1}
-    (scored,) = [task.scored for task in found.tasks if task.task.id == "det"]
+    evaluation = made.evaluated(tmp_path / "cache")
+    assert kinds(evaluation) == {"extra": 1, "twice": 1}
+    (scored,) = [task.scored for task in evaluation.tasks if task.task.id == "det"]
     assert scored is not None
     assert scored.strict["iou"] == pytest.approx((1 + 0.9 + 0.9) / 3)  # the last one counts
 
 
-def test_modes_differ_where_a_class_is_absent_and_say_so(tmp_path: Path) -> None:
-    made = made_in(tmp_path)
+def test_modes_differ_if_a_class_is_absent_and_the_output_says_so(tmp_path: Path) -> None:
+    made = make_predictions(tmp_path)
     records = [
         {"predicted_class": 0, "predicted_probs": [0.6, 0.3, 0.1]},
         {"predicted_class": 1, "predicted_probs": [0.2, 0.7, 0.1]},
     ]
     made.classification("absent", 3, [0, 1], records)
-    found = made.evaluated(tmp_path / "cache")
-    challenge, strict = as_json(found, "challenge"), as_json(found, "strict")
+    evaluation = made.evaluated(tmp_path / "cache")
+    challenge, strict = as_json(evaluation, "challenge"), as_json(evaluation, "strict")
     assert challenge["tasks"]["absent"]["auc"] == 0.0
     assert strict["tasks"]["absent"]["auc"] == 1.0
     assert challenge["differences"] == strict["differences"]
     (difference,) = strict["differences"]
     assert (difference["task"], difference["metric"]) == ("absent", "auc")
-    assert "auc is 0.000 in challenge mode, 1.000 in strict mode" in as_markdown(found, "challenge")
+    assert "auc is 0.000 in challenge mode, 1.000 in strict mode" in as_markdown(evaluation, "challenge")
     assert "auc" not in challenge["intervals"]["absent"]
     assert strict["type_means"]["classification"]["auc"] == (strict["tasks"]["cls"]["auc"] + 1.0) / 2
     assert strict["type_means"]["detection"] == {"iou": pytest.approx(0.9)}
@@ -182,11 +182,11 @@ def test_modes_differ_where_a_class_is_absent_and_say_so(tmp_path: Path) -> None
 
 
 def test_the_challenges_auc_without_a_class_has_no_interval(tmp_path: Path) -> None:
-    made = made_in(tmp_path)
+    made = make_predictions(tmp_path)
     probs = [[0.6, 0.3, 0.1], [0.4, 0.5, 0.1], [0.3, 0.6, 0.1], [0.7, 0.2, 0.1], [0.5, 0.4, 0.1], [0.2, 0.7, 0.1]]
     made.classification("absent", 3, [0, 0, 0, 1, 1, 1], [{"predicted_probs": row} for row in probs])
-    found = made.evaluated(tmp_path / "cache")
-    strict, challenge = (as_json(found, mode)["intervals"]["absent"] for mode in ("strict", "challenge"))  # type: ignore[arg-type]
+    evaluation = made.evaluated(tmp_path / "cache")
+    strict, challenge = (as_json(evaluation, mode)["intervals"]["absent"] for mode in ("strict", "challenge"))  # type: ignore[arg-type]
     assert "auc" in strict
     assert challenge == {name: strict[name] for name in ("accuracy", "f1_macro", "f1_weighted", "mcc")}
 
@@ -195,78 +195,80 @@ def test_strict_scores_are_those_of_a_sweep(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     probs = rng.dirichlet([1, 1, 1], 20)
     labels = rng.integers(0, 3, 20)
-    made = made_in(tmp_path)
+    made = make_predictions(tmp_path)
     records = [{"predicted_class": int(p.argmax()), "predicted_probs": p.tolist()} for p in probs]
     made.classification("three", 3, labels.tolist(), records)
-    found = made.evaluated(tmp_path / "cache")
-    task = next(task for task in found.tasks if task.task.id == "three")
-    rows = [{"label": label, "probs": p} for label, p in zip(labels, probs, strict=True)]
+    evaluation = made.evaluated(tmp_path / "cache")
+    task = next(task for task in evaluation.tasks if task.task.id == "three")
+    records = [{"label": label, "probs": p} for label, p in zip(labels, probs, strict=True)]
     assert task.scored is not None
-    assert task.scored.strict == pytest.approx(score_task(task.task, rows)[0], abs=1e-12)
+    assert task.scored.strict == pytest.approx(score_task(task.task, records)[0], abs=1e-12)
     for name, (low, high) in task.scored.intervals.items():
         assert low < task.scored.strict[name] < high, name
 
 
 def test_images_of_one_patient_count_as_one_component_and_have_no_interval(tmp_path: Path) -> None:
-    made = made_in(tmp_path)
+    made = make_predictions(tmp_path)
     dataset = made.evaluated(tmp_path / "cache").dataset
     selection = select(dataset, None, None)
-    one = replace(selection, components=(0,) * len(selection.samples))
-    found = evaluate(made.folder, dataset, one, data_config(made.root, tmp_path / "cache"), 0.005, NoProgress())
-    assert [task.components for task in found.tasks] == [1] * 4
-    assert all(task.scored is not None and not task.scored.intervals for task in found.tasks)
+    single_component = replace(selection, components=(0,) * len(selection.samples))
+    evaluation = evaluate(
+        made.folder, dataset, single_component, data_config(made.root, tmp_path / "cache"), 0.005, NoProgress()
+    )
+    assert [task.components for task in evaluation.tasks] == [1] * 4
+    assert all(task.scored is not None and not task.scored.intervals for task in evaluation.tasks)
 
 
-def test_a_fold_of_a_split_is_scored_alone(tmp_path: Path) -> None:
-    made = made_in(tmp_path)
-    found = made.evaluated(tmp_path / "cache")
-    samples = found.dataset.samples
+def test_only_the_requested_subset_of_a_split_is_scored(tmp_path: Path) -> None:
+    made = make_predictions(tmp_path)
+    evaluation = made.evaluated(tmp_path / "cache")
+    samples = evaluation.dataset.samples
     split = tmp_path / "split.csv"
     with split.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["task_id", "sample_id", "component", "fold"])
         for number, sample in enumerate(samples):
             writer.writerow([sample.task_id, sample.sample_id, number, "test" if number % 3 == 0 else "train"])
-    chosen = select(found.dataset, split, None)
+    chosen = select(evaluation.dataset, split, None)
     assert chosen.fold == "test"
     assert chosen.components == tuple(range(0, len(samples), 3))
     assert chosen.samples == tuple(sample for number, sample in enumerate(samples) if number % 3 == 0)
-    assert {sample.task_id for sample in select(found.dataset, split, "train", ["seg"]).samples} == {"seg"}
-    for arguments, said in [
+    assert {sample.task_id for sample in select(evaluation.dataset, split, "train", ["seg"]).samples} == {"seg"}
+    for arguments, message in [
         ((None, "test"), "--fold needs --split FILE"),
         ((split, "tset"), "--fold: unknown 'tset', did you mean 'test'?"),
         ((split, None, ["sge"]), "--tasks: unknown 'sge', did you mean 'seg'?"),
     ]:
-        with pytest.raises(ConfigError, match=said.replace("?", r"\?")):
-            select(found.dataset, *arguments)  # type: ignore[arg-type]
+        with pytest.raises(ConfigError, match=message.replace("?", r"\?")):
+            select(evaluation.dataset, *arguments)  # type: ignore[arg-type]
     split.write_text("task_id,sample_id,component,fold\nseg,../other.png,1,test\n")
     with pytest.raises(DataError, match=r"seg, \.\./other\.png is not in the data"):
-        select(found.dataset, split, None)
+        select(evaluation.dataset, split, None)
     split.write_text("task_id,fold\nseg,test\n")
     with pytest.raises(RunError, match="no column sample_id, component"):
-        select(found.dataset, split, None)
+        select(evaluation.dataset, split, None)
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
-    [("{", "cannot be read as JSON"), ("{}", "a dict; detection predictions are a list of records")],
+    ("text", "message"),
+    [("{", "cannot be read as JSON"), ("{}", "is a dict; detection predictions must be a list of records")],
 )
-def test_a_file_that_is_no_list_is_refused(tmp_path: Path, text: str, said: str) -> None:
+def test_a_file_that_is_not_a_list_is_refused(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "detection_predictions.json").write_text(text)
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(DataError, match=message):
         read_submission(tmp_path)
     with pytest.raises(DataError, match="no such folder"):
         read_submission(tmp_path / "nowhere")
 
 
-def test_the_command_writes_what_it_prints_and_tells_what_is_missing(tmp_path: Path) -> None:
-    made = made_in(tmp_path)
+def test_the_command_writes_what_it_prints_and_reports_missing_predictions(tmp_path: Path) -> None:
+    made = make_predictions(tmp_path)
     made.evaluated(tmp_path / "cache")
     (made.folder / "Segmentation" / "seg" / "MASKS" / "0.png").unlink()
     command = [str(Path(sys.executable).parent / "usaggr"), "evaluate", str(made.folder), "--data", str(made.root)]
-    done = subprocess.run([*command, f"data.cache_dir={tmp_path / 'cache'}"], capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (1, "")
-    assert "1 missing: no prediction" in done.stdout
+    completed = subprocess.run([*command, f"data.cache_dir={tmp_path / 'cache'}"], capture_output=True, text=True)
+    assert (completed.returncode, completed.stderr) == (1, "")
+    assert "1 missing: no prediction" in completed.stdout
     written = json.loads((made.folder / "evaluation.json").read_text())
     assert written["tasks"]["seg"]["dsc"] == 1.0
     assert written["counts"]["seg"] == {"samples": 3, "scored": 2, "missing": 1, "unusable": 0, "components": 2}

@@ -1,4 +1,4 @@
-"""Records of predictions hold coordinates in pixels and as fractions of the image's sides."""
+"""Records of predictions hold coordinates in pixels, and as fractions of the image's width and height."""
 
 import numpy as np
 

@@ -40,10 +40,10 @@ def test_a_mask_is_not_read_from_elsewhere(made: Made, target: str) -> None:
     assert path.exists()
     (finding,) = evaluated(made).findings
     assert finding.kind == "unusable"
-    assert "no file within the folder of predictions" in finding.message
+    assert "not a regular file within the folder of predictions" in finding.message
 
 
 def test_neither_are_records(made: Made) -> None:
     (made.folder / JSON_FILES["detection"]).symlink_to("/dev/zero")
-    with pytest.raises(DataError, match="no file within the folder of predictions"):
+    with pytest.raises(DataError, match="not a regular file within the folder of predictions"):
         evaluated(made)

@@ -1,1 +1,1 @@
-"""The FM_UIA challenge's interface: its layout of predictions, and its scores of them."""
+"""The FM_UIA challenge: its layout of predictions, and scores of predictions in that layout."""

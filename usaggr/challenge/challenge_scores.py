@@ -1,4 +1,4 @@
-"""The challenge's scores, with its quirks, and ours, with what makes them differ."""
+"""Scores of one task in both modes: the challenge's metrics with their quirks, and the project's strict metrics."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -31,27 +31,30 @@ def _challenge_metrics(task_type: TaskType) -> tuple[str, ...]:
 
 
 CHALLENGE_METRICS = {task_type: _challenge_metrics(task_type) for task_type in TASK_TYPES}
-"""What the challenge scores. The others are ours: HD95 and NSD, balanced accuracy, MRE as a part of the diagonal."""
+"""Metrics that the challenge reports. Strict mode adds HD95 and NSD, balanced accuracy, and MRE relative to the
+diagonal."""
 
 CONFIDENCE = 0.95
+"""Confidence level of all intervals."""
 
 
 @dataclass(frozen=True)
 class Scored:
-    """A task's scores over the samples that have an answer."""
+    """Scores of one task over the samples that have a usable prediction."""
 
     challenge: dict[str, float]
     strict: dict[str, float]
     intervals: dict[str, tuple[float, float]]
-    """Metric of `strict`: 95 % interval over components; left out where there are fewer than two, or all are alike."""
+    """95 % interval over components for each metric of `strict`. Metrics with fewer than two components, or with the
+    same value for every component, have none."""
     notes: list[str]
 
 
 def as_mode(text: str) -> Mode:
-    """A mode by name.
+    """Return the mode with this name.
 
     Raises:
-        ConfigError: no such mode.
+        ConfigError: There is no such mode.
     """
     for mode in MODES:
         if mode == text:
@@ -59,25 +62,27 @@ def as_mode(text: str) -> Mode:
     raise ConfigError(one_of("--mode", text, MODES))
 
 
-def score(task: Task, rows: Sequence[Mapping[str, Any]], components: NDArray[np.int64]) -> Scored:
-    """Scores of a task from its rows, of which there is at least one.
+def score(task: Task, records: Sequence[Mapping[str, Any]], components: NDArray[np.int64]) -> Scored:
+    """Return the scores of a task in both modes.
 
     Args:
-        task: decides the metrics.
-        rows: as `results.predictions.prediction_row` makes them, those of a classification with `predicted_class`.
-        components: (N,) component of each row.
+        task: Task that decides the metrics.
+        records: Per-sample records as `results.predictions.prediction_row` makes them, at least one. Those of a
+            classification also have `predicted_class`.
+        components: Component of each record, of shape (N,).
     """
-    places = np.unique(components, return_inverse=True)[1].astype(np.int64)
-    strict, notes = score_task(task, rows)
+    component_indices = np.unique(components, return_inverse=True)[1].astype(np.int64)
+    strict, notes = score_task(task, records)
     challenge = {name: strict[name] for name in CHALLENGE_METRICS[task.type] if name in strict}
-    if has_class_label(task.type) and len({row["label"] for row in rows}) < task.num_classes:
+    if has_class_label(task.type) and len({row["label"] for row in records}) < task.num_classes:
+        # The challenge reports an AUC of 0 as soon as one class has no label.
         challenge["auc"] = 0.0
-    intervals = score_intervals(task_pseudovalues(task, rows, places), CONFIDENCE)
+    intervals = score_intervals(task_pseudovalues(task, records, component_indices), CONFIDENCE)
     return Scored(challenge, strict, intervals, notes)
 
 
 def differences(scored: Scored) -> dict[str, tuple[float | None, float | None]]:
-    """Metrics that both modes know and score otherwise: challenge's and strict value, None where it is not defined."""
-    both = [name for names in CHALLENGE_METRICS.values() for name in names]
-    pairs = {name: (scored.challenge.get(name), scored.strict.get(name)) for name in both}
+    """Return the challenge and the strict value of each metric in which both modes differ; None if not defined."""
+    names = [name for names in CHALLENGE_METRICS.values() for name in names]
+    pairs = {name: (scored.challenge.get(name), scored.strict.get(name)) for name in names}
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}

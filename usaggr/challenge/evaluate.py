@@ -25,120 +25,127 @@ from usaggr.results.predictions import Truth
 from usaggr.tasks import Task, has_mask_label
 
 _PIECE = 16
-"""Samples that are scored, and then counted, at a time."""
+"""Samples scored between two updates of the progress line; also the unit of work of a reader thread."""
 
 
 @dataclass(frozen=True)
 class TaskEvaluation:
-    """What became of a task's samples."""
+    """Counts and scores of one task."""
 
     task: Task
     samples: int
-    """That were to be predicted."""
+    """Number of requested samples."""
     components: int
-    """Of those that were scored."""
+    """Number of components among the scored samples."""
     scored: Scored | None
-    """None where no sample has an answer."""
+    """None if no sample has a usable prediction."""
     missing: int
     unusable: int
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores of a folder of predictions."""
+    """Scores of a folder of predictions, with all errors in them."""
 
     folder: Path
     dataset: Dataset
     fold: str | None
     tasks: tuple[TaskEvaluation, ...]
-    """By id."""
+    """Sorted by task id."""
     findings: tuple[Finding, ...]
 
     @property
     def complete(self) -> bool:
-        """Whether each sample has an answer that could be scored."""
+        """Return whether every requested sample was scored."""
         return not any(finding.kind in NOT_SCORED for finding in self.findings)
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """A sample with what the index writes of it."""
+class _RequestedSample:
+    """A sample to be scored, with what its row of the index says."""
 
     task: Task
     sample: Sample
     component: int
     image_path: str
-    place: PurePosixPath | None
+    mask_path: PurePosixPath | None
+    """Path of the predicted mask within the submission; None for other tasks than segmentation."""
 
 
 def evaluate(
     folder: Path, dataset: Dataset, selection: Selection, data: DataConfig, nsd_tolerance: float, progress: Progress
 ) -> Evaluation:
-    """Score predictions; what is wrong with them is in `findings`, and what has no answer is left out of the scores.
+    """Score predictions against the labels, and list every error in the predictions.
+
+    Errors are in `findings`. Samples without a usable prediction do not count in the scores, as in the challenge.
 
     Args:
-        folder: in the layout of a submission.
-        dataset: the labels.
-        selection: the samples that are asked for.
-        data: how masks are read, and by how many threads.
-        nsd_tolerance: a fraction of the image's diagonal.
-        progress: told of samples.
+        folder: Predictions in the challenge's layout.
+        dataset: Data set with the labels.
+        selection: Samples to score.
+        data: Configuration that says how masks are read, and by how many threads.
+        nsd_tolerance: Tolerance of NSD, as a fraction of the image's diagonal.
+        progress: Receives the number of scored samples.
 
     Raises:
-        DataError: the folder or one of its JSON files cannot be read, or a label changed since it was validated.
+        DataError: The folder or one of its JSON files cannot be read, or a label changed since it was validated.
     """
     submission = read_submission(folder, data.max_pixels)
-    rows = {(row.csv_file, row.line): row for row in read_index(dataset.root)[0]}
-    asked = [
-        _asked(dataset.tasks[sample.task_id], sample, component, rows)
+    index_rows = {(row.csv_file, row.line): row for row in read_index(dataset.root)[0]}
+    requested = [
+        _find_in_index(dataset.tasks[sample.task_id], sample, component, index_rows)
         for sample, component in zip(selection.samples, selection.components, strict=True)
     ]
-    findings = list(submission.findings) + _extra(submission, dataset, rows)
-    scored: dict[str, list[tuple[_Asked, dict[str, Any]]]] = defaultdict(list)
+    findings = list(submission.findings) + _find_extra_predictions(submission, dataset, index_rows)
+    scored: dict[str, list[tuple[_RequestedSample, dict[str, Any]]]] = defaultdict(list)
 
-    def work(piece: Sequence[_Asked]) -> list[tuple[_Asked, dict[str, Any] | None, list[Finding]]]:
-        return [(item, *_row(item, submission, data, nsd_tolerance)) for item in piece]
+    def score_piece(
+        piece: Sequence[_RequestedSample],
+    ) -> list[tuple[_RequestedSample, dict[str, Any] | None, list[Finding]]]:
+        return [(item, *_score_prediction(item, submission, data, nsd_tolerance)) for item in piece]
 
-    progress.start("scoring predictions", len(asked))
+    progress.start("scoring predictions", len(requested))
     try:
-        for found in results_of(work, pieces(asked, _PIECE), reader_count(data.workers)):
-            for item, row, wrong in found:
-                findings += wrong
-                if row is not None:
-                    scored[item.task.id].append((item, row))
-            progress.advance(len(found))
+        for results in results_of(score_piece, pieces(requested, _PIECE), reader_count(data.workers)):
+            for item, record, errors in results:
+                findings += errors
+                if record is not None:
+                    scored[item.task.id].append((item, record))
+            progress.advance(len(results))
     finally:
         progress.finish()
     findings.sort(key=lambda finding: (finding.task_id, finding.image_path, finding.kind, finding.message))
-    by_task: dict[str, list[_Asked]] = defaultdict(list)
-    for item in asked:
+    by_task: dict[str, list[_RequestedSample]] = defaultdict(list)
+    for item in requested:
         by_task[item.task.id].append(item)
-    tasks = tuple(_of_task(items, scored[task_id], findings) for task_id, items in sorted(by_task.items()))
+    tasks = tuple(_summarize_task(items, scored[task_id], findings) for task_id, items in sorted(by_task.items()))
     return Evaluation(folder, dataset, selection.fold, tasks, tuple(findings))
 
 
-def _asked(task: Task, sample: Sample, component: int, rows: Mapping[tuple[str, int], IndexRow]) -> _Asked:
-    row = rows[sample.csv_file, sample.row]
-    place = mask_place(row) if has_mask_label(task.type) else None
-    return _Asked(task, sample, component, row.text("image_path"), place)
+def _find_in_index(
+    task: Task, sample: Sample, component: int, index_rows: Mapping[tuple[str, int], IndexRow]
+) -> _RequestedSample:
+    row = index_rows[sample.csv_file, sample.row]
+    mask_path = mask_place(row) if has_mask_label(task.type) else None
+    return _RequestedSample(task, sample, component, row.text("image_path"), mask_path)
 
 
-def _row(
-    item: _Asked, submission: Submission, data: DataConfig, nsd_tolerance: float
+def _score_prediction(
+    item: _RequestedSample, submission: Submission, data: DataConfig, nsd_tolerance: float
 ) -> tuple[dict[str, Any] | None, list[Finding]]:
-    """A sample's scores, and what is wrong with its prediction."""
-    judged: Judged = judge(item.task, item.sample, item.image_path, submission, item.place)
+    """Return the scores of one prediction (None if it is not usable) and the errors in it."""
+    judged: Judged = judge(item.task, item.sample, item.image_path, submission, item.mask_path)
     if judged.answer is None:
         return None, judged.findings
     answer: Answer = judged.answer
-    found: dict[str, Any] = dict(score_sample(item.task, answer.prediction, _truth(item.sample, data), nsd_tolerance))
+    record: dict[str, Any] = dict(score_sample(item.task, answer.prediction, _truth(item.sample, data), nsd_tolerance))
     if answer.prediction.probs is not None:
-        found |= {
+        record |= {
             "label": item.sample.label,
             "probs": answer.prediction.probs,
             "predicted_class": answer.predicted_class,
         }
-    return found, judged.findings
+    return record, judged.findings
 
 
 def _truth(sample: Sample, data: DataConfig) -> Truth:
@@ -154,34 +161,42 @@ def _truth(sample: Sample, data: DataConfig) -> Truth:
     )
 
 
-def _of_task(
-    asked: Sequence[_Asked], found: list[tuple[_Asked, dict[str, Any]]], findings: Sequence[Finding]
+def _summarize_task(
+    requested: Sequence[_RequestedSample],
+    scored: list[tuple[_RequestedSample, dict[str, Any]]],
+    findings: Sequence[Finding],
 ) -> TaskEvaluation:
-    task = asked[0].task
-    found.sort(key=lambda pair: pair[0].sample.sample_id)  # results come as they are ready: sums must not depend on it
-    components = np.array([item.component for item, _ in found], dtype=np.int64)
+    task = requested[0].task
+    # Threads return results in any order. A fixed order keeps floating-point sums the same from call to call.
+    scored.sort(key=lambda pair: pair[0].sample.sample_id)
+    components = np.array([item.component for item, _ in scored], dtype=np.int64)
     kinds = [finding.kind for finding in findings if finding.task_id == task.id]
     return TaskEvaluation(
         task=task,
-        samples=len(asked),
+        samples=len(requested),
         components=len(set(components.tolist())),
-        scored=score(task, [row for _, row in found], components) if found else None,
+        scored=score(task, [record for _, record in scored], components) if scored else None,
         missing=kinds.count("missing"),
         unusable=kinds.count("unusable"),
     )
 
 
-def _extra(submission: Submission, dataset: Dataset, rows: Mapping[tuple[str, int], IndexRow]) -> list[Finding]:
-    """Predictions of what is not in the index; those of samples that are not asked for are left alone."""
-    known = {(row.text("task_id"), row.text("image_path")) for row in rows.values()}
+def _find_extra_predictions(
+    submission: Submission, dataset: Dataset, index_rows: Mapping[tuple[str, int], IndexRow]
+) -> list[Finding]:
+    """Return the predictions of tasks and images that are not in the index.
+
+    Predictions of samples that are in the index but were not requested are no error.
+    """
+    images = {(row.text("task_id"), row.text("image_path")) for row in index_rows.values()}
     with_masks = {task.id for task in dataset.tasks.values() if has_mask_label(task.type)}
     findings = []
-    for key in submission.records.keys() - known:
-        what = "no such image of the task in the index" if key[0] in dataset.tasks else "no such task in the index"
-        findings.append(Finding("extra", *key, submission.records[key][0], what))
-    places = {mask_place(row) for row in rows.values() if row.text("task_id") in with_masks}
+    for key in submission.records.keys() - images:
+        reason = "no such image of the task in the index" if key[0] in dataset.tasks else "no such task in the index"
+        findings.append(Finding("extra", *key, submission.records[key][0], reason))
+    mask_paths = {mask_place(row) for row in index_rows.values() if row.text("task_id") in with_masks}
     for path in sorted(submission.folder.rglob("*")):
-        place = PurePosixPath(path.relative_to(submission.folder))
-        if path.suffix.lower() in SUFFIXES and path.is_file() and place not in places:
-            findings.append(Finding("extra", "", "", str(place), "no mask of the index lies there"))
+        relative = PurePosixPath(path.relative_to(submission.folder))
+        if path.suffix.lower() in SUFFIXES and path.is_file() and relative not in mask_paths:
+            findings.append(Finding("extra", "", "", str(relative), "the index has no mask with this path"))
     return findings

@@ -1,4 +1,4 @@
-"""An evaluation as people and programs read it: on the terminal, as evaluation.json and as evaluation.md."""
+"""Output of an evaluation: tables on the terminal, `evaluation.json` for programs and `evaluation.md` for people."""
 
 import json
 from collections import defaultdict
@@ -18,19 +18,22 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 EVALUATION_VERSION = 1
+"""Version of the layout of `evaluation.json`."""
 SHOWN = 5
-"""Findings of a kind that are listed for people; evaluation.json has all."""
+"""Errors of each kind that are listed for people; `evaluation.json` has all of them."""
 
-_WHY_AUC = "a class is not in the truth: the challenge's AUC is then 0, the strict one is over the classes that are"
+_WHY_AUC = (
+    "a class is absent from the labels; the challenge then sets AUC to 0, strict mode averages over the other classes"
+)
 
 
 def scores_of(task: TaskEvaluation, mode: Mode) -> dict[str, float]:
-    """A task's scores, empty where nothing could be scored."""
+    """Return the scores of a task; empty if no sample was scored."""
     return {} if task.scored is None else dict(getattr(task.scored, mode))
 
 
 def intervals_of(task: TaskEvaluation, mode: Mode) -> dict[str, tuple[float, float]]:
-    """Intervals of the scores that have one: of the challenge's, those that equal the strict ones."""
+    """Return the intervals of the scores that have one; in challenge mode those of scores equal to the strict ones."""
     if task.scored is None:
         return {}
     same = scores_of(task, mode).items() & task.scored.strict.items()
@@ -38,7 +41,7 @@ def intervals_of(task: TaskEvaluation, mode: Mode) -> dict[str, tuple[float, flo
 
 
 def type_means(evaluation: Evaluation, mode: Mode) -> dict[TaskType, dict[str, float]]:
-    """Unweighted mean over the tasks of a type that have the score."""
+    """Return the unweighted mean of each score over the tasks of each type that have the score."""
     values: dict[TaskType, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for task in evaluation.tasks:
         for name, value in scores_of(task, mode).items():
@@ -47,7 +50,7 @@ def type_means(evaluation: Evaluation, mode: Mode) -> dict[TaskType, dict[str, f
 
 
 def as_json(evaluation: Evaluation, mode: Mode) -> dict[str, Any]:
-    """What evaluation.json holds."""
+    """Return the content of `evaluation.json`."""
     return {
         "schema_version": EVALUATION_VERSION,
         "mode": mode,
@@ -90,7 +93,7 @@ def write_evaluation(evaluation: Evaluation, mode: Mode) -> tuple[Path, Path]:
     """Write evaluation.json and evaluation.md into the folder of the predictions.
 
     Raises:
-        OSError: the folder cannot be written to.
+        OSError: The folder cannot be written to.
     """
     content = json.dumps(as_json(evaluation, mode), indent=1, allow_nan=False)
     paths = evaluation.folder / "evaluation.json", evaluation.folder / "evaluation.md"
@@ -100,56 +103,57 @@ def write_evaluation(evaluation: Evaluation, mode: Mode) -> tuple[Path, Path]:
 
 
 def as_markdown(evaluation: Evaluation, mode: Mode) -> str:
-    """What evaluation.md holds."""
-    fold = f"the fold {evaluation.fold}" if evaluation.fold else "all samples"
+    """Return the content of `evaluation.md`."""
+    samples = f"the {evaluation.fold} subset" if evaluation.fold else "all samples"
     lines = [
         "# Evaluation",
         "",
-        f"Scores of {fold} ({mode} mode), with {CONFIDENCE:.0%} intervals over components (patients or videos) of one "
-        "model: they do not cover another training. Distances are in pixels of the original image.",
+        f"Scores of {samples} ({mode} mode), with {CONFIDENCE:.0%} intervals over components (patients or videos). The "
+        "intervals hold for this one model and do not cover another training. Distances are in pixels of the original "
+        "image.",
     ]
-    for kind, rows in _tables(evaluation, mode):
+    for kind, lines_of_cells in _tables(evaluation, mode):
+        header, *body = lines_of_cells
         lines += ["", f"## {kind.capitalize()}", ""]
-        lines += [f"| {' | '.join(cells)} |" for cells in (rows[0], ["---"] * len(rows[0]), *rows[1:])]
+        lines += [f"| {' | '.join(cells)} |" for cells in (header, ["---"] * len(header), *body)]
     notes = _notes(evaluation)
     if notes:
         lines += ["", "## Notes", "", *(f"- {note}" for note in notes)]
-    found = counts(evaluation.findings)
-    lines += ["", "## Predictions", "", *(_found_lines(evaluation.findings) if found else ["Nothing is wrong."])]
+    lines += ["", "## Errors in predictions", "", *(_error_lines(evaluation.findings) or ["None."])]
     return "\n".join(lines) + "\n"
 
 
 def print_evaluation(evaluation: Evaluation, mode: Mode, console: "Console") -> None:
-    """Print the tables, and what is wrong with the predictions."""
+    """Print the tables, the notes and the errors in the predictions."""
     from rich.table import Table
 
-    for kind, rows in _tables(evaluation, mode):
-        table = Table(*rows[0], title=kind, title_justify="left")
+    for kind, (header, *body) in _tables(evaluation, mode):
+        table = Table(*header, title=kind, title_justify="left")
         for column in table.columns[1:]:
             column.justify = "right"
-        for cells in rows[1:]:
-            table.add_row(*cells, end_section=cells is rows[-2])
+        for i, cells in enumerate(body):
+            table.add_row(*cells, end_section=i == len(body) - 2)  # a line above the last row, which is the mean
         console.print(table)
-    for line in (*_notes(evaluation), *_found_lines(evaluation.findings)):
+    for line in (*_notes(evaluation), *_error_lines(evaluation.findings)):
         console.print(line.removeprefix("- "), highlight=False, markup=False)
 
 
 def _tables(evaluation: Evaluation, mode: Mode) -> Iterator[tuple[TaskType, list[list[str]]]]:
-    """For each type: header, a row a task, and the mean."""
+    """Yield a table for each task type: the header, one row per task, and the mean over tasks."""
     means = type_means(evaluation, mode)
     for kind in TASK_TYPES:
         tasks = [task for task in evaluation.tasks if task.task.type == kind]
         if not tasks:
             continue
-        known = [metric.name for metric in METRICS[kind]] if mode == "strict" else CHALLENGE_METRICS[kind]
-        rows = [["task", "scored", *known]]
+        metrics = [metric.name for metric in METRICS[kind]] if mode == "strict" else CHALLENGE_METRICS[kind]
+        lines = [["task", "scored", *metrics]]
         for task in tasks:
-            own, bounds = scores_of(task, mode), intervals_of(task, mode)
+            values, bounds = scores_of(task, mode), intervals_of(task, mode)
             scored = f"{task.samples - task.missing - task.unusable} of {task.samples}"
-            cells = [_cell(own.get(name), bounds.get(name), name) for name in known]
-            rows.append([task.task.id, scored, *cells])
-        rows.append(["mean", "", *(score(means.get(kind, {}).get(name), name) for name in known)])
-        yield kind, rows
+            cells = [_cell(values.get(name), bounds.get(name), name) for name in metrics]
+            lines.append([task.task.id, scored, *cells])
+        lines.append(["mean", "", *(score(means.get(kind, {}).get(name), name) for name in metrics)])
+        yield kind, lines
 
 
 def _cell(value: float | None, bounds: tuple[float, float] | None, metric: str) -> str:
@@ -174,15 +178,15 @@ def _notes(evaluation: Evaluation) -> list[str]:
     for task in evaluation.tasks:
         notes += [f"{task.task.id}: {note}" for note in (task.scored.notes if task.scored is not None else ())]
         if task.scored is None:
-            notes.append(f"{task.task.id}: no score, as none of its {task.samples} samples has a usable prediction")
-        elif task.missing + task.unusable:
             notes.append(
-                f"{task.task.id}: its scores are over the samples with a usable prediction alone, as the challenge's"
+                f"{task.task.id}: no score, because none of its {task.samples} samples has a usable prediction"
             )
+        elif task.missing + task.unusable:
+            notes.append(f"{task.task.id}: only samples with a usable prediction are scored, as in the challenge")
     return notes
 
 
-def _found_lines(findings: Sequence[Finding]) -> list[str]:
+def _error_lines(findings: Sequence[Finding]) -> list[str]:
     lines = []
     by_kind: Mapping[str, list[Finding]] = {kind: [] for kind in NAMES}
     for finding in findings:

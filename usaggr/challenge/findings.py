@@ -1,4 +1,4 @@
-"""What is wrong with predictions: one entry each, named and counted, never mended without a word."""
+"""Kinds of errors in predictions, and one entry for each error. Nothing is corrected without being listed."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -7,40 +7,41 @@ from dataclasses import dataclass
 NAMES = {
     "missing": "no prediction",
     "unusable": "a prediction that cannot be scored",
-    "extra": "a prediction of something that the data do not have",
-    "twice": "predicted more than once; the last one counts",
-    "size": "a mask of another size than its image; resized by nearest neighbour",
-    "values": "a mask with values that are no class of the task",
+    "extra": "a prediction of a task or image that is not in the index",
+    "twice": "more than one prediction of an image and task; the last one counts",
+    "size": "a mask of another size than its image; it is resized by nearest neighbor",
+    "values": "a mask with values that are not classes of the task; these pixels count as background",
     "probabilities": "probabilities that are not in [0, 1] or do not sum to 1",
     "class": "a predicted class that is not the most probable one",
-    "swapped": "a box whose smaller edge lies beyond its larger one; it meets nothing",
+    "swapped": "a box with exchanged edges; its IoU is 0",
     "outside": "a box or point outside of the image",
-    "disagree": "coordinates in pixels and as fractions that are not the same place; pixels count",
+    "disagree": "coordinates in pixels and as fractions that differ; those in pixels count",
 }
-"""Kind: what it means. What is missing or unusable has no score; all others are scored as they are."""
+"""Meaning of each kind. Missing and unusable predictions have no score; all others are scored as submitted."""
 
 NOT_SCORED = ("missing", "unusable")
+"""Kinds of errors that leave a sample without a score."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is wrong with one prediction."""
+    """One error in one prediction."""
 
     kind: str
-    """One of NAMES."""
+    """Key of `NAMES`."""
     task_id: str
     image_path: str
-    """As the index, or the prediction, names it."""
+    """As written in the index or, for an extra prediction, in the submission."""
     file: str
-    """Of predictions, in their folder."""
+    """File of the prediction, relative to the folder of predictions."""
     message: str
-    """What was found."""
+    """The error as found."""
 
     def __str__(self) -> str:
         return f"{self.file}: {self.task_id}, {self.image_path}: {self.message}"
 
 
 def counts(findings: Iterable[Finding]) -> dict[str, int]:
-    """How many there are of each kind, in the order of NAMES; kinds that there are none of are left out."""
-    found = Counter(finding.kind for finding in findings)
-    return {kind: found[kind] for kind in NAMES if found[kind]}
+    """Return the number of errors of each kind that occurs, in the order of `NAMES`."""
+    numbers = Counter(finding.kind for finding in findings)
+    return {kind: numbers[kind] for kind in NAMES if numbers[kind]}

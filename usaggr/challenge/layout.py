@@ -1,8 +1,8 @@
 """The layout of a submission: three JSON files and a folder of masks.
 
-Classes, boxes and landmarks are lists of records, one an image and task, that name the image as the index does
-(`image_path`). A mask is an image file of class indices, at the place that the index gives the true one (`mask_path`),
-counted from the submission's folder.
+Classes, boxes and landmarks are lists of records, one per image and task, which name the image as the index does
+(`image_path`). A mask is an image file of class indices. Its path within the submission is the index's path of the true
+mask (`mask_path`) without the leading `../`.
 """
 
 from pathlib import PurePosixPath
@@ -16,39 +16,39 @@ from usaggr.tasks import TASK_TYPES, TaskType, has_mask_label
 JSON_FILES: dict[TaskType, str] = {
     task_type: f"{task_type}_predictions.json" for task_type in TASK_TYPES if not has_mask_label(task_type)
 }
-"""Where predictions of a type are; those of segmentation are files of their own."""
+"""File with the predictions of each task type; segmentations have one image file per mask instead."""
 
 
 def mask_place(row: IndexRow) -> PurePosixPath:
-    """Where the mask that is predicted for a row lies in a submission: its mask_path less the leading `../`.
+    """Return the path of a row's predicted mask in a submission: its mask_path without the leading `../`.
 
-    A row without mask_path (an index without labels) gets the place of its image, as `.png`.
+    A row without mask_path (an index without labels) gets the path of its image, with the ending `.png`.
 
     Raises:
-        DataError: the path would lead out of the submission's folder.
+        DataError: The path would lead out of the submission's folder.
     """
     column = "mask_path" if row.text("mask_path") else "image_path"
     text = row.text(column)
     place = PurePosixPath(text.removeprefix("../"))
     if place.is_absolute() or ".." in place.parts or "\\" in text or not place.parts:
         raise DataError(
-            f"{row.csv_file}, line {row.line}, {column}: '{text}' leads out of the folder of predictions; paths begin "
-            "with one ../"
+            f"{row.csv_file}, line {row.line}, {column}: '{text}' leads out of the folder of predictions; paths must "
+            "begin with exactly one ../"
         )
     return place if column == "mask_path" else place.with_suffix(".png")
 
 
 def record_of(image_path: str, prediction: Prediction, height: int, width: int) -> dict[str, Any]:
-    """The record of a prediction that is no mask, at full precision.
+    """Return the JSON record of a predicted class, box or list of points, at full precision.
 
     Args:
-        image_path: as the index has it.
-        prediction: of a class, a box or points, in pixels of the image.
-        height: of the image, pixels.
-        width: of the image, pixels.
+        image_path: Path of the image, as written in the index.
+        prediction: Prediction with class probabilities, a box or points, in pixels of the original image.
+        height: Height of the image in pixels.
+        width: Width of the image in pixels.
 
     Raises:
-        ValueError: the prediction is a mask, or none.
+        ValueError: The prediction is a mask, or empty.
     """
     record: dict[str, Any] = {"image_path": image_path, "task_id": prediction.task_id}
     if prediction.probs is not None:
@@ -60,7 +60,7 @@ def record_of(image_path: str, prediction: Prediction, height: int, width: int) 
     elif prediction.points is not None:
         name, values = "predicted_points", prediction.points.ravel()
     else:
-        raise ValueError(f"{image_path}: a prediction of {prediction.task_id} that is no class, box or points")
+        raise ValueError(f"{image_path}: the prediction of {prediction.task_id} has no class, box or points")
     sides = (width, height) * (values.size // 2)
     record[f"{name}_normalized"] = [float(value / side) for value, side in zip(values, sides, strict=True)]
     record[f"{name}_pixels"] = [float(value) for value in values]

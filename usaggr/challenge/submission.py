@@ -1,4 +1,4 @@
-"""Read a folder of predictions, and what is wrong with each prediction as the answer to a sample."""
+"""Read a folder of predictions, and find the errors of each prediction as the answer to one sample."""
 
 import json
 import math
@@ -21,26 +21,26 @@ from usaggr.results.predictions import Prediction
 from usaggr.tasks import Task, has_mask_label
 
 _SUM_TOLERANCE = 1e-3
-"""By which probabilities may miss a sum of 1: files are often written with few digits."""
-_PLACE_TOLERANCE = 1.0
-"""Pixels by which a place in pixels and the same as fractions may differ: some write whole pixels."""
+"""Largest accepted difference between the sum of probabilities and 1; files are often written with few digits."""
+_DISTANCE_TOLERANCE = 1.0
+"""Largest accepted distance, in pixels, between coordinates in pixels and as fractions; some files round to pixels."""
 
 Record = Mapping[str, Any]
 Key = tuple[str, str]
-"""task_id, image_path."""
+"""The task_id and image_path of a record."""
 
 
 @dataclass(frozen=True)
 class Submission:
-    """What a folder of predictions holds."""
+    """Content of a folder of predictions."""
 
     folder: Path
     records: dict[Key, tuple[str, Record]]
-    """Of the JSON files, whose name stands first; of several records for one key the last."""
+    """File name and record of each prediction in the JSON files; of several records with one key, the last."""
     findings: list[Finding] = field(default_factory=list)
-    """Records that are none, and keys that are there more than once."""
+    """Errors of the files: records without a key, and repeated keys."""
     max_pixels: int | None = None
-    """Of a mask; None: no limit."""
+    """Largest number of pixels of a mask that is read; None: no limit."""
 
 
 @dataclass(frozen=True)
@@ -48,81 +48,86 @@ class Answer:
     """A prediction that can be scored."""
 
     prediction: Prediction
-    """Its box, points or probabilities are as submitted; its mask has the image's size."""
+    """The box, points or probabilities as submitted; a mask has the image's size."""
     predicted_class: int | None = None
-    """As submitted, else the most probable one."""
+    """As submitted; the most probable class if none was submitted."""
 
 
 @dataclass(slots=True)
 class Judged:
-    """An answer, if there is one that can be scored, and what is wrong with it."""
+    """Judgement of one prediction: the usable answer, if there is one, and the errors."""
 
     answer: Answer | None = None
     findings: list[Finding] = field(default_factory=list)
 
 
 def read_submission(folder: Path, max_pixels: int | None = None) -> Submission:
-    """The records of a folder's JSON files; its masks, of `max_pixels` at the most, are read when they are asked for.
+    """Read the records of a folder's JSON files; masks are read later, when they are scored.
+
+    Args:
+        folder: Folder in the challenge's layout.
+        max_pixels: Largest number of pixels of a mask; None: no limit.
 
     Raises:
-        DataError: no such folder, or a file that is no JSON list, or leads out of the folder.
+        DataError: The folder does not exist, or a file is not a JSON list or leads out of the folder.
     """
     if not folder.is_dir():
         raise DataError(f"PRED_DIR: {folder}: no such folder")
-    found = Submission(folder, {}, max_pixels=max_pixels)
+    submission = Submission(folder, {}, max_pixels=max_pixels)
     for task_type, name in JSON_FILES.items():
         if (folder / name).exists():
-            _read_records(folder / name, task_type, found)
-    return found
+            _read_records(folder / name, task_type, submission)
+    return submission
 
 
 def _inside(folder: Path, path: Path) -> Path:
-    """Where a file of the folder really is.
+    """Return the resolved path of a file, after checking that it is a regular file within the folder.
 
     Raises:
-        DataError: elsewhere, by a link; or it is no ordinary file.
+        DataError: A symbolic link leads out of the folder, or the path is not a regular file.
     """
     real = path.resolve()
     if not real.is_relative_to(folder.resolve()) or not real.is_file():
-        raise DataError(f"{path.name}: is no file within the folder of predictions")
+        raise DataError(f"{path.name}: is not a regular file within the folder of predictions")
     return real
 
 
-def _read_records(path: Path, task_type: str, found: Submission) -> None:
+def _read_records(path: Path, task_type: str, submission: Submission) -> None:
     try:
         content = json.loads(read_bytes(_inside(path.parent, path)).decode("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: cannot be read as JSON ({' '.join(str(error).split())})") from error
     if not isinstance(content, list):
-        raise DataError(f"{path}: a {type(content).__name__}; {task_type} predictions are a list of records")
+        raise DataError(f"{path}: is a {type(content).__name__}; {task_type} predictions must be a list of records")
     for number, record in enumerate(content, start=1):
         names = [record.get(name) for name in ("task_id", "image_path")] if isinstance(record, dict) else []
         if len(names) != 2 or not all(isinstance(name, str) and name for name in names):
             message = f"record {number} does not name its task_id and image_path"
-            found.findings.append(Finding("unusable", "", "", path.name, message))
+            submission.findings.append(Finding("unusable", "", "", path.name, message))
             continue
         key = (str(names[0]), str(names[1]))
-        if key in found.records:
-            found.findings.append(Finding("twice", *key, path.name, f"record {number} is not the first of it"))
-        found.records[key] = (path.name, record)
+        if key in submission.records:
+            message = f"record {number} repeats this image and task"
+            submission.findings.append(Finding("twice", *key, path.name, message))
+        submission.records[key] = (path.name, record)
 
 
 def judge(task: Task, sample: Sample, image_path: str, submission: Submission, place: PurePosixPath | None) -> Judged:
-    """The answer to a sample, if there is one.
+    """Judge the prediction of one sample.
 
     Args:
-        task: the sample's.
-        sample: gives the image's size.
-        image_path: of the index.
-        submission: read before.
-        place: of the mask in the submission, for a segmentation.
+        task: Task of the sample.
+        sample: Sample, with the image's size.
+        image_path: Path of the image, as written in the index.
+        submission: Predictions, as `read_submission` returns them.
+        place: Path of the predicted mask within the submission; None for other tasks than segmentation.
     """
     if has_mask_label(task.type):
         assert place is not None
         return _Mask(task, sample, image_path, submission.folder, submission.max_pixels, place).judged()
     name, record = submission.records.get((task.id, image_path), (JSON_FILES[task.type], None))
     if record is None:
-        return Judged(findings=[Finding("missing", task.id, image_path, name, "no record of it")])
+        return Judged(findings=[Finding("missing", task.id, image_path, name, "no record of this image and task")])
     judged = _Record(task, sample, image_path, name, record)
     match task.type:
         case "classification":
@@ -139,6 +144,8 @@ def judge(task: Task, sample: Sample, image_path: str, submission: Submission, p
 
 @dataclass
 class _Mask:
+    """The predicted mask of one sample."""
+
     task: Task
     sample: Sample
     image_path: str
@@ -158,7 +165,7 @@ class _Mask:
         findings = []
         height, width = self.sample.height, self.sample.width
         if mask.shape != (height, width):
-            message = f"{mask.shape[1]} x {mask.shape[0]} pixels, its image {width} x {height}"
+            message = f"the mask has {mask.shape[1]} x {mask.shape[0]} pixels, its image {width} x {height}"
             findings.append(self._finding("size", message))
             mask = cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST)
         wrong = [int(value) for value in np.unique(mask) if value >= self.task.num_classes]
@@ -166,7 +173,7 @@ class _Mask:
             listed = ", ".join(map(str, wrong[:10])) + (", ..." if len(wrong) > 10 else "")
             message = f"has the values {listed}; allowed are 0 to {self.task.num_classes - 1}"
             findings.append(self._finding("values", message))
-        # What is no class is background to every class's score.
+        # A value that is no class counts as background, so the score of every class treats it as a wrong pixel.
         labels = np.where(mask < self.task.num_classes, mask, 0).astype(np.uint8)
         prediction = Prediction(self.task.id, self.sample.sample_id, self.sample.subject_id, mask=labels)
         return Judged(Answer(prediction), findings)
@@ -177,6 +184,8 @@ class _Mask:
 
 @dataclass
 class _Record:
+    """The JSON record of one sample's predicted class, box or points."""
+
     task: Task
     sample: Sample
     image_path: str
@@ -184,42 +193,45 @@ class _Record:
     record: Record
 
     def classes(self) -> Judged:
-        """Of a classification."""
+        """Judge class probabilities and the predicted class."""
         count = self.task.num_classes
         probs = _numbers(self.record.get("predicted_probs"), count)
         if probs is None:
-            return self._unusable(f"predicted_probs are not {count} numbers")
+            return self._unusable(f"predicted_probs must be {count} finite numbers")
         findings = []
         if probs.min() < 0 or probs.max() > 1 or abs(probs.sum() - 1) > _SUM_TOLERANCE:
             findings.append(
                 self._finding(
-                    "probabilities", f"predicted_probs from {probs.min():g} to {probs.max():g}, sum {probs.sum():g}"
+                    "probabilities",
+                    f"predicted_probs range from {probs.min():g} to {probs.max():g} and sum to {probs.sum():g}",
                 )
             )
-        most = int(probs.argmax())
-        given = self.record.get("predicted_class", most)
-        if isinstance(given, bool) or not isinstance(given, int | float) or given not in range(count):
-            return self._unusable(f"predicted_class {given!r} is not one of 0 to {count - 1}")
-        if probs[int(given)] < probs[most]:
-            findings.append(self._finding("class", f"predicted_class {int(given)}, but class {most} is more probable"))
+        most_probable = int(probs.argmax())
+        predicted = self.record.get("predicted_class", most_probable)
+        # In Python True is an int, so it would pass as class 1.
+        if isinstance(predicted, bool) or not isinstance(predicted, int | float) or predicted not in range(count):
+            return self._unusable(f"predicted_class {predicted!r} must be a class from 0 to {count - 1}")
+        if probs[int(predicted)] < probs[most_probable]:
+            message = f"predicted_class is {int(predicted)}, but class {most_probable} is more probable"
+            findings.append(self._finding("class", message))
         prediction = Prediction(self.task.id, self.sample.sample_id, self.sample.subject_id, probs=probs)
-        return Judged(Answer(prediction, int(given)), findings)
+        return Judged(Answer(prediction, int(predicted)), findings)
 
     def coordinates(self, box: bool) -> Judged:
-        """Judge a box, or else landmarks."""
+        """Judge a box, or landmarks if `box` is false."""
         name, count = ("bbox", 4) if box else ("predicted_points", 2 * self.task.num_classes)
         sides = np.tile([self.sample.width, self.sample.height], count // 2).astype(float)
         fractions = _numbers(self.record.get(f"{name}_normalized"), count)
         pixels = _numbers(self.record.get(f"{name}_pixels"), count)
         if pixels is None and (fractions is None or self.record.get(f"{name}_pixels") is not None):
-            return self._unusable(f"{name}_pixels are not {count} numbers")
+            return self._unusable(f"{name}_pixels must be {count} finite numbers")
         if pixels is None:
             assert fractions is not None
             pixels = fractions * sides
         findings = []
-        if fractions is not None and np.abs(fractions * sides - pixels).max() > _PLACE_TOLERANCE:
-            apart = np.abs(fractions * sides - pixels).max()
-            findings.append(self._finding("disagree", f"{name}_normalized lies up to {apart:.1f} pixels away"))
+        if fractions is not None and (distance := np.abs(fractions * sides - pixels).max()) > _DISTANCE_TOLERANCE:
+            message = f"{name}_normalized differs from {name}_pixels by up to {distance:.1f} pixels"
+            findings.append(self._finding("disagree", message))
         if box and (pixels[0] > pixels[2] or pixels[1] > pixels[3]):
             findings.append(self._finding("swapped", f"bbox_pixels {_listed(pixels)}"))
         if (pixels < -TOLERANCE).any() or (pixels > sides + TOLERANCE).any():
@@ -236,16 +248,16 @@ class _Record:
         return Judged(findings=[self._finding("unusable", message)])
 
 
-def _numbers(found: Any, count: int) -> NDArray[np.float64] | None:
-    """So many finite numbers of a JSON list, which may be nested once; None of anything else."""
-    if not isinstance(found, list):
+def _numbers(content: Any, count: int) -> NDArray[np.float64] | None:
+    """Return `count` finite numbers of a JSON list, which may be nested once; None for any other content."""
+    if not isinstance(content, list):
         return None
-    flat = [value for part in found for value in (part if isinstance(part, list) else [part])]
+    flat = [value for item in content for value in (item if isinstance(item, list) else [item])]
     if len(flat) != count or any(isinstance(value, bool) or not isinstance(value, int | float) for value in flat):
         return None
     try:
         values = [float(value) for value in flat]
-    except OverflowError:
+    except OverflowError:  # an integer in JSON has no limit; a float ends near 1.8e308
         return None
     return np.array(values) if all(map(math.isfinite, values)) else None
 
