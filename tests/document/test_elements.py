@@ -1,4 +1,4 @@
-"""The document: text from data stays text, and blocks are found wherever they stand."""
+"""Text from data stays plain text in a document, and blocks are returned at any depth."""
 
 import html
 import re
@@ -23,7 +23,7 @@ def test_text_from_data_is_literal(raw: str, shown: str) -> None:
 
 
 @given(st.text(alphabet=st.sampled_from("ab_*`~|<>&[]()!\\#\"' :;/é\n1."), max_size=40))
-def test_any_text_comes_out_of_literal_and_inline_markdown_as_it_went_in(text: str) -> None:
+def test_literal_text_is_unchanged_by_inline_markdown(text: str) -> None:
     line = " ".join(text.split())
     assert html.unescape(inline_html(literal(text))) == line
     assert inline_plain(literal(text)) == line
@@ -42,15 +42,15 @@ def test_any_text_comes_out_of_literal_and_inline_markdown_as_it_went_in(text: s
         ("<img src=x>", "&lt;img src=x&gt;"),
     ],
 )
-def test_inline_markdown_is_emphasis_code_and_links_to_the_web_or_within_the_page(raw: str, shown: str) -> None:
+def test_inline_markdown_has_only_emphasis_code_and_links_to_the_web_or_within_the_page(raw: str, shown: str) -> None:
     assert inline_html(raw) == shown
 
 
-def test_the_words_alone_have_no_marks() -> None:
+def test_plain_text_has_no_markup() -> None:
     assert inline_plain("**a** *b* `c_d` [e](#f) &amp; \\*g") == "a b c_d e & *g"
 
 
-def test_blocks_and_tables_are_found_wherever_they_stand() -> None:
+def test_blocks_and_tables_are_returned_at_any_depth() -> None:
     inner = Section("Two", (TABLE,))
     page = Document("t", (Paragraph("lead"),), (Section("One", (Details("more", (TABLE,)),), (inner,)),))
     assert [type(block).__name__ for block in blocks_of(page)] == ["Paragraph", "Details", "TextTable", "TextTable"]

@@ -1,4 +1,4 @@
-"""The page as text: whole, escaped, with everything inside; test_browser.py reads it in a browser."""
+"""The HTML page as text: complete, escaped, with everything inside; test_browser.py reads it in a browser."""
 
 import base64
 import hashlib
@@ -32,13 +32,13 @@ VOID = {"meta", "link", "img", "input", "br", "wbr"}
 
 
 class Reader(HTMLParser):
-    """Elements with their attributes, what is left open, and the words."""
+    """A page's elements with their attributes, the elements left open, and the visible text."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
         self.elements: list[tuple[str, dict[str, str | None]]] = []
         self.open: list[str] = []
-        self.faults: list[str] = []
+        self.errors: list[str] = []
         self.words = ""
         self.feed(page)
         self.close()
@@ -50,7 +50,7 @@ class Reader(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         if not self.open or self.open.pop() != tag:
-            self.faults.append(tag)
+            self.errors.append(tag)
 
     def handle_data(self, data: str) -> None:
         if not self.open or self.open[-1] not in ("script", "style"):
@@ -65,8 +65,8 @@ def png(width: int = 3, height: int = 2) -> bytes:
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
     head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    rows = zlib.compress(b"\0" * (width + 1) * height)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+    scanlines = zlib.compress(b"\0" * (width + 1) * height)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", scanlines) + chunk(b"IEND", b"")
 
 
 def page_of(*blocks: Block, folder: Path = Path()) -> Reader:
@@ -80,20 +80,20 @@ def rows(number: int, **more: str) -> TextTable:
 def test_all_blocks_are_shown_and_every_element_is_closed() -> None:
     table = TextTable(("a", "b"), (("x_y", Cell("▲ +1 [0, 2]", 1.0, "gain")),), ("b",), left_out=1200, caption="*C*")
     page = page_of(Paragraph("**p**"), Items(("i1", "i2")), table, Details("more", (Paragraph("inner"),)))
-    assert (page.open, page.faults) == ([], [])
+    assert (page.open, page.errors) == ([], [])
     for words in ("Title", "One", "p", "i1", "i2", "x_y", "▲", "+1", "[0, 2]", "And 1,200 more, not shown.", "inner"):
         assert words in page.words
     assert [len(page.all(tag)) for tag in ("strong", "em", "details", "table")] == [1, 1, 2, 1]
 
 
-def test_text_from_data_is_nowhere_markup() -> None:
+def test_text_from_data_never_becomes_markup() -> None:
     table = TextTable((HOSTILE, "n"), tuple((HOSTILE, Cell(HOSTILE, HOSTILE, HOSTILE)) for _ in range(9)), ("n",),
                       caption=literal(HOSTILE))  # fmt: skip
     blocks = (Paragraph(literal(HOSTILE)), Items((HOSTILE,)), table, Details(HOSTILE, (Paragraph(HOSTILE),)))
     plain = page_of(Paragraph("p"), Items(("i",)), rows(9, caption="c"), Details("d", (Paragraph("p"),)))
     page = Reader(render_page(Document("Title", (), (Section(HOSTILE, blocks),)), Path()))
-    assert (page.open, page.faults) == ([], [])
-    # Emphasis is all that inline Markdown may make of it.
+    assert (page.open, page.errors) == ([], [])
+    # Inline Markdown may turn some of it into emphasis, which is harmless.
     assert [tag for tag, _ in page.elements if tag != "em"] == [tag for tag, _ in plain.elements]
     assert not [name for _, attributes in page.elements for name in attributes if name.startswith("on")]
     assert not [a for a in page.all("a") if not (a["href"] or "").startswith("#")]
@@ -103,20 +103,20 @@ def test_text_from_data_is_nowhere_markup() -> None:
     }  # fmt: skip
 
 
-def test_the_page_s_policy_allows_its_own_style_and_script_alone() -> None:
+def test_the_policy_of_the_page_allows_only_its_own_style_and_script() -> None:
     text = render_page(Document("t", (), ()), Path())
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', text)
     assert policy
     for tag in ("style", "script"):
-        found = re.findall(rf"<{tag}>(.*?)</{tag}>", text, flags=re.S)
-        assert len(found) == 1
-        digest = base64.b64encode(hashlib.sha256(found[0].encode()).digest()).decode()
+        contents = re.findall(rf"<{tag}>(.*?)</{tag}>", text, flags=re.S)
+        assert len(contents) == 1
+        digest = base64.b64encode(hashlib.sha256(contents[0].encode()).digest()).decode()
         assert f"{tag}-src &#39;sha256-{digest}&#39;" in policy.group(1)
     assert policy.group(1).startswith("default-src &#39;none&#39;; img-src data:;")
     assert not re.search(r"https?://", text)
 
 
-def test_sections_of_one_title_have_anchors_of_their_own_and_contents_lead_to_them() -> None:
+def test_sections_with_equal_titles_have_different_anchors_and_contents_link_to_them() -> None:
     inner = (Section("All", (Paragraph("x"),)), Section("All-2", (Paragraph("y"),)))
     sections = (Section("All", (), inner), Section("All", (Paragraph("z"),)), Section("…", (Paragraph("w"),)))
     page = Reader(render_page(Document("t", (), sections), Path()))
@@ -128,16 +128,16 @@ def test_sections_of_one_title_have_anchors_of_their_own_and_contents_lead_to_th
     assert set(anchors) <= set(links)
 
 
-def test_headings_go_no_deeper_than_html_has_them() -> None:
+def test_headings_are_no_deeper_than_html_allows() -> None:
     section = Section("deep", (Paragraph("x"),))
     for _ in range(8):
         section = Section("over", (), (section,))
     page = Reader(render_page(Document("t", (), (section,)), Path()))
-    assert (page.open, page.faults) == ([], [])
+    assert (page.open, page.errors) == ([], [])
     assert {tag for tag, _ in page.elements if re.fullmatch(r"h\d", tag)} == {"h1", "h2", "h3", "h4", "h5", "h6"}
 
 
-def test_pictures_are_inside_with_their_size_and_the_smaller_file_is_taken(tmp_path: Path) -> None:
+def test_pictures_are_inside_with_their_size_and_the_smaller_file_is_used(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(png())
     (tmp_path / "b.png").write_bytes(png())
     (tmp_path / "b.svg").write_text("<svg/>")
@@ -157,7 +157,7 @@ def test_a_gallery_shows_its_caption_and_each_picture_with_title_and_description
     (tmp_path / "b.jpg").write_bytes(b"\xff\xd8\xff")
     pictures = (Picture("a.png", "first", "seen *here*"), Picture("b.jpg", HOSTILE, HOSTILE))
     page = page_of(Gallery(pictures, "**2** differ"), folder=tmp_path)
-    assert (page.open, page.faults) == ([], [])
+    assert (page.open, page.errors) == ([], [])
     assert [str(image["src"]).split(",")[0] for image in page.all("img")] == [
         "data:image/png;base64",
         "data:image/jpeg;base64",
@@ -169,16 +169,16 @@ def test_a_gallery_shows_its_caption_and_each_picture_with_title_and_description
     assert len(page.all("script")) == 1
 
 
-def test_a_picture_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+def test_a_missing_picture_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         page_of(Picture("none.png", "t", "d"), folder=tmp_path)
 
 
 @pytest.mark.parametrize(("number", "filters"), [(8, 0), (9, 1)])
-def test_tables_of_many_rows_can_be_filtered(number: int, filters: int) -> None:
+def test_tables_with_many_rows_can_be_filtered(number: int, filters: int) -> None:
     assert len(page_of(rows(number)).all("input")) == filters
 
 
-def test_the_same_document_is_the_same_page() -> None:
+def test_the_same_document_gives_the_same_page() -> None:
     document = Document("t", (Paragraph("x"),), (Section("One", (rows(30),)),))
     assert render_page(document, Path()) == render_page(document, Path())

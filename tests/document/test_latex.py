@@ -1,4 +1,4 @@
-"""Tables of booktabs: read back by a small parser, since a TeX engine may not be there."""
+"""LaTeX tables are read back by a small parser, since a TeX engine may not be installed."""
 
 import re
 from pathlib import Path
@@ -16,14 +16,14 @@ TABLE = TextTable(
 
 
 def columns_of(text: str) -> int:
-    """Columns that the tabular is declared with."""
-    found = re.search(r"\\begin\{(?:tabular|longtable)\}\{(.*)\}$", text, flags=re.M)
-    assert found
-    return len(re.sub(r">\{[^}]*\}p\{[^}]*\}", "p", found.group(1)))
+    """Return the number of columns that the tabular declares."""
+    declaration = re.search(r"\\begin\{(?:tabular|longtable)\}\{(.*)\}$", text, flags=re.M)
+    assert declaration
+    return len(re.sub(r">\{[^}]*\}p\{[^}]*\}", "p", declaration.group(1)))
 
 
 def rows_of(text: str) -> list[list[str]]:
-    """Cells of all rows, the head first; without the note under the table."""
+    """Return the cells of all rows, the header first, without the note under the table."""
     lines = text.split("\\toprule\n")[1].split("\\bottomrule")[0].splitlines()
     ends = [line for line in lines if line.endswith(r" \\")]
     return [re.split(r"(?<!\\) ?&(?: |$)", line.removesuffix(r" \\")) for line in ends]
@@ -50,7 +50,7 @@ def test_a_table_is_booktabs_with_its_columns() -> None:
     assert text.index("\\toprule") < text.index("\\midrule") < text.index("\\bottomrule")
 
 
-def test_a_long_table_runs_over_pages_under_its_head() -> None:
+def test_a_long_table_continues_over_pages_with_its_header() -> None:
     text = latex_table(TextTable(("a",), tuple((str(i),) for i in range(60)), name="long", caption="C", left_out=7))
     assert text.startswith(
         "% \\usepackage{booktabs,longtable}\n\\begin{longtable}{l}\n\\caption{C}\n\\label{tab:long}\n\\\\"
@@ -61,22 +61,22 @@ def test_a_long_table_runs_over_pages_under_its_head() -> None:
     assert r"\multicolumn{1}{l}{And 7 more, not shown.}" in text
 
 
-def test_long_texts_are_broken_and_wide_tables_fit_the_line() -> None:
-    said = latex_table(TextTable(("task", "because"), (("a", "why " * 20),)))
-    assert r">{\raggedright\arraybackslash}p{0.89\linewidth}" in said
-    assert said.startswith("% \\usepackage{array,booktabs}\n")
+def test_long_texts_are_broken_into_lines_and_wide_tables_fit_the_page() -> None:
+    table = latex_table(TextTable(("task", "because"), (("a", "why " * 20),)))
+    assert r">{\raggedright\arraybackslash}p{0.89\linewidth}" in table
+    assert table.startswith("% \\usepackage{array,booktabs}\n")
     wide = latex_table(TextTable(tuple(f"column {i:02}" for i in range(12)), (("0.123 ± 0.123",) * 12,)))
     assert r"\resizebox{\linewidth}{!}{%" in wide
     assert "graphicx" in wide.splitlines()[0]
 
 
-def test_packages_of_marks_are_named() -> None:
+def test_packages_that_marks_need_are_listed() -> None:
     assert latex_table(TextTable(("a",), (("▼ loss",),))).startswith("% \\usepackage{amssymb,booktabs}\n")
 
 
-def test_a_row_never_begins_with_what_its_predecessor_would_take_as_an_option() -> None:
-    rows = rows_of(latex_table(TextTable(("a", "b"), (("[1cm]", "x"), ("*", "y"), ("", "z")))))
-    assert [row[0] for row in rows[1:]] == ["{}[1cm]", "{}*", ""]
+def test_a_row_never_begins_with_text_that_the_row_end_above_takes_as_an_option() -> None:
+    table_rows = rows_of(latex_table(TextTable(("a", "b"), (("[1cm]", "x"), ("*", "y"), ("", "z")))))
+    assert [row[0] for row in table_rows[1:]] == ["{}[1cm]", "{}*", ""]
 
 
 @pytest.mark.parametrize(
@@ -84,26 +84,26 @@ def test_a_row_never_begins_with_what_its_predecessor_would_take_as_an_option() 
     [("a--b – c", "a-{}-b -- c"), ("Müller é ő", "M\\\"{u}ller \\'{e} \\H{o}"), ("☃", "U+2603"),
      ("100 % \\x", "100 \\% \\textbackslash{}x")],
 )  # fmt: skip
-def test_letters_are_kept_or_named(text: str, shown: str) -> None:
+def test_letters_are_kept_or_replaced_by_their_code(text: str, shown: str) -> None:
     assert latex_text(text) == shown
 
 
 @given(st.lists(st.tuples(st.text(max_size=60), st.text(max_size=20)), max_size=50), st.text(max_size=40))
-def test_whatever_stands_in_it_a_table_keeps_its_shape_in_ascii(rows: list[tuple[str, str]], title: str) -> None:
-    text = latex_table(TextTable((title, "n"), tuple(rows), ("n",), name="t"))
+def test_a_table_of_any_text_keeps_its_shape_and_is_ascii(samples: list[tuple[str, str]], title: str) -> None:
+    text = latex_table(TextTable((title, "n"), tuple(samples), ("n",), name="t"))
     assert text.isascii()
     assert is_balanced(text)
     assert columns_of(text) == 2
     assert {len(row) for row in rows_of(text)} == {2}
-    assert len(rows_of(text)) == len(rows) + 1
+    assert len(rows_of(text)) == len(samples) + 1
     cells = " ".join(cell for row in rows_of(text) for cell in row)
-    known = re.sub(
+    without_commands = re.sub(
         r"\\[a-zA-Z]+\{\}|\\[&%$#_{}]|\$(?:[-a-zA-Z\\]+|\^\{[^$]*\})\$|\\[`'^~=u.\"rHvck]\{\w\}|\{\}", "", cells
     )
-    assert not re.search(r"[&%$#_{}~^\\<>]", known)
+    assert not re.search(r"[&%$#_{}~^\\<>]", without_commands)
 
 
-def test_each_named_table_has_a_file_and_a_name_of_its_own(tmp_path: Path) -> None:
+def test_each_named_table_has_its_own_file_and_duplicate_names_are_refused(tmp_path: Path) -> None:
     unnamed = TextTable(("a",), (("1",),))
     assert write_latex(Document("d", (TABLE, unnamed)), tmp_path / "tables") == ("t",)
     assert [path.name for path in (tmp_path / "tables").iterdir()] == ["t.tex"]

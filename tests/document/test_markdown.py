@@ -1,4 +1,4 @@
-"""The document as Markdown: structure, escaping, and what is left out."""
+"""A document as Markdown: structure, escaping, and the number of rows left out."""
 
 import pytest
 from markdown_it import MarkdownIt
@@ -36,7 +36,7 @@ def test_markdown_has_all_blocks_in_order() -> None:
     )
 
 
-def test_a_gallery_is_its_caption_and_its_pictures_one_after_the_other() -> None:
+def test_a_gallery_is_its_caption_followed_by_its_pictures() -> None:
     pictures = (Picture("a.png", "A", "one"), Picture("b.png", "B", "two"))
     page = render_markdown(Document("t", (Gallery(pictures, "*both*"),)))
     assert page == "# t\n\n*both*\n\n![one](a.png)\n\n*A*\n\n![two](b.png)\n\n*B*\n"
@@ -47,7 +47,7 @@ def test_rows_left_out_are_counted() -> None:
 
 
 @pytest.mark.parametrize("text", ["# no heading", "- no list", "+ no list", "1. no list", "> no quote", "=== no rule"])
-def test_a_paragraph_stays_a_paragraph_whatever_it_begins_with(text: str) -> None:
+def test_a_paragraph_is_not_read_as_a_heading_a_list_or_a_rule(text: str) -> None:
     page = render_markdown(Document("t", (Paragraph(text),)))
     kinds = [token.type for token in MarkdownIt("commonmark").parse(page) if token.nesting == 1]
     assert kinds == ["heading_open", "paragraph_open"]

@@ -1,4 +1,4 @@
-"""Numbers as people read them: few digits, a true minus sign, never a NaN."""
+"""Numbers for readers: few digits, a true minus sign, never a NaN."""
 
 import math
 
@@ -14,7 +14,7 @@ from usaggr.document import numbers
     ("value", "metric", "text"),
     [(0.71349, "dsc", "0.713"), (12.345, "mre", "12.3"), (0.01234, "mre_relative", "0.0123"), (-0.25, "mcc", "−0.250")],
 )
-def test_scores_have_the_digits_that_they_deserve(value: float, metric: str, text: str) -> None:
+def test_scores_have_the_decimals_of_their_metric(value: float, metric: str, text: str) -> None:
     assert numbers.score(value, metric) == text
 
 
@@ -32,7 +32,7 @@ def test_differences_have_a_sign_unless_they_round_to_zero(value: float, metric:
     assert numbers.signed(value, metric) == text
 
 
-def test_intervals() -> None:
+def test_intervals_follow_their_number_and_are_left_out_if_missing() -> None:
     assert numbers.spread(0.5, 0.4, 0.6, "dsc") == "0.500 ± 0.100"
     assert numbers.spread(0.5, math.nan, math.nan, "dsc") == "0.500"
     assert numbers.difference(-2.0, -5.0, 1.0, "mre") == "−2.0 [−5.0, +1.0]"
@@ -42,7 +42,7 @@ def test_intervals() -> None:
     assert numbers.percent(0.0001) == "0.0 %"
 
 
-def test_counts_and_durations() -> None:
+def test_counts_have_separators_and_durations_hours_and_minutes() -> None:
     assert numbers.count(1234567) == "1,234,567"
     assert numbers.count(0) == "0"
     assert numbers.duration(3725.4) == "1:02:05"
@@ -50,7 +50,7 @@ def test_counts_and_durations() -> None:
 
 
 @pytest.mark.parametrize("missing", [None, math.nan, math.inf, pd.NA, pd.NaT])
-def test_what_is_missing_is_a_dash(missing: float) -> None:
+def test_a_missing_value_is_a_dash(missing: float) -> None:
     shown = [
         numbers.score(missing, "dsc"),
         numbers.signed(missing, "dsc"),
@@ -64,7 +64,7 @@ def test_what_is_missing_is_a_dash(missing: float) -> None:
 
 
 @given(st.floats(-1e4, 1e4), st.sampled_from(["dsc", "hd", "mre", "mre_relative", "auc"]))
-def test_a_shown_difference_is_the_number_to_its_last_digit(value: float, metric: str) -> None:
+def test_a_shown_difference_is_correct_to_its_last_digit(value: float, metric: str) -> None:
     shown = numbers.signed(value, metric).replace("−", "-")
     digits = len(shown.split(".")[1])
     assert float(shown) == pytest.approx(value, abs=0.5000001 * 10**-digits)

@@ -1,1 +1,1 @@
-"""Elements of a document, and its renderers to HTML, Markdown and LaTeX. Knows nothing of ultrasound."""
+"""Elements of a document, and its renderers to HTML, Markdown and LaTeX. Independent of ultrasound."""

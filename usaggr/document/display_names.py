@@ -1,74 +1,83 @@
-"""What tables and figures call groupings, scales and verdicts, and how a reader is told what the words mean."""
+"""Names of groupings, scales and verdicts in tables and figures, and their explanations for readers."""
 
 from collections.abc import Iterable, Sequence
 
 GROUPING_LABELS = {"task_specific": "TS", "clinical": "CG", "unified": "AU"}
-"""As in the paper; other groupings go by their own name."""
+"""Labels of three groupings as in the paper; other groupings are labeled by their names."""
 
 _VERDICTS = {
-    "gain": ("▲ gain", "better than the reference with certainty"),
-    "no_loss": ("= no loss", "with certainty not worse than the reference by as much as the margin"),
-    "loss": ("▼ loss", "worse than the reference with certainty, and not with certainty by less than the margin"),
-    "undecided": ("? undecided", "none of these can be said with the seeds and test subjects at hand"),
-    "": ("– no verdict", "too few test subjects or nothing to compare; the reason stands beside it"),
+    "gain": ("▲ gain", "better than the reference"),
+    "no_loss": ("= no loss", "worse than the reference by less than the margin, if at all"),
+    "loss": ("▼ loss", "worse than the reference, and not certain to be worse by less than the margin"),
+    "undecided": ("? undecided", "the seeds and test subjects do not suffice for any of these verdicts"),
+    "": ("– no verdict", "too few test subjects, or nothing to compare; the reason is given"),
 }
-"""Marks tell verdicts apart where there is no colour."""
+"""Mark with word, and meaning, of each verdict. The marks distinguish verdicts in print and without color vision."""
 
 _GROUPINGS = {
-    "task_specific": "task-specific: a model of its own for every task",
-    "clinical": "clinically-grouped: the tasks of one clinical group (organ system or field) share a model",
+    "task_specific": "task-specific: one model per task",
+    "clinical": "clinically grouped: one model per clinical group (organ system or field)",
     "unified": "all-task unified: one model for all tasks",
-    "organ": "the tasks of one organ share a model",
-    "image_source": "tasks that share image files, directly or through others, share a model",
-    "task_type": "the tasks of one type (segmentation, classification, detection, regression) share a model",
-    "staged_task": "a model for all tasks first, then one for each task from its weights, in as many examples together",
-    "staged_type": "a model for all tasks first, then one for each type of task from its weights, in as many examples",
-    "staged_clinical": "a model for all tasks first, then one for each clinical group from its weights, in as many "
-    "examples together",
-    "staged_task_extra": "the whole all-task model first, then one for each task from its weights: more examples",
+    "organ": "one model per organ",
+    "image_source": "one model per image source: tasks that share image files, directly or through other tasks",
+    "task_type": "one model per task type (segmentation, classification, detection, regression)",
+    "staged_task": "first one model for all tasks, then one per task that starts from its weights; "
+    "the same number of training examples in total",
+    "staged_type": "first one model for all tasks, then one per task type that starts from its weights; "
+    "the same number of training examples in total",
+    "staged_clinical": "first one model for all tasks, then one per clinical group that starts from its weights; "
+    "the same number of training examples in total",
+    "staged_task_extra": "first the fully trained model for all tasks, then one per task that starts from its weights; "
+    "more training examples in total",
     "staged_task_frozen": "as staged_task, with the encoder frozen in the second stage",
 }
 
 
 def grouping_label(name: str) -> str:
-    """TS, CG, AU, or the grouping's own name."""
+    """Return TS, CG or AU, or the name of any other grouping."""
     return GROUPING_LABELS.get(name, name)
 
 
 def scale_label(scale: float | int) -> str:
-    """How much of each task's training data a scale takes."""
+    """Return a description of how much of each task's training data a scale uses."""
     if isinstance(scale, int):
-        return f"at most {scale:,} training samples a task"
+        return f"at most {scale:,} training samples per task"
     return "all training samples" if scale == 1 else f"{100 * scale:.4g} % of the training samples"
 
 
 def verdict_label(name: str) -> str:
-    """A verdict with its mark; "" is no verdict."""
+    """Return a verdict with its mark; the name "" stands for no verdict."""
     return _VERDICTS[name][0]
 
 
 def verdict_mark(name: str) -> str:
-    """The mark alone."""
+    """Return the mark of a verdict, without its word."""
     return _VERDICTS[name][0].split()[0]
 
 
 def describe_verdicts() -> list[tuple[str, str]]:
-    """Each verdict with its mark, and what it means."""
+    """Return each verdict with its mark, and its meaning."""
     return list(_VERDICTS.values())
 
 
-def plural(number: int, one: str, many: str | None = None) -> str:
-    """A number with its noun: 1 task, 2 tasks."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
+def plural(number: int, noun: str, nouns: str | None = None) -> str:
+    """Return a number with its noun, as in `1 task` and `2 tasks`.
+
+    Args:
+        number: The number.
+        noun: The noun in the singular.
+        nouns: The noun in the plural. Default: the singular with an s.
+    """
+    return f"{number:,} {noun if number == 1 else nouns or noun + 's'}"
 
 
 def listed(names: Sequence[str], joint: str = "and") -> str:
-    """Names as a sentence has them: a, b and c."""
-    return f" {joint} ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)
+    """Return names as a sentence lists them: `a, b and c`."""
+    return f" {joint} ".join(text for text in (", ".join(names[:-1]), *names[-1:]) if text)
 
 
 def describe_groupings(names: Iterable[str]) -> list[tuple[str, str]]:
-    """Label and meaning of each grouping; the meaning names the grouping where its label does not."""
+    """Return the label and meaning of each grouping; the meaning includes the name if the label differs from it."""
     described = []
     for name in names:
         meaning = _GROUPINGS.get(name, f"the grouping conf/grouping/{name}.yaml")

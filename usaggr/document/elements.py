@@ -18,7 +18,7 @@ class Cell:
     sort: float | str | None = None
     """Sort key of the cell; None: the text."""
     kind: str = ""
-    """What a page may show by a mark or colour: a verdict (gain, no_loss, loss, undecided), the result of a claim
+    """Meaning shown by a mark or color: a verdict (gain, no_loss, loss, undecided), the result of a claim
     (supported, contradicted, undecided) or a state (failed, missing)."""
 
 

@@ -101,7 +101,7 @@ def _heading(section: Section, level: int, anchors: dict[str, int]) -> _Heading:
     slug = re.sub(r"[^a-z0-9]+", "-", section.title.lower()).strip("-") or "section"
     anchors[slug] = anchors.get(slug, 0) + 1
     anchor = slug if anchors[slug] == 1 else f"{slug}--{anchors[slug]}"  # no title alone has two hyphens in a row
-    inner = tuple(_heading(part, level + 1, anchors) for part in section.sections)
+    inner = tuple(_heading(subsection, level + 1, anchors) for subsection in section.sections)
     return _Heading(anchor, section, min(level, _DEEPEST), inner)
 
 

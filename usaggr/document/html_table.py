@@ -15,8 +15,8 @@ _LABELS = {kind: verdict_label(kind) for kind in ("gain", "no_loss", "loss", "un
 _STATES = ("failed", "missing")
 _MISSING = ("", "–", "missing")
 _SHORT, _LONG = 24, 48
-"""Letters up to which a text stays on one line, and above which its column gets a minimum width."""
-_INTERVAL = re.compile(r"(?P<number>[^\[±]*?) ?(?P<interval>\[[^\],]*, [^\]]*\]|± ?\S+)(?P<rest>.*)")
+"""Number of letters up to which a text stays on one line, and above which its column gets a minimum width."""
+_INTERVAL = re.compile(r"(?P<number>[^\[±]*?) ?(?P<interval>\[[^\],]*, [^\]]*\]|± ?\S+)(?P<suffix>.*)")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?(?![\w:])", re.IGNORECASE)
 
 
@@ -28,13 +28,14 @@ class ShownCell:
     """Mark of a verdict; empty without a verdict."""
     text: str
     interval: str
-    rest: str
+    suffix: str
+    """Text after the interval."""
     sort: str
     """Sort key: a number as JavaScript reads it, or a text; empty cells come last."""
     kind: str
-    """A kind that the page knows, or empty; nothing else, since it becomes a CSS class."""
+    """A kind that the page supports, or empty. It becomes a CSS class, so any other text is dropped."""
     breaks: str
-    """How the text may be broken into lines: short, long, or empty for lengths between."""
+    """Rule for breaking the text into lines: short, long, or empty for lengths between."""
 
 
 @dataclass(frozen=True)
@@ -42,21 +43,21 @@ class ShownTable:
     """The cells of all rows, and how columns are sorted and filtered."""
 
     numeric: tuple[bool, ...]
-    """Whether a column is sorted as numbers."""
+    """Columns that are sorted as numbers, one flag per column."""
     rows: tuple[tuple[ShownCell, ...], ...]
     verdicts: tuple[tuple[str, str], ...]
     """Kind and label of each verdict in the table, in the order of `_LABELS`."""
 
 
 def shown_table(table: TextTable) -> ShownTable:
-    """Return what the page needs of a table beyond its texts."""
-    rows = [tuple(cell if isinstance(cell, Cell) else Cell(cell) for cell in row) for row in table.rows]
+    """Return what the page shows of a table beyond its texts: sort keys, marks, intervals, filters."""
+    cell_rows = [tuple(cell if isinstance(cell, Cell) else Cell(cell) for cell in row) for row in table.rows]
     columns = range(len(table.columns))
-    numeric = tuple(table.columns[i] in table.numbers or _is_numeric([row[i] for row in rows]) for i in columns)
-    kinds = {cell.kind for row in rows for cell in row}
+    numeric = tuple(table.columns[i] in table.numbers or _is_numeric([row[i] for row in cell_rows]) for i in columns)
+    kinds = {cell.kind for row in cell_rows for cell in row}
     return ShownTable(
         numeric,
-        tuple(tuple(_shown(cell, number) for cell, number in zip(row, numeric, strict=True)) for row in rows),
+        tuple(tuple(_shown(cell, number) for cell, number in zip(row, numeric, strict=True)) for row in cell_rows),
         tuple((kind, label) for kind, label in _LABELS.items() if kind in kinds),
     )
 
@@ -71,10 +72,10 @@ def _shown(cell: Cell, numeric: bool) -> ShownCell:
     mark = _LABELS[cell.kind].split()[0] if cell.kind in _LABELS else ""
     text = cell.text.removeprefix(mark).lstrip() if mark else cell.text
     match = _INTERVAL.fullmatch(text) if numeric else None
-    parts = match.groupdict() if match else {"number": text, "interval": "", "rest": ""}
+    parts = match.groupdict() if match else {"number": text, "interval": "", "suffix": ""}
     kind = cell.kind if cell.kind in (*_LABELS, *_STATES) else ""
-    number, interval, rest = parts["number"], parts["interval"], parts["rest"]
-    return ShownCell(mark, number, interval, rest, _key(cell, text, numeric), kind, _breaks(text))
+    number, interval, suffix = parts["number"], parts["interval"], parts["suffix"]
+    return ShownCell(mark, number, interval, suffix, _key(cell, text, numeric), kind, _breaks(text))
 
 
 def _breaks(text: str) -> str:
@@ -102,4 +103,5 @@ def _is_number(text: str) -> bool:
 
 def _ascii(text: str) -> str:
     """Return a number's text with an ASCII minus and without separators of thousands."""
+    # Readers see U+2212 as the minus sign, which float() does not accept.
     return re.sub(r"(?<=\d),(?=\d{3})", "", text.strip().replace("−", "-"))

@@ -35,7 +35,7 @@ _ACCENTS = {
     "\u0308": '"', "\u030a": "r", "\u030b": "H", "\u030c": "v", "\u0327": "c", "\u0328": "k",
 }  # fmt: skip
 _SYMBOLS = ("blacktriangle", "checkmark")
-"""Commands of the package amssymb."""
+"""Commands that come from the package amssymb."""
 
 
 def write_latex(document: Document, folder: Path) -> tuple[str, ...]:
@@ -59,7 +59,7 @@ def latex_table(table: TextTable) -> str:
     cells = [[cell.text if isinstance(cell, Cell) else cell for cell in row] for row in table.rows]
     columns, squeezed = _columns(table, cells)
     long = len(cells) > _LONG
-    head, *rows = (" & ".join(map(_cell, row)) + r" \\" for row in (table.columns, *cells))
+    head, *lines_of_rows = (" & ".join(map(_cell, row)) + r" \\" for row in (table.columns, *cells))
     note = [rf"\multicolumn{{{len(table.columns)}}}{{l}}{{And {table.left_out:,} more, not shown.}} \\"]
     foot = [r"\bottomrule", *(note if table.left_out else [])]
     caption = [rf"\caption{{{latex_text(inline_plain(table.caption))}}}"] if table.caption else []
@@ -67,9 +67,17 @@ def latex_table(table: TextTable) -> str:
     if long:
         titled = [*caption, *label, r"\\"] if caption else label
         top = [r"\toprule", head, r"\midrule", r"\endhead"]
-        lines = [rf"\begin{{longtable}}{{{columns}}}", *titled, *top, *rows, *foot, r"\end{longtable}"]
+        lines = [rf"\begin{{longtable}}{{{columns}}}", *titled, *top, *lines_of_rows, *foot, r"\end{longtable}"]
     else:
-        lines = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", head, r"\midrule", *rows, *foot, r"\end{tabular}"]
+        lines = [
+            rf"\begin{{tabular}}{{{columns}}}",
+            r"\toprule",
+            head,
+            r"\midrule",
+            *lines_of_rows,
+            *foot,
+            r"\end{tabular}",
+        ]
         if squeezed:
             lines = [r"\resizebox{\linewidth}{!}{%", *lines[:-1], lines[-1] + "}"]
         lines = [r"\begin{table}", r"\centering", *caption, *label, r"\small", *lines, r"\end{table}"]
@@ -131,4 +139,4 @@ def _packages(body: str) -> list[str]:
         "graphicx": r"\resizebox" in body,
         "longtable": r"\begin{longtable}" in body,
     }
-    return [name for name, wanted in needed.items() if wanted]
+    return [name for name, is_needed in needed.items() if is_needed]

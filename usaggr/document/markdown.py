@@ -1,4 +1,4 @@
-"""A document as GitHub-flavoured Markdown, for a terminal, a repository or a pull request.
+"""A document as GitHub-flavored Markdown, for a terminal, a repository or a pull request.
 
 Blocks that a page folds away are written in full, under a bold line.
 """
@@ -30,7 +30,7 @@ def render_markdown(document: Document) -> str:
     parts = [f"# {literal(document.title)}", *_blocks(document.lead)]
     for section in document.sections:
         parts += _section(section, 2)
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return "\n\n".join(block for block in parts if block) + "\n"
 
 
 def markdown_table(table: TextTable) -> str:
@@ -39,7 +39,7 @@ def markdown_table(table: TextTable) -> str:
     lines = [[literal(name) for name in table.columns], rule, *([_cell(cell) for cell in row] for row in table.rows)]
     shown = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     more = f"And {table.left_out:,} more, not shown." if table.left_out else ""
-    return "\n\n".join(part for part in (_line(table.caption), shown, more) if part)
+    return "\n\n".join(block for block in (_line(table.caption), shown, more) if block)
 
 
 def _section(section: Section, level: int) -> Iterator[str]:

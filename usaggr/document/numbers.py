@@ -100,5 +100,5 @@ def _minus(text: str) -> str:
 
 
 def _absent(value: object) -> bool:
-    """Return whether a value is no finite number: None, NaN, infinity, pandas' NA."""
+    """Return whether a value is not a finite number: None, NaN, infinity, pandas' NA."""
     return not isinstance(value, int | float) or not math.isfinite(value)

@@ -9,7 +9,7 @@ from usaggr.sweep.execution.loop import Loop
 from usaggr.sweep.planning.study_plan import Plan, PlannedRun
 from usaggr.tracking.record import (
     MLFLOW_STATUS,
-    Aside,
+    BackgroundCalls,
     End,
     Record,
     check_logger,
@@ -87,7 +87,7 @@ class _SweepInMlflow:
         self._print_line = print_line
         self._location = _find_location(plan.study)
         self._id: str | None = None
-        self._aside = Aside("tracker of the sweep")  # a thread: MLflow may not answer for minutes
+        self._aside = BackgroundCalls("tracker of the sweep")  # a thread: MLflow may not answer for minutes
         self._has_waited = self._location is None
         if not self._has_waited:
             self._aside.put(self._start)

@@ -1,1 +1,1 @@
-"""Runs in experiment trackers: Lightning's loggers, guarded, and the record of where a run is tracked."""
+"""Runs in experiment trackers: Lightning's loggers, isolated from the training, and the record of each tracked run."""

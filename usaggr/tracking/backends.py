@@ -1,4 +1,4 @@
-"""Lightning's logger of a run in each tracker: opened for a new run or one that continues, and ended."""
+"""One function per tracker that opens a run in it, for a new run or for one that continues."""
 
 import csv
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ from usaggr.results.spec import RunSpec
 from usaggr.tracking.record import (
     MLFLOW_STATUS,
     End,
-    keep_to_itself,
+    disable_usage_statistics,
     mlflow_client,
     mlflow_experiment,
     mlflow_location,
@@ -28,12 +28,12 @@ Params = dict[str, str | int | float | bool]
 
 @dataclass(frozen=True)
 class OpenRun:
-    """A run that is open in a tracker. All errors of the tracker are raised."""
+    """A run that is open in a tracker. Every error of the tracker is raised to the caller."""
 
     logger: Logger
     """Lightning's logger of the tracker."""
     end: Callable[[End], None]
-    """Tells the tracker how the run ended, and closes it there."""
+    """Reports to the tracker how the run ended, and closes the run there."""
     location: str | None = None
     """As in `Record`."""
     id: str | None = None
@@ -42,7 +42,7 @@ class OpenRun:
     """Hyperparameters that are logged together with the test scores; None: they are logged already, or never."""
 
     def log_scores(self, scores: Mapping[str, float], step: int) -> None:
-        """Log scores on the test fold by name, after the last step."""
+        """Log scores on the test set by name, after the last step."""
         if self.params is None:
             self.logger.log_metrics(dict(scores), step)
         else:
@@ -54,14 +54,14 @@ def open_run(spec: RunSpec, study: StudyConfig, directory: Path, step: int, earl
 
     Args:
         spec: The run.
-        study: The study, with the logger and what the sweep told about its tracker.
+        study: The study, with the logger and what the sweep recorded about its tracker.
         directory: Directory of the run.
-        step: Training steps done by earlier attempts; 0 for a run that starts from its first step.
+        step: Training steps finished by earlier attempts; 0 for a run that starts from its first step.
         earlier: The tracker's id of an earlier attempt, which the run continues if `step` is positive.
 
     Raises:
-        ModuleNotFoundError: a package is not installed on this machine.
-        Exception: any error of a tracker that cannot be reached or that refuses.
+        ModuleNotFoundError: A package is not installed on this machine.
+        Exception: The tracker cannot be reached or refuses the run; the type depends on the tracker.
     """
     match study.logger:
         case config_logger.CsvLogger():
@@ -77,7 +77,7 @@ def open_run(spec: RunSpec, study: StudyConfig, directory: Path, step: int, earl
 
 
 def hyperparameters(spec: RunSpec, study: StudyConfig) -> Params:
-    """Return what identifies a run, and all settings of its network and training that change results."""
+    """Return the identity of a run, and all settings of its network and training that can change results."""
     params: Params = {
         "study": study.name,
         "run_id": spec.run_id,
@@ -110,44 +110,44 @@ def _flatten(content: Mapping[str, Any], prefix: str) -> Params:
 
 
 def _open_csv(directory: Path, step: int) -> OpenRun:
-    """Open `logs/metrics.csv`, which keeps what earlier attempts logged up to the checkpoint."""
+    """Open `logs/metrics.csv`, which keeps the entries that earlier attempts logged before the checkpoint."""
     path = directory / LOGS / "metrics.csv"
-    rows = _rows_before(step, path)
+    entries = _entries_before(step, path)
     path.unlink(missing_ok=True)  # Lightning deletes it too, with a warning
     logger = CSVLogger(directory, name=LOGS, version="")
-    for row in rows:
+    for row in entries:
         logger.experiment.log_metrics(row, int(row["step"]))
     return OpenRun(logger, logger.finalize)
 
 
-def _rows_before(step: int, path: Path) -> list[dict[str, float]]:
+def _entries_before(step: int, path: Path) -> list[dict[str, float]]:
     if not step or not path.exists():
         return []
     with path.open(newline="") as file:
-        rows = [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
-    return [row for row in rows if row["step"] < step]
+        entries = [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
+    return [row for row in entries if row["step"] < step]
 
 
 class _TensorBoardLogger(TensorBoardLogger):
-    """Lightning's logger, without its file of hyperparameters."""
+    """Lightning's logger of TensorBoard, without its file of hyperparameters."""
 
     def save(self) -> None:
         self.experiment.flush()
 
 
 def _open_tensorboard(spec: RunSpec, study: StudyConfig, directory: Path, step: int) -> OpenRun:
-    """Open `logs/`; hyperparameters are logged at the end, beside the scores."""
-    # TensorBoard hides what an earlier attempt logged after its checkpoint.
+    """Open `logs/`; hyperparameters are logged at the end, together with the scores."""
+    # purge_step makes TensorBoard hide what an earlier attempt logged after its checkpoint.
     purged: dict[str, Any] = {"purge_step": step} if step else {}
     logger = _TensorBoardLogger(directory, name=LOGS, version="", default_hp_metric=False, **purged)
-    _ = logger.experiment  # creates the writer, and so finds a missing package now
+    _ = logger.experiment  # creates the writer, so that a missing package is found now
     return OpenRun(logger, logger.finalize, params=hyperparameters(spec, study))
 
 
 def _open_mlflow(
     logger: config_logger.MlflowLogger, spec: RunSpec, study: StudyConfig, step: int, earlier: str | None
 ) -> OpenRun:
-    """Open a child of the sweep's run."""
+    """Open a child run of the sweep's run."""
     location = study.tracked.location or mlflow_location(study)
     client = mlflow_client(location)
     mlflow_experiment(client, logger.experiment)
@@ -157,7 +157,7 @@ def _open_mlflow(
         tags["mlflow.parentRunId"] = study.tracked.parent
     run_id = earlier if continued else None
     mlflow_logger = MLFlowLogger(logger.experiment, spec.run_id, location, tags, run_id=run_id)
-    if not continued:  # MLflow refuses to change them later
+    if not continued:  # MLflow refuses to change hyperparameters later
         mlflow_logger.log_hyperparams(dict(hyperparameters(spec, study)))
     return OpenRun(
         mlflow_logger,
@@ -173,7 +173,7 @@ def _reopened(client: Any, earlier: str, step: int) -> bool:
 
     try:
         client.update_run(earlier, "RUNNING" if step else MLFLOW_STATUS["stopped"])
-    except MlflowException:  # it was deleted
+    except MlflowException:  # the earlier run was deleted
         return False
     return step > 0
 
@@ -182,12 +182,12 @@ def _open_wandb(
     logger: config_logger.WandbLogger, spec: RunSpec, study: StudyConfig, directory: Path, continued: str | None
 ) -> OpenRun:
     """Open a run in the sweep's group; its files are in `logs/wandb/`."""
-    keep_to_itself()
+    disable_usage_statistics()
     import wandb
 
     folder = directory / LOGS
     folder.mkdir(exist_ok=True)
-    # Not by Lightning's logger, which would continue a run that this process opened before.
+    # Lightning's logger would continue a run that this process opened before, so the run is opened here.
     run = wandb.init(
         project=logger.project,
         entity=logger.entity,

@@ -1,7 +1,7 @@
-"""Lightning's logger of a run, guarded: no fault or delay of a tracker reaches the training.
+"""Lightning's logger of a run, isolated: no error or delay of a tracker reaches the training.
 
-All calls are made in a thread of their own (`Aside`). A tracker that is slow, cannot be reached or is not installed
-costs a run one line in log.txt.
+All calls are made in a separate thread (`BackgroundCalls`). A tracker that is slow, cannot be reached or is not
+installed costs a run one line in log.txt.
 """
 
 import shutil
@@ -20,20 +20,20 @@ from usaggr.results.run_result import Scores
 from usaggr.results.spec import RunSpec
 from usaggr.stopping import RunInterrupted
 from usaggr.tracking.backends import OpenRun, open_run
-from usaggr.tracking.record import Aside, End, Record, one_line, read_record
+from usaggr.tracking.record import BackgroundCalls, End, Record, one_line, read_record
 
 PATIENCE: dict[End, float] = {"done": 20.0, "failed": 20.0, "stopped": 10.0}
-"""Seconds that a run waits, at its end, for the remaining calls; fewer where somebody waits for the run."""
+"""Seconds that a run waits at its end for the remaining calls; fewer if a stop of the run was requested."""
 
 
 class Tracker(Logger):
-    """The guard around Lightning's logger of a run's tracker: it passes every call on, in another thread.
+    """Lightning's logger of one run, which passes every call on to the tracker's logger in another thread.
 
     Args:
         spec: The run.
         study: The study, with its logger.
         directory: Directory of the run.
-        step: Training steps done by earlier attempts, after which this one continues; 0 for a new start.
+        step: Training steps finished by earlier attempts, after which this one continues; 0 for a new start.
     """
 
     def __init__(self, spec: RunSpec, study: StudyConfig, directory: Path, step: int) -> None:
@@ -41,13 +41,13 @@ class Tracker(Logger):
         self._directory = directory
         self._every = 1 if isinstance(study.logger, NoLogger) else study.logger.every
         self._record = Record(study.logger.name, None, None)
-        self._aside = Aside("tracker")
+        self._calls = BackgroundCalls("tracker")
         self._run: OpenRun | None = None
-        self._aside.put(lambda: self._open(spec, study, step))
+        self._calls.put(lambda: self._open(spec, study, step))
 
     @property
     def every(self) -> int:
-        """Training steps between two entries."""
+        """Number of training steps between two entries."""
         return self._every
 
     @property
@@ -61,7 +61,7 @@ class Tracker(Logger):
         return ""
 
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
-        """Do nothing: hyperparameters are logged when the run is opened, or with its scores."""
+        """Do nothing: hyperparameters are logged when the run is opened, or together with its scores."""
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Log numbers by name, without `epoch`: Lightning counts intervals between validations as epochs."""
@@ -70,28 +70,28 @@ class Tracker(Logger):
             self._put(lambda run: run.logger.log_metrics(values, step))
 
     def log_scores(self, scores: Scores, step: int) -> None:
-        """Log the scores on the test fold, as `test/<task>/<metric>`."""
-        values = {f"test/{task}/{metric}": value for task, of in scores.items() for metric, value in of.items()}
+        """Log the scores on the test set, as `test/<task>/<metric>`."""
+        values = {f"test/{task}/{name}": value for task, metrics in scores.items() for name, value in metrics.items()}
         self._put(lambda run: run.log_scores(values, step))
 
     def save(self) -> None:
-        """Write to disk what was logged."""
+        """Write to disk what has been logged."""
         self._put(lambda run: run.logger.save())
 
     def finalize(self, status: str) -> None:
         """Do nothing: a run continues after Lightning has trained it."""
 
     def close(self, end: End) -> None:
-        """Tell the tracker how the run ended, wait for the remaining calls, and print the first fault."""
+        """Report to the tracker how the run ended, wait for the remaining calls, and print the first error."""
         self._put(lambda run: run.end(end))
-        self._aside.close(PATIENCE[end])
-        if self._aside.problem is not None:
-            print(f"logger={self.name}: not tracked, or not wholly: {self._aside.problem}", flush=True)
-            self._write(replace(self._record, problem=self._aside.problem))
+        self._calls.close(PATIENCE[end])
+        if self._calls.problem is not None:
+            print(f"logger={self.name}: the run is not fully logged: {self._calls.problem}", flush=True)
+            self._write(replace(self._record, problem=self._calls.problem))
 
     def _put(self, call: Callable[[Any], None]) -> None:
-        # Opening is the first call, and nothing is called after a fault: the run is open here.
-        self._aside.put(lambda: call(self._run))
+        # Opening is the first call, and no call follows an error. So the run is open when this call is made.
+        self._calls.put(lambda: call(self._run))
 
     def _open(self, spec: RunSpec, study: StudyConfig, step: int) -> None:
         earlier = read_record(self._directory)
@@ -105,19 +105,19 @@ class Tracker(Logger):
     def _write(self, record: Record) -> None:
         try:
             record.write(self._directory)
-        except Exception as error:  # the run itself finds a full disk, and reports it
+        except Exception as error:  # a full disk is also found by the run itself, which reports it
             print(f"logger={self.name}: {one_line(error)}", flush=True)
 
 
 @contextmanager
 def tracked(spec: RunSpec, study: StudyConfig, directory: Path, step: int) -> Iterator[Tracker | None]:
-    """Yield the tracker of a run, and tell it at the end how the run ended; yield None with logger=none.
+    """Yield the tracker of a run, and report to it at the end how the run ended; yield None with logger=none.
 
     Args:
         spec: The run.
         study: The study, with its logger.
         directory: Directory of the run.
-        step: Training steps done by earlier attempts; 0 for a new start.
+        step: Training steps finished by earlier attempts; 0 for a new start.
     """
     if isinstance(study.logger, NoLogger):
         yield None

@@ -1,7 +1,7 @@
-"""Trackers of runs and sweeps: needed packages, MLflow's location, `tracking.json`, and guarded calls.
+"""Trackers of runs and sweeps: required packages, MLflow's location, `tracking.json`, and calls in the background.
 
-A tracker only shows what run directories hold. Therefore nothing waits long for a tracker, and its faults are reported,
-not raised.
+A tracker only shows what run directories contain. Therefore nothing waits long for a tracker, and its errors are
+reported instead of raised.
 """
 
 import importlib.util
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 End = Literal["done", "failed", "stopped"]
-"""How a run or sweep ended; stopped: it continues later."""
+"""Outcome of a run or sweep; a stopped one continues later."""
 MLFLOW_STATUS: dict[End, str] = {"done": "FINISHED", "failed": "FAILED", "stopped": "KILLED"}
 
 PACKAGES = {
@@ -47,9 +47,9 @@ def check_logger(study: StudyConfig) -> None:
     """Check that the logger of a study can be used.
 
     Raises:
-        ConfigError: a package is missing, or nodes of a cluster would write into a file that they do not see.
+        ConfigError: A package is missing, or nodes of a cluster would write into a file that they do not see.
     """
-    keep_to_itself()
+    disable_usage_statistics()
     logger, executor = study.logger, study.executor
     modules: tuple[str, ...] = PACKAGES.get(logger.name, ())
     location = None
@@ -59,20 +59,20 @@ def check_logger(study: StudyConfig) -> None:
     for module in modules:
         if importlib.util.find_spec(module) is None:
             raise ConfigError(f"logger={logger.name} needs the package {module}: pip install usaggr[{logger.name}]")
-    apart = isinstance(executor, RayConfig) and not executor.shared
-    if apart and location is not None and location.startswith((_SQLITE, "file:")):
+    has_separate_files = isinstance(executor, RayConfig) and not executor.shared
+    if has_separate_files and location is not None and location.startswith((_SQLITE, "file:")):
         raise ConfigError(
-            f"logger.location: the nodes of executor.shared=false do not see {location}; "
-            "give the address of an MLflow server, as http://HOST:5000"
+            f"logger.location: with executor.shared=false the nodes do not see {location}; "
+            "give the address of an MLflow server, such as http://HOST:5000"
         )
 
 
 def to_preload(study: StudyConfig) -> tuple[str, ...]:
-    """Return modules of a study's tracker that take seconds to import, for the server that forks workers.
+    """Return the modules of a study's tracker that take seconds to import, for the server that forks workers.
 
-    From now on trackers send no usage statistics from this process and those that it starts.
+    After this call, trackers send no usage statistics from this process and from processes that it starts.
     """
-    keep_to_itself()
+    disable_usage_statistics()
     match study.logger:
         case CsvLogger() | NoLogger():
             return ()
@@ -90,7 +90,7 @@ def _writes_sql(location: str) -> bool:
     return location.partition(":")[0] not in ("http", "https", "file")
 
 
-def keep_to_itself() -> None:
+def disable_usage_statistics() -> None:
     """Turn off the trackers' own usage statistics and error reports, unless the environment sets them."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
@@ -98,16 +98,18 @@ def keep_to_itself() -> None:
 
 def mlflow_location(study: StudyConfig) -> str:
     """Return MLflow's tracking URI: configured, or MLFLOW_TRACKING_URI, or a SQLite file in the folder of results."""
-    given = study.logger.location if isinstance(study.logger, MlflowLogger) else None
-    return given or os.environ.get("MLFLOW_TRACKING_URI") or f"{_SQLITE}{Path(study.outputs).resolve() / 'mlflow.db'}"
+    configured = study.logger.location if isinstance(study.logger, MlflowLogger) else None
+    return (
+        configured or os.environ.get("MLFLOW_TRACKING_URI") or f"{_SQLITE}{Path(study.outputs).resolve() / 'mlflow.db'}"
+    )
 
 
 def mlflow_client(location: str) -> "MlflowClient":
-    """Return MLflow's client for a location, quiet and with few retries unless the environment says otherwise.
+    """Return MLflow's client for a location, with few messages and retries unless the environment says otherwise.
 
-    The folder of a SQLite file is created here, its tables by MLflow.
+    The folder of a SQLite file is created here; MLflow creates the tables.
     """
-    keep_to_itself()
+    disable_usage_statistics()
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
@@ -123,10 +125,10 @@ def mlflow_client(location: str) -> "MlflowClient":
 
 
 def mlflow_experiment(client: "MlflowClient", name: str) -> str:
-    """Return the id of an experiment, created if missing; another process may create it at the same moment.
+    """Return the id of an experiment, which is created if it is missing.
 
     Raises:
-        MlflowException: it was deleted, or MLflow cannot be reached.
+        MlflowException: The experiment was deleted, or MLflow cannot be reached.
     """
     from mlflow.exceptions import MlflowException
 
@@ -134,7 +136,7 @@ def mlflow_experiment(client: "MlflowClient", name: str) -> str:
     if experiment is None:
         try:
             return str(client.create_experiment(name))
-        except MlflowException:
+        except MlflowException:  # another process may have created it in the meantime
             experiment = client.get_experiment_by_name(name)
             if experiment is None:
                 raise
@@ -145,33 +147,33 @@ def mlflow_experiment(client: "MlflowClient", name: str) -> str:
 
 @dataclass(frozen=True)
 class Record:
-    """`tracking.json` of a run or a sweep: where a tracker has it."""
+    """Content of `tracking.json`, which says where a tracker stores a run or a sweep."""
 
     logger: str
     location: str | None
-    """MLflow's tracking URI; entity and project of W&B; None: in the directory of the run."""
+    """MLflow's tracking URI; entity and project of W&B; None: the directory of the run."""
     id: str | None
-    """Id given by the tracker; None: it gives none, or could not be reached."""
+    """Id given by the tracker; None: the tracker gives none, or could not be reached."""
     problem: str | None = None
-    """Why it is not, or not completely, tracked, in one line."""
+    """Reason why something is missing in the tracker, on one line."""
 
     def write(self, directory: Path) -> None:
-        """Write the file, replacing an older one."""
+        """Write the file, and replace an older one."""
         write_atomic(directory / TRACKING, json.dumps(asdict(self), indent=1))
 
 
 def read_record(directory: Path) -> Record | None:
-    """Read `tracking.json`; None if it is missing or damaged."""
+    """Read `tracking.json`; return None if it is missing or damaged."""
     try:
         return typed(directory / TRACKING, read_json(directory / TRACKING, ""), Record, "")
     except RunError:
         return None
 
 
-class Aside:
-    """Calls made one after another in another thread, so that their faults and delays do not reach the caller.
+class BackgroundCalls:
+    """Calls that another thread makes one after another, so that their errors and delays do not reach the caller.
 
-    After the first fault nothing more is called, and `problem` gives the reason in one line. The thread is a daemon,
+    After the first error no further call is made, and `problem` gives the reason on one line. The thread is a daemon,
     unlike those of a ThreadPoolExecutor: a call that hangs must not keep the process from ending.
     """
 
@@ -182,12 +184,12 @@ class Aside:
         self._thread.start()
 
     def put(self, call: Callable[[], Any]) -> None:
-        """Add a call after the earlier ones, and return at once."""
+        """Add a call after the earlier ones, and return immediately."""
         if self.problem is None:
             self._calls.put(call)
 
     def wait(self, seconds: float) -> bool:
-        """Wait at most this long until all calls are made; return False if they are not, or if one failed."""
+        """Wait at most `seconds` until all calls are made; return False if some are not made, or if one failed."""
         made = threading.Event()
         self._calls.put(made.set)
         end = time.monotonic() + seconds
@@ -196,7 +198,7 @@ class Aside:
         return self.problem is None and made.is_set()
 
     def close(self, seconds: float) -> None:
-        """Wait at most this long for the remaining calls, and drop those not made by then."""
+        """Wait at most `seconds` for the remaining calls, and drop those that are not made by then."""
         if not self.wait(seconds) and self.problem is None:
             self.problem = f"no answer within {seconds:g} seconds"
         self._calls.put(None)
@@ -207,7 +209,7 @@ class Aside:
                 continue
             try:
                 call()
-            except BaseException as error:  # whatever a tracker raises, also to end the process
+            except BaseException as error:  # some trackers raise SystemExit to end the process
                 self.problem = one_line(error)
 
 

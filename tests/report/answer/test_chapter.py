@@ -119,8 +119,8 @@ def test_the_largest_scale_is_answered_first_and_variants_have_answers_of_their_
 
 def test_caps_are_scales_too(tmp_path: Path) -> None:
     document = answer_of(material_of(planted(tmp_path / "study", PLANTED, scales=(20, 60))))
-    assert "**With at most 60 training samples a task, of 4 tasks," in texts(document)
-    assert find(document, "The answer").sections[0].title == "At most 60 training samples a task"
+    assert "**With at most 60 training samples per task, of 4 tasks," in texts(document)
+    assert find(document, "The answer").sections[0].title == "At most 60 training samples per task"
 
 
 def test_the_reference_alone_is_nothing_to_compare(tmp_path: Path) -> None:
