@@ -1,7 +1,7 @@
-"""Put the folders `conf` and `sweeps` into the built package; pyproject.toml says everything else.
+"""Package build that includes the folders `conf` and `sweeps`; everything else is in pyproject.toml.
 
-The package finder of setuptools looks for packages in their own place only. In a checkout these two folders stand at
-the top, where users edit them; in an installation they are `usaggr/conf` and `usaggr/sweeps`, and
+The package finder of setuptools only finds packages below their usual folder. In a checkout these two folders are at
+the top level, where users edit them. In an installation they are `usaggr/conf` and `usaggr/sweeps`, and
 `usaggr/config/folders.py` finds both. An editable installation reads the checkout and needs neither.
 """
 
@@ -12,7 +12,7 @@ CONFIGURATION_FOLDERS = ("conf", "sweeps")
 
 
 class BuildWithConfiguration(build_py):
-    """`build_py` for the packages that were found and the two folders of configuration files."""
+    """Command `build_py` that adds the two folders of configuration files to the packages."""
 
     def finalize_options(self) -> None:
         super().finalize_options()

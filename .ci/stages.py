@@ -25,7 +25,7 @@ ALLOWED_SKIPS = ROOT / ".ci" / "allowed_skips.toml"
 
 @dataclass(frozen=True)
 class Stage:
-    """A target of the Makefile; one that runs tests takes PYTEST_FLAGS."""
+    """A target of the Makefile. Targets that run tests accept PYTEST_FLAGS."""
 
     name: str
     target: str
@@ -50,7 +50,7 @@ class Test:
     outcome: str
     """passed, failed or skipped."""
     reason: str = ""
-    """Why it was skipped."""
+    """Reason why it was skipped."""
     tries: int = 1
     """More than one if it failed and was tried again; the outcome is that of the last try."""
 
@@ -208,11 +208,11 @@ def check_completeness(outcomes: Sequence[Outcome]) -> Outcome:
     """Return the outcome of comparing the tests that were run with all that pytest collects."""
     started = time.monotonic()
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-o", "addopts=", "tests"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    collected = collected_tests(done.stdout)
+    completed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    collected = collected_tests(completed.stdout)
     outcome = Outcome("no test left out", time.monotonic() - started)
-    if done.returncode or not collected:
-        outcome.problems.append(f"tests cannot be collected:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    if completed.returncode or not collected:
+        outcome.problems.append(f"tests cannot be collected:\n{completed.stdout[-2000:]}{completed.stderr[-2000:]}")
     missing = tests_not_run(collected, outcomes)
     outcome.problems += [f"no stage ran {function} ({count} cases)" for function, count in sorted(missing.items())]
     outcome.tests = [Test("all tests", "failed" if outcome.problems else "passed")]

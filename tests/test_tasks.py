@@ -30,12 +30,12 @@ def test_a_task_has_no_fewer_and_no_more_classes_than_its_type_allows(task_type:
     for number in (least, most or 300):
         assert with_classes(task_type, number).num_classes == number
     for number in (least - 1, *([most + 1] if most else [])):
-        with pytest.raises(ValueError, match=f"{number} classes do not make a {task_type} task"):
+        with pytest.raises(ValueError, match=f"a {task_type} task cannot have {number} classes"):
             with_classes(task_type, number)
 
 
 def test_an_unknown_type_and_a_missing_name_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"type is one of segmentation, .* not 'ranking'"):
+    with pytest.raises(ValueError, match=r"type must be one of segmentation, .*; got 'ranking'"):
         replace(CATALOGUE["lung"], type="ranking")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="1 names for 2 classes"):
         replace(CATALOGUE["lung"], class_names=("lesion",))

@@ -1,4 +1,4 @@
-"""usaggr: should my ultrasound tasks share one model? Experiment sweeps over ways of grouping tasks, with evidence."""
+"""usaggr compares ways of grouping ultrasound tasks into shared models, and reports the evidence for each."""
 
 from usaggr.inference.load import load
 from usaggr.torchvision_ops import install

@@ -1,4 +1,4 @@
-"""`python -m usaggr`: the command line, as `usaggr` is."""
+"""Command line of `python -m usaggr`, the same as that of `usaggr`."""
 
 from usaggr.cli.main import main
 

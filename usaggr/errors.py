@@ -1,7 +1,7 @@
-"""What can go wrong for a user: one class a kind of fault.
+"""Errors that a user can fix: one class per kind of error.
 
-The message is one line (a list of faults may follow it) that says which key, file and row, what was found, what is
-allowed and what to do. The command line prints it without a traceback and ends with status 2.
+A message is one line (a list of errors may follow it) that names the key, file and row, the invalid value, the allowed
+values and the remedy. The command line prints it without a traceback and ends with status 2.
 """
 
 import difflib
@@ -9,32 +9,37 @@ from collections.abc import Iterable
 
 
 class UsaggrError(Exception):
-    """Base of the faults that a user can mend."""
+    """Base class of errors that a user can fix."""
 
 
 class ConfigError(UsaggrError):
-    """The request is wrong: a key, a value, a study or a grouping."""
+    """The request is invalid: a key, a value, a study or a grouping."""
 
 
 class DataError(UsaggrError):
-    """The data are not what the index says, or cannot be read."""
+    """The data cannot be read, or contradict their index."""
 
 
 class RunError(UsaggrError):
-    """A run cannot go on, or what is stored of it cannot be used."""
+    """A run cannot continue, or its stored files cannot be used."""
 
 
 class WriteError(RunError, OSError):
-    """A file or folder cannot be written: its disk is full, or it is not to be written to."""
+    """A file or folder cannot be written, because its disk is full or its permissions forbid it."""
 
 
-def one_of(what: str, found: object, allowed: Iterable[str]) -> str:
-    """Message for an unknown name: what it is, the nearest known one, and all that are allowed.
+def one_of(name: str, value: object, allowed: Iterable[str]) -> str:
+    """Return the message for an unknown name, with the most similar allowed name and all allowed names.
+
+    Args:
+        name: Key or option that has the value.
+        value: The unknown name.
+        allowed: All allowed names.
 
     >>> one_of("model.norm", "grup", ["group", "frozen"])
     "model.norm: unknown 'grup', did you mean 'group'? Allowed: frozen, group"
     """
     names = sorted(allowed)
-    near = difflib.get_close_matches(str(found), names, n=1, cutoff=0.5)
-    hint = f", did you mean '{near[0]}'?" if near else "."
-    return f"{what}: unknown '{found}'{hint} Allowed: {', '.join(names) or 'none'}"
+    similar = difflib.get_close_matches(str(value), names, n=1, cutoff=0.5)
+    hint = f", did you mean '{similar[0]}'?" if similar else "."
+    return f"{name}: unknown '{value}'{hint} Allowed: {', '.join(names) or 'none'}"

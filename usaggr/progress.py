@@ -1,6 +1,6 @@
-"""Progress of long work: one live line on a terminal, nothing elsewhere.
+"""Progress of long work: one live line on a terminal, and nothing elsewhere.
 
-Rooms take a `Progress` and do not depend on what shows it; `NoProgress` is for tests and for callers that need silence.
+Other modules take a `Progress` and do not depend on how it is shown. `NoProgress` is for tests and silent callers.
 """
 
 import sys
@@ -13,20 +13,20 @@ if TYPE_CHECKING:
 
 
 class Progress(Protocol):
-    """One piece of work after another, each with a known number of steps."""
+    """Pieces of work one after another, each with a given number of steps."""
 
     def start(self, what: str, total: int) -> None:
-        """Begin a piece of work of `total` steps, described by `what` in a few words; ends the previous one."""
+        """Start a piece of work with `total` steps, described by `what` in a few words; end the previous one."""
 
     def advance(self, n: int = 1) -> None:
-        """Count `n` more steps as done."""
+        """Count `n` more steps as finished."""
 
     def finish(self) -> None:
-        """End the piece of work; without one, nothing happens."""
+        """End the current piece of work, if there is one."""
 
 
 class NoProgress:
-    """Prints nothing."""
+    """A progress that prints nothing."""
 
     def start(self, what: str, total: int) -> None:
         """Do nothing."""
@@ -39,14 +39,14 @@ class NoProgress:
 
 
 class RichProgress:
-    """A live line on standard error: what is done, counts, time spent and time remaining.
+    """A live line on standard error: description, finished steps, elapsed time and remaining time.
 
-    Prints nothing where the console is no terminal. A finished line is replaced by a short one with the time it took,
-    so that a long preparation can be read back.
+    It prints nothing if the console is no terminal. A finished line is replaced by a short one with its duration, so
+    that the output still shows how long a preparation took.
 
     Args:
         console: Where the line is shown. Default: standard error.
-        keep_seconds: Work that took less time than this leaves no line.
+        keep_seconds: Work that took less time leaves no line.
     """
 
     def __init__(self, console: "Console | None" = None, keep_seconds: float = 1.0) -> None:
@@ -66,12 +66,12 @@ class RichProgress:
             self._line = start_line(self._console, what, total, MofNCompleteColumn(), *times)
 
     def advance(self, n: int = 1) -> None:
-        """Move the line on."""
+        """Advance the line by `n` steps."""
         if self._line is not None:
             self._line.advance(self._line.task_ids[0], n)
 
     def finish(self) -> None:
-        """Remove the live line, and print the time it took if that was long enough."""
+        """Remove the live line, and print its duration if it was at least `keep_seconds`."""
         if self._line is None:
             return
         task = self._line.tasks[0]
@@ -83,13 +83,13 @@ class RichProgress:
 
 
 def start_line(console: "Console", what: str, total: int, *columns: "ProgressColumn", **fields: Any) -> "LiveLine":
-    """Show a live line with a description and a bar on a terminal, which goes away when it is stopped.
+    """Show a live line with a description and a bar on a terminal; it disappears when it is stopped.
 
     Args:
         console: The terminal.
         what: Description in front of the bar.
         total: Number of steps.
-        columns: What stands behind the bar.
+        columns: Further columns, shown after the bar.
         fields: Values that columns show as `task.fields[name]`.
     """
     from rich.progress import BarColumn, TextColumn

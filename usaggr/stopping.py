@@ -1,27 +1,27 @@
-"""Whether this process was asked to stop the run that it trains: a flag that signals set and training steps look at."""
+"""Requests to stop the run that this process trains: signals set a flag, which training checks after each step."""
 
 import time
 
 ONE_SIGNAL_SECONDS = 1.0
-"""Signals that come so soon after a first one are the same wish: `timeout`, for one, sends its signal to a command and
-again to the command's group."""
+"""Signals within this time after the first one are the same request. The program `timeout`, for example, sends its
+signal to a command and once more to the command's group."""
 
 
-class RunInterrupted(Exception):  # noqa: N818 - nothing went wrong
-    """A run was asked to stop and did: it has not failed, and goes on when it is started again."""
+class RunInterrupted(Exception):  # noqa: N818 - it is no error
+    """Raised by a run that stopped on request: it has not failed, and continues when it is started again."""
 
 
-_asked = False
+_is_requested = False
 
 
 class Asker:
-    """Tells a second wish to stop from the echo of the first."""
+    """Distinguishes a second request to stop from a repeated signal of the first."""
 
     def __init__(self) -> None:
         self._first: float | None = None
 
     def again(self) -> bool:
-        """Take in a signal; whether it is a second one. Safe in a signal handler."""
+        """Record a signal, and return whether it is a second request. It is safe in a signal handler."""
         now = time.monotonic()
         if self._first is None:
             self._first = now
@@ -29,17 +29,17 @@ class Asker:
 
 
 def ask() -> None:
-    """Ask the run of this process to stop at the end of its training step; safe in a signal handler."""
-    global _asked
-    _asked = True
+    """Ask the run of this process to stop at the end of its training step. It is safe in a signal handler."""
+    global _is_requested
+    _is_requested = True
 
 
-def asked() -> bool:
-    """Whether it was asked since the last `forget`."""
-    return _asked
+def is_stop_requested() -> bool:
+    """Return whether the run was asked to stop since the last call of `forget`."""
+    return _is_requested
 
 
 def forget() -> None:
-    """Begin anew: the next run is not the one that was asked."""
-    global _asked
-    _asked = False
+    """Withdraw the request, because the next run of this process was not asked to stop."""
+    global _is_requested
+    _is_requested = False

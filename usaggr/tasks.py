@@ -1,14 +1,14 @@
-"""What a task is, and the catalogue of the 27 tasks of the FM_UIA 2026 benchmark.
+"""Tasks and task types, and the catalog of the 27 tasks of the FM_UIA 2026 benchmark.
 
-The index of a data set says which tasks there are; the catalogue only adds what an index cannot say (names of classes
-and points, organ, clinical group). A data set of your own needs no entry here.
+The index of a data set lists its tasks. The catalog only adds what an index cannot contain (names of classes and
+points, organ, clinical group). Your own data sets need no entry here.
 """
 
 from dataclasses import dataclass
 from typing import Literal, assert_never, get_args
 
 TaskType = Literal["segmentation", "classification", "detection", "regression"]
-"""Each `match` over it ends in `assert_never`: mypy leads to all places that a new type has to decide."""
+"""Every `match` over it ends in `assert_never`, so mypy reports each place that a new type must handle."""
 TASK_TYPES: tuple[TaskType, ...] = get_args(TaskType)
 
 
@@ -24,7 +24,7 @@ def has_mask_label(task_type: TaskType) -> bool:
 
 
 def has_class_label(task_type: TaskType) -> bool:
-    """Return whether the label of a sample is a class, and its prediction the probabilities of classes."""
+    """Return whether the label of a sample is a class, and its prediction a list of class probabilities."""
     match task_type:
         case "classification":
             return True
@@ -58,30 +58,30 @@ def most_classes(task_type: TaskType) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One annotated problem: every sample of it has the same kind of label."""
+    """One annotated problem, whose samples all have the same kind of label."""
 
     id: str
-    """As in the index's column task_id."""
+    """Value of the index's column task_id."""
     type: TaskType
     num_classes: int
     """Classes including background (segmentation), classes (classification), 1 (detection), points (regression)."""
     organ: str
     clinical_group: str
     class_names: tuple[str, ...]
-    """Names of the classes, or of the landmarks (regression); as many as num_classes."""
+    """Names of the classes, or of the landmarks (regression); num_classes names."""
 
     def __post_init__(self) -> None:
         if self.type not in TASK_TYPES:
-            raise ValueError(f"task {self.id}: type is one of {', '.join(TASK_TYPES)}, not {self.type!r}")
+            raise ValueError(f"task {self.id}: type must be one of {', '.join(TASK_TYPES)}; got {self.type!r}")
         most = most_classes(self.type)
         if self.num_classes < least_classes(self.type) or (most is not None and self.num_classes > most):
-            raise ValueError(f"task {self.id}: {self.num_classes} classes do not make a {self.type} task")
+            raise ValueError(f"task {self.id}: a {self.type} task cannot have {self.num_classes} classes")
         if len(self.class_names) != self.num_classes:
-            raise ValueError(f"task {self.id}: {len(self.class_names)} names for {self.num_classes} classes")
+            raise ValueError(f"task {self.id}: has {len(self.class_names)} names for {self.num_classes} classes")
 
 
 def default_class_names(task_type: TaskType, num_classes: int) -> tuple[str, ...]:
-    """Names for a task that has none: background, class_1, ... or point_1, ... or box."""
+    """Return names for a task that has none: background, class_1, ... or point_1, ... or box."""
     match task_type:
         case "segmentation":
             return ("background", *(f"class_{i}" for i in range(1, num_classes)))
@@ -152,4 +152,4 @@ CATALOGUE: dict[str, Task] = {
         _task("fetal_femur", "regression", "fetal femur", "obstetrics", "point_1 point_2"),
     )
 }
-"""The 27 tasks by id (FM_UIA 2026, ISBI 2026). Clinical groups are usaggr's: the paper does not publish its own."""
+"""The 27 tasks by id (FM_UIA 2026, ISBI 2026). The clinical groups are usaggr's, because the paper publishes none."""

@@ -1,9 +1,9 @@
-"""Lets torchvision be imported beside a torch build that its compiled operators do not fit.
+"""Import hook for torchvision builds whose compiled operators do not fit the installed torch.
 
-A CPU build of torch with torchvision from the registry fails at `import torchvision` with "operator torchvision::nms
-does not exist": its library `_C` cannot be loaded, and the operators it would declare are missing. Declaring their
-schemas is enough for everything that usaggr uses (no compiled operator). An import hook does so lazily, so that
-importing usaggr does not import torch.
+A CPU build of torch with torchvision from the package index fails at `import torchvision` with "operator
+torchvision::nms does not exist": its library `_C` cannot be loaded, so its operators are not declared. Declaring their
+schemas is enough for usaggr, which uses no compiled operator. The hook does this only when torchvision is imported, so
+that importing usaggr does not import torch.
 """
 
 import importlib.abc
@@ -17,11 +17,11 @@ _SCHEMAS = (
     "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
 )
 _fragment: object = None
-"""Keeps the declaration alive: torch forgets a library that is collected."""
+"""Keeps the declarations alive, because torch removes those of a library object that is garbage-collected."""
 
 
 class _BeforeTorchvision(importlib.abc.MetaPathFinder):
-    """Runs once, right before torchvision is first imported; finds nothing itself."""
+    """Finder that acts once, right before torchvision is first imported, and finds no module itself."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -33,7 +33,7 @@ class _BeforeTorchvision(importlib.abc.MetaPathFinder):
 
 
 def install() -> None:
-    """Put the hook in place, unless torchvision or the hook is there already."""
+    """Install the hook, unless it is installed already or torchvision is imported."""
     if "torchvision" not in sys.modules and not any(isinstance(f, _BeforeTorchvision) for f in sys.meta_path):
         sys.meta_path.insert(0, _BeforeTorchvision())
 
@@ -51,7 +51,7 @@ def _declare_missing_operators() -> None:
 
 
 def _compiled_library_loads() -> bool:
-    """Whether torchvision's own `_C` fits this torch: then it declares its operators itself."""
+    """Return whether torchvision's library `_C` fits this torch and so declares the operators itself."""
     import torch
 
     spec = importlib.machinery.PathFinder.find_spec("torchvision")

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.sweep import fakes
-from tests.sweep.test_faults import begun, done, until
+from tests.sweep.test_faults import count_starts, done, until
 from usaggr.io.heartbeats import is_recent
 from usaggr.results import run_directory
 from usaggr.results.run_directory import STALE_SECONDS, RunDirectory
@@ -160,8 +160,8 @@ def test_two_hosts_train_each_run_once_and_a_dead_ones_is_taken_over_when_its_cl
     tmp_path: Path, hosts: Hosts
 ) -> None:
     sweeps = {host: hosts.start(host) for host in ("host-a", "host-b")}
-    until(lambda: len(done(tmp_path)) == 8 and sum(begun(tmp_path).values()) == 9, seconds=120)
-    assert set(begun(tmp_path).values()) == {1}
+    until(lambda: len(done(tmp_path)) == 8 and sum(count_starts(tmp_path).values()) == 9, seconds=120)
+    assert set(count_starts(tmp_path).values()) == {1}
     (hanging,) = [
         run for path in (tmp_path / "fake" / "runs").iterdir() if (run := RunDirectory(path)).state() == "running"
     ]
@@ -173,10 +173,10 @@ def test_two_hosts_train_each_run_once_and_a_dead_ones_is_taken_over_when_its_cl
     said, _ = hosts.start(other).communicate(timeout=120)
     assert "1 left to another process" in said
     assert "left to another process" in sweeps[other].communicate(timeout=120)[0]
-    assert set(begun(tmp_path).values()) == {1}
+    assert set(count_starts(tmp_path).values()) == {1}
 
     set_written(hanging, STALE_SECONDS + 1)
     sweep = hosts.start(other)
     assert "9 of 9 runs are done" in sweep.communicate(timeout=120)[0]
     assert sweep.returncode == 0
-    assert sorted(begun(tmp_path).values()) == [1] * 8 + [2]
+    assert sorted(count_starts(tmp_path).values()) == [1] * 8 + [2]

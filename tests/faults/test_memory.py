@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sweep.test_faults import begun, done, start
+from tests.sweep.test_faults import count_starts, done, start
 
 MIB = 2**20
 
@@ -40,7 +40,7 @@ def test_a_run_over_its_processes_limit_of_memory_is_failed_and_the_rest_complet
     assert "MemoryError" in out
     assert "Traceback" not in out
     assert len(done(tmp_path)) == 3
-    assert sorted(begun(tmp_path).values()) == [1, 1, 1, 1]
+    assert sorted(count_starts(tmp_path).values()) == [1, 1, 1, 1]
 
 
 @pytest.mark.slow
@@ -54,4 +54,4 @@ def test_a_run_that_the_kernel_kills_for_its_memory_is_tried_again_alone_then_fa
     assert "(signal 9); out of memory? (tried 2 times)" in out
     assert "Traceback" not in out
     assert len(done(tmp_path)) == 3
-    assert begun(tmp_path).most_common(1)[0][1] == 2
+    assert count_starts(tmp_path).most_common(1)[0][1] == 2

@@ -1,4 +1,4 @@
-"""`python -m tests.ray_cluster.sweeps DIR JSON [OVERRIDES]` sweeps a plan of fakes on Ray, in a process of its own."""
+"""`python -m tests.ray_cluster.sweeps DIR JSON [OVERRIDES]` sweeps a plan of fakes on Ray, in a separate process."""
 
 import sys
 import time
@@ -10,14 +10,14 @@ from usaggr.config.study import StudyConfig
 from usaggr.results.contract import CHECKPOINT
 from usaggr.results.run_directory import RunDirectory
 from usaggr.results.spec import Placement, RunSpec
-from usaggr.stopping import RunInterrupted, asked
+from usaggr.stopping import RunInterrupted, is_stop_requested
 from usaggr.sweep.executors.ray.executor import RayExecutor
 
 TARGET = "tests.ray_cluster.sweeps:execute"
 
 
 def execute(spec: RunSpec, directory: Path, study: StudyConfig, placement: Placement, data: object) -> None:
-    """As the fakes do, but for runs that wait until they are asked to stop, and end where they find a checkpoint."""
+    """Execute like the fakes; a run that `waits` trains until it is asked to stop, and ends if it has a checkpoint."""
     if "waits" not in spec.settings:
         fakes.execute(spec, directory, study, placement, data)
         return
@@ -28,7 +28,7 @@ def execute(spec: RunSpec, directory: Path, study: StudyConfig, placement: Place
         return
     Path(spec.settings["waits"]).touch()
     end = time.monotonic() + 60
-    while not asked() and time.monotonic() < end:
+    while not is_stop_requested() and time.monotonic() < end:
         time.sleep(0.05)
     step.parent.mkdir()
     step.write_text("from the checkpoint")

@@ -1,4 +1,4 @@
-"""A real Ray cluster of several raylets on this machine, and what becomes of a sweep when parts of it are killed."""
+"""Sweeps on a real Ray cluster of several raylets on this machine, parts of which are killed."""
 
 import csv
 import json
@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.sweep.test_faults import begun, done, family_of, lives, until
+from tests.sweep.test_faults import count_starts, done, family_of, lives, until
 from usaggr.results.run_directory import RunDirectory
 from usaggr.results.run_result import Status
 
@@ -23,11 +23,11 @@ pytestmark = pytest.mark.cluster
 pytest.importorskip("ray", reason="ray is not installed: pip install usaggr[ray]")
 
 
-def again(begin: Callable[[], Any], times: int = 4) -> Any:
-    """What Ray starts, which it may take too long for."""
+def retry_start(start_node: Callable[[], Any], times: int = 4) -> Any:
+    """Return the result of a start that Ray may give up too early, tried at most `times` times."""
     for left in reversed(range(times)):
         try:
-            return begin()
+            return start_node()
         except Exception as error:
             if not left or "timed out" not in str(error):
                 raise
@@ -35,15 +35,15 @@ def again(begin: Callable[[], Any], times: int = 4) -> Any:
 
 
 class Nodes:
-    """A cluster whose head has no room for runs.
+    """A cluster whose head node trains no runs.
 
-    Ray gives a node 30 seconds to start and has no setting for that: on a busy machine it is tried again.
+    Ray allows a node 30 seconds to start and has no setting for that, so on a busy machine the start is tried again.
     """
 
     def __init__(self) -> None:
         from ray.cluster_utils import Cluster
 
-        self._cluster = again(
+        self._cluster = retry_start(
             lambda: Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
         )
 
@@ -52,8 +52,8 @@ class Nodes:
         return str(self._cluster.address)
 
     def add(self, cpus: int = 1, **more: Any) -> psutil.Process:
-        """Add a node; its raylet."""
-        node = again(lambda: self._cluster.add_node(num_cpus=cpus, **more))
+        """Add a node, and return its raylet."""
+        node = retry_start(lambda: self._cluster.add_node(num_cpus=cpus, **more))
         return psutil.Process(node.all_processes["raylet"][0].process.pid)
 
     def end(self) -> None:
@@ -62,18 +62,18 @@ class Nodes:
 
 @pytest.fixture
 def nodes() -> Iterator[Nodes]:
-    found = Nodes()
-    yield found
-    found.end()
+    cluster = Nodes()
+    yield cluster
+    cluster.end()
 
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    """Of a cluster with two cores and one GPU, as far as Ray is told, for tests that leave it whole."""
-    found = Nodes()
-    found.add(cpus=2, num_gpus=1)
-    yield found.address
-    found.end()
+    """Yield the address of a cluster with two cores and one simulated GPU, for tests that do not damage it."""
+    cluster = Nodes()
+    cluster.add(cpus=2, num_gpus=1)
+    yield cluster.address
+    cluster.end()
 
 
 def start(outputs: Path, runs: list[dict[str, Any]], *overrides: str) -> subprocess.Popen[str]:
@@ -83,21 +83,21 @@ def start(outputs: Path, runs: list[dict[str, Any]], *overrides: str) -> subproc
 
 
 def owner(raylet: psutil.Process, outputs: Path) -> list[str]:
-    """run_ids that are trained by a raylet's processes."""
+    """Return the run_ids that a raylet's processes train."""
     family = {process.pid for process in raylet.children(recursive=True)}
     lines = [line.split() for line in (outputs / "fake" / "executions.txt").read_text().splitlines()]
     return [run_id for run_id, pid, *_ in lines if int(pid) in family]
 
 
-def one_status(outputs: Path, named: str) -> Status:
+def find_status(outputs: Path, named: str) -> Status:
     (path,) = (path for path in (outputs / "fake" / "runs").iterdir() if named in path.name)
-    found = RunDirectory(path).status()
-    assert found is not None
-    return found
+    status = RunDirectory(path).status()
+    assert status is not None
+    return status
 
 
 def trainers(family: list[psutil.Process]) -> list[psutil.Process]:
-    """Of a killed raylet's family, all but Ray's own agents, which take their time to notice."""
+    """Return a killed raylet's processes except Ray's agents, which take some time to notice its death."""
     return [process for process in family if "Agent" not in process.name()]
 
 
@@ -105,38 +105,38 @@ def running_alone(raylet: psutil.Process, outputs: Path) -> bool:
     return (outputs / "fake" / "executions.txt").exists() and bool(owner(raylet, outputs))
 
 
-def test_all_runs_are_done_though_a_raylet_is_killed_in_the_middle(tmp_path: Path, nodes: Nodes) -> None:
-    kept, lost = nodes.add(), nodes.add()
+def test_all_runs_are_finished_although_a_raylet_is_killed(tmp_path: Path, nodes: Nodes) -> None:
+    surviving, lost = nodes.add(), nodes.add()
     runs: list[dict[str, Any]] = [{"sleeps": 12, "number": i} for i in range(3)]
     sweep = start(tmp_path, runs, f"executor.address={nodes.address}", "executor.attempts=1", "executor.workers=null")
-    until(lambda: running_alone(lost, tmp_path) and running_alone(kept, tmp_path), seconds=150)
+    until(lambda: running_alone(lost, tmp_path) and running_alone(surviving, tmp_path), seconds=150)
     family = trainers(lost.children(recursive=True))
-    lost.send_signal(signal.SIGKILL)  # what came from it sees that within five seconds, once it is no zombie
+    lost.send_signal(signal.SIGKILL)  # its child processes notice it within five seconds, once it is no zombie
     lost.wait()
     until(lambda: not any(lives(process) for process in family))
     finished = len(done(tmp_path))
     out, _ = sweep.communicate(timeout=240)
     assert sweep.returncode == 0, out
     assert finished < len(done(tmp_path)) == 3
-    assert sorted(begun(tmp_path).values()) == [1, 1, 2], out
+    assert sorted(count_starts(tmp_path).values()) == [1, 1, 2], out
     assert "2 workers" in out
     assert "raylet" not in out
 
 
-def test_a_node_that_comes_later_is_used(tmp_path: Path, nodes: Nodes) -> None:
+def test_a_node_that_joins_later_is_used(tmp_path: Path, nodes: Nodes) -> None:
     nodes.add()
     runs: list[dict[str, Any]] = [{"sleeps": 4, "number": i} for i in range(6)]
     sweep = start(tmp_path, runs, f"executor.address={nodes.address}", "executor.workers=null")
-    until(lambda: sum(begun(tmp_path).values()) == 1, seconds=150)
+    until(lambda: sum(count_starts(tmp_path).values()) == 1, seconds=150)
     later = nodes.add()
     until(lambda: bool(owner(later, tmp_path)), seconds=150)
     out, _ = sweep.communicate(timeout=240)
     assert sweep.returncode == 0, out
-    assert set(begun(tmp_path).values()) == {1}
+    assert set(count_starts(tmp_path).values()) == {1}
 
 
 @pytest.mark.parametrize(("share", "runs_at_once"), [(0.5, 2), (0.6, 1)])
-def test_shares_of_a_gpu_let_as_many_runs_at_once_on_it(
+def test_the_share_of_a_gpu_determines_how_many_runs_use_it_at_once(
     tmp_path: Path, address: str, share: float, runs_at_once: int
 ) -> None:
     runs: list[dict[str, Any]] = [{"sleeps": 1, "number": i} for i in range(4)]
@@ -146,29 +146,29 @@ def test_shares_of_a_gpu_let_as_many_runs_at_once_on_it(
     assert sweep.returncode == 0, out
     assert f"{runs_at_once} worker" in out
     results = [RunDirectory(path.parent).status() for path in done(tmp_path)]
-    spans = sorted((found.started or 0.0, found.heartbeat) for found in results if found is not None)
+    spans = sorted((status.started or 0.0, status.heartbeat) for status in results if status is not None)
     at_once = [sum(start <= begin < end for start, end in spans) for begin, _ in spans]
     assert max(at_once) == runs_at_once
 
 
-def test_failures_deaths_and_hangs_are_their_runs_own(tmp_path: Path, address: str) -> None:
+def test_failures_deaths_and_hangs_affect_only_their_own_run(tmp_path: Path, address: str) -> None:
     runs: list[dict[str, Any]] = [{"dies": 1}, {"raises": "no luck"}, {"hangs": 9}, {"dies": 99}, {"memory": "torch"}]
     sweep = start(tmp_path, [*runs, {"sleeps": 0.1}], "executor.timeout=40", f"executor.address={address}")
     out, _ = sweep.communicate(timeout=240)
     assert sweep.returncode == 1, out
     assert len(done(tmp_path)) == 2
-    for said in ("no luck", "executor.timeout=40", "worker died", "CUDA out of memory"):
-        assert said in out, out
+    for message in ("no luck", "executor.timeout=40", "worker died", "CUDA out of memory"):
+        assert message in out, out
     assert "Traceback" not in out
     assert "raylet" not in out
     pids = Counter(line.split()[1] for line in (tmp_path / "fake" / "executions.txt").read_text().splitlines())
-    assert sum(pids.values()) in (8, 9)  # the one without memory is tried alone, if another ran beside it
+    assert sum(pids.values()) in (8, 9)  # the run that exhausts memory is repeated alone if another one was active
 
 
-def test_a_process_of_ray_that_is_killed_costs_an_attempt_of_its_run_alone(tmp_path: Path, address: str) -> None:
+def test_a_killed_process_of_ray_costs_only_its_run_an_attempt(tmp_path: Path, address: str) -> None:
     runs: list[dict[str, Any]] = [{"sleeps": 15}, {"sleeps": 15, "number": 1}, {"sleeps": 0.1, "child": True}]
     sweep = start(tmp_path, runs, f"executor.address={address}")
-    until(lambda: sum(begun(tmp_path).values()) == 2, seconds=150)
+    until(lambda: sum(count_starts(tmp_path).values()) == 2, seconds=150)
     line = (tmp_path / "fake" / "executions.txt").read_text().splitlines()[0].split()
     server = psutil.Process(int(line[1])).parent()
     assert server is not None
@@ -178,17 +178,17 @@ def test_a_process_of_ray_that_is_killed_costs_an_attempt_of_its_run_alone(tmp_p
     ray_worker.kill()
     out, _ = sweep.communicate(timeout=240)
     assert sweep.returncode == 0, out
-    assert begun(tmp_path)[line[0]] == 2
-    assert sum(begun(tmp_path).values()) == 4
-    parent, child = (one_status(tmp_path, f"-k{seed}-") for seed in (1, 2))
+    assert count_starts(tmp_path)[line[0]] == 2
+    assert sum(count_starts(tmp_path).values()) == 4
+    parent, child = (find_status(tmp_path, f"-k{seed}-") for seed in (1, 2))
     assert parent.heartbeat <= (child.started or 0.0)
 
 
 @pytest.mark.parametrize(("number", "shared"), [(signal.SIGINT, "true"), (signal.SIGKILL, "false")])
-def test_after_an_end_by_signal_no_process_is_left_and_the_same_command_goes_on(
+def test_after_a_signal_no_process_is_left_and_the_same_command_continues(
     tmp_path: Path, number: int, shared: str
 ) -> None:
-    # Two runs must be seen at work together, also where starting a worker takes many seconds.
+    # Two runs must be seen active at once, even if a worker takes many seconds to start.
     runs: list[dict[str, Any]] = [{"sleeps": 0.1}, {"sleeps": 30}, {"sleeps": 30.1}]
     marks = tmp_path / "fake" if shared == "true" else None
     sweep = start(tmp_path, runs, f"executor.shared={shared}")
@@ -202,37 +202,35 @@ def test_after_an_end_by_signal_no_process_is_left_and_the_same_command_goes_on(
     states = Counter(RunDirectory(path).state() for path in (tmp_path / "fake" / "runs").iterdir())
     assert states["done"] == 1
     assert states["running"] == 0
-    again = start(tmp_path, runs, f"executor.shared={shared}")
-    out, _ = again.communicate(timeout=240)
-    assert again.returncode == 0, out
+    resumed = start(tmp_path, runs, f"executor.shared={shared}")
+    out, _ = resumed.communicate(timeout=240)
+    assert resumed.returncode == 0, out
     assert len(done(tmp_path)) == 3
 
 
 def _two_run(outputs: Path, marks: Path | None) -> bool:
     states = Counter(RunDirectory(path).state() for path in (outputs / "fake" / "runs").iterdir())
-    return states["running"] == 2 if marks is None else sum(begun(outputs).values()) == 3
+    return states["running"] == 2 if marks is None else sum(count_starts(outputs).values()) == 3
 
 
-def test_without_a_shared_file_system_runs_come_home_whole(tmp_path: Path, address: str) -> None:
+def test_without_a_shared_file_system_runs_are_returned_completely(tmp_path: Path, address: str) -> None:
     runs: list[dict[str, Any]] = [{"sleeps": 0.1}, {"raises": "no luck", "times": 1}, {"exits": 1}]
     sweep = start(tmp_path, runs, "executor.shared=false", f"executor.address={address}")
     out, _ = sweep.communicate(timeout=240)
     assert sweep.returncode == 1, out
     assert len(done(tmp_path)) == 2
-    assert not begun(tmp_path), "it was trained in the run's own directory"
+    assert not count_starts(tmp_path), "it was trained in the run's own directory"
     directories = {path.name: RunDirectory(path) for path in (tmp_path / "fake" / "runs").iterdir()}
     failed = [run.status() for run in directories.values() if run.state() == "failed"]
-    assert [("Traceback" in (found.error or "")) for found in failed if found is not None] == [True]
+    assert [("Traceback" in (status.error or "")) for status in failed if status is not None] == [True]
     for run in directories.values():
         assert "said on stdout" in run.log_path.read_text()
         assert (run.path / "run.yaml").exists()
 
 
 @pytest.mark.parametrize("shared", ["true", "false"])
-def test_a_run_that_is_stopped_goes_on_from_its_checkpoint_on_any_node(
-    tmp_path: Path, address: str, shared: str
-) -> None:
-    mark = tmp_path / "begun"
+def test_a_stopped_run_continues_from_its_checkpoint_on_any_node(tmp_path: Path, address: str, shared: str) -> None:
+    mark = tmp_path / "started"
     runs: list[dict[str, Any]] = [{"waits": str(mark)}]
     overrides = [f"executor.shared={shared}", f"executor.address={address}", "executor.grace=20"]
     sweep = start(tmp_path, runs, *overrides)
@@ -243,9 +241,9 @@ def test_a_run_that_is_stopped_goes_on_from_its_checkpoint_on_any_node(
     (path,) = (tmp_path / "fake" / "runs").iterdir()
     assert RunDirectory(path).state() == "pending"
     assert (path / "checkpoint" / "step").exists()
-    again = start(tmp_path, runs, *overrides)
-    out, _ = again.communicate(timeout=200)
-    assert again.returncode == 0, out
+    resumed = start(tmp_path, runs, *overrides)
+    out, _ = resumed.communicate(timeout=200)
+    assert resumed.returncode == 0, out
     assert (path / "predictions.parquet").read_text() == "from the checkpoint"
     assert not (path / "checkpoint").exists()
 
@@ -257,7 +255,7 @@ SMALL = (
 
 
 def sweep_of(outputs: Path, cache: Path, *overrides: str) -> list[dict[str, str]]:
-    """Sweep a small study by the command line; its scores."""
+    """Sweep a small study with the command line, and return its scores."""
     command = [str(Path(sys.executable).parent / "usaggr"), "sweep", "demo", "name=small", f"outputs={outputs}"]
     environment = {**os.environ, "USAGGR_CACHE": str(cache)}
     made = subprocess.run(
@@ -268,22 +266,24 @@ def sweep_of(outputs: Path, cache: Path, *overrides: str) -> list[dict[str, str]
         return list(csv.DictReader(file))
 
 
-def test_scores_are_those_of_one_machine_with_and_without_shared_files(tmp_path: Path, nodes: Nodes) -> None:
+def test_scores_equal_those_of_one_machine_with_and_without_shared_files(tmp_path: Path, nodes: Nodes) -> None:
     caches = [tmp_path / f"cache{i}" for i in range(2)]
     for cache in caches:
         nodes.add(env_vars={"USAGGR_CACHE": str(cache)})
-    here = sweep_of(tmp_path / "local", tmp_path / "cache")
-    assert here
+    local_scores = sweep_of(tmp_path / "local", tmp_path / "cache")
+    assert local_scores
     address = f"executor.address={nodes.address}"
-    assert sweep_of(tmp_path / "ray", tmp_path / "cache", "executor=ray", address) == here
+    assert sweep_of(tmp_path / "ray", tmp_path / "cache", "executor=ray", address) == local_scores
     assert not any(cache.exists() for cache in caches)
-    apart = sweep_of(tmp_path / "apart", tmp_path / "cache", "executor=ray", address, "executor.shared=false")
-    assert apart == here
+    separate_scores = sweep_of(
+        tmp_path / "separate_scores", tmp_path / "cache", "executor=ray", address, "executor.shared=false"
+    )
+    assert separate_scores == local_scores
     assert any((cache / "images").exists() for cache in caches)
-    assert {row["task"] for row in apart} == {"breast_2cls", "fetal_head"}
+    assert {row["task"] for row in separate_scores} == {"breast_2cls", "fetal_head"}
 
 
-def test_an_address_where_no_cluster_is_ends_with_one_line(tmp_path: Path) -> None:
+def test_an_address_without_a_cluster_ends_with_one_line(tmp_path: Path) -> None:
     command = [str(Path(sys.executable).parent / "usaggr"), "sweep", "demo", "name=small", f"outputs={tmp_path}"]
     overrides = [*SMALL, "executor=ray", "executor.address=127.0.0.1:1"]
     made = subprocess.run([*command, *overrides], cwd=ROOT, text=True, capture_output=True, timeout=200)

@@ -1,4 +1,4 @@
-"""What needs no cluster: messages for wrong requests, and what Ray's exceptions say of a run."""
+"""Ray without a cluster: messages for invalid requests, and the outcome of a run for each of Ray's exceptions."""
 
 import sys
 from dataclasses import replace
@@ -15,44 +15,44 @@ from usaggr.sweep.execution.jobs import Job, Outcome
 from usaggr.sweep.executors.choose_executor import executor_for
 from usaggr.sweep.executors.ray import task as ray_task
 from usaggr.sweep.executors.ray.executor import RayExecutor, machine_of
-from usaggr.sweep.executors.ray.ray_cluster import Need, _room, of_error
-from usaggr.sweep.executors.ray.run_claims import set_free
+from usaggr.sweep.executors.ray.ray_cluster import Need, _count_fitting_runs, read_error
+from usaggr.sweep.executors.ray.run_claims import release_claim
 from usaggr.sweep.executors.ray.task import Task
 
 
 def config(*overrides: str) -> RayConfig:
-    found = compose_study("demo", ["executor=ray", *overrides]).executor
-    assert isinstance(found, RayConfig)
-    return found
+    executor = compose_study("demo", ["executor=ray", *overrides]).executor
+    assert isinstance(executor, RayConfig)
+    return executor
 
 
-def test_a_study_may_ask_for_ray() -> None:
+def test_a_study_may_select_ray() -> None:
     assert isinstance(executor_for(compose_study("demo", ["executor=ray"])), RayExecutor)
 
 
-def test_without_the_package_it_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_reported_with_its_install_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ConfigError, match=r"pip install usaggr\[ray\]"), RayExecutor(config()):
         pass
 
 
-def test_a_gpu_that_no_run_gets_is_refused() -> None:
+def test_a_gpu_run_without_gpus_per_run_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"executor\.gpus"), RayExecutor(config(), "gpu"):
         pass
 
 
 @pytest.mark.parametrize("wrong", ["executor.gpus=2", "executor.gpus=-1", "executor.memory=0", "executor.devices=[0]"])
-def test_a_wrong_key_is_refused_by_name(wrong: str) -> None:
+def test_an_invalid_key_is_refused_by_name(wrong: str) -> None:
     with pytest.raises(ConfigError, match=wrong.partition("=")[0]):
         config(wrong)
 
 
-def test_rays_client_is_refused() -> None:
+def test_the_address_of_ray_s_client_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"executor\.address must be host:port"):
         config("executor.address=ray://far:10001")
 
 
-def test_a_task_gets_one_worker_and_no_gpu_that_ray_has_not_given_it() -> None:
+def test_a_task_gets_one_worker_and_only_a_gpu_assigned_by_ray() -> None:
     machine = machine_of(config("executor.threads=3", "executor.timeout=9"))
     assert (machine.workers, machine.devices, machine.threads, machine.timeout) == (1, [], 3, 9)
     assert machine_of(config("executor.gpus=0.5")).devices is None
@@ -69,37 +69,37 @@ def test_a_task_gets_one_worker_and_no_gpu_that_ray_has_not_given_it() -> None:
         (Need(9, 0, None), 0),
     ],
 )
-def test_a_node_has_room_for_as_many_runs_as_its_scarcest_resource(need: Need, runs: int) -> None:
-    assert _room({"CPU": 8.0, "GPU": 2.0, "memory": 16.0 * 1024**3}, need) == runs
+def test_the_scarcest_resource_limits_the_runs_on_a_node(need: Need, runs: int) -> None:
+    assert _count_fitting_runs({"CPU": 8.0, "GPU": 2.0, "memory": 16.0 * 1024**3}, need) == runs
 
 
 def errors() -> list[tuple[Any, Outcome]]:
-    known = pytest.importorskip("ray.exceptions", reason="ray is not installed: pip install usaggr[ray]")
+    exceptions = pytest.importorskip("ray.exceptions", reason="ray is not installed: pip install usaggr[ray]")
     return [
-        (known.TaskCancelledError(), "interrupted"),
-        (known.NodeDiedError("gone"), "interrupted"),
-        (known.LocalRayletDiedError(), "interrupted"),
-        (known.ObjectLostError("0" * 56, None, ""), "interrupted"),
-        (known.OwnerDiedError("0" * 56, None, ""), "interrupted"),
-        (known.OutOfMemoryError("ended"), "killed"),
-        (known.WorkerCrashedError(), "died"),
-        (known.RuntimeEnvSetupError("no"), "failed"),
-        (known.TaskUnschedulableError("no"), "failed"),
+        (exceptions.TaskCancelledError(), "interrupted"),
+        (exceptions.NodeDiedError("gone"), "interrupted"),
+        (exceptions.LocalRayletDiedError(), "interrupted"),
+        (exceptions.ObjectLostError("0" * 56, None, ""), "interrupted"),
+        (exceptions.OwnerDiedError("0" * 56, None, ""), "interrupted"),
+        (exceptions.OutOfMemoryError("ended"), "killed"),
+        (exceptions.WorkerCrashedError(), "died"),
+        (exceptions.RuntimeEnvSetupError("no"), "failed"),
+        (exceptions.TaskUnschedulableError("no"), "failed"),
         (ValueError("what is this"), "failed"),
     ]
 
 
-def test_what_ray_has_lost_is_tried_again_and_what_it_refuses_is_not() -> None:
+def test_a_run_lost_by_ray_is_repeated_and_a_refused_one_is_not() -> None:
     import ray.exceptions
 
     for error, outcome in errors():
-        returned, _ = of_error(error, ray.exceptions)
+        returned, _ = read_error(error, ray.exceptions)
         assert returned.outcome == outcome, error
         assert "\n" not in returned.message
         assert returned.message
 
 
-def test_a_node_with_another_version_of_the_tool_trains_nothing(tmp_path: Path) -> None:
+def test_a_node_with_another_version_of_usaggr_trains_nothing(tmp_path: Path) -> None:
     study = fakes.study(tmp_path, "executor=ray")
     run = fakes.planned(study, 0)
     job = Job(run.spec, run.directory, study, None, 1)
@@ -109,7 +109,7 @@ def test_a_node_with_another_version_of_the_tool_trains_nothing(tmp_path: Path) 
     assert "install the same version" in returned.message
 
 
-def test_the_claim_of_a_lost_node_is_free_at_once_but_not_that_of_a_later_attempt(tmp_path: Path) -> None:
+def test_the_claim_of_a_lost_attempt_is_released_immediately_but_not_that_of_a_later_one(tmp_path: Path) -> None:
     from usaggr.results.run_directory import RunDirectory
 
     run = RunDirectory(tmp_path / "run")
@@ -119,7 +119,7 @@ def test_the_claim_of_a_lost_node_is_free_at_once_but_not_that_of_a_later_attemp
     assert status is not None
     run.write_status(replace(status, host="another"))
     assert run.state() == "running"
-    set_free(run.path, 1)
+    release_claim(run.path, 1)
     assert run.state() == "running"
-    set_free(run.path, 2)
+    release_claim(run.path, 2)
     assert run.state() == "pending"

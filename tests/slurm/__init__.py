@@ -1,7 +1,7 @@
-"""Runs as jobs of Slurm: against a fake queue, and against a real one."""
+"""Runs as jobs of Slurm, tested with a fake queue and with a real cluster of one node."""
 
 from pathlib import Path
 
 HERE = Path(__file__).parent
 NEEDED = ("slurmctld", "slurmd", "slurmdbd", "sbatch", "munged", "mariadbd")
-"""Programs that start-slurm starts."""
+"""Programs that the script start-slurm starts."""

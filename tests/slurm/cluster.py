@@ -1,4 +1,4 @@
-"""A real Slurm of one node, started once for all tests that ask for it."""
+"""A real Slurm of one node, started once for all tests that request it."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ from tests.slurm import HERE, NEEDED
 
 @pytest.fixture(scope="session")
 def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The folder of a Slurm that runs, with SLURM_CONF set."""
+    """Yield the folder of a running Slurm, with SLURM_CONF set."""
     missing = [name for name in NEEDED if shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is None]
     if missing:
         pytest.skip(f"no {missing[0]}: apt-get install slurmctld slurmd slurmdbd slurm-client munge mariadb-server")
@@ -23,8 +23,8 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     pytest.importorskip("submitit", reason="submitit is not installed: pip install usaggr[slurm]")
     folder = tmp_path_factory.mktemp("slurm")
     base = Path(tempfile.gettempdir()).resolve()
-    for parent in [folder, *(one for one in folder.parents if base in one.parents)]:
-        parent.chmod(0o755)  # the database is another user's
+    for directory in [folder, *(parent for parent in folder.parents if base in parent.parents)]:
+        directory.chmod(0o755)  # the database runs as another user
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", f"{os.environ['PATH']}:/usr/sbin:/sbin")
         patch.setenv("SLURM_CONF", str(folder / "slurm.conf"))

@@ -1,4 +1,4 @@
-"""`python -m tests.slurm.sweeps DIR JSON [OVERRIDES]` sweeps a plan of fakes on Slurm, in a process of its own."""
+"""`python -m tests.slurm.sweeps DIR JSON [OVERRIDES]` sweeps a plan of fakes on Slurm, in a separate process."""
 
 import os
 import sys
@@ -11,14 +11,14 @@ from usaggr.config.study import StudyConfig
 from usaggr.results.contract import CHECKPOINT
 from usaggr.results.run_directory import RunDirectory
 from usaggr.results.spec import Placement, RunSpec
-from usaggr.stopping import RunInterrupted, asked
+from usaggr.stopping import RunInterrupted, is_stop_requested
 from usaggr.sweep.executors.slurm.executor import SlurmExecutor
 
 TARGET = "tests.slurm.sweeps:execute"
 
 
 def execute(spec: RunSpec, directory: Path, study: StudyConfig, placement: Placement, data: object) -> None:
-    """As the fakes do, but for runs with steps, each of a tenth of a second: they go on from their checkpoint."""
+    """Execute like the fakes; runs with steps of 0.1 seconds also continue from their checkpoint."""
     if "until" in spec.settings:
         _await(Path(spec.settings["until"]))
     if "swells" in spec.settings:
@@ -26,34 +26,34 @@ def execute(spec: RunSpec, directory: Path, study: StudyConfig, placement: Place
     if "steps" not in spec.settings:
         fakes.execute(spec, directory, study, placement, data)
         return
-    kept = directory / CHECKPOINT / "step"
-    first = int(kept.read_text()) if kept.exists() else 0
+    checkpoint = directory / CHECKPOINT / "step"
+    first = int(checkpoint.read_text()) if checkpoint.exists() else 0
     with (directory.parents[1] / "steps.txt").open("a") as file:
         file.write(f"{spec.run_id} {os.getpid()} {first} {os.environ.get('SLURM_JOB_ID')}\n")
     for step in range(first, spec.settings["steps"]):
-        if asked():
-            kept.parent.mkdir(exist_ok=True)
-            kept.write_text(str(step))
+        if is_stop_requested():
+            checkpoint.parent.mkdir(exist_ok=True)
+            checkpoint.write_text(str(step))
             raise RunInterrupted(f"stopped at step {step}")
         time.sleep(0.1)
     RunDirectory(directory).write_result(fakes.RESULT)
 
 
 def _await(mark: Path) -> None:
-    """Wait for a file that the test makes, two minutes at the most."""
+    """Wait at most two minutes for a file that the test creates."""
     end = time.monotonic() + 120
     while not mark.exists() and time.monotonic() < end:
         time.sleep(0.1)
 
 
 def _swell(directory: Path, attempts: int) -> None:
-    """Take more memory than the job may have, in the first attempts, until it is killed for that."""
+    """In the first attempts, use more memory than the job may have, until the job is killed."""
     status = RunDirectory(directory).status()
     assert status is not None
     if status.attempt <= attempts:
-        taken = bytearray(b"1") * (3 * 1024**3)
+        memory = bytearray(b"1") * (3 * 1024**3)
         time.sleep(60)
-        del taken
+        del memory
 
 
 def executor(study: StudyConfig) -> SlurmExecutor:

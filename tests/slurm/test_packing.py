@@ -1,4 +1,4 @@
-"""How runs are shared out between jobs."""
+"""Distribution of runs over jobs."""
 
 from functools import cache
 from pathlib import Path
@@ -16,9 +16,9 @@ from usaggr.sweep.executors.slurm.packing import UNKNOWN, WORTHWHILE, machine_of
 
 @cache
 def default() -> SlurmConfig:
-    found = compose_study("demo", ["executor=slurm"]).executor
-    assert isinstance(found, SlurmConfig)
-    return found
+    executor = compose_study("demo", ["executor=slurm"]).executor
+    assert isinstance(executor, SlurmConfig)
+    return executor
 
 
 def config(**changed: Any) -> SlurmConfig:
@@ -38,41 +38,41 @@ def test_each_run_is_in_one_job_and_no_job_is_empty(
     seconds: list[float | None], runs_per_job: int | None, jobs: int
 ) -> None:
     runs = list(range(len(seconds)))
-    found = packs(config(runs_per_job=runs_per_job, jobs=jobs), runs, seconds)
-    assert sorted(run for job in found for run in job) == runs
-    assert all(found)
-    assert all(job == sorted(job) for job in found)
+    groups = packs(config(runs_per_job=runs_per_job, jobs=jobs), runs, seconds)
+    assert sorted(run for job in groups for run in job) == runs
+    assert all(groups)
+    assert all(job == sorted(job) for job in groups)
     if runs_per_job is not None:
-        assert all(len(job) <= runs_per_job for job in found)
+        assert all(len(job) <= runs_per_job for job in groups)
 
 
-def test_runs_per_job_is_the_most_and_long_and_short_runs_are_mixed() -> None:
+def test_runs_per_job_is_the_maximum_and_long_and_short_runs_are_mixed() -> None:
     assert packs(config(runs_per_job=3), [0, 1, 2, 3], [None] * 4) == [[0, 2], [1, 3]]
 
 
-def test_without_an_estimate_a_job_gets_a_few_runs_for_each_worker() -> None:
-    found = packs(config(cpus=2, jobs=100), list(range(40)), [None] * 40)
-    assert sizes(found) == [2 * UNKNOWN] * 5
+def test_without_an_estimate_a_job_gets_a_fixed_number_of_runs_per_worker() -> None:
+    groups = packs(config(cpus=2, jobs=100), list(range(40)), [None] * 40)
+    assert sizes(groups) == [2 * UNKNOWN] * 5
 
 
-def test_by_estimate_a_job_has_half_of_its_time_to_spare() -> None:
-    # 40 runs of 20 minutes, 2 at once: 400 minutes of one job, of which each does 60.
-    found = packs(config(cpus=2, time=120, jobs=1), list(range(40)), [1200.0] * 40)
-    assert len(found) == 7
-    assert all(len(job) * 20 / 2 <= 60 for job in found)
+def test_with_an_estimate_a_job_uses_at_most_half_of_its_time_limit() -> None:
+    # 40 runs of 20 minutes, 2 at once, take 400 minutes in one job. Each job may use 60 minutes, so 7 are needed.
+    groups = packs(config(cpus=2, time=120, jobs=1), list(range(40)), [1200.0] * 40)
+    assert len(groups) == 7
+    assert all(len(job) * 20 / 2 <= 60 for job in groups)
 
 
-def test_runs_are_spread_over_the_jobs_that_may_run_at_once_if_that_is_worth_a_start() -> None:
+def test_runs_are_spread_over_all_parallel_jobs_only_if_the_work_justifies_a_start() -> None:
     assert len(packs(config(cpus=1, time=600, jobs=4), list(range(40)), [WORTHWHILE] * 40)) == 4
     assert len(packs(config(cpus=1, time=600, jobs=4), list(range(40)), [1.0] * 40)) == 1
 
 
-def test_a_run_longer_than_a_job_has_one_nearly_to_itself() -> None:
-    found = packs(config(cpus=1, time=10, jobs=2), [0, 1, 2], [9000.0, 60.0, 60.0])
-    assert found[0] == [0]
+def test_a_run_longer_than_the_time_limit_has_a_job_nearly_alone() -> None:
+    groups = packs(config(cpus=1, time=10, jobs=2), [0, 1, 2], [9000.0, 60.0, 60.0])
+    assert groups[0] == [0]
 
 
-def test_a_job_has_as_many_workers_as_its_cores_or_its_gpus_take() -> None:
+def test_a_job_has_one_worker_per_core_or_as_many_as_share_its_gpus() -> None:
     machine = machine_of(config(cpus=8))
     assert (machine.workers, machine.threads, machine.devices) == (8, 1, [])
     machine = machine_of(config(cpus=8, gpus=2, runs_per_device=2))
@@ -83,14 +83,14 @@ def test_a_job_has_as_many_workers_as_its_cores_or_its_gpus_take() -> None:
         machine_of(config(gpus=1, devices=[1]))
 
 
-def test_the_papers_study_makes_as_many_jobs_as_the_docs_say() -> None:
+def test_the_papers_study_makes_as_many_jobs_as_documented() -> None:
     docs = (Path(__file__).parents[2] / "docs" / "executors.md").read_text()
     for changed in ({"gpus": 1}, {"gpus": 1, "runs_per_device": 4}, {}):
-        found = sizes(packs(config(**changed), list(range(420)), [None] * 420))
-        runs = f"{min(found)}" if min(found) == max(found) else f"{min(found)} to {max(found)}"
+        job_sizes = sizes(packs(config(**changed), list(range(420)), [None] * 420))
+        runs = f"{min(job_sizes)}" if min(job_sizes) == max(job_sizes) else f"{min(job_sizes)} to {max(job_sizes)}"
         key = "".join(f" executor.{name}={value}" for name, value in changed.items())
         (row,) = (line for line in docs.splitlines() if line.startswith(f"| `executor=slurm{key}` "))
-        assert f"| {len(found)} jobs of {runs} runs |" in row
+        assert f"| {len(job_sizes)} jobs of {runs} runs |" in row
     by_time = packs(config(gpus=1), list(range(420)), [18 * 3600 / 420] * 420)
     assert len(by_time) == 16
     assert "give 16 jobs\nof about 70 minutes" in docs

@@ -1,4 +1,4 @@
-"""What squeue and sacct say, and what holds while they say nothing."""
+"""The states of jobs from squeue and sacct, and the states that hold while Slurm does not answer."""
 
 from collections.abc import Sequence
 
@@ -6,18 +6,18 @@ from usaggr.sweep.executors.slurm.queue import QueuedJob, SlurmQueue
 
 
 class Answers:
-    """Instead of Slurm's commands."""
+    """A replacement for Slurm's commands, with one prepared output per call."""
 
-    def __init__(self, *said: str | None) -> None:
-        self.said = list(said)
+    def __init__(self, *outputs: str | None) -> None:
+        self.outputs = list(outputs)
         self.commands: list[list[str]] = []
 
     def __call__(self, command: Sequence[str]) -> str | None:
         self.commands.append(list(command))
-        return self.said.pop(0)
+        return self.outputs.pop(0)
 
 
-def test_one_call_asks_about_all_jobs_and_is_not_repeated_at_once() -> None:
+def test_one_call_covers_all_jobs_and_is_not_repeated_immediately() -> None:
     slurm = Answers("7_0|RUNNING|None\n7_1|PENDING|Priority\n")
     queue = SlurmQueue(slurm, seconds=60)
     queue.look(["7_0", "7_1", "7_2", "9"])
@@ -27,7 +27,7 @@ def test_one_call_asks_about_all_jobs_and_is_not_repeated_at_once() -> None:
     assert len(slurm.commands) == 1
 
 
-def test_a_job_that_is_new_is_asked_about_at_once_and_one_that_is_gone_no_more() -> None:
+def test_a_new_job_is_looked_up_immediately_and_a_lost_one_no_more() -> None:
     slurm = Answers("", "8|PENDING|None\n", "")
     queue = SlurmQueue(slurm, seconds=60)
     assert not queue.lives("7")
@@ -38,7 +38,7 @@ def test_a_job_that_is_new_is_asked_about_at_once_and_one_that_is_gone_no_more()
     assert not queue.lives("8")
 
 
-def test_while_slurm_does_not_answer_what_it_said_holds_and_unknown_jobs_are_taken_to_live() -> None:
+def test_while_slurm_does_not_answer_the_last_answer_holds_and_unknown_jobs_count_as_live() -> None:
     queue = SlurmQueue(Answers("7|RUNNING|None\n", None, None, ""), seconds=0)
     assert queue.lives("7")
     assert queue.lives("7")
@@ -48,8 +48,8 @@ def test_while_slurm_does_not_answer_what_it_said_holds_and_unknown_jobs_are_tak
     assert queue.answers
 
 
-def test_accounting_tells_how_jobs_ended_also_those_that_never_began() -> None:
-    said = "7_0|COMPLETED\n7_1|CANCELLED by 0\n7_2|RUNNING\n8_[0-3]|CANCELLED by 5\n"
-    found = SlurmQueue(Answers(said)).ended(["7_0", "7_1", "7_2", "8_2", "9"])
-    assert found == {"7_0": "COMPLETED", "7_1": "CANCELLED", "8_2": "CANCELLED"}
+def test_accounting_gives_the_end_of_jobs_including_those_that_never_started() -> None:
+    outputs = "7_0|COMPLETED\n7_1|CANCELLED by 0\n7_2|RUNNING\n8_[0-3]|CANCELLED by 5\n"
+    ends = SlurmQueue(Answers(outputs)).ended(["7_0", "7_1", "7_2", "8_2", "9"])
+    assert ends == {"7_0": "COMPLETED", "7_1": "CANCELLED", "8_2": "CANCELLED"}
     assert SlurmQueue(Answers(None)).ended(["7"]) == {}

@@ -1,4 +1,4 @@
-"""What needs no cluster: options, what is submitted, taken over and said of runs whose jobs are gone."""
+"""Slurm without a cluster: options, submitted and adopted runs, and the outcome of runs whose jobs are gone."""
 
 import sys
 from collections.abc import Sequence
@@ -25,12 +25,12 @@ from usaggr.sweep.queued_runs import describe_queued, select_runs
 
 
 class Cluster(Submitter):
-    """A Slurm that takes jobs and says of them what a test wants."""
+    """A Slurm that accepts jobs and reports the states that a test sets."""
 
     def __init__(self, config: SlurmConfig) -> None:
         super().__init__(config, "cpu", fakes.TARGET)
         self.sent: list[list[str]] = []
-        """run_ids of each job; its number is its id."""
+        """The run_ids of each job, whose index is its id."""
         self.live: dict[str, str] = {}
         self.ends: dict[str, str] = {}
         self.cancelled: list[str] = []
@@ -54,14 +54,14 @@ class Cluster(Submitter):
         self.end("CANCELLED", *command[1:])
         return ""
 
-    def end(self, how: str, *jobs: str) -> None:
+    def end(self, state: str, *jobs: str) -> None:
         for job in jobs:
             del self.live[job]
-            self.ends[job] = how
+            self.ends[job] = state
 
 
 @pytest.fixture(autouse=True)
-def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("_LOOK_SECONDS", "_SETTLE_SECONDS"):
         monkeypatch.setattr(slurm_room, name, 0.0)
 
@@ -70,7 +70,7 @@ def study_of(outputs: Path, *overrides: str) -> StudyConfig:
     return fakes.study(outputs, "executor=slurm", "executor.workers=null", "executor.runs_per_job=2", *overrides)
 
 
-def made(outputs: Path, *overrides: str, runs: int = 3) -> tuple[SlurmExecutor, Cluster, list[PlannedRun]]:
+def make_executor(outputs: Path, *overrides: str, runs: int = 3) -> tuple[SlurmExecutor, Cluster, list[PlannedRun]]:
     study = study_of(outputs, *overrides)
     assert isinstance(study.executor, SlurmConfig)
     cluster = Cluster(study.executor)
@@ -83,23 +83,23 @@ def job_of(run: PlannedRun) -> Job:
     return Job(run.spec, run.directory, run.study, None, 1 if status is None else status.attempt + 1)
 
 
-def test_a_study_may_ask_for_slurm() -> None:
+def test_a_study_may_select_slurm() -> None:
     assert isinstance(executor_for(compose_study("demo", ["executor=slurm"])), SlurmExecutor)
 
 
-def test_without_the_package_or_slurm_it_says_what_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_missing_package_or_command_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     study = study_of(tmp_path)
     assert isinstance(study.executor, SlurmConfig)
     monkeypatch.setenv("PATH", str(tmp_path))
     pytest.importorskip("submitit", reason="submitit is not installed: pip install usaggr[slurm]")
-    with pytest.raises(ConfigError, match="no sbatch on the path"), SlurmExecutor(study.executor, "cpu"):
+    with pytest.raises(ConfigError, match="command sbatch is not on the path"), SlurmExecutor(study.executor, "cpu"):
         pass
     monkeypatch.setitem(sys.modules, "submitit", None)
     with pytest.raises(ConfigError, match=r"pip install usaggr\[slurm\]"), SlurmExecutor(study.executor, "cpu"):
         pass
 
 
-def test_a_gpu_that_no_job_gets_is_refused(tmp_path: Path) -> None:
+def test_a_gpu_run_without_gpus_per_job_is_refused(tmp_path: Path) -> None:
     study = study_of(tmp_path)
     assert isinstance(study.executor, SlurmConfig)
     with pytest.raises(ConfigError, match=r"executor\.gpus"), SlurmExecutor(study.executor, "gpu"):
@@ -107,7 +107,7 @@ def test_a_gpu_that_no_job_gets_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("option", "said"),
+    ("option", "message"),
     [
         ("{partition: x}", r"executor\.partition"),
         ("{mem: 4G}", r"executor\.memory"),
@@ -116,12 +116,12 @@ def test_a_gpu_that_no_job_gets_is_refused(tmp_path: Path) -> None:
         ("{no.such: 1}", "long names of options"),
     ],
 )
-def test_an_option_that_the_executor_sets_is_refused(option: str, said: str) -> None:
-    with pytest.raises(ConfigError, match=said):
+def test_an_option_that_the_executor_sets_is_refused(option: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
         compose_study("demo", ["executor=slurm", f"executor.options={option}"])
 
 
-def test_an_option_is_one_line(tmp_path: Path) -> None:
+def test_an_option_must_be_one_line(tmp_path: Path) -> None:
     config = study_of(tmp_path).executor
     with pytest.raises(ValidationError, match="one line"):
         SlurmConfig.model_validate({**config.model_dump(), "options": {"comment": "a\n#SBATCH --x"}})
@@ -158,8 +158,8 @@ def test_every_key_reaches_sbatch(tmp_path: Path) -> None:
     assert "--cpus-per-task=6 python" in script
 
 
-def test_what_is_collected_is_submitted_as_packs_and_marked_as_queued(tmp_path: Path) -> None:
-    executor, cluster, runs = made(tmp_path)
+def test_collected_runs_are_submitted_as_packs_and_marked_as_queued(tmp_path: Path) -> None:
+    executor, cluster, runs = make_executor(tmp_path)
     with executor:
         assert executor.free
         for run in runs:
@@ -175,8 +175,8 @@ def test_what_is_collected_is_submitted_as_packs_and_marked_as_queued(tmp_path: 
     assert cluster.cancelled == []
 
 
-def test_a_second_sweep_takes_queued_runs_over_and_submits_only_the_others(tmp_path: Path) -> None:
-    executor, cluster, runs = made(tmp_path)
+def test_a_second_sweep_takes_queued_runs_over_and_submits_only_new_ones(tmp_path: Path) -> None:
+    executor, cluster, runs = make_executor(tmp_path)
     with executor:
         for run in runs[:2]:
             executor.submit(job_of(run))
@@ -195,61 +195,61 @@ def test_a_second_sweep_takes_queued_runs_over_and_submits_only_the_others(tmp_p
 
 def ended(executor: SlurmExecutor) -> list[Ended]:
     for _ in range(5):
-        if found := executor.wait(0):
-            return found
+        if jobs := executor.wait(0):
+            return jobs
     return []
 
 
-def test_a_run_whose_job_was_cancelled_is_left_and_a_lost_one_goes_on_a_few_times(
+def test_a_run_of_a_canceled_job_is_left_and_one_of_a_lost_job_continues_a_few_times(
     tmp_path: Path,
 ) -> None:
-    executor, cluster, (run,) = made(tmp_path, runs=1)
+    executor, cluster, (run,) = make_executor(tmp_path, runs=1)
     with executor:
         outcomes = []
-        for number, how in enumerate(["NODE_FAIL", "TIMEOUT", "PREEMPTED", "NODE_FAIL", "CANCELLED"]):
+        for number, state in enumerate(["NODE_FAIL", "TIMEOUT", "PREEMPTED", "NODE_FAIL", "CANCELLED"]):
             executor.submit(job_of(run))
             assert executor.wait(0) == []
-            cluster.end(how, str(number))
-            (found,) = ended(executor)
-            outcomes.append(found.outcome)
-            assert how in found.message
-            assert f"jobs/{number}_0_log.out" in found.message
+            cluster.end(state, str(number))
+            (end,) = ended(executor)
+            outcomes.append(end.outcome)
+            assert state in end.message
+            assert f"jobs/{number}_0_log.out" in end.message
         assert outcomes == ["interrupted", "interrupted", "interrupted", "died", "cancelled"]
 
 
-@pytest.mark.parametrize(("began", "outcome"), [(True, "died"), (False, "interrupted")])
-def test_a_job_that_fails_costs_the_runs_an_attempt_that_it_has_begun(
-    tmp_path: Path, began: bool, outcome: str
+@pytest.mark.parametrize(("has_started", "outcome"), [(True, "died"), (False, "interrupted")])
+def test_a_failed_job_costs_an_attempt_only_the_runs_that_it_had_started(
+    tmp_path: Path, has_started: bool, outcome: str
 ) -> None:
-    executor, cluster, (run,) = made(tmp_path, runs=1)
+    executor, cluster, (run,) = make_executor(tmp_path, runs=1)
     directory = RunDirectory(run.directory)
     with executor:
         executor.submit(job_of(run))
         executor.wait(0)
-        if began:
+        if has_started:
             status = directory.status()
             assert status is not None
             directory.write_status(replace(status, state="running", attempt=1, host="far", heartbeat=9e12))
             assert run.state() == "running"
         cluster.end("OUT_OF_MEMORY", "0")
-        (found,) = ended(executor)
-        assert found.outcome == outcome
+        (end,) = ended(executor)
+        assert end.outcome == outcome
         assert run.state() in ("queued", "pending")
 
 
-def test_a_failure_is_read_from_the_run_and_counts_once_its_job_has_left_it(tmp_path: Path) -> None:
-    executor, cluster, (run,) = made(tmp_path, runs=1)
+def test_a_failure_is_read_from_the_run_once_its_job_has_ended(tmp_path: Path) -> None:
+    executor, cluster, (run,) = make_executor(tmp_path, runs=1)
     with executor:
         executor.submit(job_of(run))
         executor.wait(0)
         RunDirectory(run.directory).settle("failed", 1, "no luck\n\nTraceback")
         cluster.end("COMPLETED", "0")
-        (found,) = ended(executor)
-    assert (found.outcome, found.message) == ("failed", "no luck")
+        (end,) = ended(executor)
+    assert (end.outcome, end.message) == ("failed", "no luck")
 
 
-def test_a_run_that_another_job_has_meanwhile_is_followed_there(tmp_path: Path) -> None:
-    executor, cluster, (run,) = made(tmp_path, runs=1)
+def test_a_run_that_moved_to_another_job_is_followed_there(tmp_path: Path) -> None:
+    executor, cluster, (run,) = make_executor(tmp_path, runs=1)
     with executor:
         executor.submit(job_of(run))
         executor.wait(0)
@@ -258,12 +258,12 @@ def test_a_run_that_another_job_has_meanwhile_is_followed_there(tmp_path: Path) 
         cluster.end("COMPLETED", "0")
         assert ended(executor) == []
         cluster.end("NODE_FAIL", "77")
-        (found,) = ended(executor)
-        assert "slurm 77 ended as NODE_FAIL" in found.message
+        (end,) = ended(executor)
+        assert "slurm 77 ended as NODE_FAIL" in end.message
 
 
-def test_stopping_cancels_the_jobs_of_this_sweep_and_gives_claims_back(tmp_path: Path) -> None:
-    executor, cluster, runs = made(tmp_path)
+def test_stopping_cancels_the_jobs_of_this_sweep_and_releases_claims(tmp_path: Path) -> None:
+    executor, cluster, runs = make_executor(tmp_path)
     with executor:
         for run in runs:
             executor.submit(job_of(run))
@@ -277,31 +277,31 @@ def test_stopping_cancels_the_jobs_of_this_sweep_and_gives_claims_back(tmp_path:
     assert runs[0].state() == "pending"
 
 
-def test_without_waiting_runs_end_as_queued(tmp_path: Path) -> None:
-    executor, cluster, runs = made(tmp_path, "executor.wait=false")
+def test_without_waiting_runs_are_reported_as_queued(tmp_path: Path) -> None:
+    executor, cluster, runs = make_executor(tmp_path, "executor.wait=false")
     with executor:
         for run in runs:
             executor.submit(job_of(run))
-        assert [found.outcome for found in executor.wait(0)] == ["queued"] * 3
-    said = describe_queued(tmp_path, runs)
-    assert "3 in the queue (slurm 0: 2 runs in 1 job, slurm 1: 1 run in 1 job)" in said
+        assert [end.outcome for end in executor.wait(0)] == ["queued"] * 3
+    message = describe_queued(tmp_path, runs)
+    assert "3 in the queue (slurm 0: 2 runs in 1 job, slurm 1: 1 run in 1 job)" in message
     assert cluster.cancelled == []
 
 
 @pytest.mark.parametrize(
-    ("here", "live", "todo", "left"),
+    ("has_slurm", "live", "expected_runs", "skipped_runs"),
     [(True, True, 1, 1), (True, False, 2, 0), (False, False, 1, 1)],
 )
-def test_another_executor_leaves_queued_runs_to_jobs_that_live(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, here: bool, live: bool, todo: int, left: int
+def test_another_executor_leaves_queued_runs_to_live_jobs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_slurm: bool, live: bool, expected_runs: int, skipped_runs: int
 ) -> None:
-    monkeypatch.setattr("usaggr.sweep.queued_runs.has_slurm", lambda: here)
-    _, cluster, runs = made(tmp_path, runs=2)
+    monkeypatch.setattr("usaggr.sweep.queued_runs.has_slurm", lambda: has_slurm)
+    _, cluster, runs = make_executor(tmp_path, runs=2)
     RunDirectory(runs[0].directory).enqueue("slurm 5")
     cluster.live |= {"5": "PENDING"} if live else {}
     local = fakes.plan(fakes.study(tmp_path), *runs)
     states = {run.spec.run_id: run.state() for run in runs}
-    found = select_runs(local, states, False, SlurmQueue(cluster))
-    assert (len(found[0]), len(found[1])) == (todo, left)
+    runs_by_kind = select_runs(local, states, False, SlurmQueue(cluster))
+    assert (len(runs_by_kind[0]), len(runs_by_kind[1])) == (expected_runs, skipped_runs)
     slurm = select_runs(fakes.plan(study_of(tmp_path), *runs), states, False, SlurmQueue(cluster))
     assert (len(slurm[0]), slurm[1]) == (2, [])

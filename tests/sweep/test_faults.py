@@ -48,7 +48,7 @@ def done(outputs: Path) -> list[Path]:
     return sorted((outputs / "fake" / "runs").glob("*/result.json"))
 
 
-def begun(outputs: Path) -> Counter[str]:
+def count_starts(outputs: Path) -> Counter[str]:
     return Counter(fakes.executions(fakes.study(outputs)))
 
 
@@ -57,7 +57,7 @@ def test_after_a_killed_sweep_no_worker_trains_on_and_the_same_command_finishes_
     runs: list[dict[str, Any]] = [{"sleeps": 0.1, "number": i} for i in range(4)]
     runs += [{"hangs": 1, "number": i} for i in range(4, 6)]
     sweep = start(tmp_path, runs)
-    until(lambda: sum(begun(tmp_path).values()) == 6)
+    until(lambda: sum(count_starts(tmp_path).values()) == 6)
     family = family_of(sweep)
     assert len(family) >= 3
     os.kill(sweep.pid, signal.SIGKILL)
@@ -69,7 +69,7 @@ def test_after_a_killed_sweep_no_worker_trains_on_and_the_same_command_finishes_
     assert again.wait(timeout=120) == 0
     assert len(done(tmp_path)) == len(runs)
     assert {path: path.stat().st_mtime_ns for path in before} == before
-    assert sorted(begun(tmp_path).values()) == [1, 1, 1, 1, 2, 2]
+    assert sorted(count_starts(tmp_path).values()) == [1, 1, 1, 1, 2, 2]
 
 
 @pytest.mark.slow
@@ -77,7 +77,7 @@ def test_a_killed_worker_costs_an_attempt_of_its_run_alone(tmp_path: Path) -> No
     sweep = start(tmp_path, [{"dies": 1}, {"sleeps": 0.2}, {"sleeps": 0.3}])
     out, _ = sweep.communicate(timeout=120)
     assert sweep.returncode == 0, out
-    assert sorted(begun(tmp_path).values()) == [1, 1, 2]
+    assert sorted(count_starts(tmp_path).values()) == [1, 1, 2]
 
 
 @pytest.mark.slow
@@ -101,7 +101,7 @@ def test_a_failing_run_never_stops_the_rest_and_is_tried_again_only_when_asked(t
         out, _ = sweep.communicate(timeout=120)
         assert sweep.returncode == 1
         assert said in out
-    assert sorted(begun(tmp_path).values()) == [1, 1, 1]
+    assert sorted(count_starts(tmp_path).values()) == [1, 1, 1]
     assert len(done(tmp_path)) == 2
 
 
@@ -110,7 +110,7 @@ def test_a_failing_run_never_stops_the_rest_and_is_tried_again_only_when_asked(t
 def test_an_interrupted_sweep_stops_cleanly_and_the_same_command_goes_on(tmp_path: Path, number: int) -> None:
     runs = [{"sleeps": 0.1}, {"sleeps": 0.11}, {"hangs": 1}, {"hangs": 1, "number": 1}]
     sweep = start(tmp_path, runs)
-    until(lambda: sum(begun(tmp_path).values()) == 4)
+    until(lambda: sum(count_starts(tmp_path).values()) == 4)
     family = family_of(sweep)
     sweep.send_signal(number)
     out, _ = sweep.communicate(timeout=120)
@@ -131,7 +131,7 @@ def test_two_sweeps_at_once_train_every_run_once(tmp_path: Path) -> None:
     for sweep in sweeps:
         sweep.communicate(timeout=120)
     assert len(done(tmp_path)) == 10
-    assert set(begun(tmp_path).values()) == {1}
+    assert set(count_starts(tmp_path).values()) == {1}
 
 
 @pytest.mark.slow
@@ -140,20 +140,20 @@ def test_runs_that_hang_are_ended_and_the_rest_go_on(tmp_path: Path) -> None:
     hang = {"sleeps": 600}
     hanging: list[dict[str, Any]] = [hang, {**hang, "stubborn": True}, {**hang, "deaf": True}, {**hang, "stops": 1}]
     sweep = start(tmp_path, [*hanging, {"sleeps": 0.1}], "executor.timeout=4", "executor.workers=4")
-    until(lambda: sum(begun(tmp_path).values()) >= 4)
+    until(lambda: sum(count_starts(tmp_path).values()) >= 4)
     family = family_of(sweep)
     out, _ = sweep.communicate(timeout=120)
     assert sweep.returncode == 1, out
     assert out.count("ended after executor.timeout=4 seconds") == len(hanging)
     assert len(done(tmp_path)) == 1
-    assert set(begun(tmp_path).values()) == {1}
+    assert set(count_starts(tmp_path).values()) == {1}
     until(lambda: not any(lives(process) for process in family))
 
 
 @pytest.mark.slow
 def test_a_worker_that_will_not_go_does_not_keep_an_interrupted_sweep(tmp_path: Path) -> None:
     sweep = start(tmp_path, [{"sleeps": 600, "stubborn": True}], "executor.grace=1")
-    until(lambda: sum(begun(tmp_path).values()) == 1)
+    until(lambda: sum(count_starts(tmp_path).values()) == 1)
     family = family_of(sweep)
     sweep.send_signal(signal.SIGINT)
     out, _ = sweep.communicate(timeout=120)
@@ -165,7 +165,7 @@ def test_a_worker_that_will_not_go_does_not_keep_an_interrupted_sweep(tmp_path: 
 @pytest.mark.slow
 def test_a_second_interruption_ends_the_sweep_at_once_and_its_workers_with_it(tmp_path: Path) -> None:
     sweep = start(tmp_path, [{"sleeps": 600, "stubborn": True}], "executor.grace=600")
-    until(lambda: sum(begun(tmp_path).values()) == 1)
+    until(lambda: sum(count_starts(tmp_path).values()) == 1)
     family = family_of(sweep)
     for number in (signal.SIGINT, signal.SIGTERM):  # at once: one wish
         sweep.send_signal(number)

@@ -132,7 +132,7 @@ class GradientProbe(pl.Callback):
         """
         module, budget = _as_multi_task_module(pl_module), self.budget
         assert budget is not None
-        if stopping.asked():
+        if stopping.is_stop_requested():
             raise RunInterrupted(f"stopped at step {module.step} of {self._steps}")
         self._progress.advance()
         if not budget.count_sources(module.step, self._max_sources):

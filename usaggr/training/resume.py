@@ -198,7 +198,7 @@ class CheckpointCallback(pl.Callback):
         Raises:
             RunInterrupted: The run is asked to stop.
         """
-        if stopping.asked() and self._state_before_last_step is not None:
+        if stopping.is_stop_requested() and self._state_before_last_step is not None:
             position = replace(self._position, batch=self._position.batch - 1, step=self._position.step - 1)
             self._write(position, self._state_before_last_step, stop=True)
 
@@ -215,7 +215,7 @@ class CheckpointCallback(pl.Callback):
             RunError: A training loss is not finite; such weights are not stored.
             RunInterrupted: The run is asked to stop.
         """
-        stop = stopping.asked()
+        stop = stopping.is_stop_requested()
         if not stop and time.monotonic() - self._last_written < self._seconds_between:
             return
         module.check_losses()

@@ -1,4 +1,4 @@
-"""Worker processes: what is logged, what happens to runs that fail, hang or die, and what is left of it all."""
+"""Worker processes of this machine: logs, and runs that fail, hang or die, without anything left behind."""
 
 import json
 import os
@@ -27,7 +27,7 @@ def job(run: PlannedRun, attempt: int = 1) -> Job:
 
 
 def finish(executor: LocalExecutor, jobs: list[Job], seconds: float = 20) -> dict[int, Ended]:
-    """Seed: how its job ended; a slot is filled as soon as it is free."""
+    """Run all jobs, each as soon as a slot is free, and return by seed how each ended."""
     waiting, ended, running = list(jobs), {}, 0
     end = time.monotonic() + seconds
     while len(ended) < len(jobs):
@@ -35,8 +35,8 @@ def finish(executor: LocalExecutor, jobs: list[Job], seconds: float = 20) -> dic
         while waiting and running < executor.slots:
             executor.submit(waiting.pop(0))
             running += 1
-        for found in executor.wait(0.5):
-            ended[found.job.spec.seed] = found
+        for job_end in executor.wait(0.5):
+            ended[job_end.job.spec.seed] = job_end
             running -= 1
     return ended
 
@@ -52,7 +52,7 @@ def executor(study: StudyConfig) -> Iterator[LocalExecutor]:
         yield started
 
 
-def test_a_run_is_executed_and_says_what_it_is_and_where_it_ran(study: StudyConfig, executor: LocalExecutor) -> None:
+def test_a_run_is_executed_and_records_its_settings_and_machine(study: StudyConfig, executor: LocalExecutor) -> None:
     run = fakes.planned(study, 1)
     assert finish(executor, [job(run)])[1].outcome == "done"
     directory = RunDirectory(run.directory)
@@ -60,11 +60,11 @@ def test_a_run_is_executed_and_says_what_it_is_and_where_it_ran(study: StudyConf
     assert directory.result() == fakes.RESULT
     assert find_runs(study.directory)[run.spec.fingerprint] == run.directory
     text = (run.directory / "run.yaml").read_text()
-    for part in ("packages:", "host:", "device: cpu", "threads: 1"):
-        assert part in text
+    for expected in ("packages:", "host:", "device: cpu", "threads: 1"):
+        assert expected in text
 
 
-def test_all_that_a_run_prints_is_in_its_log_and_nothing_on_the_terminal(
+def test_all_output_of_a_run_is_in_its_log_and_none_on_the_terminal(
     study: StudyConfig, executor: LocalExecutor, capfd: pytest.CaptureFixture[str]
 ) -> None:
     run = fakes.planned(study, 2, raises="no luck\nat all")
@@ -77,7 +77,7 @@ def test_all_that_a_run_prints_is_in_its_log_and_nothing_on_the_terminal(
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_run_that_raises_is_failed_with_its_reason_first_and_then_the_traceback(
+def test_a_run_that_raises_has_failed_and_stores_the_reason_before_the_traceback(
     study: StudyConfig, executor: LocalExecutor
 ) -> None:
     run = fakes.planned(study, 3, raises="no luck\nat all")
@@ -90,14 +90,14 @@ def test_a_run_that_raises_is_failed_with_its_reason_first_and_then_the_tracebac
     assert "Traceback" in status.error
 
 
-def test_a_run_that_ends_without_a_result_is_failed(study: StudyConfig, executor: LocalExecutor) -> None:
+def test_a_run_that_ends_without_a_result_has_failed(study: StudyConfig, executor: LocalExecutor) -> None:
     run = fakes.planned(study, 4, writes=False)
     ended = finish(executor, [job(run)])[4]
     assert (ended.outcome, ended.message) == ("failed", "the run ended without a result")
     assert RunDirectory(run.directory).state() == "failed"
 
 
-def test_a_killed_worker_takes_down_its_own_run_only(study: StudyConfig, executor: LocalExecutor) -> None:
+def test_a_killed_worker_affects_only_its_own_run(study: StudyConfig, executor: LocalExecutor) -> None:
     dying, other = fakes.planned(study, 5, dies=1), fakes.planned(study, 6, sleeps=0.5)
     ended = finish(executor, [job(dying), job(other)])
     assert (ended[5].outcome, ended[5].message) == ("killed", "worker died (signal 9); out of memory?")
@@ -106,17 +106,17 @@ def test_a_killed_worker_takes_down_its_own_run_only(study: StudyConfig, executo
     assert finish(executor, [job(dying, attempt=2)])[5].outcome == "done"
 
 
-def test_a_worker_that_leaves_without_a_word_is_noticed(
+def test_a_worker_that_exits_silently_is_noticed(
     study: StudyConfig, executor: LocalExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A process that ends with status 0 in the middle of a run is overlooked by its pool."""
+    """A pool does not notice a process that ends with status 0 in the middle of a run."""
     monkeypatch.setattr("usaggr.sweep.executors.local.executor._LOOK_SECONDS", 0.2)
     run = fakes.planned(study, 7, exits=1)
     assert finish(executor, [job(run)])[7].outcome == "died"
     assert finish(executor, [job(run, attempt=2)])[7].outcome == "done"
 
 
-def test_half_written_files_of_a_dead_attempt_are_gone(study: StudyConfig, executor: LocalExecutor) -> None:
+def test_incomplete_files_of_a_dead_attempt_are_removed(study: StudyConfig, executor: LocalExecutor) -> None:
     run = fakes.planned(study, 8)
     run.directory.mkdir(parents=True)
     (run.directory / ".result.json.1-1.tmp").write_text("{")
@@ -126,21 +126,21 @@ def test_half_written_files_of_a_dead_attempt_are_gone(study: StudyConfig, execu
     assert names == {".lock", "log.txt", "predictions.parquet", "result.json", "run.yaml", "status.json"}
 
 
-def test_a_run_that_another_process_has_is_left_alone(study: StudyConfig, executor: LocalExecutor) -> None:
+def test_a_run_claimed_by_another_process_is_left_alone(study: StudyConfig, executor: LocalExecutor) -> None:
     run = fakes.planned(study, 9)
     with RunDirectory(run.directory).claim(1):
         assert finish(executor, [job(run)])[9].outcome == "elsewhere"
     assert run.spec.run_id not in fakes.executions(study)
 
 
-def test_a_run_that_is_done_meanwhile_is_not_repeated(study: StudyConfig, executor: LocalExecutor) -> None:
+def test_a_run_that_is_already_done_is_not_repeated(study: StudyConfig, executor: LocalExecutor) -> None:
     run = fakes.planned(study, 10)
     finish(executor, [job(run)])
     assert finish(executor, [job(run)])[10].outcome == "done"
     assert fakes.executions(study).count(run.spec.run_id) == 1
 
 
-def test_a_directory_that_holds_another_run_is_not_overwritten(study: StudyConfig, executor: LocalExecutor) -> None:
+def test_a_directory_of_another_run_is_not_overwritten(study: StudyConfig, executor: LocalExecutor) -> None:
     other = fakes.planned(study, 11)
     run = fakes.planned(study, 12)
     RunDirectory(run.directory).write_spec(other.spec)
@@ -157,38 +157,40 @@ def test_a_killed_idle_worker_does_no_harm(study: StudyConfig, executor: LocalEx
         process.kill()
     time.sleep(0.3)
     ended = finish(executor, [job(fakes.planned(study, seed)) for seed in (14, 15)])
-    assert {found.outcome for found in ended.values()} == {"done"}
+    assert {job_end.outcome for job_end in ended.values()} == {"done"}
 
 
-@pytest.mark.parametrize(("kept", "processes"), [("1", 3), ("null", 1)])
-def test_runs_have_a_fresh_process_each_if_so_configured_and_its_threads(
-    tmp_path: Path, kept: str, processes: int
+@pytest.mark.parametrize(("runs_per_worker", "processes"), [("1", 3), ("null", 1)])
+def test_each_run_has_a_new_process_if_configured_with_the_configured_threads(
+    tmp_path: Path, runs_per_worker: str, processes: int
 ) -> None:
-    study = fakes.study(tmp_path, "executor.workers=1", "executor.threads=3", f"executor.runs_per_worker={kept}")
+    study = fakes.study(
+        tmp_path, "executor.workers=1", "executor.threads=3", f"executor.runs_per_worker={runs_per_worker}"
+    )
     with fakes.executor(study) as executor:
         finish(executor, [job(fakes.planned(study, seed)) for seed in range(3)])
-    rows = [line.split() for line in (study.directory / "executions.txt").read_text().splitlines()]
-    assert len({pid for _, pid, _, _ in rows}) == processes
-    assert {(threads, omp) for _, _, threads, omp in rows} == {("3", "3")}
+    executions = [line.split() for line in (study.directory / "executions.txt").read_text().splitlines()]
+    assert len({pid for _, pid, _, _ in executions}) == processes
+    assert {(threads, omp) for _, _, threads, omp in executions} == {("3", "3")}
     assert os.environ.get("OMP_NUM_THREADS") != "3"
 
 
 @pytest.mark.parametrize("threads", [pytest.param(1, marks=pytest.mark.slow), 2])
-def test_no_library_in_a_worker_takes_more_threads_than_configured(tmp_path: Path, threads: int) -> None:
+def test_no_library_in_a_worker_uses_more_threads_than_configured(tmp_path: Path, threads: int) -> None:
     study = fakes.study(tmp_path, "executor.workers=1", f"executor.threads={threads}")
     run = fakes.planned(study, 0)
     with LocalExecutor(study.executor.machine, "cpu", "tests.sweep.busy:execute") as executor:
         assert finish(executor, [job(run)], seconds=60)[0].outcome == "done"
-    found = json.loads((run.directory / "threads.json").read_text())
-    assert (found["torch"], found["torch between operations"], found["opencv"]) == (threads, threads, threads)
-    pools = found["pools"]
+    usage = json.loads((run.directory / "threads.json").read_text())
+    assert (usage["torch"], usage["torch between operations"], usage["opencv"]) == (threads, threads, threads)
+    pools = usage["pools"]
     assert {name for name, _ in pools} >= {"openblas", "openmp"}
     assert {count for _, count in pools} == {threads}
-    # Beside those that compute: the one that looks for its parent, and the heartbeat.
-    assert found["alive"] <= threads + 2 + (threads - 1) * len(pools)
+    # Two more threads do not compute: the one that watches the parent process, and the heartbeat.
+    assert usage["alive"] <= threads + 2 + (threads - 1) * len(pools)
 
 
-def test_a_worker_is_kept_for_several_runs_until_one_fails(tmp_path: Path) -> None:
+def test_a_worker_trains_several_runs_until_one_fails(tmp_path: Path) -> None:
     study = fakes.study(tmp_path, "executor.workers=1", "executor.runs_per_worker=3")
     runs = [fakes.planned(study, seed, **({"raises": "x"} if seed == 4 else {})) for seed in range(6)]
     with fakes.executor(study) as executor:
@@ -201,9 +203,11 @@ def test_a_worker_is_kept_for_several_runs_until_one_fails(tmp_path: Path) -> No
     assert len({pids[0], pids[3], pids[5]}) == 3
 
 
-@pytest.mark.parametrize("kept", [1, 3])
-def test_a_run_without_memory_is_told_from_other_failures_and_ends_its_process(tmp_path: Path, kept: int) -> None:
-    study = fakes.study(tmp_path, "executor.workers=1", f"executor.runs_per_worker={kept}")
+@pytest.mark.parametrize("runs_per_worker", [1, 3])
+def test_a_run_that_exhausts_memory_is_reported_as_such_and_ends_its_process(
+    tmp_path: Path, runs_per_worker: int
+) -> None:
+    study = fakes.study(tmp_path, "executor.workers=1", f"executor.runs_per_worker={runs_per_worker}")
     with fakes.executor(study) as executor:
         ended = finish(executor, [job(fakes.planned(study, 0, memory="python")), job(fakes.planned(study, 1))])
     assert (ended[0].outcome, ended[0].message, ended[0].crowded) == ("memory", "MemoryError: all is taken", False)
@@ -214,7 +218,7 @@ def test_a_run_without_memory_is_told_from_other_failures_and_ends_its_process(t
     assert len(pids_of(study)) == 2
 
 
-def test_a_job_that_is_to_be_alone_begins_when_the_others_have_ended_and_keeps_new_ones_out(tmp_path: Path) -> None:
+def test_a_job_that_must_run_alone_waits_for_others_and_blocks_new_ones(tmp_path: Path) -> None:
     study = fakes.study(tmp_path, "executor.workers=3")
     slow, lone, later = (fakes.planned(study, seed, sleeps=0.3, n=seed) for seed in range(3))
     with fakes.executor(study) as executor:
@@ -234,13 +238,13 @@ def test_a_job_that_is_to_be_alone_begins_when_the_others_have_ended_and_keeps_n
     ]
 
 
-def test_runs_that_were_on_a_device_together_are_crowded(study: StudyConfig, executor: LocalExecutor) -> None:
+def test_runs_that_shared_a_device_are_marked_as_crowded(study: StudyConfig, executor: LocalExecutor) -> None:
     jobs = [job(fakes.planned(study, seed, sleeps=0.2)) for seed in (20, 21)]
     assert all(ended.crowded for ended in finish(executor, jobs).values())
     assert not finish(executor, [job(fakes.planned(study, 22))])[22].crowded
 
 
-def test_a_run_that_takes_too_long_is_ended(tmp_path: Path) -> None:
+def test_a_run_beyond_its_time_limit_is_ended(tmp_path: Path) -> None:
     study = fakes.study(tmp_path, "executor.timeout=0.5")
     slow, quick = fakes.planned(study, 0, sleeps=60), fakes.planned(study, 1)
     with fakes.executor(study) as executor:
@@ -251,7 +255,7 @@ def test_a_run_that_takes_too_long_is_ended(tmp_path: Path) -> None:
     assert ended[1].outcome == "done"
 
 
-def test_stopping_ends_what_runs_and_leaves_no_process(tmp_path: Path) -> None:
+def test_stopping_ends_active_runs_and_leaves_no_process(tmp_path: Path) -> None:
     study = fakes.study(tmp_path)
     runs = [fakes.planned(study, seed, sleeps=60) for seed in range(2)]
     before = workers(os.getpid())
@@ -267,7 +271,7 @@ def test_stopping_ends_what_runs_and_leaves_no_process(tmp_path: Path) -> None:
 
 
 def test_a_killed_server_costs_the_runs_an_attempt_and_is_replaced(tmp_path: Path) -> None:
-    """Its workers live on, but nobody would be told how they end: they are ended, and their runs are free."""
+    """The workers survive, but nobody could see how they end. So they are ended, and their runs are released."""
     study = fakes.study(tmp_path)
     hanging = [fakes.planned(study, seed, hangs=1) for seed in range(2)]
     with fakes.executor(study) as executor:
@@ -278,26 +282,26 @@ def test_a_killed_server_costs_the_runs_an_attempt_and_is_replaced(tmp_path: Pat
         server.kill()
         ended: list[Ended] = []
         wait_until(lambda: ended.extend(executor.wait(0.1)) or len(ended) == 2)
-        assert sorted((found.job.spec.seed, found.outcome) for found in ended) == [(0, "died"), (1, "died")]
-        # A spare worker of the killed server may be met once more before the slot has noticed.
-        again = finish(executor, [job(run, attempt=2) for run in hanging])
-        left = [run for run in hanging if again[run.spec.seed].outcome == "died"]
-        again |= finish(executor, [job(run, attempt=3) for run in left])
-    assert {found.outcome for found in again.values()} == {"done"}
+        assert sorted((job_end.job.spec.seed, job_end.outcome) for job_end in ended) == [(0, "died"), (1, "died")]
+        # A spare worker of the killed server may be used once more before the slot notices.
+        repeated = finish(executor, [job(run, attempt=2) for run in hanging])
+        left = [run for run in hanging if repeated[run.spec.seed].outcome == "died"]
+        repeated |= finish(executor, [job(run, attempt=3) for run in left])
+    assert {job_end.outcome for job_end in repeated.values()} == {"done"}
 
 
-def test_two_executors_at_once_do_not_wait_for_each_other(tmp_path: Path) -> None:
-    """Each has a server of its own; the first one's cannot leave while its workers wait for runs."""
+def test_two_concurrent_executors_do_not_wait_for_each_other(tmp_path: Path) -> None:
+    """Each executor has its own server; the first server cannot exit while its workers wait for runs."""
     studies = [fakes.study(tmp_path / name) for name in ("a", "b")]
     with fakes.executor(studies[0]) as first:
         assert finish(first, [job(fakes.planned(studies[0], 0))])[0].outcome == "done"
         with fakes.executor(studies[1]) as second:
             assert finish(second, [job(fakes.planned(studies[1], 0))])[0].outcome == "done"
         ended = finish(first, [job(fakes.planned(studies[0], seed)) for seed in range(1, 5)])
-    assert {found.outcome for found in ended.values()} == {"done"}
+    assert {job_end.outcome for job_end in ended.values()} == {"done"}
 
 
-def test_a_target_that_cannot_be_imported_is_told_before_any_run(tmp_path: Path) -> None:
+def test_a_target_that_cannot_be_imported_is_reported_before_any_run(tmp_path: Path) -> None:
     study = fakes.study(tmp_path)
     before = workers(os.getpid())
     with (
@@ -308,14 +312,14 @@ def test_a_target_that_cannot_be_imported_is_told_before_any_run(tmp_path: Path)
     assert workers(os.getpid()) == before
 
 
-def test_a_gpu_that_is_not_there_is_an_error_of_configuration(tmp_path: Path) -> None:
+def test_a_gpu_that_does_not_exist_is_an_error_of_configuration(tmp_path: Path) -> None:
     study = fakes.study(tmp_path, "executor.devices=[0]")
     with pytest.raises(ConfigError, match=r"executor\.devices: no GPU 0"), fakes.executor(study):
         pass
 
 
 def test_workers_do_not_run_the_main_script_again(tmp_path: Path) -> None:
-    """Neither the console script's imports nor, in a script without a main guard, the whole sweep."""
+    """Workers repeat neither the console script's imports nor the sweep of a script without a main guard."""
     import subprocess
 
     script = tmp_path / "script.py"
@@ -328,9 +332,9 @@ def test_workers_do_not_run_the_main_script_again(tmp_path: Path) -> None:
         "with fakes.executor(study) as executor:\n"
         "    print({e.outcome for e in finish(executor, [job(fakes.planned(study, s)) for s in range(3)]).values()})\n"
     )
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == ["main", "{'done'}"]
-    assert done.stderr == ""
+    completed = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
+    assert completed.stdout.splitlines() == ["main", "{'done'}"]
+    assert completed.stderr == ""
 
 
 @pytest.mark.parametrize(
@@ -342,7 +346,7 @@ def test_workers_do_not_run_the_main_script_again(tmp_path: Path) -> None:
         (3, "worker died (exit status 3)"),
     ],
 )
-def test_how_a_worker_died_is_said(exitcode: int, message: str) -> None:
+def test_the_message_gives_the_cause_of_a_worker_s_death(exitcode: int, message: str) -> None:
     assert died_message(exitcode) == message
 
 
@@ -351,20 +355,20 @@ def pids_of(study: StudyConfig) -> set[int]:
 
 
 def workers(pid: int) -> list[psutil.Process]:
-    """Processes under a sweep that come from its fork server."""
-    found = []
+    """Return the processes that were forked from the server of a sweep."""
+    forked = []
     for child in psutil.Process(pid).children(recursive=True):
         try:
             if child.status() != psutil.STATUS_ZOMBIE and "forkserver" in " ".join(child.cmdline()):
-                found.append(child)
+                forked.append(child)
         except psutil.NoSuchProcess:
             continue
-    parents = {process.pid for process in found}
-    return [process for process in found if process.ppid() in parents]
+    parents = {process.pid for process in forked}
+    return [process for process in forked if process.ppid() in parents]
 
 
 def wait_until(condition: object, seconds: float = 10) -> None:
     end = time.monotonic() + seconds
     while not condition():  # type: ignore[operator]
-        assert time.monotonic() < end, "it did not come to it in time"
+        assert time.monotonic() < end, "the condition was not met in time"
         time.sleep(0.02)

@@ -1,4 +1,4 @@
-"""What every executor owes: the same small study, by the command line, gives the same scores to the last digit."""
+"""Every executor gives the same scores, to the last digit, for the same small study on the command line."""
 
 import csv
 import os
@@ -25,7 +25,7 @@ EXECUTORS = {
 
 
 def usaggr(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """Call the command line; data and caches are shared by all executors."""
+    """Call the command line; all executors share data and caches."""
     command = [str(Path(sys.executable).parent / "usaggr"), *words]
     environment = {**os.environ, "USAGGR_CACHE": str(folder / "cache")}
     return subprocess.run(command, cwd=ROOT, env=environment, text=True, capture_output=True, timeout=900)
@@ -37,8 +37,8 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def here(shared: Path) -> str:
-    """scores.csv of the study on this machine."""
+def local_scores(shared: Path) -> str:
+    """Return the study's scores.csv from this machine."""
     return scores(shared, "local")
 
 
@@ -49,8 +49,8 @@ def scores(shared: Path, executor: str) -> str:
     return (shared / executor / "small" / "report" / "tables" / "scores.csv").read_text()
 
 
-def on(name: str, request: pytest.FixtureRequest) -> None:
-    """Have the cluster that an executor needs, or skip."""
+def require_cluster(name: str, request: pytest.FixtureRequest) -> None:
+    """Start the cluster that an executor needs, or skip the test."""
     if name == "slurm":
         request.getfixturevalue("slurm")
     if name == "ray":
@@ -58,18 +58,18 @@ def on(name: str, request: pytest.FixtureRequest) -> None:
 
 
 @pytest.mark.parametrize("executor", list(EXECUTORS))
-def test_scores_are_those_of_one_machine_and_the_same_command_again_trains_nothing(
-    executor: str, here: str, shared: Path, request: pytest.FixtureRequest
+def test_scores_equal_those_of_one_machine_and_repeating_the_command_trains_nothing(
+    executor: str, local_scores: str, shared: Path, request: pytest.FixtureRequest
 ) -> None:
-    on(executor, request)
-    assert (here if executor == "local" else scores(shared, executor)) == here
-    rows = list(csv.DictReader(here.splitlines()))
-    assert {row["grouping"] for row in rows} == {"task_specific", "unified"}
-    assert {row["status"] for row in rows} == {"done"}
+    require_cluster(executor, request)
+    assert (local_scores if executor == "local" else scores(shared, executor)) == local_scores
+    cells = list(csv.DictReader(local_scores.splitlines()))
+    assert {row["grouping"] for row in cells} == {"task_specific", "unified"}
+    assert {row["status"] for row in cells} == {"done"}
     results = {path: path.stat().st_mtime_ns for path in (shared / executor).glob("small/runs/*/result.json")}
     assert len(results) == 4
-    again = usaggr(shared, "sweep", *STUDY, f"outputs={shared / executor}", *EXECUTORS[executor])
-    assert again.returncode == 0, again.stderr
-    assert "nothing to train: 4 of 4 runs are done" in again.stderr
+    repeated = usaggr(shared, "sweep", *STUDY, f"outputs={shared / executor}", *EXECUTORS[executor])
+    assert repeated.returncode == 0, repeated.stderr
+    assert "nothing to train: 4 of 4 runs are done" in repeated.stderr
     assert {path: path.stat().st_mtime_ns for path in results} == results
     assert all(RunDirectory(path.parent).state() == "done" for path in results)

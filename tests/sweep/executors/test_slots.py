@@ -1,4 +1,4 @@
-"""Slots: where the next job goes, and how a job is kept alone on its device or machine."""
+"""Slots: the slot of the next job, and jobs that run alone on their device or machine."""
 
 import time
 from pathlib import Path
@@ -12,7 +12,7 @@ from tests.sweep import fakes
 from usaggr.results.spec import Placement
 from usaggr.sweep.execution.jobs import Alone, Job
 from usaggr.sweep.executors.local.shutdown import end_if_overdue
-from usaggr.sweep.executors.local.slots import Future, Slot, beside, may_begin, next_free
+from usaggr.sweep.executors.local.slots import Future, Slot, may_begin, neighbors, next_free
 
 STUDY = fakes.study(Path("outputs"))
 
@@ -26,14 +26,14 @@ def slots_on(*devices: int | None) -> list[Slot]:
     return [Slot(Placement(1, device), cast(Any, None)) for device in devices]
 
 
-def give(slot: Slot, alone: Alone | None = None, begun: bool = True) -> Slot:
+def give(slot: Slot, alone: Alone | None = None, has_started: bool = True) -> Slot:
     slot.take(job(alone))
-    if begun:
+    if has_started:
         slot.begin(cast(Future, object()))
     return slot
 
 
-def test_a_job_goes_to_the_device_with_the_fewest() -> None:
+def test_a_job_goes_to_the_device_with_the_fewest_jobs() -> None:
     slots = slots_on(0, 0, 1, 1)
     give(slots[0])
     assert next_free(slots) is slots[2]
@@ -44,10 +44,10 @@ def test_a_job_goes_to_the_device_with_the_fewest() -> None:
     assert next_free(slots) is None
 
 
-def test_a_job_alone_on_its_device_waits_for_those_there_and_keeps_others_off_that_device_only() -> None:
+def test_a_job_alone_on_its_device_waits_for_its_runs_and_blocks_only_that_device() -> None:
     slots = slots_on(0, 0, 1)
     give(slots[0])
-    lone = give(slots[1], "device", begun=False)
+    lone = give(slots[1], "device", has_started=False)
     assert not may_begin(lone, slots)
     assert next_free(slots) is slots[2]
     slots[0].clear()
@@ -58,19 +58,19 @@ def test_a_job_alone_on_its_device_waits_for_those_there_and_keeps_others_off_th
     assert next_free(slots) is None
 
 
-def test_a_job_alone_on_the_machine_waits_for_all_and_keeps_all_slots_free() -> None:
+def test_a_job_alone_on_the_machine_waits_for_all_runs_and_blocks_all_slots() -> None:
     slots = slots_on(0, 1, 2)
     give(slots[0])
-    lone = give(slots[1], "machine", begun=False)
+    lone = give(slots[1], "machine", has_started=False)
     assert next_free(slots) is None
     assert not may_begin(lone, slots)
     slots[0].clear()
     assert may_begin(lone, slots)
 
 
-def test_two_jobs_that_are_to_be_alone_do_not_wait_for_each_other() -> None:
+def test_two_jobs_that_must_run_alone_do_not_block_each_other() -> None:
     slots = slots_on(None, None)
-    first, second = (give(slot, "machine", begun=False) for slot in slots)
+    first, second = (give(slot, "machine", has_started=False) for slot in slots)
     assert may_begin(first, slots)
     first.begin(cast(Future, object()))
     assert not may_begin(second, slots)
@@ -79,7 +79,7 @@ def test_two_jobs_that_are_to_be_alone_do_not_wait_for_each_other() -> None:
 
 
 @given(st.data())
-def test_a_job_that_is_alone_never_has_another_beside_it_and_every_job_has_its_turn(data: st.DataObject) -> None:
+def test_a_job_alone_never_has_neighbors_and_every_job_is_run(data: st.DataObject) -> None:
     slots = slots_on(*data.draw(st.lists(st.sampled_from([None, 0, 1]), min_size=1, max_size=5)))
     waiting = data.draw(st.lists(st.sampled_from([None, "device", "machine"]), max_size=12))
     while waiting or any(slot.job for slot in slots):
@@ -89,16 +89,16 @@ def test_a_job_that_is_alone_never_has_another_beside_it_and_every_job_has_its_t
             if may_begin(slot, slots):
                 slot.begin(cast(Future, object()))
         running = [slot for slot in slots if slot.future is not None]
-        assert running, "all wait for each other"
+        assert running, "all jobs wait for each other"
         for slot in running:
             assert slot.job is not None
             if slot.job.alone is not None:
-                assert not [other for other in beside(slot, slots, slot.job.alone) if other.future is not None]
+                assert not [other for other in neighbors(slot, slots, slot.job.alone) if other.future is not None]
         data.draw(st.sampled_from(running)).clear()
 
 
 class Waiting:
-    """A future whose job has a worker, or waits for one."""
+    """A future whose job has a worker or still waits for one."""
 
     def __init__(self) -> None:
         self.works = self.cancelled = False
@@ -113,7 +113,7 @@ class Waiting:
         self.cancelled = True
 
 
-def test_the_time_of_a_run_is_limited_from_when_its_worker_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_time_limit_starts_when_a_worker_has_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     future, (slot,) = Waiting(), slots_on(None)
@@ -125,5 +125,5 @@ def test_the_time_of_a_run_is_limited_from_when_its_worker_has_it(monkeypatch: p
         now[0] += seconds
         end_if_overdue(slot, limit=10.0)
         ends.append(slot.overdue)
-    assert ends == [False, False, False, True]  # it has waited for 1000 seconds, and worked for 10
-    assert future.cancelled  # nobody has claimed the run: the pool knows its process
+    assert ends == [False, False, False, True]  # the job waited for 1000 seconds, and was active for 10
+    assert future.cancelled  # no process has claimed the run, so only the pool knows its process

@@ -1,1 +1,1 @@
-"""Where runs are executed; this machine, for now."""
+"""Executors of runs: this machine, a Slurm cluster, or a Ray cluster."""

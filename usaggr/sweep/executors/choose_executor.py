@@ -1,4 +1,4 @@
-"""Which executor a study asks for; each is imported only where it is used."""
+"""Choice of a study's executor. The module of an executor is imported only if the study uses it."""
 
 from typing import TYPE_CHECKING, assert_never
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 def executor_for(study: "StudyConfig") -> Executor:
-    """The executor of a study, not yet started.
+    """Return the executor of a study, not yet started.
 
     Raises:
-        ConfigError: a package that it needs is not installed.
+        ConfigError: A package that the executor needs is not installed.
     """
     config, accelerator = study.executor, study.training.accelerator
     match config:

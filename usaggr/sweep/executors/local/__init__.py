@@ -1,1 +1,1 @@
-"""The executor of this machine: runs in worker processes."""
+"""The executor of this machine, which trains runs in worker processes."""

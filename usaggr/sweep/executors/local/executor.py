@@ -27,7 +27,7 @@ from usaggr.sweep.execution.jobs import EXECUTE_RUN, Ended, Job, Outcome
 from usaggr.sweep.executors.local.forkserver import WorkerContext, start_server, stop_server
 from usaggr.sweep.executors.local.placement import placements, usable_cores
 from usaggr.sweep.executors.local.shutdown import ask_to_stop, end_if_overdue, owner_here
-from usaggr.sweep.executors.local.slots import Future, Slot, beside, may_begin, next_free
+from usaggr.sweep.executors.local.slots import Future, Slot, may_begin, neighbors, next_free
 from usaggr.sweep.executors.local.worker import AFTER_FAILURE, OUT_OF_MEMORY, end_with_parent, load, run_in_worker
 
 RUNS_PER_WORKER = 16
@@ -75,24 +75,24 @@ class LocalExecutor:
 
     @property
     def free(self) -> bool:
-        """Whether a job can be submitted now."""
+        """Return whether a job can be submitted now."""
         return next_free(self._slots) is not None
 
     def __enter__(self) -> Self:
         """Start the server, count the GPUs in a worker, and create the slots.
 
         Raises:
-            RunError: the server, or the target in a worker, cannot be imported.
-            ConfigError: a requested GPU does not exist.
+            RunError: The server, or the target in a worker, cannot be imported.
+            ConfigError: A requested GPU does not exist.
         """
         self._context = server_for(self._config, self._target, self._preload)
         try:
             gpus = _ask_worker(self._context, self._target, count=self._accelerator in ("auto", "gpu"))
             if self._accelerator == "gpu" and gpus == 0 and platform.system() != "Darwin":
-                raise ConfigError("training.accelerator: no GPU can be used here; auto or cpu does without")
-            places = placements(self._config, gpus, usable_cores())
+                raise ConfigError("training.accelerator=gpu: this machine has no usable GPU; use auto or cpu")
+            slot_placements = placements(self._config, gpus, usable_cores())
             self._renewed_after = self._config.runs_per_worker or RUNS_PER_WORKER
-            self._slots = [Slot(placement, self._pool()) for placement in places]
+            self._slots = [Slot(placement, self._pool()) for placement in slot_placements]
         except BaseException:
             stop_server()
             raise
@@ -107,7 +107,7 @@ class LocalExecutor:
         self._slots = []  # only now: a worker that is just starting still needs the semaphores of its pool
 
     def submit(self, job: Job) -> None:
-        """Start a job in a free slot; a job that must run alone waits there until the other runs have ended."""
+        """Assign a job to a free slot and start it; a job that must run alone waits there for the other runs."""
         slot = next_free(self._slots)
         if slot is None:
             raise RuntimeError("submit: no slot takes a job now")
@@ -128,8 +128,9 @@ class LocalExecutor:
             slot.pool = self._pool()
             future = slot.pool.schedule(run_in_worker, args=arguments)
         slot.begin(future)
-        for other in beside(slot, self._slots, "device"):
+        for other in neighbors(slot, self._slots, "device"):
             if other.future is not None:
+                # Both runs are marked: either may need more memory than is left next to the other.
                 slot.crowded = other.crowded = True
         future.add_done_callback(lambda _: self._ended.put((slot, future)))
 
@@ -206,8 +207,8 @@ class LocalExecutor:
         if slot.job is None or slot.future is None or now - slot.looked < _LOOK_SECONDS or slot.future.done():
             return False
         slot.looked = now
-        held = not slot.future.running() or is_held(slot.job.directory / ".lock")
-        slot.unowned = 0 if held else slot.unowned + 1
+        is_owned = not slot.future.running() or is_held(slot.job.directory / ".lock")
+        slot.unowned = 0 if is_owned else slot.unowned + 1
         return slot.unowned >= 2 and bool(slot.future.cancel())  # type: ignore[no-untyped-call]
 
 
@@ -256,16 +257,16 @@ def _end(pool: pebble.ProcessPool) -> None:
 
 def _ask_worker(context: WorkerContext, target: str, count: bool) -> int:
     """Start one process to check that runs can be started; return its number of GPUs, or 0 without `count`."""
-    here, there = context.Pipe(duplex=False)
-    process = context.Process(target=_answer, args=(there, target, count), daemon=True)
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_answer, args=(sender, target, count), daemon=True)
     try:
         process.start()
-        there.close()
-        answer = here.recv()
+        sender.close()
+        answer = receiver.recv()
     except (OSError, EOFError) as error:
-        raise RunError("worker processes cannot be started here; their messages are above") from error
+        raise RunError("worker processes cannot be started receiver; their messages are above") from error
     finally:
-        here.close()
+        receiver.close()
     process.join()
     if isinstance(answer, str):
         raise RunError(f"{target} cannot be loaded in a worker process:\n{answer}")

@@ -46,17 +46,17 @@ def placements(executor: MachineConfig, gpus: int, cores: int) -> list[Placement
         ConfigError: executor.devices names a GPU that does not exist.
     """
     devices = _devices(executor.devices, gpus)
-    most = len(devices) * (executor.runs_per_device or executor.workers or 1)
-    workers = min(executor.workers or most, most) if devices else executor.workers or cores
+    capacity = len(devices) * (executor.runs_per_device or executor.workers or 1)
+    workers = min(executor.workers or capacity, capacity) if devices else executor.workers or cores
     threads = executor.threads or max(1, cores // workers)
     return [Placement(threads, devices[i % len(devices)] if devices else None) for i in range(workers)]
 
 
-def _devices(wanted: Sequence[int] | None, gpus: int) -> list[int]:
-    if wanted is None:
+def _devices(requested: Sequence[int] | None, gpus: int) -> list[int]:
+    if requested is None:
         return list(range(gpus))
-    missing = [device for device in wanted if not 0 <= device < gpus]
+    missing = [device for device in requested if not 0 <= device < gpus]
     if missing:
-        there = f"there are {gpus}, from 0 on" if gpus else "there is none that can be used"
-        raise ConfigError(f"executor.devices: no GPU {missing[0]}; {there}")
-    return list(dict.fromkeys(wanted))
+        available = f"this machine has {gpus}, numbered from 0" if gpus else "this machine has no usable GPU"
+        raise ConfigError(f"executor.devices: no GPU {missing[0]}; {available}")
+    return list(dict.fromkeys(requested))

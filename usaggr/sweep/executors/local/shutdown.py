@@ -13,12 +13,13 @@ from usaggr.sweep.execution.jobs import Job
 from usaggr.sweep.executors.local.slots import Slot
 
 _LOOK_SECONDS = 0.02
+"""Seconds between two checks whether the runs have ended."""
 
 
 def ask_to_stop(slots: Sequence[Slot], grace: float) -> None:
     """Ask the active runs to stop, and wait at most `grace` seconds until they have.
 
-    A run that no process has claimed yet has nothing to lose, and is not waited for.
+    A run that no process has claimed yet has no progress to save, and is not waited for.
     """
     owners = [(slot, owner_here(slot.job)) for slot in slots if slot.job is not None and _is_active(slot)]
     stopping = []
@@ -36,8 +37,8 @@ def ask_to_stop(slots: Sequence[Slot], grace: float) -> None:
 def end_if_overdue(slot: Slot, limit: float) -> None:
     """Kill the worker of a slot whose run has been active for more than `limit` seconds.
 
-    A process that hangs may not react to anything but SIGKILL. pebble has a time limit too, but by a clock that jumps
-    when the system time is set.
+    A process that hangs may react only to SIGKILL. pebble has a time limit too, but its clock jumps when the system
+    time is set.
     """
     if slot.job is None or slot.future is None or slot.future.done() or not slot.future.running():
         return
@@ -48,7 +49,7 @@ def end_if_overdue(slot: Slot, limit: float) -> None:
         return
     slot.overdue = True
     pid = owner_here(slot.job)
-    if pid is None:  # it hangs before it claims the run: only the pool knows its process
+    if pid is None:  # the process hangs before it claims the run; only the pool knows its id
         slot.future.cancel()  # type: ignore[no-untyped-call]
         return
     with suppress(ProcessLookupError):

@@ -1,4 +1,4 @@
-"""Slots of a machine: which one takes the next job, and when a job that must run alone may begin.
+"""Slots of a machine: choice of the slot for the next job, and the start of jobs that must run alone.
 
 A run that was out of memory is tried again alone on its device or machine: its slot waits until the other runs there
 have ended, and meanwhile no other slot there takes a job.
@@ -24,26 +24,26 @@ class Slot:
     pool: pebble.ProcessPool
     job: Job | None = None
     future: Future | None = None
-    """None while the job waits for the other runs to end."""
+    """None while the job waits for other runs to end."""
     started: float = 0.0
-    """When the job began, by time.monotonic(), as all times here."""
+    """Start time of the job, by time.monotonic(), like all times here."""
     looked: float = 0.0
-    """When the owner of the run was last checked."""
+    """Time at which the owner of the run was last checked."""
     unowned: int = 0
-    """How many checks in a row found no owner of the run."""
+    """Number of consecutive checks that found no owner of the run."""
     crowded: bool = False
-    """Whether another run was on the device of the job at some time."""
+    """True if another run was on the device of the job at some time."""
     working: float | None = None
-    """When the worker was first seen with the job; None before, and without a time limit."""
+    """Time at which the worker was first seen with the job; None before that, and without a time limit."""
     overdue: bool = False
-    """Whether the worker is being killed because the job exceeded its time limit."""
+    """True if the worker is being killed because the job exceeded its time limit."""
 
     def take(self, job: Job) -> None:
-        """Reserve the slot for a job that has not begun."""
+        """Reserve the slot for a job that has not started."""
         self.job, self.future, self.crowded = job, None, False
 
     def begin(self, future: Future) -> None:
-        """Note that the job was handed to a worker."""
+        """Record that the job was passed to a worker."""
         self.future, self.unowned, self.working, self.overdue = future, 0, None, False
         self.started = self.looked = time.monotonic()
 
@@ -55,18 +55,18 @@ class Slot:
 def next_free(slots: Sequence[Slot]) -> Slot | None:
     """Return the free slot whose device has the fewest jobs; None if no slot may take a job."""
     free = [slot for slot in slots if slot.job is None and not _is_kept_for_another(slot, slots)]
-    return min(free, key=lambda slot: len(beside(slot, slots, "device")), default=None)
+    return min(free, key=lambda slot: len(neighbors(slot, slots, "device")), default=None)
 
 
 def may_begin(slot: Slot, slots: Sequence[Slot]) -> bool:
-    """Return whether a slot has a waiting job that no active run keeps from beginning."""
+    """Return whether a slot has a waiting job that no active run prevents from starting."""
     if slot.job is None or slot.future is not None:
         return False
-    running = [other for other in beside(slot, slots, "machine") if other.future is not None]
+    running = [other for other in neighbors(slot, slots, "machine") if other.future is not None]
     return not any(_exclude_each_other(slot, other) for other in running)
 
 
-def beside(slot: Slot, slots: Sequence[Slot], where: Alone) -> list[Slot]:
+def neighbors(slot: Slot, slots: Sequence[Slot], where: Alone) -> list[Slot]:
     """Return the other slots with a job, on the same device or on the whole machine."""
     return [
         other
@@ -85,5 +85,5 @@ def _exclude_each_other(slot: Slot, other: Slot) -> bool:
 
 
 def _is_kept_for_another(slot: Slot, slots: Sequence[Slot]) -> bool:
-    """Return whether a job that must run alone, now or later, keeps a free slot empty."""
-    return any(_exclude_each_other(slot, other) for other in beside(slot, slots, "machine"))
+    """Return whether a free slot must stay empty for a job that must run alone, now or later."""
+    return any(_exclude_each_other(slot, other) for other in neighbors(slot, slots, "machine"))

@@ -59,7 +59,7 @@ def run_in_worker(job: Job, placement: Placement, target: str = EXECUTE_RUN, ren
                 return ("done" if run.result_path.exists() else "elsewhere"), ""
             with _output_to(run.log_path):
                 outcome, message = _execute(job, run, placement, target)
-    except OSError as error:  # of its claim or its log: nothing was trained
+    except OSError as error:  # the claim or the log cannot be written; nothing was trained
         return _unwritten(run, error)
     if outcome in ("failed", "memory") and not renew and run.state() == "failed":
         os._exit(OUT_OF_MEMORY if outcome == "memory" else AFTER_FAILURE)
@@ -93,10 +93,10 @@ def end_with_parent() -> None:
 def is_out_of_memory(error: BaseException) -> bool:
     """Return whether an error, or its cause, means that a GPU or the machine was out of memory."""
     cause = error.__cause__ or error.__context__
-    # By their words, so that nothing here imports torch: its errors are RuntimeErrors with these messages.
-    said = str(error) if isinstance(error, RuntimeError) else ""
-    here = isinstance(error, MemoryError) or "out of memory" in said or "can't allocate memory" in said
-    return here or (cause is not None and is_out_of_memory(cause))
+    # Errors are recognized by their messages, so that this module does not import torch: its errors are RuntimeErrors.
+    message = str(error) if isinstance(error, RuntimeError) else ""
+    is_memory = isinstance(error, MemoryError) or "out of memory" in message or "can't allocate memory" in message
+    return is_memory or (cause is not None and is_out_of_memory(cause))
 
 
 def _limit_threads(threads: int) -> None:
@@ -135,7 +135,7 @@ def _execute(job: Job, run: RunDirectory, placement: Placement, target: str) -> 
         if not run.result_path.exists():
             raise RunError("the run ended without a result")
     except RunInterrupted as stop:
-        with contextlib.suppress(OSError):  # a claim that is not given back becomes stale, with the same effect
+        with contextlib.suppress(OSError):  # a claim that is not released becomes stale, with the same effect
             print(stop)
             run.give_back(job.attempt)
         return "interrupted", str(stop)
@@ -153,7 +153,7 @@ def _execute(job: Job, run: RunDirectory, placement: Placement, target: str) -> 
 
 
 def _unwritten(run: RunDirectory, error: BaseException, attempt: int | None = None) -> tuple[Outcome, str]:
-    """Return how a run ended that could not write a file, and give its claim (`attempt`) back."""
+    """Return how a run ended that could not write a file, and release its claim (that of `attempt`)."""
     if attempt is not None:
         with contextlib.suppress(WriteError):
             run.give_back(attempt)
@@ -174,12 +174,12 @@ def _where(job: Job, placement: Placement) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _beating(run: RunDirectory) -> Iterator[None]:
-    """Write a heartbeat of the run every HEARTBEAT_SECONDS, and certainly none after the context has ended."""
+    """Write a heartbeat of the run every HEARTBEAT_SECONDS, and none after the context has ended."""
     over = threading.Event()
 
     def beat() -> None:
         while not over.wait(HEARTBEAT_SECONDS):
-            with contextlib.suppress(OSError):  # the run itself finds a full disk
+            with contextlib.suppress(OSError):  # a full disk is also found by the run itself
                 run.beat()
 
     thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
@@ -210,7 +210,7 @@ def _output_to(path: Path) -> Iterator[None]:
         try:
             sys.stdout.flush()
             sys.stderr.flush()
-        except OSError:  # what a full disk did not take must not appear on the terminal
+        except OSError:  # output that did not fit on a full disk must not appear on the terminal
             with Path(os.devnull).open("wb", buffering=0) as nowhere:
                 os.dup2(nowhere.fileno(), 1)
                 os.dup2(nowhere.fileno(), 2)

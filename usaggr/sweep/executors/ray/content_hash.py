@@ -1,4 +1,4 @@
-"""What a run reads, as one hash: by it a node with files of its own knows that they are those of the plan."""
+"""A hash of everything that a run reads, by which a node with its own copy of the data checks that copy."""
 
 import hashlib
 import json
@@ -9,15 +9,15 @@ from usaggr.data.batches.run_data import RunData
 from usaggr.data.samples import Sample
 from usaggr.models.weights import check_weights
 
-_PLACES = ("image_path", "mask_path")
-"""Of a sample: where its files lie, which differs from node to node."""
+_PATH_FIELDS = ("image_path", "mask_path")
+"""Fields of a sample that differ from node to node, because they are paths of files."""
 
 
 def content_of(data: RunData, study: StudyConfig) -> str:
-    """Hash of a run's tasks and samples by fold, their images' and labels' hashes, and the file of pretrained weights.
+    """Return a hash of a run's tasks, samples per subset and pretrained weights, and of their images and labels.
 
     Raises:
-        ConfigError: the weights cannot be read here.
+        ConfigError: The weights cannot be read on this machine.
     """
     digest = hashlib.sha256(json.dumps(check_weights(study.model)).encode())
     for task_id, task in sorted(data.tasks.items()):
@@ -30,4 +30,4 @@ def content_of(data: RunData, study: StudyConfig) -> str:
 
 
 def _text(sample: Sample) -> str:
-    return json.dumps({name: value for name, value in asdict(sample).items() if name not in _PLACES})
+    return json.dumps({name: value for name, value in asdict(sample).items() if name not in _PATH_FIELDS})

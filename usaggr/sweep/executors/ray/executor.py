@@ -1,7 +1,7 @@
-"""Runs on a Ray cluster: one task a run, placed by Ray where cores, a GPU or a part of one, and memory are free.
+"""Runs on a Ray cluster: one task per run, which Ray places where cores, memory and a GPU or a share of one are free.
 
-State is in run directories alone. Where nodes do not share the sweep's file system, this process holds the claims, and
-runs come back as tars.
+All state is in run directories. If the nodes do not share the sweep's file system, this process holds the claims, and
+finished runs are sent back as tar archives.
 """
 
 import time
@@ -19,38 +19,43 @@ from usaggr.results.run_directory import HEARTBEAT_SECONDS, RunDirectory
 from usaggr.sweep.execution.jobs import EXECUTE_RUN, Ended, Job, Outcome
 from usaggr.sweep.executors.ray.parcel import pack, unpack
 from usaggr.sweep.executors.ray.ray_cluster import Cluster, Need
-from usaggr.sweep.executors.ray.run_claims import free_of_its_owner, set_free
+from usaggr.sweep.executors.ray.run_claims import has_no_owner, release_claim
 from usaggr.sweep.executors.ray.task import Parcel, Returned, Task, execute
 
 _LOST_NODES = 3
-"""So many losses of its node cost a run no attempt: one that takes its nodes down must come to an end."""
+"""Losses of its node that cost a run no attempt. The limit ends a sweep in which a run itself takes its nodes down."""
 _RELEASE_SECONDS = 20.0
-"""A process of a lost task is given so long to be gone."""
+"""Seconds until the process of a lost task is considered gone."""
 _REACT_SECONDS = 10.0
-"""Beyond the grace of a run: until a task that was cancelled has returned."""
+"""Seconds, in addition to the grace of a run, until a canceled task has returned."""
 
 
 @dataclass
 class _Active:
-    """A job on its way."""
+    """A submitted job, until its end is reported."""
 
     job: Job
     started: float
     task: Any = None
-    """Ray's reference to what it returns; None once that is there."""
+    """Ray's reference to the task; None once its result was taken."""
     alone: bool = True
+    """False if another job was active at some time."""
     claim: ExitStack = field(default_factory=ExitStack)
     beaten: float = 0.0
+    """Time of the last heartbeat that this process wrote for the run; 0 if it writes none. Monotonic."""
     ended: Ended | None = None
-    """How it ended, while its process is not gone yet."""
+    """How the job ended; its process may still be active."""
     lost: float = 0.0
-    """When it was found to be lost."""
+    """Time at which the task was found to be lost; 0 if it is not. Monotonic."""
 
 
 class RayExecutor:
     """Runs jobs as tasks of a Ray cluster.
 
-    `accelerator` is training.accelerator; `target` names the function that trains a run.
+    Args:
+        config: Address of the cluster, resources per run, and limits.
+        accelerator: training.accelerator.
+        target: Function that trains a run, as `module:function`.
     """
 
     def __init__(self, config: RayConfig, accelerator: str = "auto", target: str = EXECUTE_RUN) -> None:
@@ -59,33 +64,33 @@ class RayExecutor:
         self._target = target
         self._active: list[_Active] = []
         self._losses: dict[str, int] = {}
-        """run_id: how often its node was lost."""
+        """Number of lost nodes for each run_id."""
         self._contents: dict[int, str] = {}
 
     @property
     def slots(self) -> int:
-        """Runs at once, at the most: as configured, or as many as the cluster has room for now."""
+        """Largest number of runs at the same time: as configured, or as many as the cluster can hold now."""
         return self._config.workers or self._cluster.room(self._need)
 
     @property
     def threads(self) -> int:
-        """Of a run."""
+        """Threads of each run."""
         return self._config.threads or 1
 
     @property
     def free(self) -> bool:
-        """Whether a job can be submitted now."""
+        """Return whether a job can be submitted now."""
         return len(self._active) < self.slots
 
     def __enter__(self) -> Self:
         """Connect to the cluster, or start one.
 
         Raises:
-            ConfigError: Ray is not installed, the cluster cannot be reached, or none of its nodes has room for a run.
+            ConfigError: Ray is not installed, the cluster cannot be reached, or no node can hold a run.
         """
         if self._accelerator == "gpu" and self._config.gpus == 0:
             raise ConfigError(
-                "executor.gpus: training.accelerator=gpu needs more than 0; 1, or a fraction to share one"
+                "executor.gpus must be above 0 with training.accelerator=gpu: 1, or a fraction to share a GPU"
             )
         self._cluster = Cluster(self._config.address)
         try:
@@ -93,7 +98,7 @@ class RayExecutor:
             self._machine = machine_of(self._config)
             if self._config.workers is None and not self._cluster.room(self._need):
                 raise ConfigError(
-                    f"executor: no node of the cluster has {self._need}; its largest have {self._cluster.largest()}"
+                    f"executor: no node of the cluster has {self._need}; the largest have {self._cluster.largest()}"
                 )
         except BaseException:
             self._cluster.close()
@@ -103,12 +108,12 @@ class RayExecutor:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End what runs, and the cluster if it was started here."""
+        """End the active runs, and the cluster if it was started here."""
         self.stop()
         self._cluster.close()
 
     def submit(self, job: Job) -> None:
-        """Start a job; one that is to be alone asks for a whole GPU, or all cores of a node."""
+        """Start a job; a job that must run alone requests a whole GPU, or all cores of a node."""
         active = _Active(job, time.monotonic(), alone=not self._active and job.alone is None)
         for other in self._active:
             other.alone = False
@@ -123,7 +128,7 @@ class RayExecutor:
             active.task = self._cluster.start(execute, task, need, job.spec.run_id)
 
     def _parcel(self, active: _Active) -> Parcel:
-        """What travels with a job to a node that does not see its directory, which is claimed here."""
+        """Return the data that accompany a job to a node without the sweep's files, after claiming the run here."""
         job = active.job
         run = RunDirectory(job.directory)
         if not active.claim.enter_context(run.claim(job.attempt)):
@@ -137,41 +142,41 @@ class RayExecutor:
         return Parcel(content_of(job.data, job.study), pack(job.directory, without=(contract.LOG,)))
 
     def wait(self, timeout: float) -> list[Ended]:
-        """Jobs that have ended since the last call; waits until one does, `timeout` seconds at the most."""
+        """Return the jobs that have ended since the last call; wait at most `timeout` seconds for one."""
         now = time.monotonic()
         for active in self._active:
             if active.beaten and now - active.beaten > HEARTBEAT_SECONDS:
                 active.beaten = now
-                with suppress(OSError):  # a full disk is found where the result is written
+                with suppress(OSError):  # a full disk is also found when the result is written
                     RunDirectory(active.job.directory).beat()
         waiting = [active.task for active in self._active if active.task is not None]
         if any(active.ended is not None for active in self._active):
-            timeout = min(timeout, 0.05)
+            timeout = min(timeout, 0.05)  # an ended job only waits until its process is gone; check again soon
         ready = self._cluster.ready(waiting, timeout)
         for active in self._active:
             if active.task is not None and active.task in ready:
                 self._take(active)
-        over = [active for active in self._active if active.ended is not None and self._is_gone(active)]
-        for active in over:
+        finished = [active for active in self._active if active.ended is not None and self._is_gone(active)]
+        for active in finished:
             active.claim.close()
             self._active.remove(active)
-        return [active.ended for active in over if active.ended is not None]
+        return [active.ended for active in finished if active.ended is not None]
 
     def _take(self, active: _Active) -> None:
-        """Read what a task returned, or how it was lost."""
+        """Read the result of a task, or how the task was lost."""
         task, active.task = active.task, None
         returned, lost = self._cluster.result(task)
         if lost:
             active.lost = time.monotonic()
-            returned = self._of_lost(active.job, returned)
+            returned = self._count_loss(active.job, returned)
         elif returned.files is not None:
-            returned = _brought_in(active.job, returned)
+            returned = _unpack_result(active.job, returned)
         seconds = time.monotonic() - active.started
         crowded = not active.alone and active.job.alone is None
         active.ended = Ended(active.job, returned.outcome, returned.message, seconds, crowded)
 
-    def _of_lost(self, job: Job, returned: Returned) -> Returned:
-        """What has become of a run whose node is gone: nothing that it has to answer for, the first few times."""
+    def _count_loss(self, job: Job, returned: Returned) -> Returned:
+        """Return the outcome of a run whose node was lost: no failure of the run for the first few losses."""
         if returned.outcome != "interrupted":
             return returned
         run_id = job.spec.run_id
@@ -179,17 +184,17 @@ class RayExecutor:
         return returned if self._losses[run_id] <= _LOST_NODES else replace(returned, outcome="died")
 
     def _is_gone(self, active: _Active) -> bool:
-        """Whether nobody trains the run of a lost task any more; its claim is set free."""
+        """Return whether no process trains the run of a lost task any longer; if so, its claim is released."""
         if not active.lost or not self._config.shared:
             return True
         directory = active.job.directory
-        if free_of_its_owner(directory):
-            set_free(directory, active.job.attempt)
+        if has_no_owner(directory):
+            release_claim(directory, active.job.attempt)
             return True
         return time.monotonic() - active.lost > _RELEASE_SECONDS
 
     def stop(self) -> list[Job]:
-        """End all jobs that run, and wait until they are gone; a run has `grace` seconds for a checkpoint."""
+        """End all active jobs and wait until they are gone; a run has `grace` seconds for a checkpoint."""
         tasks = [active.task for active in self._active if active.task is not None]
         self._cluster.cancel(tasks, force=False)
         end = time.monotonic() + self._config.grace + _REACT_SECONDS
@@ -207,12 +212,12 @@ class RayExecutor:
 
 
 def machine_of(config: RayConfig) -> MachineConfig:
-    """What a task gets of its node: one worker, and the GPU that Ray has assigned."""
+    """Return the resources that a task uses on its node: one worker, and the GPU that Ray has assigned."""
     return config.machine.model_copy(update={"workers": 1, "devices": None if config.gpus else []})
 
 
-def _brought_in(job: Job, returned: Returned) -> Returned:
-    """Unpack a run's directory into its place, where it is claimed by this process."""
+def _unpack_result(job: Job, returned: Returned) -> Returned:
+    """Unpack the returned files into the run's directory, which this process has claimed."""
     run = RunDirectory(job.directory)
     try:
         unpack(returned.files or b"", job.directory)

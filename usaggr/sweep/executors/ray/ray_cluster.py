@@ -1,6 +1,6 @@
-"""Ray itself: a cluster to which tasks are given, what its nodes have, and how it says that something was lost.
+"""A connection to Ray: it starts tasks, lists the resources of nodes, and explains the loss of a task.
 
-The package is imported here, when a sweep starts, and nowhere else.
+The package ray is imported only here, when a sweep starts.
 """
 
 import logging
@@ -21,20 +21,20 @@ from usaggr.sweep.executors.local.placement import usable_cores
 from usaggr.sweep.executors.ray.task import Returned
 
 _LOOK_SECONDS = 2.0
-"""How often the cluster is asked which nodes it has."""
+"""Seconds between two requests for the list of nodes."""
 _REACH_SECONDS = 10.0
-"""For a connection to a cluster's address, before Ray tries it over and over for five minutes."""
+"""Seconds allowed for a connection to a cluster's address; Ray itself would try again for five minutes."""
 _GIB = 1024**3
 
 
 @dataclass(frozen=True)
 class Need:
-    """What a run takes of its node."""
+    """Resources that a run requires on its node."""
 
     cpus: int
     gpus: float
     memory: float | None
-    """GiB; None: not counted."""
+    """GiB; None: memory is not reserved."""
 
     def __str__(self) -> str:
         memory = f", {self.memory:g} GiB" if self.memory else ""
@@ -42,18 +42,18 @@ class Need:
 
 
 class Cluster:
-    """A connection to a Ray cluster, or one started on this machine that ends with it."""
+    """A connection to a Ray cluster, or a cluster on this machine that ends with the connection."""
 
     def __init__(self, address: str | None) -> None:
-        """Connect or start.
+        """Connect to a cluster, or start one.
 
         Raises:
-            ConfigError: Ray is not installed, or the cluster cannot be reached or is of another version.
+            ConfigError: Ray is not installed, or the cluster cannot be reached or has another version.
         """
-        with _own_signals():
+        with _keep_signals():
             self._ray = _imported()
-            self._own = not self._ray.is_initialized()
-            if self._own:
+            self._is_ours = not self._ray.is_initialized()
+            if self._is_ours:
                 _silence(self._ray)
                 self._connect(address)
         self._looked = -math.inf
@@ -73,63 +73,71 @@ class Cluster:
             if address is None:
                 raise ConfigError(f"executor=ray: Ray cannot be started on this machine: {reason}") from error
             raise ConfigError(
-                f"executor.address={address}: {reason}; `ray status` on a node says whether the cluster is up, and "
-                "executor.address=null starts one on this machine"
+                f"executor.address={address}: {reason}; run `ray status` on a node to see whether the cluster is up, "
+                "or set executor.address=null to start one on this machine"
             ) from error
 
     def close(self) -> None:
-        """Leave the cluster; one that was started here ends."""
-        if self._own and self._ray.is_initialized():
-            with _own_signals():
+        """Leave the cluster; a cluster that was started here ends."""
+        if self._is_ours and self._ray.is_initialized():
+            with _keep_signals():
                 self._ray.shutdown()
 
     def room(self, need: Need) -> int:
-        """Runs that the nodes which are there now can have at once, were nothing else on them."""
-        return sum(_room(node, need) for node in self._resources())
+        """Return the number of runs that the current nodes could hold at once if nothing else used them."""
+        return sum(_count_fitting_runs(node, need) for node in self._resources())
 
     def largest(self) -> str:
-        """The most that a node has, kind by kind, for messages."""
+        """Return the largest amount of each resource on any node, for messages."""
         nodes = self._resources()
         cpus, gpus, memory = (max((node.get(k, 0.0) for node in nodes), default=0) for k in ("CPU", "GPU", "memory"))
         return f"{cpus:g} cores, {gpus:g} GPUs, {memory / _GIB:.1f} GiB"
 
     def alone(self, need: Need, where: Alone) -> Need:
-        """What a run asks for that is to have its GPU, or its whole node, for itself."""
+        """Return the resources requested for a run that must have its GPU (`device`) or its node (`machine`) alone."""
         if where == "device" and need.gpus:
             return replace(need, gpus=math.ceil(need.gpus))
-        fitting = [node["CPU"] for node in self._resources() if _room(node, need)]
+        fitting = [node["CPU"] for node in self._resources() if _count_fitting_runs(node, need)]
         return replace(need, cpus=max(need.cpus, int(max(fitting, default=0))), gpus=math.ceil(need.gpus))
 
     def start(self, function: Callable[[Any], Returned], argument: Any, need: Need, name: str) -> Any:
-        """Give a task to the cluster; a reference to what it will return."""
-        # max_calls=0: Ray would end a process with a GPU after each run, and each run would pay the imports.
+        """Start a task on the cluster and return a reference to its result.
+
+        Args:
+            function: Function that the cluster calls.
+            argument: Argument of the function.
+            need: Resources to reserve.
+            name: Name of the task in Ray's own lists.
+        """
+        # With max_calls=1, Ray's default for tasks with a GPU, a process would end after each run, and every run would
+        # have to repeat the imports.
         remote = self._ray.remote(max_calls=0, max_retries=0)(function)
         memory = {"memory": int(need.memory * _GIB)} if need.memory else {}
         return remote.options(num_cpus=need.cpus, num_gpus=need.gpus, name=name, **memory).remote(argument)
 
     def ready(self, tasks: Sequence[Any], timeout: float) -> list[Any]:
-        """Those that have ended, one way or another; waits for one, `timeout` seconds at the most."""
+        """Return the tasks that have ended for any reason; wait at most `timeout` seconds for one."""
         if not tasks:
             time.sleep(timeout)
             return []
-        found, rest = self._ray.wait(list(tasks), num_returns=1, timeout=timeout)
-        if found and rest:
-            more, _ = self._ray.wait(rest, num_returns=len(rest), timeout=0)
-            found += more
-        return list(found)
+        ended, pending = self._ray.wait(list(tasks), num_returns=1, timeout=timeout)
+        if ended and pending:
+            more, _ = self._ray.wait(pending, num_returns=len(pending), timeout=0)
+            ended += more
+        return list(ended)
 
     def result(self, task: Any) -> tuple[Returned, bool]:
-        """What a task returned, and whether its process was lost with it."""
+        """Return the result of a task, and whether its process was lost."""
         try:
             returned: Returned = self._ray.get(task)
             return returned, False
         except Exception as error:
-            return of_error(error, self._ray.exceptions)
+            return read_error(error, self._ray.exceptions)
 
     def cancel(self, tasks: Sequence[Any], force: bool) -> None:
-        """Ask tasks to end, or end their processes by `force`."""
+        """Ask tasks to end; with `force`, end their processes."""
         for task in tasks:
-            with suppress(Exception):  # it has ended, or its node is gone
+            with suppress(Exception):  # the task has ended, or its node is gone
                 self._ray.cancel(task, force=force)
 
     def _resources(self) -> list[dict[str, float]]:
@@ -141,31 +149,35 @@ class Cluster:
         return self._nodes
 
 
-def of_error(error: Exception, known: Any) -> tuple[Returned, bool]:
-    """What an exception of Ray's (`known` is its module of them) says of a run; whether its process is lost."""
-    said = (str(error).strip().splitlines() or [""])[0]
+def read_error(error: Exception, ray_exceptions: Any) -> tuple[Returned, bool]:
+    """Return the outcome of a run from an exception of Ray, and whether the run's process is lost.
+
+    `ray_exceptions` is the module `ray.exceptions`, which is not imported here.
+    """
+    message = (str(error).strip().splitlines() or [""])[0]
     match error:
-        case known.TaskCancelledError():
+        case ray_exceptions.TaskCancelledError():
             return Returned("interrupted", "it was cancelled"), True
-        case known.NodeDiedError() | known.LocalRayletDiedError():
+        case ray_exceptions.NodeDiedError() | ray_exceptions.LocalRayletDiedError():
             return Returned("interrupted", "its node was lost"), True
-        case known.OutOfMemoryError():
-            return Returned("killed", "its worker was ended by Ray, for want of memory on its node"), True
-        case known.WorkerCrashedError():
+        case ray_exceptions.OutOfMemoryError():
+            return Returned("killed", "Ray ended its worker, because its node ran out of memory"), True
+        case ray_exceptions.WorkerCrashedError():
             return Returned("died", "its worker on the cluster died"), True
-        case known.ObjectLostError():
-            return Returned("interrupted", "what it returned was lost with its node"), True
-        case known.RayTaskError():
+        case ray_exceptions.ObjectLostError():
+            return Returned("interrupted", "its result was lost with its node"), True
+        case ray_exceptions.RayTaskError():
             cause = error.cause
             return Returned("failed", f"{type(cause).__name__}: {(str(cause).splitlines() or [''])[0]}"), True
         case _:
-            return Returned("failed", f"{type(error).__name__}: {said}"), True
+            return Returned("failed", f"{type(error).__name__}: {message}"), True
 
 
-def _room(node: dict[str, float], need: Need) -> int:
+def _count_fitting_runs(node: dict[str, float], need: Need) -> int:
     rooms = [int(node.get("CPU", 0.0) // need.cpus)]
     if need.gpus:
-        # A share is of one GPU: three thirds fit, and what is left over of each is of no use.
+        # A share belongs to one GPU: three runs with a third each fit. What is left of a GPU cannot be combined with
+        # the remainder of another one. 1e-6 is for fractions such as 0.1 that are not exact.
         shares = int(1 / need.gpus + 1e-6)
         rooms.append(int(node.get("GPU", 0.0)) * shares)
     if need.memory:
@@ -174,10 +186,10 @@ def _room(node: dict[str, float], need: Need) -> int:
 
 
 def _reach(address: str) -> None:
-    """See that something listens at host:port; names such as `auto` are Ray's own matter.
+    """Check that something listens at host:port; names such as `auto` are left to Ray.
 
     Raises:
-        OSError: nothing does, or there is no such host.
+        OSError: Nothing listens there, or the host does not exist.
     """
     host, colon, port = address.rpartition(":")
     if colon and port.isdecimal():
@@ -185,7 +197,7 @@ def _reach(address: str) -> None:
 
 
 def _imported() -> Any:
-    # Read when Ray is loaded.
+    # Ray reads this variable when it is imported.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
         import ray
@@ -196,15 +208,15 @@ def _imported() -> Any:
 
 
 def _silence(ray: Any) -> None:
-    """Keep pages of a raylet's state off the terminal, which Ray prints when one dies and has no setting for."""
+    """Suppress Ray's prints of a raylet's state when a raylet dies; Ray has no setting for it."""
     worker = ray._private.worker
     if hasattr(worker, "print_to_stdstream"):
         worker.print_to_stdstream = lambda *arguments, **named: None
 
 
 @contextmanager
-def _own_signals() -> Iterator[None]:
-    """Keep this process's ways with signals, which Ray would change, and Ctrl-C from the processes that it starts."""
+def _keep_signals() -> Iterator[None]:
+    """Keep this process's signal handlers, which Ray would replace, and protect the processes it starts from Ctrl-C."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,4 +1,4 @@
-"""Claims of runs whose owner on another node is known to be gone: they need not grow stale first."""
+"""Claims of runs whose owner on another node is gone, which are released before they expire."""
 
 import socket
 from dataclasses import replace
@@ -8,15 +8,22 @@ from usaggr.io.locks import exclusive, is_held
 from usaggr.results.run_directory import RunDirectory
 
 
-def free_of_its_owner(directory: Path) -> bool:
-    """Whether no process of this host holds the run (nor of another, where the file system's locks reach that far)."""
+def has_no_owner(directory: Path) -> bool:
+    """Return whether no process of this host holds the run.
+
+    Processes of other hosts count too if the locks of the file system work across hosts.
+    """
     return not is_held(directory / ".lock")
 
 
-def set_free(directory: Path, attempt: int) -> None:
-    """Say of a run whose task Ray has lost that it waits again.
+def release_claim(directory: Path, attempt: int) -> None:
+    """Mark a run whose task or job was lost as pending.
 
-    Ray ends the processes of a lost node, and those of a node that has lost the cluster end themselves.
+    Args:
+        directory: Directory of the run.
+        attempt: Attempt that was lost; the claim of any other attempt is left alone.
+
+    This is safe: Ray ends the processes of a lost node, and those of a node that has lost the cluster end themselves.
     """
     run = RunDirectory(directory)
     with exclusive(directory / ".lock") as locked:

@@ -1,7 +1,7 @@
-"""What happens on a node of a Ray cluster: a run is trained in a worker process, as on one machine.
+"""The task that Ray runs on a node: it trains a run in a worker process, as on one machine.
 
-Ray's own process only waits. The imports are paid by the server beside it, which stays with it for its next runs, so
-that they are paid once for a process of Ray and not once for a run. No Ray here: the function is called by it.
+Ray's own process only waits. The forkserver next to it has finished the imports and stays for the next runs, so the
+imports are paid once per Ray process and not once per run. Ray calls this code; ray itself is not imported here.
 """
 
 import os
@@ -33,59 +33,59 @@ if TYPE_CHECKING:
     from usaggr.data.split.manifest import Manifest
 
 _LOOK_SECONDS = 0.5
-"""Between two looks at whether to stop."""
+"""Seconds between two checks whether the task was canceled."""
 
 
 @dataclass(frozen=True)
 class Parcel:
-    """What a node without the sweep's file system gets beside the job, which comes without its data."""
+    """Data for a node without the sweep's file system, in addition to the job, which is sent without its data."""
 
     content: str | None
-    """Hash of the run's samples and pretrained weights as the plan saw them; None: the run reads no data."""
+    """Hash of the run's samples and pretrained weights, as in the plan; None: the run reads no data."""
     files: bytes
-    """Tar of what an earlier attempt has left, such as a checkpoint."""
+    """Tar archive of the files of an earlier attempt, such as a checkpoint."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """A job, and how it is to be run."""
+    """A job, and the settings with which a node trains it."""
 
     job: Job
     machine: MachineConfig
     accelerator: str
     target: str
     version: str
-    """Of usaggr, where the sweep runs."""
+    """Version of usaggr on the machine of the sweep."""
     parcel: Parcel | None
     """None: the node sees the run's directory."""
 
 
 @dataclass(frozen=True)
 class Returned:
-    """How a task ended."""
+    """Outcome of a task."""
 
     outcome: Outcome
     message: str
     crowded: bool = False
     files: bytes | None = None
-    """Tar of the run's directory, where the task got a parcel."""
+    """Tar archive of the run's directory, if the task came with a parcel."""
     error: str | None = None
-    """The whole error of a failed run, where the task got a parcel."""
+    """Complete error of a failed run, if the task came with a parcel."""
 
 
 def execute(task: Task) -> Returned:
-    """Train a run on this node; what goes wrong is in what is returned."""
+    """Train a run on this node; errors are part of the returned value, because Ray may not be able to pickle them."""
     if usaggr.__version__ != task.version:
         return Returned(
             "failed",
-            f"node {socket.gethostname()} has usaggr {usaggr.__version__}, and this sweep is {task.version}; "
+            f"node {socket.gethostname()} has usaggr {usaggr.__version__}, but this sweep has {task.version}; "
             "install the same version on all nodes",
         )
     with _cancellable() as cancelled:
         try:
             if task.parcel is None:
                 return _train(task, task.job, cancelled)
-            return _train_apart(task, task.parcel, cancelled)
+            return _train_in_scratch(task, task.parcel, cancelled)
         except UsaggrError as error:
             return Returned("failed", str(error).splitlines()[0], error=str(error))
         except OSError as error:
@@ -100,11 +100,11 @@ def _train(task: Task, job: Job, cancelled: list[int]) -> Returned:
             return Returned(ended.outcome, ended.message)
     executor.stop()
     _end_executor()
-    done = RunDirectory(job.directory).result_path.exists()
-    return Returned("done", "") if done else Returned("interrupted", "it was asked to stop")
+    has_result = RunDirectory(job.directory).result_path.exists()
+    return Returned("done", "") if has_result else Returned("interrupted", "it was asked to stop")
 
 
-def _train_apart(task: Task, parcel: Parcel, cancelled: list[int]) -> Returned:
+def _train_in_scratch(task: Task, parcel: Parcel, cancelled: list[int]) -> Returned:
     scratch = Path(tempfile.mkdtemp(prefix="usaggr-"))
     try:
         directory = scratch / "runs" / task.job.spec.run_id
@@ -120,11 +120,11 @@ def _train_apart(task: Task, parcel: Parcel, cancelled: list[int]) -> Returned:
 
 
 _started: tuple[tuple[object, ...], LocalExecutor] | None = None
-"""This process's executor, with what it was started for."""
+"""Executor of this process, with the settings that it was started with."""
 
 
 def _executor(task: Task) -> LocalExecutor:
-    """This process's executor with its one worker; renewed where Ray has given the process another GPU."""
+    """Return this process's executor with one worker; start another one if settings or the assigned GPU changed."""
     global _started
     preload = to_preload(task.job.study)
     key = (
@@ -148,28 +148,28 @@ def _end_executor() -> None:
 
 
 def _data(study: StudyConfig, spec: RunSpec, content: str) -> RunData:
-    """The run's data, made or opened on this node.
+    """Return the run's data, made or opened on this node.
 
     Raises:
-        DataError: the data cannot be read here.
-        RunError: they are not those of the plan.
+        DataError: The data cannot be read here.
+        RunError: The data differ from those of the plan.
     """
     from usaggr.data.batches.cache import build_or_open
     from usaggr.data.batches.run_data import run_data
 
     manifest = _manifest(study)
-    wrong = f"{study.data.root} on node {socket.gethostname()} is not the data of the plan; copy it there again"
+    message = f"{study.data.root} on node {socket.gethostname()} differs from the data of the plan; copy it there again"
     try:
         data = run_data(manifest, spec, build_or_open(manifest.dataset, study.data))
     except KeyError as error:
-        raise RunError(f"{wrong} (no {error})") from error
+        raise RunError(f"{message} (no {error})") from error
     if content_of(data, study) != content:
-        raise RunError(wrong)
+        raise RunError(message)
     return data
 
 
 _manifests: dict[tuple[str, tuple[int, ...]], "Manifest"] = {}
-"""By data and seeds; the last one only."""
+"""The last manifest, by its data and seeds."""
 
 
 def _manifest(study: StudyConfig) -> "Manifest":
@@ -185,14 +185,14 @@ def _manifest(study: StudyConfig) -> "Manifest":
 
 @contextmanager
 def _cancellable() -> Iterator[list[int]]:
-    """Gather the interrupts by which Ray cancels a task, so that its run ends in order."""
-    asked: list[int] = []
+    """Collect the interrupts by which Ray cancels a task, so that its run can end in order."""
+    signals: list[int] = []
 
-    def ask(number: int, frame: FrameType | None) -> None:
-        asked.append(number)
+    def record(number: int, frame: FrameType | None) -> None:
+        signals.append(number)
 
-    before = signal.signal(signal.SIGINT, ask)
+    before = signal.signal(signal.SIGINT, record)
     try:
-        yield asked
+        yield signals
     finally:
         signal.signal(signal.SIGINT, before)

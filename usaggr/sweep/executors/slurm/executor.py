@@ -1,7 +1,7 @@
-"""Runs as jobs of a Slurm cluster, several in each, submitted as arrays through submitit.
+"""Runs as jobs of a Slurm cluster, several per job, submitted as arrays through submitit.
 
-Jobs outlive the sweep. How a run ended is read from its directory, and how a job ended from Slurm; nothing that a job
-has pickled is read here. See pack.py for what a job does.
+Jobs outlive the sweep. The end of a run is read from its directory, and the end of a job from Slurm. Files that a job
+pickled are never read here. See pack.py for the work of a job.
 """
 
 import time
@@ -18,41 +18,46 @@ from usaggr.errors import ConfigError
 from usaggr.io.locks import exclusive
 from usaggr.results.run_directory import RunDirectory
 from usaggr.sweep.execution.jobs import EXECUTE_RUN, Ended, Job, Outcome
-from usaggr.sweep.executors.ray.run_claims import set_free
+from usaggr.sweep.executors.ray.run_claims import release_claim
 from usaggr.sweep.executors.slurm.packing import machine_of, packs
 from usaggr.sweep.executors.slurm.queue import PREFIX, SlurmQueue, job_of, live_job
 from usaggr.sweep.executors.slurm.submit import Submitter
 
 _LOST_JOBS = 3
-"""So many losses of its job cost a run no attempt: one that takes its jobs down must come to an end."""
+"""Losses of its job that cost a run no attempt. The limit ends a sweep in which a run itself takes its jobs down."""
 _LOOK_SECONDS = 2.0
-"""Between two looks at the run directories."""
+"""Seconds between two checks of the run directories."""
 _SETTLE_SECONDS = 4.0
-"""A run that failed may be tried again by its job within this time; a job that is gone has then written all it will."""
+"""Seconds in which a job may still try a failed run again, and after which a lost job has written everything."""
 _ACCOUNT_SECONDS = 20.0
-"""Accounting tells how a job ended after a while."""
+"""Seconds after which accounting should know how a job ended."""
 _END_SECONDS = 60.0
-"""Beyond the grace of runs: until jobs that were cancelled are gone."""
+"""Seconds, in addition to the grace of runs, until canceled jobs are gone."""
 
 
 @dataclass
 class _Active:
-    """A run that a job has, or that is to be submitted."""
+    """A run that is in a job, or that is to be submitted."""
 
     job: Job
     slurm_id: str | None
     since: float
-    """When it was submitted, or taken over; monotonic."""
+    """Time at which the run was submitted or taken over. Monotonic, like the times below."""
     failed: float | None = None
-    """When it was first seen to have failed."""
+    """Time at which the run was first seen to have failed."""
     gone: float | None = None
-    """When its job was first seen to be gone."""
+    """Time at which its job was first seen to be gone."""
 
 
 class SlurmExecutor:
-    """Submits runs as jobs, and says how they ended.
+    """Submits runs as jobs of Slurm, and reports how they ended.
 
-    `accelerator` is training.accelerator; `target` names the function that trains a run.
+    Args:
+        config: Resources per job, limits, and whether the sweep waits.
+        accelerator: training.accelerator.
+        target: Function that trains a run, as `module:function`.
+        queue: Interface to squeue, sacct and scancel.
+        submitter: Interface to sbatch.
     """
 
     def __init__(
@@ -70,53 +75,53 @@ class SlurmExecutor:
         self._submitter = submitter or Submitter(config, accelerator, target)
         self._active: list[_Active] = []
         self._losses: Counter[str] = Counter()
-        """run_id: how often its job was lost."""
+        """Number of lost jobs for each run_id."""
         self._looked = -1e9
 
     @property
     def slots(self) -> int:
-        """Runs at once, at the most."""
+        """Largest number of runs at the same time."""
         return self._config.jobs * (self._machine.workers or 1)
 
     @property
     def threads(self) -> int:
-        """Of a run."""
+        """Threads of each run."""
         return self._machine.threads or 1
 
     @property
     def free(self) -> bool:
-        """Whether a job can be submitted now: always, the queue is Slurm's."""
+        """Return True: any number of jobs can be submitted, because Slurm queues them."""
         return True
 
     def __enter__(self) -> Self:
-        """See that jobs can be submitted.
+        """Check that jobs can be submitted.
 
         Raises:
-            ConfigError: submitit or sbatch is missing, or the jobs have no GPU where one is asked for.
+            ConfigError: submitit or sbatch is missing, or the study needs a GPU and its jobs request none.
         """
         self._machine = machine_of(self._config)
         if self._accelerator == "gpu" and self._config.gpus == 0:
-            raise ConfigError("executor.gpus: training.accelerator=gpu needs 1 or more in a job")
+            raise ConfigError("executor.gpus must be at least 1 with training.accelerator=gpu; got 0")
         self._submitter.check()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Leave jobs as they are: the next sweep takes them over."""
+        """Leave jobs in the queue; the next sweep takes them over."""
         self._active.clear()
 
     def adopts(self, directory: Path) -> bool:
-        """Whether a job that still lives has the run; `submit` takes it over as it is."""
+        """Return whether the run is in a live job; then `submit` takes it over without submitting it again."""
         return live_job(directory, self._queue) is not None
 
     def submit(self, job: Job) -> None:
-        """Take a run over from the job that has it, or keep it for the next array, which `wait` submits."""
+        """Take a run over from its live job, or collect it for the next array, which `wait` submits."""
         slurm_id = live_job(job.directory, self._queue)
         self._active.append(_Active(job, slurm_id, time.monotonic()))
 
     def wait(self, timeout: float) -> list[Ended]:
-        """Submit what was collected; jobs that have ended since the last call."""
+        """Submit the collected runs, and return the runs that have ended since the last call."""
         self._send()
         if not self._config.wait:
             return self._leave()
@@ -125,9 +130,9 @@ class SlurmExecutor:
             return []
         self._looked = time.monotonic()
         self._queue.look({active.slurm_id for active in self._active if active.slurm_id is not None})
-        ended = [found for active in self._active if (found := self._ended(active)) is not None]
-        over = {id(found.job) for found in ended}
-        self._active = [active for active in self._active if id(active.job) not in over]
+        ended = [ended_run for active in self._active if (ended_run := self._ended(active)) is not None]
+        reported_ids = {id(ended_run.job) for ended_run in ended}
+        self._active = [active for active in self._active if id(active.job) not in reported_ids]
         return ended
 
     def stop(self) -> list[Job]:
@@ -145,62 +150,73 @@ class SlurmExecutor:
         return stopped
 
     def _leave(self) -> list[Ended]:
-        """How runs stand that are not waited for."""
-        ended = []
+        """Return the current state of all runs, for a sweep that does not wait."""
+        states = []
         for active in self._active:
-            found = self._as_written(active.job)
-            ended.append(found or Ended(active.job, "queued", "", 0.0))
+            ended = self._read_end(active.job)
+            states.append(ended or Ended(active.job, "queued", "", 0.0))
         self._active.clear()
-        return ended
+        return states
 
     def _send(self) -> None:
-        """Submit the runs that no job has, as one array, and say so in their directories.
+        """Submit all runs without a job as one array, and write the jobs into their directories.
 
         Raises:
-            ConfigError: Slurm refuses them.
+            ConfigError: Slurm refuses the array.
         """
         new = [active for active in self._active if active.slurm_id is None]
         if not new:
             return
         folder = new[0].job.directory.parents[1] / "jobs"
-        with _alone_in(folder / ".lock"):
-            open_ = []
+        with _exclusive_submission(folder / ".lock"):
+            unsubmitted = []
             for active in new:  # another sweep may have submitted it meanwhile
                 active.slurm_id = live_job(active.job.directory, self._queue)
                 if active.slurm_id is None:
-                    # The job would leave a run alone that it finds failed.
+                    # A job skips runs that have failed, so the failure of an earlier attempt is cleared here.
                     RunDirectory(active.job.directory).settle("pending", active.job.attempt - 1)
-                    open_.append(active)
-            if not open_:
+                    unsubmitted.append(active)
+            if not unsubmitted:
                 return
-            by_job = {id(active.job): active for active in open_}
-            groups = packs(self._config, [active.job for active in open_], [active.job.seconds for active in open_])
+            by_job = {id(active.job): active for active in unsubmitted}
+            groups = packs(
+                self._config, [active.job for active in unsubmitted], [active.job.seconds for active in unsubmitted]
+            )
             for group, slurm_id in zip(groups, self._submitter.send(folder, groups, self._machine), strict=True):
                 for job in group:
                     by_job[id(job)].slurm_id = slurm_id
                     RunDirectory(job.directory).enqueue(f"{PREFIX}{slurm_id}")
 
     def _ended(self, active: _Active) -> Ended | None:
-        """How a run ended; None as long as it may go on."""
+        """Return how a run ended; None as long as it may continue."""
         if active.slurm_id is None:
             return None
         now = time.monotonic()
         lives = self._queue.lives(active.slurm_id)
-        found = self._as_written(active.job)
-        if found is not None and found.outcome == "done":
-            return found
-        if found is not None:
+        ended = self._read_end(active.job)
+        if ended is not None and ended.outcome == "done":
+            return ended
+        if ended is not None:
             active.failed = active.failed or now
-            return found if not lives or now - active.failed > _SETTLE_SECONDS else None
+            return ended if not lives or now - active.failed > _SETTLE_SECONDS else None
         active.failed = None
         if lives:
             active.gone = None
             return None
         active.gone = active.gone or now
-        return self._of_gone(active, active.slurm_id, now - active.gone)
+        return self._judge_lost_job(active, active.slurm_id, now - active.gone)
 
-    def _of_gone(self, active: _Active, slurm_id: str, since: float) -> Ended | None:
-        """What has become of a run that its job, which is gone for `since` seconds, has left without an end."""
+    def _judge_lost_job(self, active: _Active, slurm_id: str, since: float) -> Ended | None:
+        """Return the outcome of a run whose job is gone for `since` seconds and left no end of the run.
+
+        Args:
+            active: The run.
+            slurm_id: Id of the lost job.
+            since: Seconds since the job was first seen to be gone.
+
+        Returns:
+            The outcome; None if another job has the run, or if it is too early to know.
+        """
         if since < _SETTLE_SECONDS:
             return None
         other = live_job(active.job.directory, self._queue)
@@ -211,28 +227,28 @@ class SlurmExecutor:
         if state is None and since < _ACCOUNT_SECONDS:
             return None
         directory, job = active.job.directory, active.job
-        had = RunDirectory(directory).status()
-        began = had is not None and had.attempt >= job.attempt
+        status = RunDirectory(directory).status()
+        has_started = status is not None and status.attempt >= job.attempt
         if _release(directory, slurm_id) == "running":
             return Ended(job, "elsewhere", "", 0.0)
         self._losses[job.spec.run_id] += 1
         outcome: Outcome = "interrupted"
         if state == "CANCELLED":
             outcome = "cancelled"
-        elif (began and state in ("FAILED", "OUT_OF_MEMORY")) or self._losses[job.spec.run_id] > _LOST_JOBS:
+        elif (has_started and state in ("FAILED", "OUT_OF_MEMORY")) or self._losses[job.spec.run_id] > _LOST_JOBS:
             outcome = "died"
-        ended = f"ended as {state}" if state else "is gone"
-        message = f"its job {PREFIX}{slurm_id} {ended} before it was done; see jobs/{slurm_id}_0_log.out"
+        reason = f"ended as {state}" if state else "is gone"
+        message = f"its job {PREFIX}{slurm_id} {reason} before the run was done; see jobs/{slurm_id}_0_log.out"
         return Ended(job, outcome, message, time.monotonic() - active.since)
 
-    def _as_written(self, job: Job) -> Ended | None:
-        """How a run ended by what its directory says; None where it has not."""
+    def _read_end(self, job: Job) -> Ended | None:
+        """Return how a run ended according to its directory; None if it has not ended."""
         run = RunDirectory(job.directory)
-        status, done = run.status(), run.result_path.exists()
+        status, has_result = run.status(), run.result_path.exists()
         seconds = 0.0
         if status is not None and status.started is not None:
             seconds = max(status.heartbeat - status.started, 0.0)
-        if done:
+        if has_result:
             return Ended(job, "done", "", seconds)
         if status is None or status.state != "failed":
             return None
@@ -240,17 +256,17 @@ class SlurmExecutor:
 
 
 def _release(directory: Path, slurm_id: str) -> str:
-    """Give the claim of a run back whose job is gone; its state after that."""
+    """Release the claim of a run whose job is gone, and return the run's state after that."""
     run = RunDirectory(directory)
     status = run.status()
     if status is not None and status.state == "running" and job_of(status) == slurm_id:
-        set_free(directory, status.attempt)
+        release_claim(directory, status.attempt)
     return run.state()
 
 
 @contextmanager
-def _alone_in(path: Path) -> Iterator[None]:
-    """Wait until no other sweep submits runs of the same study."""
+def _exclusive_submission(path: Path) -> Iterator[None]:
+    """Wait until no other sweep submits runs of the same study, and exclude others meanwhile."""
     path.parent.mkdir(parents=True, exist_ok=True)
     while True:
         with exclusive(path, patience=5.0) as locked:

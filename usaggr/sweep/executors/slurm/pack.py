@@ -1,6 +1,6 @@
-"""What a job of a cluster does on its node: it trains its runs as a sweep on one machine does, with the same loop.
+"""The work of a job on its node: it trains its runs with the same loop as a sweep on one machine.
 
-submitit pickles a `Pack` when it is submitted, and again, with what is left, when the job is asked to end.
+submitit pickles a `Pack` at submission, and a `Pack` of the unfinished runs when the job is asked to end.
 """
 
 import os
@@ -15,7 +15,7 @@ from typing import Any
 
 from rich.console import Console
 
-import usaggr  # first of all: torchvision needs it
+import usaggr  # before other imports of the package, since it installs the import hook for torchvision
 from usaggr.config.executor import MachineConfig
 from usaggr.errors import RunError
 from usaggr.results.run_directory import JOB_VARIABLE, RunDirectory
@@ -30,19 +30,20 @@ from usaggr.sweep.planning.study_plan import PlannedRun
 from usaggr.tracking.record import to_preload
 
 _LOOK_SECONDS = 0.1
+"""Seconds between two checks whether the thread has ended."""
 
 
 class _Log(SweepLine):
-    """What a sweep says above its live line goes to the job's log."""
+    """Writes the lines that a sweep prints above its live line to the job's log."""
 
     def say(self, text: str) -> None:
-        """Write a line."""
+        """Print a line immediately."""
         print(text, flush=True)
 
 
 @dataclass
 class Pack:
-    """Runs of one job, whose parents are done; called on the job's node, in the main thread."""
+    """Runs of one job, whose parents are done; submitit calls it on the job's node, in the main thread."""
 
     jobs: Sequence[Job]
     machine: MachineConfig
@@ -56,36 +57,41 @@ class Pack:
         """Train the runs. SIGTERM asks them to write checkpoints, and ends the job.
 
         Raises:
-            RunError: the node has another version of the tool.
-            ConfigError: the node has no GPU that can be used.
+            RunError: The node has another version of usaggr.
+            ConfigError: The node has no usable GPU.
         """
         if self.version != usaggr.__version__:
-            raise RunError(f"this node has usaggr {usaggr.__version__}, the sweep {self.version}: install the same")
+            raise RunError(
+                f"this node has usaggr {usaggr.__version__}, but the sweep has {self.version}; install the same version"
+            )
         os.environ[JOB_VARIABLE] = name = f"{PREFIX}{job_id()}"
         enqueue(self.jobs, name)
         run_pack(self.jobs, self.machine, self.accelerator, self.target, self)
 
     def checkpoint(self) -> Any:
-        """For submitit, in a signal handler: stop what runs; the submission of what is left, None if nothing is."""
+        """Stop the active runs and return the submission of unfinished ones; None if all have ended.
+
+        submitit calls it in a signal handler shortly before the time limit of the job.
+        """
         from submitit.helpers import DelayedSubmission
 
         self._interruption.asked = True
         self.join()
-        left = self.left()
-        print(f"stopped with {len(left)} of {len(self.jobs)} runs left", flush=True)
-        if not left:
+        unfinished = self.left()
+        print(f"stopped with {len(unfinished)} of {len(self.jobs)} runs unfinished", flush=True)
+        if not unfinished:
             return None
-        enqueue(left, os.environ[JOB_VARIABLE])
-        return DelayedSubmission(Pack(left, self.machine, self.accelerator, self.target, self.version))
+        enqueue(unfinished, os.environ[JOB_VARIABLE])
+        return DelayedSubmission(Pack(unfinished, self.machine, self.accelerator, self.target, self.version))
 
     def left(self) -> list[Job]:
-        """Jobs whose runs have not come to an end, and that no other process has."""
+        """Return the jobs whose runs have not ended and are not active in another process."""
         return [job for job in self.jobs if RunDirectory(job.directory).state() in ("pending", "queued", "stale")]
 
     def work(self, loop: Loop, executor: LocalExecutor) -> None:
-        """Run a loop to its end in a thread beside this one, which is left to signals.
+        """Run a loop to its end in another thread, so that this thread can handle signals.
 
-        A handler that stopped workers itself would do so in the middle of what it interrupts.
+        A handler that stopped workers itself would interrupt whatever this thread does with them at that moment.
         """
         data = {job.spec.run_id: job.data for job in self.jobs}
         failure: list[BaseException] = []
@@ -104,37 +110,44 @@ class Pack:
             raise failure[0]
 
     def join(self) -> None:
-        """Wait for the thread, without a lock: a handler may do this within another call of it."""
+        """Wait for the thread without a lock, because a signal handler may call this during another call."""
         while self._thread is not None and self._thread.is_alive():
             time.sleep(_LOOK_SECONDS)
 
     def stop(self, number: int, frame: FrameType | None) -> None:
-        """Handle SIGTERM: somebody has cancelled the job, or another takes its place."""
+        """Handle SIGTERM: the job was canceled, or another job takes its place."""
         self._interruption.asked = True
 
 
 def run_pack(
     jobs: Sequence[Job], machine: MachineConfig, accelerator: str, target: str, pack: Pack | None = None
 ) -> Loop:
-    """Train runs on this machine, with retries as in a sweep; how they ended is in their directories.
+    """Train runs on this machine, with retries as in a sweep; their ends are written to their directories.
+
+    Args:
+        jobs: Jobs with the runs.
+        machine: Workers, devices and limits on this machine.
+        accelerator: training.accelerator.
+        target: Function that trains a run, as `module:function`.
+        pack: Pack that reacts to signals. Default: one of `jobs`.
 
     Raises:
-        RunError: no worker can be started.
-        ConfigError: there is no GPU that can be used.
+        RunError: No worker can be started.
+        ConfigError: There is no usable GPU.
     """
     pack = pack or Pack(jobs, machine, accelerator, target)
     runs = [PlannedRun(job.spec, (), job.directory, job.study, 1) for job in jobs]
-    # A run is submitted once its parent is done. Whoever asked for these runs asked for those that failed, too.
+    # Runs are submitted after their parents are done, so parents count as done. Failed runs are in the list on purpose.
     states: dict[str, State] = {job.spec.parent: "done" for job in jobs if job.spec.parent is not None}
     states |= {run.spec.run_id: run.state() for run in runs}
-    todo = [run for run in runs if states[run.spec.run_id] not in ("done", "running", "failed")]
-    loop = Loop(runs, todo, states, machine.attempts)
-    if not todo:
+    remaining = [run for run in runs if states[run.spec.run_id] not in ("done", "running", "failed")]
+    loop = Loop(runs, remaining, states, machine.attempts)
+    if not remaining:
         return loop
     executor = LocalExecutor(machine, accelerator, target, to_preload(jobs[0].study))
     before = signal.getsignal(signal.SIGTERM)
     with ExitStack() as stack:
-        with _deaf_children():
+        with _ignore_signals_in_children():
             stack.enter_context(executor)
         signal.signal(signal.SIGTERM, pack.stop)
         try:
@@ -147,21 +160,21 @@ def run_pack(
 
 
 def job_id() -> str:
-    """Of the Slurm job that this process belongs to, such as 12, or 12_3 in an array.
+    """Return the id of the Slurm job of this process, such as 12, or 12_3 in an array.
 
     Raises:
-        RunError: it belongs to none.
+        RunError: This process does not belong to a job.
     """
     array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
     if array and task:
         return f"{array}_{task}"
     if job := os.environ.get("SLURM_JOB_ID"):
         return job
-    raise RunError("SLURM_JOB_ID: not set; a pack of runs is executed by a job of Slurm")
+    raise RunError("SLURM_JOB_ID is not set: a pack of runs must be executed by a job of Slurm")
 
 
 def enqueue(jobs: Sequence[Job], name: str) -> None:
-    """Say of runs that a job has them, if no process is at work on them and they are not done or failed."""
+    """Mark runs as queued in a job, except those that are active, done or failed."""
     for job in jobs:
         run = RunDirectory(job.directory)
         if run.state() in ("pending", "queued", "stale"):
@@ -169,11 +182,11 @@ def enqueue(jobs: Sequence[Job], name: str) -> None:
 
 
 @contextmanager
-def _deaf_children() -> Iterator[None]:
-    """What is started here ignores the signals that Slurm sends to all processes of a job.
+def _ignore_signals_in_children() -> Iterator[None]:
+    """Make processes that start here ignore the signals that Slurm sends to all processes of a job.
 
-    The server of the workers would die of them, before its workers have written checkpoints; those listen for
-    themselves while they have a run.
+    Otherwise the server of the workers would die before its workers have written checkpoints. Workers handle these
+    signals themselves while they train a run.
     """
     before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGUSR2, signal.SIGTERM)}
     try:

@@ -1,4 +1,4 @@
-"""How runs are put into jobs of a cluster: so many that starting a job is shared, so few that its time suffices."""
+"""Distribution of runs over jobs: enough runs per job to share its start, and few enough to finish in its time."""
 
 import math
 from collections.abc import Sequence
@@ -8,18 +8,18 @@ from usaggr.config.executor import MachineConfig, SlurmConfig
 from usaggr.sweep.executors.local.placement import placements
 
 UNKNOWN = 4
-"""Runs of a job for each that it trains at once, as long as no finished run tells what they take."""
+"""Runs per worker of a job as long as the duration of runs is unknown."""
 WORTHWHILE = 600.0
-"""Seconds of work for which a job is worth its start: runs are spread over more jobs only beyond that."""
+"""Seconds of work that justify the start of a job; runs are spread over more jobs only above that."""
 
 _Run = TypeVar("_Run")
 
 
 def machine_of(config: SlurmConfig) -> MachineConfig:
-    """What a job is on its node: its cores and GPUs shared out as on a machine that has no more than those.
+    """Return a job's resources as a machine: its cores and GPUs are divided as on a machine with only those.
 
     Raises:
-        ConfigError: executor.devices names a GPU that a job does not get.
+        ConfigError: executor.devices names a GPU that a job does not have.
     """
     devices = config.devices if config.gpus or config.devices else []
     where = placements(config.model_copy(update={"devices": devices}), config.gpus, config.cpus)
@@ -28,27 +28,32 @@ def machine_of(config: SlurmConfig) -> MachineConfig:
 
 
 def packs(config: SlurmConfig, runs: Sequence[_Run], seconds: Sequence[float | None]) -> list[list[_Run]]:
-    """Runs, longest first, as one list a job; each keeps that order, and so do the jobs.
+    """Return the runs of each job. Both the jobs and the runs in a job are in order of duration, longest first.
 
-    `seconds`: what each run takes, None where that is not known. By `runs_per_job`, or so that a job has half of its
-    time to spare; a run that takes longer than that has a job to itself, or nearly so.
+    The number of jobs follows from `runs_per_job`, or it leaves each job half of its time limit as a reserve. A run
+    longer than that has a job alone, or nearly so.
+
+    Args:
+        config: Resources per job, time limit, and number of parallel jobs.
+        runs: Runs, longest first.
+        seconds: Estimated duration of each run; None if unknown.
     """
     if not runs:
         return []
     workers = machine_of(config).workers or 1
-    known = [value for value in seconds if value is not None]
-    if config.runs_per_job is not None or len(known) < len(runs):
-        most = config.runs_per_job or UNKNOWN * workers
-        number = math.ceil(len(runs) / most)
+    estimates = [value for value in seconds if value is not None]
+    if config.runs_per_job is not None or len(estimates) < len(runs):
+        most_runs = config.runs_per_job or UNKNOWN * workers
+        number = math.ceil(len(runs) / most_runs)
         return [list(runs[i::number]) for i in range(number)]
-    total = sum(known)
-    half = config.time * 60 / 2 * workers
-    room = min(half, max(total / config.jobs, WORTHWHILE * workers))
-    number = min(max(1, math.ceil(total / room)), len(runs))
+    total = sum(estimates)
+    half_the_time = config.time * 60 / 2 * workers
+    capacity = min(half_the_time, max(total / config.jobs, WORTHWHILE * workers))
+    number = min(max(1, math.ceil(total / capacity)), len(runs))
     jobs: list[list[_Run]] = [[] for _ in range(number)]
     loads = [0.0] * number
-    for run, takes in zip(runs, known, strict=True):
+    for run, run_seconds in zip(runs, estimates, strict=True):
         i = loads.index(min(loads))
         jobs[i].append(run)
-        loads[i] += takes
+        loads[i] += run_seconds
     return jobs

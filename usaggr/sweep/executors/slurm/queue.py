@@ -1,4 +1,4 @@
-"""What Slurm says of jobs: one call of squeue for all of them, every few seconds at the most. No submitit here."""
+"""State of Slurm's jobs: one call of squeue for all of them, at most every few seconds. It does not need submitit."""
 
 import shutil
 import subprocess
@@ -11,109 +11,111 @@ from usaggr.results.run_directory import RunDirectory
 from usaggr.results.run_result import Status
 
 PREFIX = "slurm "
-"""Of a job's name in `Status.job`."""
+"""Prefix of a job's name in `Status.job`."""
 _SECONDS = 5.0
-"""Between two calls."""
+"""Seconds between two calls of squeue."""
 _PATIENCE = 30.0
-"""Seconds that a call may take."""
+"""Seconds after which a call is given up."""
 
 Call = Callable[[Sequence[str]], "str | None"]
 
 
 @dataclass(frozen=True)
 class QueuedJob:
-    """A job that Slurm has not ended yet."""
+    """A job that waits or runs."""
 
     state: str
-    """As Slurm calls it: PENDING, RUNNING, ..."""
+    """State in Slurm's words, such as PENDING or RUNNING."""
     reason: str
-    """Why it waits; `None` where it does not."""
+    """Reason why the job waits; the text `None` if it does not."""
 
 
 def job_of(status: Status | None) -> str | None:
-    """Slurm's id, such as 12 or 12_3, of the job that has or had a run; None: none had."""
+    """Return Slurm's id of the job that has or had a run, such as 12 or 12_3; None if no job had it."""
     if status is None or status.job is None or not status.job.startswith(PREFIX):
         return None
     return status.job.removeprefix(PREFIX)
 
 
 def log_of(directory: Path, job: str) -> Path:
-    """The log of a job of the study in a directory."""
+    """Return the path of a job's log; `directory` is the study's folder."""
     return directory / "jobs" / f"{job}_0_log.out"
 
 
 class SlurmQueue:
-    """Which of the jobs that it is asked about still live.
+    """States of the jobs that were asked about.
 
-    While Slurm does not answer, what it said last holds; jobs of which nothing is known yet are taken to live.
+    While Slurm does not answer, the last answer holds. Jobs without any answer yet count as live.
     """
 
     def __init__(self, call: Call | None = None, seconds: float = _SECONDS, patience: float = _PATIENCE) -> None:
         self._call = call or (lambda command: run_command(command, patience))
         self._seconds = seconds
         self._new: set[str] = set()
-        """Jobs about which it has not answered yet."""
-        self._asked: set[str] = set()
-        """Jobs about which it has: one that is not among the live ones is gone."""
+        """Jobs that no answer covers yet."""
+        self._answered: set[str] = set()
+        """Jobs that an answer covers: those that are not live are gone."""
         self._live: dict[str, QueuedJob] = {}
         self._last = -1e9
         self.answers = True
-        """Whether the last call was answered."""
+        """False if the last call was not answered."""
 
     def lives(self, job: str) -> bool:
-        """Whether a job waits or runs, or may well do."""
+        """Return whether a job waits or runs, or may do so."""
         self.look([job])
-        return job not in self._asked or job in self._live
+        return job not in self._answered or job in self._live
 
     def found(self, job: str) -> QueuedJob | None:
-        """What is known of a job that lives; None where it is gone, or nothing is known."""
+        """Return what is known about a live job; None if it is gone or nothing is known."""
         self.look([job])
         return self._live.get(job)
 
     def look(self, jobs: Iterable[str]) -> None:
-        """Ask about jobs, together with all before, if the last time is long enough ago or some are new."""
-        new = set(jobs) - self._asked
+        """Ask Slurm about jobs and all earlier ones, if the last call is old enough or if some jobs are new."""
+        new = set(jobs) - self._answered
         if (not new or new <= self._new) and time.monotonic() - self._last < self._seconds:
             return
         self._new |= new
-        open_ = self._new | set(self._live)
-        if not open_:
+        unfinished = self._new | set(self._live)
+        if not unfinished:
             return
         self._last = time.monotonic()
-        arrays = sorted({job.partition("_")[0] for job in open_})
-        said = self._call(["squeue", "--noheader", "--array", "--format=%i|%T|%r", f"--jobs={','.join(arrays)}"])
-        self.answers = said is not None
-        if said is None:
+        arrays = sorted({job.partition("_")[0] for job in unfinished})
+        output = self._call(["squeue", "--noheader", "--array", "--format=%i|%T|%r", f"--jobs={','.join(arrays)}"])
+        self.answers = output is not None
+        if output is None:
             return
-        lines = [line.strip().split("|", 2) for line in said.splitlines() if line.count("|") >= 2]
+        lines = [line.strip().split("|", 2) for line in output.splitlines() if line.count("|") >= 2]
         self._live = {name: QueuedJob(state, reason) for name, state, reason in lines}
-        self._asked |= self._new
+        self._answered |= self._new
         self._new = set()
 
     def ended(self, jobs: Sequence[str]) -> dict[str, str]:
-        """How jobs that are gone ended, as accounting calls it: CANCELLED, NODE_FAIL, ...; without it, nothing."""
+        """Return how lost jobs ended, in the words of accounting (CANCELLED, NODE_FAIL, ...); empty without sacct."""
         if not jobs:
             return {}
         command = ["sacct", "--noheader", "--parsable2", "--allocations", "--format=JobID,State", "-j", ",".join(jobs)]
         states = {}
         for line in (self._call(command) or "").splitlines():
             name, _, state = line.partition("|")
-            states[name.partition("_[")[0]] = state.split(" ")[0]  # tasks that never began stand together: 12_[0-3]
-        found = {job: states.get(job, states.get(job.partition("_")[0], "")) for job in jobs}
-        return {job: state for job, state in found.items() if state not in ("", "PENDING", "RUNNING", "REQUEUED")}
+            states[name.partition("_[")[0]] = state.split(" ")[0]  # tasks that never started share a line: 12_[0-3]
+        known_states = {job: states.get(job, states.get(job.partition("_")[0], "")) for job in jobs}
+        return {
+            job: state for job, state in known_states.items() if state not in ("", "PENDING", "RUNNING", "REQUEUED")
+        }
 
     def cancel(self, jobs: Sequence[str]) -> bool:
-        """Take jobs out of the queue, or ask those that run to end; False where Slurm does not answer."""
+        """Remove jobs from the queue, and ask active ones to end; return False if Slurm does not answer."""
         return not jobs or self._call(["scancel", *jobs]) is not None
 
 
 def has_slurm() -> bool:
-    """Whether Slurm's commands are here."""
+    """Return whether Slurm's commands are installed."""
     return shutil.which("squeue") is not None
 
 
 def live_job(directory: Path, queue: SlurmQueue) -> str | None:
-    """The job that has a run and still lives; None where none does, or the run is neither queued nor at work."""
+    """Return the live job of a run; None if there is none, or if the run is neither queued nor active."""
     run = RunDirectory(directory)
     status = run.status()
     job = job_of(status)
@@ -123,14 +125,14 @@ def live_job(directory: Path, queue: SlurmQueue) -> str | None:
 
 
 def run_command(command: Sequence[str], patience: float = _PATIENCE) -> str | None:
-    """What one of Slurm's commands says; None where it is missing, fails or does not answer in time.
+    """Return the output of one of Slurm's commands; None if it is missing, fails or does not answer in time.
 
-    squeue fails where it is asked about jobs that are all long gone: then it says nothing.
+    squeue fails if all requested jobs ended long ago; that counts as an empty answer.
     """
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=patience)
+        completed = subprocess.run(command, capture_output=True, text=True, timeout=patience)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    if done.returncode != 0:
-        return "" if "Invalid job id" in done.stderr else None
-    return done.stdout
+    if completed.returncode != 0:
+        return "" if "Invalid job id" in completed.stderr else None
+    return completed.stdout

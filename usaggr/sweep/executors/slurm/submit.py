@@ -1,4 +1,4 @@
-"""Hands packs of runs to Slurm, through submitit: one array a submission, of at most as many jobs as Slurm takes."""
+"""Submission of packs of runs to Slurm through submitit: one array per submission, within Slurm's limit on arrays."""
 
 import math
 import os
@@ -15,15 +15,22 @@ from usaggr.sweep.execution.jobs import Job
 from usaggr.sweep.executors.slurm.pack import Pack
 
 REQUEUES = 20
-"""So many times a job that has used up its time is queued again with what is left."""
+"""Number of times that a job that has used up its time is queued again with its unfinished runs."""
 _ARRAY = 1000
-"""Jobs of an array, at the most: Slurm's own limit (MaxArraySize), unless it is configured, is 1001."""
+"""Largest number of jobs in an array. Slurm's own limit (MaxArraySize) is 1001 unless it is configured."""
 _NOTICE_SECONDS = 60
-"""Beyond the grace of runs: Slurm's signal may come so much later than asked, and the job must queue itself again."""
+"""Seconds, in addition to the grace of runs: Slurm may send the signal this much later than requested, and the job
+needs time to queue itself again."""
 
 
 class Submitter:
-    """Submits packs with the options that a configuration asks for."""
+    """Submits packs of runs with the options of a configuration.
+
+    Args:
+        config: Resources and options of the jobs.
+        accelerator: training.accelerator.
+        target: Function that trains a run, as `module:function`.
+    """
 
     def __init__(self, config: SlurmConfig, accelerator: str, target: str) -> None:
         self._config = config
@@ -31,10 +38,10 @@ class Submitter:
         self._target = target
 
     def check(self) -> None:
-        """See that jobs can be submitted.
+        """Check that jobs can be submitted.
 
         Raises:
-            ConfigError: submitit or sbatch is missing.
+            ConfigError: submitit, or a command of Slurm, is missing.
         """
         try:
             import submitit  # noqa: F401
@@ -42,43 +49,50 @@ class Submitter:
             raise ConfigError("executor=slurm needs the package submitit: pip install usaggr[slurm]") from error
         for command in ("sbatch", "srun", "squeue", "scancel"):
             if shutil.which(command) is None:
-                raise ConfigError(f"executor=slurm: no {command} on the path; submit from a login node of the cluster")
+                raise ConfigError(
+                    f"executor=slurm: the command {command} is not on the path; submit from a login node of the cluster"
+                )
 
     def send(self, folder: Path, groups: Sequence[Sequence[Job]], machine: MachineConfig) -> list[str]:
-        """Submit each group as a job; Slurm's ids. Scripts, logs and submitit's files are under `folder`.
+        """Submit each group of runs as a job, and return Slurm's ids of the jobs.
+
+        Args:
+            folder: Folder for scripts, logs and submitit's files.
+            groups: Runs of each job.
+            machine: A job's resources.
 
         Raises:
-            ConfigError: Slurm refuses them.
+            ConfigError: Slurm refuses the jobs.
         """
         ids: list[str] = []
         for first in range(0, len(groups), _ARRAY):
-            part = [Pack(list(group), machine, self._accelerator, self._target) for group in groups[first:][:_ARRAY]]
-            ids += self._send_array(folder, part)
+            packs = [Pack(list(group), machine, self._accelerator, self._target) for group in groups[first:][:_ARRAY]]
+            ids += self._send_array(folder, packs)
         return ids
 
-    def _send_array(self, folder: Path, part: Sequence[Pack]) -> list[str]:
+    def _send_array(self, folder: Path, packs: Sequence[Pack]) -> list[str]:
         from submitit import SlurmExecutor as Slurm
         from submitit.core.utils import FailedJobError, FailedSubmissionError
 
         slurm = Slurm(folder=folder, max_num_timeout=REQUEUES)
-        slurm.update_parameters(**self.parameters(part[0].jobs[0].study.name))
+        slurm.update_parameters(**self.parameters(packs[0].jobs[0].study.name))
         try:
-            with _outside_of_a_job():
-                jobs = slurm.submit_array(list(part))
+            with _without_job_variables():
+                jobs = slurm.submit_array(list(packs))
         except (FailedJobError, FailedSubmissionError, subprocess.CalledProcessError) as error:
             raise ConfigError(f"executor=slurm: sbatch refuses the jobs: {_last_line(error)}") from error
         return [str(job.job_id) for job in jobs]
 
     def parameters(self, study: str) -> dict[str, Any]:
-        """Of submitit's executor."""
+        """Return the parameters of submitit's executor."""
         config = self._config
-        more: dict[str, Any] = {"requeue": True}
+        additional: dict[str, Any] = {"requeue": True}
         for name in ("partition", "account", "qos", "constraint"):
             if (value := getattr(config, name)) is not None:
-                more[name] = value
+                additional[name] = value
         for name, value in config.options.items():
             if value is not False:
-                more[name] = value
+                additional[name] = value
         parameters: dict[str, Any] = {
             "job_name": f"usaggr-{study}",
             "time": config.time,
@@ -88,9 +102,9 @@ class Submitter:
             "signal_delay_s": math.ceil(config.grace) + _NOTICE_SECONDS,
             "setup": list(config.setup),
             "stderr_to_stdout": True,
-            # srun does not take the number of cores over from the job.
+            # srun does not inherit the number of cores from the job.
             "srun_args": [f"--cpus-per-task={config.cpus}"],
-            "additional_parameters": more,
+            "additional_parameters": additional,
         }
         if config.gpus:
             parameters["gpus_per_node"] = config.gpus
@@ -100,8 +114,8 @@ class Submitter:
 
 
 @contextmanager
-def _outside_of_a_job() -> Iterator[None]:
-    """A sweep that is itself a job of Slurm does not pass its own resources on to those that it submits."""
+def _without_job_variables() -> Iterator[None]:
+    """Hide the variables of a Slurm job around this process, so that submitted jobs do not inherit its resources."""
     before = dict(os.environ)
     for name in before:
         if name.startswith(("SLURM_", "SLURMD_")) and name != "SLURM_CONF":
@@ -113,6 +127,6 @@ def _outside_of_a_job() -> Iterator[None]:
 
 
 def _last_line(error: Exception) -> str:
-    """Of what sbatch said, without its own name."""
+    """Return the last line of sbatch's message, without the name of sbatch."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines or [type(error).__name__])[-1].removeprefix("sbatch: error: ")

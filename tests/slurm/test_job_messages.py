@@ -1,4 +1,4 @@
-"""What plan and status say of jobs."""
+"""Messages of plan and status about jobs."""
 
 from pathlib import Path
 
@@ -19,20 +19,20 @@ from usaggr.sweep.planning.study_plan import write_plan
 from usaggr.tasks import CATALOGUE
 
 
-def test_a_plan_says_how_many_jobs_there_would_be_and_what_they_would_cost(tmp_path: Path) -> None:
+def test_a_plan_shows_the_number_of_jobs_and_their_cost(tmp_path: Path) -> None:
     study = study_of(tmp_path, "executor.cpus=8", "executor.gpus=2", "executor.threads=1")
     config = study.executor
     assert isinstance(config, SlurmConfig)
     runs = [fakes.planned(study, seed, examples=360_000) for seed in range(5)]
     child = fakes.planned(study, 9, examples=360_000, parent=runs[4].spec.run_id)
     plan = fakes.plan(study, *runs, child)
-    said = slurm_jobs(plan, config)
-    assert said.startswith("jobs of Slurm: 4 of 1 to 2 runs, 8 cores and 2 GPUs each; core-hours: estimated")
-    RunDirectory(runs[0].directory).write_result(fakes.RESULT)  # of one second
+    message = slurm_jobs(plan, config)
+    assert message.startswith("jobs of Slurm: 4 of 1 to 2 runs, 8 cores and 2 GPUs each; core-hours: estimated")
+    RunDirectory(runs[0].directory).write_result(fakes.RESULT)  # a run of one second
     RunDirectory(runs[0].directory).enqueue("slurm 1")
-    # Five runs of a second on two GPUs.
-    said = slurm_jobs(plan, config.model_copy(update={"runs_per_job": None}))
-    assert said.startswith(
+    # The five remaining runs take one second each, on two GPUs.
+    message = slurm_jobs(plan, config.model_copy(update={"runs_per_job": None}))
+    assert message.startswith(
         "jobs of Slurm: 2 of 1 to 4 runs, 8 cores and 2 GPUs each; about 0.0056 core-hours and 0.0014 GPU"
     )
     hours = config.model_copy(update={"runs_per_job": None, "cpus": 3600})
@@ -42,7 +42,7 @@ def test_a_plan_says_how_many_jobs_there_would_be_and_what_they_would_cost(tmp_p
     assert slurm_jobs(plan, config) == "jobs of Slurm: none to submit"
 
 
-def test_status_shows_queued_runs_by_job_and_what_slurm_says_of_it(tmp_path: Path) -> None:
+def test_status_shows_queued_runs_by_job_with_the_state_in_slurm(tmp_path: Path) -> None:
     study = study_of(tmp_path)
     runs = [fakes.planned(study, seed) for seed in range(4)]
     write_plan(fakes.plan(study, *runs))
@@ -62,9 +62,7 @@ def test_status_shows_queued_runs_by_job_and_what_slurm_says_of_it(tmp_path: Pat
     assert lines[-1] == "Slurm does not answer here: the queue is read from files alone"
 
 
-def test_where_there_is_no_slurm_status_and_report_tell_what_files_say(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_slurm_status_and_report_use_files_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sweep = FakeSweep(tmp_path, tasks=("breast_2cls",), groupings=("task_specific",), seeds=(0, 1))
     sweep.finish(lambda task, block, scale, seed: level(CATALOGUE[task], 0.7))
     queued = RunDirectory(min((tmp_path / "runs").iterdir()))
@@ -73,27 +71,27 @@ def test_where_there_is_no_slurm_status_and_report_tell_what_files_say(
     monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
     console = Console(record=True, width=200)
     print_status(tmp_path, console)
-    said = console.export_text()
-    assert "2 runs: 1 done, 1 queued" in said
-    assert "queued: 1 in slurm 7_0\n" in said
-    assert "Slurm does not answer here: the queue is read from files alone" in said
+    output = console.export_text()
+    assert "2 runs: 1 done, 1 queued" in output
+    assert "queued: 1 in slurm 7_0\n" in output
+    assert "Slurm does not answer here: the queue is read from files alone" in output
     report = build_report([tmp_path])
     assert "breast_2cls" in (report / "tables" / "scores.csv").read_text()
 
 
-def test_status_names_the_job_and_its_log_of_what_runs_or_has_failed(tmp_path: Path) -> None:
+def test_status_names_the_job_and_log_of_active_and_failed_runs(tmp_path: Path) -> None:
     study = study_of(tmp_path)
     run = fakes.planned(study, 0)
     write_plan(fakes.plan(study, run))
     directory = RunDirectory(run.directory)
     directory.enqueue("slurm 7_3")
     directory.settle("failed", 1, "no luck")
-    said = describe(study.directory, status_of(study.directory), SlurmQueue(Answers()))
+    lines = describe(study.directory, status_of(study.directory), SlurmQueue(Answers()))
     name = run.directory.name
-    assert f"  failed: {name}: no luck; slurm 7_3, log: {study.directory}/jobs/7_3_0_log.out" in said
+    assert f"  failed: {name}: no luck; slurm 7_3, log: {study.directory}/jobs/7_3_0_log.out" in lines
 
 
-def test_a_run_that_is_claimed_says_which_job_it_belongs_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_status_of_a_claimed_run_names_its_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = RunDirectory(tmp_path / "run")
     monkeypatch.setenv(JOB_VARIABLE, "slurm 5")
     with run.claim(1):
