@@ -1,4 +1,4 @@
-"""Compose each configuration once in a test process: it takes Hydra 0.1 s, and tests compose a thousand times."""
+"""Composition of each configuration only once per test process: Hydra takes 0.1 s, and tests compose 1,000 times."""
 
 import copy
 import dataclasses
@@ -13,29 +13,29 @@ Compose = Callable[[Origin], dict[str, Any]]
 
 _ROOT = Path(__file__).resolve().parents[1]
 _SHIPPED = {_ROOT / "conf", _ROOT / "sweeps"}
-_PLACE = re.compile(r"(?P<key>outputs|data\.root|data\.cache_dir)=(?P<path>/[\w./-]+)")
-"""An override that differs from test to test: a key that every study has, and a path that Hydra takes as it stands."""
+_PATH_OVERRIDE = re.compile(r"(?P<key>outputs|data\.root|data\.cache_dir)=(?P<path>/[\w./-]+)")
+"""An override that differs between tests: a key of every study, with a path that Hydra accepts without quotes."""
 
 
 def compose_once(compose: Compose) -> Compose:
-    """Return a function with the values that `compose` gives, which calls it once for the same words.
+    """Return a function that gives the same values as `compose`, but calls it once for equal words.
 
-    Folders of outputs and data do not count: they are put in afterwards. Studies of other folders than those in this
+    Folders of outputs and data do not count, since they are inserted afterwards. Studies in folders outside this
     repository, and configurations that are refused, are composed each time.
     """
     composed: dict[tuple[str, tuple[str, ...]], dict[str, Any]] = {}
 
     def values_of(origin: Origin) -> dict[str, Any]:
-        places = {text: match for text in origin.overrides if (match := _PLACE.fullmatch(text))}
-        others = tuple(text for text in origin.overrides if text not in places)
-        keys = [match["key"] for match in places.values()]
-        if not set(origin.folders) <= _SHIPPED or any(key in text for key in keys for text in others):
+        path_overrides = {text: match for text in origin.overrides if (match := _PATH_OVERRIDE.fullmatch(text))}
+        other_overrides = tuple(text for text in origin.overrides if text not in path_overrides)
+        keys = [match["key"] for match in path_overrides.values()]
+        if not set(origin.folders) <= _SHIPPED or any(key in text for key in keys for text in other_overrides):
             return compose(origin)
-        words = (origin.config, others)
+        words = (origin.config, other_overrides)
         if words not in composed:
-            composed[words] = compose(dataclasses.replace(origin, overrides=others))
+            composed[words] = compose(dataclasses.replace(origin, overrides=other_overrides))
         values = copy.deepcopy(composed[words])
-        for match in places.values():
+        for match in path_overrides.values():
             section, _, key = match["key"].rpartition(".")
             (values[section] if section else values)[key] = match["path"]
         return values

@@ -1,4 +1,4 @@
-"""What all tests share: nothing of the user's cache, no downloads, one thread, and where real data are."""
+"""Setup of all tests: a separate cache, no downloads, one thread, and the folder of real data."""
 
 import gc
 import os
@@ -21,9 +21,9 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
-# Times of single examples say nothing on a machine that runs several tests at once.
+# A time limit per example is meaningless on a machine that runs several tests at once.
 _EVERY_PROFILE = settings(deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
-# Fast tests try the same few examples each time; `make test-slow` runs the property tests again with many random ones.
+# Fast tests use the same few examples each time; `make test-slow` repeats the property tests with many random ones.
 settings.register_profile("fast", _EVERY_PROFILE, max_examples=25, derandomize=True)
 settings.register_profile("thorough", _EVERY_PROFILE, max_examples=400)
 settings.load_profile(os.environ.get("USAGGR_HYPOTHESIS", "fast"))
@@ -39,14 +39,14 @@ _hydra_cache.switch_on()
 
 
 def pytest_collection_finish() -> None:
-    """Keep what importing has made out of every later garbage collection, which takes half a second otherwise."""
+    """Exclude all imported objects from later garbage collections, which otherwise take half a second each."""
     gc.collect()
     gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keeps hashes, phantoms and resized images of tests out of the user's cache."""
+def _separate_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep hashes, phantoms and resized images of tests out of the user's cache."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("USAGGR_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
@@ -54,7 +54,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture
 def composed_by_hydra(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let Hydra compose every configuration, for the tests of how it does so."""
+    """Let Hydra compose every configuration, for tests of how it does so."""
     monkeypatch.setattr(hydra, "compose_values", _compose_with_hydra)
     _hydra_cache.switch_off()
     yield
@@ -63,9 +63,10 @@ def composed_by_hydra(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def kept_server() -> Iterator[None]:
-    """Let all executors of a module's tests have one fork server, which each would otherwise start for itself.
+    """Share one fork server among all executors of a module's tests; each would otherwise start its own.
 
-    Not for tests of how an executor starts, ends or replaces its server (tests/sweep/executors/test_executor.py).
+    It is not for tests of how an executor starts, ends or replaces its server
+    (tests/sweep/executors/test_executor.py).
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(executor, "server_for", partial(executor.server_for, ahead=True))
@@ -76,7 +77,7 @@ def kept_server() -> Iterator[None]:
 
 @pytest.fixture
 def real_data() -> Path:
-    """A folder with real images in the FM_UIA layout; the test is skipped where there is none."""
+    """Return a folder with real images in the FM_UIA layout; skip the test if there is none."""
     folder = os.environ.get("USAGGR_TEST_DATA")
     if not folder:
         pytest.skip("USAGGR_TEST_DATA names no folder with real data in the FM_UIA layout")

@@ -1,6 +1,6 @@
-"""Let Hydra build each list of defaults once in a test process: that is most of what composing a study takes it.
+"""A cache of Hydra's lists of defaults in a test process, since building them takes most of the time of composition.
 
-Two compositions that choose the same files of the groups differ by values alone, which Hydra puts in afterwards.
+Two compositions that select the same files of the groups differ only in values, which Hydra inserts afterwards.
 """
 
 import copy
@@ -24,15 +24,15 @@ _compose_config = ConfigLoaderImpl._compose_config_from_defaults_list
 
 
 class HydraCache:
-    """Lists of defaults, and what Hydra has merged from the files that they name, while it is switched on.
+    """Lists of defaults, and the configurations merged from their files, which are used while it is switched on.
 
-    Only for the studies and groups of this repository, whose files do not change while tests run.
+    It is only for studies and groups of this repository, whose files do not change while tests run.
     """
 
     def __init__(self) -> None:
         self._lists: dict[tuple[object, ...], DefaultsList] = {}
         self._merged: dict[int, DictConfig] = {}
-        """By the identity of a list of defaults, which `_lists` keeps."""
+        """Merged configuration for each list of defaults, by its identity; `_lists` keeps the lists alive."""
         self._patches = ExitStack()
 
     def switch_on(self) -> None:
@@ -59,11 +59,11 @@ class HydraCache:
         key = (sources, config_name, tuple(choices), tuple(sorted(options.items())))
         if key not in self._lists:
             self._lists[key] = _create_defaults_list(repo, config_name, overrides, **options)
-        known = self._lists[key]
-        return DefaultsList(known.defaults, known.defaults_tree, values, known.overrides)
+        cached = self._lists[key]
+        return DefaultsList(cached.defaults, cached.defaults_tree, values, cached.overrides)
 
     def _merge(self, loader: ConfigLoaderImpl, defaults: list[Any], repo: Any) -> DictConfig:
-        if not any(known.defaults is defaults for known in self._lists.values()):
+        if not any(cached.defaults is defaults for cached in self._lists.values()):
             return _compose_config(loader, defaults, repo)
         if id(defaults) not in self._merged:
             self._merged[id(defaults)] = _compose_config(loader, defaults, repo)

@@ -1,4 +1,4 @@
-"""Small disks that can be filled up and made read-only: tmpfs, where this process may mount."""
+"""Small disks that can be filled and made read-only: tmpfs, if this process may mount it."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ import pytest
 
 @contextmanager
 def small_disk(path: Path, size: str = "1m") -> Iterator[Path]:
-    """A tmpfs at the path; skips the test where it cannot be mounted."""
+    """Mount a tmpfs at the path; skip the test if this is not possible."""
     path.mkdir(parents=True, exist_ok=True)
     try:
         made = subprocess.run(
@@ -27,13 +27,13 @@ def small_disk(path: Path, size: str = "1m") -> Iterator[Path]:
         subprocess.run(["umount", "-l", str(path)], check=True)
 
 
-def read_only(disk: Path, on: bool) -> None:
+def set_read_only(disk: Path, is_read_only: bool) -> None:
     """Make a small disk read-only, or writable again."""
-    subprocess.run(["mount", "-o", f"remount,{'ro' if on else 'rw'}", str(disk)], check=True)
+    subprocess.run(["mount", "-o", f"remount,{'ro' if is_read_only else 'rw'}", str(disk)], check=True)
 
 
 def fill(disk: Path, leave: int = 0) -> Path:
-    """Take all of a disk's room but for some bytes; gives the file that is to be removed to make room."""
+    """Fill a disk except for `leave` bytes, and return the file whose removal frees the space again."""
     path = disk / "other_people's.data"
     with path.open("wb", buffering=0) as file:
         try:

@@ -1,4 +1,4 @@
-"""Clocks that jump or differ between hosts: no living run is taken over, no dead one keeps its claim for good."""
+"""Clocks that jump or differ between hosts: no live run is taken over, and no dead run keeps its claim forever."""
 
 import json
 import os
@@ -27,7 +27,7 @@ HOURS = 7200.0
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunDirectory:
-    """A run that another host trains; a take-over watches it for 1.2 seconds."""
+    """Return a run that another host trains; before a take-over it is watched for 1.2 seconds."""
     monkeypatch.setattr(run_directory, "HEARTBEAT_SECONDS", 0.6)
     run = RunDirectory(tmp_path / "runs" / "run")
     run.path.mkdir(parents=True)
@@ -36,7 +36,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunDirectory:
 
 
 def set_written(run: RunDirectory, ago: float) -> None:
-    """Have the file server say that the last heartbeat was so many seconds ago."""
+    """Set the time at which the file server received the last heartbeat to `ago` seconds before now."""
     then = time.time() - ago
     os.utime(run.path / "status.json", (then, then))
 
@@ -47,7 +47,7 @@ def claims(run: RunDirectory) -> bool:
 
 
 @pytest.mark.parametrize("skew", [-HOURS, HOURS])
-def test_the_clock_of_another_host_is_of_no_consequence(run: RunDirectory, skew: float) -> None:
+def test_the_clock_of_another_host_does_not_matter(run: RunDirectory, skew: float) -> None:
     status = run.status()
     assert status is not None
     run.write_status(replace(status, heartbeat=time.time() + skew))
@@ -59,7 +59,7 @@ def test_the_clock_of_another_host_is_of_no_consequence(run: RunDirectory, skew:
 
 
 @pytest.mark.parametrize("skew", [-HOURS, HOURS])
-def test_the_clock_of_this_host_is_of_no_consequence(
+def test_the_clock_of_this_host_does_not_matter(
     run: RunDirectory, skew: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = time.time
@@ -69,9 +69,9 @@ def test_the_clock_of_this_host_is_of_no_consequence(
 
 
 @pytest.mark.parametrize("jump", [-HOURS, HOURS])
-def test_a_living_run_is_not_taken_over_when_the_file_servers_clock_has_jumped(run: RunDirectory, jump: float) -> None:
+def test_a_live_run_is_not_taken_over_after_a_jump_of_the_file_server_s_clock(run: RunDirectory, jump: float) -> None:
     set_written(run, jump)
-    assert run.state() == "stale"  # as far as one look can tell
+    assert run.state() == "stale"  # a single look cannot tell
     beat = threading.Timer(0.3, run.beat)
     beat.start()
     assert not claims(run)
@@ -80,7 +80,7 @@ def test_a_living_run_is_not_taken_over_when_the_file_servers_clock_has_jumped(r
 
 
 @pytest.mark.parametrize("jump", [-HOURS, HOURS])
-def test_a_dead_run_is_taken_over_when_the_file_servers_clock_has_jumped(run: RunDirectory, jump: float) -> None:
+def test_a_dead_run_is_taken_over_after_a_jump_of_the_file_server_s_clock(run: RunDirectory, jump: float) -> None:
     set_written(run, jump)
     assert claims(run)
     status = run.status()
@@ -88,7 +88,7 @@ def test_a_dead_run_is_taken_over_when_the_file_servers_clock_has_jumped(run: Ru
     assert status.attempt == 2
 
 
-def test_who_may_not_write_goes_by_the_own_clock(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_write_permission_the_local_clock_is_used(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(**_: object) -> None:
         raise PermissionError
 
@@ -100,7 +100,7 @@ def test_who_may_not_write_goes_by_the_own_clock(run: RunDirectory, monkeypatch:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("jump", [-HOURS, HOURS])
-def test_no_run_is_ended_for_a_limit_that_only_the_clock_has_passed(
+def test_a_jump_of_the_clock_does_not_end_a_run_at_its_time_limit(
     tmp_path: Path, jump: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study = fakes.study(tmp_path, "executor.timeout=600")
@@ -117,16 +117,16 @@ def test_no_run_is_ended_for_a_limit_that_only_the_clock_has_passed(
 
 
 class Hosts:
-    """Sweeps of one folder on hosts of their own names, as far as processes can tell."""
+    """Sweeps of one folder on simulated hosts, which differ in their host name."""
 
     def __init__(self, outputs: Path, settings: list[dict[str, object]]) -> None:
         self._words = [sys.executable, "-m", "tests.sweep.fakes", str(outputs), json.dumps(settings)]
         self._started: list[subprocess.Popen[str]] = []
 
     def start(self, host: str) -> subprocess.Popen[str]:
-        named = f'hostname {host} && exec "$@"'
+        shell_command = f'hostname {host} && exec "$@"'
         process = subprocess.Popen(
-            ["unshare", "--uts", "sh", "-c", named, "sh", *self._words],
+            ["unshare", "--uts", "sh", "-c", shell_command, "sh", *self._words],
             cwd=ROOT,
             env={**os.environ, "FAKE_HEARTBEAT": "1"},
             text=True,
@@ -149,14 +149,14 @@ def hosts(tmp_path: Path) -> Iterator[Hosts]:
     try:
         subprocess.run(["unshare", "--uts", "hostname", "other"], check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError) as error:
-        pytest.skip(f"no hosts of other names can be made here: {error}")
+        pytest.skip(f"no hosts with other names can be simulated here: {error}")
     hosts = Hosts(tmp_path, [{"hangs": 1}, *({"sleeps": 0.3, "number": i} for i in range(8))])
     yield hosts
     hosts.end()
 
 
 @pytest.mark.slow
-def test_two_hosts_train_each_run_once_and_a_dead_ones_is_taken_over_when_its_claim_is_stale(
+def test_two_hosts_train_each_run_once_and_the_run_of_a_dead_host_is_taken_over_when_its_claim_expires(
     tmp_path: Path, hosts: Hosts
 ) -> None:
     sweeps = {host: hosts.start(host) for host in ("host-a", "host-b")}
@@ -170,8 +170,8 @@ def test_two_hosts_train_each_run_once_and_a_dead_ones_is_taken_over_when_its_cl
     other = "host-b" if status.host == "host-a" else "host-a"
     os.killpg(sweeps[status.host].pid, signal.SIGKILL)
 
-    said, _ = hosts.start(other).communicate(timeout=120)
-    assert "1 left to another process" in said
+    output, _ = hosts.start(other).communicate(timeout=120)
+    assert "1 left to another process" in output
     assert "left to another process" in sweeps[other].communicate(timeout=120)[0]
     assert set(count_starts(tmp_path).values()) == {1}
 

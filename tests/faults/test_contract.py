@@ -1,6 +1,6 @@
-"""Every file of a results folder, damaged in every way, by every command that reads it: one line, and no traceback.
+"""Every command refuses every kind of damage to every file of a results folder in one line, without a traceback.
 
-A new file of the contract, or a new place that reads one, fails the last two tests until it is added to the tables.
+A new file of the contract, or a new module that reads one, fails the last two tests until it is added to the tables.
 """
 
 import json
@@ -54,28 +54,26 @@ SETTINGS = {
     "data": {"image_size": 64, "channels": 1},
     "model": compose_study("demo").model.model_dump(mode="json"),
 }
-Where = Path
-"""The folder of results."""
 
 
-class Swept(FakeSweep):
-    """A fake sweep whose runs say what network they have."""
+class SweepWithNetworks(FakeSweep):
+    """A fake sweep whose runs store the settings of their network."""
 
     def spec(self, name: str, block: tuple[str, ...], scale: float | int, seed: int, variant: str = "base") -> RunSpec:
         return replace(super().spec(name, block, scale, seed, variant), settings=SETTINGS)
 
 
 @pytest.fixture(scope="module")
-def where(tmp_path_factory: pytest.TempPathFactory) -> Where:
-    """A folder of results with every file that a command reads; the run is the unified one."""
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of results with every file that a command reads; `run_of` is the unified run."""
     settings = {"data": {"max_pixels": 10**8}, "report": {"margin": 0.02}}
     folder = tmp_path_factory.mktemp("contract") / "study"
     groupings = ("task_specific", "unified")
-    made = Swept(folder, tasks=TASKS, groupings=groupings, seeds=(0,), spread=0.1, settings=settings)
+    made = SweepWithNetworks(folder, tasks=TASKS, groupings=groupings, seeds=(0,), spread=0.1, settings=settings)
     made.finish(scorer)
     for path in folder.glob("runs/*/predictions.parquet"):
         if path.parent != run_of(folder):
-            path.unlink()  # one is enough
+            path.unlink()  # one file of predictions is enough
     text = (folder / "groupings.yaml").read_text()
     staged = {"two": {"parent": "unified", "share": 0.5, "budget": "equal", "overrides": ["a=1"], "blocks": {}}}
     (folder / "groupings.yaml").write_text(text + yaml.safe_dump(staged))
@@ -96,62 +94,62 @@ def where(tmp_path_factory: pytest.TempPathFactory) -> Where:
 
 
 @cache
-def run_of(where: Where) -> Path:
-    (run,) = where.glob("runs/unified-s1-k0-*")
+def run_of(folder: Path) -> Path:
+    (run,) = folder.glob("runs/unified-s1-k0-*")
     return run
 
 
-# The readers, by the command that they stand for
+# One reader per command
 
 
-def collected(where: Where) -> object:
-    """What `report` and `advise` make of runs; a run that is not believed is named."""
-    (run,) = [run for run in collect([where]).runs if run.path == run_of(where)]
+def read_run(folder: Path) -> object:
+    """Read the run as `report` and `advise` do; raise the error of a run that they do not accept."""
+    (run,) = [run for run in collect([folder]).runs if run.path == run_of(folder)]
     if run.state == "failed":
         raise UsaggrError(run.error)
     return run
 
 
-def planned(where: Where) -> object:
-    """What `plan`, `sweep`, `train` and `affinity` look at in a folder that is there already."""
-    check_replaceable(where)
+def check_plan(folder: Path) -> object:
+    """Check an existing folder as `plan`, `sweep`, `train` and `affinity` do."""
+    check_replaceable(folder)
     manifest: Any = SimpleNamespace(dataset=SimpleNamespace(content_hash="c" * 64), split_hash="d" * 64)
-    return check_same_data(manifest, where)
+    return check_same_data(manifest, folder)
 
 
-def affine(where: Where) -> object:
-    tables = make_affinity(compare_study(collect([where])))
+def read_affinities(folder: Path) -> object:
+    tables = make_affinity(compare_study(collect([folder])))
     if tables.refused:
         raise UsaggrError(tables.refused)
     return tables
 
 
-def routed(where: Where) -> object:
-    tables = make_routing(compare_study(collect([where])))
+def read_routings(folder: Path) -> object:
+    tables = make_routing(compare_study(collect([folder])))
     if tables.faults:
-        raise UsaggrError(" ".join(said for _, said in tables.faults))
+        raise UsaggrError(" ".join(message for _, message in tables.faults))
     return tables
 
 
-READERS: dict[str, Callable[[Where], object]] = {
-    "report": lambda where: collect([where]),
-    "report, of a run": collected,
-    "report, of affinities": affine,
-    "report, of routing": routed,
-    "report, of curves": lambda where: read_validity(collect([where]), 0.02),
-    "advise": lambda where: find_sweeps([where]),
+READERS: dict[str, Callable[[Path], object]] = {
+    "report": lambda folder: collect([folder]),
+    "report, of a run": read_run,
+    "report, of affinities": read_affinities,
+    "report, of routing": read_routings,
+    "report, of curves": lambda folder: read_validity(collect([folder]), 0.02),
+    "advise": lambda folder: find_sweeps([folder]),
     "status": status_of,
     "clean": removable,
-    "plan": planned,
-    "sweep, of weights": lambda where: _read_downloads(where / DOWNLOADS),
-    "sweep, of trackers": lambda where: read_record(run_of(where)),
-    "status, of a run": lambda where: RunDirectory(run_of(where)).state(),
-    "affinity, of a seed": lambda where: read_seed(where / "affinity", "gradient", 0, "i"),
-    "predict": lambda where: select_models(where, "unified", False, RunFilter()),
-    "export": lambda where: read_stored_run(run_of(where)),
-    "result alone": lambda where: RunDirectory(run_of(where)).result(),
-    "affinities alone": lambda where: read_head(where / "affinity"),
-    "evaluate": lambda where: read_split(where / "split.csv"),
+    "plan": check_plan,
+    "sweep, of weights": lambda folder: _read_downloads(folder / DOWNLOADS),
+    "sweep, of trackers": lambda folder: read_record(run_of(folder)),
+    "status, of a run": lambda folder: RunDirectory(run_of(folder)).state(),
+    "affinity, of a seed": lambda folder: read_seed(folder / "affinity", "gradient", 0, "i"),
+    "predict": lambda folder: select_models(folder, "unified", False, RunFilter()),
+    "export": lambda folder: read_stored_run(run_of(folder)),
+    "result alone": lambda folder: RunDirectory(run_of(folder)).result(),
+    "affinities alone": lambda folder: read_head(folder / "affinity"),
+    "evaluate": lambda folder: read_split(folder / "split.csv"),
 }
 STUDY = ("report", "advise", "predict", "export")
 FILES: dict[str, tuple[str, ...]] = {
@@ -168,7 +166,7 @@ FILES: dict[str, tuple[str, ...]] = {
     "RUN/predictions.parquet": ("report, of a run",),
     "RUN/routing.csv": ("report, of routing",),
 }
-"""Which readers refuse a file that is cut off or of another format, and name it."""
+"""Readers that refuse a file which is cut off or of another format, and name the file."""
 QUICK = {
     "study.yaml": "advise",
     "groupings.yaml": "advise",
@@ -181,14 +179,14 @@ QUICK = {
     "RUN/status.json": "status, of a run",
     "RUN/tracking.json": "sweep, of trackers",
 }
-"""By mapping, the reader that is asked of each field: all readers of a file come to the same check."""
+"""One reader per mapping for the tests of single fields, because all readers of a file use the same check."""
 PASSED: dict[str, tuple[str, ...]] = {
     "RUN/status.json": ("status, of a run",),
     "RUN/tracking.json": ("sweep, of trackers",),
     "RUN/curve.csv": ("report, of curves",),
     "affinity/seeds/gradient-k0.json": ("affinity, of a seed",),
 }
-"""Files that are written again, or do without: readers that pass over one that is damaged."""
+"""Readers that ignore a damaged file, because the file is written again or not required."""
 VERSIONED = {
     "study.yaml": (*STUDY, "plan"),
     "data.json": (*STUDY, "plan"),
@@ -198,7 +196,7 @@ VERSIONED = {
     "RUN/run.yaml": ("export", "report, of a run"),
     "RUN/result.json": ("report, of a run", "export"),
 }
-"""Which readers refuse a file of another version."""
+"""Readers that refuse a file of another version."""
 USED = {
     "study.yaml": ("name", "groupings", "reference", "scales", "scales.0", "seeds", "seeds.0", "variants",
                    "variants.base", "report", "report.confidence", "report.formats", "report.margin", "outputs",
@@ -217,16 +215,16 @@ USED = {
                         "cost", "cost.seconds", "cost.train_seconds", "cost.peak_mib", "cost.parameters",
                         "cost.active_parameters", "notes", "timings"),
 }  # fmt: skip
-"""Keys whose type is checked, and named where it is wrong."""
+"""Keys whose type is checked; a message about a wrong type names the key."""
 
 
-def path_of(where: Where, name: str) -> Path:
-    return run_of(where) / name.removeprefix("RUN/") if name.startswith("RUN/") else where / name
+def path_of(folder: Path, name: str) -> Path:
+    return run_of(folder) / name.removeprefix("RUN/") if name.startswith("RUN/") else folder / name
 
 
 @contextmanager
-def replaced(path: Path, content: str | bytes) -> Iterator[None]:
-    """Let a file hold something else for a while."""
+def with_content(path: Path, content: str | bytes) -> Iterator[None]:
+    """Replace the content of a file until the context ends."""
     before = path.read_bytes()
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     try:
@@ -235,25 +233,25 @@ def replaced(path: Path, content: str | bytes) -> Iterator[None]:
         path.write_bytes(before)
 
 
-def refusal(reader: str, where: Where) -> str | None:
-    """The line with which a reader refuses a folder; None: it takes it. Any other exception ends the test."""
+def refusal(reader: str, folder: Path) -> str | None:
+    """Return the line with which a reader refuses a folder; None if it accepts it. Other exceptions fail the test."""
     try:
-        READERS[reader](where)
+        READERS[reader](folder)
     except UsaggrError as error:
-        said = str(error)
-        assert said
-        assert "\n" not in said
-        return said
+        message = str(error)
+        assert message
+        assert "\n" not in message
+        return message
     return None
 
 
-def loaded(path: Path) -> dict[str, Any]:
-    """The mapping in a file, without the checksum that would tell that it is changed."""
+def read_mapping(path: Path) -> dict[str, Any]:
+    """Return the mapping in a file without its checksum, which would reveal a change."""
     content = yaml.safe_load(path.read_text()) if path.suffix == ".yaml" else json.loads(path.read_text())
     return {key: value for key, value in content.items() if key != "sha256"}
 
 
-def dumped(path: Path, content: object) -> str:
+def to_text(path: Path, content: object) -> str:
     return yaml.safe_dump(content, sort_keys=False) if path.suffix == ".yaml" else json.dumps(content)
 
 
@@ -261,13 +259,13 @@ def pairs(table: dict[str, tuple[str, ...]]) -> list[tuple[str, str]]:
     return [(name, reader) for name, readers in table.items() for reader in readers]
 
 
-def damages(path: Path) -> dict[str, bytes]:
-    whole = path.read_bytes()
-    end = len(whole) * 3 // 5
-    end -= 4 * (whole[end : end + 1] == b"\n")  # a table that is cut between two lines is a table
+def make_damages(path: Path) -> dict[str, bytes]:
+    content = path.read_bytes()
+    end = len(content) * 3 // 5
+    end -= 4 * (content[end : end + 1] == b"\n")  # a table cut between two lines would be a valid table
     return {
         "empty": b"",
-        "cut off": whole[:end],
+        "cut off": content[:end],
         "not of the format": b"\xff\xfe\x00\x81" * 50,
         "a list": b"[1, 2]",
         "a text": b"hello",
@@ -276,33 +274,33 @@ def damages(path: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize(("name", "reader"), pairs(FILES))
-def test_a_file_that_is_cut_off_or_of_another_format_is_refused_by_name(where: Where, name: str, reader: str) -> None:
-    path = path_of(where, name)
-    assert refusal(reader, where) is None
-    for kind, content in damages(path).items():
-        with replaced(path, content):
-            said = refusal(reader, where)
-        if name == "groupings.yaml" and kind == "cut off" and said is None:
-            continue  # YAML that is cut between two lines is YAML
-        assert said is not None, kind
-        assert path.name in said, kind
+def test_a_file_that_is_cut_off_or_of_another_format_is_refused_by_name(folder: Path, name: str, reader: str) -> None:
+    path = path_of(folder, name)
+    assert refusal(reader, folder) is None
+    for kind, content in make_damages(path).items():
+        with with_content(path, content):
+            message = refusal(reader, folder)
+        if name == "groupings.yaml" and kind == "cut off" and message is None:
+            continue  # YAML that is cut between two lines is valid YAML
+        assert message is not None, kind
+        assert path.name in message, kind
 
 
 @pytest.mark.parametrize(("name", "reader"), pairs(PASSED))
-def test_a_damaged_file_that_is_written_again_stops_nobody(where: Where, name: str, reader: str) -> None:
-    path = path_of(where, name)
-    for content in damages(path).values():
-        with replaced(path, content):
-            assert refusal(reader, where) is None
+def test_a_damaged_file_that_is_written_again_stops_no_command(folder: Path, name: str, reader: str) -> None:
+    path = path_of(folder, name)
+    for content in make_damages(path).values():
+        with with_content(path, content):
+            assert refusal(reader, folder) is None
     for content in ({}, {"state": 3}, {"attempt": "x"}, {"identity": "i", "tasks": "x"}):
-        with replaced(path, json.dumps(content)):
-            assert refusal(reader, where) is None
+        with with_content(path, json.dumps(content)):
+            assert refusal(reader, folder) is None
 
 
 @pytest.mark.parametrize(("name", "reader"), pairs(VERSIONED))
-def test_a_file_of_another_version_is_refused_with_both_versions(where: Where, name: str, reader: str) -> None:
-    path = path_of(where, name)
-    for version, said in (
+def test_a_file_of_another_version_is_refused_with_both_versions(folder: Path, name: str, reader: str) -> None:
+    path = path_of(folder, name)
+    for version, message in (
         (SCHEMA_VERSION + 1, f"schema_version {SCHEMA_VERSION + 1} is newer than this tool's {SCHEMA_VERSION}"),
         (0, "schema_version 0 is older than those that are read"),
         ("x", "schema_version is 'x', not a whole number"),
@@ -310,11 +308,11 @@ def test_a_file_of_another_version_is_refused_with_both_versions(where: Where, n
         (True, "not a whole number"),
         (None, "not a whole number"),
     ):
-        with replaced(path, with_version(path, version)):
-            found = refusal(reader, where)
-        assert found is not None, version
-        assert said in found
-        assert f"{path.name}: " in found
+        with with_content(path, with_version(path, version)):
+            message = refusal(reader, folder)
+        assert message is not None, version
+        assert message in message
+        assert f"{path.name}: " in message
 
 
 def with_version(path: Path, version: object) -> str:
@@ -322,27 +320,27 @@ def with_version(path: Path, version: object) -> str:
     if path.name == "study.yaml":
         return re.sub(r"# schema_version: .*", f"# schema_version: {version}", text)
     if path.suffix == ".csv":
-        head, *rows = text.splitlines()
-        return "\n".join([f"{head},schema_version", *(f"{row},{version}" for row in rows)])
-    if path.suffix == ".yaml":  # the head is read by itself, so that the order stays
+        head, *lines = text.splitlines()
+        return "\n".join([f"{head},schema_version", *(f"{row},{version}" for row in lines)])
+    if path.suffix == ".yaml":  # only the line of the version changes, so that the order of keys stays
         return re.sub(r"^schema_version: .*", f"schema_version: {json.dumps(version)}", text, flags=re.MULTILINE)
-    return json.dumps({**loaded(path), "schema_version": version})
+    return json.dumps({**read_mapping(path), "schema_version": version})
 
 
-def changed(content: Any, key: Sequence[str], value: object) -> Any:
-    """A copy of nested mappings and lists with another value at a key."""
+def with_value(content: Any, key: Sequence[str], value: object) -> Any:
+    """Return a copy of nested mappings and lists with another value at a key."""
     if not key:
         return value
     if isinstance(content, list):
-        return [changed(item, key[1:], value) if str(i) == key[0] else item for i, item in enumerate(content)]
-    return {**content, key[0]: changed(content[key[0]], key[1:], value)}
+        return [with_value(item, key[1:], value) if str(i) == key[0] else item for i, item in enumerate(content)]
+    return {**content, key[0]: with_value(content[key[0]], key[1:], value)}
 
 
-WRONG: tuple[object, ...] = ("x", 7, 1.5, True, [], [None], {}, {"a": None}, None)
+WRONG_VALUES: tuple[object, ...] = ("x", 7, 1.5, True, [], [None], {}, {"a": None}, None)
 
 
 def is_like(value: object, old: object) -> bool:
-    """Whether a value is of the type that an old one has, so far as the schema can tell."""
+    """Return whether a value has the type of an old value, as far as the schema distinguishes types."""
     if isinstance(old, float):
         return isinstance(value, int | float) and not isinstance(value, bool)
     if isinstance(old, list | dict):
@@ -351,39 +349,39 @@ def is_like(value: object, old: object) -> bool:
 
 
 @pytest.mark.parametrize(("name", "key"), [(name, key) for name, keys in USED.items() for key in keys])
-def test_a_field_of_another_type_is_named_with_what_was_found(where: Where, name: str, key: str) -> None:
-    path = path_of(where, name)
-    content = loaded(path)
+def test_a_field_of_another_type_is_named_in_the_message(folder: Path, name: str, key: str) -> None:
+    path = path_of(folder, name)
+    content = read_mapping(path)
     old: Any = content
-    for part in key.split("."):
-        old = old[int(part)] if isinstance(old, list) else old[part]
+    for name_part in key.split("."):
+        old = old[int(name_part)] if isinstance(old, list) else old[name_part]
     optional = {"report.margin", "outputs", "data", "data.max_pixels", "data.name", "model", "model.norm",
                 "model.weights", "two.parent", "two.share", "two.budget", "cost.active_parameters"}  # fmt: skip
-    wrong = [value for value in WRONG if not is_like(value, old) and not (value is None and key in optional)]
-    if old is None:  # of optional fields: a weights file, a count
+    wrong = [value for value in WRONG_VALUES if not is_like(value, old) and not (value is None and key in optional)]
+    if old is None:  # optional fields: a weights file, a count
         wrong = [[], {"a": None}, True]
     if key.endswith("image_size"):
         wrong = [value for value in wrong if value != 7]
     for value in wrong:
-        with replaced(path, dumped(path, changed(content, key.split("."), value))):
-            said = refusal(QUICK[name], where)
-            assert said is not None, value
-            assert f"{path.name}: " in said
-            assert key.rpartition(".")[2] in said, value
+        with with_content(path, to_text(path, with_value(content, key.split("."), value))):
+            message = refusal(QUICK[name], folder)
+            assert message is not None, value
+            assert f"{path.name}: " in message
+            assert key.rpartition(".")[2] in message, value
 
 
 @pytest.mark.parametrize("name", QUICK)
-def test_no_field_of_any_type_ends_in_a_traceback(where: Where, name: str) -> None:
-    path = path_of(where, name)
-    content = loaded(path)
+def test_no_field_of_any_type_ends_in_a_traceback(folder: Path, name: str) -> None:
+    path = path_of(folder, name)
+    content = read_mapping(path)
     for key in leaves(content):
         for value in ([7],):
-            with replaced(path, dumped(path, changed(content, key, value))):
-                refusal(QUICK[name], where)
+            with with_content(path, to_text(path, with_value(content, key, value))):
+                refusal(QUICK[name], folder)
 
 
 def leaves(content: Any) -> Iterator[list[str]]:
-    """Keys of all values that are no mappings or lists."""
+    """Yield the keys of all values that are neither mappings nor lists."""
     for name, value in content.items() if isinstance(content, dict) else enumerate(content):
         if name == "train_samples":
             continue
@@ -394,7 +392,7 @@ def leaves(content: Any) -> Iterator[list[str]]:
 
 
 @pytest.mark.parametrize(
-    ("name", "column", "value", "said"),
+    ("name", "column", "value", "message"),
     [
         ("plan.csv", "scale", "much", "line 2: scale is 'much', not a number"),
         ("plan.csv", "scale", "inf", "line 2: scale is 'inf', not a number"),
@@ -410,36 +408,34 @@ def leaves(content: Any) -> Iterator[list[str]]:
         ("RUN/routing.csv", "share", "x", "its routing.csv cannot be used (could not convert string to float: 'x')"),
     ],
 )
-def test_a_cell_that_is_wrong_is_named_with_its_line(
-    where: Where, name: str, column: str, value: str, said: str
-) -> None:
-    path = path_of(where, name)
-    head, first, *rest = path.read_text().splitlines()
+def test_an_invalid_cell_is_named_with_its_line(folder: Path, name: str, column: str, value: str, message: str) -> None:
+    path = path_of(folder, name)
+    head, first, *other_lines = path.read_text().splitlines()
     cells = dict(zip(head.split(","), first.split(","), strict=False))
-    with replaced(path, "\n".join([head, ",".join((cells | {column: value}).values()), *rest, ""])):
+    with with_content(path, "\n".join([head, ",".join((cells | {column: value}).values()), *other_lines, ""])):
         for reader in FILES[name]:
-            found = refusal(reader, where)
-            if found is None and reader in ("status", "clean"):
-                assert column not in ("run_id", "fingerprint")  # others they do not read
+            message = refusal(reader, folder)
+            if message is None and reader in ("status", "clean"):
+                assert column not in ("run_id", "fingerprint")  # these commands read no other column
                 continue
-            assert found is not None, reader
-            assert said in found
+            assert message is not None, reader
+            assert message in message
 
 
 @pytest.mark.parametrize("column", ["task_id", "sample_id", "mre", "label", "probs"])
-def test_a_column_of_predictions_of_another_type_is_named(where: Where, column: str) -> None:
-    path = path_of(where, "RUN/predictions.parquet")
+def test_a_column_of_predictions_of_another_type_is_named(folder: Path, column: str) -> None:
+    path = path_of(folder, "RUN/predictions.parquet")
     table = parquet.read_table(path)
-    place = table.column_names.index(column)
+    position = table.column_names.index(column)
     other = pa.array([["x"]] * len(table)) if column == "probs" else pa.array([True] * len(table))
     buffer = pa.BufferOutputStream()
-    parquet.write_table(table.set_column(place, column, other), buffer)
-    result = path_of(where, "RUN/result.json")
-    unsealed = {name: value for name, value in loaded(result).items() if name != "predictions"}
-    with replaced(result, json.dumps(unsealed)), replaced(path, buffer.getvalue().to_pybytes()):
-        said = refusal("report, of a run", where)
-    assert said is not None
-    assert f"predictions.parquet: {column} is " in said
+    parquet.write_table(table.set_column(position, column, other), buffer)
+    result = path_of(folder, "RUN/result.json")
+    unsealed = {name: value for name, value in read_mapping(result).items() if name != "predictions"}
+    with with_content(result, json.dumps(unsealed)), with_content(path, buffer.getvalue().to_pybytes()):
+        message = refusal("report, of a run", folder)
+    assert message is not None
+    assert f"predictions.parquet: {column} is " in message
 
 
 def test_a_folder_of_predictions_of_another_version_or_type_is_refused(tmp_path: Path) -> None:
@@ -453,21 +449,21 @@ def test_a_folder_of_predictions_of_another_version_or_type_is_refused(tmp_path:
         assert "\n" not in str(caught.value)
 
 
-# What would make this file incomplete
+# Tests that this file is complete
 
 NOT_READ = {"sweeps.csv", "log.txt", "logs/", "checkpoint/", "parent/", "weights/", "runs/<run_id>/", "report/"}
-"""What docs/results.md lists and no command reads as a table or mapping; checkpoints: tests/training/test_resume.py."""
+"""Entries of docs/results.md that no command reads as a table or mapping (checkpoints: training/test_resume.py)."""
 
 
-def test_every_file_that_the_documentation_lists_is_damaged_here() -> None:
+def test_every_documented_file_is_damaged_here() -> None:
     text = (Path(__file__).parents[2] / "docs" / "results.md").read_text().partition("## Tables")[0]
     cells = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
     listed = {name for cell in cells[: cells.index(" `task` ") if " `task` " in cells else None] for name in
               re.findall(r"`([^`]+)`", cell) if "." in name or name.endswith("/")}  # fmt: skip
-    known = {name.removeprefix("RUN/") for name in (*FILES, *PASSED)}
+    tabled = {name.removeprefix("RUN/") for name in (*FILES, *PASSED)}
     assert len(listed) > 15
-    damaged = known | NOT_READ
-    assert {name for name in listed if not any(one.startswith(name) for one in damaged)} == set()
+    damaged = tabled | NOT_READ
+    assert {name for name in listed if not any(prefix.startswith(name) for prefix in damaged)} == set()
 
 
 READING = re.compile(
@@ -500,8 +496,8 @@ ELSEWHERE = {
 }
 
 
-def test_nothing_else_reads_files_of_a_results_folder() -> None:
-    """A new reader goes through usaggr/results/integrity.py; or is named here, and damaged above."""
+def test_no_other_module_reads_files_of_a_results_folder() -> None:
+    """A new reader uses usaggr/results/integrity.py, or is listed here and tested above."""
     package = Path(usaggr.__file__).parent
-    found = {str(path.relative_to(package)) for path in package.rglob("*.py") if READING.search(path.read_text())}
-    assert found == WHO_READS.keys() | ELSEWHERE.keys()
+    readers = {str(path.relative_to(package)) for path in package.rglob("*.py") if READING.search(path.read_text())}
+    assert readers == WHO_READS.keys() | ELSEWHERE.keys()

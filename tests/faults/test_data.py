@@ -1,4 +1,4 @@
-"""Data files that change, vanish or are too large: named by file, refused, and never used half old and half new."""
+"""Data files that change, disappear or are too large: named, refused, and never used partly old and partly new."""
 
 import json
 import os
@@ -23,14 +23,14 @@ def config(tmp_path: Path) -> DataConfig:
 
 
 def swap(path: Path, content: bytes) -> None:
-    """Replace a file's content by another of its length, and keep its time."""
-    found = path.stat()
-    assert len(content) == found.st_size
+    """Replace a file's content by another one of the same length, and keep the file's times."""
+    status = path.stat()
+    assert len(content) == status.st_size
     path.write_bytes(content)
-    os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
-def test_a_true_mask_that_changed_since_the_plan_is_refused_when_it_is_scored_with(config: DataConfig) -> None:
+def test_a_true_mask_that_changed_after_planning_is_refused_when_scoring(config: DataConfig) -> None:
     sample = load_dataset(config).by_task["seg"][0]
     assert sample.mask_path is not None
     write_image(sample.mask_path, disc(0))
@@ -38,7 +38,7 @@ def test_a_true_mask_that_changed_since_the_plan_is_refused_when_it_is_scored_wi
         TruthMasks(10**6).mask(sample, config)
 
 
-def test_a_true_mask_is_refused_by_the_limit_of_pixels(config: DataConfig) -> None:
+def test_a_true_mask_with_too_many_pixels_is_refused(config: DataConfig) -> None:
     sample = load_dataset(config).by_task["seg"][0]
     assert sample.mask_path is not None
     with pytest.raises(DataError, match=r"more than data\.max_pixels=100"):
@@ -47,22 +47,22 @@ def test_a_true_mask_is_refused_by_the_limit_of_pixels(config: DataConfig) -> No
         TruthMasks(10**6).mask(sample, config.model_copy(update={"max_pixels": 100}))
 
 
-@pytest.mark.parametrize("what", ["image", "mask"])
-def test_a_file_that_changed_with_its_size_and_time_kept_is_seen_and_read_anew_by_the_next_plan(
-    config: DataConfig, tmp_path: Path, what: str
+@pytest.mark.parametrize("changed_file", ["image", "mask"])
+def test_a_changed_file_with_the_same_size_and_time_is_noticed_and_the_next_plan_reads_it_again(
+    config: DataConfig, tmp_path: Path, changed_file: str
 ) -> None:
     sample = load_dataset(config).by_task["seg"][0]
-    path = sample.image_path if what == "image" else sample.mask_path
+    path = sample.image_path if changed_file == "image" else sample.mask_path
     assert path is not None
     old, new = (
-        write_image(path, noise(seed) if what == "image" else noise(seed) % 2).read_bytes().ljust(2000, b"\0")
+        write_image(path, noise(seed) if changed_file == "image" else noise(seed) % 2).read_bytes().ljust(2000, b"\0")
         for seed in (77, 78)
-    )  # bytes after the end of a PNG are read by nobody
+    )  # readers ignore bytes after the end of a PNG
     path.write_bytes(old)
     before = load_dataset(config)
     write_manifest(make_manifest(before, config, [0]), tmp_path / "study")
     swap(path, new)
-    assert load_dataset(config).content_hash == before.content_hash  # the attack is real: nothing is noticed yet
+    assert load_dataset(config).content_hash == before.content_hash  # the disguise works: the change is not noticed yet
     with pytest.raises(DataError, match=rf"{path.name}: has changed since the data set was read"):
         build_or_open(before, config)
     after = load_dataset(config)
@@ -72,7 +72,7 @@ def test_a_file_that_changed_with_its_size_and_time_kept_is_seen_and_read_anew_b
     assert build_or_open(after, config).images_of(after.samples).any()
 
 
-def test_a_file_that_vanished_is_named_with_its_row(config: DataConfig) -> None:
+def test_a_missing_file_is_named_with_its_row(config: DataConfig) -> None:
     sample = load_dataset(config).by_task["seg"][0]
     sample.image_path.unlink()
     with pytest.raises(DataError, match=rf"seg\.csv.*\n*.*{sample.image_path.name}"):
@@ -80,25 +80,25 @@ def test_a_file_that_vanished_is_named_with_its_row(config: DataConfig) -> None:
 
 
 @pytest.mark.parametrize("name", ["images.u8", "masks.u8", "images.sha256"])
-def test_a_cache_with_a_flipped_bit_is_named_put_aside_and_built_again(
+def test_a_cache_with_a_flipped_bit_is_named_set_aside_and_built_again(
     config: DataConfig, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     dataset = load_dataset(config)
     cache = build_or_open(dataset, config)
-    good = {path.name: path.read_bytes() for path in cache.directory.iterdir()}
-    content = bytearray(good[name])
+    intact = {path.name: path.read_bytes() for path in cache.directory.iterdir()}
+    content = bytearray(intact[name])
     content[len(content) // 2] ^= 1
     (cache.directory / name).write_bytes(content)
-    again = build_or_open(dataset, config)
+    rebuilt = build_or_open(dataset, config)
     assert f"{cache.directory / name}: has changed since it was written" in capsys.readouterr().err
-    assert {path.name: path.read_bytes() for path in again.directory.iterdir()} == good
+    assert {path.name: path.read_bytes() for path in rebuilt.directory.iterdir()} == intact
     aside = cache.directory.with_suffix(".damaged")
     assert (aside / name).read_bytes() == content
     build_or_open(dataset, config)
     assert capsys.readouterr().err == ""
 
 
-def test_a_cache_of_many_pieces_is_checked_to_its_end(
+def test_a_cache_of_many_pieces_is_checked_completely(
     config: DataConfig, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cache_check, "PIECE", 1000)
@@ -106,14 +106,14 @@ def test_a_cache_of_many_pieces_is_checked_to_its_end(
     path = build_or_open(dataset, config).directory / "images.u8"
     assert len(json.loads((path.parent / "checksums.json").read_text())["images.u8"]) > 100
     content = path.read_bytes()
-    for place in (0, len(content) - 1):
-        path.write_bytes(content[:place] + bytes([content[place] ^ 128]) + content[place + 1 :])
+    for position in (0, len(content) - 1):
+        path.write_bytes(content[:position] + bytes([content[position] ^ 128]) + content[position + 1 :])
         build_or_open(dataset, config)
         assert "images.u8: has changed since it was written" in capsys.readouterr().err
         assert path.read_bytes() == content
 
 
-def test_a_cache_whose_checksums_lack_a_file_is_built_again(
+def test_a_cache_with_incomplete_checksums_is_built_again(
     config: DataConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:
     dataset = load_dataset(config)
@@ -125,7 +125,7 @@ def test_a_cache_whose_checksums_lack_a_file_is_built_again(
     assert path.read_text() == written
 
 
-def test_a_cache_without_checksums_is_taken_and_gets_them(config: DataConfig) -> None:
+def test_a_cache_without_checksums_is_accepted_and_gets_them(config: DataConfig) -> None:
     dataset = load_dataset(config)
     path = build_or_open(dataset, config).directory / "checksums.json"
     written = path.read_text()

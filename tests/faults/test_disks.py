@@ -1,4 +1,4 @@
-"""Disks that are full or read-only: one line that says so, nothing half done is left, and the same command goes on."""
+"""Full or read-only disks: the error is one line, no incomplete file is left, and the same command continues later."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.data.factories import data_config, tiny_data
-from tests.faults.disks import fill, read_only, small_disk
+from tests.faults.disks import fill, set_read_only, small_disk
 from tests.sweep.test_faults import done, start
 from usaggr.data.batches.cache import build_or_open
 from usaggr.data.read.load_dataset import load_dataset
@@ -25,21 +25,21 @@ def disk(tmp_path: Path) -> Iterator[Path]:
         yield path
 
 
-def test_a_file_that_a_full_disk_does_not_take_is_named_and_what_was_there_stays(disk: Path) -> None:
+def test_a_file_that_does_not_fit_on_a_full_disk_is_named_and_the_old_file_stays(disk: Path) -> None:
     write_atomic(disk / "plan.csv", "before")
-    room = fill(disk)
+    filler = fill(disk)
     with pytest.raises(WriteError, match=rf"plan\.csv: cannot be written \({FULL}\); make room, then run the same"):
         write_atomic(disk / "plan.csv", "x" * 10_000)
     with pytest.raises(WriteError, match=rf"predictions\.parquet: cannot be written .*{FULL}"):
         write_predictions(disk / "predictions.parquet", [{"task_id": "a" * 9000}])
-    assert sorted(disk.iterdir()) == sorted([disk / "plan.csv", room])
+    assert sorted(disk.iterdir()) == sorted([disk / "plan.csv", filler])
     assert (disk / "plan.csv").read_text() == "before"
-    room.unlink()
+    filler.unlink()
     write_atomic(disk / "plan.csv", "after")
 
 
-def test_what_a_read_only_disk_does_not_take_is_named(disk: Path) -> None:
-    read_only(disk, True)
+def test_a_file_that_cannot_be_written_to_a_read_only_disk_is_named(disk: Path) -> None:
+    set_read_only(disk, True)
     with pytest.raises(WriteError, match=r"plan\.csv: cannot be written \(Read-only file system\); make it writable"):
         write_atomic(disk / "plan.csv", "x")
     with (
@@ -49,11 +49,11 @@ def test_what_a_read_only_disk_does_not_take_is_named(disk: Path) -> None:
         pass
 
 
-def test_the_cache_and_the_split_of_a_full_disk_are_named_and_leave_nothing(tmp_path: Path, disk: Path) -> None:
+def test_the_cache_and_the_split_on_a_full_disk_are_named_and_leave_no_files(tmp_path: Path, disk: Path) -> None:
     root = tiny_data(tmp_path / "data", 30)
     dataset = load_dataset(data_config(root, tmp_path / "facts"))
     config = data_config(root, disk / "cache", image_size=128)
-    room = fill(disk, leave=200_000)
+    filler = fill(disk, leave=200_000)
     with pytest.raises(DataError, match=rf"cannot be written \({FULL}\); choose another data\.cache_dir"):
         build_or_open(dataset, config)
     assert not [path for path in (disk / "cache" / "images").iterdir() if path.is_dir()]
@@ -62,13 +62,13 @@ def test_the_cache_and_the_split_of_a_full_disk_are_named_and_leave_nothing(tmp_
         write_manifest(make_manifest(dataset, config, [0]), disk)
     with pytest.raises(DataError, match=r"files-1\.sqlite: .*(full|unable to open).*choose another data\.cache_dir"):
         load_dataset(config)
-    room.unlink()
+    filler.unlink()
     config = config.model_copy(update={"image_size": 32})
     assert build_or_open(load_dataset(config), config).images_of(dataset.samples).any()
 
 
 @pytest.mark.slow
-def test_a_sweep_whose_disk_is_full_ends_with_one_line_and_goes_on_when_there_is_room(disk: Path) -> None:
+def test_a_sweep_on_a_full_disk_ends_with_one_line_and_continues_when_there_is_space(disk: Path) -> None:
     outputs = disk / "outputs"
     small = [{"number": i} for i in range(2)]
     assert start(outputs, small).wait(timeout=120) == 0
@@ -85,20 +85,20 @@ def test_a_sweep_whose_disk_is_full_ends_with_one_line_and_goes_on_when_there_is
     assert not list((outputs / "fake").rglob("*.tmp"))
     (disk / "filled").unlink()
     (disk / "roomy").touch()
-    again = start(outputs, runs, "executor.workers=1")
-    out, _ = again.communicate(timeout=120)
-    assert again.returncode == 0, out
+    resumed = start(outputs, runs, "executor.workers=1")
+    out, _ = resumed.communicate(timeout=120)
+    assert resumed.returncode == 0, out
     assert len(done(outputs)) == 6
 
 
 @pytest.mark.slow
-def test_a_sweep_into_a_read_only_folder_ends_with_one_line_before_anything_is_trained(disk: Path) -> None:
+def test_a_sweep_into_a_read_only_folder_ends_with_one_line_before_any_training(disk: Path) -> None:
     runs = [{"number": 0}]
-    for begun in (False, True):
-        if begun:
-            read_only(disk, False)
+    for has_study in (False, True):
+        if has_study:
+            set_read_only(disk, False)
             assert start(disk, [{"number": 9}]).wait(timeout=120) == 0
-        read_only(disk, True)
+        set_read_only(disk, True)
         sweep = start(disk, runs)
         out, _ = sweep.communicate(timeout=120)
         assert sweep.returncode == 2, out
@@ -107,7 +107,7 @@ def test_a_sweep_into_a_read_only_folder_ends_with_one_line_before_anything_is_t
 
 
 @pytest.mark.slow
-def test_a_run_directory_that_cannot_be_written_costs_its_own_run_alone(tmp_path: Path) -> None:
+def test_a_run_directory_that_cannot_be_written_affects_only_its_own_run(tmp_path: Path) -> None:
     runs = [{"number": i} for i in range(3)]
     sweep = start(tmp_path, runs, "executor.workers=1")
     assert sweep.wait(timeout=120) == 0
@@ -115,7 +115,7 @@ def test_a_run_directory_that_cannot_be_written_costs_its_own_run_alone(tmp_path
     for path in done(tmp_path):
         path.unlink()
     with small_disk(locked):
-        read_only(locked, True)
+        set_read_only(locked, True)
         sweep = start(tmp_path, runs, "executor.workers=1")
         out, _ = sweep.communicate(timeout=120)
     assert sweep.returncode == 1, out
@@ -127,7 +127,7 @@ def test_a_run_directory_that_cannot_be_written_costs_its_own_run_alone(tmp_path
     assert len(done(tmp_path)) == 3
 
 
-def test_a_report_that_a_full_disk_does_not_take_is_named_and_the_old_one_stays(disk: Path) -> None:
+def test_a_report_that_does_not_fit_on_a_full_disk_is_named_and_the_old_report_stays(disk: Path) -> None:
     from tests.report.sweeps import FakeSweep
     from tests.report.test_build import scorer
     from usaggr.report.build import build_report
@@ -135,9 +135,9 @@ def test_a_report_that_a_full_disk_does_not_take_is_named_and_the_old_one_stays(
     sweep = FakeSweep(disk / "study", tasks=("breast_lesion", "fetal_femur"), seeds=(0,)).finish(scorer)
     (disk / "study" / "report").mkdir()
     (disk / "study" / "report" / "index.html").write_text("old")
-    room = fill(disk, leave=12_000)
+    filler = fill(disk, leave=12_000)
     with pytest.raises(RunError, match=rf"cannot be written \({FULL}\); make room"):
         build_report([sweep.directory])
     assert (disk / "study" / "report" / "index.html").read_text() == "old"
     assert not (disk / "study" / "report.tmp").exists()
-    room.unlink()
+    filler.unlink()

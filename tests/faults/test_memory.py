@@ -1,4 +1,4 @@
-"""Memory that is out for real: by a limit of the process, and by the kernel, which kills what is over its group's."""
+"""Memory that is really exhausted: by a limit of the process, or by a control group whose runs the kernel kills."""
 
 import os
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ MIB = 2**20
 
 @pytest.fixture
 def group() -> Iterator[Path]:
-    """A control group whose processes have 100 MiB; skips where none can be made."""
+    """Return a control group whose processes may use 100 MiB; skip the test if none can be made."""
     root = Path("/sys/fs/cgroup")
     old = root / "memory"
     path = (old if old.is_dir() else root) / f"usaggr-test-{os.getpid()}"
@@ -32,7 +32,7 @@ def group() -> Iterator[Path]:
 
 
 @pytest.mark.slow
-def test_a_run_over_its_processes_limit_of_memory_is_failed_and_the_rest_complete(tmp_path: Path) -> None:
+def test_a_run_beyond_the_memory_limit_of_its_process_fails_and_the_others_finish(tmp_path: Path) -> None:
     runs = [{"allocates": 600 * MIB, "address_space": 200 * MIB}, *({"number": i} for i in range(3))]
     sweep = start(tmp_path, runs, "executor.workers=1")
     out, _ = sweep.communicate(timeout=120)
@@ -44,7 +44,7 @@ def test_a_run_over_its_processes_limit_of_memory_is_failed_and_the_rest_complet
 
 
 @pytest.mark.slow
-def test_a_run_that_the_kernel_kills_for_its_memory_is_tried_again_alone_then_failed(
+def test_a_run_that_the_kernel_kills_for_its_memory_is_repeated_alone_and_then_fails(
     tmp_path: Path, group: Path
 ) -> None:
     runs = [{"allocates": 300 * MIB, "cgroup": str(group)}, *({"sleeps": 0.1, "number": i} for i in range(3))]

@@ -1,17 +1,17 @@
-"""docs/reliability.md: each fault has a test, which is there under the name that the page gives."""
+"""docs/reliability.md quotes an existing test for each kind of error."""
 
 import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "reliability.md").read_text()
-ROWS = [line for line in PAGE.partition("## Soak")[0].splitlines() if line.startswith("| ")]
+TABLE_LINES = [line for line in PAGE.partition("## Soak")[0].splitlines() if line.startswith("| ")]
 
 
-def test_every_fault_names_a_test_that_exists() -> None:
-    faults = [row for row in ROWS if not row.startswith("| failure ")]
-    assert len(faults) > 30
-    for row in faults:
+def test_every_error_names_a_test_that_exists() -> None:
+    errors = [row for row in TABLE_LINES if not row.startswith("| failure ")]
+    assert len(errors) > 30
+    for row in errors:
         cells = row.strip("| ").split(" | ")
         assert len(cells) == 5, row
         assert all(cells), row
@@ -21,6 +21,6 @@ def test_every_fault_names_a_test_that_exists() -> None:
         assert f"\ndef {named[2]}(" in source, row
 
 
-def test_the_page_is_linked_and_has_its_place_for_the_soak() -> None:
+def test_the_page_is_linked_and_has_a_section_for_the_soak_test() -> None:
     assert "(docs/reliability.md)" in (ROOT / "README.md").read_text()
     assert PAGE.index("<!-- soak: begin -->") < PAGE.index("<!-- soak: end -->")

@@ -1,4 +1,4 @@
-"""Run directories that are damaged or half deleted: nothing false is counted, and the same command mends them."""
+"""Damaged or incomplete run directories: no wrong result is counted, and the same command repairs them."""
 
 import io
 import json
@@ -40,63 +40,64 @@ def sweep(plan: Plan) -> tuple[SweepOutcome, str]:
     return outcome, out.getvalue()
 
 
-def faked(tmp_path: Path, **changes: Any) -> FakeSweep:
+def make_sweep(tmp_path: Path, **changes: Any) -> FakeSweep:
     tasks = ("breast_lesion", "fetal_femur")
     return FakeSweep(tmp_path / "study", tasks=tasks, seeds=(0, 1), spread=0.1, **changes).finish(scorer)
 
 
-def damaged(found: FakeSweep) -> RunDirectory:
-    (path,) = found.directory.glob("runs/unified-s1-k1-*")
+def run_to_damage(sweep_on_disk: FakeSweep) -> RunDirectory:
+    (path,) = sweep_on_disk.directory.glob("runs/unified-s1-k1-*")
     return RunDirectory(path)
 
 
-def flip(path: Path, place: int) -> None:
+def flip(path: Path, position: int) -> None:
     content = bytearray(path.read_bytes())
-    content[place] ^= 1
+    content[position] ^= 1
     path.write_bytes(content)
 
 
-def another_score(path: Path) -> None:
+def change_score(path: Path) -> None:
     content = json.loads(path.read_text())
     scores = next(iter(content["scores"].values()))
     scores[next(iter(scores))] += 0.001
     path.write_text(json.dumps(content))
 
 
-def half(path: Path) -> None:
+def cut_in_half(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
 @pytest.mark.parametrize(
-    ("name", "damage", "said"),
+    ("name", "damage", "message"),
     [
-        ("result.json", another_score, "result.json: has changed since it was written (its SHA-256 differs)"),
-        ("result.json", half, "result.json: cannot be read"),
-        ("predictions.parquet", half, "predictions.parquet: has changed since it was written (its size differs)"),
-        (
-            "predictions.parquet",
-            lambda path: flip(path, 300),
-            "predictions.parquet: has changed since it was written",
-        ),
+        ("result.json", change_score, "result.json: has changed since it was written (its SHA-256 differs)"),
+        ("result.json", cut_in_half, "result.json: cannot be read"),
+        ("predictions.parquet", cut_in_half, "predictions.parquet: has changed since it was written (its size differs)"),
+        ("predictions.parquet", lambda path: flip(path, 300), "predictions.parquet: has changed since it was written"),
     ],
-    ids=["a changed score", "half a result", "half of the predictions", "a flipped bit in the predictions"],
+    ids=[
+        "a changed score",
+        "half a result",
+        "half of the predictions",
+        "a flipped bit in the predictions",
+    ],
 )
 def test_a_damaged_result_counts_as_failed_and_the_report_names_it(
-    tmp_path: Path, name: str, damage: Any, said: str
+    tmp_path: Path, name: str, damage: Any, message: str
 ) -> None:
-    found = faked(tmp_path)
-    run = damaged(found)
+    sweep_on_disk = make_sweep(tmp_path)
+    run = run_to_damage(sweep_on_disk)
     damage(run.path / name)
-    collection = collect([found.directory])
+    collection = collect([sweep_on_disk.directory])
     (failed,) = [run for run in collection.runs if run.state == "failed"]
     assert failed.path == run.path
-    assert said in str(failed.error)
+    assert message in str(failed.error)
     assert "the same `usaggr sweep` to train" in str(failed.error)
 
 
 @pytest.mark.parametrize(
     ("name", "damage"),
-    [("result.json", another_score), SLOW("result.json", half), SLOW("predictions.parquet", half)],
+    [("result.json", change_score), SLOW("result.json", cut_in_half), SLOW("predictions.parquet", cut_in_half)],
 )
 def test_the_same_sweep_trains_a_run_with_a_damaged_result_again_and_no_other(
     tmp_path: Path, name: str, damage: Any
@@ -106,39 +107,37 @@ def test_the_same_sweep_trains_a_run_with_a_damaged_result_again_and_no_other(
     plan = fakes.plan(study, *runs)
     assert sweep(plan)[0].exit_status == 0
     damage(runs[0].directory / name)
-    outcome, said = sweep(plan)
+    outcome, message = sweep(plan)
     assert (outcome.exit_status, outcome.done, outcome.skipped) == (0, 2, 1)
-    assert f"{runs[0].directory / name}: " in said
+    assert f"{runs[0].directory / name}: " in message
     assert fakes.executions(study).count(runs[0].spec.run_id) == 2
     assert fakes.executions(study).count(runs[1].spec.run_id) == 1
     assert list(set_damaged_aside(plan.runs)) == []
 
 
-def test_results_of_tools_that_wrote_no_checksums_are_taken(tmp_path: Path) -> None:
-    found = faked(tmp_path)
-    for path in found.directory.glob("runs/*/result.json"):
+def test_results_without_checksums_of_older_versions_are_accepted(tmp_path: Path) -> None:
+    sweep_on_disk = make_sweep(tmp_path)
+    for path in sweep_on_disk.directory.glob("runs/*/result.json"):
         content = json.loads(path.read_text())
         assert {"sha256", "predictions"} <= set(content)
         path.write_text(json.dumps({k: v for k, v in content.items() if k not in ("sha256", "predictions")}))
-    assert {run.state for run in collect([found.directory]).runs} == {"done"}
+    assert {run.state for run in collect([sweep_on_disk.directory]).runs} == {"done"}
 
 
-def test_runs_without_their_predictions_are_named_by_the_report_and_their_scores_stay(tmp_path: Path) -> None:
-    found = faked(tmp_path)
-    run = damaged(found)
+def test_runs_without_predictions_are_named_by_the_report_and_keep_their_scores(tmp_path: Path) -> None:
+    sweep_on_disk = make_sweep(tmp_path)
+    run = run_to_damage(sweep_on_disk)
     run.predictions_path.unlink()
-    collection = collect([found.directory])
+    collection = collect([sweep_on_disk.directory])
     assert {run.state for run in collection.runs} == {"done"}
-    page = (build_report([found.directory]) / "report.md").read_text()
+    page = (build_report([sweep_on_disk.directory]) / "report.md").read_text()
     (line,) = [line for line in page.splitlines() if "predictions.parquet is gone from 1 finished run" in line]
     assert run.path.name in line.replace("\\", "")
     assert "or remove these runs" in line
 
 
 @pytest.mark.parametrize("name", [name if name == "result.json" else SLOW(name) for name in sorted(WRITTEN)])
-def test_a_run_directory_that_lacks_a_file_is_never_counted_wrongly_and_can_be_mended(
-    tmp_path: Path, name: str
-) -> None:
+def test_a_run_directory_without_a_file_is_never_counted_wrongly_and_can_be_repaired(tmp_path: Path, name: str) -> None:
     study = fakes.study(tmp_path)
     run = fakes.planned(study, 0)
     plan = fakes.plan(study, run)
@@ -156,13 +155,13 @@ def test_a_run_directory_that_lacks_a_file_is_never_counted_wrongly_and_can_be_m
     assert len(fakes.executions(study)) == trained + 1
 
 
-def test_a_study_that_asks_for_less_leaves_the_other_runs_and_mixes_none_in(tmp_path: Path) -> None:
-    found = faked(tmp_path)
-    more = len(list(found.directory.glob("runs/*")))
-    smaller = FakeSweep(found.directory, tasks=found.tasks, seeds=(0,), spread=0.1)
+def test_a_smaller_study_ignores_the_other_runs_and_keeps_them(tmp_path: Path) -> None:
+    sweep_on_disk = make_sweep(tmp_path)
+    run_count = len(list(sweep_on_disk.directory.glob("runs/*")))
+    smaller = FakeSweep(sweep_on_disk.directory, tasks=sweep_on_disk.tasks, seeds=(0,), spread=0.1)
     smaller.write_plan()
-    collection = collect([found.directory])
-    assert collection.unplanned == len(status_of(found.directory).unplanned) == more // 2
+    collection = collect([sweep_on_disk.directory])
+    assert collection.unplanned == len(status_of(sweep_on_disk.directory).unplanned) == run_count // 2
     assert {run.row.seed for run in collection.runs} == {0}
     assert set(make_tables(collection).scores["seed"]) == {0}
-    assert len(list(found.directory.glob("runs/*/result.json"))) == more
+    assert len(list(sweep_on_disk.directory.glob("runs/*/result.json"))) == run_count

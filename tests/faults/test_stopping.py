@@ -1,4 +1,4 @@
-"""Real trainings that are stopped and killed, in processes of their own: the same command goes on at a step."""
+"""Real trainings that are stopped or killed in separate processes continue at a step with the same command."""
 
 import os
 import re
@@ -22,11 +22,11 @@ FIXED = (
     "executor.workers=1", "executor.grace=100", "training.accelerator=cpu", "training.validations=2",
     "training.budget=20000 examples", "training.checkpoint=0.003",
 )  # fmt: skip
-"""Some ten thousand steps, stopped long before their end, with a checkpoint every 0.2 seconds."""
+"""About ten thousand steps, stopped long before their end, with a checkpoint every 0.2 seconds."""
 
 
 class Study:
-    """One study, and the processes that have been started on it."""
+    """One study, and the processes that were started for it."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -34,7 +34,7 @@ class Study:
         tiny_data(folder / "data", n=24)
 
     def start(self, command: str, *before: str) -> subprocess.Popen[str]:
-        """`usaggr command` in a group of its own, as a shell starts it, behind the words `before`."""
+        """Start `usaggr command` in a separate process group, as a shell does, after the words `before`."""
         where = [f"data.root={self._folder / 'data'}", f"outputs={self._folder / 'outputs'}"]
         program = [*before, sys.executable, "-c", "from usaggr.cli.main import main; main()", command, "demo"]
         process = subprocess.Popen(
@@ -49,14 +49,14 @@ class Study:
         return process
 
     def end(self) -> None:
-        """Kill whatever is left."""
+        """Kill all remaining processes."""
         for process in self._started:
             for member in members(process.pid):
                 member.kill()
             process.wait()
 
-    def left(self) -> list[psutil.Process]:
-        """Processes of all that was started which still live."""
+    def live_processes(self) -> list[psutil.Process]:
+        """Return all live processes of the commands that were started."""
         return [member for process in self._started for member in members(process.pid)]
 
     @property
@@ -65,11 +65,11 @@ class Study:
         return RunDirectory(path)
 
     def log(self) -> str:
-        found = [path.read_text() for path in (self._folder / "outputs").glob("*/runs/*/log.txt")]
-        return "".join(found)
+        texts = [path.read_text() for path in (self._folder / "outputs").glob("*/runs/*/log.txt")]
+        return "".join(texts)
 
     def checkpoints(self) -> set[int]:
-        """Which file the checkpoint is now: another one each time it is written."""
+        """Return the identity of the checkpoint's file, which is another one each time it is written."""
         return {path.stat().st_ino for path in (self._folder / "outputs").glob("*/runs/*/checkpoint/state.bin")}
 
     def worker(self) -> psutil.Process:
@@ -78,14 +78,14 @@ class Study:
         assert status.state == "running"
         return psutil.Process(status.pid)
 
-    def goes_on(self, attempt: int) -> int:
-        """Wait until an attempt has gone on from a checkpoint and written one; the step that it went on from."""
-        said = r"continues at step (\d+) of"
-        until(lambda: len(re.findall(said, self.log())) == attempt - 1)
-        self.trains()
-        return int(re.findall(said, self.log())[-1])
+    def wait_for_resume(self, attempt: int) -> int:
+        """Wait until an attempt has continued from a checkpoint and written another; return the step it started at."""
+        output = r"continues at step (\d+) of"
+        until(lambda: len(re.findall(output, self.log())) == attempt - 1)
+        self.wait_for_checkpoint()
+        return int(re.findall(output, self.log())[-1])
 
-    def trains(self) -> None:
+    def wait_for_checkpoint(self) -> None:
         """Wait until another checkpoint is written."""
         before = self.checkpoints()
         until(lambda: bool(self.checkpoints() - before))
@@ -99,21 +99,21 @@ def study(tmp_path: Path) -> Iterator[Study]:
 
 
 def members(group: int) -> list[psutil.Process]:
-    """Living processes of a group."""
-    found = []
+    """Return the live processes of a group."""
+    processes = []
     for process in psutil.process_iter():
         try:
             if os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
+                processes.append(process)
         except (ProcessLookupError, psutil.NoSuchProcess):
             continue
-    return found
+    return processes
 
 
-def until(what: Callable[[], bool], seconds: float = 120) -> None:
+def until(condition: Callable[[], bool], seconds: float = 120) -> None:
     end = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < end, "it did not come to that in time"
+    while not condition():
+        assert time.monotonic() < end, "the condition was not met in time"
         time.sleep(0.05)
 
 
@@ -121,12 +121,12 @@ def output_of(process: subprocess.Popen[str]) -> str:
     return process.communicate(timeout=120)[0]
 
 
-def stopped_at(said: str) -> int:
-    """The last step at which a run says that it was stopped, with a checkpoint."""
-    return int(re.findall(r"^stopped at step (\d+) of \d+$", said, re.MULTILINE)[-1])
+def stopped_at(output: str) -> int:
+    """Return the last step at which a run reports that it stopped with a checkpoint."""
+    return int(re.findall(r"^stopped at step (\d+) of \d+$", output, re.MULTILINE)[-1])
 
 
-def test_signals_within_a_second_of_the_first_are_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_signals_within_a_second_of_the_first_are_one_request(monkeypatch: pytest.MonkeyPatch) -> None:
     times = iter([70.0, 70.0, 70.9, 71.0, 90.0])
     monkeypatch.setattr(time, "monotonic", lambda: next(times))
     asker = Asker()
@@ -134,40 +134,40 @@ def test_signals_within_a_second_of_the_first_are_one(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.slow
-def test_whatever_ends_a_training_the_same_command_goes_on_at_its_step(study: Study) -> None:
-    """A killed worker; `timeout`, which sends SIGTERM twice and to the whole group; a killed sweep; Ctrl-C."""
+def test_a_training_ended_in_any_way_continues_at_its_step_with_the_same_command(study: Study) -> None:
+    """Tested ends: a killed worker; `timeout`, which signals twice and the whole group; a killed sweep; Ctrl-C."""
     sweep = study.start("sweep", "timeout", "1000")
-    study.trains()
+    study.wait_for_checkpoint()
     study.worker().kill()
-    assert study.goes_on(attempt=2) > 0
+    assert study.wait_for_resume(attempt=2) > 0
 
     sweep.send_signal(signal.SIGTERM)
     assert "Traceback" not in output_of(sweep)
-    until(lambda: not study.left())  # the server of workers sees that its parent is gone
+    until(lambda: not study.live_processes())  # the server of workers sees that its parent is gone
     assert study.run.state() == "pending"
     step = stopped_at(study.log())
 
     sweep = study.start("sweep")
-    assert study.goes_on(attempt=3) == step
+    assert study.wait_for_resume(attempt=3) == step
     sweep.kill()
-    until(lambda: not study.left())
+    until(lambda: not study.live_processes())
     assert study.run.state() == "stale"
 
     sweep = study.start("sweep")
-    assert study.goes_on(attempt=4) > step
+    assert study.wait_for_resume(attempt=4) > step
     os.killpg(sweep.pid, signal.SIGINT)  # as a terminal does
     assert "Traceback" not in output_of(sweep)
     assert sweep.returncode == 130
-    until(lambda: not study.left())  # the server of workers sees that its parent is gone
+    until(lambda: not study.live_processes())  # the server of workers sees that its parent is gone
     assert stopped_at(study.log()) > step
     assert study.log().count("--- attempt") == 4
 
 
 @pytest.mark.slow
-def test_a_second_ctrl_c_ends_at_once_and_the_last_checkpoint_stays(study: Study) -> None:
-    """The run, which did not hear of the first, goes on in the foreground, where Ctrl-C stops it as well."""
+def test_a_second_ctrl_c_ends_immediately_and_keeps_the_last_checkpoint(study: Study) -> None:
+    """The suspended run misses the first signal. It continues in the foreground, where Ctrl-C stops it too."""
     sweep = study.start("sweep")
-    study.trains()
+    study.wait_for_checkpoint()
     worker = study.worker()
     worker.suspend()
     sweep.send_signal(signal.SIGINT)
@@ -176,17 +176,17 @@ def test_a_second_ctrl_c_ends_at_once_and_the_last_checkpoint_stays(study: Study
     sweep.send_signal(signal.SIGINT)
     assert sweep.wait(timeout=60) == 130
     worker.resume()
-    until(lambda: not study.left())
+    until(lambda: not study.live_processes())
     assert "stopped at step" not in study.log()
 
     train = study.start("train")
-    study.trains()
+    study.wait_for_checkpoint()
     train.send_signal(signal.SIGINT)
-    said = output_of(train)
-    assert "Traceback" not in said
+    output = output_of(train)
+    assert "Traceback" not in output
     assert train.returncode == 130
-    assert "run the same command to continue" in said
-    first, last = re.search(r"continues at step (\d+) of", said), re.search(r"stopped at step (\d+) of \d+", said)
+    assert "run the same command to continue" in output
+    first, last = re.search(r"continues at step (\d+) of", output), re.search(r"stopped at step (\d+) of \d+", output)
     assert first is not None
     assert last is not None
     assert 0 < int(first.group(1)) < int(last.group(1))

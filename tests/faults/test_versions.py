@@ -1,4 +1,4 @@
-"""Files of a newer version of the tool, or of nobody's: refused by name and versions, and nothing is written over."""
+"""Files of a newer or unknown version are refused with both versions, and nothing is overwritten."""
 
 import json
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from usaggr.sweep.inspect.status import status_of
 from usaggr.sweep.planning.study_plan import write_plan
 
 NEWER = SCHEMA_VERSION + 1
-SAID = rf"schema_version {NEWER} is newer than this tool's {SCHEMA_VERSION}; update usaggr"
+MESSAGE = rf"schema_version {NEWER} is newer than this tool's {SCHEMA_VERSION}; update usaggr"
 
 
 def in_yaml(text: str) -> str:
@@ -38,7 +38,7 @@ def in_json(text: str) -> str:
 
 
 @pytest.mark.parametrize(("name", "newer"), [("study.yaml", in_yaml), ("plan.csv", in_table), ("data.json", in_json)])
-def test_a_file_of_a_newer_version_is_refused_by_all_who_read_or_replace_it(
+def test_a_file_of_a_newer_version_is_refused_by_all_its_readers_and_writers(
     tmp_path: Path, name: str, newer: Callable[[str], str]
 ) -> None:
     study = fakes.study(tmp_path)
@@ -49,15 +49,15 @@ def test_a_file_of_a_newer_version_is_refused_by_all_who_read_or_replace_it(
     path.write_text(newer(path.read_text()))
     before = {file: file.read_bytes() for file in plan.directory.iterdir()}
     for act in (lambda: write_plan(plan), lambda: read_source(plan.directory)):
-        with pytest.raises(RunError, match=rf"{name}: {SAID}"):
+        with pytest.raises(RunError, match=rf"{name}: {MESSAGE}"):
             act()
     if name == "plan.csv":
-        with pytest.raises(RunError, match=rf"{name}: {SAID}"):
+        with pytest.raises(RunError, match=rf"{name}: {MESSAGE}"):
             status_of(plan.directory)
     assert {file: file.read_bytes() for file in plan.directory.iterdir()} == before
 
 
-def test_a_run_of_a_newer_version_is_not_trained_over(tmp_path: Path) -> None:
+def test_a_run_of_a_newer_version_is_not_overwritten(tmp_path: Path) -> None:
     study = fakes.study(tmp_path)
     run = fakes.planned(study, 0)
     directory = RunDirectory(run.directory)
@@ -68,13 +68,13 @@ def test_a_run_of_a_newer_version_is_not_trained_over(tmp_path: Path) -> None:
     before = path.read_bytes()
     outcome, message = run_in_worker(Job(run.spec, run.directory, study, None, 1), Placement(1), fakes.TARGET)
     assert outcome == "failed"
-    assert f"run.yaml: {SAID}" in message
+    assert f"run.yaml: {MESSAGE}" in message
     assert path.read_bytes() == before
     assert (run.directory / "predictions.parquet").read_text() == "of the newer version"
 
 
 @pytest.mark.parametrize("text", ["[1, 2]", '"text"', '{"schema_version": "old"}', "{", ""])
-def test_a_description_of_data_that_is_none_is_refused_and_stays(tmp_path: Path, text: str) -> None:
+def test_an_invalid_description_of_data_is_refused_and_kept(tmp_path: Path, text: str) -> None:
     study = fakes.study(tmp_path)
     plan = fakes.plan(study, fakes.planned(study, 0))
     write_plan(plan)
@@ -86,7 +86,7 @@ def test_a_description_of_data_that_is_none_is_refused_and_stays(tmp_path: Path,
     assert (plan.directory / "data.json").read_text() == text
 
 
-def test_directories_of_tools_that_wrote_no_version_are_read_and_written(tmp_path: Path) -> None:
+def test_directories_without_versions_of_older_tools_are_read_and_written(tmp_path: Path) -> None:
     sweep = FakeSweep(tmp_path / "old", tasks=("breast_lesion", "fetal_femur"), seeds=(0,)).finish(scorer)
     assert "schema_version" not in (sweep.directory / "plan.csv").read_text()
     assert "schema_version" not in (sweep.directory / "study.yaml").read_text()

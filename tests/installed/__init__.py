@@ -1,1 +1,1 @@
-"""Every command of an installation with pip, tried in an empty folder: `make wheel-smoke`."""
+"""Every command of an installation with pip, executed in an empty folder: `make wheel-smoke`."""

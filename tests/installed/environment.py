@@ -1,4 +1,4 @@
-"""A fresh environment in which usaggr is installed as a user installs it: `pip install .`, not editable."""
+"""A new environment in which usaggr is installed as users install it: `pip install .`, not editable."""
 
 import os
 import shutil
@@ -13,32 +13,32 @@ SOURCES = ("usaggr", "conf", "sweeps", "pyproject.toml", "setup.py", "README.md"
 
 @dataclass(frozen=True)
 class Installation:
-    """An environment with usaggr, and the folder in which its commands are run."""
+    """An environment with usaggr, and the folder in which its commands run."""
 
     home: Path
     """Folder of the virtual environment."""
     source: Path
     """Copy of the sources that were installed."""
     folder: Path
-    """Empty at first."""
+    """Current folder of the commands; empty at first."""
 
     def pip_install(self, requirement: str) -> None:
-        """Install something in the environment."""
+        """Install a package in the environment."""
         pip = [str(self.home / "bin" / "python"), "-m", "pip", "install", "--quiet", requirement]
         subprocess.run(pip, check=True, cwd=self.source)
 
     def run(self, *words: str, status: int = 0) -> str:
-        """Return what `usaggr WORDS` prints, on both streams; it must end with the exit status."""
+        """Run `usaggr WORDS`, check its exit status, and return its output on both streams."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
         command = [str(self.home / "bin" / "usaggr"), *words]
-        done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
-        printed = done.stdout + done.stderr
-        assert done.returncode == status, f"{' '.join(words)}: exit status {done.returncode}\n{printed}"
+        completed = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
+        printed = completed.stdout + completed.stderr
+        assert completed.returncode == status, f"{' '.join(words)}: exit status {completed.returncode}\n{printed}"
         return printed
 
 
 def install(folder: Path) -> Installation:
-    """Make a fresh environment below a folder and install a copy of the sources in it."""
+    """Create an environment below a folder, and install a copy of the sources in it."""
     source = folder / "source"
     source.mkdir()
     for name in SOURCES:

@@ -1,4 +1,4 @@
-"""Each command of an installed usaggr does its job in an empty folder, on phantoms that it draws itself."""
+"""Each command of an installed usaggr works in an empty folder, on synthetic phantoms."""
 
 import csv
 import json
@@ -32,7 +32,7 @@ STUDY = (
 def usaggr(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     installation = install(tmp_path_factory.mktemp("installed"))
     yield installation
-    shutil.rmtree(installation.home)  # over a GB, which pytest would keep for three sessions
+    shutil.rmtree(installation.home)  # it takes more than 1 GB, and pytest would keep it for three sessions
 
 
 @pytest.fixture(scope="module")
@@ -72,9 +72,9 @@ def test_the_package_is_the_installed_one(usaggr: Installation) -> None:
 def test_sweep_trains_and_writes_a_report(results: Path) -> None:
     assert (results / "report" / "index.html").is_file()
     with (results / "report" / "tables" / "scores.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert {row["task"] for row in rows} == {"breast_2cls", "fetal_head", "FUGC", "thyroid_nodule_det"}
-    assert {row["grouping"] for row in rows} == {"task_specific", "unified"}
+        scores = list(csv.DictReader(file))
+    assert {row["task"] for row in scores} == {"breast_2cls", "fetal_head", "FUGC", "thyroid_nodule_det"}
+    assert {row["grouping"] for row in scores} == {"task_specific", "unified"}
 
 
 def test_plan_lists_the_runs(usaggr: Installation) -> None:

@@ -1,4 +1,4 @@
-"""Files that are there as a whole or not at all."""
+"""Files appear completely or not at all."""
 
 import json
 import threading
@@ -9,7 +9,7 @@ import pytest
 from usaggr.io.atomic_files import replacing, write_atomic
 
 
-def test_nobody_ever_sees_half_a_file(tmp_path: Path) -> None:
+def test_no_reader_ever_sees_an_incomplete_file(tmp_path: Path) -> None:
     path = tmp_path / "status.json"
     texts = [json.dumps([i] * 5000) for i in range(4)]
     write_atomic(path, texts[0])
@@ -29,7 +29,7 @@ def test_nobody_ever_sees_half_a_file(tmp_path: Path) -> None:
         over.set()
         for writer in writers:
             writer.join()
-    assert [found.name for found in tmp_path.iterdir()] == ["status.json"]
+    assert [file.name for file in tmp_path.iterdir()] == ["status.json"]
 
 
 @pytest.mark.parametrize("single_writer", [False, True])
@@ -43,14 +43,14 @@ def test_a_file_is_replaced_when_the_block_ends_and_stays_after_an_error(tmp_pat
         temporary.write_text("new")
         assert path.read_text() == "old"
     assert path.read_text() == "new"
-    assert [found.name for found in tmp_path.iterdir()] == ["model.onnx"]
+    assert [file.name for file in tmp_path.iterdir()] == ["model.onnx"]
 
 
-def test_a_single_writer_replaces_what_a_killed_process_has_left(tmp_path: Path) -> None:
+def test_a_single_writer_replaces_the_leftover_of_a_killed_process(tmp_path: Path) -> None:
     path = tmp_path / "state.bin"
     with replacing(path, single_writer=True) as temporary:
         temporary.write_text("old")
     temporary.write_text("half")
     with replacing(path, single_writer=True) as temporary:
         temporary.write_text("new")
-    assert [found.name for found in tmp_path.iterdir()] == ["state.bin"]
+    assert [file.name for file in tmp_path.iterdir()] == ["state.bin"]

@@ -1,4 +1,4 @@
-"""A lock is held by a living process, and by nobody else."""
+"""A lock is held only by a live process."""
 
 import errno
 import fcntl
@@ -47,7 +47,7 @@ def test_a_lock_is_free_as_soon_as_its_holder_is_killed(tmp_path: Path) -> None:
     assert not is_held(path)
 
 
-def test_who_asks_waits_a_moment_for_one_who_only_looks(tmp_path: Path) -> None:
+def test_a_request_for_a_lock_waits_a_moment_for_a_process_that_only_checks_it(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     with path.open("a") as looking:
         fcntl.flock(looking, fcntl.LOCK_SH)
@@ -57,14 +57,14 @@ def test_who_asks_waits_a_moment_for_one_who_only_looks(tmp_path: Path) -> None:
         assert time.monotonic() - started >= 0.05
 
 
-def test_two_who_look_do_not_take_each_other_for_a_holder(tmp_path: Path) -> None:
+def test_two_checks_of_a_lock_do_not_count_as_holders(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     with path.open("a") as looking:
         fcntl.flock(looking, fcntl.LOCK_SH)
         assert not is_held(path)
 
 
-def test_a_lock_makes_its_folder_and_a_missing_one_is_not_held(tmp_path: Path) -> None:
+def test_a_lock_creates_its_folder_and_a_missing_one_is_not_held(tmp_path: Path) -> None:
     path = tmp_path / "a" / "b" / "lock"
     assert not is_held(path)
     with exclusive(path) as mine:
@@ -72,17 +72,15 @@ def test_a_lock_makes_its_folder_and_a_missing_one_is_not_held(tmp_path: Path) -
     assert path.exists()
 
 
-def test_an_error_inside_leaves_as_it_is_and_gives_the_lock_back(tmp_path: Path) -> None:
+def test_an_error_inside_is_raised_unchanged_and_releases_the_lock(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     with pytest.raises(FileNotFoundError, match="mine"), exclusive(path):
         raise FileNotFoundError("mine")
     assert not is_held(path)
 
 
-def test_a_lock_whose_file_was_removed_is_not_mistaken_for_the_new_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A folder is removed, and made anew by another process, between opening the file and locking it."""
+def test_a_lock_whose_file_was_replaced_is_requested_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process removes the folder and creates it again after the file is opened and before it is locked."""
     path = tmp_path / "run" / "lock"
     path.parent.mkdir()
     real = fcntl.flock
@@ -102,7 +100,7 @@ def test_a_lock_whose_file_was_removed_is_not_mistaken_for_the_new_one(
         assert is_held(path)
 
 
-def test_a_file_system_without_locks_is_named_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_system_without_locks_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_locks(file: int, kind: int) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
@@ -113,7 +111,7 @@ def test_a_file_system_without_locks_is_named_as_such(tmp_path: Path, monkeypatc
 
 
 def test_a_script_without_a_guard_does_not_wait_for_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # As the standard library marks a process that still imports the script which began it.
+    # The standard library marks a process in this way while it imports the script that started it.
     monkeypatch.setattr(multiprocessing.current_process(), "_inheriting", True, raising=False)
     with pytest.raises(RuntimeError, match="put its calls under"), exclusive(tmp_path / "a.lock"):
         pass

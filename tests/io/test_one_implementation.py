@@ -1,4 +1,4 @@
-"""What is easily written a second time, and then differs in a detail, stands in `usaggr/io` alone."""
+"""Code that is easily duplicated with small differences exists only in `usaggr/io`."""
 
 import ast
 from collections.abc import Iterator
@@ -9,40 +9,42 @@ import pytest
 import usaggr
 
 PACKAGE = Path(usaggr.__file__).parent
-HOMES = {
+ALLOWED_FILES = {
     "fcntl.flock": ("io/locks.py", "take `exclusive` or `is_held` of usaggr.io.locks"),
     "fcntl.lockf": ("io/locks.py", "take `exclusive` or `is_held` of usaggr.io.locks"),
     "sqlite3.connect": ("io/sqlite_store.py", "take `open_store` of usaggr.io.sqlite_store"),
     "hashlib.file_digest": ("io/checksums.py", "take `file_hash` of usaggr.io.checksums"),
 }
-"""By what is called, the file that may call it, and what others call instead."""
+"""For each function, the only file that may call it, and the replacement for other files."""
 FOLDERS = {"report/build.py", "data/batches/cache_build.py"}
-"""Files that build a whole folder under a temporary name and rename it, which `replacing` is not for."""
+"""Files that build a complete folder under a temporary name and rename it, for which `replacing` is not made."""
 
 
 def calls() -> Iterator[tuple[str, str, int]]:
-    """Name each call `module.function(...)` or `name(...)` in the package, with its file and line."""
+    """Yield each call `module.function(...)` or `name(...)` in the package, with its file and line."""
     for path in sorted(PACKAGE.rglob("*.py")):
-        where = str(path.relative_to(PACKAGE))
+        file = str(path.relative_to(PACKAGE))
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call):
-                yield ast.unparse(node.func), where, node.lineno
+                yield ast.unparse(node.func), file, node.lineno
 
 
-@pytest.mark.parametrize("function", HOMES)
+@pytest.mark.parametrize("function", ALLOWED_FILES)
 def test_a_function_of_the_system_is_called_in_one_file(function: str) -> None:
-    home, instead = HOMES[function]
+    allowed_file, instead = ALLOWED_FILES[function]
     short = function.partition(".")[2]
-    strays = [f"{where}:{line}" for name, where, line in calls() if name in (function, short) and where != home]
-    assert not strays, f"{function} is called outside {home}: {instead}"
+    violations = [
+        f"{file}:{line}" for name, file, line in calls() if name in (function, short) and file != allowed_file
+    ]
+    assert not violations, f"{function} is called outside {allowed_file}: {instead}"
 
 
 def test_files_are_written_under_a_temporary_name_in_one_file() -> None:
-    strays = [
+    violations = [
         f"{path.relative_to(PACKAGE)}:{node.lineno}"
         for path in sorted(PACKAGE.rglob("*.py"))
         if str(path.relative_to(PACKAGE)) not in FOLDERS | {"io/atomic_files.py"}
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.endswith(".tmp")
     ]
-    assert not strays, "take `replacing` or `write_atomic` of usaggr.io.atomic_files"
+    assert not violations, "take `replacing` or `write_atomic` of usaggr.io.atomic_files"

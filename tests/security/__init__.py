@@ -1,1 +1,1 @@
-"""Attacks that are tried for real: each test fails where its defence is taken away."""
+"""Attacks that are really carried out: each test fails if the defense against its attack is removed."""

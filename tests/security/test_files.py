@@ -1,4 +1,4 @@
-"""Weights and checkpoints that hold code, indexes that lead elsewhere, images that would fill the memory."""
+"""Weights and checkpoints that contain code, indexes that lead out of the root, images that would fill the memory."""
 
 import hashlib
 import io
@@ -31,8 +31,8 @@ from usaggr.results.run_settings import read_model, stored_fingerprint
 from usaggr.training.checkpoint import CheckpointFile, Position
 
 
-class Bomb:
-    """Makes a file when it is unpickled."""
+class CodeInPickle:
+    """An object that creates a folder when it is unpickled."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -43,7 +43,7 @@ class Bomb:
 
 @pytest.mark.parametrize("zipped", [True, False])
 def test_weights_run_no_code(tmp_path: Path, zipped: bool) -> None:
-    content = {"state_dict": nn.Linear(2, 2).state_dict(), "extra": Bomb(tmp_path / "ran")}
+    content = {"state_dict": nn.Linear(2, 2).state_dict(), "extra": CodeInPickle(tmp_path / "ran")}
     if zipped:
         torch.save(content, tmp_path / "a.pt")
     else:
@@ -51,14 +51,14 @@ def test_weights_run_no_code(tmp_path: Path, zipped: bool) -> None:
     with pytest.raises(ConfigError, match="neither safetensors nor a torch state dict"):
         read_tensors(tmp_path / "a.pt")
     assert not (tmp_path / "ran").exists()
-    if zipped:  # the attack is real
+    if zipped:  # the attack works without the defense
         torch.load(tmp_path / "a.pt", weights_only=False)
         assert (tmp_path / "ran").exists()
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A root with a link that stays inside, one of a file and one of a folder that do not; the root is a link too."""
+    """Return a root (itself a link) with a link inside, and with links to a file and to a folder outside."""
     real = tmp_path / "real"
     (real / "csv_files").mkdir(parents=True)
     (tmp_path / "outside").mkdir()
@@ -77,9 +77,9 @@ def root(tmp_path: Path) -> Path:
      "../folder/secret.png", "../../../../../../etc/passwd"],
 )  # fmt: skip
 def test_a_path_of_an_index_does_not_leave_the_root(root: Path, text: str) -> None:
-    found = FileFinder(str(root)).find(text)
-    assert isinstance(found, Misplaced)
-    assert found.kind == "path_outside"
+    result = FileFinder(str(root)).find(text)
+    assert isinstance(result, Misplaced)
+    assert result.kind == "path_outside"
 
 
 @pytest.mark.parametrize("text", ["file:///etc/passwd", "http://example.org/x.png", "..\\a.png", "a\0.png"])
@@ -88,14 +88,14 @@ def test_other_forms_of_paths_lead_to_no_file(root: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["../a.png", "../inner.png"])
-def test_links_that_stay_inside_are_fine(root: Path, text: str) -> None:
-    found = FileFinder(str(root)).find(text)
-    assert isinstance(found, FoundFile)
-    assert found.path == str(root / "a.png")
+def test_links_that_stay_inside_are_followed(root: Path, text: str) -> None:
+    result = FileFinder(str(root)).find(text)
+    assert isinstance(result, FoundFile)
+    assert result.path == str(root / "a.png")
 
 
 def bomb(path: Path, side: int = 60000) -> Path:
-    """A PNG file of a few kilobytes that would be 3.6 gigabytes of pixels."""
+    """Write a PNG file of a few kilobytes that would become 3.6 gigabytes of pixels."""
     path.write_bytes(png(size(side), rows(1 << 20)))
     return path
 
@@ -107,15 +107,15 @@ def test_an_image_bomb_is_refused_by_its_header(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("is_mask", [False, True])
-def test_so_is_one_among_images_and_masks_that_are_probed(tmp_path: Path, is_mask: bool) -> None:
+def test_an_image_bomb_among_probed_images_and_masks_is_refused(tmp_path: Path, is_mask: bool) -> None:
     path = bomb(tmp_path / "bomb.png")
-    found = path.stat()
-    key = ProbeKey(FoundFile(str(path), found.st_size, found.st_mtime_ns), is_mask)
+    status = path.stat()
+    key = ProbeKey(FoundFile(str(path), status.st_size, status.st_mtime_ns), is_mask)
     facts = probe_files([key], tmp_path / "cache", 10**8, 1, NoProgress())
     assert facts[key].too_large
 
 
-def test_a_drawing_is_no_image(tmp_path: Path) -> None:
+def test_a_vector_drawing_is_not_read_as_an_image(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_text('<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>')
     with pytest.raises(DataError, match="is none of PNG"):
         read_image(tmp_path / "a.png", 1, 10**8)
@@ -125,7 +125,7 @@ def test_a_drawing_is_no_image(tmp_path: Path) -> None:
 def test_an_index_file_does_not_lead_out_of_the_root(root: Path, folder: bool) -> None:
     secret = root.parent / "outside" / "secret.csv"
     secret.write_text("image_path,task_name,task_id,num_classes,mask\n../a.png,classification,t,2,0\n")
-    assert len(rows_at(root, secret.read_text())) == 1
+    assert len(read_rows(root, secret.read_text())) == 1
     if folder:
         shutil.rmtree(root / "csv_files")
         (root / "csv_files").symlink_to(secret.parent)
@@ -136,7 +136,7 @@ def test_an_index_file_does_not_lead_out_of_the_root(root: Path, folder: bool) -
         read_index(root)
 
 
-def rows_at(root: Path, text: str) -> list[IndexRow]:
+def read_rows(root: Path, text: str) -> list[IndexRow]:
     (root / "csv_files" / "a.csv").write_text(text)
     return read_index(root)[0]
 
@@ -146,27 +146,29 @@ def rows_at(root: Path, text: str) -> list[IndexRow]:
 def test_neither_images_nor_masks_of_an_index_are_read_from_elsewhere(root: Path, column: str, path: str) -> None:
     cells = {"image_path": "../a.png", "mask_path": "../inner.png", "task_name": "segmentation", "task_id": "t",
              "num_classes": "2", column: path}  # fmt: skip
-    rows = [(row, declaration_of(row)[0]) for row in rows_at(root, f"{','.join(cells)}\n{','.join(cells.values())}\n")]
+    declared_rows = [
+        (row, declaration_of(row)[0]) for row in read_rows(root, f"{','.join(cells)}\n{','.join(cells.values())}\n")
+    ]
     read: list[ProbeKey] = []
 
     def probe(keys: Iterable[ProbeKey]) -> dict[ProbeKey, FileFacts]:
         read.extend(keys)
         return {key: FileFacts("x", 64, 64, "", False, (0, 1)) for key in read}
 
-    samples, faults, _ = validate(rows, root, data_config(root, root), probe)
+    samples, errors, _ = validate(declared_rows, root, data_config(root, root), probe)
     assert samples == []
-    assert [(fault.column, fault.kind) for fault in faults] == [(column, "path_outside")]
+    assert [(error.column, error.kind) for error in errors] == [(column, "path_outside")]
     assert len(read) == 1
 
 
-def test_a_checkpoint_with_its_right_header_and_hash_runs_no_code(
+def test_a_checkpoint_with_a_correct_header_and_hash_runs_no_code(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = CheckpointFile(tmp_path, "f", "32-true")
     file.write(Position(0, 1, 1), {"a": torch.zeros(2)})
     path = next(path for path in (tmp_path / "checkpoint").iterdir())
     head = json.loads(path.read_bytes().partition(b"\n")[0])
-    for content in (pickle.dumps(Bomb(tmp_path / "ran"), 2), saved({"a": Bomb(tmp_path / "ran")})):
+    for content in (pickle.dumps(CodeInPickle(tmp_path / "ran"), 2), to_bytes({"a": CodeInPickle(tmp_path / "ran")})):
         file.write(Position(0, 1, 1), {"a": torch.zeros(2)})
         head["sha256"] = hashlib.sha256(content).hexdigest()
         path.write_bytes(json.dumps(head).encode() + b"\n" + content)
@@ -175,17 +177,17 @@ def test_a_checkpoint_with_its_right_header_and_hash_runs_no_code(
         assert not (tmp_path / "ran").exists()
         assert not path.exists()
     torch.load(io.BytesIO(content), weights_only=False)
-    assert (tmp_path / "ran").exists(), "the attack is real"
+    assert (tmp_path / "ran").exists(), "the attack does not work without the defense either"
 
 
-def saved(content: object) -> bytes:
+def to_bytes(content: object) -> bytes:
     buffer = io.BytesIO()
     torch.save(content, buffer)
     return buffer.getvalue()
 
 
 @pytest.mark.parametrize("tag", ["!!python/object/apply:os.mkdir ['{ran}']", "!!python/object/new:os.mkdir ['{ran}']"])
-def test_tags_in_a_stored_run_make_no_objects(tmp_path: Path, tag: str) -> None:
+def test_tags_in_a_stored_run_create_no_objects(tmp_path: Path, tag: str) -> None:
     run, ran = tmp_path / "runs" / "a", tmp_path / "ran"
     run.mkdir(parents=True)
     text = f"schema_version: 1\nfingerprint: {'a' * 64}\nsettings: {tag.format(ran=ran)}\n"
@@ -197,4 +199,4 @@ def test_tags_in_a_stored_run_make_no_objects(tmp_path: Path, tag: str) -> None:
     assert not ran.exists()
     with suppress(Exception):
         yaml.unsafe_load(text)
-    assert ran.exists(), "the attack is real"
+    assert ran.exists(), "the attack does not work without the defense either"

@@ -1,4 +1,4 @@
-"""Image files that would fill the memory, hold no image, or hold half of one."""
+"""Image files that would fill the memory, that contain no image, or that are incomplete."""
 
 import io
 import struct
@@ -34,16 +34,16 @@ def rows(amount: int) -> bytes:
 
 
 def jpeg(side: int) -> bytes:
-    """A whole small file whose header tells another size."""
+    """Return a complete small file whose header gives another size."""
     file = io.BytesIO()
     Image.fromarray(disc()).save(file, "JPEG")
     content = file.getvalue()
-    at = content.index(b"\xff\xc0") + 5
-    return content[:at] + struct.pack(">HH", side, side) + content[at + 4 :]
+    position = content.index(b"\xff\xc0") + 5
+    return content[:position] + struct.pack(">HH", side, side) + content[position + 4 :]
 
 
 def tiff(side: int, tile: int | None = None) -> bytes:
-    """Deflated zeros, in one strip or one tile."""
+    """Return a TIFF file of compressed zeros, in one strip or one tile."""
     data = zlib.compress(bytes(1 << 26), 9)
     fields = [(256, side), (257, side), (258, 8), (259, 8), (262, 1)]
     if tile is None:
@@ -56,7 +56,7 @@ def tiff(side: int, tile: int | None = None) -> bytes:
 
 
 def webp(side: int) -> bytes:
-    """A file without compression losses, whose only colour takes no space."""
+    """Return a lossless WebP file whose only color takes no space."""
     bits = (side - 1) | (side - 1) << 14
     payload = b"\x2f" + struct.pack("<I", bits) + bytes(5)
     payload += b"\0" * (len(payload) % 2)
@@ -106,13 +106,13 @@ print(peak() - before)
 """
 
 
-def memory_of(path: Path, way: str) -> int:
-    """MiB that reading a file takes at the most, in a process of its own."""
+def memory_of(path: Path, reader: str) -> int:
+    """Return the largest amount of memory, in MiB, that reading a file takes in a separate process."""
     path.write_bytes(BOMBS[path.name])
     assert len(BOMBS[path.name]) < 2**20
-    done = subprocess.run([sys.executable, "-c", MEASURE, path, way], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return int(done.stdout)
+    completed = subprocess.run([sys.executable, "-c", MEASURE, path, reader], capture_output=True, text=True)
+    assert completed.returncode == 0, completed.stderr
+    return int(completed.stdout)
 
 
 on_linux = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is measured by Linux's /proc")
@@ -126,10 +126,10 @@ def test_a_bomb_takes_no_memory_when_it_is_read(tmp_path: Path, name: str) -> No
 
 @pytest.mark.slow
 @on_linux
-@pytest.mark.parametrize("way", ["image", "mask", "probe", "cache"])
+@pytest.mark.parametrize("reader", ["image", "mask", "probe", "cache"])
 @pytest.mark.parametrize("name", BOMBS)
-def test_no_kind_of_bomb_does_in_any_way_that_files_are_read(tmp_path: Path, name: str, way: str) -> None:
-    assert memory_of(tmp_path / name, way) < 100
+def test_no_kind_of_bomb_takes_memory_with_any_reader(tmp_path: Path, name: str, reader: str) -> None:
+    assert memory_of(tmp_path / name, reader) < 100
 
 
 @pytest.mark.parametrize("name", [name for name in BOMBS if name != "b.png"])
@@ -139,13 +139,13 @@ def test_a_bomb_is_refused(name: str) -> None:
 
 
 def test_tiles_that_fit_are_read(tmp_path: Path) -> None:
-    """Small images have tiles larger than themselves: 256 pixels are usual."""
+    """Small images have tiles larger than themselves; 256 pixels are common."""
     small = tiff(16, tile=256)
     assert image_pixels(open_image(small, "a.tif", LIMIT), "a.tif", 1).shape == (16, 16, 1)
 
 
 @pytest.mark.parametrize("kind", ["GIF", "ICO", "PPM", "PDF", "EPS", "TGA"])
-def test_other_kinds_of_files_are_refused_whatever_their_name(tmp_path: Path, kind: str) -> None:
+def test_other_kinds_of_files_are_refused_regardless_of_their_name(tmp_path: Path, kind: str) -> None:
     Image.fromarray(disc()).save(tmp_path / "a.png", kind)
     with pytest.raises(DataError, match="is none of PNG, JPEG"):
         read_image(tmp_path / "a.png", 1, LIMIT)
@@ -158,13 +158,13 @@ def test_frames_beyond_the_first_are_not_decoded(kind: str) -> None:
     frames[0].save(
         file, kind, save_all=True, append_images=frames[1:], **({"lossless": True} if kind == "WEBP" else {})
     )
-    found = distinct_pixels(file.getvalue(), "a", 1, noise(0).size)
-    assert (found[:, :, 0] == noise(0)).mean() > 0.99
+    pixels = distinct_pixels(file.getvalue(), "a", 1, noise(0).size)
+    assert (pixels[:, :, 0] == noise(0)).mean() > 0.99
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "TIFF", "WEBP"])
 @pytest.mark.parametrize("share", [0.3, 0.8])
-def test_half_a_file_is_refused(tmp_path: Path, kind: str, share: float) -> None:
+def test_an_incomplete_file_is_refused(tmp_path: Path, kind: str, share: float) -> None:
     file = io.BytesIO()
     Image.fromarray(noise(0)).save(file, kind)
     content = file.getvalue()[: int(len(file.getvalue()) * share)]
@@ -172,7 +172,7 @@ def test_half_a_file_is_refused(tmp_path: Path, kind: str, share: float) -> None
         image_pixels(open_image(content, "a", LIMIT), "a", 1)
 
 
-def test_images_of_16_bits_and_with_palettes_are_none_of_these(tmp_path: Path) -> None:
+def test_images_with_16_bits_and_with_palettes_are_read(tmp_path: Path) -> None:
     write_image(tmp_path / "deep.png", (disc().astype("uint16") * 257))
     assert (read_image(tmp_path / "deep.png", 1, LIMIT)[:, :, 0] == disc()).all()
     inside = (disc() > 100).astype("uint8")

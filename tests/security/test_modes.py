@@ -1,4 +1,4 @@
-"""Files and folders get the modes that the user's umask and their folder ask for."""
+"""Files and folders get the modes that follow from the user's umask and from their folder."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ import pytest
 from benchmarks.sweep.scaling import tiny_study
 
 ROOT = Path(__file__).parents[2]
-ONE_BY_ONE = """
+WRITERS = """
 import os, sys, torch
 from pathlib import Path
 os.umask(int(sys.argv[1]))
@@ -38,36 +38,36 @@ make_usual(here / "scored.safetensors")
 
 
 def wrong_modes(folder: Path, umask: int, setgid: bool) -> list[str]:
-    """What has another mode than a file or folder that is made plainly."""
-    found = []
+    """Return the paths whose mode differs from that of a file or folder created without special measures."""
+    wrong_paths = []
     for path in folder.rglob("*"):
         mode = stat.S_IMODE(path.lstat().st_mode)
-        wanted = (0o777 if path.is_dir() else 0o666) & ~umask | (stat.S_ISGID if setgid and path.is_dir() else 0)
-        if not path.is_symlink() and mode != wanted:
-            found.append(f"{path.relative_to(folder)} {mode:o}, not {wanted:o}")
-    return sorted(found)
+        expected = (0o777 if path.is_dir() else 0o666) & ~umask | (stat.S_ISGID if setgid and path.is_dir() else 0)
+        if not path.is_symlink() and mode != expected:
+            wrong_paths.append(f"{path.relative_to(folder)} {mode:o}, not {expected:o}")
+    return sorted(wrong_paths)
 
 
 @pytest.mark.parametrize("umask", [0o002, pytest.param(0o077, marks=pytest.mark.slow)])
-def test_what_runs_write_has_the_user_s_umask(tmp_path: Path, umask: int) -> None:
+def test_files_written_by_runs_follow_the_user_s_umask(tmp_path: Path, umask: int) -> None:
     tmp_path.chmod(0o2770)
-    done = subprocess.run([sys.executable, "-c", ONE_BY_ONE, str(umask), tmp_path], cwd=ROOT, capture_output=True)
-    assert done.returncode == 0, done.stderr.decode()
+    completed = subprocess.run([sys.executable, "-c", WRITERS, str(umask), tmp_path], cwd=ROOT, capture_output=True)
+    assert completed.returncode == 0, completed.stderr.decode()
     assert len(list(tmp_path.rglob("*"))) >= 10
     assert wrong_modes(tmp_path, umask, setgid=True) == []
 
 
 @pytest.mark.slow
-def test_all_that_a_sweep_writes_can_be_written_by_its_group(tmp_path: Path) -> None:
-    """In a folder that gives its group to what is made in it, under umask 002; the cache is shared, too."""
+def test_all_files_of_a_sweep_can_be_written_by_its_group(tmp_path: Path) -> None:
+    """The folders pass their group on to new files, the umask is 002, and the cache is shared too."""
     for name in ("outputs", "cache"):
         (tmp_path / name).mkdir()
         (tmp_path / name).chmod(0o2775)
     words = [*tiny_study(tmp_path / "outputs", tmp_path / "cache", 5, 2), "training.keep_weights=scored"]
     command = [shutil.which("usaggr", path=Path(sys.executable).parent) or "usaggr", "sweep", *words]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(command, env=environment, umask=0o002, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    completed = subprocess.run(command, env=environment, umask=0o002, capture_output=True, text=True)
+    assert completed.returncode == 0, completed.stderr
     assert len(list(tmp_path.glob("outputs/demo/runs/*/weights/*.safetensors"))) == 5
     assert wrong_modes(tmp_path / "outputs", 0o002, setgid=True) == []
     assert wrong_modes(tmp_path / "cache", 0o002, setgid=True) == []

@@ -1,4 +1,4 @@
-"""A folder of predictions from a stranger: its files are its own, and fill no memory."""
+"""Untrusted folders of predictions: nothing outside the folder is read, and no file fills the memory."""
 
 from pathlib import Path
 
@@ -43,7 +43,7 @@ def test_a_mask_is_not_read_from_elsewhere(made: Made, target: str) -> None:
     assert "not a regular file within the folder of predictions" in finding.message
 
 
-def test_neither_are_records(made: Made) -> None:
+def test_records_are_not_read_from_elsewhere(made: Made) -> None:
     (made.folder / JSON_FILES["detection"]).symlink_to("/dev/zero")
     with pytest.raises(DataError, match="not a regular file within the folder of predictions"):
         evaluated(made)

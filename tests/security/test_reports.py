@@ -1,4 +1,4 @@
-"""A report of results whose names and messages are attacks: they stay words, in every file that is written."""
+"""A report of results whose names and messages are attacks: they stay plain text in every file."""
 
 import html
 import re
@@ -26,17 +26,17 @@ TEXT = (
     "\"' {{ 7 * 7 }} {% raw %}"
 )
 NAME = TEXT.replace("/", "-").replace("\\", "!")
-"""What of it can be part of a file's name."""
+"""The attack without characters that a file name cannot contain."""
 
 
 def hostile_tasks() -> dict[str, Task]:
-    found = {}
+    tasks = {}
     for task_id in ("breast_lesion", "breast_2cls", "fetal_femur"):
         old = CATALOGUE[task_id]
         names = tuple(f"{TEXT}{i}" for i in range(len(old.class_names)))
         task = replace(old, id=f"{task_id} &%~^_!", organ=TEXT, clinical_group=TEXT, class_names=names)
-        found[task.id] = task
-    return found
+        tasks[task.id] = task
+    return tasks
 
 
 def hostile_sweep(folder: Path) -> FakeSweep:
@@ -63,9 +63,9 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_in_the_page_they_are_text(report: Path) -> None:
+def test_attacks_are_plain_text_in_the_page(report: Path) -> None:
     page = Reader((report / "index.html").read_text())
-    assert not page.faults
+    assert not page.errors
     assert len(page.all("script")) == 1
     assert all(image["src"] and image["src"].startswith("data:image/") for image in page.all("img"))
     assert not [name for _, attributes in page.elements for name in attributes if name.startswith("on")]
@@ -74,7 +74,7 @@ def test_in_the_page_they_are_text(report: Path) -> None:
 
 
 @pytest.mark.slow
-def test_in_the_tables_for_latex_they_are_text(report: Path) -> None:
+def test_attacks_are_plain_text_in_latex_tables(report: Path) -> None:
     files = sorted((report / "tables").glob("*.tex"))
     assert files
     for file in files:
@@ -85,7 +85,7 @@ def test_in_the_tables_for_latex_they_are_text(report: Path) -> None:
 
 
 @pytest.mark.slow
-def test_in_markdown_they_are_text(report: Path) -> None:
+def test_attacks_are_plain_text_in_markdown(report: Path) -> None:
     from markdown_it import MarkdownIt
 
     parser = MarkdownIt("commonmark", {"html": True}).enable("table")
@@ -99,7 +99,7 @@ def test_in_markdown_they_are_text(report: Path) -> None:
 
 
 @pytest.mark.slow
-def test_in_figures_they_are_drawn_as_they_are(report: Path) -> None:
+def test_attacks_are_drawn_as_text_in_figures(report: Path) -> None:
     files = sorted((report / "figures").glob("*.svg"))
     assert files
     for file in files:
@@ -127,26 +127,26 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.mark.slow
-def test_in_a_browser_none_of_them_runs_and_the_page_works(report: Path, browser: Any) -> None:
+def test_no_attack_runs_in_a_browser_and_the_page_works(report: Path, browser: Any) -> None:
     page = browser.new_page()
-    said: list[str] = []
-    asked: list[str] = []
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("dialog", lambda dialog: said.append(dialog.message))
-    page.on("request", lambda request: asked.append(request.url))
+    messages: list[str] = []
+    requests: list[str] = []
+    page.on("console", lambda message: messages.append(message.text))
+    page.on("pageerror", lambda error: messages.append(str(error)))
+    page.on("dialog", lambda dialog: messages.append(dialog.message))
+    page.on("request", lambda request: requests.append(request.url))
     page.goto((report / "index.html").as_uri(), timeout=180_000)  # milliseconds
     page.wait_for_timeout(300)
     assert page.title() != "taken"
-    assert said == []
-    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+    assert messages == []
+    assert [url for url in requests if not url.startswith(("file:", "data:"))] == []
     page.locator("th button").first.click()
     assert page.locator("th[aria-sort]").count() > 0
     page.close()
 
 
 @pytest.mark.parametrize(
-    ("file", "change", "what"),
+    ("file", "change", "message"),
     [
         ("study.yaml", lambda text: text.replace("- unified", "- ../../../unified"), "groupings: '../../../unified'"),
         ("study.yaml", lambda text: text.replace("base:", "'/tmp/base':"), "variants: '/tmp/base'"),
@@ -154,19 +154,19 @@ def test_in_a_browser_none_of_them_runs_and_the_page_works(report: Path, browser
         ("data.json", lambda text: text.replace('"fetal_femur"', '"../fetal_femur"'), "tasks: '../fetal_femur'"),
     ],
 )
-def test_names_that_lead_elsewhere_are_refused(tmp_path: Path, file: str, change: Any, what: str) -> None:
+def test_names_that_lead_out_of_the_folder_are_refused(tmp_path: Path, file: str, change: Any, message: str) -> None:
     sweep = FakeSweep(tmp_path / "study")
     sweep.write_plan()
     path = sweep.directory / file
     changed = change(path.read_text())
     assert changed != path.read_text()
     path.write_text(changed)
-    with pytest.raises(RunError, match=re.escape(f"{path}: {what} is not a valid name")):
+    with pytest.raises(RunError, match=re.escape(f"{path}: {message} is not a valid name")):
         read_source(sweep.directory)
 
 
 @pytest.mark.parametrize("tag", ["!!python/object/apply:os.mkdir ['{ran}']", "!!python/name:os.system"])
-def test_tags_in_a_stored_study_make_no_objects(tmp_path: Path, tag: str) -> None:
+def test_tags_in_a_stored_study_create_no_objects(tmp_path: Path, tag: str) -> None:
     sweep = FakeSweep(tmp_path / "study")
     sweep.write_plan()
     path, ran = sweep.directory / "study.yaml", tmp_path / "ran"
@@ -174,5 +174,5 @@ def test_tags_in_a_stored_study_make_no_objects(tmp_path: Path, tag: str) -> Non
     with pytest.raises(RunError, match="cannot be read"):
         read_source(sweep.directory)
     assert not ran.exists()
-    yaml.unsafe_load(f"extra: {tag.format(ran=ran)}")  # the attack is real
+    yaml.unsafe_load(f"extra: {tag.format(ran=ran)}")  # the attack works without the defense
     assert ran.exists() or "apply" not in tag

@@ -1,4 +1,4 @@
-"""The package's source holds no way from data, results or studies to code: each exception is listed with its reason."""
+"""The package never executes code from data, results or studies; each exception is listed with its reason."""
 
 import ast
 from collections.abc import Iterator
@@ -9,35 +9,35 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "usaggr"
 
 MODULES = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal", "runpy", "code"}
-"""Not imported at all."""
+"""Modules that are not imported at all."""
 NAMES = {
     "eval", "exec", "compile", "__import__",
     "instantiate", "get_class", "get_method", "get_object", "register_new_resolver",
     "unsafe_load", "full_load", "unsafe_load_all", "full_load_all", "load_all",
     "read_pickle", "load_pickle", "read_hdf", "import_module", "system", "popen",
 }  # fmt: skip
-"""Not called, whoever owns them."""
+"""Functions that are not called, whatever module or object they belong to."""
 SAFE_LOADERS = ("yaml.SafeLoader", "yaml.CSafeLoader", "getattr(yaml, 'CSafeLoader', yaml.SafeLoader)")
-WANTED = {
+REQUIRED_OPTIONS = {
     "torch.load": ("weights_only", ("True",)),
     "np.load": ("allow_pickle", ("False",)),
     "numpy.load": ("allow_pickle", ("False",)),
     "yaml.load": ("Loader", SAFE_LOADERS),
 }
-"""Functions that are safe with one option, and what it must be."""
+"""Functions that are safe with one option, and the allowed values of that option."""
 ALLOWED = {
-    "re.compile": "of patterns; nothing runs",
-    "platform.system": "tells the operating system's name",
-    "torch.compile": "of the network that the tool itself has built",
-    "importlib.import_module": "sweep/executors/worker.py: the function that trains, named by the sweep's own process",
+    "re.compile": "compiles a pattern; nothing is executed",
+    "platform.system": "returns the name of the operating system",
+    "torch.compile": "compiles a network that the tool itself has built",
+    "importlib.import_module": "local/worker.py: imports the training function, named by the sweep's own process",
 }
-"""Calls of these names that are no danger, and why."""
+"""Safe calls with these names, and the reasons."""
 IMPORTERS = {"sweep/executors/local/worker.py"}
-"""Files that may import by name."""
+"""Files that may import modules by name."""
 
 
-def faults(source: str, file: str = "some.py") -> list[str]:
-    """What in a file could run code."""
+def find_unsafe_code(source: str, file: str = "some.py") -> list[str]:
+    """Return the calls and imports in a file that could run code."""
     tree = ast.parse(source)
     aliases = {
         target.id: ast.unparse(node.value)
@@ -46,10 +46,10 @@ def faults(source: str, file: str = "some.py") -> list[str]:
         for target in node.targets
         if isinstance(target, ast.Name)
     }
-    return [f"{file}:{line}: {what}" for line, what in _found(tree, file, aliases)]
+    return [f"{file}:{line}: {finding}" for line, finding in _find_nodes(tree, file, aliases)]
 
 
-def _found(tree: ast.AST, file: str, aliases: dict[str, str]) -> Iterator[tuple[int, str]]:
+def _find_nodes(tree: ast.AST, file: str, aliases: dict[str, str]) -> Iterator[tuple[int, str]]:
     for node in ast.walk(tree):
         match node:
             case ast.Import(names=names):
@@ -59,31 +59,31 @@ def _found(tree: ast.AST, file: str, aliases: dict[str, str]) -> Iterator[tuple[
                     yield node.lineno, f"from {module}"
                 yield from ((node.lineno, f"import {n.name}") for n in names if n.name in NAMES)
             case ast.Call():
-                if what := _called(node, file, aliases):
-                    yield node.lineno, what
+                if finding := _unsafe_call(node, file, aliases):
+                    yield node.lineno, finding
 
 
-def _called(node: ast.Call, file: str, aliases: dict[str, str]) -> str:
+def _unsafe_call(node: ast.Call, file: str, aliases: dict[str, str]) -> str:
     called = ast.unparse(node.func)
     name = called.rpartition(".")[2]
     options = {option.arg: ast.unparse(option.value) for option in node.keywords}
     if options.get("shell", "False") != "False":
         return f"{called} with a shell"
-    if called in WANTED:
-        option, values = WANTED[called]
+    if called in REQUIRED_OPTIONS:
+        option, values = REQUIRED_OPTIONS[called]
         second = ast.unparse(node.args[1]) if called == "yaml.load" and len(node.args) > 1 else "nothing"
         value = options.get(option, second)
         return "" if aliases.get(value, value) in values else f"{called} with {option}={value}"
     if name not in NAMES or (called in ALLOWED and (name != "import_module" or file in IMPORTERS)):
         return ""
-    # Methods of these names that are no functions of Python: a network's or an optimiser's.
+    # Methods with these names that are not Python's functions: those of networks and optimizers.
     return "" if name == "eval" and called != "eval" else called
 
 
-def test_no_file_of_the_package_can_run_what_it_reads() -> None:
+def test_no_file_of_the_package_can_run_code_that_it_reads() -> None:
     files = sorted(PACKAGE.rglob("*.py"))
     assert len(files) > 100
-    assert [f for path in files for f in faults(path.read_text(), path.relative_to(PACKAGE).as_posix())] == []
+    assert [f for path in files for f in find_unsafe_code(path.read_text(), path.relative_to(PACKAGE).as_posix())] == []
 
 
 @pytest.mark.parametrize(
@@ -110,8 +110,8 @@ def test_no_file_of_the_package_can_run_what_it_reads() -> None:
         "subprocess.run(text, shell=True)",
     ],
 )
-def test_each_of_these_would_be_found(line: str) -> None:
-    assert faults(line)
+def test_unsafe_code_is_found(line: str) -> None:
+    assert find_unsafe_code(line)
 
 
 @pytest.mark.parametrize(
@@ -124,5 +124,5 @@ def test_each_of_these_would_be_found(line: str) -> None:
         "subprocess.run(['git', name])",
     ],
 )
-def test_none_of_these_is(line: str) -> None:
-    assert faults(line) == []
+def test_safe_code_is_not_reported(line: str) -> None:
+    assert find_unsafe_code(line) == []
