@@ -1,4 +1,4 @@
-"""The house keeps its order: rooms look one way, torch stays where it is needed, files stay small."""
+"""Architecture of the package: direction of imports, use of torch, and size of files and functions."""
 
 import ast
 import graphlib
@@ -37,10 +37,10 @@ ROOMS = (
     ("cli",),
     ("__main__",),
 )
-"""From left to right: a room imports from its own and those before it."""
+"""Packages and modules in order; each one imports only from itself and those before it."""
 
 WITH_TORCH = {"models", "training"}
-"""Rooms that import torch, beside the files of other rooms that need it."""
+"""Packages whose modules import torch; `WITH_TORCH_FILES` lists the modules of other packages that do."""
 WITH_TORCH_FILES = {
     "data/batches/batches.py",
     "data/batches/augment.py",
@@ -56,8 +56,8 @@ WITH_TORCH_FILES = {
 TORCH = {"torch", "torchvision", "pytorch_lightning", "segmentation_models_pytorch", "timm", "monai", "torchmetrics"}
 
 
-def room_of(module: str) -> int:
-    """Position in ROOMS of a module such as usaggr.data.split.make_split."""
+def find_room(module: str) -> int:
+    """Return the position in ROOMS of a module such as usaggr.data.split.make_split."""
     name = module.split(".")[1]
     return next(i for i, room in enumerate(ROOMS) if name in room)
 
@@ -76,25 +76,25 @@ def _may_import_torch(path: Path) -> bool:
     return inside.parts[0] in WITH_TORCH or str(inside) in WITH_TORCH_FILES
 
 
-def imports(path: Path, of_functions: bool) -> Iterator[str]:
-    """Modules that a file imports; those for type checkers alone are left out."""
-    todo: list[ast.AST] = [parsed(path)]
-    while todo:
-        node = todo.pop()
+def imports(path: Path, include_functions: bool) -> Iterator[str]:
+    """Yield the modules that a file imports, except those imported only for type checkers."""
+    unvisited: list[ast.AST] = [parsed(path)]
+    while unvisited:
+        node = unvisited.pop()
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
             continue
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) and not of_functions:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) and not include_functions:
             continue
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: imports are absolute"
             yield str(node.module)
-        todo.extend(ast.iter_child_nodes(node))
+        unvisited.extend(ast.iter_child_nodes(node))
 
 
-def inner_imports(path: Path, of_functions: bool) -> set[str]:
-    return {module for module in imports(path, of_functions) if module.startswith("usaggr.")}
+def inner_imports(path: Path, include_functions: bool) -> set[str]:
+    return {module for module in imports(path, include_functions) if module.startswith("usaggr.")}
 
 
 def test_a_file_has_at_most_400_lines() -> None:
@@ -117,27 +117,27 @@ def test_rooms_import_only_from_rooms_before_them() -> None:
         f"{name_of(path)} imports {module}"
         for path in FILES
         if path != PACKAGE / "__init__.py"
-        for module in inner_imports(path, of_functions=True)
-        # A sweep executes runs, inside functions: the next test.
+        for module in inner_imports(path, include_functions=True)
+        # The sweep executes runs, so it imports training inside functions; the test below checks that.
         if not (path.is_relative_to(PACKAGE / "sweep") and module.startswith("usaggr.training"))
-        and room_of(module) > room_of(name_of(path))
+        and find_room(module) > find_room(name_of(path))
     ]
     assert upward == []
 
 
 def test_no_module_name_occurs_twice() -> None:
-    """Except those of roles that repeat by design."""
+    """Names of modules whose role repeats by design are exceptions."""
     names = Counter(path.stem for path in FILES if path.name != "__init__.py")
     assert {name for name, count in names.items() if count > 1} == {"chapter", "tables", "figure", "topic", "executor"}
 
 
-def test_no_modules_import_each_other_in_a_circle() -> None:
-    graph = {name_of(path): inner_imports(path, of_functions=True) for path in FILES if path.name != "__init__.py"}
+def test_no_modules_import_each_other_in_a_cycle() -> None:
+    graph = {name_of(path): inner_imports(path, include_functions=True) for path in FILES if path.name != "__init__.py"}
     sorter = graphlib.TopologicalSorter({name: modules & graph.keys() for name, modules in graph.items()})
-    sorter.prepare()  # raises CycleError, which names the modules
+    sorter.prepare()  # raises CycleError, whose message names the modules
 
 
-def test_names_of_the_results_contract_stand_in_results_alone() -> None:
+def test_file_names_of_the_results_contract_occur_only_in_results() -> None:
     names = {str(value) for name, value in vars(contract).items() if name.isupper() and "." in str(value)}
     assert {"plan.csv", "result.json", "weights/scored.safetensors"} <= names
     spelled = [
@@ -150,30 +150,30 @@ def test_names_of_the_results_contract_stand_in_results_alone() -> None:
     assert spelled == []
 
 
-def test_the_package_has_eight_files_beside_its_rooms() -> None:
+def test_the_package_has_eight_files_next_to_its_folders() -> None:
     names = "__init__.py __main__.py errors.py progress.py py.typed stopping.py tasks.py torchvision_ops.py"
     assert sorted(path.name for path in PACKAGE.iterdir() if path.is_file()) == names.split()
 
 
-def test_the_sweep_reaches_training_only_inside_functions() -> None:
+def test_the_sweep_imports_training_only_inside_functions() -> None:
     files = sorted((PACKAGE / "sweep").rglob("*.py"))
     assert files
-    early = {name_of(path): inner_imports(path, of_functions=False) for path in files}
+    early = {name_of(path): inner_imports(path, include_functions=False) for path in files}
     assert [name for name, modules in early.items() if any(m.startswith("usaggr.training") for m in modules)] == []
 
 
 def test_torch_is_imported_only_where_it_is_needed() -> None:
     light = [path for path in FILES if not _may_import_torch(path)]
     assert len(light) > 100
-    heavy = {name_of(path): {m.split(".")[0] for m in imports(path, of_functions=False)} & TORCH for path in light}
+    heavy = {name_of(path): {m.split(".")[0] for m in imports(path, include_functions=False)} & TORCH for path in light}
     assert {name: packages for name, packages in heavy.items() if packages} == {}
 
 
 def loaded_after(*modules: str) -> set[str]:
-    """Top-level packages in memory after these have been imported by a fresh interpreter."""
+    """Return the top-level packages in memory after a new interpreter has imported these modules."""
     code = f"import sys, {', '.join(modules)}; print(*{{name.partition('.')[0] for name in sys.modules}})"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return set(done.stdout.split())
+    completed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(completed.stdout.split())
 
 
 def test_planning_and_reporting_load_no_torch() -> None:
@@ -182,8 +182,8 @@ def test_planning_and_reporting_load_no_torch() -> None:
     assert not loaded_after(*modules) & TORCH
 
 
-def test_the_command_line_and_status_load_nothing_slow() -> None:
-    """`--help` and `status` answer within a second."""
+def test_the_command_line_and_status_load_no_slow_package() -> None:
+    """The commands `--help` and `status` must answer within a second."""
     assert not loaded_after("usaggr.cli.main") & (
         TORCH | {"hydra", "pandas", "numpy", "scipy", "sklearn", "matplotlib", "cv2"}
     )

@@ -1,4 +1,4 @@
-"""Keys of balancing and sampling: at their neutral value neither fingerprints nor joins know that they are there."""
+"""Keys of balancing and sampling: their neutral values change neither fingerprints nor joins of results."""
 
 from functools import cache
 from pathlib import Path
@@ -21,7 +21,7 @@ def training(*overrides: str) -> TrainingConfig:
     return compose_study("demo", overrides).training
 
 
-def test_the_neutral_values_are_the_defaults_and_enter_no_fingerprint() -> None:
+def test_the_neutral_values_are_the_defaults_and_are_not_in_fingerprints() -> None:
     settings = result_settings(training())
     assert not {"balancing", "sampling"} & set(settings)
     assert neutral_values(TrainingConfig, "training") == {"training.balancing": "equal", "training.sampling": "equal"}
@@ -29,7 +29,7 @@ def test_the_neutral_values_are_the_defaults_and_enter_no_fingerprint() -> None:
 
 
 @pytest.mark.parametrize("override", ["balancing=uncertainty", "balancing=pcgrad", "sampling=sqrt", "sampling=uniform"])
-def test_any_other_value_enters_it(override: str) -> None:
+def test_any_other_value_is_in_the_fingerprint(override: str) -> None:
     name, value = override.split("=")
     assert result_settings(training(f"training.{override}"))[name] == value
 
@@ -46,13 +46,13 @@ def test_a_key_without_a_neutral_value_is_always_hashed() -> None:
 
 
 @pytest.mark.parametrize("value", ["pcgard", "sum"])
-def test_an_unknown_way_lists_those_that_there_are(value: str) -> None:
+def test_an_unknown_method_of_balancing_is_refused_with_the_allowed_ones(value: str) -> None:
     allowed = "equal, imtl_g, mgda, pcgrad, uncertainty, upgrad"
     with pytest.raises(ConfigError, match=f"training.balancing: .*Allowed: {allowed}"):
         training(f"training.balancing={value}")
 
 
-def test_a_missing_package_is_named_before_anything_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_named_before_training(monkeypatch: pytest.MonkeyPatch) -> None:
     for missing in PACKAGES:
         monkeypatch.setattr(
             balancing_room.importlib.util, "find_spec", lambda name, missing=missing: None if name == missing else 1
@@ -77,7 +77,7 @@ def source(folder: Path, seed: int, **training: str) -> Source:
     return read_source(folder)
 
 
-def test_results_of_a_version_without_the_keys_are_joined_with_those_of_their_neutral_value(tmp_path: Path) -> None:
+def test_results_without_the_keys_are_joined_with_results_of_neutral_values(tmp_path: Path) -> None:
     old, new = source(tmp_path / "a", 0), source(tmp_path / "b", 1, balancing="equal", sampling="equal")
     assert join_sources([old, new])[0].seeds == (0, 1)
     with pytest.raises(RunError, match=r"training\.sampling is None in the first, 'sqrt' in the second"):

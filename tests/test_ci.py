@@ -1,4 +1,4 @@
-"""The runner of the checks fails when a stage fails, runs nothing, skips without a reason or leaves a test out."""
+"""The runner of the checks fails if a stage fails, runs no test, skips without a reason or leaves out a test."""
 
 import importlib.util
 import re
@@ -18,7 +18,7 @@ def load(path: Path) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
+    sys.modules[spec.name] = module  # dataclasses look up their module here
     spec.loader.exec_module(module)
     return module
 
@@ -32,7 +32,7 @@ SKIPPED = '<testcase classname="tests.test_a" name="test_three"><skipped message
 
 
 def run(tmp_path: Path, cases: str | None, status: int = 0, facts: Mapping[str, bool] = NOTHING) -> object:
-    """Run a stage whose tests report these cases (None: nothing) and end with a status."""
+    """Run a stage that writes a report of these cases (None: no report) and ends with a status."""
     make = tmp_path / "make"
     stage = stages.Stage("fast tests", "test")
     report = tmp_path / "test.xml"
@@ -52,8 +52,8 @@ def test_a_stage_whose_tests_pass_has_no_problem(tmp_path: Path) -> None:
     assert re.search(r"ok .* 2 passed, 0 failed, 1 skipped, \d+ s$", outcome.line())  # type: ignore[attr-defined]
 
 
-def test_a_test_that_was_tried_again_counts_once_and_is_named(tmp_path: Path) -> None:
-    """As pytest-rerunfailures reports it: the first try has an entry without an outcome."""
+def test_a_repeated_test_counts_once_and_is_named(tmp_path: Path) -> None:
+    """pytest-rerunfailures reports a repeated test in this way: the first try is an entry without an outcome."""
     outcome = run(tmp_path, PASSED + PASSED + FAILED, status=1)
     assert "1 passed, 1 failed" in outcome.line()  # type: ignore[attr-defined]
     assert "tried more than once: tests/test_a.py::test_one\n" in outcome.line() + "\n"  # type: ignore[attr-defined]
@@ -85,14 +85,14 @@ def test_a_skip_for_an_unknown_reason_is_refused(tmp_path: Path) -> None:
         ("USAGGR_TEST_DATA names no folder with real data in the FM_UIA layout", "test data"),
     ],
 )
-def test_a_skip_is_refused_where_the_machine_has_what_the_test_needs(tmp_path: Path, reason: str, fact: str) -> None:
+def test_a_skip_is_refused_if_the_machine_has_what_the_test_needs(tmp_path: Path, reason: str, fact: str) -> None:
     cases = PASSED + SKIPPED.format(reason)
     assert problems(run(tmp_path, cases)) == ""
     assert reason in problems(run(tmp_path, cases, facts={**NOTHING, fact: True}))
 
 
-def test_a_module_that_is_skipped_as_a_whole_has_its_reason(tmp_path: Path) -> None:
-    """As pytest writes it: the reason stands in the text."""
+def test_the_reason_of_a_skipped_module_is_read(tmp_path: Path) -> None:
+    """pytest writes the reason of a skipped module into the text of the entry, not into its message."""
     text = "('/x/tests/test_a.py', 16, 'Skipped: chromium is not installed')"
     report = tmp_path / "report.xml"
     report.write_text(
@@ -107,8 +107,8 @@ def test_a_test_that_no_stage_ran_is_found() -> None:
         "tests/test_a.py::test_one[x]\ntests/test_a.py::test_one[y]\ntests/test_a.py::test_two\n\n3 tests collected\n"
     )
     collected = stages.collected_tests(printed)
-    one = stages.Test("tests/test_a.py::test_one", "passed")
-    outcome = stages.Outcome("fast tests", tests=[one])
+    first_test = stages.Test("tests/test_a.py::test_one", "passed")
+    outcome = stages.Outcome("fast tests", tests=[first_test])
     assert stages.tests_not_run(collected, [outcome]) == Counter(
         {"tests/test_a.py::test_one": 1, "tests/test_a.py::test_two": 1}
     )

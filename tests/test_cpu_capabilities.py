@@ -1,8 +1,8 @@
-"""Numbers agree whatever vector instructions torch uses: the numeric tests under every set that the processor has.
+"""Numbers do not depend on the vector instructions that torch uses: the numeric tests run with all supported sets.
 
-torch picks the widest set by itself, so an ordinary run of the tests covers only that one. Sums in another order round
-differently: a test that holds under one set and not under another compares more digits than float32 has, or the code
-lets a sample's number depend on its neighbours in the batch.
+torch selects the widest set by itself, so an ordinary test run covers only that one. Another order of sums rounds
+differently. If a test passes only with some sets, it compares more digits than float32 has, or a sample's result
+depends on its neighbors in the batch.
 """
 
 import os
@@ -33,11 +33,11 @@ FLAGS = {
     "avx2": {"avx2", "fma"},
     "avx512": {"avx512f", "avx512vl", "avx512bw", "avx512dq", "fma"},
 }
-"""Values of ATEN_CPU_CAPABILITY on x86, and what torch asks of a processor for each."""
+"""Values of ATEN_CPU_CAPABILITY on x86, and the processor's flags that torch requires for each."""
 
 
 def capabilities() -> list[str]:
-    """Return the sets of instructions that this processor has, but for the one that torch picks by itself."""
+    """Return the sets of instructions that this processor supports, except the one that torch selects by itself."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -55,9 +55,9 @@ def run_under(capability: str, *command: str) -> subprocess.CompletedProcess[str
 @pytest.mark.slow
 @pytest.mark.skipif(not capabilities(), reason="torch knows one set of instructions of this processor")
 @pytest.mark.parametrize("capability", capabilities() or ["default"])
-def test_the_numeric_tests_pass_under_every_set_of_instructions(capability: str) -> None:
-    asked = run_under(capability, "-c", "import torch; print(torch.backends.cpu.get_cpu_capability())")
-    assert asked.stdout.strip().lower() == capability
+def test_the_numeric_tests_pass_with_every_set_of_instructions(capability: str) -> None:
+    reported = run_under(capability, "-c", "import torch; print(torch.backends.cpu.get_cpu_capability())")
+    assert reported.stdout.strip().lower() == capability
     tested = run_under(capability, "-m", "pytest", "-q", "-p", "no:cacheprovider", *NUMERIC)
     assert tested.returncode == 0, tested.stdout[-5000:]
 

@@ -1,7 +1,7 @@
-"""What users of earlier versions call by name is still there: options, keys, documented calls, fields of result_types.
+"""Names that users of earlier versions use still exist: options, keys, documented calls, fields of results.
 
-tests/fixtures/earlier_versions/README.md says where the names come from. A name that has to go stays for a while, and
-warns (`DeprecationWarning`, or a line of the command).
+tests/fixtures/earlier_versions/README.md describes the source of the names. A name that must be removed stays for
+some time and warns (`DeprecationWarning`, or a line printed by the command).
 """
 
 import dataclasses
@@ -27,7 +27,7 @@ NAMES: dict[str, dict[str, list[str]]] = json.loads(
 
 
 def keys_of(values: Any, before: str = "") -> Iterator[str]:
-    """Name the keys of a configuration, with dots between them."""
+    """Yield the keys of a configuration, joined by dots."""
     for name, value in values.items():
         if isinstance(value, dict) and value:
             yield from keys_of(value, f"{before}{name}.")
@@ -40,8 +40,8 @@ def test_commands_have_the_options_of_an_earlier_version() -> None:
         command: Any = typer.main.get_command(app)
         for word in words.split()[1:]:
             command = command.commands[word]
-        there = {option for parameter in command.params for option in parameter.opts}
-        assert set(options) <= there, words
+        options_now = {option for parameter in command.params for option in parameter.opts}
+        assert set(options) <= options_now, words
 
 
 @pytest.mark.parametrize("name", NAMES["calls"])
@@ -49,7 +49,7 @@ def test_documented_calls_take_the_arguments_of_an_earlier_version(name: str) ->
     function = usaggr.load if name == "load" else getattr(Model, name.removeprefix("Model."))
     parameters = {n: p for n, p in inspect.signature(function).parameters.items() if n != "self"}
     before = NAMES["calls"][name]
-    assert list(parameters)[: len(before)] == before  # they may be given by position
+    assert list(parameters)[: len(before)] == before  # users may pass them by position
     added = [parameters[n] for n in list(parameters)[len(before) :]]
     assert all(parameter.default is not inspect.Parameter.empty for parameter in added)
 
@@ -59,10 +59,10 @@ def test_results_have_the_fields_of_an_earlier_version(name: str) -> None:
     assert set(NAMES["results"][name]) <= {field.name for field in dataclasses.fields(getattr(result_types, name))}
 
 
-@pytest.mark.parametrize("place", NAMES["keys"])
-def test_shipped_configurations_have_the_keys_of_an_earlier_version(place: str) -> None:
-    path = ROOT / "conf" / place
+@pytest.mark.parametrize("path_in_conf", NAMES["keys"])
+def test_shipped_configurations_have_the_keys_of_an_earlier_version(path_in_conf: str) -> None:
+    path = ROOT / "conf" / path_in_conf
     group = [path] if path.parent.name == "conf" else sorted(path.parent.glob("*.yaml"))
     assert path.is_file()
-    there = {key for file in group for key in keys_of(yaml.safe_load(file.read_text()))}
-    assert set(NAMES["keys"][place]) <= there
+    keys_now = {key for file in group for key in keys_of(yaml.safe_load(file.read_text()))}
+    assert set(NAMES["keys"][path_in_conf]) <= keys_now

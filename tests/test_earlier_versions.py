@@ -1,7 +1,7 @@
-"""Results of earlier versions are read, continued and loaded, and give the numbers that those versions gave.
+"""Results of earlier versions are read, continued and loaded, and give the same numbers as those versions.
 
-tests/fixtures/earlier_versions/README.md says what the archive holds and how it was made. Where a test fails, the code
-has to change, not the archive: users have such files.
+tests/fixtures/earlier_versions/README.md describes the archive's content and origin. If a test fails, change the code
+and not the archive, because users have such files.
 """
 
 import hashlib
@@ -37,12 +37,12 @@ from usaggr.sweep.planning.study_plan import Plan, make_plan, write_plan
 
 ARCHIVE = Path(__file__).parent / "fixtures" / "earlier_versions" / "663d23c.tar.xz"
 RESULTS = {"seg": "mask", "cls": "probabilities", "det": "box", "reg": "points"}
-"""By task, the attribute of its result that is compared."""
+"""Attribute of the result that is compared, for each task."""
 
 
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The unpacked archive, for tests that only read it."""
+    """Return the folder of the unpacked archive, for tests that only read it."""
     folder = tmp_path_factory.mktemp("earlier")
     with tarfile.open(ARCHIVE) as archive:
         archive.extractall(folder, filter="data")
@@ -51,7 +51,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def continued(stored: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy to write into, which is the current folder, as it was when the studies were started."""
+    """Return a writable copy and make it the current folder, as it was when the studies were started."""
     folder = shutil.copytree(stored, tmp_path / "earlier")
     monkeypatch.chdir(folder)
     return folder
@@ -68,7 +68,7 @@ def directory_of(folder: Path, study: str, block: str) -> Path:
 
 
 def m2dino_weights(folder: Path) -> dict[str, torch.Tensor]:
-    """Return the weights that stood for the M2DINO network's; make_663d23c.py has the same formula."""
+    """Return the weights with which the expected outputs were computed; make_663d23c.py uses the same formula."""
     weights = {}
     for name, shape in json.loads((folder / "expected" / "m2dino_shapes.json").read_text()).items():
         phase = int(hashlib.sha256(name.encode()).hexdigest()[:6], 16) / 1000
@@ -82,7 +82,7 @@ def m2dino_weights(folder: Path) -> dict[str, torch.Tensor]:
 
 
 def check_predictions(run: Path, expected: Path) -> None:
-    """Compare what a loaded model computes with what the earlier version computed, within float32 rounding."""
+    """Check that a loaded model computes the same as the earlier version, up to the rounding of float32."""
     model = usaggr.load(run, device="cpu")
     with np.load(expected) as arrays:
         images = arrays["images"]
@@ -91,14 +91,14 @@ def check_predictions(run: Path, expected: Path) -> None:
             outputs = model.outputs(images[..., None], task_id).numpy()
             scale = max(1.0, float(np.abs(outputs).max()))
             np.testing.assert_allclose(outputs, arrays[f"outputs_{task_id}"], atol=1e-5 * scale, rtol=0)
-            found = np.stack([getattr(result, attribute) for result in model.predict_many(list(images), task_id)])
+            predictions = np.stack([getattr(result, attribute) for result in model.predict_many(list(images), task_id)])
             if attribute != "mask":
-                np.testing.assert_allclose(found, arrays[f"{attribute}_{task_id}"], atol=1e-3)
+                np.testing.assert_allclose(predictions, arrays[f"{attribute}_{task_id}"], atol=1e-3)
                 continue
             gap = np.abs(outputs[:, 1] - outputs[:, 0])
-            certain = gap > 1e-4 * scale  # rounding may decide the others
+            certain = gap > 1e-4 * scale  # rounding may decide the class of the other pixels
             assert certain.mean() > 0.9
-            np.testing.assert_array_equal(found[certain], arrays[f"mask_{task_id}"][certain])
+            np.testing.assert_array_equal(predictions[certain], arrays[f"mask_{task_id}"][certain])
 
 
 @pytest.mark.parametrize("study", ["earlier", "earlier_m2dino"])
@@ -108,7 +108,7 @@ def test_the_same_study_plans_the_runs_of_the_earlier_version(continued: Path, s
     plan = plan_of(continued, study)
     assert {planned.spec.run_id: planned.spec.fingerprint for planned in plan.runs} == before
     split = pd.read_csv(directory / "split.csv")
-    write_plan(plan)  # refuses a folder of other data or of another split
+    write_plan(plan)  # raises an error if the folder belongs to other data or to another split
     pd.testing.assert_frame_equal(pd.read_csv(directory / "split.csv")[split.columns.tolist()], split)
 
 
@@ -126,9 +126,9 @@ def test_an_interrupted_run_of_an_earlier_version_continues_from_its_checkpoint(
     assert "continues at step 1 of 3" in capfd.readouterr().out
 
     expected = continued / "expected"
-    found, before = (read_predictions(folder / "predictions.parquet") for folder in (planned.directory, expected))
-    assert list(found["sample_id"]) == list(before["sample_id"])
-    np.testing.assert_allclose(np.stack(found["probs"]), np.stack(before["probs"]), atol=1e-4)
+    predictions, before = (read_predictions(folder / "predictions.parquet") for folder in (planned.directory, expected))
+    assert list(predictions["sample_id"]) == list(before["sample_id"])
+    np.testing.assert_allclose(np.stack(predictions["probs"]), np.stack(before["probs"]), atol=1e-4)
     curves = [pd.read_csv(folder / "curve.csv") for folder in (planned.directory, expected)]
     pd.testing.assert_frame_equal(*curves, atol=1e-4, rtol=1e-4)
     result = RunDirectory(planned.directory).result()
@@ -151,22 +151,22 @@ def test_a_study_of_an_earlier_version_is_reported(continued: Path, monkeypatch:
     for block in ("unified", "det"):
         result = RunDirectory(directory_of(continued, "earlier", block)).result()
         name = {"unified": "unified", "det": "task_specific"}[block]
-        rows = scores[(scores["task"] == "det") & (scores["grouping"] == name) & (scores["metric"] == "iou")]
-        assert rows["value"].tolist() == pytest.approx([result.scores["det"]["iou"]])
+        main_scores = scores[(scores["task"] == "det") & (scores["grouping"] == name) & (scores["metric"] == "iou")]
+        assert main_scores["value"].tolist() == pytest.approx([result.scores["det"]["iou"]])
 
 
 def test_weights_of_an_earlier_version_give_its_predictions(stored: Path) -> None:
     check_predictions(directory_of(stored, "earlier", "unified"), stored / "expected" / "unified.npz")
 
 
-def test_weights_of_an_earlier_m2dino_have_their_names_and_give_its_predictions(continued: Path) -> None:
+def test_weights_of_an_earlier_m2dino_keep_their_names_and_give_its_predictions(continued: Path) -> None:
     run = directory_of(continued, "earlier_m2dino", "unified")
     (run / "weights").mkdir()
     save_file(m2dino_weights(continued), run / "weights" / "scored.safetensors")
     check_predictions(run, continued / "expected" / "m2dino.npz")
 
 
-def test_weights_of_an_earlier_version_are_pretrained_weights(stored: Path) -> None:
+def test_weights_of_an_earlier_version_can_be_used_as_pretrained_weights(stored: Path) -> None:
     file = directory_of(stored, "earlier", "unified") / "weights" / "scored.safetensors"
     study = compose_study("demo", ["model=tiny", f"model.weights={file}"])
     encoder, _ = build_encoder(study.model)  # type: ignore[arg-type]
@@ -175,7 +175,7 @@ def test_weights_of_an_earlier_version_are_pretrained_weights(stored: Path) -> N
         torch.testing.assert_close(tensor, tensors[f"encoder.{name}"], rtol=0, atol=0)
 
 
-def test_an_export_of_an_earlier_version_computes_what_its_model_does(stored: Path) -> None:
+def test_an_export_of_an_earlier_version_computes_the_same_as_its_model(stored: Path) -> None:
     file = stored / "export" / "unified.onnx"
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
     card = json.loads(file.with_suffix(".json").read_text())
@@ -183,18 +183,18 @@ def test_an_export_of_an_earlier_version_computes_what_its_model_does(stored: Pa
     with np.load(stored / "expected" / "unified.npz") as arrays:
         images = arrays["images"]
         for task in card["tasks"]:
-            (found,) = session.run([task["output"]["name"]], {"images": images[:, None].astype(np.float32)})
+            (computed,) = session.run([task["output"]["name"]], {"images": images[:, None].astype(np.float32)})
             for outputs in (
                 torch.from_numpy(arrays[f"outputs_{task['id']}"]),
                 model.outputs(images[..., None], task["id"]),
             ):
                 expected = outputs.softmax(dim=1) if task["type"] == "classification" else outputs
                 scale = max(1.0, float(expected.abs().max()))
-                np.testing.assert_allclose(found, expected.numpy(), atol=1e-4 * scale, rtol=0)
+                np.testing.assert_allclose(computed, expected.numpy(), atol=1e-4 * scale, rtol=0)
 
 
 @pytest.mark.slow
-def test_the_command_that_was_interrupted_is_given_again_and_finishes_the_study(continued: Path) -> None:
+def test_repeating_the_interrupted_command_finishes_the_study(continued: Path) -> None:
     overrides = json.loads((continued / "studies.json").read_text())["earlier"]
     command = [sys.executable, "-m", "usaggr", "sweep", *overrides]
     ended = subprocess.run(command, capture_output=True, text=True)

@@ -1,4 +1,4 @@
-"""What tests compose with cached lists of defaults is what Hydra composes without them."""
+"""Configurations composed with cached lists of defaults equal those composed by Hydra alone."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,13 +49,13 @@ def test_cached_lists_of_defaults_change_no_value(config: str) -> None:
         cache.switch_off()
 
 
-def test_changing_composed_values_changes_no_later_composition(cache: HydraCache) -> None:
+def test_changing_composed_values_does_not_change_later_compositions(cache: HydraCache) -> None:
     values = hydra.compose_values(origin("training.batch_size=4"))
     values["training"]["batch_size"] = 99
     values["seeds"].append(99)
-    again = hydra.compose_values(origin("training.batch_size=4"))
-    assert again["training"]["batch_size"] == 4
-    assert 99 not in again["seeds"]
+    later_values = hydra.compose_values(origin("training.batch_size=4"))
+    assert later_values["training"]["batch_size"] == 4
+    assert 99 not in later_values["seeds"]
 
 
 def test_files_of_other_folders_are_read_each_time(cache: HydraCache, tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_files_of_other_folders_are_read_each_time(cache: HydraCache, tmp_path: 
         assert values["training"]["batch_size"] == size
 
 
-def test_what_hydra_refuses_is_refused_again(cache: HydraCache) -> None:
+def test_an_error_of_hydra_is_raised_again_from_the_cache(cache: HydraCache) -> None:
     for _ in range(2):
         with pytest.raises(ConfigError, match="nowhere"):
             hydra.compose_values(origin("model.encoder=${nowhere}"))

@@ -1,4 +1,4 @@
-"""The studies of M2DINO from the shell, on a few phantoms: what they train, and what their reports say of it."""
+"""Studies of M2DINO on a few phantoms, started on the command line: trained variants, and their reports."""
 
 import subprocess
 import sysconfig

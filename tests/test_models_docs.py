@@ -1,4 +1,4 @@
-"""docs/models.md is held against the tool: its commands compose, its overrides are right, no key is left out."""
+"""docs/models.md agrees with the tool: its commands compose, its overrides are valid, and it lists every key."""
 
 import re
 import shlex
@@ -17,21 +17,21 @@ COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) fo
 
 
 def section(title: str) -> str:
-    """The text from a heading to the next one that is no deeper."""
+    """Return the text from a heading to the next heading of the same or a higher level."""
     level, start = title.index(" "), PAGE.index(f"\n{title}\n") + 1
     after = re.search(rf"^#{{1,{level}}} ", PAGE[start + len(title) :], re.MULTILINE)
     return PAGE[start : start + len(title) + after.start()] if after else PAGE[start:]
 
 
 def first_cells(text: str) -> list[list[str]]:
-    """The names in code in the first cell of each row of the tables."""
-    rows = re.findall(r"^\| ([^|]+) \|", text, re.MULTILINE)
-    return [names for row in rows if (names := re.findall(r"`([^`=]+)`", row))]
+    """Return the names in code format in the first cell of each table row."""
+    cells = re.findall(r"^\| ([^|]+) \|", text, re.MULTILINE)
+    return [names for row in cells if (names := re.findall(r"`([^`=]+)`", row))]
 
 
 def overrides_of_variants() -> dict[str, list[str]]:
-    rows = re.findall(r"^\| (\w+) \| `([^`]+)` \|", section("### Ablations"), re.MULTILINE)
-    return {name: [f"model.{override}" for override in overrides.split()] for name, overrides in rows}
+    cells = re.findall(r"^\| (\w+) \| `([^`]+)` \|", section("### Ablations"), re.MULTILINE)
+    return {name: [f"model.{override}" for override in overrides.split()] for name, overrides in cells}
 
 
 def keys_of(config: type[Section]) -> set[str]:
@@ -48,7 +48,7 @@ def test_a_command_composes(command: str) -> None:
     assert (tool, verb) == ("usaggr", "plan")
     study = words.pop(0) if "=" not in words[0] else "demo"
     composed = compose_study(study, words)
-    assert study != "demo" or composed.name != "demo", "the demo's own folder is for the demo"
+    assert study != "demo" or composed.name != "demo", "an example must not write into the demo's folder"
 
 
 def test_every_shipped_network_is_in_the_first_table() -> None:
@@ -56,7 +56,7 @@ def test_every_shipped_network_is_in_the_first_table() -> None:
     assert {name for (name,) in first_cells(table)} == {path.stem for path in CONF.glob("*.yaml")}
 
 
-def test_every_key_of_either_network_is_explained() -> None:
+def test_every_key_of_both_networks_is_explained() -> None:
     for title, config in (("### Keys", M2DinoConfig), ("## mh_mtl", MhMtlConfig)):
         explained = {name for names in first_cells(section(title)) for name in names}
         assert explained - {"model."} == keys_of(config)
@@ -70,7 +70,7 @@ def test_each_ablation_is_another_network() -> None:
     assert len({network.model_dump_json() for network in networks}) == 8
 
 
-def test_the_sizes_that_ablations_are_said_to_have() -> None:
+def test_ablations_have_the_documented_sizes() -> None:
     import torch
 
     from usaggr.models.build_network import build_network
@@ -78,7 +78,7 @@ def test_the_sizes_that_ablations_are_said_to_have() -> None:
     from usaggr.tasks import CATALOGUE
 
     def active(*overrides: str) -> int:
-        # Noise changes no size, and cannot be drawn where there are no values.
+        # Noise does not change the size, and meta tensors have no values from which it could be drawn.
         model = compose_study("demo", ["model=m2dino_small", *overrides]).model.model_copy()
         assert isinstance(model, M2DinoConfig)
         model = model.model_copy(update={"experts": model.experts.model_copy(update={"noise": 0.0})})
@@ -90,7 +90,7 @@ def test_the_sizes_that_ablations_are_said_to_have() -> None:
     assert active(*variants["one"]) == pytest.approx(active(*variants["dense"]), rel=1e-3)
 
 
-def test_blocks_of_the_drawing_are_those_that_are_read() -> None:
+def test_the_documented_blocks_are_those_that_the_decoder_uses() -> None:
     depth = 12
     read = [-(-depth * (i + 1) // LEVELS) for i in range(LEVELS)]
     drawn = re.findall(r"maps of blocks (\d+) and (\d+)", PAGE)

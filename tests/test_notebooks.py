@@ -1,4 +1,4 @@
-"""The notebooks run from top to bottom, and are kept without outputs."""
+"""The notebooks run from the first to the last cell, and are stored without outputs."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_is_kept_without_outputs(path: Path) -> None:
+def test_a_notebook_is_stored_without_outputs(path: Path) -> None:
     cells = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
     assert cells
     assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in cells)
@@ -31,7 +31,7 @@ def test_the_notebook_on_your_own_data_goes_from_images_to_a_report(
     NotebookClient(notebook, timeout=300, kernel_name="python3").execute(cwd=str(NOTEBOOKS[1].parent))
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     assert "120 sound samples of 2 tasks, 0 faults" in str(outputs)
-    assert "\\x1b" not in str(outputs), "no signs that only a terminal understands"
+    assert "\\x1b" not in str(outputs), "the output contains escape sequences for terminals"
     assert sum("image/png" in output.get("data", {}) for output in outputs) == 2
     assert (tmp_path / "outputs" / "own" / "report" / "index.html").is_file()
 

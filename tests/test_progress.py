@@ -1,4 +1,4 @@
-"""Progress: a live line on a terminal, silence elsewhere."""
+"""Progress is a live line on a terminal, and prints nothing elsewhere."""
 
 import io
 
@@ -23,13 +23,13 @@ def written(console: Console) -> str:
     return console.file.getvalue()
 
 
-def test_nothing_is_said_where_the_console_is_no_terminal() -> None:
+def test_nothing_is_printed_if_the_console_is_no_terminal() -> None:
     quiet = console(terminal=False)
     work(RichProgress(quiet, keep_seconds=0))
     assert written(quiet) == ""
 
 
-def test_a_terminal_gets_counts_and_a_line_that_stays() -> None:
+def test_a_terminal_shows_counts_and_a_line_that_stays() -> None:
     live = console(terminal=True)
     work(RichProgress(live, keep_seconds=0))
     assert "4/4" in written(live)
@@ -42,7 +42,7 @@ def test_short_work_leaves_no_line() -> None:
     assert "in 0 s" not in written(live)
 
 
-def test_starting_anew_ends_what_went_before() -> None:
+def test_starting_again_ends_the_previous_work() -> None:
     live = console(terminal=True)
     progress = RichProgress(live, keep_seconds=0)
     progress.start("first", 2)
@@ -52,7 +52,7 @@ def test_starting_anew_ends_what_went_before() -> None:
     assert written(live).endswith("second: 0 in 0 s\n")
 
 
-def test_finishing_or_advancing_before_a_start_says_nothing_and_does_not_count() -> None:
+def test_finishing_or_advancing_before_a_start_prints_nothing_and_does_not_count() -> None:
     live = console(terminal=True)
     for progress in (NoProgress(), RichProgress(live, keep_seconds=0)):
         progress.advance()

@@ -1,4 +1,4 @@
-"""The commands of the README are run as they stand there, on small studies; its tables are held against the tool."""
+"""The commands of the README work as printed there, on small studies; its table of commands is complete."""
 
 import os
 import re
@@ -22,7 +22,7 @@ SMALL = (
     "scales=[1.0]",
     "data.image_size=32",
 )
-"""Added to what the README says, so that its commands take seconds."""
+"""Overrides added to the commands of the README, so that they take seconds."""
 TAKES_OVERRIDES = ("sweep", "plan", "config", "train", "data")
 
 
@@ -50,28 +50,28 @@ def test_make_targets_of_the_readme_exist() -> None:
 
 
 @pytest.mark.slow
-def test_the_commands_of_the_readme_do_what_they_say(tmp_path: Path) -> None:
+def test_the_commands_of_the_readme_work(tmp_path: Path) -> None:
     tiny_data(tmp_path / "my_data", n=40)
     for line in commands():
         words = shlex.split(line)
         if words[0] != "usaggr":
             continue
         small = list(SMALL) if words[1] in TAKES_OVERRIDES else []
-        given = [word.replace("nodules", "seg") for word in words[1:]]
-        done = run([*given, *small], tmp_path)
-        assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
+        arguments = [word.replace("nodules", "seg") for word in words[1:]]
+        completed = run([*arguments, *small], tmp_path)
+        assert completed.returncode == 0, f"{line}\n{completed.stdout}\n{completed.stderr}"
     assert (tmp_path / "outputs" / "demo" / "report" / "report.md").is_file()
     assert (tmp_path / "samples.png").is_file()
     assert (tmp_path / "outputs" / "rates" / "plan.csv").read_text().count(",slow,") > 0
 
 
-def test_files_that_the_readme_and_the_docs_point_to_exist() -> None:
+def test_files_linked_in_the_readme_and_the_docs_exist() -> None:
     for document in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
         for target in re.findall(r"\]\((?!http)([^)#]+)", document.read_text()):
             assert (document.parent / target).exists(), f"{document.name}: {target}"
 
 
-def test_the_grouping_of_the_readme_is_one() -> None:
+def test_the_grouping_in_the_readme_is_valid() -> None:
     import yaml
 
     from usaggr.sweep.planning.grouping import GroupingConfig
@@ -80,8 +80,8 @@ def test_the_grouping_of_the_readme_is_one() -> None:
     assert GroupingConfig.model_validate(yaml.safe_load(block)).blocks
 
 
-def test_every_command_of_the_tool_is_in_the_readmes_table(tmp_path: Path) -> None:
-    said = run(["--help"], tmp_path).stdout
-    listed = set(re.findall(r"^│ (\w+) ", said, re.MULTILINE))
+def test_every_command_of_the_tool_is_in_the_table_of_the_readme(tmp_path: Path) -> None:
+    help_text = run(["--help"], tmp_path).stdout
+    listed = set(re.findall(r"^│ (\w+) ", help_text, re.MULTILINE))
     table = set(re.findall(r"^\| `usaggr (\w+)", README, re.MULTILINE))
     assert listed == table

@@ -1,4 +1,4 @@
-"""Every file that ships in conf/ and sweeps/: it composes, says what it is, and its network is built."""
+"""Every file in conf/ and sweeps/ composes, opens with a description, and gives a network that can be built."""
 
 from pathlib import Path
 
@@ -38,21 +38,21 @@ FIRST_VALUES = (
     "logger/mlflow",
     "logger/wandb",
 )
-"""Files of conf/ that give keys their first value; others change some of them."""
+"""Files of conf/ that give keys their first value; other files change some of these values."""
 
 
 def compose(study: str, *overrides: str) -> StudyConfig:
-    """A shipped study; data of files get a root, which each user has to give."""
+    """Return a shipped study; data in files get a root, which users have to set."""
     return compose_study(study, ["data.root=DIR", *overrides])
 
 
-def test_there_is_a_choice_in_every_group_and_a_default_study() -> None:
+def test_every_group_has_a_choice_and_there_is_a_default_study() -> None:
     assert {group for group, _ in CHOICES} == set(GROUPS)
     assert "demo" in STUDIES
 
 
 @pytest.mark.parametrize("study", STUDIES)
-def test_a_study_composes_under_its_own_name(study: str) -> None:
+def test_a_study_composes_and_has_the_name_of_its_file(study: str) -> None:
     assert compose(study).name == study
 
 
@@ -69,9 +69,9 @@ def test_every_choice_of_every_group_composes(group: str, choice: str) -> None:
     assert isinstance(content, dict)
     content.pop("defaults", None)
     section = study.model_dump() if group == "scale" else study.model_dump()[group]
-    assert content, "a file without a value chooses nothing"
+    assert content, "a file without values configures nothing"
     for key, value in content.items():
-        assert section[key] == value or isinstance(value, dict), f"{group}={choice} does not decide {key}"
+        assert section[key] == value or isinstance(value, dict), f"{group}={choice} does not set {key}"
 
 
 @pytest.mark.parametrize("grouping", GROUPINGS)
@@ -79,24 +79,24 @@ def test_every_grouping_is_a_partition_of_the_catalogue(grouping: str) -> None:
     names = dict.fromkeys(["task_specific", "clinical", grouping])
     study = compose_study("demo", [f"groupings=[{','.join(names)}]"])
     samples = tuple(tiny_sample(task_id, number) for number, task_id in enumerate(CATALOGUE))
-    found = make_groupings(study, CATALOGUE, Dataset(Path(), CATALOGUE, samples, ()))
-    assert grouping in found or f"{grouping}_5" in found
-    for one in found.values():
-        assert sorted(task for block in one.blocks.values() for task in block) == sorted(CATALOGUE)
+    groupings = make_groupings(study, CATALOGUE, Dataset(Path(), CATALOGUE, samples, ()))
+    assert grouping in groupings or f"{grouping}_5" in groupings
+    for partition in groupings.values():
+        assert sorted(task for block in partition.blocks.values() for task in block) == sorted(CATALOGUE)
 
 
 def tiny_sample(task_id: str, number: int) -> Sample:
-    """With an image of its own."""
+    """Return a sample with its own image."""
     return Sample(task_id, f"{number}", Path(f"{number}"), f"{number}", f"image {number}", "", 8, 8, "index.csv", 2)
 
 
 @pytest.mark.parametrize("path", ALL_FILES, ids=lambda path: str(path.relative_to(REPOSITORY)))
-def test_every_file_opens_with_what_it_is(path: Path) -> None:
+def test_every_file_opens_with_a_comment(path: Path) -> None:
     assert path.read_text().startswith("# ")
 
 
 @pytest.mark.parametrize("path", FIRST_VALUES)
-def test_every_key_is_explained_where_it_gets_its_first_value(path: str) -> None:
+def test_every_key_is_explained_at_its_first_value(path: str) -> None:
     lines = (REPOSITORY / "conf" / f"{path}.yaml").read_text().splitlines()
     body = lines[lines.index("  - _self_") + 1 :] if "  - _self_" in lines else lines
     unexplained = [
@@ -108,7 +108,7 @@ def test_every_key_is_explained_where_it_gets_its_first_value(path: str) -> None
 
 
 def test_no_key_of_the_schema_has_a_default_in_code() -> None:
-    """All values stand in conf/, where a user sees them."""
+    """All values are in conf/, where users see them."""
     schema = read_schema(StudyConfig)
     sections = [schema, *(section for _, node in walk_keys(schema) for section in list_sections(node))]
     assert len(sections) > 10
@@ -149,7 +149,7 @@ def test_every_model_can_be_built(model: str) -> None:
     assert check_network(compose("demo", f"model={model}").model, tasks, (64, 64)) is None
 
 
-def test_the_papers_study_is_the_papers() -> None:
+def test_the_papers_study_has_the_settings_of_the_paper() -> None:
     from usaggr.models.vit import get_conditioned_range
 
     study = compose("paper")
@@ -163,7 +163,7 @@ def test_the_papers_study_is_the_papers() -> None:
     assert [i + 1 for i in get_conditioned_range(model, 12)] == [7, 8, 9, 10, 11, 12]
 
 
-def test_the_wide_variant_has_as_many_active_parameters_as_the_experts() -> None:
+def test_the_wide_variant_has_as_many_active_parameters_as_the_network_with_experts() -> None:
     from usaggr.models.build_network import build_network
     from usaggr.models.parameters import count_parameters
 

@@ -1,4 +1,4 @@
-"""What a task may be, and what follows from its type."""
+"""Allowed tasks, and properties that follow from the type of a task."""
 
 import ast
 from dataclasses import replace
@@ -25,7 +25,7 @@ def with_classes(task_type: TaskType, number: int) -> Task:
 
 
 @pytest.mark.parametrize("task_type", TASK_TYPES)
-def test_a_task_has_no_fewer_and_no_more_classes_than_its_type_allows(task_type: TaskType) -> None:
+def test_a_task_has_at_least_and_at_most_the_classes_that_its_type_allows(task_type: TaskType) -> None:
     least, most = least_classes(task_type), most_classes(task_type)
     for number in (least, most or 300):
         assert with_classes(task_type, number).num_classes == number
@@ -59,17 +59,17 @@ def test_a_type_is_written_as_in_the_challenge() -> None:
 PACKAGE = Path(__file__).parent.parent / "usaggr"
 COMPARED = {
     "data/read/index.py",  # the challenge's spelling of one type
-    "report/claims/tables.py",  # a claim of the paper, on segmentation against other types
-    "report/methods/methods.py",  # names metrics of a whole test set, which classification alone has
+    "report/claims/tables.py",  # a claim of the paper about segmentation and other types
+    "report/methods/methods.py",  # names metrics of a complete test set, which only classification has
 }
-"""Files that compare a type with a name, and the reason why a new type needs no decision there."""
+"""Files that compare a type with a name, with the reasons why a new type needs no decision there."""
 
 
 def type_names(node: ast.AST) -> set[str]:
     return {str(n.value) for n in ast.walk(node) if isinstance(n, ast.Constant) and n.value in TASK_TYPES}
 
 
-def test_types_are_told_apart_by_a_match_that_mypy_checks_to_be_complete() -> None:
+def test_types_are_distinguished_by_matches_that_mypy_checks_for_completeness() -> None:
     open_matches, compared, complete = [], set(), 0
     for path in sorted(PACKAGE.rglob("*.py")):
         name, source = str(path.relative_to(PACKAGE)), path.read_text()

@@ -1,4 +1,4 @@
-"""The wheel holds every file of the package, and works in an environment where nothing else of usaggr is."""
+"""The wheel contains every file of the package, and works in an environment without the checkout."""
 
 import os
 import shutil
@@ -27,7 +27,7 @@ TINY_SWEEP = (
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a wheel built from a copy of the sources, so that no earlier build leaves anything in it."""
+    """Return a wheel built from a copy of the sources, so that it contains no leftovers of an earlier build."""
     source = tmp_path_factory.mktemp("source")
     for name in ("usaggr", "conf", "sweeps"):
         shutil.copytree(REPOSITORY / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -40,11 +40,11 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def usaggr(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the console script of the wheel, installed where only third-party packages are borrowed."""
+    """Return the console script of the wheel, in an environment that borrows only third-party packages."""
     home = tmp_path_factory.mktemp("venv")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(home)], check=True)
     python = home / "bin" / "python"
-    # A path in a .pth file is searched, but the .pth files there, such as that of an editable install, are not read.
+    # Python searches a folder in a .pth file but ignores .pth files inside it, such as that of an editable install.
     for packages in home.glob("lib/python*/site-packages"):
         (packages / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
     pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps", "--no-index"]
@@ -53,20 +53,20 @@ def usaggr(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(command: list[str], folder: Path) -> str:
-    """Return the standard output of a command that must succeed; no setting of Python reaches it from outside."""
+    """Run a command that must succeed, without Python's environment variables, and return its standard output."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    completed = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    assert completed.returncode == 0, completed.stdout + completed.stderr
+    return completed.stdout
 
 
 def files_of(folder: Path) -> set[str]:
-    """Return the paths, relative to the folder, of all its files that belong into a wheel."""
+    """Return the relative paths of all files of a folder that belong in a wheel."""
     files = (path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
     return {path.relative_to(folder).as_posix() for path in files}
 
 
-def test_the_wheel_holds_the_files_of_the_tree_and_no_others(wheel: Path) -> None:
+def test_the_wheel_contains_the_files_of_the_checkout_and_no_others(wheel: Path) -> None:
     inside = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     expected = {f"usaggr/{name}" for name in files_of(REPOSITORY / "usaggr")}
     expected |= {f"usaggr/{top}/{name}" for top in ("conf", "sweeps") for name in files_of(REPOSITORY / top)}
@@ -74,7 +74,9 @@ def test_the_wheel_holds_the_files_of_the_tree_and_no_others(wheel: Path) -> Non
     assert inside == expected
 
 
-def test_every_module_of_the_wheel_is_imported_without_the_checkout(wheel: Path, usaggr: Path, tmp_path: Path) -> None:
+def test_every_module_of_the_wheel_can_be_imported_without_the_checkout(
+    wheel: Path, usaggr: Path, tmp_path: Path
+) -> None:
     files = [Path(name) for name in zipfile.ZipFile(wheel).namelist() if name.endswith(".py")]
     modules = sorted(".".join(path.with_suffix("").parts).removesuffix(".__init__") for path in files)
     code = (
@@ -88,13 +90,13 @@ def test_every_module_of_the_wheel_is_imported_without_the_checkout(wheel: Path,
     assert all(Path(file).is_relative_to(usaggr.parents[1]) for file in imported)
 
 
-def test_the_installed_tool_composes_in_an_empty_folder_from_its_own_files(usaggr: Path, tmp_path: Path) -> None:
+def test_the_installed_tool_composes_in_an_empty_folder_with_its_own_files(usaggr: Path, tmp_path: Path) -> None:
     sources = run([str(usaggr), "config", "--sources"], tmp_path)
     assert f"{usaggr.parent.parent}/lib" in sources
     assert str(REPOSITORY) not in sources
 
 
-def test_a_users_own_files_come_before_the_installed_ones(usaggr: Path, tmp_path: Path) -> None:
+def test_a_users_own_files_take_precedence_over_installed_ones(usaggr: Path, tmp_path: Path) -> None:
     (tmp_path / "sweeps").mkdir()
     (tmp_path / "sweeps" / "mine.yaml").write_text("defaults: [sweep, override /model: big, _self_]\n")
     (tmp_path / "conf" / "model").mkdir(parents=True)
