@@ -72,7 +72,11 @@ def cut_in_half(path: Path) -> None:
     [
         ("result.json", change_score, "result.json: has changed since it was written (its SHA-256 differs)"),
         ("result.json", cut_in_half, "result.json: cannot be read"),
-        ("predictions.parquet", cut_in_half, "predictions.parquet: has changed since it was written (its size differs)"),
+        (
+            "predictions.parquet",
+            cut_in_half,
+            "predictions.parquet: has changed since it was written (its size differs)",
+        ),
         ("predictions.parquet", lambda path: flip(path, 300), "predictions.parquet: has changed since it was written"),
     ],
     ids=[
