@@ -59,6 +59,7 @@ class RichProgress:
     def start(self, what: str, total: int) -> None:
         """Show a new line on a terminal."""
         self.finish()
+        # rich.progress is imported only if a line is shown, so that quiet commands start faster.
         if self._console.is_terminal:
             from rich.progress import MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 

@@ -44,6 +44,7 @@ def _declare_missing_operators() -> None:
 
     if _compiled_library_loads():
         return
+    # A fragment adds operators without claiming the namespace "torchvision", which belongs to torchvision itself.
     library = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
     for schema in _SCHEMAS:
         library.define(schema)  # type: ignore[no-untyped-call]

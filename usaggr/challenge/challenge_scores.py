@@ -71,6 +71,7 @@ def score(task: Task, records: Sequence[Mapping[str, Any]], components: NDArray[
             classification also have `predicted_class`.
         components: Component of each record, of shape (N,).
     """
+    # Pseudovalues are computed per component and need numbers from 0 without gaps; those of a subset have gaps.
     component_indices = np.unique(components, return_inverse=True)[1].astype(np.int64)
     strict, notes = score_task(task, records)
     challenge = {name: strict[name] for name in CHALLENGE_METRICS[task.type] if name in strict}

@@ -91,6 +91,7 @@ def evaluate(
         DataError: The folder or one of its JSON files cannot be read, or a label changed since it was validated.
     """
     submission = read_submission(folder, data.max_pixels)
+    # A sample knows the file and line of its row, and only the row has the path as users wrote it.
     index_rows = {(row.csv_file, row.line): row for row in read_index(dataset.root)[0]}
     requested = [
         _find_in_index(dataset.tasks[sample.task_id], sample, component, index_rows)
@@ -188,6 +189,7 @@ def _find_extra_predictions(
 
     Predictions of samples that are in the index but were not requested are no error.
     """
+    # All rows of the index count, also those that validation rejected: their predictions are not extra.
     images = {(row.text("task_id"), row.text("image_path")) for row in index_rows.values()}
     with_masks = {task.id for task in dataset.tasks.values() if has_mask_label(task.type)}
     findings = []

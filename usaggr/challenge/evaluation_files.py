@@ -36,6 +36,7 @@ def intervals_of(task: TaskEvaluation, mode: Mode) -> dict[str, tuple[float, flo
     """Return the intervals of the scores that have one; in challenge mode those of scores equal to the strict ones."""
     if task.scored is None:
         return {}
+    # Both name and value must agree, so the challenge's AUC of 0 does not get the interval of the strict AUC.
     same = scores_of(task, mode).items() & task.scored.strict.items()
     return {name: task.scored.intervals[name] for name, _ in sorted(same) if name in task.scored.intervals}
 
@@ -95,6 +96,7 @@ def write_evaluation(evaluation: Evaluation, mode: Mode) -> tuple[Path, Path]:
     Raises:
         OSError: The folder cannot be written to.
     """
+    # A score that is NaN would give a file that is not JSON, so json.dumps refuses it.
     content = json.dumps(as_json(evaluation, mode), indent=1, allow_nan=False)
     paths = evaluation.folder / "evaluation.json", evaluation.folder / "evaluation.md"
     for path, text in zip(paths, (content + "\n", as_markdown(evaluation, mode)), strict=True):
@@ -124,7 +126,13 @@ def as_markdown(evaluation: Evaluation, mode: Mode) -> str:
 
 
 def print_evaluation(evaluation: Evaluation, mode: Mode, console: "Console") -> None:
-    """Print the tables, the notes and the errors in the predictions."""
+    """Print the tables, the notes and the errors in the predictions.
+
+    Args:
+        evaluation: Scores and errors.
+        mode: Scores to print.
+        console: Console to print to.
+    """
     from rich.table import Table
 
     for kind, (header, *body) in _tables(evaluation, mode):

@@ -29,6 +29,7 @@ def mask_place(row: IndexRow) -> PurePosixPath:
     """
     column = "mask_path" if row.text("mask_path") else "image_path"
     text = row.text(column)
+    # Paths of an index start in csv_files/, so one ../ leads to the root; more are refused below.
     place = PurePosixPath(text.removeprefix("../"))
     if place.is_absolute() or ".." in place.parts or "\\" in text or not place.parts:
         raise DataError(
@@ -61,6 +62,7 @@ def record_of(image_path: str, prediction: Prediction, height: int, width: int) 
         name, values = "predicted_points", prediction.points.ravel()
     else:
         raise ValueError(f"{image_path}: the prediction of {prediction.task_id} has no class, box or points")
+    # Coordinates are x1, y1, x2, y2, ...: the width comes first, although shapes of arrays are (height, width).
     sides = (width, height) * (values.size // 2)
     record[f"{name}_normalized"] = [float(value / side) for value, side in zip(values, sides, strict=True)]
     record[f"{name}_pixels"] = [float(value) for value in values]

@@ -42,6 +42,7 @@ def select(dataset: Dataset, split: Path | None, fold: str | None, tasks: Sequen
             raise ConfigError("--fold needs --split FILE; give the split.csv of a study")
         chosen = list(zip(dataset.samples, number_components(dataset.samples), strict=True))
     else:
+        # Scores on train or val must be requested explicitly, because a model was trained or selected on these samples.
         fold = fold or "test"
         if fold not in SUBSETS:
             raise ConfigError(one_of("--fold", fold, SUBSETS))

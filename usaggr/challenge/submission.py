@@ -86,6 +86,7 @@ def _inside(folder: Path, path: Path) -> Path:
     Raises:
         DataError: A symbolic link leads out of the folder, or the path is not a regular file.
     """
+    # A submission may come from others: a link could lead to private files, or to a device that never ends.
     real = path.resolve()
     if not real.is_relative_to(folder.resolve()) or not real.is_file():
         raise DataError(f"{path.name}: is not a regular file within the folder of predictions")
@@ -95,7 +96,7 @@ def _inside(folder: Path, path: Path) -> Path:
 def _read_records(path: Path, task_type: str, submission: Submission) -> None:
     try:
         content = json.loads(read_bytes(_inside(path.parent, path)).decode("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # RecursionError: lists nested thousands of levels deep
         raise DataError(f"{path}: cannot be read as JSON ({' '.join(str(error).split())})") from error
     if not isinstance(content, list):
         raise DataError(f"{path}: is a {type(content).__name__}; {task_type} predictions must be a list of records")

@@ -73,6 +73,7 @@ def _shown(cell: Cell, numeric: bool) -> ShownCell:
     text = cell.text.removeprefix(mark).lstrip() if mark else cell.text
     match = _INTERVAL.fullmatch(text) if numeric else None
     parts = match.groupdict() if match else {"number": text, "interval": "", "suffix": ""}
+    # Only known kinds pass: the kind becomes a CSS class, and a report may show data of others.
     kind = cell.kind if cell.kind in (*_LABELS, *_STATES) else ""
     number, interval, suffix = parts["number"], parts["interval"], parts["suffix"]
     return ShownCell(mark, number, interval, suffix, _key(cell, text, numeric), kind, _breaks(text))

@@ -104,6 +104,7 @@ def _letter(letter: str) -> str:
         return _SPECIAL[letter]
     if letter.isascii():
         return letter if letter.isprintable() else " "
+    # NFD splits a letter such as é into its base and an accent; other letters stay one part.
     parts = unicodedata.normalize("NFD", letter)
     if len(parts) == 2 and parts[0].isascii() and parts[1] in _ACCENTS:
         return rf"\{_ACCENTS[parts[1]]}{{{parts[0]}}}"

@@ -68,6 +68,7 @@ def _blocks(blocks: tuple[Block, ...]) -> Iterator[str]:
 
 
 def _picture(picture: Picture) -> str:
+    # The text of an image ends at a bracket. The last step restores brackets that `literal` had escaped already.
     shown = literal(picture.description).replace("[", r"\[").replace("]", r"\]").replace(r"\\]", r"\]")
     return f"![{shown}]({quote(picture.path)})\n\n*{literal(picture.title)}*"
 

@@ -78,7 +78,7 @@ def p_value(value: float | None) -> str:
     """Return a p value with the sign that follows a p: `= .012`, `< .001`."""
     if _absent(value):
         return MISSING
-    number = value or 0.0
+    number = value or 0.0  # only for the type checker: missing values were handled above
     if number < 0.001:
         return "< .001"
     shown = f"{number:.3f}" if number < 0.1 else f"{number:.2f}"
@@ -96,6 +96,7 @@ def _percent(value: float | None) -> str:
 
 
 def _minus(text: str) -> str:
+    # U+2212 is as wide as a plus sign, so signed numbers stay aligned.
     return text.replace("-", "−")
 
 

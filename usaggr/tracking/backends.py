@@ -35,9 +35,9 @@ class OpenRun:
     end: Callable[[End], None]
     """Reports to the tracker how the run ended, and closes the run there."""
     location: str | None = None
-    """As in `Record`."""
+    """MLflow's tracking URI; entity and project of W&B; None: the directory of the run."""
     id: str | None = None
-    """As in `Record`."""
+    """Id given by the tracker; None: the tracker gives none."""
     params: Params | None = None
     """Hyperparameters that are logged together with the test scores; None: they are logged already, or never."""
 

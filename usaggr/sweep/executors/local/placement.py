@@ -48,6 +48,7 @@ def placements(executor: MachineConfig, gpus: int, cores: int) -> list[Placement
     devices = _devices(executor.devices, gpus)
     capacity = len(devices) * (executor.runs_per_device or executor.workers or 1)
     workers = min(executor.workers or capacity, capacity) if devices else executor.workers or cores
+    # Cores that are left over stay idle: runs with different numbers of threads would not give the same results.
     threads = executor.threads or max(1, cores // workers)
     return [Placement(threads, devices[i % len(devices)] if devices else None) for i in range(workers)]
 
@@ -59,4 +60,4 @@ def _devices(requested: Sequence[int] | None, gpus: int) -> list[int]:
     if missing:
         available = f"this machine has {gpus}, numbered from 0" if gpus else "this machine has no usable GPU"
         raise ConfigError(f"executor.devices: no GPU {missing[0]}; {available}")
-    return list(dict.fromkeys(requested))
+    return list(dict.fromkeys(requested))  # without duplicates, in the given order

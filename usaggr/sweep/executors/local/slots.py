@@ -62,12 +62,19 @@ def may_begin(slot: Slot, slots: Sequence[Slot]) -> bool:
     """Return whether a slot has a waiting job that no active run prevents from starting."""
     if slot.job is None or slot.future is not None:
         return False
+    # Two jobs that must run alone both wait; the first one that is asked about starts, and then excludes the other.
     running = [other for other in neighbors(slot, slots, "machine") if other.future is not None]
     return not any(_exclude_each_other(slot, other) for other in running)
 
 
 def neighbors(slot: Slot, slots: Sequence[Slot], where: Alone) -> list[Slot]:
-    """Return the other slots with a job, on the same device or on the whole machine."""
+    """Return the other slots with a job, on the same device or on the whole machine.
+
+    Args:
+        slot: The slot in question.
+        slots: All slots of the machine.
+        where: `device` for slots with the same device, `machine` for all slots.
+    """
     return [
         other
         for other in slots

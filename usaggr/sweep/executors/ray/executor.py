@@ -115,6 +115,7 @@ class RayExecutor:
     def submit(self, job: Job) -> None:
         """Start a job; a job that must run alone requests a whole GPU, or all cores of a node."""
         active = _Active(job, time.monotonic(), alone=not self._active and job.alone is None)
+        # The nodes of runs are not known here, so every run that overlaps another one counts as crowded.
         for other in self._active:
             other.alone = False
         self._active.append(active)
@@ -201,6 +202,7 @@ class RayExecutor:
         stopped = [active.job for active in self._active if active.ended is None]
         while self._active and time.monotonic() < end:
             self.wait(0.25)
+        # A task that did not react in time is killed together with its process.
         self._cluster.cancel([active.task for active in self._active if active.task is not None], force=True)
         end = time.monotonic() + _RELEASE_SECONDS
         while self._active and time.monotonic() < end:

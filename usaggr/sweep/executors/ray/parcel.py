@@ -61,7 +61,7 @@ def extract(packed: bytes, folder: Path) -> None:
     try:
         with tarfile.open(fileobj=io.BytesIO(packed), mode="r:") as tar:
             for number, member in enumerate(tar):
-                total += member.size
+                total += member.size  # as claimed by the archive, and checked before anything is written
                 if number >= MAX_FILES or total > MAX_BYTES:
                     raise RunError(f"the cluster returned more than {MAX_FILES} files or {MAX_BYTES} bytes; refused")
                 _write(tar, member, folder)

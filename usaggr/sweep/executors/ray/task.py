@@ -98,6 +98,7 @@ def _train(task: Task, job: Job, cancelled: list[int]) -> Returned:
     while not cancelled:
         for ended in executor.wait(_LOOK_SECONDS):
             return Returned(ended.outcome, ended.message)
+    # The worker's process has been stopped, so the next task needs a new executor.
     executor.stop()
     _end_executor()
     has_result = RunDirectory(job.directory).result_path.exists()
@@ -134,6 +135,7 @@ def _executor(task: Task) -> LocalExecutor:
         preload,
         os.environ.get("CUDA_VISIBLE_DEVICES"),
     )
+    # Ray reuses a process for later tasks, and may assign it another GPU each time.
     if _started is None or _started[0] != key:
         _end_executor()
         _started = (key, LocalExecutor(task.machine, task.accelerator, task.target, preload).__enter__())
@@ -177,7 +179,7 @@ def _manifest(study: StudyConfig) -> "Manifest":
     from usaggr.data.split.manifest import make_manifest
 
     key = (study.data.model_dump_json(), tuple(study.seeds))
-    if key not in _manifests:
+    if key not in _manifests:  # kept for later runs of the same study in this process
         _manifests.clear()
         _manifests[key] = make_manifest(load_dataset(study.data), study.data, study.seeds)
     return _manifests[key]

@@ -137,6 +137,7 @@ class SlurmExecutor:
 
     def stop(self) -> list[Job]:
         """Cancel this sweep's jobs, and wait until they are gone; runs have `grace` seconds for a checkpoint."""
+        # Jobs of an earlier sweep that were taken over are canceled too.
         stopped = [active.job for active in self._active]
         jobs = sorted({active.slurm_id for active in self._active if active.slurm_id is not None})
         self._queue.cancel(jobs)
@@ -198,6 +199,7 @@ class SlurmExecutor:
             return ended
         if ended is not None:
             active.failed = active.failed or now
+            # The job may still try the run again, so a failure counts only after a while or without the job.
             return ended if not lives or now - active.failed > _SETTLE_SECONDS else None
         active.failed = None
         if lives:
@@ -229,6 +231,7 @@ class SlurmExecutor:
         directory, job = active.job.directory, active.job
         status = RunDirectory(directory).status()
         has_started = status is not None and status.attempt >= job.attempt
+        # Another process may have claimed the run in the meantime; then it is no longer a run of this sweep.
         if _release(directory, slurm_id) == "running":
             return Ended(job, "elsewhere", "", 0.0)
         self._losses[job.spec.run_id] += 1

@@ -64,6 +64,7 @@ class Pack:
             raise RunError(
                 f"this node has usaggr {usaggr.__version__}, but the sweep has {self.version}; install the same version"
             )
+        # Workers inherit the variable and write the job's name into the status of their runs.
         os.environ[JOB_VARIABLE] = name = f"{PREFIX}{job_id()}"
         enqueue(self.jobs, name)
         run_pack(self.jobs, self.machine, self.accelerator, self.target, self)

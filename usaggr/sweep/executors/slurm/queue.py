@@ -80,6 +80,7 @@ class SlurmQueue:
         if not unfinished:
             return
         self._last = time.monotonic()
+        # The id of an array stands for all its tasks, which keeps the command short.
         arrays = sorted({job.partition("_")[0] for job in unfinished})
         output = self._call(["squeue", "--noheader", "--array", "--format=%i|%T|%r", f"--jobs={','.join(arrays)}"])
         self.answers = output is not None

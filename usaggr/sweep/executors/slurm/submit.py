@@ -86,6 +86,7 @@ class Submitter:
     def parameters(self, study: str) -> dict[str, Any]:
         """Return the parameters of submitit's executor."""
         config = self._config
+        # Without requeue a pre-empted job, or one whose node is lost, would end instead of being queued again.
         additional: dict[str, Any] = {"requeue": True}
         for name in ("partition", "account", "qos", "constraint"):
             if (value := getattr(config, name)) is not None:
@@ -118,6 +119,7 @@ def _without_job_variables() -> Iterator[None]:
     """Hide the variables of a Slurm job around this process, so that submitted jobs do not inherit its resources."""
     before = dict(os.environ)
     for name in before:
+        # SLURM_CONF stays, because it says where the cluster is.
         if name.startswith(("SLURM_", "SLURMD_")) and name != "SLURM_CONF":
             del os.environ[name]
     try:
