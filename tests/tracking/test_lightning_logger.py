@@ -161,7 +161,7 @@ def test_the_csv_contains_the_logged_numbers(folder: Path, tmp_path: Path) -> No
 def test_a_resumed_run_continues_its_csv(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = plan_of(folder, "logger=csv", *COMMON)
     train(plan, tmp_path / "uninterrupted")
-    train_with_stops(plan, tmp_path / "parts", [2, 6, 9], monkeypatch)
+    train_with_stops(plan, tmp_path / "resumed", [2, 6, 9], monkeypatch)
     uninterrupted, resumed = (
         columns(tmp_path / name / "logs" / "metrics.csv") for name in ("uninterrupted", "resumed")
     )

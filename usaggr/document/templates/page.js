@@ -13,7 +13,7 @@
   const isDark = () => (root.dataset.scheme || (system.matches ? "dark" : "light")) === "dark";
   const label = () => {
     scheme.textContent = isDark() ? "light" : "dark";
-    scheme.setAttribute("aria-label", `show the page in ${scheme.textContent} colours`);
+    scheme.setAttribute("aria-label", `show the page in ${scheme.textContent} colors`);
   };
   if (["light", "dark"].includes(store.get())) root.dataset.scheme = store.get();
   scheme.hidden = false;

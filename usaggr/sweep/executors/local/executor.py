@@ -1,7 +1,7 @@
 """Runs on this machine: one worker process per slot, forked from a server that has the heavy imports.
 
-Each slot has its own pebble pool, so that a worker that dies takes down only its own run, and the worker stays with the
-GPU of the slot. A worker is replaced after `RUNS_PER_WORKER` runs, or after a failed one.
+Each slot has its own pebble pool, so that a worker that dies affects only its own run, and the worker stays with the GPU
+of the slot. A worker is replaced after `RUNS_PER_WORKER` runs, or after a failed one.
 """
 
 import multiprocessing.connection
@@ -202,7 +202,7 @@ class LocalExecutor:
             return "failed", (str(error).splitlines() or [type(error).__name__])[0]
 
     def _is_lost(self, slot: Slot) -> bool:
-        """Return whether nobody owns the run of a job that began long ago: its process ended unnoticed by the pool."""
+        """Return whether no process owns the run of a job that started long ago, because its process ended unnoticed."""
         now = time.monotonic()
         if slot.job is None or slot.future is None or now - slot.looked < _LOOK_SECONDS or slot.future.done():
             return False

@@ -116,7 +116,7 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
 def _without_interrupts() -> Iterator[None]:
     """Block Ctrl-C and SIGTERM in processes started here; this process receives them when the context ends.
 
-    Both signals reach the whole process group. If the server died of one, nobody would learn how its workers end;
+    Both signals reach the whole process group. If the server died of one, nothing would report how its workers end;
     workers unblock SIGTERM for themselves.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM])

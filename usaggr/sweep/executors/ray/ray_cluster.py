@@ -157,7 +157,7 @@ def read_error(error: Exception, ray_exceptions: Any) -> tuple[Returned, bool]:
     message = (str(error).strip().splitlines() or [""])[0]
     match error:
         case ray_exceptions.TaskCancelledError():
-            return Returned("interrupted", "it was cancelled"), True
+            return Returned("interrupted", "it was canceled"), True
         case ray_exceptions.NodeDiedError() | ray_exceptions.LocalRayletDiedError():
             return Returned("interrupted", "its node was lost"), True
         case ray_exceptions.OutOfMemoryError():
