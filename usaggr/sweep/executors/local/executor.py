@@ -1,7 +1,7 @@
 """Runs on this machine: one worker process per slot, forked from a server that has the heavy imports.
 
-Each slot has its own pebble pool, so that a worker that dies affects only its own run, and the worker stays with the GPU
-of the slot. A worker is replaced after `RUNS_PER_WORKER` runs, or after a failed one.
+Each slot has its own pebble pool, so that a dying worker affects only its own run, and the worker stays with the GPU of
+the slot. A worker is replaced after `RUNS_PER_WORKER` runs, or after a failed one.
 """
 
 import multiprocessing.connection
