@@ -202,7 +202,7 @@ class LocalExecutor:
             return "failed", (str(error).splitlines() or [type(error).__name__])[0]
 
     def _is_lost(self, slot: Slot) -> bool:
-        """Return whether no process owns the run of a job that started long ago, because its process ended unnoticed."""
+        """Return whether no process owns the run of a job that started a while ago: its process ended unnoticed."""
         now = time.monotonic()
         if slot.job is None or slot.future is None or now - slot.looked < _LOOK_SECONDS or slot.future.done():
             return False
