@@ -30,7 +30,7 @@ def test_the_notebook_on_your_own_data_goes_from_images_to_a_report(
     notebook = nbformat.read(NOTEBOOKS[1], as_version=4)
     NotebookClient(notebook, timeout=300, kernel_name="python3").execute(cwd=str(NOTEBOOKS[1].parent))
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
-    assert "120 sound samples of 2 tasks, 0 faults" in str(outputs)
+    assert "120 valid samples of 2 tasks, 0 errors" in str(outputs)
     assert "\\x1b" not in str(outputs), "the output contains escape sequences for terminals"
     assert sum("image/png" in output.get("data", {}) for output in outputs) == 2
     assert (tmp_path / "outputs" / "own" / "report" / "index.html").is_file()

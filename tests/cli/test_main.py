@@ -182,7 +182,7 @@ def test_config_sources_shows_where_a_value_comes_from(shell: Shell) -> None:
 def test_data_check_counts_valid_data(shell: Shell) -> None:
     root = write_data(Path("data"))
     assert shell("data", "check", "data=fmuia", f"data.root={root}") == 0
-    assert shell.out.splitlines()[-1] == "40 sound samples of 1 tasks, 0 faults"
+    assert shell.out.splitlines()[-1] == "40 valid samples of 1 task, 0 errors"
 
 
 def test_data_check_lists_every_fault_and_writes_them_as_csv(shell: Shell) -> None:
@@ -191,7 +191,7 @@ def test_data_check_lists_every_fault_and_writes_them_as_csv(shell: Shell) -> No
     check = ("data", "check", "data=fmuia", f"data.root={root}", "--out", "faults.csv")
     assert shell(*check) == 2
     lines = shell.out.splitlines()
-    assert lines[-1].startswith("19 sound samples of 1 tasks, 21 faults (")
+    assert lines[-1].startswith("19 valid samples of 1 task, 21 errors (")
     assert any(line.startswith("toy.csv, line 2 (row 1), image_path: ../images/0.png") for line in lines)
     with Path("faults.csv").open(newline="") as file:
         faults = list(csv.DictReader(file))
@@ -208,7 +208,7 @@ def test_phantoms_are_written_shown_and_read_like_any_data(shell: Shell) -> None
     assert shell.err == "--out: phantoms is not empty; the data need a folder of their own\n"
     made = ("data=fmuia", "data.root=phantoms", "data.workers=1")
     assert shell("data", "check", *made) == 0
-    assert shell.out.splitlines()[-1] == "40 sound samples of 2 tasks, 0 faults"
+    assert shell.out.splitlines()[-1] == "40 valid samples of 2 tasks, 0 errors"
     assert shell("data", "show", *made, "--out", "sheets/few.png", "--per-task", "1") == 0
     assert re.search(r"breast_2cls +│ breast_lesion", shell.out), "the two tasks share images"
     assert cv2.imread("sheets/few.png") is not None

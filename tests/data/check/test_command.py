@@ -1,4 +1,4 @@
-"""`usaggr data check`: what it prints and writes, and how it ends."""
+"""The printed lines, written files and exit status of `usaggr data check`."""
 
 import csv
 import io
@@ -18,7 +18,7 @@ from usaggr.progress import NoProgress
 
 @pytest.fixture
 def data(tmp_path: Path) -> DataConfig:
-    """Sound data; a picture of the training fold is in the test fold too, stored anew."""
+    """Return valid data in which a training image is in the test set too, as a copy that was saved again."""
     root = tiny_data(tmp_path / "data", n=12)
     for number, line in enumerate((2, 8)):
         write_image(root / "cls" / f"twin{number}.png", copies(speckle(1))["marked"] if number else speckle(1))
@@ -30,65 +30,66 @@ def data(tmp_path: Path) -> DataConfig:
 
 
 def check(data: DataConfig, capsys: pytest.CaptureFixture[str], outputs: Outputs | None = None) -> tuple[int, str]:
-    """Exit status, and all that was printed."""
+    """Run the check, and return its exit status and everything that it printed."""
     console = Console(file=io.StringIO(), width=200)
     status = run_check(data, outputs or Outputs(), console, NoProgress())
     assert isinstance(console.file, io.StringIO)
     return status, console.file.getvalue() + capsys.readouterr().out
 
 
-def test_near_duplicates_are_told_and_listed_with_folds_tasks_and_subjects(
+def test_near_identical_images_are_printed_and_listed_with_subsets_tasks_and_subjects(
     data: DataConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     status, text = check(data, capsys, Outputs(pairs=tmp_path / "new" / "pairs.csv"))
     assert status == 0
     assert "subsets are disjoint: none of 48 components, 48 images, 48 files, 48 subjects is in two subsets" in text
-    told = next(line for line in text.splitlines() if line.startswith("near-duplicate: "))
-    assert "cls/twin0.png (cls; train; subject not known)" in told
-    assert "cls/twin1.png (cls; test; subject not known)" in told
+    pair_line = next(line for line in text.splitlines() if line.startswith("near-identical: "))
+    assert "cls/twin0.png (cls; train; subject unknown)" in pair_line
+    assert "cls/twin1.png (cls; test; subject unknown)" in pair_line
+    assert "\n1 pair of near-identical images in different subsets\n" in text
     with (tmp_path / "new" / "pairs.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert len(rows) == 1
-    assert int(rows[0]["distance"]) <= THRESHOLD
-    sides = {(rows[0][f"image_{n}"], rows[0][f"fold_{n}"], rows[0][f"tasks_{n}"], rows[0][f"row_{n}"]) for n in (1, 2)}
+        (pair,) = csv.DictReader(file)
+    assert int(pair["distance"]) <= THRESHOLD
+    sides = {(pair[f"image_{n}"], pair[f"fold_{n}"], pair[f"tasks_{n}"], pair[f"row_{n}"]) for n in (1, 2)}
     assert sides == {("../cls/twin0.png", "train", "cls", "2"), ("../cls/twin1.png", "test", "cls", "8")}
 
 
-def test_one_subject_for_both_keeps_them_in_one_fold(data: DataConfig, capsys: pytest.CaptureFixture[str]) -> None:
+def test_images_of_one_subject_are_in_the_same_subset(data: DataConfig, capsys: pytest.CaptureFixture[str]) -> None:
     path = Path(str(data.root)) / "csv_files" / "cls.csv"
     lines = [line.rpartition(",")[0] for line in path.read_text().splitlines()]
     subjects = ["subject_id", "P", *["" for _ in range(5)], "P", *["" for _ in range(5)]]
     path.write_text("\n".join(f"{a},{b}" for a, b in zip(lines, subjects, strict=True)))
-    assert "\n0 near-duplicate pairs over folds" in check(data, capsys)[1]
+    assert "\n0 pairs of near-identical images in different subsets" in check(data, capsys)[1]
 
 
-def test_faults_decide_the_exit_status_and_findings_do_not(
+def test_errors_decide_the_exit_status_and_findings_do_not(
     data: DataConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:
     change_cell(Path(str(data.root)), "det.csv", 3, "x_min", "400")
     status, text = check(data, capsys)
     assert status == 2
-    assert text.splitlines()[-1].startswith("47 sound samples of 4 tasks, 2 faults")
-    assert "near-duplicate: " in text, "sound samples are looked at all the same"
+    assert text.splitlines()[-1].startswith("47 valid samples of 4 tasks, 2 errors")
+    assert "near-identical: " in text, "the valid samples are examined nevertheless"
     assert check(data.model_copy(update={"on_bad_sample": "skip"}), capsys)[0] == 0
 
 
-def test_a_task_without_sound_rows_ends_with_its_faults_and_says_what_is_missing(
+def test_for_a_task_without_valid_rows_the_errors_are_listed_and_no_page_is_written(
     data: DataConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for line in range(2, 14):
         change_cell(Path(str(data.root)), "det.csv", line, "x_min", "x")
     status, text = check(data, capsys, Outputs(html=tmp_path / "check.html"))
     assert status == 2
-    assert "neither --pairs nor --html" in text
+    assert "--pairs and --html were not written, because a task has no valid row" in text
+    assert text.splitlines()[-1].startswith("a task has no valid row, 12 errors")
     assert not (tmp_path / "check.html").exists()
 
 
 def test_outputs_that_make_no_sense_are_refused_before_anything_is_read(
     data: DataConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(ConfigError, match=r"--copy: .* give --fix DIR too"):
+    with pytest.raises(ConfigError, match=r"--copy .* add --fix DIR"):
         check(data, capsys, Outputs(copy=True))
-    with pytest.raises(DataError, match="phantoms have no faults"):
+    with pytest.raises(DataError, match=r"phantoms .* have no errors"):
         check(data.model_copy(update={"name": "synthetic"}), capsys, Outputs(fixed=tmp_path / "new"))
     assert not (tmp_path / "new").exists()

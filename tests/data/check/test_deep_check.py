@@ -1,4 +1,4 @@
-"""Balance of folds, statistics of images, maps of labels: numbers that are known beforehand."""
+"""Balance of subsets, image statistics and label maps of data whose numbers are known."""
 
 from pathlib import Path
 from typing import Any
@@ -8,11 +8,11 @@ import pytest
 
 from tests.data.factories import HEIGHT, WIDTH, change_cell, data_config, disc, noise, tiny_data, write_image
 from usaggr.config.study import DataConfig
-from usaggr.data.check.class_balance import balance
-from usaggr.data.check.deep_check import look_deeper
-from usaggr.data.check.image_scan import MAP, look_at
-from usaggr.data.check.label_maps import class_shares, label_maps
-from usaggr.data.check.statistics import image_statistics
+from usaggr.data.check.class_balance import count_balance
+from usaggr.data.check.deep_check import examine_dataset
+from usaggr.data.check.image_scan import MAP, scan_images
+from usaggr.data.check.label_maps import compute_class_shares, compute_label_maps
+from usaggr.data.check.statistics import compute_image_statistics
 from usaggr.data.read.load_dataset import load_dataset
 from usaggr.data.split.make_split import split_dataset
 from usaggr.progress import NoProgress
@@ -33,7 +33,7 @@ def test_samples_subjects_and_classes_of_each_fold_are_counted(data: DataConfig)
     write_image(root(data) / "seg" / "masks" / "0.png", disc(0) + np.eye(HEIGHT, WIDTH, dtype=np.uint8))
     dataset = load_dataset(data)
     split = split_dataset(dataset, data.split)
-    entries = {(e.task, e.fold): e for e in balance(dataset, split, look_at(dataset, data, QUIET))}
+    entries = {(e.task, e.fold): e for e in count_balance(dataset, split, scan_images(dataset, data, QUIET))}
     assert sum(e.samples for e in entries.values()) == len(dataset.samples) == 120
     assert entries["seg", "train"].class_counts == {"class_1": entries["seg", "train"].samples}
     assert entries["det", "test"].smallest is None
@@ -48,54 +48,54 @@ def test_samples_subjects_and_classes_of_each_fold_are_counted(data: DataConfig)
         assert smallest[1] == min(entries["cls", fold].class_counts.values())
 
 
-def test_images_are_told_in_numbers(data: DataConfig) -> None:
+def test_statistics_of_images_are_those_of_their_pixels(data: DataConfig) -> None:
     flat = np.full((HEIGHT, WIDTH), 100, np.uint8)
     flat[: HEIGHT // 2] = 0
     for i in range(30):
-        flat[0, 0] = i  # other bytes, so that no two are one image
+        flat[0, 0] = i  # different bytes, so that no two images count as one
         write_image(root(data) / "cls" / f"s{i // 2}_{i}.png", flat)
     dataset = load_dataset(data)
-    entry = next(e for e in image_statistics(dataset, look_at(dataset, data, QUIET)) if e.task == "cls")
+    entry = next(e for e in compute_image_statistics(dataset, scan_images(dataset, data, QUIET)) if e.task == "cls")
     assert (entry.images, entry.height, entry.width) == (30, (HEIGHT, HEIGHT), (WIDTH, WIDTH))
     assert (entry.mean, entry.sd, entry.black) == pytest.approx((50, 50, 0.5), abs=0.1)
-    assert (entry.coloured, entry.bits, entry.outliers) == (0, {8: 30}, ())
+    assert (entry.color_images, entry.bits, entry.outliers) == (0, {8: 30}, ())
 
 
 @pytest.mark.parametrize(
-    ("pixels", "words"),
+    ("pixels", "reason"),
     [
-        (np.full((HEIGHT, WIDTH), 250, np.uint8), "mean grey value 250, usually 1"),
+        (np.full((HEIGHT, WIDTH), 250, np.uint8), "mean gray value 250, usually 1"),
         (noise(1, 8 * HEIGHT, 8 * WIDTH), f"{64 * HEIGHT * WIDTH} pixels, usually {HEIGHT * WIDTH}"),
         (noise(1, HEIGHT // 2, WIDTH * 3), "width / height 8.00, usually 1.33"),
-        (noise(1, HEIGHT, WIDTH, 3), "colours of 8 bits, usually grey of 8 bits"),
-        (noise(1).astype(np.uint16) * 257, "grey of 16 bits, usually grey of 8 bits"),
+        (noise(1, HEIGHT, WIDTH, 3), "8-bit color, usually 8-bit grayscale"),
+        (noise(1).astype(np.uint16) * 257, "16-bit grayscale, usually 8-bit grayscale"),
     ],
 )
-def test_an_image_that_is_unlike_the_others_is_named(data: DataConfig, pixels: Any, words: str) -> None:
+def test_an_image_that_is_unlike_the_others_is_named(data: DataConfig, pixels: Any, reason: str) -> None:
     change_cell(root(data), "cls.csv", 5, "image_path", "../cls/odd.png")
     write_image(root(data) / "cls" / "odd.png", pixels)
     dataset = load_dataset(data)
-    entry = next(e for e in image_statistics(dataset, look_at(dataset, data, QUIET)) if e.task == "cls")
+    entry = next(e for e in compute_image_statistics(dataset, scan_images(dataset, data, QUIET)) if e.task == "cls")
     assert [outlier.sample.sample_id for outlier in entry.outliers] == ["../cls/odd.png"]
-    assert entry.outliers[0].what.startswith(words)
+    assert entry.outliers[0].reason.startswith(reason)
 
 
-def test_a_second_kind_of_image_is_no_row_of_outliers(data: DataConfig) -> None:
+def test_a_second_kind_of_image_is_not_a_set_of_outliers(data: DataConfig) -> None:
     for i in range(8):
         write_image(root(data) / "cls" / f"s{i // 2}_{i}.png", np.full((HEIGHT, WIDTH), 255 - i, np.uint8))
     dataset = load_dataset(data)
-    entry = next(e for e in image_statistics(dataset, look_at(dataset, data, QUIET)) if e.task == "cls")
+    entry = next(e for e in compute_image_statistics(dataset, scan_images(dataset, data, QUIET)) if e.task == "cls")
     assert entry.outliers == ()
 
 
-def test_maps_show_where_labels_lie(data: DataConfig) -> None:
+def test_maps_show_the_positions_of_labels(data: DataConfig) -> None:
     for line in range(2, 32):
         for side, value in zip(("x_min", "y_min", "x_max", "y_max"), ("0", "0", "16", "12"), strict=True):
             change_cell(root(data), "det.csv", line, side, value)
         change_cell(root(data), "reg.csv", line, "point_1_xy", f"[{WIDTH}, {HEIGHT}]")
     dataset = load_dataset(data)
-    looks = look_at(dataset, data, QUIET)
-    maps = {(m.task, m.name): m.shares for m in label_maps(dataset, looks)}
+    scan = scan_images(dataset, data, QUIET)
+    maps = {(m.task, m.name): m.shares for m in compute_label_maps(dataset, scan)}
     assert set(maps) == {("seg", "foreground"), ("det", "box"), ("reg", "point_1"), ("reg", "point_2")}
     box = maps["det", "box"]
     assert (box[: MAP // 2, : MAP // 2] == 1).all()
@@ -104,24 +104,24 @@ def test_maps_show_where_labels_lie(data: DataConfig) -> None:
     share = (disc() > 0).mean()
     assert maps["seg", "foreground"].mean() == pytest.approx(share, abs=0.01)
     assert maps["seg", "foreground"][MAP // 2, MAP // 2] == 1
-    assert class_shares(dataset, looks)[0].shares["class_1"] == pytest.approx(share, abs=1e-6)
+    assert compute_class_shares(dataset, scan)[0].shares["class_1"] == pytest.approx(share, abs=1e-6)
 
 
-def test_files_that_were_seen_are_not_read_again(data: DataConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_that_were_scanned_are_not_read_again(data: DataConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = load_dataset(data)
-    first = look_at(dataset, data, QUIET)
+    first = scan_images(dataset, data, QUIET)
     monkeypatch.setattr("usaggr.data.check.image_scan.read_bytes", None)
     monkeypatch.setattr("usaggr.data.check.image_scan.read_mask", None)
-    again = look_at(dataset, data, QUIET)
+    again = scan_images(dataset, data, QUIET)
     assert again.images == first.images
-    assert all((again.masks[key].shares == look.shares).all() for key, look in first.masks.items())
+    assert all((again.masks[key].shares == mask.shares).all() for key, mask in first.masks.items())
 
 
-def test_a_split_that_cannot_be_made_is_told_and_the_rest_is_found(data: DataConfig) -> None:
+def test_an_impossible_split_is_reported_and_the_other_findings_are_made(data: DataConfig) -> None:
     lines = (root(data) / "csv_files" / "cls.csv").read_text().splitlines()
     folds = ["split,subject_id", "train,P", "test,P", *["train,Q"] * 28]
     (root(data) / "csv_files" / "cls.csv").write_text("\n".join(f"{a},{b}" for a, b in zip(lines, folds, strict=True)))
-    found = look_deeper(load_dataset(data), data, QUIET)
-    assert "divides 1 component" in found.no_split
-    assert (found.near, found.balance) == ((), ())
-    assert len(found.statistics) == 4
+    findings = examine_dataset(load_dataset(data), data, QUIET)
+    assert "divides 1 component" in findings.no_split
+    assert (findings.near, findings.balance) == ((), ())
+    assert len(findings.statistics) == 4

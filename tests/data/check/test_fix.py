@@ -1,4 +1,4 @@
-"""--fix: corrected data pass the check, the original stays as it is, and the log says what was done."""
+"""--fix: corrected data pass the check, the original does not change, and the log lists every change."""
 
 import csv
 import hashlib
@@ -8,8 +8,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.data.factories import HEIGHT, WIDTH, Row, change_cell, data_config, disc, read_rows, tiny_data, write_image
-from tests.data.factories import write_rows as rows_written
+from tests.data.factories import (
+    HEIGHT,
+    WIDTH,
+    Row,
+    change_cell,
+    data_config,
+    disc,
+    read_rows,
+    tiny_data,
+    write_image,
+    write_rows,
+)
 from usaggr.config.study import DataConfig
 from usaggr.data.check.fix import CONVERTED, LOG, Fixed, fix_data
 from usaggr.data.read.load_dataset import check_dataset, load_dataset
@@ -19,21 +29,21 @@ from usaggr.progress import NoProgress
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A row of each fault that can be mended, and of some that cannot."""
+    """Write a data set with one row for each error that can be fixed, and for some that cannot."""
     root = tiny_data(tmp_path / "data", n=6)
     write_image(root / "seg" / "masks" / "0.png", disc(255))
-    write_image(root / "seg" / "masks" / "1.png", disc(255)[:-1])  # of another size too: not mended
+    write_image(root / "seg" / "masks" / "1.png", disc(255)[:-1])  # also of another size: cannot be fixed
     write_image(root / "seg" / "masks" / "2.png", disc(7))
     for line, sides in {
         2: ("-5", "3", "20", f"{HEIGHT + 9}"),  # clipped
         3: ("20", "21", "2", "1.5"),  # exchanged
-        4: ("20", "21", "2", f"{HEIGHT + 9}"),  # outside after an exchange too
+        4: ("20", "21", "2", f"{HEIGHT + 9}"),  # outside also after an exchange
         5: (f"{WIDTH + 3}", "3", f"{WIDTH + 9}", "9"),  # nothing would be left
     }.items():
         for side, value in zip(("x_min", "y_min", "x_max", "y_max"), sides, strict=True):
             change_cell(root, "det.csv", line, side, value)
-    rows = read_rows(root, "cls.csv")
-    rows_written(root, "cls.csv", [*rows, rows[0], {**rows[1], "mask": "9"}])
+    table = read_rows(root, "cls.csv")
+    write_rows(root, "cls.csv", [*table, table[0], {**table[1], "mask": "9"}])
     return root
 
 
@@ -55,17 +65,17 @@ def log_of(folder: Path) -> list[Row]:
         return list(csv.DictReader(file))
 
 
-def test_corrected_data_have_no_faults_and_the_original_stays(root: Path, tmp_path: Path) -> None:
+def test_corrected_data_have_no_errors_and_the_original_does_not_change(root: Path, tmp_path: Path) -> None:
     before = contents(root)
-    done = fixed(root, tmp_path)
+    result = fixed(root, tmp_path)
     assert contents(root) == before
     corrected = config(tmp_path / "fixed", tmp_path)
     dataset, faults = check_dataset(corrected)
     assert faults == ()
     assert dataset is not None
-    assert len(dataset.samples) == done.rows == 26 - 6
-    assert (done.changed, done.left_out) == (3, 6)
-    assert len(done.named) == 6 - 1, "all but the duplicate are named"
+    assert len(dataset.samples) == result.rows == 26 - 6
+    assert (result.changed, result.left_out) == (3, 6)
+    assert len(result.unfixed) == 6 - 1, "all rows except the duplicate are described"
 
 
 def test_masks_of_255_become_class_indices(root: Path, tmp_path: Path) -> None:
@@ -100,16 +110,16 @@ def test_the_log_has_a_line_for_each_change(root: Path, tmp_path: Path) -> None:
     }  # fmt: skip
 
 
-def test_a_mended_row_that_repeats_another_is_dropped(tmp_path: Path) -> None:
+def test_a_fixed_row_that_repeats_another_is_dropped(tmp_path: Path) -> None:
     root = tiny_data(tmp_path / "data")
-    rows = read_rows(root, "det.csv")
-    rows_written(root, "det.csv", [{**rows[0], "x_min": "20", "x_max": "2", "y_min": "21", "y_max": "0.5"}, *rows])
-    done = fixed(root, tmp_path)
-    assert (done.rows, done.left_out) == (16, 1)
+    table = read_rows(root, "det.csv")
+    write_rows(root, "det.csv", [{**table[0], "x_min": "20", "x_max": "2", "y_min": "21", "y_max": "0.5"}, *table])
+    result = fixed(root, tmp_path)
+    assert (result.rows, result.left_out) == (16, 1)
     assert [line["row"] for line in log_of(tmp_path / "fixed") if not line["after"]] == ["3"]
 
 
-def test_files_are_linked_unless_copies_are_asked_for(root: Path, tmp_path: Path) -> None:
+def test_files_are_linked_unless_copies_are_requested(root: Path, tmp_path: Path) -> None:
     fixed(root, tmp_path)
     inside = Path("cls") / "s0_0.png"
     assert (tmp_path / "fixed" / inside).samefile(root / inside)
@@ -118,15 +128,15 @@ def test_files_are_linked_unless_copies_are_asked_for(root: Path, tmp_path: Path
     assert (tmp_path / "copied" / inside).read_bytes() == (root / inside).read_bytes()
 
 
-def test_sound_data_are_written_as_they_are(tmp_path: Path) -> None:
+def test_valid_data_are_written_unchanged(tmp_path: Path) -> None:
     root = tiny_data(tmp_path / "data")
-    done = fixed(root, tmp_path)
-    assert (done.rows, done.changed, done.left_out) == (16, 0, 0)
+    result = fixed(root, tmp_path)
+    assert (result.rows, result.changed, result.left_out) == (16, 0, 0)
     samples = [load_dataset(config(folder, tmp_path)).content_hash for folder in (root, tmp_path / "fixed")]
     assert samples[0] == samples[1]
 
 
-def test_paths_that_go_by_the_roots_own_name_stay_valid(tmp_path: Path) -> None:
+def test_paths_through_the_name_of_the_root_stay_valid(tmp_path: Path) -> None:
     root = tiny_data(tmp_path / "data")
     change_cell(root, "cls.csv", 2, "image_path", "../../data/cls/s0_0.png")
     fixed(root, tmp_path)
@@ -134,17 +144,17 @@ def test_paths_that_go_by_the_roots_own_name_stay_valid(tmp_path: Path) -> None:
     load_dataset(config(tmp_path / "fixed", tmp_path))
 
 
-@pytest.mark.parametrize("place", ["data", "data/csv_files", "data/new", ".", "full"])
-def test_the_original_and_folders_in_use_are_refused(root: Path, tmp_path: Path, place: str) -> None:
+@pytest.mark.parametrize("folder", ["data", "data/csv_files", "data/new", ".", "full"])
+def test_the_original_and_folders_in_use_are_refused(root: Path, tmp_path: Path, folder: str) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "a.txt").touch()
     before = contents(root)
     with pytest.raises(DataError, match="give a new folder"):
-        fix_data(config(root, tmp_path), tmp_path / place, False, NoProgress())
+        fix_data(config(root, tmp_path), tmp_path / folder, False, NoProgress())
     assert contents(root) == before
 
 
-def test_files_that_cannot_be_linked_are_named_with_the_way_out(
+def test_files_that_cannot_be_linked_are_named_with_the_option_that_copies_them(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def other_disk(source: str, target: Path) -> None:

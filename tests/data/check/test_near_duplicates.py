@@ -1,4 +1,4 @@
-"""Near-duplicates: copies that were stored anew are found, other images are not, and only over folds."""
+"""Near-identical images: copies that were saved again are found, other images are not, and only across subsets."""
 
 import csv
 from collections.abc import Iterator
@@ -11,16 +11,16 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.data.factories import noise
-from usaggr.data.check.near_duplicates import THRESHOLD, Appearance, appearances, near_duplicates
-from usaggr.data.check.perceptual_hash import BITS, HASH_BYTES, perceptual_hash, without_border
+from usaggr.data.check.near_duplicates import THRESHOLD, DistinctImage, collect_distinct_images, find_near_duplicates
+from usaggr.data.check.perceptual_hash import BITS, HASH_BYTES, compute_hashes, remove_border
 from usaggr.data.samples import Sample
 from usaggr.progress import NoProgress
 
-Grey = NDArray[np.uint8]
+GrayImage = NDArray[np.uint8]
 
 
-def speckle(seed: int, height: int = 180, width: int = 240) -> Grey:
-    """Smooth blobs in a dark frame, as different as two scans are."""
+def speckle(seed: int, height: int = 180, width: int = 240) -> GrayImage:
+    """Return smooth blobs in a dark frame; two seeds differ as much as two scans do."""
     small = noise(seed, 9, 12).astype(np.float32)
     picture = cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC).clip(0, 255).astype(np.uint8)
     picture[:12] = picture[-12:] = 0
@@ -28,8 +28,8 @@ def speckle(seed: int, height: int = 180, width: int = 240) -> Grey:
     return picture
 
 
-def copies(image: Any) -> dict[str, Grey]:
-    """What happens to a picture on its way from one data set to another."""
+def copies(image: Any) -> dict[str, GrayImage]:
+    """Return copies of an image, by the change that often happens between two data sets."""
     height, width = image.shape
     shift: Any = np.array([[1, 0, round(0.02 * width)], [0, 1, round(0.02 * height)]], np.float32)
     return {
@@ -42,89 +42,90 @@ def copies(image: Any) -> dict[str, Grey]:
     }
 
 
-def distance(a: Grey, b: Grey) -> int:
-    found = near_duplicates(
-        [appearance("a", "train"), appearance("b", "test")],
-        {"a": perceptual_hash(a), "b": perceptual_hash(b)},
+def distance(a: GrayImage, b: GrayImage) -> int:
+    (pair,) = find_near_duplicates(
+        [distinct_image("a", "train"), distinct_image("b", "test")],
+        {"a": compute_hashes(a), "b": compute_hashes(b)},
         NoProgress(),
         threshold=BITS,
     )
-    return found[0].distance
+    return pair.distance
 
 
 def sample(image: str, task: str = "t", subject: str = "s") -> Sample:
     return Sample(task, f"../{image}.png", Path(f"/d/{image}.png"), subject, image, "l", 10, 10, f"{task}.csv", 2)
 
 
-def appearance(image: str, fold: Any) -> Appearance:
-    return Appearance(sample(image), fold, ("t",))
+def distinct_image(image: str, fold: Any) -> DistinctImage:
+    return DistinctImage(sample(image), fold, ("t",))
 
 
-@pytest.mark.parametrize("way", copies(speckle(0)))
-def test_a_picture_stored_anew_is_near_its_original(way: str) -> None:
-    assert max(distance(speckle(seed), copies(speckle(seed))[way]) for seed in range(6)) <= THRESHOLD
+@pytest.mark.parametrize("change", copies(speckle(0)))
+def test_a_copy_that_was_saved_again_is_near_its_original(change: str) -> None:
+    assert max(distance(speckle(seed), copies(speckle(seed))[change]) for seed in range(6)) <= THRESHOLD
 
 
-def test_other_pictures_are_far() -> None:
+def test_different_images_are_far_apart() -> None:
     assert min(distance(speckle(seed), speckle(seed + 1)) for seed in range(12)) > 2 * THRESHOLD
 
 
-def test_the_distance_counts_the_bits_that_differ_in_the_nearer_of_both_hashes() -> None:
-    one, other = perceptual_hash(speckle(1)), perceptual_hash(speckle(2))
-    both = [np.unpackbits(np.frombuffer(h, np.uint8).reshape(2, -1), axis=1)[:, :BITS] for h in (one, other)]
-    assert distance(speckle(1), speckle(2)) == (both[0] != both[1]).sum(1).min()
-    assert len(one) == HASH_BYTES
+def test_the_distance_counts_the_bits_that_differ_in_the_more_similar_hash() -> None:
+    hashes = [compute_hashes(speckle(seed)) for seed in (1, 2)]
+    bits = [np.unpackbits(np.frombuffer(h, np.uint8).reshape(2, -1), axis=1)[:, :BITS] for h in hashes]
+    assert distance(speckle(1), speckle(2)) == (bits[0] != bits[1]).sum(1).min()
+    assert len(hashes[0]) == HASH_BYTES
 
 
-def test_only_pairs_of_two_folds_are_listed_the_nearest_first() -> None:
+def test_only_pairs_in_different_subsets_are_listed_the_most_similar_first() -> None:
     first = speckle(3)
     hashes = {
-        "a": perceptual_hash(first),
-        "b": perceptual_hash(copies(first)["marked"]),
-        "c": perceptual_hash(first),
-        "d": perceptual_hash(speckle(4)),
+        "a": compute_hashes(first),
+        "b": compute_hashes(copies(first)["marked"]),
+        "c": compute_hashes(first),
+        "d": compute_hashes(speckle(4)),
     }
     folds: list[Any] = ["train", "test", "train", "val"]
-    shown = [appearance(name, fold) for name, fold in zip(hashes, folds, strict=True)]
-    found = near_duplicates(shown, hashes, NoProgress())
-    assert [{pair.first.sample.image_hash, pair.second.sample.image_hash} for pair in found] == [{"a", "b"}, {"b", "c"}]
-    shown.append(Appearance(sample("e"), "val", ("t",)))
-    again = near_duplicates(shown, {**hashes, "e": hashes["a"]}, NoProgress())
+    images = [distinct_image(name, fold) for name, fold in zip(hashes, folds, strict=True)]
+    pairs = find_near_duplicates(images, hashes, NoProgress())
+    assert [{pair.first.sample.image_hash, pair.second.sample.image_hash} for pair in pairs] == [{"a", "b"}, {"b", "c"}]
+    images.append(DistinctImage(sample("e"), "val", ("t",)))
+    again = find_near_duplicates(images, {**hashes, "e": hashes["a"]}, NoProgress())
     assert (again[0].distance, again[0].second.fold) == (0, "val")
     assert len(again) == 5
 
 
 def test_a_pair_at_the_threshold_is_listed() -> None:
-    hashes = {"a": perceptual_hash(speckle(1)), "b": perceptual_hash(speckle(2))}
-    shown = [appearance("a", "train"), appearance("b", "test")]
-    apart = distance(speckle(1), speckle(2))
-    assert [len(near_duplicates(shown, hashes, NoProgress(), apart - less)) for less in (0, 1)] == [1, 0]
+    hashes = {"a": compute_hashes(speckle(1)), "b": compute_hashes(speckle(2))}
+    images = [distinct_image("a", "train"), distinct_image("b", "test")]
+    exact = distance(speckle(1), speckle(2))
+    assert len(find_near_duplicates(images, hashes, NoProgress(), exact)) == 1
+    assert len(find_near_duplicates(images, hashes, NoProgress(), exact - 1)) == 0
 
 
 def test_many_images_are_compared_in_pieces_without_losing_a_pair(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("usaggr.data.check.near_duplicates.CHUNK", 3)
-    hashes = {str(i): perceptual_hash(speckle(i)) for i in range(8)}
-    shown = [appearance(key, "train") for key in hashes]
+    hashes = {str(i): compute_hashes(speckle(i)) for i in range(8)}
+    images = [distinct_image(key, "train") for key in hashes]
     hashes |= {f"copy of {i}": hashes[str(i)] for i in range(8)}
-    shown += [appearance(f"copy of {i}", "test") for i in range(8)]
-    found = near_duplicates(shown, hashes, NoProgress())
-    assert sorted(p.first.sample.image_hash for p in found) == [str(i) for i in range(8)]
-    assert all(p.second.sample.image_hash == f"copy of {p.first.sample.image_hash}" for p in found)
+    images += [distinct_image(f"copy of {i}", "test") for i in range(8)]
+    pairs = find_near_duplicates(images, hashes, NoProgress())
+    assert sorted(p.first.sample.image_hash for p in pairs) == [str(i) for i in range(8)]
+    assert all(p.second.sample.image_hash == f"copy of {p.first.sample.image_hash}" for p in pairs)
 
 
-def test_an_image_of_several_tasks_is_compared_once_and_samples_without_a_fold_never() -> None:
+def test_an_image_of_several_tasks_is_compared_once_and_samples_in_no_subset_are_not_compared() -> None:
     samples = [sample("x", "one"), sample("x", "two"), sample("y", "two"), sample("z", "two")]
-    shown = appearances(samples, ["train", "train", "test", None])
-    assert [(entry.sample.image_hash, entry.tasks) for entry in shown] == [("x", ("one", "two")), ("y", ("two",))]
+    images = collect_distinct_images(samples, ["train", "train", "test", None])
+    assert [(entry.sample.image_hash, entry.tasks) for entry in images] == [("x", ("one", "two")), ("y", ("two",))]
 
 
-def test_a_frame_of_nothing_but_black_keeps_its_size() -> None:
+def test_a_black_frame_keeps_its_size() -> None:
     black = np.zeros((40, 50), np.uint8)
-    assert without_border(black).shape == (40, 50)
-    assert len(perceptual_hash(black)) == HASH_BYTES
+    assert remove_border(black).shape == (40, 50)
+    assert len(compute_hashes(black)) == HASH_BYTES
 
 
-def real_images(root: Path) -> Iterator[tuple[str, Grey]]:
+def real_images(root: Path) -> Iterator[tuple[str, GrayImage]]:
     for table in sorted((root / "csv_files").glob("*.csv")):
         with table.open(newline="") as file:
             for row in list(csv.DictReader(file))[::2]:
@@ -133,29 +134,29 @@ def real_images(root: Path) -> Iterator[tuple[str, Grey]]:
                 yield row["subject_id"], np.asarray(image, np.uint8)
 
 
-def test_the_threshold_tells_copies_from_other_subjects_on_real_images(real_data: Path) -> None:
-    """Of 100,000 pairs of different subjects less than one is as near; of copies, nine in ten and more are.
+def test_the_threshold_separates_copies_from_other_subjects_on_real_images(real_data: Path) -> None:
+    """The threshold finds at least 90 % of copies, and less than 1 in 100,000 pairs of different subjects.
 
-    Subjects of BUSI are clusters of pictures with correlated thumbnails: those are the near-duplicates that are known.
+    Subjects of BUSI are clusters of images with correlated thumbnails: these near-identical images are known.
     """
     subjects, images = zip(*real_images(real_data), strict=True)
-    hashes = [perceptual_hash(image) for image in images]
-    few = range(0, len(images), 20)
-    for way in copies(speckle(0)):
-        near = [distance_of(hashes[i], perceptual_hash(copies(images[i])[way])) <= THRESHOLD for i in few]
-        assert np.mean(near) >= 0.9, way
+    hashes = [compute_hashes(image) for image in images]
+    selected = range(0, len(images), 20)
+    for change in copies(speckle(0)):
+        near = [hash_distance(hashes[i], compute_hashes(copies(images[i])[change])) <= THRESHOLD for i in selected]
+        assert np.mean(near) >= 0.9, change
     signs = np.array([np.unpackbits(np.frombuffer(h, np.uint8).reshape(2, -1), axis=1)[:, :BITS] for h in hashes])
     signs = signs.astype(np.float32) * 2 - 1
     distances = np.minimum(*((BITS - signs[:, k] @ signs[:, k].T) / 2 for k in (0, 1)))
     names = np.array(subjects)
     same = names[:, None] == names
-    above = np.triu(np.ones_like(same), 1)
-    assert ((distances <= THRESHOLD) & ~same & above).sum() < 1e-5 * (~same & above).sum()
+    pairs = np.triu(np.ones_like(same), 1)
+    assert ((distances <= THRESHOLD) & ~same & pairs).sum() < 1e-5 * (~same & pairs).sum()
     busi = np.char.startswith(names, "busi")
-    clusters = same & above & busi[:, None] & busi
+    clusters = same & pairs & busi[:, None] & busi
     assert (distances[clusters] <= THRESHOLD).mean() > 0.7
 
 
-def distance_of(a: bytes, b: bytes) -> int:
+def hash_distance(a: bytes, b: bytes) -> int:
     bits = [np.unpackbits(np.frombuffer(h, np.uint8).reshape(2, -1), axis=1)[:, :BITS] for h in (a, b)]
     return int((bits[0] != bits[1]).sum(1).min())

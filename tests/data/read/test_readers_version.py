@@ -155,10 +155,10 @@ def test_other_readers_make_image_caches_of_their_own(monkeypatch: pytest.Monkey
 def test_other_readers_look_at_all_images_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = data_config(tmp_path, tmp_path / "cache")
     dataset = Dataset(tmp_path, {}, (), ())
-    image_scan.look_at(dataset, data, NoProgress())
+    image_scan.scan_images(dataset, data, NoProgress())
     before = set((tmp_path / "cache").glob("looks-*"))
     monkeypatch.setattr(readers_version, "READERS_VERSION", READERS_VERSION + 1)
-    image_scan.look_at(dataset, data, NoProgress())
+    image_scan.scan_images(dataset, data, NoProgress())
     assert len(set((tmp_path / "cache").glob("looks-*")) - before) == 1
 
 

@@ -1,4 +1,4 @@
-"""What a data set holds, in numbers: classes, subjects, sizes, and what tasks have in common."""
+"""Counts of classes, subjects and image sizes of a data set, and of images that tasks share."""
 
 import csv
 import io
@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from usaggr.data.samples import Dataset, Fault, Sample
-from usaggr.data.show.overview import Overlap, overlaps, overview, print_check, print_overview, write_faults
+from usaggr.data.show.overview import Overlap, find_overlaps, print_check, print_overview, summarize_tasks, write_faults
 from usaggr.tasks import Task
 
 
@@ -47,24 +47,24 @@ def dataset() -> Dataset:
         sample("grades", 3, "c", "P3", 1, height=40),
     )
     tasks = {task.id: task for task in (ALONE, BOXES, GRADES)}
-    return Dataset(Path("/data"), tasks, samples, (FAULT,), ("no organ is known of alone",))
+    return Dataset(Path("/data"), tasks, samples, (FAULT,), ("no organ for alone",))
 
 
 def test_samples_subjects_images_classes_and_sizes_are_counted(dataset: Dataset) -> None:
-    entry = next(entry for entry in overview(dataset) if entry.task is GRADES)
+    entry = next(entry for entry in summarize_tasks(dataset) if entry.task is GRADES)
     assert (entry.samples, entry.subjects, entry.images) == (4, 3, 3)
     assert entry.class_counts == {"benign": 2, "malignant": 2, "normal": 0}
     assert (entry.smallest, entry.largest) == ((10, 30), (40, 30))
-    assert [other.class_counts for other in overview(dataset) if other.task is not GRADES] == [{}, {}]
+    assert [other.class_counts for other in summarize_tasks(dataset) if other.task is not GRADES] == [{}, {}]
 
 
 def test_a_task_without_samples_is_left_out(dataset: Dataset) -> None:
     empty = Dataset(dataset.root, dataset.tasks, dataset.samples[:1], ())
-    assert [entry.task.id for entry in overview(empty)] == ["alone"]
+    assert [entry.task.id for entry in summarize_tasks(empty)] == ["alone"]
 
 
 def test_images_and_subjects_in_two_tasks_are_counted(dataset: Dataset) -> None:
-    assert overlaps(dataset) == [Overlap("boxes", "grades", images=2, subjects=3)]
+    assert find_overlaps(dataset) == [Overlap("boxes", "grades", images=2, subjects=3)]
 
 
 def test_the_tables_show_tasks_overlaps_and_what_was_left_out(dataset: Dataset) -> None:
@@ -76,18 +76,20 @@ def test_the_tables_show_tasks_overlaps_and_what_was_left_out(dataset: Dataset) 
     assert "10x30 to 40x30" in text
     assert "images in both" in text
     assert f"left out: {FAULT}" in text
-    assert "note: no organ is known of alone" in text
+    assert "note: no organ for alone" in text
 
 
-def test_the_check_ends_with_a_sum(dataset: Dataset, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_check_ends_with_the_number_of_samples_and_errors(
+    dataset: Dataset, capsys: pytest.CaptureFixture[str]
+) -> None:
     print_check(dataset, [FAULT])
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "grades.csv, line 9 (row 8), image_path: ../x.png is not there"
-    assert lines[-1].startswith("8 sound samples of 3 tasks, 1 faults (")
+    assert lines[-1].startswith("8 valid samples of 3 tasks, 1 error (")
     assert "missing" in lines[-1]
 
 
-def test_faults_are_written_with_a_column_for_each_part(tmp_path: Path) -> None:
+def test_errors_are_written_with_one_column_per_field(tmp_path: Path) -> None:
     write_faults([FAULT], tmp_path / "new" / "faults.csv")
     with (tmp_path / "new" / "faults.csv").open(newline="") as file:
         assert list(csv.DictReader(file)) == [

@@ -1,4 +1,4 @@
-"""The sheet of samples: one picture with a part for each task, and their labels where they belong."""
+"""The sheet of samples shows each task, with the labels at their positions."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from tests.data.factories import data_config, tiny_data
 from usaggr.data.read.images import read_image
 from usaggr.data.read.load_dataset import load_dataset
 from usaggr.data.samples import Dataset
-from usaggr.data.show.sample_sheet import COLOURS, choose_samples, draw_sample, draw_sheet
+from usaggr.data.show.sample_sheet import COLORS, choose_samples, draw_sample, draw_sheet
 
 
 @pytest.fixture(scope="module")
@@ -26,8 +26,8 @@ def pixels(path: Path) -> np.ndarray:
     return np.asarray(Image.open(path).convert("RGB"))
 
 
-def colours_drawn(dataset: Dataset, task: str) -> np.ndarray:
-    """Which pixels of one sample's picture have colour, (H, W)."""
+def find_colored_pixels(dataset: Dataset, task: str) -> np.ndarray:
+    """Return a mask (H, W) of the pixels that have a color in the picture of a task's first sample."""
     figure = Figure(figsize=(3.2, 2.4), dpi=100)
     canvas = FigureCanvasAgg(figure)
     axes = figure.add_axes((0, 0, 1, 1))
@@ -58,13 +58,13 @@ def test_a_sheet_is_the_same_every_time(dataset: Dataset, tmp_path: Path) -> Non
     assert np.array_equal(pixels(tmp_path / "a.png"), pixels(tmp_path / "b.png"))
 
 
-def test_classes_take_turns(dataset: Dataset) -> None:
+def test_classes_alternate(dataset: Dataset) -> None:
     assert {sample.label for sample in choose_samples(dataset.by_task["cls"], 3)} == {0, 1, 2}
     assert len(choose_samples(dataset.by_task["cls"], 100)) == 9
     assert choose_samples([], 3) == []
 
 
-def test_subjects_take_turns(tmp_path: Path) -> None:
+def test_subjects_alternate(tmp_path: Path) -> None:
     data = data_config(tiny_data(tmp_path / "data", 8), tmp_path / "cache", subject_patterns={"seg": r"s(\d+)_"})
     samples = load_dataset(data).by_task["seg"]
     assert len({sample.subject_id for sample in samples}) == 4
@@ -72,10 +72,10 @@ def test_subjects_take_turns(tmp_path: Path) -> None:
 
 
 def test_the_outline_of_a_mask_is_drawn_on_its_border(dataset: Dataset) -> None:
-    # A disc of a quarter of the height round pixel (12, 16) of 24 x 32, drawn ten times as large.
-    rows, columns = np.nonzero(colours_drawn(dataset, "seg"))
-    distance = np.hypot(rows - 125, columns - 165)
-    assert len(rows) > 100
+    # A disc with a radius of 6 pixels around pixel (12, 16) of 24 x 32, drawn ten times as large.
+    y, x = np.nonzero(find_colored_pixels(dataset, "seg"))
+    distance = np.hypot(y - 125, x - 165)
+    assert len(y) > 100
     assert distance.min() > 50
     assert distance.max() < 66
 
@@ -83,12 +83,12 @@ def test_the_outline_of_a_mask_is_drawn_on_its_border(dataset: Dataset) -> None:
 def test_a_box_is_drawn_on_its_edges(dataset: Dataset) -> None:
     sample = dataset.by_task["det"][0]
     assert sample.box is not None
-    rows, columns = np.nonzero(colours_drawn(dataset, "det"))
-    assert (columns.min(), columns.max()) == pytest.approx((10 * sample.box[0], 10 * sample.box[2]), abs=4)
-    assert (rows.min(), rows.max()) == pytest.approx((10 * sample.box[1], 10 * sample.box[3]), abs=4)
+    y, x = np.nonzero(find_colored_pixels(dataset, "det"))
+    assert (x.min(), x.max()) == pytest.approx((10 * sample.box[0], 10 * sample.box[2]), abs=4)
+    assert (y.min(), y.max()) == pytest.approx((10 * sample.box[1], 10 * sample.box[3]), abs=4)
 
 
-def test_landmarks_are_drawn_where_they_are(dataset: Dataset) -> None:
+def test_landmarks_are_drawn_at_their_coordinates(dataset: Dataset) -> None:
     sample = dataset.by_task["reg"][3]
     figure = Figure(figsize=(3.2, 2.4), dpi=100)
     axes = figure.add_axes((0, 0, 1, 1))
@@ -98,14 +98,14 @@ def test_landmarks_are_drawn_where_they_are(dataset: Dataset) -> None:
     assert [text.get_text() for text in axes.texts] == ["1", "2"]
 
 
-def test_a_class_is_written_over_its_image(dataset: Dataset) -> None:
+def test_the_class_is_written_above_the_image(dataset: Dataset) -> None:
     sample = dataset.by_task["cls"][1]
     axes = Figure().add_subplot()
     draw_sample(axes, dataset.tasks["cls"], sample, np.zeros((24, 32), np.uint8), 10**6)
     assert axes.get_title() == dataset.tasks["cls"].class_names[sample.label or 0]
 
 
-def test_the_colours_of_the_first_five_classes_are_far_apart() -> None:
-    colours = np.array([to_rgb(colour) for colour in COLOURS[:5]])
-    distances = np.linalg.norm(colours[:, None] - colours[None], axis=2) + np.eye(5)
+def test_the_colors_of_the_first_five_classes_are_far_apart() -> None:
+    colors = np.array([to_rgb(color) for color in COLORS[:5]])
+    distances = np.linalg.norm(colors[:, None] - colors[None], axis=2) + np.eye(5)
     assert distances.min() > 0.35

@@ -65,7 +65,7 @@ def test_the_walk_through_the_docs_leads_to_a_plan(
         out = usaggr(capsys, monkeypatch, line)
         assert f": {SAMPLES} samples of {SAMPLES // 2 if root == 'scans' else SAMPLES} subjects" in out
     out = usaggr(capsys, monkeypatch, lines[2])
-    assert out.splitlines()[-1] == f"{2 * SAMPLES} sound samples of 2 tasks, 0 faults"
+    assert out.splitlines()[-1] == f"{2 * SAMPLES} valid samples of 2 tasks, 0 errors"
     assert "note: " not in out, "the example gives all that an index does not"
     plan = usaggr(capsys, monkeypatch, lines[3])
     assert all(task in plan for task in tasks)
@@ -84,9 +84,9 @@ def test_the_command_that_mends_an_index_stands_in_the_docs(
     with pytest.raises(SystemExit) as end:
         main()
     assert end.value.code == 2, "the original has faults"
-    assert f"my_data_fixed: {SAMPLES} rows, {SAMPLES} mended, 0 left out" in capsys.readouterr().out
+    assert f"my_data_fixed: {SAMPLES} rows, {SAMPLES} fixed, 0 left out" in capsys.readouterr().out
     out = usaggr(capsys, monkeypatch, "usaggr data check data=fmuia data.root=my_data_fixed")
-    assert out.splitlines()[-1] == f"{SAMPLES} sound samples of 1 tasks, 0 faults"
+    assert out.splitlines()[-1] == f"{SAMPLES} valid samples of 1 task, 0 errors"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from tests.data.factories import NOTHING_PLANTED, data_config
 from usaggr.config.study import SyntheticConfig
 from usaggr.data.read.load_dataset import load_dataset
-from usaggr.data.show.overview import overlaps
+from usaggr.data.show.overview import find_overlaps
 from usaggr.data.synthetic import difficulty, writer
 from usaggr.data.synthetic.image_plan import Shot, Use, roster
 from usaggr.data.synthetic.picture import labels_of_another, take_picture
@@ -131,7 +131,7 @@ def test_the_reader_finds_no_fault_in_conflicting_tasks_of_any_type(tmp_path: Pa
     dataset = load_dataset(data_config(tmp_path / "set", tmp_path / "cache", catalogue_names=True))
     assert {name: len(samples) for name, samples in dataset.by_task.items()} == dict.fromkeys(pair, 20)
     assert (dataset.skipped, dataset.warnings) == ((), ())
-    assert overlaps(dataset) == []
+    assert find_overlaps(dataset) == []
 
 
 def test_a_task_has_as_many_images_as_it_is_given() -> None:

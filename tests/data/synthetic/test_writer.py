@@ -17,7 +17,7 @@ from PIL import Image
 from tests.data.factories import CONF, NOTHING_PLANTED, data_config
 from usaggr.config.study import DataConfig, SyntheticConfig
 from usaggr.data.read.load_dataset import load_dataset
-from usaggr.data.show.overview import overlaps
+from usaggr.data.show.overview import find_overlaps
 from usaggr.data.synthetic import writer
 from usaggr.data.synthetic.process_pool import results_of
 from usaggr.data.synthetic.writer import synthetic_root, write_synthetic
@@ -131,7 +131,7 @@ def test_the_reader_finds_no_fault_in_any_of_the_27_tasks(tmp_path: Path) -> Non
     assert dataset.tasks == dict(sorted(CATALOGUE.items()))
     assert all(len(samples) == 20 for samples in dataset.by_task.values())
     assert (dataset.skipped, dataset.warnings) == ((), ())
-    pairs = {(pair.first, pair.second) for pair in overlaps(dataset) if pair.images}
+    pairs = {(pair.first, pair.second) for pair in find_overlaps(dataset) if pair.images}
     assert pairs == {
         ("breast_2cls", "breast_3cls"),
         ("breast_2cls", "breast_lesion"),

@@ -1,1 +1,1 @@
-"""A data set looked at in depth: near-duplicates over folds, balance, image statistics, label maps; and mended."""
+"""Checks of a data set: near-identical images in different subsets, balance, image statistics, label maps and fixes."""

@@ -1,4 +1,4 @@
-"""Tables and lines of `usaggr data check` on a terminal, and near-duplicates as a CSV."""
+"""Tables and lines of `usaggr data check` on a terminal, and near-identical images as a CSV."""
 
 import csv
 from collections.abc import Sequence
@@ -17,55 +17,63 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 SHOWN_PAIRS = 10
+"""Largest number of near-identical pairs printed."""
 SHOWN_OUTLIERS = 3
 """Largest number of outliers printed per task."""
-STATISTICS = ("task", "images", "height x width", "colours", "bits", "mean ± SD over images", "contrast", "black")
+STATISTICS = ("task", "images", "height x width", "color", "bits", "brightness ± SD", "contrast (SD)", "black")
 """Columns of the table of image statistics; `statistics_cells` gives its rows."""
 
 
 def print_findings(findings: Findings, console: "Console") -> None:
-    """Print the balance of the folds, image statistics, class shares, outliers and near-duplicates."""
+    """Print the balance of the subsets, image statistics, class shares, outliers and near-identical images."""
 
-    def say(line: str) -> None:
+    def print_line(line: str) -> None:
+        # No wrapping and no markup: paths stay copyable, and names of files may contain square brackets.
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     if findings.no_split:
-        say(f"note: no folds to look at: {findings.no_split}")
+        print_line(f"note: the subsets were not checked, because there is no valid split: {findings.no_split}")
     else:
         _print_balance(findings.balance, console)
         if findings.proof is not None:
-            say(findings.proof.sentence())
+            print_line(findings.proof.sentence())
     _print_statistics(findings.statistics, console)
     for entry in findings.shares:
-        say(f"{entry.task}: share of pixels: " + ", ".join(f"{n} {100 * s:.2g} %" for n, s in entry.shares.items()))
+        shares = ", ".join(f"{name} {100 * share:.2g} %" for name, share in entry.shares.items())
+        print_line(f"{entry.task}: share of pixels of each class: {shares}")
     for statistics in findings.statistics:
         for outlier in statistics.outliers[:SHOWN_OUTLIERS]:
-            say(f"outlier: {outlier.sample.csv_file}, line {outlier.sample.row}: {sample_name(outlier.sample)}: "
-                f"{outlier.what}")  # fmt: skip
+            position = f"{outlier.sample.csv_file}, line {outlier.sample.row}"
+            print_line(f"outlier: {position}: {sample_name(outlier.sample)}: {outlier.reason}")
         if (more := len(statistics.outliers) - SHOWN_OUTLIERS) > 0:
-            say(f"outlier: {more} more of {statistics.task} (--html FILE shows them)")
+            print_line(f"outlier: {more} more in {statistics.task} (--html FILE shows them)")
     for pair in findings.near[:SHOWN_PAIRS]:
-        say(f"near-duplicate: {describe_pair(pair)}")
+        print_line(f"near-identical: {describe_pair(pair)}")
     if (more := len(findings.near) - SHOWN_PAIRS) > 0:
-        say(f"near-duplicate: {more} more pairs (--pairs FILE lists them all)")
+        print_line(f"near-identical: {more} more pairs (--pairs FILE lists all)")
     if not findings.no_split:
-        say(
-            f"{len(findings.near)} near-duplicate pairs over folds"
-            + ("; one subject_id for what is one patient keeps them together" if findings.near else "")
-        )
+        print_line(count_pairs(findings.near))
+        if findings.near:
+            print_line("If two images show the same patient, give them the same subject_id: they stay in one subset.")
+
+
+def count_pairs(pairs: Sequence[NearPair]) -> str:
+    """Return the number of near-identical pairs in words."""
+    images = "pair of near-identical images" if len(pairs) == 1 else "pairs of near-identical images"
+    return f"{len(pairs)} {images} in different subsets"
 
 
 def describe_pair(pair: NearPair) -> str:
-    """Return one line with the distance of a pair, and the file, tasks, fold and subject of both images."""
+    """Return one line with the distance of a pair, and the file, tasks, subset and subject of both images."""
     sides = (
         f"{sample_name(side.sample)} ({', '.join(side.tasks)}; {side.fold}; subject {subject_name(side.sample)})"
         for side in (pair.first, pair.second)
     )
-    return f"{pair.distance} of {BITS} bits differ: " + " and ".join(sides)
+    return f"{' and '.join(sides)}: {pair.distance} of {BITS} bits differ"
 
 
 def write_pairs(pairs: Sequence[NearPair], path: Path) -> None:
-    """Write near-duplicates as a CSV with one row per pair."""
+    """Write near-identical images as a CSV with one row per pair."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -82,19 +90,20 @@ def write_pairs(pairs: Sequence[NearPair], path: Path) -> None:
 
 
 def subject_name(sample: Sample) -> str:
-    """Return the subject of a sample, as the index gives it."""
-    return "not known" if sample.subject_id == sample.image_hash else sample.subject_id
+    """Return the normalized subject of a sample, or "unknown" if the index has none."""
+    # A sample without a subject has the hash of its image as its subject_id.
+    return "unknown" if sample.subject_id == sample.image_hash else sample.subject_id
 
 
 def sample_name(sample: Sample) -> str:
-    """Return the path of a sample's image, without the way out of the folder of index files."""
+    """Return the path of a sample's image relative to the data's root, without the index's leading `../`."""
     return sample.sample_id.removeprefix("../")
 
 
 def _print_balance(entries: Sequence[FoldBalance], console: "Console") -> None:
     from rich.table import Table
 
-    table = Table("task", title="samples / subjects, and the smallest class, in each fold", title_justify="left")
+    table = Table("task", title="samples / subjects, and the smallest class, in each subset", title_justify="left")
     for fold in SUBSETS:
         table.add_column(fold)
     for task in dict.fromkeys(entry.task for entry in entries):
@@ -103,9 +112,9 @@ def _print_balance(entries: Sequence[FoldBalance], console: "Console") -> None:
 
 
 def balance_cell(entry: FoldBalance) -> str:
-    """Return the samples, subjects and smallest class of a task in a fold, in a few words."""
-    words = f"{entry.samples} / {entry.subjects}"
-    return f"{words}, {entry.smallest[0]} {entry.smallest[1]}" if entry.smallest else words
+    """Return the samples, subjects and smallest class of a task in a subset, such as "70 / 35, benign 12"."""
+    counts = f"{entry.samples} / {entry.subjects}"
+    return f"{counts}, {entry.smallest[0]} {entry.smallest[1]}" if entry.smallest else counts
 
 
 def _print_statistics(entries: Sequence[ImageStatistics], console: "Console") -> None:
@@ -120,11 +129,17 @@ def _print_statistics(entries: Sequence[ImageStatistics], console: "Console") ->
 def statistics_cells(entry: ImageStatistics) -> tuple[str, ...]:
     """Return the row of a task in the table of image statistics, in the order of `STATISTICS`."""
     low, high = (f"{entry.height[end]} x {entry.width[end]}" for end in (0, 1))
+    if entry.color_images == 0:
+        color = "grayscale"
+    elif entry.color_images == entry.images:
+        color = "color"
+    else:
+        color = f"{entry.color_images} in color"
     return (
         entry.task,
         str(entry.images),
         low if low == high else f"{low} to {high}",
-        "none" if not entry.coloured else "all" if entry.coloured == entry.images else f"{entry.coloured} images",
+        color,
         ", ".join(f"{bits}" if len(entry.bits) == 1 else f"{bits} ({n})" for bits, n in entry.bits.items()),
         f"{entry.mean:.0f} ± {entry.mean_sd:.0f}",
         f"{entry.sd:.0f}",

@@ -1,4 +1,4 @@
-"""The page of `usaggr data check --html FILE`: all findings with pictures, in one file that needs no network."""
+"""The page of `usaggr data check --html FILE`: all findings with pictures, in one file that loads nothing."""
 
 import tempfile
 from collections import Counter
@@ -7,10 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from usaggr.config.study import DataConfig
-from usaggr.data.check.check_console import STATISTICS, balance_cell, sample_name, statistics_cells, subject_name
+from usaggr.data.check.check_console import (
+    STATISTICS,
+    balance_cell,
+    count_pairs,
+    sample_name,
+    statistics_cells,
+    subject_name,
+)
 from usaggr.data.check.deep_check import Findings
+from usaggr.data.check.image_scan import BLACK
 from usaggr.data.check.label_maps import LabelMap
-from usaggr.data.check.near_duplicates import Appearance
+from usaggr.data.check.near_duplicates import DistinctImage
 from usaggr.data.check.perceptual_hash import BITS
 from usaggr.data.read.images import read_image
 from usaggr.data.samples import Dataset, Fault, Sample
@@ -25,11 +33,11 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 PAIRS = 40
-"""Largest number of near-duplicate pairs with pictures."""
+"""Largest number of near-identical pairs with pictures."""
 OUTLIERS = 8
 """Largest number of outliers with pictures per task."""
 FAULTS = 200
-"""Largest number of faults in the table."""
+"""Largest number of errors in the table."""
 _SIDE = 240
 """Largest height and width of a small picture, in pixels."""
 
@@ -40,16 +48,16 @@ def write_page(
     """Write the page.
 
     Args:
-        dataset: The sound samples.
-        faults: Faults of the other rows.
-        findings: Findings in the sound samples.
+        dataset: The valid samples.
+        faults: Errors of the invalid rows.
+        findings: Findings in the valid samples.
         data: Configuration that the data set was read with.
         path: The HTML file.
         progress: Advances by one for each pair, task with outliers, and task of the sheet.
 
     Raises:
-        DataError: an image cannot be read any more.
-        WriteError: the page cannot be written.
+        DataError: An image that was read before cannot be read now.
+        WriteError: The page cannot be written.
     """
     pairs = min(len(findings.near), PAIRS)
     with_outliers = sum(bool(entry.outliers) for entry in findings.statistics)
@@ -61,12 +69,14 @@ def write_page(
                 f"Data check: {dataset.root.name}",
                 (Paragraph(_summary(dataset, faults, findings)),),
                 (
-                    Section("Faults", tuple(_faults(dataset, faults))),
-                    Section("Near-duplicates over folds", tuple(_near_duplicates(findings, pictures, progress))),
-                    Section("Balance of the folds", tuple(_balance(findings))),
-                    Section("Images", (_images(findings),)),
-                    _outliers(findings, pictures, progress),
-                    Section("Labels", tuple(_labels(findings, pictures))),
+                    Section("Errors", tuple(_list_errors(dataset, faults))),
+                    Section(
+                        "Near-identical images in different subsets", tuple(_show_pairs(findings, pictures, progress))
+                    ),
+                    Section("Balance of the subsets", tuple(_show_balance(findings))),
+                    Section("Images", (_tabulate_images(findings),)),
+                    _show_outliers(findings, pictures, progress),
+                    Section("Labels", tuple(_show_labels(findings, pictures))),
                     Section("Samples with their labels", (pictures.sheet(dataset),)),
                 ),
             )
@@ -97,9 +107,9 @@ class _Pictures:
         from matplotlib import colormaps
         from PIL import Image
 
-        colours: Callable[..., Any] = colormaps["viridis"]
-        scaled = entry.shares / max(entry.shares.max(), 1e-9)
-        image = Image.fromarray((255 * colours(scaled)[:, :, :3]).astype("uint8"))
+        colormap: Callable[..., Any] = colormaps["viridis"]
+        scaled = entry.shares / max(entry.shares.max(), 1e-9)  # a map may be 0 everywhere
+        image = Image.fromarray((255 * colormap(scaled)[:, :, :3]).astype("uint8"))
         image = image.resize((160, 160), Image.Resampling.NEAREST)
         description = f"{entry.name}: up to {100 * entry.shares.max():.0f} % of samples"
         return Picture(self._save(image, "png"), entry.task, description)
@@ -112,73 +122,74 @@ class _Pictures:
     def _save(self, image: "Image", suffix: str) -> str:
         self._count += 1
         name = f"{self._count}.{suffix}"
-        image.save(self._folder / name, quality=80)  # of a JPEG; a PNG has none
+        image.save(self._folder / name, quality=80)  # the quality applies to JPEG; PNG ignores it
         return name
 
 
 def _summary(dataset: Dataset, faults: Sequence[Fault], findings: Findings) -> str:
     if findings.no_split:
-        near = "**no split**"
+        near = "**no valid split**"
     elif findings.near:
-        near = f"**{len(findings.near)} near-duplicate pairs over folds**"
+        near = f"**{count_pairs(findings.near)}**"
     else:
-        near = "no near-duplicates over folds"
+        near = "no near-identical images in different subsets"
     return (
-        f"{len(dataset.samples)} sound samples of {len(dataset.tasks)} tasks; "
-        f"{f'**{len(faults)} faults**' if faults else 'no faults'}; {near}. Images in {literal(dataset.root)}."
+        f"{len(dataset.samples)} valid samples of {len(dataset.tasks)} tasks; "
+        f"{f'**{len(faults)} errors**' if faults else 'no errors'}; {near}. Images in {literal(dataset.root)}."
     )
 
 
-def _faults(dataset: Dataset, faults: Sequence[Fault]) -> Iterator[Block]:
+def _list_errors(dataset: Dataset, faults: Sequence[Fault]) -> Iterator[Block]:
     if faults:
         kinds = ", ".join(f"{count} {kind}" for kind, count in Counter(fault.kind for fault in faults).most_common())
         yield Paragraph(
-            f"{literal(kinds)}. The rows below are no samples until they are fixed; `--fix DIR` fixes what needs no "
-            "guess."
+            f"{literal(kinds)}. The rows below are left out until they are fixed. `--fix DIR` fixes errors that need "
+            "no guess."
         )
-        rows = tuple(
+        table_rows = tuple(
             (fault.csv_file, str(fault.row), fault.column, fault.file, fault.message) for fault in faults[:FAULTS]
         )
         yield TextTable(
-            ("index", "line", "column", "file", "fault"), rows, ("line",), left_out=max(len(faults) - FAULTS, 0)
+            ("index", "line", "column", "file", "error"), table_rows, ("line",), left_out=max(len(faults) - FAULTS, 0)
         )
     else:
-        yield Paragraph("Every row and file is sound.")
+        yield Paragraph("All rows and files are valid.")
     for warning in dataset.warnings:
         yield Paragraph(f"Note: {literal(warning)}")
 
 
-def _near_duplicates(findings: Findings, pictures: _Pictures, progress: Progress) -> Iterator[Block]:
+def _show_pairs(findings: Findings, pictures: _Pictures, progress: Progress) -> Iterator[Block]:
     if findings.no_split:
-        yield Paragraph(f"There are no folds to compare: {literal(findings.no_split)}")
+        yield Paragraph(f"There are no subsets to compare: {literal(findings.no_split)}")
         return
     if not findings.near:
-        yield Paragraph("No image of one fold looks like an image of another.")
+        yield Paragraph("No two images in different subsets look the same.")
         return
     yield Paragraph(
-        "Images that look the same but are in different folds, though neither bytes nor subject connect them. A model "
-        "is tested there on what it was trained on. Give both the same `subject_id` if they are of one patient."
+        "These images look the same but are in different subsets, because neither their bytes nor their subject "
+        "connect them. A model would be tested on images that it was trained on. If two images show the same patient, "
+        "give them the same `subject_id`."
     )
     for pair in findings.near[:PAIRS]:
         sides = tuple(pictures.sample(side.sample, _side_description(side)) for side in (pair.first, pair.second))
         yield Gallery(sides, f"**{pair.distance} of {BITS} bits differ**")
         progress.advance()
     if (more := len(findings.near) - PAIRS) > 0:
-        yield Paragraph(f"And {more} more; `--pairs FILE` lists them all.")
+        yield Paragraph(f"There are {more} more pairs; `--pairs FILE` lists all.")
 
 
-def _side_description(side: Appearance) -> str:
+def _side_description(side: DistinctImage) -> str:
     sample = side.sample
     return f"{side.fold}; {', '.join(side.tasks)}; subject {subject_name(sample)}; {sample.csv_file}, line {sample.row}"
 
 
-def _balance(findings: Findings) -> Iterator[Block]:
+def _show_balance(findings: Findings) -> Iterator[Block]:
     if findings.proof is not None:
         sentence = literal(findings.proof.sentence())
         sentence = f"{sentence[:1].upper()}{sentence[1:]}."
         yield Paragraph(sentence if findings.proof.disjoint else f"**{sentence}**")
     if not findings.balance:
-        yield Paragraph("There are no folds.")
+        yield Paragraph("There are no subsets.")
         return
     cells: dict[str, list[str]] = {}
     for entry in findings.balance:
@@ -186,36 +197,38 @@ def _balance(findings: Findings) -> Iterator[Block]:
     yield TextTable(
         ("task", *SUBSETS),
         tuple(map(tuple, cells.values())),
-        caption="Samples / subjects in each fold, and the class with the fewest samples (of segmentation: masks that "
-        "show it).",
+        caption="Samples / subjects in each subset, and the class with the fewest samples (for segmentation: masks "
+        "that show it).",
     )
 
 
-def _images(findings: Findings) -> TextTable:
+def _tabulate_images(findings: Findings) -> TextTable:
     return TextTable(
         STATISTICS,
         tuple(map(statistics_cells, findings.statistics)),
-        caption="Grey values are from 0 to 255; contrast is the mean over images of their standard deviation; black is "
-        "the share of pixels up to 8.",
+        caption="Gray values are from 0 to 255. Brightness is the mean gray value, with its standard deviation over "
+        "images. Contrast is the standard deviation within an image, averaged over images. Black is the share of "
+        f"pixels with values up to {BLACK}.",
     )
 
 
-def _outliers(findings: Findings, pictures: _Pictures, progress: Progress) -> Section:
+def _show_outliers(findings: Findings, pictures: _Pictures, progress: Progress) -> Section:
     sections = []
     for entry in findings.statistics:
         if entry.outliers:
-            shown = tuple(pictures.sample(outlier.sample, outlier.what) for outlier in entry.outliers[:OUTLIERS])
+            shown = tuple(pictures.sample(outlier.sample, outlier.reason) for outlier in entry.outliers[:OUTLIERS])
             sections.append(Section(f"{entry.task}: {len(entry.outliers)}", (Gallery(shown),)))
             progress.advance()
     text = (
-        "Images that are far from the others of their task in brightness, contrast, size or shape, or of a rare kind."
+        "These images differ strongly from the others of their task in brightness, contrast, size or shape, or are "
+        "of a rare kind."
         if sections
-        else "No image is an outlier of its task."
+        else "There are no outliers."
     )
     return Section("Outliers", (Paragraph(text),), tuple(sections))
 
 
-def _labels(findings: Findings, pictures: _Pictures) -> Iterator[Block]:
+def _show_labels(findings: Findings, pictures: _Pictures) -> Iterator[Block]:
     if findings.shares:
         yield Paragraph("Share of pixels of each class, over all masks of a task:")
         yield Items(
@@ -226,7 +239,7 @@ def _labels(findings: Findings, pictures: _Pictures) -> Iterator[Block]:
         )
     if findings.maps:
         yield Paragraph(
-            "Where labels lie, each image stretched to a square; yellow is the map's largest value, dark blue none. A "
-            "label that always lies at one place can be guessed without looking at the image."
+            "The maps show where labels are, with each image stretched to a square. Yellow is the map's largest value, "
+            "dark blue is zero. A label that is always at the same place can be guessed without the image."
         )
         yield Gallery(tuple(map(pictures.label_map, findings.maps)))

@@ -1,11 +1,14 @@
-"""Samples, subjects and classes of each task in each fold: a class with few test samples decides what can be said."""
+"""Samples, subjects and classes of each task in each subset.
+
+The smallest class of the test set limits which differences a study can detect.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
-from usaggr.data.check.image_scan import Looks
+from usaggr.data.check.image_scan import ImageScan
 from usaggr.data.samples import Dataset, Sample
 from usaggr.data.split.make_split import Split
 from usaggr.results.split import SUBSETS, Subset
@@ -14,14 +17,14 @@ from usaggr.tasks import Task, has_class_label, has_mask_label
 
 @dataclass(frozen=True)
 class FoldBalance:
-    """A task's part of a fold."""
+    """Counts of one task in one subset."""
 
     task: str
     fold: Subset
     samples: int
     subjects: int
     class_counts: dict[str, int]
-    """Class: samples of it (classification), or that show it (segmentation); empty for other types."""
+    """Samples of each class (classification), or samples that show it (segmentation); empty for other types."""
 
     @property
     def smallest(self) -> tuple[str, int] | None:
@@ -29,8 +32,17 @@ class FoldBalance:
         return min(self.class_counts.items(), key=lambda item: item[1], default=None)
 
 
-def balance(dataset: Dataset, split: Split, looks: Looks) -> list[FoldBalance]:
-    """An entry a task and fold, in the order of tasks and folds."""
+def count_balance(dataset: Dataset, split: Split, scan: ImageScan) -> list[FoldBalance]:
+    """Count the samples, subjects and classes of each task in each subset.
+
+    Args:
+        dataset: The valid samples.
+        split: Subset of each sample, in the data set's order.
+        scan: Results for each mask; the classes that a mask shows are read from here.
+
+    Returns:
+        One entry per task and subset, in the order of tasks and then of subsets.
+    """
     groups: dict[tuple[str, Subset], list[Sample]] = {(t, fold): [] for t in dataset.tasks for fold in SUBSETS}
     for sample, fold in zip(dataset.samples, split.subsets, strict=True):
         if fold is not None:
@@ -41,19 +53,19 @@ def balance(dataset: Dataset, split: Split, looks: Looks) -> list[FoldBalance]:
             fold=fold,
             samples=len(samples),
             subjects=len({sample.subject_id for sample in samples}),
-            class_counts=_class_counts(dataset.tasks[task_id], samples, looks),
+            class_counts=_class_counts(dataset.tasks[task_id], samples, scan),
         )
         for (task_id, fold), samples in groups.items()
     ]
 
 
-def _class_counts(task: Task, samples: Sequence[Sample], looks: Looks) -> dict[str, int]:
+def _class_counts(task: Task, samples: Sequence[Sample], scan: ImageScan) -> dict[str, int]:
     counts: Counter[int] = Counter()
     for sample in samples:
         if has_class_label(task.type) and sample.label is not None:
             counts[sample.label] += 1
         elif has_mask_label(task.type):
-            shares = looks.masks[sample.label_hash, task.num_classes].shares
+            shares = scan.masks[sample.label_hash, task.num_classes].shares
             counts.update(number for number, share in enumerate(shares) if number and share > 0)
     match task.type:
         case "classification":

@@ -1,4 +1,4 @@
-"""`usaggr data check` from start to end: faults, findings in sound samples, and what is written of them."""
+"""The command `usaggr data check`: errors of the index, findings in valid samples, and the requested files."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from usaggr.config.study import DataConfig
 from usaggr.data.check.check_console import print_findings, write_pairs
 from usaggr.data.check.check_page import write_page
-from usaggr.data.check.deep_check import look_deeper
-from usaggr.data.check.fix import fix_data, refuse_place
+from usaggr.data.check.deep_check import examine_dataset
+from usaggr.data.check.fix import check_output_folder, fix_data
 from usaggr.data.read.load_dataset import check_dataset
 from usaggr.data.show.overview import print_check, write_faults
 from usaggr.errors import ConfigError
@@ -20,34 +20,45 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Outputs:
-    """What is written beside the text, and where."""
+    """Files that the command writes in addition to its printed output; None for those that were not requested."""
 
     faults: Path | None = None
-    """A CSV."""
+    """CSV of the errors."""
     pairs: Path | None = None
-    """A CSV of near-duplicates."""
+    """CSV of near-identical images in different subsets."""
     html: Path | None = None
-    """A page."""
+    """Page with all findings and pictures."""
     fixed: Path | None = None
     """Folder of corrected data."""
     copy: bool = False
-    """The corrected data hold copies of files, not links to the same content."""
+    """True if the corrected data contain copies of files instead of hard links."""
 
 
 def run_check(data: DataConfig, outputs: Outputs, console: "Console", progress: Progress) -> int:
-    """Check a data set, print what was found, and give the exit status: 2 where faults are an error.
+    """Check a data set, print the results, and write the requested files.
+
+    Args:
+        data: Configuration that the data set is read with.
+        outputs: Files to write.
+        console: Terminal that tables and findings are printed to.
+        progress: Shows the progress of reading, scanning and comparing.
+
+    Returns:
+        The exit status: 2 if a task has no valid row, or if there are errors and `data.on_bad_sample` is "error";
+        otherwise 0.
 
     Raises:
-        DataError: no index, one that contradicts itself, or a folder for corrected data that cannot be used.
-        ConfigError: an output that needs another one, or names of classes that do not fit the index.
+        DataError: There is no index, it contradicts itself, or the folder for corrected data cannot be used.
+        ConfigError: `--copy` was given without `--fix`, or class names of the configuration do not fit the index.
     """
     if outputs.copy and outputs.fixed is None:
-        raise ConfigError("--copy: says how --fix DIR writes its files; give --fix DIR too")
+        raise ConfigError("--copy selects copies instead of links for --fix DIR, which is missing; add --fix DIR")
     if outputs.fixed is not None:
-        refuse_place(outputs.fixed, data)
+        # Refused before the check, which takes minutes on a large data set.
+        check_output_folder(outputs.fixed, data)
     dataset, faults = check_dataset(data, progress)
     if dataset is not None:
-        findings = look_deeper(dataset, data, progress)
+        findings = examine_dataset(dataset, data, progress)
         print_findings(findings, console)
         if outputs.pairs is not None:
             write_pairs(findings.near, outputs.pairs)
@@ -55,12 +66,12 @@ def run_check(data: DataConfig, outputs: Outputs, console: "Console", progress: 
             write_page(dataset, faults, findings, data, outputs.html, progress)
             console.print(f"page: {outputs.html}", highlight=False, markup=False, soft_wrap=True)
     elif outputs.pairs is not None or outputs.html is not None:
-        print("note: nothing was looked at but faults, since a task has no sound row: neither --pairs nor --html")
+        print("note: --pairs and --html were not written, because a task has no valid row; fix the errors below first")
     print_check(dataset, faults)
     if outputs.faults is not None:
         write_faults(faults, outputs.faults)
     if outputs.fixed is not None:
         fixed = fix_data(data, outputs.fixed, outputs.copy, progress)
-        for line in fixed.told():
+        for line in fixed.summary():
             console.print(line, highlight=False, markup=False, soft_wrap=True)
     return 2 if dataset is None or (faults and data.on_bad_sample == "error") else 0

@@ -1,13 +1,13 @@
-"""Everything that `usaggr data check` finds in sound samples, beside the faults of the others."""
+"""The findings of `usaggr data check` in valid samples, in addition to the errors of invalid rows."""
 
 from dataclasses import dataclass
 
 from usaggr.config.study import DataConfig
-from usaggr.data.check.class_balance import FoldBalance, balance
-from usaggr.data.check.image_scan import look_at
-from usaggr.data.check.label_maps import ClassShares, LabelMap, class_shares, label_maps
-from usaggr.data.check.near_duplicates import NearPair, appearances, near_duplicates
-from usaggr.data.check.statistics import ImageStatistics, image_statistics
+from usaggr.data.check.class_balance import FoldBalance, count_balance
+from usaggr.data.check.image_scan import scan_images
+from usaggr.data.check.label_maps import ClassShares, LabelMap, compute_class_shares, compute_label_maps
+from usaggr.data.check.near_duplicates import NearPair, collect_distinct_images, find_near_duplicates
+from usaggr.data.check.statistics import ImageStatistics, compute_image_statistics
 from usaggr.data.samples import Dataset
 from usaggr.data.split.leakage import Proof
 from usaggr.data.split.make_split import split_dataset
@@ -18,43 +18,49 @@ from usaggr.progress import Progress
 
 @dataclass(frozen=True)
 class Findings:
-    """What was found in a data set's sound samples."""
+    """Findings in the valid samples of a data set."""
 
     no_split: str
-    """Why the samples could not be split into folds; empty where they could."""
+    """Reason why the samples could not be split into subsets; empty if they could."""
     near: tuple[NearPair, ...]
-    """The nearest first."""
+    """Near-identical images in different subsets, the most similar first."""
     balance: tuple[FoldBalance, ...]
     statistics: tuple[ImageStatistics, ...]
     shares: tuple[ClassShares, ...]
     maps: tuple[LabelMap, ...]
     proof: Proof | None = None
-    """That folds are disjoint; None where there are no folds."""
+    """Counts that show whether the subsets are disjoint; None if there are no subsets."""
 
 
-def look_deeper(dataset: Dataset, data: DataConfig, progress: Progress) -> Findings:
-    """Look at all images and labels of a data set, and at its split.
+def examine_dataset(dataset: Dataset, data: DataConfig, progress: Progress) -> Findings:
+    """Examine all images and labels of a data set, and its split.
+
+    Args:
+        dataset: The valid samples.
+        data: Configuration that the data set was read with.
+        progress: Shows the progress of reading and comparing images.
 
     Raises:
-        DataError: a file cannot be read any more, or the cache cannot be written.
+        DataError: A file that was read before cannot be read now, or the cache cannot be written.
     """
-    looks = look_at(dataset, data, progress)
+    scan = scan_images(dataset, data, progress)
     no_split, near, balances, proof = "", list[NearPair](), list[FoldBalance](), None
     try:
         split = split_dataset(dataset, data.split)
     except DataError as error:
+        # The other findings do not need a split, so the check continues and reports the reason.
         no_split = str(error)
     else:
-        hashes = {key: look.hash for key, look in looks.images.items()}
-        near = near_duplicates(appearances(dataset.samples, split.subsets), hashes, progress)
-        balances = balance(dataset, split, looks)
+        hashes = {key: image.hash for key, image in scan.images.items()}
+        near = find_near_duplicates(collect_distinct_images(dataset.samples, split.subsets), hashes, progress)
+        balances = count_balance(dataset, split, scan)
         proof = prove_split(dataset, split)
     return Findings(
         no_split,
         tuple(near),
         tuple(balances),
-        tuple(image_statistics(dataset, looks)),
-        tuple(class_shares(dataset, looks)),
-        tuple(label_maps(dataset, looks)),
+        tuple(compute_image_statistics(dataset, scan)),
+        tuple(compute_class_shares(dataset, scan)),
+        tuple(compute_label_maps(dataset, scan)),
         proof,
     )

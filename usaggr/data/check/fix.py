@@ -1,8 +1,7 @@
-"""`usaggr data check --fix DIR`: a corrected data set beside the original, which is never written to.
+"""The command `usaggr data check --fix DIR`: a corrected data set in a new folder; the original is never changed.
 
-DIR is a root of its own, read like any other: new index files, masks that were converted, and hard links to all other
-files. Links take no room and no time, stay valid if the original is moved or removed, and lie within the new root, as
-the reader asks.
+DIR is a complete data set: new index files, converted masks, and hard links to all other files. Links need no space and
+no time, and stay valid if the original is moved or removed. They are inside the new root, as the reader requires.
 """
 
 import csv
@@ -14,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from usaggr.config.study import DataConfig
-from usaggr.data.check.repairs import Mended, mend_row
+from usaggr.data.check.repairs import RepairedRow, repair_row
 from usaggr.data.read.images import read_mask
 from usaggr.data.read.index import IndexRow, read_index
 from usaggr.data.read.load_dataset import check_dataset
@@ -24,6 +23,7 @@ from usaggr.errors import DataError
 from usaggr.progress import Progress
 
 LOG = "fix_log.csv"
+"""File name of the log of changes."""
 CONVERTED = "converted_masks"
 """Folder of masks whose values were changed."""
 _FILES = ("image_path", "mask_path")
@@ -31,7 +31,7 @@ _FILES = ("image_path", "mask_path")
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A line of the log."""
+    """One line of the log."""
 
     file: str
     """Name of the index file."""
@@ -39,37 +39,38 @@ class Change:
     """Line in the original index file; the header is line 1."""
     column: str
     what: str
+    """Name of the repair, or the reason why the row was left out."""
     before: str
     after: str
-    """Empty where the row was left out."""
+    """Cell after the repair; empty if the row was left out."""
 
 
 @dataclass(frozen=True)
 class Fixed:
-    """What a correction did."""
+    """Result of a correction."""
 
     folder: Path
     rows: int
-    """Of the corrected index."""
+    """Number of rows of the corrected index."""
     changed: int
-    """Rows that were mended."""
+    """Number of rows that were fixed."""
     left_out: int
-    """Rows that are in the original index alone."""
-    named: tuple[str, ...]
-    """Rows that could not be mended, a line each."""
+    """Number of rows that only the original index has."""
+    unfixed: tuple[str, ...]
+    """Descriptions of the rows that could not be fixed, one line per row."""
 
-    def told(self) -> list[str]:
-        """Lines for the user."""
-        lines = [f"left out: {line}" for line in self.named]
+    def summary(self) -> list[str]:
+        """Return the lines that the command prints."""
+        lines = [f"left out: {line}" for line in self.unfixed]
         lines.append(
-            f"corrected data: {self.folder}: {self.rows} rows, {self.changed} mended, {self.left_out} left out "
-            f"({self.folder / LOG} says what was done); use them with data.root={self.folder}"
+            f"corrected data: {self.folder}: {self.rows} rows, {self.changed} fixed, {self.left_out} left out "
+            f"(every change is in {self.folder / LOG}); use the data with data.root={self.folder}"
         )
         return lines
 
 
 @dataclass
-class _Kept:
+class _CorrectedRow:
     """A row of the corrected index."""
 
     origin: IndexRow
@@ -77,155 +78,189 @@ class _Kept:
     changes: list[Change]
 
 
-def refuse_place(folder: Path, data: DataConfig) -> None:
-    """Refuse a folder that corrected data must not be written to.
+def check_output_folder(folder: Path, data: DataConfig) -> None:
+    """Check that corrected data can be written to a folder.
 
     Raises:
-        DataError: data without an index of their own, a folder in the original or around it, or one that is not empty.
+        DataError: The data are phantoms, the folder contains the original or is inside it, or it is not empty.
     """
     if data.name == "synthetic":
-        raise DataError("--fix: the phantoms have no faults; it corrects an index of your own (data=fmuia)")
-    root, place = data_root(data), folder.expanduser().resolve()
-    if place == root or place.is_relative_to(root) or root.is_relative_to(place):
-        raise DataError(f"--fix {folder}: is, holds or lies in the original {root}; give a new folder beside it")
-    if place.exists() and (not place.is_dir() or any(place.iterdir())):
-        raise DataError(f"--fix {folder}: is there already and not empty; give a new folder")
+        raise DataError("--fix: the phantoms (data=synthetic) have no errors; use --fix with your index (data=fmuia)")
+    root, target = data_root(data), folder.expanduser().resolve()
+    if target == root or target.is_relative_to(root) or root.is_relative_to(target):
+        raise DataError(f"--fix {folder}: overlaps with the original data {root}; give a new folder next to it")
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise DataError(f"--fix {folder}: exists and is not empty; give a new folder")
 
 
 def fix_data(data: DataConfig, folder: Path, copy: bool, progress: Progress) -> Fixed:
-    """Write corrected data to a new folder, with a log of every change, and check that no fault is left.
+    """Write corrected data to a new folder with a log of every change, and check that no error is left.
+
+    Args:
+        data: Configuration of the original data.
+        folder: New folder for the corrected data.
+        copy: True to copy files instead of linking them.
+        progress: Shows the progress of checking and writing.
 
     Raises:
-        DataError: the folder cannot be used (`refuse_place`), no row can be kept, or a file cannot be linked.
+        DataError: The folder cannot be used (`check_output_folder`), no valid row is left, or a file cannot be linked.
     """
-    refuse_place(folder, data)
-    root, place = data_root(data), folder.expanduser().resolve()
+    check_output_folder(folder, data)
+    root, target = data_root(data), folder.expanduser().resolve()
     _, faults = check_dataset(data, progress)
     log: list[Change] = []
-    kept = _mended(root, data, faults, log)
-    finder = FileFinder(str(root))
-    corrected = data.model_copy(update={"root": str(place), "on_bad_sample": "skip"})
+    corrected_rows = _repair_rows(root, data, faults, log)
+    writer = _FileWriter(FileFinder(str(root)), target, copy, data.max_pixels)
+    corrected = data.model_copy(update={"root": str(target), "on_bad_sample": "skip"})
+    # A repaired row may repeat another row, which only a check of the corrected data finds: repeat until it is valid.
     while True:
-        if not kept:
-            raise DataError(f"--fix {folder}: no row can be kept; mend the index by hand")
-        _write(kept, finder, place, copy, data, progress)
-        _, left = check_dataset(corrected, progress)
-        if not left:
+        if not corrected_rows:
+            raise DataError(f"--fix {folder}: no valid row is left, so nothing was written; correct the index by hand")
+        _write_data(corrected_rows, writer, progress)
+        _, remaining_faults = check_dataset(corrected, progress)
+        if not remaining_faults:
             break
-        kept = _without(kept, left, log)
-    log += [change for row in kept for change in row.changes]
-    _write_log(log, place / LOG)
-    gone = {(change.file, change.row) for change in log if not change.after}
-    named: dict[tuple[str, int], list[str]] = defaultdict(list)
+        corrected_rows = _remove_invalid(corrected_rows, remaining_faults, log)
+    log += [change for row in corrected_rows for change in row.changes]
+    _write_log(log, target / LOG)
+    left_out = {(change.file, change.row) for change in log if not change.after}
+    return Fixed(
+        folder, len(corrected_rows), sum(bool(row.changes) for row in corrected_rows), len(left_out), _unfixed(log)
+    )
+
+
+def _unfixed(log: Sequence[Change]) -> tuple[str, ...]:
+    """Describe each row that could not be fixed; dropped duplicates are not described."""
+    reasons: dict[tuple[str, int], list[str]] = defaultdict(list)
     for change in log:
         if not change.after and change.what != "duplicate":
-            named[change.file, change.row].append(f"{change.column}: {change.before}")
-    told = tuple(f"{file}, line {row}, " + "; ".join(named[file, row]) for file, row in sorted(named))
-    return Fixed(folder, len(kept), sum(bool(row.changes) for row in kept), len(gone), told)
+            reasons[change.file, change.row].append(f"{change.column}: {change.before}")
+    return tuple(f"{file}, line {row}, " + "; ".join(reasons[file, row]) for file, row in sorted(reasons))
 
 
-def _mended(root: Path, data: DataConfig, faults: Sequence[Fault], log: list[Change]) -> list[_Kept]:
-    """Rows without a fault as they are, others mended where that is possible; what is left out goes to the log."""
+def _repair_rows(root: Path, data: DataConfig, faults: Sequence[Fault], log: list[Change]) -> list[_CorrectedRow]:
+    """Return valid rows unchanged and repaired rows; add the rows that are left out to the log."""
     by_row: dict[tuple[str, int], list[Fault]] = defaultdict(list)
     for fault in faults:
         by_row[fault.csv_file, fault.row].append(fault)
-    rows, _ = read_index(root)
-    kept: list[_Kept] = []
+    index_rows, _ = read_index(root)
+    corrected_rows: list[_CorrectedRow] = []
     finder = FileFinder(str(root))
-    for row in rows:
-        wrong = by_row.pop((row.csv_file, row.line), [])
-        mended = mend_row(row, wrong, finder, data.max_pixels) if wrong else Mended(row.cells, ())
-        if mended is None:
-            log += [_gone(fault) for fault in wrong]
+    for row in index_rows:
+        row_faults = by_row.pop((row.csv_file, row.line), [])
+        repaired = repair_row(row, row_faults, finder, data.max_pixels) if row_faults else RepairedRow(row.cells, ())
+        if repaired is None:
+            log += [_left_out(fault) for fault in row_faults]
         else:
-            changes = [Change(row.csv_file, row.line, *step) for step in mended.steps]
-            kept.append(_Kept(row, dict(mended.cells), changes))
-    log += [_gone(fault) for wrong in by_row.values() for fault in wrong]
-    return kept
+            changes = [Change(row.csv_file, row.line, *step) for step in repaired.steps]
+            corrected_rows.append(_CorrectedRow(row, dict(repaired.cells), changes))
+    # Faults of lines that `read_index` could not turn into rows, such as lines with too many cells.
+    log += [_left_out(fault) for row_faults in by_row.values() for fault in row_faults]
+    return corrected_rows
 
 
-def _gone(fault: Fault) -> Change:
+def _left_out(fault: Fault) -> Change:
     what = "duplicate" if fault.kind == "duplicate" else f"left out: {fault.kind}"
     before = f"{fault.file} {fault.message}".strip()
     return Change(fault.csv_file, fault.row, fault.column, what, before, "")
 
 
-def _without(kept: Sequence[_Kept], faults: Iterable[Fault], log: list[Change]) -> list[_Kept]:
-    """Rows of the corrected index less those that are still at fault, such as mended ones that repeat another."""
+def _remove_invalid(
+    corrected_rows: Sequence[_CorrectedRow], faults: Iterable[Fault], log: list[Change]
+) -> list[_CorrectedRow]:
+    """Return the corrected rows without those that still have errors, such as repaired rows that repeat another."""
     by_row = defaultdict(list)
     for fault in faults:
         by_row[fault.csv_file, fault.row].append(fault)
-    lines: dict[str, int] = defaultdict(lambda: 2)  # where the next row of each file begins
-    sound: list[_Kept] = []
-    for row in kept:
+    # First line of the next row of each file, below the header; a cell with line breaks takes several lines.
+    lines: dict[str, int] = defaultdict(lambda: 2)
+    valid: list[_CorrectedRow] = []
+    for row in corrected_rows:
         name = row.origin.csv_file
-        wrong = by_row.get((name, lines[name]))
+        row_faults = by_row.get((name, lines[name]))
         lines[name] += 1 + sum(cell.count("\n") for cell in row.cells.values())
-        if wrong is None:
-            sound.append(row)
+        if row_faults is None:
+            valid.append(row)
         else:
-            log += [_gone(replace(fault, row=row.origin.line)) for fault in wrong]
-    return sound
+            log += [_left_out(replace(fault, row=row.origin.line)) for fault in row_faults]
+    return valid
 
 
-def _write(
-    kept: Sequence[_Kept], finder: FileFinder, place: Path, copy: bool, data: DataConfig, progress: Progress
-) -> None:
-    """Put files and index into the folder; files that are there from a round before stay."""
-    progress.start("writing corrected data", len(kept))
+@dataclass(frozen=True)
+class _FileWriter:
+    """Writer of image and mask files into the corrected folder."""
+
+    finder: FileFinder
+    """Finds files of the original data."""
+    target: Path
+    """Root of the corrected data."""
+    copy: bool
+    max_pixels: int
+
+    def write(self, row: _CorrectedRow, column: str, convert: bool) -> None:
+        """Write the file of one cell to the path that the corrected cell names.
+
+        The path stays as it is in the original index, except for converted masks, and for paths that leave the root
+        and come back (through the root's name or a link); for those, the cell and its changes are updated.
+        """
+        file = self.finder.find(row.origin.text(column)) if row.cells.get(column) else None
+        if not isinstance(file, FoundFile):
+            return
+        inside = os.path.normpath(f"csv_files/{row.origin.text(column)}")
+        leaves_root = inside.startswith("..")
+        if leaves_root:
+            inside = os.path.relpath(file.path, self.finder.root)
+        if convert:
+            inside = f"{CONVERTED}/{inside if inside.lower().endswith('.png') else inside + '.png'}"
+        if convert or leaves_root:
+            row.cells[column] = f"../{inside}"
+            row.changes[:] = [replace(c, after=row.cells[column]) if c.column == column else c for c in row.changes]
+        path = self.target / inside
+        if path.exists():  # another row shows the same file, or an earlier round wrote it
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if convert:
+            from PIL import Image
+
+            Image.fromarray(read_mask(Path(file.path), True, self.max_pixels)).save(path)
+        elif self.copy:
+            shutil.copy2(file.path, path)
+        else:
+            self._link(file.path, path)
+
+    def _link(self, source: str, path: Path) -> None:
+        try:
+            os.link(source, path)
+        except OSError as error:  # another disk, or a file system without hard links
+            raise DataError(
+                f"{path}: cannot be created as a hard link to {source} ({error.strerror}); remove {self.target} and "
+                "add --copy to copy the files instead"
+            ) from error
+
+
+def _write_data(corrected_rows: Sequence[_CorrectedRow], writer: _FileWriter, progress: Progress) -> None:
+    """Write files and index into the corrected folder; files of an earlier round stay."""
+    progress.start("writing corrected data", len(corrected_rows))
     try:
-        for row in kept:
+        for row in corrected_rows:
             converted = {change.column for change in row.changes if change.what == "mask_255"}
             for column in _FILES:
-                found = finder.find(row.origin.text(column)) if row.cells.get(column) else None
-                if isinstance(found, FoundFile):
-                    _place_file(row, column, found, Path(finder.root), place, column in converted, copy, data)
+                writer.write(row, column, column in converted)
             progress.advance()
     finally:
         progress.finish()
-    shutil.rmtree(place / "csv_files", ignore_errors=True)
-    (place / "csv_files").mkdir(parents=True)
-    files: dict[str, list[_Kept]] = defaultdict(list)
-    for row in kept:
-        files[row.origin.csv_file].append(row)
-    for name, rows in files.items():
-        columns = list(dict.fromkeys(column for row in rows for column in row.origin.cells))
-        with (place / "csv_files" / name).open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, columns, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(row.cells for row in rows)
-
-
-def _place_file(
-    row: _Kept, column: str, found: FoundFile, root: Path, place: Path, convert: bool, copy: bool, data: DataConfig
-) -> None:
-    """Put one file where the corrected row looks for it, and say so in the row's cell."""
-    inside = os.path.normpath(f"csv_files/{row.origin.text(column)}")
-    if inside.startswith(".."):  # by the root's own name, or through a link
-        inside = os.path.relpath(found.path, root)
-    if convert:
-        inside = f"{CONVERTED}/{inside if inside.lower().endswith('.png') else inside + '.png'}"
-    target = place / inside
-    if convert or os.path.normpath(f"csv_files/{row.origin.text(column)}").startswith(".."):
-        row.cells[column] = f"../{inside}"
-        row.changes[:] = [replace(c, after=row.cells[column]) if c.column == column else c for c in row.changes]
-    if target.exists():
-        return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if convert:
-        from PIL import Image
-
-        Image.fromarray(read_mask(Path(found.path), True, data.max_pixels)).save(target)
-    elif copy:
-        shutil.copy2(found.path, target)
-    else:
-        try:
-            os.link(found.path, target)
-        except OSError as error:
-            raise DataError(
-                f"{target}: cannot be made as a link to {found.path} ({error.strerror}); --copy copies files instead "
-                f"(remove {place} first)"
-            ) from error
+    index_folder = writer.target / "csv_files"
+    shutil.rmtree(index_folder, ignore_errors=True)
+    index_folder.mkdir(parents=True)
+    by_file: dict[str, list[_CorrectedRow]] = defaultdict(list)
+    for row in corrected_rows:
+        by_file[row.origin.csv_file].append(row)
+    for name, file_rows in by_file.items():
+        columns = list(dict.fromkeys(column for row in file_rows for column in row.origin.cells))
+        with (index_folder / name).open("w", newline="", encoding="utf-8") as file:
+            csv_writer = csv.DictWriter(file, columns, lineterminator="\n")
+            csv_writer.writeheader()
+            csv_writer.writerows(row.cells for row in file_rows)
 
 
 def _write_log(log: Sequence[Change], path: Path) -> None:

@@ -1,6 +1,6 @@
-"""What looking at each image and mask tells: brightness, colour, bits, perceptual hash; classes and where they lie.
+"""Scan of all images and masks: brightness, color, bit depth and perceptual hash; classes and foreground of masks.
 
-Each distinct file is read once; what was seen is kept in the cache folder by the hash of its content.
+Each distinct file is read once. Its summary is stored in the cache folder under the hash of the file's content.
 """
 
 import sqlite3
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usaggr.config.study import DataConfig
-from usaggr.data.check.perceptual_hash import HASH_BYTES, perceptual_hash
+from usaggr.data.check.perceptual_hash import HASH_BYTES, compute_hashes
 from usaggr.data.read.images import distinct_pixels, open_image, read_bytes, read_mask
 from usaggr.data.read.paths import cache_root, made_folder
 from usaggr.data.read.readers_version import store_name
@@ -23,57 +23,65 @@ from usaggr.io.sqlite_store import open_store
 from usaggr.progress import Progress
 
 STORE_VERSION = 1
-"""In the store's name: another version starts a store of its own. Raised where a look at the same pixels changes:
-tests/data/read/test_readers_version.py has its settings. What the readers make of a file has a version of its own."""
+"""Version in the store's file name: a new version starts a new store.
+
+Raise it if the summary of the same pixels changes; tests/data/read/test_readers_version.py lists the settings. The
+version of the readers, which turn files into pixels, is separate (`readers_version`)."""
 BLACK = 8
 """Grey values up to this one count as black."""
 MAP = 32
 """Rows and columns of a label map."""
 _PIECE = 32
+"""Files that one thread scans at a time; progress and store are updated after each piece."""
 _TABLE = "CREATE TABLE IF NOT EXISTS looks (key TEXT PRIMARY KEY, content BLOB NOT NULL)"
 
 
 @dataclass(frozen=True, slots=True)
-class ImageLook:
-    """An image in numbers; brightness is of its grey values, 0 to 255."""
+class ImageSummary:
+    """Summary of one image; `mean` and `sd` are those of its gray values, 0 to 255."""
 
     mean: float
     sd: float
     black: float
-    """Share of pixels, in [0, 1]."""
-    coloured: bool
-    """Its channels differ."""
+    """Share of pixels with a gray value up to BLACK, in [0, 1]."""
+    is_color: bool
+    """True if the channels differ."""
     bits: int
-    """A channel: 1, 8 or 16."""
+    """Bits per channel: 1, 8 or 16."""
     hash: bytes
-    """Perceptual, HASH_BYTES long."""
+    """Both perceptual hashes, HASH_BYTES long."""
 
 
 @dataclass(frozen=True, slots=True)
-class MaskLook:
-    """A mask in numbers."""
+class MaskSummary:
+    """Summary of one mask."""
 
     shares: NDArray[np.float32]
-    """(classes,) share of pixels."""
+    """(classes,): share of pixels of each class, in [0, 1]."""
     foreground: NDArray[np.uint8]
-    """(MAP, MAP) share of foreground, 0 to 255, the mask stretched to a square."""
+    """(MAP, MAP): share of foreground in each cell, 0 to 255, with the mask stretched to a square."""
 
 
 @dataclass(frozen=True)
-class Looks:
-    """All images and masks of a data set."""
+class ImageScan:
+    """Summaries of all images and masks of a data set."""
 
-    images: dict[str, ImageLook]
-    """By image hash."""
-    masks: dict[tuple[str, int], MaskLook]
-    """By hash of the mask and number of classes."""
+    images: dict[str, ImageSummary]
+    """Summaries by image hash."""
+    masks: dict[tuple[str, int], MaskSummary]
+    """Summaries by hash of the mask file and number of classes."""
 
 
-def look_at(dataset: Dataset, data: DataConfig, progress: Progress) -> Looks:
-    """Look at each distinct image and mask of a data set.
+def scan_images(dataset: Dataset, data: DataConfig, progress: Progress) -> ImageScan:
+    """Summarize each distinct image and mask of a data set.
+
+    Args:
+        dataset: The valid samples.
+        data: Configuration with the cache folder, the number of threads and the largest number of pixels.
+        progress: Advances by one for each file that is not in the store yet.
 
     Raises:
-        DataError: a file cannot be read any more, or the store cannot be written.
+        DataError: A file that was read before cannot be read now, or the store cannot be written.
     """
     images = {s.image_hash: s.image_path for s in dataset.samples}
     masks = {
@@ -81,78 +89,81 @@ def look_at(dataset: Dataset, data: DataConfig, progress: Progress) -> Looks:
         for s in dataset.samples
         if s.mask_path is not None
     }
-    wanted: dict[str, Callable[[], bytes]] = {}
+    requests: dict[str, Callable[[], bytes]] = {}
+    # The lambdas take their values as defaults, because a closure would see the last values of the loop.
     for key, path in images.items():
-        wanted[key] = lambda path=path: _image_look(path, data.max_pixels)  # type: ignore[misc]
+        requests[key] = lambda path=path: _scan_image(path, data.max_pixels)  # type: ignore[misc]
     for (key, classes), path in masks.items():
-        wanted[f"{key}/{classes}"] = lambda path=path, n=classes: _mask_look(path, n, data.max_pixels)  # type: ignore[misc]
-    found = _stored_or_seen(
-        wanted, made_folder(cache_root(data)) / f"{store_name(f'looks-{STORE_VERSION}')}.sqlite", data, progress
-    )
-    return Looks(
-        {key: _as_image_look(found[key]) for key in images},
-        {(key, n): _as_mask_look(found[f"{key}/{n}"], n) for key, n in masks},
+        requests[f"{key}/{classes}"] = lambda path=path, n=classes: _scan_mask(path, n, data.max_pixels)  # type: ignore[misc]
+    store = made_folder(cache_root(data)) / f"{store_name(f'looks-{STORE_VERSION}')}.sqlite"
+    contents = _load_or_scan(requests, store, data, progress)
+    return ImageScan(
+        {key: _parse_image_summary(contents[key]) for key in images},
+        {(key, n): _parse_mask_summary(contents[f"{key}/{n}"], n) for key, n in masks},
     )
 
 
-def _stored_or_seen(
-    wanted: dict[str, Callable[[], bytes]], store: Path, data: DataConfig, progress: Progress
+def _load_or_scan(
+    requests: dict[str, Callable[[], bytes]], store: Path, data: DataConfig, progress: Progress
 ) -> dict[str, bytes]:
+    """Return the content of each key from the store; scan and store those that it does not have."""
     try:
         with open_store(store, (_TABLE,)) as connection:
-            found = _known(connection, list(wanted))
-            new = [key for key in wanted if key not in found]
+            contents = _load_stored(connection, list(requests))
+            new = [key for key in requests if key not in contents]
             if not new:
-                return found
-            progress.start("looking at images and masks", len(new))
+                return contents
+            progress.start("scanning images and masks", len(new))
             try:
-                work = [[(key, wanted[key]) for key in piece] for piece in pieces(new, _PIECE)]
-                for seen in results_of(_see, work, reader_count(data.workers)):
+                work = [[(key, requests[key]) for key in piece] for piece in pieces(new, _PIECE)]
+                for scanned in results_of(_scan_piece, work, reader_count(data.workers)):
                     with connection:
-                        connection.executemany("INSERT OR REPLACE INTO looks VALUES (?, ?)", seen)
-                    found.update(seen)
-                    progress.advance(len(seen))
+                        connection.executemany("INSERT OR REPLACE INTO looks VALUES (?, ?)", scanned)
+                    contents.update(scanned)
+                    progress.advance(len(scanned))
             finally:
                 progress.finish()
-            return found
+            return contents
     except (sqlite3.Error, OSError) as error:
-        raise DataError(f"{store}: {error}; remove it, or choose another data.cache_dir=...") from error
+        raise DataError(
+            f"{store}: the cache cannot be used: {error}; remove this file, or choose another data.cache_dir=..."
+        ) from error
 
 
-def _known(connection: sqlite3.Connection, keys: Sequence[str]) -> dict[str, bytes]:
-    found: dict[str, bytes] = {}
-    for piece in pieces(keys, 500):
+def _load_stored(connection: sqlite3.Connection, keys: Sequence[str]) -> dict[str, bytes]:
+    contents: dict[str, bytes] = {}
+    for piece in pieces(keys, 500):  # SQLite limits the number of parameters of one query, to 999 in older versions
         marks = ",".join("?" * len(piece))
-        found.update(connection.execute(f"SELECT key, content FROM looks WHERE key IN ({marks})", piece).fetchall())
-    return found
+        contents.update(connection.execute(f"SELECT key, content FROM looks WHERE key IN ({marks})", piece).fetchall())
+    return contents
 
 
-def _see(piece: Iterable[tuple[str, Callable[[], bytes]]]) -> list[tuple[str, bytes]]:
-    return [(key, look()) for key, look in piece]
+def _scan_piece(piece: Iterable[tuple[str, Callable[[], bytes]]]) -> list[tuple[str, bytes]]:
+    return [(key, scan()) for key, scan in piece]
 
 
-def _image_look(path: Path, max_pixels: int) -> bytes:
+def _scan_image(path: Path, max_pixels: int) -> bytes:
     import cv2
 
     content = read_bytes(path)
     mode = open_image(content, str(path), max_pixels).mode
     pixels = distinct_pixels(content, str(path), 3, max_pixels)
-    coloured = pixels.shape[2] == 3
-    grey = np.ascontiguousarray(pixels[:, :, 0])
-    if coloured:
-        grey = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), np.uint8)
-    mean, sd = (float(value[0, 0]) for value in cv2.meanStdDev(grey))
-    bits = 16 if mode.startswith("I") else 1 if mode == "1" else 8
-    numbers = np.array([mean, sd, (grey <= BLACK).mean(), coloured, bits], np.float32)
-    return numbers.tobytes() + perceptual_hash(grey)
+    is_color = pixels.shape[2] == 3
+    gray = np.ascontiguousarray(pixels[:, :, 0])
+    if is_color:
+        gray = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), np.uint8)
+    mean, sd = (float(value[0, 0]) for value in cv2.meanStdDev(gray))
+    bits = 16 if mode.startswith("I") else 1 if mode == "1" else 8  # Pillow's modes: I;16, 1, and L or RGB
+    numbers = np.array([mean, sd, (gray <= BLACK).mean(), is_color, bits], np.float32)
+    return numbers.tobytes() + compute_hashes(gray)
 
 
-def _as_image_look(content: bytes) -> ImageLook:
-    mean, sd, black, coloured, bits = np.frombuffer(content[:-HASH_BYTES], np.float32).tolist()
-    return ImageLook(mean, sd, black, bool(coloured), int(bits), content[-HASH_BYTES:])
+def _parse_image_summary(content: bytes) -> ImageSummary:
+    mean, sd, black, is_color, bits = np.frombuffer(content[:-HASH_BYTES], np.float32).tolist()
+    return ImageSummary(mean, sd, black, bool(is_color), int(bits), content[-HASH_BYTES:])
 
 
-def _mask_look(path: Path, classes: int, max_pixels: int) -> bytes:
+def _scan_mask(path: Path, classes: int, max_pixels: int) -> bytes:
     import cv2
 
     mask = read_mask(path, True, max_pixels)
@@ -162,6 +173,6 @@ def _mask_look(path: Path, classes: int, max_pixels: int) -> bytes:
     return shares.tobytes() + small.tobytes()
 
 
-def _as_mask_look(content: bytes, classes: int) -> MaskLook:
+def _parse_mask_summary(content: bytes, classes: int) -> MaskSummary:
     shares = np.frombuffer(content[: 4 * classes], np.float32)
-    return MaskLook(shares, np.frombuffer(content[4 * classes :], np.uint8).reshape(MAP, MAP))
+    return MaskSummary(shares, np.frombuffer(content[4 * classes :], np.uint8).reshape(MAP, MAP))

@@ -1,6 +1,6 @@
-"""Where labels lie in the image, over all samples of a task: a map of foreground, boxes or landmarks.
+"""Maps of the positions of a task's labels: foreground of masks, boxes or landmarks, averaged over all samples.
 
-Each image is stretched to a square. What a map shows without any image is what a trivial predictor can know.
+Each image is stretched to a square. A label that is always at the same place can be predicted without the image.
 """
 
 from collections.abc import Sequence
@@ -10,20 +10,20 @@ from typing import assert_never
 import numpy as np
 from numpy.typing import NDArray
 
-from usaggr.data.check.image_scan import MAP, Looks
+from usaggr.data.check.image_scan import MAP, ImageScan
 from usaggr.data.samples import Dataset, Sample
 from usaggr.tasks import Task, has_mask_label
 
 
 @dataclass(frozen=True)
 class LabelMap:
-    """Where the labels of a task lie."""
+    """Map of the positions of one label of a task."""
 
     task: str
     name: str
-    """What the map is of: foreground, box, or a landmark's name."""
+    """Label on the map: "foreground", "box", or a landmark's name."""
     shares: NDArray[np.float64]
-    """(MAP, MAP): share of samples that have it there, in [0, 1]; of a landmark, share of samples in each cell."""
+    """(MAP, MAP): share of samples whose label covers each cell, in [0, 1]; a landmark covers one cell."""
 
 
 @dataclass(frozen=True)
@@ -32,64 +32,66 @@ class ClassShares:
 
     task: str
     shares: dict[str, float]
-    """Class: mean share of an image's pixels, in [0, 1]; the background too."""
+    """Mean share of an image's pixels, in [0, 1], by class name; includes the background."""
 
 
-def class_shares(dataset: Dataset, looks: Looks) -> list[ClassShares]:
-    """An entry a segmentation task."""
-    found = []
+def compute_class_shares(dataset: Dataset, scan: ImageScan) -> list[ClassShares]:
+    """Return the mean share of pixels of each class, one entry per segmentation task."""
+    entries = []
     for task in dataset.tasks.values():
         if has_mask_label(task.type):
-            masks = [looks.masks[s.label_hash, task.num_classes].shares for s in dataset.by_task[task.id]]
+            masks = [scan.masks[s.label_hash, task.num_classes].shares for s in dataset.by_task[task.id]]
             means = np.mean(masks, axis=0)
-            found.append(ClassShares(task.id, {name: float(means[i]) for i, name in enumerate(task.class_names)}))
-    return found
+            entries.append(ClassShares(task.id, {name: float(means[i]) for i, name in enumerate(task.class_names)}))
+    return entries
 
 
-def label_maps(dataset: Dataset, looks: Looks) -> list[LabelMap]:
-    """Maps of all tasks but those of classification, in the order of tasks; one for each landmark."""
-    found: list[LabelMap] = []
+def compute_label_maps(dataset: Dataset, scan: ImageScan) -> list[LabelMap]:
+    """Return one map per task, in the order of tasks: one per landmark for regression, none for classification."""
+    maps: list[LabelMap] = []
     for task in dataset.tasks.values():
         samples = dataset.by_task[task.id]
         match task.type:
             case "segmentation":
-                found.append(LabelMap(task.id, "foreground", _foreground(task, samples, looks)))
+                maps.append(LabelMap(task.id, "foreground", _average_foreground(task, samples, scan)))
             case "detection":
-                found.append(LabelMap(task.id, "box", _boxes(samples)))
+                maps.append(LabelMap(task.id, "box", _average_boxes(samples)))
             case "regression":
-                found += [LabelMap(task.id, name, _points(samples, i)) for i, name in enumerate(task.class_names)]
+                for number, name in enumerate(task.class_names):
+                    maps.append(LabelMap(task.id, name, _average_landmark(samples, number)))
             case "classification":
                 pass
             case _:
                 assert_never(task.type)
-    return found
+    return maps
 
 
-def _foreground(task: Task, samples: Sequence[Sample], looks: Looks) -> NDArray[np.float64]:
+def _average_foreground(task: Task, samples: Sequence[Sample], scan: ImageScan) -> NDArray[np.float64]:
     total = np.zeros((MAP, MAP))
     for sample in samples:
-        total += looks.masks[sample.label_hash, task.num_classes].foreground
+        total += scan.masks[sample.label_hash, task.num_classes].foreground
     return total / (255 * len(samples))
 
 
-def _boxes(samples: Sequence[Sample]) -> NDArray[np.float64]:
-    """Share of boxes that cover each cell's centre."""
+def _average_boxes(samples: Sequence[Sample]) -> NDArray[np.float64]:
+    """Return the share of boxes that cover each cell's center."""
     total = np.zeros((MAP, MAP))
-    centres = (np.arange(MAP) + 0.5) / MAP
+    centers = (np.arange(MAP) + 0.5) / MAP
     for sample in samples:
         if sample.box is not None:
             x_min, y_min, x_max, y_max = sample.box
-            rows = (centres >= y_min / sample.height) & (centres < y_max / sample.height)
-            columns = (centres >= x_min / sample.width) & (centres < x_max / sample.width)
-            total += rows[:, None] & columns[None, :]
+            covers_y = (centers >= y_min / sample.height) & (centers < y_max / sample.height)
+            covers_x = (centers >= x_min / sample.width) & (centers < x_max / sample.width)
+            total += covers_y[:, None] & covers_x[None, :]
     return total / len(samples)
 
 
-def _points(samples: Sequence[Sample], number: int) -> NDArray[np.float64]:
+def _average_landmark(samples: Sequence[Sample], number: int) -> NDArray[np.float64]:
     total = np.zeros((MAP, MAP))
     for sample in samples:
         if sample.points is not None:
             x, y = sample.points[number]
             row, column = int(MAP * y / sample.height), int(MAP * x / sample.width)
+            # A landmark on the right or lower border of the image would be in a cell outside the map.
             total[min(max(row, 0), MAP - 1), min(max(column, 0), MAP - 1)] += 1
     return total / len(samples)

@@ -1,11 +1,12 @@
-"""Near-duplicates over folds: images that look the same, one of them trained on and the other one tested on.
+"""Near-identical images in different subsets: a model would be tested on an image that it was trained on.
 
-Same bytes are in one component, and so in one fold; the same picture stored anew, resized or shifted is not, unless a
-subject_id says so.
+Images with the same bytes are in one component, and therefore in one subset. A copy that was saved again, resized or
+shifted has other bytes, so only a shared subject_id keeps it in the same subset.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,75 +18,97 @@ from usaggr.progress import Progress
 from usaggr.results.split import Subset
 
 THRESHOLD = 20
-"""Bits of 143 in which two images may differ. On real ultrasound (15 tasks, 2,012 images) 0.0004 % of the pairs of
-different subjects are as near, and look the same to a reader; of pictures stored again, with other contrast, resized
-or shifted by 2 %, 98 % are found, of those shifted by 4 % three in four (tests/data/check/test_near_duplicates.py)."""
+"""Largest number of bits, of 143, in which near-identical images differ.
+
+On real ultrasound (15 tasks, 2,012 images), 0.0004 % of the pairs of different subjects are at most this far apart, and
+they look the same to a reader. The threshold finds 98 % of copies that were saved again, resized, shifted by 2 % or
+given another contrast, and 75 % of copies shifted by 4 % (tests/data/check/test_near_duplicates.py)."""
 
 CHUNK = 2048
-"""Images compared at a time with all others."""
+"""Images that are compared with all others in one matrix product; limits the memory of the products."""
 
 
 @dataclass(frozen=True)
-class Appearance:
-    """A distinct image, by content, with one of the samples that show it."""
+class DistinctImage:
+    """A distinct image, by the bytes of its file, with the first of the samples that show it."""
 
     sample: Sample
     fold: Subset
     tasks: tuple[str, ...]
-    """That it serves."""
+    """Tasks that use the image."""
 
 
 @dataclass(frozen=True)
 class NearPair:
-    """Two images of two folds that look the same."""
+    """Two near-identical images in different subsets."""
 
     distance: int
-    """Bits that differ, of 143."""
-    first: Appearance
-    second: Appearance
+    """Number of bits that differ, of 143."""
+    first: DistinctImage
+    second: DistinctImage
 
 
-def appearances(samples: Sequence[Sample], folds: Sequence[Subset | None]) -> list[Appearance]:
-    """One entry a distinct image that is in a fold, in the samples' order."""
+def collect_distinct_images(samples: Sequence[Sample], folds: Sequence[Subset | None]) -> list[DistinctImage]:
+    """Return one entry per distinct image that is in a subset, in the order of samples.
+
+    Args:
+        samples: Samples of all tasks.
+        folds: Subset of each sample; None for a sample that is in no subset.
+    """
     first: dict[str, tuple[Sample, Subset]] = {}
     tasks: dict[str, dict[str, None]] = {}
     for sample, fold in zip(samples, folds, strict=True):
         if fold is not None:
             first.setdefault(sample.image_hash, (sample, fold))
             tasks.setdefault(sample.image_hash, {})[sample.task_id] = None
-    return [Appearance(sample, fold, tuple(tasks[key])) for key, (sample, fold) in first.items()]
+    return [DistinctImage(sample, fold, tuple(tasks[key])) for key, (sample, fold) in first.items()]
 
 
-def near_duplicates(
-    shown: Sequence[Appearance], hashes: Mapping[str, bytes], progress: Progress, threshold: int = THRESHOLD
+def find_near_duplicates(
+    images: Sequence[DistinctImage], hashes: Mapping[str, bytes], progress: Progress, threshold: int = THRESHOLD
 ) -> list[NearPair]:
-    """Pairs of different folds whose hashes differ in `threshold` bits at the most, the nearest first.
+    """Return the pairs of near-identical images in different subsets, the most similar first.
 
-    `hashes` is by image hash. All pairs are compared, as products of matrices: 40,000 images take some seconds a core.
+    All pairs are compared, as matrix products: 40,000 images take some seconds on one core.
+
+    Args:
+        images: Distinct images of all subsets.
+        hashes: Perceptual hashes of each image, by the hash of its file.
+        progress: Advances by the number of images that were compared.
+        threshold: Largest number of bits, of 143, in which a listed pair differs.
     """
-    groups: dict[Subset, list[Appearance]] = {}
-    for entry in shown:
+    groups: dict[Subset, list[DistinctImage]] = {}
+    for entry in images:
         groups.setdefault(entry.fold, []).append(entry)
     signs = {
         fold: hash_signs([hashes[entry.sample.image_hash] for entry in entries]) for fold, entries in groups.items()
     }
-    couples = [(a, b) for i, a in enumerate(groups) for b in list(groups)[i + 1 :]]
-    progress.start("comparing folds", sum(len(groups[a]) for a, _ in couples))
-    found: list[NearPair] = []
+    fold_pairs = list(combinations(groups, 2))
+    progress.start("comparing images of different subsets", sum(len(groups[a]) for a, _ in fold_pairs))
+    pairs: list[NearPair] = []
     try:
-        for a, b in couples:
+        for a, b in fold_pairs:
             for start, piece in zip(range(0, len(groups[a]), CHUNK), pieces(groups[a], CHUNK), strict=True):
-                distances = _distances(signs[a][start : start + CHUNK], signs[b])
+                distances = _hash_distances(signs[a][start : start + CHUNK], signs[b])
                 for i, j in np.argwhere(distances <= threshold):
-                    found.append(NearPair(int(distances[i, j]), groups[a][start + i], groups[b][j]))
+                    pairs.append(NearPair(int(distances[i, j]), groups[a][start + i], groups[b][j]))
                 progress.advance(len(piece))
     finally:
         progress.finish()
-    return sorted(found, key=lambda p: (p.distance, p.first.sample.sample_id, p.second.sample.sample_id))
+    return sorted(pairs, key=lambda p: (p.distance, p.first.sample.sample_id, p.second.sample.sample_id))
 
 
-def _distances(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Bits in which hashes differ, the smaller number of both kinds: (N, 2, BITS), (M, 2, BITS) to (N, M)."""
+def _hash_distances(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Count the bits in which images differ, by the more similar of their two hashes.
+
+    Args:
+        a: (N, 2, BITS) bits of the hashes as -1 and 1.
+        b: (M, 2, BITS) bits of the hashes as -1 and 1.
+
+    Returns:
+        (N, M) number of different bits.
+    """
+    # A product of two hashes is (equal bits - different bits), and equal + different = BITS.
     agreement = np.maximum(a[:, 0] @ b[:, 0].T, a[:, 1] @ b[:, 1].T)
     distances: NDArray[np.uint8] = ((BITS - agreement) / 2).astype(np.uint8)
     return distances

@@ -1,54 +1,55 @@
-"""Perceptual hashes: two pictures that look alike have hashes that differ in few bits, however they were stored.
+"""Perceptual hashes: two images that look the same have hashes that differ in few bits, in any file format.
 
-A hash is the signs of the low frequencies of a small copy of the picture (Zauner 2010, "Implementation and benchmarking
-of perceptual image hash functions", chapter 3.2.1). Each image has two: of the whole frame, which stands changes of
-contrast and marks, and of the frame without its dark border, which stands shifts.
+A hash has the signs of the low frequencies of a small copy of the image (Zauner 2010, "Implementation and benchmarking
+of perceptual image hash functions", chapter 3.2.1). Each image has two hashes. The hash of the complete frame is robust
+to changes of contrast and to markers. The hash of the frame without its dark border is robust to shifts.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
 SIDE = 48
-"""Pixels of the small copy."""
+"""Height and width of the small copy, in pixels."""
 FREQUENCIES = 12
-"""Kept a direction."""
+"""Number of frequencies per direction that a hash holds."""
 BITS = FREQUENCIES**2 - 1
-"""Of one hash: the mean brightness says nothing."""
+"""Number of bits of one hash; the zero frequency is left out, because it is the mean brightness."""
 HASH_BYTES = 2 * (-(-BITS // 8))
-"""Of both hashes, packed."""
+"""Number of bytes of both hashes of an image, packed."""
 
 _DARK = 8
-"""Grey values over the darkest that a border may have, at least."""
+"""Smallest margin above the darkest gray value up to which a pixel counts as dark."""
 _LIT = 0.05
-"""Share of pixels of a row or column within the picture that are not dark."""
+"""Share of pixels that are not dark, above which a row or column is not border."""
 
 
-def perceptual_hash(grey: NDArray[np.uint8]) -> bytes:
-    """Both hashes of an image: (H, W) uint8 to HASH_BYTES bytes."""
-    return b"".join(np.packbits(_signs(frame)).tobytes() for frame in (grey, without_border(grey)))
+def compute_hashes(gray: NDArray[np.uint8]) -> bytes:
+    """Return both hashes of an image (H, W) as HASH_BYTES bytes."""
+    return b"".join(np.packbits(_low_frequency_signs(frame)).tobytes() for frame in (gray, remove_border(gray)))
 
 
 def hash_signs(hashes: list[bytes]) -> NDArray[np.float32]:
-    """Unpack hashes: (N, 2, BITS) float32 of -1 and 1, whose products count equal less unequal bits."""
+    """Unpack hashes to (N, 2, BITS) of -1 and 1, so that a product counts equal bits minus different bits."""
     packed = np.frombuffer(b"".join(hashes), np.uint8).reshape(len(hashes), 2, -1)
     return np.unpackbits(packed, axis=2, count=BITS).astype(np.float32) * 2 - 1
 
 
-def without_border(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The picture without the dark rows and columns around it; whole where nothing would be left."""
-    few = grey[::4, ::4]
-    darkest = int(np.percentile(few, 1))
-    lit = grey > darkest + max(_DARK, int(0.06 * (int(few.max()) - darkest)))
-    rows, columns = np.flatnonzero(lit.mean(1) > _LIT), np.flatnonzero(lit.mean(0) > _LIT)
-    if len(rows) < FREQUENCIES or len(columns) < FREQUENCIES:
-        return grey
-    return grey[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+def remove_border(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the image without the dark rows and columns around it; an almost dark image is returned unchanged."""
+    sampled = gray[::4, ::4]  # every fourth pixel suffices for the range of gray values, and is faster
+    darkest = int(np.percentile(sampled, 1))
+    lit = gray > darkest + max(_DARK, int(0.06 * (int(sampled.max()) - darkest)))
+    lit_rows, lit_columns = np.flatnonzero(lit.mean(1) > _LIT), np.flatnonzero(lit.mean(0) > _LIT)
+    if len(lit_rows) < FREQUENCIES or len(lit_columns) < FREQUENCIES:
+        return gray
+    return gray[lit_rows[0] : lit_rows[-1] + 1, lit_columns[0] : lit_columns[-1] + 1]
 
 
-def _signs(grey: NDArray[np.uint8]) -> NDArray[np.bool_]:
+def _low_frequency_signs(gray: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Return for each low frequency whether its coefficient exceeds the median, (BITS,)."""
     import cv2
 
-    small = cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
+    small = cv2.resize(gray, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
     low = np.asarray(cv2.dct(small))[:FREQUENCIES, :FREQUENCIES].ravel()[1:]
     signs: NDArray[np.bool_] = low > np.median(low)
     return signs

@@ -1,4 +1,4 @@
-"""What can be mended in a row of an index without guessing, and how."""
+"""Repairs of index rows that need no guess."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,78 +12,91 @@ from usaggr.data.samples import Fault
 from usaggr.errors import DataError
 
 Step = tuple[str, str, str, str]
-"""Column, what was done, before, after."""
+"""Column, name of the repair, cell before, cell after."""
 
 
 @dataclass(frozen=True)
-class Mended:
-    """A row's cells after mending."""
+class RepairedRow:
+    """Cells of a row after its repair."""
 
     cells: Mapping[str, str]
     steps: tuple[Step, ...]
+    """Changes, one per cell; empty for a row without errors."""
 
 
-def mend_row(row: IndexRow, faults: Sequence[Fault], finder: FileFinder, max_pixels: int) -> Mended | None:
-    """A row without its faults; None where one of them cannot be mended.
+def repair_row(row: IndexRow, faults: Sequence[Fault], finder: FileFinder, max_pixels: int) -> RepairedRow | None:
+    """Repair a row whose errors are all of one kind that needs no guess.
 
-    Mended are masks of 0 and 255 of a two-class task (`mask_255`; the file is converted by who writes it), boxes that
-    lie partly outside the image (`box_clipped`), and exchanged sides of boxes that lie inside it (`box_swapped`).
+    There are three repairs. `mask_255` is for masks of 0 and 255 of a task with two classes; the mask file itself is
+    converted later, when it is written. `box_clipped` is for boxes that are partly outside the image. `box_swapped` is
+    for boxes inside the image whose sides are exchanged.
+
+    Args:
+        row: A row with errors.
+        faults: All errors of the row.
+        finder: Finds the row's files.
+        max_pixels: Largest number of pixels of a mask (`data.max_pixels`).
+
+    Returns:
+        The repaired row; None if one of the errors cannot be repaired.
     """
     kinds = {fault.kind for fault in faults}
     if kinds == {"mask_values"}:
-        return _mask(row, finder, max_pixels)
+        return _repair_mask(row, finder, max_pixels)
     if kinds == {"box_outside"}:
-        return _clipped(row, finder)
+        return _clip_box(row, finder)
     if kinds == {"box_empty"}:
-        return _swapped(row, finder)
+        return _swap_sides(row, finder)
     return None
 
 
-def _mask(row: IndexRow, finder: FileFinder, max_pixels: int) -> Mended | None:
-    found = finder.find(row.text("mask_path"))
-    if not isinstance(found, FoundFile) or float(row.text("num_classes")) != 2:
+def _repair_mask(row: IndexRow, finder: FileFinder, max_pixels: int) -> RepairedRow | None:
+    file = finder.find(row.text("mask_path"))
+    if not isinstance(file, FoundFile) or float(row.text("num_classes")) != 2:
         return None
-    if read_mask(Path(found.path), True, max_pixels).max() > 1:
+    # The mask is read with 255 as class 1; other values stay, and cannot be repaired.
+    if read_mask(Path(file.path), True, max_pixels).max() > 1:
         return None
     path = row.text("mask_path")
-    return Mended(row.cells, (("mask_path", "mask_255", path, path),))
+    return RepairedRow(row.cells, (("mask_path", "mask_255", path, path),))
 
 
-def _clipped(row: IndexRow, finder: FileFinder) -> Mended | None:
-    limits = _limits(row, finder)
+def _clip_box(row: IndexRow, finder: FileFinder) -> RepairedRow | None:
+    limits = _side_limits(row, finder)
     if limits is None:
         return None
     sides = [float(row.text(side)) for side in SIDES]
     clipped = [min(max(value, 0.0), limit) for value, limit in zip(sides, limits, strict=True)]
-    return _with_sides(row, clipped, "box_clipped") if clipped[0] < clipped[2] and clipped[1] < clipped[3] else None
+    has_area = clipped[0] < clipped[2] and clipped[1] < clipped[3]
+    return _replace_sides(row, clipped, "box_clipped") if has_area else None
 
 
-def _swapped(row: IndexRow, finder: FileFinder) -> Mended | None:
-    limits = _limits(row, finder)
+def _swap_sides(row: IndexRow, finder: FileFinder) -> RepairedRow | None:
+    limits = _side_limits(row, finder)
     if limits is None:
         return None
     a, b, c, d = (float(row.text(side)) for side in SIDES)
     sides = [min(a, c), min(b, d), max(a, c), max(b, d)]
-    inside = all(0 <= value <= limit for value, limit in zip(sides, limits, strict=True))
-    return _with_sides(row, sides, "box_swapped") if inside and a != c and b != d else None
+    is_inside = all(0 <= value <= limit for value, limit in zip(sides, limits, strict=True))
+    return _replace_sides(row, sides, "box_swapped") if is_inside and a != c and b != d else None
 
 
-def _limits(row: IndexRow, finder: FileFinder) -> tuple[float, float, float, float] | None:
-    """Largest value of each side; None where the image cannot be read."""
-    found = finder.find(row.text("image_path"))
-    if not isinstance(found, FoundFile):
+def _side_limits(row: IndexRow, finder: FileFinder) -> tuple[float, float, float, float] | None:
+    """Return the largest value of each side of a box; None if the image cannot be read."""
+    file = finder.find(row.text("image_path"))
+    if not isinstance(file, FoundFile):
         return None
     try:
-        image = open_image(read_bytes(Path(found.path)), found.path, None)
+        image = open_image(read_bytes(Path(file.path)), file.path, None)
     except DataError:
         return None
     return image.width, image.height, image.width, image.height
 
 
-def _with_sides(row: IndexRow, sides: Sequence[float], what: str) -> Mended:
+def _replace_sides(row: IndexRow, sides: Sequence[float], repair: str) -> RepairedRow:
     cells, steps = dict(row.cells), list[Step]()
     for side, value in zip(SIDES, sides, strict=True):
         if float(row.text(side)) != value:
             cells[side] = f"{value:.10g}"
-            steps.append((side, what, row.text(side), cells[side]))
-    return Mended(cells, tuple(steps))
+            steps.append((side, repair, row.text(side), cells[side]))
+    return RepairedRow(cells, tuple(steps))

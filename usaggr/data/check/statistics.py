@@ -1,4 +1,4 @@
-"""Images of each task in numbers, and those that fall out of the row: other devices, screenshots, black frames."""
+"""Statistics of the images of each task, and outliers such as images of other devices, screenshots and black frames."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -7,15 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from usaggr.data.check.image_scan import ImageLook, Looks
+from usaggr.data.check.image_scan import ImageScan, ImageSummary
 from usaggr.data.samples import Dataset, Sample
 
 FAR = 6.0
-"""Robust standard deviations (of the median, by the median absolute deviation) from which an image is an outlier."""
+"""Distance from the median above which an image is an outlier, in robust standard deviations.
+
+A robust standard deviation is the median absolute deviation times 1.4826."""
 FEW = 0.05
-"""Share of a task's images up to which those that are far, or of another kind, are outliers; more are a second kind."""
+"""Largest share of a task's images that can be outliers; a larger group is a second kind of image."""
 LEAST = 10
-"""Images that a task needs for outliers to mean anything."""
+"""Smallest number of images of a task for which outliers are determined."""
 
 
 @dataclass(frozen=True)
@@ -23,67 +25,70 @@ class Outlier:
     """An image that is unlike the others of its task."""
 
     sample: Sample
-    what: str
-    """In words, with its value and the task's usual one."""
+    reason: str
+    """Description of the difference, with the image's value and the task's usual one."""
     distance: float
-    """Robust standard deviations; of a rare kind, the share of images that are of the usual one times FAR."""
+    """Distance in robust standard deviations; for a rare kind, FAR times the share of images of the usual kind."""
 
 
 @dataclass(frozen=True)
 class ImageStatistics:
-    """The distinct images of a task; of brightness, the mean over images."""
+    """Statistics of the distinct images of a task."""
 
     task: str
     images: int
     height: tuple[int, int]
-    """Smallest and largest, pixels."""
+    """Smallest and largest height, in pixels."""
     width: tuple[int, int]
-    coloured: int
-    """Images with colours."""
+    """Smallest and largest width, in pixels."""
+    color_images: int
+    """Number of images in color."""
     bits: dict[int, int]
-    """Bits a channel: images."""
+    """Number of images by bits per channel."""
     mean: float
-    """Grey value, 0 to 255."""
+    """Mean gray value over all images, 0 to 255."""
     mean_sd: float
-    """Of the images' means: how far their brightness differs."""
+    """Standard deviation of the images' mean gray values: the variation of brightness between images."""
     sd: float
-    """Mean of the images' own standard deviations: their contrast."""
+    """Mean over images of the standard deviation of gray values within the image: the contrast."""
     black: float
-    """Share of black pixels, in [0, 1]."""
+    """Mean share of black pixels, in [0, 1]."""
     outliers: tuple[Outlier, ...]
-    """The farthest first, an entry an image."""
+    """Outliers, the farthest first, with one entry per image."""
 
 
-def image_statistics(dataset: Dataset, looks: Looks) -> list[ImageStatistics]:
-    """An entry a task that has samples, in the order of tasks."""
-    return [_statistics(task_id, samples, looks) for task_id, samples in dataset.by_task.items() if samples]
+def compute_image_statistics(dataset: Dataset, scan: ImageScan) -> list[ImageStatistics]:
+    """Return the image statistics of each task that has samples, in the order of tasks."""
+    return [_task_statistics(task_id, samples, scan) for task_id, samples in dataset.by_task.items() if samples]
 
 
-def _statistics(task_id: str, samples: Sequence[Sample], looks: Looks) -> ImageStatistics:
-    shown = list({sample.image_hash: sample for sample in samples}.values())
-    seen = [looks.images[sample.image_hash] for sample in shown]
-    heights, widths = np.array([s.height for s in shown]), np.array([s.width for s in shown])
-    means, sds, blacks = (np.array([getattr(look, name) for look in seen]) for name in ("mean", "sd", "black"))
-    found = [
-        *_far(shown, means, 4.0, "mean grey value {:.0f}, usually {:.0f}"),
-        *_far(shown, sds, 4.0, "contrast (SD) {:.0f}, usually {:.0f}"),
-        *_far(shown, 100 * blacks, 4.0, "{:.0f} % black, usually {:.0f} %"),
-        *_far(shown, np.log2(heights * widths) * 10, 1.0, "", heights * widths, "{:.0f} pixels, usually {:.0f}"),
-        *_far(
-            shown, np.log2(widths / heights) * 10, 0.5, "", widths / heights, "width / height {:.2f}, usually {:.2f}"
-        ),
-        *_rare(shown, seen),
+def _task_statistics(task_id: str, samples: Sequence[Sample], scan: ImageScan) -> ImageStatistics:
+    distinct = list({sample.image_hash: sample for sample in samples}.values())
+    summaries = [scan.images[sample.image_hash] for sample in distinct]
+    heights, widths = np.array([s.height for s in distinct]), np.array([s.width for s in distinct])
+    means = np.array([summary.mean for summary in summaries])
+    sds = np.array([summary.sd for summary in summaries])
+    blacks = np.array([summary.black for summary in summaries])
+    areas, ratios = heights * widths, widths / heights
+    # Areas and ratios are compared as logarithms, so that half and twice the usual value are equally far.
+    candidates = [
+        *_find_far(distinct, means, means, 4.0, "mean gray value {:.0f}, usually {:.0f}"),
+        *_find_far(distinct, sds, sds, 4.0, "contrast (SD) {:.0f}, usually {:.0f}"),
+        *_find_far(distinct, 100 * blacks, 100 * blacks, 4.0, "{:.0f} % black, usually {:.0f} %"),
+        *_find_far(distinct, np.log2(areas) * 10, areas, 1.0, "{:.0f} pixels, usually {:.0f}"),
+        *_find_far(distinct, np.log2(ratios) * 10, ratios, 0.5, "width / height {:.2f}, usually {:.2f}"),
+        *_find_rare(distinct, summaries),
     ]
     farthest: dict[str, Outlier] = {}
-    for outlier in sorted(found, key=lambda o: (-o.distance, o.sample.sample_id)):
+    for outlier in sorted(candidates, key=lambda o: (-o.distance, o.sample.sample_id)):
         farthest.setdefault(outlier.sample.image_hash, outlier)
     return ImageStatistics(
         task=task_id,
-        images=len(shown),
+        images=len(distinct),
         height=(int(heights.min()), int(heights.max())),
         width=(int(widths.min()), int(widths.max())),
-        coloured=sum(look.coloured for look in seen),
-        bits=dict(sorted(Counter(look.bits for look in seen).items())),
+        color_images=sum(summary.is_color for summary in summaries),
+        bits=dict(sorted(Counter(summary.bits for summary in summaries).items())),
         mean=float(means.mean()),
         mean_sd=float(means.std()),
         sd=float(sds.mean()),
@@ -92,44 +97,48 @@ def _statistics(task_id: str, samples: Sequence[Sample], looks: Looks) -> ImageS
     )
 
 
-def _far(
+def _find_far(
     samples: Sequence[Sample],
     values: NDArray[np.float64],
-    least_spread: float,
-    words: str,
-    shown: NDArray[np.float64] | None = None,
-    shown_words: str = "",
+    reported: NDArray[np.float64],
+    smallest_spread: float,
+    message: str,
 ) -> list[Outlier]:
-    """Images whose value is FAR from the median; `shown` and its words stand in messages where values are logarithms.
+    """Return the images whose value is more than FAR robust standard deviations from the median.
 
-    A spread under `least_spread` counts as that: among images that are all alike, small differences are none.
+    Args:
+        samples: Distinct images of a task.
+        values: (N,) value of each image that is compared.
+        reported: (N,) value of each image in messages; differs from `values` if those are logarithms.
+        smallest_spread: Lower limit of the robust standard deviation, in the unit of `values`. Without it, tiny
+            differences would make outliers if almost all images have the same value.
+        message: Format of the reason, with fields for the image's value and the usual one.
     """
     if len(samples) < LEAST:
         return []
-    told, words = (values, words) if shown is None else (shown, shown_words)
-    middle = np.median(values)
-    spread = max(1.4826 * float(np.median(np.abs(values - middle))), least_spread)
-    distances = np.abs(values - middle) / spread
-    usual = float(np.median(told))
+    median = np.median(values)
+    spread = max(1.4826 * float(np.median(np.abs(values - median))), smallest_spread)
+    distances = np.abs(values - median) / spread
+    usual = float(np.median(reported))
     far = np.flatnonzero(distances > FAR).tolist()
     if len(far) > max(1.0, FEW * len(samples)):
-        return []  # a second kind of image, which the smallest and largest values show
-    return [Outlier(samples[i], words.format(told[i], usual), float(distances[i])) for i in far]
+        return []  # a second kind of image; the smallest and largest values in the table show it
+    return [Outlier(samples[i], message.format(reported[i], usual), float(distances[i])) for i in far]
 
 
-def _rare(samples: Sequence[Sample], seen: Sequence[ImageLook]) -> list[Outlier]:
-    """Images of another kind than nearly all others: in colours, grey, or with another number of bits."""
+def _find_rare(samples: Sequence[Sample], summaries: Sequence[ImageSummary]) -> list[Outlier]:
+    """Return the images that differ from nearly all others in color or bit depth."""
     if len(samples) < LEAST:
         return []
-    kinds = [(look.coloured, look.bits) for look in seen]
+    kinds = [(summary.is_color, summary.bits) for summary in summaries]
     counts = Counter(kinds)
     usual, number = counts.most_common(1)[0]
     return [
-        Outlier(sample, f"{_named(kind)}, usually {_named(usual)}", FAR * number / len(samples))
+        Outlier(sample, f"{_describe_kind(kind)}, usually {_describe_kind(usual)}", FAR * number / len(samples))
         for sample, kind in zip(samples, kinds, strict=True)
         if counts[kind] <= FEW * len(samples) and kind != usual
     ]
 
 
-def _named(kind: tuple[bool, int]) -> str:
-    return f"{'colours' if kind[0] else 'grey'} of {kind[1]} bit{'s' * (kind[1] > 1)}"
+def _describe_kind(kind: tuple[bool, int]) -> str:
+    return f"{kind[1]}-bit {'color' if kind[0] else 'grayscale'}"

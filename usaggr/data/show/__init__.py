@@ -1,1 +1,1 @@
-"""What a data set looks like: its overview and sheets of samples with their labels."""
+"""Overview of a data set, and sheets of samples with their labels."""

@@ -1,4 +1,4 @@
-"""What is in a data set, in tables: samples, classes and subjects of each task, and what tasks have in common."""
+"""Tables of a data set: samples, classes and subjects of each task, and the images and subjects that tasks share."""
 
 import csv
 from collections import Counter
@@ -20,39 +20,40 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TaskOverview:
-    """What a task's samples are."""
+    """Counts and image sizes of a task's samples."""
 
     task: Task
     samples: int
     subjects: int
     images: int
-    """Distinct ones, by content."""
+    """Number of distinct images, by content."""
     class_counts: dict[str, int]
-    """Class name: samples (classification); empty for other types."""
+    """Number of samples by class name (classification); empty for other types."""
     smallest: tuple[int, int]
     """Height and width of the image with the fewest pixels."""
     largest: tuple[int, int]
+    """Height and width of the image with the most pixels."""
 
 
 @dataclass(frozen=True)
 class Overlap:
-    """What two tasks have in common: the reason why folds are dealt out over all tasks together."""
+    """Images and subjects that two tasks share. Because of them, one split is made for all tasks together."""
 
     first: str
     second: str
     images: int
-    """Distinct images in both, by content."""
+    """Number of distinct images in both tasks, by content."""
     subjects: int
-    """Subjects in both."""
+    """Number of subjects in both tasks."""
 
 
-def overview(dataset: Dataset) -> list[TaskOverview]:
-    """One entry a task that has samples, in the order of ids."""
-    return [_overview(dataset.tasks[task_id], samples) for task_id, samples in dataset.by_task.items() if samples]
+def summarize_tasks(dataset: Dataset) -> list[TaskOverview]:
+    """Return one entry per task that has samples, in the order of ids."""
+    return [_summarize_task(dataset.tasks[task_id], samples) for task_id, samples in dataset.by_task.items() if samples]
 
 
-def overlaps(dataset: Dataset) -> list[Overlap]:
-    """Pairs of tasks that share an image or a subject, the largest overlap first."""
+def find_overlaps(dataset: Dataset) -> list[Overlap]:
+    """Return the pairs of tasks that share an image or a subject, the largest overlap first."""
     images = {task_id: {s.image_hash for s in samples} for task_id, samples in dataset.by_task.items()}
     subjects = {task_id: {s.subject_id for s in samples} for task_id, samples in dataset.by_task.items()}
     pairs = [
@@ -63,21 +64,27 @@ def overlaps(dataset: Dataset) -> list[Overlap]:
 
 
 def print_check(dataset: Dataset | None, faults: Sequence[Fault]) -> None:
-    """Print the lines of `usaggr data check`: every fault, every remark, and a sum. None: a task has no sound row."""
+    """Print every error and every warning of a data set, and a summary.
+
+    Args:
+        dataset: The valid samples; None if a task has no valid row.
+        faults: Errors of the invalid rows.
+    """
     for fault in faults:
         print(fault)
     for warning in dataset.warnings if dataset else ():
         print(f"note: {warning}")
-    sound = (
-        f"{len(dataset.samples)} sound samples of {len(dataset.tasks)} tasks"
-        if dataset
-        else "a task without sound rows"
-    )
-    print(f"{sound}, {len(faults)} faults" + (f" ({count_kinds(faults)})" if faults else ""))
+    if dataset:
+        tasks = "1 task" if len(dataset.tasks) == 1 else f"{len(dataset.tasks)} tasks"
+        valid = f"{len(dataset.samples)} valid samples of {tasks}"
+    else:
+        valid = "a task has no valid row"
+    errors = "1 error" if len(faults) == 1 else f"{len(faults)} errors"
+    print(f"{valid}, {errors}" + (f" ({count_kinds(faults)})" if faults else ""))
 
 
 def write_faults(faults: Sequence[Fault], path: Path) -> None:
-    """Write faults as a CSV with a column for each part of `Fault`."""
+    """Write errors as a CSV with one column for each field of `Fault`."""
     columns = [field.name for field in fields(Fault)]
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:
@@ -93,7 +100,7 @@ def print_overview(dataset: Dataset, console: "Console") -> None:
     tasks = Table(
         "task", "type", "organ", "clinical group", "samples", "subjects", "height x width", "classes or points"
     )
-    for entry in overview(dataset):
+    for entry in summarize_tasks(dataset):
         low, high = ("x".join(map(str, size)) for size in (entry.smallest, entry.largest))
         tasks.add_row(
             entry.task.id,
@@ -107,18 +114,19 @@ def print_overview(dataset: Dataset, console: "Console") -> None:
         )
     console.print(tasks)
     pairs = Table("tasks", "", "images in both", "subjects in both")
-    for pair in overlaps(dataset):
+    for pair in find_overlaps(dataset):
         pairs.add_row(pair.first, pair.second, str(pair.images), str(pair.subjects))
     if pairs.row_count:
-        console.print("Shared between tasks (kept in one fold):")
+        console.print("Shared between tasks (in the same subset for all tasks):")
         console.print(pairs)
+    # No markup: names of files may contain square brackets, which rich would read as styles.
     for line in [f"left out: {fault}" for fault in dataset.skipped] + [f"note: {text}" for text in dataset.warnings]:
         console.print(line, highlight=False, markup=False)
 
 
-def _overview(task: Task, samples: Sequence[Sample]) -> TaskOverview:
+def _summarize_task(task: Task, samples: Sequence[Sample]) -> TaskOverview:
     counts = Counter(sample.label for sample in samples if sample.label is not None)
-    named = {name: counts[i] for i, name in enumerate(task.class_names)} if has_class_label(task.type) else {}
+    class_counts = {name: counts[i] for i, name in enumerate(task.class_names)} if has_class_label(task.type) else {}
     areas = np.array([sample.height * sample.width for sample in samples])
     small, large = samples[int(areas.argmin())], samples[int(areas.argmax())]
     return TaskOverview(
@@ -126,7 +134,7 @@ def _overview(task: Task, samples: Sequence[Sample]) -> TaskOverview:
         samples=len(samples),
         subjects=len({sample.subject_id for sample in samples}),
         images=len({sample.image_hash for sample in samples}),
-        class_counts=named,
+        class_counts=class_counts,
         smallest=(small.height, small.width),
         largest=(large.height, large.width),
     )

@@ -1,4 +1,4 @@
-"""A sheet of samples with their labels drawn in: people look at data before they train on them."""
+"""A sheet of samples with their labels drawn in, to look at the data before training."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -18,37 +18,39 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#CC79A7", "#D55E00", "#0072B2")
-"""Okabe and Ito's, told apart by colour-blind people too; they begin anew after the seventh."""
+COLORS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#CC79A7", "#D55E00", "#0072B2")
+"""Palette of Okabe and Ito, which color-blind people can distinguish; it repeats after the seventh color."""
 
 _PANEL, _GAP, _MARGIN = 1.7, 0.07, 0.15
-"""Inches: width of an image, space between two, and at the sheet's border."""
+"""Width of an image, space between two images, and margin of the sheet, in inches."""
 _TITLE, _LINE, _SPACE = 0.23, 0.17, 0.16
-"""Inches: height of a task's title, of a line (legend, or class over an image), and of the space under a task."""
+"""Height of a task's title, of a line (legend, or class above an image), and of the space below a task, in inches."""
 _DPI = 110
 
 
 @dataclass(frozen=True)
 class _Strip:
-    """A task's part of the sheet."""
+    """Title, legend and images of one task on the sheet; all lengths are in inches."""
 
     task: Task
     samples: list[Sample]
     images: list[NDArray[np.uint8]]
-    """(H, W) each."""
+    """(H, W) image of each sample."""
     max_pixels: int
-    """Of a mask."""
+    """Largest number of pixels of a mask."""
     panel_height: float
-    """Inches."""
+    """Height of an image."""
     per_row: int
+    """Number of images next to each other."""
 
     @property
-    def rows(self) -> int:
+    def row_count(self) -> int:
+        """Number of rows of images."""
         return -(-len(self.samples) // self.per_row)
 
     @property
     def legend(self) -> tuple[str, ...]:
-        """Names that have colours on the images."""
+        """Names of the classes or landmarks that have colors on the images."""
         match self.task.type:
             case "segmentation":
                 return self.task.class_names[1:]
@@ -61,40 +63,46 @@ class _Strip:
 
     @property
     def head(self) -> float:
-        """Inches of title and legend."""
+        """Height of title and legend."""
         return _TITLE + (_LINE if self.legend else 0)
 
     @property
     def caption(self) -> float:
-        """Inches over an image."""
+        """Height of the class name above an image."""
         return _LINE if has_class_label(self.task.type) else 0
 
     @property
     def height(self) -> float:
-        """Inches."""
-        return self.head + self.rows * (self.panel_height + self.caption + _GAP) + _SPACE
+        """Height of the strip."""
+        return self.head + self.row_count * (self.panel_height + self.caption + _GAP) + _SPACE
 
 
 def draw_sheet(dataset: Dataset, path: Path, max_pixels: int, per_task: int = 4) -> None:
-    """Write a PNG with samples of each task, drawn by lot: `per_task`, or one of each class where that is more.
+    """Write a PNG with randomly drawn samples of each task.
 
-    Masks are drawn as outlines of their classes, landmarks with their numbers, classes as titles. Many tasks stand in
-    two columns. `max_pixels` is data.max_pixels.
+    Masks are drawn as outlines of their classes, landmarks with their numbers, classes as titles. More than four tasks
+    are in two columns.
+
+    Args:
+        dataset: The valid samples.
+        path: The PNG file.
+        max_pixels: Largest number of pixels of an image or mask (`data.max_pixels`).
+        per_task: Number of samples per task; a task with more classes shows one sample of each class.
 
     Raises:
-        DataError: an image or mask cannot be read.
+        DataError: An image or mask cannot be read.
     """
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    strips = [_strip(task, dataset.by_task[task.id], per_task, max_pixels) for task in dataset.tasks.values()]
-    columns = _columns(strips, 2 if len(strips) > 4 else 1)
+    strips = [_make_strip(task, dataset.by_task[task.id], per_task, max_pixels) for task in dataset.tasks.values()]
+    columns = _arrange_columns(strips, 2 if len(strips) > 4 else 1)
     width = per_task * (_PANEL + _GAP) + _MARGIN
     height = max(sum(strip.height for strip in column) for column in columns) + 2 * _MARGIN
     figure = Figure(figsize=(len(columns) * width + _MARGIN, height), dpi=_DPI)
     FigureCanvasAgg(figure)
-    with rc_context({"text.parse_math": False}):  # a name with dollars is no formula
+    with rc_context({"text.parse_math": False}):  # otherwise a name with dollar signs would be set as a formula
         for number, column in enumerate(columns):
             top = _MARGIN
             for strip in column:
@@ -105,47 +113,58 @@ def draw_sheet(dataset: Dataset, path: Path, max_pixels: int, per_task: int = 4)
 
 
 def choose_samples(samples: Sequence[Sample], count: int) -> list[Sample]:
-    """Some samples by lot, the same every time; classes and then subjects take turns."""
+    """Choose samples at random, but the same in each call; classes alternate, and so do subjects within a class."""
     if not samples:
         return []
     rng = generator("sheet", samples[0].task_id)
     shuffled = [samples[i] for i in rng.permutation(len(samples))]
     frames: Counter[str] = Counter()
     by_class: dict[int, list[tuple[int, int]]] = {}
-    for place, sample in enumerate(shuffled):
-        by_class.setdefault(sample.stratum, []).append((frames[sample.subject_id], place))
+    for position, sample in enumerate(shuffled):
+        # Sorted by the number of the frame, the first frame of every subject precedes each subject's second one.
+        by_class.setdefault(sample.stratum, []).append((frames[sample.subject_id], position))
         frames[sample.subject_id] += 1
     turns = [
-        (turn, label, place) for label, places in by_class.items() for turn, (_, place) in enumerate(sorted(places))
+        (turn, label, position)
+        for label, entries in by_class.items()
+        for turn, (_, position) in enumerate(sorted(entries))
     ]
-    return [shuffled[place] for _, _, place in sorted(turns)[:count]]
+    return [shuffled[position] for _, _, position in sorted(turns)[:count]]
 
 
 def draw_sample(axes: "Axes", task: Task, sample: Sample, image: NDArray[np.uint8], max_pixels: int) -> None:
-    """Draw one image (H, W) with its label: outlines of classes, class name, box or numbered landmarks."""
+    """Draw one image with its label: outlines of classes, class name, box or numbered landmarks.
+
+    Args:
+        axes: Axes to draw on.
+        task: Task of the sample; gives the class names.
+        sample: Sample with its label, in pixels of the image.
+        image: (H, W) gray values.
+        max_pixels: Largest number of pixels of the mask.
+    """
     axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="antialiased")
     if sample.mask_path is not None:
         mask = read_mask(sample.mask_path, True, max_pixels)
         for label in range(1, task.num_classes):
-            # A rim of background, so that regions at the image's border have closed outlines.
+            # A border of background is added, so that regions at the image's border have closed outlines.
             region = np.pad(mask == label, 1)
             if region.any():
-                columns, rows = np.arange(-1, mask.shape[1] + 1), np.arange(-1, mask.shape[0] + 1)
-                axes.contour(columns, rows, region, levels=[0.5], colors=[_colour(label)], linewidths=1.2)
+                grid_x, grid_y = np.arange(-1, mask.shape[1] + 1), np.arange(-1, mask.shape[0] + 1)
+                axes.contour(grid_x, grid_y, region, levels=[0.5], colors=[_color(label)], linewidths=1.2)
     if sample.label is not None:
         axes.set_title(task.class_names[sample.label], fontsize=7.5, pad=2.5)
     if sample.box is not None:
         x0, y0, x1, y1 = sample.box
-        # Pixels have their centres at whole numbers here, and their borders there in the index.
-        axes.plot(np.array([x0, x1, x1, x0, x0]) - 0.5, np.array([y0, y0, y1, y1, y0]) - 0.5, color=_colour(1), lw=1.3)
+        # In matplotlib, pixels have their centers at whole numbers; in the index, their borders are at whole numbers.
+        axes.plot(np.array([x0, x1, x1, x0, x0]) - 0.5, np.array([y0, y0, y1, y1, y0]) - 0.5, color=_color(1), lw=1.3)
     for number, (x, y) in enumerate(sample.points or (), start=1):
-        axes.plot(x - 0.5, y - 0.5, "+", color=_colour(number), markersize=8, markeredgewidth=1.6)
+        axes.plot(x - 0.5, y - 0.5, "+", color=_color(number), markersize=8, markeredgewidth=1.6)
         axes.annotate(
             str(number),
             (x - 0.5, y - 0.5),
             xytext=(4, 4),
             textcoords="offset points",
-            color=_colour(number),
+            color=_color(number),
             fontsize=8,
             weight="bold",
         )
@@ -153,11 +172,12 @@ def draw_sample(axes: "Axes", task: Task, sample: Sample, image: NDArray[np.uint
     axes.set_ylim(image.shape[0] - 0.5, -0.5)
 
 
-def _colour(number: int) -> str:
-    return COLOURS[(number - 1) % len(COLOURS)]
+def _color(number: int) -> str:
+    """Return the color of a class or landmark, counted from 1."""
+    return COLORS[(number - 1) % len(COLORS)]
 
 
-def _strip(task: Task, samples: Sequence[Sample], per_task: int, max_pixels: int) -> _Strip:
+def _make_strip(task: Task, samples: Sequence[Sample], per_task: int, max_pixels: int) -> _Strip:
     classes = len({sample.stratum for sample in samples})
     chosen = choose_samples(samples, max(per_task, classes))
     images = [read_image(sample.image_path, 1, max_pixels)[:, :, 0] for sample in chosen]
@@ -165,38 +185,49 @@ def _strip(task: Task, samples: Sequence[Sample], per_task: int, max_pixels: int
     return _Strip(task, chosen, images, max_pixels, _PANEL * min(tallest, 1.5), per_task)
 
 
-def _columns(strips: Sequence[_Strip], count: int) -> list[list[_Strip]]:
-    """Strips in order, in columns of about one height."""
-    share = sum(strip.height for strip in strips) / count
+def _arrange_columns(strips: Sequence[_Strip], count: int) -> list[list[_Strip]]:
+    """Distribute the strips over columns of about the same height, in order."""
+    column_height = sum(strip.height for strip in strips) / count
     columns: list[list[_Strip]] = [[] for _ in range(count)]
-    done = 0.0
+    top = 0.0
     for strip in strips:
-        columns[min(int((done + strip.height / 2) / share), count - 1)].append(strip)
-        done += strip.height
+        columns[min(int((top + strip.height / 2) / column_height), count - 1)].append(strip)
+        top += strip.height
     return [column for column in columns if column]
 
 
 def _draw_strip(figure: "Figure", strip: _Strip, left: float, top: float) -> None:
-    """Title, legend and images of a task; `left` and `top` in inches from the sheet's upper left corner."""
+    """Draw title, legend and images of a task.
+
+    Args:
+        figure: The sheet.
+        strip: Samples of the task.
+        left: Distance from the sheet's left border, in inches.
+        top: Distance from the sheet's upper border, in inches.
+    """
     width, height = figure.get_size_inches()
     task = strip.task
 
-    def text(x: float, y: float, words: str, **style: object) -> None:
-        figure.text(x / width, 1 - y / height, words, va="top", **style)  # type: ignore[arg-type]
+    def write(x: float, y: float, text: str, **style: object) -> None:
+        figure.text(x / width, 1 - y / height, text, va="top", **style)  # type: ignore[arg-type]
 
-    text(left, top, task.id, fontsize=9.5, weight="bold")
-    text(left + 0.09 * len(task.id) + 0.1, top + 0.015, f"{task.type}, {task.clinical_group}", fontsize=8, color="#444")
+    # Offsets after a name are its number of characters times their mean width; the exact width is not needed here.
+    write(left, top, task.id, fontsize=9.5, weight="bold")
+    write(
+        left + 0.09 * len(task.id) + 0.1, top + 0.015, f"{task.type}, {task.clinical_group}", fontsize=8, color="#444"
+    )
     x = left
     for number, name in enumerate(strip.legend, 1):
-        text(x, top + _TITLE - 0.03, "\u25a0", fontsize=9, color=_colour(number))
-        text(x + 0.12, top + _TITLE - 0.015, name, fontsize=7.5)
+        write(x, top + _TITLE - 0.03, "\u25a0", fontsize=9, color=_color(number))
+        write(x + 0.12, top + _TITLE - 0.015, name, fontsize=7.5)
         x += 0.25 + 0.068 * len(name)
-    for place, (sample, image) in enumerate(zip(strip.samples, strip.images, strict=True)):
-        row, column = divmod(place, strip.per_row)
+    for position, (sample, image) in enumerate(zip(strip.samples, strip.images, strict=True)):
+        row, column = divmod(position, strip.per_row)
         y = top + strip.head + row * (strip.panel_height + strip.caption + _GAP) + strip.caption
         x = left + column * (_PANEL + _GAP)
-        where = (x / width, 1 - (y + strip.panel_height) / height, _PANEL / width, strip.panel_height / height)
-        axes = figure.add_axes(where)
+        axes = figure.add_axes(
+            (x / width, 1 - (y + strip.panel_height) / height, _PANEL / width, strip.panel_height / height)
+        )
         axes.set_axis_off()
         axes.set_anchor("N")
         draw_sample(axes, task, sample, image, strip.max_pixels)

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from usaggr.data.show.sample_sheet import COLOURS
+from usaggr.data.show.sample_sheet import COLORS
 
 Canvas = NDArray[np.uint8]
 """(H, W, 3) RGB."""
@@ -63,7 +63,7 @@ def draw_marks(image: Canvas, size: tuple[int, int], truth: Marks | None, predic
 
 def colour_of(number: int) -> Colour:
     """Colour of a class or landmark, from 1 on."""
-    text = COLOURS[(number - 1) % len(COLOURS)]
+    text = COLORS[(number - 1) % len(COLORS)]
     return int(text[1:3], 16), int(text[3:5], 16), int(text[5:7], 16)
 
 
