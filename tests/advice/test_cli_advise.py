@@ -41,7 +41,7 @@ def test_an_index_alone_is_enough(shell: Shell, gaining: Path, tmp_path: Path) -
     [
         ((), "DATA must be the folder that holds csv_files/, an index file (.csv), or data=..."),
         (("a", "b"), "'b' is not an override (key=value), and 'a' is already the data set"),
-        (("nowhere",), "data.root=nowhere: no such folder; give the folder that holds csv_files/"),
+        (("nowhere",), "data.root=nowhere: this folder does not exist; give the folder that contains csv_files/"),
         (("nowhere", "data.rot=1"), "data.rot"),
     ],
 )

@@ -107,7 +107,7 @@ def test_an_error_in_a_record_is_named(
         (None, "missing", "no such file"),
         (b"no image", "unusable", "cannot be read as an image"),
         (b"", "unusable", "the file is empty"),
-        (np.stack([MASK, MASK * 2, MASK], axis=2), "unusable", "a mask in colours"),
+        (np.stack([MASK, MASK * 2, MASK], axis=2), "unusable", "is a color mask"),
         (MASK[:10], "size", "30 x 10 pixels, its image 30 x 20"),
         (MASK * 255, "values", "has the values 255; allowed are 0 to 1"),
     ],

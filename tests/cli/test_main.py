@@ -131,7 +131,7 @@ def test_the_version_is_printed(shell: Shell) -> None:
         (["config", "sede=[1]"], "sede: unknown key, did you mean 'seeds'? Allowed at the top: "),
         (["plan", "data=fmuia"], "data.root must be the folder that holds csv_files/, as in data.root=DIR"),
         (["sweep", "demmo"], "study: unknown 'demmo', did you mean 'demo'? Allowed: "),
-        (["data", "check", "data=fmuia", "data.root=nowhere"], "data.root=nowhere: no such folder"),
+        (["data", "check", "data=fmuia", "data.root=nowhere"], "data.root=nowhere: this folder does not exist"),
         (["status", "outputs/nix"], "DIR: unknown 'outputs/nix'. Allowed: none"),
         (["report", "outputs/nix"], "DIR: unknown 'outputs/nix'. Allowed: none"),
         (["clean", "outputs/nix"], "DIR: unknown 'outputs/nix'. Allowed: none"),

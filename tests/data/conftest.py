@@ -2,19 +2,19 @@ from pathlib import Path
 
 import pytest
 
-from usaggr.data.read import file_facts as room
+from usaggr.data.read import file_facts
 from usaggr.data.read.file_facts import FileFacts, ProbeKey
 
 
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Names of the files that were opened and decoded."""
+    """Return the names of the files that were opened and decoded, as they are read."""
     read: list[str] = []
-    original = room._probe
+    original = file_facts._probe
 
     def counting(key: ProbeKey, max_pixels: int) -> tuple[FileFacts, bool]:
         read.append(Path(key.file.path).name)
         return original(key, max_pixels)
 
-    monkeypatch.setattr(room, "_probe", counting)
+    monkeypatch.setattr(file_facts, "_probe", counting)
     return read

@@ -1,4 +1,4 @@
-"""Image files of every kind that users have, and the plain way from one to the network's size."""
+"""Image files of every kind that users have, and a simple reference for reading and resizing them."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from tests.data.factories import noise
 
 
 def plain_row(path: Path, channels: int, size: tuple[int, int]) -> np.ndarray[Any, Any]:
-    """The way without short cuts: Pillow decodes, all channels are resized."""
+    """Return the resized image without any shortcut: Pillow decodes, and all channels are resized."""
     image = Image.open(path)
     image.load()
     if image.mode.startswith("I"):
@@ -29,10 +29,10 @@ def plain_row(path: Path, channels: int, size: tuple[int, int]) -> np.ndarray[An
 
 
 def zoo(folder: Path) -> list[Path]:
-    """An image file of every kind that users have, of two sizes: one shrinks to 32 x 40 pixels, the other grows too."""
+    """Write an image file of every kind, in two sizes: one is reduced to 32 x 40 pixels, the other partly enlarged."""
     for name, height, width in (("large", 91, 67), ("small", 25, 71)):
         grey = cv2.GaussianBlur(noise(7, height, width), (0, 0), 1.5)
-        colour = cv2.GaussianBlur(noise(8, height, width, 3), (0, 0), 1.5)
+        color = cv2.GaussianBlur(noise(8, height, width, 3), (0, 0), 1.5)
         marked = np.repeat(grey[:, :, None], 3, 2)
         marked[5, 6] = (200, 30, 0)
         alpha = noise(9, height, width)
@@ -43,44 +43,44 @@ def zoo(folder: Path) -> list[Path]:
             "grey.jpg": (Image.fromarray(grey), {"quality": 80}),
             "grey.bmp": (Image.fromarray(grey), {}),
             "grey.tif": (Image.fromarray(grey), {}),
-            "colour.png": (Image.fromarray(colour), {}),
-            "colour.jpg": (Image.fromarray(colour), {"subsampling": 2}),
-            "turned.jpg": (Image.fromarray(colour), {"exif": exif}),
-            "turned.png": (Image.fromarray(colour), {"exif": exif}),
-            "colour.bmp": (Image.fromarray(colour), {}),
-            "colour.webp": (Image.fromarray(colour), {}),
-            "cmyk.jpg": (Image.fromarray(colour).convert("CMYK"), {}),
-            "ycc.tif": (Image.fromarray(colour).convert("YCbCr"), {}),
+            "color.png": (Image.fromarray(color), {}),
+            "color.jpg": (Image.fromarray(color), {"subsampling": 2}),
+            "turned.jpg": (Image.fromarray(color), {"exif": exif}),
+            "turned.png": (Image.fromarray(color), {"exif": exif}),
+            "color.bmp": (Image.fromarray(color), {}),
+            "color.webp": (Image.fromarray(color), {}),
+            "cmyk.jpg": (Image.fromarray(color).convert("CMYK"), {}),
+            "ycc.tif": (Image.fromarray(color).convert("YCbCr"), {}),
             "alike.png": (Image.fromarray(np.repeat(grey[:, :, None], 3, 2)), {}),
             "alike.jpg": (Image.fromarray(np.repeat(grey[:, :, None], 3, 2)), {}),
             "marked.png": (Image.fromarray(marked), {"optimize": True}),
-            "alpha.png": (Image.fromarray(np.dstack([colour, alpha])), {}),
+            "alpha.png": (Image.fromarray(np.dstack([color, alpha])), {}),
             "grey_alpha.png": (Image.fromarray(np.dstack([grey, alpha])), {}),
-            "transparent.png": (Image.fromarray(colour), {"transparency": tuple(map(int, colour[0, 0]))}),
+            "transparent.png": (Image.fromarray(color), {"transparency": tuple(map(int, color[0, 0]))}),
             "transparent_grey.png": (Image.fromarray(grey), {"transparency": int(grey[0, 0])}),
-            "palette.png": (Image.fromarray(colour).quantize(40), {}),
+            "palette.png": (Image.fromarray(color).quantize(40), {}),
             "grey_palette.png": (Image.fromarray(grey).quantize(40), {}),
-            "transparent_palette.png": (Image.fromarray(colour).quantize(40), {"transparency": 3}),
+            "transparent_palette.png": (Image.fromarray(color).quantize(40), {"transparency": 3}),
             "bits.png": (Image.fromarray(grey > 127), {}),
             "wide.png": (Image.fromarray(grey.astype(np.uint16) * 200), {}),
             "wide_low.png": (Image.fromarray(grey.astype(np.uint16)), {}),
-            "gamma.png": (Image.fromarray(colour), {"pnginfo": _chunks()}),
+            "gamma.png": (Image.fromarray(color), {"pnginfo": _chunks()}),
             "moving.png": (
-                Image.fromarray(colour),
-                {"save_all": True, "append_images": [Image.fromarray(colour[::-1])]},
+                Image.fromarray(color),
+                {"save_all": True, "append_images": [Image.fromarray(color[::-1])]},
             ),
         }
         for kind, (image, options) in kinds.items():
             image.save(folder / f"{name}_{kind}", **options)
-        wide_colour = cv2.imencode(".png", colour.astype(np.uint16) * 200 + 99)[1]
+        wide_colour = cv2.imencode(".png", color.astype(np.uint16) * 200 + 99)[1]
         (folder / f"{name}_wide_colour.png").write_bytes(wide_colour.tobytes())
         filtered = [cv2.IMWRITE_PNG_COMPRESSION, 9, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_PAETH]
-        (folder / f"{name}_paeth.png").write_bytes(cv2.imencode(".png", colour, filtered)[1].tobytes())
+        (folder / f"{name}_paeth.png").write_bytes(cv2.imencode(".png", color, filtered)[1].tobytes())
     return sorted(folder.iterdir())
 
 
 def _chunks() -> PngImagePlugin.PngInfo:
-    """What tells a viewer to show other colours than those that are stored."""
+    """Return PNG chunks that tell a viewer to show other colors than the stored ones."""
     info = PngImagePlugin.PngInfo()
     info.add(b"gAMA", (100000).to_bytes(4, "big"))
     info.add(b"cHRM", b"".join(v.to_bytes(4, "big") for v in (31270, 32900, 30000, 60000, 64000, 33000, 15000, 6000)))

@@ -1,4 +1,4 @@
-"""Seeds are functions of their parts alone."""
+"""Seeds depend only on their purpose."""
 
 import numpy as np
 import pytest
@@ -7,16 +7,16 @@ from usaggr.data.seeds import derived_seed, generator
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("first", "second"),
     [(("a", 1), ("a", "1")), (("a", "bc"), ("ab", "c")), (("a", "b"), ("b", "a")), (("a", 0), ("a", 0, 0))],
-    ids=["kind", "end_of_a_part", "place", "number"],
+    ids=["type", "boundary", "order", "length"],
 )
-def test_different_parts_give_different_seeds(one: tuple[str | int, ...], other: tuple[str | int, ...]) -> None:
-    assert derived_seed(*one) != derived_seed(*other)
+def test_different_purposes_give_different_seeds(first: tuple[str | int, ...], second: tuple[str | int, ...]) -> None:
+    assert derived_seed(*first) != derived_seed(*second)
 
 
-def test_a_seed_stays_what_it_was() -> None:
-    """Another one would change the ranking, the order of samples and the initial weights of every run."""
+def test_seeds_do_not_change_between_versions() -> None:
+    """Other seeds would change the ranking, the order of samples and the initial weights of every run."""
     assert [derived_seed("ranking", "lung", 0), derived_seed("stream", "lung", 3, 1)] == [
         1299722599988827954,
         1364170343712988781,

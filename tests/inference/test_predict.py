@@ -162,7 +162,7 @@ def test_bad_images_are_named_and_skipped(folder: Path, run: Path, tmp_path: Pat
     faults = [str(fault) for fault in summary.skipped]
     assert len(faults) == 3
     assert any(line.startswith("cls.csv, line 4 ") and "clasification" in line for line in faults)
-    assert any(line.startswith("reg.csv, line 4 ") and "is not there" in line for line in faults)
+    assert any(line.startswith("reg.csv, line 4 ") and "cannot be found" in line for line in faults)
     assert any(line.startswith("reg.csv, line 7 ") and "cannot be read as an image" in line for line in faults)
     assert len(json.loads((tmp_path / "out" / JSON[2]).read_text())) == 28
     assert len((tmp_path / "out" / "skipped.csv").read_text().splitlines()) == 4
@@ -174,7 +174,7 @@ def test_bad_images_end_the_command_if_configured_and_finished_predictions_stay(
 ) -> None:
     root = spoilt_data(folder, tmp_path / "data")
     change_cell(root, "cls.csv", 4, "task_name", "classification")
-    with pytest.raises(DataError, match=r"^reg.csv, line 4 .*is not there") as error:
+    with pytest.raises(DataError, match=r"^reg.csv, line 4 .*cannot be found") as error:
         predicted(run, IndexSelection(root), tmp_path / "out", "error")
     assert "\n" not in str(error.value)
     assert len(json.loads((tmp_path / "out" / JSON[1]).read_text())) == 30

@@ -102,7 +102,7 @@ def bomb(path: Path, side: int = 60000) -> Path:
 
 def test_an_image_bomb_is_refused_by_its_header(tmp_path: Path) -> None:
     limit = data_config(tmp_path, tmp_path).max_pixels
-    with pytest.raises(DataError, match=r"bomb.png: 60000 x 60000 pixels are more than data.max_pixels=100000000"):
+    with pytest.raises(DataError, match=r"bomb.png: has 60000 x 60000 pixels, more than data.max_pixels=100000000"):
         read_image(bomb(tmp_path / "bomb.png"), 1, limit)
 
 
@@ -132,7 +132,7 @@ def test_an_index_file_does_not_lead_out_of_the_root(root: Path, folder: bool) -
     else:
         (root / "csv_files" / "a.csv").unlink()
         (root / "csv_files" / "a.csv").symlink_to(secret)
-    with pytest.raises(DataError, match=r"is a link that leads out of the root"):
+    with pytest.raises(DataError, match=r"is a link to .*, outside the root"):
         read_index(root)
 
 

@@ -1,4 +1,4 @@
-"""What travels through the data room: a sample, a fault found in it, and the data set that they make up."""
+"""The types that all of `usaggr.data` uses: a sample, an error of an index row, and a data set."""
 
 import hashlib
 from dataclasses import dataclass
@@ -17,75 +17,81 @@ class Sample:
 
     task_id: str
     sample_id: str
-    """The image_path of the index; '#2', '#3', ... follow for further rows of it in the same task."""
+    """The image_path of the index; further rows of one image in the same task end with '#2', '#3', ..."""
     image_path: Path
-    """Absolute."""
+    """Absolute path of the image file."""
     subject_id: str
-    """Patient or video: one name for all spellings; the hash of the image where it is unknown."""
+    """Patient or video, with one name for all spellings; the hash of the image if the subject is unknown."""
     image_hash: str
-    """Of the file's bytes."""
+    """SHA-256 of the image file's bytes."""
     label_hash: str
-    """Of the mask file's bytes, or of the label as written in the index."""
+    """SHA-256 of the mask file's bytes, or of the label's values."""
     height: int
+    """Height of the image, in pixels."""
     width: int
+    """Width of the image, in pixels."""
     csv_file: str
     """Name of the index file."""
     row: int
     """Line in the index file; the header is line 1."""
     mask_path: Path | None = None
+    """Absolute path of the mask file (segmentation)."""
     label: int | None = None
+    """Class index, from 0 (classification)."""
     box: Box | None = None
-    """x_min, y_min, x_max, y_max."""
+    """x_min, y_min, x_max, y_max (detection)."""
     points: Points | None = None
-    """(x, y) a landmark."""
+    """(x, y) of each landmark (regression)."""
     official_subset: str | None = None
-    """train, val or test, where the index has a column `split`."""
+    """Official subset (train, val or test) from the index's column `split`; None without one."""
     subject_written: str = ""
-    """The subject as the index or the file's name has it; empty where it is unknown."""
+    """Subject as written in the index or in the file's name; empty if it is unknown."""
 
     @property
     def stratum(self) -> int:
-        """The class of a classification sample, else 0: what folds and scales keep in proportion."""
+        """Class of a classification sample, otherwise 0; subsets and scales keep the proportions of strata."""
         return self.label if self.label is not None else 0
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that is wrong with one row of an index."""
+    """One error in one row of an index."""
 
     csv_file: str
     row: int
     """Line in the index file; the header is line 1."""
     column: str
     file: str
-    """The image or mask meant, as the index writes it; empty where the row itself is at fault."""
+    """Path of the image or mask as written in the index; empty if the error is not in a file."""
     kind: str
-    """Short name: missing_file, unreadable_file, mask_size, empty_mask, label_range, box_outside, ..."""
+    """Short name of the kind of error: missing_file, unreadable_file, mask_size, label_range, box_outside, ..."""
     message: str
-    """What was found and what is allowed."""
+    """Description of the value and of the allowed values."""
 
     def __str__(self) -> str:
         file = f" {self.file}" if self.file else ""
+        # Spreadsheets count the header as line 1, pandas and most people do not: both numbers are given.
         return f"{self.csv_file}, line {self.row} (row {self.row - 1}), {self.column}:{file} {self.message}"
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """All samples of all tasks of a data set that passed validation, with those that were skipped."""
+    """The valid samples of all tasks of a data set, and the errors of invalid rows."""
 
     root: Path
+    """Folder that contains `csv_files/`."""
     tasks: dict[str, Task]
-    """By id, sorted."""
+    """Tasks by id, in the order of ids."""
     samples: tuple[Sample, ...]
-    """Sorted by (task_id, sample_id): nothing depends on the order of files or rows."""
+    """Valid samples, sorted by (task_id, sample_id), so that nothing depends on the order of files or rows."""
     skipped: tuple[Fault, ...]
-    """Rows left out under `on_bad_sample: skip`."""
+    """Errors of the rows that are left out (`data.on_bad_sample=skip`)."""
     warnings: tuple[str, ...] = ()
-    """What a user should know, such as tasks without a clinical group."""
+    """Messages for the user, such as the tasks without a clinical group."""
 
     @cached_property
     def by_task(self) -> dict[str, tuple[Sample, ...]]:
-        """Samples of each task, in order."""
+        """Samples of each task, in the order of `samples`."""
         groups: dict[str, list[Sample]] = {task_id: [] for task_id in self.tasks}
         for sample in self.samples:
             groups[sample.task_id].append(sample)
@@ -93,7 +99,7 @@ class Dataset:
 
     @cached_property
     def content_hash(self) -> str:
-        """Changes where any task, image, label or subject does."""
+        """Hash of all tasks, images, labels and subjects; it does not depend on the folder of the data."""
         digest = hashlib.sha256()
         for task in self.tasks.values():
             digest.update(repr((task.id, task.type, task.num_classes)).encode())

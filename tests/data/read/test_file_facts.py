@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from tests.data.factories import disc, noise, write_image
-from usaggr.data.read import file_facts as room
-from usaggr.data.read.file_facts import FileFacts, ProbeKey, probe_files
+from usaggr.data.read.file_facts import MAX_VALUES, FileFacts, ProbeKey, probe_files
 from usaggr.data.read.paths import FoundFile
 from usaggr.errors import DataError
 from usaggr.progress import NoProgress
@@ -18,8 +17,8 @@ LIMIT = 10**6
 
 
 def key(path: Path, is_mask: bool = False) -> ProbeKey:
-    found = path.stat()
-    return ProbeKey(FoundFile(str(path), found.st_size, found.st_mtime_ns), is_mask)
+    status = path.stat()
+    return ProbeKey(FoundFile(str(path), status.st_size, status.st_mtime_ns), is_mask)
 
 
 def probe(folder: Path, *keys: ProbeKey, max_pixels: int = LIMIT) -> list[FileFacts]:
@@ -36,7 +35,7 @@ def test_facts_of_an_image_and_a_mask(tmp_path: Path) -> None:
     assert facts[1].values == (0, 3)
 
 
-def test_a_known_file_is_not_read_again(tmp_path: Path, reads: list[str]) -> None:
+def test_a_probed_file_is_not_read_again(tmp_path: Path, reads: list[str]) -> None:
     keys = [key(write_image(tmp_path / f"{i}.png", noise(i))) for i in range(5)]
     first = probe(tmp_path / "cache", *keys, *keys)
     assert sorted(reads) == [f"{i}.png" for i in range(5)]
@@ -44,7 +43,7 @@ def test_a_known_file_is_not_read_again(tmp_path: Path, reads: list[str]) -> Non
     assert len(reads) == 5
 
 
-def test_a_changed_file_is_read_again_and_alone(tmp_path: Path, reads: list[str]) -> None:
+def test_only_a_changed_file_is_read_again(tmp_path: Path, reads: list[str]) -> None:
     paths = [write_image(tmp_path / f"{i}.bmp", noise(i)) for i in range(3)]
     before = probe(tmp_path / "cache", *map(key, paths))
     write_image(paths[1], noise(9))  # a bitmap of the same size in bytes
@@ -64,10 +63,10 @@ def test_a_file_that_is_image_and_mask_has_facts_of_both(tmp_path: Path) -> None
         assert image.sha256 == mask.sha256
 
 
-def test_why_a_file_cannot_be_used_is_kept(tmp_path: Path, reads: list[str]) -> None:
-    whole = write_image(tmp_path / "a.jpg", noise(0))
+def test_the_error_of_an_invalid_file_is_stored(tmp_path: Path, reads: list[str]) -> None:
+    complete = write_image(tmp_path / "a.jpg", noise(0))
     cut = tmp_path / "cut.jpg"
-    cut.write_bytes(whole.read_bytes()[:-40])
+    cut.write_bytes(complete.read_bytes()[:-40])
     text = tmp_path / "text.png"
     text.write_text("no image")
     for _ in ("cold", "warm"):
@@ -79,40 +78,40 @@ def test_why_a_file_cannot_be_used_is_kept(tmp_path: Path, reads: list[str]) -> 
 
 def test_a_file_that_cannot_be_opened_is_tried_again(tmp_path: Path) -> None:
     path = write_image(tmp_path / "a.png", noise(0))
-    known = key(path)
+    file_key = key(path)
     content = path.read_bytes()
     path.unlink()
-    assert probe(tmp_path / "cache", known)[0].error == "cannot be read (No such file or directory)"
+    assert probe(tmp_path / "cache", file_key)[0].error == "cannot be read (No such file or directory)"
     path.write_bytes(content)
-    assert probe(tmp_path / "cache", known)[0].error == ""
+    assert probe(tmp_path / "cache", file_key)[0].error == ""
 
 
-def test_the_limit_of_pixels_holds_for_known_files_too(tmp_path: Path) -> None:
-    known = key(write_image(tmp_path / "a.png", noise(0, 20, 20)))
+def test_the_limit_of_pixels_applies_to_stored_facts(tmp_path: Path) -> None:
+    file_key = key(write_image(tmp_path / "a.png", noise(0, 20, 20)))
     for limit, refused in ((399, True), (400, False), (399, True)):
-        facts = probe(tmp_path / "cache", known, max_pixels=limit)[0]
+        facts = probe(tmp_path / "cache", file_key, max_pixels=limit)[0]
         assert facts.too_large is refused
         assert (facts.sha256 == "") is refused
 
 
-def test_a_mask_of_many_values_keeps_the_largest(tmp_path: Path) -> None:
+def test_the_largest_of_many_mask_values_is_stored(tmp_path: Path) -> None:
     path = write_image(tmp_path / "a.png", np.arange(2400, dtype=np.uint16).reshape(40, 60))
     values = probe(tmp_path / "cache", key(path, True))[0].values
-    assert len(values) == room.MAX_VALUES
+    assert len(values) == MAX_VALUES
     assert (values[0], values[-1]) == (0, 2399)
 
 
 @pytest.mark.parametrize("damage", [b"", b"not a database, but long enough to be taken for one" * 100])
-def test_a_broken_store_is_made_anew(tmp_path: Path, damage: bytes) -> None:
-    known = key(write_image(tmp_path / "a.png", noise(0)))
-    first = probe(tmp_path / "cache", known)
+def test_a_corrupt_store_is_recreated(tmp_path: Path, damage: bytes) -> None:
+    file_key = key(write_image(tmp_path / "a.png", noise(0)))
+    first = probe(tmp_path / "cache", file_key)
     (store,) = (tmp_path / "cache").glob("*.sqlite")
     store.write_bytes(damage)
-    assert probe(tmp_path / "cache", known) == first
+    assert probe(tmp_path / "cache", file_key) == first
     assert sqlite3.connect(store).execute("SELECT count(*) FROM facts").fetchone() == (1,)
 
 
-def test_a_store_that_is_broken_inside_is_made_anew(tmp_path: Path) -> None:
+def test_a_store_that_is_corrupt_inside_is_recreated(tmp_path: Path) -> None:
     keys = [key(write_image(tmp_path / f"{i:03}.png", noise(i))) for i in range(60)]
     first = probe(tmp_path / "cache", *keys)
     (store,) = (tmp_path / "cache").glob("*.sqlite")

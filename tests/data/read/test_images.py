@@ -17,34 +17,34 @@ LIMIT = 10**6
 
 @pytest.mark.parametrize("suffix", ["png", "bmp", "jpg"])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_colours_are_read_as_opencv_reads_them(tmp_path: Path, suffix: str, channels: int) -> None:
+def test_colors_are_read_as_opencv_reads_them(tmp_path: Path, suffix: str, channels: int) -> None:
     smooth = cv2.GaussianBlur(noise(0, channels=3), (0, 0), 3)
     path = write_image(tmp_path / f"a.{suffix}", smooth)
     expected = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR_RGB)
     assert expected is not None
-    found = read_image(path, channels, LIMIT)
-    assert found.shape == (*smooth.shape[:2], channels)
-    assert found.dtype == np.uint8
-    # JPEG decoders may differ by rounding, and luma too.
-    assert np.abs(found.squeeze().astype(int) - expected.astype(int)).max() <= (3 if suffix == "jpg" else 1)
+    pixels = read_image(path, channels, LIMIT)
+    assert pixels.shape == (*smooth.shape[:2], channels)
+    assert pixels.dtype == np.uint8
+    # JPEG decoders and the conversion to luma may differ by rounding.
+    assert np.abs(pixels.squeeze().astype(int) - expected.astype(int)).max() <= (3 if suffix == "jpg" else 1)
 
 
-def test_grey_is_repeated_for_three_channels(tmp_path: Path) -> None:
+def test_grayscale_is_repeated_for_three_channels(tmp_path: Path) -> None:
     grey = noise(1)
     path = write_image(tmp_path / "a.png", grey)
     assert (read_image(path, 3, LIMIT) == grey[:, :, None]).all()
     assert (read_image(path, 1, LIMIT) == grey[:, :, None]).all()
 
 
-def test_palette_and_alpha_become_plain_colours(tmp_path: Path) -> None:
-    colours = np.zeros((4, 4, 4), np.uint8)
-    colours[:2] = (200, 10, 10, 0)
-    colours[2:] = (10, 200, 10, 255)
-    image = Image.fromarray(colours)
+def test_palette_and_alpha_become_plain_colors(tmp_path: Path) -> None:
+    colors = np.zeros((4, 4, 4), np.uint8)
+    colors[:2] = (200, 10, 10, 0)
+    colors[2:] = (10, 200, 10, 255)
+    image = Image.fromarray(colors)
     image.save(tmp_path / "alpha.png")
     image.convert("RGB").quantize(2).save(tmp_path / "palette.png")
     for name in ("alpha.png", "palette.png"):
-        assert (read_image(tmp_path / name, 3, LIMIT) == colours[:, :, :3]).all()
+        assert (read_image(tmp_path / name, 3, LIMIT) == colors[:, :, :3]).all()
 
 
 @pytest.mark.parametrize(
@@ -61,10 +61,10 @@ def test_16_bits_are_scaled_unless_8_are_enough(tmp_path: Path, stored: Any, exp
     assert (read_image(path, 3, LIMIT) == np.array(expected)[:, :, None]).all()
 
 
-def test_stored_pixels_are_read_whatever_orientation_exif_asks_for(tmp_path: Path) -> None:
+def test_pixels_are_read_as_stored_whatever_the_exif_orientation(tmp_path: Path) -> None:
     image = Image.fromarray(noise(2))
     exif = Image.Exif()
-    exif[0x0112] = 6  # turned by a quarter
+    exif[0x0112] = 6  # rotated by 90 degrees
     image.save(tmp_path / "a.jpg", exif=exif)
     assert read_image(tmp_path / "a.jpg", 1, LIMIT).shape[:2] == (image.height, image.width)
 
@@ -79,7 +79,7 @@ def test_a_truncated_file_is_refused(tmp_path: Path, suffix: str, read: Any) -> 
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>not found</html>", b"%!PS-Adobe-3.0 EPSF-3.0\n"])
-def test_what_is_no_image_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_an_image_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.png").write_bytes(content)
     with pytest.raises(DataError, match="cannot be read as an image"):
         read_image(tmp_path / "a.png", 3, LIMIT)
@@ -90,14 +90,14 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         read_image(tmp_path / "nowhere.png", 3, LIMIT)
 
 
-def test_an_image_over_the_limit_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+def test_an_image_that_exceeds_the_limit_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
     path = write_image(tmp_path / "a.png", noise(4, 20, 20))
     path.write_bytes(path.read_bytes()[:60])  # decoding would fail
-    with pytest.raises(DataError, match=r"20 x 20 pixels are more than data\.max_pixels=399"):
+    with pytest.raises(DataError, match=r"has 20 x 20 pixels, more than data\.max_pixels=399"):
         read_image(path, 3, 399)
 
 
-def test_a_mask_gives_its_values_in_every_kind_of_file(tmp_path: Path) -> None:
+def test_a_mask_has_the_same_values_in_every_kind_of_file(tmp_path: Path) -> None:
     classes = disc(2)
     write_image(tmp_path / "grey.png", classes)
     write_image(tmp_path / "rgb.png", np.repeat(classes[:, :, None], 3, 2))
@@ -119,13 +119,13 @@ def test_a_1_bit_mask_holds_0_and_1(tmp_path: Path) -> None:
     assert (read_mask(tmp_path / "a.png", False, LIMIT) == disc()).all()
 
 
-def test_a_mask_in_colours_is_refused(tmp_path: Path) -> None:
+def test_a_color_mask_is_refused(tmp_path: Path) -> None:
     path = write_image(tmp_path / "a.png", noise(5, channels=3))
-    with pytest.raises(DataError, match="a mask in colours"):
+    with pytest.raises(DataError, match="is a color mask"):
         read_mask(path, False, LIMIT)
 
 
-def test_255_is_read_as_1_only_where_asked_and_alone(tmp_path: Path) -> None:
+def test_255_is_read_as_1_only_if_requested_and_without_other_values(tmp_path: Path) -> None:
     white = write_image(tmp_path / "white.png", disc(255))
     assert set(np.unique(read_mask(white, False, LIMIT))) == {0, 255}
     assert (read_mask(white, True, LIMIT) == disc(1)).all()
@@ -136,7 +136,7 @@ def test_255_is_read_as_1_only_where_asked_and_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_every_kind_of_file_is_cached_to_the_pixels_of_the_plain_way(tmp_path: Path, channels: int) -> None:
+def test_every_kind_of_file_is_cached_with_the_pixels_of_the_reference(tmp_path: Path, channels: int) -> None:
     size = (32, 40)
     paths = zoo(tmp_path)
     for path in paths:
@@ -148,11 +148,11 @@ def test_every_kind_of_file_is_cached_to_the_pixels_of_the_plain_way(tmp_path: P
 
 
 @pytest.mark.parametrize("kind", ["grey.png", "grey.jpg", "alike.png", "alike.jpg", "grey_palette.png", "bits.png"])
-def test_grey_files_are_resized_in_one_channel(tmp_path: Path, kind: str) -> None:
+def test_grayscale_files_are_resized_in_one_channel(tmp_path: Path, kind: str) -> None:
     path = next(path for path in zoo(tmp_path) if path.name == f"large_{kind}")
     assert distinct_pixels(path.read_bytes(), str(path), 3, 10**6).shape == (91, 67, 1)
 
 
-def test_one_pixel_in_colour_keeps_three_channels(tmp_path: Path) -> None:
+def test_one_color_pixel_keeps_three_channels(tmp_path: Path) -> None:
     path = next(path for path in zoo(tmp_path) if path.name == "large_marked.png")
     assert distinct_pixels(path.read_bytes(), str(path), 3, 10**6).shape == (91, 67, 3)

@@ -19,49 +19,49 @@ HEADER = "image_path,task_name,task_id,num_classes,mask\n"
 
 def test_files_are_read_by_name_and_rows_by_line(tmp_path: Path) -> None:
     tiny_data(tmp_path, 2)
-    rows, faults = read_index(tmp_path)
-    assert [(row.csv_file, row.line) for row in rows] == [
+    index, faults = read_index(tmp_path)
+    assert [(row.csv_file, row.line) for row in index] == [
         (f"{task}.csv", line) for task in ("cls", "det", "reg", "seg") for line in (2, 3)
     ]
     assert faults == []
-    assert rows[0].text("mask") == "0"
-    assert rows[0].text("mask_path") == ""  # a column of another file
-    assert rows[4].text("point_1_xy") == "[0.5, 3]"
+    assert index[0].text("mask") == "0"
+    assert index[0].text("mask_path") == ""  # a column of another file
+    assert index[4].text("point_1_xy") == "[0.5, 3]"
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "utf-16"])
 def test_a_no_break_space_survives_every_encoding(tmp_path: Path, encoding: str) -> None:
     write_text(tmp_path, "a.csv", f"{HEADER}../uterine\u00a0fibroid/é.png,classification,t,2,1\n".encode(encoding))
-    rows, _ = read_index(tmp_path)
-    assert rows[0].text("image_path") == "../uterine\u00a0fibroid/é.png"
+    index, _ = read_index(tmp_path)
+    assert index[0].text("image_path") == "../uterine\u00a0fibroid/é.png"
 
 
-def test_lines_are_those_of_an_editor(tmp_path: Path) -> None:
-    """Also after blank lines, cells of several lines, and characters that some take for line ends."""
+def test_lines_are_numbered_as_in_an_editor(tmp_path: Path) -> None:
+    """Also after blank lines, cells of several lines, and characters that some programs read as line ends."""
     text = f'{HEADER}\r\n"../a\n.png",classification,t,2,0\n../b\u2028.png,classification,t,2,0\n\n../c.png,x,t,2,0'
     write_text(tmp_path, "a.csv", text)
-    rows, _ = read_index(tmp_path)
-    assert [(row.line, row.text("image_path")) for row in rows] == [
+    index, _ = read_index(tmp_path)
+    assert [(row.line, row.text("image_path")) for row in index] == [
         (3, "../a\n.png"),
         (5, "../b\u2028.png"),
         (7, "../c.png"),
     ]
 
 
-def test_cells_that_table_programs_write_for_nothing_are_empty(tmp_path: Path) -> None:
+def test_marks_of_empty_cells_are_read_as_empty(tmp_path: Path) -> None:
     write_rows(tmp_path, "a.csv", [{**ROW, "subject_id": text, "extra": "x"} for text in ("", "nan", "NaN", " ", "p1")])
     assert [row.text("subject_id") for row in read_index(tmp_path)[0]] == ["", "", "", "", "p1"]
 
 
-def test_a_row_that_is_longer_than_its_header_is_a_fault(tmp_path: Path) -> None:
+def test_a_row_that_is_longer_than_its_header_is_an_error(tmp_path: Path) -> None:
     write_text(tmp_path, "a.csv", f"{HEADER}../a.png,classification,t,2,0,,\n../b.png,classification,t,2,[1, 2]\nx\n")
-    rows, faults = read_index(tmp_path)
-    assert [row.line for row in rows] == [2, 4]
+    index, faults = read_index(tmp_path)
+    assert [row.line for row in index] == [2, 4]
     assert [(fault.csv_file, fault.row, fault.kind) for fault in faults] == [("a.csv", 3, "row_shape")]
 
 
 @pytest.mark.parametrize(
-    ("rows", "message"),
+    ("table", "message"),
     [
         ([{k: v for k, v in ROW.items() if k != "task_id"}], r"^a\.csv: no column task_id;"),
         ([{k: v for k, v in ROW.items() if k in ("image_path", "mask")}], "no column task_name, task_id, num_classes"),
@@ -71,8 +71,8 @@ def test_a_row_that_is_longer_than_its_header_is_a_fault(tmp_path: Path) -> None
         ([{**ROW, "task_name": "Regression"}], "has regression rows but no column point_1_xy"),
     ],
 )
-def test_missing_columns_are_named_with_their_file(tmp_path: Path, rows: list[Row], message: str) -> None:
-    write_rows(tmp_path, "a.csv", rows)
+def test_missing_columns_are_named_with_their_file(tmp_path: Path, table: list[Row], message: str) -> None:
+    write_rows(tmp_path, "a.csv", table)
     with pytest.raises(DataError, match=message):
         read_index(tmp_path)
 
@@ -83,17 +83,17 @@ def test_missing_columns_are_named_with_their_file(tmp_path: Path, rows: list[Ro
         ("image_path;task_name;task_id;num_classes\n", "columns are separated by commas"),
         ("", "no column image_path"),
         (HEADER, "the index has no rows"),
-        ("image_path,task_name,task_id,num_classes,mask,mask\n", "column mask is there more than once"),
+        ("image_path,task_name,task_id,num_classes,mask,mask\n", "column mask exists more than once"),
         (f'{HEADER}"../a.png,classification,t,2,0\n', r"a\.csv, line 2: not a CSV table"),
     ],
 )
-def test_what_is_no_index_says_so(tmp_path: Path, text: str, message: str) -> None:
+def test_a_file_that_is_not_an_index_is_refused_with_the_reason(tmp_path: Path, text: str, message: str) -> None:
     write_text(tmp_path, "a.csv", text)
     with pytest.raises(DataError, match=message):
         read_index(tmp_path)
 
 
-def test_a_folder_without_tables_says_so(tmp_path: Path) -> None:
+def test_a_folder_without_tables_is_refused(tmp_path: Path) -> None:
     write_text(tmp_path, "notes.txt", "x")
     write_text(tmp_path, "._a.csv", "left by another system")
     with pytest.raises(DataError, match=r"no \.csv file"):

@@ -46,7 +46,7 @@ def rename_task(root: Path, name: str, task_id: str) -> None:
     change_rows(root, name, lambda _, row: {**row, "task_id": task_id})
 
 
-def test_samples_hold_what_the_index_says(root: Path, load: Callable[..., Dataset]) -> None:
+def test_samples_have_the_values_of_the_index(root: Path, load: Callable[..., Dataset]) -> None:
     data = load()
     assert {t.id: (t.type, t.num_classes) for t in data.tasks.values()} == {
         "cls": ("classification", 3),
@@ -68,16 +68,16 @@ def test_samples_hold_what_the_index_says(root: Path, load: Callable[..., Datase
 
 def test_nothing_depends_on_the_order_or_the_number_of_files(root: Path, load: Callable[..., Dataset]) -> None:
     before = load()
-    rows = [row for name in ("seg", "reg", "det", "cls") for row in reversed(read_rows(root, f"{name}.csv"))]
-    columns = list(dict.fromkeys(column for row in rows for column in row))
+    table = [row for name in ("seg", "reg", "det", "cls") for row in reversed(read_rows(root, f"{name}.csv"))]
+    columns = list(dict.fromkeys(column for row in table for column in row))
     shutil.rmtree(root / "csv_files")
-    write_rows(root, "all.csv", [{column: row.get(column, "") for column in columns} for row in rows])
+    write_rows(root, "all.csv", [{column: row.get(column, "") for column in columns} for row in table])
     after = load()
     assert after.content_hash == before.content_hash
     assert [s.sample_id for s in after.samples] == [s.sample_id for s in before.samples]
 
 
-def test_whole_numbers_may_look_as_table_programs_write_them(root: Path, load: Callable[..., Dataset]) -> None:
+def test_whole_numbers_may_be_written_as_floats(root: Path, load: Callable[..., Dataset]) -> None:
     before = load().content_hash
     change_rows(root, "cls.csv", lambda _, row: {**row, "num_classes": "3.0", "mask": row["mask"] + ".0"})
     assert load().content_hash == before
@@ -94,7 +94,7 @@ def test_whole_numbers_may_look_as_table_programs_write_them(root: Path, load: C
         lambda root: change_rows(root, "cls.csv", lambda _, row: {**row, "subject_id": "one"}),
     ],
 )
-def test_content_changes_with_image_label_and_subject(
+def test_the_content_hash_changes_with_image_label_and_subject(
     root: Path, load: Callable[..., Dataset], change: Callable[[Path], Any]
 ) -> None:
     before = load().content_hash
@@ -102,19 +102,19 @@ def test_content_changes_with_image_label_and_subject(
     assert load().content_hash != before
 
 
-def test_content_is_the_same_wherever_the_data_lie(root: Path, tmp_path: Path) -> None:
+def test_the_content_hash_does_not_depend_on_the_folder(root: Path, tmp_path: Path) -> None:
     shutil.copytree(root, tmp_path / "copy")
     a, b = (load_dataset(data_config(folder, tmp_path / "cache")) for folder in (root, tmp_path / "copy"))
     assert a.content_hash == b.content_hash
 
 
 def test_official_folds_are_read_in_every_spelling(root: Path, load: Callable[..., Dataset]) -> None:
-    for words, fold in (
+    for spellings, fold in (
         (("Train", "train", "training", "TRAINING"), "train"),
         (("val", "valid", "Validation", ""), "val"),
     ):
-        change_rows(root, "cls.csv", lambda i, row, words=words: {**row, "split": words[i]})  # type: ignore[misc]
-        assert [s.official_subset for s in load().by_task["cls"]] == [fold if word else None for word in words]
+        change_rows(root, "cls.csv", lambda i, row, spellings=spellings: {**row, "split": spellings[i]})  # type: ignore[misc]
+        assert [s.official_subset for s in load().by_task["cls"]] == [fold if text else None for text in spellings]
     change_rows(root, "cls.csv", lambda i, row: {**row, "split": ("test", "Testing")[i % 2]})
     assert {s.official_subset for s in load().by_task["cls"]} == {"test"}
 
@@ -149,35 +149,37 @@ def test_group_and_organ_come_from_index_then_config_then_catalogue(root: Path, 
         "thyroid_nodule_det": ("thyroid", "thyroid"),
         "reg": ("reg", "reg"),
     }
-    assert [w for w in data.warnings if "clinical group known of reg:" in w and "data.clinical_groups={reg: ...}" in w]
+    assert [w for w in data.warnings if "no clinical group for reg:" in w and "data.clinical_groups={reg: ...}" in w]
     assert len(data.warnings) == 2
 
 
-def test_a_task_of_many_organs_has_none_of_its_own(root: Path, load: Callable[..., Dataset]) -> None:
+def test_a_task_of_several_organs_takes_the_configured_organ(root: Path, load: Callable[..., Dataset]) -> None:
     change_rows(root, "cls.csv", lambda i, row: {**row, "organ": ("liver", "kidney")[i % 2]})
     assert load(organs={"cls": "abdomen"}).tasks["cls"].organ == "abdomen"
 
 
-def test_class_names_are_the_catalogues_only_where_they_fit(root: Path, load: Callable[..., Dataset]) -> None:
+def test_class_names_of_the_catalog_are_used_only_if_type_and_number_fit(
+    root: Path, load: Callable[..., Dataset]
+) -> None:
     rename_task(root, "cls.csv", "breast_3cls")
-    rename_task(root, "seg.csv", "breast_2cls")  # of another type than the catalogue's
+    rename_task(root, "seg.csv", "breast_2cls")  # another type than in the catalog
     assert load().tasks["breast_3cls"].class_names == CATALOGUE["breast_3cls"].class_names
     assert load().tasks["breast_2cls"].class_names == ("background", "class_1")
     assert load(catalogue_names=False).tasks["breast_3cls"].class_names == ("class_0", "class_1", "class_2")
     named = load(class_names={"breast_3cls": ["a", "b", "c"]})
     assert named.tasks["breast_3cls"].class_names == ("a", "b", "c")
-    with pytest.raises(ConfigError, match=r"data\.class_names\.breast_3cls: 2 names for num_classes=3"):
+    with pytest.raises(ConfigError, match=r"data\.class_names\.breast_3cls: 2 names, but the index has num_classes=3"):
         load(class_names={"breast_3cls": ["a", "b"]})
 
 
-def test_names_that_the_data_do_not_have_are_told(load: Callable[..., Dataset]) -> None:
+def test_configured_tasks_that_the_data_do_not_have_are_reported(load: Callable[..., Dataset]) -> None:
     warnings = load(organs={"sge": "x"}, subject_patterns={"absent": "x"}).warnings
     assert "data.organs names tasks that the data do not have: sge" in warnings
     assert not any("absent" in warning for warning in warnings)
 
 
 @pytest.mark.parametrize(
-    ("column", "text", "words"),
+    ("column", "text", "message"),
     [
         ("num_classes", "4", r"task cls: num_classes is 3 \(cls.csv, line 2\) and 4 \(cls.csv, line 3\)"),
         ("task_name", "segmentation", r"task cls: task_name is classification .* and segmentation \(cls.csv, line 3\)"),
@@ -185,19 +187,19 @@ def test_names_that_the_data_do_not_have_are_told(load: Callable[..., Dataset]) 
     ],
 )
 def test_an_index_that_contradicts_itself_is_refused(
-    root: Path, tmp_path: Path, column: str, text: str, words: str
+    root: Path, tmp_path: Path, column: str, text: str, message: str
 ) -> None:
     change_rows(root, "cls.csv", lambda _, row: {**row, "mask_path": "../seg/masks/0.png", "clinical_group": "a"})
     change_cell(root, "cls.csv", 3, column, text)
     for policy in ("error", "skip"):
         config = data_config(root, tmp_path / "cache", on_bad_sample=policy)
         for read in (load_dataset, check_dataset):
-            with pytest.raises(DataError, match=words):
+            with pytest.raises(DataError, match=message):
                 read(config)
 
 
-def test_loading_known_data_imports_nothing_heavy(root: Path, tmp_path: Path) -> None:
-    """In a process of its own: `plan` and `status` must not pay for what only reading images needs."""
+def test_loading_cached_data_imports_no_heavy_library(root: Path, tmp_path: Path) -> None:
+    """`plan` and `status` must not spend time on importing libraries that only reading images needs."""
     import subprocess
 
     load_dataset(data_config(root, tmp_path / "cache"))
@@ -209,8 +211,10 @@ def test_loading_known_data_imports_nothing_heavy(root: Path, tmp_path: Path) ->
         f"load_dataset(data_config(Path({str(root)!r}), Path({str(tmp_path / 'cache')!r})))\n"
         "print(sorted({'numpy', 'cv2', 'PIL', 'pandas', 'scipy', 'torch', 'matplotlib'} & (set(sys.modules) - before)))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=CONF.parents[1], check=True)
-    assert done.stdout.strip() == "[]"
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=CONF.parents[1], check=True
+    )
+    assert result.stdout.strip() == "[]"
 
 
 @pytest.fixture(scope="module")
@@ -220,7 +224,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> DataConfig:
 
 
 @real_data
-def test_real_data_have_no_fault(real: DataConfig) -> None:
+def test_real_data_have_no_errors(real: DataConfig) -> None:
     data = load_dataset(real)
     assert (len(data.tasks), len(data.samples), data.skipped) == (15, 2012, ())
     assert {task.type for task in data.tasks.values()} == {"segmentation", "classification", "detection", "regression"}
@@ -228,19 +232,19 @@ def test_real_data_have_no_fault(real: DataConfig) -> None:
 
 
 @real_data
-def test_faults_planted_in_real_data_are_found(real: DataConfig, tmp_path: Path) -> None:
-    """In a copy of its index with the few images that its first rows name."""
+def test_errors_planted_in_real_data_are_found(real: DataConfig, tmp_path: Path) -> None:
+    """The errors are planted in a copy of the first rows of each index file and of their images."""
     assert real.root is not None
     source, copy = Path(real.root), tmp_path / "copy"
     for path in sorted((source / "csv_files").glob("*.csv")):
-        rows = read_rows(source, path.name)[:3]
-        for row in rows:
+        table = read_rows(source, path.name)[:3]
+        for row in table:
             for text in (row["image_path"], row.get("mask_path")):
                 if text:
                     target = copy / "csv_files" / text
                     target.resolve().parent.mkdir(parents=True, exist_ok=True)
                     shutil.copy(source / "csv_files" / text, target.resolve())
-        write_rows(copy, path.name, rows)
+        write_rows(copy, path.name, table)
     config = data_config(copy, tmp_path / "cache")
     assert check_dataset(config)[1] == ()
     change_cell(copy, "breast_3cls.csv", 3, "mask", "3")

@@ -7,7 +7,9 @@ from usaggr.data.read.paths import FileFinder, FoundFile, cache_root, data_root
 from usaggr.errors import DataError
 
 
-def test_the_cache_folder_is_the_first_one_that_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cache_folder_comes_from_the_configuration_then_from_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = data_config(tmp_path, tmp_path / "chosen")
     silent = config.model_copy(update={"cache_dir": None})
     monkeypatch.setenv("USAGGR_CACHE", str(tmp_path / "variable"))
@@ -22,16 +24,16 @@ def test_the_cache_folder_is_the_first_one_that_is_named(tmp_path: Path, monkeyp
     assert cache_root(config.model_copy(update={"cache_dir": "~/c"})) == tmp_path / "home" / "c"
 
 
-def test_a_root_without_an_index_says_what_is_expected(tmp_path: Path) -> None:
+def test_a_root_without_an_index_is_refused_with_the_expected_folder(tmp_path: Path) -> None:
     config = data_config(tmp_path / "nowhere", tmp_path)
-    with pytest.raises(DataError, match="no such folder; give the folder that holds csv_files/"):
+    with pytest.raises(DataError, match="this folder does not exist; give the folder that contains csv_files/"):
         data_root(config)
     (tmp_path / "nowhere").mkdir()
     with pytest.raises(DataError, match="has no folder csv_files/"):
         data_root(config)
 
 
-def test_found_files_lie_inside_the_root(tmp_path: Path) -> None:
+def test_only_files_inside_the_root_are_found(tmp_path: Path) -> None:
     root, outside = tmp_path / "root", write_image(tmp_path / "outside" / "a.png", noise(0))
     inside = write_image(root / "images" / "a.png", noise(1))
     (root / "csv_files").mkdir()
@@ -41,9 +43,9 @@ def test_found_files_lie_inside_the_root(tmp_path: Path) -> None:
     (root / "folder").symlink_to(outside.parent)
     finder = FileFinder(str(root))
     for text in ("../images/a.png", "../link.png", "../images/../csv_files/../images//a.png"):
-        found = finder.find(text)
-        assert isinstance(found, FoundFile)
-        assert (found.path, found.size) == (str(inside), inside.stat().st_size)
+        file = finder.find(text)
+        assert isinstance(file, FoundFile)
+        assert (file.path, file.size) == (str(inside), inside.stat().st_size)
     for text, kind in {
         "../away.png": "path_outside",
         "../folder/a.png": "path_outside",

@@ -1,4 +1,4 @@
-"""Caches of what was read know which readers read it: a change of the readers makes all of them out of date."""
+"""Caches of read files depend on the version of the readers: a change of the readers invalidates all of them."""
 
 import hashlib
 import io
@@ -22,11 +22,11 @@ from usaggr.errors import DataError
 from usaggr.progress import NoProgress
 
 RECORDED = (1, "a963d52b40f1a7a3")
-"""READERS_VERSION, and the hash of what these readers make of the files below."""
+"""READERS_VERSION, and the hash of the pixels and errors that these readers return for the files below."""
 
 
 def files() -> dict[str, bytes]:
-    """Files of every mode whose pixels no decoder may choose, whole ones and damaged ones, by name."""
+    """Return complete and damaged files by name, of every mode whose pixels do not depend on the decoder."""
     ramp = (np.arange(12 * 9).reshape(12, 9) * 2).astype(np.uint8)
     colour = np.dstack([ramp, ramp.T.reshape(12, 9), ramp[::-1]])
     kinds: dict[str, tuple[Image.Image, str]] = {
@@ -46,8 +46,8 @@ def files() -> dict[str, bytes]:
         "gif": (Image.fromarray(ramp), "GIF"),
         "ppm": (Image.fromarray(colour), "PPM"),
     }
-    found = {name: encoded(image, kind) for name, (image, kind) in kinds.items()}
-    return {**found, "cut": found["colour"][:-40], "text": b"no image", "empty": b""}
+    contents = {name: encoded(image, kind) for name, (image, kind) in kinds.items()}
+    return {**contents, "cut": contents["colour"][:-40], "text": b"no image", "empty": b""}
 
 
 def encoded(image: Image.Image, kind: str) -> bytes:
@@ -56,46 +56,46 @@ def encoded(image: Image.Image, kind: str) -> bytes:
     return buffer.getvalue()
 
 
-def made_of(path: Path) -> list[str]:
-    """What the readers make of a file: as a grey image, one in colours, and a mask."""
-    ways = (
+def read_in_all_ways(path: Path) -> list[str]:
+    """Return the hashes of a file's pixels as a grayscale image, as a color image, and as a mask."""
+    readers = (
         lambda: read_image(path, 1, 10**6),
         lambda: read_image(path, 3, 10**6),
         lambda: read_mask(path, False, 10**6),
         lambda: read_mask(path, True, 10**6),
     )
-    found = []
-    for way in ways:
+    results = []
+    for read in readers:
         try:
-            pixels = way()
-            found.append(f"{pixels.shape} {pixels.dtype} {hashlib.sha256(pixels.tobytes()).hexdigest()}")
+            pixels = read()
+            results.append(f"{pixels.shape} {pixels.dtype} {hashlib.sha256(pixels.tobytes()).hexdigest()}")
         except DataError:
-            found.append("refused")  # its words are Pillow's in part
-    return found
+            results.append("refused")  # the message depends on Pillow's version
+    return results
 
 
-def test_the_version_of_the_readers_changes_with_what_they_read(tmp_path: Path) -> None:
-    made = {}
+def test_the_version_of_the_readers_changes_with_the_pixels_that_they_return(tmp_path: Path) -> None:
+    results = {}
     for name, content in files().items():
         (tmp_path / name).write_bytes(content)
-        made[name] = made_of(tmp_path / name)
-    refused = {name for name, ways in made.items() if set(ways) == {"refused"}}
+        results[name] = read_in_all_ways(tmp_path / name)
+    refused = {name for name, entries in results.items() if set(entries) == {"refused"}}
     assert refused == {"gif", "ppm", "cut", "text", "empty", "float"}
-    digest = hashlib.sha256(repr(sorted(made.items())).encode()).hexdigest()[:16]
+    digest = hashlib.sha256(repr(sorted(results.items())).encode()).hexdigest()[:16]
     assert (READERS_VERSION, digest) == RECORDED, (
-        "the same files are read otherwise than before: raise READERS_VERSION in usaggr/data/read/readers_version.py, "
-        "and record both"
+        "the same files give other pixels than before: raise READERS_VERSION in usaggr/data/read/readers_version.py, "
+        "and record the version and the hash here"
     )
 
 
-def test_a_suffix_stands_with_the_format_that_pillow_writes_under_it() -> None:
-    of_pillow = Image.registered_extensions()
+def test_suffixes_are_listed_under_the_formats_of_pillow() -> None:
+    pillow_formats = Image.registered_extensions()
     listed = {suffix: name for name, suffixes in readers_version.FORMATS.items() for suffix in suffixes}
     assert tuple(listed) == readers_version.SUFFIXES
-    assert listed == {suffix: of_pillow[suffix] for suffix in listed}
+    assert listed == {suffix: pillow_formats[suffix] for suffix in listed}
 
 
-def test_a_refused_file_is_read_again_with_a_format_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refused_file_is_read_again_if_a_format_is_added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.ppm"
     path.write_bytes(files()["ppm"])
     for _ in ("cold", "warm"):
@@ -107,52 +107,54 @@ def test_a_refused_file_is_read_again_with_a_format_more(tmp_path: Path, monkeyp
 
 
 @pytest.mark.parametrize(
-    ("what", "value", "read"),
+    ("target", "value", "read"),
     [
         ("usaggr.data.read.readers_version.READERS_VERSION", READERS_VERSION + 1, ["bad.png", "good.png"]),
         ("usaggr.data.read.readers_version.version", lambda package: "another", ["bad.png"]),
     ],
 )
-def test_other_readers_read_again_what_they_may_read_otherwise(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reads: list[str], what: str, value: object, read: list[str]
+def test_changed_readers_read_the_files_again_that_they_may_read_differently(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reads: list[str], target: str, value: object, read: list[str]
 ) -> None:
     (tmp_path / "bad.png").write_bytes(b"no image")
     keys = [key(tmp_path / "bad.png"), key(write_image(tmp_path / "good.png", noise(0)))]
     probe(tmp_path / "cache", *keys)
     probe(tmp_path / "cache", *keys)
     assert len(reads) == 2
-    monkeypatch.setattr(what, value)
+    monkeypatch.setattr(target, value)
     probe(tmp_path / "cache", *keys)
     assert sorted(reads[2:]) == read
 
 
-def test_a_store_of_an_older_version_keeps_what_it_has_accepted(tmp_path: Path, reads: list[str]) -> None:
+def test_accepted_files_of_an_older_store_are_not_read_again(tmp_path: Path, reads: list[str]) -> None:
     (tmp_path / "bad.png").write_bytes(b"no image")
     keys = [key(tmp_path / "bad.png"), key(write_image(tmp_path / "good.png", noise(0)))]
     probe(tmp_path / "cache", *keys)
     (store,) = (tmp_path / "cache").glob("files-*.sqlite")
     with closing(sqlite3.connect(store)) as connection, connection:
-        connection.execute("DROP TABLE refusals")  # which those versions did not have
+        connection.execute("DROP TABLE refusals")  # older versions did not have this table
     probe(tmp_path / "cache", *keys)
     assert sorted(reads[2:]) == ["bad.png"]
 
 
-def test_accepted_files_are_not_read_again_for_a_format_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    good = key(write_image(tmp_path / "b.png", noise(0)))
-    known = probe(tmp_path / "cache", good)
+def test_accepted_files_are_not_read_again_if_a_format_is_added(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accepted = key(write_image(tmp_path / "b.png", noise(0)))
+    first = probe(tmp_path / "cache", accepted)
     monkeypatch.setattr(readers_version, "FORMATS", (*readers_version.FORMATS, "PPM"))
-    monkeypatch.setattr("usaggr.data.read.file_facts._probed", lambda *arguments: pytest.fail("read again"))
-    assert probe(tmp_path / "cache", good) == known
+    monkeypatch.setattr("usaggr.data.read.file_facts._probe_all", lambda *arguments: pytest.fail("read again"))
+    assert probe(tmp_path / "cache", accepted) == first
 
 
-def test_other_readers_make_image_caches_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changed_readers_use_other_image_caches(monkeypatch: pytest.MonkeyPatch) -> None:
     plan = CachePlan(CacheMeta(8, 8, 1, 1, 0, False), {"0" * 64: Path("a.png")}, {})
     before = plan.key
     monkeypatch.setattr(readers_version, "READERS_VERSION", READERS_VERSION + 1)
     assert plan.key != before
 
 
-def test_other_readers_look_at_all_images_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changed_readers_scan_all_images_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = data_config(tmp_path, tmp_path / "cache")
     dataset = Dataset(tmp_path, {}, (), ())
     image_scan.scan_images(dataset, data, NoProgress())
@@ -162,7 +164,7 @@ def test_other_readers_look_at_all_images_again(tmp_path: Path, monkeypatch: pyt
     assert len(set((tmp_path / "cache").glob("looks-*")) - before) == 1
 
 
-def test_settings_of_looks_change_with_the_version_of_their_store() -> None:
+def test_settings_of_the_scan_change_only_with_the_version_of_its_store() -> None:
     settings = (
         image_scan.BLACK,
         image_scan.MAP,

@@ -1,4 +1,4 @@
-"""Subjects of rows, their names, and the notes on how they are written."""
+"""Subjects of rows, the normalization of their names, and the warnings about spellings."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +25,7 @@ SAME = {
     "017": ["017", "017.0"],
     "P\u00e9rez 1": ["P\u00e9rez 1", "Pe\u0301rez 1", "P\u00e9rez\u00a01", "P\u00e9rez  1 "],
 }
-"""Normal form: texts that have it."""
+"""Texts by the normalized name that they have."""
 MISSING = [
     "", " ", "\u00a0", "NA", "N/A", "n/a", "<NA>", "#N/A", "#N/A N/A", "#NA", "#NV", "nan", "NaN", "-nan", "-NaN",
     "NaT", "None", "none", "null", "NULL", "(null)", "\\N", "#REF!", "#DIV/0!", "1.#QNAN", ".", "-", "--", "?",
@@ -42,7 +42,7 @@ def test_spellings_of_one_subject_have_one_name(name: str, text: str) -> None:
 
 
 @pytest.mark.parametrize("text", MISSING)
-def test_marks_of_missing_values_are_no_subjects(text: str) -> None:
+def test_marks_of_missing_values_are_not_subjects(text: str) -> None:
     assert normalise_subject(text) == ""
 
 
@@ -52,7 +52,7 @@ def test_other_names_keep_their_text(text: str) -> None:
 
 
 @given(st.text(st.sampled_from("0017.eE+-P\u00e9e\u0301 \u00a0\u200bNA/n")))
-def test_a_normal_form_is_its_own_normal_form(text: str) -> None:
+def test_a_normalized_name_does_not_change_when_normalized_again(text: str) -> None:
     name = normalise_subject(text)
     assert normalise_subject(name) == name
 
@@ -80,7 +80,7 @@ def test_a_patient_is_the_same_in_every_task() -> None:
     assert in_planes == name_of(subjects, row("femur", "../f/x_Patient007.png"), "b") == "Patient007"
 
 
-def test_a_subject_of_a_file_name_has_the_same_normal_form_as_one_of_the_index() -> None:
+def test_a_subject_of_a_file_name_is_normalized_like_one_of_the_index() -> None:
     subjects = Subjects({"t": r"^([^_]+)_"})
     assert name_of(subjects, row("t", "../p/17.0_3.png")) == name_of(subjects, row("t", "../p/x.png", "17")) == "17"
     assert name_of(subjects, row("t", "../p/nan_3.png")) == "hash"
@@ -91,9 +91,9 @@ def test_only_the_file_name_is_searched() -> None:
     assert name_of(subjects, row("t", "../video_9/clip_a_017.png")) == "clip_a"
 
 
-def test_names_without_a_subject_are_counted_in_one_line_a_task() -> None:
+def test_names_without_a_subject_are_counted_in_one_line_per_task() -> None:
     subjects = Subjects({"t": r"(Patient\d+)?\.png", "u": "x"})
-    assert name_of(subjects, row("t", "../a.png"), "hash a") == "hash a"  # the group took no part in the match
+    assert name_of(subjects, row("t", "../a.png"), "hash a") == "hash a"  # the group is not part of the match
     assert name_of(subjects, row("t", "../b.jpg"), "hash b") == "hash b"
     assert name_of(subjects, row("t", "../Patient1.png"), "hash c") == "Patient1"
     (warning,) = subjects.warnings([])
@@ -102,20 +102,20 @@ def test_names_without_a_subject_are_counted_in_one_line_a_task() -> None:
 
 @pytest.fixture
 def with_subjects(tmp_path: Path) -> Callable[..., DataConfig]:
-    """Write subjects into index files, a function of the row's number for each; 40 rows, two to a subject."""
+    """Return a function that writes subjects into index files of 40 rows, from a function of the row's number."""
 
     def write(**names: Callable[[int], str]) -> DataConfig:
         root = tiny_data(tmp_path / "data", n=40)
         for file, name in names.items():
-            rows: list[Row] = read_rows(root, f"{file}.csv")
-            write_rows(root, f"{file}.csv", [{**row, "subject_id": name(i)} for i, row in enumerate(rows)])
+            table: list[Row] = read_rows(root, f"{file}.csv")
+            write_rows(root, f"{file}.csv", [{**row, "subject_id": name(i)} for i, row in enumerate(table)])
         return data_config(root, tmp_path / "cache")
 
     return write
 
 
 def folds_of(dataset: Dataset, config: DataConfig) -> dict[str, set[str | None]]:
-    """Folds of each patient, whose number stands first in every spelling here."""
+    """Return the subsets of each patient, whose number is at the start of every spelling here."""
     folds: dict[str, set[str | None]] = {}
     manifest = make_manifest(dataset, config, [0])
     for sample, fold in zip(dataset.samples, manifest.split.subsets, strict=True):
@@ -125,7 +125,7 @@ def folds_of(dataset: Dataset, config: DataConfig) -> dict[str, set[str | None]]
     return folds
 
 
-def test_a_patient_who_is_17_in_one_table_and_17_0_in_another_is_in_one_fold(
+def test_a_patient_who_is_17_in_one_table_and_17_0_in_another_is_in_one_subset(
     with_subjects: Callable[..., DataConfig],
 ) -> None:
     config = with_subjects(
@@ -136,34 +136,38 @@ def test_a_patient_who_is_17_in_one_table_and_17_0_in_another_is_in_one_fold(
     assert len(folds) == 20
     assert [names for names in folds.values() if len(names) != 1] == []
     (note,) = [line for line in dataset.warnings if "several ways" in line]
-    assert note.startswith("subject_id: 20 subjects are written in several ways and counted as one each: ")
+    assert note.startswith("subject_id: 20 subjects are written in several ways, and counted once: ")
     assert "'0' (2 rows of seg.csv) and '0.0' (2 rows of cls.csv) and '\\xa00' (2 rows of det.csv); " in note
     assert note.endswith("; and 10 more")
 
 
-def test_subjects_that_are_written_in_one_way_only_keep_their_text_so_that_results_stay_valid(
+def test_subjects_with_one_spelling_keep_their_text_so_that_results_stay_valid(
     with_subjects: Callable[..., DataConfig],
 ) -> None:
     dataset = load_dataset(with_subjects(cls=lambda i: f"{i // 2}.0", seg=lambda i: f"P{i // 2}"))
-    known = [sample for sample in dataset.samples if sample.subject_written]
-    assert len(known) == 80
-    assert {sample.subject_id for sample in known} == {*(f"{i}.0" for i in range(20)), *(f"P{i}" for i in range(20))}
+    with_subject = [sample for sample in dataset.samples if sample.subject_written]
+    assert len(with_subject) == 80
+    assert {sample.subject_id for sample in with_subject} == {
+        *(f"{i}.0" for i in range(20)),
+        *(f"P{i}" for i in range(20)),
+    }
     assert not [line for line in dataset.warnings if "subject_id" in line]
 
 
-def test_marks_of_missing_values_are_counted_by_file_and_their_images_stand_alone(
+def test_marks_of_missing_values_are_counted_by_file_and_their_images_are_single_subjects(
     with_subjects: Callable[..., DataConfig],
 ) -> None:
     dataset = load_dataset(with_subjects(cls=lambda i: "NA" if i < 3 else str(i // 2), seg=lambda i: "#N/A"))
     (note,) = [line for line in dataset.warnings if "missing" in line]
     assert note == (
-        "subject_id: marks of missing values are no subjects: '#N/A' in 40 rows of seg.csv; 'NA' in 3 rows of cls.csv"
+        "subject_id: these texts are read as missing values, not as subjects: '#N/A' in 40 rows of seg.csv; 'NA' in 3 "
+        "rows of cls.csv"
     )
-    alone = [sample for sample in dataset.samples if sample.task_id == "seg"]
-    assert len({sample.subject_id for sample in alone}) == 40
+    unknown = [sample for sample in dataset.samples if sample.task_id == "seg"]
+    assert len({sample.subject_id for sample in unknown}) == 40
 
 
-def test_names_that_differ_in_case_or_leading_zeros_stay_apart_with_a_note(
+def test_names_that_differ_in_case_or_leading_zeros_stay_different_with_a_warning(
     with_subjects: Callable[..., DataConfig],
 ) -> None:
     names = {"cls": ("P1", "017", "2"), "seg": ("p1", "17", "3")}
@@ -173,4 +177,6 @@ def test_names_that_differ_in_case_or_leading_zeros_stay_apart_with_a_note(
         "P1", "p1", "017", "17", "2", "3",
     }  # fmt: skip
     (note,) = [line for line in dataset.warnings if "subject_id" in line]
-    assert note.endswith("write them alike: '017' (cls.csv) and '17' (seg.csv); 'P1' (cls.csv) and 'p1' (seg.csv)")
+    assert note.endswith(
+        "write them in the same way: '017' (cls.csv) and '17' (seg.csv); 'P1' (cls.csv) and 'p1' (seg.csv)"
+    )

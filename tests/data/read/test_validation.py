@@ -1,4 +1,4 @@
-"""Each fault is planted alone in a tiny data set, and must be all that is found, at its place."""
+"""Each kind of error is planted alone in a tiny data set, and must be the only one found, with its position."""
 
 import os
 from collections.abc import Callable
@@ -43,19 +43,19 @@ def mask(pixels: np.ndarray) -> Plant:  # type: ignore[type-arg]
 
 
 def repeat(name: str, **changes: str) -> Plant:
-    """A further row that says what the first one says, but for some cells."""
+    """Add a copy of the first row in which some cells are changed."""
 
     def plant(root: Path) -> None:
-        rows = read_rows(root, name)
-        write_rows(root, name, [*rows, {**rows[0], **changes}])
+        table = read_rows(root, name)
+        write_rows(root, name, [*table, {**table[0], **changes}])
 
     return plant
 
 
 def add_column(name: str, column: str, line: int, text: str) -> Plant:
     def plant(root: Path) -> None:
-        rows = [{**row, column: text if i == line - 2 else ""} for i, row in enumerate(read_rows(root, name))]
-        write_rows(root, name, rows)
+        table = [{**row, column: text if i == line - 2 else ""} for i, row in enumerate(read_rows(root, name))]
+        write_rows(root, name, table)
 
     return plant
 
@@ -78,69 +78,83 @@ WHITE = disc(255)
 DOTTED = disc(1)
 DOTTED[0, :4] = (0, 2, 7, 9)
 
-# kind, what is planted, file, line, column, words of the message
+# kind, change of the data, file, line, column, text in the message
 FAULTS: list[tuple[str, Plant, str, int, str, str]] = [
-    ("missing_file", lambda root: (root / "cls/s0_1.png").unlink(), "cls.csv", 3, "image_path", "is not there"),
-    ("missing_file", cell("cls.csv", 3, "image_path", "../cls/none.png"), "cls.csv", 3, "image_path", "not there"),
-    ("missing_file", cell("seg.csv", 2, "mask_path", "../seg/none.png"), "seg.csv", 2, "mask_path", "is not there"),
-    ("missing_file", cell("det.csv", 3, "image_path", "../det"), "det.csv", 3, "image_path", "is no file"),
+    ("missing_file", lambda root: (root / "cls/s0_1.png").unlink(), "cls.csv", 3, "image_path", "cannot be found"),
+    (
+        "missing_file",
+        cell("cls.csv", 3, "image_path", "../cls/none.png"),
+        "cls.csv",
+        3,
+        "image_path",
+        "cannot be found",
+    ),
+    ("missing_file", cell("seg.csv", 2, "mask_path", "../seg/none.png"), "seg.csv", 2, "mask_path", "cannot be found"),
+    ("missing_file", cell("det.csv", 3, "image_path", "../det"), "det.csv", 3, "image_path", "is not a file"),
     ("unreadable_file", cut("reg/s0_0.png"), "reg.csv", 2, "image_path", "cannot be decoded"),
     ("unreadable_file", cut("seg/masks/1.png"), "seg.csv", 3, "mask_path", "cannot be decoded"),
     ("unreadable_file", lambda root: (root / "det/s0_1.png").write_text("x"), "det.csv", 3, "image_path", "image"),
-    ("unreadable_file", mask(noise(0, channels=3)), "seg.csv", 3, "mask_path", "a mask in colours"),
+    ("unreadable_file", mask(noise(0, channels=3)), "seg.csv", 3, "mask_path", "is a color mask"),
     ("no_image", cell("cls.csv", 4, "image_path", ""), "cls.csv", 4, "image_path", "is empty"),
     ("no_mask", cell("seg.csv", 4, "mask_path", ""), "seg.csv", 4, "mask_path", "is empty"),
-    ("path_outside", cell("cls.csv", 2, "image_path", "../../a.png"), "cls.csv", 2, "image_path", "out of the root"),
+    ("path_outside", cell("cls.csv", 2, "image_path", "../../a.png"), "cls.csv", 2, "image_path", "outside the root"),
     ("path_outside", cell("seg.csv", 2, "mask_path", "/etc/hostname"), "seg.csv", 2, "mask_path", "absolute"),
-    ("path_outside", link("reg/s0_1.png", "a.png"), "reg.csv", 3, "image_path", "leads out of the root"),
+    ("path_outside", link("reg/s0_1.png", "a.png"), "reg.csv", 3, "image_path", "is a link to a file outside the root"),
     ("label", cell("cls.csv", 3, "mask", "benign"), "cls.csv", 3, "mask", "'benign' is not a whole number"),
     ("label", cell("cls.csv", 3, "mask", "1.5"), "cls.csv", 3, "mask", "'1.5' is not a whole number"),
     ("label", cell("cls.csv", 3, "mask", ""), "cls.csv", 3, "mask", "is empty"),
-    ("label_range", cell("cls.csv", 5, "mask", "3"), "cls.csv", 5, "mask", "label 3 is not one of 0 to 2"),
-    ("label_range", cell("cls.csv", 5, "mask", "-1"), "cls.csv", 5, "mask", "label -1 is not one of 0 to 2"),
+    ("label_range", cell("cls.csv", 5, "mask", "3"), "cls.csv", 5, "mask", "label 3 is out of range: 0 to 2"),
+    ("label_range", cell("cls.csv", 5, "mask", "-1"), "cls.csv", 5, "mask", "label -1 is out of range: 0 to 2"),
     ("mask_values", mask(DOTTED), "seg.csv", 3, "mask_path", "the values 2, 7, 9; allowed are 0 to 1"),
-    ("mask_values", mask(WHITE), "seg.csv", 3, "mask_path", "data.foreground_255=true reads 255 as 1"),
+    ("mask_values", mask(WHITE), "seg.csv", 3, "mask_path", "set data.foreground_255=true to read 255 as 1"),
     ("empty_mask", mask(np.zeros((HEIGHT, WIDTH), np.uint8)), "seg.csv", 3, "mask_path", "no foreground"),
-    ("mask_size", mask(disc(1, WIDTH, HEIGHT)), "seg.csv", 3, "mask_path", "is 24 x 32 pixels, its image 32 x 24"),
+    ("mask_size", mask(disc(1, WIDTH, HEIGHT)), "seg.csv", 3, "mask_path", "24 x 32 pixels, but its image has 32 x 24"),
     ("box", cell("det.csv", 4, "y_min", "top"), "det.csv", 4, "y_min", "'top' is not a number"),
     ("box", cell("det.csv", 4, "x_max", ""), "det.csv", 4, "x_max", "is empty"),
     ("box", cell("det.csv", 4, "x_max", "inf"), "det.csv", 4, "x_max", "'inf' is not a number"),
     ("box_outside", cell("det.csv", 4, "x_max", "33"), "det.csv", 4, "x_max", "outside the image of 32 x 24 pixels"),
     ("box_outside", cell("det.csv", 4, "y_min", "-2"), "det.csv", 4, "y_min", "outside the image of 32 x 24 pixels"),
-    ("box_empty", cell("det.csv", 4, "x_min", "20"), "det.csv", 4, "x_max", "x_max=20 is not more than x_min=20"),
-    ("box_empty", cell("det.csv", 4, "y_min", "23"), "det.csv", 4, "y_max", "y_max=21 is not more than y_min=23"),
+    ("box_empty", cell("det.csv", 4, "x_min", "20"), "det.csv", 4, "x_max", "x_max=20 is not larger than x_min=20"),
+    ("box_empty", cell("det.csv", 4, "y_min", "23"), "det.csv", 4, "y_max", "y_max=21 is not larger than y_min=23"),
     ("points", cell("reg.csv", 2, "point_2_xy", ""), "reg.csv", 2, "point_2_xy", "is empty; the task has 2 points"),
     ("points", cell("reg.csv", 2, "point_1_xy", "3, 4"), "reg.csv", 2, "point_1_xy", "'3, 4' is not a point"),
     ("points", cell("reg.csv", 2, "point_1_xy", "[3, 4, 5]"), "reg.csv", 2, "point_1_xy", "is not a point"),
     ("points", cell("reg.csv", 2, "point_1_xy", "[NaN, 4]"), "reg.csv", 2, "point_1_xy", "is not a point"),
     ("points", cell("reg.csv", 2, "point_1_xy", f"[1{'0' * 400}, 4]"), "reg.csv", 2, "point_1_xy", "is not a point"),
-    ("points_outside", cell("reg.csv", 2, "point_2_xy", "[7, 24.6]"), "reg.csv", 2, "point_2_xy", "lies outside"),
-    ("points_outside", cell("reg.csv", 2, "point_2_xy", "[-1, 3]"), "reg.csv", 2, "point_2_xy", "lies outside"),
+    (
+        "points_outside",
+        cell("reg.csv", 2, "point_2_xy", "[7, 24.6]"),
+        "reg.csv",
+        2,
+        "point_2_xy",
+        "is outside the image",
+    ),
+    ("points_outside", cell("reg.csv", 2, "point_2_xy", "[-1, 3]"), "reg.csv", 2, "point_2_xy", "is outside the image"),
     ("points_count", add_column("reg.csv", "point_3_xy", 3, "[1, 1]"), "reg.csv", 3, "point_3_xy", "has 2 points"),
     ("duplicate", repeat("cls.csv"), "cls.csv", 6, "image_path", "repeats cls.csv, line 2"),
     ("duplicate", repeat("det.csv", x_min="2.0"), "det.csv", 6, "image_path", "repeats det.csv, line 2"),
     ("duplicate", repeat("seg.csv", image_path="../seg/./s0_0.png"), "seg.csv", 6, "image_path", "repeats seg.csv"),
     ("num_classes", cell("cls.csv", 3, "num_classes", "three"), "cls.csv", 3, "num_classes", "not a whole number"),
     ("num_classes", cell("det.csv", 3, "num_classes", "0"), "det.csv", 3, "num_classes", "is too few"),
-    ("num_classes", cell("det.csv", 3, "num_classes", "2"), "det.csv", 3, "num_classes", "which has 1 (one box)"),
-    ("num_classes", cell("seg.csv", 3, "num_classes", "1"), "seg.csv", 3, "num_classes", "has 2 at least"),
-    ("num_classes", cell("seg.csv", 3, "num_classes", "256"), "seg.csv", 3, "num_classes", "more than the 255"),
+    ("num_classes", cell("det.csv", 3, "num_classes", "2"), "det.csv", 3, "num_classes", "task has 1 (one box)"),
+    ("num_classes", cell("seg.csv", 3, "num_classes", "1"), "seg.csv", 3, "num_classes", "has at least 2"),
+    ("num_classes", cell("seg.csv", 3, "num_classes", "256"), "seg.csv", 3, "num_classes", "has at most 255 classes"),
     ("task_name", cell("cls.csv", 3, "task_name", "grading"), "cls.csv", 3, "task_name", "unknown 'grading'; allowed"),
     ("task_id", cell("cls.csv", 3, "task_id", ""), "cls.csv", 3, "task_id", "is empty"),
     ("split", add_column("cls.csv", "split", 3, "holdout"), "cls.csv", 3, "split", "unknown 'holdout'"),
 ]
 
 
-@pytest.mark.parametrize(("kind", "plant", "file", "line", "column", "words"), FAULTS)
-def test_a_planted_fault_is_all_that_is_found(
-    tmp_path: Path, kind: str, plant: Plant, file: str, line: int, column: str, words: str
+@pytest.mark.parametrize(("kind", "plant", "file", "line", "column", "text"), FAULTS)
+def test_a_planted_error_is_the_only_one_found(
+    tmp_path: Path, kind: str, plant: Plant, file: str, line: int, column: str, text: str
 ) -> None:
     root = tiny_data(tmp_path / "data")
     plant(root)
     config = data_config(root, tmp_path / "cache")
     dataset, faults = check_dataset(config)
     assert [(f.kind, f.csv_file, f.row, f.column) for f in faults] == [(kind, file, line, column)]
-    assert words in faults[0].message
+    assert text in faults[0].message
     with pytest.raises(DataError) as caught:
         load_dataset(config)
     first, *listed = str(caught.value).splitlines()
@@ -151,27 +165,27 @@ def test_a_planted_fault_is_all_that_is_found(
     skipped = load_dataset(data_config(root, tmp_path / "cache", on_bad_sample="skip"))
     assert skipped.skipped == faults
     assert skipped == dataset
-    rows = sum(len(read_rows(root, path.name)) for path in (root / "csv_files").iterdir())
-    assert len(skipped.samples) == rows - 1
+    row_count = sum(len(read_rows(root, path.name)) for path in (root / "csv_files").iterdir())
+    assert len(skipped.samples) == row_count - 1
 
 
-def test_a_file_at_fault_is_named(tmp_path: Path) -> None:
+def test_an_invalid_file_is_named(tmp_path: Path) -> None:
     root = tiny_data(tmp_path / "data")
     cut("seg/masks/1.png")(root)
     _, faults = check_dataset(data_config(root, tmp_path / "cache"))
     assert faults[0].file == "../seg/masks/1.png"
 
 
-def test_an_image_over_the_limit_is_a_fault(tmp_path: Path) -> None:
+def test_an_image_that_exceeds_the_limit_is_an_error(tmp_path: Path) -> None:
     root = tiny_data(tmp_path / "data")
     write_image(root / "cls" / "s0_1.png", noise(0, 100, 100))
     _, faults = check_dataset(data_config(root, tmp_path / "cache", max_pixels=9999))
     assert [(f.kind, f.row, f.column) for f in faults] == [("too_large", 3, "image_path")]
-    assert "100 x 100 pixels are more than data.max_pixels=9999" in faults[0].message
+    assert "has 100 x 100 pixels, more than data.max_pixels=9999" in faults[0].message
 
 
 def test_two_classes_of_one_image_contradict_each_other(tmp_path: Path) -> None:
-    """Nobody knows which is right, so both are faults; the same bytes under another name are the same image."""
+    """Both are errors, because it is unknown which is correct; the same bytes under another name are the same image."""
     root = tiny_data(tmp_path / "data")
     (root / "cls" / "copy.png").write_bytes((root / "cls" / "s0_0.png").read_bytes())
     repeat("cls.csv", mask="2", image_path="../cls/copy.png")(root)
@@ -186,8 +200,8 @@ def test_two_classes_of_one_image_contradict_each_other(tmp_path: Path) -> None:
     assert len(dataset.by_task["cls"]) == 3
 
 
-def test_all_faults_are_found_in_one_pass(tmp_path: Path) -> None:
-    """Also several in one row, and in rows whose task is not known."""
+def test_all_errors_are_found_in_one_pass(tmp_path: Path) -> None:
+    """Also several in one row, and in rows without a valid task."""
     root = tiny_data(tmp_path / "data", n=6)
     all_of(
         cell("cls.csv", 3, "task_name", "grading"),
@@ -212,39 +226,39 @@ def test_all_faults_are_found_in_one_pass(tmp_path: Path) -> None:
     ]
 
 
-def test_a_long_list_of_faults_is_cut_in_the_error_and_whole_in_the_check(tmp_path: Path) -> None:
+def test_a_long_list_of_errors_is_cut_in_the_exception_and_complete_in_the_check(tmp_path: Path) -> None:
     root = tiny_data(tmp_path / "data", n=30)
-    rows = read_rows(root, "cls.csv")
-    write_rows(root, "cls.csv", [{**row, "mask": "9" if i else "0"} for i, row in enumerate(rows)])
+    table = read_rows(root, "cls.csv")
+    write_rows(root, "cls.csv", [{**row, "mask": "9" if i else "0"} for i, row in enumerate(table)])
     config = data_config(root, tmp_path / "cache")
     assert len(check_dataset(config)[1]) == 29
     with pytest.raises(DataError) as caught:
         load_dataset(config)
     lines = str(caught.value).splitlines()
-    assert lines[0].startswith("29 faults in the index (29 label_range)")
+    assert lines[0].startswith("29 errors in the index (29 label_range)")
     assert len(lines) == 22
     assert lines[-1] == "  ... and 9 more (usaggr data check lists all)"
 
 
 @pytest.mark.parametrize("policy", ["error", "skip"])
-def test_a_task_that_loses_all_its_rows_is_an_error(tmp_path: Path, policy: str) -> None:
+def test_a_task_without_a_valid_row_is_an_error(tmp_path: Path, policy: str) -> None:
     root = tiny_data(tmp_path / "data")
     write_rows(root, "cls.csv", [{**row, "mask": "9"} for row in read_rows(root, "cls.csv")])
     config = data_config(root, tmp_path / "cache", on_bad_sample=policy)
     dataset, faults = check_dataset(config)
     assert dataset is None
     assert len(faults) == 4
-    with pytest.raises(DataError, match="no row without a fault is left of cls" if policy == "skip" else "4 faults"):
+    with pytest.raises(DataError, match="no valid row is left for cls" if policy == "skip" else "4 errors"):
         load_dataset(config)
 
 
-def test_empty_masks_are_samples_where_that_is_allowed(tmp_path: Path) -> None:
+def test_empty_masks_are_samples_if_they_are_allowed(tmp_path: Path) -> None:
     root = tiny_data(tmp_path / "data")
     mask(np.zeros((HEIGHT, WIDTH), np.uint8))(root)
     assert check_dataset(data_config(root, tmp_path / "cache", allow_empty_masks=True))[1] == ()
 
 
-def test_255_is_a_class_where_that_is_asked_for_and_the_task_has_two(tmp_path: Path) -> None:
+def test_255_is_a_class_if_it_is_requested_and_the_task_has_two_classes(tmp_path: Path) -> None:
     root = tiny_data(tmp_path / "data")
     mask(WHITE)(root)
     assert check_dataset(data_config(root, tmp_path / "cache", foreground_255=True))[1] == ()
@@ -275,14 +289,14 @@ def test_another_label_of_an_image_is_another_sample(tmp_path: Path) -> None:
     dataset, faults = check_dataset(data_config(root, tmp_path / "cache"))
     assert faults == ()
     assert dataset is not None
-    found = {s.sample_id: s.box for s in dataset.by_task["det"] if "s0_0" in s.sample_id}
-    assert {name: box and box[0] for name, box in found.items()} == {
+    boxes = {s.sample_id: s.box for s in dataset.by_task["det"] if "s0_0" in s.sample_id}
+    assert {name: box and box[0] for name, box in boxes.items()} == {
         "../det/s0_0.png": 2,
         "../det/s0_0.png#2": 3,
         "../det/s0_0.png#3": 4,
     }
 
 
-def test_a_fault_says_its_place_in_one_line() -> None:
+def test_an_error_names_its_position_in_one_line() -> None:
     fault = Fault("a.csv", 3, "mask_path", "../m.png", "empty_mask", "mask has no foreground")
     assert str(fault) == "a.csv, line 3 (row 2), mask_path: ../m.png mask has no foreground"

@@ -1,1 +1,1 @@
-"""Reading a data set: its index, labels, images and subjects, with every fault named."""
+"""Reading of a data set: its index, labels, images and subjects, with a list of all errors."""

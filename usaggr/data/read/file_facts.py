@@ -1,8 +1,8 @@
-"""Facts of image and mask files that take reading them: hash, size in pixels, whether they decode, a mask's values.
+"""Facts of image and mask files that require reading them: hash, size in pixels, decoding errors, values of a mask.
 
-Each file is read once: facts are kept in the cache folder by path, size and time of change. A file is probed as an
-image or as a mask; one that is used as both has two entries. A file that was refused is read again by other readers:
-those of another version, with other formats, or with another version of the library that decodes.
+Each file is read once; its facts are stored in the cache folder by path, size and modification time. A file is probed
+as an image or as a mask; a file that is used as both has two entries. A refused file is read again if the readers
+changed: their version, their formats, or the version of the decoding library.
 """
 
 import hashlib
@@ -24,34 +24,35 @@ from usaggr.io.sqlite_store import open_store
 from usaggr.progress import Progress
 
 STORE_VERSION = 1
-"""In the store's name: another version starts a store of its own."""
+"""Version in the store's file name: a new version starts a new store."""
 
 MAX_VALUES = 512
-"""Distinct values of a mask that are kept; of more, the smallest and the largest one."""
+"""Largest number of distinct values stored per mask: of more, the smallest ones and the largest one."""
 
 PIECE = 32
-"""Files that are read, and then kept, at a time."""
+"""Files that one thread reads before their facts are stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileFacts:
-    """What is known of a file's content."""
+    """Facts of a file's content."""
 
     sha256: str
-    """Of the file's bytes; empty where it was refused unread."""
+    """Hash of the file's bytes; empty if the file was refused without reading all of it."""
     height: int
-    """Pixels; 0 where the file is no image."""
+    """Height in pixels; 0 if the file is not an image."""
     width: int
+    """Width in pixels; 0 if the file is not an image."""
     error: str
-    """Why it cannot be used; empty where it can."""
+    """Reason why the file cannot be used; empty if it can."""
     too_large: bool
-    """Refused by its header for having more than data.max_pixels."""
+    """True if the header has more pixels than `data.max_pixels`."""
     values: tuple[int, ...]
-    """Distinct values of a mask, ascending; none of an image."""
+    """Distinct values of a mask, ascending; empty for an image."""
 
 
 class ProbeKey(NamedTuple):
-    """A file, and what it is read as."""
+    """A file, and its use as an image or as a mask."""
 
     file: FoundFile
     is_mask: bool
@@ -60,61 +61,76 @@ class ProbeKey(NamedTuple):
 def probe_files(
     keys: Iterable[ProbeKey], folder: Path, max_pixels: int, workers: int | None, progress: Progress
 ) -> dict[ProbeKey, FileFacts]:
-    """Facts of each file, from the store in `folder` where it has them, else from reading the file.
+    """Return the facts of each file, from the store or by reading the file.
+
+    Args:
+        keys: Files and their uses; repeated keys are read once.
+        folder: Cache folder with the store.
+        max_pixels: Largest number of pixels of a file (`data.max_pixels`).
+        workers: Number of threads (`data.workers`); None for one per core.
+        progress: Advances by one for each file that is read.
 
     Raises:
-        DataError: the store cannot be written.
+        DataError: The store cannot be written.
     """
-    wanted = list(dict.fromkeys(keys))
-    store = FactStore(made_folder(folder) / _store())
-    facts = store.read(wanted)
-    for key in wanted:
+    distinct = list(dict.fromkeys(keys))
+    store = FactStore(made_folder(folder) / _store_file())
+    facts = store.read(distinct)
+    for key in distinct:
+        # `max_pixels` may have changed since the file was probed.
         if key in facts and facts[key].too_large != (facts[key].height * facts[key].width > max_pixels):
             del facts[key]
-    new = [key for key in wanted if key not in facts]
+    new = [key for key in distinct if key not in facts]
     if new:
         progress.start("reading images", len(new))
         try:
-            for found in _probed(new, max_pixels, workers):
-                store.write((key, item) for key, item, keep in found if keep)
-                facts.update((key, item) for key, item, _ in found)
-                progress.advance(len(found))
+            for probed in _probe_all(new, max_pixels, workers):
+                store.write((key, item) for key, item, can_store in probed if can_store)
+                facts.update((key, item) for key, item, _ in probed)
+                progress.advance(len(probed))
         finally:
             progress.finish()
     return facts
 
 
 def read_unchanged(path: Path, sha256: str, data: DataConfig) -> bytes:
-    """Content of a file that has been probed, if it is still what it was.
+    """Return the content of a probed file, if it has not changed since.
 
-    Of a file that has changed, with its size and time kept even, what is known is forgotten: the next plan reads it.
+    The facts of a changed file are removed from the store, so that the next plan reads it again even if its size and
+    modification time are the same.
+
+    Args:
+        path: The file.
+        sha256: Hash of the file when it was probed.
+        data: Configuration with the cache folder.
 
     Raises:
-        DataError: it cannot be read, or has changed.
+        DataError: The file cannot be read, or has changed.
     """
     from usaggr.data.read.images import read_bytes
 
     content = read_bytes(path)
     if hashlib.sha256(content).hexdigest() == sha256:
         return content
-    with suppress(DataError):  # what is wrong with the store must not hide what is wrong with the file
-        FactStore(cache_root(data) / _store()).forget(path)
+    with suppress(DataError):  # an error of the store must not hide the error of the file
+        FactStore(cache_root(data) / _store_file()).forget(path)
     raise DataError(
-        f"{path}: has changed since the data set was read (its SHA-256 is another one); put the old file back, or "
-        "start again with another name=..., which makes a study of the data as they are now"
+        f"{path}: has changed since the data set was read (its SHA-256 differs); restore the file, or start a new "
+        "study of the changed data with another name=..."
     )
 
 
-Found = tuple[ProbeKey, FileFacts, bool]
-"""A file, its facts, and whether they are worth keeping (a file that could not be opened may be there next time)."""
+Probed = tuple[ProbeKey, FileFacts, bool]
+"""A file, its facts, and whether they may be stored (those of a file that could not be opened are not)."""
 
 
-def _probed(keys: Sequence[ProbeKey], max_pixels: int, workers: int | None) -> Iterator[list[Found]]:
+def _probe_all(keys: Sequence[ProbeKey], max_pixels: int, workers: int | None) -> Iterator[list[Probed]]:
+    """Probe files in threads, and yield the results of each piece."""
     work = [(list(piece), max_pixels) for piece in pieces(keys, PIECE)]
     yield from results_of(_probe_piece, work, reader_count(workers))
 
 
-def _probe_piece(piece: tuple[list[ProbeKey], int]) -> list[Found]:
+def _probe_piece(piece: tuple[list[ProbeKey], int]) -> list[Probed]:
     keys, max_pixels = piece
     return [(key, *_probe(key, max_pixels)) for key in keys]
 
@@ -150,24 +166,24 @@ def _probe(key: ProbeKey, max_pixels: int) -> tuple[FileFacts, bool]:
     return FileFacts(digest, height, width, error_text, False, values), True
 
 
-def _store() -> str:
-    """Return the name of the store, in the cache folder."""
+def _store_file() -> str:
+    """Return the file name of the store in the cache folder."""
     return f"{store_name(f'files-{STORE_VERSION}')}.sqlite"
 
 
 def _without_path(error: DataError, name: str) -> str:
-    """The message less the file's name, which the index's row says in its own words."""
+    """Return a message without the file's name, because errors of rows name the file themselves."""
     return str(error).removeprefix(f"{name}: ")
 
 
 class FactStore:
-    """Facts on disk: a SQLite file, safe for several processes; one that is broken is thrown away."""
+    """Store of facts in a SQLite file, which several processes can use; a corrupt file is deleted and recreated."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def read(self, keys: Sequence[ProbeKey]) -> dict[ProbeKey, FileFacts]:
-        """Return the facts of files that are as they were when they were probed; refusals of these readers alone."""
+        """Return the stored facts of unchanged files; errors are returned only if the current readers found them."""
         if not keys:
             return {}
         stored: dict[tuple[str, int, int, int], FileFacts] = {}
@@ -182,25 +198,26 @@ class FactStore:
             for path, mask, size, mtime_ns, sha256, height, width, error, large, values in connection.execute(
                 query, bounds
             ):
-                known = tuple(json.loads(values)) if values else ()
+                distinct_values = tuple(json.loads(values)) if values else ()
                 stored[os.fsdecode(path), mask, size, mtime_ns] = FileFacts(
-                    sha256, height, width, error, bool(large), known
+                    sha256, height, width, error, bool(large), distinct_values
                 )
             query = "SELECT path, is_mask, size, mtime_ns FROM refusals WHERE readers = ? AND path BETWEEN ? AND ?"
             refused.clear()
-            refused.update((os.fsdecode(path), *of) for path, *of in connection.execute(query, (readers, *bounds)))
+            for path, mask, size, mtime_ns in connection.execute(query, (readers, *bounds)):
+                refused.add((os.fsdecode(path), mask, size, mtime_ns))
 
-        self._do(select)
-        found = {}
+        self._run(select)
+        current = {}
         for key in keys:
-            place = (key.file.path, int(key.is_mask), key.file.size, key.file.mtime_ns)
-            facts = stored.get(place)
-            if facts is not None and (facts.too_large or not facts.error or place in refused):
-                found[key] = facts
-        return found
+            entry = (key.file.path, int(key.is_mask), key.file.size, key.file.mtime_ns)
+            facts = stored.get(entry)
+            if facts is not None and (facts.too_large or not facts.error or entry in refused):
+                current[key] = facts
+        return current
 
     def write(self, facts: Iterable[tuple[ProbeKey, FileFacts]]) -> None:
-        """Keep facts; what was known of the files before is replaced."""
+        """Store facts; earlier facts of the same files are replaced."""
         lines = [
             (
                 os.fsencode(key.file.path),
@@ -223,23 +240,26 @@ class FactStore:
             connection.executemany(f"INSERT OR REPLACE INTO facts VALUES ({marks})", lines)
             connection.executemany("INSERT OR REPLACE INTO refusals VALUES (?, ?, ?, ?, ?)", refused)
 
-        self._do(insert)
+        self._run(insert)
 
     def forget(self, path: Path) -> None:
-        """Drop what is known of a file, as image and as mask."""
-        self._do(lambda connection: connection.execute("DELETE FROM facts WHERE path = ?", (os.fsencode(path),)))
+        """Remove the facts of a file, as image and as mask."""
+        self._run(lambda connection: connection.execute("DELETE FROM facts WHERE path = ?", (os.fsencode(path),)))
 
-    def _do(self, action: Callable[[sqlite3.Connection], object]) -> None:
+    def _run(self, action: Callable[[sqlite3.Connection], object]) -> None:
+        """Run an action on the store; if the store is corrupt, delete it and run the action once more."""
         for attempt in (1, 2):
             try:
                 with open_store(self._path, (_TABLE, _REFUSALS)) as connection, connection:
                     action(connection)
                 return
             except (sqlite3.OperationalError, OSError) as error:
-                raise DataError(f"{self._path}: {error}; choose another data.cache_dir=...") from error
+                raise DataError(
+                    f"{self._path}: the cache cannot be used: {error}; choose another data.cache_dir=..."
+                ) from error
             except (sqlite3.DatabaseError, ValueError) as error:
                 if attempt == 2:
-                    raise DataError(f"{self._path}: {error}; remove it") from error
+                    raise DataError(f"{self._path}: the cache is corrupt: {error}; remove this file") from error
                 for leftover in self._path.parent.glob(f"{self._path.name}*"):
                     leftover.unlink(missing_ok=True)
 
@@ -250,4 +270,4 @@ _TABLE = """CREATE TABLE IF NOT EXISTS facts (
 _REFUSALS = """CREATE TABLE IF NOT EXISTS refusals (
     path BLOB, is_mask INTEGER, size INTEGER, mtime_ns INTEGER, readers TEXT, PRIMARY KEY (path, is_mask)
     ) WITHOUT ROWID"""
-"""By which readers a file was refused; a table of its own, so that older versions of the tool can use the store."""
+"""Readers that refused a file. The table is separate, so that older versions of the tool can use the store."""

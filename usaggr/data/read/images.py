@@ -1,6 +1,6 @@
-"""From the bytes of an image or mask file to an array: the one decoder, so that what validation read is what trains.
+"""Decoder from the bytes of an image or mask file to an array, used for validation and for training alike.
 
-Pixels are those that are stored: an EXIF orientation is not applied, since labels are coordinates of the stored image.
+Pixels are returned as stored: an EXIF orientation is not applied, because labels are coordinates of the stored image.
 """
 
 import io
@@ -18,34 +18,43 @@ if TYPE_CHECKING:
 
 
 def read_image(path: Path, channels: int, max_pixels: int) -> NDArray[np.uint8]:
-    """Pixels of an image file: (H, W, channels) uint8.
+    """Read the pixels of an image file, (H, W, channels) uint8.
 
-    `channels` is 1 or 3; grey images are repeated for 3, colours become luma (ITU-R 601) for 1. Alpha is dropped, and
-    16-bit values are scaled to 8 bits, unless none exceeds 255.
+    Alpha channels are dropped. 16-bit values are scaled to 8 bits if at least one exceeds 255.
+
+    Args:
+        path: The file.
+        channels: 1 or 3. Grayscale images are repeated for 3; color images become luma (ITU-R 601) for 1.
+        max_pixels: Largest number of pixels (`data.max_pixels`).
 
     Raises:
-        DataError: not there, not an image, not whole, or larger than `max_pixels`.
+        DataError: The file does not exist, is not an image, is truncated, or has more than `max_pixels` pixels.
     """
     return image_pixels(open_image(read_bytes(path), str(path), max_pixels), str(path), channels)
 
 
 def read_mask(path: Path, foreground_255: bool, max_pixels: int) -> NDArray[Any]:
-    """Class index of each pixel of a mask file: (H, W) uint8, or uint16 where the file has 16 bits.
+    """Read the class index of each pixel of a mask file, (H, W) uint8, or uint16 for files of 16 bits.
 
-    Palette files give their indices and 1-bit files 0 and 1. `foreground_255` reads 255 as 1 where no other value than
-    0 and 255 is there.
+    Palette files give their indices, and 1-bit files 0 and 1.
+
+    Args:
+        path: The file.
+        foreground_255: True to read 255 as 1 if the mask has no other values than 0 and 255.
+        max_pixels: Largest number of pixels (`data.max_pixels`).
 
     Raises:
-        DataError: not there, not an image, not whole, larger than `max_pixels`, or a picture in colours.
+        DataError: The file does not exist, is not an image, is truncated, has more than `max_pixels` pixels, or is a
+            color image.
     """
     return mask_values(open_image(read_bytes(path), str(path), max_pixels), str(path), foreground_255)
 
 
 def read_bytes(path: Path) -> bytes:
-    """A file's content.
+    """Return the content of a file.
 
     Raises:
-        DataError: it cannot be read.
+        DataError: The file cannot be read.
     """
     try:
         return path.read_bytes()
@@ -54,71 +63,97 @@ def read_bytes(path: Path) -> bytes:
 
 
 def open_image(content: bytes, name: str, max_pixels: int | None) -> "Image":
-    """An image whose header has been read, and nothing else; `name` is for messages.
+    """Open an image: only its header is read.
+
+    Args:
+        content: Bytes of the file.
+        name: Name of the file in messages.
+        max_pixels: Largest number of pixels; None for no limit.
 
     Raises:
-        DataError: not an image, or larger than `max_pixels` (None: no limit).
+        DataError: The content is not an image, or has more than `max_pixels` pixels.
     """
     from PIL import Image, UnidentifiedImageError
 
-    # PIL's own limit would refuse by another number than the user's, data.max_pixels.
+    # Pillow has a limit of its own, which would refuse images that the user's data.max_pixels allows.
     Image.MAX_IMAGE_PIXELS = None
     try:
         image = Image.open(io.BytesIO(content), formats=tuple(readers_version.FORMATS))
     except UnidentifiedImageError as error:
-        what = "is empty" if not content else f"is none of {', '.join(readers_version.FORMATS)}"
-        raise DataError(f"{name}: cannot be read as an image: the file {what}") from error
+        problem = "is empty" if not content else f"is none of {', '.join(readers_version.FORMATS)}"
+        raise DataError(f"{name}: cannot be read as an image: the file {problem}") from error
     except Exception as error:  # decoders raise many kinds of exception on broken files
         raise DataError(f"{name}: cannot be read as an image: {error}") from error
     if max_pixels is not None and image.width * image.height > max_pixels:
-        raise DataError(f"{name}: {image.width} x {image.height} pixels are more than data.max_pixels={max_pixels}")
+        raise DataError(f"{name}: has {image.width} x {image.height} pixels, more than data.max_pixels={max_pixels}")
     return image
 
 
 def image_pixels(image: "Image", name: str, channels: int) -> NDArray[np.uint8]:
-    """Decode an opened image: (H, W, channels) uint8, as `read_image` says.
+    """Decode an opened image to (H, W, channels) uint8, as `read_image`.
+
+    Args:
+        image: An image of `open_image`.
+        name: Name of the file in messages.
+        channels: 1 or 3.
 
     Raises:
-        DataError: not whole, or of an unknown kind.
+        DataError: The file is truncated or corrupt, or has floating-point values.
     """
     pixels = _pixels(image, name, channels)
     return pixels if pixels.shape[2] == channels else np.repeat(pixels, channels, axis=2)
 
 
 def distinct_pixels(content: bytes, name: str, channels: int, max_pixels: int) -> NDArray[np.uint8]:
-    """What `read_image` gives, with one channel where all are alike: (H, W, 1) or (H, W, channels) uint8.
+    """Decode an image that validation has decoded before, with one channel if all channels are equal.
 
-    For content that has been decoded before, by validation: OpenCV decodes plain PNG files faster and to the same
-    pixels, but does not say of every one whether it is whole.
+    The pixels are those of `read_image`. Plain PNG files are decoded by OpenCV, which is faster and gives the same
+    pixels, but does not report every truncated file.
+
+    Args:
+        content: Bytes of the file.
+        name: Name of the file in messages.
+        channels: 1 or 3.
+        max_pixels: Largest number of pixels (`data.max_pixels`).
+
+    Returns:
+        (H, W, 1) or (H, W, channels) uint8.
 
     Raises:
-        DataError: not an image, or larger than `max_pixels`.
+        DataError: The content is not an image, or has more than `max_pixels` pixels.
     """
     image = open_image(content, name, max_pixels)
     pixels = _plain_png(image, content, channels)
     if pixels is None:
         pixels = _pixels(image, name, channels)
-    return _first_if_alike(pixels) if pixels.shape[2] == 3 else pixels
+    return _drop_equal_channels(pixels) if pixels.shape[2] == 3 else pixels
 
 
 def mask_values(image: "Image", name: str, foreground_255: bool) -> NDArray[Any]:
-    """Decode an opened mask: (H, W) uint8 or uint16, as `read_mask` says.
+    """Decode an opened mask to (H, W) uint8 or uint16, as `read_mask`.
+
+    Args:
+        image: A mask of `open_image`.
+        name: Name of the file in messages.
+        foreground_255: True to read 255 as 1 if the mask has no other values than 0 and 255.
 
     Raises:
-        DataError: not whole, or a picture in colours.
+        DataError: The file is truncated or corrupt, or is a color image.
     """
     _decode(image, name)
     stored = np.asarray(image)
     if image.mode == "F":
-        raise DataError(f"{name}: a mask of floating-point numbers; its values must be class indices")
+        raise DataError(f"{name}: is a mask of floating-point numbers; its values must be class indices")
     if image.mode in ("LA", "La", "PA"):
         stored = stored[:, :, 0]
     elif stored.ndim == 3:
         if image.mode not in ("RGB", "RGBA") or (stored[:, :, :1] != stored[:, :, 1:3]).any():
-            raise DataError(f"{name}: a mask in colours ({image.mode}); its values must be class indices")
+            raise DataError(f"{name}: is a color mask ({image.mode}); its values must be class indices")
         stored = stored[:, :, 0]
     if image.mode.startswith("I") and stored.size and (stored.min() < 0 or stored.max() > np.iinfo(np.uint16).max):
-        raise DataError(f"{name}: mask values from {stored.min()} to {stored.max()}; class indices fit in 16 bits")
+        raise DataError(
+            f"{name}: has mask values from {stored.min()} to {stored.max()}; class indices must fit in 16 bits"
+        )
     values: NDArray[Any] = stored.astype(np.uint16 if image.mode.startswith("I") else np.uint8)
     if foreground_255 and values.max(initial=0) == 255 and np.isin(values, (0, 255)).all():
         values = (values == 255).astype(np.uint8)
@@ -126,12 +161,13 @@ def mask_values(image: "Image", name: str, foreground_255: bool) -> NDArray[Any]
 
 
 def _pixels(image: "Image", name: str, channels: int) -> NDArray[np.uint8]:
-    """As `image_pixels`, but with one channel of what is stored as grey."""
+    """Decode an opened image as `image_pixels`, but return one channel for grayscale files."""
     _decode(image, name)
     if image.mode.startswith("I"):
         return _eight_bits(np.asarray(image))[:, :, None]
     if image.mode == "F":
-        raise DataError(f"{name}: an image of floating-point numbers; save it with 8 or 16 bits")
+        raise DataError(f"{name}: is an image of floating-point numbers; save it with 8 or 16 bits")
+    # Pillow warns if a palette with transparency is converted to RGB or L directly.
     if image.mode in ("P", "PA") and "transparency" in image.info:
         image = image.convert("RGBA")
     mode = "RGB" if channels == 3 and image.mode not in ("1", "L", "LA") else "L"
@@ -140,11 +176,11 @@ def _pixels(image: "Image", name: str, channels: int) -> NDArray[np.uint8]:
 
 
 _PLAIN = {b"\x08\x00\x00\x00\x00": "L", b"\x08\x02\x00\x00\x00": "RGB"}
-"""How the header of a plain PNG file ends: 8 bits, grey or colour, one method of each kind, not interlaced."""
+"""Modes by the last bytes of a plain PNG header: 8 bits, grayscale or color, default methods, not interlaced."""
 
 
 def _plain_png(image: "Image", content: bytes, channels: int) -> NDArray[np.uint8] | None:
-    """Pixels of a PNG file that leaves nothing to choose; None of any other."""
+    """Decode a PNG file whose pixels all decoders read alike; return None for any other file."""
     mode = _PLAIN.get(content[24:29]) if image.format == "PNG" and content[12:16] == b"IHDR" else None
     if mode is None or (mode == "RGB" and channels == 1) or getattr(image, "is_animated", False):
         return None
@@ -157,16 +193,16 @@ def _plain_png(image: "Image", content: bytes, channels: int) -> NDArray[np.uint
         return None
     if pixels is None or pixels.shape[:2] != (image.height, image.width):
         return None
-    found: NDArray[np.uint8] = np.asarray(pixels, np.uint8)
-    return found.reshape(image.height, image.width, -1)
+    decoded: NDArray[np.uint8] = np.asarray(pixels, np.uint8)
+    return decoded.reshape(image.height, image.width, -1)
 
 
-def _first_if_alike(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """One of three channels, if they are the same everywhere."""
+def _drop_equal_channels(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the first of three channels if they are equal everywhere, otherwise all."""
     import cv2
 
-    few = pixels[::16]  # tells most pictures in colour from grey ones, and costs little
-    if (few[:, :, 0] != few[:, :, 1]).any() or (few[:, :, 0] != few[:, :, 2]).any():
+    sampled = pixels[::16]  # every 16th line identifies most color images at a low cost
+    if (sampled[:, :, 0] != sampled[:, :, 1]).any() or (sampled[:, :, 0] != sampled[:, :, 2]).any():
         return pixels
     first, second, third = (np.asarray(channel, np.uint8) for channel in cv2.split(pixels))
     return first[:, :, None] if (first == second).all() and (first == third).all() else pixels
@@ -181,28 +217,28 @@ def _decode(image: "Image", name: str) -> None:
 
 
 _TILE_WIDTH, _TILE_LENGTH = 322, 323
-"""Tags of a TIFF file."""
+"""Tags of a TIFF file with the size of its tiles."""
 _SPARE = 2**22
-"""Pixels that a tile may have more than its image: tiles have a size of their own, which small images do not fill."""
+"""Number of pixels by which a tile may exceed its image; tiles of small images often do."""
 
 
 def _refuse_large_tiles(image: "Image", name: str) -> None:
-    """A TIFF file's tiles are decoded whole, however little of them is within the image."""
+    """Refuse a TIFF file with tiles much larger than its image: they are decoded completely and can fill the memory."""
     tags = getattr(image, "tag_v2", None) if image.format == "TIFF" else None
     width, height = (tags.get(tag) for tag in (_TILE_WIDTH, _TILE_LENGTH)) if tags else (None, None)
     if width is None or height is None:
         return
     if not isinstance(width, int) or not isinstance(height, int):
-        raise DataError(f"{name}: cannot be decoded: the size of its tiles is no number")
+        raise DataError(f"{name}: cannot be decoded: the size of its tiles is not a number")
     if width * height > image.width * image.height + _SPARE:
         raise DataError(
-            f"{name}: tiles of {width} x {height} pixels in an image of {image.width} x {image.height}; "
+            f"{name}: has tiles of {width} x {height} pixels in an image of {image.width} x {image.height}; "
             "save it without tiles"
         )
 
 
 def _eight_bits(values: NDArray[Any]) -> NDArray[np.uint8]:
-    """16 bits to 8 by the full range; values that fit in 8 bits were stored in 16 without being scaled."""
+    """Scale 16 bits to 8 bits by the full range, unless all values fit in 8 bits: those were stored without scaling."""
     if values.max(initial=0) > 255:
         values = values // 257
     return values.clip(0, 255).astype(np.uint8)

@@ -1,6 +1,7 @@
-"""Read the index of a data set: `csv_files/*.csv` to rows, nothing judged yet but what makes a row unreadable.
+"""Reading of the index of a data set, from `csv_files/*.csv` to rows of text.
 
-The format is that of the FM_UIA challenge: one table a file, sorted by name, whose columns differ from file to file.
+The format is that of the FM_UIA challenge: one table per file, whose columns may differ from file to file. Values are
+checked later, by `validation`; here, only the shape of the table is checked.
 """
 
 import csv
@@ -15,11 +16,16 @@ from usaggr.errors import DataError
 from usaggr.tasks import TASK_TYPES, TaskType, least_classes
 
 REQUIRED = ("image_path", "task_name", "task_id", "num_classes")
-"""Columns of every index file."""
+"""Columns that every index file must have."""
 
 
 def label_columns(task_type: TaskType, num_classes: int) -> tuple[str, ...]:
-    """Return the columns that hold the labels of a task, by its type and its number of classes or points."""
+    """Return the names of the columns with the labels of a task.
+
+    Args:
+        task_type: Type of the task.
+        num_classes: Number of classes; the number of landmarks for regression.
+    """
     match task_type:
         case "segmentation":
             return ("mask_path",)
@@ -34,17 +40,17 @@ def label_columns(task_type: TaskType, num_classes: int) -> tuple[str, ...]:
 
 
 def task_name(task_type: TaskType) -> str:
-    """Return the type as the challenge writes it in the column task_name; it is read in any case of letters."""
+    """Return the type as the challenge writes it in the column task_name; it is read in any letter case."""
     return "Regression" if task_type == "regression" else task_type
 
 
 REQUIRED_OF_TYPE: dict[str, tuple[str, ...]] = {
     task_type: label_columns(task_type, least_classes(task_type)) for task_type in TASK_TYPES
 }
-"""Further columns of a file that has rows of the type."""
+"""Further columns that a file must have if it has rows of a type."""
 
 _MISSING = frozenset({"", "nan", "none", "null"})
-"""What table programs write into empty cells, in lower case."""
+"""Texts that table programs write into empty cells, in lower case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,70 +60,86 @@ class IndexRow:
     csv_file: str
     """Name of the file."""
     line: int
-    """Where the row begins in the file; the header is line 1."""
+    """First line of the row in the file; the header is line 1."""
     cells: dict[str, str]
-    """Column: text without surrounding blanks; empty cells are left out."""
+    """Text without surrounding white space, by column; empty cells are left out."""
 
     def text(self, column: str) -> str:
-        """What stands in a column; empty where there is nothing or no such column."""
+        """Return the text of a column; empty if the cell is empty or the column does not exist."""
         return self.cells.get(column, "")
 
     def fault(self, column: str, kind: str, message: str, file: str = "") -> Fault:
-        """A fault of this row."""
+        """Make an error of this row.
+
+        Args:
+            column: Column with the error.
+            kind: Short name of the kind of error.
+            message: Description of the error.
+            file: Path of the image or mask as written in the index; empty if the error is not in a file.
+        """
         return Fault(self.csv_file, self.line, column, file, kind, message)
 
 
 def read_index(root: Path, labels: bool = True) -> tuple[list[IndexRow], list[Fault]]:
-    """All rows of `<root>/csv_files/*.csv`, by file name and line, and the rows that do not fit their header.
+    """Read all rows of `<root>/csv_files/*.csv`, sorted by file name and line.
 
-    Without `labels`, the columns that labels are in may be missing.
+    Args:
+        root: Folder that contains `csv_files/`.
+        labels: Whether the columns with labels are required.
+
+    Returns:
+        The rows, and the errors of rows that do not fit their header.
 
     Raises:
-        DataError: no index file, or one that leads out of the root by a link, is no table or lacks a required column.
+        DataError: There is no index file, or a file is a link out of the root, is not a table, or lacks a column.
     """
     files = sorted(
         path for path in (root / "csv_files").iterdir() if path.suffix.lower() == ".csv" and path.name[0] != "."
     )
     if not files:
-        raise DataError(f"{root / 'csv_files'}: no .csv file; the index is one or more tables, see the data format")
-    rows: list[IndexRow] = []
+        raise DataError(f"{root / 'csv_files'}: no .csv file; the index is one or more tables (see docs/data.md)")
+    index_rows: list[IndexRow] = []
     faults: list[Fault] = []
     for path in files:
-        _refuse_outside(root, path)
-        of_file = read_index_file(path, labels)
-        rows += of_file[0]
-        faults += of_file[1]
-    if not rows and not faults:
+        _check_inside(root, path)
+        file_rows, file_faults = read_index_file(path, labels)
+        index_rows += file_rows
+        faults += file_faults
+    if not index_rows and not faults:
         raise DataError(f"{root / 'csv_files'}: the index has no rows")
-    return rows, faults
+    return index_rows, faults
 
 
 def read_index_file(path: Path, labels: bool = True) -> tuple[list[IndexRow], list[Fault]]:
-    """The rows of one index file, and those that do not fit its header; as `read_index`.
+    """Read the rows of one index file, and the errors of rows that do not fit its header, as `read_index`.
 
     Raises:
-        DataError: it is no table or lacks a required column.
+        DataError: The file is not a table, or has no required column.
     """
-    rows: list[IndexRow] = []
+    index_rows: list[IndexRow] = []
     faults: list[Fault] = []
-    for item in _rows_of(path, labels):
-        (faults if isinstance(item, Fault) else rows).append(item)  # type: ignore[arg-type]
-    return rows, faults
+    for item in _parse_rows(path, labels):
+        if isinstance(item, Fault):
+            faults.append(item)
+        else:
+            index_rows.append(item)
+    return index_rows, faults
 
 
-def _refuse_outside(root: Path, path: Path) -> None:
+def _check_inside(root: Path, path: Path) -> None:
     real = path.resolve()
     if not real.is_relative_to(root.resolve()):
-        raise DataError(f"{path}: is a link that leads out of the root {root}, to {real}; put the file itself there")
+        raise DataError(f"{path}: is a link to {real}, outside the root {root}; replace the link with the file")
 
 
-def _rows_of(path: Path, labels: bool) -> Iterator[IndexRow | Fault]:
-    reader = csv.reader(io.StringIO(_decoded(path), newline=""), strict=True)
+def _parse_rows(path: Path, labels: bool) -> Iterator[IndexRow | Fault]:
+    reader = csv.reader(io.StringIO(_decode_text(path), newline=""), strict=True)
     try:
-        header = _header(path, next(reader, []))
+        header = _parse_header(path, next(reader, []))
         types_seen: set[str] = set()
         end = reader.line_num
         for cells in reader:
+            # `line_num` is the last line of a row; a cell with line breaks takes several lines.
             line, end = end + 1, reader.line_num
             if not any(cells):
                 continue
@@ -131,7 +153,7 @@ def _rows_of(path: Path, labels: bool) -> Iterator[IndexRow | Fault]:
                     f"the row has {len(cells)} cells, the header {len(header)}; cells with commas need quotes",
                 )
                 continue
-            texts = {name: text for name, cell in zip(header, cells, strict=False) if (text := _text(cell))}
+            texts = {name: text for name, cell in zip(header, cells, strict=False) if (text := _clean_text(cell))}
             if labels:
                 _check_type(path, header, texts.get("task_name", "").lower(), types_seen)
             yield IndexRow(path.name, line, texts)
@@ -139,7 +161,7 @@ def _rows_of(path: Path, labels: bool) -> Iterator[IndexRow | Fault]:
         raise DataError(f"{path.name}, line {reader.line_num}: not a CSV table ({error})") from error
 
 
-def _header(path: Path, cells: list[str]) -> list[str]:
+def _parse_header(path: Path, cells: list[str]) -> list[str]:
     header = [cell.strip() for cell in cells]
     missing = [column for column in REQUIRED if column not in header]
     if missing:
@@ -147,13 +169,21 @@ def _header(path: Path, cells: list[str]) -> list[str]:
         raise DataError(
             f"{path.name}: no column {', '.join(missing)}; every index file needs {', '.join(REQUIRED)}{hint}"
         )
-    twice = sorted({name for name in header if name and header.count(name) > 1})
-    if twice:
-        raise DataError(f"{path.name}: the column {', '.join(twice)} is there more than once")
+    repeated = sorted({name for name in header if name and header.count(name) > 1})
+    if repeated:
+        raise DataError(f"{path.name}: the column {', '.join(repeated)} exists more than once; rename or remove one")
     return header
 
 
 def _check_type(path: Path, header: list[str], task_name: str, seen: set[str]) -> None:
+    """Check that a file has the columns of a type of task.
+
+    Args:
+        path: The file, for messages.
+        header: Columns of the file.
+        task_name: Type of task, in lower case.
+        seen: Types that were checked before; the type is added.
+    """
     if task_name in seen:
         return
     seen.add(task_name)
@@ -162,13 +192,13 @@ def _check_type(path: Path, header: list[str], task_name: str, seen: set[str]) -
         raise DataError(f"{path.name}: has {task_name} rows but no column {', '.join(missing)}")
 
 
-def _text(cell: str) -> str:
-    # Only ASCII blanks are cut: a no-break space may be the end of a file's name.
+def _clean_text(cell: str) -> str:
+    # Only ASCII white space is removed: a no-break space may be the last character of a file name.
     text = cell.strip(" \t\r\n")
     return "" if text.lower() in _MISSING else text
 
 
-def _decoded(path: Path) -> str:
+def _decode_text(path: Path) -> str:
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -178,5 +208,5 @@ def _decoded(path: Path) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        # What spreadsheets of the western world write; it also knows the no-break space.
+        # The encoding of Western spreadsheets; it has the no-break space, too.
         return content.decode("cp1252", errors="replace")

@@ -1,5 +1,7 @@
-"""The tasks that an index speaks of: type and classes from its rows, the rest from the index, the configuration or the
-catalogue, in this order.
+"""The tasks of an index.
+
+Types and numbers of classes are read from its rows. Organs, clinical groups and class names come from the index, the
+configuration or the catalog of benchmark tasks, in this order.
 """
 
 from collections import defaultdict
@@ -22,15 +24,15 @@ from usaggr.tasks import (
 )
 
 MAX_CLASSES = 255
-"""Of a segmentation: masks are cached with 8 bits."""
+"""Largest number of classes of a segmentation task, because masks are cached with 8 bits."""
 
 _FORBIDDEN = frozenset("/\\;,#:*?\"'<>|=[]{}()$")
-"""In task ids, which become names of folders and are listed in tables and on the command line."""
+"""Characters that task ids must not have: ids become folder names, and are listed in tables and in commands."""
 
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """What one row says of its task, if it is possible."""
+    """Task, type and number of classes that one row declares."""
 
     task_id: str
     type: TaskType
@@ -38,145 +40,175 @@ class Declaration:
 
 
 def declaration_of(row: IndexRow) -> tuple[Declaration | None, list[Fault]]:
-    """A row's task, type and number of classes; None with the faults, where one of them is not possible."""
+    """Return the declaration of a row and its errors; None if one of the values is not valid."""
     faults: list[Fault] = []
     task_id = row.text("task_id")
     if not task_id:
         faults.append(row.fault("task_id", "task_id", "is empty"))
     elif not task_id[0].isalnum() or not task_id.isprintable() or not _FORBIDDEN.isdisjoint(task_id):
-        faults.append(
-            row.fault("task_id", "task_id", f"'{task_id}' is no name: letters, digits, '_', '-', '.' and blanks")
-        )
+        allowed = "letters, digits, '_', '-', '.' and spaces, and must begin with a letter or digit"
+        faults.append(row.fault("task_id", "task_id", f"'{task_id}' is not a valid name: names can have {allowed}"))
     name = row.text("task_name")
     task_type = next((t for t in TASK_TYPES if t == name.lower()), None)
     if task_type is None:
         faults.append(row.fault("task_name", "task_name", f"unknown '{name}'; allowed: {', '.join(TASK_TYPES)}"))
     text = row.text("num_classes")
     num_classes = whole_number(text)
-    if wrong := _wrong_number(task_type, num_classes):
-        faults.append(row.fault("num_classes", "num_classes", f"'{text}' {wrong}"))
+    if problem := _check_number(task_type, num_classes):
+        faults.append(row.fault("num_classes", "num_classes", f"'{text}' {problem}"))
     if faults or task_type is None or num_classes is None:
         return None, faults
     return Declaration(task_id, task_type, num_classes), faults
 
 
-def _wrong_number(task_type: TaskType | None, num_classes: int | None) -> str:
-    """What is wrong with a number of classes; empty where nothing is."""
+def _check_number(task_type: TaskType | None, num_classes: int | None) -> str:
+    """Return why a number of classes is not valid; empty if it is valid."""
     if num_classes is None:
         return "is not a whole number"
     if task_type is None:
         return "" if num_classes >= 1 else "is less than 1"
     least, most = least_classes(task_type), most_classes(task_type)
     if num_classes < least:
-        return f"is too few: a {task_type} task has {least} at least"
+        return f"is too few: a {task_type} task has at least {least}"
     if most is not None and num_classes > most:
-        return f"does not make a {task_type} task, which has {most} (one box)"
+        return f"is too many: a {task_type} task has {most} (one box)"
     if has_mask_label(task_type) and num_classes > MAX_CLASSES:
-        return f"is more than the {MAX_CLASSES} classes that a segmentation task can have"
+        return f"is too many: a segmentation task has at most {MAX_CLASSES} classes"
     return ""
 
 
 def whole_number(text: str) -> int | None:
-    """A whole number, also as table programs write it in a column with gaps (2.0); None for anything else."""
+    """Parse a whole number, also in the form 2.0 that pandas writes for columns with gaps; None for other texts."""
     try:
         value = float(text)
     except ValueError:
         return None
-    return int(value) if value.is_integer() and abs(value) < 2**53 else None
+    return int(value) if value.is_integer() and abs(value) < 2**53 else None  # beyond, floats are not exact
 
 
-def declared_tasks(rows: Iterable[tuple[IndexRow, Declaration]], data: DataConfig) -> tuple[dict[str, Task], list[str]]:
-    """Tasks by id, sorted, with what a user should know of them.
+def declared_tasks(
+    declarations: Iterable[tuple[IndexRow, Declaration]], data: DataConfig
+) -> tuple[dict[str, Task], list[str]]:
+    """Return the tasks by id, sorted, and warnings for the user.
 
     Raises:
-        DataError: rows of one task contradict each other on its type, classes or clinical group.
-        ConfigError: data.class_names gives a task another number of names than it has classes.
+        DataError: Rows of one task contradict each other in its type, number of classes or clinical group.
+        ConfigError: The number of names in `data.class_names` differs from a task's number of classes.
     """
     first: dict[str, tuple[IndexRow, Declaration]] = {}
     groups: dict[str, tuple[IndexRow, str]] = {}
     organs: dict[str, set[str]] = defaultdict(set)
     conflicts: dict[tuple[str, str], str] = {}
-    for row, declared in rows:
+    for row, declared in declarations:
         task_id = declared.task_id
-        kept_row, kept = first.setdefault(task_id, (row, declared))
-        if kept != declared:
-            for what, a, b in (
-                ("task_name", kept.type, declared.type),
-                ("num_classes", kept.num_classes, declared.num_classes),
+        first_row, expected = first.setdefault(task_id, (row, declared))
+        if expected != declared:
+            for column, a, b in (
+                ("task_name", expected.type, declared.type),
+                ("num_classes", expected.num_classes, declared.num_classes),
             ):
                 if a != b:
-                    conflicts.setdefault((task_id, what), _conflict(task_id, what, (kept_row, a), (row, b)))
+                    conflicts.setdefault(
+                        (task_id, column), _describe_conflict(task_id, column, (first_row, a), (row, b))
+                    )
         if text := row.text("organ"):
             organs[task_id].add(text)
         text = row.text("clinical_group")
-        if text and (given := groups.setdefault(task_id, (row, text)))[1] != text:
-            conflicts.setdefault((task_id, "clinical_group"), _conflict(task_id, "clinical_group", given, (row, text)))
+        if text:
+            first_group = groups.setdefault(task_id, (row, text))
+            if first_group[1] != text:
+                description = _describe_conflict(task_id, "clinical_group", first_group, (row, text))
+                conflicts.setdefault((task_id, "clinical_group"), description)
     if conflicts:
         listed = "\n  ".join(conflicts[key] for key in sorted(conflicts))
-        raise DataError(f"the index contradicts itself on {len(conflicts)} point(s); mend it:\n  {listed}")
-    # Images of several organs in one task (a task that tells organs apart) say nothing of the task as a whole.
+        contradictions = "1 contradiction" if len(conflicts) == 1 else f"{len(conflicts)} contradictions"
+        raise DataError(
+            f"the index has {contradictions}; each task has one type, number of classes and group:\n  {listed}"
+        )
+    # A task whose images show several organs, such as one that classifies organs, has no organ from the index.
     indexed = {
         "organ": {task_id: next(iter(names)) for task_id, names in organs.items() if len(names) == 1},
         "clinical_group": {task_id: text for task_id, (_, text) in groups.items()},
     }
-    return _completed({task_id: first[task_id][1] for task_id in sorted(first)}, indexed, data)
+    return _complete_tasks({task_id: first[task_id][1] for task_id in sorted(first)}, indexed, data)
 
 
-def _conflict(task_id: str, column: str, a: tuple[IndexRow, object], b: tuple[IndexRow, object]) -> str:
-    places = (f"{value} ({row.csv_file}, line {row.line})" for row, value in (a, b))
-    return f"task {task_id}: {column} is {' and '.join(places)}"
+def _describe_conflict(task_id: str, column: str, a: tuple[IndexRow, object], b: tuple[IndexRow, object]) -> str:
+    values = (f"{value} ({row.csv_file}, line {row.line})" for row, value in (a, b))
+    return f"task {task_id}: {column} is {' and '.join(values)}"
 
 
-def _completed(
+def _complete_tasks(
     declared: Mapping[str, Declaration], indexed: Mapping[str, Mapping[str, str]], data: DataConfig
 ) -> tuple[dict[str, Task], list[str]]:
+    """Return complete tasks, with organ, clinical group and class names, and warnings for the user.
+
+    Args:
+        declared: Declaration of each task, by id.
+        indexed: Values of the index by column ("organ", "clinical_group") and task id.
+        data: Configuration with further values.
+    """
     tasks: dict[str, Task] = {}
-    lacking: dict[str, list[str]] = defaultdict(list)
+    without_value: dict[str, list[str]] = defaultdict(list)
     for task_id, task in declared.items():
-        known = CATALOGUE.get(task_id)
-        found: dict[str, str] = {}
-        for what, given in (("organ", data.organs), ("clinical_group", data.clinical_groups)):
-            value = indexed[what].get(task_id) or given.get(task_id) or (known and getattr(known, what))
+        in_catalog = CATALOGUE.get(task_id)
+        values: dict[str, str] = {}
+        for column, configured in (("organ", data.organs), ("clinical_group", data.clinical_groups)):
+            from_catalog = getattr(in_catalog, column) if in_catalog else None
+            value = indexed[column].get(task_id) or configured.get(task_id) or from_catalog
             if not value:
-                lacking[what].append(task_id)
-            found[what] = value or task_id
-        names = _class_names(task, known, data)
-        tasks[task_id] = Task(task_id, task.type, task.num_classes, found["organ"], found["clinical_group"], names)
-    return tasks, [*_lacking_warnings(lacking), *_unused_warnings(tasks, data)]
+                without_value[column].append(task_id)
+            values[column] = value or task_id
+        names = _class_names(task, in_catalog, data)
+        tasks[task_id] = Task(task_id, task.type, task.num_classes, values["organ"], values["clinical_group"], names)
+    return tasks, [*_warn_without_value(without_value), *_warn_unused_names(tasks, data)]
 
 
-def _class_names(task: Declaration, known: Task | None, data: DataConfig) -> tuple[str, ...]:
-    given = data.class_names.get(task.task_id)
-    if given is not None:
-        if len(given) != task.num_classes:
+def _class_names(task: Declaration, in_catalog: Task | None, data: DataConfig) -> tuple[str, ...]:
+    """Return the class names of a task, from the configuration, the catalog or numbers.
+
+    Args:
+        task: Declaration of the index.
+        in_catalog: Task of the same id in the catalog; None if there is none.
+        data: Configuration.
+    """
+    configured = data.class_names.get(task.task_id)
+    if configured is not None:
+        if len(configured) != task.num_classes:
             raise ConfigError(
-                f"data.class_names.{task.task_id}: {len(given)} names for num_classes={task.num_classes} of the index"
+                f"data.class_names.{task.task_id}: {len(configured)} names, but the index has num_classes="
+                f"{task.num_classes}; give one name per class"
             )
-        return tuple(given)
-    if data.catalogue_names and known and (known.type, known.num_classes) == (task.type, task.num_classes):
-        return known.class_names
+        return tuple(configured)
+    # A task of the user may have the id of a benchmark task, but another type or number of classes.
+    fits_catalog = in_catalog and (in_catalog.type, in_catalog.num_classes) == (task.type, task.num_classes)
+    if data.catalogue_names and in_catalog and fits_catalog:
+        return in_catalog.class_names
     return default_class_names(task.type, task.num_classes)
 
 
-def _lacking_warnings(lacking: Mapping[str, list[str]]) -> list[str]:
+def _warn_without_value(without_value: Mapping[str, list[str]]) -> list[str]:
     keys = {"clinical_group": ("clinical group", "clinical_groups"), "organ": ("organ", "organs")}
     return [
-        f"no {what} known of {', '.join(lacking[column])}: each stands for itself; give it in the index's column "
-        f"{column}, or as data.{key}={{{lacking[column][0]}: ...}} in a file of conf/data"
-        for column, (what, key) in keys.items()
-        if lacking.get(column)
+        f"no {name} for {', '.join(without_value[column])}: each of these tasks is a group of its own; give it in the "
+        f"index's column {column}, or as data.{key}={{{without_value[column][0]}: ...}} in a file of conf/data"
+        for column, (name, key) in keys.items()
+        if without_value.get(column)
     ]
 
 
-def _unused_warnings(tasks: Mapping[str, Task], data: DataConfig) -> list[str]:
-    """Names that the data do not have; data.subject_patterns is left out, since shipped files name tasks at large."""
-    given: dict[str, Mapping[str, object]] = {
+def _warn_unused_names(tasks: Mapping[str, Task], data: DataConfig) -> list[str]:
+    """Return warnings for configured tasks that the data do not have.
+
+    `data.subject_patterns` is not checked, because the shipped configuration lists tasks of several data sets.
+    """
+    configured: dict[str, Mapping[str, object]] = {
         "clinical_groups": data.clinical_groups,
         "organs": data.organs,
         "class_names": data.class_names,
     }
     return [
         f"data.{key} names tasks that the data do not have: {', '.join(unknown)}"
-        for key, names in given.items()
+        for key, names in configured.items()
         if (unknown := sorted(set(names) - set(tasks)))
     ]

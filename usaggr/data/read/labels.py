@@ -1,7 +1,8 @@
-"""The label of a row, and what is wrong with it: class, box, landmarks, mask.
+"""Labels of rows (class, box, landmarks or mask) and their errors.
 
-Coordinates are pixels of the original image: x in [0, width], y in [0, height], pixel centres at .5, so that the larger
-edges of a box are exclusive. They may stand up to half a pixel outside: other conventions and rounding do that.
+Coordinates are pixels of the original image: x in [0, width] and y in [0, height]. Pixel centers are at .5, so that
+x_max and y_max of a box are exclusive. Coordinates may be up to half a pixel outside the image, because rounding and
+other conventions produce such values.
 """
 
 import json
@@ -16,15 +17,16 @@ from usaggr.data.read.index_tasks import Declaration, whole_number
 from usaggr.data.samples import Box, Fault, Points
 
 TOLERANCE = 0.5
-"""Pixels by which a coordinate may lie outside the image."""
+"""Largest distance of a coordinate from the image, in pixels."""
 
 SIDES = ("x_min", "y_min", "x_max", "y_max")
+"""Columns of a box."""
 _POINT = re.compile(r"point_(\d+)_xy")
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """The label of one row, of the kind that its task has; a mask's file is known elsewhere."""
+    """Label of one row, with the value of its type of task set; all are None for a mask, whose file is in the row."""
 
     class_index: int | None = None
     box: Box | None = None
@@ -32,27 +34,30 @@ class Label:
 
 
 @dataclass(slots=True)
-class Found:
-    """A label, if the row has one, and the faults in it."""
+class LabelResult:
+    """Label of a row, or its errors."""
 
     label: Label | None = None
+    """Label; None if it has errors."""
     faults: list[Fault] = field(default_factory=list)
 
 
-def class_label(row: IndexRow, task: Declaration) -> Found:
-    """The class of a row."""
+def class_label(row: IndexRow, task: Declaration) -> LabelResult:
+    """Read the class of a row."""
     text = row.text("mask")
     index = whole_number(text)
     if index is None:
-        return Found(faults=[row.fault("mask", "label", f"'{text}' is not a whole number" if text else "is empty")])
+        return LabelResult(
+            faults=[row.fault("mask", "label", f"'{text}' is not a whole number" if text else "is empty")]
+        )
     if not 0 <= index < task.num_classes:
         allowed = f"0 to {task.num_classes - 1} (num_classes={task.num_classes})"
-        return Found(faults=[row.fault("mask", "label_range", f"label {index} is not one of {allowed}")])
-    return Found(Label(class_index=index))
+        return LabelResult(faults=[row.fault("mask", "label_range", f"label {index} is out of range: {allowed}")])
+    return LabelResult(Label(class_index=index))
 
 
-def box_label(row: IndexRow, size: tuple[int, int] | None) -> Found:
-    """The box of a row; `size` is the image's height and width, if it could be read."""
+def box_label(row: IndexRow, size: tuple[int, int] | None) -> LabelResult:
+    """Read the box of a row; `size` is the image's height and width, or None if it could not be read."""
     sides = [_number(row.text(side)) for side in SIDES]
     faults = [
         row.fault(side, "box", f"'{row.text(side)}' is not a number" if row.text(side) else "is empty")
@@ -60,21 +65,27 @@ def box_label(row: IndexRow, size: tuple[int, int] | None) -> Found:
         if value is None
     ]
     if faults:
-        return Found(faults=faults)
+        return LabelResult(faults=faults)
     x_min, y_min, x_max, y_max = (value for value in sides if value is not None)
     for low, high, a, b in (("x_min", "x_max", x_min, x_max), ("y_min", "y_max", y_min, y_max)):
         if a >= b:
-            faults.append(row.fault(high, "box_empty", f"{high}={b:g} is not more than {low}={a:g}"))
+            faults.append(row.fault(high, "box_empty", f"{high}={b:g} is not larger than {low}={a:g}"))
     if size is not None:
         height, width = size
         for side, value, limit in zip(SIDES, (x_min, y_min, x_max, y_max), (width, height, width, height), strict=True):
-            if not _inside(value, limit):
-                faults.append(row.fault(side, "box_outside", _outside(f"{side}={value:g}", width, height)))
-    return Found(Label(box=(x_min, y_min, x_max, y_max)) if not faults else None, faults)
+            if not _is_inside(value, limit):
+                faults.append(row.fault(side, "box_outside", _describe_outside(f"{side}={value:g}", width, height)))
+    return LabelResult(Label(box=(x_min, y_min, x_max, y_max)) if not faults else None, faults)
 
 
-def point_labels(row: IndexRow, task: Declaration, size: tuple[int, int] | None) -> Found:
-    """The landmarks of a row; `size` is the image's height and width, if it could be read."""
+def point_labels(row: IndexRow, task: Declaration, size: tuple[int, int] | None) -> LabelResult:
+    """Read the landmarks of a row.
+
+    Args:
+        row: The row.
+        task: Declaration of the row, with the number of landmarks.
+        size: Height and width of the image; None if it could not be read.
+    """
     faults: list[Fault] = []
     points: list[tuple[float, float]] = []
     for number in range(1, task.num_classes + 1):
@@ -85,37 +96,45 @@ def point_labels(row: IndexRow, task: Declaration, size: tuple[int, int] | None)
             faults.append(row.fault(column, "points", f"is empty; the task has {task.num_classes} points"))
         elif point is None:
             faults.append(row.fault(column, "points", f"'{text}' is not a point; write [x, y]"))
-        elif size is not None and not (_inside(point[0], size[1]) and _inside(point[1], size[0])):
-            faults.append(row.fault(column, "points_outside", _outside(text, size[1], size[0])))
+        elif size is not None and not (_is_inside(point[0], size[1]) and _is_inside(point[1], size[0])):
+            faults.append(row.fault(column, "points_outside", _describe_outside(text, size[1], size[0])))
         else:
             points.append(point)
     for column in row.cells:
         match = _POINT.fullmatch(column)
         if match and int(match[1]) > task.num_classes:
-            faults.append(row.fault(column, "points_count", f"is filled; the task has {task.num_classes} points"))
-    return Found(Label(points=tuple(points)) if not faults else None, faults)
+            faults.append(row.fault(column, "points_count", f"is not empty; the task has {task.num_classes} points"))
+    return LabelResult(Label(points=tuple(points)) if not faults else None, faults)
 
 
 def mask_label(
     row: IndexRow, task: Declaration, mask: FileFacts, size: tuple[int, int] | None, data: DataConfig
-) -> Found:
-    """What is wrong with a mask that could be read; `size` is the image's height and width, if it could be read."""
+) -> LabelResult:
+    """Check a mask that could be read.
+
+    Args:
+        row: The row.
+        task: Declaration of the row, with the number of classes.
+        mask: Facts of the mask.
+        size: Height and width of the image; None if it could not be read.
+        data: Configuration with the options for masks of 0 and 255 and for empty masks.
+    """
     file = row.text("mask_path")
     faults: list[Fault] = []
     if size is not None and size != (mask.height, mask.width):
-        message = f"mask is {mask.width} x {mask.height} pixels, its image {size[1]} x {size[0]}"
+        message = f"mask has {mask.width} x {mask.height} pixels, but its image has {size[1]} x {size[0]}"
         faults.append(row.fault("mask_path", "mask_size", message, file))
     only_255 = task.num_classes == 2 and set(mask.values) <= {0, 255}
-    wrong = [value for value in mask.values if value >= task.num_classes]
-    if wrong and not (data.foreground_255 and only_255):
-        listed = ", ".join(str(value) for value in wrong[:10]) + (", ..." if len(wrong) > 10 else "")
-        hint = "; data.foreground_255=true reads 255 as 1" if only_255 else ""
+    invalid = [value for value in mask.values if value >= task.num_classes]
+    if invalid and not (data.foreground_255 and only_255):
+        listed = ", ".join(str(value) for value in invalid[:10]) + (", ..." if len(invalid) > 10 else "")
+        hint = "; set data.foreground_255=true to read 255 as 1" if only_255 else ""
         message = f"mask has the values {listed}; allowed are 0 to {task.num_classes - 1}{hint}"
         faults.append(row.fault("mask_path", "mask_values", message, file))
     if mask.values in ((), (0,)) and not data.allow_empty_masks:
-        message = "mask has no foreground; data.allow_empty_masks=true takes it as it is"
+        message = "mask has no foreground; set data.allow_empty_masks=true to accept it"
         faults.append(row.fault("mask_path", "empty_mask", message, file))
-    return Found(Label() if not faults else None, faults)
+    return LabelResult(Label() if not faults else None, faults)
 
 
 def _number(text: str) -> float | None:
@@ -132,14 +151,14 @@ def _point(text: str) -> tuple[float, float] | None:
         if not isinstance(values, list) or len(values) != 2 or not all(type(v) in (int, float) for v in values):
             return None
         x, y = float(values[0]), float(values[1])
-    except (ValueError, OverflowError, RecursionError):
+    except (ValueError, OverflowError, RecursionError):  # of numbers with 400 digits, and of deeply nested brackets
         return None
     return (x, y) if math.isfinite(x) and math.isfinite(y) else None
 
 
-def _inside(value: float, limit: int) -> bool:
+def _is_inside(value: float, limit: int) -> bool:
     return -TOLERANCE <= value <= limit + TOLERANCE
 
 
-def _outside(what: str, width: int, height: int) -> str:
-    return f"{what} lies outside the image of {width} x {height} pixels"
+def _describe_outside(coordinate: str, width: int, height: int) -> str:
+    return f"{coordinate} is outside the image of {width} x {height} pixels"

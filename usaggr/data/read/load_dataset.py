@@ -1,4 +1,4 @@
-"""A data set, from its index to validated samples: the door through which every other room gets its samples."""
+"""Loading of a data set, from its index to validated samples. All other packages get their samples here."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,79 +14,80 @@ from usaggr.errors import DataError
 from usaggr.progress import NoProgress, Progress
 
 SHOWN = 20
-"""Faults that an error lists."""
+"""Largest number of errors that an exception lists."""
 
 
 def load_dataset(data: DataConfig, progress: Progress | None = None) -> Dataset:
-    """Read and validate a data set; with `data.name: synthetic`, draw it first if need be.
+    """Read and validate a data set. Phantoms (`data=synthetic`) are drawn first if the cache does not have them.
 
-    Under `data.on_bad_sample: skip`, the faults are in `Dataset.skipped`.
+    With `data.on_bad_sample=skip`, the errors of invalid rows are in `Dataset.skipped`.
 
     Raises:
-        DataError: no index, an index that contradicts itself, faulty rows (`on_bad_sample: error`), or a task that has
-            none but faulty rows (`skip`).
-        ConfigError: names of classes that do not fit the index.
+        DataError: There is no index, it contradicts itself, it has errors (`on_bad_sample=error`), or a task has no
+            valid row (`skip`).
+        ConfigError: Class names of the configuration do not fit the index.
     """
     dataset, faults, lost = _read(data, progress or NoProgress())
     if faults and data.on_bad_sample == "error":
         raise DataError(
-            f"{len(faults)} fault{'s' * (len(faults) > 1)} in the index ({count_kinds(faults)}); mend it, or leave "
-            f"these rows out with data.on_bad_sample=skip:\n{_listed(faults)}"
+            f"{len(faults)} error{'s' * (len(faults) > 1)} in the index ({count_kinds(faults)}); fix them, or leave "
+            f"these rows out with data.on_bad_sample=skip:\n{_list_faults(faults)}"
         )
     if lost:
         raise DataError(
-            f"no row without a fault is left of {', '.join(lost)} ({count_kinds(faults)}); mend the index, or take "
-            f"the task out of it:\n{_listed(faults)}"
+            f"no valid row is left for {', '.join(lost)} ({count_kinds(faults)}); fix the errors, or remove "
+            f"{'this task' if len(lost) == 1 else 'these tasks'} from the index:\n{_list_faults(faults)}"
         )
     return dataset
 
 
 def check_dataset(data: DataConfig, progress: Progress | None = None) -> tuple[Dataset | None, tuple[Fault, ...]]:
-    """The data set without its faulty rows, and all faults, whatever `data.on_bad_sample` says.
+    """Return the data set without its invalid rows, and all errors, for each value of `data.on_bad_sample`.
 
-    None stands for a data set in which a task has none but faulty rows.
+    The data set is None if a task has no valid row.
 
     Raises:
-        DataError: no index, or one that contradicts itself.
-        ConfigError: names of classes that do not fit the index.
+        DataError: There is no index, or it contradicts itself.
+        ConfigError: Class names of the configuration do not fit the index.
     """
     dataset, faults, lost = _read(data, progress or NoProgress())
     return (None if lost else dataset), faults
 
 
 def _read(data: DataConfig, progress: Progress) -> tuple[Dataset, tuple[Fault, ...], list[str]]:
-    """The data set of all rows without a fault, the faults, and the tasks that have no row left."""
-    root = _root(data, progress)
-    rows, faults = read_index(root)
+    """Return the data set of all valid rows, the errors of the others, and the tasks without a valid row."""
+    root = _prepare_root(data, progress)
+    index_rows, faults = read_index(root)
     declared: list[tuple[IndexRow, Declaration | None]] = []
-    for row in rows:
-        declaration, wrong = declaration_of(row)
-        faults += wrong
+    for row in index_rows:
+        declaration, row_faults = declaration_of(row)
+        faults += row_faults
         declared.append((row, declaration))
     tasks, warnings = declared_tasks(((row, task) for row, task in declared if task is not None), data)
 
     def probe(keys: Iterable[ProbeKey]) -> dict[ProbeKey, FileFacts]:
         return probe_files(keys, cache_root(data), data.max_pixels, data.workers, progress)
 
-    samples, wrong, remarks = validate(declared, root, data, probe)
-    faults += wrong
+    samples, sample_faults, subject_warnings = validate(declared, root, data, probe)
+    faults += sample_faults
     faults.sort(key=lambda fault: (fault.csv_file, fault.row))
     samples.sort(key=lambda sample: (sample.task_id, sample.sample_id))
-    named = {row.text("task_id") for row in rows} - {""}
+    named = {row.text("task_id") for row in index_rows} - {""}
     lost = sorted(named - {sample.task_id for sample in samples})
-    kept = {task_id: task for task_id, task in tasks.items() if task_id not in lost}
-    return Dataset(root, kept, tuple(samples), tuple(faults), (*warnings, *remarks)), tuple(faults), lost
+    usable = {task_id: task for task_id, task in tasks.items() if task_id not in lost}
+    dataset = Dataset(root, usable, tuple(samples), tuple(faults), (*warnings, *subject_warnings))
+    return dataset, tuple(faults), lost
 
 
-def _root(data: DataConfig, progress: Progress) -> Path:
+def _prepare_root(data: DataConfig, progress: Progress) -> Path:
     if data.name == "synthetic":
-        # Drawing is slow to import and needed once.
+        # Imported here, because drawing needs numpy and OpenCV, which `plan` on other data must not import.
         from usaggr.data.synthetic.writer import synthetic_root
 
         return synthetic_root(data, cache_root(data), progress).resolve()
     return data_root(data)
 
 
-def _listed(faults: tuple[Fault, ...]) -> str:
+def _list_faults(faults: tuple[Fault, ...]) -> str:
     more = f"\n  ... and {len(faults) - SHOWN} more (usaggr data check lists all)" if len(faults) > SHOWN else ""
     return "\n".join(f"  {fault}" for fault in faults[:SHOWN]) + more

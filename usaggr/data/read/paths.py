@@ -1,4 +1,4 @@
-"""Where things lie: the cache folder, a data set's root, and the files that its index names."""
+"""Paths of the cache folder, of a data set's root, and of the files that its index names."""
 
 import os
 import stat
@@ -11,7 +11,7 @@ from usaggr.errors import DataError
 
 
 def cache_root(data: DataConfig) -> Path:
-    """Folder of hashes, resized images and phantoms: data.cache_dir, else $USAGGR_CACHE, else the user's cache."""
+    """Return the cache folder: `data.cache_dir`, else $USAGGR_CACHE, else usaggr's folder in the user's cache."""
     chosen = data.cache_dir or os.environ.get("USAGGR_CACHE")
     if chosen:
         return Path(chosen).expanduser().absolute()
@@ -20,17 +20,19 @@ def cache_root(data: DataConfig) -> Path:
 
 
 def made_folder(path: Path) -> Path:
-    """The folder, made if need be.
+    """Create a cache folder if it does not exist, and return it.
 
     Raises:
-        DataError: it cannot be made or written to.
+        DataError: The folder cannot be created or written to.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise DataError(f"{path}: cannot be made ({error.strerror}); choose another data.cache_dir=...") from error
+        raise DataError(
+            f"{path}: the folder cannot be created ({error.strerror}); choose another data.cache_dir=..."
+        ) from error
     if not os.access(path, os.W_OK):
-        raise DataError(f"{path}: cannot be written to; choose another data.cache_dir=...")
+        raise DataError(f"{path}: the folder is not writable; choose another data.cache_dir=...")
     return path
 
 
@@ -38,16 +40,19 @@ class FoundFile(NamedTuple):
     """A file that the index names, inside the root."""
 
     path: str
-    """Absolute, symbolic links followed."""
+    """Absolute path with symbolic links resolved."""
     size: int
+    """Size in bytes."""
     mtime_ns: int
+    """Modification time in nanoseconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Misplaced:
-    """Why a path of the index leads to no file."""
+    """Reason why a path of the index leads to no file."""
 
     kind: str
+    """Kind of error: path_outside or missing_file."""
     message: str
 
 
@@ -56,52 +61,55 @@ class FileFinder:
     """Finds the files of an index: paths are relative to `<root>/csv_files` and must not lead out of the root."""
 
     root: str
-    """Absolute, symbolic links followed."""
+    """Absolute path with symbolic links resolved."""
     _folders: dict[str, str] = field(default_factory=dict)
 
     def find(self, text: str) -> FoundFile | Misplaced:
-        """The file that a cell of the index means."""
-        if text.startswith(("/", "\\")) or text[1:3] in (":\\", ":/"):
-            return Misplaced("path_outside", "is an absolute path; paths are relative to csv_files/")
+        """Find the file of a path from the index, or return the reason why it leads to no file inside the root."""
+        if text.startswith(("/", "\\")) or text[1:3] in (":\\", ":/"):  # also Windows paths such as C:\images
+            return Misplaced("path_outside", "is an absolute path; paths must be relative to csv_files/")
         try:
-            path = self._resolved(os.path.normpath(f"{self.root}/csv_files/{text}"))
-            if not self._inside(path):
-                return Misplaced("path_outside", f"leads out of the root {self.root}, to {path}")
-            found = os.lstat(path)
-            if stat.S_ISLNK(found.st_mode):
+            path = self._resolve_folder(os.path.normpath(f"{self.root}/csv_files/{text}"))
+            # Checked before the file is looked up, so that an index cannot reveal files outside the root.
+            if not self._is_inside(path):
+                return Misplaced("path_outside", f"is outside the root {self.root}, at {path}")
+            status = os.lstat(path)
+            if stat.S_ISLNK(status.st_mode):
                 path = os.path.realpath(path)
-                if not self._inside(path):
-                    return Misplaced("path_outside", f"leads out of the root {self.root}, to {path}")
-                found = os.lstat(path)
-        except (OSError, ValueError) as error:
+                if not self._is_inside(path):
+                    return Misplaced("path_outside", f"is a link to a file outside the root {self.root}, to {path}")
+                status = os.lstat(path)
+        except (OSError, ValueError) as error:  # ValueError: a null character in the path
             reason = error.strerror if isinstance(error, OSError) else str(error)
             hint = "; write / between folders" if "\\" in text else ""
-            return Misplaced("missing_file", f"is not there ({reason}{hint})")
-        if not stat.S_ISREG(found.st_mode):
-            return Misplaced("missing_file", "is no file")
-        return FoundFile(path, found.st_size, found.st_mtime_ns)
+            return Misplaced("missing_file", f"cannot be found ({reason}{hint})")
+        if not stat.S_ISREG(status.st_mode):
+            return Misplaced("missing_file", "is not a file")
+        return FoundFile(path, status.st_size, status.st_mtime_ns)
 
-    def _resolved(self, path: str) -> str:
-        """The path with the links of its folder followed; folders are few, so each is looked up once."""
+    def _resolve_folder(self, path: str) -> str:
+        """Resolve the links in a path's folder; each folder is resolved once, because folders are few."""
         folder, name = os.path.split(path)
-        known = self._folders.get(folder)
-        if known is None:
-            known = self._folders[folder] = os.path.realpath(folder)
-        return f"{known}/{name}"
+        resolved = self._folders.get(folder)
+        if resolved is None:
+            resolved = self._folders[folder] = os.path.realpath(folder)
+        return f"{resolved}/{name}"
 
-    def _inside(self, path: str) -> bool:
+    def _is_inside(self, path: str) -> bool:
         return path.startswith(self.root.rstrip("/") + "/")
 
 
 def data_root(data: DataConfig) -> Path:
-    """Folder that holds csv_files/, absolute, symbolic links followed.
+    """Return the folder that contains `csv_files/`, as an absolute path with symbolic links resolved.
 
     Raises:
-        DataError: not there, or without csv_files/.
+        DataError: The folder does not exist, or it has no folder `csv_files/`.
     """
     root = Path(data.root or "").expanduser()
     if not root.is_dir():
-        raise DataError(f"data.root={data.root}: no such folder; give the folder that holds csv_files/")
+        raise DataError(f"data.root={data.root}: this folder does not exist; give the folder that contains csv_files/")
     if not (root / "csv_files").is_dir():
-        raise DataError(f"data.root={data.root}: has no folder csv_files/; give the folder that holds it")
+        raise DataError(
+            f"data.root={data.root}: this folder has no folder csv_files/; give the folder that contains it"
+        )
     return root.resolve()

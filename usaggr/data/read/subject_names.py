@@ -1,7 +1,7 @@
-"""The normal form of a subject's name, so that one patient has one name in all tables of an index.
+"""Normalization of subject names, so that one patient has one name in all tables of an index.
 
-Table programs change names that look like numbers: pandas writes the whole numbers of a column with gaps as 17.0, R
-writes 100000 as 1e+05. They also put marks such as NA and #N/A into empty cells.
+Table programs change names that look like numbers: pandas writes whole numbers as 17.0 if their column has gaps, and R
+writes 100000 as 1e+05. They also write marks such as NA and #N/A into empty cells.
 """
 
 import re
@@ -11,32 +11,32 @@ from decimal import Decimal
 _MISSING = frozenset({"nan", "-nan", "none", "null", "(null)", "<null>", "n/a", "<na>", "\\n"})
 """Marks of missing values in any letter case: pandas, NumPy, SQL, JSON."""
 _MISSING_EXACT = frozenset({"NA", "NaT"})
-"""Marks of R and pandas that are names in another letter case."""
+"""Marks of R and pandas that can be names in another letter case."""
 _SHEET_ERROR = re.compile(r"#(N/A N/A|N/A|NA|NV|NULL!|REF!|VALUE!|NAME\?|DIV/0!|NUM!)|-?1\.#(IND|QNAN)", re.IGNORECASE)
 """Errors of spreadsheets (#NV is the German #N/A), and NaN as older C libraries print it."""
 
 _WHOLE_FLOAT = re.compile(r"(-?[0-9]+)\.0*")
 _SCIENTIFIC = re.compile(r"-?[1-9](\.[0-9]+)?[eE]\+[0-9]{2}")
-"""With a plus sign, which programs write and names do not have."""
+"""Scientific notation with a plus sign, which programs write and which names do not have."""
 _INVISIBLE = ("Cc", "Cf")
 """Unicode categories of control and format characters, such as the zero-width space and the byte order mark."""
 
 
 def normalise_subject(text: str) -> str:
-    """Return the normal form of a subject's name; empty if the text stands for a missing value.
+    """Return the normalized name of a subject; empty if the text is a missing value.
 
-    - Blanks of any kind at the ends are removed, and a run of blanks inside becomes one space.
+    - White space at the ends is removed, and white space inside becomes one space.
     - Characters are composed (Unicode NFC).
-    - A whole number written as a float is written as an integer: 17.0, 17.00 and 1.7e+01 are 17.
-    - Marks of missing values, and text without any letter or digit, are missing.
+    - A whole number written as a float becomes an integer: 17.0, 17.00 and 1.7e+01 are 17.
+    - Marks of missing values, and text without a letter or digit, are missing values.
 
-    Leading zeros and letter case are kept: 017 and 17, P1 and p1 are different subjects.
+    Leading zeros and letter case stay: 017 and 17, P1 and p1 are different subjects.
     """
     name = _without_stray_characters(text)
     if _is_missing(name):
         return ""
-    if whole := _WHOLE_FLOAT.fullmatch(name):
-        return whole[1]
+    if match := _WHOLE_FLOAT.fullmatch(name):
+        return match[1]
     if _SCIENTIFIC.fullmatch(name):
         number = Decimal(name)
         if number == number.to_integral_value():
@@ -45,12 +45,12 @@ def normalise_subject(text: str) -> str:
 
 
 def similarity_key(name: str) -> str:
-    """Return a key that names share if they differ only in letter case or in leading zeros of their numbers."""
+    """Return a key that is the same for names that differ only in letter case or in leading zeros of numbers."""
     return re.sub(r"(?<![0-9])0+(?=[0-9])", "", name.casefold())
 
 
 def printable(text: str) -> str:
-    """Return a text in quotes, with escapes for characters that a reader would not see or could not tell apart."""
+    """Return a text in quotes, with escapes for characters that are invisible or look like others."""
     visible = text.isprintable() and unicodedata.is_normalized("NFC", text)
     return f"'{text}'" if visible else ascii(text)
 

@@ -1,4 +1,4 @@
-"""The subject of each row: from the index, from the file's name, or unknown."""
+"""The subject of each row, from the index or from the file's name."""
 
 import re
 from collections import Counter, defaultdict
@@ -10,7 +10,7 @@ from usaggr.data.read.subject_names import normalise_subject, printable, similar
 from usaggr.data.samples import Sample
 
 LISTED = 10
-"""Subjects that a warning lists; the others are counted."""
+"""Largest number of subjects that a warning lists; further ones are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,29 +18,29 @@ class FoundSubject:
     """The subject of a row."""
 
     name: str
-    """In its normal form; the image's hash if the subject is unknown."""
+    """Normalized name; the image's hash if the subject is unknown."""
     written: str
-    """As the index or the file's name has it; empty if the subject is unknown."""
+    """Name as written in the index or in the file's name; empty if the subject is unknown."""
 
 
 @dataclass
 class Subjects:
-    """Finds the subjects of rows, and counts the rows that should have one and have none.
+    """Finder of subjects, which also counts the rows that should have a subject but have none.
 
-    Subjects are the same over all tasks: a patient of one task is the same patient in another.
+    Names of subjects apply to all tasks: the same name in two tasks is the same patient.
     """
 
     patterns: dict[str, str]
-    """Task: regular expression on the file's name; its first group, else the whole match, is the subject."""
-    rows: Counter[str] = field(default_factory=Counter)
-    """Task: rows whose file name was searched."""
+    """Regular expression for file names, by task; its first group (or the complete match) is the subject."""
+    searched: Counter[str] = field(default_factory=Counter)
+    """Number of rows whose file name was searched, by task."""
     unmatched: Counter[str] = field(default_factory=Counter)
-    """Task: those of them whose name has no subject."""
+    """Number of searched rows without a subject in the file name, by task."""
     missing: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """Mark of a missing value in the column subject_id, and index file: rows."""
+    """Number of rows by mark of a missing value (in the column subject_id) and index file."""
 
     def find(self, row: IndexRow, image_hash: str) -> FoundSubject:
-        """Return the subject of a row; the image's hash stands for an unknown one."""
+        """Return the subject of a row; an unknown subject has the image's hash as its name."""
         written = row.text("subject_id")
         name = normalise_subject(written)
         if name:
@@ -51,7 +51,7 @@ class Subjects:
         pattern = self.patterns.get(task_id)
         if pattern is None:
             return FoundSubject(image_hash, "")
-        self.rows[task_id] += 1
+        self.searched[task_id] += 1
         file_name = row.text("image_path").rsplit("/", 1)[-1]
         match = re.search(pattern, file_name)
         written = (match[1] if match.re.groups else match[0]) or "" if match else ""
@@ -62,24 +62,24 @@ class Subjects:
         return FoundSubject(name, written)
 
     def warnings(self, samples: Sequence[Sample]) -> list[str]:
-        """Return what a user should know of the subjects of a data set."""
+        """Return the warnings about the subjects of a data set, for the user."""
         return [
             *_missing_warnings(self.missing),
             *_merged_warnings(samples),
             *_similar_warnings(samples),
             *(
                 f"task {task_id}: data.subject_patterns finds no subject in the names of {count} of "
-                f"{self.rows[task_id]} images; each of them counts as a subject of its own"
+                f"{self.searched[task_id]} images; each of these images counts as its own subject"
                 for task_id, count in sorted(self.unmatched.items())
             ),
         ]
 
 
 def keep_single_spellings(samples: Sequence[Sample]) -> list[Sample]:
-    """Return the samples with the written name of each subject that is written in one way only.
+    """Return the samples with the original name of each subject that has only one spelling.
 
-    Fingerprints contain the names of subjects. Where nothing is merged, the results of earlier versions, which knew no
-    normal form, stay valid.
+    Fingerprints contain the names of subjects. Earlier versions did not normalize names; if no spellings are merged,
+    their results stay valid.
     """
     spellings: dict[str, set[str]] = defaultdict(set)
     for sample in samples:
@@ -95,12 +95,12 @@ def keep_single_spellings(samples: Sequence[Sample]) -> list[Sample]:
 def _missing_warnings(missing: Mapping[tuple[str, str], int]) -> list[str]:
     if not missing:
         return []
-    marks = [f"{printable(mark)} in {_rows(count)} of {file}" for (mark, file), count in sorted(missing.items())]
-    return [f"subject_id: marks of missing values are no subjects: {_listed(marks)}"]
+    marks = [f"{printable(mark)} in {_count_rows(count)} of {file}" for (mark, file), count in sorted(missing.items())]
+    return [f"subject_id: these texts are read as missing values, not as subjects: {_list_entries(marks)}"]
 
 
 def _merged_warnings(samples: Iterable[Sample]) -> list[str]:
-    """Return a line on the subjects whose name is written in several ways."""
+    """Return a warning about subjects with several spellings."""
     counts: dict[str, Counter[tuple[str, str]]] = defaultdict(Counter)
     for sample in samples:
         if sample.subject_written:
@@ -109,15 +109,17 @@ def _merged_warnings(samples: Iterable[Sample]) -> list[str]:
     if not merged:
         return []
     subjects = [
-        " and ".join(f"{printable(written)} ({_rows(n)} of {file})" for (written, file), n in sorted(count.items()))
+        " and ".join(
+            f"{printable(written)} ({_count_rows(n)} of {file})" for (written, file), n in sorted(count.items())
+        )
         for _, count in sorted(merged.items())
     ]
     number = f"{len(merged)} subject{'s are' if len(merged) > 1 else ' is'}"
-    return [f"subject_id: {number} written in several ways and counted as one each: {_listed(subjects)}"]
+    return [f"subject_id: {number} written in several ways, and counted once: {_list_entries(subjects)}"]
 
 
 def _similar_warnings(samples: Iterable[Sample]) -> list[str]:
-    """Return a line on subjects that differ only in letter case or leading zeros, and so may be one patient."""
+    """Return a warning about subjects that differ only in letter case or leading zeros: they may be one patient."""
     files: dict[str, str] = {}
     for sample in samples:
         if sample.subject_written:
@@ -134,14 +136,14 @@ def _similar_warnings(samples: Iterable[Sample]) -> list[str]:
         return []
     return [
         "subject_id: names that differ only in letter case or leading zeros are different subjects; if they are one "
-        f"patient, write them alike: {_listed(pairs)}"
+        f"patient, write them in the same way: {_list_entries(pairs)}"
     ]
 
 
-def _listed(entries: Sequence[str]) -> str:
+def _list_entries(entries: Sequence[str]) -> str:
     more = f"; and {len(entries) - LISTED} more" if len(entries) > LISTED else ""
     return "; ".join(entries[:LISTED]) + more
 
 
-def _rows(count: int) -> str:
+def _count_rows(count: int) -> str:
     return f"{count} row{'s' if count != 1 else ''}"

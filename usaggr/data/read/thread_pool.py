@@ -1,7 +1,7 @@
-"""Read many files at once: pieces of work go out to threads, results come back as they are ready.
+"""Threads that read many files at once.
 
-Decoding, inflating, hashing and resizing let go of the interpreter's lock, so threads are as fast as processes here,
-start at once, leave no orphans behind, and ask nothing of the program that calls.
+Decoding, decompression, hashing and resizing release the interpreter's lock, so threads are as fast as processes here.
+They also start at once, leave no orphans, and do not require the calling program to have a main guard.
 """
 
 import os
@@ -14,19 +14,24 @@ Result = TypeVar("Result")
 
 
 def reader_count(workers: int | None) -> int:
-    """How many files are read at once: data.workers, else one for each core that this process may use."""
+    """Return the number of files to read at once: `data.workers`, else one for each core that this process may use."""
     return workers or len(os.sched_getaffinity(0))
 
 
 def pieces(items: Sequence[Piece], size: int) -> list[Sequence[Piece]]:
-    """Cut into pieces of `size`; the last may be smaller."""
+    """Split items into pieces of `size`; the last piece may be smaller."""
     return [items[i : i + size] for i in range(0, len(items), size)]
 
 
 def results_of(function: Callable[[Piece], Result], work: Sequence[Piece], readers: int) -> Iterator[Result]:
-    """Results of a function on each piece, in the order in which they are ready.
+    """Yield the results of a function on each piece, in the order in which they are ready.
 
-    The first exception ends it all: what is not begun by then is not done.
+    The first exception is raised, and pieces that have not started by then are canceled.
+
+    Args:
+        function: Called with one piece, in a thread.
+        work: Pieces of work.
+        readers: Number of threads; with 1, the function is called in the current thread.
     """
     if readers <= 1 or len(work) <= 1:
         yield from map(function, work)

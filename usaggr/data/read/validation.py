@@ -1,6 +1,6 @@
-"""Everything that can be wrong with an index's rows, found in one pass over all of them, before anything is trained.
+"""Validation of all rows of an index in one pass, before training.
 
-In: rows as read. Out: samples without a fault, and every fault of every other row, by file, line and column.
+It turns rows of text into valid samples, and lists every error of every other row by file, line and column.
 """
 
 import hashlib
@@ -15,13 +15,14 @@ from usaggr.config.study import DataConfig
 from usaggr.data.read.file_facts import FileFacts, ProbeKey
 from usaggr.data.read.index import IndexRow
 from usaggr.data.read.index_tasks import Declaration
-from usaggr.data.read.labels import Found, Label, box_label, class_label, mask_label, point_labels
+from usaggr.data.read.labels import Label, LabelResult, box_label, class_label, mask_label, point_labels
 from usaggr.data.read.paths import FileFinder, FoundFile, Misplaced
 from usaggr.data.read.subjects import Subjects, keep_single_spellings
 from usaggr.data.samples import Fault, Sample
 from usaggr.tasks import has_mask_label
 
 Prober = Callable[[Iterable[ProbeKey]], dict[ProbeKey, FileFacts]]
+"""Function that reads files and returns their facts."""
 
 _FOLDS = {
     "train": "train",
@@ -32,83 +33,103 @@ _FOLDS = {
     "test": "test",
     "testing": "test",
 }
+"""Subset by the text of the column `split`, in lower case."""
 
 
 def validate(
-    rows: Sequence[tuple[IndexRow, Declaration | None]], root: Path, data: DataConfig, probe: Prober
+    declared: Sequence[tuple[IndexRow, Declaration | None]], root: Path, data: DataConfig, probe: Prober
 ) -> tuple[list[Sample], list[Fault], list[str]]:
-    """Samples of the rows that have no fault, all faults of the others, and what a user should know.
+    """Validate the rows of an index.
 
-    Of rows without a declaration, whose fault is known already, the image is looked at. `probe` gives the facts of
-    files: it is asked once, for all of them.
+    Args:
+        declared: Rows with their declarations. If the declaration is not valid (an error that the caller lists), only
+            the image is checked.
+        root: Folder that contains `csv_files/`, as an absolute path with symbolic links resolved.
+        data: Configuration of the data set.
+        probe: Reads files and returns their facts; it is called once, for all files.
+
+    Returns:
+        The valid samples, the errors of the other rows, and warnings about subjects.
     """
     finder = FileFinder(str(root))
     faults: list[Fault] = []
-    candidates = [_candidate(row, task, number, finder, faults) for row, task, number in _numbered(rows)]
-    facts = probe(key for candidate in candidates for key in _keys(candidate))
-    judge = _Judge(data, facts, Subjects(data.subject_patterns), faults)
-    samples = [sample for candidate in candidates if (sample := judge.sample(candidate)) is not None]
-    repeated = _repeated(samples)
-    bad = {(fault.csv_file, fault.row) for fault in repeated}
-    kept = keep_single_spellings([sample for sample in samples if (sample.csv_file, sample.row) not in bad])
-    return kept, [*faults, *repeated], judge.subjects.warnings(kept)
+    candidates = [_make_candidate(row, task, number, finder, faults) for row, task, number in _number_rows(declared)]
+    facts = probe(key for candidate in candidates for key in _probe_keys(candidate))
+    validator = _RowValidator(data, facts, Subjects(data.subject_patterns), faults)
+    samples = [sample for candidate in candidates if (sample := validator.make_sample(candidate)) is not None]
+    repeated = _find_repeated(samples)
+    invalid = {(fault.csv_file, fault.row) for fault in repeated}
+    valid = keep_single_spellings([sample for sample in samples if (sample.csv_file, sample.row) not in invalid])
+    return valid, [*faults, *repeated], validator.subjects.warnings(valid)
 
 
 def count_kinds(faults: Iterable[Fault]) -> str:
-    """How many faults of each kind, the most frequent first."""
+    """Return the number of errors of each kind as text, the most frequent first."""
     kinds = Counter(fault.kind for fault in faults)
     return ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items(), key=lambda item: (-item[1], item[0])))
 
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """A row with the files that it names, where they are to be found."""
+    """A row and the files that it names, before these are read."""
 
     row: IndexRow
     task: Declaration | None
     sample_id: str
     image: FoundFile | None
     mask: FoundFile | None
-    faultless: bool
-    """So far."""
+    files_exist: bool
+    """True if all files that the row needs were found."""
 
 
-def _numbered(
-    rows: Sequence[tuple[IndexRow, Declaration | None]],
+def _number_rows(
+    declared: Sequence[tuple[IndexRow, Declaration | None]],
 ) -> Iterable[tuple[IndexRow, Declaration | None, int]]:
-    """Rows with their number among those of the same image and task, over good and bad ones alike."""
+    """Yield each row with its number among the rows of the same image and task.
+
+    Invalid rows are counted, too, so that fixing one row does not change the sample ids of others.
+    """
     seen: Counter[tuple[str, str]] = Counter()
-    for row, task in rows:
+    for row, task in declared:
         key = (row.text("task_id"), row.text("image_path"))
         seen[key] += 1
         yield row, task, seen[key]
 
 
-def _candidate(
+def _make_candidate(
     row: IndexRow, task: Declaration | None, number: int, finder: FileFinder, faults: list[Fault]
 ) -> _Candidate:
-    known = len(faults)
+    """Find the files of a row, and add an error for each that does not exist.
+
+    Args:
+        row: The row.
+        task: Declaration of the row; None if it is not valid.
+        number: Number of the row among those of the same image and task, from 1.
+        finder: Finds files of the index.
+        faults: List that errors are added to.
+    """
+    faults_before = len(faults)
     text = row.text("image_path")
-    image = _locate(row, "image_path", finder, faults)
-    segmentation = task is not None and has_mask_label(task.type)
-    mask = _locate(row, "mask_path", finder, faults) if segmentation else None
+    image = _find_file(row, "image_path", finder, faults)
+    needs_mask = task is not None and has_mask_label(task.type)
+    mask = _find_file(row, "mask_path", finder, faults) if needs_mask else None
     sample_id = text if number == 1 else f"{text}#{number}"
-    return _Candidate(row, task, sample_id, image, mask, len(faults) == known)
+    return _Candidate(row, task, sample_id, image, mask, len(faults) == faults_before)
 
 
-def _locate(row: IndexRow, column: str, finder: FileFinder, faults: list[Fault]) -> FoundFile | None:
+def _find_file(row: IndexRow, column: str, finder: FileFinder, faults: list[Fault]) -> FoundFile | None:
     text = row.text(column)
     if not text:
         faults.append(row.fault(column, "no_mask" if column == "mask_path" else "no_image", "is empty"))
         return None
-    found = finder.find(text)
-    if isinstance(found, Misplaced):
-        faults.append(row.fault(column, found.kind, found.message, text))
+    file = finder.find(text)
+    if isinstance(file, Misplaced):
+        faults.append(row.fault(column, file.kind, file.message, text))
         return None
-    return found
+    return file
 
 
-def _keys(candidate: _Candidate) -> Iterable[ProbeKey]:
+def _probe_keys(candidate: _Candidate) -> Iterable[ProbeKey]:
     if candidate.image is not None:
         yield ProbeKey(candidate.image, False)
     if candidate.mask is not None:
@@ -116,27 +137,27 @@ def _keys(candidate: _Candidate) -> Iterable[ProbeKey]:
 
 
 @dataclass
-class _Judge:
-    """Makes samples of candidates, and takes down what is wrong with the others."""
+class _RowValidator:
+    """Validator that makes samples of valid candidates, and collects the errors of the others."""
 
     data: DataConfig
     facts: dict[ProbeKey, FileFacts]
     subjects: Subjects
     faults: list[Fault]
 
-    def sample(self, candidate: _Candidate) -> Sample | None:
-        """The sample of a row; None, with its faults taken down, where it has any."""
-        row, task, known = candidate.row, candidate.task, len(self.faults)
-        image = self._usable(row, "image_path", candidate.image, is_mask=False)
-        mask = self._usable(row, "mask_path", candidate.mask, is_mask=True)
-        found = self._label(row, task, image, mask) if task is not None else Found()
-        self.faults += found.faults
+    def make_sample(self, candidate: _Candidate) -> Sample | None:
+        """Return the sample of a row; None if the row has errors, which are added to `faults`."""
+        row, task, faults_before = candidate.row, candidate.task, len(self.faults)
+        image = self._check_file(row, "image_path", candidate.image, is_mask=False)
+        mask = self._check_file(row, "mask_path", candidate.mask, is_mask=True)
+        result = self._read_label(row, task, image, mask) if task is not None else LabelResult()
+        self.faults += result.faults
         split = row.text("split").lower()
         if split and split not in _FOLDS:
             self.faults.append(row.fault("split", "split", f"unknown '{split}'; allowed: train, val, test"))
-        if not candidate.faultless or len(self.faults) > known or task is None:
+        if not candidate.files_exist or len(self.faults) > faults_before or task is None:
             return None
-        if candidate.image is None or image is None or found.label is None:
+        if candidate.image is None or image is None or result.label is None:
             return None
         subject = self.subjects.find(row, image.sha256)
         return Sample(
@@ -145,34 +166,44 @@ class _Judge:
             image_path=Path(candidate.image.path),
             subject_id=subject.name,
             image_hash=image.sha256,
-            label_hash=mask.sha256 if mask is not None else _hash_of(found.label),
+            label_hash=mask.sha256 if mask is not None else _hash_label(result.label),
             height=image.height,
             width=image.width,
             csv_file=row.csv_file,
             row=row.line,
             mask_path=Path(candidate.mask.path) if candidate.mask is not None else None,
-            label=found.label.class_index,
-            box=found.label.box,
-            points=found.label.points,
+            label=result.label.class_index,
+            box=result.label.box,
+            points=result.label.points,
             official_subset=_FOLDS.get(split),
             subject_written=subject.written,
         )
 
-    def _usable(self, row: IndexRow, column: str, file: FoundFile | None, *, is_mask: bool) -> FileFacts | None:
-        """Facts of a file that can be used; None, with its fault taken down, of one that cannot."""
+    def _check_file(self, row: IndexRow, column: str, file: FoundFile | None, *, is_mask: bool) -> FileFacts | None:
+        """Return the facts of a valid file; None for an invalid file, whose error is added to `faults`."""
         if file is None:
             return None
-        found = self.facts[ProbeKey(file, is_mask)]
-        if found.too_large:
-            message = f"{found.error} are more than data.max_pixels={self.data.max_pixels}"
+        facts = self.facts[ProbeKey(file, is_mask)]
+        if facts.too_large:
+            message = f"has {facts.error}, more than data.max_pixels={self.data.max_pixels}"
             self.faults.append(row.fault(column, "too_large", message, row.text(column)))
-        elif found.error:
-            self.faults.append(row.fault(column, "unreadable_file", found.error, row.text(column)))
+        elif facts.error:
+            self.faults.append(row.fault(column, "unreadable_file", facts.error, row.text(column)))
         else:
-            return found
+            return facts
         return None
 
-    def _label(self, row: IndexRow, task: Declaration, image: FileFacts | None, mask: FileFacts | None) -> Found:
+    def _read_label(
+        self, row: IndexRow, task: Declaration, image: FileFacts | None, mask: FileFacts | None
+    ) -> LabelResult:
+        """Read the label of a row.
+
+        Args:
+            row: The row.
+            task: Declaration of the row.
+            image: Facts of the image; None if it could not be read. Then coordinates are not compared with its size.
+            mask: Facts of the mask; None if there is none, or if it could not be read.
+        """
         size = (image.height, image.width) if image is not None else None
         match task.type:
             case "classification":
@@ -183,44 +214,47 @@ class _Judge:
                 return point_labels(row, task, size)
             case "segmentation":
                 if mask is None:
-                    return Found()
+                    return LabelResult()
                 return mask_label(row, task, mask, size, self.data)
             case _:
                 assert_never(task.type)
 
 
-def _hash_of(label: Label) -> str:
+def _hash_label(label: Label) -> str:
     return hashlib.sha256(repr((label.class_index, label.box, label.points)).encode()).hexdigest()
 
 
-def _repeated(samples: Sequence[Sample]) -> list[Fault]:
-    """Rows that say again what an earlier one says, and classification rows that contradict each other.
+def _find_repeated(samples: Sequence[Sample]) -> list[Fault]:
+    """Return the errors of rows that repeat or contradict each other.
 
-    The later ones of equal rows are faults. Of rows that give one image (the same bytes) two classes, all are, since
-    nobody knows which is right.
+    Of equal rows, all but the first are errors. If classification rows give one image (the same bytes) different
+    classes, all of them are errors, because it is unknown which class is correct.
     """
     faults: list[Fault] = []
     first: dict[Hashable, Sample] = {}
     same_image: dict[tuple[str, str], list[Sample]] = defaultdict(list)
     for sample in samples:
-        kept = first.setdefault((sample.task_id, sample.image_path, sample.label_hash), sample)
-        if kept is not sample:
-            faults.append(_fault(sample, "image_path", "duplicate", f"repeats {_place(kept)}"))
+        original = first.setdefault((sample.task_id, sample.image_path, sample.label_hash), sample)
+        if original is not sample:
+            faults.append(_sample_fault(sample, "image_path", "duplicate", f"repeats {_describe_row(original)}"))
         elif sample.label is not None:
             same_image[sample.task_id, sample.image_hash].append(sample)
     for group in same_image.values():
         for sample in group:
             other = next((s for s in group if s.label != sample.label), None)
             if other is not None:
-                message = f"label {sample.label}, but {_place(other)} gives the same image the label {other.label}"
-                faults.append(_fault(sample, "mask", "contradiction", message))
+                message = (
+                    f"has the label {sample.label}, but {_describe_row(other)} gives the same image the label "
+                    f"{other.label}"
+                )
+                faults.append(_sample_fault(sample, "mask", "contradiction", message))
     return faults
 
 
-def _place(sample: Sample) -> str:
+def _describe_row(sample: Sample) -> str:
     return f"{sample.csv_file}, line {sample.row}"
 
 
-def _fault(sample: Sample, column: str, kind: str, message: str) -> Fault:
+def _sample_fault(sample: Sample, column: str, kind: str, message: str) -> Fault:
     image_path = re.sub(r"#\d+$", "", sample.sample_id)
     return Fault(sample.csv_file, sample.row, column, image_path, kind, message)
