@@ -1,4 +1,4 @@
-"""Oracles: torchmetrics, scikit-learn's own averages, and AUC as the share of pairs in the right order."""
+"""Scores of classifications, compared with torchmetrics, scikit-learn and the AUC as the share of ordered pairs."""
 
 import warnings
 
@@ -23,7 +23,7 @@ def fold(seed: int, classes: int, n: int = 60) -> tuple[np.ndarray, np.ndarray]:
 
 @st.composite
 def odd_folds(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
-    """Few samples, classes that are missing, probabilities with ties."""
+    """Draw few samples with missing classes and tied probabilities."""
     classes, n = draw(st.integers(2, 5)), draw(st.integers(1, 12))
     labels = draw(st.lists(st.integers(0, classes - 1), min_size=n, max_size=n))
     weights = draw(st.lists(st.tuples(*[st.integers(0, 3)] * classes), min_size=n, max_size=n))
@@ -32,13 +32,13 @@ def odd_folds(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
 
 
 def share_of_ordered_pairs(positive: np.ndarray, score: np.ndarray) -> float:
-    above = score[positive][:, None] - score[~positive][None]
-    return float(np.mean((above > 0) + 0.5 * (above == 0)))
+    difference = score[positive][:, None] - score[~positive][None]
+    return float(np.mean((difference > 0) + 0.5 * (difference == 0)))
 
 
 @pytest.mark.parametrize("classes", [2, 3, 8])
 @pytest.mark.parametrize("seed", range(3))
-def test_scores_are_those_of_torchmetrics(classes: int, seed: int) -> None:
+def test_scores_equal_those_of_torchmetrics(classes: int, seed: int) -> None:
     import torch
     from torchmetrics.functional import classification as oracle
 
@@ -83,11 +83,11 @@ def test_odd_folds_have_the_scores_of_their_definitions_and_no_warning(case: tup
     )
     assert all(0 <= value <= 1 for name, value in scores.items() if name != "mcc")
     assert -1 <= scores["mcc"] <= 1
-    there = [c for c in range(classes) if 0 < np.sum(labels == c) < len(labels)]
-    if there:
-        aucs = [share_of_ordered_pairs(labels == c, probabilities[:, c]) for c in there]
+    present = [c for c in range(classes) if 0 < np.sum(labels == c) < len(labels)]
+    if present:
+        aucs = [share_of_ordered_pairs(labels == c, probabilities[:, c]) for c in present]
         assert scores["auc"] == pytest.approx(np.mean(aucs))
-        expected = [f"AUC over {len(there)} of {classes} classes"] if len(there) < classes else []
+        expected = [f"AUC over {len(present)} of {classes} classes"] if len(present) < classes else []
         assert remarks == expected
     else:
         assert "auc" not in scores
@@ -108,7 +108,7 @@ def test_two_classes_always_mistaken_for_each_other_are_the_worst() -> None:
 
 
 def test_a_hand_counted_fold() -> None:
-    """Confusion, truth in rows: 2 1 0 / 0 1 1 / 0 0 1."""
+    """The confusion matrix, with true classes in rows, is 2 1 0 / 0 1 1 / 0 0 1."""
     labels = np.array([0, 0, 0, 1, 1, 2])
     predicted = np.array([0, 0, 1, 1, 2, 2])
     scores, _ = classification_scores(labels, np.eye(3)[predicted] * 0.9 + 0.05)
@@ -121,18 +121,18 @@ def test_a_hand_counted_fold() -> None:
 
 
 def test_a_class_that_is_only_predicted_has_an_f1_of_zero_in_the_macro_mean() -> None:
-    """Class 0: two of three samples are found, nothing else is taken for it, F1 0.8. Class 1: F1 1. Class 2: F1 0."""
+    """Class 0 has a recall of 2/3, a precision of 1 and an F1 of 0.8; class 1 an F1 of 1; class 2 an F1 of 0."""
     labels, predicted = np.array([0, 0, 0, 1]), np.array([0, 0, 2, 1])
     scores, _ = classification_scores(labels, np.eye(3)[predicted])
     assert scores["f1_macro"] == pytest.approx((0.8 + 1 + 0) / 3)
     assert scores["f1_weighted"] == pytest.approx((3 * 0.8 + 1) / 4)
 
 
-def test_auc_leaves_out_classes_that_the_fold_lacks_and_says_so() -> None:
+def test_auc_leaves_out_missing_classes_with_a_remark() -> None:
     labels, probabilities = fold(0, 3)
-    there = labels < 2
-    scores, remarks = classification_scores(labels[there], probabilities[there])
-    pairs = [share_of_ordered_pairs(labels[there] == c, probabilities[there, c]) for c in (0, 1)]
+    selected = labels < 2
+    scores, remarks = classification_scores(labels[selected], probabilities[selected])
+    pairs = [share_of_ordered_pairs(labels[selected] == c, probabilities[selected, c]) for c in (0, 1)]
     assert scores["auc"] == pytest.approx(np.mean(pairs))
     assert remarks == ["AUC over 2 of 3 classes"]
 
@@ -160,7 +160,7 @@ def test_of_equal_probabilities_the_first_class_is_predicted() -> None:
     assert scores["accuracy"] == 0.25
 
 
-def test_probabilities_that_are_no_numbers_are_refused() -> None:
+def test_nan_probabilities_are_refused() -> None:
     with pytest.raises(ValueError, match="NaN"):
         classification_scores(np.array([0, 1]), np.array([[0.5, 0.5], [np.nan, np.nan]]))
 

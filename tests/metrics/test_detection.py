@@ -7,7 +7,7 @@ from usaggr.metrics.detection import iou
 
 corners = st.tuples(*[st.integers(0, 40)] * 4)
 boxes = corners.map(lambda c: np.array([min(c[0], c[2]), min(c[1], c[3]), max(c[0], c[2]), max(c[1], c[3])], float))
-"""Of whole pixels, some of them without area."""
+"""Boxes of whole pixels, some of them without area."""
 
 
 def pixels(box: np.ndarray) -> np.ndarray:
@@ -18,7 +18,7 @@ def pixels(box: np.ndarray) -> np.ndarray:
 
 
 @given(boxes, boxes)
-def test_iou_is_counted_in_pixels(a: np.ndarray, b: np.ndarray) -> None:
+def test_iou_equals_the_count_of_pixels(a: np.ndarray, b: np.ndarray) -> None:
     union = (pixels(a) | pixels(b)).sum()
     expected = (pixels(a) & pixels(b)).sum() / union if union else 0.0
     assert iou(a, b) == pytest.approx(expected, abs=1e-12)
@@ -26,7 +26,7 @@ def test_iou_is_counted_in_pixels(a: np.ndarray, b: np.ndarray) -> None:
 
 
 @given(st.tuples(*[st.floats(-1e4, 1e4)] * 2), st.tuples(*[st.floats(1e-3, 1e4)] * 2), st.floats(1e-3, 1e3))
-def test_a_box_is_itself_and_its_unit_does_not_matter(
+def test_iou_with_itself_is_1_and_does_not_depend_on_the_unit(
     low: tuple[float, float], sides: tuple[float, float], unit: float
 ) -> None:
     box = np.array([*low, *np.add(low, sides)])
@@ -36,7 +36,7 @@ def test_a_box_is_itself_and_its_unit_does_not_matter(
     assert iou(box, half) == pytest.approx(0.5, rel=1e-6)
 
 
-def test_iou_is_that_of_torchvision_for_boxes_off_the_pixel_grid() -> None:
+def test_iou_equals_torchvisions_for_boxes_that_are_not_whole_pixels() -> None:
     import torch
     from torchvision.ops import box_iou
 
@@ -52,18 +52,18 @@ def test_iou_is_that_of_torchvision_for_boxes_off_the_pixel_grid() -> None:
     [[8, 8, 2, 2], [2, 8, 8, 2], [8, 2, 2, 8], [5, 5, 5, 5], [0, 5, 10, 5], [20, 20, 30, 30], [10, 0, 20, 10]],
     ids=["inverted", "upside_down", "left_right", "point", "line", "apart", "touching"],
 )
-def test_a_box_without_area_or_elsewhere_meets_nothing(predicted: list[float]) -> None:
+def test_a_box_without_area_or_at_another_position_has_an_iou_of_0(predicted: list[float]) -> None:
     truth = np.array([0.0, 0, 10, 10])
     assert iou(truth, np.array(predicted, float)) == 0
 
 
-def test_two_boxes_without_area_share_nothing() -> None:
+def test_two_boxes_without_area_have_an_iou_of_0() -> None:
     assert iou(np.full(4, 3.0), np.full(4, 3.0)) == 0
 
 
-def test_a_box_partly_outside_the_image_counts_as_it_is() -> None:
+def test_a_box_partly_outside_the_image_is_not_clipped() -> None:
     assert iou(np.array([0.0, 0, 10, 10]), np.array([-10.0, 0, 10, 10])) == 0.5
 
 
-def test_a_box_that_is_no_number_is_not_taken_for_a_miss() -> None:
+def test_a_nan_box_gives_nan_instead_of_0() -> None:
     assert np.isnan(iou(np.array([0.0, 0, 10, 10]), np.array([0.0, 0, np.nan, 10])))

@@ -1,4 +1,4 @@
-"""Pseudo-values against leaving out each subject in turn and asking scikit-learn."""
+"""Pseudo-values, compared with scores from scikit-learn with each subject left out."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from usaggr.metrics.jackknife import auc_pseudovalues, confusion_pseudovalues, m
 
 
 def fold(seed: int, classes: int, samples: int = 60) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Labels, probabilities with ties, subjects of one to several samples."""
+    """Return labels, probabilities with ties, and subjects with one or several samples."""
     rng = np.random.default_rng(seed)
     subjects = np.unique(rng.integers(0, 25, samples), return_inverse=True)[1]
     labels = rng.permutation(np.arange(samples) % classes)
@@ -19,44 +19,44 @@ def fold(seed: int, classes: int, samples: int = 60) -> tuple[np.ndarray, np.nda
 
 
 @pytest.mark.parametrize(("classes", "seed"), [(2, 0), (3, 1), (5, 0)])
-def test_each_is_what_leaving_the_subject_out_says(classes: int, seed: int) -> None:
+def test_pseudovalues_equal_those_of_explicit_leave_one_out(classes: int, seed: int) -> None:
     labels, probabilities, subjects = fold(seed, classes)
-    whole, _ = classification_scores(labels, probabilities)
+    scores, _ = classification_scores(labels, probabilities)
     count = subjects.max() + 1
-    found = confusion_pseudovalues(labels, probabilities, subjects)
-    found["auc"] = auc_pseudovalues(labels, probabilities, subjects)
-    assert set(found) == set(whole)
-    for metric, values in found.items():
-        kept = [subjects != subject for subject in range(count)]
-        without = np.array([classification_scores(labels[k], probabilities[k])[0][metric] for k in kept])
-        assert values == pytest.approx(whole[metric] + (count - 1) * (without.mean() - without), abs=1e-9), metric
-        assert values.mean() == pytest.approx(whole[metric])
+    pseudovalues = confusion_pseudovalues(labels, probabilities, subjects)
+    pseudovalues["auc"] = auc_pseudovalues(labels, probabilities, subjects)
+    assert set(pseudovalues) == set(scores)
+    for metric, values in pseudovalues.items():
+        remaining = [subjects != subject for subject in range(count)]
+        without = np.array([classification_scores(labels[r], probabilities[r])[0][metric] for r in remaining])
+        assert values == pytest.approx(scores[metric] + (count - 1) * (without.mean() - without), abs=1e-9), metric
+        assert values.mean() == pytest.approx(scores[metric])
 
 
 @given(st.integers(0, 10_000), st.integers(2, 4), st.integers(8, 40))
-def test_their_mean_is_the_score_for_any_fold(seed: int, classes: int, samples: int) -> None:
+def test_the_mean_of_pseudovalues_is_the_score(seed: int, classes: int, samples: int) -> None:
     labels, probabilities, subjects = fold(seed, classes, samples)
-    whole, _ = classification_scores(labels, probabilities)
+    scores, _ = classification_scores(labels, probabilities)
     for metric, values in confusion_pseudovalues(labels, probabilities, subjects).items():
-        assert values.mean() == pytest.approx(whole[metric])
+        assert values.mean() == pytest.approx(scores[metric])
         assert np.isfinite(values).all()
     auc = auc_pseudovalues(labels, probabilities, subjects)
     assert auc is not None
-    assert auc.mean() == pytest.approx(whole["auc"])
+    assert auc.mean() == pytest.approx(scores["auc"])
 
 
-def test_for_samples_that_are_subjects_a_means_pseudovalues_are_the_values() -> None:
+def test_pseudovalues_of_a_mean_are_the_values_if_each_sample_is_a_subject() -> None:
     values = np.array([0.2, 0.9, 0.4])
     assert mean_pseudovalues(values, np.arange(3)) == pytest.approx(values)
 
 
-def test_a_subject_with_more_samples_weighs_more() -> None:
+def test_a_subject_with_more_samples_has_more_weight() -> None:
     values, subjects = np.array([1.0, 1.0, 1.0, 0.0]), np.array([0, 0, 0, 1])
-    # Without the first subject the mean is 0, without the second 1.
+    # The mean is 0 without the first subject, and 1 without the second one.
     assert mean_pseudovalues(values, subjects) == pytest.approx([0.75 + 0.5, 0.75 - 0.5])
 
 
-def test_a_class_of_one_subject_keeps_its_part() -> None:
+def test_a_class_of_one_subject_keeps_its_term_without_this_subject() -> None:
     labels = np.array([1, 0, 0, 0])
     probabilities = np.array([[0.4, 0.6], [0.5, 0.5], [0.3, 0.7], [0.9, 0.1]])
     values = auc_pseudovalues(labels, probabilities, np.arange(4))
@@ -71,7 +71,7 @@ def test_one_class_has_no_auc() -> None:
 
 
 def test_the_auc_of_two_classes_has_the_variance_of_delong() -> None:
-    """DeLong's structural components, by hand, from placements; the jackknife's variance is close to it."""
+    """The jackknife's variance is close to DeLong's, which is computed here from its structural components."""
     rng = np.random.default_rng(5)
     labels = np.repeat([0, 1], [60, 40])
     scores = rng.normal(size=100) + labels

@@ -12,7 +12,7 @@ pairs = st.integers(1, 6).flatmap(lambda n: st.tuples(*[arrays(float, (n, 2), el
 
 
 @given(pairs)
-def test_it_is_the_mean_of_the_points_distances(pair: tuple[np.ndarray, np.ndarray]) -> None:
+def test_mean_radial_error_is_the_mean_distance_of_the_points(pair: tuple[np.ndarray, np.ndarray]) -> None:
     truth, predicted = pair
     expected = sum(math.dist(a, b) for a, b in zip(truth, predicted, strict=True)) / len(truth)
     assert mean_radial_error(truth, predicted) == pytest.approx(expected, abs=1e-9)
@@ -31,10 +31,10 @@ def test_the_order_of_points_and_the_origin_do_not_matter(
     assert moved == pytest.approx(mean_radial_error(truth, predicted), abs=1e-9)
 
 
-def test_points_are_matched_by_their_number_not_by_nearness() -> None:
+def test_points_are_matched_by_their_number_not_by_distance() -> None:
     truth = np.array([[0.0, 0.0], [3.0, 4.0]])
     assert mean_radial_error(truth, truth[::-1]) == 5
 
 
-def test_a_point_that_is_no_number_is_not_left_out() -> None:
+def test_a_nan_point_is_not_left_out() -> None:
     assert np.isnan(mean_radial_error(np.zeros((2, 2)), np.array([[0.0, 0.0], [np.nan, 0.0]])))

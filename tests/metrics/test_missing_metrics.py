@@ -1,9 +1,9 @@
-"""Which metrics a stored result lacks."""
+"""Metrics that a stored result does not have."""
 
 from usaggr.metrics.missing_metrics import missing_metrics
 
 
-def test_metrics_of_the_task_s_type_that_are_not_stored_are_missing() -> None:
+def test_metrics_of_the_type_of_task_that_are_not_stored_are_missing() -> None:
     scores = {
         "lesion": {"dsc": 0.8, "hd": 9.0, "hd95": 5.0},
         "grade": {"auc": 0.9, "accuracy": 0.8, "f1_macro": 0.8, "f1_weighted": 0.8},

@@ -29,14 +29,14 @@ def test_the_best_value_is_0_for_errors_and_1_for_the_others(m: Metric) -> None:
     assert metric(m.name) is m
 
 
-def test_the_worst_value_is_infinite_for_errors_and_0_for_the_others_but_correlation() -> None:
-    others = {m.name: m.worst for m in ALL if m.higher_is_better}
-    assert others.pop("mcc") == -1
-    assert set(others.values()) == {0}
+def test_the_worst_value_is_infinite_for_errors_minus_1_for_mcc_and_0_for_other_scores() -> None:
+    worst = {m.name: m.worst for m in ALL if m.higher_is_better}
+    assert worst.pop("mcc") == -1
+    assert set(worst.values()) == {0}
     assert {m.worst for m in ALL if not m.higher_is_better} == {math.inf}
 
 
-def test_a_label_has_the_unit_of_its_metric_and_another_name_stays_as_it_is() -> None:
+def test_a_label_has_the_unit_of_its_metric_and_other_names_do_not_change() -> None:
     assert [metric_label(name, unit=True) for name in ("hd95", "mre_relative", "skill")] == [
         "HD95 (px)",
         "MRE/diagonal",
@@ -50,13 +50,13 @@ def test_an_unknown_metric_is_refused() -> None:
         metric("dice")
 
 
-def test_improvement_is_positive_when_better_whatever_the_direction() -> None:
+def test_improvement_is_positive_for_better_values_in_both_directions() -> None:
     assert improvement(0.8, 0.7, metric("dsc")) == pytest.approx(0.1)
     assert improvement(20, 30, metric("hd")) == 10
 
 
 @given(values, values, metrics)
-def test_what_one_gains_the_other_loses(a: float, b: float, m: Metric) -> None:
+def test_improvement_changes_its_sign_if_values_are_exchanged(a: float, b: float, m: Metric) -> None:
     assert improvement(a, b, m) == -improvement(b, a, m)
 
 
@@ -74,7 +74,7 @@ def test_what_one_gains_the_other_loses(a: float, b: float, m: Metric) -> None:
         (3.0, 0.0, "mre", -1.0),
     ],
 )
-def test_skill_is_the_way_from_the_trivial_predictor_to_perfection(
+def test_skill_is_the_fraction_of_the_way_from_the_trivial_predictor_to_perfection(
     score: float, trivial: float, name: str, expected: float
 ) -> None:
     assert skill(score, trivial, metric(name)) == pytest.approx(expected)

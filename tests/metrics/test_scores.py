@@ -25,23 +25,25 @@ def row(task: Task, prediction: Prediction, truth: Truth, main_only: bool = Fals
     return prediction_row(prediction, truth, score_sample(task, prediction, truth, TOLERANCE, main_only))
 
 
-def mask_rows(task: Task, n: int = 5, main_only: bool = False) -> tuple[list[dict[str, Any]], np.ndarray, np.ndarray]:
+def make_mask_rows(
+    task: Task, n: int = 5, main_only: bool = False
+) -> tuple[list[dict[str, Any]], np.ndarray, np.ndarray]:
     masks = np.random.default_rng(0).integers(0, task.num_classes, (2, n, 20, 30), dtype=np.uint8)
-    rows = [
+    records = [
         row(task, Prediction(task.id, f"{i}", "s", mask=p), Truth(task.id, f"{i}", 20, 30, mask=t), main_only)
         for i, (t, p) in enumerate(zip(*masks, strict=True))
     ]
-    return rows, masks[0], masks[1]
+    return records, masks[0], masks[1]
 
 
-def class_rows(task: Task, cases: list[tuple[int, list[float]]]) -> list[dict[str, Any]]:
+def make_class_rows(task: Task, cases: list[tuple[int, list[float]]]) -> list[dict[str, Any]]:
     return [
         row(task, Prediction(task.id, f"{i}", "s", probs=np.array(probs)), Truth(task.id, f"{i}", 9, 9, label=label))
         for i, (label, probs) in enumerate(cases)
     ]
 
 
-def box_rows(task: Task, shifts: list[float]) -> list[dict[str, Any]]:
+def make_box_rows(task: Task, shifts: list[float]) -> list[dict[str, Any]]:
     truth = np.array([0.0, 0, 10, 10])
     return [
         row(
@@ -60,18 +62,18 @@ def test_mre_is_the_mean_distance_of_a_point_and_relative_to_the_diagonal() -> N
     assert score_sample(task, prediction, truth, 0.005) == {"mre": 3.0, "mre_relative": 3.0 / 50}
 
 
-def test_mre_relative_is_taken_for_each_image_before_the_mean() -> None:
+def test_mre_relative_is_computed_for_each_image_before_the_mean() -> None:
     task = CATALOGUE["FUGC"]
-    here = np.zeros((2, 2))
-    rows = [
+    origin = np.zeros((2, 2))
+    records = [
         row(
             task,
-            Prediction(task.id, f"{side}", "s", points=here + np.array([error, 0])),
-            Truth(task.id, f"{side}", 3 * side, 4 * side, points=here),
+            Prediction(task.id, f"{side}", "s", points=origin + np.array([error, 0])),
+            Truth(task.id, f"{side}", 3 * side, 4 * side, points=origin),
         )
         for side, error in ((10, 5.0), (100, 20.0))
     ]
-    scores, remarks = score_task(task, rows)
+    scores, remarks = score_task(task, records)
     assert scores == {"mre": 12.5, "mre_relative": pytest.approx((5 / 50 + 20 / 500) / 2)}
     assert remarks == []
 
@@ -85,16 +87,16 @@ def test_nsd_tolerance_is_a_fraction_of_the_diagonal() -> None:
     assert score_sample(task, *pair, nsd_tolerance=4.9 / 100)["nsd"] < 1
 
 
-def test_a_fold_is_scored_over_all_its_samples_not_over_batches() -> None:
+def test_a_subset_is_scored_over_all_its_samples_not_over_batches() -> None:
     task = CATALOGUE["thyroid_nodule_det"]
-    scores, notes = score_tasks([task], box_rows(task, [0.0, 5.0, 20.0]))
+    scores, notes = score_tasks([task], make_box_rows(task, [0.0, 5.0, 20.0]))
     assert scores == {task.id: {"iou": pytest.approx((1 + 1 / 3 + 0) / 3)}}
     assert notes == {}
 
 
 def test_masks_are_averaged_over_images_for_each_class_then_over_foreground_classes() -> None:
     task = CATALOGUE["cardiac_multi"]
-    rows, truths, predicted = mask_rows(task)
+    records, truths, predicted = make_mask_rows(task)
     by_class = np.array(
         [
             [
@@ -105,21 +107,21 @@ def test_masks_are_averaged_over_images_for_each_class_then_over_foreground_clas
         ]
     )
     expected = dict(zip(("dsc", "hd", "hd95", "nsd"), by_class.mean(axis=1).mean(axis=0), strict=True))
-    assert score_task(task, rows)[0] == pytest.approx(expected, abs=1e-12)
+    assert score_task(task, records)[0] == pytest.approx(expected, abs=1e-12)
 
 
 def test_classification_is_scored_from_the_probabilities_of_the_fold() -> None:
     task = CATALOGUE["breast_2cls"]
-    rows = class_rows(task, [(0, [0.9, 0.1]), (0, [0.4, 0.6]), (1, [0.3, 0.7]), (1, [0.1, 0.9])])
-    scores, _ = score_tasks([task], rows)
+    records = make_class_rows(task, [(0, [0.9, 0.1]), (0, [0.4, 0.6]), (1, [0.3, 0.7]), (1, [0.1, 0.9])])
+    scores, _ = score_tasks([task], records)
     assert list(scores[task.id]) == [m.name for m in METRICS["classification"]]
     assert (scores[task.id]["auc"], scores[task.id]["accuracy"]) == (1.0, 0.75)
-    assert scores[task.id]["accuracy"] == np.mean([r["accuracy"] for r in rows])
+    assert scores[task.id]["accuracy"] == np.mean([r["accuracy"] for r in records])
 
 
-def test_a_fold_of_one_class_has_no_auc_and_a_note() -> None:
+def test_a_subset_of_one_class_has_no_auc_and_a_note() -> None:
     task = CATALOGUE["breast_2cls"]
-    scores, notes = score_tasks([task], class_rows(task, [(1, [0.4, 0.6]), (1, [0.6, 0.4])]))
+    scores, notes = score_tasks([task], make_class_rows(task, [(1, [0.4, 0.6]), (1, [0.6, 0.4])]))
     assert list(scores[task.id]) == [m.name for m in METRICS["classification"][1:]]
     assert notes == {task.id: ["AUC not defined: one class in the fold"]}
 
@@ -127,54 +129,58 @@ def test_a_fold_of_one_class_has_no_auc_and_a_note() -> None:
 def all_types() -> tuple[list[Task], list[dict[str, Any]]]:
     mask, label, box = (CATALOGUE[name] for name in ("cardiac_multi", "breast_3cls", "thyroid_nodule_det"))
     cases = [(0, [0.5, 0.3, 0.2]), (1, [0.4, 0.5, 0.1]), (1, [0.6, 0.3, 0.1])]
-    return [mask, label, box], [*box_rows(box, [1.0, 2.0]), *mask_rows(mask)[0], *class_rows(label, cases)]
+    return [mask, label, box], [
+        *make_box_rows(box, [1.0, 2.0]),
+        *make_mask_rows(mask)[0],
+        *make_class_rows(label, cases),
+    ]
 
 
 def test_rows_in_memory_a_table_and_the_stored_file_have_the_same_scores(tmp_path: Path) -> None:
-    tasks, rows = all_types()
-    scores, notes = score_tasks(tasks, rows)
+    tasks, records = all_types()
+    scores, notes = score_tasks(tasks, records)
     assert list(scores) == [task.id for task in tasks]
     assert notes == {"breast_3cls": ["AUC over 2 of 3 classes"]}
-    write_predictions(tmp_path / "predictions.parquet", rows)
+    write_predictions(tmp_path / "predictions.parquet", records)
     stored = read_predictions(tmp_path / "predictions.parquet")
-    for again in (prediction_table(rows), stored, stored.to_dict("records")):
+    for again in (prediction_table(records), stored, stored.to_dict("records")):
         assert score_tasks(tasks, again) == (scores, notes)
 
 
 def test_the_mean_of_the_pseudovalues_of_a_metric_is_its_score() -> None:
-    tasks, rows = all_types()
+    tasks, records = all_types()
     for task in tasks:
-        own = [row for row in rows if row["task_id"] == task.id]
-        scores, components = score_task(task, own)[0], np.arange(len(own))
-        values = task_pseudovalues(task, own, components)
+        selected = [row for row in records if row["task_id"] == task.id]
+        scores, components = score_task(task, selected)[0], np.arange(len(selected))
+        values = task_pseudovalues(task, selected, components)
         assert values.keys() == scores.keys()
-        assert {name: found.mean() for name, found in values.items()} == pytest.approx(scores)
-        of_table = task_pseudovalues(task, prediction_table(own), components)
-        assert all((of_table[name] == found).all() for name, found in values.items())
+        assert {name: array.mean() for name, array in values.items()} == pytest.approx(scores)
+        from_table = task_pseudovalues(task, prediction_table(selected), components)
+        assert all((from_table[name] == array).all() for name, array in values.items())
 
 
-def test_the_scores_of_a_sample_and_of_a_test_set_are_those_of_the_registry() -> None:
-    tasks, rows = all_types()
+def test_samples_and_test_sets_have_the_scores_of_the_registry() -> None:
+    tasks, records = all_types()
     point = CATALOGUE["FUGC"]
     points = Prediction(point.id, "a", "s", points=np.ones((2, 2))), Truth(point.id, "a", 9, 9, points=np.ones((2, 2)))
     for task in (*tasks, point):
-        own = [found for found in (*rows, row(point, *points)) if found["task_id"] == task.id]
+        selected = [record for record in (*records, row(point, *points)) if record["task_id"] == task.id]
         of_samples = [metric.name for metric in METRICS[task.type] if metric.of_samples]
-        assert [name for name in own[0] if name in SAMPLE_METRICS] == of_samples
-        assert list(score_task(task, own)[0]) == [metric.name for metric in METRICS[task.type]]
+        assert [name for name in selected[0] if name in SAMPLE_METRICS] == of_samples
+        assert list(score_task(task, selected)[0]) == [metric.name for metric in METRICS[task.type]]
 
 
-def test_a_metric_that_some_samples_lack_has_no_pseudovalues() -> None:
+def test_a_metric_that_some_samples_do_not_have_has_no_pseudovalues() -> None:
     task = CATALOGUE["cardiac_multi"]
-    rows = mask_rows(task)[0]
-    some = [{**rows[0], "hd": float("nan")}, *rows[1:]]
-    assert list(task_pseudovalues(task, some, np.arange(len(rows)))) == ["dsc", "hd95", "nsd"]
+    records = make_mask_rows(task)[0]
+    some = [{**records[0], "hd": float("nan")}, *records[1:]]
+    assert list(task_pseudovalues(task, some, np.arange(len(records)))) == ["dsc", "hd95", "nsd"]
 
 
-def test_a_predicted_class_that_a_row_names_counts_for_all_but_the_auc() -> None:
+def test_a_stored_predicted_class_is_used_for_all_scores_except_auc() -> None:
     task = CATALOGUE["breast_2cls"]
-    rows = class_rows(task, [(0, [0.9, 0.1]), (0, [0.8, 0.2]), (1, [0.3, 0.7]), (1, [0.1, 0.9])])
-    mistaken = [{**row, "predicted_class": 1 - row["label"]} for row in rows]
+    records = make_class_rows(task, [(0, [0.9, 0.1]), (0, [0.8, 0.2]), (1, [0.3, 0.7]), (1, [0.1, 0.9])])
+    mistaken = [{**row, "predicted_class": 1 - row["label"]} for row in records]
     scores, _ = score_task(task, mistaken)
     assert (scores.pop("auc"), scores["mcc"], set(scores.values())) == (1.0, -1.0, {0.0, -1.0})
     values = task_pseudovalues(task, mistaken, np.arange(4))
@@ -182,8 +188,8 @@ def test_a_predicted_class_that_a_row_names_counts_for_all_but_the_auc() -> None
 
 
 def test_the_order_of_rows_does_not_matter() -> None:
-    tasks, rows = all_types()
-    (first, notes), (second, again) = score_tasks(tasks, rows), score_tasks(tasks, rows[::-1])
+    tasks, records = all_types()
+    (first, notes), (second, again) = score_tasks(tasks, records), score_tasks(tasks, records[::-1])
     assert notes == again
     assert first.keys() == second.keys()
     for task_id, scores in first.items():
@@ -191,38 +197,38 @@ def test_the_order_of_rows_does_not_matter() -> None:
 
 
 def test_a_task_is_scored_from_its_own_rows_and_has_no_scores_without_any() -> None:
-    tasks, rows = all_types()
-    assert score_tasks(tasks[:1], rows)[0] == {"cardiac_multi": score_tasks(tasks, rows)[0]["cardiac_multi"]}
-    assert list(score_tasks([*tasks, CATALOGUE["FUGC"]], rows)[0]) == [task.id for task in tasks]
+    tasks, records = all_types()
+    assert score_tasks(tasks[:1], records)[0] == {"cardiac_multi": score_tasks(tasks, records)[0]["cardiac_multi"]}
+    assert list(score_tasks([*tasks, CATALOGUE["FUGC"]], records)[0]) == [task.id for task in tasks]
     assert score_tasks(tasks, []) == ({}, {})
     assert score_tasks(tasks, prediction_table([])) == ({}, {})
 
 
-def test_the_quick_score_of_a_mask_is_the_whole_ones_dsc() -> None:
+def test_the_main_score_of_a_mask_is_the_dsc_of_the_complete_scores() -> None:
     task = CATALOGUE["cardiac_multi"]
-    quick, _ = score_task(task, mask_rows(task, main_only=True)[0])
-    whole, _ = score_task(task, mask_rows(task)[0])
-    assert quick == {"dsc": whole["dsc"]}
-    assert score_task(task, prediction_table(mask_rows(task, main_only=True)[0])) == (quick, [])
-    assert list(whole) == ["dsc", "hd", "hd95", "nsd"]
+    quick, _ = score_task(task, make_mask_rows(task, main_only=True)[0])
+    complete, _ = score_task(task, make_mask_rows(task)[0])
+    assert quick == {"dsc": complete["dsc"]}
+    assert score_task(task, prediction_table(make_mask_rows(task, main_only=True)[0])) == (quick, [])
+    assert list(complete) == ["dsc", "hd", "hd95", "nsd"]
 
 
-def test_a_sample_without_a_score_is_not_passed_over() -> None:
+def test_a_sample_without_a_score_is_not_ignored() -> None:
     task = CATALOGUE["thyroid_nodule_det"]
-    rows = box_rows(task, [0.0, 1.0, float("nan")])
-    assert np.isnan(score_task(task, rows)[0]["iou"])
-    assert np.isnan(score_task(task, box_rows(task, [float("nan")]))[0]["iou"])
-    assert np.isnan(score_task(task, prediction_table(rows))[0]["iou"])
+    records = make_box_rows(task, [0.0, 1.0, float("nan")])
+    assert np.isnan(score_task(task, records)[0]["iou"])
+    assert np.isnan(score_task(task, make_box_rows(task, [float("nan")]))[0]["iou"])
+    assert np.isnan(score_task(task, prediction_table(records))[0]["iou"])
 
 
-def test_a_metric_that_some_samples_lack_is_nan_and_one_that_all_lack_is_left_out() -> None:
+def test_a_metric_that_some_samples_do_not_have_is_nan_and_one_that_none_has_is_left_out() -> None:
     task = CATALOGUE["cardiac_multi"]
-    rows = mask_rows(task)[0]
-    some = [{**rows[0], "hd": float("nan")}, *rows[1:]]
+    records = make_mask_rows(task)[0]
+    some = [{**records[0], "hd": float("nan")}, *records[1:]]
     scores, _ = score_task(task, some)
     assert list(scores) == ["dsc", "hd", "hd95", "nsd"]
     assert [name for name, value in scores.items() if np.isnan(value)] == ["hd"]
-    assert list(score_task(task, [{**row, "hd": float("nan")} for row in rows])[0]) == ["dsc", "hd95", "nsd"]
+    assert list(score_task(task, [{**row, "hd": float("nan")} for row in records])[0]) == ["dsc", "hd95", "nsd"]
 
 
 def test_a_wrong_kind_of_prediction_is_refused() -> None:
@@ -234,13 +240,13 @@ def test_a_wrong_kind_of_prediction_is_refused() -> None:
         score_sample(CATALOGUE["thyroid_nodule_det"], Prediction("lung", "a", "s", mask=mask), truth, 0.005)
 
 
-def test_a_prediction_that_numpy_would_stretch_to_its_truth_is_refused() -> None:
+def test_a_prediction_that_numpy_would_broadcast_is_refused() -> None:
     mask, points = np.zeros((4, 4), np.uint8), np.zeros((2, 2))
-    with pytest.raises(ValueError, match=r"a: prediction of shape \(1, 4\), truth of \(4, 4\)"):
+    with pytest.raises(ValueError, match=r"a: the prediction has the shape \(1, 4\), but the true label has \(4, 4\)"):
         score_sample(
             CATALOGUE["lung"], Prediction("lung", "a", "s", mask=mask[:1]), Truth("lung", "a", 4, 4, mask=mask), 0.005
         )
-    with pytest.raises(ValueError, match=r"a: prediction of shape \(1, 2\), truth of \(2, 2\)"):
+    with pytest.raises(ValueError, match=r"a: the prediction has the shape \(1, 2\), but the true label has \(2, 2\)"):
         score_sample(
             CATALOGUE["FUGC"],
             Prediction("FUGC", "a", "s", points=points[:1]),

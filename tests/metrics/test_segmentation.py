@@ -1,4 +1,4 @@
-"""Oracles: MONAI for DSC, HD95 and NSD; for HD, the challenge's words written out by brute force."""
+"""Scores of masks, compared with MONAI (DSC, HD95, NSD) and with the challenge's definition by brute force (HD)."""
 
 from collections.abc import Callable
 
@@ -19,21 +19,21 @@ Pair = tuple[Mask, Mask]
 small = st.tuples(st.integers(1, 14), st.integers(1, 14)).flatmap(
     lambda shape: st.tuples(arrays(bool, shape), arrays(bool, shape))
 )
-found_in_both = small.filter(lambda pair: pair[0].any() and pair[1].any())
+present_in_both = small.filter(lambda pair: pair[0].any() and pair[1].any())
 
-monai = pytest.mark.filterwarnings("ignore::FutureWarning")  # MONAI warns of its own calls
+monai = pytest.mark.filterwarnings("ignore::FutureWarning")  # MONAI warns about its own calls
 
 
-def _square(shape: tuple[int, int], rows: slice, columns: slice) -> Mask:
+def _square(shape: tuple[int, int], y: slice, x: slice) -> Mask:
     mask = np.zeros(shape, bool)
-    mask[rows, columns] = True
+    mask[y, x] = True
     return mask
 
 
 def blob(seed: int, shape: tuple[int, int] = (60, 80)) -> Mask:
     noise = np.random.default_rng(seed).normal(size=shape)
-    found: Mask = ndimage.gaussian_filter(noise, 6) > 0.01
-    return found
+    region: Mask = ndimage.gaussian_filter(noise, 6) > 0.01
+    return region
 
 
 def brute_force_hd(truth: Mask, predicted: Mask) -> float:
@@ -47,10 +47,10 @@ def brute_force_hd(truth: Mask, predicted: Mask) -> float:
 
 
 def monai_scores(truth: Mask, predicted: Mask, tolerance: float) -> tuple[float, float, float]:
-    """DSC, HD95 and NSD.
+    """Return MONAI's DSC, HD95 and NSD.
 
-    The percentile is taken here, of MONAI's distances: torch.quantile finds its rank in single precision, which can be
-    off by 1e-5 pixels and more where the next distance is far. It must agree to that.
+    The percentile of MONAI's distances is computed here: torch.quantile computes the rank in single precision, so that
+    its result can differ by 1e-5 pixels and more. Both must agree within 1e-3.
     """
     import torch
     from monai.metrics import DiceMetric, compute_hausdorff_distance, compute_surface_dice
@@ -65,7 +65,7 @@ def monai_scores(truth: Mask, predicted: Mask, tolerance: float) -> tuple[float,
     return float(dice), hd95, float(nsd)
 
 
-def ours(truth: Mask, predicted: Mask, tolerance: float) -> tuple[float, float, float]:
+def our_scores(truth: Mask, predicted: Mask, tolerance: float) -> tuple[float, float, float]:
     _, hd95, nsd = distances(truth, predicted, tolerance)
     return dsc(truth, predicted), hd95, nsd
 
@@ -88,31 +88,31 @@ def test_hd_of_large_regions_is_that_of_their_distance_transforms(seed: int, sha
     "shape", [(EXACT_SIDE, EXACT_SIDE), (EXACT_SIDE, 5), (EXACT_SIDE + 1, EXACT_SIDE + 50)], ids=lambda s: f"{s}"
 )
 def test_every_distance_in_the_largest_crops_is_exact(shape: tuple[int, int]) -> None:
-    """Where single precision is at its worst: as far from the only pixel as can be."""
+    """Single precision has its largest errors at the largest distances from a single pixel."""
     corner = _square(shape, slice(0, 1), slice(0, 1))
-    rows, columns = np.indices(shape)
-    found = distance_transform(corner).astype(float)
-    assert (np.rint(found**2) == rows**2 + columns**2).all()
+    y, x = np.indices(shape)
+    transform = distance_transform(corner).astype(float)
+    assert (np.rint(transform**2) == y**2 + x**2).all()
     farthest = distances(corner, _square(shape, slice(-1, None), slice(-1, None)), 1.0)[0]
     assert farthest == pytest.approx(np.hypot(shape[0] - 1, shape[1] - 1), abs=1e-9)
 
 
 @pytest.mark.parametrize("pixels", [2, 40, 3000])
 def test_every_distance_to_scattered_pixels_is_exact_in_the_widest_crops(pixels: int) -> None:
-    """Rows of parabolas that meet close to whole places: what single precision may take for one another."""
+    """Parabolas that intersect close to whole positions are those that single precision may confuse."""
     rng = np.random.default_rng(pixels)
-    found = np.zeros((500, EXACT_SIDE), bool)
-    found[rng.integers(0, 500, pixels), rng.integers(0, EXACT_SIDE, pixels)] = True
-    expected = np.rint(ndimage.distance_transform_edt(~found) ** 2)
-    assert (np.rint(distance_transform(found).astype(float) ** 2) == expected).all()
+    scattered = np.zeros((500, EXACT_SIDE), bool)
+    scattered[rng.integers(0, 500, pixels), rng.integers(0, EXACT_SIDE, pixels)] = True
+    expected = np.rint(ndimage.distance_transform_edt(~scattered) ** 2)
+    assert (np.rint(distance_transform(scattered).astype(float) ** 2) == expected).all()
 
 
-def test_the_vendors_transform_is_left_as_it_was_set() -> None:
-    """It rounds in its own way, so it is not used here; what others do with it is theirs."""
+def test_the_setting_of_ipp_is_restored() -> None:
+    """IPP rounds differently, so it is not used here; other code may use it."""
     before = cv2.ipp.useIPP()
     try:
-        for wanted in (False, True):
-            cv2.ipp.setUseIPP(wanted)
+        for setting in (False, True):
+            cv2.ipp.setUseIPP(setting)
             expected = cv2.ipp.useIPP()
             distance_transform(np.eye(5, dtype=bool))
             assert cv2.ipp.useIPP() == expected
@@ -120,8 +120,8 @@ def test_the_vendors_transform_is_left_as_it_was_set() -> None:
         cv2.ipp.setUseIPP(before)
 
 
-def straightforward(truth: Mask, predicted: Mask, tolerance: float) -> tuple[float, float, float]:
-    """HD, HD95 and NSD as they are defined, each on whole images with SciPy's transforms and NumPy's percentile."""
+def reference_distances(truth: Mask, predicted: Mask, tolerance: float) -> tuple[float, float, float]:
+    """Return HD, HD95 and NSD by definition, on complete images with SciPy's transforms and numpy's percentile."""
     if not (truth.any() and predicted.any()):
         diagonal = float(np.hypot(*truth.shape))
         return (0.0, 0.0, 1.0) if truth.any() == predicted.any() else (diagonal, diagonal, 0.0)
@@ -134,46 +134,45 @@ def straightforward(truth: Mask, predicted: Mask, tolerance: float) -> tuple[flo
     return float(hd), float(hd95), float(near.mean())
 
 
-tolerances = st.floats(0, 30) | st.integers(0, 900).map(np.sqrt)  # at a distance, and between two
+tolerances = st.floats(0, 30) | st.integers(0, 900).map(np.sqrt)  # equal to a possible distance, and between two
 
 
 @given(small, tolerances)
-def test_distances_of_odd_masks_are_the_straightforward_ones(pair: Pair, tolerance: float) -> None:
-    assert distances(*pair, tolerance) == pytest.approx(straightforward(*pair, tolerance), abs=1e-9, rel=0)
+def test_distances_of_odd_masks_equal_the_reference(pair: Pair, tolerance: float) -> None:
+    assert distances(*pair, tolerance) == pytest.approx(reference_distances(*pair, tolerance), abs=1e-9, rel=0)
 
 
 @share_of_examples(0.4)
 @given(st.integers(0, 10**6), st.integers(1, 160), st.integers(1, 160), st.floats(-0.05, 0.05), tolerances)
-def test_distances_of_blobs_are_the_straightforward_ones(
+def test_distances_of_blobs_equal_the_reference(
     seed: int, height: int, width: int, level: float, tolerance: float
 ) -> None:
-    """Of any share of the image, at its borders and away from them, in one part and in many."""
+    """The blobs cover any share of the image, touch its borders or not, and have one or many components."""
     noise = np.random.default_rng(seed).normal(size=(2, height, width))
-    truth, predicted = (ndimage.gaussian_filter(of, 4) > level for of in noise)
-    expected = straightforward(truth, predicted, tolerance)
+    truth, predicted = (ndimage.gaussian_filter(field, 4) > level for field in noise)
+    expected = reference_distances(truth, predicted, tolerance)
     assert distances(truth, predicted, tolerance) == pytest.approx(expected, abs=1e-9, rel=0)
 
 
 @pytest.mark.parametrize("shape", [(900, 1290), (EXACT_SIDE + 20, 300)], ids=["single_precision", "double_precision"])
-def test_distances_in_large_images_are_the_straightforward_ones(shape: tuple[int, int]) -> None:
+def test_distances_in_large_images_equal_the_reference(shape: tuple[int, int]) -> None:
     truth, predicted = (blob(seed, (shape[0] // 10, shape[1] // 10)).repeat(10, 0).repeat(10, 1) for seed in (1, 51))
-    expected = straightforward(truth, predicted, 0.005 * np.hypot(*shape))
-    found = distances(truth, predicted, 0.005 * np.hypot(*shape))
-    assert found == pytest.approx(expected, abs=1e-9, rel=0)
+    expected = reference_distances(truth, predicted, 0.005 * np.hypot(*shape))
+    assert distances(truth, predicted, 0.005 * np.hypot(*shape)) == pytest.approx(expected, abs=1e-9, rel=0)
 
 
 @monai
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("tolerance", [0.0, 1.0, 2.5])
-def test_dsc_hd95_and_nsd_of_blobs_are_those_of_monai(seed: int, tolerance: float) -> None:
+def test_dsc_hd95_and_nsd_of_blobs_equal_monais(seed: int, tolerance: float) -> None:
     pair = blob(seed), blob(seed + 100)
-    assert ours(*pair, tolerance) == pytest.approx(monai_scores(*pair, tolerance), abs=1e-6, rel=1e-6)
+    assert our_scores(*pair, tolerance) == pytest.approx(monai_scores(*pair, tolerance), abs=1e-6, rel=1e-6)
 
 
 @monai
-@given(found_in_both, st.sampled_from([0.0, 0.5, 1.0, 1.5, 3.0]))
-def test_dsc_hd95_and_nsd_of_odd_masks_are_those_of_monai(pair: Pair, tolerance: float) -> None:
-    assert ours(*pair, tolerance) == pytest.approx(monai_scores(*pair, tolerance), abs=1e-6, rel=1e-6)
+@given(present_in_both, st.sampled_from([0.0, 0.5, 1.0, 1.5, 3.0]))
+def test_dsc_hd95_and_nsd_of_odd_masks_equal_monais(pair: Pair, tolerance: float) -> None:
+    assert our_scores(*pair, tolerance) == pytest.approx(monai_scores(*pair, tolerance), abs=1e-6, rel=1e-6)
 
 
 @monai
@@ -189,8 +188,8 @@ def test_dsc_hd95_and_nsd_of_odd_masks_are_those_of_monai(pair: Pair, tolerance:
     ],
     ids=["single_pixels", "full_image", "touching_the_border", "lines", "one_row", "corners_of_a_strip"],
 )
-def test_scores_of_borders_lines_and_single_pixels_are_those_of_the_oracles(pair: Pair) -> None:
-    assert ours(*pair, 1.0) == pytest.approx(monai_scores(*pair, 1.0), abs=1e-6, rel=1e-6)
+def test_scores_of_borders_lines_and_single_pixels_equal_the_references(pair: Pair) -> None:
+    assert our_scores(*pair, 1.0) == pytest.approx(monai_scores(*pair, 1.0), abs=1e-6, rel=1e-6)
     assert distances(*pair, 1.0)[0] == pytest.approx(brute_force_hd(*pair), abs=1e-9)
 
 
@@ -215,27 +214,27 @@ def test_a_perfect_prediction_has_perfect_scores(pair: Pair) -> None:
 
 @pytest.mark.parametrize("turn", [np.flipud, np.fliplr, np.transpose, np.rot90], ids=lambda f: f.__name__)
 @given(pair=small)
-def test_turning_an_image_changes_no_score(turn: Callable[[Mask], Mask], pair: Pair) -> None:
+def test_flipping_or_rotating_an_image_changes_no_score(turn: Callable[[Mask], Mask], pair: Pair) -> None:
     turned = turn(pair[0]), turn(pair[1])
     assert distances(*turned, 1.0) == pytest.approx(distances(*pair, 1.0), abs=1e-9)
     assert dsc(*turned) == dsc(*pair)
 
 
-@given(found_in_both, st.tuples(*[st.integers(0, 5)] * 4))
+@given(present_in_both, st.tuples(*[st.integers(0, 5)] * 4))
 def test_background_around_an_image_changes_no_score(pair: Pair, margin: tuple[int, int, int, int]) -> None:
     top, bottom, left, right = margin
     wider = tuple(np.pad(mask, ((top, bottom), (left, right))) for mask in pair)
     assert distances(*wider, 1.0) == distances(*pair, 1.0)
 
 
-@given(found_in_both, st.floats(0, 5), st.floats(0, 5))
+@given(present_in_both, st.floats(0, 5), st.floats(0, 5))
 def test_a_larger_tolerance_never_lowers_nsd(pair: Pair, first: float, second: float) -> None:
     strict, lenient = sorted((first, second))
     assert distances(*pair, strict)[2] <= distances(*pair, lenient)[2]
     assert distances(*pair, float(np.hypot(*pair[0].shape)))[2] == 1
 
 
-def test_a_region_inside_the_other_is_at_distance_0_one_way() -> None:
+def test_hd_of_a_region_inside_the_other_is_the_distance_of_the_outer_one() -> None:
     outer = _square((30, 30), slice(5, 25), slice(5, 25))
     inner = _square((30, 30), slice(14, 16), slice(14, 16))
     assert distances(outer, inner, 1.0)[0] == pytest.approx(np.hypot(9, 9))
@@ -248,7 +247,7 @@ def test_a_shift_is_measured_in_pixels() -> None:
     assert distances(truth, shifted, 3.9)[2] < 1
 
 
-def test_a_missed_or_an_invented_class_costs_the_diagonal() -> None:
+def test_the_distances_of_a_class_in_only_one_mask_are_the_diagonal() -> None:
     truth = np.zeros((30, 40), np.uint8)
     nothing = truth.copy()
     truth[:10, :10] = 1
@@ -257,12 +256,12 @@ def test_a_missed_or_an_invented_class_costs_the_diagonal() -> None:
     assert class_scores(nothing, truth, 2, 1.0) == expected
 
 
-def test_a_class_absent_from_both_is_perfect() -> None:
+def test_a_class_in_neither_mask_has_perfect_scores() -> None:
     empty = np.zeros((30, 40), np.uint8)
     assert class_scores(empty, empty, 4, 1.0) == {"dsc": 1, "hd": 0, "hd95": 0, "nsd": 1}
 
 
-def test_foreground_classes_are_averaged_and_background_is_not_among_them() -> None:
+def test_scores_are_averaged_over_foreground_classes_only() -> None:
     truth = np.zeros((30, 40), np.uint8)
     truth[:10, :10], truth[20:, 20:] = 1, 2
     predicted = truth.copy()
@@ -280,6 +279,6 @@ def test_a_mask_of_16_bits_is_compared_by_value() -> None:
 
 
 def test_views_of_larger_arrays_are_scored_like_copies() -> None:
-    whole = np.random.default_rng(0).integers(0, 3, (2, 40, 60), dtype=np.uint8)
-    truth, predicted = whole[:, ::2, 1::3]
+    masks = np.random.default_rng(0).integers(0, 3, (2, 40, 60), dtype=np.uint8)
+    truth, predicted = masks[:, ::2, 1::3]
     assert class_scores(truth, predicted, 3, 1.0) == class_scores(truth.copy(), predicted.copy(), 3, 1.0)

@@ -21,7 +21,7 @@ def mask_of(predictor: TrivialPredictor, height: int, width: int) -> NDArray[np.
 
 
 def level_set(masks: NDArray[np.uint8], num_classes: int, level: float) -> NDArray[np.uint8]:
-    """Pixel by pixel, as one says it."""
+    """Return the level set of the mean mask, by its definition for each pixel."""
     constant = np.zeros(masks.shape[1:], np.uint8)
     for pixel in np.ndindex(constant.shape):
         counts = [int(np.sum(masks[(slice(None), *pixel)] == c)) for c in range(1, num_classes)]
@@ -49,11 +49,11 @@ def test_of_equally_frequent_classes_the_first_is_the_majority() -> None:
 def test_boxes_and_landmarks_are_the_mean_in_relative_coordinates() -> None:
     boxes = np.array([[0.0, 0.2, 0.5, 0.6], [0.0, 0.2, 0.5, 0.6], [0.3, 0.2, 0.8, 0.9]])
     box = fit_trivial(CATALOGUE["thyroid_nodule_det"], boxes)
-    found = box.predict("a", "s", height=100, width=200).box
-    assert found == pytest.approx([20, 20, 120, 70])
+    predicted_box = box.predict("a", "s", height=100, width=200).box
+    assert predicted_box == pytest.approx([20, 20, 120, 70])
     points = fit_trivial(CATALOGUE["FUGC"], np.array([[[0.0, 0.0], [1.0, 0.5]], [[0.2, 0.4], [0.6, 0.5]]]))
-    place = points.predict("a", "s", height=100, width=200).points
-    assert place == pytest.approx(np.array([[20, 20], [160, 50]]))
+    predicted_points = points.predict("a", "s", height=100, width=200).points
+    assert predicted_points == pytest.approx(np.array([[20, 20], [160, 50]]))
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_without_training_labels_there_is_no_answer(task: str, targets: np.ndarr
 
 
 @given(masks_and_classes)
-def test_the_constant_mask_is_the_level_set_of_the_mean_mask_that_fits_best(case: tuple[np.ndarray, int]) -> None:
+def test_the_constant_mask_is_the_level_set_of_the_mean_mask_with_the_highest_dsc(case: tuple[np.ndarray, int]) -> None:
     masks, num_classes = case
     sets = [level_set(masks, num_classes, level) for level in LEVELS]
     quality = [round(float(np.mean([mean_dsc(m, c, num_classes) for m in masks])), 10) for c in sets]
@@ -86,8 +86,8 @@ def test_the_order_of_training_masks_does_not_matter(case: tuple[np.ndarray, int
     assert np.array_equal(constant_mask(masks[order], num_classes), constant_mask(masks, num_classes))
 
 
-def test_of_equally_good_levels_the_highest_is_taken() -> None:
-    """All pixels, or the two most frequent: a mean DSC of 19/30 both ways, but for rounding."""
+def test_of_equally_good_levels_the_highest_is_used() -> None:
+    """All pixels and the two most frequent ones have the same mean DSC of 19/30, apart from rounding."""
     masks = np.array([[1, 1, 0], [0, 1, 0], [1, 0, 0], [1, 1, 1], [0, 0, 1], [0, 1, 0]], np.uint8)[:, None]
     everywhere, frequent = np.array([[1, 1, 1]], np.uint8), np.array([[1, 1, 0]], np.uint8)
     for candidate in (everywhere, frequent):
@@ -95,13 +95,13 @@ def test_of_equally_good_levels_the_highest_is_taken() -> None:
     assert np.array_equal(constant_mask(masks, 2), frequent)
 
 
-def test_where_all_masks_agree_the_constant_mask_is_theirs() -> None:
+def test_the_constant_mask_of_equal_masks_is_this_mask() -> None:
     mask = np.random.default_rng(0).integers(0, 4, (20, 30), dtype=np.uint8)
     predictor = fit_trivial(CATALOGUE["cardiac_multi"], np.stack([mask] * 3))
     assert np.array_equal(mask_of(predictor, 20, 30), mask)
 
 
-def test_lesions_that_wander_still_have_a_constant_mask_with_foreground() -> None:
+def test_lesions_at_different_positions_have_a_constant_mask_with_foreground() -> None:
     masks = np.zeros((12, 40, 40), np.uint8)
     for i in range(12):
         masks[i, 10 : 20 + i, 2 * i : 2 * i + 12] = 1
@@ -109,9 +109,9 @@ def test_lesions_that_wander_still_have_a_constant_mask_with_foreground() -> Non
     assert mask_of(fit_trivial(CATALOGUE["lung"], masks), 40, 40).sum() > (masks.mean(axis=0) >= 0.5).sum()
 
 
-def test_a_pixel_in_just_a_tenth_of_the_masks_reaches_the_lowest_level() -> None:
-    apart = np.eye(10, dtype=np.uint8)[:, None]
-    assert constant_mask(apart, 2).all()
+def test_a_pixel_in_exactly_a_tenth_of_the_masks_reaches_the_lowest_level() -> None:
+    disjoint = np.eye(10, dtype=np.uint8)[:, None]
+    assert constant_mask(disjoint, 2).all()
 
 
 def test_a_class_that_is_too_rare_anywhere_is_not_in_the_constant_mask() -> None:
@@ -125,7 +125,7 @@ def test_training_masks_without_any_foreground_give_an_empty_mask() -> None:
 
 
 @pytest.mark.parametrize(("height", "width"), [(100, 60), (1, 1), (17, 300)])
-def test_a_constant_mask_takes_the_size_of_the_image(height: int, width: int) -> None:
+def test_a_constant_mask_has_the_size_of_the_image(height: int, width: int) -> None:
     masks = np.zeros((3, 32, 32), np.uint8)
     masks[:, :16, :8] = 1
     mask = mask_of(fit_trivial(CATALOGUE["lung"], masks), height, width)

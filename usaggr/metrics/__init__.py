@@ -1,1 +1,1 @@
-"""Scores from predictions: numpy in, numpy out; and the predictors that ignore the image."""
+"""Scores of predictions, as functions of numpy arrays, and the trivial predictors that ignore the image."""

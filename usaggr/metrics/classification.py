@@ -1,4 +1,4 @@
-"""Scores of class probabilities over a whole fold, by scikit-learn."""
+"""Scores of class probabilities over a complete subset, by scikit-learn."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,17 +7,20 @@ from numpy.typing import NDArray
 def classification_scores(
     labels: NDArray[np.integer], probabilities: NDArray[np.floating], predicted: NDArray[np.integer] | None = None
 ) -> tuple[dict[str, float], list[str]]:
-    """AUC, accuracy, balanced accuracy, macro and weighted F1 and MCC of a fold, with remarks.
+    """Return AUC, accuracy, balanced accuracy, macro and weighted F1 and MCC of a subset.
 
-    AUC is the mean one-vs-rest over the classes that have positives and negatives in the fold; for two classes that of
-    class 1. It is left out where there is no such class. The predicted class is the one of highest probability, the
-    first of equal ones. Balanced accuracy is over the classes in the labels, the F1 scores over those in labels or
-    predictions (as scikit-learn has it), and MCC, in [-1, 1], is 0 where labels or predictions are all of one class.
+    AUC is the mean one-vs-rest AUC over the classes that have positives and negatives in the subset; with two classes,
+    it is the AUC of class 1. It is left out if there is no such class. Balanced accuracy is the mean over the classes
+    in the labels. The F1 scores include the classes in labels or predictions, as in scikit-learn. MCC, in [-1, 1], is 0
+    if all labels or all predictions are of one class.
 
     Args:
         labels: (N,) classes in [0, K), N at least 1.
-        probabilities: (N, K).
-        predicted: (N,) classes in [0, K), where others than those of highest probability are meant.
+        probabilities: (N, K) class probabilities.
+        predicted: (N,) predicted classes in [0, K). Default: the most probable class, the first one of equal ones.
+
+    Returns:
+        The scores by name, and remarks about scores that are left out or do not cover all classes.
     """
     from sklearn import metrics
 
@@ -37,7 +40,7 @@ def classification_scores(
         return scores, ["AUC not defined: one class in the fold"]
     if classes == 2:
         auc = metrics.roc_auc_score(labels == 1, probabilities[:, 1])
-    else:  # all in one call, which costs a third of a call each
+    else:  # one call for all classes takes a third of the time of one call per class
         truth = labels[:, None] == np.array(present)
         auc = np.mean(metrics.roc_auc_score(truth, probabilities[:, present], average=None))
     remarks = [f"AUC over {len(present)} of {classes} classes"] if len(present) < classes else []
@@ -45,5 +48,8 @@ def classification_scores(
 
 
 def _balanced_accuracy(labels: NDArray[np.integer], predicted: NDArray[np.integer]) -> float:
-    """Mean recall over the classes that are there (scikit-learn's, which warns of classes only predicted)."""
+    """Return the mean recall over the classes in the labels.
+
+    It equals scikit-learn's score, which would warn about classes that are only in the predictions.
+    """
     return float(np.mean([np.mean(predicted[labels == c] == c) for c in np.unique(labels)]))

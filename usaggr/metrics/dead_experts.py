@@ -4,17 +4,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 DEAD = 0.1
-"""An expert is dead under this part of an even share."""
+"""Fraction of an even share (1 / number of experts) below which an expert is dead."""
 
 
 def dead_experts(shares: ArrayLike) -> NDArray[np.bool_]:
-    """Experts with under a tenth of an even share on every task of their model.
+    """Find the experts with less than a tenth of an even share on every task of their model.
 
     Args:
-        shares: (T tasks, B transformer blocks, E experts), summing to 1 over experts.
+        shares: (T tasks, B transformer blocks, E experts) shares, whose sum over experts is 1.
 
     Returns:
-        (B, E).
+        (B, E) mask of dead experts.
     """
     values = np.asarray(shares, dtype=float)
     return np.asarray((values < DEAD / values.shape[-1]).all(axis=0))

@@ -5,10 +5,10 @@ from numpy.typing import NDArray
 
 
 def iou(truth: NDArray[np.floating], predicted: NDArray[np.floating]) -> float:
-    """Intersection over union, in [0, 1], of two boxes (4,): x_min, y_min, x_max, y_max.
+    """Return the intersection over union, in [0, 1], of two boxes (4,): x_min, y_min, x_max, y_max.
 
-    Coordinates are continuous: a box from 0 to 10 has a side of 10. A box without area, or inverted, meets nothing;
-    one that is no number gives no number.
+    Coordinates are continuous: a box from 0 to 10 has a side of 10. A box without area, or with exchanged sides,
+    intersects nothing. NaN coordinates give NaN.
     """
     low = np.maximum(truth[:2], predicted[:2])
     high = np.minimum(truth[2:], predicted[2:])

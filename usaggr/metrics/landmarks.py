@@ -5,5 +5,5 @@ from numpy.typing import NDArray
 
 
 def mean_radial_error(truth: NDArray[np.floating], predicted: NDArray[np.floating]) -> float:
-    """Mean Euclidean distance between points (P, 2) and their counterparts, in their unit."""
+    """Return the mean Euclidean distance between true and predicted points (P, 2), in the unit of the points."""
     return float(np.linalg.norm(truth - predicted, axis=1).mean())

@@ -1,4 +1,4 @@
-"""The metrics that this version computes and a stored result lacks, because an older version wrote it."""
+"""Metrics that this version computes but that a stored result of an older version does not have."""
 
 from collections.abc import Iterable, Mapping
 
@@ -8,19 +8,19 @@ REMEDY = (
     "no command scores stored predictions again, and the runs keep their other scores; remove their folders, and the "
     "same `usaggr sweep` trains them again with all metrics"
 )
-"""What a user can do about runs that lack metrics."""
+"""Advice to the user about runs without some metrics."""
 
 
 def missing_metrics(
     scores: Mapping[str, Mapping[str, float]], notes: Mapping[str, Iterable[str]]
 ) -> dict[str, tuple[str, ...]]:
-    """Return the missing metrics of each task that lacks any.
+    """Return the missing metrics of each task that has missing metrics.
 
-    A metric that a note explains is not missing: of a test fold with a single class, AUC is not defined.
+    A metric that a note explains is not missing: for example, AUC is not defined for a test set with a single class.
 
     Args:
-        scores: task: metric: value, as in result.json. The task's type follows from the metrics that are there.
-        notes: task: remarks, as in result.json.
+        scores: Value by task and metric, as in result.json. The type of a task follows from its metrics.
+        notes: Remarks by task, as in result.json.
     """
     missing: dict[str, tuple[str, ...]] = {}
     for task_id, values in scores.items():
@@ -33,6 +33,6 @@ def missing_metrics(
 
 
 def noted_metric(note: str) -> str | None:
-    """Return the metric that a note is about, with whose name it begins; None for a note on all metrics."""
+    """Return the metric with whose name a note begins; None for a note about all metrics."""
     first = note.split(maxsplit=1)[0].rstrip(":,").lower() if note.strip() else ""
     return first if any(first == metric.name for metrics in METRICS.values() for metric in metrics) else None

@@ -1,8 +1,8 @@
-"""The registry of metrics: what each is called, which way is better, and from what its score is made.
+"""The registry of metrics: their names, labels, ranges and directions.
 
-A metric has one definition here. Its value is computed in the module of its task type (`segmentation`,
-`classification`, `detection`, `landmarks`), and the pseudo-values of a score over a whole test set in `jackknife`.
-This module imports no numpy, since `status` reads it.
+Each metric is defined here once. Its value is computed in the module of its task type (`segmentation`,
+`classification`, `detection`, `landmarks`), and the pseudo-values of a score over a test set in `jackknife`.
+This module imports no numpy, because `status` uses it.
 """
 
 import math
@@ -15,34 +15,52 @@ from usaggr.tasks import TASK_TYPES, TaskType
 
 @dataclass(frozen=True)
 class Metric:
-    """A score of a task, as tables name it and pages describe it."""
+    """Definition of a score."""
 
     name: str
-    """In tables, keys and columns of files."""
+    """Name in tables, keys and columns of files."""
     label: str
-    """On pages and in figures."""
+    """Label on pages and in figures."""
     meaning: str
-    """An entry of the glossary."""
+    """Description in the glossary."""
     higher_is_better: bool
+    """True for scores, false for errors."""
     best: float
-    """The best possible value."""
+    """Best possible value."""
     worst: float
-    """The worst possible value; may be infinite."""
+    """Worst possible value; may be infinite."""
     of_samples: bool
-    """Whether a single sample has a value. The score is then the mean over samples, and stands in a column of
-    predictions.parquet (`results.predictions.SAMPLE_METRICS`). Other scores belong to a test set as a whole, and their
-    pseudo-values leave out one component at a time."""
+    """True if each sample has a value.
+
+    The score is then the mean over samples, and the values are in a column of predictions.parquet
+    (`results.predictions.SAMPLE_METRICS`). Other scores are defined only for a complete test set; their pseudo-values
+    leave out one component at a time."""
     unit: str = ""
-    """Of its values; empty for a number without one."""
+    """Unit of the values; empty for a number without a unit."""
 
 
 def _share(name: str, label: str, meaning: str, of_samples: bool = True, worst: float = 0.0) -> Metric:
-    """Define a score whose best value is 1."""
+    """Define a score whose best value is 1.
+
+    Args:
+        name: Name in files.
+        label: Label on pages.
+        meaning: Description in the glossary.
+        of_samples: Whether each sample has a value.
+        worst: Worst possible value.
+    """
     return Metric(name, label, meaning, higher_is_better=True, best=1.0, worst=worst, of_samples=of_samples)
 
 
 def _distance(name: str, label: str, meaning: str, unit: str = "px") -> Metric:
-    """Define an error, whose best value is 0."""
+    """Define an error, whose best value is 0.
+
+    Args:
+        name: Name in files.
+        label: Label on pages.
+        meaning: Description in the glossary.
+        unit: Unit of the values.
+    """
     return Metric(name, label, meaning, higher_is_better=False, best=0.0, worst=math.inf, of_samples=True, unit=unit)
 
 
@@ -54,7 +72,7 @@ _SEGMENTATION = (
     _distance(
         "hd95", "HD95", "95th percentile of the distances between the two outlines, in pixels of the original image"
     ),
-    _share("nsd", "NSD", "normalised surface distance: share of the outlines that agree within a tolerance"),
+    _share("nsd", "NSD", "normalized surface distance: share of the outlines that agree within a tolerance"),
 )
 _CLASSIFICATION = (
     _share(
@@ -67,7 +85,7 @@ _CLASSIFICATION = (
     _share(
         "balanced_accuracy",
         "balanced accuracy",
-        "mean over classes of the share that is recognised",
+        "mean over classes of the share of images that are recognized",
         of_samples=False,
     ),
     _share("f1_macro", "macro F1", "F1 (harmonic mean of precision and recall), mean over classes", of_samples=False),
@@ -98,42 +116,54 @@ def _metrics_of(task_type: TaskType) -> tuple[Metric, ...]:
 
 
 METRICS: Mapping[TaskType, tuple[Metric, ...]] = {task_type: _metrics_of(task_type) for task_type in TASK_TYPES}
-"""The first of each type is the main one: it decides verdicts."""
+"""Metrics by type of task; the first of each type is the main metric, which verdicts are about."""
 
 _BY_NAME = {metric.name: metric for metrics in METRICS.values() for metric in metrics}
 
 
 def main_metric(task_type: TaskType) -> Metric:
-    """The metric that decides for a type of task."""
+    """Return the main metric of a type of task, which verdicts are about."""
     return METRICS[task_type][0]
 
 
 def metric(name: str) -> Metric:
-    """A metric by name.
+    """Return a metric by its name.
 
     Raises:
-        KeyError: no such metric.
+        KeyError: There is no metric of this name.
     """
     return _BY_NAME[name]
 
 
 def metric_label(name: str, unit: bool = False) -> str:
-    """Return a metric's label, with its unit if it has one and `unit` is true; any other name as it is."""
-    found = _BY_NAME.get(name)
-    if found is None:
+    """Return a metric's label, with its unit if `unit` is true; a name that is not a metric is returned unchanged."""
+    named = _BY_NAME.get(name)
+    if named is None:
         return name
-    return f"{found.label} ({found.unit})" if unit and found.unit else found.label
+    return f"{named.label} ({named.unit})" if unit and named.unit else named.label
 
 
 def improvement(value: float, reference: float, metric: Metric) -> float:
-    """By how much a value is better than a reference: positive is better, whatever the metric's direction."""
+    """Return the difference between a value and a reference, with a positive sign if the value is better.
+
+    Args:
+        value: Value of the metric.
+        reference: Value to compare with.
+        metric: Definition of the metric, which gives the direction.
+    """
     return value - reference if metric.higher_is_better else reference - value
 
 
 def skill(score: float, trivial: float, metric: Metric) -> float:
-    """(score - trivial) / (best - trivial), clipped to [-1, 1]: 0 as good as the trivial predictor, 1 perfect.
+    """Return the skill of a score: (score - trivial) / (best - trivial), clipped to [-1, 1].
 
-    Where the trivial predictor is perfect, an equal score has skill 0 and a worse one -1.
+    A skill of 0 is as good as the trivial predictor, 1 is perfect. If the trivial predictor is perfect, an equal score
+    has a skill of 0 and a worse one of -1.
+
+    Args:
+        score: Value of the metric.
+        trivial: Value of the trivial predictor.
+        metric: Definition of the metric.
     """
     room = improvement(metric.best, trivial, metric)
     gained = improvement(score, trivial, metric)

@@ -1,4 +1,4 @@
-"""Scores of samples from prediction and truth, and scores of a fold from its samples."""
+"""Scores of samples from prediction and truth, and scores of a subset from the scores of its samples."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,27 +19,33 @@ from usaggr.results.run_result import Scores
 from usaggr.tasks import Task, TaskType, has_class_label
 
 Rows = Sequence[Mapping[str, Any]] | pd.DataFrame
-"""Rows of predictions.parquet: as they come from `prediction_row`, or as `read_predictions` gives them.
+"""Rows of predictions.parquet, from `prediction_row` or from `read_predictions`.
 
-Those of a classification may have a column more, `predicted_class`; without it the most probable class is predicted.
+Rows of a classification task may have the additional column `predicted_class`; without it, the most probable class is
+the predicted one.
 """
 
 
 def score_sample(
     task: Task, prediction: Prediction, truth: Truth, nsd_tolerance: float, main_only: bool = False
 ) -> dict[str, float]:
-    """Scores that a single sample has: of its type's metrics, those that are means over samples.
+    """Return the scores of one sample, for all metrics of its type that are defined for single samples.
 
-    `nsd_tolerance` is a fraction of the image's diagonal. With `main_only`, distances of masks are not taken.
+    Args:
+        task: Task of the sample.
+        prediction: Prediction for the sample.
+        truth: True label of the sample.
+        nsd_tolerance: Tolerance of the normalized surface distance, as a fraction of the image's diagonal.
+        main_only: True to compute only the DSC of masks, which is much faster than the distances.
 
     Raises:
-        ValueError: the prediction is not of the task's type, or has another size than its truth.
+        ValueError: The prediction is not of the task's type, or its shape differs from the true label's.
     """
     diagonal = float(np.hypot(truth.height, truth.width))
     match task.type:
         case "segmentation":
             if prediction.mask is not None and truth.mask is not None:
-                _same_shape(truth, prediction.mask, truth.mask)
+                _check_shape(truth, prediction.mask, truth.mask)
                 if main_only:
                     return {"dsc": mean_dsc(truth.mask, prediction.mask, task.num_classes)}
                 return class_scores(truth.mask, prediction.mask, task.num_classes, nsd_tolerance * diagonal)
@@ -48,11 +54,11 @@ def score_sample(
                 return {"accuracy": float(prediction.probs.argmax() == truth.label)}
         case "detection":
             if prediction.box is not None and truth.box is not None:
-                _same_shape(truth, prediction.box, truth.box)
+                _check_shape(truth, prediction.box, truth.box)
                 return {"iou": iou(truth.box, prediction.box)}
         case "regression":
             if prediction.points is not None and truth.points is not None:
-                _same_shape(truth, prediction.points, truth.points)
+                _check_shape(truth, prediction.points, truth.points)
                 mre = mean_radial_error(truth.points, prediction.points)
                 return {"mre": mre, "mre_relative": mre / diagonal}
         case _:
@@ -61,63 +67,64 @@ def score_sample(
 
 
 def score_columns(task_type: TaskType) -> tuple[str, ...]:
-    """Return the columns of predictions.parquet from which `score_task` and `task_pseudovalues` take the scores."""
+    """Return the columns of predictions.parquet that `score_task` and `task_pseudovalues` use."""
     if has_class_label(task_type):
         return ("label", "probs")
     return tuple(metric.name for metric in METRICS[task_type])
 
 
-def score_task(task: Task, rows: Rows) -> tuple[dict[str, float], list[str]]:
-    """Scores of a task over a fold, and remarks, from the task's own rows, of which there is at least one.
+def score_task(task: Task, predictions: Rows) -> tuple[dict[str, float], list[str]]:
+    """Return the scores of a task over a subset, and remarks, from at least one row of this task.
 
-    DSC and the like are means over images for each class, then over foreground classes: as all images have all
-    classes, that is the mean of the samples' scores. A metric that no sample has (distances, under `main_only`) is left
-    out; one that some lack is NaN. AUC alone can be left out of a whole fold's classification scores, with a remark.
+    Scores of masks are means over images for each class, then over foreground classes. All images have all classes, so
+    this is the mean of the samples' scores. A metric that no sample has (distances, with `main_only`) is left out; a
+    metric that some samples do not have is NaN. Of the classification scores, only AUC can be left out, with a remark.
     """
     if has_class_label(task.type):
-        classes = _class_predictions(rows)
+        classes = _class_predictions(predictions)
         return classification_scores(classes.labels, classes.probabilities, classes.predicted)
-    main, *others = [metric.name for metric in METRICS[task.type]]
-    values = {name: _values(rows, name) for name in (main, *others)}
-    names = [main, *(name for name in others if not np.isnan(values[name]).all())]
+    main, *further = [metric.name for metric in METRICS[task.type]]
+    values = {name: _values(predictions, name) for name in (main, *further)}
+    names = [main, *(name for name in further if not np.isnan(values[name]).all())]
     return {name: float(values[name].mean()) for name in names}, []
 
 
-def task_pseudovalues(task: Task, rows: Rows, components: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
-    """Return the pseudo-values of a task's scores over a test set: a value for each component, whose mean is the score.
+def task_pseudovalues(task: Task, predictions: Rows, components: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+    """Return the pseudo-values of a task's scores over a test set: one value per component, whose mean is the score.
 
-    A metric that some samples lack is left out, and so is an AUC that is not defined.
+    A metric that some samples do not have is left out, and so is an AUC that is not defined.
 
     Args:
-        task: Decides the metrics.
-        rows: The task's own, at least one.
-        components: (N,) index of each row's component, all of 0..C-1.
+        task: The task, whose type determines the metrics.
+        predictions: At least one row of the task.
+        components: (N,) index of each row's component, with all of 0..C-1.
 
     Returns:
-        Metric: (C,) values.
+        (C,) pseudo-values by metric.
     """
     if has_class_label(task.type):
-        classes = _class_predictions(rows)
+        classes = _class_predictions(predictions)
         labels, probabilities = classes.labels, classes.probabilities
-        found = confusion_pseudovalues(labels, probabilities, components, classes.predicted)
+        pseudovalues = confusion_pseudovalues(labels, probabilities, components, classes.predicted)
         auc = auc_pseudovalues(labels, probabilities, components)
-        return found if auc is None else {**found, "auc": auc}
-    values = {metric.name: _values(rows, metric.name) for metric in METRICS[task.type]}
+        return pseudovalues if auc is None else {**pseudovalues, "auc": auc}
+    values = {metric.name: _values(predictions, metric.name) for metric in METRICS[task.type]}
     return {
-        name: mean_pseudovalues(of_samples, components)
-        for name, of_samples in values.items()
-        if not np.isnan(of_samples).any()
+        name: mean_pseudovalues(sample_values, components)
+        for name, sample_values in values.items()
+        if not np.isnan(sample_values).any()
     }
 
 
-def score_tasks(tasks: Sequence[Task], rows: Rows) -> tuple[Scores, dict[str, list[str]]]:
-    """Scores and remarks of each task over a fold; a task without rows has no scores, one without remarks no note.
+def score_tasks(tasks: Sequence[Task], predictions: Rows) -> tuple[Scores, dict[str, list[str]]]:
+    """Return the scores and remarks of each task over a subset.
 
-    Rows of other tasks are not looked at.
+    A task without rows has no scores, and a task without remarks no entry in the notes. Rows of other tasks are
+    ignored.
     """
     scores: Scores = {}
     notes: dict[str, list[str]] = {}
-    by_task = _by_task(rows)
+    by_task = _group_by_task(predictions)
     for task in tasks:
         if task.id in by_task:
             scores[task.id], remarks = score_task(task, by_task[task.id])
@@ -126,14 +133,14 @@ def score_tasks(tasks: Sequence[Task], rows: Rows) -> tuple[Scores, dict[str, li
     return scores, notes
 
 
-def _by_task(rows: Rows) -> dict[str, Rows]:
-    """The rows of each task that has any."""
-    if isinstance(rows, pd.DataFrame):
-        return {str(task_id): own for task_id, own in rows.groupby("task_id")} if len(rows) else {}
-    found: dict[str, list[Mapping[str, Any]]] = {}
-    for row in rows:  # a table of them would cost more than all scores of a small fold
-        found.setdefault(row["task_id"], []).append(row)
-    return dict(found)
+def _group_by_task(predictions: Rows) -> dict[str, Rows]:
+    """Return the rows of each task that has rows."""
+    if isinstance(predictions, pd.DataFrame):
+        return {str(task_id): group for task_id, group in predictions.groupby("task_id")} if len(predictions) else {}
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for row in predictions:  # converting the rows to a table would take longer than scoring a small subset
+        groups.setdefault(row["task_id"], []).append(row)
+    return dict(groups)
 
 
 @dataclass(frozen=True)
@@ -141,36 +148,55 @@ class _ClassPredictions:
     """True classes, probabilities and predicted classes of N samples."""
 
     labels: NDArray[np.int64]
-    """(N,)"""
+    """(N,) true classes."""
     probabilities: NDArray[np.float64]
-    """(N, K)"""
+    """(N, K) class probabilities."""
     predicted: NDArray[np.int64] | None
-    """(N,); None: the most probable ones."""
+    """(N,) predicted classes; None for the most probable ones."""
 
 
-def _class_predictions(rows: Rows) -> _ClassPredictions:
-    """Return what the rows of a classification task say."""
-    if isinstance(rows, pd.DataFrame):
-        probabilities, names = list(rows["probs"]), set(rows.columns)
+def _class_predictions(predictions: Rows) -> _ClassPredictions:
+    """Convert the rows of a classification task to arrays."""
+    if isinstance(predictions, pd.DataFrame):
+        probabilities, names = list(predictions["probs"]), set(predictions.columns)
     else:
-        probabilities, names = [row["probs"] for row in rows], set(rows[0])
-    predicted = _column(rows, "predicted_class", np.int64) if "predicted_class" in names else None
-    return _ClassPredictions(_column(rows, "label", np.int64), np.stack(probabilities), predicted)
+        probabilities, names = [row["probs"] for row in predictions], set(predictions[0])
+    predicted = _column(predictions, "predicted_class", np.int64) if "predicted_class" in names else None
+    return _ClassPredictions(_column(predictions, "label", np.int64), np.stack(probabilities), predicted)
 
 
-def _values(rows: Rows, name: str) -> NDArray[np.float64]:
-    """Return a metric of each sample (N,); NaN where a sample lacks it."""
-    return _column(rows, name, np.float64)
+def _values(predictions: Rows, name: str) -> NDArray[np.float64]:
+    """Return a metric of each sample (N,), NaN for samples without it."""
+    return _column(predictions, name, np.float64)
 
 
-def _column(rows: Rows, name: str, dtype: type[Any]) -> NDArray[Any]:
-    """Return a column (N,), with NaN where a row lacks it."""
-    if isinstance(rows, pd.DataFrame):
-        return rows[name].to_numpy(dtype=dtype) if name in rows else np.full(len(rows), np.nan, dtype)
-    return np.array([row.get(name, np.nan) for row in rows], dtype=dtype)
+def _column(predictions: Rows, name: str, dtype: type[Any]) -> NDArray[Any]:
+    """Return a column (N,), with NaN for rows without it.
+
+    Args:
+        predictions: Rows of predictions.
+        name: Name of the column.
+        dtype: Type of the returned array.
+    """
+    if isinstance(predictions, pd.DataFrame):
+        if name not in predictions:
+            return np.full(len(predictions), np.nan, dtype)
+        return predictions[name].to_numpy(dtype=dtype)
+    return np.array([row.get(name, np.nan) for row in predictions], dtype=dtype)
 
 
-def _same_shape(truth: Truth, predicted: NDArray[Any], true: NDArray[Any]) -> None:
-    """NumPy would stretch one point, or one row of a mask, to the other's shape without a word."""
+def _check_shape(truth: Truth, predicted: NDArray[Any], true: NDArray[Any]) -> None:
+    """Check that a prediction has the shape of the true label: numpy would broadcast another shape without an error.
+
+    Args:
+        truth: Names the sample in messages.
+        predicted: Predicted mask, box or points.
+        true: True mask, box or points.
+
+    Raises:
+        ValueError: The shapes differ.
+    """
     if predicted.shape != true.shape:
-        raise ValueError(f"{truth.sample_id}: prediction of shape {predicted.shape}, truth of {true.shape}")
+        raise ValueError(
+            f"{truth.sample_id}: the prediction has the shape {predicted.shape}, but the true label has {true.shape}"
+        )

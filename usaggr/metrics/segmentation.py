@@ -1,9 +1,9 @@
 """Scores of label maps: overlap (DSC), regions (HD) and surfaces (HD95, NSD), in pixels of the original image.
 
-The three distances of a class share two distance transforms of the regions' common bounding box, whose squared
-distances are whole numbers: they are compared as such, and a root is taken of the few that are reported. MONAI, whose
-definitions HD95 and NSD follow and which is the oracle of the tests, takes transforms anew for each score, and its
-import would cost every training process 5 s.
+The three distances of a class share two distance transforms of the regions' common bounding box. Their squared
+distances are whole numbers: these are compared, and the root is taken only of the reported ones. HD95 and NSD follow
+the definitions of MONAI, which is the oracle of the tests. MONAI itself is not used here, because it computes the
+transforms again for each score, and its import would take 5 s in every training process.
 """
 
 import math
@@ -17,44 +17,55 @@ Mask = NDArray[np.bool_]
 Labels = NDArray[np.integer]
 
 EXACT_SIDE = 1400
-"""Up to this side of the crop OpenCV's transform, which computes in single precision, gives every squared distance once
-rounded; beyond it SciPy's slower one is taken.
+"""Largest side of a crop, in pixels, for which OpenCV's distance transform is exact after rounding its squares.
 
-It takes the lower envelope of parabolas f + (x - p)^2 along each row of width W, f being squared distances along
-columns. All sums are of whole numbers under 2^24, hence exact. Where the parabolas of p and q meet, s = N / (2 (q - p))
-is rounded twice, so it is off by at most |s| 2^-23. A wrong choice at a whole x between two such numbers loses less
-than 2 (q - p) * 2 W * 2^-23 <= W^2 2^-21, under 1 for W < 1448; and as it loses a whole number, it loses nothing. The
-root is rounded once, so its square is off by at most d^2 2^-23, under one half for a diagonal d < 2048.
+OpenCV's transform computes in single precision; larger crops use SciPy's slower transform.
+
+Why it is exact: the transform takes the lower envelope of parabolas f + (x - p)^2 along each row of width W, where f is
+the squared distance along columns. All sums are of whole numbers below 2^24, so they are exact. The parabolas of p and
+q intersect at s = N / (2 (q - p)), which is rounded twice, so its error is at most |s| 2^-23. A wrong choice of
+parabola at a whole x changes the squared distance by less than 2 (q - p) * 2 W * 2^-23 <= W^2 2^-21, which is below 1
+for W < 1448. The change is a whole number, so it is 0. The root is rounded once, so the error of its square is at most
+d^2 2^-23, which is below one half for a diagonal d < 2048.
 """
 
-_NEIGHBOURS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+_NEIGHBORS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 
 
 def dsc(truth: Mask, predicted: Mask) -> float:
-    """Dice similarity coefficient of two regions (H, W), in [0, 1]; 1 where both are empty."""
+    """Return the Dice similarity coefficient of two regions (H, W), in [0, 1]; 1 if both are empty."""
     total = int(np.count_nonzero(truth) + np.count_nonzero(predicted))
     return 1.0 if total == 0 else 2 * int(np.count_nonzero(truth & predicted)) / total
 
 
 def distances(truth: Mask, predicted: Mask, tolerance: float) -> tuple[float, float, float]:
-    """HD and HD95 in pixels, and NSD in [0, 1], of two regions (H, W).
+    """Return HD and HD95 in pixels, and NSD in [0, 1], of two regions.
 
-    HD is the largest distance from a pixel of either region to the other region (the challenge's: filled regions, so
-    that one inside the other is at distance 0 one way). HD95 is the larger of the two 95th percentiles of distances
-    between the regions' edges, and NSD the share of edge pixels within `tolerance` pixels of the other edge (Nikolov et
-    al. 2018, arXiv:1809.04430); an edge is what erosion by the four neighbours takes away, as in MONAI, and the border
-    of the image is one. Where both regions are empty: 0, 0, 1. Where one is: the image's diagonal twice, and 0.
+    HD is the largest distance from a pixel of either region to the other region. It is that of the challenge, for
+    filled
+    regions: from a region inside another one, the distance is 0. HD95 is the larger of the two 95th percentiles of the
+    distances between the regions' edges. NSD is the share of edge pixels within `tolerance` of the other edge (Nikolov
+    et al. 2018, arXiv:1809.04430). An edge has the pixels that erosion by the four neighbors removes, as in MONAI; this
+    includes pixels at the border of the image.
+
+    Args:
+        truth: (H, W) true region.
+        predicted: (H, W) predicted region.
+        tolerance: Tolerance of NSD, in pixels.
+
+    Returns:
+        HD, HD95 and NSD. If both regions are empty: 0, 0, 1. If one is empty: the image's diagonal twice, and 0.
     """
     boxes = [cv2.boundingRect(region.view(np.uint8)) for region in (truth, predicted)]
-    found = [width > 0 for _, _, width, _ in boxes]
-    if not all(found):
+    is_present = [width > 0 for _, _, width, _ in boxes]
+    if not all(is_present):
         diagonal = float(np.hypot(*truth.shape))
-        return (diagonal, diagonal, 0.0) if any(found) else (0.0, 0.0, 1.0)
-    box = _around(*boxes)
+        return (diagonal, diagonal, 0.0) if any(is_present) else (0.0, 0.0, 1.0)
+    box = _bounding_slices(*boxes)
     truth, predicted = truth[box], predicted[box]
     edge_t, edge_p = _edge(truth), _edge(predicted)
     to_t, to_p = distance_transform(edge_t), distance_transform(edge_p)
-    # From a pixel outside a region, the nearest pixel of it is one of its edge: no transform of the region is needed.
+    # The nearest pixel of a region from outside is on its edge: the transforms of the edges are sufficient.
     hd = max(_farthest(to_p, truth & ~predicted), _farthest(to_t, predicted & ~truth))
     from_t, from_p = _squares(to_p[edge_t]), _squares(to_t[edge_p])
     hd95 = max(_percentile_95(from_t), _percentile_95(from_p))
@@ -64,71 +75,89 @@ def distances(truth: Mask, predicted: Mask, tolerance: float) -> tuple[float, fl
 
 
 def class_scores(truth: Labels, predicted: Labels, num_classes: int, tolerance: float) -> dict[str, float]:
-    """DSC, HD, HD95 and NSD of two label maps (H, W), each a mean over the foreground classes 1..num_classes-1."""
-    rows = []
+    """Return DSC, HD, HD95 and NSD of two label maps, each averaged over the foreground classes.
+
+    Args:
+        truth: (H, W) true classes.
+        predicted: (H, W) predicted classes.
+        num_classes: Number of classes with the background, which is class 0.
+        tolerance: Tolerance of NSD, in pixels.
+    """
+    by_class = []
     for label in range(1, num_classes):
         t, p = truth == label, predicted == label
-        rows.append((dsc(t, p), *distances(t, p, tolerance)))
-    return dict(zip(("dsc", "hd", "hd95", "nsd"), np.mean(rows, axis=0).tolist(), strict=True))
+        by_class.append((dsc(t, p), *distances(t, p, tolerance)))
+    return dict(zip(("dsc", "hd", "hd95", "nsd"), np.mean(by_class, axis=0).tolist(), strict=True))
 
 
 def mean_dsc(truth: Labels, predicted: Labels, num_classes: int) -> float:
-    """DSC of two label maps (H, W), a mean over the foreground classes."""
+    """Return the DSC of two label maps, averaged over the foreground classes.
+
+    Args:
+        truth: (H, W) true classes.
+        predicted: (H, W) predicted classes.
+        num_classes: Number of classes with the background, which is class 0.
+    """
     return float(np.mean([dsc(truth == label, predicted == label) for label in range(1, num_classes)]))
 
 
 def distance_transform(pixels: Mask) -> NDArray[np.floating]:
-    """Euclidean distance of each pixel to the nearest one of a set (H, W) that is not empty; exact once `_squares`."""
+    """Return the Euclidean distance (H, W) of each pixel to the nearest pixel of a non-empty set (H, W).
+
+    The squares of the distances are exact after rounding (`_squares`).
+    """
     if max(pixels.shape) > EXACT_SIDE:
-        from scipy import ndimage  # few images are so large: not worth half a second for each process
+        from scipy import ndimage  # imported here, because few images are so large and the import takes half a second
 
         far: NDArray[np.floating] = ndimage.distance_transform_edt(~pixels)
         return far
-    vendor = cv2.ipp.useIPP()
-    cv2.ipp.setUseIPP(False)  # of this thread: the vendor's transform is slower by a fifth, and rounds in its own way
+    uses_ipp = cv2.ipp.useIPP()
+    # For this thread only: Intel's IPP takes 20 % longer and rounds differently, so EXACT_SIDE would not hold.
+    cv2.ipp.setUseIPP(False)
     try:
         return np.asarray(cv2.distanceTransform((~pixels).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE))
     finally:
-        cv2.ipp.setUseIPP(vendor)
+        cv2.ipp.setUseIPP(uses_ipp)
 
 
-def _around(first: Sequence[int], second: Sequence[int]) -> tuple[slice, slice]:
-    """Rows and columns of the bounding box of two boxes x, y, width, height: what lies outside changes no distance."""
+def _bounding_slices(first: Sequence[int], second: Sequence[int]) -> tuple[slice, slice]:
+    """Return the rows and columns that contain two boxes x, y, width, height; other pixels change no distance."""
     left, top = (min(first[i], second[i]) for i in (0, 1))
     right, bottom = (max(first[i] + first[i + 2], second[i] + second[i + 2]) for i in (0, 1))
     return slice(top, bottom), slice(left, right)
 
 
 def _edge(region: Mask) -> Mask:
-    """Pixels of a region with one of their four neighbours outside of it, or outside of the image."""
-    inside = cv2.erode(region.view(np.uint8), _NEIGHBOURS, borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    """Return the pixels of a region that have one of their four neighbors outside the region or the image."""
+    inside = cv2.erode(region.view(np.uint8), _NEIGHBORS, borderType=cv2.BORDER_CONSTANT, borderValue=0)
     return region & ~inside.view(np.bool_)
 
 
 def _squares(distances: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Squared distances of a transform, whole numbers."""
+    """Return the squared distances of a transform, rounded to whole numbers, which they are."""
     squares: NDArray[np.float64] = np.rint(distances.astype(np.float64) ** 2)
     return squares
 
 
 def _farthest(transform: NDArray[np.floating], pixels: Mask) -> float:
-    """The largest distance of chosen pixels; 0 where none is chosen."""
+    """Return the largest distance of selected pixels; 0 if none is selected."""
+    # The norm with a mask finds the maximum without copying the selected values.
     return math.sqrt(round(cv2.norm(transform, cv2.NORM_INF, pixels.view(np.uint8)) ** 2))
 
 
 def _percentile_95(squares: NDArray[np.float64]) -> float:
-    """95th percentile of the distances whose squares are given, between two of them linearly, as NumPy takes it."""
-    place = 0.95 * (squares.size - 1)
-    below = int(place)
-    ordered = np.partition(squares, below)
-    low = math.sqrt(ordered[below])
-    high = math.sqrt(ordered[below + 1 :].min(initial=np.inf)) if place > below else low
-    return low + (high - low) * (place - below)
+    """Return the 95th percentile of the distances with these squares, with linear interpolation as in numpy."""
+    position = 0.95 * (squares.size - 1)
+    lower = int(position)
+    ordered = np.partition(squares, lower)
+    low = math.sqrt(ordered[lower])
+    high = math.sqrt(ordered[lower + 1 :].min(initial=np.inf)) if position > lower else low
+    return low + (high - low) * (position - lower)
 
 
 def _largest_square(tolerance: float) -> int:
-    """The largest whole number whose root is within a tolerance; -1 where none is."""
-    square = math.ceil(tolerance**2)  # one too many at most, but for rounding
+    """Return the largest whole number whose root is at most a tolerance; -1 for a negative tolerance."""
+    square = math.ceil(tolerance**2)  # too large by at most one, apart from rounding
     while square >= 0 and math.sqrt(square) > tolerance:
         square -= 1
     return square
