@@ -1,4 +1,4 @@
-"""The walk through docs/data.md: its commands lead from folders and COCO files to a plan, as they stand there."""
+"""The commands of docs/data.md lead from folders and COCO files to a plan, exactly as they are written there."""
 
 import json
 import re
@@ -17,7 +17,7 @@ SAMPLES = 24
 
 
 def usaggr(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, line: str) -> str:
-    """What a command prints; it ends with status 0."""
+    """Run a command, which must end with status 0, and return what it prints."""
     monkeypatch.setattr(sys, "argv", shlex.split(line))
     with pytest.raises(SystemExit) as end:
         main()
@@ -41,18 +41,18 @@ def draw_coco() -> None:
         images.append({"id": i, "file_name": f"{i}.png", "width": 32, "height": 24})
         boxes += [{"image_id": i, "category_id": 1, "bbox": [2, 3, 10 + i % 9, 8]}] * (2 if i == 5 else 1)
         points.append({"image_id": i, "category_id": 1, "keypoints": [4, 5 + i % 9, 2, 20, 6, 2], "num_keypoints": 2})
-    for name, things, category in (
+    for name, annotations, category in (
         ("boxes", boxes, {"id": 1, "name": "fibroid"}),
         ("femur", points, {"id": 1, "name": "femur", "keypoints": ["near end", "far end"]}),
     ):
-        content = {"images": images, "annotations": things, "categories": [category]}
+        content = {"images": images, "annotations": annotations, "categories": [category]}
         (Path("coco") / f"{name}.json").write_text(json.dumps(content))
 
 
 @pytest.mark.parametrize(
     ("example", "tasks"), [("own_folders", ["grades", "nodules"]), ("own_coco", ["femur", "fibroids"])]
 )
-def test_the_walk_through_the_docs_leads_to_a_plan(
+def test_the_commands_of_the_docs_lead_to_a_plan(
     example: str, tasks: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -66,12 +66,12 @@ def test_the_walk_through_the_docs_leads_to_a_plan(
         assert f": {SAMPLES} samples of {SAMPLES // 2 if root == 'scans' else SAMPLES} subjects" in out
     out = usaggr(capsys, monkeypatch, lines[2])
     assert out.splitlines()[-1] == f"{2 * SAMPLES} valid samples of 2 tasks, 0 errors"
-    assert "note: " not in out, "the example gives all that an index does not"
+    assert "note: " not in out, "the example configures everything that an index does not contain"
     plan = usaggr(capsys, monkeypatch, lines[3])
     assert all(task in plan for task in tasks)
 
 
-def test_the_command_that_mends_an_index_stands_in_the_docs(
+def test_the_command_of_the_docs_that_fixes_an_index_works(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -83,7 +83,7 @@ def test_the_command_that_mends_an_index_stands_in_the_docs(
     monkeypatch.setattr(sys, "argv", shlex.split(line))
     with pytest.raises(SystemExit) as end:
         main()
-    assert end.value.code == 2, "the original has faults"
+    assert end.value.code == 2, "the original has errors"
     assert f"my_data_fixed: {SAMPLES} rows, {SAMPLES} fixed, 0 left out" in capsys.readouterr().out
     out = usaggr(capsys, monkeypatch, "usaggr data check data=fmuia data.root=my_data_fixed")
     assert out.splitlines()[-1] == f"{SAMPLES} valid samples of 1 task, 0 errors"

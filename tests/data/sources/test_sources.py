@@ -1,4 +1,4 @@
-"""Other layouts become an index that is read without a fault, and what it cannot hold is refused by name."""
+"""Other layouts become an index without errors, and an image that the index cannot represent is an error."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from usaggr.errors import ConfigError, DataError, UsaggrError
 
 
 def samples(table: SourceTable, root: Path) -> list[Sample]:
-    """What usaggr reads of the index that was written."""
+    """Write the index, and return the samples that are read from it."""
     write_index(table, root)
     return list(load_dataset(data_config(root, root.parent / "cache")).samples)
 
@@ -45,14 +45,13 @@ def test_images_and_masks_of_one_name_are_pairs(tmp_path: Path) -> None:
         f"no mask {tmp_path / 'masks' / 'alone'}.*",
         "no image",
     ]
-    found = samples(table, tmp_path)
-    assert [(s.image_path.name, s.mask_path and s.mask_path.name) for s in found] == [
+    assert [(s.image_path.name, s.mask_path and s.mask_path.name) for s in samples(table, tmp_path)] == [
         ("a.jpg", "a.png"),
         ("b.png",) * 2,
     ]
 
 
-def test_masks_may_lie_beside_their_images_under_another_name(tmp_path: Path) -> None:
+def test_masks_may_be_in_the_folder_of_their_images_under_another_name(tmp_path: Path) -> None:
     folder = draw(tmp_path / "all", "P1_1.png", "P2_1.png")
     for name in ("P1_1_mask.png", "P2_1_mask.png"):
         write_image(folder / name, disc())
@@ -62,20 +61,20 @@ def test_masks_may_lie_beside_their_images_under_another_name(tmp_path: Path) ->
 
 
 def test_subjects_are_found_in_names(tmp_path: Path) -> None:
-    rows = read_classes(tmp_path, "t").rows if draw(tmp_path, "a/P1_1.png", "b/P2_1.png") else ()
-    assert [row.columns["subject_id"] for row in with_subjects(rows, r"(P\d)_")] == ["P1", "P2"]
+    table = read_classes(draw(tmp_path, "a/P1_1.png", "b/P2_1.png"), "t").rows
+    assert [row.columns["subject_id"] for row in with_subjects(table, r"(P\d)_")] == ["P1", "P2"]
     with pytest.raises(ConfigError, match=r"finds no subject in the name of .*P1_1.png"):
-        with_subjects(rows, "patient")
+        with_subjects(table, "patient")
     with pytest.raises(ConfigError, match="is not a regular expression"):
-        with_subjects(rows, "(")
+        with_subjects(table, "(")
 
 
-def test_a_mark_of_a_missing_value_in_a_name_is_refused_and_no_subject(tmp_path: Path) -> None:
+def test_a_missing_value_as_the_subject_in_a_name_is_refused(tmp_path: Path) -> None:
     draw(tmp_path, "a/17.0_1.png", "b/nan_2.png")
-    rows = read_classes(tmp_path, "t").rows
-    assert with_subjects(rows[:1], "^([^_]+)_")[0].columns["subject_id"] == "17.0"
-    with pytest.raises(ConfigError, match=r"finds 'nan' in the name of .*nan_2\.png, which stands for a missing value"):
-        with_subjects(rows, "^([^_]+)_")
+    table = read_classes(tmp_path, "t").rows
+    assert with_subjects(table[:1], "^([^_]+)_")[0].columns["subject_id"] == "17.0"
+    with pytest.raises(ConfigError, match=r"finds 'nan' in the name of .*nan_2\.png, which is read as a missing value"):
+        with_subjects(table, "^([^_]+)_")
 
 
 # Folders by class
@@ -96,8 +95,8 @@ def test_a_folder_is_a_class(tmp_path: Path) -> None:
 def coco(tmp_path: Path, objects: Mapping[str, Sequence[Mapping[str, Any]]], **category: Any) -> Path:
     images = [{"id": i, "file_name": name} for i, name in enumerate(objects)]
     draw(tmp_path / "images", *objects)
-    things = [{"image_id": i, "category_id": 7, **t} for i, name in enumerate(objects) for t in objects[name]]
-    content = {"images": images, "annotations": things, "categories": [{"id": 7, "name": "nodule", **category}]}
+    annotations = [{"image_id": i, "category_id": 7, **o} for i, name in enumerate(objects) for o in objects[name]]
+    content = {"images": images, "annotations": annotations, "categories": [{"id": 7, "name": "nodule", **category}]}
     (tmp_path / "coco.json").write_text(json.dumps(content))
     return tmp_path / "coco.json"
 
@@ -110,9 +109,9 @@ def test_coco_boxes_become_corners(tmp_path: Path) -> None:
     assert [s.box for s in samples(table, tmp_path)] == [(2, 3.5, 12, 11.5)]
 
 
-def test_several_boxes_are_refused_by_name_or_the_largest_is_taken(tmp_path: Path) -> None:
+def test_several_boxes_are_refused_unless_the_largest_is_requested(tmp_path: Path) -> None:
     path = coco(tmp_path, {"a.png": [{"bbox": [2, 3, 4, 4]}, {"bbox": [1, 1, 9, 9]}, {"bbox": [0, 0, 30, 1]}]})
-    with pytest.raises(DataError, match=r"coco\.json: image a\.png has 3 objects, a sample has one; --several largest"):
+    with pytest.raises(DataError, match=r"coco\.json: image a\.png has 3 objects, .* add --several largest"):
         read_coco(path, tmp_path / "images", "nodules", "boxes")
     table = read_coco(path, tmp_path / "images", "nodules", "boxes", several="largest")
     assert table.rows[0].box == (1, 1, 10, 10)
@@ -128,7 +127,7 @@ def test_coco_keypoints_become_landmarks(tmp_path: Path) -> None:
     table = read_coco(path, tmp_path / "images", "femur", "keypoints")
     assert table.class_names == ("left", "right")
     assert [line.partition(".png: ")[2] for line in table.left_out] == [
-        "a keypoint is not labelled (v=0)", "keypoints are not 2 times x, y, v",
+        "a keypoint is not labeled (v=0)", "keypoints are not 2 times x, y, v",
     ]  # fmt: skip
     assert [s.points for s in samples(table, tmp_path)] == [((1, 2), (30.5, 4))]
 
@@ -138,7 +137,7 @@ def test_a_category_is_chosen_by_name(tmp_path: Path) -> None:
     content = json.loads(path.read_text())
     content["categories"].append({"id": 8, "name": "cyst"})
     path.write_text(json.dumps(content))
-    with pytest.raises(ConfigError, match=r"--category: .* has 2; choose one of cyst, nodule"):
+    with pytest.raises(ConfigError, match=r"--category: .* has 2 categories; choose one of cyst, nodule"):
         read_coco(path, tmp_path / "images", "t", "boxes")
     with pytest.raises(ConfigError, match="did you mean 'cyst'"):
         read_coco(path, tmp_path / "images", "t", "boxes", "cysts")
@@ -152,7 +151,7 @@ def test_an_object_without_its_image_is_named(tmp_path: Path) -> None:
     path = coco(tmp_path, {"a.png": [{"bbox": [2, 3, 4, 4]}, {"bbox": [2, 3, 4, 4], "image_id": 99}]})
     table = read_coco(path, tmp_path / "images", "t", "boxes")
     assert len(table.rows) == 1
-    assert table.left_out == (f"{path}: object of image 99, which is not among the images",)
+    assert table.left_out == (f"{path}: object of image 99, which is not in the list of images",)
 
 
 @pytest.mark.parametrize(
@@ -166,52 +165,52 @@ def test_an_object_without_its_image_is_named(tmp_path: Path) -> None:
         '{"images": [], "annotations": [{"image_id": [], "category_id": 1}], "categories": []}',
     ],
 )
-def test_what_is_no_coco_file_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
+def test_a_file_that_is_not_a_coco_file_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
     (tmp_path / "coco.json").write_text(text)
     with pytest.raises(DataError, match=r"coco\.json: ") as error:
         read_coco(tmp_path / "coco.json", tmp_path, "t", "boxes")
     assert "\n" not in str(error.value)
 
 
-def test_what_cannot_be_read_is_refused_with_what_is_allowed(tmp_path: Path) -> None:
-    one = draw(tmp_path / "one", "a/1.png")
-    beside = draw(tmp_path / "beside", "a/1.png", "b/1.png", "loose.png")
+def test_a_layout_that_cannot_be_read_is_refused_with_the_expected_one(tmp_path: Path) -> None:
+    single = draw(tmp_path / "single", "a/1.png")
+    loose = draw(tmp_path / "loose", "a/1.png", "b/1.png", "loose.png")
     twice = draw(tmp_path / "twice", "1.png", "1.jpg")
     (tmp_path / "empty").mkdir()
     refused: list[tuple[Any, str]] = [
-        (lambda: read_classes(one, "t"), "2 at least"),
-        (lambda: read_classes(beside, "t"), "loose.png: lies in no class's folder"),
-        (lambda: read_classes(one, "t", ("a", "c")), "are not the folders of .*: a"),
-        (lambda: read_classes(tmp_path / "nowhere", "t"), "no such folder"),
+        (lambda: read_classes(single, "t"), "at least 2"),
+        (lambda: read_classes(loose, "t"), "loose.png: is not in the folder of a class"),
+        (lambda: read_classes(single, "t", ("a", "c")), "must be the folders of .*: a"),
+        (lambda: read_classes(tmp_path / "nowhere", "t"), "folder does not exist"),
         (lambda: read_classes(tmp_path / "empty", "t"), "no image file matches"),
-        (lambda: read_masks(one, twice, "t"), "has the same name; an image has one mask"),
-        (lambda: read_masks(one, one, "t", mask_name="mask"), r"must hold \{name\} once"),
-        (lambda: read_masks(one, beside, "t", num_classes=1), "2 at least"),
-        (lambda: read_masks(one, one, "a/b"), "is no name"),
-        (lambda: read_masks(one, one, "t"), "makes each image its own mask"),
-        (lambda: read_coco(tmp_path / "no.json", one, "t", "boxes"), "no such file"),
+        (lambda: read_masks(single, twice, "t"), "has the same name as .*; an image has one mask"),
+        (lambda: read_masks(single, single, "t", mask_name="mask"), r"must contain \{name\} once"),
+        (lambda: read_masks(single, loose, "t", num_classes=1), "at least 2"),
+        (lambda: read_masks(single, single, "a/b"), "is not a valid name"),
+        (lambda: read_masks(single, single, "t"), "makes each image its own mask"),
+        (lambda: read_coco(tmp_path / "no.json", single, "t", "boxes"), "file does not exist"),
     ]
-    for call, words in refused:
-        with pytest.raises(ConfigError, match=words):
+    for call, message in refused:
+        with pytest.raises(ConfigError, match=message):
             call()
 
 
-def test_an_index_is_never_written_over_nor_for_images_elsewhere(tmp_path: Path) -> None:
+def test_an_index_is_never_overwritten_nor_written_for_images_elsewhere(tmp_path: Path) -> None:
     draw(tmp_path / "images", "a/1.png", "b/2.png")
     table = read_classes(tmp_path / "images", "grades")
     path = write_index(table, tmp_path)
     before = path.read_text()
-    with pytest.raises(DataError, match=r"grades\.csv: is there already"):
+    with pytest.raises(DataError, match=r"grades\.csv: exists"):
         write_index(table, tmp_path)
     (tmp_path / "other").mkdir()
-    with pytest.raises(DataError, match=r"1\.png: lies outside --out .*other") as error:
+    with pytest.raises(DataError, match=r"1\.png: is outside --out .*other") as error:
         write_index(table, tmp_path / "other")
     assert isinstance(error.value, UsaggrError)
     assert not (tmp_path / "other" / "csv_files").exists()
     assert path.read_text() == before
 
 
-def test_a_source_without_samples_writes_nothing_and_says_why(tmp_path: Path) -> None:
+def test_a_source_without_samples_is_refused_with_the_reasons(tmp_path: Path) -> None:
     path = coco(tmp_path, {"a.png": []})
     with pytest.raises(DataError, match=r"task t: no sample was found\n .*a\.png: no object"):
         write_index(read_coco(path, tmp_path / "images", "t", "boxes"), tmp_path)

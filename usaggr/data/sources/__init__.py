@@ -1,1 +1,1 @@
-"""Readers of other layouts: from folders of images, or COCO's JSON, to an index in the FM_UIA layout."""
+"""Readers of other layouts (folders of images, COCO's JSON), which make an index in the FM_UIA layout."""

@@ -1,28 +1,37 @@
-"""Classification from a folder for each class: `images/benign/x.png`, `images/malignant/y.png`."""
+"""Classification data with one folder per class: `images/benign/x.png`, `images/malignant/y.png`."""
 
 from pathlib import Path
 
-from usaggr.data.sources.table import SourceRow, SourceTable, images_in, refuse_task_name
+from usaggr.data.sources.table import SourceRow, SourceTable, check_task_name, find_images
 from usaggr.errors import ConfigError
 
 
 def read_classes(images: Path, task: str, names: tuple[str, ...] = ()) -> SourceTable:
-    """Label each image by the folder that it lies in, at any depth below; classes are numbered by name, or as given.
+    """Label each image by the folder of its class; an image may be in a subfolder of it.
+
+    Args:
+        images: Folder that contains one folder per class.
+        task: Id of the task.
+        names: Names of the classes, in the order of their numbers. Default: all folders, sorted by name.
 
     Raises:
-        ConfigError: no such folder, fewer than two classes, a name without folder or a folder without name, or images
-            beside the folders.
+        ConfigError: The folder does not exist, has fewer than two classes, or has images outside class folders; or
+            `names` are not the names of its folders.
     """
-    refuse_task_name(task)
-    found = images_in(images)
-    beside = [path for path in found if path.parent == images]
-    if beside:
-        raise ConfigError(f"{beside[0]}: lies in no class's folder; {images} holds one folder a class")
-    folders = sorted({path.relative_to(images).parts[0] for path in found})
+    check_task_name(task)
+    files = find_images(images)
+    unlabeled = [path for path in files if path.parent == images]
+    if unlabeled:
+        raise ConfigError(
+            f"{unlabeled[0]}: is not in the folder of a class; {images} must contain one folder per class"
+        )
+    folders = sorted({path.relative_to(images).parts[0] for path in files})
     names = names or tuple(folders)
     if set(names) != set(folders) or len(set(names)) != len(names):
-        raise ConfigError(f"--names: {', '.join(names)} are not the folders of {images}: {', '.join(folders)}")
+        raise ConfigError(
+            f"--names: {', '.join(names)} must be the folders of {images}, each once: {', '.join(folders)}"
+        )
     if len(names) < 2:
-        raise ConfigError(f"{images}: one class ({names[0]}); a classification has 2 at least, a folder each")
-    rows = tuple(SourceRow(path, label=names.index(path.relative_to(images).parts[0])) for path in found)
-    return SourceTable(task, "classification", len(names), rows, names)
+        raise ConfigError(f"{images}: has one class ({names[0]}); a classification needs at least 2, each in a folder")
+    labeled = tuple(SourceRow(path, label=names.index(path.relative_to(images).parts[0])) for path in files)
+    return SourceTable(task, "classification", len(names), labeled, names)

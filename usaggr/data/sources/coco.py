@@ -1,4 +1,4 @@
-"""Boxes and keypoints from COCO's JSON (https://cocodataset.org/#format-data): one category, one object an image."""
+"""Boxes and keypoints from COCO's JSON (https://cocodataset.org/#format-data), of one category and one per image."""
 
 import json
 import math
@@ -7,13 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from usaggr.data.sources.table import SourceRow, SourceTable, refuse_task_name
+from usaggr.data.sources.table import SourceRow, SourceTable, check_task_name
 from usaggr.errors import ConfigError, DataError, one_of
 
 Kind = Literal["boxes", "keypoints"]
+"""Labels to read."""
 Several = Literal["refuse", "largest"]
+"""Treatment of images with several objects."""
 
-_Thing = Mapping[str, Any]
+_Entry = Mapping[str, Any]
+"""Entry of a list in COCO's JSON: an image, an annotation or a category."""
 
 
 def read_coco(
@@ -24,51 +27,62 @@ def read_coco(
     category: str | None = None,
     several: Several = "refuse",
 ) -> SourceTable:
-    """One task from a COCO file: a box an image (detection), or an object's keypoints (landmarks).
+    """Read one task from a COCO file: one box per image (detection), or the keypoints of one object (landmarks).
 
-    `images` is the folder that the file names are relative to. `category` chooses one where there are several. Of
-    several objects in an image, `largest` takes the one with the largest box; `refuse` is an error, since a sample has
-    one box. Images without an object, and objects with a keypoint that is not labelled, are left out and named.
+    Images without an object, and objects with an unlabeled keypoint, are left out and listed.
+
+    Args:
+        annotations: COCO's JSON file.
+        images: Folder that the file names are relative to.
+        task: Id of the task.
+        kind: Labels to read.
+        category: Name of the category; required if the file has several.
+        several: Treatment of several objects in one image: "largest" selects the one with the largest box; "refuse"
+            raises an error, because a sample has one box.
 
     Raises:
-        ConfigError: no such file, or a category that must be named, or is not in it.
-        DataError: no COCO file, an image file that is not there, or several objects in one image.
+        ConfigError: The file does not exist, or the category is missing or unknown.
+        DataError: The file is not a COCO file, an image does not exist, or an image has several objects.
     """
-    refuse_task_name(task)
-    content = _content(annotations)
-    chosen = _category(annotations, content["categories"], category)
-    objects: dict[int, list[_Thing]] = defaultdict(list)
-    for thing in content["annotations"]:
-        if thing.get("category_id") == chosen.get("id") and not thing.get("iscrowd"):
-            objects[thing["image_id"]].append(thing)
-    points = tuple(str(name) for name in chosen.get("keypoints", ()))
+    check_task_name(task)
+    content = _read_content(annotations)
+    selected = _select_category(annotations, content["categories"], category)
+    objects: dict[int, list[_Entry]] = defaultdict(list)
+    for annotation in content["annotations"]:
+        # Crowd annotations are regions with many objects, not single objects.
+        if annotation.get("category_id") == selected.get("id") and not annotation.get("iscrowd"):
+            objects[annotation["image_id"]].append(annotation)
+    points = tuple(str(name) for name in selected.get("keypoints", ()))
     if kind == "keypoints" and not points:
-        raise DataError(f"{annotations}: the category {chosen.get('name')} has no list of keypoints")
-    known = {entry["id"] for entry in content["images"]}
+        raise DataError(f"{annotations}: the category {selected.get('name')} has no list of keypoints")
+    image_ids = {entry["id"] for entry in content["images"]}
     left_out = [
-        f"{annotations}: object of image {key}, which is not among the images" for key in objects.keys() - known
+        f"{annotations}: object of image {key}, which is not in the list of images"
+        for key in objects.keys() - image_ids
     ]
-    rows: list[SourceRow] = []
+    source_rows: list[SourceRow] = []
     for entry in sorted(content["images"], key=lambda image: str(image["file_name"])):
         image = images / str(entry["file_name"])
         if not image.is_file():
-            raise DataError(f"{annotations}: image {entry['file_name']} is not in {images}; --images is its folder")
-        found = _one(annotations, image, objects.get(entry["id"], []), several)
-        row = _row(image, found, kind, len(points)) if found is not None else "no object"
+            raise DataError(
+                f"{annotations}: image {entry['file_name']} is not in {images}; give its folder as --images"
+            )
+        annotated = _select_object(annotations, image, objects.get(entry["id"], []), several)
+        row = _make_row(image, annotated, kind, len(points)) if annotated is not None else "no object"
         if isinstance(row, str):
             left_out.append(f"{image}: {row}")
         else:
-            rows.append(row)
-    names = points if kind == "keypoints" else (str(chosen.get("name", "box")),)
-    type_: Literal["detection", "regression"] = "detection" if kind == "boxes" else "regression"
-    return SourceTable(task, type_, len(names), tuple(rows), names, tuple(left_out))
+            source_rows.append(row)
+    names = points if kind == "keypoints" else (str(selected.get("name", "box")),)
+    task_type: Literal["detection", "regression"] = "detection" if kind == "boxes" else "regression"
+    return SourceTable(task, task_type, len(names), tuple(source_rows), names, tuple(left_out))
 
 
 def as_kind(text: str) -> Kind:
-    """What is read, by its name on the command line.
+    """Return the kind of labels for a name on the command line.
 
     Raises:
-        ConfigError: neither boxes nor keypoints.
+        ConfigError: The name is neither boxes nor keypoints.
     """
     match text:
         case "boxes" | "keypoints":
@@ -78,10 +92,10 @@ def as_kind(text: str) -> Kind:
 
 
 def as_several(text: str) -> Several:
-    """What is done with several objects in an image, by its name on the command line.
+    """Return the treatment of several objects for a name on the command line.
 
     Raises:
-        ConfigError: neither refuse nor largest.
+        ConfigError: The name is neither refuse nor largest.
     """
     match text:
         case "refuse" | "largest":
@@ -90,25 +104,26 @@ def as_several(text: str) -> Several:
             raise ConfigError(one_of("--several", text, get_args(Several)))
 
 
-def _content(path: Path) -> dict[str, list[_Thing]]:
+def _read_content(path: Path) -> dict[str, list[_Entry]]:
+    """Read a COCO file, and check that its lists and entries have the required values."""
     if not path.is_file():
-        raise ConfigError(f"{path}: no such file; give COCO's JSON file of annotations")
+        raise ConfigError(f"{path}: this file does not exist; give COCO's JSON file of annotations")
     try:
         content = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: is no JSON ({error})") from error
-    needed: dict[str, Callable[[Any], bool]] = {
+    except (ValueError, RecursionError) as error:  # RecursionError: deeply nested lists
+        raise DataError(f"{path}: is not valid JSON ({error})") from error
+    required: dict[str, Callable[[Any], bool]] = {
         "images": lambda e: _is_id(e.get("id")) and isinstance(e.get("file_name"), str),
         "annotations": lambda e: _is_id(e.get("image_id")) and _is_id(e.get("category_id")),
         "categories": lambda e: _is_id(e.get("id")) and isinstance(e.get("keypoints", []), list),
     }
-    for name, fits in needed.items():
+    for name, is_valid in required.items():
         entries = content.get(name) if isinstance(content, dict) else None
         if not isinstance(entries, list):
-            raise DataError(f"{path}: has no list '{name}'; COCO's files of annotations have {', '.join(needed)}")
+            raise DataError(f"{path}: has no list '{name}'; COCO's annotation files have {', '.join(required)}")
         for number, entry in enumerate(entries):
-            if not isinstance(entry, dict) or not fits(entry):
-                raise DataError(f"{path}: entry {number} of '{name}' is not as COCO's format has it")
+            if not isinstance(entry, dict) or not is_valid(entry):
+                raise DataError(f"{path}: entry {number} (from 0) of '{name}' is not valid in COCO's format")
     return dict(content)
 
 
@@ -116,52 +131,77 @@ def _is_id(value: object) -> bool:
     return isinstance(value, int | str)
 
 
-def _category(path: Path, categories: Sequence[_Thing], name: str | None) -> _Thing:
+def _select_category(path: Path, categories: Sequence[_Entry], name: str | None) -> _Entry:
+    """Return the category to read.
+
+    Args:
+        path: The file, for messages.
+        categories: Categories of the file.
+        name: Requested category; None if the file has only one.
+    """
     names = [str(entry.get("name", entry["id"])) for entry in categories]
     if name is None:
         if len(categories) != 1:
-            raise ConfigError(f"--category: {path} has {len(names)}; choose one of {', '.join(sorted(names))}")
+            raise ConfigError(
+                f"--category: {path} has {len(names)} categories; choose one of {', '.join(sorted(names))}"
+            )
         return categories[0]
     if name not in names:
         raise ConfigError(one_of("--category", name, names))
     return categories[names.index(name)]
 
 
-def _one(path: Path, image: Path, objects: Sequence[_Thing], several: Several) -> _Thing | None:
+def _select_object(path: Path, image: Path, objects: Sequence[_Entry], several: Several) -> _Entry | None:
+    """Return the object of an image, or None if it has none.
+
+    Args:
+        path: The COCO file, for messages.
+        image: The image, for messages.
+        objects: Annotations of the image.
+        several: Treatment of several objects.
+    """
     if not objects:
         return None
     if len(objects) > 1 and several == "refuse":
         raise DataError(
-            f"{path}: image {image.name} has {len(objects)} objects, a sample has one; "
-            "--several largest takes the largest"
+            f"{path}: image {image.name} has {len(objects)} objects, but a sample has one; add --several largest to "
+            "select the largest"
         )
-    return max(objects, key=_area)
+    return max(objects, key=_box_area)
 
 
-def _area(thing: _Thing) -> float:
-    box = _numbers(thing.get("bbox"), 4)
+def _box_area(annotation: _Entry) -> float:
+    box = _parse_numbers(annotation.get("bbox"), 4)
     return box[2] * box[3] if box else -1.0
 
 
-def _row(image: Path, thing: _Thing, kind: Kind, points: int) -> SourceRow | str:
-    """The sample of an object, or why it is none."""
+def _make_row(image: Path, annotation: _Entry, kind: Kind, points: int) -> SourceRow | str:
+    """Return the row of an annotation, or the reason why it is left out.
+
+    Args:
+        image: The image file.
+        annotation: Annotation of the object.
+        kind: Labels to read.
+        points: Number of keypoints of the category.
+    """
     if kind == "boxes":
-        box = _numbers(thing.get("bbox"), 4)
+        box = _parse_numbers(annotation.get("bbox"), 4)
         if box is None:
             return "bbox is not four numbers"
         x, y, width, height = box
         return SourceRow(image, box=(x, y, x + width, y + height))
-    values = _numbers(thing.get("keypoints"), 3 * points)
+    values = _parse_numbers(annotation.get("keypoints"), 3 * points)
     if values is None:
         return f"keypoints are not {points} times x, y, v"
     triples = [values[i : i + 3] for i in range(0, len(values), 3)]
     if any(triple[2] == 0 for triple in triples):
-        return "a keypoint is not labelled (v=0)"
-    # COCO counts from the corner of a pixel, as usaggr does.
+        return "a keypoint is not labeled (v=0)"
+    # COCO's coordinates start at the corner of a pixel, as those of usaggr.
     return SourceRow(image, points=tuple((x, y) for x, y, _ in triples))
 
 
-def _numbers(value: object, count: int) -> list[float] | None:
+def _parse_numbers(value: object, count: int) -> list[float] | None:
+    """Return a list of a given number of finite numbers; None for any other value."""
     if not isinstance(value, list) or len(value) != count:
         return None
     numbers = [float(v) for v in value if isinstance(v, int | float)]

@@ -1,44 +1,54 @@
-"""Segmentation from two folders: an image and its mask have the same name, or names that differ by a pattern."""
+"""Segmentation data in two folders: the name of a mask is that of its image, or is made from it by a pattern."""
 
 from pathlib import Path
 
-from usaggr.data.sources.table import SourceRow, SourceTable, images_in, refuse_task_name
+from usaggr.data.sources.table import SourceRow, SourceTable, check_task_name, find_images
 from usaggr.errors import ConfigError
 
 
 def read_masks(images: Path, masks: Path, task: str, num_classes: int = 2, mask_name: str = "{name}") -> SourceTable:
-    """Pair each image with its mask: the one in `masks`, in the same subfolder, whose name less suffix fits.
+    """Pair each image with its mask, which is in the same subfolder of `masks`.
 
-    `mask_name` says how a mask's name is made of its image's, both without suffix: `{name}_mask` pairs `7.jpg` with
-    `7_mask.png`. Images without a mask, and masks without an image, are left out and named.
+    Images without a mask and masks without an image are left out and listed.
+
+    Args:
+        images: Folder of the images.
+        masks: Folder of the masks; may be the same folder.
+        task: Id of the task.
+        num_classes: Number of classes, including the background.
+        mask_name: Name of a mask, without suffix, from the name of its image: `{name}_mask` pairs `7.jpg` with
+            `7_mask.png`.
 
     Raises:
-        ConfigError: a folder that is not there or without images, a pattern without `{name}`, a number of classes under
-            2, or two masks for one image.
+        ConfigError: A folder does not exist or has no images, `mask_name` does not contain `{name}`, there are fewer
+            than 2 classes, or an image has two masks.
     """
-    refuse_task_name(task)
+    check_task_name(task)
     if mask_name.count("{name}") != 1:
-        raise ConfigError(f"--mask-name: '{mask_name}' must hold {{name}} once, as in '{{name}}_mask'")
+        raise ConfigError(f"--mask-name: '{mask_name}' must contain {{name}} once, as in '{{name}}_mask'")
     if mask_name == "{name}" and masks.resolve() == images.resolve():
-        raise ConfigError("--mask-name: '{name}' in one folder makes each image its own mask; give '{name}_mask' or so")
+        raise ConfigError(
+            "--mask-name: '{name}' with images and masks in one folder makes each image its own mask; give a pattern "
+            "such as '{name}_mask'"
+        )
     if num_classes < 2:
-        raise ConfigError(f"--classes: {num_classes} is too few: 2 at least, the background counted")
-    found: dict[Path, Path] = {}
-    for path in images_in(masks):
+        raise ConfigError(f"--classes: {num_classes} is too few; give at least 2, including the background")
+    mask_files: dict[Path, Path] = {}
+    for path in find_images(masks):
         key = path.relative_to(masks).with_suffix("")
-        if key in found:
-            raise ConfigError(f"{path}: {found[key].name} has the same name; an image has one mask")
-        found[key] = path
-    pairs = {image: inside.with_name(mask_name.replace("{name}", inside.stem)) for image, inside in _inside(images)}
-    used = {found[key] for key in pairs.values() if key in found}
-    # Where masks lie beside their images, they are no images themselves.
-    pairs = {image: key for image, key in pairs.items() if mask_name == "{name}" or image not in used}
-    rows = tuple(SourceRow(image, mask=found[key]) for image, key in pairs.items() if key in found)
-    left_out = [f"{image}: no mask {masks / key}.*" for image, key in pairs.items() if key not in found]
-    left_out += [f"{mask}: no image" for mask in found.values() if mask not in used and mask not in pairs]
-    return SourceTable(task, "segmentation", num_classes, rows, left_out=tuple(left_out))
+        if key in mask_files:
+            raise ConfigError(f"{path}: has the same name as {mask_files[key].name}; an image has one mask")
+        mask_files[key] = path
+    mask_keys = {path: _mask_key(path.relative_to(images), mask_name) for path in find_images(images)}
+    used = {mask_files[key] for key in mask_keys.values() if key in mask_files}
+    # If masks and images are in the same folder, masks must not be read as images.
+    mask_keys = {image: key for image, key in mask_keys.items() if mask_name == "{name}" or image not in used}
+    paired = tuple(SourceRow(image, mask=mask_files[key]) for image, key in mask_keys.items() if key in mask_files)
+    left_out = [f"{image}: no mask {masks / key}.*" for image, key in mask_keys.items() if key not in mask_files]
+    left_out += [f"{mask}: no image" for mask in mask_files.values() if mask not in used and mask not in mask_keys]
+    return SourceTable(task, "segmentation", num_classes, paired, left_out=tuple(left_out))
 
 
-def _inside(folder: Path) -> list[tuple[Path, Path]]:
-    """Images of a folder, and where in it they lie."""
-    return [(path, path.relative_to(folder)) for path in images_in(folder)]
+def _mask_key(image: Path, mask_name: str) -> Path:
+    """Return the path of an image's mask without suffix; both paths are relative to their folders."""
+    return image.with_name(mask_name.replace("{name}", image.stem))

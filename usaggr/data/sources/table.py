@@ -1,4 +1,4 @@
-"""Rows of an index made from another layout, and the file that they are written to."""
+"""Rows of an index that is made from another layout, and the index file."""
 
 import csv
 import io
@@ -18,7 +18,7 @@ from usaggr.tasks import TaskType
 
 @dataclass(frozen=True)
 class SourceRow:
-    """An image with its label, before it is a row of an index; of the labels, the one that the task's type asks for."""
+    """An image with its label, before it is a row of an index; only the label of the task's type is set."""
 
     image: Path
     mask: Path | None = None
@@ -26,48 +26,48 @@ class SourceRow:
     box: tuple[float, float, float, float] | None = None
     """x_min, y_min, x_max, y_max in pixels."""
     points: tuple[tuple[float, float], ...] | None = None
-    """(x, y) in pixels."""
+    """(x, y) of each landmark, in pixels."""
     columns: dict[str, str] = field(default_factory=dict)
-    """Further columns, such as subject_id."""
+    """Values of further columns, such as subject_id."""
 
 
 @dataclass(frozen=True)
 class SourceTable:
-    """What a reader found: one task."""
+    """One task, as a reader of another layout returns it."""
 
     task: str
     type: TaskType
     num_classes: int
     rows: tuple[SourceRow, ...]
     class_names: tuple[str, ...] = ()
-    """Of classes or points, where the source tells them."""
+    """Names of the classes or landmarks; empty if the source has none."""
     left_out: tuple[str, ...] = ()
-    """Files that are no samples, a line each, with the reason."""
+    """Files that are not samples, one line per file with the reason."""
 
 
-def images_in(folder: Path, pattern: str = "**/*") -> list[Path]:
-    """Image files of a folder that match a pattern, sorted.
+def find_images(folder: Path, pattern: str = "**/*") -> list[Path]:
+    """Return the image files of a folder that match a pattern, sorted.
 
     Raises:
-        ConfigError: no such folder, or no image file in it.
+        ConfigError: The folder does not exist, or has no image file.
     """
     if not folder.is_dir():
-        raise ConfigError(f"{folder}: no such folder; give the one that holds the images")
-    found = sorted(
+        raise ConfigError(f"{folder}: this folder does not exist; give the folder that contains the images")
+    files = sorted(
         path
         for path in folder.glob(pattern)
         if path.suffix.lower() in SUFFIXES and path.is_file() and not path.name.startswith(".")
     )
-    if not found:
-        raise ConfigError(f"{folder}: no image file matches '{pattern}'; allowed: {', '.join(SUFFIXES)}")
-    return found
+    if not files:
+        raise ConfigError(f"{folder}: no image file matches '{pattern}'; allowed suffixes: {', '.join(SUFFIXES)}")
+    return files
 
 
 def index_text(table: SourceTable, root: Path) -> str:
-    """The index file's content: paths relative to `<root>/csv_files`.
+    """Return the content of the index file, with paths relative to `<root>/csv_files`.
 
     Raises:
-        DataError: a file lies outside the root.
+        DataError: A file is outside the root.
     """
     columns = ["image_path", *label_columns(table.type, table.num_classes), "task_name", "task_id", "num_classes"]
     columns += sorted({name for row in table.rows for name in row.columns} - set(columns))
@@ -81,58 +81,64 @@ def index_text(table: SourceTable, root: Path) -> str:
 
 
 def write_index(table: SourceTable, root: Path) -> Path:
-    """Write `<root>/csv_files/<task>.csv`, which must not be there yet, and give its path.
+    """Write `<root>/csv_files/<task>.csv`, which must not exist, and return its path.
 
     Raises:
-        DataError: no sample, a file that lies outside the root, or an index file of that name.
+        DataError: There is no sample, a file is outside the root, or the index file exists.
     """
     if not table.rows:
         raise DataError(f"task {table.task}: no sample was found" + "".join(f"\n  {line}" for line in table.left_out))
     path = root / "csv_files" / f"{table.task}.csv"
     if path.exists():
-        raise DataError(f"{path}: is there already; remove it, or give another --task")
+        raise DataError(f"{path}: exists; remove it, or give another --task")
     write_atomic(path, index_text(table, root))
     return path
 
 
-def refuse_task_name(task: str) -> None:
-    """Refuse a task id that is no file name.
+def check_task_name(task: str) -> None:
+    """Check that a task id can be a file name.
 
     Raises:
-        ConfigError: it holds other signs than letters, digits, '_', '-' and '.', or does not begin with one of the
-            first two.
+        ConfigError: It has other characters than letters, digits, '_', '-' and '.', or does not begin with a letter or
+            digit.
     """
-    if not task or not task[0].isalnum() or not all(sign.isalnum() or sign in "_-." for sign in task):
-        raise ConfigError(f"--task: '{task}' is no name: letters, digits, '_', '-' and '.', a letter or digit first")
+    if not task or not task[0].isalnum() or not all(character.isalnum() or character in "_-." for character in task):
+        raise ConfigError(
+            f"--task: '{task}' is not a valid name: it can have letters, digits, '_', '-' and '.', and must begin with "
+            "a letter or digit"
+        )
 
 
-def with_subjects(rows: Iterable[SourceRow], pattern: str | None) -> list[SourceRow]:
-    """Rows with the subject that a regular expression finds in their images' names (first group, else all of it).
+def with_subjects(source_rows: Iterable[SourceRow], pattern: str | None) -> list[SourceRow]:
+    """Return the rows with the subject that a regular expression finds in the names of their images.
+
+    The subject is the first group of the expression, or the complete match if it has no group. With None, the rows are
+    returned unchanged.
 
     Raises:
-        ConfigError: the pattern is no regular expression, or finds nothing, or a mark of a missing value, in a name.
+        ConfigError: The pattern is not a regular expression, or it finds nothing or a missing value in a name.
     """
     if pattern is None:
-        return list(rows)
+        return list(source_rows)
     import re
 
     try:
         compiled = re.compile(pattern)
     except re.error as error:
         raise ConfigError(f"--subject: '{pattern}' is not a regular expression: {error}") from error
-    found: list[SourceRow] = []
-    for row in rows:
+    completed: list[SourceRow] = []
+    for row in source_rows:
         match = compiled.search(row.image.name)
         subject = match and (match[1] if compiled.groups else match[0])
         if not subject:
             raise ConfigError(f"--subject: '{pattern}' finds no subject in the name of {row.image}")
         if not normalise_subject(subject):
             raise ConfigError(
-                f"--subject: '{pattern}' finds '{subject}' in the name of {row.image}, which stands for a missing value"
+                f"--subject: '{pattern}' finds '{subject}' in the name of {row.image}, which is read as a missing value"
             )
         columns = {**row.columns, "subject_id": subject}
-        found.append(SourceRow(row.image, row.mask, row.label, row.box, row.points, columns))
-    return found
+        completed.append(SourceRow(row.image, row.mask, row.label, row.box, row.points, columns))
+    return completed
 
 
 def _label_cells(row: SourceRow, root: Path) -> dict[str, str]:
@@ -149,8 +155,8 @@ def _label_cells(row: SourceRow, root: Path) -> dict[str, str]:
 
 
 def _relative(path: Path, root: Path) -> str:
-    """As the index writes a file: relative to csv_files/."""
+    """Return the path of a file as the index writes it, relative to csv_files/."""
     real, top = path.resolve(), root.resolve()
     if not real.is_relative_to(top):
-        raise DataError(f"{path}: lies outside --out {root}; --out is a folder that holds the images (none is copied)")
+        raise DataError(f"{path}: is outside --out {root}; no image is copied, so --out must contain the images")
     return "../" + os.path.relpath(real, top).replace(os.sep, "/")
