@@ -25,7 +25,7 @@ CELLS = 4
 SHOTS_OF_A_KIND = 3
 """Images that are drawn of each kind of finding."""
 MANY = 10_000
-"""Images of a task: so many that the share of each kind is seen."""
+"""Number of images of a task that is large enough to show the share of each kind."""
 PLANTED: list[dict[str, Any]] = [
     {},
     {"related": {"thyroid_nodule": "breast_lesion"}},
@@ -70,8 +70,8 @@ def _numbers_of(picture: Picture, suffix: str) -> dict[str, Any]:
     """Return the image's size, the sum of grey values in each cell of its file, and its labels."""
     content = np.frombuffer(encode_image(picture.image, suffix), np.uint8)
     decoded = np.asarray(cv2.imdecode(content, cv2.IMREAD_GRAYSCALE), np.int64)
-    rows = np.array_split(decoded, CELLS, axis=0)
-    sums = [int(cell.sum()) for row in rows for cell in np.array_split(row, CELLS, axis=1)]
+    strips = np.array_split(decoded, CELLS, axis=0)
+    sums = [int(cell.sum()) for strip in strips for cell in np.array_split(strip, CELLS, axis=1)]
     return {"size": list(decoded.shape), "sums": sums, **_labels_of(picture)}
 
 

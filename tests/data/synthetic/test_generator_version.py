@@ -1,4 +1,4 @@
-"""Pictures and GENERATOR_VERSION change together: a cached set is known by the version that has drawn it."""
+"""Pictures and GENERATOR_VERSION change together, because the name of a cached set depends on the version."""
 
 import json
 from collections.abc import Iterator
@@ -13,23 +13,23 @@ from usaggr.data.synthetic.writer import GENERATOR_VERSION
 UPDATE = "python -m tests.data.synthetic.stored_pictures"
 RAISE = f"raise GENERATOR_VERSION in usaggr/data/synthetic/writer.py, then run `{UPDATE}`"
 TOLERANCE = {"sums": 60, "classes": 4, "box": 0, "points": 0.02, "size": 0}
-"""By how much numbers may differ between processors, whose sums round differently: grey values, pixels.
+"""Largest differences (gray values or pixels) between processors, whose sums round differently.
 
-With numpy's and OpenCV's vector instructions switched off, sums of some 1600 grey values differ by up to 17: rounding
-decides a coefficient of a JPEG file.
+Without the vector instructions of numpy and OpenCV, sums of about 1600 gray values differ by up to 17, because rounding
+changes a coefficient of a JPEG file.
 """
 
 
-def differences(found: dict[str, Any], stored: dict[str, Any]) -> Iterator[str]:
-    """Name what differs between two descriptions by more than rounding does."""
-    yield from (f"{name} is not in both" for name in found.keys() ^ stored.keys())
-    for name in found.keys() & stored.keys():
-        if isinstance(found[name], str):
-            if found[name] != stored[name]:
+def differences(described: dict[str, Any], stored: dict[str, Any]) -> Iterator[str]:
+    """Yield the names of differences between two descriptions that are larger than rounding errors."""
+    yield from (f"{name} is not in both" for name in described.keys() ^ stored.keys())
+    for name in described.keys() & stored.keys():
+        if isinstance(described[name], str):
+            if described[name] != stored[name]:
                 yield name
             continue
         for kind, tolerance in TOLERANCE.items():
-            pair = [_flat(description[name].get(kind, [])) for description in (found, stored)]
+            pair = [_flat(description[name].get(kind, [])) for description in (described, stored)]
             lengths = {len(numbers) for numbers in pair}
             if len(lengths) > 1 or any(abs(a - b) > tolerance for a, b in zip(*pair, strict=True)):
                 yield f"{kind} of {name}"
@@ -41,7 +41,7 @@ def _flat(numbers: list[Any]) -> list[float]:
 
 @pytest.fixture(scope="module")
 def stored() -> dict[str, Any]:
-    """Descriptions by version."""
+    """Return the stored descriptions by version."""
     versions: dict[str, Any] = json.loads(STORED.read_text())
     return versions
 
@@ -59,7 +59,7 @@ def test_a_new_generators_version_draws_other_pictures(stored: dict[str, Any]) -
     assert int(versions[-1]) <= GENERATOR_VERSION, f"{STORED.name} holds version {versions[-1]}: {RAISE}"
     for before, after in pairwise(versions):
         changed = list(differences(stored[after], stored[before]))
-        assert changed, f"versions {before} and {after} draw the same pictures: take GENERATOR_VERSION back"
+        assert changed, f"versions {before} and {after} draw the same pictures: lower GENERATOR_VERSION again"
 
 
 @pytest.mark.parametrize(("kind", "change"), [("sums", 61), ("classes", 5), ("box", 1), ("points", 0.03), ("size", 1)])

@@ -1,4 +1,4 @@
-"""Where beams go, how shapes lie, and that anatomy, pixels and landmarks agree under motion."""
+"""Geometry of beams and shapes, and the agreement of anatomy, pixels and landmarks under motion."""
 
 import numpy as np
 import pytest
@@ -33,11 +33,11 @@ def test_a_curved_probe_leaves_the_corners_black() -> None:
 @pytest.mark.parametrize("view", [LINEAR, CURVED], ids=["linear", "curved"])
 def test_scan_conversion_undoes_sampling_along_the_beams(view: View) -> None:
     smooth = as_map(np.sin(5 * view.x) + np.cos(4 * view.y))
-    there_and_back = view.to_image(view.to_beams(smooth))
+    restored = view.to_image(view.to_beams(smooth))
     inner = view.visible & (view.beam > 0.05) & (view.beam < 0.95) & (view.depth > 0.03) & (view.depth < 0.97)
     # A curved probe's widest beams leave the image at its sides.
     inner[:, [0, 1, -2, -1]] = False
-    assert there_and_back[inner] == pytest.approx(smooth[inner], abs=0.02)
+    assert restored[inner] == pytest.approx(smooth[inner], abs=0.02)
 
 
 def test_beams_of_a_curved_probe_spread_and_depth_is_counted_from_its_surface() -> None:
@@ -98,10 +98,10 @@ def test_a_landmark_moves_with_the_tissue_around_it(seed: int, x: float, y: floa
     assert np.hypot(on_image[0] - x, on_image[1] - y) < 0.15
 
 
-def test_a_shape_that_is_filled_is_where_its_centre_says() -> None:
+def test_a_filled_shape_is_at_its_center() -> None:
     body = Body(LINEAR, Motion(3, 1.02, (0.02, -0.01), (0.005, 0.004, 1.0, 2.0)), SOFT, np.random.default_rng(0))
     where = body.fill(Ellipse(0.2, 0.4, 0.1, 0.05, 30).radius(body.x, body.y) < 1, BONE)
-    rows, columns = np.nonzero(where)
-    assert (columns.mean() + 0.5, rows.mean() + 0.5) == pytest.approx(body.pixels((0.2, 0.4)), abs=0.6)
+    y, x = np.nonzero(where)
+    assert (x.mean() + 0.5, y.mean() + 0.5) == pytest.approx(body.pixels((0.2, 0.4)), abs=0.6)
     assert (body.attenuation[where] == BONE.attenuation).all()
     assert (body.attenuation[~where] == SOFT.attenuation).all()

@@ -1,4 +1,4 @@
-"""Pictures of all tasks: deterministic, and their labels are those of the anatomy that is seen."""
+"""Pictures of all tasks are deterministic, and their labels match the visible anatomy."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def config(*tasks: str, samples: int = 30, frames: int = 3, seed: int = 0) -> Sy
 
 
 def shots_of(task: str, count: int) -> list[Shot]:
-    """Evenly over the task's kinds and subjects."""
+    """Return images that are evenly distributed over the task's kinds and subjects."""
     shots = list(roster(config(task)))
     return [shots[i] for i in np.linspace(0, len(shots) - 1, count).astype(int)]
 
@@ -157,7 +157,7 @@ def test_frames_of_a_subject_show_the_same_anatomy_a_little_moved_with_new_speck
 
 def test_a_malignant_lesion_throws_a_shadow_and_a_cyst_enhances() -> None:
     def behind(shot: Shot) -> float:
-        """Brightness under the lesion, against that at its sides, in the same rows."""
+        """Return the brightness below the lesion relative to that at its sides, in the same rows."""
         picture = take_picture(shot, 0)
         x_min, _, x_max, y_max = picture.box
         under, beside = np.zeros_like(picture.image, np.bool_), np.zeros_like(picture.image, np.bool_)
@@ -183,17 +183,17 @@ def test_the_back_of_the_head_is_bright_where_the_class_says(direction: str) -> 
     for subject in range(4):
         picture = take_picture(Shot("head_position", direction, subject, 0), 0)
         assert picture.mask is not None
-        rows, columns = np.nonzero(picture.mask)
+        y, x = np.nonzero(picture.mask)
         angle = np.radians(DIRECTIONS[direction])
-        along = (columns - columns.mean()) * np.cos(angle) + (rows - rows.mean()) * np.sin(angle)
-        grey = picture.image[rows, columns].astype(float)
-        towards.append(grey[along > 0.3 * along.max()].mean())
-        away.append(grey[along < 0.3 * along.min()].mean())
+        along = (x - x.mean()) * np.cos(angle) + (y - y.mean()) * np.sin(angle)
+        gray = picture.image[y, x].astype(float)
+        towards.append(gray[along > 0.3 * along.max()].mean())
+        away.append(gray[along < 0.3 * along.min()].mean())
     assert np.mean(towards) > np.mean(away) + 10
 
 
 @pytest.mark.parametrize("task", sorted(CATALOGUE))
-def test_a_task_has_as_many_images_as_asked_for_and_every_class_a_share(task: str) -> None:
+def test_a_task_has_the_configured_number_of_images_and_of_every_class(task: str) -> None:
     uses = [use for uses in roster(config(task, samples=60)).values() for use in uses]
     assert len(uses) == 60
     counts = np.bincount([use.label for use in uses])
@@ -214,7 +214,7 @@ def test_a_subject_has_frames_up_to_the_most_and_one_label() -> None:
         for shot, uses in roster(config(task, samples=200)).items():
             labels.setdefault(shot.subject_id, set()).update(use.label for use in uses)
             frames[shot.subject_id] = frames.get(shot.subject_id, 0) + 1
-        assert all(len(found) == 1 for found in labels.values())
+        assert all(len(subject_labels) == 1 for subject_labels in labels.values())
         assert set(frames.values()) == {1, 2, 3}
     assert all(shot.frame == 0 for shot in roster(config("lung", frames=1)))
 
@@ -231,14 +231,14 @@ def test_a_subject_has_frames_up_to_the_most_and_one_label() -> None:
 )
 def test_tasks_share_images_as_in_the_benchmark(first: str, second: str, least: float) -> None:
     uses = roster(config(first, second, samples=100))
-    shared = [shot for shot, found in uses.items() if len(found) == 2]
+    shared = [shot for shot, shot_uses in uses.items() if len(shot_uses) == 2]
     assert least * 100 <= len(shared) < 100
     labels = {use.label for shot in shared for use in uses[shot] if use.task_id == second}
     assert all({use.task_id for use in uses[shot]} == {first, second} for shot in shared)
     assert labels
 
 
-def test_tasks_that_only_look_alike_share_nobody() -> None:
+def test_tasks_of_different_pools_share_no_patient() -> None:
     for first, second in (("thyroid_nodule", "thyroid_nodule_det"), ("cervix", "cervix_multi"), ("cervix", "FUGC")):
         subjects = [{shot.subject_id for shot in roster(config(task))} for task in (first, second)]
         assert not subjects[0] & subjects[1]

@@ -1,4 +1,4 @@
-"""Planted relations: who shares a look with whom, whose labels agree, and what stays as it is without any."""
+"""Planted relations: anatomy, patients and labels of related and conflicting tasks, and tasks without relations."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ from usaggr.data.synthetic.writer import synthetic_root, write_synthetic
 from usaggr.errors import ConfigError
 
 PAIR = ["breast_lesion", "thyroid_nodule"]
-"""Segmentation with one class each, of different pools."""
+"""Two segmentation tasks with one class, of different pools."""
 
 
 def config(tasks: list[str] = PAIR, **planted: Any) -> SyntheticConfig:
@@ -36,7 +36,7 @@ def files(root: Path) -> dict[str, bytes]:
     return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
 
 
-def test_without_relations_a_set_has_the_name_that_it_always_had(
+def test_a_set_without_relations_has_the_name_of_earlier_versions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writer, "write_synthetic", lambda synthetic, root, *_: root.mkdir(parents=True))
@@ -62,24 +62,24 @@ def test_a_relation_changes_no_other_task(tmp_path: Path, kind: str) -> None:
     write_synthetic(config(tasks), tmp_path / "plain", 1)
     write_synthetic(config(tasks, **{kind: {"thyroid_nodule": "breast_lesion"}}), tmp_path / "planted", 1)
     plain, planted = files(tmp_path / "plain"), files(tmp_path / "planted")
-    others = {name for name in plain if "thyroid" not in name}
-    assert others == {name for name in planted if "thyroid" not in name}
-    assert all(plain[name] == planted[name] for name in others)
+    unrelated = {name for name in plain if "thyroid" not in name}
+    assert unrelated == {name for name in planted if "thyroid" not in name}
+    assert all(plain[name] == planted[name] for name in unrelated)
     assert not {name for name in plain if "thyroid" in name and "images" in name} & set(planted)
 
 
 @pytest.mark.parametrize("kind", ["related", "conflicting"])
-def test_a_task_takes_its_partners_look_and_other_patients(kind: str) -> None:
+def test_a_task_shows_its_partners_anatomy_in_other_patients(kind: str) -> None:
     synthetic = config(
         [*PAIR, "ovary_tumor"], **{kind: dict.fromkeys(("thyroid_nodule", "ovary_tumor"), "breast_lesion")}
     )
-    own = {task: uses_of(synthetic, task) for task in synthetic.tasks}
-    assert {(shot.pool, shot.kind) for uses in own.values() for shot in uses} == {
+    uses_by_task = {task: uses_of(synthetic, task) for task in synthetic.tasks}
+    assert {(shot.pool, shot.kind) for uses in uses_by_task.values() for shot in uses} == {
         ("breast", "benign"), ("breast", "malignant"),
     }  # fmt: skip
-    kinds = {task: Counter(shot.kind for shot in uses) for task, uses in own.items()}
+    kinds = {task: Counter(shot.kind for shot in uses) for task, uses in uses_by_task.items()}
     assert kinds["thyroid_nodule"] == kinds["ovary_tumor"] == kinds["breast_lesion"] == {"benign": 12, "malignant": 8}
-    subjects = [{shot.subject_id for shot in uses} for uses in own.values()]
+    subjects = [{shot.subject_id for shot in uses} for uses in uses_by_task.values()]
     assert sum(map(len, subjects)) == len(set.union(*subjects))
 
 
@@ -88,12 +88,12 @@ def test_labels_of_a_related_task_are_those_of_the_image_and_of_a_conflicting_on
     conflicting = uses_of(config(conflicting={"thyroid_nodule": "breast_lesion"}), "thyroid_nodule")
     assert set(conflicting) == set(related)
     assert all(use.labelled_by is None for use in related.values())
-    # Each label is given once: as many of each as there are, so that the mean label says no more than it did.
+    # Each label is used once, so that the mean label is the same as without a relation.
     assert Counter(use.labelled_by for use in conflicting.values()) == Counter(list(related))
     assert sum(shot == use.labelled_by for shot, use in conflicting.items()) <= 3
 
 
-def test_classes_of_a_conflicting_task_go_with_no_class_of_the_look() -> None:
+def test_classes_of_a_conflicting_task_do_not_depend_on_the_anatomy() -> None:
     tasks = ["breast_2cls", "lung_2cls"]
     values = {**NOTHING_PLANTED, "conflicting": {"lung_2cls": "breast_2cls"}}
     synthetic = SyntheticConfig(tasks=tasks, samples_per_task=400, frames_per_subject=1, seed=0, **values)
@@ -101,31 +101,31 @@ def test_classes_of_a_conflicting_task_go_with_no_class_of_the_look() -> None:
     assert Counter(use.label for use in uses.values()) == {0: 220, 1: 180}
     malignant = [use.label for shot, use in uses.items() if shot.kind == "malignant"]
     benign = [use.label for shot, use in uses.items() if shot.kind == "benign"]
-    # 4 standard deviations of a difference of shares by lot.
+    # 4 standard deviations of the difference between two random shares.
     assert abs(np.mean(malignant) - np.mean(benign)) < 4 * np.sqrt(0.45 * 0.55 * (1 / 220 + 1 / 180))
 
 
 def test_labels_of_another_image_are_stretched_to_this_one() -> None:
-    own, other = (take_picture(shot, 0) for shot in list(uses_of(config(["FUGC", "breast_lesion"]), "FUGC"))[:4:3])
-    assert own.image.shape != other.image.shape
-    found = labels_of_another(own, other)
-    assert found.image is own.image
-    height, width = own.image.shape
-    rows, columns = other.image.shape
-    assert found.mask is not None
+    picture, other = (take_picture(shot, 0) for shot in list(uses_of(config(["FUGC", "breast_lesion"]), "FUGC"))[:4:3])
+    assert picture.image.shape != other.image.shape
+    labeled = labels_of_another(picture, other)
+    assert labeled.image is picture.image
+    height, width = picture.image.shape
+    other_height, other_width = other.image.shape
+    assert labeled.mask is not None
     assert other.mask is not None
-    assert found.mask.shape == (height, width)
-    assert set(np.unique(found.mask)) == set(np.unique(other.mask))
-    assert (found.mask > 0).mean() == pytest.approx((other.mask > 0).mean(), rel=0.05)
-    for (x, y), (of_x, of_y) in zip(found.points, other.points, strict=True):
-        assert (x / width, y / height) == pytest.approx((of_x / columns, of_y / rows))
+    assert labeled.mask.shape == (height, width)
+    assert set(np.unique(labeled.mask)) == set(np.unique(other.mask))
+    assert (labeled.mask > 0).mean() == pytest.approx((other.mask > 0).mean(), rel=0.05)
+    for (x, y), (other_x, other_y) in zip(labeled.points, other.points, strict=True):
+        assert (x / width, y / height) == pytest.approx((other_x / other_width, other_y / other_height))
 
 
 @pytest.mark.parametrize(
     "pair", [("thyroid_nodule", "breast_lesion"), ("lung_2cls", "breast_2cls"),
              ("thyroid_nodule_det", "uterine_fibroid_det"), ("fetal_femur", "FUGC")],
 )  # fmt: skip
-def test_the_reader_finds_no_fault_in_conflicting_tasks_of_any_type(tmp_path: Path, pair: tuple[str, str]) -> None:
+def test_conflicting_tasks_of_any_type_are_read_without_errors(tmp_path: Path, pair: tuple[str, str]) -> None:
     task, partner = pair
     write_synthetic(config(list(pair), conflicting={task: partner}), tmp_path / "set", 1)
     dataset = load_dataset(data_config(tmp_path / "set", tmp_path / "cache", catalogue_names=True))
@@ -134,7 +134,7 @@ def test_the_reader_finds_no_fault_in_conflicting_tasks_of_any_type(tmp_path: Pa
     assert find_overlaps(dataset) == []
 
 
-def test_a_task_has_as_many_images_as_it_is_given() -> None:
+def test_a_task_has_its_configured_number_of_images() -> None:
     synthetic = config(samples_of={"thyroid_nodule": 33}, related={"thyroid_nodule": "breast_lesion"})
     assert {task: len(uses_of(synthetic, task)) for task in PAIR} == {"breast_lesion": 20, "thyroid_nodule": 33}
     fewer = uses_of(config(related={"thyroid_nodule": "breast_lesion"}), "thyroid_nodule")
@@ -142,26 +142,26 @@ def test_a_task_has_as_many_images_as_it_is_given() -> None:
 
 
 @pytest.mark.parametrize(
-    ("planted", "said"),
+    ("planted", "message"),
     [
         ({"related": {"thyroid_nodul": "breast_lesion"}}, "related: unknown 'thyroid_nodul', did you mean"),
         ({"conflicting": {"thyroid_nodule": "breast"}}, "conflicting: unknown 'breast', did you mean"),
         ({"related": {"lung": "breast_lesion"}}, "related: lung is not among data.synthetic.tasks; add it there"),
-        ({"related": {"thyroid_nodule": "thyroid_nodule"}}, "thyroid_nodule is given the look of itself"),
+        ({"related": {"thyroid_nodule": "thyroid_nodule"}}, "the partner of thyroid_nodule is itself"),
         (
             {"related": {"thyroid_nodule": "breast_lesion"}, "conflicting": {"thyroid_nodule": "breast_lesion"}},
-            "thyroid_nodule stands in data.synthetic.related too; give it one",
+            "thyroid_nodule is in data.synthetic.related, too; remove it from one of them",
         ),
         (
             {"related": {"thyroid_nodule": "breast_lesion"}, "conflicting": {"breast_lesion": "thyroid_nodule"}},
-            "breast_lesion is given the look of thyroid_nodule, which has a relation itself",
+            "the partner of breast_lesion is thyroid_nodule, which has a relation itself",
         ),
-        ({"related": {"breast_2cls": "breast_lesion"}}, "breast_2cls .classification, 2 classes. cannot take the look"),
+        ({"related": {"breast_2cls": "breast_lesion"}}, "breast_2cls .* cannot show the anatomy"),
         ({"samples_of": {"lung": 30}}, "samples_of: unknown 'lung'"),
     ],
 )  # fmt: skip
-def test_a_relation_that_cannot_be_is_refused(tmp_path: Path, planted: dict[str, Any], said: str) -> None:
-    with pytest.raises(ConfigError, match=said) as caught:
+def test_an_impossible_relation_is_refused(tmp_path: Path, planted: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
         write_synthetic(config([*PAIR, "breast_2cls"], **planted), tmp_path / "set", 1)
     assert "\n" not in str(caught.value)
     assert str(caught.value).startswith("data.synthetic.")

@@ -1,4 +1,4 @@
-"""The phantoms on disk: the layout that the reader knows, whole or not there at all."""
+"""The phantoms on disk are in the layout that is read, and complete or absent."""
 
 import csv
 import json
@@ -34,7 +34,7 @@ def config(*tasks: str, samples: int = 20, seed: int = 0) -> SyntheticConfig:
 
 
 def phantoms(cache: Path, synthetic: SyntheticConfig) -> DataConfig:
-    """The shipped defaults of data=synthetic, with these phantoms."""
+    """Return the shipped defaults of data=synthetic, with these phantoms."""
     values: dict[str, Any] = {}
     for name in ("_base.yaml", "synthetic.yaml"):
         values |= yaml.safe_load((CONF / name).read_text())
@@ -125,7 +125,7 @@ def test_images_that_tasks_share_are_the_same_bytes_of_the_same_subject(written:
         assert contents[0] == contents[1]
 
 
-def test_the_reader_finds_no_fault_in_any_of_the_27_tasks(tmp_path: Path) -> None:
+def test_all_27_tasks_are_read_without_errors(tmp_path: Path) -> None:
     write_synthetic(config(*CATALOGUE), tmp_path / "set", 1)
     dataset = load_dataset(data_config(tmp_path / "set", tmp_path / "cache", catalogue_names=True))
     assert dataset.tasks == dict(sorted(CATALOGUE.items()))
@@ -158,7 +158,7 @@ def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
 
 
 class Counting:
-    """A progress that keeps what it is told."""
+    """A progress that records its calls."""
 
     def __init__(self) -> None:
         self.total = self.done = 0
@@ -289,6 +289,6 @@ def _killed(number: int) -> int:
     return 2 * number
 
 
-@pytest.mark.parametrize("function", [_twice, _killed], ids=["sound", "a process is killed"])
+@pytest.mark.parametrize("function", [_twice, _killed], ids=["no failure", "a process is killed"])
 def test_every_piece_of_work_is_done_once(function: Any) -> None:
     assert sorted(results_of(function, range(12), 2)) == [2 * i for i in range(12)]

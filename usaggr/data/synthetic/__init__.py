@@ -1,8 +1,8 @@
-"""Phantoms: anatomy is drawn, a probe looks at it, and the labels follow from what was drawn.
+"""Phantoms: simulated ultrasound images of drawn anatomy, whose labels follow from the drawing.
 
-Shapes (`shapes`) fill a body with tissues (`tissue`, `body`), one file a region of the body; `acoustics` makes an
-image of it as the probe of `geometry` sees it. `patient_pools` says which task shows what, `image_plan` which images
-there are, `picture` draws one of them, `writer` writes all. How hard the tasks are is said in `difficulty`.
+Shapes (`shapes`) fill a body (`body`) with tissues (`tissue`); each region of the body has its own module. `acoustics`
+simulates the image that the probe of `geometry` shows. `patient_pools` defines the anatomy of each task, `image_plan`
+lists the images, `picture` draws one image, and `writer` writes all. `difficulty` sets how difficult the tasks are.
 
-What decides how pictures look changes only together with GENERATOR_VERSION (`writer`).
+Code that determines the pictures changes only together with GENERATOR_VERSION (`writer`).
 """

@@ -1,4 +1,4 @@
-"""Organs of the abdomen under a curved probe, and lesions of the liver."""
+"""Drawing of abdominal organs and of liver lesions, under a curved probe."""
 
 import numpy as np
 
@@ -24,7 +24,13 @@ BACKGROUND = SOFT.brighter(-4)
 
 
 def draw_organ(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
-    """Kinds: bladder, bowel, gallbladder, kidney, liver, spleen."""
+    """Draw an abdominal organ.
+
+    Args:
+        body: Body to draw into.
+        rng: Generator of the subject.
+        kind: "bladder", "bowel", "gallbladder", "kidney", "liver" or "spleen".
+    """
     {
         "bladder": _bladder,
         "bowel": _bowel,
@@ -38,7 +44,13 @@ def draw_organ(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
 
 
 def draw_liver_lesion(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
-    """Kinds: carcinoma (dark with a halo, uneven), haemangioma (bright, even, sharp)."""
+    """Draw a liver with a lesion.
+
+    Args:
+        body: Body to draw into.
+        rng: Generator of the subject.
+        kind: "carcinoma" (dark with a halo, heterogeneous) or "haemangioma" (bright, homogeneous, sharp).
+    """
     _liver(body, rng)
     a = size(rng, 0.11, 0.22)
     where = (place(rng, -0.8, 0.8) * max(body.side - a - 0.12, 0.05), place(rng, 0.4, 0.6))
@@ -55,7 +67,7 @@ def draw_liver_lesion(body: Body, rng: np.random.Generator, kind: str) -> Drawin
 
 
 def _wall(body: Body, rng: np.random.Generator) -> None:
-    """Skin, fat and muscle under the probe."""
+    """Draw skin, fat and muscle under the probe."""
     depth = body.view.depth
     level = size(rng, 0.07, 0.1)
     body.fill(depth < level, MUSCLE)
@@ -65,14 +77,14 @@ def _wall(body: Body, rng: np.random.Generator) -> None:
 
 
 def _liver(body: Body, rng: np.random.Generator) -> None:
-    """Even tissue with vessels, and the bright diaphragm behind it."""
+    """Draw homogeneous liver tissue with vessels, and the bright diaphragm behind it."""
     x, y = body.x, body.y
     body.fill(np.ones_like(x, dtype=np.bool_), LIVER)
     for _ in range(rng.integers(3, 6)):
         start = (rng.uniform(-0.5, 0.5), rng.uniform(0.25, 0.75))
         pull, end = ((start[0] + rng.uniform(-0.3, 0.3), start[1] + rng.uniform(-0.15, 0.15)) for _ in range(2))
         distance, width = to_curve(x, y, bow(start, pull, end)), rng.uniform(0.018, 0.03)
-        if rng.random() < 0.5:  # portal veins have bright walls, liver veins none
+        if rng.random() < 0.5:  # portal veins have bright walls, hepatic veins do not
             body.fill(distance < width + 0.007, FIBROUS.brighter(-6))
         body.fill(distance < width, BLOOD)
     _diaphragm(body, Ellipse(place(rng, -0.15, 0.15), 0.3, 0.75, size(rng, 0.56, 0.62)))
@@ -85,7 +97,7 @@ def _diaphragm(body: Body, outline: Ellipse) -> None:
 
 
 def _spleen(body: Body, rng: np.random.Generator) -> None:
-    """A crescent of even tissue in darker surroundings, shadow of a rib on it, diaphragm around."""
+    """Draw a crescent of homogeneous tissue in a dark background, with the shadow of a rib and the diaphragm."""
     side = sign(rng)
     body.fill(np.ones_like(body.x, dtype=np.bool_), Tissue(-20, attenuation=28, mottle=4))
     outer = Ellipse(
@@ -101,7 +113,7 @@ def _spleen(body: Body, rng: np.random.Generator) -> None:
 
 
 def _bladder(body: Body, rng: np.random.Generator) -> None:
-    """A wide black pool in a smooth wall."""
+    """Draw a wide black pool in a smooth wall."""
     a = size(rng, 0.34, 0.44)
     outline = Ellipse(place(rng, -0.08, 0.08), place(rng, 0.46, 0.54), a, size(rng, 0.2, 0.27), rng.uniform(-8, 8))
     radius = uneven(rng, outline, 0.05).radius(body.x, body.y)
@@ -110,7 +122,7 @@ def _bladder(body: Body, rng: np.random.Generator) -> None:
 
 
 def _gallbladder(body: Body, rng: np.random.Generator) -> None:
-    """A black pear in the liver, with a stone."""
+    """Draw a black pear shape in the liver, with a stone."""
     _liver(body, rng)
     middle, angle = (place(rng, -0.14, 0.14), place(rng, 0.42, 0.52)), sign(rng) * size(rng, 20, 55)
     pear = Ellipse(*middle, size(rng, 0.18, 0.22), size(rng, 0.075, 0.095), angle)
@@ -123,7 +135,7 @@ def _gallbladder(body: Body, rng: np.random.Generator) -> None:
 
 
 def _kidney(body: Body, rng: np.random.Generator) -> None:
-    """A bean of dark cortex and darker pyramids round a bright sinus."""
+    """Draw a bean shape of dark cortex and darker pyramids around a bright sinus."""
     body.fill(body.y < 0.25, LIVER)
     bean = Ellipse(
         place(rng, -0.06, 0.06), place(rng, 0.5, 0.56), size(rng, 0.36, 0.42), 0.2, sign(rng) * size(rng, 5, 30)
@@ -140,7 +152,7 @@ def _kidney(body: Body, rng: np.random.Generator) -> None:
 
 
 def _bowel(body: Body, rng: np.random.Generator) -> None:
-    """Loops with gas: bright fronts over dirty shadows."""
+    """Draw loops with gas: bright fronts above dirty shadows."""
     for column in (-0.36, 0.0, 0.36):
         for row in (0.28, 0.56):
             loop = Ellipse(

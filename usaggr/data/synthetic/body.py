@@ -1,7 +1,7 @@
-"""A body to draw into: maps of acoustic properties over an image, in the coordinates of the anatomy.
+"""The body that anatomy is drawn into: maps of acoustic properties over an image, in the anatomy's coordinates.
 
-Frames of one subject show the same anatomy, moved and bent a little: drawers fill shapes in the anatomy's coordinates,
-and pixels, masks and landmarks follow.
+Frames of one subject show the same anatomy, slightly moved and bent. Drawing functions fill shapes in the anatomy's
+coordinates; pixels, masks and landmarks follow from them.
 """
 
 from dataclasses import dataclass
@@ -17,17 +17,17 @@ from usaggr.data.synthetic.tissue import SKIN, Tissue
 
 @dataclass(frozen=True, slots=True)
 class Motion:
-    """Where the anatomy lies on the image in one frame: turned about the centre, enlarged, shifted and bent."""
+    """Position of the anatomy in one frame: rotated about the center, scaled, shifted and bent."""
 
     angle: float = 0.0
-    """Degrees."""
+    """Rotation in degrees."""
     scale: float = 1.0
     shift: Point = (0.0, 0.0)
     bend: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
-    """Heights of the waves in x and y, in image heights, and their phases in radians."""
+    """Amplitudes of the waves in x and y, in image heights, and their phases in radians."""
 
     def anatomy(self, x: Map, y: Map) -> tuple[Map, Map]:
-        """From image coordinates to those of the anatomy."""
+        """Convert image coordinates to the anatomy's coordinates."""
         cos, sin = np.cos(np.radians(self.angle)), np.sin(np.radians(self.angle))
         dx, dy = x - self.shift[0], y - 0.5 - self.shift[1]
         ax = (dx * cos + dy * sin) / self.scale
@@ -39,7 +39,7 @@ class Motion:
         )
 
     def image(self, point: Point) -> Point:
-        """From the anatomy's coordinates to those of the image: the inverse, by fixed-point iteration."""
+        """Convert the anatomy's coordinates to image coordinates, by fixed-point iteration on `anatomy`."""
         x, y = point
         for _ in range(30):
             ax, ay = self.anatomy(as_map(x), as_map(y))
@@ -48,7 +48,7 @@ class Motion:
 
 
 def drawn_motion(rng: np.random.Generator) -> Motion:
-    """A frame's motion: a few degrees and hundredths of the image."""
+    """Draw the motion of a frame: a few degrees and hundredths of the image."""
     angle, scale, dx, dy = rng.uniform(-1, 1, 4) * MOTION
     high_x, high_y = map(float, rng.uniform(-0.006, 0.006, 2) * MOTION)
     phase_x, phase_y = map(float, rng.uniform(0, 2 * np.pi, 2))
@@ -56,10 +56,17 @@ def drawn_motion(rng: np.random.Generator) -> Motion:
 
 
 class Body:
-    """What is under the probe: acoustic properties of each pixel of an image."""
+    """The acoustic properties of each pixel of an image."""
 
     def __init__(self, view: View, motion: Motion, background: Tissue, rng: np.random.Generator) -> None:
-        """All background; `rng` is the subject's, for the texture of its tissues."""
+        """Fill the body with background.
+
+        Args:
+            view: Geometry of the image.
+            motion: Motion of the frame.
+            background: Tissue of all pixels.
+            rng: Generator of the subject, for the texture of its tissues.
+        """
         self.view = view
         self._motion = motion
         self.x, self.y = motion.anatomy(view.x, view.y)
@@ -73,11 +80,11 @@ class Body:
 
     @property
     def side(self) -> float:
-        """Half the image's width in image heights."""
+        """Half the width of the image, in image heights."""
         return self.view.side
 
     def fill(self, where: Mask, tissue: Tissue) -> Mask:
-        """Put a tissue there, instead of what was there; gives back where."""
+        """Replace the tissue of the pixels `where`, and return `where`."""
         texture = tissue.mottle * self._mottle[where] + tissue.fibres * self._fibres[where]
         self.echo[where] = tissue.echo + texture
         self.attenuation[where] = tissue.attenuation
@@ -85,21 +92,27 @@ class Body:
         return where
 
     def brighten(self, decibels: Map) -> None:
-        """Add to the echo of what is there."""
+        """Add decibels to the echo of each pixel."""
         self.echo += decibels
 
     def skin(self, thickness: float = 0.02) -> None:
-        """The layer under the probe, whatever the motion."""
+        """Fill the layer under the probe, which does not depend on the motion."""
         self.fill(self.view.depth < thickness, SKIN)
 
     def pixels(self, point: Point) -> Point:
-        """Where a point of the anatomy lies on the image, in pixels x, y."""
+        """Return the pixel coordinates x, y of a point of the anatomy."""
         x, y = self._motion.image(point)
         return x * self.view.height + self.view.width / 2, y * self.view.height
 
     def _texture(self, rng: np.random.Generator, across: int, along: int) -> Map:
-        """Smooth noise of unit variance that is fixed to the anatomy; cells a unit of length across and along beams."""
+        """Return smooth noise of unit variance that is fixed to the anatomy.
+
+        Args:
+            rng: Generator of the subject.
+            across: Cells per image height across the beams.
+            along: Cells per image height along the beams.
+        """
         cells = rng.standard_normal((round(1.4 * along), round(2.4 * across)), dtype=np.float32)
-        columns, rows = (self.x + 1.2) * np.float32(across), (self.y + 0.2) * np.float32(along)
-        field = cv2.remap(cells, columns, rows, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
+        cell_x, cell_y = (self.x + 1.2) * np.float32(across), (self.y + 0.2) * np.float32(along)
+        field = cv2.remap(cells, cell_x, cell_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
         return as_map(1.5 * field)

@@ -1,4 +1,4 @@
-"""Breast under a linear probe: skin, fat, gland with its septa, muscle; a lesion that is benign, malignant, or none."""
+"""Drawing of the breast under a linear probe: skin, fat, gland, septa, muscle, and a benign, malignant or no lesion."""
 
 import numpy as np
 
@@ -13,7 +13,13 @@ BACKGROUND = GLAND
 
 
 def draw(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
-    """Kinds: benign, malignant, normal (no lesion, an empty mask)."""
+    """Draw a breast; the class is the lesion.
+
+    Args:
+        body: Body to draw into.
+        rng: Generator of the subject.
+        kind: "benign", "malignant" or "normal", which has no lesion and an empty mask.
+    """
     _layers(body, rng)
     _ligament_shadows(body, rng)
     if kind == "normal":
@@ -27,7 +33,7 @@ def draw(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
 
 
 def _layers(body: Body, rng: np.random.Generator) -> None:
-    """Fat over gland over fascia and muscle, with bright septa."""
+    """Draw fat over gland over fascia and muscle, with bright septa."""
     x, y = body.x, body.y
     phase, tilt = rng.uniform(0, 2 * np.pi), rng.uniform(-0.06, 0.06)
     wave = 0.02 * np.sin(6 * x + phase) + tilt * x
@@ -49,7 +55,7 @@ def _layers(body: Body, rng: np.random.Generator) -> None:
 
 
 def _ligament_shadows(body: Body, rng: np.random.Generator) -> None:
-    """Ligaments along the beam take some of the sound: streaks that are no lesions."""
+    """Draw ligaments along the beams, which attenuate the sound: dark streaks that are not lesions."""
     for _ in range(rng.integers(0, 3)):
         x, y, width = rng.uniform(-0.6, 0.6), rng.uniform(0.15, 0.35), rng.uniform(0.02, 0.06)
         behind = (np.abs(body.x - x) < width) & (np.abs(body.y - y) < 0.015)
@@ -57,7 +63,7 @@ def _ligament_shadows(body: Body, rng: np.random.Generator) -> None:
 
 
 def _benign(body: Body, rng: np.random.Generator) -> Mask:
-    """Smooth, wider than tall, dark, with a thin capsule; the sound behind it is mostly stronger."""
+    """Draw a benign lesion: smooth, wider than tall, dark, with a thin capsule and mostly enhancement behind it."""
     b = size(rng, 0.10, 0.17)
     a = b * size(rng, 1.15, 1.7)
     ellipse = Ellipse(_across(body, rng, a), place(rng, 0.28, 0.66), a, b, rng.uniform(-15, 15))
@@ -68,7 +74,7 @@ def _benign(body: Body, rng: np.random.Generator) -> Mask:
 
 
 def _malignant(body: Body, rng: np.random.Generator) -> Mask:
-    """Spiculated, mostly taller than wide, uneven inside, with a bright halo; a shadow lies behind it."""
+    """Draw a malignant lesion: spiculated, mostly taller than wide, heterogeneous, with a bright halo and a shadow."""
     a = size(rng, 0.11, 0.17)
     b = a * size(rng, 0.95, 1.45)
     ellipse = Ellipse(_across(body, rng, a), place(rng, 0.34, 0.56), a, b, rng.uniform(-25, 25))

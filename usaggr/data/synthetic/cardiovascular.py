@@ -1,4 +1,4 @@
-"""Heart from its tip under a sector probe, and the carotid artery across under a linear one."""
+"""Drawing of the heart in an apical view under a sector probe, and of a carotid artery in cross-section."""
 
 import numpy as np
 
@@ -14,7 +14,13 @@ _LUNG = Tissue(-17, attenuation=24, mottle=4)
 
 
 def draw_heart(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
-    """Kinds: two_chambers, four_chambers. Classes left ventricle, myocardium, left atrium."""
+    """Draw a heart; the classes are left ventricle, myocardium and left atrium.
+
+    Args:
+        body: Body to draw into.
+        rng: Generator of the subject.
+        kind: "two_chambers" or "four_chambers".
+    """
     x, y = body.x, body.y
     body.fill(y > 0.16, _LUNG)
     tilt = place(rng, -20, 20)
@@ -23,18 +29,18 @@ def draw_heart(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
     wall = size(rng, 0.055, 0.075)
     outer = Ellipse(ventricle.x, ventricle.y, ventricle.a + wall, ventricle.b + wall, ventricle.angle)
     along, _ = ventricle.local(x, y)
-    above = along < 0.72
+    in_ventricles = along < 0.72
     if kind == "four_chambers":
         right = Ellipse(*ventricle.at(0.15, 2.1), 0.75 * ventricle.a, 0.8 * b, 90 + tilt - 8)
         body.fill(right.radius(x, y) < 1.25, _HEART_MUSCLE.brighter(-4))
         body.fill(right.radius(x, y) < 1, BLOOD)
     atrium = Ellipse(*ventricle.at(1.32, 0.0), 0.52 * ventricle.a, size(rng, 0.13, 0.16), 90 + tilt)
-    below = atrium.radius(x, y)
-    body.fill((outer.scaled(1.1).radius(x, y) < 1) & above, FIBROUS.brighter(-6))
-    body.fill((below < 1.2) & ~above, _HEART_MUSCLE)
-    left_atrium = body.fill((below < 1) & (along > 0.76), BLOOD)
-    muscle = body.fill((outer.radius(x, y) < 1) & above, _HEART_MUSCLE.brighter(5 * (CONTRAST - 1)))
-    left_ventricle = body.fill((ventricle.radius(x, y) < 1) & above, BLOOD)
+    atrium_radius = atrium.radius(x, y)
+    body.fill((outer.scaled(1.1).radius(x, y) < 1) & in_ventricles, FIBROUS.brighter(-6))
+    body.fill((atrium_radius < 1.2) & ~in_ventricles, _HEART_MUSCLE)
+    left_atrium = body.fill((atrium_radius < 1) & (along > 0.76), BLOOD)
+    muscle = body.fill((outer.radius(x, y) < 1) & in_ventricles, _HEART_MUSCLE.brighter(5 * (CONTRAST - 1)))
+    left_ventricle = body.fill((ventricle.radius(x, y) < 1) & in_ventricles, BLOOD)
     for side in (-1, 1):
         leaflet = to_segment(x, y, ventricle.at(0.74, side * 0.9), ventricle.at(0.62, side * 0.15))
         body.fill(leaflet < 0.008, FIBROUS.brighter(-3))
@@ -42,7 +48,13 @@ def draw_heart(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
 
 
 def draw_carotid(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
-    """Neck with muscle, jugular vein and the artery: a round black lumen in a bright double wall; class lumen."""
+    """Draw a neck with muscle, jugular vein and carotid artery, whose lumen is the class.
+
+    Args:
+        body: Body to draw into.
+        rng: Generator of the subject.
+        kind: Not used; there is one kind.
+    """
     x, y = body.x, body.y
     slope, level = rng.uniform(-0.2, 0.2), size(rng, 0.1, 0.14)
     body.fill(y < level, FAT)

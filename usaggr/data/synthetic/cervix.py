@@ -1,4 +1,4 @@
-"""Cervix of pregnancy along its canal, under a curved probe: bladder, the two lips, the head in its fluid."""
+"""Drawing of the cervix in pregnancy along its canal, under a curved probe: bladder, lips, and the head in fluid."""
 
 import numpy as np
 
@@ -14,7 +14,13 @@ _LIP = Tissue(-11, attenuation=20, impedance=0.3, mottle=2)
 
 
 def draw(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
-    """Classes anterior lip (above the canal) and posterior lip; landmarks the inner and the outer end of the canal."""
+    """Draw a cervix; the classes are anterior and posterior lip, the landmarks inner and outer end of the canal.
+
+    Args:
+        body: Body to draw into.
+        rng: Generator of the subject.
+        kind: Not used; there is one kind.
+    """
     x, y = body.x, body.y
     middle = (place(rng, -0.12, 0.14), place(rng, 0.42, 0.58))
     half, thickness, angle = size(rng, 0.25, 0.33), size(rng, 0.11, 0.15), place(rng, -28, 28)
@@ -37,14 +43,20 @@ def draw(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
 
 
 def draw_whole(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
-    """The same with one class, both lips together."""
+    """Draw a cervix with one class for both lips.
+
+    Args:
+        body: Body to draw into.
+        rng: Generator of the subject.
+        kind: Not used; there is one kind.
+    """
     drawing = draw(body, rng, kind)
     assert drawing.mask is not None
     return Drawing(np.minimum(drawing.mask, 1).astype(np.uint8), drawing.points)
 
 
 def _fetus(body: Body, rng: np.random.Generator, sac: Ellipse) -> None:
-    """Fluid at the inner end of the canal, and the head's bright arc in it."""
+    """Draw fluid at the inner end of the canal, and the bright arc of the head in it."""
     body.fill(uneven(rng, sac, 0.04).radius(body.x, body.y) < 1, FLUID)
     head = Ellipse(sac.x - 0.08, sac.y + 0.02, 0.27, 0.24, sac.angle).radius(body.x, body.y)
     body.fill(head < 1, THIN_BONE)

@@ -1,4 +1,4 @@
-"""What a drawer gives back: the labels that follow from the anatomy it drew. Also how it draws places and sizes."""
+"""The labels that a drawing function returns, and the random positions and sizes that it draws with."""
 
 from dataclasses import dataclass
 
@@ -13,16 +13,19 @@ from usaggr.data.synthetic.shapes import Point
 
 @dataclass(frozen=True)
 class Drawing:
-    """Labels of a phantom; those that its tasks do not ask for may be missing."""
+    """Labels of a phantom; those that its tasks do not use may be missing."""
 
     mask: NDArray[np.uint8] | None = None
-    """Class of each pixel, (H, W)."""
+    """(H, W) class of each pixel."""
     points: tuple[Point, ...] = ()
     """Landmarks in the anatomy's coordinates."""
 
 
 def labelled(body: Body, *regions: Mask) -> NDArray[np.uint8]:
-    """Mask (H, W) with class 1, 2, ... where the first, second, ... region is; later ones win. Nothing unseen."""
+    """Return a mask (H, W) with class 1 in the first region, 2 in the second, and so on.
+
+    Later regions overwrite earlier ones, and pixels that the probe does not show are background.
+    """
     mask = np.zeros(body.echo.shape, np.uint8)
     for value, region in enumerate(regions, 1):
         mask[region & body.view.visible] = value
@@ -30,16 +33,16 @@ def labelled(body: Body, *regions: Mask) -> NDArray[np.uint8]:
 
 
 def place(rng: np.random.Generator, low: float, high: float) -> float:
-    """Where a structure lies, between two limits."""
+    """Draw the position of a structure between two limits; SPREAD scales the distance from the middle."""
     middle, half = (low + high) / 2, (high - low) / 2
     return float(middle + SPREAD * half * rng.uniform(-1, 1))
 
 
 def size(rng: np.random.Generator, low: float, high: float) -> float:
-    """How large a structure is, between two limits."""
+    """Draw the size of a structure between two limits."""
     return float(rng.uniform(low, high))
 
 
 def sign(rng: np.random.Generator) -> int:
-    """-1 or 1: to which side."""
+    """Draw a side, -1 or 1."""
     return int(rng.choice((-1, 1)))

@@ -1,4 +1,4 @@
-"""The rest of the fetus across, under a curved probe: abdomen, chest with heart, spine, thigh with femur."""
+"""Drawing of the fetal body in cross-section, under a curved probe: abdomen, chest with heart, spine, and thigh."""
 
 import numpy as np
 
@@ -15,7 +15,13 @@ BACKGROUND = PLACENTA
 
 
 def draw_plane(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
-    """Standard planes: kinds abdomen, brain, femur, thorax, cervix, other. Those of the femur have landmarks."""
+    """Draw a standard plane; planes of the femur have landmarks.
+
+    Args:
+        body: Body to draw into.
+        rng: Generator of the subject.
+        kind: "abdomen", "brain", "femur", "thorax", "cervix" or "other".
+    """
     match kind:
         case "abdomen":
             return draw_abdomen(body, rng, kind)
@@ -32,7 +38,13 @@ def draw_plane(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
 
 
 def draw_abdomen(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
-    """Classes artery, liver, stomach, vein, in this order."""
+    """Draw an abdomen; the classes are artery, liver, stomach and vein, in this order.
+
+    Args:
+        body: Body to draw into.
+        rng: Generator of the subject.
+        kind: Not used; there is one kind.
+    """
     womb(body, rng)
     trunk, _ = _trunk(body, rng, rng.uniform(-45, 45))
     x, y = body.x, body.y
@@ -51,7 +63,13 @@ def draw_abdomen(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
 
 
 def draw_heart(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
-    """Chest with four chambers; class heart."""
+    """Draw a chest with the four chambers of the heart, which is the class.
+
+    Args:
+        body: Body to draw into.
+        rng: Generator of the subject.
+        kind: Not used; there is one kind.
+    """
     womb(body, rng)
     trunk, _ = _trunk(body, rng, rng.uniform(-50, 50))
     for side in (-1, 1):
@@ -71,7 +89,13 @@ def draw_heart(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
 
 
 def draw_sacrum(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
-    """Trunk with the spine in one of eight directions: kinds are the keys of DIRECTIONS."""
+    """Draw a trunk with the spine in one of eight directions.
+
+    Args:
+        body: Body to draw into.
+        rng: Generator of the subject.
+        kind: Key of DIRECTIONS, the direction of the spine.
+    """
     womb(body, rng, pool=False)
     angle = DIRECTIONS[kind] + float(rng.uniform(-10, 10)) - 90
     trunk, inside = _trunk(body, rng, angle)
@@ -82,7 +106,13 @@ def draw_sacrum(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
 
 
 def draw_femur(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
-    """Thigh with the femur, its ends as landmarks from left to right."""
+    """Draw a thigh with the femur, whose ends are the landmarks, from left to right.
+
+    Args:
+        body: Body to draw into.
+        rng: Generator of the subject.
+        kind: Not used; there is one kind.
+    """
     womb(body, rng)
     half, angle = size(rng, 0.2, 0.36), place(rng, -50, 50)
     middle = (place(rng, -0.16, 0.16), place(rng, 0.42, 0.58))
@@ -96,7 +126,7 @@ def draw_femur(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
 
 
 def _draw_other(body: Body, rng: np.random.Generator) -> Drawing:
-    """A pool of fluid with loops of the cord, under the placenta."""
+    """Draw a pool of fluid with loops of the umbilical cord, below the placenta."""
     body.fill(body.y < size(rng, 0.1, 0.14), MUSCLE)
     pool = uneven(rng, Ellipse(place(rng, -0.1, 0.1), place(rng, 0.6, 0.68), 0.6, 0.33), 0.1)
     inside = pool.radius(body.x, body.y) < 1
@@ -111,7 +141,7 @@ def _draw_other(body: Body, rng: np.random.Generator) -> Drawing:
 
 
 def _trunk(body: Body, rng: np.random.Generator, angle: float) -> tuple[Ellipse, Mask]:
-    """Skin and soft tissue of the trunk, in cross-section; its back lies in the direction of the second axis."""
+    """Draw skin and soft tissue of the trunk in cross-section; its back is in the direction of the second axis."""
     a = size(rng, 0.33, 0.39)
     room = max(body.side - a - 0.02, 0.0)
     trunk = Ellipse(place(rng, -room, room), place(rng, 0.5, 0.56), a, a * size(rng, 0.9, 1.0), float(angle))
@@ -121,7 +151,7 @@ def _trunk(body: Body, rng: np.random.Generator, angle: float) -> tuple[Ellipse,
 
 
 def _spine(body: Body, middle: Point, angle: float, scale: float = 1.0) -> Mask:
-    """Three centres of bone, with their shadows; gives back where."""
+    """Draw three ossification centers with their shadows, and return their pixels."""
     where = np.zeros(body.echo.shape, np.bool_)
     centre = Ellipse(*middle, 0.05 * scale, 0.045 * scale, angle)
     for u, v in ((0.0, -1.0), (-0.9, 0.5), (0.9, 0.5)):
@@ -131,7 +161,7 @@ def _spine(body: Body, middle: Point, angle: float, scale: float = 1.0) -> Mask:
 
 
 def _vessel(body: Body, outline: Ellipse) -> Mask:
-    """A bright wall and fluid in it."""
+    """Draw a bright wall filled with fluid, and return the pixels of the fluid."""
     radius = outline.radius(body.x, body.y)
     body.fill(radius < 1 + 0.012 / outline.a, FIBROUS.brighter(-3))
     return body.fill(radius < 1, FLUID)

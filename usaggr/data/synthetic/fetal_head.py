@@ -1,4 +1,4 @@
-"""Fetal head across, under a curved probe: skull, brain with midline and choroid plexus, in fluid and uterine wall."""
+"""Drawing of the fetal head in cross-section, under a curved probe: skull and brain, in fluid and uterine wall."""
 
 import numpy as np
 
@@ -12,11 +12,17 @@ from usaggr.data.synthetic.tissue import BRAIN, FIBROUS, FLUID, MUSCLE, PLACENTA
 BACKGROUND = PLACENTA
 
 DIRECTIONS = {"NOA": -90, "LOA": -45, "LOT": 0, "LOP": 45, "NOP": 90, "ROP": 135, "ROT": 180, "ROA": -135}
-"""Where the back of the head points, degrees clockwise from the image's right: the mother's left is on the right."""
+"""Direction of the back of the head, in degrees clockwise from the right of the image, which is the mother's left."""
 
 
 def draw(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
-    """The plane in which the head is measured; one kind."""
+    """Draw the plane in which the head is measured; the class is the head.
+
+    Args:
+        body: Body to draw into.
+        rng: Generator of the subject.
+        kind: Not used; there is one kind.
+    """
     womb(body, rng)
     a = size(rng, 0.26, 0.36)
     head = Ellipse(0, 0, a, a * size(rng, 0.74, 0.84), rng.uniform(-60, 60))
@@ -28,7 +34,13 @@ def draw(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
 
 
 def draw_position(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
-    """Head positions in labour: kinds are the keys of DIRECTIONS, where the back of the head points."""
+    """Draw a head during labor; the class is the head.
+
+    Args:
+        body: Body to draw into.
+        rng: Generator of the subject.
+        kind: Key of DIRECTIONS, the direction of the back of the head.
+    """
     womb(body, rng, pool=False)
     a = size(rng, 0.33, 0.38)
     angle = DIRECTIONS[kind] + float(rng.uniform(-10, 10))
@@ -36,7 +48,7 @@ def draw_position(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
     inside = skull(body, rng, head)
     u, v = head.local(body.x, body.y)
     radius = np.sqrt(u * u + v * v)
-    # The back of the head is bright (cerebellum), the face dark (orbits).
+    # The back of the head (cerebellum) is bright, and the face (orbits) is dark.
     body.fill((u > 0.3 + 0.25 * v * v) & (radius < 0.9), FIBROUS.brighter(-6 + 6 * (CONTRAST - 1)))
     body.fill(to_segment(body.x, body.y, head.at(-0.2, 0), head.at(0.4, 0)) < 0.009, FIBROUS)
     for side in (-1, 1):
@@ -48,7 +60,7 @@ def draw_position(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
 
 
 def womb(body: Body, rng: np.random.Generator, pool: bool = True) -> None:
-    """Wall of the abdomen and of the womb, and a pool of fluid."""
+    """Draw the walls of abdomen and uterus, and a pool of fluid unless `pool` is false."""
     wall = size(rng, 0.08, 0.15) + 0.03 * np.sin(5 * body.x + rng.uniform(0, 6))
     body.fill(body.y < wall, MUSCLE)
     body.fill(np.abs(body.y - wall) < 0.006, FIBROUS.brighter(-3))
@@ -60,7 +72,7 @@ def womb(body: Body, rng: np.random.Generator, pool: bool = True) -> None:
 
 
 def skull(body: Body, rng: np.random.Generator, head: Ellipse) -> Mask:
-    """A bright ring, brightest where the beams meet it at right angles, with brain in it; gives back all of it."""
+    """Draw a skull filled with brain, and return its pixels; it is brightest where beams are perpendicular to it."""
     radius = head.radius(body.x, body.y)
     body.fill(radius < 1.09, SOFT.brighter(-3))
     thickness = size(rng, 0.015, 0.022) / head.b
@@ -70,7 +82,7 @@ def skull(body: Body, rng: np.random.Generator, head: Ellipse) -> Mask:
 
 
 def brain(body: Body, rng: np.random.Generator, head: Ellipse) -> None:
-    """Midline with the cavum, choroid plexus on both sides."""
+    """Draw the midline with the cavum, and the choroid plexus on both sides."""
     body.fill(to_segment(body.x, body.y, head.at(-0.8, 0), head.at(0.8, 0)) < 0.008, FIBROUS)
     cavum = Ellipse(*head.at(0.45, 0), 0.14 * head.a, 0.07 * head.a, head.angle).radius(body.x, body.y)
     body.fill(cavum < 1.4, FIBROUS)

@@ -1,4 +1,4 @@
-"""Where the beams of a probe go: from pixels of an image to beams and depths, and back.
+"""Geometry of probes: conversion between pixels of an image and beams and depths.
 
 Lengths are in image heights: x runs from -width / (2 height) to its opposite, y from 0 at the top to 1.
 """
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 Map = NDArray[np.float32]
 """A value for each pixel, (H, W), or for each depth and beam, (D, B)."""
 Mask = NDArray[np.bool_]
+"""A set of pixels, (H, W)."""
 
 BEAMS_PER_PIXEL = 0.66
 DEPTHS_PER_PIXEL = 1.6
@@ -21,19 +22,19 @@ DEPTHS_PER_PIXEL = 1.6
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """A transducer: beams leave its surface at right angles."""
+    """A transducer, whose beams leave its surface at right angles."""
 
     radius: float = 0.0
-    """Of its curvature, in image heights; 0 is a linear probe."""
+    """Radius of curvature, in image heights; 0 for a linear probe."""
     half_angle: float = 0.0
-    """Of the sector, in degrees; of curved probes."""
+    """Half the angle of a curved probe's sector, in degrees."""
     top: float = 0.03
-    """Where a curved probe's surface begins, in image heights."""
+    """Position of the top of a curved probe's surface, in image heights."""
 
 
 @dataclass(frozen=True)
 class View:
-    """What a probe shows on an image of a size: a linear one all of it, a curved one a sector on black."""
+    """The image of a probe: a linear probe fills it, a curved probe shows a sector on black."""
 
     probe: Probe
     height: int
@@ -41,31 +42,31 @@ class View:
 
     @property
     def side(self) -> float:
-        """Half the width."""
+        """Half the width of the image, in image heights."""
         return self.width / (2 * self.height)
 
     @cached_property
     def x(self) -> Map:
-        """Of each pixel's centre, (H, W)."""
+        """Coordinate x of each pixel's center, (H, W)."""
         row = (np.arange(self.width, dtype=np.float32) + 0.5 - self.width / 2) / self.height
         return as_map(np.broadcast_to(row, (self.height, self.width)))
 
     @cached_property
     def y(self) -> Map:
-        """Of each pixel's centre, (H, W)."""
+        """Coordinate y of each pixel's center, (H, W)."""
         column = (np.arange(self.height, dtype=np.float32) + 0.5) / self.height
         return as_map(np.broadcast_to(column[:, None], (self.height, self.width)))
 
     @cached_property
     def beam(self) -> Map:
-        """Which beam passes through each pixel, (H, W): 0 to 1 from left to right, beyond where there is none."""
+        """Position of the beam through each pixel, (H, W): 0 to 1 from left to right; other values outside beams."""
         if not self.probe.radius:
             return as_map((self.x / self.side + 1) / 2)
         return as_map((np.degrees(np.arctan2(self.x, self.y - self._apex)) / self.probe.half_angle + 1) / 2)
 
     @cached_property
     def depth(self) -> Map:
-        """How deep each pixel lies under the probe's surface, (H, W): 0 to 1, beyond where nothing is shown."""
+        """Depth of each pixel below the probe's surface, (H, W): 0 to 1; other values outside the visible range."""
         if not self.probe.radius:
             return self.y
         distance = np.hypot(self.x, self.y - np.float32(self._apex))
@@ -78,33 +79,33 @@ class View:
 
     @property
     def reach(self) -> float:
-        """How deep the beams go."""
+        """Length of the beams, in image heights."""
         return 0.98 - self.probe.top if self.probe.radius else 1.0
 
     @property
     def _apex(self) -> float:
-        """Where all beams of a curved probe would meet, y."""
+        """Coordinate y of the point where the beams of a curved probe intersect."""
         return self.probe.top - self.probe.radius
 
     @property
     def grid(self) -> tuple[int, int]:
-        """How many depths and beams are simulated."""
+        """Number of simulated depths and beams."""
         return round(self.height * DEPTHS_PER_PIXEL), round(self.width * BEAMS_PER_PIXEL)
 
     def to_beams(self, pixels: Map) -> Map:
-        """What lies along the beams: an image's values (H, W) to (D, B). Outside the image its border goes on."""
-        columns, rows = self._beam_positions
-        return _sampled(pixels, columns, rows, cv2.BORDER_REPLICATE)
+        """Sample an image (H, W) along the beams, (D, B); outside the image, its border is replicated."""
+        x, y = self._beam_positions
+        return _sample(pixels, x, y, cv2.BORDER_REPLICATE)
 
     def to_image(self, beams: Map) -> Map:
-        """Scan conversion: values along the beams (D, B) to an image (H, W), 0 where no beam passes."""
+        """Convert values along the beams (D, B) to an image (H, W), which is 0 outside all beams (scan conversion)."""
         depths, lines = beams.shape
-        image = _sampled(beams, self.beam * (lines - 1), self.depth * (depths - 1), cv2.BORDER_REPLICATE)
+        image = _sample(beams, self.beam * (lines - 1), self.depth * (depths - 1), cv2.BORDER_REPLICATE)
         return as_map(np.where(self.visible, image, 0))
 
     @cached_property
     def _beam_positions(self) -> tuple[Map, Map]:
-        """Column and row of the image at each depth of each beam, (D, B)."""
+        """Column and row of the image at each depth of each beam, each (D, B)."""
         depths, lines = self.grid
         depth = np.linspace(0, 1, depths, dtype=np.float32)[:, None]
         beam = np.linspace(-1, 1, lines, dtype=np.float32)[None, :]
@@ -117,10 +118,10 @@ class View:
         return as_map(x * self.height + self.width / 2 - 0.5), as_map(y * self.height - 0.5)
 
 
-def _sampled(values: Map, columns: Map, rows: Map, border: int) -> Map:
-    return as_map(cv2.remap(values, columns, rows, cv2.INTER_LINEAR, borderMode=border))
+def _sample(values: Map, x: Map, y: Map, border: int) -> Map:
+    return as_map(cv2.remap(values, x, y, cv2.INTER_LINEAR, borderMode=border))
 
 
 def as_map(values: npt.ArrayLike) -> Map:
-    """Any numbers as a map."""
+    """Convert numbers to an array of float32."""
     return np.asarray(values, dtype=np.float32)

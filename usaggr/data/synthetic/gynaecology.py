@@ -1,4 +1,4 @@
-"""Uterus and ovary under a curved probe with a small radius: a fibroid in the one, a tumour in the other."""
+"""Drawing of a uterus with a fibroid, and of an ovary with a tumor, under a curved probe with a small radius."""
 
 import numpy as np
 
@@ -14,7 +14,13 @@ _STROMA = Tissue(-5, attenuation=20, impedance=0.1, mottle=2)
 
 
 def draw_uterus(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
-    """Uterus with the bright stripe of its lining, and a fibroid: dark, whorled, with shadow; class fibroid."""
+    """Draw a uterus with its bright lining, and a dark, whorled fibroid with a shadow, which is the class.
+
+    Args:
+        body: Body to draw into.
+        rng: Generator of the subject.
+        kind: Not used; there is one kind.
+    """
     x, y = body.x, body.y
     uterus = Ellipse(place(rng, -0.1, 0.1), place(rng, 0.48, 0.56), size(rng, 0.4, 0.46), 0.29, rng.uniform(-25, 25))
     outline = uneven(rng, uterus, 0.05).radius(x, y)
@@ -35,7 +41,13 @@ def draw_uterus(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
 
 
 def draw_ovary(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
-    """Kinds: cyst (with septa), solid (bright parts and fluid). Class tumour."""
+    """Draw an ovary with a tumor, which is the class.
+
+    Args:
+        body: Body to draw into.
+        rng: Generator of the subject.
+        kind: "cyst" (with septa) or "solid" (with bright tissue and fluid).
+    """
     a = size(rng, 0.18, 0.29)
     where = (place(rng, -0.85, 0.85) * max(body.side - a - 0.1, 0.03), place(rng, 0.36, 0.62))
     tumour = Ellipse(*where, a, a * size(rng, 0.68, 0.95), rng.uniform(-40, 40))
@@ -49,14 +61,16 @@ def draw_ovary(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
             start, end = (tumour.at(np.cos(t), np.sin(t)) for t in rng.uniform(0, 2 * np.pi, 2))
             body.fill((to_segment(body.x, body.y, start, end) < 0.008) & inside, FIBROUS.brighter(-4))
     else:
-        part = Ellipse(*tumour.at(*rng.uniform(-0.35, 0.35, 2)), 0.55 * tumour.a, 0.6 * tumour.b, rng.uniform(0, 90))
-        body.fill((uneven(rng, part, 0.12).radius(body.x, body.y) < 1) & inside, SOFT.brighter(-4))
+        solid_tissue = Ellipse(
+            *tumour.at(*rng.uniform(-0.35, 0.35, 2)), 0.55 * tumour.a, 0.6 * tumour.b, rng.uniform(0, 90)
+        )
+        body.fill((uneven(rng, solid_tissue, 0.12).radius(body.x, body.y) < 1) & inside, SOFT.brighter(-4))
     body.skin()
     return Drawing(labelled(body, inside))
 
 
 def _ovary_round(body: Body, rng: np.random.Generator, tumour: Ellipse) -> None:
-    """What is left of the ovary, with small follicles in it."""
+    """Draw the ovary around the tumor, with small follicles in it."""
     body.fill(uneven(rng, tumour.scaled(1.35), 0.06).radius(body.x, body.y) < 1, _STROMA)
     for angle in rng.uniform(0, 2 * np.pi, 3):
         follicle = Ellipse(*tumour.at(1.2 * np.cos(angle), 1.2 * np.sin(angle)), *rng.uniform(0.018, 0.03, 2))

@@ -1,4 +1,4 @@
-"""Which images are drawn, and which task uses each: a table, before anything is drawn."""
+"""The plan of images: a table of all images and of the tasks that use them, made before drawing."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from usaggr.data.synthetic.relations import relations
 
 @dataclass(frozen=True, slots=True, order=True)
 class Shot:
-    """One frame of one patient; with the seed, all that its image depends on."""
+    """One frame of one patient; an image depends only on its shot and the seed."""
 
     pool: str
     kind: str
@@ -21,31 +21,31 @@ class Shot:
 
     @property
     def subject_id(self) -> str:
-        """The patient's name in the index."""
+        """Name of the patient in the index."""
         return f"{self.pool}_{self.kind}_{self.subject:04d}"
 
     @property
     def name(self) -> str:
-        """Of the image's file, without its suffix."""
+        """Name of the image file, without its suffix."""
         return f"{self.subject_id}_{self.frame}"
 
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """A task that an image serves."""
+    """The use of an image by a task."""
 
     task_id: str
     label: int
-    """Number of the kind among those of the task: the class, of a classification task."""
+    """Number of the kind among the task's kinds; the class for a classification task."""
     labelled_by: Shot | None = None
-    """Of a task that conflicts with another one: the image that the label is of. None: the image itself."""
+    """Image whose label is used instead, for a conflicting task; None for the image itself."""
 
 
 def roster(synthetic: SyntheticConfig) -> dict[Shot, tuple[Use, ...]]:
-    """All distinct images of the tasks with what uses each; each task has as many of them as it is to have.
+    """Return all distinct images of the tasks with their uses; each task has its configured number of images.
 
     Raises:
-        ConfigError: a planted relation that cannot be.
+        ConfigError: A planted relation is not possible.
     """
     related = relations(synthetic)
     uses: dict[Shot, list[Use]] = defaultdict(list)
@@ -53,32 +53,52 @@ def roster(synthetic: SyntheticConfig) -> dict[Shot, tuple[Use, ...]]:
         relation = related.get(task_id)
         source = SOURCES[relation.partner if relation else task_id]
         first = relation.first_subject if relation else 0
-        own: list[tuple[Shot, int]] = []
+        task_shots: list[tuple[Shot, int]] = []
         for label, count in enumerate(quotas(source, synthetic.samples_of.get(task_id, synthetic.samples_per_task))):
             shots = _shots(source.pool, source.kinds[label], synthetic, first)
             skipped = 0 if relation else round(source.start * count)
-            own += [(shot, label) for shot, _ in zip(_from_whole_subject(shots, skipped), range(count), strict=False)]
-        drawn = _by_lot(own, task_id, synthetic.seed) if relation and relation.kind == "conflicting" else None
-        for place, (shot, label) in enumerate(own):
-            uses[shot].append(Use(task_id, label) if drawn is None else Use(task_id, drawn[place][1], drawn[place][0]))
+            for shot, _ in zip(_skip_to_subject(shots, skipped), range(count), strict=False):
+                task_shots.append((shot, label))
+        if relation and relation.kind == "conflicting":
+            labeled_by = _shuffle(task_shots, task_id, synthetic.seed)
+            for (shot, _), (other, label) in zip(task_shots, labeled_by, strict=True):
+                uses[shot].append(Use(task_id, label, other))
+        else:
+            for shot, label in task_shots:
+                uses[shot].append(Use(task_id, label))
     return {shot: tuple(uses[shot]) for shot in sorted(uses)}
 
 
-def _by_lot(own: list[tuple[Shot, int]], task_id: str, seed: int) -> list[tuple[Shot, int]]:
-    """The same in another order: whose label each image has, so that what an image shows says nothing of its label."""
-    order = generator("phantom labels", task_id, seed).permutation(len(own))
-    return [own[i] for i in order]
+def _shuffle(task_shots: list[tuple[Shot, int]], task_id: str, seed: int) -> list[tuple[Shot, int]]:
+    """Return the images in random order.
+
+    Image i gets the label of the i-th image of the result, so that its content does not predict its label.
+
+    Args:
+        task_shots: Images of the task with their labels.
+        task_id: Id of the task, for the random order.
+        seed: Seed of the phantoms.
+    """
+    order = generator("phantom labels", task_id, seed).permutation(len(task_shots))
+    return [task_shots[i] for i in order]
 
 
 def quotas(source: Source, total: int) -> list[int]:
-    """How many images of each kind: the shares, rounded so that they sum to the total."""
+    """Return the number of images of each kind, by its share, rounded so that the sum is the total."""
     shares = source.shares or (1.0,) * len(source.kinds)
     ends = [round(total * sum(shares[: i + 1]) / sum(shares)) for i in range(len(shares))]
     return [end - start for start, end in zip([0, *ends[:-1]], ends, strict=True)]
 
 
 def _shots(pool: str, kind: str, synthetic: SyntheticConfig, first: int) -> Iterator[Shot]:
-    """All frames of all patients of a kind from a number on, without end."""
+    """Yield all frames of all patients of a kind, without end.
+
+    Args:
+        pool: Pool of the patients.
+        kind: Kind of finding.
+        synthetic: Configuration with the seed and the largest number of frames.
+        first: Number of the first patient.
+    """
     subject = first
     while True:
         rng = generator("phantom frames", pool, kind, subject, synthetic.seed)
@@ -87,8 +107,8 @@ def _shots(pool: str, kind: str, synthetic: SyntheticConfig, first: int) -> Iter
         subject += 1
 
 
-def _from_whole_subject(shots: Iterator[Shot], skipped: int) -> Iterator[Shot]:
-    """Those from the first patient on that begins after `skipped` frames."""
+def _skip_to_subject(shots: Iterator[Shot], skipped: int) -> Iterator[Shot]:
+    """Skip at least `skipped` frames, and yield the others from the first frame of the next patient."""
     for number, shot in enumerate(shots):
         if number >= skipped and shot.frame == 0:
             yield shot

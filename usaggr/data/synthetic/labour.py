@@ -1,4 +1,4 @@
-"""Labour seen through the perineum, under a curved probe: pubic symphysis and the fetal head below it."""
+"""Drawing of labor in a transperineal view, under a curved probe: pubic symphysis and fetal head below it."""
 
 import numpy as np
 
@@ -13,10 +13,16 @@ BACKGROUND = PLACENTA.brighter(-4)
 
 
 def draw(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
-    """Classes symphysis and head; landmarks both ends of the symphysis and where a line from the lower one touches.
+    """Draw symphysis and head, which are the classes.
 
-    The angle between the symphysis and that line is the angle of progression (Barbera et al., Ultrasound in Obstetrics
+    The landmarks are both ends of the symphysis, and the point where a tangent from its lower end touches the head. The
+    angle between the symphysis and this tangent is the angle of progression (Barbera et al., Ultrasound in Obstetrics
     and Gynecology 33, 2009).
+
+    Args:
+        body: Body to draw into.
+        rng: Generator of the subject.
+        kind: Not used; there is one kind.
     """
     b = size(rng, 0.21, 0.26)
     head = Ellipse(place(rng, 0.06, 0.26), place(rng, 0.58, 0.66), 1.15 * b, b, rng.uniform(0, 180))
@@ -32,7 +38,7 @@ def draw(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
 
 
 def _between(start: Point, end: Point, aspect: float) -> Ellipse:
-    """An ellipse with two points as the ends of its long axis."""
+    """Return the ellipse whose long axis ends at two points; `aspect` is the ratio of short to long axis."""
     dx, dy = end[0] - start[0], end[1] - start[1]
     a = float(np.hypot(dx, dy)) / 2
     angle = float(np.degrees(np.arctan2(dy, dx)))

@@ -1,7 +1,7 @@
-"""Which phantoms serve which task: pools of patients who are scanned alike, and what each task takes of them.
+"""Pools of patients who are scanned in the same way, and the patients and findings that each task uses.
 
-What an image shows depends on its pool, kind, patient and frame alone, never on which tasks are drawn. Tasks that take
-from one pool share patients and images where their parts of it overlap, as in the public benchmark.
+An image depends only on its pool, kind, patient and frame, not on the tasks that are drawn. Tasks of one pool share the
+patients and images in the overlap of their ranges, as in the public benchmark.
 """
 
 from collections.abc import Callable
@@ -29,18 +29,18 @@ from usaggr.data.synthetic.geometry import Probe
 from usaggr.data.synthetic.tissue import Tissue
 
 Drawer = Callable[[Body, np.random.Generator, str], Drawing]
-"""Fills a body by the subject's random numbers, for a kind of finding, and gives its labels."""
+"""Function that draws a kind of finding into a body, by the subject's generator, and returns the labels."""
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """How a clinical group's images are taken."""
+    """Probe, image size and machine settings of a clinical group."""
 
     probe: Probe
     heights: tuple[int, int]
-    """Least and largest height in pixels."""
+    """Smallest and largest height, in pixels."""
     aspects: tuple[float, float]
-    """Least and largest width, in heights."""
+    """Smallest and largest width, in heights."""
     scanner: Scanner = field(default_factory=Scanner)
     suffix: str = ".png"
 
@@ -56,15 +56,15 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What a task takes."""
+    """The patients and findings that a task uses."""
 
     pool: str
     kinds: tuple[str, ...]
-    """Of findings; of a classification task one a class, in their order."""
+    """Kinds of findings; for a classification task, one per class, in the order of classes."""
     shares: tuple[float, ...] = ()
-    """Of the task's images, one a kind; empty for even ones."""
+    """Share of the task's images of each kind; empty for equal shares."""
     start: float = 0.0
-    """Where in the pool the task's part begins, in units of its own length: 0.25 has 3/4 in common with 0."""
+    """Start of the task's range in the pool, in units of its length: ranges at 0 and 0.25 have 3/4 in common."""
 
 
 _FETAL = Look(Probe(0.6, 33.0, 0.02), (140, 170), (1.1, 1.3), suffix=".jpg")
@@ -133,4 +133,4 @@ SOURCES: dict[str, Source] = {
     "thyroid_nodule_det": Source("thyroid_box", ("solid", "cystic"), (0.7, 0.3)),
     "spinal_cord_injury_loc": Source("spine", ("injury",)),
 }
-"""By task id; all tasks of the catalogue."""
+"""Source of each task of the catalog, by task id."""

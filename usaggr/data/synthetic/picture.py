@@ -1,4 +1,4 @@
-"""One phantom: from patient and frame to pixels and labels. The same shot and seed give the same picture."""
+"""Drawing of one phantom: pixels and labels of a shot. The same shot and seed give the same picture."""
 
 from dataclasses import dataclass, replace
 
@@ -21,24 +21,25 @@ class Picture:
     """An image with the labels that follow from the anatomy on it."""
 
     image: NDArray[np.uint8]
-    """(H, W)."""
+    """(H, W) gray values."""
     mask: NDArray[np.uint8] | None
-    """Class of each pixel, (H, W)."""
+    """(H, W) class of each pixel; None for tasks without masks."""
     points: tuple[Point, ...]
     """Landmarks x, y in pixels."""
 
     @property
     def box(self) -> tuple[int, int, int, int]:
-        """x_min, y_min, x_max, y_max in pixels, tight around what the mask shows."""
+        """Tight box around the foreground of the mask: x_min, y_min, x_max, y_max in pixels."""
         assert self.mask is not None
         return tight_box(self.mask > 0)
 
 
 def take_picture(shot: Shot, seed: int) -> Picture:
-    """Draw a patient's anatomy, move it for the frame, and look at it through the probe.
+    """Draw a patient's anatomy, move it for the frame, and simulate the image of the probe.
 
-    Anatomy, image size and machine settings are the patient's; motion, speckle and noise are the frame's.
+    Anatomy, image size and machine settings depend on the patient; motion, speckle and noise depend on the frame.
     """
+    # The order of random draws determines the picture: a change needs a new GENERATOR_VERSION.
     pool = POOLS[shot.pool]
     subject = generator("phantom", shot.pool, shot.kind, shot.subject, seed)
     frame = generator("phantom frame", shot.pool, shot.kind, shot.subject, shot.frame, seed)
@@ -56,35 +57,35 @@ def take_picture(shot: Shot, seed: int) -> Picture:
     body.brighten(_contact(view, frame))
     echo, attenuation, impedance = map(view.to_beams, (body.echo, body.attenuation, body.impedance))
     signal = envelope(echo, attenuation, impedance, scanner, frame)
-    grey = view.to_image(log_compressed(signal, scanner))
-    image = np.rint(255 * grey).astype(np.uint8)
+    gray = view.to_image(log_compressed(signal, scanner))
+    image = np.rint(255 * gray).astype(np.uint8)
     return Picture(image, drawing.mask, tuple(body.pixels(point) for point in drawing.points))
 
 
 def labels_of_another(picture: Picture, other: Picture) -> Picture:
-    """An image with the labels of another one, stretched to its size."""
-    (height, width), (rows, columns) = picture.image.shape, other.image.shape
+    """Return an image with the labels of another one, stretched to its size."""
+    (height, width), (other_height, other_width) = picture.image.shape, other.image.shape
     mask = other.mask
     if mask is not None:
         mask = np.asarray(cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST_EXACT), np.uint8)
-    points = tuple((x * width / columns, y * height / rows) for x, y in other.points)
+    points = tuple((x * width / other_width, y * height / other_height) for x, y in other.points)
     return Picture(picture.image, mask, points)
 
 
 def _contact(view: View, rng: np.random.Generator) -> Map:
-    """Differences between beams (H, W), decibels: the probe touches the skin unevenly, least at its sides."""
-    places = np.linspace(0, 1, 9)
+    """Return differences between beams (H, W) in decibels: contact with the skin is uneven, and worst at the sides."""
+    positions = np.linspace(0, 1, 9)
     levels = CONTACT * rng.standard_normal(9) - np.array([4, 1, 0, 0, 0, 0, 0, 1, 4])
-    return as_map(np.interp(view.beam, places, levels))
+    return as_map(np.interp(view.beam, positions, levels))
 
 
 def tight_box(region: NDArray[np.bool_]) -> tuple[int, int, int, int]:
-    """x_min, y_min, x_max, y_max in pixels of a region (H, W): borders of its outermost pixels.
+    """Return x_min, y_min, x_max, y_max of a region (H, W), in pixels; x_max and y_max are exclusive.
 
     Raises:
-        ValueError: the region is empty.
+        ValueError: The region is empty.
     """
-    rows, columns = np.flatnonzero(region.any(axis=1)), np.flatnonzero(region.any(axis=0))
-    if not len(rows):
+    y, x = np.flatnonzero(region.any(axis=1)), np.flatnonzero(region.any(axis=0))
+    if not len(y):
         raise ValueError("an empty region has no box")
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+    return int(x[0]), int(y[0]), int(x[-1]) + 1, int(y[-1]) + 1

@@ -1,7 +1,7 @@
-"""Draw in several processes: drawing is Python over small arrays, for which threads are no help.
+"""Processes that draw phantoms: drawing is Python code on small arrays, which threads do not make faster.
 
-Processes are spawned, so that nothing is shared with the server from which a sweep forks its workers. They end when the
-process that started them does, however it ends.
+Processes are spawned, so that they share nothing with the server from which a sweep forks its workers. They end when
+the process that started them ends, even if it is killed.
 """
 
 import multiprocessing
@@ -18,13 +18,16 @@ Piece = TypeVar("Piece")
 Result = TypeVar("Result")
 
 _WORTH_A_PROCESS = 4
-"""Pieces of work under which a process takes longer to start than to be of use."""
+"""Smallest number of pieces per process; with fewer, starting the process takes longer than it saves."""
 
 
 def results_of(function: Callable[[Piece], Result], work: Sequence[Piece], workers: int | None) -> Iterator[Result]:
-    """Results of a function, which can be pickled, on each piece, in the order in which they are ready.
+    """Yield the results of a function on each piece, in the order in which they are ready.
 
-    `workers` processes at the most (None: one a core); small work is done by this one.
+    Args:
+        function: Function that can be pickled.
+        work: Pieces of work. A small number of pieces is processed in the current process.
+        workers: Largest number of processes; None for one per core.
     """
     count = min(workers or len(os.sched_getaffinity(0)), len(work) // _WORTH_A_PROCESS)
     if count <= 1:
@@ -40,7 +43,7 @@ def results_of(function: Callable[[Piece], Result], work: Sequence[Piece], worke
                 missing.remove(futures[future])
                 yield result
         except BrokenProcessPool:
-            # A script that does not guard its main part cannot start processes; others may be killed for memory.
+            # A script without a main guard cannot start processes, and processes may be killed for lack of memory.
             yield from (function(work[i]) for i in sorted(missing))
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
@@ -50,7 +53,7 @@ def _begin() -> None:
     import cv2
 
     cv2.setNumThreads(1)
-    # Ctrl-C is for the process that started this one.
+    # Ctrl-C reaches all processes of a terminal; only the process that started this one handles it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -1,8 +1,8 @@
-"""Planted relations between tasks: two look at the same anatomy in other patients, and agree or contradict each other.
+"""Planted relations between tasks, whose effects on a shared network are known.
 
-A *related* task asks what its partner asks, so that what one learns helps the other. A *conflicting* one sees the same
-look, but each of its labels is that of another patient, drawn by lot: what it asks of a shared network is of no use to
-its partner, and cannot be learned. Tasks of different pools, without a relation, have nothing in common but ultrasound.
+A *related* task has the anatomy and the labels of its partner in other patients, so that each task helps the other. A
+*conflicting* task has the anatomy of its partner, but random labels: each label belongs to another of its images. It
+cannot be learned, and is of no use to its partner. Tasks of different pools without a relation share only the modality.
 """
 
 from collections.abc import Sequence
@@ -17,18 +17,18 @@ from usaggr.tasks import CATALOGUE
 Kind = Literal["related", "conflicting"]
 
 APART = 10_000
-"""Numbers of patients that a task and those with a relation to it, one after the other, have for themselves."""
+"""Distance between the first patients of a task and of the tasks related to it, so that they share no patient."""
 
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """Of a task to its partner."""
+    """Relation of a task to its partner."""
 
     kind: Kind
     partner: str
-    """Task id: whose look it takes."""
+    """Id of the task whose anatomy it shows."""
     place: int
-    """From 1 on, among the tasks with the same partner."""
+    """Number among the tasks with the same partner, from 1."""
 
     @property
     def first_subject(self) -> int:
@@ -37,40 +37,53 @@ class Relation:
 
 
 def relations(synthetic: SyntheticConfig) -> dict[str, Relation]:
-    """The planted relations by task.
+    """Return the planted relations by task.
 
     Raises:
-        ConfigError: a task that is not drawn, has two relations, or is the partner of a task that has one itself; or
-            two tasks of different types or numbers of classes.
+        ConfigError: A task is not drawn or has two relations, a partner has a relation itself, or two tasks differ in
+            type or number of classes.
     """
-    asked: dict[str, tuple[Kind, str]] = {task: ("related", partner) for task, partner in synthetic.related.items()}
+    requested: dict[str, tuple[Kind, str]] = {}
+    for task, partner in synthetic.related.items():
+        requested[task] = ("related", partner)
     for task, partner in synthetic.conflicting.items():
-        if task in asked:
-            raise ConfigError(f"data.synthetic.conflicting: {task} stands in data.synthetic.related too; give it one")
-        asked[task] = ("conflicting", partner)
+        if task in requested:
+            raise ConfigError(
+                f"data.synthetic.conflicting: {task} is in data.synthetic.related, too; remove it from one of them"
+            )
+        requested[task] = ("conflicting", partner)
     members: dict[str, list[str]] = {}
-    for task, (kind, partner) in sorted(asked.items()):
-        _check(kind, task, partner, synthetic.tasks, list(asked))
+    for task, (kind, partner) in sorted(requested.items()):
+        _check(kind, task, partner, synthetic.tasks, list(requested))
         members.setdefault(partner, []).append(task)
     return {
         task: Relation(kind, partner, 1 + members[partner].index(task))
-        for task, (kind, partner) in sorted(asked.items())
+        for task, (kind, partner) in sorted(requested.items())
     }
 
 
-def _check(kind: Kind, task: str, partner: str, drawn: Sequence[str], asked: Sequence[str]) -> None:
+def _check(kind: Kind, task: str, partner: str, drawn: Sequence[str], requested: Sequence[str]) -> None:
+    """Check one relation.
+
+    Args:
+        kind: Kind of the relation.
+        task: Id of the task.
+        partner: Id of its partner.
+        drawn: All tasks that are drawn.
+        requested: All tasks that have a relation.
+    """
     key = f"data.synthetic.{kind}"
     for name in (task, partner):
         if name not in SOURCES:
             raise ConfigError(one_of(key, name, SOURCES))
         if name not in drawn:
             raise ConfigError(f"{key}: {name} is not among data.synthetic.tasks; add it there")
-    if partner in asked:
-        what = "itself" if partner == task else f"{partner}, which has a relation itself"
-        raise ConfigError(f"{key}: {task} is given the look of {what}; name a task without a relation")
+    if partner in requested:
+        problem = "itself" if partner == task else f"{partner}, which has a relation itself"
+        raise ConfigError(f"{key}: the partner of {task} is {problem}; choose a task without a relation")
     first, other = CATALOGUE[task], CATALOGUE[partner]
     if (first.type, first.num_classes) != (other.type, other.num_classes):
         raise ConfigError(
-            f"{key}: {task} ({first.type}, {first.num_classes} classes) cannot take the look of {partner} "
-            f"({other.type}, {other.num_classes} classes); type and number must be the same"
+            f"{key}: {task} ({first.type}, {first.num_classes} classes) cannot show the anatomy of {partner} "
+            f"({other.type}, {other.num_classes} classes); type and number of classes must be equal"
         )

@@ -1,4 +1,4 @@
-"""Shapes of anatomy as fields over coordinates: a field says how far out a pixel lies, so that borders have a width.
+"""Shapes of anatomy as fields: a field gives each pixel's distance from a shape's center, so that borders have a width.
 
 Coordinates x, y are maps (H, W) in image heights; angles are in degrees, clockwise on the image.
 """
@@ -15,7 +15,7 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Ellipse:
-    """An ellipse; `a` is the half axis in the direction of `angle`, `b` the one across."""
+    """An ellipse with the half axes `a`, in the direction of `angle`, and `b`, perpendicular to it."""
 
     x: float
     y: float
@@ -24,35 +24,35 @@ class Ellipse:
     angle: float = 0.0
 
     def local(self, x: Map, y: Map) -> tuple[Map, Map]:
-        """Coordinates along the two half axes, in units of them."""
+        """Return the coordinates along the two half axes, in units of the half axes."""
         cos, sin = _direction(self.angle)
         dx, dy = x - np.float32(self.x), y - np.float32(self.y)
         return as_map((dx * cos + dy * sin) / self.a), as_map((dy * cos - dx * sin) / self.b)
 
     def radius(self, x: Map, y: Map) -> Map:
-        """0 in the centre, 1 on the ellipse."""
+        """Return the relative distance from the center: 0 in the center, 1 on the ellipse."""
         u, v = self.local(x, y)
         return np.sqrt(u * u + v * v)
 
     def at(self, u: float, v: float) -> Point:
-        """The point with these coordinates along the two half axes, in units of them."""
+        """Return the point with these coordinates along the two half axes, in units of the half axes."""
         cos, sin = _direction(self.angle)
         u, v = u * self.a, v * self.b
         return float(self.x + u * cos - v * sin), float(self.y + u * sin + v * cos)
 
     def scaled(self, factor: float) -> "Ellipse":
-        """The same with longer or shorter axes."""
+        """Return the ellipse with axes multiplied by a factor."""
         return Ellipse(self.x, self.y, self.a * factor, self.b * factor, self.angle)
 
     def tangents(self, point: Point) -> tuple[Point, Point]:
-        """Where the two tangents from a point outside touch.
+        """Return the points where the two tangents from an outside point touch the ellipse.
 
         Raises:
-            ValueError: the point lies inside.
+            ValueError: The point is inside the ellipse.
         """
         u, v = map(float, self.local(as_map(point[0]), as_map(point[1])))
-        # On the unit circle that the local coordinates make of the ellipse, a touching point lies acos(1 / distance)
-        # to either side of the direction of the point.
+        # In local coordinates the ellipse is the unit circle, where the angle between the direction of the point and a
+        # tangent point is acos(1 / distance).
         distance = np.hypot(u, v)
         if distance <= 1:
             raise ValueError("a point inside an ellipse has no tangent")
@@ -63,13 +63,13 @@ class Ellipse:
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """An ellipse with an uneven border: `waves` are (how many round the border, height, phase in radians)."""
+    """An ellipse with an uneven border; each of `waves` has a number of periods, a height and a phase in radians."""
 
     ellipse: Ellipse
     waves: tuple[tuple[int, float, float], ...]
 
     def radius(self, x: Map, y: Map) -> Map:
-        """0 in the centre, 1 on the border."""
+        """Return the relative distance from the center: 0 in the center, 1 on the border."""
         u, v = self.ellipse.local(x, y)
         angle = np.arctan2(v, u)
         border = np.ones_like(angle)
@@ -79,18 +79,37 @@ class Blob:
 
 
 def uneven(rng: np.random.Generator, ellipse: Ellipse, height: float) -> Blob:
-    """An ellipse with gentle dents, as organs have."""
+    """Make an ellipse with a smooth uneven border, as of organs.
+
+    Args:
+        rng: Generator of the subject, for the phases.
+        ellipse: The even shape.
+        height: Height of the largest wave, relative to the radius.
+    """
     return Blob(ellipse, tuple((k, height / (k - 1), float(rng.uniform(0, 2 * np.pi))) for k in (2, 3, 4)))
 
 
 def spiculated(rng: np.random.Generator, ellipse: Ellipse, height: float) -> Blob:
-    """An ellipse with spikes."""
+    """Make an ellipse with spikes.
+
+    Args:
+        rng: Generator of the subject, for the phases.
+        ellipse: The even shape.
+        height: Height of the largest wave, relative to the radius.
+    """
     waves = ((3, 0.6), (5, 0.6), (9, 1.0), (13, 0.8))
     return Blob(ellipse, tuple((k, height * h, float(rng.uniform(0, 2 * np.pi))) for k, h in waves))
 
 
 def to_segment(x: Map, y: Map, start: Point, end: Point) -> Map:
-    """Distance to a straight line between two points."""
+    """Return the distance of each pixel to the straight line between two points.
+
+    Args:
+        x: (H, W) coordinates x.
+        y: (H, W) coordinates y.
+        start: First point.
+        end: Second point.
+    """
     dx, dy = np.float32(end[0] - start[0]), np.float32(end[1] - start[1])
     px, py = x - np.float32(start[0]), y - np.float32(start[1])
     along = np.clip((px * dx + py * dy) / (dx * dx + dy * dy), 0, 1)
@@ -98,7 +117,13 @@ def to_segment(x: Map, y: Map, start: Point, end: Point) -> Map:
 
 
 def to_curve(x: Map, y: Map, points: list[Point]) -> Map:
-    """Distance to a line through several points."""
+    """Return the distance of each pixel to a line through several points.
+
+    Args:
+        x: (H, W) coordinates x.
+        y: (H, W) coordinates y.
+        points: At least two points.
+    """
     distance = to_segment(x, y, points[0], points[1])
     for start, end in pairwise(points[1:]):
         distance = np.minimum(distance, to_segment(x, y, start, end))
@@ -106,14 +131,26 @@ def to_curve(x: Map, y: Map, points: list[Point]) -> Map:
 
 
 def bow(start: Point, pull: Point, end: Point) -> list[Point]:
-    """Points on a smooth line between two, drawn towards a third (a quadratic Bézier curve)."""
+    """Return points on a quadratic Bézier curve.
+
+    Args:
+        start: First point of the curve.
+        pull: Control point, towards which the curve is bent.
+        end: Last point of the curve.
+    """
     steps = [i / 6 for i in range(7)]
     weights = [((1 - t) ** 2, 2 * t * (1 - t), t * t) for t in steps]
     return [(a * start[0] + b * pull[0] + c * end[0], a * start[1] + b * pull[1] + c * end[1]) for a, b, c in weights]
 
 
 def turned(point: Point, angle: float, about: Point = (0.0, 0.0)) -> Point:
-    """A point, turned by an angle about another."""
+    """Rotate a point.
+
+    Args:
+        point: The point.
+        angle: Angle in degrees, clockwise on the image.
+        about: Center of the rotation.
+    """
     cos, sin = _direction(angle)
     dx, dy = point[0] - about[0], point[1] - about[1]
     return float(about[0] + dx * cos - dy * sin), float(about[1] + dx * sin + dy * cos)

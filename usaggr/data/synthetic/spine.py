@@ -1,4 +1,4 @@
-"""Spinal cord along its length under a linear probe: dura, fluid, the cord with its central echo, vertebrae below."""
+"""Drawing of the spinal cord along its length, under a linear probe: dura, fluid, cord and vertebrae."""
 
 import numpy as np
 
@@ -14,7 +14,13 @@ _CORD = Tissue(-15, attenuation=14, impedance=0.3, mottle=1.5, fibres=2)
 
 
 def draw(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
-    """The cord with an injury in it: a bright bleeding that swells the cord; class injury."""
+    """Draw a cord with a bright bleeding that swells it, which is the class.
+
+    Args:
+        body: Body to draw into.
+        rng: Generator of the subject.
+        kind: Not used; there is one kind.
+    """
     x, y = body.x, body.y
     phase, bow = rng.uniform(0, 2 * np.pi), place(rng, -0.05, 0.05)
     level = place(rng, 0.42, 0.52) + bow * np.sin(2.5 * x + phase)
@@ -41,7 +47,7 @@ def draw(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
 
 
 def _vertebrae(body: Body, rng: np.random.Generator) -> None:
-    """Bright surfaces below the cord, with shadows."""
+    """Draw the bright surfaces of vertebrae below the cord, with shadows."""
     start = rng.uniform(-0.4, 0.0)
     for number in range(-3, 5):
         bone = Ellipse(start + 0.45 * number, 0.86, 0.17, 0.035).radius(body.x, body.y)

@@ -1,4 +1,4 @@
-"""Neck under a linear probe, across: strap muscles, trachea with two thyroid lobes and carotids; a nodule in a lobe."""
+"""Drawing of the neck in cross-section under a linear probe: muscles, trachea, carotids, and a thyroid nodule."""
 
 import numpy as np
 
@@ -13,7 +13,13 @@ BACKGROUND = SOFT.brighter(-3)
 
 
 def draw(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
-    """Kinds: solid (dark, with specks of calcium), cystic (black, sound behind it stronger)."""
+    """Draw a thyroid with a nodule in one lobe, which is the class.
+
+    Args:
+        body: Body to draw into.
+        rng: Generator of the subject.
+        kind: "solid" (dark, with specks of calcium) or "cystic" (black, with enhancement behind it).
+    """
     x, y = body.x, body.y
     middle = place(rng, -0.12, 0.12)
     depth = place(rng, 0.46, 0.54)
@@ -46,7 +52,7 @@ def _carotid(body: Body, rng: np.random.Generator, x: float, y: float) -> None:
 
 
 def _trachea(body: Body, outline: Ellipse) -> None:
-    """A bright front wall; the air behind it reflects all sound."""
+    """Draw a bright front wall; the air behind it reflects all sound."""
     radius = outline.radius(body.x, body.y)
     body.fill(radius < 1, GAS.brighter(-20))
     body.fill((np.abs(radius - 1) < 0.09) & (body.y < outline.y), FIBROUS.brighter(4))

@@ -1,25 +1,25 @@
-"""Tissues by their acoustics, shared by all phantoms: organs of one clinical group are made of the same ones."""
+"""Acoustic properties of tissues, shared by all phantoms: organs of one clinical group consist of the same tissues."""
 
 from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
 class Tissue:
-    """How a tissue looks to ultrasound."""
+    """Acoustic properties of a tissue."""
 
     echo: float
-    """Level of its scatterers, decibels; soft tissue has 0."""
+    """Level of the scatterers, in decibels; 0 for soft tissue."""
     attenuation: float = 20.0
-    """Decibels over one image height, there and back."""
+    """Attenuation over one image height, there and back, in decibels."""
     impedance: float = 0.0
-    """Differences to a neighbour are seen as a bright interface."""
+    """Acoustic impedance; a difference to the neighboring tissue is a bright interface."""
     mottle: float = 0.0
-    """Patchy variation of its echo, decibels."""
+    """Patchy variation of the echo, in decibels."""
     fibres: float = 0.0
-    """Variation in layers across the beam, decibels."""
+    """Variation of the echo in layers across the beam, in decibels."""
 
     def brighter(self, decibels: float) -> "Tissue":
-        """The same with a higher echo, or a lower one."""
+        """Return the tissue with a higher echo, or with a lower one for negative decibels."""
         return replace(self, echo=self.echo + decibels)
 
 
@@ -39,6 +39,6 @@ FIBROUS = Tissue(12, attenuation=26, impedance=0.6, mottle=2)
 CARTILAGE = Tissue(-16, attenuation=20, impedance=0.6, mottle=1)
 BONE = Tissue(22, attenuation=420, impedance=2.0)
 THIN_BONE = Tissue(15, attenuation=150, impedance=2.0)
-"""Of the fetal skull, which lets some of the sound through."""
+"""Bone of the fetal skull, which transmits some of the sound."""
 GAS = Tissue(6, attenuation=160, impedance=-1.5, mottle=5)
-"""Behind its bright surface lies a dirty shadow."""
+"""Gas, with a bright surface and a dirty shadow behind it."""

@@ -1,7 +1,7 @@
-"""Write the phantoms to disk in the layout of the FM_UIA challenge, so that the one reader reads them too.
+"""Writing of phantoms to disk, in the layout of the FM_UIA challenge, which `usaggr.data.read` reads.
 
 <root>/csv_files/<task>.csv      image_path, mask_path | mask | x_min ... | point_1_xy ..., subject_id, ...
-<root>/<Type>/<task>/images/     an image that serves several tasks lies in the folder of each, byte by byte the same
+<root>/<Type>/<task>/images/     an image of several tasks is in the folder of each of them, with the same bytes
 <root>/<Type>/<task>/masks/
 """
 
@@ -35,30 +35,37 @@ if TYPE_CHECKING:
     from usaggr.progress import Progress
 
 GENERATOR_VERSION = 3
-"""Version of the pictures: a set that another version has drawn is drawn again.
+"""Version of the pictures: a set of another version is drawn again.
 
-Numbers and code in this folder that decide how a picture looks, or which pictures a task gets, change only together
-with this number. Otherwise a set in the cache keeps the old pictures under the same name, and results of both are
-compared. After a change, raise it and run `python -m tests.data.synthetic.stored_pictures`; a test compares the two.
+Numbers and code in this folder that determine the pictures, or the pictures of a task, change only together with this
+number. Otherwise a set in the cache would keep the old pictures under the same name, and results of different pictures
+would be compared. After a change, raise it and run `python -m tests.data.synthetic.stored_pictures`; a test checks
+both.
 """
 
 Row = dict[str, str]
 Job = tuple[Shot, tuple[Use, ...]]
 
 _PLANTED = {"samples_of", "related", "conflicting"}
-"""Keys that count where they say something: sets that were drawn before there were any stay what they are."""
+"""Keys that are part of a set's name only if they are not empty, so that sets drawn without these keys stay valid."""
 _PIECE = 16
-"""Pictures that a process draws at a time."""
+"""Number of pictures that a process draws at a time."""
 
 
 def synthetic_root(data: DataConfig, cache_root: Path, progress: "Progress | None" = None) -> Path:
-    """Folder of the phantoms that `data.synthetic` asks for, drawn on first use.
+    """Return the folder of the phantoms that `data.synthetic` configures; they are drawn on first use.
 
-    It appears whole or not at all: it is built beside its place and renamed. A second process waits for the first one.
+    The folder is complete or does not exist: it is built under another name and then renamed. A second process waits
+    for the first one.
+
+    Args:
+        data: Configuration of the phantoms.
+        cache_root: Cache folder.
+        progress: Advances by one for each image.
 
     Raises:
-        ConfigError: a task that is not in the catalogue.
-        DataError: the cache folder cannot be used.
+        ConfigError: A task is not in the catalog.
+        DataError: The cache folder cannot be used.
     """
     _check_tasks(data.synthetic)
     planted = {name: value for name in _PLANTED if (value := getattr(data.synthetic, name))}
@@ -74,7 +81,7 @@ def synthetic_root(data: DataConfig, cache_root: Path, progress: "Progress | Non
             with exclusive(lock, patience=1.0, remedy="choose another data.cache_dir=...") as mine:
                 if not mine or folder.exists():
                     continue
-                # What is there is of a process that was killed.
+                # An unfinished folder here is that of a process that was killed, since this process has the lock.
                 shutil.rmtree(building, ignore_errors=True)
                 try:
                     write_synthetic(data.synthetic, building, data.workers, progress)
@@ -82,8 +89,10 @@ def synthetic_root(data: DataConfig, cache_root: Path, progress: "Progress | Non
                 finally:
                     shutil.rmtree(building, ignore_errors=True)
     except OSError as error:
-        raise DataError(f"{folder.parent}: cannot be used ({error}); choose another data.cache_dir=...") from error
-    except RunError as error:  # there are no locks, and the message says what to do
+        raise DataError(
+            f"{folder.parent}: the cache cannot be used ({error}); choose another data.cache_dir=..."
+        ) from error
+    except RunError as error:  # the file system has no locks; the message contains the remedy
         raise DataError(str(error)) from error
     return folder
 
@@ -91,10 +100,16 @@ def synthetic_root(data: DataConfig, cache_root: Path, progress: "Progress | Non
 def write_synthetic(
     synthetic: SyntheticConfig, root: Path, workers: int | None = None, progress: "Progress | None" = None
 ) -> None:
-    """Draw all phantoms of a configuration and write them below `root`, with `workers` processes (None: one a core).
+    """Draw all phantoms of a configuration and write them to a folder.
+
+    Args:
+        synthetic: Configuration of the phantoms.
+        root: New or empty folder.
+        workers: Number of processes; None for one per core.
+        progress: Advances by one for each image.
 
     Raises:
-        ConfigError: a task that is not in the catalogue, or a folder that is not empty.
+        ConfigError: A task is not in the catalog, or the folder is not empty.
     """
     _check_tasks(synthetic)
     if root.exists() and any(root.iterdir()):
@@ -105,20 +120,20 @@ def write_synthetic(
             (root / _folder(CATALOGUE[task_id]) / folder).mkdir(parents=True, exist_ok=True)
     if progress:
         progress.start("drawing phantoms", len(jobs))
-    rows: dict[str, list[Row]] = defaultdict(list)
+    by_task: dict[str, list[Row]] = defaultdict(list)
     try:
-        draw = partial(_drawn, root=root, seed=synthetic.seed)
+        draw = partial(_draw_piece, root=root, seed=synthetic.seed)
         pieces = [jobs[i : i + _PIECE] for i in range(0, len(jobs), _PIECE)]
         for piece in results_of(draw, pieces, workers):
             for row in (row for shot_rows in piece for row in shot_rows):
-                rows[row["task_id"]].append(row)
+                by_task[row["task_id"]].append(row)
             if progress:
                 progress.advance(len(piece))
     finally:
         if progress:
             progress.finish()
     (root / "csv_files").mkdir(exist_ok=True)
-    for task_id, task_rows in rows.items():
+    for task_id, task_rows in by_task.items():
         _write_table(root / "csv_files" / f"{task_id}.csv", task_rows)
 
 
@@ -136,12 +151,13 @@ def _folder(task: Task) -> str:
     return f"{task.type.capitalize()}/{task.id}"
 
 
-def _drawn(jobs: Sequence[Job], root: Path, seed: int) -> list[list[Row]]:
-    """Draw pictures, write their files, and give back each one's rows of the index."""
-    return [list(_written(shot, uses, root, seed)) for shot, uses in jobs]
+def _draw_piece(jobs: Sequence[Job], root: Path, seed: int) -> list[list[Row]]:
+    """Draw pictures, write their files, and return the index rows of each picture."""
+    return [list(_write_picture(shot, uses, root, seed)) for shot, uses in jobs]
 
 
-def _written(shot: Shot, uses: tuple[Use, ...], root: Path, seed: int) -> Iterator[Row]:
+def _write_picture(shot: Shot, uses: tuple[Use, ...], root: Path, seed: int) -> Iterator[Row]:
+    """Draw one picture, write its files for each task, and yield one index row per task."""
     picture = take_picture(shot, seed)
     suffix = POOLS[shot.pool].look.suffix
     content = encode_image(picture.image, suffix)
@@ -149,7 +165,7 @@ def _written(shot: Shot, uses: tuple[Use, ...], root: Path, seed: int) -> Iterat
         task = CATALOGUE[use.task_id]
         image_path = f"{_folder(task)}/images/{shot.name}{suffix}"
         (root / image_path).write_bytes(content)
-        label = _label(task, use, _labelling(picture, use, seed), shot, root)
+        label = _write_label(task, use, _label_source(picture, use, seed), shot, root)
         yield {
             "image_path": f"../{image_path}",
             **label,
@@ -161,13 +177,13 @@ def _written(shot: Shot, uses: tuple[Use, ...], root: Path, seed: int) -> Iterat
         }
 
 
-def _labelling(picture: Picture, use: Use, seed: int) -> Picture:
-    """The picture that a use's label is taken from."""
+def _label_source(picture: Picture, use: Use, seed: int) -> Picture:
+    """Return the picture whose label is used: that of another shot for a conflicting task."""
     return picture if use.labelled_by is None else labels_of_another(picture, take_picture(use.labelled_by, seed))
 
 
-def _label(task: Task, use: Use, picture: Picture, shot: Shot, root: Path) -> Row:
-    """Columns that say the label; writes the mask."""
+def _write_label(task: Task, use: Use, picture: Picture, shot: Shot, root: Path) -> Row:
+    """Return the columns of the label, and write the mask if the task has masks."""
     match task.type:
         case "segmentation":
             assert picture.mask is not None
@@ -188,13 +204,14 @@ def _label(task: Task, use: Use, picture: Picture, shot: Shot, root: Path) -> Ro
 
 
 def encode_image(pixels: NDArray[np.uint8], suffix: str) -> bytes:
-    """Return the content of a grey image file."""
+    """Return the content of a grayscale image file with this suffix."""
     options = [cv2.IMWRITE_PNG_COMPRESSION, 1] if suffix == ".png" else [cv2.IMWRITE_JPEG_QUALITY, 95]
     return cv2.imencode(suffix, pixels, options)[1].tobytes()
 
 
-def _write_table(path: Path, rows: list[Row]) -> None:
+def _write_table(path: Path, table: list[Row]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer = csv.DictWriter(file, list(table[0]), lineterminator="\n")
         writer.writeheader()
-        writer.writerows(sorted(rows, key=lambda row: row["image_path"]))
+        # Sorted, because pictures are ready in any order and the file must be the same for any number of processes.
+        writer.writerows(sorted(table, key=lambda row: row["image_path"]))
