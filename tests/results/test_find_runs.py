@@ -1,4 +1,4 @@
-"""Run directories are found by fingerprint, whatever they are called."""
+"""Run directories are found by fingerprint; their names do not matter."""
 
 import hashlib
 from pathlib import Path
@@ -52,12 +52,12 @@ def test_files_and_hidden_folders_are_no_runs(tmp_path: Path) -> None:
 
 def test_of_two_copies_of_a_run_the_finished_one_is_taken(tmp_path: Path) -> None:
     stored(tmp_path, spec(), "a copy")
-    done = stored(tmp_path, spec(), "the original")
-    (done / "result.json").write_text("{}")
+    finished = stored(tmp_path, spec(), "the original")
+    (finished / "result.json").write_text("{}")
     last = stored(tmp_path, spec(), "z copy")
-    assert find_runs(tmp_path) == {spec().fingerprint: done}
+    assert find_runs(tmp_path) == {spec().fingerprint: finished}
     (last / "result.json").write_text("{}")  # of two that are finished, the first by name
-    assert find_runs(tmp_path) == {spec().fingerprint: done}
+    assert find_runs(tmp_path) == {spec().fingerprint: finished}
 
 
 def test_a_fingerprint_of_digits_only_is_found(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Folders of one study and split are joined, whatever their seeds; others are refused, saying in what they differ."""
+"""Folders of one study and split are joined for any seeds; others are refused with the difference."""
 
 from pathlib import Path
 from typing import Any
@@ -18,19 +18,19 @@ def source(folder: Path, **changes: Any) -> Source:
 
 
 def test_seeds_scales_groupings_and_variants_are_put_together(tmp_path: Path) -> None:
-    one = source(tmp_path / "a", seeds=(0,), scales=(0.5, 1.0), groupings=("task_specific", "clinical"))
-    two = source(tmp_path / "b", seeds=(2, 1), scales=(0.25,), groupings=("task_specific", "unified"))
-    study, _, plan = join_sources([one, two])
+    first = source(tmp_path / "a", seeds=(0,), scales=(0.5, 1.0), groupings=("task_specific", "clinical"))
+    second = source(tmp_path / "b", seeds=(2, 1), scales=(0.25,), groupings=("task_specific", "unified"))
+    study, _, plan = join_sources([first, second])
     assert study.seeds == (0, 1, 2)
     assert study.scales == (0.25, 0.5, 1.0)
     assert study.groupings == ("task_specific", "clinical", "unified")
-    assert len(plan) == len(one.plan) + len(two.plan)
+    assert len(plan) == len(first.plan) + len(second.plan)
 
 
 def test_a_run_that_both_plan_is_one_run_of_all_their_groupings(tmp_path: Path) -> None:
-    one = source(tmp_path / "a", groupings=("task_specific", "clinical"))
-    two = source(tmp_path / "b", groupings=("task_specific", "unified"), tasks=one.data.tasks.keys())
-    _, _, plan = join_sources([one, two])
+    first = source(tmp_path / "a", groupings=("task_specific", "clinical"))
+    second = source(tmp_path / "b", groupings=("task_specific", "unified"), tasks=first.data.tasks.keys())
+    _, _, plan = join_sources([first, second])
     alone = [row for row in plan if row.block == "fetal_femur"]
     assert len(alone) == 3
     assert {row.groupings for row in alone} == {("task_specific", "clinical")}
@@ -38,7 +38,7 @@ def test_a_run_that_both_plan_is_one_run_of_all_their_groupings(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"content_hash": "e" * 64}, "different data sets .content_hash cccccccc and eeeeeeee"),
         ({"split_hash": "e" * 64}, "different splits .split_hash dddddddd and eeeeeeee"),
@@ -49,10 +49,10 @@ def test_a_run_that_both_plan_is_one_run_of_all_their_groupings(tmp_path: Path) 
         ({"variants": {"base": ["model.dropout=0.5"]}}, "variants.base is .* in the first"),
     ],
 )
-def test_folders_of_different_studies_are_refused(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
-    one, two = source(tmp_path / "a", seeds=(0,)), source(tmp_path / "b", **{"seeds": (1,), **changes})
-    with pytest.raises(RunError, match=said) as caught:
-        join_sources([one, two])
+def test_folders_of_different_studies_are_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    first, second = source(tmp_path / "a", seeds=(0,)), source(tmp_path / "b", **{"seeds": (1,), **changes})
+    with pytest.raises(RunError, match=message) as caught:
+        join_sources([first, second])
     assert "\n" not in str(caught.value)
     assert str(tmp_path / "a") in str(caught.value)
     assert str(tmp_path / "b") in str(caught.value)
@@ -60,27 +60,27 @@ def test_folders_of_different_studies_are_refused(tmp_path: Path, changes: dict[
 
 @pytest.mark.parametrize("settings", [{"data": {"root": "/elsewhere"}}, {"data": {"workers": 7}}, {"report": {"x": 1}}])
 def test_what_cannot_change_a_result_may_differ(tmp_path: Path, settings: dict[str, Any]) -> None:
-    one, two = source(tmp_path / "a", seeds=(0,)), source(tmp_path / "b", seeds=(1,), settings=settings)
-    assert join_sources([one, two])[0].seeds == (0, 1)
+    first, second = source(tmp_path / "a", seeds=(0,)), source(tmp_path / "b", seeds=(1,), settings=settings)
+    assert join_sources([first, second])[0].seeds == (0, 1)
 
 
 @pytest.mark.parametrize("seeds", [(0,), (1,)])
 def test_a_grouping_that_is_another_partition_elsewhere_is_refused(tmp_path: Path, seeds: tuple[int, ...]) -> None:
-    one = source(tmp_path / "a", seeds=(0,))
+    first = source(tmp_path / "a", seeds=(0,))
     mixed = {"clinical": {"x": ("breast_lesion", "fetal_femur"), "y": ("breast_2cls",)}}
-    two = source(tmp_path / "b", seeds=seeds, partitions=mixed)
+    second = source(tmp_path / "b", seeds=seeds, partitions=mixed)
     with pytest.raises(RunError, match=r"grouping clinical: the model of .* has the tasks .* and .*"):
-        join_sources([one, two])
+        join_sources([first, second])
 
 
 def test_one_cell_with_two_runs_is_refused(tmp_path: Path) -> None:
-    """Such as where the pretrained weights of two machines are not the same file."""
-    one, two = source(tmp_path / "a"), source(tmp_path / "b")
+    """This happens if the pretrained weights of two machines are not the same file."""
+    first, second = source(tmp_path / "a"), source(tmp_path / "b")
     text = (tmp_path / "b" / "plan.csv").read_text()
-    (tmp_path / "b" / "plan.csv").write_text(text.replace(one.plan[0].fingerprint, "f" * 64))
-    two = read_source(tmp_path / "b")
+    (tmp_path / "b" / "plan.csv").write_text(text.replace(first.plan[0].fingerprint, "f" * 64))
+    second = read_source(tmp_path / "b")
     with pytest.raises(RunError, match="scale 1, seed 0: the run of breast_lesion is"):
-        join_sources([one, two])
+        join_sources([first, second])
 
 
 def test_a_plan_that_does_not_fit_its_study_is_refused(tmp_path: Path) -> None:

@@ -141,13 +141,13 @@ def test_damage_is_found_or_does_no_harm(tmp_path_factory: pytest.TempPathFactor
         content[data.draw(st.integers(0, len(content) - 1), "byte")] ^= 1 << data.draw(st.integers(0, 7), "bit")
     path.write_bytes(bytes(content))
     try:
-        found = read_predictions(path)
+        table = read_predictions(path)
     except RunError as error:
-        found, message = None, str(error)
-    if found is None:
+        table, message = None, str(error)
+    if table is None:
         assert message.startswith((f"{path}: cannot be read", f"{path}: no column"))
     else:
-        assert found.equals(prediction_table(rows_of_all_types()))
+        assert table.equals(prediction_table(rows_of_all_types()))
 
 
 def test_names_of_columns_that_are_no_text_are_damage(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Columns of predictions.parquet and SCHEMA_VERSION change together: a reader knows old files by their version."""
+"""Columns of predictions.parquet and SCHEMA_VERSION change together: readers recognize old files by version."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Run directories: claims, states, results, and what a dead or racing process may have left."""
+"""Run directories: claims, states, results, and files that a dead or racing process may have left."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""A folder of results says what it is, whichever version of the configuration wrote it, or why it cannot be read."""
+"""A folder of results is read for every version of the configuration, or refused with the reason."""
 
 import json
 from pathlib import Path
@@ -74,7 +74,7 @@ def test_a_folder_that_lacks_a_file_is_named(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "message"),
     [
         ("study.yaml", "name: [unclosed", "cannot be read"),
         ("study.yaml", "just a string", "holds text, not a mapping"),
@@ -87,10 +87,10 @@ def test_a_folder_that_lacks_a_file_is_named(tmp_path: Path, name: str) -> None:
         ("plan.csv", f"{PLAN_HEAD}\na,b\n", "line 2: no groupings"),
     ],
 )
-def test_a_broken_file_is_named_in_one_line(tmp_path: Path, name: str, content: str, said: str) -> None:
+def test_a_broken_file_is_named_in_one_line(tmp_path: Path, name: str, content: str, message: str) -> None:
     directory = planned(tmp_path)
     (directory / name).write_text(content)
-    with pytest.raises(RunError, match=f"{name}: {said}") as caught:
+    with pytest.raises(RunError, match=f"{name}: {message}") as caught:
         read_source(directory)
     assert "\n" not in str(caught.value)
 

@@ -1,7 +1,7 @@
 """Holm's adjusted p values from the definition, by closed testing, and some that statsmodels computed.
 
 `python -m tests.statistics.oracle_holm` computes RECORDED again. Tests do not call statsmodels itself: its
-`multipletests` collects the garbage of the whole process at each call, which takes half a second beside torch.
+`multipletests` collects the garbage of the whole process at each call, which takes half a second once torch is loaded.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ RECORDED = (
     ((0.013, 0.001, 0.9, 0.04, 0.011, 0.6, 0.025), (0.066, 0.007, 1.0, 0.12, 0.066, 1.0, 0.1)),
     ((0.3, 0.3, 0.3, 0.3), (1.0, 1.0, 1.0, 1.0)),
 )
-"""p values, and what `multipletests(p, method="holm")` adjusts them to (statsmodels 0.15.0)."""
+"""Pairs of p values and their adjustment by `multipletests(p, method="holm")` (statsmodels 0.15.0)."""
 
 
 def closed_holm(p: Sequence[float]) -> list[float]:

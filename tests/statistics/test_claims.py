@@ -1,4 +1,4 @@
-"""Each claim's verdicts, by hand."""
+"""Verdicts on each claim, in cases worked out by hand."""
 
 from typing import Any
 
@@ -38,10 +38,10 @@ def about(value: float, half: float, p: float = NAN) -> Quantity:
 def test_claim_a_depends_on_whether_the_slope_is_certain_or_certainly_small(
     slope: Quantity, verdict: str, why: str
 ) -> None:
-    found = scale_dependence("CG, within tasks", "slope", slope)
-    assert (found.letter, found.verdict) == ("a", verdict)
-    assert why in found.why
-    assert (found.estimate, found.statement) == (slope.value, STATEMENTS["a"])
+    claim = scale_dependence("CG, within tasks", "slope", slope)
+    assert (claim.letter, claim.verdict) == ("a", verdict)
+    assert why in claim.why
+    assert (claim.estimate, claim.statement) == (slope.value, STATEMENTS["a"])
 
 
 def test_the_bound_of_claim_a_can_be_set() -> None:
@@ -63,14 +63,14 @@ def test_the_bound_of_claim_a_can_be_set() -> None:
 def test_claim_b_needs_a_gain_where_rich_and_a_loss_where_scarce(
     rich: Quantity, scarce: Quantity, verdict: str, why: str
 ) -> None:
-    found = rich_and_scarce("CG", "means", rich, scarce, 0.02, "confounded")
-    assert found.verdict == verdict
-    assert why in found.why
-    assert found.why.endswith("; confounded")
-    assert (found.estimate, found.low, found.high) == (scarce.value, scarce.low, scarce.high)
+    claim = rich_and_scarce("CG", "means", rich, scarce, 0.02, "confounded")
+    assert claim.verdict == verdict
+    assert why in claim.why
+    assert claim.why.endswith("; confounded")
+    assert (claim.estimate, claim.low, claim.high) == (scarce.value, scarce.low, scarce.high)
 
 
-def test_claim_b_tells_both_numbers() -> None:
+def test_claim_b_gives_both_estimates() -> None:
     why = rich_and_scarce("CG", "means", about(0.05, 0.02), about(-0.1, 0.05), 0.02).why
     assert "rich +0.050 [+0.030, +0.070], scarce −0.100 [−0.150, −0.050], margin 0.02" in why
 
@@ -79,7 +79,7 @@ def test_claim_b_tells_both_numbers() -> None:
     ("difference", "verdict"),
     [(about(0.05, 0.04), "supported"), (about(-0.05, 0.04), "contradicted"), (about(0.05, 0.06), "undecided")],
 )
-def test_claim_c_goes_by_the_sign_of_the_difference_of_spreads(difference: Quantity, verdict: str) -> None:
+def test_claim_c_depends_on_the_sign_of_the_difference_of_spreads(difference: Quantity, verdict: str) -> None:
     assert consistency("CG against AU", "spread", difference).verdict == verdict
 
 
@@ -98,10 +98,10 @@ def test_claim_c_goes_by_the_sign_of_the_difference_of_spreads(difference: Quant
 def test_claim_d_compares_segmentation_with_every_other_type(
     segmentation: Quantity, gaps: dict[str, Quantity], verdict: str, why: str
 ) -> None:
-    found = type_sensitivity("AU", "gaps", segmentation, gaps)
-    assert found.verdict == verdict
-    assert why in found.why
-    assert found.estimate == max(gap.value for gap in gaps.values())
+    claim = type_sensitivity("AU", "gaps", segmentation, gaps)
+    assert claim.verdict == verdict
+    assert why in claim.why
+    assert claim.estimate == max(gap.value for gap in gaps.values())
 
 
 def test_claim_d_is_adjusted_for_the_number_of_types() -> None:
@@ -112,9 +112,9 @@ def test_claim_d_is_adjusted_for_the_number_of_types() -> None:
     )
 
 
-def test_a_claim_that_was_not_asked_has_the_reason_and_the_numbers_there_are() -> None:
-    found = undecided("c", "CG against AU", "spread", "skill", "not asked by this sweep: one clinical group")
-    assert found == Claim("c", "CG against AU", STATEMENTS["c"], "spread", None, None, None, "skill", "undecided",
+def test_a_claim_that_cannot_be_tested_has_its_reason_and_the_available_numbers() -> None:
+    claim = undecided("c", "CG against AU", "spread", "skill", "not asked by this sweep: one clinical group")
+    assert claim == Claim("c", "CG against AU", STATEMENTS["c"], "spread", None, None, None, "skill", "undecided",
                           "not asked by this sweep: one clinical group")  # fmt: skip
     options: dict[str, Any] = {"estimate": Quantity(0.1, NAN, np.inf)}
     partly = undecided("c", "CG against AU", "spread", "skill", "one seed", **options)

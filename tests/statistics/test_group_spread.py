@@ -1,4 +1,4 @@
-"""Spread over groups: exact in simple cases, and its intervals cover in simulation, for like and unlike groups."""
+"""The spread over groups is exact in simple cases; its intervals cover in simulation, for equal and unequal noise."""
 
 from itertools import product
 
@@ -17,16 +17,16 @@ Tables = np.ndarray
 def tables(means: np.ndarray, rng: np.random.Generator, seeds: int, by_seed: float, by_subject: float,
            noisy: float = 1.0) -> Tables:  # fmt: skip
     """(G, K, C) tables of groups with 30 components each; the last varies `noisy` times as much as the others."""
-    parts = []
+    pairs = []
     for g, mean in enumerate(means):
         size = noisy if g == len(means) - 1 else 1.0
         by = by_subject * (rng.normal(size=(seeds, 30)) + rng.normal(size=30))
         values = mean + size * (by_seed * rng.normal(size=(seeds, 1)) + by)
-        parts.append((values, np.arange(30, dtype=np.int64) + 30 * g))
+        pairs.append((values, np.arange(30, dtype=np.int64) + 30 * g))
     weights = np.eye(len(means))
-    return np.stack(
-        [joint_table([WeightedTable(*part, w) for part, w in zip(parts, row, strict=True)]) for row in weights]
-    )  # fmt: skip
+    return np.stack([
+        joint_table([WeightedTable(*pair, weight) for pair, weight in zip(pairs, row, strict=True)]) for row in weights
+    ])  # fmt: skip
 
 
 def means_of(spread_: float, groups: int, rng: np.random.Generator) -> np.ndarray:
@@ -37,10 +37,10 @@ def means_of(spread_: float, groups: int, rng: np.random.Generator) -> np.ndarra
 
 def test_with_little_noise_the_spread_is_the_standard_deviation_of_the_means() -> None:
     means = np.array([0.0, 0.1, 0.4, -0.2])
-    found = spread(tables(means, np.random.default_rng(0), 5, 1e-5, 1e-5), 0.95)
-    assert found.value == pytest.approx(means.std(ddof=1), rel=1e-3)
-    assert found.low == pytest.approx(found.value, rel=1e-2)
-    assert found.high == pytest.approx(found.value, rel=1e-2)
+    result = spread(tables(means, np.random.default_rng(0), 5, 1e-5, 1e-5), 0.95)
+    assert result.value == pytest.approx(means.std(ddof=1), rel=1e-3)
+    assert result.low == pytest.approx(result.value, rel=1e-2)
+    assert result.high == pytest.approx(result.value, rel=1e-2)
 
 
 def test_the_estimate_of_the_squared_spread_has_no_bias() -> None:
@@ -59,14 +59,14 @@ def test_two_groups_that_vary_by_seed_alone_follow_the_noncentral_t_distribution
     rng = np.random.default_rng(2)
     by_seed = np.array([0.9, 1.0, 1.2, 1.05])
     values = np.stack([np.repeat(by_seed[:, None], 8, axis=1), np.zeros((4, 8))]) + 0 * rng.normal()
-    found = spread(values, 0.95)
+    result = spread(values, 0.95)
     half = special.stdtrit(3, 0.975) * by_seed.std(ddof=1) / 2
-    assert found.high == pytest.approx((by_seed.mean() + half) / np.sqrt(2), rel=0.02)
-    assert found.low == pytest.approx((by_seed.mean() - half) / np.sqrt(2), rel=0.02)
+    assert result.high == pytest.approx((by_seed.mean() + half) / np.sqrt(2), rel=0.02)
+    assert result.low == pytest.approx((by_seed.mean() - half) / np.sqrt(2), rel=0.02)
 
 
 QUICK = {(0.0, (2, 3), 4.0), (0.02, (3, 3), 1.0), (0.1, (2, 3), 1.0), (0.1, (8, 5), 4.0)}
-"""Cases of the fast suite: without a spread, with one like chance and with a large one, groups alike and not."""
+"""Cases of the fast suite: no spread, one as large as the noise, and a large one; equal and unequal noise."""
 
 
 @pytest.mark.parametrize(
@@ -81,8 +81,8 @@ def test_intervals_cover_the_true_spread(true: float, size: tuple[int, int], noi
     groups, seeds = size
     rng = np.random.default_rng([int(noisy), groups, seeds, round(1000 * true)])
     means = means_of(true, groups, rng)
-    found = [spread(tables(means, rng, seeds, 0.02, 0.04, noisy), 0.95) for _ in range(150)]
-    assert np.mean([f.low <= true <= f.high for f in found]) >= 0.9
+    results = [spread(tables(means, rng, seeds, 0.02, 0.04, noisy), 0.95) for _ in range(150)]
+    assert np.mean([result.low <= true <= result.high for result in results]) >= 0.9
 
 
 def test_an_interval_of_the_difference_covers_where_both_share_a_reference() -> None:
@@ -100,8 +100,8 @@ def test_an_interval_of_the_difference_covers_where_both_share_a_reference() -> 
 def test_a_difference_of_spreads_changes_its_sign_with_its_order() -> None:
     rng = np.random.default_rng(4)
     first, second = tables(means_of(0.1, 4, rng), rng, 3, 0.02, 0.04), tables(np.zeros(4), rng, 3, 0.02, 0.04)
-    one, other = spread_difference(first, second, 0.95), spread_difference(second, first, 0.95)
-    assert one == pytest.approx((-other[0], -other[2], -other[1]))
+    forward, backward = spread_difference(first, second, 0.95), spread_difference(second, first, 0.95)
+    assert forward == pytest.approx((-backward[0], -backward[2], -backward[1]))
 
 
 @given(st.integers(2, 6), st.integers(2, 4), st.floats(0.0, 0.3), st.floats(-1.0, 1.0), st.integers(0, 10**6))
@@ -110,15 +110,17 @@ def test_a_spread_lies_in_its_bounds_and_does_not_depend_on_the_groups_order_or_
 ) -> None:
     rng = np.random.default_rng(seed)
     sample = tables(means_of(true, groups, rng), rng, seeds, 0.02, 0.04)
-    found, moved = spread(sample, 0.95), spread(sample[::-1] + shift, 0.95)
-    assert 0 <= found.low <= found.value <= found.high
-    assert (moved.value, moved.low, moved.high) == pytest.approx((found.value, found.low, found.high), abs=1e-6)
+    original, moved = spread(sample, 0.95), spread(sample[::-1] + shift, 0.95)
+    assert 0 <= original.low <= original.value <= original.high
+    assert (moved.value, moved.low, moved.high) == pytest.approx(
+        (original.value, original.low, original.high), abs=1e-6
+    )
 
 
-def test_without_any_chance_there_is_no_interval() -> None:
-    found = spread(np.stack([np.full((3, 4), 0.1), np.full((3, 4), 0.3)]), 0.95)
-    assert found.value == pytest.approx(np.sqrt(0.02))
-    assert np.isnan([found.low, found.high]).all()
+def test_without_any_random_variation_there_is_no_interval() -> None:
+    result = spread(np.stack([np.full((3, 4), 0.1), np.full((3, 4), 0.3)]), 0.95)
+    assert result.value == pytest.approx(np.sqrt(0.02))
+    assert np.isnan([result.low, result.high]).all()
 
 
 def test_one_group_has_no_spread() -> None:

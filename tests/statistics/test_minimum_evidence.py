@@ -1,4 +1,4 @@
-"""Too few: rare classes, and differences that hang on a handful of subjects."""
+"""Too little evidence: rare classes, and differences that depend on a few subjects."""
 
 import numpy as np
 import pytest

@@ -11,7 +11,7 @@ from usaggr.statistics.verdicts import ALPHA, judge
 
 REPETITIONS = 1500
 ERROR = 3.3 * np.sqrt(0.8 * 0.2 / REPETITIONS)
-"""Monte-Carlo error of a power of 0.8; 3.3 standard errors are passed once in a thousand draws."""
+"""Monte-Carlo error of a power of 0.8; 3.3 standard errors are exceeded once in a thousand draws."""
 CASES = [
     # seed_sd, subject_sd, residual_sd, seeds, subjects, level
     (0.015, 0.10, 0.05, 3, 30, 0.05),
@@ -39,19 +39,19 @@ def tables(
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_smallest_difference_is_found_in_four_of_five_sweeps(case: tuple[float, ...]) -> None:
-    *parts, level = case
+def test_the_smallest_difference_is_detected_in_four_of_five_sweeps(case: tuple[float, ...]) -> None:
+    *settings, level = case
     difference = float(smallest_difference(*case))
-    found = estimate(tables(np.random.default_rng(1), difference, *parts)).interval(1 - level)[0] > 0
-    assert found.mean() == pytest.approx(0.8, abs=ERROR)
+    is_detected = estimate(tables(np.random.default_rng(1), difference, *settings)).interval(1 - level)[0] > 0
+    assert is_detected.mean() == pytest.approx(0.8, abs=ERROR)
     assert float(power(difference, *case)) == pytest.approx(0.8, abs=1e-6)
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_margin_of_that_size_is_decided_in_four_of_five_sweeps_without_a_difference(case: tuple[float, ...]) -> None:
-    *parts, level = case
+    *settings, level = case
     margin = float(smallest_difference(*case))
-    p = estimate(tables(np.random.default_rng(2), 0.0, *parts)).p_greater(-margin)
+    p = estimate(tables(np.random.default_rng(2), 0.0, *settings)).p_greater(-margin)
     assert (p < level / 2).mean() == pytest.approx(0.8, abs=ERROR)
 
 
@@ -82,8 +82,8 @@ def test_more_seeds_and_fewer_tasks_never_need_a_larger_difference(
 
 
 def test_more_subjects_decide_smaller_differences() -> None:
-    found = smallest_difference(0.015, 0.1, 0.05, 5, [20, 50, 100, 400], 0.05)
-    assert (np.diff(found) < 0).all()
+    differences = smallest_difference(0.015, 0.1, 0.05, 5, [20, 50, 100, 400], 0.05)
+    assert (np.diff(differences) < 0).all()
 
 
 @pytest.mark.parametrize("difference", [0.02, 0.03, 0.05])
@@ -95,18 +95,18 @@ def test_seeds_to_decide_is_the_first_number_that_does(difference: float) -> Non
 
 
 def test_no_number_of_seeds_makes_up_for_too_few_subjects() -> None:
-    found = seeds_to_decide([0.02, 0.2], 0.001, 0.1, 0.0, 30, 0.05)
-    assert np.isnan(found[0])
-    assert found[1] == 2
+    seeds = seeds_to_decide([0.02, 0.2], 0.001, 0.1, 0.0, 30, 0.05)
+    assert np.isnan(seeds[0])
+    assert seeds[1] == 2
 
 
 def observed(value: float, seed_variance: float, subject_variance: float, seeds: int, subjects: int) -> Estimate:
-    of = (np.asarray(float(x)) for x in (value, seed_variance, subject_variance, seeds - 1, subjects - 1))
-    return Estimate(*of)
+    fields = (np.asarray(float(number)) for number in (value, seed_variance, subject_variance, seeds - 1, subjects - 1))
+    return Estimate(*fields)
 
 
 @pytest.mark.parametrize("value", [0.012, -0.03, 0.0, 0.03])
-def test_seeds_needed_is_the_first_number_at_which_the_verdict_is_none_but_undecided(value: float) -> None:
+def test_seeds_needed_is_the_first_number_whose_verdict_is_not_undecided(value: float) -> None:
     tasks, seeds, margin = 8, 3, 0.02
     now = observed(value, 0.015**2 / seeds, 0.02**2 / 400, seeds, 400)
     needed = seeds_needed(now, seeds, margin, ALPHA / tasks)
@@ -115,9 +115,9 @@ def test_seeds_needed_is_the_first_number_at_which_the_verdict_is_none_but_undec
     def verdict(count: int) -> str | None:
         later = observed(value, 0.015**2 / count, 0.02**2 / 400, count, 400)
         p, p_ni = float(later.p_two_sided()), float(later.p_greater(-margin))
-        # The family's other cells are certain of nothing, so that this one stands at Holm's first step.
-        others = [1.0] * (tasks - 1)
-        return judge([value] + [0.0] * (tasks - 1), [p, *others], [p_ni, *others]).verdicts[0]
+        # The family's other cells have p = 1, so that this one has the smallest p value: Holm's first step.
+        unrelated = [1.0] * (tasks - 1)
+        return judge([value] + [0.0] * (tasks - 1), [p, *unrelated], [p_ni, *unrelated]).verdicts[0]
 
     assert verdict(needed) in ("gain", "no_loss", "loss")
     assert verdict(needed - 1) == "undecided"
@@ -133,7 +133,7 @@ def test_seeds_needed_by_hand_where_seeds_are_all_the_chance() -> None:
 def test_seeds_needed_is_none_where_subjects_or_a_second_seed_are_needed() -> None:
     assert seeds_needed(observed(0.001, 1e-6, 0.02**2, 3, 20), 3, 0.001, 0.05) is None
     assert seeds_needed(observed(0.5, 0.0, 0.1, 1, 20), 1, 0.02, 0.05) is None
-    # Two seeds whose mean has a variance of 1: of single ones it is 2.
+    # If the mean of two seeds has a variance of 1, that of a single seed is 2.
     most = 1.97 * np.sqrt(2 / MOST_SEEDS)
     just = seeds_needed(observed(0.0, 1.0, 0.0, 2, 20), 2, most, 0.05)
     assert just is not None

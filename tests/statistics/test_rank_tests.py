@@ -24,22 +24,22 @@ def test_holm_is_that_of_statsmodels(p_values: tuple[float, ...], adjusted: tupl
 
 
 @given(st.lists(st.floats(0, 1) | st.just(float("nan")), min_size=1, max_size=8))
-def test_holm_tests_every_intersection_of_the_known_p_values(p_values: list[float]) -> None:
+def test_holm_tests_every_intersection_of_the_finite_p_values(p_values: list[float]) -> None:
     p = np.array(p_values)
-    known = np.isfinite(p)
+    finite = np.isfinite(p)
     adjusted = holm(p)
-    assert np.isnan(adjusted[~known]).all()
-    assert adjusted[known] == pytest.approx(closed_holm(p[known].tolist()), abs=1e-12)
+    assert np.isnan(adjusted[~finite]).all()
+    assert adjusted[finite] == pytest.approx(closed_holm(p[finite].tolist()), abs=1e-12)
 
 
 @given(st.integers(6, 27), st.integers(3, 5), st.integers(0, 1000), st.booleans())
 def test_friedman_is_that_of_scipy_with_and_without_ties(tasks: int, groupings: int, seed: int, tied: bool) -> None:
     scores = np.random.default_rng(seed).standard_normal((tasks, groupings))
     scores = np.round(scores) if tied else scores
-    found, oracle = friedman(scores), stats.friedmanchisquare(*scores.T)
-    assert found.statistic == pytest.approx(oracle.statistic, abs=1e-9)
-    assert found.p == pytest.approx(oracle.pvalue, abs=1e-9)
-    np.testing.assert_allclose(found.ranks, stats.rankdata(-scores, axis=1).mean(axis=0))
+    result, oracle = friedman(scores), stats.friedmanchisquare(*scores.T)
+    assert result.statistic == pytest.approx(oracle.statistic, abs=1e-9)
+    assert result.p == pytest.approx(oracle.pvalue, abs=1e-9)
+    np.testing.assert_allclose(result.ranks, stats.rankdata(-scores, axis=1).mean(axis=0))
 
 
 @pytest.mark.parametrize(
@@ -51,10 +51,10 @@ def test_friedman_is_that_of_scipy_with_and_without_ties(tasks: int, groupings: 
         (np.empty((0, 3)), "0 tasks, at least 6 are needed"),
     ],
 )
-def test_friedman_says_why_it_does_not_test(scores: np.ndarray, reason: str) -> None:
-    found = friedman(scores)
-    assert np.isnan(found.p)
-    assert found.reason == reason
+def test_friedman_gives_the_reason_for_not_testing(scores: np.ndarray, reason: str) -> None:
+    result = friedman(scores)
+    assert np.isnan(result.p)
+    assert result.reason == reason
 
 
 @given(st.integers(6, 27), st.integers(0, 1000))
@@ -100,31 +100,31 @@ def test_five_tasks_that_differ_are_not_tested() -> None:
 
 def test_probability_of_improvement_is_the_mann_whitney_share_of_each_task() -> None:
     rng = np.random.default_rng(0)
-    own, other = np.round(rng.normal(0.2, 0.3, (4, 5)), 1), np.round(rng.normal(0, 0.3, (4, 5)), 1)
-    shares = [stats.mannwhitneyu(x, y).statistic / 25 for x, y in zip(own, other, strict=True)]
-    found = probability_of_improvement(own, other, 0.95)
-    assert found.value == pytest.approx(np.mean(shares))
-    assert found.low < found.value < found.high
-    assert (found.tasks, found.seeds) == (4, 5)
+    scores, reference = np.round(rng.normal(0.2, 0.3, (4, 5)), 1), np.round(rng.normal(0, 0.3, (4, 5)), 1)
+    shares = [stats.mannwhitneyu(x, y).statistic / 25 for x, y in zip(scores, reference, strict=True)]
+    result = probability_of_improvement(scores, reference, 0.95)
+    assert result.value == pytest.approx(np.mean(shares))
+    assert result.low < result.value < result.high
+    assert (result.tasks, result.seeds) == (4, 5)
 
 
 def test_probability_of_improvement_by_hand() -> None:
-    # Seeds of the grouping beat 0, 1.5 and 3 of the reference's three.
-    found = probability_of_improvement([[0.0, 2.0, 9.0]], [[1.0, 2.0, 3.0]], 0.95)
-    assert found.value == pytest.approx(4.5 / 9)
-    # The reference's seeds are beaten by 2, 1.5 and 1.
+    # Seeds of the grouping win against 0, 1.5 and 3 of the reference's three seeds; a tie counts 0.5.
+    result = probability_of_improvement([[0.0, 2.0, 9.0]], [[1.0, 2.0, 3.0]], 0.95)
+    assert result.value == pytest.approx(4.5 / 9)
+    # Seeds of the reference lose against 2, 1.5 and 1 of the grouping's three.
     placements = np.array([0, 1.5, 3]) / 3 + np.array([2, 1.5, 1]) / 3 - 0.5
     half = stats.t.ppf(0.975, 2) * placements.std(ddof=1) / np.sqrt(3) / (0.5 * 0.5)
-    assert (found.low, found.high) == pytest.approx((1 / (1 + np.exp(half)), 1 / (1 + np.exp(-half))))
+    assert (result.low, result.high) == pytest.approx((1 / (1 + np.exp(half)), 1 / (1 + np.exp(-half))))
 
 
 @given(st.integers(1, 6), st.integers(1, 6), st.integers(0, 100))
-def test_the_opposite_question_has_the_opposite_answer(tasks: int, seeds: int, draw: int) -> None:
-    own, other = np.random.default_rng(draw).integers(0, 4, (2, tasks, seeds))
-    there, back = (probability_of_improvement(*pair, 0.9) for pair in ((own, other), (other, own)))
-    assert there.value == pytest.approx(1 - back.value)
-    if not np.isnan(there.low):
-        assert (there.low, there.high) == pytest.approx((1 - back.high, 1 - back.low))
+def test_swapping_scores_and_reference_gives_the_complement(tasks: int, seeds: int, draw: int) -> None:
+    scores, reference = np.random.default_rng(draw).integers(0, 4, (2, tasks, seeds))
+    forward, backward = (probability_of_improvement(*pair, 0.9) for pair in ((scores, reference), (reference, scores)))
+    assert forward.value == pytest.approx(1 - backward.value)
+    if not np.isnan(forward.low):
+        assert (forward.low, forward.high) == pytest.approx((1 - backward.high, 1 - backward.low))
 
 
 def test_one_seed_or_seeds_that_all_win_give_no_interval() -> None:
@@ -144,23 +144,23 @@ def test_the_interval_covers_the_truth_where_one_run_serves_all_tasks(tasks: int
     covered, total = 0, 800
     for _ in range(total):
         common = np.sqrt(shared) * rng.standard_normal((1, seeds))
-        own = effects[:, None] + common + np.sqrt(1 - shared) * rng.standard_normal((tasks, seeds))
-        found = probability_of_improvement(own, rng.standard_normal((tasks, seeds)), 0.95)
-        covered += not found.low > truth and not found.high < truth
-    # Two and a half Monte-Carlo standard errors under 93.5 %.
+        scores = effects[:, None] + common + np.sqrt(1 - shared) * rng.standard_normal((tasks, seeds))
+        result = probability_of_improvement(scores, rng.standard_normal((tasks, seeds)), 0.95)
+        covered += not result.low > truth and not result.high < truth
+    # The bound is 2.5 Monte-Carlo standard errors below 93.5 %.
     assert covered / total > 0.935 - 2.5 * np.sqrt(0.05 * 0.95 / total)
 
 
 @given(st.integers(0, 30), st.integers(1, 30), st.floats(0.8, 0.99))
 def test_wilson_is_that_of_statsmodels(successes: int, more: int, confidence: float) -> None:
     trials = successes + more
-    found = wilson(successes, trials, confidence)
+    result = wilson(successes, trials, confidence)
     low, high = proportion_confint(successes, trials, 1 - confidence, method="wilson")
-    assert (found.low, found.high) == pytest.approx((low, high), abs=1e-9)
+    assert (result.low, result.high) == pytest.approx((low, high), abs=1e-9)
 
 
 def test_negative_transfer_is_the_share_of_losses_among_verdicts() -> None:
-    found = negative_transfer(["loss", "gain", "", "undecided", "no_loss", ""], 0.95)
-    assert found.value == 1 / 4
-    assert found.low < 1 / 4 < found.high
+    result = negative_transfer(["loss", "gain", "", "undecided", "no_loss", ""], 0.95)
+    assert result.value == 1 / 4
+    assert result.low < 1 / 4 < result.high
     assert np.isnan(negative_transfer(["", ""], 0.95).value)

@@ -1,4 +1,4 @@
-"""Slopes against statsmodels and numpy, Fieller's interval against a hand-computed case and by simulation."""
+"""Slopes equal those of statsmodels and numpy; Fieller's interval is checked by hand and by simulation."""
 
 import numpy as np
 import pytest
@@ -12,13 +12,13 @@ SIZES = [50.0, 170.0, 900.0]
 Table = np.ndarray
 
 
-def line(zero: float, slope: float, rng: np.random.Generator, centre: float = 200.0) -> tuple[Table, Table]:
-    """Tables of 5 seeds x 60 subjects of a line's height at the centre and its slope, which crosses 0 at `zero`."""
-    at = [slope * np.log10(size / zero) for size in SIZES]
-    tables = [value + 0.01 * rng.normal(size=(5, 1)) + 0.05 * rng.normal(size=(5, 60)) for value in at]
-    height, rise = level_weights(SIZES, centre), slope_weights(SIZES)
-    both = [sum(w * t for w, t in zip(weights, tables, strict=True)) for weights in (height, rise)]
-    return np.asarray(both[0]), np.asarray(both[1])
+def line(zero: float, slope: float, rng: np.random.Generator, center: float = 200.0) -> tuple[Table, Table]:
+    """Return (5 seeds, 60 subjects) tables of height at `center` and slope of a line that crosses 0 at `zero`."""
+    heights = [slope * np.log10(size / zero) for size in SIZES]
+    noisy = [value + 0.01 * rng.normal(size=(5, 1)) + 0.05 * rng.normal(size=(5, 60)) for value in heights]
+    height, rise = level_weights(SIZES, center), slope_weights(SIZES)
+    tables = [sum(weight * table for weight, table in zip(weights, noisy, strict=True)) for weights in (height, rise)]
+    return np.asarray(tables[0]), np.asarray(tables[1])
 
 
 @given(st.lists(st.integers(5, 40_000), min_size=2, max_size=6, unique=True), st.integers(0, 10**6))
@@ -26,8 +26,8 @@ def test_weights_give_the_least_squares_line(sizes: list[int], seed: int) -> Non
     values = np.random.default_rng(seed).normal(size=len(sizes))
     slope, height = np.polyfit(np.log10(sizes), values, 1)
     assert slope_weights(sizes) @ values == pytest.approx(slope, abs=1e-6 * (1 + abs(slope)))
-    at = level_weights(sizes, 1000.0) @ values
-    assert at == pytest.approx(height + 3 * slope, abs=1e-6 * (1 + abs(height) + abs(slope)))
+    predicted = level_weights(sizes, 1000.0) @ values
+    assert predicted == pytest.approx(height + 3 * slope, abs=1e-6 * (1 + abs(height) + abs(slope)))
 
 
 def test_a_slope_is_that_of_statsmodels() -> None:
@@ -44,11 +44,11 @@ def test_a_slope_needs_sizes_that_differ(sizes: list[int], bears: bool) -> None:
 
 def test_fieller_agrees_with_a_hand_computed_case() -> None:
     # Height -2, slope 1, both with variance 0.04, uncorrelated; g = 4 x .04 = .16: (2 +- sqrt(4 - .84 x 3.84)) / .84.
-    found = fieller(-2.0, 1.0, (0.04, 0.0, 0.04), 2.0)
-    assert found == pytest.approx(((2 - np.sqrt(0.7744)) / 0.84, (2 + np.sqrt(0.7744)) / 0.84))
+    interval = fieller(-2.0, 1.0, (0.04, 0.0, 0.04), 2.0)
+    assert interval == pytest.approx(((2 - np.sqrt(0.7744)) / 0.84, (2 + np.sqrt(0.7744)) / 0.84))
 
 
-def test_fieller_is_the_zeros_that_a_test_does_not_refute() -> None:
+def test_fiellers_bounds_are_the_zeros_at_the_limit_of_rejection() -> None:
     ends = fieller(0.3, -0.2, (0.01, -0.002, 0.001), 1.96)
     assert ends is not None
     for x in ends:
@@ -59,36 +59,42 @@ def test_fieller_has_no_interval_where_the_slope_may_be_zero() -> None:
     assert fieller(0.3, 0.1, (0.01, 0.0, 0.01), 1.96) is None
 
 
-def test_a_crossing_is_found_where_the_data_bear_it() -> None:
-    found = crossing(*line(200.0, 0.2, np.random.default_rng(0)), 200.0, [(50.0, 900.0)], 0.95)
-    assert found.size is not None
-    assert found.low is not None
-    assert found.high is not None
-    assert found.size == pytest.approx(200.0, rel=0.3)
-    assert found.low < found.size < found.high
-    assert not found.why
+def test_a_crossing_is_estimated_if_the_data_allow_it() -> None:
+    result = crossing(*line(200.0, 0.2, np.random.default_rng(0)), 200.0, [(50.0, 900.0)], 0.95)
+    assert result.size is not None
+    assert result.low is not None
+    assert result.high is not None
+    assert result.size == pytest.approx(200.0, rel=0.3)
+    assert result.low < result.size < result.high
+    assert not result.why
 
 
 def test_the_interval_of_a_crossing_covers_it() -> None:
     rng = np.random.default_rng(1)
-    found = [crossing(*line(200.0, 0.2, rng), 200.0, [(50.0, 900.0)], 0.95) for _ in range(400)]
-    known = [f for f in found if f.low is not None and f.high is not None]
-    assert len(known) > 390
-    covered = np.mean([f.low <= 200.0 <= f.high for f in known if f.low is not None and f.high is not None])
+    crossings = [crossing(*line(200.0, 0.2, rng), 200.0, [(50.0, 900.0)], 0.95) for _ in range(400)]
+    estimated = [result for result in crossings if result.low is not None and result.high is not None]
+    assert len(estimated) > 390
+    covered = np.mean(
+        [
+            result.low <= 200.0 <= result.high
+            for result in estimated
+            if result.low is not None and result.high is not None
+        ]
+    )
     assert 0.92 <= covered <= 0.995
 
 
 def test_the_interval_of_a_crossing_is_fiellers_with_the_covariance_of_height_and_slope() -> None:
-    """With one seed, variances and covariance are those of means over subjects."""
+    """With one seed, the variances and the covariance are those of means over subjects."""
     rng = np.random.default_rng(4)
     slope = 0.3 + 0.4 * rng.normal(size=(1, 80))
     height = 0.05 + 0.5 * (slope - 0.3) + 0.1 * rng.normal(size=(1, 80))
-    found = crossing(height, slope, 200.0, [(20.0, 2000.0)], 0.95)
-    (var_height, both), (_, var_slope) = np.cov(height[0], slope[0]) / 80
-    at = (float(height.mean()), float(slope.mean()))
-    ends = fieller(*at, (var_height, both, var_slope), float(stats.t.ppf(0.975, 79)))
+    result = crossing(height, slope, 200.0, [(20.0, 2000.0)], 0.95)
+    (var_height, covariance), (_, var_slope) = np.cov(height[0], slope[0]) / 80
+    estimates = (float(height.mean()), float(slope.mean()))
+    ends = fieller(*estimates, (var_height, covariance, var_slope), float(stats.t.ppf(0.975, 79)))
     assert ends is not None
-    assert (found.low, found.high) == pytest.approx((200 * 10 ** ends[0], 200 * 10 ** ends[1]))
+    assert (result.low, result.high) == pytest.approx((200 * 10 ** ends[0], 200 * 10 ** ends[1]))
 
 
 @pytest.mark.parametrize(
@@ -100,29 +106,31 @@ def test_the_interval_of_a_crossing_is_fiellers_with_the_covariance_of_height_an
         (200.0, 0.2, [(50.0, 900.0), (2000.0, 9000.0), (3000.0, 8000.0)], "only 1 of 3 tasks were trained"),
     ],
 )
-def test_a_crossing_that_the_data_do_not_bear_is_none_with_the_reason(
+def test_a_crossing_that_the_data_do_not_support_is_none_with_the_reason(
     zero: float, slope: float, ranges: list[tuple[float, float]], why: str
 ) -> None:
-    found = crossing(*line(zero, slope, np.random.default_rng(2)), 200.0, ranges, 0.95)
-    assert (found.size, found.low, found.high) == (None, None, None)
-    assert why in found.why
+    result = crossing(*line(zero, slope, np.random.default_rng(2)), 200.0, ranges, 0.95)
+    assert (result.size, result.low, result.high) == (None, None, None)
+    assert why in result.why
 
 
-def test_a_line_that_nothing_varies_about_has_no_crossing() -> None:
-    found = crossing(np.full((3, 4), 0.1), np.full((3, 4), 0.2), 100.0, [(50.0, 900.0)], 0.95)
-    assert "seeds and test subjects do not differ" in found.why
+def test_a_line_without_residual_variation_has_no_crossing() -> None:
+    result = crossing(np.full((3, 4), 0.1), np.full((3, 4), 0.2), 100.0, [(50.0, 900.0)], 0.95)
+    assert "seeds and test subjects do not differ" in result.why
 
 
-def test_an_association_is_scipys() -> None:
+def test_an_association_equals_that_of_scipy() -> None:
     rng = np.random.default_rng(3)
     x, y = rng.normal(size=9), rng.normal(size=9)
-    found, line_ = association(x, y, 0.9), stats.linregress(x, y)
-    assert (found.rho, found.p) == pytest.approx(tuple(stats.spearmanr(x, y)))
+    result, line_ = association(x, y, 0.9), stats.linregress(x, y)
+    assert (result.rho, result.p) == pytest.approx(tuple(stats.spearmanr(x, y)))
     half = stats.t.ppf(0.95, 7) * line_.stderr
-    assert (found.slope, found.low, found.high) == pytest.approx((line_.slope, line_.slope - half, line_.slope + half))
+    assert (result.slope, result.low, result.high) == pytest.approx(
+        (line_.slope, line_.slope - half, line_.slope + half)
+    )
 
 
 @pytest.mark.parametrize("x", [[1.0, 2.0, 3.0], [1.0, 1.0, 1.0, 1.0]])
 def test_too_few_or_equal_points_have_no_association(x: list[float]) -> None:
-    found = association(x, np.arange(len(x)), 0.95)
-    assert np.isnan([found.rho, found.slope, found.low]).all()
+    result = association(x, np.arange(len(x)), 0.95)
+    assert np.isnan([result.rho, result.slope, result.low]).all()

@@ -1,4 +1,4 @@
-"""Intervals of scores end where the metric does."""
+"""Intervals of scores stay within the range of the metric."""
 
 import numpy as np
 import pytest
@@ -18,14 +18,14 @@ def test_within_its_range_an_interval_is_that_of_students_t() -> None:
 
 def test_an_interval_is_cut_off_at_the_best_and_the_worst_value() -> None:
     values = {"dsc": np.array([0.0, 1.0]), "mcc": np.array([-1.0, 1.0]), "hd": np.array([1.0, 400.0])}
-    found = score_intervals(values, 0.95)
-    assert found["dsc"] == (0.0, 1.0)
-    assert found["mcc"] == (-1.0, 1.0)
-    assert found["hd"][0] == 0.0
-    assert 400 < found["hd"][1] < np.inf
+    intervals = score_intervals(values, 0.95)
+    assert intervals["dsc"] == (0.0, 1.0)
+    assert intervals["mcc"] == (-1.0, 1.0)
+    assert intervals["hd"][0] == 0.0
+    assert 400 < intervals["hd"][1] < np.inf
 
 
-def test_what_does_not_vary_or_is_one_subject_has_no_interval() -> None:
+def test_constant_values_and_single_subjects_have_no_interval() -> None:
     values = {"dsc": np.array([0.5, 0.5]), "iou": np.array([0.3]), "nsd": np.array([0.0, 1e-200])}
     assert score_intervals(values, 0.95) == {}
 

@@ -1,4 +1,4 @@
-"""Two crossed sources: the literature's worked example, statsmodels', hand-computed values, coverage by simulation."""
+"""Two crossed sources: the published example, statsmodels, values computed by hand and coverage by simulation."""
 
 import numpy as np
 import pytest
@@ -24,25 +24,25 @@ def van_dyke() -> np.ndarray:
 def test_the_worked_example_of_van_dyke_gives_the_published_analysis() -> None:
     """Numbers of the Obuchowski-Rockette-Hillis analysis with jackknife covariances, as published for these data."""
     table = van_dyke()
-    squares, found = mean_squares(table), estimate(table)
+    squares, result = mean_squares(table), estimate(table)
     readers, cases = table.shape
     # As in the model of Obuchowski and Rockette: mean squares over 2 modalities, covariances between readers.
     ms_t = readers * float(table.mean()) ** 2 / 2
     ms_tr = float(squares.seeds) / cases / 2
-    cov2_less_cov3 = float(squares.subjects - squares.residual) / (2 * readers * cases)
+    cov2_minus_cov3 = float(squares.subjects - squares.residual) / (2 * readers * cases)
     assert ms_t == pytest.approx(0.0047961705, rel=1e-6)
     assert ms_tr == pytest.approx(0.0005510306, rel=1e-6)
-    assert cov2_less_cov3 == pytest.approx(0.0003440748 - 0.0002390284, rel=1e-5)
-    assert float(found.value) == pytest.approx(0.0438003, abs=1e-6)
-    assert float(found.se) == pytest.approx(0.0207486, abs=1e-6)
-    # F and Hillis's degrees of freedom follow from the two parts of the variance.
-    assert float(found.value / found.se) ** 2 == pytest.approx(4.456319, rel=1e-5)
-    hillis = float((found.seed_variance + found.subject_variance) ** 2 / (found.seed_variance**2 / (readers - 1)))
+    assert cov2_minus_cov3 == pytest.approx(0.0003440748 - 0.0002390284, rel=1e-5)
+    assert float(result.value) == pytest.approx(0.0438003, abs=1e-6)
+    assert float(result.se) == pytest.approx(0.0207486, abs=1e-6)
+    # F and Hillis's degrees of freedom follow from the two components of the variance.
+    assert float(result.value / result.se) ** 2 == pytest.approx(4.456319, rel=1e-5)
+    hillis = float((result.seed_variance + result.subject_variance) ** 2 / (result.seed_variance**2 / (readers - 1)))
     assert hillis == pytest.approx(15.259675, rel=1e-4)
-    assert 2 * stats.t.sf(float(found.value / found.se), hillis) == pytest.approx(0.05166569, rel=1e-4)
+    assert 2 * stats.t.sf(float(result.value / result.se), hillis) == pytest.approx(0.05166569, rel=1e-4)
 
 
-def test_published_areas_of_the_readers_are_found() -> None:
+def test_the_published_areas_of_the_readers_are_reproduced() -> None:
     labels, patients = diseased(), np.arange(114)
     areas = [
         [auc_pseudovalues(labels, np.stack([-r, r], axis=1), patients).mean() for r in modality]
@@ -62,19 +62,19 @@ def test_mean_squares_are_those_of_a_two_way_analysis_of_variance() -> None:
     )
     oracle = anova.anova_lm(formula.ols("value ~ C(seed) + C(subject)", long).fit())["mean_sq"]
     squares = mean_squares(table)
-    found = [float(squares.seeds), float(squares.subjects), float(squares.residual)]
-    assert found == pytest.approx([oracle["C(seed)"], oracle["C(subject)"], oracle["Residual"]])
+    computed = [float(squares.seeds), float(squares.subjects), float(squares.residual)]
+    assert computed == pytest.approx([oracle["C(seed)"], oracle["C(subject)"], oracle["Residual"]])
 
 
 def test_a_hand_computed_case() -> None:
-    found = estimate([[0.0, 2.0, 4.0], [2.0, 4.0, 6.0]])
+    result = estimate([[0.0, 2.0, 4.0], [2.0, 4.0, 6.0]])
     # Seeds differ by 2 for every subject, subjects by 2 for every seed, nothing is left.
-    assert float(found.value) == 3.0
-    assert float(found.seed_variance) == pytest.approx(3 * 2.0 / 6)
-    assert float(found.subject_variance) == pytest.approx(2 * 4.0 / 6)
+    assert float(result.value) == 3.0
+    assert float(result.seed_variance) == pytest.approx(3 * 2.0 / 6)
+    assert float(result.subject_variance) == pytest.approx(2 * 4.0 / 6)
     share = 1.0 / (1.0 + 4 / 3)
     critical = share * stats.t.ppf(0.975, 1) + (1 - share) * stats.t.ppf(0.975, 2)
-    low, high = found.interval(0.95)
+    low, high = result.interval(0.95)
     assert float(high - low) / 2 == pytest.approx(critical * np.sqrt(1 + 4 / 3))
 
 
@@ -88,21 +88,21 @@ def test_without_variance_by_subject_the_interval_is_students_over_seeds() -> No
 @pytest.mark.parametrize("shape", [(1, 12), (12, 1)])
 def test_with_one_level_of_a_source_the_other_alone_is_covered(shape: tuple[int, int]) -> None:
     values = np.random.default_rng(1).normal(size=12)
-    found = estimate(values.reshape(shape))
-    assert found.covers == ("subjects" if shape[0] == 1 else "seeds")
+    result = estimate(values.reshape(shape))
+    assert result.covers == ("subjects" if shape[0] == 1 else "seeds")
     oracle = stats.ttest_1samp(values, 0.3)
-    assert float(found.p_two_sided(0.3)) == pytest.approx(oracle.pvalue)
-    assert float(found.p_greater(0.3)) == pytest.approx(stats.ttest_1samp(values, 0.3, alternative="greater").pvalue)
-    assert [float(b) for b in found.interval(0.95)] == pytest.approx(
+    assert float(result.p_two_sided(0.3)) == pytest.approx(oracle.pvalue)
+    assert float(result.p_greater(0.3)) == pytest.approx(stats.ttest_1samp(values, 0.3, alternative="greater").pvalue)
+    assert [float(b) for b in result.interval(0.95)] == pytest.approx(
         list(stats.ttest_1samp(values, 0).confidence_interval())
     )
-    assert float(found.df(0.95)) == pytest.approx(11)
+    assert float(result.df(0.95)) == pytest.approx(11)
 
 
 def test_a_single_value_has_no_interval() -> None:
-    found = estimate([[0.4]])
-    assert found.covers == "nothing"
-    assert np.isnan([found.se, *found.interval(0.95), found.p_two_sided(), found.df(0.95)]).all()
+    result = estimate([[0.4]])
+    assert result.covers == "nothing"
+    assert np.isnan([result.se, *result.interval(0.95), result.p_two_sided(), result.df(0.95)]).all()
 
 
 def test_no_seed_is_refused() -> None:
@@ -110,32 +110,32 @@ def test_no_seed_is_refused() -> None:
         mean_squares(np.empty((0, 3)))
 
 
-def test_no_spread_at_all_is_certainty() -> None:
-    found = estimate(np.full((3, 4), 0.25))
-    assert float(found.p_two_sided()) == 0.0
-    assert float(found.p_two_sided(0.25)) == 1.0
+def test_without_any_spread_p_values_are_0_or_1() -> None:
+    result = estimate(np.full((3, 4), 0.25))
+    assert float(result.p_two_sided()) == 0.0
+    assert float(result.p_two_sided(0.25)) == 1.0
 
 
 @given(
     st.floats(1e-6, 10), st.floats(1e-6, 10), st.integers(1, 30), st.integers(1, 400), st.floats(0.001, 0.5),
 )  # fmt: skip
-def test_p_values_and_bounds_tell_the_same(seed: float, subject: float, f: int, g: int, level: float) -> None:
-    found = Estimate(*(np.asarray(x, dtype=float) for x in (0.0, seed, subject, f, g)))
-    low, high = found.interval(1 - level)
-    assert float(found.p_two_sided(high)) == pytest.approx(level, rel=1e-4)
-    assert float(found.p_greater(low)) == pytest.approx(level / 2, rel=1e-4)
-    assert float(found.p_greater(high)) == pytest.approx(1 - level / 2, rel=1e-4)
+def test_p_values_and_bounds_agree(seed: float, subject: float, f: int, g: int, level: float) -> None:
+    result = Estimate(*(np.asarray(x, dtype=float) for x in (0.0, seed, subject, f, g)))
+    low, high = result.interval(1 - level)
+    assert float(result.p_two_sided(high)) == pytest.approx(level, rel=1e-4)
+    assert float(result.p_greater(low)) == pytest.approx(level / 2, rel=1e-4)
+    assert float(result.p_greater(high)) == pytest.approx(1 - level / 2, rel=1e-4)
 
 
 @given(st.floats(0, 10), st.floats(1e-6, 10), st.integers(1, 30), st.integers(1, 400))
 def test_the_critical_value_lies_between_those_of_the_sources(seed: float, subject: float, f: int, g: int) -> None:
-    found = Estimate(*(np.asarray(x, dtype=float) for x in (0.0, seed, subject, f, g)))
+    result = Estimate(*(np.asarray(x, dtype=float) for x in (0.0, seed, subject, f, g)))
     ends = sorted((stats.t.ppf(0.975, f), stats.t.ppf(0.975, g)))
-    assert ends[0] - 1e-6 <= float(found.critical(0.95)) <= ends[1] + 1e-6
-    assert stats.t.ppf(0.975, float(found.df(0.95))) == pytest.approx(float(found.critical(0.95)), rel=1e-4)
+    assert ends[0] - 1e-6 <= float(result.critical(0.95)) <= ends[1] + 1e-6
+    assert stats.t.ppf(0.975, float(result.df(0.95))) == pytest.approx(float(result.critical(0.95)), rel=1e-4)
 
 
-def test_many_tables_at_once_are_what_each_is_alone() -> None:
+def test_several_tables_at_once_give_the_same_estimates_as_each_alone() -> None:
     tables = np.random.default_rng(2).normal(size=(5, 3, 8))
     together = estimate(tables)
     for i, table in enumerate(tables):
@@ -147,7 +147,7 @@ def test_many_tables_at_once_are_what_each_is_alone() -> None:
 @pytest.mark.parametrize("seeds", [2, 3])
 @pytest.mark.parametrize("ratio", [0.0, 1.0, 9.0])
 def test_intervals_cover_where_seeds_are_few(seeds: int, ratio: float) -> None:
-    """A small copy of benchmarks/evidence/coverage.py; the plain two-way interval fails it with two seeds."""
+    """This is a small copy of benchmarks/evidence/coverage.py; the plain two-way interval fails it with two seeds."""
     rng = np.random.default_rng(3)
     shape = (3000, seeds, 60)
     table = 0.1 * rng.normal(size=(3000, 1, 60)) + 0.05 * rng.normal(size=shape)
@@ -157,7 +157,7 @@ def test_intervals_cover_where_seeds_are_few(seeds: int, ratio: float) -> None:
     assert 0.93 <= coverage <= 0.99
 
 
-def test_a_pooled_mean_square_takes_the_place_of_the_own() -> None:
+def test_a_pooled_mean_square_replaces_that_of_the_table() -> None:
     table = np.random.default_rng(4).normal(size=(3, 10))
     pooled = estimate(table, (5.0, 12.0))
     assert float(pooled.seed_variance) == pytest.approx(5.0 / 30)

@@ -1,4 +1,4 @@
-"""A hand-computed case for each verdict, in the order in which they are asked for."""
+"""A case computed by hand for each verdict, in the order in which verdicts are tried."""
 
 import numpy as np
 import pytest

@@ -42,15 +42,15 @@ def test_landmarks_move_with_the_image_and_the_mask(key: int) -> None:
 
 
 @pytest.mark.parametrize("key", range(8))
-def test_a_box_still_holds_its_round_lesion(key: int) -> None:
+def test_an_augmented_box_still_bounds_its_round_lesion(key: int) -> None:
     transform = draw_transform(STRONG, key, SIZE)
     grid = sampling_grid([transform], SIZE)
     lesion = disc(np.array([0.5, 0.5]), radius=15)
     box = np.array([0.5 - 15 / 96, 0.5 - 15 / 64, 0.5 + 15 / 96, 0.5 + 15 / 64])
     mask = augment_masks(torch.from_numpy(lesion).to(torch.uint8)[None], grid)[0].numpy()
-    rows, columns = np.nonzero(mask)
-    found = [columns.min() / 96, rows.min() / 64, (columns.max() + 1) / 96, (rows.max() + 1) / 64]
-    assert np.allclose(transform.box(box), found, atol=0.02)
+    ys, xs = np.nonzero(mask)
+    bounds = [xs.min() / 96, ys.min() / 64, (xs.max() + 1) / 96, (ys.max() + 1) / 64]
+    assert np.allclose(transform.box(box), bounds, atol=0.02)
 
 
 def test_an_augmentation_depends_on_its_key_alone() -> None:

@@ -41,8 +41,8 @@ def test_a_mixed_batch_holds_every_task_with_its_targets(data: tuple[Dataset, Im
     assert {t: tuple(v.shape) for t, v in batch.targets.items()} == {
         "seg": (6, 32, 32), "cls": (6,), "det": (6, 4), "reg": (6, 2, 2),
     }  # fmt: skip
-    for task_id, rows in batch.rows.items():
-        assert all(batch.samples[i].task_id == task_id for i in rows)
+    for task_id, batch_indices in batch.rows.items():
+        assert all(batch.samples[i].task_id == task_id for i in batch_indices)
     box = dataset.by_task["det"][0].box
     assert box is not None
     assert batch.targets["det"][0].numpy() == pytest.approx(np.array(box) / [32, 24, 32, 24])
@@ -55,9 +55,9 @@ def test_a_mixed_batch_holds_every_task_with_its_targets(data: tuple[Dataset, Im
 def test_an_augmented_box_stays_in_the_image(data: tuple[Dataset, ImageCache]) -> None:
     dataset, cache = data
     first = dataset.by_task["det"][0]
-    whole = replace(first, box=(0.0, 0.0, float(first.width), float(first.height)))
-    draws = [Draw("det", whole.sample_id, key) for key in range(20)]
-    (batch,) = TrainingBatches([draws], {("det", whole.sample_id): whole}, cache, AUGMENT)
+    full_box = replace(first, box=(0.0, 0.0, float(first.width), float(first.height)))
+    draws = [Draw("det", full_box.sample_id, key) for key in range(20)]
+    (batch,) = TrainingBatches([draws], {("det", full_box.sample_id): full_box}, cache, AUGMENT)
     assert batch.targets["det"].min() == 0
     assert batch.targets["det"].max() == 1
 

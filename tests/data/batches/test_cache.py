@@ -95,9 +95,9 @@ def test_a_built_cache_is_opened_and_no_image_is_read(
 
 def test_an_image_of_two_tasks_is_kept_once(config: DataConfig) -> None:
     root = Path(str(config.root))
-    rows = [{**row, "task_id": "cls2", "mask": "2"} for row in read_rows(root, "cls.csv")]
+    second_task = [{**row, "task_id": "cls2", "mask": "2"} for row in read_rows(root, "cls.csv")]
     before = build_or_open(load_dataset(config), config).directory / "images.u8"
-    write_rows(root, "cls2.csv", rows)
+    write_rows(root, "cls2.csv", second_task)
     after = build_or_open(load_dataset(config), config).directory / "images.u8"
     assert before.stat().st_size == after.stat().st_size
 
@@ -124,17 +124,17 @@ def test_small_pieces_and_short_writes_give_the_same_cache(config: DataConfig, m
     for i in range(4):
         write_image(Path(str(config.root)) / "seg" / "masks" / f"{i}.png", noise(i) % 2)
     data = load_dataset(config)
-    whole = build_or_open(data, config)
+    reference = build_or_open(data, config)
     write = os.pwrite
     monkeypatch.setattr(cache_build, "PIECE", 3)
     monkeypatch.setattr(os, "pwrite", lambda file, content, offset: write(file, content[:1000], offset))
     elsewhere = config.model_copy(update={"cache_dir": f"{config.cache_dir} 2"})
     cut = build_or_open(data, elsewhere)
     for name in ("images.u8", "masks.u8"):
-        assert (cut.directory / name).read_bytes() == (whole.directory / name).read_bytes()
+        assert (cut.directory / name).read_bytes() == (reference.directory / name).read_bytes()
 
 
-def test_labels_and_places_of_files_do_not_matter(config: DataConfig, builds: list[str], tmp_path: Path) -> None:
+def test_labels_and_locations_of_files_do_not_matter(config: DataConfig, builds: list[str], tmp_path: Path) -> None:
     build_or_open(load_dataset(config), config)
     root = Path(str(config.root))
     moved = config.model_copy(update={"root": str(root.rename(tmp_path / "elsewhere"))})
@@ -306,7 +306,7 @@ def test_samples_that_the_cache_was_not_made_for_are_refused(config: DataConfig)
         without_masks.masks_of(data.by_task["seg"])
 
 
-def test_hashes_that_end_in_zeros_are_told_apart(tmp_path: Path) -> None:
+def test_hashes_that_end_in_zeros_are_distinguished(tmp_path: Path) -> None:
     digests = ["61" * 31 + "00", "61" * 32, "61" * 30 + "0000", "00" * 32, "ff" * 32]
     (tmp_path / "meta.json").write_text(json.dumps(vars(CacheMeta(1, 1, 1, len(digests), 0, False))))
     (tmp_path / "images.sha256").write_bytes(bytes.fromhex("".join(sorted(digests))))
@@ -314,5 +314,5 @@ def test_hashes_that_end_in_zeros_are_told_apart(tmp_path: Path) -> None:
     (tmp_path / "masks.u8").touch()
     (tmp_path / "masks.sha256").touch()
     samples = [Sample("t", d, tmp_path, d, d, "", 1, 1, "", 2) for d in digests]
-    found = ImageCache(tmp_path).images_of(samples).ravel().tolist()
-    assert found == [sorted(digests).index(digest) for digest in digests]
+    pixels = ImageCache(tmp_path).images_of(samples).ravel().tolist()
+    assert pixels == [sorted(digests).index(digest) for digest in digests]

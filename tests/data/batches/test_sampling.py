@@ -1,4 +1,4 @@
-"""How a shared model's examples are dealt out to its tasks: by hand, and what holds for all."""
+"""The examples of a shared model are divided among its tasks: cases by hand, and invariants."""
 
 import itertools
 
@@ -45,13 +45,13 @@ def test_a_budget_of_epochs_is_proportional_by_itself(sampling: str, expected: d
     assert stream_lengths(training(sampling, "2 epochs"), COUNTS) == expected
 
 
-def test_the_floor_counts_for_the_sum_alone() -> None:
-    found = stream_lengths(training("proportional", "1 epochs", floor=500), {"tiny": 1, "large": 999})
-    assert found == {"tiny": 1, "large": 1498}  # 500 + 999, of which a thousandth would be 1.5
+def test_the_floor_affects_only_the_total() -> None:
+    lengths = stream_lengths(training("proportional", "1 epochs", floor=500), {"tiny": 1, "large": 999})
+    assert lengths == {"tiny": 1, "large": 1498}  # 500 + 999, of which a thousandth would be 1.5
 
 
 @pytest.mark.parametrize("sampling", ["proportional", "sqrt", "uniform"])
-def test_a_model_of_one_task_sees_what_it_saw(sampling: str) -> None:
+def test_a_model_of_one_task_sees_the_same_examples_for_every_sampling(sampling: str) -> None:
     assert stream_lengths(training(sampling), {"a": 77}) == {"a": stream_length("600 examples", 1, 77)}
 
 
@@ -63,13 +63,13 @@ def test_a_model_of_one_task_sees_what_it_saw(sampling: str) -> None:
 def test_the_block_sees_as_many_examples_as_its_tasks_would_alone(
     sampling: str, counts: dict[str, int], budget: str
 ) -> None:
-    found = stream_lengths(TRAINING[sampling, budget], counts)
+    lengths = stream_lengths(TRAINING[sampling, budget], counts)
     alone = stream_lengths(TRAINING["equal", budget], counts)
-    assert sum(found.values()) == sum(alone.values())
-    assert set(found) == set(counts)
-    assert min(found.values()) >= 1
+    assert sum(lengths.values()) == sum(alone.values())
+    assert set(lengths) == set(counts)
+    assert min(lengths.values()) >= 1
     ordered = sorted(counts, key=lambda task: counts[task])
-    assert all(found[a] <= found[b] + 1 for a, b in itertools.pairwise(ordered))
+    assert all(lengths[a] <= lengths[b] + 1 for a, b in itertools.pairwise(ordered))
 
 
 TRAINING = {
@@ -86,11 +86,11 @@ TRAINING = {
 def test_numbers_sum_to_the_total_and_are_within_one_of_their_quota_where_none_was_raised_to_one(
     shares: dict[str, float], total: int
 ) -> None:
-    found = divide_in_proportion(total, shares)
-    assert sum(found.values()) == total
+    counts = divide_in_proportion(total, shares)
+    assert sum(counts.values()) == total
     quota = {name: total * share / sum(shares.values()) for name, share in shares.items()}
     if min(quota.values()) >= 1:
-        assert all(abs(found[name] - quota[name]) < 1 for name in shares)
+        assert all(abs(counts[name] - quota[name]) < 1 for name in shares)
 
 
 def test_of_equal_remainders_the_first_by_name_is_raised() -> None:

@@ -22,8 +22,8 @@ def data(tmp_path: Path) -> DataConfig:
     """Patients are 0, 1, ... in one index file and 0.0, 1.0, ... in two others, which share their images."""
     root = tiny_data(tmp_path / "data", n=30)
     for file, end in (("cls", ""), ("seg", ".0"), ("det", ".0")):
-        rows = read_rows(root, f"{file}.csv")
-        write_rows(root, f"{file}.csv", [{**row, "subject_id": f"{i // 2}{end}"} for i, row in enumerate(rows)])
+        table = read_rows(root, f"{file}.csv")
+        write_rows(root, f"{file}.csv", [{**row, "subject_id": f"{i // 2}{end}"} for i, row in enumerate(table)])
     for i, row in enumerate(read_rows(root, "seg.csv")):
         (root / "det" / f"s{i // 2}_{i}.png").write_bytes((root / "csv_files" / row["image_path"]).read_bytes())
     return data_config(root, tmp_path / "cache")

@@ -82,11 +82,11 @@ def test_samples_that_share_image_path_or_subject_are_never_in_two_subsets(data:
 
 def test_subsets_and_ranks_do_not_depend_on_the_order_of_rows_and_files(tmp_path: Path) -> None:
     root = tiny_data(tmp_path / "data", n=16)
-    rows = []
+    all_rows = []
     for task, shift in (("cls", 0), ("det", 4), ("reg", 8), ("seg", 12)):  # they share some of their subjects
         for i, row in enumerate(read_rows(root, f"{task}.csv")):
-            rows.append({**row, "subject_id": f"subject {i // (1 + i % 3) + shift}"})
-    columns = list(dict.fromkeys(column for row in rows for column in row))
+            all_rows.append({**row, "subject_id": f"subject {i // (1 + i % 3) + shift}"})
+    columns = list(dict.fromkeys(column for row in all_rows for column in row))
 
     def manifest(*files: list[Row]) -> Manifest:
         for path in (root / "csv_files").iterdir():
@@ -96,10 +96,10 @@ def test_subsets_and_ranks_do_not_depend_on_the_order_of_rows_and_files(tmp_path
         config = data_config(root, tmp_path / "cache")
         return make_manifest(load_dataset(config), config, [0, 1])
 
-    first = manifest(rows)
-    assert len(set(first.split.components)) < len(rows) - 10
+    first = manifest(all_rows)
+    assert len(set(first.split.components)) < len(all_rows) - 10
     for seed in range(3):
-        shuffled = random.Random(seed).sample(rows, len(rows))
+        shuffled = random.Random(seed).sample(all_rows, len(all_rows))
         again = manifest(shuffled[:9], shuffled[9:30], shuffled[30:])
         names, expected = ([(s.task_id, s.sample_id) for s in m.dataset.samples] for m in (again, first))
         assert names == expected
@@ -156,15 +156,15 @@ def test_a_few_large_subjects_still_reach_every_subset() -> None:
 def test_a_few_subjects_of_uneven_size_are_split_at_the_lowest_cost(sizes: list[int]) -> None:
     """The first two need a swap of two subjects, the last one a single move. All splits are tried for comparison."""
     subjects = [subject for subject, size in enumerate(sizes) for _ in range(size)]
-    wanted = [sum(sizes) * fraction for fraction in CONFIG.fractions]
+    goal_counts = [sum(sizes) * fraction for fraction in CONFIG.fractions]
 
     def cost(counts: Sequence[int]) -> float:
-        return sum((count - goal) ** 2 / goal for count, goal in zip(counts, wanted, strict=True))
+        return sum((count - goal) ** 2 / goal for count, goal in zip(counts, goal_counts, strict=True))
 
     counts = Counter(split_dataset(dataset([sample("a", n, n, s) for n, s in enumerate(subjects)]), CONFIG).subsets)
     possible = product(range(3), repeat=len(sizes))
-    best = min(cost([sum(np.array(sizes)[np.array(chosen) == fold]) for fold in range(3)]) for chosen in possible)
-    assert cost([counts[fold] for fold in SUBSETS]) == pytest.approx(best)
+    best = min(cost([sum(np.array(sizes)[np.array(chosen) == subset]) for subset in range(3)]) for chosen in possible)
+    assert cost([counts[subset] for subset in SUBSETS]) == pytest.approx(best)
 
 
 def test_another_seed_draws_another_split() -> None:

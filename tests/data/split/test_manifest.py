@@ -35,17 +35,17 @@ def test_split_csv_holds_subset_and_rank_of_every_sample(data: DataConfig, tmp_p
     manifest = manifest_of(data)
     write_manifest(manifest, tmp_path / "out")
     with (tmp_path / "out" / "split.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert list(rows[0]) == [
+        table = list(csv.DictReader(file))
+    assert list(table[0]) == [
         "task_id", "sample_id", "image_path", "subject_id", "component", "fold", "rank_0", "rank_1", "subject_written",
         "image_sha256",
     ]  # fmt: skip
-    assert len(rows) == 120
+    assert len(table) == 120
     for task_id in manifest.dataset.tasks:
-        train = [row for row in rows if row["task_id"] == task_id and row["fold"] == "train"]
+        train = [row for row in table if row["task_id"] == task_id and row["fold"] == "train"]
         ranked = sorted(train, key=lambda row: int(row["rank_1"]))
         assert [row["sample_id"] for row in ranked] == list(manifest.ranks[1][task_id])
-    assert all((row["rank_0"] == "") == (row["fold"] != "train") for row in rows)
+    assert all((row["rank_0"] == "") == (row["fold"] != "train") for row in table)
 
 
 def test_data_json_counts_samples_and_proves_that_subsets_are_disjoint(data: DataConfig, tmp_path: Path) -> None:
@@ -88,8 +88,8 @@ def test_other_data_in_the_same_folder_are_refused(data: DataConfig, tmp_path: P
 
 def test_a_task_that_cannot_be_split_is_named(tmp_path: Path) -> None:
     root = tiny_data(tmp_path / "data", n=30)
-    rows = read_rows(root, "cls.csv")
-    write_rows(root, "cls.csv", [{**row, "subject_id": "one"} for row in rows])
+    table = read_rows(root, "cls.csv")
+    write_rows(root, "cls.csv", [{**row, "subject_id": "one"} for row in table])
     data = data_config(root, tmp_path / "cache")
     with pytest.raises(DataError, match=r"task cls: no sample in the subset .* 30 samples"):
         manifest_of(data)
@@ -135,9 +135,9 @@ def test_split_csv_names_dropped_samples_and_the_image_of_a_repeated_row(tmp_pat
     samples = (*manifest.dataset.samples[:9], again, *manifest.dataset.samples[10:])
     write_manifest(Manifest(replace(manifest.dataset, samples=samples), manifest.split, manifest.ranks), tmp_path)
     with (tmp_path / "split.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert (rows[5]["fold"], rows[5]["rank_0"]) == ("dropped", "")
-    assert (rows[9]["sample_id"], rows[9]["image_path"]) == ("../a/8.png#2", "../a/8.png")
+        table = list(csv.DictReader(file))
+    assert (table[5]["fold"], table[5]["rank_0"]) == ("dropped", "")
+    assert (table[9]["sample_id"], table[9]["image_path"]) == ("../a/8.png#2", "../a/8.png")
 
 
 @pytest.mark.parametrize(

@@ -46,11 +46,13 @@ def test_a_ranking_does_not_depend_on_the_order_of_its_samples(
 
 
 @given(tasks(), st.integers(0, 3), st.floats(0.01, 1), st.floats(0.01, 1))
-def test_scales_nest_and_hold_every_class(samples: list[TrainingSample], seed: int, one: float, other: float) -> None:
+def test_scales_nest_and_hold_every_class(
+    samples: list[TrainingSample], seed: int, first_scale: float, second_scale: float
+) -> None:
     order = rank_samples("task", samples, seed)
     stratum = {s.sample_id: s.stratum for s in samples}
     strata = [stratum[i] for i in order]
-    small, large = sorted((one, other))
+    small, large = sorted((first_scale, second_scale))
     assert scale_count(small, strata) <= scale_count(large, strata) <= len(order)
     assert {stratum[i] for i in order[: scale_count(small, strata)]} == set(strata)
     assert scale_count(1.0, strata) == len(order)
@@ -118,8 +120,8 @@ def rank_by_definition(task_id: str, samples: list[TrainingSample], seed: int) -
         return min(counts, key=lambda s: (-counts[s], total[s], s))
 
     while remaining:
-        taken = Counter(s.stratum for c in order for s in c)
-        behind = min({main(c) for c in remaining}, key=lambda s: (taken[s] / total[s], s))
+        drawn = Counter(s.stratum for c in order for s in c)
+        behind = min({main(c) for c in remaining}, key=lambda s: (drawn[s] / total[s], s))
         order.append(next(c for c in remaining if main(c) == behind))
         remaining.remove(order[-1])
     return [c[i].sample_id for c in order for i in rng.permutation(len(c))]
@@ -139,6 +141,6 @@ def test_a_ranking_does_not_depend_on_earlier_rankings(samples: list[TrainingSam
 
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=60), st.floats(0.01, 1) | st.integers(2, 80))
 def test_a_scale_takes_its_number_of_samples_or_enough_for_every_class(strata: list[int], scale: float | int) -> None:
-    wanted = min(scale, len(strata)) if isinstance(scale, int) else int(np.floor(scale * len(strata) + 0.5))
+    requested = min(scale, len(strata)) if isinstance(scale, int) else int(np.floor(scale * len(strata) + 0.5))
     fewest = next(n for n in range(1, len(strata) + 1) if set(strata[:n]) == set(strata))
-    assert scale_count(scale, strata) == max(wanted, fewest)
+    assert scale_count(scale, strata) == max(requested, fewest)
