@@ -1,6 +1,6 @@
 """Plans without training: runs that sleep, fail, hang or die as their settings say.
 
-`python -m tests.sweep.fakes DIR JSON` sweeps such a plan in a process of its own, for tests that kill it.
+`python -m tests.sweep.fakes DIR JSON` sweeps such a plan in a separate process, for tests that kill it.
 """
 
 import hashlib
@@ -50,7 +50,7 @@ RESULT = RunResult(
 
 
 def execute(spec: RunSpec, directory: Path, study: StudyConfig, placement: Placement, data: object) -> None:
-    """Instead of a training: what `settings` say, in their order; each execution leaves a line beside runs/."""
+    """Do what `settings` say, in their order, instead of training; add a line to executions.txt next to runs/."""
     settings = spec.settings
     status = RunDirectory(directory).status()
     assert status is not None
@@ -97,34 +97,34 @@ def _need_memory(kind: str, directory: Path) -> None:
 
 
 def _allocate(count: int, address_space: int | None, cgroup: str | None) -> None:
-    """Fill so many bytes of memory, under limits of the system: of this process, or of a control group."""
+    """Fill `count` bytes of memory, under limits of the system for this process or for a control group."""
     if address_space is not None:
-        taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (taken + address_space, resource.RLIM_INFINITY))
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + address_space, resource.RLIM_INFINITY))
     if cgroup is not None:
         (Path(cgroup) / "cgroup.procs").write_text(str(os.getpid()))
     assert len(bytearray(b"1") * count) == count
 
 
 def _fill(path: Path) -> None:
-    """Take all room of a disk, as other people's files do."""
+    """Fill a disk, as other people's files do."""
     with suppress(OSError), path.open("wb", buffering=0) as file:
         while file.write(bytes(4096)):
             pass
 
 
 def _other_runs(directory: Path) -> list[Path]:
-    """Runs that are at work now, but for this one."""
+    """Return the lock files of the other runs that train now."""
     locks = [path for path in directory.parent.glob("*/.lock") if path.parent != directory]
     return [path for path in locks if is_held(path)]
 
 
 def _company(directory: Path) -> bool:
-    """Wait for another run to be at work."""
+    """Wait up to 5 seconds until another run trains; return whether one does."""
     end = time.monotonic() + 5
-    while not (found := bool(_other_runs(directory))) and time.monotonic() < end:
+    while not (has_company := bool(_other_runs(directory))) and time.monotonic() < end:
         time.sleep(0.01)
-    return found
+    return has_company
 
 
 def study(outputs: Path, *overrides: str) -> StudyConfig:
@@ -163,7 +163,7 @@ def executor(study: StudyConfig) -> LocalExecutor:
 
 
 def executions(study: StudyConfig) -> list[str]:
-    """run_id of each execution that began, in order."""
+    """Return the run_id of each execution that has started, in order."""
     path = study.directory / "executions.txt"
     return [line.split()[0] for line in path.read_text().splitlines()] if path.exists() else []
 
@@ -171,22 +171,22 @@ def executions(study: StudyConfig) -> list[str]:
 def sweep(make: Callable[[StudyConfig], Executor], *chosen: str) -> int:
     """Sweep a plan, and return the exit status.
 
-    argv is the outputs folder, a JSON list of the settings of its runs, seed by seed (one with `child` waits for the
-    run before it), and overrides; `chosen` are further ones, `make` gives the executor.
+    argv is the outputs folder, a JSON list of the settings of the runs in the order of their seeds, and overrides. A
+    run with `child` waits for the run before it. `chosen` are further overrides; `make` returns the executor.
     """
     from rich.console import Console
 
     from usaggr.sweep.sweep import run_sweep
 
-    own = study(Path(sys.argv[1]), *chosen, *sys.argv[3:])
-    own_runs: list[PlannedRun] = []
+    chosen_study = study(Path(sys.argv[1]), *chosen, *sys.argv[3:])
+    runs: list[PlannedRun] = []
     for seed, settings in enumerate(json.loads(sys.argv[2])):
-        parent = own_runs[-1].spec.run_id if settings.pop("child", False) else None
-        own_runs.append(planned(own, seed, parent=parent, **settings))
+        parent = runs[-1].spec.run_id if settings.pop("child", False) else None
+        runs.append(planned(chosen_study, seed, parent=parent, **settings))
     return run_sweep(
-        plan(own, *own_runs),
+        plan(chosen_study, *runs),
         console=Console(stderr=True),
-        executor=make(own),
+        executor=make(chosen_study),
         prepare=lambda plan, runs, progress: lambda run: None,
         build_report=lambda directories: directories[0],
     ).exit_status
@@ -195,6 +195,6 @@ def sweep(make: Callable[[StudyConfig], Executor], *chosen: str) -> int:
 if __name__ == "__main__":
     try:
         sys.exit(sweep(executor))
-    except UsaggrError as fault:  # as the command line does
-        print(fault, file=sys.stderr)
+    except UsaggrError as error:  # as the command line does
+        print(error, file=sys.stderr)
         sys.exit(2)

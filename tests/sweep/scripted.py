@@ -1,4 +1,4 @@
-"""An executor without processes: each job ends as a script says, so that a sweep's loop is tested in milliseconds."""
+"""An executor without processes: each job ends as a script says, so that tests of the loop take milliseconds."""
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -10,17 +10,17 @@ from usaggr.results.run_directory import RunDirectory
 from usaggr.sweep.execution.jobs import Ended, Job, Outcome
 
 Step = Outcome | Callable[[], Outcome]
-"""How an attempt at a run ends; a function is called when it does, to change the world beforehand."""
+"""End of an attempt at a run, or a function that changes files first and then returns the end."""
 
 
 class ScriptedExecutor:
     """Ends jobs one by one, in the order in which they were submitted.
 
     Args:
-        script: By run_id, how its attempts end, first to last. Runs that are not named are done at once.
-        slots: Runs at once.
-        at_stop: By run_id, how a job ends that still runs when the sweep stops; others are cut off.
-        crowded: Whether runs are said to have had others beside them.
+        script: Ends of each run's attempts in order, by run_id. Other runs are done at once.
+        slots: Number of runs at the same time.
+        at_stop: By run_id, the end of a job that still runs when the sweep stops; other jobs are interrupted.
+        crowded: Whether each job reports that other runs shared the machine.
     """
 
     threads = 1
@@ -77,7 +77,7 @@ class ScriptedExecutor:
 
 
 def _leave_behind(job: Job, outcome: Outcome) -> None:
-    """Leave in the run's directory what a worker leaves there."""
+    """Write the files that a worker would leave in the run's directory."""
     run = RunDirectory(job.directory)
     if outcome in ("queued", "cancelled", "elsewhere"):
         return  # it was never claimed here

@@ -1,4 +1,4 @@
-"""Sweeps that are killed for real, in processes of their own: what is done stays done, and nothing trains on."""
+"""Sweeps in separate processes that are killed by signals: finished runs stay done and no worker keeps training."""
 
 import json
 import os
@@ -37,10 +37,10 @@ def lives(process: psutil.Process) -> bool:
         return False
 
 
-def until(what: Callable[[], bool], seconds: float = 90) -> None:
+def until(condition: Callable[[], bool], seconds: float = 90) -> None:
     end = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < end, "it did not come to that in time"
+    while not condition():
+        assert time.monotonic() < end, "the condition did not become true in time"
         time.sleep(0.02)
 
 
@@ -53,7 +53,7 @@ def count_starts(outputs: Path) -> Counter[str]:
 
 
 @pytest.mark.slow
-def test_after_a_killed_sweep_no_worker_trains_on_and_the_same_command_finishes_it(tmp_path: Path) -> None:
+def test_after_a_killed_sweep_no_worker_keeps_training_and_the_same_command_finishes_it(tmp_path: Path) -> None:
     runs: list[dict[str, Any]] = [{"sleeps": 0.1, "number": i} for i in range(4)]
     runs += [{"hangs": 1, "number": i} for i in range(4, 6)]
     sweep = start(tmp_path, runs)
@@ -73,7 +73,7 @@ def test_after_a_killed_sweep_no_worker_trains_on_and_the_same_command_finishes_
 
 
 @pytest.mark.slow
-def test_a_killed_worker_costs_an_attempt_of_its_run_alone(tmp_path: Path) -> None:
+def test_a_killed_worker_costs_only_its_own_run_an_attempt(tmp_path: Path) -> None:
     sweep = start(tmp_path, [{"dies": 1}, {"sleeps": 0.2}, {"sleeps": 0.3}])
     out, _ = sweep.communicate(timeout=120)
     assert sweep.returncode == 0, out
@@ -81,7 +81,7 @@ def test_a_killed_worker_costs_an_attempt_of_its_run_alone(tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-def test_a_run_whose_workers_always_die_is_failed_and_the_rest_complete(tmp_path: Path) -> None:
+def test_a_run_whose_workers_always_die_fails_and_the_others_finish(tmp_path: Path) -> None:
     sweep = start(tmp_path, [{"dies": 99}, {"sleeps": 0.1}, {"sleeps": 0.2}])
     out, _ = sweep.communicate(timeout=120)
     assert sweep.returncode == 1, out
@@ -94,20 +94,20 @@ def test_a_run_whose_workers_always_die_is_failed_and_the_rest_complete(tmp_path
 
 
 @pytest.mark.slow
-def test_a_failing_run_never_stops_the_rest_and_is_tried_again_only_when_asked(tmp_path: Path) -> None:
+def test_a_failing_run_never_stops_the_others_and_is_tried_again_only_on_request(tmp_path: Path) -> None:
     runs = [{"raises": "no luck"}, {"sleeps": 0.0}, {"sleeps": 0.1}]
-    for said in ("no luck", "1 failed in an earlier sweep; --retry-failed"):
+    for message in ("no luck", "1 failed in an earlier sweep; --retry-failed"):
         sweep = start(tmp_path, runs)
         out, _ = sweep.communicate(timeout=120)
         assert sweep.returncode == 1
-        assert said in out
+        assert message in out
     assert sorted(count_starts(tmp_path).values()) == [1, 1, 1]
     assert len(done(tmp_path)) == 2
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_sweep_stops_cleanly_and_the_same_command_goes_on(tmp_path: Path, number: int) -> None:
+def test_an_interrupted_sweep_stops_cleanly_and_the_same_command_continues_it(tmp_path: Path, number: int) -> None:
     runs = [{"sleeps": 0.1}, {"sleeps": 0.11}, {"hangs": 1}, {"hangs": 1, "number": 1}]
     sweep = start(tmp_path, runs)
     until(lambda: sum(count_starts(tmp_path).values()) == 4)
@@ -135,8 +135,8 @@ def test_two_sweeps_at_once_train_every_run_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_runs_that_hang_are_ended_and_the_rest_go_on(tmp_path: Path) -> None:
-    """One sleeps, one ignores signals, one hears none, as if blocked in C, and one has been stopped."""
+def test_runs_that_hang_are_ended_and_the_others_finish(tmp_path: Path) -> None:
+    """One sleeps, one ignores SIGTERM, one blocks signals as if it hung in C code, and one is stopped."""
     hang = {"sleeps": 600}
     hanging: list[dict[str, Any]] = [hang, {**hang, "stubborn": True}, {**hang, "deaf": True}, {**hang, "stops": 1}]
     sweep = start(tmp_path, [*hanging, {"sleeps": 0.1}], "executor.timeout=4", "executor.workers=4")
@@ -151,7 +151,7 @@ def test_runs_that_hang_are_ended_and_the_rest_go_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_worker_that_will_not_go_does_not_keep_an_interrupted_sweep(tmp_path: Path) -> None:
+def test_a_worker_that_ignores_signals_does_not_delay_an_interrupted_sweep(tmp_path: Path) -> None:
     sweep = start(tmp_path, [{"sleeps": 600, "stubborn": True}], "executor.grace=1")
     until(lambda: sum(count_starts(tmp_path).values()) == 1)
     family = family_of(sweep)
@@ -167,7 +167,7 @@ def test_a_second_interruption_ends_the_sweep_at_once_and_its_workers_with_it(tm
     sweep = start(tmp_path, [{"sleeps": 600, "stubborn": True}], "executor.grace=600")
     until(lambda: sum(count_starts(tmp_path).values()) == 1)
     family = family_of(sweep)
-    for number in (signal.SIGINT, signal.SIGTERM):  # at once: one wish
+    for number in (signal.SIGINT, signal.SIGTERM):  # within a moment: they count as one interruption
         sweep.send_signal(number)
     time.sleep(2)
     assert sweep.poll() is None
@@ -181,7 +181,7 @@ def test_a_second_interruption_ends_the_sweep_at_once_and_its_workers_with_it(tm
 def test_a_ctrl_c_at_the_terminal_while_workers_start_leaves_no_traceback_and_no_process(
     tmp_path: Path, delay: float
 ) -> None:
-    """A terminal sends it to every process of the group, also to those that are still importing."""
+    """A terminal sends SIGINT to every process of the group, including those that are still importing."""
     sweep = start(tmp_path, [{"sleeps": 60, "number": i} for i in range(4)])
     until(lambda: any("forkserver" in " ".join(process.cmdline()) for process in family_of(sweep)))
     time.sleep(delay)

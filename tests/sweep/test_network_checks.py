@@ -1,4 +1,4 @@
-"""Networks are checked before a sweep's first run: once each, in a process of their own, in one line if one fails."""
+"""Networks are checked once before a sweep's first run, in a separate process; a failure is reported in one line."""
 
 import dataclasses
 import io
@@ -44,18 +44,18 @@ def study(tmp_path: Path, *overrides: str) -> StudyConfig:
 
 
 def plan_of(*studies: StudyConfig) -> Plan:
-    return fakes.plan(studies[0], *(fakes.planned(one, seed, writes=True) for seed, one in enumerate(studies)))
+    return fakes.plan(studies[0], *(fakes.planned(config, seed, writes=True) for seed, config in enumerate(studies)))
 
 
 class Counted(NoProgress):
-    """Says what is begun and counts steps."""
+    """Records what was started, and counts steps."""
 
     def __init__(self) -> None:
-        self.begun: list[tuple[str, int]] = []
+        self.started: list[tuple[str, int]] = []
         self.steps = 0
 
     def start(self, what: str, total: int) -> None:
-        self.begun.append((what, total))
+        self.started.append((what, total))
 
     def advance(self, n: int = 1) -> None:
         self.steps += n
@@ -63,22 +63,22 @@ class Counted(NoProgress):
 
 def test_each_network_is_built_once_with_the_tasks_of_all_its_runs(tmp_path: Path) -> None:
     small, large = study(tmp_path), study(tmp_path, "data.image_size=96")
-    other = study(tmp_path, "model.conditioning=lora")
-    plan = plan_of(small, large, small, other)
+    with_lora = study(tmp_path, "model.conditioning=lora")
+    plan = plan_of(small, large, small, with_lora)
     spec = dataclasses.replace(plan.runs[2].spec, tasks=(fakes.TASK.id,))
-    found = distinct_networks(plan, [*plan.runs, dataclasses.replace(plan.runs[2], spec=spec)])
-    assert [(one.model.conditioning, one.size) for one in found] == [  # type: ignore[union-attr]
+    networks = distinct_networks(plan, [*plan.runs, dataclasses.replace(plan.runs[2], spec=spec)])
+    assert [(network.model.conditioning, network.size) for network in networks] == [  # type: ignore[union-attr]
         ("experts", (64, 64)), ("experts", (96, 96)), ("lora", (64, 64)),
     ]  # fmt: skip
-    assert {one.tasks for one in found} == {(fakes.TASK,)}
+    assert {network.tasks for network in networks} == {(fakes.TASK,)}
 
 
 @pytest.mark.slow
-def test_networks_that_fit_leave_the_server_to_the_executor_and_no_torch_here(tmp_path: Path) -> None:
+def test_valid_networks_leave_the_server_to_the_executor_and_no_torch_here(tmp_path: Path) -> None:
     progress = Counted()
     plan = plan_of(study(tmp_path), study(tmp_path, "model=tiny"), study(tmp_path, "model.experts.noise=0.1"))
     check_networks(plan, plan.runs, progress)
-    assert (progress.begun, progress.steps) == ([("networks checked", 3)], 3)
+    assert (progress.started, progress.steps) == ([("networks checked", 3)], 3)
     server = forkserver.forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
     assert server is not None
     server_for(plan.study.executor.machine)
@@ -106,10 +106,10 @@ def test_a_server_that_died_meanwhile_is_not_taken_over(tmp_path: Path) -> None:
         assert executor.slots == 1
 
 
-def test_a_fault_ends_the_check_with_one_line_and_leaves_no_process(
+def test_an_error_ends_the_check_with_one_line_and_leaves_no_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Here of weights that are not there, with no network and nothing in the cache."""
+    """The error here is missing weights, without internet access and with an empty cache."""
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     before = set(psutil.Process().children(recursive=True))
@@ -120,7 +120,7 @@ def test_a_fault_ends_the_check_with_one_line_and_leaves_no_process(
     ) as caught:
         check_networks(plan, plan.runs, progress)
     assert "\n" not in str(caught.value)
-    assert progress.begun == [("networks checked, missing weights downloaded", 1)]
+    assert progress.started == [("networks checked, missing weights downloaded", 1)]
     forkserver.stop_server()
     left = set(psutil.Process().children(recursive=True)) - before
     assert not [p for p in left if p.status() != psutil.STATUS_ZOMBIE and "forkserver" in " ".join(p.cmdline())]
@@ -134,37 +134,39 @@ def test_a_fault_ends_the_check_with_one_line_and_leaves_no_process(
         (["model=tiny", "model.encoder=tu-test_resnett"], r"^model\.encoder: unknown 'tu-test_resnett'"),
     ],
 )
-def test_what_a_run_would_end_with_is_found_in_one_line(tmp_path: Path, overrides: list[str], message: str) -> None:
+def test_an_error_that_would_end_a_run_is_reported_in_one_line(
+    tmp_path: Path, overrides: list[str], message: str
+) -> None:
     with pytest.raises(ConfigError, match=message) as caught:
         check_network(study(tmp_path, *overrides).model, TASKS, (64, 64))
     assert "\n" not in str(caught.value)
 
 
-def test_the_variant_that_is_at_fault_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    own = study(tmp_path, "variants={base:[],deep:['model.conditioned_blocks=[3,9]']}")
+def test_the_variant_with_the_error_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = study(tmp_path, "variants={base:[],deep:['model.conditioned_blocks=[3,9]']}")
     answers(monkeypatch, ("fault", "model.conditioned_blocks: too deep"))
-    plan = plan_of(own)
+    plan = plan_of(config)
     run = dataclasses.replace(plan.runs[0], spec=dataclasses.replace(plan.runs[0].spec, variant="deep"))
     with pytest.raises(ConfigError, match=r"^variant deep: model\.conditioned_blocks: too deep$"):
         check_networks(plan, [run], NoProgress())
 
 
-def test_a_fault_of_ours_is_told_with_its_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unexpected_error_is_reported_with_its_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     answers(monkeypatch, ("error", "Traceback\nZeroDivisionError: no"))
     plan = plan_of(study(tmp_path))
     with pytest.raises(RunError, match=r"(?s)the network m2dino cannot be built:.*ZeroDivisionError: no"):
         check_networks(plan, plan.runs, NoProgress())
 
 
-def test_a_process_that_dies_is_no_fault_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_checking_process_that_dies_is_reported_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     answers(monkeypatch)
     plan = plan_of(study(tmp_path))
     with pytest.raises(RunError, match="the process that checks the network m2dino died"):
         check_networks(plan, plan.runs, NoProgress())
 
 
-def answers(monkeypatch: pytest.MonkeyPatch, *said: tuple[str, str]) -> None:
-    """Let the check be answered by this, without any network."""
+def answers(monkeypatch: pytest.MonkeyPatch, *messages: tuple[str, str]) -> None:
+    """Replace the checking process by one that sends these messages."""
 
     class Answering:
         pid = None
@@ -173,14 +175,14 @@ def answers(monkeypatch: pytest.MonkeyPatch, *said: tuple[str, str]) -> None:
             self._pipe = args[0]
 
         def start(self) -> None:
-            for answer in said:
-                self._pipe.send(answer)
+            for message in messages:
+                self._pipe.send(message)
 
     context = SimpleNamespace(Process=Answering, Pipe=Pipe)
     monkeypatch.setattr("usaggr.sweep.executors.local.executor.server_for", lambda config, preload, ahead: context)
 
 
-def test_a_fault_ends_a_sweep_before_its_data_are_made_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_ends_a_sweep_before_its_data_are_prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     prepared: list[object] = []
 
     def check(*_: object) -> None:
@@ -199,7 +201,7 @@ def test_a_fault_ends_a_sweep_before_its_data_are_made_ready(tmp_path: Path, mon
     assert RunDirectory(plan.runs[0].directory).state() == "pending"
 
 
-def test_a_sweep_with_nothing_to_train_checks_nothing(tmp_path: Path) -> None:
+def test_a_sweep_without_runs_to_train_checks_no_network(tmp_path: Path) -> None:
     plan = plan_of(study(tmp_path))
     directory = RunDirectory(plan.runs[0].directory)
     directory.path.mkdir(parents=True)
@@ -209,18 +211,18 @@ def test_a_sweep_with_nothing_to_train_checks_nothing(tmp_path: Path) -> None:
         raise AssertionError("nothing is to be checked")
 
     outcome = sweep.run_sweep(
-        plan, console=Console(file=io.StringIO()), check=never, build_report=lambda found: found[0]
+        plan, console=Console(file=io.StringIO()), check=never, build_report=lambda directories: directories[0]
     )
     assert outcome.exit_status == 0
 
 
-def test_weights_that_changed_under_one_id_are_noticed_once_runs_have_begun_with_them(
+def test_weights_that_changed_under_one_id_are_refused_once_a_run_has_used_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = plan_of(study(tmp_path, "model.weights=timm"))
     note = plan.directory / network_checks.DOWNLOADS
     plan.directory.mkdir(parents=True)
-    for content in ("one", "two"):  # nothing is done with either
+    for content in ("one", "two"):  # no run has used either
         answers(monkeypatch, ("fits", content))
         check_networks(plan, plan.runs, NoProgress())
         assert json.loads(note.read_text()) == {"test_vit": content}
@@ -250,7 +252,7 @@ def test_a_large_network_is_checked_without_memory_for_it(
     assert [all(p.is_meta for p in network.parameters()) for network in built] == [True]
 
 
-def test_images_that_are_no_whole_patches_are_found_whatever_the_encoder_s_name_says(tmp_path: Path) -> None:
+def test_an_image_size_that_is_no_multiple_of_the_encoder_s_patch_size_is_refused(tmp_path: Path) -> None:
     model = study(tmp_path, "model.encoder=vit_tiny_patch16_224", "model.patch_size=null").model
     with pytest.raises(
         ConfigError, match=r"^data\.image_size: must be a multiple of 16, the patch of vit_tiny_patch16_224"
@@ -258,7 +260,9 @@ def test_images_that_are_no_whole_patches_are_found_whatever_the_encoder_s_name_
         check_network(model, TASKS, (64, 72))
 
 
-def test_what_the_weights_of_timm_were_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_check_returns_file_and_hash_of_the_weights_of_timm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     put_into_cache(tmp_path, source("test_vit").state_dict(), "c0ffee")
     content = check_network(study(tmp_path, "model.weights=timm").model, TASKS, (64, 64))

@@ -1,4 +1,4 @@
-"""A sweep in its tracker: the parent of its runs, and that a tracker cannot hold a sweep up."""
+"""A sweep is the parent of its runs in the tracker; a failing tracker does not stop a sweep."""
 
 import io
 from pathlib import Path
@@ -25,16 +25,16 @@ def fake_plan(tmp_path: Path, *overrides: str, **settings: Any) -> Plan:
 
 
 def sweep(plan: Plan) -> tuple[SweepOutcome, str]:
-    """How a sweep of runs that train nothing has ended, and what it said."""
-    said = io.StringIO()
+    """Sweep runs that train nothing; return the outcome and the printed text."""
+    printed = io.StringIO()
     outcome = run_sweep(
         plan,
-        console=Console(file=said, width=500),
+        console=Console(file=printed, width=500),
         executor=fakes.executor(plan.study),
         prepare=lambda *_: lambda run: None,
         build_report=lambda directories: directories[0],
     )
-    return outcome, said.getvalue()
+    return outcome, printed.getvalue()
 
 
 @pytest.fixture
@@ -57,9 +57,9 @@ def test_a_missing_package_ends_a_sweep_before_anything_is_trained(
 
 @pytest.mark.usefixtures("unreachable")
 def test_a_tracker_that_cannot_be_reached_costs_a_sweep_one_line(tmp_path: Path) -> None:
-    outcome, said = sweep(fake_plan(tmp_path, "logger=mlflow", "logger.location='http://me:secret@there:1'"))
+    outcome, printed = sweep(fake_plan(tmp_path, "logger=mlflow", "logger.location='http://me:secret@there:1'"))
     assert (outcome.done, outcome.exit_status) == (2, 0)
-    lines = [line for line in said.splitlines() if "logger" in line]
+    lines = [line for line in printed.splitlines() if "logger" in line]
     assert lines == ["logger=mlflow: the sweep is not tracked at http://there:1: ConnectionError: no route to host"]
 
 
@@ -69,27 +69,27 @@ def test_runs_that_are_not_tracked_are_counted_with_the_first_reason(tmp_path: P
         run.directory.mkdir(parents=True)
     Record("csv", None, None, "OSError: gone").write(plan.runs[0].directory)
     Record("csv", None, None).write(plan.runs[1].directory)
-    outcome, said = sweep(plan)
+    outcome, printed = sweep(plan)
     assert outcome.exit_status == 0
-    assert "logger=csv: 1 of 2 runs are not fully tracked; reason of the first: OSError: gone\n" in said
+    assert "logger=csv: 1 of 2 runs are not fully tracked; reason of the first: OSError: gone\n" in printed
 
 
-def test_what_a_run_tells_its_tracker_is_no_part_of_what_its_study_is(tmp_path: Path) -> None:
+def test_tracker_settings_of_a_run_do_not_change_its_study(tmp_path: Path) -> None:
     study = fakes.study(tmp_path)
-    told = study.tracked_as(Tracked("http://there:1", "abc", ("unified",)))
-    assert told == study
-    assert told.tracked.parent == "abc"
+    tracked_study = study.tracked_as(Tracked("http://there:1", "abc", ("unified",)))
+    assert tracked_study == study
+    assert tracked_study.tracked.parent == "abc"
     assert study.tracked.parent is None
-    assert "abc" not in str(told.model_dump())
+    assert "abc" not in str(tracked_study.model_dump())
 
 
 @pytest.mark.usefixtures("unreachable")
-def test_a_run_without_a_sweep_stands_under_the_parent_of_an_earlier_one(tmp_path: Path) -> None:
+def test_a_run_without_a_sweep_gets_the_parent_of_an_earlier_sweep(tmp_path: Path) -> None:
     plan = fake_plan(tmp_path, "logger=mlflow", "logger.location='http://there:1'")
     assert sweep_tracking.make_tracked_study(plan, plan.runs[0]).tracked.parent is None
     Record("mlflow", "http://there:1", "abc").write(plan.directory)
-    found = sweep_tracking.make_tracked_study(plan, plan.runs[0]).tracked
-    assert (found.location, found.parent, found.groupings) == ("http://there:1", "abc", ("task_specific",))
+    tracked = sweep_tracking.make_tracked_study(plan, plan.runs[0]).tracked
+    assert (tracked.location, tracked.parent, tracked.groupings) == ("http://there:1", "abc", ("task_specific",))
 
 
 @pytest.mark.slow
@@ -108,10 +108,10 @@ def test_mlflow_has_one_parent_for_all_sweeps_of_a_study(tmp_path: Path) -> None
     assert parent.data.tags["usaggr.groupings"] == "task_specific, clinical, unified"
     for run in broken.runs:
         RunDirectory(run.directory).settle("pending", 1)
-    outcome, said = sweep(fake_plan(tmp_path, *overrides, raises="no", times=1))
-    assert (outcome.done, "logger" in said) == (2, False)
+    outcome, printed = sweep(fake_plan(tmp_path, *overrides, raises="no", times=1))
+    assert (outcome.done, "logger" in printed) == (2, False)
     experiment = client.get_experiment_by_name("trial")
     assert experiment is not None
-    found = client.search_runs([experiment.experiment_id])
-    assert [(run.info.run_id, run.info.status) for run in found] == [(record.id, "FINISHED")]
-    assert found[0].data.metrics["runs_done"] == 2
+    mlflow_runs = client.search_runs([experiment.experiment_id])
+    assert [(run.info.run_id, run.info.status) for run in mlflow_runs] == [(record.id, "FINISHED")]
+    assert mlflow_runs[0].data.metrics["runs_done"] == 2

@@ -1,4 +1,4 @@
-"""What the loop makes of each way in which a run can end, with an executor that ends runs as a script says."""
+"""The loop handles each way in which a run can end; the executor ends runs as a script says."""
 
 import io
 from contextlib import ExitStack
@@ -21,7 +21,7 @@ from usaggr.sweep.planning.study_plan import PlannedRun
 
 
 class Sweep:
-    """A loop over planned runs, with what it prints."""
+    """A loop over planned runs, with the lines that it prints."""
 
     def __init__(self, folder: Path, count: int, attempts: int = 2, **options: Any) -> None:
         study = fakes.study(folder)
@@ -33,8 +33,8 @@ class Sweep:
 
     def run(self, executor: ScriptedExecutor, retry_failed: bool = False) -> Loop:
         states = {run.spec.run_id: run.state() for run in self.runs}
-        wanted = ("pending", "failed") if retry_failed else ("pending",)
-        todo = [run for run in self.runs if states[run.spec.run_id] in wanted]
+        states_to_train = ("pending", "failed") if retry_failed else ("pending",)
+        todo = [run for run in self.runs if states[run.spec.run_id] in states_to_train]
         loop = Loop(self.runs, todo, states, self.attempts, **self.options)
         line = SweepLine(Console(file=self._out, width=500), count := len(self.runs))
         loop.run(executor, lambda run: None, line, self.interruption)
@@ -46,12 +46,12 @@ class Sweep:
         return self._out.getvalue().splitlines()
 
     def stop(self) -> Outcome:
-        """A step of a script: somebody stops the sweep while this run comes to its end."""
+        """Stop the sweep while this run finishes: a step of a script."""
         self.interruption.asked = True
         return "done"
 
     def states(self, loop: Loop) -> list[State]:
-        """State of each run as the loop has it, which is the one on disk."""
+        """Return the state of each run in the loop, which equals the one on disk."""
         states = [loop.state_of(run_id) for run_id in self.ids]
         assert states == [run.state() for run in self.runs]
         return states
@@ -68,7 +68,7 @@ def test_an_interruption_of_a_run_costs_it_no_attempt(tmp_path: Path) -> None:
     assert [job.attempt for job in executor.submitted] == [1, 2, 3]
 
 
-def test_a_run_that_was_interrupted_goes_on_though_the_limit_of_runs_is_reached(tmp_path: Path) -> None:
+def test_an_interrupted_run_continues_even_if_the_limit_of_runs_is_reached(tmp_path: Path) -> None:
     sweep = Sweep(tmp_path, 2, limit=1)
     executor = ScriptedExecutor({sweep.ids[0]: ["interrupted", "interrupted", "done"]})
     assert sweep.states(sweep.run(executor)) == ["done", "pending"]
@@ -113,7 +113,7 @@ def test_a_full_disk_ends_the_sweep_before_another_run_is_started(tmp_path: Path
     sweep = Sweep(tmp_path, 4)
     executor = ScriptedExecutor({sweep.ids[1]: ["full"]}, slots=2)
     loop = sweep.run(executor)
-    # The first has ended before the disk was full, and its slot has taken the third, which comes to its end.
+    # The first run ended before the disk was full; the third took its slot, and it finishes.
     assert executor.order == sweep.ids[:3]
     assert sweep.states(loop) == ["done", "pending", "done", "pending"]
     assert (loop.disk_full, loop.interrupted, loop.failures) == (True, False, {})
@@ -127,10 +127,10 @@ def test_after_a_full_disk_nothing_is_tried_again(tmp_path: Path, outcome: Outco
     loop = sweep.run(executor)
     assert executor.order == sweep.ids
     assert loop.count("done") == 0
-    assert not any("goes on" in line or "again" in line for line in sweep.lines)
+    assert not any("continues" in line or "again" in line for line in sweep.lines)
 
 
-def test_fail_fast_starts_nothing_after_a_failure_and_lets_what_runs_end(tmp_path: Path) -> None:
+def test_fail_fast_starts_nothing_after_a_failure_and_lets_current_runs_finish(tmp_path: Path) -> None:
     sweep = Sweep(tmp_path, 4, fail_fast=True)
     executor = ScriptedExecutor({sweep.ids[0]: ["failed"]}, slots=2)
     assert sweep.states(sweep.run(executor)) == ["failed", "done", "pending", "pending"]
@@ -175,10 +175,10 @@ def test_a_run_that_another_sweep_saw_fail_is_not_tried_again(tmp_path: Path) ->
     loop = sweep.run(executor)
     assert executor.order == [sweep.ids[0], sweep.ids[2]]
     assert sweep.states(loop) == ["done", "failed", "done"]
-    assert loop.failures == {}  # it is not this sweep's
+    assert loop.failures == {}  # the failure belongs to the other sweep
 
 
-def test_a_run_that_another_sweep_has_done_meanwhile_is_not_trained_twice(tmp_path: Path) -> None:
+def test_a_run_that_another_sweep_has_finished_is_not_trained_twice(tmp_path: Path) -> None:
     sweep = Sweep(tmp_path, 2)
 
     def other_sweep() -> Outcome:
@@ -192,7 +192,7 @@ def test_a_run_that_another_sweep_has_done_meanwhile_is_not_trained_twice(tmp_pa
     assert names(loop.trained) == executor.order == [sweep.ids[0]]
 
 
-def test_failed_runs_are_tried_again_where_that_is_wanted_and_count_their_attempts(tmp_path: Path) -> None:
+def test_failed_runs_are_tried_again_on_request_and_count_their_attempts(tmp_path: Path) -> None:
     sweep = Sweep(tmp_path, 2)
     RunDirectory(sweep.runs[0].directory).settle("failed", 4, "earlier")
     executor = ScriptedExecutor()
@@ -203,7 +203,7 @@ def test_failed_runs_are_tried_again_where_that_is_wanted_and_count_their_attemp
 @pytest.mark.parametrize(
     ("outcome", "state"), [("cancelled", "pending"), ("queued", "queued"), ("elsewhere", "running")]
 )
-def test_a_run_that_somebody_else_has_or_took_away_is_left_alone(
+def test_a_run_that_another_process_has_or_removed_is_left_alone(
     tmp_path: Path, outcome: Outcome, state: State
 ) -> None:
     sweep = Sweep(tmp_path, 2)
@@ -232,7 +232,9 @@ def test_a_run_that_dies_here_while_another_process_is_just_claiming_it_is_no_fa
     with ExitStack() as other_process:
 
         def being_claimed() -> Outcome:
-            other_process.enter_context(exclusive(sweep.runs[0].directory / ".lock"))  # its status comes after that
+            other_process.enter_context(
+                exclusive(sweep.runs[0].directory / ".lock")
+            )  # the status is written after the lock is taken
             return "died"
 
         loop = sweep.run(ScriptedExecutor({sweep.ids[0]: [being_claimed]}))
@@ -259,9 +261,9 @@ def test_a_child_waits_for_its_parent_and_the_runs_behind_it_do_not(tmp_path: Pa
     sweep = Sweep(tmp_path, 1)
     study = sweep.runs[0].study
     children = [fakes.planned(study, seed, 900 - seed, parent=sweep.ids[0]) for seed in (1, 2)]
-    others = [fakes.planned(study, seed, 100 - seed) for seed in (3, 4)]
-    sweep.runs += [*children, *others]
-    sweep.ids += names([*children, *others])
+    unrelated = [fakes.planned(study, seed, 100 - seed) for seed in (3, 4)]
+    sweep.runs += [*children, *unrelated]
+    sweep.ids += names([*children, *unrelated])
     executor = ScriptedExecutor(slots=2)
     assert sweep.states(sweep.run(executor)) == ["done"] * 5
     assert executor.order == [sweep.ids[i] for i in (0, 3, 1, 2, 4)]  # those that waited keep their order
@@ -276,7 +278,7 @@ def test_a_run_whose_parent_is_not_in_the_plan_is_never_started(tmp_path: Path) 
     assert (executor.order, loop.failures) == ([], {sweep.ids[0]: "its parent gone failed"})
 
 
-def test_the_time_in_slots_is_that_of_all_jobs_also_of_those_that_fail(tmp_path: Path) -> None:
+def test_the_time_in_slots_counts_all_jobs_including_failed_ones(tmp_path: Path) -> None:
     sweep = Sweep(tmp_path, 3)
     loop = sweep.run(ScriptedExecutor({sweep.ids[0]: ["died"], sweep.ids[1]: ["failed"]}))
     assert loop.slot_seconds == 4.0

@@ -1,4 +1,4 @@
-"""A parent's weights on their way to its children; parents that were trained before anybody needed their weights."""
+"""A parent's weights reach its children; parents that were trained without keeping weights are trained again."""
 
 import io
 from dataclasses import replace
@@ -18,7 +18,7 @@ from usaggr.sweep.planning.study_plan import PlannedRun
 
 
 def family(folder: Path) -> tuple[PlannedRun, PlannedRun]:
-    """A parent, and a child of a second stage."""
+    """Return a parent and its child of a second stage."""
     study = fakes.study(folder)
     parent = fakes.planned(study, 0)
     child = fakes.planned(study, 1, parent=parent.spec.run_id)
@@ -39,18 +39,18 @@ def test_a_child_has_its_parents_weights_until_it_is_done(tmp_path: Path) -> Non
     finish(parent, b"weights")
     provide_parent_weights(parent, child)
     provide_parent_weights(parent, child)
-    there = child.directory / PARENT
-    assert {path.name: path.read_bytes() for path in there.iterdir()} == {
+    parent_folder = child.directory / PARENT
+    assert {path.name: path.read_bytes() for path in parent_folder.iterdir()} == {
         "scored.safetensors": b"weights",
         "scored.sha256": b"known",
     }
     RunDirectory(child.directory).clear()
-    assert there.is_dir()
+    assert parent_folder.is_dir()
     RunDirectory(child.directory).write_result(fakes.RESULT)
-    assert not there.exists()
+    assert not parent_folder.exists()
     assert (parent.directory / WEIGHTS).read_bytes() == b"weights"
     provide_parent_weights(parent, child)
-    assert not there.exists()
+    assert not parent_folder.exists()
 
 
 def test_weights_are_copied_where_the_disk_has_no_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,7 +64,7 @@ def test_weights_are_copied_where_the_disk_has_no_links(tmp_path: Path, monkeypa
     assert (child.directory / PARENT / "scored.safetensors").read_bytes() == b"weights"
 
 
-def test_a_child_fails_with_the_reason_where_its_parents_weights_are_gone(tmp_path: Path) -> None:
+def test_a_child_fails_with_the_reason_if_its_parents_weights_are_missing(tmp_path: Path) -> None:
     parent, child = family(tmp_path)
     finish(parent, None)
     with pytest.raises(RunError, match=r"its parent .* has no weights/scored\.safetensors, because"):
@@ -78,13 +78,13 @@ def test_a_child_fails_with_the_reason_where_its_parents_weights_are_gone(tmp_pa
     assert child.state() == "failed"
 
 
-def test_a_parent_without_weights_is_trained_again_only_where_a_child_needs_it(tmp_path: Path) -> None:
+def test_a_parent_without_weights_is_trained_again_only_if_a_child_needs_it(tmp_path: Path) -> None:
     parent, child = family(tmp_path)
     finish(parent, None)
     assert find_weightless([parent]) == []
     assert find_weightless([parent, child]) == [parent]
-    (said,) = set_weightless_aside([parent, child])
-    assert said.startswith(f"{parent.directory.name}: done, but without the weights")
+    (message,) = set_weightless_aside([parent, child])
+    assert message.startswith(f"{parent.directory.name}: done, but without the weights")
     assert parent.state() == "pending"
     assert (parent.directory / ASIDE).is_file()
 

@@ -1,4 +1,4 @@
-"""A run says with which versions and which commit it was made."""
+"""A run records the package versions and the commit that it was made with."""
 
 import subprocess
 from importlib.metadata import version
@@ -8,19 +8,19 @@ from usaggr.sweep.execution.provenance import collect_provenance, read_git_commi
 
 
 def git(folder: Path, *arguments: str) -> str:
-    own = ("-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false")
-    done = subprocess.run(["git", *own, *arguments], cwd=folder, capture_output=True, text=True, check=True)
-    return done.stdout.strip()
+    settings = ("-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false")
+    process = subprocess.run(["git", *settings, *arguments], cwd=folder, capture_output=True, text=True, check=True)
+    return process.stdout.strip()
 
 
-def test_versions_are_those_installed() -> None:
-    found = collect_provenance()
-    assert found["packages"]["torch"] == version("torch")
-    assert found["packages"]["usaggr"] == version("usaggr")
-    assert "python" in found
+def test_recorded_versions_are_the_installed_ones() -> None:
+    provenance = collect_provenance()
+    assert provenance["packages"]["torch"] == version("torch")
+    assert provenance["packages"]["usaggr"] == version("usaggr")
+    assert "python" in provenance
 
 
-def test_the_commit_is_named_and_marked_where_files_differ_from_it(tmp_path: Path) -> None:
+def test_the_commit_is_recorded_and_marked_dirty_if_tracked_files_differ(tmp_path: Path) -> None:
     assert read_git_commit(tmp_path) is None
     git(tmp_path, "init", "-q")
     assert read_git_commit(tmp_path) is None

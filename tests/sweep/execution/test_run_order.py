@@ -1,4 +1,4 @@
-"""The longest run comes first, and no run before the one that it starts from."""
+"""The longest run comes first, and no run comes before its parent."""
 
 from functools import cache
 from pathlib import Path
@@ -37,9 +37,9 @@ def test_a_short_run_that_long_ones_wait_for_comes_before_longer_ones() -> None:
     assert sort_longest_first([other, child, parent]) == [parent, child, other]
 
 
-def test_a_run_whose_parent_is_done_counts_for_itself() -> None:
-    gone = run(0, 1000)
-    child, other = run(1, 100, gone), run(2, 200)
+def test_a_run_whose_parent_is_done_is_ordered_by_its_own_length() -> None:
+    finished_parent = run(0, 1000)
+    child, other = run(1, 100, finished_parent), run(2, 200)
     assert sort_longest_first([child, other]) == [other, child]
 
 
@@ -51,5 +51,5 @@ def test_parents_come_before_their_children(data: st.DataObject) -> None:
         runs.append(run(seed, data.draw(st.integers(1, 1000)), parent))
     ordered = sort_longest_first(data.draw(st.permutations(runs)))
     assert sorted(r.spec.seed for r in ordered) == list(range(len(runs)))
-    place = {r.spec.run_id: i for i, r in enumerate(ordered)}
-    assert all(place[r.spec.parent] < place[r.spec.run_id] for r in runs if r.spec.parent is not None)
+    positions = {r.spec.run_id: i for i, r in enumerate(ordered)}
+    assert all(positions[r.spec.parent] < positions[r.spec.run_id] for r in runs if r.spec.parent is not None)

@@ -1,4 +1,4 @@
-"""The state of a running sweep: estimates of the time left, and few lines where there is no terminal."""
+"""The status line of a running sweep estimates the remaining time, and prints few lines without a terminal."""
 
 import io
 
@@ -15,7 +15,7 @@ def test_the_time_left_is_unknown_before_a_run_has_ended() -> None:
     assert RemainingTime(2).seconds([100], [(100, 5.0)]) is None
 
 
-def test_the_time_left_goes_by_examples_and_is_shared_by_workers() -> None:
+def test_the_time_left_is_proportional_to_examples_and_shared_by_workers() -> None:
     remaining = RemainingTime(slots=2)
     remaining.ended(examples=100, seconds=10)  # a tenth of a second each
     assert remaining.seconds([100, 100, 100, 100], []) == pytest.approx(20)
@@ -73,7 +73,7 @@ def test_a_duration_is_rounded_once(seconds: float, text: str) -> None:
     assert duration(seconds) == text
 
 
-def test_where_there_is_no_terminal_a_line_is_printed_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_terminal_a_line_is_printed_every_five_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [1000.0]
     monkeypatch.setattr("usaggr.sweep.execution.status_line.time.monotonic", lambda: clock[-1])
     out = io.StringIO()
@@ -85,13 +85,13 @@ def test_where_there_is_no_terminal_a_line_is_printed_now_and_then(monkeypatch: 
         clock.append(now)
         shown.show(1, 0, 2, 30.0)
     shown.stop()
-    said, first, second = out.getvalue().splitlines()
-    assert said == "a [b]: its worker died; it is tried again"
+    message, first, second = out.getvalue().splitlines()
+    assert message == "a [b]: its worker died; it is tried again"
     assert first == "sweep 1/3 done · 2 running · 5 min 1 s · about 30 s left"
     assert second == "sweep 1/3 done · 2 running · 10 min 2 s · about 30 s left"
 
 
-def test_on_a_terminal_the_line_goes_away_and_what_was_said_stays() -> None:
+def test_on_a_terminal_the_line_is_removed_and_messages_stay() -> None:
     out = io.StringIO()
     shown = SweepLine(Console(file=out, force_terminal=True, width=100), total=3)
     shown.start()

@@ -1,4 +1,4 @@
-"""What a sweep does with a plan: what is started, in which order, what is left alone, and what is said of it."""
+"""A sweep of a plan: the runs that it starts, their order, the runs that it leaves alone, and its messages."""
 
 import csv
 import io
@@ -37,7 +37,7 @@ def runs_of(tmp_path: Path, *settings: dict[str, object]) -> tuple[Plan, list[Pl
     return fakes.plan(study, *runs), runs
 
 
-def test_what_is_done_is_not_done_again(tmp_path: Path) -> None:
+def test_finished_runs_are_not_trained_again(tmp_path: Path) -> None:
     plan, _ = runs_of(tmp_path, {}, {})
     first, second = sweep(plan), sweep(plan)
     assert (first.done, first.skipped, first.exit_status) == (2, 0, 0)
@@ -45,7 +45,7 @@ def test_what_is_done_is_not_done_again(tmp_path: Path) -> None:
     assert len(fakes.executions(plan.study)) == 2
 
 
-def test_a_failed_run_is_left_alone_unless_it_is_to_be_tried_again(tmp_path: Path) -> None:
+def test_a_failed_run_is_left_alone_unless_a_retry_is_requested(tmp_path: Path) -> None:
     plan, _ = runs_of(tmp_path, {"raises": "no", "times": 1}, {})
     assert sweep(plan).exit_status == 1
     assert sweep(plan).failed == 1
@@ -61,7 +61,7 @@ def test_fail_fast_starts_nothing_after_a_failure(tmp_path: Path) -> None:
     assert outcome.remaining >= 3
 
 
-def test_a_limit_is_the_most_runs_to_start(tmp_path: Path) -> None:
+def test_a_limit_is_the_largest_number_of_runs_to_start(tmp_path: Path) -> None:
     plan, _ = runs_of(tmp_path, *({"n": i} for i in range(5)))
     outcome = sweep(plan, limit=2)
     assert (outcome.done, outcome.remaining, outcome.exit_status) == (2, 3, 0)
@@ -83,7 +83,7 @@ def test_children_wait_for_their_parent_and_fail_with_it(tmp_path: Path) -> None
     assert "parent" in str(status.error)
 
 
-def test_the_status_tells_states_reasons_and_what_is_unplanned(tmp_path: Path) -> None:
+def test_the_status_gives_states_reasons_and_unplanned_runs(tmp_path: Path) -> None:
     plan, runs = runs_of(tmp_path, {}, {"raises": "out of luck"}, {"n": 1})
     sweep(plan)
     smaller = fakes.plan(plan.study, *runs[:2], fakes.planned(plan.study, 9))
@@ -94,7 +94,7 @@ def test_the_status_tells_states_reasons_and_what_is_unplanned(tmp_path: Path) -
     assert any("out of luck" in line for line in describe(plan.directory, status))
 
 
-def test_clean_offers_the_unplanned_and_weights_and_touches_no_result(tmp_path: Path) -> None:
+def test_clean_removes_unplanned_runs_and_weights_and_no_result(tmp_path: Path) -> None:
     plan, runs = runs_of(tmp_path, {}, {"n": 1})
     sweep(plan)
     weights = runs[0].directory / "weights"
@@ -102,8 +102,8 @@ def test_clean_offers_the_unplanned_and_weights_and_touches_no_result(tmp_path: 
     (weights / "scored.safetensors").write_bytes(b"0" * 1000)
     sweep(fakes.plan(plan.study, runs[0]))
     items = removable(plan.directory)
-    found = sorted((item.kind, item.path) for item in items)
-    assert found == [("unplanned run", runs[1].directory), ("weights", weights)]
+    kinds_and_paths = sorted((item.kind, item.path) for item in items)
+    assert kinds_and_paths == [("unplanned run", runs[1].directory), ("weights", weights)]
     assert remove(items) >= 1000
     assert RunDirectory(runs[0].directory).state() == "done"
     assert not weights.exists()
@@ -111,7 +111,7 @@ def test_clean_offers_the_unplanned_and_weights_and_touches_no_result(tmp_path: 
 
 
 @pytest.mark.parametrize("broken", ["", "{", '{"schema_version": 99}'])
-def test_a_result_that_cannot_be_read_is_seen_by_who_reads_it_not_by_the_sweep(tmp_path: Path, broken: str) -> None:
+def test_a_result_that_cannot_be_read_is_an_error_of_its_reader_not_of_the_sweep(tmp_path: Path, broken: str) -> None:
     plan, runs = runs_of(tmp_path, {})
     sweep(plan)
     runs[0].directory.joinpath("result.json").write_text(broken)
@@ -119,7 +119,7 @@ def test_a_result_that_cannot_be_read_is_seen_by_who_reads_it_not_by_the_sweep(t
         RunDirectory(runs[0].directory).result()
 
 
-def test_when_all_is_done_no_worker_is_started_and_that_is_said(tmp_path: Path) -> None:
+def test_if_all_runs_are_done_a_message_says_so_and_no_worker_is_started(tmp_path: Path) -> None:
     plan, _ = runs_of(tmp_path, {}, {"n": 1})
     sweep(plan)
 
@@ -135,7 +135,7 @@ def test_when_all_is_done_no_worker_is_started_and_that_is_said(tmp_path: Path) 
     assert out.getvalue().splitlines()[0] == "nothing to train: 2 of 2 runs are done"
 
 
-def test_elsewhere_than_on_a_terminal_a_sweep_says_what_failed_when_it_does_and_its_sums_at_its_end(
+def test_without_a_terminal_a_sweep_prints_failures_at_once_and_totals_at_its_end(
     tmp_path: Path,
 ) -> None:
     plan, runs = runs_of(tmp_path, {}, {"raises": "no [luck]\nat all"}, {"n": 1})
@@ -157,7 +157,7 @@ def test_the_plan_on_disk_ends_with_the_states_that_the_sweep_has_reached(tmp_pa
         assert [row["state"] for row in csv.DictReader(file)] == ["done", "failed", "done"]
 
 
-def test_a_report_that_fails_hides_no_run_and_is_told(tmp_path: Path) -> None:
+def test_a_report_that_fails_hides_no_run_and_is_reported(tmp_path: Path) -> None:
     plan, _ = runs_of(tmp_path, {})
 
     def build(directories: object) -> Path:
@@ -177,7 +177,7 @@ def test_without_a_finished_run_there_is_no_report(tmp_path: Path) -> None:
     assert built == []
 
 
-def test_a_run_that_a_living_process_has_is_left_to_it_and_counted(tmp_path: Path) -> None:
+def test_a_run_of_another_living_process_is_left_to_it_and_counted(tmp_path: Path) -> None:
     plan, runs = runs_of(tmp_path, {}, {"n": 1})
     out = io.StringIO()
     with RunDirectory(runs[0].directory).claim(1):
@@ -211,24 +211,28 @@ def test_a_dead_worker_s_run_is_tried_again_as_often_as_configured(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("kind", "said"),
+    ("kind", "message"),
     [
         ("torch", "OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB; it is tried again, alone"),
         ("kernel", "worker died (signal 9); out of memory?; it is tried again, alone"),
     ],
 )
-def test_a_run_that_finds_no_memory_beside_others_is_tried_again_alone(tmp_path: Path, kind: str, said: str) -> None:
+def test_a_run_that_runs_out_of_memory_next_to_others_is_tried_again_alone(
+    tmp_path: Path, kind: str, message: str
+) -> None:
     study = fakes.study(tmp_path, "executor.workers=3")
     greedy = fakes.planned(study, 0, greedy=kind)
-    others = [fakes.planned(study, seed, sleeps=0.3, n=seed) for seed in range(1, 7)]
+    unrelated = [fakes.planned(study, seed, sleeps=0.3, n=seed) for seed in range(1, 7)]
     out = io.StringIO()
-    outcome = sweep(fakes.plan(study, greedy, *others), out, console=Console(file=out, width=200, force_terminal=True))
+    outcome = sweep(
+        fakes.plan(study, greedy, *unrelated), out, console=Console(file=out, width=200, force_terminal=True)
+    )
     assert (outcome.done, outcome.failed, outcome.exit_status) == (7, 0, 0)
     assert fakes.executions(study).count(greedy.spec.run_id) == 2
-    assert f"{greedy.spec.run_id}: {said}" in out.getvalue()
+    assert f"{greedy.spec.run_id}: {message}" in out.getvalue()
 
 
-def test_a_run_that_finds_no_memory_alone_is_failed_and_the_others_go_on(tmp_path: Path) -> None:
+def test_a_run_that_runs_out_of_memory_alone_fails_and_the_others_finish(tmp_path: Path) -> None:
     study = fakes.study(tmp_path, "executor.attempts=5")
     large, other = fakes.planned(study, 0, memory="python"), fakes.planned(study, 1, sleeps=1)
     later = fakes.planned(study, 2)
@@ -241,30 +245,30 @@ def test_a_run_that_finds_no_memory_alone_is_failed_and_the_others_go_on(tmp_pat
     assert "MemoryError: all is taken" in str(status.error)
 
 
-def test_without_another_run_beside_it_a_run_without_memory_is_failed_at_once(tmp_path: Path) -> None:
+def test_a_run_that_runs_out_of_memory_as_the_only_one_fails_at_once(tmp_path: Path) -> None:
     study = fakes.study(tmp_path, "executor.workers=1", "executor.attempts=5")
     outcome = sweep(fakes.plan(study, fakes.planned(study, 0, memory="python"), fakes.planned(study, 1)))
     assert (outcome.done, outcome.failed) == (1, 1)
     assert len(fakes.executions(study)) == 2
 
 
-def test_each_sweep_that_trains_leaves_a_row_of_what_its_parts_took(tmp_path: Path) -> None:
+def test_each_sweep_that_trains_records_the_seconds_of_its_phases(tmp_path: Path) -> None:
     plan, _ = runs_of(tmp_path, {"sleeps": 0.3}, {"raises": "no"}, {"n": 1})
     sweep(plan, limit=2, planning_seconds=0.5)
     sweep(plan, planning_seconds=0.25)
     sweep(plan)
     with (plan.directory / "sweeps.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert [row["trained"] for row in rows] == ["1", "1"]
-    assert [row["run_seconds"] for row in rows] == ["1.000", "1.000"]
-    assert [(row["workers"], row["threads"]) for row in rows] == [("2", "1")] * 2
-    parts = ("planning", "networks", "caches", "start", "runs", "report")
-    for row in rows:
-        assert sum(float(row[part]) for part in parts) <= float(row["seconds"]) + 0.01
+        table = list(csv.DictReader(file))
+    assert [row["trained"] for row in table] == ["1", "1"]
+    assert [row["run_seconds"] for row in table] == ["1.000", "1.000"]
+    assert [(row["workers"], row["threads"]) for row in table] == [("2", "1")] * 2
+    phases = ("planning", "networks", "caches", "start", "runs", "report")
+    for row in table:
+        assert sum(float(row[phase]) for phase in phases) <= float(row["seconds"]) + 0.01
         assert float(row["start"]) > 0
-    assert float(rows[0]["planning"]) >= 0.5
-    assert float(rows[0]["slot_seconds"]) >= 0.3
-    assert float(rows[0]["runs"]) >= 0.3
+    assert float(table[0]["planning"]) >= 0.5
+    assert float(table[0]["slot_seconds"]) >= 0.3
+    assert float(table[0]["runs"]) >= 0.3
 
 
 def test_a_retried_run_does_not_count_twice_against_the_limit(tmp_path: Path) -> None:
@@ -280,7 +284,7 @@ def test_the_longest_runs_are_started_first(tmp_path: Path) -> None:
     assert fakes.executions(study) == [runs[i].spec.run_id for i in (1, 2, 0)]
 
 
-def test_an_interruption_while_data_are_made_ready_leaves_all_as_it_is(tmp_path: Path) -> None:
+def test_an_interruption_while_data_are_prepared_changes_no_run(tmp_path: Path) -> None:
     plan, runs = runs_of(tmp_path, {})
 
     def prepare(*_: object) -> None:
@@ -291,12 +295,12 @@ def test_an_interruption_while_data_are_made_ready_leaves_all_as_it_is(tmp_path:
     assert RunDirectory(runs[0].directory).state() == "pending"
 
 
-def interrupted_after(begun: int, plan: Plan, out: io.StringIO) -> SweepOutcome:
-    """A sweep that gets a Ctrl-C once so many runs have begun."""
+def interrupted_after(count: int, plan: Plan, out: io.StringIO) -> SweepOutcome:
+    """Run a sweep that gets a Ctrl-C once `count` runs have started."""
     over = threading.Event()
 
     def interrupt() -> None:
-        while len(fakes.executions(plan.study)) < begun and not over.wait(0.02):
+        while len(fakes.executions(plan.study)) < count and not over.wait(0.02):
             pass
         os.kill(os.getpid(), signal.SIGINT)
 
@@ -309,7 +313,7 @@ def interrupted_after(begun: int, plan: Plan, out: io.StringIO) -> SweepOutcome:
         thread.join()
 
 
-def test_an_interrupted_sweep_gives_its_claims_back_and_says_how_to_go_on(tmp_path: Path) -> None:
+def test_an_interrupted_sweep_releases_its_claims_and_says_how_to_continue(tmp_path: Path) -> None:
     plan, runs = runs_of(tmp_path, {"sleeps": 60}, {"sleeps": 61}, {})
     before: Callable[..., object] | int | None = signal.getsignal(signal.SIGINT)
     out = io.StringIO()
@@ -320,7 +324,7 @@ def test_an_interrupted_sweep_gives_its_claims_back_and_says_how_to_go_on(tmp_pa
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_a_sweep_runs_in_a_thread_that_may_take_no_signals(tmp_path: Path) -> None:
+def test_a_sweep_runs_in_a_thread_that_cannot_handle_signals(tmp_path: Path) -> None:
     plan, _ = runs_of(tmp_path, {})
     outcomes: list[SweepOutcome] = []
     thread = threading.Thread(target=lambda: outcomes.append(sweep(plan)))

@@ -48,14 +48,14 @@ def test_a_run_that_begins_after_the_listing_is_not_removed(tmp_path: Path) -> N
 
 
 def test_weights_are_removable_of_done_runs_only_and_the_result_stays(tmp_path: Path) -> None:
-    done, failed = study(tmp_path, ("a", "done", None), ("b", "failed", "x"))
-    weights = give_weights(done)
+    finished, failed = study(tmp_path, ("a", "done", None), ("b", "failed", "x"))
+    weights = give_weights(finished)
     give_weights(failed)
     items = removable(tmp_path)
     assert [(item.kind, item.path, item.bytes) for item in items] == [("weights", weights, 1000)]
     assert str(items[0]) == f"weights: {weights} (1000 B)"
     assert remove(items) == 1000
-    assert (done / "result.json").exists()
+    assert (finished / "result.json").exists()
 
 
 def test_weights_that_a_run_has_yet_to_start_from_are_kept(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from usaggr.sweep.inspect.plan_console import print_decidable
 from usaggr.sweep.planning.study_plan import Plan, PlannedRun, make_plan
 
 POOLED = 2 / 1.25
-"""Cells' worth of degrees of freedom of one scale with two groupings, a quarter of whose variance is shared."""
+"""Factor of degrees of freedom from pooling two groupings at one scale: 2 cells with squared correlation 1/4."""
 
 
 @pytest.fixture(scope="module")
@@ -47,18 +47,18 @@ def finish(run: PlannedRun, plan: Plan, scores: dict[str, float], **more: object
 
 
 def scores_of(run: PlannedRun, spread: float) -> dict[str, float]:
-    """Those of the unified model are worse by the seed's noise."""
+    """Return scores by task; those of the unified model differ by the seed's noise."""
     noise = {0: -1.0, 1: 0.0, 2: 1.0}[run.spec.seed] * spread * (len(run.spec.tasks) > 1)
     return {"seg": 0.8 + noise, "cls": 0.9 + noise, "det": 0.7 + noise, "reg": 10.0 * (1 + noise)}
 
 
-def test_before_any_run_the_studys_assumptions_decide(root: Path, tmp_path: Path) -> None:
+def test_before_any_run_the_assumptions_of_the_study_are_used(root: Path, tmp_path: Path) -> None:
     assumed = ("report.assumed_seed_sd=0.03", "report.assumed_subject_sd=0.06")
-    found = by_task(plan_of(root, tmp_path, *assumed))
-    seg = found["seg"]
+    by_name = by_task(plan_of(root, tmp_path, *assumed))
+    seg = by_name["seg"]
     assert (seg.measured, seg.margin, seg.reason) == (False, 0.02, "")
     # seg and cls are judged together under two groupings, all four under one.
-    assert {task.family for task in found.values()} == {4}
+    assert {task.family for task in by_name.values()} == {4}
     oracle = smallest_difference(0.03, 0.06, 0.0, 3, seg.subjects, [0.05 / 4, 0.05], pooled=POOLED)
     assert (seg.smallest, seg.alone) == pytest.approx(tuple(oracle))
 
@@ -68,7 +68,7 @@ def test_a_task_in_fewer_groupings_has_fewer_cells_to_pool(root: Path, tmp_path:
     assert det.smallest == pytest.approx(float(smallest_difference(0.015, 0.1, 0.0, 3, det.subjects, 0.05 / 4)))
 
 
-def test_a_distance_is_judged_in_parts_of_the_references_mean(root: Path, tmp_path: Path) -> None:
+def test_a_distance_is_judged_as_a_fraction_of_the_references_mean(root: Path, tmp_path: Path) -> None:
     assert by_task(plan_of(root, tmp_path, "report.relative_margin=0.2"))["reg"].margin == 0.2
 
 
@@ -76,16 +76,16 @@ def test_an_auc_varies_over_subjects_by_its_classes(root: Path, tmp_path: Path) 
     plan = plan_of(root, tmp_path)
     labels = [s.label for s in plan.manifest.by_subset["cls", "test"]]
     variances = [auc_variance(ASSUMED_AUC, labels.count(c), len(labels) - labels.count(c)) for c in range(3)]
-    # The mean of three AUCs, each two of which have a correlation of a half; so have those of two models.
+    # The mean of three AUCs; any two have correlation 1/2, as have the AUCs of two models.
     sd = np.sqrt(np.mean(variances) * (3 + 6 * 0.5) / 9 * len(labels))
-    found = by_task(plan)["cls"]
-    assert found.subjects == len(labels)
-    assert found.smallest == pytest.approx(
+    task = by_task(plan)["cls"]
+    assert task.subjects == len(labels)
+    assert task.smallest == pytest.approx(
         float(smallest_difference(0.015, sd, 0.0, 3, len(labels), 0.05 / 4, pooled=POOLED))
     )
 
 
-def test_the_variance_of_an_auc_is_that_of_simulated_ones() -> None:
+def test_the_variance_of_an_auc_equals_that_in_simulation() -> None:
     rng = np.random.default_rng(0)
     shape = (4000, 40, 1), (4000, 1, 60)
     # Exponential scores are the model under which Hanley and McNeil's formula is exact.
@@ -94,20 +94,20 @@ def test_the_variance_of_an_auc_is_that_of_simulated_ones() -> None:
     assert areas.var() == pytest.approx(auc_variance(0.75, 40, 60), rel=0.07)
 
 
-def test_finished_runs_tell_how_much_seeds_vary(root: Path, tmp_path: Path) -> None:
+def test_finished_runs_determine_the_spread_over_seeds(root: Path, tmp_path: Path) -> None:
     plan = plan_of(root, tmp_path)
     for run in plan.runs:
         finish(run, plan, scores_of(run, 0.03))
-    found = by_task(plan)
-    assert all(task.measured for task in found.values())
-    # A distance's difference is taken as a part of the reference's mean, 10.
+    by_name = by_task(plan)
+    assert all(task.measured for task in by_name.values())
+    # The difference of a distance is divided by the reference's mean, 10.
     for task_id, pooled in (("seg", POOLED), ("reg", 1.0)):
-        task = found[task_id]
+        task = by_name[task_id]
         oracle = smallest_difference(0.03, 0.1, 0.0, 3, task.subjects, 0.05 / 4, pooled=pooled)
         assert task.smallest == pytest.approx(float(oracle))
 
 
-def test_cells_that_vary_unlike_each_other_are_not_pooled(root: Path, tmp_path: Path) -> None:
+def test_cells_of_different_variance_are_not_pooled(root: Path, tmp_path: Path) -> None:
     plan = plan_of(root, tmp_path)
     for run in plan.runs:
         finish(run, plan, scores_of(run, 0.001 if run.spec.block == "one" else 0.1))
@@ -117,7 +117,7 @@ def test_cells_that_vary_unlike_each_other_are_not_pooled(root: Path, tmp_path: 
     assert seg.smallest == pytest.approx(float(oracle))
 
 
-def test_two_finished_seeds_of_one_cell_tell_nothing_yet(root: Path, tmp_path: Path) -> None:
+def test_two_finished_seeds_of_one_cell_are_too_few_to_measure(root: Path, tmp_path: Path) -> None:
     plan = plan_of(root, tmp_path, "groupings=[task_specific,unified]")
     for run in plan.runs:
         if run.spec.seed < 2:
@@ -125,7 +125,7 @@ def test_two_finished_seeds_of_one_cell_tell_nothing_yet(root: Path, tmp_path: P
     assert not any(task.measured for task in decidable(plan))
 
 
-def test_a_damaged_result_is_passed_over(root: Path, tmp_path: Path) -> None:
+def test_a_damaged_result_is_ignored(root: Path, tmp_path: Path) -> None:
     plan = plan_of(root, tmp_path)
     for number, run in enumerate(plan.runs):
         finish(run, plan, scores_of(run, 0.03))
@@ -134,7 +134,7 @@ def test_a_damaged_result_is_passed_over(root: Path, tmp_path: Path) -> None:
     assert not any(task.measured for task in decidable(plan))
 
 
-def test_the_seeds_told_are_those_that_decide_the_margin(root: Path, tmp_path: Path) -> None:
+def test_the_reported_seeds_are_enough_to_test_the_margin(root: Path, tmp_path: Path) -> None:
     plan = plan_of(root, tmp_path, "report.assumed_subject_sd=0.01")
     seg = by_task(plan)["seg"]
     assert seg.smallest > seg.margin
@@ -145,22 +145,22 @@ def test_the_seeds_told_are_those_that_decide_the_margin(root: Path, tmp_path: P
     assert by_task(plan_of(root, tmp_path, "report.assumed_subject_sd=0.3"))["seg"].seeds is None
 
 
-def test_tasks_that_get_no_verdict_say_why_and_are_in_no_family(tmp_path: Path) -> None:
-    found = by_task(plan_of(tiny_data(tmp_path / "some", n=120), tmp_path / "outputs"))
-    assert found["cls"].reason == "fewer than 10 test components in the rarer class"
-    assert np.isnan(found["cls"].smallest)
-    assert found["cls"].seeds is None
-    assert (found["seg"].reason, found["seg"].family) == ("", 3)
-    found = by_task(plan_of(tiny_data(tmp_path / "few", n=20), tmp_path / "more_outputs"))
-    assert {task.reason for task in found.values()} == {"fewer than 5 test subjects"}
+def test_tasks_without_a_verdict_have_a_reason_and_are_in_no_family(tmp_path: Path) -> None:
+    by_name = by_task(plan_of(tiny_data(tmp_path / "some", n=120), tmp_path / "outputs"))
+    assert by_name["cls"].reason == "fewer than 10 test components in the rarer class"
+    assert np.isnan(by_name["cls"].smallest)
+    assert by_name["cls"].seeds is None
+    assert (by_name["seg"].reason, by_name["seg"].family) == ("", 3)
+    by_name = by_task(plan_of(tiny_data(tmp_path / "few", n=20), tmp_path / "more_outputs"))
+    assert {task.reason for task in by_name.values()} == {"fewer than 5 test subjects"}
 
 
-def test_a_task_that_is_the_references_run_under_all_groupings_is_left_out(root: Path, tmp_path: Path) -> None:
+def test_a_task_with_the_references_run_in_all_groupings_is_left_out(root: Path, tmp_path: Path) -> None:
     assert set(by_task(plan_of(root, tmp_path, "groupings=[task_specific,clinical]"))) == {"cls", "seg"}
     assert decidable(plan_of(root, tmp_path, "groupings=[task_specific]")) == ()
 
 
-def said_of(plan: Plan) -> str:
+def printed_plan(plan: Plan) -> str:
     file = io.StringIO()
     print_decidable(decidable(plan), plan.study, Console(file=file, width=200))
     return file.getvalue()
@@ -168,43 +168,43 @@ def said_of(plan: Plan) -> str:
 
 def test_the_plan_says_which_margins_can_be_decided_and_with_how_many_seeds(root: Path, tmp_path: Path) -> None:
     plan = plan_of(root, tmp_path, "report.assumed_subject_sd=0.01")
-    said, tasks = said_of(plan), by_task(plan)
-    assert "smallest difference that 3 seeds can detect (80 % power)" in said
-    line = next(line for line in said.splitlines() if " seg " in line)
+    printed, tasks = printed_plan(plan), by_task(plan)
+    assert "smallest difference that 3 seeds can detect (80 % power)" in printed
+    line = next(line for line in printed.splitlines() if " seg " in line)
     seg = tasks["seg"]
     assert [cell.strip() for cell in line.split("│")[2:-1]] == [
         "dsc", str(seg.subjects), f"{seg.smallest:.3f}", f"{seg.alone:.3f}", "0.020", str(seg.seeds)
     ]  # fmt: skip
-    assert f"{100 * tasks['reg'].smallest:.0f} %" in said
+    assert f"{100 * tasks['reg'].smallest:.0f} %" in printed
     short = [t for t in tasks.values() if not t.reason and t.smallest > t.margin]
     judged = [t for t in tasks.values() if not t.reason]
-    assert f"with 3 seeds the margin can be tested on {len(judged) - len(short)} of 4 tasks" in said
-    assert f"with about {max(t.seeds for t in short if t.seeds)} on" in said
-    assert "0.015 over seeds (report.assumed_seed_sd), 0.01 over subjects" in said
+    assert f"with 3 seeds the margin can be tested on {len(judged) - len(short)} of 4 tasks" in printed
+    assert f"with about {max(t.seeds for t in short if t.seeds)} on" in printed
+    assert "0.015 over seeds (report.assumed_seed_sd), 0.01 over subjects" in printed
 
 
 def test_the_plan_says_which_tasks_get_no_verdict_and_how_much_is_measured(tmp_path: Path) -> None:
     plan = plan_of(tiny_data(tmp_path / "data", n=120), tmp_path / "outputs")
-    assert "measured" not in said_of(plan)
+    assert "measured" not in printed_plan(plan)
     for run in plan.runs:
         finish(run, plan, scores_of(run, 0.03))
-    said = said_of(plan)
-    assert "no verdict on cls: fewer than 10 test components in the rarer class" in said
-    assert "spread over seeds measured on the finished runs of 4 of 4 tasks" in said
-    assert "report.assumed_seed_sd" not in said
+    printed = printed_plan(plan)
+    assert "no verdict on cls: fewer than 10 test components in the rarer class" in printed
+    assert "spread over seeds measured on the finished runs of 4 of 4 tasks" in printed
+    assert "report.assumed_seed_sd" not in printed
 
 
-def test_the_plan_keeps_the_tasks_names_whole_on_a_narrow_terminal(root: Path, tmp_path: Path) -> None:
+def test_the_plan_never_shortens_task_names_on_a_narrow_terminal(root: Path, tmp_path: Path) -> None:
     plan, file = plan_of(root, tmp_path), io.StringIO()
-    found = tuple(dataclasses.replace(task, task=f"name_as_long_as_{task.task}") for task in decidable(plan))
-    print_decidable(found, plan.study, Console(file=file, width=80))
-    assert all(task.task in file.getvalue() for task in found)
+    renamed = tuple(dataclasses.replace(task, task=f"name_as_long_as_{task.task}") for task in decidable(plan))
+    print_decidable(renamed, plan.study, Console(file=file, width=80))
+    assert all(task.task in file.getvalue() for task in renamed)
     assert max(len(line) for line in file.getvalue().splitlines()) <= 80
 
 
-def test_the_plan_says_what_one_seed_cannot_tell(root: Path, tmp_path: Path) -> None:
-    assert "every verdict will be provisional" in said_of(plan_of(root, tmp_path, "seeds=[0]"))
+def test_the_plan_says_that_verdicts_of_one_seed_are_provisional(root: Path, tmp_path: Path) -> None:
+    assert "every verdict will be provisional" in printed_plan(plan_of(root, tmp_path, "seeds=[0]"))
 
 
-def test_the_plan_says_where_there_is_nothing_to_decide(root: Path, tmp_path: Path) -> None:
-    assert said_of(plan_of(root, tmp_path, "groupings=[task_specific]")).startswith("no grouping can be compared")
+def test_the_plan_says_if_no_grouping_can_be_compared(root: Path, tmp_path: Path) -> None:
+    assert printed_plan(plan_of(root, tmp_path, "groupings=[task_specific]")).startswith("no grouping can be compared")

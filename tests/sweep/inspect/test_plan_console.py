@@ -1,4 +1,4 @@
-"""What `usaggr plan` shows of the runs: few by name, many by their sums."""
+"""`usaggr plan` lists a few runs by name, and many by their totals."""
 
 import io
 from dataclasses import replace
@@ -33,7 +33,7 @@ def _nothing_to_decide(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan_console, "decidable", lambda plan: ())
 
 
-def test_the_scale_of_images_is_said_where_there_are_pretrained_weights(plan: Plan) -> None:
+def test_the_normalization_of_images_is_printed_if_weights_are_pretrained(plan: Plan) -> None:
     assert not any(line.startswith("input: ") for line in shown(plan))
     model = plan.study.model.model_copy(update={"encoder": "resnet18", "weights": "imagenet"})
     study = plan.study.model_copy(update={"model": model})
@@ -53,13 +53,13 @@ def test_few_runs_are_shown_one_by_one(plan: Plan) -> None:
     assert not any("plan.csv" in line for line in lines)
 
 
-def test_notes_are_shown_as_they_are_and_a_split_that_is_not_disjoint_is_told(plan: Plan) -> None:
+def test_notes_are_shown_unchanged_and_a_split_that_is_not_disjoint_is_a_warning(plan: Plan) -> None:
     manifest = plan.manifest
     assert not any(line.startswith("warning: ") for line in shown(plan))
     data = replace(manifest.dataset, warnings=("'[b]17[/]' and '[/red]'",))
     components = (0, *range(39))
-    folds = ("train", "test", *manifest.split.subsets[2:])
-    broken = Manifest(data, Split(components, folds), manifest.ranks)
+    subsets = ("train", "test", *manifest.split.subsets[2:])
+    broken = Manifest(data, Split(components, subsets), manifest.ranks)
     lines = shown(replace(plan, manifest=broken))
     assert "note: '[b]17[/]' and '[/red]'" in lines
     (warning,) = [line for line in lines if line.startswith("warning: ")]
@@ -68,15 +68,13 @@ def test_notes_are_shown_as_they_are_and_a_split_that_is_not_disjoint_is_told(pl
     )
 
 
-def test_of_many_runs_the_sums_are_shown_by_groupings_variant_and_scale(
-    plan: Plan, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_many_runs_are_summed_by_groupings_variant_and_scale(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan_console, "LISTED", 4)
     RunDirectory(plan.runs[0].directory).fail("no", 1)
     lines = shown(plan)
     assert not any(run.directory.name in line for run in plan.runs for line in lines)
-    rows = [[cell.strip() for cell in line.strip("│┃").replace("┃", "│").split("│")] for line in lines]
-    assert ["groupings", "variant", "scale", "runs", "examples", "failed", "pending"] in rows
-    assert ["task_specific", "base", "1", "5", "510", "1", "4"] in rows
+    table = [[cell.strip() for cell in line.strip("│┃").replace("┃", "│").split("│")] for line in lines]
+    assert ["groupings", "variant", "scale", "runs", "examples", "failed", "pending"] in table
+    assert ["task_specific", "base", "1", "5", "510", "1", "4"] in table
     assert any(str(plan.directory / "plan.csv") in line for line in lines)
     assert any(line.startswith("5 runs: 1 failed, 4 pending") for line in lines)

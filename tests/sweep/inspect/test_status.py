@@ -1,4 +1,4 @@
-"""How a study stands is read from its directory alone, quickly, and told in few lines."""
+"""The status of a study is read quickly from its directory alone, and printed in a few lines."""
 
 import hashlib
 import io
@@ -23,8 +23,8 @@ Made = tuple[str, State, str | None]
 
 
 def study(directory: Path, *runs: Made, planned: int | None = None) -> list[Path]:
-    """A study's directory, with a plan of the first `planned` runs (all, unless told otherwise)."""
-    rows, paths = [",".join(PLAN_COLUMNS)], []
+    """Write a study's directory with a plan of the first `planned` runs (default: all); return the runs' paths."""
+    plan_lines, paths = [",".join(PLAN_COLUMNS)], []
     for name, state, error in runs:
         fingerprint = hashlib.sha256(name.encode()).hexdigest()
         path = directory / "runs" / name
@@ -38,9 +38,9 @@ def study(directory: Path, *runs: Made, planned: int | None = None) -> list[Path
         (path / "status.json").write_text(json.dumps(status.__dict__))
         if state == "stale":
             os.utime(path / "status.json", (0, 0))
-        rows.append(f"{name},b,g,b,1.0,0,base,,{fingerprint},pending")
+        plan_lines.append(f"{name},b,g,b,1.0,0,base,,{fingerprint},pending")
         paths.append(path)
-    (directory / "plan.csv").write_text("\n".join(rows[: None if planned is None else planned + 1]) + "\n")
+    (directory / "plan.csv").write_text("\n".join(plan_lines[: None if planned is None else planned + 1]) + "\n")
     return paths
 
 
@@ -52,7 +52,7 @@ def test_every_state_is_counted_from_what_is_on_disk(tmp_path: Path) -> None:
     assert (status.count("done"), status.count("stale"), status.unplanned) == (2, 1, ())
 
 
-def test_a_run_that_was_never_begun_is_pending(tmp_path: Path) -> None:
+def test_a_run_that_was_never_started_is_pending(tmp_path: Path) -> None:
     (path,) = study(tmp_path, ("r", "done", None))
     for file in path.iterdir():
         file.unlink()
@@ -67,7 +67,7 @@ def test_a_run_is_found_in_a_directory_of_another_name(tmp_path: Path) -> None:
     assert (status.runs[0].state, status.runs[0].directory.name) == ("done", "renamed")
 
 
-def test_finished_runs_that_are_not_planned_are_counted_apart(tmp_path: Path) -> None:
+def test_finished_runs_that_are_not_planned_are_counted_separately(tmp_path: Path) -> None:
     study(tmp_path, ("a", "done", None), ("b", "done", None), ("c", "failed", "x"), planned=1)
     status = status_of(tmp_path)
     assert len(status.runs) == 1
@@ -82,7 +82,7 @@ def test_failed_runs_are_named_with_the_first_line_of_their_error(tmp_path: Path
     assert not any("Traceback" in line for line in lines)
 
 
-def test_running_ones_say_where_and_since_when(tmp_path: Path) -> None:
+def test_running_runs_are_listed_with_process_host_and_duration(tmp_path: Path) -> None:
     study(tmp_path, ("now", "running", None))
     lines = describe(tmp_path, status_of(tmp_path))
     assert lines[1].startswith("  running: now: attempt 2, for 1 min ")
@@ -90,52 +90,52 @@ def test_running_ones_say_where_and_since_when(tmp_path: Path) -> None:
 
 
 def test_finished_runs_that_lack_a_metric_of_this_version_are_named_with_what_to_do(tmp_path: Path) -> None:
-    whole = {metric.name: 0.7 for metric in METRICS["segmentation"]}
-    old = {name: value for name, value in whole.items() if name != "nsd"}
+    complete = {metric.name: 0.7 for metric in METRICS["segmentation"]}
+    old = {name: value for name, value in complete.items() if name != "nsd"}
     paths = study(
         tmp_path, ("new", "done", None), ("old", "done", None), ("older", "done", None), ("bad", "done", None)
     )
     older = {name: value for name, value in old.items() if name != "hd95"}
-    for path, scores in zip(paths, (whole, old, older), strict=False):
+    for path, scores in zip(paths, (complete, old, older), strict=False):
         (path / "result.json").write_text(json.dumps({"scores": {"lesion": scores}, "notes": {}}))
     (paths[-1] / "result.json").write_text("[]")
     lines = describe(tmp_path, status_of(tmp_path))
     assert lines[1:3] == ["  scored without nsd: old", "  scored without hd95, nsd: older"]
     assert lines[3].startswith("scored without: ")
     assert "the same `usaggr sweep` trains them again with all metrics" in lines[3]
-    paths[1].joinpath("result.json").write_text(json.dumps({"scores": {"lesion": whole}}))
+    paths[1].joinpath("result.json").write_text(json.dumps({"scores": {"lesion": complete}}))
     os.utime(paths[1] / "result.json", (1, 1))
     assert describe(tmp_path, status_of(tmp_path))[1] == "  scored without hd95, nsd: older"
 
 
-def test_of_very_many_failures_only_some_are_named(tmp_path: Path) -> None:
+def test_at_most_a_hundred_failures_are_named(tmp_path: Path) -> None:
     study(tmp_path, *((f"r{i}", "failed", "x") for i in range(status_room._LISTED + 3)))
     lines = describe(tmp_path, status_of(tmp_path))
     assert sum("failed: r" in line for line in lines) == status_room._LISTED
     assert "  and 3 more failed" in lines
 
 
-def test_errors_are_printed_as_they_are_and_never_read_as_markup(tmp_path: Path) -> None:
+def test_errors_are_printed_unchanged_and_never_read_as_markup(tmp_path: Path) -> None:
     study(tmp_path, ("bad", "failed", "KeyError: [/red] " + "x" * 200))
     out = io.StringIO()
     print_status(tmp_path, Console(file=out, width=40))
     assert "KeyError: [/red] " + "x" * 200 in out.getvalue()
 
 
-def test_watching_ends_when_nothing_is_left_to_wait_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_watching_ends_when_all_runs_have_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (path,) = study(tmp_path, ("r", "pending", None))
-    looks = []
+    pauses = []
 
     def sleep(seconds: float) -> None:
-        looks.append(seconds)
-        assert len(looks) < 5
-        if len(looks) == 2:
+        pauses.append(seconds)
+        assert len(pauses) < 5
+        if len(pauses) == 2:
             (path / "result.json").write_text("{}")
 
     monkeypatch.setattr(status_room.time, "sleep", sleep)
     out = io.StringIO()
     print_status(tmp_path, Console(file=out, width=200, force_terminal=True), watch=True)
-    assert len(looks) == 2
+    assert len(pauses) == 2
     assert "1 done" in out.getvalue()
 
 
@@ -149,7 +149,7 @@ def test_a_directory_without_a_readable_plan_is_refused(tmp_path: Path, text: st
         status_of(tmp_path)
 
 
-def test_looking_changes_nothing(tmp_path: Path) -> None:
+def test_reading_the_status_changes_no_file(tmp_path: Path) -> None:
     study(tmp_path, ("a", "running", None), ("b", "stale", None), ("c", "failed", "x"))
     before = sorted((str(path), path.stat().st_mtime_ns) for path in tmp_path.rglob("*"))
     status_of(tmp_path)

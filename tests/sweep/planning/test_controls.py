@@ -1,4 +1,4 @@
-"""Groupings drawn by lot have the sizes of another one, differ, and are each as likely as any other."""
+"""Random groupings have the block sizes of another grouping, differ, and are all equally likely."""
 
 from collections import Counter
 from math import factorial, prod
@@ -20,7 +20,7 @@ from usaggr.sweep.planning.study_plan import make_plan, write_plan
 
 
 def like(*sizes: int) -> Grouping:
-    """A grouping with blocks of these sizes."""
+    """Return a grouping with blocks of these sizes."""
     blocks, first = {}, 0
     for number, size in enumerate(sizes):
         blocks[f"b{number}"] = tuple(f"t{i:02}" for i in range(first, first + size))
@@ -37,15 +37,15 @@ def partition_of(grouping: Grouping) -> frozenset[frozenset[str]]:
 
 
 def possible(*sizes: int) -> int:
-    """How many partitions of so many things have these sizes."""
+    """Return the number of partitions of a set into subsets of these sizes."""
     return factorial(sum(sizes)) // prod(map(factorial, sizes)) // prod(map(factorial, Counter(sizes).values()))
 
 
 @given(st.lists(st.integers(1, 5), min_size=2, max_size=6), st.integers(1, 8), st.integers(0, 99))
 def test_draws_are_other_partitions_of_the_same_sizes(sizes: list[int], draws: int, seed: int) -> None:
     real = like(*sizes)
-    others = possible(*sizes) - 1
-    if others == 0:
+    alternatives = possible(*sizes) - 1
+    if alternatives == 0:
         with pytest.raises(ConfigError, match="grouping g: no other grouping has blocks of the sizes of real"):
             list(draw_groupings("g", config(draws, seed), real))
         return
@@ -60,7 +60,7 @@ def test_draws_are_other_partitions_of_the_same_sizes(sizes: list[int], draws: i
     assert drawn == list(draw_groupings("g", config(draws + 1, seed), real))[: len(drawn)]
 
 
-def test_all_partitions_are_drawn_where_there_are_few() -> None:
+def test_all_partitions_are_drawn_if_there_are_fewer_than_requested() -> None:
     drawn = list(draw_groupings("g", config(10), like(2, 2)))
     assert len(drawn) == possible(2, 2) - 1 == 2
 
@@ -76,7 +76,7 @@ def sample(task: str, image: str) -> Sample:
     return Sample(task, f"{task}{image}", Path(image), image, image, "", 8, 8, "index.csv", 2)
 
 
-def test_an_image_source_is_all_tasks_that_share_images_directly_or_not() -> None:
+def test_an_image_source_joins_tasks_that_share_images_directly_or_through_others() -> None:
     samples = [
         sample("c", "1"),
         sample("a", "2"),
@@ -91,14 +91,14 @@ def test_an_image_source_is_all_tasks_that_share_images_directly_or_not() -> Non
 
 
 def data_with_shared_images(folder: Path) -> Path:
-    """The tiny data, and a task cls2 on the images of cls."""
+    """Write the tiny data and a task cls2 on the images of cls."""
     tiny_data(folder, n=12)
-    rows = [
+    index_rows = [
         {"image_path": f"../cls/s{i // 2}_{i}.png", "task_name": "classification", "task_id": "cls2",
          "num_classes": "2", "mask": str(i % 2)}
         for i in range(12)
     ]  # fmt: skip
-    write_rows(folder, "cls2.csv", rows)
+    write_rows(folder, "cls2.csv", index_rows)
     write_image(folder / "unused.png", noise(0))
     return folder
 
@@ -123,7 +123,7 @@ def test_a_study_plans_its_controls(tmp_path: Path) -> None:
     assert "like: task_type" in text
 
 
-def test_a_control_is_no_reference_and_is_like_no_control(tmp_path: Path) -> None:
+def test_a_control_cannot_be_the_reference_nor_imitate_a_control(tmp_path: Path) -> None:
     folder = tmp_path / "conf" / "grouping"
     folder.mkdir(parents=True)
     (folder / "again.yaml").write_text("like: random\n")
@@ -132,11 +132,11 @@ def test_a_control_is_no_reference_and_is_like_no_control(tmp_path: Path) -> Non
         "data.image_size=32", f"outputs={tmp_path / 'outputs'}",
         "data.clinical_groups={seg: a, cls: a, det: b, reg: b}",
     ]  # fmt: skip
-    for groupings, reference, said in [
+    for groupings, reference, message in [
         ("[random,clinical,task_specific]", "random", "reference: random is drawn at random; allowed: random_1"),
         ("[task_specific,clinical,random,again]", "task_specific", "grouping again: like: random is itself random"),
         ("[task_specific,random]", "task_specific", "like: of the study's groupings: unknown 'clinical'"),
     ]:
         study = compose_study("demo", [*words, f"groupings={groupings}", f"reference={reference}"], tmp_path / "conf")
-        with pytest.raises(ConfigError, match=said):
+        with pytest.raises(ConfigError, match=message):
             make_plan(study)

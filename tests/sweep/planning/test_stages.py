@@ -1,4 +1,4 @@
-"""Staged strategies: which runs they make, with which parents, windows and settings; and what is refused."""
+"""Staged strategies: their runs with parents, windows and settings, and the configurations that are refused."""
 
 import io
 from pathlib import Path
@@ -28,24 +28,24 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def plan_of(root: Path, *overrides: str, files: dict[str, str] | None = None) -> Plan:
-    """Of four tasks; `files` are groupings of the user's own."""
-    own = root.parent / "conf"
-    own.mkdir(exist_ok=True)
+    """Return the plan of a study of four tasks; `files` are the user's grouping files by name."""
+    conf_folder = root.parent / "conf"
+    conf_folder.mkdir(exist_ok=True)
     for name, text in (files or {}).items():
-        path = own / "grouping" / f"{name}.yaml"
+        path = conf_folder / "grouping" / f"{name}.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     fixed = ["data=fmuia", f"data.root={root}", "data.image_size=32", f"outputs={root.parent / 'outputs'}", "seeds=[0]"]
     short = [BUDGET, "training.min_examples=10", GROUPS]
-    return make_plan(compose_study("demo", [*fixed, *short, "scales=[1.0]", *overrides], own))
+    return make_plan(compose_study("demo", [*fixed, *short, "scales=[1.0]", *overrides], conf_folder))
 
 
-def of(plan: Plan, grouping: str) -> list[PlannedRun]:
+def runs_of(plan: Plan, grouping: str) -> list[PlannedRun]:
     return [run for run in plan.runs if grouping in run.groupings]
 
 
 def parent_of(plan: Plan, run: PlannedRun) -> PlannedRun:
-    return next(one for one in plan.runs if one.spec.run_id == run.spec.parent)
+    return next(candidate for candidate in plan.runs if candidate.spec.run_id == run.spec.parent)
 
 
 def refusal(root: Path, text: str, *overrides: str) -> str:
@@ -58,12 +58,12 @@ def refusal(root: Path, text: str, *overrides: str) -> str:
 
 
 @given(st.integers(2, 10_000), st.floats(0.01, 0.99))
-def test_stages_of_an_equal_budget_are_the_whole_stream_cut_in_two(length: int, share: float) -> None:
+def test_two_stages_of_an_equal_budget_cover_the_stream_without_overlap(length: int, share: float) -> None:
     first = Stage(("a",), share)
     second = Stage(("a",), share, first)
-    (begin, cut), (goes_on, end) = first.window(length), second.window(length)
+    (begin, cut), (resumed, end) = first.window(length), second.window(length)
     assert (begin, end) == (0, length)
-    assert cut == goes_on
+    assert cut == resumed
     assert 0 < cut < length
     assert abs(cut - share * length) <= 1
 
@@ -85,9 +85,9 @@ def test_one_example_cannot_be_cut_in_two(root: Path) -> None:
 # Plans
 
 
-def test_under_an_equal_budget_the_first_stage_is_a_run_of_its_own_and_no_cell(root: Path) -> None:
+def test_under_an_equal_budget_the_first_stage_is_a_separate_run_and_no_cell(root: Path) -> None:
     plan = plan_of(root, "groupings=[task_specific,unified,staged_task]")
-    children = of(plan, "staged_task")
+    children = runs_of(plan, "staged_task")
     assert [run.spec.tasks for run in children] == [("cls",), ("det",), ("reg",), ("seg",)]
     parents = {parent_of(plan, run).spec.run_id: parent_of(plan, run) for run in children}
     (parent,) = parents.values()
@@ -100,11 +100,11 @@ def test_under_an_equal_budget_the_first_stage_is_a_run_of_its_own_and_no_cell(r
     assert plan.runs.index(parent) < plan.runs.index(children[0])
 
 
-def test_with_extra_budget_the_first_stage_is_the_very_run_of_the_parents_grouping(root: Path) -> None:
+def test_with_extra_budget_the_first_stage_is_the_run_of_the_parents_grouping(root: Path) -> None:
     plan = plan_of(root, "groupings=[task_specific,unified,staged_task_extra]")
-    (unified,) = of(plan, "unified")
+    (unified,) = runs_of(plan, "unified")
     assert unified.spec.window is None
-    children = of(plan, "staged_task_extra")
+    children = runs_of(plan, "staged_task_extra")
     assert {run.spec.parent for run in children} == {unified.spec.run_id}
     assert children[0].spec.window == {"cls": (100, 150)}
     assert len(plan.runs) == 9
@@ -112,10 +112,10 @@ def test_with_extra_budget_the_first_stage_is_the_very_run_of_the_parents_groupi
 
 def test_the_parents_grouping_need_not_be_in_the_study(root: Path) -> None:
     plan = plan_of(root, "groupings=[task_specific,staged_task_extra]")
-    parent = parent_of(plan, of(plan, "staged_task_extra")[0])
+    parent = parent_of(plan, runs_of(plan, "staged_task_extra")[0])
     assert parent.groupings == ()
-    both = plan_of(root, "groupings=[task_specific,unified,staged_task_extra]")
-    assert parent.spec.fingerprint == of(both, "unified")[0].spec.fingerprint
+    with_unified = plan_of(root, "groupings=[task_specific,unified,staged_task_extra]")
+    assert parent.spec.fingerprint == runs_of(with_unified, "unified")[0].spec.fingerprint
     assert plan.runs_without_sharing == len(plan.runs) == 9
 
 
@@ -125,7 +125,7 @@ def test_staged_groupings_change_no_fingerprint_of_runs_in_one_stage(root: Path)
     assert before == {run.spec.fingerprint for run in after.runs if run.spec.window is None}
 
 
-def test_what_a_stage_is_enters_its_fingerprint(root: Path) -> None:
+def test_the_settings_of_a_stage_change_its_fingerprint(root: Path) -> None:
     def prints(text: str) -> set[str]:
         return {
             run.spec.fingerprint
@@ -139,21 +139,21 @@ def test_what_a_stage_is_enters_its_fingerprint(root: Path) -> None:
     assert usual.isdisjoint(prints("by: task\nparent: unified\nbudget: extra\n"))
     assert usual.isdisjoint(prints("by: task\nparent: clinical\n"))
     slow = prints("by: task\nparent: unified\noverrides: [training.learning_rate=3e-4]\n")
-    assert len(usual & slow) == 1  # the first stage, which the overrides leave as it is
+    assert len(usual & slow) == 1  # the first stage, which overrides do not change
 
 
-def test_a_window_is_hashed_behind_everything_else() -> None:
-    known = ({"a": 1}, ("t",), {"t": ("x",)}, "0", 0, None, "parent")
-    whole, windows = fingerprint_of(*known), [fingerprint_of(*known, {"t": w}) for w in ((0, 5), (5, 9))]
-    assert len({whole, *windows}) == 3
-    assert whole == fingerprint_of(*known, None)
+def test_a_window_changes_the_fingerprint_and_its_absence_does_not() -> None:
+    arguments = ({"a": 1}, ("t",), {"t": ("x",)}, "0", 0, None, "parent")
+    unstaged, windows = fingerprint_of(*arguments), [fingerprint_of(*arguments, {"t": w}) for w in ((0, 5), (5, 9))]
+    assert len({unstaged, *windows}) == 3
+    assert unstaged == fingerprint_of(*arguments, None)
 
 
-def test_groupings_that_cut_their_parent_alike_share_it_and_blocks_that_they_share(root: Path) -> None:
+def test_groupings_with_equal_first_stages_share_parents_and_equal_blocks(root: Path) -> None:
     plan = plan_of(root, "groupings=[task_specific,staged_task,staged_type,staged_clinical]")
     assert sum(run.groupings == () for run in plan.runs) == 1
-    both = {run.spec.tasks for run in of(plan, "staged_task") if "staged_clinical" in run.groupings}
-    assert both == {("det",), ("reg",)}
+    shared = {run.spec.tasks for run in runs_of(plan, "staged_task") if "staged_clinical" in run.groupings}
+    assert shared == {("det",), ("reg",)}
 
 
 def test_a_stages_overrides_come_after_the_variants(root: Path) -> None:
@@ -175,7 +175,7 @@ def test_a_stages_overrides_come_after_the_variants(root: Path) -> None:
         ("slow", False): (1e-4, 4),
         ("slow", True): (7e-4, 4),
     }
-    for run in of(plan, "mine"):
+    for run in runs_of(plan, "mine"):
         assert parent_of(plan, run).spec.variant == run.spec.variant
 
 
@@ -189,8 +189,8 @@ def test_runs_that_others_start_from_keep_their_weights_and_no_others(root: Path
 def test_plan_and_groupings_are_written_with_parents(root: Path) -> None:
     plan = plan_of(root, "groupings=[task_specific,staged_task_extra,staged_task_frozen]", "name=written")
     write_plan(plan)
-    rows = {row.run_id: row.parent for row in read_plan(plan.directory)}
-    assert rows == {run.spec.run_id: run.spec.parent or "" for run in plan.runs}
+    parents = {row.run_id: row.parent for row in read_plan(plan.directory)}
+    assert parents == {run.spec.run_id: run.spec.parent or "" for run in plan.runs}
     content = yaml.safe_load((plan.directory / "groupings.yaml").read_text())
     assert content["staged_task_extra"] == {
         "parent": "unified",
@@ -235,11 +235,11 @@ def test_a_plan_shows_what_runs_start_from(root: Path) -> None:
         ("by: task\nparent: unified\noverrides: [seeds=1]\n", "grouping mine: overrides: seeds"),
     ],
 )
-def test_what_is_wrong_is_named(root: Path, text: str, message: str) -> None:
+def test_an_invalid_grouping_file_is_refused_with_its_reason(root: Path, text: str, message: str) -> None:
     assert message in refusal(root, text)
 
 
-def test_no_draws_are_like_a_staged_grouping(root: Path) -> None:
+def test_a_random_grouping_cannot_imitate_a_staged_one(root: Path) -> None:
     with pytest.raises(ConfigError, match="grouping lots: like: staged_task is staged"):
         plan_of(root, "groupings=[task_specific,staged_task,lots]", files={"lots": "like: staged_task\n"})
 

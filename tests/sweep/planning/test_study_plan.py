@@ -28,7 +28,7 @@ def fingerprints(plan: Plan) -> set[str]:
     return {run.spec.fingerprint for run in plan.runs}
 
 
-def test_a_block_that_stands_in_two_groupings_is_one_run(root: Path) -> None:
+def test_a_block_of_two_groupings_is_one_run(root: Path) -> None:
     plan = plan_of(root, "scales=[1.0]")
     names = {run.spec.block: run.groupings for run in plan.runs}
     assert names == {
@@ -67,9 +67,9 @@ def test_keys_that_change_results_change_every_fingerprint(root: Path, override:
     assert fingerprints(plan_of(root)).isdisjoint(fingerprints(plan_of(root, override)))
 
 
-def test_a_grouping_changes_no_run_but_its_own(root: Path) -> None:
-    few, many = plan_of(root, "groupings=[task_specific]"), plan_of(root)
-    assert fingerprints(few) < fingerprints(many)
+def test_a_grouping_adds_runs_and_changes_no_other(root: Path) -> None:
+    reference_only, all_groupings = plan_of(root, "groupings=[task_specific]"), plan_of(root)
+    assert fingerprints(reference_only) < fingerprints(all_groupings)
 
 
 def test_selecting_tasks_changes_no_run_of_those_that_stay(root: Path) -> None:
@@ -89,7 +89,7 @@ def test_a_changed_label_changes_the_runs_of_its_task_and_no_others(root: Path) 
     assert {block for block in before if before[block] != after[block]} == {"det", "unified"}
 
 
-def test_a_planned_fingerprint_is_that_of_what_the_run_is_made_of(root: Path) -> None:
+def test_a_planned_fingerprint_is_that_of_settings_samples_and_seed(root: Path) -> None:
     plan = plan_of(root, "seeds=[0,1]", "scales=[0.25,1.0]", "+variants.slow=['training.learning_rate=1e-4']")
     for run in plan.runs:
         spec = run.spec
@@ -97,8 +97,8 @@ def test_a_planned_fingerprint_is_that_of_what_the_run_is_made_of(root: Path) ->
         assert spec.train_samples == {
             task_id: plan.manifest.training_samples(task_id, spec.scale, spec.seed) for task_id in spec.tasks
         }
-        own = fingerprint_of(spec.settings, spec.tasks, spec.train_samples, content, spec.seed, None, None)
-        assert spec.fingerprint == own
+        expected = fingerprint_of(spec.settings, spec.tasks, spec.train_samples, content, spec.seed, None, None)
+        assert spec.fingerprint == expected
 
 
 def test_runs_of_one_scale_and_seed_share_their_lists_of_samples(root: Path) -> None:
@@ -119,9 +119,9 @@ def test_the_only_task_of_a_study_gives_its_name_to_the_model_of_all_tasks(root:
 
 
 def test_one_more_seed_adds_runs_and_keeps_the_others(root: Path) -> None:
-    one, two = plan_of(root), plan_of(root, "seeds=[0,5]")
-    assert fingerprints(one) < fingerprints(two)
-    assert len(two.runs) == 2 * len(one.runs)
+    one_seed, two_seeds = plan_of(root), plan_of(root, "seeds=[0,5]")
+    assert fingerprints(one_seed) < fingerprints(two_seeds)
+    assert len(two_seeds.runs) == 2 * len(one_seed.runs)
 
 
 def test_scales_take_nested_training_samples(root: Path) -> None:
@@ -138,10 +138,10 @@ def test_the_plan_on_disk_has_the_contracts_columns_and_the_runs_states(root: Pa
     RunDirectory(plan.runs[0].directory).fail("no", 1)
     write_plan(plan)
     with (plan.directory / "plan.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert tuple(rows[0]) == PLAN_COLUMNS
-    assert [row["state"] for row in rows] == ["failed"] + ["pending"] * (len(plan.runs) - 1)
-    shared = next(row for row in rows if row["block"] == "det")
+        table = list(csv.DictReader(file))
+    assert tuple(table[0]) == PLAN_COLUMNS
+    assert [row["state"] for row in table] == ["failed"] + ["pending"] * (len(plan.runs) - 1)
+    shared = next(row for row in table if row["block"] == "det")
     assert shared["groupings"] == "task_specific;clinical"
     assert {path.name for path in plan.directory.iterdir()} == {
         "study.yaml",
@@ -153,7 +153,7 @@ def test_the_plan_on_disk_has_the_contracts_columns_and_the_runs_states(root: Pa
     }
 
 
-def test_a_run_is_found_by_its_fingerprint_whatever_its_directory_is_called(root: Path) -> None:
+def test_a_run_is_found_by_its_fingerprint_if_its_directory_was_renamed(root: Path) -> None:
     plan = plan_of(root)
     run = plan.runs[0]
     renamed = run.directory.with_name(f"other-name-{run.spec.fingerprint[:8]}")

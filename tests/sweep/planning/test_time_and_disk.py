@@ -1,4 +1,4 @@
-"""What the rest of a study takes, from finished runs of known length."""
+"""Time and disk of a study are estimated from its finished runs."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +18,7 @@ def finish(run: PlannedRun, seconds: float, size: int = 0) -> None:
         directory.write_result(replace(fakes.RESULT, cost=replace(fakes.RESULT.cost, seconds=seconds)))
 
 
-def test_the_median_pace_of_finished_runs_tells_what_the_others_take(tmp_path: Path) -> None:
+def test_the_median_pace_of_finished_runs_predicts_the_others(tmp_path: Path) -> None:
     study = fakes.study(tmp_path)
     runs = [fakes.planned(study, seed, examples=100) for seed in range(3)]
     runs += [fakes.planned(study, seed, examples=500) for seed in (3, 4)]
@@ -30,10 +30,10 @@ def test_the_median_pace_of_finished_runs_tells_what_the_others_take(tmp_path: P
     assert estimate_time_and_disk(runs).seconds == pytest.approx(0.2 * 1000)
 
 
-def test_all_runs_take_the_disk_that_the_finished_ones_take(tmp_path: Path) -> None:
+def test_unfinished_runs_are_expected_to_need_the_disk_space_of_finished_ones(tmp_path: Path) -> None:
     study = fakes.study(tmp_path)
     runs = [fakes.planned(study, seed) for seed in range(4)]
     finish(runs[0], 1.0, size=100_000)
-    found = estimate_time_and_disk(runs).bytes
-    assert found is not None
-    assert 400_000 < found < 420_000
+    size = estimate_time_and_disk(runs).bytes
+    assert size is not None
+    assert 400_000 < size < 420_000
