@@ -78,6 +78,7 @@ def identity_of(fingerprint: str, measure: Measure, **settings: float | int) -> 
         measure: name of the measure.
         **settings: settings of the measurement.
     """
+    # Sorted keys: the order of the keyword arguments must not change the hash.
     return hashlib.sha256(json.dumps([fingerprint, measure, settings], sort_keys=True).encode()).hexdigest()
 
 
@@ -94,6 +95,7 @@ def write_seed(folder: Path, affinity: SeedAffinity) -> None:
         "schema_version": SCHEMA_VERSION,
         "identity": affinity.identity,
         "tasks": list(affinity.tasks),
+        # JSON has no NaN, so a missing estimate is null.
         "values": [[None if math.isnan(value) else value for value in row] for row in affinity.values.tolist()],
         "estimates": affinity.estimates.tolist(),
         "seconds": affinity.seconds,
@@ -234,6 +236,7 @@ def mean_over_seeds(affinities: Sequence[SeedAffinity]) -> tuple[Array, Array]:
     values = np.stack([affinity.values for affinity in affinities])
     has_estimate = np.isfinite(values)
     count = has_estimate.sum(axis=0)
+    # Not np.nanmean, which warns about entries without any estimate, such as the diagonal.
     mean = np.where(count > 0, np.where(has_estimate, values, 0.0).sum(axis=0) / np.maximum(count, 1), np.nan)
     squares = np.where(has_estimate, (values - mean) ** 2, 0.0).sum(axis=0)
     return mean, np.where(count > 1, np.sqrt(squares / np.maximum(count - 1, 1)), np.nan)

@@ -67,6 +67,7 @@ def read_hashes(directory: Path) -> StoredHashes | None:
     path = directory / contract.DATA
     if not path.exists():
         return None
+    # Only these three keys are checked, so a file that lacks other keys can still be compared.
     remedy = "choose another name=... or remove the file"
     return typed(path, read_json(path, remedy), StoredHashes, remedy)
 
@@ -138,5 +139,6 @@ def _task_facts(path: Path, stored: _StoredTask) -> TaskFacts:
             class_names=stored.class_names,
         )
     except ValueError as error:
+        # `Task` checks its own values, but its message does not name the file.
         raise RunError(f"{path}: {error}; {_AGAIN}") from error
     return TaskFacts(task, stored.n_train, stored.n_val, stored.n_test, stored.subjects_test)

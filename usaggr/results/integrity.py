@@ -53,6 +53,7 @@ def check_version(path: Path, version: object, newest: int = SCHEMA_VERSION) -> 
     Raises:
         RunError: the version is newer or older than those that are read, or not an integer.
     """
+    # In Python, True is an int.
     if not isinstance(version, int) or isinstance(version, bool):
         raise RunError(f"{path}: schema_version is {version!r}, not a whole number; restore the file")
     if version > newest:
@@ -79,6 +80,7 @@ def read_json(
         RunError: the file cannot be opened, is of another version, or (`error`) is not JSON or no mapping.
     """
     try:
+        # RecursionError: brackets that are nested too deeply.
         content = json.loads(_read_text(path, remedy, error))
     except (ValueError, RecursionError) as damage:
         raise _unreadable(path, damage, remedy, error) from damage
@@ -94,6 +96,7 @@ def read_yaml(path: Path, remedy: str) -> dict[str, Any]:
     import yaml
 
     try:
+        # PyYAML's loader in C is much faster, but builds without libyaml lack it.
         content = yaml.load(_read_text(path, remedy, RunError), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except (ValueError, TypeError, RecursionError, yaml.YAMLError) as damage:
         raise _unreadable(path, damage, remedy, RunError) from damage
@@ -134,6 +137,7 @@ def seal(content: dict[str, Any], predictions: Path) -> dict[str, Any]:
     if predictions.is_file():
         checksum = {"bytes": predictions.stat().st_size, "sha256": file_hash(predictions)}
         content = {**content, _PREDICTIONS: checksum}
+    # The hash covers the checksum of the predictions, so it is computed last.
     return {**content, _OWN: _hash_content(content)}
 
 
@@ -165,6 +169,7 @@ def check_predictions(result: Path, predictions: Path, *, check_content: bool = 
         recorded = json.loads(result.read_text()).get(_PREDICTIONS)
         if not isinstance(recorded, dict) or not predictions.is_file():
             return
+        # The size first: it needs no reading, and it differs for every truncated file.
         if predictions.stat().st_size != recorded["bytes"]:
             raise DamagedError(f"{predictions}: has changed since it was written (its size differs); {REPEAT}")
         if check_content and file_hash(predictions) != recorded["sha256"]:
@@ -277,6 +282,7 @@ def check_names(path: Path, what: str, names: Iterable[object]) -> None:
         RunError: a name is invalid.
     """
     for name in names:
+        # A leading dot would make a hidden file, or `..`, the parent folder.
         if not isinstance(name, str) or not name.isprintable() or "/" in name or "\\" in name or name[:1] in ("", "."):
             raise RunError(
                 f"{path}: {what}: {name!r} is not a valid name; it must be usable in file names, without '/' and '\\'"

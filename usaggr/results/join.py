@@ -64,6 +64,7 @@ def _check_same(first: Source, other: Source) -> None:
     if first.study.reference != other.study.reference:
         references = f"{first.study.reference} and {other.study.reference}"
         raise RunError(f"{folders} compare with different references ({references}); {hint}")
+    # An integer is a cap of samples, a float a fraction of them; the two have no common order.
     if len({isinstance(scale, int) for source in (first, other) for scale in source.study.scales}) > 1:
         raise RunError(f"{folders} have scales of two kinds, fractions and numbers of samples; {hint}")
     first_settings, other_settings = _result_settings(first.study), _result_settings(other.study)

@@ -81,6 +81,7 @@ def check_plan_version(directory: Path) -> None:
     path = directory / contract.PLAN
     try:
         with path.open(newline="") as file:
+            # Every row has the version, so the first one is enough.
             row = next(csv.DictReader(file), {})
     except (OSError, UnicodeDecodeError, csv.Error):
         return
@@ -147,10 +148,12 @@ def _is_number(cell: str) -> bool:
 
 
 _CELLS: dict[str, tuple[str, Callable[[str], object]]] = {
+    # `str.strip` returns an empty text, which counts as false, for a cell of spaces.
     "run_id": ("a name", str.strip),
     "block": ("a name", str.strip),
     "tasks": ("names separated by ;", str.strip),
     "scale": ("a number", _is_number),
+    # [0-9] and not \d, which also matches digits of other scripts.
     "seed": ("a whole number", re.compile(r"-?[0-9]+").fullmatch),
     "variant": ("a name", str.strip),
     "fingerprint": ("64 hexadecimal digits", re.compile(r"[0-9a-f]{64}").fullmatch),

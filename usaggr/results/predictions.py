@@ -108,11 +108,13 @@ def write_predictions(path: Path, records: Sequence[Mapping[str, Any]] | pd.Data
         WriteError: the file cannot be written.
     """
     if isinstance(records, pd.DataFrame):
+        # Metadata of pandas contain its version, which would make equal tables differ as files.
         table = pa.Table.from_pandas(records, schema=SCHEMA, preserve_index=False).replace_schema_metadata(None)
     else:
         table = pa.Table.from_pylist([dict(row) for row in records], schema=SCHEMA)
     try:
         with replacing(path) as temporary:
+            # Without checksums of pages, a flipped bit would be read as another value.
             parquet.write_table(table, temporary, compression="zstd", write_page_checksum=True)
     except OSError as error:
         raise cannot_write(path, error) from error
@@ -184,6 +186,7 @@ def decode_mask(content: bytes) -> NDArray[np.uint8]:
     Raises:
         ValueError: the content is not the PNG of a mask.
     """
+    # OpenCV raises its own error for empty content, and returns None for other content that is no image.
     mask = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED) if content else None
     if mask is None or mask.dtype != np.uint8 or mask.ndim != 2:
         raise ValueError("not the PNG of a mask: (H, W) uint8")
@@ -196,6 +199,7 @@ def _unreadable(path: Path, error: Exception) -> RunError:
 
 
 def _frame(table: pa.Table) -> pd.DataFrame:
+    # A nullable integer: pandas' default turns labels into floats if any row has none.
     frame: pd.DataFrame = table.to_pandas(types_mapper={pa.int32(): pd.Int32Dtype()}.get)
     return frame
 

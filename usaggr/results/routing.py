@@ -55,6 +55,7 @@ def read_routing(path: Path, tasks: tuple[str, ...]) -> Routing:
     try:
         with path.open(newline="", encoding="utf-8") as file:
             return _parse_routing(list(csv.DictReader(file)), tasks)
+    # FileNotFoundError is an OSError, but a run without experts has no such file, which is no damage.
     except FileNotFoundError:
         raise
     except KeyError as error:
@@ -78,5 +79,6 @@ def _parse_routing(records: list[dict[str, str]], tasks: tuple[str, ...]) -> Rou
             raise ValueError(f"{name} is not between 0 and 1")
     if np.abs(values["share"].sum(axis=-1) - 1).max() > _ROUNDING:
         raise ValueError("shares do not sum to 1 over the experts of a task and block")
+    # All experts of a task and block have the same entropy in their rows.
     entropy = values.pop("entropy")[..., 0]
     return Routing(tasks, tuple(blocks), entropy=np.minimum(entropy, 1.0), **values)

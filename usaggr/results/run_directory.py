@@ -64,6 +64,7 @@ class RunDirectory:
 
     def state(self) -> State:
         """Return the run's current state: done if it has a result, else that of the status, if its process is alive."""
+        # The result is written last, so it counts even if status.json still has an earlier state.
         if self.result_path.exists():
             return "done"
         status = self.status()
@@ -177,6 +178,7 @@ class RunDirectory:
     def clear(self) -> None:
         """Remove the files of an earlier, unfinished attempt, except those that the next one needs or continues."""
         for path in self.path.iterdir():
+            # This process holds `.lock`; after its removal, another process could lock a new file of that name.
             if path.name in (
                 ".lock",
                 contract.STATUS,
@@ -201,6 +203,7 @@ class RunDirectory:
                 yield False
                 return
             status = self.status()
+            # Some file systems do not share locks between hosts, so another host's heartbeat counts too.
             yield status is None or status.state != "running" or not self._beats_elsewhere(status, certain=True)
 
     def _mark(self, state: State, attempt: int, error: str | None, job: str | None = None) -> None:

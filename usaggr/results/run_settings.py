@@ -22,6 +22,7 @@ _HEAD = 1024
 """Number of bytes at the start that contain the fingerprint."""
 _TAIL = 8192
 """Number of bytes at the end that contain the packages and the machine."""
+# YAML quotes a fingerprint that consists of digits only.
 _FINGERPRINT = re.compile(rb"^fingerprint: ['\"]?([0-9a-f]{64})['\"]?\s*$", re.MULTILINE)
 _DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
@@ -65,6 +66,7 @@ def write_run_settings(run: Path, spec: RunSpec, **provenance: Any) -> None:
         spec: specification of the run.
         **provenance: versions and machine.
     """
+    # These keys come first, so that the fingerprint is within the first _HEAD bytes.
     head = {"schema_version": SCHEMA_VERSION, "run_id": spec.run_id, "fingerprint": spec.fingerprint}
     content = {**head, **_plain(asdict(spec)), **provenance}
     write_atomic(run / contract.RUN_SETTINGS, yaml.dump(content, Dumper=_DUMPER, sort_keys=False, width=120))
@@ -88,6 +90,7 @@ def read_run_settings(run: Path, remedy: str) -> tuple[StoredSpec, float | int]:
 def stored_fingerprint(run: Path) -> str | None:
     """Return the full fingerprint in a run's folder; None if there is none that can be read."""
     try:
+        # Plain system calls: a study of ten thousand runs reads this many files at each start.
         descriptor = os.open(run / contract.RUN_SETTINGS, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
@@ -117,6 +120,7 @@ def read_provenance(run: Path) -> dict[str, str]:
     try:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - _TAIL))
+            # The tail may start within a character of several bytes.
             tail = file.read().decode("utf-8", "replace")
         start = tail.index("\npackages:")
         content: Any = yaml.safe_load(tail[start:])

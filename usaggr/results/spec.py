@@ -92,6 +92,7 @@ def fingerprint_of_texts(
         parent: as in `fingerprint_of`.
         window: as in `fingerprint_of`.
     """
+    # The text is assembled in the order of sorted keys, as if all arguments were in one JSON object.
     head = {"content": content, "parent": parent, "schema_version": SCHEMA_VERSION, "seed": seed}
     digest = hashlib.sha256(f'{json.dumps(head)[:-1]}, "settings": {settings}, '.encode())
     digest.update(f'"tasks": {json.dumps(tasks)}, "train_samples": {{'.encode())

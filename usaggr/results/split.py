@@ -98,6 +98,7 @@ def _parse_line(path: Path, line: int, cells: Sequence[str], positions: Sequence
         raise RunError(f"{path}: line {line}: {len(cells)} cells, truncated before the last column; {_REMEDY}")
     values = [None if position is None else cells[position] for position in positions]
     task_id, sample_id, component, fold, *optional = values
+    # The header has been checked for these columns; the assertions inform the type checker.
     assert task_id is not None
     assert sample_id is not None
     assert component is not None

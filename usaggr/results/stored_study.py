@@ -113,6 +113,7 @@ def read_source(directory: Path) -> Source:
     controls = {
         name: grouping for name, grouping in groupings.items() if grouping.control is not None and grouping.like
     }
+    # A random grouping is listed once in study.yaml, by its file, but is planned as several groupings.
     control_files = {grouping.control for grouping in controls.values()}
     study = replace(
         study,

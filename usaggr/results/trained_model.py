@@ -78,6 +78,7 @@ def read_stored_run(run: Path) -> StoredRun:
     path = Path(run).expanduser()
     if not (path / contract.RUN_SETTINGS).is_file():
         raise RunError(f"{path}: no run.yaml in it; give the folder of a run, such as outputs/demo/runs/NAME")
+    # Resolved, because the folder of the study is two levels above the run's.
     path = path.resolve()
     directory = RunDirectory(path)
     if directory.state() != "done":
@@ -130,6 +131,7 @@ def _model_of(run: Path, content: dict[str, Any]) -> ModelConfig:
     name = content.get("name")
     neutral = _NEUTRAL.get(name, {}) if isinstance(name, str) else {}
     try:
+        # A key that an older run lacks gets the value that leaves its network as it was.
         return _MODEL.validate_python(neutral | content)
     except ValidationError as error:
         first = error.errors()[0]
@@ -143,6 +145,7 @@ def _model_of(run: Path, content: dict[str, Any]) -> ModelConfig:
 def _size_of(run: Path, size: Any) -> tuple[int, int]:
     """Return height and width."""
     sides = [size, size] if isinstance(size, int) else size
+    # `type`, because `isinstance` would accept True as 1 pixel.
     if not isinstance(sides, list) or len(sides) != 2 or any(type(side) is not int or side < 1 for side in sides):
         raise RunError(
             f"{run / contract.RUN_SETTINGS}: settings.data.image_size is {size!r}, not a whole number of "

@@ -26,6 +26,7 @@ def check_yaml(path: Path) -> None:
     try:
         with path.open() as file:
             match = _VERSION.search(file.read(_HEAD))
+    # A file that cannot be read has no version here; whoever reads its content reports it.
     except (OSError, UnicodeDecodeError):
         return
     if match is not None:

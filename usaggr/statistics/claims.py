@@ -96,6 +96,7 @@ def scale_dependence(about: str, estimand: str, slope: Quantity, bound: float = 
         remark: further information for the reader, such as that the method is confounded.
     """
     verdict: ClaimVerdict
+    # Comparisons with NaN are false, so a slope without an interval is undecided.
     excludes_zero = slope.low > 0 or slope.high < 0
     is_small = slope.low > -bound and slope.high < bound
     within = f"within ±{bound:g}"
@@ -133,6 +134,7 @@ def rich_and_scarce(
     numbers = f"rich {_format_quantity(rich)}, scarce {_format_quantity(scarce)}, margin {margin:g}"
     if rich.low > 0 and scarce.high < -margin:
         verdict, why = "supported", "a certain gain where data are rich, a certain loss beyond the margin where scarce"
+    # Either refutation alone contradicts the claim; this branch names both.
     elif scarce.low > -margin and rich.high < 0:
         verdict, why = "contradicted", "no loss beyond the margin where data are scarce, and a certain loss where rich"
     elif scarce.low > -margin:
@@ -183,6 +185,7 @@ def type_sensitivity(
     """
     verdict: ClaimVerdict
     names = list(gaps)
+    # A gap without a p value stays NaN, which is in neither list and prevents support.
     adjusted = dict(zip(names, holm([gaps[name].p for name in names]), strict=True))
     lower = [name for name in names if adjusted[name] < ALPHA and gaps[name].value < 0]
     higher = [name for name in names if adjusted[name] < ALPHA and gaps[name].value > 0]

@@ -1,4 +1,4 @@
-"""State of a running sweep: one live line on a terminal, elsewhere the same text every few minutes."""
+"""Status line of a running sweep: one live line on a terminal, elsewhere the same text every few minutes."""
 
 import time
 from typing import TYPE_CHECKING
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as LiveLine
 
 _SECONDS_BETWEEN_LINES = 300.0
-"""Without a terminal: often enough for the log of a long job."""
+"""Seconds between two lines without a terminal, a pace for the log of a job of many hours."""
 
 
 class RemainingTime:
@@ -36,6 +36,7 @@ class RemainingTime:
         if not self._examples:
             return None
         seconds_per_example = self._seconds / self._examples
+        # A run that exceeds its estimate counts as almost finished, not as negative work.
         left = [max(examples * seconds_per_example - since, 0.0) for examples, since in running]
         left += [examples * seconds_per_example for examples in waiting]
         work = sum(left)
@@ -67,11 +68,11 @@ class SweepLine:
             self._line.stop()
             self._line = None
 
-    def show(self, done: int, failed: int, running: int, remaining: float | None, stopping: bool = False) -> None:
-        """Update the line; where there is no terminal, print it if the last one is old enough.
+    def show(self, finished: int, failed: int, running: int, remaining: float | None, stopping: bool = False) -> None:
+        """Update the line; without a terminal, print it if the last one was printed five minutes ago or earlier.
 
         Args:
-            done: Number of finished runs.
+            finished: Number of finished runs.
             failed: Number of failed runs.
             running: Number of runs in training.
             remaining: Estimated seconds until all runs are done; None if there is no estimate yet.
@@ -80,25 +81,26 @@ class SweepLine:
         now = time.monotonic()
         if self._line is None and now - self._printed < _SECONDS_BETWEEN_LINES:
             return
-        text = status_text(done, self._total, failed, running, now - self._started, remaining, stopping)
+        text = status_text(finished, self._total, failed, running, now - self._started, remaining, stopping)
         if self._line is not None:
-            self._line.update(self._line.task_ids[0], completed=done, status=text)
+            self._line.update(self._line.task_ids[0], completed=finished, status=text)
         else:
             self._printed = now
+            # soft_wrap, because rich assumes 80 columns for a file and would split the line.
             self._console.print(f"sweep {text}", highlight=False, soft_wrap=True)
 
     def say(self, text: str) -> None:
-        """Print a line of its own, above the live one."""
+        """Print a message on a separate line, above the live one."""
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def status_text(
-    done: int, total: int, failed: int, running: int, elapsed: float, remaining: float | None, stopping: bool
+    finished: int, total: int, failed: int, running: int, elapsed: float, remaining: float | None, stopping: bool
 ) -> str:
-    """Return the counts and times of a sweep, in rich's markup.
+    """Return the counts and times of a sweep as text with rich's markup.
 
     Args:
-        done: Number of finished runs.
+        finished: Number of finished runs.
         total: Number of all runs.
         failed: Number of failed runs.
         running: Number of runs in training.
@@ -106,7 +108,7 @@ def status_text(
         remaining: Estimated seconds until all runs are done; None if there is no estimate yet.
         stopping: Whether the sweep has asked its runs to stop.
     """
-    parts = [f"[bold]{done}/{total} done[/]"]
+    parts = [f"[bold]{finished}/{total} done[/]"]
     if failed:
         parts.append(f"[red]{failed} failed[/]")
     parts += [f"{running} running", duration(elapsed)]
@@ -118,14 +120,15 @@ def status_text(
 
 
 def duration(seconds: float) -> str:
-    """Return a length of time as people write it, in the two largest units.
+    """Return a duration in its two largest units, such as hours and minutes.
 
     >>> [duration(s) for s in (0.4, 59, 61, 3600, 5000, 200000)]
     ['0 s', '59 s', '1 min 1 s', '1 h 0 min', '1 h 23 min', '2 d 7 h']
     """
-    whole = round(seconds)
+    # Rounded before it is divided into units: 59.6 s is `1 min 0 s`, never `60 s`.
+    total_seconds = round(seconds)
     for unit, small, size in (("d", "h", 86400), ("h", "min", 3600), ("min", "s", 60)):
-        if whole >= size:
+        if total_seconds >= size:
             small_size = {"h": 3600, "min": 60, "s": 1}[small]
-            return f"{whole // size} {unit} {whole % size // small_size} {small}"
-    return f"{whole} s"
+            return f"{total_seconds // size} {unit} {total_seconds % size // small_size} {small}"
+    return f"{total_seconds} s"

@@ -75,6 +75,7 @@ def decidable(plan: Plan) -> tuple[Decidable, ...]:
         metric, (labels, components) = metrics[task_id], test_sets[task_id]
         spread = spread_over_seeds(plan, task_id, groupings, scores, metric)
         blocks = len({trained_as(plan, grouping, task_id) for grouping in groupings})
+        # Cells that share the reference's runs are correlated, so they add fewer degrees of freedom.
         cells = len(plan.study.scales) * blocks / (1 + (blocks - 1) * SHARED)
         task_input = _Input(
             task_id,
@@ -117,6 +118,7 @@ def _solve(inputs: list[_Input], report: ReportConfig, seeds: int) -> tuple[Deci
     if not inputs:
         return ()
     seed_sd, subject_sd = np.array([i.seed_sd for i in inputs]), np.array([i.subject_sd for i in inputs])
+    # At least 2, so that a task without a verdict, whose result is discarded, does not divide by 0.
     subjects, pooled = np.array([max(i.subjects, 2) for i in inputs]), np.array([i.pooled for i in inputs])
     level = ALPHA / np.array([i.family for i in inputs])
     margin = np.array([report.margin if i.metric.best == 1.0 else report.relative_margin for i in inputs])

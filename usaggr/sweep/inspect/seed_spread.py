@@ -53,6 +53,7 @@ def finished_scores(plan: Plan) -> Scores:
         if run.spec.variant == first and is_done(run.directory):
             try:
                 run_scores = RunDirectory(run.directory).result().scores
+            # A damaged result is reported by the sweep, which trains its run again; a plan does without it.
             except RunError:
                 continue
             for grouping in run.groupings:
@@ -100,6 +101,7 @@ def spread_over_seeds(
     if sum(df) < _FEWEST_DF:
         return None
     homogeneity = pool(squares, df, families).p
+    # `not p <= LEVEL`, because p is NaN for a single cell, which has nothing to differ from.
     return Spread(float(np.sqrt(np.average(squares, weights=df))), float(np.mean(means)), not homogeneity <= LEVEL)
 
 

@@ -99,6 +99,7 @@ def _lacking(directory: Path) -> tuple[str, ...]:
 @lru_cache(maxsize=100_000)
 def _lacking_in(path: Path, mtime_ns: int) -> tuple[str, ...]:
     """Return the missing metrics of a result; cached while it does not change, for `--watch`."""
+    # `mtime_ns` is used by the cache alone: a result that is written again has another key.
     try:
         content = read_json(path, REPEAT)
         missing = missing_metrics(content["scores"], content.get("notes", {}))
@@ -130,6 +131,7 @@ def print_status(directory: Path, console: "Console", watch: bool = False) -> No
         try:
             while True:
                 live.update(Text("\n".join(describe(directory, status, queue))), refresh=True)
+                # Checked after the update, so that the final state stays on the screen.
                 if not any(status.count(state) for state in _OPEN):
                     return
                 time.sleep(_WATCH_SECONDS)
@@ -150,6 +152,7 @@ def describe(directory: Path, status: SweepStatus, queue: SlurmQueue | None = No
     counts += [f"{len(status.unplanned)} unplanned"] if status.unplanned else []
     lines = [f"{directory}: {len(status.runs)} runs: {', '.join(counts) or 'none'}"]
     queued = status.those("queued")
+    # Slurm is asked only about queued runs, because an answer can take seconds.
     lines += queue_lines(queued, queue or SlurmQueue(patience=_PATIENCE)) if queued else []
     details: tuple[tuple[State, Callable[[RunState], str]], ...] = (
         ("running", lambda run: _owner(run) + _job_and_log(directory, run)),
@@ -196,6 +199,7 @@ def queue_lines(runs: Sequence[RunState], queue: SlurmQueue) -> list[str]:
             state = "gone" if queue.answers else ""
             n_gone += count if queue.answers else 0
         else:
+            # Slurm gives a useful reason only for jobs that wait.
             state = f"{entry.state}, {entry.reason}" if entry.state == "PENDING" else entry.state
         lines.append(f"  queued: {count} in {PREFIX}{job}{f': {state}' if state else ''}")
     if len(lines) > _LISTED:

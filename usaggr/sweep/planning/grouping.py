@@ -67,8 +67,10 @@ class GroupingConfig(BaseModel):
 
     @model_validator(mode="after")
     def _one_kind(self) -> "GroupingConfig":
+        # An empty `blocks:` counts as absent.
         if sum((self.by is not None, bool(self.blocks), self.like is not None)) != 1:
             raise ValueError("must have exactly one of `by:` an attribute, `blocks:`, and `like:` another grouping")
+        # Keys with defaults always have a value; `model_fields_set` holds those that the file writes.
         if self.like is None and self.model_fields_set & {"draws", "seed"}:
             raise ValueError("`draws:` and `seed:` belong to `like:`")
         if self.parent is None and self.model_fields_set & {"share", "budget", "overrides"}:
@@ -186,4 +188,5 @@ def _select_tasks(key: str, selectors: Sequence[str | Selector], tasks: Mapping[
             existing = {str(getattr(task, attribute)) for task in tasks.values()}
             raise ConfigError(one_of(f"{key}: {attribute}", getattr(selector, attribute), existing))
         members.extend(selected)
+    # Several selectors of a block may match the same task.
     return list(dict.fromkeys(members))
