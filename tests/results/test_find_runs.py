@@ -34,7 +34,7 @@ def test_a_directory_without_results_holds_no_runs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [None, b"", b"seed: 0\n", b"\xff\xfe\x00", b"fingerprint: 1234\n"])
-def test_a_directory_that_does_not_say_what_it_is_is_left_out(tmp_path: Path, content: bytes | None) -> None:
+def test_a_directory_without_a_readable_fingerprint_is_left_out(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "runs" / spec().run_id
     path.mkdir(parents=True)
     if content is not None:
@@ -50,7 +50,7 @@ def test_files_and_hidden_folders_are_no_runs(tmp_path: Path) -> None:
     assert list(run_directories(tmp_path)) == []
 
 
-def test_of_two_copies_of_a_run_the_finished_one_is_taken(tmp_path: Path) -> None:
+def test_the_finished_one_of_two_copies_of_a_run_is_returned(tmp_path: Path) -> None:
     stored(tmp_path, spec(), "a copy")
     finished = stored(tmp_path, spec(), "the original")
     (finished / "result.json").write_text("{}")

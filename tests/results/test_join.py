@@ -17,7 +17,7 @@ def source(folder: Path, **changes: Any) -> Source:
     return read_source(folder)
 
 
-def test_seeds_scales_groupings_and_variants_are_put_together(tmp_path: Path) -> None:
+def test_seeds_scales_groupings_and_variants_are_joined(tmp_path: Path) -> None:
     first = source(tmp_path / "a", seeds=(0,), scales=(0.5, 1.0), groupings=("task_specific", "clinical"))
     second = source(tmp_path / "b", seeds=(2, 1), scales=(0.25,), groupings=("task_specific", "unified"))
     study, _, plan = join_sources([first, second])
@@ -59,7 +59,7 @@ def test_folders_of_different_studies_are_refused(tmp_path: Path, changes: dict[
 
 
 @pytest.mark.parametrize("settings", [{"data": {"root": "/elsewhere"}}, {"data": {"workers": 7}}, {"report": {"x": 1}}])
-def test_what_cannot_change_a_result_may_differ(tmp_path: Path, settings: dict[str, Any]) -> None:
+def test_settings_that_cannot_change_a_result_may_differ(tmp_path: Path, settings: dict[str, Any]) -> None:
     first, second = source(tmp_path / "a", seeds=(0,)), source(tmp_path / "b", seeds=(1,), settings=settings)
     assert join_sources([first, second])[0].seeds == (0, 1)
 

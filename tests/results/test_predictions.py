@@ -50,7 +50,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "predictions.parquet"
 
 
-def test_what_is_written_is_read_back(path: Path) -> None:
+def test_predictions_are_read_as_they_were_written(path: Path) -> None:
     write_predictions(path, rows_of_all_types())
     table = read_predictions(path)
     assert list(table.columns) == SCHEMA.names
@@ -69,7 +69,7 @@ def test_what_is_written_is_read_back(path: Path) -> None:
     assert table[["probs", "box", "points", "mask"]].notna().sum(axis=1).tolist() == [1, 1, 1, 1]
 
 
-def test_rows_and_their_table_are_the_same_file_and_the_table_is_what_is_read(path: Path) -> None:
+def test_rows_and_their_table_give_the_same_file_and_reading_returns_the_table(path: Path) -> None:
     table = prediction_table(rows_of_all_types())
     write_predictions(path, rows_of_all_types())
     from_rows = path.read_bytes()
@@ -84,7 +84,7 @@ def test_a_part_of_a_table_is_written_without_its_old_row_numbers(path: Path) ->
     assert read_predictions(path).equals(table[1:].reset_index(drop=True))
 
 
-def test_columns_come_as_asked_for(path: Path) -> None:
+def test_requested_columns_are_read_in_the_requested_order(path: Path) -> None:
     write_predictions(path, rows_of_all_types())
     assert list(read_predictions(path, ["mre", "task_id"]).columns) == ["mre", "task_id"]
 
@@ -96,7 +96,7 @@ def test_a_table_without_rows_has_all_columns(path: Path) -> None:
     assert len(table) == 0
 
 
-def test_metrics_of_single_samples_have_columns_and_those_of_folds_have_none() -> None:
+def test_metrics_of_samples_have_columns_and_metrics_of_subsets_have_none() -> None:
     every = [metric for metrics in METRICS.values() for metric in metrics]
     of_folds = {metric.name for metric in every if not metric.of_samples}
     assert of_folds == {"auc", "balanced_accuracy", "f1_macro", "f1_weighted", "mcc"}
@@ -124,7 +124,7 @@ def test_a_missing_table_is_named(path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"no table at all", b"PAR1" + bytes(100) + b"PAR1"])
-def test_what_is_no_table_is_named(path: Path, content: bytes) -> None:
+def test_a_file_that_is_no_table_is_named(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(RunError, match=r"predictions\.parquet: cannot be read .* train it again"):
         read_predictions(path)
@@ -166,7 +166,7 @@ def test_a_table_of_something_else_is_refused_with_what_it_holds(path: Path) -> 
 
 
 @given(arrays(np.uint8, array_shapes(min_dims=2, max_dims=2, max_side=40)))
-def test_a_mask_survives_its_png(mask: np.ndarray) -> None:
+def test_a_mask_is_unchanged_after_encoding_and_decoding(mask: np.ndarray) -> None:
     again = decode_mask(encode_mask(mask))
     assert np.array_equal(again, mask)
     assert again.dtype == np.uint8
@@ -192,7 +192,7 @@ def test_a_mask_is_stored_as_a_grey_png_that_any_viewer_opens() -> None:
     [np.zeros((4, 4), np.uint16), np.zeros((4, 4), bool), np.zeros((4, 4, 1), np.uint8), np.zeros((0, 4), np.uint8)],
     ids=["uint16", "bool", "three_dimensions", "empty"],
 )
-def test_what_would_not_come_back_as_it_is_is_not_stored(mask: Any) -> None:
+def test_an_array_that_a_png_cannot_store_exactly_is_refused(mask: Any) -> None:
     with pytest.raises(ValueError, match=r"a mask must be \(H, W\) uint8"):
         encode_mask(mask)
 
@@ -204,6 +204,6 @@ def test_a_png_that_is_no_mask_is_refused(image: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"\x89PNG", b"text"])
-def test_what_is_no_png_is_refused(content: bytes) -> None:
+def test_content_that_is_no_png_is_refused(content: bytes) -> None:
     with pytest.raises(ValueError, match="not the PNG of a mask"):
         decode_mask(content)

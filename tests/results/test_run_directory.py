@@ -57,7 +57,7 @@ def test_a_run_is_named_by_block_scale_seed_and_fingerprint() -> None:
     assert spec(scale=200, variant="slow").run_id == f"lung-slow-s200-k3-{start}"
 
 
-def test_a_name_is_a_plain_folder_whatever_the_block_is_called() -> None:
+def test_every_block_name_gives_a_valid_folder_name() -> None:
     name = spec(block="fetal head/pelvis: ../x").run_id
     assert Path(name).name == name
     assert " " not in name
@@ -88,7 +88,7 @@ def fingerprint(**changes: object) -> str:
         {"parent": "p"},
     ],
 )
-def test_whatever_can_change_a_result_changes_the_fingerprint(change: dict[str, object]) -> None:
+def test_each_argument_changes_the_fingerprint(change: dict[str, object]) -> None:
     assert fingerprint(**change) != fingerprint()
 
 
@@ -124,7 +124,7 @@ def test_the_fingerprint_is_the_hash_of_one_json_with_sorted_keys(
     assert fingerprint_of(settings, tuple(train), train, content, seed, weights, parent) == plain
 
 
-def test_fingerprints_stay_what_they_were() -> None:
+def test_fingerprints_are_the_same_as_in_earlier_versions() -> None:
     """Another one would train every finished run of every study again."""
     assert fingerprint() == "c43d1ea494d621f823fcfd3978084c8a0a9cae36afe2b2198561da6f6942b859"
     train = {"b": ("ü.png", 'quote".png'), "a": ("../1.png#2",)}
@@ -158,7 +158,7 @@ def test_a_claim_that_ends_without_a_result_leaves_a_stale_run_that_is_free(run:
         assert mine
 
 
-def test_a_run_whose_result_is_gone_is_pending_whatever_its_status_says(run: RunDirectory) -> None:
+def test_a_done_run_whose_result_was_removed_is_pending(run: RunDirectory) -> None:
     with run.claim(attempt=1):
         run.write_result(RESULT)
     run.result_path.unlink()
@@ -241,7 +241,7 @@ def test_of_many_processes_at_once_exactly_one_claims_a_run(run: RunDirectory) -
     assert won.empty()
 
 
-def test_those_who_look_at_a_run_all_the_time_do_not_keep_it_from_being_claimed(run: RunDirectory) -> None:
+def test_reading_the_state_continuously_does_not_prevent_a_claim(run: RunDirectory) -> None:
     run.path.mkdir(parents=True)
     with run.claim(1):
         pass
@@ -265,7 +265,7 @@ def test_those_who_look_at_a_run_all_the_time_do_not_keep_it_from_being_claimed(
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"state": "running"}', '{"state": "running", "colour": 1}', "[]", "null"])
-def test_a_status_that_is_not_whole_is_none_and_its_run_free(run: RunDirectory, text: str) -> None:
+def test_an_incomplete_status_is_none_and_its_run_can_be_claimed(run: RunDirectory, text: str) -> None:
     run.path.mkdir(parents=True)
     (run.path / "status.json").write_text(text)
     assert run.status() is None
@@ -288,7 +288,7 @@ def test_a_failed_run_keeps_its_reason_and_its_start(run: RunDirectory) -> None:
     assert status.started <= time.time()
 
 
-def test_a_heartbeat_changes_nothing_but_the_time(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_heartbeat_changes_only_the_time(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
     with run.claim(attempt=1):
         before = run.status()
         assert before is not None
@@ -297,7 +297,7 @@ def test_a_heartbeat_changes_nothing_but_the_time(run: RunDirectory, monkeypatch
         assert run.status() == replace(before, heartbeat=before.heartbeat + 10)
 
 
-def test_a_heartbeat_never_brings_a_failed_run_back(run: RunDirectory) -> None:
+def test_a_heartbeat_does_not_change_the_state_of_a_failed_run(run: RunDirectory) -> None:
     over = threading.Event()
 
     def beat() -> None:
@@ -318,7 +318,7 @@ def test_a_heartbeat_never_brings_a_failed_run_back(run: RunDirectory) -> None:
     assert [path.name for path in run.path.iterdir() if path.name.endswith(".tmp")] == []
 
 
-def test_a_run_is_settled_only_if_nobody_has_it_and_it_is_not_done(run: RunDirectory) -> None:
+def test_a_run_is_settled_only_if_it_is_unclaimed_and_not_done(run: RunDirectory) -> None:
     run.path.mkdir(parents=True)
     assert run.settle("failed", 1, "worker died")
     assert run.state() == "failed"
@@ -347,7 +347,7 @@ def test_a_run_in_a_queue_keeps_its_attempts_and_says_which_job_has_it(run: RunD
 # Files
 
 
-def test_clearing_removes_what_is_half_written_and_keeps_the_log(run: RunDirectory, tmp_path: Path) -> None:
+def test_clearing_removes_incomplete_files_and_keeps_the_log(run: RunDirectory, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "precious").write_text("x")
@@ -383,7 +383,7 @@ def test_a_result_of_a_newer_tool_is_refused(run: RunDirectory) -> None:
 
 
 @pytest.mark.parametrize("text", [None, "", "{}", "[]", '{"schema_version": 1}', '{"schema_version": 1, "cost": 3}'])
-def test_a_result_that_cannot_be_read_says_what_to_do(run: RunDirectory, text: str | None) -> None:
+def test_an_unreadable_result_is_an_error_with_advice(run: RunDirectory, text: str | None) -> None:
     run.path.mkdir(parents=True)
     if text is not None:
         run.result_path.write_text(text)

@@ -35,13 +35,13 @@ def test_study_data_and_plan_are_read(tmp_path: Path) -> None:
     assert (row.tasks, row.scale, row.seed, row.variant) == (("fetal_femur",), 0.25, 3, "base")
 
 
-def test_a_cap_of_samples_is_told_from_a_fraction(tmp_path: Path) -> None:
+def test_a_cap_of_samples_is_distinguished_from_a_fraction(tmp_path: Path) -> None:
     source = read_source(planned(tmp_path, scales=(16, 64)))
     assert [type(row.scale) for row in source.plan] == [int] * len(source.plan)
 
 
 def test_the_composed_demo_study_is_read(tmp_path: Path) -> None:
-    """What the tool itself writes has every key that a report needs."""
+    """A study.yaml that this version writes has every key that a report needs."""
     directory, study = planned(tmp_path), compose_study("demo")
     (directory / "study.yaml").write_text(describe_study(study))
     source = read_source(directory)
@@ -58,7 +58,7 @@ def test_the_columns_of_the_plan_are_those_that_the_sweep_writes(tmp_path: Path)
     assert (*header.split(","), COLUMN) == PLAN_COLUMNS  # of a tool that wrote no version
 
 
-def test_keys_that_this_version_does_not_know_do_no_harm(tmp_path: Path) -> None:
+def test_unknown_keys_are_ignored(tmp_path: Path) -> None:
     directory = planned(tmp_path)
     content = yaml.safe_load((directory / "study.yaml").read_text())
     (directory / "study.yaml").write_text(yaml.safe_dump({**content, "from_the_future": {"a": 1}}))

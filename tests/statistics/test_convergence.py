@@ -107,7 +107,7 @@ def test_noise_as_large_as_the_margin_is_rarely_taken_for_a_rise(points: int, mo
         ([0.2, 0.6, 0.6, 0.1], [], False),
     ],
 )
-def test_a_run_that_loses_what_it_had_has_diverged(
+def test_a_run_whose_skill_collapses_at_its_end_has_diverged(
     skill: list[float], loss: list[float], expected: bool | None
 ) -> None:
     assert is_diverged(FOUR, skill, loss, 0.02) is expected

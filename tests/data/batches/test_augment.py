@@ -106,7 +106,7 @@ def test_without_change_an_image_stays_as_it_is() -> None:
     assert torch.allclose(augment_images(image, [transform], sampling_grid([transform], SIZE)), image, atol=1e-4)
 
 
-def test_what_comes_from_outside_the_image_is_black_and_background() -> None:
+def test_pixels_from_outside_the_image_are_black_and_background() -> None:
     shifted = replace(IDENTITY, shift=np.array([0.25, 0]))
     grid = sampling_grid([shifted], SIZE)
     mask = augment_masks(torch.ones(1, *SIZE, dtype=torch.uint8), grid)[0]

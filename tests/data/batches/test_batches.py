@@ -62,7 +62,7 @@ def test_an_augmented_box_stays_in_the_image(data: tuple[Dataset, ImageCache]) -
     assert batch.targets["det"].max() == 1
 
 
-def test_what_a_sample_becomes_does_not_depend_on_its_batch(data: tuple[Dataset, ImageCache]) -> None:
+def test_the_augmentation_of_a_sample_does_not_depend_on_its_batch(data: tuple[Dataset, ImageCache]) -> None:
     dataset, cache = data
     samples = {(s.task_id, s.sample_id): s for s in dataset.samples}
     draws = [Draw(s.task_id, s.sample_id, 7 * i) for i, s in enumerate(dataset.samples)]
@@ -111,7 +111,7 @@ def test_training_images_are_augmented_and_a_folds_are_not(data: tuple[Dataset, 
     assert np.allclose(pixels.numpy() * 255, cache.image(sample), atol=0.01)
 
 
-def test_a_fold_is_seen_whole_and_in_order(data: tuple[Dataset, ImageCache]) -> None:
+def test_a_subset_is_iterated_completely_and_in_order(data: tuple[Dataset, ImageCache]) -> None:
     dataset, cache = data
     batches = FoldBatches(dataset.samples, cache, 7)
     assert [s for batch in batches for s in batch.samples] == list(dataset.samples)

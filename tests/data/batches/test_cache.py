@@ -264,7 +264,7 @@ def test_a_build_that_was_killed_is_not_taken_and_is_cleaned_up_by_any_next_one(
     assert build_or_open(data, config).image(data.samples[0]).any()
 
 
-def test_what_another_process_is_building_is_left_alone(config: DataConfig) -> None:
+def test_a_cache_that_another_process_is_building_is_left_alone(config: DataConfig) -> None:
     busy = folder(config) / "0123.tmp"
     busy.mkdir(parents=True)
     with (folder(config) / "0123.lock").open("w") as lock:

@@ -98,7 +98,7 @@ def test_of_equal_remainders_the_first_by_name_is_raised() -> None:
     assert divide_in_proportion(10, dict.fromkeys("dcba", 1)) == {"a": 3, "b": 3, "c": 2, "d": 2}
 
 
-def test_what_is_too_little_for_all_is_refused() -> None:
+def test_a_total_smaller_than_the_number_of_names_is_refused() -> None:
     with pytest.raises(ValueError, match="cannot divide 2 into 3 integers"):
         divide_in_proportion(2, {"a": 1, "b": 1, "c": 1})
 

@@ -12,7 +12,7 @@ def streams_of(tasks: dict[str, int], seed: int, length: int = 40) -> dict[str, 
 
 
 @given(st.dictionaries(st.sampled_from("abcdef"), st.tuples(st.integers(1, 30), st.integers(1, 90)), min_size=1))
-def test_a_task_sees_the_same_sequence_whatever_shares_its_model(tasks: dict[str, tuple[int, int]]) -> None:
+def test_a_task_sees_the_same_sequence_in_every_grouping(tasks: dict[str, tuple[int, int]]) -> None:
     streams = {t: make_stream(t, [f"{t}/{i}" for i in range(n)], 0, length) for t, (n, length) in tasks.items()}
     merged = merge_streams(streams)
     for task_id, alone in streams.items():

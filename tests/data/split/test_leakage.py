@@ -76,7 +76,7 @@ def prove_two_subsets(train_subject: str, test_subject: str) -> Proof:
     return prove_disjoint([placed("train", train_subject, 0), placed("test", test_subject, 1)])
 
 
-def test_what_is_in_two_subsets_is_named_with_its_subsets() -> None:
+def test_an_overlap_is_named_with_its_two_subsets() -> None:
     proof = prove_two_subsets("17", "17.0")
     assert proof.shared == {"components": (), "images": (), "files": (), "subjects": ("17 (train, test)",)}
     assert not proof.disjoint

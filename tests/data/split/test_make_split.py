@@ -260,8 +260,8 @@ def letters(split: Split) -> str:
     return "".join(fold[1] if fold is not None else "-" for fold in split.subsets)
 
 
-def test_a_split_stays_what_it_was() -> None:
-    """Another one would move test samples into training, and refuse every folder of results."""
+def test_a_split_is_the_same_as_in_earlier_versions() -> None:
+    """A different split would move test samples into training, and every folder of results would be refused."""
     samples = [
         sample(f"task{t}", i, 100 * t + i, 50 * t + i // (1 + i % 3), label=i % 4) for t in (0, 1) for i in range(30)
     ]
@@ -272,7 +272,7 @@ def test_a_split_stays_what_it_was() -> None:
     )
 
 
-def test_a_completed_official_split_stays_what_it_was() -> None:
+def test_a_completed_official_split_is_the_same_as_in_earlier_versions() -> None:
     """Task a has no validation samples, task b has rows without a subset, and task c cuts subjects of task a."""
     samples = [sample("a", n, n, n // 2, label=n % 3, official="test" if n < 12 else "train") for n in range(48)]
     labels = [int((n < 10) == (n % 5 > 0)) for n in range(36)]  # class 1 is mostly official, class 0 mostly not
@@ -284,10 +284,10 @@ def test_a_completed_official_split_stays_what_it_was() -> None:
     assert letters(split) == "eeeerrrrrr--e------rrrrerrrrrrrraaerrrrrraaeeeeeaarrrreerrrrarrrreerreearrrrrraaaarreeee"
 
 
-def test_validation_samples_taken_from_training_stay_what_they_were() -> None:
-    """Many choices here are ties that the rounding of the wanted counts decides.
+def test_validation_samples_taken_from_training_are_the_same_as_in_earlier_versions() -> None:
+    """Many choices here are ties that the rounding of the goal counts decides.
 
-    In exact arithmetic the wanted counts matter only in proportion; their normalization therefore has to stay, too.
+    In exact arithmetic only the proportions of the goal counts matter; their normalization must not change either.
     """
     data = dataset([sample("a", n, n, n, n % 3, "test" if n % 5 == 4 else "train") for n in range(33)])
     assert letters(split_dataset(data, CONFIG)) == "rrrarrearrrerrrrrerrrrerrrrerrare"

@@ -1,4 +1,4 @@
-"""Which results of finished runs are put aside, so that a sweep trains them again."""
+"""Damaged results of finished runs are set aside, so that a sweep trains these runs again."""
 
 import json
 from pathlib import Path
@@ -22,12 +22,12 @@ def run(tmp_path: Path) -> PlannedRun:
     return run
 
 
-def test_a_result_that_is_whole_stays(run: PlannedRun) -> None:
+def test_an_undamaged_result_is_kept(run: PlannedRun) -> None:
     assert list(set_damaged_aside([run])) == []
     assert run.state() == "done"
 
 
-def test_a_result_that_is_not_what_was_written_is_put_aside(run: PlannedRun) -> None:
+def test_a_result_that_was_changed_is_set_aside(run: PlannedRun) -> None:
     path = run.directory / "result.json"
     path.write_text(path.read_text().replace("0.9", "0.8"))
     (line,) = set_damaged_aside([run])
@@ -36,14 +36,14 @@ def test_a_result_that_is_not_what_was_written_is_put_aside(run: PlannedRun) -> 
     assert (run.directory / ASIDE).exists()
 
 
-def test_a_result_whose_predictions_have_another_size_is_put_aside(run: PlannedRun) -> None:
+def test_a_result_whose_predictions_have_another_size_is_set_aside(run: PlannedRun) -> None:
     (run.directory / "predictions.parquet").write_bytes(b"prediction")
     (line,) = set_damaged_aside([run])
     assert "predictions.parquet" in line
     assert run.state() != "done"
 
 
-def test_a_result_of_a_newer_version_is_left_to_it(run: PlannedRun) -> None:
+def test_a_result_of_a_newer_version_is_left_unchanged(run: PlannedRun) -> None:
     path = run.directory / "result.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"schema_version": 99}))
     assert list(set_damaged_aside([run])) == []

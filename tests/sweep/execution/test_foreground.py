@@ -30,7 +30,7 @@ def finish(plan: Plan, index: int) -> None:
     (directory / "result.json").write_text("{}")
 
 
-def test_the_first_run_that_is_not_done_is_taken(plan: Plan) -> None:
+def test_the_first_unfinished_run_is_chosen(plan: Plan) -> None:
     assert choose_run(plan, None, None, None, None) is plan.runs[0]
     finish(plan, 0)
     assert choose_run(plan, None, None, None, None) is plan.runs[1]
@@ -41,7 +41,7 @@ def test_block_scale_seed_and_variant_choose(plan: Plan) -> None:
     assert (spec.block, spec.scale, spec.seed, spec.variant) == ("unified", 1.0, 1, "base")
 
 
-def test_what_no_run_has_is_refused_with_what_there_is(plan: Plan) -> None:
+def test_options_that_match_no_run_are_refused_with_the_existing_values(plan: Plan) -> None:
     with pytest.raises(ConfigError) as error:
         choose_run(plan, "unifed", None, None, None)
     assert str(error.value) == "--block: unknown 'unifed', did you mean 'unified'? Allowed: cls, det, reg, seg, unified"
@@ -69,7 +69,7 @@ def test_a_trained_run_is_done_as_one_of_a_sweep_is(plan: Plan) -> None:
 
 
 @pytest.mark.slow
-def test_an_error_is_written_down_and_comes_to_the_terminal(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_is_recorded_and_raised(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise ZeroDivisionError("on purpose")
 

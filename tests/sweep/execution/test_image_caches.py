@@ -1,4 +1,4 @@
-"""Each size of images is cached once, whatever number of runs reads it."""
+"""Each size of images is cached once, for any number of runs that read it."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +10,9 @@ from usaggr.progress import NoProgress
 from usaggr.sweep.execution import image_caches
 
 
-def test_there_is_one_cache_a_size_and_each_run_gets_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_there_is_one_cache_per_size_and_each_run_gets_that_of_its_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     small, large = (fakes.study(tmp_path, f"data.image_size={size}") for size in (32, 64))
     built: list[tuple[int, int]] = []
 

@@ -1,4 +1,4 @@
-"""What may be removed is listed with its size; planned results, running runs and all outside are safe."""
+"""Removable files are listed with their sizes; planned results, running runs and files elsewhere are kept."""
 
 import os
 import time
@@ -22,7 +22,7 @@ def kinds(items: list[Removable]) -> dict[str, str]:
     return {item.path.name: item.kind for item in items}
 
 
-def test_unplanned_runs_whatever_their_state_are_removable(tmp_path: Path) -> None:
+def test_finished_failed_and_stale_unplanned_runs_are_removable(tmp_path: Path) -> None:
     study(tmp_path, ("a", "done", None), ("b", "done", None), ("c", "failed", "x"), ("d", "stale", None), planned=1)
     items = removable(tmp_path)
     assert kinds(items) == {"b": "unplanned run", "c": "unplanned run", "d": "unplanned run"}
@@ -100,7 +100,7 @@ def test_links_are_not_followed_out_of_the_directory(tmp_path: Path) -> None:
     assert (outside / "result.json").exists()
 
 
-def test_without_a_plan_nobody_knows_what_is_unplanned(tmp_path: Path) -> None:
+def test_a_directory_without_a_plan_is_refused(tmp_path: Path) -> None:
     study(tmp_path, ("a", "done", None))
     (tmp_path / "plan.csv").unlink()
     with pytest.raises(RunError, match=r"plan\.csv"):

@@ -56,7 +56,7 @@ def test_blocks_select_by_id_organ_group_and_type() -> None:
         ({"a": ["FUGC", {"organ": "lungs"}]}, "block a: organ: unknown 'lungs', did you mean 'lung'"),
     ],
 )
-def test_what_is_no_partition_is_an_error(blocks: dict[str, list[object]], message: str) -> None:
+def test_blocks_that_are_no_partition_are_refused(blocks: dict[str, list[object]], message: str) -> None:
     tasks = {t: CATALOGUE[t] for t in ("FUGC", "lung")}
     with pytest.raises(ConfigError, match=message):
         partition_tasks("mine", GroupingConfig.model_validate({"blocks": blocks}), tasks, no_sources)
@@ -74,6 +74,6 @@ def test_what_is_no_partition_is_an_error(blocks: dict[str, list[object]], messa
         {"like": "clinical", "draws": 0},
     ],
 )
-def test_a_grouping_file_says_one_thing(content: dict[str, object]) -> None:
+def test_a_grouping_file_with_invalid_or_contradictory_keys_is_refused(content: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="validation error"):
         GroupingConfig.model_validate(content)
