@@ -135,12 +135,12 @@ def test_pairs_alone_decide_a_block_of_two() -> None:
 
 
 @pytest.mark.parametrize("affinity", [np.zeros((2, 3)), np.array([[0.0, np.nan], [1.0, 0.0]]), np.zeros((0, 0))])
-def test_what_is_no_square_of_numbers_is_refused(affinity: Array) -> None:
+def test_a_matrix_that_is_not_square_finite_and_nonempty_is_refused(affinity: Array) -> None:
     with pytest.raises(ValueError, match="affinities"):
         cluster(affinity)
 
 
-def test_all_pairs_within_blocks_count_alike() -> None:
+def test_the_score_weighs_all_pairs_of_a_block_equally() -> None:
     affinity = drawn(9, 1)
     blocks = find_best_partition(affinity, 4)
     total = sum(

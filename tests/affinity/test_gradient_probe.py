@@ -103,7 +103,7 @@ class CompareSteps(pl.Callback):
 
 
 @pytest.mark.slow
-def test_lookahead_is_a_step_of_sgd_at_the_runs_rates_on_all_but_the_heads(folder: Path) -> None:
+def test_lookahead_is_an_sgd_step_at_the_runs_learning_rates_without_the_heads(folder: Path) -> None:
     run, data = unified(folder, "training.encoder_learning_rate=1e-2", "training.learning_rate=2e-2")
     torch.manual_seed(derived_seed("run", 0))
     network = build_network(run.study.model, list(data.tasks.values()), 0)

@@ -27,7 +27,7 @@ def test_the_earth_movers_distance_is_the_best_of_all_assignments() -> None:
     assert compute_domain_similarity(features) == pytest.approx(np.exp(-distances / typical))
 
 
-def test_tasks_that_look_alike_are_more_alike() -> None:
+def test_tasks_with_similar_images_have_a_higher_similarity() -> None:
     rng = np.random.default_rng(1)
     near, far = rng.normal(size=(2, 40, 8)), rng.normal(3.0, 1.0, size=(1, 40, 8))
     similarity = compute_domain_similarity(np.concatenate([near, far]))

@@ -88,7 +88,7 @@ def test_an_array_is_read_as_the_file_of_it(run: Path, tmp_path: Path) -> None:
     np.testing.assert_array_equal(*(result.probabilities for result in results))  # type: ignore[union-attr]
 
 
-def test_what_is_no_image_or_task_is_refused(run: Path) -> None:
+def test_an_invalid_image_or_task_is_refused(run: Path) -> None:
     model = usaggr.load(run)
     with pytest.raises(ConfigError, match="task: unknown 'segm', did you mean 'seg'"):
         model.predict(noise(0), "segm")
@@ -128,7 +128,7 @@ def test_a_finished_run_is_not_trained_again_to_keep_its_weights(folder: Path) -
     assert fingerprints[0] == fingerprints[1]
 
 
-def test_what_is_no_finished_run_is_refused(folder: Path, tmp_path: Path) -> None:
+def test_a_folder_without_a_finished_run_is_refused(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(RunError, match="give the folder of a run"):
         usaggr.load(tmp_path)
     with pytest.raises(RunError, match="give the folder of a run"):

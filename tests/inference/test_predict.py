@@ -284,7 +284,9 @@ def test_a_folder_that_another_process_writes_into_is_refused(folder: Path, run:
         predicted(run, IndexSelection(folder / "data"), tmp_path / "out")
 
 
-def test_ctrl_c_keeps_what_is_done(folder: Path, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_keeps_finished_predictions(
+    folder: Path, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from usaggr.inference.prediction_folder import PredictionFolder
     from usaggr.stopping import RunInterrupted
 

@@ -162,7 +162,7 @@ def count_tokens(seen: list[int], module: nn.Module, inputs: tuple[Tensor], out:
     seen.append(math.prod(inputs[0].shape[:-1]))
 
 
-def test_in_a_network_as_many_tokens_are_computed_as_are_routed_whatever_the_number_of_experts() -> None:
+def test_experts_compute_only_the_routed_tokens_for_every_number_of_experts() -> None:
     for count, top_k in ((4, 1), (4, 2), (8, 2), (8, 8)):
         built = network(experts={"count": count, "top_k": top_k})
         seen: list[int] = []

@@ -40,7 +40,9 @@ each_conditioning = pytest.mark.parametrize("changes", CONDITIONINGS, ids=NAMES)
         ((64, 32), {"encoder": "vit_small_patch16_dinov3", "patch_size": None}),
     ],
 )
-def test_each_type_gives_what_its_task_needs(landmarks: str, size: tuple[int, int], changes: dict[str, Any]) -> None:
+def test_the_output_of_each_task_type_has_its_shape_and_range(
+    landmarks: str, size: tuple[int, int], changes: dict[str, Any]
+) -> None:
     outputs = network(landmarks=landmarks, **changes)(images(8, size), rows())
     assert {t: tuple(o.shape) for t, o in outputs.items()} == {
         SEG.id: (2, 4, *size), CLS.id: (2, 3), DET.id: (2, 4), REG.id: (2, 3, 2),

@@ -38,7 +38,7 @@ def loss(outputs: Mapping[str, Tensor]) -> Tensor:
 
 @pytest.mark.parametrize("landmarks", ["heatmap", "direct"])
 @pytest.mark.parametrize("size", [(64, 64), (32, 96)])
-def test_each_type_gives_what_its_task_needs(landmarks: str, size: tuple[int, int]) -> None:
+def test_the_output_of_each_task_type_has_its_shape_and_range(landmarks: str, size: tuple[int, int]) -> None:
     network = build_network(model(landmarks=landmarks), ALL, 0)
     outputs = network(images(8, size), rows(ALL))
     assert {t: tuple(o.shape) for t, o in outputs.items()} == {

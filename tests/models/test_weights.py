@@ -44,6 +44,6 @@ def test_an_id_of_the_library_is_no_file_and_has_no_hash(name: str, library_id: 
         ("m2dino", ".", "is a folder; give the file"),
     ],
 )
-def test_what_is_neither_a_file_nor_an_id_is_refused(name: str, weights: str, message: str) -> None:
+def test_weights_that_are_neither_a_file_nor_an_id_are_refused(name: str, weights: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         check_weights(model(name, weights=weights))

@@ -244,7 +244,7 @@ def test_one_task_alone_in_a_batch_has_its_plain_gradient() -> None:
         assert gradient is None or torch.equal(gradient, gradients[name]), name
 
 
-def test_task_parameters_are_heads_and_what_is_conditioned_on_a_task() -> None:
+def test_task_parameters_are_heads_and_embeddings_of_tasks() -> None:
     task_of = map_task_parameters(network())
     assert {task_of[name] for name in task_of} == {task.id for task in ALL}
     embeddings = [name for name in task_of if ".of.task_" in name]

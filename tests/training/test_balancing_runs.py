@@ -128,7 +128,7 @@ def test_combined_gradients_are_clipped(folder: Path, tmp_path: Path, monkeypatc
 
 
 @pytest.mark.slow
-def test_the_balance_of_experts_is_kept_beside_the_tasks(
+def test_the_auxiliary_loss_of_experts_is_kept_separate_from_the_tasks(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     has_auxiliary_loss: list[bool] = []

@@ -133,7 +133,7 @@ def test_a_shorter_batch_counts_in_proportion_to_its_samples(overrides: tuple[st
         assert objective(module, repeated(batch, times)) == pytest.approx(full_batch * times * 4 / BATCH_SIZE, rel=1e-5)
 
 
-def test_a_batch_cut_in_two_has_the_gradient_of_the_whole() -> None:
+def test_the_gradients_of_the_parts_of_a_batch_sum_to_that_of_the_batch() -> None:
     gradients = []
     for batches in ([batch_of(4)], [batch_of(3), batch_of(1, first=3)]):
         module = module_of(study("model=tiny")).double()

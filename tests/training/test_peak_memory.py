@@ -7,7 +7,7 @@ from usaggr.training.peak_memory import read_peak_mib, reset_peak
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux can reset the peak")
-def test_what_an_earlier_run_held_is_forgotten() -> None:
+def test_a_reset_forgets_the_peak_of_an_earlier_run() -> None:
     reset_peak()  # removes the peak of earlier tests
     before = read_peak_mib()
     array = np.ones(2**25)  # 256 MiB

@@ -214,7 +214,7 @@ def test_a_checkpoint_that_cannot_be_used_is_reported_and_the_run_starts_from_th
     assert digest(tmp_path / "run") == expected(plan, folder, ("tiny", "last"), uninterrupted)
 
 
-def test_what_earlier_attempts_took_is_counted(
+def test_the_seconds_of_earlier_attempts_are_counted(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plan = plan_of(folder, *COMMON)

@@ -45,14 +45,14 @@ def test_a_subset_has_the_means_of_its_samples_scores(tmp_path: Path) -> None:
     assert notes == {}
 
 
-def test_masks_are_kept_for_those_who_write_them(tmp_path: Path) -> None:
+def test_masks_are_kept_in_the_rows_of_segmentation_samples(tmp_path: Path) -> None:
     scorer, _, predicted = fold(tmp_path)
     assert all((decode_mask(row["mask"]) == mask).all() for row, mask in zip(scorer.rows[:4], predicted, strict=True))
     assert all(row["mask"] is None for row in scorer.rows[4:])
 
 
 @pytest.mark.parametrize("options", [{"main_only": True, "keep_masks": False}, {"keep_masks": False}], ids=str)
-def test_what_is_not_written_is_not_encoded_and_scored_the_same(
+def test_masks_that_are_not_written_are_not_encoded_and_have_the_same_scores(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, bool]
 ) -> None:
     expected = fold(tmp_path)[0].scores()[0]

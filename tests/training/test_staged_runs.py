@@ -174,7 +174,7 @@ def test_an_interrupted_second_stage_ends_as_one_that_never_stopped(
     assert digest(stopped) == digest(uninterrupted)
 
 
-def test_a_note_tells_of_tasks_whose_stages_see_more_examples_than_one_stage_would(plan: Plan) -> None:
+def test_a_note_names_tasks_whose_stages_see_more_examples_than_one_stage(plan: Plan) -> None:
     training = plan.study.training  # 32 examples of each task
     for end, noted in ((31, False), (32, False), (33, True)):
         spec = replace(run_of(plan, "staged_task.cls")[0].spec, window={"cls": (16, end)})

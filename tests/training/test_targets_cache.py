@@ -65,7 +65,7 @@ def test_masks_that_read_255_differently_are_cached_separately(tmp_path: Path) -
         assert decoded.max() == highest
 
 
-def test_no_more_is_kept_than_was_allowed_and_the_longest_unused_goes_first(
+def test_the_cache_respects_its_limit_and_removes_the_least_recently_used_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read = []
