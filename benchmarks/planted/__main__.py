@@ -23,7 +23,7 @@ from benchmarks.planted.figure import draw_figure
 from benchmarks.planted.page import EXPECTED, Pool
 from benchmarks.planted.training import HERE, map_draws, sum_cost, train
 from usaggr.analysis.collect import Collection
-from usaggr.analysis.comparison import pairs_of
+from usaggr.analysis.comparison import pair_with_reference
 from usaggr.analysis.observations import observe
 from usaggr.config.compose import compose_study
 from usaggr.data.read.load_dataset import load_dataset
@@ -127,7 +127,7 @@ def measure_pool(collection: Collection, draws: int, jobs: int) -> tuple[Pool, d
         training={task: count for result in results for task, count in result.n_train.items()},
     )  # fmt: skip
     observations = observe(collection)
-    pairs = pairs_of(observations[observations["main"]], collection.study.reference)
+    pairs = pair_with_reference(observations[observations["main"]], collection.study.reference)
     under_grouping = pairs[pairs["grouping"] == PLANTED].groupby("task")["delta"]
     return pool, {str(task): np.asarray(values, dtype=float) for task, values in under_grouping}
 

@@ -11,7 +11,7 @@ import numpy as np
 from benchmarks.evidence.verdicts import judged_cells
 from usaggr.analysis.collect import Collection
 from usaggr.analysis.compare_study import compare_study
-from usaggr.analysis.comparison import pairs_of
+from usaggr.analysis.comparison import pair_with_reference
 from usaggr.analysis.observations import observe
 
 Cell = tuple[str, float | int, str]
@@ -42,7 +42,7 @@ class Truth:
 def estimate_truths(pool: Collection) -> dict[Cell, Truth]:
     """Return the true difference of each cell that does not use the same run as the reference."""
     observations = observe(pool)
-    pairs = pairs_of(observations[observations["main"]], pool.study.reference)
+    pairs = pair_with_reference(observations[observations["main"]], pool.study.reference)
     pairs = pairs[~pairs["same"] & pairs["delta"].notna()]
     truths_: dict[Cell, Truth] = {}
     for _, differences in pairs.groupby(["grouping", "scale", "task"], sort=False):

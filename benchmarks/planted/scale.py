@@ -14,7 +14,7 @@ from benchmarks.planted.page import LEAST_SENSITIVITY, MOST_FALSE, cost
 from benchmarks.planted.training import map_draws, sum_cost, train
 from usaggr.analysis.collect import Collection
 from usaggr.analysis.compare_study import compare_study
-from usaggr.analysis.comparison import pairs_of
+from usaggr.analysis.comparison import pair_with_reference
 from usaggr.analysis.observations import observe
 from usaggr.analysis.weighted_sums import Compared
 from usaggr.report.scale.slopes import Slope, slopes
@@ -76,7 +76,7 @@ def judge_slopes(world: str, collection: Collection, draws: int, size: int, jobs
     parts = map_draws(partial(judge_signs, collection), chosen, jobs, f"judging slopes, {world}")
     signs = [sign for draw_signs in parts for sign in draw_signs]
     observations = observe(collection)
-    pairs = pairs_of(observations[observations["main"]], collection.study.reference)
+    pairs = pair_with_reference(observations[observations["main"]], collection.study.reference)
     deltas = pairs[pairs["grouping"] == SHARED].groupby("n_train")["delta_skill"].mean()
     return Slopes(
         world, pool.slope.value, pool.slope.low, pool.slope.high,

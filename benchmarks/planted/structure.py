@@ -16,7 +16,7 @@ from benchmarks.planted.training import HERE, make_overrides, sum_cost, train
 from usaggr.affinity.blocks import Blocks, make_blocks
 from usaggr.affinity.estimate import AffinityRequest, estimate
 from usaggr.analysis.collect import Collection
-from usaggr.analysis.comparison import pairs_of
+from usaggr.analysis.comparison import pair_with_reference
 from usaggr.analysis.observations import observe
 from usaggr.config.compose import compose_study
 from usaggr.io.atomic_files import write_atomic
@@ -108,7 +108,7 @@ def compare_grouping(world: str, measure: Measure, blocks: Blocks, collection: C
     parts = [observe(sweep) for sweep in (collection, controls)]
     observations = pd.concat([sweep[sweep["main"]] for sweep in parts], ignore_index=True)
     observations = observations.drop_duplicates(["grouping", "task", "seed", "metric", "scale", "variant"])
-    pairs = pairs_of(observations, collection.study.reference)
+    pairs = pair_with_reference(observations, collection.study.reference)
     pairs["delta"] = pairs["delta"].mask(pairs["same"], 0.0)
     means: pd.DataFrame = pairs.pivot_table(index="seed", columns="grouping", values="delta", aggfunc="mean")
     drawn, by_affinity = means[list(controls.study.controls)], means[f"by_{measure}"]

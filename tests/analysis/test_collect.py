@@ -105,7 +105,7 @@ def test_a_result_without_its_run_yaml_is_not_believed(sweep: FakeSweep) -> None
         ({"scores": {"fetal_femur": {"mre": None}}}, "scores.fetal_femur.mre is None, not a number"),
         ({"scores": {"fetal_femur": {"mre": "1"}}}, "scores.fetal_femur.mre is '1', not a number"),
         ({"scores": {"fetal_femur": {"mre": float("nan")}}}, "mre of fetal_femur is nan"),
-        ({"n_train": {}}, "no counts of samples"),
+        ({"n_train": {}}, "counts of samples do not cover every task"),
         ({"cost": {"seconds": 1}}, "no cost.train_seconds"),
     ],
 )

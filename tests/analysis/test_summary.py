@@ -124,8 +124,8 @@ def test_the_interval_covers_subjects_too(tmp_path: Path) -> None:
     variance = 0.0
     for task in sweep.tasks:
         metric = {"breast_lesion": "dsc", "breast_2cls": "auc", "fetal_femur": "mre"}[task]
-        own = tables.comparison.cases.pseudovalues(task, "unified", *where, metric, [0])[0]
-        reference = tables.comparison.cases.pseudovalues(task, "task_specific", *where, metric, [0])[0]
+        own = tables.comparison.pseudovalues.table(task, "unified", *where, metric, [0])[0]
+        reference = tables.comparison.pseudovalues.table(task, "task_specific", *where, metric, [0])[0]
         change = own / reference.mean() - own.mean() * reference / reference.mean() ** 2
         variance += change.var(ddof=1) / change.size / 9
     found = tables.comparison.summary_table.set_index("grouping").loc["unified"]

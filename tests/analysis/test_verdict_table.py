@@ -132,7 +132,7 @@ def test_frames_do_not_make_up_for_subjects(tmp_path: Path) -> None:
     (key,) = [key for key in tables.comparison.differences if key[3:] == ("breast_lesion", "dsc")]
     (row,) = [row for row in tables.comparison.verdicts if row.key == key]
     assert (row.n_subjects, row.n_test) == (4, 20)
-    assert scarcity(row, tables.comparison.differences[key], tables.comparison.cases) == "few subjects"
+    assert scarcity(row, tables.comparison.differences[key], tables.comparison.pseudovalues) == "few subjects"
 
 
 def test_the_same_run_has_no_verdict(tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ def test_predictions_of_another_fold_are_a_failed_run(tmp_path: Path) -> None:
     path.write_text("\n".join(path.read_text().splitlines()[:-1]) + "\n")
     failed = [run for run in collect([sweep.directory]).runs if run.state == "failed"]
     assert {run.row.block for run in failed} == {"fetal_femur", "unified"}
-    assert all("not those of its test fold" in str(run.error) for run in failed)
+    assert all("not those of its test set" in str(run.error) for run in failed)
 
 
 def test_predictions_that_lack_a_sample_of_their_test_fold_are_a_failed_run(tmp_path: Path) -> None:
@@ -199,7 +199,7 @@ def test_predictions_that_lack_a_sample_of_their_test_fold_are_a_failed_run(tmp_
         file.write("fetal_femur,fetal_femur/one_more.png,x.png,one-more,1000,test,\n")
     failed = [run for run in collect([sweep.directory]).runs if run.state == "failed"]
     assert {run.row.block for run in failed} == {"fetal_femur", "unified"}
-    assert all("40 predictions of fetal_femur that are not those of its test fold" in str(r.error) for r in failed)
+    assert all("the 40 predictions of fetal_femur are not those of its test set" in str(r.error) for r in failed)
 
 
 def test_p_values_are_adjusted_within_a_grouping(tmp_path: Path) -> None:

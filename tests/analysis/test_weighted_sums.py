@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.report.variant_sweeps import TASKS, finish
-from usaggr.analysis.cell_scores import Cases, Cell
+from usaggr.analysis.cell_pseudovalues import Cell, CellPseudovalues
 from usaggr.analysis.collect import collect
 from usaggr.analysis.observations import observe
 from usaggr.analysis.weighted_sums import WeightedSums
@@ -31,7 +31,7 @@ def sums(missing: bool = False, spread: float | None = 0.05) -> WeightedSums:
         skip=lambda run: missing and run.variant == "dense" and run.seed == 1,
     )  # fmt: skip
     collection = collect([sweep.directory])
-    return WeightedSums(observe(collection), Cases(collection), "task_specific")
+    return WeightedSums(observe(collection), CellPseudovalues(collection), "task_specific")
 
 
 @given(st.dictionaries(st.sampled_from(CELLS), st.floats(-2, 2), min_size=1))

@@ -1,4 +1,4 @@
-"""Whether variants are of the same size: active parameters of their finished runs beside those of the first variant."""
+"""Sizes of variants: active parameters of their finished runs relative to the first variant."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -6,30 +6,33 @@ from dataclasses import dataclass
 from usaggr.analysis.collect import Collection
 
 NEAR = 0.10
-"""Of as many active parameters: the same within this part."""
+"""Largest relative difference in active parameters at which two models count as equally large."""
 
 
 @dataclass(frozen=True)
 class Capacity:
-    """Of one variant."""
+    """Size of one variant."""
 
     variant: str
     runs: int
-    """That are planned; none where all its runs are those of another variant."""
+    """Number of planned runs; 0 if all its runs are shared with another variant."""
     active: int | None
-    """Parameters that take part in the prediction for one task, in its largest finished run that tells; None: not
-    known."""
+    """Parameters used to predict one task, in the largest finished run that reports them; None if none does."""
     ratio: float | None
-    """Active parameters over the first variant's, on the same block of tasks: the one farthest from 1."""
+    """Active parameters divided by the first variant's on the same block; of all blocks, the ratio farthest from 1."""
 
     @property
     def matched(self) -> bool | None:
-        """Whether all its models are of as many active parameters as the first variant's; None: not known."""
+        """True if all its models are as large as the first variant's within `NEAR`; None if sizes are missing."""
+        # A ratio of exactly 0.9 or 1.1 counts as equal in spite of rounding.
         return None if self.ratio is None else abs(self.ratio - 1) <= NEAR + 1e-9
 
 
 def capacities(collection: Collection) -> dict[str, Capacity]:
-    """Of each variant, in the study's order; results of older versions do not tell."""
+    """Return the size of each variant, in the study's order.
+
+    Results of older versions do not report active parameters and are left out.
+    """
     variants = list(collection.study.variants)
     counts: dict[str, dict[tuple[str, ...], int]] = defaultdict(dict)
     for run in collection.runs:
@@ -37,14 +40,14 @@ def capacities(collection: Collection) -> dict[str, Capacity]:
         if active:
             counts[run.row.variant][run.row.tasks] = active
     first = counts[variants[0]] if variants else {}
-    found = {}
+    sizes = {}
     for name in variants:
-        own = counts[name]
-        ratios = [own[tasks] / first[tasks] for tasks in own if tasks in first]
-        found[name] = Capacity(
+        by_block = counts[name]
+        ratios = [by_block[block] / first[block] for block in by_block if block in first]
+        sizes[name] = Capacity(
             name,
             sum(run.row.variant == name for run in collection.runs),
-            max(own.values(), default=None),
+            max(by_block.values(), default=None),
             max(ratios, key=lambda ratio: abs(ratio - 1), default=None),
         )
-    return found
+    return sizes

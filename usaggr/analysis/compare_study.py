@@ -1,7 +1,8 @@
-"""The comparison of a study: the one way from finished runs to cells, differences and verdicts.
+"""Comparison of a study: the only path from finished runs to cells, differences and verdicts.
 
-runs -> observations -> pairs of a cell and its reference -> differences with intervals -> validity -> verdicts. The
-report and its controls, affinity, advice, the choice of models and the benchmarks all read its result.
+The steps are observations -> pairs with the reference -> scores of cells -> differences with intervals -> validity of
+runs -> verdicts; see `compare_study`. The report and its controls, affinity, advice, the choice of models and the
+benchmarks all use its result.
 """
 
 from dataclasses import dataclass, fields
@@ -9,12 +10,12 @@ from functools import cached_property
 
 import pandas as pd
 
+from usaggr.analysis.cell_pseudovalues import CellPseudovalues
 from usaggr.analysis.cell_rows import CellKey, CellScore, CellVerdict
-from usaggr.analysis.cell_scores import Cases
 from usaggr.analysis.collect import CollectedRun, Collection
-from usaggr.analysis.comparison import cells_of, compare, pairs_of
+from usaggr.analysis.comparison import compare_cells, pair_with_reference, score_cells
 from usaggr.analysis.convergence_table import read_validity
-from usaggr.analysis.difference_intervals import Difference, differences
+from usaggr.analysis.difference_intervals import Difference, estimate_differences
 from usaggr.analysis.observations import observe
 from usaggr.analysis.row_tables import make_table
 from usaggr.analysis.summary import INTEGERS, SUMMARY_COLUMNS, SummaryLine, summarize
@@ -28,61 +29,61 @@ _COUNTS = ("n_test", "n_subjects")
 
 @dataclass(frozen=True)
 class StudyComparison:
-    """All groupings of a study against its reference, cell by cell, and how its parts are picked out."""
+    """Comparison of all groupings of a study with its reference, cell by cell."""
 
     collection: Collection
-    """The runs that are compared; those of controls are compared on their own."""
+    """Runs that are compared, without those of the controls (see `controls`)."""
     observations: pd.DataFrame
-    """The long table under all others (see `observe`)."""
+    """Long table with one row per run, task, grouping and metric (see `observe`)."""
     convergence: pd.DataFrame
-    """A row for each finished run and task (see `read_validity`)."""
-    cases: Cases
+    """Validity of each finished run and task (see `read_validity`)."""
+    pseudovalues: CellPseudovalues
     """Pseudo-values of all cells."""
     cells: tuple[CellScore, ...]
-    """Each cell and metric, the reference's too: mean over seeds beside the trivial predictor."""
+    """Mean score of each cell and metric, including the reference, with the trivial predictor's score."""
     differences: dict[CellKey, Difference]
-    """Of the cells that can be compared."""
+    """Estimated difference of each cell that can be compared with the reference."""
     verdicts: tuple[CellVerdict, ...]
-    """Each cell of the other groupings and metric: its difference from the reference, and what that proves."""
+    """Difference from the reference of each cell and metric of the other groupings, with its verdict."""
 
     @property
     def study(self) -> StudyFacts:
-        """The study, as its folder describes it."""
+        """Study, as its folder describes it."""
         return self.collection.study
 
     @cached_property
     def weighted_sums(self) -> WeightedSums:
-        """Sums of cells' skill and of their differences, from which means over tasks and contrasts are made."""
-        return WeightedSums(self.observations, self.cases, self.study.reference)
+        """Weighted sums of skill and of differences, for means over tasks and contrasts."""
+        return WeightedSums(self.observations, self.pseudovalues, self.study.reference)
 
     @cached_property
     def summary(self) -> tuple[SummaryLine, ...]:
-        """Each variant, scale and grouping over all tasks, the reference too."""
+        """Summary over all tasks of each variant, scale and grouping, including the reference."""
         return summarize(self.verdicts, self.weighted_sums, self.collection)
 
     @cached_property
     def cell_table(self) -> pd.DataFrame:
-        """`cells` as a data frame with a column a field."""
+        """Data frame of `cells`, with one column per field."""
         return make_table(CellScore, self.cells, [field.name for field in fields(CellScore)], _COUNTS)
 
     @cached_property
     def verdict_table(self) -> pd.DataFrame:
-        """`verdicts` as a data frame: the columns of comparison.csv, then those that go past it."""
+        """Data frame of `verdicts`: the columns of comparison.csv, then additional ones."""
         return make_table(CellVerdict, self.verdicts, [*COMPARISON_COLUMNS, *OWN_COLUMNS], _COUNTS)
 
     @cached_property
     def summary_table(self) -> pd.DataFrame:
-        """`summary` as a data frame: the columns of summary.csv."""
+        """Data frame of `summary`: the columns of summary.csv."""
         return make_table(SummaryLine, self.summary, SUMMARY_COLUMNS, INTEGERS)
 
     @cached_property
     def controls(self) -> "StudyComparison | None":
-        """The study with its controls among the groupings, compared in the same way; None without controls."""
-        return None if self.collection.controls is None else _compare(self.collection.controls, main_only=False)
+        """Comparison of the study with its controls (random groupings) as groupings; None without controls."""
+        return None if self.collection.controls is None else compare_study(self.collection.controls)
 
     @cached_property
     def settings(self) -> tuple[tuple[str, Scale, str], ...]:
-        """Variant, scale and grouping of all that is planned, in the study's order."""
+        """Planned combinations of variant, scale and grouping, in the study's order."""
         planned = {(r.row.variant, r.row.scale, name) for r in self.collection.runs for name in r.row.groupings}
         study = self.study
         ordered = [(v, s, g) for v in study.variants for s in study.scales for g in study.groupings]
@@ -90,28 +91,34 @@ class StudyComparison:
 
     @cached_property
     def scales_by_variant(self) -> tuple[tuple[str, Scale], ...]:
-        """Variant and scale of what is planned: variant by variant, the largest scale first."""
+        """Planned combinations of variant and scale: variants in the study's order, the largest scale first."""
         planned = dict.fromkeys((variant, scale) for variant, scale, _ in self.settings)
         variants = list(self.study.variants)
         return tuple(sorted(planned, key=lambda pair: (variants.index(pair[0]), -pair[1])))
 
     @cached_property
     def groupings(self) -> tuple[str, ...]:
-        """The reference first, then the others in the study's order."""
+        """Names of the groupings: the reference first, then the others in the study's order."""
         return tuple(sorted(self.study.groupings, key=lambda name: name != self.study.reference))
 
     @property
     def others(self) -> tuple[str, ...]:
-        """Groupings but for the reference."""
+        """Names of the groupings without the reference, in the study's order."""
         return tuple(name for name in self.study.groupings if name != self.study.reference)
 
     @cached_property
     def runs_done(self) -> int:
-        """Number of runs that are done."""
+        """Number of finished runs."""
         return sum(run.state == "done" for run in self.collection.runs)
 
     def runs(self, variant: str, scale: Scale, grouping: str) -> list[CollectedRun]:
-        """Return the runs of a grouping at a scale, of all seeds, done or not."""
+        """Return the runs of a grouping at a scale for all seeds, finished or not.
+
+        Args:
+            variant: Name of the variant.
+            scale: Amount of training data.
+            grouping: Name of the grouping.
+        """
         return [
             run
             for run in self.collection.runs
@@ -119,7 +126,7 @@ class StudyComparison:
         ]
 
     def models(self, grouping: str) -> int:
-        """Return the number of blocks of a grouping: how many models serve all tasks."""
+        """Return the number of blocks of a grouping, which is the number of models that serve all tasks."""
         return len({run.row.tasks for run in self.collection.runs if grouping in run.row.groupings})
 
     def main_verdicts(self, variant: str, scale: Scale) -> list[CellVerdict]:
@@ -131,7 +138,7 @@ class StudyComparison:
         return [row for row in self.cells if row.main and (row.variant, row.scale) == (variant, scale)]
 
     def summary_at(self, variant: str, scale: Scale) -> list[SummaryLine]:
-        """Return the lines of the summary at a scale."""
+        """Return the summary of all groupings at a scale."""
         return [line for line in self.summary if (line.variant, line.scale) == (variant, scale)]
 
 
@@ -139,21 +146,23 @@ def compare_study(collection: Collection, main_only: bool = False) -> StudyCompa
     """Compare all groupings of a study with its reference.
 
     Args:
-        collection: finished and planned runs of the study.
-        main_only: whether to compare the main metric of each task alone, which is quicker.
+        collection: Finished and planned runs of the study.
+        main_only: Compare only the main metric of each task, which is faster.
     """
-    return _compare(collection, main_only)
-
-
-def _compare(collection: Collection, main_only: bool) -> StudyComparison:
-    study, cases = collection.study, Cases(collection)
+    study, pseudovalues = collection.study, CellPseudovalues(collection)
+    # 1. Observations: one row per run, task, grouping and metric.
     observations = observe(collection)
     if main_only:
         observations = observations[observations["main"]]
+    # 2. Pairs: each observation with the reference's value of the same seed.
+    pairs = pair_with_reference(observations, study.reference)
+    # 3. Cells: mean score over seeds, with its interval.
+    cells = score_cells(observations, pseudovalues, study.confidence)
+    # 4. Differences: the estimate of each cell that has pairs; then every cell with its difference, missing or not.
+    differences = estimate_differences(pairs, pseudovalues)
+    compared = compare_cells(pairs, differences, study.confidence)
+    # 5. Validity: runs that collapsed, failed to converge or diverged.
     convergence = read_validity(collection, study.convergence_margin)
-    pairs = pairs_of(observations, study.reference)
-    cells = cells_of(observations, cases, study.confidence)
-    by_cell = differences(pairs, cases)
-    compared = compare(pairs, by_cell, study.confidence)
-    verdicts = judge_cells(compared, by_cell, cells, pairs, convergence, cases, study)
-    return StudyComparison(collection, observations, convergence, cases, cells, by_cell, verdicts)
+    # 6. Verdicts: tests of the main metrics, with notes on validity and missing evidence.
+    verdicts = judge_cells(compared, differences, cells, pairs, convergence, pseudovalues, study)
+    return StudyComparison(collection, observations, convergence, pseudovalues, cells, differences, verdicts)

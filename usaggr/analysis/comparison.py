@@ -1,6 +1,6 @@
-"""From observations to cells (task x grouping x scale x variant) and to differences from the reference, paired by seed.
+"""Computes cells (task x grouping x scale x variant) and their differences from the reference, paired by seed.
 
-Means and intervals; what they prove is judged in verdict_table.py.
+This module computes means and intervals; verdict_table.py tests them.
 """
 
 from collections.abc import Mapping
@@ -9,8 +9,8 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
+from usaggr.analysis.cell_pseudovalues import CellPseudovalues
 from usaggr.analysis.cell_rows import CELL, CellDifference, CellKey, CellScore
-from usaggr.analysis.cell_scores import Cases
 from usaggr.analysis.difference_intervals import Difference, pooled_by_task
 from usaggr.analysis.row_tables import read_rows
 from usaggr.statistics.two_way_anova import stacked
@@ -19,15 +19,15 @@ _PAIR = ["variant", "scale", "task", "metric", "seed"]
 _FACTS = ("task_type", "clinical_group", "n_train", "n_test", "n_subjects", "main")
 
 
-def cells_of(observations: pd.DataFrame, cases: Cases, confidence: float) -> tuple[CellScore, ...]:
-    """Return each cell's mean score over seeds with its interval, for each metric; the reference's cells too.
+def score_cells(observations: pd.DataFrame, pseudovalues: CellPseudovalues, confidence: float) -> tuple[CellScore, ...]:
+    """Return the mean score of each cell and metric with its interval, including the cells of the reference.
 
-    A task's variance between seeds is pooled over groupings and scales where it is alike.
+    The variance between seeds is pooled over a task's groupings and scales, if their variances are equal.
 
     Args:
         observations: The long table from `observe`.
-        cases: Pseudo-values of the same runs.
-        confidence: Of the intervals.
+        pseudovalues: Pseudo-values of the same runs.
+        confidence: Confidence level of the intervals, in (0, 1).
     """
     table = observations.assign(
         gain=observations["sign"] * (observations["value"] - observations["trivial"]), seeds=observations["value"]
@@ -37,36 +37,40 @@ def cells_of(observations: pd.DataFrame, cases: Cases, confidence: float) -> tup
     cells = table.groupby(CELL, sort=False).agg({**facts, "seed": "size", "seeds": "count", **means})
     cells = cells.rename(columns={"seed": "planned", "value": "mean"}).reset_index()
     tables, runs = {}, {}
-    for group, rows in observations[observations["value"].notna()].groupby(CELL, sort=False):
+    for group, scores in observations[observations["value"].notna()].groupby(CELL, sort=False):
         key: CellKey = cast(CellKey, group)
         variant, scale, grouping, task, metric = key
-        values = cases.pseudovalues(task, grouping, scale, variant, metric, rows["seed"].tolist())
-        whole = np.isfinite(values).all()
-        tables[key] = values if whole else rows["value"].to_numpy(dtype=float)[:, None]
-        runs[key] = tuple(rows["fingerprint"])
-    # Runs of different groupings and scales are drawn apart: no two cells' mean squares are correlated.
-    found = pooled_by_task(tables, runs, CELL, tuple(CELL))
+        values = pseudovalues.table(task, grouping, scale, variant, metric, scores["seed"].tolist())
+        # A metric may lack pseudo-values although it has a score; then only the variance between seeds is available.
+        tables[key] = values if np.isfinite(values).all() else scores["value"].to_numpy(dtype=float)[:, None]
+        runs[key] = tuple(scores["fingerprint"])
+    # Each cell has runs of its own, so that no two cells' mean squares are correlated.
+    estimates = pooled_by_task(tables, runs, CELL, tuple(CELL))
     keys = list(cells[CELL].itertuples(index=False, name=None))
-    known = [i for i, key in enumerate(keys) if key in found]
+    indices = [i for i, key in enumerate(keys) if key in estimates]
     bounds = np.full((len(cells), 2), np.nan)
-    bounds[known] = np.transpose(stacked([found[keys[i]].estimate for i in known]).interval(confidence))
+    bounds[indices] = np.transpose(stacked([estimates[keys[i]].estimate for i in indices]).interval(confidence))
     cells["low"], cells["high"] = bounds[:, 0], bounds[:, 1]
     gain = cells.pop("gain")
     cells["beats_trivial"] = (gain > 0).astype("boolean").mask(gain.isna())
     return read_rows(CellScore, cells)
 
 
-def pairs_of(observations: pd.DataFrame, reference: str) -> pd.DataFrame:
-    """Observations of the other groupings, each beside the reference's of the same seed.
+def pair_with_reference(observations: pd.DataFrame, reference: str) -> pd.DataFrame:
+    """Return the observations of the other groupings, each with the reference's values of the same seed.
 
-    New columns: reference (its name); value_reference, skill_reference, trivial_reference, fingerprint_reference,
-    remarks_reference; same (block and reference are one run); delta and delta_skill, positive where better, missing
-    unless both are there.
+    New columns: `reference` (name of the grouping); `value_reference`, `skill_reference`, `trivial_reference`,
+    `fingerprint_reference` and `remarks_reference`; `same` (block and reference are one run); `delta` and `delta_skill`
+    (positive if better, missing unless both sides have a value).
+
+    Args:
+        observations: The long table from `observe`.
+        reference: Name of the reference grouping.
     """
-    own = ["value", "skill", "trivial", "fingerprint", "remarks"]
-    of_reference = observations[observations["grouping"] == reference][_PAIR + own]
-    others = observations[observations["grouping"] != reference]
-    pairs = others.merge(of_reference, on=_PAIR, how="left", suffixes=("", "_reference"))
+    paired_columns = ["value", "skill", "trivial", "fingerprint", "remarks"]
+    reference_values = observations[observations["grouping"] == reference][_PAIR + paired_columns]
+    compared = observations[observations["grouping"] != reference]
+    pairs = compared.merge(reference_values, on=_PAIR, how="left", suffixes=("", "_reference"))
     pairs["reference"] = reference
     pairs["same"] = pairs["fingerprint"] == pairs["fingerprint_reference"]
     pairs["delta"] = pairs["sign"] * (pairs["value"] - pairs["value_reference"])
@@ -74,23 +78,24 @@ def pairs_of(observations: pd.DataFrame, reference: str) -> pd.DataFrame:
     return pairs
 
 
-def compare(pairs: pd.DataFrame, found: Mapping[CellKey, Difference], confidence: float) -> tuple[CellDifference, ...]:
+def compare_cells(
+    pairs: pd.DataFrame, differences: Mapping[CellKey, Difference], confidence: float
+) -> tuple[CellDifference, ...]:
     """Return the difference from the reference of each cell and metric, with its interval.
 
-    Means are over the seeds that both have, so that delta is their difference; without such a seed each mean is over
-    what there is, and delta is missing. Where block and reference are the same run, delta is missing too: there is
-    nothing to compare.
+    Means are over the seeds of both sides, so that delta is the difference of the two means. Without a common seed,
+    each mean is over all its seeds and delta is missing. Delta is also missing if block and reference are the same run.
 
     Args:
-        pairs: From `pairs_of`.
-        found: Differences of the cells that can be compared, from `difference_intervals.differences`.
-        confidence: Of the intervals.
+        pairs: Table from `pair_with_reference`.
+        differences: Estimates from `estimate_differences`, for the cells that can be compared.
+        confidence: Confidence level of the intervals, in (0, 1).
     """
-    both = pairs["delta"].notna()
+    is_paired = pairs["delta"].notna()
     table = pairs.assign(
-        paired=pairs["value"].where(both),
-        paired_reference=pairs["value_reference"].where(both),
-        seeds=both.astype(int),
+        paired=pairs["value"].where(is_paired),
+        paired_reference=pairs["value_reference"].where(is_paired),
+        seeds=is_paired.astype(int),
         planned=1,
     )
     facts: dict[str, Any] = dict.fromkeys(_FACTS, "first")
@@ -105,12 +110,12 @@ def compare(pairs: pd.DataFrame, found: Mapping[CellKey, Difference], confidence
     size = cells["reference_mean"].abs()
     cells["relative"] = cells["delta"] / size.where(size > 0)
     keys = list(cells[CELL].itertuples(index=False, name=None))
-    known = [i for i, key in enumerate(keys) if key in found]
-    estimates = stacked([found[keys[i]].estimate for i in known])
+    indices = [i for i, key in enumerate(keys) if key in differences]
+    estimates = stacked([differences[keys[i]].estimate for i in indices])
     columns = ["delta_low", "delta_high", "df", "se"]
     bounds = np.full((len(cells), len(columns)), np.nan)
-    bounds[known] = np.transpose([*estimates.interval(confidence), estimates.df(confidence), estimates.se])
+    bounds[indices] = np.transpose([*estimates.interval(confidence), estimates.df(confidence), estimates.se])
     cells[columns] = bounds
-    # Where no subject and no seed differs there is nothing to tell an interval from.
+    # If neither subjects nor seeds differ, the standard error is rounding noise and there is no interval.
     cells.loc[cells["se"] <= 1e-12 * (1 + cells["mean"].abs()), columns] = np.nan
     return read_rows(CellDifference, cells)

@@ -1,4 +1,4 @@
-"""Reads the validity of finished runs: a row a run and task, from its scores and its validation curve."""
+"""Checks the validity of finished runs from their scores and validation curves: one row per run and task."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -17,40 +17,41 @@ VALIDITY_COLUMNS = ("fingerprint", "task", "collapsed", "unconverged", "diverged
 
 
 def read_validity(collection: Collection, margin: float) -> pd.DataFrame:
-    """Whether each finished run is collapsed, not converged or diverged in each of its tasks.
-
-    Columns: VALIDITY_COLUMNS; the last three are nullable booleans, missing where the run does not tell: a curve that
-    is lost, damaged or too short, a score that the validation fold does not have.
+    """Return whether each finished run collapsed, failed to converge or diverged, for each of its tasks.
 
     Args:
-        collection: the study's runs.
-        margin: of convergence, in skill.
+        collection: The study's runs.
+        margin: Margin of convergence, in skill.
+
+    Returns:
+        Table with VALIDITY_COLUMNS. The last three are nullable booleans. They are missing if the curve is missing,
+        damaged or too short, or if the validation set has no score.
     """
-    rows = [row for run in collection.runs for row in _rows_of(run, collection, margin)]
-    table = pd.DataFrame(rows, columns=list(VALIDITY_COLUMNS))
+    states = [row for run in collection.runs for row in _rows_of_run(run, collection, margin)]
+    table = pd.DataFrame(states, columns=list(VALIDITY_COLUMNS))
     return table.astype(dict.fromkeys(VALIDITY_COLUMNS[2:], "boolean"))
 
 
-def _rows_of(run: CollectedRun, collection: Collection, margin: float) -> Iterator[tuple[Any, ...]]:
+def _rows_of_run(run: CollectedRun, collection: Collection, margin: float) -> Iterator[tuple[Any, ...]]:
     if run.result is None or run.path is None:
         return
     table = read_curve(run.path / contract.CURVE)
     for task in run.row.tasks:
         metric = main_metric(collection.data.tasks[task].task.type)
-        of_curve = (None, None) if table is None else _of_curve(table, run.result, task, metric, margin)
-        yield (run.row.fingerprint, task, _collapsed(run.result, task, metric), *of_curve)
+        curve_states = (None, None) if table is None else _check_curve(table, run.result, task, metric, margin)
+        yield (run.row.fingerprint, task, _check_collapse(run.result, task, metric), *curve_states)
 
 
-def _collapsed(result: RunResult, task: str, metric: Metric) -> bool | None:
-    folds = (result.scores, result.trivial, result.validation, result.trivial_validation)
-    test, trivial_test, val, trivial_val = (_score(scores, task, metric) for scores in folds)
+def _check_collapse(result: RunResult, task: str, metric: Metric) -> bool | None:
+    subsets = (result.scores, result.trivial, result.validation, result.trivial_validation)
+    test, trivial_test, val, trivial_val = (_score(scores, task, metric) for scores in subsets)
     return is_collapsed(test, trivial_test, val, trivial_val, metric)
 
 
-def _of_curve(
+def _check_curve(
     curve: pd.DataFrame, result: RunResult, task: str, metric: Metric, margin: float
 ) -> tuple[bool | None, bool | None]:
-    """Whether it has not converged, and whether it has diverged."""
+    """Return whether a run is unconverged, and whether it diverged; None if its curve does not show it."""
     name, loss, trivial = f"{task}:{metric.name}", f"{task}:val_loss", _score(result.trivial_validation, task, metric)
     if name not in curve or not np.isfinite(trivial):
         return None, None
@@ -62,7 +63,7 @@ def _of_curve(
 
 
 def _score(scores: Any, task: str, metric: Metric) -> float:
-    """NaN where it is not there: what concerns validation is not checked when runs are collected."""
+    """Return a score; NaN if it is missing, because validation scores are not checked when runs are collected."""
     try:
         return float(scores[task][metric.name])
     except (KeyError, TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""Intervals of the comparison's differences: a table seeds x components for each cell, the seeds' variance pooled."""
+"""Estimates of differences from the reference: one table (seeds x components) per cell, with pooled seed variance."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from usaggr.analysis.cell_pseudovalues import CellPseudovalues
 from usaggr.analysis.cell_rows import CELL, CellKey
-from usaggr.analysis.cell_scores import Cases
 from usaggr.statistics.two_way_anova import Estimate, estimate, mean_squares
 from usaggr.statistics.variance_pooling import pool
 
@@ -20,55 +20,63 @@ Key = tuple[Any, ...]
 
 @dataclass(frozen=True)
 class Difference:
-    """A cell's difference from the reference, positive where better."""
+    """Difference of a cell from the reference, positive if the cell is better."""
 
     table: Array
-    """(K, C) by seed and component."""
+    """(K, C) pseudo-values of the difference, by seed and component."""
     estimate: Estimate
+    """Mean with its standard error and degrees of freedom."""
     homogeneity: float
-    """P value of the test whether the task's cells vary alike by seed; NaN where there is none."""
+    """P value of the test that the task's cells have equal variance between seeds; NaN without a test."""
     pooled: bool
-    """Whether the seeds' variance is pooled with that of the task's other cells."""
+    """True if the variance between seeds is pooled with that of the task's other cells."""
 
 
-def differences(pairs: pd.DataFrame, cases: Cases) -> dict[CellKey, Difference]:
-    """Return the difference of each cell and metric that has a seed in common with the reference.
+def estimate_differences(pairs: pd.DataFrame, pseudovalues: CellPseudovalues) -> dict[CellKey, Difference]:
+    """Return the difference of each cell and metric that has a common seed with the reference.
 
-    `pairs` are the rows of `pairs_of`. Cells of one variant, task and metric are pooled where they vary alike.
+    The variance between seeds is pooled over the cells of one variant, task and metric, if their variances are equal.
+
+    Args:
+        pairs: Table from `pair_with_reference`.
+        pseudovalues: Pseudo-values of the same runs.
     """
     tables: dict[CellKey, Array] = {}
     runs: dict[CellKey, Key] = {}
-    both = pairs[pairs["delta"].notna() & ~pairs["same"]]
-    for group, rows in both.groupby(CELL, sort=False):
+    comparable = pairs[pairs["delta"].notna() & ~pairs["same"]]
+    for group, cell_pairs in comparable.groupby(CELL, sort=False):
         key: CellKey = cast(CellKey, group)
         variant, scale, grouping, task, metric = key
-        where = (scale, variant, metric, rows["seed"].tolist())
-        own = cases.pseudovalues(task, grouping, *where)
-        reference = cases.pseudovalues(task, str(rows["reference"].iloc[0]), *where)
-        tables[key] = float(rows["sign"].iloc[0]) * (_narrow(own, reference) - _narrow(reference, own))
-        runs[key] = tuple(rows["fingerprint"])
-    # Cells of one scale share the reference's runs.
+        setting = (scale, variant, metric, cell_pairs["seed"].tolist())
+        values = pseudovalues.table(task, grouping, *setting)
+        reference = pseudovalues.table(task, str(cell_pairs["reference"].iloc[0]), *setting)
+        sign = float(cell_pairs["sign"].iloc[0])
+        tables[key] = sign * (_match_columns(values, reference) - _match_columns(reference, values))
+        runs[key] = tuple(cell_pairs["fingerprint"])
+    # Cells of one scale are compared with the same runs of the reference, which correlates their mean squares.
     return pooled_by_task(tables, runs, CELL, ("scale",))
 
 
 def pooled_estimates(tables: dict[Key, Array], families: dict[Key, Any]) -> dict[Key, Difference]:
-    """Estimates of tables that belong together, their variance between seeds pooled where they vary alike.
+    """Return the estimate of each table, with the variance between seeds pooled if the tables' variances are equal.
 
-    Tables of the same family share their reference's runs.
+    Args:
+        tables: (K, C) tables by key.
+        families: Family of each key; tables of one family share the reference's runs.
     """
     keys = list(tables)
-    # What varies alike is the seeds' means: a mean square grows with the number of components.
+    # Equal variance is expected of the seeds' means; a mean square also grows with the number of components.
     columns = np.array([tables[key].shape[1] for key in keys], dtype=float)
     squares = np.array([float(mean_squares(tables[key]).seeds) for key in keys]) / columns
     df = np.array([tables[key].shape[0] - 1 for key in keys], dtype=float)
     numbers = {family: i for i, family in enumerate(dict.fromkeys(families[key] for key in keys))}
-    found = pool(squares, df, [numbers[families[key]] for key in keys])
+    pooled = pool(squares, df, [numbers[families[key]] for key in keys])
     return {
         key: Difference(
             tables[key],
-            estimate(tables[key], (found.squares[i] * columns[i], found.df[i]) if df[i] > 0 else None),
-            found.p,
-            found.pooled,
+            estimate(tables[key], (pooled.squares[i] * columns[i], pooled.df[i]) if df[i] > 0 else None),
+            pooled.p,
+            pooled.pooled,
         )
         for i, key in enumerate(keys)
     }
@@ -77,31 +85,35 @@ def pooled_estimates(tables: dict[Key, Array], families: dict[Key, Any]) -> dict
 def pooled_by_task(
     tables: dict[Key, Array], runs: dict[Key, Key], cell: list[str], share: tuple[str, ...]
 ) -> dict[Key, Difference]:
-    """Pool within variant, task and metric; a block that stands in two groupings counts once.
+    """Return the estimate of each table, pooled within variant, task and metric.
 
     Args:
-        tables: (K, C) tables by cell.
-        runs: fingerprints of each cell's runs.
-        cell: names of the parts of a key.
-        share: parts of a key that cells have in common whose mean squares are correlated.
+        tables: (K, C) tables by key.
+        runs: Fingerprints of the runs of each key.
+        cell: Names of the elements of a key.
+        share: Names of the elements that are equal in cells whose mean squares are correlated.
     """
     groups: dict[Key, list[Key]] = defaultdict(list)
     for key in tables:
         groups[_pick(key, cell, ("variant", "task", "metric"))].append(key)
-    found: dict[Key, Difference] = {}
+    differences: dict[Key, Difference] = {}
     for keys in groups.values():
+        # A block that belongs to two groupings is one set of runs: it must give its degrees of freedom once.
         first = {runs[key]: key for key in reversed(keys)}
         once = {key: tables[key] for key in first.values()}
         estimates = pooled_estimates(once, {key: _pick(key, cell, share) for key in once})
-        found |= {key: estimates[first[runs[key]]] for key in keys}
-    return found
+        differences |= {key: estimates[first[runs[key]]] for key in keys}
+    return differences
 
 
 def _pick(key: Key, cell: list[str], names: Iterable[str]) -> Key:
     return tuple(key[cell.index(name)] for name in names)
 
 
-def _narrow(values: Array, other: Array) -> Array:
-    """Values in as many columns as the other table has: one, if that tells of seeds alone."""
+def _match_columns(values: Array, other: Array) -> Array:
+    """Return a table that can be subtracted from the other: unchanged, or averaged over components.
+
+    Tables without predictions have one column, and tables with missing values are compared by their means.
+    """
     same = values.shape[1] == other.shape[1] and np.isfinite(values).all() and np.isfinite(other).all()
     return values if same else np.asarray(values.mean(axis=1, keepdims=True))

@@ -1,6 +1,6 @@
-"""Where tasks are not equally exposed: how many examples each was trained on, beside its own model of the same variant.
+"""Runs whose tasks are not equally exposed: trained on more or fewer examples than under other groupings.
 
-`training.sampling` departs from equal exposure on purpose, and its runs say so in their notes.
+`training.sampling` deviates from equal exposure on purpose; its runs state this in their notes.
 """
 
 from usaggr.analysis.collect import CollectedRun, Collection
@@ -9,22 +9,32 @@ from usaggr.results.stored_study import StudyFacts
 
 
 def is_unequal(run: CollectedRun, task: str | None = None) -> bool:
-    """Whether a run says of a task, or of any, that it was seen more or less often than under other groupings."""
+    """Return whether a run notes unequal exposure of a task, or of any task if none is given."""
     if run.result is None:
         return False
     notes = run.result.notes
-    return any(note.startswith(NOT_EQUAL) for of in (notes if task is None else (task,)) for note in notes.get(of, ()))
+    tasks = notes if task is None else (task,)
+    return any(note.startswith(NOT_EQUAL) for name in tasks for note in notes.get(name, ()))
 
 
 def unequal_variants(collection: Collection) -> tuple[str, ...]:
-    """Variants with runs whose tasks are not equally exposed, in the study's order."""
-    found = {run.row.variant for run in collection.runs if is_unequal(run)}
-    return tuple(name for name in collection.study.variants if name in found)
+    """Return the variants with runs whose tasks are not equally exposed, in the study's order."""
+    unequal = {run.row.variant for run in collection.runs if is_unequal(run)}
+    return tuple(name for name in collection.study.variants if name in unequal)
 
 
 def setting_of(study: StudyFacts, variant: str, key: str) -> str:
-    """What a dotted key is under a variant, as far as study.yaml says it; empty where it says nothing."""
-    overrides = [one.split("=", 1) for one in study.variants.get(variant, ()) if "=" in one]
-    own = [value for name, value in overrides if name.lstrip("+") == key]
-    value = own[-1] if own else study.setting(key)
+    """Return the value of a configuration key under a variant, as text.
+
+    Args:
+        study: The study, from its study.yaml.
+        variant: Name of the variant; its overrides take precedence, and of repeated ones the last.
+        key: Dotted key, such as `training.sampling`.
+
+    Returns:
+        The value; empty if study.yaml does not set the key.
+    """
+    overrides = [override.split("=", 1) for override in study.variants.get(variant, ()) if "=" in override]
+    values = [value for name, value in overrides if name.lstrip("+") == key]
+    value = values[-1] if values else study.setting(key)
     return "" if value is None else str(value)

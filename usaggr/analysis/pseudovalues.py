@@ -1,4 +1,4 @@
-"""A finished run's scores as pseudo-values of its test components, from its predictions.parquet."""
+"""Computes the pseudo-values of a finished run's scores per test component, from its predictions.parquet."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,50 +18,60 @@ from usaggr.tasks import Task, has_class_label
 
 @dataclass(frozen=True)
 class TaskPseudovalues:
-    """Of one run on one task."""
+    """Pseudo-values of one run on one task."""
 
     metrics: dict[str, NDArray[np.float64]]
-    """Metric: (C,) a value a component, in the fold's order; their mean is the score."""
-    rarer: int | None
-    """Components in the rarer class; None where the task has no classes to rank."""
+    """(C,) values by metric, one per test component, in the order of `TestFold.components`; their mean is the score."""
+    rarer_class_size: int | None
+    """Number of components in the rarer class; None for tasks without class labels."""
 
 
 def read_pseudovalues(
     path: Path, tasks: Mapping[str, Task], folds: Mapping[str, TestFold]
 ) -> dict[str, TaskPseudovalues] | None:
-    """Pseudo-values of all metrics of a run's tasks; None where there are no predictions.
+    """Return the pseudo-values of all metrics, by task.
+
+    Args:
+        path: The run's predictions.parquet.
+        tasks: Tasks of the run, by id.
+        folds: Test samples of each task.
+
+    Returns:
+        Pseudo-values by task; None if the file does not exist.
 
     Raises:
-        RunError: the predictions cannot be read, or are not those of the test folds.
+        RunError: The predictions cannot be read, or belong to other samples than the test sets.
     """
     if not path.exists():
         return None
-    # A metric that the version which wrote the table did not have is left out, not a fault of the run.
+    # Older versions stored fewer metrics: a missing column leaves its metric out and is no error of the run.
     lacking = set(SAMPLE_METRICS) - stored_columns(path)
     columns = dict.fromkeys(name for task in tasks.values() for name in score_columns(task.type))
     table = read_predictions(path, ["task_id", "sample_id", *(name for name in columns if name not in lacking)])
-    found = {}
+    by_task = {}
     for task_id, task in tasks.items():
-        rows, fold = table[table["task_id"] == task_id], folds.get(task_id)
-        places = None if fold is None else fold.places.reindex(rows["sample_id"])
-        if fold is None or places is None or places.isna().any() or len(rows) != len(fold.places):
+        predictions, fold = table[table["task_id"] == task_id], folds.get(task_id)
+        indices = None if fold is None else fold.component_indices.reindex(predictions["sample_id"])
+        if fold is None or indices is None or indices.isna().any() or len(predictions) != len(fold.component_indices):
             raise RunError(
-                f"{path}: {len(rows)} predictions of {task_id} that are not those of its test fold in split.csv; "
+                f"{path}: the {len(predictions)} predictions of {task_id} are not those of its test set in split.csv; "
                 "remove the run to train it again"
             )
         try:
-            found[task_id] = _of_task(task, rows, places.to_numpy().astype(np.int64))
-        except (ValueError, TypeError, IndexError) as error:  # a cell that is empty, or a list of another length
+            by_task[task_id] = _pseudovalues_of_task(task, predictions, indices.to_numpy().astype(np.int64))
+        except (ValueError, TypeError, IndexError) as error:  # a cell is empty, or a list has another length
             raise RunError(
-                f"{path}: predictions of {task_id} that are none of a {task.type} task "
+                f"{path}: the predictions of {task_id} do not fit a {task.type} task "
                 f"({' '.join(str(error).split())}); remove the run to train it again"
             ) from error
-    return found
+    return by_task
 
 
-def _of_task(task: Task, rows: pd.DataFrame, places: NDArray[np.int64]) -> TaskPseudovalues:
-    metrics = task_pseudovalues(task, rows, places)
-    rarer = None
+def _pseudovalues_of_task(
+    task: Task, predictions: pd.DataFrame, component_indices: NDArray[np.int64]
+) -> TaskPseudovalues:
+    metrics = task_pseudovalues(task, predictions, component_indices)
+    size = None
     if has_class_label(task.type):
-        rarer = rarer_class(rows["label"].to_numpy(dtype=np.int64), places, task.num_classes)
-    return TaskPseudovalues(metrics, rarer)
+        size = rarer_class(predictions["label"].to_numpy(dtype=np.int64), component_indices, task.num_classes)
+    return TaskPseudovalues(metrics, size)

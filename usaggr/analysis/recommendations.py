@@ -1,7 +1,8 @@
-"""Which grouping to use for a task, by the verdicts of its cells; pure rules over rows of the comparison.
+"""Recommends a grouping for each task, by fixed rules over the verdicts of its cells.
 
-A gain wins; else a shared model that costs nothing and saves models is good enough; else the reference, where all
-others lose or save nothing. Where a verdict that could change this is not there, the answer is that it is not known.
+A gain is recommended first. Otherwise, a grouping with no loss and fewer models is good enough. Otherwise, the
+reference is kept if every other grouping loses or saves no model. If a missing verdict
+could change this, no grouping is recommended.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,47 +22,47 @@ KINDS: tuple[Kind, ...] = ("gain", "good enough", "keep", "not known", "no verdi
 
 @dataclass(frozen=True)
 class Recommendation:
-    """What to use for a task at a scale."""
+    """Recommended grouping for a task at a scale."""
 
     task: str
     kind: Kind
     grouping: str | None
-    """To be used; None where it is not known, or cannot be told."""
+    """Grouping to use; None if the verdicts do not determine one."""
     row: CellVerdict | None
-    """The comparison's row that the recommendation rests on; None where it rests on all of them."""
+    """Verdict that determines the recommendation; None if there is no verdict that decides."""
     seeds_needed: int | None = None
-    """With how many seeds the answer would be known; None where it is known, or no number of seeds would do."""
+    """Seeds needed for an answer; None if there is an answer, or if more seeds cannot give one."""
 
 
-def recommend(rows: Sequence[CellVerdict], reference: str, models: Mapping[str, int]) -> Recommendation:
-    """The grouping to use for the task of these rows.
+def recommend(verdicts: Sequence[CellVerdict], reference: str, models: Mapping[str, int]) -> Recommendation:
+    """Return the recommended grouping for a task.
 
     Args:
-        rows: the task's rows of the comparison at one scale and variant, for its main metric: one a grouping.
-        reference: the grouping they are compared with.
-        models: how many models a grouping needs for all tasks.
+        verdicts: Verdicts of one task on its main metric, at one scale and variant: one per grouping.
+        reference: Grouping with which they are compared.
+        models: Number of models that each grouping needs for all tasks.
 
     Raises:
-        ValueError: no rows.
+        ValueError: There are no verdicts.
     """
-    if not rows:
+    if not verdicts:
         raise ValueError("a recommendation needs at least one comparison")
-    task = rows[0].task
-    gains = [row for row in rows if row.verdict == "gain"]
+    task = verdicts[0].task
+    gains = [row for row in verdicts if row.verdict == "gain"]
     if gains:
         best = max(gains, key=lambda row: row.delta)
         return Recommendation(task, "gain", best.grouping, best)
-    cheaper = [row for row in rows if row.verdict == "no_loss" and models[row.grouping] < models[reference]]
+    cheaper = [row for row in verdicts if row.verdict == "no_loss" and models[row.grouping] < models[reference]]
     if cheaper:
         best = min(cheaper, key=lambda row: (models[row.grouping], -row.delta))
         return Recommendation(task, "good enough", best.grouping, best)
-    undecided = [row for row in rows if row.verdict == "undecided"]
+    undecided = [row for row in verdicts if row.verdict == "undecided"]
     if undecided:
         first = min(undecided, key=_seeds)
         needed = _seeds(first)
         return Recommendation(task, "not known", None, first, None if needed == _NEVER else int(needed))
-    judged = [row for row in rows if row.verdict in ("loss", "no_loss")]
-    if judged and all(row.verdict or row.same for row in rows):
+    judged = [row for row in verdicts if row.verdict in ("loss", "no_loss")]
+    if judged and all(row.verdict or row.same for row in verdicts):
         worst = min(judged, key=lambda row: row.delta)
         return Recommendation(task, "keep", reference, worst)
     return Recommendation(task, "no verdict", None, None)
@@ -75,11 +76,11 @@ def _seeds(row: CellVerdict) -> float:
 
 
 def doubts_of(row: CellVerdict, reference: str) -> list[str]:
-    """Return what makes a verdict less than it seems: one seed, or models that did not learn the task.
+    """Return reasons to doubt a verdict: a single seed, or models that did not learn the task.
 
     Args:
         row: The verdict.
-        reference: Its reference's label.
+        reference: Display name of the reference grouping.
     """
     doubts = ["provisional (one seed)"] if row.seeds == 1 else []
     sides = (
@@ -94,12 +95,18 @@ def doubts_of(row: CellVerdict, reference: str) -> list[str]:
     metric = metric_of(row.metric)
     best = max(improvement(score, row.trivial, metric) for score in (row.mean, row.reference_mean))
     if best <= 0:
-        doubts.append("neither beats the trivial predictor")
+        doubts.append("neither is better than the trivial predictor")
     return doubts
 
 
 def recommendations_at(comparison: StudyComparison, variant: str, scale: Scale) -> tuple[Recommendation, ...]:
-    """Return what to use at a scale, for each task that has a comparison, in the order of the study's tasks."""
+    """Return the recommendation for each task that has verdicts, in the order of the study's tasks.
+
+    Args:
+        comparison: Comparison of the study.
+        variant: Name of the variant.
+        scale: Amount of training data.
+    """
     models = {name: comparison.models(name) for name in comparison.study.groupings}
     by_task = group_rows(comparison.main_verdicts(variant, scale), lambda row: row.task)
     return tuple(

@@ -1,4 +1,7 @@
-"""The folds of a study, from split.csv: components of test samples, and what identifies each sample's patient."""
+"""Reads the subsets of a study from split.csv: test samples with their components, and the subset of each sample.
+
+The column `fold` of split.csv names the subset (train, val or test).
+"""
 
 import posixpath
 from collections.abc import Iterator
@@ -15,41 +18,42 @@ from usaggr.results.split import SplitRow, read_split_rows
 
 @dataclass(frozen=True)
 class TestFold:
-    """A task's test samples."""
+    """Test samples of a task."""
 
     components: NDArray[np.int64]
-    """(C,) rising ids of the components that its samples belong to."""
-    places: "pd.Series[int]"
-    """Sample id: index of its component in `components`."""
+    """(C,) ids of the components of its samples, in ascending order."""
+    component_indices: "pd.Series[int]"
+    """Index of each sample's component in `components`, by sample id."""
 
 
 def read_folds(path: Path) -> dict[str, TestFold]:
-    """The test fold of each task.
+    """Return the test samples of each task.
 
-    Components are samples tied by image or subject, in any task: a subject's samples are always in one.
+    A component contains all samples that are connected by image or subject, in any task. All samples of a subject are
+    therefore in the same component.
 
     Raises:
-        RunError: the file cannot be read, or which cell of it is wrong.
+        RunError: The file cannot be read, or a cell of it is invalid; the message names the cell.
     """
     table = pd.DataFrame(read_split_rows(path), columns=list(SplitRow._fields))
     test = table[table["fold"] == "test"].astype({"component": np.int64})
     folds = {}
-    for task_id, rows in test.groupby("task_id", sort=False):
-        components, places = np.unique(rows["component"].to_numpy(), return_inverse=True)
-        folds[str(task_id)] = TestFold(components, pd.Series(places, index=rows["sample_id"].to_numpy()))
+    for task_id, samples in test.groupby("task_id", sort=False):
+        components, indices = np.unique(samples["component"].to_numpy(), return_inverse=True)
+        folds[str(task_id)] = TestFold(components, pd.Series(indices, index=samples["sample_id"].to_numpy()))
     return folds
 
 
 def read_placements(path: Path) -> Iterator[PlacedSample]:
-    """Yield the fold of each sample that has one, with what identifies its image and its patient.
+    """Yield the subset of each sample that has one, with the identifiers of its image and its patient.
 
-    Files of older versions have no hashes of images; their column subject_id is as the index has it.
+    Files of older versions have no image hashes; their column subject_id is copied from the index.
 
     Raises:
-        RunError: the file cannot be read, or which cell of it is wrong.
+        RunError: The file cannot be read, or a cell of it is invalid; the message names the cell.
     """
     for row in read_split_rows(path, ("image_path", "subject_id")):
-        known = bool(row.subject_written is not None and row.image_sha256 is not None)
-        subject, image_hash = (row.subject_written, row.image_sha256) if known else (row.subject_id, "")
+        has_hashes = bool(row.subject_written is not None and row.image_sha256 is not None)
+        subject, image_hash = (row.subject_written, row.image_sha256) if has_hashes else (row.subject_id, "")
         file = posixpath.normpath(row.image_path or "")
         yield PlacedSample(row.fold, row.component, image_hash or "", file, subject or "")

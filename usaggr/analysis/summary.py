@@ -1,4 +1,4 @@
-"""What each grouping did over all tasks at a scale: delta_m, difference of skill, verdicts, what is missing, cost."""
+"""Summarizes each grouping over all tasks at a scale: delta_m, difference in skill, verdicts, missing runs and cost."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,61 +23,61 @@ SUMMARY_COLUMNS = (
     "tasks_valid", "delta_m_valid", "low_valid", "high_valid", "gain_valid", "no_loss_valid", "loss_valid",
     "undecided_valid", "unequal",
 )  # fmt: skip
-"""Of summary.csv: those of the contract, then what goes past it."""
+"""Columns of summary.csv; later versions append theirs at the end."""
 INTEGERS = ("tasks", "same", "missing", "tasks_valid", "unequal")
-"""Columns of whole numbers that are always known."""
+"""Integer columns that are never missing."""
 
 Array = NDArray[np.float64]
 Setting = tuple[str, float | int, str]
-"""variant, scale, grouping"""
+"""Variant, scale and grouping."""
 
 
 @dataclass(frozen=True)
 class SummaryLine:
-    """One grouping at one scale, over the main metrics of all tasks.
+    """Summary of one grouping at one scale, over the main metrics of all tasks.
 
-    Columns that end in _valid are over cells where neither the grouping nor the reference is collapsed or unconverged.
-    Counts are None, and other numbers NaN, where nothing is compared; the reference has its cost alone.
+    Columns that end in _valid leave out cells whose grouping or reference is collapsed or unconverged. If nothing is
+    compared, counts are None and other numbers NaN. The reference has only its cost.
     """
 
     grouping: str
     scale: float | int
     variant: str
     tasks: int
-    """Tasks counted in delta_m: those with a relative change, which leaves out the reference's own runs."""
+    """Number of tasks in delta_m: those with a relative change, so without the reference's own runs."""
     delta_m: float
-    """Mean relative change over these tasks (Maninis et al., CVPR 2019), positive where better."""
+    """Mean relative change over these tasks (Maninis et al., CVPR 2019), positive if better."""
     low: float
-    """Lower bound of delta_m's interval, over seeds and test subjects, with the tasks fixed."""
+    """Lower bound of delta_m's interval over seeds and test subjects; tasks are fixed."""
     high: float
-    """Upper bound."""
+    """Upper bound of delta_m's interval."""
     delta_skill: float
     """Mean difference in skill over the same tasks."""
     gain: int | None
-    """Tasks with this verdict; likewise the next three."""
+    """Number of tasks with this verdict; the next three fields likewise."""
     no_loss: int | None
     loss: int | None
     undecided: int | None
     same: int
-    """Tasks whose block is the reference's own run."""
+    """Number of tasks whose model is the reference's own run."""
     collapsed: int | None
-    """Tasks that are collapsed where the reference's are not."""
+    """Number of tasks that are collapsed while the reference is not."""
     unconverged: int | None
-    """Tasks of which either side is unconverged."""
+    """Number of tasks with an unconverged grouping or reference."""
     missing: int
-    """Planned runs that are not done."""
+    """Number of planned runs that are not finished."""
     parameters: int | None
-    """Of all models of the grouping, one a block; None if one of them is not known."""
+    """Parameters of all models of the grouping, one model per block; None if a block has no finished run."""
     train_seconds: float
-    """Seconds that all stages of all runs took to train, each run once."""
+    """Training time of all stages of all runs, in seconds; each run is counted once."""
     skill_low: float
     """Lower bound of delta_skill's interval."""
     skill_high: float
-    """Upper bound."""
+    """Upper bound of delta_skill's interval."""
     no_verdict: int | None
-    """Tasks that are compared but not judged."""
+    """Number of tasks that are compared but have no verdict."""
     negative_transfer: float
-    """Losses among the tasks with a verdict, in [0, 1]."""
+    """Share of losses among the tasks with a verdict, in [0, 1]."""
     tasks_valid: int
     delta_m_valid: float
     low_valid: float
@@ -87,11 +87,11 @@ class SummaryLine:
     loss_valid: int | None
     undecided_valid: int | None
     unequal: int
-    """Tasks that are not equally exposed, as the grouping's runs say."""
+    """Number of tasks with unequal exposure, according to the notes of the grouping's runs."""
 
 
 class _Mean(NamedTuple):
-    """A mean over tasks with the bounds of its interval; NaN where there is none."""
+    """Mean over tasks with the bounds of its interval; NaN if missing."""
 
     value: float
     low: float
@@ -100,7 +100,7 @@ class _Mean(NamedTuple):
 
 @dataclass(frozen=True)
 class _Means:
-    """Means of one line."""
+    """Means over tasks of one line of the summary."""
 
     relative: _Mean
     relative_valid: _Mean
@@ -108,15 +108,15 @@ class _Means:
 
 
 def summarize(verdicts: Sequence[CellVerdict], sums: WeightedSums, collection: Collection) -> tuple[SummaryLine, ...]:
-    """Return a line for each variant, scale and grouping that is planned, the reference too.
+    """Return one line for each planned variant, scale and grouping, including the reference.
 
-    Intervals keep the tasks fixed, take seeds and test components jointly over all of them (joint_tables.py), and rest
-    on the seeds that they all have.
+    Intervals treat the tasks as fixed. Seeds and test components vary jointly over all tasks (joint_tables.py). Only
+    seeds that all tasks have are used.
 
     Args:
-        verdicts: Of all cells and metrics.
-        sums: From which means over tasks are made.
-        collection: The runs.
+        verdicts: Verdicts of all cells and metrics.
+        sums: Weighted sums, for the means over tasks.
+        collection: Runs of the study.
     """
     study = collection.study
     runs: dict[Setting, list[CollectedRun]] = {}
@@ -126,8 +126,8 @@ def summarize(verdicts: Sequence[CellVerdict], sums: WeightedSums, collection: C
             runs[variant, scale, grouping] = chosen
     by_setting = group_rows((row for row in verdicts if row.main), lambda row: (row.variant, row.scale, row.grouping))
     cells = {setting: by_setting.get(setting, []) for setting in runs}
-    counted = {setting: [row for row in rows if not np.isnan(row.relative)] for setting, rows in cells.items()}
-    valid = {setting: [row for row in rows if row.valid] for setting, rows in counted.items()}
+    counted = {setting: [row for row in judged if not np.isnan(row.relative)] for setting, judged in cells.items()}
+    valid = {setting: [row for row in judged if row.valid] for setting, judged in counted.items()}
     relative = _means(counted, "relative", sums, study.confidence)
     relative_valid = _means(valid, "relative", sums, study.confidence)
     skill = _means(counted, "skill", sums, study.confidence)
@@ -147,8 +147,8 @@ def _line(
     valid = [row for row in cells if row.valid]
     judged = [row for row in cells if row.verdict]
 
-    def count(rows: Sequence[CellVerdict], holds: Callable[[CellVerdict], bool]) -> int | None:
-        return sum(map(holds, rows)) if cells else None
+    def count(verdicts: Sequence[CellVerdict], holds: Callable[[CellVerdict], bool]) -> int | None:
+        return sum(map(holds, verdicts)) if cells else None
 
     def has(verdict: VerdictName) -> Callable[[CellVerdict], bool]:
         return lambda row: row.verdict == verdict
@@ -195,36 +195,48 @@ def _belongs(run: CollectedRun, variant: str, scale: float | int, grouping: str)
 def _means(
     cells: dict[Setting, list[CellVerdict]], unit: Unit, sums: WeightedSums, confidence: float
 ) -> dict[Setting, _Mean]:
-    """Return the mean difference of each line; the variance between seeds is pooled within a variant."""
-    found: dict[Setting, _Mean] = {}
+    """Return the mean difference of each line, with the variance between seeds pooled within a variant.
+
+    Args:
+        cells: Verdicts to average, by setting.
+        unit: Unit of the differences.
+        sums: Weighted sums, for the intervals.
+        confidence: Confidence level of the intervals, in (0, 1).
+    """
+    means: dict[Setting, _Mean] = {}
     tables: dict[Setting, Array] = {}
-    for setting, rows in cells.items():
-        values = [difference_in(row, unit) for row in rows]
-        found[setting] = _Mean(float(np.nanmean(values)) if np.isfinite(values).any() else np.nan, np.nan, np.nan)
-        joint = sums.of_differences([mean_of(cells_in(rows))], unit) if rows else None
+    for setting, verdicts in cells.items():
+        values = [difference_in(row, unit) for row in verdicts]
+        means[setting] = _Mean(float(np.nanmean(values)) if np.isfinite(values).any() else np.nan, np.nan, np.nan)
+        joint = sums.of_differences([mean_of(cells_in(verdicts))], unit) if verdicts else None
         if joint is not None:
             tables[setting] = joint[0].table
     for variant in {setting[0] for setting in tables}:
         of_variant: dict[Key, Array] = {setting: table for setting, table in tables.items() if setting[0] == variant}
+        # Groupings of one scale are compared with the same runs of the reference.
         pooled = pooled_estimates(of_variant, {setting: setting[1] for setting in of_variant})
         for setting in [setting for setting in tables if setting[0] == variant]:
-            estimate, value = pooled[setting].estimate, found[setting].value
+            # The mean stays that over all seeds; only the width of its interval comes from the common seeds.
+            estimate, value = pooled[setting].estimate, means[setting].value
             half = float(estimate.critical(confidence) * estimate.se)
-            found[setting] = _Mean(value, value - half, value + half)
-    return found
+            means[setting] = _Mean(value, value - half, value + half)
+    return means
 
 
 def _parameters(runs: Sequence[CollectedRun]) -> int | None:
-    """Return the parameters of all models of a grouping, one a block; None if one of them is not known."""
+    """Return the parameters of all models of a grouping, one per block; None if a block has no finished run."""
     by_block: dict[tuple[str, ...], int | None] = {run.row.tasks: None for run in runs}
     for run in runs:
         if run.result is not None:
             by_block[run.row.tasks] = run.result.cost.parameters
-    known = [count for count in by_block.values() if count is not None]
-    return sum(known) if len(known) == len(by_block) else None
+    counts = [count for count in by_block.values() if count is not None]
+    return sum(counts) if len(counts) == len(by_block) else None
 
 
 def _train_seconds(runs: Sequence[CollectedRun], collection: Collection) -> float:
-    """Return the time of all stages, each run once; a model that others only start from is none of the grouping's."""
+    """Return the training time of all stages in seconds, each run counted once.
+
+    First stages count, although they are no models of the grouping themselves.
+    """
     trained = {stage.row.fingerprint: stage.result for run in runs for stage in collection.stages(run)}
     return sum(result.cost.train_seconds for result in trained.values() if result is not None)

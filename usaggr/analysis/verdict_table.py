@@ -1,4 +1,4 @@
-"""What the differences prove: p values, margins, verdicts and notes of each cell, for its main metric."""
+"""Tests the differences: p values, margins, verdicts and notes of each cell, for its main metric."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from usaggr.analysis.cell_pseudovalues import CellPseudovalues
 from usaggr.analysis.cell_rows import CELL, CellDifference, CellKey, CellMetric, CellScore, CellVerdict
-from usaggr.analysis.cell_scores import Cases
 from usaggr.analysis.difference_intervals import Difference
 from usaggr.analysis.row_tables import group_rows
 from usaggr.data.split.manifest import MIN_TEST_SUBJECTS
@@ -27,20 +27,20 @@ COMPARISON_COLUMNS = (
     "mean", "delta", "delta_low", "delta_high", "df", "relative", "p", "p_adjusted", "p_ni", "p_ni_adjusted", "margin",
     "seeds", "n_test", "n_subjects", "seeds_needed", "verdict", "note",
 )  # fmt: skip
-"""Of comparison.csv."""
+"""Columns of comparison.csv."""
 OWN_COLUMNS = (
     "main", "same", "planned", "delta_skill", "se", "trivial", "collapsed", "collapsed_reference", "unconverged",
     "unconverged_reference", "diverged", "valid",
 )  # fmt: skip
-"""Beside COMPARISON_COLUMNS in the table of verdicts."""
+"""Additional columns of the table of verdicts, after COMPARISON_COLUMNS."""
 Family = tuple[str, float | int, str]
-"""variant, scale, grouping: the tests of its tasks are adjusted together"""
+"""Variant, scale and grouping, whose tasks' tests are corrected together."""
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class _Tests:
-    """What the tests of all rows say, in their order: NaN, empty or None for rows that are not tested."""
+    """Test results of all cells, in their order; NaN, empty or None for cells that are not tested."""
 
     margin: Array
     p: Array
@@ -49,12 +49,12 @@ class _Tests:
     p_ni_adjusted: Array
     verdict: list[str]
     small_loss: list[bool]
-    """Whether a loss is certain, and certainly within the margin."""
+    """True for a significant loss that is significantly smaller than the margin."""
     seeds_needed: list[int | None]
 
 
-class Faults(NamedTuple):
-    """What is wrong with the models of a cell and of its reference, in most of their seeds."""
+class TrainingFailures(NamedTuple):
+    """Training failures of a cell's models and of the reference's, each true if it affects most seeds."""
 
     collapsed: bool
     collapsed_reference: bool
@@ -69,28 +69,28 @@ def judge_cells(
     cells: Sequence[CellScore],
     pairs: pd.DataFrame,
     validity: pd.DataFrame,
-    cases: Cases,
+    pseudovalues: CellPseudovalues,
     study: StudyFacts,
 ) -> tuple[CellVerdict, ...]:
     """Return the verdict of each cell and metric, in the order of `compared`.
 
-    p values, margin, seeds_needed and verdict are those of the main metric; of others there is the interval alone. A
-    verdict is empty where block and reference are one run, where test data are too few, and where nothing is compared.
+    Only main metrics have p values, a margin, seeds_needed and a verdict; other metrics have only the interval. A
+    verdict is empty if block and reference are one run, if there are too few test data, or if no difference exists.
 
     Args:
-        compared: From `compare`.
-        differences: From `difference_intervals.differences`.
-        cells: From `cells_of`.
-        pairs: From `pairs_of`.
-        validity: From `read_validity`.
-        cases: Pseudo-values, for the rarer class of each task.
-        study: Margins.
+        compared: Differences from `compare_cells`.
+        differences: Estimates from `estimate_differences`.
+        cells: Scores from `score_cells`.
+        pairs: Table from `pair_with_reference`.
+        validity: Table from `read_validity`.
+        pseudovalues: Pseudo-values, for the size of the rarer class of each task.
+        study: Study, for its margins.
     """
-    found = [differences.get(cell.key) for cell in compared]
-    scarce = [scarcity(cell, difference, cases) for cell, difference in zip(compared, found, strict=True)]
-    tests = _test(compared, found, scarce, study)
-    faults, remarks, weak = faults_of(pairs, validity), _remarks(pairs), _weak(cells)
-    rows = []
+    estimated = [differences.get(cell.key) for cell in compared]
+    reasons = [scarcity(cell, difference, pseudovalues) for cell, difference in zip(compared, estimated, strict=True)]
+    tests = _test(compared, estimated, reasons, study)
+    failures, remarks, weak = find_failures(pairs, validity), _remarks(pairs), _weak(cells)
+    verdicts = []
     for i, cell in enumerate(compared):
         judged = CellVerdict(
             **vars(cell),
@@ -102,25 +102,31 @@ def judge_cells(
             seeds_needed=tests.seeds_needed[i],
             verdict=tests.verdict[i],
             note="",
-            **faults[cell.key]._asdict(),
+            **failures[cell.key]._asdict(),
         )
-        notes = [*_notes(judged, scarce[i], tests.small_loss[i], cell.key in weak), *sorted(remarks[cell.key])]
-        rows.append(replace(judged, note="; ".join(notes)))
-    return tuple(rows)
+        notes = [*_notes(judged, reasons[i], tests.small_loss[i], cell.key in weak), *sorted(remarks[cell.key])]
+        verdicts.append(replace(judged, note="; ".join(notes)))
+    return tuple(verdicts)
 
 
 def _test(
-    compared: Sequence[CellDifference], found: Sequence[Difference | None], scarce: Sequence[str], study: StudyFacts
+    compared: Sequence[CellDifference],
+    estimated: Sequence[Difference | None],
+    reasons: Sequence[str],
+    study: StudyFacts,
 ) -> _Tests:
-    """Test the main metrics, and judge the tasks of each grouping, scale and variant together."""
+    """Test the main metrics, and correct the tests of each grouping, scale and variant together.
+
+    `estimated` and `reasons` (why a cell is not tested, or empty) are in the order of `compared`.
+    """
     n = len(compared)
     margin = np.array([_margin(cell, study) if cell.main else np.nan for cell in compared], dtype=float)
     p, p_ni, p_adjusted, p_ni_adjusted = (np.full(n, np.nan) for _ in range(4))
     verdict, small_loss, needed = [""] * n, [False] * n, list[int | None]([None] * n)
     estimates = {
         i: difference.estimate
-        for i, difference in enumerate(found)
-        if difference is not None and compared[i].main and not scarce[i]
+        for i, difference in enumerate(estimated)
+        if difference is not None and compared[i].main and not reasons[i]
     }
     if estimates:
         tested = list(estimates)
@@ -129,6 +135,7 @@ def _test(
     for members in group_rows((i for i in range(n) if compared[i].main), lambda i: _family(compared[i])).values():
         judged = judge([compared[i].delta for i in members], p[members], p_ni[members])
         p_adjusted[members], p_ni_adjusted[members] = judged.p_adjusted, judged.p_ni_adjusted
+        # Untested cells are no members of Holm's family: its first step divides the level by the tested ones only.
         tests = int(np.isfinite(p[members]).sum())
         for i, name, small in zip(members, judged.verdicts, judged.small_loss, strict=True):
             verdict[i], small_loss[i] = name or "", bool(small)
@@ -142,44 +149,48 @@ def _family(cell: CellMetric) -> Family:
 
 
 def _margin(cell: CellDifference, study: StudyFacts) -> float:
-    """Of non-inferiority: a number for metrics whose best is 1, a part of the reference's mean for the others."""
+    """Return the non-inferiority margin: absolute if the metric's best is 1, otherwise relative to the reference."""
     bounded = metric_of(cell.metric).best == 1.0
     return float(study.margin) if bounded else float(study.relative_margin * abs(cell.reference_mean))
 
 
-def faults_of(pairs: pd.DataFrame, validity: pd.DataFrame) -> dict[CellKey, Faults]:
-    """Return the faults of each cell: those of over half of the runs of which it is known.
+def find_failures(pairs: pd.DataFrame, validity: pd.DataFrame) -> dict[CellKey, TrainingFailures]:
+    """Return the training failures of each cell: those of more than half of the runs that could be checked.
 
     Args:
-        pairs: From `pairs_of`.
-        validity: From `read_validity`.
+        pairs: Table from `pair_with_reference`.
+        validity: Table from `read_validity`.
     """
     names = ("collapsed", "unconverged", "diverged")
     columns = [validity[name].tolist() for name in ("fingerprint", "task", *names)]
-    of_run = {(run, task): dict(zip(names, states, strict=True)) for run, task, *states in zip(*columns, strict=True)}
-    found: dict[CellKey, Faults] = {}
+    states_by_run = {
+        (run, task): dict(zip(names, states, strict=True)) for run, task, *states in zip(*columns, strict=True)
+    }
+    failures: dict[CellKey, TrainingFailures] = {}
     for key, runs in _values_by_cell(pairs, ("fingerprint", "fingerprint_reference")):
-        sides = [[of_run.get((run, key[3]), {}) for run in side] for side in zip(*runs, strict=True)]
+        sides = [
+            [states_by_run.get((run, key[3]), {}) for run in runs_of_side] for runs_of_side in zip(*runs, strict=True)
+        ]
         most = {
-            (name, side): _is_most([run.get(name, pd.NA) for run in runs_of_side])
+            (name, side): _is_most([states.get(name, pd.NA) for states in states_of_side])
             for name in names
-            for side, runs_of_side in enumerate(sides)
+            for side, states_of_side in enumerate(sides)
         }
-        found[key] = Faults(
+        failures[key] = TrainingFailures(
             most["collapsed", 0], most["collapsed", 1], most["unconverged", 0], most["unconverged", 1],
             most["diverged", 0],
         )  # fmt: skip
-    return found
+    return failures
 
 
 def _is_most(states: Sequence[object]) -> bool:
-    """Return whether more than half of the known states hold."""
-    known = [bool(state) for state in states if state is not pd.NA]
-    return 2 * sum(known) > len(known)
+    """Return whether more than half of the states are true, missing ones left out."""
+    checked = [bool(state) for state in states if state is not pd.NA]
+    return 2 * sum(checked) > len(checked)
 
 
 def _values_by_cell(pairs: pd.DataFrame, columns: Sequence[str]) -> Iterator[tuple[CellKey, list[tuple[object, ...]]]]:
-    """Yield the values of some columns of the pairs of each cell and metric: a tuple a seed."""
+    """Yield the values of some columns for each cell and metric, as one tuple per seed."""
     names = [*CELL, *columns]
     by_cell: defaultdict[CellKey, list[tuple[object, ...]]] = defaultdict(list)
     for variant, scale, grouping, task, metric, *values in zip(*(pairs[n].tolist() for n in names), strict=True):
@@ -188,12 +199,18 @@ def _values_by_cell(pairs: pd.DataFrame, columns: Sequence[str]) -> Iterator[tup
 
 
 def _weak(cells: Sequence[CellScore]) -> set[CellKey]:
-    """Return the cells whose interval of the mean score includes the trivial predictor's."""
+    """Return the cells whose interval of the mean score includes the trivial predictor's score."""
     return {cell.key for cell in cells if cell.low <= cell.trivial <= cell.high}
 
 
-def scarcity(cell: CellMetric, difference: Difference | None, cases: Cases) -> str:
-    """Return why a cell with a difference is not judged; empty if it is."""
+def scarcity(cell: CellMetric, difference: Difference | None, pseudovalues: CellPseudovalues) -> str:
+    """Return why a cell with a difference is not tested, as its note states it; empty if it is tested.
+
+    Args:
+        cell: The cell.
+        difference: Its estimate; None if it has no difference.
+        pseudovalues: Pseudo-values, for the size of the rarer class.
+    """
     if difference is None:
         return ""
     if cell.n_subjects < MIN_TEST_SUBJECTS:
@@ -203,9 +220,9 @@ def scarcity(cell: CellMetric, difference: Difference | None, cases: Cases) -> s
     if not cell.main:
         return ""
     if has_class_label(cell.task_type):
-        rarer = cases.rarer(*cell.cell)
-        if rarer is not None and rarer < FEWEST:
-            return f"too few: {rarer} subject{'s' if rarer != 1 else ''} in the rarer class"
+        size = pseudovalues.rarer_class_size(*cell.cell)
+        if size is not None and size < FEWEST:
+            return f"too few: {size} subject{'s' if size != 1 else ''} in the rarer class"
     if bool(differs_in_few(difference.table)):
         return f"too few: under {FEWEST} subjects differ"
     if metric_of(cell.metric).of_samples and bool(hangs_on_few(difference.table)):
@@ -213,13 +230,13 @@ def scarcity(cell: CellMetric, difference: Difference | None, cases: Cases) -> s
     return ""
 
 
-def _notes(cell: CellVerdict, scarce: str, small_loss: bool, weak: bool) -> Iterator[str]:
+def _notes(cell: CellVerdict, reason: str, small_loss: bool, weak: bool) -> Iterator[str]:
     if cell.same:
         yield "same run"
     if cell.n_subjects < MIN_TEST_SUBJECTS:
         yield "few subjects"
-    elif scarce:
-        yield scarce
+    elif reason:
+        yield reason
     if cell.verdict and cell.seeds == 1:
         yield "provisional"
     if small_loss:
@@ -227,7 +244,7 @@ def _notes(cell: CellVerdict, scarce: str, small_loss: bool, weak: bool) -> Iter
     if cell.verdict == "undecided" and cell.seeds_needed is None:
         yield "more subjects needed" if cell.seeds > 1 else "a second seed needed"
     if cell.main:
-        yield from _named_faults(cell)
+        yield from _failure_names(cell)
         if weak:
             yield "weak"
     if cell.seeds < cell.planned:
@@ -236,22 +253,22 @@ def _notes(cell: CellVerdict, scarce: str, small_loss: bool, weak: bool) -> Iter
         yield "relative change is not defined: the reference's mean is 0"
 
 
-def _named_faults(cell: CellVerdict) -> Iterator[str]:
-    faults = {
+def _failure_names(cell: CellVerdict) -> Iterator[str]:
+    failures = {
         "collapsed": cell.collapsed,
         "reference collapsed": cell.collapsed_reference,
         "unconverged": cell.unconverged,
         "reference unconverged": cell.unconverged_reference,
         "diverged": cell.diverged,
     }
-    yield from (name for name, holds in faults.items() if holds)
+    yield from (name for name, is_true in failures.items() if is_true)
 
 
 def _remarks(pairs: pd.DataFrame) -> defaultdict[CellKey, set[str]]:
-    """Return the remarks of the runs of each cell and of the reference's."""
+    """Return the remarks on each cell: those of its own runs and of the reference's."""
     remarks: defaultdict[CellKey, set[str]] = defaultdict(set)
     for key, runs in _values_by_cell(pairs, ("remarks", "remarks_reference")):
         for remarks_of_run in (value for run in runs for value in run):
-            if isinstance(remarks_of_run, tuple):
+            if isinstance(remarks_of_run, tuple):  # NaN if the reference lacks the seed
                 remarks[key].update(remarks_of_run)
     return remarks

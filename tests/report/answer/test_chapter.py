@@ -82,7 +82,7 @@ def test_a_verdict_on_models_that_learnt_nothing_is_told_with_its_doubt(tmp_path
     sweep = planted(tmp_path / "study", {"breast_lesion": 0.0, "fetal_head": 0.1}, level_of={"breast_lesion": -0.1})
     document = answer_of(material_of(sweep))
     use = next(table for table in tables(find(document, "All training samples")) if "use" in table.columns)
-    assert row_of(use, task="breast_lesion")["because"].endswith("neither beats the trivial predictor")
+    assert row_of(use, task="breast_lesion")["because"].endswith("neither is better than the trivial predictor")
     assert "trivial" not in row_of(use, task="fetal_head")["because"]
     doubt = "(1 of these answers rests on models that have not converged or learnt too little)"
     assert doubt in texts(document).splitlines()[1]

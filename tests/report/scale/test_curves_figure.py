@@ -10,11 +10,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from tests.report.sweeps import CATALOGUE, FakeSweep, level
+from usaggr.analysis.cell_pseudovalues import CellPseudovalues
 from usaggr.analysis.cell_rows import CellScore
-from usaggr.analysis.cell_scores import Cases
 from usaggr.analysis.collect import Collection as Collected
 from usaggr.analysis.collect import collect
-from usaggr.analysis.comparison import cells_of
+from usaggr.analysis.comparison import score_cells
 from usaggr.analysis.observations import observe
 from usaggr.report.scale.curves_figure import draw_curves, grid_shape, tick_labels
 
@@ -25,7 +25,7 @@ def scorer(task: str, block: tuple[str, ...], scale: float | int, seed: int) -> 
 
 def cells_of_study(collection: Collected) -> tuple[CellScore, ...]:
     """Return the cells, which are all that the figure is made of."""
-    return cells_of(observe(collection), Cases(collection), collection.study.confidence)
+    return score_cells(observe(collection), CellPseudovalues(collection), collection.study.confidence)
 
 
 def drawn(sweep: FakeSweep) -> Figure:

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from usaggr.analysis.collect import Collection
 from usaggr.analysis.compare_study import Scale, StudyComparison
-from usaggr.analysis.comparison import pairs_of
+from usaggr.analysis.comparison import pair_with_reference
 from usaggr.analysis.observations import observe
 from usaggr.data.seeds import generator
 from usaggr.errors import RunError
@@ -241,7 +241,7 @@ def _measured(collection: Collection, variant: str) -> tuple[_Measured, ...]:
             continue
         plain = [run for run in of.runs if not run.row.parent]
         members = {run.row.fingerprint: run.row.tasks for run in plain}
-        pairs = pairs_of(observe(replace(of, runs=tuple(plain))), of.study.reference)
+        pairs = pair_with_reference(observe(replace(of, runs=tuple(plain))), of.study.reference)
         chosen = pairs[pairs["main"] & (pairs["variant"] == variant) & ~pairs["same"] & pairs["delta"].notna()]
         for _, rows in chosen.groupby(["scale", "grouping", "task"], sort=False):
             first = rows.iloc[0]

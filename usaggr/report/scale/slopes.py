@@ -9,8 +9,8 @@ from typing import Literal
 
 import numpy as np
 
+from usaggr.analysis.cell_pseudovalues import Cell
 from usaggr.analysis.cell_rows import CellVerdict
-from usaggr.analysis.cell_scores import Cell
 from usaggr.analysis.row_tables import group_rows
 from usaggr.analysis.weighted_sums import (
     UNITS,

@@ -11,8 +11,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
+from usaggr.analysis.cell_pseudovalues import Cell
 from usaggr.analysis.cell_rows import CELL
-from usaggr.analysis.cell_scores import Cell
 from usaggr.analysis.collect import Collection
 from usaggr.analysis.compare_study import StudyComparison
 from usaggr.analysis.difference_intervals import Key, pooled_by_task

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from usaggr.analysis.capacity import Capacity, capacities
+from usaggr.analysis.cell_pseudovalues import Cell, CellPseudovalues
 from usaggr.analysis.cell_rows import CELL, CellMetric
-from usaggr.analysis.cell_scores import Cases, Cell
 from usaggr.analysis.collect import Collection
 from usaggr.analysis.compare_study import Scale, StudyComparison
 from usaggr.analysis.difference_intervals import Difference, Key, pooled_by_task
@@ -126,7 +126,7 @@ class _Facts:
 
     collection: Collection
     sums: WeightedSums
-    cases: Cases
+    pseudovalues: CellPseudovalues
     against: str
     tasks: Mapping[tuple[str, float | int, str], list[str]]
     """Planned ones by variant, scale and grouping."""
@@ -205,7 +205,7 @@ def _facts(comparison: StudyComparison) -> _Facts:
     return _Facts(
         collection,
         comparison.weighted_sums,
-        comparison.cases,
+        comparison.pseudovalues,
         next(iter(collection.study.variants)),
         planned,
         same,
@@ -293,7 +293,7 @@ def _scarce(one: _Sum, found: Difference | None, facts: _Facts) -> str:
     if not found.table.any():
         return "same numbers"  # of two runs, as where a variant changes nothing for a task alone
     cell = replace(facts.kinds[one.task], grouping=one.grouping, scale=one.scale, variant=one.variant)
-    return scarcity(cell, found, facts.cases)
+    return scarcity(cell, found, facts.pseudovalues)
 
 
 def _mean_of_own_seeds(one: _Sum, facts: _Facts) -> float:

@@ -1,0 +1,101 @@
+"""Pseudo-values of the study's cells as tables (seeds x test components), from which intervals are computed."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from usaggr.analysis.collect import CollectedRun, Collection
+
+Cell = tuple[str, str, float | int, str]
+"""Task, grouping, scale and variant."""
+
+
+class CellPseudovalues:
+    """Pseudo-values of the finished runs, by cell and seed.
+
+    If a run of a cell has no predictions, the cell's table has one column, the score itself. Such a table shows only
+    the variance between seeds.
+    """
+
+    def __init__(self, collection: Collection) -> None:
+        """Index the finished runs of a collection by cell and seed."""
+        self._runs: dict[Cell, dict[int, CollectedRun]] = {}
+        self._folds = collection.folds
+        for run in collection.runs:
+            if run.result is not None:
+                for grouping in run.row.groupings:
+                    for task in run.row.tasks:
+                        cell = (task, grouping, run.row.scale, run.row.variant)
+                        self._runs.setdefault(cell, {})[run.row.seed] = run
+
+    def seeds(self, task: str, grouping: str, scale: float | int, variant: str) -> tuple[int, ...]:
+        """Return the seeds of a cell whose run is finished, in ascending order.
+
+        Args:
+            task: Task of the cell.
+            grouping: Grouping of the cell.
+            scale: Scale of the cell.
+            variant: Variant of the cell.
+        """
+        return tuple(sorted(self._runs.get((task, grouping, scale, variant), {})))
+
+    def components(self, task: str) -> NDArray[np.int64]:
+        """Return the (C,) ids of the components in a task's test set; an id means the same component in every task."""
+        fold = self._folds.get(task)
+        return np.empty(0, dtype=np.int64) if fold is None else fold.components
+
+    def table(
+        self, task: str, grouping: str, scale: float | int, variant: str, metric: str, seeds: Sequence[int]
+    ) -> NDArray[np.float64]:
+        """Return the pseudo-values of a cell's runs; the mean of a row is the score of its seed.
+
+        Args:
+            task: Task of the cell.
+            grouping: Grouping of the cell.
+            scale: Scale of the cell.
+            variant: Variant of the cell.
+            metric: Name of the metric.
+            seeds: K seeds whose runs are finished.
+
+        Returns:
+            (K, C) array by seed and component; (K, 1) if a run has no predictions; NaN if a run lacks the metric.
+
+        Raises:
+            KeyError: The run of a seed is not finished.
+        """
+        runs = [self._runs[task, grouping, scale, variant][seed] for seed in seeds]
+        tables: list[Any] = [_pseudovalues_of_run(run, task, metric) for run in runs]
+        if any(table is None for table in tables):
+            # All rows of a table have the same columns, so that one run without predictions decides for all.
+            return np.array([[_score(run, task, metric)] for run in runs])
+        return np.stack(tables)
+
+    def rarer_class_size(self, task: str, grouping: str, scale: float | int, variant: str) -> int | None:
+        """Return the number of test components in the rarer class of a classification task.
+
+        Args:
+            task: Task of the cell.
+            grouping: Grouping of the cell.
+            scale: Scale of the cell.
+            variant: Variant of the cell.
+
+        Returns:
+            The number; None for other task types, and if no run of the cell has predictions.
+        """
+        for run in self._runs.get((task, grouping, scale, variant), {}).values():
+            if run.pseudovalues is not None:
+                return run.pseudovalues[task].rarer_class_size
+        return None
+
+
+def _pseudovalues_of_run(run: CollectedRun, task: str, metric: str) -> NDArray[np.float64] | None:
+    if run.pseudovalues is None:
+        return None
+    return run.pseudovalues[task].metrics.get(metric)
+
+
+def _score(run: CollectedRun, task: str, metric: str) -> float:
+    assert run.result is not None
+    return run.result.scores[task].get(metric, float("nan"))
