@@ -1,4 +1,4 @@
-"""Finished sweeps that several tests read, written once."""
+"""Finished sweeps that several tests read; each is written once per session."""
 
 from pathlib import Path
 

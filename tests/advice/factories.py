@@ -1,4 +1,4 @@
-"""Cells of evidence with known effects, and new tasks, without a sweep behind them."""
+"""Factories of evidence cells with known effects, of new tasks, and of finished sweeps."""
 
 from dataclasses import replace
 from functools import cache
@@ -13,9 +13,9 @@ from usaggr.progress import NoProgress
 from usaggr.tasks import CATALOGUE, Task
 
 SEGMENTATIONS = ("breast_lesion", "carotid_artery", "cervix", "fetal_head", "fetal_heart", "lung", "ovary_tumor")
-"""Of different clinical groups."""
+"""Segmentation tasks of different clinical groups."""
 TASKS = ("breast_lesion", "cervix", "fetal_head", "lung", "FUGC")
-"""Of a sweep: four segmentations, and landmarks; three are obstetric."""
+"""Tasks of a sweep: four segmentations and one landmark task; three are obstetric."""
 
 
 def new(task_id: str = "thyroid_nodule", n_train: int = 100, **changes: object) -> NewTask:
@@ -30,13 +30,13 @@ def cell(
     n_train: int = 100,
     **changes: object,
 ) -> EvidenceCell:
-    """A cell of a unified model; `half` is that of its 95 % interval."""
-    of = CATALOGUE[task] if isinstance(task, str) else task
+    """Make a cell of a unified model; `half` is the half width of its 95 % interval."""
+    task = CATALOGUE[task] if isinstance(task, str) else task
     low, high = value - half, value + half
     made = EvidenceCell(
         sweep="outputs/a",
         content="c" * 64,
-        task=of,
+        task=task,
         grouping="unified",
         way="unified",
         shares_with=(CATALOGUE["IUGC"],),
@@ -65,7 +65,7 @@ def sweep_of(*cells: EvidenceCell, **changes: object) -> SweepEvidence:
 
 @cache
 def evidence_of(directory: Path) -> SweepEvidence:
-    """Of a folder that does not change: read once."""
+    """Read the evidence in a folder; the folder must not change, because the result is cached."""
     (sweep,) = read_sweeps([directory], NoProgress())
     return sweep
 
@@ -77,11 +77,11 @@ def finished(
     tasks: tuple[str, ...] = TASKS,
     **fields: object,
 ) -> FakeSweep:
-    """A sweep of many subjects whose groupings differ from the task-specific models by these skills."""
+    """Write a finished sweep whose groupings differ from the task-specific models by these amounts of skill."""
     sweep = FakeSweep(directory, tasks=tasks, subjects=20, frames=1, spread=0.02, **fields)  # type: ignore[arg-type]
 
     def score(task: str, block: tuple[str, ...], scale: float | int, seed: int) -> dict[str, float]:
-        names = {tuple(sorted(of)): g for g in sweep.groupings for of in sweep.partitions[g].values()}
+        names = {tuple(sorted(b)): g for g in sweep.groupings for b in sweep.partitions[g].values()}
         delta = 0.0 if len(block) == 1 else deltas.get(f"{names[block]}@{scale:g}", deltas.get(names[block], 0.0))
         rng = np.random.default_rng([sweep.tasks.index(task), len(block), round(1000 * scale), seed])
         return level(CATALOGUE[task], 0.6 + delta + noise * float(rng.standard_normal()))

@@ -1,4 +1,4 @@
-"""Simulated families of tasks: how often prediction intervals hold the effect of a task that was left out.
+"""Simulated families of tasks: how often prediction intervals contain the effect of a task that was left out.
 
 python -m tests.advice.families prints the table of docs/advice.md.
 """
@@ -10,22 +10,22 @@ from usaggr.advice.meta_analysis import pool
 
 
 def covers(tasks: int, tau: float, together: float, families: int) -> NDArray[np.bool_]:
-    """(families,) whether the 95 % interval of `tasks` tasks holds the true effect of one more.
+    """Return (families,) whether the 95 % interval from `tasks` tasks contains the true effect of one more task.
 
-    Tasks have a common mean and the spread `tau`; estimates have standard errors of .008 to .03, which are themselves
-    estimated with 5 degrees of freedom. `together`: the part of their variance that the tasks have in common, as those
-    of one unified model have its seeds.
+    Tasks have a common mean and the spread `tau`. Estimates have standard errors of .008 to .03, which are themselves
+    estimated with 5 degrees of freedom. `together` is the share of the errors' variance that all tasks have in common;
+    in one unified model, its seeds cause it.
     """
     rng = np.random.default_rng([tasks, round(1000 * tau), round(10 * together)])
-    held = np.zeros(families, dtype=bool)
+    is_covered = np.zeros(families, dtype=bool)
     for i in range(families):
         true = 0.01 + tau * rng.standard_normal(tasks + 1)
         errors = rng.uniform(0.008, 0.03, tasks)
         noise = np.sqrt(together) * rng.standard_normal() + np.sqrt(1 - together) * rng.standard_normal(tasks)
         seen = errors * np.sqrt(rng.chisquare(5, tasks) / 5)
-        found = pool((true[:tasks] + errors * noise).tolist(), seen.tolist(), 0.95, ["one sweep"] * tasks)
-        held[i] = found.low <= true[tasks] <= found.high
-    return held
+        pooled = pool((true[:tasks] + errors * noise).tolist(), seen.tolist(), 0.95, ["one sweep"] * tasks)
+        is_covered[i] = pooled.low <= true[tasks] <= pooled.high
+    return is_covered
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The command line of advice: arguments, files, exit statuses."""
+"""Tests of `usaggr advise`: arguments, files and exit statuses."""
 
 import csv
 import json
@@ -65,11 +65,11 @@ def test_wrong_sweeps_end_with_one_line_and_2(shell: Shell, tmp_path: Path) -> N
 def test_advice_for_real_data(shell: Shell, gaining: Path, real_data: Path, tmp_path: Path) -> None:
     assert shell("advise", str(real_data), "data.on_bad_sample=skip", "--from", str(gaining), "--out", "here") == 0
     content = json.loads((tmp_path / "here" / "advice.json").read_text())
-    found = {task["task"]: task for task in content["tasks"]}
-    assert len(found) == 15
-    assert found["cardiac_multi"]["advice"] == "share"
-    assert {cell["task"] for cell in found["cardiac_multi"]["ways"][-1]["cells"]} == {
+    tasks = {task["task"]: task for task in content["tasks"]}
+    assert len(tasks) == 15
+    assert tasks["cardiac_multi"]["advice"] == "share"
+    assert {cell["task"] for cell in tasks["cardiac_multi"]["ways"][-1]["cells"]} == {
         "breast_lesion", "cervix", "fetal_head", "lung"
     }  # fmt: skip
-    assert found["fetal_head"]["ways"][0]["level"] == "same task"
-    assert found["organ_cls"]["advice"] == "not known"
+    assert tasks["fetal_head"]["ways"][0]["level"] == "same task"
+    assert tasks["organ_cls"]["advice"] == "not known"

@@ -1,4 +1,4 @@
-"""What is read from finished sweeps: which cells are evidence, in which unit, and why others are not."""
+"""Tests of the evidence in finished sweeps: which cells count, in which unit, and why others do not."""
 
 from pathlib import Path
 
@@ -22,16 +22,16 @@ def read(*directories: Path) -> list[tuple[EvidenceCell, ...]]:
     return [sweep.cells for sweep in read_sweeps(directories, NoProgress())]
 
 
-def of(cells: tuple[EvidenceCell, ...], task: str, grouping: str = "unified") -> EvidenceCell:
-    (found,) = [cell for cell in cells if (cell.task.id, cell.grouping) == (task, grouping)]
-    return found
+def select(cells: tuple[EvidenceCell, ...], task: str, grouping: str = "unified") -> EvidenceCell:
+    (match,) = [cell for cell in cells if (cell.task.id, cell.grouping) == (task, grouping)]
+    return match
 
 
-def test_cells_say_what_the_comparison_says(gaining: Path) -> None:
+def test_cells_agree_with_the_comparison(gaining: Path) -> None:
     cells = evidence_of(gaining).cells
     table = make_tables(collect([gaining])).comparison.verdict_table
     row = table[(table["task"] == "lung") & (table["grouping"] == "unified") & table["main"]].iloc[0]
-    cell = of(cells, "lung")
+    cell = select(cells, "lung")
     assert (cell.delta, cell.delta_low, cell.delta_high) == (row["delta"], row["delta_low"], row["delta_high"])
     assert (cell.verdict, cell.metric, cell.n_train, cell.seeds) == (row["verdict"], "dsc", 100, 3)
     assert len(cell.shares_with) == 4
@@ -41,10 +41,10 @@ def test_cells_say_what_the_comparison_says(gaining: Path) -> None:
     assert not cell.unusable
 
 
-def test_distances_are_told_relative_to_the_reference(gaining: Path) -> None:
-    """MRE 40 without sharing, 30 with it: a quarter better, whatever the pixels."""
+def test_effects_of_distances_are_relative_to_the_reference(gaining: Path) -> None:
+    """MRE is 40 without sharing and 30 with it: an improvement by a quarter."""
     cells = evidence_of(gaining).cells
-    cell = of(cells, "FUGC")
+    cell = select(cells, "FUGC")
     assert unit_of("mre") == "relative"
     assert cell.delta == pytest.approx(10, abs=1)
     assert cell.effect is not None
@@ -63,12 +63,12 @@ def test_a_reference_near_zero_gives_no_relative_change(tmp_path: Path) -> None:
 
     sweep.finish(score)
     (cells,) = read(tmp_path / "a")
-    assert of(cells, "FUGC").effect is None
-    assert of(cells, "FUGC").unusable == "the reference's mean is too near 0 for a relative change"
-    assert of(cells, "IUGC").effect is not None
+    assert select(cells, "FUGC").effect is None
+    assert select(cells, "FUGC").unusable == "the reference's mean is too close to 0 for a relative change"
+    assert select(cells, "IUGC").effect is not None
 
 
-def test_tasks_with_a_model_of_their_own_are_no_evidence(equal: Path) -> None:
+def test_tasks_with_their_own_model_are_no_evidence(equal: Path) -> None:
     cells = evidence_of(equal).cells
     clinical = {cell.task.id for cell in cells if cell.grouping == "clinical"}
     assert clinical == {"cervix", "fetal_head", "FUGC"}
@@ -77,14 +77,14 @@ def test_tasks_with_a_model_of_their_own_are_no_evidence(equal: Path) -> None:
 def test_one_seed_and_collapsed_models_do_not_count(tmp_path: Path) -> None:
     finished(tmp_path / "one", {}, tasks=FEW, seeds=(0,))
     finished(tmp_path / "dead", {"unified": -0.7}, tasks=FEW)
-    (one,), (dead,) = read(tmp_path / "one"), read(tmp_path / "dead")
-    assert {cell.unusable for cell in one} == {"one seed"}
-    cell = of(dead, "lung")
-    assert (cell.unusable, cell.invalid) == ("AU collapsed", True)
-    assert not of(dead, "FUGC", "clinical").unusable
+    (single_seed,), (dead,) = read(tmp_path / "one"), read(tmp_path / "dead")
+    assert {cell.unusable for cell in single_seed} == {"one seed"}
+    cell = select(dead, "lung")
+    assert (cell.unusable, cell.invalid) == ("the shared model collapsed", True)
+    assert not select(dead, "FUGC", "clinical").unusable
 
 
-def test_tasks_that_were_not_equally_exposed_do_not_count(tmp_path: Path) -> None:
+def test_tasks_with_unequal_exposure_do_not_count(tmp_path: Path) -> None:
     sweep = FakeSweep(tmp_path / "a", subjects=20, spread=0.02)
     sweep.write_plan()
     for run, _ in sweep.runs():
@@ -97,7 +97,7 @@ def test_tasks_that_were_not_equally_exposed_do_not_count(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(("budget", "why"), [("extra", "trained on more examples (budget: extra)"), ("equal", "")])
-def test_staged_groupings_count_where_they_saw_no_more_examples(tmp_path: Path, budget: str, why: str) -> None:
+def test_staged_groupings_count_only_with_an_equal_number_of_examples(tmp_path: Path, budget: str, why: str) -> None:
     groupings = ("task_specific", "unified", "later")
     blocks = {"later": {"one": ("FUGC", "cervix"), "two": ("lung",)}}
     finished(tmp_path / "a", {}, tasks=FEW, groupings=groupings, partitions=blocks)
@@ -106,9 +106,9 @@ def test_staged_groupings_count_where_they_saw_no_more_examples(tmp_path: Path, 
     content["later"] |= {"parent": "unified", "share": 0.5, "budget": budget}
     path.write_text(yaml.safe_dump(content))
     (cells,) = read(tmp_path / "a")
-    found = of(cells, "cervix", "later")
-    assert (found.unusable, found.way) == (why, "later")
-    # A specialist of one task shares nothing at its end.
+    cervix = select(cells, "cervix", "later")
+    assert (cervix.unusable, cervix.way) == (why, "later")
+    # The second stage of a single task shares nothing.
     assert not [cell for cell in cells if (cell.task.id, cell.grouping) == ("lung", "later")]
 
 
@@ -123,7 +123,7 @@ def test_folders_of_one_study_are_joined_and_others_are_not(tmp_path: Path) -> N
     assert {cell.seeds for cell in joined.cells} == {4}
 
 
-# What cannot be read
+# Sweeps that are refused
 
 
 def test_a_folder_that_is_no_sweep_is_refused(tmp_path: Path) -> None:
@@ -139,18 +139,18 @@ def test_a_sweep_of_a_newer_version_is_refused(tmp_path: Path) -> None:
 
 def test_a_sweep_without_finished_runs_is_refused(tmp_path: Path) -> None:
     FakeSweep(tmp_path / "a").write_plan()
-    with pytest.raises(RunError, match="a: no run is finished, so there is no evidence in it"):
+    with pytest.raises(RunError, match="a: no run is finished, so there is no evidence"):
         read(tmp_path / "a")
 
 
-def test_a_sweep_that_compares_nothing_yet_is_refused(tmp_path: Path) -> None:
+def test_a_sweep_without_a_finished_comparison_is_refused(tmp_path: Path) -> None:
     sweep = FakeSweep(tmp_path / "a")
     sweep.finish(lambda task, *_: level(CATALOGUE[task], 0.5), skip=lambda run: len(run.tasks) > 1)
-    with pytest.raises(RunError, match="no task has finished runs with a shared model and without one"):
+    with pytest.raises(RunError, match="no task has finished runs of one seed both with and without a shared model"):
         read(tmp_path / "a")
 
 
 def test_a_sweep_with_a_shared_reference_is_refused(tmp_path: Path) -> None:
     finished(tmp_path / "a", {}, tasks=FEW, seeds=(0,), reference="unified")
-    with pytest.raises(ConfigError, match="its reference is unified, whose models serve several tasks"):
+    with pytest.raises(ConfigError, match="the reference is unified, whose models serve several tasks"):
         read(tmp_path / "a")

@@ -1,4 +1,4 @@
-"""The data that advice is asked for: tasks and training samples, from a whole data set or from an index alone."""
+"""Tests of reading the data that need advice: tasks and training samples, from a data set or from an index only."""
 
 import csv
 from functools import cache
@@ -21,12 +21,12 @@ def config(*overrides: str) -> DataConfig:
     return compose_study("demo", ["data=fmuia", "data.root=.", *overrides]).data
 
 
-def index(path: Path, rows: list[dict[str, str]]) -> Path:
-    names = list(dict.fromkeys(name for row in rows for name in row))
+def index(path: Path, lines: list[dict[str, str]]) -> Path:
+    names = list(dict.fromkeys(name for line in lines for name in line))
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, names)
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows(lines)
     return path
 
 
@@ -37,49 +37,49 @@ def row(i: int, task: str = "nodules", kind: str = "segmentation", **cells: str)
     }  # fmt: skip
 
 
-def test_training_samples_are_those_of_the_split(tmp_path: Path) -> None:
+def test_training_samples_are_counted_after_the_split(tmp_path: Path) -> None:
     tiny_data(tmp_path / "mine", n=20)
     data = config(f"data.root={tmp_path / 'mine'}")
-    found = read_data(data, NoProgress())
+    new_data = read_data(data, NoProgress())
     manifest = make_manifest(load_dataset(data), data, [0])
-    assert found.name == "mine"
-    assert {t.task.id: t.n_train for t in found.tasks} == {
+    assert new_data.name == "mine"
+    assert {t.task.id: t.n_train for t in new_data.tasks} == {
         task_id: len(manifest.by_subset[task_id, "train"]) for task_id in manifest.dataset.tasks
     }
-    assert found.content == manifest.dataset.content_hash
+    assert new_data.content == manifest.dataset.content_hash
 
 
 def test_tasks_with_common_images_have_one_source(tmp_path: Path) -> None:
     root = tiny_data(tmp_path / "mine", n=10)
-    found = read_data(config(f"data.root={root}"), NoProgress())
-    assert all(t.image_source is not None for t in found.tasks)
+    new_data = read_data(config(f"data.root={root}"), NoProgress())
+    assert all(t.image_source is not None for t in new_data.tasks)
 
 
-def test_an_index_alone_is_counted_by_its_rows(tmp_path: Path) -> None:
-    rows = [row(i, organ="thyroid", clinical_group="neck") for i in range(50)]
-    found = read_index_table(index(tmp_path / "clinic.csv", rows), config())
-    (only,) = found.tasks
-    assert (found.name, only.task.id, only.task.type, only.task.clinical_group) == (
+def test_training_samples_of_an_index_without_split_are_a_fraction_of_its_rows(tmp_path: Path) -> None:
+    lines = [row(i, organ="thyroid", clinical_group="neck") for i in range(50)]
+    new_data = read_index_table(index(tmp_path / "clinic.csv", lines), config())
+    (only,) = new_data.tasks
+    assert (new_data.name, only.task.id, only.task.type, only.task.clinical_group) == (
         "clinic", "nodules", "segmentation", "neck"
     )  # fmt: skip
     assert only.n_train == 35
     assert only.image_source is None
-    assert found.content == ""
-    assert "counted from the rows of clinic.csv, 70 %" in found.remarks[0]
+    assert new_data.content == ""
+    assert "70 % of a task's rows without that column" in new_data.remarks[0]
 
 
-def test_an_official_split_of_an_index_is_counted_as_it_is(tmp_path: Path) -> None:
-    rows = [row(i, split="train" if i < 41 else "test") for i in range(50)]
-    rows += [row(i, "grades", "classification", split="") for i in range(50, 60)]
-    found = read_index_table(index(tmp_path / "a.csv", rows), config())
-    assert {t.task.id: t.n_train for t in found.tasks} == {"nodules": 41, "grades": 7}
+def test_training_samples_of_an_index_with_split_are_its_train_rows(tmp_path: Path) -> None:
+    lines = [row(i, split="train" if i < 41 else "test") for i in range(50)]
+    lines += [row(i, "grades", "classification", split="") for i in range(50, 60)]
+    new_data = read_index_table(index(tmp_path / "a.csv", lines), config())
+    assert {t.task.id: t.n_train for t in new_data.tasks} == {"nodules": 41, "grades": 7}
 
 
-def test_faults_of_an_index_are_refused_or_left_out(tmp_path: Path) -> None:
+def test_invalid_rows_of_an_index_are_refused_or_left_out(tmp_path: Path) -> None:
     path = index(tmp_path / "a.csv", [row(0), row(1, kind="segmentaton"), row(2)])
     with pytest.raises(DataError) as error:
         read_index_table(path, config())
-    assert str(error.value).startswith(f"{path}: 1 fault in the index, the first: a.csv, line 3")
+    assert str(error.value).startswith(f"{path}: 1 error in the index, first: a.csv, line 3")
     assert "data.on_bad_sample=skip" in str(error.value)
     assert len(str(error.value).splitlines()) == 1
     (only,) = read_index_table(path, config("data.on_bad_sample=skip")).tasks

@@ -1,54 +1,62 @@
-"""Which tasks of a new data set would share a model under a sweep's groupings."""
+"""Tests of the tasks of a new data set that would share a model under a sweep's groupings."""
 
 from dataclasses import replace
 
 from tests.advice.factories import new
-from usaggr.advice.sharing_modes import NewTask, counterparts, is_rule, partners, way_of
+from usaggr.advice.sharing_modes import NewTask, find_counterparts, find_partners, is_rule, name_way
 from usaggr.tasks import CATALOGUE
 
 DATA = tuple(new(t) for t in ("breast_lesion", "breast_2cls", "fetal_head", "FUGC", "thyroid_nodule"))
 
 
-def of(task_id: str) -> NewTask:
+def data_task(task_id: str) -> NewTask:
     return next(t for t in DATA if t.task.id == task_id)
 
 
 def test_rules_apply_to_the_new_tasks() -> None:
-    assert partners("unified", of("FUGC"), DATA) == ("breast_2cls", "breast_lesion", "fetal_head", "thyroid_nodule")
-    assert partners("clinical", of("FUGC"), DATA) == ("fetal_head",)
-    assert partners("task_type", of("fetal_head"), DATA) == ("breast_lesion", "thyroid_nodule")
-    assert partners("organ", of("breast_2cls"), DATA) == ("breast_lesion",)
-    assert partners("organ", of("FUGC"), DATA) == ()
+    assert find_partners("unified", data_task("FUGC"), DATA) == (
+        "breast_2cls",
+        "breast_lesion",
+        "fetal_head",
+        "thyroid_nodule",
+    )
+    assert find_partners("clinical", data_task("FUGC"), DATA) == ("fetal_head",)
+    assert find_partners("task_type", data_task("fetal_head"), DATA) == ("breast_lesion", "thyroid_nodule")
+    assert find_partners("organ", data_task("breast_2cls"), DATA) == ("breast_lesion",)
+    assert find_partners("organ", data_task("FUGC"), DATA) == ()
 
 
 def test_image_sources_are_those_of_the_new_images() -> None:
-    known = tuple(replace(t, image_source="s" if t.task.organ == "breast" else t.task.id) for t in DATA)
-    assert partners("image_source", known[0], known) == ("breast_2cls",)
-    assert partners("image_source", DATA[0], DATA) == ()  # images were not read
+    with_sources = tuple(replace(t, image_source="s" if t.task.organ == "breast" else t.task.id) for t in DATA)
+    assert find_partners("image_source", with_sources[0], with_sources) == ("breast_2cls",)
+    assert find_partners("image_source", DATA[0], DATA) == ()  # the images were not read
 
 
-def test_a_grouping_is_a_rule_only_where_its_blocks_follow_it() -> None:
+def test_a_grouping_is_a_rule_only_if_its_blocks_follow_the_attribute() -> None:
     tasks = {t: CATALOGUE[t] for t in ("breast_lesion", "breast_2cls", "fetal_head", "FUGC")}
     clinical = {("breast_2cls", "breast_lesion"), ("FUGC", "fetal_head")}
-    assert way_of("clinical", clinical, tasks) == "clinical"
-    assert way_of("clinical", {("breast_2cls", "fetal_head"), ("FUGC", "breast_lesion")}, tasks) == (
+    assert name_way("clinical", clinical, tasks) == "clinical"
+    assert name_way("clinical", {("breast_2cls", "fetal_head"), ("FUGC", "breast_lesion")}, tasks) == (
         "clinical (own blocks)"
     )
-    assert way_of("mine", clinical, tasks) == "mine"
+    assert name_way("mine", clinical, tasks) == "mine"
     assert is_rule("clinical")
     assert not is_rule("mine")
     assert not is_rule("clinical (own blocks)")
 
 
-def test_members_of_blocks_are_replaced_by_tasks_that_are_like_them() -> None:
+def test_members_of_blocks_are_replaced_by_similar_tasks() -> None:
     members = [CATALOGUE["breast_lesion"], CATALOGUE["cervix"], CATALOGUE["IUGC"], CATALOGUE["lung"]]
-    # breast_lesion is there itself; cervix is an obstetric segmentation as fetal_head, IUGC a regression as FUGC.
-    assert counterparts(of("thyroid_nodule"), members, DATA) == ("FUGC", "breast_lesion", "fetal_head")
+    # breast_lesion is in both; cervix and fetal_head are obstetric segmentations, IUGC and FUGC regressions.
+    assert find_counterparts(data_task("thyroid_nodule"), members, DATA) == ("FUGC", "breast_lesion", "fetal_head")
 
 
-def test_a_task_of_the_same_name_and_another_type_is_no_counterpart() -> None:
+def test_a_task_with_the_same_name_but_another_type_is_no_counterpart() -> None:
     other = new("breast_lesion", id="lung")
     member = CATALOGUE["lung"]
     assert (
-        counterparts(of("FUGC"), [replace(member, type="detection", num_classes=1, class_names=("x",))], [other]) == ()
+        find_counterparts(
+            data_task("FUGC"), [replace(member, type="detection", num_classes=1, class_names=("x",))], [other]
+        )
+        == ()
     )

@@ -1,1 +1,1 @@
-"""What the evidence of finished sweeps says about sharing models for another data set. No torch."""
+"""Advice on sharing models for another data set, from the results of finished sweeps. Imports no torch."""

@@ -1,4 +1,4 @@
-"""Advice as people and programs read it: on the terminal, and as advice.md, advice.html and advice.json."""
+"""Prints advice on the terminal, and writes it as advice.md, advice.html and advice.json."""
 
 import json
 import math
@@ -10,9 +10,18 @@ from usaggr.advice.document import advice_document
 from usaggr.advice.evidence import CONFIDENCE, EvidenceCell, unit_of
 from usaggr.advice.meta_analysis import FEWEST
 from usaggr.advice.rule import WIDE
-from usaggr.advice.sentences import KIND_LABELS, advised, counted, phantom_sentences, predicted, reason, steps_sentences
+from usaggr.advice.sentences import (
+    KIND_LABELS,
+    advised,
+    counted,
+    phantom_sentences,
+    predicted,
+    reason,
+    steps_sentences,
+    way_name,
+)
 from usaggr.advice.undecided import Undecided
-from usaggr.document.display_names import grouping_label, plural
+from usaggr.document.display_names import plural
 from usaggr.document.html import render_page
 from usaggr.document.markdown import render_markdown
 from usaggr.io.atomic_files import write_atomic
@@ -23,15 +32,19 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 ADVICE_VERSION = 1
+"""Schema version of advice.json."""
 SHOWN = 5
-"""Undecided cells on the terminal."""
+"""Number of undecided cells on the terminal."""
 
 
 def write_advice(advice: Advice, folder: Path) -> tuple[Path, Path, Path]:
-    """Write advice.md, advice.html and advice.json into a folder, which is made if need be.
+    """Write advice.md, advice.html and advice.json into a folder, which is created if necessary.
+
+    Returns:
+        Paths of the three files.
 
     Raises:
-        WriteError: it cannot be written to.
+        WriteError: The folder cannot be written.
     """
     document = advice_document(advice)
     paths = folder / "advice.md", folder / "advice.html", folder / "advice.json"
@@ -42,7 +55,7 @@ def write_advice(advice: Advice, folder: Path) -> tuple[Path, Path, Path]:
 
 
 def print_advice(advice: Advice, console: "Console") -> None:
-    """Print a row a task, what depends on the amount of data, and the undecided cells that need the fewest seeds."""
+    """Print one row per task, advice that depends on the amount of data, and the first undecided cells."""
     from rich.table import Table
     from rich.text import Text
 
@@ -63,28 +76,32 @@ def print_advice(advice: Advice, console: "Console") -> None:
 
 
 def _because(task: TaskAdvice) -> str:
-    """With whom and how much, where there is advice; then what it rests on."""
+    """Return the recommended way and its predicted effect, if there is one, and the evidence."""
     if task.best is None:
         return reason(task)
-    much = predicted(task.best.answer.prediction, task.new.task.type)
-    return f"{advised(task.best)}\n{much}: {reason(task)}"
+    effect = predicted(task.best.answer.prediction, task.new.task.type)
+    return f"{advised(task.best)}\n{effect}: {reason(task)}"
 
 
 def _undecided_lines(advice: Advice) -> list[str]:
-    decidable = [one for one in advice.undecided if one.command]
+    decidable = [undecided for undecided in advice.undecided if undecided.command]
     if not decidable:
         return []
-    lines = [f"{plural(len(decidable), 'undecided cell')} that speak of these tasks, the fewest seeds first:"]
-    for one in decidable[:SHOWN]:
-        cell = one.cell
-        where = f"{cell.task.id}, {grouping_label(cell.grouping)}, {cell.n_train:,} training samples"
-        lines.append(f"  {where}: {cell.seeds} seeds, {cell.seeds_needed} needed")
-    lines += [f"  {line}" for line in dict.fromkeys(one.command for one in decidable[:SHOWN])]
+    shown = decidable[:SHOWN]
+    counted_cells = plural(len(decidable), "undecided result of the sweeps", "undecided results of the sweeps")
+    verb = "concerns" if len(decidable) == 1 else "concern"
+    lines = [f"{counted_cells} {verb} these tasks; more seeds would decide (fewest first):"]
+    for undecided in shown:
+        cell = undecided.cell
+        name = f"{cell.task.id}, {way_name(cell.way)}, {cell.n_train:,} training samples"
+        lines.append(f"  {name}: {plural(cell.seeds, 'seed')}, {cell.seeds_needed} needed")
+    # Cells of one sweep that need as many seeds have the same command.
+    lines += [f"  {command}" for command in dict.fromkeys(undecided.command for undecided in shown)]
     return lines
 
 
 def as_json(advice: Advice) -> dict[str, Any]:
-    """What advice.json holds."""
+    """Return the content of advice.json."""
     return {
         "schema_version": ADVICE_VERSION,
         "data": {
@@ -105,7 +122,7 @@ def as_json(advice: Advice) -> dict[str, Any]:
         ],
         "rule": {"confidence": CONFIDENCE, "near": NEAR, "fewest_tasks": FEWEST, "wide": WIDE},
         "tasks": [_task(task) for task in advice.tasks],
-        "undecided": [_undecided(one) for one in advice.undecided],
+        "undecided": [_undecided(undecided) for undecided in advice.undecided],
     }
 
 
@@ -126,7 +143,7 @@ def _task(task: TaskAdvice) -> dict[str, Any]:
 
 
 def _way(way: WayAdvice, metric: str) -> dict[str, Any]:
-    found = way.answer.prediction
+    prediction = way.answer.prediction
     return {
         "grouping": way.answer.way,
         "verdict": way.answer.verdict,
@@ -134,16 +151,16 @@ def _way(way: WayAdvice, metric: str) -> dict[str, Any]:
         "level": way.answer.level,
         "with": list(way.shares_with),
         "predicted": None
-        if found is None
+        if prediction is None
         else {
             "metric": metric,
             "unit": unit_of(metric),
-            "mean": found.mean,
-            "low": found.low,
-            "high": found.high,
-            "margin": found.margin,
-            "effects": found.effects,
-            "spread": found.tau,
+            "mean": prediction.mean,
+            "low": prediction.low,
+            "high": prediction.high,
+            "margin": prediction.margin,
+            "effects": prediction.effects,
+            "spread": prediction.tau,
         },
         "by_n_train": [{"from": step.n_train, "verdict": step.verdict} for step in way.steps],
         "cells": [_cell(cell) for cell in way.answer.cells],
@@ -172,9 +189,11 @@ def _cell(cell: EvidenceCell) -> dict[str, Any]:
     }
 
 
-def _undecided(one: Undecided) -> dict[str, Any]:
-    return _cell(one.cell) | {"bears_on": list(one.bears_on), "level": one.level, "command": one.command or None}
+def _undecided(undecided: Undecided) -> dict[str, Any]:
+    facts = {"bears_on": list(undecided.task_ids), "level": undecided.level, "command": undecided.command or None}
+    return _cell(undecided.cell) | facts
 
 
 def _number(value: float) -> float | None:
+    """Return a number, or None for NaN, which JSON does not have."""
     return value if math.isfinite(value) else None

@@ -1,4 +1,4 @@
-"""Advice for a data set from the evidence of finished sweeps, task by task: what `usaggr advise` says."""
+"""Computes the advice of `usaggr advise`: for each task of a data set, from the evidence of finished sweeps."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -7,9 +7,9 @@ from typing import Literal
 from usaggr.advice.evidence import EvidenceCell, SweepEvidence
 from usaggr.advice.new_data import NewData
 from usaggr.advice.rule import WayAnswer, answer
-from usaggr.advice.scale_steps import Step, steps
-from usaggr.advice.sharing_modes import NewTask, counterparts, is_rule, partners
-from usaggr.advice.undecided import Undecided, undecided
+from usaggr.advice.scale_steps import Step, find_steps
+from usaggr.advice.sharing_modes import NewTask, find_counterparts, find_partners, is_rule
+from usaggr.advice.undecided import Undecided, find_undecided
 
 Kind = Literal["share", "may share", "do not share", "undecided", "not known"]
 KINDS: tuple[Kind, ...] = ("share", "may share", "do not share", "undecided", "not known")
@@ -17,77 +17,78 @@ KINDS: tuple[Kind, ...] = ("share", "may share", "do not share", "undecided", "n
 
 @dataclass(frozen=True)
 class WayAdvice:
-    """One way of sharing for one task."""
+    """Advice on one way of sharing for one task."""
 
     answer: WayAnswer
     shares_with: tuple[str, ...]
-    """Tasks of the new data that would be in its block."""
+    """Tasks of the new data that would be in the same block."""
     steps: tuple[Step, ...]
-    """How the verdict changes with the number of training samples; empty where the sweeps do not show it."""
+    """Verdicts by number of training samples; empty if the sweeps show no change."""
 
 
 @dataclass(frozen=True)
 class TaskAdvice:
-    """What to do for one task, and all that it rests on."""
+    """Advice for one task, with all its evidence."""
 
     new: NewTask
     kind: Kind
     best: WayAdvice | None
-    """The way that is advised (share, may share); None otherwise."""
+    """Recommended way of sharing (for share and may share); otherwise None."""
     ways: tuple[WayAdvice, ...]
+    """Every way under which the task would share a model."""
     alone: tuple[str, ...]
     """Ways under which no other task of the data would share its model."""
 
 
 @dataclass(frozen=True)
 class Advice:
-    """For a whole data set."""
+    """Advice for a data set."""
 
     data: NewData
     sweeps: tuple[SweepEvidence, ...]
     tasks: tuple[TaskAdvice, ...]
     undecided: tuple[Undecided, ...]
-    """Cells of the sweeps that speak of these tasks, those that need the fewest seeds first."""
+    """Undecided cells of the sweeps that concern these tasks, sorted by the number of seeds needed."""
 
 
 def advise(data: NewData, sweeps: Sequence[SweepEvidence]) -> Advice:
-    """Apply the rule (rule.py) to each task and each way of sharing that the sweeps have trained."""
+    """Apply the rule (rule.py) to each task and each way of sharing in the sweeps."""
     cells = [cell for sweep in sweeps for cell in sweep.cells]
     ways = tuple(dict.fromkeys(cell.way for cell in cells))
-    tasks = tuple(_task(new, ways, cells, data) for new in data.tasks)
-    return Advice(data, tuple(sweeps), tasks, tuple(undecided(tasks_with_ways(tasks), sweeps)))
+    tasks = tuple(_advise_on_task(new, ways, cells, data) for new in data.tasks)
+    return Advice(data, tuple(sweeps), tasks, tuple(find_undecided(tasks_with_ways(tasks), sweeps)))
 
 
 def tasks_with_ways(tasks: Sequence[TaskAdvice]) -> list[tuple[NewTask, frozenset[str]]]:
-    """Each task with the ways under which it would share a model."""
+    """Return each task with the ways under which it would share a model."""
     return [(task.new, frozenset(way.answer.way for way in task.ways)) for task in tasks]
 
 
-def _task(new: NewTask, ways: Sequence[str], cells: Sequence[EvidenceCell], data: NewData) -> TaskAdvice:
-    found: list[WayAdvice] = []
+def _advise_on_task(new: NewTask, ways: Sequence[str], cells: Sequence[EvidenceCell], data: NewData) -> TaskAdvice:
+    shared: list[WayAdvice] = []
     alone: list[str] = []
     for way in ways:
-        said = answer(new, way, cells)
+        way_answer = answer(new, way, cells)
         if is_rule(way):
-            others = partners(way, new, data.tasks)
-            if not others:
-                alone.append(way)
-                continue
+            partners = find_partners(way, new, data.tasks)
+            is_alone = not partners
         else:
-            members = {member for cell in said.cells for member in cell.shares_with}
-            others = counterparts(new, members, data.tasks)
-            if said.cells and not others:
-                alone.append(way)
-                continue
-        found.append(WayAdvice(said, others, steps(new, way, cells)))
-    kind, best = _choose(found)
-    return TaskAdvice(new, kind, best, tuple(found), tuple(alone))
+            members = {member for cell in way_answer.cells for member in cell.shares_with}
+            partners = find_counterparts(new, members, data.tasks)
+            # Without cells the blocks are unknown: the answer then states why, and the task need not be alone.
+            is_alone = bool(way_answer.cells) and not partners
+        if is_alone:
+            alone.append(way)
+        else:
+            shared.append(WayAdvice(way_answer, partners, find_steps(new, way, cells)))
+    kind, best = _choose(shared)
+    return TaskAdvice(new, kind, best, tuple(shared), tuple(alone))
 
 
 def _choose(ways: Sequence[WayAdvice]) -> tuple[Kind, WayAdvice | None]:
-    """As the report recommends: a gain wins, then a shared model that costs nothing, as it saves models.
+    """Return the advice and the recommended way, by the same order as the report: gain first, then no loss.
 
-    Only where every way loses is the advice not to share; what is not known of one way may be the better one.
+    The advice is not to share only if every way loses, because a way without a verdict may be the better one.
     """
     gains = [way for way in ways if way.answer.verdict == "gain"]
     if gains:
@@ -107,5 +108,5 @@ def _mean(way: WayAdvice) -> float:
 
 
 def without_task(sweep: SweepEvidence, task_id: str) -> SweepEvidence:
-    """The evidence as if a task had not been in the sweep: to see how well the others predict it."""
+    """Return the evidence without one task, to test how well the other tasks predict it."""
     return replace(sweep, cells=tuple(cell for cell in sweep.cells if cell.task.id != task_id))

@@ -1,4 +1,4 @@
-"""Advice as a document: what advice.md and advice.html show."""
+"""Composes the document of advice.md and advice.html."""
 
 from collections.abc import Sequence
 
@@ -17,22 +17,23 @@ from usaggr.advice.sentences import (
     predicted,
     reason,
     steps_sentences,
+    way_name,
     way_verdict,
 )
 from usaggr.advice.undecided import Undecided
-from usaggr.document.display_names import grouping_label, plural, verdict_label
+from usaggr.document.display_names import plural, verdict_label
 from usaggr.document.elements import Block, Cell, Details, Document, Items, Paragraph, Section, TextTable, literal
 from usaggr.document.numbers import MISSING
 from usaggr.statistics.scale_trend import NEAR
 
 SHOWN_UNDECIDED = 30
-"""Undecided cells that a page lists; advice.json has all."""
-_COLOURS = {"share": "gain", "may share": "no_loss", "do not share": "loss", "undecided": "undecided"}
+"""Number of undecided cells on the page; advice.json has all."""
+_COLORS = {"share": "gain", "may share": "no_loss", "do not share": "loss", "undecided": "undecided"}
 
 
 def advice_document(advice: Advice) -> Document:
-    """The whole of it: the answers, their evidence, what could be trained to know more, and what is assumed."""
-    sections = [_answers(advice), _amounts(advice), _evidence(advice), _undecided(advice), _assumed(advice)]
+    """Compose the page: advice per task, its evidence, undecided results worth training, and assumptions."""
+    sections = [_answers(advice), _amounts(advice), _evidence(advice), _undecided(advice), _assumptions(advice)]
     lead = (
         Paragraph(literal(counted(advice))),
         Paragraph(
@@ -47,15 +48,15 @@ def advice_document(advice: Advice) -> Document:
 
 
 def _answers(advice: Advice) -> Section:
-    columns = ("task", "n_train", "advice", "with", "predicted", "because")
-    rows = tuple(_answer_row(task) for task in advice.tasks)
+    columns = ("task", "n_train", "advice", "share", "predicted", "evidence")
+    answers = tuple(_answer_row(task) for task in advice.tasks)
     meanings = Items(tuple(f"**{KIND_LABELS[kind]}**: {KIND_MEANINGS[kind]}" for kind in KIND_LABELS))
     caption = (
-        "The advice for each task. `predicted` is positive where sharing is better than a model of its own; in "
-        "brackets a 95 % prediction interval."
+        "`n_train` is the task's number of training samples. `predicted` is the effect of sharing compared with a "
+        "task-specific model, positive if sharing is better, with its 95 % prediction interval in brackets."
     )
-    table = TextTable(columns, rows, ("n_train",), caption=caption)
-    return Section("What to do", (table, meanings))
+    table = TextTable(columns, answers, ("n_train",), caption=caption)
+    return Section("Advice per task", (table, meanings))
 
 
 def _answer_row(task: TaskAdvice) -> tuple[str | Cell, ...]:
@@ -63,7 +64,7 @@ def _answer_row(task: TaskAdvice) -> tuple[str | Cell, ...]:
     return (
         task.new.task.id,
         Cell(f"{task.new.n_train:,}", task.new.n_train),
-        Cell(KIND_LABELS[task.kind], kind=_COLOURS.get(task.kind, "")),
+        Cell(KIND_LABELS[task.kind], kind=_COLORS.get(task.kind, "")),
         MISSING if best is None else advised(best),
         MISSING if best is None else predicted(best.answer.prediction, task.new.task.type),
         reason(task),
@@ -71,74 +72,77 @@ def _answer_row(task: TaskAdvice) -> tuple[str | Cell, ...]:
 
 
 def _amounts(advice: Advice) -> Section | None:
-    said = [literal(sentence) for task in advice.tasks for sentence in steps_sentences(task)]
-    if not said:
+    sentences = [literal(sentence) for task in advice.tasks for sentence in steps_sentences(task)]
+    if not sentences:
         return None
-    intro = Paragraph("Where the sweeps have several scales and their verdicts change between them:")
-    return Section("Depends on the amount of data", (intro, Items(tuple(said))))
+    intro = Paragraph("In sweeps with several amounts of training data, these verdicts change with the amount:")
+    return Section("Advice that depends on the amount of data", (intro, Items(tuple(sentences))))
 
 
 def _evidence(advice: Advice) -> Section:
     intro = Paragraph(
-        "For each task every way of sharing that was trained, and the cells that count. `delta` is the difference from "
-        "a task-specific model on the sweep's test fold, with its 95 % interval, in the metric's own unit."
+        "For each task, every way of sharing that was trained, with the results of the sweeps that were used. A result "
+        "is one task of a sweep, with one way of sharing and one amount of training data, over all its seeds. `delta` "
+        "is the difference from a task-specific model on the sweep's test set, in the metric's own unit, with its 95 % "
+        "interval in brackets. `spread` is the standard deviation of the true effects of the pooled tasks."
     )
-    return Section("What it rests on", (intro,), tuple(_evidence_of(task) for task in advice.tasks))
+    return Section("Evidence", (intro,), tuple(_evidence_of(task) for task in advice.tasks))
 
 
 def _evidence_of(task: TaskAdvice) -> Section:
     ways = TextTable(
-        ("grouping", "verdict", "with", "predicted", "margin", "spread", "because"),
+        ("sharing", "verdict", "with", "predicted", "margin", "spread", "evidence"),
         tuple(_way_rows(task)),
     )
     blocks: list[Block] = [ways] if task.ways else []
     if task.alone:
-        names = ", ".join(map(grouping_label, task.alone))
-        blocks.append(Paragraph(f"Under {literal(names)} no other task of the data would share its model."))
+        names = ", ".join(map(way_name, task.alone))
+        blocks.append(Paragraph(f"No other task of the data would share its model with: {literal(names)}."))
     cells = [(way.answer.way, cell) for way in task.ways for cell in way.answer.cells]
     if cells:
-        blocks.append(Details(f"{plural(len(cells), 'cell')} that count", (_cells_table([c for _, c in cells]),)))
-    left = [cell for way in task.ways for cell in way.answer.left_out]
-    if left:
-        blocks.append(Details(f"{plural(len(left), 'cell')} left out", (_cells_table(left, left_out=True),)))
+        blocks.append(Details(f"{plural(len(cells), 'result')} used", (_cells_table([c for _, c in cells]),)))
+    left_out = [cell for way in task.ways for cell in way.answer.left_out]
+    if left_out:
+        title = f"{plural(len(left_out), 'result')} not used"
+        blocks.append(Details(title, (_cells_table(left_out, show_reason=True),)))
     return Section(task.new.task.id, tuple(blocks))
 
 
 def _way_rows(task: TaskAdvice) -> list[tuple[str | Cell, ...]]:
-    rows: list[tuple[str | Cell, ...]] = []
+    table: list[tuple[str | Cell, ...]] = []
     for way in task.ways:
-        found, kind = way.answer.prediction, task.new.task.type
-        colour = "" if way.answer.verdict == "not_known" else way.answer.verdict
-        rows.append((
-            grouping_label(way.answer.way),
-            Cell(way_verdict(way.answer.verdict), kind=colour),
+        prediction, task_type = way.answer.prediction, task.new.task.type
+        color = "" if way.answer.verdict == "not_known" else way.answer.verdict
+        table.append((
+            way_name(way.answer.way),
+            Cell(way_verdict(way.answer.verdict), kind=color),
             partner_names(way),
-            predicted(found, kind),
-            MISSING if found is None else f"{found.margin:g}",
-            MISSING if found is None or found.tau is None else f"{found.tau:.3f}",
+            predicted(prediction, task_type),
+            MISSING if prediction is None else f"{prediction.margin:g}",
+            MISSING if prediction is None or prediction.tau is None else f"{prediction.tau:.3f}",
             way.answer.why,
         ))  # fmt: skip
-    return rows
+    return table
 
 
-def _cells_table(cells: Sequence[EvidenceCell], left_out: bool = False) -> TextTable:
-    columns = ("sweep", "task", "grouping", "shares with", "n_train", "seeds", "metric", "delta", "verdict")
-    rows: list[tuple[str | Cell, ...]] = []
+def _cells_table(cells: Sequence[EvidenceCell], show_reason: bool = False) -> TextTable:
+    columns = ("sweep", "task", "sharing", "shares with", "n_train", "seeds", "metric", "delta", "verdict")
+    table: list[tuple[str | Cell, ...]] = []
     for cell in cells:
-        others = [task.id for task in cell.shares_with]
+        partners = [task.id for task in cell.shares_with]
         row: tuple[str | Cell, ...] = (
             cell.sweep,
             cell.task.id,
-            grouping_label(cell.grouping),
-            ", ".join(others) if len(others) < 4 else f"{plural(len(others), 'task')}",
+            way_name(cell.way),
+            ", ".join(partners) if len(partners) < 4 else plural(len(partners), "task"),
             Cell(f"{cell.n_train:,}", cell.n_train),
             str(cell.seeds),
             cell.metric,
             cell_difference(cell),
             Cell(verdict_label(cell.verdict), kind=cell.verdict),
         )
-        rows.append((*row, cell.unusable) if left_out else row)
-    return TextTable((*columns, "left out") if left_out else columns, tuple(rows), ("n_train", "seeds"))
+        table.append((*row, cell.unusable) if show_reason else row)
+    return TextTable((*columns, "reason") if show_reason else columns, tuple(table), ("n_train", "seeds"))
 
 
 def _undecided(advice: Advice) -> Section | None:
@@ -146,46 +150,48 @@ def _undecided(advice: Advice) -> Section | None:
         return None
     shown = advice.undecided[:SHOWN_UNDECIDED]
     table = TextTable(
-        ("seeds", "needed", "sweep", "task", "grouping", "n_train", "delta", "bears on"),
-        tuple(_undecided_row(one) for one in shown),
+        ("seeds", "needed", "sweep", "task", "sharing", "n_train", "delta", "concerns"),
+        tuple(_undecided_row(undecided) for undecided in shown),
         ("seeds", "needed", "n_train"),
         left_out=len(advice.undecided) - len(shown),
-        caption="Cells that the sweeps left undecided and that speak of these tasks. `needed`: seeds at which such a "
-        "difference would be decided, if it and its variance stay what they are; without a number, no number of seeds "
-        "does: more test subjects are needed.",
+        caption="Undecided results of the sweeps that concern these tasks. `needed` is the number of seeds that would "
+        "decide, if the difference and its variance stay the same. If it is empty, more seeds cannot decide: more test "
+        "subjects are needed.",
     )
-    lines = dict.fromkeys(one.command for one in advice.undecided if one.command)
-    commands = Items(tuple(f"`{line.replace('`', '?')}`" for line in lines))
+    command_lines = dict.fromkeys(undecided.command for undecided in advice.undecided if undecided.command)
+    # A name with a backtick would end the code and let the rest of the line be read as Markdown.
+    commands = Items(tuple(f"`{line.replace('`', '?')}`" for line in command_lines))
     blocks: tuple[Block, ...] = (table,)
-    if lines:
-        blocks += (Paragraph("Each line adds the seeds of the rows down to it, and trains nothing twice:"), commands)
-    return Section("What could be trained to know more", blocks)
+    if command_lines:
+        blocks += (Paragraph("These commands add the needed seeds; finished runs are not trained again:"), commands)
+    return Section("What to train to know more", blocks)
 
 
-def _undecided_row(one: Undecided) -> tuple[str | Cell, ...]:
-    cell = one.cell
+def _undecided_row(undecided: Undecided) -> tuple[str | Cell, ...]:
+    cell = undecided.cell
     needed = cell.seeds_needed
     return (
         str(cell.seeds),
         MISSING if needed is None else Cell(str(needed), needed),
         cell.sweep,
         cell.task.id,
-        grouping_label(cell.grouping),
+        way_name(cell.way),
         Cell(f"{cell.n_train:,}", cell.n_train),
         cell_difference(cell),
-        ", ".join(one.bears_on) if len(one.bears_on) < 5 else plural(len(one.bears_on), "task"),
+        ", ".join(undecided.task_ids) if len(undecided.task_ids) < 5 else plural(len(undecided.task_ids), "task"),
     )
 
 
-def _assumed(advice: Advice) -> Section:
-    same = [sweep.name for sweep in advice.sweeps if advice.data.content and sweep.content == advice.data.content]
+def _assumptions(advice: Advice) -> Section:
+    same_data = [sweep.name for sweep in advice.sweeps if advice.data.content and sweep.content == advice.data.content]
     items = [
-        f"Numbers of training samples are alike within a factor of {NEAR:g}; a prediction from other tasks needs "
-        f"{FEWEST} of them; an interval of more than {WIDE:g} margins on either side tells nothing.",
-        "The new task is a draw from the same population as the tasks of the sweeps, and is trained as they were: the "
-        "same network, budget and image size. Intervals are not adjusted for the number of tasks.",
-        "The same task in other data is taken to be alike in these data, as far as its name tells.",
-        *(f"{literal(name)} was trained on these very data." for name in same),
+        f"Numbers of training samples are similar if they differ by at most a factor of {NEAR:g}. A prediction from "
+        f"other tasks needs at least {FEWEST} of them. If an undecided interval extends more than {WIDE:g} margins to "
+        "either side, the answer is not known.",
+        "The new task is a draw from the same population as the tasks of the sweeps. It is trained in the same way: "
+        "with the same network, budget and image size. Intervals are not adjusted for the number of tasks.",
+        "A task with the same name in other data is treated as the same task.",
+        *(f"{literal(name)} was trained on the same data." for name in same_data),
         *(literal(remark) for remark in advice.data.remarks),
     ]
-    return Section("What is assumed", (Items(tuple(items)),))
+    return Section("Assumptions", (Items(tuple(items)),))

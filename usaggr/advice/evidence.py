@@ -1,6 +1,6 @@
-"""Cells of finished sweeps as evidence: differences from task-specific models, with what they are told by and how sure.
+"""Reads cells of finished sweeps as evidence: differences from task-specific models, with unit and uncertainty.
 
-Sweeps are read as their report reads them. Only the study's first variant counts, and no grouping drawn by lot.
+Sweeps are read and compared as in their report. Only the study's first variant counts, and random groupings do not.
 """
 
 import math
@@ -8,14 +8,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from usaggr.advice.sharing_modes import way_of
+from usaggr.advice.sharing_modes import name_way
 from usaggr.analysis.cell_rows import CellScore, CellVerdict
 from usaggr.analysis.collect import collect
 from usaggr.analysis.compare_study import StudyComparison, compare_study
 from usaggr.analysis.difference_intervals import Array, Difference, Key, pooled_estimates
 from usaggr.analysis.row_tables import group_rows
 from usaggr.data.batches.streams import NOT_EQUAL
-from usaggr.document.display_names import grouping_label
 from usaggr.errors import ConfigError, RunError
 from usaggr.metrics.names import metric as metric_of
 from usaggr.progress import Progress
@@ -25,36 +24,41 @@ from usaggr.statistics.two_way_anova import Estimate
 from usaggr.tasks import Task
 
 ONE_SEED = "one seed"
-"""Why a cell does not count, though more seeds would make it count."""
+"""Reason why a cell does not count that more seeds would remove."""
 CONFIDENCE = 0.95
-"""Of all intervals that advice rests on."""
+"""Confidence level of all intervals in advice."""
 NEAREST_ZERO = 0.5
-"""A change relative to a reference's mean counts only where the lower bound of that mean is above this part of it."""
+"""A relative change counts only if the lower bound of the reference's mean exceeds this fraction of the mean."""
 
 
 @dataclass(frozen=True)
 class Effect:
-    """A difference from task-specific models in the unit of the task type's margin: see `unit_of`."""
+    """Difference from task-specific models in the unit of the task type's margin (see `unit_of`)."""
 
     value: float
+    """Positive if sharing is better."""
     se: float
+    """Standard error."""
     low: float
+    """Lower bound of the interval."""
     high: float
+    """Upper bound of the interval."""
     margin: float
+    """Largest loss that counts as no loss, above 0."""
 
 
 @dataclass(frozen=True)
 class EvidenceCell:
-    """A finished cell (task x grouping x scale) whose task shares a model with others."""
+    """Finished cell (task x grouping x scale) whose task shares a model with others."""
 
     sweep: str
-    """Its folder."""
+    """First folder of the sweep."""
     content: str
     """Hash of the sweep's data."""
     task: Task
     grouping: str
     way: str
-    """See `ways.way_of`."""
+    """Way of sharing for which the cell is evidence (see `sharing_modes.name_way`)."""
     shares_with: tuple[Task, ...]
     """The other tasks of its block."""
     scale: float | int
@@ -62,82 +66,84 @@ class EvidenceCell:
     seeds: int
     metric: str
     delta: float
-    """Positive where sharing is better, in the metric's own unit; its bounds are NaN where they are not known."""
+    """Difference in the metric's own unit, positive if sharing is better; its bounds are NaN if not estimated."""
     delta_low: float
     delta_high: float
     verdict: str
-    """As in comparison.csv, adjusted over the tasks of the grouping; empty where there is none."""
+    """Verdict as in comparison.csv, corrected over the tasks of the grouping; empty if there is none."""
     note: str
     seeds_needed: int | None
     effect: Effect | None
-    """None where it cannot be told; `unusable` says why then."""
+    """Effect in the unit of its margin; None if not estimated, with the reason in `unusable`."""
     unusable: str
-    """Why it does not count as evidence; empty: it does."""
+    """Reason why the cell does not count as evidence; empty if it counts."""
     invalid: bool
-    """Whether it does not count because models are collapsed or have not converged."""
+    """True if the cell does not count because models collapsed or did not converge."""
     scales: int
-    """Of its sweep."""
+    """Number of scales in the sweep."""
 
 
 @dataclass(frozen=True)
 class SweepEvidence:
-    """What one sweep, in one folder or several, has to say."""
+    """Evidence of one sweep, from one or several folders."""
 
     folders: tuple[str, ...]
     study: str
     content: str
     outputs: str
-    """Folder of all results, as the study has it."""
+    """Folder of all results, as configured in the study."""
     seeds: tuple[int, ...]
     cells: tuple[EvidenceCell, ...]
     phantoms: bool = False
-    """Whether its data are synthetic."""
+    """True if the sweep's data are synthetic."""
 
     @property
     def name(self) -> str:
+        """First folder, which identifies the sweep."""
         return self.folders[0]
 
 
 def unit_of(metric: str) -> str:
-    """What differences of a metric are told in: `points` (scores whose best is 1) or `relative` (distances).
+    """Return the unit of a metric's differences: `points` (scores whose best is 1) or `relative` (distances).
 
     These are the units of the margins `report.margin` and `report.relative_margin`. Evidence is never pooled over task
-    types, so that one unit is never mixed with another.
+    types, so that the two units are never mixed.
     """
     return "points" if metric_of(metric).best == 1.0 else "relative"
 
 
 def read_sweeps(directories: Sequence[Path], progress: Progress) -> list[SweepEvidence]:
-    """The evidence of each sweep; folders of one study and split are joined, as `usaggr report` does.
+    """Return the evidence of each sweep; folders of one study and split are joined, as in `usaggr report`.
 
     Raises:
-        RunError: a folder is no folder of results, a newer version wrote it, or it has no finished comparison.
-        ConfigError: a sweep does not compare with task-specific models.
+        RunError: A folder holds no results, was written by a newer version, or has no finished comparison.
+        ConfigError: A sweep's reference is not task-specific models.
     """
     return [read_sweep(sources, progress) for sources in find_sweeps(directories)]
 
 
 def find_sweeps(directories: Sequence[Path]) -> list[list[Source]]:
-    """The folders of each sweep, quickly: no run is read.
+    """Return the folders of each sweep, without reading any run.
 
     Raises:
-        RunError: a folder is no folder of results, or a newer version wrote it.
+        RunError: A folder holds no results, or was written by a newer version.
     """
-    joined: list[list[Source]] = []
-    once: dict[Path, Path] = {}
+    sweeps: list[list[Source]] = []
+    # A folder that is given twice counts once, under the name that was given first.
+    by_resolved_path: dict[Path, Path] = {}
     for directory in directories:
-        once.setdefault(directory.resolve(), directory)
-    for directory in once.values():
+        by_resolved_path.setdefault(directory.resolve(), directory)
+    for directory in by_resolved_path.values():
         source = read_source(directory)
-        home = next((group for group in joined if _joins([*group, source])), None)
-        if home is None:
-            joined.append([source])
+        sweep = next((sweep for sweep in sweeps if _can_join([*sweep, source])), None)
+        if sweep is None:
+            sweeps.append([source])
         else:
-            home.append(source)
-    return joined
+            sweep.append(source)
+    return sweeps
 
 
-def _joins(sources: Sequence[Source]) -> bool:
+def _can_join(sources: Sequence[Source]) -> bool:
     try:
         join_sources(sources)
     except RunError:
@@ -146,27 +152,27 @@ def _joins(sources: Sequence[Source]) -> bool:
 
 
 def read_sweep(sources: Sequence[Source], progress: Progress) -> SweepEvidence:
-    """The evidence of one sweep, from all its folders.
+    """Return the evidence of one sweep, from all its folders.
 
     Raises:
-        RunError: a file of it cannot be read, or it has no finished comparison.
-        ConfigError: it does not compare with task-specific models.
+        RunError: A file cannot be read, or no comparison is finished.
+        ConfigError: The sweep's reference is not task-specific models.
     """
     collection = collect([source.directory for source in sources], progress)
-    where, study = str(collection.directories[0]), collection.study
+    folder, study = str(collection.directories[0]), collection.study
     if not any(run.result is not None for run in collection.runs):
-        raise RunError(f"{where}: no run is finished, so there is no evidence in it; `usaggr sweep` trains them")
+        raise RunError(f"{folder}: no run is finished, so there is no evidence; train the runs with `usaggr sweep`")
     shared = [run.row for run in collection.runs if study.reference in run.row.groupings and len(run.row.tasks) > 1]
     if shared:
         raise ConfigError(
-            f"{where}: its reference is {study.reference}, whose models serve several tasks; advice on sharing needs a "
-            "sweep with reference=task_specific"
+            f"{folder}: the reference is {study.reference}, whose models serve several tasks; advice on sharing needs "
+            "a sweep with reference=task_specific"
         )
     cells = tuple(_cells(compare_study(collection)))
     if not cells:
         raise RunError(
-            f"{where}: no task has finished runs with a shared model and without one, of a seed in common; "
-            "`usaggr sweep` trains what is missing"
+            f"{folder}: no task has finished runs of one seed both with and without a shared model; "
+            "train the missing runs with `usaggr sweep`"
         )
     return SweepEvidence(
         tuple(map(str, collection.directories)),
@@ -182,23 +188,25 @@ def read_sweep(sources: Sequence[Source], progress: Progress) -> SweepEvidence:
 def _cells(comparison: StudyComparison) -> Iterator[EvidenceCell]:
     collection = comparison.collection
     study, facts = collection.study, collection.data.tasks
-    tasks = {task_id: known.task for task_id, known in facts.items()}
+    tasks = {task_id: task_facts.task for task_id, task_facts in facts.items()}
     blocks: dict[str, set[tuple[str, ...]]] = {}
     for run in collection.runs:
         for grouping in run.row.groupings:
             blocks.setdefault(grouping, set()).add(run.row.tasks)
-    ways = {grouping: way_of(grouping, of, tasks) for grouping, of in blocks.items()}
+    ways = {grouping: name_way(grouping, members, tasks) for grouping, members in blocks.items()}
     relative = _relative_effects(comparison)
     means = {row.key: row for row in comparison.cells}
     scales = len({run.row.scale for run in collection.runs})
     for row in _main_verdicts(comparison):
         if math.isnan(row.delta):
             continue
-        block = next(of for of in blocks[row.grouping] if row.task in of)
+        block = next(block for block in blocks[row.grouping] if row.task in block)
         if len(block) < 2:
-            continue  # a model of its own shares nothing, however it was trained
+            continue  # a task with its own model shares nothing, even if the model started from shared weights
         reference = means.get((row.variant, row.scale, study.reference, row.task, row.metric))
-        effect, unknown = _effect(row, comparison.differences.get(row.key), relative.get(row.key), reference, study)
+        effect, why_no_effect = _estimate_effect(
+            row, comparison.differences.get(row.key), relative.get(row.key), reference, study
+        )
         yield EvidenceCell(
             sweep=str(collection.directories[0]),
             content=collection.data.content_hash,
@@ -217,23 +225,23 @@ def _cells(comparison: StudyComparison) -> Iterator[EvidenceCell]:
             note=row.note,
             seeds_needed=row.seeds_needed,
             effect=effect,
-            unusable=_unusable(row, study) or unknown,
+            unusable=_why_unusable(row, study) or why_no_effect,
             invalid=not row.valid,
             scales=scales,
         )
 
 
-def _unusable(row: CellVerdict, study: StudyFacts) -> str:
-    """Why a cell of the comparison proves nothing about another task."""
-    faults = (
+def _why_unusable(row: CellVerdict, study: StudyFacts) -> str:
+    """Return why a cell is no evidence for another task; empty if it is."""
+    failures = (
         ("collapsed", row.collapsed, row.collapsed_reference),
-        ("unconverged", row.unconverged, row.unconverged_reference),
+        ("did not converge", row.unconverged, row.unconverged_reference),
     )
-    for name, own, of_reference in faults:
-        if own:
-            return f"{grouping_label(row.grouping)} {name}"
-        if of_reference:
-            return f"reference {name}"
+    for name, is_shared_model, is_reference in failures:
+        if is_shared_model:
+            return f"the shared model {name}"
+        if is_reference:
+            return f"the task-specific model {name}"
     if row.seeds == 1:
         return ONE_SEED
     if NOT_EQUAL in row.note:
@@ -244,21 +252,30 @@ def _unusable(row: CellVerdict, study: StudyFacts) -> str:
     return "" if row.verdict else f"no verdict ({row.note})"
 
 
-def _effect(
+def _estimate_effect(
     row: CellVerdict,
-    own: Difference | None,
+    difference: Difference | None,
     relative: Estimate | None,
     reference: CellScore | None,
     study: StudyFacts,
 ) -> tuple[Effect | None, str]:
-    """The difference in the unit of its margin; None with the reason where it cannot be told."""
+    """Return a cell's effect in the unit of its margin; None with the reason if it cannot be estimated.
+
+    Args:
+        row: The cell.
+        difference: Its difference in the metric's own unit.
+        relative: Its relative change, for distances.
+        reference: Score of the reference.
+        study: Study, for its margins.
+    """
     points = unit_of(row.metric) == "points"
     margin = study.margin if points else study.relative_margin
     if not points and not _far_from_zero(reference):
-        return None, "the reference's mean is too near 0 for a relative change"
-    estimate = (own.estimate if own is not None else None) if points else relative
+        return None, "the reference's mean is too close to 0 for a relative change"
+    estimate = (difference.estimate if difference is not None else None) if points else relative
+    # A standard error at the level of rounding means that neither seeds nor subjects vary.
     if estimate is None or not float(estimate.se) > 1e-12 * (1 + abs(float(estimate.value))):
-        return None, "no interval: nothing varies"
+        return None, "no interval: seeds and subjects do not vary"
     low, high = (float(bound) for bound in estimate.interval(CONFIDENCE))
     if not math.isfinite(low) or not math.isfinite(high):
         return None, "no interval"
@@ -266,7 +283,7 @@ def _effect(
 
 
 def _far_from_zero(reference: CellScore | None) -> bool:
-    """Whether a change relative to this mean is trusted."""
+    """Return whether the mean is far enough from 0 for a change relative to it."""
     if reference is None:
         return False
     return reference.mean > 0 and (math.isnan(reference.low) or reference.low > NEAREST_ZERO * reference.mean)
@@ -274,22 +291,22 @@ def _far_from_zero(reference: CellScore | None) -> bool:
 
 def _relative_effects(comparison: StudyComparison) -> dict[Key, Estimate]:
     """Return the relative changes of the tasks whose metric is a distance, by the keys of their cells."""
-    wanted = (
+    distances = (
         row for row in _main_verdicts(comparison) if unit_of(row.metric) == "relative" and not math.isnan(row.relative)
     )
-    found: dict[Key, Estimate] = {}
-    for rows in group_rows(wanted, lambda row: row.task).values():
+    estimates: dict[Key, Estimate] = {}
+    for verdicts in group_rows(distances, lambda row: row.task).values():
         tables: dict[Key, Array] = {}
         scales: dict[Key, float | int] = {}
-        for row in rows:
+        for row in verdicts:
             joint = comparison.weighted_sums.of_differences([{row.cell: 1.0}], "relative")
             if joint is not None:
                 tables[row.key], scales[row.key] = joint[0].table, row.scale
         if tables:
-            # Groupings of one scale share the reference's runs.
+            # Groupings of one scale are compared with the same runs of the reference.
             pooled = pooled_estimates(tables, scales)
-            found |= {key: difference.estimate for key, difference in pooled.items()}
-    return found
+            estimates |= {key: difference.estimate for key, difference in pooled.items()}
+    return estimates
 
 
 def _main_verdicts(comparison: StudyComparison) -> list[CellVerdict]:

@@ -1,7 +1,7 @@
-"""Effects of several tasks (or data sets) as draws from a population: mean, spread, and where a new one falls.
+"""Random-effects meta-analysis: effects of several tasks (or data sets) as draws from a population.
 
-Random-effects meta-analysis. A new task is not the mean task: what it will show is told by the prediction interval, not
-by the interval of the mean.
+A new task is not the average task. Its effect is therefore predicted by the prediction interval, not by the interval of
+the mean.
 """
 
 from collections.abc import Hashable, Sequence
@@ -14,49 +14,55 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 FEWEST = 3
-"""Effects under which the spread between them is not known: no prediction interval."""
+"""Fewest effects for a prediction interval; with fewer, the spread between them cannot be estimated."""
 TOGETHER = 0.5
-"""Correlation of the errors of two tasks of one sweep, at the most: what the seeds of a shared model do to both. Their
-task-specific models have runs of their own, and these are half of the variance of a difference where both sides vary
-alike."""
+"""Largest correlation between the errors of two tasks of one sweep, which the seeds of their shared model cause.
+
+Their task-specific models have separate runs. If both sides of a difference have equal variance, these separate runs
+contribute half of it.
+"""
 _POINTS = 48
-"""Of the quadrature over the spread."""
+"""Number of points of the quadrature over the spread."""
 _STEPS = 32
-"""Of bisection."""
+"""Number of bisection steps."""
 
 
 @dataclass(frozen=True)
 class Pooled:
-    """A population of effects, as far as a few of them tell."""
+    """Population of effects, estimated from a few of them."""
 
     effects: int
+    """Number of effects."""
     mean: float
+    """Mean of the population."""
     tau: float
-    """Standard deviation of true effects."""
+    """Standard deviation of the true effects."""
     low: float
+    """Lower bound of the prediction interval for the true effect of a new task."""
     high: float
-    """Bounds within which the true effect of a new task falls."""
+    """Upper bound of the prediction interval."""
 
 
 def pool(
     effects: Sequence[float], standard_errors: Sequence[float], confidence: float, sweeps: Sequence[Hashable]
 ) -> Pooled:
-    """Mean of a population of effects, and the prediction interval of one that is not among them.
+    """Return the mean of a population of effects and the prediction interval of a new effect.
 
-    The spread is that of Paule and Mandel (J Res Natl Bur Stand 1982): Cochran's Q, weighted by it, is its expectation,
-    k - 1. What else it may be is told by Q's distribution, chi-square with k - 1 degrees of freedom: each of its values
-    belongs to a spread, and the interval is that of the mixture, over all of them, of the normal distributions of a new
-    effect (a confidence distribution of the spread, as Nagashima, Noma and Furukawa, Stat Methods Med Res 2019). Errors
-    of effects of one sweep are taken to be correlated by TOGETHER. docs/advice.md says how often it covers.
+    The spread tau is estimated by Paule and Mandel (J Res Natl Bur Stand 1982): at this tau, Cochran's Q equals its
+    expectation k - 1. The uncertainty of tau follows from Q's distribution (chi-square with k - 1 degrees of freedom),
+    because each value of Q corresponds to one tau. The interval is that of the mixture, over all these values, of the
+    normal distributions of a new effect (a confidence distribution of tau, as in Nagashima, Noma and Furukawa, Stat
+    Methods Med Res 2019). Errors of effects from one sweep are assumed to have the correlation TOGETHER. docs/advice.md
+    gives the simulated coverage.
 
     Args:
-        effects: (k,) estimates, of different tasks.
-        standard_errors: (k,) of each, above 0; taken as known.
-        confidence: of the interval, in (0, 1).
-        sweeps: (k,) what each comes from.
+        effects: (k,) estimates for different tasks.
+        standard_errors: (k,) standard errors, above 0; treated as exact.
+        confidence: Confidence level of the interval, in (0, 1).
+        sweeps: (k,) sweep of each effect.
 
     Raises:
-        ValueError: under FEWEST effects, or a standard error that is not above 0.
+        ValueError: There are fewer than FEWEST effects, or a standard error is not above 0.
     """
     if len(effects) < FEWEST:
         raise ValueError(f"{len(effects)} effects; a prediction interval needs {FEWEST}")
@@ -71,67 +77,69 @@ def _pool(
 ) -> Pooled:
     from scipy import special
 
-    values, shared = np.array(effects), _shared(np.array(errors), sweeps)
-    own = np.array(errors) ** 2 - np.diag(shared)
+    values, shared = np.array(effects), _shared_covariance(np.array(errors), sweeps)
+    independent = np.array(errors) ** 2 - np.diag(shared)
     df = values.size - 1
-    tau2 = spreads(values, own, np.array([float(df)]))
-    mean = float(_means(values, own, tau2)[0][0])
+    tau2 = solve_spreads(values, independent, np.array([float(df)]))
+    mean = float(_means(values, independent, tau2)[0][0])
+    # Equally likely values of Q: the midpoints of _POINTS intervals of equal probability under the chi-square.
     squares = np.asarray(2 * special.gammaincinv(df / 2, (np.arange(_POINTS) + 0.5) / _POINTS), dtype=np.float64)
-    likely = spreads(values, own, squares)
-    centres, weights = _means(values, own, likely)
-    of_mean = (weights**2 * (own + likely[:, None])).sum(axis=1) + np.einsum("ni,ij,nj->n", weights, shared, weights)
-    scales = np.sqrt(likely + of_mean)
-    bounds = [_quantile(centres, scales, tail) for tail in ((1 - confidence) / 2, (1 + confidence) / 2)]
+    likely = solve_spreads(values, independent, squares)
+    centers, weights = _means(values, independent, likely)
+    variances = (weights**2 * (independent + likely[:, None])).sum(axis=1)
+    variances += np.einsum("ni,ij,nj->n", weights, shared, weights)
+    scales = np.sqrt(likely + variances)
+    bounds = [_quantile(centers, scales, tail) for tail in ((1 - confidence) / 2, (1 + confidence) / 2)]
     return Pooled(values.size, mean, float(np.sqrt(tau2[0])), bounds[0], bounds[1])
 
 
-def spreads(effects: Array, variances: Array, squares: Array) -> Array:
-    """Variances of the true effects at which Cochran's Q takes these values; 0 where it is smaller without any.
+def solve_spreads(effects: Array, variances: Array, squares: Array) -> Array:
+    """Return the variances tau^2 of the true effects at which Cochran's Q takes the given values.
 
-    Q falls as the variance grows, so that each is found by bisection.
+    Q decreases with tau^2, so that each value is found by bisection. If Q is smaller at tau^2 = 0, the result is 0.
 
     Args:
         effects: (k,) estimates.
-        variances: (k,) of each, of errors that are not correlated.
+        variances: (k,) variances of their uncorrelated errors.
         squares: (n,) values of Q, above 0.
     """
 
     def excess(tau2: Array) -> Array:
-        centres, _ = _means(effects, variances, tau2)
-        away = (effects - centres[:, None]) ** 2
-        return np.asarray((away / (variances + tau2[:, None])).sum(axis=1) - squares)
+        centers, _ = _means(effects, variances, tau2)
+        deviations = (effects - centers[:, None]) ** 2
+        return np.asarray((deviations / (variances + tau2[:, None])).sum(axis=1) - squares)
 
-    # All weights are below 1 / tau^2: Q is at most the sum of squares over it.
+    # All weights are below 1 / tau^2, so that Q is at most the sum of squares divided by tau^2.
     high = ((effects - effects.mean()) ** 2).sum() / squares
     low = np.zeros_like(high)
     for _ in range(_STEPS):
         middle = (low + high) / 2
-        more = excess(middle) > 0
-        low, high = np.where(more, middle, low), np.where(more, high, middle)
+        too_small = excess(middle) > 0
+        low, high = np.where(too_small, middle, low), np.where(too_small, high, middle)
     return np.where(excess(np.zeros_like(squares)) > 0, (low + high) / 2, 0.0)
 
 
 def _means(effects: Array, variances: Array, tau2: Array) -> tuple[Array, Array]:
-    """(n,) weighted means, and (n, k) their weights, which sum to 1."""
+    """Return (n,) weighted means and their (n, k) weights, which sum to 1."""
     weights = 1 / (variances + tau2[:, None])
     weights /= weights.sum(axis=1, keepdims=True)
     return np.asarray((weights * effects).sum(axis=1)), weights
 
 
-def _shared(errors: Array, sweeps: tuple[Hashable, ...]) -> Array:
-    """(k, k) covariance of the part of the errors that effects of one sweep have in common; 0 for one alone."""
-    same = np.array([[one == other for other in sweeps] for one in sweeps])
+def _shared_covariance(errors: Array, sweeps: tuple[Hashable, ...]) -> Array:
+    """Return the (k, k) covariance that effects of one sweep share; 0 for the only effect of a sweep."""
+    same = np.array([[sweep == other for other in sweeps] for sweep in sweeps])
     several = same.sum(axis=1) > 1
     return np.asarray(np.where(same & several[:, None], TOGETHER * np.outer(errors, errors), 0.0))
 
 
-def _quantile(centres: Array, scales: Array, tail: float) -> float:
-    """Of a mixture of equal parts of normal distributions."""
+def _quantile(centers: Array, scales: Array, tail: float) -> float:
+    """Return a quantile of a mixture of normal distributions with equal weights."""
     from scipy import special
 
-    low, high = float((centres - 40 * scales).min()), float((centres + 40 * scales).max())
+    low, high = float((centers - 40 * scales).min()), float((centers + 40 * scales).max())
     for _ in range(_STEPS):
         middle = (low + high) / 2
-        below = float(special.ndtr((middle - centres) / scales).mean()) < tail
-        low, high = (middle, high) if below else (low, middle)
+        is_below = float(special.ndtr((middle - centers) / scales).mean()) < tail
+        low, high = (middle, high) if is_below else (low, middle)
     return (low + high) / 2

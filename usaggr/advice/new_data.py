@@ -1,4 +1,4 @@
-"""The data set that advice is asked for: its tasks and how many training samples each has after the split."""
+"""Reads the data set that needs advice: its tasks and their numbers of training samples after the split."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -18,27 +18,27 @@ from usaggr.sweep.planning.study_groupings import find_image_sources
 
 @dataclass(frozen=True)
 class NewData:
-    """A data set of which nothing has been trained."""
+    """Data set on which no model needs to have been trained."""
 
     name: str
     where: str
-    """Its root, or its index."""
+    """Root folder of the data set, or its index file."""
     tasks: tuple[NewTask, ...]
-    """By id."""
+    """Tasks, sorted by id."""
     content: str
-    """Hash of its content; empty where images were not read."""
+    """Hash of the data set; empty if the images were not read."""
     remarks: tuple[str, ...]
-    """What a reader should know of the counts."""
+    """Sentences on how the counts were made."""
     phantoms: bool = False
-    """Whether they are synthetic."""
+    """True if the data are synthetic."""
 
 
 def read_data(data: DataConfig, progress: Progress) -> NewData:
-    """A whole data set, split as a sweep would split it.
+    """Read a data set with its images, split as a sweep would split it.
 
     Raises:
-        DataError: as `load_dataset`, or an official split that cuts a component.
-        ConfigError: names of classes that do not fit the index.
+        DataError: As in `load_dataset`, or an official split divides a component.
+        ConfigError: Names of classes do not match the index.
     """
     dataset = load_dataset(data, progress)
     split = split_dataset(dataset, data.split)
@@ -48,7 +48,7 @@ def read_data(data: DataConfig, progress: Progress) -> NewData:
         NewTask(task, training[task_id], sources.get(task_id), dataset.content_hash)
         for task_id, task in sorted(dataset.tasks.items())
     )
-    skipped = [f"{plural(len(dataset.skipped), 'faulty row')} of the index left out"] if dataset.skipped else []
+    skipped = [f"{plural(len(dataset.skipped), 'invalid row')} of the index left out"] if dataset.skipped else []
     return NewData(
         _name(data, dataset.root),
         str(dataset.root),
@@ -60,43 +60,44 @@ def read_data(data: DataConfig, progress: Progress) -> NewData:
 
 
 def read_index_table(path: Path, data: DataConfig) -> NewData:
-    """The tasks of one index file, without its images, which need not be there.
+    """Read the tasks of one index file, without its images, which need not exist.
 
-    Training samples are the rows that its column `split` calls train, else the training part of all rows
-    (data.split.fractions): the split itself, which keeps subjects together, needs the images.
+    Training samples are the rows with `train` in the column `split`. Without that column they are the training fraction
+    of all rows (data.split.fractions), because the actual split keeps subjects together and needs the images.
 
     Raises:
-        DataError: the file is no index, contradicts itself, or has faulty rows (unless data.on_bad_sample is skip).
-        ConfigError: names of classes that do not fit the index.
+        DataError: The file is no index, contradicts itself, or has invalid rows (unless data.on_bad_sample is skip).
+        ConfigError: Names of classes do not match the index.
     """
-    rows, faults = read_index_file(path)
+    index_rows, errors = read_index_file(path)
     declared: list[tuple[IndexRow, Declaration]] = []
-    for row in rows:
-        declaration, wrong = declaration_of(row)
-        faults += wrong
+    for row in index_rows:
+        declaration, row_errors = declaration_of(row)
+        errors += row_errors
         if declaration is not None:
             declared.append((row, declaration))
-    if faults and (data.on_bad_sample == "error" or not declared):
+    if errors and (data.on_bad_sample == "error" or not declared):
         raise DataError(
-            f"{path}: {plural(len(faults), 'fault')} in the index, the first: {faults[0]}; mend it, or leave such rows "
-            "out with data.on_bad_sample=skip"
+            f"{path}: {plural(len(errors), 'error')} in the index, first: {errors[0]}; correct the index, or leave out "
+            "invalid rows with data.on_bad_sample=skip"
         )
     if not declared:
         raise DataError(f"{path}: the index has no rows")
     tasks, warnings = declared_tasks(declared, data)
-    counts = Counter(found.task_id for _, found in declared)
-    official = {found.task_id for row, found in declared if row.text("split")}
-    named = Counter(found.task_id for row, found in declared if row.text("split").lower() == "train")
-    part = data.split.fractions[0]
+    counts = Counter(declaration.task_id for _, declaration in declared)
+    has_split = {declaration.task_id for row, declaration in declared if row.text("split")}
+    in_train = Counter(declaration.task_id for row, declaration in declared if row.text("split").lower() == "train")
+    fraction = data.split.fractions[0]
     remark = (
-        f"training samples are counted from the rows of {path.name}, {100 * part:g} % of them where no column split "
-        "names the training fold; images were not read, and subjects not kept together"
+        f"Training samples are counted from the rows of {path.name}: those whose column split is train, or "
+        f"{100 * fraction:g} % of a task's rows without that column. Images were not read, and subjects were not kept "
+        "together."
     )
     return NewData(
         path.stem,
         str(path),
         tuple(
-            NewTask(task, named[task_id] if task_id in official else round(part * counts[task_id]))
+            NewTask(task, in_train[task_id] if task_id in has_split else round(fraction * counts[task_id]))
             for task_id, task in sorted(tasks.items())
         ),
         "",

@@ -1,6 +1,6 @@
-"""The rule of advice, all of it: which cells count for a task, how they are combined, and when nothing is known.
+"""The rule of advice: which cells count for a task, how they are combined, and when the answer is not known.
 
-docs/advice.md says the same in words, and why.
+docs/advice.md explains the rule and its reasons.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,84 +9,94 @@ from typing import Literal
 
 from usaggr.advice.evidence import CONFIDENCE, Effect, EvidenceCell
 from usaggr.advice.meta_analysis import FEWEST, pool
-from usaggr.advice.sharing_modes import NewTask, is_rule, like
+from usaggr.advice.sharing_modes import NewTask, is_rule, is_similar
 from usaggr.document.display_names import plural
 from usaggr.statistics.scale_trend import NEAR
 
 Level = Literal["same task", "same clinical group", "same type"]
 LEVELS: tuple[Level, ...] = ("same task", "same clinical group", "same type")
-"""From the most to the least alike; the first one with enough cells is taken, and no other is looked at."""
+"""Levels of similarity, from most to least similar; only the first level with enough cells is used."""
 Verdict = Literal["gain", "no_loss", "loss", "undecided", "not_known"]
 WIDE = 3.0
-"""Half an interval of more margins than this tells nothing."""
+"""Largest half width, in margins, of an undecided interval that is still reported as undecided."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What sharing would change for a new task, in the unit of its margin (see `evidence.unit_of`)."""
+    """Predicted effect of sharing on a new task, in the unit of its margin (see `evidence.unit_of`)."""
 
     mean: float
     low: float
+    """Lower bound of the prediction interval."""
     high: float
+    """Upper bound of the prediction interval."""
     margin: float
+    """Largest loss that counts as no loss, above 0."""
     effects: int
-    """Tasks that it rests on; of the same task, data sets."""
+    """Number of tasks that were pooled; for the same task, number of data sets."""
     tau: float | None
-    """Standard deviation of true effects between them; None where there are too few to tell."""
+    """Standard deviation of their true effects; None if there are too few to estimate it."""
 
 
 @dataclass(frozen=True)
 class WayAnswer:
-    """What the evidence says of one way of sharing for one task."""
+    """Verdict on one way of sharing for one task, with its evidence."""
 
     way: str
     verdict: Verdict
     why: str
-    """What the verdict rests on, or why nothing is known: a phrase."""
+    """Evidence for the verdict, or the reason why it is not known, as a phrase."""
     level: Level | None
+    """Similarity of the cells' tasks to the new task; None without cells."""
     prediction: Prediction | None
     cells: tuple[EvidenceCell, ...]
-    """That count; without any, the verdict is `not_known`."""
+    """Cells that count; if there are none, the verdict is `not_known`."""
     left_out: tuple[EvidenceCell, ...]
-    """Of the same type with about as many training samples, that do not count; each says why."""
+    """Cells of the same type with a similar number of training samples that do not count; `unusable` states why."""
 
 
-def near(one: int, other: int) -> bool:
-    """Whether two numbers of training samples are alike: within a factor of NEAR."""
-    return min(one, other) > 0 and max(one, other) <= NEAR * min(one, other)
+def is_near(n_train: int, other: int) -> bool:
+    """Return whether two numbers of training samples differ by at most a factor of NEAR."""
+    return min(n_train, other) > 0 and max(n_train, other) <= NEAR * min(n_train, other)
 
 
 def answer(new: NewTask, way: str, cells: Sequence[EvidenceCell]) -> WayAnswer:
-    """What cells say of a way of sharing for a task. Cells of other ways and task types are passed over.
+    """Return the verdict of the evidence on one way of sharing for a task.
 
     Args:
-        new: the task.
-        way: as in `EvidenceCell.way`.
-        cells: of all sweeps.
+        new: The task.
+        way: Way of sharing, as in `EvidenceCell.way`.
+        cells: Cells of all sweeps; those of other ways and task types are ignored.
     """
-    alike = [cell for cell in cells if cell.way == way and cell.task.type == new.task.type]
-    close = [cell for cell in alike if near(cell.n_train, new.n_train)]
-    usable = [cell for cell in close if not cell.unusable and cell.effect is not None]
-    left_out = tuple(cell for cell in close if cell.unusable or cell.effect is None)
+    same_type = [cell for cell in cells if cell.way == way and cell.task.type == new.task.type]
+    near = [cell for cell in same_type if is_near(cell.n_train, new.n_train)]
+    usable = [cell for cell in near if not cell.unusable and cell.effect is not None]
+    left_out = tuple(cell for cell in near if cell.unusable or cell.effect is None)
     for level in LEVELS if is_rule(way) else LEVELS[:2]:
-        chosen = _nearest([cell for cell in usable if _belongs(level, new, cell)], new.n_train)
-        groups = _by(chosen, _unit(level))
+        chosen = _choose_scales([cell for cell in usable if _belongs(level, new, cell)], new.n_train)
+        groups = _group(chosen, _effect_key(level))
         if groups and (level == "same task" or len(groups) >= FEWEST):
-            return _judged(new, way, level, chosen, groups, left_out)
-    why = _why_not_known(new, alike, close, usable, is_rule(way))
+            return _judge(new, way, level, groups, left_out)
+    why = _why_not_known(new, same_type, near, usable, is_rule(way))
     return WayAnswer(way, "not_known", why, None, None, (), left_out)
 
 
-def bears_on(new: NewTask, cell: EvidenceCell) -> Level | None:
-    """The level at which a cell speaks of a task, whether or not it counts; None: not at all."""
-    if cell.task.type != new.task.type or not near(cell.n_train, new.n_train):
+def find_level(new: NewTask, cell: EvidenceCell) -> Level | None:
+    """Return the highest similarity at which a cell concerns a task, usable or not; None if it does not."""
+    if cell.task.type != new.task.type or not is_near(cell.n_train, new.n_train):
         return None
     levels = LEVELS if is_rule(cell.way) else LEVELS[:2]
     return next((level for level in levels if _belongs(level, new, cell)), None)
 
 
-def by_interval(low: float, high: float, margin: float) -> Verdict:
-    """The verdict of an interval, in the order of `evidence.verdicts`."""
+def judge_interval(low: float, high: float, margin: float) -> Verdict:
+    """Return the verdict of an interval, by the same order as `statistics.verdicts`.
+
+    Args:
+        low: Lower bound, positive if sharing is better.
+        high: Upper bound.
+        margin: Largest loss that counts as no loss, above 0.
+    """
     if low > 0:
         return "gain"
     if low > -margin:
@@ -99,35 +109,39 @@ def _belongs(level: Level, new: NewTask, cell: EvidenceCell) -> bool:
         case "same task":
             return cell.task.id == new.task.id
         case "same clinical group":
-            return like(new.task, cell.task)
+            return is_similar(new.task, cell.task)
         case "same type":
             return True
 
 
-def _unit(level: Level) -> Callable[[EvidenceCell], str]:
-    """What is an effect of its own: a data set, of the same task; else a task, in however many sweeps."""
+def _effect_key(level: Level) -> Callable[[EvidenceCell], str]:
+    """Return the key by which cells form one effect: the data set for the same task, otherwise the task."""
     return (lambda cell: cell.content) if level == "same task" else (lambda cell: cell.task.id)
 
 
-def _nearest(cells: Sequence[EvidenceCell], n_train: int) -> list[EvidenceCell]:
-    """Of each sweep, task and grouping the scale that is nearest to a number of training samples; the larger of two."""
+def _choose_scales(cells: Sequence[EvidenceCell], n_train: int) -> list[EvidenceCell]:
+    """Return one cell per sweep, task and grouping: the scale nearest to a number of training samples.
+
+    Of two scales that are equally near, the larger is chosen.
+    """
     best: dict[tuple[str, str, str], EvidenceCell] = {}
     for cell in sorted(cells, key=lambda c: (max(c.n_train, n_train) / min(c.n_train, n_train), -c.n_train)):
         best.setdefault((cell.sweep, cell.task.id, cell.grouping), cell)
     return sorted(best.values(), key=lambda c: (c.sweep, c.task.id, c.grouping))
 
 
-def _by(cells: Sequence[EvidenceCell], unit: Callable[[EvidenceCell], str]) -> list[list[EvidenceCell]]:
-    """Cells by what is an effect of its own."""
+def _group(cells: Sequence[EvidenceCell], key: Callable[[EvidenceCell], str]) -> list[list[EvidenceCell]]:
+    """Return the cells that form each effect."""
     groups: dict[str, list[EvidenceCell]] = {}
     for cell in cells:
-        groups.setdefault(unit(cell), []).append(cell)
+        groups.setdefault(key(cell), []).append(cell)
     return list(groups.values())
 
 
-def _mean(cells: Sequence[EvidenceCell]) -> Effect:
-    """The effect of cells that share data or task, so that several are no surer than one: it has the mean of their
-    standard errors and of their bounds, as that of estimates which are fully correlated.
+def _average(cells: Sequence[EvidenceCell]) -> Effect:
+    """Return the mean effect of cells that share data or task, as if they were fully correlated.
+
+    Several such cells are no more certain than one, so that standard errors and bounds are averaged too.
     """
     effects = [cell.effect for cell in cells if cell.effect is not None]
     n = len(effects)
@@ -141,79 +155,86 @@ def _mean(cells: Sequence[EvidenceCell]) -> Effect:
 
 
 def _predict(groups: Sequence[Sequence[EvidenceCell]]) -> Prediction:
-    effects = [_mean(cells) for cells in groups]
+    effects = [_average(cells) for cells in groups]
     margin = min(effect.margin for effect in effects)
     if len(effects) >= FEWEST:
         sweeps = [tuple(sorted({cell.sweep for cell in cells})) for cells in groups]
-        found = pool([e.value for e in effects], [e.se for e in effects], CONFIDENCE, sweeps)
-        return Prediction(found.mean, found.low, found.high, margin, found.effects, found.tau)
-    # The same task in one data set, or two: what data sets differ by is not known, so two are taken with all they span.
+        pooled = pool([e.value for e in effects], [e.se for e in effects], CONFIDENCE, sweeps)
+        return Prediction(pooled.mean, pooled.low, pooled.high, margin, pooled.effects, pooled.tau)
+    # The same task in one or two data sets: the variation between data sets is unknown, so that the interval for two
+    # of them spans both intervals.
     low, high = min(e.low for e in effects), max(e.high for e in effects)
     return Prediction(sum(e.value for e in effects) / len(effects), low, high, margin, len(effects), None)
 
 
-def _judged(
+def _judge(
     new: NewTask,
     way: str,
     level: Level,
-    cells: Sequence[EvidenceCell],
     groups: Sequence[Sequence[EvidenceCell]],
     left_out: tuple[EvidenceCell, ...],
 ) -> WayAnswer:
-    predicted = _predict(groups)
-    verdict = by_interval(predicted.low, predicted.high, predicted.margin)
+    cells = sorted((c for group in groups for c in group), key=lambda c: (c.sweep, c.task.id, c.grouping))
+    prediction = _predict(groups)
+    verdict = judge_interval(prediction.low, prediction.high, prediction.margin)
+    evidence = _describe_evidence(new, level, cells, len(groups))
     if len(cells) == 1 and cells[0].verdict in ("gain", "no_loss", "loss", "undecided"):
+        # The report has corrected this cell's verdict for the number of tasks, which its interval is not.
         verdict = cells[0].verdict  # type: ignore[assignment]
-    why = _rests_on(new, level, cells, len(groups)) + (", with its own verdict" if len(cells) == 1 else "")
-    said = {cell.verdict for cell in cells}
-    if verdict == "undecided" and {"gain", "loss"} <= said:
-        verdict, why = "not_known", f"the evidence contradicts itself: {_contradiction(cells)}"
-    elif verdict == "undecided" and predicted.high - predicted.low > 2 * WIDE * predicted.margin:
-        verdict, why = "not_known", f"the interval is wider than {WIDE:g} margins on either side ({why})"
-    return WayAnswer(way, verdict, why, level, predicted, tuple(cells), left_out)
+    why = evidence + (", with its own verdict" if len(cells) == 1 else "")
+    if verdict == "undecided" and {"gain", "loss"} <= {cell.verdict for cell in cells}:
+        verdict, why = "not_known", f"the evidence is contradictory: {_describe_contradiction(cells)}"
+    elif verdict == "undecided" and prediction.high - prediction.low > 2 * WIDE * prediction.margin:
+        verdict, why = "not_known", f"the interval extends more than {WIDE:g} margins to either side; {why}"
+    return WayAnswer(way, verdict, why, level, prediction, tuple(cells), left_out)
 
 
-def _rests_on(new: NewTask, level: Level, cells: Sequence[EvidenceCell], effects: int) -> str:
+def _describe_evidence(new: NewTask, level: Level, cells: Sequence[EvidenceCell], effects: int) -> str:
     match level:
         case "same task":
-            own = all(cell.content == new.content for cell in cells)
-            of = "the same task in these very data" if own else f"the same task in {plural(effects, 'other data set')}"
-            if not own and any(cell.content == new.content for cell in cells):
-                of = f"the same task in these very data and {plural(effects - 1, 'other data set')}"
+            in_this_data = [cell.content == new.content for cell in cells]
+            if all(in_this_data):
+                evidence = "the same task in this data set"
+            elif any(in_this_data):
+                evidence = f"the same task in this data set and {plural(effects - 1, 'other data set')}"
+            else:
+                evidence = f"the same task in {plural(effects, 'other data set')}"
         case "same clinical group":
-            of = f"{plural(effects, 'task')} of its type and clinical group"
+            evidence = f"{plural(effects, 'task')} of the same type and clinical group"
         case "same type":
-            of = f"{plural(effects, 'task')} of its type"
-    return f"{of}, {plural(len(cells), 'cell')}"
+            evidence = f"{plural(effects, 'task')} of the same type"
+    return f"{evidence} ({plural(len(cells), 'result')})"
 
 
-def _contradiction(cells: Sequence[EvidenceCell]) -> str:
-    counts = {name: [c.task.id for c in cells if c.verdict == name] for name in ("gain", "loss")}
-    return "; ".join(f"{name} for {', '.join(sorted(set(ids))[:3])}" for name, ids in counts.items())
+def _describe_contradiction(cells: Sequence[EvidenceCell]) -> str:
+    task_ids = {name: [c.task.id for c in cells if c.verdict == name] for name in ("gain", "loss")}
+    return "; ".join(f"{name} for {', '.join(sorted(set(ids))[:3])}" for name, ids in task_ids.items())
 
 
 def _why_not_known(
     new: NewTask,
-    alike: Sequence[EvidenceCell],
-    close: Sequence[EvidenceCell],
+    same_type: Sequence[EvidenceCell],
+    near: Sequence[EvidenceCell],
     usable: Sequence[EvidenceCell],
     rule: bool,
 ) -> str:
-    if not alike:
+    """Return the first reason that applies, in the order of docs/advice.md."""
+    if not same_type:
         return f"no {new.task.type} task was trained this way"
-    if not close:
-        sizes = sorted(cell.n_train for cell in alike)
-        return f"{new.n_train} training samples here, {_span(sizes)} in the sweeps"
+    if not near:
+        sizes = sorted(cell.n_train for cell in same_type)
+        return f"{new.n_train} training samples here, but {_span(sizes)} in the sweeps"
     if not usable:
-        if all(cell.invalid for cell in close):
-            return f"only collapsed or unconverged models ({plural(len(close), 'cell')})"
-        reasons = sorted({cell.unusable for cell in close})
-        return f"no cell counts: {reasons[0]}" + (f", and {len(reasons) - 1} other reasons" if len(reasons) > 1 else "")
+        if all(cell.invalid for cell in near):
+            return f"only collapsed or unconverged models ({plural(len(near), 'result')})"
+        reasons = sorted({cell.unusable for cell in near})
+        more = f", and {plural(len(reasons) - 1, 'other reason')}" if len(reasons) > 1 else ""
+        return f"no usable evidence: {reasons[0]}{more}"
+    if not rule and not any(is_similar(new.task, cell.task) for cell in usable):
+        return "no similar task is in a block of this grouping"
     tasks = len({cell.task.id for cell in usable})
-    what = "of its type" if rule else "of its type and clinical group"
-    if not rule and not any(like(new.task, cell.task) for cell in usable):
-        return "its blocks hold no such task"
-    return f"{plural(tasks, 'task')} {what} and about its size; {FEWEST} are needed"
+    similarity = "of the same type" if rule else "of the same type and clinical group"
+    return f"only {plural(tasks, 'task')} {similarity} with similar numbers of training samples; {FEWEST} are needed"
 
 
 def _span(sizes: Sequence[int]) -> str:

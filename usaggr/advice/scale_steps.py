@@ -1,50 +1,54 @@
-"""From how many training samples on advice changes, where sweeps of several scales show it.
+"""Numbers of training samples at which advice changes, from sweeps with several scales.
 
-The same rule is asked what it would say at other numbers of training samples; only verdicts that say something are
-compared, and only cells of sweeps with several scales count.
+The rule is applied to other numbers of training samples, using only cells of sweeps with several scales. Only verdicts
+of gain, no loss or loss are compared.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from usaggr.advice.evidence import EvidenceCell
-from usaggr.advice.rule import Verdict, answer, bears_on
+from usaggr.advice.rule import Verdict, answer, find_level
 from usaggr.advice.sharing_modes import NewTask
 from usaggr.statistics.scale_trend import LEAST_SPAN
 
 
 @dataclass(frozen=True)
 class Step:
-    """A verdict, and the number of training samples at which the sweeps show it first."""
+    """Verdict with the smallest number of training samples at which the sweeps show it."""
 
     n_train: int
     verdict: Verdict
 
 
-def steps(new: NewTask, way: str, cells: Sequence[EvidenceCell]) -> tuple[Step, ...]:
-    """How the verdict for a task changes with its number of training samples, from the smallest on; empty: not shown.
+def find_steps(new: NewTask, way: str, cells: Sequence[EvidenceCell]) -> tuple[Step, ...]:
+    """Return the verdicts for a task by its number of training samples, in ascending order.
 
-    Undecided and unknown verdicts in between are passed over: they do not show a change. There are two steps at least.
+    Undecided and unknown verdicts in between are left out, because they do not show a change.
 
     Args:
-        new: the task; its own number of training samples plays no part.
-        way: of sharing.
-        cells: of all sweeps.
+        new: The task; its own number of training samples has no effect.
+        way: Way of sharing.
+        cells: Cells of all sweeps.
+
+    Returns:
+        At least two steps; none if the verdict does not change.
     """
+    # Tasks of different sizes differ in more than size: only sweeps that vary the size of one task count.
     several = [cell for cell in cells if cell.scales > 1 and cell.way == way]
-    found: list[Step] = []
+    steps: list[Step] = []
     for n_train in _sizes(new, several):
         verdict = answer(replace(new, n_train=n_train), way, several).verdict
-        if verdict in ("gain", "no_loss", "loss") and (not found or found[-1].verdict != verdict):
-            found.append(Step(n_train, verdict))
-    return tuple(found) if len(found) > 1 else ()
+        if verdict in ("gain", "no_loss", "loss") and (not steps or steps[-1].verdict != verdict):
+            steps.append(Step(n_train, verdict))
+    return tuple(steps) if len(steps) > 1 else ()
 
 
 def _sizes(new: NewTask, cells: Sequence[EvidenceCell]) -> list[int]:
-    """Numbers of training samples to ask about: of cells that speak of the task, no two of about the same size."""
-    known = sorted({cell.n_train for cell in cells if bears_on(replace(new, n_train=cell.n_train), cell) is not None})
-    kept: list[int] = []
-    for n_train in known:
-        if n_train > 0 and (not kept or n_train >= LEAST_SPAN * kept[-1]):
-            kept.append(n_train)
-    return kept
+    """Return the numbers of training samples to try: those of relevant cells, at least a factor LEAST_SPAN apart."""
+    candidates = sorted({c.n_train for c in cells if find_level(replace(new, n_train=c.n_train), c) is not None})
+    sizes: list[int] = []
+    for n_train in candidates:
+        if n_train > 0 and (not sizes or n_train >= LEAST_SPAN * sizes[-1]):
+            sizes.append(n_train)
+    return sizes

@@ -1,9 +1,9 @@
-"""What advice is called, and its numbers as text: for the terminal, the page and the tables alike."""
+"""Labels, phrases and numbers of advice as text, for the terminal and the page."""
 
 from usaggr.advice.advise import KINDS, Advice, Kind, TaskAdvice, WayAdvice
 from usaggr.advice.evidence import EvidenceCell, unit_of
 from usaggr.advice.rule import Prediction, Verdict
-from usaggr.document.display_names import grouping_label, listed, plural, verdict_label
+from usaggr.document.display_names import listed, plural, verdict_label
 from usaggr.document.numbers import MISSING, difference, percent
 from usaggr.metrics.names import main_metric, metric_label
 from usaggr.tasks import TaskType
@@ -15,24 +15,38 @@ KIND_LABELS: dict[Kind, str] = {
     "undecided": "? undecided",
     "not known": "– not known",
 }
-"""With the marks of the verdicts that they rest on."""
+"""Labels with the marks of the corresponding verdicts."""
 KIND_MEANINGS: dict[Kind, str] = {
-    "share": "a way of sharing is predicted to gain",
-    "may share": "a shared model is predicted to cost less than the margin, and saves models",
+    "share": "at least one way of sharing is predicted to gain",
+    "may share": "at least one way of sharing is predicted to lose less than the margin: a shared model is good "
+    "enough, and reduces the number of models",
     "do not share": "every way of sharing that was trained is predicted to lose",
-    "undecided": "the prediction lies around no difference, and reaches below the margin",
-    "not known": "the sweeps have too little to say, and why is told",
+    "undecided": "the prediction interval includes 0 and extends below the margin",
+    "not known": "not enough evidence; the reason is given",
 }
 SHOWN_PARTNERS = 4
+"""Most names of tasks in a list of partners."""
+_WAY_NAMES = {
+    "unified": "one model for all tasks",
+    "clinical": "one model per clinical group",
+    "task_type": "one model per task type",
+    "organ": "one model per organ",
+    "image_source": "one model per image source",
+}
+
+
+def way_name(way: str) -> str:
+    """Return a way of sharing as a phrase; groupings without a rule keep their own name."""
+    return _WAY_NAMES.get(way, f"grouping {way}")
 
 
 def way_verdict(verdict: Verdict) -> str:
-    """A verdict with its mark; what is not known has that of no verdict."""
+    """Return a verdict with its mark; `not_known` has the mark of no verdict."""
     return "– not known" if verdict == "not_known" else verdict_label(verdict)
 
 
 def predicted(prediction: Prediction | None, task_type: TaskType) -> str:
-    """The predicted difference with its prediction interval, in the unit of the margin."""
+    """Return the predicted difference with its prediction interval, in the unit of the margin."""
     if prediction is None:
         return MISSING
     metric = main_metric(task_type).name
@@ -43,12 +57,12 @@ def predicted(prediction: Prediction | None, task_type: TaskType) -> str:
 
 
 def cell_difference(cell: EvidenceCell) -> str:
-    """The difference of a cell with its interval, as in the report."""
+    """Return the difference of a cell with its interval, as in the report."""
     return difference(cell.delta, cell.delta_low, cell.delta_high, cell.metric)
 
 
 def partner_names(way: WayAdvice, shown: int = SHOWN_PARTNERS) -> str:
-    """The tasks that would share the model."""
+    """Return the tasks that would share the model, at most `shown` of them by name."""
     names = way.shares_with
     if len(names) <= shown:
         return ", ".join(names) or MISSING
@@ -56,48 +70,49 @@ def partner_names(way: WayAdvice, shown: int = SHOWN_PARTNERS) -> str:
 
 
 def advised(way: WayAdvice) -> str:
-    """The way that is advised, with the tasks that would share the model."""
-    return f"{grouping_label(way.answer.way)}: {partner_names(way)}"
+    """Return the recommended way of sharing, with the tasks that would share the model."""
+    return f"{way_name(way.answer.way)}, with {partner_names(way)}"
 
 
 def reason(task: TaskAdvice) -> str:
-    """What the advice rests on, in a phrase; where nothing is advised, what each way says."""
+    """Return the evidence for the recommended way; without one, the verdict and reason of each way of sharing."""
     if task.best is not None:
         return task.best.answer.why
     if not task.ways:
         return "no other task of the data would share its model" if task.alone else "no way of sharing was trained"
-    said: dict[str, list[str]] = {}
+    ways_by_reason: dict[str, list[str]] = {}
     for way in task.ways:
-        verdict = "" if way.answer.verdict == "not_known" else f"{way.answer.verdict.replace('_', ' ')}: "
-        said.setdefault(f"{verdict}{way.answer.why}", []).append(grouping_label(way.answer.way))
-    return "; ".join(f"{', '.join(ways)}: {why}" for why, ways in said.items())
+        verdict = "" if way.answer.verdict == "not_known" else f"{way.answer.verdict.replace('_', ' ')}, "
+        ways_by_reason.setdefault(f"{verdict}{way.answer.why}", []).append(way_name(way.answer.way))
+    return "; ".join(f"{', '.join(ways)}: {why}" for why, ways in ways_by_reason.items())
 
 
 def counted(advice: Advice) -> str:
-    """How many tasks have which advice, in a sentence."""
+    """Return a sentence with the number of tasks for each advice."""
     counts = {kind: sum(task.kind == kind for task in advice.tasks) for kind in KINDS}
-    parts = [f"{number} {kind}" for kind, number in counts.items() if number]
-    return f"{plural(len(advice.tasks), 'task')}: {listed(parts)}."
+    phrases = [f"{kind} ({number})" for kind, number in counts.items() if number]
+    return f"Advice for {plural(len(advice.tasks), 'task')}: {listed(phrases)}."
 
 
 def phantom_sentences(advice: Advice) -> list[str]:
-    """Which sweeps were trained on phantoms, unless advice is for phantoms."""
+    """Return a warning for each sweep that was trained on phantoms, unless the advice is for phantoms."""
     if advice.data.phantoms:
         return []
     return [
-        f"{sweep.name} was trained on phantoms: what they show need not hold for images of patients."
+        f"{sweep.name} was trained on synthetic phantoms; its results may not apply to images of patients."
         for sweep in advice.sweeps
         if sweep.phantoms
     ]
 
 
 def steps_sentences(task: TaskAdvice) -> list[str]:
-    """How the verdict changes with the number of training samples, a sentence a way that shows it."""
+    """Return one sentence for each way of sharing whose verdict changes with the number of training samples."""
     sentences = []
     for way in task.ways:
         if way.steps:
-            parts = [f"{step.verdict.replace('_', ' ')} from about {step.n_train:,} training samples on" for step in
-                     way.steps]  # fmt: skip
-            label = grouping_label(way.answer.way)
-            sentences.append(f"{task.new.task.id} ({task.new.n_train:,} here), {label}: {', '.join(parts)}")
+            steps = [
+                f"{step.verdict.replace('_', ' ')} from about {step.n_train:,} training samples" for step in way.steps
+            ]
+            name = way_name(way.answer.way)
+            sentences.append(f"{task.new.task.id} ({task.new.n_train:,} here), {name}: {', '.join(steps)}")
     return sentences

@@ -1,7 +1,7 @@
-"""Ways of sharing: which tasks of another data set would share a model, if it were grouped as a sweep's tasks were.
+"""Ways of sharing: which tasks of another data set would share a model under the groupings of a sweep.
 
-A grouping that goes by an attribute of tasks is a rule, and applies to any data set. Of others only the blocks are
-known: tasks of the new data take the place of those that they are like.
+A grouping by an attribute of tasks is a rule, which applies to any data set. For other groupings only the blocks are
+known; tasks of the new data take the place of the most similar tasks in them.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -16,81 +16,89 @@ RULES: dict[str, Callable[[Task], str]] = {
     "task_type": lambda task: task.type,
     "organ": lambda task: task.organ,
 }
-"""Groupings that go by an attribute: tasks with the same value share a model. `image_source` goes by the images."""
+"""Attribute of a task by grouping: tasks with the same value share a model. `image_source` depends on the images."""
 
 
 @dataclass(frozen=True)
 class NewTask:
-    """A task of the data set that advice is asked for."""
+    """Task of the data set that needs advice."""
 
     task: Task
     n_train: int
-    """Training samples, after the split."""
+    """Number of training samples after the split."""
     image_source: str | None = None
-    """Name that tasks with common images share; None where the images were not read."""
+    """Name that tasks with common images share; None if the images were not read."""
     content: str = ""
-    """Hash of its data set; empty where the images were not read."""
+    """Hash of the data set; empty if the images were not read."""
 
 
-def way_of(grouping: str, blocks: Collection[tuple[str, ...]], tasks: Mapping[str, Task]) -> str:
-    """The name under which cells of a grouping are evidence: its own, unless it only looks like a known rule.
+def name_way(grouping: str, blocks: Collection[tuple[str, ...]], tasks: Mapping[str, Task]) -> str:
+    """Return the name of the way of sharing for which a grouping is evidence.
 
     Args:
-        grouping: its name.
-        blocks: ids of the tasks of each.
-        tasks: those of the sweep, by id.
+        grouping: Name of the grouping.
+        blocks: Task ids of each block.
+        tasks: Tasks of the sweep, by id.
+
+    Returns:
+        The grouping's name. If it has the name of a rule but other blocks, `(own blocks)` is added.
     """
-    of = RULES.get(grouping)
-    if of is None:
+    attribute = RULES.get(grouping)
+    if attribute is None:
         return grouping
-    found: dict[str, set[str]] = {}
+    by_value: dict[str, set[str]] = {}
     for task_id in {task_id for block in blocks for task_id in block}:
-        found.setdefault(of(tasks[task_id]), set()).add(task_id)
-    follows = {frozenset(block) for block in blocks} == {frozenset(block) for block in found.values()}
-    return grouping if follows else f"{grouping} (own blocks)"
+        by_value.setdefault(attribute(tasks[task_id]), set()).add(task_id)
+    follows_rule = {frozenset(block) for block in blocks} == {frozenset(block) for block in by_value.values()}
+    return grouping if follows_rule else f"{grouping} (own blocks)"
 
 
 def is_rule(way: str) -> bool:
-    """Whether a way says by itself which tasks of any data set share a model."""
+    """Return whether a way of sharing determines by itself which tasks of any data set share a model."""
     return way in RULES or way == IMAGE_SOURCE
 
 
-def partners(way: str, new: NewTask, others: Collection[NewTask]) -> tuple[str, ...]:
-    """Ids of the tasks that would share a model with a task under a rule; sorted, without itself.
+def find_partners(way: str, new: NewTask, tasks: Collection[NewTask]) -> tuple[str, ...]:
+    """Return the sorted ids of the tasks that would share a model with a task under a rule, without the task itself.
 
     Args:
-        way: one of RULES, or `image_source`.
-        new: the task.
-        others: all tasks of its data set.
+        way: A key of `RULES`, or `image_source`.
+        new: The task.
+        tasks: All tasks of its data set.
     """
     if way == IMAGE_SOURCE:
-        known = new.image_source is not None
-        return _ids(new, (t for t in others if known and t.image_source == new.image_source))
-    of = RULES[way]
-    return _ids(new, (t for t in others if of(t.task) == of(new.task)))
+        # Without images, the sources of all tasks are None, which must not match each other.
+        has_source = new.image_source is not None
+        return _ids_without(new, (t for t in tasks if has_source and t.image_source == new.image_source))
+    attribute = RULES[way]
+    return _ids_without(new, (t for t in tasks if attribute(t.task) == attribute(new.task)))
 
 
-def like(new: Task, known: Task) -> bool:
-    """Whether a task is of the type and the clinical group of another one."""
-    return (new.type, new.clinical_group) == (known.type, known.clinical_group)
+def is_similar(task: Task, other: Task) -> bool:
+    """Return whether two tasks have the same type and clinical group."""
+    return (task.type, task.clinical_group) == (other.type, other.clinical_group)
 
 
-def counterparts(new: NewTask, members: Collection[Task], others: Collection[NewTask]) -> tuple[str, ...]:
-    """Ids of the tasks that take the place of a block's members: those of the same id, else all that are like them.
+def find_counterparts(new: NewTask, members: Collection[Task], tasks: Collection[NewTask]) -> tuple[str, ...]:
+    """Return the sorted ids of the tasks that take the place of a block's members.
+
+    A member is replaced by the task with the same id and type, otherwise by all similar tasks.
 
     Args:
-        new: the task that shares a model with them; not among them.
-        members: of the block in a sweep.
-        others: all tasks of the new data set.
+        new: The task that shares a model with them, which is left out.
+        members: Tasks of the block in a sweep.
+        tasks: All tasks of the new data set.
     """
-    own = {t.task.id: t for t in others}
-    found: list[NewTask] = []
+    by_id = {t.task.id: t for t in tasks}
+    counterparts: list[NewTask] = []
     for member in members:
-        same = own.get(member.id)
-        alike = same is not None and same.task.type == member.type
-        found += [same] if same is not None and alike else [t for t in others if like(t.task, member)]
-    return _ids(new, found)
+        namesake = by_id.get(member.id)
+        if namesake is not None and namesake.task.type == member.type:
+            counterparts.append(namesake)
+        else:
+            counterparts += [t for t in tasks if is_similar(t.task, member)]
+    return _ids_without(new, counterparts)
 
 
-def _ids(new: NewTask, tasks: Iterable[NewTask]) -> tuple[str, ...]:
+def _ids_without(new: NewTask, tasks: Iterable[NewTask]) -> tuple[str, ...]:
     return tuple(sorted({t.task.id for t in tasks} - {new.task.id}))
