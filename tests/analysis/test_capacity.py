@@ -1,4 +1,4 @@
-"""Whether a variant is of the first one's size is read from the counts of its finished runs."""
+"""Tests of the sizes of variants relative to the first one, from the parameters of their finished runs."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -14,34 +14,34 @@ from usaggr.tasks import CATALOGUE
 
 def test_sizes_are_compared_on_the_same_tasks(tmp_path: Path) -> None:
     sweep = finish(tmp_path, {}, active=SIZES, variants=ablation("base", "dense", "wide"), seeds=(0,), spread=None)
-    found = capacities(collect([sweep.directory]))
-    assert list(found) == ["base", "dense", "wide"]
-    assert (found["base"].ratio, found["base"].matched) == (1.0, True)
-    assert (found["dense"].ratio, found["dense"].matched) == (pytest.approx(0.7), False)
-    assert (found["wide"].ratio, found["wide"].matched) == (pytest.approx(1.04), True)
-    assert found["wide"].active == 104
-    assert found["wide"].runs == 5
+    sizes = capacities(collect([sweep.directory]))
+    assert list(sizes) == ["base", "dense", "wide"]
+    assert (sizes["base"].ratio, sizes["base"].matched) == (1.0, True)
+    assert (sizes["dense"].ratio, sizes["dense"].matched) == (pytest.approx(0.7), False)
+    assert (sizes["wide"].ratio, sizes["wide"].matched) == (pytest.approx(1.04), True)
+    assert sizes["wide"].active == 104
+    assert sizes["wide"].runs == 5
 
 
 @pytest.mark.parametrize(
     ("ratio", "matched"), [(0.9, True), (0.89, False), (1.1, True), (1.11, False), (1.0, True), (None, None)]
 )
-def test_within_a_tenth_is_the_same_size(ratio: float | None, matched: bool | None) -> None:
+def test_sizes_within_a_tenth_match(ratio: float | None, matched: bool | None) -> None:
     assert Capacity("wide", 1, 1, ratio).matched is matched
 
 
-def test_results_that_do_not_tell_leave_it_open(tmp_path: Path) -> None:
+def test_without_parameter_counts_the_size_is_not_available(tmp_path: Path) -> None:
     sweep = finish(tmp_path, {}, seeds=(0,), spread=None)
-    found = capacities(collect([sweep.directory]))
-    assert [(of.active, of.ratio, of.matched) for of in found.values()] == [(None, None, None)] * 2
+    sizes = capacities(collect([sweep.directory]))
+    assert [(size.active, size.ratio, size.matched) for size in sizes.values()] == [(None, None, None)] * 2
 
 
-def test_a_variant_without_runs_of_its_own_is_known_as_such(tmp_path: Path) -> None:
+def test_a_variant_whose_runs_are_all_shared_has_no_runs(tmp_path: Path) -> None:
     sweep = finish(tmp_path, {}, active=SIZES, seeds=(0,), spread=None)
     lines = (tmp_path / "plan.csv").read_text().splitlines()
     (sweep.directory / "plan.csv").write_text("\n".join(line for line in lines if ",dense," not in line))
-    found = capacities(collect([sweep.directory]))
-    assert (found["dense"].runs, found["dense"].matched) == (0, None)
+    sizes = capacities(collect([sweep.directory]))
+    assert (sizes["dense"].runs, sizes["dense"].matched) == (0, None)
 
 
 @pytest.mark.parametrize(("shared", "ratio"), [(60, 0.6), (104, 0.7), (180, 1.8)])
@@ -50,6 +50,6 @@ def test_the_ratio_is_the_one_farthest_from_one(tmp_path: Path, shared: int, rat
     (run,) = (spec for spec, _ in sweep.runs() if spec.variant == "dense" and len(spec.tasks) > 1)
     cost = replace(sweep.result(run, {}).cost, active_parameters=shared)
     sweep.write_run(run, {task: level(CATALOGUE[task], 0.5) for task in run.tasks}, cost=cost)
-    found = capacities(collect([sweep.directory]))["dense"]
-    assert found.ratio == pytest.approx(ratio)
-    assert found.matched is False
+    dense = capacities(collect([sweep.directory]))["dense"]
+    assert dense.ratio == pytest.approx(ratio)
+    assert dense.matched is False

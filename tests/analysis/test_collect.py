@@ -1,4 +1,4 @@
-"""Planned runs are found by fingerprint alone, in any folder, in every state; nothing else is mixed in."""
+"""Tests of collecting runs: found only by fingerprint, in any folder and every state, without unplanned runs."""
 
 import json
 import os
@@ -34,14 +34,14 @@ def collected(sweep: FakeSweep, block: str, seed: int = 0) -> CollectedRun:
     return next(run for run in collect([sweep.directory]).runs if (run.row.block, run.row.seed) == (block, seed))
 
 
-def test_a_finished_sweep_is_all_done(sweep: FakeSweep) -> None:
-    found = collect([sweep.finish(flat).directory])
-    assert [run.state for run in found.runs] == ["done"] * len(sweep.runs())
-    assert all(run.result is not None for run in found.runs)
-    assert found.unplanned == 0
+def test_all_runs_of_a_finished_sweep_are_done(sweep: FakeSweep) -> None:
+    collection = collect([sweep.finish(flat).directory])
+    assert [run.state for run in collection.runs] == ["done"] * len(sweep.runs())
+    assert all(run.result is not None for run in collection.runs)
+    assert collection.unplanned == 0
 
 
-def test_runs_are_found_whatever_their_folders_are_called(sweep: FakeSweep) -> None:
+def test_runs_are_found_under_any_folder_name(sweep: FakeSweep) -> None:
     sweep.finish(flat)
     runs = sweep.directory / "runs"
     for i, path in enumerate(sorted(runs.iterdir())):
@@ -54,17 +54,17 @@ def test_a_folder_with_a_planned_name_and_another_fingerprint_is_not_the_run(swe
     planned = the_run(sweep, "fetal_femur")
     other = replace(planned, fingerprint=planned.fingerprint[:8] + "0" * 56)
     sweep.write_run(other, {"fetal_femur": flat("fetal_femur", (), 1.0, 0)}, name=planned.run_id)
-    found = collect([sweep.directory])
-    assert {run.state for run in found.runs} == {"pending"}
-    assert found.unplanned == 1
+    collection = collect([sweep.directory])
+    assert {run.state for run in collection.runs} == {"pending"}
+    assert collection.unplanned == 1
 
 
-def test_states_of_runs_that_are_not_done(sweep: FakeSweep) -> None:
+def test_states_of_unfinished_runs_are_read(sweep: FakeSweep) -> None:
     sweep.write_plan()
     sweep.write_failure(the_run(sweep, "fetal_femur"), "training_loss is nan\nTraceback")
-    now, here = time.time(), socket.gethostname()
+    now, host = time.time(), socket.gethostname()
     for block, status in {
-        "breast_lesion": Status("running", os.getpid(), here, now, 1),  # nobody holds its lock
+        "breast_lesion": Status("running", os.getpid(), host, now, 1),  # no process holds its lock
         "breast_2cls": Status("running", 1, "another host", now, 1),
     }.items():
         directory = RunDirectory(sweep.directory / "runs" / the_run(sweep, block).run_id)
@@ -78,23 +78,23 @@ def test_states_of_runs_that_are_not_done(sweep: FakeSweep) -> None:
     assert collected(sweep, "fetal_femur").error == "training_loss is nan\nTraceback"
 
 
-def test_a_run_that_failed_before_it_said_what_it_is_counts_as_failed(sweep: FakeSweep) -> None:
+def test_a_run_that_failed_before_its_run_yaml_was_written_is_found_by_name(sweep: FakeSweep) -> None:
     sweep.write_plan()
     run = the_run(sweep, "unified")
     (sweep.write_failure(run, "no memory").path / "run.yaml").unlink()
     assert (collected(sweep, "unified").state, collected(sweep, "unified").error) == ("failed", "no memory")
 
 
-def test_a_result_without_its_run_yaml_is_not_believed(sweep: FakeSweep) -> None:
+def test_a_result_without_its_run_yaml_counts_as_failed(sweep: FakeSweep) -> None:
     sweep.finish(flat)
     (sweep.directory / "runs" / the_run(sweep, "unified").run_id / "run.yaml").unlink()
-    found = collected(sweep, "unified")
-    assert (found.state, found.result) == ("failed", None)
-    assert "no run.yaml" in (found.error or "")
+    run = collected(sweep, "unified")
+    assert (run.state, run.result) == ("failed", None)
+    assert "no run.yaml" in (run.error or "")
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ("{ half a result", "cannot be read"),
         ({"schema_version": 99}, "newer than this tool"),
@@ -109,19 +109,19 @@ def test_a_result_without_its_run_yaml_is_not_believed(sweep: FakeSweep) -> None
         ({"cost": {"seconds": 1}}, "no cost.train_seconds"),
     ],
 )
-def test_a_result_that_cannot_be_read_counts_as_failed_and_says_why(sweep: FakeSweep, change: Any, said: str) -> None:
+def test_an_unreadable_result_counts_as_failed_with_a_reason(sweep: FakeSweep, change: Any, message: str) -> None:
     sweep.finish(flat)
     path = sweep.directory / "runs" / the_run(sweep, "fetal_femur").run_id / "result.json"
     content = {name: value for name, value in json.loads(path.read_text()).items() if name != "sha256"}
     text = change if isinstance(change, str) else json.dumps({**content, **change})
     path.write_text(text)
-    found = collected(sweep, "fetal_femur")
-    assert (found.state, found.result) == ("failed", None)
-    assert said in (found.error or "")
-    assert {run.state for run in collect([sweep.directory]).runs if run.row.run_id != found.row.run_id} == {"done"}
+    failed = collected(sweep, "fetal_femur")
+    assert (failed.state, failed.result) == ("failed", None)
+    assert message in (failed.error or "")
+    assert {run.state for run in collect([sweep.directory]).runs if run.row.run_id != failed.row.run_id} == {"done"}
 
 
-def test_keys_of_a_later_version_in_a_result_do_no_harm(sweep: FakeSweep) -> None:
+def test_keys_of_a_later_version_in_a_result_are_ignored(sweep: FakeSweep) -> None:
     sweep.finish(flat)
     path = sweep.directory / "runs" / the_run(sweep, "fetal_femur").run_id / "result.json"
     content = {name: value for name, value in json.loads(path.read_text()).items() if name != "sha256"}
@@ -129,7 +129,7 @@ def test_keys_of_a_later_version_in_a_result_do_no_harm(sweep: FakeSweep) -> Non
     assert collected(sweep, "fetal_femur").state == "done"
 
 
-def test_finished_runs_that_are_not_planned_are_counted_and_left_out(sweep: FakeSweep) -> None:
+def test_unplanned_finished_runs_are_counted_and_left_out(sweep: FakeSweep) -> None:
     sweep.finish(flat)
     for seed in (7, 8):
         run = sweep.spec("fetal_femur", ("fetal_femur",), 1.0, seed)
@@ -137,33 +137,33 @@ def test_finished_runs_that_are_not_planned_are_counted_and_left_out(sweep: Fake
     sweep.write_failure(sweep.spec("fetal_femur", ("fetal_femur",), 1.0, 9), "not done, so not counted")
     (sweep.directory / "runs" / "nameless").mkdir()
     (sweep.directory / "runs" / "nameless" / "result.json").write_text("{}")
-    found = collect([sweep.directory])
-    assert found.unplanned == 3
-    assert {run.row.seed for run in found.runs} == {0, 1}
+    collection = collect([sweep.directory])
+    assert collection.unplanned == 3
+    assert {run.row.seed for run in collection.runs} == {0, 1}
 
 
 def test_folders_are_joined_and_the_best_state_of_a_run_counts(tmp_path: Path) -> None:
-    one = FakeSweep(tmp_path / "a", seeds=(0, 1)).finish(flat, skip=lambda run: run.seed == 1)
-    two = FakeSweep(tmp_path / "b", seeds=(1, 2)).finish(flat, skip=lambda run: run.block == "unified")
-    three = FakeSweep(tmp_path / "c", seeds=(1,))
-    three.write_plan()
-    three.write_failure(the_run(three, "unified", 1), "died here")
-    found = collect([one.directory, two.directory, three.directory])
-    assert found.study.seeds == (0, 1, 2)
-    states = {(run.row.block, run.row.seed): run.state for run in found.runs}
+    first = FakeSweep(tmp_path / "a", seeds=(0, 1)).finish(flat, skip=lambda run: run.seed == 1)
+    second = FakeSweep(tmp_path / "b", seeds=(1, 2)).finish(flat, skip=lambda run: run.block == "unified")
+    third = FakeSweep(tmp_path / "c", seeds=(1,))
+    third.write_plan()
+    third.write_failure(the_run(third, "unified", 1), "died here")
+    collection = collect([first.directory, second.directory, third.directory])
+    assert collection.study.seeds == (0, 1, 2)
+    states = {(run.row.block, run.row.seed): run.state for run in collection.runs}
     assert states["unified", 0] == states["fetal_femur", 1] == states["fetal_femur", 2] == "done"
     assert states["unified", 1] == "failed"
     assert states["unified", 2] == "pending"
-    assert found.unplanned == 0
+    assert collection.unplanned == 0
 
 
-def test_a_readable_copy_of_a_result_makes_up_for_a_broken_one(tmp_path: Path) -> None:
-    one, two = (FakeSweep(tmp_path / name, seeds=(0,)).finish(flat) for name in "ab")
-    (one.directory / "runs" / the_run(one, "unified").run_id / "result.json").write_text("broken")
-    run = next(run for run in collect([one.directory, two.directory]).runs if run.row.block == "unified")
-    assert (run.state, run.path) == ("done", two.directory / "runs" / run.row.run_id)
+def test_a_readable_copy_of_a_result_replaces_a_damaged_one(tmp_path: Path) -> None:
+    first, second = (FakeSweep(tmp_path / name, seeds=(0,)).finish(flat) for name in "ab")
+    (first.directory / "runs" / the_run(first, "unified").run_id / "result.json").write_text("broken")
+    run = next(run for run in collect([first.directory, second.directory]).runs if run.row.block == "unified")
+    assert (run.state, run.path) == ("done", second.directory / "runs" / run.row.run_id)
 
 
-def test_tasks_are_in_order_of_group_type_and_name(sweep: FakeSweep) -> None:
+def test_tasks_are_sorted_by_group_type_and_name(sweep: FakeSweep) -> None:
     sweep.write_plan()
     assert collect([sweep.directory]).tasks == ("breast_2cls", "breast_lesion", "fetal_femur")

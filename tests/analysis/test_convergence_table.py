@@ -1,3 +1,5 @@
+"""Tests of the validity of finished runs, from their scores and validation curves."""
+
 from pathlib import Path
 
 import pandas as pd
@@ -34,28 +36,28 @@ def validity_of(sweep: FakeSweep) -> pd.DataFrame:
     return table.set_index("task")
 
 
-def test_each_task_is_told_by_its_own_curve_in_skill(tmp_path: Path) -> None:
+def test_each_task_is_judged_by_its_own_curve_in_skill(tmp_path: Path) -> None:
     sweep = sweep_of(tmp_path)
     # The trivial predictor scores 0.4: a rise of 0.018 is one of 0.03 in skill.
     write_curve(sweep, "breast_lesion", [0.600, 0.618, 0.636, 0.654], "dsc")
     write_curve(sweep, "breast_2cls", [0.9, 0.9, 0.45, 0.45], "auc")
-    found = validity_of(sweep)
-    assert found["unconverged"].to_dict() == {"breast_2cls": False, "breast_lesion": True}
-    assert found["diverged"].to_dict() == {"breast_2cls": True, "breast_lesion": False}
-    assert not found["collapsed"].any()
+    validity = validity_of(sweep)
+    assert validity["unconverged"].to_dict() == {"breast_2cls": False, "breast_lesion": True}
+    assert validity["diverged"].to_dict() == {"breast_2cls": True, "breast_lesion": False}
+    assert not validity["collapsed"].any()
 
 
 def test_a_curve_is_judged_against_the_trivial_score_on_validation(tmp_path: Path) -> None:
     sweep = sweep_of(tmp_path)
     scores = {"breast_lesion": level(CATALOGUE["breast_lesion"], 0.5)}
-    # A rise of 0.018 in each quarter is one of 0.03 in skill over the test fold's 0.4, of 0.018 over 0.
+    # A rise of 0.018 per quarter is 0.03 in skill if the trivial score is 0.4 (test), and 0.018 if it is 0.
     trivial = {"breast_lesion": dict.fromkeys(scores["breast_lesion"], 0.0)}
     sweep.write_run(run_of(sweep, "breast_lesion"), scores, trivial_validation=trivial)
     write_curve(sweep, "breast_lesion", [0.600, 0.618, 0.636, 0.654], "dsc")
     assert not validity_of(sweep).loc["breast_lesion", "unconverged"]
 
 
-def test_a_run_no_better_than_trivial_on_both_folds_is_collapsed(tmp_path: Path) -> None:
+def test_a_run_no_better_than_trivial_on_validation_and_test_is_collapsed(tmp_path: Path) -> None:
     sweep = sweep_of(tmp_path)
     worse = {"breast_lesion": level(CATALOGUE["breast_lesion"], -0.1)}
     sweep.write_run(run_of(sweep, "breast_lesion"), worse)
@@ -68,32 +70,32 @@ def test_a_run_no_better_than_trivial_on_both_folds_is_collapsed(tmp_path: Path)
 @pytest.mark.parametrize(
     "damage", [None, b"", b"\xff\xfe\x00", b"a,b\n1,2\n", b"progress\n1,2,3\n4,5\n", b"progress\n"]
 )
-def test_a_curve_that_is_lost_or_damaged_says_nothing(tmp_path: Path, damage: bytes | None) -> None:
+def test_a_missing_or_damaged_curve_leaves_convergence_unknown(tmp_path: Path, damage: bytes | None) -> None:
     sweep = sweep_of(tmp_path)
     if damage is not None:
         (sweep.directory / "runs" / run_of(sweep, "breast_lesion").run_id / "curve.csv").write_bytes(damage)
-    found = validity_of(sweep).loc["breast_lesion"]
-    assert not found["collapsed"]
-    assert pd.isna(found["unconverged"])
-    assert pd.isna(found["diverged"])
+    validity = validity_of(sweep).loc["breast_lesion"]
+    assert not validity["collapsed"]
+    assert pd.isna(validity["unconverged"])
+    assert pd.isna(validity["diverged"])
 
 
-def test_a_field_that_is_no_number_is_a_hole_in_the_curve(tmp_path: Path) -> None:
+def test_a_field_that_is_not_a_number_is_a_missing_value_of_the_curve(tmp_path: Path) -> None:
     sweep = sweep_of(tmp_path)
     write_curve(sweep, "breast_lesion", [0.5, 0.6, "", 0.5, 0.6, "x", 0.7, 0.8], "dsc")
     assert validity_of(sweep).loc["breast_lesion", "unconverged"]
 
 
-def test_a_result_without_validation_scores_does_not_say_whether_it_collapsed(tmp_path: Path) -> None:
+def test_without_validation_scores_the_validity_is_unknown(tmp_path: Path) -> None:
     sweep = sweep_of(tmp_path)
     worse = {"breast_lesion": level(CATALOGUE["breast_lesion"], -0.1)}
     sweep.write_run(run_of(sweep, "breast_lesion"), worse, validation={}, trivial_validation={})
     write_curve(sweep, "breast_lesion", [0.5, 0.6, 0.7, 0.8], "dsc")
-    found = validity_of(sweep).loc["breast_lesion"]
-    assert found[["collapsed", "unconverged", "diverged"]].isna().all()
+    validity = validity_of(sweep).loc["breast_lesion"]
+    assert validity[["collapsed", "unconverged", "diverged"]].isna().all()
 
 
-def test_runs_that_are_not_done_have_no_row(tmp_path: Path) -> None:
+def test_unfinished_runs_have_no_row(tmp_path: Path) -> None:
     sweep = FakeSweep(tmp_path / "study", tasks=TASKS, groupings=("task_specific",), seeds=(0, 1))
     sweep.finish(lambda task, block, scale, seed: level(CATALOGUE[task], 0.5), skip=lambda run: run.seed == 1)
     assert sorted(validity_of(sweep).index) == sorted(TASKS)

@@ -1,4 +1,4 @@
-"""First stages of staged groupings: runs of the study that are no cells, counted in the cost of their children."""
+"""Tests of first stages of staged groupings: they are no cells, but count in the cost of the runs that follow."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -13,11 +13,11 @@ from usaggr.errors import RunError
 
 @pytest.fixture(scope="module")
 def comparison(tmp_path_factory: pytest.TempPathFactory) -> StudyComparison:
-    """A sweep with two staged groupings, all runs done."""
+    """A comparison of a sweep with two staged groupings and all runs finished."""
     return compare_study(collect([sweep_of(tmp_path_factory.mktemp("staged") / "whole").written().directory]))
 
 
-def test_first_stages_are_no_cells_and_are_known_by_their_children(comparison: StudyComparison) -> None:
+def test_first_stages_are_no_cells_and_are_found_from_their_second_stage(comparison: StudyComparison) -> None:
     collected = comparison.collection
     assert len(collected.first_stages) == 3
     assert all(run.row.groupings for run in collected.runs)
@@ -40,8 +40,8 @@ def test_training_time_of_a_grouping_is_that_of_all_its_stages(comparison: Study
 
 
 def test_folders_with_other_seeds_are_joined_with_their_first_stages(tmp_path: Path) -> None:
-    one, two = sweep_of(tmp_path / "one"), replace(sweep_of(tmp_path / "two"), seeds=(3, 4))
-    collection = collect([one.written().directory, two.written().directory])
+    first, second = sweep_of(tmp_path / "one"), replace(sweep_of(tmp_path / "two"), seeds=(3, 4))
+    collection = collect([first.written().directory, second.written().directory])
     assert len(collection.first_stages) == 5
     assert all(len(collection.stages(r)) == 2 for r in collection.runs if r.row.groupings[0].startswith("staged"))
 

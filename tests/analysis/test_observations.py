@@ -1,4 +1,4 @@
-"""The long table has a row for all that is planned, holes included, in one order whatever the order of the files."""
+"""Tests of the long table: a row for every planned result, finished or not, in an order independent of the files."""
 
 import csv
 import shutil
@@ -24,7 +24,7 @@ def observed(sweep: FakeSweep) -> pd.DataFrame:
     return observe(collect([sweep.directory]))
 
 
-def test_there_is_a_row_for_each_run_task_grouping_and_metric(tmp_path: Path) -> None:
+def test_there_is_one_row_per_run_task_grouping_and_metric(tmp_path: Path) -> None:
     sweep = FakeSweep(tmp_path / "study", scales=(0.25, 1.0)).finish(scorer)
     table = observed(sweep)
     metrics = sum(len(METRICS[CATALOGUE[task].type]) for task in sweep.tasks)
@@ -39,18 +39,18 @@ def test_a_run_of_two_groupings_has_rows_in_each(tmp_path: Path) -> None:
     assert set(alone["grouping"]) == {"task_specific", "clinical"}
 
 
-def test_runs_that_are_not_done_keep_their_rows_without_values(tmp_path: Path) -> None:
+def test_unfinished_runs_have_rows_without_values(tmp_path: Path) -> None:
     sweep = FakeSweep(tmp_path / "study", scales=(0.25, 1.0))
     table = observed(sweep.finish(scorer, skip=lambda run: run.block == "unified" or run.scale == 0.25))
-    holes = table[table["status"] == "pending"]
-    assert len(table) - len(holes) == int(table["value"].notna().sum()) > 0
-    assert set(holes["n_test"]) == {24}
-    # Known from the other groupings' runs, but at the scale that nobody has done yet.
-    assert set(holes.loc[holes["scale"] == 1.0, "n_train"]) == {100}
-    assert holes.loc[holes["scale"] == 0.25, "n_train"].isna().all()
+    missing = table[table["status"] == "pending"]
+    assert len(table) - len(missing) == int(table["value"].notna().sum()) > 0
+    assert set(missing["n_test"]) == {24}
+    # Finished runs of other groupings give the count, except at the scale without finished runs.
+    assert set(missing.loc[missing["scale"] == 1.0, "n_train"]) == {100}
+    assert missing.loc[missing["scale"] == 0.25, "n_train"].isna().all()
 
 
-def test_a_metric_that_is_not_defined_is_an_empty_value_of_a_run_that_is_done(tmp_path: Path) -> None:
+def test_an_undefined_metric_is_an_empty_value_of_a_finished_run(tmp_path: Path) -> None:
     def without_auc(task: str, block: tuple[str, ...], scale: float | int, seed: int) -> dict[str, float]:
         return {name: value for name, value in scorer(task, block, scale, seed).items() if name != "auc"}
 
@@ -59,7 +59,7 @@ def test_a_metric_that_is_not_defined_is_an_empty_value_of_a_run_that_is_done(tm
     assert set(table.loc[table["value"].isna(), "metric"]) == {"auc"}
 
 
-def test_a_remark_that_begins_with_a_metric_is_about_that_metric_alone(tmp_path: Path) -> None:
+def test_a_remark_that_starts_with_a_metric_concerns_only_that_metric(tmp_path: Path) -> None:
     sweep = FakeSweep(tmp_path / "study", tasks=("breast_2cls",), groupings=("task_specific",), seeds=(0,))
     sweep.write_plan()
     ((run, _),) = sweep.runs()
@@ -86,9 +86,9 @@ def test_neither_the_order_of_rows_nor_the_names_of_folders_change_a_table(
     shutil.rmtree(directory, ignore_errors=True)
     shutil.copytree(finished.directory, directory)
     with (directory / "plan.csv").open(newline="") as file:
-        header, *rows = csv.reader(file)
+        header, *lines = csv.reader(file)
     with (directory / "plan.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([header, *data.draw(st.permutations(rows))])
+        csv.writer(file).writerows([header, *data.draw(st.permutations(lines))])
     folders = data.draw(st.permutations(sorted((directory / "runs").iterdir())))
     for i, folder in enumerate(folders):
         folder.rename(directory / "runs" / f"r{i}")

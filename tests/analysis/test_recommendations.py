@@ -1,4 +1,4 @@
-"""What to use for a task follows from verdicts: a gain first, then a model saved at no loss, else what is known."""
+"""Tests of recommendations: a gain comes first, then a grouping with no loss and fewer models, then the reference."""
 
 from dataclasses import replace
 from typing import Any
@@ -15,12 +15,12 @@ MODELS = {"task_specific": 8, "clinical": 3, "unified": 1}
 
 
 def row(grouping: str, verdict: str, delta: float | None = 0.0, needed: int | None = None, **other: Any) -> CellVerdict:
-    known = compared("breast_lesion", grouping, delta, verdict=verdict, seeds_needed=needed, note="", **other)
-    return replace(known, task="lung")
+    verdict_row = compared("breast_lesion", grouping, delta, verdict=verdict, seeds_needed=needed, note="", **other)
+    return replace(verdict_row, task="lung")
 
 
 @pytest.mark.parametrize(
-    ("rows", "kind", "grouping"),
+    ("verdicts", "kind", "grouping"),
     [
         ([row("clinical", "gain", 0.03), row("unified", "gain", 0.05)], "gain", "unified"),
         ([row("clinical", "gain", 0.03), row("unified", "no_loss", 0.09)], "gain", "clinical"),
@@ -34,24 +34,26 @@ def row(grouping: str, verdict: str, delta: float | None = 0.0, needed: int | No
         ([row("clinical", "", None), row("unified", "", None)], "no verdict", None),
     ],
 )
-def test_each_combination_of_verdicts_has_its_answer(rows: list[CellVerdict], kind: str, grouping: str | None) -> None:
-    found = recommend(rows, "task_specific", MODELS)
-    assert (found.task, found.kind, found.grouping) == ("lung", kind, grouping)
+def test_each_combination_of_verdicts_has_its_answer(
+    verdicts: list[CellVerdict], kind: str, grouping: str | None
+) -> None:
+    answer = recommend(verdicts, "task_specific", MODELS)
+    assert (answer.task, answer.kind, answer.grouping) == ("lung", kind, grouping)
 
 
-def test_no_loss_that_saves_no_model_is_no_reason_to_leave_the_reference() -> None:
-    found = recommend([row("task_specific", "no_loss", 0.01)], "unified", MODELS)
-    assert (found.kind, found.grouping) == ("keep", "unified")
+def test_no_loss_without_fewer_models_keeps_the_reference() -> None:
+    answer = recommend([row("task_specific", "no_loss", 0.01)], "unified", MODELS)
+    assert (answer.kind, answer.grouping) == ("keep", "unified")
 
 
-def test_the_fewest_seeds_that_would_tell_are_told() -> None:
-    rows = [row("clinical", "undecided", needed=12), row("unified", "undecided", needed=7)]
-    assert recommend(rows, "task_specific", MODELS).seeds_needed == 7
+def test_the_fewest_seeds_that_would_decide_are_reported() -> None:
+    undecided = [row("clinical", "undecided", needed=12), row("unified", "undecided", needed=7)]
+    assert recommend(undecided, "task_specific", MODELS).seeds_needed == 7
     never = recommend([row("clinical", "undecided")], "task_specific", MODELS)
     assert (never.kind, never.seeds_needed) == ("not known", None)
 
 
-def test_without_a_comparison_there_is_nothing_to_recommend() -> None:
+def test_a_recommendation_without_verdicts_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one"):
         recommend([], "task_specific", MODELS)
 
@@ -60,17 +62,17 @@ VERDICTS = st.sampled_from(["gain", "no_loss", "loss", "undecided", ""])
 
 
 @given(VERDICTS, VERDICTS, st.floats(0.001, 1), st.floats(0.001, 1))
-def test_no_grouping_with_a_loss_or_without_certainty_is_ever_recommended(a: str, b: str, x: float, y: float) -> None:
+def test_no_grouping_with_a_loss_or_an_undecided_verdict_is_recommended(a: str, b: str, x: float, y: float) -> None:
     signs = {"gain": 1, "loss": -1}
-    rows = [row("clinical", a, x * signs.get(a, 1)), row("unified", b, y * signs.get(b, 1))]
-    found = recommend(rows, "task_specific", MODELS)
+    pair = [row("clinical", a, x * signs.get(a, 1)), row("unified", b, y * signs.get(b, 1))]
+    answer = recommend(pair, "task_specific", MODELS)
     verdicts = {"clinical": a, "unified": b}
-    if found.kind == "gain":
-        assert found.grouping is not None
-        assert verdicts[found.grouping] == "gain"
+    if answer.kind == "gain":
+        assert answer.grouping is not None
+        assert verdicts[answer.grouping] == "gain"
     else:
         assert "gain" not in verdicts.values()
-    if found.kind == "good enough":
-        assert verdicts[str(found.grouping)] == "no_loss"
-    if found.kind == "keep":
+    if answer.kind == "good enough":
+        assert verdicts[str(answer.grouping)] == "no_loss"
+    if answer.kind == "keep":
         assert "undecided" not in verdicts.values()

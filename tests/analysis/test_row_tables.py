@@ -1,4 +1,4 @@
-"""Rows are the same after they were a table, and tables have the types of their fields."""
+"""Tests of the conversion between typed rows and data frames."""
 
 import math
 from dataclasses import dataclass, replace
@@ -35,28 +35,30 @@ def test_columns_have_the_types_of_their_fields_and_properties() -> None:
     assert str(make_table(Line, LINES, FIELDS, nullable=["count"])["count"].dtype) == "Int64"
 
 
-def test_rows_are_read_as_they_were_written_with_none_for_what_is_missing() -> None:
-    found = read_rows(Line, make_table(Line, LINES, FIELDS))
-    assert (found[0], found[2]) == (LINES[0], LINES[2])
-    assert math.isnan(found[1].size)
-    assert replace(found[1], size=1.0) == Line("b", 2, 1.0, None, None)
+def test_rows_are_unchanged_by_a_table_and_missing_values_become_none() -> None:
+    lines = read_rows(Line, make_table(Line, LINES, FIELDS))
+    assert (lines[0], lines[2]) == (LINES[0], LINES[2])
+    assert math.isnan(lines[1].size)
+    assert replace(lines[1], size=1.0) == Line("b", 2, 1.0, None, None)
 
 
-def test_a_table_without_rows_has_its_columns_and_gives_no_rows() -> None:
+def test_an_empty_table_has_its_columns_and_gives_no_rows() -> None:
     table = make_table(Line, (), FIELDS)
     assert list(table.columns) == list(FIELDS)
     assert str(table["known"].dtype) == "Int64"
     assert read_rows(Line, table) == ()
 
 
-def test_a_verdict_survives_its_table() -> None:
-    rows = [compared(task, "unified", 0.1, p=0.01, p_adjusted=0.03, p_ni=0.001, p_ni_adjusted=0.002) for task in TASKS]
-    rows[0] = replace(rows[0], n_train=None, seeds_needed=7)
-    table = make_table(CellVerdict, rows, (*COMPARISON_COLUMNS, *OWN_COLUMNS))
-    assert list(read_rows(CellVerdict, table)) == rows
+def test_verdicts_are_unchanged_by_a_table() -> None:
+    verdicts = [
+        compared(task, "unified", 0.1, p=0.01, p_adjusted=0.03, p_ni=0.001, p_ni_adjusted=0.002) for task in TASKS
+    ]
+    verdicts[0] = replace(verdicts[0], n_train=None, seeds_needed=7)
+    table = make_table(CellVerdict, verdicts, (*COMPARISON_COLUMNS, *OWN_COLUMNS))
+    assert list(read_rows(CellVerdict, table)) == verdicts
     assert table["n_train"].isna().tolist() == [True, False, False]
     assert pd.api.types.is_bool_dtype(table["valid"])
 
 
-def test_groups_and_their_rows_come_in_the_order_of_the_rows() -> None:
+def test_groups_and_their_items_keep_the_order_of_the_items() -> None:
     assert group_rows([3, 1, 4, 1, 5], lambda number: number % 2) == {1: [3, 1, 1, 5], 0: [4]}

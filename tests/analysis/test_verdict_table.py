@@ -1,4 +1,4 @@
-"""Verdicts and notes of cells whose differences were planted, through the files of a sweep."""
+"""Tests of verdicts and notes of cells with planted differences, through the files of a sweep."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +23,7 @@ PAIR = ("task_specific", "unified")
 def sweep_of(
     folder: Path, differences: dict[str, float], noise: float = 0.003, spread: float = 0.02, **settings: Any
 ) -> FakeSweep:
-    """Sharing changes each task's scores by a difference: absolute where 1 is best, relative in pixels."""
+    """Write a sweep in which sharing changes scores by an absolute difference (best value 1) or a relative one."""
     sweep = FakeSweep(
         folder, **{"tasks": TASKS, "groupings": PAIR, "subjects": 40, "frames": 1, "spread": spread, **settings}
     )
@@ -52,33 +52,33 @@ def main_cells(tables: Tables) -> pd.DataFrame:
 
 def test_planted_differences_get_their_verdicts(tmp_path: Path) -> None:
     planted = {"breast_lesion": 0.1, "fetal_head": -0.1, "thyroid_nodule_det": 0.0, "fetal_femur": -0.3}
-    found = main_cells(tables_of(sweep_of(tmp_path / "study", planted)))
+    cells = main_cells(tables_of(sweep_of(tmp_path / "study", planted)))
     verdicts = {"breast_lesion": "gain", "fetal_head": "loss", "thyroid_nodule_det": "no_loss", "fetal_femur": "loss"}
-    assert found["verdict"].to_dict() == verdicts
-    assert (found["note"] == "").all()
-    assert found.loc["fetal_head", "margin"] == 0.02
-    assert found.loc["fetal_femur", "margin"] == pytest.approx(0.1 * found.loc["fetal_femur", "reference_mean"])
-    assert (found["p"] <= found["p_adjusted"]).all()
-    assert (found["p_ni"] <= found["p_ni_adjusted"]).all()
+    assert cells["verdict"].to_dict() == verdicts
+    assert (cells["note"] == "").all()
+    assert cells.loc["fetal_head", "margin"] == 0.02
+    assert cells.loc["fetal_femur", "margin"] == pytest.approx(0.1 * cells.loc["fetal_femur", "reference_mean"])
+    assert (cells["p"] <= cells["p_adjusted"]).all()
+    assert (cells["p_ni"] <= cells["p_ni_adjusted"]).all()
 
 
-def test_a_certain_loss_within_the_margin_is_small(tmp_path: Path) -> None:
+def test_a_significant_loss_within_the_margin_is_small(tmp_path: Path) -> None:
     sweep = sweep_of(tmp_path / "study", {"breast_lesion": -0.009}, noise=0.0005, spread=0.002)
-    found = main_cells(tables_of(sweep)).loc["breast_lesion"]
-    assert (found["verdict"], found["note"]) == ("no_loss", "small loss")
-    assert found["p_adjusted"] < 0.05
-    assert found["delta"] < 0
+    cell = main_cells(tables_of(sweep)).loc["breast_lesion"]
+    assert (cell["verdict"], cell["note"]) == ("no_loss", "small loss")
+    assert cell["p_adjusted"] < 0.05
+    assert cell["delta"] < 0
 
 
-def test_what_is_not_certain_is_undecided_and_says_how_many_seeds_would_do(tmp_path: Path) -> None:
-    found = main_cells(tables_of(sweep_of(tmp_path / "study", {"breast_lesion": 0.06}, noise=0.04, seeds=(0, 1, 2))))
-    cell = found.loc["breast_lesion"]
+def test_an_undecided_cell_states_how_many_seeds_would_decide(tmp_path: Path) -> None:
+    cells = main_cells(tables_of(sweep_of(tmp_path / "study", {"breast_lesion": 0.06}, noise=0.04, seeds=(0, 1, 2))))
+    cell = cells.loc["breast_lesion"]
     assert cell["verdict"] == "undecided"
     assert cell["seeds_needed"] > 3
 
 
-def test_the_seeds_that_would_do_are_counted_at_the_level_of_the_first_step_of_holm(tmp_path: Path) -> None:
-    """Three of the four tasks have predictions and are judged, so that the level is a third of 0.05."""
+def test_the_seeds_needed_are_computed_at_the_level_of_the_first_step_of_holm(tmp_path: Path) -> None:
+    """Three of the four tasks have predictions and are tested, so that the level is a third of 0.05."""
     sweep = sweep_of(tmp_path / "study", {"breast_lesion": 0.03}, noise=0.04)
     for path in sweep.directory.glob("runs/fetal_femur-*/predictions.parquet"):
         path.unlink()
@@ -89,28 +89,28 @@ def test_the_seeds_that_would_do_are_counted_at_the_level_of_the_first_step_of_h
     assert main_cells(tables).loc["breast_lesion", "seeds_needed"] == needed[1]
 
 
-def test_margins_are_those_of_the_configuration(tmp_path: Path) -> None:
+def test_margins_are_read_from_the_configuration(tmp_path: Path) -> None:
     planted = {"breast_lesion": -0.05, "fetal_femur": -0.2}
     report = {"report": {"margin": 0.2, "relative_margin": 0.5}}
-    found = main_cells(tables_of(sweep_of(tmp_path / "study", planted, settings=report)))
-    assert found.loc[["breast_lesion", "fetal_femur"], "verdict"].tolist() == ["no_loss", "no_loss"]
-    assert found.loc["breast_lesion", "margin"] == 0.2
+    cells = main_cells(tables_of(sweep_of(tmp_path / "study", planted, settings=report)))
+    assert cells.loc[["breast_lesion", "fetal_femur"], "verdict"].tolist() == ["no_loss", "no_loss"]
+    assert cells.loc["breast_lesion", "margin"] == 0.2
 
 
-def test_one_seed_is_provisional_and_knows_no_number_of_seeds(tmp_path: Path) -> None:
+def test_a_verdict_from_one_seed_is_provisional_and_gives_no_number_of_seeds(tmp_path: Path) -> None:
     planted = {"breast_lesion": 0.1, "fetal_head": 0.012}
-    found = main_cells(tables_of(sweep_of(tmp_path / "study", planted, seeds=(0,), spread=0.1)))
-    assert found.loc["breast_lesion", "verdict"] == "gain"
-    assert found.loc["breast_lesion", "note"] == "provisional"
-    assert found.loc["fetal_head", "verdict"] == "undecided"
-    assert found.loc["fetal_head", "note"] == "provisional; a second seed needed"
-    assert pd.isna(found.loc["fetal_head", "seeds_needed"])
+    cells = main_cells(tables_of(sweep_of(tmp_path / "study", planted, seeds=(0,), spread=0.1)))
+    assert cells.loc["breast_lesion", "verdict"] == "gain"
+    assert cells.loc["breast_lesion", "note"] == "provisional"
+    assert cells.loc["fetal_head", "verdict"] == "undecided"
+    assert cells.loc["fetal_head", "note"] == "provisional; a second seed needed"
+    assert pd.isna(cells.loc["fetal_head", "seeds_needed"])
 
 
-def test_where_subjects_decide_more_of_them_are_needed(tmp_path: Path) -> None:
-    found = main_cells(tables_of(sweep_of(tmp_path / "study", {}, noise=0.0005, spread=0.4)))
-    assert (found["verdict"] == "undecided").any()
-    undecided = found[found["verdict"] == "undecided"]
+def test_if_subjects_cause_the_variance_more_of_them_are_needed(tmp_path: Path) -> None:
+    cells = main_cells(tables_of(sweep_of(tmp_path / "study", {}, noise=0.0005, spread=0.4)))
+    assert (cells["verdict"] == "undecided").any()
+    undecided = cells[cells["verdict"] == "undecided"]
     assert (undecided["seeds_needed"].isna() == (undecided["note"] == "more subjects needed")).all()
     assert undecided["seeds_needed"].isna().any()
 
@@ -126,7 +126,7 @@ def test_few_subjects_give_no_verdict(tmp_path: Path, subjects: int, note: str) 
     assert np.isfinite(cell["delta"])
 
 
-def test_frames_do_not_make_up_for_subjects(tmp_path: Path) -> None:
+def test_more_frames_do_not_replace_subjects(tmp_path: Path) -> None:
     sweep = sweep_of(tmp_path / "study", {}, tasks=("breast_lesion", "fetal_femur"), subjects=4, frames=5)
     tables = tables_of(sweep)
     (key,) = [key for key in tables.comparison.differences if key[3:] == ("breast_lesion", "dsc")]
@@ -139,29 +139,29 @@ def test_the_same_run_has_no_verdict(tmp_path: Path) -> None:
     sweep = sweep_of(
         tmp_path / "study", {}, groupings=("task_specific", "clinical"), tasks=("breast_lesion", "fetal_femur")
     )
-    found = main_cells(tables_of(sweep))
-    assert (found["verdict"] == "").all()
-    assert (found["note"] == "same run").all()
-    assert found[["delta", "delta_skill", "p", "delta_low", "seeds_needed"]].isna().all(axis=None)
+    cells = main_cells(tables_of(sweep))
+    assert (cells["verdict"] == "").all()
+    assert (cells["note"] == "same run").all()
+    assert cells[["delta", "delta_skill", "p", "delta_low", "seeds_needed"]].isna().all(axis=None)
 
 
-def test_a_score_near_the_trivial_predictors_is_weak_only_by_note(tmp_path: Path) -> None:
+def test_a_score_close_to_the_trivial_predictors_is_noted_as_weak_and_keeps_its_verdict(tmp_path: Path) -> None:
     def scorer(task: str, block: tuple[str, ...], scale: float | int, seed: int) -> dict[str, float]:
         return level(CATALOGUE[task], 0.002 * (seed - 1))
 
     sweep = FakeSweep(tmp_path / "study", tasks=TASKS, groupings=PAIR, subjects=40, frames=1, spread=0.2).finish(scorer)
-    found = main_cells(tables_of(sweep))
-    assert found["note"].str.contains("weak").all()
-    assert (found["verdict"] != "").all()
+    cells = main_cells(tables_of(sweep))
+    assert cells["note"].str.contains("weak").all()
+    assert (cells["verdict"] != "").all()
 
 
-def test_only_the_main_metric_is_judged(tmp_path: Path) -> None:
+def test_only_the_main_metric_is_tested(tmp_path: Path) -> None:
     comparison = tables_of(sweep_of(tmp_path / "study", {"breast_lesion": 0.1})).comparison.verdict_table
-    others = comparison[~comparison["main"]]
-    assert set(others["metric"]) == {m.name for m in (*METRICS["segmentation"][1:], *METRICS["regression"][1:])}
-    assert (others["verdict"] == "").all()
-    assert others[["p", "p_adjusted", "p_ni", "p_ni_adjusted", "margin"]].isna().all(axis=None)
-    assert others[["delta_low", "delta_high", "df"]].notna().all(axis=None)
+    secondary = comparison[~comparison["main"]]
+    assert set(secondary["metric"]) == {m.name for m in (*METRICS["segmentation"][1:], *METRICS["regression"][1:])}
+    assert (secondary["verdict"] == "").all()
+    assert secondary[["p", "p_adjusted", "p_ni", "p_ni_adjusted", "margin"]].isna().all(axis=None)
+    assert secondary[["delta_low", "delta_high", "df"]].notna().all(axis=None)
 
 
 Damage = Callable[[Path], None]
@@ -179,12 +179,12 @@ def test_damaged_predictions_are_a_failed_run(tmp_path: Path, damage: Damage) ->
     collection = collect([sweep.directory])
     (failed,) = [run for run in collection.runs if run.state == "failed"]
     assert "predictions.parquet" in str(failed.error)
-    found = main_cells(make_tables(collection))
-    assert (found["seeds"] == 2).all()
-    assert found["note"].str.contains("2 of 3 seeds").all()
+    cells = main_cells(make_tables(collection))
+    assert (cells["seeds"] == 2).all()
+    assert cells["note"].str.contains("2 of 3 seeds").all()
 
 
-def test_predictions_of_another_fold_are_a_failed_run(tmp_path: Path) -> None:
+def test_predictions_of_other_samples_than_the_test_set_are_a_failed_run(tmp_path: Path) -> None:
     sweep = sweep_of(tmp_path / "study", {})
     path = sweep.directory / "split.csv"
     path.write_text("\n".join(path.read_text().splitlines()[:-1]) + "\n")
@@ -193,7 +193,7 @@ def test_predictions_of_another_fold_are_a_failed_run(tmp_path: Path) -> None:
     assert all("not those of its test set" in str(run.error) for run in failed)
 
 
-def test_predictions_that_lack_a_sample_of_their_test_fold_are_a_failed_run(tmp_path: Path) -> None:
+def test_predictions_without_a_sample_of_the_test_set_are_a_failed_run(tmp_path: Path) -> None:
     sweep = sweep_of(tmp_path / "study", {})
     with (sweep.directory / "split.csv").open("a") as file:
         file.write("fetal_femur,fetal_femur/one_more.png,x.png,one-more,1000,test,\n")
@@ -213,26 +213,26 @@ def test_p_values_are_adjusted_within_a_grouping(tmp_path: Path) -> None:
         assert cells["p_adjusted"].to_numpy() == pytest.approx(expected)
 
 
-def test_a_block_of_two_groupings_gives_its_degrees_of_freedom_once(tmp_path: Path) -> None:
-    """Both groupings hold one run a seed: there is no second variance to pool with, though two cells show it."""
+def test_a_block_of_two_groupings_contributes_its_degrees_of_freedom_once(tmp_path: Path) -> None:
+    """Both groupings contain the same runs, so that there is no second variance to pool with."""
     tasks = ("breast_lesion", "breast_2cls")
     sweep = sweep_of(tmp_path / "study", {}, tasks=tasks, groupings=("task_specific", "clinical", "unified"))
-    found = {
+    estimates = {
         key: value
         for key, value in tables_of(sweep).comparison.differences.items()
         if key[3:] == ("breast_lesion", "dsc")
     }
-    assert [key[2] for key in found] == ["clinical", "unified"]
-    for difference in found.values():
+    assert [key[2] for key in estimates] == ["clinical", "unified"]
+    for difference in estimates.values():
         assert not difference.pooled
         assert float(difference.estimate.seed_df) == 2
 
 
-def test_without_predictions_differences_are_told_but_not_judged(tmp_path: Path) -> None:
+def test_without_predictions_differences_are_estimated_but_not_tested(tmp_path: Path) -> None:
     sweep = sweep_of(tmp_path / "study", {"breast_lesion": 0.1})
     for path in sweep.directory.glob("runs/unified-*/predictions.parquet"):
         path.unlink()
-    found = main_cells(tables_of(sweep))
-    assert (found["verdict"] == "").all()
-    assert (found["note"] == "no predictions").all()
-    assert found["delta_low"].notna().all()
+    cells = main_cells(tables_of(sweep))
+    assert (cells["verdict"] == "").all()
+    assert (cells["note"] == "no predictions").all()
+    assert cells["delta_low"].notna().all()
