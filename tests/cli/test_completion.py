@@ -1,4 +1,4 @@
-"""Completion in shells: the right names, quickly, and never an error."""
+"""Tests of completion in shells: the right names, without heavy imports and without errors."""
 
 import os
 import pty
@@ -28,13 +28,13 @@ def offered(incomplete: str, *before: str, config_dir: Path | None = None) -> li
 
 
 def context(**params: Any) -> Any:
-    """Stands for typer's context, of which only the parameters are read."""
+    """Make a substitute for typer's context, of which completion reads only the parameters."""
     return SimpleNamespace(params=params)
 
 
 @pytest.fixture
 def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder without configurations of its own."""
+    """Current folder without configuration files."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -47,7 +47,7 @@ def test_studies_are_offered_until_there_is_one() -> None:
     assert "demo" in offered("de", "seeds=[0]")
 
 
-def test_own_studies_and_choices_are_offered_too(empty: Path) -> None:
+def test_studies_and_choices_in_the_users_folders_are_offered(empty: Path) -> None:
     for name in ("sweeps", "conf/model", "more/sweeps"):
         (empty / name).mkdir(parents=True)
     (empty / "sweeps" / "mine.yaml").write_text("")
@@ -91,7 +91,7 @@ def test_every_key_of_the_schema_is_offered() -> None:
 
 
 @pytest.mark.usefixtures("empty")
-def test_values_are_offered_where_there_are_few() -> None:
+def test_values_are_offered_for_keys_with_few_values() -> None:
     assert offered("training.score_weights=") == ["training.score_weights=best", "training.score_weights=last"]
     assert offered("training.compile=t") == ["training.compile=true"]
     assert offered("training.resident=") == [f"training.resident={value}" for value in ("auto", "false", "true")]
@@ -101,7 +101,7 @@ def test_values_are_offered_where_there_are_few() -> None:
 
 
 @pytest.mark.usefixtures("empty")
-def test_lists_are_continued_and_name_nothing_twice() -> None:
+def test_lists_are_continued_without_repeated_items() -> None:
     assert offered("groupings=[uni") == ["groupings=[unified"]
     assert offered("groupings=[unified,uni") == []
     assert "groupings=[unified,clinical" in offered("groupings=[unified,")
@@ -119,14 +119,14 @@ def test_folders_of_results_are_offered(empty: Path) -> None:
 
 
 @pytest.mark.usefixtures("empty")
-def test_words_that_bash_divides_at_the_equals_sign_are_joined() -> None:
+def test_words_that_bash_splits_at_the_equals_sign_are_joined() -> None:
     assert offered("ti", "demo", "model", "=") == ["tiny"]
     assert "unified" in offered("", "demo", "reference")
     assert offered("de", "model", "=", "tiny") == ["demo", "demo_m2dino"]
     assert offered("de", "paper", "model", "=", "tiny") == []
 
 
-def test_files_that_cannot_be_read_make_no_error_on_the_line_that_is_typed(empty: Path) -> None:
+def test_unreadable_files_cause_no_error_during_typing(empty: Path) -> None:
     (empty / "conf" / "model").mkdir(parents=True)
     (empty / "conf" / "model" / "broken.yaml").write_text("a: [")
     (empty / "conf" / "sweep.yaml").write_bytes(b"\xff")
@@ -134,15 +134,15 @@ def test_files_that_cannot_be_read_make_no_error_on_the_line_that_is_typed(empty
     assert offered("de", config_dir=empty / "nowhere") == []
 
 
-def test_nothing_heavy_is_imported(empty: Path) -> None:
+def test_completion_imports_no_heavy_library(empty: Path) -> None:
     code = (
         "import sys; from types import SimpleNamespace; import usaggr.cli.main; from usaggr.cli.completion import *;"
         "words = [complete_words(SimpleNamespace(params={}), word) for word in ('de', 'training.le', 'model=')];"
         "assert all(words);"
         "print(*{name.partition('.')[0] for name in sys.modules})"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert not set(done.stdout.split()) & {"hydra", "omegaconf", "torch", "numpy", "pandas", "mlflow", "wandb"}
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not set(process.stdout.split()) & {"hydra", "omegaconf", "torch", "numpy", "pandas", "mlflow", "wandb"}
 
 
 # In shells
@@ -153,7 +153,7 @@ def environment() -> dict[str, str]:
 
 
 def in_bash(*lines: str, where: Path) -> list[list[str]]:
-    """Completions of each line, as bash calls the script's function: with words that are divided at `=`."""
+    """Return the completions of each line; the script's function is called as in bash, with words split at `=`."""
     script = """
         source <(usaggr --show-completion bash)
         for line in "$@"; do
@@ -164,37 +164,37 @@ def in_bash(*lines: str, where: Path) -> list[list[str]]:
         done
     """
     command = ["bash", "--norc", "-c", script, "bash", *lines]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment(), cwd=where)
-    assert done.stderr == ""
-    return [line.split() for line in done.stdout.splitlines()]
+    process = subprocess.run(command, capture_output=True, text=True, check=True, env=environment(), cwd=where)
+    assert process.stderr == ""
+    return [line.split() for line in process.stdout.splitlines()]
 
 
-@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
-def test_bash_gets_what_follows_the_equals_sign(empty: Path) -> None:
+@pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
+def test_bash_completes_the_word_after_the_equals_sign(empty: Path) -> None:
     lines = ["usaggr sw", "usaggr sweep demo_m", "usaggr sweep model=ti", "usaggr sweep demo training.compile="]
     assert in_bash(*lines, where=empty) == [["sweep"], ["demo_m2dino"], ["tiny"], ["false", "true"]]
 
 
-@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
-def test_bash_gets_nothing_and_no_error_if_nothing_matches(empty: Path) -> None:
+@pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
+def test_bash_shows_no_completion_and_no_error_if_nothing_matches(empty: Path) -> None:
     (empty / "conf").mkdir()
     (empty / "conf" / "sweep.yaml").write_text("a: [")
     assert in_bash("usaggr sweep model=nothing", "usaggr sweep --config-dir nowhere de", where=empty) == [[], []]
 
 
-def test_fish_gets_whole_words(empty: Path) -> None:
+def test_fish_completes_entire_words(empty: Path) -> None:
     for line, expected in (
         ("usaggr sweep model=ti", "model=tiny\n"),
         ("usaggr plan training.le", "training.learning_rate=\ntraining.learning_rate=VALUE\n"),
     ):
         protocol = {"_TYPER_COMPLETE_ARGS": line, "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
         variables = {**environment(), **protocol, "_USAGGR_COMPLETE": "complete_fish"}
-        done = subprocess.run([USAGGR], capture_output=True, text=True, check=True, env=variables, cwd=empty)
-        assert (done.stdout, done.stderr) == (expected, "")
+        process = subprocess.run([USAGGR], capture_output=True, text=True, check=True, env=variables, cwd=empty)
+        assert (process.stdout, process.stderr) == (expected, "")
 
 
 class Terminal:
-    """An interactive shell on a terminal of its own."""
+    """Interactive shell on its own pseudo-terminal."""
 
     def __init__(self, command: list[str], where: Path) -> None:
         self._pid, self._file = pty.fork()
@@ -203,7 +203,7 @@ class Terminal:
             os.execvpe(command[0], command, {**environment(), "TERM": "dumb", "HOME": str(where)})
 
     def type(self, text: str, until: str) -> str:
-        """Type a text, and return what the terminal shows until it shows `until`, or for 60 seconds."""
+        """Type a text and return the output until `until` appears, for at most 60 seconds."""
         os.write(self._file, text.encode())
         shown, end = "", time.monotonic() + 60
         while until not in shown and time.monotonic() < end:
@@ -221,7 +221,7 @@ class Terminal:
 def terminal(request: pytest.FixtureRequest, empty: Path) -> Iterator[Terminal]:
     shell = str(request.param)
     if shutil.which(shell) is None:
-        pytest.skip(f"there is no {shell}")
+        pytest.skip(f"{shell} is not installed")
     quiet = {"bash": ["bash", "--norc", "-i"], "zsh": ["zsh", "-f", "-i"]}[shell]
     prepare = {"bash": "", "zsh": "autoload -Uz compinit; compinit -u; "}[shell]
     started = Terminal(quiet, empty)
@@ -232,13 +232,13 @@ def terminal(request: pytest.FixtureRequest, empty: Path) -> Iterator[Terminal]:
 
 @pytest.mark.slow
 def test_tab_completes_on_a_terminal(terminal: Terminal) -> None:
-    """A space follows a complete word, and none follows a key that needs its value."""
+    """A complete word is followed by a space; a key that needs a value is not."""
     shown = plain(terminal.type("usaggr sw\tdemo_m\tmodel=ti\ttraining.le\t3", "rate=3"))
     assert shown.endswith("usaggr sweep demo_m2dino model=tiny training.learning_rate=3")
 
 
 def plain(shown: str) -> str:
-    """Return the line that is visible in the end, without control codes."""
+    """Return the line that is finally visible, without control codes."""
     text = ""
     for character in re.sub(r"\x1b\[[?\d;]*[a-zA-Z]|\x07", "", shown):
         text = text[:-1] if character == "\b" else text + character

@@ -1,4 +1,4 @@
-"""The command line: arguments, messages, exit status, and the output of each command."""
+"""Tests of the command line: arguments, messages, exit statuses and the output of each command."""
 
 import csv
 import re
@@ -25,7 +25,7 @@ from usaggr.results.plan import PlanRow, write_plan_rows
 
 
 class Shell:
-    """Runs the command line in this process, in a temporary folder."""
+    """Command line that runs in this process, in a temporary folder."""
 
     def __init__(self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
         self._capsys = capsys
@@ -68,7 +68,7 @@ def write_data(root: Path, samples: int = 40, labels: int = 2) -> Path:
 # Arguments
 
 
-def test_overrides_and_the_study_may_have_any_order() -> None:
+def test_overrides_and_the_study_may_come_in_any_order() -> None:
     assert split_words(["seeds=[0]", "demo", "+a=1", "~b", "model=tiny"]) == (
         "demo",
         ["seeds=[0]", "+a=1", "~b", "model=tiny"],
@@ -83,12 +83,12 @@ def test_a_second_study_is_refused() -> None:
 
 
 @given(st.lists(st.from_regex(r"[~+]?[a-z][a-z.]*=[a-z0-9\[\],]*|~[a-z.]+", fullmatch=True)), st.booleans())
-def test_no_override_is_taken_for_a_study(overrides: list[str], named: bool) -> None:
+def test_no_override_is_mistaken_for_a_study(overrides: list[str], named: bool) -> None:
     words = [*overrides, "demo"] if named else overrides
     assert split_words(words) == ("demo" if named else None, overrides)
 
 
-def test_plus_and_tilde_reach_hydra_and_are_no_options(shell: Shell) -> None:
+def test_words_with_plus_and_tilde_are_overrides_and_no_options(shell: Shell) -> None:
     arguments = ["+training.task_weights.lung=2", "++seeds=[3]", "variants.b=['model.dropout=0.1']", "~variants.base"]
     assert shell("config", *arguments) == 0
     study = StudyConfig.model_validate(yaml.safe_load(shell.out))
@@ -138,7 +138,7 @@ def test_the_version_is_printed(shell: Shell) -> None:
         (["config", "--config-dir", "nix"], "--config-dir: folder nix does not exist"),
     ],
 )
-def test_a_wrong_request_is_one_message_on_standard_error_and_status_2(
+def test_an_invalid_request_gives_one_line_on_standard_error_and_status_2(
     shell: Shell, arguments: list[str], message: str
 ) -> None:
     assert shell(*arguments) == 2
@@ -148,12 +148,12 @@ def test_a_wrong_request_is_one_message_on_standard_error_and_status_2(
 
 
 @pytest.mark.parametrize("arguments", [["swep"], ["sweep", "--limt", "3"], ["sweep", "--limit", "0"], ["status"]])
-def test_a_wrong_command_or_option_is_status_2(shell: Shell, arguments: list[str]) -> None:
+def test_an_unknown_command_or_invalid_option_gives_status_2(shell: Shell, arguments: list[str]) -> None:
     assert shell(*arguments) == 2
     assert "Traceback" not in shell.err
 
 
-def test_a_folder_without_results_names_those_beside_it(shell: Shell) -> None:
+def test_a_folder_without_results_suggests_existing_results(shell: Shell) -> None:
     Path("outputs/demo").mkdir(parents=True)
     Path("outputs/demo/study.yaml").write_text("name: demo\n")
     assert shell("status", "outputs/dem") == 2
@@ -169,7 +169,7 @@ def test_config_prints_what_the_same_overrides_compose(shell: Shell) -> None:
     assert printed == compose_study("demo", ["seeds=[0,1]", "training.learning_rate=1e-5"])
 
 
-def test_config_sources_shows_where_a_value_comes_from(shell: Shell) -> None:
+def test_config_sources_shows_the_source_of_each_value(shell: Shell) -> None:
     assert shell("config", "seeds=[0,1]", "--sources") == 0
     lines = {line.partition(":")[0]: line for line in shell.out.splitlines()}
     assert re.fullmatch(r"seeds: \[0, 1\] +# command line", lines["seeds"])
@@ -185,7 +185,7 @@ def test_data_check_counts_valid_data(shell: Shell) -> None:
     assert shell.out.splitlines()[-1] == "40 valid samples of 1 task, 0 errors"
 
 
-def test_data_check_lists_every_fault_and_writes_them_as_csv(shell: Shell) -> None:
+def test_data_check_lists_every_error_and_writes_them_as_csv(shell: Shell) -> None:
     root = write_data(Path("data"), labels=4)
     (root / "images" / "0.png").unlink()
     check = ("data", "check", "data=fmuia", f"data.root={root}", "--out", "faults.csv")
@@ -219,7 +219,7 @@ def test_phantoms_are_written_shown_and_read_like_any_data(shell: Shell) -> None
 
 @pytest.fixture
 def results(shell: Shell) -> Path:
-    """Results of a study with one run that is missing, and one run that is no longer in the study."""
+    """Results of a study with one missing run and one run that is no longer in the study."""
     directory = Path("outputs/toy")
     old = directory / "runs" / "toy-s1-k9-00000000"
     old.mkdir(parents=True)
@@ -253,7 +253,7 @@ def test_clean_removes_only_with_yes(shell: Shell, results: Path) -> None:
 
 @pytest.mark.slow
 def test_commands_lead_from_data_to_a_report(tmp_path: Path) -> None:
-    """Each command as a user types it; a second sweep trains nothing, and one with a further seed only the new runs."""
+    """Run each command as a user does; a second sweep trains nothing, and one more seed trains only its own runs."""
     tiny_data(tmp_path / "data", n=24)
     words = [
         "data=fmuia", "data.root=data", "data.image_size=32", "scale=two", "training.budget=16 examples",
@@ -278,8 +278,8 @@ def test_commands_lead_from_data_to_a_report(tmp_path: Path) -> None:
 
 
 def usaggr(folder: Path, *arguments: str, status: int = 0) -> str:
-    """Return the standard output of a command (standard error if it fails), which must end with a status."""
+    """Run a command that must end with a status, and return its standard output, or standard error if it fails."""
     script = Path(sysconfig.get_path("scripts")) / "usaggr"
-    done = subprocess.run([script, *arguments], cwd=folder, capture_output=True, text=True)
-    assert done.returncode == status, done.stdout + done.stderr
-    return done.stderr if status else done.stdout
+    process = subprocess.run([script, *arguments], cwd=folder, capture_output=True, text=True)
+    assert process.returncode == status, process.stdout + process.stderr
+    return process.stderr if status else process.stdout

@@ -1,4 +1,4 @@
-"""Composition of a study: folders, names, variants, sources, and one line per mistake."""
+"""Tests of composing a study: folders, names, variants, sources, and one line per mistake."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,12 +24,12 @@ TRAINING = (
     "precision, accelerator, resident, channels_last, compile, augment"
 )
 
-MISSPELT = f"unknown key, did you mean 'training.learning_rate'? Allowed in training: {TRAINING}"
+MISSPELLED = f"unknown key, did you mean 'training.learning_rate'? Allowed in training: {TRAINING}"
 
 
 @pytest.fixture
 def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty current folder."""
+    """Empty current folder."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -41,7 +41,7 @@ def write(path: Path, text: str) -> Path:
 
 
 def refusal(*overrides: str, study: str = "demo", config_dir: Path | None = None) -> str:
-    """Return the message that a user gets."""
+    """Return the message of the error that composing a study raises."""
     with pytest.raises(ConfigError) as error:
         compose_study(study, overrides, config_dir)
     return str(error.value)
@@ -59,7 +59,7 @@ def test_the_default_study_composes_in_an_empty_folder() -> None:
     assert study.directory == Path("outputs/demo")
 
 
-def test_groups_and_keys_are_overridden_in_hydras_grammar() -> None:
+def test_groups_and_keys_are_overridden_with_hydras_grammar() -> None:
     overrides = ["data=fmuia", "data.root=DIR", "data.image_size=96", "seeds=[0,1]", "model=mh_mtl", "scale=ladder"]
     study = compose_study("demo", overrides)
     assert (study.data.name, study.data.root, study.data.image_size) == ("fmuia", "DIR", 96)
@@ -98,19 +98,19 @@ def test_a_composed_study_is_composed_again_from_its_own_output(empty: Path) -> 
 # Names
 
 
-def test_a_study_is_named_by_its_file_unless_it_says_otherwise(empty: Path) -> None:
+def test_a_study_has_the_name_of_its_file_by_default(empty: Path) -> None:
     path = write(empty / "mine.yaml", "defaults: [sweep, _self_]\n")
     assert compose_study(str(path)).name == "mine"
     assert compose_study(str(path), ["name=other"]).name == "other"
     assert compose_study(str(write(empty / "named.yaml", "defaults: [sweep, _self_]\nname: own\n"))).name == "own"
 
 
-def test_other_data_on_the_command_line_go_to_a_folder_of_their_own() -> None:
+def test_other_data_on_the_command_line_change_the_name_of_the_study() -> None:
     assert compose_study("demo", ["data=fmuia", "data.root=x"]).name == "demo_fmuia"
     assert compose_study("demo", ["data=fmuia", "data.root=x", "name=mine"]).name == "mine"
 
 
-def test_naming_the_studys_own_data_changes_no_name(empty: Path) -> None:
+def test_choosing_the_studys_own_data_keeps_its_name(empty: Path) -> None:
     assert compose_study("demo", ["data=synthetic"]).name == "demo"
     path = write(empty / "real.yaml", "defaults: [sweep, override /data: fmuia, _self_]\ndata: {root: x}\n")
     assert compose_study(str(path)).name == "real"
@@ -178,12 +178,12 @@ def test_any_text_can_be_quoted_for_an_override(text: str) -> None:
     assert study.data.root == text
 
 
-def test_composing_leaves_other_programs_hydra_alone(empty: Path) -> None:
+def test_composing_does_not_change_another_use_of_hydra(empty: Path) -> None:
     from hydra import compose, initialize_config_dir
 
     compose_study("demo")
-    write(empty / "theirs" / "demo.yaml", "a: 1\n")
-    with initialize_config_dir(str(empty / "theirs"), version_base="1.3"):
+    write(empty / "foreign" / "demo.yaml", "a: 1\n")
+    with initialize_config_dir(str(empty / "foreign"), version_base="1.3"):
         assert compose("demo") == {"a": 1}
         assert compose_study("demo").name == "demo"
         assert compose("demo") == {"a": 1}
@@ -234,10 +234,10 @@ def test_variants_need_the_studys_own_file() -> None:
         apply_variant(study, ["model.dropout=0.1"])
 
 
-# Where values come from
+# Sources of values
 
 
-def test_each_value_says_which_file_or_the_command_line_it_comes_from() -> None:
+def test_the_source_of_each_value_is_its_file_or_the_command_line() -> None:
     lines = describe_values(compose_study("demo", ["seeds=[4]", "training.task_weights.lung=2"])).splitlines()
     sources = {line.partition(":")[0]: line.rpartition("  # ")[2] for line in lines}
     repository = Path(__file__).parents[2]
@@ -261,15 +261,15 @@ def test_each_value_says_which_file_or_the_command_line_it_comes_from() -> None:
     [
         (
             "training.learning_rte=1",
-            f"training.learning_rte: {MISSPELT}",
+            f"training.learning_rte: {MISSPELLED}",
         ),
         (
             "+training.learning_rte=1",
-            f"training.learning_rte: {MISSPELT}",
+            f"training.learning_rte: {MISSPELLED}",
         ),
         (
             "~training.learning_rte",
-            f"training.learning_rte: {MISSPELT}",
+            f"training.learning_rte: {MISSPELLED}",
         ),
         (
             "learning_rate=1",
@@ -320,11 +320,11 @@ def test_each_value_says_which_file_or_the_command_line_it_comes_from() -> None:
         ),
     ],
 )  # fmt: skip
-def test_a_mistake_on_the_command_line_is_one_line(override: str, expected: str) -> None:
+def test_a_mistake_on_the_command_line_gives_one_line(override: str, expected: str) -> None:
     assert refusal(override) == expected
 
 
-def test_an_override_outside_the_grammar_is_shown_with_advice() -> None:
+def test_an_override_outside_the_grammar_is_shown_with_a_remedy() -> None:
     message = refusal("variants.slow=[a=1]")
     assert message.startswith(
         "'variants.slow=[a=1]' is not in Hydra's grammar (key=value): put text that contains '=' or spaces in quotes, "
@@ -386,7 +386,7 @@ def test_a_mistake_in_a_file_names_the_file(empty: Path, lines: Sequence[str], e
         ("3", "mine: cannot be composed: "),
     ],
 )
-def test_a_mistake_in_a_defaults_list_is_one_line(empty: Path, defaults: str, expected: str) -> None:
+def test_a_mistake_in_a_defaults_list_gives_one_line(empty: Path, defaults: str, expected: str) -> None:
     message = refusal(study=str(write(empty / "mine.yaml", f"defaults: {defaults}\n")))
     assert message.startswith(expected)
     assert "\n" not in message

@@ -1,4 +1,4 @@
-"""The schema: values that it accepts and refuses, and keys that enter a fingerprint."""
+"""Tests of the schema: accepted and refused values, and keys that enter a fingerprint."""
 
 import re
 from pathlib import Path
@@ -20,7 +20,7 @@ NAME = "a name of letters, digits, '.', '_' and '-' that begins with a letter or
 
 
 def study(**changes: Any) -> StudyConfig:
-    """The demo study with some top keys changed."""
+    """Return the demo study with some top-level keys changed."""
     return StudyConfig.model_validate({**DEMO, **changes})
 
 
@@ -29,7 +29,7 @@ def data(**changes: Any) -> StudyConfig:
 
 
 def message(key: str, value: Any) -> str:
-    """Return what a user reads if a dotted key of the demo study has this value."""
+    """Return the error message if a dotted key of the demo study has this value."""
     values: dict[str, Any] = StudyConfig.model_validate(DEMO).model_dump()
     *parents, last = key.split(".")
     section = values
@@ -47,12 +47,12 @@ def keys_of_results() -> list[tuple[str, bool | None]]:
     return keys
 
 
-def test_every_key_of_results_is_decided() -> None:
+def test_every_key_of_results_states_whether_it_enters_the_fingerprint() -> None:
     assert [key for key, decided in keys_of_results() if decided is None] == []
 
 
 def test_only_these_keys_cannot_change_a_result() -> None:
-    """Read this before you add one: a finished run counts as the same run with any value of these keys."""
+    """Read this before adding a key: a finished run counts as the same run with any value of these keys."""
     assert {key for key, decided in keys_of_results() if decided is False} == {
         "data.root",  # the content of images and labels is in the fingerprint instead
         "data.max_pixels",  # refuses images and changes none
@@ -70,14 +70,14 @@ def test_only_these_keys_cannot_change_a_result() -> None:
     }
 
 
-def test_a_key_without_the_decision_is_found() -> None:
+def test_a_key_that_does_not_state_it_is_found() -> None:
     class Careless(Section):
         forgotten: int
 
     assert list(leaf_keys(Careless, "data")) == [("data.forgotten", None)]
 
 
-def test_result_settings_leave_out_what_cannot_change_a_result() -> None:
+def test_result_settings_leave_out_keys_that_cannot_change_a_result() -> None:
     settings = result_settings(data(root="/somewhere", workers=3, cache_dir="/tmp/x").data)
     assert settings == result_settings(data().data)
     assert settings["split"]["seed"] == 0
@@ -85,37 +85,37 @@ def test_result_settings_leave_out_what_cannot_change_a_result() -> None:
     assert result_settings(data(image_size=96).data) != settings
 
 
-def test_a_study_is_fixed_once_read() -> None:
+def test_a_study_cannot_be_modified() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         study().name = "other"  # type: ignore[misc]
 
 
-def test_studies_with_equal_values_are_equal_wherever_they_come_from() -> None:
+def test_studies_with_equal_values_are_equal_whatever_their_origin() -> None:
     composed = study().composed_from(Origin((Path("conf"),), "demo", ("seeds=[0]",)))
     assert composed == study()
     assert composed.origin.config == "demo"
     assert study().origin == Origin()
 
 
-def test_a_whole_fraction_is_a_fraction_and_a_cap_stays_a_whole_number() -> None:
+def test_the_fraction_1_becomes_a_float_and_caps_stay_integers() -> None:
     assert [type(s) for s in study(scales=[0.5, 1]).scales] == [float, float]
     assert [type(s) for s in study(scales=[20, 50]).scales] == [int, int]
 
 
 @given(st.floats(min_value=1e-6, max_value=1), st.integers(min_value=2, max_value=10**6))
-def test_fractions_and_caps_never_mix(fraction: float, cap: int) -> None:
+def test_fractions_and_caps_cannot_be_mixed(fraction: float, cap: int) -> None:
     with pytest.raises(ValidationError, match="all fractions"):
         study(scales=[fraction, cap])
 
 
 @pytest.mark.parametrize("size", [64, 256, [96, 128], [32, 32]])
-def test_image_sizes_that_the_network_can_take_are_accepted(size: Any) -> None:
+def test_valid_image_sizes_are_accepted(size: Any) -> None:
     height, width = data(image_size=size).data.input_size
     assert [height, width] == (size if isinstance(size, list) else [size, size])
 
 
 @pytest.mark.parametrize("size", [0, 16, [64], [64, 64, 64]])
-def test_other_image_sizes_are_refused(size: Any) -> None:
+def test_invalid_image_sizes_are_refused(size: Any) -> None:
     assert message("data.image_size", size).startswith("data.image_size must be a whole number of at least 32")
 
 
@@ -129,12 +129,12 @@ def test_other_image_sizes_are_refused(size: Any) -> None:
         (["model=m2dino", "model.patch_size=12"], "[96,40]", 12),
     ],
 )
-def test_an_image_size_that_the_network_cannot_take_is_refused(model: list[str], size: Any, multiple: int) -> None:
+def test_an_image_size_that_does_not_fit_the_network_is_refused(model: list[str], size: Any, multiple: int) -> None:
     with pytest.raises(ConfigError, match=rf"^data\.image_size must be a multiple of {multiple} for m"):
         compose_study("demo", [*model, f"data.image_size={size}"])
 
 
-def test_a_key_of_another_network_says_whose_it_is() -> None:
+def test_the_message_on_a_key_of_another_network_names_that_network() -> None:
     with pytest.raises(
         ConfigError, match=r"^model\.norm is a key of mh_mtl, not of m2dino\. Allowed in model: name, encoder,"
     ):
@@ -154,7 +154,7 @@ def test_a_key_of_another_network_says_whose_it_is() -> None:
         (["~model.name"], "model.name is missing; it must be one of mh_mtl, m2dino"),
     ],
 )
-def test_an_impossible_transformer_is_refused(overrides: list[str], expected: str) -> None:
+def test_contradictory_settings_of_a_transformer_are_refused(overrides: list[str], expected: str) -> None:
     with pytest.raises(ConfigError) as error:
         compose_study("demo", ["model=m2dino", *overrides])
     assert expected in str(error.value)
@@ -162,7 +162,7 @@ def test_an_impossible_transformer_is_refused(overrides: list[str], expected: st
 
 
 @pytest.mark.parametrize("budget", ["20 epochs", "1.5 epochs", "500 examples", "20epochs"])
-def test_budgets(budget: str) -> None:
+def test_budgets_in_epochs_or_examples_are_accepted(budget: str) -> None:
     assert study(training={**DEMO["training"], "budget": budget}).training.budget == budget
 
 
@@ -230,13 +230,13 @@ def test_budgets(budget: str) -> None:
         ("report.formats", ["pdf"], "report.formats[0]: unknown 'pdf'. Allowed: png, svg"),
     ],
 )  # fmt: skip
-def test_a_wrong_value_is_one_line_with_the_key_what_was_found_and_what_is_allowed(
+def test_the_message_on_an_invalid_value_has_the_key_the_value_and_what_is_allowed(
     key: str, value: Any, expected: str
 ) -> None:
     assert message(key, value) == expected
 
 
-def test_a_missing_key_says_what_it_needs() -> None:
+def test_the_message_on_a_missing_key_says_what_is_allowed() -> None:
     values = {name: value for name, value in DEMO.items() if name != "seeds"}
     with pytest.raises(ValidationError) as error:
         StudyConfig.model_validate(values)
@@ -245,7 +245,7 @@ def test_a_missing_key_says_what_it_needs() -> None:
     )
 
 
-def test_each_of_several_mistakes_has_a_line() -> None:
+def test_each_of_several_mistakes_gets_one_line() -> None:
     with pytest.raises(ValidationError) as error:
         study(seeds=[-1], data={**DEMO["data"], "chanels": 1})
     lines = explain(error.value).splitlines()
