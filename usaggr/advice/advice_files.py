@@ -56,6 +56,7 @@ def write_advice(advice: Advice, folder: Path) -> tuple[Path, Path, Path]:
 
 def print_advice(advice: Advice, console: "Console") -> None:
     """Print one row per task, advice that depends on the amount of data, and the first undecided cells."""
+    # Imported here, because rich slows down the start of commands that print no table.
     from rich.table import Table
     from rich.text import Text
 

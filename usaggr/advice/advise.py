@@ -95,6 +95,7 @@ def _choose(ways: Sequence[WayAdvice]) -> tuple[Kind, WayAdvice | None]:
         return "share", max(gains, key=_mean)
     harmless = [way for way in ways if way.answer.verdict == "no_loss"]
     if harmless:
+        # The largest block saves the most models.
         return "may share", max(harmless, key=lambda way: (len(way.shares_with), _mean(way)))
     if ways and all(way.answer.verdict == "loss" for way in ways):
         return "do not share", None

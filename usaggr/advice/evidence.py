@@ -162,6 +162,7 @@ def read_sweep(sources: Sequence[Source], progress: Progress) -> SweepEvidence:
     folder, study = str(collection.directories[0]), collection.study
     if not any(run.result is not None for run in collection.runs):
         raise RunError(f"{folder}: no run is finished, so there is no evidence; train the runs with `usaggr sweep`")
+    # With shared models in the reference, a difference would be between two ways of sharing.
     shared = [run.row for run in collection.runs if study.reference in run.row.groupings and len(run.row.tasks) > 1]
     if shared:
         raise ConfigError(
@@ -199,7 +200,7 @@ def _cells(comparison: StudyComparison) -> Iterator[EvidenceCell]:
     scales = len({run.row.scale for run in collection.runs})
     for row in _main_verdicts(comparison):
         if math.isnan(row.delta):
-            continue
+            continue  # unfinished, or the same run as the reference
         block = next(block for block in blocks[row.grouping] if row.task in block)
         if len(block) < 2:
             continue  # a task with its own model shares nothing, even if the model started from shared weights
@@ -242,6 +243,7 @@ def _why_unusable(row: CellVerdict, study: StudyFacts) -> str:
             return f"the shared model {name}"
         if is_reference:
             return f"the task-specific model {name}"
+    # After the failures, because more seeds do not repair a collapsed model (see undecided.py).
     if row.seeds == 1:
         return ONE_SEED
     if NOT_EQUAL in row.note:

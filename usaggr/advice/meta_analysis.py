@@ -129,6 +129,7 @@ def _means(effects: Array, variances: Array, tau2: Array) -> tuple[Array, Array]
 def _shared_covariance(errors: Array, sweeps: tuple[Hashable, ...]) -> Array:
     """Return the (k, k) covariance that effects of one sweep share; 0 for the only effect of a sweep."""
     same = np.array([[sweep == other for other in sweeps] for sweep in sweeps])
+    # The only effect of a sweep shares nothing; all of its error counts as independent.
     several = same.sum(axis=1) > 1
     return np.asarray(np.where(same & several[:, None], TOGETHER * np.outer(errors, errors), 0.0))
 
@@ -137,6 +138,7 @@ def _quantile(centers: Array, scales: Array, tail: float) -> float:
     """Return a quantile of a mixture of normal distributions with equal weights."""
     from scipy import special
 
+    # 40 standard deviations contain every quantile to machine precision.
     low, high = float((centers - 40 * scales).min()), float((centers + 40 * scales).max())
     for _ in range(_STEPS):
         middle = (low + high) / 2

@@ -84,6 +84,7 @@ def read_index_table(path: Path, data: DataConfig) -> NewData:
     if not declared:
         raise DataError(f"{path}: the index has no rows")
     tasks, warnings = declared_tasks(declared, data)
+    # One value in the column `split` makes it the split of its task; rows without a value are then not counted.
     counts = Counter(declaration.task_id for _, declaration in declared)
     has_split = {declaration.task_id for row, declaration in declared if row.text("split")}
     in_train = Counter(declaration.task_id for row, declaration in declared if row.text("split").lower() == "train")

@@ -72,6 +72,7 @@ def answer(new: NewTask, way: str, cells: Sequence[EvidenceCell]) -> WayAnswer:
     near = [cell for cell in same_type if is_near(cell.n_train, new.n_train)]
     usable = [cell for cell in near if not cell.unusable and cell.effect is not None]
     left_out = tuple(cell for cell in near if cell.unusable or cell.effect is None)
+    # Without a rule, only a task that is similar to a block's member shows which block the new task would join.
     for level in LEVELS if is_rule(way) else LEVELS[:2]:
         chosen = _choose_scales([cell for cell in usable if _belongs(level, new, cell)], new.n_train)
         groups = _group(chosen, _effect_key(level))
@@ -227,6 +228,7 @@ def _why_not_known(
     if not usable:
         if all(cell.invalid for cell in near):
             return f"only collapsed or unconverged models ({plural(len(near), 'result')})"
+        # Sorted, so that the reason does not depend on the order of sweeps.
         reasons = sorted({cell.unusable for cell in near})
         more = f", and {plural(len(reasons) - 1, 'other reason')}" if len(reasons) > 1 else ""
         return f"no usable evidence: {reasons[0]}{more}"

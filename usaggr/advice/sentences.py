@@ -66,6 +66,7 @@ def partner_names(way: WayAdvice, shown: int = SHOWN_PARTNERS) -> str:
     names = way.shares_with
     if len(names) <= shown:
         return ", ".join(names) or MISSING
+    # `shown - 1` names, so that at least two are left out: "and 1 more" is as long as the name itself.
     return f"{', '.join(names[: shown - 1])} and {len(names) - shown + 1} more"
 
 

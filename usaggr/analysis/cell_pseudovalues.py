@@ -30,32 +30,16 @@ class CellPseudovalues:
                         cell = (task, grouping, run.row.scale, run.row.variant)
                         self._runs.setdefault(cell, {})[run.row.seed] = run
 
-    def seeds(self, task: str, grouping: str, scale: float | int, variant: str) -> tuple[int, ...]:
-        """Return the seeds of a cell whose run is finished, in ascending order.
-
-        Args:
-            task: Task of the cell.
-            grouping: Grouping of the cell.
-            scale: Scale of the cell.
-            variant: Variant of the cell.
-        """
-        return tuple(sorted(self._runs.get((task, grouping, scale, variant), {})))
-
     def components(self, task: str) -> NDArray[np.int64]:
         """Return the (C,) ids of the components in a task's test set; an id means the same component in every task."""
         fold = self._folds.get(task)
         return np.empty(0, dtype=np.int64) if fold is None else fold.components
 
-    def table(
-        self, task: str, grouping: str, scale: float | int, variant: str, metric: str, seeds: Sequence[int]
-    ) -> NDArray[np.float64]:
+    def table(self, cell: Cell, metric: str, seeds: Sequence[int]) -> NDArray[np.float64]:
         """Return the pseudo-values of a cell's runs; the mean of a row is the score of its seed.
 
         Args:
-            task: Task of the cell.
-            grouping: Grouping of the cell.
-            scale: Scale of the cell.
-            variant: Variant of the cell.
+            cell: Task, grouping, scale and variant.
             metric: Name of the metric.
             seeds: K seeds whose runs are finished.
 
@@ -65,28 +49,22 @@ class CellPseudovalues:
         Raises:
             KeyError: The run of a seed is not finished.
         """
-        runs = [self._runs[task, grouping, scale, variant][seed] for seed in seeds]
+        task, runs = cell[0], [self._runs[cell][seed] for seed in seeds]
         tables: list[Any] = [_pseudovalues_of_run(run, task, metric) for run in runs]
         if any(table is None for table in tables):
             # All rows of a table have the same columns, so that one run without predictions decides for all.
             return np.array([[_score(run, task, metric)] for run in runs])
         return np.stack(tables)
 
-    def rarer_class_size(self, task: str, grouping: str, scale: float | int, variant: str) -> int | None:
-        """Return the number of test components in the rarer class of a classification task.
+    def rarer_class_size(self, cell: Cell) -> int | None:
+        """Return the number of test components in the rarer class of a cell's classification task.
 
-        Args:
-            task: Task of the cell.
-            grouping: Grouping of the cell.
-            scale: Scale of the cell.
-            variant: Variant of the cell.
-
-        Returns:
-            The number; None for other task types, and if no run of the cell has predictions.
+        It is None for other task types, and if no run of the cell has predictions.
         """
-        for run in self._runs.get((task, grouping, scale, variant), {}).values():
+        # All runs of a cell are scored on the same test set, so that the first one with predictions is enough.
+        for run in self._runs.get(cell, {}).values():
             if run.pseudovalues is not None:
-                return run.pseudovalues[task].rarer_class_size
+                return run.pseudovalues[cell[0]].rarer_class_size
         return None
 
 

@@ -119,7 +119,7 @@ def collect(directories: Sequence[Path], progress: Progress | None = None) -> Co
     runs_by_folder = [find_runs(source.directory) for source in sources]
     folders = [source.directory for source in sources]
     variants = list(study.variants)
-    folds = read_folds(folders[0] / contract.SPLIT)
+    folds = read_folds(folders[0] / contract.SPLIT)  # `join_sources` has refused folders with another split
     runs = []
     progress.start("reading runs", len(plan))
     for row in plan:
@@ -127,6 +127,7 @@ def collect(directories: Sequence[Path], progress: Progress | None = None) -> Co
         runs.append(_with_pseudovalues(run, data, folds))
         progress.advance()
     progress.finish()
+    # The order of folders and of the lines of plan.csv must not change any table.
     runs.sort(key=lambda run: (variants.index(run.row.variant), run.row.scale, run.row.seed, run.row.run_id))
     planned = {row.fingerprint for row in plan}
     unplanned = {
@@ -156,6 +157,7 @@ def _select_groupings(runs: Sequence[CollectedRun], groupings: Sequence[str]) ->
     """Return the runs that belong to any of these groupings, without their other groupings."""
     selected = []
     for run in runs:
+        # A run may belong to a random grouping and to an ordinary one at once.
         names = tuple(name for name in run.row.groupings if name in groupings)
         if names:
             selected.append(replace(run, row=replace(run.row, groupings=names)))

@@ -40,7 +40,7 @@ def score_cells(observations: pd.DataFrame, pseudovalues: CellPseudovalues, conf
     for group, scores in observations[observations["value"].notna()].groupby(CELL, sort=False):
         key: CellKey = cast(CellKey, group)
         variant, scale, grouping, task, metric = key
-        values = pseudovalues.table(task, grouping, scale, variant, metric, scores["seed"].tolist())
+        values = pseudovalues.table((task, grouping, scale, variant), metric, scores["seed"].tolist())
         # A metric may lack pseudo-values although it has a score; then only the variance between seeds is available.
         tables[key] = values if np.isfinite(values).all() else scores["value"].to_numpy(dtype=float)[:, None]
         runs[key] = tuple(scores["fingerprint"])

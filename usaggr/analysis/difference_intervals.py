@@ -47,9 +47,9 @@ def estimate_differences(pairs: pd.DataFrame, pseudovalues: CellPseudovalues) ->
     for group, cell_pairs in comparable.groupby(CELL, sort=False):
         key: CellKey = cast(CellKey, group)
         variant, scale, grouping, task, metric = key
-        setting = (scale, variant, metric, cell_pairs["seed"].tolist())
-        values = pseudovalues.table(task, grouping, *setting)
-        reference = pseudovalues.table(task, str(cell_pairs["reference"].iloc[0]), *setting)
+        reference_name, seeds = str(cell_pairs["reference"].iloc[0]), cell_pairs["seed"].tolist()
+        values = pseudovalues.table((task, grouping, scale, variant), metric, seeds)
+        reference = pseudovalues.table((task, reference_name, scale, variant), metric, seeds)
         sign = float(cell_pairs["sign"].iloc[0])
         tables[key] = sign * (_match_columns(values, reference) - _match_columns(reference, values))
         runs[key] = tuple(cell_pairs["fingerprint"])
@@ -74,6 +74,7 @@ def pooled_estimates(tables: dict[Key, Array], families: dict[Key, Any]) -> dict
     return {
         key: Difference(
             tables[key],
+            # With one seed the interval is over subjects only: no pooled variance is added.
             estimate(tables[key], (pooled.squares[i] * columns[i], pooled.df[i]) if df[i] > 0 else None),
             pooled.p,
             pooled.pooled,

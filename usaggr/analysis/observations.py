@@ -109,4 +109,5 @@ def _sorted(table: pd.DataFrame, collection: Collection) -> pd.DataFrame:
         return column.map(order) if order else column
 
     by = ["variant", "scale", "grouping", "task", "seed", "metric"]
+    # pandas calls `rank` once for each column.
     return table.sort_values(by, key=rank, kind="stable", ignore_index=True)

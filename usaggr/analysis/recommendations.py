@@ -54,6 +54,7 @@ def recommend(verdicts: Sequence[CellVerdict], reference: str, models: Mapping[s
         return Recommendation(task, "gain", best.grouping, best)
     cheaper = [row for row in verdicts if row.verdict == "no_loss" and models[row.grouping] < models[reference]]
     if cheaper:
+        # Fewest models first; of equally many, the grouping with the better mean.
         best = min(cheaper, key=lambda row: (models[row.grouping], -row.delta))
         return Recommendation(task, "good enough", best.grouping, best)
     undecided = [row for row in verdicts if row.verdict == "undecided"]

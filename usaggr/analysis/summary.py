@@ -225,6 +225,7 @@ def _means(
 
 def _parameters(runs: Sequence[CollectedRun]) -> int | None:
     """Return the parameters of all models of a grouping, one per block; None if a block has no finished run."""
+    # Runs of one block differ only in their seed, so that any finished one gives the count.
     by_block: dict[tuple[str, ...], int | None] = {run.row.tasks: None for run in runs}
     for run in runs:
         if run.result is not None:

@@ -215,12 +215,12 @@ def scarcity(cell: CellMetric, difference: Difference | None, pseudovalues: Cell
         return ""
     if cell.n_subjects < MIN_TEST_SUBJECTS:
         return "few subjects"
-    if difference.table.shape[1] == 1:
+    if difference.table.shape[1] == 1:  # the scores themselves: no variance between subjects
         return "no predictions"
     if not cell.main:
         return ""
     if has_class_label(cell.task_type):
-        size = pseudovalues.rarer_class_size(*cell.cell)
+        size = pseudovalues.rarer_class_size(cell.cell)
         if size is not None and size < FEWEST:
             return f"too few: {size} subject{'s' if size != 1 else ''} in the rarer class"
     if bool(differs_in_few(difference.table)):
@@ -233,6 +233,7 @@ def scarcity(cell: CellMetric, difference: Difference | None, pseudovalues: Cell
 def _notes(cell: CellVerdict, reason: str, small_loss: bool, weak: bool) -> Iterator[str]:
     if cell.same:
         yield "same run"
+    # Noted also for cells without a difference, for which `reason` is empty.
     if cell.n_subjects < MIN_TEST_SUBJECTS:
         yield "few subjects"
     elif reason:

@@ -180,8 +180,7 @@ class WeightedSums:
 
     def _values(self, cell: Cell, seeds: tuple[int, ...]) -> Array:
         """Return the (K, C) pseudo-values of a cell's score."""
-        task, grouping, scale, variant = cell
-        return self._pseudovalues.table(task, grouping, scale, variant, self._metrics[task].name, seeds)
+        return self._pseudovalues.table(cell, self._metrics[cell[0]].name, seeds)
 
     def _skill(self, cell: Cell, values: Array, seeds: tuple[int, ...]) -> Array:
         """Return the (K, C) pseudo-values of a cell's skill, from those of its score."""
