@@ -67,7 +67,7 @@ def test_the_report_of_several_folders_stands_in_the_first(tmp_path: Path) -> No
     assert report == one.directory / "report"
     assert not (two.directory / "report").exists()
     assert set(pd.read_csv(report / "tables" / "scores.csv")["seed"]) == {0, 1}
-    assert "Joined from" in (report / "report.md").read_text()
+    assert "Results are combined from" in (report / "report.md").read_text()
 
 
 def test_a_fault_leaves_the_old_report_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

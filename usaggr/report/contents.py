@@ -6,7 +6,7 @@ from usaggr.document.elements import Document, Section
 from usaggr.report.answer.opening import write_lead
 from usaggr.report.figures import FigureFile
 from usaggr.report.material import Material, section
-from usaggr.report.methods.glossary import write_words
+from usaggr.report.methods.glossary import write_glossary
 from usaggr.report.methods.limits import write_limits
 from usaggr.report.methods.methods import write_methods
 from usaggr.report.methods.reproduce import write_reproduction
@@ -42,6 +42,6 @@ def write_methods_and_limits(material: Material) -> Section | None:
             write_methods(material, design, methods),
             write_limits(material, limits),
             write_reproduction(material),
-            write_words(material, terms, columns),
+            write_glossary(material, terms, columns),
         ),
     )

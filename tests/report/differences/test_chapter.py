@@ -87,8 +87,8 @@ def test_tasks_that_do_not_beat_the_trivial_predictor_are_named(usual_report: Do
     section = find(usual_report, "Validity of runs")
     assert "In 6 of 9 cells (task × grouping × scale)" in texts(section)
     table = tables(section)[-1]
-    assert row_of(table, grouping="TS")["tasks that do not"] == "none"
-    assert row_of(table, grouping="AU")["tasks that do not"] == "breast_2cls, breast_lesion, fetal_femur"
+    assert row_of(table, grouping="TS")["tasks not better"] == "none"
+    assert row_of(table, grouping="AU")["tasks not better"] == "breast_2cls, breast_lesion, fetal_femur"
 
 
 def test_collapsed_runs_are_named_and_counts_are_given_with_and_without_them(tmp_path: Path) -> None:

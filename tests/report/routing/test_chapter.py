@@ -71,7 +71,7 @@ def test_the_chapter_stands_after_data_scale_types_and_groups(document: Document
 def test_without_experts_there_is_no_chapter_and_none_of_its_words(tmp_path: Path) -> None:
     plain = document_of(sweep(tmp_path, router=None))
     assert TITLE not in titles(plain)
-    assert "dead expert" not in texts(find(plain, "Words"))
+    assert "dead expert" not in texts(find(plain, "Glossary"))
     assert "Jensen-Shannon" not in texts(find(plain, "Methods"))
 
 
@@ -221,7 +221,7 @@ def test_the_same_runs_make_the_same_figures(tmp_path: Path) -> None:
 
 
 def test_words_and_methods_explain_what_is_shown(document: Document) -> None:
-    words = texts(find(document, "Words"))
+    words = texts(find(document, "Glossary"))
     for word in ("expert", "router", "entropy (of routing)", "dead expert", "similarity of routing", "evenness of use"):
         assert f"**{word}**" in words
     assert "in routing\\_similarity.csv" in words or "in routing_similarity.csv" in words

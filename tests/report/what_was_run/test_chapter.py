@@ -1,4 +1,4 @@
-"""What was asked and run, with every hole counted, and the data with the proof that folds are disjoint."""
+"""Study settings, runs with every missing run counted, and data with the proof that subsets are disjoint."""
 
 from pathlib import Path
 
@@ -30,38 +30,38 @@ def document(tmp_path_factory: pytest.TempPathFactory) -> Document:
 
 
 @pytest.fixture(scope="module")
-def holes(tmp_path_factory: pytest.TempPathFactory) -> Document:
-    sweep = FakeSweep(tmp_path_factory.mktemp("holes") / "study", scales=(0.25, 1.0))
+def missing(tmp_path_factory: pytest.TempPathFactory) -> Document:
+    sweep = FakeSweep(tmp_path_factory.mktemp("missing") / "study", scales=(0.25, 1.0))
     sweep.finish(simple, skip=lambda run: run.block == "unified" or (run.block, run.seed) == ("breast_2cls", 1))
     failed = next(run for run, _ in sweep.runs() if run.block == "unified" and run.scale == 1.0)
     sweep.write_failure(failed, "ValueError: a | b <script>\nTraceback (most recent call last)")
     return document_of(sweep)
 
 
-def test_the_study_is_told_as_it_was_asked_for(document: Document) -> None:
-    said = texts(find(document, "What was asked"))
-    assert "Groupings: TS, CG, AU; compared with TS (the reference)." in said
-    assert "Scales: 0.25, 1 (fraction of each task's training samples)." in said
-    assert "encoder tu-test_resnet, from scratch, group normalisation, input of 64 pixels" in said
-    (blocks,) = tables(find(document, "What was asked"))
+def test_the_settings_are_listed(document: Document) -> None:
+    text = texts(find(document, "Study settings"))
+    assert "Groupings: TS (one model per task), CG (one per clinical group) and AU (one for all tasks)." in text
+    assert "Scales: 0.25, 1 (fraction of each task's training samples)." in text
+    assert "encoder tu-test_resnet, trained from scratch, group normalization, input of 64 pixels" in text
+    (blocks,) = tables(find(document, "Study settings"))
     assert rows(blocks)[1] == ["CG", "clinical", "2", "breast_2cls, breast_lesion; each of the others alone"]
 
 
 def test_runs_are_counted_by_state_and_blocks_shared_by_groupings_are_trained_once(document: Document) -> None:
-    said = texts(find(document, "What was run"))
-    assert "30 distinct runs: 30 done." in said
-    assert "6 runs fewer than if each grouping had its own" in said
-    assert "There are none: every cell has all its seeds." in said
+    text = texts(find(document, "Runs"))
+    assert "30 distinct runs: 30 done." in text
+    assert "6 runs fewer than if each grouping were trained separately" in text
+    assert texts(find(document, "Missing runs")).split() == ["None."]
     assert "Failed runs" not in titles(document)
 
 
-def test_holes_are_counted_and_failures_listed_with_their_reason(holes: Document) -> None:
-    assert "**22 of 30 planned runs are done.** The others leave holes" in texts(holes)
-    assert "30 distinct runs: 22 done, 1 failed, 7 pending." in texts(holes)
-    (failures,) = tables(find(holes, "Failed runs"))
+def test_missing_runs_are_counted_and_failures_listed_with_their_reason(missing: Document) -> None:
+    assert "**22 of 30 planned runs are done.** The others leave holes" in texts(missing)
+    assert "30 distinct runs: 22 done, 1 failed, 7 pending." in texts(missing)
+    (failures,) = tables(find(missing, "Failed runs"))
     assert rows(failures)[0][1:] == ["AU", "ValueError: a | b <script>"]
-    assert "8 of 18 cells lack at least one seed" in texts(find(holes, "Holes"))
-    assert rows(tables(find(holes, "Holes"))[0]) == [
+    assert "8 of 18 cells lack at least one seed" in texts(find(missing, "Missing runs"))
+    assert rows(tables(find(missing, "Missing runs"))[0]) == [
         ["TS", "0.25", "base", "1", "2 of 3: breast_2cls"],
         ["AU", "0.25", "base", "3", "0 of 3: all 3 tasks"],
         ["TS", "1", "base", "1", "2 of 3: breast_2cls"],
@@ -69,8 +69,8 @@ def test_holes_are_counted_and_failures_listed_with_their_reason(holes: Document
     ]
 
 
-def test_cells_with_missing_seeds_say_so_beside_their_score(holes: Document) -> None:
-    (table,) = tables(find(holes, "All training samples", within="Scores and differences"))
+def test_cells_with_missing_seeds_say_so_next_to_their_score(missing: Document) -> None:
+    (table,) = tables(find(missing, "All training samples", within="Scores and differences"))
     row = row_of(table, task="breast_2cls")
     assert row["TS"].endswith("(2 of 3 seeds)")
     assert (row["AU"], row["Δ AU"]) == ("missing", "–")
@@ -87,29 +87,29 @@ def test_a_long_list_of_failures_is_cut_with_a_count(tmp_path: Path) -> None:
     assert "And 50 more." in texts(failed)
 
 
-def test_unplanned_runs_and_joined_folders_are_told(tmp_path: Path) -> None:
-    one, two = (FakeSweep(tmp_path / str(i), seeds=(i,)).finish(simple) for i in (0, 1))
-    one.write_run(one.spec("x", ("breast_2cls",), 1.0, 9), {"breast_2cls": simple("breast_2cls", ("x",), 1.0, 0)})
-    said = texts(chapters_of(material_of(one, two), write_run))
-    assert "1 finished run that the study does not ask for is left out of everything here." in said
-    assert "Joined from" in said
+def test_unplanned_runs_and_combined_folders_are_reported(tmp_path: Path) -> None:
+    first, second = (FakeSweep(tmp_path / str(i), seeds=(i,)).finish(simple) for i in (0, 1))
+    first.write_run(first.spec("x", ("breast_2cls",), 1.0, 9), {"breast_2cls": simple("breast_2cls", ("x",), 1.0, 0)})
+    text = texts(chapters_of(material_of(first, second), write_run))
+    assert "1 finished run that is not part of the study is excluded from this report." in text
+    assert "Results are combined from" in text
 
 
-def test_first_stages_are_counted_apart(tmp_path: Path) -> None:
-    said = texts(chapters_of(material_of(sweep_of(tmp_path / "study").written()), write_run))
-    assert "3 first stages of staged groupings, no model of any grouping, besides: 3 done." in said
+def test_first_stages_are_counted_separately(tmp_path: Path) -> None:
+    text = texts(chapters_of(material_of(sweep_of(tmp_path / "study").written()), write_run))
+    assert "3 first stages of staged groupings, whose models belong to no grouping: 3 done." in text
 
 
-def test_the_proof_that_folds_are_disjoint_is_printed(document: Document) -> None:
-    said = texts(find(document, "Data"))
-    assert "**Folds are disjoint.**" in said
+def test_the_proof_that_subsets_are_disjoint_is_printed(document: Document) -> None:
+    text = texts(find(document, "Data"))
+    assert "**Subsets are disjoint.**" in text
     assert (
-        "of 90 components, 136 images and 80 subjects, 0 components, 0 images and 0 subjects are in two folds" in said
+        "of 90 components, 136 images and 80 subjects, 0 components, 0 images and 0 subjects are in two subsets" in text
     )
-    assert "No sample was skipped." in said
+    assert "No sample was skipped." in text
 
 
-def test_folds_that_overlap_are_told_first_and_the_patients_named(tmp_path: Path) -> None:
+def test_subsets_that_overlap_are_reported_first_with_the_names_of_the_patients(tmp_path: Path) -> None:
     sweep = FakeSweep(tmp_path / "study", tasks=("breast_lesion",), groupings=("unified",), seeds=(0,)).finish(simple)
     head = "task_id,sample_id,image_path,subject_id,component,fold,rank_0,subject_written,image_sha256"
     lines = (head, "t,a.png,../i/a.png,17,0,train,0,17,h1", "t,b.png,../i/b.png,17.0,1,test,,17.0,h2")
@@ -117,21 +117,21 @@ def test_folds_that_overlap_are_told_first_and_the_patients_named(tmp_path: Path
     document = document_of(sweep)
     (warning,) = [block for block in document.lead[:1] if isinstance(block, Paragraph)]
     assert warning.text.startswith("**Folds are not disjoint: ")
-    said = texts(find(document, "Data"))
-    assert "**Folds are not disjoint.**" in said
-    assert "of 2 components, 2 images, 2 files and 1 subject, 0 components, 0 images, 0 files and 1 subject are" in said
-    assert "subject 17 (train, test)" in said
+    text = texts(find(document, "Data"))
+    assert "**Subsets are not disjoint.**" in text
+    assert "of 2 components, 2 images, 2 files and 1 subject, 0 components, 0 images, 0 files and 1 subject are" in text
+    assert "subject 17 (train, test)" in text
 
 
-def test_skipped_and_dropped_samples_and_warnings_are_told(tmp_path: Path) -> None:
+def test_skipped_and_dropped_samples_and_warnings_are_reported(tmp_path: Path) -> None:
     skipped = [f"a.csv, line {i}, mask_path: <x>|y" for i in range(12)]
     sweep = FakeSweep(tmp_path / "study", data={"skipped": skipped, "dropped": 3, "warnings": ["mind *this*"]})
-    said = texts(chapters_of(material_of(sweep.finish(simple)), write_data))
-    assert "12 rows of the index were skipped" in said
-    assert r"line 0, mask_path: &lt;x&gt;\|y" in said
-    assert "and 2 more, in data.json" in said
-    assert "3 samples belong to no fold" in said
-    assert r"Note: mind \*this\*" in said
+    text = texts(chapters_of(material_of(sweep.finish(simple)), write_data))
+    assert "12 rows of the index were skipped" in text
+    assert r"line 0, mask_path: &lt;x&gt;\|y" in text
+    assert "and 2 more, in data.json" in text
+    assert "3 samples belong to no subset" in text
+    assert r"Note: mind \*this\*" in text
 
 
 def test_tasks_with_few_test_subjects_are_marked(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_tasks_with_few_test_subjects_are_marked(tmp_path: Path) -> None:
     assert rows(table)[0][0] == "breast_2cls (few)"
 
 
-def test_remarks_of_runs_are_told_once(tmp_path: Path) -> None:
+def test_remarks_of_runs_are_reported_once(tmp_path: Path) -> None:
     sweep = FakeSweep(tmp_path / "study")
     sweep.write_plan()
     for run, _ in sweep.runs():

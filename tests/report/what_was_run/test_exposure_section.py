@@ -1,4 +1,4 @@
-"""Cells of a variant that departs from equal exposure are labelled, and nothing else is."""
+"""Only cells of a variant that departs from equal exposure are labeled."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ VARIANTS = {
     "sqrt": ["training.sampling=uniform", "training.sampling=sqrt"],
 }
 SEEN = dict(zip(TASKS, (250, 500, 650, 600), strict=True))
-"""Of the unified model under sqrt; the second task is shown what it would be by itself."""
+"""Examples of each task in the unified model under sqrt; the second task has as many as in a model by itself."""
 
 
 @pytest.fixture(scope="module")
@@ -56,63 +56,65 @@ def test_the_comparison_and_the_summary_say_which_cells_are_not_equally_exposed(
     assert counts.drop(("sqrt", "unified")).sum() == 0
 
 
-def test_examples_of_each_task_stand_in_a_table_of_the_variant_alone(document: Document) -> None:
+def test_examples_of_each_task_are_in_a_table_of_that_variant_only(document: Document) -> None:
     chapter = find(document, "Exposure")
-    assert "Under sqrt tasks are **not equally exposed**" in texts(chapter)
-    (folded,) = [block for block in blocks(chapter) if isinstance(block, Details)]
-    assert folded.summary == "Examples a task: sqrt, all training samples"
-    (table,) = folded.blocks
+    assert "Under sqrt, tasks are **not equally exposed**" in texts(chapter)
+    (details,) = [block for block in blocks(chapter) if isinstance(block, Details)]
+    assert details.summary == "Examples per task: sqrt, all training samples"
+    (table,) = details.blocks
     assert isinstance(table, TextTable)
     assert row_of(table, task=TASKS[0]) == {"task": TASKS[0], "train": "100", "TS": "500", "AU": "250 *"}
     assert row_of(table, task=TASKS[1])["AU"] == "500"
 
 
-def test_the_answer_warns_under_that_variant_alone(document: Document) -> None:
+def test_the_answer_warns_only_under_that_variant(document: Document) -> None:
     answer = find(document, "The answer")
-    warned = [part.title for part in answer.sections if "not equally exposed here" in texts(part)]
+    warned = [item.title for item in answer.sections if "not equally exposed here" in texts(item)]
     assert warned == ["All training samples, variant sqrt"]
     assert "`training.sampling: sqrt`" in texts(answer)
 
 
-def test_methods_limits_and_setup_say_what_departs(document: Document) -> None:
-    said = texts(find(document, "Methods"))
-    assert "In gradients, tasks that share a model are balanced by projections of the gradients" in said
-    assert "In sqrt, what the tasks of a model would be shown is dealt out to them in proportion to the square" in said
-    assert "500 examples a task under every grouping (but in sqrt)" in texts(find(document, "What was asked"))
-    assert "`training.sampling` in sqrt: a task is seen more or less often" in texts(find(document, "Limits"))
-    assert "is the same (but in sqrt)." in texts(find(document, "Limits"))
+def test_methods_limits_and_settings_name_the_exceptions(document: Document) -> None:
+    text = texts(find(document, "Methods"))
+    assert "In gradients, tasks that share a model are balanced by projection of the gradients" in text
+    assert (
+        "In sqrt, the training examples of a model are distributed over its tasks in proportion to the square" in text
+    )
+    assert "500 examples per task under every grouping (except in sqrt)" in texts(find(document, "Study settings"))
+    assert "In sqrt, `training.sampling` changes the number of training examples" in texts(find(document, "Limits"))
+    assert "is the same under every grouping (except in sqrt)." in texts(find(document, "Limits"))
 
 
-def test_size_is_no_matter_where_variants_change_training_alone(document: Document) -> None:
+def test_sizes_are_not_discussed_if_variants_change_only_the_training(document: Document) -> None:
     chapter = find(document, "Variants compared")
-    assert "What a variant makes of sharing" in [part.title for part in chapter.sections]
-    said = texts(find(document, "What a variant makes of sharing"))
-    assert "instead of TS changes mean skill by" in said
-    assert "active parameters" not in said
+    assert "What a variant makes of sharing" in [inner.title for inner in chapter.sections]
+    text = texts(find(document, "What a variant makes of sharing"))
+    assert "instead of TS changes mean skill by" in text
+    assert "active parameters" not in text
 
 
-def test_remarks_on_scores_are_of_scores(document: Document) -> None:
-    said = texts(find(document, "Data"))
-    assert f"{TASKS[1]}: a remark" in said.replace("\\", "")
-    assert NOT_EQUAL not in said
+def test_unequal_exposure_is_no_remark_on_scores(document: Document) -> None:
+    text = texts(find(document, "Data"))
+    assert f"{TASKS[1]}: a remark" in text.replace("\\", "")
+    assert NOT_EQUAL not in text
 
 
-def test_where_all_is_equal_nothing_of_it_is_said(tmp_path: Path) -> None:
+def test_equal_exposure_is_not_mentioned(tmp_path: Path) -> None:
     plain = FakeSweep(tmp_path / "plain", tasks=TASKS).finish(lambda task, *_: level(CATALOGUE[task], 0.5))
     document = document_of(plain)
     assert "Exposure" not in titles(document)
-    whole = texts(document)
-    assert "equally exposed" not in whole
-    assert "(but in" not in whole
-    assert "balanced by" not in whole
+    text = texts(document)
+    assert "equally exposed" not in text
+    assert "(except in" not in text
+    assert "balanced by" not in text
     assert (make_tables(collect([plain.directory])).comparison.summary_table["unequal"] == 0).all()
 
 
-def test_a_study_that_samples_so_throughout_says_it_without_the_name_of_a_variant(tmp_path: Path) -> None:
+def test_a_study_with_such_sampling_in_its_only_variant_does_not_name_it(tmp_path: Path) -> None:
     sweep = FakeSweep(tmp_path / "study", tasks=TASKS, settings={"training": {"sampling": "sqrt"}})
     sweep.finish(lambda task, *_: level(CATALOGUE[task], 0.5))
-    said = texts(find(document_of(sweep), "Methods"))
-    assert "What the tasks of a model would be shown is dealt out to them in proportion to the square root" in said
+    text = texts(find(document_of(sweep), "Methods"))
+    assert "The training examples of a model are distributed over its tasks in proportion to the square root" in text
 
 
 def test_summary_has_whole_numbers(sweep: FakeSweep) -> None:

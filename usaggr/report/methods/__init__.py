@@ -1,1 +1,1 @@
-"""Topic: methods, limits, glossary, and how to reproduce the report."""
+"""Last chapter of the report: methods, limits, reproduction and glossary."""

@@ -1,6 +1,6 @@
-"""Glossary of the report: every abbreviation, mark and name of a column that appears, explained.
+"""Glossary of the report: terms, abbreviations, marks and column names, with the words of docs/glossary.md.
 
-Terms that only one topic uses are in the topic's folder.
+Terms that only one topic uses are defined in the topic's folder.
 """
 
 from collections.abc import Sequence
@@ -12,109 +12,121 @@ from usaggr.report.material import Material, section
 from usaggr.report.topic import Entry, Term
 
 _COLUMNS = (
-    ("grouping, scale, variant, task, metric", "the cell that a row is about"),
+    ("grouping, scale, variant, task, metric", "the cell that a row describes"),
     ("n_train, n_test, n_subjects", "training samples of the task at this scale, test samples, test subjects"),
-    ("reference_mean, mean", "mean score over the seeds that both have: of the reference, of the grouping"),
-    ("delta, delta_low, delta_high", "the difference, positive where better, with its unadjusted interval"),
-    ("df", "degrees of freedom of the Student's t that has the interval's critical value"),
-    ("relative", "delta divided by the size of the reference's mean"),
-    ("p, p_adjusted", "two-sided p value of no difference; adjusted by Holm within the family"),
-    ("p_ni, p_ni_adjusted", "one-sided p value of a difference of at most minus the margin; adjusted likewise"),
-    ("margin", "how much worse still counts as no loss, in the metric's own units"),
-    ("seeds, seeds_needed", "seeds that both have; for undecided cells, seeds with which such a difference is decided"),
-    ("verdict, note", "the verdict, and what is to be known of it"),
+    ("reference_mean, mean", "mean score of the reference and of the grouping, over the seeds that both have"),
+    ("delta, delta_low, delta_high", "difference from the reference, positive if better, with its unadjusted interval"),
+    ("df", "degrees of freedom of Student's t for the interval"),
+    ("relative", "delta divided by the absolute value of the reference's mean"),
+    ("p, p_adjusted", "two-sided p value of no difference; the same, adjusted by Holm within the family"),
+    ("p_ni, p_ni_adjusted", "one-sided p value of a loss of at least the margin; the same, adjusted likewise"),
+    ("margin", "loss that is accepted as unimportant, in units of the metric"),
+    (
+        "seeds, seeds_needed",
+        "seeds that grouping and reference both have; for undecided cells, number of seeds needed to decide",
+    ),
+    ("verdict, note", "the verdict, and remarks on it"),
     (
         "tasks, same, missing",
-        "in summary.csv: tasks counted, tasks whose model is the reference's own run, missing runs",
+        "in summary.csv: tasks counted, tasks that use the same model as under the reference, missing runs",
     ),
-    ("low, high; skill_low, skill_high", "interval of delta_m; of delta_skill"),
-    ("negative_transfer", "losses among the cells that have a verdict"),
+    ("low, high; skill_low, skill_high", "interval of delta_m; interval of delta_skill"),
+    ("negative_transfer", "share of losses among the cells that have a verdict"),
     ("…_valid", "the same without collapsed and unconverged cells"),
-    ("parameters, train_seconds", "of all models of a grouping; of training all its runs"),
+    ("parameters, train_seconds", "parameters of all models of a grouping; training time of all its runs"),
 )
-PAPERS = ("task_specific", "clinical", "unified")
+PAPER_GROUPINGS = ("task_specific", "clinical", "unified")
 _NOTES = (
-    ("same run", "block and reference are one and the same run: there is nothing to compare"),
-    ("few subjects", "under 5 test subjects: scores, but no verdict"),
-    ("too few", "the evidence rests on under 10 test subjects (in the rarer class, or that differ): no verdict"),
-    ("provisional", "a verdict from a single seed, whose interval covers test subjects alone"),
-    ("small loss", "certainly worse, yet certainly by less than the margin"),
+    ("same run", "the task uses the same model as under the reference, so there is nothing to compare"),
+    ("few subjects", "fewer than 5 test subjects: scores, but no verdict"),
+    (
+        "too few",
+        "fewer than 10 test subjects in the rarer class, or fewer than 10 that drive the difference: no verdict",
+    ),
+    ("provisional", "a verdict from a single seed, whose interval covers test subjects only"),
+    ("small loss", "worse than the reference, but by less than the margin"),
     ("weak", "the interval of the cell's mean score includes the trivial predictor's score"),
 )
 
 
-def write_words(material: Material, terms: Sequence[Term], columns: Sequence[Term]) -> Section | None:
+def write_glossary(material: Material, topic_terms: Sequence[Term], topic_columns: Sequence[Term]) -> Section | None:
     """Write the glossary.
 
     Args:
-        material: of the report.
-        terms: terms that topics of the report add.
-        columns: columns of the topics' tables.
+        material: Tables and collected runs of the report.
+        topic_terms: Terms that the report's topics add.
+        topic_columns: Columns of the topics' tables.
     """
     study, data = material.study, material.collection.data
     types = {data.tasks[task].task.type for task in material.collection.tasks}
-    metrics = [metric for task_type, of_type in METRICS.items() if task_type in types for metric in of_type]
+    metrics = [metric for task_type, metrics in METRICS.items() if task_type in types for metric in metrics]
     reference = literal(material.reference)
-    # The paper's claims speak of its groupings, whether or not the study has them.
-    known = dict.fromkeys([*study.groupings, *(PAPERS if material.comparison.runs_done else ())])
-    words = [
-        ("task", "one annotated problem"),
-        ("block", "the tasks that share one model, trained as one **run** (block × scale × seed × variant)"),
-        ("grouping", "a way to put all tasks into blocks"),
-        ("cell", "task × grouping × scale × variant"),
-        *((literal(label), literal(meaning)) for label, meaning in describe_groupings(known)),
+    # The claims chapter mentions the paper's groupings even if the study has others.
+    groupings = dict.fromkeys([*study.groupings, *(PAPER_GROUPINGS if material.comparison.runs_done else ())])
+    terms = [
+        ("task", "one annotated problem, with its type and its classes or landmarks"),
+        ("block", "tasks that share one model"),
+        ("run", "one model that is trained: block × scale × seed × variant"),
+        ("grouping", "a division of all tasks into blocks"),
+        ("cell", "one task under one grouping, scale and variant, over all seeds"),
+        *((literal(label), literal(meaning)) for label, meaning in describe_groupings(groupings)),
         ("reference", f"the grouping that the others are compared with, here {reference}"),
-        ("scale", "how much of a task's training data is used; validation and test data never shrink"),
-        ("variant", "a named change of the network or its training, under which all groupings are trained"),
-        ("subject", "the patient or video that a sample is from"),
-        ("component", "samples tied by one image or subject, in any task: the split and the intervals rest on these"),
-        ("trivial predictor", "ignores the image and answers from the training labels alone (most frequent class, mean "
-         "mask, mean box, mean landmarks)"),
-        ("skill", "(score − trivial) / (best possible − trivial), between −1 and 1: 0 is as good as the trivial "
-         "predictor, 1 is perfect; it makes scores of different task types comparable"),
-        ("Δ, delta", "difference from the reference; positive is better, whatever the metric's direction"),
-        ("relative change", "Δ divided by the size of the reference's mean"),
+        ("scale", "the amount of each task's training data: a fraction, or a maximum number of samples; validation and "
+         "test data stay the same"),
+        ("seed", "the number that fixes initial weights, the order of samples and, by default, which training samples "
+         "a scale takes"),
+        ("variant", "a named list of changes of the network or its training; each grouping is trained under each "
+         "variant"),
+        ("subject", "the patient or video that a sample comes from"),
+        ("component", "samples connected by the same image or subject, in any task; a component is never divided "
+         "between training, validation and test data"),
+        ("trivial predictor", "a baseline that ignores the image, fitted to the training labels (class frequencies, "
+         "mean mask, mean box or mean landmarks)"),
+        ("skill", "(score − trivial) / (best possible − trivial), limited to −1 to 1: 0 is no better than the trivial "
+         "predictor, 1 is perfect; makes scores of different task types comparable"),
+        ("main metric", "the metric that decides a task's verdict"),
+        ("Δ, delta", "difference from the reference; positive is better for every metric"),
+        ("relative change", "Δ divided by the absolute value of the reference's mean"),
         ("delta_m, delta_skill", "mean over tasks of the relative change of the main metric, and of the difference in "
-         "skill; tasks whose model is the reference's own run are not counted"),
-        ("margin", "how much worse than the reference still counts as no loss"),
-        ("family", "the tasks of one grouping, scale and variant, whose p values are adjusted together"),
-        ("adjusted p", "a p value raised by Holm's method, so that all of a family can be read together"),
-        ("negative transfer", "sharing makes a task worse: a loss"),
-        ("spread", "standard deviation over clinical groups of their true mean differences; small is consistent"),
-        ("slope per tenfold samples", "by how much the difference changes with ten times the training samples"),
-        ("↑, ↓", "higher, lower is better"),
+         "skill, without tasks that use the same model as under the reference"),
+        ("margin", "the loss that is accepted as unimportant"),
+        ("family", "the comparisons that Holm's adjustment counts together: the tasks of one grouping, scale and "
+         "variant"),
+        ("adjusted p", "p value adjusted by Holm's method for the number of tasks in its family"),
+        ("negative transfer", "a task is worse with sharing than without: the verdict loss"),
+        ("↑, ↓", "higher is better, lower is better"),
     ]  # fmt: skip
     return section(
-        "Words",
-        _items(_with_topics(words, terms)),
-        _fold("Metrics", [(literal(metric.label), literal(metric.meaning)) for metric in metrics]),
-        _fold("Verdicts", describe_verdicts()),
-        _fold("Notes", _NOTES),
-        _fold("Columns of the tables on disk", _with_topics(_COLUMNS, columns)),
+        "Glossary",
+        _items(_insert_terms(terms, topic_terms)),
+        _details("Metrics", [(literal(metric.label), literal(metric.meaning)) for metric in metrics]),
+        _details("Verdicts", describe_verdicts()),
+        _details("Notes", _NOTES),
+        _details("Columns of the CSV tables", _insert_terms(_COLUMNS, topic_columns)),
     )
 
 
-def _with_topics(general: Sequence[Entry], of_topics: Sequence[Term]) -> list[Entry]:
-    """Return the general terms with those of topics among them.
+def _insert_terms(general: Sequence[Entry], topic_terms: Sequence[Term]) -> list[Entry]:
+    """Return the general terms with those of the topics inserted after the general terms that they name.
 
     Raises:
-        ValueError: a term follows one that is no general term.
+        ValueError: A term follows one that is not a general term.
     """
     following: dict[str, list[Entry]] = {}
-    for term in of_topics:
+    for term in topic_terms:
         following.setdefault(term.after, []).append(term.entry)
-    at_the_end = following.pop("", [])
+    last = following.pop("", [])
     entries: list[Entry] = []
     for entry in general:
         entries += [entry, *following.pop(entry[0], [])]
     if following:
         raise ValueError(f"the glossary has no general term {', '.join(following)} for a topic's term to follow")
-    return entries + at_the_end
+    return entries + last
 
 
-def _items(words: Sequence[Entry]) -> Items:
-    return Items(tuple(f"**{word}**: {meaning}." for word, meaning in words))
+def _items(entries: Sequence[Entry]) -> Items:
+    return Items(tuple(f"**{term}**: {meaning}." for term, meaning in entries))
 
 
-def _fold(title: str, words: Sequence[Entry]) -> Block | None:
-    return Details(title, (_items(words),)) if words else None
+def _details(title: str, entries: Sequence[Entry]) -> Block | None:
+    return Details(title, (_items(entries),)) if entries else None

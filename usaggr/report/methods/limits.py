@@ -1,4 +1,4 @@
-"""What the report cannot tell: limits of this study and of the method."""
+"""Limits of this study and of the method."""
 
 from collections.abc import Sequence
 
@@ -6,31 +6,31 @@ from usaggr.document.elements import Items, Section
 from usaggr.report.material import Material, section
 
 
-def write_limits(material: Material, of_topics: Sequence[str]) -> Section | None:
+def write_limits(material: Material, topic_limits: Sequence[str]) -> Section | None:
     """Write a list of limits, those of this study first.
 
     Args:
-        material: of the report.
-        of_topics: limits that topics of the report add.
+        material: Tables and collected runs of the report.
+        topic_limits: Limits that the report's topics add.
     """
     study = material.study
-    said = []
+    limits = []
     if len(study.seeds) < 2:
-        said.append(
-            "One seed: intervals do not cover the chance in training, and every verdict is provisional. Two more seeds "
-            "are the best next step."
+        limits.append(
+            "Only one seed was trained, so intervals do not cover the variation between training runs, and every "
+            "verdict is provisional. Training two more seeds is the best next step."
         )
     elif len(study.seeds) == 2:
-        said.append("Two seeds: the variance between seeds is hardly known, so that intervals are wide.")
-    said += of_topics
-    said += [
-        "The tasks are those of this study: intervals of averages speak of them, not of tasks in general. Test "
-        "subjects are drawn from the same sources as training subjects; nothing is said of other hospitals or devices.",
-        "One architecture, one budget and one set of training settings were compared in each variant; another network "
-        "may share better or worse.",
-        "Under a grouping that shares a model, the tasks' differences are correlated, as one run serves several of "
-        "them: tests that count tasks as independent are descriptive.",
-        "Rare failures: where a few per cent of the subjects fail badly, no interval of this kind covers; hence the "
-        "rule of no verdict where a difference hangs on few subjects.",
+        limits.append("With two seeds, the variance between seeds is estimated imprecisely, so intervals are wide.")
+    limits += topic_limits
+    limits += [
+        "Averages and their intervals apply to the tasks of this study, not to tasks in general. Test subjects come "
+        "from the same sources as training subjects; results may differ for other hospitals or devices.",
+        "Each variant compares groupings with one architecture, one budget and one set of training settings; the "
+        "effect of sharing may differ for another network.",
+        "The differences of tasks that share a model are correlated, because one run serves several tasks. Tests that "
+        "treat tasks as independent are therefore descriptive.",
+        "If predictions fail badly on a few percent of the subjects, the intervals may miss the true difference more "
+        "often than stated. There is therefore no verdict where a few patients drive the difference.",
     ]
-    return section("Limits", Items(tuple(said)))
+    return section("Limits", Items(tuple(limits)))

@@ -1,4 +1,4 @@
-"""Methods of the comparison, in words that can go into a paper's methods section, with this study's numbers."""
+"""Methods of the comparison, written as a paper's methods section with this study's numbers."""
 
 from collections.abc import Sequence
 
@@ -13,13 +13,13 @@ from usaggr.statistics.minimum_evidence import FEWEST
 from usaggr.statistics.verdicts import ALPHA, ALPHA_NI
 
 
-def write_methods(material: Material, design: Sequence[Entry], of_topics: Sequence[Entry]) -> Section | None:
-    """Write a paragraph for each step, from the data to the verdicts; None where nothing is planned.
+def write_methods(material: Material, design: Sequence[Entry], topic_methods: Sequence[Entry]) -> Section | None:
+    """Write a paragraph for each step, from the data to the verdicts; None if the study has no runs.
 
     Args:
-        material: of the report.
-        design: titles and texts of the steps that topics add before the comparison, such as data and training.
-        of_topics: titles and texts of the steps that topics add after it.
+        material: Tables and collected runs of the report.
+        design: Titles and texts of the steps that topics add before the comparison, such as data and training.
+        topic_methods: Titles and texts of the steps that topics add after the comparison.
     """
     if not material.collection.runs:
         return None
@@ -29,9 +29,9 @@ def write_methods(material: Material, design: Sequence[Entry], of_topics: Sequen
         ("Intervals", _intervals(material)),
         ("Verdicts", _verdicts(material)),
         ("Averages over tasks", _averages(material)),
-        *of_topics,
+        *topic_methods,
     )
-    return section("Methods", *(Paragraph(f"**{title}.** {said}") for title, said in steps if said))
+    return section("Methods", *(Paragraph(f"**{title}.** {content}") for title, content in steps if content))
 
 
 def _scores(material: Material) -> str:
@@ -39,56 +39,61 @@ def _scores(material: Material) -> str:
     types = sorted({data.tasks[task].task.type for task in material.collection.tasks})
     mains = listed([f"{metric_label(main_metric(kind).name)} for {kind}" for kind in types])
     return (
-        f"The main metric is {mains}. All scores are taken over the whole test fold at the images' original "
-        "resolution, from stored predictions of single samples, and never averaged over metrics of different units."
+        f"The main metric is {mains}. All scores are computed on the complete test set at the original resolution of "
+        "the images, from stored predictions for single samples. Scores in different metrics are never averaged. Where "
+        "tasks of different types are combined, skill is used: (score − trivial) / (best possible − trivial), in which "
+        "the trivial predictor ignores the image."
     )
 
 
 def _intervals(material: Material) -> str:
     confidence = text.share(material.study.confidence)
     types = {material.collection.data.tasks[task].task.type for task in material.collection.tasks}
-    of_folds = "and those of a whole fold (AUC, F1, MCC)" if "classification" in types else "and those of a whole fold"
+    set_metrics = "metrics of the whole test set (AUC, F1, MCC)"
+    metrics = f"both metrics of single samples and {set_metrics}" if "classification" in types else "all metrics"
     base = (
-        "A difference from the reference is paired by seed and test sample. Both runs' scores are written as jackknife "
-        "pseudo-values of the test components (for a mean over samples, the components' own parts of it), so that the "
-        f"same analysis serves per-sample metrics {of_folds}. "
+        "Each grouping is compared with the reference, paired by seed and test sample. The score of each run is "
+        "expressed as jackknife pseudo-values, one per test component; for a mean over samples, these are the "
+        f"components' contributions to it. The same analysis thus applies to {metrics}. "
     )
     if len(material.study.seeds) < 2:
         return base + (
-            f"With a single seed the {confidence} interval is Student's t over test components, and covers test "
-            "sampling alone."
+            f"With a single seed, the {confidence} interval is based on Student's t over test components and covers "
+            "only the variation between test subjects."
         )
     return base + (
-        "The table seeds × components is analysed as two crossed random factors, seeds as readers and components as "
-        "cases (Dorfman, Berbaum and Metz 1992; Hillis 2007). The critical value of the "
-        f"{confidence} interval is the mean of the two factors' t quantiles, weighted by their parts of the variance "
-        "(Cochran and Cox 1957). A task's variance between seeds is pooled over its groupings and scales where "
-        "Bartlett's test does not reject equality at level .25."
+        "The differences of pseudo-values, seeds × components, are analyzed with two crossed random factors, seeds as "
+        "readers and components as cases (Dorfman, Berbaum and Metz 1992; Hillis 2007). The critical value of the "
+        f"{confidence} interval is the mean of the two factors' t quantiles, weighted by their shares of the variance "
+        "(Cochran and Cox 1957). A task's variance between seeds is pooled over its groupings and scales unless "
+        "Bartlett's test rejects equality at level .25."
     )
 
 
 def _verdicts(material: Material) -> str:
     study = material.study
     return (
-        "A family is the tasks of one grouping, scale and variant. Two p values of each cell are adjusted by Holm's "
-        "method within the family: p (two-sided, no difference) and p_ni (one-sided, a difference of at most minus the "
-        f"margin). The verdict is, in this order: gain, where adjusted p < {_short(ALPHA)} and the difference is "
-        f"positive; no loss, where adjusted p_ni < {_short(ALPHA_NI)}; loss, where adjusted p < {_short(ALPHA)} and "
-        f"the difference is negative; else undecided. Margins are {study.margin:g} for metrics whose best value is 1 "
-        f"and {text.share(study.relative_margin)} of the reference's mean for distances. Intervals shown are not "
-        f"adjusted. There is no verdict with under {MIN_TEST_SUBJECTS} test subjects, and none where the rarer class "
-        f"has, or the difference hangs on, under {FEWEST}: no interval holds there. A verdict from one seed is "
-        "provisional. For an undecided cell, seeds_needed is the number of seeds at which the difference observed "
-        "would be decided with the present subjects."
+        "Differences are positive where the grouping is better. For each cell (task × grouping × scale × variant), two "
+        "null hypotheses were tested: no difference (two-sided, p), and a loss of at least the margin (one-sided, "
+        "p_ni). Both p values were adjusted by Holm's method within the family of all tasks of one grouping, scale and "
+        f"variant. The margin is {study.margin:g} for metrics whose best value is 1, and "
+        f"{text.share(study.relative_margin)} of the reference's mean for distances. The verdict is the first that "
+        f"applies: gain, if adjusted p < {_short(ALPHA)} and the difference is positive; no loss, if adjusted p_ni < "
+        f"{_short(ALPHA_NI)}; loss, if adjusted p < {_short(ALPHA)} and the difference is negative; otherwise "
+        "undecided. Intervals in tables and figures are not adjusted. There is no verdict with fewer than "
+        f"{MIN_TEST_SUBJECTS} test subjects, with fewer than {FEWEST} test subjects in the rarer class, or if fewer "
+        f"than {FEWEST} test subjects drive the difference, because intervals are not reliable there. A verdict from "
+        "one seed is provisional. For an undecided cell, seeds_needed is the number of seeds with which the observed "
+        "difference would be decided, with the current test subjects."
     )
 
 
 def _averages(material: Material) -> str:
     return (
-        "delta_m is the mean over tasks of the relative change of the main metric against the reference (Maninis, "
-        "Radosavovic and Kokkinos 2019), delta_skill that of the difference in skill. Their intervals keep the tasks "
-        "fixed and take seeds and components jointly over tasks, since one seed and one patient act on several tasks "
-        "at once. Tasks whose model is the reference's own run are left out."
+        "delta_m is the mean over tasks of the relative change of the main metric from the reference (Maninis, "
+        "Radosavovic and Kokkinos 2019); delta_skill is the mean over tasks of the difference in skill. Their "
+        "intervals treat tasks as fixed, and seeds and components as random, jointly over tasks, because one seed and "
+        "one patient may affect several tasks. Tasks that use the same model as under the reference are excluded."
     )
 
 

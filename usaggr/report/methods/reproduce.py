@@ -1,4 +1,4 @@
-"""How to get the same numbers again: commands, files, versions of what the runs were made with."""
+"""Section on reproduction: commands, files, and versions of the software that trained the runs."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -11,47 +11,49 @@ from usaggr.results.run_settings import read_provenance
 
 
 def write_reproduction(material: Material) -> Section | None:
-    """Commands, files and versions."""
+    """Write the section on commands, files and versions that reproduce the numbers."""
     name = literal(material.study.name)
     data = material.collection.data
     steps = Items(
         (
-            "`study.yaml` in the folder of results is the whole configuration, as composed; `usaggr sweep` with the "
-            "same study and overrides trains what is missing, and nothing twice.",
-            "`split.csv` has every sample's fold and rank. Runs are known by a fingerprint of all that can change "
-            f"their numbers; that of the data's content is `{data.content_hash[:12]}`, of the split "
-            f"`{data.split_hash[:12]}`.",
-            "`usaggr report DIR` rebuilds this report from the stored runs alone; the same runs make the same report, "
-            "byte for byte.",
-            "`tables/scores.csv` has every score of every run, `tables/comparison.csv` every difference in every "
-            "metric, `tables/summary.csv` each grouping over all tasks, `tables/*.tex` the tables of this report.",
+            "`study.yaml` in the results folder contains the complete configuration. `usaggr sweep` with the same "
+            "study and overrides trains only the missing runs.",
+            "`split.csv` contains the subset and rank of every sample. Each run is identified by a fingerprint of "
+            "everything that can change its numbers. The hash of the data's content is "
+            f"`{data.content_hash[:12]}`, and the hash of the split `{data.split_hash[:12]}`.",
+            "`usaggr report DIR` rebuilds this report from the stored runs; the same runs give the same report, byte "
+            "for byte.",
+            "`tables/scores.csv` contains every score of every run, `tables/comparison.csv` every difference in every "
+            "metric, `tables/summary.csv` the results of each grouping over all tasks, and `tables/*.tex` the tables "
+            "of this report in LaTeX.",
         )
     )
     return section("How to reproduce", paragraph(f"Study {name}."), steps, *_versions(material))
 
 
 def _versions(material: Material) -> tuple[Block, ...]:
-    """What the finished runs were made with, where their run.yaml says so."""
-    found: dict[str, Counter[str]] = {}
+    """Return the versions of packages and settings that the run.yaml of finished runs records."""
+    versions: dict[str, Counter[str]] = {}
     runs = 0
     for path in _finished(material):
-        known = read_provenance(path)
-        runs += bool(known)
-        for name, version in known.items():
-            found.setdefault(name, Counter())[version] += 1
-    if not found:
+        provenance = read_provenance(path)
+        runs += bool(provenance)
+        for name, version in provenance.items():
+            versions.setdefault(name, Counter())[version] += 1
+    if not versions:
         return ()
-    rows = [(name, _versions_of(counts, runs)) for name, counts in found.items()]
-    several = any(len(counts) > 1 for counts in found.values())
-    head = (
-        f"Versions, over {plural(runs, 'finished run')}: "
-        + ("not all of one kind" if several else "all the same")
-        + "."
+    lines = [(name, _list_versions(counts, runs)) for name, counts in versions.items()]
+    is_mixed = any(len(counts) > 1 for counts in versions.values())
+    summary = (
+        "The finished runs were trained with different versions"
+        if is_mixed
+        else f"All versions are the same for {plural(runs, 'finished run')}"
     )
-    return (Paragraph(head), Details("Versions", (TextTable(("package or setting", "version"), tuple(rows)),)))
+    table = TextTable(("package or setting", "version"), tuple(lines))
+    return (Paragraph(f"{summary}."), Details("Versions", (table,)))
 
 
-def _versions_of(counts: "Counter[str]", runs: int) -> str:
+def _list_versions(counts: "Counter[str]", runs: int) -> str:
     if len(counts) == 1 and counts.total() == runs:
         return next(iter(counts))
     return ", ".join(f"{version} ({plural(number, 'run')})" for version, number in sorted(counts.items()))

@@ -9,7 +9,21 @@ from usaggr.report.scale.curves_figure import draw_curves
 from usaggr.report.scale.groups_figure import draw_consistency, draw_sensitivity
 from usaggr.report.scale.tables import make_interplay
 from usaggr.report.tables import Tables
-from usaggr.report.topic import Entry, Topic
+from usaggr.report.topic import Entry, Term, Topic
+
+_TERMS = (
+    Term(
+        "spread",
+        "standard deviation over clinical groups of their mean differences, after removing random variation; small "
+        "means that sharing has a similar effect in all groups",
+        after="negative transfer",
+    ),
+    Term(
+        "slope per tenfold samples",
+        "change of the difference when the number of training samples is multiplied by ten",
+        after="negative transfer",
+    ),
+)
 
 
 def _drawings(tables: Tables, variant: str) -> Iterator[Drawing]:
@@ -65,4 +79,4 @@ def _methods(material: Material) -> Iterator[Entry]:
     yield "Data scale, task types and clinical groups", said
 
 
-TOPIC = Topic(write_interplay, drawings=_drawings, methods=_methods)
+TOPIC = Topic(write_interplay, drawings=_drawings, methods=_methods, terms=lambda material: _TERMS)

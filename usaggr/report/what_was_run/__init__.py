@@ -1,1 +1,1 @@
-"""Topic: what was requested, and what was run on which data with which networks."""
+"""Topic: the study's settings, its data, and its runs with their networks."""

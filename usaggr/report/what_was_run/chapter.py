@@ -1,15 +1,16 @@
-"""What was asked and what was run: groupings, scales, model, budget; runs by state, failures, holes."""
+"""Sections on the study's settings and on its runs: counts by state, failed runs, and runs that are missing."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from usaggr.analysis.collect import CollectedRun
 from usaggr.document.display_names import grouping_label, listed, plural
 from usaggr.document.elements import Block, Cell, Items, Section, TextTable, literal
+from usaggr.document.grouping_names import explain_grouping
 from usaggr.metrics.missing_metrics import REMEDY, missing_metrics
 from usaggr.metrics.names import metric_label
 from usaggr.report.material import Material, paragraph, section
-from usaggr.report.what_was_run.exposure_section import but_in
+from usaggr.report.what_was_run.exposure_section import describe_exceptions
 from usaggr.report.what_was_run.networks_section import describe_network, write_networks
 from usaggr.results.run_result import State
 
@@ -17,59 +18,62 @@ _STATES: tuple[State, ...] = ("done", "failed", "running", "queued", "stale", "p
 _MOST_FAILURES = 30
 
 
-def write_asked(material: Material) -> Section | None:
-    """The study as it was asked for."""
-    return section("What was asked", _setup(material), _blocks(material))
+def write_settings(material: Material) -> Section | None:
+    """Write the section on the study's settings: groupings, scales, seeds, variants, model and training."""
+    return section("Study settings", _settings(material), _blocks(material))
 
 
 def write_run(material: Material) -> Section | None:
-    """Runs by state, with failures and holes."""
+    """Write the section on runs: counts by state, networks, failed runs and missing runs."""
     runs = material.collection.runs
-    states = Counter(run.state for run in runs)
-    counted = ", ".join(f"{states[state]:,} {state}" for state in _STATES if states[state]) or "none"
     shared = sum(len(run.row.groupings) - 1 for run in runs)
-    sentences = [f"{plural(len(runs), 'distinct run')}: {counted}."]
+    sentences = [f"{plural(len(runs), 'distinct run')}: {_list_states(runs) or 'none'}."]
     if shared:
         sentences.append(
-            "A block that stands in several groupings is trained once: "
-            f"{plural(shared, 'run')} fewer than if each grouping had its own."
+            "A block that occurs in several groupings is trained once: "
+            f"{plural(shared, 'run')} fewer than if each grouping were trained separately."
         )
     if first := material.collection.first_stages:
-        ended = Counter(run.state for run in first)
-        said = ", ".join(f"{ended[state]:,} {state}" for state in _STATES if ended[state])
         sentences.append(
-            f"{plural(len(first), 'first stage')} of staged groupings, no model of any grouping, besides: {said}."
+            f"In addition, {plural(len(first), 'first stage')} of staged groupings, whose models belong to no grouping"
+            f": {_list_states(first)}."
         )
     unplanned = material.collection.unplanned
     if unplanned:
         sentences.append(
-            f"{plural(unplanned, 'finished run')} that the study does not ask for {'is' if unplanned == 1 else 'are'} "
-            "left out of everything here."
+            f"{plural(unplanned, 'finished run')} that {'is' if unplanned == 1 else 'are'} not part of the study "
+            f"{'is' if unplanned == 1 else 'are'} excluded from this report."
         )
     directories = material.collection.directories
     if len(directories) > 1:
-        sentences.append(f"Joined from {', '.join(literal(path) for path in directories)}.")
-    failures = section("Failed runs", *_failures(material)) if states["failed"] else None
-    without = [run for run in runs if run.state == "done" and run.pseudovalues is None]
-    gone = section("Runs without predictions", _gone(without)) if without else None
-    lacking = section("Runs without all metrics", _lacking(runs))
-    holes = section("Holes", *_holes(material)) if runs else None
+        sentences.append(f"Results are combined from {', '.join(literal(path) for path in directories)}.")
+    failed = any(run.state == "failed" for run in runs)
+    failures = section("Failed runs", *_failures(material)) if failed else None
+    unpredicted = [run for run in runs if run.state == "done" and run.pseudovalues is None]
+    predictions = section("Runs without predictions", _unpredicted(unpredicted)) if unpredicted else None
+    metrics = section("Runs without all metrics", _unscored(runs))
+    missing = section("Missing runs", *_missing(material)) if runs else None
     return section(
-        "What was run",
+        "Runs",
         paragraph(*sentences),
         _counts(material),
         write_networks(material),
-        sections=(failures, gone, lacking, holes),
+        sections=(failures, predictions, metrics, missing),
     )
 
 
-def _setup(material: Material) -> Items:
+def _list_states(runs: Sequence[CollectedRun]) -> str:
+    counts = Counter(run.state for run in runs)
+    return ", ".join(f"{counts[state]:,} {state}" for state in _STATES if counts[state])
+
+
+def _settings(material: Material) -> Items:
     study = material.study
-    labels = ", ".join(literal(grouping_label(name)) for name in study.groupings)
+    groupings = listed([explain_grouping(name) for name in study.groupings])
     unit = ""
     if study.scales:
-        whole = isinstance(study.scales[0], int)
-        unit = " (samples a task at the most)" if whole else " (fraction of each task's training samples)"
+        is_cap = isinstance(study.scales[0], int)
+        unit = " (maximum number of samples per task)" if is_cap else " (fraction of each task's training samples)"
     variants = "; ".join(
         literal(name) + (f" ({literal(' '.join(overrides))})" if overrides else "")
         for name, overrides in study.variants.items()
@@ -77,85 +81,95 @@ def _setup(material: Material) -> Items:
     weights = study.setting("model.weights")
     return Items(
         (
-            f"Groupings: {labels}; compared with {literal(material.reference)} (the reference).",
+            f"Groupings: {groupings}. The others are compared with {literal(material.reference)}, the reference.",
             f"Scales: {', '.join(f'{scale:g}' for scale in study.scales)}{unit}.",
             f"Seeds: {', '.join(map(str, study.seeds))}.",
             f"Variants: {variants}.",
-            f"Model: {_said(material, 'model.name')}, encoder {_said(material, 'model.encoder')}, "
-            f"{f'pretrained weights {literal(weights)}' if weights else 'from scratch'}, "
-            f"{describe_network(study)}, input of {_said(material, 'data.image_size')} pixels.",
+            f"Model: {_setting(material, 'model.name')}, encoder {_setting(material, 'model.encoder')}, "
+            f"{f'pretrained weights {literal(weights)}' if weights else 'trained from scratch'}, "
+            f"{describe_network(study)}, input of {_setting(material, 'data.image_size')} pixels.",
             *_input_scales(material),
-            f"Training: {_said(material, 'training.budget')} a task under every grouping{but_in(material)}, batches of "
-            f"{_said(material, 'training.batch_size')}, learning rate {_said(material, 'training.learning_rate')}; the "
-            f"{_said(material, 'training.score_weights')} weights are scored.",
+            f"Training: {_setting(material, 'training.budget')} per task under every grouping"
+            f"{describe_exceptions(material)}, batch size {_setting(material, 'training.batch_size')}, learning rate "
+            f"{_setting(material, 'training.learning_rate')}; the {_setting(material, 'training.score_weights')} "
+            "weights are scored.",
         )
     )
 
 
 def _input_scales(material: Material) -> list[str]:
-    """Say for each network with pretrained weights on which scale it was given images, and why."""
+    """Return a line for each network with pretrained weights, with the normalization of its images and the reason."""
     results = [run.result for run in material.collection.runs if run.result is not None]
-    found = {result.input_scale for result in results if result.input_scale is not None}
-    lines = [f"Scale of images: {literal(scale.line())}." for scale in sorted(found, key=lambda one: one.line())]
+    scales = {result.input_scale for result in results if result.input_scale is not None}
+    lines = [f"Normalization of images: {literal(line)}." for line in sorted(scale.line() for scale in scales)]
     if not lines and results and material.study.setting("model.weights"):
-        return ["Scale of images: not noted when these runs were trained; `usaggr plan` of the study says it."]
+        return ["Normalization of images: not recorded for these runs; `usaggr plan` prints it for the study."]
     return lines
 
 
-def _said(material: Material, key: str) -> str:
+def _setting(material: Material, key: str) -> str:
     value = material.study.setting(key)
-    return "of no record" if value is None else literal(value)
+    return "not recorded" if value is None else literal(value)
 
 
 def _blocks(material: Material) -> Block | None:
-    """Which tasks share a model under each grouping."""
-    rows = []
+    """Return a table of the tasks that share a model under each grouping."""
+    lines = []
     for grouping in material.study.groupings:
         blocks = sorted({run.row.tasks for run in material.collection.runs if grouping in run.row.groupings})
         if not blocks:
             continue
         shared = [", ".join(block) for block in blocks if len(block) > 1]
         if any(len(block) == 1 for block in blocks):
-            shared.append("each of the others alone" if shared else "every task alone")
-        rows.append((grouping_label(grouping), grouping, str(len(blocks)), "; ".join(shared)))
+            shared.append("each of the others alone" if shared else "none")
+        lines.append((grouping_label(grouping), grouping, str(len(blocks)), "; ".join(shared)))
     columns = ("label", "grouping", "models", "tasks that share a model")
-    return TextTable(columns, tuple(rows), ("models",), name="groupings") if rows else None
+    return TextTable(columns, tuple(lines), ("models",), name="groupings") if lines else None
 
 
 def _counts(material: Material) -> Block | None:
-    """How many runs of each grouping and scale are done, and what the others are."""
-    rows = []
+    """Return a table with the number of runs in each state, for each grouping and scale."""
+    lines = []
     for variant, scale, grouping in material.comparison.settings:
         states = Counter(run.state for run in material.comparison.runs(variant, scale, grouping))
         counts = [str(states[state]) for state in _STATES]
-        rows.append((grouping_label(grouping), f"{scale:g}", variant, str(states.total()), *counts))
+        lines.append((grouping_label(grouping), f"{scale:g}", variant, str(states.total()), *counts))
     columns = ("grouping", "scale", "variant", "runs", *_STATES)
-    return TextTable(columns, tuple(rows), ("scale", "runs", *_STATES)) if rows else None
+    return TextTable(columns, tuple(lines), ("scale", "runs", *_STATES)) if lines else None
 
 
 def _failures(material: Material) -> tuple[Block | None, ...]:
-    """Runs that failed, each with the first line of its error."""
+    """Return a table of failed runs, each with the first line of its error, and the way to repeat them."""
     failed = [run for run in material.collection.runs if run.state == "failed"]
-    rows = [_failure(run) for run in failed[:_MOST_FAILURES]]
-    more = f"And {len(failed) - len(rows):,} more." if len(failed) > len(rows) else ""
-    table = TextTable(("run", "groupings", "error"), tuple(rows))
-    how = "`usaggr sweep --retry-failed` tries them once more; the whole error is in the run's status.json and log.txt."
-    return table, paragraph(more, how)
+    lines = [_failure(run) for run in failed[:_MOST_FAILURES]]
+    more = f"And {len(failed) - len(lines):,} more." if len(failed) > len(lines) else ""
+    table = TextTable(("run", "groupings", "error"), tuple(lines))
+    remedy = (
+        "`usaggr sweep --retry-failed` trains these runs again. The complete error is in the run's status.json and "
+        "log.txt."
+    )
+    return table, paragraph(more, remedy)
 
 
-def _gone(runs: Sequence[CollectedRun]) -> Block | None:
-    """Names of finished runs whose predictions.parquet is not there, and what to do."""
+def _failure(run: CollectedRun) -> tuple[str, ...]:
+    error = (run.error or "").strip().splitlines() or ["no reason is stored"]
+    labels = ", ".join(grouping_label(name) for name in run.row.groupings)
+    return run.path.name if run.path else run.row.run_id, labels, error[0]
+
+
+def _unpredicted(runs: Sequence[CollectedRun]) -> Block | None:
+    """Name the finished runs whose predictions.parquet is missing, with the consequence and the remedy."""
     names = [run.path.name if run.path else run.row.run_id for run in runs[:_MOST_FAILURES]]
     more = f", and {len(runs) - len(names):,} more" if len(runs) > len(names) else ""
     return paragraph(
-        f"predictions.parquet is gone from {plural(len(runs), 'finished run')}: {literal(', '.join(names))}{more}. "
-        "Their scores stand, without verdicts, since test subjects are not covered. Put the files back, or remove "
-        "these runs and let the same `usaggr sweep` train them again."
+        f"predictions.parquet is missing in {plural(len(runs), 'finished run')}: {literal(', '.join(names))}{more}. "
+        "Their scores are used, but without verdicts, because the variation between test subjects cannot be estimated. "
+        "Restore the files, or remove these runs and let the same `usaggr sweep` train them again."
     )
 
 
-def _lacking(runs: Sequence[CollectedRun]) -> Block | None:
-    """Finished runs that an older version has scored, by the metrics that they lack, and what to do."""
+def _unscored(runs: Sequence[CollectedRun]) -> Block | None:
+    """Name the finished runs that an older version scored without some metrics, by missing metrics, with the remedy."""
     by_metrics: dict[tuple[str, ...], list[str]] = {}
     for run in runs:
         if run.result is None:
@@ -166,47 +180,45 @@ def _lacking(runs: Sequence[CollectedRun]) -> Block | None:
             by_metrics.setdefault(labels, []).append(run.path.name if run.path else run.row.run_id)
     if not by_metrics:
         return None
-    parts = []
+    sentences = []
     for metrics, names in by_metrics.items():
         more = f", and {len(names) - _MOST_FAILURES:,} more" if len(names) > _MOST_FAILURES else ""
         lack = "lacks" if len(names) == 1 else "lack"
-        parts.append(
+        sentences.append(
             f"{plural(len(names), 'finished run')} {lack} {listed(metrics)}, which this version computes: "
             f"{literal(', '.join(names[:_MOST_FAILURES]))}{more}."
         )
-    return paragraph(*parts, f"{REMEDY[0].upper()}{REMEDY[1:]}.")
+    return paragraph(*sentences, f"{REMEDY[0].upper()}{REMEDY[1:]}.")
 
 
-def _failure(run: CollectedRun) -> tuple[str, ...]:
-    said = (run.error or "").strip().splitlines() or ["no reason is stored"]
-    labels = ", ".join(grouping_label(name) for name in run.row.groupings)
-    return run.path.name if run.path else run.row.run_id, labels, said[0]
-
-
-def _holes(material: Material) -> tuple[Block | None, ...]:
-    """Where values are missing: tasks with fewer seeds than planned, by grouping, scale and variant."""
-    rows, lacking, cells = [], 0, 0
+def _missing(material: Material) -> tuple[Block | None, ...]:
+    """Count the cells with fewer finished seeds than planned, in a table by grouping, scale and variant."""
+    lines, cells_affected, cells = [], 0, 0
     for variant, scale, grouping in material.comparison.settings:
         runs = material.comparison.runs(variant, scale, grouping)
         planned = Counter(task for run in runs for task in run.row.tasks)
-        done = Counter(task for run in runs if run.state == "done" for task in run.row.tasks)
+        finished = Counter(task for run in runs if run.state == "done" for task in run.row.tasks)
         cells += len(planned)
-        holes: dict[str, list[str]] = {}
+        missing: dict[str, list[str]] = {}
         for task in material.collection.tasks:
-            if done[task] < planned[task]:
-                holes.setdefault(f"{done[task]} of {planned[task]}", []).append(task)
-        if holes:
-            said = [f"{seeds}: {_all_or_names(tasks, len(planned))}" for seeds, tasks in sorted(holes.items())]
-            number = sum(map(len, holes.values()))
-            lacking += number
+            if finished[task] < planned[task]:
+                missing.setdefault(f"{finished[task]} of {planned[task]}", []).append(task)
+        if missing:
+            number = sum(map(len, missing.values()))
+            cells_affected += number
             label = grouping_label(grouping)
-            rows.append((Cell(label), f"{scale:g}", variant, str(number), "; ".join(said)))
-    if not rows:
-        return (paragraph("There are none: every cell has all its seeds."),)
-    columns = ("grouping", "scale", "variant", "cells", "seeds done of those planned: tasks")
-    table = TextTable(columns, tuple(rows), ("scale", "cells"))
-    return paragraph(f"{lacking:,} of {plural(cells, 'cell')} lack at least one seed:"), table
+            lines.append((Cell(label), f"{scale:g}", variant, str(number), _name_tasks(missing, len(planned))))
+    if not lines:
+        return (paragraph("None."),)
+    columns = ("grouping", "scale", "variant", "cells", "finished of planned seeds: tasks")
+    table = TextTable(columns, tuple(lines), ("scale", "cells"))
+    return paragraph(f"{cells_affected:,} of {plural(cells, 'cell')} lack at least one seed:"), table
 
 
-def _all_or_names(tasks: list[str], of: int) -> str:
-    return ", ".join(tasks) if len(tasks) < of or of == 1 else f"all {of} tasks"
+def _name_tasks(missing: Mapping[str, list[str]], tasks_in_all: int) -> str:
+    """Return `2 of 3: task, task; 1 of 3: task`, shortened where every task lacks the same number of seeds."""
+    texts = []
+    for seeds, tasks in sorted(missing.items()):
+        is_every_task = len(tasks) >= tasks_in_all and tasks_in_all != 1
+        texts.append(f"{seeds}: {f'all {tasks_in_all} tasks' if is_every_task else ', '.join(tasks)}")
+    return "; ".join(texts)

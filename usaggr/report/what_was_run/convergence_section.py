@@ -1,6 +1,6 @@
-"""Which runs have collapsed or not converged, and what the counts are without their cells.
+"""Section on invalid runs: those that collapsed, did not converge or diverged, and the counts without their cells.
 
-Nothing is dropped in silence.
+Invalid runs are counted like others; the section shows how the counts change without them.
 """
 
 import pandas as pd
@@ -11,130 +11,136 @@ from usaggr.document.elements import Block, Cell, Paragraph, Section, TextTable,
 from usaggr.report import table_cells
 from usaggr.report.material import Material, paragraph, section
 
-_MOST = 40
+_MOST_ROWS = 40
 _STATES = ("collapsed", "unconverged", "diverged")
-_SAID = {"collapsed": "collapsed", "unconverged": "not converged", "diverged": "diverged"}
+_LABELS = {"collapsed": "collapsed", "unconverged": "not converged", "diverged": "diverged"}
 
 
 def write_validity(material: Material) -> Section | None:
-    """Validity of runs and cells; none where no run is done."""
+    """Write the section on the validity of runs and cells; None if no run has finished."""
     if not material.comparison.runs_done:
         return None
     return section(
         "Validity of runs",
-        _head(material),
-        _faulty(material),
-        *_twice(material),
-        paragraph(_trivial_words(material)),
-        _trivial(material),
+        _introduction(material),
+        _invalid_runs(material),
+        *_counts_with_and_without(material),
+        paragraph(_count_above_trivial(material)),
+        _below_trivial(material),
     )
 
 
-def _head(material: Material) -> Block | None:
+def _introduction(material: Material) -> Block | None:
     table = material.tables.comparison.convergence
     if table.empty:
         return None
     counts = {name: int(table[name].astype("boolean").fillna(False).sum()) for name in _STATES}
     unknown = int(table["unconverged"].isna().sum())
-    said = listed([f"{number:,} {_SAID[name]}" for name, number in counts.items()])
-    tail = ""
+    summary = listed([f"{number:,} {_LABELS[name]}" for name, number in counts.items()])
+    unchecked = ""
     if unknown == len(table):
-        tail = "No curve is long enough to tell whether a run had converged."
+        unchecked = "No validation curve is long enough to check whether its run converged."
     elif unknown:
-        tail = f"{unknown:,} of the curves are too short to tell whether the run had converged."
+        unchecked = f"{unknown:,} of the validation curves are too short to check whether the run converged."
     return paragraph(
-        f"Each finished run was checked on each of its tasks ({len(table):,} in all): {said}.",
-        "Collapsed: neither its validation nor its test score is better than the trivial predictor's.",
-        "Not converged: its skill on validation still rose by more than "
-        f"{material.study.convergence_margin:g} in the last quarter. A cell is collapsed or not converged if most of "
-        "its seeds are.",
-        tail,
+        f"Each finished run was checked on each of its tasks ({len(table):,} checks): {summary}.",
+        "Collapsed: neither the validation nor the test score is better than that of the trivial predictor, which "
+        "ignores the image.",
+        "Not converged: validation skill still rose by more than "
+        f"{material.study.convergence_margin:g} in the last quarter of training.",
+        "Diverged: the run ended far below its own best validation score.",
+        "A cell has the label that most of its seeds have.",
+        unchecked,
     )
 
 
-def _faulty(material: Material) -> Block | None:
-    """Runs with a fault, task by task."""
+def _invalid_runs(material: Material) -> Block | None:
+    """Return a table of runs that collapsed, did not converge or diverged, one row per task."""
     table = material.tables.comparison.convergence
-    bad = table[table[list(_STATES)].astype("boolean").fillna(False).any(axis=1)]
+    invalid = table[table[list(_STATES)].astype("boolean").fillna(False).any(axis=1)]
     runs = {run.row.fingerprint: run for run in material.collection.runs}
-    rows = []
-    for row in bad.to_dict("records"):
+    lines = []
+    for row in invalid.to_dict("records"):
         run = runs[row["fingerprint"]]
         labels = ", ".join(grouping_label(name) for name in run.row.groupings)
-        faults = ", ".join(_SAID[name] for name in _STATES if not table_cells.is_missing(row[name]) and row[name])
+        problems = ", ".join(_LABELS[name] for name in _STATES if not table_cells.is_missing(row[name]) and row[name])
         scale = table_cells.number(f"{run.row.scale:g}", run.row.scale)
-        rows.append(
+        lines.append(
             (
                 Cell(row["task"]),
                 Cell(labels),
                 scale,
                 Cell(run.row.variant),
                 table_cells.count(run.row.seed),
-                Cell(faults),
+                Cell(problems),
             )
         )
-    if not rows:
+    if not lines:
         return None
-    columns = ("task", "groupings", "scale", "variant", "seed", "fault")
-    caption = "Runs with a fault, on the task on which they have it."
-    if len(rows) > _MOST:
-        caption = f"The first {_MOST} of {len(rows):,} runs with a fault, on the task on which they have it."
-    return TextTable(columns, tuple(rows[:_MOST]), ("scale", "seed"), name="validity", caption=caption)
+    columns = ("task", "groupings", "scale", "variant", "seed", "problem")
+    caption = "Invalid runs, with the task on which each is invalid."
+    if len(lines) > _MOST_ROWS:
+        caption = f"The first {_MOST_ROWS} of {len(lines):,} invalid runs, with the task on which each is invalid."
+    return TextTable(columns, tuple(lines[:_MOST_ROWS]), ("scale", "seed"), name="validity", caption=caption)
 
 
-def _twice(material: Material) -> tuple[Block | None, ...]:
-    """Counts and delta_m over all cells, and without those where either side is collapsed or has not converged."""
+def _counts_with_and_without(material: Material) -> tuple[Block | None, ...]:
+    """Return counts and delta_m over all cells, and without cells that are invalid under either grouping."""
     table = material.comparison.summary_table
-    others = table[(table["grouping"] != material.study.reference) & (table["tasks"] > 0)]
-    touched = others[others["tasks_valid"] < others["tasks"]]
-    if others.empty:
+    compared = table[(table["grouping"] != material.study.reference) & (table["tasks"] > 0)]
+    affected = compared[compared["tasks_valid"] < compared["tasks"]]
+    if compared.empty:
         return ()
-    if touched.empty:
+    if affected.empty:
         return (
-            Paragraph("No cell that is compared is collapsed or unconverged, so that all counts hold as they are."),
+            Paragraph("No compared cell is collapsed or unconverged, so the counts without such cells are the same."),
         )
-    rows = []
-    for row in touched.to_dict("records"):
+    lines = []
+    for row in affected.to_dict("records"):
         for suffix, which in (("", "all"), ("_valid", "valid")):
             low, high = row[f"low{suffix}"], row[f"high{suffix}"]
             change = table_cells.number(text.percent(row[f"delta_m{suffix}"], low, high), row[f"delta_m{suffix}"])
             names = (f"tasks{suffix}", *(f"{name}{suffix}" for name in ("gain", "no_loss", "loss", "undecided")))
             counts = [table_cells.count(row[name]) for name in names]
             scale = table_cells.number(f"{row['scale']:g}", row["scale"])
-            faults = [
+            invalid = [
                 table_cells.count(row[name]) if not suffix else Cell("–") for name in ("collapsed", "unconverged")
             ]
             label = Cell(grouping_label(row["grouping"]))
-            rows.append((label, scale, Cell(row["variant"]), Cell(which), counts[0], change, *counts[1:], *faults))
+            lines.append((label, scale, Cell(row["variant"]), Cell(which), counts[0], change, *counts[1:], *invalid))
     numbers = ("tasks", "delta_m", "▲ gain", "= no loss", "▼ loss", "? undecided", "collapsed", "not converged")
     caption = (
-        "Counts over all cells, and over valid ones, where neither the grouping nor the reference has collapsed or "
-        f"not converged. Collapsed counts cells that collapse where {literal(material.reference)} does not."
+        "Counts over all cells and over valid cells. A cell is valid if it is neither collapsed nor unconverged under "
+        "the grouping and under the reference. The column collapsed counts cells that collapse under the grouping but "
+        f"not under {literal(material.reference)}."
     )
     columns = ("grouping", "scale", "variant", "cells", *numbers)
-    return (TextTable(columns, tuple(rows), ("scale", *numbers), name="valid", caption=caption),)
+    return (TextTable(columns, tuple(lines), ("scale", *numbers), name="valid", caption=caption),)
 
 
-def _main(material: Material) -> pd.DataFrame:
+def _main_metric_cells(material: Material) -> pd.DataFrame:
     cells = material.comparison.cell_table
     return cells[cells["main"].astype(bool) & cells["beats_trivial"].notna()]
 
 
-def _trivial_words(material: Material) -> str:
-    main = _main(material)
+def _count_above_trivial(material: Material) -> str:
+    main = _main_metric_cells(material)
     return (
         f"In {int(main['beats_trivial'].sum()):,} of {plural(len(main), 'cell')} (task × grouping × scale) with a "
-        "score, the mean of the main metric is better than that of the trivial predictor, which ignores the image."
+        "score, the mean of the main metric is better than that of the trivial predictor."
     )
 
 
-def _trivial(material: Material) -> Block | None:
-    """How many cells beat the trivial predictor, and which do not; nothing where all do."""
-    rows, any_below = [], False
-    for (variant, scale, grouping), cells in _main(material).groupby(["variant", "scale", "grouping"], sort=False):
-        below = cells.loc[~cells["beats_trivial"].astype(bool), "task"].tolist()
-        any_below |= bool(below)
-        beaten = f"{len(cells) - len(below)} of {len(cells)}"
-        rows.append((grouping_label(str(grouping)), f"{scale:g}", str(variant), beaten, ", ".join(below) or "none"))
-    columns = ("grouping", "scale", "variant", "tasks that beat it", "tasks that do not")
-    return TextTable(columns, tuple(rows), ("scale", "tasks that beat it")) if any_below else None
+def _below_trivial(material: Material) -> Block | None:
+    """Return a table of the tasks that do not beat the trivial predictor; None if all tasks do."""
+    lines, is_any_below = [], False
+    for (variant, scale, grouping), cells in _main_metric_cells(material).groupby(
+        ["variant", "scale", "grouping"], sort=False
+    ):
+        failing = cells.loc[~cells["beats_trivial"].astype(bool), "task"].tolist()
+        is_any_below |= bool(failing)
+        better = f"{len(cells) - len(failing)} of {len(cells)}"
+        lines.append((grouping_label(str(grouping)), f"{scale:g}", str(variant), better, ", ".join(failing) or "none"))
+    better_column = "tasks better than trivial"
+    columns = ("grouping", "scale", "variant", better_column, "tasks not better")
+    return TextTable(columns, tuple(lines), ("scale", better_column)) if is_any_below else None

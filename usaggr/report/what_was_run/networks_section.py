@@ -1,4 +1,4 @@
-"""The networks that were trained: what is special about them in words, and how many parameters they have."""
+"""Description of the trained networks: normalization, conditioning on the task, and numbers of parameters."""
 
 from usaggr.document.display_names import grouping_label
 from usaggr.document.elements import Block, Cell, TextTable, literal
@@ -6,24 +6,27 @@ from usaggr.report import table_cells
 from usaggr.report.material import Material
 from usaggr.results.stored_study import StudyFacts
 
-_COUNTS = ("total", "active for one task", "trained")
+_COUNTS = ("total", "active", "trained")
 
 
 def describe_network(study: StudyFacts) -> str:
-    """How the network is normalised or conditioned on the task, to stand after its encoder: `group normalisation`."""
-    parts = []
+    """Return the network's normalization, conditioning and frozen layers, such as `group normalization`.
+
+    The text follows the name of the encoder in a sentence.
+    """
+    features = []
     norm = study.setting("model.norm")
     if norm is not None:
-        parts.append(f"{literal(norm)} normalisation")
+        features.append(f"{literal(norm)} normalization")
     conditioning = study.setting("model.conditioning")
     if conditioning is not None:
-        parts.append(f"{_conditioning(study, conditioning)} in {_blocks(study)}")
+        features.append(f"{_conditioning(study, conditioning)} in {_blocks(study)}")
     frozen = study.setting("model.freeze")
     if frozen is not None:
-        named = {"none": "nothing frozen", "early": "the blocks before these frozen", "backbone": "backbone frozen",
+        named = {"none": "nothing frozen", "early": "earlier blocks frozen", "backbone": "backbone frozen",
                  "encoder": "encoder frozen"}  # fmt: skip
-        parts.append(named.get(frozen, f"frozen: {literal(frozen)}"))
-    return ", ".join(parts) or "normalisation of no record"
+        features.append(named.get(frozen, f"frozen: {literal(frozen)}"))
+    return ", ".join(features) or "normalization not recorded"
 
 
 def _conditioning(study: StudyFacts, name: object) -> str:
@@ -31,13 +34,13 @@ def _conditioning(study: StudyFacts, name: object) -> str:
         case "experts":
             count, top = study.setting("model.experts.count"), study.setting("model.experts.top_k")
             router = study.setting("model.experts.router")
-            sees = {"task": "its router sees token and task", "token": "its router sees the token alone",
-                    "uniform": "all weigh alike"}  # fmt: skip
-            return f"{literal(count)} experts ({literal(top)} for a token; {sees.get(router, literal(router))})"
+            routing = {"task": "routed by token and task", "token": "routed by token only",
+                       "uniform": "with equal weights"}  # fmt: skip
+            return f"{literal(count)} experts ({literal(top)} per token, {routing.get(router, literal(router))})"
         case "lora":
-            return f"low-rank adapters of each task's own (LoRA, rank {literal(study.setting('model.lora_rank'))})"
+            return f"task-specific low-rank adapters (LoRA, rank {literal(study.setting('model.lora_rank'))})"
         case "film":
-            return "scales and shifts of each task's own (FiLM)"
+            return "task-specific scales and shifts (FiLM)"
         case "none":
             return "the same MLP for all tasks"
         case _:
@@ -47,16 +50,16 @@ def _conditioning(study: StudyFacts, name: object) -> str:
 def _blocks(study: StudyFacts) -> str:
     blocks = study.setting("model.conditioned_blocks")
     if not isinstance(blocks, list | tuple) or len(blocks) != 2:
-        return "the later half of the transformer's blocks"
+        return "the second half of the transformer blocks"
     return f"transformer blocks {literal(blocks[0])} to {literal(blocks[1])}"
 
 
 def write_networks(material: Material) -> Block | None:
-    """A row a variant and grouping: models, and parameters of all of them and of the largest; none where none is done.
+    """Return a table of models and parameters, with a row per variant and grouping; None if no run has finished.
 
-    Parameters do not depend on the amount of training data: a model counts whose run is done at any scale.
+    Parameters do not depend on the amount of training data, so a run that has finished at any scale counts.
     """
-    rows = []
+    lines = []
     several = len(material.study.variants) > 1
     for variant, grouping in dict.fromkeys((v, g) for v, _, g in material.comparison.settings):
         sizes: dict[tuple[str, ...], tuple[int | None, ...] | None] = {}
@@ -67,19 +70,19 @@ def write_networks(material: Material) -> Block | None:
             if run.result is not None:
                 cost = run.result.cost
                 sizes[run.row.tasks] = (cost.parameters, cost.active_parameters, cost.trained_parameters)
-        known = [size for size in sizes.values() if size is not None]
-        whole = sum(size[0] or 0 for size in known) if len(known) == len(sizes) else None
-        largest = max(known, key=lambda size: size[0] or 0, default=(None,) * len(_COUNTS))
+        counted = [size for size in sizes.values() if size is not None]
+        total = sum(size[0] or 0 for size in counted) if len(counted) == len(sizes) else None
+        largest = max(counted, key=lambda size: size[0] or 0, default=(None,) * len(_COUNTS))
         head = [Cell(variant)] if several else []
-        counts = [len(sizes), whole, *largest]
-        rows.append((*head, Cell(grouping_label(grouping)), *(table_cells.count(number) for number in counts)))
+        counts = [len(sizes), total, *largest]
+        lines.append((*head, Cell(grouping_label(grouping)), *(table_cells.count(number) for number in counts)))
     if not material.comparison.runs_done:
         return None
-    names = ("models", "parameters of all", *_COUNTS)
+    names = ("models", "parameters of all models", *(f"largest model: {name}" for name in _COUNTS))
     caption = (
-        "Networks: parameters of all models of a grouping, and of its largest one: in total, those that serve one task "
-        "(without other tasks' heads and embeddings, and with as many experts as serve a token), and those that are "
-        "trained."
+        "Parameters of all models of a grouping, and of its largest model. Active parameters are those used for the "
+        "prediction of one task: without the heads and embeddings of other tasks, and with as many experts as serve a "
+        "token. Trained parameters are those that are not frozen."
     )
     columns = (*(("variant",) if several else ()), "grouping", *names)
-    return TextTable(columns, tuple(rows), names, name="networks", caption=caption)
+    return TextTable(columns, tuple(lines), names, name="networks", caption=caption)

@@ -1,4 +1,4 @@
-"""Limits that follow from how runs were trained."""
+"""Limits of the report that follow from the training of the runs."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ from usaggr.analysis.exposure import unequal_variants
 from usaggr.document.display_names import listed
 from usaggr.document.elements import literal
 from usaggr.report.material import Material
-from usaggr.report.what_was_run.exposure_section import but_in
+from usaggr.report.what_was_run.exposure_section import describe_exceptions
 
 
 def describe_run_limits(material: Material) -> Iterator[str]:
@@ -14,27 +14,27 @@ def describe_run_limits(material: Material) -> Iterator[str]:
     study = material.study
     if study.setting("data.subset") == "fixed":
         yield (
-            "`data.subset: fixed`: every seed has the same training samples, so that intervals do not cover which "
-            "samples were drawn."
+            "All seeds use the same training samples (`data.subset: fixed`), so intervals do not cover the variation "
+            "from the choice of training samples."
         )
     if study.setting("model.norm") == "batch":
         yield (
-            "`model.norm: batch`: normalisation mixes the samples of a batch, so that what else is in a batch has an "
-            "influence of its own; groupings are not compared on equal terms."
+            "Batch normalization (`model.norm: batch`) mixes the samples of a batch, so a prediction depends on the "
+            "other samples in its batch during training, and groupings are not compared under equal conditions."
         )
     unequal = unequal_variants(material.collection)
     if unequal:
         names = listed([literal(name) for name in unequal])
         yield (
-            f"`training.sampling` in {names}: a task is seen more or less often under one grouping than under another, "
-            "which is not told apart there from what sharing does."
+            f"In {names}, `training.sampling` changes the number of training examples of a task between groupings. "
+            "There, the effect of sharing cannot be separated from the effect of exposure."
         )
     yield (
-        "What differs between groupings for a reason: a shared model has more training samples and more updates in its "
-        "shared part, and its capacity serves several tasks; every task's own stream of training examples is the "
-        f"same{but_in(material)}."
+        "Two differences between groupings are intended: the shared layers of a shared model are updated more often, "
+        "on more training samples, and its capacity serves several tasks. Each task's sequence of training examples "
+        f"is the same under every grouping{describe_exceptions(material)}."
     )
     yield (
-        "A run that has not learnt its task shows that this training failed, not that sharing hurts; many such runs "
-        "under one grouping are a failure of that grouping."
+        "A run that did not learn its task shows that this training failed, not that sharing harms. If many runs of "
+        "one grouping fail, the grouping itself is the likely cause."
     )
