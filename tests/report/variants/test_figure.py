@@ -1,4 +1,4 @@
-"""Marks stand where the numbers are; what is certain and what is of the same size is marked; nothing is cut off."""
+"""Marks are at their numbers; detectable differences and variants of the same size are marked; nothing is cut off."""
 
 from dataclasses import replace
 from itertools import product
@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 
 from tests.report.figure_factories import inside, study, texts
 from usaggr.analysis.capacity import Capacity
-from usaggr.report.variants.figure import CERTAIN, draw_variants
+from usaggr.report.variants.figure import DETECTABLE, draw_variants
 from usaggr.report.variants.tables import Level, VariantRow
 from usaggr.results.stored_study import StudyFacts
 
@@ -21,21 +21,21 @@ def facts(scales: tuple[float, ...] = (1.0,), variants: tuple[str, ...] = VARIAN
     return replace(study(scales=scales), variants=dict.fromkeys(variants, ()))
 
 
-def effects(of: StudyFacts) -> list[VariantRow]:
-    """The difference is .01 for each place of the variant, and .001 for each of the grouping; AU is certain."""
-    rows = []
+def effects(study_facts: StudyFacts) -> list[VariantRow]:
+    """Return effects of .01 times the variant's index plus .001 times the grouping's; those of AU are detectable."""
+    effect_rows = []
     levels: tuple[Level, ...] = ("all", "interaction")
-    others = [name for name in of.variants if name != "base"]
+    variants = [name for name in study_facts.variants if name != "base"]
     for level, scale, (g, grouping), (v, variant) in product(
-        levels, of.scales, enumerate(of.groupings), enumerate(others)
+        levels, study_facts.scales, enumerate(study_facts.groupings), enumerate(variants)
     ):
-        if level == "interaction" and grouping == of.reference:
+        if level == "interaction" and grouping == study_facts.reference:
             continue
         value = 0.01 * (v + 1) + 0.001 * g - (0.05 if level == "interaction" else 0.0)
         p = 0.01 if grouping == "unified" else 0.5
         numbers = (value, value - 0.004, value + 0.005, p, p, 3, 4, "", 3, np.nan, np.nan, 0)
-        rows.append(VariantRow(level, grouping, scale, variant, "base", "", *numbers))
-    return rows
+        effect_rows.append(VariantRow(level, grouping, scale, variant, "base", "", *numbers))
+    return effect_rows
 
 
 def marks(panel: Axes, grouping: str) -> tuple[list[float], list[float]]:
@@ -43,21 +43,21 @@ def marks(panel: Axes, grouping: str) -> tuple[list[float], list[float]]:
     return np.asarray(line.get_xdata(), dtype=float).tolist(), np.asarray(line.get_ydata(), dtype=float).tolist()
 
 
-def test_a_variant_is_a_row_a_grouping_a_mark_and_a_scale_a_panel() -> None:
+def test_variants_are_rows_groupings_are_marks_and_scales_are_panels() -> None:
     figure = draw_variants(effects(facts((0.25, 1.0))), facts((0.25, 1.0)), SIZES)
     assert figure is not None
     assert len(figure.axes) == 4
-    own, change = figure.axes[:2]
-    x, y = marks(own, "clinical")
+    difference, change = figure.axes[:2]
+    x, y = marks(difference, "clinical")
     assert x == pytest.approx([0.011, 0.021, 0.031, 0.041, 0.051])
     assert np.round(y).tolist() == [0, 1, 2, 3, 4]
     assert marks(change, "unified")[0] == pytest.approx([-0.038, -0.028, -0.018, -0.008, 0.002])
     assert "task_specific" not in [line.get_label() for line in change.lines]
-    assert "scale 1" in texts(own)
+    assert "scale 1" in texts(difference)
     assert "scale 0.25" in texts(figure.axes[2])
 
 
-def test_variants_of_the_first_ones_size_are_marked() -> None:
+def test_variants_of_the_same_size_as_the_first_are_marked() -> None:
     figure = draw_variants(effects(facts()), facts(), SIZES)
     assert figure is not None
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
@@ -68,11 +68,11 @@ def test_variants_of_the_first_ones_size_are_marked() -> None:
     assert "≈" not in unknown.legends[0].get_title().get_text()
 
 
-def test_certain_differences_have_an_asterisk_on_their_line() -> None:
+def test_detectable_differences_have_an_asterisk_on_their_line() -> None:
     figure = draw_variants(effects(facts()), facts(), SIZES)
     assert figure is not None
     for panel in figure.axes:
-        stars = [text.get_position()[1] for text in panel.texts if text.get_text() == CERTAIN]
+        stars = [text.get_position()[1] for text in panel.texts if text.get_text() == DETECTABLE]
         assert stars == pytest.approx(marks(panel, "unified")[1])
 
 
@@ -84,17 +84,17 @@ def test_intervals_are_those_of_the_table() -> None:
 
 
 def test_a_variant_that_is_missing_under_a_grouping_leaves_its_line_empty() -> None:
-    rows = [
+    changed = [
         row._replace(delta_skill=np.nan) if (row.variant, row.grouping) == ("wide", "unified") else row
         for row in effects(facts())
     ]
-    figure = draw_variants(rows, facts(), SIZES)
+    figure = draw_variants(changed, facts(), SIZES)
     assert figure is not None
     assert len(marks(figure.axes[0], "unified")[0]) == 4
     assert len(marks(figure.axes[0], "clinical")[0]) == 5
 
 
-def test_without_sharing_there_is_one_panel_a_scale() -> None:
+def test_without_sharing_there_is_one_panel_per_scale() -> None:
     figure = draw_variants([row for row in effects(facts()) if row.level == "all"], facts(), SIZES)
     assert figure is not None
     assert len(figure.axes) == 1

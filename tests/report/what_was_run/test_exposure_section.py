@@ -87,8 +87,8 @@ def test_methods_limits_and_settings_name_the_exceptions(document: Document) -> 
 
 def test_sizes_are_not_discussed_if_variants_change_only_the_training(document: Document) -> None:
     chapter = find(document, "Variants compared")
-    assert "What a variant makes of sharing" in [inner.title for inner in chapter.sections]
-    text = texts(find(document, "What a variant makes of sharing"))
+    assert "Effect of sharing under each variant" in [inner.title for inner in chapter.sections]
+    text = texts(find(document, "Effect of sharing under each variant"))
     assert "instead of TS changes mean skill by" in text
     assert "active parameters" not in text
 

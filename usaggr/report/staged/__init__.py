@@ -1,1 +1,1 @@
-"""Topic: strategies in stages."""
+"""Topic: staged groupings, whose models start from the weights of another grouping's models."""

@@ -1,6 +1,6 @@
-"""Staged groupings against what they would be in one stage: the same blocks, and the grouping that they start from.
+"""Differences of staged groupings from the same blocks in one stage, and from the grouping that they start from.
 
-All differences are in skill on the main metrics, on the same test fold, seed by seed.
+All differences are in skill on the main metrics, on the same test set, seed by seed.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,23 +36,23 @@ class StagedRow(NamedTuple):
     parent: str
     """Grouping whose models it starts from."""
     share: float
-    """Part of each task's examples that the first stage sees."""
+    """Fraction of each task's examples that the first stage sees."""
     budget: str
     """`equal`: both stages see as many examples as one stage does; `extra`: the second stage sees more."""
     scale: float | int
-    """Fraction of each task's training samples, or most of them."""
+    """Fraction of each task's training samples, or their maximum number."""
     variant: str
     """Name of the variant of the study."""
     against: str
     """The grouping in one stage that it is compared with."""
     kin: Kin
-    """What `against` is to the staged grouping; column `is` of staged.csv."""
+    """Relation of `against` to the staged grouping; column `is` of staged.csv."""
     delta_skill: float
     """Mean difference in skill over tasks, positive if the staged grouping is better; NaN if it is not estimated."""
     low: float
     """Lower end of the interval of `delta_skill`; NaN without one."""
     high: float
-    """Upper end of it."""
+    """Upper end of the interval."""
     p: float
     """Two-sided p value of no difference; NaN if it is not tested."""
     p_adjusted: float
@@ -83,7 +83,7 @@ class _Difference:
 
     @property
     def key(self) -> Key:
-        """By the names of CELL: rows against one grouping are pooled over scales and groupings."""
+        """Values of the columns CELL; the last one makes rows against one grouping pool over scales and groupings."""
         return (self.variant, self.scale, self.grouping, "", self.against)
 
 
@@ -122,24 +122,24 @@ def make_staged(comparison: StudyComparison) -> tuple[StagedRow, ...]:
     )
 
 
-def make_staged_table(rows: Sequence[StagedRow]) -> pd.DataFrame:
+def make_staged_table(comparisons: Sequence[StagedRow]) -> pd.DataFrame:
     """Return the table that staged.csv is written from."""
-    return pd.DataFrame(rows, columns=list(STAGED_COLUMNS))
+    return pd.DataFrame(comparisons, columns=list(STAGED_COLUMNS))
 
 
-def _estimate(rows: Sequence[_Difference], confidence: float) -> dict[Key, Quantity]:
+def _estimate(differences: Sequence[_Difference], confidence: float) -> dict[Key, Quantity]:
     """Estimate every difference, with an interval if it has a contrast."""
-    tables = {row.key: row.contrast.table for row in rows if row.contrast is not None}
-    runs: dict[Key, Key] = {row.key: row.contrast.runs for row in rows if row.contrast is not None}
+    tables = {row.key: row.contrast.table for row in differences if row.contrast is not None}
+    runs: dict[Key, Key] = {row.key: row.contrast.runs for row in differences if row.contrast is not None}
     pooled = pooled_by_task(tables, runs, CELL, ("scale",))
     bounds = quantities([difference.estimate for difference in pooled.values()], confidence)
-    return {row.key: UNKNOWN for row in rows} | dict(zip(pooled, bounds, strict=True))
+    return {row.key: UNKNOWN for row in differences} | dict(zip(pooled, bounds, strict=True))
 
 
-def _adjust(rows: Sequence[_Difference], estimates: Mapping[Key, Quantity]) -> dict[Key, float]:
+def _adjust(differences: Sequence[_Difference], estimates: Mapping[Key, Quantity]) -> dict[Key, float]:
     """Return the p values, adjusted over the rows of one variant and scale."""
     families: dict[tuple[str, float | int], list[Key]] = {}
-    for row in rows:
+    for row in differences:
         families.setdefault((row.variant, row.scale), []).append(row.key)
     adjusted: dict[Key, float] = {}
     for keys in families.values():
@@ -168,17 +168,17 @@ def _differences(collection: Collection, sums: WeightedSums) -> Iterator[_Differ
 
 
 def counterparts(collection: Collection, grouping: str) -> dict[str, Kin]:
-    """Groupings in one stage with which a staged one is compared, as far as the study has them."""
+    """Return the groupings in one stage that a staged one is compared with, as far as the study has them."""
     study = collection.study
     plain = [name for name in study.groupings if name not in study.staged]
-    own = blocks_of(collection, grouping)
-    found: dict[str, Kin] = {name: "same blocks" for name in plain if own and blocks_of(collection, name) == own}
+    blocks = blocks_of(collection, grouping)
+    kin: dict[str, Kin] = {name: "same blocks" for name in plain if blocks and blocks_of(collection, name) == blocks}
     parent = study.staged[grouping].parent
-    return found | ({parent: "parent"} if parent in plain and parent not in found else {})
+    return kin | ({parent: "parent"} if parent in plain and parent not in kin else {})
 
 
 def blocks_of(collection: Collection, grouping: str) -> frozenset[tuple[str, ...]]:
-    """The blocks of a grouping, as its runs have them."""
+    """Return the blocks of a grouping, from its runs."""
     return frozenset(run.row.tasks for run in collection.runs if grouping in run.row.groupings)
 
 

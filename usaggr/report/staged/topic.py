@@ -1,4 +1,4 @@
-"""Strategies in stages against the same blocks in one stage."""
+"""Topic of staged groupings."""
 
 from collections.abc import Iterator
 

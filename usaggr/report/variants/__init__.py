@@ -1,1 +1,1 @@
-"""Topic: the variants of a study against its first one."""
+"""Topic: the variants of a study, compared with its first variant."""

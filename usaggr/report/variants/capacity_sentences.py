@@ -1,7 +1,7 @@
-"""Whether what a variant makes of sharing may be a matter of its size: sentences for the chapter on variants.
+"""Sentences on the role of a variant's size: can it explain a different effect of sharing?
 
-A variant that loses more by sharing than the first one, with fewer active parameters, proves nothing but that size
-may matter; one with as many proves that size is not all.
+If sharing costs more under a variant with fewer active parameters, size may be the reason. If it also costs more under
+a variant with as many active parameters as the first one, size alone is not the reason.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,79 +14,91 @@ from usaggr.document.elements import literal
 from usaggr.report.variants.tables import VariantRow
 
 
-def say_sizes(capacities: Mapping[str, Capacity]) -> str:
-    """Which variants have as many active parameters as the first one, and which do not."""
-    against, *_ = (literal(name) for name in capacities)
-    of = {literal(size.variant): size for size in list(capacities.values())[1:] if size.runs}
-    same = [name for name, size in of.items() if size.matched]
-    other = [f"{name} ({size.ratio:.2f} times)" for name, size in of.items() if size.matched is False]
-    unknown = [name for name, size in of.items() if size.matched is None]
-    said = []
+def describe_sizes(capacities: Mapping[str, Capacity]) -> str:
+    """Return sentences on the active parameters of each variant, relative to those of the first one."""
+    first, *_ = (literal(name) for name in capacities)
+    sizes = {literal(size.variant): size for size in list(capacities.values())[1:] if size.runs}
+    same = [name for name, size in sizes.items() if size.matched]
+    different = [f"{name} ({size.ratio:.2f} times)" for name, size in sizes.items() if size.matched is False]
+    unknown = [name for name, size in sizes.items() if size.matched is None]
+    sentences = []
     if same:
-        said.append(f"Of as many active parameters as {against}, within {text.share(NEAR)}: {listed(same)}.")
-    if other:
-        said.append(f"Of another number: {listed(other)}.")
+        sentences.append(
+            f"Variants with as many active parameters as {first}, within {text.share(NEAR)}: {listed(same)}."
+        )
+    if different:
+        sentences.append(f"Variants with another number: {listed(different)}.")
     if unknown:
-        said.append(f"Not known, since results hold no counts to compare: {listed(unknown)}.")
-    return " ".join(said)
+        sentences.append(f"Not available, because the results contain no counts of parameters: {listed(unknown)}.")
+    return " ".join(sentences)
 
 
-def read_capacity(
-    rows: Sequence[VariantRow], capacities: Mapping[str, Capacity], is_certain: Callable[[VariantRow], bool]
+def interpret_sizes(
+    effects: Sequence[VariantRow], capacities: Mapping[str, Capacity], is_detectable: Callable[[VariantRow], bool]
 ) -> str:  # fmt: skip
-    """What a grouping's rows say on size; empty where there is nothing to say.
+    """Return the conclusion on size from a grouping's interactions; empty if none of them is tested.
 
     Args:
-        rows: interactions of one grouping and scale that have a value, a row a variant.
-        capacities: by variant; the first is what the others are compared with.
-        is_certain: whether a row's difference is told from chance.
+        effects: Interactions of one grouping and scale that have a value, one per variant.
+        capacities: Sizes by variant; the first is the one that others are compared with.
+        is_detectable: Returns true if an interaction differs from zero.
     """
-    against = literal(next(iter(capacities)))
-    tested = [row for row in rows if not isnan(row.p_adjusted)]
+    first = literal(next(iter(capacities)))
+    tested = [row for row in effects if not isnan(row.p_adjusted)]
     if not tested:
         return ""
-    certain = [row for row in tested if is_certain(row)]
-    # Models that learnt nothing prove nothing of their size.
-    sound = [row for row in tested if not row.invalid]
-    worse = [row for row in sound if is_certain(row) and row.delta_skill < 0]
-    better = [row for row in sound if is_certain(row) and row.delta_skill > 0]
-    same = [row for row in sound if capacities[row.variant].matched]
-    if not certain:
-        room = max(max(abs(row.low), abs(row.high)) for row in tested)
+    # Models that learned nothing allow no conclusion on their size.
+    valid = [row for row in tested if not row.invalid]
+    worse = [row for row in valid if is_detectable(row) and row.delta_skill < 0]
+    better = [row for row in valid if is_detectable(row) and row.delta_skill > 0]
+    same_size = [row for row in valid if capacities[row.variant].matched]
+    if not any(is_detectable(row) for row in tested):
+        largest = max(max(abs(row.low), abs(row.high)) for row in tested)
         return (
-            "No variant certainly changes what sharing does, which is no proof that none does: the intervals leave "
-            f"room for changes in skill of up to {text.score(room, 'skill')}."
+            "No variant detectably changes the effect of sharing, but the intervals allow changes in skill of up to "
+            f"{text.score(largest, 'skill')}."
         )
-    said = []
+    sentences = []
     if worse:
-        said.append(_of_worse(worse, same, capacities, against))
-    of_size = [row for row in better if row in same]
-    if of_size:
-        said.append(f"With as many active parameters as {against}, sharing does better under {_names(of_size)}.")
-    return " ".join(said)
+        sentences.append(_interpret_worse(worse, same_size, capacities, first))
+    if better_of_same_size := [row for row in better if row in same_size]:
+        sentences.append(
+            f"With as many active parameters as {first}, sharing does better under {_names(better_of_same_size)}."
+        )
+    return " ".join(sentences)
 
 
-def _of_worse(
-    worse: Sequence[VariantRow], same: Sequence[VariantRow], capacities: Mapping[str, Capacity], against: str
+def _interpret_worse(
+    worse: Sequence[VariantRow], same_size: Sequence[VariantRow], capacities: Mapping[str, Capacity], first: str
 ) -> str:  # fmt: skip
-    """What it means that sharing does worse under some variants."""
+    """Return the conclusion from variants under which sharing does worse.
+
+    Args:
+        worse: Interactions of these variants.
+        same_size: Interactions of all variants of the first one's size.
+        capacities: Sizes by variant.
+        first: Name of the first variant.
+    """
+    # The tiny slack keeps a ratio of exactly 1 - NEAR in, despite rounding.
     large = [row for row in worse if (capacities[row.variant].ratio or 0.0) >= 1 - NEAR - 1e-9]
     if large:
         has = "has" if len(large) == 1 else "have"
-        said = f"Size alone does not explain it: {_names(large)} {has} as many active parameters as {against}, or more."
-        apart = [row for row in same if row not in worse]
-        if apart:
-            said += f" Under {_names(apart)}, of that size too, sharing does not do certainly worse."
-        return said
-    if same:
+        sentence = (
+            f"Size alone does not explain this: {_names(large)} {has} at least as many active parameters as {first}."
+        )
+        unaffected = [row for row in same_size if row not in worse]
+        if unaffected:
+            sentence += f" Under {_names(unaffected)}, also of that size, sharing does not do detectably worse."
+        return sentence
+    if same_size:
         return (
-            f"This may be a matter of size: under {_names(same)}, of as many active parameters as {against}, sharing "
-            "does not do certainly worse."
+            f"Size may explain this: under {_names(same_size)}, with as many active parameters as {first}, sharing "
+            "does not do detectably worse."
         )
     if all(capacities[row.variant].ratio is None for row in worse):
-        return "Whether this is a matter of size is not known: results hold no counts of active parameters to compare."
-    return f"Whether this is a matter of size cannot be told: no variant compared is of {against}'s size."
+        return "Whether size explains this is unknown: the results contain no counts of active parameters."
+    return f"Whether size explains this cannot be determined: no compared variant has the size of {first}."
 
 
-def _names(rows: Sequence[VariantRow]) -> str:
-    return listed([literal(row.variant) for row in rows])
+def _names(effects: Sequence[VariantRow]) -> str:
+    return listed([literal(row.variant) for row in effects])

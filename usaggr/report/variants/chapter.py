@@ -1,6 +1,6 @@
-"""Variants of the network or its training against the study's first one, in words.
+"""Chapter that compares variants of the network or its training with the study's first variant.
 
-The question behind them is whether it is a variant's size that decides what sharing does, or what it does with it.
+Its question is whether the effect of sharing depends on the size of the network or on its design.
 """
 
 from math import isnan
@@ -9,25 +9,25 @@ from usaggr.document import numbers as text
 from usaggr.document.display_names import grouping_label, listed, plural, scale_label
 from usaggr.document.elements import Block, Items, Paragraph, Section, literal
 from usaggr.report.material import Material, capital, paragraph, section
-from usaggr.report.variants.capacity_sentences import read_capacity, say_sizes
-from usaggr.report.variants.table_blocks import is_certain, rows_of, scales_of, short, write_tables
+from usaggr.report.variants.capacity_sentences import describe_sizes, interpret_sizes
+from usaggr.report.variants.table_blocks import is_detectable, list_scales, select_effects, short, write_tables
 from usaggr.report.variants.tables import VariantRow, make_variants
 from usaggr.statistics.verdicts import ALPHA
 
 
 def write_variants(material: Material) -> Section | None:
-    """Sections on sharing, on each grouping, and the tables; none where there is one variant, or no run is done."""
+    """Write sections on sharing, on each grouping, and the tables; None with one variant or without a finished run."""
     if not material.comparison.runs_done or len(material.study.variants) < 2:
         return None
-    against = literal(next(iter(material.study.variants)))
+    first = literal(next(iter(material.study.variants)))
     confidence = text.share(material.study.confidence)
     intro = paragraph(
-        f"Every variant is compared with {against}, the study's first, under the same grouping and with the same "
-        "seeds, in skill on the main metrics.",
-        f"Intervals are unadjusted {confidence} intervals over seeds and test subjects, taken jointly over the tasks "
-        f"of a mean; a difference is called certain where p adjusted by Holm is under {short(ALPHA)}.",
-        "Margins and verdicts are for groupings: variants have differences, intervals and adjusted p values alone.",
-        "With one seed all of this is provisional: intervals cover test subjects alone."
+        f"Each variant is compared with {first}, the study's first variant, under the same grouping and with the same "
+        "seeds. Differences are in skill on the main metrics.",
+        f"Intervals are unadjusted {confidence} intervals over seeds and test subjects, jointly over the tasks of a "
+        f"mean. A difference is called detectable if p, adjusted by Holm, is below {short(ALPHA)}.",
+        "Margins and verdicts apply only to groupings; variants have differences, intervals and adjusted p values.",
+        "With one seed, all results are provisional: intervals cover only test subjects."
         if len(material.study.seeds) == 1
         else "",
         _without_runs(material),
@@ -37,80 +37,81 @@ def write_variants(material: Material) -> Section | None:
 
 
 def _without_runs(material: Material) -> str:
-    """Variants that the plan has no runs of: theirs are another variant's, to the last setting."""
-    none = [literal(name) for name, of in material.tables.of(make_variants).capacities.items() if not of.runs]
+    """Name variants without planned runs, because all their settings equal those of an earlier variant."""
+    none = [literal(name) for name, size in material.tables.of(make_variants).capacities.items() if not size.runs]
     if not none:
         return ""
-    have = "has" if len(none) == 1 else "have"
-    return f"{listed(none)} {have} no runs: with all settings in effect, they are those of an earlier variant."
+    if len(none) == 1:
+        return f"{listed(none)} has no runs, because all its settings equal those of an earlier variant."
+    return f"{listed(none)} have no runs, because all their settings equal those of an earlier variant."
 
 
 def _sharing(material: Material) -> Section | None:
-    """Whether sharing does better or worse under a variant, and whether that is a matter of size."""
+    """Write the section on the effect of sharing under each variant, and on the role of size."""
     blocks: list[Block] = []
-    for scale in scales_of(material):
+    for scale in list_scales(material):
         items = []
         for grouping in material.comparison.others:
-            rows = rows_of(material, "interaction", scale, grouping)
-            if rows:
-                items.append(_what_sharing_does(material, rows))
+            effects = select_effects(material, "interaction", scale, grouping)
+            if effects:
+                items.append(_describe_sharing(material, effects))
         if items:
             blocks += [Paragraph(f"**{capital(literal(scale_label(scale)))}:**"), Items(tuple(items))]
     if not blocks:
         return None
     if not _differ_in_network(material):
-        return section("What a variant makes of sharing", *blocks)
-    sizes = paragraph(say_sizes(material.tables.of(make_variants).capacities))
-    return section("Capacity or interference: what a variant makes of sharing", sizes, *blocks)
+        return section("Effect of sharing under each variant", *blocks)
+    sizes = paragraph(describe_sizes(material.tables.of(make_variants).capacities))
+    return section("Capacity or interference: effect of sharing under each variant", sizes, *blocks)
 
 
 def _differ_in_network(material: Material) -> bool:
-    """Whether size may be a matter at all; where variants change training alone, all networks are the same."""
-    changes = [one for overrides in material.study.variants.values() for one in overrides]
-    return not all(one.lstrip("+").startswith("training.") for one in changes)
+    """Return true unless all variants change only the training, so that all networks are the same."""
+    changes = [override for overrides in material.study.variants.values() for override in overrides]
+    return not all(override.lstrip("+").startswith("training.") for override in changes)
 
 
-def _what_sharing_does(material: Material, rows: list[VariantRow]) -> str:
-    """Sentences on one grouping at one scale."""
-    label, reference = literal(grouping_label(rows[0].grouping)), literal(material.reference)
-    against = literal(rows[0].against)
-    known = [row for row in rows if not isnan(row.delta_skill)]
-    if not known:
-        reasons = listed(list(dict.fromkeys(row.note.split("; ")[0] for row in rows)))
-        return f"**{label}**: nothing to compare with {against} ({literal(reasons)})."
-    fullest = max(known, key=lambda row: (row.tasks, row.seeds))
-    said = [
+def _describe_sharing(material: Material, effects: list[VariantRow]) -> str:
+    """Return sentences on the effect of one grouping at one scale under each variant."""
+    label, reference = literal(grouping_label(effects[0].grouping)), literal(material.reference)
+    first = literal(effects[0].against)
+    estimated = [row for row in effects if not isnan(row.delta_skill)]
+    if not estimated:
+        reasons = listed(list(dict.fromkeys(row.note.split("; ")[0] for row in effects)))
+        return f"**{label}**: nothing to compare with {first} ({literal(reasons)})."
+    # The effect under the first variant is the same for all rows, apart from missing tasks and seeds.
+    fullest = max(estimated, key=lambda row: (row.tasks, row.seeds))
+    sentences = [
         f"**{label}** instead of {reference} changes mean skill by {text.signed(fullest.sharing_against, 'skill')} "
-        f"under {against}."
+        f"under {first}."
     ]
-    rest = [row for row in known if not is_certain(row)]
-    for which, sign in (("worse", -1), ("better", 1)):
-        chosen = [row for row in known if is_certain(row) and sign * row.delta_skill > 0]
-        if chosen:
-            under = listed([f"under {literal(row.variant)}, by {_size(row)}" for row in chosen])
-            said.append(f"It does certainly {which} {under}.")
-    if rest:
-        others = listed([f"{literal(row.variant)} ({_difference(row)})" for row in rest])
-        said.append(f"No certain change under {others}.")
-    missing = [literal(row.variant) for row in rows if isnan(row.delta_skill)]
+    for direction, sign in (("worse", -1), ("better", 1)):
+        detectable = [row for row in estimated if is_detectable(row) and sign * row.delta_skill > 0]
+        if detectable:
+            under = listed([f"under {literal(row.variant)}, by {_size(row)}" for row in detectable])
+            sentences.append(f"Sharing does detectably {direction} {under}.")
+    if unclear := [row for row in estimated if not is_detectable(row)]:
+        names = listed([f"{literal(row.variant)} ({_difference(row)})" for row in unclear])
+        sentences.append(f"No detectable change under {names}.")
+    missing = [literal(row.variant) for row in effects if isnan(row.delta_skill)]
     if missing:
-        said.append(f"Nothing to compare under {listed(missing)}.")
-    said.append(_doubt([row.variant for row in known if row.invalid]))
+        sentences.append(f"Nothing to compare under {listed(missing)}.")
+    sentences.append(_warn_of_invalid([row.variant for row in estimated if row.invalid]))
     capacities = material.tables.of(make_variants).capacities
-    reading = read_capacity(known, capacities, is_certain) if _differ_in_network(material) else ""
-    said.append(f"**{reading}**" if reading else "")
-    return " ".join(part for part in said if part)
+    conclusion = interpret_sizes(estimated, capacities, is_detectable) if _differ_in_network(material) else ""
+    sentences.append(f"**{conclusion}**" if conclusion else "")
+    return " ".join(sentence for sentence in sentences if sentence)
 
 
-def _doubt(variants: list[str]) -> str:
+def _warn_of_invalid(variants: list[str]) -> str:
     if not variants:
         return ""
     names = listed([literal(name) for name in variants])
-    return f"For {names} this rests in part on models that are collapsed or have not converged."
+    return f"For {names}, some of the models are collapsed or have not converged."
 
 
 def _size(row: VariantRow) -> str:
-    """How large a certain change is, without its sign, with its interval turned to match."""
+    """Return the size of a detectable change without its sign, with its interval reversed to match."""
     sign = -1.0 if row.delta_skill < 0 else 1.0
     bounds = [text.score(end, "skill") for end in sorted((sign * row.low, sign * row.high))]
     size = text.score(sign * row.delta_skill, "skill")
@@ -118,36 +119,37 @@ def _size(row: VariantRow) -> str:
 
 
 def _difference(row: VariantRow) -> str:
-    """A change that is not certain; why, where it is not tested."""
-    said = text.difference(row.delta_skill, row.low, row.high, "skill")
+    """Return a change that is not detectable, with the reason if it is not tested."""
+    difference = text.difference(row.delta_skill, row.low, row.high, "skill")
     if not isnan(row.p):
-        return said
-    return f"{said}, {literal(str(row.note).split('; ')[0] or 'without an interval')}"
+        return difference
+    return f"{difference}, {literal(str(row.note).split('; ')[0] or 'without an interval')}"
 
 
 def _same_grouping(material: Material) -> Section | None:
-    """Which variants do better or worse than the first one where nothing else differs."""
+    """Write the section on variants that do better or worse than the first one under the same grouping."""
     items = []
-    for scale in scales_of(material):
-        known = [row for row in rows_of(material, "all", scale) if not isnan(row.delta_skill)]
-        if not known:
+    for scale in list_scales(material):
+        estimated = [row for row in select_effects(material, "all", scale) if not isnan(row.delta_skill)]
+        if not estimated:
             continue
-        where, against = capital(literal(scale_label(scale))), literal(known[0].against)
-        certain = [row for row in known if is_certain(row)]
-        parts = []
-        for which, sign in (("worse", -1), ("better", 1)):
-            chosen = [row for row in certain if sign * row.delta_skill > 0]
-            if chosen:
-                named = [
-                    f"{literal(row.variant)} with {literal(grouping_label(row.grouping))}, by {_size(row)}"
-                    for row in chosen
-                ]
-                parts.append(f"Certainly {which} than {against}: {'; '.join(named)}.")
-        left = len(known) - len(certain)
-        of = plural(len(known), "comparison")
-        doubtful = sorted({row.variant for row in certain if row.invalid})
-        parts.append(_doubt(doubtful))
-        parts.append(f"{left} of {of} with {against} {'is' if left == 1 else 'are'} not certain." if left else "")
-        items.append(" ".join([f"**{where}.**", *(part for part in parts if part)]))
-    head = paragraph("Mean differences over tasks, every grouping by itself:")
-    return section("Under the same grouping", head, Items(tuple(items))) if items else None
+        where, first = capital(literal(scale_label(scale))), literal(estimated[0].against)
+        detectable = [row for row in estimated if is_detectable(row)]
+        sentences = [f"**{where}.**"]
+        for direction, sign in (("worse", -1), ("better", 1)):
+            names = [
+                f"{literal(row.variant)} with {literal(grouping_label(row.grouping))}, by {_size(row)}"
+                for row in detectable
+                if sign * row.delta_skill > 0
+            ]
+            if names:
+                sentences.append(f"Detectably {direction} than {first}: {'; '.join(names)}.")
+        sentences.append(_warn_of_invalid(sorted({row.variant for row in detectable if row.invalid})))
+        if unclear := len(estimated) - len(detectable):
+            total = plural(len(estimated), "comparison")
+            sentences.append(
+                f"{unclear} of {total} with {first} {'shows' if unclear == 1 else 'show'} no detectable difference."
+            )
+        items.append(" ".join(sentence for sentence in sentences if sentence))
+    introduction = paragraph("Mean differences over tasks, for each grouping separately:")
+    return section("Variants under the same grouping", introduction, Items(tuple(items))) if items else None

@@ -1,4 +1,4 @@
-"""Figure: what each variant changes, under each grouping and in what sharing a model does, with intervals."""
+"""Figure of the difference of each variant from the first one, and of the change in the effect of sharing."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _LINE, _ROOM = 0.15, 0.12
-"""Inches of a grouping's line within a variant's row, and between rows."""
+"""Height in inches of a grouping's line within a variant's row, and of the gap between rows."""
 _WIDTH, _LETTER = 2.6, 0.066
-"""Inches of a panel, and of a letter of the variants' names."""
-_LEAST = 0.04
-"""Skill that an axis spans at the least."""
+"""Width in inches of a panel, and of a letter of the variants' names."""
+_SMALLEST_SPAN = 0.04
+"""Smallest range of skill that an axis covers, so that tiny differences do not look large."""
 SAME_SIZE = "≈"
-"""Follows the name of a variant of as many active parameters as the first one."""
-CERTAIN = "*"
-"""At the end of a line whose adjusted p is under .05."""
+"""Follows the name of a variant with as many active parameters as the first one."""
+DETECTABLE = "*"
+"""Mark at the end of a line whose adjusted p is below .05."""
 
 
 @dataclass(frozen=True)
@@ -48,39 +48,39 @@ class _Side:
 def draw_variants(
     effects: Sequence[VariantRow], study: StudyFacts, capacities: Mapping[str, Capacity]
 ) -> "Figure | None":
-    """A row of panels a scale: mean difference of skill from the first variant, and the change of what sharing does.
+    """Draw mean differences in skill from the first variant, and changes in the effect of sharing, for each scale.
 
     Args:
-        effects: `Variants.effects`.
-        study: order of variants, groupings and scales.
-        capacities: by variant; those of as many active parameters as the first one are marked.
+        effects: Effects of all variants, from `Variants.effects`.
+        study: The study, for the order of variants, groupings and scales.
+        capacities: Sizes by variant; variants with as many active parameters as the first one are marked.
 
     Returns:
-        None where there is nothing to show.
+        The figure; None if no effect is estimated.
     """
     from matplotlib.figure import Figure
 
     shown = [row for row in effects if row.level != "task" and not isnan(row.delta_skill)]
     if not shown:
         return None
-    against = shown[0].against
+    first = shown[0].against
     variants = [name for name in study.variants if name in {row.variant for row in shown}]
     scales = [scale for scale in sorted(study.scales, reverse=True) if scale in {row.scale for row in shown}]
-    sides = _sides(shown, study, against)
+    sides = _sides(shown, study, first)
     names = [f"{name} {SAME_SIZE}" if _is_matched(capacities, name) else name for name in variants]
     lines = [_LINE * len(variants) * max(len(side.groupings) for side in sides) + _ROOM * len(variants)] * len(scales)
-    # A long title, or name of a grouping, decides how wide both panels are.
+    # Panels share one width: that of the longest title, with room for six more letters.
     width = max(_WIDTH, *(_LETTER * (len(side.title) + 6) for side in sides))
     size = (_LETTER * max(map(len, names)) + 0.2 + width * len(sides), sum(lines) + 0.35 * len(scales) + 1.0)
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots(len(scales), len(sides), squeeze=False, sharex="col", sharey=True)
     for column, side in enumerate(sides):
-        rows = [row for row in shown if row.level == side.level and row.grouping in side.groupings]
-        bounds = [end for row in rows for end in (row.low, row.high)]
-        ends = window([0.0, *(row.delta_skill for row in rows)], bounds, _LEAST)
+        drawn = [row for row in shown if row.level == side.level and row.grouping in side.groupings]
+        bounds = [end for row in drawn for end in (row.low, row.high)]
+        ends = window([0.0, *(row.delta_skill for row in drawn)], bounds, _SMALLEST_SPAN)
         for panel, scale in zip(axes[:, column], scales, strict=True):
             panel.set_xlim(*ends)
-            _draw_panel(panel, [row for row in rows if row.scale == scale], side, variants, study)
+            _draw_panel(panel, [row for row in drawn if row.scale == scale], side, variants, study)
         axes[0, column].set_title(
             side.title, loc="left", fontweight="bold", fontsize=8, pad=14 if len(scales) > 1 else 5
         )
@@ -89,19 +89,19 @@ def draw_variants(
         panel.set_yticks(range(len(variants)), names)
         if len(scales) > 1:
             panel.text(0, 1.02, scale_title(scale), transform=panel.transAxes, va="bottom", fontsize=7.5)
-    same_size = f";  {SAME_SIZE} as many active parameters as {against}" if names != variants else ""
-    _add_legend(figure, study, sides, f"{CERTAIN} adjusted p under .05{same_size}")
+    same_size = f";  {SAME_SIZE} as many active parameters as {first}" if names != variants else ""
+    _add_legend(figure, study, sides, f"{DETECTABLE} adjusted p below .05{same_size}")
     return figure
 
 
-def _sides(shown: Sequence[VariantRow], study: StudyFacts, against: str) -> list[_Side]:
+def _sides(shown: Sequence[VariantRow], study: StudyFacts, first: str) -> list[_Side]:
     reference = grouping_label(study.reference)
-    told = (
-        ("all", f"Difference from {against}", "mean difference in skill"),
-        ("interaction", f"Change of sharing, against {reference}", "mean difference in skill"),
+    columns = (
+        ("all", f"Difference from {first}", "mean difference in skill"),
+        ("interaction", f"Change of sharing (from {reference})", "change of mean difference in skill"),
     )
     sides = []
-    for level, title, axis in told:
+    for level, title, axis in columns:
         present = {row.grouping for row in shown if row.level == level}
         groupings = tuple(name for name in reference_first(study.groupings, study.reference) if name in present)
         sides += [_Side(level, title, axis, groupings)] if groupings else []
@@ -109,19 +109,28 @@ def _sides(shown: Sequence[VariantRow], study: StudyFacts, against: str) -> list
 
 
 def _draw_panel(
-    panel: "Axes", rows: Sequence[VariantRow], side: _Side, variants: Sequence[str], study: StudyFacts
+    panel: "Axes", effects: Sequence[VariantRow], side: _Side, variants: Sequence[str], study: StudyFacts
 ) -> None:
-    """A line for each grouping within each variant's row, in the order of the legend."""
+    """Draw a line for each grouping within each variant's row, in the order of the legend.
+
+    Args:
+        panel: The panel to draw in.
+        effects: Effects of one level and scale.
+        side: Column of the panel.
+        variants: Names of the variants, from the top row down.
+        study: The study, for the order of groupings.
+    """
     panel.locator_params(axis="x", nbins=5)
-    places = {name: place for place, name in enumerate(reference_first(study.groupings, study.reference))}
+    positions = {name: position for position, name in enumerate(reference_first(study.groupings, study.reference))}
     p_values = {
-        GroupedPoint(row.variant, row.grouping, row.delta_skill, row.low, row.high): row.p_adjusted for row in rows
+        GroupedPoint(row.variant, row.grouping, row.delta_skill, row.low, row.high): row.p_adjusted for row in effects
     }
-    drawn = draw_grouped_rows(panel, list(p_values), variants, places, side.groupings)
-    beside = panel.get_yaxis_transform()
-    for point, height in drawn.items():
+    heights = draw_grouped_rows(panel, list(p_values), variants, positions, side.groupings)
+    # x in fractions of the panel, y in data: the mark stands right of the panel at the height of its line.
+    right_of_panel = panel.get_yaxis_transform()
+    for point, height in heights.items():
         if p_values[point] < ALPHA:
-            panel.text(1.015, height, CERTAIN, transform=beside, ha="left", va="center", fontsize=7.5)
+            panel.text(1.015, height, DETECTABLE, transform=right_of_panel, ha="left", va="center", fontsize=7.5)
 
 
 def _add_legend(figure: "Figure", study: StudyFacts, sides: Sequence[_Side], marks: str) -> None:

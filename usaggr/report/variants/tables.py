@@ -1,6 +1,7 @@
-"""Variants compared with the study's first one: under the same grouping, and in what they make of sharing a model.
+"""Effects of the variants, compared with the study's first one: under the same grouping, and on the effect of sharing.
 
-All differences are in skill on the main metrics, which is at the images' original resolution whatever the variant.
+All differences are in skill on the main metrics, which are computed at the images' original resolution for every
+variant.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,20 +33,20 @@ LEVELS: tuple[Level, ...] = ("all", "interaction", "task")
 _SHARED: dict[Level, tuple[str, ...]] = {
     "all": ("scale", "grouping"), "task": ("scale", "grouping"), "interaction": ("scale",)
 }  # fmt: skip
-"""What sums have in common whose runs are partly the same: interactions of one scale share the reference's."""
+"""Columns of CELL that rows with common runs share: interactions of one scale share the reference's runs."""
 
 
 class VariantRow(NamedTuple):
     """Effect of one variant under one grouping at one scale, on one task or on the mean over tasks."""
 
     level: Level
-    """What the effect is. `task`: the variant's skill less the first one's under the same grouping; `all`: the mean of
-    that over tasks; `interaction`: how much more (or less) the grouping differs from the reference under the variant
-    than under the first one, as the mean over tasks."""
+    """Kind of effect. `task`: the variant's skill minus the first one's under the same grouping; `all`: the mean of
+    these over tasks; `interaction`: the grouping's difference from the reference under the variant, minus the same
+    difference under the first one, as the mean over tasks."""
     grouping: str
     """Grouping under which both are compared."""
     scale: Scale
-    """Fraction of each task's training samples, or most of them."""
+    """Fraction of each task's training samples, or their maximum number."""
     variant: str
     """Variant whose effect it is."""
     against: str
@@ -57,7 +58,7 @@ class VariantRow(NamedTuple):
     low: float
     """Lower end of its interval; NaN without one."""
     high: float
-    """Upper end of it."""
+    """Upper end of the interval."""
     p: float
     """Two-sided p value of no effect; NaN if it is not tested."""
     p_adjusted: float
@@ -85,28 +86,28 @@ class Variants:
     effects: tuple[VariantRow, ...]
     """A row for each level, scale, grouping, variant and task."""
     capacities: dict[str, Capacity]
-    """By variant."""
+    """Sizes by variant."""
 
 
 @dataclass(frozen=True)
 class _Sum:
-    """A row that is still to be estimated."""
+    """A row whose effect is not estimated yet."""
 
     level: Level
     grouping: str
     scale: float | int
     variant: str
     task: str
-    """Empty where it is a mean over tasks."""
+    """The task; empty for a mean over tasks."""
     weights: dict[str, dict[Cell, float]]
-    """By task: the task's own difference; the row is their mean."""
+    """Weights of cells in each task's difference, by task; the effect is the mean of these differences."""
     planned: int
-    """Tasks that should be in it."""
+    """Number of tasks that should be in the mean."""
     contrast: WeightedSum | None
 
     @property
     def key(self) -> Key:
-        """By the names of CELL."""
+        """Values of the columns CELL, with the level in the place of the last one."""
         return (self.variant, self.scale, self.grouping, self.task, self.level)
 
 
@@ -115,68 +116,68 @@ class _Test:
     """Result of the test of one row."""
 
     scarce: str
-    """Why there is no test; empty if there is one, or no difference."""
+    """Reason for no test; empty if there is one, or no difference."""
     p: float
     p_adjusted: float
 
 
 @dataclass(frozen=True)
 class _Facts:
-    """What rows are made from."""
+    """Data that rows are computed from."""
 
     collection: Collection
     sums: WeightedSums
     pseudovalues: CellPseudovalues
     against: str
     tasks: Mapping[tuple[str, float | int, str], list[str]]
-    """Planned ones by variant, scale and grouping."""
+    """Planned tasks, by variant, scale and grouping."""
     same: set[Cell]
-    """Planned ones whose runs are the reference's own."""
+    """Planned cells whose runs are those of the reference."""
     kinds: Mapping[str, CellMetric]
-    """By task: a cell of it, for the facts of its main metric."""
+    """A cell of each task, for the properties of its main metric."""
     invalid: Mapping[str, set[str]]
-    """By task: runs that are collapsed or unconverged in it."""
+    """Runs that are collapsed or unconverged on a task, by task."""
 
 
 def make_variants(comparison: StudyComparison) -> Variants:
-    """Differences of each variant from the study's first one, with intervals and adjusted p values.
+    """Return the differences of each variant from the study's first one, with intervals and adjusted p values.
 
-    Intervals take seeds and test subjects jointly over the tasks of a mean (subjects alone, with one seed), on the
-    seeds that all of them have; where they have none in common, the mean is over each task's own seeds and has no
-    interval. Tasks without a seed on both sides are left out, and so are those whose model is the reference's own run
-    from interactions. p is adjusted by Holm: of tasks, over those of one grouping, scale and variant; of means, over
-    the variants of one grouping and scale; of interactions likewise.
+    Intervals take seeds and test subjects jointly over the tasks of a mean, on the seeds that all of them have; with
+    one seed, they take only subjects. If the tasks have no seed in common, the mean is over the seeds of each task and
+    has no interval. Tasks without a seed on both sides are left out. Interactions also leave out tasks that use the
+    same model as under the reference. p is adjusted by Holm: for tasks over those of one grouping, scale and variant;
+    for means and for interactions over the variants of one grouping and scale.
     """
     study = comparison.study
     if len(study.variants) < 2:
         return Variants((), {})
     facts = _facts(comparison)
     sums = list(_sums(facts))
-    found = _estimates(sums)
-    bounds = quantities([difference.estimate for difference in found.values()], study.confidence)
-    estimates = dict.fromkeys((row.key for row in sums), UNKNOWN) | dict(zip(found, bounds, strict=True))
-    tests = _tests(sums, found, estimates, facts)
-    rows = tuple(_row(one, estimates[one.key], tests[one.key], facts) for one in sums)
-    return Variants(rows, capacities(comparison.collection))
+    differences = _estimates(sums)
+    bounds = quantities([difference.estimate for difference in differences.values()], study.confidence)
+    estimates = dict.fromkeys((row.key for row in sums), UNKNOWN) | dict(zip(differences, bounds, strict=True))
+    tests = _tests(sums, differences, estimates, facts)
+    effects = tuple(_row(row, estimates[row.key], tests[row.key], facts) for row in sums)
+    return Variants(effects, capacities(comparison.collection))
 
 
-def make_variant_table(rows: Sequence[VariantRow]) -> pd.DataFrame:
-    """Return rows as a table: the columns of variants.csv, then those for the chapter alone."""
-    return pd.DataFrame(rows, columns=list(VariantRow._fields))
+def make_variant_table(effects: Sequence[VariantRow]) -> pd.DataFrame:
+    """Return effects as a table: the columns of variants.csv, then those that only the chapter uses."""
+    return pd.DataFrame(effects, columns=list(VariantRow._fields))
 
 
 def _tests(
-    sums: Sequence[_Sum], found: Mapping[Key, Difference], estimates: Mapping[Key, Quantity], facts: _Facts
+    sums: Sequence[_Sum], differences: Mapping[Key, Difference], estimates: Mapping[Key, Quantity], facts: _Facts
 ) -> dict[Key, _Test]:
     """Test every row, and adjust the p values of each family.
 
     Args:
-        sums: the rows.
-        found: differences of those that have one.
-        estimates: estimates of all rows.
-        facts: of the study.
+        sums: The rows.
+        differences: Differences of the rows that have one.
+        estimates: Estimates of all rows.
+        facts: Data of the study.
     """
-    scarce = {row.key: _scarce(row, found.get(row.key), facts) for row in sums}
+    scarce = {row.key: _scarce(row, differences.get(row.key), facts) for row in sums}
     families: dict[tuple[str | float, ...], list[Key]] = {}
     for row in sums:
         family = (row.level, row.scale, row.grouping, row.variant if row.level == "task" else "")
@@ -200,8 +201,8 @@ def _facts(comparison: StudyComparison) -> _Facts:
             planned.setdefault((row["variant"], row["scale"], row["grouping"]), []).append(row["task"])
         runs.setdefault(cell, set()).add(row["fingerprint"])
     reference = collection.study.reference
-    same = {cell for cell, own in runs.items() if own == runs.get((cell[0], reference, *cell[2:]))}
-    bad = convergence[convergence["collapsed"].fillna(False) | convergence["unconverged"].fillna(False)]
+    same = {cell for cell, fingerprints in runs.items() if fingerprints == runs.get((cell[0], reference, *cell[2:]))}
+    invalid = convergence[convergence["collapsed"].fillna(False) | convergence["unconverged"].fillna(False)]
     return _Facts(
         collection,
         comparison.weighted_sums,
@@ -210,143 +211,164 @@ def _facts(comparison: StudyComparison) -> _Facts:
         planned,
         same,
         {row.task: row for row in reversed(comparison.cells) if row.main},
-        {str(task): set(rows["fingerprint"]) for task, rows in bad.groupby("task")},
+        {str(task): set(runs_of_task["fingerprint"]) for task, runs_of_task in invalid.groupby("task")},
     )
 
 
 def _sums(facts: _Facts) -> Iterator[_Sum]:
-    """All rows, in their order; a variant that has no runs of its own has none."""
+    """Yield all rows in order; a variant without runs has no rows."""
     study = facts.collection.study
-    others = [name for name in study.variants if name != facts.against]
-    for level, scale, grouping, variant in product(LEVELS, study.scales, study.groupings, others):
+    variants = [name for name in study.variants if name != facts.against]
+    for level, scale, grouping, variant in product(LEVELS, study.scales, study.groupings, variants):
         tasks = facts.tasks.get((variant, scale, grouping), [])
         if not tasks or (level == "interaction" and grouping == study.reference):
             continue
-        for part in [[task] for task in tasks] if level == "task" else [tasks]:
-            yield _sum(facts, level, grouping, scale, variant, part)
+        for averaged in [[task] for task in tasks] if level == "task" else [tasks]:
+            yield _sum(facts, level, grouping, scale, variant, averaged)
 
 
 def _sum(
     facts: _Facts, level: Level, grouping: str, scale: float | int, variant: str, tasks: list[str]
 ) -> _Sum:  # fmt: skip
+    """Return a row that is not estimated yet.
+
+    Args:
+        facts: Data of the study.
+        level: Level of the row.
+        grouping: Grouping under which variants are compared.
+        scale: Scale of the runs.
+        variant: Variant that is compared with the first one.
+        tasks: Planned tasks of the mean; a single one for the level `task`.
+    """
     reference = facts.collection.study.reference
     if level == "interaction":
         tasks = [task for task in tasks if (task, grouping, scale, variant) not in facts.same]
     weights = {}
     for task in tasks:
         cell: Cell = (task, grouping, scale, variant)
-        own = {cell: 1.0, (*cell[:3], facts.against): -1.0}
+        task_weights = {cell: 1.0, (*cell[:3], facts.against): -1.0}
         if level == "interaction":
-            own |= {(task, reference, scale, name): -own[task, grouping, scale, name] for _, _, _, name in tuple(own)}
-        if facts.sums.seeds(own):
-            weights[task] = own
-    mean = {cell: weight / len(weights) for own in weights.values() for cell, weight in own.items()}
+            # Subtract the same difference under the reference.
+            task_weights |= {(task, reference, scale, cell[3]): -weight for cell, weight in task_weights.items()}
+        if facts.sums.seeds(task_weights):
+            weights[task] = task_weights
+    mean = {cell: weight / len(weights) for by_cell in weights.values() for cell, weight in by_cell.items()}
     task = tasks[0] if level == "task" else ""
     contrast = facts.sums.of_skill(mean) if mean else None
     return _Sum(level, grouping, scale, variant, task, weights, len(tasks), contrast)
 
 
 def _estimates(sums: list[_Sum]) -> dict[Key, Difference]:
-    """The variance between seeds is pooled over groupings and scales, within a variant, task and level."""
-    found: dict[Key, Difference] = {}
+    """Return the differences by row, with the variance between seeds pooled over groupings and scales.
+
+    It is pooled within a variant, task and level.
+    """
+    differences: dict[Key, Difference] = {}
     for level in LEVELS:
-        known = {one.key: one.contrast for one in sums if one.level == level and one.contrast is not None}
-        tables = {key: contrast.table for key, contrast in known.items()}
-        runs: dict[Key, Key] = {key: contrast.runs for key, contrast in known.items()}
-        found |= pooled_by_task(tables, runs, CELL, _SHARED[level])
-    return found
+        contrasts = {row.key: row.contrast for row in sums if row.level == level and row.contrast is not None}
+        tables = {key: contrast.table for key, contrast in contrasts.items()}
+        runs: dict[Key, Key] = {key: contrast.runs for key, contrast in contrasts.items()}
+        differences |= pooled_by_task(tables, runs, CELL, _SHARED[level])
+    return differences
 
 
-def _row(one: _Sum, estimate: Quantity, test: _Test, facts: _Facts) -> VariantRow:
-    seeds = () if one.contrast is None else one.contrast.seeds
-    invalid = sum(_is_invalid(facts, task, weights) for task, weights in one.weights.items())
+def _row(row: _Sum, estimate: Quantity, test: _Test, facts: _Facts) -> VariantRow:
+    seeds = () if row.contrast is None else row.contrast.seeds
+    invalid = sum(_is_invalid(facts, task, weights) for task, weights in row.weights.items())
     return VariantRow(
-        level=one.level,
-        grouping=one.grouping,
-        scale=one.scale,
-        variant=one.variant,
+        level=row.level,
+        grouping=row.grouping,
+        scale=row.scale,
+        variant=row.variant,
         against=facts.against,
-        task=one.task,
-        delta_skill=estimate.value if seeds else _mean_of_own_seeds(one, facts),
+        task=row.task,
+        delta_skill=estimate.value if seeds else _mean_of_own_seeds(row, facts),
         low=estimate.low,
         high=estimate.high,
         p=test.p,
         p_adjusted=test.p_adjusted,
         seeds=len(seeds),
-        tasks=len(one.weights),
-        note="; ".join(_notes(one, facts, test.scarce, invalid)),
+        tasks=len(row.weights),
+        note="; ".join(_notes(row, facts, test.scarce, invalid)),
         planned=len(facts.collection.study.seeds),
-        sharing=_sharing(one, facts, one.variant, 1.0),
-        sharing_against=_sharing(one, facts, facts.against, -1.0),
+        sharing=_sharing(row, facts, row.variant, 1.0),
+        sharing_against=_sharing(row, facts, facts.against, -1.0),
         invalid=invalid,
     )
 
 
-def _scarce(one: _Sum, found: Difference | None, facts: _Facts) -> str:
-    """Why a difference is not tested."""
-    if found is None or one.contrast is None:
-        return ""
-    if not one.contrast.whole:
-        return "no predictions"
-    if one.level != "task":
-        return ""
-    if not found.table.any():
-        return "same numbers"  # of two runs, as where a variant changes nothing for a task alone
-    cell = replace(facts.kinds[one.task], grouping=one.grouping, scale=one.scale, variant=one.variant)
-    return scarcity(cell, found, facts.pseudovalues)
-
-
-def _mean_of_own_seeds(one: _Sum, facts: _Facts) -> float:
-    """Of tasks that have no seed in common: each over those that it has."""
-    own = [facts.sums.mean_skill(weights, facts.sums.seeds(weights)) for weights in one.weights.values()]
-    return float(np.mean(own)) if own else np.nan
-
-
-def _sharing(one: _Sum, facts: _Facts, variant: str, sign: float) -> float:
-    """Return the grouping's mean difference from the reference under a variant; NaN if the row is no interaction.
+def _scarce(row: _Sum, difference: Difference | None, facts: _Facts) -> str:
+    """Return the reason why a difference is not tested; empty if it is tested, or if there is none.
 
     Args:
-        one: the row.
-        facts: of the study.
-        variant: the row's own, or the one that it is compared with.
-        sign: of the grouping's cell under the variant in the row's weights.
+        row: The row.
+        difference: The difference of the row; None without one.
+        facts: Data of the study.
     """
-    if one.level != "interaction" or not one.weights:
+    if difference is None or row.contrast is None:
+        return ""
+    if not row.contrast.whole:
+        return "no predictions"
+    if row.level != "task":
+        return ""
+    if not difference.table.any():
+        # Two runs have the same numbers if the variant changes nothing for a model of one task.
+        return "same numbers"
+    cell = replace(facts.kinds[row.task], grouping=row.grouping, scale=row.scale, variant=row.variant)
+    return scarcity(cell, difference, facts.pseudovalues)
+
+
+def _mean_of_own_seeds(row: _Sum, facts: _Facts) -> float:
+    """Return the mean over tasks that have no seed in common, each over its own seeds."""
+    means = [facts.sums.mean_skill(weights, facts.sums.seeds(weights)) for weights in row.weights.values()]
+    return float(np.mean(means)) if means else np.nan
+
+
+def _sharing(row: _Sum, facts: _Facts, variant: str, sign: float) -> float:
+    """Return the grouping's mean difference from the reference under a variant; NaN if the row is not an interaction.
+
+    Args:
+        row: The row.
+        facts: Data of the study.
+        variant: The row's variant, or the one that it is compared with.
+        sign: Sign of the grouping's cell under the variant in the row's weights.
+    """
+    if row.level != "interaction" or not row.weights:
         return np.nan
-    seeds = () if one.contrast is None else one.contrast.seeds
+    seeds = () if row.contrast is None else row.contrast.seeds
     means = []
-    for weights in one.weights.values():
+    for weights in row.weights.values():
         side = {cell: sign * weight for cell, weight in weights.items() if cell[3] == variant}
         means.append(facts.sums.mean_skill(side, seeds or facts.sums.seeds(weights)))
     return float(np.mean(means))
 
 
 def _is_invalid(facts: _Facts, task: str, weights: Mapping[Cell, float]) -> bool:
-    """Whether most seeds of one of the cells are collapsed or unconverged."""
-    bad = facts.invalid.get(task, set())
+    """Return true if most seeds of any of the cells are collapsed or unconverged."""
+    invalid = facts.invalid.get(task, set())
     for cell in weights:
         runs = [facts.sums.run(cell, seed) for seed in facts.sums.seeds([cell])]
-        if 2 * sum(run in bad for run in runs) > len(runs):
+        if 2 * sum(run in invalid for run in runs) > len(runs):
             return True
     return False
 
 
-def _notes(one: _Sum, facts: _Facts, scarce: str, invalid: int) -> list[str]:
-    seeds = 0 if one.contrast is None else len(one.contrast.seeds)
-    asked, tasks = len(facts.collection.study.seeds), len(one.weights)
-    if not one.planned:
+def _notes(row: _Sum, facts: _Facts, scarce: str, invalid: int) -> list[str]:
+    seeds = 0 if row.contrast is None else len(row.contrast.seeds)
+    planned, tasks = len(facts.collection.study.seeds), len(row.weights)
+    if not row.planned:
         return ["same run"]
     if not tasks:
         return ["missing"]
-    said = [scarce] if scarce else []
+    notes = [scarce] if scarce else []
     if seeds == 1:
-        said.append("provisional")
-    if tasks < one.planned:
-        said.append(f"{tasks} of {one.planned} tasks")
+        notes.append("provisional")
+    if tasks < row.planned:
+        notes.append(f"{tasks} of {row.planned} tasks")
     if not seeds:
-        said.append("tasks have no seed in common: no interval")
-    elif seeds < asked:
-        said.append(f"{seeds} of {asked} seeds")
+        notes.append("tasks have no seed in common: no interval")
+    elif seeds < planned:
+        notes.append(f"{seeds} of {planned} seeds")
     if invalid:
-        said.append("collapsed or unconverged" if one.task else f"{invalid} of {tasks} tasks collapsed or unconverged")
-    return said
+        notes.append("collapsed or unconverged" if row.task else f"{invalid} of {tasks} tasks collapsed or unconverged")
+    return notes

@@ -1,4 +1,4 @@
-"""Variants of the network or its training against the first one."""
+"""Topic of the variants of the network or its training."""
 
 from collections.abc import Iterator
 
@@ -15,10 +15,10 @@ from usaggr.report.variants.figure import draw_variants
 from usaggr.report.variants.tables import VARIANT_COLUMNS, make_variant_table, make_variants
 
 _TERMS = (
-    Term("active parameters", "parameters of a network that take part in its prediction for one task", after="variant"),
+    Term("active parameters", "parameters that take part in the prediction for one task", after="variant"),
     Term(
         "change of sharing",
-        "a grouping's difference from the reference under a variant, less the same under the first variant: below 0, "
+        "a grouping's difference from the reference under a variant, minus the same under the first variant; below 0, "
         "sharing does worse under the variant",
         after="variant",
     ),
@@ -26,12 +26,12 @@ _TERMS = (
 _COLUMNS = (
     Term(
         "level",
-        "in variants.csv: all (mean over tasks), task, or interaction (change of what a grouping does)",
+        "in variants.csv: all (mean over tasks), task, or interaction (change of the grouping's effect)",
         after="negative_transfer",
     ),
     Term(
         "against",
-        "in variants.csv: the variant that the row's is compared with, the study's first",
+        "in variants.csv: the variant that the row's variant is compared with, the study's first",
         after="negative_transfer",
     ),
 )
@@ -39,15 +39,15 @@ _COLUMNS = (
 
 def _drawings(tables: Tables) -> Iterator[Drawing]:
     study, reference = tables.comparison.study, grouping_label(tables.comparison.study.reference)
-    against = next(iter(study.variants), "")
+    first = next(iter(study.variants), "")
     yield Drawing(
         "variants",
-        f"Variants against {against}",
-        f"A row a variant, a mark a grouping, panels below each other by scale. Left: mean difference in skill from "
-        f"{against} under the same grouping, with its unadjusted interval, better to the right. Right: by how much the "
-        f"grouping differs from {reference} under the variant more than it does under {against}; left of nought, "
-        f"sharing does worse under the variant. An asterisk at the end of a line: adjusted p under .05; ≈ after a "
-        f"name: as many active parameters as {against}.",
+        f"Variants compared with {first}",
+        f"Rows are variants, marks groupings; each scale has its own panels. Left: mean difference in skill from "
+        f"{first} under the same grouping, with its unadjusted interval; right is better. Right: the grouping's "
+        f"difference from {reference} under the variant, minus the same difference under {first}; left of zero, "
+        f"sharing does worse under the variant. An asterisk marks adjusted p below .05, and ≈ a variant with as many "
+        f"active parameters as {first}.",
         "variants",
         draw_variants(tables.of(make_variants).effects, study, tables.of(make_variants).capacities),
     )
@@ -62,21 +62,23 @@ def _methods(material: Material) -> Iterator[Entry]:
     if len(variants) < 2:
         return
     sharing = (
-        " What a variant makes of sharing is the interaction of both: the grouping's difference from the reference "
-        f"under the variant, less the same under {literal(variants[0])}, as the mean over tasks whose model is not the "
-        "reference's own run. Variants whose active parameters (those that take part in the prediction for one task) "
-        f"are within {text.share(NEAR)} of {literal(variants[0])}'s on the same tasks are said to be of its size."
+        " The change of sharing under a variant is the interaction of variant and grouping: the grouping's difference "
+        f"from the reference under the variant, minus the same difference under {literal(variants[0])}, as the mean "
+        "over tasks, without tasks that use the same model as under the reference. Variants whose active parameters "
+        f"(those that take part in the prediction for one task) are within {text.share(NEAR)} of those of "
+        f"{literal(variants[0])} on the same tasks are called of the same size."
         if material.comparison.others
         else ""
     )
-    said = (
-        f"Each variant is compared with {literal(variants[0])} under the same grouping, scale and seeds, in skill on "
-        "the main metrics, from pseudo-values of both runs paired by seed and test component; means over tasks keep "
-        "the tasks fixed and take seeds and components jointly over them. p is adjusted by Holm's method over the "
-        "variants of one grouping and scale, for single tasks over the tasks of one grouping, scale and variant."
+    content = (
+        f"Each variant was compared with {literal(variants[0])} under the same grouping, scale and seeds, in skill on "
+        "the main metrics, from pseudo-values of both runs paired by seed and test component. Means over tasks treat "
+        "tasks as fixed, and seeds and components as random, jointly over tasks. p values were adjusted by Holm's "
+        "method over the variants of one grouping and scale; those of single tasks over the tasks of one grouping, "
+        "scale and variant."
         f"{sharing} There are no margins and no verdicts for variants."
     )
-    yield "Variants", said
+    yield "Variants", content
 
 
 TOPIC = Topic(
