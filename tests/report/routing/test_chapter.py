@@ -1,4 +1,4 @@
-"""The chapter on experts says what was planted, names what it cannot read, and is not there without experts."""
+"""The chapter on experts reports planted routing, names unreadable files, and is absent without experts."""
 
 from pathlib import Path
 
@@ -28,11 +28,11 @@ from usaggr.report.routing.chapter import write_routing
 from usaggr.results.spec import RunSpec
 
 TASKS = ("breast_2cls", "breast_lesion", "fetal_femur")
-TITLE = "How experts are used"
+TITLE = "Use of experts"
 
 
 def by_group(run: RunSpec) -> Shares:
-    """Clinical groups have experts of their own; in seed 1 of AU expert 4 of the first block is dead."""
+    """Route each clinical group to its own experts; in seed 1 of AU, expert 4 of the first block is dead."""
     shares = by_kind([CATALOGUE[task].clinical_group for task in run.tasks], seed=run.seed)
     if len(run.tasks) == 3 and run.seed == 1:
         shares[:, 0, 3] = 0.001
@@ -44,7 +44,7 @@ def planted_in_unified(seed: int) -> Shares:
 
 
 def similarity_of_groups() -> float:
-    """Of a breast task and fetal_femur, over seeds and transformer blocks, by scipy."""
+    """Return the similarity of a breast task and fetal_femur over seeds and transformer blocks, from SciPy."""
     pairs = [(shares[0, block], shares[2, block]) for shares in map(planted_in_unified, range(3)) for block in range(2)]
     return 1 - float(np.mean([jensenshannon(*pair, base=2) for pair in pairs]))
 
@@ -63,57 +63,57 @@ def document(tmp_path_factory: pytest.TempPathFactory) -> Document:
     return document_of(sweep(tmp_path_factory.mktemp("routing")))
 
 
-def test_the_chapter_stands_after_data_scale_types_and_groups(document: Document) -> None:
-    found = [section.title for section in document.sections]
-    assert found[found.index("Data scale, task types and clinical groups") + 1] == TITLE
+def test_the_chapter_follows_data_scale_types_and_groups(document: Document) -> None:
+    chapters = [section.title for section in document.sections]
+    assert chapters[chapters.index("Data scale, task types and clinical groups") + 1] == TITLE
 
 
-def test_without_experts_there_is_no_chapter_and_none_of_its_words(tmp_path: Path) -> None:
+def test_without_experts_there_is_no_chapter_and_none_of_its_terms(tmp_path: Path) -> None:
     plain = document_of(sweep(tmp_path, router=None))
     assert TITLE not in titles(plain)
     assert "dead expert" not in texts(find(plain, "Glossary"))
     assert "Jensen-Shannon" not in texts(find(plain, "Methods"))
 
 
-def test_how_far_tasks_differ_is_told_for_pairs_groups_and_types(document: Document) -> None:
-    said = texts(find(document, TITLE))
-    assert "transformer blocks 3 and 4 have 4 experts; 2 of them serve a token." in said
-    assert "Under AU, with all training samples (seeds 0, 1 and 2):" in said
+def test_similarity_is_reported_for_pairs_groups_and_types(document: Document) -> None:
+    text = texts(find(document, TITLE))
+    assert "transformer blocks 3 and 4 have 4 experts; each token uses 2 of them." in text
+    assert "Under AU (one for all tasks), with all training samples (seeds 0, 1 and 2):" in text
     across = similarity_of_groups()
     mean = (2 * across + 1) / 3
-    assert f"a similarity of {mean:.2f} on the mean over 3 pairs, from {across:.2f} to 1.00: tasks go mostly" in said
-    assert r"Most alike are breast_2cls with breast_lesion (1.00)" in said
-    assert f"Within a clinical group it is 1.00 over 1 pair, across clinical groups {across:.2f}." in said
-    assert "Within a task type" not in said  # no two of one type
-    assert "no proof that sharing helps" in said
+    assert f"is {mean:.2f} on average over 3 pairs, from {across:.2f} to 1.00: tasks use mostly" in text
+    assert r"Most similar are breast_2cls with breast_lesion (1.00)" in text
+    assert f"Within a clinical group it is 1.00 over 1 pair, across clinical groups {across:.2f}." in text
+    assert "Within a task type" not in text  # no two of one type
+    assert "This does not show that sharing helps them" in text
 
 
-def test_entropy_is_told_with_its_meaning(tmp_path: Path, document: Document) -> None:
-    assert "the router favours some experts" in texts(find(document, TITLE))
+def test_entropy_is_reported_with_its_meaning(tmp_path: Path, document: Document) -> None:
+    assert "the router prefers some experts" in texts(find(document, TITLE))
 
     def even(run: RunSpec) -> Shares:
         return np.full((len(run.tasks), 2, 4), 0.25)
 
     flat = texts(chapter(tmp_path / "even", router=even))
-    assert "is 1.00 on the mean: the router hardly tells experts apart." in flat
-    assert "a similarity of 1.00 on the mean over 3 pairs, from 1.00 to 1.00: tasks are routed almost alike." in flat
+    assert "is 1.00 on average: the router uses all experts almost equally." in flat
+    assert "is 1.00 on average over 3 pairs, from 1.00 to 1.00: tasks use almost the same experts." in flat
 
     def sharp(run: RunSpec) -> Shares:
         shares = np.full((len(run.tasks), 2, 4), 0.005)
-        for place in range(len(run.tasks)):
-            shares[place, :, place] = 0.985
+        for index in range(len(run.tasks)):
+            shares[index, :, index] = 0.985
         return shares
 
-    apart = texts(chapter(tmp_path / "sharp", router=sharp))
-    assert "the router sends most tokens to few experts" in apart
-    assert "tasks go mostly by different experts" in apart
+    sharp_text = texts(chapter(tmp_path / "sharp", router=sharp))
+    assert "the router sends most tokens to few experts" in sharp_text
+    assert "tasks use mostly different experts" in sharp_text
 
 
-def test_tasks_have_their_entropy_their_most_used_expert_and_their_nearest_task(document: Document) -> None:
+def test_tasks_have_their_entropy_their_most_used_expert_and_their_most_similar_task(document: Document) -> None:
     (table,) = [table for table in tables(find(document, TITLE)) if table.name == "routing"]
     row = row_of(table, task="breast_2cls")
-    assert row["nearest task"] == "breast_lesion (1.00)"
-    assert row_of(table, task="fetal_femur")["nearest task"].endswith(f"({similarity_of_groups():.2f})")
+    assert row["most similar task"] == "breast_lesion (1.00)"
+    assert row_of(table, task="fetal_femur")["most similar task"].endswith(f"({similarity_of_groups():.2f})")
     shares = np.stack([planted_in_unified(seed)[0] for seed in range(3)])
     assert float(row["most used expert's share"]) == pytest.approx(shares.max(axis=-1).mean(), abs=0.0051)
     evenness = (entropy(shares, axis=-1) / np.log(4)).mean()
@@ -129,12 +129,12 @@ def test_groupings_have_their_similarity_and_their_dead_experts(document: Docume
     assert (unified["runs"], unified["dead experts"]) == ("3", "1 of 24")
 
 
-def test_dead_experts_are_told_run_by_run(document: Document) -> None:
+def test_dead_experts_are_listed_by_run(document: Document) -> None:
     assert "Of the 24 experts of these models, 1 is dead." in texts(find(document, TITLE))
     (table,) = tables(find(document, "Dead experts"))
-    ((run, *told),) = rows(table)
+    ((run, *cells),) = rows(table)
     assert run.startswith("unified-s1-k1-")
-    assert told == ["AU", "3", "4 of block 3"]
+    assert cells == ["AU", "3", "4 of block 3"]
 
 
 def test_many_runs_with_dead_experts_are_counted_those_of_many_tasks_first(tmp_path: Path) -> None:
@@ -150,41 +150,41 @@ def test_many_runs_with_dead_experts_are_counted_those_of_many_tasks_first(tmp_p
 
 
 @pytest.mark.usefixtures("without_figures")
-def test_runs_that_do_not_say_how_they_route_are_named_and_the_report_stands(tmp_path: Path) -> None:
+def test_runs_without_routing_are_named_and_the_report_is_built(tmp_path: Path) -> None:
     made = sweep(tmp_path)
     lost, damaged = (next(made.directory.glob(f"runs/unified-s1-k{seed}-*/routing.csv")) for seed in (0, 2))
     lost.unlink()
     damaged.write_text("task,block\nbreast_2cls,*3*\n")
     section = chapters_of(material_of(made), write_routing)
-    said = texts(find(section, "Runs that do not say how they route"))
-    assert "2 finished runs with experts are left out of this chapter, and of nothing else:" in said
-    assert f"{lost.parent.name}: has no routing.csv." in said
-    assert f"{damaged.parent.name}: its routing.csv cannot be used" in said
+    text = texts(find(section, "Runs without routing"))
+    assert "2 finished runs with experts are left out of this chapter but included in all others:" in text
+    assert f"{lost.parent.name}: has no routing.csv." in text
+    assert f"{damaged.parent.name}: its routing.csv cannot be used" in text
     assert "(seed 1)" in texts(section)
     assert (build_report([made.directory]) / "index.html").exists()
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_without_any_readable_file_the_chapter_names_the_runs_alone(tmp_path: Path) -> None:
+def test_without_any_readable_file_the_chapter_only_names_the_runs(tmp_path: Path) -> None:
     made = sweep(tmp_path)
     for path in made.directory.rglob("routing.csv"):
         path.unlink()
     section = chapters_of(material_of(made), write_routing)
     assert not tables(section)
-    said = texts(section)
-    assert said.count("has no routing.csv") == 10
-    assert "And 5 more runs." in said
+    text = texts(section)
+    assert text.count("has no routing.csv") == 10
+    assert "And 5 more runs." in text
     report = build_report([made.directory])
     assert not list((report / "figures").glob("routing*"))
 
 
-def test_task_specific_models_alone_tell_nothing_of_similarity(tmp_path: Path) -> None:
-    said = texts(chapter(tmp_path, groupings=("task_specific",)))
-    assert "nothing is told of their similarity" in said
-    assert "Most alike" not in said
+def test_task_specific_models_have_no_similarity(tmp_path: Path) -> None:
+    text = texts(chapter(tmp_path, groupings=("task_specific",)))
+    assert "the similarity of their routing is not available" in text
+    assert "Most similar" not in text
 
 
-def test_variants_with_experts_have_parts_of_their_own_base_first_and_the_rest_is_named(tmp_path: Path) -> None:
+def test_variants_with_experts_have_sections_base_first_and_the_others_are_named(tmp_path: Path) -> None:
     variants: dict[str, list[str]] = {"plain": [], **{f"v{i}": [] for i in range(5)}, "base": []}
 
     def router(run: RunSpec) -> Shares | None:
@@ -200,13 +200,13 @@ def test_variants_with_experts_have_parts_of_their_own_base_first_and_the_rest_i
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_each_figure_stands_in_its_variants_part_once(tmp_path: Path) -> None:
+def test_each_figure_is_in_its_variants_section_once(tmp_path: Path) -> None:
     made = sweep(tmp_path, variants={"base": [], "wide": []}, seeds=(0,), groupings=("task_specific", "unified"))
     page = (build_report([made.directory]) / "report.md").read_text()
     for variant in ("base", "wide"):
-        part = page.split(f"### Experts of variant {variant}")[1].split("\n### ")[0]
+        chapter_page = page.split(f"### Experts of variant {variant}")[1].split("\n### ")[0]
         for name in ("shares", "similarity", "entropy"):
-            assert part.count(f"(figures/routing_{name}-{variant}.png)") == 1
+            assert chapter_page.count(f"(figures/routing_{name}-{variant}.png)") == 1
             assert page.count(f"(figures/routing_{name}-{variant}.png)") == 1
     assert not any(token.type.startswith("html") for token in MARKDOWN.parse(page))
 
@@ -220,9 +220,9 @@ def test_the_same_runs_make_the_same_figures(tmp_path: Path) -> None:
     assert first == again
 
 
-def test_words_and_methods_explain_what_is_shown(document: Document) -> None:
-    words = texts(find(document, "Glossary"))
+def test_glossary_and_methods_explain_the_terms(document: Document) -> None:
+    glossary = texts(find(document, "Glossary"))
     for word in ("expert", "router", "entropy (of routing)", "dead expert", "similarity of routing", "evenness of use"):
-        assert f"**{word}**" in words
-    assert "in routing\\_similarity.csv" in words or "in routing_similarity.csv" in words
-    assert "under 0.1 of an even one" in texts(find(document, "Methods"))
+        assert f"**{word}**" in glossary
+    assert "in routing\\_similarity.csv" in glossary or "in routing_similarity.csv" in glossary
+    assert "below 0.1 of an even share" in texts(find(document, "Methods"))

@@ -213,7 +213,7 @@ def test_nothing_is_cut_off(tmp_path: Path, experts: int, count: int) -> None:
             assert figure.get_figwidth() < 13
 
 
-def test_descriptions_say_what_was_found(made: tuple[Collection, RoutingTables]) -> None:
+def test_captions_have_the_numbers_of_the_figures(made: tuple[Collection, RoutingTables]) -> None:
     runs = made[1].shown("base")
     said = describe_shares(runs[0])
     assert runs[0].run.row.run_id in said
@@ -223,9 +223,12 @@ def test_descriptions_say_what_was_found(made: tuple[Collection, RoutingTables])
     assert "0.37 in block 4" not in describe_entropy(runs)
     by_block = np.mean([run.entropy for run in runs], axis=(0, 1))
     assert f"{by_block[0]:.2f} in block 3, {by_block[1]:.2f} in block 4" in describe_entropy(runs)
-    alike = describe_similarity(runs)
-    assert "mean over 3 seeds" in alike
-    assert "The most alike are breast_2cls and breast_lesion (1.00), the least alike are breast_2cls and " in alike
+    caption = describe_similarity(runs)
+    assert "mean over 3 seeds" in caption
+    assert (
+        "The most similar tasks are breast_2cls and breast_lesion (1.00), the least similar tasks are breast_2cls and "
+        in caption
+    )
 
 
 def test_two_tasks_have_one_similarity(tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ def test_similarity_does_not_change_with_the_experts_numbers(tmp_path: Path) -> 
 
 
 @pytest.mark.usefixtures("without_figures")
-def test_tables_are_written_where_runs_route_with_empty_fields_for_one_seeds_spread(tmp_path: Path) -> None:
+def test_tables_are_written_if_runs_route_with_an_empty_deviation_for_one_seed(tmp_path: Path) -> None:
     tables = build_report([finished(tmp_path, seeds=(4,)).directory]) / "tables"
     assert pd.read_csv(tables / "routing_similarity.csv")["sd"].isna().all()
     read = pd.read_csv(tables / "routing.csv")
@@ -126,36 +126,36 @@ def test_tables_are_written_where_runs_route_with_empty_fields_for_one_seeds_spr
 
 
 @pytest.mark.usefixtures("without_figures")
-def test_without_routing_there_are_no_tables_and_no_faults(tmp_path: Path) -> None:
+def test_without_routing_there_are_no_tables_and_no_errors(tmp_path: Path) -> None:
     sweep = finished(tmp_path, router=None)
-    assert (routing(sweep).runs, routing(sweep).faults) == ((), ())
+    assert (routing(sweep).runs, routing(sweep).errors) == ((), ())
     assert not list((build_report([sweep.directory]) / "tables").glob("routing*"))
 
 
 @pytest.mark.usefixtures("without_figures")
-def test_where_no_run_serves_two_tasks_there_is_no_table_of_similarity(tmp_path: Path) -> None:
+def test_models_of_one_task_have_no_table_of_similarity(tmp_path: Path) -> None:
     tables = build_report([finished(tmp_path, groupings=("task_specific",)).directory]) / "tables"
     assert (tables / "routing.csv").exists()
     assert not (tables / "routing_similarity.csv").exists()
 
 
-def test_variants_without_experts_have_no_routing_and_no_fault(tmp_path: Path) -> None:
+def test_variants_without_experts_have_no_routing_and_no_error(tmp_path: Path) -> None:
     made = routing(finished(tmp_path, variants={"plain": [], "base": []}, router=without_experts_in_plain))
     assert made.variants() == ("base",)
-    assert made.faults == ()
+    assert made.errors == ()
 
 
-def test_a_lost_file_is_a_fault_of_runs_that_should_have_one(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_error_of_runs_with_experts(tmp_path: Path) -> None:
     sweep = finished(tmp_path)
     the_file(sweep, seed=1).unlink()
     made = routing(sweep)
-    assert [(run.row.seed, said) for run, said in made.faults] == [(1, "has no routing.csv")]
-    rows = [row for one in made.runs for row in routing_rows(one)]
-    assert {row.seed for row in rows if row.grouping == "unified"} == {0, 2}
+    assert [(run.row.seed, reason) for run, reason in made.errors] == [(1, "has no routing.csv")]
+    lines = [row for routed in made.runs for row in routing_rows(routed)]
+    assert {row.seed for row in lines if row.grouping == "unified"} == {0, 2}
 
 
 @pytest.mark.parametrize(
-    ("damage", "said"),
+    ("damage", "reason"),
     [
         (lambda text: "", "it is empty"),
         (lambda text: text.rsplit("\n", 2)[0], "not one row for each task"),
@@ -169,20 +169,20 @@ def test_a_lost_file_is_a_fault_of_runs_that_should_have_one(tmp_path: Path) -> 
         (lambda text: text[:200], "cannot be used"),
     ],
 )
-def test_a_damaged_file_is_named_with_what_is_wrong(tmp_path: Path, damage: object, said: str) -> None:
+def test_a_damaged_file_is_named_with_the_reason(tmp_path: Path, damage: object, reason: str) -> None:
     sweep = finished(tmp_path, seeds=(0,), groupings=("unified",))
     path = the_file(sweep)
     path.write_text(damage(path.read_text()))  # type: ignore[operator]
     made = routing(sweep)
-    ((_, fault),) = made.faults
-    assert said in fault
+    ((_, error),) = made.errors
+    assert reason in error
     assert made.runs == ()
 
 
-def test_a_file_of_other_bytes_is_a_fault(tmp_path: Path) -> None:
+def test_a_file_of_other_bytes_is_an_error(tmp_path: Path) -> None:
     sweep = finished(tmp_path, seeds=(0,), groupings=("unified",))
     the_file(sweep).write_bytes(b"\xff\xfe\x00task,\n1")
-    assert len(routing(sweep).faults) == 1
+    assert len(routing(sweep).errors) == 1
 
 
 def test_a_study_stands_for_a_variant_by_its_largest_block_and_scale(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def test_samples_without_any_difference_make_one_picture() -> None:
     scores = Given({name: same_for_all({"a": 0.5, "b": 0.7}) for name in ("task_specific", "unified")})
     (choice,) = choose(contest(), scores)
     assert (choice.sample_id, choice.difference) == ("a", 0.0)
-    assert "no difference" in title_of(contest(), choice)
+    assert "No difference" in title_of(contest(), choice)
 
 
 def test_differences_of_rounding_are_none() -> None:
@@ -150,10 +150,10 @@ def test_nothing_but_scores_decides(values: list[tuple[float, float]], task: str
 def test_titles_do_not_call_a_loss_a_gain() -> None:
     worse = Given({"task_specific": same_for_all({"a": 0.5, "b": 0.5}), "unified": same_for_all({"a": 0.4, "b": 0.1})})
     titles = [title_of(contest(), choice) for choice in choose(contest(), worse)]
-    assert titles == ["Smallest loss of AU against TS", "Largest loss of AU against TS"]
+    assert titles == ["Smallest loss of AU compared with TS", "Largest loss of AU compared with TS"]
     better = Given({"task_specific": same_for_all({"a": 0.5, "b": 0.5}), "unified": same_for_all({"a": 0.6, "b": 0.9})})
     titles = [title_of(contest(), choice) for choice in choose(contest(), better)]
-    assert titles == ["Largest gain of AU against TS", "Smallest gain of AU against TS"]
+    assert titles == ["Largest gain of AU compared with TS", "Smallest gain of AU compared with TS"]
 
 
 def test_a_caption_says_how_the_sample_was_chosen_and_how_typical_it_is() -> None:
@@ -166,9 +166,10 @@ def test_a_caption_says_how_the_sample_was_chosen_and_how_typical_it_is() -> Non
     of = contest("fetal_femur")
     gain, _ = choose(of, scores)
     assert caption_of(of, gain) == (
-        "a: MRE 10.0 px with TS and 4.0 px with AU (mean over seeds 0, 1, 2); the difference of +6.0 px (positive is "
-        "better) is the highest of 3 test samples, whose median is +1.0 px. AU is better on 2 and worse on 1 of them; "
-        "for TS this one is the 2nd worst. Drawn is seed 0, which comes nearest to that mean among those of its sign, "
+        "a: MRE 10.0 px with TS and 4.0 px with AU (mean over seeds 0, 1, 2). The difference of +6.0 px (positive is "
+        "better) is the highest of 3 test samples (median +1.0 px). AU is better on 2 and worse on 1 of them. TS ranks "
+        "this sample 2nd worst of 3. The picture shows seed 0, which is closest to the average among the seeds of the "
+        "same sign, "
         "with all training samples."
     )
 
@@ -178,8 +179,7 @@ def test_a_caption_of_one_side_says_its_extreme() -> None:
     of = contest("breast_2cls", other=False)
     best, worst = choose(of, scores)
     assert caption_of(of, best).startswith(
-        "a: probability of the true class 0.900 (mean over seeds 0, 1, 2), the best of 3 test samples, whose median is "
-        "0.500."
+        "a: probability of the true class 0.900 (mean over seeds 0, 1, 2), the best of 3 test samples (median 0.500)."
     )
     assert (title_of(of, best), title_of(of, worst)) == ("Best prediction of TS", "Worst prediction of TS")
 

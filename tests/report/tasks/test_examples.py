@@ -112,8 +112,8 @@ def test_every_type_of_task_has_its_largest_gain_and_loss(study: Study, tmp_path
     for task, shown in found.tasks.items():
         samples = study.dataset.by_task[task]
         assert [picture.title for picture in shown.pictures] == [
-            "Largest gain of AU against TS",
-            "Largest loss of AU against TS",
+            "Largest gain of AU compared with TS",
+            "Largest loss of AU compared with TS",
         ]
         assert shown.captions[0].startswith(samples[0].sample_id)
         assert shown.captions[1].startswith(samples[-1].sample_id)
@@ -170,7 +170,7 @@ def test_groupings_with_the_same_runs_share_a_panel(tmp_path: Path) -> None:
     groupings = ("task_specific", "singles", "unified")
     study = make_study(tmp_path, groupings=groupings, partitions={"singles": by_task(TASKS)})
     found = study.draw(tmp_path / "examples")
-    assert found.tasks["seg"].pictures[0].title == "Largest gain of AU against TS = singles"
+    assert found.tasks["seg"].pictures[0].title == "Largest gain of AU compared with TS = singles"
 
 
 def test_the_grouping_whose_mean_differs_most_is_set_against_the_reference(tmp_path: Path) -> None:
@@ -187,16 +187,16 @@ def test_the_grouping_whose_mean_differs_most_is_set_against_the_reference(tmp_p
         study.sweep.write_run(run, scores)
     found = study.draw(tmp_path / "examples")
     assert {p.title for t in ("seg", "det", "reg") for p in found.tasks[t].pictures} == {
-        "Smallest loss of pairs against TS",
-        "Largest loss of pairs against TS",
+        "Smallest loss of pairs compared with TS",
+        "Largest loss of pairs compared with TS",
     }
-    assert "pairs is set against TS here because their means differ most." in found.tasks["seg"].captions[0]
+    assert "pairs is shown because it differs most from TS on average." in found.tasks["seg"].captions[0]
 
 
 def test_the_largest_scale_that_both_sides_have_is_shown(tmp_path: Path) -> None:
     study = make_study(tmp_path, scales=(0.5, 1.0), skip=lambda run: run.scale == 1.0 and len(run.tasks) > 1)
     found = study.draw(tmp_path / "examples")
-    assert found.tasks["seg"].pictures[0].title == "Largest gain of AU against TS"
+    assert found.tasks["seg"].pictures[0].title == "Largest gain of AU compared with TS"
     assert found.tasks["seg"].captions[0].endswith("with 50 % of the training samples.")
 
 
@@ -204,7 +204,7 @@ def test_a_task_without_finished_runs_says_so(tmp_path: Path) -> None:
     study = make_study(tmp_path, lambda run, sample, number: 0.5, skip=lambda run: "seg" in run.tasks)
     found = study.draw(tmp_path / "examples")
     assert found.tasks["seg"].pictures == ()
-    assert found.tasks["seg"].reason == "no finished run of this task has its predictions"
+    assert found.tasks["seg"].reason == "no finished run of this task has predictions"
     assert [p.title for p in found.tasks["det"].pictures] == ["Best prediction of TS"], "all samples are equal"
 
 
@@ -218,7 +218,7 @@ def test_data_that_are_gone_are_a_reason_and_not_looked_for(study: Study, tmp_pa
 def test_data_that_have_changed_are_a_reason(study: Study, tmp_path: Path) -> None:
     write_image(study.dataset.by_task["det"][0].image_path, noise(77))
     found = study.draw(tmp_path / "examples")
-    assert found == Examples(f"the data at {study.dataset.root} are no longer those that the runs were made with")
+    assert found == Examples(f"the data at {study.dataset.root} have changed since the runs were trained")
 
 
 def test_data_that_are_damaged_are_a_reason(study: Study, tmp_path: Path) -> None:
@@ -233,7 +233,7 @@ def test_data_that_are_damaged_are_a_reason(study: Study, tmp_path: Path) -> Non
 def test_a_study_of_another_version_is_a_reason(tmp_path: Path) -> None:
     found = make_study(tmp_path, data={"channels": 2}).draw(tmp_path / "examples")
     assert found.reason is not None
-    assert found.reason.startswith("study.yaml's data.channels is not as this version reads it")
+    assert found.reason.startswith("study.yaml's data.channels is not valid in this version")
 
 
 def test_a_data_set_is_not_read_anew_for_the_sake_of_pictures(
@@ -245,7 +245,7 @@ def test_a_data_set_is_not_read_anew_for_the_sake_of_pictures(
         path.unlink()
     found = study.draw(tmp_path / "cold" / "examples")
     assert found.reason is not None
-    assert "20 files of the data set would have to be read anew" in found.reason
+    assert "20 files of the data set would have to be read again" in found.reason
 
 
 def test_phantoms_are_read_where_they_are_and_not_drawn_anew(tmp_path: Path) -> None:

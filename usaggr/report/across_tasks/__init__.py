@@ -1,1 +1,1 @@
-"""Topic: the groupings over all tasks together."""
+"""Topic: comparison of groupings over all tasks together."""

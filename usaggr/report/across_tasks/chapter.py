@@ -1,4 +1,4 @@
-"""Groupings over all tasks at once: ranks, pairs, chances of doing better. Descriptive."""
+"""Chapter on groupings over all tasks: ranks, pairs and probability of improvement, all descriptive."""
 
 from math import isnan
 
@@ -14,20 +14,20 @@ Rows = tuple[tuple[str | Cell, ...], ...]
 
 
 def write_across(material: Material) -> Section | None:
-    """Friedman's test, pairs of groupings, probability of improvement; none where nothing is compared."""
+    """Write the chapter; None if the study compares no groupings or no run has finished."""
     across = material.tables.of(make_across)
     if not material.comparison.runs_done or not material.comparison.others or not across.improvement:
         return None
     intro = paragraph(
-        "**Descriptive.** These treat tasks as independent, which they are not where one model serves several of them;",
-        "they are over the skill of the main metrics.",
+        "**Descriptive.** These statistics treat tasks as independent, but tasks that share a model are not. They use",
+        "skill on the main metrics.",
     )
     return section("Across tasks", intro, _improvement(material), *_friedman(material), _pairs(material))
 
 
 def _improvement(material: Material) -> Block:
     names = ("scale", "tasks", "probability of improvement", "losses / verdicts", "negative-transfer rate")
-    rows: Rows = tuple(
+    lines: Rows = tuple(
         (
             grouping_label(row.grouping), *_variant(material, row), _scale(row), table_cells.count(row.tasks),
             table_cells.number(_shares(row.probability, row.low, row.high), row.probability),
@@ -39,46 +39,47 @@ def _improvement(material: Material) -> Block:
         for row in material.tables.of(make_across).improvement
     )  # fmt: skip
     caption = (
-        f"How probable it is that a run of the grouping beats one of {literal(material.reference)} on a task (ties "
-        "count half; its interval covers seeds), and the share of losses among verdicts (Wilson's interval)."
+        "Probability that a run of the grouping scores higher than a run of "
+        f"{literal(material.reference)} on a task (ties count half; the interval covers seeds), and share of losses "
+        "among verdicts (with Wilson's interval)."
     )
-    return TextTable(("grouping", *_variants(material), *names), rows, names, name="improvement", caption=caption)
+    return TextTable(("grouping", *_variants(material), *names), lines, names, name="improvement", caption=caption)
 
 
 def _friedman(material: Material) -> tuple[Block, ...]:
-    said = []
+    items = []
     for row in material.tables.of(make_across).friedman:
         where = capital(literal(material.where(row.variant, row.scale)))
         if isnan(row.p):
-            said.append(f"{where}: no test, since {literal(row.reason)}.")
+            items.append(f"{where}: no test ({literal(row.reason)}).")
             continue
         ranks = ", ".join(
             f"{literal(grouping_label(name))} {row.ranks[name]:.2f}"
             for name in material.comparison.groupings
             if not isnan(row.ranks[name])
         )
-        said.append(
+        items.append(
             f"{where}: χ² = {row.statistic:.2f}, {row.df:g} degrees of freedom, p {text.p_value(row.p)} over "
             f"{row.tasks:g} tasks; mean ranks (1 is best) {ranks}."
         )
-    head = paragraph("Friedman's test that all groupings rank alike:")
-    return (head, Items(tuple(said))) if said and head is not None else ()
+    head = paragraph("Friedman's test of equal ranks of all groupings:")
+    return (head, Items(tuple(items))) if items and head is not None else ()
 
 
 def _pairs(material: Material) -> Block | None:
-    names = ("scale", "tasks", "better", "worse", "ties", "median Δ skill", "p", "p, adjusted")
-    rows: Rows = tuple(
+    names = ("scale", "tasks", "better", "worse", "ties", "median Δ skill", "p", "adjusted p")
+    lines: Rows = tuple(
         (
-            f"{grouping_label(row.second)} against {grouping_label(row.first)}", *_variant(material, row),
+            f"{grouping_label(row.second)} minus {grouping_label(row.first)}", *_variant(material, row),
             _scale(row), *map(table_cells.count, (row.tasks, row.better, row.worse, row.ties)),
             table_cells.number(text.signed(row.median, "skill"), row.median),
             *map(table_cells.p_value, (row.p, row.p_adjusted)),
         )
         for row in material.tables.of(make_across).pairwise
     )  # fmt: skip
-    caption = "Wilcoxon's signed-rank test of pairs of groupings over tasks, adjusted by Holm within a scale."
+    caption = "Wilcoxon's signed-rank test of pairs of groupings over tasks; p is adjusted by Holm within a scale."
     columns = ("pair", *_variants(material), *names)
-    return TextTable(columns, rows, names, name="pairs", caption=caption) if rows else None
+    return TextTable(columns, lines, names, name="pairs", caption=caption) if lines else None
 
 
 def _variants(material: Material) -> tuple[str, ...]:

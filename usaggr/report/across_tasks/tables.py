@@ -1,4 +1,4 @@
-"""Groupings over all tasks: Friedman's test, pairs of groupings, probability of improvement and negative transfer.
+"""Statistics of groupings over all tasks: Friedman's test, pairs, probability of improvement, negative transfer.
 
 All are descriptive (see statistics/rank_tests.py), on the skill of each type's main metric.
 """
@@ -20,15 +20,15 @@ from usaggr.statistics.rank_tests import (
 )
 
 _NO_IMPROVEMENT = Improvement(np.nan, np.nan, np.nan, tasks=0, seeds=0)
-"""Stands for a grouping without a seed that all tasks have under both."""
+"""Result for a grouping without a seed that all tasks have under both groupings."""
 
 
 @dataclass(frozen=True)
 class FriedmanRow:
-    """Friedman's test that all groupings rank alike, at one scale, under one variant."""
+    """Friedman's test of equal ranks of all groupings, at one scale, under one variant."""
 
     scale: Scale
-    """Fraction of each task's training samples, or most of them."""
+    """Fraction of each task's training samples, or their maximum number."""
     variant: str
     """Name of the variant of the study."""
     tasks: int
@@ -42,7 +42,7 @@ class FriedmanRow:
     p: float
     """P value of equal ranks; NaN if there is no test."""
     reason: str
-    """Why there is no test; empty if there is one."""
+    """Reason for no test; empty if there is one."""
     ranks: Mapping[str, float]
     """Mean rank of each grouping over tasks, by name; 1 is best, NaN if there is no test."""
 
@@ -52,7 +52,7 @@ class PairRow:
     """Wilcoxon's signed-rank test of two groupings over tasks, at one scale, under one variant."""
 
     scale: Scale
-    """Fraction of each task's training samples, or most of them."""
+    """Fraction of each task's training samples, or their maximum number."""
     variant: str
     """Name of the variant of the study."""
     first: str
@@ -68,7 +68,7 @@ class PairRow:
     ties: int
     """Number of tasks of equal skill, such as those with the same run under both."""
     median: float
-    """Median over tasks of the difference in skill, second less first; NaN without a task."""
+    """Median over tasks of the difference in skill, second minus first; NaN without a task."""
     statistic: float
     """Sum of the ranks of the differences in favor of the second; NaN if there is no test."""
     p: float
@@ -76,21 +76,21 @@ class PairRow:
     p_adjusted: float
     """`p` adjusted by Holm over the pairs of one scale and variant."""
     reason: str
-    """Why there is no test; empty if there is one."""
+    """Reason for no test; empty if there is one."""
 
 
 @dataclass(frozen=True)
 class ImprovementRow:
-    """How often a grouping improves on the reference and how often it harms, at one scale, under one variant."""
+    """Probability that a grouping improves on the reference, and rate of losses, at one scale, under one variant."""
 
     scale: Scale
-    """Fraction of each task's training samples, or most of them."""
+    """Fraction of each task's training samples, or their maximum number."""
     variant: str
     """Name of the variant of the study."""
     grouping: str
     """The grouping that is compared with the reference."""
     tasks: int
-    """Number of tasks that have runs of their own under both."""
+    """Number of tasks that have different runs under both."""
     seeds: int
     """Number of seeds that all of these tasks have under both."""
     probability: float
@@ -98,7 +98,7 @@ class ImprovementRow:
     low: float
     """Lower end of its interval over seeds; NaN without one."""
     high: float
-    """Upper end of it."""
+    """Upper end of the interval."""
     losses: int
     """Number of cells with the verdict loss."""
     judged: int
@@ -108,7 +108,7 @@ class ImprovementRow:
     negative_low: float
     """Lower end of Wilson's interval of `negative_transfer`."""
     negative_high: float
-    """Upper end of it."""
+    """Upper end of the interval."""
 
 
 @dataclass(frozen=True)
@@ -131,34 +131,36 @@ def make_across(comparison: StudyComparison) -> AcrossTasks:
 def across_tasks(observations: pd.DataFrame, comparison: pd.DataFrame, study: StudyFacts) -> AcrossTasks:
     """Describe the groupings over all tasks, for each variant and scale.
 
-    Ranks and signed ranks are over the tasks that have a seed finished under all groupings, and over these seeds alone,
-    so that no grouping has luckier ones.
+    Ranks and signed ranks are over the tasks that have a seed finished under all groupings, and over these seeds only,
+    so that all groupings are compared on the same seeds.
 
     Args:
-        observations: from `observe`.
-        comparison: from `judge_cells`.
-        study: its groupings, in order, and reference.
+        observations: Scores of all runs, from `observe`.
+        comparison: Verdicts, from `judge_cells`.
+        study: The study, with its groupings in order and the reference.
     """
     tests: list[FriedmanRow] = []
     pairs: list[PairRow] = []
     gains: list[ImprovementRow] = []
     main = observations[observations["main"] & observations["skill"].notna()]
-    parts = dict(iter(main.groupby(["variant", "scale"], sort=False)))
+    by_setting = dict(iter(main.groupby(["variant", "scale"], sort=False)))
     cells = comparison[comparison["main"]]
     for variant in study.variants:
         for scale in study.scales:
-            rows = parts.get((variant, scale), main.iloc[:0])
-            scores = _mean_skills(rows, study.groupings)
+            setting = by_setting.get((variant, scale), main.iloc[:0])
+            scores = _mean_skills(setting, study.groupings)
             tests.append(_friedman(scale, variant, scores))
             pairs += _pairs(scale, variant, scores)
             chosen = cells[(cells["variant"] == variant) & (cells["scale"] == scale)]
-            gains += _improvements(scale, variant, rows, chosen, study)
+            gains += _improvements(scale, variant, setting, chosen, study)
     return AcrossTasks(tuple(tests), tuple(pairs), tuple(gains))
 
 
-def _mean_skills(rows: pd.DataFrame, groupings: tuple[str, ...]) -> pd.DataFrame:
-    """Tasks x groupings, mean over the seeds that all groupings have."""
-    wide = rows.pivot(index=["task", "seed"], columns="grouping", values="skill").reindex(columns=list(groupings))
+def _mean_skills(observations: pd.DataFrame, groupings: tuple[str, ...]) -> pd.DataFrame:
+    """Return skill as tasks x groupings, mean over the seeds that all groupings have."""
+    wide = observations.pivot(index=["task", "seed"], columns="grouping", values="skill").reindex(
+        columns=list(groupings)
+    )
     return wide.dropna().groupby(level="task", sort=False).mean()
 
 
@@ -198,23 +200,23 @@ def _pairs(scale: Scale, variant: str, scores: pd.DataFrame) -> Iterator[PairRow
 
 
 def _improvements(
-    scale: Scale, variant: str, rows: pd.DataFrame, cells: pd.DataFrame, study: StudyFacts
+    scale: Scale, variant: str, observations: pd.DataFrame, cells: pd.DataFrame, study: StudyFacts
 ) -> Iterator[ImprovementRow]:
     """Yield a row for each grouping except the reference.
 
     Args:
-        scale: of the rows and cells.
-        variant: of the rows and cells.
-        rows: observations of the main metrics.
-        cells: verdicts of the main metrics.
-        study: its groupings, in order, and reference.
+        scale: Scale of the observations and cells.
+        variant: Variant of the observations and cells.
+        observations: Scores of the main metrics.
+        cells: Verdicts of the main metrics.
+        study: The study, with its groupings in order and the reference.
     """
     for grouping in study.groupings:
         if grouping == study.reference:
             continue
         of_grouping = cells[cells["grouping"] == grouping]
         tasks = of_grouping.loc[~of_grouping["same"], "task"].tolist()
-        improvement = _improvement(rows, grouping, tasks, study) or _NO_IMPROVEMENT
+        improvement = _improvement(observations, grouping, tasks, study) or _NO_IMPROVEMENT
         verdicts = of_grouping["verdict"].tolist()
         rate = negative_transfer(verdicts, study.confidence)
         yield ImprovementRow(
@@ -234,17 +236,29 @@ def _improvements(
         )
 
 
-def _improvement(rows: pd.DataFrame, grouping: str, tasks: list[str], study: StudyFacts) -> Improvement | None:
-    """Over the seeds that all tasks have under both; None without such."""
-    known = rows[rows["task"].isin(tasks)]
-    own, reference = (
-        known[known["grouping"] == name].pivot(index="seed", columns="task", values="skill")
+def _improvement(
+    observations: pd.DataFrame, grouping: str, tasks: list[str], study: StudyFacts
+) -> Improvement | None:  # fmt: skip
+    """Return the probability of improvement over the seeds that all tasks have under both groupings.
+
+    Args:
+        observations: Scores of the main metrics.
+        grouping: The grouping that is compared with the reference.
+        tasks: Tasks that have different runs under both.
+        study: The study, with its reference.
+
+    Returns:
+        The probability with its interval; None without a common task or seed.
+    """
+    compared = observations[observations["task"].isin(tasks)]
+    skills, reference = (
+        compared[compared["grouping"] == name].pivot(index="seed", columns="task", values="skill")
         for name in (grouping, study.reference)
     )
-    shared = own.columns.intersection(reference.columns)
-    own, reference = own[shared].dropna(), reference[shared].dropna()
-    seeds = own.index.intersection(reference.index)
+    shared = skills.columns.intersection(reference.columns)
+    skills, reference = skills[shared].dropna(), reference[shared].dropna()
+    seeds = skills.index.intersection(reference.index)
     if shared.empty or seeds.empty:
         return None
-    scores, references = (side.loc[seeds].to_numpy(dtype=float).T for side in (own, reference))
+    scores, references = (side.loc[seeds].to_numpy(dtype=float).T for side in (skills, reference))
     return probability_of_improvement(scores, references, study.confidence)

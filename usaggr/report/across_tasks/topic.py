@@ -1,4 +1,4 @@
-"""The groupings over all tasks together."""
+"""Topic of the comparison of groupings over all tasks together."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from usaggr.report.topic import Entry, Term, Topic
 _TERMS = (
     Term(
         "probability of improvement",
-        "how probably a run of a grouping beats one of the reference on a task",
+        "probability that a run of a grouping scores higher than a run of the reference on a task",
         after="adjusted p",
     ),
 )
@@ -18,14 +18,14 @@ _TERMS = (
 def _methods(material: Material) -> Iterator[Entry]:
     if not material.comparison.others:
         return
-    said = (
-        "Friedman's test and Wilcoxon's signed-rank test of pairs of groupings (adjusted by Holm within a scale) are "
-        "over the tasks' mean skill. The probability of improvement is the mean over tasks of the probability that a "
-        "run of the grouping scores higher than one of the reference (Agarwal et al. 2021). The rate of negative "
-        "transfer is the share of losses among the cells with a verdict, with Wilson's interval. These treat tasks as "
-        "independent and are descriptive."
+    content = (
+        "Groupings were compared over tasks in mean skill, by Friedman's test and, in pairs, by Wilcoxon's signed-rank "
+        "test (adjusted by Holm within a scale). The probability of improvement is the mean over tasks of the "
+        "probability that a run of the grouping scores higher than a run of the reference (Agarwal et al. 2021). The "
+        "negative-transfer rate is the share of losses among the cells with a verdict, with Wilson's interval. These "
+        "statistics treat tasks as independent and are descriptive."
     )
-    yield "Across tasks", said
+    yield "Across tasks", content
 
 
 TOPIC = Topic(write_across, methods=_methods, terms=lambda material: _TERMS)

@@ -1,1 +1,1 @@
-"""Topic: did measured affinity predict which tasks gain from sharing?"""
+"""Topic: agreement of estimated affinity between tasks with the measured effect of sharing."""

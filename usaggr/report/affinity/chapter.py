@@ -1,4 +1,4 @@
-"""Did affinity predict? Estimated affinities beside what was measured of the blocks that were trained."""
+"""Chapter that compares estimated affinities with the measured changes in the trained blocks."""
 
 from math import isnan
 
@@ -10,49 +10,49 @@ from usaggr.report.affinity.figure import LABELS
 from usaggr.report.affinity.tables import AffinityTables, RankRow, make_affinity
 from usaggr.report.material import Material, paragraph, section
 
-TITLE = "Did affinity predict?"
+TITLE = "Did affinity predict the effect of sharing?"
 
 
 def write_affinity(material: Material) -> Section | None:
-    """How well each measure has predicted; none where the study's folder has no affinities."""
+    """Report how well each measure predicted the changes; None if the study's folder has no affinities."""
     tables = material.tables.of(make_affinity)
     if tables.refused:
-        return section(TITLE, paragraph(f"No: the affinities are not used. {literal(tables.refused)}."))
+        return section(TITLE, paragraph(f"The affinities are not used: {literal(tables.refused)}."))
     if tables.head is None:
         return None
     head = tables.head
     intro = paragraph(
-        f"`usaggr affinity` has estimated on {literal(scale_label(head.scale))}, seeds",
-        f"{', '.join(map(str, head.seeds))}, how tasks go together.",
-        "Predicted for a task of a block is the mean affinity that the block's other tasks have on it, measured is its",
-        f"relative change from {literal(material.reference)} on the main metric. Blocks of one stage are counted, each",
-        "once, those drawn by lot too. The literature finds that such scores predict poorly what tasks gain from each "
-        "other (arXiv:2301.02873); here is how well they did on these data.",
+        f"`usaggr affinity` estimated how much tasks help each other, with {literal(scale_label(head.scale))} and",
+        f"{'seeds' if len(head.seeds) > 1 else 'seed'} {', '.join(map(str, head.seeds))}.",
+        "The predicted change of a task in a block is the mean affinity of the block's other tasks to it. The measured",
+        f"change is its relative change from {literal(material.reference)} on the main metric. Each block that was",
+        "trained in one stage counts once, including those of random groupings. In the literature, such estimates",
+        "predict the gains from sharing poorly (arXiv:2301.02873); this chapter shows how well they do on these data.",
     )
     if not tables.points:
-        nothing = paragraph("No block of several tasks is trained yet beside its reference: nothing to compare.")
+        nothing = paragraph("Nothing to compare: no block of several tasks and its reference have finished yet.")
         return section(TITLE, intro, nothing)
-    said = Items(tuple(_sentence(row) for row in tables.ranks))
-    return section(TITLE, intro, said, _table(tables), *material.pictures("affinity"))
+    results = Items(tuple(_sentence(row) for row in tables.ranks))
+    return section(TITLE, intro, results, _table(tables), *material.pictures("affinity"))
 
 
 def _sentence(row: RankRow) -> str:
-    what = f"**{LABELS[row.measure][0].upper()}{LABELS[row.measure][1:]}, {scale_label(row.scale)}.**"
-    counted = f"{plural(row.points, 'point')} of {plural(row.tasks, 'task')}"
+    title = f"**{LABELS[row.measure][0].upper()}{LABELS[row.measure][1:]}, {scale_label(row.scale)}.**"
+    points = f"{plural(row.points, 'point')} of {plural(row.tasks, 'task')}"
     if isnan(row.rho):
-        return f"{what} With {counted} there is no rank correlation: 4 tasks that differ are needed."
-    found = text.difference(row.rho, row.low, row.high, "skill")
+        return f"{title} No rank correlation for {points}: at least 4 tasks with different values are needed."
+    correlation = text.difference(row.rho, row.low, row.high, "skill")
     if row.low > 0:
-        said = "higher affinity went with more gain"
+        meaning = "tasks with higher affinity gained more"
     elif row.high < 0:
-        said = "higher affinity went with *less* gain"
+        meaning = "tasks with higher affinity gained *less*"
     else:
-        said = "nothing certain: by chance alone it may be as much"
-    return f"{what} Rank correlation {found} over {counted}: {said}."
+        meaning = "not distinguishable from chance"
+    return f"{title} Rank correlation {correlation} over {points}: {meaning}."
 
 
 def _table(tables: AffinityTables) -> Block:
-    rows = tuple(
+    lines = tuple(
         (
             LABELS[row.measure], Cell(f"{row.scale:g}", float(row.scale)), table_cells.count(row.points),
             table_cells.count(row.tasks),
@@ -62,8 +62,8 @@ def _table(tables: AffinityTables) -> Block:
     )  # fmt: skip
     numbers = ("scale", "points", "tasks", "rank correlation")
     caption = (
-        "Spearman's rank correlation of predicted and measured, over the tasks of all trained blocks, with an interval "
-        "by bootstrap over tasks. It covers which tasks there are, not seeds or test subjects, and is too narrow where "
-        "tasks are few. tables/affinity.csv has the points."
+        "Spearman's rank correlation of predicted and measured changes over the tasks of all trained blocks, with an "
+        "interval by bootstrap over tasks. The interval covers the choice of tasks, not seeds or test subjects, and is "
+        "too narrow if there are few tasks. tables/affinity.csv contains the points."
     )
-    return TextTable(("measure", *numbers), rows, numbers, name="affinity", caption=caption)
+    return TextTable(("measure", *numbers), lines, numbers, name="affinity", caption=caption)

@@ -1,4 +1,4 @@
-"""Figures of affinities: the matrix between tasks, and what it predicted against what was measured."""
+"""Figures of affinities: the matrix between tasks, and measured against predicted changes."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 _CELL = 0.27
 _LETTER = 0.058
-"""Inches."""
-_NUMBERED = 14
-"""With as many tasks at the most, values are written into their cells."""
+"""Size of a cell, and width of a letter, in inches."""
+_MOST_NUMBERED = 14
+"""Largest number of tasks for which values are written into the cells."""
 _QUANTILE = 0.98
-"""Of the sizes of all values, where colours end: one extreme pair must not make all others look alike."""
-_LEAST = 0.2
-"""Least width of the colours of similarities: those that hardly differ look alike."""
+"""Quantile of the absolute values where the color scale ends, so that one extreme pair does not hide the others."""
+_SMALLEST_RANGE = 0.2
+"""Smallest range of the color scale of similarities, so that tiny differences look small."""
 LABELS: dict[Measure, str] = {
     "lookahead": "lookahead affinity",
     "gradient": "cosine of gradients",
@@ -35,13 +35,13 @@ LABELS: dict[Measure, str] = {
 
 
 def draw_affinity(matrix: Array, tasks: Sequence[str], sizes: Sequence[int], measure: Measure) -> "Figure":
-    """A row a source and a column a target, coloured by the affinity; blocks have a frame.
+    """Draw affinities with a row per source and a column per target task; blocks are framed.
 
     Args:
-        matrix: (T, T) mean over seeds; NaN where there is none.
-        tasks: T names, in the matrix' order, block by block.
-        sizes: tasks of each block, in this order.
-        measure: says which colours.
+        matrix: (T, T) mean affinity over seeds; NaN without an estimate.
+        tasks: Names of the T tasks in the order of the matrix, block by block.
+        sizes: Number of tasks of each block, in this order.
+        measure: Measure of affinity, which determines the colors.
     """
     from matplotlib.cm import ScalarMappable
     from matplotlib.figure import Figure
@@ -69,7 +69,7 @@ def draw_affinity(matrix: Array, tasks: Sequence[str], sizes: Sequence[int], mea
         panel.set_title("... lowers the loss of that task", pad=3)
     for spine in panel.spines.values():
         spine.set_visible(False)
-    if len(tasks) <= _NUMBERED:
+    if len(tasks) <= _MOST_NUMBERED:
         _write_values(panel, matrix, ScalarMappable(norm, colours), power)
     bar_axes = figure.add_axes((text / width, 0.4 / height, side / width, 0.09 / height))
     bar = figure.colorbar(ScalarMappable(norm, colours), cax=bar_axes, orientation="horizontal", extend="both")
@@ -80,14 +80,14 @@ def draw_affinity(matrix: Array, tasks: Sequence[str], sizes: Sequence[int], mea
 
 
 def draw_predictions(points: Sequence[AffinityPoint], groupings: Sequence[str]) -> "Figure | None":
-    """A panel a measure, a mark a task of a block: what was measured against what affinity predicted.
+    """Draw measured against predicted changes, with a panel per measure and a mark per task of a block.
 
     Args:
-        points: of one scale.
-        groupings: in the order that decides their looks.
+        points: Points of one scale.
+        groupings: All groupings, in the order that determines their markers and colors.
 
     Returns:
-        None where there is no point.
+        The figure; None without a point.
     """
     from matplotlib.figure import Figure
 
@@ -99,18 +99,18 @@ def draw_predictions(points: Sequence[AffinityPoint], groupings: Sequence[str]) 
     handles: Mapping[str, object] = {}
     for panel, measure in zip(panels, measures, strict=True):
         panel.axhline(0, color="black", linewidth=0.8, zorder=1)
-        for place, grouping in enumerate(groupings):
+        for position, grouping in enumerate(groupings):
             marks = [point for point in points if point.measure == measure and point.grouping == grouping]
             if marks:
-                style = look(place) | {"linestyle": "none", "zorder": 3}
+                style = look(position) | {"linestyle": "none", "zorder": 3}
                 (mark,) = panel.plot(
                     [point.predicted for point in marks], [100 * point.relative for point in marks], **style
                 )
                 handles = {**handles, grouping_label(grouping): mark}
         panel.set_title(LABELS[measure])
-        panel.set_xlabel("predicted: mean over the block's others")
+        panel.set_xlabel("predicted: mean affinity of the block's other tasks")
         panel.locator_params(axis="x", nbins=4)
-    panels[0].set_ylabel("measured: change, %")
+    panels[0].set_ylabel("measured: relative change, %")
     figure.legend(
         handles=list(handles.values()), labels=list(handles), loc="outside lower center", ncols=4, frameon=False
     )
@@ -118,17 +118,17 @@ def draw_predictions(points: Sequence[AffinityPoint], groupings: Sequence[str]) 
 
 
 def _colours(matrix: Array, measure: Measure) -> "tuple[Normalize, str, int]":
-    """Range and map of colours, and by which power of ten values are multiplied to be read."""
+    """Return the range and map of colors, and the power of ten that makes values readable."""
     from matplotlib.colors import Normalize
 
-    known = matrix[np.isfinite(matrix)]
+    values = matrix[np.isfinite(matrix)]
     if measure in SIMILARITIES:
-        low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
-        return Normalize(low, max(high, low + _LEAST)), "YlGnBu", 0
-    most = float(np.quantile(np.abs(known), _QUANTILE)) if known.size else 0.0
-    most = most or 1.0
-    power = 0 if measure == "gradient" or most >= 0.1 else -math.floor(math.log10(most))
-    return Normalize(-most, most), "RdBu", power
+        low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
+        return Normalize(low, max(high, low + _SMALLEST_RANGE)), "YlGnBu", 0
+    largest = float(np.quantile(np.abs(values), _QUANTILE)) if values.size else 0.0
+    largest = largest or 1.0
+    power = 0 if measure == "gradient" or largest >= 0.1 else -math.floor(math.log10(largest))
+    return Normalize(-largest, largest), "RdBu", power
 
 
 def _unit(power: int) -> str:
@@ -136,10 +136,20 @@ def _unit(power: int) -> str:
 
 
 def _write_values(panel: "Axes", matrix: Array, colours: "ScalarMappable", power: int) -> None:
+    """Write each value into its cell, in white on dark colors.
+
+    Args:
+        panel: Panel with the matrix.
+        matrix: (T, T) affinities; NaN without an estimate.
+        colours: Colors of the cells.
+        power: Power of ten that values are multiplied by.
+    """
     for (y, x), value in np.ndenumerate(matrix):
         if x == y or not np.isfinite(value):
             continue
         red, green, blue = colours.to_rgba(np.array([value]))[0][:3]
+        # Weights of the channels in perceived brightness (ITU-R BT.601).
         ink = "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.5 else "black"
-        said = f"{value * 10.0**power:.{1 if power else 2}f}".replace("-", "−")  # as axes have it
-        panel.text(x, y, said.replace("0.", ".", 1), ha="center", va="center", color=ink, fontsize=5.5)
+        # The axes write a minus sign too, where Python writes a hyphen.
+        label = f"{value * 10.0**power:.{1 if power else 2}f}".replace("-", "−")
+        panel.text(x, y, label.replace("0.", ".", 1), ha="center", va="center", color=ink, fontsize=5.5)

@@ -1,4 +1,4 @@
-"""Heat maps of affinities as files, written by `usaggr affinity` beside its tables."""
+"""Files with heat maps of affinities, which `usaggr affinity` writes next to its tables."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,16 +11,26 @@ from usaggr.results.affinity import Measure
 _DPI = 150
 
 
-def write_heatmap(found: Affinities, measure: Measure, blocks: Mapping[str, Sequence[str]]) -> Path:
-    """`affinity/<measure>.png` and `.svg`: a row a source, a column a target, blocks side by side; gives the PNG."""
+def write_heatmap(affinities: Affinities, measure: Measure, blocks: Mapping[str, Sequence[str]]) -> Path:
+    """Write `affinity/<measure>.png` and `.svg`, with a row per source and a column per target task.
+
+    Args:
+        affinities: Estimated affinities, with the folder for the files.
+        measure: Measure to draw.
+        blocks: Tasks of each block, by name; the tasks of a block are adjacent in the figure.
+
+    Returns:
+        Path of the PNG.
+    """
     order = [task_id for tasks in blocks.values() for task_id in tasks]
     sizes = [len(tasks) for tasks in blocks.values()]
-    places = [list(found.tasks).index(task_id) for task_id in order]
-    matrix = found.mean(measure)[places][:, places]
+    indices = [list(affinities.tasks).index(task_id) for task_id in order]
+    matrix = affinities.mean(measure)[indices][:, indices]
     with figure_style():
         figure = draw_affinity(matrix, order, sizes, measure)
         for kind in ("svg", "png"):
+            # Without date and software, the same figure gives the same bytes.
             metadata: dict[str, str | None] = {"Date": None} if kind == "svg" else {"Software": None}
-            path = found.folder / f"{measure}.{kind}"
+            path = affinities.folder / f"{measure}.{kind}"
             figure.savefig(path, format=kind, dpi=_DPI, metadata=metadata)
     return path

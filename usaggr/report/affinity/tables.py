@@ -1,7 +1,8 @@
-"""Did affinity predict? What estimated affinities say of each trained block, beside what was measured of its tasks.
+"""Predicted and measured changes of the tasks of each trained block, and their rank correlation.
 
-Predicted is the mean affinity that the other tasks of a task's block have on it, measured its relative change from the
-reference on the main metric; where the reference is itself a shared model, what is predicted for that is taken off.
+The predicted change is the mean affinity of the block's other tasks to a task. The measured change is the relative
+change of its main metric from the reference. If the reference is itself a shared model, the prediction for the
+reference is subtracted.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,12 +27,12 @@ AFFINITY_COLUMNS = (
 )  # fmt: skip
 """Columns of affinity.csv, one for each field of `AffinityPoint`."""
 DRAWS = 2000
-"""Of the bootstrap over tasks."""
-_FEWEST = 4
-"""Tasks, under which ranks say nothing."""
+"""Number of bootstrap samples over tasks."""
+_FEWEST_TASKS = 4
+"""Smallest number of tasks for a rank correlation."""
 
 Values = Mapping[tuple[str, str], float]
-"""Source and target: affinity."""
+"""Affinities by source and target task."""
 
 
 class AffinityPoint(NamedTuple):
@@ -40,7 +41,7 @@ class AffinityPoint(NamedTuple):
     measure: Measure
     """Measure of affinity that predicts."""
     scale: Scale
-    """Fraction of each task's training samples, or most of them, that the block was trained on."""
+    """Fraction of each task's training samples, or their maximum number, that the block was trained on."""
     variant: str
     """Variant that affinities were estimated under."""
     grouping: str
@@ -52,9 +53,9 @@ class AffinityPoint(NamedTuple):
     task: str
     """The task of the block that the point is about."""
     predicted: float
-    """Mean affinity of the block's other tasks on it, less the same of its block in the reference."""
+    """Mean affinity of the block's other tasks to it, minus the same for its block in the reference."""
     relative: float
-    """Change of its main metric, over the size of the reference's mean."""
+    """Change of its main metric, divided by the absolute value of the reference's mean."""
     seeds: int
     """Number of seeds that block and reference both have."""
 
@@ -75,7 +76,7 @@ class RankRow(NamedTuple):
     low: float
     """Lower end of its interval by bootstrap over tasks; NaN without one."""
     high: float
-    """Upper end of it."""
+    """Upper end of the interval."""
 
 
 @dataclass(frozen=True)
@@ -92,26 +93,26 @@ class _Measured:
     """Tasks of its block in the reference."""
     task: str
     relative: float
-    """Change of the main metric, over the size of the reference's mean."""
+    """Change of the main metric, divided by the absolute value of the reference's mean."""
     seeds: int
     """Number of seeds that both have."""
 
 
 @dataclass(frozen=True)
 class AffinityTables:
-    """All that figures and text say of affinities."""
+    """Affinities of a study with their predictions, for figures and text."""
 
     head: Head | None = None
-    """None: there is no affinity.csv, or it is refused."""
+    """Facts about the estimates; None without an affinity.csv, or if it is not usable."""
     refused: str = ""
-    """Why the file that is there is not used."""
+    """Reason why an existing file is not used; empty otherwise."""
     points: tuple[AffinityPoint, ...] = ()
     """A row for each measure and task of a trained block of several tasks."""
     ranks: tuple[RankRow, ...] = ()
     """A row for each measure and scale."""
 
     def shown(self) -> tuple[AffinityPoint, ...]:
-        """Return the points that are drawn: of the scale that affinities were estimated at, else of the largest one."""
+        """Return the points of the scale that affinities were estimated at; without one, of the largest scale."""
         if not self.points or self.head is None:
             return self.points
         scales = {point.scale for point in self.points}
@@ -120,7 +121,7 @@ class AffinityTables:
 
 
 def make_affinity(comparison: StudyComparison) -> AffinityTables:
-    """Return what affinities predicted; nothing without an affinity.csv. The first folder that has one counts."""
+    """Return predictions of the first folder that has an affinity.csv; empty tables without such a folder."""
     collection = comparison.collection
     folder = next((d / FOLDER for d in collection.directories if (d / FOLDER / TABLE).is_file()), None)
     if folder is None:
@@ -130,9 +131,9 @@ def make_affinity(comparison: StudyComparison) -> AffinityTables:
         _check(head, folder, collection)
     except RunError as error:
         return AffinityTables(refused=str(error))
-    means = {measure: _mean(of_seeds) for measure, of_seeds in values.items()}
+    means = {measure: _mean(by_seed) for measure, by_seed in values.items()}
     measured = _measured(collection, head.variant)
-    points = tuple(point for measure, of in means.items() for point in _points(measure, of, measured, head.variant))
+    points = tuple(point for measure, mean in means.items() for point in _points(measure, mean, measured, head.variant))
     return AffinityTables(head, "", points, _ranked(points, collection.study.confidence))
 
 
@@ -142,17 +143,17 @@ def make_affinity_table(points: Sequence[AffinityPoint]) -> pd.DataFrame:
 
 
 def _ranked(points: Sequence[AffinityPoint], confidence: float) -> tuple[RankRow, ...]:
-    """Correlate the points of each measure and scale."""
+    """Return the rank correlation of the points of each measure and scale."""
     families: dict[tuple[Measure, Scale], list[AffinityPoint]] = {}
     for point in points:
         families.setdefault((point.measure, point.scale), []).append(point)
-    rows = []
+    ranks = []
     for (measure, scale), members in families.items():
         tasks = [point.task for point in members]
         predicted, relative = [point.predicted for point in members], [point.relative for point in members]
         rho, low, high = rank_correlation(tasks, predicted, relative, confidence)
-        rows.append(RankRow(measure, scale, len(members), len(set(tasks)), rho, low, high))
-    return tuple(rows)
+        ranks.append(RankRow(measure, scale, len(members), len(set(tasks)), rho, low, high))
+    return tuple(ranks)
 
 
 def rank_correlation(
@@ -160,109 +161,126 @@ def rank_correlation(
 ) -> tuple[float, float, float]:
     """Return Spearman's rho with a percentile interval by bootstrap over tasks.
 
-    The points of one task are drawn together: they share its reference.
+    The points of one task are drawn together, because they share its reference.
 
     Args:
         tasks: (n,) name of each point's task.
         predicted: (n,) predicted changes.
         measured: (n,) measured changes.
-        confidence: level of the interval, such as .95.
+        confidence: Level of the interval, such as .95.
 
     Returns:
-        rho and the ends of its interval; NaN if there are fewer than 4 tasks, or predicted or measured do not vary.
+        rho and the ends of its interval; NaN with fewer than 4 tasks, or if predicted or measured do not vary.
     """
     x, y = np.asarray(predicted, dtype=float), np.asarray(measured, dtype=float)
     names, task_of = np.unique(np.asarray(tasks, dtype=str), return_inverse=True)
     rho = _spearman(x, y, np.ones((1, len(x))))[0]
-    if len(names) < _FEWEST or np.isnan(rho):
+    if len(names) < _FEWEST_TASKS or np.isnan(rho):
         return np.nan, np.nan, np.nan
     rng = generator("affinity bootstrap", len(names))
-    times = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=DRAWS)  # each task is drawn
-    drawn = _spearman(x, y, times[:, task_of].astype(float))
-    low, high = np.nanquantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2])
+    # (D, T) how many times each task is in each bootstrap sample
+    times = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=DRAWS)
+    correlations = _spearman(x, y, times[:, task_of].astype(float))
+    low, high = np.nanquantile(correlations, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(rho), float(low), float(high)
 
 
 def _spearman(x: Array, y: Array, times: Array) -> Array:
-    """(D,) rank correlations of points that stand so many times (D, n) in D samples; NaN where one does not vary."""
+    """Return the rank correlation of points in each of D samples.
+
+    Args:
+        x: (n,) first values.
+        y: (n,) second values.
+        times: (D, n) how many times each point is in each sample.
+
+    Returns:
+        (D,) correlations; NaN for samples in which x or y does not vary.
+    """
     first, second = _ranks(x, times), _ranks(y, times)
     count = times.sum(axis=1, keepdims=True)
-    first, second = (of - (times * of).sum(axis=1, keepdims=True) / count for of in (first, second))
+    first, second = (ranks - (times * ranks).sum(axis=1, keepdims=True) / count for ranks in (first, second))
     size = np.sqrt((times * first**2).sum(axis=1) * (times * second**2).sum(axis=1))
-    both = (times * first * second).sum(axis=1)
-    rho: Array = np.divide(both, size, out=np.full(len(times), np.nan), where=size > 1e-9)
+    products = (times * first * second).sum(axis=1)
+    rho: Array = np.divide(products, size, out=np.full(len(times), np.nan), where=size > 1e-9)
     return rho
 
 
 def _ranks(values: Array, times: Array) -> Array:
-    """(D, n) rank of each point in each sample; equal values have their mean rank."""
+    """Return the (D, n) ranks of points in each sample; equal values have their mean rank."""
     levels, level_of = np.unique(values, return_inverse=True)
-    of_level = times @ (level_of[:, None] == np.arange(len(levels))).astype(float)
-    ranks: Array = (np.cumsum(of_level, axis=1) - of_level / 2)[:, level_of]
+    counts = times @ (level_of[:, None] == np.arange(len(levels))).astype(float)
+    ranks: Array = (np.cumsum(counts, axis=1) - counts / 2)[:, level_of]
     return ranks
 
 
 def _check(head: Head, folder: Path, collection: Collection) -> None:
-    """Refuse affinities of other data, of another study, or of a variant or tasks that this one has not.
+    """Refuse affinities of other data, another study or an unknown variant, and those that lack tasks.
+
+    Args:
+        head: Facts about the estimates.
+        folder: Folder of affinity.csv.
+        collection: Runs of the study of the report.
 
     Raises:
-        RunError: what differs.
+        RunError: The affinities do not fit the report; the message names the difference.
     """
     study, data = collection.study, collection.data
-    again = "estimate again: usaggr affinity"
+    path = folder / TABLE
+    remedy = "run usaggr affinity to estimate them again"
     if head.content_hash != data.content_hash:
-        raise RunError(f"{folder / TABLE}: is of other data than the report ({head.content_hash[:8]}); {again}")
+        raise RunError(f"{path} was estimated on other data than the report ({head.content_hash[:8]}); {remedy}")
     if head.split_hash != data.split_hash:
-        raise RunError(f"{folder / TABLE}: is of another split than the report's ({head.split_hash[:8]}); {again}")
+        raise RunError(f"{path} was estimated with another split than the report ({head.split_hash[:8]}); {remedy}")
     if head.study != study.name:
-        raise RunError(f"{folder / TABLE}: is of the study {head.study}, the report of {study.name}; {again}")
+        raise RunError(f"{path} belongs to the study {head.study}, the report to {study.name}; {remedy}")
     if head.variant not in study.variants:
-        raise RunError(f"{folder / TABLE}: is of the variant {head.variant}, which {study.name} has not; {again}")
+        raise RunError(f"{path} was estimated for the variant {head.variant}, which {study.name} lacks; {remedy}")
     if missing := sorted(set(collection.tasks) - set(head.tasks)):
-        raise RunError(f"{folder / TABLE}: has not the tasks {', '.join(missing)}; {again}")
+        raise RunError(f"{path} lacks the tasks {', '.join(missing)}; {remedy}")
 
 
-def _mean(of_seeds: Mapping[int, Values]) -> dict[tuple[str, str], float]:
-    known: dict[tuple[str, str], list[float]] = {}
-    for values in of_seeds.values():
+def _mean(by_seed: Mapping[int, Values]) -> dict[tuple[str, str], float]:
+    by_pair: dict[tuple[str, str], list[float]] = {}
+    for values in by_seed.values():
         for pair, value in values.items():
-            known.setdefault(pair, []).append(value)
-    return {pair: float(np.mean(values)) for pair, values in known.items()}
+            by_pair.setdefault(pair, []).append(value)
+    return {pair: float(np.mean(values)) for pair, values in by_pair.items()}
 
 
 def _measured(collection: Collection, variant: str) -> tuple[_Measured, ...]:
-    """Return the measured change of every task of a trained block of several tasks, each block of one stage once.
+    """Return the measured change of each task of each trained block of several tasks.
 
-    Relative change over the seeds that block and reference both have.
+    Changes are relative, over the seeds that block and reference both have. A block that several groupings have counts
+    once, and only blocks that were trained in one stage count.
     """
     measured: dict[tuple[Scale, str, tuple[str, ...]], _Measured] = {}
-    for of in (collection, collection.controls):
-        if of is None:
+    for runs in (collection, collection.controls):
+        if runs is None:
             continue
-        plain = [run for run in of.runs if not run.row.parent]
+        plain = [run for run in runs.runs if not run.row.parent]
         members = {run.row.fingerprint: run.row.tasks for run in plain}
-        pairs = pair_with_reference(observe(replace(of, runs=tuple(plain))), of.study.reference)
+        pairs = pair_with_reference(observe(replace(runs, runs=tuple(plain))), runs.study.reference)
         chosen = pairs[pairs["main"] & (pairs["variant"] == variant) & ~pairs["same"] & pairs["delta"].notna()]
-        for _, rows in chosen.groupby(["scale", "grouping", "task"], sort=False):
-            first = rows.iloc[0]
+        for _, seeds in chosen.groupby(["scale", "grouping", "task"], sort=False):
+            first = seeds.iloc[0]
             scale, task = first["scale"], first["task"]
             block, reference = members[first["fingerprint"]], members[first["fingerprint_reference"]]
-            size = abs(rows["value_reference"].mean())
+            size = abs(seeds["value_reference"].mean())
             if len(block) > 1 and size > 0:
-                relative = rows["delta"].mean() / size
-                row = _Measured(scale, first["grouping"], first["block"], block, reference, task, relative, len(rows))
+                relative = seeds["delta"].mean() / size
+                row = _Measured(scale, first["grouping"], first["block"], block, reference, task, relative, len(seeds))
                 measured.setdefault((scale, task, block), row)
     return tuple(measured.values())
 
 
 def _points(measure: Measure, values: Values, measured: Sequence[_Measured], variant: str) -> Iterator[AffinityPoint]:
-    """Yield what a measure predicts for each measured change, where it has an estimate.
+    """Yield the prediction of a measure for each measured change, if it has an estimate.
 
     Args:
-        measure: of affinity.
-        values: its affinities.
-        measured: changes of tasks of trained blocks.
-        variant: that all of it is about.
+        measure: Measure of affinity.
+        values: Affinities of this measure, mean over seeds.
+        measured: Changes of the tasks of trained blocks.
+        variant: Variant that affinities and changes belong to.
     """
     for row in measured:
         predicted = _predicted(values, row.task, row.tasks) - _predicted(values, row.task, row.reference)
@@ -282,9 +300,9 @@ def _points(measure: Measure, values: Values, measured: Sequence[_Measured], var
 
 
 def _predicted(values: Values, task: str, block: Sequence[str]) -> float:
-    """0 for a task alone; NaN where no pair has an estimate."""
-    others = [source for source in block if source != task]
-    known = [values[source, task] for source in others if (source, task) in values]
-    if not others:
+    """Return the mean affinity of a block's other tasks to a task; 0 without others, NaN without an estimate."""
+    sources = [source for source in block if source != task]
+    estimates = [values[source, task] for source in sources if (source, task) in values]
+    if not sources:
         return 0.0
-    return float(np.mean(known)) if known else np.nan
+    return float(np.mean(estimates)) if estimates else np.nan

@@ -1,4 +1,4 @@
-"""Whether measured affinity predicted which tasks gain from sharing."""
+"""Topic of affinity: estimates of how much tasks help each other, and the measured changes."""
 
 from collections.abc import Iterator
 
@@ -17,9 +17,10 @@ def _drawings(tables: Tables) -> Iterator[Drawing]:
     drawn = tuple(dict.fromkeys(point.grouping for point in tables.of(make_affinity).points))
     yield Drawing(
         "affinity",
-        "What affinity predicted, and what was measured",
-        "A panel a measure, a mark a task of a trained block: to the right, the block's other tasks have more affinity "
-        f"on it; up, its score is better than that of {grouping_label(study.reference)} (relative change).",
+        "Predicted and measured changes",
+        "Panels are measures of affinity, marks tasks of trained blocks. Farther right: the block's other tasks have a "
+        f"higher affinity to the task. Farther up: its score is better than under {grouping_label(study.reference)} "
+        "(relative change).",
         "affinity",
         draw_predictions(tables.of(make_affinity).shown(), tuple(dict.fromkeys((*study.groupings, *drawn)))),
     )

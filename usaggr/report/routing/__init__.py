@@ -1,1 +1,1 @@
-"""Topic: how mixtures of experts route the tasks."""
+"""Topic: use of experts and routing of tasks in mixture-of-experts networks."""

@@ -1,6 +1,6 @@
-"""Figures of how experts are used: shares of experts task by task in one model, and how sharply tokens are routed.
+"""Figures of the use of experts: shares of experts of each task in one model, and entropy of the routing.
 
-What the colours and places of experts say holds within one model: experts of another one have nothing to do with them.
+Colors and positions of experts are meaningful only within one model, because numbers of experts are arbitrary.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,86 +19,103 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _COLOUR_MAP = "PuOr"
-"""ColorBrewer's, told apart with every common colour blindness; unlike RdBu it says neither better nor worse."""
+"""ColorBrewer map, distinguishable with common color blindness; unlike RdBu it suggests neither better nor worse."""
 _ROW = 0.19
 _COLUMNS_WIDTH = 6.2
-"""Inches that all columns of experts take, if these do not become too narrow or too wide."""
+"""Width in inches of all columns of experts, unless a column becomes too narrow or too wide."""
 _NARROW, _WIDE = 0.07, 0.24
 _LEGIBLE = 0.115
-"""Inches of a column that a number fits under."""
+"""Width in inches of a column that has room for a digit of its number."""
 _PANEL = 1.0
 _SHARP = 0.2
-"""Least width of the axis of entropies."""
+"""Smallest range of the axis of entropies."""
 _DOT = "#0072B2"
 
 
-def draw_shares(one: RunRouting, tasks: Sequence[str], groups: Mapping[str, str]) -> "Figure | None":
-    """A panel a transformer block, a row a task, a column an expert, coloured by the task's share; white is even.
+def draw_shares(routed: RunRouting, tasks: Sequence[str], groups: Mapping[str, str]) -> "Figure | None":
+    """Draw shares of experts, with a panel per transformer block, a row per task and a column per expert.
 
     Args:
-        one: a run; None is returned where it serves a single task.
-        tasks: an order that the run's tasks are put in, sorted by clinical group.
-        groups: task: clinical group.
+        routed: Use of experts in a run.
+        tasks: Tasks in the order of rows, sorted by clinical group.
+        groups: Clinical group of each task.
+
+    Returns:
+        The figure; None if the run has a single task.
     """
     from matplotlib.figure import Figure
 
-    if len(one.tasks) < 2:
+    if len(routed.tasks) < 2:
         return None
-    rows = [task for task in tasks if task in one.tasks]
-    shares = one.share[[one.tasks.index(task) for task in rows]]
-    width = float(np.clip(_COLUMNS_WIDTH / (len(one.blocks) * one.experts), _NARROW, _WIDE))
-    named = _named(rows, groups)
-    panel_width = width * one.experts
-    inches = names_width(named) + (panel_width + 0.12) * len(one.blocks) + 0.1
-    figure = Figure(figsize=(max(inches, 3.6), _ROW * len(rows) + 1.85), layout="constrained")
+    names = [task for task in tasks if task in routed.tasks]
+    shares = routed.share[[routed.tasks.index(task) for task in names]]
+    width = float(np.clip(_COLUMNS_WIDTH / (len(routed.blocks) * routed.experts), _NARROW, _WIDE))
+    labels = _label_tasks(names, groups)
+    panel_width = width * routed.experts
+    inches = names_width(labels) + (panel_width + 0.12) * len(routed.blocks) + 0.1
+    figure = Figure(figsize=(max(inches, 3.6), _ROW * len(names) + 1.85), layout="constrained")
     axes = figure.subplots(
-        1, len(one.blocks) + 1, squeeze=False, sharey=True, width_ratios=[BESIDE, *[panel_width] * len(one.blocks)]
+        1,
+        len(routed.blocks) + 1,
+        squeeze=False,
+        sharey=True,
+        width_ratios=[BESIDE, *[panel_width] * len(routed.blocks)],
     ).flatten()
     norm = _colours(shares)
-    for panel, block, of_block, dead in zip(axes[1:], one.blocks, shares.swapaxes(0, 1), one.dead, strict=True):
-        _draw_panel(panel, of_block, dead, norm, width)
-        panel.set_title(f"block {block}", pad=12 if one.dead.any() else 4)
-    label_rows(axes[0], axes[1:].tolist(), named, rows)
-    _add_bar(figure, axes[1:].tolist(), norm, 1 / one.experts)
-    said = "experts of each transformer block"
-    if one.dead.any():
-        said += "\n× dead: under a tenth of an even share on every task"
-    figure.supxlabel(said, fontsize=7.5)
+    for panel, block, block_shares, dead in zip(
+        axes[1:], routed.blocks, shares.swapaxes(0, 1), routed.dead, strict=True
+    ):
+        _draw_panel(panel, block_shares, dead, norm, width)
+        panel.set_title(f"block {block}", pad=12 if routed.dead.any() else 4)
+    label_rows(axes[0], axes[1:].tolist(), labels, names)
+    _add_bar(figure, axes[1:].tolist(), norm, 1 / routed.experts)
+    label = "experts of each transformer block"
+    if routed.dead.any():
+        label += "\n× dead: less than a tenth of an even share on every task"
+    figure.supxlabel(label, fontsize=7.5)
     return figure
 
 
-def describe_shares(one: RunRouting) -> str:
-    """What the figure of shares shows, in words."""
-    even = 1 / one.experts
-    task, block, expert = np.unravel_index(int(one.share.argmax()), one.share.shape)
-    dead = int(one.dead.sum())
+def describe_shares(routed: RunRouting) -> str:
+    """Return a caption of the figure of shares."""
+    even = 1 / routed.experts
+    task, block, expert = np.unravel_index(int(routed.share.argmax()), routed.share.shape)
+    dead = int(routed.dead.sum())
     return (
-        f"One model, {one.run.row.run_id} (seed {one.run.row.seed}); experts of other models have nothing to do with "
-        "its own. A row a task, a panel a transformer block, a column an expert: the expert's share of the task's "
-        f"tokens on the test fold, by combination weight. White is an even share, {even:.3g}; violet is more, brown "
-        f"less. The largest share is {one.share.max():.2f}: {one.tasks[task]}, expert {expert + 1} of block "
-        f"{one.blocks[block]}. {dead or 'No'} of {one.dead.size} experts {'is' if dead < 2 else 'are'} dead"
+        f"Shares of experts in one model, {routed.run.row.run_id} (seed {routed.run.row.seed}); numbers of experts are "
+        "arbitrary in each model. Rows are tasks, panels transformer blocks, columns experts. Color: the expert's "
+        f"share of the task's test tokens, by weight. White is an even share, {even:.3g}; violet is more, brown less. "
+        f"The largest share is {routed.share.max():.2f}: {routed.tasks[task]}, expert {expert + 1} of block "
+        f"{routed.blocks[block]}. {dead or 'No'} of {routed.dead.size} experts {'is' if dead < 2 else 'are'} dead"
         f"{' (×)' if dead else ''}."
     )
 
 
 def describe_entropy(runs: Sequence[RunRouting]) -> str:
-    """What the figure of entropies shows, in words; of at least one run."""
+    """Return a caption of the figure of entropies of at least one run."""
     first = runs[0]
-    entropy = np.mean([one.entropy for one in runs], axis=0)
+    entropy = np.mean([routed.entropy for routed in runs], axis=0)
     by_block = entropy.mean(axis=0)
     task, block = np.unravel_index(int(entropy.argmin()), entropy.shape)
     return (
-        "A row a task, a panel a transformer block, a dot a seed, a bar their mean: entropy of the router's softmax, "
-        "mean over the task's tokens, over that of an even softmax; 1 where the router does not tell experts apart, 0 "
-        "where it sends each token to one. Mean over tasks and seeds: "
+        "Rows are tasks, panels transformer blocks, dots seeds, and bars their means. Entropy of the router's softmax, "
+        "mean over the task's tokens, divided by that of an even softmax: 1 if the router uses all experts equally, 0 "
+        "if it sends each token to one expert. Mean over tasks and seeds: "
         f"{', '.join(f'{value:.2f} in block {name}' for value, name in zip(by_block, first.blocks, strict=True))}. "
         f"Lowest: {first.tasks[task]} in block {first.blocks[block]}, {entropy.min():.2f}."
     )
 
 
 def _draw_panel(panel: "Axes", shares: Array, dead: NDArray[np.bool_], norm: "Normalize", width: float) -> None:
-    """`shares` is (T, E), `dead` (E,), `width` that of a column in inches."""
+    """Draw the shares in one transformer block.
+
+    Args:
+        panel: Panel to draw in.
+        shares: (T, E) shares of experts.
+        dead: (E,) mask of dead experts.
+        norm: Range of colors.
+        width: Width of a column in inches.
+    """
     tasks, experts = shares.shape
     panel.pcolormesh(
         np.arange(experts + 1) - 0.5, np.arange(tasks + 1) - 0.5, shares, cmap=_COLOUR_MAP, norm=norm,
@@ -115,7 +132,7 @@ def _draw_panel(panel: "Axes", shares: Array, dead: NDArray[np.bool_], norm: "No
 
 
 def _colours(shares: Array) -> "Normalize":
-    """White at an even share; twice that at least has full colour, so that noise is not blown up."""
+    """Return colors that are white at an even share, and full at twice that or more, so that noise looks small."""
     from matplotlib.colors import TwoSlopeNorm
 
     even = 1 / shares.shape[-1]
@@ -126,8 +143,8 @@ def _colours(shares: Array) -> "Normalize":
 def _add_bar(figure: "Figure", axes: "list[Axes]", norm: "Normalize", even: float) -> None:
     from matplotlib.cm import ScalarMappable
 
-    colours = ScalarMappable(norm, _COLOUR_MAP)
-    bar = figure.colorbar(colours, ax=axes, orientation="horizontal", fraction=0.04, pad=0.02, aspect=45)
+    colors = ScalarMappable(norm, _COLOUR_MAP)
+    bar = figure.colorbar(colors, ax=axes, orientation="horizontal", fraction=0.04, pad=0.02, aspect=45)
     top = float(norm.vmax or 1.0)
     ticks = [0.0, even / 2, even, (even + top) / 2, top]
     bar.set_ticks(ticks, labels=[f"{tick:.2g}" if tick != even else f"{even:.3g} even" for tick in ticks])
@@ -136,48 +153,51 @@ def _add_bar(figure: "Figure", axes: "list[Axes]", norm: "Normalize", even: floa
 
 
 def draw_entropy(runs: Sequence[RunRouting], tasks: Sequence[str], groups: Mapping[str, str]) -> "Figure | None":
-    """A panel a transformer block, a row a task, a dot a seed, a bar their mean: entropy of the router's softmax.
+    """Draw the entropy of the router's softmax, with a panel per transformer block and a row per task.
 
     Args:
-        runs: of the same tasks, differing by seed; None is returned where there is none.
-        tasks: an order that the runs' tasks are put in, sorted by clinical group.
-        groups: task: clinical group.
+        runs: Runs of the same tasks that differ by seed.
+        tasks: Tasks in the order of rows, sorted by clinical group.
+        groups: Clinical group of each task.
+
+    Returns:
+        The figure; None without a run.
     """
     from matplotlib.figure import Figure
 
     if not runs:
         return None
     first = runs[0]
-    rows = [task for task in tasks if task in first.tasks]
-    entropy = np.stack([one.entropy[[one.tasks.index(task) for task in rows]] for one in runs])
-    named = _named(rows, groups)
+    names = [task for task in tasks if task in first.tasks]
+    entropy = np.stack([routed.entropy[[routed.tasks.index(task) for task in names]] for routed in runs])
+    labels = _label_tasks(names, groups)
     figure = Figure(
-        figsize=(max(names_width(named) + _PANEL * len(first.blocks) + 0.1, 3.6), _ROW * len(rows) + 1.0),
+        figsize=(max(names_width(labels) + _PANEL * len(first.blocks) + 0.1, 3.6), _ROW * len(names) + 1.0),
         layout="constrained",
     )
     axes = figure.subplots(
         1, len(first.blocks) + 1, squeeze=False, sharey=True, width_ratios=[BESIDE, *[_PANEL] * len(first.blocks)]
     ).flatten()
     low = max(0.0, min(float(np.floor(10 * entropy.min() - 0.2)) / 10, 1 - _SHARP))
-    y = np.arange(len(rows))
-    for place, (panel, block) in enumerate(zip(axes[1:], first.blocks, strict=True)):
-        panel.set_ylim(len(rows) - 0.5, -0.5)
+    y = np.arange(len(names))
+    for index, (panel, block) in enumerate(zip(axes[1:], first.blocks, strict=True)):
+        panel.set_ylim(len(names) - 0.5, -0.5)
         panel.set_xlim(low - 0.04 * (1 - low), 1 + 0.04 * (1 - low))
         panel.grid(axis="x", color="#DDDDDD", linewidth=0.6)
         panel.set_axisbelow(True)
-        for of_seed in entropy[:, :, place]:
-            panel.plot(of_seed, y, linestyle="none", marker="o", markersize=3.2, color=_DOT, alpha=0.55, mew=0)
-        mean = entropy[:, :, place].mean(axis=0)
+        for seed_entropy in entropy[:, :, index]:
+            panel.plot(seed_entropy, y, linestyle="none", marker="o", markersize=3.2, color=_DOT, alpha=0.55, mew=0)
+        mean = entropy[:, :, index].mean(axis=0)
         panel.plot(mean, y, linestyle="none", marker="|", markersize=7, color="black", mew=1.1)
         panel.set_title(f"block {block}")
         panel.tick_params(axis="y", length=0)
         panel.spines["left"].set_color(INK)
         panel.set_xticks([low, (low + 1) / 2, 1], [f"{tick:.2g}" for tick in (low, (low + 1) / 2, 1)])
-    label_rows(axes[0], axes[1:].tolist(), named, rows)
-    figure.supxlabel("entropy of the router's softmax\n(1: experts are not told apart)", fontsize=8)
+    label_rows(axes[0], axes[1:].tolist(), labels, names)
+    figure.supxlabel("entropy of the router's softmax\n(1: all experts are used equally)", fontsize=8)
     return figure
 
 
-def _named(rows: Sequence[str], groups: Mapping[str, str]) -> dict[str, TaskRow]:
-    """Return the label of each row."""
-    return {task: TaskRow(task, groups[task]) for task in rows}
+def _label_tasks(tasks: Sequence[str], groups: Mapping[str, str]) -> dict[str, TaskRow]:
+    """Return the label of each task's row."""
+    return {task: TaskRow(task, groups[task]) for task in tasks}

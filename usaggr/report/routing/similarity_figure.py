@@ -1,6 +1,6 @@
-"""Figure: which tasks are routed alike, as a matrix in the order of a dendrogram.
+"""Figure of the similarity of routing between tasks, as a matrix in the order of a dendrogram.
 
-Like tasks stand side by side, so that a block on the diagonal is a set of tasks that use the same experts.
+Similar tasks are adjacent, so a block on the diagonal is a set of tasks that use the same experts.
 """
 
 from collections.abc import Sequence
@@ -18,23 +18,26 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _COLOUR_MAP = "YlGnBu"
-"""ColorBrewer's; darker is more alike, on grey prints too."""
+"""ColorBrewer map; darker is more similar, also in gray prints."""
 _CELL = 0.2
 _LETTER = 0.058
 _TREE = 1.0
-"""Inches."""
-_NUMBERED = 14
-"""With as many tasks at the most, similarities are written into their cells."""
-_LEAST = 0.2
-"""Least width of the colour scale: similarities that hardly differ look alike."""
+"""Width of a cell, of a letter and of the dendrogram, in inches."""
+_MOST_NUMBERED = 14
+"""Largest number of tasks for which similarities are written into the cells."""
+_SMALLEST_RANGE = 0.2
+"""Smallest range of the color scale, so that tiny differences look small."""
 
 
 def draw_similarity(runs: Sequence[RunRouting], tasks: Sequence[Task]) -> "Figure | None":
-    """A row and a column a task, coloured by the mean similarity over runs; a dendrogram beside.
+    """Draw a matrix of tasks colored by their mean similarity over runs, next to a dendrogram.
 
     Args:
-        runs: of the same tasks, differing by seed; None is returned where they serve fewer than two tasks.
-        tasks: facts of the tasks.
+        runs: Runs of the same tasks that differ by seed.
+        tasks: The tasks, with their types and clinical groups.
+
+    Returns:
+        The figure; None with fewer than two tasks.
     """
     from matplotlib.cm import ScalarMappable
     from matplotlib.figure import Figure
@@ -44,20 +47,20 @@ def draw_similarity(runs: Sequence[RunRouting], tasks: Sequence[Task]) -> "Figur
     facts = {task.id: task for task in tasks}
     similarity = mean_similarity(runs)
     tree = task_tree(similarity)
-    names = [runs[0].tasks[place] for place in tree.order]
-    told = [f"{name}   {facts[name].clinical_group}, {facts[name].type}" for name in names]
+    names = [runs[0].tasks[index] for index in tree.order]
+    labels = [f"{name}   {facts[name].clinical_group}, {facts[name].type}" for name in names]
     matrix = similarity[np.ix_(tree.order, tree.order)]
     side = max(_CELL * len(names), 1.6)
-    right, below = _LETTER * max(map(len, told)) + 0.15, _LETTER * max(map(len, names)) + 0.73
-    figure = Figure(figsize=(_TREE + side + right + 0.15, side + below + 0.1))
+    right, bottom_room = _LETTER * max(map(len, labels)) + 0.15, _LETTER * max(map(len, names)) + 0.73
+    figure = Figure(figsize=(_TREE + side + right + 0.15, side + bottom_room + 0.1))
     figure_width, figure_height = figure.get_size_inches()
-    bottom, height = below / figure_height, side / figure_height
+    bottom, height = bottom_room / figure_height, side / figure_height
     branches = figure.add_axes((0.06 / figure_width, bottom, (_TREE - 0.06) / figure_width, height))
     panel = figure.add_axes(((_TREE + 0.04) / figure_width, bottom, side / figure_width, height))
     norm = _colours(matrix)
     _draw_matrix(panel, matrix, norm)
     panel.set_xticks(range(len(names)), names, rotation=90)
-    panel.set_yticks(range(len(names)), told)
+    panel.set_yticks(range(len(names)), labels)
     _draw_tree(branches, tree)
     bar_axes = figure.add_axes(
         ((_TREE + 0.04) / figure_width, 0.41 / figure_height, side / figure_width, 0.09 / figure_height)
@@ -68,19 +71,19 @@ def draw_similarity(runs: Sequence[RunRouting], tasks: Sequence[Task]) -> "Figur
 
 
 def describe_similarity(runs: Sequence[RunRouting]) -> str:
-    """What the figure shows, in words; of at least one run of at least two tasks."""
+    """Return a caption of the figure of at least one run of at least two tasks."""
     tasks, matrix = runs[0].tasks, mean_similarity(runs)
     itself = 2 * np.eye(len(tasks))
     ends = []
-    for said, values in (("most", matrix - itself), ("least", -matrix - itself)):
-        a, b = sorted(int(place) for place in np.unravel_index(int(values.argmax()), matrix.shape))
-        ends.append(f"the {said} alike are {tasks[a]} and {tasks[b]} ({matrix[a, b]:.2f})")
-    told = f"The similarity is {matrix[0, 1]:.2f}" if len(tasks) == 2 else f"T{', '.join(ends)[1:]}"
+    for extreme, values in (("most", matrix - itself), ("least", -matrix - itself)):
+        a, b = sorted(int(index) for index in np.unravel_index(int(values.argmax()), matrix.shape))
+        ends.append(f"the {extreme} similar tasks are {tasks[a]} and {tasks[b]} ({matrix[a, b]:.2f})")
+    result = f"The similarity is {matrix[0, 1]:.2f}" if len(tasks) == 2 else f"T{', '.join(ends)[1:]}"
     seeds = f"mean over {len(runs)} seeds" if len(runs) > 1 else f"seed {runs[0].run.row.seed}"
     return (
-        "A row and a column a task, in the order of the dendrogram (average linkage), darker where two tasks are "
-        "routed more alike: 1 less the Jensen-Shannon distance of their shares of experts within one model, mean over "
-        f"transformer blocks, {seeds}. {told}."
+        "Rows and columns are tasks, in the order of the dendrogram (average linkage). Darker: the routing of two "
+        "tasks is more similar. Similarity is 1 minus the Jensen-Shannon distance of their shares of experts within "
+        f"one model, mean over transformer blocks, {seeds}. {result}."
     )
 
 
@@ -90,28 +93,30 @@ def _draw_matrix(panel: "Axes", matrix: Array, norm: "Normalize") -> None:
     colours = ScalarMappable(norm, _COLOUR_MAP)
     tasks = len(matrix)
     edges = np.arange(tasks + 1) - 0.5
-    shown = np.ma.masked_array(matrix, np.eye(tasks, dtype=bool))  # a task is like itself: nothing to tell
+    shown = np.ma.masked_array(matrix, np.eye(tasks, dtype=bool))  # the diagonal is always 1
     panel.pcolormesh(edges, edges, shown, cmap=_COLOUR_MAP, norm=norm, edgecolors="white", linewidth=0.4)
     panel.set_ylim(tasks - 0.5, -0.5)
     panel.yaxis.tick_right()
     panel.tick_params(length=0, pad=2)
     for spine in panel.spines.values():
         spine.set_visible(False)
-    if tasks > _NUMBERED:
+    if tasks > _MOST_NUMBERED:
         return
     for (y, x), value in np.ndenumerate(matrix):
         if x != y:
             red, green, blue = colours.to_rgba(np.array([value]))[0][:3]
+            # Weights of the channels in perceived brightness (ITU-R BT.601).
             ink = "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.5 else "black"
-            said = "1" if value > 0.995 else f"{value:.2f}".removeprefix("0")
-            panel.text(x, y, said, ha="center", va="center", color=ink, fontsize=6.5)
+            label = "1" if value > 0.995 else f"{value:.2f}".removeprefix("0")
+            panel.text(x, y, label, ha="center", va="center", color=ink, fontsize=6.5)
 
 
 def _draw_tree(branches: "Axes", tree: TaskTree) -> None:
-    """Leaves at the rows of the matrix, 0, 1, ... from top to bottom; joints at 1 - similarity."""
+    """Draw the dendrogram with leaves at the rows of the matrix and joints at 1 - similarity."""
     from scipy.cluster.hierarchy import dendrogram
 
     drawn = dendrogram(tree.merges, no_plot=True)
+    # SciPy puts leaves at 5, 15, 25, ...; rows are at 0, 1, 2, ...
     for ends, joints in zip(drawn["icoord"], drawn["dcoord"], strict=True):
         branches.plot(joints, (np.asarray(ends) - 5) / 10, color="black", linewidth=0.8, clip_on=False)
     highest = float(tree.merges[:, 2].max())
@@ -130,4 +135,4 @@ def _colours(matrix: Array) -> "Normalize":
     from matplotlib.colors import Normalize
 
     least = float(matrix.min())
-    return Normalize(max(0.0, min(float(np.floor(20 * least)) / 20, 1 - _LEAST)), 1.0)
+    return Normalize(max(0.0, min(float(np.floor(20 * least)) / 20, 1 - _SMALLEST_RANGE)), 1.0)

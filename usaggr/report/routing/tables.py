@@ -1,7 +1,7 @@
-"""How the experts of finished runs are used: reads each run's routing.csv, and makes two tables of them all.
+"""Tables of the use of experts in finished runs, from the routing.csv of each run.
 
-Experts of different runs are never identified with each other: what is averaged over seeds is similarity of tasks
-within a run.
+Experts of different runs are never matched with each other. Averages over seeds are of the similarity of tasks within a
+run.
 """
 
 import math
@@ -34,11 +34,11 @@ ROUTING_COLUMNS = (
 SIMILARITY_COLUMNS = ("grouping", "variant", "scale", "task_a", "task_b", "similarity", "sd", "seeds")
 """Columns of routing_similarity.csv, one for each field of `SimilarityRow`."""
 MOST_DRAWN = 4
-"""Variants with figures of their own."""
+"""Largest number of variants with figures."""
 
 
 class RoutingRow(NamedTuple):
-    """How one run, as part of one grouping, uses one expert of one transformer block for one task."""
+    """Use of one expert of one transformer block for one task, in one run of one grouping."""
 
     grouping: str
     """Grouping that the run is part of."""
@@ -65,11 +65,11 @@ class RoutingRow(NamedTuple):
     entropy: float
     """Mean over the task's tokens of the softmax's entropy over log E, in [0, 1]."""
     dead: bool
-    """Whether the expert has under a tenth of an even share on every task of the run."""
+    """True if the expert has less than a tenth of an even share on every task of the run."""
 
 
 class SimilarityRow(NamedTuple):
-    """How alike two tasks are routed that one block of a grouping serves."""
+    """Similarity of the routing of two tasks that share a model."""
 
     grouping: str
     """Grouping of the block."""
@@ -84,26 +84,26 @@ class SimilarityRow(NamedTuple):
     similarity: float
     """Similarity of their routing within one run, mean over seeds, in [0, 1]."""
     sd: float
-    """Standard deviation of it over seeds; NaN with one seed."""
+    """Standard deviation of the similarity over seeds; NaN with one seed."""
     seeds: int
     """Number of seeds."""
 
 
 @dataclass(frozen=True)
 class RunRouting:
-    """How one finished run uses its experts, on the test fold."""
+    """Use of experts in one finished run, on the test set."""
 
     run: CollectedRun
     routing: Routing
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """T, in the run's order."""
+        """The T tasks, in the run's order."""
         return self.routing.tasks
 
     @property
     def blocks(self) -> tuple[int, ...]:
-        """B transformer blocks with experts, from 1."""
+        """The B transformer blocks with experts, from 1."""
         return self.routing.blocks
 
     @property
@@ -123,58 +123,61 @@ class RunRouting:
 
     @property
     def experts(self) -> int:
-        """E."""
+        """Number E of experts per block."""
         return int(self.share.shape[-1])
 
     @property
     def top_k(self) -> int:
-        """Experts that serve a token."""
+        """Number of experts that each token uses."""
         return round(float(self.chosen.sum(axis=-1).mean()))
 
     @property
     def dead(self) -> NDArray[np.bool_]:
-        """(B, E) experts with under a tenth of an even share on every task of the run."""
+        """(B, E) mask of experts with less than a tenth of an even share on every task of the run."""
         return dead_experts(self.share)
 
 
 @dataclass(frozen=True)
 class RoutingTables:
-    """All that figures and text say of experts."""
+    """Use of experts in all runs of a study, for figures and text."""
 
     runs: tuple[RunRouting, ...] = ()
-    """In the collection's order."""
-    faults: tuple[tuple[CollectedRun, str], ...] = ()
-    """Finished runs that should say how they route, and why they do not."""
+    """Runs with readable routing, in the collection's order."""
+    errors: tuple[tuple[CollectedRun, str], ...] = ()
+    """Finished runs with experts whose routing is missing or unreadable, with the reason."""
     similarities: tuple[SimilarityRow, ...] = ()
     """A row for each grouping, variant, scale and pair of tasks that one run serves, in the study's order."""
 
     def variants(self) -> tuple[str, ...]:
-        """Those with a run that routes: base first, then in the study's order."""
-        return tuple(sorted(dict.fromkeys(one.run.row.variant for one in self.runs), key=lambda name: name != "base"))
+        """Return the variants that have a run with experts: base first, then in the study's order."""
+        return tuple(
+            sorted(dict.fromkeys(routed.run.row.variant for routed in self.runs), key=lambda name: name != "base")
+        )
 
     def drawn(self) -> tuple[str, ...]:
-        """Variants that have figures and tables of their own."""
+        """Return the variants with figures and separate tables."""
         return self.variants()[:MOST_DRAWN]
 
     def shown(self, variant: str) -> tuple[RunRouting, ...]:
-        """The runs that stand for a variant, by seed: of the block with the most tasks, at the largest scale."""
-        of = [one for one in self.runs if one.run.row.variant == variant]
-        if not of:
+        """Return the runs that represent a variant: of the block with the most tasks at the largest scale, by seed."""
+        runs = [routed for routed in self.runs if routed.run.row.variant == variant]
+        if not runs:
             return ()
-        first = min(of, key=lambda one: (-len(one.tasks), -one.run.row.scale))
-        same = [one for one in of if _like(one) == _like(first)]
-        return tuple(sorted(same, key=lambda one: one.run.row.seed))
+        first = min(runs, key=lambda routed: (-len(routed.tasks), -routed.run.row.scale))
+        same = [routed for routed in runs if _setting(routed) == _setting(first)]
+        return tuple(sorted(same, key=lambda routed: routed.run.row.seed))
 
 
-def _like(one: RunRouting) -> tuple[tuple[str, ...], Scale, tuple[int, ...], int]:
-    """Return what runs that differ by seed alone have in common."""
-    return one.tasks, one.run.row.scale, one.blocks, one.experts
+def _setting(routed: RunRouting) -> tuple[tuple[str, ...], Scale, tuple[int, ...], int]:
+    """Return the properties that runs have in common if they differ only by seed."""
+    return routed.tasks, routed.run.row.scale, routed.blocks, routed.experts
 
 
 def make_routing(comparison: StudyComparison) -> RoutingTables:
-    """Read the routing of all finished runs that have experts and a router; nothing of a study without such runs."""
+    """Read the routing of all finished runs that have experts and a router."""
     collection = comparison.collection
-    found, faults = [], []
+    runs: list[RunRouting] = []
+    errors: list[tuple[CollectedRun, str]] = []
     expected = _expected(collection)
     for run in collection.runs:
         if run.result is None or run.path is None:
@@ -183,25 +186,25 @@ def make_routing(comparison: StudyComparison) -> RoutingTables:
         if not path.exists() and not expected.get(run.row.variant, False):
             continue
         try:
-            found.append(RunRouting(run, read_routing(path, run.row.tasks)))
+            runs.append(RunRouting(run, read_routing(path, run.row.tasks)))
         except FileNotFoundError:
-            faults.append((run, f"has no {contract.ROUTING}"))
+            errors.append((run, f"has no {contract.ROUTING}"))
         except RunError as error:
-            faults.append((run, f"its {contract.ROUTING} cannot be used ({error})"))
-    return RoutingTables(tuple(found), tuple(faults), _similarities(found))
+            errors.append((run, f"its {contract.ROUTING} cannot be used ({error})"))
+    return RoutingTables(tuple(runs), tuple(errors), _similarities(runs))
 
 
 def make_routing_table(runs: Iterable[RunRouting]) -> pd.DataFrame:
     """Return the table that routing.csv is written from."""
-    rows = (row for run in runs for row in routing_rows(run))
-    return pd.DataFrame(list(rows), columns=list(ROUTING_COLUMNS))
+    lines = (row for run in runs for row in routing_rows(run))
+    return pd.DataFrame(list(lines), columns=list(ROUTING_COLUMNS))
 
 
-def routing_rows(one: RunRouting) -> Iterator[RoutingRow]:
+def routing_rows(routed: RunRouting) -> Iterator[RoutingRow]:
     """Yield a row for each grouping of a run, task, transformer block and expert."""
-    row, routing, dead = one.run.row, one.routing, one.dead
+    row, routing, dead = routed.run.row, routed.routing, routed.dead
     for grouping in row.groupings:
-        for t, b, e in product(range(len(one.tasks)), range(len(one.blocks)), range(one.experts)):
+        for t, b, e in product(range(len(routed.tasks)), range(len(routed.blocks)), range(routed.experts)):
             yield RoutingRow(
                 grouping=grouping,
                 variant=row.variant,
@@ -219,42 +222,45 @@ def routing_rows(one: RunRouting) -> Iterator[RoutingRow]:
             )
 
 
-def make_similarity_table(rows: Sequence[SimilarityRow]) -> pd.DataFrame:
+def make_similarity_table(similarities: Sequence[SimilarityRow]) -> pd.DataFrame:
     """Return the table that routing_similarity.csv is written from."""
-    return pd.DataFrame(rows, columns=list(SIMILARITY_COLUMNS))
+    return pd.DataFrame(similarities, columns=list(SIMILARITY_COLUMNS))
 
 
-def _similarities(found: Sequence[RunRouting]) -> tuple[SimilarityRow, ...]:
-    """Each pair of tasks of a run, over the seeds of its block; in the study's order."""
-    known: dict[tuple[str, str, Scale, str, str], list[float]] = {}
-    for one in found:
-        row = one.run.row
-        if len(one.tasks) < 2:
+def _similarities(runs: Sequence[RunRouting]) -> tuple[SimilarityRow, ...]:
+    """Return the similarity of each pair of tasks of a run over the seeds of its block, in the study's order."""
+    by_pair: dict[tuple[str, str, Scale, str, str], list[float]] = {}
+    for routed in runs:
+        row = routed.run.row
+        if len(routed.tasks) < 2:
             continue
-        matrix = routing_similarity(one.share)
-        for grouping, (a, b) in product(row.groupings, combinations(range(len(one.tasks)), 2)):
-            pair = (grouping, row.variant, row.scale, one.tasks[a], one.tasks[b])
-            known.setdefault(pair, []).append(float(matrix[a, b]))
+        matrix = routing_similarity(routed.share)
+        for grouping, (a, b) in product(row.groupings, combinations(range(len(routed.tasks)), 2)):
+            pair = (grouping, row.variant, row.scale, routed.tasks[a], routed.tasks[b])
+            by_pair.setdefault(pair, []).append(float(matrix[a, b]))
     return tuple(
-        SimilarityRow(*pair, float(np.mean(of)), float(np.std(of, ddof=1)) if len(of) > 1 else math.nan, len(of))
-        for pair, of in known.items()
+        SimilarityRow(*pair, float(np.mean(seeds)), _deviation(seeds), len(seeds)) for pair, seeds in by_pair.items()
     )
 
 
+def _deviation(values: Sequence[float]) -> float:
+    return float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
+
+
 def mean_similarity(runs: Sequence[RunRouting]) -> Array:
-    """(T, T) mean over runs of the same tasks, which differ by seed."""
-    return np.asarray(np.mean([routing_similarity(one.share) for one in runs], axis=0))
+    """Return the (T, T) similarity of routing, mean over runs of the same tasks that differ by seed."""
+    return np.asarray(np.mean([routing_similarity(routed.share) for routed in runs], axis=0))
 
 
 def _expected(collection: Collection) -> Mapping[str, bool]:
-    """Variant: whether its runs should say how they route, as far as one of them tells what its network is."""
-    known: dict[str, bool] = {}
+    """Return for each variant whether its runs should have routing, as far as a run records its network."""
+    expected: dict[str, bool] = {}
     for run in collection.runs:
-        if run.result is not None and run.path is not None and run.row.variant not in known:
+        if run.result is not None and run.path is not None and run.row.variant not in expected:
             model = read_model(run.path)
             if model:
-                known[run.row.variant] = _routes(model)
-    return known
+                expected[run.row.variant] = _routes(model)
+    return expected
 
 
 def _routes(model: Mapping[str, object]) -> bool:

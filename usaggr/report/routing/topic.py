@@ -1,4 +1,4 @@
-"""How mixtures of experts route the tasks."""
+"""Topic of the use of experts in mixture-of-experts networks."""
 
 from collections.abc import Iterator
 
@@ -20,39 +20,43 @@ from usaggr.report.tables import Tables
 from usaggr.report.topic import Entry, TableFile, Term, Topic
 
 _TERMS = (
-    Term("expert", "one of several MLPs that stand in the place of a transformer block's own"),
+    Term(
+        "expert",
+        "one of several parallel feed-forward layers in a transformer block, combined by weights of the router",
+    ),
     Term(
         "router",
-        "what weighs a block's experts for each token of an image; the best few, by these weights, serve the token",
+        "the layer that gives each token of an image its weights over the experts; the token uses only the experts "
+        "with the largest weights",
     ),
     Term(
         "share of an expert",
-        "mean weight of the expert over a task's tokens; an even share is 1 over the number of experts",
+        "mean weight of the expert over a task's tokens; an even share is 1 / number of experts",
     ),
     Term(
         "entropy (of routing)",
-        "of the router's softmax over experts, between 0 (one expert for certain) and 1 (all alike)",
+        "entropy of the router's softmax over experts, from 0 (one expert only) to 1 (all experts equally)",
     ),
-    Term("evenness of use", "the same of a task's shares: 1 where its tokens, taken together, use all experts alike"),
-    Term("dead expert", "one with under a tenth of an even share on every task of its run"),
+    Term("evenness of use", "entropy of a task's shares: 1 if its tokens together use all experts equally"),
+    Term("dead expert", "an expert with less than a tenth of an even share on every task of its run"),
     Term(
         "similarity of routing",
-        "of two tasks in one model: 1 where their shares of experts are equal, 0 where they have no expert in common",
+        "similarity of two tasks in one model: 1 if their shares of experts are equal, 0 if they use no common expert",
     ),
 )
 _COLUMNS = (
     Term(
         "block, expert, share, chosen",
         "in routing.csv: transformer block and expert, from 1; the expert's share of the "
-        "task; the part of the task's tokens that it is among the chosen experts of",
+        "task; the fraction of the task's tokens that have it among their chosen experts",
     ),
     Term(
         "probability, entropy, dead",
-        "in routing.csv: mean of the router's softmax; mean entropy of it; whether the expert is dead in the run",
+        "in routing.csv: mean of the router's softmax; its mean entropy; true if the expert is dead in the run",
     ),
     Term(
         "task_a, task_b, similarity, sd",
-        "in routing_similarity.csv: two tasks that one run serves; mean and standard "
+        "in routing_similarity.csv: two tasks that share a model; mean and standard "
         "deviation over seeds of the similarity of their routing",
     ),
 )
@@ -66,20 +70,20 @@ def _drawings(tables: Tables, variant: str) -> Iterator[Drawing]:
         return
     facts = [collection.data.tasks[task].task for task in collection.tasks]
     groups = {task.id: task.clinical_group for task in facts}
-    place = f"routing:{variant}"
+    chapter = f"routing:{variant}"
     row = runs[0].run.row
     where = f"{', '.join(map(grouping_label, row.groupings))}, {scale_label(row.scale)}"
     if len(row.tasks) > 1:
         yield Drawing(
-            "routing_shares", f"Shares of experts, {where}", describe_shares(runs[0]), place,
+            "routing_shares", f"Shares of experts, {where}", describe_shares(runs[0]), chapter,
             draw_shares(runs[0], collection.tasks, groups),
         )  # fmt: skip
         yield Drawing(
-            "routing_similarity", f"Tasks that are routed alike, {where}", describe_similarity(runs), place,
+            "routing_similarity", f"Similarity of routing, {where}", describe_similarity(runs), chapter,
             draw_similarity(runs, facts),
         )  # fmt: skip
     yield Drawing(
-        "routing_entropy", f"Entropy of routing, {where}", describe_entropy(runs), place,
+        "routing_entropy", f"Entropy of routing, {where}", describe_entropy(runs), chapter,
         draw_entropy(runs, collection.tasks, groups),
     )  # fmt: skip
 
@@ -93,16 +97,16 @@ def _tables(tables: Tables) -> Iterator[TableFile]:
 def _methods(material: Material) -> Iterator[Entry]:
     if not material.tables.of(make_routing).runs:
         return
-    said = (
-        "How tokens of the test fold are routed is read from the scored weights. A task's share of an expert is the "
-        "mean weight that its tokens give to the expert's output. The similarity of two tasks is 1 less the "
+    content = (
+        "Routing was measured with the scored weights on the tokens of the test set. A task's share of an expert is "
+        "the mean weight that its tokens give to the expert's output. The similarity of two tasks is 1 minus the "
         "Jensen-Shannon distance (the root of the divergence to base 2, a metric: Endres and Schindelin 2003) between "
-        "their shares in one model, averaged over transformer blocks and then over seeds; tasks are ordered by average "
-        "linkage. Entropy is that of the router's softmax for a token, over the log of the number of experts. An "
-        f"expert is dead in a run if its share is under {DEAD:g} of an even one on each of the run's tasks. All of "
-        "this is descriptive."
+        "their shares in one model, averaged over transformer blocks and then over seeds. Tasks are ordered by average "
+        "linkage. Entropy is that of the router's softmax for a token, divided by the log of the number of experts. An "
+        f"expert is dead in a run if its share is below {DEAD:g} of an even share on each of the run's tasks. These "
+        "results are descriptive."
     )
-    yield "Routing", said
+    yield "Routing", content
 
 
 def _terms(material: Material) -> tuple[Term, ...]:
@@ -115,7 +119,7 @@ def _columns(material: Material) -> tuple[Term, ...]:
 
 def _has_routing(material: Material) -> bool:
     routing = material.tables.of(make_routing)
-    return bool(routing.runs or routing.faults)
+    return bool(routing.runs or routing.errors)
 
 
 TOPIC = Topic(write_routing, tables=_tables, drawings=_drawings, methods=_methods, terms=_terms, columns=_columns)

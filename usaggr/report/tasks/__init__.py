@@ -1,1 +1,1 @@
-"""The report's figures, a file each: tables in, a matplotlib figure out; what all share is in looks.py."""
+"""Topic: each task with its scores, its training curves, and pictures of test samples."""

@@ -1,4 +1,4 @@
-"""Task by task: what it is, all metrics under every grouping and scale, curves, and test samples as pictures."""
+"""Chapter on each task: facts, all metrics under every grouping and scale, curves, and pictures of test samples."""
 
 from collections.abc import Iterator
 from typing import assert_never
@@ -17,16 +17,18 @@ from usaggr.tasks import Task
 
 
 def write_tasks(material: Material) -> Section | None:
-    """A section a task; none where no run is done."""
+    """Write a section for each task; None if no run has finished."""
     if not material.comparison.runs_done:
         return None
-    intro = "All metrics of every task. Verdicts (marks before Δ) are on the main metric, which is the first."
+    intro = "All metrics of each task. Verdicts (the marks before Δ) are on the main metric, which is the first."
     pictures = material.examples.reason if material.examples is not None else None
     missing = f"There are no pictures of test samples: {pictures}." if pictures else ""
-    known = group_rows(material.comparison.cells, lambda row: row.task)
+    scores = group_rows(material.comparison.cells, lambda row: row.task)
     deltas = group_rows(material.comparison.verdicts, lambda row: row.task)
     tasks = tuple(
-        _task(material, task, known[task], deltas.get(task, [])) for task in material.collection.tasks if task in known
+        _task(material, task, scores[task], deltas.get(task, []))
+        for task in material.collection.tasks
+        if task in scores
     )
     return section("Task by task", paragraph(intro, missing), sections=tasks)
 
@@ -35,14 +37,14 @@ def _task(material: Material, task: str, cells: list[CellScore], deltas: list[Ce
     facts = material.collection.data.tasks[task]
     return section(
         task,
-        paragraph(_what(facts)),
+        paragraph(_describe_task(facts)),
         _table(material, task, cells, deltas),
         *material.pictures(f"task:{task}"),
         *_examples(material, task),
     )
 
 
-def _what(facts: TaskFacts) -> str:
+def _describe_task(facts: TaskFacts) -> str:
     task = facts.task
     organ = f", organ: {literal(task.organ)}" if task.organ else ""
     return (
@@ -53,56 +55,56 @@ def _what(facts: TaskFacts) -> str:
 
 
 def _labels(task: Task) -> str:
-    """Return what the label of an image consists of."""
+    """Return a description of the label of an image."""
     match task.type:
         case "segmentation" | "classification":
             names = f": {', '.join(literal(name) for name in task.class_names)}" if task.class_names else ""
             return f"{plural(task.num_classes, 'class', 'classes')}{names}"
         case "detection":
-            return "one box an image"
+            return "one box per image"
         case "regression":
-            return f"{plural(task.num_classes, 'landmark')} an image"
+            return f"{plural(task.num_classes, 'landmark')} per image"
         case _:
             assert_never(task.type)
 
 
 def _table(material: Material, task: str, cells: list[CellScore], deltas: list[CellVerdict]) -> Block | None:
-    """Metric x (variant, scale), a column or two a grouping."""
-    of_cell = {(r.variant, r.scale, r.metric, r.grouping): r for r in cells}
-    of_delta = {(r.variant, r.scale, r.metric, r.grouping): r for r in deltas}
+    """Return a table with a row per metric, variant and scale, and one or two columns per grouping."""
+    cell_scores = {(r.variant, r.scale, r.metric, r.grouping): r for r in cells}
+    cell_deltas = {(r.variant, r.scale, r.metric, r.grouping): r for r in deltas}
     groupings = [name for name in material.comparison.groupings if any(row.grouping == name for row in cells)]
     variants = len(material.study.variants) > 1
     columns = ["metric", *(["variant"] if variants else []), "scale", "train", "trivial"]
     for name in groupings:
         label = grouping_label(name)
         columns += [label] if name == material.study.reference else [label, f"Δ {label}"]
-    rows = []
+    lines = []
     for variant, scale, metric in _lines(material, task, cells):
         where = (variant, scale, metric)
-        some = [of_cell[(*where, name)] for name in groupings if (*where, name) in of_cell]
+        shown = [cell_scores[(*where, name)] for name in groupings if (*where, name) in cell_scores]
         row = [
-            Cell(_with_arrow(some[0])),
+            Cell(_with_arrow(shown[0])),
             *([Cell(variant)] if variants else []),
             table_cells.number(f"{scale:g}", scale),
         ]
-        row.append(table_cells.count(max((r.n_train for r in some if r.n_train is not None), default=None)))
-        trivials = [r.trivial for r in some if not table_cells.is_missing(r.trivial)]
+        row.append(table_cells.count(max((r.n_train for r in shown if r.n_train is not None), default=None)))
+        trivials = [r.trivial for r in shown if not table_cells.is_missing(r.trivial)]
         trivial = sum(trivials) / len(trivials) if trivials else None
         row.append(table_cells.number(text.score(trivial, metric), trivial))
         for name in groupings:
-            row.append(table_cells.mean(of_cell.get((*where, name))))
+            row.append(table_cells.mean(cell_scores.get((*where, name))))
             if name != material.study.reference:
-                row.append(table_cells.delta(of_delta.get((*where, name))))
-        rows.append(tuple(row))
-    return TextTable(tuple(columns), tuple(rows), tuple(columns[1 + variants :])) if rows else None
+                row.append(table_cells.delta(cell_deltas.get((*where, name))))
+        lines.append(tuple(row))
+    return TextTable(tuple(columns), tuple(lines), tuple(columns[1 + variants :])) if lines else None
 
 
 def _lines(material: Material, task: str, cells: list[CellScore]) -> Iterator[tuple[str, float | int, str]]:
-    """Variant, scale and metric of each line: the main metric first, at all scales."""
-    there = {(row.variant, row.scale, row.metric) for row in cells if not table_cells.is_missing(row.mean)}
+    """Yield the variant, scale and metric of each row: the main metric first, at all scales."""
+    available = {(row.variant, row.scale, row.metric) for row in cells if not table_cells.is_missing(row.mean)}
     for metric in METRICS[material.collection.data.tasks[task].task.type]:
         for variant, scale in material.comparison.scales_by_variant:
-            if (variant, scale, metric.name) in there:
+            if (variant, scale, metric.name) in available:
                 yield variant, scale, metric.name
 
 
@@ -111,13 +113,13 @@ def _with_arrow(row: CellScore) -> str:
 
 
 def _examples(material: Material, task: str) -> tuple[Block | None, ...]:
-    """The best and worst test samples, each with what it shows; or why there are none."""
+    """Return pictures of test samples with their captions, or the reason why there are none."""
     if material.examples is None or task not in material.examples.tasks:
         return ()
-    found = material.examples.tasks[task]
-    if not found.pictures:
-        return (paragraph(f"No pictures of test samples: {found.reason}.") if found.reason else None,)
+    examples = material.examples.tasks[task]
+    if not examples.pictures:
+        return (paragraph(f"No pictures of test samples: {examples.reason}.") if examples.reason else None,)
     shown: list[Block | None] = []
-    for picture, caption in zip(found.pictures, found.captions, strict=True):
+    for picture, caption in zip(examples.pictures, examples.captions, strict=True):
         shown += [picture, paragraph(caption)]
     return tuple(shown)

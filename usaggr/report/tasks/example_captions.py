@@ -1,4 +1,4 @@
-"""What is said of an example: what there is to see, how it was chosen, and how typical it is."""
+"""Titles, captions and descriptions of example pictures: content, reason for the choice, and rank among all samples."""
 
 from collections.abc import Sequence
 from typing import assert_never
@@ -11,65 +11,77 @@ from usaggr.tasks import TaskType
 
 
 def title_of(contest: Contest, choice: Choice) -> str:
-    """Plain text of a few words."""
+    """Return a title of a few words as plain text."""
     match choice.kind:
         case "best":
             return f"Best prediction of {contest.base.label}"
         case "worst":
             return f"Worst prediction of {contest.base.label}"
     assert contest.other is not None
-    pair = f"of {contest.other.label} against {contest.base.label}"
+    pair = f"of {contest.other.label} compared with {contest.base.label}"
     if choice.difference == 0:
-        return f"No sample differs more: no difference {pair}"
+        return f"No difference on any sample {pair}"
     if choice.kind == "gain":
         return f"Largest gain {pair}" if choice.difference > 0 else f"Smallest loss {pair}"
     return f"Largest loss {pair}" if choice.difference < 0 else f"Smallest gain {pair}"
 
 
 def caption_of(contest: Contest, choice: Choice) -> str:
-    """Inline Markdown: the sample, its scores, the rule by which it was chosen, and its place among all samples."""
-    said = _lone(contest, choice) if contest.other is None else _compared(contest, choice, contest.other.label)
-    drawn = f"Drawn is seed {choice.seed}"
+    """Return inline Markdown with the sample, its scores, the reason for its choice, and its rank among all samples."""
+    is_single = contest.other is None
+    scores = (
+        _describe_single(contest, choice) if contest.other is None else _compare(contest, choice, contest.other.label)
+    )
+    seed = f"The picture shows seed {choice.seed}"
     if len(contest.seeds) > 1:
-        drawn += ", which comes nearest to that mean" + (" among those of its sign" if contest.other else "")
-    return f"{literal(choice.sample_id)}: {said} {drawn}, with {scale_label(contest.scale)}."
+        seed += ", which is closest to the average" + ("" if is_single else " among the seeds of the same sign")
+    return f"{literal(choice.sample_id)}: {scores} {seed}, with {scale_label(contest.scale)}."
 
 
-def _lone(contest: Contest, choice: Choice) -> str:
+def _describe_single(contest: Contest, choice: Choice) -> str:
     score = sample_score(contest.task.type)
     extreme = "best" if choice.kind == "best" else "worst"
     return (
         f"{score.words(choice.base, score.label)} ({_seeds(contest.seeds)}), the {extreme} of {choice.samples} test "
-        f"samples, whose median is {numbers.score(choice.median, score.name)}{score.unit}."
+        f"samples (median {numbers.score(choice.median, score.name)}{score.unit})."
     )
 
 
-def _compared(contest: Contest, choice: Choice, other_label: str) -> str:
+def _compare(contest: Contest, choice: Choice, other_label: str) -> str:
     score = sample_score(contest.task.type)
     base, other = literal(contest.base.label), literal(other_label)
     change, median = (
         f"{numbers.signed(value, score.name)}{score.unit}" for value in (choice.difference, choice.median)
     )
     extreme = "highest" if choice.kind == "gain" else "lowest"
-    rank = f"{_ordinal(choice.rank)} " if choice.rank > 1 else ""
-    why = f" {other} is set against {base} here because their means differ most." if len(contest.sides) > 2 else ""
+    # `rank` counts from the worst sample; the caption counts from the closer end. Equal scores have the lower rank.
+    from_best = choice.samples - choice.rank + 1
+    end, rank = ("worst", choice.rank) if choice.rank <= from_best else ("best", from_best)
+    position = f"{_ordinal(rank)} {end}" if rank > 1 else end
+    reason = f" {other} is shown because it differs most from {base} on average." if len(contest.sides) > 2 else ""
     return (
         f"{score.words(choice.base, score.label)} with {base} and {score.words(choice.other, '').strip()} with {other} "
-        f"({_seeds(contest.seeds)}); the difference of {change} (positive is better) is the {extreme} of "
-        f"{choice.samples} test samples, whose median is {median}. {other} is better on {choice.better} and worse on "
-        f"{choice.worse} of them; for {base} this one is the {rank}worst.{why}"
+        f"({_seeds(contest.seeds)}). The difference of {change} (positive is better) is the {extreme} of "
+        f"{choice.samples} test samples (median {median}). {other} is better on {choice.better} and worse on "
+        f"{choice.worse} of them. {base} ranks this sample {position} of {choice.samples}.{reason}"
     )
 
 
 def description_of(contest: Contest, choice: Choice, notes: Sequence[tuple[str, str]]) -> str:
-    """Plain text for those who cannot see the picture; `notes` are label and score of each panel with a prediction."""
-    what = _drawn(contest.task.type)
+    """Return alternative text of the picture.
+
+    Args:
+        contest: The groupings that are compared.
+        choice: The sample.
+        notes: Label and score of each panel with a prediction.
+    """
+    marks = _list_marks(contest.task.type)
     scores = "; ".join(f"{label} {note}" for label, note in notes)
-    return f"Test sample {choice.sample_id} of {contest.task.id}: the image, the truth, and {what} by {scores}"
+    return f"Test sample {choice.sample_id} of {contest.task.id}: the image, the truth, and {marks} by {scores}"
 
 
-def _drawn(task_type: TaskType) -> str:
-    """Return what a picture of a sample shows beside the image."""
+def _list_marks(task_type: TaskType) -> str:
+    """Return the names of the marks in a picture of a sample."""
     match task_type:
         case "segmentation":
             return "the outlines of truth and prediction"
@@ -90,7 +102,7 @@ def _seeds(seeds: Sequence[int]) -> str:
 
 
 def _ordinal(number: int) -> str:
-    """1st, 2nd, 3rd, 4th, 11th, 21st.
+    """Return a number with its ordinal ending.
 
     >>> [_ordinal(n) for n in (1, 2, 3, 4, 11, 22, 113)]
     ['1st', '2nd', '3rd', '4th', '11th', '22nd', '113th']

@@ -1,6 +1,6 @@
-"""Test samples as pictures, with truth and predictions drawn in, so that a person sees what a difference means.
+"""Pictures of test samples with truth and predictions, which show the meaning of a difference.
 
-The one part of a report that needs the data set. Where it cannot be read any more, there are no pictures but a reason.
+Only this part of a report needs the data set. If the data set cannot be read, the report gives the reason instead.
 """
 
 import re
@@ -31,7 +31,7 @@ from usaggr.results import contract
 from usaggr.results.predictions import decode_mask
 
 MAX_NEW_FILES = 4_000
-"""Files of a data set that are read anew for the sake of pictures (some ten seconds), at the most."""
+"""Largest number of files of a data set that are read again for pictures; takes about ten seconds."""
 
 _SCORES = ("dsc", "iou", "mre")
 """Metrics of single samples that predictions.parquet has as columns."""
@@ -39,7 +39,7 @@ _SCORES = ("dsc", "iou", "mre")
 
 @dataclass(frozen=True)
 class SavedPrediction:
-    """A row of predictions.parquet: what one run predicts for one sample."""
+    """A row of predictions.parquet: the prediction of one run for one sample."""
 
     task_id: str
     """Task that the prediction is for."""
@@ -65,45 +65,50 @@ _COLUMNS = ("task_id", "sample_id", "label", "probs", "box", "points", "mask")
 
 @dataclass(frozen=True)
 class TaskExamples:
-    """Of one task."""
+    """Pictures of one task."""
 
     pictures: tuple[Picture, ...] = ()
     captions: tuple[str, ...] = ()
-    """Inline Markdown, one a picture: what it shows, how the sample was chosen, and how typical it is."""
+    """Captions as inline Markdown, one per picture."""
     reason: str | None = None
-    """Inline Markdown: why there is no picture."""
+    """Reason why there is no picture, as inline Markdown."""
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Of all tasks."""
+    """Pictures of all tasks."""
 
     reason: str | None
-    """Inline Markdown: why no task has pictures; None where the data could be read."""
+    """Reason why no task has pictures, as inline Markdown; None if the data could be read."""
     tasks: dict[str, TaskExamples] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """The pictures of a task, to be drawn."""
+    """The pictures of a task that are not drawn yet."""
 
     contest: Contest
     choices: tuple[Choice, ...]
 
     def runs(self, choice: Choice) -> tuple[CollectedRun, ...]:
-        """Of the sides that are shown, in order."""
+        """Return the runs of the groupings that are shown, in order."""
         return tuple(side.runs[choice.seed] for side in self.contest.shown(choice.seed))
 
 
 def write_examples(collection: Collection, tables: Tables, folder: Path, progress: Progress | None = None) -> Examples:
-    """Draw at most two test samples of each task into `folder`, a picture each of at most 900 pixels' width.
+    """Draw at most two test samples of each task into a folder, as pictures that are at most 900 pixels wide.
 
-    They are those on which sharing made the largest difference for the better and for the worse, at the largest scale
-    of the base variant; where only one side has runs, its best and its worst. A picture's path is relative to the
-    folder that holds `folder`.
+    These are the samples on which sharing helped and harmed most, at the largest scale of the base variant. If only one
+    grouping has runs, they are its best and its worst sample.
+
+    Args:
+        collection: Runs of the study.
+        tables: Tables of the report.
+        folder: Folder for the pictures; their paths in the result are relative to its parent.
+        progress: Receives the number of tasks that are finished.
 
     Raises:
-        OSError: a picture cannot be written.
+        OSError: A picture cannot be written.
     """
     progress = progress or NoProgress()
     try:
@@ -113,41 +118,41 @@ def write_examples(collection: Collection, tables: Tables, folder: Path, progres
         return Examples(literal(_first_line(error)))
     scores = SampleScores(collection)
     plans: dict[str, _Plan] = {}
-    done: dict[str, TaskExamples] = {}
+    examples: dict[str, TaskExamples] = {}
     progress.start("choosing samples to draw", len(collection.tasks))
     for task_id in collection.tasks:
         planned = _plan(collection, tables, task_id, scores)
         if isinstance(planned, _Plan):
             plans[task_id] = planned
         else:
-            done[task_id] = TaskExamples(reason=planned)
+            examples[task_id] = TaskExamples(reason=planned)
         progress.advance()
     progress.start("drawing samples", len(plans))
-    rows = _Rows(plans)
+    predictions = _Predictions(plans)
     for task_id, name in zip(plans, file_names(plans), strict=True):
         samples = {sample.sample_id: sample for sample in dataset.by_task.get(task_id, ())}
-        done[task_id] = _draw(plans[task_id], samples, rows, data, folder, name)
+        examples[task_id] = _draw(plans[task_id], samples, predictions, data, folder, name)
         progress.advance()
     progress.finish()
-    return Examples(None, {task_id: done[task_id] for task_id in collection.tasks})
+    return Examples(None, {task_id: examples[task_id] for task_id in collection.tasks})
 
 
 def file_names(task_ids: Sequence[str] | Mapping[str, object]) -> Iterator[str]:
-    """Names for files of tasks, safe on any file system and different from each other whatever the case of letters."""
-    taken: set[str] = set()
+    """Yield file names of tasks that are safe and distinct on any file system, also if it ignores case."""
+    used: set[str] = set()
     for task_id in task_ids:
         name = re.sub(r"[^A-Za-z0-9_-]+", "_", task_id)[:80]
         number = 1
         unique = name
-        while unique.lower() in taken:
+        while unique.lower() in used:
             number += 1
             unique = f"{name}-{number}"
-        taken.add(unique.lower())
+        used.add(unique.lower())
         yield unique
 
 
 class _Limited:
-    """Progress that refuses long work: reading a whole data set anew is not worth some pictures."""
+    """Progress that refuses long work, because pictures do not justify reading a complete data set again."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -155,8 +160,8 @@ class _Limited:
     def start(self, what: str, total: int) -> None:
         if total > MAX_NEW_FILES:
             raise DataError(
-                f"{total:,} files of the data set would have to be read anew; `usaggr data check` with the study's "
-                "data does that once, then build the report again"
+                f"{total:,} files of the data set would have to be read again; run `usaggr data check` with the "
+                "study's data once, then build the report again"
             )
         self._progress.start(what, total)
 
@@ -168,11 +173,11 @@ class _Limited:
 
 
 def _configuration(collection: Collection) -> DataConfig:
-    """How the study read its data; phantoms are read like files, since they are not to be drawn anew.
+    """Return the study's data settings; phantoms are read from their files, so that they are not drawn again.
 
     Raises:
-        DataError: the data are not there any more.
-        ValidationError: another version wrote the study.
+        DataError: The data no longer exist.
+        ValidationError: Another version wrote the study.
     """
     if not Path(collection.data.root).is_dir():
         raise DataError(f"the data are no longer at {collection.data.root}")
@@ -181,22 +186,29 @@ def _configuration(collection: Collection) -> DataConfig:
 
 
 def _load(collection: Collection, data: DataConfig, progress: Progress) -> Dataset:
-    """The data set, as it was when the study was run.
+    """Read the data set of the study.
 
     Raises:
-        UsaggrError: changed since, or long to read.
+        UsaggrError: The data have changed since, or reading them takes too long.
     """
     dataset = load_dataset(data, _Limited(progress))
     if dataset.content_hash != collection.data.content_hash:
-        raise DataError(f"the data at {dataset.root} are no longer those that the runs were made with")
+        raise DataError(f"the data at {dataset.root} have changed since the runs were trained")
     return dataset
 
 
 def _plan(collection: Collection, tables: Tables, task_id: str, scores: SampleScores) -> "_Plan | str":
-    """What to draw of a task, or why there is nothing to draw."""
+    """Return the pictures to draw for a task, or the reason why there are none.
+
+    Args:
+        collection: Runs of the study.
+        tables: Tables of the report.
+        task_id: The task.
+        scores: Scores of single samples.
+    """
     contest = find_contest(collection, tables.comparison.verdict_table, task_id)
     if contest is None:
-        return "no finished run of this task has its predictions"
+        return "no finished run of this task has predictions"
     try:
         choices = choose(contest, scores)
     except RunError as error:
@@ -204,60 +216,62 @@ def _plan(collection: Collection, tables: Tables, task_id: str, scores: SampleSc
     return _Plan(contest, choices) if choices else "no test sample has a score"
 
 
-class _Rows:
-    """Rows of saved predictions that are drawn; each file is read once, for all tasks of its run."""
+class _Predictions:
+    """Saved predictions that are drawn; each file is read once, for all tasks of its run."""
 
     def __init__(self, plans: Mapping[str, _Plan]) -> None:
-        self._wanted: dict[str, set[str]] = defaultdict(set)
-        self._found: dict[str, dict[tuple[str, str], SavedPrediction]] = {}
+        self._samples: dict[str, set[str]] = defaultdict(set)
+        self._read: dict[str, dict[tuple[str, str], SavedPrediction]] = {}
         for plan in plans.values():
             for choice in plan.choices:
                 for run in plan.runs(choice):
-                    self._wanted[run.row.fingerprint].add(choice.sample_id)
+                    self._samples[run.row.fingerprint].add(choice.sample_id)
 
     def row(self, run: CollectedRun, task_id: str, sample_id: str) -> SavedPrediction:
         """Return the prediction of a sample.
 
         Raises:
-            RunError: it is not there, or the file cannot be read.
+            RunError: The prediction is missing, or the file cannot be read.
         """
         name = run.row.fingerprint
         assert run.path is not None
         path = run.path / contract.PREDICTIONS
-        if name not in self._found:
-            rows = read_rows(path, self._wanted[name])
-            self._found[name] = {(row.task_id, row.sample_id): row for row in rows}
-        if (task_id, sample_id) not in self._found[name]:
+        if name not in self._read:
+            saved = read_rows(path, self._samples[name])
+            self._read[name] = {(row.task_id, row.sample_id): row for row in saved}
+        if (task_id, sample_id) not in self._read[name]:
             raise RunError(f"{path}: no prediction of {sample_id} for {task_id}")
-        return self._found[name][task_id, sample_id]
+        return self._read[name][task_id, sample_id]
 
 
 def read_rows(path: Path, sample_ids: set[str]) -> list[SavedPrediction]:
     """Return the predictions of some samples in a file of predictions, whatever their task.
 
     Raises:
-        RunError: the file cannot be read.
+        RunError: The file cannot be read.
     """
-    wanted = compute.field("sample_id").isin(sorted(sample_ids))
+    is_requested = compute.field("sample_id").isin(sorted(sample_ids))
     try:
-        table = parquet.read_table(path, columns=[*_COLUMNS, *_SCORES], filters=wanted, page_checksum_verification=True)
-        rows = table.to_pylist()
-    except (OSError, ValueError, pa.ArrowException) as error:  # ValueError: damaged text is no UTF-8
+        table = parquet.read_table(
+            path, columns=[*_COLUMNS, *_SCORES], filters=is_requested, page_checksum_verification=True
+        )
+        records = table.to_pylist()
+    except (OSError, ValueError, pa.ArrowException) as error:  # damaged text raises ValueError, as it is not UTF-8
         raise RunError(f"{path}: cannot be read ({_first_line(error)})") from error
     return [
         SavedPrediction(**{name: row[name] for name in _COLUMNS}, scores={name: row[name] for name in _SCORES})
-        for row in rows
+        for row in records
     ]
 
 
 def _draw(
-    plan: _Plan, samples: Mapping[str, Sample], rows: _Rows, data: DataConfig, folder: Path, name: str
+    plan: _Plan, samples: Mapping[str, Sample], predictions: _Predictions, data: DataConfig, folder: Path, name: str
 ) -> TaskExamples:
     contest, pictures, captions = plan.contest, [], []
     for choice in plan.choices:
         try:
             shown = [
-                _shown(contest, side.label, rows.row(run, contest.task.id, choice.sample_id))
+                _shown(contest, side.label, predictions.row(run, contest.task.id, choice.sample_id))
                 for side, run in zip(contest.shown(choice.seed), plan.runs(choice), strict=True)
             ]
             content = picture_of(contest.task, samples[choice.sample_id], shown, data)
@@ -266,7 +280,7 @@ def _draw(
         folder.mkdir(parents=True, exist_ok=True)
         file = folder / f"{name}-{choice.kind}.jpg"
         file.write_bytes(content)
-        description = description_of(contest, choice, [(one.label, one.note) for one in shown])
+        description = description_of(contest, choice, [(side.label, side.note) for side in shown])
         pictures.append(Picture(f"{folder.name}/{file.name}", title_of(contest, choice), description))
         captions.append(caption_of(contest, choice))
     return TaskExamples(tuple(pictures), tuple(captions))
@@ -276,7 +290,7 @@ def _shown(contest: Contest, label: str, row: SavedPrediction) -> Shown:
     """Return a saved prediction, ready to be drawn.
 
     Raises:
-        ValueError: the mask is damaged, or a prediction of classes has no label.
+        ValueError: The mask is damaged, or a prediction of classes has no label.
     """
     score = sample_score(contest.task.type)
     probabilities = None if row.probs is None else np.array(row.probs, dtype=float)
@@ -295,9 +309,9 @@ def _shown(contest: Contest, label: str, row: SavedPrediction) -> Shown:
 
 
 def _first_line(error: Exception) -> str:
-    """A fault in one line."""
+    """Return the first line of an error's message."""
     if isinstance(error, ValidationError):
         first = error.errors()[0]
-        return f"study.yaml's data.{'.'.join(map(str, first['loc']))} is not as this version reads it: {first['msg']}"
+        return f"study.yaml's data.{'.'.join(map(str, first['loc']))} is not valid in this version: {first['msg']}"
     line = str(error).strip().partition("\n")[0]
     return line.rstrip(" :.") or type(error).__name__

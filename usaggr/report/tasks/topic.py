@@ -1,4 +1,4 @@
-"""Each task: its scores, how it was learned, and predictions of single samples."""
+"""Topic of single tasks: scores, training curves, and predictions for single samples."""
 
 from collections.abc import Iterator
 
@@ -14,16 +14,16 @@ from usaggr.report.topic import Topic
 def _drawings(tables: Tables, variant: str) -> Iterator[Drawing]:
     collection = tables.comparison.collection
     study = collection.study
-    places = {name: place for place, name in enumerate(reference_first(study.groupings, study.reference))}
+    positions = {name: position for position, name in enumerate(reference_first(study.groupings, study.reference))}
     scale = max(study.scales)
     for curves in read_curves(collection, variant, scale):
         yield Drawing(
             f"curve-{curves.task}",
             f"Validation during training, {scale_label(scale)}",
-            "A panel a grouping, a line a seed: the task's score on the validation fold against the progress of the "
-            "run; the dashed line is the predictor that ignores the image.",
+            "Panels are groupings, lines seeds: the task's score on the validation set during the run. The dashed line "
+            "is the trivial predictor, which ignores the image.",
             f"task:{curves.task}",
-            draw_learning(curves, places),
+            draw_learning(curves, positions),
         )
 
 
