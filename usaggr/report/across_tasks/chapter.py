@@ -3,8 +3,9 @@
 from math import isnan
 
 from usaggr.document import numbers as text
-from usaggr.document.display_names import grouping_label
+from usaggr.document.display_names import grouping_label, listed
 from usaggr.document.elements import Block, Cell, Items, Section, TextTable, literal
+from usaggr.document.grouping_names import explain_grouping
 from usaggr.report import table_cells
 from usaggr.report.across_tasks.tables import FriedmanRow, ImprovementRow, PairRow, make_across
 from usaggr.report.material import Material, capital, paragraph, section
@@ -21,6 +22,7 @@ def write_across(material: Material) -> Section | None:
     intro = paragraph(
         "**Descriptive.** These statistics treat tasks as independent, but tasks that share a model are not. They use",
         "skill on the main metrics.",
+        f"The groupings are {listed([explain_grouping(name) for name in material.study.groupings])}.",
     )
     return section("Across tasks", intro, _improvement(material), *_friedman(material), _pairs(material))
 

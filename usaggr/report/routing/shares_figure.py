@@ -86,7 +86,7 @@ def describe_shares(routed: RunRouting) -> str:
         "arbitrary in each model. Rows are tasks, panels transformer blocks, columns experts. Color: the expert's "
         f"share of the task's test tokens, by weight. White is an even share, {even:.3g}; violet is more, brown less. "
         f"The largest share is {routed.share.max():.2f}: {routed.tasks[task]}, expert {expert + 1} of block "
-        f"{routed.blocks[block]}. {dead or 'No'} of {routed.dead.size} experts {'is' if dead < 2 else 'are'} dead"
+        f"{routed.blocks[block]}. {dead or 'None'} of {routed.dead.size} experts {'is' if dead < 2 else 'are'} dead"
         f"{' (×)' if dead else ''}."
     )
 
