@@ -27,8 +27,8 @@ def write_affinity(material: Material) -> Section | None:
         f"{'seeds' if len(head.seeds) > 1 else 'seed'} {', '.join(map(str, head.seeds))}.",
         "The predicted change of a task in a block is the mean affinity of the block's other tasks to it. The measured",
         f"change is its relative change from {explain_grouping(material.study.reference)} on the main metric. Each",
-        "block that was trained in one stage counts once, including those of random groupings. In the literature, such estimates",
-        "predict the gains from sharing poorly (arXiv:2301.02873); this chapter shows how well they do on these data.",
+        "block that was trained in one stage counts once, including those of random groupings. In the literature, such",
+        "estimates predict the gains from sharing poorly (arXiv:2301.02873); this chapter shows how well they do here.",
     )
     if not tables.points:
         nothing = paragraph("Nothing to compare: no block of several tasks and its reference have finished yet.")

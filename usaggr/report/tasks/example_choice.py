@@ -1,6 +1,6 @@
-"""Which test samples are drawn: those on which sharing made the largest difference, or the best and the worst ones.
+"""Choice of the test samples to draw: those with the largest effect of sharing, or the best and the worst ones.
 
-It is arithmetic on the per-sample scores of saved predictions: nothing is chosen by eye or by lot.
+The choice follows from the scores of saved predictions; no sample is chosen by eye or at random.
 """
 
 import math
@@ -26,7 +26,7 @@ Kind = Literal["gain", "loss", "best", "worst"]
 
 @dataclass(frozen=True)
 class SampleScore:
-    """What a task's samples are ranked by."""
+    """Score that ranks the samples of a task."""
 
     name: str
     """A metric of single samples, or `probability`: that of the true class, in [0, 1]."""
@@ -170,12 +170,12 @@ def find_contest(collection: Collection, comparison: pd.DataFrame, task_id: str)
 
 
 def choose(contest: Contest, scores: SampleScores) -> tuple[Choice, ...]:
-    """The samples with the largest and the smallest difference, or with the best and the worst score.
+    """Return the samples with the largest and the smallest difference, or with the best and the worst score.
 
-    Of equals, the first by id; where all samples are equal, that one alone.
+    Of equal samples, the first by id is taken; if all are equal, only that one.
 
     Raises:
-        RunError: predictions cannot be read.
+        RunError: Predictions cannot be read.
     """
     sign = 1.0 if sample_score(contest.task.type).higher_is_better else -1.0
     base, other = _both(contest, contest.seeds, scores)

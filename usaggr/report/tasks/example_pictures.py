@@ -1,4 +1,4 @@
-"""One test sample as a strip of panels: the image, its truth, and what each grouping predicts of it."""
+"""Picture of one test sample as a strip of panels: the image, its truth, and the prediction of each grouping."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,27 +24,33 @@ from usaggr.report.tasks.strips import (
 from usaggr.tasks import Task, has_class_label
 
 MAX_CLASSES = 8
-"""Classes with a bar, at the most."""
+"""Largest number of classes with a bar."""
 
 
 @dataclass(frozen=True)
 class Shown:
-    """What one side predicts of a sample, in pixels of the original image."""
+    """Prediction of one side for a sample, in pixels of the original image."""
 
     label: str
-    """Of its groupings."""
+    """Label of its groupings."""
     note: str
-    """Its score of the sample, in words."""
+    """Score of the sample as text."""
     marks: Marks
     probabilities: NDArray[np.float64] | None = None
-    """(K,) of a classification task."""
+    """(K,) probability of each class of a classification task."""
 
 
 def picture_of(task: Task, sample: Sample, shown: Sequence[Shown], data: DataConfig) -> bytes:
-    """A JPEG of the strip.
+    """Return a JPEG of the strip.
+
+    Args:
+        task: Task of the sample.
+        sample: The sample.
+        shown: Predictions, one per side.
+        data: Settings for reading images.
 
     Raises:
-        DataError: the image or the mask cannot be read.
+        DataError: The image or the mask cannot be read.
     """
     image = read_image(sample.image_path, 3, data.max_pixels)
     if has_class_label(task.type):
@@ -55,7 +61,15 @@ def picture_of(task: Task, sample: Sample, shown: Sequence[Shown], data: DataCon
 
 
 def _located(task: Task, sample: Sample, shown: Sequence[Shown], image: Canvas, data: DataConfig) -> list[Panel]:
-    """Panels of a task whose labels are places in the image."""
+    """Return the panels of a task whose labels are positions in the image.
+
+    Args:
+        task: Task of the sample.
+        sample: The sample.
+        shown: Predictions, one per side.
+        image: The image.
+        data: Settings for reading masks.
+    """
     truth = Marks(
         mask=None if sample.mask_path is None else read_mask(sample.mask_path, data.foreground_255, data.max_pixels),
         box=None if sample.box is None else np.array(sample.box),
@@ -65,14 +79,21 @@ def _located(task: Task, sample: Sample, shown: Sequence[Shown], image: Canvas, 
     return [
         _image_panel(sample, image, size),
         Panel("truth", _parts(task, truth), draw_marks(image, size, truth, None)),
-        *(Panel(one.label, one.note, draw_marks(image, size, truth, one.marks)) for one in shown),
+        *(Panel(side.label, side.note, draw_marks(image, size, truth, side.marks)) for side in shown),
     ]
 
 
 def _classification(task: Task, sample: Sample, shown: Sequence[Shown], image: Canvas) -> list[Panel]:
-    """The image, the names of classes, and bars of their probabilities for each side."""
+    """Return panels of the image, the names of classes, and bars of their probabilities for each side.
+
+    Args:
+        task: Task of the sample.
+        sample: The sample.
+        shown: Predictions, one per side.
+        image: The image.
+    """
     assert sample.label is not None
-    classes = shown_classes([one.probabilities for one in shown if one.probabilities is not None], sample.label)
+    classes = shown_classes([side.probabilities for side in shown if side.probabilities is not None], sample.label)
     size = panel_size(2 + len(shown), sample.height, sample.width)
     width = panel_size(2 + len(shown), 1, 1)[1]
     bars = (rows_height(len(classes)), width)
@@ -82,16 +103,16 @@ def _classification(task: Task, sample: Sample, shown: Sequence[Shown], image: C
         _image_panel(sample, image, size),
         Panel("truth", task.class_names[sample.label], draw_class_names(names, true, bars)),
     ]
-    for one in shown:
-        assert one.probabilities is not None
-        predicted = int(one.probabilities.argmax())
-        place = classes.index(predicted) if predicted in classes else None
-        panels.append(Panel(one.label, one.note, draw_bars(one.probabilities[list(classes)], true, place, bars)))
+    for side in shown:
+        assert side.probabilities is not None
+        predicted = int(side.probabilities.argmax())
+        index = classes.index(predicted) if predicted in classes else None
+        panels.append(Panel(side.label, side.note, draw_bars(side.probabilities[list(classes)], true, index, bars)))
     return panels
 
 
 def shown_classes(probabilities: Sequence[NDArray[np.float64]], true: int) -> tuple[int, ...]:
-    """Up to MAX_CLASSES classes in order: the true one, and those that any side holds for the most probable."""
+    """Return up to MAX_CLASSES classes in order: the true one, and the most probable ones of any side."""
     highest = np.max(np.stack(probabilities), axis=0)
     highest[true] = np.inf
     return tuple(sorted(int(label) for label in np.argsort(-highest, kind="stable")[:MAX_CLASSES]))
@@ -102,7 +123,7 @@ def _image_panel(sample: Sample, image: Canvas, size: tuple[int, int]) -> Panel:
 
 
 def _parts(task: Task, truth: Marks) -> str:
-    """What the truth consists of, in a few words."""
+    """Return the size of the truth as a short text."""
     if truth.mask is not None:
         share = float((truth.mask > 0).mean())
         return f"{100 * share:.2g} % of the image"

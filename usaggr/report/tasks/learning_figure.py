@@ -1,4 +1,4 @@
-"""Figures of how each task was learned: its score on validation as a run goes on, a line a seed."""
+"""Figures of each task's validation score during training, with a line per seed."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _MARKS = 5
-"""Markers on a line, or up to twice as many."""
+"""Smallest number of markers on a line; there may be up to twice as many."""
 
 
 @dataclass(frozen=True)
@@ -26,25 +26,25 @@ class Line:
 
     seed: int
     progress: tuple[float, ...]
-    """In (0, 1]."""
+    """Progress of the run at each validation, in (0, 1]."""
     score: tuple[float, ...]
-    """As many."""
+    """Validation score at each of `progress`; same length."""
 
 
 @dataclass(frozen=True)
 class LearningCurves:
-    """All that a task's figure shows."""
+    """Content of a task's figure."""
 
     task: str
     metric: Metric
     lines: Mapping[str, tuple[Line, ...]]
-    """By grouping, those with a line: the reference first."""
+    """Lines by grouping, the reference first."""
     trivial: float | None
-    """Score on validation of the predictor that ignores the image."""
+    """Validation score of the trivial predictor, which ignores the image."""
 
 
 def read_curves(collection: Collection, variant: str, scale: float | int) -> tuple[LearningCurves, ...]:
-    """Curves of each task that has one at a scale; a run whose curve.csv is missing or damaged is left out."""
+    """Read the curves of each task at a scale; runs whose curve.csv is missing or damaged are left out."""
     study = collection.study
     groupings = reference_first(study.groupings, study.reference)
     lines: dict[tuple[str, str], list[Line]] = {}
@@ -60,10 +60,10 @@ def read_curves(collection: Collection, variant: str, scale: float | int) -> tup
             if f"{task}:{metric}" not in curve:
                 continue
             progress, values = curve["progress"].tolist(), curve[f"{task}:{metric}"].tolist()
-            known = [(x, y) for x, y in zip(progress, values, strict=True) if math.isfinite(x) and math.isfinite(y)]
-            if not known:
+            finite = [(x, y) for x, y in zip(progress, values, strict=True) if math.isfinite(x) and math.isfinite(y)]
+            if not finite:
                 continue
-            line = Line(run.row.seed, tuple(x for x, _ in known), tuple(y for _, y in known))
+            line = Line(run.row.seed, tuple(x for x, _ in finite), tuple(y for _, y in finite))
             for grouping in run.row.groupings:
                 lines.setdefault((task, grouping), []).append(line)
             if metric in run.result.trivial_validation.get(task, {}):
@@ -80,24 +80,24 @@ def read_curves(collection: Collection, variant: str, scale: float | int) -> tup
     )
 
 
-def draw_learning(curves: LearningCurves, places: Mapping[str, int]) -> "Figure":
-    """A panel a grouping, a line a seed, on one axis of scores.
+def draw_learning(curves: LearningCurves, positions: Mapping[str, int]) -> "Figure":
+    """Draw a panel per grouping and a line per seed, on one axis of scores.
 
     Args:
-        curves: of one task.
-        places: what decides the look of each grouping.
+        curves: Curves of one task.
+        positions: Position of each grouping, which determines its marker and color.
     """
     from matplotlib.figure import Figure
 
     columns = len(curves.lines)
     figure = Figure(figsize=(0.75 + 1.75 * columns, 1.75))
-    # The same places in all figures: finding a layout for each of many tasks would take longer than drawing them.
+    # Panels have the same positions in all figures, because computing a layout takes longer than drawing.
     inches = figure.get_figwidth()
     figure.subplots_adjust(left=0.62 / inches, right=1 - 0.1 / inches, bottom=0.25, top=0.86, wspace=0.1)
     axes: Sequence[Axes] = figure.subplots(1, columns, squeeze=False, sharey=True)[0].tolist()
     low, high = _range(curves)
     for panel, (grouping, lines) in zip(axes, curves.lines.items(), strict=True):
-        style = look(places[grouping], size=3.0)
+        style = look(positions[grouping], size=3.0)
         for line in lines:
             every = max(1, len(line.progress) // _MARKS)
             panel.plot(line.progress, line.score, alpha=0.8, label=f"seed {line.seed}", markevery=every, **style)
@@ -113,8 +113,8 @@ def draw_learning(curves: LearningCurves, places: Mapping[str, int]) -> "Figure"
 
 
 def _range(curves: LearningCurves) -> tuple[float, float]:
-    """Ends of the axis of scores; an error that falls from a great height is cut off, not what it falls to."""
-    lines = [line for of in curves.lines.values() for line in of]
+    """Return the ends of the axis of scores; high initial errors are cut off, final ones are not."""
+    lines = [line for grouping_lines in curves.lines.values() for line in grouping_lines]
     ends = [line.score[-1] for line in lines]
     starts = [] if curves.trivial is None else [curves.trivial]
     values = [score for line in lines for score in line.score]
