@@ -85,7 +85,7 @@ def test_the_recommended_models_are_those_of_the_report(sweep: FakeSweep) -> Non
     answer = write_answer(Material(make_tables(collection)))
     assert answer is not None
     report = render_markdown(Document("Report", (), (answer,)))
-    assert "`usaggr predict --recommended` takes TS where the answer is not known or there is no verdict" in report
+    assert "`usaggr predict --recommended` uses TS for tasks that are undecided or have no verdict" in report
     table = report[report.index("What to use for each task, all training samples") :]
     of_task = {
         line.split("|")[1].strip(): line.split("|")[4].strip() for line in table.splitlines()[:12] if "|" in line

@@ -1,4 +1,4 @@
-"""The answer stands first: for which tasks sharing is worth it, how sure that is, and at what cost."""
+"""Tests of the first page: for which tasks sharing is worth it, how certain that is, and what it costs."""
 
 from pathlib import Path
 
@@ -16,17 +16,18 @@ from tests.report.reading import (
     texts,
     titles,
 )
-from tests.report.sweeps import FakeSweep
+from tests.report.sweeps import CATALOGUE, FakeSweep
+from usaggr.document.display_names import scale_label
 from usaggr.document.elements import Cell, Document, Section
 from usaggr.report.answer.chapter import write_answer
 from usaggr.report.answer.opening import write_lead
-from usaggr.report.material import Material
+from usaggr.report.material import Material, capital
 
 PLANTED = {"breast_lesion": 0.1, "fetal_head": -0.1, "thyroid_nodule_det": 0.0, "fetal_femur": -0.3}
 
 
 def answer_of(material: Material) -> Document:
-    """The first page alone: the opening and the answer."""
+    """Return the first page alone: the opening and the answer."""
     chapter = write_answer(material)
     assert isinstance(chapter, Section)
     return Document("", write_lead(material), (chapter,))
@@ -37,30 +38,53 @@ def document(tmp_path_factory: pytest.TempPathFactory) -> Document:
     return document_of(planted(tmp_path_factory.mktemp("answer") / "my_study", PLANTED))
 
 
-def test_the_first_lines_say_what_was_asked_what_is_done_and_the_answer(document: Document) -> None:
-    said = texts(document).splitlines()
+def test_the_first_lines_state_the_question_the_finished_runs_and_the_answer(document: Document) -> None:
+    lines = texts(document).splitlines()
     assert document.title == "Report of my_study"
-    assert said[0].startswith("Which of these 4 tasks should share one model?")
-    assert "(TS and AU), 1 amount of training data, 3 seeds" in said[0]
-    assert "**15 of 15 planned runs are done.**" in said[0]
-    assert said[1].startswith(
-        "**With all training samples, of 4 tasks, 1 gains under another grouping than TS (AU 1), 1 loses nothing under "
-        "a grouping with fewer models (AU 1) and 2 are best left with TS. A certain loss: AU for "
-        "fetal_femur and fetal_head.**"
+    assert lines[0].startswith("Which of these 4 tasks should share one model?")
+    groupings = "2 groupings of the tasks: TS (one model per task) and AU (one model for all tasks)"
+    assert f"{groupings}; 1 amount of training data; 3 seeds." in lines[0]
+    assert lines[0].endswith("**15 of 15 planned runs are finished.**")
+    assert lines[1].startswith(
+        "**With all training samples: breast_lesion is better in one model for all tasks (AU). thyroid_nodule_det is "
+        "no worse in one model for all tasks (AU), and this grouping needs fewer models. Keep TS (one model per task) "
+        "for fetal_femur and fetal_head. fetal_femur and fetal_head are worse in one model for all tasks (AU).** "
     )
-    assert "2.5 %" in said[1]
+    assert "the chance of any false gain is at most 2.5 %" in lines[1]
+
+
+def test_open_tasks_are_counted_by_their_reason_in_the_first_lines(tmp_path: Path) -> None:
+    undecided = answer_of(material_of(planted(tmp_path / "noisy", {"breast_lesion": 0.06}, noise=0.04)))
+    lead = texts(undecided).splitlines()[1]
+    assert "For 4 tasks these data do not decide." in lead
+    assert "too few test patients" not in lead
+    few = FakeSweep(tmp_path / "few", subjects=3, spread=0.02).finish(simple)
+    assert "**None of the differences can be tested.**" in texts(answer_of(material_of(few)))
+    assert "3 tasks have too few test patients." in texts(find(answer_of(material_of(few)), "The answer"))
+
+
+def test_many_tasks_of_one_answer_are_counted_instead_of_named(tmp_path: Path) -> None:
+    segmentation = tuple(name for name, task in CATALOGUE.items() if task.type == "segmentation")[:7]
+    sweep = planted(tmp_path / "study", dict.fromkeys(segmentation, 0.1), tasks=segmentation)
+    assert "7 tasks are better in one model for all tasks (AU)." in texts(answer_of(material_of(sweep)))
+
+
+def test_a_study_of_one_task_is_not_asked_which_tasks_share_a_model(tmp_path: Path) -> None:
+    sweep = FakeSweep(tmp_path / "study", tasks=("breast_lesion",), groupings=("task_specific",)).finish(simple)
+    lead = texts(answer_of(material_of(sweep))).splitlines()[0]
+    assert lead.startswith("This study has one task, breast_lesion, so no tasks can share a model.")
 
 
 def test_each_task_has_a_grouping_to_use_and_the_evidence_for_it(document: Document) -> None:
     use = next(table for table in tables(find(document, "All training samples")) if "use" in table.columns)
-    found = {row[0]: (row[3], row[4]) for row in rows(use)}
-    assert found["breast_lesion"][0] == "AU"
-    assert found["breast_lesion"][1].startswith("AU DSC +0.098 [+0.094, +0.101]")
-    assert "adjusted p < .001" in found["breast_lesion"][1]
-    assert found["thyroid_nodule_det"][0] == "AU"
-    assert "above −0.020 with adjusted p" in found["thyroid_nodule_det"][1]
-    assert found["fetal_head"][0] == "TS"
-    assert found["fetal_head"][1].startswith("AU loses: AU DSC −0.1")
+    advice = {row[0]: (row[3], row[4]) for row in rows(use)}
+    assert advice["breast_lesion"][0] == "AU"
+    assert advice["breast_lesion"][1].startswith("AU: DSC +0.098 [+0.094, +0.101]")
+    assert "adjusted p < .001" in advice["breast_lesion"][1]
+    assert advice["thyroid_nodule_det"][0] == "AU"
+    assert "not worse by 0.020 or more, adjusted p" in advice["thyroid_nodule_det"][1]
+    assert advice["fetal_head"][0] == "TS"
+    assert advice["fetal_head"][1].startswith("worse under AU; AU: DSC −0.1")
     kinds = {row[0].text: row[3].kind for row in use.rows if isinstance(row[0], Cell) and isinstance(row[3], Cell)}
     assert kinds["breast_lesion"] == "gain"
     assert kinds["thyroid_nodule_det"] == "no_loss"
@@ -78,22 +102,24 @@ def test_score_is_seen_against_cost(document: Document) -> None:
     assert shared["training time"] == "0:02:00"
 
 
-def test_a_verdict_on_models_that_learnt_nothing_is_told_with_its_doubt(tmp_path: Path) -> None:
+def test_a_verdict_on_models_that_learned_nothing_is_reported_with_its_doubt(tmp_path: Path) -> None:
     sweep = planted(tmp_path / "study", {"breast_lesion": 0.0, "fetal_head": 0.1}, level_of={"breast_lesion": -0.1})
     document = answer_of(material_of(sweep))
     use = next(table for table in tables(find(document, "All training samples")) if "use" in table.columns)
     assert row_of(use, task="breast_lesion")["because"].endswith("neither is better than the trivial predictor")
     assert "trivial" not in row_of(use, task="fetal_head")["because"]
-    doubt = "(1 of these answers rests on models that have not converged or learnt too little)"
+    doubt = (
+        "1 of these answers is less certain, because models failed to converge or performed no better than the trivial"
+    )
     assert doubt in texts(document).splitlines()[1]
 
 
-def test_undecided_tasks_are_not_known_and_say_what_would_tell(tmp_path: Path) -> None:
+def test_undecided_tasks_report_how_many_seeds_are_needed(tmp_path: Path) -> None:
     document = answer_of(material_of(planted(tmp_path / "study", {"breast_lesion": 0.06}, noise=0.04)))
     use = next(table for table in tables(find(document, "All training samples")) if "use" in table.columns)
     row = row_of(use, task="breast_lesion")
-    assert row["use"] == "not known"
-    assert "seeds would tell" in row["because"]
+    assert row["use"] == "undecided"
+    assert "seeds are needed to decide" in row["because"]
 
 
 def test_one_seed_is_provisional(tmp_path: Path) -> None:
@@ -119,33 +145,33 @@ def test_the_largest_scale_is_answered_first_and_variants_have_answers_of_their_
 
 def test_caps_are_scales_too(tmp_path: Path) -> None:
     document = answer_of(material_of(planted(tmp_path / "study", PLANTED, scales=(20, 60))))
-    assert "**With at most 60 training samples per task, of 4 tasks," in texts(document)
-    assert find(document, "The answer").sections[0].title == "At most 60 training samples per task"
+    assert f"**With {scale_label(60)}: breast_lesion is better" in texts(document)
+    assert find(document, "The answer").sections[0].title == capital(scale_label(60))
 
 
 def test_the_reference_alone_is_nothing_to_compare(tmp_path: Path) -> None:
     document = answer_of(material_of(FakeSweep(tmp_path / "study", groupings=("task_specific",)).finish(simple)))
-    assert "There is only TS, so nothing is compared." in texts(document)
+    assert "The only grouping is TS (one model per task), so nothing is compared." in texts(document)
     assert "Verdicts compare" not in texts(document)
 
 
-def test_without_predictions_no_verdict_is_claimed_and_the_reason_stands(usual: Material) -> None:
+def test_without_predictions_no_verdict_is_claimed_and_the_reason_is_given(usual: Material) -> None:
     document = answer_of(usual)
-    assert "**No difference can be judged yet**" in texts(document)
+    assert "**None of the differences can be tested.**" in texts(document)
     use = next(table for table in tables(find(document, "The answer")) if "use" in table.columns)
     assert row_of(use, task="breast_lesion")["because"] == "CG, AU: no predictions"
-    assert row_of(use, task="fetal_femur")["because"] == "CG: the very run of TS; AU: no predictions"
+    assert row_of(use, task="fetal_femur")["because"] == "CG: same model as TS; AU: no predictions"
 
 
 def test_missing_runs_are_the_reason_where_nothing_can_be_compared(tmp_path: Path) -> None:
     sweep = FakeSweep(tmp_path / "study").finish(simple, skip=lambda run: run.block == "unified")
     use = next(t for t in tables(find(answer_of(material_of(sweep)), "The answer")) if "use" in t.columns)
-    assert row_of(use, task="fetal_femur")["because"] == "CG: the very run of TS; AU: runs are missing"
+    assert row_of(use, task="fetal_femur")["because"] == "CG: same model as TS; AU: runs are missing"
 
 
-def test_nothing_done_is_no_answer(tmp_path: Path) -> None:
+def test_without_finished_runs_there_is_no_answer(tmp_path: Path) -> None:
     sweep = FakeSweep(tmp_path / "study")
     sweep.write_plan()
     document = document_of(sweep)
-    assert "**0 of 15 planned runs are done, so there is no answer yet.**" in texts(document)
+    assert "**0 of 15 planned runs are finished, so there is no answer yet.**" in texts(document)
     assert not {"The answer", "Scores and differences", "Task by task", "Validity of runs"} & set(titles(document))

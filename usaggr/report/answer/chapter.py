@@ -1,6 +1,7 @@
-"""The answer: scale by scale which grouping to use for which tasks, how sure that is, and what it costs."""
+"""The answer at each scale: the grouping to use for each task, the evidence for it, and its cost."""
 
 import math
+from collections.abc import Sequence
 
 from usaggr.analysis.cell_rows import CellVerdict
 from usaggr.analysis.compare_study import Scale
@@ -12,24 +13,27 @@ from usaggr.document.display_names import grouping_label, listed
 from usaggr.document.elements import Block, Cell, Section, TextTable, literal
 from usaggr.metrics.names import metric_label
 from usaggr.report import table_cells
-from usaggr.report.answer.opening import count_answers, name_losses
+from usaggr.report.answer.missing_verdicts import explain_missing_verdict
+from usaggr.report.answer.opening import write_answer_sentences
+from usaggr.report.grouping_names import explain_label
 from usaggr.report.material import Material, capital, paragraph, section
 from usaggr.report.what_was_run.exposure_section import say_unequal
 
 
 def write_answer(material: Material) -> Section | None:
-    """A section for each scale and variant; none where no run is done."""
+    """Write a section for each scale and variant; return None if no run is finished."""
     if not material.comparison.runs_done:
         return None
     scales = tuple(_at_scale(material, variant, scale) for variant, scale in material.comparison.scales_by_variant)
     intro = paragraph(
-        f"Verdicts compare each grouping with {literal(material.reference)}, the reference, on a task's main metric:",
-        "a gain or a loss is a difference that is certain, no loss means certainly not worse by as much as the margin,",
-        "and undecided that the seeds and subjects at hand cannot tell. delta_m is the mean relative change of the "
-        "main",
-        "metrics, delta_skill the mean change of skill; parameters are those of all models of a grouping, training "
-        "time",
-        "is that of all seeds.",
+        f"Verdicts compare each grouping with the reference, {explain_label(material.study.reference)}, on the main "
+        "metric of a task.",
+        "Gain: better than the reference, and the whole interval agrees. Loss: worse, and the whole interval agrees.",
+        "No loss: not worse by as much as the margin, the largest loss that we accept.",
+        "Undecided: more seeds or more test patients are needed.",
+        "delta_m is the mean relative change of the main metrics. delta_skill is the mean change in skill, where 0 is",
+        "a predictor that ignores the image and 1 is perfect.",
+        "Parameters are counted over all models of a grouping, training time over all seeds.",
     )
     return section(
         "The answer", intro if material.comparison.others else None, *material.pictures("cost"), sections=scales
@@ -38,126 +42,133 @@ def write_answer(material: Material) -> Section | None:
 
 def _at_scale(material: Material, variant: str, scale: Scale) -> Section | None:
     where = material.where(variant, scale)
-    found = recommendations_at(material.comparison, variant, scale)
-    said = count_answers(material, found) if found else ""
+    recommendations = recommendations_at(material.comparison, variant, scale)
     return section(
         capital(where),
         paragraph(
             say_unequal(material, variant),
-            f"{capital(said)}." if said else "",
-            name_losses(material, variant, scale),
+            write_answer_sentences(material, recommendations, variant, scale) if recommendations else "",
             _overall(material, variant, scale),
         ),
         _options(material, variant, scale),
-        _by_task(material, found, variant, scale),
+        _by_task(material, recommendations, variant, scale),
     )
 
 
 def _overall(material: Material, variant: str, scale: Scale) -> str:
-    """If one grouping has to serve all tasks: what is best on the mean, and whether that is certain."""
-    rows = material.comparison.summary_at(variant, scale)
-    others = [row for row in rows if row.grouping != material.study.reference and not math.isnan(row.delta_m)]
-    if not others:
+    """Write which grouping is best on average if one has to serve all tasks, and if that is certain."""
+    lines = [
+        line
+        for line in material.comparison.summary_at(variant, scale)
+        if line.grouping != material.study.reference and not math.isnan(line.delta_m)
+    ]
+    if not lines:
         return ""
-    best = max(others, key=lambda row: row.delta_m)
+    best = max(lines, key=lambda line: line.delta_m)
     label, reference = literal(grouping_label(best.grouping)), literal(material.reference)
     change = text.percent(best.delta_m, best.low, best.high)
     if math.isnan(best.low):
-        sure = "without an interval, so that it may be chance"
+        certainty = "It has no interval, so the change may be random variation."
     elif best.low > 0:
-        sure = f"certainly better than {reference}"
+        certainty = f"On average it is better than {reference}."
     elif best.high < 0:
-        sure = f"certainly worse than {reference}"
+        certainty = f"On average it is worse than {reference}."
     else:
-        sure = f"not certainly different from {reference}"
-    return f"If one grouping has to serve all tasks, {label} has the highest mean relative change, {change}: {sure}."
+        certainty = f"On average it does not differ detectably from {reference}."
+    return f"If all tasks must use one grouping, {label} has the highest mean relative change: {change}. {certainty}"
 
 
 def _options(material: Material, variant: str, scale: Scale) -> Block | None:
-    """Each grouping: verdicts and means beside what it costs."""
-    rows = material.comparison.summary_at(variant, scale)
+    """Return a table of the groupings with their verdicts, mean differences and costs."""
+    lines = material.comparison.summary_at(variant, scale)
     order = {name: i for i, name in enumerate(material.comparison.groupings)}
-    shown = [_option(material, row) for row in sorted(rows, key=lambda row: order[row.grouping])]
+    shown = [_option(material, line) for line in sorted(lines, key=lambda line: order[line.grouping])]
     names = [
         "models", "▲ gain", "= no loss", "▼ loss", "? undecided", "– no verdict", "same run", "delta_m", "delta_skill",
         "parameters", "training time",
     ]  # fmt: skip
     where = literal(material.where(variant, scale))
-    caption = f"Score against cost, {where}: tasks by verdict, means with intervals."
+    caption = (
+        f"Scores and costs of each grouping, {where}: number of tasks with each verdict, and mean differences with "
+        "their intervals. Same run: the task uses the same model as the reference."
+    )
     name = _file_name(material, "options", variant, scale)
     return TextTable(("grouping", *names), tuple(shown), tuple(names), name=name, caption=caption) if shown else None
 
 
-def _option(material: Material, row: SummaryLine) -> tuple[Cell, ...]:
-    is_reference = row.grouping == material.study.reference
-    label = grouping_label(row.grouping) + (" (reference)" if is_reference else "")
-    runs = material.comparison.runs(row.variant, row.scale, row.grouping)
-    counts = (row.gain, row.no_loss, row.loss, row.undecided, row.no_verdict)
+def _option(material: Material, line: SummaryLine) -> tuple[Cell, ...]:
+    is_reference = line.grouping == material.study.reference
+    label = grouping_label(line.grouping) + (" (reference)" if is_reference else "")
+    runs = material.comparison.runs(line.variant, line.scale, line.grouping)
+    counts = (line.gain, line.no_loss, line.loss, line.undecided, line.no_verdict)
     verdicts = [Cell(text.MISSING) if is_reference else table_cells.count(count) for count in counts]
     if is_reference:
         effects = [Cell(text.MISSING)] * 3
     else:
         effects = [
-            table_cells.count(row.same),
-            table_cells.number(text.percent(row.delta_m, row.low, row.high), row.delta_m),
+            table_cells.count(line.same),
+            table_cells.number(text.percent(line.delta_m, line.low, line.high), line.delta_m),
             table_cells.number(
-                text.difference(row.delta_skill, row.skill_low, row.skill_high, "skill"), row.delta_skill
+                text.difference(line.delta_skill, line.skill_low, line.skill_high, "skill"), line.delta_skill
             ),
         ]
-    done = any(run.result is not None for run in runs)
-    time = text.duration(row.train_seconds) if done else text.MISSING
-    cost = [table_cells.count(row.parameters), table_cells.number(time, row.train_seconds if done else None)]
-    return (Cell(label), table_cells.count(material.comparison.models(row.grouping)), *verdicts, *effects, *cost)
+    finished = any(run.result is not None for run in runs)
+    time = text.duration(line.train_seconds) if finished else text.MISSING
+    cost = [table_cells.count(line.parameters), table_cells.number(time, line.train_seconds if finished else None)]
+    return (Cell(label), table_cells.count(material.comparison.models(line.grouping)), *verdicts, *effects, *cost)
 
 
-def _by_task(material: Material, found: tuple[Recommendation, ...], variant: str, scale: Scale) -> Block | None:
-    """What to use for each task, and how sure that is."""
-    if not found:
+def _by_task(material: Material, recommendations: Sequence[Recommendation], variant: str, scale: Scale) -> Block | None:
+    """Return a table of the grouping to use for each task, with the evidence for it."""
+    if not recommendations:
         return None
     by_task = group_rows(material.comparison.main_verdicts(variant, scale), lambda row: row.task)
-    rows = []
-    for one in found:
-        facts = material.collection.data.tasks[one.task].task
-        use = Cell(_use(material, one), kind=_kind(one))
-        why = _why(material, one, by_task[one.task])
-        rows.append((Cell(one.task), Cell(facts.clinical_group), Cell(facts.type), use, Cell(why)))
+    table = []
+    for recommendation in recommendations:
+        task = material.collection.data.tasks[recommendation.task].task
+        use = Cell(_use(recommendation), kind=_kind(recommendation))
+        why = Cell(_why(material, recommendation, by_task[recommendation.task]))
+        table.append((Cell(recommendation.task), Cell(task.clinical_group), Cell(task.type), use, why))
+    reference = literal(material.reference)
     caption = (
-        f"What to use for each task, {literal(material.where(variant, scale))}. Intervals are of that task alone; p "
-        f"values are adjusted within its family. `usaggr predict --recommended` takes {literal(material.reference)} "
-        "where the answer is not known or there is no verdict."
+        f"What to use for each task, {literal(material.where(variant, scale))}. Differences are from {reference}, with "
+        f"the {text.share(material.study.confidence)} interval of that task alone; positive is better, also for errors "
+        "in pixels. p values are adjusted for the number of tasks. `usaggr predict --recommended` uses "
+        f"{reference} for tasks that are undecided or have no verdict."
     )
     name = _file_name(material, "use", variant, scale)
     columns = ("task", "clinical group", "type", "use", "because")
-    return TextTable(columns, tuple(rows), name=name, caption=caption)
+    return TextTable(columns, tuple(table), name=name, caption=caption)
 
 
-def _use(material: Material, one: Recommendation) -> str:
-    if one.kind in ("gain", "good enough", "keep") and one.grouping is not None:
-        return grouping_label(one.grouping)
-    return "not known" if one.kind == "not known" else "no verdict"
+def _use(recommendation: Recommendation) -> str:
+    if recommendation.kind in ("gain", "good enough", "keep") and recommendation.grouping is not None:
+        return grouping_label(recommendation.grouping)
+    return "undecided" if recommendation.kind == "not known" else "no verdict"
 
 
-def _kind(one: Recommendation) -> str:
-    return {"gain": "gain", "good enough": "no_loss", "not known": "undecided"}.get(one.kind, "")
+def _kind(recommendation: Recommendation) -> str:
+    return {"gain": "gain", "good enough": "no_loss", "not known": "undecided"}.get(recommendation.kind, "")
 
 
-def _why(material: Material, one: Recommendation, rows: list[CellVerdict]) -> str:
-    row = one.row
+def _why(material: Material, recommendation: Recommendation, verdicts: Sequence[CellVerdict]) -> str:
+    """Return the evidence for a recommendation in a few words, with what makes it doubtful."""
+    row = recommendation.row
     if row is None:
-        return _no_verdict(material, rows)
-    said = f"{grouping_label(row.grouping)} {_difference(row)}"
-    if one.kind == "gain":
-        why = f"{said}, adjusted p {text.p_value(row.p_adjusted)}"
-    elif one.kind == "good enough":
-        why = f"{said}, above −{_margin(row)} with adjusted p {text.p_value(row.p_ni_adjusted)}"
-    elif one.kind == "keep":
-        lost = [grouping_label(other.grouping) for other in rows if other.verdict == "loss"]
-        why = f"{listed(lost)} {'lose' if len(lost) > 1 else 'loses'}: {said}" if lost else f"no gain: {said}"
+        return _reasons_without_verdict(material, verdicts)
+    evidence = f"{grouping_label(row.grouping)}: {_difference(row)}"
+    losses = listed([grouping_label(verdict.grouping) for verdict in verdicts if verdict.verdict == "loss"])
+    if recommendation.kind == "gain":
+        why = f"{evidence}, adjusted p {text.p_value(row.p_adjusted)}"
+    elif recommendation.kind == "good enough":
+        margin = text.score(row.margin, row.metric)
+        why = f"{evidence}, not worse by {margin} or more, adjusted p {text.p_value(row.p_ni_adjusted)}"
+    elif recommendation.kind == "keep":
+        why = f"worse under {losses}; {evidence}" if losses else f"no gain; {evidence}"
     else:
-        lost = [grouping_label(other.grouping) for other in rows if other.verdict == "loss"]
-        said = f"{said} ({listed(lost)} {'lose' if len(lost) > 1 else 'loses'})" if lost else said
-        seeds = f"about {one.seeds_needed} seeds would tell" if one.seeds_needed else "more test subjects are needed"
-        why = f"{said}; {seeds}"
+        needed = recommendation.seeds_needed
+        missing = f"about {needed} seeds are needed to decide" if needed else "more test patients are needed to decide"
+        why = f"{evidence}{f'; worse under {losses}' if losses else ''}; {missing}"
     doubts = ", ".join(doubts_of(row, material.reference))
     return f"{why}; {doubts}" if doubts else why
 
@@ -167,26 +178,15 @@ def _difference(row: CellVerdict) -> str:
     return f"{unit} {text.difference(row.delta, row.delta_low, row.delta_high, row.metric)}"
 
 
-def _margin(row: CellVerdict) -> str:
-    return text.score(row.margin, row.metric)
+def _reasons_without_verdict(material: Material, verdicts: Sequence[CellVerdict]) -> str:
+    """Return each reason once, with the groupings that it applies to."""
+    labels_by_reason: dict[str, list[str]] = {}
+    for row in verdicts:
+        reason = _difference(row) if row.verdict else explain_missing_verdict(row, material.reference)
+        labels_by_reason.setdefault(reason, []).append(grouping_label(row.grouping))
+    return "; ".join(f"{', '.join(labels)}: {reason}" for reason, labels in labels_by_reason.items())
 
 
-def _no_verdict(material: Material, rows: list[CellVerdict]) -> str:
-    """Why there is nothing to go by: each reason once, with the groupings it holds for."""
-    reasons: dict[str, list[str]] = {}
-    for row in rows:
-        if row.same:
-            reason = f"the very run of {material.reference}"
-        elif math.isnan(row.delta):
-            reason = "runs are missing"
-        elif row.verdict:
-            reason = f"{_difference(row)}"
-        else:
-            reason = row.note.split("; ")[0] or "cannot be judged"
-        reasons.setdefault(reason, []).append(grouping_label(row.grouping))
-    return "; ".join(f"{', '.join(labels)}: {reason}" for reason, labels in reasons.items())
-
-
-def _file_name(material: Material, what: str, variant: str, scale: Scale) -> str:
-    several = f"-{variant}" if len(material.study.variants) > 1 else ""
-    return f"{what}-s{scale:g}{several}"
+def _file_name(material: Material, table: str, variant: str, scale: Scale) -> str:
+    suffix = f"-{variant}" if len(material.study.variants) > 1 else ""
+    return f"{table}-s{scale:g}{suffix}"

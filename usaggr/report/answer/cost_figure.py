@@ -1,4 +1,4 @@
-"""Figure: what each grouping gains over all tasks against what it costs: models, parameters, training time."""
+"""Figure: mean change of each grouping over all tasks against its cost in models, parameters and training time."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -22,25 +22,25 @@ _COSTS = {
     "time": "training time",
 }
 _WIDE = 4.0
-"""From this ratio of the largest to the smallest cost on, the axis is logarithmic."""
+"""Ratio of the largest to the smallest cost from which the axis is logarithmic."""
 _LONG_TIME = 7200.0
-"""From as many seconds on, training time is told in hours."""
+"""Seconds from which training time is given in hours."""
 _NEAR, _STEP = 0.015, 0.04
-"""Parts of the axis: points that are nearer than the first would hide each other, and stand apart by the second."""
+"""Fractions of the axis: points nearer than the first would hide each other, so they are spaced by the second."""
 
 
 @dataclass(frozen=True)
 class _Point:
-    """A grouping at a scale."""
+    """One grouping at one scale."""
 
     grouping: str
     scale: float | int
     change: float
-    """Mean relative change from the reference in percent; NaN if not known."""
+    """Mean relative change from the reference in percent; NaN if not available."""
     low: float
     high: float
     costs: dict[str, float]
-    """By the names of _COSTS, in the units of the axes; NaN if not known."""
+    """By the names of _COSTS, in the units of the axes; NaN if not available."""
 
 
 def draw_cost(
@@ -49,10 +49,10 @@ def draw_cost(
     """Draw a panel for each kind of cost, with a point for each grouping and scale; None if there is no delta_m.
 
     Args:
-        summary: All lines.
-        study: Order of groupings and scales.
-        models: How many models each grouping makes.
-        variant: Which one is drawn.
+        summary: Means of all groupings, scales and variants.
+        study: Defines the order of groupings and scales.
+        models: Number of models of each grouping.
+        variant: The variant to draw.
     """
     from matplotlib.figure import Figure
 
@@ -86,9 +86,9 @@ def draw_cost(
 
 
 def _point(line: SummaryLine, reference: str, models: Mapping[str, int], seconds: float) -> _Point:
-    # The reference has no difference from itself: it is at zero, for the others to be seen against.
-    own = line.grouping == reference
-    change, low, high = (0.0,) * 3 if own else (100 * value for value in (line.delta_m, line.low, line.high))
+    # The reference has no difference from itself, so the summary has NaN; it is drawn at zero, to compare others with.
+    is_reference = line.grouping == reference
+    change, low, high = (0.0,) * 3 if is_reference else (100 * value for value in (line.delta_m, line.low, line.high))
     parameters = math.nan if line.parameters is None else line.parameters / 1e6
     costs = {"models": float(models[line.grouping]), "parameters": parameters, "time": line.train_seconds / seconds}
     return _Point(line.grouping, line.scale, change, low, high, costs)
@@ -97,13 +97,13 @@ def _point(line: SummaryLine, reference: str, models: Mapping[str, int], seconds
 def _draw_panel(
     panel: "Axes", points: Sequence[_Point], kind: str, groupings: Sequence[str], scales: Sequence[float | int]
 ) -> None:
-    known = [point for point in points if point.costs[kind] > 0 and not math.isnan(point.change)]
-    costs = np.array([point.costs[kind] for point in known], dtype=float)
+    drawable = [point for point in points if point.costs[kind] > 0 and not math.isnan(point.change)]
+    costs = np.array([point.costs[kind] for point in drawable], dtype=float)
     wide = bool(costs.size) and costs.max() / costs.min() >= _WIDE
     panel.axhline(0, color="black", linewidth=0.8, zorder=1)
     if wide:
         panel.set_xscale("log")
-    for point, x in zip(known, _apart(costs, wide), strict=True):
+    for point, x in zip(drawable, _space_out(costs, wide), strict=True):
         place, rank = groupings.index(point.grouping), scales.index(point.scale)
         style = look(place) | _scale_look(rank, len(scales))
         panel.vlines(x, point.low, point.high, colors=style["color"], linewidth=1.0, zorder=2)
@@ -111,21 +111,21 @@ def _draw_panel(
     _set_ticks(panel, costs, wide)
 
 
-def _apart(costs: NDArray[np.float64], wide: bool) -> NDArray[np.float64]:
-    """Where points of these costs stand: those of (nearly) the same cost side by side, so that none hides another."""
-    places = np.log(costs) if wide else costs
-    reach = (float(np.ptp(places)) if places.size else 0.0) or 1.0
-    order = np.argsort(places, kind="stable")
-    starts = np.diff(places[order], prepend=-np.inf) > _NEAR * reach
-    moved = places.copy()
+def _space_out(costs: NDArray[np.float64], wide: bool) -> NDArray[np.float64]:
+    """Return the x of each point: (nearly) equal costs are placed side by side, so that no point hides another."""
+    x = np.log(costs) if wide else costs
+    reach = (float(np.ptp(x)) if x.size else 0.0) or 1.0
+    order = np.argsort(x, kind="stable")
+    starts = np.diff(x[order], prepend=-np.inf) > _NEAR * reach
+    moved = x.copy()
     for together in np.split(order, np.flatnonzero(starts)[1:]):
         steps = np.arange(together.size) - (together.size - 1) / 2
-        moved[together] = places[together].mean() + _STEP * reach * steps if together.size > 1 else places[together]
+        moved[together] = x[together].mean() + _STEP * reach * steps if together.size > 1 else x[together]
     return np.exp(moved) if wide else moved
 
 
 def _scale_look(rank: int, scales: int) -> dict[str, Any]:
-    """The larger the scale, the larger the marker."""
+    """Return a marker whose size grows with the rank of its scale."""
     return {"linestyle": "none", "markersize": 4.0 + 3.5 * ((rank + 1) / scales)}
 
 

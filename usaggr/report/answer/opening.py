@@ -1,125 +1,183 @@
-"""The first lines of the report: what was asked, what is done, and the answer with how sure it is."""
+"""First lines of the report: the question, the finished runs, and the answer with its certainty."""
 
-from collections import Counter
+from collections.abc import Sequence
 
 from usaggr.analysis.compare_study import Scale
 from usaggr.analysis.recommendations import Kind, Recommendation, doubts_of, recommendations_at
 from usaggr.analysis.row_tables import group_rows
-from usaggr.document.display_names import grouping_label, listed, plural
+from usaggr.document.display_names import listed, plural
 from usaggr.document.elements import Block, Paragraph, literal
+from usaggr.report.answer.missing_verdicts import has_few_patients
+from usaggr.report.grouping_names import describe_model, explain_label, explain_labels
 from usaggr.report.material import Material, paragraph
 
 _MOST_NAMES = 6
+"""Tasks that a sentence names; a larger number of tasks is given as a count."""
 
 
 def write_lead(material: Material) -> tuple[Block, ...]:
-    """What stands above all chapters."""
-    runs = material.collection.runs
+    """Write what the page shows before its first chapter."""
+    runs, finished = material.collection.runs, material.comparison.runs_done
     if not runs:
-        return (Paragraph("**Nothing is planned in this folder, so there is nothing to report.**"),)
-    said = _asked(material)
-    if not material.comparison.runs_done:
-        said += f" **0 of {plural(len(runs), 'planned run')} are done, so there is no answer yet.** "
-        return (Paragraph(said + "What follows says what was asked."),)
-    holes = (
-        ""
-        if material.comparison.runs_done == len(runs)
-        else " The others leave holes, which are marked as missing and counted."
-    )
-    done = f"**{material.comparison.runs_done:,} of {plural(len(runs), 'planned run')} are done.**{holes}"
-    blocks = (_leakage(material), paragraph(said, done), _answer(material))
+        return (Paragraph("**This folder has no planned runs, so there is nothing to report.**"),)
+    question = _question(material)
+    if not finished:
+        state = f"**0 of {plural(len(runs), 'planned run')} are finished, so there is no answer yet.**"
+        return (Paragraph(f"{question} {state} The chapters below describe the settings of the study."),)
+    state = f"**{finished:,} of {plural(len(runs), 'planned run')} are finished.**"
+    if finished < len(runs):
+        state += " Tables mark the results of the other runs as missing."
+    blocks = (_overlap_warning(material), paragraph(question, state), _answer(material))
     return tuple(block for block in blocks if block is not None)
 
 
-def _leakage(material: Material) -> Block | None:
-    """A warning if a patient, an image or a file is in two folds."""
+def _overlap_warning(material: Material) -> Block | None:
+    """Write a warning if a patient, an image or a file is in two subsets."""
     if material.collection.disjoint:
         return None
     return Paragraph(
-        "**Folds are not disjoint: models were tested on patients or images that they may have been trained on, so no "
-        "score here can be trusted.** The chapter on data says which they are."
+        "**The training, validation and test subsets overlap: models were tested on patients or images that they may "
+        "have been trained on. No score in this report can be trusted.** The chapter on data names the overlaps."
     )
 
 
-def _asked(material: Material) -> str:
-    study, scales = material.study, {scale for _, scale in material.comparison.scales_by_variant}
-    labels = listed([literal(grouping_label(name)) for name in material.comparison.groupings])
+def _question(material: Material) -> str:
+    study, tasks = material.study, material.collection.tasks
+    scales = {scale for _, scale in material.comparison.scales_by_variant}
+    question = (
+        f"Which of these {len(tasks):,} tasks should share one model?"
+        if len(tasks) > 1
+        else f"This study has one task, {literal(tasks[0])}, so no tasks can share a model."
+    )
     return (
-        f"Which of these {plural(len(material.collection.tasks), 'task')} should share one model? One network, data "
-        f"set and split; {plural(len(study.groupings), 'way')} of grouping the tasks ({labels}), "
-        f"{plural(len(scales), 'amount')} of training data, {plural(len(study.seeds), 'seed')}."
+        f"{question} All groupings use the same network, data set and split. The study compares "
+        f"{plural(len(study.groupings), 'grouping')} of the tasks: {explain_labels(material.comparison.groupings)}; "
+        f"{plural(len(scales), 'amount')} of training data; {plural(len(study.seeds), 'seed')}."
     )
 
 
 def _answer(material: Material) -> Block:
     if not material.comparison.others:
-        return Paragraph(f"There is only {literal(material.reference)}, so nothing is compared.")
+        only = explain_label(material.study.reference)
+        return Paragraph(f"The only grouping is {only}, so nothing is compared.")
     variant, scale = material.comparison.scales_by_variant[0]
-    found = recommendations_at(material.comparison, variant, scale)
-    if all(one.kind == "no verdict" for one in found):
-        return Paragraph("**No difference can be judged yet**: the reason stands with each task below.")
-    where = literal(material.where(variant, scale))
-    losses = name_losses(material, variant, scale)
-    said = f"With {where}, {count_answers(material, found)}." + (f" {losses}" if losses else "")
-    return Paragraph(f"**{said}** {certainty(material)}")
+    recommendations = recommendations_at(material.comparison, variant, scale)
+    if all(recommendation.kind == "no verdict" for recommendation in recommendations):
+        return Paragraph("**None of the differences can be tested.** The table below gives the reason for each task.")
+    answer = write_answer_sentences(material, recommendations, variant, scale)
+    return Paragraph(f"**With {literal(material.where(variant, scale))}: {answer}** {describe_certainty(material)}")
 
 
-def count_answers(material: Material, found: tuple[Recommendation, ...]) -> str:
-    """Part of a sentence: how many tasks should leave the reference, and for which grouping."""
-    counts = Counter(one.kind for one in found)
-    reference = literal(material.reference)
+def write_answer_sentences(
+    material: Material, recommendations: Sequence[Recommendation], variant: str, scale: Scale
+) -> str:
+    """Write which tasks to train together, which to leave as in the reference, and how many are undecided.
 
-    def said(kind: Kind, one: str, many: str, tail: str = "") -> str:
-        number = counts[kind]
-        return f"{number} {one if number == 1 else many}{tail}" if number else ""
-
-    parts = [
-        said("gain", "gains", "gain", f" under another grouping than {reference} ({_whom(found, 'gain')})"),
-        said(
-            "good enough",
-            "loses",
-            "lose",
-            f" nothing under a grouping with fewer models ({_whom(found, 'good enough')})",
+    Args:
+        material: What the report is made from.
+        recommendations: One per task, of this variant and scale.
+        variant: The variant of the study.
+        scale: The amount of training data.
+    """
+    reference = explain_label(material.study.reference)
+    sentences = [
+        *(
+            f"{tasks} {_is(number)} better {describe_model(grouping)}."
+            for grouping, tasks, number in _tasks_by_grouping(material, recommendations, "gain")
         ),
-        said("keep", "is", "are", f" best left with {reference}"),
-        said("not known", "is undecided", "are undecided"),
-        said("no verdict", "cannot be judged", "cannot be judged"),
+        *(
+            f"{tasks} {_is(number)} no worse {describe_model(grouping)}, and this grouping needs fewer models."
+            for grouping, tasks, number in _tasks_by_grouping(material, recommendations, "good enough")
+        ),
+        *(f"Keep {reference} for {tasks}." for _, tasks, _ in _tasks_by_grouping(material, recommendations, "keep")),
+        _count_open(material, recommendations, variant, scale),
+        _name_losses(material, variant, scale),
+        _count_doubtful(material, recommendations),
+    ]  # fmt: skip
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _tasks_by_grouping(
+    material: Material, recommendations: Sequence[Recommendation], kind: Kind
+) -> list[tuple[str, str, int]]:
+    """Return each recommended grouping with the names and the number of its tasks, in the order of the study."""
+    by_grouping = group_rows(
+        (recommendation for recommendation in recommendations if recommendation.kind == kind),
+        lambda recommendation: recommendation.grouping or "",
+    )
+    return [
+        (name, _name_tasks([recommendation.task for recommendation in by_grouping[name]]), len(by_grouping[name]))
+        for name in material.comparison.groupings
+        if name in by_grouping
     ]
-    answer = f"of {plural(len(found), 'task')}, {listed([part for part in parts if part])}"
-    rows = [one.row for one in found if one.kind in ("gain", "good enough", "keep") and one.row is not None]
-    doubtful = sum(row.seeds > 1 and bool(doubts_of(row, material.reference)) for row in rows)
+
+
+def _name_tasks(tasks: Sequence[str]) -> str:
+    """Return the names of a few tasks, or the number of many."""
+    return listed([literal(task) for task in tasks]) if len(tasks) <= _MOST_NAMES else f"{len(tasks)} tasks"
+
+
+def _is(number: int) -> str:
+    return "is" if number == 1 else "are"
+
+
+def _count_open(material: Material, recommendations: Sequence[Recommendation], variant: str, scale: Scale) -> str:
+    """Write how many tasks have no answer: undecided, too few test patients, or not tested for another reason."""
+    undecided = sum(recommendation.kind == "not known" for recommendation in recommendations)
+    untested = {recommendation.task for recommendation in recommendations if recommendation.kind == "no verdict"}
+    by_task = group_rows(
+        (row for row in material.comparison.main_verdicts(variant, scale) if row.task in untested), lambda row: row.task
+    )
+    few = sum(any(has_few_patients(row) for row in verdicts) for verdicts in by_task.values())
+    sentences = []
+    if undecided:
+        sentences.append(f"For {plural(undecided, 'task')} these data do not decide.")
+    if few:
+        sentences.append(f"{plural(few, 'task')} {'has' if few == 1 else 'have'} too few test patients.")
+    if len(untested) > few:
+        number = plural(len(untested) - few, "task")
+        sentences.append(f"{number} cannot be tested for another reason, which the table below gives.")
+    return " ".join(sentences)
+
+
+def _count_doubtful(material: Material, recommendations: Sequence[Recommendation]) -> str:
+    """Write how many answers rest on models that failed to train, in a sentence; empty if none does."""
+    verdicts = [
+        recommendation.row
+        for recommendation in recommendations
+        if recommendation.kind in ("gain", "good enough", "keep") and recommendation.row is not None
+    ]
+    doubtful = sum(row.seeds > 1 and bool(doubts_of(row, material.reference)) for row in verdicts)
     if not doubtful:
-        return answer
-    rest = "rests" if doubtful == 1 else "rest"
-    return f"{answer} ({doubtful} of these answers {rest} on models that have not converged or learnt too little)"
+        return ""
+    answers = "1 of these answers is" if doubtful == 1 else f"{doubtful} of these answers are"
+    return (
+        f"{answers} less certain, because models failed to converge or performed no better than the trivial predictor "
+        "(which ignores the image)."
+    )
 
 
-def name_losses(material: Material, variant: str, scale: Scale) -> str:
-    """A sentence that names the tasks of each grouping with a certain loss; nothing where there are none."""
-    rows = material.comparison.main_verdicts(variant, scale)
-    lost = group_rows((row for row in rows if row.verdict == "loss"), lambda row: row.grouping)
-    parts = []
+def _name_losses(material: Material, variant: str, scale: Scale) -> str:
+    """Write which tasks are worse under each grouping, in sentences; empty if there is no loss."""
+    verdicts = material.comparison.main_verdicts(variant, scale)
+    losses = group_rows((row for row in verdicts if row.verdict == "loss"), lambda row: row.grouping)
+    sentences = []
     for grouping in material.comparison.others:
-        tasks = [literal(row.task) for row in lost.get(grouping, [])]
+        tasks = [row.task for row in losses.get(grouping, [])]
         if tasks:
-            shown = listed(tasks) if len(tasks) <= _MOST_NAMES else f"{len(tasks)} tasks"
-            parts.append(f"{literal(grouping_label(grouping))} for {shown}")
-    return f"A certain loss: {'; '.join(parts)}." if parts else ""
+            sentences.append(f"{_name_tasks(tasks)} {_is(len(tasks))} worse {describe_model(grouping)}.")
+    return " ".join(sentences)
 
 
-def _whom(found: tuple[Recommendation, ...], kind: Kind) -> str:
-    of_kind = Counter(one.grouping for one in found if one.kind == kind and one.grouping is not None)
-    return ", ".join(f"{literal(grouping_label(name))} {number}" for name, number in of_kind.most_common())
-
-
-def certainty(material: Material) -> str:
-    """How sure verdicts are."""
+def describe_certainty(material: Material) -> str:
+    """Write which random variation the verdicts account for, and how often they may be wrong."""
     if len(material.study.seeds) < 2:
         return (
-            "All verdicts are provisional: with one seed, intervals cover which subjects are tested, and not the "
-            "chance in training."
+            "All verdicts are provisional. With one seed, intervals account for which patients are in the test set, "
+            "but not for random variation between training runs."
         )
     return (
-        "Verdicts allow for chance both in training (seeds) and in who is tested (subjects); among the tasks of one "
-        "grouping and scale, the risk of any false gain is held at 2.5 %, and that of any false difference at 5 %."
+        "Verdicts account for random variation between training runs (seeds) and for which patients are in the test "
+        "set. Among the tasks of one grouping and amount of training data, the chance of any false gain is at most "
+        "2.5 %, and the chance of any false difference is at most 5 %."
     )

@@ -1,4 +1,4 @@
-"""Which grouping to use, and what each costs."""
+"""Topic: the grouping to use, and the cost of each."""
 
 from collections.abc import Iterator
 
@@ -15,9 +15,9 @@ def _drawings(tables: Tables, variant: str) -> Iterator[Drawing]:
     yield Drawing(
         "score_against_cost",
         "Score against cost",
-        "A point a grouping and scale, larger markers for larger scales: mean relative change from the reference with "
-        "its interval against the number of models, the parameters of all of them, and the time that all seeds took to "
-        "train. The reference stands at nought.",
+        "Each point is one grouping at one amount of training data; larger markers mean more data. The vertical axis "
+        "is the mean relative change from the reference, with its interval; up is better. The horizontal axes are the "
+        "number of models, the parameters of all models, and the training time of all seeds. The reference is at zero.",
         "cost",
         draw_cost(comparison.summary, comparison.study, models, variant),
     )

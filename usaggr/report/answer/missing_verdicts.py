@@ -1,0 +1,43 @@
+"""Reasons why a difference has no verdict, in the words of the page."""
+
+import math
+import re
+
+from usaggr.analysis.cell_rows import CellVerdict
+from usaggr.data.split.manifest import MIN_TEST_SUBJECTS
+from usaggr.statistics.minimum_evidence import FEWEST
+
+_TOO_FEW = (
+    (r"few subjects", "only {subjects} test patients ({least} needed)"),
+    (
+        r"too few: (\d+) subjects? in the rarer class",
+        "the rarer class has {0} test patients ({fewest} needed)",
+    ),
+    (r"too few: under \d+ subjects differ", "fewer than {fewest} test patients differ"),
+    (r"too few: the difference hangs .*", "fewer than {fewest} test patients drive the difference"),
+)
+"""Notes of `comparison.csv` on too few test patients, each with its words on the page."""
+
+
+def has_few_patients(row: CellVerdict) -> bool:
+    """Return True if a difference is not tested because there are too few test patients."""
+    return not row.verdict and any(re.match(note, row.note) for note, _ in _TOO_FEW)
+
+
+def explain_missing_verdict(row: CellVerdict, reference: str) -> str:
+    """Return why a difference is not tested.
+
+    Args:
+        row: The difference of one task under one grouping, without a verdict.
+        reference: Label of the reference grouping.
+    """
+    if row.same:
+        return f"same model as {reference}"
+    if math.isnan(row.delta):
+        return "runs are missing"
+    note = row.note.split("; ")[0]
+    for pattern, words in _TOO_FEW:
+        match = re.fullmatch(pattern, note)
+        if match:
+            return words.format(*match.groups(), subjects=row.n_subjects, least=MIN_TEST_SUBJECTS, fewest=FEWEST)
+    return note or "cannot be tested"

@@ -1,0 +1,40 @@
+"""Plain names of groupings for sentences, where their labels (TS, CG, AU) are not explained yet."""
+
+from collections.abc import Iterable
+
+from usaggr.document.display_names import grouping_label, listed
+from usaggr.document.elements import literal
+
+_UNITS = {
+    "task_specific": "one model per task",
+    "clinical": "one model per clinical group",
+    "unified": "one model for all tasks",
+    "organ": "one model per organ",
+    "image_source": "one model per image source",
+    "task_type": "one model per task type",
+}
+_MODELS = {
+    "task_specific": "in a model of its own",
+    "clinical": "in a model shared by clinical group",
+    "unified": "in one model for all tasks",
+    "organ": "in a model shared by organ",
+    "image_source": "in a model shared by image source",
+    "task_type": "in a model shared by task type",
+}
+
+
+def explain_label(name: str) -> str:
+    """Return a grouping's label with its plain name, as in `CG (one model per clinical group)`; escaped for pages."""
+    label = literal(grouping_label(name))
+    return f"{label} ({_UNITS[name]})" if name in _UNITS else label
+
+
+def explain_labels(names: Iterable[str]) -> str:
+    """Return the labels of groupings with their plain names, as a sentence lists them."""
+    return listed([explain_label(name) for name in names])
+
+
+def describe_model(name: str) -> str:
+    """Return words for the model that a task has under a grouping, as in `in a model shared by clinical group (CG)`."""
+    label = literal(grouping_label(name))
+    return f"{_MODELS[name]} ({label})" if name in _MODELS else f"under the grouping {label}"
