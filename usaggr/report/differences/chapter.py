@@ -1,4 +1,4 @@
-"""All cells of the main metrics: heat map and forest plot, and for each scale the scores and differences as a table."""
+"""Scores and differences of the main metrics: heat map, forest plots, and one table per scale."""
 
 import math
 
@@ -13,19 +13,21 @@ from usaggr.document.elements import Block, Cell, Section, TextTable, literal
 from usaggr.metrics.names import metric as metric_of
 from usaggr.metrics.names import metric_label
 from usaggr.report import table_cells
+from usaggr.report.grouping_names import explain_labels
 from usaggr.report.material import Material, capital, paragraph, section
 
 
 def write_differences(material: Material) -> Section | None:
-    """Pictures of all differences, and a table a scale; none where no run is done."""
+    """Write the figures of all differences and one table per scale; return None if no run is finished."""
     if not material.comparison.runs_done:
         return None
     interval = text.share(material.study.confidence)
     reading = (
-        f"Scores are means over seeds ± half the {interval} interval, on the whole test fold. Δ is the difference from "
-        f"{literal(material.reference)}, paired by seed, in the metric's own units, with its unadjusted {interval} "
-        "interval; positive is better, also where a lower score is better (↓). Marks are verdicts: ▲ gain, = no loss, "
-        "▼ loss, ? undecided. † follows a mean that is not better than the trivial predictor's."
+        f"Groupings: {explain_labels(material.comparison.groupings)}. Scores are means over seeds ± half the "
+        f"{interval} interval, on the whole test set. Δ is the difference from {literal(material.reference)}, paired "
+        f"by seed, in the metric's own units, with its unadjusted {interval} interval. Positive is better, also for "
+        "metrics where a lower score is better (↓). Marks are verdicts: ▲ gain, = no loss, ▼ loss, ? undecided. "
+        "trivial is the score of a predictor that ignores the image. † marks a mean no better than that."
     )
     scales = tuple(
         section(capital(material.where(variant, scale)), _table(material, variant, scale))
@@ -35,7 +37,7 @@ def write_differences(material: Material) -> Section | None:
 
 
 def _table(material: Material, variant: str, scale: Scale) -> Block | None:
-    """Task x grouping at one scale."""
+    """Return a table of tasks and groupings at one scale."""
     cells = material.comparison.main_cells(variant, scale)
     scores = {(row.task, row.grouping): row for row in cells}
     deltas = {(row.task, row.grouping): row for row in material.comparison.main_verdicts(variant, scale)}
@@ -46,7 +48,7 @@ def _table(material: Material, variant: str, scale: Scale) -> Block | None:
     for name in groupings:
         label = grouping_label(name)
         columns += [label] if name == material.study.reference else [label, f"Δ {label}"]
-    rows = []
+    table = []
     for task in material.collection.tasks:
         if task in by_task:
             shown = _facts(by_task[task])
@@ -54,18 +56,18 @@ def _table(material: Material, variant: str, scale: Scale) -> Block | None:
                 shown.append(table_cells.mean(scores.get((task, name))))
                 if name != material.study.reference:
                     shown.append(table_cells.delta(deltas.get((task, name))))
-            rows.append(tuple(shown))
-    if not rows:
+            table.append(tuple(shown))
+    if not table:
         return None
-    several = f"-{variant}" if len(material.study.variants) > 1 else ""
+    suffix = f"-{variant}" if len(material.study.variants) > 1 else ""
     caption = f"Main metric of each task. {literal(capital(material.where(variant, scale)))}."
     return TextTable(
-        tuple(columns), tuple(rows), tuple(columns[3:]), name=f"scores-s{scale:g}{several}", caption=caption
+        tuple(columns), tuple(table), tuple(columns[3:]), name=f"scores-s{scale:g}{suffix}", caption=caption
     )
 
 
 def _facts(cells: list[CellScore]) -> list[str | Cell]:
-    """Return what is left of the groupings' columns, from the cells of a task."""
+    """Return the first cells of a table row, which describe the task and are the same for all groupings."""
     first = cells[0]
     n_train = max((row.n_train for row in cells if row.n_train is not None), default=None)
     trivials = [row.trivial for row in cells if not math.isnan(row.trivial)]

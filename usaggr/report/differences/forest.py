@@ -1,6 +1,6 @@
-"""Figure: the difference of each task from the reference with its interval, beside the margin of no loss.
+"""Figure: the difference of each task from the reference, with its interval and the margin of no loss.
 
-Differences of all metrics share an axis by being divided by their task's margin; beside each stands what it is in the
+Differences are divided by the task's margin, so that all metrics share an axis. The numbers next to the plot are in the
 metric's own units.
 """
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 _MARKERS = {"gain": "^", "no_loss": "s", "loss": "v", "undecided": "o", "": "D"}
 _COLUMNS = 2
-"""Panels side by side; further groupings stand under them."""
+"""Largest number of panels side by side; further groupings are drawn below."""
 _PLOT, _LETTER, _ROW = 1.3, 0.054, 0.2
-"""Inches: a panel, a letter of the numbers beside it, the height of a row."""
+"""Inches: width of a panel, width of a letter of the numbers next to it, height of a row."""
 _LINEAR = 2.0
-"""Margins up to which the axis is linear; past it, logarithmic."""
+"""Margins up to which the axis is linear; beyond, it is logarithmic."""
 _LEAST, _MOST = 3.0, 100.0
-"""Ends of the axis in margins, at the least and at the most."""
+"""Smallest and largest end of the axis, in margins."""
 _TICKS = (1, 3, 10, 30, 100)
 
 
@@ -41,11 +41,11 @@ def draw_forest(
     """Draw a panel for each grouping at one scale; None if nothing is compared there.
 
     Args:
-        verdicts: Of all cells and metrics.
-        study: Order of groupings.
-        tasks: The rows from top to bottom.
-        variant: Which one is drawn.
-        scale: Which one is drawn.
+        verdicts: Verdicts of all cells and metrics.
+        study: Defines the order of groupings.
+        tasks: Tasks from top to bottom.
+        variant: The variant to draw.
+        scale: The scale to draw.
     """
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -56,12 +56,12 @@ def draw_forest(
     labels, by_grouping = task_rows(shown), group_rows(shown, lambda cell: cell.grouping)
     groupings = [name for name in study.groupings if name in by_grouping]
     columns = min(_COLUMNS, len(groupings))
-    rows = math.ceil(len(groupings) / columns)
-    text = _LETTER * max(len(_said(cell)[1]) for cell in shown) + 0.25
-    size = (names_width(labels) + columns * (_PLOT + text), rows * (_ROW * len(tasks) + 0.6) + 0.85)
+    n_rows = math.ceil(len(groupings) / columns)
+    text = _LETTER * max(len(_number_text(cell)[1]) for cell in shown) + 0.25
+    size = (names_width(labels) + columns * (_PLOT + text), n_rows * (_ROW * len(tasks) + 0.6) + 0.85)
     figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(wspace=0.0, w_pad=0.03))
     ratios = [BESIDE, *[_PLOT, text] * columns]
-    axes = figure.subplots(rows, 1 + 2 * columns, squeeze=False, sharey=True, width_ratios=ratios)
+    axes = figure.subplots(n_rows, 1 + 2 * columns, squeeze=False, sharey=True, width_ratios=ratios)
     end = _end(shown)
     for place, grouping in enumerate(groupings):
         row, column = divmod(place, columns)
@@ -70,14 +70,14 @@ def draw_forest(
         panel.set_title(
             f"{grouping_label(grouping)} − {grouping_label(study.reference)}", loc="left", fontweight="bold"
         )
-    for row in range(rows):
+    for row in range(n_rows):
         used = 2 * min(columns, len(groupings) - row * columns)
         label_rows(axes[row, 0], axes[row, 1 : 1 + used].tolist(), labels, tasks)
         for unused in axes[row, 1 + used :]:
             unused.set_axis_off()
     figure.supxlabel(
-        "difference in units of the task's margin, better to the right;\n"
-        f"beside it in the metric's own units, with its {100 * study.confidence:g} % interval",
+        "difference divided by the task's margin; right is better\n"
+        f"numbers: difference in the metric's own units, with its {100 * study.confidence:g} % interval",
         fontsize=8,
     )
     handles = _legend(shown)
@@ -104,15 +104,15 @@ def _draw_panel(
     panel.axvspan(-1, 0, color="#E4E4E4", linewidth=0, zorder=0)
     panel.axvline(-1, color=GREY, linewidth=0.8, linestyle="--", zorder=1)
     panel.axvline(0, color="black", linewidth=0.8, zorder=1)
-    places = {task: y for y, task in enumerate(tasks)}
-    for verdict, judged in group_rows(_known(cells), lambda cell: cell.verdict).items():
+    heights = {task: y for y, task in enumerate(tasks)}
+    for verdict, judged in group_rows(_drawable(cells), lambda cell: cell.verdict).items():
         colour = VERDICT_COLOURS[verdict]
         _, lows, highs = _in_margins(judged)
-        draw_intervals(panel, [places[cell.task] for cell in judged], lows.tolist(), highs.tolist(), colour)
+        draw_intervals(panel, [heights[cell.task] for cell in judged], lows.tolist(), highs.tolist(), colour)
         for valid, points in sorted(group_rows(judged, lambda cell: cell.valid).items()):
             values, _, _ = _in_margins(points)
             panel.plot(
-                values.clip(-end, end), [places[cell.task] for cell in points], linestyle="none",
+                values.clip(-end, end), [heights[cell.task] for cell in points], linestyle="none",
                 marker=_MARKERS[verdict], markersize=4.6, color=colour,
                 markerfacecolor=colour if valid else "white", zorder=4, clip_on=False,
             )  # fmt: skip
@@ -120,7 +120,7 @@ def _draw_panel(
 
 
 def _tick_label(tick: int, end: float) -> str:
-    """Of a tick; empty for every other one where they stand narrow."""
+    """Return the label of a tick; empty for every other tick of a long axis, where labels would overlap."""
     return "" if abs(tick) in (3, 30) and end > _TICKS[2] else str(tick).replace("-", "−")
 
 
@@ -129,36 +129,35 @@ def _write_numbers(beside: "Axes", cells: Sequence[CellVerdict], tasks: Sequence
     beside.set_axis_off()
     by_task = {cell.task: cell for cell in cells}
     for y, task in enumerate(tasks):
-        mark, said = _said(by_task.get(task))
+        mark, number = _number_text(by_task.get(task))
         beside.text(0.02, y, mark, ha="left", va="center", fontsize=7.5)
-        beside.text(0.16, y, said, ha="left", va="center", fontsize=7, color="black" if mark else "#555555")
+        beside.text(0.16, y, number, ha="left", va="center", fontsize=7, color="black" if mark else "#555555")
 
 
-def _said(cell: CellVerdict | None) -> tuple[str, str]:
-    """Mark of the verdict and the difference; without a mark where there is no difference."""
+def _number_text(cell: CellVerdict | None) -> tuple[str, str]:
+    """Return the mark of the verdict and the difference; the mark is empty if there is no difference."""
     if cell is None or cell.is_missing:
         return "", "missing"
     if cell.same:
         return "", "same run"
-    said = difference(cell.delta, cell.delta_low, cell.delta_high, cell.metric)
-    return verdict_mark(cell.verdict), said
+    return verdict_mark(cell.verdict), difference(cell.delta, cell.delta_low, cell.delta_high, cell.metric)
 
 
-def _known(cells: Sequence[CellVerdict]) -> list[CellVerdict]:
+def _drawable(cells: Sequence[CellVerdict]) -> list[CellVerdict]:
     """Return the cells that have a difference and a margin."""
     return [cell for cell in cells if not math.isnan(cell.delta) and cell.margin > 0]
 
 
 def _in_margins(cells: Sequence[CellVerdict]) -> NDArray[np.float64]:
-    """Return (3, n) differences of cells, their lower and their upper bounds, each over the cell's margin."""
+    """Return (3, n) differences of cells, lower bounds and upper bounds, each divided by the cell's margin."""
     numbers = [(cell.delta, cell.delta_low, cell.delta_high) for cell in cells]
     margins = np.array([cell.margin for cell in cells], dtype=float)
     return np.asarray(np.array(numbers, dtype=float).reshape(-1, 3).T / margins)
 
 
 def _end(cells: Sequence[CellVerdict]) -> float:
-    """Return where the axis ends on either side, in margins: all differences are seen, and most of the intervals."""
-    values, *bounds = np.abs(_in_margins(_known(cells)))
+    """Return the end of the axis on either side in margins, so that all differences and most intervals are visible."""
+    values, *bounds = np.abs(_in_margins(_drawable(cells)))
     wide = np.nanquantile(bounds, 0.9) if np.isfinite(bounds).any() else 0.0
     return float(min(max(values.max(initial=_LEAST), wide) * 1.25, _MOST))
 
@@ -176,6 +175,6 @@ def _legend(cells: Sequence[CellVerdict]) -> list[Any]:
     ]
     handles.append(Patch(facecolor="#E4E4E4", edgecolor=GREY, linestyle="--", label="worse by less than the margin"))
     if not all(cell.valid for cell in compared):
-        said = "hollow: a side is collapsed or not converged"
-        handles.append(Line2D([], [], linestyle="none", marker="o", color=GREY, markerfacecolor="white", label=said))
+        label = "hollow: a model collapsed or did not converge"
+        handles.append(Line2D([], [], linestyle="none", marker="o", color=GREY, markerfacecolor="white", label=label))
     return handles

@@ -1,7 +1,7 @@
-"""Figure: task x grouping, the difference from the reference at each scale, with its verdict.
+"""Figure: heat map of tasks and groupings with the difference from the reference and its verdict, at each scale.
 
-Cells are coloured by the difference in skill, which task types share, say the difference in the metric's units, and
-bear the verdict's mark; corners say where a model is collapsed or had not converged.
+A cell's color is the difference in skill, the unit that all task types share. Its text is the verdict's mark and the
+difference in the metric's own units. Triangles in the corners mark models that collapsed or did not converge.
 """
 
 import math
@@ -25,19 +25,19 @@ if TYPE_CHECKING:
     from matplotlib.patches import Patch
 
 _COLOUR_MAP = "RdBu"
-"""ColorBrewer's: told apart with every common colour blindness, white where nothing differs."""
+"""A map of ColorBrewer: readable with every common color blindness, white at zero."""
 _LEAST, _MOST = 0.05, 0.3
-"""Ends of the colour scale in skill: noise of a hundredth is not blown up, one collapsed run does not pale the rest."""
+"""Smallest and largest end of the color scale in skill, so that neither noise nor a single collapsed run sets it."""
 _COLUMN, _LEAST_WIDTH = 0.72, 1.9
-"""Inches: a column holds a mark and a number, all columns together the label of the colour bar."""
+"""Inches: a column fits a mark and a number; all columns together fit the label of the color bar."""
 _ROW = 0.25
 _LONG = 10
-"""Longer names of groupings stand aslant."""
+"""Letters of a grouping's name from which names are rotated."""
 _SAME, _MISSING = "....", "////"
 _NO_SKILL = (0.93, 0.93, 0.93)
-"""Of a cell whose difference is known, but not in skill."""
+"""Color of a cell whose difference is available in the metric's units, but not in skill."""
 _CORNER = 0.36
-"""Height of the triangle in a corner, in rows."""
+"""Height of the triangle in a corner, as a fraction of a row."""
 _VERDICTS = ("gain", "no_loss", "loss", "undecided", "")
 
 
@@ -47,21 +47,21 @@ def draw_heatmap(
     """Draw a panel for each scale; None if the study compares nothing.
 
     Args:
-        verdicts: Of all cells and metrics.
-        study: Order of groupings and scales.
-        tasks: The rows from top to bottom.
-        variant: Which one is drawn.
+        verdicts: Verdicts of all cells and metrics.
+        study: Defines the order of groupings and scales.
+        tasks: Tasks from top to bottom.
+        variant: The variant to draw.
     """
     from matplotlib.figure import Figure
 
     shown = [cell for cell in verdicts if cell.variant == variant and cell.main]
     if not shown:
         return None
-    rows = task_rows(shown)
+    labels = task_rows(shown)
     scales = [scale for scale in study.scales if scale in {cell.scale for cell in shown}]
     groupings = [name for name in study.groupings if name in {cell.grouping for cell in shown}]
     width = max(_COLUMN * len(groupings), _LEAST_WIDTH / len(scales))
-    figure = Figure(figsize=(names_width(rows) + width * len(scales), _ROW * len(tasks) + 1.9), layout="constrained")
+    figure = Figure(figsize=(names_width(labels) + width * len(scales), _ROW * len(tasks) + 1.9), layout="constrained")
     axes = figure.subplots(
         1, len(scales) + 1, squeeze=False, sharey=True, width_ratios=[BESIDE, *[width] * len(scales)]
     ).flatten()
@@ -72,12 +72,12 @@ def draw_heatmap(
             panel, [cell for cell in shown if cell.scale == scale], groupings, tasks, colours, width / len(groupings)
         )
         panel.set_title(scale_title(scale))
-    label_rows(axes[0], axes[1:].tolist(), rows, tasks)
+    label_rows(axes[0], axes[1:].tolist(), labels, tasks)
     bar = figure.colorbar(
         colours, ax=axes[1:].tolist(), orientation="horizontal", extend=_extend(skills, colours),
         fraction=0.03, pad=0.02, aspect=45,
     )  # fmt: skip
-    few = "\n* over fewer seeds than planned" if _has_few_seeds(shown) else ""
+    few = "\n* fewer seeds than planned" if _has_few_seeds(shown) else ""
     bar.set_label(f"difference in skill from {grouping_label(study.reference)}\nblue is better{few}")
     figure.supxlabel("     ".join(verdict_label(name) for name in _VERDICTS), fontsize=7.5)
     corners = _corner_handles(shown)
@@ -93,11 +93,11 @@ def _draw_panel(
     panel: "Axes", cells: Sequence[CellVerdict], groupings: Sequence[str], tasks: Sequence[str],
     colours: "ScalarMappable", width: float,
 ) -> None:  # fmt: skip
-    """`width` is that of a column in inches."""
-    found = {(cell.task, cell.grouping): cell for cell in cells}
+    """Draw one scale; `width` is the width of a column in inches."""
+    by_cell = {(cell.task, cell.grouping): cell for cell in cells}
     for y, task in enumerate(tasks):
         for x, grouping in enumerate(groupings):
-            _draw_cell(panel, x, y, found.get((task, grouping)), colours, width)
+            _draw_cell(panel, x, y, by_cell.get((task, grouping)), colours, width)
     panel.set_xlim(-0.5, len(groupings) - 0.5)
     panel.set_ylim(len(tasks) - 0.5, -0.5)
     labels = [grouping_label(name) for name in groupings]
@@ -123,13 +123,13 @@ def _draw_cell(
         return
     skill = cell.delta_skill
     face = _NO_SKILL if math.isnan(skill) else tuple(colours.to_rgba(np.array([skill]))[0])
-    # The eye's weights of red, green and blue: white ink where the cell is dark.
+    # Rec. 601 luma weights of red, green and blue: dark cells get white text.
     ink = "white" if 0.299 * face[0] + 0.587 * face[1] + 0.114 * face[2] < 0.5 else "black"
-    # A cell needs no clipping, and the name of a clip path in an SVG is another one each time.
+    # Without clipping: each clip path gets a new name in an SVG, so the same figure would differ between builds.
     panel.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=face, edgecolor="white", lw=0.8, clip_on=False))
-    said = signed(cell.delta, cell.metric) + ("*" if cell.seeds < cell.planned else "")
+    number = signed(cell.delta, cell.metric) + ("*" if cell.seeds < cell.planned else "")
     panel.text(x - 0.31 / width, y, verdict_mark(cell.verdict), ha="left", va="center", color=ink, fontsize=7.5)
-    panel.text(x + 0.27 / width, y, said, ha="right", va="center", color=ink, fontsize=7.5)
+    panel.text(x + 0.27 / width, y, number, ha="right", va="center", color=ink, fontsize=7.5)
     sides = ((cell.collapsed, cell.unconverged, True), (cell.collapsed_reference, cell.unconverged_reference, False))
     for collapsed, unconverged, top in sides:
         if collapsed:
@@ -138,28 +138,28 @@ def _draw_cell(
             panel.add_patch(_corner(x, y, top, width, "white", "black"))
 
 
-def _draw_hatched(panel: "Axes", x: int, y: int, said: str, hatch: str) -> None:
+def _draw_hatched(panel: "Axes", x: int, y: int, label: str, hatch: str) -> None:
     from matplotlib.patches import Rectangle
 
     panel.add_patch(
         Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor="white", edgecolor="#B0B0B0", hatch=hatch, lw=0.8, clip_on=False)
     )
     behind = {"boxstyle": "square,pad=0.15", "facecolor": "white", "edgecolor": "none"}
-    panel.text(x, y, said, ha="center", va="center", color="black", fontsize=7, bbox=behind)
+    panel.text(x, y, label, ha="center", va="center", color="black", fontsize=7, bbox=behind)
 
 
 def _corner(x: int, y: int, top: bool, column: float, face: str, edge_colour: str) -> "Patch":
-    """The grouping's own models are spoken of in the upper right corner, the reference's in the lower one."""
+    """Return a triangle in the upper right corner for the grouping's model, or the lower right for the reference's."""
     from matplotlib.patches import Polygon
 
     edge, inner = (y - 0.46, y - 0.46 + _CORNER) if top else (y + 0.46, y + 0.46 - _CORNER)
     right, width = x + 0.485, _CORNER * _ROW / column
-    places = [(right, edge), (right, inner), (right - width, edge)]
-    return Polygon(places, closed=True, facecolor=face, edgecolor=edge_colour, lw=0.7, clip_on=False, zorder=3)
+    points = [(right, edge), (right, inner), (right - width, edge)]
+    return Polygon(points, closed=True, facecolor=face, edgecolor=edge_colour, lw=0.7, clip_on=False, zorder=3)
 
 
 def _corner_handles(cells: Sequence[CellVerdict]) -> list[Any]:
-    """Return handles of a legend for the corners that are there."""
+    """Return legend handles for the kinds of triangles that the figure contains."""
     from matplotlib.lines import Line2D
 
     compared = [cell for cell in cells if not cell.same]
@@ -179,7 +179,7 @@ def _corner_handles(cells: Sequence[CellVerdict]) -> list[Any]:
 
 _UPPER = [(1, 1), (1, -1), (-1, 1), (1, 1)]
 _LOWER = [(1, -1), (1, 1), (-1, -1), (1, -1)]
-"""The corners as markers of the legend."""
+"""Triangles of the corners as legend markers, as points in [-1, 1]."""
 
 
 def _has_few_seeds(cells: Sequence[CellVerdict]) -> bool:
@@ -196,7 +196,7 @@ def _colours(skill: NDArray[np.float64]) -> "ScalarMappable":
 
 
 def _extend(skill: NDArray[np.float64], colours: "ScalarMappable") -> str:
-    """Which ends of the colour bar are pointed, because there are values past them."""
+    """Return which ends of the color bar are pointed, because values lie beyond them."""
     end = float(np.max(colours.get_clim()[1] or 0.0))
     over, under = bool((skill > end).any()), bool((skill < -end).any())
     return {(True, True): "both", (True, False): "max", (False, True): "min"}.get((over, under), "neither")

@@ -1,4 +1,4 @@
-"""The difference of each grouping from the reference, per task."""
+"""Topic: the difference of each grouping from the reference, per task."""
 
 from collections.abc import Iterator
 
@@ -17,10 +17,10 @@ def _drawings(tables: Tables, variant: str) -> Iterator[Drawing]:
     yield Drawing(
         "delta_heatmap",
         f"Difference from {reference}, all tasks",
-        "A row a task, a column a grouping and scale: the difference from the reference in the metric's own units, "
-        "coloured by the difference in skill (blue is better, red is worse), with the verdict's mark. Triangles in a "
-        "cell's corners: a model that is collapsed (filled) or did not converge (open); above the grouping's, below "
-        "the reference's.",
+        "Rows are tasks, columns are groupings, panels are amounts of training data. Each cell shows the verdict's "
+        "mark and the difference from the reference in the metric's own units; positive is better. The color shows the "
+        "difference in skill: blue is better, red is worse. A triangle means that a model collapsed (filled) or did "
+        "not converge (open): at the top the grouping's model, at the bottom the reference's.",
         "answer",
         draw_heatmap(tables.comparison.verdicts, study, collection.tasks, variant),
     )
@@ -28,10 +28,12 @@ def _drawings(tables: Tables, variant: str) -> Iterator[Drawing]:
         yield Drawing(
             f"forest-{scale:g}",
             f"Differences with their intervals, {scale_label(scale)}",
-            "A row a task, a panel a grouping: the difference from the reference with its unadjusted interval, in "
-            "units of the task's margin and better to the right; the axis is logarithmic past two margins. The grey "
-            "band is worse by less than the margin. An interval right of the dashed line is no loss, if its test holds "
-            "after Holm's adjustment. The numbers are in the metric's own units; an arrow's interval goes on.",
+            "Rows are tasks, panels are groupings; right is better. Each mark is the difference from the reference "
+            "with its interval, divided by the task's margin (the largest loss that we accept). The axis is "
+            "logarithmic beyond two margins. Gray band: worse, but by less than the margin. An interval entirely "
+            "right of the dashed line means no loss, if the test also holds after Holm's correction for the number of "
+            "tasks. An arrow means that the interval extends beyond the axis. The numbers are in the metric's own "
+            "units.",
             "answer",
             draw_forest(tables.comparison.verdicts, study, collection.tasks, variant, scale),
         )
