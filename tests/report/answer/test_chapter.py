@@ -59,7 +59,7 @@ def test_open_tasks_are_counted_by_their_reason_in_the_first_lines(tmp_path: Pat
     assert "For 4 tasks these data do not decide." in lead
     assert "too few test patients" not in lead
     few = FakeSweep(tmp_path / "few", subjects=3, spread=0.02).finish(simple)
-    assert "**None of the differences can be tested.**" in texts(answer_of(material_of(few)))
+    assert "**No difference can be tested.**" in texts(answer_of(material_of(few)))
     assert "3 tasks have too few test patients." in texts(find(answer_of(material_of(few)), "The answer"))
 
 
@@ -157,7 +157,7 @@ def test_the_reference_alone_is_nothing_to_compare(tmp_path: Path) -> None:
 
 def test_without_predictions_no_verdict_is_claimed_and_the_reason_is_given(usual: Material) -> None:
     document = answer_of(usual)
-    assert "**None of the differences can be tested.**" in texts(document)
+    assert "**No difference can be tested.**" in texts(document)
     use = next(table for table in tables(find(document, "The answer")) if "use" in table.columns)
     assert row_of(use, task="breast_lesion")["because"] == "CG, AU: no predictions"
     assert row_of(use, task="fetal_femur")["because"] == "CG: same model as TS; AU: no predictions"

@@ -63,7 +63,7 @@ def _answer(material: Material) -> Block:
     variant, scale = material.comparison.scales_by_variant[0]
     recommendations = recommendations_at(material.comparison, variant, scale)
     if all(recommendation.kind == "no verdict" for recommendation in recommendations):
-        return Paragraph("**None of the differences can be tested.** The table below gives the reason for each task.")
+        return Paragraph("**No difference can be tested.** The table below gives the reason for each task.")
     answer = write_answer_sentences(material, recommendations, variant, scale)
     return Paragraph(f"**With {literal(material.where(variant, scale))}: {answer}** {describe_certainty(material)}")
 
