@@ -1,4 +1,4 @@
-"""Groupings among those drawn by lot: what was planted is found, and draws stand nowhere else."""
+"""Tests of random groupings: planted effects are detected, and random groupings appear in no other chapter."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ CLINICAL = {
 
 
 def sweep_of(folder: Path, draws: int, gain: float, any_gain: float = 0.0) -> FakeSweep:
-    """Blocks of a clinical group gain so much skill in each of their tasks, other blocks of several tasks any_gain."""
+    """Write a sweep whose clinical groups gain `gain` skill per task, and other blocks of several tasks `any_gain`."""
     config = GroupingConfig(like="clinical", draws=draws)
     drawn = {g.name: g for g in draw_groupings("random", config, Grouping("clinical", CLINICAL))}
     assert len(drawn) == draws
@@ -56,11 +56,11 @@ def real(controls: tuple[Control, ...], task: str = "") -> Control:
 
 def test_a_taxonomy_that_gains_stands_above_all_draws(tmp_path: Path) -> None:
     controls = tables_of(sweep_of(tmp_path / "study", draws=20, gain=0.2)).of(make_controls)
-    found = real(controls)
-    assert (found.draws, found.beaten) == (20, 20)
-    assert found.p == pytest.approx(1 / 21)
-    assert found.low < found.delta_skill < found.high
-    assert found.delta_skill == pytest.approx(0.2, abs=0.02)
+    mean = real(controls)
+    assert (mean.draws, mean.beaten) == (20, 20)
+    assert mean.p == pytest.approx(1 / 21)
+    assert mean.low < mean.delta_skill < mean.high
+    assert mean.delta_skill == pytest.approx(0.2, abs=0.02)
     drawn = [row for row in controls if row.drawn and not row.task]
     assert len(drawn) == 20
     assert all(row.delta_skill < 0.15 for row in drawn)
@@ -70,10 +70,10 @@ def test_a_taxonomy_that_gains_stands_above_all_draws(tmp_path: Path) -> None:
 
 def test_a_gain_that_any_grouping_has_is_not_the_taxonomys(tmp_path: Path) -> None:
     controls = tables_of(sweep_of(tmp_path / "study", draws=10, gain=0.1, any_gain=0.1)).of(make_controls)
-    found = real(controls)
-    assert found.delta_skill == pytest.approx(0.1, abs=0.02)
-    assert found.p > 0.05
-    assert found.p == pytest.approx((1 + 10 - (found.beaten or 0)) / 11)
+    mean = real(controls)
+    assert mean.delta_skill == pytest.approx(0.1, abs=0.02)
+    assert mean.p > 0.05
+    assert mean.p == pytest.approx((1 + 10 - (mean.beaten or 0)) / 11)
 
 
 def test_a_task_alone_in_a_draw_counts_as_no_difference(tmp_path: Path) -> None:
@@ -102,15 +102,15 @@ def test_a_draw_without_its_runs_is_missing_and_not_counted(tmp_path: Path) -> N
     )
     again.finish(lambda task, block, scale, seed: level(CATALOGUE[task], 0.5), skip)
     controls = tables_of(again).of(make_controls)
-    found = real(controls)
-    assert (found.draws, found.note) == (2, "2 of 3 draws")
+    mean = real(controls)
+    assert (mean.draws, mean.note) == (2, "2 of 3 draws")
     (missing,) = [row for row in controls if row.grouping == "random_2" and not row.task]
     assert missing.note == "missing"
     assert np.isnan(missing.delta_skill)
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_draws_stand_in_their_own_chapter_and_in_scores_alone(tmp_path: Path) -> None:
+def test_random_groupings_appear_only_in_their_own_chapter_and_in_scores(tmp_path: Path) -> None:
     sweep = sweep_of(tmp_path / "study", draws=5, gain=0.2)
     report = build_report([sweep.directory])
     controls = pd.read_csv(report / "tables" / "controls.csv")
@@ -123,7 +123,12 @@ def test_draws_stand_in_their_own_chapter_and_in_scores_alone(tmp_path: Path) ->
     text = (report / "report.md").read_text()
     before, chapter = text.split("## Taxonomy or number of tasks")
     assert "random_" not in before
-    assert "CG does better than each of the 5 draws of its size; with so few draws that proves nothing yet" in chapter
+    assert (
+        "CG is better than each of the 5 random groupings of the same sizes, but so few are no proof (p = .17; "
+        in chapter
+    )
+    assert "at least 20 random groupings are needed for .05)" in chapter
+    assert "5 random groupings for CG (one model per clinical group)" in chapter
     assert "random_1" not in chapter.split("\n## ")[0]
     assert (report / "figures" / "controls.png").exists()
 
@@ -138,6 +143,6 @@ def test_a_study_without_controls_has_no_such_chapter(tmp_path: Path) -> None:
 
 
 def test_folders_with_controls_are_joined(tmp_path: Path) -> None:
-    one, two = (sweep_of(tmp_path / name / "study", draws=4, gain=0.2) for name in ("a", "b"))
-    both = make_tables(collect([one.directory, two.directory]))
-    assert real(both.of(make_controls)).draws == 4
+    first, second = (sweep_of(tmp_path / name / "study", draws=4, gain=0.2) for name in ("a", "b"))
+    joined = make_tables(collect([first.directory, second.directory]))
+    assert real(joined.of(make_controls)).draws == 4

@@ -1,4 +1,4 @@
-"""Figure: groupings among those drawn by lot with blocks of the same sizes."""
+"""Figure: groupings compared with random groupings whose blocks have the same sizes."""
 
 import math
 from collections.abc import Sequence
@@ -15,23 +15,23 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _ROW = 0.42
-"""Inches of a row: a grouping above its draws."""
+"""Inches of a row, which shows a grouping above its random groupings."""
 _WIDTH, _LETTER = 2.4, 0.075
-"""Inches of a panel, and of a letter of the names."""
+"""Inches: width of a panel, width of a letter of the names."""
 _LEAST = 0.04
-"""Skill that an axis spans at the least."""
+"""Smallest range of skill of an axis."""
 
 
 def draw_controls(controls: Sequence[Control], study: StudyFacts, variant: str) -> "Figure | None":
-    """A panel a scale, a row a grouping: its mean difference in skill with its interval above those of its draws.
+    """Draw a row for each grouping and a panel for each scale: its mean difference in skill above its random groupings.
 
     Args:
-        controls: from `make_controls`.
-        study: order of groupings and scales.
-        variant: which one is drawn.
+        controls: Result of `make_controls`.
+        study: Defines the order of groupings and scales.
+        variant: The variant to draw.
 
     Returns:
-        None where there is nothing to show.
+        The figure; None if there is nothing to show.
     """
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
@@ -51,16 +51,16 @@ def draw_controls(controls: Sequence[Control], study: StudyFacts, variant: str) 
     axes = figure.subplots(1, len(scales), squeeze=False, sharex=True, sharey=True)[0]
     bounds = [*(row.low for row in shown), *(row.high for row in shown)]
     ends = window([0.0, *(row.delta_skill for row in shown)], bounds, _LEAST)
-    places = {name: place for place, name in enumerate(reference_first(study.groupings, study.reference))}
+    ranks = {name: place for place, name in enumerate(reference_first(study.groupings, study.reference))}
     for panel, scale in zip(axes, scales, strict=True):
         panel.set_xlim(*ends)
-        _draw_panel(panel, by_scale[scale], names, places)
+        _draw_panel(panel, by_scale[scale], names, ranks)
         panel.set_title(scale_title(scale))
         panel.set_xlabel("mean difference in skill")
     axes[0].set_yticks(range(len(names)), [grouping_label(name) for name in names])
     draws = Line2D([], [], color=GREY, marker="|", linestyle="none", markersize=9, markeredgewidth=1.4)
-    real = Line2D([], [], **(look(places[names[0]]) | {"linestyle": "none"}))
-    labels = ["the grouping", "drawn by lot, blocks of the same sizes"]
+    real = Line2D([], [], **(look(ranks[names[0]]) | {"linestyle": "none"}))
+    labels = ["the grouping", "random, blocks of the same sizes"]
     figure.legend(
         handles=[real, draws], labels=labels, loc="outside upper center",
         ncols=legend_columns(labels, figure.get_figwidth()), frameon=False,
@@ -69,14 +69,14 @@ def draw_controls(controls: Sequence[Control], study: StudyFacts, variant: str) 
     return figure
 
 
-def _draw_panel(panel: "Axes", rows: Sequence[Control], names: Sequence[str], places: dict[str, int]) -> None:
+def _draw_panel(panel: "Axes", controls: Sequence[Control], names: Sequence[str], ranks: dict[str, int]) -> None:
     panel.locator_params(axis="x", nbins=5)
     panel.set_ylim(len(names) - 0.5, -0.5)
     panel.tick_params(axis="y", length=0)
     panel.axvline(0, color="black", linewidth=0.8, zorder=1)
     for place, name in enumerate(names):
-        drawn = [row for row in rows if row.like == name and row.drawn]
-        real = [row for row in rows if row.like == name and not row.drawn]
+        drawn = [row for row in controls if row.like == name and row.drawn]
+        real = [row for row in controls if row.like == name and not row.drawn]
         style: dict[str, Any] = {
             "color": GREY,
             "marker": "|",
@@ -85,7 +85,7 @@ def _draw_panel(panel: "Axes", rows: Sequence[Control], names: Sequence[str], pl
             "markeredgewidth": 1.4,
         }
         panel.plot([row.delta_skill for row in drawn], [place + 0.18] * len(drawn), zorder=3, **style)
-        of_real = look(places[name]) | {"linestyle": "none", "zorder": 4}
+        real_style = look(ranks[name]) | {"linestyle": "none", "zorder": 4}
         heights = [place - 0.18] * len(real)
-        draw_intervals(panel, heights, [row.low for row in real], [row.high for row in real], of_real["color"])
-        panel.plot([row.delta_skill for row in real], heights, clip_on=False, **of_real)
+        draw_intervals(panel, heights, [row.low for row in real], [row.high for row in real], real_style["color"])
+        panel.plot([row.delta_skill for row in real], heights, clip_on=False, **real_style)

@@ -1,7 +1,8 @@
-"""Groupings against controls drawn by lot with blocks of the same sizes: is it the taxonomy, or the number of tasks?
+"""Comparison of groupings with random groupings whose blocks have the same sizes.
 
-All differences are in skill on the main metrics, from the reference. A task whose block is the reference's own run has
-no difference: it counts as zero, since a draw puts other tasks alone.
+It separates the effect of which tasks share a model from the effect of how many do. All differences are in skill on the
+main metrics, from the reference. A task that uses the reference's own run counts as zero, because a random grouping may
+have other tasks alone.
 """
 
 import math
@@ -21,40 +22,40 @@ CONTROL_COLUMNS = (
     "like", "scale", "variant", "task", "grouping", "drawn", "delta_skill", "low", "high", "draws", "beaten", "p",
     "note",
 )  # fmt: skip
-"""Of controls.csv."""
+"""Columns of controls.csv."""
 
 
 @dataclass(frozen=True)
 class Control:
-    """A grouping, drawn or not, beside the draws with its block sizes: for the mean over tasks, and for each task."""
+    """Difference from the reference of a grouping or one of its random groupings, for one task or averaged over all."""
 
     like: str
-    """The grouping that is not drawn."""
+    """The grouping whose block sizes the random groupings have."""
     scale: float | int
     variant: str
     task: str
     """Empty for the mean over all tasks."""
     grouping: str
-    """`like`, or a draw with its block sizes."""
+    """`like`, or a random grouping with its block sizes."""
     drawn: bool
-    """Whether it is a draw."""
+    """True for a random grouping."""
     delta_skill: float
     """Difference in skill from the reference; NaN if a result is missing."""
     low: float
-    """Lower bound of its interval over seeds and test subjects, with tasks and draws fixed; of means alone."""
+    """Lower bound of the interval over seeds and subjects, with tasks and random groupings fixed; of means only."""
     high: float
     """Upper bound."""
     draws: int | None
-    """Draws with a result; None for a draw, and if there are none."""
+    """Number of random groupings with a result; None for a random grouping, and if there are none."""
     beaten: int | None
-    """How many of them the grouping is better than."""
+    """Number of them that the grouping is better than."""
     p: float
-    """Chance to be as good or better if it were one more draw: (1 + draws not beaten) / (1 + draws)."""
+    """Probability to be as good or better if it were one more random grouping: (1 + draws not beaten) / (1 + draws)."""
     note: str
 
 
 class _Place(NamedTuple):
-    """What the rows of a grouping and its draws have in common."""
+    """Fields that a grouping and its random groupings have in common."""
 
     like: str
     scale: float | int
@@ -71,24 +72,24 @@ class _Mean(NamedTuple):
 
 
 def make_controls(comparison: StudyComparison) -> tuple[Control, ...]:
-    """Compare each grouping with its draws; nothing if the study has no controls.
+    """Compare each grouping with its random groupings; return nothing if the study has none.
 
-    A grouping of which a task has no result in any seed has no mean.
+    A grouping has no mean if one of its tasks has no result in any seed.
     """
     controls = comparison.controls
     if controls is None:
         return ()
-    return tuple(row for like in dict.fromkeys(controls.study.controls.values()) for row in _rows(like, controls))
+    return tuple(row for like in dict.fromkeys(controls.study.controls.values()) for row in _compare(like, controls))
 
 
-def make_controls_table(rows: tuple[Control, ...]) -> pd.DataFrame:
+def make_controls_table(controls: tuple[Control, ...]) -> pd.DataFrame:
     """Return the table that controls.csv is written from."""
-    return make_table(Control, rows, CONTROL_COLUMNS)
+    return make_table(Control, controls, CONTROL_COLUMNS)
 
 
-def _rows(like: str, controls: StudyComparison) -> Iterator[Control]:
+def _compare(like: str, controls: StudyComparison) -> Iterator[Control]:
     study, tasks = controls.study, controls.collection.tasks
-    names = [like, *(name for name, of in study.controls.items() if of == like)]
+    names = [like, *(name for name, model in study.controls.items() if model == like)]
     for variant in study.variants:
         for scale in sorted(study.scales, reverse=True):
             cells = [cell for cell in controls.main_verdicts(variant, scale) if cell.grouping in names]
@@ -100,8 +101,8 @@ def _rows(like: str, controls: StudyComparison) -> Iterator[Control]:
             yield from _ranked(_Place(like, scale, variant, ""), means)
             by_cell = {(cell.task, cell.grouping): _difference(cell) for cell in cells}
             for task in tasks:
-                own = {name: _Mean(by_cell.get((task, name), math.nan)) for name in names}
-                yield from _ranked(_Place(like, scale, variant, task), own)
+                by_name = {name: _Mean(by_cell.get((task, name), math.nan)) for name in names}
+                yield from _ranked(_Place(like, scale, variant, task), by_name)
 
 
 def _difference(cell: CellVerdict) -> float:
@@ -109,9 +110,10 @@ def _difference(cell: CellVerdict) -> float:
 
 
 def _mean(cells: list[CellVerdict], tasks: tuple[str, ...], line: SummaryLine | None) -> _Mean:
-    """Return the mean over all tasks, with the interval of that over the tasks that are not the reference's own run.
+    """Return the mean over all tasks; NaN if a task is missing.
 
-    It is NaN if a task is missing.
+    The summary's interval is of the mean over the tasks that differ from the reference. It is scaled to all tasks,
+    since the other tasks have a difference of exactly zero.
     """
     if len(cells) != len(tasks):
         return _Mean(math.nan)
@@ -124,11 +126,11 @@ def _mean(cells: list[CellVerdict], tasks: tuple[str, ...], line: SummaryLine | 
 
 def _ranked(place: _Place, differences: Mapping[str, _Mean]) -> Iterator[Control]:
     drawn = [name for name in differences if name != place.like]
-    known = [differences[name].value for name in drawn if not math.isnan(differences[name].value)]
-    for name, found in differences.items():
-        draws, beaten, p, note = None, None, math.nan, "missing" if math.isnan(found.value) else ""
-        if name == place.like and known and not note:
-            draws, beaten = len(known), sum(found.value > other for other in known)
+    values = [differences[name].value for name in drawn if not math.isnan(differences[name].value)]
+    for name, mean in differences.items():
+        draws, beaten, p, note = None, None, math.nan, "missing" if math.isnan(mean.value) else ""
+        if name == place.like and values and not note:
+            draws, beaten = len(values), sum(mean.value > value for value in values)
             p = (1 + draws - beaten) / (1 + draws)
             note = f"{draws} of {len(drawn)} draws" if draws < len(drawn) else ""
-        yield Control(*place, name, name != place.like, *found, draws, beaten, p, note)
+        yield Control(*place, name, name != place.like, *mean, draws, beaten, p, note)

@@ -1,4 +1,4 @@
-"""The grouping against random groupings with blocks of the same sizes."""
+"""Topic: comparison of groupings with random groupings whose blocks have the same sizes."""
 
 from collections.abc import Iterator
 
@@ -14,10 +14,10 @@ def _drawings(tables: Tables, variant: str) -> Iterator[Drawing]:
     study = tables.comparison.study
     yield Drawing(
         "controls",
-        "Groupings among those drawn by lot",
-        "A panel a scale, a row a grouping: its mean difference in skill from the reference over all tasks, with its "
-        "interval, better to the right; below it, a stroke for each grouping that was drawn by lot with blocks of the "
-        "same sizes. Among the strokes, it is the number of tasks that counts, and not which they are.",
+        "Groupings compared with random groupings",
+        "Rows are groupings, panels are amounts of training data; right is better. The mark is the grouping's mean "
+        "difference in skill from the reference over all tasks, with its interval. Each stroke below it is one random "
+        "grouping with blocks of the same sizes. A mark among the strokes means that random groupings do as well.",
         "controls",
         draw_controls(tables.of(make_controls), study, variant),
     )
