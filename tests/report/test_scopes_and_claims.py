@@ -1,4 +1,4 @@
-"""Data scale, types, groups, tests over tasks and the paper's claims: what the tables hold is told, with its labels."""
+"""Data scale, types, groups, tests over tasks and the paper's claims: tests of what the report shows."""
 
 from pathlib import Path
 
@@ -28,11 +28,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Tables, Document]:
 
 
 def test_each_claim_has_its_finding_its_number_and_the_reason(made: tuple[Tables, Document]) -> None:
-    whole = made[0].of(make_interplay).claims["base"]
-    statements, found = tables(find(made[1], "The paper's claims"))[:2]
+    claims = made[0].of(make_interplay).claims["base"]
+    statements, results = tables(find(made[1], "The paper's claims"))[:2]
     assert [row[0] for row in rows(statements)] == ["(a)", "(b)", "(c)", "(d)"]
-    assert len(found.rows) == len(whole)
-    for row, claim in zip(found.rows, whole, strict=True):
+    assert len(results.rows) == len(claims)
+    for row, claim in zip(results.rows, claims, strict=True):
         finding = row[1]
         assert isinstance(finding, Cell)
         assert (finding.kind, row[3]) == (claim.verdict, claim.why)
@@ -79,12 +79,12 @@ def test_tests_over_tasks_are_descriptive_and_count_losses(made: tuple[Tables, D
     assert row_of(pairs, scale="1")["better"] == "4"
 
 
-def test_one_scale_says_that_data_scale_was_not_asked(tmp_path: Path) -> None:
+def test_with_one_scale_the_effect_of_data_scale_is_reported_as_not_tested(tmp_path: Path) -> None:
     document = document_of(planted(tmp_path / "study", PLANTED))
     assert "no task has two scales" in texts(find(document, "With more training data"))
     claims = tables(find(document, "The paper's claims"))[1]
-    assert row_of(claims, claim="(a) AU, within tasks")["because"] == "not asked by this sweep: one scale"
-    assert row_of(claims, claim="(a) AU, within tasks")["here"] == "? undecided"
+    assert row_of(claims, claim="(a) AU, within tasks")["because"] == "not tested by this sweep: one scale"
+    assert row_of(claims, claim="(a) AU, within tasks")["result"] == "? undecided"
 
 
 def test_without_a_comparison_there_is_no_such_chapter(tmp_path: Path) -> None:

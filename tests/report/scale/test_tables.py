@@ -164,7 +164,7 @@ def test_one_scale_and_one_seed_leave_claims_undecided_with_the_reason(tmp_path:
     claims = claims_of(found)
     assert {claim.verdict for claim in claims} == {"undecided"}
     why = {(c.letter, c.about): c.why for c in claims}
-    assert why["a", "CG, within tasks"] == "not asked by this sweep: one scale"
+    assert why["a", "CG, within tasks"] == "not tested by this sweep: one scale"
     assert "one seed" in why["d", "AU"]
     assert found.slopes == ()
 
@@ -172,8 +172,8 @@ def test_one_scale_and_one_seed_leave_claims_undecided_with_the_reason(tmp_path:
 def test_one_type_in_one_group_is_not_asked(tmp_path: Path) -> None:
     found, _ = sweep(tmp_path, tasks=("fetal_head", "cervix"))
     why = {(c.letter, c.about): c.why for c in claims_of(found)}
-    assert why["c", "CG against AU"] == "not asked by this sweep: one clinical group"
-    assert why["d", "AU"] == "not asked by this sweep: one task type"
+    assert why["c", "CG against AU"] == "not tested by this sweep: one clinical group"
+    assert why["d", "AU"] == "not tested by this sweep: one task type"
     assert found.spread == ()
 
 
@@ -182,7 +182,7 @@ def test_another_reference_is_not_the_papers(tmp_path: Path) -> None:
     collection = collect([fake.finish(lambda t, b, s, k: level(CATALOGUE[t], 0.5 + 0.01 * k)).directory])
     tables = make_tables(collection)
     found = make_interplay(tables.comparison)
-    assert all(c.why.startswith("not asked by this sweep: its reference is unified") for c in claims_of(found))
+    assert all(c.why.startswith("not tested by this sweep: its reference is unified") for c in claims_of(found))
 
 
 def test_runs_without_predictions_decide_no_claim(tmp_path: Path) -> None:

@@ -1,1 +1,1 @@
-"""Topic: the published claims, on this sweep's data."""
+"""Topic: the published claims, tested on this study's data."""

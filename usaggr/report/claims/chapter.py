@@ -1,39 +1,44 @@
-"""The paper's claims on this sweep's data: what was estimated for each, and what comes of it."""
+"""Chapter on the paper's claims: the quantity that is estimated for each, and the result."""
 
 from collections.abc import Sequence
 
 from usaggr.document import numbers as text
 from usaggr.document.elements import Block, Cell, Details, Items, Section, TextTable, literal
 from usaggr.report import table_cells
+from usaggr.report.grouping_names import explain_labels
 from usaggr.report.material import Material, paragraph, section
 from usaggr.report.scale.tables import make_interplay
 from usaggr.statistics.claims import STATEMENTS, Claim
 
+_CLAIM_GROUPINGS = ("task_specific", "clinical", "unified")
 _MARKS = {"supported": "✓ supported", "contradicted": "✗ contradicted", "undecided": "? undecided"}
 
 
 def write_claims(material: Material) -> Section | None:
-    """A table a variant; none where nothing is done."""
+    """Write a table of claims per variant; return None if no run is finished."""
     claims = material.tables.of(make_interplay).claims
     if not material.comparison.runs_done or not claims:
         return None
     intro = paragraph(
-        "The paper on task aggregation in ultrasound (arXiv:2603.18123) makes four claims. Each is put here as a "
-        "quantity of",
-        "this sweep, over all cells that can be compared. A rule of",
-        "certainty decides: the interval lies on the claim's side of its bound, or on the other; else the claim is",
-        "undecided here. Between clinical groups is the paper's way, in which organ and amount of data are confounded.",
+        "The paper on task aggregation in ultrasound (arXiv:2603.18123) makes four claims. Each is tested here on this",
+        f"study's own data, with the groupings {explain_labels(_CLAIM_GROUPINGS)}.",
+        "We call a claim supported if its whole interval agrees with it, contradicted if the whole interval disagrees,",
+        "and undecided otherwise. The intervals are not corrected for the number of claims.",
+        "The paper compared clinical groups with each other. Groups differ in organ as well as in size, so that",
+        "comparison cannot separate the two (it is confounded). Comparisons within tasks can.",
     )
     blocks: list[Block | None] = []
     for variant in material.study.variants:
-        several = f"-{variant}" if len(material.study.variants) > 1 else ""
-        blocks.append(paragraph(f"Variant {literal(variant)}:" if several else ""))
-        blocks += [_table(claims[variant], f"claims{several}"), _estimands(claims[variant])]
+        suffix = f"-{variant}" if len(material.study.variants) > 1 else ""
+        blocks.append(paragraph(f"Variant {literal(variant)}:" if suffix else ""))
+        blocks += [_table(claims[variant], f"claims{suffix}"), _estimands(claims[variant])]
     return section("The paper's claims", intro, _statements(), *blocks)
 
 
 def _statements() -> TextTable:
-    return TextTable(("claim", "what the paper says"), tuple((f"({key})", said) for key, said in STATEMENTS.items()))
+    return TextTable(
+        ("claim", "statement of the paper"), tuple((f"({key})", statement) for key, statement in STATEMENTS.items())
+    )
 
 
 def _table(claims: Sequence[Claim], name: str) -> TextTable:
@@ -43,10 +48,10 @@ def _table(claims: Sequence[Claim], name: str) -> TextTable:
         finding = Cell(_MARKS[claim.verdict], kind=claim.verdict)
         number = table_cells.number(f"{value} {claim.unit}" if value != text.MISSING else value, claim.estimate)
         shown.append((f"({claim.letter}) {claim.about}", finding, number, claim.why))
-    columns = ("claim", "here", "estimate [interval]", "because")
-    return TextTable(columns, tuple(shown), name=name, caption="What this sweep says of each claim.")
+    columns = ("claim", "result", "estimate [interval]", "because")
+    return TextTable(columns, tuple(shown), name=name, caption="Result for each claim in this study.")
 
 
 def _estimands(claims: Sequence[Claim]) -> Details:
     items = tuple(f"({claim.letter}) {literal(claim.about)}: {literal(claim.estimand)}" for claim in claims)
-    return Details("What is estimated for each claim", (Items(items),))
+    return Details("Estimated quantity of each claim", (Items(items),))

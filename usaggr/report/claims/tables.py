@@ -1,4 +1,4 @@
-"""Turns a sweep's differences into the quantities of the paper's claims, or says why this sweep has none."""
+"""Quantities of the paper's claims, estimated from a sweep's differences, or the reason why a sweep has none."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ from usaggr.statistics.group_spread import spread_difference
 
 _GROUPINGS = ("clinical", "unified")
 _REFERENCE = "task_specific"
-"""What the paper compares with."""
+"""The paper's reference grouping."""
 
 
 def make_claims(
@@ -27,15 +27,15 @@ def make_claims(
     """Return claims (a) to (d) for each variant.
 
     Args:
-        study: What was asked for.
-        compared: Cells that count.
-        slopes: From `slopes.slopes`.
-        between: From `slopes.between`.
+        study: Settings of the study.
+        compared: Cells that have a difference, and all planned cells.
+        slopes: Result of `slopes.slopes`.
+        between: Result of `slopes.between`.
     """
     claims = {}
     for variant in study.variants:
         cells, planned = (
-            [row for row in rows if row.variant == variant] for rows in (compared.cells, compared.planned)
+            [cell for cell in group if cell.variant == variant] for group in (compared.cells, compared.planned)
         )
         sweep = _Sweep(
             study,
@@ -61,37 +61,41 @@ class _Sweep:
         return max(self.study.scales)
 
     def cells(self, grouping: str, scale: float | int) -> list[CellVerdict]:
-        """Return the cells of a grouping at a scale that have a difference of skill."""
+        """Return the cells of a grouping at a scale that have a difference in skill."""
         return [row for row in self.compared.of("skill") if (row.grouping, row.scale) == (grouping, scale)]
 
-    def unasked(self, *groupings: str) -> str:
-        """Why the paper's comparison is not that of this sweep; empty: it is."""
+    def mismatch(self, *groupings: str) -> str:
+        """Return why this sweep does not contain the paper's comparison; empty if it does."""
         if self.study.reference != _REFERENCE:
-            return f"not asked by this sweep: its reference is {self.study.reference}, not {_REFERENCE}"
+            return f"not tested by this sweep: its reference is {self.study.reference}, not {_REFERENCE}"
         missing = [name for name in groupings if name not in self.study.groupings]
-        return f"not asked by this sweep: no grouping {' and '.join(missing)}" if missing else ""
+        return f"not tested by this sweep: no grouping {' and '.join(missing)}" if missing else ""
 
-    def estimate(self, at: tuple[float | int, str], weigh: Callable[[Sequence[CellVerdict]], Weights]) -> Found:
-        """A sum over the cells of a scale and grouping, weighed by a function of them.
+    def estimate(self, setting: tuple[float | int, str], weigh: Callable[[Sequence[CellVerdict]], Weights]) -> Found:
+        """Return a weighted sum over the cells of one scale and grouping.
 
-        The same sums of all other scales and groupings lend it their variance between seeds.
+        The variance between seeds is pooled with that of the same sums at all other scales and groupings.
+
+        Args:
+            setting: Scale and grouping.
+            weigh: Returns the weights of cells.
         """
         settings = group_rows(self.compared.of("skill"), lambda row: (row.scale, row.grouping))
-        sums = {setting: weigh(cells) for setting, cells in settings.items()}
-        return self.compared.estimate({key: weights for key, weights in sums.items() if weights}, "skill")[at]
+        sums = {key: weigh(cells) for key, cells in settings.items()}
+        return self.compared.estimate({key: weights for key, weights in sums.items() if weights}, "skill")[setting]
 
-    def unsure(self, *means: Found) -> str:
-        """Why intervals do not say all that a claim needs; empty: they do."""
-        seeds = min(found.seeds for found in means)
+    def missing_evidence(self, *means: Found) -> str:
+        """Return why the intervals do not suffice for a claim; empty if they do."""
+        seeds = min(mean.seeds for mean in means)
         if seeds == 0:
             return "the finished runs have no seed in common"
         if seeds == 1:
-            asked = "not asked by this sweep: one seed" if len(self.study.seeds) == 1 else "only one seed is done"
-            return f"{asked}, which does not tell how training varies"
-        if not all(found.whole for found in means):
-            return "some runs have no predictions, so that chance by test subjects is not known"
-        if not all(found.mean.known for found in means):
-            return "no seed and no test subject differs, so that there is no interval"
+            reason = "not tested by this sweep: one seed" if len(self.study.seeds) == 1 else "only one seed is finished"
+            return f"{reason}, so the variation between training runs is not available"
+        if not all(mean.whole for mean in means):
+            return "some runs have no predictions, so the variation between test patients is not available"
+        if not all(mean.mean.known for mean in means):
+            return "no seed and no test patient differs, so there is no interval"
         return ""
 
 
@@ -115,14 +119,14 @@ def _scale_within(sweep: _Sweep, grouping: str) -> Claim:
     )
     unit = "skill per tenfold training samples"
     row = next((r for r in sweep.slopes if (r.grouping, r.unit, r.level) == (grouping, "skill", "all")), None)
-    why = sweep.unasked(grouping)
+    why = sweep.mismatch(grouping)
     if not why and len(sweep.study.scales) == 1:
-        why = "not asked by this sweep: one scale"
+        why = "not tested by this sweep: one scale"
     if not why and row is None:
-        why = "no task is done at two scales that differ enough"
+        why = "no task has finished runs at two scales that differ enough"
     if why or row is None:
         return rules.undecided("a", about, estimand, unit, why)
-    why = sweep.unsure(Found(row.slope, row.seeds, row.whole))
+    why = sweep.missing_evidence(Found(row.slope, row.seeds, row.whole))
     if why:
         return rules.undecided("a", about, estimand, unit, why, row.slope)
     return rules.scale_dependence(about, estimand, row.slope)
@@ -135,15 +139,15 @@ def _scale_between(sweep: _Sweep, grouping: str) -> Claim:
         f"log10 of the group's training samples, {scale_label(sweep.largest)}."
     )
     unit = "skill per tenfold training samples"
-    wanted = (grouping, "skill", "clinical groups")
-    found = next((row.association for row in sweep.between if (row.grouping, row.unit, row.over) == wanted), None)
-    why = sweep.unasked(grouping)
-    if not why and (found is None or not np.isfinite(found.slope)):
-        points = 0 if found is None else found.points
-        why = f"{points} clinical groups of different sizes are compared; 4 are needed"
-    if why or found is None:
+    key = (grouping, "skill", "clinical groups")
+    trend = next((row.association for row in sweep.between if (row.grouping, row.unit, row.over) == key), None)
+    why = sweep.mismatch(grouping)
+    if not why and (trend is None or not np.isfinite(trend.slope)):
+        points = 0 if trend is None else trend.points
+        why = f"only {points} clinical groups of different sizes are compared; 4 are needed"
+    if why or trend is None:
         return rules.undecided("a", about, estimand, unit, why)
-    slope = Quantity(found.slope, found.low, found.high)
+    slope = Quantity(trend.slope, trend.low, trend.high)
     return rules.scale_dependence(about, estimand, slope, remark=CONFOUNDED)
 
 
@@ -154,16 +158,16 @@ def _rich_within(sweep: _Sweep) -> Claim:
         f"Mean difference in skill between CG and TS over the same tasks: rich is {scale_label(sweep.largest)}, scarce "
         f"is {scale_label(smallest)}."
     )
-    why = sweep.unasked("clinical")
+    why = sweep.mismatch("clinical")
     if not why and len(sweep.study.scales) == 1:
-        why = "not asked by this sweep: one scale"
+        why = "not tested by this sweep: one scale"
     rich, scarce = sweep.cells("clinical", sweep.largest), sweep.cells("clinical", smallest)
-    both = {cell.task for cell in rich} & {cell.task for cell in scarce}
-    if not why and not both:
+    tasks = {cell.task for cell in rich} & {cell.task for cell in scarce}
+    if not why and not tasks:
         why = "no task is compared at both the largest and the smallest scale"
     if why:
         return rules.undecided("b", about, estimand, "skill", why)
-    weigh = partial(_mean_in, group_of=_task, names=both)
+    weigh = partial(_mean_in, group_of=_task, names=tasks)
     sums = [sweep.estimate((scale, "clinical"), weigh) for scale in (sweep.largest, smallest)]
     return _rich_and_scarce(sweep, about, estimand, sums[0], sums[1], "")
 
@@ -174,27 +178,27 @@ def _rich_between(sweep: _Sweep) -> Claim:
         "Mean difference in skill between CG and TS over the tasks of a clinical group, "
         f"{scale_label(sweep.largest)}: rich is the group with most training samples, scarce that with fewest."
     )
-    why = sweep.unasked("clinical")
+    why = sweep.mismatch("clinical")
     cells = sweep.cells("clinical", sweep.largest)
     compared = {cell.clinical_group for cell in cells}
     all_sizes = group_sizes(sweep.compared.planned, sweep.largest)
     sizes = {group: size for group, size in all_sizes.items() if group in compared}
     if not why and len(compared) < 2:
-        why = "under two clinical groups are compared"
+        why = "fewer than two clinical groups are compared"
     if not why and len(set(sizes.values())) < 2:
-        why = "all clinical groups that are compared are of one size"
+        why = "all compared clinical groups have the same size"
     if why:
         return rules.undecided("b", about, estimand, "skill", why)
     ends = [[group for group, size in sizes.items() if size == end(sizes.values())] for end in (max, min)]
     weights = [partial(_mean_in, group_of=_clinical_group, names=names) for names in ends]
     sums = [sweep.estimate((sweep.largest, "clinical"), weigh) for weigh in weights]
-    told = [f"{listed(names)} ({sizes[names[0]]:,.0f} training samples)" for names in ends]
-    remark = f"rich is {told[0]}, scarce {told[1]}; {CONFOUNDED}"
+    groups = [f"{listed(names)} ({sizes[names[0]]:,.0f} training samples)" for names in ends]
+    remark = f"rich is {groups[0]}, scarce is {groups[1]}; {CONFOUNDED}"
     return _rich_and_scarce(sweep, about, estimand, sums[0], sums[1], remark)
 
 
 def _rich_and_scarce(sweep: _Sweep, about: str, estimand: str, rich: Found, scarce: Found, remark: str) -> Claim:
-    why = sweep.unsure(rich, scarce)
+    why = sweep.missing_evidence(rich, scarce)
     if why:
         return rules.undecided("b", about, estimand, "skill", why, scarce.mean)
     return rules.rich_and_scarce(about, estimand, rich.mean, scarce.mean, sweep.study.margin, remark)
@@ -206,28 +210,28 @@ def _consistency(sweep: _Sweep) -> Claim:
         "Standard deviation over clinical groups of the true mean difference in skill from TS, under CG minus under "
         f"AU, over the same tasks, {scale_label(sweep.largest)}."
     )
-    why = sweep.unasked(*_GROUPINGS)
+    why = sweep.mismatch(*_GROUPINGS)
     sides = [sweep.cells(grouping, sweep.largest) for grouping in _GROUPINGS]
-    both = {cell.task for cell in sides[0]} & {cell.task for cell in sides[1]}
-    sides = [[cell for cell in side if cell.task in both] for side in sides]
+    tasks = {cell.task for cell in sides[0]} & {cell.task for cell in sides[1]}
+    sides = [[cell for cell in side if cell.task in tasks] for side in sides]
     if not why and len({cell.clinical_group for cell in sides[0]}) < 2:
         few = len({cell.clinical_group for cell in sweep.compared.planned}) < 2
-        why = "not asked by this sweep: one clinical group" if few else "under two clinical groups are compared"
+        why = "not tested by this sweep: one clinical group" if few else "fewer than two clinical groups are compared"
     if why:
         return rules.undecided("c", about, estimand, "skill", why)
     groups = [members for side in sides for _, members in sorted(group_rows(side, _clinical_group).items())]
     sums = [mean_of(cells_in(members)) for members in groups]
     joint = sweep.compared.sums.of_differences(sums, "skill")
-    found = Found(UNKNOWN, 0, False)
+    estimate = Found(UNKNOWN, 0, False)
     if joint is not None:
         values = np.stack([group.table for group in joint])
         first, second = values[: len(sums) // 2], values[len(sums) // 2 :]
         difference = Quantity(*spread_difference(first, second, sweep.compared.confidence))
-        found = Found(difference, len(joint[0].seeds), joint[0].whole)
-    why = sweep.unsure(found)
+        estimate = Found(difference, len(joint[0].seeds), joint[0].whole)
+    why = sweep.missing_evidence(estimate)
     if why:
-        return rules.undecided("c", about, estimand, "skill", why, found.mean)
-    return rules.consistency(about, estimand, found.mean, f"{len(sums) // 2} clinical groups, {len(both)} tasks")
+        return rules.undecided("c", about, estimand, "skill", why, estimate.mean)
+    return rules.consistency(about, estimand, estimate.mean, f"{len(sums) // 2} clinical groups, {len(tasks)} tasks")
 
 
 def _types(sweep: _Sweep, grouping: str) -> Claim:
@@ -238,28 +242,32 @@ def _types(sweep: _Sweep, grouping: str) -> Claim:
     )
     cells = sweep.cells(grouping, sweep.largest)
     means = list(group_rows(cells, _task_type))
-    why = sweep.unasked(grouping)
+    why = sweep.mismatch(grouping)
     planned = {cell.task_type for cell in sweep.compared.planned}
     if not why and (len(means) < 2 or "segmentation" not in means):
-        asked = "segmentation" in planned and len(planned) > 1
-        found = "one task type" if len(planned) == 1 else "no segmentation"
-        why = "segmentation and another type are not both compared" if asked else f"not asked by this sweep: {found}"
+        missing = "one task type" if len(planned) == 1 else "no segmentation"
+        is_planned = "segmentation" in planned and len(planned) > 1
+        why = (
+            "segmentation and another type are not both compared"
+            if is_planned
+            else f"not tested by this sweep: {missing}"
+        )
     if why:
         return rules.undecided("d", about, estimand, "skill", why)
-    at = (sweep.largest, grouping)
-    segmentation = sweep.estimate(at, partial(_gap, other=None))
-    others = [name for name in means if name != "segmentation"]
-    gaps = {name: sweep.estimate(at, partial(_gap, other=name)) for name in others}
-    why = sweep.unsure(segmentation, *gaps.values())
+    setting = (sweep.largest, grouping)
+    segmentation = sweep.estimate(setting, partial(_gap, other=None))
+    types = [name for name in means if name != "segmentation"]
+    gaps = {name: sweep.estimate(setting, partial(_gap, other=name)) for name in types}
+    why = sweep.missing_evidence(segmentation, *gaps.values())
     if why:
-        known = [gap.mean for gap in gaps.values() if np.isfinite(gap.mean.value)]
-        nearest = max(known, key=lambda gap: gap.value, default=None)
+        available = [gap.mean for gap in gaps.values() if np.isfinite(gap.mean.value)]
+        nearest = max(available, key=lambda gap: gap.value, default=None)
         return rules.undecided("d", about, estimand, "skill", why, nearest)
     return rules.type_sensitivity(about, estimand, segmentation.mean, {name: gap.mean for name, gap in gaps.items()})
 
 
 def _gap(cells: Sequence[CellVerdict], other: str | None) -> Weights:
-    """Mean over segmentation tasks, less that over another type's; nothing where either has none."""
+    """Return the mean over segmentation tasks minus that over another type's; empty if either type has no task."""
     sides = [_mean_in(cells, _task_type, [name]) for name in ("segmentation", other) if name is not None]
     return combined(sides[0], *(scaled(side, -1) for side in sides[1:])) if all(sides) else {}
 
