@@ -81,7 +81,7 @@ def test_tests_over_tasks_are_descriptive_and_count_losses(made: tuple[Tables, D
 
 def test_with_one_scale_the_effect_of_data_scale_is_reported_as_not_tested(tmp_path: Path) -> None:
     document = document_of(planted(tmp_path / "study", PLANTED))
-    assert "no task has two scales" in texts(find(document, "With more training data"))
+    assert "no task has results at two amounts" in texts(find(document, "With more training data"))
     claims = tables(find(document, "The paper's claims"))[1]
     assert row_of(claims, claim="(a) AU, within tasks")["because"] == "not tested by this sweep: one scale"
     assert row_of(claims, claim="(a) AU, within tasks")["result"] == "? undecided"

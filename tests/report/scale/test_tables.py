@@ -1,4 +1,4 @@
-"""Whole sweeps with planted effects of data scale, task type and clinical group."""
+"""Tests of complete sweeps with planted effects of data scale, task type and clinical group."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -24,16 +24,16 @@ TASKS = (
 GROUPS = {"breast_lesion": "breast", "spinal_cord_injury_loc": "breast", "fetal_femur": "breast",
           "fetal_head": "obstetrics", "cervix": "obstetrics", "uterine_fibroid_det": "obstetrics",
           "thyroid_nodule": "thyroid", "thyroid_nodule_det": "thyroid", "FUGC": "thyroid"}  # fmt: skip
-OF_GROUP = {"breast": -0.15, "obstetrics": 0.15, "thyroid": 0.0}
+GROUP_EFFECTS = {"breast": -0.15, "obstetrics": 0.15, "thyroid": 0.0}
 
 
 def planted(task: str, tasks: tuple[str, ...], scale: float | int) -> float:
-    """Difference in skill that a block makes at a scale: CG loses where data are few, AU drops in segmentation."""
+    """Return the difference in skill of a block at a scale: CG loses with few data, AU loses in segmentation."""
     if len(tasks) == 1:
         return 0.0
     if len(tasks) == len(TASKS):
         return -0.1 if CATALOGUE[task].type == "segmentation" else 0.0
-    return {0.1: -0.15, 1.0: 0.10}[float(scale)] + OF_GROUP[GROUPS[task]]
+    return {0.1: -0.15, 1.0: 0.10}[float(scale)] + GROUP_EFFECTS[GROUPS[task]]
 
 
 def sweep(folder: Path, scales: tuple[float, ...] = (0.1, 1.0), seeds: int = 4, tasks: tuple[str, ...] = TASKS,
@@ -56,97 +56,97 @@ def sweep(folder: Path, scales: tuple[float, ...] = (0.1, 1.0), seeds: int = 4, 
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Interplay, Tables]:
+def complete(tmp_path_factory: pytest.TempPathFactory) -> tuple[Interplay, Tables]:
     return sweep(tmp_path_factory.mktemp("whole"))
 
 
-def only(rows: Iterable[RowT], **wanted: object) -> RowT:
-    (found,) = [row for row in rows if all(getattr(row, name) == value for name, value in wanted.items())]
-    return found
+def only(results: Iterable[RowT], **fields: object) -> RowT:
+    (result,) = [row for row in results if all(getattr(row, name) == value for name, value in fields.items())]
+    return result
 
 
-def claims_of(found: Interplay) -> list[Claim]:
-    return [claim for claims in found.claims.values() for claim in claims]
+def claims_of(interplay: Interplay) -> list[Claim]:
+    return [claim for claims in interplay.claims.values() for claim in claims]
 
 
-def verdicts(found: Interplay) -> dict[tuple[str, str], str]:
-    return {(claim.letter, claim.about): claim.verdict for claim in claims_of(found)}
+def verdicts(interplay: Interplay) -> dict[tuple[str, str], str]:
+    return {(claim.letter, claim.about): claim.verdict for claim in claims_of(interplay)}
 
 
-def test_the_slope_within_tasks_is_the_planted_one(whole: tuple[Interplay, Tables]) -> None:
-    clinical = only(whole[0].slopes, grouping="clinical", level="all", unit="skill")
+def test_the_slope_within_tasks_is_the_planted_one(complete: tuple[Interplay, Tables]) -> None:
+    clinical = only(complete[0].slopes, grouping="clinical", level="all", unit="skill")
     assert clinical.slope.value == pytest.approx(0.25, abs=0.02)
     assert clinical.slope.low < 0.25 < clinical.slope.high
     assert clinical.slope.p < 0.01
-    unified = only(whole[0].slopes, grouping="unified", level="all", unit="skill")
+    unified = only(complete[0].slopes, grouping="unified", level="all", unit="skill")
     assert unified.slope.low < 0 < unified.slope.high
     assert clinical.tasks == unified.tasks == len(TASKS)
 
 
-def test_a_task_has_the_slope_of_its_differences_in_the_comparison(whole: tuple[Interplay, Tables]) -> None:
-    comparison = whole[1].comparison.verdict_table
-    rows = comparison[(comparison["task"] == "cervix") & (comparison["grouping"] == "clinical") & comparison["main"]]
-    line = np.polyfit(np.log10(rows["n_train"].to_numpy(dtype=float)), rows["relative"].to_numpy(dtype=float), 1)
-    found = only(whole[0].slopes, grouping="clinical", level="task", scope="cervix", unit="relative")
-    assert found.slope.value == pytest.approx(line[0])
+def test_a_task_has_the_slope_of_its_differences_in_the_comparison(complete: tuple[Interplay, Tables]) -> None:
+    comparison = complete[1].comparison.verdict_table
+    cells = comparison[(comparison["task"] == "cervix") & (comparison["grouping"] == "clinical") & comparison["main"]]
+    line = np.polyfit(np.log10(cells["n_train"].to_numpy(dtype=float)), cells["relative"].to_numpy(dtype=float), 1)
+    result = only(complete[0].slopes, grouping="clinical", level="task", scope="cervix", unit="relative")
+    assert result.slope.value == pytest.approx(line[0])
 
 
-def test_types_and_their_differences_have_slopes(whole: tuple[Interplay, Tables]) -> None:
-    slopes = whole[0].slopes
-    own = {name: only(slopes, grouping="clinical", level="type", scope=name, unit="skill").slope.value
+def test_types_and_their_differences_have_slopes(complete: tuple[Interplay, Tables]) -> None:
+    slopes = complete[0].slopes
+    by_type = {name: only(slopes, grouping="clinical", level="type", scope=name, unit="skill").slope.value
            for name in ("segmentation", "detection")}  # fmt: skip
     pairs = [row for row in slopes if (row.level, row.unit, row.grouping) == ("difference", "skill", "clinical")]
     scope = next(row.scope for row in pairs if set(row.scope.split(" - ")) == {"segmentation", "detection"})
     gap = only(slopes, grouping="clinical", level="difference", scope=scope, unit="skill")
     first, second = scope.split(" - ")
-    assert gap.slope.value == pytest.approx(own[first] - own[second])
+    assert gap.slope.value == pytest.approx(by_type[first] - by_type[second])
     assert all(row.p_adjusted >= row.slope.p for row in pairs)
 
 
-def test_the_crossing_is_where_the_planted_line_is_zero(whole: tuple[Interplay, Tables]) -> None:
-    found = only(whole[0].crossings, grouping="clinical", level="all", unit="skill")
-    assert found.crossing.low is not None
-    assert found.crossing.high is not None
-    assert found.crossing.low < 10**1.6 < found.crossing.high
-    assert found.helps == "above"
-    none = only(whole[0].crossings, grouping="unified", level="all", unit="skill")
+def test_the_crossing_is_where_the_planted_line_is_zero(complete: tuple[Interplay, Tables]) -> None:
+    estimate = only(complete[0].crossings, grouping="clinical", level="all", unit="skill")
+    assert estimate.crossing.low is not None
+    assert estimate.crossing.high is not None
+    assert estimate.crossing.low < 10**1.6 < estimate.crossing.high
+    assert estimate.helps == "above"
+    none = only(complete[0].crossings, grouping="unified", level="all", unit="skill")
     assert none.crossing.size is None
     assert "not certain" in none.crossing.why
 
 
-def test_type_and_group_means_are_those_of_the_comparison(whole: tuple[Interplay, Tables]) -> None:
-    comparison = whole[1].comparison.verdict_table
-    rows = comparison[comparison["main"] & (comparison["grouping"] == "unified") & (comparison["scale"] == 1.0)]
-    for means, column in ((whole[0].sensitivity, "task_type"), (whole[0].consistency, "clinical_group")):
-        for name, own in rows.groupby(column):
-            found = only(means, grouping="unified", scale=1.0, group=name)
-            assert found.skill.value == pytest.approx(own["delta_skill"].mean())
-            assert found.relative.value == pytest.approx(own["relative"].mean())
-            assert found.tasks == len(own)
+def test_type_and_group_means_are_those_of_the_comparison(complete: tuple[Interplay, Tables]) -> None:
+    comparison = complete[1].comparison.verdict_table
+    cells = comparison[comparison["main"] & (comparison["grouping"] == "unified") & (comparison["scale"] == 1.0)]
+    for means, column in ((complete[0].sensitivity, "task_type"), (complete[0].consistency, "clinical_group")):
+        for name, members in cells.groupby(column):
+            mean = only(means, grouping="unified", scale=1.0, group=name)
+            assert mean.skill.value == pytest.approx(members["delta_skill"].mean())
+            assert mean.relative.value == pytest.approx(members["relative"].mean())
+            assert mean.tasks == len(members)
 
 
-def test_the_spread_over_groups_is_the_planted_one(whole: tuple[Interplay, Tables]) -> None:
-    found = only(whole[0].spread, grouping="clinical", scale=1.0)
-    assert found.skill.low < 0.15 < found.skill.high
-    assert (found.groups, found.left_out) == (3, 0)
+def test_the_spread_over_groups_is_the_planted_one(complete: tuple[Interplay, Tables]) -> None:
+    spread = only(complete[0].spread, grouping="clinical", scale=1.0)
+    assert spread.skill.low < 0.15 < spread.skill.high
+    assert (spread.groups, spread.left_out) == (3, 0)
 
 
-def test_the_planted_claims_come_out(whole: tuple[Interplay, Tables]) -> None:
-    found = verdicts(whole[0])
-    assert found["a", "CG, within tasks"] == "supported"
-    assert found["b", "CG, within tasks"] == "supported"
-    assert found["c", "CG against AU"] == "supported"
-    assert found["d", "AU"] == "supported"
-    assert found["a", "CG, between clinical groups (confounded)"] == "undecided"
+def test_the_planted_claims_come_out(complete: tuple[Interplay, Tables]) -> None:
+    claim_verdicts = verdicts(complete[0])
+    assert claim_verdicts["a", "CG, within tasks"] == "supported"
+    assert claim_verdicts["b", "CG, within tasks"] == "supported"
+    assert claim_verdicts["c", "CG against AU"] == "supported"
+    assert claim_verdicts["d", "AU"] == "supported"
+    assert claim_verdicts["a", "CG, between clinical groups (confounded)"] == "undecided"
 
 
-def test_rows_over_valid_cells_are_those_over_all_cells_where_all_are_valid(whole: tuple[Interplay, Tables]) -> None:
-    comparison = whole[1].comparison
+def test_rows_over_valid_cells_are_those_over_all_cells_where_all_are_valid(complete: tuple[Interplay, Tables]) -> None:
+    comparison = complete[1].comparison
     assert all(cell.valid for cell in comparison.verdicts)
-    found = make_interplay(comparison, valid_only=True)
+    interplay = make_interplay(comparison, valid_only=True)
     for name in ("slopes", "sensitivity", "consistency", "spread", "claims"):
-        assert repr(getattr(found, name)) == repr(getattr(whole[0], name))  # NaN is not equal to itself
-        assert getattr(found, name)
+        assert repr(getattr(interplay, name)) == repr(getattr(complete[0], name))  # NaN is not equal to itself
+        assert getattr(interplay, name)
 
 
 def test_cells_that_are_not_valid_are_left_out_of_rows_over_valid_cells(tmp_path: Path) -> None:
@@ -154,40 +154,40 @@ def test_cells_that_are_not_valid_are_left_out_of_rows_over_valid_cells(tmp_path
     collection = collect([fake.finish(lambda t, b, s, k: level(CATALOGUE[t], 0.5 + 0.01 * k)).directory])
     comparison = compare_study(collection)
     verdicts = tuple(replace(row, collapsed=row.task == "thyroid_nodule") for row in comparison.verdicts)
-    found = replace(comparison, verdicts=verdicts)
-    assert [row.tasks for row in make_interplay(found).sensitivity] == [2]
-    assert [row.tasks for row in make_interplay(found, valid_only=True).sensitivity] == [1]
+    changed = replace(comparison, verdicts=verdicts)
+    assert [row.tasks for row in make_interplay(changed).sensitivity] == [2]
+    assert [row.tasks for row in make_interplay(changed, valid_only=True).sensitivity] == [1]
 
 
 def test_one_scale_and_one_seed_leave_claims_undecided_with_the_reason(tmp_path: Path) -> None:
-    found, _ = sweep(tmp_path, scales=(1.0,), seeds=1)
-    claims = claims_of(found)
+    interplay, _ = sweep(tmp_path, scales=(1.0,), seeds=1)
+    claims = claims_of(interplay)
     assert {claim.verdict for claim in claims} == {"undecided"}
     why = {(c.letter, c.about): c.why for c in claims}
     assert why["a", "CG, within tasks"] == "not tested by this sweep: one scale"
     assert "one seed" in why["d", "AU"]
-    assert found.slopes == ()
+    assert interplay.slopes == ()
 
 
-def test_one_type_in_one_group_is_not_asked(tmp_path: Path) -> None:
-    found, _ = sweep(tmp_path, tasks=("fetal_head", "cervix"))
-    why = {(c.letter, c.about): c.why for c in claims_of(found)}
+def test_one_type_in_one_group_tests_no_claim_on_types_or_groups(tmp_path: Path) -> None:
+    interplay, _ = sweep(tmp_path, tasks=("fetal_head", "cervix"))
+    why = {(c.letter, c.about): c.why for c in claims_of(interplay)}
     assert why["c", "CG against AU"] == "not tested by this sweep: one clinical group"
     assert why["d", "AU"] == "not tested by this sweep: one task type"
-    assert found.spread == ()
+    assert interplay.spread == ()
 
 
 def test_another_reference_is_not_the_papers(tmp_path: Path) -> None:
     fake = FakeSweep(tmp_path, reference="unified", spread=0.05)
     collection = collect([fake.finish(lambda t, b, s, k: level(CATALOGUE[t], 0.5 + 0.01 * k)).directory])
     tables = make_tables(collection)
-    found = make_interplay(tables.comparison)
-    assert all(c.why.startswith("not tested by this sweep: its reference is unified") for c in claims_of(found))
+    interplay = make_interplay(tables.comparison)
+    assert all(c.why.startswith("not tested by this sweep: its reference is unified") for c in claims_of(interplay))
 
 
 def test_runs_without_predictions_decide_no_claim(tmp_path: Path) -> None:
-    found, _ = sweep(tmp_path, spread=None)
-    claims = claims_of(found)
+    interplay, _ = sweep(tmp_path, spread=None)
+    claims = claims_of(interplay)
     assert {claim.verdict for claim in claims} == {"undecided"}
     assert any("no predictions" in claim.why for claim in claims)
 
@@ -197,7 +197,7 @@ def test_a_sweep_without_results_has_empty_tables(tmp_path: Path) -> None:
     fake.write_plan()
     collection = collect([fake.directory])
     tables = make_tables(collection)
-    found = make_interplay(tables.comparison)
-    assert found.slopes == ()
-    assert found.sensitivity == ()
-    assert {claim.verdict for claim in claims_of(found)} == {"undecided"}
+    interplay = make_interplay(tables.comparison)
+    assert interplay.slopes == ()
+    assert interplay.sensitivity == ()
+    assert {claim.verdict for claim in claims_of(interplay)} == {"undecided"}

@@ -1,1 +1,1 @@
-"""Topic: how the amount of training data changes the answer."""
+"""Topic: effect of the amount of training data on the answer."""

@@ -1,4 +1,4 @@
-"""How sharing depends on the amount of training data, on task type and on clinical group."""
+"""Chapter on the effect of the amount of training data, the task type and the clinical group."""
 
 from dataclasses import replace
 from typing import Protocol
@@ -7,17 +7,18 @@ from usaggr.document import numbers as text
 from usaggr.document.display_names import grouping_label, listed
 from usaggr.document.elements import Block, Cell, Items, Section, TextTable, literal
 from usaggr.report import table_cells
+from usaggr.report.grouping_names import explain_labels
 from usaggr.report.material import Material, paragraph, section
 from usaggr.report.scale.slopes import ScaleCrossing, Slope
 from usaggr.report.scale.tables import make_interplay
 from usaggr.statistics.claims import Quantity
 from usaggr.statistics.group_spread import Spread
 
-Rows = tuple[tuple[str | Cell, ...], ...]
+TableRows = tuple[tuple[str | Cell, ...], ...]
 
 
 class _Setting(Protocol):
-    """A row of a grouping and variant."""
+    """Result of one grouping and variant."""
 
     @property
     def grouping(self) -> str: ...
@@ -27,28 +28,32 @@ class _Setting(Protocol):
 
 
 def write_interplay(material: Material) -> Section | None:
-    """Sections on data scale, types and groups; none where nothing is compared."""
+    """Write sections on training data, task types and clinical groups; return None if nothing is compared."""
     if not material.comparison.runs_done or not material.comparison.others:
         return None
-    parts = (_data_scale(material), _types(material), _groups(material))
+    sections = (_data_scale(material), _types(material), _groups(material))
     intro = paragraph(
-        "Means are over fixed tasks, in skill or as relative change; their intervals take seeds and test subjects",
-        "jointly over all tasks of a mean, and are not adjusted. Tasks whose model is the reference's own run are left",
-        "out.",
+        f"Groupings: {explain_labels(material.comparison.groupings)}. Differences are from the reference,",
+        f"{literal(material.reference)}; positive is better. Means are over a fixed set of tasks, as a difference in",
+        "skill (0 is a predictor that ignores the image, 1 is perfect) or as relative change. Their intervals account",
+        "for seeds and test patients, jointly over all tasks of a mean, and are not adjusted. Tasks that use the same",
+        "run as the reference are left out.",
     )
-    return section("Data scale, task types and clinical groups", intro, sections=parts) if any(parts) else None
+    if not any(sections):
+        return None
+    return section("Data scale, task types and clinical groups", intro, sections=sections)
 
 
 def _data_scale(material: Material) -> Section | None:
     pictures = material.pictures("scale")
     slopes = [row for row in material.tables.of(make_interplay).slopes if row.unit == "skill" and row.level != "task"]
     if not slopes:
-        said = paragraph(
-            "Whether sharing depends on the amount of data is not told by this sweep: no task has two scales."
+        reason = paragraph(
+            "The effect of the amount of training data cannot be estimated: no task has results at two amounts."
         )
-        return section("With more training data", said, *pictures)
+        return section("With more training data", reason, *pictures)
     names = ("tasks", "slope of Δ skill per tenfold samples", "p, adjusted")
-    rows: Rows = tuple(
+    table_rows: TableRows = tuple(
         (
             *_setting(material, row), _scope(row), table_cells.count(row.tasks), _interval(row.slope),
             table_cells.p_value(row.p_adjusted),
@@ -56,49 +61,57 @@ def _data_scale(material: Material) -> Section | None:
         for row in slopes
     )  # fmt: skip
     caption = (
-        "Within tasks: how the difference in skill changes with ten times the training samples, by least squares over "
-        "each task's scales; type is a factor. p is adjusted by Holm over the types."
+        "Within tasks: change of the difference in skill with ten times the training samples, by least squares over "
+        "the amounts of data of each task. p is adjusted for the number of task types (Holm)."
     )
-    table = TextTable((*_settings(material), "tasks of", *names), rows, names, name="slopes", caption=caption)
+    table = TextTable((*_settings(material), "tasks of", *names), table_rows, names, name="slopes", caption=caption)
     return section("With more training data", *pictures, table, *_crossings(material), *_between(material))
 
 
 def _crossings(material: Material) -> tuple[Block, ...]:
-    """Sizes at which sharing turns from help to harm, in words; then for which tasks there is none, and why."""
-    said, without = [], dict[str, list[str]]()
+    """Write the sizes at which sharing turns from help to harm, and the reason where none can be estimated."""
+    sentences, without = [], dict[str, list[str]]()
     for row in material.tables.of(make_interplay).crossings:
         if row.unit != "skill" or row.level not in ("all", "type"):
             continue
-        who, found = f"{', '.join(_setting(material, row))} on {_scope(row)}", row.crossing
-        if found.size is None:
-            without.setdefault(found.why, []).append(who)
+        subject = f"{', '.join(_setting(material, row))} on {_scope(row)}"
+        crossing = row.crossing
+        if crossing.size is None:
+            without.setdefault(crossing.why, []).append(subject)
             continue
-        bounds = " to ".join("no bound" if bound is None else text.count(bound) for bound in (found.low, found.high))
-        said.append(
-            f"{literal(who)}: sharing helps {row.helps} about {text.count(found.size)} training samples a task "
-            f"(Fieller's interval {bounds})."
+        bounds = " to ".join(
+            "no bound" if bound is None else text.count(bound) for bound in (crossing.low, crossing.high)
         )
-    said += [f"No size for {literal(listed(names))}: {literal(why)}." for why, names in without.items()]
-    head = paragraph("**The size at which sharing turns from help to harm**, only where the data bear it:")
-    return (head, Items(tuple(said))) if said and head is not None else ()
+        sentences.append(
+            f"{literal(subject)}: sharing helps {row.helps} about {text.count(crossing.size)} training samples per "
+            f"task (Fieller's interval {bounds})."
+        )
+    sentences += [f"No estimate for {literal(listed(names))}: {literal(why)}." for why, names in without.items()]
+    head = paragraph(
+        "**Training samples at which sharing turns from help to harm**, only where the data allow an estimate:"
+    )
+    return (head, Items(tuple(sentences))) if sentences and head is not None else ()
 
 
 def _between(material: Material) -> tuple[Block, ...]:
-    table = [row for row in material.tables.of(make_interplay).between if row.unit == "skill"]
-    if not table:
+    trends = [row for row in material.tables.of(make_interplay).between if row.unit == "skill"]
+    if not trends:
         return ()
-    rows: Rows = tuple(
+    table_rows: TableRows = tuple(
         (
-            *_setting(material, row), row.over, table_cells.count(found.points),
-            table_cells.number(text.signed(found.rho, "skill"), found.rho), table_cells.p_value(found.p),
-            _interval(Quantity(found.slope, found.low, found.high)), row.note,
+            *_setting(material, row), row.over, table_cells.count(trend.points),
+            table_cells.number(text.signed(trend.rho, "skill"), trend.rho), table_cells.p_value(trend.p),
+            _interval(Quantity(trend.slope, trend.low, trend.high)), row.note,
         )
-        for row, found in ((row, row.association) for row in table)
+        for row, trend in ((row, row.association) for row in trends)
     )  # fmt: skip
     names = ("number", "rank correlation", "p", "slope per tenfold samples")
-    caption = "Between tasks and between clinical groups, as the paper compared: **confounded** and descriptive."
+    caption = (
+        "Between tasks and between clinical groups, as in the paper. These comparisons are **confounded** and "
+        "descriptive: tasks and groups differ in more than size."
+    )
     columns = (*_settings(material), "between", *names, "remark")
-    return (TextTable(columns, rows, names, name="between", caption=caption),)
+    return (TextTable(columns, table_rows, names, name="between", caption=caption),)
 
 
 def _types(material: Material) -> Section | None:
@@ -106,7 +119,7 @@ def _types(material: Material) -> Section | None:
     if not means:
         return None
     names = ("tasks", "Δ skill", "relative change")
-    rows: Rows = tuple(
+    table_rows: TableRows = tuple(
         (
             *_setting(material, row),
             _scale(row.scale),
@@ -117,9 +130,9 @@ def _types(material: Material) -> Section | None:
         )
         for row in means
     )
-    caption = "Mean difference of each task type."
+    caption = "Mean difference from the reference over the tasks of each type."
     columns = (*_settings(material), "scale", "task type", *names)
-    table = TextTable(columns, rows, ("scale", *names), name="types", caption=caption)
+    table = TextTable(columns, table_rows, ("scale", *names), name="types", caption=caption)
     return section("By task type", *material.pictures("types"), table)
 
 
@@ -128,7 +141,7 @@ def _groups(material: Material) -> Section | None:
     if not means:
         return None
     names = ("tasks", "training samples", "relative change", "Δ skill")
-    rows: Rows = tuple(
+    table_rows: TableRows = tuple(
         (
             *_setting(material, row), _scale(row.scale), row.group, table_cells.count(row.tasks),
             table_cells.count(row.n_train), _percent(row.relative), _interval(row.skill),
@@ -136,13 +149,13 @@ def _groups(material: Material) -> Section | None:
         for row in means
     )  # fmt: skip
     columns = (*_settings(material), "scale", "clinical group", *names)
-    caption = "Mean difference of each clinical group."
-    table = TextTable(columns, rows, ("scale", *names), name="groups", caption=caption)
+    caption = "Mean difference from the reference over the tasks of each clinical group."
+    table = TextTable(columns, table_rows, ("scale", *names), name="groups", caption=caption)
     return section("Across clinical groups", *material.pictures("groups"), table, _spread(material))
 
 
 def _spread(material: Material) -> Block | None:
-    rows: Rows = tuple(
+    table_rows: TableRows = tuple(
         (
             *_setting(material, row), _scale(row.scale), table_cells.count(row.groups),
             _without_sign(_percent(row.relative)), _without_sign(_interval(row.skill)),
@@ -151,10 +164,14 @@ def _spread(material: Material) -> Block | None:
     )  # fmt: skip
     names = ("scale", "groups", "spread of relative change", "spread of Δ skill")
     caption = (
-        "Consistency: standard deviation over clinical groups of their true mean differences, chance taken out; small "
-        "is consistent."
+        "How much the effect of sharing differs between clinical groups: standard deviation of their true mean "
+        "differences, after removing random variation. Small means similar."
     )
-    return TextTable((*_settings(material), *names), rows, names, name="spread", caption=caption) if rows else None
+    return (
+        TextTable((*_settings(material), *names), table_rows, names, name="spread", caption=caption)
+        if table_rows
+        else None
+    )
 
 
 def _settings(material: Material) -> tuple[str, ...]:
@@ -174,12 +191,12 @@ def _scope(row: Slope | ScaleCrossing) -> str:
     return "all types" if row.level == "all" else row.scope.replace(" - ", " minus ")
 
 
-def _interval(found: Quantity | Spread) -> Cell:
-    return table_cells.number(text.difference(found.value, found.low, found.high, "skill"), found.value)
+def _interval(effect: Quantity | Spread) -> Cell:
+    return table_cells.number(text.difference(effect.value, effect.low, effect.high, "skill"), effect.value)
 
 
-def _percent(found: Quantity | Spread) -> Cell:
-    return table_cells.number(text.percent(found.value, found.low, found.high), found.value)
+def _percent(effect: Quantity | Spread) -> Cell:
+    return table_cells.number(text.percent(effect.value, effect.low, effect.high), effect.value)
 
 
 def _without_sign(cell: Cell) -> Cell:

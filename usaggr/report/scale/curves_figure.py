@@ -1,4 +1,4 @@
-"""Figure: score against the number of training samples, a panel a task, a line a grouping."""
+"""Figure: score against the number of training samples, with a panel per task and a line per grouping."""
 
 import math
 from collections.abc import Sequence
@@ -20,30 +20,30 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _PANEL = 1.85, 1.6
-"""Inches of a panel, so that four stand side by side on a page."""
+"""Inches of a panel, so that four fit side by side on a page."""
 _DIGIT = 0.055
-"""Width of a tick label's digit, as a fraction of the way from the first tick to the last."""
+"""Width of a digit of a tick label, as a fraction of the distance from the first tick to the last."""
 _LEAST_RANGE = 0.04
-"""Of an axis of scores in [0, 1]; of an error, as a part of it."""
+"""Smallest range of an axis: of scores in [0, 1] absolute, of errors relative to the largest mean."""
 _FAR = 1.5
-"""How far past the points the trivial predictor still belongs in the panel, in ranges of the points."""
+"""Largest distance of the trivial predictor from the points at which the panel includes it, in ranges of the points."""
 _LONG = 18
-"""Letters of a name that fit over a panel."""
+"""Letters of a name that fit above a panel."""
 _WIDE = 3.0
-"""From this ratio of largest to smallest number of samples on, the axis is logarithmic."""
+"""Ratio of the largest to the smallest number of samples from which the axis is logarithmic."""
 
 
 def draw_curves(cells: Sequence[CellScore], study: StudyFacts, tasks: Sequence[str], variant: str) -> "Figure | None":
     """Draw a panel for each task with its main metric; None if the variant has no value at all.
 
-    Points are means over seeds, bands their intervals (bars where there is one scale, and where bands would fill the
-    panel); points are moved a little to the side so that none hides another.
+    Points are means over seeds, bands their intervals. Bars replace bands if there is one scale, and if bands would
+    fill the panel. Points are moved slightly to the side, so that none hides another.
 
     Args:
-        cells: Of all groupings, scales and metrics.
-        study: Order of groupings.
-        tasks: In the order of the panels.
-        variant: Which one is drawn.
+        cells: Scores of all groupings, scales and metrics.
+        study: Defines the order of groupings.
+        tasks: Tasks in the order of the panels.
+        variant: The variant to draw.
     """
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
@@ -53,10 +53,10 @@ def draw_curves(cells: Sequence[CellScore], study: StudyFacts, tasks: Sequence[s
         return None
     by_task = group_rows(shown, lambda cell: cell.task)
     present = {cell.grouping for cell in shown}
-    rows, columns = grid_shape(len(tasks))
-    figure = Figure(figsize=(_PANEL[0] * columns + 0.25, _PANEL[1] * rows + 0.6), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False).flatten().tolist()
-    # The reference first, so that its black stands under the others.
+    n_rows, columns = grid_shape(len(tasks))
+    figure = Figure(figsize=(_PANEL[0] * columns + 0.25, _PANEL[1] * n_rows + 0.6), layout="constrained")
+    axes = figure.subplots(n_rows, columns, squeeze=False).flatten().tolist()
+    # The reference comes first, so that its black line lies under the others.
     groupings = reference_first((name for name in study.groupings if name in present), study.reference)
     for panel, task in zip(axes, tasks, strict=False):
         _draw_panel(panel, by_task.get(task, []), groupings, task)
@@ -73,18 +73,18 @@ def draw_curves(cells: Sequence[CellScore], study: StudyFacts, tasks: Sequence[s
 
 
 def grid_shape(panels: int) -> tuple[int, int]:
-    """Rows and columns for a number of panels: as many of each, but at most four columns."""
+    """Return the rows and columns for a number of panels: nearly square, with at most four columns."""
     columns = min(4, math.ceil(math.sqrt(panels)))
     return math.ceil(panels / columns), columns
 
 
 def _draw_panel(panel: "Axes", cells: Sequence[CellScore], groupings: Sequence[str], task: str) -> None:
-    # A long name begins over the axis' labels, so that it ends with its panel.
+    # A long name starts above the axis labels, so that it ends within its panel.
     start, size = (0.0, 8.0) if len(task) <= _LONG else (-0.24, 7.0)
     panel.set_title(task, loc="left", fontweight="bold", pad=3, x=start, fontsize=size)
     shown = [cell for cell in cells if not math.isnan(cell.mean) and cell.n_train is not None]
     if not shown:
-        panel.text(0.5, 0.5, "no run done", transform=panel.transAxes, ha="center", va="center", color="#555555")
+        panel.text(0.5, 0.5, "no finished run", transform=panel.transAxes, ha="center", va="center", color="#555555")
         panel.set_xticks([])
         panel.set_yticks([])
         return
@@ -94,7 +94,7 @@ def _draw_panel(panel: "Axes", cells: Sequence[CellScore], groupings: Sequence[s
     if wide:
         panel.set_xscale("log")
     limits = _score_range(shown, bounded=metric.higher_is_better)
-    # Bands that fill the panel one over the other tell nothing: there bars, side by side.
+    # Overlapping bands that fill the panel are unreadable, so wide intervals become bars side by side.
     bands = len(ticks) > 1 and all(limits[0] <= cell.low and cell.high <= limits[1] for cell in shown)
     for place, grouping in enumerate(groupings):
         line = sorted((cell for cell in shown if cell.grouping == grouping), key=_samples)
@@ -104,7 +104,7 @@ def _draw_panel(panel: "Axes", cells: Sequence[CellScore], groupings: Sequence[s
     _draw_trivial(panel, shown)
     panel.set_ylabel(f"{metric_label(metric.name, unit=True)} {'↑' if metric.higher_is_better else '↓'}", labelpad=2)
     panel.set_ylim(*limits)
-    _say_trivial(panel, shown, *limits)
+    _write_trivial(panel, shown, *limits)
     _set_ticks(panel, ticks, wide)
 
 
@@ -122,7 +122,7 @@ def _draw_line(
 
 
 def _draw_trivial(panel: "Axes", shown: Sequence[CellScore]) -> None:
-    """The predictor that ignores the image depends on the training samples alone, so all groupings share it."""
+    """Draw the trivial predictor, which depends only on the training samples, so that all groupings share it."""
     by_size = sorted(group_rows(_with_trivial(shown), _samples).items())
     if not by_size:
         return
@@ -135,7 +135,7 @@ def _draw_trivial(panel: "Axes", shown: Sequence[CellScore]) -> None:
 
 
 def _offsets(n_train: Sequence[int], place: int, lines: int, ticks: Sequence[int], wide: bool) -> list[float]:
-    """Where a line's points stand: beside those of the other lines, by 2 % of the axis."""
+    """Return the x of a line's points, shifted from those of the other lines by about 2 % of the axis."""
     shift = 0.024 * (place - (lines - 1) / 2)
     if wide:
         factor = (ticks[-1] / ticks[0]) ** shift
@@ -158,14 +158,18 @@ def _set_ticks(panel: "Axes", ticks: Sequence[int], wide: bool) -> None:
 
 
 def _score_range(shown: Sequence[CellScore], bounded: bool) -> tuple[float, float]:
-    """Room for points and bands, but no score under 0, none of [0, 1] over 1, and no band that flattens the points.
+    """Return the ends of the score axis, within the possible scores.
 
-    The trivial predictor is in it unless it is so far away that the points would be flattened.
+    The range includes all points, and bands and the trivial predictor as far as they do not flatten the points.
+
+    Args:
+        shown: Cells of the panel.
+        bounded: True for scores in [0, 1]; errors have no upper bound.
     """
     means = [cell.mean for cell in shown]
     trivial = np.array([cell.trivial for cell in _with_trivial(shown)], dtype=float)
     first, last = min(means), max(means)
-    # A hundredth of noise shall not fill a panel.
+    # Without a smallest range, noise of .01 would fill the panel.
     least = _LEAST_RANGE if bounded else max(_LEAST_RANGE * last, 0.2)
     reach = max(last - first, least)
     low = max(min(first if math.isnan(cell.low) else cell.low for cell in shown), first - reach)
@@ -178,24 +182,24 @@ def _score_range(shown: Sequence[CellScore], bounded: bool) -> tuple[float, floa
     low, high = min(low - missing, first), max(high + missing, last)
     low, high = max(low, 0.0), min(high, 1.0) if bounded else high
     room = 0.06 * ((high - low) or 1.0)
-    # Room for what is said of a trivial predictor that stands past the panel.
-    below, above = (2.5 * room if past else room for past in ((trivial < low).all(), (trivial > high).all()))
-    return (low - below, high + above) if len(trivial) else (low - room, high + room)
+    # A trivial predictor outside the panel is written as text, which needs space.
+    room_below, room_above = (2.5 * room if past else room for past in ((trivial < low).all(), (trivial > high).all()))
+    return (low - room_below, high + room_above) if len(trivial) else (low - room, high + room)
 
 
-def _say_trivial(panel: "Axes", shown: Sequence[CellScore], low: float, high: float) -> None:
-    """Where the trivial predictor stands, if that is past the panel."""
+def _write_trivial(panel: "Axes", shown: Sequence[CellScore], low: float, high: float) -> None:
+    """Write the score of the trivial predictor at the panel's edge if it lies outside the panel."""
     trivial = np.array([cell.trivial for cell in _with_trivial(shown)], dtype=float)
     if not trivial.size or (low <= trivial.max() and trivial.min() <= high):
         return
     under = trivial.max() < low
-    said = f"{'↓' if under else '↑'} trivial {score(float(trivial.mean()), shown[0].metric)}"
+    label = f"{'↓' if under else '↑'} trivial {score(float(trivial.mean()), shown[0].metric)}"
     y, edge = (0.02, "bottom") if under else (0.98, "top")
-    panel.text(0.98, y, said, ha="right", va=edge, transform=panel.transAxes, color="#555555", fontsize=7)
+    panel.text(0.98, y, label, ha="right", va=edge, transform=panel.transAxes, color="#555555", fontsize=7)
 
 
 def _samples(cell: CellScore) -> int:
-    """Training samples of a cell of which they are known."""
+    """Return the training samples of a cell that has them."""
     assert cell.n_train is not None
     return cell.n_train
 
@@ -205,15 +209,15 @@ def _with_trivial(cells: Sequence[CellScore]) -> list[CellScore]:
 
 
 def tick_labels(ticks: Sequence[int], logarithmic: bool) -> list[str]:
-    """Labels of rising ticks; empty where one would run into its neighbour on the right."""
-    places = [math.log(n) if logarithmic else float(n) for n in ticks]
-    width = (places[-1] - places[0]) or 1.0
+    """Return the labels of increasing ticks; empty where a label would overlap its right neighbor."""
+    positions = [math.log(n) if logarithmic else float(n) for n in ticks]
+    width = (positions[-1] - positions[0]) or 1.0
     labels: list[str] = []
     right, needed = math.inf, 0.0
-    for n, place in zip(reversed(ticks), reversed(places), strict=True):
+    for n, position in zip(reversed(ticks), reversed(positions), strict=True):
         label = f"{n:,}"
-        if right - (place - places[0]) / width >= _DIGIT * (len(label) + needed) / 2 + _DIGIT:
-            right, needed = (place - places[0]) / width, len(label)
+        if right - (position - positions[0]) / width >= _DIGIT * (len(label) + needed) / 2 + _DIGIT:
+            right, needed = (position - positions[0]) / width, len(label)
             labels.append(label)
         else:
             labels.append("")

@@ -1,4 +1,4 @@
-"""Mean differences from the reference over the tasks of a type or of a clinical group, and the spread of the latter."""
+"""Mean differences from the reference by task type and by clinical group, and their spread over clinical groups."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,42 +25,42 @@ from usaggr.statistics.group_spread import Spread, spread
 
 @dataclass(frozen=True)
 class GroupMean:
-    """Mean difference from the reference over the tasks of a type, or of a clinical group, under a grouping."""
+    """Mean difference from the reference over the tasks of one type or clinical group, under one grouping."""
 
     variant: str
     scale: float | int
     grouping: str
     group: str
-    """The task type, or the clinical group."""
+    """Task type or clinical group."""
     tasks: int
-    """Tasks in the mean."""
+    """Number of tasks in the mean."""
     n_train: float
-    """Training samples of all tasks of the group, compared or not; NaN if not known."""
+    """Training samples of all tasks of the group, compared or not; NaN if not available."""
     skill: Quantity
-    """In skill."""
+    """Value in skill."""
     relative: Quantity
-    """As relative change."""
+    """Value as relative change."""
     seeds: int
-    """That all cells have in common."""
+    """Number of seeds that all cells have in common."""
 
 
 @dataclass(frozen=True)
 class GroupSpread:
-    """Standard deviation over clinical groups of their true mean differences, under a grouping."""
+    """Standard deviation over clinical groups of their true mean differences, under one grouping."""
 
     variant: str
     scale: float | int
     grouping: str
     groups: int
-    """Clinical groups that are compared."""
+    """Number of clinical groups that are compared."""
     left_out: int
-    """Clinical groups without a comparison."""
+    """Number of clinical groups without a comparison."""
     skill: Spread
-    """In skill."""
+    """Value in skill."""
     relative: Spread
-    """As relative change."""
+    """Value as relative change."""
     seeds: int
-    """That all cells have in common."""
+    """Number of seeds that all cells have in common."""
 
 
 Setting = tuple[str, float | int, str]
@@ -87,31 +87,40 @@ def _group_means(compared: Compared, group_of: Callable[[CellVerdict], str]) -> 
             *key,
             tasks=tasks,
             n_train=sizes[key[1]].get(key[3], np.nan),
-            skill=found.mean,
+            skill=mean.mean,
             relative=relative[key][0].mean if key in relative else UNKNOWN,
-            seeds=found.seeds,
+            seeds=mean.seeds,
         )
-        for key, (found, tasks) in skill.items()
+        for key, (mean, tasks) in skill.items()
     )
 
 
 def spreads(compared: Compared) -> tuple[GroupSpread, ...]:
-    """Return the spread over clinical groups of their true mean differences; none where under two are compared."""
-    rows = []
+    """Return the spread over clinical groups of their true mean differences, where at least two are compared."""
+    results = []
     planned = group_rows(compared.planned, _setting)
     for setting, cells in group_rows(compared.of("skill"), _setting).items():
         if len({cell.clinical_group for cell in cells}) < 2:
             continue
         (skill, seeds), (relative, _) = (group_spread(compared, cells, unit) for unit in UNITS)
         left_out = len({cell.clinical_group for cell in planned[setting]}) - skill.groups
-        rows.append(GroupSpread(*setting, skill.groups, left_out, skill, relative, seeds))
-    return tuple(rows)
+        results.append(GroupSpread(*setting, skill.groups, left_out, skill, relative, seeds))
+    return tuple(results)
 
 
 def group_spread(compared: Compared, cells: Sequence[CellVerdict], unit: Unit) -> tuple[Spread, int]:
-    """Return the spread over the clinical groups of cells of one setting, and how many seeds it rests on."""
-    known = [cell for cell in cells if not np.isnan(difference_in(cell, unit))]
-    groups = sorted(group_rows(known, lambda cell: cell.clinical_group).items())
+    """Estimate the spread over clinical groups at one setting.
+
+    Args:
+        compared: All compared cells.
+        cells: Cells of one variant, scale and grouping.
+        unit: Skill or relative change.
+
+    Returns:
+        The spread, and the number of seeds that all cells have in common; NaN and 0 if it cannot be estimated.
+    """
+    available = [cell for cell in cells if not np.isnan(difference_in(cell, unit))]
+    groups = sorted(group_rows(available, lambda cell: cell.clinical_group).items())
     sums = [mean_of(cells_in(members)) for _, members in groups]
     joint = compared.sums.of_differences(sums, unit) if len(sums) > 1 else None
     if joint is None:
@@ -122,15 +131,18 @@ def group_spread(compared: Compared, cells: Sequence[CellVerdict], unit: Unit) -
 
 def _means(compared: Compared, group_of: Callable[[CellVerdict], str], unit: Unit) -> dict[Key, tuple[Found, int]]:
     """Return the mean difference and the number of tasks, by variant, scale, grouping and group."""
-    rows: dict[Key, list[CellVerdict]] = group_rows(compared.of(unit), lambda cell: (*_setting(cell), group_of(cell)))
-    groups = {key: cells_in(members) for key, members in rows.items()}
-    found: dict[Key, tuple[Found, int]] = {}
+    verdicts: dict[Key, list[CellVerdict]] = group_rows(compared.of(unit), lambda row: (*_setting(row), group_of(row)))
+    groups = {key: cells_in(members) for key, members in verdicts.items()}
+    results: dict[Key, tuple[Found, int]] = {}
     for variant, group in dict.fromkeys((key[0], key[3]) for key in groups):
-        alike = {key: cells for key, cells in groups.items() if (key[0], key[3]) == (variant, group)}
-        sums: dict[tuple[float | int | None, str], Weights] = {key[1:3]: mean_of(cells) for key, cells in alike.items()}
+        # The same group at other scales and under other groupings shares its variance between seeds.
+        members = {key: cells for key, cells in groups.items() if (key[0], key[3]) == (variant, group)}
+        sums: dict[tuple[float | int | None, str], Weights] = {
+            key[1:3]: mean_of(cells) for key, cells in members.items()
+        }
         means = compared.estimate(sums, unit)
-        found |= {key: (means[key[1:3]], len(cells)) for key, cells in alike.items()}
-    return {key: found[key] for key in groups}
+        results |= {key: (means[key[1:3]], len(cells)) for key, cells in members.items()}
+    return {key: results[key] for key in groups}
 
 
 def _setting(cell: CellVerdict) -> Setting:

@@ -1,4 +1,4 @@
-"""Figures of a mean with its interval for each group of tasks: clinical groups with their spread, and task types."""
+"""Figures of mean differences with their intervals: by clinical group with the spread over groups, and by task type."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -29,26 +29,26 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _LINE = 0.17
-"""Inches of a grouping's line."""
+"""Inches of height per grouping within a row."""
 _FAR = 8.0
-"""From this ratio of the largest mean to the middle one on, the axis is logarithmic far from nought."""
+"""Ratio of the largest mean to the median from which the axis is logarithmic far from zero."""
 _WIDTH, _LETTER = 2.05, 0.066
-"""Inches of a panel, and of a letter of the names beside."""
+"""Inches: width of a panel, width of a letter of the row names."""
 _ALL = "all groups"
-"""The row of what is shown over all groups."""
+"""Name of the row with the spread over all groups."""
 
 
 @dataclass(frozen=True)
 class _Panels:
-    """What is the same in all panels of a figure."""
+    """Properties that all panels of a figure share."""
 
     groupings: tuple[str, ...]
-    """Those with something to show; the reference, which has no difference from itself, is not one of them."""
+    """Groupings with values; without the reference, which has no difference from itself."""
     places: dict[str, int]
-    """Grouping: what decides its look."""
+    """Index of each grouping, which sets its color and marker."""
     ends: tuple[float, float]
     linear: float | None = None
-    """Where the axis turns from linear to logarithmic on either side; None: nowhere."""
+    """Distance from zero beyond which the axis is logarithmic; None: linear everywhere."""
 
 
 def draw_consistency(
@@ -57,13 +57,13 @@ def draw_consistency(
     """Draw a row for each clinical group and a panel for each scale, with the spread over groups below.
 
     Args:
-        means: Of clinical groups; their relative change is shown.
-        spreads: Over the groups, likewise.
-        study: Order of groupings and scales.
-        variant: Which one is drawn.
+        means: Means of clinical groups; the figure shows their relative change.
+        spreads: Spreads over clinical groups; the figure shows their relative change.
+        study: Defines the order of groupings and scales.
+        variant: The variant to draw.
 
     Returns:
-        None if there is nothing to show.
+        The figure; None if there is nothing to show.
     """
     shown = [row for row in means if row.variant == variant and not math.isnan(row.relative.value)]
     if not shown:
@@ -71,23 +71,23 @@ def draw_consistency(
     points = _by_scale(shown, study, lambda row: _percent_point(row.group, row.grouping, row.relative))
     groups = sorted({row.group for row in shown})
     panels = _panels([point for at_scale in points.values() for point in at_scale], study, least=4.0)
-    below = [row for row in spreads if row.variant == variant and not math.isnan(row.relative.value)]
+    shown_spreads = [row for row in spreads if row.variant == variant and not math.isnan(row.relative.value)]
     heights = [len(groups) * _row_height(panels), _row_height(panels)]
-    labels = _counted(groups, shown)
-    figure, axes = _grid(list(points), heights if below else heights[:1], labels)
+    labels = _add_counts(groups, shown)
+    figure, axes = _grid(list(points), heights if shown_spreads else heights[:1], labels)
     for panel, (scale, at_scale) in zip(axes[0], points.items(), strict=True):
         _draw_panel(panel, at_scale, groups, labels, panels)
         panel.set_title(scale_title(scale))
         panel.set_xlabel("mean relative change (%)")
-    if below:
-        whole = {
-            scale: [_percent_point(_ALL, row.grouping, row.relative) for row in below if row.scale == scale]
+    if shown_spreads:
+        by_scale = {
+            scale: [_percent_point(_ALL, row.grouping, row.relative) for row in shown_spreads if row.scale == scale]
             for scale in points
         }
-        known = [_percent_point(_ALL, row.grouping, row.relative) for row in below]
-        ends = _window(known, least=4.0)
+        points_of_all = [point for at_scale in by_scale.values() for point in at_scale]
+        ends = _window(points_of_all, least=4.0)
         spread_panels = _Panels(panels.groupings, panels.places, (0.0, ends[1]))
-        for panel, at_scale in zip(axes[1], whole.values(), strict=True):
+        for panel, at_scale in zip(axes[1], by_scale.values(), strict=True):
             _draw_panel(panel, at_scale, [_ALL], ["spread over groups"], spread_panels)
             panel.set_xlabel("standard deviation (%)")
     _add_legend(figure, panels, study)
@@ -98,12 +98,12 @@ def draw_sensitivity(means: Sequence[GroupMean], study: StudyFacts, variant: str
     """Draw a row for each task type and a panel for each scale.
 
     Args:
-        means: Of task types; their difference in skill is shown.
-        study: Order of groupings and scales.
-        variant: Which one is drawn.
+        means: Means of task types; the figure shows their difference in skill.
+        study: Defines the order of groupings and scales.
+        variant: The variant to draw.
 
     Returns:
-        None if there is nothing to show.
+        The figure; None if there is nothing to show.
     """
     from usaggr.tasks import TASK_TYPES
 
@@ -117,7 +117,7 @@ def draw_sensitivity(means: Sequence[GroupMean], study: StudyFacts, variant: str
     )
     types: list[str] = [name for name in TASK_TYPES if name in {row.group for row in shown}]
     panels = _panels([point for at_scale in points.values() for point in at_scale], study, least=0.04)
-    labels = _counted(types, shown)
+    labels = _add_counts(types, shown)
     figure, axes = _grid(list(points), [len(types) * _row_height(panels)], labels)
     for panel, (scale, at_scale) in zip(axes[0], points.items(), strict=True):
         _draw_panel(panel, at_scale, types, labels, panels)
@@ -128,20 +128,20 @@ def draw_sensitivity(means: Sequence[GroupMean], study: StudyFacts, variant: str
 
 
 def _by_scale(
-    rows: Sequence[GroupMean], study: StudyFacts, point_of: Callable[[GroupMean], GroupedPoint]
+    means: Sequence[GroupMean], study: StudyFacts, point_of: Callable[[GroupMean], GroupedPoint]
 ) -> dict[float | int, list[GroupedPoint]]:
     """Return the points of each scale that has some, in the study's order."""
-    by_scale = group_rows(rows, lambda row: row.scale)
+    by_scale = group_rows(means, lambda row: row.scale)
     return {scale: [point_of(row) for row in by_scale[scale]] for scale in study.scales if scale in by_scale}
 
 
-def _percent_point(row: str, grouping: str, found: Quantity | Spread) -> GroupedPoint:
-    return GroupedPoint(row, grouping, 100 * found.value, 100 * found.low, 100 * found.high)
+def _percent_point(row: str, grouping: str, effect: Quantity | Spread) -> GroupedPoint:
+    return GroupedPoint(row, grouping, 100 * effect.value, 100 * effect.low, 100 * effect.high)
 
 
-def _counted(groups: Sequence[str], rows: Sequence[GroupMean]) -> list[str]:
+def _add_counts(groups: Sequence[str], means: Sequence[GroupMean]) -> list[str]:
     """Return the names of groups with the number of their tasks."""
-    return [f"{name} ({max(row.tasks for row in rows if row.group == name)})" for name in groups]
+    return [f"{name} ({max(row.tasks for row in means if row.group == name)})" for name in groups]
 
 
 def _window(points: Sequence[GroupedPoint], least: float) -> tuple[float, float]:
@@ -153,11 +153,11 @@ def _panels(points: Sequence[GroupedPoint], study: StudyFacts, least: float) -> 
     ordered = reference_first(study.groupings, study.reference)
     present = {point.grouping for point in points}
     shown = tuple(name for name in ordered if name in present)
-    # One group far from all others would press them together at zero.
+    # On a linear axis, one group far from the others would squeeze them together at zero.
     sizes = np.abs([point.value for point in points])
     far = float(sizes.max()) > _FAR * max(float(np.median(sizes)), least)
-    places = {name: place for place, name in enumerate(ordered)}
-    return _Panels(shown, places, _window(points, least), 2.5 * least if far else None)
+    ranks = {name: place for place, name in enumerate(ordered)}
+    return _Panels(shown, ranks, _window(points, least), 2.5 * least if far else None)
 
 
 def _row_height(panels: _Panels) -> float:
@@ -179,7 +179,7 @@ def _grid(
 
 
 def _draw_panel(
-    panel: "Axes", points: Sequence[GroupedPoint], rows: Sequence[str], labels: Sequence[str], panels: _Panels
+    panel: "Axes", points: Sequence[GroupedPoint], names: Sequence[str], labels: Sequence[str], panels: _Panels
 ) -> None:
     """Draw a line for each grouping within each row, in the order of the legend."""
     if panels.linear is None:
@@ -188,8 +188,8 @@ def _draw_panel(
         panel.set_xscale("symlog", linthresh=panels.linear)
     panel.set_xlim(*panels.ends)
     _set_ticks(panel, panels)
-    panel.set_yticks(range(len(rows)), labels)
-    draw_grouped_rows(panel, points, rows, panels.places, panels.groupings)
+    panel.set_yticks(range(len(names)), labels)
+    draw_grouped_rows(panel, points, names, panels.places, panels.groupings)
 
 
 def _set_ticks(panel: "Axes", panels: _Panels) -> None:

@@ -1,4 +1,4 @@
-"""How the difference from the reference changes with training data: within tasks by scale, and between tasks."""
+"""Change of the difference from the reference with training data: within tasks over scales, and between tasks."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -36,7 +36,7 @@ from usaggr.statistics.scale_trend import (
     slope_weights,
 )
 
-CONFOUNDED = "confounded: tasks and clinical groups differ in much else than size"
+CONFOUNDED = "confounded: tasks and clinical groups differ in more than size"
 Level = Literal["all", "type", "difference", "task"]
 Over = Literal["tasks", "clinical groups"]
 OVER: tuple[Over, ...] = ("tasks", "clinical groups")
@@ -44,27 +44,27 @@ OVER: tuple[Over, ...] = ("tasks", "clinical groups")
 
 @dataclass(frozen=True)
 class Slope:
-    """How the difference from the reference changes with training data, within tasks."""
+    """Change of the difference from the reference with training data, within tasks."""
 
     variant: str
     grouping: str
     level: Level
-    """Of which tasks it is the mean: all, those of a type, one task; or the difference of the means of two types."""
+    """Tasks of the mean: all, those of a type, or one task; or the difference between the means of two types."""
     scope: str
-    """The type or task; `a - b` of a difference; otherwise `all`."""
+    """Name of the type or task; `a - b` for a difference; otherwise `all`."""
     unit: Unit
     tasks: int
-    """Tasks in the mean."""
+    """Number of tasks in the mean."""
     left_out: int
-    """Tasks whose numbers of training samples are too much alike for a slope."""
+    """Number of tasks whose training samples differ too little for a slope."""
     slope: Quantity
     """Change per tenfold training samples, in the unit."""
     p_adjusted: float
-    """By Holm, over the rows of one variant, grouping, level and unit."""
+    """p value, adjusted by Holm over the slopes of one variant, grouping, level and unit."""
     seeds: int
-    """That all cells have in common."""
+    """Number of seeds that all cells have in common."""
     whole: bool
-    """Whether all runs have predictions."""
+    """True if all runs have predictions."""
 
 
 @dataclass(frozen=True)
@@ -75,82 +75,85 @@ class ScaleCrossing:
     grouping: str
     level: Level
     scope: str
-    """As of a slope."""
+    """Same as for a slope."""
     unit: Unit
     tasks: int
-    """Tasks in the mean."""
+    """Number of tasks in the mean."""
     crossing: Crossing
-    """With Fieller's interval; or why there is none."""
+    """Estimate with Fieller's interval, or the reason why there is none."""
     helps: Literal["above", "below", ""]
-    """On which side of it sharing helps; empty without a crossing."""
+    """Side of the crossing on which sharing helps; empty without a crossing."""
     smallest: float
-    """Fewest training samples of the tasks."""
+    """Smallest number of training samples of the tasks."""
     largest: float
-    """Most."""
+    """Largest number of training samples of the tasks."""
 
 
 @dataclass(frozen=True)
 class Between:
-    """How the difference goes together with training data over tasks, or over clinical groups: confounded."""
+    """Association of the difference with training data over tasks or over clinical groups, which is confounded."""
 
     variant: str
     scale: float | int
-    """The largest one."""
+    """Largest scale of the study."""
     grouping: str
     over: Over
     unit: Unit
     association: Association
-    """With log10 of the training samples."""
+    """Association with log10 of the training samples."""
     note: str
 
 
 @dataclass(frozen=True)
 class _Line:
-    """A task's cells at several scales."""
+    """Cells of one task at several scales."""
 
     task_type: str
     cells: tuple[Cell, ...]
     sizes: Array
-    """(n,) training samples."""
+    """(n,) Training samples."""
 
 
 Lines = dict[str, _Line]
-"""By task."""
+"""Lines by task."""
 
 
 def slopes(compared: Compared) -> tuple[Slope, ...]:
     """Return the change of the difference per tenfold training samples, within tasks.
 
-    The variance between seeds of a row is pooled with that of the other groupings' rows, where they vary alike.
+    The variance between seeds is pooled over groupings, where they vary equally.
     """
-    rows = []
+    results = []
     for (level, scope, unit, variant), by_grouping in _scopes(compared):
         sums: dict[Setting, Weights] = {
             (None, name): _sum(lines, slope_weights, scope) for name, (lines, _) in by_grouping.items()
         }
-        for (_, grouping), found in compared.estimate(sums, unit).items():
+        for (_, grouping), estimate in compared.estimate(sums, unit).items():
             lines, left_out = by_grouping[grouping]
-            rows.append(
+            results.append(
                 Slope(
-                    variant, grouping, level, scope, unit, len(lines), left_out, found.mean, np.nan, found.seeds,
-                    found.whole,
+                    variant, grouping, level, scope, unit, len(lines), left_out, estimate.mean, np.nan, estimate.seeds,
+                    estimate.whole,
                 )
             )  # fmt: skip
-    families = group_rows(range(len(rows)), lambda i: (rows[i].variant, rows[i].grouping, rows[i].level, rows[i].unit))
+    families = group_rows(
+        range(len(results)),
+        lambda i: (results[i].variant, results[i].grouping, results[i].level, results[i].unit),
+    )
     for members in families.values():
-        adjusted = holm([rows[i].slope.p for i in members])
+        adjusted = holm([results[i].slope.p for i in members])
         for i, p in zip(members, adjusted, strict=True):
-            rows[i] = replace(rows[i], p_adjusted=float(p))
-    return tuple(rows)
+            results[i] = replace(results[i], p_adjusted=float(p))
+    return tuple(results)
 
 
 def crossings(compared: Compared) -> tuple[ScaleCrossing, ...]:
-    """Return the sizes below which sharing helps or hurts, where the data bear it.
+    """Return the sizes at which sharing turns from help to harm, or the reverse, where the data allow an estimate.
 
-    The line of several tasks is the mean of theirs at one size; it is believed where at least half of them were
-    trained near that size.
+    The line of several tasks is the mean of their lines at one size. It is used only where at least half of the tasks
+    were trained near that size.
     """
-    rows = []
+    results = []
     for (level, scope, unit, variant), by_grouping in _scopes(compared):
         if level == "difference":
             continue
@@ -160,28 +163,28 @@ def crossings(compared: Compared) -> tuple[ScaleCrossing, ...]:
             centre = float(10 ** np.mean([np.log10(s).mean() for s in sizes]))
             sums = [_sum(lines, partial(level_weights, size=centre)), _sum(lines, slope_weights)]
             joint = compared.sums.of_differences(sums, unit)
-            found = Crossing(None, why="the tasks have no seed in common")
+            estimate = Crossing(None, why="the tasks have no seed in common")
             helps: Literal["above", "below"] = "below"
             if joint is not None:
                 level_sum, slope_sum = joint
-                found = crossing(level_sum.table, slope_sum.table, centre, ranges, compared.confidence)
+                estimate = crossing(level_sum.table, slope_sum.table, centre, ranges, compared.confidence)
                 helps = "above" if slope_sum.table.mean() > 0 else "below"
-            rows.append(
+            results.append(
                 ScaleCrossing(
-                    variant, grouping, level, scope, unit, len(lines), found, helps if found.size is not None else "",
-                    min(r[0] for r in ranges), max(r[1] for r in ranges),
+                    variant, grouping, level, scope, unit, len(lines), estimate,
+                    helps if estimate.size is not None else "", min(r[0] for r in ranges), max(r[1] for r in ranges),
                 )
             )  # fmt: skip
-    return tuple(rows)
+    return tuple(results)
 
 
 def between(compared: Compared) -> tuple[Between, ...]:
     """Return the association of the difference with log10 of training samples at the largest scale.
 
-    Over tasks, and over clinical groups, as arXiv:2603.18123 has it: a group's size is that of all its tasks together,
-    its difference the mean over those that are compared. Tasks, or groups, are taken as an independent sample.
+    It is estimated over tasks, and over clinical groups as in arXiv:2603.18123. A group's size is the sum over all its
+    tasks, its difference the mean over the compared ones. Tasks, or groups, are treated as an independent sample.
     """
-    rows = []
+    results = []
     for unit in UNITS:
         settings = group_rows(compared.of(unit), lambda cell: (cell.variant, cell.grouping))
         for (variant, grouping), cells in settings.items():
@@ -193,13 +196,13 @@ def between(compared: Compared) -> tuple[Between, ...]:
             }
             for over in OVER:
                 sizes, deltas = points[over]
-                found = association(np.log10(sizes), deltas, compared.confidence)
-                few = f"; {found.points} {over} are too few" if found.points < 4 else ""
+                trend = association(np.log10(sizes), deltas, compared.confidence)
+                few = f"; {trend.points} {over} are too few" if trend.points < 4 else ""
                 few = few or (
-                    "" if np.isfinite(found.slope) else f"; the {over} are all of one size, or one difference"
+                    "" if np.isfinite(trend.slope) else f"; all {over} have the same size, or the same difference"
                 )
-                rows.append(Between(variant, largest, grouping, over, unit, found, CONFOUNDED + few))
-    return tuple(rows)
+                results.append(Between(variant, largest, grouping, over, unit, trend, CONFOUNDED + few))
+    return tuple(results)
 
 
 def _points_by_task(cells: Sequence[CellVerdict], unit: Unit) -> tuple[Array, Array]:
@@ -224,16 +227,16 @@ def group_sizes(planned: Iterable[CellVerdict], scale: float | int) -> dict[str,
 
 
 def _sizes(cells: Iterable[CellVerdict]) -> Array:
-    """Return (n,) training samples of cells; NaN if not known."""
+    """Return (n,) training samples of cells; NaN if not available."""
     return np.array([np.nan if cell.n_train is None else cell.n_train for cell in cells], dtype=float)
 
 
 Scope = tuple[Level, str, Unit, str]
-"""level, scope, unit, variant"""
+"""Level, scope, unit and variant."""
 
 
 def _scopes(compared: Compared) -> Iterator[tuple[Scope, dict[str, tuple[Lines, int]]]]:
-    """What slopes are told of: by grouping, its tasks' cells and how many tasks do not bear a slope."""
+    """Yield each scope of a slope, with the lines of its tasks by grouping, and the number of tasks without a slope."""
     for unit in UNITS:
         for variant, of_variant in group_rows(compared.of(unit), lambda cell: cell.variant).items():
             by_grouping = group_rows(of_variant, lambda cell: cell.grouping)
@@ -248,32 +251,38 @@ def _scopes(compared: Compared) -> Iterator[tuple[Scope, dict[str, tuple[Lines, 
             for level, scope, tasks in scopes:
                 chosen = {}
                 for name, (lines, left_out) in groups.items():
-                    own = {task: cells for task, cells in lines.items() if task in tasks}
-                    sides = {types[task] for task in own}
-                    if own and (level != "difference" or len(sides) == 2):
-                        chosen[name] = own, len(left_out & tasks)
+                    in_scope = {task: cells for task, cells in lines.items() if task in tasks}
+                    sides = {types[task] for task in in_scope}
+                    if in_scope and (level != "difference" or len(sides) == 2):
+                        chosen[name] = in_scope, len(left_out & tasks)
                 if chosen:
                     yield (level, scope, unit, variant), chosen
 
 
 def _lines(cells: Iterable[CellVerdict]) -> tuple[Lines, set[str]]:
-    """Return the tasks that bear a slope, and those that do not, for their sizes are too much alike."""
+    """Return the lines of tasks whose sizes differ enough for a slope, and the names of the other tasks."""
     lines, left_out = {}, set()
-    for task, rows in group_rows(cells, lambda cell: cell.task).items():
-        sizes = _sizes(rows)
+    for task, members in group_rows(cells, lambda cell: cell.task).items():
+        sizes = _sizes(members)
         if bears_slope(sizes):
-            lines[task] = _Line(rows[0].task_type, tuple(cells_in(rows)), sizes)
+            lines[task] = _Line(members[0].task_type, tuple(cells_in(members)), sizes)
         else:
             left_out.add(task)
     return lines, left_out
 
 
 def _sum(lines: Lines, weigh: Callable[[Array], Array], scope: str = "") -> Weights:
-    """Mean over tasks of a weighted sum over each task's scales; for `a - b`, type a's mean minus type b's."""
+    """Return the mean over tasks of a weighted sum over each task's scales.
+
+    Args:
+        lines: Lines by task.
+        weigh: Returns the weights of a task's scales from its training samples.
+        scope: `a - b` for the mean of type a minus that of type b; otherwise all lines form one mean.
+    """
     first = scope.split(" - ")[0] if " - " in scope else None
     sides = {task: first is None or line.task_type == first for task, line in lines.items()}
-    parts = []
+    sums = []
     for task, line in lines.items():
         share = (1 if sides[task] else -1) / sum(side == sides[task] for side in sides.values())
-        parts.append(scaled(dict(zip(line.cells, weigh(line.sizes), strict=True)), share))
-    return combined(*parts)
+        sums.append(scaled(dict(zip(line.cells, weigh(line.sizes), strict=True)), share))
+    return combined(*sums)

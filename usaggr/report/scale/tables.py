@@ -1,7 +1,7 @@
-"""What aggregation does, by the amount of training data, by task type and by clinical group; and the paper's claims.
+"""Effect of sharing by amount of training data, task type and clinical group; and the paper's claims.
 
-Means over tasks keep these fixed; intervals cover seeds and test subjects (subjects alone, with one seed), taken
-jointly over all tasks and scales of a row, on the seeds that they have in common.
+The tasks of a mean are fixed. Intervals account for seeds and test subjects (with one seed, for subjects only).
+Both are varied jointly over all tasks and scales of a row, on the seeds that they have in common.
 """
 
 import math
@@ -17,9 +17,9 @@ from usaggr.statistics.claims import Claim
 
 @dataclass(frozen=True)
 class Interplay:
-    """What the report's chapters on data scale, task type, clinical groups and the paper's claims are made of.
+    """Results for the chapters on data scale, task types, clinical groups and the paper's claims.
 
-    Made of the main metric of the cells that differ from the reference. Units: relative change, or skill.
+    They use the main metric of the cells that differ from the reference, as relative change or in skill.
     """
 
     slopes: tuple[Slope, ...]
@@ -33,21 +33,21 @@ class Interplay:
     consistency: tuple[GroupMean, ...]
     """Mean difference of each clinical group."""
     spread: tuple[GroupSpread, ...]
-    """How much the clinical groups differ under each grouping."""
+    """Spread of the mean differences over clinical groups, under each grouping."""
     claims: dict[str, tuple[Claim, ...]]
     """The paper's claims (a) to (d), by variant."""
 
 
 def make_interplay(comparison: StudyComparison, valid_only: bool = False) -> Interplay:
-    """Return all rows, from the verdicts of a study and the pseudo-values under them.
+    """Estimate all results from the verdicts of a study and the pseudo-values behind them.
 
     Args:
-        comparison: The study.
-        valid_only: Whether to leave out cells of which either side is collapsed or unconverged.
+        comparison: The compared study.
+        valid_only: Leave out cells where a model collapsed or did not converge.
     """
     planned = [cell for cell in comparison.verdicts if cell.main]
-    known = [cell for cell in planned if not math.isnan(cell.delta) and (cell.valid or not valid_only)]
-    compared = Compared(known, planned, comparison.weighted_sums, comparison.study.confidence)
+    cells = [cell for cell in planned if not math.isnan(cell.delta) and (cell.valid or not valid_only)]
+    compared = Compared(cells, planned, comparison.weighted_sums, comparison.study.confidence)
     by_scale, over_tasks = slopes(compared), between(compared)
     return Interplay(
         by_scale,

@@ -1,4 +1,4 @@
-"""How the amount of training data, the type and the clinical group of tasks change the answer."""
+"""Topic: effect of the amount of training data, the task type and the clinical group on the answer."""
 
 from collections.abc import Iterator
 
@@ -31,28 +31,31 @@ def _drawings(tables: Tables, variant: str) -> Iterator[Drawing]:
     yield Drawing(
         "score_against_scale",
         "Score against training samples",
-        "A panel a task: mean score over seeds with its interval as a band (as bars where they are wide) against "
-        "the number of training samples, a line a grouping; the dashed line is the predictor that ignores the image, "
-        "whose score is written where it is far off. A band may go on past the panel.",
+        "Panels are tasks, lines are groupings. Each point is the mean score over seeds at one number of training "
+        "samples; the band (bars, where bands would fill the panel) is its interval, which may extend beyond the "
+        "panel. The dashed line is the trivial predictor, which ignores the image; its score is written as a number "
+        "where it lies far outside the panel.",
         "scale",
         draw_curves(tables.comparison.cells, study, collection.tasks, variant),
     )
-    # Over all cells, the collapsed and unconverged ones too.
+    # All cells count here, also those of models that collapsed or did not converge.
     interplay = tables.of(make_interplay)
     yield Drawing(
         "sensitivity",
         "Sensitivity of task types",
-        "A row a task type, a panel a scale, a mark a grouping: mean difference in skill from the reference over the "
-        "type's tasks, with its interval; better to the right.",
+        "Rows are task types, panels are amounts of training data, marks are groupings; right is better. Each mark is "
+        "the mean difference in skill from the reference over the tasks of the type, with its interval. In brackets: "
+        "the number of tasks.",
         "types",
         draw_sensitivity(interplay.sensitivity, study, variant),
     )
     yield Drawing(
         "consistency",
         "Consistency across clinical groups",
-        "A row a clinical group (number of tasks compared), a panel a scale, a mark a grouping: mean relative change "
-        "from the reference with its interval, better to the right; below, the standard deviation over groups of their "
-        "true means, small where a grouping does the same to all.",
+        "Rows are clinical groups, panels are amounts of training data, marks are groupings; right is better. Each "
+        "mark is the mean relative change from the reference, with its interval. In brackets: the number of tasks "
+        "compared. The bottom row shows how much the effect of sharing differs between clinical groups, as a standard "
+        "deviation after removing random variation. Small means similar.",
         "groups",
         draw_consistency(interplay.consistency, interplay.spread, study, variant),
     )
@@ -62,21 +65,22 @@ def _methods(material: Material) -> Iterator[Entry]:
     if not material.comparison.others:
         return
     slope = (
-        "How the difference depends on training data is estimated within tasks: the least-squares slope, over a task's "
-        "scales, of the difference on log10 of its training samples, averaged over tasks and over those of each type. "
-        "The size at which the line crosses zero has Fieller's interval (Fieller 1954), and is told only where the "
-        "slope is certain and the size lies near those that were trained. "
+        "The effect of the amount of training data on the difference is estimated within tasks. It is the "
+        "least-squares slope of the difference on log10 of the task's training samples, over its amounts of data. "
+        "Slopes are averaged over all tasks and over the tasks of each type. The number of samples at which the line "
+        "crosses zero has Fieller's interval (Fieller 1954). It is reported only if the slope differs from zero and "
+        "the number lies near those that were trained. "
         if len(material.study.scales) > 1
         else ""
     )
-    said = (
-        f"{slope}Means of a task type or clinical group, like delta_m, take seeds and components jointly over tasks. "
-        "The spread over clinical groups is the standard deviation of their true means: what chance adds to that of "
-        "the observed ones is taken out. Comparisons between tasks or clinical groups of different size are "
-        "descriptive, as size is confounded there with all else in which they differ. Each claim of the paper is "
-        "decided by the interval of one such quantity; claims are not adjusted for there being several."
+    text = (
+        f"{slope}Means of a task type or clinical group, like delta_m, vary seeds and components jointly over tasks. "
+        "The spread over clinical groups is the standard deviation of their true means, after removing random "
+        "variation. Comparisons between tasks or clinical groups of different size are descriptive, because they "
+        "differ in more than size (confounding). The interval of one such quantity decides each claim of the paper; "
+        "there is no multiplicity correction across claims."
     )
-    yield "Data scale, task types and clinical groups", said
+    yield "Data scale, task types and clinical groups", text
 
 
 TOPIC = Topic(write_interplay, drawings=_drawings, methods=_methods, terms=lambda material: _TERMS)
