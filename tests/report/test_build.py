@@ -1,4 +1,4 @@
-"""The report folder appears whole, from several folders too, with what the formats ask for, and without torch."""
+"""Tests of building: the report folder is complete, can cover several folders, and needs no torch."""
 
 import shutil
 import subprocess
@@ -26,12 +26,12 @@ def scorer(task: str, block: tuple[str, ...], scale: float | int, seed: int) -> 
 
 
 def small(folder: Path) -> FakeSweep:
-    """A finished sweep whose report is quickly built."""
+    """Return a finished sweep whose report is built quickly."""
     return FakeSweep(folder, tasks=("breast_2cls",), groupings=("task_specific",), seeds=(0,)).finish(scorer)
 
 
 class Counting:
-    """A progress that keeps what it is told."""
+    """A progress that records its calls."""
 
     def __init__(self) -> None:
         self.works: list[list[int]] = []
@@ -61,16 +61,16 @@ def test_tables_on_disk_have_empty_fields_for_what_is_missing(tmp_path: Path) ->
     assert scores["higher_is_better"].dtype == bool
 
 
-def test_the_report_of_several_folders_stands_in_the_first(tmp_path: Path) -> None:
-    one, two = (FakeSweep(tmp_path / str(i), seeds=(i,)).finish(scorer) for i in (0, 1))
-    report = build_report([one.directory, two.directory])
-    assert report == one.directory / "report"
-    assert not (two.directory / "report").exists()
+def test_the_report_of_several_folders_is_in_the_first(tmp_path: Path) -> None:
+    first, second = (FakeSweep(tmp_path / str(i), seeds=(i,)).finish(scorer) for i in (0, 1))
+    report = build_report([first.directory, second.directory])
+    assert report == first.directory / "report"
+    assert not (second.directory / "report").exists()
     assert set(pd.read_csv(report / "tables" / "scores.csv")["seed"]) == {0, 1}
     assert "Results are combined from" in (report / "report.md").read_text()
 
 
-def test_a_fault_leaves_the_old_report_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_leaves_the_old_report_unchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sweep = small(tmp_path / "study")
     report = build_report([sweep.directory])
     before = {path: path.read_bytes() for path in report.rglob("*") if path.is_file()}
@@ -87,7 +87,7 @@ def test_a_fault_leaves_the_old_report_as_it_was(tmp_path: Path, monkeypatch: py
     assert not list(sweep.directory.glob("report.*"))
 
 
-def test_what_a_killed_build_left_is_swept_away(tmp_path: Path) -> None:
+def test_files_of_a_killed_build_are_removed(tmp_path: Path) -> None:
     sweep = small(tmp_path / "study")
     for name in ("report.tmp", "report.old"):
         (sweep.directory / name / "figures").mkdir(parents=True)
@@ -101,12 +101,12 @@ def test_two_builds_at_once_wait_for_each_other(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(build, "_PATIENCE", 0.05)
     with exclusive(sweep.directory / ".report.lock") as mine:
         assert mine
-        with pytest.raises(RunError, match="another process is building it"):
+        with pytest.raises(RunError, match="another process is building this report"):
             build_report([sweep.directory])
     build_report([sweep.directory])
 
 
-def test_progress_is_told_to_the_last_step(tmp_path: Path) -> None:
+def test_progress_reaches_its_last_step(tmp_path: Path) -> None:
     sweep, progress = FakeSweep(tmp_path / "study").finish(scorer), Counting()
     build_report([sweep.directory], progress)
     assert progress.works == [[15, 15], [4, 4]]
@@ -123,7 +123,7 @@ def test_the_same_results_make_the_same_report(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("plan", ["header", "reference alone"])
-def test_a_report_stands_where_there_is_nothing_to_compare(tmp_path: Path, plan: str) -> None:
+def test_a_report_is_built_without_anything_to_compare(tmp_path: Path, plan: str) -> None:
     sweep = FakeSweep(tmp_path / "study", groupings=("task_specific",)).finish(scorer)
     if plan == "header":
         path = sweep.directory / "plan.csv"
@@ -131,7 +131,7 @@ def test_a_report_stands_where_there_is_nothing_to_compare(tmp_path: Path, plan:
     report = build_report([sweep.directory])
     assert (report / "tables" / "comparison.csv").read_text().count("\n") == 1
     text = (report / "report.md").read_text()
-    assert ("Nothing is planned in this folder" in text) == (plan == "header")
+    assert ("This folder has no planned runs" in text) == (plan == "header")
 
 
 @pytest.mark.parametrize("page", ["report.md", "index.html"])
@@ -150,20 +150,20 @@ def test_neither_torch_nor_pyplot_is_imported(tmp_path: Path) -> None:
         "build_report([Path(sys.argv[1])]);"
         "print(sorted({'torch', 'matplotlib.pyplot', 'sklearn'} & set(sys.modules)))"
     )
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code, str(sweep.directory)], capture_output=True, text=True, check=True
     )
-    assert (done.stdout.strip(), done.stderr) == ("[]", "")
+    assert (process.stdout.strip(), process.stderr) == ("[]", "")
 
 
 def test_a_study_is_compared_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With its controls, which are compared on their own, twice."""
+    """A study with random groupings is compared twice, because these are compared separately."""
     compared: list[int] = []
     judge = compare_study.judge_cells
 
-    def counting(*given: Any) -> pd.DataFrame:
+    def counting(*arguments: Any) -> pd.DataFrame:
         compared.append(1)
-        return judge(*given)
+        return judge(*arguments)
 
     monkeypatch.setattr(compare_study, "judge_cells", counting)
     build_report([small(tmp_path / "study").directory])
@@ -172,13 +172,11 @@ def test_a_study_is_compared_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert len(compared) == 3
 
 
-def test_a_report_is_built_anew_only_where_something_has_changed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_report_is_rebuilt_only_if_something_has_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sweep = FakeSweep(tmp_path / "study").finish(scorer)
     built = []
-    whole = build.build_report
-    monkeypatch.setattr(build, "build_report", lambda *given: (built.append(given), whole(*given))[1])
+    original = build.build_report
+    monkeypatch.setattr(build, "build_report", lambda *arguments: (built.append(arguments), original(*arguments))[1])
     page = refresh_report([sweep.directory]) / "index.html"
     refresh_report([sweep.directory])
     assert len(built) == 1

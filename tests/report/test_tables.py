@@ -1,4 +1,4 @@
-"""Tables of fake sweeps with known numbers, against sums done by hand."""
+"""Tests of tables of fake sweeps with known numbers, against sums calculated by hand."""
 
 import re
 from pathlib import Path
@@ -19,7 +19,7 @@ from usaggr.report.tables import Tables, make_tables
 from usaggr.tasks import CATALOGUE
 
 SKILL = {1: [0.50, 0.52, 0.57], 2: [0.60, 0.58, 0.70], 3: [0.40, 0.45, 0.41]}
-"""By number of tasks in the block: skill of each seed."""
+"""Skill of each seed, by number of tasks in the block."""
 
 
 def scorer(task: str, block: tuple[str, ...], scale: float | int, seed: int) -> dict[str, float]:
@@ -33,7 +33,7 @@ def sweep(tmp_path: Path) -> FakeSweep:
 
 @pytest.fixture(scope="module")
 def tables(tmp_path_factory: pytest.TempPathFactory) -> Tables:
-    """Of a sweep like `sweep`, made once."""
+    """Return the tables of a sweep like `sweep`, made once."""
     return tables_of(FakeSweep(tmp_path_factory.mktemp("tables") / "study").finish(scorer).directory)
 
 
@@ -61,28 +61,28 @@ def test_the_columns_are_those_of_the_contract(sweep: FakeSweep) -> None:
 
 def test_a_difference_is_paired_by_seed_with_a_t_interval(tmp_path: Path) -> None:
     sweep = FakeSweep(tmp_path / "study", groupings=("task_specific", "clinical")).finish(scorer)
-    found = cell(tables_of(sweep.directory), "breast_lesion", "clinical", "dsc")
+    row = cell(tables_of(sweep.directory), "breast_lesion", "clinical", "dsc")
     ours, reference = 0.4 + 0.6 * np.array(SKILL[2]), 0.4 + 0.6 * np.array(SKILL[1])
     oracle = stats.ttest_rel(ours, reference).confidence_interval(0.95)
-    assert found.delta == pytest.approx((ours - reference).mean())
-    assert (found.delta_low, found.delta_high) == pytest.approx((oracle.low, oracle.high))
-    assert found.relative == pytest.approx((ours - reference).mean() / reference.mean())
-    assert (found.df, found.seeds, found.reference_mean) == (pytest.approx(2), 3, pytest.approx(reference.mean()))
-    assert found.delta_skill == pytest.approx(np.mean(SKILL[2]) - np.mean(SKILL[1]))
+    assert row.delta == pytest.approx((ours - reference).mean())
+    assert (row.delta_low, row.delta_high) == pytest.approx((oracle.low, oracle.high))
+    assert row.relative == pytest.approx((ours - reference).mean() / reference.mean())
+    assert (row.df, row.seeds, row.reference_mean) == (pytest.approx(2), 3, pytest.approx(reference.mean()))
+    assert row.delta_skill == pytest.approx(np.mean(SKILL[2]) - np.mean(SKILL[1]))
 
 
 def test_positive_is_better_where_lower_is_better(tables: Tables) -> None:
-    found = cell(tables, "fetal_femur", "unified", "mre")
+    row = cell(tables, "fetal_femur", "unified", "mre")
     expected = 100 * (np.mean(SKILL[3]) - np.mean(SKILL[1]))
-    assert found.delta == pytest.approx(expected)
-    assert found.delta < 0
-    assert found["mean"] > found.reference_mean
+    assert row.delta == pytest.approx(expected)
+    assert row.delta < 0
+    assert row["mean"] > row.reference_mean
 
 
 def test_a_block_that_is_the_references_run_is_only_counted_as_the_same(tables: Tables) -> None:
-    found = cell(tables, "fetal_femur", "clinical", "mre")  # alone in its clinical group here
-    assert np.isnan(found.delta)
-    assert found.note == "same run"
+    row = cell(tables, "fetal_femur", "clinical", "mre")  # alone in its clinical group here
+    assert np.isnan(row.delta)
+    assert row.note == "same run"
     summary = tables.comparison.summary_table.set_index("grouping")
     assert (summary.loc["clinical", "tasks"], summary.loc["clinical", "same"]) == (2, 1)
 
@@ -100,21 +100,23 @@ def test_delta_m_is_the_mean_relative_change_of_main_metrics_over_the_tasks_coun
 
 
 @pytest.mark.usefixtures("without_figures")
-def test_missing_and_failed_runs_are_holes_with_a_count(tmp_path: Path) -> None:
+def test_missing_and_failed_runs_are_missing_values_with_a_count(tmp_path: Path) -> None:
     sweep = FakeSweep(tmp_path / "study")
     sweep.finish(scorer, skip=lambda run: run.block == "unified" and run.seed == 1)
     failed = next(run for run, _ in sweep.runs() if run.block == "unified" and run.seed == 1)
     sweep.write_failure(failed, "the training loss is nan\n\nTraceback ...")
     tables = tables_of(sweep.directory)
-    found = cell(tables, "breast_lesion", "unified", "dsc")
-    kept = [0, 2]
-    assert found.seeds == 2
-    assert found.delta == pytest.approx(0.6 * (np.mean(np.take(SKILL[3], kept)) - np.mean(np.take(SKILL[1], kept))))
-    assert "2 of 3 seeds" in found.note
+    row = cell(tables, "breast_lesion", "unified", "dsc")
+    finished = [0, 2]
+    assert row.seeds == 2
+    assert row.delta == pytest.approx(
+        0.6 * (np.mean(np.take(SKILL[3], finished)) - np.mean(np.take(SKILL[1], finished)))
+    )
+    assert "2 of 3 seeds" in row.note
     assert tables.comparison.summary_table.set_index("grouping").loc["unified", "missing"] == 1
-    hole = tables.scores[(tables.scores.run_id == failed.run_id)]
-    assert set(hole.status) == {"failed"}
-    assert hole.value.isna().all()
+    missing = tables.scores[(tables.scores.run_id == failed.run_id)]
+    assert set(missing.status) == {"failed"}
+    assert missing.value.isna().all()
     text = (build_report([sweep.directory]) / "report.md").read_text()
     assert "the training loss is nan" in text
     assert not re.search(r"\bnan\b", text.lower().replace("loss is nan", ""))
@@ -122,9 +124,9 @@ def test_missing_and_failed_runs_are_holes_with_a_count(tmp_path: Path) -> None:
 
 def test_with_one_seed_there_is_a_difference_and_no_interval(tmp_path: Path) -> None:
     sweep = FakeSweep(tmp_path / "study", seeds=(0,)).finish(scorer)
-    found = cell(tables_of(sweep.directory), "breast_lesion", "clinical", "dsc")
-    assert found.delta == pytest.approx(0.06)
-    assert np.isnan(found.delta_low)
+    row = cell(tables_of(sweep.directory), "breast_lesion", "clinical", "dsc")
+    assert row.delta == pytest.approx(0.06)
+    assert np.isnan(row.delta_low)
 
 
 def test_few_test_subjects_are_noted(tmp_path: Path) -> None:
@@ -168,8 +170,8 @@ def test_a_result_that_cannot_be_read_is_a_failed_run_with_its_reason(sweep: Fak
 
 
 def test_the_order_of_the_plan_does_not_matter(sweep: FakeSweep, tables: Tables) -> None:
-    def backwards(rows: list[list[object]]) -> list[list[object]]:
-        return rows[::-1]
+    def backwards(lines: list[list[object]]) -> list[list[object]]:
+        return lines[::-1]
 
     sweep.write_plan(backwards)
     after = tables_of(sweep.directory)
@@ -180,10 +182,10 @@ def test_the_order_of_the_plan_does_not_matter(sweep: FakeSweep, tables: Tables)
     )
 
 
-def test_a_report_stands_when_nothing_is_done(tmp_path: Path) -> None:
+def test_a_report_is_built_without_finished_runs(tmp_path: Path) -> None:
     sweep = FakeSweep(tmp_path / "study")
     sweep.write_plan()
-    assert "**0 of 15 planned runs are done" in (build_report([sweep.directory]) / "report.md").read_text()
+    assert "**0 of 15 planned runs are finished" in (build_report([sweep.directory]) / "report.md").read_text()
 
 
 @pytest.mark.usefixtures("without_figures")

@@ -1,1 +1,1 @@
-"""From run directories to tables, figures and the report; reads no images and imports no torch."""
+"""Report of a study: tables, figures and pages from run directories, without reading images or importing torch."""

@@ -1,6 +1,6 @@
-"""Builds the report folder from what is on disk: tables, figures, pictures of test samples, and the pages.
+"""Building of the report folder from finished runs: tables, figures, pictures of test samples, and pages.
 
-Torch is not needed; the data set only for pictures of test samples, which are left out without it.
+Torch is not needed. The data set is needed only for pictures of test samples, which are left out without it.
 """
 
 import hashlib
@@ -27,10 +27,10 @@ from usaggr.results import contract
 _PATIENCE = 120.0
 """Seconds to wait for another process that builds the same report."""
 _INPUTS = ".report.inputs"
-"""Beside the report: the hash of what it was made of."""
-_OF_AFFINITY = tuple(f"{contract.AFFINITY}/{name}" for name in (contract.AFFINITY_POINTS, contract.AFFINITY_HEAD))
-_OF_A_STUDY = (contract.STUDY, contract.GROUPINGS, contract.DATA, contract.SPLIT, contract.PLAN, *_OF_AFFINITY)
-_OF_A_RUN = (
+"""Name of the file next to the report with the hash of the report's inputs."""
+_AFFINITY_FILES = tuple(f"{contract.AFFINITY}/{name}" for name in (contract.AFFINITY_POINTS, contract.AFFINITY_HEAD))
+_STUDY_FILES = (contract.STUDY, contract.GROUPINGS, contract.DATA, contract.SPLIT, contract.PLAN, *_AFFINITY_FILES)
+_RUN_FILES = (
     contract.RUN_SETTINGS,
     contract.STATUS,
     contract.RESULT,
@@ -39,25 +39,34 @@ _OF_A_RUN = (
     contract.ROUTING,
 )
 _STEPS = 4
-"""Of writing: tables, figures, pictures of samples, pages."""
+"""Steps of the progress: tables, figures, pictures of samples, pages."""
 
 
 def build_report(directories: Sequence[Path], progress: Progress | None = None) -> Path:
-    """Build the report of one or several folders of results in the first one's `report/`, and return that folder.
+    """Build the report of one or several folders of results, in the `report/` folder of the first one.
 
-    The new report takes the old one's place only when it is whole. It stands, and says so, if no run is done yet.
+    The new report replaces the old one only when it is complete. A report is written even if no run is finished yet.
+
+    Args:
+        directories: Folders of results of one study and split.
+        progress: Receives the steps.
+
+    Returns:
+        The report's folder.
 
     Raises:
-        RunError: a folder holds no results, folders are not of one study and split, or the report cannot be written.
+        RunError: If a folder holds no results, the folders differ in study or split, or the report cannot be written.
     """
     progress = progress or NoProgress()
-    inputs = _inputs(directories)  # before they are read: what changes meanwhile makes the report out of date
+    inputs = _hash_inputs(directories)  # before they are read, so that a change in the meantime outdates the report
     collection = collect(directories, progress)
     home = collection.directories[0]
     try:
         with exclusive(home / ".report.lock", patience=_PATIENCE) as mine:
             if not mine:
-                raise RunError(f"{home / 'report'}: another process is building it; try again when it is done")
+                raise RunError(
+                    f"{home / 'report'}: another process is building this report. Try again when it has finished."
+                )
             report = _build(collection, home, progress)
             write_atomic(home / _INPUTS, inputs)
             return report
@@ -68,31 +77,35 @@ def build_report(directories: Sequence[Path], progress: Progress | None = None) 
 
 
 def refresh_report(directories: Sequence[Path], progress: Progress | None = None) -> Path:
-    """The report as it stands, if all that it is made of is what it was when it was built; built anew otherwise.
+    """Return the existing report if its inputs have not changed since it was built; rebuild it otherwise.
+
+    Args:
+        directories: Folders of results of one study and split.
+        progress: Receives the steps of building.
 
     Raises:
-        RunError: as `build_report`.
+        RunError: See `build_report`.
     """
     home = Path(directories[0])
     try:
-        known = (home / _INPUTS).read_bytes()
-        stands = (home / "report" / "index.html").is_file() and known == _inputs(directories).encode()
+        inputs = (home / _INPUTS).read_bytes()
+        is_current = (home / "report" / "index.html").is_file() and inputs == _hash_inputs(directories).encode()
     except OSError:
-        stands = False
-    return home / "report" if stands else build_report(directories, progress)
+        is_current = False
+    return home / "report" if is_current else build_report(directories, progress)
 
 
-def _inputs(directories: Sequence[Path]) -> str:
-    """Hash of what a report is made of: the study's own files by content, those of runs by time and size."""
+def _hash_inputs(directories: Sequence[Path]) -> str:
+    """Return the hash of a report's inputs: files of the study by content, files of runs by time and size."""
     digest = hashlib.sha256(__version__.encode())
     for directory in map(Path, directories):
-        for name in _OF_A_STUDY:
+        for name in _STUDY_FILES:
             path = directory / name
             digest.update(path.read_bytes() if path.is_file() else b"")
         for path in sorted(directory.glob("runs/*/*")):
-            if path.name in _OF_A_RUN:
-                found = path.stat()
-                digest.update(f"{path.parent.name}/{path.name} {found.st_mtime_ns} {found.st_size}\n".encode())
+            if path.name in _RUN_FILES:
+                stat = path.stat()
+                digest.update(f"{path.parent.name}/{path.name} {stat.st_mtime_ns} {stat.st_size}\n".encode())
     return digest.hexdigest()
 
 
@@ -117,13 +130,13 @@ def _build(collection: Collection, home: Path, progress: Progress) -> Path:
 
 
 def _write(collection: Collection, folder: Path, progress: Progress) -> None:
-    """Everything in the folder; the last step, the pages, is told when the report is in its place."""
+    """Write all files of the folder; the caller reports the last step when the report is in its final place."""
     tables = make_tables(collection)
     write_tables(tables, folder / "tables")
     progress.advance()
     figures = write_figures(tables, folder / "figures")
     progress.advance()
-    # Silent: reading the data set has a progress of its own, which would end that of the report.
+    # Without progress: reading the data set starts a progress of its own, which would end that of the report.
     examples = write_examples(collection, tables, folder / "samples")
     progress.advance()
     document = write_report(tables, figures, examples)

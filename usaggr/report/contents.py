@@ -1,4 +1,4 @@
-"""The whole report: the chapters of its topics, then methods and limits."""
+"""Contents of the report: the chapters of its topics, then methods and limits."""
 
 from collections.abc import Sequence
 
@@ -16,12 +16,12 @@ from usaggr.report.topics import TOPICS
 
 
 def write_report(tables: Tables, figures: Sequence[FigureFile] = (), examples: Examples | None = None) -> Document:
-    """Write everything that the report says.
+    """Write the document of the report.
 
     Args:
-        tables: of the study.
-        figures: written to the report's folder figures/.
-        examples: pictures of test samples, in the report's folder; None where none were looked for.
+        tables: Tables of the study.
+        figures: Figures in the report's folder figures/.
+        examples: Pictures of test samples in the report's folder; None if none were requested.
     """
     material = Material(tables, tuple(figures), examples)
     chapters = (*(topic.chapter(material) for topic in TOPICS), write_methods_and_limits(material))

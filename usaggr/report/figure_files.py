@@ -1,6 +1,6 @@
-"""The report's figures as files: which there are, in which formats, byte for byte the same for the same tables.
+"""Files of the report's figures, which are byte for byte the same for the same tables.
 
-Figures are drawn on their own canvases (Agg and SVG), never through pyplot, and whatever style the user has set.
+Figures are drawn on their own canvases (Agg and SVG), never through pyplot, and do not depend on the user's style.
 """
 
 from collections.abc import Iterator
@@ -27,14 +27,14 @@ _STYLE = {
     "hatch.linewidth": 0.5,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "text.parse_math": False,  # a name with dollars is no formula, and must not end the report
-    "svg.hashsalt": "usaggr",  # otherwise ids in the SVG are drawn at random
+    "text.parse_math": False,  # a name with dollar signs would be parsed as a formula, and may raise
+    "svg.hashsalt": "usaggr",  # without it, ids in the SVG are random
 }
 
 
 @contextmanager
 def figure_style() -> Iterator[None]:
-    """The style of all figures, for as long as the context lasts."""
+    """Set the style of all figures within the context."""
     from matplotlib import style
 
     with style.context(["default", _STYLE]):
@@ -42,14 +42,15 @@ def figure_style() -> Iterator[None]:
 
 
 def write_figures(tables: Tables, folder: Path) -> tuple[FigureFile, ...]:
-    """Draw all figures of the report into a folder: none where no run is done.
+    """Draw all figures of the report into a folder; without finished runs there are none.
 
-    Where there are several variants, each has its own, with its name at the end of theirs; then there is one of all.
+    With several variants, each variant has its own figures, whose file names end with its name. Figures of all variants
+    follow.
     """
     if not (tables.scores["status"] == "done").any():
         return ()
     folder.mkdir(parents=True, exist_ok=True)
-    formats, written = tables.comparison.study.formats, []
+    formats, files = tables.comparison.study.formats, []
     with figure_style():
         for drawing, suffix, variant in _drawings(tables):
             if drawing.figure is None:
@@ -57,32 +58,32 @@ def write_figures(tables: Tables, folder: Path) -> tuple[FigureFile, ...]:
             name, title = f"{drawing.name}{suffix}", f"{drawing.title}{variant}"
             file = FigureFile(name, title, drawing.description, formats, drawing.place)
             _save(drawing.figure, folder, file)
-            written.append(file)
-    return tuple(written)
+            files.append(file)
+    return tuple(files)
 
 
 def _drawings(tables: Tables) -> Iterator[tuple[Drawing, str, str]]:
-    """Yield each figure with what its name and its title end in: the variant, where there are several."""
+    """Yield each figure with the suffixes of its name and its title: the variant, if there are several."""
     variants = tables.comparison.study.variants
     for variant in variants:
-        suffix, named = ("", "") if len(variants) == 1 else (f"-{variant}", f", variant {variant}")
+        suffix, title_suffix = ("", "") if len(variants) == 1 else (f"-{variant}", f", variant {variant}")
         for topic in TOPICS:
             for drawing in topic.drawings(tables, variant):
-                yield drawing, suffix, named
+                yield drawing, suffix, title_suffix
     for topic in TOPICS:
         for drawing in topic.drawings_of_all(tables):
             yield drawing, "", ""
 
 
 def _save(figure: "Figure", folder: Path, file: FigureFile) -> None:
-    """Write a figure in each of its formats, on the canvas of the format: `savefig` would draw it twice."""
+    """Write a figure in each of its formats, on the canvas of the format; `savefig` would draw it twice."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     _settle(figure)
     for kind in file.formats:
         path = folder / f"{file.name}.{kind}"
-        figure.set_dpi(_DPI)  # printing an SVG leaves another
+        figure.set_dpi(_DPI)  # print_svg leaves another value behind
         if kind == "svg":
             FigureCanvasSVG(figure).print_svg(path, metadata={"Date": None})  # type: ignore[no-untyped-call]
         else:
@@ -90,15 +91,15 @@ def _save(figure: "Figure", folder: Path, file: FigureFile) -> None:
 
 
 def _settle(figure: "Figure") -> None:
-    """Find the layout once for all formats.
+    """Compute the layout once for all formats.
 
-    The solver's last digits are not always the same, and an SVG names its clip rectangles after them: places are
-    rounded to far less than a pixel.
+    The solver's last digits vary, and an SVG names its clip rectangles after them. So positions are rounded, to far
+    less than a pixel.
     """
     engine = figure.get_layout_engine()
     if engine is None:
         return
-    figure.set_dpi(_DPI)  # at which texts are as wide as they will be
+    figure.set_dpi(_DPI)  # text widths depend on it
     engine.execute(figure)
     figure.set_layout_engine("none")
     for axes in figure.axes:

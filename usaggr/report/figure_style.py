@@ -1,6 +1,6 @@
-"""How all figures show the same things: groupings, verdicts, scales, and intervals that go past a panel.
+"""Common style of all figures: groupings, verdicts, scales, and intervals that extend beyond a panel.
 
-Nothing is told by colour alone: groupings differ in marker and dashes as well, verdicts in their mark.
+Color is never the only sign: groupings also differ in marker and dashes, verdicts in their mark.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,26 +16,26 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.lines import Line2D
 
-# Okabe and Ito's palette (colour-blind safe), the reference in black. Seven colours and eight markers: no pair comes
-# twice among the first 56 groupings, and lines are told apart without colour.
+# Okabe and Ito's palette (safe for color blindness), with black for the reference. Seven colors and eight markers have
+# no common divisor: no pair repeats among the first 56 groupings, and lines can be distinguished without color.
 _COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 _LINES = ("-", (0, (5, 1.5)), (0, (1, 1)), "-.", (0, (3, 1, 1, 1, 1, 1)))
 GREY = "#7F7F7F"
-"""Of the predictor that ignores the image."""
+"""Color of the predictor that ignores the image."""
 INK = "#444444"
-"""Of lines that part groups of tasks."""
+"""Color of lines that separate groups of tasks."""
 VERDICT_COLOURS = {"gain": "#0072B2", "no_loss": "#009E73", "loss": "#D55E00", "undecided": GREY, "": GREY}
-"""Colour-blind safe; a mark stands beside each."""
+"""Colors of verdicts, safe for color blindness; a mark is always shown too."""
 
 
 def reference_first(groupings: Iterable[str], reference: str) -> list[str]:
-    """Groupings in their order, but for the reference, which gets the first look: black."""
+    """Return the groupings in their order, with the reference first, so that it gets the first color: black."""
     return sorted(groupings, key=lambda name: name != reference)
 
 
 def look(place: int, size: float = 4.5) -> dict[str, Any]:
-    """Keywords for a line of the grouping at a place, the reference's is 0; markers of `size` points."""
+    """Return the style of a grouping's line by its index (0 for the reference), with markers of `size` points."""
     colour = _COLOURS[place % len(_COLOURS)]
     return {
         "color": colour,
@@ -49,7 +49,13 @@ def look(place: int, size: float = 4.5) -> dict[str, Any]:
 
 
 def grouping_handles(groupings: Sequence[str], reference: str, lines: bool = True) -> "list[Line2D]":
-    """For a legend: a handle for each grouping, in the order that decides its look; markers alone without `lines`."""
+    """Return the legend handles of groupings.
+
+    Args:
+        groupings: Groupings in the order that sets their colors and markers.
+        reference: Name of the reference grouping.
+        lines: Show a line through the marker.
+    """
     from matplotlib.lines import Line2D
 
     handles = []
@@ -61,18 +67,20 @@ def grouping_handles(groupings: Sequence[str], reference: str, lines: bool = Tru
 
 
 def scale_title(scale: float | int) -> str:
-    """A scale above a panel."""
-    return f"scale {scale:.4g}" if isinstance(scale, float) else f"scale {scale:,}"
+    """Return a short title for a panel of one scale: a share of the data, or the largest number of samples per task."""
+    if isinstance(scale, int):
+        return f"≤ {scale:,} samples"
+    return "all data" if scale == 1 else f"{100 * scale:.4g} % of data"
 
 
 def window(values: Iterable[float], bounds: Iterable[float], least: float, reach: float = 1.0) -> tuple[float, float]:
-    """Ends of an axis that shows all values, and of their intervals as much as does not flatten the values.
+    """Return the ends of an axis that shows all values, and intervals as far as they do not flatten the values.
 
     Args:
-        values: what is always seen; what is not finite is left out.
-        bounds: ends of intervals: seen up to `reach` times the values' range past the values.
-        least: smallest width of the axis.
-        reach: see bounds.
+        values: Values that are always visible; those that are not finite are ignored.
+        bounds: Ends of intervals, visible up to `reach` times the range of the values beyond them.
+        least: Smallest width of the axis, in the unit of the values.
+        reach: Multiple of the range of the values, at least 0.
     """
     points, ends = _finite(values), _finite(bounds)
     first, last = (float(points.min()), float(points.max())) if points.size else (0.0, 0.0)
@@ -86,14 +94,22 @@ def window(values: Iterable[float], bounds: Iterable[float], least: float, reach
 
 
 def draw_intervals(panel: "Axes", y: Sequence[float], low: Sequence[float], high: Sequence[float], colour: str) -> None:
-    """Horizontal intervals; call it after the axis has its limits: an interval that goes past ends in an arrow."""
+    """Draw horizontal intervals; one that extends beyond the axis ends in an arrow, so set the limits before.
+
+    Args:
+        panel: Axes to draw on, with their final limits.
+        y: (n,) Heights.
+        low: (n,) Lower bounds; intervals with a bound that is not finite are skipped.
+        high: (n,) Upper bounds.
+        colour: Color of all intervals.
+    """
     left, right = panel.get_xlim()
-    lows, highs, places = np.asarray(low, dtype=float), np.asarray(high, dtype=float), np.asarray(y, dtype=float)
-    known = np.isfinite(lows) & np.isfinite(highs)
+    lows, highs, heights = np.asarray(low, dtype=float), np.asarray(high, dtype=float), np.asarray(y, dtype=float)
+    finite = np.isfinite(lows) & np.isfinite(highs)
     shown: dict[str, Any] = {"colors": colour, "linewidth": 1.1, "zorder": 3, "clip_on": False}
-    panel.hlines(places[known], np.clip(lows, left, right)[known], np.clip(highs, left, right)[known], **shown)
-    for past, end, marker in ((lows < left, left, 4), (highs > right, right, 5)):  # carets to the left and right
-        cut = places[known & past]
+    panel.hlines(heights[finite], np.clip(lows, left, right)[finite], np.clip(highs, left, right)[finite], **shown)
+    for beyond, end, marker in ((lows < left, left, 4), (highs > right, right, 5)):  # carets to the left and right
+        cut = heights[finite & beyond]
         style: dict[str, Any] = {
             "color": colour,
             "marker": marker,
@@ -107,10 +123,10 @@ def draw_intervals(panel: "Axes", y: Sequence[float], low: Sequence[float], high
 
 @dataclass(frozen=True)
 class GroupedPoint:
-    """A value of a grouping with its interval, in a row of a panel."""
+    """Value of a grouping with its interval, in a row of a panel."""
 
     row: str
-    """Its name."""
+    """Name of the row."""
     grouping: str
     value: float
     low: float
@@ -119,26 +135,26 @@ class GroupedPoint:
 
 
 def draw_grouped_rows(
-    panel: "Axes", points: Sequence[GroupedPoint], rows: Sequence[str], places: Mapping[str, int], lines: Sequence[str]
+    panel: "Axes", points: Sequence[GroupedPoint], names: Sequence[str], ranks: Mapping[str, int], lines: Sequence[str]
 ) -> dict[GroupedPoint, float]:
     """Draw points with their intervals, a line for each grouping within each row, after the axis has its limits.
 
     Args:
-        panel: to draw on.
-        points: of all rows.
-        rows: from top to bottom.
-        places: of the groupings, which decide their looks.
-        lines: groupings from top to bottom within a row, which is the order of the legend.
+        panel: Axes to draw on, with their final x limits.
+        points: Points of all rows.
+        names: Names of the rows from top to bottom.
+        ranks: Index of each grouping, which sets its color and marker.
+        lines: Groupings from top to bottom within a row, in the order of the legend.
 
     Returns:
-        How high each point stands, grouping by grouping.
+        The y of each point, grouping by grouping.
     """
-    panel.set_ylim(len(rows) - 0.5, -0.5)
+    panel.set_ylim(len(names) - 0.5, -0.5)
     panel.tick_params(axis="y", length=0)
     panel.axvline(0, color="black", linewidth=0.8, zorder=1)
-    for between in range(1, len(rows)):
+    for between in range(1, len(names)):
         panel.axhline(between - 0.5, color="#DDDDDD", linewidth=0.6, zorder=0)
-    number = {name: y for y, name in enumerate(rows)}
+    number = {name: y for y, name in enumerate(names)}
     drawn: dict[GroupedPoint, float] = {}
     for line, grouping in enumerate(lines):
         of_grouping = [point for point in points if point.grouping == grouping]
@@ -146,7 +162,7 @@ def draw_grouped_rows(
             continue
         shift = 0.8 * ((line + 0.5) / len(lines) - 0.5)
         heights = [number[point.row] + shift for point in of_grouping]
-        style = look(places[grouping]) | {"linestyle": "none", "zorder": 4, "label": grouping}
+        style = look(ranks[grouping]) | {"linestyle": "none", "zorder": 4, "label": grouping}
         low, high = [point.low for point in of_grouping], [point.high for point in of_grouping]
         draw_intervals(panel, heights, low, high, style["color"])
         panel.plot([point.value for point in of_grouping], heights, clip_on=False, **style)
@@ -156,18 +172,19 @@ def draw_grouped_rows(
 
 def _finite(values: Iterable[float]) -> NDArray[np.float64]:
     numbers = np.asarray(list(values), dtype=float)
-    known: NDArray[np.float64] = numbers[np.isfinite(numbers)]
-    return known
+    finite: NDArray[np.float64] = numbers[np.isfinite(numbers)]
+    return finite
 
 
 def legend_columns(labels: Iterable[str], width: float, size: float = 8.0) -> int:
-    """Columns of a legend in which no label is cut: all as wide as the longest, in a figure of `width` inches.
+    """Return the largest number of legend columns without cut labels; all are as wide as the longest label.
 
     Args:
-        labels: of the legend.
-        width: of the figure in inches.
-        size: of the letters in points; they are .6 of it wide, beside a mark and gaps of 4 letters.
+        labels: Labels of the legend.
+        width: Width of the figure in inches.
+        size: Font size in points.
     """
-    found = list(labels)
-    longest = max(map(len, found), default=1)
-    return max(1, min(len(found), int(width / ((longest + 6) * 0.6 * size / 72))))
+    names = list(labels)
+    longest = max(map(len, names), default=1)
+    # A letter is about .6 of the font size wide; the marker and the gaps take 6 letters.
+    return max(1, min(len(names), int(width / ((longest + 6) * 0.6 * size / 72))))

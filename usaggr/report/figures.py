@@ -1,4 +1,4 @@
-"""A figure of the report, before and after it is written to files."""
+"""Figure of the report, before and after it is written to files."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -9,21 +9,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FigureFile:
-    """A figure that was written."""
+    """Figure that was written to files."""
 
     name: str
-    """Without folder and ending."""
+    """File name without folder and extension."""
     title: str
     description: str
-    """What there is to see, for those who cannot see it."""
+    """Caption, which also describes the figure to readers who cannot see it."""
     formats: tuple[str, ...]
     place: str = "answer"
-    """Name of the place where a chapter shows it; a topic's drawings and its chapter agree on it."""
+    """Name of the place in a chapter that shows the figure; set by a topic's drawings, requested by its chapter."""
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure that is still to be written; None where there is nothing to show."""
+    """Figure that is not written yet; `figure` is None if there is nothing to show."""
 
     name: str
     title: str

@@ -1,4 +1,4 @@
-"""What chapters are written from: the collected runs, the tables, the pictures; and how they are picked out."""
+"""Material that chapters are written from: collected runs, tables and pictures."""
 
 from dataclasses import dataclass, field
 
@@ -14,41 +14,44 @@ from usaggr.results.stored_study import StudyFacts
 
 @dataclass(frozen=True)
 class Material:
-    """Everything that the report says is taken from here."""
+    """Tables, figures and pictures of a study, which are the only source of the report."""
 
     tables: Tables
     figures: tuple[FigureFile, ...] = field(default=())
     examples: Examples | None = None
-    """Pictures of test samples; None where none were looked for."""
+    """Pictures of test samples; None if none were requested."""
 
     @property
     def comparison(self) -> StudyComparison:
+        """Scores, differences and verdicts of the study."""
         return self.tables.comparison
 
     @property
     def collection(self) -> Collection:
+        """Runs, data and split of the study."""
         return self.comparison.collection
 
     @property
     def study(self) -> StudyFacts:
+        """Settings of the study."""
         return self.comparison.study
 
     @property
     def reference(self) -> str:
-        """The reference's label."""
+        """Label of the reference grouping."""
         return grouping_label(self.study.reference)
 
     def where(self, variant: str, scale: Scale) -> str:
-        """A scale, and the variant where there are several."""
-        several = f", variant {variant}" if len(self.study.variants) > 1 else ""
-        return scale_label(scale) + several
+        """Return words for a scale, and for the variant if the study has several."""
+        suffix = f", variant {variant}" if len(self.study.variants) > 1 else ""
+        return scale_label(scale) + suffix
 
-    def pictures(self, *places: str) -> tuple[Block, ...]:
-        """The figures of a place, each with its description."""
+    def pictures(self, *slots: str) -> tuple[Block, ...]:
+        """Return the figures whose `place` is one of `slots`, each with its description."""
         return tuple(
             Picture(f"figures/{figure.name}.{_format(figure)}", figure.title, figure.description)
             for figure in self.figures
-            if figure.place in places
+            if figure.place in slots
         )
 
 
@@ -56,19 +59,25 @@ def _format(figure: FigureFile) -> str:
     return "png" if "png" in figure.formats else figure.formats[0]
 
 
-def capital(said: str) -> str:
-    """A sentence or title with a capital letter."""
-    return said[:1].upper() + said[1:]
+def capital(text: str) -> str:
+    """Return a sentence or title with a capital first letter."""
+    return text[:1].upper() + text[1:]
 
 
 def section(title: str, *blocks: Block | None, sections: tuple[Section | None, ...] = ()) -> Section | None:
-    """A section of what there is; None where there is nothing."""
-    told = tuple(block for block in blocks if block is not None)
-    inner = tuple(part for part in sections if part is not None)
-    return Section(title, told, inner) if told or inner else None
+    """Return a section of the blocks and sections that are not None; None if all are.
+
+    Args:
+        title: Heading of the section.
+        blocks: Paragraphs, tables and pictures.
+        sections: Sections below it.
+    """
+    present = tuple(block for block in blocks if block is not None)
+    inner = tuple(child for child in sections if child is not None)
+    return Section(title, present, inner) if present or inner else None
 
 
 def paragraph(*sentences: str) -> Paragraph | None:
-    """Sentences that are not empty, as one paragraph; None without any."""
-    said = " ".join(sentence for sentence in sentences if sentence)
-    return Paragraph(said) if said else None
+    """Return the sentences that are not empty as one paragraph; None if all are empty."""
+    text = " ".join(sentence for sentence in sentences if sentence)
+    return Paragraph(text) if text else None

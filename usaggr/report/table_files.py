@@ -1,4 +1,4 @@
-"""The report's tables as files: scores.csv, comparison.csv, summary.csv, and those of its topics."""
+"""Files of the report's tables: scores.csv, comparison.csv, summary.csv, and those of its topics."""
 
 from pathlib import Path
 
@@ -11,9 +11,9 @@ from usaggr.report.topics import TOPICS
 
 
 def write_tables(tables: Tables, folder: Path) -> None:
-    """Write the tables of the contract as CSV; what is missing or not defined is an empty field.
+    """Write all tables as CSV; missing and undefined values are empty fields.
 
-    A table of a topic is written if it has rows.
+    A topic's table without rows is not written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     comparison = tables.comparison
@@ -27,6 +27,6 @@ def write_tables(tables: Tables, folder: Path) -> None:
 
 
 def _write(folder: Path, file: TableFile) -> None:
-    # Ten digits: more than any score has, and no 0.30000000000000004 in a table that people open.
+    # Ten digits are more than any score has, and avoid 0.30000000000000004 in a table that people open.
     text = file.table[list(file.columns)].to_csv(index=False, float_format="%.10g", lineterminator="\n")
     (folder / f"{file.name}.csv").write_text(text)

@@ -1,4 +1,4 @@
-"""The tables that figures and text of a report are made of, each computed once, when it is first asked for."""
+"""Tables behind the figures and text of a report, each computed once, at its first use."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,30 +16,30 @@ TableT = TypeVar("TableT")
 
 @dataclass(frozen=True)
 class Tables:
-    """The comparison of a study, and the tables that topics of the report make of it."""
+    """Comparison of a study, and the tables that topics of the report make from it."""
 
     comparison: StudyComparison
-    """Cells, differences and verdicts, on which all others rest."""
+    """Cells, differences and verdicts, from which all other tables are made."""
     made: dict[Callable[[StudyComparison], Any], Any] = field(default_factory=dict, repr=False)
-    """By the function that has made it."""
+    """Tables by the function that made them."""
 
     def of(self, make: Callable[[StudyComparison], TableT]) -> TableT:
-        """Return what a topic's function makes of the comparison; it is called once."""
+        """Return the result of a topic's function for the comparison; the function is called once."""
         if make not in self.made:
             self.made[make] = make(self.comparison)
         return cast(TableT, self.made[make])
 
     @cached_property
     def scores(self) -> pd.DataFrame:
-        """A row for each run, task, grouping and metric, those of controls last; columns SCORE_COLUMNS."""
+        """One row per run, task, grouping and metric, with columns SCORE_COLUMNS; random groupings come last."""
         columns, collection = list(SCORE_COLUMNS), self.comparison.collection
         if collection.controls is None:
             return self.comparison.observations[columns]
-        drawn = observe(collection.controls)
-        drawn = drawn.loc[drawn["grouping"].isin(collection.study.controls), columns]
-        return pd.concat([self.comparison.observations[columns], drawn])
+        controls = observe(collection.controls)
+        controls = controls.loc[controls["grouping"].isin(collection.study.controls), columns]
+        return pd.concat([self.comparison.observations[columns], controls])
 
 
 def make_tables(collection: Collection) -> Tables:
-    """Compare the study of these runs, and return what the tables of its report are made of."""
+    """Compare the study of these runs, and return the tables of its report."""
     return Tables(compare_study(collection))

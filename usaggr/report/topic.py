@@ -1,6 +1,6 @@
-"""A topic of the report: all that one question of the reader needs, as one object.
+"""Topic of the report: one object with everything that answers one question of the reader.
 
-A new topic is a folder with a TOPIC, and a line in `topics.py`.
+A new topic needs a folder with a TOPIC, and a line in `topics.py`.
 """
 
 from collections.abc import Callable, Iterable
@@ -19,49 +19,49 @@ Entry = tuple[str, str]
 
 @dataclass(frozen=True)
 class Term:
-    """A term, or a name of columns, that a topic adds to the glossary."""
+    """Term, or name of columns, that a topic adds to the glossary."""
 
     name: str
     meaning: str
-    """Without a full stop."""
+    """Meaning of the term, without a period at its end."""
     after: str = ""
-    """The general term that it follows; empty: at the end."""
+    """General term after which it is listed; empty: at the end."""
 
     @property
     def entry(self) -> Entry:
-        """The term and its meaning."""
+        """Term and meaning."""
         return self.name, self.meaning
 
 
 @dataclass(frozen=True)
 class TableFile:
-    """A table of the report's folder tables/."""
+    """Table of the report's folder tables/."""
 
     name: str
-    """Of the file, without its ending."""
+    """File name without extension."""
     columns: tuple[str, ...]
     table: pd.DataFrame
-    """May have other columns too, which are not written. Without rows there is no file."""
+    """Rows to write; other columns are ignored, and without rows there is no file."""
 
 
 @dataclass(frozen=True)
 class Topic:
-    """What a topic adds to the report; a function that is asked for nothing returns nothing."""
+    """Contributions of a topic to the report, as functions that return nothing if they do not apply to a study."""
 
     chapter: Callable[[Material], Section | None]
-    """Returns None where there is nothing to say."""
+    """Returns the chapter, or None if it does not apply."""
     tables: Callable[[Tables], Iterable[TableFile]] = lambda tables: ()
     drawings: Callable[[Tables, str], Iterable[Drawing]] = lambda tables, variant: ()
-    """For one variant. Drawn one after the other, so that no more than one figure is in memory."""
+    """Figures of one variant, as a generator, so that only one figure is in memory."""
     drawings_of_all: Callable[[Tables], Iterable[Drawing]] = lambda tables: ()
-    """Once for all variants."""
+    """Figures that cover all variants."""
     design: Callable[[Material], Iterable[Entry]] = lambda material: ()
     """Steps of the methods before the comparison, such as data and training; empty texts are left out."""
     methods: Callable[[Material], Iterable[Entry]] = lambda material: ()
     """Steps of the methods after the comparison."""
     limits: Callable[[Material], Iterable[str]] = lambda material: ()
-    """Sentences on what the study cannot tell."""
+    """Sentences on the limits of the study."""
     terms: Callable[[Material], Iterable[Term]] = lambda material: ()
-    """Terms that its chapter uses, for the glossary."""
+    """Terms of its chapter, for the glossary."""
     columns: Callable[[Material], Iterable[Term]] = lambda material: ()
     """Columns of its tables, for the glossary."""

@@ -1,4 +1,4 @@
-"""The topics of the report, in the order in which they are read: the answer first."""
+"""Topics of the report in reading order, the answer first."""
 
 from usaggr.report.across_tasks.topic import TOPIC as ACROSS_TASKS
 from usaggr.report.affinity.topic import TOPIC as AFFINITY

@@ -34,7 +34,7 @@ def drawn(sweep: FakeSweep) -> Figure:
 
 
 def panels(figure: Figure) -> list[Axes]:
-    return [axes for axes in figure.axes if axes.get_title().startswith("scale")]
+    return [axes for axes in figure.axes if axes.get_title().endswith("data")]
 
 
 def said(axes: Axes) -> dict[tuple[int, int], str]:
@@ -52,7 +52,7 @@ def figure(tmp_path_factory: pytest.TempPathFactory) -> Figure:
 
 
 def test_there_is_a_panel_a_scale_and_a_column_a_grouping_but_the_reference(figure: Figure) -> None:
-    assert [axes.get_title() for axes in panels(figure)] == ["scale 0.25", "scale 1"]
+    assert [axes.get_title() for axes in panels(figure)] == ["25 % of data", "all data"]
     for axes in panels(figure):
         assert [label.get_text() for label in axes.get_xticklabels()] == ["CG", "AU"]
 

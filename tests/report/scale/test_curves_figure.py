@@ -147,7 +147,7 @@ def test_no_axis_goes_past_what_a_score_can_be(tmp_path: Path) -> None:
 def test_a_task_without_any_run_says_so(tmp_path: Path) -> None:
     sweep = FakeSweep(tmp_path / "s").finish(scorer, skip=lambda run: "fetal_femur" in run.tasks)
     axes = panel(drawn(sweep), "fetal_femur")
-    assert [text.get_text() for text in axes.texts] == ["no run done"]
+    assert [text.get_text() for text in axes.texts] == ["no finished run"]
 
 
 def test_a_trivial_predictor_far_off_is_said_and_does_not_flatten_the_points(tmp_path: Path) -> None:

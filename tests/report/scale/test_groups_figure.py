@@ -83,7 +83,7 @@ def test_task_types_stand_in_the_projects_order_a_panel_a_scale() -> None:
     table = rows(("regression", "segmentation"), scales=(0.25, 1.0))
     figure = draw_sensitivity(table, study(scales=(0.25, 1.0)), "base")
     assert figure is not None
-    assert [axes.get_title() for axes in figure.axes] == ["scale 0.25", "scale 1"]
+    assert [axes.get_title() for axes in figure.axes] == ["25 % of data", "all data"]
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert labels == ["segmentation (3)", "regression (2)"]
     places = next(line for line in figure.axes[1].lines if line.get_label() == "clinical")

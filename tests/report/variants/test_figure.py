@@ -53,8 +53,8 @@ def test_variants_are_rows_groupings_are_marks_and_scales_are_panels() -> None:
     assert np.round(y).tolist() == [0, 1, 2, 3, 4]
     assert marks(change, "unified")[0] == pytest.approx([-0.038, -0.028, -0.018, -0.008, 0.002])
     assert "task_specific" not in [line.get_label() for line in change.lines]
-    assert "scale 1" in texts(difference)
-    assert "scale 0.25" in texts(figure.axes[2])
+    assert "all data" in texts(difference)
+    assert "25 % of data" in texts(figure.axes[2])
 
 
 def test_variants_of_the_same_size_as_the_first_are_marked() -> None:

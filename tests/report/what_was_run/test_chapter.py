@@ -56,7 +56,8 @@ def test_runs_are_counted_by_state_and_blocks_shared_by_groupings_are_trained_on
 
 
 def test_missing_runs_are_counted_and_failures_listed_with_their_reason(missing: Document) -> None:
-    assert "**22 of 30 planned runs are done.** The others leave holes" in texts(missing)
+    lead = "**22 of 30 planned runs are finished.** Tables mark the results of the other runs as missing."
+    assert lead in texts(missing)
     assert "30 distinct runs: 22 done, 1 failed, 7 pending." in texts(missing)
     (failures,) = tables(find(missing, "Failed runs"))
     assert rows(failures)[0][1:] == ["AU", "ValueError: a | b <script>"]
@@ -116,7 +117,7 @@ def test_subsets_that_overlap_are_reported_first_with_the_names_of_the_patients(
     (sweep.directory / "split.csv").write_text("\n".join(lines) + "\n")
     document = document_of(sweep)
     (warning,) = [block for block in document.lead[:1] if isinstance(block, Paragraph)]
-    assert warning.text.startswith("**Folds are not disjoint: ")
+    assert warning.text.startswith("**The training, validation and test subsets overlap: ")
     text = texts(find(document, "Data"))
     assert "**Subsets are not disjoint.**" in text
     assert "of 2 components, 2 images, 2 files and 1 subject, 0 components, 0 images, 0 files and 1 subject are" in text
