@@ -28,9 +28,9 @@ def write_answer(material: Material) -> Section | None:
     intro = paragraph(
         f"Verdicts compare each grouping with the reference, {explain_label(material.study.reference)}, on the main "
         "metric of a task.",
-        "Gain: better than the reference, and the whole interval agrees. Loss: worse, and the whole interval agrees.",
-        "No loss: not worse by as much as the margin, the largest loss that we accept.",
-        "Undecided: more seeds or more test patients are needed.",
+        "Gain: better than the reference. Loss: worse. No loss: not worse by as much as the margin, the largest loss",
+        "that we accept. These verdicts are corrected for the number of tasks. Undecided: more seeds or more test",
+        "patients are needed.",
         "delta_m is the mean relative change of the main metrics. delta_skill is the mean change in skill, where 0 is",
         "a predictor that ignores the image and 1 is perfect.",
         "Parameters are counted over all models of a grouping, training time over all seeds.",

@@ -90,8 +90,8 @@ def write_answer_sentences(
             for grouping, tasks, number in _tasks_by_grouping(material, recommendations, "good enough")
         ),
         *(f"Keep {reference} for {tasks}." for _, tasks, _ in _tasks_by_grouping(material, recommendations, "keep")),
-        _count_open(material, recommendations, variant, scale),
         _name_losses(material, variant, scale),
+        _count_open(material, recommendations, variant, scale),
         _count_doubtful(material, recommendations),
     ]  # fmt: skip
     return " ".join(sentence for sentence in sentences if sentence)
@@ -158,15 +158,18 @@ def _count_doubtful(material: Material, recommendations: Sequence[Recommendation
 
 
 def _name_losses(material: Material, variant: str, scale: Scale) -> str:
-    """Write which tasks are worse under each grouping, in sentences; empty if there is no loss."""
+    """Write which tasks are worse under which groupings, in sentences; empty if there is no loss."""
     verdicts = material.comparison.main_verdicts(variant, scale)
     losses = group_rows((row for row in verdicts if row.verdict == "loss"), lambda row: row.grouping)
-    sentences = []
+    groupings_by_tasks: dict[tuple[str, ...], list[str]] = {}
     for grouping in material.comparison.others:
-        tasks = [row.task for row in losses.get(grouping, [])]
+        tasks = tuple(row.task for row in losses.get(grouping, []))
         if tasks:
-            sentences.append(f"{_name_tasks(tasks)} {_is(len(tasks))} worse {describe_model(grouping)}.")
-    return " ".join(sentences)
+            groupings_by_tasks.setdefault(tasks, []).append(describe_model(grouping))
+    return " ".join(
+        f"{_name_tasks(tasks)} {_is(len(tasks))} worse {listed(models)}."
+        for tasks, models in groupings_by_tasks.items()
+    )
 
 
 def describe_certainty(material: Material) -> str:

@@ -37,7 +37,8 @@ def write_interplay(material: Material) -> Section | None:
         f"{literal(material.reference)}; positive is better. Means are over a fixed set of tasks, as a difference in",
         "skill (0 is a predictor that ignores the image, 1 is perfect) or as relative change. Their intervals account",
         "for seeds and test patients, jointly over all tasks of a mean, and are not adjusted. Tasks that use the same",
-        "run as the reference are left out.",
+        "run as the reference are left out. scale is the amount of training data: a share of each task's samples, or a",
+        "largest number of them.",
     )
     if not any(sections):
         return None
