@@ -1,4 +1,4 @@
-"""Score against cost: a point a grouping and scale, in each kind of cost that is known."""
+"""Tests of score against cost: one point per grouping and scale, for each kind of cost that is available."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -27,7 +27,7 @@ def drawn(summary: Sequence[SummaryLine] = LINES, scales: tuple[float | int, ...
 
 
 def points(axes: Axes) -> dict[str, tuple[float, float]]:
-    """`grouping, scale`: cost and score."""
+    """Return cost and score by the label `grouping, scale`."""
     return {
         str(line.get_label()): (float(np.asarray(line.get_xdata())[0]), float(np.asarray(line.get_ydata())[0]))
         for line in axes.lines
@@ -35,7 +35,7 @@ def points(axes: Axes) -> dict[str, tuple[float, float]]:
     }
 
 
-def test_points_stand_at_their_cost_and_mean_relative_change_in_percent() -> None:
+def test_points_are_at_their_cost_and_mean_relative_change_in_percent() -> None:
     models, parameters, time = drawn().axes
     assert points(models)["unified, 1"] == pytest.approx((1, -5))
     assert points(models)["clinical, 1"] == pytest.approx((9, 2))
@@ -44,19 +44,19 @@ def test_points_stand_at_their_cost_and_mean_relative_change_in_percent() -> Non
     assert time.get_xlabel() == "training time (hours)"
 
 
-def test_the_reference_stands_at_nought() -> None:
+def test_the_reference_is_at_zero() -> None:
     assert points(drawn().axes[0])["task_specific, 1"] == pytest.approx((27, 0))
 
 
-def test_short_times_are_told_in_minutes() -> None:
+def test_short_times_are_in_minutes() -> None:
     time = drawn([replace(line, train_seconds=s) for line, s in zip(LINES, (600.0, 300.0, 120.0), strict=True)]).axes[2]
     assert time.get_xlabel() == "training time (minutes)"
     assert points(time)["unified, 1"][0] == pytest.approx(2)
 
 
 def test_points_of_one_cost_do_not_hide_each_other_and_larger_scales_have_larger_markers() -> None:
-    both = [*LINES, *(replace(line, scale=0.25) for line in LINES)]
-    models = drawn(both, scales=(0.25, 1.0)).axes[0]
+    two_scales = [*LINES, *(replace(line, scale=0.25) for line in LINES)]
+    models = drawn(two_scales, scales=(0.25, 1.0)).axes[0]
     left, right = points(models)["clinical, 0.25"][0], points(models)["clinical, 1"][0]
     assert left != right
     assert (left * right) ** 0.5 == pytest.approx(9, rel=0.01)

@@ -54,7 +54,7 @@ def real(controls: tuple[Control, ...], task: str = "") -> Control:
     return row
 
 
-def test_a_taxonomy_that_gains_stands_above_all_draws(tmp_path: Path) -> None:
+def test_a_taxonomy_that_gains_is_above_all_random_groupings(tmp_path: Path) -> None:
     controls = tables_of(sweep_of(tmp_path / "study", draws=20, gain=0.2)).of(make_controls)
     mean = real(controls)
     assert (mean.draws, mean.beaten) == (20, 20)
@@ -76,7 +76,7 @@ def test_a_gain_that_any_grouping_has_is_not_the_taxonomys(tmp_path: Path) -> No
     assert mean.p == pytest.approx((1 + 10 - (mean.beaten or 0)) / 11)
 
 
-def test_a_task_alone_in_a_draw_counts_as_no_difference(tmp_path: Path) -> None:
+def test_a_task_alone_in_a_random_grouping_counts_as_no_difference(tmp_path: Path) -> None:
     sweep = sweep_of(tmp_path / "study", draws=1, gain=0.2)
     sweep.partitions["random_1"] = {
         "a": ("FUGC", "fetal_head"),
@@ -90,7 +90,7 @@ def test_a_task_alone_in_a_draw_counts_as_no_difference(tmp_path: Path) -> None:
     assert drawn[""] == pytest.approx((drawn["FUGC"] + drawn["fetal_head"]) / 7)
 
 
-def test_a_draw_without_its_runs_is_missing_and_not_counted(tmp_path: Path) -> None:
+def test_a_random_grouping_without_its_runs_is_missing_and_not_counted(tmp_path: Path) -> None:
     sweep = sweep_of(tmp_path / "study", draws=3, gain=0.2)
     lost = {block for block in sweep.partitions["random_2"].values() if len(block) > 1}
 

@@ -1,4 +1,4 @@
-"""Scores, differences and validity: every number that is shown is the one of the tables, and no fault is dropped."""
+"""Tests of scores, differences and validity: pages show the numbers of the tables, and no failure is dropped."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -49,8 +49,8 @@ def test_scores_have_intervals_and_differences_their_verdicts_mark(usual_report:
 
 def test_verdicts_are_marked_and_cells_can_be_sorted_by_their_number(document: Document) -> None:
     (table,) = tables(find(document, "All training samples", within="Scores and differences"))
-    found = {row[0].text: row[-1] for row in table.rows if isinstance(row[0], Cell)}
-    gain, loss = found["breast_lesion"], found["fetal_head"]
+    last_cells = {row[0].text: row[-1] for row in table.rows if isinstance(row[0], Cell)}
+    gain, loss = last_cells["breast_lesion"], last_cells["fetal_head"]
     assert isinstance(gain, Cell)
     assert isinstance(loss, Cell)
     assert (gain.kind, gain.text[:3], loss.kind, loss.text[:3]) == ("gain", "▲ +", "loss", "▼ −")
@@ -71,16 +71,16 @@ def test_each_task_has_all_its_metrics_its_curve_and_its_samples(document: Docum
     assert "No pictures of test samples: the predictions hold no masks." in texts(find(document, "fetal_head"))
 
 
-def test_figures_stand_in_their_chapters(document: Document) -> None:
+def test_figures_are_in_their_chapters(document: Document) -> None:
     assert any(isinstance(b, Picture) and b.path == "figures/cost.png" for b in find(document, "The answer").blocks)
     differences = find(document, "Scores and differences")
     assert [b.path for b in differences.blocks if isinstance(b, Picture)] == ["figures/heat.png"]
 
 
-def test_without_the_data_set_the_reason_is_told_once(usual: Material) -> None:
+def test_without_the_data_set_the_reason_is_given_once(usual: Material) -> None:
     examples = Examples("phantoms is not there any more")
-    said = texts(write_report(usual.tables, examples=examples))
-    assert said.count("There are no pictures of test samples: phantoms is not there any more.") == 1
+    text = texts(write_report(usual.tables, examples=examples))
+    assert text.count("There are no pictures of test samples: phantoms is not there any more.") == 1
 
 
 def test_tasks_that_do_not_beat_the_trivial_predictor_are_named(usual_report: Document) -> None:
@@ -108,9 +108,9 @@ def test_collapsed_runs_are_named_and_counts_are_given_with_and_without_them(tmp
     assert section is not None
     runs, twice = tables(section)[:2]
     assert rows(runs) == [["fetal_head", "AU", "1", "base", "0", "collapsed"]]
-    whole, valid = (row_of(twice, grouping="AU", cells=which) for which in ("all", "valid"))
-    assert (whole["tasks"], whole["▼ loss"], whole["collapsed"]) == ("4", "1", "1")
-    others = float(np.mean([row.relative for row in verdicts if row.main and not row.collapsed]))
+    complete, valid = (row_of(twice, grouping="AU", cells=which) for which in ("all", "valid"))
+    assert (complete["tasks"], complete["▼ loss"], complete["collapsed"]) == ("4", "1", "1")
+    mean_of_valid = float(np.mean([row.relative for row in verdicts if row.main and not row.collapsed]))
     assert (valid["tasks"], valid["▼ loss"]) == ("3", "0")
-    assert valid["delta_m"].startswith(f"{numbers.percent(others)} [")
+    assert valid["delta_m"].startswith(f"{numbers.percent(mean_of_valid)} [")
     assert "1 collapsed, 0 not converged and 0 diverged" in texts(section)

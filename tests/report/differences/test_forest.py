@@ -1,4 +1,4 @@
-"""The forest shows each difference in margins, with its interval, its verdict's mark and its numbers."""
+"""Tests of the forest plot: differences in margins, with their intervals, verdict marks and numbers."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ def panels(figure: Figure) -> list[Axes]:
 
 
 def points(panel: Axes) -> dict[str, tuple[float, float, str]]:
-    """Task: value in margins, row, marker."""
+    """Return value in margins, row and marker by task."""
     return {
         TASKS[round(y)]: (float(x), float(y), str(line.get_marker()))
         for line in panel.lines
@@ -47,9 +47,9 @@ def test_points_and_intervals_are_differences_in_margins() -> None:
     assert {task: x for task, (x, _, _) in points(panel).items()} == pytest.approx(
         {"breast_lesion": 2.0, "breast_2cls": -2.5, "fetal_femur": 0.5}
     )
-    found = intervals(panel)
-    assert found["breast_lesion"] == pytest.approx((1.5, 2.5))
-    assert found["fetal_femur"] == pytest.approx((-0.5, 1.5))
+    bounds = intervals(panel)
+    assert bounds["breast_lesion"] == pytest.approx((1.5, 2.5))
+    assert bounds["fetal_femur"] == pytest.approx((-0.5, 1.5))
 
 
 def test_verdicts_differ_in_marker_and_in_the_mark_before_the_numbers() -> None:
@@ -64,11 +64,11 @@ def test_verdicts_differ_in_marker_and_in_the_mark_before_the_numbers() -> None:
 
 def test_the_legend_has_the_verdicts_that_are_there_and_the_margin() -> None:
     (legend,) = drawn(CELLS).legends
-    said = [text.get_text() for text in legend.get_texts()]
-    assert said == ["▲ gain", "▼ loss", "? undecided", "worse by less than the margin"]
+    labels = [text.get_text() for text in legend.get_texts()]
+    assert labels == ["▲ gain", "▼ loss", "? undecided", "worse by less than the margin"]
 
 
-def test_the_band_is_from_minus_one_margin_to_nought() -> None:
+def test_the_band_is_from_minus_one_margin_to_zero() -> None:
     (panel,) = panels(drawn(CELLS))
     (band,) = panel.patches
     box = band.get_path().get_extents()
@@ -95,7 +95,7 @@ def test_the_same_run_and_missing_cells_are_named_and_have_no_point() -> None:
     assert texts(figure.axes[2])[:4] == ["", "same run", "", "missing"]
 
 
-def test_collapsed_and_unconverged_cells_are_hollow_and_the_legend_says_so() -> None:
+def test_collapsed_and_unconverged_cells_are_hollow_and_explained_in_the_legend() -> None:
     figure = drawn(CELLS | {("breast_lesion", "unified"): {"delta": 0.04, "verdict": "gain", "collapsed": True}})
     faces = {line.get_marker(): line.get_markerfacecolor() for line in panels(figure)[0].lines}
     assert faces["^"] == "white"
@@ -126,7 +126,7 @@ def test_there_is_no_forest_where_nothing_is_compared() -> None:
     assert draw_forest(comparison(CELLS), study(), TASKS, "base", 0.5) is None
 
 
-def test_a_margin_of_nought_has_no_place_on_the_axis_but_its_numbers() -> None:
+def test_a_margin_of_zero_has_numbers_but_no_point() -> None:
     figure = drawn(CELLS | {("fetal_femur", "unified"): {"delta": 1.0, "margin": 0.0}})
     assert "fetal_femur" not in points(panels(figure)[0])
     assert texts(figure.axes[2])[-1] == "+1.0 [+1.0, +1.0]"

@@ -1,4 +1,4 @@
-"""The heat map says each difference in its own units, colours it by skill, and marks what is no difference."""
+"""Tests of the heat map: numbers in the metric's own units, colors by skill, and marks where nothing is compared."""
 
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ TASKS = ("breast_lesion", "breast_2cls", "fetal_femur", "fetal_head")
 
 
 def scorer(task: str, block: tuple[str, ...], scale: float | int, seed: int) -> dict[str, float]:
-    """Two in a block are better by .2 skill, all four worse by .1."""
+    """Return scores: blocks of two are better by .2 skill, the block of all four is worse by .1."""
     return level(CATALOGUE[task], 0.4 + {1: 0.0, 2: 0.2, 4: -0.1}[len(block)] + 0.01 * seed)
 
 
@@ -37,8 +37,8 @@ def panels(figure: Figure) -> list[Axes]:
     return [axes for axes in figure.axes if axes.get_title().endswith("data")]
 
 
-def said(axes: Axes) -> dict[tuple[int, int], str]:
-    """(row, column): text of the cell."""
+def texts_by_cell(axes: Axes) -> dict[tuple[int, int], str]:
+    """Return the text of each cell by row and column."""
     return {(round(t.get_position()[1]), round(t.get_position()[0])): t.get_text() for t in axes.texts}
 
 
@@ -51,7 +51,7 @@ def figure(tmp_path_factory: pytest.TempPathFactory) -> Figure:
     return drawn(FakeSweep(tmp_path_factory.mktemp("map") / "s", tasks=TASKS, scales=(0.25, 1.0)).finish(scorer))
 
 
-def test_there_is_a_panel_a_scale_and_a_column_a_grouping_but_the_reference(figure: Figure) -> None:
+def test_panels_are_scales_and_columns_are_groupings_without_the_reference(figure: Figure) -> None:
     assert [axes.get_title() for axes in panels(figure)] == ["25 % of data", "all data"]
     for axes in panels(figure):
         assert [label.get_text() for label in axes.get_xticklabels()] == ["CG", "AU"]
@@ -63,15 +63,15 @@ def test_rows_are_tasks_with_their_metric_by_clinical_group_and_type(figure: Fig
     assert [text.get_text() for text in figure.axes[0].texts] == ["breast", "obstetrics"]
 
 
-def test_cells_say_the_difference_in_the_metrics_own_units(figure: Figure) -> None:
-    found = said(panels(figure)[1])
-    assert found[0, 0] == "+0.120"  # .2 skill of an AUC between .4 and 1
-    assert found[2, 0] == "+20.0"  # pixels, fewer of them: better
-    assert found[2, 1] == "−10.0"
-    assert found[3, 1] == "−0.060"
+def test_cells_show_the_difference_in_the_metrics_own_units(figure: Figure) -> None:
+    numbers = texts_by_cell(panels(figure)[1])
+    assert numbers[0, 0] == "+0.120"  # .2 skill of an AUC between .4 and 1
+    assert numbers[2, 0] == "+20.0"  # pixels: fewer are better
+    assert numbers[2, 1] == "−10.0"
+    assert numbers[3, 1] == "−0.060"
 
 
-def test_tasks_of_all_types_are_coloured_alike_by_skill(figure: Figure) -> None:
+def test_tasks_of_all_types_have_the_same_color_for_the_same_skill(figure: Figure) -> None:
     colours = cells(panels(figure)[0])
     better, worse = ({colours[row, column].get_facecolor() for row in range(4)} for column in (0, 1))
     assert len({tuple(np.round(colour, 6)) for colour in better}) == 1
@@ -80,7 +80,7 @@ def test_tasks_of_all_types_are_coloured_alike_by_skill(figure: Figure) -> None:
     assert red[0] > red[2]
 
 
-def test_no_difference_is_in_the_middle_of_the_colours(figure: Figure) -> None:
+def test_zero_is_the_middle_of_the_color_scale(figure: Figure) -> None:
     bar = figure.axes[-1]
     low, high = bar.get_xlim()
     assert low == -high
@@ -95,8 +95,8 @@ def test_the_same_run_and_missing_cells_are_hatched_and_named(tmp_path: Path) ->
         return level(CATALOGUE[task], 0.4)
 
     axes = panels(drawn(FakeSweep(tmp_path / "s", tasks=tasks).finish(flat, lambda run: run.block == "unified")))[0]
-    assert said(axes)[2, 0] == "same run"
-    assert said(axes)[0, 1] == said(axes)[2, 1] == "missing"
+    assert texts_by_cell(axes)[2, 0] == "same run"
+    assert texts_by_cell(axes)[0, 1] == texts_by_cell(axes)[2, 1] == "missing"
     hatches = cells(axes)
     assert hatches[2, 0].get_hatch()
     assert hatches[2, 1].get_hatch()
@@ -108,12 +108,12 @@ def test_the_same_run_and_missing_cells_are_hatched_and_named(tmp_path: Path) ->
 def test_a_difference_over_fewer_seeds_than_planned_has_a_star(tmp_path: Path) -> None:
     sweep = FakeSweep(tmp_path / "s", tasks=TASKS)
     figure = drawn(sweep.finish(scorer, skip=lambda run: (run.block, run.seed) == ("unified", 0)))
-    assert said(panels(figure)[0])[0, 1] == "−0.060*"
-    assert said(panels(figure)[0])[0, 0] == "+0.120"
+    assert texts_by_cell(panels(figure)[0])[0, 1] == "−0.060*"
+    assert texts_by_cell(panels(figure)[0])[0, 0] == "+0.120"
     assert "* fewer seeds than planned" in figure.axes[-1].get_xlabel()
 
 
-def test_one_collapsed_cell_does_not_pale_the_others(tmp_path: Path) -> None:
+def test_one_collapsed_cell_does_not_set_the_color_scale(tmp_path: Path) -> None:
     def collapsed(task: str, block: tuple[str, ...], scale: float | int, seed: int) -> dict[str, float]:
         return level(
             CATALOGUE[task], -0.5 if task == "fetal_head" and len(block) == 4 else 0.4 + 0.1 * (len(block) == 2)
@@ -123,7 +123,7 @@ def test_one_collapsed_cell_does_not_pale_the_others(tmp_path: Path) -> None:
     assert figure.axes[-1].get_xlim() == pytest.approx((-0.3, 0.3))
 
 
-def test_noise_is_not_blown_up_to_full_colour(tmp_path: Path) -> None:
+def test_noise_does_not_get_full_color(tmp_path: Path) -> None:
     def near(task: str, block: tuple[str, ...], scale: float | int, seed: int) -> dict[str, float]:
         return level(CATALOGUE[task], 0.4 + 0.001 * len(block))
 
@@ -131,8 +131,8 @@ def test_noise_is_not_blown_up_to_full_colour(tmp_path: Path) -> None:
     assert figure.axes[-1].get_xlim() == pytest.approx((-0.05, 0.05))
 
 
-def test_writing_is_legible_on_its_cell(figure: Figure) -> None:
-    """Contrast of at least 3 to 1, as for large print (WCAG 2)."""
+def test_text_is_legible_on_its_cell(figure: Figure) -> None:
+    """The contrast is at least 3 to 1, the limit for large print (WCAG 2)."""
 
     def luminance(colour: tuple[float, ...]) -> float:
         linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour[:3]]
@@ -142,8 +142,8 @@ def test_writing_is_legible_on_its_cell(figure: Figure) -> None:
         faces = cells(axes)
         for text in axes.texts:
             place = (round(text.get_position()[1]), round(text.get_position()[0]))
-            one, two = luminance(to_rgba(text.get_color())), luminance(faces[place].get_facecolor())
-            assert (max(one, two) + 0.05) / (min(one, two) + 0.05) >= 3
+            ink, face = luminance(to_rgba(text.get_color())), luminance(faces[place].get_facecolor())
+            assert (max(ink, face) + 0.05) / (min(ink, face) + 0.05) >= 3
 
 
 def test_a_study_of_one_grouping_has_no_heat_map(tmp_path: Path) -> None:
@@ -167,14 +167,14 @@ def marked(cells: dict[tuple[str, str], dict[str, Any]]) -> Figure:
     return figure
 
 
-def test_each_verdict_has_its_mark_beside_the_number() -> None:
+def test_each_verdict_has_its_mark_next_to_the_number() -> None:
     names = ("gain", "no_loss", "loss", "undecided", "")
-    places = [(task, grouping) for task in FACTORY_TASKS for grouping in ("clinical", "unified")]
-    figure = marked({place: {"verdict": name} for place, name in zip(places, names, strict=False)})
+    keys = [(task, grouping) for task in FACTORY_TASKS for grouping in ("clinical", "unified")]
+    figure = marked({key: {"verdict": name} for key, name in zip(keys, names, strict=False)})
     marks = [text.get_text() for text in panels(figure)[0].texts][::2]
     assert marks[:5] == ["▲", "=", "▼", "?", "–"]
     (words,) = [text.get_text() for text in figure.texts]
-    assert [part.split(maxsplit=1)[1] for part in words.split("     ")] == [
+    assert [label.split(maxsplit=1)[1] for label in words.split("     ")] == [
         "gain", "no loss", "loss", "undecided", "no verdict",
     ]  # fmt: skip
 
@@ -188,10 +188,10 @@ def test_collapsed_and_unconverged_cells_have_corners_which_the_legend_explains(
         }
     )
     corners = [patch for patch in panels(figure)[0].patches if isinstance(patch, Polygon)]
-    found = {round(float(c.get_xy()[:, 1].mean())): (c.get_facecolor()[:3], c.get_xy()[0, 1]) for c in corners}
-    assert set(found) == {0, 1}
-    assert (found[0][0], found[1][0]) == ((0, 0, 0), (1, 1, 1))
-    assert found[0][1] < 0 < 1 < found[1][1]  # above in its cell, and below in its cell
+    triangles = {round(float(c.get_xy()[:, 1].mean())): (c.get_facecolor()[:3], c.get_xy()[0, 1]) for c in corners}
+    assert set(triangles) == {0, 1}
+    assert (triangles[0][0], triangles[1][0]) == ((0, 0, 0), (1, 1, 1))
+    assert triangles[0][1] < 0 < 1 < triangles[1][1]  # at the top of its cell, and at the bottom of its cell
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ["collapsed", "reference did not converge"]
     assert inside(figure)

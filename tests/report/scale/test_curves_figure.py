@@ -1,4 +1,4 @@
-"""The figure of scores against scale shows what the tables say, and tells groupings apart without colour."""
+"""Tests of scores against training samples: values are those of the tables, and groupings differ without color."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def scorer(task: str, block: tuple[str, ...], scale: float | int, seed: int) -> 
 
 
 def cells_of_study(collection: Collected) -> tuple[CellScore, ...]:
-    """Return the cells, which are all that the figure is made of."""
+    """Return the cells, which are the only input of the figure."""
     return score_cells(observe(collection), CellPseudovalues(collection), collection.study.confidence)
 
 
@@ -41,7 +41,7 @@ def panel(figure: Figure, task: str) -> Axes:
 
 
 def lines(axes: Axes) -> dict[str, Line2D]:
-    """Label: the line through the means."""
+    """Return the lines through the means by their label."""
     return {str(line.get_label()): line for line in axes.lines}
 
 
@@ -54,18 +54,18 @@ def figure(tmp_path_factory: pytest.TempPathFactory) -> Figure:
     return drawn(FakeSweep(tmp_path_factory.mktemp("curves") / "study", scales=(0.25, 1.0)).finish(scorer))
 
 
-def test_there_is_a_panel_a_task_with_its_metric_unit_and_direction(figure: Figure) -> None:
+def test_each_task_has_a_panel_with_its_metric_unit_and_direction(figure: Figure) -> None:
     labels = {axes.get_title(loc="left"): axes.get_ylabel() for axes in figure.axes if axes.axison}
     assert labels == {"breast_2cls": "AUC ↑", "breast_lesion": "DSC ↑", "fetal_femur": "MRE (px) ↓"}
 
 
 def test_lines_are_the_means_over_seeds(figure: Figure) -> None:
-    found = lines(panel(figure, "breast_lesion"))
-    assert set(found) == {"task_specific", "clinical", "unified", "trivial"}
+    by_label = lines(panel(figure, "breast_lesion"))
+    assert set(by_label) == {"task_specific", "clinical", "unified", "trivial"}
     for grouping, size in {"task_specific": 1, "clinical": 2, "unified": 3}.items():
         expected = [0.4 + 0.6 * (0.1 * size + 0.3 * scale + 0.01) for scale in (0.25, 1.0)]
-        assert np.asarray(found[grouping].get_ydata()) == pytest.approx(expected)
-        assert np.asarray(found[grouping].get_xdata()) == pytest.approx([25, 100], rel=0.05)
+        assert np.asarray(by_label[grouping].get_ydata()) == pytest.approx(expected)
+        assert np.asarray(by_label[grouping].get_xdata()) == pytest.approx([25, 100], rel=0.05)
 
 
 def test_the_trivial_predictor_is_a_dashed_line(figure: Figure) -> None:
@@ -75,7 +75,7 @@ def test_the_trivial_predictor_is_a_dashed_line(figure: Figure) -> None:
 
 
 def cells(sweep: FakeSweep, task: str, grouping: str) -> list[CellScore]:
-    """Return the cells of the main metric, from the fewest training samples on."""
+    """Return the cells of the main metric, sorted by scale."""
     study = cells_of_study(collect([sweep.directory]))
     return sorted((c for c in study if (c.task, c.grouping) == (task, grouping) and c.main), key=lambda c: c.scale)
 
@@ -103,19 +103,19 @@ def test_bands_that_would_fill_a_panel_are_bars(tmp_path: Path) -> None:
         assert bar[:, 1] == pytest.approx([cell.low, cell.high])
 
 
-def test_groupings_are_told_apart_by_marker_and_dashes_as_well_as_colour(figure: Figure) -> None:
+def test_groupings_differ_in_marker_and_dashes_as_well_as_color(figure: Figure) -> None:
     looks = [line for label, line in lines(panel(figure, "breast_2cls")).items() if label != "trivial"]
     for name in ("get_marker", "get_linestyle", "get_color"):
         assert len({str(getattr(line, name)()) for line in looks}) >= (2 if name == "get_linestyle" else len(looks))
 
 
 def test_points_of_one_scale_do_not_hide_each_other(figure: Figure) -> None:
-    places = [
+    positions = [
         float(np.asarray(line.get_xdata())[0])
         for name, line in lines(panel(figure, "breast_2cls")).items()
         if name != "trivial"
     ]
-    assert len(set(places)) == 3
+    assert len(set(positions)) == 3
 
 
 def test_the_legend_names_groupings_as_the_paper_does(figure: Figure) -> None:
@@ -129,12 +129,12 @@ def test_ticks_are_the_numbers_of_samples_and_the_axis_is_logarithmic_where_they
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["25", "100"]
 
 
-def test_near_scales_stand_on_a_linear_axis(tmp_path: Path) -> None:
+def test_similar_scales_have_a_linear_axis(tmp_path: Path) -> None:
     axes = panel(drawn(FakeSweep(tmp_path / "s", scales=(0.5, 1.0), seeds=(0,)).finish(scorer)), "breast_2cls")
     assert axes.get_xscale() == "linear"
 
 
-def test_no_axis_goes_past_what_a_score_can_be(tmp_path: Path) -> None:
+def test_no_axis_exceeds_the_possible_scores(tmp_path: Path) -> None:
     def wild(task: str, block: tuple[str, ...], scale: float | int, seed: int) -> dict[str, float]:
         return level(CATALOGUE[task], 0.95 - 0.4 * seed)
 
@@ -144,17 +144,17 @@ def test_no_axis_goes_past_what_a_score_can_be(tmp_path: Path) -> None:
     assert panel(figure, "fetal_femur").get_ylim()[0] > -20
 
 
-def test_a_task_without_any_run_says_so(tmp_path: Path) -> None:
+def test_a_task_without_finished_runs_is_labeled(tmp_path: Path) -> None:
     sweep = FakeSweep(tmp_path / "s").finish(scorer, skip=lambda run: "fetal_femur" in run.tasks)
     axes = panel(drawn(sweep), "fetal_femur")
     assert [text.get_text() for text in axes.texts] == ["no finished run"]
 
 
-def test_a_trivial_predictor_far_off_is_said_and_does_not_flatten_the_points(tmp_path: Path) -> None:
-    def good(task: str, block: tuple[str, ...], scale: float | int, seed: int) -> dict[str, float]:
+def test_a_distant_trivial_predictor_is_written_and_does_not_flatten_the_points(tmp_path: Path) -> None:
+    def excellent(task: str, block: tuple[str, ...], scale: float | int, seed: int) -> dict[str, float]:
         return level(CATALOGUE[task], 0.95 + 0.005 * seed)
 
-    axes = panel(drawn(FakeSweep(tmp_path / "s", scales=(0.25, 1.0), spread=0.01).finish(good)), "breast_lesion")
+    axes = panel(drawn(FakeSweep(tmp_path / "s", scales=(0.25, 1.0), spread=0.01).finish(excellent)), "breast_lesion")
     assert axes.get_ylim()[0] > 0.8
     assert [text.get_text() for text in axes.texts] == ["↓ trivial 0.400"]
 
@@ -196,11 +196,11 @@ def test_ticks_too_near_to_the_next_have_no_label(ticks: list[int], logarithmic:
 
 
 def test_a_huge_interval_does_not_flatten_the_points(tmp_path: Path) -> None:
-    """Two seeds far apart: t(0.975; 1) = 12.7 makes a bar of several hundred pixels."""
+    """With two seeds, t(0.975; 1) = 12.7 gives a bar of several hundred pixels."""
 
-    def apart(task: str, block: tuple[str, ...], scale: float | int, seed: int) -> dict[str, float]:
+    def far_apart(task: str, block: tuple[str, ...], scale: float | int, seed: int) -> dict[str, float]:
         return level(CATALOGUE[task], 0.5 + 0.3 * seed)
 
-    low, high = panel(drawn(FakeSweep(tmp_path / "s", seeds=(0, 1)).finish(apart)), "fetal_femur").get_ylim()
+    low, high = panel(drawn(FakeSweep(tmp_path / "s", seeds=(0, 1)).finish(far_apart)), "fetal_femur").get_ylim()
     assert high < 200
-    assert low < 35 < high  # the mean is seen
+    assert low < 35 < high  # the mean is visible

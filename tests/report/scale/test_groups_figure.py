@@ -1,4 +1,4 @@
-"""Means of clinical groups and task types stand where the tables say, with their intervals."""
+"""Tests of the figures of clinical groups and task types: means and intervals are those of the tables."""
 
 from dataclasses import replace
 
@@ -16,15 +16,15 @@ GROUPS = ("breast", "lung", "obstetrics")
 
 
 def rows(names: tuple[str, ...], scales: tuple[float, ...] = (1.0,)) -> list[GroupMean]:
-    """clinical: 0.01, 0.02, ...; unified: minus that, in either unit; intervals of ± 0.005."""
-    found: list[GroupMean] = []
+    """Return means of 0.01, 0.02, ... for clinical and the negatives for unified, with intervals of ± 0.005."""
+    means: list[GroupMean] = []
     for scale in scales:
         for grouping, sign in (("clinical", 1), ("unified", -1)):
             for i, row in enumerate(names):
                 value = sign * 0.01 * (i + 1)
                 mean = Quantity(value, value - 0.005, value + 0.005)
-                found.append(GroupMean("base", scale, grouping, row, i + 2, 100.0, mean, mean, 3))
-    return found
+                means.append(GroupMean("base", scale, grouping, row, i + 2, 100.0, mean, mean, 3))
+    return means
 
 
 CONSISTENCY = rows(GROUPS)
@@ -55,43 +55,43 @@ def test_clinical_groups_are_rows_in_percent_with_the_number_of_their_tasks() ->
     assert figure is not None
     upper, lower = figure.axes
     assert [label.get_text() for label in upper.get_yticklabels()] == ["breast (2)", "lung (3)", "obstetrics (4)"]
-    found = points(upper)
-    assert found["clinical"] == pytest.approx([1, 2, 3])
-    assert found["unified"] == pytest.approx([-1, -2, -3])
+    values = points(upper)
+    assert values["clinical"] == pytest.approx([1, 2, 3])
+    assert values["unified"] == pytest.approx([-1, -2, -3])
     assert np.asarray(intervals(upper)[:3]) == pytest.approx(np.asarray([(0.5, 1.5), (1.5, 2.5), (2.5, 3.5)]))
     assert points(lower) == {"clinical": pytest.approx([2.0]), "unified": pytest.approx([1.0])}
     assert lower.get_xlim()[0] == 0
 
 
-def test_without_a_spread_there_are_the_means_alone() -> None:
+def test_without_a_spread_the_figure_shows_only_means() -> None:
     figure = draw_consistency(CONSISTENCY, [], study(), "base")
     assert figure is not None
     assert len(figure.axes) == 1
 
 
-def test_groupings_stand_apart_within_a_row_in_the_order_of_the_legend() -> None:
+def test_groupings_have_separate_lines_within_a_row_in_the_order_of_the_legend() -> None:
     figure = draw_consistency(CONSISTENCY, SPREAD, study(), "base")
     assert figure is not None
-    places = [float(np.asarray(line.get_ydata())[0]) for line in figure.axes[0].lines if line.get_label() in points(
+    heights = [float(np.asarray(line.get_ydata())[0]) for line in figure.axes[0].lines if line.get_label() in points(
         figure.axes[0])]  # fmt: skip
-    assert places == sorted(places)
-    assert len(set(places)) == 2
+    assert heights == sorted(heights)
+    assert len(set(heights)) == 2
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["CG", "AU"]
 
 
-def test_task_types_stand_in_the_projects_order_a_panel_a_scale() -> None:
+def test_task_types_have_the_projects_order_with_a_panel_per_scale() -> None:
     table = rows(("regression", "segmentation"), scales=(0.25, 1.0))
     figure = draw_sensitivity(table, study(scales=(0.25, 1.0)), "base")
     assert figure is not None
     assert [axes.get_title() for axes in figure.axes] == ["25 % of data", "all data"]
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert labels == ["segmentation (3)", "regression (2)"]
-    places = next(line for line in figure.axes[1].lines if line.get_label() == "clinical")
-    assert np.asarray(places.get_xdata()) == pytest.approx([0.01, 0.02])
-    assert np.round(np.asarray(places.get_ydata(), dtype=float)).tolist() == [1, 0]
+    marks = next(line for line in figure.axes[1].lines if line.get_label() == "clinical")
+    assert np.asarray(marks.get_xdata()) == pytest.approx([0.01, 0.02])
+    assert np.round(np.asarray(marks.get_ydata(), dtype=float)).tolist() == [1, 0]
 
 
-def test_one_group_far_off_does_not_press_the_others_together() -> None:
+def test_one_distant_group_does_not_squeeze_the_others_together() -> None:
     values = [0.01, 0.02, 3.0, -0.01, -0.02, -0.03]
     far = [
         replace(row, relative=replace(row.relative, value=value))
