@@ -1,4 +1,4 @@
-"""Writes affinities beside a fake sweep, with values that are planted."""
+"""Writing of planted affinities next to a fake sweep."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -8,7 +8,7 @@ import numpy as np
 from usaggr.results.affinity import FOLDER, Head, Measure, SeedAffinity, without_diagonal, write_tables
 
 Planted = Callable[[str, str, int], float]
-"""source, target, seed: affinity"""
+"""Function of source, target and seed that returns the affinity."""
 
 
 def write_affinities(
@@ -18,10 +18,10 @@ def write_affinities(
     seeds: Sequence[int] = (0, 1),
     **head: object,
 ) -> None:
-    """`<directory>/affinity/`, of the data that FakeSweep says it has; `head` are fields of affinity.json."""
+    """Write `<directory>/affinity/` for the data of a FakeSweep; `head` are fields of affinity.json."""
     names = tuple(sorted(tasks))
     counts = np.where(np.eye(len(names), dtype=bool), 0, 5)
-    found = [
+    affinities = [
         SeedAffinity(
             measure, seed, "i" * 64, names,
             without_diagonal(np.array([[value(a, b, seed) for b in names] for a in names])), counts,
@@ -33,4 +33,4 @@ def write_affinities(
         "study": directory.name, "content_hash": "c" * 64, "split_hash": "d" * 64, "scale": 1.0, "variant": "base",
         "tasks": names, "seeds": tuple(seeds), "overhead": 0.4,
     }  # fmt: skip
-    write_tables(directory / FOLDER, Head(**{**usual, **head}), found)  # type: ignore[arg-type]
+    write_tables(directory / FOLDER, Head(**{**usual, **head}), affinities)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Tables as the report's figures take them, with known numbers, and what a figure shows."""
+"""Factories of the tables behind the report's figures, with known numbers, and functions that read figures."""
 
 from collections.abc import Mapping
 from typing import Any, get_type_hints
@@ -28,13 +28,13 @@ def study(
 def compared(task: str, grouping: str, delta: float | None, scale: float | int = 1.0, **changes: Any) -> CellVerdict:
     """Return a verdict: an interval of delta ± 0.01 and a margin of 0.02; `changes` are further fields."""
     task_type, group, metric = FACTS[task]
-    known = NAN if delta is None else delta
+    value = NAN if delta is None else delta
     fields: dict[str, Any] = {
         "variant": "base", "scale": scale, "grouping": grouping, "task": task, "metric": metric,
         "task_type": task_type, "clinical_group": group, "n_train": 100, "n_test": 24, "n_subjects": 12,
-        "main": True, "planned": 3, "seeds": 3, "same": False, "mean": 0.7 + known, "reference_mean": 0.7,
-        "trivial": 0.4, "delta": known, "delta_low": known - 0.01, "delta_high": known + 0.01, "df": 2.0, "se": 0.005,
-        "relative": known / 0.7, "delta_skill": known, "margin": 0.02, "p": NAN, "p_adjusted": NAN, "p_ni": NAN,
+        "main": True, "planned": 3, "seeds": 3, "same": False, "mean": 0.7 + value, "reference_mean": 0.7,
+        "trivial": 0.4, "delta": value, "delta_low": value - 0.01, "delta_high": value + 0.01, "df": 2.0, "se": 0.005,
+        "relative": value / 0.7, "delta_skill": value, "margin": 0.02, "p": NAN, "p_adjusted": NAN, "p_ni": NAN,
         "p_ni_adjusted": NAN, "seeds_needed": None, "verdict": "undecided", "note": "", "collapsed": False,
         "collapsed_reference": False, "unconverged": False, "unconverged_reference": False, "diverged": False,
     }  # fmt: skip
@@ -42,19 +42,19 @@ def compared(task: str, grouping: str, delta: float | None, scale: float | int =
 
 
 def comparison(cells: Mapping[tuple[str, str], dict[str, Any]], scale: float | int = 1.0) -> list[CellVerdict]:
-    """Return the verdicts of (task, grouping): fields that are to be set, of which delta is one."""
+    """Return verdicts from the fields to set, such as delta, by (task, grouping)."""
     return [compared(*key, **{"delta": 0.0, "scale": scale, **set_}) for key, set_ in cells.items()]
 
 
 def summary_line(grouping: str, scale: float | int = 1.0, **changes: Any) -> SummaryLine:
-    """Return a line of the summary without numbers but those of `changes`."""
+    """Return a line of the summary whose only numbers are those of `changes`."""
     hints = get_type_hints(SummaryLine)
     empty = {name: NAN if kind is float else None if kind == int | None else 0 for name, kind in hints.items()}
     return SummaryLine(**(empty | {"grouping": grouping, "scale": scale, "variant": "base"} | changes))
 
 
 def inside(figure: Figure) -> bool:
-    """Whether nothing is cut off at the figure's edge: axes, their texts, legends."""
+    """Return True if no axes, text or legend is cut off at the figure's edge."""
     figure.draw_without_rendering()
     page = figure.bbox
     boxes = [axes.get_tightbbox() for axes in figure.axes if axes.axison]

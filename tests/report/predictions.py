@@ -1,4 +1,4 @@
-"""Made-up predictions of a test fold whose scores are near, or exactly, what is asked for."""
+"""Made-up predictions of a test set whose scores equal, or nearly equal, the requested ones."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,10 +16,10 @@ def prediction_rows(
     task: Task, scores: Mapping[str, float], subjects: int, frames: int, spread: float, rng: np.random.Generator,
     mask: bytes | None = None,
 ) -> list[dict[str, Any]]:  # fmt: skip
-    """A row a sample, `frames` samples a subject.
+    """Return one row per sample, with `frames` samples per subject.
 
-    Scores of samples have exactly the means asked for, and vary by subject with the relative standard deviation
-    `spread`. For classification the AUC is near the one asked for, and what else the fold scores comes of it.
+    Scores of samples have exactly the requested means, and vary by subject with the relative standard deviation
+    `spread`. For classification, the AUC is near the requested one, and all other scores follow from the predictions.
     """
     count = subjects * frames
     columns: dict[str, Any] = {"label": [None] * count, "probs": [None] * count}
@@ -36,13 +36,15 @@ def prediction_rows(
             away = by_subject + 0.3 * rng.normal(size=count)
             values = scores[metric.name] * (1 + spread * (away - away.mean()))
             columns[metric.name] = values.tolist()
-    rows = []
+    predictions = []
     for i in range(count):
         row = {name: values[i] for name, values in columns.items()}
         assert set(row) <= {*SAMPLE_METRICS, "label", "probs"}
         names = {"task_id": task.id, "sample_id": sample_id(task, i), "subject_id": f"{task.id}-{i // frames}"}
-        rows.append(names | row | {"box": None, "points": None, "mask": mask if task.type == "segmentation" else None})
-    return rows
+        predictions.append(
+            names | row | {"box": None, "points": None, "mask": mask if task.type == "segmentation" else None}
+        )
+    return predictions
 
 
 def sample_id(task: Task, i: int) -> str:
@@ -50,7 +52,7 @@ def sample_id(task: Task, i: int) -> str:
 
 
 def split_rows(tasks: list[Task], subjects: int, frames: int) -> list[str]:
-    """Lines of split.csv for the test folds: every subject of a task is a component of its own."""
+    """Return the lines of split.csv for the test subsets; each subject of a task is its own component."""
     return [
         f"{task.id},{sample_id(task, i)},x.png,{task.id}-{i // frames},{t * subjects + i // frames},test,"
         for t, task in enumerate(tasks)

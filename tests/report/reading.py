@@ -1,4 +1,4 @@
-"""Reads a report's document in tests: sections by title, tables as text, and everything that is said."""
+"""Functions that read a report's document in tests: sections by title, tables as text, and all sentences."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -21,7 +21,7 @@ TASKS = ("breast_lesion", "fetal_head", "thyroid_nodule_det", "fetal_femur")
 
 
 def simple(task: str, block: tuple[str, ...], scale: float | int, seed: int) -> dict[str, float]:
-    """Alone .5, in a pair a little better, all three no better than the trivial predictor."""
+    """Return scores: skill .5 alone, slightly better in a pair, no better than the trivial predictor with all three."""
     return level(CATALOGUE[task], {1: 0.5, 2: 0.55, 3: 0.0}[len(block)] + (0.01 * seed if len(block) < 3 else 0))
 
 
@@ -32,9 +32,10 @@ def planted(
     level_of: Mapping[str, float] | None = None,
     **settings: Any,
 ) -> FakeSweep:
-    """A finished sweep with predictions, in which models of several tasks differ by what is planted for each task.
+    """Return a finished sweep with predictions, in which models of several tasks differ by the planted differences.
 
-    Differences are absolute where 1 is best, relative in pixels; skill is .7 but for the tasks in `level_of`.
+    Differences are absolute for metrics whose best value is 1, and relative for pixels. Skill is .7, except for the
+    tasks in `level_of`.
     """
     skills = level_of or {}
     usual = {"tasks": TASKS, "groupings": ("task_specific", "unified"), "subjects": 40, "frames": 1, "spread": 0.02}
@@ -59,7 +60,7 @@ def document_of(*sweeps: FakeSweep, figures: tuple[FigureFile, ...] = (), exampl
 
 
 def material_of(*sweeps: FakeSweep) -> Material:
-    """Return what chapters are written from."""
+    """Return the material that chapters are written from."""
     collection = collect([sweep.directory for sweep in sweeps])
     return Material(make_tables(collection))
 
@@ -75,13 +76,13 @@ def with_settings(material: Material, **changes: dict[str, Any]) -> Material:
 
 
 def chapters_of(material: Material, *writers: Callable[[Material], Section | None]) -> Document:
-    """Return a document of some chapters alone, for tests that read no other: the whole takes ten times as long."""
+    """Return a document of some chapters only, because the complete report takes ten times as long."""
     written = [write(material) for write in writers]
     return Document("", sections=tuple(chapter for chapter in written if chapter is not None))
 
 
 def sections(document: Document) -> Iterator[Section]:
-    """All sections, in the order in which they are read."""
+    """Yield all sections in reading order."""
     waiting = list(document.sections)
     while waiting:
         section = waiting.pop(0)
@@ -94,14 +95,14 @@ def titles(document: Document) -> list[str]:
 
 
 def find(document: Document, title: str, within: str | None = None) -> Section:
-    """The first section of a title; the first after the section `within`, if that is told."""
-    found = list(sections(document))
-    start = 0 if within is None else next(i for i, section in enumerate(found) if section.title == within)
-    return next(section for section in found[start:] if section.title == title)
+    """Return the first section with a title, or the first one after the section `within` if it is given."""
+    candidates = list(sections(document))
+    start = 0 if within is None else next(i for i, section in enumerate(candidates) if section.title == within)
+    return next(section for section in candidates[start:] if section.title == title)
 
 
 def blocks(within: Section | Document) -> Iterator[Block]:
-    """All blocks, folded ones too, of a section and those under it."""
+    """Yield all blocks of a section and of the sections below it, also the folded ones."""
     if isinstance(within, Document):
         waiting: list[Block] = list(within.lead)
     else:
@@ -116,23 +117,23 @@ def blocks(within: Section | Document) -> Iterator[Block]:
 
 
 def texts(within: Section | Document) -> str:
-    """Everything said in sentences and lists."""
-    said: list[str] = []
+    """Return all sentences, list items, captions and descriptions, one per line."""
+    lines: list[str] = []
     for block in blocks(within):
         match block:
             case Paragraph(text):
-                said.append(text)
+                lines.append(text)
             case Items(items):
-                said.extend(items)
+                lines.extend(items)
             case TextTable() if block.caption:
-                said.append(block.caption)
+                lines.append(block.caption)
             case Details(summary):
-                said.append(summary)
+                lines.append(summary)
             case Picture(_, title, description):
-                said += [title, description]
+                lines += [title, description]
             case _:
                 pass
-    return "\n".join(said)
+    return "\n".join(lines)
 
 
 def tables(within: Section | Document) -> list[TextTable]:
@@ -147,10 +148,10 @@ def rows(table: TextTable) -> list[list[str]]:
     return [[shown(cell) for cell in row] for row in table.rows]
 
 
-def row_of(table: TextTable, **wanted: str) -> dict[str, str]:
-    """The first row with these texts in these columns, as column: text."""
+def row_of(table: TextTable, **cells: str) -> dict[str, str]:
+    """Return the first row with these texts in these columns, as a dictionary of texts by column."""
     for row in rows(table):
         named = dict(zip(table.columns, row, strict=True))
-        if all(named[name] == text for name, text in wanted.items()):
+        if all(named[name] == text for name, text in cells.items()):
             return named
-    raise AssertionError(f"no row with {wanted} in {rows(table)}")
+    raise AssertionError(f"no row with {cells} in {rows(table)}")

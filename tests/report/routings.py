@@ -1,4 +1,4 @@
-"""Plants routing in fake runs: shares of experts by task, in the files that real runs write."""
+"""Planted routing of fake runs: shares of experts by task, in the files that real runs write."""
 
 import csv
 from collections.abc import Callable, Sequence
@@ -14,12 +14,12 @@ from usaggr.statistics.routing_similarity import normalised_entropy
 Shares = NDArray[np.float64]
 """(T tasks, B transformer blocks, E experts), summing to 1 over experts."""
 Router = Callable[[RunSpec], Shares | None]
-"""The shares of a run's tasks, in its order; None: the run has no experts."""
+"""Function that returns the shares of a run's tasks in the run's order; None if it has no experts."""
 COLUMNS = ("task", "block", "expert", "share", "chosen", "probability", "entropy", "tokens")
 
 
 def write_routing(path: Path, tasks: Sequence[str], shares: Shares, first_block: int = 3, top_k: int = 2) -> None:
-    """A routing.csv, whose entropies are those of the shares and whose tokens choose by shares, k times."""
+    """Write a routing.csv with the entropies of the shares, whose tokens choose k experts by the shares."""
     entropy = normalised_entropy(shares)
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
@@ -32,13 +32,13 @@ def write_routing(path: Path, tasks: Sequence[str], shares: Shares, first_block:
 
 
 def by_kind(kinds: Sequence[str], blocks: int = 2, experts: int = 4, noise: float = 0.0, seed: int = 0) -> Shares:
-    """Tasks of one kind are routed alike but for noise: most of their tokens to an expert of the kind's own."""
+    """Return shares in which tasks of one kind send most tokens to the same expert; they differ only by noise."""
     rng = np.random.default_rng(seed)
     names = sorted(set(kinds))
-    wanted = rng.permutation(experts)  # the experts' numbers mean nothing: another seed has others
+    expert_of_kind = rng.permutation(experts)  # the numbers of experts are arbitrary, so they differ between seeds
     shares = np.empty((len(kinds), blocks, experts))
     for t, kind in enumerate(kinds):
         shares[t] = 0.3 / experts
-        shares[t, :, wanted[names.index(kind) % experts]] += 0.7
+        shares[t, :, expert_of_kind[names.index(kind) % experts]] += 0.7
     shares *= np.exp(noise * rng.normal(size=shares.shape))
     return np.asarray(shares / shares.sum(axis=-1, keepdims=True))

@@ -22,27 +22,27 @@ def digest(*words: object) -> str:
 
 @dataclass
 class StagedSweep(FakeSweep):
-    """Specialists from the unified model's weights; streams of one stage have 500 examples."""
+    """Sweep of models that start from the unified model's weights; one stage has 500 examples per task."""
 
     staged: dict[str, str] = field(default_factory=dict)
-    """Grouping: budget."""
+    """Budget of each staged grouping."""
 
     def runs(self) -> list[tuple[RunSpec, tuple[str, ...]]]:
         plain = tuple(name for name in self.groupings if name not in self.staged)
-        own = {name: getattr(self, name) for name in ("directory", "tasks", "seeds", "partitions")}
-        found = {run.fingerprint: (run, held) for run, held in FakeSweep(groupings=plain, **own).runs()}
+        fields = {name: getattr(self, name) for name in ("directory", "tasks", "seeds", "partitions")}
+        planned = {run.fingerprint: (run, groupings) for run, groupings in FakeSweep(groupings=plain, **fields).runs()}
         for grouping, budget in self.staged.items():
             for seed in self.seeds:
-                whole = self.spec("unified", tuple(sorted(self.tasks)), 1.0, seed)
+                unified = self.spec("unified", tuple(sorted(self.tasks)), 1.0, seed)
                 cut = {"block": "unified.first", "window": dict.fromkeys(self.tasks, (0, 250))}
-                parent = whole if budget == "extra" else replace(whole, fingerprint=digest("first", seed), **cut)
-                found.setdefault(parent.fingerprint, (parent, ()))
+                parent = unified if budget == "extra" else replace(unified, fingerprint=digest("first", seed), **cut)
+                planned.setdefault(parent.fingerprint, (parent, ()))
                 for task in self.tasks:
                     window = {task: (500, 750) if budget == "extra" else (250, 500)}
                     child = replace(self.spec(task, (task,), 1.0, seed), block=f"{grouping}.{task}", window=window)
                     child = replace(child, parent=parent.run_id, fingerprint=digest(grouping, task, seed))
-                    found[child.fingerprint] = (child, (grouping,))
-        return list(found.values())
+                    planned[child.fingerprint] = (child, (grouping,))
+        return list(planned.values())
 
     def written(self, skip: Callable[[RunSpec], bool] = lambda run: False) -> "StagedSweep":
         self.write_plan()
@@ -51,13 +51,13 @@ class StagedSweep(FakeSweep):
         for name, budget in self.staged.items():
             content[name] = {"parent": "unified", "share": 0.5, "budget": budget, **content[name]}
         path.write_text(yaml.safe_dump(content, sort_keys=False))
-        for run, held in self.runs():
+        for run, groupings in self.runs():
             if skip(run):
                 continue
             scores = {}
             for task in run.tasks:
                 noise = np.random.default_rng([int(run.fingerprint[:8], 16), TASKS.index(task)]).normal(0, 0.002)
-                scores[task] = level(CATALOGUE[task], PLANTED.get(held[0] if held else "", 0.3) + noise)
+                scores[task] = level(CATALOGUE[task], PLANTED.get(groupings[0] if groupings else "", 0.3) + noise)
             windows = run.window or dict.fromkeys(run.tasks, (0, 500))
             self.write_run(run, scores, examples={task: end - first for task, (first, end) in windows.items()})
         return self

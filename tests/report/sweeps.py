@@ -1,4 +1,4 @@
-"""Writes fake finished sweeps with known numbers, through the same code that real runs use."""
+"""Fake finished sweeps with known numbers, written by the same code that real runs use."""
 
 import csv
 import hashlib
@@ -28,7 +28,7 @@ PLAN_COLUMNS = (
 )  # fmt: skip
 Partition = Mapping[str, tuple[str, ...]]
 Scorer = Callable[[str, tuple[str, ...], float | int, int], dict[str, float]]
-"""task, block, scale, seed -> metric: value"""
+"""Function of task, block, scale and seed that returns the value of each metric."""
 
 
 def by_task(tasks: Sequence[str]) -> Partition:
@@ -48,7 +48,7 @@ def everything(tasks: Sequence[str]) -> Partition:
 
 @dataclass
 class FakeSweep:
-    """A study's folder of results, whose runs are written one by one or all at once."""
+    """Folder of results of a study, whose runs are written one by one or all at once."""
 
     directory: Path
     tasks: tuple[str, ...] = ("breast_lesion", "breast_2cls", "fetal_femur")
@@ -59,31 +59,31 @@ class FakeSweep:
     partitions: dict[str, Partition] = field(default_factory=dict)
     reference: str = "task_specific"
     controls: dict[str, str] = field(default_factory=dict)
-    """Grouping drawn by lot: the one that it is like."""
+    """Grouping whose block sizes each random grouping has."""
     settings: dict[str, Any] = field(default_factory=dict)
-    """Sections of study.yaml that differ from the usual ones."""
+    """Keys of study.yaml that differ from the defaults, by section."""
     catalogue: Mapping[str, Task] = field(default_factory=lambda: CATALOGUE)
     subjects: int = 12
     content_hash: str = "c" * 64
     split_hash: str = "d" * 64
     data: dict[str, Any] = field(default_factory=dict)
-    """Keys of data.json that differ from the usual ones."""
+    """Keys of data.json that differ from the defaults."""
     spread: float | None = None
     """Relative standard deviation of scores between subjects; None: runs have no predictions."""
     frames: int = 2
-    """Test samples a subject."""
+    """Test samples per subject."""
     mask: bytes | None = None
-    """Of every sample of a segmentation task, in its predictions."""
+    """Stored mask of every sample of a segmentation task, in its predictions."""
     router: Router | None = None
-    """What runs have in their routing.csv; they tell their network and all counts of parameters then."""
+    """Routing of runs, for their routing.csv; with it, runs also report their network and all counts of parameters."""
 
     def __post_init__(self) -> None:
-        ways = {"task_specific": by_task, "clinical": by_group, "unified": everything}
+        partitions = {"task_specific": by_task, "clinical": by_group, "unified": everything}
         for name in self.groupings:
-            self.partitions.setdefault(name, ways.get(name, everything)(self.tasks))
+            self.partitions.setdefault(name, partitions.get(name, everything)(self.tasks))
 
     def runs(self) -> list[tuple[RunSpec, tuple[str, ...]]]:
-        """Each planned run with the groupings that hold it."""
+        """Return each planned run with the groupings that contain it."""
         planned: dict[str, tuple[RunSpec, tuple[str, ...]]] = {}
         for grouping in self.groupings:
             for variant in self.variants:
@@ -91,8 +91,8 @@ class FakeSweep:
                     for seed in self.seeds:
                         for name, block in self.partitions[grouping].items():
                             run = self.spec(name, block, scale, seed, variant)
-                            known = planned.get(run.fingerprint, (run, ()))
-                            planned[run.fingerprint] = (known[0], (*known[1], grouping))
+                            previous = planned.get(run.fingerprint, (run, ()))
+                            planned[run.fingerprint] = (previous[0], (*previous[1], grouping))
         return list(planned.values())
 
     def spec(self, name: str, block: tuple[str, ...], scale: float | int, seed: int, variant: str = "base") -> RunSpec:
@@ -123,11 +123,11 @@ class FakeSweep:
         lines = split_rows(tasks, self.subjects, self.frames) if self.spread is not None else []
         head = "task_id,sample_id,image_path,subject_id,component,fold,rank_0"
         (self.directory / "split.csv").write_text("\n".join([head, *lines]) + "\n")
-        rows: list[list[Any]] = [
+        lines_of_plan: list[list[Any]] = [
             [
                 r.run_id,
                 r.block,
-                ";".join(held),
+                ";".join(groupings),
                 ";".join(r.tasks),
                 r.scale,
                 r.seed,
@@ -136,14 +136,14 @@ class FakeSweep:
                 r.fingerprint,
                 "",
             ]
-            for r, held in self.runs()
+            for r, groupings in self.runs()
         ]
         with (self.directory / "plan.csv").open("w", newline="") as file:
             writer = csv.writer(file)
-            writer.writerows([PLAN_COLUMNS, *order(rows)])
+            writer.writerows([PLAN_COLUMNS, *order(lines_of_plan)])
 
     def finish(self, scorer: Scorer, skip: Callable[[RunSpec], bool] = lambda run: False) -> "FakeSweep":
-        """Write the plan and the results of all runs but those to skip."""
+        """Write the plan, and the results of all runs except those to skip."""
         self.write_plan()
         for run, _ in self.runs():
             if not skip(run):
@@ -155,7 +155,7 @@ class FakeSweep:
     ) -> RunDirectory:
         """Write a finished run; `changes` are fields of its result."""
         with pytest.MonkeyPatch.context() as patch:
-            # Nothing here must outlive a loss of power, and bringing it to the disk takes half of the time.
+            # Test files need not survive a loss of power, and syncing them to disk takes half of the time.
             patch.setattr(os, "fsync", lambda descriptor: None)
             return self._write_run(run, scores, name, **changes)
 
@@ -177,17 +177,19 @@ class FakeSweep:
         self, run: RunSpec, scores: dict[str, dict[str, float]], directory: RunDirectory
     ) -> dict[str, dict[str, float]]:
         """Write predictions, and return their scores."""
-        rows = []
+        predictions = []
         for task in run.tasks:
             rng = np.random.default_rng([int(run.fingerprint[:12], 16), self.tasks.index(task)])
-            of = (self.catalogue[task], scores[task], self.subjects, self.frames, self.spread or 0.0, rng, self.mask)
-            rows += prediction_rows(*of)
-        write_predictions(directory.path / "predictions.parquet", rows)
-        return score_tasks([self.catalogue[task] for task in run.tasks], rows)[0]
+            spread = self.spread or 0.0
+            predictions += prediction_rows(
+                self.catalogue[task], scores[task], self.subjects, self.frames, spread, rng, self.mask
+            )
+        write_predictions(directory.path / "predictions.parquet", predictions)
+        return score_tasks([self.catalogue[task] for task in run.tasks], predictions)[0]
 
     def result(self, run: RunSpec, scores: dict[str, dict[str, float]], **changes: Any) -> RunResult:
-        whole = 100
-        n_train = whole if run.scale == 1.0 else int(run.scale if isinstance(run.scale, int) else run.scale * whole)
+        n_all = 100
+        n_train = n_all if run.scale == 1.0 else int(run.scale if isinstance(run.scale, int) else run.scale * n_all)
         cost = Cost(12.0, 10.0 * len(run.tasks), 50.0, 700.0, 1000 + 10 * len(run.tasks))
         if self.router is not None:
             cost = replace(cost, trained_parameters=400 + 10 * len(run.tasks), active_parameters=710)
@@ -263,10 +265,10 @@ class FakeSweep:
 
 
 def trivial(task: Task) -> dict[str, float]:
-    """Scores of a predictor that ignores the image: 0.4 where 1 is best, 100 where 0 is."""
+    """Return the scores of a predictor that ignores the image: 0.4 if 1 is best, 100 if 0 is best."""
     return {m.name: 0.4 if m.higher_is_better else 100.0 for m in METRICS[task.type]}
 
 
 def level(task: Task, skill: float) -> dict[str, float]:
-    """All metrics of a task at a skill over its trivial predictor."""
+    """Return all metrics of a task at a skill relative to its trivial predictor."""
     return {m.name: 0.4 + 0.6 * skill if m.higher_is_better else 100.0 * (1 - skill) for m in METRICS[task.type]}

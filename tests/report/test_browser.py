@@ -128,9 +128,9 @@ def test_no_section_is_empty_and_nothing_is_undefined(browser: Any, report: Path
     empty = """[...document.querySelectorAll('section')].filter((section) =>
         !section.querySelector('p, li, table, img')).map((section) => section.id)"""
     assert page.evaluate(empty) == []
-    said = page.evaluate("document.body.innerText")
+    text = page.evaluate("document.body.innerText")
     for word in ("NaN", "nan ", "None", "undefined", "<NA>", "inf"):
-        assert word not in said.replace("information", ""), word
+        assert word not in text.replace("information", ""), word
     links = page.evaluate(
         "[...document.querySelectorAll('a[href^=\"#\"]')].map((a) => a.getAttribute('href').slice(1))"
     )
@@ -140,12 +140,12 @@ def test_no_section_is_empty_and_nothing_is_undefined(browser: Any, report: Path
 
 
 def column(page: Any, table: int, index: int) -> list[str]:
-    found: list[str] = page.evaluate(
+    cells: list[str] = page.evaluate(
         "([t, i]) => [...document.querySelectorAll('table')[t].tBodies[0].rows].filter((row) => !row.hidden)"
         ".map((row) => row.cells[i].dataset.sort ?? row.cells[i].textContent.trim())",
         [table, index],
     )
-    return found
+    return cells
 
 
 def test_every_table_sorts_both_ways_by_every_column(browser: Any, report: Path) -> None:
@@ -292,7 +292,7 @@ def test_what_is_not_the_page_s_own_neither_runs_nor_loads(browser: Any, tmp_pat
     path.write_text(page_text.replace("</main>", added), encoding="utf-8")
     page, complaints, _ = open_page(browser, path)
     assert page.title() == "t"
-    assert len([said for said in complaints if "Content Security Policy" in said]) == 2
+    assert len([line for line in complaints if "Content Security Policy" in line]) == 2
     page.close()
 
 

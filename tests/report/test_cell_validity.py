@@ -1,4 +1,4 @@
-"""When a cell of the comparison counts as valid: from most of its own seeds and most of its reference's."""
+"""Tests of valid cells: most seeds of the cell and of its reference must be valid."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -14,22 +14,22 @@ TASK = "breast_lesion"
 PAIR = ("task_specific", "unified")
 RISING = ["step,progress,training_loss,val_loss,skill,breast_lesion:val_loss,breast_lesion:dsc"]
 RISING += [f"{i},{i / 4},1,1,0,1,{0.4 + 0.1 * i}" for i in range(1, 5)]
-"""A curve that rises by a tenth in each quarter of the run: it has not converged."""
+"""Curve that rises by a tenth in each quarter of the run, so that it has not converged."""
 
 
 def cell_of(
-    folder: Path, fault: str, alone: Collection[int], shared: Collection[int], seeds: tuple[int, ...]
+    folder: Path, failure: str, alone: Collection[int], shared: Collection[int], seeds: tuple[int, ...]
 ) -> "pd.Series[object]":
-    """The unified cell of a study whose runs of these seeds, task-specific and unified, have a fault."""
-    faulty = {1: alone, 2: shared}
+    """Return the unified cell of a study whose task-specific and unified runs of these seeds have a failure."""
+    failing = {1: alone, 2: shared}
 
     def scorer(task: str, block: tuple[str, ...], scale: float | int, seed: int) -> dict[str, float]:
-        is_collapsed = fault == "collapsed" and seed in faulty[len(block)]
+        is_collapsed = failure == "collapsed" and seed in failing[len(block)]
         return level(CATALOGUE[task], -0.1 if is_collapsed else 0.5)
 
     sweep = FakeSweep(folder, tasks=(TASK, "fetal_femur"), groupings=PAIR, seeds=seeds).finish(scorer)
     for run, _ in sweep.runs():
-        if fault == "unconverged" and TASK in run.tasks and run.seed in faulty[len(run.tasks)]:
+        if failure == "unconverged" and TASK in run.tasks and run.seed in failing[len(run.tasks)]:
             (sweep.directory / "runs" / run.run_id / "curve.csv").write_text("\n".join(RISING))
     comparison = make_tables(collect([sweep.directory])).comparison.verdict_table
     return comparison[comparison["main"]].set_index("task").loc[TASK]

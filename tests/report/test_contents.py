@@ -1,4 +1,4 @@
-"""Whatever was done of a study, its report has no empty section, no hole in a sentence and no unexplained word."""
+"""Tests of the complete report: whatever runs are finished, no section is empty and no word is unexplained."""
 
 import re
 from collections.abc import Callable
@@ -94,17 +94,17 @@ def test_tables_have_files_of_their_own(document: Document) -> None:
 
 def test_nothing_leaks_from_the_machine(page: str) -> None:
     page = page.replace("### Missing runs\n\nNone.", "")
-    for part in ("None", "<NA>", "{{", "{%", "Undefined", "Cell(", "[]", "()", "  ", " ,"):
-        assert part not in page
+    for leak in ("None", "<NA>", "{{", "{%", "Undefined", "Cell(", "[]", "()", "  ", " ,"):
+        assert leak not in page
     assert not re.search(r"\b(nan|inf)\b", page, re.IGNORECASE)
 
 
-def test_every_sentence_ends_and_begins_as_one(document: Document) -> None:
+def test_sentences_have_no_broken_punctuation(document: Document) -> None:
     for paragraph in texts(document).splitlines():
         assert not re.search(r"\.\.|\.,|,\.| \.(?!\d)|\bof of\b|: \.", paragraph), paragraph
 
 
-def test_the_page_is_whole_markdown(document: Document, page: str) -> None:
+def test_the_page_is_valid_markdown(document: Document, page: str) -> None:
     tokens = MARKDOWN.parse(page)
     made = sum(token.type == "table_open" for token in tokens)
     assert made == sum(len(tables(section)) for section in document.sections)
@@ -134,33 +134,33 @@ def test_no_hype(document: Document) -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "sentence"),
     [
         ({"data": {"subset": "fixed"}}, "All seeds use the same training samples"),
         ({"model": {"norm": "batch"}}, "groupings are not compared under equal conditions"),
         ({"model": {"weights": "imagenet"}}, "from the weights imagenet"),
     ],
 )
-def test_what_limits_a_comparison_is_said(
-    usual: Material, usual_report: Document, settings: dict[str, Any], said: str
+def test_limits_of_a_comparison_are_stated(
+    usual: Material, usual_report: Document, settings: dict[str, Any], sentence: str
 ) -> None:
     limited = with_settings(usual, **settings)
-    assert said in texts(write_report(limited.tables))
-    assert said not in texts(usual_report)
+    assert sentence in texts(write_report(limited.tables))
+    assert sentence not in texts(usual_report)
 
 
 def test_methods_have_the_numbers_of_the_study(tmp_path: Path) -> None:
     report = {"margin": 0.03, "relative_margin": 0.2}
     sweep = planted(tmp_path / "study", {}, settings={"report": report}, scales=(0.25, 1.0), seeds=(3, 5))
-    said = texts(chapters_of(material_of(sweep), write_methods_and_limits))
-    assert "TS (one model per task): 4 models and AU (one for all tasks): 1 model" in said
-    assert "25 % or 100 % of each task's training samples" in said
-    assert "repeated with 2 seeds (3, 5)" in said
-    assert "The margin is 0.03 for metrics whose best value is 1, and 20 % of the reference's mean" in said
-    assert "Dorfman, Berbaum and Metz 1992" in said
+    text = texts(chapters_of(material_of(sweep), write_methods_and_limits))
+    assert "TS (one model per task): 4 models and AU (one for all tasks): 1 model" in text
+    assert "25 % or 100 % of each task's training samples" in text
+    assert "repeated with 2 seeds (3, 5)" in text
+    assert "The margin is 0.03 for metrics whose best value is 1, and 20 % of the reference's mean" in text
+    assert "Dorfman, Berbaum and Metz 1992" in text
 
 
-def test_versions_of_the_finished_runs_are_told(tmp_path: Path) -> None:
+def test_versions_of_the_finished_runs_are_listed(tmp_path: Path) -> None:
     sweep = FakeSweep(tmp_path / "study")
     sweep.write_plan()
     for run, _ in sweep.runs():
@@ -177,5 +177,5 @@ def test_versions_of_the_finished_runs_are_told(tmp_path: Path) -> None:
 
 def test_a_damaged_run_yaml_is_left_out(usual_report: Document) -> None:
     section = find(usual_report, "How to reproduce")
-    assert not tables(section)  # these runs do not say with what they were made
+    assert not tables(section)  # these runs do not record their versions
     assert list(blocks(section))

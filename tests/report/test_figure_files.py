@@ -1,4 +1,4 @@
-"""Which figures a report has, where they belong, and that the same results give the same bytes."""
+"""Tests of figure files: their names, their chapters, and the same bytes for the same results."""
 
 import shutil
 from pathlib import Path
@@ -29,8 +29,8 @@ def sweep(
     for run, _ in made.runs():
         metrics = {"breast_lesion": "dsc", "breast_2cls": "auc", "fetal_femur": "mre"}
         names = [f"{task}:{metrics[task]}" for task in run.tasks]
-        rows = [",".join(["progress", *names]), ",".join(["1.0", *["0.6"] * len(names)])]
-        (made.directory / "runs" / run.run_id / "curve.csv").write_text("\n".join(rows))
+        lines = [",".join(["progress", *names]), ",".join(["1.0", *["0.6"] * len(names)])]
+        (made.directory / "runs" / run.run_id / "curve.csv").write_text("\n".join(lines))
     return made
 
 
@@ -55,10 +55,10 @@ def test_each_figure_is_there_in_each_format_and_no_other_file(
 
 
 def test_each_chapter_has_its_figures(drawn: tuple[FakeSweep, Path, tuple[FigureFile, ...]]) -> None:
-    places: dict[str, list[str]] = {}
+    by_place: dict[str, list[str]] = {}
     for file in drawn[2]:
-        places.setdefault(file.place, []).append(file.name)
-    assert places == {
+        by_place.setdefault(file.place, []).append(file.name)
+    assert by_place == {
         "answer": ["delta_heatmap", "forest-1", "forest-0.25"],
         "cost": ["score_against_cost"],
         "scale": ["score_against_scale"],
@@ -97,7 +97,7 @@ def test_variants_have_figures_of_their_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_damaged_curves_leave_out_their_figures_alone(tmp_path: Path) -> None:
+def test_damaged_curves_leave_out_only_their_own_figures(tmp_path: Path) -> None:
     made = sweep(tmp_path, formats=("png",), tasks=TASKS[:2], scales=(1.0,), seeds=(0,))
     for path in made.directory.rglob("curve.csv"):
         path.write_bytes(b"\xff\xfe\x00progress,\n1")
@@ -114,7 +114,7 @@ def test_without_a_finished_run_there_are_no_figures(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_where_nothing_is_compared_there_are_scores_alone(tmp_path: Path) -> None:
+def test_without_a_comparison_there_are_only_figures_of_scores(tmp_path: Path) -> None:
     made = sweep(tmp_path, formats=("png",), groupings=("task_specific",), scales=(1.0,), seeds=(0,))
     names = {file.name for file in written(made, tmp_path / "alone")}
     assert names == {"score_against_scale", *(f"curve-{task}" for task in TASKS)}
@@ -124,7 +124,7 @@ def test_where_nothing_is_compared_there_are_scores_alone(tmp_path: Path) -> Non
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_a_report_is_built_beside_the_runs(tmp_path: Path) -> None:
+def test_a_report_is_built_next_to_the_runs(tmp_path: Path) -> None:
     sweep = FakeSweep(tmp_path / "study", variants={"base": [], "slow": []}).finish(scorer)
     report = build_report([sweep.directory])
     assert report == sweep.directory / "report"

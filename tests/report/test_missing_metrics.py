@@ -1,4 +1,4 @@
-"""Finished runs of a version that had fewer metrics: they stay done, and the report says what they lack."""
+"""Tests of finished runs of a version with fewer metrics: they stay finished, and the report names what is missing."""
 
 from pathlib import Path
 
@@ -36,13 +36,13 @@ def test_runs_without_a_metric_stay_done_and_are_named_with_what_to_do(tmp_path:
     assert values == [every - {"nsd"}, every]
     chapter = write_run(Material(make_tables(collection)))
     assert chapter is not None
-    (section,) = [part for part in chapter.sections if part.title == "Runs without all metrics"]
-    assert said(section) == (
+    (section,) = [child for child in chapter.sections if child.title == "Runs without all metrics"]
+    assert text_of(section) == (
         f"1 finished run lacks NSD, which this version computes: {collection.runs[0].row.run_id}. No command scores "
         "stored predictions again, and the runs keep their other scores; remove their folders, and the same "
         "`usaggr sweep` trains them again with all metrics."
     )
 
 
-def said(section: Section) -> str:
+def text_of(section: Section) -> str:
     return " ".join(block.text.replace("\\", "") for block in section.blocks if isinstance(block, Paragraph))

@@ -1,4 +1,4 @@
-"""Data scale, types, groups, tests over tasks and the paper's claims: tests of what the report shows."""
+"""Tests of the chapters on data scale, types, groups, tests over tasks and the paper's claims."""
 
 from pathlib import Path
 
@@ -50,7 +50,7 @@ def test_slopes_are_those_within_tasks_and_all_types_come_first(made: tuple[Tabl
     assert first["slope of Δ skill per tenfold samples"] == expected
 
 
-def test_between_tasks_is_labelled_confounded(made: tuple[Tables, Document]) -> None:
+def test_between_tasks_is_labeled_confounded(made: tuple[Tables, Document]) -> None:
     between = next(t for t in tables(find(made[1], "With more training data")) if t.name == "between")
     assert "**confounded**" in between.caption
     assert all(row[-1].startswith("confounded") for row in rows(between))
@@ -65,7 +65,7 @@ def test_types_and_groups_have_a_row_each_and_groups_a_spread(made: tuple[Tables
     assert [row[2] for row in rows(spread)] == ["3", "3"]
 
 
-def test_figures_stand_beside_their_tables(made: tuple[Tables, Document]) -> None:
+def test_figures_are_next_to_their_tables(made: tuple[Tables, Document]) -> None:
     for place, title in zip(PLACES, ("With more training data", "By task type", "Across clinical groups"), strict=True):
         assert f"Title {place}" in texts(find(made[1], title))
 

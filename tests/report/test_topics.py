@@ -1,4 +1,4 @@
-"""A topic stands alone: nothing but the list of topics knows its folder, and a report is whole without it."""
+"""Tests of topics: only the list of topics imports a topic's folder, and a report is complete without it."""
 
 import ast
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ def folder_of(topic: Topic) -> str:
 
 
 def imports() -> Iterator[tuple[str, str]]:
-    """Yield who in the report imports from which topic's folder, by the name of the folder or module."""
+    """Yield the folder or module of the report that imports, and the folder that it imports from."""
     for path in HOME.rglob("*.py"):
         place = path.relative_to(HOME).parts[0].removesuffix(".py")
         for node in ast.walk(ast.parse(path.read_text())):
@@ -50,7 +50,7 @@ def test_a_topic_is_imported_by_its_own_folder_and_the_list_of_topics_alone() ->
 def test_a_report_without_one_topic_has_the_chapters_of_all_others(
     left_out: Topic, usual: Material, usual_report: Document, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own = left_out.chapter(usual)
-    expected = [section for section in usual_report.sections[:-1] if own is None or section.title != own.title]
+    chapter = left_out.chapter(usual)
+    expected = [section for section in usual_report.sections[:-1] if chapter is None or section.title != chapter.title]
     monkeypatch.setattr(contents, "TOPICS", tuple(topic for topic in TOPICS if topic is not left_out))
     assert list(write_report(usual.tables).sections[:-1]) == expected

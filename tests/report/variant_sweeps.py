@@ -16,7 +16,7 @@ from usaggr.tasks import CATALOGUE
 TASKS = ("breast_lesion", "fetal_head", "thyroid_nodule_det", "fetal_femur")
 ABLATION = ("base", "dense", "wide", "blind", "lora", "film")
 SIZES = {"base": 100, "dense": 70, "wide": 104, "blind": 100, "lora": 72, "film": 75}
-"""Active parameters."""
+"""Active parameters of each variant."""
 
 
 def finish(
@@ -28,10 +28,10 @@ def finish(
     shift: Callable[[RunSpec, str], float] = lambda run, task: 0.0,
     **settings: Any,
 ) -> FakeSweep:
-    """A finished sweep whose runs are of skill .6 and what is planted for their variant and kind of block.
+    """Return a finished sweep whose runs have skill .6 plus the planted effect of their variant and kind of block.
 
-    `effects` are by variant and kind: alone, group or unified; `active` are the parameters of a variant that are
-    active; `shift` is added too. Runs vary by `noise` from seed to seed.
+    `effects` are by variant and kind (alone, group or unified), and `shift` is added to them. `active` are the active
+    parameters by variant. Skill varies between seeds with standard deviation `noise`.
     """
     usual = {
         "tasks": TASKS, "groupings": ("task_specific", "unified"), "seeds": (0, 1, 2, 3), "subjects": 30, "frames": 1,
@@ -54,11 +54,11 @@ def finish(
 
 
 def lacking(collection: Collection, skip: Callable[[PlanRow], bool]) -> Collection:
-    """Return the collection as it would be if some of its runs had not begun: `finish` draws the others alike."""
+    """Return the collection as if some of its runs had not started; the other runs keep their random scores."""
     runs = (CollectedRun(run.row, "pending") if skip(run.row) else run for run in collection.runs)
     return replace(collection, runs=tuple(runs))
 
 
 def ablation(*names: str) -> dict[str, list[str]]:
-    """Variants of these names, of which the first changes nothing."""
+    """Return variants by name; the variant `base` changes nothing."""
     return {name: [f"model.conditioning={name}"] if name != "base" else [] for name in names}
