@@ -119,6 +119,7 @@ def _build(collection: Collection, home: Path, progress: Progress) -> Path:
     except BaseException:
         shutil.rmtree(new, ignore_errors=True)
         raise
+    # A folder cannot replace another one in one step, so the old report is moved away first and removed last.
     shutil.rmtree(old, ignore_errors=True)
     if report.exists():
         report.rename(old)

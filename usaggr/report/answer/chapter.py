@@ -182,6 +182,7 @@ def _reasons_without_verdict(material: Material, verdicts: Sequence[CellVerdict]
     """Return each reason once, with the groupings that it applies to."""
     labels_by_reason: dict[str, list[str]] = {}
     for row in verdicts:
+        # A verdict of one grouping alone, such as no loss without fewer models, recommends nothing.
         reason = _difference(row) if row.verdict else explain_missing_verdict(row, material.reference)
         labels_by_reason.setdefault(reason, []).append(grouping_label(row.grouping))
     return "; ".join(f"{', '.join(labels)}: {reason}" for reason, labels in labels_by_reason.items())

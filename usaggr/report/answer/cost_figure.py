@@ -64,6 +64,7 @@ def draw_cost(
     present = {point.grouping for point in points}
     groupings = reference_first((name for name in study.groupings if name in present), study.reference)
     scales = [scale for scale in study.scales if scale in {point.scale for point in points}]
+    # A cost that is missing or zero for all groupings gets no panel.
     kinds = [name for name in _COSTS if any(point.costs[name] > 0 for point in points)]
     if not kinds:
         return None
@@ -115,6 +116,7 @@ def _space_out(costs: NDArray[np.float64], wide: bool) -> NDArray[np.float64]:
     """Return the x of each point: (nearly) equal costs are placed side by side, so that no point hides another."""
     x = np.log(costs) if wide else costs
     reach = (float(np.ptp(x)) if x.size else 0.0) or 1.0
+    # A stable sort keeps the order of equal costs, so that the figure is the same in every build.
     order = np.argsort(x, kind="stable")
     starts = np.diff(x[order], prepend=-np.inf) > _NEAR * reach
     moved = x.copy()

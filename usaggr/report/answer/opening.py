@@ -60,6 +60,7 @@ def _answer(material: Material) -> Block:
     if not material.comparison.others:
         only = explain_label(material.study.reference)
         return Paragraph(f"The only grouping is {only}, so nothing is compared.")
+    # The first entry is the first variant at the largest scale; the chapter below answers all others.
     variant, scale = material.comparison.scales_by_variant[0]
     recommendations = recommendations_at(material.comparison, variant, scale)
     if all(recommendation.kind == "no verdict" for recommendation in recommendations):

@@ -181,6 +181,7 @@ def _rich_between(sweep: _Sweep) -> Claim:
     why = sweep.mismatch("clinical")
     cells = sweep.cells("clinical", sweep.largest)
     compared = {cell.clinical_group for cell in cells}
+    # A group's size counts all its tasks, also those without a comparison, as in the paper.
     all_sizes = group_sizes(sweep.compared.planned, sweep.largest)
     sizes = {group: size for group, size in all_sizes.items() if group in compared}
     if not why and len(compared) < 2:

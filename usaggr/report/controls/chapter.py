@@ -65,6 +65,7 @@ def _name_beaten(beaten: int, draws: int) -> str:
 
 def _needed() -> int:
     """Return the number of random groupings from which p can be below ALPHA."""
+    # p is at least 1 / (1 + draws), which is below ALPHA from 1 / ALPHA draws on.
     return round(1 / ALPHA)
 
 

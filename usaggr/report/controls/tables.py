@@ -110,10 +110,15 @@ def _difference(cell: CellVerdict) -> float:
 
 
 def _mean(cells: list[CellVerdict], tasks: tuple[str, ...], line: SummaryLine | None) -> _Mean:
-    """Return the mean over all tasks; NaN if a task is missing.
+    """Return the mean difference over all tasks; NaN if a task is missing.
 
     The summary's interval is of the mean over the tasks that differ from the reference. It is scaled to all tasks,
     since the other tasks have a difference of exactly zero.
+
+    Args:
+        cells: Verdicts of one grouping, variant and scale.
+        tasks: Tasks of the study.
+        line: Summary of the same grouping; None if it has none.
     """
     if len(cells) != len(tasks):
         return _Mean(math.nan)
@@ -131,6 +136,7 @@ def _ranked(place: _Place, differences: Mapping[str, _Mean]) -> Iterator[Control
         draws, beaten, p, note = None, None, math.nan, "missing" if math.isnan(mean.value) else ""
         if name == place.like and values and not note:
             draws, beaten = len(values), sum(mean.value > value for value in values)
+            # The grouping counts as one of the draws, so that p is never 0 (Phipson and Smyth 2010).
             p = (1 + draws - beaten) / (1 + draws)
             note = f"{draws} of {len(drawn)} draws" if draws < len(drawn) else ""
         yield Control(*place, name, name != place.like, *mean, draws, beaten, p, note)

@@ -70,6 +70,7 @@ def draw_forest(
         panel.set_title(
             f"{grouping_label(grouping)} − {grouping_label(study.reference)}", loc="left", fontweight="bold"
         )
+    # The grid may have more places than groupings; the last ones stay empty.
     for row in range(n_rows):
         used = 2 * min(columns, len(groupings) - row * columns)
         label_rows(axes[row, 0], axes[row, 1 : 1 + used].tolist(), labels, tasks)
@@ -91,6 +92,7 @@ def draw_forest(
 def _draw_panel(
     panel: "Axes", beside: "Axes", cells: Sequence[CellVerdict], tasks: Sequence[str], end: float, text: float
 ) -> None:
+    # Linear near the margin, where verdicts are decided; logarithmic beyond, so that outliers stay on the page.
     panel.set_xscale("symlog", linthresh=_LINEAR, linscale=1.2)
     panel.set_xlim(-end, end)
     panel.set_ylim(len(tasks) - 0.5, -0.5)
@@ -157,6 +159,7 @@ def _in_margins(cells: Sequence[CellVerdict]) -> NDArray[np.float64]:
 
 def _end(cells: Sequence[CellVerdict]) -> float:
     """Return the end of the axis on either side in margins, so that all differences and most intervals are visible."""
+    # The widest intervals may be arrows: only 90 % of the bounds count.
     values, *bounds = np.abs(_in_margins(_drawable(cells)))
     wide = np.nanquantile(bounds, 0.9) if np.isfinite(bounds).any() else 0.0
     return float(min(max(values.max(initial=_LEAST), wide) * 1.25, _MOST))

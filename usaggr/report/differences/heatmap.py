@@ -73,6 +73,7 @@ def draw_heatmap(
         )
         panel.set_title(scale_title(scale))
     label_rows(axes[0], axes[1:].tolist(), labels, tasks)
+    # The arrows at the ends of the bar show that values beyond them have the color of the end.
     bar = figure.colorbar(
         colours, ax=axes[1:].tolist(), orientation="horizontal", extend=_extend(skills, colours),
         fraction=0.03, pad=0.02, aspect=45,
@@ -93,7 +94,16 @@ def _draw_panel(
     panel: "Axes", cells: Sequence[CellVerdict], groupings: Sequence[str], tasks: Sequence[str],
     colours: "ScalarMappable", width: float,
 ) -> None:  # fmt: skip
-    """Draw one scale; `width` is the width of a column in inches."""
+    """Draw the cells of one scale.
+
+    Args:
+        panel: Axes to draw on.
+        cells: Verdicts at this scale.
+        groupings: Columns from left to right.
+        tasks: Rows from top to bottom.
+        colours: Map from a difference in skill to a color.
+        width: Width of a column in inches.
+    """
     by_cell = {(cell.task, cell.grouping): cell for cell in cells}
     for y, task in enumerate(tasks):
         for x, grouping in enumerate(groupings):
@@ -102,6 +112,7 @@ def _draw_panel(
     panel.set_ylim(len(tasks) - 0.5, -0.5)
     labels = [grouping_label(name) for name in groupings]
     panel.set_xticks(range(len(groupings)), labels)
+    # Rotated labels of several columns overlap less, but are harder to read, so short names stay horizontal.
     if max(map(len, labels)) > _LONG:
         for label in panel.get_xticklabels():
             label.set(rotation=30, ha="right", rotation_mode="anchor")
@@ -149,7 +160,16 @@ def _draw_hatched(panel: "Axes", x: int, y: int, label: str, hatch: str) -> None
 
 
 def _corner(x: int, y: int, top: bool, column: float, face: str, edge_colour: str) -> "Patch":
-    """Return a triangle in the upper right corner for the grouping's model, or the lower right for the reference's."""
+    """Return a triangle in the right corner of a cell.
+
+    Args:
+        x: Column of the cell.
+        y: Row of the cell.
+        top: True for the upper corner (the grouping's model), False for the lower one (the reference's).
+        column: Width of a column in inches, so that the triangle has two equal sides.
+        face: Fill color.
+        edge_colour: Color of the outline.
+    """
     from matplotlib.patches import Polygon
 
     edge, inner = (y - 0.46, y - 0.46 + _CORNER) if top else (y + 0.46, y + 0.46 - _CORNER)

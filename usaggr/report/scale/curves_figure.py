@@ -135,9 +135,18 @@ def _draw_trivial(panel: "Axes", shown: Sequence[CellScore]) -> None:
 
 
 def _offsets(n_train: Sequence[int], place: int, lines: int, ticks: Sequence[int], wide: bool) -> list[float]:
-    """Return the x of a line's points, shifted from those of the other lines by about 2 % of the axis."""
+    """Return the x of a line's points, shifted from those of the other lines by about 2 % of the axis.
+
+    Args:
+        n_train: (n,) Training samples of the points.
+        place: Index of the line.
+        lines: Number of lines in the panel.
+        ticks: Training samples of all points of the panel, increasing.
+        wide: True if the axis is logarithmic.
+    """
     shift = 0.024 * (place - (lines - 1) / 2)
     if wide:
+        # On a logarithmic axis, a constant distance is a constant factor.
         factor = (ticks[-1] / ticks[0]) ** shift
         return [float(n) * factor for n in n_train]
     width = (ticks[-1] - ticks[0]) or 1.0
@@ -214,6 +223,7 @@ def tick_labels(ticks: Sequence[int], logarithmic: bool) -> list[str]:
     width = (positions[-1] - positions[0]) or 1.0
     labels: list[str] = []
     right, needed = math.inf, 0.0
+    # From the right, so that the largest number of samples always has its label.
     for n, position in zip(reversed(ticks), reversed(positions), strict=True):
         label = f"{n:,}"
         if right - (position - positions[0]) / width >= _DIGIT * (len(label) + needed) / 2 + _DIGIT:

@@ -130,7 +130,13 @@ def group_spread(compared: Compared, cells: Sequence[CellVerdict], unit: Unit) -
 
 
 def _means(compared: Compared, group_of: Callable[[CellVerdict], str], unit: Unit) -> dict[Key, tuple[Found, int]]:
-    """Return the mean difference and the number of tasks, by variant, scale, grouping and group."""
+    """Return the mean difference and the number of tasks, by variant, scale, grouping and group.
+
+    Args:
+        compared: All compared cells.
+        group_of: Returns the task type or clinical group of a cell.
+        unit: Skill or relative change.
+    """
     verdicts: dict[Key, list[CellVerdict]] = group_rows(compared.of(unit), lambda row: (*_setting(row), group_of(row)))
     groups = {key: cells_in(members) for key, members in verdicts.items()}
     results: dict[Key, tuple[Found, int]] = {}
