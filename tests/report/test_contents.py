@@ -153,7 +153,7 @@ def test_methods_have_the_numbers_of_the_study(tmp_path: Path) -> None:
     report = {"margin": 0.03, "relative_margin": 0.2}
     sweep = planted(tmp_path / "study", {}, settings={"report": report}, scales=(0.25, 1.0), seeds=(3, 5))
     text = texts(chapters_of(material_of(sweep), write_methods_and_limits))
-    assert "TS (one model per task): 4 models and AU (one for all tasks): 1 model" in text
+    assert "TS (one model per task): 4 models and AU (one model for all tasks): 1 model" in text
     assert "25 % or 100 % of each task's training samples" in text
     assert "repeated with 2 seeds (3, 5)" in text
     assert "The margin is 0.03 for metrics whose best value is 1, and 20 % of the reference's mean" in text

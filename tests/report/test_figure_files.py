@@ -91,7 +91,7 @@ def test_variants_have_figures_of_their_own(tmp_path: Path) -> None:
         tmp_path, formats=("png",), tasks=TASKS[:2], scales=(1.0,), seeds=(0,), variants={"base": [], "slow": []}
     )
     names = {file.name: file.title for file in written(made, tmp_path / "drawn")}
-    assert names.pop("variants") == "Variants against base"
+    assert names.pop("variants") == "Variants compared with base"
     assert {name.rsplit("-", 1)[1] for name in names} == {"base", "slow"}
     assert names["delta_heatmap-slow"].endswith(", variant slow")
 

@@ -78,7 +78,7 @@ def test_without_experts_there_is_no_chapter_and_none_of_its_terms(tmp_path: Pat
 def test_similarity_is_reported_for_pairs_groups_and_types(document: Document) -> None:
     text = texts(find(document, TITLE))
     assert "transformer blocks 3 and 4 have 4 experts; each token uses 2 of them." in text
-    assert "Under AU (one for all tasks), with all training samples (seeds 0, 1 and 2):" in text
+    assert "Under AU (one model for all tasks), with all training samples (seeds 0, 1 and 2):" in text
     across = similarity_of_groups()
     mean = (2 * across + 1) / 3
     assert f"is {mean:.2f} on average over 3 pairs, from {across:.2f} to 1.00: tasks use mostly" in text

@@ -75,7 +75,7 @@ def test_examples_time_and_models_are_those_of_all_stages(swept: Material) -> No
 def test_the_chapter_says_which_groupings_have_more_budget(tmp_path: Path) -> None:
     report = build_report([sweep_of(tmp_path / "study").written().directory])
     page = (report / "report.md").read_text()
-    assert "**staged_task_extra**: first AU (one for all tasks) is trained completely" in page
+    assert "**staged_task_extra**: first AU (one model for all tasks) is trained completely" in page
     assert "**More budget**: 1.5 times the examples of one stage." in page
     assert "the extra training examples may explain this" in page
     table = pd.read_csv(report / "tables" / "staged.csv")

@@ -225,7 +225,7 @@ def test_data_that_are_damaged_are_a_reason(study: Study, tmp_path: Path) -> Non
     study.dataset.by_task["det"][0].image_path.unlink()
     found = study.draw(tmp_path / "examples")
     assert found.reason is not None
-    assert "fault" in found.reason
+    assert "1 error in the index" in found.reason
     assert "\n" not in found.reason
     assert not found.reason.endswith((":", ".")), "it stands within a sentence"
 

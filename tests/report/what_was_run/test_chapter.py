@@ -40,7 +40,10 @@ def missing(tmp_path_factory: pytest.TempPathFactory) -> Document:
 
 def test_the_settings_are_listed(document: Document) -> None:
     text = texts(find(document, "Study settings"))
-    assert "Groupings: TS (one model per task), CG (one per clinical group) and AU (one for all tasks)." in text
+    assert (
+        "Groupings: TS (one model per task), CG (one model per clinical group) and AU (one model for all tasks)."
+        in text
+    )
     assert "Scales: 0.25, 1 (fraction of each task's training samples)." in text
     assert "encoder tu-test_resnet, trained from scratch, group normalization, input of 64 pixels" in text
     (blocks,) = tables(find(document, "Study settings"))

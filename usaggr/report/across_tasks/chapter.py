@@ -5,9 +5,9 @@ from math import isnan
 from usaggr.document import numbers as text
 from usaggr.document.display_names import grouping_label, listed
 from usaggr.document.elements import Block, Cell, Items, Section, TextTable, literal
-from usaggr.document.grouping_names import explain_grouping
 from usaggr.report import table_cells
 from usaggr.report.across_tasks.tables import FriedmanRow, ImprovementRow, PairRow, make_across
+from usaggr.report.grouping_names import explain_label
 from usaggr.report.material import Material, capital, paragraph, section
 
 Row = FriedmanRow | PairRow | ImprovementRow
@@ -22,7 +22,7 @@ def write_across(material: Material) -> Section | None:
     intro = paragraph(
         "**Descriptive.** These statistics treat tasks as independent, but tasks that share a model are not. They use",
         "skill on the main metrics.",
-        f"The groupings are {listed([explain_grouping(name) for name in material.study.groupings])}.",
+        f"The groupings are {listed([explain_label(name) for name in material.study.groupings])}.",
     )
     return section("Across tasks", intro, _improvement(material), *_friedman(material), _pairs(material))
 

@@ -5,10 +5,10 @@ from math import isnan
 from usaggr.document import numbers as text
 from usaggr.document.display_names import plural, scale_label
 from usaggr.document.elements import Block, Cell, Items, Section, TextTable, literal
-from usaggr.document.grouping_names import explain_grouping
 from usaggr.report import table_cells
 from usaggr.report.affinity.figure import LABELS
 from usaggr.report.affinity.tables import AffinityTables, RankRow, make_affinity
+from usaggr.report.grouping_names import explain_label
 from usaggr.report.material import Material, paragraph, section
 
 TITLE = "Did affinity predict the effect of sharing?"
@@ -26,7 +26,7 @@ def write_affinity(material: Material) -> Section | None:
         f"`usaggr affinity` estimated how much tasks help each other, with {literal(scale_label(head.scale))} and",
         f"{'seeds' if len(head.seeds) > 1 else 'seed'} {', '.join(map(str, head.seeds))}.",
         "The predicted change of a task in a block is the mean affinity of the block's other tasks to it. The measured",
-        f"change is its relative change from {explain_grouping(material.study.reference)} on the main metric. Each",
+        f"change is its relative change from {explain_label(material.study.reference)} on the main metric. Each",
         "block that was trained in one stage counts once, including those of random groupings. In the literature, such",
         "estimates predict the gains from sharing poorly (arXiv:2301.02873); this chapter shows how well they do here.",
     )

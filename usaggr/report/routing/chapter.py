@@ -10,9 +10,9 @@ import numpy as np
 from usaggr.analysis.compare_study import Scale
 from usaggr.document.display_names import grouping_label, listed, plural
 from usaggr.document.elements import Block, Cell, Items, Paragraph, Section, TextTable, literal
-from usaggr.document.grouping_names import explain_grouping
 from usaggr.document.numbers import MISSING
 from usaggr.report import table_cells
+from usaggr.report.grouping_names import explain_label
 from usaggr.report.material import Material, capital, paragraph, section
 from usaggr.report.routing.routing_sentences import (
     describe_dead,
@@ -68,7 +68,7 @@ def _of_variant(material: Material, variant: str) -> tuple[Block | None, ...]:
     row = runs[0].run.row
     tasks = {task: material.collection.data.tasks[task].task for task in row.tasks}
     seeds = f"seed{'s' * (len(runs) > 1)} {listed([str(routed.run.row.seed) for routed in runs])}"
-    labels = listed([explain_grouping(name) for name in row.groupings])
+    labels = listed([explain_label(name) for name in row.groupings])
     where = f"Under {labels}, with {literal(material.where(variant, row.scale))} ({seeds}):"
     return (
         paragraph(describe_network(runs)),

@@ -7,8 +7,8 @@ from usaggr.analysis.compare_study import Scale
 from usaggr.document import numbers as text
 from usaggr.document.display_names import grouping_label
 from usaggr.document.elements import Block, Cell, Items, Section, TextTable, literal
-from usaggr.document.grouping_names import explain_grouping
 from usaggr.report import table_cells
+from usaggr.report.grouping_names import explain_label
 from usaggr.report.material import Material, capital, paragraph, section
 from usaggr.report.staged.tables import StagedRow, make_staged
 from usaggr.results.stored_study import StagedFacts
@@ -42,10 +42,10 @@ def write_staged(material: Material) -> Section | None:
 
 
 def _describe(name: str, facts: StagedFacts) -> str:
-    first = f"{explain_grouping(facts.parent)} is trained completely"
+    first = f"{explain_label(facts.parent)} is trained completely"
     if facts.budget == "equal":
         amount = f"the first {text.share(facts.share)} of each task's examples"
-        first = f"{explain_grouping(facts.parent)} is trained on {amount}"
+        first = f"{explain_label(facts.parent)} is trained on {amount}"
     changed = f", with {literal(' '.join(facts.overrides))}" if facts.overrides else ""
     extra = ""
     if facts.budget != "equal":

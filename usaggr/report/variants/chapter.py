@@ -8,7 +8,7 @@ from math import isnan
 from usaggr.document import numbers as text
 from usaggr.document.display_names import grouping_label, listed, plural, scale_label
 from usaggr.document.elements import Block, Items, Paragraph, Section, literal
-from usaggr.document.grouping_names import explain_grouping
+from usaggr.report.grouping_names import explain_label
 from usaggr.report.material import Material, capital, paragraph, section
 from usaggr.report.variants.capacity_sentences import describe_sizes, interpret_sizes
 from usaggr.report.variants.table_blocks import is_detectable, list_scales, select_effects, short, write_tables
@@ -25,7 +25,7 @@ def write_variants(material: Material) -> Section | None:
     intro = paragraph(
         f"Each variant is compared with {first}, the study's first variant, under the same grouping and with the same "
         "seeds. Differences are in skill on the main metrics.",
-        f"The groupings are {listed([explain_grouping(name) for name in material.study.groupings])}.",
+        f"The groupings are {listed([explain_label(name) for name in material.study.groupings])}.",
         f"Intervals are unadjusted {confidence} intervals over seeds and test subjects, jointly over the tasks of a "
         f"mean. A difference is called detectable if p, adjusted by Holm, is below {short(ALPHA)}.",
         "Margins and verdicts apply only to groupings; variants have differences, intervals and adjusted p values.",

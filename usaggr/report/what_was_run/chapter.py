@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from usaggr.analysis.collect import CollectedRun
 from usaggr.document.display_names import grouping_label, listed, plural
 from usaggr.document.elements import Block, Cell, Items, Section, TextTable, literal
-from usaggr.document.grouping_names import explain_grouping
 from usaggr.metrics.missing_metrics import REMEDY, missing_metrics
 from usaggr.metrics.names import metric_label
+from usaggr.report.grouping_names import explain_label
 from usaggr.report.material import Material, paragraph, section
 from usaggr.report.what_was_run.exposure_section import describe_exceptions
 from usaggr.report.what_was_run.networks_section import describe_network, write_networks
@@ -69,7 +69,7 @@ def _list_states(runs: Sequence[CollectedRun]) -> str:
 
 def _settings(material: Material) -> Items:
     study = material.study
-    groupings = listed([explain_grouping(name) for name in study.groupings])
+    groupings = listed([explain_label(name) for name in study.groupings])
     unit = ""
     if study.scales:
         is_cap = isinstance(study.scales[0], int)

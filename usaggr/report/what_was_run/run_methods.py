@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from usaggr.document import numbers as text
 from usaggr.document.display_names import listed, plural
 from usaggr.document.elements import literal
-from usaggr.document.grouping_names import explain_grouping
+from usaggr.report.grouping_names import explain_label
 from usaggr.report.material import Material
 from usaggr.report.topic import Entry
 from usaggr.report.what_was_run.exposure_section import describe_balancing, describe_exceptions
@@ -70,7 +70,7 @@ def _training(material: Material) -> str:
         return "not recorded" if value is None else literal(value)
 
     groupings = listed(
-        [f"{explain_grouping(name)}: {plural(material.comparison.models(name), 'model')}" for name in study.groupings]
+        [f"{explain_label(name)}: {plural(material.comparison.models(name), 'model')}" for name in study.groupings]
     )
     several = ""
     if len(study.variants) > 1:
