@@ -12,7 +12,7 @@ help:
 	@echo "make test-clusters  sweeps on a real Slurm and a real Ray cluster, and a small soak, 20 to 40 minutes"
 	@echo "make wheel-smoke  every command after `pip install .`, in an empty folder, 5 to 10 minutes"
 	@echo "make coverage   coverage of lines and branches by the fast tests"
-	@echo "make check      ruff and mypy"
+	@echo "make check      ruff, mypy and codespell"
 	@echo "make bench      speed: docs/performance.md, within 45 minutes on an idle machine"
 	@echo "make soak       500 runs under random kills: docs/reliability.md, about 10 minutes on an idle machine"
 	@echo "make mutants    plausible faults that the tests notice: docs/mutants.md, about an hour on two cores"
@@ -52,6 +52,7 @@ check: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/codespell
 
 # Cost of a sweep beyond its computation: docs/performance.md. On an idle machine.
 bench: .venv/installed-dev

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.generated import table
 from benchmarks.readability.measures import Counts, count_package
-from benchmarks.readability.vague_words import find_banned_names, find_banned_words
+from benchmarks.readability.vague_words import VAGUE_DOCSTRING_WORDS, find_banned_names, find_banned_words
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,7 +40,7 @@ def describe(counts: Counts) -> list[tuple[str, str]]:
     return [
         ("modules", str(counts.modules)),
         ("docstrings that open with What, Whether, How, Where, Which", _share(counts.vague_openings, docstrings)),
-        ("docstrings with told, said, anew, nought, by lot, ...", _share(counts.vague_words, docstrings)),
+        (f"docstrings with {', '.join(VAGUE_DOCSTRING_WORDS[:5])}, ...", _share(counts.vague_words, docstrings)),
         ("locals and parameters called found, own, of, one, ...", _share(counts.vague_locals, counts.locals)),
         ("public functions of 3 or more parameters with `Args:`", _share(counts.documented_functions, functions)),
         ("comments per 100 lines", f"{100 * counts.comments / max(counts.lines, 1):.1f}"),

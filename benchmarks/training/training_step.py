@@ -100,7 +100,7 @@ class TrainingStep:
         self.network.to(self.device).train()
         self.batch = batch.to(self.device)
         self._tasks = {task.id: task for task in tasks}
-        self._optimiser = make_optimizer(self.network, study.training)
+        self._optimizer = make_optimizer(self.network, study.training)
 
     def show(self, batch_size: int, image_size: int) -> None:
         """Continue with another batch."""
@@ -132,12 +132,12 @@ class TrainingStep:
         """Clip the gradient and update the parameters with AdamW."""
         if self.training.gradient_clip is not None:
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.training.gradient_clip)
-        self._optimiser.step()
+        self._optimizer.step()
         self.discard()
 
     def discard(self) -> None:
         """Reset the gradients."""
-        self._optimiser.zero_grad()
+        self._optimizer.zero_grad()
 
     def __call__(self) -> StepTime:
         """Train by one step."""

@@ -16,8 +16,8 @@ def plain_row(path: Path, channels: int, size: tuple[int, int]) -> np.ndarray[An
     image.load()
     if image.mode.startswith("I"):
         stored = np.asarray(image).astype(int)
-        grey = stored // 257 if stored.max() > 255 else stored
-        pixels = np.repeat(grey.astype(np.uint8)[:, :, None], channels, 2)
+        gray = stored // 257 if stored.max() > 255 else stored
+        pixels = np.repeat(gray.astype(np.uint8)[:, :, None], channels, 2)
     else:
         image = image.convert("RGBA") if "transparency" in image.info else image
         pixels = np.asarray(image.convert("RGB" if channels == 3 else "L")).reshape(image.height, image.width, channels)
@@ -31,18 +31,18 @@ def plain_row(path: Path, channels: int, size: tuple[int, int]) -> np.ndarray[An
 def zoo(folder: Path) -> list[Path]:
     """Write an image file of every kind, in two sizes: one is reduced to 32 x 40 pixels, the other partly enlarged."""
     for name, height, width in (("large", 91, 67), ("small", 25, 71)):
-        grey = cv2.GaussianBlur(noise(7, height, width), (0, 0), 1.5)
+        gray = cv2.GaussianBlur(noise(7, height, width), (0, 0), 1.5)
         color = cv2.GaussianBlur(noise(8, height, width, 3), (0, 0), 1.5)
-        marked = np.repeat(grey[:, :, None], 3, 2)
+        marked = np.repeat(gray[:, :, None], 3, 2)
         marked[5, 6] = (200, 30, 0)
         alpha = noise(9, height, width)
         exif = Image.Exif()
         exif[0x0112] = 6
         kinds: dict[str, tuple[Image.Image, dict[str, Any]]] = {
-            "grey.png": (Image.fromarray(grey), {}),
-            "grey.jpg": (Image.fromarray(grey), {"quality": 80}),
-            "grey.bmp": (Image.fromarray(grey), {}),
-            "grey.tif": (Image.fromarray(grey), {}),
+            "gray.png": (Image.fromarray(gray), {}),
+            "gray.jpg": (Image.fromarray(gray), {"quality": 80}),
+            "gray.bmp": (Image.fromarray(gray), {}),
+            "gray.tif": (Image.fromarray(gray), {}),
             "color.png": (Image.fromarray(color), {}),
             "color.jpg": (Image.fromarray(color), {"subsampling": 2}),
             "turned.jpg": (Image.fromarray(color), {"exif": exif}),
@@ -51,19 +51,19 @@ def zoo(folder: Path) -> list[Path]:
             "color.webp": (Image.fromarray(color), {}),
             "cmyk.jpg": (Image.fromarray(color).convert("CMYK"), {}),
             "ycc.tif": (Image.fromarray(color).convert("YCbCr"), {}),
-            "alike.png": (Image.fromarray(np.repeat(grey[:, :, None], 3, 2)), {}),
-            "alike.jpg": (Image.fromarray(np.repeat(grey[:, :, None], 3, 2)), {}),
+            "alike.png": (Image.fromarray(np.repeat(gray[:, :, None], 3, 2)), {}),
+            "alike.jpg": (Image.fromarray(np.repeat(gray[:, :, None], 3, 2)), {}),
             "marked.png": (Image.fromarray(marked), {"optimize": True}),
             "alpha.png": (Image.fromarray(np.dstack([color, alpha])), {}),
-            "grey_alpha.png": (Image.fromarray(np.dstack([grey, alpha])), {}),
+            "gray_alpha.png": (Image.fromarray(np.dstack([gray, alpha])), {}),
             "transparent.png": (Image.fromarray(color), {"transparency": tuple(map(int, color[0, 0]))}),
-            "transparent_grey.png": (Image.fromarray(grey), {"transparency": int(grey[0, 0])}),
+            "transparent_gray.png": (Image.fromarray(gray), {"transparency": int(gray[0, 0])}),
             "palette.png": (Image.fromarray(color).quantize(40), {}),
-            "grey_palette.png": (Image.fromarray(grey).quantize(40), {}),
+            "gray_palette.png": (Image.fromarray(gray).quantize(40), {}),
             "transparent_palette.png": (Image.fromarray(color).quantize(40), {"transparency": 3}),
-            "bits.png": (Image.fromarray(grey > 127), {}),
-            "wide.png": (Image.fromarray(grey.astype(np.uint16) * 200), {}),
-            "wide_low.png": (Image.fromarray(grey.astype(np.uint16)), {}),
+            "bits.png": (Image.fromarray(gray > 127), {}),
+            "wide.png": (Image.fromarray(gray.astype(np.uint16) * 200), {}),
+            "wide_low.png": (Image.fromarray(gray.astype(np.uint16)), {}),
             "gamma.png": (Image.fromarray(color), {"pnginfo": _chunks()}),
             "moving.png": (
                 Image.fromarray(color),
@@ -72,8 +72,8 @@ def zoo(folder: Path) -> list[Path]:
         }
         for kind, (image, options) in kinds.items():
             image.save(folder / f"{name}_{kind}", **options)
-        wide_colour = cv2.imencode(".png", color.astype(np.uint16) * 200 + 99)[1]
-        (folder / f"{name}_wide_colour.png").write_bytes(wide_colour.tobytes())
+        wide_color = cv2.imencode(".png", color.astype(np.uint16) * 200 + 99)[1]
+        (folder / f"{name}_wide_color.png").write_bytes(wide_color.tobytes())
         filtered = [cv2.IMWRITE_PNG_COMPRESSION, 9, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_PAETH]
         (folder / f"{name}_paeth.png").write_bytes(cv2.imencode(".png", color, filtered)[1].tobytes())
     return sorted(folder.iterdir())

@@ -18,7 +18,7 @@ from usaggr.sweep.planning.study_plan import Plan
 
 MODELS = {
     "m2dino": ("model=m2dino_tiny",),
-    "grey": ("data.channels=1", "data.image_size=[32,64]"),
+    "gray": ("data.channels=1", "data.image_size=[32,64]"),
 }
 
 
@@ -82,8 +82,8 @@ def test_an_array_is_read_as_the_file_of_it(run: Path, tmp_path: Path) -> None:
         assert isinstance(from_file, LandmarksResult)
         assert isinstance(from_array, LandmarksResult)
         np.testing.assert_array_equal(from_file.points, from_array.points)
-    grey = noise(9, 40, 50)
-    results = [model.predict(image, "cls") for image in (grey, grey[:, :, None])]
+    gray = noise(9, 40, 50)
+    results = [model.predict(image, "cls") for image in (gray, gray[:, :, None])]
     assert all(isinstance(result, ClassificationResult) for result in results)
     np.testing.assert_array_equal(*(result.probabilities for result in results))  # type: ignore[union-attr]
 

@@ -113,9 +113,9 @@ def test_an_index_without_labels_is_enough(folder: Path, run: Path, tmp_path: Pa
         stripped = [{k: v for k, v in row.items() if k not in labels} for row in read_rows(root, f"{task_id}.csv")]
         write_rows(root, f"{task_id}.csv", stripped)
     assert predicted(run, IndexSelection(root), tmp_path / "bare").requested == 120
-    predicted(run, IndexSelection(folder / "data"), tmp_path / "labelled")
+    predicted(run, IndexSelection(folder / "data"), tmp_path / "labeled")
     for name in JSON:
-        assert (tmp_path / "bare" / name).read_bytes() == (tmp_path / "labelled" / name).read_bytes()
+        assert (tmp_path / "bare" / name).read_bytes() == (tmp_path / "labeled" / name).read_bytes()
     image = read_rows(root, "seg.csv")[0]["image_path"]
     assert Image.open(tmp_path / "bare" / image.removeprefix("../")).size == (32, 24)  # at the path of its image
 
@@ -123,10 +123,10 @@ def test_an_index_without_labels_is_enough(folder: Path, run: Path, tmp_path: Pa
 def test_images_of_any_kind_are_predicted_at_their_original_size(folder: Path, run: Path, tmp_path: Path) -> None:
     pixels = noise(1, 31, 47)
     kinds: dict[str, Callable[[Path], object]] = {
-        "grey": lambda path: Image.fromarray(pixels).save(path),
+        "gray": lambda path: Image.fromarray(pixels).save(path),
         "deep": lambda path: Image.fromarray(pixels.astype(np.uint16) * 257).save(path),
         "palette": lambda path: Image.fromarray(pixels).convert("P").save(path),
-        "colours": lambda path: Image.fromarray(np.repeat(pixels[:, :, None], 3, 2)).save(path),
+        "colors": lambda path: Image.fromarray(np.repeat(pixels[:, :, None], 3, 2)).save(path),
         "alpha": lambda path: Image.fromarray(pixels).convert("RGBA").save(path),
     }
     root = tmp_path / "data"

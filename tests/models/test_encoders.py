@@ -68,9 +68,9 @@ def test_frozen_statistics_do_not_change_in_training_and_their_weights_do(
     save_file(timm_resnet.state_dict(), file)
     network = build_network(model(weights=str(file), norm="frozen"), [CLS], 0).train()
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    optimiser = torch.optim.SGD(network.parameters(), 0.1)
+    optimizer = torch.optim.SGD(network.parameters(), 0.1)
     network(images(4), {CLS.id: torch.arange(4)})[CLS.id].square().sum().backward()
-    optimiser.step()
+    optimizer.step()
     after = network.state_dict()
     statistics = [name for name in after if "running" in name]
     assert statistics

@@ -142,12 +142,12 @@ def test_descending_the_balance_evens_out_the_experts() -> None:
             router_probabilities = (logits + bias).softmax(dim=-1)
             return BlockRouting(router_probabilities, *choose_experts(router_probabilities, top_k))
 
-        optimiser = torch.optim.SGD([bias], 0.5)
+        optimizer = torch.optim.SGD([bias], 0.5)
         before = compute_shares(now()).mean(dim=(0, 1)).std().item()
         for _ in range(50):
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             load_balancing_loss({0: now()}).backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
+            optimizer.step()
         assert compute_shares(now()).mean(dim=(0, 1)).std().item() < 0.35 * before
 
 

@@ -188,14 +188,14 @@ def test_initial_weights_depend_on_seed_and_task_alone(changes: dict[str, Any]) 
 
 def test_experts_have_parted_after_twenty_steps() -> None:
     built = network()
-    optimiser = torch.optim.AdamW(built.parameters(), 1e-3)
+    optimizer = torch.optim.AdamW(built.parameters(), 1e-3)
     target = {task_id: torch.zeros_like(output) for task_id, output in built(images(), rows()).items()}
     for _ in range(20):
         outputs = built(images(), rows())
         error = torch.stack([(outputs[t] - target[t] - 0.3).square().mean() for t in outputs]).sum()
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         error.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
+        optimizer.step()
     for block in built.encoder.blocks[3:]:
         mlp = block.mlp
         assert isinstance(mlp, ExpertMlp)
@@ -245,9 +245,9 @@ def test_pretrained_weights_see_images_as_they_were_trained_with(tmp_path: Path)
     assert vit.pretrained_cfg["mean"] != MEAN
     torch.save(vit.state_dict(), tmp_path / "vit.pt")
     built = network(patch_size=None, weights=str(tmp_path / "vit.pt"), conditioning="none")
-    grey = torch.rand(2, 3, 32, 48, generator=torch.Generator().manual_seed(0))
-    ours = transforms.functional.normalize(grey, list(MEAN), list(STD))
-    theirs = transforms.functional.normalize(grey, vit.pretrained_cfg["mean"], vit.pretrained_cfg["std"])
+    gray = torch.rand(2, 3, 32, 48, generator=torch.Generator().manual_seed(0))
+    ours = transforms.functional.normalize(gray, list(MEAN), list(STD))
+    theirs = transforms.functional.normalize(gray, vit.pretrained_cfg["mean"], vit.pretrained_cfg["std"])
     expected = vit.forward_intermediates(theirs, norm=True, intermediates_only=True)[-1]
     assert torch.allclose(built.encoder(ours)[-1], expected, atol=1e-5)
     assert not torch.allclose(network(patch_size=None, conditioning="none").encoder(ours)[-1], expected, atol=1e-2)
@@ -267,11 +267,11 @@ def test_nothing_holds_on_to_a_batch() -> None:
 def test_frozen_parts_stay_as_they_are(freeze: str, changes: dict[str, Any]) -> None:
     built = network(freeze=freeze, **changes).train()
     before = {name: value.clone() for name, value in built.state_dict().items()}
-    optimiser = torch.optim.AdamW([p for p in built.parameters() if p.requires_grad], 1e-2, weight_decay=0.1)
+    optimizer = torch.optim.AdamW([p for p in built.parameters() if p.requires_grad], 1e-2, weight_decay=0.1)
     for _ in range(2):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss(built(images(), rows())).backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
+        optimizer.step()
     moved = {name for name, value in built.state_dict().items() if not torch.equal(value, before[name])}
     assert all(p.grad is None for p in built.parameters() if not p.requires_grad)
     early = {n for n in before if n.startswith("encoder.vit.") and ".blocks." not in n and ".norm." not in n}

@@ -59,7 +59,7 @@ def test_no_layer_mixes_samples(encoder: str) -> None:
 
 
 @pytest.mark.parametrize("channels", [8, 24, 32, 96, 112, 448])
-def test_group_normalisation_leaves_something_of_a_map_of_one_pixel(channels: int) -> None:
+def test_group_normalization_leaves_something_of_a_map_of_one_pixel(channels: int) -> None:
     norm = nn.GroupNorm(choose_groups(channels), channels)
     maps = torch.randn(2, channels, 1, 1, generator=torch.Generator().manual_seed(0))
     first, second = norm(maps)
@@ -173,12 +173,12 @@ def test_each_head_can_learn_a_batch_by_heart(task: Task) -> None:
         "detection": torch.tensor([[0.1, 0.2, 0.4, 0.6]] * 2 + [[0.5, 0.5, 0.9, 0.8]] * 2),
         "regression": torch.tensor([landmarks[0]] * 2 + [landmarks[1]] * 2),
     }[task.type]
-    optimiser = torch.optim.AdamW(network.parameters(), 3e-3)
+    optimizer = torch.optim.AdamW(network.parameters(), 3e-3)
     errors = []
     for _ in range(40):
         error = (network(batch, batch_indices)[task.id] - target).square().mean()
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         error.backward()
-        optimiser.step()
+        optimizer.step()
         errors.append(float(error.detach()))
     assert errors[-1] < 0.35 * errors[0]

@@ -35,14 +35,14 @@ OVERFLOWING = """() => [...document.querySelectorAll('body *')].filter((item) =>
 }).map((item) => item.outerHTML.slice(0, 120))"""
 PALE = """() => {
     const linear = (c) => c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
-    const light = (colour) => {
-        const [r, g, b] = colour.match(/[\\d.]+/g).slice(0, 3).map((c) => linear(c / 255));
+    const light = (color) => {
+        const [r, g, b] = color.match(/[\\d.]+/g).slice(0, 3).map((c) => linear(c / 255));
         return 0.2126 * r + 0.7152 * g + 0.0722 * b;
     };
     const ground = (item) => {
         for (; item; item = item.parentElement) {
-            const colour = getComputedStyle(item).backgroundColor;
-            if (!/^rgba.*, 0\\)$|transparent/.test(colour)) return colour;
+            const color = getComputedStyle(item).backgroundColor;
+            if (!/^rgba.*, 0\\)$|transparent/.test(color)) return color;
         }
         return 'rgb(255, 255, 255)';
     };
@@ -202,7 +202,7 @@ def test_long_tables_filter_by_words_and_by_verdicts(browser: Any, report: Path)
     page.close()
 
 
-def test_the_reader_chooses_the_colours(browser: Any, report: Path) -> None:
+def test_the_reader_chooses_the_colors(browser: Any, report: Path) -> None:
     page, *_ = open_page(browser, report)
     before = page.evaluate("getComputedStyle(document.body).backgroundColor")
     page.locator("#scheme").click()

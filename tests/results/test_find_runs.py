@@ -24,7 +24,7 @@ def stored(directory: Path, run: RunSpec, name: str | None = None) -> Path:
 
 
 def test_runs_are_found_under_any_name(tmp_path: Path) -> None:
-    named, renamed = stored(tmp_path, spec(0)), stored(tmp_path, spec(1), "my favourite run")
+    named, renamed = stored(tmp_path, spec(0)), stored(tmp_path, spec(1), "my favorite run")
     assert find_runs(tmp_path) == {spec(0).fingerprint: named, spec(1).fingerprint: renamed}
 
 

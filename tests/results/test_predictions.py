@@ -177,7 +177,7 @@ def test_a_view_of_a_mask_is_stored_like_its_copy() -> None:
     assert np.array_equal(decode_mask(encode_mask(view)), view)
 
 
-def test_a_mask_is_stored_as_a_grey_png_that_any_viewer_opens() -> None:
+def test_a_mask_is_stored_as_a_gray_png_that_any_viewer_opens() -> None:
     from io import BytesIO
 
     from PIL import Image

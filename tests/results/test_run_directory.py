@@ -264,7 +264,7 @@ def test_reading_the_state_continuously_does_not_prevent_a_claim(run: RunDirecto
             watcher.join()
 
 
-@pytest.mark.parametrize("text", ["", "{", '{"state": "running"}', '{"state": "running", "colour": 1}', "[]", "null"])
+@pytest.mark.parametrize("text", ["", "{", '{"state": "running"}', '{"state": "running", "color": 1}', "[]", "null"])
 def test_an_incomplete_status_is_none_and_its_run_can_be_claimed(run: RunDirectory, text: str) -> None:
     run.path.mkdir(parents=True)
     (run.path / "status.json").write_text(text)

@@ -9,7 +9,7 @@ from scipy.spatial.distance import jensenshannon, squareform
 from scipy.stats import entropy
 
 from usaggr.metrics.dead_experts import dead_experts
-from usaggr.statistics.routing_similarity import nearest_tasks, normalised_entropy, routing_similarity, task_tree
+from usaggr.statistics.routing_similarity import nearest_tasks, normalized_entropy, routing_similarity, task_tree
 
 
 def drawn(seed: int, tasks: int = 5, blocks: int = 3, experts: int = 4, concentration: float = 0.7) -> np.ndarray:
@@ -18,12 +18,12 @@ def drawn(seed: int, tasks: int = 5, blocks: int = 3, experts: int = 4, concentr
 
 def test_entropy_is_scipys_divided_by_that_of_equal_weights() -> None:
     weights = drawn(0)
-    assert normalised_entropy(weights) == pytest.approx(entropy(weights, axis=-1) / np.log(4))
+    assert normalized_entropy(weights) == pytest.approx(entropy(weights, axis=-1) / np.log(4))
 
 
 def test_entropy_is_1_for_equal_weights_and_0_if_one_expert_has_all_weight() -> None:
-    assert normalised_entropy([[1, 1, 1], [0, 2, 0]]) == pytest.approx([1.0, 0.0], abs=1e-12)
-    assert normalised_entropy([[1.0]]).tolist() == [0.0]
+    assert normalized_entropy([[1, 1, 1], [0, 2, 0]]) == pytest.approx([1.0, 0.0], abs=1e-12)
+    assert normalized_entropy([[1.0]]).tolist() == [0.0]
 
 
 def test_an_expert_is_dead_only_if_no_task_uses_it() -> None:

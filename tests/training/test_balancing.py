@@ -309,13 +309,13 @@ def test_the_objective_is_the_published_one_twice_over() -> None:
 
 def test_at_the_optimum_a_learned_weight_is_one_over_the_tasks_loss_for_any_configured_weight() -> None:
     uncertainty = Uncertainty(["a", "b"])
-    optimiser = torch.optim.Adam(uncertainty.parameters(), lr=0.05)
+    optimizer = torch.optim.Adam(uncertainty.parameters(), lr=0.05)
     weights = {"a": 1.0, "b": 3.0}
     for _ in range(400):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         sums = {"a": torch.tensor(4 * 0.25), "b": 3.0 * torch.tensor(2 * 2.0)}
         uncertainty(sums, {"a": 4 * weights["a"], "b": 2 * weights["b"]}).backward()
-        optimiser.step()
+        optimizer.step()
     assert uncertainty.weights() == pytest.approx({"a": 4.0, "b": 0.5}, rel=1e-2)
 
 

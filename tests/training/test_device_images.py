@@ -16,7 +16,7 @@ CPU = torch.device("cpu")
 AUGMENT = AugmentConfig(rotate=20, scale=0.2, translate=0.1, gain=0.2, offset=0.1, gamma=0.3)
 
 
-@pytest.fixture(params=[1, 3], ids=["grey", "colour"])
+@pytest.fixture(params=[1, 3], ids=["gray", "color"])
 def data(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Dataset, ImageCache]:
     config = data_config(tiny_data(tmp_path / "data", n=6), tmp_path / "cache", channels=request.param)
     dataset = load_dataset(config)

@@ -199,7 +199,7 @@ class Draws(list[int]):
 def curve_of(module: MultiTaskModule, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Return the row that a validation adds, for a module without a trainer."""
     groups = [{"lr": 0.01}, {"lr": 0.1}]
-    trainer = type("Trainer", (), {"optimizers": [type("Optimiser", (), {"param_groups": groups})]})
+    trainer = type("Trainer", (), {"optimizers": [type("Optimizer", (), {"param_groups": groups})]})
     monkeypatch.setattr(MultiTaskModule, "trainer", trainer)
     monkeypatch.setattr(MultiTaskModule, "logger", None)
     module.on_validation_epoch_end()
@@ -259,11 +259,11 @@ def test_no_step_of_a_run_has_a_rate_of_zero_and_the_encoders_share_holds_at_eve
     )
     module = module_of(config, [Draws([1] * 2), Draws([1] * 3)])
     made = module.configure_optimizers()
-    optimiser, schedule = made["optimizer"], made["lr_scheduler"]["scheduler"]
+    optimizer, schedule = made["optimizer"], made["lr_scheduler"]["scheduler"]
     rates = []
     for _ in range(5):
-        rates.append([group["lr"] for group in optimiser.param_groups])
-        optimiser.step()
+        rates.append([group["lr"] for group in optimizer.param_groups])
+        optimizer.step()
         schedule.step()
     heads = [step[-1] for step in rates]  # the rates in curve.csv
     # The first of five steps is at progress 1/6, a third of the warm-up; the third step is at its end.

@@ -279,7 +279,7 @@ def test_the_fast_path_scores_as_the_plain_one(
     assert {run.spec.fingerprint for run in fast.runs} == {run.spec.fingerprint for run in slow.runs}
     result = execute(fast, "unified", tmp_path / "fast")
     with monkeypatch.context() as patch:
-        patch.setattr("usaggr.training.module.make_optimizer", plain_optimiser)
+        patch.setattr("usaggr.training.module.make_optimizer", plain_optimizer)
         expected = execute(slow, "unified", tmp_path / "slow")
     for task_id, main in {"seg": "dsc", "det": "iou", "reg": "mre"}.items():
         assert result.scores[task_id][main] == pytest.approx(expected.scores[task_id][main], abs=1e-3, rel=1e-3)
@@ -291,7 +291,7 @@ def test_the_fast_path_scores_as_the_plain_one(
     pd.testing.assert_frame_equal(losses[0], losses[1], rtol=1e-4, atol=1e-4)
 
 
-def plain_optimiser(network: MultiTaskNetwork, training: TrainingConfig) -> torch.optim.Optimizer:
+def plain_optimizer(network: MultiTaskNetwork, training: TrainingConfig) -> torch.optim.Optimizer:
     """Make AdamW without the fused implementation."""
     groups = make_optimizer(network, training).param_groups
     plain_groups = [{key: group[key] for key in ("params", "lr", "weight_decay")} for group in groups]

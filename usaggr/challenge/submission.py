@@ -55,7 +55,7 @@ class Answer:
 
 @dataclass(slots=True)
 class Judged:
-    """Judgement of one prediction: the usable answer, if there is one, and the errors."""
+    """Judgment of one prediction: the usable answer, if there is one, and the errors."""
 
     answer: Answer | None = None
     findings: list[Finding] = field(default_factory=list)

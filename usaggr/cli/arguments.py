@@ -74,10 +74,10 @@ def split_words(words: Sequence[str], noun: str = "study") -> tuple[str | None, 
         ConfigError: A second argument that is not an override; `noun` names the first one in the message.
     """
     overrides = [word for word in words if "=" in word or word.startswith(("+", "~"))]
-    others = [word for word in words if word not in overrides]
-    if len(others) > 1:
-        raise ConfigError(f"'{others[1]}' is not an override (key=value), and '{others[0]}' is already the {noun}")
-    return (others[0] if others else None), overrides
+    studies = [word for word in words if word not in overrides]
+    if len(studies) > 1:
+        raise ConfigError(f"'{studies[1]}' is not an override (key=value), and '{studies[0]}' is already the {noun}")
+    return (studies[0] if studies else None), overrides
 
 
 def compose_from_words(words: Sequence[str] | None, config_dir: Path | None) -> "StudyConfig":

@@ -21,13 +21,13 @@ def complete_words(ctx: typer.Context, incomplete: str) -> list[str]:
         return []
     typed = " ".join(ctx.params.get("words") or ())
     # bash divides key=value into three words, and leaves out a = at which the cursor is.
-    *others, last = typed.removesuffix(" =").replace(" = ", "=").split(" ")
+    *earlier, last = typed.removesuffix(" =").replace(" = ", "=").split(" ")
     if typed.endswith(" =") or (not incomplete and _is_key(last)):
         return _select(_list_values(last, incomplete, folders), incomplete)
     if "=" in incomplete:
         key, _, value = incomplete.partition("=")
         return _select((f"{key}={choice}" for choice in _list_values(key, value, folders)), incomplete)
-    has_study = any(word and "=" not in word for word in [*others, last])
+    has_study = any(word and "=" not in word for word in [*earlier, last])
     return [*_select([] if has_study else list_studies(folders), incomplete), *_complete_key(incomplete)]
 
 

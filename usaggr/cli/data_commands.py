@@ -87,14 +87,14 @@ def _write(table: "SourceTable", root: Path, subject: str | None) -> None:
     """
     from dataclasses import replace
 
-    from usaggr.data.read.subject_names import normalise_subject
+    from usaggr.data.read.subject_names import normalize_subject
     from usaggr.data.sources.table import with_subjects, write_index
 
     table = replace(table, rows=tuple(with_subjects(table.rows, subject)))
     path = write_index(table, root)
     for line in table.left_out:
         print(f"left out: {line}")
-    subjects = {normalise_subject(row.columns.get("subject_id", "")) or str(row.image) for row in table.rows}
+    subjects = {normalize_subject(row.columns.get("subject_id", "")) or str(row.image) for row in table.rows}
     print(f"{path}: {len(table.rows)} samples of {len(subjects)} subjects, {len(table.left_out)} files left out")
     names = f" 'data.class_names={{{table.task}: [{', '.join(map(_quote_name, table.class_names))}]}}'"
     print(f"next: usaggr data check data=fmuia data.root={root}" + (names if table.class_names else ""))

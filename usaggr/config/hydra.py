@@ -46,9 +46,9 @@ def compose_values(origin: Origin) -> dict[str, Any]:
             raise ConfigError(f"{origin.config}: a study must be a mapping from keys to values")
         if values.get("name") is None:
             # Other data than the study's own get a folder of their own in outputs/.
-            others = [override.text for override in overrides if override.is_choice and override.key != "data"]
+            choices = [override.text for override in overrides if override.is_choice and override.key != "data"]
             has_choice = any(override.key == "data" for override in overrides)
-            is_other = has_choice and data != _read_defaults(origin, others).overrides.known_choices.get("data")
+            is_other = has_choice and data != _read_defaults(origin, choices).overrides.known_choices.get("data")
             values["name"] = f"{origin.config}_{data}" if is_other else origin.config
     return {str(name): value for name, value in values.items()}
 

@@ -70,7 +70,7 @@ class DataConfig(Section):
     name: Literal["fmuia", "synthetic"] = key(affects_results=True, doc="source of the data")
     root: str | None = key(affects_results=False, doc="folder that holds csv_files/ (fmuia)")
     image_size: int | list[int] = key(affects_results=True, doc="network input in pixels: N or [height, width]")
-    channels: Literal[1, 3] = key(affects_results=True, doc="1: read images as grey; 3: keep their colors")
+    channels: Literal[1, 3] = key(affects_results=True, doc="1: read images as gray; 3: keep their colors")
     on_bad_sample: Literal["error", "skip"] = key(affects_results=True, doc="action for a sample that cannot be used")
     allow_empty_masks: bool = key(affects_results=True, doc="accept masks without foreground")
     foreground_255: bool = key(affects_results=True, doc="read the value 255 of a two-class mask as 1")
@@ -130,7 +130,7 @@ class AugmentConfig(Section):
     translate: float = key(affects_results=True, doc="maximum shift, as a fraction of the side", ge=0, lt=1)
     gain: float = key(affects_results=True, doc="maximum relative change of contrast", ge=0, lt=1)
     offset: float = key(affects_results=True, doc="maximum shift of brightness; the image range is [0, 1]", ge=0, lt=1)
-    gamma: float = key(affects_results=True, doc="maximum log2 of the exponent on grey values", ge=0, le=2)
+    gamma: float = key(affects_results=True, doc="maximum log2 of the exponent on gray values", ge=0, le=2)
 
 
 class TrainingConfig(Section):

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 # Okabe and Ito's palette (safe for color blindness), with black for the reference. Seven colors and eight markers have
 # no common divisor: no pair repeats among the first 56 groupings, and lines can be distinguished without color.
-_COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+_COLORS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 _LINES = ("-", (0, (5, 1.5)), (0, (1, 1)), "-.", (0, (3, 1, 1, 1, 1, 1)))
-GREY = "#7F7F7F"
+GRAY = "#7F7F7F"
 """Color of the predictor that ignores the image."""
 INK = "#444444"
 """Color of lines that separate groups of tasks."""
-VERDICT_COLOURS = {"gain": "#0072B2", "no_loss": "#009E73", "loss": "#D55E00", "undecided": GREY, "": GREY}
+VERDICT_COLORS = {"gain": "#0072B2", "no_loss": "#009E73", "loss": "#D55E00", "undecided": GRAY, "": GRAY}
 """Colors of verdicts, safe for color blindness; a mark is always shown too."""
 
 
@@ -36,14 +36,14 @@ def reference_first(groupings: Iterable[str], reference: str) -> list[str]:
 
 def look(place: int, size: float = 4.5) -> dict[str, Any]:
     """Return the style of a grouping's line by its index (0 for the reference), with markers of `size` points."""
-    colour = _COLOURS[place % len(_COLOURS)]
+    color = _COLORS[place % len(_COLORS)]
     return {
-        "color": colour,
+        "color": color,
         "marker": _MARKERS[place % len(_MARKERS)],
         "linestyle": _LINES[place % len(_LINES)],
         "linewidth": 1.1,
         "markersize": size,
-        "markerfacecolor": colour if place % 2 == 0 else "white",
+        "markerfacecolor": color if place % 2 == 0 else "white",
         "markeredgewidth": 1.0,
     }
 
@@ -93,7 +93,7 @@ def window(values: Iterable[float], bounds: Iterable[float], least: float, reach
     return low - missing - room, high + missing + room
 
 
-def draw_intervals(panel: "Axes", y: Sequence[float], low: Sequence[float], high: Sequence[float], colour: str) -> None:
+def draw_intervals(panel: "Axes", y: Sequence[float], low: Sequence[float], high: Sequence[float], color: str) -> None:
     """Draw horizontal intervals; one that extends beyond the axis ends in an arrow, so set the limits before.
 
     Args:
@@ -101,17 +101,17 @@ def draw_intervals(panel: "Axes", y: Sequence[float], low: Sequence[float], high
         y: (n,) Heights.
         low: (n,) Lower bounds; intervals with a bound that is not finite are skipped.
         high: (n,) Upper bounds.
-        colour: Color of all intervals.
+        color: Color of all intervals.
     """
     left, right = panel.get_xlim()
     lows, highs, heights = np.asarray(low, dtype=float), np.asarray(high, dtype=float), np.asarray(y, dtype=float)
     finite = np.isfinite(lows) & np.isfinite(highs)
-    shown: dict[str, Any] = {"colors": colour, "linewidth": 1.1, "zorder": 3, "clip_on": False}
+    shown: dict[str, Any] = {"colors": color, "linewidth": 1.1, "zorder": 3, "clip_on": False}
     panel.hlines(heights[finite], np.clip(lows, left, right)[finite], np.clip(highs, left, right)[finite], **shown)
     for beyond, end, marker in ((lows < left, left, 4), (highs > right, right, 5)):  # carets to the left and right
         cut = heights[finite & beyond]
         style: dict[str, Any] = {
-            "color": colour,
+            "color": color,
             "marker": marker,
             "markersize": 4.5,
             "linestyle": "none",

@@ -52,7 +52,7 @@ class PairTest:
     median: float
     """Median of the differences, second - first, with ties; NaN without a task."""
     statistic: float
-    """Sum of the ranks of the differences in favour of the second."""
+    """Sum of the ranks of the differences in favor of the second."""
     p: float
     """Exact two-sided p value; NaN with a reason."""
     p_adjusted: float

@@ -22,7 +22,7 @@ class TaskTree:
     """(T - 1, 4) scipy's linkage matrix: the two joined clusters, 1 - similarity, number of tasks in both."""
 
 
-def normalised_entropy(weights: ArrayLike) -> Array:
+def normalized_entropy(weights: ArrayLike) -> Array:
     """Return the Shannon entropy over log E: 1 for equal weights, 0 if one expert has all weight.
 
     Args:

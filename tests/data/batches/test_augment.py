@@ -18,13 +18,13 @@ STRONG = AugmentConfig(rotate=30, scale=0.3, translate=0.1, gain=0.2, offset=0.1
 SIZE = (64, 96)
 
 
-def disc(centre: np.ndarray, radius: float = 4) -> np.ndarray:
-    """(H, W), 1 within a disc whose centre is given as fractions (x, y)."""
+def disc(center: np.ndarray, radius: float = 4) -> np.ndarray:
+    """(H, W), 1 within a disc whose center is given as fractions (x, y)."""
     y, x = np.mgrid[: SIZE[0], : SIZE[1]] + 0.5
-    return (np.hypot(x - centre[0] * SIZE[1], y - centre[1] * SIZE[0]) <= radius).astype(np.float32)
+    return (np.hypot(x - center[0] * SIZE[1], y - center[1] * SIZE[0]) <= radius).astype(np.float32)
 
 
-def centre_of(picture: np.ndarray) -> np.ndarray:
+def center_of(picture: np.ndarray) -> np.ndarray:
     y, x = np.mgrid[: SIZE[0], : SIZE[1]] + 0.5
     return np.array([(picture * x).sum() / SIZE[1], (picture * y).sum() / SIZE[0]]) / picture.sum()
 
@@ -37,8 +37,8 @@ def test_landmarks_move_with_the_image_and_the_mask(key: int) -> None:
     image = augment_images(torch.from_numpy(disc(point))[None, None], [transform], grid)[0, 0].numpy()
     mask = augment_masks(torch.from_numpy(disc(point)).to(torch.uint8)[None], grid)[0].numpy()
     expected = transform.points(point[None])[0]
-    assert np.allclose(centre_of(image > 0.5), expected, atol=0.01)
-    assert np.allclose(centre_of(mask.astype(float)), expected, atol=0.01)
+    assert np.allclose(center_of(image > 0.5), expected, atol=0.01)
+    assert np.allclose(center_of(mask.astype(float)), expected, atol=0.01)
 
 
 @pytest.mark.parametrize("key", range(8))
@@ -133,7 +133,7 @@ def test_a_transform_that_cannot_fit_becomes_none() -> None:
 
 
 @pytest.mark.parametrize("size", [(48, 48), (40, 64)])
-def test_grids_and_grey_values_are_those_of_torch(size: tuple[int, int]) -> None:
+def test_grids_and_gray_values_are_those_of_torch(size: tuple[int, int]) -> None:
     transforms = [draw_transform(STRONG, key, size) for key in range(20)]
     images = torch.rand((20, 1, *size), generator=torch.Generator().manual_seed(0))
     inverse = np.linalg.inv(np.stack([t.matrix for t in transforms]))
@@ -144,8 +144,8 @@ def test_grids_and_grey_values_are_those_of_torch(size: tuple[int, int]) -> None
     torch.testing.assert_close(grid, expected, rtol=0, atol=1e-6)
 
     moved = torch.nn.functional.grid_sample(images, grid, align_corners=False)
-    greys = torch.tensor([(t.gain, t.offset, t.gamma) for t in transforms])
-    gain, offset, gamma = greys.float().T[..., None, None, None]
+    grays = torch.tensor([(t.gain, t.offset, t.gamma) for t in transforms])
+    gain, offset, gamma = grays.float().T[..., None, None, None]
     powers = (moved * gain + offset).clamp(1e-6, 1) ** gamma
     augmented = augment_images(images, transforms, grid)
     torch.testing.assert_close(augmented, powers, rtol=0, atol=1e-6)

@@ -14,11 +14,11 @@ from usaggr.data.batches.resizing import resize_image, resize_mask
     st.tuples(st.integers(32, 160), st.integers(32, 160)),
     st.integers(0, 5),
 )
-def test_grey_resized_once_is_grey_resized_in_each_channel(
+def test_gray_resized_once_is_gray_resized_in_each_channel(
     stored: tuple[int, int], size: tuple[int, int], seed: int
 ) -> None:
-    grey = noise(seed, *stored)[:, :, None]
-    assert np.array_equal(resize_image(grey, size, 3), resize_image(np.repeat(grey, 3, 2), size))
+    gray = noise(seed, *stored)[:, :, None]
+    assert np.array_equal(resize_image(gray, size, 3), resize_image(np.repeat(gray, 3, 2), size))
 
 
 def test_shrinking_takes_means_and_growing_does_not_leave_the_range() -> None:
@@ -31,7 +31,7 @@ def test_shrinking_takes_means_and_growing_does_not_leave_the_range() -> None:
     assert np.abs(tall - expected).max() <= 1.5
 
 
-@pytest.mark.parametrize("size", [(16, 64), (80, 128), (48, 64), (112, 192)])  # no centre meets an edge
+@pytest.mark.parametrize("size", [(16, 64), (80, 128), (48, 64), (112, 192)])  # no center meets an edge
 def test_masks_take_the_class_of_the_nearest_centre_as_pillow_does(size: tuple[int, int]) -> None:
     mask = noise(0, 48, 64) % 5
     expected = np.asarray(Image.fromarray(mask).resize((size[1], size[0]), Image.Resampling.NEAREST))

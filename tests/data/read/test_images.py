@@ -30,10 +30,10 @@ def test_colors_are_read_as_opencv_reads_them(tmp_path: Path, suffix: str, chann
 
 
 def test_grayscale_is_repeated_for_three_channels(tmp_path: Path) -> None:
-    grey = noise(1)
-    path = write_image(tmp_path / "a.png", grey)
-    assert (read_image(path, 3, LIMIT) == grey[:, :, None]).all()
-    assert (read_image(path, 1, LIMIT) == grey[:, :, None]).all()
+    gray = noise(1)
+    path = write_image(tmp_path / "a.png", gray)
+    assert (read_image(path, 3, LIMIT) == gray[:, :, None]).all()
+    assert (read_image(path, 1, LIMIT) == gray[:, :, None]).all()
 
 
 def test_palette_and_alpha_become_plain_colors(tmp_path: Path) -> None:
@@ -99,13 +99,13 @@ def test_an_image_that_exceeds_the_limit_is_refused_before_it_is_decoded(tmp_pat
 
 def test_a_mask_has_the_same_values_in_every_kind_of_file(tmp_path: Path) -> None:
     classes = disc(2)
-    write_image(tmp_path / "grey.png", classes)
+    write_image(tmp_path / "gray.png", classes)
     write_image(tmp_path / "rgb.png", np.repeat(classes[:, :, None], 3, 2))
     write_image(tmp_path / "wide.png", classes.astype(np.uint16))
     palette = Image.fromarray(classes, mode="P")
     palette.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0])
     palette.save(tmp_path / "palette.png")
-    for name in ("grey", "rgb", "wide", "palette"):
+    for name in ("gray", "rgb", "wide", "palette"):
         assert (read_mask(tmp_path / f"{name}.png", False, LIMIT) == classes).all(), name
 
 
@@ -147,7 +147,7 @@ def test_every_kind_of_file_is_cached_with_the_pixels_of_the_reference(tmp_path:
         assert np.array_equal(row, resize_image(read_image(path, channels, 10**6), size)), path.name
 
 
-@pytest.mark.parametrize("kind", ["grey.png", "grey.jpg", "alike.png", "alike.jpg", "grey_palette.png", "bits.png"])
+@pytest.mark.parametrize("kind", ["gray.png", "gray.jpg", "alike.png", "alike.jpg", "gray_palette.png", "bits.png"])
 def test_grayscale_files_are_resized_in_one_channel(tmp_path: Path, kind: str) -> None:
     path = next(path for path in zoo(tmp_path) if path.name == f"large_{kind}")
     assert distinct_pixels(path.read_bytes(), str(path), 3, 10**6).shape == (91, 67, 1)

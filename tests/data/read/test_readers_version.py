@@ -28,26 +28,26 @@ RECORDED = (1, "a963d52b40f1a7a3")
 def files() -> dict[str, bytes]:
     """Return complete and damaged files by name, of every mode whose pixels do not depend on the decoder."""
     ramp = (np.arange(12 * 9).reshape(12, 9) * 2).astype(np.uint8)
-    colour = np.dstack([ramp, ramp.T.reshape(12, 9), ramp[::-1]])
+    color = np.dstack([ramp, ramp.T.reshape(12, 9), ramp[::-1]])
     kinds: dict[str, tuple[Image.Image, str]] = {
-        "grey": (Image.fromarray(ramp), "PNG"),
-        "colour": (Image.fromarray(colour), "PNG"),
-        "alpha": (Image.fromarray(np.dstack([colour, ramp])), "PNG"),
-        "grey_alpha": (Image.fromarray(np.dstack([ramp, ramp]), "LA"), "PNG"),
+        "gray": (Image.fromarray(ramp), "PNG"),
+        "color": (Image.fromarray(color), "PNG"),
+        "alpha": (Image.fromarray(np.dstack([color, ramp])), "PNG"),
+        "gray_alpha": (Image.fromarray(np.dstack([ramp, ramp]), "LA"), "PNG"),
         "palette": (Image.fromarray(ramp % 4).convert("P"), "PNG"),
         "bits": (Image.fromarray(ramp > 100), "PNG"),
         "deep": (Image.fromarray(ramp.astype(np.uint16) * 300), "PNG"),
         "shallow": (Image.fromarray(ramp.astype(np.uint16)), "PNG"),
         "float": (Image.fromarray(ramp.astype(np.float32)), "TIFF"),
         "integer": (Image.fromarray(ramp.astype(np.int32) - 3), "TIFF"),
-        "bmp": (Image.fromarray(colour), "BMP"),
+        "bmp": (Image.fromarray(color), "BMP"),
         "tiff": (Image.fromarray(ramp), "TIFF"),
-        "lossless": (Image.fromarray(colour), "WEBP"),
+        "lossless": (Image.fromarray(color), "WEBP"),
         "gif": (Image.fromarray(ramp), "GIF"),
-        "ppm": (Image.fromarray(colour), "PPM"),
+        "ppm": (Image.fromarray(color), "PPM"),
     }
     contents = {name: encoded(image, kind) for name, (image, kind) in kinds.items()}
-    return {**contents, "cut": contents["colour"][:-40], "text": b"no image", "empty": b""}
+    return {**contents, "cut": contents["color"][:-40], "text": b"no image", "empty": b""}
 
 
 def encoded(image: Image.Image, kind: str) -> bytes:

@@ -11,7 +11,7 @@ from tests.data.factories import Row, data_config, read_rows, tiny_data, write_r
 from usaggr.config.study import DataConfig
 from usaggr.data.read.index import IndexRow
 from usaggr.data.read.load_dataset import load_dataset
-from usaggr.data.read.subject_names import normalise_subject
+from usaggr.data.read.subject_names import normalize_subject
 from usaggr.data.read.subjects import Subjects
 from usaggr.data.samples import Dataset
 from usaggr.data.split.manifest import make_manifest, prove_split
@@ -38,23 +38,23 @@ NAMES = [
 
 @pytest.mark.parametrize(("name", "text"), [(name, text) for name, texts in SAME.items() for text in texts])
 def test_spellings_of_one_subject_have_one_name(name: str, text: str) -> None:
-    assert normalise_subject(text) == name
+    assert normalize_subject(text) == name
 
 
 @pytest.mark.parametrize("text", MISSING)
 def test_marks_of_missing_values_are_not_subjects(text: str) -> None:
-    assert normalise_subject(text) == ""
+    assert normalize_subject(text) == ""
 
 
 @pytest.mark.parametrize("text", NAMES)
 def test_other_names_keep_their_text(text: str) -> None:
-    assert normalise_subject(text) == text
+    assert normalize_subject(text) == text
 
 
 @given(st.text(st.sampled_from("0017.eE+-P\u00e9e\u0301 \u00a0\u200bNA/n")))
 def test_a_normalized_name_does_not_change_when_normalized_again(text: str) -> None:
-    name = normalise_subject(text)
-    assert normalise_subject(name) == name
+    name = normalize_subject(text)
+    assert normalize_subject(name) == name
 
 
 def row(task_id: str, path: str, subject: str = "") -> IndexRow:

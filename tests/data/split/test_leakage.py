@@ -11,7 +11,7 @@ from tests.data.factories import data_config, read_rows, tiny_data, write_rows
 from tests.data.read.test_subjects import MISSING, NAMES, SAME
 from usaggr.config.study import DataConfig
 from usaggr.data.read.load_dataset import load_dataset
-from usaggr.data.read.subject_names import normalise_subject
+from usaggr.data.read.subject_names import normalize_subject
 from usaggr.data.samples import Sample
 from usaggr.data.split.leakage import KINDS, PlacedSample, Proof, prove_disjoint
 from usaggr.data.split.manifest import count_overlaps, make_manifest
@@ -49,7 +49,7 @@ def test_components_that_ignore_subjects_are_detected(data: DataConfig, monkeypa
 
 
 def test_subject_names_that_are_not_normalized_are_detected(data: DataConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(usaggr.data.read.subjects, "normalise_subject", lambda text: text)
+    monkeypatch.setattr(usaggr.data.read.subjects, "normalize_subject", lambda text: text)
     proof = proof_of(data)
     assert proof["components_in_two_folds"] == proof["images_in_two_folds"] == 0
     assert proof["subjects_in_two_folds"] > 0
@@ -101,5 +101,5 @@ _texts = st.sampled_from(_SPELLINGS) | st.text(st.sampled_from("017.eE+-Pp\u00e9
 @example("01e+05", "100000")
 @example("0e+00", "0")
 def test_the_proof_and_the_split_agree_on_which_names_are_one_patient(first: str, second: str) -> None:
-    is_same = normalise_subject(first) == normalise_subject(second) != ""
+    is_same = normalize_subject(first) == normalize_subject(second) != ""
     assert prove_two_subsets(first, second).disjoint == (not is_same)

@@ -67,7 +67,7 @@ def _chosen_shots() -> list[Shot]:
 
 
 def _numbers_of(picture: Picture, suffix: str) -> dict[str, Any]:
-    """Return the image's size, the sum of grey values in each cell of its file, and its labels."""
+    """Return the image's size, the sum of gray values in each cell of its file, and its labels."""
     content = np.frombuffer(encode_image(picture.image, suffix), np.uint8)
     decoded = np.asarray(cv2.imdecode(content, cv2.IMREAD_GRAYSCALE), np.int64)
     strips = np.array_split(decoded, CELLS, axis=0)

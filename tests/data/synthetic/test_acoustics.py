@@ -1,4 +1,4 @@
-"""The physics of the phantoms: speckle statistics, attenuation, shadow, enhancement, interfaces, grey values."""
+"""The physics of the phantoms: speckle statistics, attenuation, shadow, enhancement, interfaces, gray values."""
 
 from dataclasses import replace
 
@@ -29,7 +29,7 @@ def decibels(signal: Map) -> float:
 def test_speckle_of_even_tissue_is_rayleigh_distributed() -> None:
     signal = seen(tissue())[20:-20]
     assert signal.mean() / signal.std() == pytest.approx(1.913, abs=0.06)
-    # Neighbours are correlated: only values far apart are independent draws.
+    # Neighbors are correlated: only values far apart are independent draws.
     far = signal[::17, ::13].ravel() / np.sqrt(np.mean(signal**2) / 2)
     assert stats.kstest(far, "rayleigh").pvalue > 0.01
 

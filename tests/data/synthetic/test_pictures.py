@@ -59,7 +59,7 @@ def test_the_same_shot_and_seed_give_the_same_picture(pool: str) -> None:
 
 
 @pytest.mark.parametrize("task", CATALOGUE.values(), ids=lambda task: task.id)
-def test_pictures_are_grey_images_with_something_on_them(task: Task) -> None:
+def test_pictures_are_gray_images_with_something_on_them(task: Task) -> None:
     for shot in shots_of(task.id, 2):
         image = take_picture(shot, 0).image
         assert image.dtype == np.uint8

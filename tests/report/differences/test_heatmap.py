@@ -72,9 +72,9 @@ def test_cells_show_the_difference_in_the_metrics_own_units(figure: Figure) -> N
 
 
 def test_tasks_of_all_types_have_the_same_color_for_the_same_skill(figure: Figure) -> None:
-    colours = cells(panels(figure)[0])
-    better, worse = ({colours[row, column].get_facecolor() for row in range(4)} for column in (0, 1))
-    assert len({tuple(np.round(colour, 6)) for colour in better}) == 1
+    colors = cells(panels(figure)[0])
+    better, worse = ({colors[row, column].get_facecolor() for row in range(4)} for column in (0, 1))
+    assert len({tuple(np.round(color, 6)) for color in better}) == 1
     (blue,), (red,) = {tuple(np.round(c, 6)) for c in better}, {tuple(np.round(c, 6)) for c in worse}
     assert blue[2] > blue[0]
     assert red[0] > red[2]
@@ -134,8 +134,8 @@ def test_noise_does_not_get_full_color(tmp_path: Path) -> None:
 def test_text_is_legible_on_its_cell(figure: Figure) -> None:
     """The contrast is at least 3 to 1, the limit for large print (WCAG 2)."""
 
-    def luminance(colour: tuple[float, ...]) -> float:
-        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour[:3]]
+    def luminance(color: tuple[float, ...]) -> float:
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in color[:3]]
         return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
     for axes in panels(figure):

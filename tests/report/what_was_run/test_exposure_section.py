@@ -47,10 +47,10 @@ def document(sweep: FakeSweep) -> Document:
 
 def test_the_comparison_and_the_summary_say_which_cells_are_not_equally_exposed(sweep: FakeSweep) -> None:
     tables = make_tables(collect([sweep.directory]))
-    labelled = tables.comparison.verdict_table[tables.comparison.verdict_table["note"].str.contains(NOT_EQUAL)]
-    assert set(labelled["variant"]) == {"sqrt"}
-    assert set(labelled["task"]) == {task for task, n in SEEN.items() if n != 500}
-    assert labelled["note"].str.contains("not equally exposed (sqrt)", regex=False).all()
+    labeled = tables.comparison.verdict_table[tables.comparison.verdict_table["note"].str.contains(NOT_EQUAL)]
+    assert set(labeled["variant"]) == {"sqrt"}
+    assert set(labeled["task"]) == {task for task, n in SEEN.items() if n != 500}
+    assert labeled["note"].str.contains("not equally exposed (sqrt)", regex=False).all()
     counts = tables.comparison.summary_table.set_index(["variant", "grouping"])["unequal"]
     assert counts["sqrt", "unified"] == 3
     assert counts.drop(("sqrt", "unified")).sum() == 0

@@ -145,7 +145,7 @@ def make_batch(samples: Sequence[Sample], pixels: Pixels, transforms: Sequence[T
             marks = [fitted[i].points(p) for i in indices if (p := points[i]) is not None]
             targets[task_id] = torch.from_numpy(np.stack(marks).astype(np.float32))
     targets = {task_id: on_device(target, pixels.device) for task_id, target in targets.items()}
-    return Batch(normalise(images), tuple(samples), batch_indices, targets)
+    return Batch(normalize(images), tuple(samples), batch_indices, targets)
 
 
 class TrainingBatches:
@@ -224,7 +224,7 @@ class FoldBatches:
             yield make_batch(self.samples[i : i + self._batch_size], self._pixels)
 
 
-def normalise(images: Tensor) -> Tensor:
+def normalize(images: Tensor) -> Tensor:
     """Normalize images (N, 1 or 3, H, W) in [0, 1] by channel; return (N, 3, H, W)."""
     mean, std = on_device(torch.tensor([MEAN, STD]), images.device)[:, None, :, None, None]
     # An image of one channel is broadcast to three.

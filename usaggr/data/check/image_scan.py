@@ -28,7 +28,7 @@ STORE_VERSION = 1
 Raise it if the summary of the same pixels changes; tests/data/read/test_readers_version.py lists the settings. The
 version of the readers, which turn files into pixels, is separate (`readers_version`)."""
 BLACK = 8
-"""Grey values up to this one count as black."""
+"""Gray values up to this one count as black."""
 MAP = 32
 """Rows and columns of a label map."""
 _PIECE = 32

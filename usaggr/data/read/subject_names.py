@@ -22,7 +22,7 @@ _INVISIBLE = ("Cc", "Cf")
 """Unicode categories of control and format characters, such as the zero-width space and the byte order mark."""
 
 
-def normalise_subject(text: str) -> str:
+def normalize_subject(text: str) -> str:
     """Return the normalized name of a subject; empty if the text is a missing value.
 
     - White space at the ends is removed, and white space inside becomes one space.

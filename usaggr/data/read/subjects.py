@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from usaggr.data.read.index import IndexRow
-from usaggr.data.read.subject_names import normalise_subject, printable, similarity_key
+from usaggr.data.read.subject_names import normalize_subject, printable, similarity_key
 from usaggr.data.samples import Sample
 
 LISTED = 10
@@ -42,7 +42,7 @@ class Subjects:
     def find(self, row: IndexRow, image_hash: str) -> FoundSubject:
         """Return the subject of a row; an unknown subject has the image's hash as its name."""
         written = row.text("subject_id")
-        name = normalise_subject(written)
+        name = normalize_subject(written)
         if name:
             return FoundSubject(name, written)
         if written:
@@ -55,7 +55,7 @@ class Subjects:
         file_name = row.text("image_path").rsplit("/", 1)[-1]
         match = re.search(pattern, file_name)
         written = (match[1] if match.re.groups else match[0]) or "" if match else ""
-        name = normalise_subject(written)
+        name = normalize_subject(written)
         if not name:
             self.unmatched[task_id] += 1
             return FoundSubject(image_hash, "")
@@ -126,7 +126,7 @@ def _similar_warnings(samples: Iterable[Sample]) -> list[str]:
             files.setdefault(sample.subject_id, sample.csv_file)
     groups: dict[str, list[str]] = defaultdict(list)
     for name in sorted(files):
-        groups[similarity_key(normalise_subject(name))].append(name)
+        groups[similarity_key(normalize_subject(name))].append(name)
     pairs = [
         " and ".join(f"{printable(name)} ({files[name]})" for name in names)
         for names in groups.values()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from usaggr.data.read.index import label_columns, task_name
 from usaggr.data.read.readers_version import SUFFIXES
-from usaggr.data.read.subject_names import normalise_subject
+from usaggr.data.read.subject_names import normalize_subject
 from usaggr.errors import ConfigError, DataError
 from usaggr.io.atomic_files import write_atomic
 from usaggr.tasks import TaskType
@@ -132,7 +132,7 @@ def with_subjects(source_rows: Iterable[SourceRow], pattern: str | None) -> list
         subject = match and (match[1] if compiled.groups else match[0])
         if not subject:
             raise ConfigError(f"--subject: '{pattern}' finds no subject in the name of {row.image}")
-        if not normalise_subject(subject):
+        if not normalize_subject(subject):
             raise ConfigError(
                 f"--subject: '{pattern}' finds '{subject}' in the name of {row.image}, which is read as a missing value"
             )

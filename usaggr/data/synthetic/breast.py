@@ -4,7 +4,7 @@ import numpy as np
 
 from usaggr.data.synthetic.body import Body
 from usaggr.data.synthetic.difficulty import CONTRAST
-from usaggr.data.synthetic.drawing import Drawing, labelled, place, size
+from usaggr.data.synthetic.drawing import Drawing, labeled, place, size
 from usaggr.data.synthetic.geometry import Mask
 from usaggr.data.synthetic.shapes import Ellipse, spiculated, uneven
 from usaggr.data.synthetic.tissue import FAT, FIBROUS, GLAND, MUSCLE, Tissue
@@ -29,7 +29,7 @@ def draw(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
     else:
         lesion = _malignant(body, rng)
     body.skin(0.035)
-    return Drawing(labelled(body, lesion))
+    return Drawing(labeled(body, lesion))
 
 
 def _layers(body: Body, rng: np.random.Generator) -> None:

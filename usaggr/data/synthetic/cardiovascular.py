@@ -4,7 +4,7 @@ import numpy as np
 
 from usaggr.data.synthetic.body import Body
 from usaggr.data.synthetic.difficulty import CONTRAST
-from usaggr.data.synthetic.drawing import Drawing, labelled, place, size
+from usaggr.data.synthetic.drawing import Drawing, labeled, place, size
 from usaggr.data.synthetic.shapes import Ellipse, to_segment, uneven
 from usaggr.data.synthetic.tissue import BLOOD, FAT, FIBROUS, MUSCLE, SOFT, Tissue
 
@@ -44,7 +44,7 @@ def draw_heart(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
     for side in (-1, 1):
         leaflet = to_segment(x, y, ventricle.at(0.74, side * 0.9), ventricle.at(0.62, side * 0.15))
         body.fill(leaflet < 0.008, FIBROUS.brighter(-3))
-    return Drawing(labelled(body, left_ventricle, muscle & ~left_ventricle, left_atrium))
+    return Drawing(labeled(body, left_ventricle, muscle & ~left_ventricle, left_atrium))
 
 
 def draw_carotid(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
@@ -74,4 +74,4 @@ def draw_carotid(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
     body.fill(radius < 1 + 0.8 * thickness, FIBROUS.brighter(-5))
     lumen = body.fill(radius < 1, BLOOD.brighter(-6 * CONTRAST))
     body.skin(0.025)
-    return Drawing(labelled(body, lumen))
+    return Drawing(labeled(body, lumen))

@@ -4,7 +4,7 @@ import numpy as np
 
 from usaggr.data.synthetic.body import Body
 from usaggr.data.synthetic.difficulty import CONTRAST
-from usaggr.data.synthetic.drawing import Drawing, labelled, place, size
+from usaggr.data.synthetic.drawing import Drawing, labeled, place, size
 from usaggr.data.synthetic.shapes import Ellipse, to_segment, turned, uneven
 from usaggr.data.synthetic.tissue import FIBROUS, FLUID, PLACENTA, SOFT, THIN_BONE, Tissue
 
@@ -39,7 +39,7 @@ def draw(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
         body.fill(to_segment(x, y, end, (end[0] + 0.001, end[1])) < radius, FIBROUS.brighter(8))
     body.skin()
     _, across = outline.local(x, y)
-    return Drawing(labelled(body, cervix & (across < 0), cervix & (across >= 0)), (inner, outer))
+    return Drawing(labeled(body, cervix & (across < 0), cervix & (across >= 0)), (inner, outer))
 
 
 def draw_whole(body: Body, rng: np.random.Generator, kind: str) -> Drawing:

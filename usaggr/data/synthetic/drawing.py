@@ -21,7 +21,7 @@ class Drawing:
     """Landmarks in the anatomy's coordinates."""
 
 
-def labelled(body: Body, *regions: Mask) -> NDArray[np.uint8]:
+def labeled(body: Body, *regions: Mask) -> NDArray[np.uint8]:
     """Return a mask (H, W) with class 1 in the first region, 2 in the second, and so on.
 
     Later regions overwrite earlier ones, and pixels that the probe does not show are background.

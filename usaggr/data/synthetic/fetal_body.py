@@ -5,7 +5,7 @@ import numpy as np
 from usaggr.data.synthetic import cervix, fetal_head
 from usaggr.data.synthetic.body import Body
 from usaggr.data.synthetic.difficulty import CONTRAST
-from usaggr.data.synthetic.drawing import Drawing, labelled, place, sign, size
+from usaggr.data.synthetic.drawing import Drawing, labeled, place, sign, size
 from usaggr.data.synthetic.fetal_head import DIRECTIONS, womb
 from usaggr.data.synthetic.geometry import Mask
 from usaggr.data.synthetic.shapes import Ellipse, Point, to_curve, to_segment, uneven
@@ -59,7 +59,7 @@ def draw_abdomen(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
     artery = _vessel(body, Ellipse(*trunk.at(0.12, 0.42), 0.13 * trunk.a, 0.13 * trunk.a))
     body.skin()
     covered = artery | stomach | vein | spine
-    return Drawing(labelled(body, artery, liver & ~covered, stomach, vein))
+    return Drawing(labeled(body, artery, liver & ~covered, stomach, vein))
 
 
 def draw_heart(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
@@ -85,7 +85,7 @@ def draw_heart(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
             chamber = Ellipse(*heart.at(u, v), half * heart.a, 0.34 * heart.b, heart.angle)
             body.fill(chamber.radius(body.x, body.y) < 1, BLOOD)
     body.skin()
-    return Drawing(labelled(body, inside))
+    return Drawing(labeled(body, inside))
 
 
 def draw_sacrum(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
@@ -102,7 +102,7 @@ def draw_sacrum(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
     _vessel(body, Ellipse(*trunk.at(place(rng, -0.15, 0.15), -0.5), 0.42 * trunk.a, 0.26 * trunk.a, trunk.angle))
     _spine(body, trunk.at(0, 0.68), trunk.angle, 2.2 * CONTRAST)
     body.skin()
-    return Drawing(labelled(body, inside))
+    return Drawing(labeled(body, inside))
 
 
 def draw_femur(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
@@ -153,9 +153,9 @@ def _trunk(body: Body, rng: np.random.Generator, angle: float) -> tuple[Ellipse,
 def _spine(body: Body, middle: Point, angle: float, scale: float = 1.0) -> Mask:
     """Draw three ossification centers with their shadows, and return their pixels."""
     where = np.zeros(body.echo.shape, np.bool_)
-    centre = Ellipse(*middle, 0.05 * scale, 0.045 * scale, angle)
+    center = Ellipse(*middle, 0.05 * scale, 0.045 * scale, angle)
     for u, v in ((0.0, -1.0), (-0.9, 0.5), (0.9, 0.5)):
-        spot = Ellipse(*centre.at(u, v), 0.028 * scale, 0.02 * scale, angle)
+        spot = Ellipse(*center.at(u, v), 0.028 * scale, 0.02 * scale, angle)
         where |= body.fill(spot.radius(body.x, body.y) < 1, BONE)
     return where
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from usaggr.data.synthetic.body import Body
 from usaggr.data.synthetic.difficulty import CONTRAST
-from usaggr.data.synthetic.drawing import Drawing, labelled, place, size
+from usaggr.data.synthetic.drawing import Drawing, labeled, place, size
 from usaggr.data.synthetic.geometry import Mask
 from usaggr.data.synthetic.shapes import Ellipse, to_segment, uneven
 from usaggr.data.synthetic.tissue import BRAIN, FIBROUS, FLUID, MUSCLE, PLACENTA, SOFT, THIN_BONE
@@ -30,7 +30,7 @@ def draw(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
     inside = skull(body, rng, head)
     brain(body, rng, head)
     body.skin()
-    return Drawing(labelled(body, inside))
+    return Drawing(labeled(body, inside))
 
 
 def draw_position(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
@@ -56,7 +56,7 @@ def draw_position(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
         body.fill((orbit < 1.2) & (radius < 1), FIBROUS.brighter(-3))
         body.fill((orbit < 1) & (radius < 0.97), FLUID)
     body.skin()
-    return Drawing(labelled(body, inside))
+    return Drawing(labeled(body, inside))
 
 
 def womb(body: Body, rng: np.random.Generator, pool: bool = True) -> None:

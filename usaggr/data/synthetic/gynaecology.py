@@ -4,7 +4,7 @@ import numpy as np
 
 from usaggr.data.synthetic.body import Body
 from usaggr.data.synthetic.difficulty import CONTRAST
-from usaggr.data.synthetic.drawing import Drawing, labelled, place, size
+from usaggr.data.synthetic.drawing import Drawing, labeled, place, size
 from usaggr.data.synthetic.shapes import Ellipse, to_segment, uneven
 from usaggr.data.synthetic.tissue import FIBROUS, FLUID, SOFT, Tissue
 
@@ -37,7 +37,7 @@ def draw_uterus(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
     rings = np.cos(radius * 16) * (radius < 1) * 3
     body.brighten(rings.astype(np.float32))
     body.skin()
-    return Drawing(labelled(body, inside))
+    return Drawing(labeled(body, inside))
 
 
 def draw_ovary(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
@@ -66,7 +66,7 @@ def draw_ovary(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
         )
         body.fill((uneven(rng, solid_tissue, 0.12).radius(body.x, body.y) < 1) & inside, SOFT.brighter(-4))
     body.skin()
-    return Drawing(labelled(body, inside))
+    return Drawing(labeled(body, inside))
 
 
 def _ovary_round(body: Body, rng: np.random.Generator, tumour: Ellipse) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 
 from usaggr.data.synthetic.body import Body
 from usaggr.data.synthetic.difficulty import CONTRAST
-from usaggr.data.synthetic.drawing import Drawing, labelled, place, size
+from usaggr.data.synthetic.drawing import Drawing, labeled, place, size
 from usaggr.data.synthetic.fetal_head import skull
 from usaggr.data.synthetic.shapes import Ellipse, Point, turned
 from usaggr.data.synthetic.tissue import CARTILAGE, FIBROUS, PLACENTA
@@ -34,7 +34,7 @@ def draw(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
     body.fill(radius < 1.16, FIBROUS.brighter(4))
     bone = body.fill(radius < 1, CARTILAGE.brighter(6 * (1 - CONTRAST)))
     body.skin()
-    return Drawing(labelled(body, bone, inside & ~bone), (upper, lower, max(head.tangents(lower))))
+    return Drawing(labeled(body, bone, inside & ~bone), (upper, lower, max(head.tangents(lower))))
 
 
 def _between(start: Point, end: Point, aspect: float) -> Ellipse:

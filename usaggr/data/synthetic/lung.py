@@ -8,7 +8,7 @@ import numpy as np
 
 from usaggr.data.synthetic.body import Body
 from usaggr.data.synthetic.difficulty import CONTRAST
-from usaggr.data.synthetic.drawing import Drawing, labelled, place, sign, size
+from usaggr.data.synthetic.drawing import Drawing, labeled, place, sign, size
 from usaggr.data.synthetic.geometry import Map, Mask, as_map
 from usaggr.data.synthetic.shapes import Ellipse, uneven
 from usaggr.data.synthetic.tissue import BONE, FIBROUS, FLUID, MUSCLE, Tissue
@@ -54,7 +54,7 @@ def draw(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
             lesion = _consolidation(body, rng, pleura, size(rng, 0.17, 0.27))
     _ribs(body, rng, pleura)
     body.skin(0.03)
-    return Drawing(labelled(body, lesion))
+    return Drawing(labeled(body, lesion))
 
 
 def _pleural_depth(body: Body, rng: np.random.Generator) -> Map:

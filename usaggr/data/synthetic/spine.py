@@ -4,7 +4,7 @@ import numpy as np
 
 from usaggr.data.synthetic.body import Body
 from usaggr.data.synthetic.difficulty import CONTRAST
-from usaggr.data.synthetic.drawing import Drawing, labelled, place, size
+from usaggr.data.synthetic.drawing import Drawing, labeled, place, size
 from usaggr.data.synthetic.shapes import Ellipse, uneven
 from usaggr.data.synthetic.tissue import BONE, FIBROUS, FLUID, MUSCLE, SOFT, Tissue
 
@@ -43,7 +43,7 @@ def draw(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
     )
     _vertebrae(body, rng)
     body.skin(0.03)
-    return Drawing(labelled(body, where))
+    return Drawing(labeled(body, where))
 
 
 def _vertebrae(body: Body, rng: np.random.Generator) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 
 from usaggr.data.synthetic.body import Body
 from usaggr.data.synthetic.difficulty import CONTRAST
-from usaggr.data.synthetic.drawing import Drawing, labelled, place, sign, size
+from usaggr.data.synthetic.drawing import Drawing, labeled, place, sign, size
 from usaggr.data.synthetic.geometry import Mask
 from usaggr.data.synthetic.shapes import Ellipse, to_segment, uneven
 from usaggr.data.synthetic.tissue import BLOOD, BONE, FIBROUS, GAS, MUSCLE, SOFT, THYROID, Tissue
@@ -33,7 +33,7 @@ def draw(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
     _trachea(body, Ellipse(middle, depth + 0.05, 0.14, 0.15))
     nodule = _nodule(body, rng, lobes[sign(rng)], kind)
     body.skin(0.03)
-    return Drawing(labelled(body, nodule))
+    return Drawing(labeled(body, nodule))
 
 
 def _lobe(body: Body, rng: np.random.Generator, middle: float, depth: float, side: int) -> Ellipse:

@@ -52,10 +52,10 @@ def draw_affinity(matrix: Array, tasks: Sequence[str], sizes: Sequence[int], mea
     figure = Figure(figsize=(side + text + 0.2, side + text + 0.75))
     width, height = figure.get_size_inches()
     panel = figure.add_axes((text / width, (text + 0.6) / height, side / width, side / height))
-    norm, colours, power = _colours(matrix, measure)
+    norm, colors, power = _colors(matrix, measure)
     edges = np.arange(len(tasks) + 1) - 0.5
     shown = np.ma.masked_invalid(matrix)
-    panel.pcolormesh(edges, edges, shown, cmap=colours, norm=norm, edgecolors="white", linewidth=0.4)
+    panel.pcolormesh(edges, edges, shown, cmap=colors, norm=norm, edgecolors="white", linewidth=0.4)
     start = 0.0
     for size in sizes:
         panel.add_patch(Rectangle((start - 0.5, start - 0.5), size, size, fill=False, linewidth=1.3, clip_on=False))
@@ -70,9 +70,9 @@ def draw_affinity(matrix: Array, tasks: Sequence[str], sizes: Sequence[int], mea
     for spine in panel.spines.values():
         spine.set_visible(False)
     if len(tasks) <= _MOST_NUMBERED:
-        _write_values(panel, matrix, ScalarMappable(norm, colours), power)
+        _write_values(panel, matrix, ScalarMappable(norm, colors), power)
     bar_axes = figure.add_axes((text / width, 0.4 / height, side / width, 0.09 / height))
-    bar = figure.colorbar(ScalarMappable(norm, colours), cax=bar_axes, orientation="horizontal", extend="both")
+    bar = figure.colorbar(ScalarMappable(norm, colors), cax=bar_axes, orientation="horizontal", extend="both")
     bar.ax.locator_params(nbins=5)
     bar.ax.xaxis.set_major_formatter(lambda value, _: f"{value * 10.0**power:g}")
     bar.set_label(LABELS[measure] + _unit(power))
@@ -117,7 +117,7 @@ def draw_predictions(points: Sequence[AffinityPoint], groupings: Sequence[str]) 
     return figure
 
 
-def _colours(matrix: Array, measure: Measure) -> "tuple[Normalize, str, int]":
+def _colors(matrix: Array, measure: Measure) -> "tuple[Normalize, str, int]":
     """Return the range and map of colors, and the power of ten that makes values readable."""
     from matplotlib.colors import Normalize
 
@@ -135,19 +135,19 @@ def _unit(power: int) -> str:
     return f", in units of 1e-{power}" if power else ""
 
 
-def _write_values(panel: "Axes", matrix: Array, colours: "ScalarMappable", power: int) -> None:
+def _write_values(panel: "Axes", matrix: Array, colors: "ScalarMappable", power: int) -> None:
     """Write each value into its cell, in white on dark colors.
 
     Args:
         panel: Panel with the matrix.
         matrix: (T, T) affinities; NaN without an estimate.
-        colours: Colors of the cells.
+        colors: Colors of the cells.
         power: Power of ten that values are multiplied by.
     """
     for (y, x), value in np.ndenumerate(matrix):
         if x == y or not np.isfinite(value):
             continue
-        red, green, blue = colours.to_rgba(np.array([value]))[0][:3]
+        red, green, blue = colors.to_rgba(np.array([value]))[0][:3]
         # Weights of the channels in perceived brightness (ITU-R BT.601).
         ink = "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.5 else "black"
         # The axes write a minus sign too, where Python writes a hyphen.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from usaggr.analysis.row_tables import group_rows
 from usaggr.document.display_names import grouping_label
 from usaggr.report.controls.tables import Control
-from usaggr.report.figure_style import GREY, draw_intervals, legend_columns, look, reference_first, scale_title, window
+from usaggr.report.figure_style import GRAY, draw_intervals, legend_columns, look, reference_first, scale_title, window
 from usaggr.results.stored_study import StudyFacts
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def draw_controls(controls: Sequence[Control], study: StudyFacts, variant: str) 
         panel.set_title(scale_title(scale))
         panel.set_xlabel("mean difference in skill")
     axes[0].set_yticks(range(len(names)), [grouping_label(name) for name in names])
-    draws = Line2D([], [], color=GREY, marker="|", linestyle="none", markersize=9, markeredgewidth=1.4)
+    draws = Line2D([], [], color=GRAY, marker="|", linestyle="none", markersize=9, markeredgewidth=1.4)
     real = Line2D([], [], **(look(ranks[names[0]]) | {"linestyle": "none"}))
     labels = ["the grouping", "random, blocks of the same sizes"]
     figure.legend(
@@ -78,7 +78,7 @@ def _draw_panel(panel: "Axes", controls: Sequence[Control], names: Sequence[str]
         drawn = [row for row in controls if row.like == name and row.drawn]
         real = [row for row in controls if row.like == name and not row.drawn]
         style: dict[str, Any] = {
-            "color": GREY,
+            "color": GRAY,
             "marker": "|",
             "linestyle": "none",
             "markersize": 9,

@@ -15,7 +15,7 @@ from usaggr.analysis.cell_rows import CellVerdict
 from usaggr.analysis.row_tables import group_rows
 from usaggr.document.display_names import grouping_label, verdict_label, verdict_mark
 from usaggr.document.numbers import difference
-from usaggr.report.figure_style import GREY, VERDICT_COLOURS, draw_intervals
+from usaggr.report.figure_style import GRAY, VERDICT_COLORS, draw_intervals
 from usaggr.report.task_rows import BESIDE, label_rows, names_width, task_rows
 from usaggr.results.stored_study import StudyFacts
 
@@ -104,19 +104,19 @@ def _draw_panel(
     panel.minorticks_off()
     panel.tick_params(axis="y", length=0)
     panel.axvspan(-1, 0, color="#E4E4E4", linewidth=0, zorder=0)
-    panel.axvline(-1, color=GREY, linewidth=0.8, linestyle="--", zorder=1)
+    panel.axvline(-1, color=GRAY, linewidth=0.8, linestyle="--", zorder=1)
     panel.axvline(0, color="black", linewidth=0.8, zorder=1)
     heights = {task: y for y, task in enumerate(tasks)}
     for verdict, judged in group_rows(_drawable(cells), lambda cell: cell.verdict).items():
-        colour = VERDICT_COLOURS[verdict]
+        color = VERDICT_COLORS[verdict]
         _, lows, highs = _in_margins(judged)
-        draw_intervals(panel, [heights[cell.task] for cell in judged], lows.tolist(), highs.tolist(), colour)
+        draw_intervals(panel, [heights[cell.task] for cell in judged], lows.tolist(), highs.tolist(), color)
         for valid, points in sorted(group_rows(judged, lambda cell: cell.valid).items()):
             values, _, _ = _in_margins(points)
             panel.plot(
                 values.clip(-end, end), [heights[cell.task] for cell in points], linestyle="none",
-                marker=_MARKERS[verdict], markersize=4.6, color=colour,
-                markerfacecolor=colour if valid else "white", zorder=4, clip_on=False,
+                marker=_MARKERS[verdict], markersize=4.6, color=color,
+                markerfacecolor=color if valid else "white", zorder=4, clip_on=False,
             )  # fmt: skip
     _write_numbers(beside, cells, tasks, text)
 
@@ -172,12 +172,12 @@ def _legend(cells: Sequence[CellVerdict]) -> list[Any]:
     compared = [cell for cell in cells if not math.isnan(cell.delta)]
     judged = {cell.verdict for cell in compared}
     handles: list[Any] = [
-        Line2D([], [], linestyle="none", marker=marker, color=VERDICT_COLOURS[name], label=verdict_label(name))
+        Line2D([], [], linestyle="none", marker=marker, color=VERDICT_COLORS[name], label=verdict_label(name))
         for name, marker in _MARKERS.items()
         if name in judged
     ]
-    handles.append(Patch(facecolor="#E4E4E4", edgecolor=GREY, linestyle="--", label="worse by less than the margin"))
+    handles.append(Patch(facecolor="#E4E4E4", edgecolor=GRAY, linestyle="--", label="worse by less than the margin"))
     if not all(cell.valid for cell in compared):
         label = "hollow: a model collapsed or did not converge"
-        handles.append(Line2D([], [], linestyle="none", marker="o", color=GREY, markerfacecolor="white", label=label))
+        handles.append(Line2D([], [], linestyle="none", marker="o", color=GRAY, markerfacecolor="white", label=label))
     return handles

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
-_COLOUR_MAP = "RdBu"
+_COLOR_MAP = "RdBu"
 """A map of ColorBrewer: readable with every common color blindness, white at zero."""
 _LEAST, _MOST = 0.05, 0.3
 """Smallest and largest end of the color scale in skill, so that neither noise nor a single collapsed run sets it."""
@@ -66,16 +66,16 @@ def draw_heatmap(
         1, len(scales) + 1, squeeze=False, sharey=True, width_ratios=[BESIDE, *[width] * len(scales)]
     ).flatten()
     skills = np.array([cell.delta_skill for cell in shown], dtype=float)
-    colours = _colours(skills)
+    colors = _colors(skills)
     for panel, scale in zip(axes[1:], scales, strict=True):
         _draw_panel(
-            panel, [cell for cell in shown if cell.scale == scale], groupings, tasks, colours, width / len(groupings)
+            panel, [cell for cell in shown if cell.scale == scale], groupings, tasks, colors, width / len(groupings)
         )
         panel.set_title(scale_title(scale))
     label_rows(axes[0], axes[1:].tolist(), labels, tasks)
     # The arrows at the ends of the bar show that values beyond them have the color of the end.
     bar = figure.colorbar(
-        colours, ax=axes[1:].tolist(), orientation="horizontal", extend=_extend(skills, colours),
+        colors, ax=axes[1:].tolist(), orientation="horizontal", extend=_extend(skills, colors),
         fraction=0.03, pad=0.02, aspect=45,
     )  # fmt: skip
     few = "\n* fewer seeds than planned" if _has_few_seeds(shown) else ""
@@ -92,7 +92,7 @@ def draw_heatmap(
 
 def _draw_panel(
     panel: "Axes", cells: Sequence[CellVerdict], groupings: Sequence[str], tasks: Sequence[str],
-    colours: "ScalarMappable", width: float,
+    colors: "ScalarMappable", width: float,
 ) -> None:  # fmt: skip
     """Draw the cells of one scale.
 
@@ -101,13 +101,13 @@ def _draw_panel(
         cells: Verdicts at this scale.
         groupings: Columns from left to right.
         tasks: Rows from top to bottom.
-        colours: Map from a difference in skill to a color.
+        colors: Map from a difference in skill to a color.
         width: Width of a column in inches.
     """
     by_cell = {(cell.task, cell.grouping): cell for cell in cells}
     for y, task in enumerate(tasks):
         for x, grouping in enumerate(groupings):
-            _draw_cell(panel, x, y, by_cell.get((task, grouping)), colours, width)
+            _draw_cell(panel, x, y, by_cell.get((task, grouping)), colors, width)
     panel.set_xlim(-0.5, len(groupings) - 0.5)
     panel.set_ylim(len(tasks) - 0.5, -0.5)
     labels = [grouping_label(name) for name in groupings]
@@ -122,7 +122,7 @@ def _draw_panel(
 
 
 def _draw_cell(
-    panel: "Axes", x: int, y: int, cell: CellVerdict | None, colours: "ScalarMappable", width: float
+    panel: "Axes", x: int, y: int, cell: CellVerdict | None, colors: "ScalarMappable", width: float
 ) -> None:
     from matplotlib.patches import Rectangle
 
@@ -133,7 +133,7 @@ def _draw_cell(
         _draw_hatched(panel, x, y, "same run", _SAME)
         return
     skill = cell.delta_skill
-    face = _NO_SKILL if math.isnan(skill) else tuple(colours.to_rgba(np.array([skill]))[0])
+    face = _NO_SKILL if math.isnan(skill) else tuple(colors.to_rgba(np.array([skill]))[0])
     # Rec. 601 luma weights of red, green and blue: dark cells get white text.
     ink = "white" if 0.299 * face[0] + 0.587 * face[1] + 0.114 * face[2] < 0.5 else "black"
     # Without clipping: each clip path gets a new name in an SVG, so the same figure would differ between builds.
@@ -159,7 +159,7 @@ def _draw_hatched(panel: "Axes", x: int, y: int, label: str, hatch: str) -> None
     panel.text(x, y, label, ha="center", va="center", color="black", fontsize=7, bbox=behind)
 
 
-def _corner(x: int, y: int, top: bool, column: float, face: str, edge_colour: str) -> "Patch":
+def _corner(x: int, y: int, top: bool, column: float, face: str, edge_color: str) -> "Patch":
     """Return a triangle in the right corner of a cell.
 
     Args:
@@ -168,14 +168,14 @@ def _corner(x: int, y: int, top: bool, column: float, face: str, edge_colour: st
         top: True for the upper corner (the grouping's model), False for the lower one (the reference's).
         column: Width of a column in inches, so that the triangle has two equal sides.
         face: Fill color.
-        edge_colour: Color of the outline.
+        edge_color: Color of the outline.
     """
     from matplotlib.patches import Polygon
 
     edge, inner = (y - 0.46, y - 0.46 + _CORNER) if top else (y + 0.46, y + 0.46 - _CORNER)
     right, width = x + 0.485, _CORNER * _ROW / column
     points = [(right, edge), (right, inner), (right - width, edge)]
-    return Polygon(points, closed=True, facecolor=face, edgecolor=edge_colour, lw=0.7, clip_on=False, zorder=3)
+    return Polygon(points, closed=True, facecolor=face, edgecolor=edge_color, lw=0.7, clip_on=False, zorder=3)
 
 
 def _corner_handles(cells: Sequence[CellVerdict]) -> list[Any]:
@@ -206,17 +206,17 @@ def _has_few_seeds(cells: Sequence[CellVerdict]) -> bool:
     return any(not math.isnan(cell.delta) and cell.seeds < cell.planned for cell in cells)
 
 
-def _colours(skill: NDArray[np.float64]) -> "ScalarMappable":
+def _colors(skill: NDArray[np.float64]) -> "ScalarMappable":
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
     largest = float(np.nanmax(np.abs(skill), initial=0.0))
     end = min(max(largest, _LEAST), _MOST)
-    return ScalarMappable(Normalize(-end, end), _COLOUR_MAP)
+    return ScalarMappable(Normalize(-end, end), _COLOR_MAP)
 
 
-def _extend(skill: NDArray[np.float64], colours: "ScalarMappable") -> str:
+def _extend(skill: NDArray[np.float64], colors: "ScalarMappable") -> str:
     """Return which ends of the color bar are pointed, because values lie beyond them."""
-    end = float(np.max(colours.get_clim()[1] or 0.0))
+    end = float(np.max(colors.get_clim()[1] or 0.0))
     over, under = bool((skill > end).any()), bool((skill < -end).any())
     return {(True, True): "both", (True, False): "max", (False, True): "min"}.get((over, under), "neither")

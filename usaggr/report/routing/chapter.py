@@ -22,7 +22,7 @@ from usaggr.report.routing.routing_sentences import (
     two_decimals,
 )
 from usaggr.report.routing.tables import RunRouting, make_routing, mean_similarity
-from usaggr.statistics.routing_similarity import nearest_tasks, normalised_entropy
+from usaggr.statistics.routing_similarity import nearest_tasks, normalized_entropy
 
 _MOST_ROWS = 30
 _MOST_ERRORS = 10
@@ -83,7 +83,7 @@ def _by_task(material: Material, runs: tuple[RunRouting, ...], variant: str) -> 
     """Return a table with a row per task, of means over seeds that do not depend on the experts' numbers."""
     names = runs[0].tasks
     entropy = np.mean([routed.entropy.mean(axis=1) for routed in runs], axis=0)
-    evenness = np.mean([normalised_entropy(routed.share).mean(axis=1) for routed in runs], axis=0)
+    evenness = np.mean([normalized_entropy(routed.share).mean(axis=1) for routed in runs], axis=0)
     largest = np.mean([routed.share.max(axis=2).mean(axis=1) for routed in runs], axis=0)
     means = (entropy, evenness, largest)
     similarity = mean_similarity(runs)

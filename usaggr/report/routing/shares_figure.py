@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.colors import Normalize
     from matplotlib.figure import Figure
 
-_COLOUR_MAP = "PuOr"
+_COLOR_MAP = "PuOr"
 """ColorBrewer map, distinguishable with common color blindness; unlike RdBu it suggests neither better nor worse."""
 _ROW = 0.19
 _COLUMNS_WIDTH = 6.2
@@ -61,7 +61,7 @@ def draw_shares(routed: RunRouting, tasks: Sequence[str], groups: Mapping[str, s
         sharey=True,
         width_ratios=[BESIDE, *[panel_width] * len(routed.blocks)],
     ).flatten()
-    norm = _colours(shares)
+    norm = _colors(shares)
     for panel, block, block_shares, dead in zip(
         axes[1:], routed.blocks, shares.swapaxes(0, 1), routed.dead, strict=True
     ):
@@ -118,7 +118,7 @@ def _draw_panel(panel: "Axes", shares: Array, dead: NDArray[np.bool_], norm: "No
     """
     tasks, experts = shares.shape
     panel.pcolormesh(
-        np.arange(experts + 1) - 0.5, np.arange(tasks + 1) - 0.5, shares, cmap=_COLOUR_MAP, norm=norm,
+        np.arange(experts + 1) - 0.5, np.arange(tasks + 1) - 0.5, shares, cmap=_COLOR_MAP, norm=norm,
         edgecolors="white", linewidth=0.4,
     )  # fmt: skip
     panel.set_ylim(tasks - 0.5, -0.5)
@@ -131,7 +131,7 @@ def _draw_panel(panel: "Axes", shares: Array, dead: NDArray[np.bool_], norm: "No
         panel.text(float(expert), -0.55, "×", ha="center", va="bottom", fontsize=8, fontweight="bold", clip_on=False)
 
 
-def _colours(shares: Array) -> "Normalize":
+def _colors(shares: Array) -> "Normalize":
     """Return colors that are white at an even share, and full at twice that or more, so that noise looks small."""
     from matplotlib.colors import TwoSlopeNorm
 
@@ -143,7 +143,7 @@ def _colours(shares: Array) -> "Normalize":
 def _add_bar(figure: "Figure", axes: "list[Axes]", norm: "Normalize", even: float) -> None:
     from matplotlib.cm import ScalarMappable
 
-    colors = ScalarMappable(norm, _COLOUR_MAP)
+    colors = ScalarMappable(norm, _COLOR_MAP)
     bar = figure.colorbar(colors, ax=axes, orientation="horizontal", fraction=0.04, pad=0.02, aspect=45)
     top = float(norm.vmax or 1.0)
     ticks = [0.0, even / 2, even, (even + top) / 2, top]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.colors import Normalize
     from matplotlib.figure import Figure
 
-_COLOUR_MAP = "YlGnBu"
+_COLOR_MAP = "YlGnBu"
 """ColorBrewer map; darker is more similar, also in gray prints."""
 _CELL = 0.2
 _LETTER = 0.058
@@ -57,7 +57,7 @@ def draw_similarity(runs: Sequence[RunRouting], tasks: Sequence[Task]) -> "Figur
     bottom, height = bottom_room / figure_height, side / figure_height
     branches = figure.add_axes((0.06 / figure_width, bottom, (_TREE - 0.06) / figure_width, height))
     panel = figure.add_axes(((_TREE + 0.04) / figure_width, bottom, side / figure_width, height))
-    norm = _colours(matrix)
+    norm = _colors(matrix)
     _draw_matrix(panel, matrix, norm)
     panel.set_xticks(range(len(names)), names, rotation=90)
     panel.set_yticks(range(len(names)), labels)
@@ -65,7 +65,7 @@ def draw_similarity(runs: Sequence[RunRouting], tasks: Sequence[Task]) -> "Figur
     bar_axes = figure.add_axes(
         ((_TREE + 0.04) / figure_width, 0.41 / figure_height, side / figure_width, 0.09 / figure_height)
     )
-    bar = figure.colorbar(ScalarMappable(norm, _COLOUR_MAP), cax=bar_axes, orientation="horizontal")
+    bar = figure.colorbar(ScalarMappable(norm, _COLOR_MAP), cax=bar_axes, orientation="horizontal")
     bar.set_label("similarity of routing")
     return figure
 
@@ -90,11 +90,11 @@ def describe_similarity(runs: Sequence[RunRouting]) -> str:
 def _draw_matrix(panel: "Axes", matrix: Array, norm: "Normalize") -> None:
     from matplotlib.cm import ScalarMappable
 
-    colours = ScalarMappable(norm, _COLOUR_MAP)
+    colors = ScalarMappable(norm, _COLOR_MAP)
     tasks = len(matrix)
     edges = np.arange(tasks + 1) - 0.5
     shown = np.ma.masked_array(matrix, np.eye(tasks, dtype=bool))  # the diagonal is always 1
-    panel.pcolormesh(edges, edges, shown, cmap=_COLOUR_MAP, norm=norm, edgecolors="white", linewidth=0.4)
+    panel.pcolormesh(edges, edges, shown, cmap=_COLOR_MAP, norm=norm, edgecolors="white", linewidth=0.4)
     panel.set_ylim(tasks - 0.5, -0.5)
     panel.yaxis.tick_right()
     panel.tick_params(length=0, pad=2)
@@ -104,7 +104,7 @@ def _draw_matrix(panel: "Axes", matrix: Array, norm: "Normalize") -> None:
         return
     for (y, x), value in np.ndenumerate(matrix):
         if x != y:
-            red, green, blue = colours.to_rgba(np.array([value]))[0][:3]
+            red, green, blue = colors.to_rgba(np.array([value]))[0][:3]
             # Weights of the channels in perceived brightness (ITU-R BT.601).
             ink = "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.5 else "black"
             label = "1" if value > 0.995 else f"{value:.2f}".removeprefix("0")
@@ -131,7 +131,7 @@ def _draw_tree(branches: "Axes", tree: TaskTree) -> None:
         branches.spines[name].set_visible(False)
 
 
-def _colours(matrix: Array) -> "Normalize":
+def _colors(matrix: Array) -> "Normalize":
     from matplotlib.colors import Normalize
 
     least = float(matrix.min())

@@ -12,7 +12,7 @@ from usaggr.analysis.row_tables import group_rows
 from usaggr.document.numbers import score
 from usaggr.metrics.names import metric as metric_of
 from usaggr.metrics.names import metric_label
-from usaggr.report.figure_style import GREY, grouping_handles, legend_columns, look, reference_first
+from usaggr.report.figure_style import GRAY, grouping_handles, legend_columns, look, reference_first
 from usaggr.results.stored_study import StudyFacts
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def draw_curves(cells: Sequence[CellScore], study: StudyFacts, tasks: Sequence[s
     figure.supxlabel("training samples of the task", fontsize=8.5)
     handles = [
         *grouping_handles(groupings, study.reference),
-        Line2D([], [], color=GREY, linestyle="--", linewidth=1, label="trivial predictor"),
+        Line2D([], [], color=GRAY, linestyle="--", linewidth=1, label="trivial predictor"),
     ]
     across = legend_columns([str(handle.get_label()) for handle in handles], figure.get_figwidth())
     figure.legend(handles=handles, loc="outside upper center", ncols=across, frameon=False)
@@ -114,11 +114,11 @@ def _draw_line(
     style = look(place, size=4.0) | {"label": grouping, "zorder": 3 + place}
     low, high = [cell.low for cell in line], [cell.high for cell in line]
     panel.plot(x, [cell.mean for cell in line], **style)
-    label, colour = f"interval of {grouping}", style["color"]
+    label, color = f"interval of {grouping}", style["color"]
     if band:
-        panel.fill_between(x, low, high, label=label, color=colour, alpha=0.15, linewidth=0, zorder=1)
+        panel.fill_between(x, low, high, label=label, color=color, alpha=0.15, linewidth=0, zorder=1)
     else:
-        panel.vlines(x, low, high, colors=colour, linewidth=1.0, zorder=2, label=label)
+        panel.vlines(x, low, high, colors=color, linewidth=1.0, zorder=2, label=label)
 
 
 def _draw_trivial(panel: "Axes", shown: Sequence[CellScore]) -> None:
@@ -129,9 +129,9 @@ def _draw_trivial(panel: "Axes", shown: Sequence[CellScore]) -> None:
     x = [float(size) for size, _ in by_size]
     y = [fmean(cell.trivial for cell in cells) for _, cells in by_size]
     if len(x) == 1:
-        panel.axhline(y[0], color=GREY, linestyle="--", linewidth=1, label="trivial", zorder=1)
+        panel.axhline(y[0], color=GRAY, linestyle="--", linewidth=1, label="trivial", zorder=1)
     else:
-        panel.plot(x, y, color=GREY, linestyle="--", linewidth=1, label="trivial", zorder=1)
+        panel.plot(x, y, color=GRAY, linestyle="--", linewidth=1, label="trivial", zorder=1)
 
 
 def _offsets(n_train: Sequence[int], place: int, lines: int, ticks: Sequence[int], wide: bool) -> list[float]:

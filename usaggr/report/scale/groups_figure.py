@@ -10,7 +10,7 @@ import numpy as np
 from usaggr.analysis.row_tables import group_rows
 from usaggr.document.display_names import grouping_label
 from usaggr.report.figure_style import (
-    GREY,
+    GRAY,
     GroupedPoint,
     draw_grouped_rows,
     grouping_handles,
@@ -209,5 +209,5 @@ def _add_legend(figure: "Figure", panels: _Panels, study: StudyFacts) -> None:
     figure.legend(
         handles=shown, loc="outside upper center", ncols=columns, frameon=False, fontsize=8,
         title=f"difference from {grouping_label(study.reference)}; in brackets the number of tasks",
-        title_fontproperties={"size": 7.5}, labelcolor="black", edgecolor=GREY,
+        title_fontproperties={"size": 7.5}, labelcolor="black", edgecolor=GRAY,
     )  # fmt: skip

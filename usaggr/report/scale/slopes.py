@@ -160,14 +160,14 @@ def crossings(compared: Compared) -> tuple[ScaleCrossing, ...]:
         for grouping, (lines, _) in by_grouping.items():
             sizes = [line.sizes for line in lines.values()]
             ranges = [(float(s.min()), float(s.max())) for s in sizes]
-            centre = float(10 ** np.mean([np.log10(s).mean() for s in sizes]))
-            sums = [_sum(lines, partial(level_weights, size=centre)), _sum(lines, slope_weights)]
+            center = float(10 ** np.mean([np.log10(s).mean() for s in sizes]))
+            sums = [_sum(lines, partial(level_weights, size=center)), _sum(lines, slope_weights)]
             joint = compared.sums.of_differences(sums, unit)
             estimate = Crossing(None, why="the tasks have no seed in common")
             helps: Literal["above", "below"] = "below"
             if joint is not None:
                 level_sum, slope_sum = joint
-                estimate = crossing(level_sum.table, slope_sum.table, centre, ranges, compared.confidence)
+                estimate = crossing(level_sum.table, slope_sum.table, center, ranges, compared.confidence)
                 helps = "above" if slope_sum.table.mean() > 0 else "below"
             results.append(
                 ScaleCrossing(

@@ -86,7 +86,7 @@ class Submitter:
     def parameters(self, study: str) -> dict[str, Any]:
         """Return the parameters of submitit's executor."""
         config = self._config
-        # Without requeue a pre-empted job, or one whose node is lost, would end instead of being queued again.
+        # Without requeue a preempted job, or one whose node is lost, would end instead of being queued again.
         additional: dict[str, Any] = {"requeue": True}
         for name in ("partition", "account", "qos", "constraint"):
             if (value := getattr(config, name)) is not None:
