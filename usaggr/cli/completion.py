@@ -1,4 +1,4 @@
-"""What a shell offers on <TAB>: studies, groups, keys, values and folders of results; typer writes the shell's script.
+"""Suggestions of a shell on <TAB>: studies, groups, keys, values and result folders; typer writes the shell's script.
 
 Nothing slow is imported, and an error offers nothing, because its message would appear on the line that is typed.
 """

@@ -29,12 +29,12 @@ class Override:
 
     @property
     def is_choice(self) -> bool:
-        """Whether it chooses the file of a group, such as `model=tiny`."""
+        """True if it chooses the file of a group, such as `model=tiny`."""
         return self.key in GROUPS
 
     @property
     def is_deletion(self) -> bool:
-        """Whether it removes a key, such as `~variants.base`."""
+        """True if it removes a key, such as `~variants.base`."""
         return self.text.startswith("~")
 
 

@@ -202,6 +202,11 @@ class _FileWriter:
 
         The path stays as it is in the original index, except for converted masks, and for paths that leave the root
         and come back (through the root's name or a link); for those, the cell and its changes are updated.
+
+        Args:
+            row: the corrected row.
+            column: name of the column that holds the path.
+            convert: whether the file is a mask of 0 and 255 that becomes class indices.
         """
         file = self.finder.find(row.origin.text(column)) if row.cells.get(column) else None
         if not isinstance(file, FoundFile):

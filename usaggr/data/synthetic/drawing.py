@@ -33,13 +33,25 @@ def labeled(body: Body, *regions: Mask) -> NDArray[np.uint8]:
 
 
 def place(rng: np.random.Generator, low: float, high: float) -> float:
-    """Draw the position of a structure between two limits; SPREAD scales the distance from the middle."""
+    """Draw the position of a structure between two limits; SPREAD scales the distance from the middle.
+
+    Args:
+        rng: random generator of the picture.
+        low: lower limit, in the coordinates of the body.
+        high: upper limit.
+    """
     middle, half = (low + high) / 2, (high - low) / 2
     return float(middle + SPREAD * half * rng.uniform(-1, 1))
 
 
 def size(rng: np.random.Generator, low: float, high: float) -> float:
-    """Draw the size of a structure between two limits."""
+    """Draw the size of a structure between two limits.
+
+    Args:
+        rng: random generator of the picture.
+        low: lower limit, in the coordinates of the body.
+        high: upper limit.
+    """
     return float(rng.uniform(low, high))
 
 

@@ -60,7 +60,13 @@ def draw_position(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
 
 
 def womb(body: Body, rng: np.random.Generator, pool: bool = True) -> None:
-    """Draw the walls of abdomen and uterus, and a pool of fluid unless `pool` is false."""
+    """Draw the walls of abdomen and uterus, and a pool of fluid.
+
+    Args:
+        body: body to draw into.
+        rng: random generator of the picture.
+        pool: whether there is a pool of amniotic fluid.
+    """
     wall = size(rng, 0.08, 0.15) + 0.03 * np.sin(5 * body.x + rng.uniform(0, 6))
     body.fill(body.y < wall, MUSCLE)
     body.fill(np.abs(body.y - wall) < 0.006, FIBROUS.brighter(-3))
@@ -72,7 +78,16 @@ def womb(body: Body, rng: np.random.Generator, pool: bool = True) -> None:
 
 
 def skull(body: Body, rng: np.random.Generator, head: Ellipse) -> Mask:
-    """Draw a skull filled with brain, and return its pixels; it is brightest where beams are perpendicular to it."""
+    """Draw a skull filled with brain; it is brightest where beams are perpendicular to it.
+
+    Args:
+        body: body to draw into.
+        rng: random generator of the picture.
+        head: outer contour of the skull.
+
+    Returns:
+        (H, W) True inside the contour.
+    """
     radius = head.radius(body.x, body.y)
     body.fill(radius < 1.09, SOFT.brighter(-3))
     thickness = size(rng, 0.015, 0.022) / head.b
@@ -82,7 +97,13 @@ def skull(body: Body, rng: np.random.Generator, head: Ellipse) -> Mask:
 
 
 def brain(body: Body, rng: np.random.Generator, head: Ellipse) -> None:
-    """Draw the midline with the cavum, and the choroid plexus on both sides."""
+    """Draw the midline with the cavum, and the choroid plexus on both sides.
+
+    Args:
+        body: body to draw into.
+        rng: random generator of the picture.
+        head: outer contour of the skull.
+    """
     body.fill(to_segment(body.x, body.y, head.at(-0.8, 0), head.at(0.8, 0)) < 0.008, FIBROUS)
     cavum = Ellipse(*head.at(0.45, 0), 0.14 * head.a, 0.07 * head.a, head.angle).radius(body.x, body.y)
     body.fill(cavum < 1.4, FIBROUS)

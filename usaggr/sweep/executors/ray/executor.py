@@ -44,7 +44,7 @@ class _Active:
     beaten: float = 0.0
     """Time of the last heartbeat that this process wrote for the run; 0 if it writes none. Monotonic."""
     ended: Ended | None = None
-    """How the job ended; its process may still be active."""
+    """Result of the job, None until it ends; its process may still be active after that."""
     lost: float = 0.0
     """Time at which the task was found to be lost; 0 if it is not. Monotonic."""
 
