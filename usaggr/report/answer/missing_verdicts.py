@@ -5,14 +5,12 @@ import re
 
 from usaggr.analysis.cell_rows import CellVerdict
 from usaggr.data.split.manifest import MIN_TEST_SUBJECTS
+from usaggr.document.display_names import plural
 from usaggr.statistics.minimum_evidence import FEWEST
 
 _TOO_FEW = (
-    (r"few subjects", "only {subjects} test patients ({least} needed)"),
-    (
-        r"too few: (\d+) subjects? in the rarer class",
-        "the rarer class has {0} test patients ({fewest} needed)",
-    ),
+    (r"few subjects", "only {subjects} ({least} needed)"),
+    (r"too few: (?P<rarer>\d+) subjects? in the rarer class", "the rarer class has {rarer} ({fewest} needed)"),
     (r"too few: under \d+ subjects differ", "fewer than {fewest} test patients differ"),
     (r"too few: the difference hangs .*", "fewer than {fewest} test patients drive the difference"),
 )
@@ -39,5 +37,7 @@ def explain_missing_verdict(row: CellVerdict, reference: str) -> str:
     for pattern, words in _TOO_FEW:
         match = re.fullmatch(pattern, note)
         if match:
-            return words.format(*match.groups(), subjects=row.n_subjects, least=MIN_TEST_SUBJECTS, fewest=FEWEST)
+            rarer = plural(int(match.groupdict().get("rarer", 0)), "test patient")
+            subjects = plural(row.n_subjects, "test patient")
+            return words.format(rarer=rarer, subjects=subjects, least=MIN_TEST_SUBJECTS, fewest=FEWEST)
     return note or "cannot be tested"
