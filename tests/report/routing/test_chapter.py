@@ -84,7 +84,7 @@ def test_similarity_is_reported_for_pairs_groups_and_types(document: Document) -
     assert f"is {mean:.2f} on average over 3 pairs, from {across:.2f} to 1.00: tasks use mostly" in text
     assert r"Most similar are breast_2cls with breast_lesion (1.00)" in text
     assert f"Within a clinical group it is 1.00 over 1 pair, across clinical groups {across:.2f}." in text
-    assert "Within a task type" not in text  # no two of one type
+    assert "Within a task type" not in text  # all tasks have different types
     assert "This does not show that sharing helps them" in text
 
 
@@ -137,7 +137,7 @@ def test_dead_experts_are_listed_by_run(document: Document) -> None:
     assert cells == ["AU", "3", "4 of block 3"]
 
 
-def test_many_runs_with_dead_experts_are_counted_those_of_many_tasks_first(tmp_path: Path) -> None:
+def test_many_runs_with_dead_experts_are_shortened_to_those_of_the_most_tasks(tmp_path: Path) -> None:
     def dead(run: RunSpec) -> Shares:
         return np.tile([0.001, 0.333, 0.333, 0.333], (len(run.tasks), 2, 1))
 
@@ -151,30 +151,30 @@ def test_many_runs_with_dead_experts_are_counted_those_of_many_tasks_first(tmp_p
 
 @pytest.mark.usefixtures("without_figures")
 def test_runs_without_routing_are_named_and_the_report_is_built(tmp_path: Path) -> None:
-    made = sweep(tmp_path)
-    lost, damaged = (next(made.directory.glob(f"runs/unified-s1-k{seed}-*/routing.csv")) for seed in (0, 2))
-    lost.unlink()
+    study = sweep(tmp_path)
+    missing, damaged = (next(study.directory.glob(f"runs/unified-s1-k{seed}-*/routing.csv")) for seed in (0, 2))
+    missing.unlink()
     damaged.write_text("task,block\nbreast_2cls,*3*\n")
-    section = chapters_of(material_of(made), write_routing)
+    section = chapters_of(material_of(study), write_routing)
     text = texts(find(section, "Runs without routing"))
     assert "2 finished runs with experts are left out of this chapter but included in all others:" in text
-    assert f"{lost.parent.name}: has no routing.csv." in text
+    assert f"{missing.parent.name}: has no routing.csv." in text
     assert f"{damaged.parent.name}: its routing.csv cannot be used" in text
     assert "(seed 1)" in texts(section)
-    assert (build_report([made.directory]) / "index.html").exists()
+    assert (build_report([study.directory]) / "index.html").exists()
 
 
 @pytest.mark.usefixtures("undrawn")
 def test_without_any_readable_file_the_chapter_only_names_the_runs(tmp_path: Path) -> None:
-    made = sweep(tmp_path)
-    for path in made.directory.rglob("routing.csv"):
+    study = sweep(tmp_path)
+    for path in study.directory.rglob("routing.csv"):
         path.unlink()
-    section = chapters_of(material_of(made), write_routing)
+    section = chapters_of(material_of(study), write_routing)
     assert not tables(section)
     text = texts(section)
     assert text.count("has no routing.csv") == 10
     assert "And 5 more runs." in text
-    report = build_report([made.directory])
+    report = build_report([study.directory])
     assert not list((report / "figures").glob("routing*"))
 
 
@@ -201,8 +201,8 @@ def test_variants_with_experts_have_sections_base_first_and_the_others_are_named
 
 @pytest.mark.usefixtures("undrawn")
 def test_each_figure_is_in_its_variants_section_once(tmp_path: Path) -> None:
-    made = sweep(tmp_path, variants={"base": [], "wide": []}, seeds=(0,), groupings=("task_specific", "unified"))
-    page = (build_report([made.directory]) / "report.md").read_text()
+    study = sweep(tmp_path, variants={"base": [], "wide": []}, seeds=(0,), groupings=("task_specific", "unified"))
+    page = (build_report([study.directory]) / "report.md").read_text()
     for variant in ("base", "wide"):
         chapter_page = page.split(f"### Experts of variant {variant}")[1].split("\n### ")[0]
         for name in ("shares", "similarity", "entropy"):
@@ -212,10 +212,10 @@ def test_each_figure_is_in_its_variants_section_once(tmp_path: Path) -> None:
 
 
 def test_the_same_runs_make_the_same_figures(tmp_path: Path) -> None:
-    made = sweep(tmp_path, seeds=(0,), groupings=("unified",), reference="unified",
+    study = sweep(tmp_path, seeds=(0,), groupings=("unified",), reference="unified",
                  settings={"report": {"formats": ["svg", "png"]}})  # fmt: skip
-    first = {path.name: path.read_bytes() for path in (build_report([made.directory]) / "figures").glob("routing*")}
-    again = {path.name: path.read_bytes() for path in (build_report([made.directory]) / "figures").glob("routing*")}
+    first = {path.name: path.read_bytes() for path in (build_report([study.directory]) / "figures").glob("routing*")}
+    again = {path.name: path.read_bytes() for path in (build_report([study.directory]) / "figures").glob("routing*")}
     assert len(first) == 6
     assert first == again
 

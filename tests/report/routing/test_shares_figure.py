@@ -1,4 +1,4 @@
-"""Shares, entropies and similarities are drawn task by task, with what is dead, even and alike to be seen."""
+"""Figures of routing show each task's shares, entropy and similarity, and mark dead experts and even shares."""
 
 from pathlib import Path
 
@@ -22,11 +22,11 @@ from usaggr.results.spec import RunSpec
 
 TASKS = ("fetal_femur", "breast_lesion", "breast_2cls", "fetal_head")
 ROWS = ["breast_2cls", "breast_lesion", "fetal_femur", "fetal_head"]
-"""By clinical group, type, id."""
+"""Tasks sorted by clinical group, type and id."""
 
 
 def planted(run: RunSpec) -> Shares:
-    """Transformer block 3: even, with expert 2 dead; block 4: by clinical group."""
+    """Route evenly in transformer block 3, with expert 2 dead, and by clinical group in block 4."""
     shares = by_kind([CATALOGUE[task].clinical_group for task in run.tasks], seed=run.seed)
     shares[:, 0] = [0.33, 0.01, 0.33, 0.33]
     return shares
@@ -64,8 +64,8 @@ def blocks(figure: Figure) -> list[Axes]:
 
 
 def mesh(axes: Axes) -> QuadMesh:
-    (found,) = [artist for artist in axes.collections if isinstance(artist, QuadMesh)]
-    return found
+    (quad_mesh,) = [artist for artist in axes.collections if isinstance(artist, QuadMesh)]
+    return quad_mesh
 
 
 def values(axes: Axes) -> np.ndarray:
@@ -74,7 +74,7 @@ def values(axes: Axes) -> np.ndarray:
     return np.ma.getdata(array)
 
 
-def test_shares_have_a_panel_a_transformer_block_with_tasks_by_clinical_group(
+def test_shares_have_one_panel_per_transformer_block_with_tasks_by_clinical_group(
     made: tuple[Collection, RoutingTables],
 ) -> None:
     figure = shares_of(*made)
@@ -88,52 +88,54 @@ def test_shares_are_those_of_the_first_seeds_run(made: tuple[Collection, Routing
     first = made[1].shown("base")[0]
     assert first.run.row.seed == 0
     order = [first.tasks.index(task) for task in ROWS]
-    for place, axes in enumerate(blocks(shares_of(*made))):
-        assert values(axes).reshape(4, 4) == pytest.approx(first.share[order, place])
+    for block, axes in enumerate(blocks(shares_of(*made))):
+        assert values(axes).reshape(4, 4) == pytest.approx(first.share[order, block])
 
 
-def test_an_even_share_is_white_and_marked_on_the_colour_scale(made: tuple[Collection, RoutingTables]) -> None:
+def test_an_even_share_is_white_and_marked_on_the_color_scale(made: tuple[Collection, RoutingTables]) -> None:
     figure = shares_of(*made)
     drawn = mesh(blocks(figure)[1])
-    less, even, more = drawn.to_rgba(np.array([0.05, 0.25, 0.6]))[:, :3]
+    low, even, high = drawn.to_rgba(np.array([0.05, 0.25, 0.6]))[:, :3]
     assert even.min() > 0.94
-    assert less[0] > less[2] + 0.3  # brown
-    assert more[2] > more[1] + 0.1  # violet
+    assert low[0] > low[2] + 0.3  # brown
+    assert high[2] > high[1] + 0.1  # violet
     bar = figure.axes[-1]
     assert "0.25 even" in [label.get_text() for label in bar.get_xticklabels()]
     assert any(set(np.asarray(line.get_xdata(), dtype=float)) == {0.25} for line in bar.lines)
 
 
 def test_nearly_even_shares_are_pale(tmp_path: Path) -> None:
-    def near(run: RunSpec) -> Shares:
+    def nearly_even(run: RunSpec) -> Shares:
         return np.tile([0.26, 0.24, 0.25, 0.25], (len(run.tasks), 2, 1))
 
-    drawn = mesh(blocks(shares_of(*read(tmp_path, router=near)))[0])
+    drawn = mesh(blocks(shares_of(*read(tmp_path, router=nearly_even)))[0])
     assert drawn.to_rgba(np.array([0.24, 0.26]))[:, :3].min() > 0.88
 
 
-def test_a_dead_expert_has_a_cross_above_its_column_and_a_word(made: tuple[Collection, RoutingTables]) -> None:
+def test_a_dead_expert_has_a_cross_above_its_column_and_an_entry_in_the_legend(
+    made: tuple[Collection, RoutingTables],
+) -> None:
     figure = shares_of(*made)
     first, second = blocks(figure)
-    ((x, said),) = [(text.get_position()[0], text.get_text()) for text in first.texts]
-    assert (x, said) == (1.0, "×")
+    ((x, mark),) = [(text.get_position()[0], text.get_text()) for text in first.texts]
+    assert (x, mark) == (1.0, "×")
     assert not second.texts
     assert "× dead" in figure.get_supxlabel()
 
 
-def test_without_dead_experts_there_is_no_word_of_them(tmp_path: Path) -> None:
+def test_without_dead_experts_the_legend_has_no_entry_for_them(tmp_path: Path) -> None:
     figure = shares_of(*read(tmp_path, router=lambda run: by_kind(["a"] * len(run.tasks))))
     assert "dead" not in figure.get_supxlabel()
 
 
-def test_shares_of_one_task_alone_are_not_drawn(tmp_path: Path) -> None:
+def test_shares_of_models_of_a_single_task_are_not_drawn(tmp_path: Path) -> None:
     collection, routing = read(tmp_path, groupings=("task_specific",))
     assert draw_shares(routing.shown("base")[0], collection.tasks, groups(collection)) is None
     assert draw_similarity(routing.shown("base"), facts(collection)) is None
     assert draw_entropy((), collection.tasks, groups(collection)) is None
 
 
-def test_entropies_have_a_dot_a_seed_and_their_mean(made: tuple[Collection, RoutingTables]) -> None:
+def test_entropies_have_one_dot_per_seed_and_their_mean(made: tuple[Collection, RoutingTables]) -> None:
     collection, routing = made
     runs = routing.shown("base")
     figure = draw_entropy(runs, collection.tasks, groups(collection))
@@ -154,41 +156,47 @@ def matrix_of(figure: Figure) -> Axes:
     return figure.axes[1]
 
 
-def test_like_tasks_are_neighbours_in_the_matrix(made: tuple[Collection, RoutingTables]) -> None:
+def test_similar_tasks_are_neighbors_in_the_matrix(made: tuple[Collection, RoutingTables]) -> None:
     collection, routing = made
     figure = draw_similarity(routing.shown("base"), facts(collection))
     assert figure is not None
     names = [label.get_text() for label in matrix_of(figure).get_xticklabels()]
     assert {frozenset(names[:2]), frozenset(names[2:])} == {frozenset(ROWS[:2]), frozenset(ROWS[2:])}
-    told = [label.get_text() for label in matrix_of(figure).get_yticklabels()]
-    assert f"{names[0]}   {CATALOGUE[names[0]].clinical_group}, {CATALOGUE[names[0]].type}" == told[0]
+    row_labels = [label.get_text() for label in matrix_of(figure).get_yticklabels()]
+    assert f"{names[0]}   {CATALOGUE[names[0]].clinical_group}, {CATALOGUE[names[0]].type}" == row_labels[0]
     array = np.ma.getdata(mesh(matrix_of(figure)).get_array()).reshape(4, 4)
     assert array[0, 1] == pytest.approx(1)
     assert array[0, 2] < 0.8
     assert array == pytest.approx(array.T)
 
 
-def test_the_dendrogram_joins_the_rows_of_the_matrix(made: tuple[Collection, RoutingTables]) -> None:
+def test_the_leaves_of_the_dendrogram_are_the_rows_of_the_matrix(made: tuple[Collection, RoutingTables]) -> None:
     figure = draw_similarity(made[1].shown("base"), facts(made[0]))
     assert figure is not None
     branches = figure.axes[0]
     assert len(branches.lines) == 3
     assert {0.0, 1.0, 2.0, 3.0} <= {float(y) for line in branches.lines for x, y in line.get_xydata() if x == 0}
-    apart = 1 - mean_similarity(made[1].shown("base")).min()
-    assert max(float(x) for line in branches.lines for x in line.get_xdata()) == pytest.approx(apart, abs=1e-6)
+    largest_distance = 1 - mean_similarity(made[1].shown("base")).min()
+    assert max(float(x) for line in branches.lines for x in line.get_xdata()) == pytest.approx(
+        largest_distance, abs=1e-6
+    )
     assert branches.get_ylim() == matrix_of(figure).get_ylim()
 
 
-def test_similarities_are_written_into_few_cells_legibly(made: tuple[Collection, RoutingTables]) -> None:
+def test_the_similarities_of_a_small_matrix_are_written_legibly_into_its_cells(
+    made: tuple[Collection, RoutingTables],
+) -> None:
     figure = draw_similarity(made[1].shown("base"), facts(made[0]))
     assert figure is not None
     axes = matrix_of(figure)
     assert len(axes.texts) == 4 * 3
     for text in axes.texts:
-        x, y = (round(place) for place in text.get_position())
+        x, y = (round(coordinate) for coordinate in text.get_position())
         face = mesh(axes).to_rgba(np.ma.getdata(mesh(axes).get_array()).reshape(4, 4)[y, x][None])[0]
-        ink, ground = (0.299 * c[0] + 0.587 * c[1] + 0.114 * c[2] for c in (to_rgba(text.get_color()), face))
-        assert abs(ink - ground) > 0.4
+        text_luminance, cell_luminance = (
+            0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2] for color in (to_rgba(text.get_color()), face)
+        )
+        assert abs(text_luminance - cell_luminance) > 0.4
 
 
 @pytest.mark.parametrize(("experts", "count"), [(4, 27), (8, 27), (16, 5)])
@@ -213,13 +221,13 @@ def test_nothing_is_cut_off(tmp_path: Path, experts: int, count: int) -> None:
             assert figure.get_figwidth() < 13
 
 
-def test_captions_have_the_numbers_of_the_figures(made: tuple[Collection, RoutingTables]) -> None:
+def test_captions_state_the_numbers_of_the_figures(made: tuple[Collection, RoutingTables]) -> None:
     runs = made[1].shown("base")
-    said = describe_shares(runs[0])
-    assert runs[0].run.row.run_id in said
-    assert "White is an even share, 0.25" in said
-    assert "The largest share is 0.78: breast_2cls, expert " in said
-    assert "of block 4. 1 of 8 experts is dead (×)." in said
+    shares_caption = describe_shares(runs[0])
+    assert runs[0].run.row.run_id in shares_caption
+    assert "White is an even share, 0.25" in shares_caption
+    assert "The largest share is 0.78: breast_2cls, expert " in shares_caption
+    assert "of block 4. 1 of 8 experts is dead (×)." in shares_caption
     assert "0.37 in block 4" not in describe_entropy(runs)
     by_block = np.mean([run.entropy for run in runs], axis=(0, 1))
     assert f"{by_block[0]:.2f} in block 3, {by_block[1]:.2f} in block 4" in describe_entropy(runs)
@@ -231,8 +239,8 @@ def test_captions_have_the_numbers_of_the_figures(made: tuple[Collection, Routin
     )
 
 
-def test_two_tasks_have_one_similarity(tmp_path: Path) -> None:
+def test_the_caption_of_two_tasks_states_their_single_similarity(tmp_path: Path) -> None:
     _, routing = read(tmp_path, tasks=TASKS[:2], seeds=(3,))
-    said = describe_similarity(routing.shown("base"))
-    assert "seed 3. The similarity is 0." in said
-    assert "least" not in said
+    caption = describe_similarity(routing.shown("base"))
+    assert "seed 3. The similarity is 0." in caption
+    assert "least" not in caption
