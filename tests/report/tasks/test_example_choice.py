@@ -1,4 +1,4 @@
-"""Which samples are drawn follows from scores alone."""
+"""The scores alone determine which samples are drawn."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -12,15 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from usaggr.analysis.collect import CollectedRun
-from usaggr.report.tasks.example_captions import caption_of, description_of, title_of
-from usaggr.report.tasks.example_choice import Contest, SampleScores, Side, choose
+from usaggr.report.tasks.example_captions import write_caption, write_description, write_title
+from usaggr.report.tasks.example_choice import Contest, SampleScores, Side, choose_extremes
 from usaggr.results.plan import PlanRow
 from usaggr.tasks import CATALOGUE
 
 SEEDS = (0, 1, 2)
 
 
-class Given(SampleScores):
+class FixedScores(SampleScores):
     """Scores by grouping and seed, without files."""
 
     def __init__(self, scores: Mapping[str, Mapping[int, Mapping[str, float]]]) -> None:
@@ -36,9 +36,9 @@ def side(*groupings: str, seeds: Sequence[int] = SEEDS) -> Side:
 
 
 def contest(task: str = "breast_lesion", other: bool = True, drawable: Sequence[int] = SEEDS) -> Contest:
-    base, against = side("task_specific"), side("unified") if other else None
-    sides = (base,) if against is None else (base, against)
-    return Contest(CATALOGUE[task], 1.0, base, against, SEEDS, tuple(drawable), sides)
+    base, other_side = side("task_specific"), side("unified") if other else None
+    sides = (base,) if other_side is None else (base, other_side)
+    return Contest(CATALOGUE[task], 1.0, base, other_side, SEEDS, tuple(drawable), sides)
 
 
 def same_for_all(scores: Mapping[str, float]) -> dict[int, Mapping[str, float]]:
@@ -46,13 +46,13 @@ def same_for_all(scores: Mapping[str, float]) -> dict[int, Mapping[str, float]]:
 
 
 def test_the_largest_gain_and_the_largest_loss_are_chosen() -> None:
-    scores = Given(
+    scores = FixedScores(
         {
             "task_specific": same_for_all({"a": 0.5, "b": 0.9, "c": 0.4, "d": 0.6}),
             "unified": same_for_all({"a": 0.6, "b": 0.5, "c": 0.8, "d": 0.6}),
         }
     )
-    gain, loss = choose(contest(), scores)
+    gain, loss = choose_extremes(contest(), scores)
     assert (gain.kind, gain.sample_id, loss.kind, loss.sample_id) == ("gain", "c", "loss", "b")
     assert (gain.base, gain.other, loss.base, loss.other) == pytest.approx((0.4, 0.8, 0.9, 0.5))
     assert gain.difference == pytest.approx(0.4)
@@ -63,59 +63,59 @@ def test_the_largest_gain_and_the_largest_loss_are_chosen() -> None:
 
 
 def test_a_smaller_distance_of_landmarks_is_a_gain() -> None:
-    scores = Given(
+    scores = FixedScores(
         {
             "task_specific": same_for_all({"a": 10.0, "b": 10.0, "c": 30.0}),
             "unified": same_for_all({"a": 4.0, "b": 15.0, "c": 30.0}),
         }
     )
-    gain, loss = choose(contest("fetal_femur"), scores)
+    gain, loss = choose_extremes(contest("fetal_femur"), scores)
     assert (gain.sample_id, gain.difference) == ("a", 6.0)
     assert (loss.sample_id, loss.difference) == ("b", -5.0)
-    assert loss.rank == 2, "the reference does worse on c alone"
+    assert loss.rank == 2, "the reference does worse only on c"
 
 
-def test_one_side_alone_gives_its_best_and_its_worst() -> None:
-    scores = Given({"task_specific": same_for_all({"a": 10.0, "b": 2.0, "c": 30.0})})
-    best, worst = choose(contest("fetal_femur", other=False), scores)
+def test_a_single_side_has_its_best_and_its_worst_sample_chosen() -> None:
+    scores = FixedScores({"task_specific": same_for_all({"a": 10.0, "b": 2.0, "c": 30.0})})
+    best, worst = choose_extremes(contest("fetal_femur", other=False), scores)
     assert (best.kind, best.sample_id, best.rank) == ("best", "b", 3)
     assert (worst.kind, worst.sample_id, worst.rank) == ("worst", "c", 1)
     assert best.median == worst.median == 10.0
 
 
-def test_samples_without_any_difference_make_one_picture() -> None:
-    scores = Given({name: same_for_all({"a": 0.5, "b": 0.7}) for name in ("task_specific", "unified")})
-    (choice,) = choose(contest(), scores)
+def test_equal_samples_make_one_picture() -> None:
+    scores = FixedScores({name: same_for_all({"a": 0.5, "b": 0.7}) for name in ("task_specific", "unified")})
+    (choice,) = choose_extremes(contest(), scores)
     assert (choice.sample_id, choice.difference) == ("a", 0.0)
-    assert "No difference" in title_of(contest(), choice)
+    assert "No difference" in write_title(contest(), choice)
 
 
-def test_differences_of_rounding_are_none() -> None:
-    scores = Given(
+def test_rounding_errors_do_not_count_as_differences() -> None:
+    scores = FixedScores(
         {"task_specific": same_for_all({"a": 0.3, "b": 0.7}), "unified": same_for_all({"a": 0.1 + 0.2, "b": 0.7})}
     )
-    (choice,) = choose(contest(), scores)
+    (choice,) = choose_extremes(contest(), scores)
     assert (choice.difference, choice.better, choice.worse) == (0.0, 0, 0)
 
 
-def test_the_drawn_seed_shows_what_the_mean_says() -> None:
-    """Seed 0 comes nearest to the mean of -0.1, but is a gain."""
+def test_the_drawn_seed_has_the_sign_of_the_mean() -> None:
+    """Seed 0 is closest to the mean of -0.1, but it is a gain."""
     base = {seed: {"a": 0.5, "b": 0.5} for seed in SEEDS}
     other = {0: {"a": 0.51, "b": 0.6}, 1: {"a": 0.15, "b": 0.6}, 2: {"a": 0.54, "b": 0.6}}
-    scores = Given({"task_specific": base, "unified": other})
-    _, loss = choose(contest(), scores)
+    scores = FixedScores({"task_specific": base, "unified": other})
+    _, loss = choose_extremes(contest(), scores)
     assert (loss.sample_id, loss.seed) == ("a", 1)
 
 
-def test_of_equal_seeds_the_lowest_that_may_be_drawn_is_drawn() -> None:
-    scores = Given({"task_specific": same_for_all({"a": 0.5}), "unified": same_for_all({"a": 0.6})})
-    assert choose(contest(), scores)[0].seed == 0
-    assert choose(contest(drawable=(1, 2)), scores)[0].seed == 1
+def test_among_equal_seeds_the_lowest_drawable_seed_is_drawn() -> None:
+    scores = FixedScores({"task_specific": same_for_all({"a": 0.5}), "unified": same_for_all({"a": 0.6})})
+    assert choose_extremes(contest(), scores)[0].seed == 0
+    assert choose_extremes(contest(drawable=(1, 2)), scores)[0].seed == 1
 
 
 def test_no_sample_makes_no_picture() -> None:
-    scores = Given({name: same_for_all({}) for name in ("task_specific", "unified")})
-    assert choose(contest(), scores) == ()
+    scores = FixedScores({name: same_for_all({}) for name in ("task_specific", "unified")})
+    assert choose_extremes(contest(), scores) == ()
 
 
 @given(
@@ -123,24 +123,24 @@ def test_no_sample_makes_no_picture() -> None:
     st.sampled_from(["breast_lesion", "fetal_femur"]),
     st.randoms(),
 )
-def test_nothing_but_scores_decides(values: list[tuple[float, float]], task: str, random: Any) -> None:
+def test_the_choice_depends_only_on_scores(values: list[tuple[float, float]], task: str, random: Any) -> None:
     names = [f"s{i:02}" for i in range(len(values))]
     sign = 1 if task == "breast_lesion" else -1
     differences = [sign * (new - old) for old, new in values]
 
-    def chosen(order: Sequence[int]) -> tuple[Any, ...]:
-        scores = Given(
+    def choose_in(order: Sequence[int]) -> tuple[Any, ...]:
+        scores = FixedScores(
             {
                 "task_specific": same_for_all({names[i]: values[i][0] for i in order}),
                 "unified": same_for_all({names[i]: values[i][1] for i in order}),
             }
         )
-        return choose(contest(task), scores)
+        return choose_extremes(contest(task), scores)
 
     order = list(range(len(values)))
-    choices = chosen(order)
+    choices = choose_in(order)
     random.shuffle(order)
-    assert chosen(order) == choices
+    assert choose_in(order) == choices
     assert choices[0].difference == pytest.approx(max(differences), abs=1e-8)
     assert choices[-1].difference == pytest.approx(min(differences), abs=1e-8)
     assert choices[0].better + choices[0].worse <= len(values)
@@ -148,45 +148,48 @@ def test_nothing_but_scores_decides(values: list[tuple[float, float]], task: str
 
 
 def test_titles_do_not_call_a_loss_a_gain() -> None:
-    worse = Given({"task_specific": same_for_all({"a": 0.5, "b": 0.5}), "unified": same_for_all({"a": 0.4, "b": 0.1})})
-    titles = [title_of(contest(), choice) for choice in choose(contest(), worse)]
+    worse = FixedScores(
+        {"task_specific": same_for_all({"a": 0.5, "b": 0.5}), "unified": same_for_all({"a": 0.4, "b": 0.1})}
+    )
+    titles = [write_title(contest(), choice) for choice in choose_extremes(contest(), worse)]
     assert titles == ["Smallest loss of AU compared with TS", "Largest loss of AU compared with TS"]
-    better = Given({"task_specific": same_for_all({"a": 0.5, "b": 0.5}), "unified": same_for_all({"a": 0.6, "b": 0.9})})
-    titles = [title_of(contest(), choice) for choice in choose(contest(), better)]
+    better = FixedScores(
+        {"task_specific": same_for_all({"a": 0.5, "b": 0.5}), "unified": same_for_all({"a": 0.6, "b": 0.9})}
+    )
+    titles = [write_title(contest(), choice) for choice in choose_extremes(contest(), better)]
     assert titles == ["Largest gain of AU compared with TS", "Smallest gain of AU compared with TS"]
 
 
-def test_a_caption_says_how_the_sample_was_chosen_and_how_typical_it_is() -> None:
-    scores = Given(
+def test_a_caption_states_the_reason_for_the_choice_and_the_rank_of_the_sample() -> None:
+    scores = FixedScores(
         {
             "task_specific": same_for_all({"a": 10.0, "b": 10.0, "c": 30.0}),
             "unified": same_for_all({"a": 4.0, "b": 15.0, "c": 29.0}),
         }
     )
-    of = contest("fetal_femur")
-    gain, _ = choose(of, scores)
-    assert caption_of(of, gain) == (
+    pair = contest("fetal_femur")
+    gain, _ = choose_extremes(pair, scores)
+    assert write_caption(pair, gain) == (
         "a: MRE 10.0 px with TS and 4.0 px with AU (mean over seeds 0, 1, 2). The difference of +6.0 px (positive is "
         "better) is the highest of 3 test samples (median +1.0 px). AU is better on 2 and worse on 1 of them. TS ranks "
         "this sample 2nd worst of 3. The picture shows seed 0, which is closest to the average among the seeds of the "
-        "same sign, "
-        "with all training samples."
+        "same sign, with all training samples."
     )
 
 
-def test_a_caption_of_one_side_says_its_extreme() -> None:
-    scores = Given({"task_specific": same_for_all({"a": 0.9, "b": 0.2, "c": 0.5})})
-    of = contest("breast_2cls", other=False)
-    best, worst = choose(of, scores)
-    assert caption_of(of, best).startswith(
+def test_a_caption_of_a_single_side_states_if_the_sample_is_the_best_or_the_worst() -> None:
+    scores = FixedScores({"task_specific": same_for_all({"a": 0.9, "b": 0.2, "c": 0.5})})
+    pair = contest("breast_2cls", other=False)
+    best, worst = choose_extremes(pair, scores)
+    assert write_caption(pair, best).startswith(
         "a: probability of the true class 0.900 (mean over seeds 0, 1, 2), the best of 3 test samples (median 0.500)."
     )
-    assert (title_of(of, best), title_of(of, worst)) == ("Best prediction of TS", "Worst prediction of TS")
+    assert (write_title(pair, best), write_title(pair, worst)) == ("Best prediction of TS", "Worst prediction of TS")
 
 
-def test_names_from_data_are_no_markup() -> None:
-    scores = Given({"task_specific": same_for_all({"<b>*x*|.png": 0.9})})
-    of = contest(other=False)
-    (choice,) = choose(of, scores)
-    assert caption_of(of, choice).startswith(r"&lt;b&gt;\*x\*\|.png:")
-    assert "<b>*x*|.png" in description_of(of, choice, [("TS", "DSC 0.9")]), "descriptions are plain text"
+def test_names_from_data_are_escaped_in_captions() -> None:
+    scores = FixedScores({"task_specific": same_for_all({"<b>*x*|.png": 0.9})})
+    pair = contest(other=False)
+    (choice,) = choose_extremes(pair, scores)
+    assert write_caption(pair, choice).startswith(r"&lt;b&gt;\*x\*\|.png:")
+    assert "<b>*x*|.png" in write_description(pair, choice, [("TS", "DSC 0.9")]), "descriptions are plain text"

@@ -1,4 +1,4 @@
-"""Pictures of test samples from a finished sweep on tiny data, and the reasons where there can be none."""
+"""Pictures of test samples from a finished sweep on tiny data, and the reasons if there are none."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -22,19 +22,19 @@ from usaggr.results.predictions import encode_mask, write_predictions
 from usaggr.results.spec import RunSpec
 
 Skill = Callable[[RunSpec, Sample, int], float]
-"""run, sample, its number in the task -> how good the prediction is, from 0 to 1."""
+"""Quality of a prediction, from 0 to 1, by run, sample, and the number of the sample in its task."""
 TASKS = ("cls", "det", "reg", "seg")
 
 
 def usual(run: RunSpec, sample: Sample, number: int) -> float:
-    """Sharing gains most on the first sample of a task and loses most on the last; the second seed is a bit better."""
+    """Let sharing gain most on the first sample of a task and lose most on the last; seed 1 is slightly better."""
     shared = len(run.tasks) > 1
     return 0.5 + 0.01 * run.seed + (0.2 - 0.1 * number if shared else 0.0)
 
 
 @dataclass
 class Study:
-    """A finished sweep whose test fold is all of the tiny data."""
+    """A finished sweep that tests on all of the tiny data."""
 
     sweep: FakeSweep
     dataset: Dataset
@@ -77,39 +77,39 @@ def make_study(
     lines = ["task_id,sample_id,image_path,subject_id,component,fold"]
     lines += [f"{s.task_id},{s.sample_id},{s.sample_id},{i},{i},test" for i, s in enumerate(dataset.samples)]
     (sweep.directory / "split.csv").write_text("\n".join(lines) + "\n")
-    made = Study(sweep, dataset, data)
+    study = Study(sweep, dataset, data)
     for run, _ in sweep.runs():
         if not skip(run):
-            write_predictions(made.predictions(run), predicted(run, dataset, skill))
-    return made
+            write_predictions(study.predictions(run), predicted(run, dataset, skill))
+    return study
 
 
 def predicted(run: RunSpec, dataset: Dataset, skill: Skill) -> list[dict[str, Any]]:
-    rows = []
+    records = []
     for task in run.tasks:
         for number, sample in enumerate(dataset.by_task[task]):
-            good = skill(run, sample, number)
+            quality = skill(run, sample, number)
             row: dict[str, Any] = {"task_id": task, "sample_id": sample.sample_id, "subject_id": sample.subject_id}
             match task:
                 case "seg":
-                    row |= dict.fromkeys(("dsc", "hd", "hd95", "nsd"), good) | {"mask": encode_mask(disc())}
+                    row |= dict.fromkeys(("dsc", "hd", "hd95", "nsd"), quality) | {"mask": encode_mask(disc())}
                 case "det":
-                    row |= {"iou": good, "box": [3.0, 3.0, 18.0, 18.0]}
+                    row |= {"iou": quality, "box": [3.0, 3.0, 18.0, 18.0]}
                 case "reg":
-                    row |= {"mre": 10 * (1 - good), "mre_relative": 1 - good, "points": [4.0, 4.0, 9.0, 9.0]}
+                    row |= {"mre": 10 * (1 - quality), "mre_relative": 1 - quality, "points": [4.0, 4.0, 9.0, 9.0]}
                 case _:
-                    probs = [(1 - good) / 2] * 3
-                    probs[sample.label or 0] = good
-                    row |= {"accuracy": float(good > 1 / 3), "label": sample.label, "probs": probs}
-            rows.append(row)
-    return rows
+                    probs = [(1 - quality) / 2] * 3
+                    probs[sample.label or 0] = quality
+                    row |= {"accuracy": float(quality > 1 / 3), "label": sample.label, "probs": probs}
+            records.append(row)
+    return records
 
 
 def test_every_type_of_task_has_its_largest_gain_and_loss(study: Study, tmp_path: Path) -> None:
-    found = study.draw(tmp_path / "report" / "examples")
-    assert found.reason is None
-    assert set(found.tasks) == set(TASKS)
-    for task, shown in found.tasks.items():
+    drawn = study.draw(tmp_path / "report" / "examples")
+    assert drawn.reason is None
+    assert set(drawn.tasks) == set(TASKS)
+    for task, shown in drawn.tasks.items():
         samples = study.dataset.by_task[task]
         assert [picture.title for picture in shown.pictures] == [
             "Largest gain of AU compared with TS",
@@ -123,14 +123,14 @@ def test_every_type_of_task_has_its_largest_gain_and_loss(study: Study, tmp_path
                 assert image.format == "JPEG"
                 assert 400 < image.width <= 900
             assert path.stat().st_size <= 60_000
-    written = sorted(path.name for path in (tmp_path / "report" / "examples").iterdir())
-    assert written == sorted(f"{task}-{kind}.jpg" for task in TASKS for kind in ("gain", "loss"))
+    file_list = sorted(path.name for path in (tmp_path / "report" / "examples").iterdir())
+    assert file_list == sorted(f"{task}-{kind}.jpg" for task in TASKS for kind in ("gain", "loss"))
 
 
 def test_a_description_gives_each_panels_score(study: Study, tmp_path: Path) -> None:
-    found = study.draw(tmp_path / "examples")
+    drawn = study.draw(tmp_path / "examples")
     first = study.dataset.by_task["reg"][0].sample_id
-    assert found.tasks["reg"].pictures[0].description == (
+    assert drawn.tasks["reg"].pictures[0].description == (
         f"Test sample {first} of reg: the image, the truth, and the true and the predicted landmarks by TS MRE 5.0 px; "
         "AU MRE 3.0 px"
     )
@@ -143,37 +143,37 @@ def test_the_same_results_make_the_same_bytes(study: Study, tmp_path: Path) -> N
         assert path.read_bytes() == (tmp_path / "b" / "examples" / path.name).read_bytes()
 
 
-def test_what_is_drawn_is_what_was_predicted(study: Study, tmp_path: Path) -> None:
+def test_pictures_change_with_the_predictions_they_show(study: Study, tmp_path: Path) -> None:
     study.draw(tmp_path / "before")
     for run, _ in study.sweep.runs():
-        rows = predicted(run, study.dataset, usual)
-        for row in rows:
+        records = predicted(run, study.dataset, usual)
+        for row in records:
             if "mask" in row and len(run.tasks) > 1:
                 row["mask"] = encode_mask(np.zeros_like(disc()))
-        write_predictions(study.predictions(run), rows)
+        write_predictions(study.predictions(run), records)
     study.draw(tmp_path / "after")
     before, after = ({p.name: p.read_bytes() for p in (tmp_path / name).iterdir()} for name in ("before", "after"))
     changed = {name for name in after if after[name] != before[name]}
     assert changed == {"seg-gain.jpg", "seg-loss.jpg"}
 
 
-def test_a_reference_alone_shows_its_best_and_its_worst(tmp_path: Path) -> None:
+def test_a_reference_without_other_groupings_shows_its_best_and_its_worst_sample(tmp_path: Path) -> None:
     def by_number(run: RunSpec, sample: Sample, number: int) -> float:
         return 0.9 - 0.2 * number
 
-    found = make_study(tmp_path, by_number, groupings=("task_specific",)).draw(tmp_path / "examples")
-    for shown in found.tasks.values():
+    drawn = make_study(tmp_path, by_number, groupings=("task_specific",)).draw(tmp_path / "examples")
+    for shown in drawn.tasks.values():
         assert [p.title for p in shown.pictures] == ["Best prediction of TS", "Worst prediction of TS"]
 
 
 def test_groupings_with_the_same_runs_share_a_panel(tmp_path: Path) -> None:
     groupings = ("task_specific", "singles", "unified")
     study = make_study(tmp_path, groupings=groupings, partitions={"singles": by_task(TASKS)})
-    found = study.draw(tmp_path / "examples")
-    assert found.tasks["seg"].pictures[0].title == "Largest gain of AU compared with TS = singles"
+    drawn = study.draw(tmp_path / "examples")
+    assert drawn.tasks["seg"].pictures[0].title == "Largest gain of AU compared with TS = singles"
 
 
-def test_the_grouping_whose_mean_differs_most_is_set_against_the_reference(tmp_path: Path) -> None:
+def test_the_grouping_whose_mean_differs_most_is_compared_with_the_reference(tmp_path: Path) -> None:
     pairs = {"pairs": {"a": ("cls", "det"), "b": ("reg", "seg")}}
     level_of = {1: 0.5, 2: 0.2, 4: 0.55}
 
@@ -182,98 +182,98 @@ def test_the_grouping_whose_mean_differs_most_is_set_against_the_reference(tmp_p
 
     groupings = ("task_specific", "pairs", "unified")
     study = make_study(tmp_path, skill, groupings=groupings, partitions=pairs)
-    for run, _ in study.sweep.runs():  # what the tables say is what the results say
+    for run, _ in study.sweep.runs():  # the tables have the same scores as the predictions
         scores = {task: level(study.dataset.tasks[task], level_of[len(run.tasks)]) for task in run.tasks}
         study.sweep.write_run(run, scores)
-    found = study.draw(tmp_path / "examples")
-    assert {p.title for t in ("seg", "det", "reg") for p in found.tasks[t].pictures} == {
+    drawn = study.draw(tmp_path / "examples")
+    assert {p.title for t in ("seg", "det", "reg") for p in drawn.tasks[t].pictures} == {
         "Smallest loss of pairs compared with TS",
         "Largest loss of pairs compared with TS",
     }
-    assert "pairs is shown because it differs most from TS on average." in found.tasks["seg"].captions[0]
+    assert "pairs is shown because it differs most from TS on average." in drawn.tasks["seg"].captions[0]
 
 
 def test_the_largest_scale_that_both_sides_have_is_shown(tmp_path: Path) -> None:
     study = make_study(tmp_path, scales=(0.5, 1.0), skip=lambda run: run.scale == 1.0 and len(run.tasks) > 1)
-    found = study.draw(tmp_path / "examples")
-    assert found.tasks["seg"].pictures[0].title == "Largest gain of AU compared with TS"
-    assert found.tasks["seg"].captions[0].endswith("with 50 % of the training samples.")
+    drawn = study.draw(tmp_path / "examples")
+    assert drawn.tasks["seg"].pictures[0].title == "Largest gain of AU compared with TS"
+    assert drawn.tasks["seg"].captions[0].endswith("with 50 % of the training samples.")
 
 
-def test_a_task_without_finished_runs_says_so(tmp_path: Path) -> None:
+def test_a_task_without_finished_runs_has_a_reason(tmp_path: Path) -> None:
     study = make_study(tmp_path, lambda run, sample, number: 0.5, skip=lambda run: "seg" in run.tasks)
-    found = study.draw(tmp_path / "examples")
-    assert found.tasks["seg"].pictures == ()
-    assert found.tasks["seg"].reason == "no finished run of this task has predictions"
-    assert [p.title for p in found.tasks["det"].pictures] == ["Best prediction of TS"], "all samples are equal"
+    drawn = study.draw(tmp_path / "examples")
+    assert drawn.tasks["seg"].pictures == ()
+    assert drawn.tasks["seg"].reason == "no finished run of this task has predictions"
+    assert [p.title for p in drawn.tasks["det"].pictures] == ["Best prediction of TS"], "all samples are equal"
 
 
-def test_data_that_are_gone_are_a_reason_and_not_looked_for(study: Study, tmp_path: Path) -> None:
+def test_missing_data_are_a_reason_and_no_folder_is_made(study: Study, tmp_path: Path) -> None:
     (tmp_path / "data").rename(tmp_path / "moved")
-    found = study.draw(tmp_path / "examples")
-    assert found == Examples(f"the data are no longer at {tmp_path / 'data'}")
+    drawn = study.draw(tmp_path / "examples")
+    assert drawn == Examples(f"the data are no longer at {tmp_path / 'data'}")
     assert not (tmp_path / "examples").exists()
 
 
-def test_data_that_have_changed_are_a_reason(study: Study, tmp_path: Path) -> None:
+def test_changed_data_are_a_reason(study: Study, tmp_path: Path) -> None:
     write_image(study.dataset.by_task["det"][0].image_path, noise(77))
-    found = study.draw(tmp_path / "examples")
-    assert found == Examples(f"the data at {study.dataset.root} have changed since the runs were trained")
+    drawn = study.draw(tmp_path / "examples")
+    assert drawn == Examples(f"the data at {study.dataset.root} have changed since the runs were trained")
 
 
-def test_data_that_are_damaged_are_a_reason(study: Study, tmp_path: Path) -> None:
+def test_damaged_data_are_a_reason(study: Study, tmp_path: Path) -> None:
     study.dataset.by_task["det"][0].image_path.unlink()
-    found = study.draw(tmp_path / "examples")
-    assert found.reason is not None
-    assert "1 error in the index" in found.reason
-    assert "\n" not in found.reason
-    assert not found.reason.endswith((":", ".")), "it stands within a sentence"
+    drawn = study.draw(tmp_path / "examples")
+    assert drawn.reason is not None
+    assert "1 error in the index" in drawn.reason
+    assert "\n" not in drawn.reason
+    assert not drawn.reason.endswith((":", ".")), "the reason is inserted into a sentence"
 
 
 def test_a_study_of_another_version_is_a_reason(tmp_path: Path) -> None:
-    found = make_study(tmp_path, data={"channels": 2}).draw(tmp_path / "examples")
-    assert found.reason is not None
-    assert found.reason.startswith("study.yaml's data.channels is not valid in this version")
+    drawn = make_study(tmp_path, data={"channels": 2}).draw(tmp_path / "examples")
+    assert drawn.reason is not None
+    assert drawn.reason.startswith("study.yaml's data.channels is not valid in this version")
 
 
-def test_a_data_set_is_not_read_anew_for_the_sake_of_pictures(
+def test_a_large_data_set_is_not_read_again_for_pictures(
     study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(examples, "MAX_NEW_FILES", 5)
-    assert study.draw(tmp_path / "warm" / "examples").reason is None, "what the cache knows needs no reading"
+    assert study.draw(tmp_path / "warm" / "examples").reason is None, "cached files are not read again"
     for path in (tmp_path / "cache").glob("files-*"):
         path.unlink()
-    found = study.draw(tmp_path / "cold" / "examples")
-    assert found.reason is not None
-    assert "20 files of the data set would have to be read again" in found.reason
+    drawn = study.draw(tmp_path / "cold" / "examples")
+    assert drawn.reason is not None
+    assert "20 files of the data set would have to be read again" in drawn.reason
 
 
-def test_phantoms_are_read_where_they_are_and_not_drawn_anew(tmp_path: Path) -> None:
+def test_synthetic_images_are_read_from_their_files_and_not_made_again(tmp_path: Path) -> None:
     study = make_study(tmp_path, data={"name": "synthetic", "root": None})
     assert study.draw(tmp_path / "examples").reason is None
     assert not (tmp_path / "cache" / "synthetic").exists()
 
 
-def test_a_damaged_prediction_costs_its_task_the_pictures(study: Study, tmp_path: Path) -> None:
+def test_a_damaged_prediction_leaves_only_its_task_without_pictures(study: Study, tmp_path: Path) -> None:
     for run, _ in study.sweep.runs():
         if run.tasks == ("seg",):
-            rows = predicted(run, study.dataset, usual)
-            write_predictions(study.predictions(run), [row | {"mask": b"no picture"} for row in rows])
-    found = study.draw(tmp_path / "examples")
-    assert found.tasks["seg"].pictures == ()
-    assert "not the PNG of a mask" in (found.tasks["seg"].reason or "")
-    assert all(len(found.tasks[task].pictures) == 2 for task in ("cls", "det", "reg"))
+            records = predicted(run, study.dataset, usual)
+            write_predictions(study.predictions(run), [row | {"mask": b"no picture"} for row in records])
+    drawn = study.draw(tmp_path / "examples")
+    assert drawn.tasks["seg"].pictures == ()
+    assert "not the PNG of a mask" in (drawn.tasks["seg"].reason or "")
+    assert all(len(drawn.tasks[task].pictures) == 2 for task in ("cls", "det", "reg"))
 
 
-def test_predictions_that_vanish_meanwhile_are_a_reason(study: Study, tmp_path: Path) -> None:
+def test_predictions_that_become_unreadable_after_collection_are_a_reason(study: Study, tmp_path: Path) -> None:
     collection = study.collection
     tables = make_tables(collection)
     path = next(study.predictions(run) for run, _ in study.sweep.runs() if run.tasks == ("reg",) and run.seed == 0)
     path.write_bytes(path.read_bytes()[:-100])
-    found = write_examples(collection, tables, tmp_path / "examples")
-    assert found.tasks["reg"].pictures == ()
-    assert "cannot be read" in (found.tasks["reg"].reason or "")
-    assert len(found.tasks["seg"].pictures) == 2
+    drawn = write_examples(collection, tables, tmp_path / "examples")
+    assert drawn.tasks["reg"].pictures == ()
+    assert "cannot be read" in (drawn.tasks["reg"].reason or "")
+    assert len(drawn.tasks["seg"].pictures) == 2
 
 
 def test_a_picture_that_cannot_be_written_is_an_error(study: Study, tmp_path: Path) -> None:
@@ -282,7 +282,7 @@ def test_a_picture_that_cannot_be_written_is_an_error(study: Study, tmp_path: Pa
         study.draw(tmp_path / "file" / "examples")
 
 
-def test_names_of_files_are_safe_and_different() -> None:
+def test_file_names_are_safe_and_distinct() -> None:
     names = list(file_names(["a/b", "a_b", "A_b", "..", "x" * 300, "x" * 301]))
     assert names[:3] == ["a_b", "a_b-2", "A_b-3"]
     assert len({name.lower() for name in names}) == len(names)
@@ -290,10 +290,10 @@ def test_names_of_files_are_safe_and_different() -> None:
     assert max(map(len, names)) < 100
 
 
-def test_a_sweep_without_runs_has_reasons_alone(tmp_path: Path) -> None:
-    found = make_study(tmp_path, skip=lambda run: True).draw(tmp_path / "examples")
-    assert found.reason is None
-    assert all(shown.reason and not shown.pictures for shown in found.tasks.values())
+def test_a_sweep_without_finished_runs_has_only_reasons(tmp_path: Path) -> None:
+    drawn = make_study(tmp_path, skip=lambda run: True).draw(tmp_path / "examples")
+    assert drawn.reason is None
+    assert all(shown.reason and not shown.pictures for shown in drawn.tasks.values())
 
 
 def test_only_the_base_variant_is_shown(tmp_path: Path) -> None:
@@ -302,8 +302,8 @@ def test_only_the_base_variant_is_shown(tmp_path: Path) -> None:
     assert study.draw(tmp_path / "examples").tasks["seg"].pictures[0].title == "Best prediction of TS"
 
 
-def test_collections_without_a_data_root_are_told(study: Study, tmp_path: Path) -> None:
+def test_a_data_root_without_an_index_is_a_reason(study: Study, tmp_path: Path) -> None:
     collection = study.collection
-    nowhere = replace(collection, data=replace(collection.data, root=str(tmp_path / "cache")))
-    found = write_examples(nowhere, make_tables(collection), tmp_path / "examples")
-    assert "has no folder csv_files/" in (found.reason or "")
+    elsewhere = replace(collection, data=replace(collection.data, root=str(tmp_path / "cache")))
+    drawn = write_examples(elsewhere, make_tables(collection), tmp_path / "examples")
+    assert "has no folder csv_files/" in (drawn.reason or "")

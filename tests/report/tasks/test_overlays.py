@@ -1,4 +1,4 @@
-"""Marks stand where the label is, whatever the panel's size, and leave the rest of the image alone."""
+"""Marks are at the position of the label for every size of panel, and other pixels of the image do not change."""
 
 from typing import Any
 
@@ -6,28 +6,28 @@ import cv2
 import numpy as np
 import pytest
 
-from usaggr.report.tasks.overlays import Marks, colour_of, draw_marks
+from usaggr.report.tasks.overlays import Marks, color_of, draw_marks
 
-GREY = np.full((100, 200, 3), 60, dtype=np.uint8)
+GRAY = np.full((100, 200, 3), 60, dtype=np.uint8)
 SIZES = [(50, 100), (100, 200), (160, 320)]
 
 
 def mask(top: int, left: int, height: int, width: int, label: int = 1) -> np.ndarray[Any, Any]:
-    values = np.zeros(GREY.shape[:2], dtype=np.uint8)
+    values = np.zeros(GRAY.shape[:2], dtype=np.uint8)
     values[top : top + height, left : left + width] = label
     return values
 
 
 def changed(panel: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """(H, W) bool at the original size: pixels that are no longer grey."""
-    away = (np.abs(panel.astype(int) - 60).max(axis=2) > 3).astype(np.uint8)
-    return cv2.resize(away, (200, 100), interpolation=cv2.INTER_NEAREST).astype(bool)
+    """Return the pixels that are no longer gray, as (H, W) bool at the original size."""
+    difference = (np.abs(panel.astype(int) - 60).max(axis=2) > 3).astype(np.uint8)
+    return cv2.resize(difference, (200, 100), interpolation=cv2.INTER_NEAREST).astype(bool)
 
 
-def extent(where: np.ndarray[Any, Any]) -> tuple[int, int, int, int]:
-    """First and last row and column."""
-    rows, columns = np.flatnonzero(where.any(axis=1)), np.flatnonzero(where.any(axis=0))
-    return int(rows[0]), int(rows[-1]), int(columns[0]), int(columns[-1])
+def extent(marked: np.ndarray[Any, Any]) -> tuple[int, int, int, int]:
+    """Return the first and last row, and the first and last column."""
+    y, x = np.flatnonzero(marked.any(axis=1)), np.flatnonzero(marked.any(axis=0))
+    return int(y[0]), int(y[-1]), int(x[0]), int(x[-1])
 
 
 def test_an_image_without_marks_is_only_resized() -> None:
@@ -40,32 +40,32 @@ def test_an_image_without_marks_is_only_resized() -> None:
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_a_predicted_region_is_tinted_in_its_class_colour_and_nothing_else_is(size: tuple[int, int]) -> None:
-    panel = draw_marks(GREY, size, None, Marks(mask=mask(30, 60, 40, 80, label=2)))
-    where = changed(panel)
-    assert extent(where) == pytest.approx((30, 69, 60, 139), abs=3 * max(1, 100 / size[0]))
+def test_only_the_predicted_region_is_tinted_in_the_color_of_its_class(size: tuple[int, int]) -> None:
+    panel = draw_marks(GRAY, size, None, Marks(mask=mask(30, 60, 40, 80, label=2)))
+    marked = changed(panel)
+    assert extent(marked) == pytest.approx((30, 69, 60, 139), abs=3 * max(1, 100 / size[0]))
     inside = panel[size[0] // 2, size[1] // 2]
-    assert inside == pytest.approx(0.65 * 60 + 0.35 * np.array(colour_of(2)), abs=2)
+    assert inside == pytest.approx(0.65 * 60 + 0.35 * np.array(color_of(2)), abs=2)
 
 
 def test_the_truth_is_a_white_dashed_outline_over_the_prediction() -> None:
-    both = draw_marks(GREY, (100, 200), Marks(mask=mask(30, 60, 40, 80)), Marks(mask=mask(30, 60, 40, 80)))
-    alone = draw_marks(GREY, (100, 200), None, Marks(mask=mask(30, 60, 40, 80)))
-    edge = both[30, 70:130].min(axis=1)
+    overlaid = draw_marks(GRAY, (100, 200), Marks(mask=mask(30, 60, 40, 80)), Marks(mask=mask(30, 60, 40, 80)))
+    prediction = draw_marks(GRAY, (100, 200), None, Marks(mask=mask(30, 60, 40, 80)))
+    edge = overlaid[30, 70:130].min(axis=1)
     white = edge > 200
-    runs = np.flatnonzero(np.diff(white.astype(int))).size
+    changes = np.flatnonzero(np.diff(white.astype(int))).size
     assert white.mean() == pytest.approx(0.5, abs=0.2)
-    assert runs >= 8, "dashes with gaps between"
-    assert (both[40:60, 70:130] == alone[40:60, 70:130]).all(), "the truth is not filled over a prediction"
-    assert not (alone.min(axis=2) > 200).any(), "only the truth is white"
+    assert changes >= 8, "dashes with gaps between"
+    assert (overlaid[40:60, 70:130] == prediction[40:60, 70:130]).all(), "the truth is not filled over a prediction"
+    assert not (prediction.min(axis=2) > 200).any(), "only the truth is white"
 
 
-def test_a_truth_alone_is_filled() -> None:
-    panel = draw_marks(GREY, (100, 200), Marks(mask=mask(30, 60, 40, 80)), None)
-    assert panel[50, 100] == pytest.approx(0.65 * 60 + 0.35 * np.array(colour_of(1)), abs=2)
+def test_a_truth_without_a_prediction_is_filled() -> None:
+    panel = draw_marks(GRAY, (100, 200), Marks(mask=mask(30, 60, 40, 80)), None)
+    assert panel[50, 100] == pytest.approx(0.65 * 60 + 0.35 * np.array(color_of(1)), abs=2)
 
 
-def test_a_region_too_small_for_the_panel_is_still_seen() -> None:
+def test_a_region_smaller_than_a_pixel_of_the_panel_is_still_visible() -> None:
     large = np.full((1000, 2000, 3), 60, dtype=np.uint8)
     values = np.zeros((1000, 2000), dtype=np.uint8)
     values[500, 1000] = 1
@@ -75,42 +75,42 @@ def test_a_region_too_small_for_the_panel_is_still_seen() -> None:
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_boxes_stand_at_their_edges(size: tuple[int, int]) -> None:
+def test_boxes_are_drawn_at_their_edges(size: tuple[int, int]) -> None:
     box = Marks(box=np.array([40.0, 20.0, 160.0, 80.0]))
-    for panel in (draw_marks(GREY, size, box, None), draw_marks(GREY, size, None, box)):
-        where = changed(panel)
-        assert extent(where) == pytest.approx((20, 80, 40, 160), abs=4 * max(1, 100 / size[0]))
-        assert not where[30:70, 50:150].any(), "a box is not filled"
+    for panel in (draw_marks(GRAY, size, box, None), draw_marks(GRAY, size, None, box)):
+        marked = changed(panel)
+        assert extent(marked) == pytest.approx((20, 80, 40, 160), abs=4 * max(1, 100 / size[0]))
+        assert not marked[30:70, 50:150].any(), "a box is not filled"
 
 
-def test_true_and_predicted_boxes_have_their_own_lines() -> None:
+def test_true_and_predicted_boxes_have_different_lines() -> None:
     true, predicted = Marks(box=np.array([20.0, 20, 90, 80])), Marks(box=np.array([110.0, 20, 180, 80]))
-    panel = draw_marks(GREY, (100, 200), true, predicted)
+    panel = draw_marks(GRAY, (100, 200), true, predicted)
     assert (panel[:, :100].min(axis=2) > 200).any()
     assert not (panel[:, 100:].min(axis=2) > 200).any()
-    assert panel[50, 110] == pytest.approx(np.array(colour_of(1)), abs=25)
+    assert panel[50, 110] == pytest.approx(np.array(color_of(1)), abs=25)
 
 
-def test_a_true_landmark_is_a_circle_and_a_predicted_one_a_cross_tied_to_it() -> None:
+def test_a_line_connects_the_circle_of_a_true_landmark_and_the_cross_of_the_predicted_one() -> None:
     true, predicted = np.array([[50.5, 50.5]]), np.array([[150.5, 50.5]])
-    truth = draw_marks(GREY, (100, 200), Marks(points=true), None)
-    assert (truth[50, 50] == 60).all(), "what it marks is not hidden"
+    truth = draw_marks(GRAY, (100, 200), Marks(points=true), None)
+    assert (truth[50, 50] == 60).all(), "the circle does not hide the landmark"
     assert extent(changed(truth)) == pytest.approx((43, 57, 43, 57), abs=3)
-    both = draw_marks(GREY, (100, 200), Marks(points=true), Marks(points=predicted))
-    assert both[50, 150] == pytest.approx(np.array(colour_of(1)), abs=25)
-    assert both[50, 100].min() > 120, "a line between them"
-    assert (both[50, 160:] == 60).all()
+    overlaid = draw_marks(GRAY, (100, 200), Marks(points=true), Marks(points=predicted))
+    assert overlaid[50, 150] == pytest.approx(np.array(color_of(1)), abs=25)
+    assert overlaid[50, 100].min() > 120, "a line between them"
+    assert (overlaid[50, 160:] == 60).all()
 
 
-def test_each_landmark_has_its_colour() -> None:
+def test_each_landmark_has_its_color() -> None:
     points = Marks(points=np.array([[50.5, 50.5], [150.5, 50.5]]))
-    panel = draw_marks(GREY, (100, 200), points, points)
-    assert panel[50, 50] == pytest.approx(np.array(colour_of(1)), abs=25)
-    assert panel[50, 150] == pytest.approx(np.array(colour_of(2)), abs=25)
+    panel = draw_marks(GRAY, (100, 200), points, points)
+    assert panel[50, 50] == pytest.approx(np.array(color_of(1)), abs=25)
+    assert panel[50, 150] == pytest.approx(np.array(color_of(2)), abs=25)
 
 
 @pytest.mark.parametrize("far", [1e9, -1e9, np.nan, np.inf])
-def test_predictions_far_outside_are_drawn_as_far_as_they_reach(far: float) -> None:
+def test_the_visible_part_of_predictions_far_outside_is_drawn(far: float) -> None:
     prediction = Marks(box=np.array([40.0, 20.0, far, 80.0]), points=np.array([[far, 50.0]]))
-    panel = draw_marks(GREY, (50, 100), Marks(points=np.array([[50.0, 50.0]])), prediction)
+    panel = draw_marks(GRAY, (50, 100), Marks(points=np.array([[50.0, 50.0]])), prediction)
     assert changed(panel)[:, 40:60].any()

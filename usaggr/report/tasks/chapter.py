@@ -26,21 +26,29 @@ def write_tasks(material: Material) -> Section | None:
     scores = group_rows(material.comparison.cells, lambda row: row.task)
     deltas = group_rows(material.comparison.verdicts, lambda row: row.task)
     tasks = tuple(
-        _task(material, task, scores[task], deltas.get(task, []))
+        _write_task(material, task, scores[task], deltas.get(task, []))
         for task in material.collection.tasks
         if task in scores
     )
     return section("Task by task", paragraph(intro, missing), sections=tasks)
 
 
-def _task(material: Material, task: str, cells: list[CellScore], deltas: list[CellVerdict]) -> Section | None:
+def _write_task(material: Material, task: str, cells: list[CellScore], deltas: list[CellVerdict]) -> Section | None:
+    """Write the section of one task.
+
+    Args:
+        material: Content of the report.
+        task: Id of the task.
+        cells: Scores of the task.
+        deltas: Differences of the task from the reference.
+    """
     facts = material.collection.data.tasks[task]
     return section(
         task,
         paragraph(_describe_task(facts)),
-        _table(material, task, cells, deltas),
+        _make_table(material, task, cells, deltas),
         *material.pictures(f"task:{task}"),
-        *_examples(material, task),
+        *_list_examples(material, task),
     )
 
 
@@ -48,13 +56,13 @@ def _describe_task(facts: TaskFacts) -> str:
     task = facts.task
     organ = f", organ: {literal(task.organ)}" if task.organ else ""
     return (
-        f"{capital(task.type)} ({_labels(task)}); clinical group: {literal(task.clinical_group)}{organ}. "
+        f"{capital(task.type)} ({_describe_labels(task)}); clinical group: {literal(task.clinical_group)}{organ}. "
         f"{facts.n_train:,} training, {facts.n_val:,} validation and {facts.n_test:,} test samples; "
         f"{plural(facts.n_subjects, 'test subject')}."
     )
 
 
-def _labels(task: Task) -> str:
+def _describe_labels(task: Task) -> str:
     """Return a description of the label of an image."""
     match task.type:
         case "segmentation" | "classification":
@@ -68,39 +76,53 @@ def _labels(task: Task) -> str:
             assert_never(task.type)
 
 
-def _table(material: Material, task: str, cells: list[CellScore], deltas: list[CellVerdict]) -> Block | None:
-    """Return a table with a row per metric, variant and scale, and one or two columns per grouping."""
+def _make_table(material: Material, task: str, cells: list[CellScore], deltas: list[CellVerdict]) -> Block | None:
+    """Return a table with a row per metric, variant and scale, and one or two columns per grouping.
+
+    Args:
+        material: Content of the report.
+        task: Id of the task.
+        cells: Scores of the task.
+        deltas: Differences of the task from the reference.
+    """
     cell_scores = {(r.variant, r.scale, r.metric, r.grouping): r for r in cells}
     cell_deltas = {(r.variant, r.scale, r.metric, r.grouping): r for r in deltas}
     groupings = [name for name in material.comparison.groupings if any(row.grouping == name for row in cells)]
-    variants = len(material.study.variants) > 1
-    columns = ["metric", *(["variant"] if variants else []), "scale", "train", "trivial"]
+    has_variants = len(material.study.variants) > 1
+    columns = ["metric", *(["variant"] if has_variants else []), "scale", "train", "trivial"]
     for name in groupings:
         label = grouping_label(name)
         columns += [label] if name == material.study.reference else [label, f"Δ {label}"]
     lines = []
-    for variant, scale, metric in _lines(material, task, cells):
-        where = (variant, scale, metric)
-        shown = [cell_scores[(*where, name)] for name in groupings if (*where, name) in cell_scores]
+    for variant, scale, metric in _list_lines(material, task, cells):
+        key = (variant, scale, metric)
+        shown = [cell_scores[(*key, name)] for name in groupings if (*key, name) in cell_scores]
         row = [
             Cell(_with_arrow(shown[0])),
-            *([Cell(variant)] if variants else []),
+            *([Cell(variant)] if has_variants else []),
             table_cells.number(f"{scale:g}", scale),
         ]
         row.append(table_cells.count(max((r.n_train for r in shown if r.n_train is not None), default=None)))
+        # The trivial score may differ between groupings, because their runs may have different seeds.
         trivials = [r.trivial for r in shown if not table_cells.is_missing(r.trivial)]
         trivial = sum(trivials) / len(trivials) if trivials else None
         row.append(table_cells.number(text.score(trivial, metric), trivial))
         for name in groupings:
-            row.append(table_cells.mean(cell_scores.get((*where, name))))
+            row.append(table_cells.mean(cell_scores.get((*key, name))))
             if name != material.study.reference:
-                row.append(table_cells.delta(cell_deltas.get((*where, name))))
+                row.append(table_cells.delta(cell_deltas.get((*key, name))))
         lines.append(tuple(row))
-    return TextTable(tuple(columns), tuple(lines), tuple(columns[1 + variants :])) if lines else None
+    return TextTable(tuple(columns), tuple(lines), tuple(columns[1 + has_variants :])) if lines else None
 
 
-def _lines(material: Material, task: str, cells: list[CellScore]) -> Iterator[tuple[str, float | int, str]]:
-    """Yield the variant, scale and metric of each row: the main metric first, at all scales."""
+def _list_lines(material: Material, task: str, cells: list[CellScore]) -> Iterator[tuple[str, float | int, str]]:
+    """Yield the variant, scale and metric of each row: the main metric first, at all scales.
+
+    Args:
+        material: Content of the report.
+        task: Id of the task.
+        cells: Scores of the task.
+    """
     available = {(row.variant, row.scale, row.metric) for row in cells if not table_cells.is_missing(row.mean)}
     for metric in METRICS[material.collection.data.tasks[task].task.type]:
         for variant, scale in material.comparison.scales_by_variant:
@@ -112,7 +134,7 @@ def _with_arrow(row: CellScore) -> str:
     return f"{metric_label(row.metric, True)} {'↑' if metric_of(row.metric).higher_is_better else '↓'}"
 
 
-def _examples(material: Material, task: str) -> tuple[Block | None, ...]:
+def _list_examples(material: Material, task: str) -> tuple[Block | None, ...]:
     """Return pictures of test samples with their captions, or the reason why there are none."""
     if material.examples is None or task not in material.examples.tasks:
         return ()

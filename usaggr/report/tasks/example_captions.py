@@ -10,7 +10,7 @@ from usaggr.report.tasks.example_choice import Choice, Contest, sample_score
 from usaggr.tasks import TaskType
 
 
-def title_of(contest: Contest, choice: Choice) -> str:
+def write_title(contest: Contest, choice: Choice) -> str:
     """Return a title of a few words as plain text."""
     match choice.kind:
         case "best":
@@ -26,7 +26,7 @@ def title_of(contest: Contest, choice: Choice) -> str:
     return f"Largest loss {pair}" if choice.difference < 0 else f"Smallest gain {pair}"
 
 
-def caption_of(contest: Contest, choice: Choice) -> str:
+def write_caption(contest: Contest, choice: Choice) -> str:
     """Return inline Markdown with the sample, its scores, the reason for its choice, and its rank among all samples."""
     is_single = contest.other is None
     scores = (
@@ -39,15 +39,23 @@ def caption_of(contest: Contest, choice: Choice) -> str:
 
 
 def _describe_single(contest: Contest, choice: Choice) -> str:
+    """Return a sentence on a sample of a single side: its score and its rank."""
     score = sample_score(contest.task.type)
     extreme = "best" if choice.kind == "best" else "worst"
     return (
-        f"{score.words(choice.base, score.label)} ({_seeds(contest.seeds)}), the {extreme} of {choice.samples} test "
-        f"samples (median {numbers.score(choice.median, score.name)}{score.unit})."
+        f"{score.format(choice.base, score.label)} ({_describe_seeds(contest.seeds)}), the {extreme} of "
+        f"{choice.samples} test samples (median {numbers.score(choice.median, score.name)}{score.unit})."
     )
 
 
 def _compare(contest: Contest, choice: Choice, other_label: str) -> str:
+    """Return sentences on a sample of two sides: its scores, its difference and its rank.
+
+    Args:
+        contest: The sides.
+        choice: The sample.
+        other_label: Label of the side that is compared with the base.
+    """
     score = sample_score(contest.task.type)
     base, other = literal(contest.base.label), literal(other_label)
     change, median = (
@@ -60,14 +68,15 @@ def _compare(contest: Contest, choice: Choice, other_label: str) -> str:
     position = f"{_ordinal(rank)} {end}" if rank > 1 else end
     reason = f" {other} is shown because it differs most from {base} on average." if len(contest.sides) > 2 else ""
     return (
-        f"{score.words(choice.base, score.label)} with {base} and {score.words(choice.other, '').strip()} with {other} "
-        f"({_seeds(contest.seeds)}). The difference of {change} (positive is better) is the {extreme} of "
+        f"{score.format(choice.base, score.label)} with {base} and "
+        f"{score.format(choice.other, '').strip()} with {other} ({_describe_seeds(contest.seeds)}). "
+        f"The difference of {change} (positive is better) is the {extreme} of "
         f"{choice.samples} test samples (median {median}). {other} is better on {choice.better} and worse on "
         f"{choice.worse} of them. {base} ranks this sample {position} of {choice.samples}.{reason}"
     )
 
 
-def description_of(contest: Contest, choice: Choice, notes: Sequence[tuple[str, str]]) -> str:
+def write_description(contest: Contest, choice: Choice, notes: Sequence[tuple[str, str]]) -> str:
     """Return alternative text of the picture.
 
     Args:
@@ -95,7 +104,8 @@ def _list_marks(task_type: TaskType) -> str:
             assert_never(task_type)
 
 
-def _seeds(seeds: Sequence[int]) -> str:
+def _describe_seeds(seeds: Sequence[int]) -> str:
+    """Return the seeds that a score is averaged over, as text."""
     if len(seeds) == 1:
         return f"seed {seeds[0]}"
     return f"mean over seeds {', '.join(map(str, seeds))}"

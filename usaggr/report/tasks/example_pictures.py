@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 from usaggr.config.study import DataConfig
 from usaggr.data.read.images import read_image, read_mask
 from usaggr.data.samples import Sample
-from usaggr.report.tasks.overlays import WHITE, Canvas, Marks, colour_of, draw_marks
+from usaggr.report.tasks.overlays import WHITE, Canvas, Marks, color_of, draw_marks
 from usaggr.report.tasks.strips import (
     Key,
     Panel,
+    bars_height,
     draw_bars,
     draw_class_names,
     draw_strip,
+    encode_strip,
     panel_size,
-    rows_height,
-    strip_bytes,
 )
 from usaggr.tasks import Task, has_class_label
 
@@ -32,16 +32,17 @@ class Shown:
     """Prediction of one side for a sample, in pixels of the original image."""
 
     label: str
-    """Label of its groupings."""
+    """Label of the groupings of the side."""
     note: str
     """Score of the sample as text."""
     marks: Marks
+    """Predicted mask, box or landmarks."""
     probabilities: NDArray[np.float64] | None = None
     """(K,) probability of each class of a classification task."""
 
 
-def picture_of(task: Task, sample: Sample, shown: Sequence[Shown], data: DataConfig) -> bytes:
-    """Return a JPEG of the strip.
+def draw_picture(task: Task, sample: Sample, shown: Sequence[Shown], data: DataConfig) -> bytes:
+    """Return the strip of a sample as a JPEG.
 
     Args:
         task: Task of the sample.
@@ -54,13 +55,15 @@ def picture_of(task: Task, sample: Sample, shown: Sequence[Shown], data: DataCon
     """
     image = read_image(sample.image_path, 3, data.max_pixels)
     if has_class_label(task.type):
-        panels, legend = _classification(task, sample, shown, image), []
+        panels, legend = _make_class_panels(task, sample, shown, image), []
     else:
-        panels, legend = _located(task, sample, shown, image, data), _legend(task, bool(shown))
-    return strip_bytes(draw_strip(panels, legend))
+        panels, legend = _make_located_panels(task, sample, shown, image, data), _make_legend(task)
+    return encode_strip(draw_strip(panels, legend))
 
 
-def _located(task: Task, sample: Sample, shown: Sequence[Shown], image: Canvas, data: DataConfig) -> list[Panel]:
+def _make_located_panels(
+    task: Task, sample: Sample, shown: Sequence[Shown], image: Canvas, data: DataConfig
+) -> list[Panel]:
     """Return the panels of a task whose labels are positions in the image.
 
     Args:
@@ -77,13 +80,13 @@ def _located(task: Task, sample: Sample, shown: Sequence[Shown], image: Canvas, 
     )
     size = panel_size(2 + len(shown), sample.height, sample.width)
     return [
-        _image_panel(sample, image, size),
-        Panel("truth", _parts(task, truth), draw_marks(image, size, truth, None)),
+        _make_image_panel(sample, image, size),
+        Panel("truth", _describe_truth(task, truth), draw_marks(image, size, truth, None)),
         *(Panel(side.label, side.note, draw_marks(image, size, truth, side.marks)) for side in shown),
     ]
 
 
-def _classification(task: Task, sample: Sample, shown: Sequence[Shown], image: Canvas) -> list[Panel]:
+def _make_class_panels(task: Task, sample: Sample, shown: Sequence[Shown], image: Canvas) -> list[Panel]:
     """Return panels of the image, the names of classes, and bars of their probabilities for each side.
 
     Args:
@@ -93,14 +96,14 @@ def _classification(task: Task, sample: Sample, shown: Sequence[Shown], image: C
         image: The image.
     """
     assert sample.label is not None
-    classes = shown_classes([side.probabilities for side in shown if side.probabilities is not None], sample.label)
+    classes = select_classes([side.probabilities for side in shown if side.probabilities is not None], sample.label)
     size = panel_size(2 + len(shown), sample.height, sample.width)
     width = panel_size(2 + len(shown), 1, 1)[1]
-    bars = (rows_height(len(classes)), width)
+    bars = (bars_height(len(classes)), width)
     true = classes.index(sample.label)
     names = [task.class_names[label] for label in classes]
     panels = [
-        _image_panel(sample, image, size),
+        _make_image_panel(sample, image, size),
         Panel("truth", task.class_names[sample.label], draw_class_names(names, true, bars)),
     ]
     for side in shown:
@@ -111,18 +114,25 @@ def _classification(task: Task, sample: Sample, shown: Sequence[Shown], image: C
     return panels
 
 
-def shown_classes(probabilities: Sequence[NDArray[np.float64]], true: int) -> tuple[int, ...]:
+def select_classes(probabilities: Sequence[NDArray[np.float64]], true: int) -> tuple[int, ...]:
     """Return up to MAX_CLASSES classes in order: the true one, and the most probable ones of any side."""
     highest = np.max(np.stack(probabilities), axis=0)
-    highest[true] = np.inf
+    highest[true] = np.inf  # the true class is always shown
     return tuple(sorted(int(label) for label in np.argsort(-highest, kind="stable")[:MAX_CLASSES]))
 
 
-def _image_panel(sample: Sample, image: Canvas, size: tuple[int, int]) -> Panel:
+def _make_image_panel(sample: Sample, image: Canvas, size: tuple[int, int]) -> Panel:
+    """Return the panel of the image without marks.
+
+    Args:
+        sample: The sample.
+        image: Its image.
+        size: Height and width of the panel in pixels.
+    """
     return Panel("image", f"{sample.width} \u00d7 {sample.height} pixels", draw_marks(image, size, None, None))
 
 
-def _parts(task: Task, truth: Marks) -> str:
+def _describe_truth(task: Task, truth: Marks) -> str:
     """Return the size of the truth as a short text."""
     if truth.mask is not None:
         share = float((truth.mask > 0).mean())
@@ -133,15 +143,16 @@ def _parts(task: Task, truth: Marks) -> str:
     return f"{task.num_classes} landmark{'s' * (task.num_classes > 1)}"
 
 
-def _legend(task: Task, predicted: bool) -> list[Key]:
+def _make_legend(task: Task) -> list[Key]:
+    """Return the entries of the legend; classification has none, because its bars have labels."""
     match task.type:
         case "segmentation":
-            areas = [Key("area", colour_of(i), name) for i, name in enumerate(task.class_names) if i > 0]
+            areas = [Key("area", color_of(i), name) for i, name in enumerate(task.class_names) if i > 0]
             return [Key("dashes", WHITE, "truth"), *areas]
         case "detection":
-            return [Key("dashes", WHITE, "truth"), Key("line", colour_of(1), "prediction")]
+            return [Key("dashes", WHITE, "truth"), Key("line", color_of(1), "prediction")]
         case "regression":
-            areas = [Key("area", colour_of(i), name) for i, name in enumerate(task.class_names, start=1)]
+            areas = [Key("area", color_of(i), name) for i, name in enumerate(task.class_names, start=1)]
             return [Key("circle", WHITE, "truth"), Key("cross", WHITE, "prediction"), *areas]
         case "classification":
             return []

@@ -23,9 +23,16 @@ from usaggr.document.elements import Picture, literal
 from usaggr.errors import DataError, RunError, UsaggrError
 from usaggr.progress import NoProgress, Progress
 from usaggr.report.tables import Tables
-from usaggr.report.tasks.example_captions import caption_of, description_of, title_of
-from usaggr.report.tasks.example_choice import Choice, Contest, SampleScores, choose, find_contest, sample_score
-from usaggr.report.tasks.example_pictures import Shown, picture_of
+from usaggr.report.tasks.example_captions import write_caption, write_description, write_title
+from usaggr.report.tasks.example_choice import (
+    Choice,
+    Contest,
+    SampleScores,
+    choose_extremes,
+    find_contest,
+    sample_score,
+)
+from usaggr.report.tasks.example_pictures import Shown, draw_picture
 from usaggr.report.tasks.overlays import Marks
 from usaggr.results import contract
 from usaggr.results.predictions import decode_mask
@@ -68,6 +75,7 @@ class TaskExamples:
     """Pictures of one task."""
 
     pictures: tuple[Picture, ...] = ()
+    """Pictures of the chosen samples, at most two."""
     captions: tuple[str, ...] = ()
     """Captions as inline Markdown, one per picture."""
     reason: str | None = None
@@ -81,6 +89,7 @@ class Examples:
     reason: str | None
     """Reason why no task has pictures, as inline Markdown; None if the data could be read."""
     tasks: dict[str, TaskExamples] = field(default_factory=dict)
+    """Pictures by task id."""
 
 
 @dataclass(frozen=True)
@@ -112,8 +121,8 @@ def write_examples(collection: Collection, tables: Tables, folder: Path, progres
     """
     progress = progress or NoProgress()
     try:
-        data = _configuration(collection)
-        dataset = _load(collection, data, progress)
+        data = _read_data_config(collection)
+        dataset = _load_data(collection, data, progress)
     except (UsaggrError, ValidationError, OSError) as error:
         return Examples(literal(_first_line(error)))
     scores = SampleScores(collection)
@@ -121,7 +130,7 @@ def write_examples(collection: Collection, tables: Tables, folder: Path, progres
     examples: dict[str, TaskExamples] = {}
     progress.start("choosing samples to draw", len(collection.tasks))
     for task_id in collection.tasks:
-        planned = _plan(collection, tables, task_id, scores)
+        planned = _plan_task(collection, tables, task_id, scores)
         if isinstance(planned, _Plan):
             plans[task_id] = planned
         else:
@@ -141,7 +150,7 @@ def file_names(task_ids: Sequence[str] | Mapping[str, object]) -> Iterator[str]:
     """Yield file names of tasks that are safe and distinct on any file system, also if it ignores case."""
     used: set[str] = set()
     for task_id in task_ids:
-        name = re.sub(r"[^A-Za-z0-9_-]+", "_", task_id)[:80]
+        name = re.sub(r"[^A-Za-z0-9_-]+", "_", task_id)[:80]  # file systems allow 255 bytes, with number and suffix
         number = 1
         unique = name
         while unique.lower() in used:
@@ -172,12 +181,12 @@ class _Limited:
         self._progress.finish()
 
 
-def _configuration(collection: Collection) -> DataConfig:
-    """Return the study's data settings; phantoms are read from their files, so that they are not drawn again.
+def _read_data_config(collection: Collection) -> DataConfig:
+    """Return the study's data settings; synthetic images are read from their files, so that they are not made again.
 
     Raises:
         DataError: The data no longer exist.
-        ValidationError: Another version wrote the study.
+        ValidationError: The settings are not valid in this version.
     """
     if not Path(collection.data.root).is_dir():
         raise DataError(f"the data are no longer at {collection.data.root}")
@@ -185,8 +194,13 @@ def _configuration(collection: Collection) -> DataConfig:
     return data.model_copy(update={"name": "fmuia", "root": collection.data.root})
 
 
-def _load(collection: Collection, data: DataConfig, progress: Progress) -> Dataset:
+def _load_data(collection: Collection, data: DataConfig, progress: Progress) -> Dataset:
     """Read the data set of the study.
+
+    Args:
+        collection: Runs of the study.
+        data: Settings of the data set.
+        progress: Receives the number of files that are read.
 
     Raises:
         UsaggrError: The data have changed since, or reading them takes too long.
@@ -197,7 +211,7 @@ def _load(collection: Collection, data: DataConfig, progress: Progress) -> Datas
     return dataset
 
 
-def _plan(collection: Collection, tables: Tables, task_id: str, scores: SampleScores) -> "_Plan | str":
+def _plan_task(collection: Collection, tables: Tables, task_id: str, scores: SampleScores) -> "_Plan | str":
     """Return the pictures to draw for a task, or the reason why there are none.
 
     Args:
@@ -210,7 +224,7 @@ def _plan(collection: Collection, tables: Tables, task_id: str, scores: SampleSc
     if contest is None:
         return "no finished run of this task has predictions"
     try:
-        choices = choose(contest, scores)
+        choices = choose_extremes(contest, scores)
     except RunError as error:
         return literal(_first_line(error))
     return _Plan(contest, choices) if choices else "no test sample has a score"
@@ -227,8 +241,13 @@ class _Predictions:
                 for run in plan.runs(choice):
                     self._samples[run.row.fingerprint].add(choice.sample_id)
 
-    def row(self, run: CollectedRun, task_id: str, sample_id: str) -> SavedPrediction:
+    def read(self, run: CollectedRun, task_id: str, sample_id: str) -> SavedPrediction:
         """Return the prediction of a sample.
+
+        Args:
+            run: Run that made the prediction.
+            task_id: Id of the task.
+            sample_id: Id of the sample.
 
         Raises:
             RunError: The prediction is missing, or the file cannot be read.
@@ -245,13 +264,14 @@ class _Predictions:
 
 
 def read_rows(path: Path, sample_ids: set[str]) -> list[SavedPrediction]:
-    """Return the predictions of some samples in a file of predictions, whatever their task.
+    """Return the predictions of some samples in a file of predictions, for all tasks.
 
     Raises:
         RunError: The file cannot be read.
     """
     is_requested = compute.field("sample_id").isin(sorted(sample_ids))
     try:
+        # Without checksums, damaged bytes may be read as valid numbers.
         table = parquet.read_table(
             path, columns=[*_COLUMNS, *_SCORES], filters=is_requested, page_checksum_verification=True
         )
@@ -267,27 +287,46 @@ def read_rows(path: Path, sample_ids: set[str]) -> list[SavedPrediction]:
 def _draw(
     plan: _Plan, samples: Mapping[str, Sample], predictions: _Predictions, data: DataConfig, folder: Path, name: str
 ) -> TaskExamples:
+    """Draw the pictures of a task and write them; if one fails, return the reason without pictures.
+
+    Args:
+        plan: The samples to draw.
+        samples: Samples of the task by id.
+        predictions: Saved predictions.
+        data: Settings for reading images.
+        folder: Folder for the pictures.
+        name: Start of the file names.
+
+    Raises:
+        OSError: A picture cannot be written.
+    """
     contest, pictures, captions = plan.contest, [], []
     for choice in plan.choices:
         try:
             shown = [
-                _shown(contest, side.label, predictions.row(run, contest.task.id, choice.sample_id))
+                _prepare(contest, side.label, predictions.read(run, contest.task.id, choice.sample_id))
                 for side, run in zip(contest.shown(choice.seed), plan.runs(choice), strict=True)
             ]
-            content = picture_of(contest.task, samples[choice.sample_id], shown, data)
+            content = draw_picture(contest.task, samples[choice.sample_id], shown, data)
+        # Damaged predictions raise any of these while they are decoded or drawn; the other tasks keep their pictures.
         except (UsaggrError, ValueError, TypeError, LookupError, cv2.error) as error:
             return TaskExamples(reason=literal(f"{choice.sample_id} cannot be drawn: {_first_line(error)}"))
         folder.mkdir(parents=True, exist_ok=True)
         file = folder / f"{name}-{choice.kind}.jpg"
         file.write_bytes(content)
-        description = description_of(contest, choice, [(side.label, side.note) for side in shown])
-        pictures.append(Picture(f"{folder.name}/{file.name}", title_of(contest, choice), description))
-        captions.append(caption_of(contest, choice))
+        description = write_description(contest, choice, [(side.label, side.note) for side in shown])
+        pictures.append(Picture(f"{folder.name}/{file.name}", write_title(contest, choice), description))
+        captions.append(write_caption(contest, choice))
     return TaskExamples(tuple(pictures), tuple(captions))
 
 
-def _shown(contest: Contest, label: str, row: SavedPrediction) -> Shown:
-    """Return a saved prediction, ready to be drawn.
+def _prepare(contest: Contest, label: str, row: SavedPrediction) -> Shown:
+    """Return a saved prediction in the form that can be drawn.
+
+    Args:
+        contest: Sides of the task.
+        label: Label of the side.
+        row: The saved prediction.
 
     Raises:
         ValueError: The mask is damaged, or a prediction of classes has no label.
@@ -305,7 +344,7 @@ def _shown(contest: Contest, label: str, row: SavedPrediction) -> Shown:
         box=None if row.box is None else np.array(row.box, dtype=float),
         points=None if row.points is None else np.array(row.points, dtype=float).reshape(-1, 2),
     )
-    return Shown(label, score.words(value, score.short), marks, probabilities)
+    return Shown(label, score.format(value, score.short), marks, probabilities)
 
 
 def _first_line(error: Exception) -> str:

@@ -22,9 +22,10 @@ _MARKS = 5
 
 @dataclass(frozen=True)
 class Line:
-    """A task's main score on validation during one run."""
+    """Main score of a task on the validation set during one run."""
 
     seed: int
+    """Seed of the run."""
     progress: tuple[float, ...]
     """Progress of the run at each validation, in (0, 1]."""
     score: tuple[float, ...]
@@ -44,7 +45,16 @@ class LearningCurves:
 
 
 def read_curves(collection: Collection, variant: str, scale: float | int) -> tuple[LearningCurves, ...]:
-    """Read the curves of each task at a scale; runs whose curve.csv is missing or damaged are left out."""
+    """Read the curves of each task at a scale; runs whose curve.csv is missing or damaged are left out.
+
+    Args:
+        collection: Runs of the study.
+        variant: Variant of the runs.
+        scale: Scale of the runs.
+
+    Returns:
+        One item for each task with a curve, in the order of the study.
+    """
     study = collection.study
     groupings = reference_first(study.groupings, study.reference)
     lines: dict[tuple[str, str], list[Line]] = {}
@@ -113,7 +123,7 @@ def draw_learning(curves: LearningCurves, positions: Mapping[str, int]) -> "Figu
 
 
 def _range(curves: LearningCurves) -> tuple[float, float]:
-    """Return the ends of the axis of scores; high initial errors are cut off, final ones are not."""
+    """Return the lower and upper end of the score axis; high initial errors are cut off, final ones are not."""
     lines = [line for grouping_lines in curves.lines.values() for line in grouping_lines]
     ends = [line.score[-1] for line in lines]
     starts = [] if curves.trivial is None else [curves.trivial]

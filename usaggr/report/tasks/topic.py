@@ -11,7 +11,8 @@ from usaggr.report.tasks.learning_figure import draw_learning, read_curves
 from usaggr.report.topic import Topic
 
 
-def _drawings(tables: Tables, variant: str) -> Iterator[Drawing]:
+def _draw_curves(tables: Tables, variant: str) -> Iterator[Drawing]:
+    """Yield the figure of training curves of each task, at the largest scale."""
     collection = tables.comparison.collection
     study = collection.study
     positions = {name: position for position, name in enumerate(reference_first(study.groupings, study.reference))}
@@ -27,4 +28,4 @@ def _drawings(tables: Tables, variant: str) -> Iterator[Drawing]:
         )
 
 
-TOPIC = Topic(write_tasks, drawings=_drawings)
+TOPIC = Topic(write_tasks, drawings=_draw_curves)

@@ -1,4 +1,4 @@
-"""Sentences on the role of a variant's size: can it explain a different effect of sharing?
+"""Sentences on whether the size of a variant can explain a different effect of sharing.
 
 If sharing costs more under a variant with fewer active parameters, size may be the reason. If it also costs more under
 a variant with as many active parameters as the first one, size alone is not the reason.
