@@ -121,9 +121,7 @@ def _draw_panel(
         spine.set_visible(False)
 
 
-def _draw_cell(
-    panel: "Axes", x: int, y: int, cell: CellVerdict | None, colors: "ScalarMappable", width: float
-) -> None:
+def _draw_cell(panel: "Axes", x: int, y: int, cell: CellVerdict | None, colors: "ScalarMappable", width: float) -> None:
     from matplotlib.patches import Rectangle
 
     if cell is None or cell.is_missing:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from usaggr.analysis.collect import Collection
 from usaggr.document.display_names import grouping_label
 from usaggr.metrics.names import Metric, main_metric, metric_label
-from usaggr.report.figure_style import GREY, look, reference_first, window
+from usaggr.report.figure_style import GRAY, look, reference_first, window
 from usaggr.results import contract
 from usaggr.results.curve import read_curve
 
@@ -112,7 +112,7 @@ def draw_learning(curves: LearningCurves, positions: Mapping[str, int]) -> "Figu
             every = max(1, len(line.progress) // _MARKS)
             panel.plot(line.progress, line.score, alpha=0.8, label=f"seed {line.seed}", markevery=every, **style)
         if curves.trivial is not None:
-            panel.axhline(curves.trivial, color=GREY, linestyle="--", linewidth=1, label="trivial", zorder=1)
+            panel.axhline(curves.trivial, color=GRAY, linestyle="--", linewidth=1, label="trivial", zorder=1)
         panel.set_title(grouping_label(grouping), loc="left", fontweight="bold", pad=3)
         panel.set_xlim(0, 1.03)
         panel.set_ylim(low, high)
