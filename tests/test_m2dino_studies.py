@@ -28,7 +28,7 @@ def test_the_demos_report_shows_how_experts_are_used(tmp_path: Path) -> None:
     table = pd.read_csv(report / "tables" / "routing.csv")
     assert set(table["task"]) == {"breast_lesion", "breast_2cls", "fetal_head"}
     assert set(table["grouping"]) == {"task_specific", "clinical", "unified"}
-    assert "How experts are used" in (report / "report.md").read_text()
+    assert "Use of experts" in (report / "report.md").read_text()
     assert list((report / "figures").glob("*shares*.png"))
 
 
