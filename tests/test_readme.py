@@ -57,7 +57,7 @@ def test_the_commands_of_the_readme_work(tmp_path: Path) -> None:
         if words[0] != "usaggr":
             continue
         small = list(SMALL) if words[1] in TAKES_OVERRIDES else []
-        arguments = [word.replace("nodules", "seg") for word in words[1:]]
+        arguments = [word.replace("nodules", "seg").replace("grades", "cls") for word in words[1:]]
         completed = run([*arguments, *small], tmp_path)
         assert completed.returncode == 0, f"{line}\n{completed.stdout}\n{completed.stderr}"
     assert (tmp_path / "outputs" / "demo" / "report" / "report.md").is_file()

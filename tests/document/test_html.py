@@ -112,7 +112,9 @@ def test_the_policy_of_the_page_allows_only_its_own_style_and_script() -> None:
         assert len(contents) == 1
         digest = base64.b64encode(hashlib.sha256(contents[0].encode()).digest()).decode()
         assert f"{tag}-src &#39;sha256-{digest}&#39;" in policy.group(1)
-    assert policy.group(1).startswith("default-src &#39;none&#39;; img-src data:;")
+    assert policy.group(1).startswith(
+        "default-src &#39;none&#39;; base-uri &#39;none&#39;; form-action &#39;none&#39;; img-src data:;"
+    )
     assert not re.search(r"https?://", text)
 
 

@@ -91,6 +91,11 @@ def test_skill_is_in_range_and_never_falls_when_a_score_gets_better(
     assert -1 <= skill(worse, trivial, m) <= skill(better, trivial, m) <= 1
 
 
+@pytest.mark.parametrize("values", [(math.nan, 0.5), (0.5, math.nan), (math.inf, 0.5), (0.5, math.inf)])
+def test_a_value_that_is_not_finite_has_no_skill(values: tuple[float, float]) -> None:
+    assert math.isnan(skill(*values, metric("dsc")))
+
+
 @given(values, metrics)
 def test_skill_is_0_for_the_trivial_predictor_and_1_for_perfection(trivial: float, m: Metric) -> None:
     assert skill(trivial, trivial, m) == 0

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 ADVICE_VERSION = 1
 """Schema version of advice.json."""
 SHOWN = 5
-"""Number of undecided cells on the terminal."""
+"""Maximum number of undecided cells that are printed."""
 
 
 def write_advice(advice: Advice, folder: Path) -> tuple[Path, Path, Path]:
@@ -181,7 +181,7 @@ def _cell(cell: EvidenceCell) -> dict[str, Any]:
         "n_train": cell.n_train,
         "seeds": cell.seeds,
         "metric": cell.metric,
-        "delta": cell.delta,
+        "delta": _number(cell.delta),
         "delta_low": _number(cell.delta_low),
         "delta_high": _number(cell.delta_high),
         "verdict": cell.verdict,
@@ -196,5 +196,5 @@ def _undecided(undecided: Undecided) -> dict[str, Any]:
 
 
 def _number(value: float) -> float | None:
-    """Return a number, or None for NaN, which JSON does not have."""
+    """Return a number, or None if it is NaN, which JSON cannot represent."""
     return value if math.isfinite(value) else None

@@ -1,6 +1,7 @@
 """Probes of a training run at regular intervals: the effect of a step on one task on the losses of the others.
 
-Lookahead is the affinity of TAG (Fifty et al., Efficiently Identifying Task Groupings, NeurIPS 2021, arXiv:2109.04617).
+`lookahead` is the inter-task affinity of TAG (Fifty et al., Efficiently Identifying Task Groupings, NeurIPS 2021,
+arXiv:2109.04617).
 The cosine of gradients is the measure of conflict of PCGrad (Yu et al., Gradient Surgery, NeurIPS 2020). A probe does
 not change the run: parameters are restored bit by bit, the run's random numbers are not used, and no gradient remains.
 """
@@ -33,7 +34,7 @@ from usaggr.training.module import MultiTaskModule
 _BATCH_SIZE = 32
 """Samples per forward pass without gradients."""
 _MIN_LOSS = 1e-6
-"""Losses below this have no estimate: nothing is left to reduce, and the ratio of losses would be arbitrary."""
+"""Smaller losses have no estimate, because the ratio would be arbitrary, and the ratio of losses would be arbitrary."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class ProbeSettings:
     gradient: bool
     """Estimate the cosine of two tasks' gradients."""
     overhead: float
-    """Seconds of probes per second of training."""
+    """Maximum time of probes per second of training, in seconds."""
     memory: int = 2**30
     """Bytes of gradients that may be kept at once."""
 

@@ -25,7 +25,7 @@ from usaggr.results.predictions import Truth
 from usaggr.tasks import Task, has_mask_label
 
 _PIECE = 16
-"""Samples scored between two updates of the progress line; also the unit of work of a reader thread."""
+"""Number of samples that a thread scores at a time; the progress line is updated after each such piece."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Evaluation:
 
     @property
     def complete(self) -> bool:
-        """Return whether every requested sample was scored."""
+        """True if no prediction is missing or unusable."""
         return not any(finding.kind in NOT_SCORED for finding in self.findings)
 
 

@@ -1,5 +1,7 @@
-"""The commands of `usaggr data`: check, show and make data, and write an index for data in another layout."""
+"""The commands of `usaggr data`: check, show and make data, and create the index of image folders or COCO files."""
 
+import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,14 +16,21 @@ if TYPE_CHECKING:
 Task = Annotated[str, typer.Option(help="Name of the task.")]
 Out = Annotated[
     Path,
-    typer.Option(metavar="ROOT", help="Folder that holds the images. csv_files/ is created in it; nothing is copied."),
+    typer.Option(
+        metavar="ROOT",
+        help="Folder that contains the images; the index is written to its csv_files/. Nothing is copied.",
+    ),
 ]
 Images = Annotated[Path, typer.Option(metavar="DIR", help="Folder of images; its subfolders are searched too.")]
 Subject = Annotated[
-    str | None, typer.Option(metavar="REGEX", help="Subject in an image's name: the first group, or the whole match.")
+    str | None,
+    typer.Option(
+        metavar="REGEX",
+        help="Regular expression that finds the subject in an image's name: its first group, or the whole match.",
+    ),
 ]
 
-data_app = typer.Typer(help="Check and show data before training.", cls=Group, no_args_is_help=True)
+data_app = typer.Typer(help="Check, show, index and generate data.", cls=Group, no_args_is_help=True)
 index_app = typer.Typer(help="Write an index for data in another layout.", cls=Group, no_args_is_help=True)
 data_app.add_typer(index_app, name="index")
 
@@ -35,7 +44,9 @@ def folder(
     task: Task,
     out: Out,
     classes: Annotated[int, typer.Option(help="Number of classes, including the background.")] = 2,
-    mask_name: Annotated[str, typer.Option(help="Name of a mask; {name} is the name of its image.")] = "{name}",
+    mask_name: Annotated[
+        str, typer.Option(help="Pattern of mask names; {name} stands for the image's name without suffix.")
+    ] = "{name}",
     subject: Subject = None,
 ) -> None:
     """Index a segmentation task: a folder of images and a folder of masks with the same names."""
@@ -50,7 +61,8 @@ def classes(
     task: Task,
     out: Out,
     names: Annotated[
-        str | None, typer.Option(help="Classes in their order, separated by commas. Default: sorted by name.")
+        str | None,
+        typer.Option(help="Class names in label order, separated by commas. Default: folders sorted by name."),
     ] = None,
     subject: Subject = None,
 ) -> None:
@@ -62,8 +74,11 @@ def classes(
 
 @index_app.command("coco", cls=Command)
 def coco(
-    annotations: Annotated[Path, typer.Option(metavar="FILE", help="COCO's JSON file.")],
-    images: Annotated[Path, typer.Option(metavar="DIR", help="Folder that the file names are relative to.")],
+    annotations: Annotated[Path, typer.Option(metavar="FILE", help="COCO annotation file (JSON).")],
+    images: Annotated[
+        Path,
+        typer.Option(metavar="DIR", help="Folder of the images; file names in the annotations are relative to it."),
+    ],
     task: Task,
     out: Out,
     kind: Annotated[str, typer.Option(help="boxes or keypoints.")] = "boxes",
@@ -96,12 +111,17 @@ def _write(table: "SourceTable", root: Path, subject: str | None) -> None:
         print(f"left out: {line}")
     subjects = {normalize_subject(row.columns.get("subject_id", "")) or str(row.image) for row in table.rows}
     print(f"{path}: {len(table.rows)} samples of {len(subjects)} subjects, {len(table.left_out)} files left out")
-    names = f" 'data.class_names={{{table.task}: [{', '.join(map(_quote_name, table.class_names))}]}}'"
-    print(f"next: usaggr data check data=fmuia data.root={root}" + (names if table.class_names else ""))
+    words = ["usaggr", "data", "check", "data=fmuia", f"data.root={root}"]
+    if table.class_names:
+        words.append(f"data.class_names={{{table.task}: [{', '.join(map(_quote_name, table.class_names))}]}}")
+    print(f"next: {shlex.join(words)}")
 
 
 def _quote_name(name: str) -> str:
-    return name if name.replace("_", "").isalnum() else '"' + name.replace('"', "") + '"'
+    """Quote a name for Hydra, unless it is a word: Hydra would read 1, true and null as other types than text."""
+    if re.fullmatch(r"[A-Za-z_]\w*", name) and name.lower() not in ("true", "false", "null", "nan", "inf"):
+        return name
+    return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 @data_app.command("check", cls=Command)
@@ -115,7 +135,7 @@ def data_check(
         Path | None,
         typer.Option(metavar="DIR", help="Write corrected data to the new folder DIR; the original data stay."),
     ] = None,
-    copy: Annotated[bool, typer.Option("--copy", help="With --fix: copy files if links are not possible.")] = False,
+    copy: Annotated[bool, typer.Option("--copy", help="With --fix: copy files instead of linking them.")] = False,
 ) -> None:
     """Check the data set and list all errors, near-identical images in different subsets, class balance and labels."""
     from usaggr.data.check.command import Outputs, run_check
@@ -130,7 +150,7 @@ def data_check(
 def data_show(
     words: Words = None,
     config_dir: ConfigDir = None,
-    out: Annotated[Path, typer.Option(help="File of the figure.")] = Path("samples.png"),
+    out: Annotated[Path, typer.Option(help="Output image file.")] = Path("samples.png"),
     per_task: Annotated[int, typer.Option(min=1, help="Number of samples per task in the figure.")] = 4,
 ) -> None:
     """Count samples, classes, subjects and images shared by tasks, and draw samples with their labels."""

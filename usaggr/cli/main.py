@@ -121,9 +121,13 @@ def plan(words: Words = None, config_dir: ConfigDir = None) -> None:
 @app.command(cls=Command)
 def status(
     directory: Results,
-    watch: Annotated[bool, typer.Option("--watch", help="Repeat until all runs are done.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Update until every run is done or failed.")] = False,
 ) -> None:
-    """Count the runs that are done, running, failed (and why), stale (interrupted), pending or unplanned."""
+    """Count runs by state, and list failures with their reasons.
+
+    States: done, running, queued (Slurm), failed, stale (interrupted), pending (not started), unplanned (no longer in
+    the study).
+    """
     from usaggr.sweep.inspect.status import print_status
 
     print_status(_check_results(directory), make_console(), watch=watch)
@@ -134,7 +138,11 @@ def clean(
     directory: Results,
     yes: Annotated[bool, typer.Option("--yes", help="Remove without a question.")] = False,
 ) -> None:
-    """List runs that are no longer in the study and weights that were kept, then remove them."""
+    """List, and remove after a question, what is no longer needed.
+
+    These are runs that are no longer in the study, all kept weights of finished runs (except those that an unfinished
+    run starts from), and leftover temporary files.
+    """
     from usaggr.sweep.inspect.clean import removable, remove, size
 
     items = removable(_check_results(directory))

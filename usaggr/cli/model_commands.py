@@ -24,7 +24,8 @@ def predict(
     ] = False,
     scale: Annotated[float | None, typer.Option(help="For a study. Default: the largest.")] = None,
     seed: Annotated[
-        int | None, typer.Option(help="For a study. Default: the first, or the best on validation data.")
+        int | None,
+        typer.Option(help="For a study. Default: the first; with --recommended, the best on validation data."),
     ] = None,
     variant: Annotated[str | None, typer.Option(help="For a study. Default: the first.")] = None,
     split: Split = None,

@@ -25,7 +25,7 @@ class MhMtlConfig(Section):
 
     @property
     def stride(self) -> int:
-        """Number of pixels of which both sides of an image must be a multiple."""
+        """Image height and width must be multiples of this number of pixels."""
         return 32
 
 

@@ -1,4 +1,4 @@
-"""A document as one HTML page that needs no network: pictures, style and script are inside.
+"""A document as one HTML page that needs no network: pictures, style and script are embedded.
 
 The template escapes everything and trusts only the HTML made from inline Markdown, in which raw HTML is off. The page's
 Content-Security-Policy forbids all requests, and every script but the page's own, even if a script got into the page.
@@ -22,7 +22,7 @@ _FILTERED = 8
 _WIDE = 8
 """Tables with more columns than this have their intervals under the numbers."""
 _DEEPEST = 6
-"""Number of heading levels in HTML."""
+"""Deepest heading level in HTML: h6."""
 _TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".svg": "image/svg+xml"}
 
 
@@ -46,7 +46,7 @@ class _Image:
 
 
 def render_page(document: Document, folder: Path) -> str:
-    """Return the page, with the pictures of the document's folder inside.
+    """Return the page, with the pictures of the document's folder embedded.
 
     If a picture exists as PNG and as SVG, the smaller file is used.
 
@@ -79,10 +79,13 @@ def render_page(document: Document, folder: Path) -> str:
         headings=[_heading(section, 2, anchors) for section in document.sections],
         style=Markup(style),
         script=Markup(script),
-        policy=f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; script-src '{_hash(script)}'",
+        policy="; ".join([
+            "default-src 'none'", "base-uri 'none'", "form-action 'none'", "img-src data:",
+            f"style-src '{_hash(style)}'", f"script-src '{_hash(script)}'",
+        ]),
         filtered=_FILTERED,
         wide=_WIDE,
-    )
+    )  # fmt: skip
     return _dense(page)
 
 

@@ -1,6 +1,6 @@
-"""A document as GitHub-flavored Markdown, for a terminal, a repository or a pull request.
+"""Renderer of a document as GitHub-flavored Markdown, for a terminal, a repository or a pull request.
 
-Blocks that a page folds away are written in full, under a bold line.
+`Details` blocks, which are collapsed in HTML, are written in full under a bold summary.
 """
 
 import re
@@ -22,7 +22,7 @@ from usaggr.document.elements import (
 )
 
 _DEEPEST = 6
-"""Number of heading levels in Markdown."""
+"""Deepest heading level in Markdown."""
 
 
 def render_markdown(document: Document) -> str:

@@ -15,16 +15,16 @@ from usaggr.tasks import TASK_TYPES, TaskType
 
 @dataclass(frozen=True)
 class Metric:
-    """Definition of a score."""
+    """Definition of a metric."""
 
     name: str
     """Name in tables, keys and columns of files."""
     label: str
-    """Label on pages and in figures."""
+    """Label in reports and figures."""
     meaning: str
     """Description in the glossary."""
     higher_is_better: bool
-    """True for scores, false for errors."""
+    """True if a higher value is better (DSC), False for errors (MRE)."""
     best: float
     """Best possible value."""
     worst: float
@@ -81,11 +81,11 @@ _CLASSIFICATION = (
         "area under the receiver operating characteristic curve; mean one-versus-rest over classes",
         of_samples=False,
     ),
-    _share("accuracy", "accuracy", "share of images that are given their true class"),
+    _share("accuracy", "accuracy", "fraction of images that are classified correctly"),
     _share(
         "balanced_accuracy",
         "balanced accuracy",
-        "mean over classes of the share of images that are recognized",
+        "recall, mean over classes",
         of_samples=False,
     ),
     _share("f1_macro", "macro F1", "F1 (harmonic mean of precision and recall), mean over classes", of_samples=False),
@@ -116,7 +116,7 @@ def _metrics_of(task_type: TaskType) -> tuple[Metric, ...]:
 
 
 METRICS: Mapping[TaskType, tuple[Metric, ...]] = {task_type: _metrics_of(task_type) for task_type in TASK_TYPES}
-"""Metrics by type of task; the first of each type is the main metric, which verdicts are about."""
+"""Metrics by type of task; the first of each type is the main metric, on which verdicts are based."""
 
 _BY_NAME = {metric.name: metric for metrics in METRICS.values() for metric in metrics}
 
@@ -158,15 +158,17 @@ def skill(score: float, trivial: float, metric: Metric) -> float:
     """Return the skill of a score: (score - trivial) / (best - trivial), clipped to [-1, 1].
 
     A skill of 0 is as good as the trivial predictor, 1 is perfect. If the trivial predictor is perfect, an equal score
-    has a skill of 0 and a worse one of -1.
+    has a skill of 0 and a worse one of -1. The skill is NaN if a value is not finite.
 
     Args:
         score: Value of the metric.
         trivial: Value of the trivial predictor.
         metric: Definition of the metric.
     """
-    room = improvement(metric.best, trivial, metric)
-    gained = improvement(score, trivial, metric)
-    if room <= 0:
-        return -1.0 if gained < 0 else 0.0
-    return max(-1.0, min(1.0, gained / room))
+    if not (math.isfinite(score) and math.isfinite(trivial)):
+        return math.nan  # min and max below would turn NaN into a skill of 1
+    possible = improvement(metric.best, trivial, metric)
+    achieved = improvement(score, trivial, metric)
+    if possible <= 0:
+        return -1.0 if achieved < 0 else 0.0
+    return max(-1.0, min(1.0, achieved / possible))

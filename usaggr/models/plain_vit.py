@@ -18,24 +18,22 @@ from usaggr.models.weight_files import get_first_line
 _FAMILIES = ("eva", "vision_transformer", "deit")
 """Modules of timm that define plain vision transformers."""
 _SUGGESTIONS = 3
-"""Number of names that a message suggests."""
+"""Maximum number of suggestions in a message."""
 
 
 def create_vit(model: M2DinoConfig) -> nn.Module:
-    """Build a transformer without a head, for images of any size that is a multiple of the patch.
+    """Build a transformer without a head, for any image size that is a multiple of the patch size.
 
     Initial weights are drawn from torch's global generator.
 
     Raises:
-        ConfigError: timm has no such network or tag, or the network is not a plain vision transformer.
+        ConfigError: timm has no such network or pretrained tag (the part after the dot), or the network is not a plain
+            vision transformer.
     """
     name = model.encoder
     architecture, _, tag = name.partition(".")
     if not timm.is_model(architecture):
-        raise ConfigError(
-            f"{one_of('model.encoder', name, _find_similar(name))}; timm.list_models() lists other plain vision "
-            "transformers"
-        )
+        raise ConfigError(f"{one_of('model.encoder', name, _find_similar(name))}; timm.list_models() lists all names")
     if tag:
         tagged = timm.list_models(f"{architecture}.*", pretrained=True)
         if name not in tagged:
@@ -44,14 +42,14 @@ def create_vit(model: M2DinoConfig) -> nn.Module:
         vit = _create(name, model.patch_size)
     except _NotPlainError as error:
         raise ConfigError(
-            f"model.encoder={name}: is not a plain vision transformer ({error}); similar names that are: "
+            f"model.encoder={name}: is not a plain vision transformer ({error}); similar supported names: "
             f"{', '.join(_find_similar(architecture))}"
         ) from error
     return vit
 
 
 class _NotPlainError(Exception):
-    """Reason why a network is not a plain vision transformer."""
+    """Raised if a network is not a plain vision transformer; the message gives the reason."""
 
 
 def _create(name: str, patch_size: int | None = None) -> nn.Module:

@@ -145,7 +145,7 @@ class RunDirectory:
         write_run_settings(self.path, spec, **provenance)
 
     def write_result(self, result: RunResult) -> None:
-        """Write the result, which makes the run done; all other files must be written before.
+        """Write the result, which marks the run as done; all other files must be written before.
 
         The checkpoint and the parent's weights are removed.
 
@@ -155,8 +155,8 @@ class RunDirectory:
         for task, metrics in result.scores.items():
             for metric, value in metrics.items():
                 if not math.isfinite(value):
-                    raise RunError(f"{self.path.name}: {metric} of {task} is {value}, not a number")
-        # Before the result: a kill in between costs a training, and leaves no checkpoint of a run that is done.
+                    raise RunError(f"{self.path.name}: {metric} of {task} is {value}, which is not finite")
+        # Before the result: a kill in between costs a training, but a finished run never has a checkpoint.
         for name in (contract.CHECKPOINT, contract.PARENT):
             shutil.rmtree(self.path / name, ignore_errors=True)
         _flush(self.path)

@@ -17,7 +17,7 @@ from usaggr.training.losses import sample_losses
 
 @dataclass(frozen=True)
 class BatchObjective:
-    """Objective of one batch; all values are scalars ()."""
+    """Objective of one batch; all tensors are scalars, shape ()."""
 
     total: Tensor
     """Value to minimize: the task losses (each with its learned weight, if weights are learned) + `auxiliary_loss`."""
@@ -34,7 +34,7 @@ class BatchObjective:
 class Objective:
     """Computes the objective of a batch: the sum over its samples of task weight x loss / configured batch size.
 
-    The divisor stays the configured batch size in the shorter last batch, so that all samples of a run count the same.
+    The configured batch size is also used for a shorter last batch, so that every sample of a run has the same weight.
 
     Args:
         network: Network to train.

@@ -101,12 +101,12 @@ def test_variants_have_rows_of_their_own(tmp_path: Path) -> None:
     [
         ({}, "8 experts (2 per token, routed by token and task) in the second half of the transformer blocks"),
         ({"conditioned_blocks": [9, 12]}, "in transformer blocks 9 to 12"),
-        ({"experts": {"count": 4, "top_k": 4, "router": "uniform"}}, "4 experts (4 per token, with equal weights)"),
-        ({"experts": {"count": 4, "top_k": 1, "router": "token"}}, "routed by token only"),
+        ({"experts": {"count": 4, "top_k": 4, "router": "uniform"}}, "4 experts (4 per token, all weighted equally)"),
+        ({"experts": {"count": 4, "top_k": 1, "router": "token"}}, "routing depends on the token only"),
         ({"conditioning": "lora"}, "task-specific low-rank adapters (LoRA, rank 4)"),
         ({"conditioning": "film"}, "task-specific scales and shifts (FiLM)"),
         ({"conditioning": "none"}, "the same MLP for all tasks"),
-        ({"freeze": "early"}, "earlier blocks frozen"),
+        ({"freeze": "early"}, "blocks before the conditioned ones frozen"),
         ({"freeze": "backbone"}, "backbone frozen"),
     ],
 )
@@ -120,4 +120,4 @@ def test_the_features_of_a_network_are_described(usual: Material, model: dict[st
 
 def test_a_study_without_settings_of_its_network_says_that_they_are_not_recorded(usual: Material) -> None:
     document = chapters_of(with_settings(usual, model={"norm": None}), write_settings)
-    assert "normalization not recorded" in texts(document)
+    assert "settings not recorded" in texts(document)

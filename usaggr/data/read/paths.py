@@ -1,4 +1,4 @@
-"""Paths of the cache folder, of a data set's root, and of the files that its index names."""
+"""Location of the cache folder, of the root of a data set, and of the files listed in its index."""
 
 import os
 import stat
@@ -11,7 +11,7 @@ from usaggr.errors import DataError
 
 
 def cache_root(data: DataConfig) -> Path:
-    """Return the cache folder: `data.cache_dir`, else $USAGGR_CACHE, else usaggr's folder in the user's cache."""
+    """Return the cache folder: `data.cache_dir`, $USAGGR_CACHE, $XDG_CACHE_HOME/usaggr or ~/.cache/usaggr."""
     chosen = data.cache_dir or os.environ.get("USAGGR_CACHE")
     if chosen:
         return Path(chosen).expanduser().absolute()
@@ -37,7 +37,7 @@ def made_folder(path: Path) -> Path:
 
 
 class FoundFile(NamedTuple):
-    """A file that the index names, inside the root."""
+    """An existing file listed in the index."""
 
     path: str
     """Absolute path with symbolic links resolved."""
@@ -49,50 +49,52 @@ class FoundFile(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Misplaced:
-    """Reason why a path of the index leads to no file."""
+    """Reason why a path in the index cannot be used."""
 
     kind: str
     """Kind of error: path_outside or missing_file."""
     message: str
+    """Follows the path in a sentence, such as `is not a file`."""
 
 
 @dataclass(frozen=True)
 class FileFinder:
-    """Finds the files of an index: paths are relative to `<root>/csv_files` and must not lead out of the root."""
+    """Finds the files of an index: paths are relative to `<root>/csv_files` and must stay inside the root."""
 
     root: str
     """Absolute path with symbolic links resolved."""
-    _folders: dict[str, str] = field(default_factory=dict)
+    _resolved_folders: dict[str, str] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """Cache of folders with symbolic links resolved, by folder."""
 
     def find(self, text: str) -> FoundFile | Misplaced:
-        """Find the file of a path from the index, or return the reason why it leads to no file inside the root."""
+        """Find the file of a path in the index, or return the reason why the path cannot be used."""
         if text.startswith(("/", "\\")) or text[1:3] in (":\\", ":/"):  # also Windows paths such as C:\images
             return Misplaced("path_outside", "is an absolute path; paths must be relative to csv_files/")
         try:
             path = self._resolve_folder(os.path.normpath(f"{self.root}/csv_files/{text}"))
-            # Checked before the file is looked up, so that an index cannot reveal files outside the root.
+            # Checked before the file is looked up: messages must not reveal which files exist outside the root.
             if not self._is_inside(path):
                 return Misplaced("path_outside", f"is outside the root {self.root}, at {path}")
             status = os.lstat(path)
             if stat.S_ISLNK(status.st_mode):
                 path = os.path.realpath(path)
                 if not self._is_inside(path):
-                    return Misplaced("path_outside", f"is a link to a file outside the root {self.root}, to {path}")
+                    return Misplaced("path_outside", f"is a symbolic link to {path}, outside the root {self.root}")
                 status = os.lstat(path)
         except (OSError, ValueError) as error:  # ValueError: a null character in the path
             reason = error.strerror if isinstance(error, OSError) else str(error)
-            hint = "; write / between folders" if "\\" in text else ""
+            hint = "; use / as the separator" if "\\" in text else ""
             return Misplaced("missing_file", f"cannot be found ({reason}{hint})")
         if not stat.S_ISREG(status.st_mode):
             return Misplaced("missing_file", "is not a file")
         return FoundFile(path, status.st_size, status.st_mtime_ns)
 
     def _resolve_folder(self, path: str) -> str:
-        """Resolve the links in a path's folder; each folder is resolved once, because folders are few."""
+        """Resolve the symbolic links in the folder of a path, once per folder, because many files share one."""
         folder, name = os.path.split(path)
-        resolved = self._folders.get(folder)
+        resolved = self._resolved_folders.get(folder)
         if resolved is None:
-            resolved = self._folders[folder] = os.path.realpath(folder)
+            resolved = self._resolved_folders[folder] = os.path.realpath(folder)
         return f"{resolved}/{name}"
 
     def _is_inside(self, path: str) -> bool:
@@ -110,6 +112,6 @@ def data_root(data: DataConfig) -> Path:
         raise DataError(f"data.root={data.root}: this folder does not exist; give the folder that contains csv_files/")
     if not (root / "csv_files").is_dir():
         raise DataError(
-            f"data.root={data.root}: this folder has no folder csv_files/; give the folder that contains it"
+            f"data.root={data.root}: csv_files/ is missing here; set data.root to the folder that contains csv_files/"
         )
     return root.resolve()

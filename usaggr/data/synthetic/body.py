@@ -105,7 +105,7 @@ class Body:
         return x * self.view.height + self.view.width / 2, y * self.view.height
 
     def _texture(self, rng: np.random.Generator, across: int, along: int) -> Map:
-        """Return smooth noise of unit variance that is fixed to the anatomy.
+        """Return smooth noise of a standard deviation of about 1.3 that is fixed to the anatomy.
 
         Args:
             rng: Generator of the subject.

@@ -66,7 +66,7 @@ def write_glossary(material: Material, topic_terms: Sequence[Term], topic_column
     terms = [
         ("task", "one annotated problem, with its type and its classes or landmarks"),
         ("block", "tasks that share one model"),
-        ("run", "one model that is trained: block × scale × seed × variant"),
+        ("run", "one trained model: block × scale × seed × variant"),
         ("grouping", "a division of all tasks into blocks"),
         ("cell", "one task under one grouping, scale and variant, over all seeds"),
         *((literal(label), literal(meaning)) for label, meaning in describe_groupings(groupings)),
@@ -75,7 +75,7 @@ def write_glossary(material: Material, topic_terms: Sequence[Term], topic_column
          "test data stay the same"),
         ("seed", "the number that fixes initial weights, the order of samples and, by default, which training samples "
          "a scale takes"),
-        ("variant", "a named list of changes of the network or its training; each grouping is trained under each "
+        ("variant", "a named list of configuration overrides; each grouping is trained under each "
          "variant"),
         ("subject", "the patient or video that a sample comes from"),
         ("component", "samples connected by the same image or subject, in any task; a component is never divided "
@@ -84,7 +84,7 @@ def write_glossary(material: Material, topic_terms: Sequence[Term], topic_column
          "mean mask, mean box or mean landmarks)"),
         ("skill", "(score − trivial) / (best possible − trivial), limited to −1 to 1: 0 is no better than the trivial "
          "predictor, 1 is perfect; makes scores of different task types comparable"),
-        ("main metric", "the metric that decides a task's verdict"),
+        ("main metric", "the primary metric of a task, on which its verdict is based"),
         ("Δ, delta", "difference from the reference; positive is better for every metric"),
         ("relative change", "Δ divided by the absolute value of the reference's mean"),
         ("delta_m, delta_skill", "mean over tasks of the relative change of the main metric, and of the difference in "

@@ -133,10 +133,10 @@ def _make_image_panel(sample: Sample, image: Canvas, size: tuple[int, int]) -> P
 
 
 def _describe_truth(task: Task, truth: Marks) -> str:
-    """Return the size of the truth as a short text."""
+    """Describe the true label: area of the mask, size of the box, or number of landmarks."""
     if truth.mask is not None:
-        share = float((truth.mask > 0).mean())
-        return f"{100 * share:.2g} % of the image"
+        percent = 100 * float((truth.mask > 0).mean())
+        return f"{percent:.2g} % of the image" if percent < 10 else f"{percent:.0f} % of the image"
     if truth.box is not None:
         x0, y0, x1, y1 = truth.box
         return f"{x1 - x0:.0f} \u00d7 {y1 - y0:.0f} pixels"

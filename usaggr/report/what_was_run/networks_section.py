@@ -20,13 +20,18 @@ def describe_network(study: StudyFacts) -> str:
         features.append(f"{literal(norm)} normalization")
     conditioning = study.setting("model.conditioning")
     if conditioning is not None:
-        features.append(f"{_conditioning(study, conditioning)} in {_blocks(study)}")
+        where = "" if conditioning == "none" else f" in {_blocks(study)}"
+        features.append(f"{_conditioning(study, conditioning)}{where}")
     frozen = study.setting("model.freeze")
     if frozen is not None:
-        named = {"none": "nothing frozen", "early": "earlier blocks frozen", "backbone": "backbone frozen",
-                 "encoder": "encoder frozen"}  # fmt: skip
+        named = {
+            "none": "no layers frozen",
+            "early": "blocks before the conditioned ones frozen",
+            "backbone": "backbone frozen",
+            "encoder": "encoder frozen",
+        }
         features.append(named.get(frozen, f"frozen: {literal(frozen)}"))
-    return ", ".join(features) or "normalization not recorded"
+    return ", ".join(features) or "settings not recorded"
 
 
 def _conditioning(study: StudyFacts, name: object) -> str:
@@ -34,8 +39,8 @@ def _conditioning(study: StudyFacts, name: object) -> str:
         case "experts":
             count, top = study.setting("model.experts.count"), study.setting("model.experts.top_k")
             router = study.setting("model.experts.router")
-            routing = {"task": "routed by token and task", "token": "routed by token only",
-                       "uniform": "with equal weights"}  # fmt: skip
+            routing = {"task": "routed by token and task", "token": "routing depends on the token only",
+                       "uniform": "all weighted equally"}  # fmt: skip
             return f"{literal(count)} experts ({literal(top)} per token, {routing.get(router, literal(router))})"
         case "lora":
             return f"task-specific low-rank adapters (LoRA, rank {literal(study.setting('model.lora_rank'))})"
@@ -60,7 +65,7 @@ def write_networks(material: Material) -> Block | None:
     Parameters do not depend on the amount of training data, so a run that has finished at any scale counts.
     """
     lines = []
-    several = len(material.study.variants) > 1
+    has_variants = len(material.study.variants) > 1
     for variant, grouping in dict.fromkeys((v, g) for v, _, g in material.comparison.settings):
         sizes: dict[tuple[str, ...], tuple[int | None, ...] | None] = {}
         for run in material.collection.runs:
@@ -71,18 +76,21 @@ def write_networks(material: Material) -> Block | None:
                 cost = run.result.cost
                 sizes[run.row.tasks] = (cost.parameters, cost.active_parameters, cost.trained_parameters)
         counted = [size for size in sizes.values() if size is not None]
-        total = sum(size[0] or 0 for size in counted) if len(counted) == len(sizes) else None
+        numbers = [size[0] for size in counted if size[0] is not None]  # runs of older versions may lack the number
+        total = sum(numbers) if len(numbers) == len(sizes) else None
         largest = max(counted, key=lambda size: size[0] or 0, default=(None,) * len(_COUNTS))
-        head = [Cell(variant)] if several else []
+        variant_cells = [Cell(variant)] if has_variants else []
         counts = [len(sizes), total, *largest]
-        lines.append((*head, Cell(grouping_label(grouping)), *(table_cells.count(number) for number in counts)))
+        lines.append(
+            (*variant_cells, Cell(grouping_label(grouping)), *(table_cells.count(number) for number in counts))
+        )
     if not material.comparison.runs_done:
         return None
     names = ("models", "parameters of all models", *(f"largest model: {name}" for name in _COUNTS))
     caption = (
         "Parameters of all models of a grouping, and of its largest model. Active parameters are those used for the "
-        "prediction of one task: without the heads and embeddings of other tasks, and with as many experts as serve a "
-        "token. Trained parameters are those that are not frozen."
+        "prediction of one task: without the heads and embeddings of other tasks, and with only the experts "
+        "used for a token. Trained parameters are those that are not frozen."
     )
-    columns = (*(("variant",) if several else ()), "grouping", *names)
+    columns = (*(("variant",) if has_variants else ()), "grouping", *names)
     return TextTable(columns, tuple(lines), names, name="networks", caption=caption)

@@ -1,0 +1,31 @@
+"""The command that `usaggr data index` suggests at its end can be copied into a shell, whatever the names are."""
+
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from usaggr.cli.main import app
+from usaggr.config.compose import compose_study
+
+
+@pytest.mark.parametrize(
+    "names", [("benign", "malignant"), ("1", "2"), ("true", "null"), ("it's", 'a "b"'), ("c d", "e,f")]
+)
+def test_the_suggested_command_gives_the_class_names_of_the_folders(tmp_path: Path, names: tuple[str, str]) -> None:
+    root = tmp_path / "my scans"
+    for name in names:
+        (root / "grades" / name).mkdir(parents=True)
+        Image.fromarray(np.zeros((8, 8), np.uint8)).save(root / "grades" / name / "a.png")
+    words = ["data", "index", "classes", "--images", str(root / "grades"), "--task", "grades", "--out", str(root)]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    (line,) = [line for line in result.output.splitlines() if line.startswith("next: ")]
+    command = shlex.split(line.removeprefix("next: "))
+    assert command[:3] == ["usaggr", "data", "check"]
+    data = compose_study("demo", command[3:]).data
+    assert data.root == str(root)
+    assert data.class_names == {"grades": sorted(names)}
