@@ -124,7 +124,7 @@ def test_advise_answers_for_each_task(usaggr: Installation, results: Path, phant
 
 
 def test_data_check_finds_phantoms_free_of_faults(usaggr: Installation, phantoms: Path) -> None:
-    assert "0 faults" in usaggr.run("data", "check", "data=fmuia", f"data.root={phantoms}")
+    assert "0 errors" in usaggr.run("data", "check", "data=fmuia", f"data.root={phantoms}")
 
 
 def test_data_show_draws_samples(usaggr: Installation, phantoms: Path) -> None:
