@@ -38,7 +38,7 @@ def test_a_program_is_timed_in_a_new_process_and_reports_its_memory() -> None:
 
 
 def test_a_program_that_fails_is_an_error() -> None:
-    with pytest.raises(RuntimeError, match="no such folder"):
+    with pytest.raises(RuntimeError, match="this folder does not exist"):
         scaling.run(scaling._COMMAND, "data", "check", "data=fmuia", "data.root=nowhere")
 
 

@@ -126,8 +126,8 @@ def read_affinities(folder: Path) -> object:
 
 def read_routings(folder: Path) -> object:
     tables = make_routing(compare_study(collect([folder])))
-    if tables.faults:
-        raise UsaggrError(" ".join(message for _, message in tables.faults))
+    if tables.errors:
+        raise UsaggrError(" ".join(message for _, message in tables.errors))
     return tables
 
 

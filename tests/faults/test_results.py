@@ -135,7 +135,7 @@ def test_runs_without_predictions_are_named_by_the_report_and_keep_their_scores(
     collection = collect([sweep_on_disk.directory])
     assert {run.state for run in collection.runs} == {"done"}
     page = (build_report([sweep_on_disk.directory]) / "report.md").read_text()
-    (line,) = [line for line in page.splitlines() if "predictions.parquet is gone from 1 finished run" in line]
+    (line,) = [line for line in page.splitlines() if "predictions.parquet is missing in 1 finished run" in line]
     assert run.path.name in line.replace("\\", "")
     assert "or remove these runs" in line
 
