@@ -229,7 +229,7 @@ def test_a_file_with_code_in_it_is_not_executed(tmp_path: Path) -> None:
         ("resnet18", "is not a plain vision transformer .*images of any size"),
         (
             "swin_tiny_patch4_window7_224",
-            "is not a plain vision transformer .*similar names that are: vit_tiny_patch16_224",
+            "is not a plain vision transformer .*similar supported names: vit_tiny_patch16_224",
         ),
         ("vit_base_patch16_18x2_224", "some of its blocks do not have exactly one MLP"),
         ("vit_base_r50_s16_224", "its tokens are not square patches of the image"),

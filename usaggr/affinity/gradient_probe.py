@@ -48,7 +48,7 @@ class ProbeSettings:
     overhead: float
     """Maximum time of probes per second of training, in seconds."""
     memory: int = 2**30
-    """Bytes of gradients that may be kept at once."""
+    """Maximum memory of stored gradients, in bytes; two gradients are always kept."""
 
 
 class ProbeSamples:
@@ -84,7 +84,7 @@ class GradientProbe(pl.Callback):
         seed: Seed of the run.
         steps: Number of training steps of the run.
         settings: Quantities to estimate, and limits on time and memory.
-        progress: Receives the number of training steps.
+        progress: Progress line; receives the number of training steps.
     """
 
     def __init__(

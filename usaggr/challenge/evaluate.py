@@ -69,7 +69,7 @@ class _RequestedSample:
     component: int
     image_path: str
     mask_path: PurePosixPath | None
-    """Path of the predicted mask within the submission; None for other tasks than segmentation."""
+    """Path of the predicted mask within the submission; None if the task is not a segmentation."""
 
 
 def evaluate(

@@ -65,16 +65,19 @@ class M2DinoConfig(Section):
     weights: str | None = key(
         affects_results=True, doc="null: random; a local file; or timm: the pretrained weights of this name in timm"
     )
-    patch_size: int | None = key(affects_results=True, doc="side of a patch in pixels; null: that of the encoder", ge=4)
+    patch_size: int | None = key(affects_results=True, doc="patch size in pixels; null: that of the encoder", ge=4)
     decoder_channels: int = key(affects_results=True, doc="width of the shared DPT decoder", ge=32, multiple_of=32)
     conditioning: Literal["experts", "none", "lora", "film"] = key(
         affects_results=True, doc="how the MLPs of the conditioned blocks depend on the task"
     )
     conditioned_blocks: list[Annotated[int, Field(ge=1)]] | None = key(
-        affects_results=True, doc="first and last, counted from 1; null: the later half", min_length=2, max_length=2
+        affects_results=True,
+        doc="first and last conditioned block, counted from 1; null: the second half",
+        min_length=2,
+        max_length=2,
     )
     experts: ExpertsConfig
-    lora_rank: int = key(affects_results=True, doc="rank of a task's low-rank adapters", ge=1)
+    lora_rank: int = key(affects_results=True, doc="rank of the low-rank adapters of each task", ge=1)
     freeze: Literal["none", "early", "backbone"] = key(affects_results=True, doc="layers that are not trained")
     layer_decay: float = key(
         affects_results=True, doc="learning-rate factor from a block to the one before", gt=0, le=1

@@ -28,7 +28,7 @@ _TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".sv
 
 @dataclass(frozen=True)
 class _Heading:
-    """A section with its anchor, for the table of contents."""
+    """A section with its anchor and heading level, for the table of contents."""
 
     anchor: str
     section: Section
@@ -90,7 +90,7 @@ def render_page(document: Document, folder: Path) -> str:
 
 
 def _dense(text: str) -> str:
-    """Remove empty lines; applying it twice changes nothing more."""
+    """Remove empty lines; it is applied again to the page after the hashes are computed."""
     return re.sub(r"\n\s*\n", "\n", text)
 
 

@@ -26,7 +26,7 @@ _DEEPEST = 6
 
 
 def render_markdown(document: Document) -> str:
-    """Return the Markdown of a document; its pictures are linked relative to it."""
+    """Return the Markdown of a document; picture links are relative to its folder."""
     parts = [f"# {literal(document.title)}", *_blocks(document.lead)]
     for section in document.sections:
         parts += _section(section, 2)

@@ -72,7 +72,7 @@ _SEGMENTATION = (
     _distance(
         "hd95", "HD95", "95th percentile of the distances between the two outlines, in pixels of the original image"
     ),
-    _share("nsd", "NSD", "normalized surface distance: share of the outlines that agree within a tolerance"),
+    _share("nsd", "NSD", "normalized surface distance: fraction of the outlines that agree within a tolerance"),
 )
 _CLASSIFICATION = (
     _share(

@@ -63,7 +63,7 @@ def _create(name: str, patch_size: int | None = None) -> nn.Module:
         vit: Any = timm.create_model(name, pretrained=False, num_classes=0, dynamic_img_size=True, **options)
     except TypeError as error:
         raise _NotPlainError("timm does not build it for images of any size") from error
-    except Exception as error:  # each family of networks refuses unknown options with another error
+    except Exception as error:  # timm's families of networks raise different exceptions for unsupported options
         raise _NotPlainError(get_first_line(error)) from error
     blocks = getattr(vit, "blocks", None)
     if not isinstance(blocks, nn.ModuleList | nn.Sequential) or not hasattr(vit, "forward_intermediates"):

@@ -29,7 +29,7 @@ from usaggr.results.run_settings import write_run_settings
 from usaggr.results.spec import RunSpec
 
 HEARTBEAT_SECONDS = 10.0
-"""Seconds between two heartbeats of a running run."""
+"""Seconds between two heartbeats of a run in state `running`."""
 STALE_SECONDS = 120.0
 """Seconds without a heartbeat after which a claim of another host is stale.
 
@@ -102,7 +102,7 @@ class RunDirectory:
             yield free
 
     def settle(self, state: Literal["pending", "failed"], attempt: int, error: str | None = None) -> bool:
-        """Set the state of a run whose process has ended.
+        """Record the final state of a run whose process has ended.
 
         Args:
             state: the new state.
@@ -176,7 +176,7 @@ class RunDirectory:
         return typed(self.result_path, content, RunResult, REPEAT, DamagedError)
 
     def clear(self) -> None:
-        """Remove the files of an earlier, unfinished attempt, except those that the next one needs or continues."""
+        """Remove the files of an earlier, unfinished attempt, except those that the next attempt uses or appends to."""
         for path in self.path.iterdir():
             # This process holds `.lock`; after its removal, another process could lock a new file of that name.
             if path.name in (

@@ -39,7 +39,7 @@ class Objective:
     Args:
         network: Network to train.
         tasks: Tasks of the network by id.
-        training: Task weights, batch size and choice of losses.
+        training: Task weights, batch size and settings of the losses.
         uncertainty: Learned weights of the task losses; None if they are not learned.
         separate_tasks: Compute each task's loss from a forward pass of its own, so that the gradient of one task can be
             computed without those of the others.
@@ -85,7 +85,7 @@ class Objective:
         return self._network.forward_with_routing(batch.images, batch.rows)
 
     def _forward_by_task(self, batch: Batch) -> NetworkOutput:
-        """Return outputs from one forward pass per task, with the routing of all passes joined.
+        """Return outputs from one forward pass per task, with the routing of all passes concatenated.
 
         No layer mixes samples, so that the samples of a task are enough for its gradient. This is cheaper than one
         backward pass through the whole batch for each task.

@@ -29,7 +29,7 @@ def test_a_root_without_an_index_is_refused_with_the_expected_folder(tmp_path: P
     with pytest.raises(DataError, match="this folder does not exist; give the folder that contains csv_files/"):
         data_root(config)
     (tmp_path / "nowhere").mkdir()
-    with pytest.raises(DataError, match="has no folder csv_files/"):
+    with pytest.raises(DataError, match="csv_files/ is missing here"):
         data_root(config)
 
 

@@ -306,4 +306,4 @@ def test_a_data_root_without_an_index_is_a_reason(study: Study, tmp_path: Path) 
     collection = study.collection
     elsewhere = replace(collection, data=replace(collection.data, root=str(tmp_path / "cache")))
     drawn = write_examples(elsewhere, make_tables(collection), tmp_path / "examples")
-    assert "has no folder csv_files/" in (drawn.reason or "")
+    assert "csv_files/ is missing here" in (drawn.reason or "")

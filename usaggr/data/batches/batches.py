@@ -1,7 +1,7 @@
 """Batches of tensors for the network, from draws of the streams or from samples of a subset.
 
 Images come from the uint8 cache. A batch costs a copy and one resampling, so there are no loader processes. Pixels are
-sent to a GPU as uint8 and augmented there, while the GPU still processes the previous batch. Random numbers are drawn
+sent to a GPU as uint8 and augmented on the GPU, asynchronously to the previous batch. Random numbers are drawn
 on the CPU, so that they do not depend on the device.
 """
 
@@ -73,7 +73,7 @@ class Pixels(Protocol):
         ...
 
     def masks_of(self, samples: Sequence[Sample]) -> Tensor:
-        """Return (n, H, W) uint8 masks of segmentation samples, as class indices."""
+        """Return (n, H, W) uint8 masks with a class index per pixel; all samples must be segmentation samples."""
         ...
 
 
@@ -111,7 +111,7 @@ def make_batch(samples: Sequence[Sample], pixels: Pixels, transforms: Sequence[T
     Args:
         samples: samples of any tasks.
         pixels: source of their images and masks.
-        transforms: augmentation of each sample. Default: none.
+        transforms: one transform per sample. Default: no augmentation.
     """
     images = pixels.images_of(samples).float().div_(255)
     fitted = list(transforms) if transforms is not None else [IDENTITY] * len(samples)
@@ -149,7 +149,7 @@ def make_batch(samples: Sequence[Sample], pixels: Pixels, transforms: Sequence[T
 
 
 class TrainingBatches:
-    """Augmented batches of one validation interval of a run; an iterable for Lightning's Trainer."""
+    """Iterable of the augmented training batches between two validations, used as Lightning's dataloader."""
 
     def __init__(
         self,
@@ -164,7 +164,7 @@ class TrainingBatches:
             batches: draws of each batch, cut from the run's merged streams.
             samples: samples by task id and sample id.
             cache: images and masks of the samples.
-            augment: ranges of the augmentation.
+            augment: ranges of the augmentation parameters.
         """
         self.draws = batches
         """Draws of each batch."""

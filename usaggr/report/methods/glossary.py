@@ -15,17 +15,20 @@ _COLUMNS = (
     ("grouping, scale, variant, task, metric", "the cell that a row describes"),
     ("n_train, n_test, n_subjects", "training samples of the task at this scale, test samples, test subjects"),
     ("reference_mean, mean", "mean score of the reference and of the grouping, over the seeds that both have"),
-    ("delta, delta_low, delta_high", "difference from the reference, positive if better, with its unadjusted interval"),
+    (
+        "delta, delta_low, delta_high",
+        "difference from the reference, positive if better, with its interval, not adjusted for the number of tasks",
+    ),
     ("df", "degrees of freedom of Student's t for the interval"),
     ("relative", "delta divided by the absolute value of the reference's mean"),
-    ("p, p_adjusted", "two-sided p value of no difference; the same, adjusted by Holm within the family"),
+    ("p, p_adjusted", "two-sided p value for no difference; the same with Holm's adjustment over the family"),
     ("p_ni, p_ni_adjusted", "one-sided p value of a loss of at least the margin; the same, adjusted likewise"),
     ("margin", "loss that is accepted as unimportant, in units of the metric"),
     (
         "seeds, seeds_needed",
         "seeds that grouping and reference both have; for undecided cells, number of seeds needed to decide",
     ),
-    ("verdict, note", "the verdict, and remarks on it"),
+    ("verdict, note", "the verdict, and notes on it"),
     (
         "tasks, same, missing",
         "in summary.csv: tasks counted, tasks that use the same model as under the reference, missing runs",
@@ -82,7 +85,7 @@ def write_glossary(material: Material, topic_terms: Sequence[Term], topic_column
          "between training, validation and test data"),
         ("trivial predictor", "a baseline that ignores the image, fitted to the training labels (class frequencies, "
          "mean mask, mean box or mean landmarks)"),
-        ("skill", "(score − trivial) / (best possible − trivial), limited to −1 to 1: 0 is no better than the trivial "
+        ("skill", "(score − trivial) / (best possible − trivial), clipped to −1 to 1: 0 is no better than the trivial "
          "predictor, 1 is perfect; makes scores of different task types comparable"),
         ("main metric", "the primary metric of a task, on which its verdict is based"),
         ("Δ, delta", "difference from the reference; positive is better for every metric"),

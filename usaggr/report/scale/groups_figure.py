@@ -130,7 +130,7 @@ def draw_sensitivity(means: Sequence[GroupMean], study: StudyFacts, variant: str
 def _by_scale(
     means: Sequence[GroupMean], study: StudyFacts, point_of: Callable[[GroupMean], GroupedPoint]
 ) -> dict[float | int, list[GroupedPoint]]:
-    """Return the points of each scale that has some, in the study's order."""
+    """Return the points of each scale that has data, in the study's order."""
     by_scale = group_rows(means, lambda row: row.scale)
     return {scale: [point_of(row) for row in by_scale[scale]] for scale in study.scales if scale in by_scale}
 

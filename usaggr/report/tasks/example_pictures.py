@@ -24,7 +24,7 @@ from usaggr.report.tasks.strips import (
 from usaggr.tasks import Task, has_class_label
 
 MAX_CLASSES = 8
-"""Largest number of classes with a bar."""
+"""Maximum number of classes that have a bar."""
 
 
 @dataclass(frozen=True)
