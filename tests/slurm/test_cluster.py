@@ -200,7 +200,7 @@ def test_a_sweep_that_does_not_wait_is_shown_by_status_and_finished_by_the_same_
     runs: list[dict[str, Any]] = [waits, {**waits, "number": 1}, {"sleeps": 0.1, "child": True}]
     out = end_of(start(tmp_path, runs, "executor.wait=false"))
     assert "2 in the queue" in out
-    assert "1 left to train; those whose parents are in the queue are submitted" in out
+    assert "1 left to train; those that wait for queued parents are submitted by the same command" in out
     assert states(tmp_path)[2] == "pending"
     until(lambda: states(tmp_path)[:2] == ["running", "running"], seconds=150)
     output = "\n".join(describe(tmp_path / "fake", status_of(tmp_path / "fake")))
