@@ -87,7 +87,7 @@ class OfData:
     samples: int
     first: Took
     """First plan, which reads and hashes each file."""
-    known: Took
+    repeated: Took
     """Later plans, which reuse the stored hashes."""
 
 
@@ -242,7 +242,7 @@ def report(
 ) -> str:
     """Return the section of the page."""
     of_data = [
-        [str(d.tasks), _integer(d.samples), _seconds(d.first), _seconds(d.known), f"{d.known.peak_mib:.0f}"]
+        [str(d.tasks), _integer(d.samples), _seconds(d.first), _seconds(d.repeated), f"{d.repeated.peak_mib:.0f}"]
         for d in data
     ]
     of_plans = []

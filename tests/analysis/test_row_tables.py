@@ -16,7 +16,7 @@ class Line:
     name: str
     count: int
     size: float
-    known: int | None
+    tests: int | None
     holds: bool | None
 
     @property
@@ -25,13 +25,13 @@ class Line:
 
 
 LINES = (Line("a", 1, 2.5, 7, True), Line("b", 2, math.nan, None, None), Line("c", 3, 0.5, 9, False))
-FIELDS = ("name", "count", "size", "known", "holds")
+FIELDS = ("name", "count", "size", "tests", "holds")
 
 
 def test_columns_have_the_types_of_their_fields_and_properties() -> None:
     table = make_table(Line, LINES, (*FIELDS, "large"))
     dtypes = {name: str(dtype) for name, dtype in table.dtypes.items() if name != "name"}
-    assert dtypes == {"count": "int64", "size": "float64", "known": "Int64", "holds": "boolean", "large": "bool"}
+    assert dtypes == {"count": "int64", "size": "float64", "tests": "Int64", "holds": "boolean", "large": "bool"}
     assert str(make_table(Line, LINES, FIELDS, nullable=["count"])["count"].dtype) == "Int64"
 
 
@@ -45,7 +45,7 @@ def test_rows_are_unchanged_by_a_table_and_missing_values_become_none() -> None:
 def test_an_empty_table_has_its_columns_and_gives_no_rows() -> None:
     table = make_table(Line, (), FIELDS)
     assert list(table.columns) == list(FIELDS)
-    assert str(table["known"].dtype) == "Int64"
+    assert str(table["tests"].dtype) == "Int64"
     assert read_rows(Line, table) == ()
 
 

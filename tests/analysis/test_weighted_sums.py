@@ -40,7 +40,7 @@ def test_the_mean_of_a_table_is_the_weighted_sum_of_mean_skill(weights: dict[Cel
     assert total is not None
     expected = sum(weight * sums().mean_skill({cell: 1.0}, (0, 1, 2)) for cell, weight in weights.items())
     assert total.table.mean() == pytest.approx(expected, abs=1e-9)
-    assert total.whole
+    assert total.has_predictions
 
 
 @given(st.sampled_from(CELLS), st.floats(-2, 2))
@@ -87,7 +87,7 @@ def test_without_predictions_the_table_holds_the_scores_by_seed() -> None:
     cells = {(task, "unified", 1.0, "base"): 1 / 4 for task in TASKS}
     total = sums(spread=None).of_skill(cells)
     assert total is not None
-    assert not total.whole
+    assert not total.has_predictions
     assert total.table.shape == (3, 1)
     assert total.table[:, 0] == pytest.approx([sums(spread=None).mean_skill(cells, (seed,)) for seed in (0, 1, 2)])
 
@@ -100,7 +100,7 @@ def test_a_sum_of_differences_in_skill_is_the_sum_of_both_sides(weights: dict[Ce
     assert total is not None
     assert sides is not None
     np.testing.assert_allclose(total[0].table, sides.table, atol=1e-9)
-    assert (total[0].seeds, total[0].whole) == (sides.seeds, sides.whole)
+    assert (total[0].seeds, total[0].has_predictions) == (sides.seeds, sides.has_predictions)
     assert sorted(total[0].runs) == sorted(sides.runs)
 
 

@@ -62,7 +62,7 @@ def test_long_sweeps_train_fewer_runs(monkeypatch: pytest.MonkeyPatch, tmp_path:
 
 
 def test_the_tables_show_the_measurements(tmp_path: Path) -> None:
-    data = [OfData(27, 10_800, first=Took(4.5, 140.0), known=Took(1.25, 130.0))]
+    data = [OfData(27, 10_800, first=Took(4.5, 140.0), repeated=Took(1.25, 130.0))]
     planned = [OfPlan(10_008, *(Took(seconds, 100 + seconds) for seconds in (1.0, 2.0, 3.0, 4.0, 5.0)))]
     text = report(data, planned, [OfSweep(100, 2, 60.0, 100.0)], 3, "here")
     assert "medians of 3" in text

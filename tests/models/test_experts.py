@@ -122,7 +122,7 @@ def test_the_balance_is_a_mean_over_blocks() -> None:
 
 
 def test_the_balance_pulls_at_probabilities_by_the_shares_that_experts_have() -> None:
-    """As in Switch Transformers, shares are constants: the gradient is E x share / tokens for any probabilities."""
+    """Shares are constants, as in Switch Transformers: the gradient is E x share / tokens for any probabilities."""
     router_probabilities = torch.tensor([[[0.5, 0.3, 0.2], [0.1, 0.2, 0.7]]], requires_grad=True)
     for top_k in (1, 2, 3):
         weights, chosen = choose_experts(router_probabilities, top_k)

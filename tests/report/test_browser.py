@@ -67,7 +67,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of a sweep with verdicts, collapsed runs, a failed one, and a study whose name is hostile."""
+    """Build the report of a sweep with verdicts, collapsed runs, a failed one, and a study whose name is hostile."""
     tasks = (
         "breast_lesion",
         "breast_2cls",

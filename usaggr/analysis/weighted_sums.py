@@ -41,7 +41,7 @@ class WeightedSum:
     """(K,) seeds in ascending order."""
     runs: tuple[str, ...]
     """Fingerprints of all runs in the sum; equal for sums of the same runs."""
-    whole: bool
+    has_predictions: bool
     """True if all runs have predictions; otherwise, some cells contribute only the variance between seeds."""
 
 
@@ -228,7 +228,7 @@ class Found:
     """Mean over seeds, with its interval and p value."""
     seeds: int
     """Number of seeds that all cells share; 0 if there is none."""
-    whole: bool
+    has_predictions: bool
     """True if the interval includes the variance between test subjects for all cells."""
 
 
@@ -264,7 +264,7 @@ class Compared:
             setting: Found(
                 means.get(setting, UNKNOWN),
                 0 if total is None else len(total[0].seeds),
-                total is not None and total[0].whole,
+                total is not None and total[0].has_predictions,
             )
             for setting, total in weighted.items()
         }

@@ -31,7 +31,7 @@ class Finding:
     """Key of `NAMES`."""
     task_id: str
     image_path: str
-    """As written in the index or, for an extra prediction, in the submission."""
+    """Path as written in the index or, for an extra prediction, in the submission."""
     file: str
     """File of the prediction, relative to the folder of predictions."""
     message: str

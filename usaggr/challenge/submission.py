@@ -50,7 +50,7 @@ class Answer:
     prediction: Prediction
     """The box, points or probabilities as submitted; a mask has the image's size."""
     predicted_class: int | None = None
-    """As submitted; the most probable class if none was submitted."""
+    """Submitted class; the most probable class if none was submitted."""
 
 
 @dataclass(slots=True)

@@ -14,7 +14,7 @@ LINEAR = View(Probe(), 120, 160)
 CURVED = View(Probe(0.5, 33.0, 0.02), 120, 160)
 angles = st.floats(-180, 180)
 halves = st.floats(0.05, 0.5)
-places = st.floats(-0.6, 0.6)
+positions = st.floats(-0.6, 0.6)
 
 
 def test_a_linear_probe_sees_all_of_the_image() -> None:
@@ -46,7 +46,7 @@ def test_beams_of_a_curved_probe_spread_and_depth_is_counted_from_its_surface() 
     assert CURVED.depth[int(0.02 * 120), 80] == pytest.approx(0, abs=0.02)
 
 
-@given(places, places, halves, halves, angles, st.floats(0, 2 * np.pi))
+@given(positions, positions, halves, halves, angles, st.floats(0, 2 * np.pi))
 def test_points_at_unit_distance_lie_on_the_ellipse(
     x: float, y: float, a: float, b: float, angle: float, t: float
 ) -> None:
@@ -89,7 +89,7 @@ def test_turning_is_clockwise_on_the_image() -> None:
     assert turned((1.0, 0.5), 180, (0.5, 0.5)) == pytest.approx((0.0, 0.5))
 
 
-@given(st.integers(0, 10_000), places, st.floats(0.1, 0.9))
+@given(st.integers(0, 10_000), positions, st.floats(0.1, 0.9))
 def test_a_landmark_moves_with_the_tissue_around_it(seed: int, x: float, y: float) -> None:
     motion = drawn_motion(np.random.default_rng(seed))
     on_image = motion.image((x, y))

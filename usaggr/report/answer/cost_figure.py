@@ -40,7 +40,7 @@ class _Point:
     low: float
     high: float
     costs: dict[str, float]
-    """By the names of _COSTS, in the units of the axes; NaN if not available."""
+    """Costs by the names of _COSTS, in the units of the axes; NaN if not available."""
 
 
 def draw_cost(

@@ -92,7 +92,7 @@ class _Sweep:
         if seeds == 1:
             reason = "not tested by this sweep: one seed" if len(self.study.seeds) == 1 else "only one seed is finished"
             return f"{reason}, so the variation between training runs is not available"
-        if not all(mean.whole for mean in means):
+        if not all(mean.has_predictions for mean in means):
             return "some runs have no predictions, so the variation between test patients is not available"
         if not all(mean.mean.known for mean in means):
             return "no seed and no test patient differs, so there is no interval"
@@ -126,7 +126,7 @@ def _scale_within(sweep: _Sweep, grouping: str) -> Claim:
         why = "no task has finished runs at two scales that differ enough"
     if why or row is None:
         return rules.undecided("a", about, estimand, unit, why)
-    why = sweep.missing_evidence(Found(row.slope, row.seeds, row.whole))
+    why = sweep.missing_evidence(Found(row.slope, row.seeds, row.has_predictions))
     if why:
         return rules.undecided("a", about, estimand, unit, why, row.slope)
     return rules.scale_dependence(about, estimand, row.slope)
@@ -228,7 +228,7 @@ def _consistency(sweep: _Sweep) -> Claim:
         values = np.stack([group.table for group in joint])
         first, second = values[: len(sums) // 2], values[len(sums) // 2 :]
         difference = Quantity(*spread_difference(first, second, sweep.compared.confidence))
-        estimate = Found(difference, len(joint[0].seeds), joint[0].whole)
+        estimate = Found(difference, len(joint[0].seeds), joint[0].has_predictions)
     why = sweep.missing_evidence(estimate)
     if why:
         return rules.undecided("c", about, estimand, "skill", why, estimate.mean)

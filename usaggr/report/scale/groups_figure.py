@@ -44,7 +44,7 @@ class _Panels:
 
     groupings: tuple[str, ...]
     """Groupings with values; without the reference, which has no difference from itself."""
-    places: dict[str, int]
+    indices: dict[str, int]
     """Index of each grouping, which sets its color and marker."""
     ends: tuple[float, float]
     linear: float | None = None
@@ -86,7 +86,7 @@ def draw_consistency(
         }
         points_of_all = [point for at_scale in by_scale.values() for point in at_scale]
         ends = _window(points_of_all, least=4.0)
-        spread_panels = _Panels(panels.groupings, panels.places, (0.0, ends[1]))
+        spread_panels = _Panels(panels.groupings, panels.indices, (0.0, ends[1]))
         for panel, at_scale in zip(axes[1], by_scale.values(), strict=True):
             _draw_panel(panel, at_scale, [_ALL], ["spread over groups"], spread_panels)
             panel.set_xlabel("standard deviation (%)")
@@ -189,7 +189,7 @@ def _draw_panel(
     panel.set_xlim(*panels.ends)
     _set_ticks(panel, panels)
     panel.set_yticks(range(len(names)), labels)
-    draw_grouped_rows(panel, points, names, panels.places, panels.groupings)
+    draw_grouped_rows(panel, points, names, panels.indices, panels.groupings)
 
 
 def _set_ticks(panel: "Axes", panels: _Panels) -> None:

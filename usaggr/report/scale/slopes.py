@@ -63,7 +63,7 @@ class Slope:
     """p value, adjusted by Holm over the slopes of one variant, grouping, level and unit."""
     seeds: int
     """Number of seeds that all cells have in common."""
-    whole: bool
+    has_predictions: bool
     """True if all runs have predictions."""
 
 
@@ -133,7 +133,7 @@ def slopes(compared: Compared) -> tuple[Slope, ...]:
             results.append(
                 Slope(
                     variant, grouping, level, scope, unit, len(lines), left_out, estimate.mean, np.nan, estimate.seeds,
-                    estimate.whole,
+                    estimate.has_predictions,
                 )
             )  # fmt: skip
     families = group_rows(

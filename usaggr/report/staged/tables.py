@@ -188,6 +188,6 @@ def _notes(row: _Difference) -> list[str]:
         notes.append(f"without {', '.join(row.left_out)}")
     if row.tasks and row.contrast is None:
         notes.append("no seed that all tasks have")
-    if row.contrast is not None and not row.contrast.whole:
+    if row.contrast is not None and not row.contrast.has_predictions:
         notes.append("no predictions of some runs: seeds alone")
     return notes

@@ -307,7 +307,7 @@ def _scarce(row: _Sum, difference: Difference | None, facts: _Facts) -> str:
     """
     if difference is None or row.contrast is None:
         return ""
-    if not row.contrast.whole:
+    if not row.contrast.has_predictions:
         return "no predictions"
     if row.level != "task":
         return ""
