@@ -16,7 +16,7 @@ from usaggr.analysis.collect import Collection
 from usaggr.analysis.compare_study import compare_study
 from usaggr.analysis.comparison import pair_with_reference
 from usaggr.analysis.observations import observe
-from usaggr.analysis.weighted_sums import Compared
+from usaggr.analysis.weighted_sums import ComparedCells
 from usaggr.report.scale.slopes import Slope, slopes
 from usaggr.statistics.verdicts import ALPHA
 
@@ -96,7 +96,7 @@ def estimate_slope(collection: Collection) -> Slope:
     """Return the row of a report's table of slopes for the mean skill over all tasks under the unified model."""
     comparison = compare_study(collection, main_only=True)
     cells = judged_cells(comparison)
-    compared = Compared(cells, cells, comparison.weighted_sums, collection.study.confidence)
+    compared = ComparedCells(cells, cells, comparison.weighted_sums, collection.study.confidence)
     requested = ("all", "skill", SHARED)
     return next(row for row in slopes(compared) if (row.level, row.unit, row.grouping) == requested)
 

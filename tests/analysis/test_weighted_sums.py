@@ -36,7 +36,7 @@ def sums(missing: bool = False, spread: float | None = 0.05) -> WeightedSums:
 
 @given(st.dictionaries(st.sampled_from(CELLS), st.floats(-2, 2), min_size=1))
 def test_the_mean_of_a_table_is_the_weighted_sum_of_mean_skill(weights: dict[Cell, float]) -> None:
-    total = sums().of_skill(weights)
+    total = sums().sum_skill(weights)
     assert total is not None
     expected = sum(weight * sums().mean_skill({cell: 1.0}, (0, 1, 2)) for cell, weight in weights.items())
     assert total.table.mean() == pytest.approx(expected, abs=1e-9)
@@ -45,17 +45,17 @@ def test_the_mean_of_a_table_is_the_weighted_sum_of_mean_skill(weights: dict[Cel
 
 @given(st.sampled_from(CELLS), st.floats(-2, 2))
 def test_a_table_is_proportional_to_its_weight(cell: Cell, weight: float) -> None:
-    single = sums().of_skill({cell: weight})
+    single = sums().sum_skill({cell: weight})
     assert single is not None
-    double = sums().of_skill({cell: 2 * weight})
+    double = sums().sum_skill({cell: 2 * weight})
     assert double is not None
     np.testing.assert_allclose(double.table, 2 * single.table, atol=1e-9)
 
 
 def test_a_difference_within_a_task_is_paired_by_component() -> None:
     cells = [(TASKS[0], "unified", 1.0, variant) for variant in ("dense", "base")]
-    dense, base = (sums().of_skill({cell: 1.0}) for cell in cells)
-    difference = sums().of_skill({cells[0]: 1.0, cells[1]: -1.0})
+    dense, base = (sums().sum_skill({cell: 1.0}) for cell in cells)
+    difference = sums().sum_skill({cells[0]: 1.0, cells[1]: -1.0})
     assert dense is not None
     assert base is not None
     assert difference is not None
@@ -65,8 +65,8 @@ def test_a_difference_within_a_task_is_paired_by_component() -> None:
 
 def test_the_variance_of_the_mean_over_tasks_follows_from_those_of_separate_tasks() -> None:
     """Tasks without common subjects are independent: variances are added and divided by the squared number of tasks."""
-    separate = [sums().of_skill({(task, "unified", 1.0, "base"): 1.0}) for task in TASKS]
-    mean = sums().of_skill({(task, "unified", 1.0, "base"): 1 / len(TASKS) for task in TASKS})
+    separate = [sums().sum_skill({(task, "unified", 1.0, "base"): 1.0}) for task in TASKS]
+    mean = sums().sum_skill({(task, "unified", 1.0, "base"): 1 / len(TASKS) for task in TASKS})
     assert mean is not None
     by_subject = [s.table.mean(axis=0).var(ddof=1) / s.table.shape[1] for s in separate if s is not None]
     joint = mean.table.mean(axis=0).var(ddof=1) / mean.table.shape[1]
@@ -76,16 +76,16 @@ def test_the_variance_of_the_mean_over_tasks_follows_from_those_of_separate_task
 
 def test_only_seeds_that_all_cells_have_are_used() -> None:
     cells = {(TASKS[0], "unified", 1.0, variant): 1.0 for variant in ("base", "dense")}
-    total = sums(missing=True).of_skill(cells)
+    total = sums(missing=True).sum_skill(cells)
     assert total is not None
     assert total.seeds == (0, 2)
     assert len(total.runs) == 4
-    assert sums().of_skill({(TASKS[0], "unified", 0.5, "base"): 1.0}) is None
+    assert sums().sum_skill({(TASKS[0], "unified", 0.5, "base"): 1.0}) is None
 
 
 def test_without_predictions_the_table_holds_the_scores_by_seed() -> None:
     cells = {(task, "unified", 1.0, "base"): 1 / 4 for task in TASKS}
-    total = sums(spread=None).of_skill(cells)
+    total = sums(spread=None).sum_skill(cells)
     assert total is not None
     assert not total.has_predictions
     assert total.table.shape == (3, 1)
@@ -94,9 +94,9 @@ def test_without_predictions_the_table_holds_the_scores_by_seed() -> None:
 
 @given(st.dictionaries(st.sampled_from([cell for cell in CELLS if cell[1] == "unified"]), st.floats(-2, 2), min_size=1))
 def test_a_sum_of_differences_in_skill_is_the_sum_of_both_sides(weights: dict[Cell, float]) -> None:
-    total = sums().of_differences([weights], "skill")
+    total = sums().sum_differences([weights], "skill")
     references = {(task, "task_specific", scale, variant): -w for (task, _, scale, variant), w in weights.items()}
-    sides = sums().of_skill({**weights, **references})
+    sides = sums().sum_skill({**weights, **references})
     assert total is not None
     assert sides is not None
     np.testing.assert_allclose(total[0].table, sides.table, atol=1e-9)
@@ -106,11 +106,11 @@ def test_a_sum_of_differences_in_skill_is_the_sum_of_both_sides(weights: dict[Ce
 
 def test_sums_of_differences_that_are_computed_together_share_their_components() -> None:
     cells: list[Cell] = [(task, "unified", 1.0, "base") for task in TASKS[:2]]
-    total = sums().of_differences([{cells[0]: 1.0}, {cells[1]: 1.0}], "relative")
-    alone = sums().of_differences([{cells[0]: 1.0}], "relative")
+    total = sums().sum_differences([{cells[0]: 1.0}, {cells[1]: 1.0}], "relative")
+    alone = sums().sum_differences([{cells[0]: 1.0}], "relative")
     assert total is not None
     assert alone is not None
     assert total[0].table.shape == total[1].table.shape == (3, 60)
     assert alone[0].table.shape == (3, 30)
     assert total[0].table.mean() == pytest.approx(alone[0].table.mean())
-    assert sums().of_differences([{(TASKS[0], "unified", 0.5, "base"): 1.0}], "skill") is None
+    assert sums().sum_differences([{(TASKS[0], "unified", 0.5, "base"): 1.0}], "skill") is None

@@ -28,7 +28,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Tables, Document]:
 
 
 def test_each_claim_has_its_finding_its_number_and_the_reason(made: tuple[Tables, Document]) -> None:
-    claims = made[0].of(make_interplay).claims["base"]
+    claims = made[0].compute(make_interplay).claims["base"]
     statements, results = tables(find(made[1], "The paper's claims"))[:2]
     assert [row[0] for row in rows(statements)] == ["(a)", "(b)", "(c)", "(d)"]
     assert len(results.rows) == len(claims)
@@ -41,7 +41,7 @@ def test_each_claim_has_its_finding_its_number_and_the_reason(made: tuple[Tables
 
 
 def test_slopes_are_those_within_tasks_and_all_types_come_first(made: tuple[Tables, Document]) -> None:
-    slopes = made[0].of(make_interplay).slopes
+    slopes = made[0].compute(make_interplay).slopes
     slope = next(row.slope for row in slopes if (row.unit, row.level) == ("skill", "all"))
     table = tables(find(made[1], "With more training data"))[0]
     first = dict(zip(table.columns, rows(table)[0], strict=True))

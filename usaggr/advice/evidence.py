@@ -301,7 +301,7 @@ def _relative_effects(comparison: StudyComparison) -> dict[Key, Estimate]:
         tables: dict[Key, Array] = {}
         scales: dict[Key, float | int] = {}
         for row in verdicts:
-            joint = comparison.weighted_sums.of_differences([{row.cell: 1.0}], "relative")
+            joint = comparison.weighted_sums.sum_differences([{row.cell: 1.0}], "relative")
             if joint is not None:
                 tables[row.key], scales[row.key] = joint[0].table, row.scale
         if tables:

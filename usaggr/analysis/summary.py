@@ -13,7 +13,7 @@ from usaggr.analysis.collect import CollectedRun, Collection
 from usaggr.analysis.difference_intervals import Key, pooled_estimates
 from usaggr.analysis.exposure import is_unequal
 from usaggr.analysis.row_tables import group_rows
-from usaggr.analysis.weighted_sums import Unit, WeightedSums, cells_in, difference_in, mean_of
+from usaggr.analysis.weighted_sums import Unit, WeightedSums, difference_in, list_cells, make_mean_weights
 from usaggr.statistics.verdicts import VerdictName
 
 SUMMARY_COLUMNS = (
@@ -208,7 +208,7 @@ def _means(
     for setting, verdicts in cells.items():
         values = [difference_in(row, unit) for row in verdicts]
         means[setting] = _Mean(float(np.nanmean(values)) if np.isfinite(values).any() else np.nan, np.nan, np.nan)
-        joint = sums.of_differences([mean_of(cells_in(verdicts))], unit) if verdicts else None
+        joint = sums.sum_differences([make_mean_weights(list_cells(verdicts))], unit) if verdicts else None
         if joint is not None:
             tables[setting] = joint[0].table
     for variant in {setting[0] for setting in tables}:

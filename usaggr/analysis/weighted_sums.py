@@ -86,7 +86,7 @@ class WeightedSums:
 
     def seeds(self, cells: Iterable[Cell]) -> tuple[int, ...]:
         """Return the seeds for which all cells have a skill, in ascending order."""
-        return _in_all(self._with_skill.get(cell, frozenset()) for cell in cells)
+        return _intersect(self._with_skill.get(cell, frozenset()) for cell in cells)
 
     def run(self, cell: Cell, seed: int) -> str:
         """Return the fingerprint of a finished run of a cell.
@@ -101,7 +101,7 @@ class WeightedSums:
         sums = [sum(weight * self._scores[cell][seed].skill for cell, weight in weights.items()) for seed in seeds]
         return float(np.mean(sums)) if sums else float("nan")
 
-    def of_skill(self, weights: Weights) -> WeightedSum | None:
+    def sum_skill(self, weights: Weights) -> WeightedSum | None:
         """Return the weighted sum of skill over the seeds that all cells have; None if they have none in common.
 
         Components are paired within a task. A component that several tasks share is one unit (see joint_tables.py).
@@ -114,7 +114,7 @@ class WeightedSums:
         parts = [self._skill_of_task(task_weights, seeds) for task_weights in by_task]
         return WeightedSum(joint_table(parts), seeds, self._runs(weights, seeds), _have_predictions(parts))
 
-    def of_differences(self, sums: Sequence[Weights], unit: Unit) -> tuple[WeightedSum, ...] | None:
+    def sum_differences(self, sums: Sequence[Weights], unit: Unit) -> tuple[WeightedSum, ...] | None:
         """Return weighted sums of differences from the reference, positive if better.
 
         All sums have the same seeds and components: those that all cells of all sums share.
@@ -128,7 +128,7 @@ class WeightedSums:
         """
         cells = list(dict.fromkeys(cell for weights in sums for cell in weights))
         sides = [side for cell in cells for side in (cell, self._reference_of(cell))]
-        seeds = _in_all(self._scores.get(side, {}).keys() for side in sides)
+        seeds = _intersect(self._scores.get(side, {}).keys() for side in sides)
         if not seeds:
             return None
         parts = [self._difference(cell, unit, seeds) for cell in cells]
@@ -188,7 +188,7 @@ class WeightedSums:
         return skill_pseudovalues(values, trivial, self._metrics[cell[0]])
 
 
-def _in_all(seeds_of_cells: Iterable[Iterable[int]]) -> tuple[int, ...]:
+def _intersect(seeds_of_cells: Iterable[Iterable[int]]) -> tuple[int, ...]:
     sets = [set(seeds) for seeds in seeds_of_cells]
     return tuple(sorted(set.intersection(*sets))) if sets else ()
 
@@ -197,17 +197,17 @@ def _have_predictions(parts: Sequence[WeightedTable]) -> bool:
     return all(table.components[0] != _NO_COMPONENT for table in parts)
 
 
-def mean_of(cells: Sequence[Cell]) -> dict[Cell, float]:
+def make_mean_weights(cells: Sequence[Cell]) -> dict[Cell, float]:
     """Return the weights of the mean over cells."""
     return dict.fromkeys(cells, 1 / len(cells)) if cells else {}
 
 
-def scaled(weights: Weights, factor: float) -> dict[Cell, float]:
+def scale_weights(weights: Weights, factor: float) -> dict[Cell, float]:
     """Return the weights of a sum multiplied by a factor."""
     return {cell: factor * float(weight) for cell, weight in weights.items()}
 
 
-def combined(*sums: Weights) -> dict[Cell, float]:
+def add_weights(*sums: Weights) -> dict[Cell, float]:
     """Return the weights of the sum of several sums."""
     total: dict[Cell, float] = {}
     for weights in sums:
@@ -221,7 +221,7 @@ Setting = tuple[float | int | None, str]
 
 
 @dataclass(frozen=True)
-class Found:
+class SumEstimate:
     """Estimate of a sum, with the evidence that it uses."""
 
     mean: Quantity
@@ -233,7 +233,7 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Compared:
+class ComparedCells:
     """Cells of a table, with the sums from which their intervals are computed."""
 
     cells: Sequence[CellVerdict]
@@ -245,24 +245,24 @@ class Compared:
     confidence: float
     """Confidence level of the intervals, in (0, 1)."""
 
-    def of(self, unit: Unit) -> list[CellVerdict]:
+    def select(self, unit: Unit) -> list[CellVerdict]:
         """Return the cells that have a difference in the unit."""
         return [row for row in self.cells if not np.isnan(difference_in(row, unit))]
 
-    def estimate(self, sums: Mapping[Setting, Weights], unit: Unit) -> dict[Setting, Found]:
+    def estimate(self, sums: Mapping[Setting, Weights], unit: Unit) -> dict[Setting, SumEstimate]:
         """Return the estimates of sums that differ only in their setting, in the given unit.
 
         The variance between seeds is pooled over the sums if their variances are equal.
         """
-        weighted = {setting: self.sums.of_differences([weights], unit) for setting, weights in sums.items()}
+        weighted = {setting: self.sums.sum_differences([weights], unit) for setting, weights in sums.items()}
         tables: dict[tuple[Any, ...], Array] = {s: total[0].table for s, total in weighted.items() if total is not None}
         # Sums of one scale are compared with the same runs of the reference, which correlates their mean squares.
         pooled = pooled_estimates(tables, {setting: setting[0] for setting in tables})
         estimates = [difference.estimate for difference in pooled.values()]
-        means = dict(zip(pooled, quantities(estimates, self.confidence), strict=True))
+        means = dict(zip(pooled, make_quantities(estimates, self.confidence), strict=True))
         return {
-            setting: Found(
-                means.get(setting, UNKNOWN),
+            setting: SumEstimate(
+                means.get(setting, NOT_ESTIMATED),
                 0 if total is None else len(total[0].seeds),
                 total is not None and total[0].has_predictions,
             )
@@ -270,7 +270,7 @@ class Compared:
         }
 
 
-def cells_in(verdicts: Iterable[CellVerdict]) -> list[Cell]:
+def list_cells(verdicts: Iterable[CellVerdict]) -> list[Cell]:
     """Return the cells of verdicts."""
     return [row.cell for row in verdicts]
 
@@ -280,7 +280,7 @@ def difference_in(row: CellDifference, unit: Unit) -> float:
     return row.relative if unit == "relative" else row.delta_skill
 
 
-def quantities(estimates: Sequence[Estimate], confidence: float) -> list[Quantity]:
+def make_quantities(estimates: Sequence[Estimate], confidence: float) -> list[Quantity]:
     """Return each estimate with its interval and p value; without them if neither seeds nor subjects differ."""
     if not estimates:
         return []
@@ -294,5 +294,5 @@ def quantities(estimates: Sequence[Estimate], confidence: float) -> list[Quantit
     ]
 
 
-UNKNOWN = Quantity(np.nan, np.nan, np.nan)
+NOT_ESTIMATED = Quantity(np.nan, np.nan, np.nan)
 """Quantity without a value."""

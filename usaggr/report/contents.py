@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from usaggr.document.elements import Document, Section
 from usaggr.report.answer.opening import write_lead
 from usaggr.report.figures import FigureFile
-from usaggr.report.material import Material, section
+from usaggr.report.material import Material, make_section
 from usaggr.report.methods.glossary import write_glossary
 from usaggr.report.methods.limits import write_limits
 from usaggr.report.methods.methods import write_methods
@@ -36,7 +36,7 @@ def write_methods_and_limits(material: Material) -> Section | None:
     limits = [limit for topic in TOPICS for limit in topic.limits(material)]
     terms = [entry for topic in TOPICS for entry in topic.terms(material)]
     columns = [entry for topic in TOPICS for entry in topic.columns(material)]
-    return section(
+    return make_section(
         "Methods and limits",
         sections=(
             write_methods(material, design, methods),

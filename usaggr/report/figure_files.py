@@ -33,7 +33,7 @@ _STYLE = {
 
 
 @contextmanager
-def figure_style() -> Iterator[None]:
+def use_figure_style() -> Iterator[None]:
     """Set the style of all figures within the context."""
     from matplotlib import style
 
@@ -51,7 +51,7 @@ def write_figures(tables: Tables, folder: Path) -> tuple[FigureFile, ...]:
         return ()
     folder.mkdir(parents=True, exist_ok=True)
     formats, files = tables.comparison.study.formats, []
-    with figure_style():
+    with use_figure_style():
         for drawing, suffix, variant in _drawings(tables):
             if drawing.figure is None:
                 continue
@@ -71,7 +71,7 @@ def _drawings(tables: Tables) -> Iterator[tuple[Drawing, str, str]]:
             for drawing in topic.drawings(tables, variant):
                 yield drawing, suffix, title_suffix
     for topic in TOPICS:
-        for drawing in topic.drawings_of_all(tables):
+        for drawing in topic.common_drawings(tables):
             yield drawing, "", ""
 
 

@@ -29,12 +29,12 @@ VERDICT_COLORS = {"gain": "#0072B2", "no_loss": "#009E73", "loss": "#D55E00", "u
 """Colors of verdicts, safe for color blindness; a mark is always shown too."""
 
 
-def reference_first(groupings: Iterable[str], reference: str) -> list[str]:
+def put_reference_first(groupings: Iterable[str], reference: str) -> list[str]:
     """Return the groupings in their order, with the reference first, so that it gets the first color: black."""
     return sorted(groupings, key=lambda name: name != reference)
 
 
-def look(place: int, size: float = 4.5) -> dict[str, Any]:
+def make_style(place: int, size: float = 4.5) -> dict[str, Any]:
     """Return the style of a grouping's line by its index (0 for the reference), with markers of `size` points."""
     color = _COLORS[place % len(_COLORS)]
     return {
@@ -48,7 +48,7 @@ def look(place: int, size: float = 4.5) -> dict[str, Any]:
     }
 
 
-def grouping_handles(groupings: Sequence[str], reference: str, lines: bool = True) -> "list[Line2D]":
+def make_grouping_handles(groupings: Sequence[str], reference: str, lines: bool = True) -> "list[Line2D]":
     """Return the legend handles of groupings.
 
     Args:
@@ -61,19 +61,21 @@ def grouping_handles(groupings: Sequence[str], reference: str, lines: bool = Tru
     handles = []
     for place, name in enumerate(groupings):
         label = grouping_label(name) + (" (reference)" if name == reference else "")
-        style = look(place) if lines else look(place) | {"linestyle": "none"}
+        style = make_style(place) if lines else make_style(place) | {"linestyle": "none"}
         handles.append(Line2D([], [], label=label, **style))
     return handles
 
 
-def scale_title(scale: float | int) -> str:
+def format_scale(scale: float | int) -> str:
     """Return a short title for a panel of one scale: a share of the data, or the largest number of samples per task."""
     if isinstance(scale, int):
         return f"≤ {scale:,} samples"
     return "all data" if scale == 1 else f"{100 * scale:.4g} % of data"
 
 
-def window(values: Iterable[float], bounds: Iterable[float], least: float, reach: float = 1.0) -> tuple[float, float]:
+def compute_limits(
+    values: Iterable[float], bounds: Iterable[float], least: float, reach: float = 1.0
+) -> tuple[float, float]:
     """Return the ends of an axis that shows all values, and intervals as far as they do not flatten the values.
 
     Args:
@@ -162,7 +164,7 @@ def draw_grouped_rows(
             continue
         shift = 0.8 * ((line + 0.5) / len(lines) - 0.5)
         heights = [number[point.row] + shift for point in of_grouping]
-        style = look(ranks[grouping]) | {"linestyle": "none", "zorder": 4, "label": grouping}
+        style = make_style(ranks[grouping]) | {"linestyle": "none", "zorder": 4, "label": grouping}
         low, high = [point.low for point in of_grouping], [point.high for point in of_grouping]
         draw_intervals(panel, heights, low, high, style["color"])
         panel.plot([point.value for point in of_grouping], heights, clip_on=False, **style)
@@ -176,7 +178,7 @@ def _finite(values: Iterable[float]) -> NDArray[np.float64]:
     return finite
 
 
-def legend_columns(labels: Iterable[str], width: float, size: float = 8.0) -> int:
+def count_legend_columns(labels: Iterable[str], width: float, size: float = 8.0) -> int:
     """Return the largest number of legend columns without cut labels; all are as wide as the longest label.
 
     Args:

@@ -41,12 +41,12 @@ class Material:
         """Label of the reference grouping."""
         return grouping_label(self.study.reference)
 
-    def where(self, variant: str, scale: Scale) -> str:
+    def describe_setting(self, variant: str, scale: Scale) -> str:
         """Return words for a scale, and for the variant if the study has several."""
         suffix = f", variant {variant}" if len(self.study.variants) > 1 else ""
         return scale_label(scale) + suffix
 
-    def pictures(self, *slots: str) -> tuple[Block, ...]:
+    def make_pictures(self, *slots: str) -> tuple[Block, ...]:
         """Return the figures whose `place` is one of `slots`, each with its description."""
         return tuple(
             Picture(f"figures/{figure.name}.{_format(figure)}", figure.title, figure.description)
@@ -59,12 +59,12 @@ def _format(figure: FigureFile) -> str:
     return "png" if "png" in figure.formats else figure.formats[0]
 
 
-def capital(text: str) -> str:
+def capitalize(text: str) -> str:
     """Return a sentence or title with a capital first letter."""
     return text[:1].upper() + text[1:]
 
 
-def section(title: str, *blocks: Block | None, sections: tuple[Section | None, ...] = ()) -> Section | None:
+def make_section(title: str, *blocks: Block | None, sections: tuple[Section | None, ...] = ()) -> Section | None:
     """Return a section of the blocks and sections that are not None; None if all are.
 
     Args:
@@ -77,7 +77,7 @@ def section(title: str, *blocks: Block | None, sections: tuple[Section | None, .
     return Section(title, present, inner) if present or inner else None
 
 
-def paragraph(*sentences: str) -> Paragraph | None:
+def make_paragraph(*sentences: str) -> Paragraph | None:
     """Return the sentences that are not empty as one paragraph; None if all are empty."""
     text = " ".join(sentence for sentence in sentences if sentence)
     return Paragraph(text) if text else None

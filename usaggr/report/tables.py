@@ -23,7 +23,7 @@ class Tables:
     made: dict[Callable[[StudyComparison], Any], Any] = field(default_factory=dict, repr=False)
     """Tables by the function that made them."""
 
-    def of(self, make: Callable[[StudyComparison], TableT]) -> TableT:
+    def compute(self, make: Callable[[StudyComparison], TableT]) -> TableT:
         """Return the result of a topic's function for the comparison; the function is called once."""
         if make not in self.made:
             self.made[make] = make(self.comparison)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _NAME, _GROUP = 0.066, 0.072
 """Inches: width of a letter of a task's name, width of a letter of a clinical group's name."""
-BESIDE = 0.2
+GROUP_BAR_WIDTH = 0.2
 """Inches of the axes that hold the bars of clinical groups, without their names."""
 
 
@@ -33,7 +33,7 @@ class TaskRow:
         return f"{self.task}  {metric_label(self.metric, unit=True)}".rstrip()
 
 
-def task_rows(cells: Iterable[CellMetric]) -> dict[str, TaskRow]:
+def make_task_rows(cells: Iterable[CellMetric]) -> dict[str, TaskRow]:
     """Return the label of each task that has cells, with the metric of its first cell."""
     labels: dict[str, TaskRow] = {}
     for cell in cells:
@@ -41,11 +41,11 @@ def task_rows(cells: Iterable[CellMetric]) -> dict[str, TaskRow]:
     return labels
 
 
-def names_width(labels: Mapping[str, TaskRow]) -> float:
+def compute_names_width(labels: Mapping[str, TaskRow]) -> float:
     """Return the width in inches of the names of tasks and clinical groups, left of the panels."""
     longest = max((len(label.name) for label in labels.values()), default=0)
     group = max((len(label.clinical_group) for label in labels.values()), default=0)
-    return _NAME * longest + _GROUP * group + BESIDE + 0.15
+    return _NAME * longest + _GROUP * group + GROUP_BAR_WIDTH + 0.15
 
 
 def label_rows(side: "Axes", panels: Sequence["Axes"], labels: Mapping[str, TaskRow], tasks: Sequence[str]) -> None:

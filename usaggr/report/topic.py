@@ -53,7 +53,7 @@ class Topic:
     tables: Callable[[Tables], Iterable[TableFile]] = lambda tables: ()
     drawings: Callable[[Tables, str], Iterable[Drawing]] = lambda tables, variant: ()
     """Figures of one variant, as a generator, so that only one figure is in memory."""
-    drawings_of_all: Callable[[Tables], Iterable[Drawing]] = lambda tables: ()
+    common_drawings: Callable[[Tables], Iterable[Drawing]] = lambda tables: ()
     """Figures that cover all variants."""
     design: Callable[[Material], Iterable[Entry]] = lambda material: ()
     """Steps of the methods before the comparison, such as data and training; empty texts are left out."""

@@ -34,7 +34,7 @@ def sweep_of(
 
     sweep = FakeSweep(folder / "study", tasks=tasks, seeds=seeds)
     sweep.finish(lambda task, block, scale, seed: level(CATALOGUE[task], skill_of(task, block, seed)), skip)
-    return make_tables(collect([sweep.directory])).of(make_across)
+    return make_tables(collect([sweep.directory])).compute(make_across)
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +120,7 @@ def test_few_tasks_give_a_reason_instead_of_a_test(tmp_path: Path) -> None:
 def test_a_sweep_without_a_finished_run_has_empty_rows(tmp_path: Path) -> None:
     sweep = FakeSweep(tmp_path / "study", tasks=TASKS)
     sweep.finish(lambda task, block, scale, seed: {}, skip=lambda run: True)
-    across = make_tables(collect([sweep.directory])).of(make_across)
+    across = make_tables(collect([sweep.directory])).compute(make_across)
     assert across.friedman[0].reason == "0 tasks, at least 6 are needed"
     assert {row.tasks for row in across.pairwise} == {0}
     assert all(np.isnan(row.probability) for row in across.improvement)

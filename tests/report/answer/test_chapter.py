@@ -21,7 +21,7 @@ from usaggr.document.display_names import scale_label
 from usaggr.document.elements import Cell, Document, Section
 from usaggr.report.answer.chapter import write_answer
 from usaggr.report.answer.opening import write_lead
-from usaggr.report.material import Material, capital
+from usaggr.report.material import Material, capitalize
 
 PLANTED = {"breast_lesion": 0.1, "fetal_head": -0.1, "thyroid_nodule_det": 0.0, "fetal_femur": -0.3}
 
@@ -146,7 +146,7 @@ def test_the_largest_scale_is_answered_first_and_variants_have_answers_of_their_
 def test_caps_are_scales_too(tmp_path: Path) -> None:
     document = answer_of(material_of(planted(tmp_path / "study", PLANTED, scales=(20, 60))))
     assert f"**With {scale_label(60)}: breast_lesion is better" in texts(document)
-    assert find(document, "The answer").sections[0].title == capital(scale_label(60))
+    assert find(document, "The answer").sections[0].title == capitalize(scale_label(60))
 
 
 def test_the_reference_alone_is_nothing_to_compare(tmp_path: Path) -> None:

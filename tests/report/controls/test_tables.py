@@ -55,7 +55,7 @@ def real(controls: tuple[Control, ...], task: str = "") -> Control:
 
 
 def test_a_taxonomy_that_gains_is_above_all_random_groupings(tmp_path: Path) -> None:
-    controls = tables_of(sweep_of(tmp_path / "study", draws=20, gain=0.2)).of(make_controls)
+    controls = tables_of(sweep_of(tmp_path / "study", draws=20, gain=0.2)).compute(make_controls)
     mean = real(controls)
     assert (mean.draws, mean.beaten) == (20, 20)
     assert mean.p == pytest.approx(1 / 21)
@@ -69,7 +69,7 @@ def test_a_taxonomy_that_gains_is_above_all_random_groupings(tmp_path: Path) -> 
 
 
 def test_a_gain_that_any_grouping_has_is_not_the_taxonomys(tmp_path: Path) -> None:
-    controls = tables_of(sweep_of(tmp_path / "study", draws=10, gain=0.1, any_gain=0.1)).of(make_controls)
+    controls = tables_of(sweep_of(tmp_path / "study", draws=10, gain=0.1, any_gain=0.1)).compute(make_controls)
     mean = real(controls)
     assert mean.delta_skill == pytest.approx(0.1, abs=0.02)
     assert mean.p > 0.05
@@ -83,7 +83,7 @@ def test_a_task_alone_in_a_random_grouping_counts_as_no_difference(tmp_path: Pat
         **{t: (t,) for t in TASKS if t not in ("FUGC", "fetal_head")},
     }
     sweep.finish(lambda task, block, scale, seed: level(CATALOGUE[task], 0.5 + 0.07 * (len(block) - 1)))
-    controls = tables_of(sweep).of(make_controls)
+    controls = tables_of(sweep).compute(make_controls)
     drawn = {row.task: row.delta_skill for row in controls if row.drawn}
     assert drawn["lung"] == 0.0
     assert drawn["FUGC"] == pytest.approx(0.07, abs=0.02)
@@ -101,7 +101,7 @@ def test_a_random_grouping_without_its_runs_is_missing_and_not_counted(tmp_path:
         tmp_path / "holes", TASKS, groupings=sweep.groupings, partitions=sweep.partitions, controls=sweep.controls
     )
     again.finish(lambda task, block, scale, seed: level(CATALOGUE[task], 0.5), skip)
-    controls = tables_of(again).of(make_controls)
+    controls = tables_of(again).compute(make_controls)
     mean = real(controls)
     assert (mean.draws, mean.note) == (2, "2 of 3 draws")
     (missing,) = [row for row in controls if row.grouping == "random_2" and not row.task]
@@ -145,4 +145,4 @@ def test_a_study_without_controls_has_no_such_chapter(tmp_path: Path) -> None:
 def test_folders_with_controls_are_joined(tmp_path: Path) -> None:
     first, second = (sweep_of(tmp_path / name / "study", draws=4, gain=0.2) for name in ("a", "b"))
     joined = make_tables(collect([first.directory, second.directory]))
-    assert real(joined.of(make_controls)).draws == 4
+    assert real(joined.compute(make_controls)).draws == 4

@@ -14,7 +14,7 @@ from tests.report.routings import Shares, by_kind
 from tests.report.sweeps import CATALOGUE, FakeSweep, level
 from usaggr.analysis.collect import Collection, collect
 from usaggr.analysis.compare_study import compare_study
-from usaggr.report.figure_files import figure_style
+from usaggr.report.figure_files import use_figure_style
 from usaggr.report.routing.shares_figure import describe_entropy, describe_shares, draw_entropy, draw_shares
 from usaggr.report.routing.similarity_figure import describe_similarity, draw_similarity
 from usaggr.report.routing.tables import RoutingTables, make_routing, mean_similarity
@@ -209,7 +209,7 @@ def test_nothing_is_cut_off(tmp_path: Path, experts: int, count: int) -> None:
     tasks = tuple(CATALOGUE)[:count]
     collection, routing = read(tmp_path, tasks=tasks, groupings=("unified",), reference="unified", router=large)
     runs = routing.shown("base")
-    with figure_style():
+    with use_figure_style():
         drawn = (
             draw_shares(runs[0], collection.tasks, groups(collection)),
             draw_entropy(runs, collection.tasks, groups(collection)),

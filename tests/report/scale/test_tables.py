@@ -52,7 +52,7 @@ def sweep(folder: Path, scales: tuple[float, ...] = (0.1, 1.0), seeds: int = 4, 
 
     collection = collect([fake.finish(scorer).directory])
     tables = make_tables(collection)
-    return tables.of(make_interplay), tables
+    return tables.compute(make_interplay), tables
 
 
 @pytest.fixture(scope="module")

@@ -36,7 +36,7 @@ def shown(cell: object) -> str:
 
 
 def test_planted_differences_from_one_stage_are_estimated(swept: Material) -> None:
-    by_pair = {(row.grouping, row.against): row for row in swept.tables.of(make_staged)}
+    by_pair = {(row.grouping, row.against): row for row in swept.tables.compute(make_staged)}
     for (grouping, against), row in by_pair.items():
         assert row.delta_skill == pytest.approx(PLANTED[grouping] - PLANTED[against], abs=0.005)
         assert row.low < row.delta_skill < row.high
@@ -52,10 +52,10 @@ def test_planted_differences_from_one_stage_are_estimated(swept: Material) -> No
 
 def test_groupings_that_the_study_lacks_are_not_compared(tmp_path: Path) -> None:
     collection = collect([sweep_of(tmp_path / "few", "task_specific", "staged_task").written().directory])
-    assert [row.against for row in make_tables(collection).of(make_staged)] == ["task_specific"]
+    assert [row.against for row in make_tables(collection).compute(make_staged)] == ["task_specific"]
     one_stage = collect([sweep_of(tmp_path / "none", "task_specific", "unified").written().directory])
     tables = make_tables(one_stage)
-    assert tables.of(make_staged) == ()
+    assert tables.compute(make_staged) == ()
     assert chapter(Material(tables)).sections == ()
 
 
@@ -87,7 +87,7 @@ def test_an_unfinished_sweep_is_reported_with_its_missing_runs(tmp_path: Path) -
     sweep = sweep_of(tmp_path / "half")
     sweep.written(skip=lambda run: run.seed == 2 or run.block == "staged_task.fetal_femur")
     collection = collect([sweep.directory])
-    comparisons = make_tables(collection).of(make_staged)
+    comparisons = make_tables(collection).compute(make_staged)
     assert {row.grouping: (row.seeds, row.tasks, row.note) for row in comparisons} == {
         "staged_task": (2, 2, "without fetal_femur; no predictions of some runs: seeds alone"),
         "staged_task_extra": (2, 3, "no predictions of some runs: seeds alone"),

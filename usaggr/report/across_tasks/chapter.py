@@ -8,7 +8,7 @@ from usaggr.document.elements import Block, Cell, Items, Section, TextTable, lit
 from usaggr.report import table_cells
 from usaggr.report.across_tasks.tables import FriedmanRow, ImprovementRow, PairRow, make_across
 from usaggr.report.grouping_names import explain_label
-from usaggr.report.material import Material, capital, paragraph, section
+from usaggr.report.material import Material, capitalize, make_paragraph, make_section
 
 Row = FriedmanRow | PairRow | ImprovementRow
 Rows = tuple[tuple[str | Cell, ...], ...]
@@ -16,15 +16,15 @@ Rows = tuple[tuple[str | Cell, ...], ...]
 
 def write_across(material: Material) -> Section | None:
     """Write the chapter; None if the study compares no groupings or no run has finished."""
-    across = material.tables.of(make_across)
+    across = material.tables.compute(make_across)
     if not material.comparison.runs_done or not material.comparison.others or not across.improvement:
         return None
-    intro = paragraph(
+    intro = make_paragraph(
         "**Descriptive.** These statistics treat tasks as independent, but tasks that share a model are not. They use",
         "skill on the main metrics.",
         f"The groupings are {listed([explain_label(name) for name in material.study.groupings])}.",
     )
-    return section("Across tasks", intro, _improvement(material), *_friedman(material), _pairs(material))
+    return make_section("Across tasks", intro, _improvement(material), *_friedman(material), _pairs(material))
 
 
 def _improvement(material: Material) -> Block:
@@ -38,7 +38,7 @@ def _improvement(material: Material) -> Block:
                 _shares(row.negative_transfer, row.negative_low, row.negative_high), row.negative_transfer
             ),
         )
-        for row in material.tables.of(make_across).improvement
+        for row in material.tables.compute(make_across).improvement
     )  # fmt: skip
     caption = (
         "Probability that a run of the grouping scores higher than a run of "
@@ -50,8 +50,8 @@ def _improvement(material: Material) -> Block:
 
 def _friedman(material: Material) -> tuple[Block, ...]:
     items = []
-    for row in material.tables.of(make_across).friedman:
-        where = capital(literal(material.where(row.variant, row.scale)))
+    for row in material.tables.compute(make_across).friedman:
+        where = capitalize(literal(material.describe_setting(row.variant, row.scale)))
         if isnan(row.p):
             items.append(f"{where}: no test ({literal(row.reason)}).")
             continue
@@ -64,7 +64,7 @@ def _friedman(material: Material) -> tuple[Block, ...]:
             f"{where}: χ² = {row.statistic:.2f}, {row.df:g} degrees of freedom, p {text.p_value(row.p)} over "
             f"{row.tasks:g} tasks; mean ranks (1 is best) {ranks}."
         )
-    head = paragraph("Friedman's test of equal ranks of all groupings:")
+    head = make_paragraph("Friedman's test of equal ranks of all groupings:")
     return (head, Items(tuple(items))) if items and head is not None else ()
 
 
@@ -77,7 +77,7 @@ def _pairs(material: Material) -> Block | None:
             table_cells.number(text.signed(row.median, "skill"), row.median),
             *map(table_cells.p_value, (row.p, row.p_adjusted)),
         )
-        for row in material.tables.of(make_across).pairwise
+        for row in material.tables.compute(make_across).pairwise
     )  # fmt: skip
     caption = "Wilcoxon's signed-rank test of pairs of groupings over tasks; p is adjusted by Holm within a scale."
     columns = ("pair", *_variants(material), *names)

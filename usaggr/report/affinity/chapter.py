@@ -9,20 +9,20 @@ from usaggr.report import table_cells
 from usaggr.report.affinity.figure import LABELS
 from usaggr.report.affinity.tables import AffinityTables, RankRow, make_affinity
 from usaggr.report.grouping_names import explain_label
-from usaggr.report.material import Material, paragraph, section
+from usaggr.report.material import Material, make_paragraph, make_section
 
 TITLE = "Did affinity predict the effect of sharing?"
 
 
 def write_affinity(material: Material) -> Section | None:
     """Report how well each measure predicted the changes; None if the study's folder has no affinities."""
-    tables = material.tables.of(make_affinity)
+    tables = material.tables.compute(make_affinity)
     if tables.refused:
-        return section(TITLE, paragraph(f"The affinities are not used: {literal(tables.refused)}."))
+        return make_section(TITLE, make_paragraph(f"The affinities are not used: {literal(tables.refused)}."))
     if tables.head is None:
         return None
     head = tables.head
-    intro = paragraph(
+    intro = make_paragraph(
         f"`usaggr affinity` estimated how much tasks help each other, with {literal(scale_label(head.scale))} and",
         f"{'seeds' if len(head.seeds) > 1 else 'seed'} {', '.join(map(str, head.seeds))}.",
         "The predicted change of a task in a block is the mean affinity of the block's other tasks to it. The measured",
@@ -31,10 +31,10 @@ def write_affinity(material: Material) -> Section | None:
         "estimates predict the gains from sharing poorly (arXiv:2301.02873); this chapter shows how well they do here.",
     )
     if not tables.points:
-        nothing = paragraph("Nothing to compare: no block of several tasks and its reference have finished yet.")
-        return section(TITLE, intro, nothing)
+        nothing = make_paragraph("Nothing to compare: no block of several tasks and its reference have finished yet.")
+        return make_section(TITLE, intro, nothing)
     results = Items(tuple(_sentence(row) for row in tables.ranks))
-    return section(TITLE, intro, results, _table(tables), *material.pictures("affinity"))
+    return make_section(TITLE, intro, results, _table(tables), *material.make_pictures("affinity"))
 
 
 def _sentence(row: RankRow) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 
 from usaggr.document.display_names import grouping_label
 from usaggr.report.affinity.tables import AffinityPoint
-from usaggr.report.figure_style import look
+from usaggr.report.figure_style import make_style
 from usaggr.results.affinity import SIMILARITIES, Array, Measure
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def draw_predictions(points: Sequence[AffinityPoint], groupings: Sequence[str]) 
         for position, grouping in enumerate(groupings):
             marks = [point for point in points if point.measure == measure and point.grouping == grouping]
             if marks:
-                style = look(position) | {"linestyle": "none", "zorder": 3}
+                style = make_style(position) | {"linestyle": "none", "zorder": 3}
                 (mark,) = panel.plot(
                     [point.predicted for point in marks], [100 * point.relative for point in marks], **style
                 )

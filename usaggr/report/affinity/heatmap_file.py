@@ -5,7 +5,7 @@ from pathlib import Path
 
 from usaggr.affinity.estimate import Affinities
 from usaggr.report.affinity.figure import draw_affinity
-from usaggr.report.figure_files import figure_style
+from usaggr.report.figure_files import use_figure_style
 from usaggr.results.affinity import Measure
 
 _DPI = 150
@@ -26,7 +26,7 @@ def write_heatmap(affinities: Affinities, measure: Measure, blocks: Mapping[str,
     sizes = [len(tasks) for tasks in blocks.values()]
     indices = [list(affinities.tasks).index(task_id) for task_id in order]
     matrix = affinities.mean(measure)[indices][:, indices]
-    with figure_style():
+    with use_figure_style():
         figure = draw_affinity(matrix, order, sizes, measure)
         for kind in ("svg", "png"):
             # Without date and software, the same figure gives the same bytes.

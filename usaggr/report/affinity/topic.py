@@ -14,7 +14,7 @@ from usaggr.report.topic import TableFile, Topic
 def _drawings(tables: Tables) -> Iterator[Drawing]:
     """Yield the figure of the one variant that affinities were estimated under."""
     study = tables.comparison.study
-    drawn = tuple(dict.fromkeys(point.grouping for point in tables.of(make_affinity).points))
+    drawn = tuple(dict.fromkeys(point.grouping for point in tables.compute(make_affinity).points))
     yield Drawing(
         "affinity",
         "Predicted and measured changes",
@@ -22,12 +22,12 @@ def _drawings(tables: Tables) -> Iterator[Drawing]:
         f"higher affinity to the task. Farther up: its score is better than under {grouping_label(study.reference)} "
         "(relative change).",
         "affinity",
-        draw_predictions(tables.of(make_affinity).shown(), tuple(dict.fromkeys((*study.groupings, *drawn)))),
+        draw_predictions(tables.compute(make_affinity).shown(), tuple(dict.fromkeys((*study.groupings, *drawn)))),
     )
 
 
 def _tables(tables: Tables) -> Iterator[TableFile]:
-    yield TableFile("affinity", AFFINITY_COLUMNS, make_affinity_table(tables.of(make_affinity).points))
+    yield TableFile("affinity", AFFINITY_COLUMNS, make_affinity_table(tables.compute(make_affinity).points))
 
 
-TOPIC = Topic(write_affinity, tables=_tables, drawings_of_all=_drawings)
+TOPIC = Topic(write_affinity, tables=_tables, common_drawings=_drawings)

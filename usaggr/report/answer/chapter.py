@@ -16,7 +16,7 @@ from usaggr.report import table_cells
 from usaggr.report.answer.missing_verdicts import explain_missing_verdict
 from usaggr.report.answer.opening import write_answer_sentences
 from usaggr.report.grouping_names import explain_label
-from usaggr.report.material import Material, capital, paragraph, section
+from usaggr.report.material import Material, capitalize, make_paragraph, make_section
 from usaggr.report.what_was_run.exposure_section import say_unequal
 
 
@@ -25,7 +25,7 @@ def write_answer(material: Material) -> Section | None:
     if not material.comparison.runs_done:
         return None
     scales = tuple(_at_scale(material, variant, scale) for variant, scale in material.comparison.scales_by_variant)
-    intro = paragraph(
+    intro = make_paragraph(
         f"Verdicts compare each grouping with the reference, {explain_label(material.study.reference)}, on the main "
         "metric of a task.",
         "Gain: better than the reference. Loss: worse. No loss: not worse by as much as the margin, the largest loss",
@@ -35,17 +35,17 @@ def write_answer(material: Material) -> Section | None:
         "a predictor that ignores the image and 1 is perfect.",
         "Parameters are counted over all models of a grouping, training time over all seeds.",
     )
-    return section(
-        "The answer", intro if material.comparison.others else None, *material.pictures("cost"), sections=scales
+    return make_section(
+        "The answer", intro if material.comparison.others else None, *material.make_pictures("cost"), sections=scales
     )
 
 
 def _at_scale(material: Material, variant: str, scale: Scale) -> Section | None:
-    where = material.where(variant, scale)
+    where = material.describe_setting(variant, scale)
     recommendations = recommendations_at(material.comparison, variant, scale)
-    return section(
-        capital(where),
-        paragraph(
+    return make_section(
+        capitalize(where),
+        make_paragraph(
             say_unequal(material, variant),
             write_answer_sentences(material, recommendations, variant, scale) if recommendations else "",
             _overall(material, variant, scale),
@@ -87,7 +87,7 @@ def _options(material: Material, variant: str, scale: Scale) -> Block | None:
         "models", "▲ gain", "= no loss", "▼ loss", "? undecided", "– no verdict", "same run", "delta_m", "delta_skill",
         "parameters", "training time",
     ]  # fmt: skip
-    where = literal(material.where(variant, scale))
+    where = literal(material.describe_setting(variant, scale))
     caption = (
         f"Scores and costs of each grouping, {where}: number of tasks with each verdict, and mean differences with "
         "their intervals. Same run: the task uses the same model as the reference."
@@ -131,9 +131,9 @@ def _by_task(material: Material, recommendations: Sequence[Recommendation], vari
         table.append((Cell(recommendation.task), Cell(task.clinical_group), Cell(task.type), use, why))
     reference = literal(material.reference)
     caption = (
-        f"What to use for each task, {literal(material.where(variant, scale))}. Differences are from {reference}, with "
-        f"the {text.share(material.study.confidence)} interval of that task alone; positive is better, also for errors "
-        "in pixels. p values are adjusted for the number of tasks. `usaggr predict --recommended` uses "
+        f"What to use for each task, {literal(material.describe_setting(variant, scale))}. Differences are from "
+        f"{reference}, with the {text.share(material.study.confidence)} interval of that task alone; positive is better, "
+        "also for errors in pixels. p values are adjusted for the number of tasks. `usaggr predict --recommended` uses "
         f"{reference} for tasks that are undecided or have no verdict."
     )
     name = _file_name(material, "use", variant, scale)

@@ -9,7 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usaggr.analysis.summary import SummaryLine
-from usaggr.report.figure_style import grouping_handles, legend_columns, look, reference_first, scale_title, window
+from usaggr.report.figure_style import (
+    compute_limits,
+    count_legend_columns,
+    format_scale,
+    make_grouping_handles,
+    make_style,
+    put_reference_first,
+)
 from usaggr.results.stored_study import StudyFacts
 
 if TYPE_CHECKING:
@@ -62,7 +69,7 @@ def draw_cost(
     seconds, unit = (3600, "hours") if max(line.train_seconds for line in shown) >= _LONG_TIME else (60, "minutes")
     points = [_point(line, study.reference, models, seconds) for line in shown]
     present = {point.grouping for point in points}
-    groupings = reference_first((name for name in study.groupings if name in present), study.reference)
+    groupings = put_reference_first((name for name in study.groupings if name in present), study.reference)
     scales = [scale for scale in study.scales if scale in {point.scale for point in points}]
     # A cost that is missing or zero for all groupings gets no panel.
     kinds = [name for name in _COSTS if any(point.costs[name] > 0 for point in points)]
@@ -70,7 +77,7 @@ def draw_cost(
         return None
     figure = Figure(figsize=(0.7 + 2.25 * len(kinds), 2.9), layout="constrained")
     axes = figure.subplots(1, len(kinds), squeeze=False, sharey=True).flatten()
-    ends = window(
+    ends = compute_limits(
         [0.0, *(point.change for point in points)],
         [*(point.low for point in points), *(point.high for point in points)],
         least=4.0,
@@ -81,7 +88,7 @@ def draw_cost(
         panel.set_xlabel(_COSTS[kind] + (f" ({unit})" if kind == "time" else ""))
     axes[0].set_ylabel("mean relative change (%) ↑")
     handles = _legend(groupings, scales, study)
-    columns = legend_columns([str(handle.get_label()) for handle in handles], figure.get_figwidth())
+    columns = count_legend_columns([str(handle.get_label()) for handle in handles], figure.get_figwidth())
     figure.legend(handles=handles, loc="outside upper center", ncols=columns, frameon=False)
     return figure
 
@@ -106,7 +113,7 @@ def _draw_panel(
         panel.set_xscale("log")
     for point, x in zip(drawable, _space_out(costs, wide), strict=True):
         place, rank = groupings.index(point.grouping), scales.index(point.scale)
-        style = look(place) | _scale_look(rank, len(scales))
+        style = make_style(place) | _scale_look(rank, len(scales))
         panel.vlines(x, point.low, point.high, colors=style["color"], linewidth=1.0, zorder=2)
         panel.plot(x, point.change, zorder=3 + place, label=f"{point.grouping}, {point.scale:g}", **style)
     _set_ticks(panel, costs, wide)
@@ -152,9 +159,9 @@ def _set_ticks(panel: "Axes", costs: NDArray[np.float64], wide: bool) -> None:
 def _legend(groupings: Sequence[str], scales: Sequence[float | int], study: StudyFacts) -> list[Any]:
     from matplotlib.lines import Line2D
 
-    handles: list[Any] = list(grouping_handles(groupings, study.reference, lines=False))
+    handles: list[Any] = list(make_grouping_handles(groupings, study.reference, lines=False))
     if len(scales) > 1:
         for rank, scale in enumerate(scales):
-            style = look(0) | _scale_look(rank, len(scales)) | {"color": "#999999", "markerfacecolor": "#999999"}
-            handles.append(Line2D([], [], label=scale_title(scale), **style))
+            style = make_style(0) | _scale_look(rank, len(scales)) | {"color": "#999999", "markerfacecolor": "#999999"}
+            handles.append(Line2D([], [], label=format_scale(scale), **style))
     return handles

@@ -9,7 +9,7 @@ from usaggr.document.display_names import listed, plural
 from usaggr.document.elements import Block, Paragraph, literal
 from usaggr.report.answer.missing_verdicts import has_few_patients
 from usaggr.report.grouping_names import describe_model, explain_label, explain_labels
-from usaggr.report.material import Material, paragraph
+from usaggr.report.material import Material, make_paragraph
 
 _MOST_NAMES = 6
 """Tasks that a sentence names; a larger number of tasks is given as a count."""
@@ -27,7 +27,7 @@ def write_lead(material: Material) -> tuple[Block, ...]:
     state = f"**{finished:,} of {plural(len(runs), 'planned run')} are finished.**"
     if finished < len(runs):
         state += " Tables mark the results of the other runs as missing."
-    blocks = (_overlap_warning(material), paragraph(question, state), _answer(material))
+    blocks = (_overlap_warning(material), make_paragraph(question, state), _answer(material))
     return tuple(block for block in blocks if block is not None)
 
 
@@ -66,7 +66,9 @@ def _answer(material: Material) -> Block:
     if all(recommendation.kind == "no verdict" for recommendation in recommendations):
         return Paragraph("**No difference can be tested.** The table below gives the reason for each task.")
     answer = write_answer_sentences(material, recommendations, variant, scale)
-    return Paragraph(f"**With {literal(material.where(variant, scale))}: {answer}** {describe_certainty(material)}")
+    return Paragraph(
+        f"**With {literal(material.describe_setting(variant, scale))}: {answer}** {describe_certainty(material)}"
+    )
 
 
 def write_answer_sentences(

@@ -6,7 +6,7 @@ from usaggr.document import numbers as text
 from usaggr.document.elements import Block, Cell, Details, Items, Section, TextTable, literal
 from usaggr.report import table_cells
 from usaggr.report.grouping_names import explain_labels
-from usaggr.report.material import Material, paragraph, section
+from usaggr.report.material import Material, make_paragraph, make_section
 from usaggr.report.scale.tables import make_interplay
 from usaggr.statistics.claims import STATEMENTS, Claim
 
@@ -16,10 +16,10 @@ _MARKS = {"supported": "✓ supported", "contradicted": "✗ contradicted", "und
 
 def write_claims(material: Material) -> Section | None:
     """Write a table of claims per variant; return None if no run is finished."""
-    claims = material.tables.of(make_interplay).claims
+    claims = material.tables.compute(make_interplay).claims
     if not material.comparison.runs_done or not claims:
         return None
-    intro = paragraph(
+    intro = make_paragraph(
         "The paper on task aggregation in ultrasound (arXiv:2603.18123) makes four claims. Each is tested here on this",
         f"study's own data, with the groupings {explain_labels(_CLAIM_GROUPINGS)}.",
         "We call a claim supported if its whole interval agrees with it, contradicted if the whole interval disagrees,",
@@ -30,9 +30,9 @@ def write_claims(material: Material) -> Section | None:
     blocks: list[Block | None] = []
     for variant in material.study.variants:
         suffix = f"-{variant}" if len(material.study.variants) > 1 else ""
-        blocks.append(paragraph(f"Variant {literal(variant)}:" if suffix else ""))
+        blocks.append(make_paragraph(f"Variant {literal(variant)}:" if suffix else ""))
         blocks += [_table(claims[variant], f"claims{suffix}"), _estimands(claims[variant])]
-    return section("The paper's claims", intro, _statements(), *blocks)
+    return make_section("The paper's claims", intro, _statements(), *blocks)
 
 
 def _statements() -> TextTable:

@@ -8,7 +8,16 @@ import numpy as np
 
 from usaggr.analysis.cell_rows import CellVerdict
 from usaggr.analysis.row_tables import group_rows
-from usaggr.analysis.weighted_sums import UNKNOWN, Compared, Found, Weights, cells_in, combined, mean_of, scaled
+from usaggr.analysis.weighted_sums import (
+    NOT_ESTIMATED,
+    ComparedCells,
+    SumEstimate,
+    Weights,
+    add_weights,
+    list_cells,
+    make_mean_weights,
+    scale_weights,
+)
 from usaggr.document.display_names import grouping_label, listed, scale_label
 from usaggr.report.scale.slopes import CONFOUNDED, Between, Slope, group_sizes
 from usaggr.results.stored_study import StudyFacts
@@ -22,7 +31,7 @@ _REFERENCE = "task_specific"
 
 
 def make_claims(
-    study: StudyFacts, compared: Compared, slopes: Sequence[Slope], between: Sequence[Between]
+    study: StudyFacts, compared: ComparedCells, slopes: Sequence[Slope], between: Sequence[Between]
 ) -> dict[str, tuple[Claim, ...]]:
     """Return claims (a) to (d) for each variant.
 
@@ -52,7 +61,7 @@ class _Sweep:
     """One variant of a sweep."""
 
     study: StudyFacts
-    compared: Compared
+    compared: ComparedCells
     slopes: Sequence[Slope]
     between: Sequence[Between]
 
@@ -62,7 +71,7 @@ class _Sweep:
 
     def cells(self, grouping: str, scale: float | int) -> list[CellVerdict]:
         """Return the cells of a grouping at a scale that have a difference in skill."""
-        return [row for row in self.compared.of("skill") if (row.grouping, row.scale) == (grouping, scale)]
+        return [row for row in self.compared.select("skill") if (row.grouping, row.scale) == (grouping, scale)]
 
     def mismatch(self, *groupings: str) -> str:
         """Return why this sweep does not contain the paper's comparison; empty if it does."""
@@ -71,7 +80,9 @@ class _Sweep:
         missing = [name for name in groupings if name not in self.study.groupings]
         return f"not tested by this sweep: no grouping {' and '.join(missing)}" if missing else ""
 
-    def estimate(self, setting: tuple[float | int, str], weigh: Callable[[Sequence[CellVerdict]], Weights]) -> Found:
+    def estimate(
+        self, setting: tuple[float | int, str], weigh: Callable[[Sequence[CellVerdict]], Weights]
+    ) -> SumEstimate:
         """Return a weighted sum over the cells of one scale and grouping.
 
         The variance between seeds is pooled with that of the same sums at all other scales and groupings.
@@ -80,11 +91,11 @@ class _Sweep:
             setting: Scale and grouping.
             weigh: Returns the weights of cells.
         """
-        settings = group_rows(self.compared.of("skill"), lambda row: (row.scale, row.grouping))
+        settings = group_rows(self.compared.select("skill"), lambda row: (row.scale, row.grouping))
         sums = {key: weigh(cells) for key, cells in settings.items()}
         return self.compared.estimate({key: weights for key, weights in sums.items() if weights}, "skill")[setting]
 
-    def missing_evidence(self, *means: Found) -> str:
+    def missing_evidence(self, *means: SumEstimate) -> str:
         """Return why the intervals do not suffice for a claim; empty if they do."""
         seeds = min(mean.seeds for mean in means)
         if seeds == 0:
@@ -126,7 +137,7 @@ def _scale_within(sweep: _Sweep, grouping: str) -> Claim:
         why = "no task has finished runs at two scales that differ enough"
     if why or row is None:
         return rules.undecided("a", about, estimand, unit, why)
-    why = sweep.missing_evidence(Found(row.slope, row.seeds, row.has_predictions))
+    why = sweep.missing_evidence(SumEstimate(row.slope, row.seeds, row.has_predictions))
     if why:
         return rules.undecided("a", about, estimand, unit, why, row.slope)
     return rules.scale_dependence(about, estimand, row.slope)
@@ -198,7 +209,9 @@ def _rich_between(sweep: _Sweep) -> Claim:
     return _rich_and_scarce(sweep, about, estimand, sums[0], sums[1], remark)
 
 
-def _rich_and_scarce(sweep: _Sweep, about: str, estimand: str, rich: Found, scarce: Found, remark: str) -> Claim:
+def _rich_and_scarce(
+    sweep: _Sweep, about: str, estimand: str, rich: SumEstimate, scarce: SumEstimate, remark: str
+) -> Claim:
     why = sweep.missing_evidence(rich, scarce)
     if why:
         return rules.undecided("b", about, estimand, "skill", why, scarce.mean)
@@ -221,14 +234,14 @@ def _consistency(sweep: _Sweep) -> Claim:
     if why:
         return rules.undecided("c", about, estimand, "skill", why)
     groups = [members for side in sides for _, members in sorted(group_rows(side, _clinical_group).items())]
-    sums = [mean_of(cells_in(members)) for members in groups]
-    joint = sweep.compared.sums.of_differences(sums, "skill")
-    estimate = Found(UNKNOWN, 0, False)
+    sums = [make_mean_weights(list_cells(members)) for members in groups]
+    joint = sweep.compared.sums.sum_differences(sums, "skill")
+    estimate = SumEstimate(NOT_ESTIMATED, 0, False)
     if joint is not None:
         values = np.stack([group.table for group in joint])
         first, second = values[: len(sums) // 2], values[len(sums) // 2 :]
         difference = Quantity(*spread_difference(first, second, sweep.compared.confidence))
-        estimate = Found(difference, len(joint[0].seeds), joint[0].has_predictions)
+        estimate = SumEstimate(difference, len(joint[0].seeds), joint[0].has_predictions)
     why = sweep.missing_evidence(estimate)
     if why:
         return rules.undecided("c", about, estimand, "skill", why, estimate.mean)
@@ -270,12 +283,12 @@ def _types(sweep: _Sweep, grouping: str) -> Claim:
 def _gap(cells: Sequence[CellVerdict], other: str | None) -> Weights:
     """Return the mean over segmentation tasks minus that over another type's; empty if either type has no task."""
     sides = [_mean_in(cells, _task_type, [name]) for name in ("segmentation", other) if name is not None]
-    return combined(sides[0], *(scaled(side, -1) for side in sides[1:])) if all(sides) else {}
+    return add_weights(sides[0], *(scale_weights(side, -1) for side in sides[1:])) if all(sides) else {}
 
 
 def _mean_in(cells: Sequence[CellVerdict], group_of: Callable[[CellVerdict], str], names: Collection[str]) -> Weights:
     """Return the mean over the cells of these groups."""
-    return mean_of(cells_in(cell for cell in cells if group_of(cell) in names))
+    return make_mean_weights(list_cells(cell for cell in cells if group_of(cell) in names))
 
 
 def _task(cell: CellVerdict) -> str:

@@ -11,19 +11,19 @@ from usaggr.document.elements import Block, Cell, Items, Section, TextTable, lit
 from usaggr.report import table_cells
 from usaggr.report.controls.tables import Control, make_controls
 from usaggr.report.grouping_names import explain_label
-from usaggr.report.material import Material, capital, paragraph, section
+from usaggr.report.material import Material, capitalize, make_paragraph, make_section
 from usaggr.statistics.verdicts import ALPHA
 
 
 def write_controls(material: Material) -> Section | None:
     """Compare each grouping with the random groupings of its block sizes; return None if there are none."""
     controls = material.collection.controls
-    real = [row for row in material.tables.of(make_controls) if not row.drawn]
+    real = [row for row in material.tables.compute(make_controls) if not row.drawn]
     means = [row for row in real if row.task == "" and row.draws is not None]
     if not means or controls is None:
         return None
     finished = sum(run.state == "done" for run in controls.runs)
-    intro = paragraph(
+    intro = make_paragraph(
         "A grouping may help because it puts the right tasks together, or just because several tasks share a model.",
         "To separate the two, tasks were also assigned to groups of the same sizes at random:",
         f"{_count_draws(material)}. The random groupings were trained like the others;",
@@ -32,8 +32,8 @@ def write_controls(material: Material) -> Section | None:
         "The random groupings appear only in this chapter.",
     )
     comparisons = Items(tuple(_sentence(material, row) for row in means))
-    shown = (*(_table(material, means),), *material.pictures("controls"))
-    return section("Taxonomy or number of tasks", intro, comparisons, *shown, _tasks(material, real))
+    shown = (*(_table(material, means),), *material.make_pictures("controls"))
+    return make_section("Taxonomy or number of tasks", intro, comparisons, *shown, _tasks(material, real))
 
 
 def _count_draws(material: Material) -> str:
@@ -45,7 +45,7 @@ def _count_draws(material: Material) -> str:
 
 def _sentence(material: Material, row: Control) -> str:
     label, draws, beaten = literal(grouping_label(row.like)), row.draws or 0, row.beaten or 0
-    where = capital(literal(material.where(row.variant, row.scale)))
+    where = capitalize(literal(material.describe_setting(row.variant, row.scale)))
     p = f"p {text.p_value(row.p)}"
     result = f"{label} is better than {_name_beaten(beaten, draws)} of the same sizes"
     if row.p < ALPHA:
@@ -73,7 +73,7 @@ def _table(material: Material, controls: list[Control]) -> Block:
     names = ("scale", "random groupings", "Δ skill", "random: mean", "random: lowest to highest", "better than", "p")
     several = len(material.study.variants) > 1
     draws = group_rows(
-        (row for row in material.tables.of(make_controls) if row.drawn and not row.task),
+        (row for row in material.tables.compute(make_controls) if row.drawn and not row.task),
         lambda row: (row.like, row.scale, row.variant),
     )
     shown = []
@@ -116,9 +116,9 @@ def _tasks(material: Material, controls: list[Control]) -> Block | None:
             "better than every random grouping": [r for r in by_task if r.like == like and r.beaten == r.draws],
             "no better than any random grouping": [r for r in by_task if r.like == like and r.beaten == 0],
         }
-        where = literal(material.where(variant, scale))
+        where = literal(material.describe_setting(variant, scale))
         for position, members in ends.items():
             if members:
                 names = listed([literal(row.task) for row in members])
-                items.append(f"{capital(where)}, {literal(grouping_label(like))} is {position} for {names}.")
+                items.append(f"{capitalize(where)}, {literal(grouping_label(like))} is {position} for {names}.")
     return Items(tuple(items)) if items else None

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 from usaggr.analysis.row_tables import group_rows
 from usaggr.document.display_names import grouping_label
 from usaggr.report.controls.tables import Control
-from usaggr.report.figure_style import GRAY, draw_intervals, legend_columns, look, reference_first, scale_title, window
+from usaggr.report.figure_style import (
+    GRAY,
+    compute_limits,
+    count_legend_columns,
+    draw_intervals,
+    format_scale,
+    make_style,
+    put_reference_first,
+)
 from usaggr.results.stored_study import StudyFacts
 
 if TYPE_CHECKING:
@@ -50,20 +58,20 @@ def draw_controls(controls: Sequence[Control], study: StudyFacts, variant: str) 
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots(1, len(scales), squeeze=False, sharex=True, sharey=True)[0]
     bounds = [*(row.low for row in shown), *(row.high for row in shown)]
-    ends = window([0.0, *(row.delta_skill for row in shown)], bounds, _LEAST)
-    ranks = {name: place for place, name in enumerate(reference_first(study.groupings, study.reference))}
+    ends = compute_limits([0.0, *(row.delta_skill for row in shown)], bounds, _LEAST)
+    ranks = {name: place for place, name in enumerate(put_reference_first(study.groupings, study.reference))}
     for panel, scale in zip(axes, scales, strict=True):
         panel.set_xlim(*ends)
         _draw_panel(panel, by_scale[scale], names, ranks)
-        panel.set_title(scale_title(scale))
+        panel.set_title(format_scale(scale))
         panel.set_xlabel("mean difference in skill")
     axes[0].set_yticks(range(len(names)), [grouping_label(name) for name in names])
     draws = Line2D([], [], color=GRAY, marker="|", linestyle="none", markersize=9, markeredgewidth=1.4)
-    real = Line2D([], [], **(look(ranks[names[0]]) | {"linestyle": "none"}))
+    real = Line2D([], [], **(make_style(ranks[names[0]]) | {"linestyle": "none"}))
     labels = ["the grouping", "random, blocks of the same sizes"]
     figure.legend(
         handles=[real, draws], labels=labels, loc="outside upper center",
-        ncols=legend_columns(labels, figure.get_figwidth()), frameon=False,
+        ncols=count_legend_columns(labels, figure.get_figwidth()), frameon=False,
         title=f"difference from {grouping_label(study.reference)}", title_fontproperties={"size": 7.5},
     )  # fmt: skip
     return figure
@@ -85,7 +93,7 @@ def _draw_panel(panel: "Axes", controls: Sequence[Control], names: Sequence[str]
             "markeredgewidth": 1.4,
         }
         panel.plot([row.delta_skill for row in drawn], [place + 0.18] * len(drawn), zorder=3, **style)
-        real_style = look(ranks[name]) | {"linestyle": "none", "zorder": 4}
+        real_style = make_style(ranks[name]) | {"linestyle": "none", "zorder": 4}
         heights = [place - 0.18] * len(real)
         draw_intervals(panel, heights, [row.low for row in real], [row.high for row in real], real_style["color"])
         panel.plot([row.delta_skill for row in real], heights, clip_on=False, **real_style)

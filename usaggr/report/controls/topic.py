@@ -19,12 +19,12 @@ def _drawings(tables: Tables, variant: str) -> Iterator[Drawing]:
         "difference in skill from the reference over all tasks, with its interval. Each stroke below it is one random "
         "grouping with blocks of the same sizes. A mark among the strokes means that random groupings do as well.",
         "controls",
-        draw_controls(tables.of(make_controls), study, variant),
+        draw_controls(tables.compute(make_controls), study, variant),
     )
 
 
 def _tables(tables: Tables) -> Iterator[TableFile]:
-    yield TableFile("controls", CONTROL_COLUMNS, make_controls_table(tables.of(make_controls)))
+    yield TableFile("controls", CONTROL_COLUMNS, make_controls_table(tables.compute(make_controls)))
 
 
 TOPIC = Topic(write_controls, tables=_tables, drawings=_drawings)

@@ -14,7 +14,7 @@ from usaggr.metrics.names import metric as metric_of
 from usaggr.metrics.names import metric_label
 from usaggr.report import table_cells
 from usaggr.report.grouping_names import explain_labels
-from usaggr.report.material import Material, capital, paragraph, section
+from usaggr.report.material import Material, capitalize, make_paragraph, make_section
 
 
 def write_differences(material: Material) -> Section | None:
@@ -30,10 +30,12 @@ def write_differences(material: Material) -> Section | None:
         "trivial is the score of a predictor that ignores the image. † marks a mean no better than that."
     )
     scales = tuple(
-        section(capital(material.where(variant, scale)), _table(material, variant, scale))
+        make_section(capitalize(material.describe_setting(variant, scale)), _table(material, variant, scale))
         for variant, scale in material.comparison.scales_by_variant
     )
-    return section("Scores and differences", paragraph(reading), *material.pictures("answer"), sections=scales)
+    return make_section(
+        "Scores and differences", make_paragraph(reading), *material.make_pictures("answer"), sections=scales
+    )
 
 
 def _table(material: Material, variant: str, scale: Scale) -> Block | None:
@@ -60,7 +62,7 @@ def _table(material: Material, variant: str, scale: Scale) -> Block | None:
     if not table:
         return None
     suffix = f"-{variant}" if len(material.study.variants) > 1 else ""
-    caption = f"Main metric of each task. {literal(capital(material.where(variant, scale)))}."
+    caption = f"Main metric of each task. {literal(capitalize(material.describe_setting(variant, scale)))}."
     return TextTable(
         tuple(columns), tuple(table), tuple(columns[3:]), name=f"scores-s{scale:g}{suffix}", caption=caption
     )

@@ -16,7 +16,7 @@ from usaggr.analysis.row_tables import group_rows
 from usaggr.document.display_names import grouping_label, verdict_label, verdict_mark
 from usaggr.document.numbers import difference
 from usaggr.report.figure_style import GRAY, VERDICT_COLORS, draw_intervals
-from usaggr.report.task_rows import BESIDE, label_rows, names_width, task_rows
+from usaggr.report.task_rows import GROUP_BAR_WIDTH, compute_names_width, label_rows, make_task_rows
 from usaggr.results.stored_study import StudyFacts
 
 if TYPE_CHECKING:
@@ -53,14 +53,14 @@ def draw_forest(
     shown = [cell for cell in verdicts if cell.main and (cell.variant, cell.scale) == (variant, scale)]
     if all(math.isnan(cell.delta) for cell in shown):
         return None
-    labels, by_grouping = task_rows(shown), group_rows(shown, lambda cell: cell.grouping)
+    labels, by_grouping = make_task_rows(shown), group_rows(shown, lambda cell: cell.grouping)
     groupings = [name for name in study.groupings if name in by_grouping]
     columns = min(_COLUMNS, len(groupings))
     n_rows = math.ceil(len(groupings) / columns)
     text = _LETTER * max(len(_number_text(cell)[1]) for cell in shown) + 0.25
-    size = (names_width(labels) + columns * (_PLOT + text), n_rows * (_ROW * len(tasks) + 0.6) + 0.85)
+    size = (compute_names_width(labels) + columns * (_PLOT + text), n_rows * (_ROW * len(tasks) + 0.6) + 0.85)
     figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(wspace=0.0, w_pad=0.03))
-    ratios = [BESIDE, *[_PLOT, text] * columns]
+    ratios = [GROUP_BAR_WIDTH, *[_PLOT, text] * columns]
     axes = figure.subplots(n_rows, 1 + 2 * columns, squeeze=False, sharey=True, width_ratios=ratios)
     end = _end(shown)
     for place, grouping in enumerate(groupings):

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from usaggr.analysis.cell_rows import CellVerdict
 from usaggr.document.display_names import grouping_label, verdict_label, verdict_mark
 from usaggr.document.numbers import signed
-from usaggr.report.figure_style import scale_title
-from usaggr.report.task_rows import BESIDE, label_rows, names_width, task_rows
+from usaggr.report.figure_style import format_scale
+from usaggr.report.task_rows import GROUP_BAR_WIDTH, compute_names_width, label_rows, make_task_rows
 from usaggr.results.stored_study import StudyFacts
 
 if TYPE_CHECKING:
@@ -57,13 +57,15 @@ def draw_heatmap(
     shown = [cell for cell in verdicts if cell.variant == variant and cell.main]
     if not shown:
         return None
-    labels = task_rows(shown)
+    labels = make_task_rows(shown)
     scales = [scale for scale in study.scales if scale in {cell.scale for cell in shown}]
     groupings = [name for name in study.groupings if name in {cell.grouping for cell in shown}]
     width = max(_COLUMN * len(groupings), _LEAST_WIDTH / len(scales))
-    figure = Figure(figsize=(names_width(labels) + width * len(scales), _ROW * len(tasks) + 1.9), layout="constrained")
+    figure = Figure(
+        figsize=(compute_names_width(labels) + width * len(scales), _ROW * len(tasks) + 1.9), layout="constrained"
+    )
     axes = figure.subplots(
-        1, len(scales) + 1, squeeze=False, sharey=True, width_ratios=[BESIDE, *[width] * len(scales)]
+        1, len(scales) + 1, squeeze=False, sharey=True, width_ratios=[GROUP_BAR_WIDTH, *[width] * len(scales)]
     ).flatten()
     skills = np.array([cell.delta_skill for cell in shown], dtype=float)
     colors = _colors(skills)
@@ -71,7 +73,7 @@ def draw_heatmap(
         _draw_panel(
             panel, [cell for cell in shown if cell.scale == scale], groupings, tasks, colors, width / len(groupings)
         )
-        panel.set_title(scale_title(scale))
+        panel.set_title(format_scale(scale))
     label_rows(axes[0], axes[1:].tolist(), labels, tasks)
     # The arrows at the ends of the bar show that values beyond them have the color of the end.
     bar = figure.colorbar(

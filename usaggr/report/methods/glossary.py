@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from usaggr.document.display_names import describe_groupings, describe_verdicts
 from usaggr.document.elements import Block, Details, Items, Section, literal
 from usaggr.metrics.names import METRICS
-from usaggr.report.material import Material, section
+from usaggr.report.material import Material, make_section
 from usaggr.report.topic import Entry, Term
 
 _COLUMNS = (
@@ -99,7 +99,7 @@ def write_glossary(material: Material, topic_terms: Sequence[Term], topic_column
         ("negative transfer", "a task is worse with sharing than without: the verdict loss"),
         ("↑, ↓", "higher is better, lower is better"),
     ]  # fmt: skip
-    return section(
+    return make_section(
         "Glossary",
         _items(_insert_terms(terms, topic_terms)),
         _details("Metrics", [(literal(metric.label), literal(metric.meaning)) for metric in metrics]),

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from usaggr.document.elements import Items, Section
-from usaggr.report.material import Material, section
+from usaggr.report.material import Material, make_section
 
 
 def write_limits(material: Material, topic_limits: Sequence[str]) -> Section | None:
@@ -33,4 +33,4 @@ def write_limits(material: Material, topic_limits: Sequence[str]) -> Section | N
         "If predictions fail badly on a few percent of the subjects, the intervals may miss the true difference more "
         "often than stated. There is therefore no verdict where a few patients drive the difference.",
     ]
-    return section("Limits", Items(tuple(limits)))
+    return make_section("Limits", Items(tuple(limits)))

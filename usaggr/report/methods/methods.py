@@ -7,7 +7,7 @@ from usaggr.document import numbers as text
 from usaggr.document.display_names import listed
 from usaggr.document.elements import Paragraph, Section
 from usaggr.metrics.names import main_metric, metric_label
-from usaggr.report.material import Material, section
+from usaggr.report.material import Material, make_section
 from usaggr.report.topic import Entry
 from usaggr.statistics.minimum_evidence import FEWEST
 from usaggr.statistics.verdicts import ALPHA, ALPHA_NI
@@ -31,7 +31,7 @@ def write_methods(material: Material, design: Sequence[Entry], topic_methods: Se
         ("Averages over tasks", _averages(material)),
         *topic_methods,
     )
-    return section("Methods", *(Paragraph(f"**{title}.** {content}") for title, content in steps if content))
+    return make_section("Methods", *(Paragraph(f"**{title}.** {content}") for title, content in steps if content))
 
 
 def _scores(material: Material) -> str:

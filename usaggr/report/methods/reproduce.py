@@ -6,7 +6,7 @@ from pathlib import Path
 
 from usaggr.document.display_names import plural
 from usaggr.document.elements import Block, Details, Items, Paragraph, Section, TextTable, literal
-from usaggr.report.material import Material, paragraph, section
+from usaggr.report.material import Material, make_paragraph, make_section
 from usaggr.results.run_settings import read_provenance
 
 
@@ -28,7 +28,7 @@ def write_reproduction(material: Material) -> Section | None:
             "of this report in LaTeX.",
         )
     )
-    return section("How to reproduce", paragraph(f"Study {name}."), steps, *_versions(material))
+    return make_section("How to reproduce", make_paragraph(f"Study {name}."), steps, *_versions(material))
 
 
 def _versions(material: Material) -> tuple[Block, ...]:

@@ -13,7 +13,7 @@ from usaggr.document.elements import Block, Cell, Items, Paragraph, Section, Tex
 from usaggr.document.numbers import MISSING
 from usaggr.report import table_cells
 from usaggr.report.grouping_names import explain_label
-from usaggr.report.material import Material, capital, paragraph, section
+from usaggr.report.material import Material, capitalize, make_paragraph, make_section
 from usaggr.report.routing.routing_sentences import (
     describe_dead,
     describe_entropy,
@@ -30,28 +30,29 @@ _MOST_ERRORS = 10
 
 def write_routing(material: Material) -> Section | None:
     """Write sentences, figures and tables; None if no run has experts and a router."""
-    routing = material.tables.of(make_routing)
+    routing = material.tables.compute(make_routing)
     if not routing.runs and not routing.errors:
         return None
     sections: tuple[Section | None, ...] = ()
     blocks: tuple[Block | None, ...] = ()
     if len(routing.variants()) > 1:
         sections = tuple(
-            section(f"Experts of variant {variant}", *_of_variant(material, variant)) for variant in routing.drawn()
+            make_section(f"Experts of variant {variant}", *_of_variant(material, variant))
+            for variant in routing.drawn()
         )
     else:
         blocks = tuple(block for variant in routing.drawn() for block in _of_variant(material, variant))
-    dead = section("Dead experts", *_dead(routing.runs))
-    unreadable = section("Runs without routing", *_errors(material))
-    return section(
+    dead = make_section("Dead experts", *_dead(routing.runs))
+    unreadable = make_section("Runs without routing", *_errors(material))
+    return make_section(
         "Use of experts", _caveat(material), *blocks, *_overview(material), sections=(*sections, dead, unreadable)
     )
 
 
 def _caveat(material: Material) -> Paragraph | None:
-    routing = material.tables.of(make_routing)
+    routing = material.tables.compute(make_routing)
     left_out = routing.variants()[len(routing.drawn()) :]
-    return paragraph(
+    return make_paragraph(
         "Routing was measured on the test set, with the scored weights. Numbers of experts are arbitrary: expert 1 of "
         "one run is not expert 1 of another, so nothing is averaged over runs by an expert's number. Tasks with "
         "similar routing use the same experts. This does not show that sharing helps them; only the scores do.",
@@ -64,17 +65,17 @@ def _caveat(material: Material) -> Paragraph | None:
 
 def _of_variant(material: Material, variant: str) -> tuple[Block | None, ...]:
     """Return sentences, figures and a table of the block with the most tasks, at its largest scale."""
-    runs = material.tables.of(make_routing).shown(variant)
+    runs = material.tables.compute(make_routing).shown(variant)
     row = runs[0].run.row
     tasks = {task: material.collection.data.tasks[task].task for task in row.tasks}
     seeds = f"seed{'s' * (len(runs) > 1)} {listed([str(routed.run.row.seed) for routed in runs])}"
     labels = listed([explain_label(name) for name in row.groupings])
-    where = f"Under {labels}, with {literal(material.where(variant, row.scale))} ({seeds}):"
+    where = f"Under {labels}, with {literal(material.describe_setting(variant, row.scale))} ({seeds}):"
     return (
-        paragraph(describe_network(runs)),
-        paragraph(where),
+        make_paragraph(describe_network(runs)),
+        make_paragraph(where),
         Items((describe_similarity(runs, tasks), describe_entropy(runs), describe_dead(runs))),
-        *material.pictures(f"routing:{variant}"),
+        *material.make_pictures(f"routing:{variant}"),
         _by_task(material, runs, variant),
     )
 
@@ -98,7 +99,7 @@ def _by_task(material: Material, runs: tuple[RunRouting, ...], variant: str) -> 
             most_similar = Cell(f"{names[nearest[index]]} ({two_decimals(value)})", value)
         lines.append((Cell(task), Cell(facts.clinical_group), Cell(facts.type), *numbers, most_similar))
     columns = ("entropy", "evenness of use", "most used expert's share")
-    where = literal(material.where(variant, runs[0].run.row.scale))
+    where = literal(material.describe_setting(variant, runs[0].run.row.scale))
     caption = (
         f"Routing of each task, {where}, mean over transformer blocks and seeds. Entropy: of the router's softmax for "
         "single tokens. Evenness of use: entropy of the shares over all tokens; 1 if the task uses all experts evenly. "
@@ -112,7 +113,7 @@ def _by_task(material: Material, runs: tuple[RunRouting, ...], variant: str) -> 
 
 def _overview(material: Material) -> Iterator[Block]:
     """Yield a table with a row for each variant, scale and grouping that has runs with experts."""
-    routing = material.tables.of(make_routing)
+    routing = material.tables.compute(make_routing)
     by_setting: dict[tuple[str, Scale, str], list[RunRouting]] = {}
     for routed in routing.runs:
         for grouping in routed.run.row.groupings:
@@ -172,24 +173,24 @@ def _dead(runs: tuple[RunRouting, ...]) -> tuple[Block | None, ...]:
         else ""
     )
     caption = (
-        f"{capital(plural(len(lines), 'run'))} with dead experts, which have less than a tenth of an even share on "
+        f"{capitalize(plural(len(lines), 'run'))} with dead experts, which have less than a tenth of an even share on "
         "every task of their run. They use memory and time but have no effect."
     )
     table = TextTable(
         ("run", "groupings", "tasks", "dead experts"), tuple(lines[:_MOST_ROWS]), ("tasks",), caption=caption
     )
-    return table, paragraph(more)
+    return table, make_paragraph(more)
 
 
 def _errors(material: Material) -> tuple[Block | None, ...]:
     """Return a list of finished runs with experts whose routing is missing or unreadable."""
-    errors = material.tables.of(make_routing).errors
+    errors = material.tables.compute(make_routing).errors
     if not errors:
         return ()
     items = [f"{literal(run.row.run_id)}: {literal(reason)}." for run, reason in errors[:_MOST_ERRORS]]
     if len(errors) > _MOST_ERRORS:
         items.append(f"And {plural(len(errors) - _MOST_ERRORS, 'more run')}.")
-    head = paragraph(
+    head = make_paragraph(
         f"{plural(len(errors), 'finished run')} with experts {'is' if len(errors) == 1 else 'are'} left out of this "
         "chapter but included in all others:"
     )

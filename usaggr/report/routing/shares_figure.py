@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from usaggr.report.figure_style import INK
 from usaggr.report.routing.tables import Array, RunRouting
-from usaggr.report.task_rows import BESIDE, TaskRow, label_rows, names_width
+from usaggr.report.task_rows import GROUP_BAR_WIDTH, TaskRow, compute_names_width, label_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,14 +52,14 @@ def draw_shares(routed: RunRouting, tasks: Sequence[str], groups: Mapping[str, s
     width = float(np.clip(_COLUMNS_WIDTH / (len(routed.blocks) * routed.experts), _NARROW, _WIDE))
     labels = _label_tasks(names, groups)
     panel_width = width * routed.experts
-    inches = names_width(labels) + (panel_width + 0.12) * len(routed.blocks) + 0.1
+    inches = compute_names_width(labels) + (panel_width + 0.12) * len(routed.blocks) + 0.1
     figure = Figure(figsize=(max(inches, 3.6), _ROW * len(names) + 1.85), layout="constrained")
     axes = figure.subplots(
         1,
         len(routed.blocks) + 1,
         squeeze=False,
         sharey=True,
-        width_ratios=[BESIDE, *[panel_width] * len(routed.blocks)],
+        width_ratios=[GROUP_BAR_WIDTH, *[panel_width] * len(routed.blocks)],
     ).flatten()
     norm = _colors(shares)
     for panel, block, block_shares, dead in zip(
@@ -172,11 +172,15 @@ def draw_entropy(runs: Sequence[RunRouting], tasks: Sequence[str], groups: Mappi
     entropy = np.stack([routed.entropy[[routed.tasks.index(task) for task in names]] for routed in runs])
     labels = _label_tasks(names, groups)
     figure = Figure(
-        figsize=(max(names_width(labels) + _PANEL * len(first.blocks) + 0.1, 3.6), _ROW * len(names) + 1.0),
+        figsize=(max(compute_names_width(labels) + _PANEL * len(first.blocks) + 0.1, 3.6), _ROW * len(names) + 1.0),
         layout="constrained",
     )
     axes = figure.subplots(
-        1, len(first.blocks) + 1, squeeze=False, sharey=True, width_ratios=[BESIDE, *[_PANEL] * len(first.blocks)]
+        1,
+        len(first.blocks) + 1,
+        squeeze=False,
+        sharey=True,
+        width_ratios=[GROUP_BAR_WIDTH, *[_PANEL] * len(first.blocks)],
     ).flatten()
     low = max(0.0, min(float(np.floor(10 * entropy.min() - 0.2)) / 10, 1 - _SHARP))
     y = np.arange(len(names))

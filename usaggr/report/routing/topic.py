@@ -64,7 +64,7 @@ _COLUMNS = (
 
 def _drawings(tables: Tables, variant: str) -> Iterator[Drawing]:
     collection = tables.comparison.collection
-    routing = tables.of(make_routing)
+    routing = tables.compute(make_routing)
     runs = routing.shown(variant) if variant in routing.drawn() else ()
     if not runs:
         return
@@ -89,13 +89,13 @@ def _drawings(tables: Tables, variant: str) -> Iterator[Drawing]:
 
 
 def _tables(tables: Tables) -> Iterator[TableFile]:
-    routing = tables.of(make_routing)
+    routing = tables.compute(make_routing)
     yield TableFile("routing", ROUTING_COLUMNS, make_routing_table(routing.runs))
     yield TableFile("routing_similarity", SIMILARITY_COLUMNS, make_similarity_table(routing.similarities))
 
 
 def _methods(material: Material) -> Iterator[Entry]:
-    if not material.tables.of(make_routing).runs:
+    if not material.tables.compute(make_routing).runs:
         return
     content = (
         "Routing was measured with the scored weights on the tokens of the test set. A task's share of an expert is "
@@ -118,7 +118,7 @@ def _columns(material: Material) -> tuple[Term, ...]:
 
 
 def _has_routing(material: Material) -> bool:
-    routing = material.tables.of(make_routing)
+    routing = material.tables.compute(make_routing)
     return bool(routing.runs or routing.errors)
 
 

@@ -8,7 +8,7 @@ from usaggr.document.display_names import grouping_label, listed
 from usaggr.document.elements import Block, Cell, Items, Section, TextTable, literal
 from usaggr.report import table_cells
 from usaggr.report.grouping_names import explain_labels
-from usaggr.report.material import Material, paragraph, section
+from usaggr.report.material import Material, make_paragraph, make_section
 from usaggr.report.scale.slopes import ScaleCrossing, Slope
 from usaggr.report.scale.tables import make_interplay
 from usaggr.statistics.claims import Quantity
@@ -32,7 +32,7 @@ def write_interplay(material: Material) -> Section | None:
     if not material.comparison.runs_done or not material.comparison.others:
         return None
     sections = (_data_scale(material), _types(material), _groups(material))
-    intro = paragraph(
+    intro = make_paragraph(
         f"Groupings: {explain_labels(material.comparison.groupings)}. Differences are from the reference,",
         f"{literal(material.reference)}; positive is better. Means are over a fixed set of tasks, as a difference in",
         "skill (0 is a predictor that ignores the image, 1 is perfect) or as relative change. Their intervals account",
@@ -42,17 +42,19 @@ def write_interplay(material: Material) -> Section | None:
     )
     if not any(sections):
         return None
-    return section("Data scale, task types and clinical groups", intro, sections=sections)
+    return make_section("Data scale, task types and clinical groups", intro, sections=sections)
 
 
 def _data_scale(material: Material) -> Section | None:
-    pictures = material.pictures("scale")
-    slopes = [row for row in material.tables.of(make_interplay).slopes if row.unit == "skill" and row.level != "task"]
+    pictures = material.make_pictures("scale")
+    slopes = [
+        row for row in material.tables.compute(make_interplay).slopes if row.unit == "skill" and row.level != "task"
+    ]
     if not slopes:
-        reason = paragraph(
+        reason = make_paragraph(
             "The effect of the amount of training data cannot be estimated: no task has results at two amounts."
         )
-        return section("With more training data", reason, *pictures)
+        return make_section("With more training data", reason, *pictures)
     names = ("tasks", "slope of Δ skill per tenfold samples", "p, adjusted")
     table_rows: TableRows = tuple(
         (
@@ -66,13 +68,13 @@ def _data_scale(material: Material) -> Section | None:
         "the amounts of data of each task. p is adjusted for the number of task types (Holm)."
     )
     table = TextTable((*_settings(material), "tasks of", *names), table_rows, names, name="slopes", caption=caption)
-    return section("With more training data", *pictures, table, *_crossings(material), *_between(material))
+    return make_section("With more training data", *pictures, table, *_crossings(material), *_between(material))
 
 
 def _crossings(material: Material) -> tuple[Block, ...]:
     """Write the sizes at which sharing turns from help to harm, and the reason where none can be estimated."""
     sentences, without = [], dict[str, list[str]]()
-    for row in material.tables.of(make_interplay).crossings:
+    for row in material.tables.compute(make_interplay).crossings:
         if row.unit != "skill" or row.level not in ("all", "type"):
             continue
         subject = f"{', '.join(_setting(material, row))} on {_scope(row)}"
@@ -88,14 +90,14 @@ def _crossings(material: Material) -> tuple[Block, ...]:
             f"task (Fieller's interval {bounds})."
         )
     sentences += [f"No estimate for {literal(listed(names))}: {literal(why)}." for why, names in without.items()]
-    head = paragraph(
+    head = make_paragraph(
         "**Training samples at which sharing turns from help to harm**, only where the data allow an estimate:"
     )
     return (head, Items(tuple(sentences))) if sentences and head is not None else ()
 
 
 def _between(material: Material) -> tuple[Block, ...]:
-    trends = [row for row in material.tables.of(make_interplay).between if row.unit == "skill"]
+    trends = [row for row in material.tables.compute(make_interplay).between if row.unit == "skill"]
     if not trends:
         return ()
     table_rows: TableRows = tuple(
@@ -116,7 +118,7 @@ def _between(material: Material) -> tuple[Block, ...]:
 
 
 def _types(material: Material) -> Section | None:
-    means = material.tables.of(make_interplay).sensitivity
+    means = material.tables.compute(make_interplay).sensitivity
     if not means:
         return None
     names = ("tasks", "Δ skill", "relative change")
@@ -134,11 +136,11 @@ def _types(material: Material) -> Section | None:
     caption = "Mean difference from the reference over the tasks of each type."
     columns = (*_settings(material), "scale", "task type", *names)
     table = TextTable(columns, table_rows, ("scale", *names), name="types", caption=caption)
-    return section("By task type", *material.pictures("types"), table)
+    return make_section("By task type", *material.make_pictures("types"), table)
 
 
 def _groups(material: Material) -> Section | None:
-    means = material.tables.of(make_interplay).consistency
+    means = material.tables.compute(make_interplay).consistency
     if not means:
         return None
     names = ("tasks", "training samples", "relative change", "Δ skill")
@@ -152,7 +154,7 @@ def _groups(material: Material) -> Section | None:
     columns = (*_settings(material), "scale", "clinical group", *names)
     caption = "Mean difference from the reference over the tasks of each clinical group."
     table = TextTable(columns, table_rows, ("scale", *names), name="groups", caption=caption)
-    return section("Across clinical groups", *material.pictures("groups"), table, _spread(material))
+    return make_section("Across clinical groups", *material.make_pictures("groups"), table, _spread(material))
 
 
 def _spread(material: Material) -> Block | None:
@@ -161,7 +163,7 @@ def _spread(material: Material) -> Block | None:
             *_setting(material, row), _scale(row.scale), table_cells.count(row.groups),
             _without_sign(_percent(row.relative)), _without_sign(_interval(row.skill)),
         )
-        for row in material.tables.of(make_interplay).spread
+        for row in material.tables.compute(make_interplay).spread
     )  # fmt: skip
     names = ("scale", "groups", "spread of relative change", "spread of Δ skill")
     caption = (

@@ -12,7 +12,13 @@ from usaggr.analysis.row_tables import group_rows
 from usaggr.document.numbers import score
 from usaggr.metrics.names import metric as metric_of
 from usaggr.metrics.names import metric_label
-from usaggr.report.figure_style import GRAY, grouping_handles, legend_columns, look, reference_first
+from usaggr.report.figure_style import (
+    GRAY,
+    count_legend_columns,
+    make_grouping_handles,
+    make_style,
+    put_reference_first,
+)
 from usaggr.results.stored_study import StudyFacts
 
 if TYPE_CHECKING:
@@ -57,17 +63,17 @@ def draw_curves(cells: Sequence[CellScore], study: StudyFacts, tasks: Sequence[s
     figure = Figure(figsize=(_PANEL[0] * columns + 0.25, _PANEL[1] * n_rows + 0.6), layout="constrained")
     axes = figure.subplots(n_rows, columns, squeeze=False).flatten().tolist()
     # The reference comes first, so that its black line lies under the others.
-    groupings = reference_first((name for name in study.groupings if name in present), study.reference)
+    groupings = put_reference_first((name for name in study.groupings if name in present), study.reference)
     for panel, task in zip(axes, tasks, strict=False):
         _draw_panel(panel, by_task.get(task, []), groupings, task)
     for panel in axes[len(tasks) :]:
         panel.set_axis_off()
     figure.supxlabel("training samples of the task", fontsize=8.5)
     handles = [
-        *grouping_handles(groupings, study.reference),
+        *make_grouping_handles(groupings, study.reference),
         Line2D([], [], color=GRAY, linestyle="--", linewidth=1, label="trivial predictor"),
     ]
-    across = legend_columns([str(handle.get_label()) for handle in handles], figure.get_figwidth())
+    across = count_legend_columns([str(handle.get_label()) for handle in handles], figure.get_figwidth())
     figure.legend(handles=handles, loc="outside upper center", ncols=across, frameon=False)
     return figure
 
@@ -111,7 +117,7 @@ def _draw_panel(panel: "Axes", cells: Sequence[CellScore], groupings: Sequence[s
 def _draw_line(
     panel: "Axes", line: Sequence[CellScore], grouping: str, place: int, x: Sequence[float], band: bool
 ) -> None:  # fmt: skip
-    style = look(place, size=4.0) | {"label": grouping, "zorder": 3 + place}
+    style = make_style(place, size=4.0) | {"label": grouping, "zorder": 3 + place}
     low, high = [cell.low for cell in line], [cell.high for cell in line]
     panel.plot(x, [cell.mean for cell in line], **style)
     label, color = f"interval of {grouping}", style["color"]

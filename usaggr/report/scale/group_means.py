@@ -8,15 +8,15 @@ import numpy as np
 from usaggr.analysis.cell_rows import CellVerdict
 from usaggr.analysis.row_tables import group_rows
 from usaggr.analysis.weighted_sums import (
+    NOT_ESTIMATED,
     UNITS,
-    UNKNOWN,
-    Compared,
-    Found,
+    ComparedCells,
+    SumEstimate,
     Unit,
     Weights,
-    cells_in,
     difference_in,
-    mean_of,
+    list_cells,
+    make_mean_weights,
 )
 from usaggr.report.scale.slopes import group_sizes
 from usaggr.statistics.claims import Quantity
@@ -69,17 +69,17 @@ Key = tuple[str, float | int, str, str]
 """variant, scale, grouping, group"""
 
 
-def sensitivity(compared: Compared) -> tuple[GroupMean, ...]:
+def sensitivity(compared: ComparedCells) -> tuple[GroupMean, ...]:
     """Return the mean difference of each task type."""
     return _group_means(compared, lambda cell: cell.task_type)
 
 
-def consistency(compared: Compared) -> tuple[GroupMean, ...]:
+def consistency(compared: ComparedCells) -> tuple[GroupMean, ...]:
     """Return the mean difference of each clinical group."""
     return _group_means(compared, lambda cell: cell.clinical_group)
 
 
-def _group_means(compared: Compared, group_of: Callable[[CellVerdict], str]) -> tuple[GroupMean, ...]:
+def _group_means(compared: ComparedCells, group_of: Callable[[CellVerdict], str]) -> tuple[GroupMean, ...]:
     skill, relative = (_means(compared, group_of, unit) for unit in UNITS)
     sizes = {scale: group_sizes(compared.planned, scale) for scale in {cell.scale for cell in compared.planned}}
     return tuple(
@@ -88,18 +88,18 @@ def _group_means(compared: Compared, group_of: Callable[[CellVerdict], str]) -> 
             tasks=tasks,
             n_train=sizes[key[1]].get(key[3], np.nan),
             skill=mean.mean,
-            relative=relative[key][0].mean if key in relative else UNKNOWN,
+            relative=relative[key][0].mean if key in relative else NOT_ESTIMATED,
             seeds=mean.seeds,
         )
         for key, (mean, tasks) in skill.items()
     )
 
 
-def spreads(compared: Compared) -> tuple[GroupSpread, ...]:
+def spreads(compared: ComparedCells) -> tuple[GroupSpread, ...]:
     """Return the spread over clinical groups of their true mean differences, where at least two are compared."""
     results = []
     planned = group_rows(compared.planned, _setting)
-    for setting, cells in group_rows(compared.of("skill"), _setting).items():
+    for setting, cells in group_rows(compared.select("skill"), _setting).items():
         if len({cell.clinical_group for cell in cells}) < 2:
             continue
         (skill, seeds), (relative, _) = (group_spread(compared, cells, unit) for unit in UNITS)
@@ -108,7 +108,7 @@ def spreads(compared: Compared) -> tuple[GroupSpread, ...]:
     return tuple(results)
 
 
-def group_spread(compared: Compared, cells: Sequence[CellVerdict], unit: Unit) -> tuple[Spread, int]:
+def group_spread(compared: ComparedCells, cells: Sequence[CellVerdict], unit: Unit) -> tuple[Spread, int]:
     """Estimate the spread over clinical groups at one setting.
 
     Args:
@@ -121,15 +121,17 @@ def group_spread(compared: Compared, cells: Sequence[CellVerdict], unit: Unit) -
     """
     available = [cell for cell in cells if not np.isnan(difference_in(cell, unit))]
     groups = sorted(group_rows(available, lambda cell: cell.clinical_group).items())
-    sums = [mean_of(cells_in(members)) for _, members in groups]
-    joint = compared.sums.of_differences(sums, unit) if len(sums) > 1 else None
+    sums = [make_mean_weights(list_cells(members)) for _, members in groups]
+    joint = compared.sums.sum_differences(sums, unit) if len(sums) > 1 else None
     if joint is None:
         return Spread(len(sums), np.nan, np.nan, np.nan), 0
     values = np.stack([group.table for group in joint])
     return spread(values, compared.confidence), len(joint[0].seeds)
 
 
-def _means(compared: Compared, group_of: Callable[[CellVerdict], str], unit: Unit) -> dict[Key, tuple[Found, int]]:
+def _means(
+    compared: ComparedCells, group_of: Callable[[CellVerdict], str], unit: Unit
+) -> dict[Key, tuple[SumEstimate, int]]:
     """Return the mean difference and the number of tasks, by variant, scale, grouping and group.
 
     Args:
@@ -137,14 +139,16 @@ def _means(compared: Compared, group_of: Callable[[CellVerdict], str], unit: Uni
         group_of: Returns the task type or clinical group of a cell.
         unit: Skill or relative change.
     """
-    verdicts: dict[Key, list[CellVerdict]] = group_rows(compared.of(unit), lambda row: (*_setting(row), group_of(row)))
-    groups = {key: cells_in(members) for key, members in verdicts.items()}
-    results: dict[Key, tuple[Found, int]] = {}
+    verdicts: dict[Key, list[CellVerdict]] = group_rows(
+        compared.select(unit), lambda row: (*_setting(row), group_of(row))
+    )
+    groups = {key: list_cells(members) for key, members in verdicts.items()}
+    results: dict[Key, tuple[SumEstimate, int]] = {}
     for variant, group in dict.fromkeys((key[0], key[3]) for key in groups):
         # The same group at other scales and under other groupings shares its variance between seeds.
         members = {key: cells for key, cells in groups.items() if (key[0], key[3]) == (variant, group)}
         sums: dict[tuple[float | int | None, str], Weights] = {
-            key[1:3]: mean_of(cells) for key, cells in members.items()
+            key[1:3]: make_mean_weights(cells) for key, cells in members.items()
         }
         means = compared.estimate(sums, unit)
         results |= {key: (means[key[1:3]], len(cells)) for key, cells in members.items()}

@@ -12,12 +12,12 @@ from usaggr.document.display_names import grouping_label
 from usaggr.report.figure_style import (
     GRAY,
     GroupedPoint,
+    compute_limits,
+    count_legend_columns,
     draw_grouped_rows,
-    grouping_handles,
-    legend_columns,
-    reference_first,
-    scale_title,
-    window,
+    format_scale,
+    make_grouping_handles,
+    put_reference_first,
 )
 from usaggr.report.scale.group_means import GroupMean, GroupSpread
 from usaggr.results.stored_study import StudyFacts
@@ -77,7 +77,7 @@ def draw_consistency(
     figure, axes = _grid(list(points), heights if shown_spreads else heights[:1], labels)
     for panel, (scale, at_scale) in zip(axes[0], points.items(), strict=True):
         _draw_panel(panel, at_scale, groups, labels, panels)
-        panel.set_title(scale_title(scale))
+        panel.set_title(format_scale(scale))
         panel.set_xlabel("mean relative change (%)")
     if shown_spreads:
         by_scale = {
@@ -121,7 +121,7 @@ def draw_sensitivity(means: Sequence[GroupMean], study: StudyFacts, variant: str
     figure, axes = _grid(list(points), [len(types) * _row_height(panels)], labels)
     for panel, (scale, at_scale) in zip(axes[0], points.items(), strict=True):
         _draw_panel(panel, at_scale, types, labels, panels)
-        panel.set_title(scale_title(scale))
+        panel.set_title(format_scale(scale))
         panel.set_xlabel("mean difference in skill")
     _add_legend(figure, panels, study)
     return figure
@@ -146,11 +146,11 @@ def _add_counts(groups: Sequence[str], means: Sequence[GroupMean]) -> list[str]:
 
 def _window(points: Sequence[GroupedPoint], least: float) -> tuple[float, float]:
     bounds = [*(point.low for point in points), *(point.high for point in points)]
-    return window([0.0, *(point.value for point in points)], bounds, least)
+    return compute_limits([0.0, *(point.value for point in points)], bounds, least)
 
 
 def _panels(points: Sequence[GroupedPoint], study: StudyFacts, least: float) -> _Panels:
-    ordered = reference_first(study.groupings, study.reference)
+    ordered = put_reference_first(study.groupings, study.reference)
     present = {point.grouping for point in points}
     shown = tuple(name for name in ordered if name in present)
     # On a linear axis, one group far from the others would squeeze them together at zero.
@@ -202,10 +202,10 @@ def _set_ticks(panel: "Axes", panels: _Panels) -> None:
 
 
 def _add_legend(figure: "Figure", panels: _Panels, study: StudyFacts) -> None:
-    ordered = reference_first(study.groupings, study.reference)
-    handles = grouping_handles(ordered, study.reference, lines=False)
+    ordered = put_reference_first(study.groupings, study.reference)
+    handles = make_grouping_handles(ordered, study.reference, lines=False)
     shown = [handle for handle, name in zip(handles, ordered, strict=True) if name in panels.groupings]
-    columns = legend_columns([str(handle.get_label()) for handle in shown], figure.get_figwidth())
+    columns = count_legend_columns([str(handle.get_label()) for handle in shown], figure.get_figwidth())
     figure.legend(
         handles=shown, loc="outside upper center", ncols=columns, frameon=False, fontsize=8,
         title=f"difference from {grouping_label(study.reference)}; in brackets the number of tasks",

@@ -15,14 +15,14 @@ from usaggr.analysis.row_tables import group_rows
 from usaggr.analysis.weighted_sums import (
     UNITS,
     Array,
-    Compared,
+    ComparedCells,
     Setting,
     Unit,
     Weights,
-    cells_in,
-    combined,
+    add_weights,
     difference_in,
-    scaled,
+    list_cells,
+    scale_weights,
 )
 from usaggr.statistics.claims import Quantity
 from usaggr.statistics.holm import holm
@@ -118,7 +118,7 @@ Lines = dict[str, _Line]
 """Lines by task."""
 
 
-def slopes(compared: Compared) -> tuple[Slope, ...]:
+def slopes(compared: ComparedCells) -> tuple[Slope, ...]:
     """Return the change of the difference per tenfold training samples, within tasks.
 
     The variance between seeds is pooled over groupings, where they vary equally.
@@ -147,7 +147,7 @@ def slopes(compared: Compared) -> tuple[Slope, ...]:
     return tuple(results)
 
 
-def crossings(compared: Compared) -> tuple[ScaleCrossing, ...]:
+def crossings(compared: ComparedCells) -> tuple[ScaleCrossing, ...]:
     """Return the sizes at which sharing turns from help to harm, or the reverse, where the data allow an estimate.
 
     The line of several tasks is the mean of their lines at one size. It is used only where at least half of the tasks
@@ -162,7 +162,7 @@ def crossings(compared: Compared) -> tuple[ScaleCrossing, ...]:
             ranges = [(float(s.min()), float(s.max())) for s in sizes]
             center = float(10 ** np.mean([np.log10(s).mean() for s in sizes]))
             sums = [_sum(lines, partial(level_weights, size=center)), _sum(lines, slope_weights)]
-            joint = compared.sums.of_differences(sums, unit)
+            joint = compared.sums.sum_differences(sums, unit)
             estimate = Crossing(None, why="the tasks have no seed in common")
             helps: Literal["above", "below"] = "below"
             if joint is not None:
@@ -178,7 +178,7 @@ def crossings(compared: Compared) -> tuple[ScaleCrossing, ...]:
     return tuple(results)
 
 
-def between(compared: Compared) -> tuple[Between, ...]:
+def between(compared: ComparedCells) -> tuple[Between, ...]:
     """Return the association of the difference with log10 of training samples at the largest scale.
 
     It is estimated over tasks, and over clinical groups as in arXiv:2603.18123. A group's size is the sum over all its
@@ -186,7 +186,7 @@ def between(compared: Compared) -> tuple[Between, ...]:
     """
     results = []
     for unit in UNITS:
-        settings = group_rows(compared.of(unit), lambda cell: (cell.variant, cell.grouping))
+        settings = group_rows(compared.select(unit), lambda cell: (cell.variant, cell.grouping))
         for (variant, grouping), cells in settings.items():
             largest = max(cell.scale for cell in compared.planned)
             chosen = [cell for cell in cells if cell.scale == largest]
@@ -210,7 +210,7 @@ def _points_by_task(cells: Sequence[CellVerdict], unit: Unit) -> tuple[Array, Ar
     return _sizes(cells), np.array([difference_in(cell, unit) for cell in cells], dtype=float)
 
 
-def _points_by_group(compared: Compared, cells: Sequence[CellVerdict], unit: Unit) -> tuple[Array, Array]:
+def _points_by_group(compared: ComparedCells, cells: Sequence[CellVerdict], unit: Unit) -> tuple[Array, Array]:
     """Return (n,) training samples and mean differences of clinical groups."""
     sizes = group_sizes(compared.planned, cells[0].scale) if cells else {}
     groups = sorted(group_rows(cells, lambda cell: cell.clinical_group).items())
@@ -235,10 +235,10 @@ Scope = tuple[Level, str, Unit, str]
 """Level, scope, unit and variant."""
 
 
-def _scopes(compared: Compared) -> Iterator[tuple[Scope, dict[str, tuple[Lines, int]]]]:
+def _scopes(compared: ComparedCells) -> Iterator[tuple[Scope, dict[str, tuple[Lines, int]]]]:
     """Yield each scope of a slope, with the lines of its tasks by grouping, and the number of tasks without a slope."""
     for unit in UNITS:
-        for variant, of_variant in group_rows(compared.of(unit), lambda cell: cell.variant).items():
+        for variant, of_variant in group_rows(compared.select(unit), lambda cell: cell.variant).items():
             by_grouping = group_rows(of_variant, lambda cell: cell.grouping)
             groups = {name: _lines(cells) for name, cells in by_grouping.items()}
             types = {cell.task: cell.task_type for cell in of_variant}
@@ -265,7 +265,7 @@ def _lines(cells: Iterable[CellVerdict]) -> tuple[Lines, set[str]]:
     for task, members in group_rows(cells, lambda cell: cell.task).items():
         sizes = _sizes(members)
         if bears_slope(sizes):
-            lines[task] = _Line(members[0].task_type, tuple(cells_in(members)), sizes)
+            lines[task] = _Line(members[0].task_type, tuple(list_cells(members)), sizes)
         else:
             left_out.add(task)
     return lines, left_out
@@ -284,5 +284,5 @@ def _sum(lines: Lines, weigh: Callable[[Array], Array], scope: str = "") -> Weig
     sums = []
     for task, line in lines.items():
         share = (1 if sides[task] else -1) / sum(side == sides[task] for side in sides.values())
-        sums.append(scaled(dict(zip(line.cells, weigh(line.sizes), strict=True)), share))
-    return combined(*sums)
+        sums.append(scale_weights(dict(zip(line.cells, weigh(line.sizes), strict=True)), share))
+    return add_weights(*sums)

@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass
 
 from usaggr.analysis.compare_study import StudyComparison
-from usaggr.analysis.weighted_sums import Compared
+from usaggr.analysis.weighted_sums import ComparedCells
 from usaggr.report.claims.tables import make_claims
 from usaggr.report.scale.group_means import GroupMean, GroupSpread, consistency, sensitivity, spreads
 from usaggr.report.scale.slopes import Between, ScaleCrossing, Slope, between, crossings, slopes
@@ -47,7 +47,7 @@ def make_interplay(comparison: StudyComparison, valid_only: bool = False) -> Int
     """
     planned = [cell for cell in comparison.verdicts if cell.main]
     cells = [cell for cell in planned if not math.isnan(cell.delta) and (cell.valid or not valid_only)]
-    compared = Compared(cells, planned, comparison.weighted_sums, comparison.study.confidence)
+    compared = ComparedCells(cells, planned, comparison.weighted_sums, comparison.study.confidence)
     by_scale, over_tasks = slopes(compared), between(compared)
     return Interplay(
         by_scale,

@@ -39,7 +39,7 @@ def _drawings(tables: Tables, variant: str) -> Iterator[Drawing]:
         draw_curves(tables.comparison.cells, study, collection.tasks, variant),
     )
     # All cells count here, also those of models that collapsed or did not converge.
-    interplay = tables.of(make_interplay)
+    interplay = tables.compute(make_interplay)
     yield Drawing(
         "sensitivity",
         "Sensitivity of task types",

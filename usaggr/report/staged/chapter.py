@@ -9,7 +9,7 @@ from usaggr.document.display_names import grouping_label
 from usaggr.document.elements import Block, Cell, Items, Section, TextTable, literal
 from usaggr.report import table_cells
 from usaggr.report.grouping_names import explain_label
-from usaggr.report.material import Material, capital, paragraph, section
+from usaggr.report.material import Material, capitalize, make_paragraph, make_section
 from usaggr.report.staged.tables import StagedRow, make_staged
 from usaggr.results.stored_study import StagedFacts
 from usaggr.statistics.verdicts import ALPHA
@@ -27,18 +27,18 @@ def write_staged(material: Material) -> Section | None:
     staged = {name: facts for name, facts in material.study.staged.items() if name in material.study.groupings}
     if not staged:
         return None
-    intro = paragraph(
+    intro = make_paragraph(
         "A staged grouping trains a shared model first. Each of its own models then starts from those weights and",
         "continues its tasks' sequences of examples where the first stage stops.",
         "With an equal budget, both stages together see as many examples of a task as one stage does. With more",
         "budget, the second stage is added to a complete first stage, so additional examples may explain a difference.",
     )
     described = Items(tuple(_describe(name, facts) for name, facts in staged.items()))
-    comparisons = material.tables.of(make_staged)
+    comparisons = material.tables.compute(make_staged)
     estimated = [row for row in comparisons if not table_cells.is_missing(row.delta_skill)]
     results = Items(tuple(_sentence(material, row) for row in estimated)) if estimated else None
     exposure = [_exposure(material, variant, scale) for variant, scale in material.comparison.scales_by_variant]
-    return section("Staged strategies", intro, described, results, _table(material, comparisons), *exposure)
+    return make_section("Staged strategies", intro, described, results, _table(material, comparisons), *exposure)
 
 
 def _describe(name: str, facts: StagedFacts) -> str:
@@ -59,7 +59,7 @@ def _label(name: str) -> str:
 
 
 def _sentence(material: Material, row: StagedRow) -> str:
-    where = capital(literal(material.where(row.variant, row.scale)))
+    where = capitalize(literal(material.describe_setting(row.variant, row.scale)))
     against = f"{_label(row.against)} ({_kin(row)})"
     size = text.difference(row.delta_skill, row.low, row.high, "skill")
     if not table_cells.is_missing(row.p_adjusted) and row.p_adjusted < ALPHA:
@@ -78,7 +78,7 @@ def _kin(row: StagedRow) -> str:
 
 def _table(material: Material, comparisons: Sequence[StagedRow]) -> Block | None:
     if not comparisons:
-        return paragraph(
+        return make_paragraph(
             "The study contains neither the same blocks in one stage nor the groupings that these start from, so they",
             "are compared only with the reference.",
         )
@@ -138,7 +138,7 @@ def _exposure(material: Material, variant: str, scale: Scale) -> Block | None:
             )
         )
     numbers = ("examples per task", "models", "first stages", "trained parameters", "training time")
-    where = literal(material.where(variant, scale))
+    where = literal(material.describe_setting(variant, scale))
     caption = (
         f"Training examples and costs of each grouping over all stages, {where}: examples per task (lowest to highest "
         "over tasks, mean over seeds), models that make the predictions, models that these start from, parameters "

@@ -16,7 +16,7 @@ from usaggr.analysis.cell_rows import CELL
 from usaggr.analysis.collect import Collection
 from usaggr.analysis.compare_study import StudyComparison
 from usaggr.analysis.difference_intervals import Key, pooled_by_task
-from usaggr.analysis.weighted_sums import UNKNOWN, WeightedSum, WeightedSums, quantities
+from usaggr.analysis.weighted_sums import NOT_ESTIMATED, WeightedSum, WeightedSums, make_quantities
 from usaggr.statistics.claims import Quantity
 from usaggr.statistics.holm import holm
 
@@ -132,8 +132,8 @@ def _estimate(differences: Sequence[_Difference], confidence: float) -> dict[Key
     tables = {row.key: row.contrast.table for row in differences if row.contrast is not None}
     runs: dict[Key, Key] = {row.key: row.contrast.runs for row in differences if row.contrast is not None}
     pooled = pooled_by_task(tables, runs, CELL, ("scale",))
-    bounds = quantities([difference.estimate for difference in pooled.values()], confidence)
-    return {row.key: UNKNOWN for row in differences} | dict(zip(pooled, bounds, strict=True))
+    bounds = make_quantities([difference.estimate for difference in pooled.values()], confidence)
+    return {row.key: NOT_ESTIMATED for row in differences} | dict(zip(pooled, bounds, strict=True))
 
 
 def _adjust(differences: Sequence[_Difference], estimates: Mapping[Key, Quantity]) -> dict[Key, float]:
@@ -163,7 +163,7 @@ def _differences(collection: Collection, sums: WeightedSums) -> Iterator[_Differ
                     pairs[task] = pair
             mean = {cell: weight / len(pairs) for pair in pairs.values() for cell, weight in pair.items()}
             left_out = tuple(task for task in collection.tasks if task not in pairs)
-            contrast = sums.of_skill(mean) if mean else None
+            contrast = sums.sum_skill(mean) if mean else None
             yield _Difference(grouping, scale, variant, against, kin, len(pairs), left_out, contrast)
 
 

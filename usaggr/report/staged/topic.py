@@ -9,7 +9,7 @@ from usaggr.report.topic import TableFile, Topic
 
 
 def _tables(tables: Tables) -> Iterator[TableFile]:
-    yield TableFile("staged", STAGED_COLUMNS, make_staged_table(tables.of(make_staged)))
+    yield TableFile("staged", STAGED_COLUMNS, make_staged_table(tables.compute(make_staged)))
 
 
 TOPIC = Topic(write_staged, tables=_tables)

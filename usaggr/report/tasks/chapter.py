@@ -11,7 +11,7 @@ from usaggr.document.elements import Block, Cell, Section, TextTable, literal
 from usaggr.metrics.names import METRICS, metric_label
 from usaggr.metrics.names import metric as metric_of
 from usaggr.report import table_cells
-from usaggr.report.material import Material, capital, paragraph, section
+from usaggr.report.material import Material, capitalize, make_paragraph, make_section
 from usaggr.results.data_description import TaskFacts
 from usaggr.tasks import Task
 
@@ -30,7 +30,7 @@ def write_tasks(material: Material) -> Section | None:
         for task in material.collection.tasks
         if task in scores
     )
-    return section("Task by task", paragraph(intro, missing), sections=tasks)
+    return make_section("Task by task", make_paragraph(intro, missing), sections=tasks)
 
 
 def _write_task(material: Material, task: str, cells: list[CellScore], deltas: list[CellVerdict]) -> Section | None:
@@ -43,11 +43,11 @@ def _write_task(material: Material, task: str, cells: list[CellScore], deltas: l
         deltas: Differences of the task from the reference.
     """
     facts = material.collection.data.tasks[task]
-    return section(
+    return make_section(
         task,
-        paragraph(_describe_task(facts)),
+        make_paragraph(_describe_task(facts)),
         _make_table(material, task, cells, deltas),
-        *material.pictures(f"task:{task}"),
+        *material.make_pictures(f"task:{task}"),
         *_list_examples(material, task),
     )
 
@@ -56,7 +56,7 @@ def _describe_task(facts: TaskFacts) -> str:
     task = facts.task
     organ = f", organ: {literal(task.organ)}" if task.organ else ""
     return (
-        f"{capital(task.type)} ({_describe_labels(task)}); clinical group: {literal(task.clinical_group)}{organ}. "
+        f"{capitalize(task.type)} ({_describe_labels(task)}); clinical group: {literal(task.clinical_group)}{organ}. "
         f"{facts.n_train:,} training, {facts.n_val:,} validation and {facts.n_test:,} test samples; "
         f"{plural(facts.n_subjects, 'test subject')}."
     )
@@ -140,8 +140,8 @@ def _list_examples(material: Material, task: str) -> tuple[Block | None, ...]:
         return ()
     examples = material.examples.tasks[task]
     if not examples.pictures:
-        return (paragraph(f"No pictures of test samples: {examples.reason}.") if examples.reason else None,)
+        return (make_paragraph(f"No pictures of test samples: {examples.reason}.") if examples.reason else None,)
     shown: list[Block | None] = []
     for picture, caption in zip(examples.pictures, examples.captions, strict=True):
-        shown += [picture, paragraph(caption)]
+        shown += [picture, make_paragraph(caption)]
     return tuple(shown)

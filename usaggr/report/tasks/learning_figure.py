@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from usaggr.analysis.collect import Collection
 from usaggr.document.display_names import grouping_label
 from usaggr.metrics.names import Metric, main_metric, metric_label
-from usaggr.report.figure_style import GRAY, look, reference_first, window
+from usaggr.report.figure_style import GRAY, compute_limits, make_style, put_reference_first
 from usaggr.results import contract
 from usaggr.results.curve import read_curve
 
@@ -56,7 +56,7 @@ def read_curves(collection: Collection, variant: str, scale: float | int) -> tup
         One item for each task with a curve, in the order of the study.
     """
     study = collection.study
-    groupings = reference_first(study.groupings, study.reference)
+    groupings = put_reference_first(study.groupings, study.reference)
     lines: dict[tuple[str, str], list[Line]] = {}
     trivial: dict[str, list[float]] = {}
     for run in collection.runs:
@@ -107,7 +107,7 @@ def draw_learning(curves: LearningCurves, positions: Mapping[str, int]) -> "Figu
     axes: Sequence[Axes] = figure.subplots(1, columns, squeeze=False, sharey=True)[0].tolist()
     low, high = _range(curves)
     for panel, (grouping, lines) in zip(axes, curves.lines.items(), strict=True):
-        style = look(positions[grouping], size=3.0)
+        style = make_style(positions[grouping], size=3.0)
         for line in lines:
             every = max(1, len(line.progress) // _MARKS)
             panel.plot(line.progress, line.score, alpha=0.8, label=f"seed {line.seed}", markevery=every, **style)
@@ -129,7 +129,7 @@ def _range(curves: LearningCurves) -> tuple[float, float]:
     starts = [] if curves.trivial is None else [curves.trivial]
     values = [score for line in lines for score in line.score]
     if curves.metric.higher_is_better:
-        low, high = window([*starts, *values], [], least=0.04)
+        low, high = compute_limits([*starts, *values], [], least=0.04)
         return max(low, -0.03), min(high, 1.03)
-    low, high = window([*starts, *ends], values, least=0.05 * max(ends), reach=0.5)
+    low, high = compute_limits([*starts, *ends], values, least=0.05 * max(ends), reach=0.5)
     return max(low, -0.03 * high), high

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from usaggr.document.display_names import scale_label
-from usaggr.report.figure_style import reference_first
+from usaggr.report.figure_style import put_reference_first
 from usaggr.report.figures import Drawing
 from usaggr.report.tables import Tables
 from usaggr.report.tasks.chapter import write_tasks
@@ -15,7 +15,7 @@ def _draw_curves(tables: Tables, variant: str) -> Iterator[Drawing]:
     """Yield the figure of training curves of each task, at the largest scale."""
     collection = tables.comparison.collection
     study = collection.study
-    positions = {name: position for position, name in enumerate(reference_first(study.groupings, study.reference))}
+    positions = {name: position for position, name in enumerate(put_reference_first(study.groupings, study.reference))}
     scale = max(study.scales)
     for curves in read_curves(collection, variant, scale):
         yield Drawing(

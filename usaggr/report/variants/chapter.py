@@ -9,7 +9,7 @@ from usaggr.document import numbers as text
 from usaggr.document.display_names import grouping_label, listed, plural, scale_label
 from usaggr.document.elements import Block, Items, Paragraph, Section, literal
 from usaggr.report.grouping_names import explain_label
-from usaggr.report.material import Material, capital, paragraph, section
+from usaggr.report.material import Material, capitalize, make_paragraph, make_section
 from usaggr.report.variants.capacity_sentences import describe_sizes, interpret_sizes
 from usaggr.report.variants.table_blocks import is_detectable, list_scales, select_effects, short, write_tables
 from usaggr.report.variants.tables import VariantRow, make_variants
@@ -22,7 +22,7 @@ def write_variants(material: Material) -> Section | None:
         return None
     first = literal(next(iter(material.study.variants)))
     confidence = text.share(material.study.confidence)
-    intro = paragraph(
+    intro = make_paragraph(
         f"Each variant is compared with {first}, the study's first variant, under the same grouping and with the same "
         "seeds. Differences are in skill on the main metrics.",
         f"The groupings are {listed([explain_label(name) for name in material.study.groupings])}.",
@@ -35,12 +35,12 @@ def write_variants(material: Material) -> Section | None:
         _without_runs(material),
     )
     inner = (_sharing(material), _same_grouping(material), write_tables(material))
-    return section("Variants compared", intro, sections=inner)
+    return make_section("Variants compared", intro, sections=inner)
 
 
 def _without_runs(material: Material) -> str:
     """Name variants without planned runs, because all their settings equal those of an earlier variant."""
-    none = [literal(name) for name, size in material.tables.of(make_variants).capacities.items() if not size.runs]
+    none = [literal(name) for name, size in material.tables.compute(make_variants).capacities.items() if not size.runs]
     if not none:
         return ""
     if len(none) == 1:
@@ -58,13 +58,13 @@ def _sharing(material: Material) -> Section | None:
             if effects:
                 items.append(_describe_sharing(material, effects))
         if items:
-            blocks += [Paragraph(f"**{capital(literal(scale_label(scale)))}:**"), Items(tuple(items))]
+            blocks += [Paragraph(f"**{capitalize(literal(scale_label(scale)))}:**"), Items(tuple(items))]
     if not blocks:
         return None
     if not _differ_in_network(material):
-        return section("Effect of sharing under each variant", *blocks)
-    sizes = paragraph(describe_sizes(material.tables.of(make_variants).capacities))
-    return section("Capacity or interference: effect of sharing under each variant", sizes, *blocks)
+        return make_section("Effect of sharing under each variant", *blocks)
+    sizes = make_paragraph(describe_sizes(material.tables.compute(make_variants).capacities))
+    return make_section("Capacity or interference: effect of sharing under each variant", sizes, *blocks)
 
 
 def _differ_in_network(material: Material) -> bool:
@@ -99,7 +99,7 @@ def _describe_sharing(material: Material, effects: list[VariantRow]) -> str:
     if missing:
         sentences.append(f"Nothing to compare under {listed(missing)}.")
     sentences.append(_warn_of_invalid([row.variant for row in estimated if row.invalid]))
-    capacities = material.tables.of(make_variants).capacities
+    capacities = material.tables.compute(make_variants).capacities
     conclusion = interpret_sizes(estimated, capacities, is_detectable) if _differ_in_network(material) else ""
     sentences.append(f"**{conclusion}**" if conclusion else "")
     return " ".join(sentence for sentence in sentences if sentence)
@@ -135,7 +135,7 @@ def _same_grouping(material: Material) -> Section | None:
         estimated = [row for row in select_effects(material, "all", scale) if not isnan(row.delta_skill)]
         if not estimated:
             continue
-        where, first = capital(literal(scale_label(scale))), literal(estimated[0].against)
+        where, first = capitalize(literal(scale_label(scale))), literal(estimated[0].against)
         detectable = [row for row in estimated if is_detectable(row)]
         sentences = [f"**{where}.**"]
         for direction, sign in (("worse", -1), ("better", 1)):
@@ -153,5 +153,5 @@ def _same_grouping(material: Material) -> Section | None:
                 f"{unclear} of {total} with {first} {'shows' if unclear == 1 else 'show'} no detectable difference."
             )
         items.append(" ".join(sentence for sentence in sentences if sentence))
-    introduction = paragraph("Mean differences over tasks, for each grouping separately:")
-    return section("Variants under the same grouping", introduction, Items(tuple(items))) if items else None
+    introduction = make_paragraph("Mean differences over tasks, for each grouping separately:")
+    return make_section("Variants under the same grouping", introduction, Items(tuple(items))) if items else None

@@ -9,11 +9,11 @@ from usaggr.analysis.capacity import Capacity
 from usaggr.document.display_names import grouping_label
 from usaggr.report.figure_style import (
     GroupedPoint,
+    compute_limits,
     draw_grouped_rows,
-    grouping_handles,
-    reference_first,
-    scale_title,
-    window,
+    format_scale,
+    make_grouping_handles,
+    put_reference_first,
 )
 from usaggr.report.variants.tables import VariantRow
 from usaggr.results.stored_study import StudyFacts
@@ -77,7 +77,7 @@ def draw_variants(
     for column, side in enumerate(sides):
         drawn = [row for row in shown if row.level == side.level and row.grouping in side.groupings]
         bounds = [end for row in drawn for end in (row.low, row.high)]
-        ends = window([0.0, *(row.delta_skill for row in drawn)], bounds, _SMALLEST_SPAN)
+        ends = compute_limits([0.0, *(row.delta_skill for row in drawn)], bounds, _SMALLEST_SPAN)
         for panel, scale in zip(axes[:, column], scales, strict=True):
             panel.set_xlim(*ends)
             _draw_panel(panel, [row for row in drawn if row.scale == scale], side, variants, study)
@@ -88,7 +88,7 @@ def draw_variants(
     for panel, scale in zip(axes[:, 0], scales, strict=True):
         panel.set_yticks(range(len(variants)), names)
         if len(scales) > 1:
-            panel.text(0, 1.02, scale_title(scale), transform=panel.transAxes, va="bottom", fontsize=7.5)
+            panel.text(0, 1.02, format_scale(scale), transform=panel.transAxes, va="bottom", fontsize=7.5)
     same_size = f";  {SAME_SIZE} as many active parameters as {first}" if names != variants else ""
     _add_legend(figure, study, sides, f"{DETECTABLE} adjusted p below .05{same_size}")
     return figure
@@ -103,7 +103,7 @@ def _sides(shown: Sequence[VariantRow], study: StudyFacts, first: str) -> list[_
     sides = []
     for level, title, axis in columns:
         present = {row.grouping for row in shown if row.level == level}
-        groupings = tuple(name for name in reference_first(study.groupings, study.reference) if name in present)
+        groupings = tuple(name for name in put_reference_first(study.groupings, study.reference) if name in present)
         sides += [_Side(level, title, axis, groupings)] if groupings else []
     return sides
 
@@ -121,7 +121,7 @@ def _draw_panel(
         study: The study, for the order of groupings.
     """
     panel.locator_params(axis="x", nbins=5)
-    positions = {name: position for position, name in enumerate(reference_first(study.groupings, study.reference))}
+    positions = {name: position for position, name in enumerate(put_reference_first(study.groupings, study.reference))}
     p_values = {
         GroupedPoint(row.variant, row.grouping, row.delta_skill, row.low, row.high): row.p_adjusted for row in effects
     }
@@ -134,8 +134,8 @@ def _draw_panel(
 
 
 def _add_legend(figure: "Figure", study: StudyFacts, sides: Sequence[_Side], marks: str) -> None:
-    ordered = reference_first(study.groupings, study.reference)
-    handles = grouping_handles(ordered, study.reference, lines=False)
+    ordered = put_reference_first(study.groupings, study.reference)
+    handles = make_grouping_handles(ordered, study.reference, lines=False)
     present = {name for side in sides for name in side.groupings}
     shown = [handle for handle, name in zip(handles, ordered, strict=True) if name in present]
     figure.legend(

@@ -8,7 +8,7 @@ from usaggr.document import numbers as text
 from usaggr.document.display_names import grouping_label, plural, scale_label
 from usaggr.document.elements import Block, Cell, Details, Section, TextTable, literal
 from usaggr.report import table_cells
-from usaggr.report.material import Material, section
+from usaggr.report.material import Material, make_section
 from usaggr.report.variants.tables import Level, VariantRow, make_variants
 from usaggr.statistics.verdicts import ALPHA
 
@@ -32,7 +32,7 @@ def select_effects(material: Material, level: Level, scale: Scale, grouping: str
     """
     return [
         row
-        for row in material.tables.of(make_variants).effects
+        for row in material.tables.compute(make_variants).effects
         if row.level == level and row.scale == scale and grouping in (None, row.grouping)
     ]
 
@@ -57,12 +57,14 @@ def write_tables(material: Material) -> Section | None:
         for variant in material.study.variants
         for scale in list_scales(material)
     ]  # fmt: skip
-    return section("All variants and groupings", *material.pictures("variants"), _changes(material), overall, *details)
+    return make_section(
+        "All variants and groupings", *material.make_pictures("variants"), _changes(material), overall, *details
+    )
 
 
 def _changes(material: Material) -> Block:
     """Return a table of the variants' changes and sizes."""
-    capacities = material.tables.of(make_variants).capacities
+    capacities = material.tables.compute(make_variants).capacities
     lines = []
     for name, overrides in material.study.variants.items():
         size = capacities[name]

@@ -19,7 +19,7 @@ from usaggr.analysis.collect import Collection
 from usaggr.analysis.compare_study import Scale, StudyComparison
 from usaggr.analysis.difference_intervals import Difference, Key, pooled_by_task
 from usaggr.analysis.verdict_table import scarcity
-from usaggr.analysis.weighted_sums import UNKNOWN, WeightedSum, WeightedSums, quantities
+from usaggr.analysis.weighted_sums import NOT_ESTIMATED, WeightedSum, WeightedSums, make_quantities
 from usaggr.statistics.claims import Quantity
 from usaggr.statistics.holm import holm
 
@@ -154,8 +154,8 @@ def make_variants(comparison: StudyComparison) -> Variants:
     facts = _facts(comparison)
     sums = list(_sums(facts))
     differences = _estimates(sums)
-    bounds = quantities([difference.estimate for difference in differences.values()], study.confidence)
-    estimates = dict.fromkeys((row.key for row in sums), UNKNOWN) | dict(zip(differences, bounds, strict=True))
+    bounds = make_quantities([difference.estimate for difference in differences.values()], study.confidence)
+    estimates = dict.fromkeys((row.key for row in sums), NOT_ESTIMATED) | dict(zip(differences, bounds, strict=True))
     tests = _tests(sums, differences, estimates, facts)
     effects = tuple(_row(row, estimates[row.key], tests[row.key], facts) for row in sums)
     return Variants(effects, capacities(comparison.collection))
@@ -254,7 +254,7 @@ def _sum(
             weights[task] = task_weights
     mean = {cell: weight / len(weights) for by_cell in weights.values() for cell, weight in by_cell.items()}
     task = tasks[0] if level == "task" else ""
-    contrast = facts.sums.of_skill(mean) if mean else None
+    contrast = facts.sums.sum_skill(mean) if mean else None
     return _Sum(level, grouping, scale, variant, task, weights, len(tasks), contrast)
 
 

@@ -49,12 +49,12 @@ def _drawings(tables: Tables) -> Iterator[Drawing]:
         f"sharing does worse under the variant. An asterisk marks adjusted p below .05, and ≈ a variant with as many "
         f"active parameters as {first}.",
         "variants",
-        draw_variants(tables.of(make_variants).effects, study, tables.of(make_variants).capacities),
+        draw_variants(tables.compute(make_variants).effects, study, tables.compute(make_variants).capacities),
     )
 
 
 def _tables(tables: Tables) -> Iterator[TableFile]:
-    yield TableFile("variants", VARIANT_COLUMNS, make_variant_table(tables.of(make_variants).effects))
+    yield TableFile("variants", VARIANT_COLUMNS, make_variant_table(tables.compute(make_variants).effects))
 
 
 def _methods(material: Material) -> Iterator[Entry]:
@@ -84,7 +84,7 @@ def _methods(material: Material) -> Iterator[Entry]:
 TOPIC = Topic(
     write_variants,
     tables=_tables,
-    drawings_of_all=_drawings,
+    common_drawings=_drawings,
     methods=_methods,
     terms=lambda material: _TERMS,
     columns=lambda material: _COLUMNS,

@@ -9,7 +9,7 @@ from usaggr.document.elements import Block, Cell, Items, Section, TextTable, lit
 from usaggr.metrics.missing_metrics import REMEDY, missing_metrics
 from usaggr.metrics.names import metric_label
 from usaggr.report.grouping_names import explain_label
-from usaggr.report.material import Material, paragraph, section
+from usaggr.report.material import Material, make_paragraph, make_section
 from usaggr.report.what_was_run.exposure_section import describe_exceptions
 from usaggr.report.what_was_run.networks_section import describe_network, write_networks
 from usaggr.results.run_result import State
@@ -20,7 +20,7 @@ _MOST_FAILURES = 30
 
 def write_settings(material: Material) -> Section | None:
     """Write the section on the study's settings: groupings, scales, seeds, variants, model and training."""
-    return section("Study settings", _settings(material), _blocks(material))
+    return make_section("Study settings", _settings(material), _blocks(material))
 
 
 def write_run(material: Material) -> Section | None:
@@ -48,14 +48,14 @@ def write_run(material: Material) -> Section | None:
     if len(directories) > 1:
         sentences.append(f"Results are combined from {', '.join(literal(path) for path in directories)}.")
     failed = any(run.state == "failed" for run in runs)
-    failures = section("Failed runs", *_failures(material)) if failed else None
+    failures = make_section("Failed runs", *_failures(material)) if failed else None
     unpredicted = [run for run in runs if run.state == "done" and run.pseudovalues is None]
-    predictions = section("Runs without predictions", _unpredicted(unpredicted)) if unpredicted else None
-    metrics = section("Runs without all metrics", _unscored(runs))
-    missing = section("Missing runs", *_missing(material)) if runs else None
-    return section(
+    predictions = make_section("Runs without predictions", _unpredicted(unpredicted)) if unpredicted else None
+    metrics = make_section("Runs without all metrics", _unscored(runs))
+    missing = make_section("Missing runs", *_missing(material)) if runs else None
+    return make_section(
         "Runs",
-        paragraph(*sentences),
+        make_paragraph(*sentences),
         _counts(material),
         write_networks(material),
         sections=(failures, predictions, metrics, missing),
@@ -148,7 +148,7 @@ def _failures(material: Material) -> tuple[Block | None, ...]:
         "`usaggr sweep --retry-failed` trains these runs again. The complete error is in the run's status.json and "
         "log.txt."
     )
-    return table, paragraph(more, remedy)
+    return table, make_paragraph(more, remedy)
 
 
 def _failure(run: CollectedRun) -> tuple[str, ...]:
@@ -161,7 +161,7 @@ def _unpredicted(runs: Sequence[CollectedRun]) -> Block | None:
     """Name the finished runs whose predictions.parquet is missing, with the consequence and the remedy."""
     names = [run.path.name if run.path else run.row.run_id for run in runs[:_MOST_FAILURES]]
     more = f", and {len(runs) - len(names):,} more" if len(runs) > len(names) else ""
-    return paragraph(
+    return make_paragraph(
         f"predictions.parquet is missing in {plural(len(runs), 'finished run')}: {literal(', '.join(names))}{more}. "
         "Their scores are used, but without verdicts, because the variation between test subjects cannot be estimated. "
         "Restore the files, or remove these runs and let the same `usaggr sweep` train them again."
@@ -188,7 +188,7 @@ def _unscored(runs: Sequence[CollectedRun]) -> Block | None:
             f"{plural(len(names), 'finished run')} {lack} {listed(metrics)}, which this version computes: "
             f"{literal(', '.join(names[:_MOST_FAILURES]))}{more}."
         )
-    return paragraph(*sentences, f"{REMEDY[0].upper()}{REMEDY[1:]}.")
+    return make_paragraph(*sentences, f"{REMEDY[0].upper()}{REMEDY[1:]}.")
 
 
 def _missing(material: Material) -> tuple[Block | None, ...]:
@@ -209,10 +209,10 @@ def _missing(material: Material) -> tuple[Block | None, ...]:
             label = grouping_label(grouping)
             lines.append((Cell(label), f"{scale:g}", variant, str(number), _name_tasks(missing, len(planned))))
     if not lines:
-        return (paragraph("None."),)
+        return (make_paragraph("None."),)
     columns = ("grouping", "scale", "variant", "cells", "finished of planned seeds: tasks")
     table = TextTable(columns, tuple(lines), ("scale", "cells"))
-    return paragraph(f"{cells_affected:,} of {plural(cells, 'cell')} lack at least one seed:"), table
+    return make_paragraph(f"{cells_affected:,} of {plural(cells, 'cell')} lack at least one seed:"), table
 
 
 def _name_tasks(missing: Mapping[str, list[str]], tasks_in_all: int) -> str:

@@ -9,7 +9,7 @@ from usaggr.document import numbers as text
 from usaggr.document.display_names import grouping_label, listed, plural
 from usaggr.document.elements import Block, Cell, Paragraph, Section, TextTable, literal
 from usaggr.report import table_cells
-from usaggr.report.material import Material, paragraph, section
+from usaggr.report.material import Material, make_paragraph, make_section
 
 _MOST_ROWS = 40
 _STATES = ("collapsed", "unconverged", "diverged")
@@ -20,12 +20,12 @@ def write_validity(material: Material) -> Section | None:
     """Write the section on the validity of runs and cells; None if no run has finished."""
     if not material.comparison.runs_done:
         return None
-    return section(
+    return make_section(
         "Validity of runs",
         _introduction(material),
         _invalid_runs(material),
         *_counts_with_and_without(material),
-        paragraph(_count_above_trivial(material)),
+        make_paragraph(_count_above_trivial(material)),
         _below_trivial(material),
     )
 
@@ -42,7 +42,7 @@ def _introduction(material: Material) -> Block | None:
         unchecked = "No validation curve is long enough to check whether its run converged."
     elif unknown:
         unchecked = f"{unknown:,} of the validation curves are too short to check whether the run converged."
-    return paragraph(
+    return make_paragraph(
         f"Each finished run was checked on each of its tasks ({len(table):,} checks): {summary}.",
         "Collapsed: neither the validation nor the test score is better than that of the trivial predictor, which "
         "ignores the image.",

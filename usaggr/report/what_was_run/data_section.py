@@ -6,7 +6,7 @@ from usaggr.data.split.manifest import MIN_TEST_SUBJECTS
 from usaggr.document.display_names import listed, plural
 from usaggr.document.elements import Block, Cell, Items, Paragraph, Section, TextTable, literal
 from usaggr.report import table_cells
-from usaggr.report.material import Material, paragraph, section
+from usaggr.report.material import Material, make_paragraph, make_section
 
 _MOST_ERRORS = 10
 
@@ -19,8 +19,14 @@ def write_data(material: Material) -> Section | None:
         "grouping, scale and seed."
     )
     notes = Items(tuple(f"Note: {literal(warning)}" for warning in data.warnings)) if data.warnings else None
-    return section(
-        "Data", paragraph(origin), _tasks(material), *_proof(material), *_left_out(material), notes, *_remarks(material)
+    return make_section(
+        "Data",
+        make_paragraph(origin),
+        _tasks(material),
+        *_proof(material),
+        *_left_out(material),
+        notes,
+        *_remarks(material),
     )
 
 
@@ -72,13 +78,13 @@ def _left_out(material: Material) -> tuple[Block | None, ...]:
             "(`data.split.conflict: drop_train`)."
         )
     if not skipped:
-        return (paragraph("No sample was skipped.", divided),)
+        return (make_paragraph("No sample was skipped.", divided),)
     were = "was" if len(skipped) == 1 else "were"
     head = f"{plural(len(skipped), 'row')} of the index {were} skipped as invalid (`data.on_bad_sample: skip`):"
     errors = [literal(error) for error in skipped[:_MOST_ERRORS]]
     if len(skipped) > _MOST_ERRORS:
         errors.append(f"and {len(skipped) - _MOST_ERRORS:,} more, in data.json")
-    return paragraph(head), Items(tuple(errors)), paragraph(divided)
+    return make_paragraph(head), Items(tuple(errors)), make_paragraph(divided)
 
 
 def _remarks(material: Material) -> tuple[Block | None, ...]:
@@ -96,4 +102,4 @@ def _remarks(material: Material) -> tuple[Block | None, ...]:
         for task in material.collection.tasks
         for note in sorted(note for noted, note in remarks if noted == task)
     ]
-    return (paragraph("Remarks on scores:"), Items(tuple(lines))) if lines else ()
+    return (make_paragraph("Remarks on scores:"), Items(tuple(lines))) if lines else ()

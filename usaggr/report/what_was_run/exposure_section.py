@@ -6,7 +6,7 @@ from usaggr.document import numbers as text
 from usaggr.document.display_names import grouping_label, listed, scale_label
 from usaggr.document.elements import Block, Cell, Details, Section, TextTable, literal
 from usaggr.report import table_cells
-from usaggr.report.material import Material, paragraph, section
+from usaggr.report.material import Material, make_paragraph, make_section
 
 _RULES = {
     "proportional": "in proportion to their training samples",
@@ -70,7 +70,7 @@ def write_exposure(material: Material) -> Section | None:
     if not variants:
         return None
     names = listed([literal(name) for name in variants])
-    intro = paragraph(
+    intro = make_paragraph(
         f"Under {names}, tasks are **not equally exposed** because of `training.sampling`. A model is trained on as "
         "many examples as under equal exposure, but they are distributed differently over its tasks. Each task's "
         "sequence of examples is the same, only longer or shorter.",
@@ -82,7 +82,7 @@ def write_exposure(material: Material) -> Section | None:
         for variant, scale in material.comparison.scales_by_variant
         if variant in variants
     ]
-    return section("Exposure", intro, *tables)
+    return make_section("Exposure", intro, *tables)
 
 
 def _examples(material: Material, variant: str, scale: Scale) -> Block | None:

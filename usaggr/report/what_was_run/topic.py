@@ -1,7 +1,7 @@
 """Topic of the study's settings, data and runs."""
 
 from usaggr.document.elements import Section
-from usaggr.report.material import Material, section
+from usaggr.report.material import Material, make_section
 from usaggr.report.topic import Topic
 from usaggr.report.what_was_run.chapter import write_run, write_settings
 from usaggr.report.what_was_run.convergence_section import write_validity
@@ -13,7 +13,7 @@ from usaggr.report.what_was_run.run_methods import describe_design, describe_val
 
 def _chapter(material: Material) -> Section | None:
     writers = (write_settings, write_data, write_run, write_exposure, write_validity)
-    return section("Study settings and runs", sections=tuple(write(material) for write in writers))
+    return make_section("Study settings and runs", sections=tuple(write(material) for write in writers))
 
 
 TOPIC = Topic(_chapter, design=describe_design, methods=describe_validity, limits=describe_run_limits)
