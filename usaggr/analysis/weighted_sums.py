@@ -189,6 +189,7 @@ class WeightedSums:
 
 
 def _intersect(seeds_of_cells: Iterable[Iterable[int]]) -> tuple[int, ...]:
+    """Return the seeds that all cells have, in ascending order."""
     sets = [set(seeds) for seeds in seeds_of_cells]
     return tuple(sorted(set.intersection(*sets))) if sets else ()
 

@@ -132,9 +132,9 @@ def _by_task(material: Material, recommendations: Sequence[Recommendation], vari
     reference = literal(material.reference)
     caption = (
         f"What to use for each task, {literal(material.describe_setting(variant, scale))}. Differences are from "
-        f"{reference}, with the {text.share(material.study.confidence)} interval of that task alone; positive is better, "
-        "also for errors in pixels. p values are adjusted for the number of tasks. `usaggr predict --recommended` uses "
-        f"{reference} for tasks that are undecided or have no verdict."
+        f"{reference}, with the {text.share(material.study.confidence)} interval of that task alone; positive is "
+        "better, also for errors in pixels. p values are adjusted for the number of tasks. "
+        f"`usaggr predict --recommended` uses {reference} for tasks that are undecided or have no verdict."
     )
     name = _file_name(material, "use", variant, scale)
     columns = ("task", "clinical group", "type", "use", "because")
