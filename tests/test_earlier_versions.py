@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 import usaggr
 from usaggr.config.compose import compose_study
 from usaggr.data.batches.cache import build_or_open
-from usaggr.data.batches.run_data import run_data
+from usaggr.data.batches.run_data import select_run_data
 from usaggr.models.encoders import build_encoder
 from usaggr.report import build
 from usaggr.report.build import build_report
@@ -120,7 +120,7 @@ def test_an_interrupted_run_of_an_earlier_version_continues_from_its_checkpoint(
     assert states == {"cls": "pending", "det": "done", "reg": "done", "seg": "done", "unified": "done"}
     plan = plan_of(continued, "earlier")
     (planned,) = (planned for planned in plan.runs if planned.spec.block == "cls")
-    data = run_data(plan.manifest, planned.spec, build_or_open(plan.manifest.dataset, plan.study.data))
+    data = select_run_data(plan.manifest, planned.spec, build_or_open(plan.manifest.dataset, plan.study.data))
     job = Job(planned.spec, planned.directory, planned.study, data, 2)
     assert run_in_worker(job, Placement(threads=1)) == ("done", "")
     assert "continues at step 1 of 3" in capfd.readouterr().out

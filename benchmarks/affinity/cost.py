@@ -21,8 +21,8 @@ from usaggr.affinity.gradient_probe import ProbeSettings
 from usaggr.affinity.probed_training import train_with_probes
 from usaggr.config.compose import compose_study
 from usaggr.data.batches.cache import build_or_open
-from usaggr.data.batches.run_data import RunData, run_data
-from usaggr.data.seeds import derived_seed
+from usaggr.data.batches.run_data import RunData, select_run_data
+from usaggr.data.seeds import derive_seed
 from usaggr.models.build_network import build_network
 from usaggr.progress import NoProgress, RichProgress
 from usaggr.results.spec import Placement
@@ -76,7 +76,7 @@ def measure(tasks: int, budget: str, seeds: int, threads: int) -> list[Pair]:
     cache = build_or_open(plan.manifest.dataset, study.data, progress)
     measured = []
     for number, run in enumerate(plan.runs):
-        data = run_data(plan.manifest, run.spec, cache)
+        data = select_run_data(plan.manifest, run.spec, cache)
         if number == 0:
             _plain(run, data, threads, parts=1)  # the first steps of a process take longer
         plain = _plain(run, data, threads) if number % 2 == 0 else None
@@ -105,7 +105,7 @@ def _plain(run: PlannedRun, data: RunData, threads: int, parts: int | None = Non
     """
     torch.set_num_threads(threads)
     start_cpu = time.process_time()
-    torch.manual_seed(derived_seed("run", run.spec.seed))
+    torch.manual_seed(derive_seed("run", run.spec.seed))
     network = build_network(run.study.model, list(data.tasks.values()), run.spec.seed)
     chosen = make_intervals(run.spec, run.study, data)[0][:parts]
     steps = sum(map(len, chosen))

@@ -72,7 +72,7 @@ def time_batches(directory: Path, images: int, size: int, batches: int) -> list[
     for _ in range(batches):
         chosen = [samples[i] for i in rng.integers(images, size=BATCH)]
         start = time.perf_counter()
-        batch = cache.images_of(chosen)
+        batch = cache.load_images(chosen)
         times.append(1000 * (time.perf_counter() - start))
         del batch
     return times
@@ -93,7 +93,7 @@ def _opening(directory: Path, plain: bool) -> Opened:
         times.append(1000 * (time.perf_counter() - start))
     if isinstance(cache, ImageCache):
         for i in range(0, len(samples), BATCH):
-            cache.images_of(samples[i : i + BATCH])
+            cache.load_images(samples[i : i + BATCH])
     return Opened(images, statistics.median(times), opened, read_anonymous_mib() - before)
 
 

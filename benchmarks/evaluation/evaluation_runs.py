@@ -9,7 +9,7 @@ from pathlib import Path
 
 from usaggr.config.compose import compose_study
 from usaggr.data.batches.cache import build_or_open
-from usaggr.data.batches.run_data import run_data
+from usaggr.data.batches.run_data import select_run_data
 from usaggr.metrics import segmentation
 from usaggr.results.run_directory import RunDirectory
 from usaggr.results.spec import Placement
@@ -48,7 +48,7 @@ def measure_shares(study_name: str, blocks: Sequence[str], overrides: Sequence[s
             directory = Path(folder) / "run" / block
             directory.mkdir(parents=True)
             with _record_distances() as spent:
-                execute_run(spec, directory, study, Placement(threads=1), run_data(plan.manifest, spec, cache))
+                execute_run(spec, directory, study, Placement(threads=1), select_run_data(plan.manifest, spec, cache))
             result = RunDirectory(directory).result()
             timings = {step: result.timings[step] for step in ("test", "validation", "trivial")}
             measured.append(Share(study_name, block, result.cost.seconds, sum(spent), **timings))

@@ -15,9 +15,9 @@ import torch
 
 from benchmarks.training.together import Company, Meet
 from benchmarks.training.training_step import TrainingStep
-from usaggr.data.batches.batches import Batch, FoldBatches
+from usaggr.data.batches.batches import Batch, SubsetBatches
 from usaggr.data.batches.cache import ImageCache, build_or_open
-from usaggr.data.batches.run_data import RunData, run_data
+from usaggr.data.batches.run_data import RunData, select_run_data
 from usaggr.metrics.scores import score_sample
 from usaggr.results.predictions import Prediction, Truth, decode_mask, read_predictions
 from usaggr.results.run_directory import RunDirectory
@@ -91,7 +91,7 @@ def measure_arithmetic(plan: Plan, processes: Company) -> Arithmetic:
         shape = f"{run.study.data.input_size} {run.study.data.channels}"
         if shape not in caches:
             caches[shape] = build_or_open(plan.manifest.dataset, run.study.data)
-        works.append(Work(run, run_data(plan.manifest, run.spec, caches[shape])))
+        works.append(Work(run, select_run_data(plan.manifest, run.spec, caches[shape])))
     by_process = processes(measure_limits, works)
     by_key = {key: average_limits([process_limits[i] for process_limits in by_process]) for i, key in enumerate(first)}
     return sum_limits([(run, by_key[_key(run)]) for run in finished])
@@ -140,7 +140,7 @@ def measure_limit(work: Work, step_seconds: float = STEP_SECONDS) -> Limit:
     step = TrainingStep.of_study(study, tasks, batches[0])
     seconds = _step_seconds(step, batches, step_seconds)
     step.network.eval()
-    validation, test = (list(FoldBatches(fold, data.cache, EVALUATION_BATCH)) for fold in (data.val, data.test))
+    validation, test = (list(SubsetBatches(fold, data.cache, EVALUATION_BATCH)) for fold in (data.val, data.test))
     compared = read_compared_masks(work)
 
     def score(main_only: bool) -> None:
@@ -193,8 +193,10 @@ def _step_seconds(step: TrainingStep, batches: Sequence[Batch], most: float) -> 
 def _predict(step: TrainingStep, tasks: dict[str, Task], batches: Sequence[Batch]) -> None:
     with torch.inference_mode():
         for batch in batches:
-            for task_id, outputs in step.network(batch.images, batch.rows).items():
-                decode_outputs(tasks[task_id], outputs, [batch.samples[i] for i in batch.rows[task_id].tolist()])
+            for task_id, outputs in step.network(batch.images, batch.task_indices).items():
+                decode_outputs(
+                    tasks[task_id], outputs, [batch.samples[i] for i in batch.task_indices[task_id].tolist()]
+                )
 
 
 def _median(function: Callable[[], None]) -> float:

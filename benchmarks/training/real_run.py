@@ -12,7 +12,7 @@ import torch
 
 from benchmarks.training.training_step import TASKS, make_study
 from usaggr.data.batches.cache import build_or_open
-from usaggr.data.batches.run_data import run_data
+from usaggr.data.batches.run_data import select_run_data
 from usaggr.results.spec import Placement
 from usaggr.sweep.planning.study_plan import make_plan
 from usaggr.training import run as training_run
@@ -50,7 +50,7 @@ def execute(
         accelerator = f"training.accelerator={'gpu' if device == 'cuda' else 'cpu'}"
         plan = make_plan(make_study([*overrides, *folders, *single_run, *budget, accelerator], batch_size, image_size))
         planned = plan.runs[0]
-        data = run_data(plan.manifest, planned.spec, build_or_open(plan.manifest.dataset, planned.study.data))
+        data = select_run_data(plan.manifest, planned.spec, build_or_open(plan.manifest.dataset, planned.study.data))
         placement = Placement(torch.get_num_threads(), 0 if device == "cuda" else None)
 
         def with_callback(*arguments: Any, **named: Any) -> pl.Trainer:

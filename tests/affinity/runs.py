@@ -6,7 +6,7 @@ from tests.data.factories import tiny_data
 from usaggr.config.compose import compose_study
 from usaggr.config.study import StudyConfig
 from usaggr.data.batches.cache import build_or_open
-from usaggr.data.batches.run_data import RunData, run_data
+from usaggr.data.batches.run_data import RunData, select_run_data
 from usaggr.sweep.planning.study_plan import PlannedRun, make_plan
 
 
@@ -23,4 +23,4 @@ def unified(folder: Path, *overrides: str) -> tuple[PlannedRun, RunData]:
     """Return the unified run and its data."""
     plan = make_plan(study_of(folder, "groupings=[unified]", "reference=unified", *overrides))
     run = plan.runs[0]
-    return run, run_data(plan.manifest, run.spec, build_or_open(plan.manifest.dataset, run.study.data))
+    return run, select_run_data(plan.manifest, run.spec, build_or_open(plan.manifest.dataset, run.study.data))

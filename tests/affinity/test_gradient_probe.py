@@ -14,7 +14,7 @@ from torch import Tensor
 from tests.affinity.runs import unified
 from usaggr.affinity.gradient_probe import ProbeSamples, ProbeSettings, TrainingState, find_shared_parameters
 from usaggr.affinity.probed_training import count_shared_and_task_parameters, train_with_probes
-from usaggr.data.seeds import derived_seed
+from usaggr.data.seeds import derive_seed
 from usaggr.models.build_network import build_network
 from usaggr.models.parameters import count_parameters
 from usaggr.progress import NoProgress
@@ -92,7 +92,7 @@ class CompareSteps(pl.Callback):
         from usaggr.data.batches.batches import CachedPixels, make_batch
 
         source_batch = make_batch(samples.take(source, 8), CachedPixels(self.data.cache))
-        output = copied_network(source_batch.images, source_batch.rows)[source]
+        output = copied_network(source_batch.images, source_batch.task_indices)[source]
         task = self.data.tasks[source]
         loss = sample_losses(task, output, source_batch.targets[source], self.study.training).mean()
         loss.backward()
@@ -105,7 +105,7 @@ class CompareSteps(pl.Callback):
 @pytest.mark.slow
 def test_lookahead_is_an_sgd_step_at_the_runs_learning_rates_without_the_heads(folder: Path) -> None:
     run, data = unified(folder, "training.encoder_learning_rate=1e-2", "training.learning_rate=2e-2")
-    torch.manual_seed(derived_seed("run", 0))
+    torch.manual_seed(derive_seed("run", 0))
     network = build_network(run.study.model, list(data.tasks.values()), 0)
     intervals, _ = make_intervals(run.spec, run.study, data)
     callback = CompareSteps(data, run.study)

@@ -12,7 +12,7 @@ from benchmarks.training import real_run, throughput
 from benchmarks.training.throughput_page import Busy, Compared, OnGpu, Packed, gpu_report, report
 from benchmarks.training.together import Meet, start_processes
 from benchmarks.training.training_step import TASKS, TrainingStep, make_batch, make_study
-from usaggr.data.batches.batches import FoldBatches
+from usaggr.data.batches.batches import SubsetBatches
 from usaggr.training.module import MultiTaskModule
 from usaggr.training.validation_curve import Curve
 
@@ -94,7 +94,7 @@ def test_the_plain_loop_has_the_objective_of_a_run() -> None:
         step = TrainingStep.of_study(study, TASKS, make_batch(4, 32))
         step.network.eval()  # no dropout, no noise of routers
         tasks, nothing = {task.id: task for task in TASKS}, Curve({}, {}, 1, keep_best=False)
-        folds = cast(FoldBatches, None)
+        folds = cast(SubsetBatches, None)
         module = MultiTaskModule(step.network, tasks, study.training, (), folds, lambda: cast(Any, None), nothing)
         module.log = lambda *_, **__: None  # type: ignore[method-assign,assignment]
         expected = module.training_step(step.batch, 0)

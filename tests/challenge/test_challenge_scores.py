@@ -211,5 +211,5 @@ def test_scores_do_not_depend_on_the_order_in_which_samples_are_finished(
     random_tasks(made, np.random.default_rng(1), 3)
     first = made.evaluated(tmp_path / "cache").tasks
     monkeypatch.setattr(evaluate, "_PIECE", 1)
-    monkeypatch.setattr(evaluate, "results_of", lambda work, pieces, _: [work(piece) for piece in reversed(pieces)])
+    monkeypatch.setattr(evaluate, "map_in_threads", lambda work, pieces, _: [work(piece) for piece in reversed(pieces)])
     assert made.evaluated(tmp_path / "cache").tasks == first

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from usaggr.data.seeds import derived_seed, generator
+from usaggr.data.seeds import derive_seed, make_generator
 
 
 @pytest.mark.parametrize(
@@ -12,19 +12,19 @@ from usaggr.data.seeds import derived_seed, generator
     ids=["type", "boundary", "order", "length"],
 )
 def test_different_purposes_give_different_seeds(first: tuple[str | int, ...], second: tuple[str | int, ...]) -> None:
-    assert derived_seed(*first) != derived_seed(*second)
+    assert derive_seed(*first) != derive_seed(*second)
 
 
 def test_seeds_do_not_change_between_versions() -> None:
     """Other seeds would change the ranking, the order of samples and the initial weights of every run."""
-    assert [derived_seed("ranking", "lung", 0), derived_seed("stream", "lung", 3, 1)] == [
+    assert [derive_seed("ranking", "lung", 0), derive_seed("stream", "lung", 3, 1)] == [
         1299722599988827954,
         1364170343712988781,
     ]
-    assert generator("stream", "lung", 3, 1).permutation(8).tolist() == [5, 4, 3, 2, 6, 7, 1, 0]
+    assert make_generator("stream", "lung", 3, 1).permutation(8).tolist() == [5, 4, 3, 2, 6, 7, 1, 0]
 
 
 def test_seeds_use_the_63_bits_that_torch_and_numpy_accept() -> None:
-    seeds = np.array([derived_seed("x", i) for i in range(2000)], dtype=object)
+    seeds = np.array([derive_seed("x", i) for i in range(2000)], dtype=object)
     assert seeds.min() >= 0
     assert 2**62 < seeds.max() < 2**63

@@ -34,7 +34,7 @@ from usaggr.data.split.manifest import check_same_data
 from usaggr.errors import UsaggrError
 from usaggr.inference.model_selection import RunFilter, select_models
 from usaggr.inference.prediction_folder import open_prediction_folder
-from usaggr.io.checksums import note_hash
+from usaggr.io.checksums import write_checksum
 from usaggr.report.affinity.tables import make_affinity
 from usaggr.report.routing.tables import make_routing
 from usaggr.results.affinity import SeedAffinity, read_head, read_seed, write_seed
@@ -89,7 +89,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_routing(run / "routing.csv", TASKS, by_kind(["a", "b"]))
     (run / "weights").mkdir()
     (run / "weights" / "scored.safetensors").write_bytes(b"weights")
-    note_hash(run / "weights" / "scored.safetensors")
+    write_checksum(run / "weights" / "scored.safetensors")
     return folder
 
 

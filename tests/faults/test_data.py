@@ -69,7 +69,7 @@ def test_a_changed_file_with_the_same_size_and_time_is_noticed_and_the_next_plan
     assert after.content_hash != before.content_hash
     with pytest.raises(ConfigError, match="another data set"):
         write_manifest(make_manifest(after, config, [0]), tmp_path / "study")
-    assert build_or_open(after, config).images_of(after.samples).any()
+    assert build_or_open(after, config).load_images(after.samples).any()
 
 
 def test_a_missing_file_is_named_with_its_row(config: DataConfig) -> None:

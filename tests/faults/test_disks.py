@@ -13,7 +13,7 @@ from usaggr.data.read.load_dataset import load_dataset
 from usaggr.data.split.manifest import make_manifest, write_manifest
 from usaggr.errors import DataError, RunError, WriteError
 from usaggr.io.atomic_files import write_atomic
-from usaggr.io.locks import exclusive
+from usaggr.io.locks import hold_lock
 from usaggr.results.predictions import write_predictions
 
 FULL = "No space left on device"
@@ -44,7 +44,7 @@ def test_a_file_that_cannot_be_written_to_a_read_only_disk_is_named(disk: Path) 
         write_atomic(disk / "plan.csv", "x")
     with (
         pytest.raises(WriteError, match=r"new/\.lock: cannot be written \(Read-only file system\)"),
-        exclusive(disk / "new" / ".lock"),
+        hold_lock(disk / "new" / ".lock"),
     ):
         pass
 
@@ -64,7 +64,7 @@ def test_the_cache_and_the_split_on_a_full_disk_are_named_and_leave_no_files(tmp
         load_dataset(config)
     filler.unlink()
     config = config.model_copy(update={"image_size": 32})
-    assert build_or_open(load_dataset(config), config).images_of(dataset.samples).any()
+    assert build_or_open(load_dataset(config), config).load_images(dataset.samples).any()
 
 
 @pytest.mark.slow

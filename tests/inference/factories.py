@@ -6,7 +6,7 @@ from pathlib import Path
 from tests.data.factories import tiny_data
 from usaggr.config.compose import compose_study
 from usaggr.data.batches.cache import build_or_open
-from usaggr.data.batches.run_data import run_data
+from usaggr.data.batches.run_data import select_run_data
 from usaggr.results.run_directory import RunDirectory
 from usaggr.results.spec import Placement
 from usaggr.sweep.planning.study_plan import Plan, PlannedRun, make_plan, write_plan
@@ -45,6 +45,10 @@ def train(plan: Plan, blocks: Sequence[str] = ("unified",)) -> list[PlannedRun]:
             assert mine
             RunDirectory(run.directory).write_spec(run.spec, packages={"torch": "2"})
             execute_run(
-                run.spec, run.directory, run.study, Placement(threads=1), run_data(plan.manifest, run.spec, cache)
+                run.spec,
+                run.directory,
+                run.study,
+                Placement(threads=1),
+                select_run_data(plan.manifest, run.spec, cache),
             )
     return runs

@@ -6,7 +6,7 @@ import torch
 from tests.models import networks
 from tests.models.networks import ALL, SEG, awaken
 from usaggr.config.compose import compose_study
-from usaggr.data.batches.batches import normalize
+from usaggr.data.batches.batches import normalize_images
 from usaggr.errors import ConfigError
 from usaggr.inference import onnx_graph
 from usaggr.inference.onnx_graph import InferenceGraph, compute_all_experts, is_conditioned, require_onnx
@@ -31,7 +31,7 @@ def images() -> torch.Tensor:
 
 
 def own_outputs(network: MultiTaskNetwork, task_id: str) -> torch.Tensor:
-    outputs: torch.Tensor = network(normalize(images() / 255), {task_id: torch.arange(4)})[task_id]
+    outputs: torch.Tensor = network(normalize_images(images() / 255), {task_id: torch.arange(4)})[task_id]
     return outputs
 
 
@@ -80,7 +80,7 @@ def test_the_graph_of_a_pyramid_network_computes_what_the_network_does(landmarks
     with torch.no_grad():
         outputs = InferenceGraph(network, TASKS)(sized)
         for task, output in zip(TASKS, outputs, strict=True):
-            expected_output = network(normalize(sized / 255), {task.id: torch.arange(4)})[task.id]
+            expected_output = network(normalize_images(sized / 255), {task.id: torch.arange(4)})[task.id]
             expected_output = expected_output.softmax(dim=1) if task.type == "classification" else expected_output
             torch.testing.assert_close(output, expected_output, atol=1e-5, rtol=1e-5)
 

@@ -278,9 +278,9 @@ def test_wrong_requests_are_refused(
 
 
 def test_a_folder_that_another_process_writes_into_is_refused(folder: Path, run: Path, tmp_path: Path) -> None:
-    from usaggr.io.locks import exclusive
+    from usaggr.io.locks import hold_lock
 
-    with exclusive(tmp_path / "out" / ".lock"), pytest.raises(RunError, match="another process"):
+    with hold_lock(tmp_path / "out" / ".lock"), pytest.raises(RunError, match="another process"):
         predicted(run, IndexSelection(folder / "data"), tmp_path / "out")
 
 

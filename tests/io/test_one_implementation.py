@@ -10,10 +10,10 @@ import usaggr
 
 PACKAGE = Path(usaggr.__file__).parent
 ALLOWED_FILES = {
-    "fcntl.flock": ("io/locks.py", "take `exclusive` or `is_held` of usaggr.io.locks"),
-    "fcntl.lockf": ("io/locks.py", "take `exclusive` or `is_held` of usaggr.io.locks"),
+    "fcntl.flock": ("io/locks.py", "take `hold_lock` or `is_held` of usaggr.io.locks"),
+    "fcntl.lockf": ("io/locks.py", "take `hold_lock` or `is_held` of usaggr.io.locks"),
     "sqlite3.connect": ("io/sqlite_store.py", "take `open_store` of usaggr.io.sqlite_store"),
-    "hashlib.file_digest": ("io/checksums.py", "take `file_hash` of usaggr.io.checksums"),
+    "hashlib.file_digest": ("io/checksums.py", "take `hash_file` of usaggr.io.checksums"),
 }
 """For each function, the only file that may call it, and the replacement for other files."""
 FOLDERS = {"report/build.py", "data/batches/cache_build.py"}

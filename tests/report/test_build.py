@@ -13,7 +13,7 @@ from tests.report.controls.test_tables import sweep_of
 from tests.report.sweeps import CATALOGUE, FakeSweep, level
 from usaggr.analysis import compare_study
 from usaggr.errors import RunError
-from usaggr.io.locks import exclusive
+from usaggr.io.locks import hold_lock
 from usaggr.report import build
 from usaggr.report.build import build_report, refresh_report
 
@@ -99,7 +99,7 @@ def test_files_of_a_killed_build_are_removed(tmp_path: Path) -> None:
 def test_two_builds_at_once_wait_for_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sweep = small(tmp_path / "study")
     monkeypatch.setattr(build, "_PATIENCE", 0.05)
-    with exclusive(sweep.directory / ".report.lock") as mine:
+    with hold_lock(sweep.directory / ".report.lock") as mine:
         assert mine
         with pytest.raises(RunError, match="another process is building this report"):
             build_report([sweep.directory])

@@ -20,8 +20,8 @@ from tests.security.test_images import png, rows, size
 from usaggr.data.read.file_facts import FileFacts, ProbeKey, probe_files
 from usaggr.data.read.images import read_image
 from usaggr.data.read.index import IndexRow, read_index
-from usaggr.data.read.index_tasks import declaration_of
-from usaggr.data.read.paths import FileFinder, FoundFile, Misplaced
+from usaggr.data.read.index_tasks import parse_declaration
+from usaggr.data.read.paths import FileFinder, ListedFile, UnusablePath
 from usaggr.data.read.validation import validate
 from usaggr.errors import ConfigError, DataError, RunError
 from usaggr.models.weight_files import read_tensors
@@ -78,19 +78,19 @@ def root(tmp_path: Path) -> Path:
 )  # fmt: skip
 def test_a_path_of_an_index_does_not_leave_the_root(root: Path, text: str) -> None:
     result = FileFinder(str(root)).find(text)
-    assert isinstance(result, Misplaced)
+    assert isinstance(result, UnusablePath)
     assert result.kind == "path_outside"
 
 
 @pytest.mark.parametrize("text", ["file:///etc/passwd", "http://example.org/x.png", "..\\a.png", "a\0.png"])
 def test_other_forms_of_paths_lead_to_no_file(root: Path, text: str) -> None:
-    assert isinstance(FileFinder(str(root)).find(text), Misplaced)
+    assert isinstance(FileFinder(str(root)).find(text), UnusablePath)
 
 
 @pytest.mark.parametrize("text", ["../a.png", "../inner.png"])
 def test_links_that_stay_inside_are_followed(root: Path, text: str) -> None:
     result = FileFinder(str(root)).find(text)
-    assert isinstance(result, FoundFile)
+    assert isinstance(result, ListedFile)
     assert result.path == str(root / "a.png")
 
 
@@ -110,7 +110,7 @@ def test_an_image_bomb_is_refused_by_its_header(tmp_path: Path) -> None:
 def test_an_image_bomb_among_probed_images_and_masks_is_refused(tmp_path: Path, is_mask: bool) -> None:
     path = bomb(tmp_path / "bomb.png")
     status = path.stat()
-    key = ProbeKey(FoundFile(str(path), status.st_size, status.st_mtime_ns), is_mask)
+    key = ProbeKey(ListedFile(str(path), status.st_size, status.st_mtime_ns), is_mask)
     facts = probe_files([key], tmp_path / "cache", 10**8, 1, NoProgress())
     assert facts[key].too_large
 
@@ -147,7 +147,7 @@ def test_neither_images_nor_masks_of_an_index_are_read_from_elsewhere(root: Path
     cells = {"image_path": "../a.png", "mask_path": "../inner.png", "task_name": "segmentation", "task_id": "t",
              "num_classes": "2", column: path}  # fmt: skip
     declared_rows = [
-        (row, declaration_of(row)[0]) for row in read_rows(root, f"{','.join(cells)}\n{','.join(cells.values())}\n")
+        (row, parse_declaration(row)[0]) for row in read_rows(root, f"{','.join(cells)}\n{','.join(cells.values())}\n")
     ]
     read: list[ProbeKey] = []
 

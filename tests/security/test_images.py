@@ -84,7 +84,7 @@ import re, sys
 from pathlib import Path
 from usaggr.data.read.images import distinct_pixels, read_image, read_mask
 from usaggr.data.read.file_facts import ProbeKey, probe_files
-from usaggr.data.read.paths import FoundFile
+from usaggr.data.read.paths import ListedFile
 from usaggr.errors import DataError
 from usaggr.progress import NoProgress
 path, way = Path(sys.argv[1]), sys.argv[2]
@@ -97,7 +97,7 @@ try:
         case "mask": read_mask(path, False, 10**8)
         case "cache": distinct_pixels(path.read_bytes(), "x", 1, 10**8)
         case "probe":
-            key = ProbeKey(FoundFile(str(path), 1, 1), False)
+            key = ProbeKey(ListedFile(str(path), 1, 1), False)
             found = probe_files([key], path.parent / "cache", 10**8, 1, NoProgress())[key]
             print(found.error, file=sys.stderr)
 except DataError as error:

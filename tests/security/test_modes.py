@@ -17,11 +17,11 @@ import os, sys, torch
 from pathlib import Path
 os.umask(int(sys.argv[1]))
 here = Path(sys.argv[2])
-from usaggr.data.read.paths import FoundFile
+from usaggr.data.read.paths import ListedFile
 from usaggr.data.read.file_facts import ProbeKey, probe_files
 from usaggr.results.predictions import write_predictions
 from usaggr.progress import NoProgress
-from usaggr.io.atomic_files import make_usual, write_atomic
+from usaggr.io.atomic_files import apply_umask, write_atomic
 from usaggr.results.run_directory import RunDirectory
 from usaggr.training.checkpoint import CheckpointFile, Position
 write_atomic(here / "new" / "a.json", "x")
@@ -30,10 +30,10 @@ write_predictions(here / "predictions.parquet", [])
 CheckpointFile(here / "run", "f", "32-true").write(Position(0, 1, 1), {"a": torch.zeros(2)})
 with RunDirectory(here / "claimed").claim(1):
     pass
-probe_files([ProbeKey(FoundFile(str(here / "no.png"), 1, 1), False)], here / "cache", 10**8, 1, NoProgress())
+probe_files([ProbeKey(ListedFile(str(here / "no.png"), 1, 1), False)], here / "cache", 10**8, 1, NoProgress())
 from safetensors.torch import save_file
 save_file({"a": torch.zeros(2)}, here / "scored.safetensors")
-make_usual(here / "scored.safetensors")
+apply_umask(here / "scored.safetensors")
 """
 
 

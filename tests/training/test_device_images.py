@@ -5,7 +5,7 @@ import torch
 
 from tests.data.factories import data_config, tiny_data
 from usaggr.config.study import AugmentConfig
-from usaggr.data.batches.batches import Batch, CachedPixels, FoldBatches, TrainingBatches
+from usaggr.data.batches.batches import Batch, CachedPixels, SubsetBatches, TrainingBatches
 from usaggr.data.batches.cache import ImageCache, build_or_open
 from usaggr.data.batches.streams import Draw
 from usaggr.data.read.load_dataset import load_dataset
@@ -26,9 +26,9 @@ def data(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Dataset, Image
 def assert_equal(actual: Batch, expected: Batch) -> None:
     assert actual.samples == expected.samples
     assert torch.allclose(actual.images, expected.images, atol=1e-6, rtol=0)
-    assert actual.rows.keys() == expected.rows.keys()
-    for task_id, batch_indices in expected.rows.items():
-        assert torch.equal(actual.rows[task_id], batch_indices)
+    assert actual.task_indices.keys() == expected.task_indices.keys()
+    for task_id, batch_indices in expected.task_indices.items():
+        assert torch.equal(actual.task_indices[task_id], batch_indices)
         assert torch.allclose(actual.targets[task_id].double(), expected.targets[task_id].double(), atol=1e-6, rtol=0)
 
 
@@ -38,10 +38,10 @@ def test_batches_of_resident_images_are_those_of_the_cache(data: tuple[Dataset, 
     draws = [Draw(s.task_id, s.sample_id, 7 * i) for i, s in enumerate(dataset.samples)]
     plain = TrainingBatches([draws[:10], draws[10:]], samples, cache, AUGMENT)
     resident = ResidentPixels(cache, dataset.samples, CPU)
-    for actual, expected in zip(plain.of(resident), plain, strict=True):
+    for actual, expected in zip(plain.with_pixels(resident), plain, strict=True):
         assert_equal(actual, expected)
-    fold = FoldBatches(dataset.samples[::-1], cache, 7)
-    for actual, expected in zip(fold.of(resident), fold, strict=True):
+    fold = SubsetBatches(dataset.samples[::-1], cache, 7)
+    for actual, expected in zip(fold.with_pixels(resident), fold, strict=True):
         assert_equal(actual, expected)
 
 
@@ -50,15 +50,15 @@ def test_only_the_given_samples_are_resident(data: tuple[Dataset, ImageCache]) -
     some = [*dataset.by_task["seg"][:2], dataset.by_task["cls"][0], dataset.by_task["cls"][0]]
     resident = ResidentPixels(cache, some, CPU)
     assert count_bytes(cache, some) == 32 * 32 * (3 * cache.channels + 1)  # the same mask serves all of seg
-    assert torch.equal(resident.images_of(some[1:3]), CachedPixels(cache).images_of(some[1:3]))
+    assert torch.equal(resident.load_images(some[1:3]), CachedPixels(cache).load_images(some[1:3]))
     with pytest.raises(ValueError, match="not on the device"):
-        resident.images_of([dataset.by_task["det"][0]])
+        resident.load_images([dataset.by_task["det"][0]])
 
 
 def test_tasks_without_masks_need_none(data: tuple[Dataset, ImageCache]) -> None:
     dataset, cache = data
-    fold = FoldBatches(dataset.by_task["det"], cache, 4)
-    for actual, expected in zip(fold.of(ResidentPixels(cache, fold.samples, CPU)), fold, strict=True):
+    fold = SubsetBatches(dataset.by_task["det"], cache, 4)
+    for actual, expected in zip(fold.with_pixels(ResidentPixels(cache, fold.samples, CPU)), fold, strict=True):
         assert_equal(actual, expected)
 
 

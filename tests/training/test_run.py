@@ -12,9 +12,9 @@ from safetensors.torch import load_file
 from tests.data.factories import tiny_data
 from usaggr.config.compose import compose_study
 from usaggr.config.study import TrainingConfig
-from usaggr.data.batches.batches import FoldBatches
+from usaggr.data.batches.batches import SubsetBatches
 from usaggr.data.batches.cache import build_or_open
-from usaggr.data.batches.run_data import RunData, run_data
+from usaggr.data.batches.run_data import RunData, select_run_data
 from usaggr.data.batches.streams import make_stream, stream_length
 from usaggr.errors import RunError
 from usaggr.metrics.scores import score_tasks
@@ -44,7 +44,7 @@ def plan_of(folder: Path, *overrides: str) -> Plan:
 
 def pick(plan: Plan, block: str) -> tuple[PlannedRun, RunData]:
     run = next(run for run in plan.runs if run.spec.block == block)
-    return run, run_data(plan.manifest, run.spec, build_or_open(plan.manifest.dataset, run.study.data))
+    return run, select_run_data(plan.manifest, run.spec, build_or_open(plan.manifest.dataset, run.study.data))
 
 
 def execute(plan: Plan, block: str, directory: Path) -> RunResult:
@@ -181,8 +181,8 @@ def predicted_by_kept_weights(plan: Plan, task_id: str, directory: Path) -> dict
     network.load_state_dict(load_file(directory / "weights" / "scored.safetensors"))
     predictions = {}
     with torch.inference_mode():
-        for batch in FoldBatches(data.test, data.cache, 4):
-            probabilities = network(batch.images, batch.rows)[task_id].softmax(dim=1).numpy()
+        for batch in SubsetBatches(data.test, data.cache, 4):
+            probabilities = network(batch.images, batch.task_indices)[task_id].softmax(dim=1).numpy()
             predictions |= {s.sample_id: p for s, p in zip(batch.samples, probabilities, strict=True)}
     return predictions
 

@@ -13,7 +13,7 @@ from tests.training.test_resume import digest
 from tests.training.test_run import plan_of
 from usaggr import stopping
 from usaggr.data.batches.cache import build_or_open
-from usaggr.data.batches.run_data import RunData, run_data
+from usaggr.data.batches.run_data import RunData, select_run_data
 from usaggr.errors import RunError
 from usaggr.models.build_network import build_network
 from usaggr.models.parameters import count_parameters
@@ -46,7 +46,7 @@ def plan(folder: Path) -> Plan:
 
 def run_of(plan: Plan, block: str) -> tuple[PlannedRun, RunData]:
     run = next(candidate for candidate in plan.runs if candidate.spec.block == block)
-    return run, run_data(plan.manifest, run.spec, build_or_open(plan.manifest.dataset, run.study.data))
+    return run, select_run_data(plan.manifest, run.spec, build_or_open(plan.manifest.dataset, run.study.data))
 
 
 def train(plan: Plan, block: str, directory: Path | None = None) -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 from usaggr.advice.sharing_modes import NewTask
 from usaggr.config.study import DataConfig
 from usaggr.data.read.index import IndexRow, read_index_file
-from usaggr.data.read.index_tasks import Declaration, declaration_of, declared_tasks
+from usaggr.data.read.index_tasks import Declaration, collect_tasks, parse_declaration
 from usaggr.data.read.load_dataset import load_dataset
 from usaggr.data.split.make_split import split_dataset
 from usaggr.document.display_names import plural
@@ -72,7 +72,7 @@ def read_index_table(path: Path, data: DataConfig) -> NewData:
     index_rows, errors = read_index_file(path)
     declared: list[tuple[IndexRow, Declaration]] = []
     for row in index_rows:
-        declaration, row_errors = declaration_of(row)
+        declaration, row_errors = parse_declaration(row)
         errors += row_errors
         if declaration is not None:
             declared.append((row, declaration))
@@ -83,7 +83,7 @@ def read_index_table(path: Path, data: DataConfig) -> NewData:
         )
     if not declared:
         raise DataError(f"{path}: the index has no rows")
-    tasks, warnings = declared_tasks(declared, data)
+    tasks, warnings = collect_tasks(declared, data)
     # One value in the column `split` makes it the split of its task; rows without a value are then not counted.
     counts = Counter(declaration.task_id for _, declaration in declared)
     has_split = {declaration.task_id for row, declaration in declared if row.text("split")}

@@ -8,7 +8,7 @@ from usaggr.affinity.clustering import cluster, score_partition
 from usaggr.affinity.estimate import Affinities, AffinityRequest, estimate
 from usaggr.config.study import StudyConfig
 from usaggr.data.batches.cache import build_or_open
-from usaggr.data.batches.run_data import run_data
+from usaggr.data.batches.run_data import select_run_data
 from usaggr.errors import ConfigError
 from usaggr.progress import Progress
 from usaggr.results.affinity import SIMILARITIES, Array, Measure
@@ -154,7 +154,7 @@ def _count_affordable_models(affinities: Affinities, max_cost: float, progress: 
 
     run = affinities.plan.runs[0]
     manifest = affinities.plan.manifest
-    data = run_data(manifest, run.spec, build_or_open(manifest.dataset, run.study.data, progress))
+    data = select_run_data(manifest, run.spec, build_or_open(manifest.dataset, run.study.data, progress))
     shared, by_task = count_shared_and_task_parameters(run.study, data, run.spec.seed)
     # Every task is in one model, so that the parameters of all tasks occur once for any number of models.
     task_total = sum(by_task.values())

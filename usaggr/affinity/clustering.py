@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from usaggr.data.seeds import generator
+from usaggr.data.seeds import make_generator
 
 Array = NDArray[np.float64]
 Partition = tuple[tuple[int, ...], ...]
@@ -90,7 +90,7 @@ def search_partition(affinity: ArrayLike, max_blocks: int) -> Partition:
     tasks = len(symmetric)
     starts = [_merge_greedily(symmetric, max_blocks)]
     for start in range(_RANDOM_STARTS):
-        rng = generator("affinity clustering", tasks, start)
+        rng = make_generator("affinity clustering", tasks, start)
         starts.append(rng.integers(int(rng.integers(1, max_blocks + 1)), size=tasks))
     best: tuple[float, int, Partition] | None = None
     for labels in starts:

@@ -12,7 +12,7 @@ from usaggr.affinity.probe_schedule import SOURCE_SAMPLES, TARGET_SAMPLES
 from usaggr.affinity.routing_affinity import check_has_router, compute_run_similarity
 from usaggr.config.study import StudyConfig
 from usaggr.data.batches.cache import build_or_open
-from usaggr.data.batches.run_data import RunData, run_data
+from usaggr.data.batches.run_data import RunData, select_run_data
 from usaggr.errors import ConfigError, one_of
 from usaggr.progress import NoProgress, Progress
 from usaggr.results.affinity import (
@@ -228,7 +228,7 @@ def _estimate_seed(
     estimates = [make_similarity("routing", compute_run_similarity(run), 1)] if "routing" in measures else []
     if set(measures) == {"routing"}:
         return estimates  # routing needs no images
-    data = run_data(plan.manifest, run.spec, build_or_open(plan.manifest.dataset, run.study.data, progress))
+    data = select_run_data(plan.manifest, run.spec, build_or_open(plan.manifest.dataset, run.study.data, progress))
     if "features" in measures:
         from usaggr.affinity.feature_similarity import compute_feature_similarity  # imports torch, which takes seconds
 

@@ -15,7 +15,7 @@ from scipy.spatial.distance import cdist
 from usaggr.config.study import StudyConfig
 from usaggr.data.batches.batches import CachedPixels, make_batch
 from usaggr.data.batches.run_data import RunData
-from usaggr.data.seeds import generator
+from usaggr.data.seeds import make_generator
 from usaggr.models.build_network import build_network
 from usaggr.progress import Progress
 
@@ -47,13 +47,13 @@ def compute_feature_similarity(study: StudyConfig, data: RunData, seed: int, pro
     features: list[Array] = []
     progress.start(f"features, seed {seed}", len(tasks))
     for task_id in tasks:
-        order = generator("affinity features", task_id, seed).permutation(len(data.train[task_id]))[:count]
+        order = make_generator("affinity features", task_id, seed).permutation(len(data.train[task_id]))[:count]
         samples = [data.train[task_id][i] for i in order]
         pooled = []
         with torch.inference_mode():
             for i in range(0, count, _BATCH_SIZE):
                 batch = make_batch(samples[i : i + _BATCH_SIZE], pixels)
-                pooled.append(network.encode(batch.images, batch.rows).maps[-1].mean(dim=(2, 3)))
+                pooled.append(network.encode(batch.images, batch.task_indices).maps[-1].mean(dim=(2, 3)))
         features.append(torch.cat(pooled).double().numpy())
         progress.advance()
     progress.finish()

@@ -23,7 +23,7 @@ from usaggr.config.study import TrainingConfig
 from usaggr.data.batches.batches import Batch, CachedPixels, make_batch
 from usaggr.data.batches.run_data import RunData
 from usaggr.data.samples import Sample
-from usaggr.data.seeds import generator
+from usaggr.data.seeds import make_generator
 from usaggr.models.network import MultiTaskNetwork
 from usaggr.progress import Progress
 from usaggr.stopping import RunInterrupted
@@ -68,7 +68,7 @@ class ProbeSamples:
         """Return the next samples of a task."""
         queue, samples = self._queues[task_id], self._train[task_id]
         while len(queue) < count:
-            order = generator("affinity", task_id, self._seed, self._epochs[task_id]).permutation(len(samples))
+            order = make_generator("affinity", task_id, self._seed, self._epochs[task_id]).permutation(len(samples))
             queue += [samples[i] for i in order]
             self._epochs[task_id] += 1
         self._queues[task_id] = queue[count:]
@@ -274,7 +274,7 @@ class TrainingState:
         """Return the training loss of each sample, (n,) by task id."""
         # A context for each pass: within one, autocast keeps copies of weights, which a virtual step would outdate.
         with self._precision_context():
-            outputs = self.network(batch.images, batch.rows)
+            outputs = self.network(batch.images, batch.task_indices)
         return {
             task_id: sample_losses(self._tasks[task_id], output, batch.targets[task_id], self._training)
             for task_id, output in outputs.items()

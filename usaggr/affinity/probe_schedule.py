@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from usaggr.data.seeds import generator
+from usaggr.data.seeds import make_generator
 
 SOURCE_SAMPLES, TARGET_SAMPLES = 8, 4
 """Samples of a task per probe: for its gradient as a source, and for its loss as a target; they are different ones."""
@@ -100,7 +100,7 @@ class SourceRotation:
     def __init__(self, tasks: int, seed: int) -> None:
         self._counts = np.zeros((tasks, tasks), dtype=np.int64)
         """Number of times that two tasks were chosen together; on the diagonal, that a task was chosen."""
-        self._rng = generator("affinity rota", seed)
+        self._rng = make_generator("affinity rota", seed)
 
     def choose(self, count: int) -> tuple[int, ...]:
         """Return `count` different tasks in ascending order.

@@ -11,7 +11,7 @@ from torch import Tensor
 from usaggr.affinity.gradient_probe import GradientProbe, ProbeSettings
 from usaggr.config.study import StudyConfig
 from usaggr.data.batches.run_data import RunData
-from usaggr.data.seeds import derived_seed
+from usaggr.data.seeds import derive_seed
 from usaggr.models.build_network import build_network
 from usaggr.progress import Progress
 from usaggr.results.spec import Placement, RunSpec
@@ -59,7 +59,7 @@ def train_with_probes(
     """
     torch.set_num_threads(placement.threads)
     cv2.setNumThreads(placement.threads)
-    torch.manual_seed(derived_seed("run", spec.seed))  # as in a sweep's run, so that the steps are the same
+    torch.manual_seed(derive_seed("run", spec.seed))  # as in a sweep's run, so that the steps are the same
     network = build_network(study.model, list(data.tasks.values()), spec.seed)
     intervals, _ = make_intervals(spec, study, data)
     steps = sum(map(len, intervals))

@@ -17,7 +17,7 @@ from usaggr.config.study import DataConfig
 from usaggr.data.read.images import read_mask
 from usaggr.data.read.index import IndexRow, read_index
 from usaggr.data.read.readers_version import SUFFIXES
-from usaggr.data.read.thread_pool import pieces, reader_count, results_of
+from usaggr.data.read.thread_pool import count_readers, map_in_threads, split_into_pieces
 from usaggr.data.samples import Dataset, Sample
 from usaggr.metrics.scores import score_sample
 from usaggr.progress import Progress
@@ -107,7 +107,7 @@ def evaluate(
 
     progress.start("scoring predictions", len(requested))
     try:
-        for results in results_of(score_piece, pieces(requested, _PIECE), reader_count(data.workers)):
+        for results in map_in_threads(score_piece, split_into_pieces(requested, _PIECE), count_readers(data.workers)):
             for item, record, errors in results:
                 findings += errors
                 if record is not None:

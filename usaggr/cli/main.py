@@ -32,7 +32,7 @@ from usaggr.cli.completion import complete_overrides, complete_results
 from usaggr.cli.data_commands import data_app
 from usaggr.cli.model_commands import export, predict
 from usaggr.errors import ConfigError, UsaggrError, one_of
-from usaggr.io.atomic_files import cannot_write, is_unwritable
+from usaggr.io.atomic_files import is_unwritable, make_write_error
 from usaggr.results import contract
 from usaggr.stopping import RunInterrupted
 
@@ -78,7 +78,7 @@ def main() -> None:
     except OSError as error:
         if not is_unwritable(error):
             raise
-        print(cannot_write(Path(error.filename or "."), error), file=sys.stderr)
+        print(make_write_error(Path(error.filename or "."), error), file=sys.stderr)
         sys.exit(2)
 
 

@@ -5,12 +5,12 @@ import hashlib
 import numpy as np
 
 
-def derived_seed(*purpose: str | int) -> int:
+def derive_seed(*purpose: str | int) -> int:
     """Return a seed in [0, 2**63) that depends only on the purpose: on the values, their types and their order."""
     digest = hashlib.sha256("\0".join(f"{type(item).__name__}:{item}" for item in purpose).encode()).digest()
     return int.from_bytes(digest[:8], "little") >> 1  # 63 bits: torch does not accept seeds of 64 bits
 
 
-def generator(*purpose: str | int) -> np.random.Generator:
+def make_generator(*purpose: str | int) -> np.random.Generator:
     """Return a numpy generator for one purpose, such as ("ranking", task id, seed)."""
-    return np.random.default_rng(derived_seed(*purpose))
+    return np.random.default_rng(derive_seed(*purpose))

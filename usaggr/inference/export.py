@@ -6,8 +6,8 @@ from pathlib import Path
 
 from usaggr.errors import ConfigError, RunError
 from usaggr.inference.model_card import make_card
-from usaggr.io.atomic_files import cannot_write, replacing, write_atomic
-from usaggr.io.checksums import file_hash
+from usaggr.io.atomic_files import make_write_error, replacing, write_atomic
+from usaggr.io.checksums import hash_file
 from usaggr.progress import Progress
 from usaggr.results.trained_model import read_stored_run
 
@@ -63,7 +63,7 @@ def export(run: Path, out: Path | None, progress: Progress) -> ExportResult:
                     f"allowed are {TOLERANCE:g}; nothing was written"
                 )
             progress.advance()
-            digest = file_hash(temporary)
+            digest = hash_file(temporary)
             compared = {"runtime": "onnxruntime, CPU", "images": COMPARED_IMAGES, "largest_difference": difference}
             compared["allowed"] = TOLERANCE
             file = {"name": out.name, "format": "ONNX", "sha256": digest, "compared": compared}
@@ -73,7 +73,7 @@ def export(run: Path, out: Path | None, progress: Progress) -> ExportResult:
     except RunError:
         raise
     except OSError as error:
-        raise cannot_write(out, error) from error
+        raise make_write_error(out, error) from error
     finally:
         progress.finish()
     return ExportResult(out, out.with_suffix(".json"), difference)

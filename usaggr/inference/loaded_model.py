@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from usaggr.config.model import MhMtlConfig, ModelConfig
-from usaggr.data.batches.batches import normalize
+from usaggr.data.batches.batches import normalize_images
 from usaggr.data.samples import Sample
 from usaggr.errors import ConfigError, RunError, UsaggrError, one_of
 from usaggr.inference.preprocess import Image, Prepared, prepare
@@ -117,7 +117,7 @@ class Model:
         with torch.inference_mode():
             images = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2).float().div_(255)
             batch_indices = {task_id: torch.arange(len(images), device=self.device)}
-            outputs: Tensor = self.network(normalize(images), batch_indices)[task_id]
+            outputs: Tensor = self.network(normalize_images(images), batch_indices)[task_id]
             return outputs
 
 

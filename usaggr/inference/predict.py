@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar, get_args
 
-from usaggr.data.read.paths import FileFinder, Misplaced
-from usaggr.data.read.thread_pool import pieces, reader_count
+from usaggr.data.read.paths import FileFinder, UnusablePath
+from usaggr.data.read.thread_pool import count_readers, split_into_pieces
 from usaggr.data.samples import Fault
 from usaggr.data.show.overview import write_faults
 from usaggr.errors import ConfigError, DataError, one_of
@@ -170,13 +170,13 @@ def _predict_run(
     batches = [
         batch
         for task_id in stored.tasks
-        for batch in pieces([request for request in requests if request.task == task_id], options.batch_size)
+        for batch in split_into_pieces([request for request in requests if request.task == task_id], options.batch_size)
     ]
 
     def read_batch(batch: Sequence[PredictionRequest]) -> list[tuple[PredictionRequest, Prepared | Fault]]:
         return [(request, _read_image(request, finder, stored)) for request in batch]
 
-    for images in _map_ahead(read_batch, batches, reader_count(None)):
+    for images in _map_ahead(read_batch, batches, count_readers(None)):
         for _, image in images:
             if isinstance(image, Fault):
                 if options.on_bad_image == "error":
@@ -218,7 +218,7 @@ def _read_image(request: PredictionRequest, finder: FileFinder, stored: StoredRu
         stored: Run whose network receives the image.
     """
     file = finder.find(request.image_path)
-    if isinstance(file, Misplaced):
+    if isinstance(file, UnusablePath):
         return request.row.fault("image_path", file.kind, file.message, request.image_path)
     try:
         return prepare(file.path, stored.size, stored.channels, stored.max_pixels)

@@ -15,8 +15,8 @@ from typing import IO, Any
 from usaggr.challenge.layout import JSON_FILES, record_of
 from usaggr.errors import ConfigError, RunError
 from usaggr.inference.prediction_requests import Key, PredictionRequest
-from usaggr.io.atomic_files import cannot_write, replacing, write_atomic
-from usaggr.io.locks import exclusive
+from usaggr.io.atomic_files import make_write_error, replacing, write_atomic
+from usaggr.io.locks import hold_lock
 from usaggr.results.integrity import read_json, typed
 from usaggr.results.predictions import Prediction, encode_mask
 from usaggr.tasks import Task
@@ -77,7 +77,7 @@ class PredictionFolder:
             self._journal.write("".join(lines))
             self._journal.flush()  # at once: the lines must survive if the process is killed
         except OSError as error:
-            raise cannot_write(self.folder / JOURNAL, error) from error
+            raise make_write_error(self.folder / JOURNAL, error) from error
 
     def close(self) -> None:
         """Write the JSON files from all records.
@@ -113,7 +113,7 @@ def open_prediction_folder(
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with exclusive(folder / _LOCK) as is_locked:
+        with hold_lock(folder / _LOCK) as is_locked:
             if not is_locked:
                 raise RunError(f"--out: another process is writing predictions to {folder}")
             marker = _Marker({task_id: dict(model) for task_id, model in sorted(models.items())}, str(root))
@@ -126,7 +126,7 @@ def open_prediction_folder(
     except RunError:
         raise
     except OSError as error:
-        raise cannot_write(folder, error) from error
+        raise make_write_error(folder, error) from error
 
 
 def _check_marker(folder: Path, marker: _Marker) -> None:
@@ -194,4 +194,4 @@ def _write_file(path: Path, content: bytes) -> None:
         with replacing(path, single_writer=True) as temporary:
             temporary.write_bytes(content)
     except OSError as error:
-        raise cannot_write(path, error) from error
+        raise make_write_error(path, error) from error

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from usaggr.challenge.layout import mask_place
 from usaggr.challenge.selection import read_split
 from usaggr.data.read.index import IndexRow, read_index
-from usaggr.data.read.index_tasks import Declaration, declaration_of
+from usaggr.data.read.index_tasks import Declaration, parse_declaration
 from usaggr.data.samples import Fault
 from usaggr.errors import ConfigError, DataError, one_of
 from usaggr.results.split import SUBSETS
@@ -83,7 +83,7 @@ def read_requests(root: Path, tasks: Mapping[str, Task], split: Path | None, fol
         index_keys.add((task_id, sample_id))
         if subset is not None and (task_id, sample_id) not in subset:
             continue
-        declared, row_faults = declaration_of(row)
+        declared, row_faults = parse_declaration(row)
         if not image:
             row_faults.append(row.fault("image_path", "no_image", "is empty"))
         if task_id and task_id not in tasks:

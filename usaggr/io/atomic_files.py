@@ -28,7 +28,7 @@ def write_atomic(path: Path, text: str) -> None:
             file.flush()
             os.fsync(file.fileno())  # else a crash of the machine could leave an empty file under the final name
     except OSError as error:
-        raise cannot_write(path, error) from error
+        raise make_write_error(path, error) from error
 
 
 @contextmanager
@@ -59,7 +59,7 @@ def _own_temporary(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
 
 
-def cannot_write(path: Path, error: BaseException) -> WriteError:
+def make_write_error(path: Path, error: BaseException) -> WriteError:
     """Return the error about a file or folder that cannot be written, with the reason and what to do."""
     reason = error.strerror if isinstance(error, OSError) and error.strerror else " ".join(str(error).split())
     remedy = "make room" if is_disk_full(error) else "make it writable"
@@ -78,7 +78,7 @@ def is_disk_full(error: BaseException) -> bool:
     return is_full or any(word in str(error) for word in _FULL_WORDS) or (cause is not None and is_disk_full(cause))
 
 
-def make_usual(path: Path) -> None:
+def apply_umask(path: Path) -> None:
     """Set the mode of a file to that of the user's umask: some libraries create files for their owner alone."""
     # The umask cannot be read without changing it, which would affect other threads.
     plain = _own_temporary(path)

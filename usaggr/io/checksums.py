@@ -7,7 +7,7 @@ SUFFIX = ".sha256"
 """Suffix of a checksum file."""
 
 
-def file_hash(path: Path) -> str:
+def hash_file(path: Path) -> str:
     """Return the SHA-256 of a file's content in hexadecimal.
 
     Raises:
@@ -17,16 +17,16 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
 
-def note_hash(path: Path) -> None:
+def write_checksum(path: Path) -> None:
     """Write the checksum file of a file.
 
     Raises:
         OSError: the file cannot be read, or the checksum file not written.
     """
-    path.with_suffix(SUFFIX).write_text(f"{file_hash(path)}  {path.name}\n")
+    path.with_suffix(SUFFIX).write_text(f"{hash_file(path)}  {path.name}\n")
 
 
-def is_as_noted(path: Path, digest: str) -> bool:
+def has_valid_checksum(path: Path, digest: str) -> bool:
     """Return whether a file's hash equals that of its checksum file; True without a checksum file.
 
     Raises:

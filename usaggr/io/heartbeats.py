@@ -23,7 +23,7 @@ def is_recent(path: Path, seconds: float) -> bool:
     return abs(_now(path.parent) - modified) < seconds
 
 
-def stays_silent(path: Path, seconds: float) -> bool:
+def watch_for_silence(path: Path, seconds: float) -> bool:
     """Watch a file for this many seconds, by a monotonic clock; return False as soon as it is written again."""
     before = _stamp(path)
     end = time.monotonic() + seconds

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import IO
 
 from usaggr.errors import RunError
-from usaggr.io.atomic_files import cannot_write
+from usaggr.io.atomic_files import make_write_error
 
 
 @contextmanager
-def exclusive(path: Path, patience: float = 0.3, remedy: str = "choose another outputs=...") -> Iterator[bool]:
+def hold_lock(path: Path, patience: float = 0.3, remedy: str = "choose another outputs=...") -> Iterator[bool]:
     """Hold the lock on a file within the context; a missing file is created.
 
     The lock is tried repeatedly, because a process that only checks whether it is held has it for a moment.
@@ -78,7 +78,7 @@ def _locked_file(path: Path, remedy: str) -> IO[str] | None:
     except FileNotFoundError:  # the folder was removed at this moment
         return None
     except OSError as error:
-        raise cannot_write(path, error) from error
+        raise make_write_error(path, error) from error
     try:
         if _lock(file.fileno(), fcntl.LOCK_EX, path, remedy) and _is_current(file.fileno(), path):
             return file

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import torch
 
 from usaggr.config.model import M2DinoConfig, MhMtlConfig, ModelConfig
-from usaggr.data.seeds import derived_seed
+from usaggr.data.seeds import derive_seed
 from usaggr.models.decoder import STRIDE, Decoder
 from usaggr.models.dpt import LightDpt
 from usaggr.models.encoders import build_encoder
@@ -99,12 +99,12 @@ def _build_heads(model: ModelConfig, tasks: Sequence[Task], maps: HeadMaps, seed
 
 def _draw_normal(width: int, *key: str | int) -> torch.Tensor:
     """Return a standard normal vector (width,), drawn from a key's own seed."""
-    return torch.randn(width, generator=torch.Generator().manual_seed(derived_seed(*key)))
+    return torch.randn(width, generator=torch.Generator().manual_seed(derive_seed(*key)))
 
 
 @contextmanager
 def _seeded_by(*key: str | int) -> Iterator[None]:
     """Seed the CPU's generator with a key within the context, and restore its state afterwards."""
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(derived_seed(*key))
+        torch.default_generator.manual_seed(derive_seed(*key))
         yield

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from usaggr.config.model import M2DinoConfig
-from usaggr.data.seeds import derived_seed
+from usaggr.data.seeds import derive_seed
 from usaggr.errors import ConfigError
 from usaggr.models.adapters import FilmMlp, add_lora
 from usaggr.models.experts import ExpertMlp, add_noise
@@ -130,7 +130,7 @@ def condition_blocks(
             case "experts":
                 # Each block has a seed of its own, and the global generator is restored afterwards.
                 with torch.random.fork_rng(devices=[]):
-                    torch.default_generator.manual_seed(derived_seed("experts", seed, i))
+                    torch.default_generator.manual_seed(derive_seed("experts", seed, i))
                     block.mlp = ExpertMlp(block.mlp, encoder.channels, model.experts, i, context)
                     if model.experts.noise:
                         add_noise(block.mlp.experts, model.experts.noise)
@@ -149,4 +149,4 @@ class _LayerSeeds:
         self._key = key
 
     def __call__(self, layer: str, task_id: str) -> torch.Generator:
-        return torch.Generator().manual_seed(derived_seed(*self._key, layer, task_id))
+        return torch.Generator().manual_seed(derive_seed(*self._key, layer, task_id))

@@ -16,7 +16,7 @@ from timm.models import get_pretrained_cfg
 
 from usaggr.config.model import M2DinoConfig
 from usaggr.errors import ConfigError
-from usaggr.io.checksums import file_hash
+from usaggr.io.checksums import hash_file
 from usaggr.models.weight_files import get_first_line
 
 _FILES = ("model.safetensors", "pytorch_model.bin")
@@ -87,7 +87,7 @@ def identify_weights(model: M2DinoConfig) -> str:
     assert source is not None
     digest = file.resolve().name  # the hub's cache names large files by their SHA-256
     if not re.fullmatch(r"[0-9a-f]{64}", digest):
-        digest = file_hash(file)
+        digest = hash_file(file)
     return f"{source.repository} {file.name} sha256:{digest}"
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from usaggr.config.model import ModelConfig
 from usaggr.errors import ConfigError, one_of
-from usaggr.io.checksums import file_hash
+from usaggr.io.checksums import hash_file
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".tar")
 """Suffixes by which a value is taken for a file name, also if the file does not exist."""
@@ -57,6 +57,6 @@ def check_weights(model: ModelConfig) -> str | None:
     if path is None:
         return None
     try:
-        return file_hash(path)
+        return hash_file(path)
     except OSError as error:
         raise ConfigError(f"model.weights={model.weights}: cannot be read ({error.strerror})") from error

@@ -14,8 +14,8 @@ from usaggr.document.html import render_page
 from usaggr.document.latex import write_latex
 from usaggr.document.markdown import render_markdown
 from usaggr.errors import RunError, WriteError
-from usaggr.io.atomic_files import cannot_write, write_atomic
-from usaggr.io.locks import exclusive
+from usaggr.io.atomic_files import make_write_error, write_atomic
+from usaggr.io.locks import hold_lock
 from usaggr.progress import NoProgress, Progress
 from usaggr.report.contents import write_report
 from usaggr.report.figure_files import write_figures
@@ -62,7 +62,7 @@ def build_report(directories: Sequence[Path], progress: Progress | None = None) 
     collection = collect(directories, progress)
     home = collection.directories[0]
     try:
-        with exclusive(home / ".report.lock", patience=_PATIENCE) as mine:
+        with hold_lock(home / ".report.lock", patience=_PATIENCE) as mine:
             if not mine:
                 raise RunError(
                     f"{home / 'report'}: another process is building this report. Try again when it has finished."
@@ -73,7 +73,7 @@ def build_report(directories: Sequence[Path], progress: Progress | None = None) 
     except WriteError:
         raise
     except OSError as error:
-        raise cannot_write(home / "report", error) from error
+        raise make_write_error(home / "report", error) from error
 
 
 def refresh_report(directories: Sequence[Path], progress: Progress | None = None) -> Path:

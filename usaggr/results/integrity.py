@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from usaggr.errors import RunError
-from usaggr.io.checksums import file_hash
+from usaggr.io.checksums import hash_file
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -135,7 +135,7 @@ def typed(
 def seal(content: dict[str, Any], predictions: Path) -> dict[str, Any]:
     """Return the content of a result.json with the checksums of itself and of the predictions, if there are any."""
     if predictions.is_file():
-        checksum = {"bytes": predictions.stat().st_size, "sha256": file_hash(predictions)}
+        checksum = {"bytes": predictions.stat().st_size, "sha256": hash_file(predictions)}
         content = {**content, _PREDICTIONS: checksum}
     # The hash covers the checksum of the predictions, so it is computed last.
     return {**content, _OWN: _hash_content(content)}
@@ -172,7 +172,7 @@ def check_predictions(result: Path, predictions: Path, *, check_content: bool = 
         # The size first: it needs no reading, and it differs for every truncated file.
         if predictions.stat().st_size != recorded["bytes"]:
             raise DamagedError(f"{predictions}: has changed since it was written (its size differs); {REPEAT}")
-        if check_content and file_hash(predictions) != recorded["sha256"]:
+        if check_content and hash_file(predictions) != recorded["sha256"]:
             raise RunError(f"{predictions}: has changed since it was written (its SHA-256 differs); {REMOVE}")
     except (OSError, ValueError, KeyError, AttributeError) as error:
         raise RunError(f"{predictions}: cannot be read ({error}); {REMOVE}") from error

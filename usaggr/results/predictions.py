@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pyarrow import parquet
 
 from usaggr.errors import RunError
-from usaggr.io.atomic_files import cannot_write, replacing
+from usaggr.io.atomic_files import make_write_error, replacing
 
 SAMPLE_METRICS = ("dsc", "hd", "hd95", "nsd", "accuracy", "iou", "mre", "mre_relative")
 """Metrics of a single sample; the others are defined for a complete test set."""
@@ -117,7 +117,7 @@ def write_predictions(path: Path, records: Sequence[Mapping[str, Any]] | pd.Data
             # Without checksums of pages, a flipped bit would be read as another value.
             parquet.write_table(table, temporary, compression="zstd", write_page_checksum=True)
     except OSError as error:
-        raise cannot_write(path, error) from error
+        raise make_write_error(path, error) from error
 
 
 def read_predictions(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:

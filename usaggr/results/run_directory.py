@@ -20,8 +20,8 @@ from typing import Any, Literal
 
 from usaggr.errors import RunError
 from usaggr.io.atomic_files import write_atomic
-from usaggr.io.heartbeats import is_recent, stays_silent
-from usaggr.io.locks import exclusive, is_held
+from usaggr.io.heartbeats import is_recent, watch_for_silence
+from usaggr.io.locks import hold_lock, is_held
 from usaggr.results import contract
 from usaggr.results.integrity import REPEAT, DamagedError, read_json, seal, typed, unseal
 from usaggr.results.run_result import RunResult, State, Status
@@ -198,7 +198,7 @@ class RunDirectory:
     @contextmanager
     def _free(self) -> Iterator[bool]:
         """Hold the lock within the context; yield whether the run is neither done nor claimed by another process."""
-        with exclusive(self._lock_path) as locked:
+        with hold_lock(self._lock_path) as locked:
             if not locked or self.result_path.exists():
                 yield False
                 return
@@ -231,7 +231,7 @@ class RunDirectory:
             return False
         if is_recent(self._status_path, STALE_SECONDS):
             return True
-        return certain and not stays_silent(self._status_path, 2 * HEARTBEAT_SECONDS)
+        return certain and not watch_for_silence(self._status_path, 2 * HEARTBEAT_SECONDS)
 
     @property
     def _lock_path(self) -> Path:

@@ -9,7 +9,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from usaggr.config.model import MhMtlConfig, ModelConfig
 from usaggr.config.section import neutral_values
 from usaggr.errors import RunError
-from usaggr.io.checksums import SUFFIX, file_hash, is_as_noted
+from usaggr.io.checksums import SUFFIX, has_valid_checksum, hash_file
 from usaggr.results import contract
 from usaggr.results.contract import WEIGHTS
 from usaggr.results.run_directory import RunDirectory
@@ -170,8 +170,8 @@ def _checked_hash(weights: Path) -> str:
         RunError: the weights have changed or cannot be read.
     """
     try:
-        digest = file_hash(weights)
-        if not is_as_noted(weights, digest):
+        digest = hash_file(weights)
+        if not has_valid_checksum(weights, digest):
             checksum = weights.with_suffix(SUFFIX).name
             raise RunError(
                 f"{weights}: has changed since it was written (its SHA-256 differs from {checksum}); {_REMEDY}"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from usaggr.data.batches.run_data import RunData
 from usaggr.errors import RunError, UsaggrError, WriteError
-from usaggr.io.locks import exclusive
+from usaggr.io.locks import hold_lock
 from usaggr.progress import Progress, RichProgress
 from usaggr.results.run_directory import RunDirectory
 from usaggr.results.run_result import State
@@ -140,7 +140,7 @@ def run_sweep(
 def _prepare_directory(plan: Plan, console: "Console") -> dict[str, State]:
     """Write the plan, set unusable results aside, and return the states of the planned runs by run_id."""
     write_plan(plan)
-    with exclusive(plan.directory / ".lock"):
+    with hold_lock(plan.directory / ".lock"):
         pass  # fails on a file system without locks before anything is trained
     for message in set_damaged_aside(plan.runs):
         _print(console, message)

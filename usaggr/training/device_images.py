@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from usaggr.data.batches.augment import on_device
+from usaggr.data.batches.augment import copy_to_device
 from usaggr.data.batches.batches import CachedPixels, Pixels
 from usaggr.data.batches.cache import ImageCache
 from usaggr.data.samples import Sample
@@ -34,23 +34,23 @@ class ResidentPixels:
         self.size = cache.size
         self._cache = cache
         masked = [sample for sample in samples if sample.mask_path is not None]
-        self._image_rows, images = _select_distinct(cache.image_rows(samples), samples)
-        self._mask_rows, masks = _select_distinct(cache.mask_rows(masked), masked)
+        self._image_rows, images = _select_distinct(cache.find_image_rows(samples), samples)
+        self._mask_rows, masks = _select_distinct(cache.find_mask_rows(masked), masked)
         self._images = torch.empty((len(images), *cache.size, cache.channels), dtype=torch.uint8, device=device)
         self._masks = torch.empty((len(masks), *cache.size), dtype=torch.uint8, device=device)
         for i in range(0, len(images), COPY_SIZE):
-            self._images[i : i + COPY_SIZE] = torch.from_numpy(cache.images_of(images[i : i + COPY_SIZE]))
+            self._images[i : i + COPY_SIZE] = torch.from_numpy(cache.load_images(images[i : i + COPY_SIZE]))
         for i in range(0, len(masks), COPY_SIZE):
-            self._masks[i : i + COPY_SIZE] = torch.from_numpy(cache.masks_of(masks[i : i + COPY_SIZE]))
+            self._masks[i : i + COPY_SIZE] = torch.from_numpy(cache.load_masks(masks[i : i + COPY_SIZE]))
 
-    def images_of(self, samples: Sequence[Sample]) -> Tensor:
+    def load_images(self, samples: Sequence[Sample]) -> Tensor:
         """Return the images of samples, (n, C, H, W) uint8."""
-        indices = self._find_indices(self._image_rows, self._cache.image_rows(samples))
+        indices = self._find_indices(self._image_rows, self._cache.find_image_rows(samples))
         return self._images[indices].permute(0, 3, 1, 2)
 
-    def masks_of(self, samples: Sequence[Sample]) -> Tensor:
+    def load_masks(self, samples: Sequence[Sample]) -> Tensor:
         """Return the masks of samples, (n, H, W) uint8."""
-        return self._masks[self._find_indices(self._mask_rows, self._cache.mask_rows(samples))]
+        return self._masks[self._find_indices(self._mask_rows, self._cache.find_mask_rows(samples))]
 
     def _find_indices(self, resident_rows: NDArray[np.intp], cache_rows: NDArray[np.intp]) -> Tensor:
         """Return the indices (n,) on the device of images or masks that are given as rows of the cache.
@@ -62,7 +62,7 @@ class ResidentPixels:
         indices = np.searchsorted(resident_rows, cache_rows).clip(max=max(len(resident_rows) - 1, 0))
         if not np.array_equal(resident_rows[indices], cache_rows):
             raise ValueError("a sample was requested that is not on the device")
-        return on_device(torch.from_numpy(indices), self.device)
+        return copy_to_device(torch.from_numpy(indices), self.device)
 
 
 def make_pixels(
@@ -90,7 +90,7 @@ def count_bytes(cache: ImageCache, samples: Sequence[Sample]) -> int:
     """Return the bytes that the samples' images and masks take as uint8, each counted once."""
     masked = [sample for sample in samples if sample.mask_path is not None]
     pixels = cache.size[0] * cache.size[1]
-    images, masks = np.unique(cache.image_rows(samples)), np.unique(cache.mask_rows(masked))
+    images, masks = np.unique(cache.find_image_rows(samples)), np.unique(cache.find_mask_rows(masked))
     return pixels * (cache.channels * len(images) + len(masks))
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from usaggr.config.study import TrainingConfig
-from usaggr.data.batches.batches import Batch, FoldBatches, Pixels, TrainingBatches
+from usaggr.data.batches.batches import Batch, Pixels, SubsetBatches, TrainingBatches
 from usaggr.models.network import MultiTaskNetwork
 from usaggr.results.run_result import Scores
 from usaggr.tasks import Task
@@ -51,7 +51,7 @@ class MultiTaskModule(pl.LightningModule):
         tasks: Mapping[str, Task],
         training: TrainingConfig,
         intervals: Sequence[TrainingBatches],
-        validation: FoldBatches,
+        validation: SubsetBatches,
         make_scorer: Callable[[], SubsetScorer],
         curve: Curve,
         start_step: int = 0,
@@ -106,11 +106,11 @@ class MultiTaskModule(pl.LightningModule):
 
     def train_dataloader(self) -> TrainingBatches:
         """Return the batches of the next interval; the trainer calls this once per interval."""
-        return self._intervals[self.current_epoch].of(self._get_pixels())
+        return self._intervals[self.current_epoch].with_pixels(self._get_pixels())
 
-    def val_dataloader(self) -> FoldBatches:
+    def val_dataloader(self) -> SubsetBatches:
         """Return the batches of the validation set."""
-        return self._validation.of(self._get_pixels())
+        return self._validation.with_pixels(self._get_pixels())
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Move a batch to the device, which Lightning cannot do with a class of ours.
@@ -156,14 +156,14 @@ class MultiTaskModule(pl.LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Collect losses, predictions and expert usage of a batch."""
-        result = self.network.forward_with_routing(batch.images, batch.rows)
+        result = self.network.forward_with_routing(batch.images, batch.task_indices)
         for task_id, outputs in result.outputs.items():
             task = self._tasks[task_id]
             losses = sample_losses(task, outputs.float(), batch.targets[task_id], self._training)
             self._val_losses.setdefault(task_id, []).append(losses.detach())
-            samples = [batch.samples[i] for i in batch.rows[task_id].tolist()]
+            samples = [batch.samples[i] for i in batch.task_indices[task_id].tolist()]
             self._scorer.add(decode_outputs(task, outputs, samples), samples)
-        self._usage.add(result.routing, batch.rows)
+        self._usage.add(result.routing, batch.task_indices)
 
     def on_validation_epoch_end(self) -> None:
         """Add the interval to the curve: its training loss, and the loss and scores of each task."""

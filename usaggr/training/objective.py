@@ -68,7 +68,9 @@ class Objective:
             total = total + loss_sum
         mean_sample_loss = total.detach() / len(batch.samples)
         if self._uncertainty is not None:
-            weight_sums = {task_id: self._task_weight(task_id) * len(batch.rows[task_id]) for task_id in loss_sums}
+            weight_sums = {
+                task_id: self._task_weight(task_id) * len(batch.task_indices[task_id]) for task_id in loss_sums
+            }
             total = self._uncertainty(loss_sums, weight_sums)
         batch_size = self._training.batch_size
         total = total / batch_size
@@ -82,7 +84,7 @@ class Objective:
         return BatchObjective(total, task_losses, auxiliary_loss, load_balancing, mean_sample_loss)
 
     def _forward(self, batch: Batch) -> NetworkOutput:
-        return self._network.forward_with_routing(batch.images, batch.rows)
+        return self._network.forward_with_routing(batch.images, batch.task_indices)
 
     def _forward_by_task(self, batch: Batch) -> NetworkOutput:
         """Return outputs from one forward pass per task, with the routing of all passes concatenated.
@@ -92,7 +94,7 @@ class Objective:
         """
         outputs: dict[str, Tensor] = {}
         routings = []
-        for task_id, batch_indices in batch.rows.items():
+        for task_id, batch_indices in batch.task_indices.items():
             indices = torch.arange(len(batch_indices), device=batch_indices.device)
             result = self._network.forward_with_routing(batch.images[batch_indices], {task_id: indices})
             outputs |= result.outputs

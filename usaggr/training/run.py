@@ -10,13 +10,13 @@ import torch
 from safetensors.torch import save_file
 
 from usaggr.config.study import StudyConfig
-from usaggr.data.batches.batches import CachedPixels, FoldBatches, TrainingBatches
+from usaggr.data.batches.batches import CachedPixels, SubsetBatches, TrainingBatches
 from usaggr.data.batches.run_data import RunData
 from usaggr.data.batches.streams import add_exposure_notes, cut_batches, make_stream, merge_streams, stream_lengths
 from usaggr.data.samples import Sample
-from usaggr.data.seeds import derived_seed
-from usaggr.io.atomic_files import make_usual
-from usaggr.io.checksums import note_hash
+from usaggr.data.seeds import derive_seed
+from usaggr.io.atomic_files import apply_umask
+from usaggr.io.checksums import write_checksum
 from usaggr.models.assumed_input import find_input_scale
 from usaggr.models.build_network import build_network
 from usaggr.models.network import MultiTaskNetwork
@@ -110,7 +110,7 @@ def _prepare_process(threads: int, seed: int) -> None:
     reset_peak()
     torch.set_num_threads(threads)
     cv2.setNumThreads(threads)
-    torch.manual_seed(derived_seed("run", seed))
+    torch.manual_seed(derive_seed("run", seed))
 
 
 def _build_initial_network(spec: RunSpec, directory: Path, study: StudyConfig, data: RunData) -> MultiTaskNetwork:
@@ -178,7 +178,7 @@ def make_module(
         data.tasks,
         study.training,
         intervals,
-        FoldBatches(data.val, data.cache, EVALUATION_BATCH),
+        SubsetBatches(data.val, data.cache, EVALUATION_BATCH),
         lambda: _make_scorer(study, data, main_only=True, keep_masks=False),
         curve,
         start_step,
@@ -249,12 +249,14 @@ def _test(network: MultiTaskNetwork, study: StudyConfig, data: RunData, device: 
     scorer, usage = _make_scorer(study, data, main_only=False, keep_masks=True), ExpertUsage()
     network.to(device).eval()
     with torch.inference_mode():
-        for batch in FoldBatches(data.test, data.cache, EVALUATION_BATCH).of(CachedPixels(data.cache, device)):
-            result = network.forward_with_routing(batch.images, batch.rows)
+        for batch in SubsetBatches(data.test, data.cache, EVALUATION_BATCH).with_pixels(
+            CachedPixels(data.cache, device)
+        ):
+            result = network.forward_with_routing(batch.images, batch.task_indices)
             for task_id, outputs in result.outputs.items():
-                samples = [batch.samples[i] for i in batch.rows[task_id].tolist()]
+                samples = [batch.samples[i] for i in batch.task_indices[task_id].tolist()]
                 scorer.add(decode_outputs(data.tasks[task_id], outputs, samples), samples)
-            usage.add(result.routing, batch.rows)
+            usage.add(result.routing, batch.task_indices)
     scores, notes = scorer.scores()
     return _TestResults(scorer.rows, scores, notes, usage)
 
@@ -279,8 +281,8 @@ def _write_files(
         weights = {name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}
         file = directory / contract.WEIGHTS
         save_file(weights, file)
-        make_usual(file)
-        note_hash(file)
+        apply_umask(file)
+        write_checksum(file)
 
 
 def _measure_cost(watch: Stopwatch, network: MultiTaskNetwork, examples: int) -> Cost:

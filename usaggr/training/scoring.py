@@ -13,7 +13,7 @@ import sklearn.metrics  # noqa: F401  # slow to import: a process does it once, 
 from numpy.typing import NDArray
 
 from usaggr.config.study import DataConfig
-from usaggr.data.batches.batches import relative_box, relative_points
+from usaggr.data.batches.batches import normalize_box, normalize_points
 from usaggr.data.batches.cache import ImageCache
 from usaggr.data.samples import Sample
 from usaggr.metrics.names import main_metric, metric, skill
@@ -86,9 +86,9 @@ def fit_trivial_predictors(
             case "classification":
                 targets = np.array([s.label for s in samples])
             case "detection":
-                targets = np.stack([relative_box(s) for s in samples])
+                targets = np.stack([normalize_box(s) for s in samples])
             case "regression":
-                targets = np.stack([relative_points(s) for s in samples])
+                targets = np.stack([normalize_points(s) for s in samples])
             case _:
                 assert_never(task_type)
         predictors[task_id] = fit_trivial(tasks[task_id], targets)

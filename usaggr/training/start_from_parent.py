@@ -8,7 +8,7 @@ from safetensors import SafetensorError, safe_open
 from usaggr.config.study import TrainingConfig
 from usaggr.data.batches.streams import stream_length
 from usaggr.errors import RunError
-from usaggr.io.checksums import SUFFIX, file_hash, is_as_noted
+from usaggr.io.checksums import SUFFIX, has_valid_checksum, hash_file
 from usaggr.models.network import MultiTaskNetwork
 from usaggr.results.contract import PARENT, WEIGHTS
 from usaggr.results.spec import RunSpec
@@ -77,7 +77,7 @@ def _check_hash(file: Path, description: str) -> None:
         RunError: The file is missing or has changed.
     """
     try:
-        if not is_as_noted(file, file_hash(file)):
+        if not has_valid_checksum(file, hash_file(file)):
             raise RunError(
                 f"{description} have changed since they were written (their SHA-256 is not that of {file.stem}{SUFFIX})"
             )

@@ -10,8 +10,8 @@ from usaggr.data.batches.augment import (
     augment_images,
     augment_masks,
     draw_transform,
-    fitting_transform,
-    sampling_grid,
+    make_sampling_grid,
+    soften_until_inside,
 )
 
 STRONG = AugmentConfig(rotate=30, scale=0.3, translate=0.1, gain=0.2, offset=0.1, gamma=0.3)
@@ -33,7 +33,7 @@ def center_of(picture: np.ndarray) -> np.ndarray:
 def test_landmarks_move_with_the_image_and_the_mask(key: int) -> None:
     transform = draw_transform(STRONG, key, SIZE)
     point = np.array([0.4, 0.55])
-    grid = sampling_grid([transform], SIZE)
+    grid = make_sampling_grid([transform], SIZE)
     image = augment_images(torch.from_numpy(disc(point))[None, None], [transform], grid)[0, 0].numpy()
     mask = augment_masks(torch.from_numpy(disc(point)).to(torch.uint8)[None], grid)[0].numpy()
     expected = transform.points(point[None])[0]
@@ -44,7 +44,7 @@ def test_landmarks_move_with_the_image_and_the_mask(key: int) -> None:
 @pytest.mark.parametrize("key", range(8))
 def test_an_augmented_box_still_bounds_its_round_lesion(key: int) -> None:
     transform = draw_transform(STRONG, key, SIZE)
-    grid = sampling_grid([transform], SIZE)
+    grid = make_sampling_grid([transform], SIZE)
     lesion = disc(np.array([0.5, 0.5]), radius=15)
     box = np.array([0.5 - 15 / 96, 0.5 - 15 / 64, 0.5 + 15 / 96, 0.5 + 15 / 64])
     mask = augment_masks(torch.from_numpy(lesion).to(torch.uint8)[None], grid)[0].numpy()
@@ -56,8 +56,8 @@ def test_an_augmented_box_still_bounds_its_round_lesion(key: int) -> None:
 def test_an_augmentation_depends_on_its_key_alone() -> None:
     image = torch.rand(2, 1, *SIZE)
     first, second = (draw_transform(STRONG, key, SIZE) for key in (1, 2))
-    together = augment_images(image, [first, second], sampling_grid([first, second], SIZE))
-    alone = augment_images(image[1:], [second], sampling_grid([second], SIZE))
+    together = augment_images(image, [first, second], make_sampling_grid([first, second], SIZE))
+    alone = augment_images(image[1:], [second], make_sampling_grid([second], SIZE))
     assert torch.equal(together[1:], alone)
     assert not np.allclose(first.matrix, second.matrix)
 
@@ -103,12 +103,12 @@ def test_without_change_an_image_stays_as_it_is() -> None:
     none = AugmentConfig(rotate=0, scale=0, translate=0, gain=0, offset=0, gamma=0)
     transform = draw_transform(none, 5, SIZE)
     image = torch.rand(1, 3, *SIZE)
-    assert torch.allclose(augment_images(image, [transform], sampling_grid([transform], SIZE)), image, atol=1e-4)
+    assert torch.allclose(augment_images(image, [transform], make_sampling_grid([transform], SIZE)), image, atol=1e-4)
 
 
 def test_pixels_from_outside_the_image_are_black_and_background() -> None:
     shifted = replace(IDENTITY, shift=np.array([0.25, 0]))
-    grid = sampling_grid([shifted], SIZE)
+    grid = make_sampling_grid([shifted], SIZE)
     mask = augment_masks(torch.ones(1, *SIZE, dtype=torch.uint8), grid)[0]
     image = augment_images(torch.ones(1, 1, *SIZE), [shifted], grid)[0, 0]
     quarter = SIZE[1] // 4
@@ -120,14 +120,14 @@ def test_pixels_from_outside_the_image_are_black_and_background() -> None:
 def test_a_landmark_never_leaves_the_image() -> None:
     corner = np.array([[0.01, 0.01], [0.99, 0.98]])
     for key in range(50):
-        moved = fitting_transform(draw_transform(STRONG, key, SIZE), corner, None).points(corner)
+        moved = soften_until_inside(draw_transform(STRONG, key, SIZE), corner, None).points(corner)
         assert moved.min() >= 0
         assert moved.max() <= 1
 
 
 def test_a_transform_that_cannot_fit_becomes_none() -> None:
     outside = np.array([[1.0, 1.0]])
-    fitted = fitting_transform(draw_transform(STRONG, 3, SIZE), outside, None)
+    fitted = soften_until_inside(draw_transform(STRONG, 3, SIZE), outside, None)
     assert fitted.points(outside).max() <= 1
     assert np.array_equal(IDENTITY.points(outside), outside)
 
@@ -140,7 +140,7 @@ def test_grids_and_gray_values_are_those_of_torch(size: tuple[int, int]) -> None
     shift = np.stack([t.shift for t in transforms])[:, :, None]
     thetas = torch.from_numpy(np.concatenate([inverse, -2 * inverse @ shift], axis=2)).float()
     expected = torch.nn.functional.affine_grid(thetas, [20, 1, *size], align_corners=False)
-    grid = sampling_grid(transforms, size)
+    grid = make_sampling_grid(transforms, size)
     torch.testing.assert_close(grid, expected, rtol=0, atol=1e-6)
 
     moved = torch.nn.functional.grid_sample(images, grid, align_corners=False)

@@ -7,14 +7,14 @@ import torch
 
 from tests.data.factories import data_config, noise, tiny_data, write_image
 from usaggr.config.study import AugmentConfig
-from usaggr.data.batches.augment import augment_masks, draw_transform, fitting_transform, sampling_grid
+from usaggr.data.batches.augment import augment_masks, draw_transform, make_sampling_grid, soften_until_inside
 from usaggr.data.batches.batches import (
     CachedPixels,
-    FoldBatches,
+    SubsetBatches,
     TrainingBatches,
     make_batch,
-    relative_box,
-    relative_points,
+    normalize_box,
+    normalize_points,
 )
 from usaggr.data.batches.cache import ImageCache, build_or_open
 from usaggr.data.batches.streams import Draw
@@ -37,11 +37,11 @@ def test_a_mixed_batch_holds_every_task_with_its_targets(data: tuple[Dataset, Im
     dataset, cache = data
     batch = make_batch(dataset.samples, CachedPixels(cache))
     assert batch.images.shape == (24, 3, 32, 32)
-    assert sorted(torch.cat(list(batch.rows.values())).tolist()) == list(range(24))
+    assert sorted(torch.cat(list(batch.task_indices.values())).tolist()) == list(range(24))
     assert {t: tuple(v.shape) for t, v in batch.targets.items()} == {
         "seg": (6, 32, 32), "cls": (6,), "det": (6, 4), "reg": (6, 2, 2),
     }  # fmt: skip
-    for task_id, batch_indices in batch.rows.items():
+    for task_id, batch_indices in batch.task_indices.items():
         assert all(batch.samples[i].task_id == task_id for i in batch_indices)
     box = dataset.by_task["det"][0].box
     assert box is not None
@@ -69,7 +69,7 @@ def test_the_augmentation_of_a_sample_does_not_depend_on_its_batch(data: tuple[D
     (together,) = TrainingBatches([draws], samples, cache, AUGMENT)
     for i, draw in enumerate(draws):
         (alone,) = TrainingBatches([[draw]], samples, cache, AUGMENT)
-        place = together.rows[draw.task_id].tolist().index(i)
+        place = together.task_indices[draw.task_id].tolist().index(i)
         assert torch.allclose(together.images[i], alone.images[0], atol=1e-5)
         assert torch.allclose(together.targets[draw.task_id][place].float(), alone.targets[draw.task_id][0].float())
 
@@ -78,7 +78,7 @@ def test_a_box_is_divided_by_the_width_and_height_of_its_image() -> None:
     sample = Sample(
         "det", "a", Path("a.png"), "s", "hash", "label", 50, 200, "det.csv", 2, box=(20.0, 10.0, 100.0, 40.0)
     )
-    assert relative_box(sample) == pytest.approx([0.1, 0.2, 0.5, 0.8])
+    assert normalize_box(sample) == pytest.approx([0.1, 0.2, 0.5, 0.8])
 
 
 def test_labels_move_with_their_images(data: tuple[Dataset, ImageCache]) -> None:
@@ -88,15 +88,15 @@ def test_labels_move_with_their_images(data: tuple[Dataset, ImageCache]) -> None
     (batch,) = TrainingBatches([draws], samples, cache, AUGMENT)
     seg, det, reg = batch.samples
     transform = draw_transform(AUGMENT, 5, cache.size)
-    box, points = relative_box(det), relative_points(reg)
-    moved = fitting_transform(transform, None, box).box(box)
+    box, points = normalize_box(det), normalize_points(reg)
+    moved = soften_until_inside(transform, None, box).box(box)
     assert np.abs(moved - box).max() > 0.02
     assert batch.targets["det"][0].numpy() == pytest.approx(moved.clip(0, 1), abs=1e-6)
-    moved = fitting_transform(transform, points, None).points(points)
+    moved = soften_until_inside(transform, points, None).points(points)
     assert np.abs(moved - points).max() > 0.02
     assert batch.targets["reg"][0].numpy() == pytest.approx(moved, abs=1e-6)
-    mask = torch.from_numpy(cache.masks_of([seg]))
-    assert torch.equal(batch.targets["seg"], augment_masks(mask, sampling_grid([transform], cache.size)).long())
+    mask = torch.from_numpy(cache.load_masks([seg]))
+    assert torch.equal(batch.targets["seg"], augment_masks(mask, make_sampling_grid([transform], cache.size)).long())
 
 
 def test_training_images_are_augmented_and_a_folds_are_not(data: tuple[Dataset, ImageCache]) -> None:
@@ -104,7 +104,7 @@ def test_training_images_are_augmented_and_a_folds_are_not(data: tuple[Dataset, 
     sample = dataset.by_task["cls"][0]
     draw = Draw(sample.task_id, sample.sample_id, 3)
     (augmented,) = TrainingBatches([[draw]], {(sample.task_id, sample.sample_id): sample}, cache, AUGMENT)
-    (plain,) = FoldBatches([sample], cache, 8)
+    (plain,) = SubsetBatches([sample], cache, 8)
     assert not torch.allclose(augmented.images, plain.images)
     mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
     pixels = plain.images[0].permute(1, 2, 0) * std + mean
@@ -113,6 +113,6 @@ def test_training_images_are_augmented_and_a_folds_are_not(data: tuple[Dataset, 
 
 def test_a_subset_is_iterated_completely_and_in_order(data: tuple[Dataset, ImageCache]) -> None:
     dataset, cache = data
-    batches = FoldBatches(dataset.samples, cache, 7)
+    batches = SubsetBatches(dataset.samples, cache, 7)
     assert [s for batch in batches for s in batch.samples] == list(dataset.samples)
     assert len(batches) == 4

@@ -64,10 +64,10 @@ def test_the_cache_holds_each_image_and_mask_at_the_networks_size(
         if sample.mask_path is not None:
             expected = resize_mask(read_mask(sample.mask_path, False, config.max_pixels), config.input_size)
             assert (cache.mask(sample) == expected).all()
-    together = cache.images_of(data.samples)
+    together = cache.load_images(data.samples)
     assert together.shape == (len(data.samples), *config.input_size, channels)
     assert (together[3] == cache.image(data.samples[3])).all()
-    masks = cache.masks_of(data.by_task["seg"][::-1])
+    masks = cache.load_masks(data.by_task["seg"][::-1])
     assert (masks[0] == cache.mask(data.by_task["seg"][-1])).all()
 
 
@@ -78,7 +78,7 @@ def test_views_cannot_be_written_to_and_copies_can(config: DataConfig) -> None:
         cache.image(data.samples[0])[:] = 0
     with pytest.raises(ValueError, match="read-only"):
         cache.mask(data.by_task["seg"][0])[:] = 0
-    cache.images_of(data.samples)[:] = 0
+    cache.load_images(data.samples)[:] = 0
     assert cache.image(data.samples[0]).any()
 
 
@@ -152,25 +152,25 @@ def test_white_masks_are_class_1_where_asked(config: DataConfig) -> None:
     config = config.model_copy(update={"foreground_255": True})
     data = load_dataset(config)
     cache = build_or_open(data, config)
-    assert set(np.unique(cache.masks_of(data.by_task["seg"]))) == {0, 1}
+    assert set(np.unique(cache.load_masks(data.by_task["seg"]))) == {0, 1}
 
 
 def test_data_without_masks_have_a_cache_too(config: DataConfig) -> None:
     (Path(str(config.root)) / "csv_files" / "seg.csv").unlink()
     data = load_dataset(config)
-    assert build_or_open(data, config).images_of(data.samples).shape[0] == len(data.samples)
+    assert build_or_open(data, config).load_images(data.samples).shape[0] == len(data.samples)
 
 
 @pytest.mark.parametrize("name", ["images.u8", "masks.u8", "images.sha256", "masks.sha256", "meta.json"])
 def test_a_truncated_cache_is_built_again(config: DataConfig, builds: list[str], name: str) -> None:
     data = load_dataset(config)
     cache = build_or_open(data, config)
-    expected = cache.images_of(data.samples)
+    expected = cache.load_images(data.samples)
     path = cache.directory / name
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(DataError, match="an incomplete image cache"):
         ImageCache(cache.directory)
-    assert (build_or_open(data, config).images_of(data.samples) == expected).all()
+    assert (build_or_open(data, config).load_images(data.samples) == expected).all()
     assert len(builds) == 2
 
 
@@ -190,11 +190,11 @@ def test_pickles_carry_the_path_alone(config: DataConfig) -> None:
     cache = build_or_open(data, config)
     content = pickle.dumps(cache)
     assert len(content) < 500
-    assert (pickle.loads(content).images_of(data.samples) == cache.images_of(data.samples)).all()
+    assert (pickle.loads(content).load_images(data.samples) == cache.load_images(data.samples)).all()
 
 
 def _sum_in_process(cache: ImageCache, data: Dataset, queue: Any) -> None:
-    queue.put(int(cache.images_of(data.samples).sum()))
+    queue.put(int(cache.load_images(data.samples).sum()))
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
@@ -205,7 +205,7 @@ def test_other_processes_read_the_same_cache(config: DataConfig, method: str) ->
     queue = context.Queue()
     process = context.Process(target=_sum_in_process, args=(cache, data, queue))
     process.start()
-    assert queue.get(timeout=30) == int(cache.images_of(data.samples).sum())
+    assert queue.get(timeout=30) == int(cache.load_images(data.samples).sum())
     process.join()
 
 
@@ -241,7 +241,7 @@ def test_a_second_process_waits_for_the_first_and_builds_nothing(config: DataCon
     cache = build_or_open(data, config, progress)
     process.join()
     assert process.exitcode == 0
-    assert cache.images_of(data.samples).any()
+    assert cache.load_images(data.samples).any()
     assert progress.said == ["waiting for another process, which is resizing these images"]
     assert builds == []
 
@@ -296,14 +296,14 @@ def test_an_image_that_changed_meanwhile_is_refused(config: DataConfig) -> None:
 def test_samples_that_the_cache_was_not_made_for_are_refused(config: DataConfig) -> None:
     data = load_dataset(config)
     cache = build_or_open(data, config)
-    assert cache.image_rows([]).shape == (0,)
+    assert cache.find_image_rows([]).shape == (0,)
     for digest in ("00" * 32, "ff" * 32):
         with pytest.raises(DataError, match=f"does not contain {digest}"):
-            cache.image_rows([data.samples[0], replace(data.samples[1], image_hash=digest)])
+            cache.find_image_rows([data.samples[0], replace(data.samples[1], image_hash=digest)])
     (Path(str(config.root)) / "csv_files" / "seg.csv").unlink()
     without_masks = build_or_open(load_dataset(config), config)
     with pytest.raises(DataError, match="does not contain"):
-        without_masks.masks_of(data.by_task["seg"])
+        without_masks.load_masks(data.by_task["seg"])
 
 
 def test_hashes_that_end_in_zeros_are_distinguished(tmp_path: Path) -> None:
@@ -314,5 +314,5 @@ def test_hashes_that_end_in_zeros_are_distinguished(tmp_path: Path) -> None:
     (tmp_path / "masks.u8").touch()
     (tmp_path / "masks.sha256").touch()
     samples = [Sample("t", d, tmp_path, d, d, "", 1, 1, "", 2) for d in digests]
-    pixels = ImageCache(tmp_path).images_of(samples).ravel().tolist()
+    pixels = ImageCache(tmp_path).load_images(samples).ravel().tolist()
     assert pixels == [sorted(digests).index(digest) for digest in digests]

@@ -9,7 +9,7 @@ import pytest
 
 from tests.data.factories import disc, noise, write_image
 from usaggr.data.read.file_facts import MAX_VALUES, FileFacts, ProbeKey, probe_files
-from usaggr.data.read.paths import FoundFile
+from usaggr.data.read.paths import ListedFile
 from usaggr.errors import DataError
 from usaggr.progress import NoProgress
 
@@ -18,7 +18,7 @@ LIMIT = 10**6
 
 def key(path: Path, is_mask: bool = False) -> ProbeKey:
     status = path.stat()
-    return ProbeKey(FoundFile(str(path), status.st_size, status.st_mtime_ns), is_mask)
+    return ProbeKey(ListedFile(str(path), status.st_size, status.st_mtime_ns), is_mask)
 
 
 def probe(folder: Path, *keys: ProbeKey, max_pixels: int = LIMIT) -> list[FileFacts]:

@@ -5,7 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from usaggr.data.read.index import IndexRow
-from usaggr.data.read.index_tasks import Declaration, declaration_of
+from usaggr.data.read.index_tasks import Declaration, parse_declaration
 from usaggr.data.read.labels import SIDES, TOLERANCE, LabelResult, box_label, class_label, point_labels
 
 SIZE = (24, 32)  # height, width
@@ -84,7 +84,7 @@ def test_no_text_breaks_the_reading_of_labels(texts: tuple[str, ...]) -> None:
     pointed = point_labels(row(point_1_xy=texts[0], point_2_xy=texts[1]), Declaration("t", "regression", 2), SIZE)
     classed = class_label(row(mask=texts[0]), Declaration("t", "classification", 4))
     assert all(has_either_label_or_faults(result) for result in (boxed, pointed, classed))
-    declared, faults = declaration_of(row(task_id=texts[0], task_name=texts[1], num_classes=texts[2]))
+    declared, faults = parse_declaration(row(task_id=texts[0], task_name=texts[1], num_classes=texts[2]))
     assert (declared is None) == bool(faults)
     if boxed.label is not None:
         assert boxed.label.box is not None

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from tests.data.factories import data_config, noise, write_image
-from usaggr.data.read.paths import FileFinder, FoundFile, cache_root, data_root
+from usaggr.data.read.paths import FileFinder, ListedFile, cache_root, data_root
 from usaggr.errors import DataError
 
 
@@ -44,7 +44,7 @@ def test_only_files_inside_the_root_are_found(tmp_path: Path) -> None:
     finder = FileFinder(str(root))
     for text in ("../images/a.png", "../link.png", "../images/../csv_files/../images//a.png"):
         file = finder.find(text)
-        assert isinstance(file, FoundFile)
+        assert isinstance(file, ListedFile)
         assert (file.path, file.size) == (str(inside), inside.stat().st_size)
     for text, kind in {
         "../away.png": "path_outside",
@@ -62,5 +62,5 @@ def test_only_files_inside_the_root_are_found(tmp_path: Path) -> None:
         "../" + "x" * 300: "missing_file",
     }.items():
         misplaced = finder.find(text)
-        assert not isinstance(misplaced, FoundFile)
+        assert not isinstance(misplaced, ListedFile)
         assert misplaced.kind == kind, text

@@ -121,7 +121,7 @@ def folds_of(dataset: Dataset, config: DataConfig) -> dict[str, set[str | None]]
     for sample, fold in zip(dataset.samples, manifest.split.subsets, strict=True):
         if sample.subject_written:
             folds.setdefault(sample.subject_written.strip().partition(".")[0], set()).add(fold)
-    assert prove_split(dataset, manifest.split).disjoint
+    assert prove_split(dataset, manifest.split).is_disjoint
     return folds
 
 

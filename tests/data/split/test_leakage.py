@@ -79,7 +79,7 @@ def prove_two_subsets(train_subject: str, test_subject: str) -> Proof:
 def test_an_overlap_is_named_with_its_two_subsets() -> None:
     proof = prove_two_subsets("17", "17.0")
     assert proof.shared == {"components": (), "images": (), "files": (), "subjects": ("17 (train, test)",)}
-    assert not proof.disjoint
+    assert not proof.is_disjoint
     assert proof.sentence() == (
         "subsets are not disjoint: of 2 components, 2 images, 2 files, 1 subject, these are in two subsets: 1 subject, "
         "such as subject 17 (train, test)"
@@ -89,7 +89,7 @@ def test_an_overlap_is_named_with_its_two_subsets() -> None:
 def test_missing_hashes_and_subjects_are_neither_counted_nor_shared() -> None:
     proof = prove_disjoint([PlacedSample("train", 0, "", "a.png", ""), PlacedSample("test", 1, "", "b.png", "")])
     assert proof.totals == {"components": 2, "files": 2, "subjects": 2}
-    assert proof.disjoint
+    assert proof.is_disjoint
 
 
 _SPELLINGS = sorted({*(text for texts in SAME.values() for text in texts), *MISSING, *NAMES})
@@ -102,4 +102,4 @@ _texts = st.sampled_from(_SPELLINGS) | st.text(st.sampled_from("017.eE+-Pp\u00e9
 @example("0e+00", "0")
 def test_the_proof_and_the_split_agree_on_which_names_are_one_patient(first: str, second: str) -> None:
     is_same = normalize_subject(first) == normalize_subject(second) != ""
-    assert prove_two_subsets(first, second).disjoint == (not is_same)
+    assert prove_two_subsets(first, second).is_disjoint == (not is_same)

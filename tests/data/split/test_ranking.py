@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from usaggr.data.seeds import generator
+from usaggr.data.seeds import make_generator
 from usaggr.data.split.ranking import Ranker, TrainingSample, count_at_scale, count_cover
 
 
@@ -104,7 +104,7 @@ def test_each_seed_draws_its_own_ranking() -> None:
 
 def rank_by_definition(task_id: str, samples: list[TrainingSample], seed: int) -> list[str]:
     """Rank sample by sample, as the ranking is defined: every choice is among all components that remain."""
-    rng = generator("ranking", task_id, seed)
+    rng = make_generator("ranking", task_id, seed)
     total = Counter(s.stratum for s in samples)
     ordered = sorted(samples, key=lambda s: s.sample_id)
     components = [[s for s in ordered if s.component == c] for c in dict.fromkeys(s.component for s in ordered)]

@@ -19,7 +19,7 @@ from usaggr.config.study import DataConfig, SyntheticConfig
 from usaggr.data.read.load_dataset import load_dataset
 from usaggr.data.show.overview import find_overlaps
 from usaggr.data.synthetic import writer
-from usaggr.data.synthetic.process_pool import results_of
+from usaggr.data.synthetic.process_pool import map_in_processes
 from usaggr.data.synthetic.writer import synthetic_root, write_synthetic
 from usaggr.errors import ConfigError, DataError
 from usaggr.tasks import CATALOGUE
@@ -291,4 +291,4 @@ def _killed(number: int) -> int:
 
 @pytest.mark.parametrize("function", [_twice, _killed], ids=["no failure", "a process is killed"])
 def test_every_piece_of_work_is_done_once(function: Any) -> None:
-    assert sorted(results_of(function, range(12), 2)) == [2 * i for i in range(12)]
+    assert sorted(map_in_processes(function, range(12), 2)) == [2 * i for i in range(12)]

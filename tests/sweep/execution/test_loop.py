@@ -10,7 +10,7 @@ from rich.console import Console
 
 from tests.sweep import fakes
 from tests.sweep.scripted import ScriptedExecutor
-from usaggr.io.locks import exclusive
+from usaggr.io.locks import hold_lock
 from usaggr.results.run_directory import RunDirectory
 from usaggr.results.run_result import State
 from usaggr.sweep.execution.jobs import Outcome
@@ -233,7 +233,7 @@ def test_a_run_that_dies_here_while_another_process_is_just_claiming_it_is_no_fa
 
         def being_claimed() -> Outcome:
             other_process.enter_context(
-                exclusive(sweep.runs[0].directory / ".lock")
+                hold_lock(sweep.runs[0].directory / ".lock")
             )  # the status is written after the lock is taken
             return "died"
 

@@ -72,7 +72,7 @@ def draw_transform(config: AugmentConfig, key: int, size: tuple[int, int]) -> Tr
     return Transform(matrix, shift, 1 + config.gain * gain, config.offset * offset, 2.0 ** (config.gamma * gamma))
 
 
-def fitting_transform(transform: Transform, points: np.ndarray | None, box: np.ndarray | None) -> Transform:
+def soften_until_inside(transform: Transform, points: np.ndarray | None, box: np.ndarray | None) -> Transform:
     """Soften a transform until landmarks and the box's center stay in the image, so that no label vanishes.
 
     Args:
@@ -94,7 +94,7 @@ def fitting_transform(transform: Transform, points: np.ndarray | None, box: np.n
     return Transform(IDENTITY.matrix, IDENTITY.shift, transform.gain, transform.offset, transform.gamma)
 
 
-def sampling_grid(transforms: list[Transform], size: tuple[int, int], device: torch.device = _CPU) -> Tensor:
+def make_sampling_grid(transforms: list[Transform], size: tuple[int, int], device: torch.device = _CPU) -> Tensor:
     """Return (N, H, W, 2) the coordinates from which each output pixel is read.
 
     Args:
@@ -109,7 +109,7 @@ def sampling_grid(transforms: list[Transform], size: tuple[int, int], device: to
     shifts = np.stack([transform.shift for transform in transforms])[:, :, None]
     # In grid_sample's coordinates, 2 u - 1, the center is 0 and shifts count double.
     thetas = np.concatenate([inverse, -2 * inverse @ shifts], axis=2).astype(np.float32)
-    affine = on_device(torch.from_numpy(thetas), device)
+    affine = copy_to_device(torch.from_numpy(thetas), device)
     y, x = (((2 * torch.arange(side, device=device) + 1) / side - 1)[None, :, None] for side in size)
     # On a regular grid the map is a sum over y and x: far less work than the matrix product of affine_grid.
     from_y = affine[:, None, :, 1] * y + affine[:, None, :, 2]
@@ -123,19 +123,19 @@ def augment_images(images: Tensor, transforms: list[Transform], grid: Tensor) ->
     Args:
         images: (N, C, H, W) float32 in [0, 1].
         transforms: N transforms.
-        grid: (N, H, W, 2) from `sampling_grid`.
+        grid: (N, H, W, 2) from `make_sampling_grid`.
 
     Returns:
         (N, C, H, W) images in [0, 1].
     """
     moved = F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
     gray_curves = torch.tensor([(t.gain, t.offset, t.gamma) for t in transforms], dtype=torch.float32)
-    gain, offset, gamma = on_device(gray_curves, images.device)[:, :, None, None, None].unbind(dim=1)
+    gain, offset, gamma = copy_to_device(gray_curves, images.device)[:, :, None, None, None].unbind(dim=1)
     # A power by logarithm, in place, takes a third of the time of `**`. 1e-6 avoids the logarithm of 0.
     return moved.mul_(gain).add_(offset).clamp_(1e-6, 1).log_().mul_(gamma).exp_()
 
 
-def on_device(tensor: Tensor, device: torch.device) -> Tensor:
+def copy_to_device(tensor: Tensor, device: torch.device) -> Tensor:
     """Copy a tensor from the CPU to a device; to a GPU from pinned memory, without waiting for the copy."""
     if device.type == "cuda":
         return tensor.pin_memory().to(device, non_blocking=True)

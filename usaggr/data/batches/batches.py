@@ -20,10 +20,10 @@ from usaggr.data.batches.augment import (
     Transform,
     augment_images,
     augment_masks,
+    copy_to_device,
     draw_transform,
-    fitting_transform,
-    on_device,
-    sampling_grid,
+    make_sampling_grid,
+    soften_until_inside,
 )
 from usaggr.data.batches.cache import ImageCache
 from usaggr.data.batches.streams import Draw
@@ -43,7 +43,7 @@ class Batch:
     """(N, 3, H, W) float32, normalized."""
     samples: tuple[Sample, ...]
     """N samples, in the images' order."""
-    rows: dict[str, Tensor]
+    task_indices: dict[str, Tensor]
     """(n,) int64 batch indices of each task's samples, by task id."""
     targets: dict[str, Tensor]
     """Targets by task id: classes (n,), masks (n, H, W) int64; boxes (n, 4), points (n, P, 2) float32 in [0, 1]."""
@@ -53,7 +53,7 @@ class Batch:
         return Batch(
             self.images.to(device, non_blocking=True),
             self.samples,
-            {task_id: indices.to(device) for task_id, indices in self.rows.items()},
+            {task_id: indices.to(device) for task_id, indices in self.task_indices.items()},
             {task_id: targets.to(device, non_blocking=True) for task_id, targets in self.targets.items()},
         )
 
@@ -68,11 +68,11 @@ class Pixels(Protocol):
         """Height and width in pixels."""
         ...
 
-    def images_of(self, samples: Sequence[Sample]) -> Tensor:
+    def load_images(self, samples: Sequence[Sample]) -> Tensor:
         """Return (N, C, H, W) uint8 images; C is 1 or 3."""
         ...
 
-    def masks_of(self, samples: Sequence[Sample]) -> Tensor:
+    def load_masks(self, samples: Sequence[Sample]) -> Tensor:
         """Return (n, H, W) uint8 masks with a class index per pixel; all samples must be segmentation samples."""
         ...
 
@@ -88,19 +88,19 @@ class CachedPixels:
     def size(self) -> tuple[int, int]:
         return self._cache.size
 
-    def images_of(self, samples: Sequence[Sample]) -> Tensor:
-        return on_device(torch.from_numpy(self._cache.images_of(samples)), self.device).permute(0, 3, 1, 2)
+    def load_images(self, samples: Sequence[Sample]) -> Tensor:
+        return copy_to_device(torch.from_numpy(self._cache.load_images(samples)), self.device).permute(0, 3, 1, 2)
 
-    def masks_of(self, samples: Sequence[Sample]) -> Tensor:
-        return on_device(torch.from_numpy(self._cache.masks_of(samples)), self.device)
+    def load_masks(self, samples: Sequence[Sample]) -> Tensor:
+        return copy_to_device(torch.from_numpy(self._cache.load_masks(samples)), self.device)
 
 
-def relative_box(sample: Sample) -> np.ndarray:
+def normalize_box(sample: Sample) -> np.ndarray:
     """Return a sample's box (4,), x_min y_min x_max y_max, as fractions of the original image's sides."""
     return np.asarray(sample.box, dtype=float) / [sample.width, sample.height, sample.width, sample.height]
 
 
-def relative_points(sample: Sample) -> np.ndarray:
+def normalize_points(sample: Sample) -> np.ndarray:
     """Return a sample's landmarks (P, 2), x and y, as fractions of the original image's sides."""
     return np.asarray(sample.points, dtype=float) / [sample.width, sample.height]
 
@@ -113,26 +113,26 @@ def make_batch(samples: Sequence[Sample], pixels: Pixels, transforms: Sequence[T
         pixels: source of their images and masks.
         transforms: one transform per sample. Default: no augmentation.
     """
-    images = pixels.images_of(samples).float().div_(255)
+    images = pixels.load_images(samples).float().div_(255)
     fitted = list(transforms) if transforms is not None else [IDENTITY] * len(samples)
-    boxes = [relative_box(s) if s.box is not None else None for s in samples]
-    points = [relative_points(s) if s.points is not None else None for s in samples]
+    boxes = [normalize_box(s) if s.box is not None else None for s in samples]
+    points = [normalize_points(s) if s.points is not None else None for s in samples]
     grid = None
     if transforms is not None:
-        fitted = [fitting_transform(t, p, b) for t, p, b in zip(fitted, points, boxes, strict=True)]
-        grid = sampling_grid(fitted, pixels.size, pixels.device)
+        fitted = [soften_until_inside(t, p, b) for t, p, b in zip(fitted, points, boxes, strict=True)]
+        grid = make_sampling_grid(fitted, pixels.size, pixels.device)
         images = augment_images(images, fitted, grid)
     indices_of: dict[str, list[int]] = {}
     for i, sample in enumerate(samples):
         indices_of.setdefault(sample.task_id, []).append(i)
     batch_indices = {
-        task_id: on_device(torch.tensor(indices), pixels.device) for task_id, indices in indices_of.items()
+        task_id: copy_to_device(torch.tensor(indices), pixels.device) for task_id, indices in indices_of.items()
     }
     targets: dict[str, Tensor] = {}
     for task_id, indices in indices_of.items():
         first = samples[indices[0]]  # all samples of a task have the same kind of label
         if first.mask_path is not None:
-            masks = pixels.masks_of([samples[i] for i in indices])
+            masks = pixels.load_masks([samples[i] for i in indices])
             targets[task_id] = (
                 augment_masks(masks, grid[batch_indices[task_id]]) if grid is not None else masks
             ).long()
@@ -144,8 +144,8 @@ def make_batch(samples: Sequence[Sample], pixels: Pixels, transforms: Sequence[T
         else:
             marks = [fitted[i].points(p) for i in indices if (p := points[i]) is not None]
             targets[task_id] = torch.from_numpy(np.stack(marks).astype(np.float32))
-    targets = {task_id: on_device(target, pixels.device) for task_id, target in targets.items()}
-    return Batch(normalize(images), tuple(samples), batch_indices, targets)
+    targets = {task_id: copy_to_device(target, pixels.device) for task_id, target in targets.items()}
+    return Batch(normalize_images(images), tuple(samples), batch_indices, targets)
 
 
 class TrainingBatches:
@@ -173,7 +173,7 @@ class TrainingBatches:
         self._pixels: Pixels = CachedPixels(cache)
         self._augment = augment
 
-    def of(self, pixels: Pixels) -> "TrainingBatches":
+    def with_pixels(self, pixels: Pixels) -> "TrainingBatches":
         """Return the same batches, made from other pixels and on their device."""
         other = copy.copy(self)
         other._pixels = pixels
@@ -195,7 +195,7 @@ class TrainingBatches:
             yield make_batch(samples, self._pixels, transforms)
 
 
-class FoldBatches:
+class SubsetBatches:
     """Batches of all samples of a subset, in order, without augmentation."""
 
     def __init__(self, samples: Sequence[Sample], cache: ImageCache, batch_size: int) -> None:
@@ -210,7 +210,7 @@ class FoldBatches:
         self._pixels: Pixels = CachedPixels(cache)
         self._batch_size = batch_size
 
-    def of(self, pixels: Pixels) -> "FoldBatches":
+    def with_pixels(self, pixels: Pixels) -> "SubsetBatches":
         """Return the same batches, made from other pixels and on their device."""
         other = copy.copy(self)
         other._pixels = pixels
@@ -224,9 +224,9 @@ class FoldBatches:
             yield make_batch(self.samples[i : i + self._batch_size], self._pixels)
 
 
-def normalize(images: Tensor) -> Tensor:
+def normalize_images(images: Tensor) -> Tensor:
     """Normalize images (N, 1 or 3, H, W) in [0, 1] by channel; return (N, 3, H, W)."""
-    mean, std = on_device(torch.tensor([MEAN, STD]), images.device)[:, None, :, None, None]
+    mean, std = copy_to_device(torch.tensor([MEAN, STD]), images.device)[:, None, :, None, None]
     # An image of one channel is broadcast to three.
     normalized: Tensor = (images - mean) / std
     return normalized

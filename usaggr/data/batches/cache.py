@@ -44,23 +44,23 @@ class ImageCache:
 
     def image(self, sample: Sample) -> NDArray[np.uint8]:
         """Return a read-only view of a sample's image (H, W, C)."""
-        view: NDArray[np.uint8] = self._images[self.image_rows([sample])[0]]
+        view: NDArray[np.uint8] = self._images[self.find_image_rows([sample])[0]]
         return view
 
     def mask(self, sample: Sample) -> NDArray[np.uint8]:
         """Return a read-only view of a segmentation sample's mask (H, W), as class indices."""
-        view: NDArray[np.uint8] = self._masks[self.mask_rows([sample])[0]]
+        view: NDArray[np.uint8] = self._masks[self.find_mask_rows([sample])[0]]
         return view
 
-    def images_of(self, samples: Sequence[Sample]) -> NDArray[np.uint8]:
+    def load_images(self, samples: Sequence[Sample]) -> NDArray[np.uint8]:
         """Return copies of the samples' images (N, H, W, C)."""
-        return self._images[self.image_rows(samples)]
+        return self._images[self.find_image_rows(samples)]
 
-    def masks_of(self, samples: Sequence[Sample]) -> NDArray[np.uint8]:
+    def load_masks(self, samples: Sequence[Sample]) -> NDArray[np.uint8]:
         """Return copies of the segmentation samples' masks (N, H, W), as class indices."""
-        return self._masks[self.mask_rows(samples)]
+        return self._masks[self.find_mask_rows(samples)]
 
-    def image_rows(self, samples: Sequence[Sample]) -> NDArray[np.intp]:
+    def find_image_rows(self, samples: Sequence[Sample]) -> NDArray[np.intp]:
         """Return (N,) the rows of the samples' images in the cache; samples of the same image have the same row.
 
         Raises:
@@ -68,8 +68,8 @@ class ImageCache:
         """
         return _find_rows(self._image_digests, [sample.image_hash for sample in samples], self.directory)
 
-    def mask_rows(self, samples: Sequence[Sample]) -> NDArray[np.intp]:
-        """Return (N,) the rows of the segmentation samples' masks in the cache; see `image_rows`."""
+    def find_mask_rows(self, samples: Sequence[Sample]) -> NDArray[np.intp]:
+        """Return (N,) the rows of the segmentation samples' masks in the cache; see `find_image_rows`."""
         return _find_rows(self._mask_digests, [sample.label_hash for sample in samples], self.directory)
 
 

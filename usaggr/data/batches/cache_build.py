@@ -22,11 +22,11 @@ from usaggr.data.batches.cache_check import find_damaged_file, write_checksums
 from usaggr.data.batches.resizing import resize_image, resize_mask
 from usaggr.data.read import images, readers_version
 from usaggr.data.read.file_facts import read_unchanged
-from usaggr.data.read.paths import made_folder
-from usaggr.data.read.thread_pool import pieces, reader_count, results_of
+from usaggr.data.read.paths import make_folder
+from usaggr.data.read.thread_pool import count_readers, map_in_threads, split_into_pieces
 from usaggr.data.samples import Dataset
 from usaggr.errors import DataError, RunError
-from usaggr.io.locks import exclusive
+from usaggr.io.locks import hold_lock
 from usaggr.progress import Progress
 
 CACHE_VERSION = 2
@@ -125,7 +125,7 @@ def ensure_built(plan: CachePlan, folder: Path, data: DataConfig, progress: Prog
     key = plan.key
     directory = folder / key
     if not _is_valid(directory, data):
-        made_folder(folder)
+        make_folder(folder)
         with _exclusive_builder(folder, key, progress):
             # Checked again: another process may have built it while this one waited.
             if not _is_valid(directory, data):
@@ -148,7 +148,7 @@ def _find_damage(directory: Path, data: DataConfig) -> str | None:
     meta = read_meta(directory)
     names = [] if meta is None else list(meta.file_sizes())
     try:
-        return find_damaged_file(directory, names, reader_count(data.workers)) if names else None
+        return find_damaged_file(directory, names, count_readers(data.workers)) if names else None
     except OSError as error:
         raise DataError(f"{directory}: cannot be used ({error.strerror}); choose another data.cache_dir=...") from error
 
@@ -193,14 +193,14 @@ def _build(plan: CachePlan, directory: Path, data: DataConfig, progress: Progres
                 *_make_pieces(images, plan.images, plan.meta, data, is_mask=False),
                 *_make_pieces(masks, plan.masks, plan.meta, data, is_mask=True),
             ]
-            for count in results_of(_write_piece, work, reader_count(data.workers)):
+            for count in map_in_threads(_write_piece, work, count_readers(data.workers)):
                 progress.advance(count)
             for file in (images, masks):
                 os.fsync(file.fileno())  # before the rename, which a crash of the machine could survive alone
         (temporary / "images.sha256").write_bytes(bytes.fromhex("".join(plan.images)))
         (temporary / "masks.sha256").write_bytes(bytes.fromhex("".join(plan.masks)))
         (temporary / "meta.json").write_text(json.dumps(vars(plan.meta)))
-        write_checksums(temporary, list(plan.meta.file_sizes()), reader_count(data.workers))
+        write_checksums(temporary, list(plan.meta.file_sizes()), count_readers(data.workers))
         temporary.rename(directory)
     except OSError as error:
         raise DataError(
@@ -238,7 +238,7 @@ def _make_pieces(
         is_mask: True for masks.
     """
     first_rows = range(0, len(files), PIECE)
-    groups = pieces(list(files.items()), PIECE)
+    groups = split_into_pieces(list(files.items()), PIECE)
     return [_Piece(file, row, group, is_mask, meta, data) for row, group in zip(first_rows, groups, strict=True)]
 
 
@@ -316,7 +316,7 @@ def _try_lock(path: Path) -> Iterator[bool]:
     """
     with ExitStack() as stack:
         try:
-            has_lock = stack.enter_context(exclusive(path, patience=0, remedy="choose another data.cache_dir=..."))
+            has_lock = stack.enter_context(hold_lock(path, patience=0, remedy="choose another data.cache_dir=..."))
         except RunError as error:
             raise DataError(str(error)) from error
         yield has_lock

@@ -10,7 +10,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from usaggr.data.read.thread_pool import results_of
+from usaggr.data.read.thread_pool import map_in_threads
 
 CHECKSUMS = "checksums.json"
 """File in a cache's folder that holds the SHA-256 of each piece of each file."""
@@ -64,7 +64,7 @@ def _compute_checksums(directory: Path, names: Sequence[str], readers: int) -> d
     sizes = {name: (directory / name).stat().st_size for name in names}
     pieces = [(directory / name, offset) for name in names for offset in range(0, sizes[name], PIECE)]
     # Threads return the pieces in any order.
-    digests = {(path.name, offset): digest for path, offset, digest in results_of(_hash_piece, pieces, readers)}
+    digests = {(path.name, offset): digest for path, offset, digest in map_in_threads(_hash_piece, pieces, readers)}
     return {name: [digests[name, offset] for offset in range(0, sizes[name], PIECE)] for name in names}
 
 

@@ -21,7 +21,7 @@ class RunData:
     cache: ImageCache
 
 
-def run_data(manifest: Manifest, spec: RunSpec, cache: ImageCache) -> RunData:
+def select_run_data(manifest: Manifest, spec: RunSpec, cache: ImageCache) -> RunData:
     """Select the samples of a run from a data set.
 
     Args:

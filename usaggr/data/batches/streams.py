@@ -13,7 +13,7 @@ from functools import cache
 import numpy as np
 
 from usaggr.config.study import TrainingConfig
-from usaggr.data.seeds import derived_seed, generator
+from usaggr.data.seeds import derive_seed, make_generator
 
 _POWER = {"proportional": 1.0, "sqrt": 0.5, "uniform": 0.0}
 """Exponent of a task's number of training samples in its share of a block's examples, by training.sampling."""
@@ -126,9 +126,9 @@ def make_stream(task_id: str, samples: Sequence[str], seed: int, length: int) ->
     draws: list[Draw] = []
     epoch = 0
     while len(draws) < length:
-        order = generator("stream", task_id, seed, epoch).permutation(len(samples))
+        order = make_generator("stream", task_id, seed, epoch).permutation(len(samples))
         for i in order[: length - len(draws)]:
-            draws.append(Draw(task_id, samples[i], derived_seed("augment", task_id, seed, len(draws))))
+            draws.append(Draw(task_id, samples[i], derive_seed("augment", task_id, seed, len(draws))))
         epoch += 1
     return draws
 

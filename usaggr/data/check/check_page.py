@@ -187,7 +187,7 @@ def _show_balance(findings: Findings) -> Iterator[Block]:
     if findings.proof is not None:
         sentence = literal(findings.proof.sentence())
         sentence = f"{sentence[:1].upper()}{sentence[1:]}."
-        yield Paragraph(sentence if findings.proof.disjoint else f"**{sentence}**")
+        yield Paragraph(sentence if findings.proof.is_disjoint else f"**{sentence}**")
     if not findings.balance:
         yield Paragraph("There are no subsets.")
         return

@@ -17,7 +17,7 @@ from usaggr.data.check.repairs import RepairedRow, repair_row
 from usaggr.data.read.images import read_mask
 from usaggr.data.read.index import IndexRow, read_index
 from usaggr.data.read.load_dataset import check_dataset
-from usaggr.data.read.paths import FileFinder, FoundFile, data_root
+from usaggr.data.read.paths import FileFinder, ListedFile, data_root
 from usaggr.data.samples import Fault
 from usaggr.errors import DataError
 from usaggr.progress import Progress
@@ -209,7 +209,7 @@ class _FileWriter:
             convert: whether the file is a mask of 0 and 255 that becomes class indices.
         """
         file = self.finder.find(row.origin.text(column)) if row.cells.get(column) else None
-        if not isinstance(file, FoundFile):
+        if not isinstance(file, ListedFile):
             return
         inside = os.path.normpath(f"csv_files/{row.origin.text(column)}")
         leaves_root = inside.startswith("..")

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from usaggr.config.study import DataConfig
 from usaggr.data.check.perceptual_hash import HASH_BYTES, compute_hashes
 from usaggr.data.read.images import distinct_pixels, open_image, read_bytes, read_mask
-from usaggr.data.read.paths import cache_root, made_folder
+from usaggr.data.read.paths import cache_root, make_folder
 from usaggr.data.read.readers_version import store_name
-from usaggr.data.read.thread_pool import pieces, reader_count, results_of
+from usaggr.data.read.thread_pool import count_readers, map_in_threads, split_into_pieces
 from usaggr.data.samples import Dataset
 from usaggr.errors import DataError
 from usaggr.io.sqlite_store import open_store
@@ -95,7 +95,7 @@ def scan_images(dataset: Dataset, data: DataConfig, progress: Progress) -> Image
         requests[key] = lambda path=path: _scan_image(path, data.max_pixels)  # type: ignore[misc]
     for (key, classes), path in masks.items():
         requests[f"{key}/{classes}"] = lambda path=path, n=classes: _scan_mask(path, n, data.max_pixels)  # type: ignore[misc]
-    store = made_folder(cache_root(data)) / f"{store_name(f'looks-{STORE_VERSION}')}.sqlite"
+    store = make_folder(cache_root(data)) / f"{store_name(f'looks-{STORE_VERSION}')}.sqlite"
     contents = _load_or_scan(requests, store, data, progress)
     return ImageScan(
         {key: _parse_image_summary(contents[key]) for key in images},
@@ -115,8 +115,8 @@ def _load_or_scan(
                 return contents
             progress.start("scanning images and masks", len(new))
             try:
-                work = [[(key, requests[key]) for key in piece] for piece in pieces(new, _PIECE)]
-                for scanned in results_of(_scan_piece, work, reader_count(data.workers)):
+                work = [[(key, requests[key]) for key in piece] for piece in split_into_pieces(new, _PIECE)]
+                for scanned in map_in_threads(_scan_piece, work, count_readers(data.workers)):
                     with connection:
                         connection.executemany("INSERT OR REPLACE INTO looks VALUES (?, ?)", scanned)
                     contents.update(scanned)
@@ -132,7 +132,9 @@ def _load_or_scan(
 
 def _load_stored(connection: sqlite3.Connection, keys: Sequence[str]) -> dict[str, bytes]:
     contents: dict[str, bytes] = {}
-    for piece in pieces(keys, 500):  # SQLite limits the number of parameters of one query, to 999 in older versions
+    for piece in split_into_pieces(
+        keys, 500
+    ):  # SQLite limits the number of parameters of one query, to 999 in older versions
         marks = ",".join("?" * len(piece))
         contents.update(connection.execute(f"SELECT key, content FROM looks WHERE key IN ({marks})", piece).fetchall())
     return contents

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usaggr.data.check.perceptual_hash import BITS, hash_signs
-from usaggr.data.read.thread_pool import pieces
+from usaggr.data.read.thread_pool import split_into_pieces
 from usaggr.data.samples import Sample
 from usaggr.progress import Progress
 from usaggr.results.split import Subset
@@ -88,7 +88,7 @@ def find_near_duplicates(
     pairs: list[NearPair] = []
     try:
         for a, b in fold_pairs:
-            for start, piece in zip(range(0, len(groups[a]), CHUNK), pieces(groups[a], CHUNK), strict=True):
+            for start, piece in zip(range(0, len(groups[a]), CHUNK), split_into_pieces(groups[a], CHUNK), strict=True):
                 distances = _hash_distances(signs[a][start : start + CHUNK], signs[b])
                 for i, j in np.argwhere(distances <= threshold):
                     pairs.append(NearPair(int(distances[i, j]), groups[a][start + i], groups[b][j]))

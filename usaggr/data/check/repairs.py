@@ -7,7 +7,7 @@ from pathlib import Path
 from usaggr.data.read.images import open_image, read_bytes, read_mask
 from usaggr.data.read.index import IndexRow
 from usaggr.data.read.labels import SIDES
-from usaggr.data.read.paths import FileFinder, FoundFile
+from usaggr.data.read.paths import FileFinder, ListedFile
 from usaggr.data.samples import Fault
 from usaggr.errors import DataError
 
@@ -52,7 +52,7 @@ def repair_row(row: IndexRow, faults: Sequence[Fault], finder: FileFinder, max_p
 
 def _repair_mask(row: IndexRow, finder: FileFinder, max_pixels: int) -> RepairedRow | None:
     file = finder.find(row.text("mask_path"))
-    if not isinstance(file, FoundFile) or float(row.text("num_classes")) != 2:
+    if not isinstance(file, ListedFile) or float(row.text("num_classes")) != 2:
         return None
     # The mask is read with 255 as class 1; other values stay, and cannot be repaired.
     if read_mask(Path(file.path), True, max_pixels).max() > 1:
@@ -84,7 +84,7 @@ def _swap_sides(row: IndexRow, finder: FileFinder) -> RepairedRow | None:
 def _side_limits(row: IndexRow, finder: FileFinder) -> tuple[float, float, float, float] | None:
     """Return the largest value of each side of a box; None if the image cannot be read."""
     file = finder.find(row.text("image_path"))
-    if not isinstance(file, FoundFile):
+    if not isinstance(file, ListedFile):
         return None
     try:
         image = open_image(read_bytes(Path(file.path)), file.path, None)

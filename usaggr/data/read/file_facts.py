@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from usaggr.config.study import DataConfig
-from usaggr.data.read.paths import FoundFile, cache_root, made_folder
+from usaggr.data.read.paths import ListedFile, cache_root, make_folder
 from usaggr.data.read.readers_version import readers_identity, store_name
-from usaggr.data.read.thread_pool import pieces, reader_count, results_of
+from usaggr.data.read.thread_pool import count_readers, map_in_threads, split_into_pieces
 from usaggr.errors import DataError
 from usaggr.io.sqlite_store import open_store
 from usaggr.progress import Progress
@@ -54,7 +54,7 @@ class FileFacts:
 class ProbeKey(NamedTuple):
     """A file, and its use as an image or as a mask."""
 
-    file: FoundFile
+    file: ListedFile
     is_mask: bool
 
 
@@ -74,7 +74,7 @@ def probe_files(
         DataError: The store cannot be written.
     """
     distinct = list(dict.fromkeys(keys))
-    store = FactStore(made_folder(folder) / _store_file())
+    store = FactStore(make_folder(folder) / _store_file())
     facts = store.read(distinct)
     for key in distinct:
         # `max_pixels` may have changed since the file was probed.
@@ -126,8 +126,8 @@ Probed = tuple[ProbeKey, FileFacts, bool]
 
 def _probe_all(keys: Sequence[ProbeKey], max_pixels: int, workers: int | None) -> Iterator[list[Probed]]:
     """Probe files in threads, and yield the results of each piece."""
-    work = [(list(piece), max_pixels) for piece in pieces(keys, PIECE)]
-    yield from results_of(_probe_piece, work, reader_count(workers))
+    work = [(list(piece), max_pixels) for piece in split_into_pieces(keys, PIECE)]
+    yield from map_in_threads(_probe_piece, work, count_readers(workers))
 
 
 def _probe_piece(piece: tuple[list[ProbeKey], int]) -> list[Probed]:

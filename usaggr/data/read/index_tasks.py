@@ -39,7 +39,7 @@ class Declaration:
     num_classes: int
 
 
-def declaration_of(row: IndexRow) -> tuple[Declaration | None, list[Fault]]:
+def parse_declaration(row: IndexRow) -> tuple[Declaration | None, list[Fault]]:
     """Return the declaration of a row and its errors; None if one of the values is not valid."""
     faults: list[Fault] = []
     task_id = row.text("task_id")
@@ -53,7 +53,7 @@ def declaration_of(row: IndexRow) -> tuple[Declaration | None, list[Fault]]:
     if task_type is None:
         faults.append(row.fault("task_name", "task_name", f"unknown '{name}'; allowed: {', '.join(TASK_TYPES)}"))
     text = row.text("num_classes")
-    num_classes = whole_number(text)
+    num_classes = parse_whole_number(text)
     if problem := _check_number(task_type, num_classes):
         faults.append(row.fault("num_classes", "num_classes", f"'{text}' {problem}"))
     if faults or task_type is None or num_classes is None:
@@ -77,7 +77,7 @@ def _check_number(task_type: TaskType | None, num_classes: int | None) -> str:
     return ""
 
 
-def whole_number(text: str) -> int | None:
+def parse_whole_number(text: str) -> int | None:
     """Parse a whole number, also in the form 2.0 that pandas writes for columns with gaps; None for other texts."""
     try:
         value = float(text)
@@ -86,7 +86,7 @@ def whole_number(text: str) -> int | None:
     return int(value) if value.is_integer() and abs(value) < 2**53 else None  # beyond, floats are not exact
 
 
-def declared_tasks(
+def collect_tasks(
     declarations: Iterable[tuple[IndexRow, Declaration]], data: DataConfig
 ) -> tuple[dict[str, Task], list[str]]:
     """Return the tasks by id, sorted, and warnings for the user.

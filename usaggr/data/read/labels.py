@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from usaggr.config.study import DataConfig
 from usaggr.data.read.file_facts import FileFacts
 from usaggr.data.read.index import IndexRow
-from usaggr.data.read.index_tasks import Declaration, whole_number
+from usaggr.data.read.index_tasks import Declaration, parse_whole_number
 from usaggr.data.samples import Box, Fault, Points
 
 TOLERANCE = 0.5
@@ -45,7 +45,7 @@ class LabelResult:
 def class_label(row: IndexRow, task: Declaration) -> LabelResult:
     """Read the class of a row."""
     text = row.text("mask")
-    index = whole_number(text)
+    index = parse_whole_number(text)
     if index is None:
         return LabelResult(
             faults=[row.fault("mask", "label", f"'{text}' is not a whole number" if text else "is empty")]

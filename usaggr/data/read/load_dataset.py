@@ -6,7 +6,7 @@ from pathlib import Path
 from usaggr.config.study import DataConfig
 from usaggr.data.read.file_facts import FileFacts, ProbeKey, probe_files
 from usaggr.data.read.index import IndexRow, read_index
-from usaggr.data.read.index_tasks import Declaration, declaration_of, declared_tasks
+from usaggr.data.read.index_tasks import Declaration, collect_tasks, parse_declaration
 from usaggr.data.read.paths import cache_root, data_root
 from usaggr.data.read.validation import count_kinds, validate
 from usaggr.data.samples import Dataset, Fault
@@ -60,10 +60,10 @@ def _read(data: DataConfig, progress: Progress) -> tuple[Dataset, tuple[Fault, .
     index_rows, faults = read_index(root)
     declared: list[tuple[IndexRow, Declaration | None]] = []
     for row in index_rows:
-        declaration, row_faults = declaration_of(row)
+        declaration, row_faults = parse_declaration(row)
         faults += row_faults
         declared.append((row, declaration))
-    tasks, warnings = declared_tasks(((row, task) for row, task in declared if task is not None), data)
+    tasks, warnings = collect_tasks(((row, task) for row, task in declared if task is not None), data)
 
     def probe(keys: Iterable[ProbeKey]) -> dict[ProbeKey, FileFacts]:
         return probe_files(keys, cache_root(data), data.max_pixels, data.workers, progress)

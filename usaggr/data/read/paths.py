@@ -19,7 +19,7 @@ def cache_root(data: DataConfig) -> Path:
     return (Path(base) if base else Path.home() / ".cache").absolute() / "usaggr"
 
 
-def made_folder(path: Path) -> Path:
+def make_folder(path: Path) -> Path:
     """Create a cache folder if it does not exist, and return it.
 
     Raises:
@@ -36,7 +36,7 @@ def made_folder(path: Path) -> Path:
     return path
 
 
-class FoundFile(NamedTuple):
+class ListedFile(NamedTuple):
     """An existing file listed in the index."""
 
     path: str
@@ -48,7 +48,7 @@ class FoundFile(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Misplaced:
+class UnusablePath:
     """Reason why a path in the index cannot be used."""
 
     kind: str
@@ -66,28 +66,28 @@ class FileFinder:
     _resolved_folders: dict[str, str] = field(default_factory=dict, init=False, repr=False, compare=False)
     """Cache of folders with symbolic links resolved, by folder."""
 
-    def find(self, text: str) -> FoundFile | Misplaced:
+    def find(self, text: str) -> ListedFile | UnusablePath:
         """Find the file of a path in the index, or return the reason why the path cannot be used."""
         if text.startswith(("/", "\\")) or text[1:3] in (":\\", ":/"):  # also Windows paths such as C:\images
-            return Misplaced("path_outside", "is an absolute path; paths must be relative to csv_files/")
+            return UnusablePath("path_outside", "is an absolute path; paths must be relative to csv_files/")
         try:
             path = self._resolve_folder(os.path.normpath(f"{self.root}/csv_files/{text}"))
             # Checked before the file is looked up: messages must not reveal which files exist outside the root.
             if not self._is_inside(path):
-                return Misplaced("path_outside", f"is outside the root {self.root}, at {path}")
+                return UnusablePath("path_outside", f"is outside the root {self.root}, at {path}")
             status = os.lstat(path)
             if stat.S_ISLNK(status.st_mode):
                 path = os.path.realpath(path)
                 if not self._is_inside(path):
-                    return Misplaced("path_outside", f"is a symbolic link to {path}, outside the root {self.root}")
+                    return UnusablePath("path_outside", f"is a symbolic link to {path}, outside the root {self.root}")
                 status = os.lstat(path)
         except (OSError, ValueError) as error:  # ValueError: a null character in the path
             reason = error.strerror if isinstance(error, OSError) else str(error)
             hint = "; use / as the separator" if "\\" in text else ""
-            return Misplaced("missing_file", f"cannot be found ({reason}{hint})")
+            return UnusablePath("missing_file", f"cannot be found ({reason}{hint})")
         if not stat.S_ISREG(status.st_mode):
-            return Misplaced("missing_file", "is not a file")
-        return FoundFile(path, status.st_size, status.st_mtime_ns)
+            return UnusablePath("missing_file", "is not a file")
+        return ListedFile(path, status.st_size, status.st_mtime_ns)
 
     def _resolve_folder(self, path: str) -> str:
         """Resolve the symbolic links in the folder of a path, once per folder, because many files share one."""

@@ -14,7 +14,7 @@ LISTED = 10
 
 
 @dataclass(frozen=True, slots=True)
-class FoundSubject:
+class Subject:
     """The subject of a row."""
 
     name: str
@@ -39,18 +39,18 @@ class Subjects:
     missing: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Number of rows by mark of a missing value (in the column subject_id) and index file."""
 
-    def find(self, row: IndexRow, image_hash: str) -> FoundSubject:
+    def find(self, row: IndexRow, image_hash: str) -> Subject:
         """Return the subject of a row; an unknown subject has the image's hash as its name."""
         written = row.text("subject_id")
         name = normalize_subject(written)
         if name:
-            return FoundSubject(name, written)
+            return Subject(name, written)
         if written:
             self.missing[written, row.csv_file] += 1
         task_id = row.text("task_id")
         pattern = self.patterns.get(task_id)
         if pattern is None:
-            return FoundSubject(image_hash, "")
+            return Subject(image_hash, "")
         self.searched[task_id] += 1
         file_name = row.text("image_path").rsplit("/", 1)[-1]
         match = re.search(pattern, file_name)
@@ -58,8 +58,8 @@ class Subjects:
         name = normalize_subject(written)
         if not name:
             self.unmatched[task_id] += 1
-            return FoundSubject(image_hash, "")
-        return FoundSubject(name, written)
+            return Subject(image_hash, "")
+        return Subject(name, written)
 
     def warnings(self, samples: Sequence[Sample]) -> list[str]:
         """Return the warnings about the subjects of a data set, for the user."""

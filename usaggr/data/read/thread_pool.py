@@ -13,17 +13,17 @@ Piece = TypeVar("Piece")
 Result = TypeVar("Result")
 
 
-def reader_count(workers: int | None) -> int:
+def count_readers(workers: int | None) -> int:
     """Return the number of files to read at once: `data.workers`, else one for each core that this process may use."""
     return workers or len(os.sched_getaffinity(0))
 
 
-def pieces(items: Sequence[Piece], size: int) -> list[Sequence[Piece]]:
+def split_into_pieces(items: Sequence[Piece], size: int) -> list[Sequence[Piece]]:
     """Split items into pieces of `size`; the last piece may be smaller."""
     return [items[i : i + size] for i in range(0, len(items), size)]
 
 
-def results_of(function: Callable[[Piece], Result], work: Sequence[Piece], readers: int) -> Iterator[Result]:
+def map_in_threads(function: Callable[[Piece], Result], work: Sequence[Piece], readers: int) -> Iterator[Result]:
     """Yield the results of a function on each piece, in the order in which they are ready.
 
     The first exception is raised, and pieces that have not started by then are canceled.

@@ -16,7 +16,7 @@ from usaggr.data.read.file_facts import FileFacts, ProbeKey
 from usaggr.data.read.index import IndexRow
 from usaggr.data.read.index_tasks import Declaration
 from usaggr.data.read.labels import Label, LabelResult, box_label, class_label, mask_label, point_labels
-from usaggr.data.read.paths import FileFinder, FoundFile, Misplaced
+from usaggr.data.read.paths import FileFinder, ListedFile, UnusablePath
 from usaggr.data.read.subjects import Subjects, keep_single_spellings
 from usaggr.data.samples import Fault, Sample
 from usaggr.tasks import has_mask_label
@@ -76,8 +76,8 @@ class _Candidate:
     row: IndexRow
     task: Declaration | None
     sample_id: str
-    image: FoundFile | None
-    mask: FoundFile | None
+    image: ListedFile | None
+    mask: ListedFile | None
     files_exist: bool
     """True if all files that the row needs were found."""
 
@@ -117,13 +117,13 @@ def _make_candidate(
     return _Candidate(row, task, sample_id, image, mask, len(faults) == faults_before)
 
 
-def _find_file(row: IndexRow, column: str, finder: FileFinder, faults: list[Fault]) -> FoundFile | None:
+def _find_file(row: IndexRow, column: str, finder: FileFinder, faults: list[Fault]) -> ListedFile | None:
     text = row.text(column)
     if not text:
         faults.append(row.fault(column, "no_mask" if column == "mask_path" else "no_image", "is empty"))
         return None
     file = finder.find(text)
-    if isinstance(file, Misplaced):
+    if isinstance(file, UnusablePath):
         faults.append(row.fault(column, file.kind, file.message, text))
         return None
     return file
@@ -179,7 +179,7 @@ class _RowValidator:
             subject_written=subject.written,
         )
 
-    def _check_file(self, row: IndexRow, column: str, file: FoundFile | None, *, is_mask: bool) -> FileFacts | None:
+    def _check_file(self, row: IndexRow, column: str, file: ListedFile | None, *, is_mask: bool) -> FileFacts | None:
         """Return the facts of a valid file; None for an invalid file, whose error is added to `faults`."""
         if file is None:
             return None

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from usaggr.data.read.images import read_image, read_mask
 from usaggr.data.samples import Dataset, Sample
-from usaggr.data.seeds import generator
+from usaggr.data.seeds import make_generator
 from usaggr.tasks import Task, has_class_label
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def choose_samples(samples: Sequence[Sample], count: int) -> list[Sample]:
     """Choose samples at random, but the same in each call; classes alternate, and so do subjects within a class."""
     if not samples:
         return []
-    rng = generator("sheet", samples[0].task_id)
+    rng = make_generator("sheet", samples[0].task_id)
     shuffled = [samples[i] for i in rng.permutation(len(samples))]
     frames: Counter[str] = Counter()
     by_class: dict[int, list[tuple[int, int]]] = {}

@@ -47,14 +47,14 @@ class Proof:
     """Things in more than one subset, by kind, each with its subsets, such as "17 (train, test)"."""
 
     @property
-    def disjoint(self) -> bool:
+    def is_disjoint(self) -> bool:
         """True if nothing is in more than one subset."""
         return not any(self.shared.values())
 
     def sentence(self) -> str:
         """Return the result in one line, with the first thing that is in two subsets."""
         totals = ", ".join(_count(total, kind) for kind, total in self.totals.items())
-        if self.disjoint:
+        if self.is_disjoint:
             return f"subsets are disjoint: none of {totals} is in two subsets"
         counts = ", ".join(_count(len(shared), kind) for kind, shared in self.shared.items() if shared)
         first = next(f"{kind.removesuffix('s')} {shared[0]}" for kind, shared in self.shared.items() if shared)

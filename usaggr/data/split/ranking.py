@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from usaggr.data.seeds import generator
+from usaggr.data.seeds import make_generator
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Ranker:
         The first components hold one sample of each class, so that small scales have all classes. After them, the next
         component is of the class that is furthest behind its share.
         """
-        rng = generator("ranking", self.task_id, seed)
+        rng = make_generator("ranking", self.task_id, seed)
         drawn: list[int] = rng.permutation(len(self._components)).tolist()
         cover = self._cover_classes(drawn)
         covering = set(cover)

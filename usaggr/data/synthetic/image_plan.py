@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from usaggr.config.study import SyntheticConfig
-from usaggr.data.seeds import generator
+from usaggr.data.seeds import make_generator
 from usaggr.data.synthetic.patient_pools import SOURCES, Source
 from usaggr.data.synthetic.relations import relations
 
@@ -79,7 +79,7 @@ def _shuffle(task_shots: list[tuple[Shot, int]], task_id: str, seed: int) -> lis
         task_id: Id of the task, for the random order.
         seed: Seed of the phantoms.
     """
-    order = generator("phantom labels", task_id, seed).permutation(len(task_shots))
+    order = make_generator("phantom labels", task_id, seed).permutation(len(task_shots))
     return [task_shots[i] for i in order]
 
 
@@ -101,7 +101,7 @@ def _shots(pool: str, kind: str, synthetic: SyntheticConfig, first: int) -> Iter
     """
     subject = first
     while True:
-        rng = generator("phantom frames", pool, kind, subject, synthetic.seed)
+        rng = make_generator("phantom frames", pool, kind, subject, synthetic.seed)
         for frame in range(int(rng.integers(1, synthetic.frames_per_subject + 1))):
             yield Shot(pool, kind, subject, frame)
         subject += 1

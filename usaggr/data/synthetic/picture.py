@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from usaggr.data.seeds import generator
+from usaggr.data.seeds import make_generator
 from usaggr.data.synthetic.acoustics import envelope, log_compressed
 from usaggr.data.synthetic.body import Body, Motion, drawn_motion
 from usaggr.data.synthetic.difficulty import CONTACT, GAIN_SPREAD
@@ -41,8 +41,8 @@ def take_picture(shot: Shot, seed: int) -> Picture:
     """
     # The order of random draws determines the picture: a change needs a new GENERATOR_VERSION.
     pool = POOLS[shot.pool]
-    subject = generator("phantom", shot.pool, shot.kind, shot.subject, seed)
-    frame = generator("phantom frame", shot.pool, shot.kind, shot.subject, shot.frame, seed)
+    subject = make_generator("phantom", shot.pool, shot.kind, shot.subject, seed)
+    frame = make_generator("phantom frame", shot.pool, shot.kind, shot.subject, shot.frame, seed)
     height = int(subject.integers(pool.look.heights[0], pool.look.heights[1] + 1))
     width = round(height * float(subject.uniform(*pool.look.aspects)))
     scanner = replace(

@@ -21,7 +21,9 @@ _WORTH_A_PROCESS = 4
 """Smallest number of pieces per process; with fewer, starting the process takes longer than it saves."""
 
 
-def results_of(function: Callable[[Piece], Result], work: Sequence[Piece], workers: int | None) -> Iterator[Result]:
+def map_in_processes(
+    function: Callable[[Piece], Result], work: Sequence[Piece], workers: int | None
+) -> Iterator[Result]:
     """Yield the results of a function on each piece, in the order in which they are ready.
 
     Args:

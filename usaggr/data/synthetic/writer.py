@@ -25,10 +25,10 @@ from usaggr.data.synthetic import difficulty
 from usaggr.data.synthetic.image_plan import Shot, Use, roster
 from usaggr.data.synthetic.patient_pools import POOLS, SOURCES
 from usaggr.data.synthetic.picture import Picture, labels_of_another, take_picture
-from usaggr.data.synthetic.process_pool import results_of
+from usaggr.data.synthetic.process_pool import map_in_processes
 from usaggr.data.synthetic.relations import relations
 from usaggr.errors import ConfigError, DataError, RunError, one_of
-from usaggr.io.locks import exclusive
+from usaggr.io.locks import hold_lock
 from usaggr.tasks import CATALOGUE, Task, has_mask_label
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def synthetic_root(data: DataConfig, cache_root: Path, progress: "Progress | Non
     try:
         while not folder.exists():
             lock = folder.with_name(f"{name}.lock")
-            with exclusive(lock, patience=1.0, remedy="choose another data.cache_dir=...") as mine:
+            with hold_lock(lock, patience=1.0, remedy="choose another data.cache_dir=...") as mine:
                 if not mine or folder.exists():
                     continue
                 # An unfinished folder here is that of a process that was killed, since this process has the lock.
@@ -124,7 +124,7 @@ def write_synthetic(
     try:
         draw = partial(_draw_piece, root=root, seed=synthetic.seed)
         pieces = [jobs[i : i + _PIECE] for i in range(0, len(jobs), _PIECE)]
-        for piece in results_of(draw, pieces, workers):
+        for piece in map_in_processes(draw, pieces, workers):
             for row in (row for shot_rows in piece for row in shot_rows):
                 by_task[row["task_id"]].append(row)
             if progress:

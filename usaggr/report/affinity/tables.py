@@ -18,7 +18,7 @@ from usaggr.analysis.collect import Collection
 from usaggr.analysis.compare_study import Scale, StudyComparison
 from usaggr.analysis.comparison import pair_with_reference
 from usaggr.analysis.observations import observe
-from usaggr.data.seeds import generator
+from usaggr.data.seeds import make_generator
 from usaggr.errors import RunError
 from usaggr.results.affinity import FOLDER, TABLE, Array, Head, Measure, read_head, read_values
 
@@ -177,7 +177,7 @@ def rank_correlation(
     rho = _spearman(x, y, np.ones((1, len(x))))[0]
     if len(names) < _FEWEST_TASKS or np.isnan(rho):
         return np.nan, np.nan, np.nan
-    rng = generator("affinity bootstrap", len(names))
+    rng = make_generator("affinity bootstrap", len(names))
     # (D, T) how many times each task is in each bootstrap sample
     times = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=DRAWS)
     correlations = _spearman(x, y, times[:, task_of].astype(float))

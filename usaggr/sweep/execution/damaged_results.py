@@ -7,7 +7,7 @@ compares their checksums, because it reads them anyway.
 from collections.abc import Iterable, Iterator
 
 from usaggr.errors import RunError
-from usaggr.io.atomic_files import cannot_write
+from usaggr.io.atomic_files import make_write_error
 from usaggr.results.find_runs import is_done
 from usaggr.results.integrity import DamagedError, check_predictions
 from usaggr.results.run_directory import RunDirectory
@@ -34,7 +34,7 @@ def set_damaged_aside(runs: Iterable[PlannedRun]) -> Iterator[str]:
             try:
                 directory.result_path.rename(directory.path / ASIDE)
             except OSError as error:
-                raise cannot_write(directory.path, error) from error
+                raise make_write_error(directory.path, error) from error
             yield f"{damage}; its result was renamed to {ASIDE}, and the run is trained again"
         except RunError:  # of a newer version, or unreadable now: the report names it
             continue

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from usaggr import stopping
 from usaggr.data.batches.cache import build_or_open
-from usaggr.data.batches.run_data import run_data
+from usaggr.data.batches.run_data import select_run_data
 from usaggr.errors import ConfigError, RunError, UsaggrError, WriteError, one_of
 from usaggr.progress import Progress
 from usaggr.results.run_directory import RunDirectory
@@ -72,7 +72,7 @@ def train_run(plan: Plan, run: PlannedRun, progress: Progress) -> None:
     from usaggr.training.run import execute_run
 
     study = make_tracked_study(plan, run)
-    data = run_data(plan.manifest, run.spec, build_or_open(plan.manifest.dataset, run.study.data, progress))
+    data = select_run_data(plan.manifest, run.spec, build_or_open(plan.manifest.dataset, run.study.data, progress))
     directory = RunDirectory(run.directory)
     earlier = directory.status()
     attempt = earlier.attempt + 1 if earlier else 1

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from usaggr.data.batches.cache import ImageCache, build_or_open
-from usaggr.data.batches.run_data import RunData, run_data
+from usaggr.data.batches.run_data import RunData, select_run_data
 from usaggr.progress import Progress
 from usaggr.sweep.planning.study_plan import Plan, PlannedRun
 
@@ -28,4 +28,6 @@ def open_caches(plan: Plan, runs: Sequence[PlannedRun], progress: Progress) -> C
         key = (data.input_size, data.channels)
         if key not in caches:
             caches[key] = build_or_open(plan.manifest.dataset, data, progress)
-    return lambda run: run_data(plan.manifest, run.spec, caches[run.study.data.input_size, run.study.data.channels])
+    return lambda run: select_run_data(
+        plan.manifest, run.spec, caches[run.study.data.input_size, run.study.data.channels]
+    )

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from usaggr.errors import RunError
-from usaggr.io.atomic_files import cannot_write, replacing
+from usaggr.io.atomic_files import make_write_error, replacing
 from usaggr.io.checksums import SUFFIX
 from usaggr.results.contract import PARENT, WEIGHTS
 from usaggr.results.find_runs import is_done
@@ -68,7 +68,7 @@ def set_weightless_aside(runs: Sequence[PlannedRun]) -> Iterator[str]:
         except FileNotFoundError:  # another sweep was first
             continue
         except OSError as error:
-            raise cannot_write(directory.path, error) from error
+            raise make_write_error(directory.path, error) from error
         yield (
             f"{run.directory.name}: done, but without the weights that other runs start from; it is trained again, to "
             "the same numbers"
@@ -89,4 +89,4 @@ def _link_or_copy(file: Path, target: Path) -> None:
             except OSError:  # the file system has no hard links, or the runs are on two of them
                 shutil.copyfile(file, temporary)
     except OSError as error:
-        raise cannot_write(target, error) from error
+        raise make_write_error(target, error) from error

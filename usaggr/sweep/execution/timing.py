@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, get_args
 
-from usaggr.io.atomic_files import cannot_write
-from usaggr.io.locks import exclusive
+from usaggr.io.atomic_files import make_write_error
+from usaggr.io.locks import hold_lock
 from usaggr.results import contract
 
 FILE = contract.SWEEPS
@@ -77,7 +77,7 @@ class SweepClock:
             "run_seconds": f"{run_seconds:.3f}",
             "slot_seconds": f"{slot_seconds:.3f}",
         }
-        with exclusive(directory / ".lock", _PATIENCE):
+        with hold_lock(directory / ".lock", _PATIENCE):
             _append(directory / FILE, row)
 
 
@@ -92,4 +92,4 @@ def _append(path: Path, row: dict[str, object]) -> None:
             writer.writerow(row)
             file.write(text.getvalue())
     except OSError as error:
-        raise cannot_write(path, error) from error
+        raise make_write_error(path, error) from error

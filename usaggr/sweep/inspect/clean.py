@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from usaggr.errors import RunError
-from usaggr.io.locks import exclusive
+from usaggr.io.locks import hold_lock
 from usaggr.results import contract
 from usaggr.results.find_runs import find_runs, is_done, run_directories
 from usaggr.results.plan import read_plan
@@ -113,7 +113,7 @@ def _remove(item: Removable) -> bool:
         case "unplanned run":
             if not item.path.is_dir() or RunDirectory(item.path).state() == "running":
                 return False
-            with exclusive(item.path / ".lock") as is_locked:
+            with hold_lock(item.path / ".lock") as is_locked:
                 if is_locked:
                     shutil.rmtree(item.path, ignore_errors=True)
             return not item.path.exists()

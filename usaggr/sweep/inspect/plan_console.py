@@ -56,7 +56,7 @@ def print_plan(plan: Plan, console: Console) -> None:
     for warning in plan.manifest.dataset.warnings:
         console.print(f"[yellow]note:[/] {escape(warning)}", highlight=False)
     proof = prove_split(plan.manifest.dataset, plan.manifest.split)
-    if not proof.disjoint:
+    if not proof.is_disjoint:
         console.print(f"[red]warning:[/] {escape(proof.sentence())}", highlight=False)
 
 

@@ -6,7 +6,7 @@ model helps, and not the taxonomy.
 
 from collections.abc import Iterable, Iterator
 
-from usaggr.data.seeds import generator
+from usaggr.data.seeds import make_generator
 from usaggr.errors import ConfigError
 from usaggr.sweep.planning.grouping import Grouping, GroupingConfig
 
@@ -31,7 +31,7 @@ def draw_groupings(name: str, config: GroupingConfig, like: Grouping) -> Iterato
     """
     tasks = sorted(task for block in like.blocks.values() for task in block)
     sizes = sorted((len(block) for block in like.blocks.values()), reverse=True)
-    random = generator("control", config.seed, *tasks, *sizes)
+    random = make_generator("control", config.seed, *tasks, *sizes)
     seen = {_partition(like.blocks.values())}
     for _ in range(config.draws * _TRIES_PER_DRAW):
         order = [tasks[i] for i in random.permutation(len(tasks))]

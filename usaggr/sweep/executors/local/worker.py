@@ -23,7 +23,7 @@ from typing import Any
 
 from usaggr import stopping
 from usaggr.errors import RunError, UsaggrError, WriteError
-from usaggr.io.atomic_files import cannot_write, is_disk_full
+from usaggr.io.atomic_files import is_disk_full, make_write_error
 from usaggr.results import contract
 from usaggr.results.run_directory import HEARTBEAT_SECONDS, RunDirectory
 from usaggr.results.run_settings import stored_fingerprint
@@ -157,7 +157,7 @@ def _unwritten(run: RunDirectory, error: BaseException, attempt: int | None = No
     if attempt is not None:
         with contextlib.suppress(WriteError):
             run.give_back(attempt)
-    message = str(error if isinstance(error, WriteError) else cannot_write(run.path, error))
+    message = str(error if isinstance(error, WriteError) else make_write_error(run.path, error))
     return ("full" if is_disk_full(error) else "failed"), message
 
 

@@ -4,7 +4,7 @@ import socket
 from dataclasses import replace
 from pathlib import Path
 
-from usaggr.io.locks import exclusive, is_held
+from usaggr.io.locks import hold_lock, is_held
 from usaggr.results.run_directory import RunDirectory
 
 
@@ -26,7 +26,7 @@ def release_claim(directory: Path, attempt: int) -> None:
     This is safe: Ray ends the processes of a lost node, and those of a node that has lost the cluster end themselves.
     """
     run = RunDirectory(directory)
-    with exclusive(directory / ".lock") as locked:
+    with hold_lock(directory / ".lock") as locked:
         status = run.status()
         if not locked or status is None or status.state != "running" or status.attempt != attempt:
             return

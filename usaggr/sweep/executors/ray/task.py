@@ -157,12 +157,12 @@ def _data(study: StudyConfig, spec: RunSpec, content: str) -> RunData:
         RunError: The data differ from those of the plan.
     """
     from usaggr.data.batches.cache import build_or_open
-    from usaggr.data.batches.run_data import run_data
+    from usaggr.data.batches.run_data import select_run_data
 
     manifest = _manifest(study)
     message = f"{study.data.root} on node {socket.gethostname()} differs from the data of the plan; copy it there again"
     try:
-        data = run_data(manifest, spec, build_or_open(manifest.dataset, study.data))
+        data = select_run_data(manifest, spec, build_or_open(manifest.dataset, study.data))
     except KeyError as error:
         raise RunError(f"{message} (no {error})") from error
     if content_of(data, study) != content:

@@ -15,7 +15,7 @@ from typing import Self
 
 from usaggr.config.executor import SlurmConfig
 from usaggr.errors import ConfigError
-from usaggr.io.locks import exclusive
+from usaggr.io.locks import hold_lock
 from usaggr.results.run_directory import RunDirectory
 from usaggr.sweep.execution.jobs import EXECUTE_RUN, Ended, Job, Outcome
 from usaggr.sweep.executors.ray.run_claims import release_claim
@@ -272,7 +272,7 @@ def _exclusive_submission(path: Path) -> Iterator[None]:
     """Wait until no other sweep submits runs of the same study, and exclude others meanwhile."""
     path.parent.mkdir(parents=True, exist_ok=True)
     while True:
-        with exclusive(path, patience=5.0) as locked:
+        with hold_lock(path, patience=5.0) as locked:
             if locked:
                 yield
                 return
