@@ -1,5 +1,6 @@
 """Folders of one study and split are joined for any seeds; others are refused with the difference."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from tests.report.sweeps import FakeSweep
 from usaggr.errors import RunError
 from usaggr.results.join import join_sources
-from usaggr.results.stored_study import Source, read_source
+from usaggr.results.stored_study import Source, StagedFacts, read_source
 
 
 def source(folder: Path, **changes: Any) -> Source:
@@ -56,6 +57,28 @@ def test_folders_of_different_studies_are_refused(tmp_path: Path, changes: dict[
     assert "\n" not in str(caught.value)
     assert str(tmp_path / "a") in str(caught.value)
     assert str(tmp_path / "b") in str(caught.value)
+
+
+def test_a_variant_that_only_the_second_and_third_folder_have_must_be_the_same_in_both(tmp_path: Path) -> None:
+    base: dict[str, list[str]] = {"base": []}
+    first = source(tmp_path / "a", seeds=(0,), variants=base)
+    second = source(tmp_path / "b", seeds=(1,), variants={**base, "slow": ["training.learning_rate=0.1"]})
+    third = source(tmp_path / "c", seeds=(2,), variants={**base, "slow": ["training.learning_rate=0.2"]})
+    with pytest.raises(RunError, match=r"/b and .*/c are of different studies: variants.slow is .*0\.1.* in the first"):
+        join_sources([first, second, third])
+    same = source(tmp_path / "d", seeds=(2,), variants=second.study.variants)
+    assert join_sources([first, second, same])[0].variants == {"base": (), "slow": ("training.learning_rate=0.1",)}
+
+
+def test_a_staged_grouping_with_other_stages_elsewhere_is_refused(tmp_path: Path) -> None:
+    first, second = source(tmp_path / "a", seeds=(0,)), source(tmp_path / "b", seeds=(1,))
+    stages = StagedFacts("unified", 0.5, "equal")
+    first = replace(first, study=replace(first.study, staged={"clinical": stages}))
+    longer = replace(second, study=replace(second.study, staged={"clinical": replace(stages, share=0.8)}))
+    with pytest.raises(RunError, match=r"groupings.clinical.share is 0\.5 in the first, 0\.8 in the second"):
+        join_sources([first, longer])
+    same = replace(second, study=replace(second.study, staged={"clinical": stages}))
+    assert join_sources([first, same])[0].staged == {"clinical": stages}
 
 
 @pytest.mark.parametrize("settings", [{"data": {"root": "/elsewhere"}}, {"data": {"workers": 7}}, {"report": {"x": 1}}])

@@ -1,9 +1,11 @@
 """Run directories: claims, states, results, and files that a dead or racing process may have left."""
 
+import errno
 import hashlib
 import json
 import multiprocessing
 import os
+import stat
 import subprocess
 import sys
 import threading
@@ -16,7 +18,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from usaggr.errors import RunError
+from usaggr.errors import RunError, WriteError
 from usaggr.results import run_directory
 from usaggr.results.integrity import SCHEMA_VERSION
 from usaggr.results.run_directory import RunDirectory
@@ -320,15 +322,15 @@ def test_a_heartbeat_does_not_change_the_state_of_a_failed_run(run: RunDirectory
 
 def test_a_run_is_settled_only_if_it_is_unclaimed_and_not_done(run: RunDirectory) -> None:
     run.path.mkdir(parents=True)
-    assert run.settle("failed", 1, "worker died")
+    assert run.record_end("failed", 1, "worker died")
     assert run.state() == "failed"
-    assert run.settle("pending", 1)
+    assert run.record_end("pending", 1)
     assert run.state() == "pending"
     with run.claim(attempt=2):
-        assert not run.settle("failed", 1, "worker died")
+        assert not run.record_end("failed", 1, "worker died")
         assert run.state() == "running"
         run.write_result(RESULT)
-    assert not run.settle("failed", 1, "worker died")
+    assert not run.record_end("failed", 1, "worker died")
     assert run.state() == "done"
     status = run.status()
     assert status is not None
@@ -362,6 +364,80 @@ def test_clearing_removes_incomplete_files_and_keeps_the_log(run: RunDirectory, 
         run.clear()
         assert sorted(path.name for path in run.path.iterdir()) == [".lock", "log.txt", "run.yaml", "status.json"]
     assert (outside / "precious").exists()
+
+
+def test_the_checkpoint_is_removed_once_all_files_and_the_result_are_on_disk(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("checkpoint/state", "parent/scored.safetensors", "weights/scored.safetensors", "log.txt"):
+        (run.path / name).parent.mkdir(parents=True, exist_ok=True)
+        (run.path / name).write_text("x")
+    synced: list[tuple[Path, bool]] = []
+    fsync = os.fsync
+
+    def record(descriptor: int) -> None:
+        fsync(descriptor)
+        synced.append((Path(f"/proc/self/fd/{descriptor}").readlink(), run.result_path.exists()))
+        assert (run.path / "checkpoint" / "state").exists()
+
+    monkeypatch.setattr(os, "fsync", record)
+    run.write_result(RESULT)
+    before_result = {path for path, has_result in synced if not has_result}
+    weights = run.path / "weights"
+    assert {run.path.parent, run.path, weights, weights / "scored.safetensors", run.log_path} <= before_result
+    assert synced[-1] == (run.path, True)  # the name result.json is in the folder on disk
+    assert sorted(path.name for path in run.path.iterdir()) == ["log.txt", "result.json", "weights"]
+
+
+def test_a_run_whose_result_cannot_be_written_keeps_its_checkpoint(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(path: Path, text: str) -> None:
+        raise WriteError(f"{path}: no space left")
+
+    (run.path / "checkpoint").mkdir(parents=True)
+    monkeypatch.setattr(run_directory, "write_atomic", fail)
+    with pytest.raises(WriteError):
+        run.write_result(RESULT)
+    assert (run.path / "checkpoint").is_dir()
+    assert run.state() == "pending"
+
+
+def test_a_folder_that_cannot_be_synced_does_not_prevent_a_result(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some network file systems refuse to sync folders."""
+    fsync = os.fsync
+
+    def refuse_folders(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        fsync(descriptor)
+
+    run.path.mkdir(parents=True)
+    monkeypatch.setattr(os, "fsync", refuse_folders)
+    run.write_result(RESULT)
+    assert run.state() == "done"
+
+
+def test_a_heartbeat_while_files_are_synced_does_not_prevent_a_result(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run.path.mkdir(parents=True)
+    temporary = run.path / ".status.json.1-2.tmp"
+    temporary.write_text("{")
+    is_file = Path.is_file
+
+    def rename_once_seen(path: Path) -> bool:
+        was_file = is_file(path)
+        if path == temporary:
+            path.unlink()
+        return was_file
+
+    monkeypatch.setattr(Path, "is_file", rename_once_seen)
+    run.write_result(RESULT)
+    assert not temporary.exists()
+    assert run.state() == "done"
 
 
 def test_a_result_is_read_as_it_was_written(run: RunDirectory) -> None:

@@ -85,7 +85,7 @@ def test_status_names_the_job_and_log_of_active_and_failed_runs(tmp_path: Path) 
     write_plan(fakes.plan(study, run))
     directory = RunDirectory(run.directory)
     directory.enqueue("slurm 7_3")
-    directory.settle("failed", 1, "no luck")
+    directory.record_end("failed", 1, "no luck")
     lines = describe(study.directory, status_of(study.directory), SlurmQueue(Answers()))
     name = run.directory.name
     assert f"  failed: {name}: no luck; slurm 7_3, log: {study.directory}/jobs/7_3_0_log.out" in lines

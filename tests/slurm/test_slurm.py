@@ -242,7 +242,7 @@ def test_a_failure_is_read_from_the_run_once_its_job_has_ended(tmp_path: Path) -
     with executor:
         executor.submit(job_of(run))
         executor.wait(0)
-        RunDirectory(run.directory).settle("failed", 1, "no luck\n\nTraceback")
+        RunDirectory(run.directory).record_end("failed", 1, "no luck\n\nTraceback")
         cluster.end("COMPLETED", "0")
         (end,) = ended(executor)
     assert (end.outcome, end.message) == ("failed", "no luck")

@@ -88,7 +88,7 @@ def _leave_behind(job: Job, outcome: Outcome) -> None:
             case "done":
                 run.write_result(fakes.RESULT)
             case "interrupted" | "full":
-                run.give_back(job.attempt)
+                run.release(job.attempt)
             case "failed" | "memory":
                 run.fail(f"it {outcome}\n\ntraceback", job.attempt)
             case _:  # the process is gone: its claim is stale

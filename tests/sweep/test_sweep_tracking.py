@@ -107,7 +107,7 @@ def test_mlflow_has_one_parent_for_all_sweeps_of_a_study(tmp_path: Path) -> None
     assert parent.data.metrics == {"runs": 2, "runs_done": 0, "runs_failed": 2}
     assert parent.data.tags["usaggr.groupings"] == "task_specific, clinical, unified"
     for run in broken.runs:
-        RunDirectory(run.directory).settle("pending", 1)
+        RunDirectory(run.directory).record_end("pending", 1)
     outcome, printed = sweep(fake_plan(tmp_path, *overrides, raises="no", times=1))
     assert (outcome.done, "logger" in printed) == (2, False)
     experiment = client.get_experiment_by_name("trial")

@@ -1,7 +1,8 @@
 """Joining of folders of results of the same study and split, such as from several machines; others are refused."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -28,56 +29,76 @@ def join_sources(sources: Sequence[Source]) -> tuple[StudyFacts, DataFacts, tupl
     """
     if not sources:
         raise RunError("no folder of results was given")
-    first, *other_sources = sources
-    for other in other_sources:
-        _check_same(first, other)
+    # Every pair: the second and third folder may both have a variant that the first does not have.
+    for first, second in combinations(sources, 2):
+        _check_same(first, second)
     studies = [source.study for source in sources]
-    variants: dict[str, tuple[str, ...]] = {}
-    for other_study in studies:
-        for name, overrides in other_study.variants.items():
-            variants.setdefault(name, overrides)
     study = replace(
-        first.study,
+        studies[0],
         groupings=merge_names([study.groupings for study in studies]),
         scales=tuple(sorted({scale for study in studies for scale in study.scales})),
         seeds=tuple(sorted({seed for study in studies for seed in study.seeds})),
-        variants=variants,
+        variants={name: overrides for study in studies for name, overrides in study.variants.items()},
         controls={name: like for study in studies for name, like in study.controls.items()},
-        staged={name: staging for study in studies for name, staging in study.staged.items()},
+        staged={name: stages for study in studies for name, stages in study.staged.items()},
     )
-    return study, first.data, _join_plans(sources, study)
+    return study, sources[0].data, _join_plans(sources, study)
 
 
-def _check_same(first: Source, other: Source) -> None:
+def _check_same(first: Source, second: Source) -> None:
     """Check that two folders are of one study and split.
 
     Raises:
         RunError: they are not.
     """
-    folders = f"{first.directory} and {other.directory}"
+    folders = f"{first.directory} and {second.directory}"
     hint = "only folders of one study and split can be joined"
     for name, what in (("content_hash", "data sets"), ("split_hash", "splits")):
-        hashes = getattr(first.data, name), getattr(other.data, name)
+        hashes = getattr(first.data, name), getattr(second.data, name)
         if hashes[0] != hashes[1]:
             short = f"{hashes[0][:8]} and {hashes[1][:8]}"
             raise RunError(f"{folders} hold results of different {what} ({name} {short}); {hint}")
-    if first.study.reference != other.study.reference:
-        references = f"{first.study.reference} and {other.study.reference}"
+    if first.study.reference != second.study.reference:
+        references = f"{first.study.reference} and {second.study.reference}"
         raise RunError(f"{folders} compare with different references ({references}); {hint}")
     # An integer is a cap of samples, a float a fraction of them; the two have no common order.
-    if len({isinstance(scale, int) for source in (first, other) for scale in source.study.scales}) > 1:
+    if len({isinstance(scale, int) for source in (first, second) for scale in source.study.scales}) > 1:
         raise RunError(f"{folders} have scales of two kinds, fractions and numbers of samples; {hint}")
-    first_settings, other_settings = _result_settings(first.study), _result_settings(other.study)
-    for key in sorted(first_settings.keys() | other_settings.keys()):
-        a, b = first_settings.get(key), other_settings.get(key)
+    first_settings, second_settings = _result_settings(first.study), _result_settings(second.study)
+    all_keys = first_settings.keys() | second_settings.keys()
+    _check_equal_values(folders, all_keys, first_settings, second_settings)
+    # Each folder may have variants and groupings that the other does not have.
+    first_definitions, second_definitions = _named_definitions(first.study), _named_definitions(second.study)
+    shared_names = first_definitions.keys() & second_definitions.keys()
+    _check_equal_values(folders, shared_names, first_definitions, second_definitions)
+
+
+def _check_equal_values(folders: str, keys: Iterable[str], first: Mapping[str, Any], second: Mapping[str, Any]) -> None:
+    """Check that two folders have the same values.
+
+    Args:
+        folders: both folders, for the message.
+        keys: keys to compare.
+        first: values of the first folder; a missing key counts as None.
+        second: values of the second folder, likewise.
+
+    Raises:
+        RunError: a value differs.
+    """
+    for key in sorted(keys):
+        a, b = first.get(key), second.get(key)
         if a != b:
             raise RunError(f"{folders} are of different studies: {key} is {a!r} in the first, {b!r} in the second")
-    for name in first.study.variants.keys() & other.study.variants.keys():
-        a, b = list(first.study.variants[name]), list(other.study.variants[name])
-        if a != b:
-            raise RunError(
-                f"{folders} are of different studies: variants.{name} is {a} in the first, {b} in the second"
-            )
+
+
+def _named_definitions(study: StudyFacts) -> dict[str, Any]:
+    """Return the definitions of variants, random groupings and staged groupings, by kind and name."""
+    definitions: dict[str, Any] = {f"variants.{name}": list(value) for name, value in study.variants.items()}
+    definitions |= {f"groupings.{name}.like": like for name, like in study.controls.items()}
+    for name, stages in study.staged.items():
+        for key, value in vars(stages).items():
+            definitions[f"groupings.{name}.{key}"] = value
+    return definitions
 
 
 def _result_settings(study: StudyFacts) -> dict[str, Any]:
@@ -135,7 +156,7 @@ def _check_row(row: PlanRow, source: Source, study: StudyFacts, is_parent: bool)
         row: the row.
         source: folder of the row.
         study: the joined study.
-        is_parent: True if another run starts from this one, which may then have no grouping.
+        is_parent: True if another run starts from this one. Such a run may have no grouping.
 
     Raises:
         RunError: the row has an unknown task, grouping or variant.

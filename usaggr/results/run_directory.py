@@ -5,6 +5,7 @@ processes the state of an unfinished run. The training process holds a lock, whi
 module does not import torch.
 """
 
+import errno
 import json
 import math
 import os
@@ -13,7 +14,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -40,8 +41,21 @@ host is taken over, it is watched for two more heartbeats.
 JOB_VARIABLE = "USAGGR_JOB"
 """Environment variable with the name of a cluster's job, for `Status.job`."""
 
-_STATUS = threading.Lock()
+_STATUS_LOCK = threading.Lock()
 """Lock of status.json: the heartbeat's thread reads and rewrites it, and must not undo changes of the run."""
+_LOCK_FILE = ".lock"
+_FILES_OF_ALL_ATTEMPTS = (
+    # This process holds the lock file; after its removal, another process could lock a new file of that name.
+    _LOCK_FILE,
+    contract.STATUS,
+    contract.LOG,
+    contract.RUN_SETTINGS,
+    contract.CHECKPOINT,
+    contract.PARENT,
+    contract.LOGS,
+    contract.TRACKING,
+)
+"""Files and folders of an unfinished attempt that the next one reads, replaces or appends to."""
 
 
 class RunDirectory:
@@ -94,14 +108,14 @@ class RunDirectory:
         Raises:
             RunError: the file system has no locks.
         """
-        with self._free() as free:
-            if free:
+        with self._lock_if_free() as is_free:
+            if is_free:
                 now, job = time.time(), os.environ.get(JOB_VARIABLE)
                 status = Status("running", os.getpid(), socket.gethostname(), now, attempt, started=now, job=job)
                 self.write_status(status)
-            yield free
+            yield is_free
 
-    def settle(self, state: Literal["pending", "failed"], attempt: int, error: str | None = None) -> bool:
+    def record_end(self, state: Literal["pending", "failed"], attempt: int, error: str | None = None) -> bool:
         """Record the final state of a run whose process has ended.
 
         Args:
@@ -112,30 +126,30 @@ class RunDirectory:
         Returns:
             False, without any change, if the run is done or another process has it.
         """
-        with self._free() as free:
-            if free:
+        with self._lock_if_free() as is_free:
+            if is_free:
                 self._mark(state, attempt, error)
-            return free
+            return is_free
 
     def enqueue(self, job: str) -> bool:
-        """Record that a job of a cluster has the run and will start it; return False as `settle` does."""
-        with self._free() as free:
-            if free:
+        """Record that a job of a cluster has the run and will start it; return False as `record_end` does."""
+        with self._lock_if_free() as is_free:
+            if is_free:
                 status = self.status()
                 self._mark("queued", 0 if status is None else status.attempt, None, job)
-            return free
+            return is_free
 
     def fail(self, error: str, attempt: int) -> None:
         """Mark this process's run as failed; `error` has the reason in its first line, then the traceback."""
         self._mark("failed", attempt, error)
 
-    def give_back(self, attempt: int) -> None:
+    def release(self, attempt: int) -> None:
         """Release this process's run, so that it can be continued later."""
         self._mark("pending", attempt, None)
 
     def beat(self) -> None:
         """Write a heartbeat: the run's process is alive."""
-        with _STATUS:
+        with _STATUS_LOCK:
             status = self.status()
             if status is not None and status.state == "running":
                 self.write_status(replace(status, heartbeat=time.time()))
@@ -147,24 +161,30 @@ class RunDirectory:
     def write_result(self, result: RunResult) -> None:
         """Write the result, which marks the run as done; all other files must be written before.
 
-        The checkpoint and the parent's weights are removed.
+        The checkpoint and the parent's weights are removed once the result is on disk. Thus a kill, a crash of the
+        machine or a full disk never costs a training that has ended.
 
         Raises:
             RunError: a score is not a finite number.
+            WriteError: the result cannot be written; the run can continue from its checkpoint.
         """
         for task, metrics in result.scores.items():
             for metric, value in metrics.items():
                 if not math.isfinite(value):
                     raise RunError(f"{self.path.name}: {metric} of {task} is {value}, which is not finite")
-        # Before the result: a kill in between costs a training, but a finished run never has a checkpoint.
-        for name in (contract.CHECKPOINT, contract.PARENT):
-            shutil.rmtree(self.path / name, ignore_errors=True)
-        _flush(self.path)
+        _sync_tree(self.path)
         write_atomic(self.result_path, json.dumps(seal(asdict(result), self.predictions_path), indent=1))
-        with _STATUS:
+        _sync(self.path)
+        self.remove_resume_files()
+        with _STATUS_LOCK:
             status = self.status()
             if status is not None:
                 self.write_status(replace(status, state="done", heartbeat=time.time()))
+
+    def remove_resume_files(self) -> None:
+        """Remove the checkpoint and the parent's weights, which a finished run no longer needs."""
+        for name in (contract.CHECKPOINT, contract.PARENT):
+            shutil.rmtree(self.path / name, ignore_errors=True)
 
     def result(self) -> RunResult:
         """Read the result of a finished run.
@@ -178,17 +198,7 @@ class RunDirectory:
     def clear(self) -> None:
         """Remove the files of an earlier, unfinished attempt, except those that the next attempt uses or appends to."""
         for path in self.path.iterdir():
-            # This process holds `.lock`; after its removal, another process could lock a new file of that name.
-            if path.name in (
-                ".lock",
-                contract.STATUS,
-                contract.LOG,
-                contract.RUN_SETTINGS,
-                contract.CHECKPOINT,
-                contract.PARENT,
-                contract.LOGS,
-                contract.TRACKING,
-            ):
+            if path.name in _FILES_OF_ALL_ATTEMPTS:
                 continue
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
@@ -196,7 +206,7 @@ class RunDirectory:
                 path.unlink()
 
     @contextmanager
-    def _free(self) -> Iterator[bool]:
+    def _lock_if_free(self) -> Iterator[bool]:
         """Hold the lock within the context; yield whether the run is neither done nor claimed by another process."""
         with hold_lock(self._lock_path) as locked:
             if not locked or self.result_path.exists():
@@ -215,10 +225,11 @@ class RunDirectory:
             error: reason of a failure.
             job: job of a cluster. Default: the previous one.
         """
-        with _STATUS:
-            before = self.status()
-            started, earlier_job = (before.started, before.job) if before is not None else (None, None)
-            job = job or earlier_job
+        with _STATUS_LOCK:
+            previous = self.status()
+            started = None if previous is None else previous.started
+            if job is None and previous is not None:
+                job = previous.job
             status = Status(state, os.getpid(), socket.gethostname(), time.time(), attempt, error, started, job)
             self.write_status(status)
 
@@ -235,19 +246,31 @@ class RunDirectory:
 
     @property
     def _lock_path(self) -> Path:
-        return self.path / ".lock"
+        return self.path / _LOCK_FILE
 
     @property
     def _status_path(self) -> Path:
         return self.path / contract.STATUS
 
 
-def _flush(directory: Path) -> None:
-    """Flush all files under a directory to disk, so that after a crash no result exists without its files."""
-    for path in directory.rglob("*"):
-        if path.is_file() and not path.is_symlink():
-            descriptor = os.open(path, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+def _sync_tree(directory: Path) -> None:
+    """Write all files under a directory to disk, so that after a crash no result exists without its files."""
+    # A folder holds the names of its files, so that a file is lost if only its content is on disk.
+    for path in (directory.parent, directory, *directory.rglob("*")):
+        if (path.is_file() or path.is_dir()) and not path.is_symlink():
+            # The thread of the heartbeat may rename its temporary file at this moment.
+            with suppress(FileNotFoundError):
+                _sync(path)
+
+
+def _sync(path: Path) -> None:
+    """Write a file's content, or the names in a folder, to disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some network file systems cannot sync a folder, because they do so on their own.
+        if error.errno != errno.EINVAL or not path.is_dir():
+            raise
+    finally:
+        os.close(descriptor)

@@ -138,7 +138,10 @@ def run_sweep(
 
 
 def _prepare_directory(plan: Plan, console: "Console") -> dict[str, State]:
-    """Write the plan, set unusable results aside, and return the states of the planned runs by run_id."""
+    """Write the plan, set unusable results aside, and return the states of the planned runs by run_id.
+
+    Also remove the checkpoints of finished runs whose process was killed right after it had written the result.
+    """
     write_plan(plan)
     with hold_lock(plan.directory / ".lock"):
         pass  # fails on a file system without locks before anything is trained
@@ -147,7 +150,11 @@ def _prepare_directory(plan: Plan, console: "Console") -> dict[str, State]:
     for message in set_weightless_aside(plan.runs):
         _print(console, message)
     # Only now: runs whose results were set aside are no longer done.
-    return {run.spec.run_id: run.state() for run in plan.runs}
+    states = {run.spec.run_id: run.state() for run in plan.runs}
+    for run in plan.runs:
+        if states[run.spec.run_id] == "done":
+            RunDirectory(run.directory).remove_resume_files()
+    return states
 
 
 def _train(

@@ -157,7 +157,7 @@ def test_a_run_that_fails_while_the_sweep_stops_is_named(tmp_path: Path) -> None
 
 def test_an_earlier_failure_is_not_named_by_a_sweep_that_stops_before_it_is_tried_again(tmp_path: Path) -> None:
     sweep = Sweep(tmp_path, 2)
-    RunDirectory(sweep.runs[1].directory).settle("failed", 1, "earlier")
+    RunDirectory(sweep.runs[1].directory).record_end("failed", 1, "earlier")
     executor = ScriptedExecutor({sweep.ids[0]: [sweep.stop]}, slots=2, at_stop={sweep.ids[1]: "cancelled"})
     loop = sweep.run(executor, retry_failed=True)
     assert sweep.states(loop) == ["done", "failed"]
@@ -168,7 +168,7 @@ def test_a_run_that_another_sweep_saw_fail_is_not_tried_again(tmp_path: Path) ->
     sweep = Sweep(tmp_path, 3)
 
     def other_sweep() -> Outcome:
-        RunDirectory(sweep.runs[1].directory).settle("failed", 1, "elsewhere")
+        RunDirectory(sweep.runs[1].directory).record_end("failed", 1, "elsewhere")
         return "done"
 
     executor = ScriptedExecutor({sweep.ids[0]: [other_sweep]})
@@ -194,7 +194,7 @@ def test_a_run_that_another_sweep_has_finished_is_not_trained_twice(tmp_path: Pa
 
 def test_failed_runs_are_tried_again_on_request_and_count_their_attempts(tmp_path: Path) -> None:
     sweep = Sweep(tmp_path, 2)
-    RunDirectory(sweep.runs[0].directory).settle("failed", 4, "earlier")
+    RunDirectory(sweep.runs[0].directory).record_end("failed", 4, "earlier")
     executor = ScriptedExecutor()
     assert sweep.states(sweep.run(executor, retry_failed=True)) == ["done", "done"]
     assert [job.attempt for job in executor.submitted] == [5, 1]

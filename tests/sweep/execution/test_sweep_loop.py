@@ -45,6 +45,16 @@ def test_finished_runs_are_not_trained_again(tmp_path: Path) -> None:
     assert len(fakes.executions(plan.study)) == 2
 
 
+def test_a_sweep_removes_the_checkpoint_of_a_run_that_was_killed_right_after_its_result(tmp_path: Path) -> None:
+    plan, (finished, unfinished) = runs_of(tmp_path, {}, {"raises": "no"})
+    sweep(plan)
+    for run in (finished, unfinished):
+        (run.directory / "checkpoint").mkdir()
+    sweep(plan)
+    assert not (finished.directory / "checkpoint").exists()
+    assert (unfinished.directory / "checkpoint").exists()
+
+
 def test_a_failed_run_is_left_alone_unless_a_retry_is_requested(tmp_path: Path) -> None:
     plan, _ = runs_of(tmp_path, {"raises": "no", "times": 1}, {})
     assert sweep(plan).exit_status == 1

@@ -92,7 +92,7 @@ def train_run(plan: Plan, run: PlannedRun, progress: Progress) -> None:
                 execute_run(run.spec, run.directory, study, placement, data)
         except RunInterrupted as stop:
             with suppress(WriteError):  # a claim that is not released becomes stale, with the same effect
-                directory.give_back(attempt)
+                directory.release(attempt)
             raise RunInterrupted(f"{run.directory.name}: {stop}; run the same command to continue") from stop
         except Exception as error:
             reason = str(error) if isinstance(error, UsaggrError) else f"{type(error).__name__}: {error}"

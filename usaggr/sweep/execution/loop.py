@@ -265,7 +265,7 @@ class Loop:
         line.say(f"{run_id}: {ended.message}; it is tried again, alone")
         # Its worker has marked it as failed. If this sweep ends before its turn, it must be pending.
         with suppress(WriteError):
-            RunDirectory(run.directory).settle("pending", ended.job.attempt)
+            RunDirectory(run.directory).record_end("pending", ended.job.attempt)
         self._alone[run_id] = alone
         self._waiting.appendleft(run)
 
@@ -289,7 +289,7 @@ class Loop:
         state = directory.state()
         if state in ("pending", "queued", "stale"):
             try:
-                state = "failed" if directory.settle("failed", attempt, reason) else directory.state()
+                state = "failed" if directory.record_end("failed", attempt, reason) else directory.state()
             except WriteError:  # a failure for this sweep; the next one finds the run as it was
                 state = "failed"
         self._states[run.spec.run_id] = state
@@ -318,7 +318,7 @@ class Loop:
         status = directory.status()
         if directory.state() != "failed":
             with suppress(WriteError):
-                directory.settle("pending", job.attempt)
+                directory.record_end("pending", job.attempt)
         elif status is not None and status.attempt == job.attempt:  # a failure of an earlier attempt was reported then
             self._fail(run, job.attempt, ((status.error or "").splitlines() or ["failed without a reason"])[0], line)
         self._states[job.spec.run_id] = directory.state()

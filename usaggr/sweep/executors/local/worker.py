@@ -137,7 +137,7 @@ def _execute(job: Job, run: RunDirectory, placement: Placement, target: str) -> 
     except RunInterrupted as stop:
         with contextlib.suppress(OSError):  # a claim that is not released becomes stale, with the same effect
             print(stop)
-            run.give_back(job.attempt)
+            run.release(job.attempt)
         return "interrupted", str(stop)
     except BaseException as error:  # any error fails this run and no other
         with contextlib.suppress(OSError):
@@ -156,7 +156,7 @@ def _unwritten(run: RunDirectory, error: BaseException, attempt: int | None = No
     """Return how a run ended that could not write a file, and release its claim (that of `attempt`)."""
     if attempt is not None:
         with contextlib.suppress(WriteError):
-            run.give_back(attempt)
+            run.release(attempt)
     message = str(error if isinstance(error, WriteError) else make_write_error(run.path, error))
     return ("full" if is_disk_full(error) else "failed"), message
 

@@ -175,7 +175,7 @@ class SlurmExecutor:
                 active.slurm_id = live_job(active.job.directory, self._queue)
                 if active.slurm_id is None:
                     # A job skips runs that have failed, so the failure of an earlier attempt is cleared here.
-                    RunDirectory(active.job.directory).settle("pending", active.job.attempt - 1)
+                    RunDirectory(active.job.directory).record_end("pending", active.job.attempt - 1)
                     unsubmitted.append(active)
             if not unsubmitted:
                 return
