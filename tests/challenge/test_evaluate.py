@@ -16,7 +16,7 @@ from tests.challenge.factories import Made
 from tests.data.factories import data_config
 from usaggr.challenge.evaluate import Evaluation, evaluate
 from usaggr.challenge.evaluation_files import as_json, as_markdown
-from usaggr.challenge.findings import NAMES, counts
+from usaggr.challenge.findings import MEANINGS, count_by_kind
 from usaggr.challenge.selection import select
 from usaggr.challenge.submission import read_submission
 from usaggr.errors import ConfigError, DataError, RunError
@@ -46,7 +46,7 @@ def make_predictions(folder: Path) -> Made:
 
 
 def kinds(evaluation: Evaluation) -> dict[str, int]:
-    return counts(evaluation.findings)
+    return count_by_kind(evaluation.findings)
 
 
 def test_correct_predictions_have_no_errors(tmp_path: Path) -> None:
@@ -71,7 +71,8 @@ def test_correct_predictions_have_no_errors(tmp_path: Path) -> None:
         ("classification", {"predicted_probs": None}, "unusable", "predicted_probs must be 2 finite numbers"),
         ("classification", {"image_path": "../classification/nobody.png"}, "extra", "no such image of the task"),
         ("classification", {"task_id": "nothing"}, "extra", "no such task"),
-        ("classification", {"task_id": None}, "unusable", "record 1 does not name its task_id and image_path"),
+        ("classification", {"task_id": None}, "unnamed", "record 1 does not name its task_id and image_path"),
+        ("classification", {"image_path": ""}, "unnamed", "record 1 does not name its task_id and image_path"),
         ("detection", {"bbox_pixels": [13.0, 4.0, 4.0, 14.0]}, "swapped", "[13, 4, 4, 14]"),
         ("detection", {"bbox_pixels": [4.0, 14.0, 13.0, 4.0]}, "swapped", "[4, 14, 13, 4]"),
         ("detection", {"bbox_pixels": [4.0, 4.0, 31.0, 14.0]}, "outside", "[4, 4, 31, 14], image 30 x 20"),
@@ -99,6 +100,31 @@ def test_an_error_in_a_record_is_named(
     (task,) = [task for task in evaluation.tasks if task.task.type == file]
     assert task.scored is not None
     assert task.samples - task.missing - task.unusable == (3 if evaluation.complete else 2)
+
+
+def test_an_additional_record_without_names_leaves_an_evaluation_complete(tmp_path: Path) -> None:
+    made = make_predictions(tmp_path)
+    made.records["detection_predictions.json"] += [{"bbox_pixels": BOX}, {"task_id": "det", "bbox_pixels": BOX}, BOX]  # type: ignore[list-item]
+    evaluation = made.evaluated(tmp_path / "cache")
+    assert kinds(evaluation) == {"unnamed": 3}
+    assert sorted((finding.task_id, finding.image_path) for finding in evaluation.findings) == [
+        ("", ""), ("", ""), ("det", ""),
+    ]  # fmt: skip
+    assert [(task.missing, task.unusable) for task in evaluation.tasks] == [(0, 0)] * 4
+    assert evaluation.complete
+
+
+@pytest.mark.parametrize("line", ["removed", "moved"])
+def test_an_index_that_changes_after_its_check_is_an_error_that_names_the_row(tmp_path: Path, line: str) -> None:
+    made = make_predictions(tmp_path)
+    dataset = made.evaluated(tmp_path / "cache").dataset
+    index = made.root / "csv_files" / "det.csv"
+    header, *lines = index.read_text().splitlines()
+    lines = lines[:-1] if line == "removed" else [*lines[:-2], lines[-1], lines[-2]]
+    index.write_text("\n".join([header, *lines]) + "\n")
+    data = data_config(made.root, tmp_path / "cache")
+    with pytest.raises(DataError, match=r"det\.csv, line [34]: no longer has the image .* of det, so the index has"):
+        evaluate(made.folder, dataset, select(dataset, None, None), data, 0.005, NoProgress())
 
 
 @pytest.mark.parametrize(
@@ -281,5 +307,5 @@ def test_the_command_writes_what_it_prints_and_reports_missing_predictions(tmp_p
 
 def test_each_kind_of_finding_is_explained() -> None:
     source = "".join(path.read_text() for path in Path("usaggr/challenge").glob("*.py"))
-    for kind in NAMES:
-        assert f'"{kind}"' in source.replace("NAMES", "", 1)
+    for kind in MEANINGS:
+        assert f'"{kind}"' in source.replace("MEANINGS", "", 1)

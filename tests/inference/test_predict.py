@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from tests.data.factories import change_cell, data_config, noise, read_rows, write_image, write_rows
 from tests.inference.factories import plan_of, train
 from usaggr.challenge.evaluate import Evaluation, evaluate
-from usaggr.challenge.evaluation_files import scores_of
+from usaggr.challenge.evaluation_files import get_scores
 from usaggr.challenge.selection import select
 from usaggr.cli.main import app
 from usaggr.data.read.load_dataset import load_dataset
@@ -67,7 +67,7 @@ def test_predictions_of_the_test_fold_score_as_the_run_did(folder: Path, run: Pa
     assert evaluation.complete
     assert not evaluation.findings
     for task in evaluation.tasks:
-        assert scores_of(task, "strict") == pytest.approx(result.scores[task.task.id], abs=1e-6)
+        assert get_scores(task, "strict") == pytest.approx(result.scores[task.task.id], abs=1e-6)
 
 
 def test_a_killed_command_continues_and_ends_the_same(folder: Path, run: Path, tmp_path: Path) -> None:

@@ -39,14 +39,16 @@ CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
-class Scored:
+class TaskScores:
     """Scores of one task over the samples that have a usable prediction."""
 
     challenge: dict[str, float]
     strict: dict[str, float]
     intervals: dict[str, tuple[float, float]]
-    """95 % interval over components for each metric of `strict`. Metrics with fewer than two components, or with the
-    same value for every component, have none."""
+    """95 % interval over components for each metric of `strict`.
+
+    Metrics with fewer than two components, or with the same value for every component, have none.
+    """
     notes: list[str]
 
 
@@ -62,7 +64,7 @@ def as_mode(text: str) -> Mode:
     raise ConfigError(one_of("--mode", text, MODES))
 
 
-def score(task: Task, records: Sequence[Mapping[str, Any]], components: NDArray[np.int64]) -> Scored:
+def score_in_both_modes(task: Task, records: Sequence[Mapping[str, Any]], components: NDArray[np.int64]) -> TaskScores:
     """Return the scores of a task in both modes.
 
     Args:
@@ -79,10 +81,10 @@ def score(task: Task, records: Sequence[Mapping[str, Any]], components: NDArray[
         # The challenge reports an AUC of 0 as soon as one class has no label.
         challenge["auc"] = 0.0
     intervals = score_intervals(task_pseudovalues(task, records, component_indices), CONFIDENCE)
-    return Scored(challenge, strict, intervals, notes)
+    return TaskScores(challenge, strict, intervals, notes)
 
 
-def differences(scored: Scored) -> dict[str, tuple[float | None, float | None]]:
+def find_mode_differences(scored: TaskScores) -> dict[str, tuple[float | None, float | None]]:
     """Return the challenge and the strict value of each metric in which both modes differ; None if not defined."""
     names = [name for names in CHALLENGE_METRICS.values() for name in names]
     pairs = {name: (scored.challenge.get(name), scored.strict.get(name)) for name in names}

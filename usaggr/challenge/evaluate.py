@@ -8,17 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from usaggr.challenge.challenge_scores import Scored, score
+from usaggr.challenge.challenge_scores import TaskScores, score_in_both_modes
 from usaggr.challenge.findings import NOT_SCORED, Finding
-from usaggr.challenge.layout import mask_place
+from usaggr.challenge.layout import get_mask_path
 from usaggr.challenge.selection import Selection
-from usaggr.challenge.submission import Answer, Judged, Submission, judge, read_submission
+from usaggr.challenge.submission import Submission, check_prediction, read_submission
 from usaggr.config.study import DataConfig
 from usaggr.data.read.images import read_mask
 from usaggr.data.read.index import IndexRow, read_index
 from usaggr.data.read.readers_version import SUFFIXES
 from usaggr.data.read.thread_pool import count_readers, map_in_threads, split_into_pieces
 from usaggr.data.samples import Dataset, Sample
+from usaggr.errors import DataError
 from usaggr.metrics.scores import score_sample
 from usaggr.progress import Progress
 from usaggr.results.predictions import Truth
@@ -34,11 +35,11 @@ class TaskEvaluation:
 
     task: Task
     samples: int
-    """Number of requested samples."""
+    """Number of requested samples: those with a usable, a missing and an unusable prediction."""
     components: int
     """Number of components among the scored samples."""
-    scored: Scored | None
-    """None if no sample has a usable prediction."""
+    scored: TaskScores | None
+    """Scores in both modes; None if no sample has a usable prediction."""
     missing: int
     unusable: int
 
@@ -56,7 +57,7 @@ class Evaluation:
 
     @property
     def complete(self) -> bool:
-        """True if no prediction is missing or unusable."""
+        """True if each requested sample has a score."""
         return not any(finding.kind in NOT_SCORED for finding in self.findings)
 
 
@@ -88,7 +89,8 @@ def evaluate(
         progress: Receives the number of scored samples.
 
     Raises:
-        DataError: The folder or one of its JSON files cannot be read, or a label changed since it was validated.
+        DataError: The folder or one of its JSON files cannot be read, or the index or a label changed since it was
+            validated.
     """
     submission = read_submission(folder, data.max_pixels)
     # A sample knows the file and line of its row, and only the row has the path as users wrote it.
@@ -126,30 +128,53 @@ def evaluate(
 def _find_in_index(
     task: Task, sample: Sample, component: int, index_rows: Mapping[tuple[str, int], IndexRow]
 ) -> _RequestedSample:
-    row = index_rows[sample.csv_file, sample.row]
-    mask_path = mask_place(row) if has_mask_label(task.type) else None
+    """Return a sample with its row of the index.
+
+    Args:
+        task: Task of the sample.
+        sample: The sample.
+        component: Component of the sample.
+        index_rows: Rows by name of the index file and line.
+
+    Raises:
+        DataError: The row is no longer at its line, because the index changed after it was validated.
+    """
+    row = index_rows.get((sample.csv_file, sample.row))
+    if row is None or not _is_row_of(row, sample):
+        raise DataError(
+            f"{sample.csv_file}, line {sample.row}: no longer has the image {sample.sample_id} of {sample.task_id}, so "
+            "the index has changed since it was checked; run the same command again"
+        )
+    mask_path = get_mask_path(row) if has_mask_label(task.type) else None
     return _RequestedSample(task, sample, component, row.text("image_path"), mask_path)
+
+
+def _is_row_of(row: IndexRow, sample: Sample) -> bool:
+    image_path = row.text("image_path")
+    # A repeated image of a task has the sample ids `image`, `image#2`, `image#3`, ...
+    has_image = sample.sample_id == image_path or sample.sample_id.startswith(f"{image_path}#")
+    return has_image and row.text("task_id") == sample.task_id
 
 
 def _score_prediction(
     item: _RequestedSample, submission: Submission, data: DataConfig, nsd_tolerance: float
 ) -> tuple[dict[str, Any] | None, list[Finding]]:
     """Return the scores of one prediction (None if it is not usable) and the errors in it."""
-    judged: Judged = judge(item.task, item.sample, item.image_path, submission, item.mask_path)
-    if judged.answer is None:
-        return None, judged.findings
-    answer: Answer = judged.answer
-    record: dict[str, Any] = dict(score_sample(item.task, answer.prediction, _truth(item.sample, data), nsd_tolerance))
-    if answer.prediction.probs is not None:
+    checked = check_prediction(item.task, item.sample, item.image_path, submission, item.mask_path)
+    if checked.usable is None:
+        return None, checked.findings
+    prediction, truth = checked.usable.prediction, _read_truth(item.sample, data)
+    record: dict[str, Any] = dict(score_sample(item.task, prediction, truth, nsd_tolerance))
+    if prediction.probs is not None:
         record |= {
             "label": item.sample.label,
-            "probs": answer.prediction.probs,
-            "predicted_class": answer.predicted_class,
+            "probs": prediction.probs,
+            "predicted_class": checked.usable.predicted_class,
         }
-    return record, judged.findings
+    return record, checked.findings
 
 
-def _truth(sample: Sample, data: DataConfig) -> Truth:
+def _read_truth(sample: Sample, data: DataConfig) -> Truth:
     return Truth(
         sample.task_id,
         sample.sample_id,
@@ -176,7 +201,7 @@ def _summarize_task(
         task=task,
         samples=len(requested),
         components=len(set(components.tolist())),
-        scored=score(task, [record for _, record in scored], components) if scored else None,
+        scored=score_in_both_modes(task, [record for _, record in scored], components) if scored else None,
         missing=kinds.count("missing"),
         unusable=kinds.count("unusable"),
     )
@@ -196,7 +221,7 @@ def _find_extra_predictions(
     for key in submission.records.keys() - images:
         reason = "no such image of the task in the index" if key[0] in dataset.tasks else "no such task in the index"
         findings.append(Finding("extra", *key, submission.records[key][0], reason))
-    mask_paths = {mask_place(row) for row in index_rows.values() if row.text("task_id") in with_masks}
+    mask_paths = {get_mask_path(row) for row in index_rows.values() if row.text("task_id") in with_masks}
     for path in sorted(submission.folder.rglob("*")):
         relative = PurePosixPath(path.relative_to(submission.folder))
         if path.suffix.lower() in SUFFIXES and path.is_file() and relative not in mask_paths:

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from usaggr.challenge.challenge_scores import CHALLENGE_METRICS, CONFIDENCE, Mode, differences
+from usaggr.challenge.challenge_scores import CHALLENGE_METRICS, CONFIDENCE, Mode, find_mode_differences
 from usaggr.challenge.evaluate import Evaluation, TaskEvaluation
-from usaggr.challenge.findings import NAMES, Finding, counts
+from usaggr.challenge.findings import MEANINGS, Finding, count_by_kind
 from usaggr.document.numbers import MISSING, score
 from usaggr.io.atomic_files import write_atomic
 from usaggr.metrics.names import METRICS
@@ -19,25 +19,25 @@ if TYPE_CHECKING:
 
 EVALUATION_VERSION = 1
 """Version of the layout of `evaluation.json`."""
-SHOWN = 5
+MAX_SHOWN = 5
 """Errors of each kind that are listed for people; `evaluation.json` has all of them."""
 
-_WHY_AUC = (
+_AUC_REASON = (
     "a class is absent from the labels; the challenge then sets AUC to 0, strict mode averages over the other classes"
 )
 
 
-def scores_of(task: TaskEvaluation, mode: Mode) -> dict[str, float]:
+def get_scores(task: TaskEvaluation, mode: Mode) -> dict[str, float]:
     """Return the scores of a task; empty if no sample was scored."""
     return {} if task.scored is None else dict(getattr(task.scored, mode))
 
 
-def intervals_of(task: TaskEvaluation, mode: Mode) -> dict[str, tuple[float, float]]:
+def get_intervals(task: TaskEvaluation, mode: Mode) -> dict[str, tuple[float, float]]:
     """Return the intervals of the scores that have one; in challenge mode those of scores equal to the strict ones."""
     if task.scored is None:
         return {}
     # Both name and value must agree, so the challenge's AUC of 0 does not get the interval of the strict AUC.
-    same = scores_of(task, mode).items() & task.scored.strict.items()
+    same = get_scores(task, mode).items() & task.scored.strict.items()
     return {name: task.scored.intervals[name] for name, _ in sorted(same) if name in task.scored.intervals}
 
 
@@ -45,7 +45,7 @@ def type_means(evaluation: Evaluation, mode: Mode) -> dict[TaskType, dict[str, f
     """Return the unweighted mean of each score over the tasks of each type that have the score."""
     values: dict[TaskType, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for task in evaluation.tasks:
-        for name, value in scores_of(task, mode).items():
+        for name, value in get_scores(task, mode).items():
             values[task.task.type][name].append(value)
     return {kind: {n: sum(v) / len(v) for n, v in values[kind].items()} for kind in TASK_TYPES if kind in values}
 
@@ -58,8 +58,8 @@ def as_json(evaluation: Evaluation, mode: Mode) -> dict[str, Any]:
         "fold": evaluation.fold,
         "data": {"content_hash": evaluation.dataset.content_hash},
         "complete": evaluation.complete,
-        "tasks": {task.task.id: scores_of(task, mode) for task in evaluation.tasks},
-        "intervals": {task.task.id: intervals_of(task, mode) for task in evaluation.tasks},
+        "tasks": {task.task.id: get_scores(task, mode) for task in evaluation.tasks},
+        "intervals": {task.task.id: get_intervals(task, mode) for task in evaluation.tasks},
         "confidence": CONFIDENCE,
         "type_means": type_means(evaluation, mode),
         "counts": {
@@ -74,7 +74,7 @@ def as_json(evaluation: Evaluation, mode: Mode) -> dict[str, Any]:
         },
         "notes": {t.task.id: t.scored.notes for t in evaluation.tasks if t.scored is not None and t.scored.notes},
         "differences": [
-            {"task": task, "metric": name, "challenge": pair[0], "strict": pair[1], "why": _WHY_AUC}
+            {"task": task, "metric": name, "challenge": pair[0], "strict": pair[1], "why": _AUC_REASON}
             for task, name, pair in _differences(evaluation)
         ],
         "findings": [
@@ -156,7 +156,7 @@ def _tables(evaluation: Evaluation, mode: Mode) -> Iterator[tuple[TaskType, list
         metrics = [metric.name for metric in METRICS[kind]] if mode == "strict" else CHALLENGE_METRICS[kind]
         lines = [["task", "scored", *metrics]]
         for task in tasks:
-            values, bounds = scores_of(task, mode), intervals_of(task, mode)
+            values, bounds = get_scores(task, mode), get_intervals(task, mode)
             scored = f"{task.samples - task.missing - task.unusable} of {task.samples}"
             cells = [_cell(values.get(name), bounds.get(name), name) for name in metrics]
             lines.append([task.task.id, scored, *cells])
@@ -174,14 +174,15 @@ def _cell(value: float | None, bounds: tuple[float, float] | None, metric: str) 
 def _differences(evaluation: Evaluation) -> Iterator[tuple[str, str, tuple[float | None, float | None]]]:
     for task in evaluation.tasks:
         if task.scored is not None:
-            for name, pair in differences(task.scored).items():
+            for name, pair in find_mode_differences(task.scored).items():
                 yield task.task.id, name, pair
 
 
 def _notes(evaluation: Evaluation) -> list[str]:
     notes = [
-        f"{task}: {name} is {score(pair[0], name)} in challenge mode, {score(pair[1], name)} in strict mode: {_WHY_AUC}"
-        for task, name, pair in _differences(evaluation)
+        f"{task}: {name} is {score(challenge, name)} in challenge mode, {score(strict, name)} in strict mode: "
+        f"{_AUC_REASON}"
+        for task, name, (challenge, strict) in _differences(evaluation)
     ]
     for task in evaluation.tasks:
         notes += [f"{task.task.id}: {note}" for note in (task.scored.notes if task.scored is not None else ())]
@@ -196,12 +197,12 @@ def _notes(evaluation: Evaluation) -> list[str]:
 
 def _error_lines(findings: Sequence[Finding]) -> list[str]:
     lines = []
-    by_kind: Mapping[str, list[Finding]] = {kind: [] for kind in NAMES}
+    by_kind: Mapping[str, list[Finding]] = {kind: [] for kind in MEANINGS}
     for finding in findings:
         by_kind[finding.kind].append(finding)
-    for kind, number in counts(findings).items():
-        lines.append(f"- {number} {kind}: {NAMES[kind]}")
-        lines += [f"  - {finding}" for finding in by_kind[kind][:SHOWN]]
-        if number > SHOWN:
-            lines.append(f"  - ... and {number - SHOWN} more (evaluation.json lists all)")
+    for kind, number in count_by_kind(findings).items():
+        lines.append(f"- {number} {kind}: {MEANINGS[kind]}")
+        lines += [f"  - {finding}" for finding in by_kind[kind][:MAX_SHOWN]]
+        if number > MAX_SHOWN:
+            lines.append(f"  - ... and {number - MAX_SHOWN} more (evaluation.json lists all)")
     return lines

@@ -19,7 +19,7 @@ JSON_FILES: dict[TaskType, str] = {
 """File with the predictions of each task type; segmentations have one image file per mask instead."""
 
 
-def mask_place(row: IndexRow) -> PurePosixPath:
+def get_mask_path(row: IndexRow) -> PurePosixPath:
     """Return the path of a row's predicted mask in a submission: its mask_path without the leading `../`.
 
     A row without mask_path (an index without labels) gets the path of its image, with the ending `.png`.
@@ -30,16 +30,16 @@ def mask_place(row: IndexRow) -> PurePosixPath:
     column = "mask_path" if row.text("mask_path") else "image_path"
     text = row.text(column)
     # Paths of an index start in csv_files/, so one ../ leads to the root; more are refused below.
-    place = PurePosixPath(text.removeprefix("../"))
-    if place.is_absolute() or ".." in place.parts or "\\" in text or not place.parts:
+    path = PurePosixPath(text.removeprefix("../"))
+    if path.is_absolute() or ".." in path.parts or "\\" in text or not path.parts:
         raise DataError(
             f"{row.csv_file}, line {row.line}, {column}: '{text}' leads out of the folder of predictions; paths must "
             "begin with exactly one ../"
         )
-    return place if column == "mask_path" else place.with_suffix(".png")
+    return path if column == "mask_path" else path.with_suffix(".png")
 
 
-def record_of(image_path: str, prediction: Prediction, height: int, width: int) -> dict[str, Any]:
+def make_record(image_path: str, prediction: Prediction, height: int, width: int) -> dict[str, Any]:
     """Return the JSON record of a predicted class, box or list of points, at full precision.
 
     Args:

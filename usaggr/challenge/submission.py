@@ -1,4 +1,4 @@
-"""Read a folder of predictions, and find the errors of each prediction as the answer to one sample."""
+"""Read a folder of predictions, and check the prediction of each sample."""
 
 import json
 import math
@@ -24,6 +24,8 @@ _SUM_TOLERANCE = 1e-3
 """Largest accepted difference between the sum of probabilities and 1; files are often written with few digits."""
 _DISTANCE_TOLERANCE = 1.0
 """Largest accepted distance, in pixels, between coordinates in pixels and as fractions; some files round to pixels."""
+_MAX_VALUES = 10
+"""Largest number of invalid values of a mask in a message."""
 
 Record = Mapping[str, Any]
 Key = tuple[str, str]
@@ -38,13 +40,13 @@ class Submission:
     records: dict[Key, tuple[str, Record]]
     """File name and record of each prediction in the JSON files; of several records with one key, the last."""
     findings: list[Finding] = field(default_factory=list)
-    """Errors of the files: records without a key, and repeated keys."""
+    """Errors of the files: records that do not name their sample, and repeated keys."""
     max_pixels: int | None = None
     """Largest number of pixels of a mask that is read; None: no limit."""
 
 
 @dataclass(frozen=True)
-class Answer:
+class UsablePrediction:
     """A prediction that can be scored."""
 
     prediction: Prediction
@@ -54,10 +56,10 @@ class Answer:
 
 
 @dataclass(slots=True)
-class Judged:
-    """Judgment of one prediction: the usable answer, if there is one, and the errors."""
+class CheckedPrediction:
+    """The prediction of one sample, if it can be scored, and its errors."""
 
-    answer: Answer | None = None
+    usable: UsablePrediction | None = None
     findings: list[Finding] = field(default_factory=list)
 
 
@@ -80,7 +82,7 @@ def read_submission(folder: Path, max_pixels: int | None = None) -> Submission:
     return submission
 
 
-def _inside(folder: Path, path: Path) -> Path:
+def _resolve_inside(folder: Path, path: Path) -> Path:
     """Return the resolved path of a file, after checking that it is a regular file within the folder.
 
     Raises:
@@ -95,48 +97,58 @@ def _inside(folder: Path, path: Path) -> Path:
 
 def _read_records(path: Path, task_type: str, submission: Submission) -> None:
     try:
-        content = json.loads(read_bytes(_inside(path.parent, path)).decode("utf-8"))
+        content = json.loads(read_bytes(_resolve_inside(path.parent, path)).decode("utf-8"))
     except (OSError, ValueError, RecursionError) as error:  # RecursionError: lists nested thousands of levels deep
         raise DataError(f"{path}: cannot be read as JSON ({' '.join(str(error).split())})") from error
     if not isinstance(content, list):
         raise DataError(f"{path}: is a {type(content).__name__}; {task_type} predictions must be a list of records")
     for number, record in enumerate(content, start=1):
-        names = [record.get(name) for name in ("task_id", "image_path")] if isinstance(record, dict) else []
-        if len(names) != 2 or not all(isinstance(name, str) and name for name in names):
+        key = _read_key(record)
+        if not all(key):
             message = f"record {number} does not name its task_id and image_path"
-            submission.findings.append(Finding("unusable", "", "", path.name, message))
+            submission.findings.append(Finding("unnamed", *key, path.name, message))
             continue
-        key = (str(names[0]), str(names[1]))
         if key in submission.records:
             message = f"record {number} repeats this image and task"
             submission.findings.append(Finding("twice", *key, path.name, message))
         submission.records[key] = (path.name, record)
 
 
-def judge(task: Task, sample: Sample, image_path: str, submission: Submission, place: PurePosixPath | None) -> Judged:
-    """Judge the prediction of one sample.
+def _read_key(record: object) -> Key:
+    """Return the task_id and image_path of a record; an empty text for each that is missing or no text."""
+    texts = [record.get(name) if isinstance(record, dict) else None for name in ("task_id", "image_path")]
+    task_id, image_path = (text if isinstance(text, str) else "" for text in texts)
+    return task_id, image_path
+
+
+def check_prediction(
+    task: Task, sample: Sample, image_path: str, submission: Submission, mask_path: PurePosixPath | None
+) -> CheckedPrediction:
+    """Check the prediction of one sample.
 
     Args:
         task: Task of the sample.
         sample: Sample, with the image's size.
         image_path: Path of the image, as written in the index.
         submission: Predictions, as `read_submission` returns them.
-        place: Path of the predicted mask within the submission; None for other tasks than segmentation.
+        mask_path: Path of the predicted mask within the submission; None for other tasks than segmentation.
     """
     if has_mask_label(task.type):
-        assert place is not None
-        return _Mask(task, sample, image_path, submission.folder, submission.max_pixels, place).judged()
+        assert mask_path is not None
+        return _Mask(task, sample, image_path, submission.folder, submission.max_pixels, mask_path).check()
     name, record = submission.records.get((task.id, image_path), (JSON_FILES[task.type], None))
     if record is None:
-        return Judged(findings=[Finding("missing", task.id, image_path, name, "no record of this image and task")])
-    judged = _Record(task, sample, image_path, name, record)
+        return CheckedPrediction(
+            findings=[Finding("missing", task.id, image_path, name, "no record of this image and task")]
+        )
+    prediction = _Record(task, sample, image_path, name, record)
     match task.type:
         case "classification":
-            return judged.classes()
+            return prediction.check_classes()
         case "detection":
-            return judged.coordinates(box=True)
+            return prediction.check_coordinates(is_box=True)
         case "regression":
-            return judged.coordinates(box=False)
+            return prediction.check_coordinates(is_box=False)
         case "segmentation":
             raise AssertionError("masks are files, not records")
         case _:
@@ -152,35 +164,36 @@ class _Mask:
     image_path: str
     folder: Path
     max_pixels: int | None
-    place: PurePosixPath
+    mask_path: PurePosixPath
 
-    def judged(self) -> Judged:
-        path = self.folder / self.place
+    def check(self) -> CheckedPrediction:
+        """Check the file; a mask of another size is resized."""
+        path = self.folder / self.mask_path
         if not path.exists():
-            return Judged(findings=[self._finding("missing", "no such file")])
+            return CheckedPrediction(findings=[self._finding("missing", "no such file")])
         try:
-            content = read_bytes(_inside(self.folder, path))
+            content = read_bytes(_resolve_inside(self.folder, path))
             mask = mask_values(open_image(content, "the file", self.max_pixels), "the file", foreground_255=False)
         except DataError as error:
-            return Judged(findings=[self._finding("unusable", str(error))])
+            return CheckedPrediction(findings=[self._finding("unusable", str(error))])
         findings = []
         height, width = self.sample.height, self.sample.width
         if mask.shape != (height, width):
             message = f"the mask has {mask.shape[1]} x {mask.shape[0]} pixels, its image {width} x {height}"
             findings.append(self._finding("size", message))
             mask = cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST)
-        wrong = [int(value) for value in np.unique(mask) if value >= self.task.num_classes]
-        if wrong:
-            listed = ", ".join(map(str, wrong[:10])) + (", ..." if len(wrong) > 10 else "")
-            message = f"has the values {listed}; allowed are 0 to {self.task.num_classes - 1}"
+        invalid = [int(value) for value in np.unique(mask) if value >= self.task.num_classes]
+        if invalid:
+            values = ", ".join(map(str, invalid[:_MAX_VALUES])) + (", ..." if len(invalid) > _MAX_VALUES else "")
+            message = f"has the values {values}; allowed are 0 to {self.task.num_classes - 1}"
             findings.append(self._finding("values", message))
         # A value that is no class counts as background, so the score of every class treats it as a wrong pixel.
         labels = np.where(mask < self.task.num_classes, mask, 0).astype(np.uint8)
         prediction = Prediction(self.task.id, self.sample.sample_id, self.sample.subject_id, mask=labels)
-        return Judged(Answer(prediction), findings)
+        return CheckedPrediction(UsablePrediction(prediction), findings)
 
     def _finding(self, kind: str, message: str) -> Finding:
-        return Finding(kind, self.task.id, self.image_path, str(self.place), message)
+        return Finding(kind, self.task.id, self.image_path, str(self.mask_path), message)
 
 
 @dataclass
@@ -193,8 +206,8 @@ class _Record:
     file: str
     record: Record
 
-    def classes(self) -> Judged:
-        """Judge class probabilities and the predicted class."""
+    def check_classes(self) -> CheckedPrediction:
+        """Check class probabilities and the predicted class."""
         count = self.task.num_classes
         probs = _numbers(self.record.get("predicted_probs"), count)
         if probs is None:
@@ -216,37 +229,37 @@ class _Record:
             message = f"predicted_class is {int(predicted)}, but class {most_probable} is more probable"
             findings.append(self._finding("class", message))
         prediction = Prediction(self.task.id, self.sample.sample_id, self.sample.subject_id, probs=probs)
-        return Judged(Answer(prediction, int(predicted)), findings)
+        return CheckedPrediction(UsablePrediction(prediction, int(predicted)), findings)
 
-    def coordinates(self, box: bool) -> Judged:
-        """Judge a box, or landmarks if `box` is false."""
-        name, count = ("bbox", 4) if box else ("predicted_points", 2 * self.task.num_classes)
+    def check_coordinates(self, is_box: bool) -> CheckedPrediction:
+        """Check a box, or landmarks if `is_box` is false."""
+        name, count = ("bbox", 4) if is_box else ("predicted_points", 2 * self.task.num_classes)
         sides = np.tile([self.sample.width, self.sample.height], count // 2).astype(float)
         fractions = _numbers(self.record.get(f"{name}_normalized"), count)
         pixels = _numbers(self.record.get(f"{name}_pixels"), count)
-        if pixels is None and (fractions is None or self.record.get(f"{name}_pixels") is not None):
-            return self._unusable(f"{name}_pixels must be {count} finite numbers")
         if pixels is None:
-            assert fractions is not None
+            # Fractions replace pixels only where no pixels were submitted, and not invalid ones.
+            if fractions is None or self.record.get(f"{name}_pixels") is not None:
+                return self._unusable(f"{name}_pixels must be {count} finite numbers")
             pixels = fractions * sides
         findings = []
         if fractions is not None and (distance := np.abs(fractions * sides - pixels).max()) > _DISTANCE_TOLERANCE:
             message = f"{name}_normalized differs from {name}_pixels by up to {distance:.1f} pixels"
             findings.append(self._finding("disagree", message))
-        if box and (pixels[0] > pixels[2] or pixels[1] > pixels[3]):
-            findings.append(self._finding("swapped", f"bbox_pixels {_listed(pixels)}"))
+        if is_box and (pixels[0] > pixels[2] or pixels[1] > pixels[3]):
+            findings.append(self._finding("swapped", f"bbox_pixels {_format_list(pixels)}"))
         if (pixels < -TOLERANCE).any() or (pixels > sides + TOLERANCE).any():
-            message = f"{name}_pixels {_listed(pixels)}, image {self.sample.width} x {self.sample.height}"
+            message = f"{name}_pixels {_format_list(pixels)}, image {self.sample.width} x {self.sample.height}"
             findings.append(self._finding("outside", message))
-        shape = {"box": pixels} if box else {"points": pixels.reshape(-1, 2)}
+        shape = {"box": pixels} if is_box else {"points": pixels.reshape(-1, 2)}
         prediction = Prediction(self.task.id, self.sample.sample_id, self.sample.subject_id, **shape)
-        return Judged(Answer(prediction), findings)
+        return CheckedPrediction(UsablePrediction(prediction), findings)
 
     def _finding(self, kind: str, message: str) -> Finding:
         return Finding(kind, self.task.id, self.image_path, self.file, message)
 
-    def _unusable(self, message: str) -> Judged:
-        return Judged(findings=[self._finding("unusable", message)])
+    def _unusable(self, message: str) -> CheckedPrediction:
+        return CheckedPrediction(findings=[self._finding("unusable", message)])
 
 
 def _numbers(content: Any, count: int) -> NDArray[np.float64] | None:
@@ -263,5 +276,5 @@ def _numbers(content: Any, count: int) -> NDArray[np.float64] | None:
     return np.array(values) if all(map(math.isfinite, values)) else None
 
 
-def _listed(values: Sequence[float] | NDArray[np.float64]) -> str:
+def _format_list(values: Sequence[float] | NDArray[np.float64]) -> str:
     return "[" + ", ".join(f"{value:g}" for value in values) + "]"

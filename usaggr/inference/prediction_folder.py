@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from usaggr.challenge.layout import JSON_FILES, record_of
+from usaggr.challenge.layout import JSON_FILES, make_record
 from usaggr.errors import ConfigError, RunError
 from usaggr.inference.prediction_requests import Key, PredictionRequest
 from usaggr.io.atomic_files import make_write_error, replacing, write_atomic
@@ -70,7 +70,7 @@ class PredictionFolder:
                 assert prediction.mask is not None
                 _write_file(self.folder / request.mask_path, encode_mask(prediction.mask))
                 continue
-            record = record_of(request.image_path, prediction, height, width)
+            record = make_record(request.image_path, prediction, height, width)
             self._records[request.key] = record
             lines.append(json.dumps(record) + "\n")
         try:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from usaggr.challenge.layout import mask_place
+from usaggr.challenge.layout import get_mask_path
 from usaggr.challenge.selection import read_split
 from usaggr.data.read.index import IndexRow, read_index
 from usaggr.data.read.index_tasks import Declaration, parse_declaration
@@ -92,7 +92,7 @@ def read_requests(root: Path, tasks: Mapping[str, Task], split: Path | None, fol
             faults += row_faults
         else:
             _check_task(row, declared, tasks[task_id])
-            mask_path = mask_place(row) if has_mask_label(declared.type) else None
+            mask_path = get_mask_path(row) if has_mask_label(declared.type) else None
             _add_request(requests, mask_owners, PredictionRequest(task_id, row, mask_path))
     if split is not None and subset is not None:
         _check_subset(split, root, {key for key in subset - index_keys if key[0] in tasks})
