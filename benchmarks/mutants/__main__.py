@@ -1,7 +1,7 @@
 """Try the mutants of the catalog and rewrite docs/mutants.md: `python -m benchmarks.mutants`.
 
 An interrupted command continues when repeated: outcomes are stored in outputs/mutants/after.json until sources or tests
-change.
+change. The page's outcomes, with the test that kills each mutant, are also written to benchmarks/mutants/after.json.
 """
 
 import argparse
@@ -22,6 +22,9 @@ ROOT = Path(__file__).parent.parent.parent
 BEFORE = Path(__file__).parent / "before.json"
 """Outcomes at commit 663d23c, when the mutants were chosen; those of round 1 are as the review reported them."""
 
+AFTER = Path(__file__).parent / "after.json"
+"""Outcomes on the page; those of the last complete command."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Try the mutants, write the page, and return 1 if a mutant survives that is not equivalent."""
@@ -38,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--again", action="store_true", help="repeat mutants that have an outcome")
     parser.add_argument("--page", type=Path, default=Path("docs/mutants.md"), help="page to rewrite")
+    parser.add_argument("--published", type=Path, default=AFTER, help="file of the outcomes on the page")
     options = parser.parse_args(arguments)
     mutants = [m for m in read_catalogue() if not options.only or {m.name, m.room} & set(options.only)]
     with (
@@ -46,6 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ):
         outcomes = try_all(mutants, laboratory, options)
     options.page.write_text(page(read_catalogue(), read_outcomes(BEFORE), outcomes))
+    write_outcomes(options.published, outcomes, laboratory.content)
     tried = [outcomes.get(mutant.name) for mutant in mutants if not mutant.equivalent]
     fast, slow, survived, _ = shares(tried)
     print(f"{options.page}: {len(tried)} mutants: {fast} killed by fast tests, {slow} by slow ones, {survived} survive")

@@ -19,16 +19,13 @@ def page(mutants: Sequence[Mutant], before: Outcomes, after: Outcomes) -> str:
         after: Current outcomes; a mutant may be missing.
     """
     chosen = [mutant for mutant in mutants if mutant.round == 2]
-    sections = [_OPENING, _BY_ROOM.format(count=len(chosen)), _by_room(chosen, before, after), _EVERY]
-    for number, heading in _ROUNDS.items():
-        lines = [
-            [f"`{m.name}`", m.why, _word(before.get(m.name)), _word(after.get(m.name)), _test(after.get(m.name))]
-            for m in mutants if m.round == number and not m.equivalent
-        ]  # fmt: skip
-        sections += [heading, _left(["mutant", "fault", "before", "now", "test that fails"], lines)]
-    equivalent = [[f"`{m.name}`", m.why, m.equivalent] for m in mutants if m.equivalent]
-    if equivalent:
-        sections += [_EQUIVALENT, _left(["mutant", "change", "why no test can detect it"], equivalent)]
+    sections = [
+        _OPENING,
+        _BY_ROOM.format(count=len(chosen)),
+        _by_room(chosen, before, after),
+        _EVERY,
+        _every(mutants, after),
+    ]
     return "\n\n".join(section.strip() for section in sections) + "\n"
 
 
@@ -59,19 +56,16 @@ def _share(killed: int, run: int) -> str:
     return f"{killed} of {run} ({100 * killed / run:.0f} %)" if run else "not run"
 
 
-def _word(outcome: Outcome | None) -> str:
-    return "not run" if outcome is None else outcome.verdict
-
-
-def _test(outcome: Outcome | None) -> str:
-    """Return the file and function of the failing test, without its parameters."""
-    return "" if outcome is None or not outcome.test else f"`{outcome.test.split('[')[0].replace('|', '/')}`"
-
-
-def _left(columns: Sequence[str], cells_by_row: Sequence[Sequence[str]]) -> str:
-    """Return a Markdown table whose columns are aligned to the left."""
-    lines = (columns, ["---"] * len(columns), *cells_by_row)
-    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)
+def _every(mutants: Sequence[Mutant], after: Outcomes) -> str:
+    """Return a table with the names of the mutants of each package, by their kind and current outcome."""
+    names: dict[tuple[str, str, str], list[str]] = {}
+    for mutant in mutants:
+        outcome = after.get(mutant.name)
+        verdict = "equivalent" if mutant.equivalent else "not run" if outcome is None else outcome.verdict
+        names.setdefault((mutant.room, _KINDS[mutant.round], verdict), []).append(f"`{mutant.name}`")
+    lines = ["| package | kind | now | mutants |", "| --- | --- | --- | --- |"]
+    lines += [f"| {' | '.join(key)} | {' '.join(names[key])} |" for key in sorted(names)]
+    return "\n".join(lines)
 
 
 _OPENING = """
@@ -91,14 +85,10 @@ elsewhere may kill more. Shares refer to mutants that were run and are not equiv
 """
 _EVERY = """
 ## Every mutant
-"""
-_ROUNDS = {
-    1: "### Found by a review\n\nFaults that no fast test detected when a review tried them.",
-    2: "### Chosen from the sources",
-    3: "### Added with their tests\n\nFaults that were chosen while the tests that kill them were written.",
-}
-_EQUIVALENT = """
-### Equivalent
 
-Changes that no test can distinguish from the sources.
+Kinds: *review*: no fast test detected it when a review tried it. *sources*: the mutants above. *tests*: chosen while
+the tests that kill it were written. *Equivalent*: no test can distinguish it from the sources. The catalogue describes
+each mutant, and why it is equivalent. `benchmarks/mutants/after.json` names the test that fails.
 """
+_KINDS = {1: "review", 2: "sources", 3: "tests"}
+"""Kind of a mutant by its round in the catalogue."""

@@ -8,8 +8,10 @@ import pytest
 from benchmarks.data import cache
 from benchmarks.evaluation import evaluation
 from benchmarks.evidence import coverage_page, verdicts
+from benchmarks.evidence.scenarios import many_tasks, rare_failures, scenarios
 from benchmarks.models import experts, models
 from benchmarks.mutants import page as mutants_page
+from benchmarks.mutants.__main__ import AFTER, BEFORE, read_outcomes
 from benchmarks.mutants.catalogue import read_catalogue
 from benchmarks.planted import page as pool_page
 from benchmarks.planted import scale, structure
@@ -21,7 +23,7 @@ TEMPLATES = [
     ("coverage.md", coverage_page, ("_OPENING", "_METHODS", "_POOLING", "_RARE")),
     ("models.md", experts, ("_OPENING",)),
     ("models.md", models, ("_OPENING",)),
-    ("mutants.md", mutants_page, ("_OPENING", "_BY_ROOM", "_EQUIVALENT")),
+    ("mutants.md", mutants_page, ("_OPENING", "_BY_ROOM", "_EVERY")),
     ("performance.md", cache, ("_BUILDING", "_OPENING")),
     ("performance.md", evaluation, ("_SPEED", "_PAIRS", "_RUNS")),
     ("performance.md", scaling, ("_OPENING", "_PLANNED", "_TRAINED")),
@@ -49,11 +51,29 @@ def test_a_page_contains_the_text_that_its_benchmark_writes(page: str, text: str
     assert re.search(pattern, " ".join((DOCS / page).read_text().split()))
 
 
-def test_the_page_of_mutants_has_the_current_faults_and_names_existing_tests() -> None:
-    text = (DOCS / "mutants.md").read_text()
-    for mutant in read_catalogue():
-        assert f"| `{mutant.name}` | {mutant.why} | {mutant.equivalent}" in text, mutant.name
-    tests = re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)` \|", text)
-    assert tests
-    for file, test in tests:
-        assert f"def {test}(" in (DOCS.parent / file).read_text(), (file, test)
+def test_the_page_of_mutants_lists_the_catalogue_and_each_killed_one_names_an_existing_test() -> None:
+    before, outcomes, mutants = read_outcomes(BEFORE), read_outcomes(AFTER), read_catalogue()
+    written = mutants_page.page(mutants, before, outcomes)
+    assert (DOCS / "mutants.md").read_text().partition("## Every")[2] == written.partition("## Every")[2]
+    assert set(outcomes) == {mutant.name for mutant in mutants if not mutant.equivalent}
+    for name, outcome in outcomes.items():
+        file, _, test = outcome.test.partition("::")
+        assert outcome.verdict == "fast", name
+        assert f"def {test}(" in (DOCS.parent / file).read_text(), outcome.test
+
+
+def test_the_tables_about_coverage_have_the_columns_and_worlds_that_the_benchmark_writes() -> None:
+    def rows(text: str) -> list[str]:
+        return [re.sub(r"[\d.]+", "0", line) for line in text.splitlines() if line.startswith("| ")]
+
+    worlds = (*scenarios(), *many_tasks(), rare_failures())
+    names = [*(world.name for world in worlds), *coverage_page.STUDIES]
+    cells = {
+        (name, seeds, subjects): coverage_page.Covered((0.95,) * 4)
+        for name in names
+        for seeds in coverage_page.SEEDS
+        for subjects in coverage_page.SUBJECTS
+    }
+    written, failures = coverage_page.report(worlds, cells, 5000)
+    assert not failures
+    assert rows(written) == rows((DOCS / "coverage.md").read_text())
