@@ -7,7 +7,7 @@ import numpy as np
 from scipy import stats
 
 from benchmarks.evidence.scenarios import Scenario
-from benchmarks.generated import table
+from benchmarks.generated import prose, table
 
 SEEDS, SUBJECTS = (2, 3, 5, 10), (30, 100, 400)
 BOUNDS = {2: (0.93, 1.0), 3: (0.935, 0.975), 5: (0.935, 0.975), 10: (0.935, 0.975)}
@@ -71,9 +71,12 @@ def _guarantee(worlds: Sequence[Scenario], measured: Measured, repetitions: int)
         for k in SEEDS:
             values = [measured[world.name, k, n].coverage[0] for n in SUBJECTS]
             cells.append(", ".join(_percent(value, fails(value, k, repetitions)) for value in values))
-        too_few = ", ".join(f"{100 * measured[world.name, 3, n].too_few:.0f}" for n in SUBJECTS)
-        lines.append([*cells, too_few])
-    return table(["world", *(f"{k} seeds" for k in SEEDS), "no verdict, 3 seeds"], lines)
+        lines.append(cells)
+    too_few = {(world.name, n): measured[world.name, 3, n].too_few for world in worlds for n in SUBJECTS}
+    (name, n), most = max(too_few.items(), key=lambda item: item[1])
+    others = max(share for cell, share in too_few.items() if cell != (name, n))
+    text = _NO_VERDICT.format(share=100 * most, name=name, subjects=n, others=100 * others)
+    return f"{table(['world', *(f'{k} seeds' for k in SEEDS)], lines)}\n\n{prose(text)}"
 
 
 def _methods(worlds: Sequence[Scenario], measured: Measured) -> str:
@@ -128,9 +131,12 @@ fails if the 99 % Monte-Carlo interval of its coverage lies outside of these bou
 
 ## The guarantee
 
-Coverage in percent for 30, 100 and 400 subjects. Each cell uses its own variances, without pooling. *No verdict*:
-percentage of studies that the tool does not judge because too few subjects differ. Their intervals are included in the
-coverage.
+Coverage in percent for 30, 100 and 400 subjects. Each cell uses its own variances, without pooling.
+"""
+_NO_VERDICT = """
+The tool gives no verdict if too few subjects differ; the intervals of such studies are included in the coverage. With 3
+seeds these are {share:.0f} % of the studies of the world "{name}" with {subjects} subjects, and at most {others:.0f} %
+of the others.
 """
 _METHODS = """
 ## Other methods

@@ -8,6 +8,8 @@ from benchmarks.sweep.sweep_limit import Arithmetic
 
 TARGET = 0.75
 """Share of wall time x workers that should be arithmetic of training and evaluation."""
+SMALL = 0.01
+"""Parts below this share of wall time x workers are shown together."""
 AROUND = {
     "planning": "planning",
     "networks": "check of the networks, including the only import of torch",
@@ -87,8 +89,13 @@ def report(swept: Swept, limit: Arithmetic, imports: float, where: str) -> str:
     """
     total = swept.wall * swept.workers
     parts = divide_time(swept, limit)
+    small = [part for part in parts[3:] if abs(part[1]) < SMALL * total]
     subtotal = ("**arithmetic of training and evaluation**", limit.total)
-    entries = (*parts[:3], subtotal, *parts[3:], ("**wall time x workers**", total))
+    entries = [*parts[:3], subtotal, *(part for part in parts[3:] if part not in small)]
+    if small:
+        names = "; ".join(name for name, _ in small)
+        entries.append((f"below {100 * SMALL:.0f} % each: {names}", sum(seconds for _, seconds in small)))
+    entries.append(("**wall time x workers**", total))
     lines = [_row(name, seconds, total) for name, seconds in entries]
     share = compute_arithmetic_share(swept, limit)
     opening = _OPENING.format(
@@ -127,11 +134,9 @@ def _row(name: str, seconds: float, total: float) -> Sequence[str]:
 
 
 _OPENING = """
-`{command}` trains {runs} runs in {wall} s with {workers} workers, {threads} {threads_word} each. The phantoms are made
-and hashed beforehand; their image cache is built in the sweep. *At the limit* is the time of the arithmetic alone: the
-number of training steps times the time of a step in a plain loop over batches in memory, for each set of tasks; forward
-passes over the validation set (as often as the run validates) and over the test set, from memory, with predictions at
-original resolution; and the scores of the runs' predictions. It was measured afterwards, in as many simultaneous
-processes as the sweep had workers. All parts are in core-seconds: if one process works and the others wait, seconds
-times workers. A negative part means that the limit was measured slower than the sweep was. {where}.
+`{command}` trains {runs} runs in {wall} s with {workers} workers, {threads} {threads_word} each. *At the limit* is the
+time of the arithmetic alone: training steps and forward passes of validation and test in a plain loop over batches in
+memory, and the scores of the runs' predictions. It was measured afterwards, in as many processes as the sweep had
+workers. All parts are in core-seconds: if one process works and the others wait, seconds times workers. A negative part
+means that the limit was measured slower than the sweep was. {where}.
 """

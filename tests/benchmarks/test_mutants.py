@@ -202,8 +202,8 @@ def test_the_page_counts_mutants_of_the_second_round_that_are_not_equivalent() -
     line = "| {} | 5 | 1 | 1 of 2 (50 %) | 0 of 2 (0 %) | 2 of 4 (50 %) | 1 of 4 (25 %) | 1 |"
     assert line.format("metrics") in text
     assert line.format("all") in text
-    rows = text[text.index("| package | kind") :].splitlines()[2:]
-    assert [row.strip("| ").split(" | ") for row in rows] == [
+    lines = text[text.index("| package | kind") :].splitlines()[2:]
+    assert [line.strip("| ").split(" | ") for line in lines] == [
         ["metrics", "review", "fast", "`reviewed`"],
         ["metrics", "sources", "equivalent", "`alike`"],
         ["metrics", "sources", "fast", "`a` `b`"],
