@@ -74,8 +74,8 @@ def _guarantee(worlds: Sequence[Scenario], measured: Measured, repetitions: int)
         lines.append(cells)
     too_few = {(world.name, n): measured[world.name, 3, n].too_few for world in worlds for n in SUBJECTS}
     (name, n), most = max(too_few.items(), key=lambda item: item[1])
-    others = max(share for cell, share in too_few.items() if cell != (name, n))
-    text = _NO_VERDICT.format(share=100 * most, name=name, subjects=n, others=100 * others)
+    largest = max(share for cell, share in too_few.items() if cell != (name, n))
+    text = _NO_VERDICT.format(share=100 * most, name=name, subjects=n, others=100 * largest)
     return f"{table(['world', *(f'{k} seeds' for k in SEEDS)], lines)}\n\n{prose(text)}"
 
 

@@ -89,9 +89,9 @@ def report(swept: Swept, limit: Arithmetic, imports: float, where: str) -> str:
     """
     total = swept.wall * swept.workers
     parts = divide_time(swept, limit)
-    small = [part for part in parts[3:] if abs(part[1]) < SMALL * total]
+    small = [(name, seconds) for name, seconds in parts[3:] if abs(seconds) < SMALL * total]
     subtotal = ("**arithmetic of training and evaluation**", limit.total)
-    entries = [*parts[:3], subtotal, *(part for part in parts[3:] if part not in small)]
+    entries = [*parts[:3], subtotal, *(entry for entry in parts[3:] if entry not in small)]
     if small:
         names = "; ".join(name for name, _ in small)
         entries.append((f"below {100 * SMALL:.0f} % each: {names}", sum(seconds for _, seconds in small)))
