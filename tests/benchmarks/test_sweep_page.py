@@ -52,7 +52,7 @@ def test_the_section_shows_the_share_and_the_cost_of_starting_runs() -> None:
     text = report(swept(), LIMIT, 5.0, "here")
     assert "Target: at least 75 % arithmetic; measured: 62 %." in text
     assert "| **arithmetic of training and evaluation** | 75.0 | 62.5 % |" in text
-    assert "| below 1 % each: remainder of the runs; start of the workers, x workers | 2.00 | 1.7 % |" in text
+    assert "| below 1 % each: streams; remainder of the runs; start of the workers, x workers | 3.00 | 2.5 % |" in text
     flat = " ".join(text.split())
     assert "50.0 s for 10 runs" in flat
     assert "A run waits 300 ms in total" in flat
