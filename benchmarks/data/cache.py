@@ -127,7 +127,8 @@ def report(
     second = _OPENING.format(
         batch=BATCH, size=SIZE, median=median, high=high, batch_rows=f"{BATCH_ROWS:,}", batches=BATCHES,
         rows=f"{ours.rows:,}", time=three_digits(ours.milliseconds), mib=three_digits(ours.mib),
-        read=three_digits(ours.mib_read), plain_time=three_digits(plain.milliseconds), plain_mib=three_digits(plain.mib),
+        read=three_digits(ours.mib_read), plain_time=three_digits(plain.milliseconds),
+        plain_mib=three_digits(plain.mib),
     )  # fmt: skip
     return f"{first}\n\n{builds}\n\n{prose(second)}"
 
