@@ -71,6 +71,18 @@ def test_files_linked_in_the_readme_and_the_docs_exist() -> None:
             assert (document.parent / target).exists(), f"{document.name}: {target}"
 
 
+def test_sections_linked_in_the_readme_and_the_docs_exist() -> None:
+    def name_anchor(heading: str) -> str:
+        """Return the anchor that GitHub gives to a heading."""
+        return re.sub(r"[^\w -]", "", heading.strip().lower()).replace(" ", "-")
+
+    for document in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+        for target, anchor in re.findall(r"\]\((?!http)([^)#]*)#([^)]+)\)", document.read_text()):
+            page = document.parent / target if target else document
+            headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+            assert anchor in [name_anchor(heading) for heading in headings], f"{document.name}: {target}#{anchor}"
+
+
 def test_the_grouping_in_the_readme_is_valid() -> None:
     import yaml
 
