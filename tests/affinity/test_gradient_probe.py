@@ -12,9 +12,16 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from tests.affinity.runs import unified
-from usaggr.affinity.gradient_probe import ProbeSamples, ProbeSettings, TrainingState, find_shared_parameters
+from usaggr.affinity.gradient_probe import (
+    GradientProbe,
+    ProbeSamples,
+    ProbeSettings,
+    TrainingState,
+    find_shared_parameters,
+)
 from usaggr.affinity.probed_training import count_shared_and_task_parameters, train_with_probes
 from usaggr.data.seeds import derive_seed
+from usaggr.errors import ConfigError
 from usaggr.models.build_network import build_network
 from usaggr.models.parameters import count_parameters
 from usaggr.progress import NoProgress
@@ -157,6 +164,23 @@ def test_heads_and_embeddings_are_not_shared_and_counts_add_up(folder: Path, mod
         tasks = [data.tasks[task_id] for task_id in block]
         network = build_network(run.study.model, tasks, 0)
         assert shared_count + sum(by_task[t] for t in block) == count_parameters(network).total
+
+
+def test_probes_refuse_a_network_whose_shared_parameters_are_all_frozen(folder: Path) -> None:
+    run, data = unified(folder)
+    network = build_network(run.study.model, list(data.tasks.values()), 0)
+    for parameter in find_shared_parameters(network):
+        parameter.requires_grad_(False)
+    intervals, _ = make_intervals(run.spec, run.study, data)
+    module = make_module(network, run.study, data, intervals, Curve(data.tasks, {}, 16, keep_best=False))
+    probe = GradientProbe(data, run.study.training, 0, 16, BOTH, NoProgress())
+    with pytest.raises(ConfigError, match="no parameter that the tasks share is trained"):
+        probe.on_train_start(pl.Trainer(logger=False, accelerator="cpu"), module)
+
+
+def test_a_task_without_training_samples_is_refused_instead_of_waited_for() -> None:
+    with pytest.raises(ValueError, match="task empty has no training samples"):
+        ProbeSamples({"empty": ()}, 0).take("empty", 1)
 
 
 def test_samples_of_probes_are_complete_epochs_in_another_order_than_the_streams(folder: Path) -> None:

@@ -1,3 +1,4 @@
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from usaggr.config.compose import compose_study
 from usaggr.data.batches.batches import normalize_images
 from usaggr.errors import ConfigError
 from usaggr.inference import onnx_graph
-from usaggr.inference.onnx_graph import InferenceGraph, compute_all_experts, is_conditioned, require_onnx
+from usaggr.inference.onnx_graph import InferenceGraph, compute_all_experts, is_conditioned, require_onnx, write_onnx
 from usaggr.models.build_network import build_network
 from usaggr.models.network import MultiTaskNetwork
 
@@ -83,6 +84,16 @@ def test_the_graph_of_a_pyramid_network_computes_what_the_network_does(landmarks
             expected_output = network(normalize_images(sized / 255), {task.id: torch.arange(4)})[task.id]
             expected_output = expected_output.softmax(dim=1) if task.type == "classification" else expected_output
             torch.testing.assert_close(output, expected_output, atol=1e-5, rtol=1e-5)
+
+
+def test_the_file_contains_no_path_of_the_machine(tmp_path: Path) -> None:
+    network = build_network(compose_study("demo", ["model=tiny"]).model, TASKS, 0).eval()
+    write_onnx(network, TASKS, (32, 32), 3, tmp_path / "model.onnx")
+    content = (tmp_path / "model.onnx").read_bytes()
+    for module in (onnx_graph, torch):
+        assert module.__file__ is not None
+        assert str(Path(module.__file__).parent).encode() not in content
+    assert b"stack_trace" not in content
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -242,6 +242,23 @@ def test_an_encoder_that_is_not_a_plain_transformer_is_refused_with_similar_ones
     assert "\n" not in str(caught.value)
 
 
+def test_a_patch_size_that_timm_refuses_is_reported_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    create_model = timm.create_model
+
+    def refuse_patches(name: str, **options: Any) -> Any:
+        assert "patch_size" not in options, "only its own patches"
+        return create_model(name, **options)
+
+    monkeypatch.setattr(timm, "create_model", refuse_patches)
+    with pytest.raises(ConfigError) as caught:
+        create_vit(model(patch_size=12))
+    assert str(caught.value) == (
+        "model.patch_size=12: not supported by test_vit (only its own patches); null keeps the encoder's patch size"
+    )
+    with pytest.raises(ConfigError, match=r"^model\.encoder=vit_base_patch16_18x2_224: .*do not have exactly one MLP"):
+        create_vit(model(encoder="vit_base_patch16_18x2_224", patch_size=12))
+
+
 @pytest.fixture
 def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Empty cache of the hub, without a network connection."""

@@ -24,6 +24,7 @@ from usaggr.data.batches.batches import Batch, CachedPixels, make_batch
 from usaggr.data.batches.run_data import RunData
 from usaggr.data.samples import Sample
 from usaggr.data.seeds import make_generator
+from usaggr.errors import ConfigError
 from usaggr.models.network import MultiTaskNetwork
 from usaggr.progress import Progress
 from usaggr.stopping import RunInterrupted
@@ -34,7 +35,7 @@ from usaggr.training.module import MultiTaskModule
 _BATCH_SIZE = 32
 """Samples per forward pass without gradients."""
 _MIN_LOSS = 1e-6
-"""Smaller losses have no estimate, because the ratio would be arbitrary, and the ratio of losses would be arbitrary."""
+"""Smallest loss before a step for which an estimate is made; the ratio of smaller ones would be arbitrary."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,14 @@ class ProbeSamples:
         self._epochs = dict.fromkeys(train, 0)
 
     def take(self, task_id: str, count: int) -> list[Sample]:
-        """Return the next samples of a task."""
+        """Return the next samples of a task.
+
+        Raises:
+            ValueError: The task has no training samples.
+        """
         queue, samples = self._queues[task_id], self._train[task_id]
+        if not samples:
+            raise ValueError(f"task {task_id} has no training samples")
         while len(queue) < count:
             order = make_generator("affinity", task_id, self._seed, self._epochs[task_id]).permutation(len(samples))
             queue += [samples[i] for i in order]
@@ -105,16 +112,28 @@ class GradientProbe(pl.Callback):
         self._samples, self._settings, self._progress = ProbeSamples(data.train, seed), settings, progress
         self._rotation = SourceRotation(len(self.tasks), seed)
         self._max_sources = len(self.tasks)
+        """Largest number of source tasks of a probe; lowered when the training starts if memory is short."""
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start to count time, with an estimate of the cost of a probe in training steps."""
-        if self.budget is None:
-            self._max_sources = self._count_sources_in_memory(_as_multi_task_module(pl_module).network)
-            batch_size = self._training.batch_size
-            # A training step (forward and backward) takes about as long as three forward passes.
-            target_steps = len(self.tasks) * TARGET_SAMPLES / 3 / batch_size
-            estimated_steps = (target_steps, target_steps + SOURCE_SAMPLES / batch_size)
-            self.budget = ProbeBudget(self._settings.overhead, self._steps, estimated_steps)
+        """Start to count time, with an estimate of the cost of a probe in training steps.
+
+        Raises:
+            ConfigError: No parameter that the tasks share is trained.
+        """
+        if self.budget is not None:
+            return
+        shared = find_shared_parameters(_as_multi_task_module(pl_module).network)
+        if not shared:
+            raise ConfigError(
+                "affinity: no parameter that the tasks share is trained, so that a step on one task cannot change the "
+                "loss of another; train more layers with model.freeze"
+            )
+        self._max_sources = self._count_sources_in_memory(shared)
+        batch_size = self._training.batch_size
+        # A training step (forward and backward) takes about as long as three forward passes.
+        target_steps = len(self.tasks) * TARGET_SAMPLES / 3 / batch_size
+        estimated_steps = (target_steps, target_steps + SOURCE_SAMPLES / batch_size)
+        self.budget = ProbeBudget(self._settings.overhead, self._steps, estimated_steps)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -144,12 +163,12 @@ class GradientProbe(pl.Callback):
         if sources:
             self._probe(trainer, module, budget, sources)
 
-    def _count_sources_in_memory(self, network: MultiTaskNetwork) -> int:
+    def _count_sources_in_memory(self, shared: Sequence[nn.Parameter]) -> int:
         """Return the largest number of source tasks whose gradients may be kept at once, at least 2."""
         if not self._settings.gradient:
             return len(self.tasks)
-        gradient_bytes = 4 * sum(p.numel() for p in find_shared_parameters(network))
-        return min(len(self.tasks), max(2, self._settings.memory // max(gradient_bytes, 1)))
+        gradient_bytes = 4 * sum(parameter.numel() for parameter in shared)  # gradients are kept in float32
+        return min(len(self.tasks), max(2, self._settings.memory // gradient_bytes))
 
     def _probe(self, trainer: pl.Trainer, module: MultiTaskModule, budget: ProbeBudget, count: int) -> None:
         """Probe some source tasks, and add the estimates to `lookahead` and `gradient`.
@@ -167,6 +186,7 @@ class GradientProbe(pl.Callback):
             targets = state.take_targets(self.tasks) if self._settings.lookahead else []
             before = state.compute_losses(targets)
             targets_done = _measure_time(module.device)
+            # One vector per source task, which `_add_cosines` compares in pairs; empty if no cosines are estimated.
             source_gradients: list[Tensor] = []
             for source in sources:
                 gradients = state.compute_gradients(self.tasks[source])
@@ -283,8 +303,8 @@ class TrainingState:
 
 def find_shared_parameters(network: MultiTaskNetwork) -> list[nn.Parameter]:
     """Return the trained parameters that serve all tasks: not those of heads, embeddings and adapters of tasks."""
-    task_of = map_task_parameters(network)
-    return [p for name, p in network.named_parameters() if p.requires_grad and name not in task_of]
+    task_by_parameter = map_task_parameters(network)
+    return [p for name, p in network.named_parameters() if p.requires_grad and name not in task_by_parameter]
 
 
 @contextmanager

@@ -54,7 +54,7 @@ def train_with_probes(
 
     Raises:
         RunError: The training loss is not finite.
-        ConfigError: The network cannot be built as configured.
+        ConfigError: The network cannot be built as configured, or nothing that the tasks share is trained.
         RunInterrupted: The run was asked to stop.
     """
     torch.set_num_threads(placement.threads)
@@ -90,12 +90,12 @@ def count_shared_and_task_parameters(study: StudyConfig, data: RunData, seed: in
         Number of shared parameters, and number of parameters by task id.
     """
     network = build_network(study.model, list(data.tasks.values()), seed)
-    task_of = map_task_parameters(network)
+    task_by_parameter = map_task_parameters(network)
     by_task = dict.fromkeys(data.tasks, 0)
     shared = 0
     for name, parameter in network.named_parameters():
-        if name in task_of:
-            by_task[task_of[name]] += parameter.numel()
+        if name in task_by_parameter:
+            by_task[task_by_parameter[name]] += parameter.numel()
         else:
             shared += parameter.numel()
     return shared, by_task

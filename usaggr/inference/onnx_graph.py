@@ -163,7 +163,19 @@ def write_onnx(
             raise RunError(
                 f"the network cannot be written as ONNX by torch {torch.__version__} ({reason[:300]})"
             ) from error
+    _remove_node_metadata(program.model)
     program.save(str(path), external_data=False)
+
+
+def _remove_node_metadata(model: Any) -> None:
+    """Remove what torch notes about each node: its stack trace contains paths of the machine that exports.
+
+    Args:
+        model: Graph as an `onnx_ir.Model`; it computes the same without the notes.
+    """
+    for graph in (model.graph, *model.functions.values()):
+        for node in graph.all_nodes():
+            node.metadata_props.clear()
 
 
 def compute_largest_difference(model: Model, path: Path, count: int) -> float:

@@ -4,6 +4,7 @@ Other transformers of timm (with convolutional stems, pyramids or windows) are r
 """
 
 import difflib
+from itertools import islice
 from typing import Any
 
 import timm
@@ -27,8 +28,8 @@ def create_vit(model: M2DinoConfig) -> nn.Module:
     Initial weights are drawn from torch's global generator.
 
     Raises:
-        ConfigError: timm has no such network or pretrained tag (the part after the dot), or the network is not a plain
-            vision transformer.
+        ConfigError: timm has no such network or pretrained tag (the part after the dot), the network is not a plain
+            vision transformer, or it does not support the configured patch size.
     """
     name = model.encoder
     architecture, _, tag = name.partition(".")
@@ -39,13 +40,18 @@ def create_vit(model: M2DinoConfig) -> nn.Module:
         if name not in tagged:
             raise ConfigError(f"{one_of('model.encoder', name, tagged)}; or {architecture}, without a tag")
     try:
-        vit = _create(name, model.patch_size)
+        return _create(name, model.patch_size)
     except _NotPlainError as error:
+        reason = error if model.patch_size is None else _find_obstacle(name)
+        if reason is None:
+            raise ConfigError(
+                f"model.patch_size={model.patch_size}: not supported by {name} ({error}); null keeps the encoder's "
+                "patch size"
+            ) from error
         raise ConfigError(
-            f"model.encoder={name}: is not a plain vision transformer ({error}); similar supported names: "
+            f"model.encoder={name}: is not a plain vision transformer ({reason}); similar supported names: "
             f"{', '.join(_find_similar(architecture))}"
         ) from error
-    return vit
 
 
 class _NotPlainError(Exception):
@@ -75,20 +81,20 @@ def _create(name: str, patch_size: int | None = None) -> nn.Module:
     return vit  # type: ignore[no-any-return]
 
 
+def _find_obstacle(name: str) -> _NotPlainError | None:
+    """Return why a network, with the patch size of its name, is not a plain vision transformer; None if it is one."""
+    try:
+        with torch.device("meta"):
+            _create(name)
+    except _NotPlainError as error:
+        return error
+    return None
+
+
 def _find_similar(name: str) -> list[str]:
     """Return similar names of plain vision transformers, the most similar first."""
-    similar: list[str] = []
-    for candidate in difflib.get_close_matches(name, _list_candidates(), n=4 * _SUGGESTIONS, cutoff=0.0):
-        try:
-            with torch.device("meta"):
-                _create(candidate)
-        except _NotPlainError:
-            continue
-        similar.append(candidate)
-        if len(similar) == _SUGGESTIONS:
-            break
-    return similar
-
-
-def _list_candidates() -> list[str]:
-    return [name for family in _FAMILIES for name in timm.list_models(module=family)]
+    candidates = [candidate for family in _FAMILIES for candidate in timm.list_models(module=family)]
+    # Not all networks of a family are plain: more candidates than suggestions, and each is built to check it.
+    nearest = difflib.get_close_matches(name, candidates, n=4 * _SUGGESTIONS, cutoff=0.0)
+    plain = (candidate for candidate in nearest if _find_obstacle(candidate) is None)
+    return list(islice(plain, _SUGGESTIONS))
