@@ -23,8 +23,9 @@ from benchmarks.planted.figure import draw_figure
 from benchmarks.planted.page import EXPECTED, Pool
 from benchmarks.planted.training import HERE, map_draws, sum_cost, train
 from usaggr.analysis.collect import Collection
-from usaggr.analysis.comparison import pair_with_reference
 from usaggr.analysis.observations import observe
+from usaggr.analysis.reference_pairs import pair_with_reference
+from usaggr.analysis.row_tables import group_rows
 from usaggr.config.compose import compose_study
 from usaggr.data.read.load_dataset import load_dataset
 from usaggr.data.show.sample_sheet import draw_sheet
@@ -126,10 +127,10 @@ def measure_pool(collection: Collection, draws: int, jobs: int) -> tuple[Pool, d
         subjects=min(facts.n_subjects for facts in collection.data.tasks.values()),
         training={task: count for result in results for task, count in result.n_train.items()},
     )  # fmt: skip
-    observations = observe(collection)
-    pairs = pair_with_reference(observations[observations["main"]], collection.study.reference)
-    under_grouping = pairs[pairs["grouping"] == PLANTED].groupby("task")["delta"]
-    return pool, {str(task): np.asarray(values, dtype=float) for task, values in under_grouping}
+    main = [row for row in observe(collection) if row.main]
+    pairs = pair_with_reference(main, collection.study.reference)
+    by_task = group_rows((p for p in pairs if p.compared.grouping == PLANTED), lambda pair: pair.compared.task)
+    return pool, {task: np.array([pair.delta for pair in by_task[task]]) for task in sorted(by_task)}
 
 
 def relations_of(collection: Collection) -> dict[str, str]:

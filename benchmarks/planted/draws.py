@@ -11,8 +11,9 @@ import numpy as np
 from benchmarks.evidence.verdicts import judged_cells
 from usaggr.analysis.collect import Collection
 from usaggr.analysis.compare_study import compare_study
-from usaggr.analysis.comparison import pair_with_reference
 from usaggr.analysis.observations import observe
+from usaggr.analysis.reference_pairs import pair_with_reference
+from usaggr.analysis.row_tables import group_rows
 
 Cell = tuple[str, float | int, str]
 """Grouping, scale and task."""
@@ -41,16 +42,15 @@ class Truth:
 
 def estimate_truths(pool: Collection) -> dict[Cell, Truth]:
     """Return the true difference of each cell that does not use the same run as the reference."""
-    observations = observe(pool)
-    pairs = pair_with_reference(observations[observations["main"]], pool.study.reference)
-    pairs = pairs[~pairs["same"] & pairs["delta"].notna()]
+    main = [row for row in observe(pool) if row.main]
+    pairs = [pair for pair in pair_with_reference(main, pool.study.reference) if pair.has_delta]
+    compared = [pair for pair in pairs if not pair.is_same_run]
     truths_: dict[Cell, Truth] = {}
-    for _, differences in pairs.groupby(["grouping", "scale", "task"], sort=False):
-        first, delta = differences.iloc[0], differences["delta"]
-        mean = float(differences["value_reference"].mean())
-        truths_[str(first["grouping"]), first["scale"], str(first["task"])] = Truth(
-            float(delta.mean()), float(delta.std()), len(delta), mean
-        )
+    for cell_pairs in group_rows(compared, lambda pair: pair.compared.cell).values():
+        first, delta = cell_pairs[0].compared, np.array([pair.delta for pair in cell_pairs])
+        mean = float(np.mean([pair.reference_value for pair in cell_pairs]))
+        sd = float(delta.std(ddof=1)) if delta.size > 1 else float("nan")
+        truths_[first.grouping, first.scale, first.task] = Truth(float(delta.mean()), sd, delta.size, mean)
     return truths_
 
 

@@ -14,8 +14,9 @@ from benchmarks.planted.page import LEAST_SENSITIVITY, MOST_FALSE, cost
 from benchmarks.planted.training import map_draws, sum_cost, train
 from usaggr.analysis.collect import Collection
 from usaggr.analysis.compare_study import compare_study
-from usaggr.analysis.comparison import pair_with_reference
 from usaggr.analysis.observations import observe
+from usaggr.analysis.reference_pairs import pair_with_reference
+from usaggr.analysis.row_tables import group_rows
 from usaggr.analysis.weighted_sums import ComparedCells
 from usaggr.report.scale.slopes import Slope, slopes
 from usaggr.statistics.verdicts import ALPHA
@@ -75,12 +76,14 @@ def judge_slopes(world: str, collection: Collection, draws: int, size: int, jobs
     chosen = list(draw_seeds(collection.study.seeds, size, draws, np.random.default_rng(1)))
     parts = map_draws(partial(judge_signs, collection), chosen, jobs, f"judging slopes, {world}")
     signs = [sign for draw_signs in parts for sign in draw_signs]
-    observations = observe(collection)
-    pairs = pair_with_reference(observations[observations["main"]], collection.study.reference)
-    deltas = pairs[pairs["grouping"] == SHARED].groupby("n_train")["delta_skill"].mean()
+    main = [row for row in observe(collection) if row.main]
+    pairs = pair_with_reference(main, collection.study.reference)
+    shared = [pair for pair in pairs if pair.compared.grouping == SHARED and pair.compared.n_train is not None]
+    by_size = group_rows(shared, lambda pair: pair.compared.n_train or 0)
+    deltas = {size: float(np.nanmean([pair.delta_skill for pair in by_size[size]])) for size in sorted(by_size)}
     return Slopes(
         world, pool.slope.value, pool.slope.low, pool.slope.high,
-        {int(str(n)): float(delta) for n, delta in deltas.items()},
+        deltas,
         signs.count(-1) / draws, signs.count(1) / draws, len(collection.study.seeds), draws, size,
         *sum_cost(collection),
     )  # fmt: skip

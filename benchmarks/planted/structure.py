@@ -16,8 +16,8 @@ from benchmarks.planted.training import HERE, make_overrides, sum_cost, train
 from usaggr.affinity.blocks import Blocks, make_blocks
 from usaggr.affinity.estimate import AffinityRequest, estimate
 from usaggr.analysis.collect import Collection
-from usaggr.analysis.comparison import pair_with_reference
 from usaggr.analysis.observations import observe
+from usaggr.analysis.reference_pairs import pair_with_reference
 from usaggr.config.compose import compose_study
 from usaggr.io.atomic_files import write_atomic
 from usaggr.progress import RichProgress
@@ -105,12 +105,19 @@ def compare_grouping(world: str, measure: Measure, blocks: Blocks, collection: C
     """
     controls = collection.controls
     assert controls is not None
-    parts = [observe(sweep) for sweep in (collection, controls)]
-    observations = pd.concat([sweep[sweep["main"]] for sweep in parts], ignore_index=True)
-    observations = observations.drop_duplicates(["grouping", "task", "seed", "metric", "scale", "variant"])
-    pairs = pair_with_reference(observations, collection.study.reference)
-    pairs["delta"] = pairs["delta"].mask(pairs["same"], 0.0)
-    means: pd.DataFrame = pairs.pivot_table(index="seed", columns="grouping", values="delta", aggfunc="mean")
+    # Both sweeps contain the reference and the groupings that the random ones copy; each observation counts once.
+    main = {(row.key, row.seed): row for sweep in (controls, collection) for row in observe(sweep) if row.main}
+    pairs = pair_with_reference(main.values(), collection.study.reference)
+    differences_by_run = pd.DataFrame(
+        {
+            "seed": [pair.compared.seed for pair in pairs],
+            "grouping": [pair.compared.grouping for pair in pairs],
+            "delta": [0.0 if pair.is_same_run else pair.delta for pair in pairs],
+        }
+    )
+    means: pd.DataFrame = differences_by_run.pivot_table(
+        index="seed", columns="grouping", values="delta", aggfunc="mean"
+    )
     drawn, by_affinity = means[list(controls.study.controls)], means[f"by_{measure}"]
     differences = (by_affinity - drawn.mean(axis=1)).to_numpy(dtype=float)
     error = float(stats.sem(differences)) * float(stats.t.ppf((1 + CONFIDENCE) / 2, differences.size - 1))

@@ -21,7 +21,7 @@ def test_first_stages_are_no_cells_and_are_found_from_their_second_stage(compari
     collected = comparison.collection
     assert len(collected.first_stages) == 3
     assert all(run.row.groupings for run in collected.runs)
-    assert set(comparison.observations["block"]).isdisjoint({"unified.first"})
+    assert {row.block for row in comparison.observations}.isdisjoint({"unified.first"})
     child = next(run for run in collected.runs if run.row.groupings == ("staged_task",))
     assert [stage.row.block for stage in collected.stages(child)] == ["unified.first", child.row.block]
     extra = next(run for run in collected.runs if run.row.groupings == ("staged_task_extra",))

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from tests.report.sweeps import CATALOGUE, FakeSweep, level
 from usaggr.analysis.collect import collect
 from usaggr.analysis.compare_study import compare_study
-from usaggr.analysis.observations import observe
+from usaggr.analysis.observations import Observation, observe
+from usaggr.analysis.row_tables import make_table
 from usaggr.metrics.names import METRICS
 
 
@@ -21,7 +22,7 @@ def scorer(task: str, block: tuple[str, ...], scale: float | int, seed: int) -> 
 
 
 def observed(sweep: FakeSweep) -> pd.DataFrame:
-    return observe(collect([sweep.directory]))
+    return make_table(Observation, observe(collect([sweep.directory])), Observation._fields)
 
 
 def test_there_is_one_row_per_run_task_grouping_and_metric(tmp_path: Path) -> None:
@@ -93,5 +94,8 @@ def test_neither_the_order_of_rows_nor_the_names_of_folders_change_a_table(
     for i, folder in enumerate(folders):
         folder.rename(directory / "runs" / f"r{i}")
     after = compare_study(collect([directory]))
-    for name in ("observations", "cell_table", "verdict_table", "summary_table"):
+    # Values that are not numbers are NaN, so that tables are compared, in which NaN equals NaN.
+    first, second = (make_table(Observation, result.observations, Observation._fields) for result in (before, after))
+    pd.testing.assert_frame_equal(second, first)
+    for name in ("cell_table", "verdict_table", "summary_table"):
         pd.testing.assert_frame_equal(getattr(after, name), getattr(before, name))

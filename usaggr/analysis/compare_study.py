@@ -13,10 +13,11 @@ import pandas as pd
 from usaggr.analysis.cell_pseudovalues import CellPseudovalues
 from usaggr.analysis.cell_rows import CellKey, CellScore, CellVerdict
 from usaggr.analysis.collect import CollectedRun, Collection
-from usaggr.analysis.comparison import compare_cells, pair_with_reference, score_cells
+from usaggr.analysis.comparison import compare_cells, score_cells
 from usaggr.analysis.convergence_table import read_validity
 from usaggr.analysis.difference_intervals import Difference, estimate_differences
-from usaggr.analysis.observations import observe
+from usaggr.analysis.observations import Observation, observe
+from usaggr.analysis.reference_pairs import pair_with_reference
 from usaggr.analysis.row_tables import make_table
 from usaggr.analysis.summary import INTEGERS, SUMMARY_COLUMNS, SummaryLine, summarize
 from usaggr.analysis.verdict_table import COMPARISON_COLUMNS, OWN_COLUMNS, judge_cells
@@ -33,8 +34,8 @@ class StudyComparison:
 
     collection: Collection
     """Runs that are compared, without those of the controls (see `controls`)."""
-    observations: pd.DataFrame
-    """Long table with one row per run, task, grouping and metric (see `observe`)."""
+    observations: tuple[Observation, ...]
+    """One row per run, task, grouping and metric (see `observe`)."""
     convergence: pd.DataFrame
     """Validity of each finished run and task (see `read_validity`)."""
     pseudovalues: CellPseudovalues
@@ -153,7 +154,7 @@ def compare_study(collection: Collection, main_only: bool = False) -> StudyCompa
     # 1. Observations: one row per run, task, grouping and metric.
     observations = observe(collection)
     if main_only:
-        observations = observations[observations["main"]]
+        observations = tuple(row for row in observations if row.main)
     # 2. Pairs: each observation with the reference's value of the same seed.
     pairs = pair_with_reference(observations, study.reference)
     # 3. Cells: mean score over seeds, with its interval.

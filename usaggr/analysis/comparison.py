@@ -3,23 +3,38 @@
 This module computes means and intervals; verdict_table.py tests them.
 """
 
-from collections.abc import Mapping
-from typing import Any, cast
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from usaggr.analysis.cell_pseudovalues import CellPseudovalues
-from usaggr.analysis.cell_rows import CELL, CellDifference, CellKey, CellScore
-from usaggr.analysis.difference_intervals import Difference, pooled_by_task
-from usaggr.analysis.row_tables import read_rows
+from usaggr.analysis.cell_rows import CELL, CellDifference, CellKey, CellMetric, CellScore
+from usaggr.analysis.difference_intervals import Array, Difference, Key, pooled_by_task
+from usaggr.analysis.observations import Observation
+from usaggr.analysis.reference_pairs import ReferencePair
+from usaggr.analysis.row_tables import group_rows
 from usaggr.statistics.two_way_anova import stacked
 
-_PAIR = ["variant", "scale", "task", "metric", "seed"]
-_FACTS = ("task_type", "clinical_group", "n_train", "n_test", "n_subjects", "main")
+_ROUNDING = 1e-12
+"""Standard error, relative to the mean score, below which it is rounding error and there is no interval."""
+
+_NO_BOUNDS = (math.nan, math.nan)
 
 
-def score_cells(observations: pd.DataFrame, pseudovalues: CellPseudovalues, confidence: float) -> tuple[CellScore, ...]:
+class _Interval(NamedTuple):
+    """Interval of a difference; NaN if it has none."""
+
+    low: float = math.nan
+    high: float = math.nan
+    df: float = math.nan
+    se: float = math.nan
+
+
+def score_cells(
+    observations: Iterable[Observation], pseudovalues: CellPseudovalues, confidence: float
+) -> tuple[CellScore, ...]:
     """Return the mean score of each cell and metric with its interval, including the cells of the reference.
 
     The variance between seeds is pooled over a task's groupings and scales, if their variances are equal.
@@ -29,57 +44,38 @@ def score_cells(observations: pd.DataFrame, pseudovalues: CellPseudovalues, conf
         pseudovalues: Pseudo-values of the same runs.
         confidence: Confidence level of the intervals, in (0, 1).
     """
-    table = observations.assign(
-        gain=observations["sign"] * (observations["value"] - observations["trivial"]), seeds=observations["value"]
-    )
-    facts: dict[str, Any] = dict.fromkeys(_FACTS, "first")
-    means = dict.fromkeys(("value", "trivial", "skill", "gain"), "mean")
-    cells = table.groupby(CELL, sort=False).agg({**facts, "seed": "size", "seeds": "count", **means})
-    cells = cells.rename(columns={"seed": "planned", "value": "mean"}).reset_index()
-    tables, runs = {}, {}
-    for group, scores in observations[observations["value"].notna()].groupby(CELL, sort=False):
-        key: CellKey = cast(CellKey, group)
-        variant, scale, grouping, task, metric = key
-        values = pseudovalues.table((task, grouping, scale, variant), metric, scores["seed"].tolist())
-        # A metric may lack pseudo-values although it has a score; then only the variance between seeds is available.
-        tables[key] = values if np.isfinite(values).all() else scores["value"].to_numpy(dtype=float)[:, None]
-        runs[key] = tuple(scores["fingerprint"])
+    rows_by_cell = group_rows(observations, lambda row: row.key)
+    tables: dict[CellKey, Array] = {}
+    runs: dict[CellKey, Key] = {}
+    for key, rows in rows_by_cell.items():
+        scored = [row for row in rows if row.has_value]
+        if scored:
+            values = pseudovalues.table(rows[0].cell, rows[0].metric, [row.seed for row in scored])
+            # A metric may lack pseudo-values although it has a score; then only the variance between seeds is known.
+            tables[key] = values if np.isfinite(values).all() else np.array([[row.value] for row in scored])
+            runs[key] = tuple(row.fingerprint for row in scored)
     # Each cell has runs of its own, so that no two cells' mean squares are correlated.
     estimates = pooled_by_task(tables, runs, CELL, tuple(CELL))
-    keys = list(cells[CELL].itertuples(index=False, name=None))
-    indices = [i for i, key in enumerate(keys) if key in estimates]
-    bounds = np.full((len(cells), 2), np.nan)
-    bounds[indices] = np.transpose(stacked([estimates[keys[i]].estimate for i in indices]).interval(confidence))
-    cells["low"], cells["high"] = bounds[:, 0], bounds[:, 1]
-    gain = cells.pop("gain")
-    cells["beats_trivial"] = (gain > 0).astype("boolean").mask(gain.isna())
-    return read_rows(CellScore, cells)
+    bounds = np.transpose(stacked([cell.estimate for cell in estimates.values()]).interval(confidence)).tolist()
+    low_and_high = dict(zip(estimates, bounds, strict=True))
+    return tuple(_score_cell(rows, *low_and_high.get(key, _NO_BOUNDS)) for key, rows in rows_by_cell.items())
 
 
-def pair_with_reference(observations: pd.DataFrame, reference: str) -> pd.DataFrame:
-    """Return the observations of the other groupings, each with the reference's values of the same seed.
-
-    New columns: `reference` (name of the grouping); `value_reference`, `skill_reference`, `trivial_reference`,
-    `fingerprint_reference` and `remarks_reference`; `same` (block and reference are one run); `delta` and `delta_skill`
-    (positive if better, missing unless both sides have a value).
-
-    Args:
-        observations: The long table from `observe`.
-        reference: Name of the reference grouping.
-    """
-    paired_columns = ["value", "skill", "trivial", "fingerprint", "remarks"]
-    reference_values = observations[observations["grouping"] == reference][_PAIR + paired_columns]
-    compared = observations[observations["grouping"] != reference]
-    pairs = compared.merge(reference_values, on=_PAIR, how="left", suffixes=("", "_reference"))
-    pairs["reference"] = reference
-    pairs["same"] = pairs["fingerprint"] == pairs["fingerprint_reference"]
-    pairs["delta"] = pairs["sign"] * (pairs["value"] - pairs["value_reference"])
-    pairs["delta_skill"] = pairs["skill"] - pairs["skill_reference"]
-    return pairs
+def _score_cell(rows: Sequence[Observation], low: float, high: float) -> CellScore:
+    gain = _mean(row.improvement_on(row.trivial) for row in rows)
+    return CellScore(
+        **vars(_describe_cell(rows, seeds=sum(row.has_value for row in rows))),
+        mean=_mean(row.value for row in rows),
+        low=low,
+        high=high,
+        trivial=_mean(row.trivial for row in rows),
+        skill=_mean(row.skill for row in rows),
+        beats_trivial=None if math.isnan(gain) else gain > 0,
+    )
 
 
 def compare_cells(
-    pairs: pd.DataFrame, differences: Mapping[CellKey, Difference], confidence: float
+    pairs: Iterable[ReferencePair], differences: Mapping[CellKey, Difference], confidence: float
 ) -> tuple[CellDifference, ...]:
     """Return the difference from the reference of each cell and metric, with its interval.
 
@@ -87,35 +83,71 @@ def compare_cells(
     each mean is over all its seeds and delta is missing. Delta is also missing if block and reference are the same run.
 
     Args:
-        pairs: Table from `pair_with_reference`.
+        pairs: Pairs from `pair_with_reference`.
         differences: Estimates from `estimate_differences`, for the cells that can be compared.
         confidence: Confidence level of the intervals, in (0, 1).
     """
-    is_paired = pairs["delta"].notna()
-    table = pairs.assign(
-        paired=pairs["value"].where(is_paired),
-        paired_reference=pairs["value_reference"].where(is_paired),
-        seeds=is_paired.astype(int),
-        planned=1,
+    intervals = _difference_intervals(differences, confidence)
+    pairs_by_cell = group_rows(pairs, lambda pair: pair.compared.key)
+    return tuple(
+        _compare_cell(cell_pairs, intervals.get(key, _Interval())) for key, cell_pairs in pairs_by_cell.items()
     )
-    facts: dict[str, Any] = dict.fromkeys(_FACTS, "first")
-    means = ("value", "value_reference", "paired", "paired_reference", "delta", "delta_skill", "trivial")
-    cells = table.groupby(CELL, sort=False).agg(
-        {**facts, **dict.fromkeys(means, "mean"), "seeds": "sum", "planned": "sum", "same": "all"}
+
+
+def _compare_cell(pairs: Sequence[ReferencePair], interval: _Interval) -> CellDifference:
+    paired = [pair for pair in pairs if pair.has_delta]
+    averaged = paired or pairs
+    mean = _mean(pair.compared.value for pair in averaged)
+    reference_mean = _mean(pair.reference_value for pair in averaged)
+    is_same_run = all(pair.is_same_run for pair in pairs)
+    delta = math.nan if is_same_run else _mean(pair.delta for pair in paired)
+    if interval.se <= _ROUNDING * (1 + abs(mean)):
+        interval = _Interval()
+    return CellDifference(
+        **vars(_describe_cell([pair.compared for pair in pairs], seeds=len(paired))),
+        same=is_same_run,
+        mean=mean,
+        reference_mean=reference_mean,
+        trivial=_mean(pair.compared.trivial for pair in pairs),
+        delta=delta,
+        delta_low=interval.low,
+        delta_high=interval.high,
+        df=interval.df,
+        se=interval.se,
+        relative=delta / abs(reference_mean) if reference_mean != 0 else math.nan,
+        delta_skill=math.nan if is_same_run else _mean(pair.delta_skill for pair in paired),
     )
-    cells = cells.reset_index()
-    cells["mean"] = cells["paired"].fillna(cells["value"])
-    cells["reference_mean"] = cells["paired_reference"].fillna(cells["value_reference"])
-    cells.loc[cells["same"], ["delta", "delta_skill"]] = np.nan
-    size = cells["reference_mean"].abs()
-    cells["relative"] = cells["delta"] / size.where(size > 0)
-    keys = list(cells[CELL].itertuples(index=False, name=None))
-    indices = [i for i, key in enumerate(keys) if key in differences]
-    estimates = stacked([differences[keys[i]].estimate for i in indices])
-    columns = ["delta_low", "delta_high", "df", "se"]
-    bounds = np.full((len(cells), len(columns)), np.nan)
-    bounds[indices] = np.transpose([*estimates.interval(confidence), estimates.df(confidence), estimates.se])
-    cells[columns] = bounds
-    # If neither subjects nor seeds differ, the standard error is rounding noise and there is no interval.
-    cells.loc[cells["se"] <= 1e-12 * (1 + cells["mean"].abs()), columns] = np.nan
-    return read_rows(CellDifference, cells)
+
+
+def _describe_cell(rows: Sequence[Observation], seeds: int) -> CellMetric:
+    """Return the facts of a cell that do not depend on scores, from its observations, one per planned seed."""
+    first = rows[0]
+    return CellMetric(
+        variant=first.variant,
+        scale=first.scale,
+        grouping=first.grouping,
+        task=first.task,
+        metric=first.metric,
+        task_type=first.task_type,
+        clinical_group=first.clinical_group,
+        n_train=first.n_train,
+        n_test=first.n_test,
+        n_subjects=first.n_subjects,
+        main=first.main,
+        planned=len(rows),
+        seeds=seeds,
+    )
+
+
+def _difference_intervals(differences: Mapping[CellKey, Difference], confidence: float) -> dict[CellKey, _Interval]:
+    # All cells at once: quantiles of single cells would take far longer.
+    estimates = stacked([difference.estimate for difference in differences.values()])
+    columns = (*estimates.interval(confidence), estimates.df(confidence), estimates.se)
+    rows = np.transpose(columns).tolist()
+    return {key: _Interval(*row) for key, row in zip(differences, rows, strict=True)}
+
+
+def _mean(values: Iterable[float]) -> float:
+    """Return the mean of the values that are not NaN; NaN without one."""
+    defined = [value for value in values if not math.isnan(value)]
+    return math.fsum(defined) / len(defined) if defined else math.nan

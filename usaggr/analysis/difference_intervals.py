@@ -1,16 +1,17 @@
 """Estimates of differences from the reference: one table (seeds x components) per cell, with pooled seed variance."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from usaggr.analysis.cell_pseudovalues import CellPseudovalues
 from usaggr.analysis.cell_rows import CELL, CellKey
+from usaggr.analysis.reference_pairs import ReferencePair
+from usaggr.analysis.row_tables import group_rows
 from usaggr.statistics.two_way_anova import Estimate, estimate, mean_squares
 from usaggr.statistics.variance_pooling import pool
 
@@ -32,27 +33,27 @@ class Difference:
     """True if the variance between seeds is pooled with that of the task's other cells."""
 
 
-def estimate_differences(pairs: pd.DataFrame, pseudovalues: CellPseudovalues) -> dict[CellKey, Difference]:
+def estimate_differences(pairs: Sequence[ReferencePair], pseudovalues: CellPseudovalues) -> dict[CellKey, Difference]:
     """Return the difference of each cell and metric that has a common seed with the reference.
 
     The variance between seeds is pooled over the cells of one variant, task and metric, if their variances are equal.
 
     Args:
-        pairs: Table from `pair_with_reference`.
+        pairs: Pairs from `pair_with_reference`.
         pseudovalues: Pseudo-values of the same runs.
     """
     tables: dict[CellKey, Array] = {}
     runs: dict[CellKey, Key] = {}
-    comparable = pairs[pairs["delta"].notna() & ~pairs["same"]]
-    for group, cell_pairs in comparable.groupby(CELL, sort=False):
-        key: CellKey = cast(CellKey, group)
-        variant, scale, grouping, task, metric = key
-        reference_name, seeds = str(cell_pairs["reference"].iloc[0]), cell_pairs["seed"].tolist()
-        values = pseudovalues.table((task, grouping, scale, variant), metric, seeds)
-        reference = pseudovalues.table((task, reference_name, scale, variant), metric, seeds)
-        sign = float(cell_pairs["sign"].iloc[0])
-        tables[key] = sign * (_match_columns(values, reference) - _match_columns(reference, values))
-        runs[key] = tuple(cell_pairs["fingerprint"])
+    comparable = [pair for pair in pairs if pair.has_delta and not pair.is_same_run]
+    for key, cell_pairs in group_rows(comparable, lambda pair: pair.compared.key).items():
+        first, reference = cell_pairs[0].compared, cell_pairs[0].reference
+        assert reference is not None  # because the pair has a delta
+        seeds = [pair.compared.seed for pair in cell_pairs]
+        values = pseudovalues.table(first.cell, first.metric, seeds)
+        references = pseudovalues.table(reference.cell, first.metric, seeds)
+        sign = 1.0 if first.higher_is_better else -1.0
+        tables[key] = sign * (_match_columns(values, references) - _match_columns(references, values))
+        runs[key] = tuple(pair.compared.fingerprint for pair in cell_pairs)
     # Cells of one scale are compared with the same runs of the reference, which correlates their mean squares.
     return pooled_by_task(tables, runs, CELL, ("scale",))
 

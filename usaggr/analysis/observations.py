@@ -4,70 +4,136 @@ A run that several groupings share has rows in each of them. Unfinished runs hav
 results stay visible.
 """
 
-from collections.abc import Iterator
-from typing import Any
+import math
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
-import pandas as pd
-
+from usaggr.analysis.cell_pseudovalues import Cell
+from usaggr.analysis.cell_rows import CellKey
 from usaggr.analysis.collect import CollectedRun, Collection
 from usaggr.metrics.missing_metrics import noted_metric
 from usaggr.metrics.names import METRICS, Metric, main_metric, skill
 from usaggr.results.data_description import TaskFacts
+from usaggr.results.run_result import State
+from usaggr.tasks import TaskType
 
 SCORE_COLUMNS = (
     "run_id", "grouping", "block", "task", "task_type", "clinical_group", "scale", "n_train", "seed", "variant",
     "metric", "value", "higher_is_better", "n_test", "n_subjects", "status",
 )  # fmt: skip
-"""Columns of scores.csv."""
-OWN_COLUMNS = ("fingerprint", "sign", "main", "trivial", "skill", "remarks")
-"""Columns that only the analysis uses.
-
-`sign` is 1 if higher is better, otherwise -1. `main` marks the main metric of a task type. `trivial` is the score of
-the predictor that ignores the image. `remarks` are the run's notes on the metric.
-"""
+"""Columns of scores.csv, the first fields of `Observation`."""
 
 
-def observe(collection: Collection) -> pd.DataFrame:
+class Observation(NamedTuple):
+    """Score of one run on one task in one metric, as a member of one grouping."""
+
+    run_id: str
+    grouping: str
+    block: str
+    """Name of the block of tasks that the run's model serves."""
+    task: str
+    task_type: TaskType
+    clinical_group: str
+    scale: float | int
+    """Training data per task: a fraction (float) or a number of samples (int)."""
+    n_train: int | None
+    """Training samples of the task at this scale; None until a finished run has counted them."""
+    seed: int
+    variant: str
+    metric: str
+    value: float
+    """Score in the metric's units; NaN if the run is not finished or the metric is not defined."""
+    higher_is_better: bool
+    n_test: int
+    """Test samples of the task."""
+    n_subjects: int
+    """Test subjects of the task."""
+    status: State
+    fingerprint: str
+    """Fingerprint of the run; equal for the observations of one run in several groupings."""
+    main: bool
+    """True for the main metric of the task's type."""
+    trivial: float
+    """Score of the predictor that ignores the image; NaN if not available."""
+    skill: float
+    """Skill in [-1, 1]; NaN if the value or `trivial` is NaN."""
+    remarks: tuple[str, ...]
+    """The run's notes that concern the metric."""
+
+    @property
+    def cell(self) -> Cell:
+        """Cell of the observation, without its metric."""
+        return (self.task, self.grouping, self.scale, self.variant)
+
+    @property
+    def key(self) -> CellKey:
+        """Cell and metric; observations with the same key differ only in their seed."""
+        return (self.variant, self.scale, self.grouping, self.task, self.metric)
+
+    @property
+    def has_value(self) -> bool:
+        """True if the run is finished and the metric is defined."""
+        return not math.isnan(self.value)
+
+    def improvement_on(self, score: float) -> float:
+        """Return the difference from another score in the metric's units, positive if the value is better."""
+        return self.value - score if self.higher_is_better else score - self.value
+
+
+def observe(collection: Collection) -> tuple[Observation, ...]:
     """Return the long table, sorted by variant, scale, grouping, task, seed and metric.
 
-    The order does not depend on that of folders and files. The columns are SCORE_COLUMNS and OWN_COLUMNS.
+    The order does not depend on that of folders and files.
     """
-    scores = [row for run in collection.runs for row in _rows_of_run(run, collection)]
-    table = pd.DataFrame(scores, columns=[*SCORE_COLUMNS, *OWN_COLUMNS])
-    table = table.astype({"value": float, "trivial": float, "skill": float, "sign": float, "main": bool})
-    for name in ("n_train", "n_test", "n_subjects"):
-        table[name] = table[name].astype("Int64")
+    observations = [row for run in collection.runs for row in _observe_run(run, collection)]
+    observations.sort(key=_make_sort_key(collection))
     # A scale selects the same samples under every grouping, so one finished run gives the count of unfinished ones.
-    counts = table.groupby(["task", "scale"], observed=True)["n_train"].transform("first")
-    table["n_train"] = table["n_train"].fillna(counts)
-    return _sorted(table, collection)
+    counts: dict[tuple[str, float | int], int] = {}
+    for row in observations:
+        if row.n_train is not None:
+            counts.setdefault((row.task, row.scale), row.n_train)
+    return tuple(
+        row if row.n_train is not None else row._replace(n_train=counts.get((row.task, row.scale)))
+        for row in observations
+    )
 
 
-def _rows_of_run(run: CollectedRun, collection: Collection) -> Iterator[tuple[Any, ...]]:
+def _observe_run(run: CollectedRun, collection: Collection) -> Iterator[Observation]:
     row = run.row
     for task_id in row.tasks:
         facts = collection.data.tasks[task_id]
-        task, main = facts.task, main_metric(facts.task.type)
-        counts = _counts(run, facts)
+        task = facts.task
+        n_train, n_test, n_subjects = _count_samples(run, facts)
         for metric in METRICS[task.type]:
             value, trivial = _score(run, task_id, metric)
-            of_skill = None if value is None or trivial is None else skill(value, trivial, metric)
-            analysis_values = (
-                row.fingerprint,
-                1.0 if metric.higher_is_better else -1.0,
-                metric == main,
-                trivial,
-                of_skill,
-            )
+            has_skill = not math.isnan(value) and not math.isnan(trivial)
             for grouping in row.groupings:
-                yield (
-                    row.run_id, grouping, row.block, task_id, task.type, task.clinical_group, row.scale, counts[0],
-                    row.seed, row.variant, metric.name, value, metric.higher_is_better, counts[1], counts[2], run.state,
-                    *analysis_values, _remarks(run, task_id, metric),
-                )  # fmt: skip
+                yield Observation(
+                    run_id=row.run_id,
+                    grouping=grouping,
+                    block=row.block,
+                    task=task_id,
+                    task_type=task.type,
+                    clinical_group=task.clinical_group,
+                    scale=row.scale,
+                    n_train=n_train,
+                    seed=row.seed,
+                    variant=row.variant,
+                    metric=metric.name,
+                    value=value,
+                    higher_is_better=metric.higher_is_better,
+                    n_test=n_test,
+                    n_subjects=n_subjects,
+                    status=run.state,
+                    fingerprint=row.fingerprint,
+                    main=metric == main_metric(task.type),
+                    trivial=trivial,
+                    skill=skill(value, trivial, metric) if has_skill else math.nan,
+                    remarks=_remarks(run, task_id, metric),
+                )
 
 
-def _counts(run: CollectedRun, facts: TaskFacts) -> tuple[int | None, int, int]:
+def _count_samples(run: CollectedRun, facts: TaskFacts) -> tuple[int | None, int, int]:
     """Return the training samples (None if not counted yet), test samples and test subjects of a task."""
     if run.result is not None:
         task = facts.task.id
@@ -78,10 +144,12 @@ def _counts(run: CollectedRun, facts: TaskFacts) -> tuple[int | None, int, int]:
     return facts.n_train if is_full else None, facts.n_test, facts.n_subjects
 
 
-def _score(run: CollectedRun, task_id: str, metric: Metric) -> tuple[float | None, float | None]:
+def _score(run: CollectedRun, task_id: str, metric: Metric) -> tuple[float, float]:
+    """Return a run's score and the trivial predictor's, both NaN if missing."""
     if run.result is None:
-        return None, None
-    return run.result.scores[task_id].get(metric.name), run.result.trivial[task_id].get(metric.name)
+        return math.nan, math.nan
+    scores, trivial = run.result.scores[task_id], run.result.trivial[task_id]
+    return float(scores.get(metric.name, math.nan)), float(trivial.get(metric.name, math.nan))
 
 
 def _remarks(run: CollectedRun, task_id: str, metric: Metric) -> tuple[str, ...]:
@@ -95,19 +163,17 @@ def _remarks(run: CollectedRun, task_id: str, metric: Metric) -> tuple[str, ...]
     return tuple(note for note in notes if noted_metric(note) in (None, metric.name))
 
 
-def _sorted(table: pd.DataFrame, collection: Collection) -> pd.DataFrame:
-    metrics = [metric.name for metrics in METRICS.values() for metric in metrics]
-    orders: dict[str, tuple[str, ...]] = {
-        "variant": tuple(collection.study.variants),
-        "grouping": collection.study.groupings,
-        "task": collection.tasks,
-        "metric": tuple(metrics),
-    }
+def _make_sort_key(collection: Collection) -> Callable[[Observation], tuple[float, ...]]:
+    variants, groupings = _rank(collection.study.variants), _rank(collection.study.groupings)
+    tasks = _rank(collection.tasks)
+    metrics = _rank(metric.name for metrics_of_type in METRICS.values() for metric in metrics_of_type)
 
-    def rank(column: "pd.Series[Any]") -> "pd.Series[Any]":
-        order = {name: i for i, name in enumerate(orders.get(str(column.name), ()))}
-        return column.map(order) if order else column
+    def sort_key(row: Observation) -> tuple[float, ...]:
+        grouping = groupings.get(row.grouping, len(groupings))  # groupings outside the study come last
+        return (variants[row.variant], row.scale, grouping, tasks[row.task], row.seed, metrics[row.metric])
 
-    by = ["variant", "scale", "grouping", "task", "seed", "metric"]
-    # pandas calls `rank` once for each column.
-    return table.sort_values(by, key=rank, kind="stable", ignore_index=True)
+    return sort_key
+
+
+def _rank(names: Iterable[str]) -> dict[str, int]:
+    return {name: i for i, name in enumerate(names)}

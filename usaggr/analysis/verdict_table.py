@@ -1,6 +1,5 @@
 """Tests the differences: p values, margins, verdicts and notes of each cell, for its main metric."""
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -10,8 +9,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from usaggr.analysis.cell_pseudovalues import CellPseudovalues
-from usaggr.analysis.cell_rows import CELL, CellDifference, CellKey, CellMetric, CellScore, CellVerdict
+from usaggr.analysis.cell_rows import CellDifference, CellKey, CellMetric, CellScore, CellVerdict
 from usaggr.analysis.difference_intervals import Difference
+from usaggr.analysis.reference_pairs import ReferencePair
 from usaggr.analysis.row_tables import group_rows
 from usaggr.data.split.manifest import MIN_TEST_SUBJECTS
 from usaggr.metrics.names import metric as metric_of
@@ -67,7 +67,7 @@ def judge_cells(
     compared: Sequence[CellDifference],
     differences: Mapping[CellKey, Difference],
     cells: Sequence[CellScore],
-    pairs: pd.DataFrame,
+    pairs: Sequence[ReferencePair],
     validity: pd.DataFrame,
     pseudovalues: CellPseudovalues,
     study: StudyFacts,
@@ -81,7 +81,7 @@ def judge_cells(
         compared: Differences from `compare_cells`.
         differences: Estimates from `estimate_differences`.
         cells: Scores from `score_cells`.
-        pairs: Table from `pair_with_reference`.
+        pairs: Pairs from `pair_with_reference`.
         validity: Table from `read_validity`.
         pseudovalues: Pseudo-values, for the size of the rarer class of each task.
         study: Study, for its margins.
@@ -89,7 +89,7 @@ def judge_cells(
     estimated = [differences.get(cell.key) for cell in compared]
     reasons = [scarcity(cell, difference, pseudovalues) for cell, difference in zip(compared, estimated, strict=True)]
     tests = _test(compared, estimated, reasons, study)
-    failures, remarks, weak = find_failures(pairs, validity), _remarks(pairs), _weak(cells)
+    failures, remarks, weak = find_failures(pairs, validity), _remarks(pairs), _weak_cells(cells)
     verdicts = []
     for i, cell in enumerate(compared):
         judged = CellVerdict(
@@ -104,7 +104,7 @@ def judge_cells(
             note="",
             **failures[cell.key]._asdict(),
         )
-        notes = [*_notes(judged, reasons[i], tests.small_loss[i], cell.key in weak), *sorted(remarks[cell.key])]
+        notes = [*_notes(judged, reasons[i], tests.small_loss[i], cell.key in weak), *remarks[cell.key]]
         verdicts.append(replace(judged, note="; ".join(notes)))
     return tuple(verdicts)
 
@@ -154,51 +154,47 @@ def _margin(cell: CellDifference, study: StudyFacts) -> float:
     return float(study.margin) if bounded else float(study.relative_margin * abs(cell.reference_mean))
 
 
-def find_failures(pairs: pd.DataFrame, validity: pd.DataFrame) -> dict[CellKey, TrainingFailures]:
+def find_failures(pairs: Sequence[ReferencePair], validity: pd.DataFrame) -> dict[CellKey, TrainingFailures]:
     """Return the training failures of each cell: those of more than half of the runs that could be checked.
 
     Args:
-        pairs: Table from `pair_with_reference`.
+        pairs: Pairs from `pair_with_reference`.
         validity: Table from `read_validity`.
     """
-    names = ("collapsed", "unconverged", "diverged")
-    columns = [validity[name].tolist() for name in ("fingerprint", "task", *names)]
-    states_by_run = {
-        (run, task): dict(zip(names, states, strict=True)) for run, task, *states in zip(*columns, strict=True)
-    }
+    collapsed, unconverged, diverged = (
+        _states_by_run(validity, state) for state in ("collapsed", "unconverged", "diverged")
+    )
     failures: dict[CellKey, TrainingFailures] = {}
-    for key, runs in _values_by_cell(pairs, ("fingerprint", "fingerprint_reference")):
-        sides = [
-            [states_by_run.get((run, key[3]), {}) for run in runs_of_side] for runs_of_side in zip(*runs, strict=True)
+    for key, cell_pairs in group_rows(pairs, lambda pair: pair.compared.key).items():
+        runs = [(pair.compared.fingerprint, pair.compared.task) for pair in cell_pairs]
+        references = [
+            (pair.reference.fingerprint, pair.reference.task) for pair in cell_pairs if pair.reference is not None
         ]
-        most = {
-            (name, side): _is_most([states.get(name, pd.NA) for states in states_of_side])
-            for name in names
-            for side, states_of_side in enumerate(sides)
-        }
         failures[key] = TrainingFailures(
-            most["collapsed", 0], most["collapsed", 1], most["unconverged", 0], most["unconverged", 1],
-            most["diverged", 0],
-        )  # fmt: skip
+            collapsed=_is_most([collapsed.get(run) for run in runs]),
+            collapsed_reference=_is_most([collapsed.get(run) for run in references]),
+            unconverged=_is_most([unconverged.get(run) for run in runs]),
+            unconverged_reference=_is_most([unconverged.get(run) for run in references]),
+            diverged=_is_most([diverged.get(run) for run in runs]),
+        )
     return failures
 
 
-def _is_most(states: Sequence[object]) -> bool:
+def _states_by_run(validity: pd.DataFrame, state: str) -> dict[tuple[str, str], bool]:
+    """Return a state of each run (fingerprint) and task for which it could be checked."""
+    checked = validity[validity[state].notna()]
+    return dict(
+        zip(zip(checked["fingerprint"], checked["task"], strict=True), checked[state].astype(bool), strict=True)
+    )
+
+
+def _is_most(states: Sequence[bool | None]) -> bool:
     """Return whether more than half of the states are true, missing ones left out."""
-    checked = [bool(state) for state in states if state is not pd.NA]
+    checked = [state for state in states if state is not None]
     return 2 * sum(checked) > len(checked)
 
 
-def _values_by_cell(pairs: pd.DataFrame, columns: Sequence[str]) -> Iterator[tuple[CellKey, list[tuple[object, ...]]]]:
-    """Yield the values of some columns for each cell and metric, as one tuple per seed."""
-    names = [*CELL, *columns]
-    by_cell: defaultdict[CellKey, list[tuple[object, ...]]] = defaultdict(list)
-    for variant, scale, grouping, task, metric, *values in zip(*(pairs[n].tolist() for n in names), strict=True):
-        by_cell[variant, scale, grouping, task, metric].append(tuple(values))
-    yield from by_cell.items()
-
-
-def _weak(cells: Sequence[CellScore]) -> set[CellKey]:
+def _weak_cells(cells: Sequence[CellScore]) -> set[CellKey]:
     """Return the cells whose interval of the mean score includes the trivial predictor's score."""
     return {cell.key for cell in cells if cell.low <= cell.trivial <= cell.high}
 
@@ -265,11 +261,10 @@ def _failure_names(cell: CellVerdict) -> Iterator[str]:
     yield from (name for name, is_true in failures.items() if is_true)
 
 
-def _remarks(pairs: pd.DataFrame) -> defaultdict[CellKey, set[str]]:
-    """Return the remarks on each cell: those of its own runs and of the reference's."""
-    remarks: defaultdict[CellKey, set[str]] = defaultdict(set)
-    for key, runs in _values_by_cell(pairs, ("remarks", "remarks_reference")):
-        for remarks_of_run in (value for run in runs for value in run):
-            if isinstance(remarks_of_run, tuple):  # NaN if the reference lacks the seed
-                remarks[key].update(remarks_of_run)
-    return remarks
+def _remarks(pairs: Sequence[ReferencePair]) -> dict[CellKey, list[str]]:
+    """Return the remarks on each cell, sorted: those of its own runs and of the reference's."""
+    remarks: dict[CellKey, set[str]] = {}
+    for pair in pairs:
+        cell_remarks = remarks.setdefault(pair.compared.key, set())
+        cell_remarks.update(pair.compared.remarks, () if pair.reference is None else pair.reference.remarks)
+    return {key: sorted(cell_remarks) for key, cell_remarks in remarks.items()}

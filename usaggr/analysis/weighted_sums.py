@@ -9,12 +9,12 @@ from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from usaggr.analysis.cell_pseudovalues import Cell, CellPseudovalues
 from usaggr.analysis.cell_rows import CellDifference, CellVerdict
 from usaggr.analysis.difference_intervals import pooled_estimates
+from usaggr.analysis.observations import Observation
 from usaggr.metrics.names import Metric
 from usaggr.metrics.names import metric as metric_of
 from usaggr.statistics.claims import Quantity
@@ -60,7 +60,7 @@ class _Score:
 class WeightedSums:
     """Weighted sums of skill, and of differences from the reference, over finished cells and main metrics."""
 
-    def __init__(self, observations: pd.DataFrame, pseudovalues: CellPseudovalues, reference: str) -> None:
+    def __init__(self, observations: Iterable[Observation], pseudovalues: CellPseudovalues, reference: str) -> None:
         """Index the scores from which sums are computed.
 
         Args:
@@ -71,12 +71,10 @@ class WeightedSums:
         self._pseudovalues, self._reference = pseudovalues, reference
         self._scores: dict[Cell, dict[int, _Score]] = {}
         self._metrics: dict[str, Metric] = {}
-        finished = observations[observations["main"] & observations["value"].notna()]
-        names = ["task", "grouping", "scale", "variant", "seed", "metric", "trivial", "skill", "fingerprint"]
-        columns = (finished[name].tolist() for name in names)
-        for task, grouping, scale, variant, seed, metric, trivial, skill, run in zip(*columns, strict=True):
-            self._metrics.setdefault(task, metric_of(metric))
-            self._scores.setdefault((task, grouping, scale, variant), {})[seed] = _Score(trivial, skill, run)
+        for row in observations:
+            if row.main and row.has_value:
+                self._metrics.setdefault(row.task, metric_of(row.metric))
+                self._scores.setdefault(row.cell, {})[row.seed] = _Score(row.trivial, row.skill, row.fingerprint)
         self._with_skill = {
             cell: frozenset(seed for seed, score in scores.items() if not np.isnan(score.skill))
             for cell, scores in self._scores.items()

@@ -9,7 +9,8 @@ import pandas as pd
 
 from usaggr.analysis.collect import Collection
 from usaggr.analysis.compare_study import StudyComparison, compare_study
-from usaggr.analysis.observations import SCORE_COLUMNS, observe
+from usaggr.analysis.observations import SCORE_COLUMNS, Observation, observe
+from usaggr.analysis.row_tables import make_table
 
 TableT = TypeVar("TableT")
 
@@ -32,12 +33,10 @@ class Tables:
     @cached_property
     def scores(self) -> pd.DataFrame:
         """One row per run, task, grouping and metric, with columns SCORE_COLUMNS; random groupings come last."""
-        columns, collection = list(SCORE_COLUMNS), self.comparison.collection
-        if collection.controls is None:
-            return self.comparison.observations[columns]
-        controls = observe(collection.controls)
-        controls = controls.loc[controls["grouping"].isin(collection.study.controls), columns]
-        return pd.concat([self.comparison.observations[columns], controls])
+        rows, collection = list(self.comparison.observations), self.comparison.collection
+        if collection.controls is not None:
+            rows += [row for row in observe(collection.controls) if row.grouping in collection.study.controls]
+        return make_table(Observation, rows, SCORE_COLUMNS)
 
 
 def make_tables(collection: Collection) -> Tables:

@@ -13,7 +13,8 @@ from tests.report.variant_sweeps import TASKS, ablation, finish, lacking
 from tests.statistics.oracle_holm import closed_holm
 from usaggr.analysis.collect import Collection, collect
 from usaggr.analysis.compare_study import compare_study
-from usaggr.analysis.observations import observe
+from usaggr.analysis.observations import Observation, observe
+from usaggr.analysis.row_tables import make_table
 from usaggr.report.table_files import write_tables
 from usaggr.report.tables import make_tables
 from usaggr.report.variants.tables import VARIANT_COLUMNS, make_variant_table, make_variants
@@ -99,8 +100,10 @@ def test_p_values_are_adjusted_by_holm_within_their_family(planted: pd.DataFrame
 
 def skills(collection: Collection) -> pd.DataFrame:
     """Return skill from the long table: rows are (seed, task), columns are (variant, grouping)."""
-    table = observe(collection)
-    return table[table["main"]].pivot(index=["seed", "task"], columns=["variant", "grouping"], values="skill")
+    main = [row for row in observe(collection) if row.main]
+    return make_table(Observation, main, Observation._fields).pivot(
+        index=["seed", "task"], columns=["variant", "grouping"], values="skill"
+    )
 
 
 def test_means_and_intervals_are_those_done_by_hand(tmp_path: Path) -> None:

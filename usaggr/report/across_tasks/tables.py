@@ -3,13 +3,16 @@
 All are descriptive (see statistics/rank_tests.py), on the skill of each type's main metric.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from usaggr.analysis.cell_rows import CellVerdict
 from usaggr.analysis.compare_study import Scale, StudyComparison
+from usaggr.analysis.observations import Observation
+from usaggr.analysis.row_tables import group_rows, make_table
 from usaggr.results.stored_study import StudyFacts
 from usaggr.statistics.rank_tests import (
     Improvement,
@@ -19,6 +22,7 @@ from usaggr.statistics.rank_tests import (
     wilcoxon_pairs,
 )
 
+_SKILL_COLUMNS = ("task", "grouping", "seed", "skill")
 _NO_IMPROVEMENT = Improvement(np.nan, np.nan, np.nan, tasks=0, seeds=0)
 """Result for a grouping without a seed that all tasks have under both groupings."""
 
@@ -125,10 +129,12 @@ class AcrossTasks:
 
 def make_across(comparison: StudyComparison) -> AcrossTasks:
     """Describe the groupings over all tasks, for each variant and scale (see `across_tasks`)."""
-    return across_tasks(comparison.observations, comparison.verdict_table, comparison.study)
+    return across_tasks(comparison.observations, comparison.verdicts, comparison.study)
 
 
-def across_tasks(observations: pd.DataFrame, comparison: pd.DataFrame, study: StudyFacts) -> AcrossTasks:
+def across_tasks(
+    observations: Sequence[Observation], verdicts: Sequence[CellVerdict], study: StudyFacts
+) -> AcrossTasks:
     """Describe the groupings over all tasks, for each variant and scale.
 
     Ranks and signed ranks are over the tasks that have a seed finished under all groupings, and over these seeds only,
@@ -136,31 +142,28 @@ def across_tasks(observations: pd.DataFrame, comparison: pd.DataFrame, study: St
 
     Args:
         observations: Scores of all runs, from `observe`.
-        comparison: Verdicts, from `judge_cells`.
+        verdicts: Verdicts, from `judge_cells`.
         study: The study, with its groupings in order and the reference.
     """
     tests: list[FriedmanRow] = []
     pairs: list[PairRow] = []
     gains: list[ImprovementRow] = []
-    main = observations[observations["main"] & observations["skill"].notna()]
-    by_setting = dict(iter(main.groupby(["variant", "scale"], sort=False)))
-    cells = comparison[comparison["main"]]
+    with_skill = [row for row in observations if row.main and not np.isnan(row.skill)]
+    skills_by_setting = group_rows(with_skill, lambda row: (row.variant, row.scale))
+    verdicts_by_setting = group_rows((row for row in verdicts if row.main), lambda row: (row.variant, row.scale))
     for variant in study.variants:
         for scale in study.scales:
-            setting = by_setting.get((variant, scale), main.iloc[:0])
-            scores = _mean_skills(setting, study.groupings)
+            skills = make_table(Observation, skills_by_setting.get((variant, scale), []), _SKILL_COLUMNS)
+            scores = _mean_skills(skills, study.groupings)
             tests.append(_friedman(scale, variant, scores))
             pairs += _pairs(scale, variant, scores)
-            chosen = cells[(cells["variant"] == variant) & (cells["scale"] == scale)]
-            gains += _improvements(scale, variant, setting, chosen, study)
+            gains += _improvements(scale, variant, skills, verdicts_by_setting.get((variant, scale), []), study)
     return AcrossTasks(tuple(tests), tuple(pairs), tuple(gains))
 
 
-def _mean_skills(observations: pd.DataFrame, groupings: tuple[str, ...]) -> pd.DataFrame:
+def _mean_skills(skills: pd.DataFrame, groupings: tuple[str, ...]) -> pd.DataFrame:
     """Return skill as tasks x groupings, mean over the seeds that all groupings have."""
-    wide = observations.pivot(index=["task", "seed"], columns="grouping", values="skill").reindex(
-        columns=list(groupings)
-    )
+    wide = skills.pivot(index=["task", "seed"], columns="grouping", values="skill").reindex(columns=list(groupings))
     return wide.dropna().groupby(level="task", sort=False).mean()
 
 
@@ -200,25 +203,25 @@ def _pairs(scale: Scale, variant: str, scores: pd.DataFrame) -> Iterator[PairRow
 
 
 def _improvements(
-    scale: Scale, variant: str, observations: pd.DataFrame, cells: pd.DataFrame, study: StudyFacts
+    scale: Scale, variant: str, skills: pd.DataFrame, verdicts: Sequence[CellVerdict], study: StudyFacts
 ) -> Iterator[ImprovementRow]:
     """Yield a row for each grouping except the reference.
 
     Args:
-        scale: Scale of the observations and cells.
-        variant: Variant of the observations and cells.
-        observations: Scores of the main metrics.
-        cells: Verdicts of the main metrics.
+        scale: Scale of the skills and verdicts.
+        variant: Variant of the skills and verdicts.
+        skills: Table with _SKILL_COLUMNS, one row per task, grouping and seed.
+        verdicts: Verdicts on the main metrics.
         study: The study, with its groupings in order and the reference.
     """
     for grouping in study.groupings:
         if grouping == study.reference:
             continue
-        of_grouping = cells[cells["grouping"] == grouping]
-        tasks = of_grouping.loc[~of_grouping["same"], "task"].tolist()
-        improvement = _improvement(observations, grouping, tasks, study) or _NO_IMPROVEMENT
-        verdicts = of_grouping["verdict"].tolist()
-        rate = negative_transfer(verdicts, study.confidence)
+        cells = [row for row in verdicts if row.grouping == grouping]
+        tasks = [row.task for row in cells if not row.same]
+        improvement = _improvement(skills, grouping, tasks, study) or _NO_IMPROVEMENT
+        names = [row.verdict for row in cells]
+        rate = negative_transfer(names, study.confidence)
         yield ImprovementRow(
             scale=scale,
             variant=variant,
@@ -228,8 +231,8 @@ def _improvements(
             probability=improvement.value,
             low=improvement.low,
             high=improvement.high,
-            losses=sum(verdict == "loss" for verdict in verdicts),
-            judged=sum(verdict != "" for verdict in verdicts),
+            losses=sum(name == "loss" for name in names),
+            judged=sum(name != "" for name in names),
             negative_transfer=rate.value,
             negative_low=rate.low,
             negative_high=rate.high,
@@ -237,12 +240,12 @@ def _improvements(
 
 
 def _improvement(
-    observations: pd.DataFrame, grouping: str, tasks: list[str], study: StudyFacts
+    skills: pd.DataFrame, grouping: str, tasks: list[str], study: StudyFacts
 ) -> Improvement | None:  # fmt: skip
     """Return the probability of improvement over the seeds that all tasks have under both groupings.
 
     Args:
-        observations: Scores of the main metrics.
+        skills: Table with _SKILL_COLUMNS, one row per task, grouping and seed.
         grouping: The grouping that is compared with the reference.
         tasks: Tasks that have different runs under both.
         study: The study, with its reference.
@@ -250,15 +253,15 @@ def _improvement(
     Returns:
         The probability with its interval; None without a common task or seed.
     """
-    compared = observations[observations["task"].isin(tasks)]
-    skills, reference = (
+    compared = skills[skills["task"].isin(tasks)]
+    by_seed, reference = (
         compared[compared["grouping"] == name].pivot(index="seed", columns="task", values="skill")
         for name in (grouping, study.reference)
     )
-    shared = skills.columns.intersection(reference.columns)
-    skills, reference = skills[shared].dropna(), reference[shared].dropna()
-    seeds = skills.index.intersection(reference.index)
+    shared = by_seed.columns.intersection(reference.columns)
+    by_seed, reference = by_seed[shared].dropna(), reference[shared].dropna()
+    seeds = by_seed.index.intersection(reference.index)
     if shared.empty or seeds.empty:
         return None
-    scores, references = (side.loc[seeds].to_numpy(dtype=float).T for side in (skills, reference))
+    scores, references = (table.loc[seeds].to_numpy(dtype=float).T for table in (by_seed, reference))
     return probability_of_improvement(scores, references, study.confidence)

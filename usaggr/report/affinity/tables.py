@@ -16,8 +16,9 @@ from numpy.typing import ArrayLike
 
 from usaggr.analysis.collect import Collection
 from usaggr.analysis.compare_study import Scale, StudyComparison
-from usaggr.analysis.comparison import pair_with_reference
 from usaggr.analysis.observations import observe
+from usaggr.analysis.reference_pairs import pair_with_reference
+from usaggr.analysis.row_tables import group_rows
 from usaggr.data.seeds import make_generator
 from usaggr.errors import RunError
 from usaggr.results.affinity import FOLDER, TABLE, Array, Head, Measure, read_head, read_values
@@ -260,16 +261,28 @@ def _measured(collection: Collection, variant: str) -> tuple[_Measured, ...]:
         plain = [run for run in runs.runs if not run.row.parent]
         members = {run.row.fingerprint: run.row.tasks for run in plain}
         pairs = pair_with_reference(observe(replace(runs, runs=tuple(plain))), runs.study.reference)
-        chosen = pairs[pairs["main"] & (pairs["variant"] == variant) & ~pairs["same"] & pairs["delta"].notna()]
-        for _, seeds in chosen.groupby(["scale", "grouping", "task"], sort=False):
-            first = seeds.iloc[0]
-            scale, task = first["scale"], first["task"]
-            block, reference = members[first["fingerprint"]], members[first["fingerprint_reference"]]
-            size = abs(seeds["value_reference"].mean())
+        chosen = [
+            pair
+            for pair in pairs
+            if pair.compared.main and pair.compared.variant == variant and pair.has_delta and not pair.is_same_run
+        ]
+        for seeds in group_rows(chosen, lambda pair: pair.compared.cell).values():
+            first, reference = seeds[0].compared, seeds[0].reference
+            assert reference is not None  # because the pair has a delta
+            block = members[first.fingerprint]
+            size = abs(float(np.mean([pair.reference_value for pair in seeds])))
             if len(block) > 1 and size > 0:
-                relative = seeds["delta"].mean() / size
-                row = _Measured(scale, first["grouping"], first["block"], block, reference, task, relative, len(seeds))
-                measured.setdefault((scale, task, block), row)
+                change = _Measured(
+                    scale=first.scale,
+                    grouping=first.grouping,
+                    block=first.block,
+                    tasks=block,
+                    reference=members[reference.fingerprint],
+                    task=first.task,
+                    relative=float(np.mean([pair.delta for pair in seeds])) / size,
+                    seeds=len(seeds),
+                )
+                measured.setdefault((first.scale, first.task, block), change)
     return tuple(measured.values())
 
 

@@ -192,14 +192,14 @@ def _tests(
 
 def _facts(comparison: StudyComparison) -> _Facts:
     collection, convergence = comparison.collection, comparison.convergence
-    main = comparison.observations[comparison.observations["main"]]
     planned: dict[tuple[str, float | int, str], list[str]] = {}
     runs: dict[Cell, set[str]] = {}
-    for row in main.to_dict("records"):
-        cell = (row["task"], row["grouping"], row["scale"], row["variant"])
-        if cell not in runs:
-            planned.setdefault((row["variant"], row["scale"], row["grouping"]), []).append(row["task"])
-        runs.setdefault(cell, set()).add(row["fingerprint"])
+    for row in comparison.observations:
+        if not row.main:
+            continue
+        if row.cell not in runs:
+            planned.setdefault((row.variant, row.scale, row.grouping), []).append(row.task)
+        runs.setdefault(row.cell, set()).add(row.fingerprint)
     reference = collection.study.reference
     same = {cell for cell, fingerprints in runs.items() if fingerprints == runs.get((cell[0], reference, *cell[2:]))}
     invalid = convergence[convergence["collapsed"].fillna(False) | convergence["unconverged"].fillna(False)]
@@ -210,7 +210,7 @@ def _facts(comparison: StudyComparison) -> _Facts:
         next(iter(collection.study.variants)),
         planned,
         same,
-        {row.task: row for row in reversed(comparison.cells) if row.main},
+        {cell.task: cell for cell in reversed(comparison.cells) if cell.main},
         {str(task): set(runs_of_task["fingerprint"]) for task, runs_of_task in invalid.groupby("task")},
     )
 
