@@ -19,7 +19,7 @@ from scipy import stats
 
 from benchmarks.evidence.coverage_page import SEEDS, STUDIES, SUBJECTS, Covered, report
 from benchmarks.evidence.scenarios import Scenario, many_tasks, rare_failures, scenarios, study
-from usaggr.statistics.minimum_evidence import differs_in_few, hangs_on_few
+from usaggr.statistics.minimum_evidence import has_few_differing, is_driven_by_few
 from usaggr.statistics.two_way_anova import Estimate, estimate, mean_squares
 from usaggr.statistics.variance_pooling import pool
 
@@ -69,8 +69,8 @@ def _measure_world(world: Scenario, rng: np.random.Generator, repetitions: int, 
         table = scores - reference
         intervals = _all_methods(table)
         hits.append([(low <= world.truth) & (world.truth <= high) for low, high in intervals])
-        scarce = differs_in_few(table)
-        few.append(scarce | hangs_on_few(table) if world.by_sample else scarce)
+        scarce = has_few_differing(table)
+        few.append(scarce | is_driven_by_few(table) if world.by_sample else scarce)
     coverage = np.concatenate(hits, axis=1).mean(axis=1)
     return Covered(tuple(map(float, coverage)), float(np.concatenate(few).mean()))
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.report.sweeps import CATALOGUE, FakeSweep, level
 from usaggr.analysis.collect import collect
-from usaggr.analysis.verdict_table import scarcity
+from usaggr.analysis.verdict_table import explain_scarcity
 from usaggr.metrics.names import METRICS
 from usaggr.metrics.names import metric as metric_of
 from usaggr.report.tables import Tables, make_tables
@@ -132,7 +132,7 @@ def test_more_frames_do_not_replace_subjects(tmp_path: Path) -> None:
     (key,) = [key for key in tables.comparison.differences if key[3:] == ("breast_lesion", "dsc")]
     (row,) = [row for row in tables.comparison.verdicts if row.key == key]
     assert (row.n_subjects, row.n_test) == (4, 20)
-    assert scarcity(row, tables.comparison.differences[key], tables.comparison.pseudovalues) == "few subjects"
+    assert explain_scarcity(row, tables.comparison.differences[key], tables.comparison.pseudovalues) == "few subjects"
 
 
 def test_the_same_run_has_no_verdict(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from usaggr.document.elements import Details, Document, Paragraph, Section, TextTable, blocks_of, literal, tables_of
+from usaggr.document.elements import Details, Document, Paragraph, Section, TextTable, literal, walk_blocks, walk_tables
 from usaggr.document.inline import inline_html, inline_plain
 
 TABLE = TextTable(("a",), (("1",),))
@@ -53,8 +53,8 @@ def test_plain_text_has_no_markup() -> None:
 def test_blocks_and_tables_are_returned_at_any_depth() -> None:
     inner = Section("Two", (TABLE,))
     page = Document("t", (Paragraph("lead"),), (Section("One", (Details("more", (TABLE,)),), (inner,)),))
-    assert [type(block).__name__ for block in blocks_of(page)] == ["Paragraph", "Details", "TextTable", "TextTable"]
-    assert list(tables_of(page)) == [TABLE, TABLE]
+    assert [type(block).__name__ for block in walk_blocks(page)] == ["Paragraph", "Details", "TextTable", "TextTable"]
+    assert list(walk_tables(page)) == [TABLE, TABLE]
 
 
 def test_literal_text_has_no_line_breaks() -> None:

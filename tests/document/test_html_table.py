@@ -3,12 +3,12 @@
 import pytest
 
 from usaggr.document.elements import Cell, TextTable
-from usaggr.document.html_table import ShownCell, shown_table
+from usaggr.document.html_table import PageCell, prepare_table
 
 
-def column(*cells: str | Cell, number: bool = True) -> list[ShownCell]:
+def column(*cells: str | Cell, number: bool = True) -> list[PageCell]:
     table = TextTable(("x",), tuple((cell,) for cell in cells), ("x",) if number else ())
-    return [row[0] for row in shown_table(table).rows]
+    return [row[0] for row in prepare_table(table).rows]
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_an_explicit_sort_key_takes_precedence_over_the_text() -> None:
 def test_a_column_is_numeric_if_it_is_aligned_right_or_has_only_numbers() -> None:
     cells = (("a", "1", "1.5", "1", "–"), ("b", "n/a", "−2", "2x", "–"))
     table = TextTable(("text", "right", "numbers", "mixed", "nothing"), cells, ("right",))
-    assert shown_table(table).numeric == (False, True, True, False, False)
+    assert prepare_table(table).numeric == (False, True, True, False, False)
 
 
 def test_a_verdict_has_its_mark_exactly_once() -> None:
@@ -70,7 +70,7 @@ def test_an_unknown_kind_never_becomes_a_css_class() -> None:
 
 def test_verdicts_of_a_table_are_listed_in_a_fixed_order() -> None:
     cells = tuple((Cell("x", kind=kind),) for kind in ("undecided", "gain", "gain", "failed", ""))
-    assert shown_table(TextTable(("x",), cells)).verdicts == (("gain", "▲ gain"), ("undecided", "? undecided"))
+    assert prepare_table(TextTable(("x",), cells)).verdicts == (("gain", "▲ gain"), ("undecided", "? undecided"))
 
 
 def test_short_texts_stay_on_one_line_and_long_ones_get_a_minimum_width() -> None:

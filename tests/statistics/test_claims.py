@@ -9,11 +9,11 @@ from usaggr.statistics.claims import (
     STATEMENTS,
     Claim,
     Quantity,
-    consistency,
-    rich_and_scarce,
-    scale_dependence,
-    type_sensitivity,
-    undecided,
+    decide_consistency,
+    decide_rich_and_scarce,
+    decide_scale_dependence,
+    decide_type_sensitivity,
+    make_undecided,
 )
 
 NAN = float("nan")
@@ -38,14 +38,14 @@ def about(value: float, half: float, p: float = NAN) -> Quantity:
 def test_claim_a_depends_on_whether_the_slope_is_certain_or_certainly_small(
     slope: Quantity, verdict: str, why: str
 ) -> None:
-    claim = scale_dependence("CG, within tasks", "slope", slope)
+    claim = decide_scale_dependence("CG, within tasks", "slope", slope)
     assert (claim.letter, claim.verdict) == ("a", verdict)
     assert why in claim.why
     assert (claim.estimate, claim.statement) == (slope.value, STATEMENTS["a"])
 
 
 def test_the_bound_of_claim_a_can_be_set() -> None:
-    assert scale_dependence("CG", "slope", about(0.0, 0.05), bound=0.1).verdict == "contradicted"
+    assert decide_scale_dependence("CG", "slope", about(0.0, 0.05), bound=0.1).verdict == "contradicted"
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_the_bound_of_claim_a_can_be_set() -> None:
 def test_claim_b_needs_a_gain_where_rich_and_a_loss_where_scarce(
     rich: Quantity, scarce: Quantity, verdict: str, why: str
 ) -> None:
-    claim = rich_and_scarce("CG", "means", rich, scarce, 0.02, "confounded")
+    claim = decide_rich_and_scarce("CG", "means", rich, scarce, 0.02, "confounded")
     assert claim.verdict == verdict
     assert why in claim.why
     assert claim.why.endswith("; confounded")
@@ -71,7 +71,7 @@ def test_claim_b_needs_a_gain_where_rich_and_a_loss_where_scarce(
 
 
 def test_claim_b_gives_both_estimates() -> None:
-    why = rich_and_scarce("CG", "means", about(0.05, 0.02), about(-0.1, 0.05), 0.02).why
+    why = decide_rich_and_scarce("CG", "means", about(0.05, 0.02), about(-0.1, 0.05), 0.02).why
     assert "rich +0.050 [+0.030, +0.070], scarce −0.100 [−0.150, −0.050], margin 0.02" in why
 
 
@@ -80,7 +80,7 @@ def test_claim_b_gives_both_estimates() -> None:
     [(about(0.05, 0.04), "supported"), (about(-0.05, 0.04), "contradicted"), (about(0.05, 0.06), "undecided")],
 )
 def test_claim_c_depends_on_the_sign_of_the_difference_of_spreads(difference: Quantity, verdict: str) -> None:
-    assert consistency("CG against AU", "spread", difference).verdict == verdict
+    assert decide_consistency("CG against AU", "spread", difference).verdict == verdict
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_claim_c_depends_on_the_sign_of_the_difference_of_spreads(difference: Qu
 def test_claim_d_compares_segmentation_with_every_other_type(
     segmentation: Quantity, gaps: dict[str, Quantity], verdict: str, why: str
 ) -> None:
-    claim = type_sensitivity("AU", "gaps", segmentation, gaps)
+    claim = decide_type_sensitivity("AU", "gaps", segmentation, gaps)
     assert claim.verdict == verdict
     assert why in claim.why
     assert claim.estimate == max(gap.value for gap in gaps.values())
@@ -106,16 +106,16 @@ def test_claim_d_compares_segmentation_with_every_other_type(
 
 def test_claim_d_is_adjusted_for_the_number_of_types() -> None:
     gaps = {name: about(0.1, 0.099, 0.03) for name in ("classification", "regression", "detection")}
-    assert type_sensitivity("AU", "gaps", about(-0.1, 0.02), gaps).verdict == "undecided"
-    assert type_sensitivity("AU", "gaps", about(-0.1, 0.02), {"detection": about(0.1, 0.09, 0.03)}).verdict != (
+    assert decide_type_sensitivity("AU", "gaps", about(-0.1, 0.02), gaps).verdict == "undecided"
+    assert decide_type_sensitivity("AU", "gaps", about(-0.1, 0.02), {"detection": about(0.1, 0.09, 0.03)}).verdict != (
         "undecided"
     )
 
 
 def test_a_claim_that_cannot_be_tested_has_its_reason_and_the_available_numbers() -> None:
-    claim = undecided("c", "CG against AU", "spread", "skill", "not asked by this sweep: one clinical group")
+    claim = make_undecided("c", "CG against AU", "spread", "skill", "not asked by this sweep: one clinical group")
     assert claim == Claim("c", "CG against AU", STATEMENTS["c"], "spread", None, None, None, "skill", "undecided",
                           "not asked by this sweep: one clinical group")  # fmt: skip
     options: dict[str, Any] = {"estimate": Quantity(0.1, NAN, np.inf)}
-    partly = undecided("c", "CG against AU", "spread", "skill", "one seed", **options)
+    partly = make_undecided("c", "CG against AU", "spread", "skill", "one seed", **options)
     assert (partly.estimate, partly.low, partly.high) == (0.1, None, None)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from usaggr.statistics.minimum_evidence import differs_in_few, hangs_on_few, rarer_class
+from usaggr.statistics.minimum_evidence import has_few_differing, is_driven_by_few, rarer_class
 
 
 def test_subjects_of_the_rarer_class_are_counted_not_samples() -> None:
@@ -25,13 +25,13 @@ def test_under_ten_failures_are_too_few(failures: int, few: bool) -> None:
     rng = np.random.default_rng(0)
     table = 0.02 * rng.normal(size=(3, 100))
     table[:, :failures] -= 0.8
-    assert bool(hangs_on_few(table)) is few
-    assert not differs_in_few(table)
+    assert bool(is_driven_by_few(table)) is few
+    assert not has_few_differing(table)
 
 
 def test_an_ordinary_skewed_difference_is_not_too_few() -> None:
     rng = np.random.default_rng(1)
-    flagged = hangs_on_few(rng.gumbel(size=(500, 3, 30)))
+    flagged = is_driven_by_few(rng.gumbel(size=(500, 3, 30)))
     assert flagged.mean() < 0.02
 
 
@@ -39,9 +39,9 @@ def test_an_ordinary_skewed_difference_is_not_too_few() -> None:
 def test_nearly_the_same_answers_are_too_few(changed: int, few: bool) -> None:
     table = np.full((2, 60), 1 / 3)
     table[:, :changed] += 1
-    assert bool(differs_in_few(table)) is few
+    assert bool(has_few_differing(table)) is few
 
 
 def test_rounding_is_no_difference() -> None:
     table = np.full((2, 60), 1 / 3) + 1e-13 * np.random.default_rng(2).normal(size=(2, 60))
-    assert differs_in_few(table)
+    assert has_few_differing(table)

@@ -7,7 +7,7 @@ from statsmodels.stats.power import TTestPower
 
 from usaggr.statistics.power import MOST_SEEDS, power, seeds_needed, seeds_to_decide, smallest_difference
 from usaggr.statistics.two_way_anova import Estimate, estimate
-from usaggr.statistics.verdicts import ALPHA, judge
+from usaggr.statistics.verdicts import ALPHA, decide_verdicts
 
 REPETITIONS = 1500
 ERROR = 3.3 * np.sqrt(0.8 * 0.2 / REPETITIONS)
@@ -117,7 +117,7 @@ def test_seeds_needed_is_the_first_number_whose_verdict_is_not_undecided(value: 
         p, p_ni = float(later.p_two_sided()), float(later.p_greater(-margin))
         # The family's other cells have p = 1, so that this one has the smallest p value: Holm's first step.
         unrelated = [1.0] * (tasks - 1)
-        return judge([value] + [0.0] * (tasks - 1), [p, *unrelated], [p_ni, *unrelated]).verdicts[0]
+        return decide_verdicts([value] + [0.0] * (tasks - 1), [p, *unrelated], [p_ni, *unrelated]).verdicts[0]
 
     assert verdict(needed) in ("gain", "no_loss", "loss")
     assert verdict(needed - 1) == "undecided"

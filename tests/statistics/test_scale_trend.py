@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from usaggr.statistics.scale_trend import association, bears_slope, crossing, fieller, level_weights, slope_weights
+from usaggr.statistics.scale_trend import association, crossing, fieller, has_enough_span, level_weights, slope_weights
 
 SIZES = [50.0, 170.0, 900.0]
 Table = np.ndarray
@@ -39,7 +39,7 @@ def test_a_slope_is_that_of_statsmodels() -> None:
 
 @pytest.mark.parametrize(("sizes", "bears"), [([100], False), ([100, 149], False), ([100, 150], True), ([], False)])
 def test_a_slope_needs_sizes_that_differ(sizes: list[int], bears: bool) -> None:
-    assert bears_slope(sizes) is bears
+    assert has_enough_span(sizes) is bears
 
 
 def test_fieller_agrees_with_a_hand_computed_case() -> None:

@@ -12,7 +12,7 @@ from usaggr.advice.sharing_modes import name_way
 from usaggr.analysis.cell_rows import CellScore, CellVerdict
 from usaggr.analysis.collect import collect
 from usaggr.analysis.compare_study import StudyComparison, compare_study
-from usaggr.analysis.difference_intervals import Array, Difference, Key, pooled_estimates
+from usaggr.analysis.difference_intervals import Array, Difference, Key, pool_estimates
 from usaggr.analysis.row_tables import group_rows
 from usaggr.data.batches.streams import NOT_EQUAL
 from usaggr.errors import ConfigError, RunError
@@ -306,7 +306,7 @@ def _relative_effects(comparison: StudyComparison) -> dict[Key, Estimate]:
                 tables[row.key], scales[row.key] = joint[0].table, row.scale
         if tables:
             # Groupings of one scale are compared with the same runs of the reference.
-            pooled = pooled_estimates(tables, scales)
+            pooled = pool_estimates(tables, scales)
             estimates |= {key: difference.estimate for key, difference in pooled.items()}
     return estimates
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from usaggr.analysis.collect import Collection
 
-NEAR = 0.10
+SIZE_TOLERANCE = 0.10
 """Largest relative difference in active parameters at which two models count as equally large."""
 
 
@@ -22,18 +22,19 @@ class Capacity:
     """Active parameters divided by the first variant's on the same block; of all blocks, the ratio farthest from 1."""
 
     @property
-    def matched(self) -> bool | None:
-        """True if all its models are as large as the first variant's within `NEAR`; None if sizes are missing."""
+    def is_matched(self) -> bool | None:
+        """True if all models are as large as the first variant's within SIZE_TOLERANCE; None if sizes are missing."""
         # A ratio of exactly 0.9 or 1.1 counts as equal in spite of rounding.
-        return None if self.ratio is None else abs(self.ratio - 1) <= NEAR + 1e-9
+        return None if self.ratio is None else abs(self.ratio - 1) <= SIZE_TOLERANCE + 1e-9
 
 
-def capacities(collection: Collection) -> dict[str, Capacity]:
+def measure_capacities(collection: Collection) -> dict[str, Capacity]:
     """Return the size of each variant, in the study's order.
 
     Results of older versions do not report active parameters and are left out.
     """
     variants = list(collection.study.variants)
+    # Active parameters by variant and block; runs of one block differ only in scale and seed, not in size.
     counts: dict[str, dict[tuple[str, ...], int]] = defaultdict(dict)
     for run in collection.runs:
         active = None if run.result is None else run.result.cost.active_parameters

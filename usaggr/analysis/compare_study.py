@@ -20,7 +20,7 @@ from usaggr.analysis.observations import Observation, observe
 from usaggr.analysis.reference_pairs import pair_with_reference
 from usaggr.analysis.row_tables import make_table
 from usaggr.analysis.summary import INTEGERS, SUMMARY_COLUMNS, SummaryLine, summarize
-from usaggr.analysis.verdict_table import COMPARISON_COLUMNS, OWN_COLUMNS, judge_cells
+from usaggr.analysis.verdict_table import COMPARISON_COLUMNS, EXTRA_COLUMNS, judge_cells
 from usaggr.analysis.weighted_sums import WeightedSums
 from usaggr.results.stored_study import StudyFacts
 
@@ -70,7 +70,7 @@ class StudyComparison:
     @cached_property
     def verdict_table(self) -> pd.DataFrame:
         """Data frame of `verdicts`: the columns of comparison.csv, then additional ones."""
-        return make_table(CellVerdict, self.verdicts, [*COMPARISON_COLUMNS, *OWN_COLUMNS], _COUNTS)
+        return make_table(CellVerdict, self.verdicts, [*COMPARISON_COLUMNS, *EXTRA_COLUMNS], _COUNTS)
 
     @cached_property
     def summary_table(self) -> pd.DataFrame:

@@ -11,11 +11,11 @@ import numpy as np
 
 from usaggr.analysis.cell_pseudovalues import CellPseudovalues
 from usaggr.analysis.cell_rows import CELL, CellDifference, CellKey, CellMetric, CellScore
-from usaggr.analysis.difference_intervals import Array, Difference, Key, pooled_by_task
+from usaggr.analysis.difference_intervals import Array, Difference, Key, pool_by_task
 from usaggr.analysis.observations import Observation
 from usaggr.analysis.reference_pairs import ReferencePair
 from usaggr.analysis.row_tables import group_rows
-from usaggr.statistics.two_way_anova import stacked
+from usaggr.statistics.two_way_anova import stack_estimates
 
 _ROUNDING = 1e-12
 """Standard error, relative to the mean score, below which it is rounding error and there is no interval."""
@@ -55,8 +55,8 @@ def score_cells(
             tables[key] = values if np.isfinite(values).all() else np.array([[row.value] for row in scored])
             runs[key] = tuple(row.fingerprint for row in scored)
     # Each cell has runs of its own, so that no two cells' mean squares are correlated.
-    estimates = pooled_by_task(tables, runs, CELL, tuple(CELL))
-    bounds = np.transpose(stacked([cell.estimate for cell in estimates.values()]).interval(confidence)).tolist()
+    estimates = pool_by_task(tables, runs, CELL, tuple(CELL))
+    bounds = np.transpose(stack_estimates([cell.estimate for cell in estimates.values()]).interval(confidence)).tolist()
     low_and_high = dict(zip(estimates, bounds, strict=True))
     return tuple(_score_cell(rows, *low_and_high.get(key, _NO_BOUNDS)) for key, rows in rows_by_cell.items())
 
@@ -141,7 +141,7 @@ def _describe_cell(rows: Sequence[Observation], seeds: int) -> CellMetric:
 
 def _difference_intervals(differences: Mapping[CellKey, Difference], confidence: float) -> dict[CellKey, _Interval]:
     # All cells at once: quantiles of single cells would take far longer.
-    estimates = stacked([difference.estimate for difference in differences.values()])
+    estimates = stack_estimates([difference.estimate for difference in differences.values()])
     columns = (*estimates.interval(confidence), estimates.df(confidence), estimates.se)
     rows = np.transpose(columns).tolist()
     return {key: _Interval(*row) for key, row in zip(differences, rows, strict=True)}

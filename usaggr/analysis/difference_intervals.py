@@ -55,10 +55,10 @@ def estimate_differences(pairs: Sequence[ReferencePair], pseudovalues: CellPseud
         tables[key] = sign * (_match_columns(values, references) - _match_columns(references, values))
         runs[key] = tuple(pair.compared.fingerprint for pair in cell_pairs)
     # Cells of one scale are compared with the same runs of the reference, which correlates their mean squares.
-    return pooled_by_task(tables, runs, CELL, ("scale",))
+    return pool_by_task(tables, runs, CELL, ("scale",))
 
 
-def pooled_estimates(tables: dict[Key, Array], families: dict[Key, Any]) -> dict[Key, Difference]:
+def pool_estimates(tables: dict[Key, Array], families: dict[Key, Any]) -> dict[Key, Difference]:
     """Return the estimate of each table, with the variance between seeds pooled if the tables' variances are equal.
 
     Args:
@@ -84,7 +84,7 @@ def pooled_estimates(tables: dict[Key, Array], families: dict[Key, Any]) -> dict
     }
 
 
-def pooled_by_task(
+def pool_by_task(
     tables: dict[Key, Array], runs: dict[Key, Key], cell: list[str], share: tuple[str, ...]
 ) -> dict[Key, Difference]:
     """Return the estimate of each table, pooled within variant, task and metric.
@@ -103,7 +103,7 @@ def pooled_by_task(
         # A block that belongs to two groupings is one set of runs: it must give its degrees of freedom once.
         first = {runs[key]: key for key in reversed(keys)}
         once = {key: tables[key] for key in first.values()}
-        estimates = pooled_estimates(once, {key: _pick(key, cell, share) for key in once})
+        estimates = pool_estimates(once, {key: _pick(key, cell, share) for key in once})
         differences |= {key: estimates[first[runs[key]]] for key in keys}
     return differences
 

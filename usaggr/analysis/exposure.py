@@ -23,7 +23,7 @@ def unequal_variants(collection: Collection) -> tuple[str, ...]:
     return tuple(name for name in collection.study.variants if name in unequal)
 
 
-def setting_of(study: StudyFacts, variant: str, key: str) -> str:
+def read_variant_setting(study: StudyFacts, variant: str, key: str) -> str:
     """Return the value of a configuration key under a variant, as text.
 
     Args:

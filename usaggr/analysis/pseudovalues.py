@@ -45,9 +45,9 @@ def read_pseudovalues(
     if not path.exists():
         return None
     # Older versions stored fewer metrics: a missing column leaves its metric out and is no error of the run.
-    lacking = set(SAMPLE_METRICS) - stored_columns(path)
+    missing = set(SAMPLE_METRICS) - stored_columns(path)
     columns = dict.fromkeys(name for task in tasks.values() for name in score_columns(task.type))
-    table = read_predictions(path, ["task_id", "sample_id", *(name for name in columns if name not in lacking)])
+    table = read_predictions(path, ["task_id", "sample_id", *(name for name in columns if name not in missing)])
     by_task = {}
     for task_id, task in tasks.items():
         predictions, fold = table[table["task_id"] == task_id], folds.get(task_id)

@@ -1,8 +1,10 @@
 """Recommends a grouping for each task, by fixed rules over the verdicts of its cells.
 
-A gain is recommended first. Otherwise, a grouping with no loss and fewer models is good enough. Otherwise, the
-reference is kept if every other grouping loses or saves no model. If a missing verdict
-could change this, no grouping is recommended.
+1. The grouping with the largest gain.
+2. Without a gain, the grouping with the fewest models among those that lose nothing and need fewer than the reference.
+3. Otherwise the reference, if every other grouping loses or saves no model.
+
+If a missing verdict could change this, no grouping is recommended.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,6 +20,9 @@ from usaggr.metrics.names import metric as metric_of
 
 Kind = Literal["gain", "good enough", "keep", "not known", "no verdict"]
 KINDS: tuple[Kind, ...] = ("gain", "good enough", "keep", "not known", "no verdict")
+
+_NEVER = float("inf")
+"""Sorts behind any number of seeds, for cells that more seeds cannot decide."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +64,8 @@ def recommend(verdicts: Sequence[CellVerdict], reference: str, models: Mapping[s
         return Recommendation(task, "good enough", best.grouping, best)
     undecided = [row for row in verdicts if row.verdict == "undecided"]
     if undecided:
-        first = min(undecided, key=_seeds)
-        needed = _seeds(first)
+        first = min(undecided, key=_seeds_or_never)
+        needed = _seeds_or_never(first)
         return Recommendation(task, "not known", None, first, None if needed == _NEVER else int(needed))
     judged = [row for row in verdicts if row.verdict in ("loss", "no_loss")]
     if judged and all(row.verdict or row.same for row in verdicts):
@@ -69,14 +74,11 @@ def recommend(verdicts: Sequence[CellVerdict], reference: str, models: Mapping[s
     return Recommendation(task, "no verdict", None, None)
 
 
-_NEVER = float("inf")
-
-
-def _seeds(row: CellVerdict) -> float:
+def _seeds_or_never(row: CellVerdict) -> float:
     return _NEVER if row.seeds_needed is None else row.seeds_needed
 
 
-def doubts_of(row: CellVerdict, reference: str) -> list[str]:
+def list_doubts(row: CellVerdict, reference: str) -> list[str]:
     """Return reasons to doubt a verdict: a single seed, or models that did not learn the task.
 
     Args:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from usaggr.analysis.cell_rows import CellVerdict
 from usaggr.analysis.collect import CollectedRun, Collection
-from usaggr.analysis.difference_intervals import Key, pooled_estimates
+from usaggr.analysis.difference_intervals import Key, pool_estimates
 from usaggr.analysis.exposure import is_unequal
 from usaggr.analysis.row_tables import group_rows
 from usaggr.analysis.weighted_sums import Unit, WeightedSums, difference_in, list_cells, make_mean_weights
@@ -128,17 +128,17 @@ def summarize(verdicts: Sequence[CellVerdict], sums: WeightedSums, collection: C
     cells = {setting: by_setting.get(setting, []) for setting in runs}
     counted = {setting: [row for row in judged if not np.isnan(row.relative)] for setting, judged in cells.items()}
     valid = {setting: [row for row in judged if row.valid] for setting, judged in counted.items()}
-    relative = _means(counted, "relative", sums, study.confidence)
-    relative_valid = _means(valid, "relative", sums, study.confidence)
-    skill = _means(counted, "skill", sums, study.confidence)
+    relative = _average(counted, "relative", sums, study.confidence)
+    relative_valid = _average(valid, "relative", sums, study.confidence)
+    skill = _average(counted, "skill", sums, study.confidence)
     lines = []
     for setting in runs:
         means = _Means(relative[setting], relative_valid[setting], skill[setting])
-        lines.append(_line(setting, runs[setting], cells[setting], means, collection))
+        lines.append(_summarize_setting(setting, runs[setting], cells[setting], means, collection))
     return tuple(lines)
 
 
-def _line(
+def _summarize_setting(
     setting: Setting, runs: Sequence[CollectedRun], cells: Sequence[CellVerdict], means: _Means, collection: Collection
 ) -> SummaryLine:
     variant, scale, grouping = setting
@@ -147,8 +147,8 @@ def _line(
     valid = [row for row in cells if row.valid]
     judged = [row for row in cells if row.verdict]
 
-    def count(verdicts: Sequence[CellVerdict], holds: Callable[[CellVerdict], bool]) -> int | None:
-        return sum(map(holds, verdicts)) if cells else None
+    def count(verdicts: Sequence[CellVerdict], is_counted: Callable[[CellVerdict], bool]) -> int | None:
+        return sum(map(is_counted, verdicts)) if cells else None
 
     def has(verdict: VerdictName) -> Callable[[CellVerdict], bool]:
         return lambda row: row.verdict == verdict
@@ -192,7 +192,7 @@ def _belongs(run: CollectedRun, variant: str, scale: float | int, grouping: str)
     return (run.row.variant, run.row.scale) == (variant, scale) and grouping in run.row.groupings
 
 
-def _means(
+def _average(
     cells: dict[Setting, list[CellVerdict]], unit: Unit, sums: WeightedSums, confidence: float
 ) -> dict[Setting, _Mean]:
     """Return the mean difference of each line, with the variance between seeds pooled within a variant.
@@ -211,11 +211,11 @@ def _means(
         joint = sums.sum_differences([make_mean_weights(list_cells(verdicts))], unit) if verdicts else None
         if joint is not None:
             tables[setting] = joint[0].table
-    for variant in {setting[0] for setting in tables}:
-        of_variant: dict[Key, Array] = {setting: table for setting, table in tables.items() if setting[0] == variant}
-        # Groupings of one scale are compared with the same runs of the reference.
-        pooled = pooled_estimates(of_variant, {setting: setting[1] for setting in of_variant})
-        for setting in [setting for setting in tables if setting[0] == variant]:
+    for settings in group_rows(tables, lambda setting: setting[0]).values():
+        # Groupings of one scale are compared with the same runs of the reference, which correlates their mean squares.
+        variant_tables: dict[Key, Array] = {setting: tables[setting] for setting in settings}
+        pooled = pool_estimates(variant_tables, {setting: setting[1] for setting in settings})
+        for setting in settings:
             # The mean stays that over all seeds; only the width of its interval comes from the common seeds.
             estimate, value = pooled[setting].estimate, means[setting].value
             half = float(estimate.critical(confidence) * estimate.se)

@@ -16,10 +16,10 @@ from usaggr.analysis.row_tables import group_rows
 from usaggr.data.split.manifest import MIN_TEST_SUBJECTS
 from usaggr.metrics.names import metric as metric_of
 from usaggr.results.stored_study import StudyFacts
-from usaggr.statistics.minimum_evidence import FEWEST, differs_in_few, hangs_on_few
+from usaggr.statistics.minimum_evidence import FEWEST_SUBJECTS, has_few_differing, is_driven_by_few
 from usaggr.statistics.power import seeds_needed
-from usaggr.statistics.two_way_anova import stacked
-from usaggr.statistics.verdicts import ALPHA, judge
+from usaggr.statistics.two_way_anova import stack_estimates
+from usaggr.statistics.verdicts import ALPHA, decide_verdicts
 from usaggr.tasks import has_class_label
 
 COMPARISON_COLUMNS = (
@@ -28,7 +28,7 @@ COMPARISON_COLUMNS = (
     "seeds", "n_test", "n_subjects", "seeds_needed", "verdict", "note",
 )  # fmt: skip
 """Columns of comparison.csv."""
-OWN_COLUMNS = (
+EXTRA_COLUMNS = (
     "main", "same", "planned", "delta_skill", "se", "trivial", "collapsed", "collapsed_reference", "unconverged",
     "unconverged_reference", "diverged", "valid",
 )  # fmt: skip
@@ -87,7 +87,9 @@ def judge_cells(
         study: Study, for its margins.
     """
     estimated = [differences.get(cell.key) for cell in compared]
-    reasons = [scarcity(cell, difference, pseudovalues) for cell, difference in zip(compared, estimated, strict=True)]
+    reasons = [
+        explain_scarcity(cell, difference, pseudovalues) for cell, difference in zip(compared, estimated, strict=True)
+    ]
     tests = _test(compared, estimated, reasons, study)
     failures, remarks, weak = find_failures(pairs, validity), _remarks(pairs), _weak_cells(cells)
     verdicts = []
@@ -130,10 +132,10 @@ def _test(
     }
     if estimates:
         tested = list(estimates)
-        together = stacked(list(estimates.values()))
+        together = stack_estimates(list(estimates.values()))
         p[tested], p_ni[tested] = together.p_two_sided(), together.p_greater(-margin[tested])
     for members in group_rows((i for i in range(n) if compared[i].main), lambda i: _family(compared[i])).values():
-        judged = judge([compared[i].delta for i in members], p[members], p_ni[members])
+        judged = decide_verdicts([compared[i].delta for i in members], p[members], p_ni[members])
         p_adjusted[members], p_ni_adjusted[members] = judged.p_adjusted, judged.p_ni_adjusted
         # Untested cells are no members of Holm's family: its first step divides the level by the tested ones only.
         tests = int(np.isfinite(p[members]).sum())
@@ -199,7 +201,7 @@ def _weak_cells(cells: Sequence[CellScore]) -> set[CellKey]:
     return {cell.key for cell in cells if cell.low <= cell.trivial <= cell.high}
 
 
-def scarcity(cell: CellMetric, difference: Difference | None, pseudovalues: CellPseudovalues) -> str:
+def explain_scarcity(cell: CellMetric, difference: Difference | None, pseudovalues: CellPseudovalues) -> str:
     """Return why a cell with a difference is not tested, as its note states it; empty if it is tested.
 
     Args:
@@ -217,12 +219,12 @@ def scarcity(cell: CellMetric, difference: Difference | None, pseudovalues: Cell
         return ""
     if has_class_label(cell.task_type):
         size = pseudovalues.rarer_class_size(cell.cell)
-        if size is not None and size < FEWEST:
+        if size is not None and size < FEWEST_SUBJECTS:
             return f"too few: {size} subject{'s' if size != 1 else ''} in the rarer class"
-    if bool(differs_in_few(difference.table)):
-        return f"too few: under {FEWEST} subjects differ"
-    if metric_of(cell.metric).of_samples and bool(hangs_on_few(difference.table)):
-        return f"too few: the difference hangs on under {FEWEST} subjects"
+    if bool(has_few_differing(difference.table)):
+        return f"too few: under {FEWEST_SUBJECTS} subjects differ"
+    if metric_of(cell.metric).of_samples and bool(is_driven_by_few(difference.table)):
+        return f"too few: the difference hangs on under {FEWEST_SUBJECTS} subjects"
     return ""
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from usaggr.analysis.cell_pseudovalues import Cell, CellPseudovalues
 from usaggr.analysis.cell_rows import CellDifference, CellVerdict
-from usaggr.analysis.difference_intervals import pooled_estimates
+from usaggr.analysis.difference_intervals import pool_estimates
 from usaggr.analysis.observations import Observation
 from usaggr.metrics.names import Metric
 from usaggr.metrics.names import metric as metric_of
@@ -21,7 +21,7 @@ from usaggr.statistics.claims import Quantity
 from usaggr.statistics.effect_units import relative_pseudovalues, skill_pseudovalues
 from usaggr.statistics.joint_tables import WeightedTable, joint_table
 from usaggr.statistics.scale_trend import ROUNDING
-from usaggr.statistics.two_way_anova import Estimate, stacked
+from usaggr.statistics.two_way_anova import Estimate, stack_estimates
 
 Array = NDArray[np.float64]
 Unit = Literal["skill", "relative"]
@@ -256,7 +256,7 @@ class ComparedCells:
         weighted = {setting: self.sums.sum_differences([weights], unit) for setting, weights in sums.items()}
         tables: dict[tuple[Any, ...], Array] = {s: total[0].table for s, total in weighted.items() if total is not None}
         # Sums of one scale are compared with the same runs of the reference, which correlates their mean squares.
-        pooled = pooled_estimates(tables, {setting: setting[0] for setting in tables})
+        pooled = pool_estimates(tables, {setting: setting[0] for setting in tables})
         estimates = [difference.estimate for difference in pooled.values()]
         means = dict(zip(pooled, make_quantities(estimates, self.confidence), strict=True))
         return {
@@ -283,7 +283,7 @@ def make_quantities(estimates: Sequence[Estimate], confidence: float) -> list[Qu
     """Return each estimate with its interval and p value; without them if neither seeds nor subjects differ."""
     if not estimates:
         return []
-    stack = stacked(estimates)
+    stack = stack_estimates(estimates)
     numbers = np.transpose([stack.value, *stack.interval(confidence), stack.p_two_sided()])
     # A standard error at the level of rounding would give an interval without width.
     varies = stack.se > ROUNDING * (1 + np.abs(stack.value))

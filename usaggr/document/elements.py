@@ -105,29 +105,29 @@ class Document:
     sections: tuple[Section, ...] = ()
 
 
-def blocks_of(document: Document) -> Iterator[Block]:
+def walk_blocks(document: Document) -> Iterator[Block]:
     """Return all blocks in reading order, including those inside `Details`."""
-    yield from _unfolded(document.lead)
+    yield from _walk_details(document.lead)
     for section in document.sections:
-        yield from _blocks_under(section)
+        yield from _walk_section(section)
 
 
-def tables_of(document: Document) -> Iterator[TextTable]:
+def walk_tables(document: Document) -> Iterator[TextTable]:
     """Return all tables in reading order."""
-    return (block for block in blocks_of(document) if isinstance(block, TextTable))
+    return (block for block in walk_blocks(document) if isinstance(block, TextTable))
 
 
-def _blocks_under(section: Section) -> Iterator[Block]:
-    yield from _unfolded(section.blocks)
+def _walk_section(section: Section) -> Iterator[Block]:
+    yield from _walk_details(section.blocks)
     for inner in section.sections:
-        yield from _blocks_under(inner)
+        yield from _walk_section(inner)
 
 
-def _unfolded(blocks: Sequence[Block]) -> Iterator[Block]:
+def _walk_details(blocks: Sequence[Block]) -> Iterator[Block]:
     for block in blocks:
         yield block
         if isinstance(block, Details):
-            yield from _unfolded(block.blocks)
+            yield from _walk_details(block.blocks)
 
 
 def literal(value: object) -> str:
@@ -135,6 +135,7 @@ def literal(value: object) -> str:
     line = " ".join(str(value).split())
     line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     line = re.sub(r"([\\`*|~])", r"\\\1", line)
-    line = re.sub(r"\](?=[(\[:])", r"\\]", line)  # of a link; intervals keep their brackets
+    # A bracket before one of these would end a link's text; the brackets of intervals stay as they are.
+    line = re.sub(r"\](?=[(\[:])", r"\\]", line)
     # An underscore within a word, as in fetal_head, is no markup, and a name stays legible in the source.
     return re.sub(r"(?<![^\W_])_|_(?![^\W_])", r"\\_", line)

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from usaggr.document.elements import Document, Picture, Section
-from usaggr.document.html_table import shown_table
+from usaggr.document.html_table import prepare_table
 from usaggr.document.inline import inline_html, inline_plain
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -68,54 +68,62 @@ def render_page(document: Document, folder: Path) -> str:
         "inline": lambda text: Markup(inline_html(text)),
         "plain": inline_plain,
         "kind": lambda block: type(block).__name__,
-        "image": partial(_image, folder),
-        "shown": shown_table,
+        "image": partial(_embed_image, folder),
+        "shown": prepare_table,
         "marked": lambda title: re.sub(r"^(\W) ", "\\1\u00a0", title),  # no line break between a mark and its word
         "breakable": lambda text: Markup(str(escape(text)).replace("_", "_<wbr>")),
     }
-    style, script = (_dense((_TEMPLATES / f"page.{kind}").read_text(encoding="utf-8")) for kind in ("css", "js"))
+    style, script = (
+        _remove_empty_lines((_TEMPLATES / f"page.{kind}").read_text(encoding="utf-8")) for kind in ("css", "js")
+    )
     page = environment.get_template("page.html.j2").render(
         document=document,
-        headings=[_heading(section, 2, anchors) for section in document.sections],
+        headings=[_make_heading(section, 2, anchors) for section in document.sections],
         style=Markup(style),
         script=Markup(script),
         policy="; ".join([
             "default-src 'none'", "base-uri 'none'", "form-action 'none'", "img-src data:",
-            f"style-src '{_hash(style)}'", f"script-src '{_hash(script)}'",
+            f"style-src '{_hash_for_policy(style)}'", f"script-src '{_hash_for_policy(script)}'",
         ]),
         filtered=_FILTERED,
         wide=_WIDE,
     )  # fmt: skip
-    return _dense(page)
+    return _remove_empty_lines(page)
 
 
-def _dense(text: str) -> str:
-    """Remove empty lines; it is applied again to the page after the hashes are computed."""
+def _remove_empty_lines(text: str) -> str:
+    """Return text without empty lines.
+
+    Style and script go through it before their hashes are computed, so that removing the page's empty lines later does
+    not change them.
+    """
     return re.sub(r"\n\s*\n", "\n", text)
 
 
-def _hash(text: str) -> str:
+def _hash_for_policy(text: str) -> str:
     """Return the hash that allows an inline style or script in a Content-Security-Policy."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
-def _heading(section: Section, level: int, anchors: dict[str, int]) -> _Heading:
+def _make_heading(section: Section, level: int, anchors: dict[str, int]) -> _Heading:
     """Give a section and those under it unique anchors, made from their titles."""
     slug = re.sub(r"[^a-z0-9]+", "-", section.title.lower()).strip("-") or "section"
     anchors[slug] = anchors.get(slug, 0) + 1
     anchor = slug if anchors[slug] == 1 else f"{slug}--{anchors[slug]}"  # no title alone has two hyphens in a row
-    inner = tuple(_heading(subsection, level + 1, anchors) for subsection in section.sections)
+    inner = tuple(_make_heading(subsection, level + 1, anchors) for subsection in section.sections)
     return _Heading(anchor, section, min(level, _DEEPEST), inner)
 
 
-def _image(folder: Path, picture: Picture) -> _Image:
+def _embed_image(folder: Path, picture: Picture) -> _Image:
+    """Return a picture's file as a data URI, from the SVG of the same name if that is smaller."""
     path = folder / picture.path
-    drawn = path.with_suffix(".svg")
-    if drawn.is_file() and drawn.stat().st_size < path.stat().st_size:
-        path = drawn
+    vector = path.with_suffix(".svg")
+    if vector.is_file() and vector.stat().st_size < path.stat().st_size:
+        path = vector
     content = path.read_bytes()
     uri = f"data:{_TYPES[path.suffix.lower()]};base64,{base64.b64encode(content).decode()}"
     if not content.startswith(b"\x89PNG\r\n"):
         return _Image(uri, None, None)
+    # A PNG begins with a signature of 8 bytes, 8 bytes that name the first chunk, and that chunk's width and height.
     width, height = struct.unpack(">II", content[16:24])
     return _Image(uri, width, height)

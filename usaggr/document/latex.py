@@ -8,8 +8,9 @@ widths of columns with long texts, or tables that are too wide: that is most of 
 import unicodedata
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
-from usaggr.document.elements import Cell, Document, TextTable, tables_of
+from usaggr.document.elements import Cell, Document, TextTable, walk_tables
 from usaggr.document.inline import inline_plain
 
 _LONG = 40
@@ -18,6 +19,8 @@ _PARAGRAPH = 32
 """Columns with a text of more letters than this are broken into lines."""
 _LINE = 95
 """Approximate width of a page, in letters of small print."""
+_COLUMN_GAP = 2
+"""Width of the gap between columns, in letters."""
 _SPECIAL = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
@@ -38,13 +41,22 @@ _SYMBOLS = ("blacktriangle", "checkmark")
 """Commands that come from the package amssymb."""
 
 
+class _Columns(NamedTuple):
+    """Layout of a table's columns."""
+
+    specification: str
+    """Argument of the tabular: r for numbers, l for texts, p for long texts, which are broken into lines."""
+    are_too_wide: bool
+    """True if the columns need more than the width of the page."""
+
+
 def write_latex(document: Document, folder: Path) -> tuple[str, ...]:
     """Write each named table of the document as <name>.tex, and return the names in the document's order.
 
     Raises:
         ValueError: two tables have the same name.
     """
-    tables = [table for table in tables_of(document) if table.name]
+    tables = [table for table in walk_tables(document) if table.name]
     names = [table.name for table in tables]
     if len(set(names)) < len(names):
         raise ValueError(f"tables of the same name: {', '.join(sorted({n for n in names if names.count(n) > 1}))}")
@@ -57,32 +69,52 @@ def write_latex(document: Document, folder: Path) -> tuple[str, ...]:
 def latex_table(table: TextTable) -> str:
     """Return a table environment with a booktabs tabular, or a longtable if the table does not fit on a page."""
     cells = [[cell.text if isinstance(cell, Cell) else cell for cell in row] for row in table.rows]
-    columns, squeezed = _columns(table, cells)
-    long = len(cells) > _LONG
-    head, *lines_of_rows = (" & ".join(map(_cell, row)) + r" \\" for row in (table.columns, *cells))
-    note = [rf"\multicolumn{{{len(table.columns)}}}{{l}}{{And {table.left_out:,} more, not shown.}} \\"]
-    foot = [r"\bottomrule", *(note if table.left_out else [])]
-    caption = [rf"\caption{{{latex_text(inline_plain(table.caption))}}}"] if table.caption else []
-    label = [rf"\label{{tab:{table.name}}}"] if table.name else []
-    if long:
-        titled = [*caption, *label, r"\\"] if caption else label
-        top = [r"\toprule", head, r"\midrule", r"\endhead"]
-        lines = [rf"\begin{{longtable}}{{{columns}}}", *titled, *top, *lines_of_rows, *foot, r"\end{longtable}"]
-    else:
-        lines = [
-            rf"\begin{{tabular}}{{{columns}}}",
-            r"\toprule",
-            head,
-            r"\midrule",
-            *lines_of_rows,
-            *foot,
-            r"\end{tabular}",
-        ]
-        if squeezed:
-            lines = [r"\resizebox{\linewidth}{!}{%", *lines[:-1], lines[-1] + "}"]
-        lines = [r"\begin{table}", r"\centering", *caption, *label, r"\small", *lines, r"\end{table}"]
-    body = "\n".join(lines)
+    head, *rows = (" & ".join(map(_escape_cell, row)) + r" \\" for row in (table.columns, *cells))
+    rows.append(r"\bottomrule")
+    if table.left_out:
+        rows.append(rf"\multicolumn{{{len(table.columns)}}}{{l}}{{And {table.left_out:,} more, not shown.}} \\")
+    columns = _measure_columns(table, cells)
+    write = _write_longtable if len(cells) > _LONG else _write_table_environment
+    body = "\n".join(write(table, columns, head, rows))
     return f"% \\usepackage{{{','.join(_packages(body))}}}\n{body}\n"
+
+
+def _write_longtable(table: TextTable, columns: _Columns, head: str, rows: list[str]) -> list[str]:
+    """Return the lines of a table that runs over several pages and repeats its head on each.
+
+    Args:
+        table: The table, for its caption and name.
+        columns: Specification of its columns.
+        head: Line with the names of the columns.
+        rows: Lines below the head.
+    """
+    caption, label = _write_caption(table)
+    title = [*caption, *label, r"\\"] if caption else label
+    top = [r"\toprule", head, r"\midrule", r"\endhead"]
+    return [rf"\begin{{longtable}}{{{columns.specification}}}", *title, *top, *rows, r"\end{longtable}"]
+
+
+def _write_table_environment(table: TextTable, columns: _Columns, head: str, rows: list[str]) -> list[str]:
+    """Return the lines of a table on one page, scaled down if it is wider than the page.
+
+    Args:
+        table: The table, for its caption and name.
+        columns: Specification of its columns.
+        head: Line with the names of the columns.
+        rows: Lines below the head.
+    """
+    begin, end = rf"\begin{{tabular}}{{{columns.specification}}}", r"\end{tabular}"
+    if columns.are_too_wide:
+        begin, end = r"\resizebox{\linewidth}{!}{%" + f"\n{begin}", end + "}"
+    tabular = [begin, r"\toprule", head, r"\midrule", *rows, end]
+    caption, label = _write_caption(table)
+    return [r"\begin{table}", r"\centering", *caption, *label, r"\small", *tabular, r"\end{table}"]
+
+
+def _write_caption(table: TextTable) -> tuple[list[str], list[str]]:
+    """Return the lines of the caption and of the label; each is empty without one."""
+    caption = [rf"\caption{{{latex_text(inline_plain(table.caption))}}}"] if table.caption else []
+    return caption, [rf"\label{{tab:{table.name}}}"] if table.name else []
 
 
 def latex_text(text: str) -> str:
@@ -90,16 +122,16 @@ def latex_text(text: str) -> str:
     line = " ".join(text.split())
     # Two hyphens in a row would become a dash.
     gaps = ("{}" if pair == "--" else "" for pair in map("".join, pairwise(f" {line}")))
-    return "".join(gap + _letter(letter) for gap, letter in zip(gaps, line, strict=True))
+    return "".join(gap + _escape_letter(letter) for gap, letter in zip(gaps, line, strict=True))
 
 
-def _cell(text: str) -> str:
+def _escape_cell(text: str) -> str:
     r"""Escape a cell; a bracket or an asterisk after the end of a row would be read as an option of `\\`."""
     shown = latex_text(text)
     return f"{{}}{shown}" if shown.startswith(("[", "*")) else shown
 
 
-def _letter(letter: str) -> str:
+def _escape_letter(letter: str) -> str:
     if letter in _SPECIAL:
         return _SPECIAL[letter]
     if letter.isascii():
@@ -111,24 +143,22 @@ def _letter(letter: str) -> str:
     return f"U+{ord(letter):04X}"
 
 
-def _columns(table: TextTable, cells: list[list[str]]) -> tuple[str, bool]:
-    """Return the column specification, numbers right and long texts in lines, and whether the table is too wide."""
-    widths = [max((len(row[i]) for row in cells), default=0) for i in range(len(table.columns))]
-    is_paragraph = [
-        width > _PARAGRAPH and name not in table.numbers for width, name in zip(widths, table.columns, strict=True)
-    ]
-    unbroken = sum(
-        max(width, len(name)) + 2
-        for width, name, broken in zip(widths, table.columns, is_paragraph, strict=True)
-        if not broken
-    )
-    share = max(0.25, 0.95 - unbroken / _LINE) / max(1, sum(is_paragraph))
+def _measure_columns(table: TextTable, cells: list[list[str]]) -> _Columns:
+    unbroken_width, is_paragraph = 0, []
+    for i, name in enumerate(table.columns):
+        width = max((len(row[i]) for row in cells), default=0)
+        is_paragraph.append(width > _PARAGRAPH and name not in table.numbers)
+        if not is_paragraph[-1]:
+            unbroken_width += max(width, len(name)) + _COLUMN_GAP
+    # Long texts share the rest of the line, at least a quarter of it, less 5 % for the gaps between them.
+    paragraphs = sum(is_paragraph)
+    share = max(0.25, 0.95 - unbroken_width / _LINE) / max(1, paragraphs)
     paragraph = rf">{{\raggedright\arraybackslash}}p{{{share:.2f}\linewidth}}"
-    columns = [
+    specification = "".join(
         paragraph if broken else "r" if name in table.numbers else "l"
         for name, broken in zip(table.columns, is_paragraph, strict=True)
-    ]
-    return "".join(columns), unbroken > (0.75 * _LINE if any(is_paragraph) else _LINE)
+    )
+    return _Columns(specification, unbroken_width > (0.75 * _LINE if paragraphs else _LINE))
 
 
 def _packages(body: str) -> list[str]:

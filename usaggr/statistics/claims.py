@@ -42,7 +42,7 @@ class Quantity:
     """Two-sided p value of the hypothesis that the value is 0."""
 
     @property
-    def known(self) -> bool:
+    def is_estimated(self) -> bool:
         """True if the value and both bounds are finite."""
         return bool(np.isfinite([self.value, self.low, self.high]).all())
 
@@ -67,7 +67,7 @@ class Claim:
     """Rule applied to the numbers, or the reason why there is no answer."""
 
 
-def undecided(
+def make_undecided(
     letter: Letter, about: str, estimand: str, unit: str, why: str, estimate: Quantity | None = None
 ) -> Claim:
     """Return a claim that this sweep cannot decide, for a reason other than its numbers.
@@ -83,7 +83,9 @@ def undecided(
     return _make_claim(letter, about, estimand, estimate, unit, "undecided", why)
 
 
-def scale_dependence(about: str, estimand: str, slope: Quantity, bound: float = BOUND, remark: str = "") -> Claim:
+def decide_scale_dependence(
+    about: str, estimand: str, slope: Quantity, bound: float = BOUND, remark: str = ""
+) -> Claim:
     """Decide claim (a): supported if the slope's interval excludes 0, contradicted if it lies within +-bound.
 
     If the interval does both, the claim is undecided: there is a dependence, but it is too small to matter.
@@ -113,7 +115,7 @@ def scale_dependence(about: str, estimand: str, slope: Quantity, bound: float = 
     )
 
 
-def rich_and_scarce(
+def decide_rich_and_scarce(
     about: str, estimand: str, rich: Quantity, scarce: Quantity, margin: float, remark: str = ""
 ) -> Claim:
     """Decide claim (b), which has two parts: supported if both are certain, contradicted if either is refuted.
@@ -142,13 +144,13 @@ def rich_and_scarce(
     elif rich.high < 0:
         verdict, why = "contradicted", "a certain loss where data are rich"
     else:
-        open_ = [] if rich.low > 0 else ["a gain where data are rich"]
-        open_ += [] if scarce.high < -margin else ["a loss beyond the margin where they are scarce"]
-        verdict, why = "undecided", f"not certain: {' and '.join(open_)}"
+        uncertain = [] if rich.low > 0 else ["a gain where data are rich"]
+        uncertain += [] if scarce.high < -margin else ["a loss beyond the margin where they are scarce"]
+        verdict, why = "undecided", f"not certain: {' and '.join(uncertain)}"
     return _make_claim("b", about, estimand, scarce, "skill", verdict, _with_remark(f"{why} ({numbers})", remark))
 
 
-def consistency(about: str, estimand: str, difference: Quantity, remark: str = "") -> Claim:
+def decide_consistency(about: str, estimand: str, difference: Quantity, remark: str = "") -> Claim:
     """Decide claim (c): supported if the clinical grouping's spread is certainly larger, contradicted if smaller.
 
     Args:
@@ -167,7 +169,7 @@ def consistency(about: str, estimand: str, difference: Quantity, remark: str = "
     return _make_claim("c", about, estimand, difference, "skill", verdict, _with_remark(why, remark))
 
 
-def type_sensitivity(
+def decide_type_sensitivity(
     about: str, estimand: str, segmentation: Quantity, gaps: Mapping[str, Quantity], remark: str = ""
 ) -> Claim:
     """Decide claim (d): supported if segmentation drops, and certainly more than every other task type.
@@ -236,7 +238,7 @@ def _format_quantity(quantity: Quantity) -> str:
     if not np.isfinite(quantity.value):
         return "not estimated"
     value = f"{quantity.value:+.3f}"
-    text = f"{value} [{quantity.low:+.3f}, {quantity.high:+.3f}]" if quantity.known else f"{value}, no interval"
+    text = f"{value} [{quantity.low:+.3f}, {quantity.high:+.3f}]" if quantity.is_estimated else f"{value}, no interval"
     return text.replace("-", "−")  # a minus sign, not a hyphen: the text is for the report
 
 

@@ -13,11 +13,11 @@ Array = NDArray[np.float64]
 
 QUARTER = 0.25
 """Last fraction of a run, in which skill should no longer rise."""
-FEWEST = 3
+FEWEST_POINTS = 3
 """Smallest number of points in the second half of a curve that allows an answer about its last quarter."""
-SLACK = 0.05
+PROGRESS_SLACK = 0.05
 """Progress by which a point may come too early: validations happen after complete steps."""
-EXPLODED = 10.0
+EXPLOSION_RATIO = 10.0
 """Ratio of a validation loss to its minimum above which it has exploded."""
 
 
@@ -62,7 +62,7 @@ def is_unconverged(progress: ArrayLike, skill: ArrayLike, margin: float) -> bool
         if the curve ends before the run does.
     """
     x, y = _defined_points(progress, skill)
-    if (x >= 0.5 - SLACK).sum() < FEWEST or x[-1] < 1 - SLACK:
+    if (x >= 0.5 - PROGRESS_SLACK).sum() < FEWEST_POINTS or x[-1] < 1 - PROGRESS_SLACK:
         return None
     start = 1 - QUARTER
     late = x > start
@@ -99,7 +99,7 @@ def is_diverged(progress: ArrayLike, skill: ArrayLike, val_loss: ArrayLike, marg
     best = float(y.max())
     end = max(float(y[-1]), _mean(x, y, 1 - QUARTER, 1.0))
     has_fallen = best - end > margin
-    has_exploded = loss.size > 0 and loss[-1] > EXPLODED * np.nanmin(loss) > 0
+    has_exploded = loss.size > 0 and loss[-1] > EXPLOSION_RATIO * np.nanmin(loss) > 0
     return bool(has_fallen and ((best > margin and end < best / 2) or has_exploded))
 
 

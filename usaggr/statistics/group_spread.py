@@ -13,6 +13,13 @@ from usaggr.statistics.two_way_anova import estimate
 
 Array = NDArray[np.float64]
 
+_ROUNDING = 1e-24
+"""Variance, relative to the squares, below which it is rounding error and nothing varies."""
+_MOST_DF = 1e4
+"""Degrees of freedom that replace infinite ones, which scipy's function does not accept."""
+_BISECTIONS = 50
+"""Halvings of a range that holds the bound, so that its error is 2^-50 of the range."""
+
 
 @dataclass(frozen=True)
 class Spread:
@@ -72,21 +79,23 @@ def spread(tables: Array, confidence: float) -> Spread:
     groups = values.shape[0]
     if groups < 2:
         raise ValueError("a spread needs two groups")
-    contrasts = np.einsum("ij,jkc->ikc", _helmert(groups), values)
+    contrasts = np.einsum("ij,jkc->ikc", _make_helmert_contrasts(groups), values)
     chance = _estimate_chance(contrasts)
-    size = np.sqrt(groups - 1.0)
-    value = np.sqrt(chance.true) / size
+    # A spread is the root of a sum of squares over this divisor; bounds are computed for the root alone.
+    divisor = np.sqrt(groups - 1.0)
+    value = np.sqrt(chance.true) / divisor
     if not chance.expected > _ROUNDING * (1 + chance.observed):
         return Spread(groups, float(value), float("nan"), float("nan"))
-    low, high = _noncentral(chance, confidence)
+    low, high = _noncentral_interval(chance, confidence)
     direction = contrasts.mean(axis=(1, 2))
     combination = estimate(np.einsum("i,ikc->kc", direction / np.linalg.norm(direction), contrasts))
     half_width = float(combination.critical(confidence) * combination.se)
+    # The share of true differences decides between the noncentral interval (0) and the delta method (1).
     weight, root = chance.true / (chance.true + chance.expected), np.sqrt(chance.true)
     # A spread that chance explains keeps its lower bound of 0.
     lower = (1 - weight) * low + weight * max(root - half_width, 0.0) if low > 0 else 0.0
     upper = (1 - weight) * high + weight * (root + half_width)
-    return Spread(groups, float(value), float(lower / size), float(upper / size))
+    return Spread(groups, float(value), float(lower / divisor), float(upper / divisor))
 
 
 def spread_difference(first: Array, second: Array, confidence: float) -> tuple[float, float, float]:
@@ -103,7 +112,7 @@ def spread_difference(first: Array, second: Array, confidence: float) -> tuple[f
         confidence: confidence of the interval, in (0, 1).
     """
     a, b = spread(first, confidence), spread(second, confidence)
-    rho = _correlation(first, second) if a.low > 0 and b.low > 0 else 0.0
+    rho = _estimate_correlation(first, second) if a.low > 0 and b.low > 0 else 0.0
     # The lower bound of the difference combines the first spread's lower and the second one's upper distance.
     lower = _combine_distances(a.value - a.low, b.high - b.value, rho)
     upper = _combine_distances(a.high - a.value, b.value - b.low, rho)
@@ -122,7 +131,7 @@ def _combine_distances(first: float, second: float, rho: float) -> float:
     return float(np.sqrt(max(first**2 + second**2 - 2 * rho * first * second, 0.0)))
 
 
-def _correlation(first: Array, second: Array) -> float:
+def _estimate_correlation(first: Array, second: Array) -> float:
     """Return the correlation of two spreads, each as a linear combination of group means along their deviations."""
     combinations = []
     for tables in (first, second):
@@ -137,7 +146,7 @@ def _correlation(first: Array, second: Array) -> float:
     return float(np.clip((variance_of_sum - sum(variances)) / product, -1.0, 1.0))
 
 
-def _helmert(groups: int) -> Array:
+def _make_helmert_contrasts(groups: int) -> Array:
     """Return (G - 1, G) orthonormal contrasts, whose squares sum to those of the deviations from the mean."""
     contrasts = np.zeros((groups - 1, groups))
     for i in range(1, groups):
@@ -188,12 +197,12 @@ def _trace_of_square(covariance: Array, df: int) -> float:
     return float(min(max(unbiased, squared_trace / covariance.shape[0]), squared_trace))
 
 
-def _noncentral(chance: _Chance, confidence: float) -> tuple[float, float]:
+def _noncentral_interval(chance: _Chance, confidence: float) -> tuple[float, float]:
     """Return the bounds of the root of the sum of squared true deviations."""
     from scipy import special
 
     share, scale = chance.seeds / chance.expected, chance.expected / chance.effective_contrasts
-    seed_df, subject_df = (min(max(df, 1.0), _LARGE) for df in (chance.seed_df, chance.subject_df))
+    seed_df, subject_df = (min(max(df, 1.0), _MOST_DF) for df in (chance.seed_df, chance.subject_df))
 
     def cumulative(true: float, ratio: float) -> float:
         """Return the probability of a ratio up to this one, given the true sum of squares."""
@@ -205,21 +214,17 @@ def _noncentral(chance: _Chance, confidence: float) -> tuple[float, float]:
     ratio, tail = chance.observed / chance.expected, (1 - confidence) / 2
     # Means that are more alike than by chance do not prove a spread of 0, so the upper bound uses at least the median.
     median_ratio = float(special.fdtri(chance.effective_contrasts, seed_df if share > 0.5 else subject_df, 0.5))
-    bounds = []
-    for level, limit in ((1 - tail, ratio), (tail, max(ratio, median_ratio))):
-        low, high = 0.0, chance.observed + chance.expected
+
+    def find_bound(level: float, limit: float) -> float:
+        """Return the root of the true sum of squares that has this level of probability; 0 if none has."""
         if cumulative(0.0, limit) <= level:
-            high = 0.0
-        while high > 0 and cumulative(high, limit) > level:
+            return 0.0
+        low, high = 0.0, chance.observed + chance.expected
+        while cumulative(high, limit) > level:
             low, high = high, 2 * high
-        for _ in range(50):  # bisection to 2^-50 of the range
+        for _ in range(_BISECTIONS):
             middle = (low + high) / 2
             low, high = (middle, high) if cumulative(middle, limit) > level else (low, middle)
-        bounds.append(float(np.sqrt(high)))
-    return bounds[0], bounds[1]
+        return float(np.sqrt(high))
 
-
-_ROUNDING = 1e-24
-"""Variance, relative to the squares, below which it is rounding error and nothing varies."""
-_LARGE = 1e4
-"""Degrees of freedom that replace infinite ones, which scipy's function does not accept."""
+    return find_bound(1 - tail, ratio), find_bound(tail, max(ratio, median_ratio))

@@ -10,11 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
 
-FEWEST = 10
+FEWEST_SUBJECTS = 10
 """Smallest number of subjects in the rarer class, or of failing subjects, that allows a verdict."""
-FAR = 5.0
+OUTLIER_SDS = 5.0
 """Robust standard deviations from the median beyond which a subject's difference is a failure (or a rescue)."""
-MOST = 0.75
+MOST_VARIANCE = 0.75
 """Share of the variance between subjects above which it depends on the failing ones."""
 
 
@@ -34,27 +34,28 @@ def rarer_class(labels: NDArray[np.int64], subjects: NDArray[np.int64], classes:
     return min(counts, default=0)
 
 
-def differs_in_few(table: ArrayLike) -> NDArray[np.bool_]:
-    """Return whether fewer than ten subjects differ from the median difference, for each of tables (..., K, C).
+def has_few_differing(table: ArrayLike) -> NDArray[np.bool_]:
+    """Return for each of tables (..., K seeds, C subjects) whether under ten subjects differ from the median.
 
     This happens if both groupings are correct on nearly all subjects, so that there is nothing to compare.
     """
     distances, tolerance, _ = _distances(table)
-    return np.asarray((distances > tolerance).sum(axis=-1) < FEWEST)
+    return np.asarray((distances > tolerance).sum(axis=-1) < FEWEST_SUBJECTS)
 
 
-def hangs_on_few(table: ArrayLike) -> NDArray[np.bool_]:
-    """Return whether 1 to 9 subjects make up most of the variance between subjects, for each of tables (..., K, C).
+def is_driven_by_few(table: ArrayLike) -> NDArray[np.bool_]:
+    """Return for each of tables (..., K seeds, C subjects) whether 1 to 9 subjects make up most of the variance.
 
-    A subject counts if its difference, averaged over seeds, is more than FAR robust standard deviations (1.4826 times
-    the median absolute deviation) from the median. The check is meant for scores that are means over samples. In scores
-    of a complete test set (AUC, F1) the subjects of a rarer class always weigh more.
+    A subject counts if its difference, averaged over seeds, is more than OUTLIER_SDS robust standard deviations from
+    the median. The check is meant for scores that are means over samples. In scores of a complete test set (AUC, F1)
+    the subjects of a rarer class always weigh more.
     """
     distances, tolerance, squares = _distances(table)
+    # 1.4826 makes the median absolute deviation of normal values their standard deviation.
     robust_sd = 1.4826 * np.median(distances, axis=-1, keepdims=True)
-    is_far = distances > np.maximum(FAR * robust_sd, tolerance)
+    is_far = distances > np.maximum(OUTLIER_SDS * robust_sd, tolerance)
     share, number = (squares * is_far).sum(axis=-1), is_far.sum(axis=-1)
-    return np.asarray((number > 0) & (number < FEWEST) & (share > MOST * squares.sum(axis=-1)))
+    return np.asarray((number > 0) & (number < FEWEST_SUBJECTS) & (share > MOST_VARIANCE * squares.sum(axis=-1)))
 
 
 def _distances(table: ArrayLike) -> tuple[Array, Array, Array]:

@@ -105,6 +105,7 @@ def smallest_difference(
         pooled: as in `power`.
     """
     true, half = _half_widths(seed_sd, subject_sd, residual_sd, seeds, subjects, level, pooled)
+    # Ten standard errors beyond the widest interval are declared with certainty.
     low, high = np.zeros(true.shape), half.max(axis=-1) + 10 * true
     for _ in range(40):  # bisection to 2^-40 of the range
         middle = (low + high) / 2
@@ -231,8 +232,10 @@ def _pool_ratios(cell_ratios: Array, other_ratios: Array, df: Array, cells: Arra
     from scipy import special
 
     cell, other = cell_ratios[..., :, None], np.maximum(other_ratios[..., None, :], np.finfo(float).tiny)
+    # f and g: degrees of freedom of the cell's mean square, and of all others together.
     f, g = df[..., None, None], (df * (cells - 1))[..., None, None]
     is_alone = (cells <= 1)[..., None, None] | (f <= 0)
+    # A cell that is not pooled gets 1 for both, so that the divisions below are defined; their result is not used.
     f, g = np.where(is_alone, 1.0, f), np.where(is_alone, 1.0, g)
     mean = (f * cell + g * other) / (f + g)
     # Bartlett's test of two mean squares: the cell's own, and all others together.

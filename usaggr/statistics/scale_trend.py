@@ -18,7 +18,8 @@ LEAST_SPAN = 1.5
 """Smallest ratio of the largest to the smallest size of a task that allows a slope."""
 NEAR = 2.0
 """Factor beyond the smallest and largest size of a task within which its line is trusted."""
-
+_MOST_DECADES = 20.0
+"""Powers of ten from the center beyond which a crossing is clipped, because a flat line would overflow."""
 ROUNDING = 1e-12
 """Standard error, relative to the value, below which it is rounding error and nothing varies."""
 
@@ -52,8 +53,8 @@ class Association:
     high: float
 
 
-def bears_slope(sizes: ArrayLike) -> bool:
-    """Return whether sizes (n,), in samples, differ enough for a slope."""
+def has_enough_span(sizes: ArrayLike) -> bool:
+    """Return whether the largest and smallest of sizes (n,), in samples, differ enough for a slope."""
     size = np.asarray(sizes, dtype=float)
     return bool(size.size > 1 and size.max() >= LEAST_SPAN * size.min())
 
@@ -118,10 +119,10 @@ def crossing(height: Array, slope: Array, center: float, ranges: Sequence[tuple[
         return Crossing(None, why="seeds and test subjects do not differ, so that the slope has no interval")
     if not (low > 0 or high < 0):
         return Crossing(None, why="the slope is not certain: its interval includes 0")
-    size = center * 10.0 ** np.clip(-a / b, -20.0, 20.0)  # clipped, as a flat line would overflow
+    size = _size_at(center, -a / b)
     near = sum(smallest / NEAR <= size <= largest * NEAR for smallest, largest in ranges)
     if 2 * near < len(ranges):
-        return Crossing(None, why=_explain_extrapolation(float(size), near, ranges))
+        return Crossing(None, why=_explain_extrapolation(size, near, ranges))
     # var(height + slope) = var(height) + var(slope) + 2 cov(height, slope)
     variances = [float(term.se) ** 2 for term in (level, total, rise)]
     covariance = (variances[1] - variances[0] - variances[2]) / 2
@@ -129,8 +130,13 @@ def crossing(height: Array, slope: Array, center: float, ranges: Sequence[tuple[
     ends = fieller(a, b, (variances[0], covariance, variances[2]), critical)
     if ends is None:
         return Crossing(None, why="the slope is too uncertain: the interval of the crossing is unbounded")
-    bounds = [center * 10.0 ** float(np.clip(end, -20.0, 20.0)) for end in ends]
-    return Crossing(float(size), max(bounds[0], 1.0), bounds[1])
+    low_end, high_end = (_size_at(center, end) for end in ends)
+    return Crossing(size, max(low_end, 1.0), high_end)
+
+
+def _size_at(center: float, decades: float) -> float:
+    """Return the size that lies this many powers of ten above `center`."""
+    return float(center * 10.0 ** np.clip(decades, -_MOST_DECADES, _MOST_DECADES))
 
 
 def _explain_extrapolation(size: float, near: int, ranges: Sequence[tuple[float, float]]) -> str:

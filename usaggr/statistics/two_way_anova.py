@@ -16,6 +16,13 @@ from numpy.typing import ArrayLike, NDArray
 Array = NDArray[np.float64]
 Covers = Literal["seeds and subjects", "subjects", "seeds", "nothing"]
 
+_MOST_DF = 1e6
+"""Degrees of freedom that replace infinite ones; Student's t is normal long before."""
+_LEAST_LOG_TAIL = -80.0
+"""Logarithm of the smallest tail probability that is computed."""
+_BISECTIONS = 60
+"""Halvings of a range; more than a double can distinguish."""
+
 
 @dataclass(frozen=True)
 class MeanSquares:
@@ -70,9 +77,10 @@ class Estimate:
         from scipy import special
 
         low, high = np.minimum(self.seed_df, self.subject_df), np.maximum(self.seed_df, self.subject_df)
+        # The weighted mean of two quantiles lies between them, and so do its degrees of freedom.
         tail, target = (1 - confidence) / 2, self.critical(confidence)
-        low, high = np.asarray(low, dtype=float), np.minimum(np.asarray(high, dtype=float), _LARGE)
-        for _ in range(60):
+        low, high = np.asarray(low, dtype=float), np.minimum(np.asarray(high, dtype=float), _MOST_DF)
+        for _ in range(_BISECTIONS):
             middle = (low + high) / 2
             is_wider = -special.stdtrit(middle, tail) > target
             low, high = np.where(is_wider, middle, low), np.where(is_wider, high, middle)
@@ -91,13 +99,13 @@ class Estimate:
     def _quantiles(self) -> Callable[[Array], Array]:
         """Return the function from a tail's probability to its quantile, in standard errors.
 
-        A bisection needs 60 quantiles, so everything that does not depend on the tail is computed once.
+        A bisection needs many quantiles, so everything that does not depend on the tail is computed once.
         """
         from scipy import special
 
         total = np.asarray(self.seed_variance + self.subject_variance)
         share = np.divide(self.seed_variance, total, out=np.full(np.shape(total), 0.5), where=total > 0)
-        seed_df, subject_df = np.minimum(self.seed_df, _LARGE), np.minimum(self.subject_df, _LARGE)
+        seed_df, subject_df = np.minimum(self.seed_df, _MOST_DF), np.minimum(self.subject_df, _MOST_DF)
         has_seeds, has_subjects, is_known = share > 0, share < 1, np.isfinite(total)
 
         def quantile(tail: Array) -> Array:
@@ -116,9 +124,9 @@ class Estimate:
         se = self.se
         shape = np.broadcast_shapes(np.shape(distance), np.shape(se))
         distance, se = np.broadcast_to(distance, shape), np.broadcast_to(se, shape)
-        low, high = np.full(shape, _SMALLEST), np.full(shape, np.log(0.5))
+        low, high = np.full(shape, _LEAST_LOG_TAIL), np.full(shape, np.log(0.5))
         quantile = self._quantiles()
-        for _ in range(60):
+        for _ in range(_BISECTIONS):
             middle = (low + high) / 2
             is_beyond = quantile(np.exp(middle)) * se > distance
             low, high = np.where(is_beyond, middle, low), np.where(is_beyond, high, middle)
@@ -128,7 +136,7 @@ class Estimate:
         return np.asarray(np.where(np.isfinite(se) & np.isfinite(distance), tail, np.nan))
 
 
-def stacked(estimates: Sequence[Estimate]) -> Estimate:
+def stack_estimates(estimates: Sequence[Estimate]) -> Estimate:
     """Stack the estimates of single tables into one with arrays (n,).
 
     Bounds and p values of all of them then take about as long as those of one. `covers` is not kept.
@@ -136,12 +144,6 @@ def stacked(estimates: Sequence[Estimate]) -> Estimate:
     columns = [(e.value, e.seed_variance, e.subject_variance, e.seed_df, e.subject_df) for e in estimates]
     value, seed_variance, subject_variance, seed_df, subject_df = np.array(columns, dtype=float).reshape(-1, 5).T
     return Estimate(value, seed_variance, subject_variance, seed_df, subject_df)
-
-
-_LARGE = 1e6
-"""Degrees of freedom that replace infinite ones."""
-_SMALLEST = -80.0
-"""Logarithm of the smallest tail probability that is computed."""
 
 
 def mean_squares(table: ArrayLike) -> MeanSquares:

@@ -33,8 +33,8 @@ class Family:
     """True for a significant loss that is within the margin; its verdict is no_loss."""
 
 
-def judge(delta: ArrayLike, p: ArrayLike, p_ni: ArrayLike) -> Family:
-    """Judge the cells of a family together.
+def decide_verdicts(delta: ArrayLike, p: ArrayLike, p_ni: ArrayLike) -> Family:
+    """Return the verdicts of the cells of a family, whose tests are adjusted together.
 
     Args:
         delta: (n,) difference from the reference, positive if better.

@@ -7,7 +7,7 @@ import pytest
 
 from tests.report.staged_sweeps import PLANTED, sweep_of
 from usaggr.analysis.collect import collect
-from usaggr.document.elements import Document, TextTable, tables_of
+from usaggr.document.elements import Document, TextTable, walk_tables
 from usaggr.report.build import build_report
 from usaggr.report.material import Material
 from usaggr.report.staged.chapter import write_staged
@@ -28,7 +28,7 @@ def chapter(material: Material) -> Document:
 
 
 def table_of(document: Document, name: str) -> TextTable:
-    return next(table for table in tables_of(document) if table.name == name)
+    return next(table for table in walk_tables(document) if table.name == name)
 
 
 def shown(cell: object) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from usaggr.analysis.cell_rows import CellVerdict
 from usaggr.analysis.compare_study import Scale
-from usaggr.analysis.recommendations import Recommendation, doubts_of, recommendations_at
+from usaggr.analysis.recommendations import Recommendation, list_doubts, recommendations_at
 from usaggr.analysis.row_tables import group_rows
 from usaggr.analysis.summary import SummaryLine
 from usaggr.document import numbers as text
@@ -169,7 +169,7 @@ def _why(material: Material, recommendation: Recommendation, verdicts: Sequence[
         needed = recommendation.seeds_needed
         missing = f"about {needed} seeds are needed to decide" if needed else "more test patients are needed to decide"
         why = f"{evidence}{f'; worse under {losses}' if losses else ''}; {missing}"
-    doubts = ", ".join(doubts_of(row, material.reference))
+    doubts = ", ".join(list_doubts(row, material.reference))
     return f"{why}; {doubts}" if doubts else why
 
 

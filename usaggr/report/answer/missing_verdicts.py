@@ -6,7 +6,7 @@ import re
 from usaggr.analysis.cell_rows import CellVerdict
 from usaggr.data.split.manifest import MIN_TEST_SUBJECTS
 from usaggr.document.display_names import plural
-from usaggr.statistics.minimum_evidence import FEWEST
+from usaggr.statistics.minimum_evidence import FEWEST_SUBJECTS
 
 _TOO_FEW = (
     (r"few subjects", "only {subjects} ({least} needed)"),
@@ -39,5 +39,5 @@ def explain_missing_verdict(row: CellVerdict, reference: str) -> str:
         if match:
             rarer = plural(int(match.groupdict().get("rarer", 0)), "test patient")
             subjects = plural(row.n_subjects, "test patient")
-            return words.format(rarer=rarer, subjects=subjects, least=MIN_TEST_SUBJECTS, fewest=FEWEST)
+            return words.format(rarer=rarer, subjects=subjects, least=MIN_TEST_SUBJECTS, fewest=FEWEST_SUBJECTS)
     return note or "cannot be tested"

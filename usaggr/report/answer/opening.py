@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from usaggr.analysis.compare_study import Scale
-from usaggr.analysis.recommendations import Kind, Recommendation, doubts_of, recommendations_at
+from usaggr.analysis.recommendations import Kind, Recommendation, list_doubts, recommendations_at
 from usaggr.analysis.row_tables import group_rows
 from usaggr.document.display_names import listed, plural
 from usaggr.document.elements import Block, Paragraph, literal
@@ -150,7 +150,7 @@ def _count_doubtful(material: Material, recommendations: Sequence[Recommendation
         for recommendation in recommendations
         if recommendation.kind in ("gain", "good enough", "keep") and recommendation.row is not None
     ]
-    doubtful = sum(row.seeds > 1 and bool(doubts_of(row, material.reference)) for row in verdicts)
+    doubtful = sum(row.seeds > 1 and bool(list_doubts(row, material.reference)) for row in verdicts)
     if not doubtful:
         return ""
     answers = "1 of these answers is" if doubtful == 1 else f"{doubtful} of these answers are"

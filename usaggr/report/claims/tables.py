@@ -105,7 +105,7 @@ class _Sweep:
             return f"{reason}, so the variation between training runs is not available"
         if not all(mean.has_predictions for mean in means):
             return "some runs have no predictions, so the variation between test patients is not available"
-        if not all(mean.mean.known for mean in means):
+        if not all(mean.mean.is_estimated for mean in means):
             return "no seed and no test patient differs, so there is no interval"
         return ""
 
@@ -136,11 +136,11 @@ def _scale_within(sweep: _Sweep, grouping: str) -> Claim:
     if not why and row is None:
         why = "no task has finished runs at two scales that differ enough"
     if why or row is None:
-        return rules.undecided("a", about, estimand, unit, why)
+        return rules.make_undecided("a", about, estimand, unit, why)
     why = sweep.missing_evidence(SumEstimate(row.slope, row.seeds, row.has_predictions))
     if why:
-        return rules.undecided("a", about, estimand, unit, why, row.slope)
-    return rules.scale_dependence(about, estimand, row.slope)
+        return rules.make_undecided("a", about, estimand, unit, why, row.slope)
+    return rules.decide_scale_dependence(about, estimand, row.slope)
 
 
 def _scale_between(sweep: _Sweep, grouping: str) -> Claim:
@@ -157,9 +157,9 @@ def _scale_between(sweep: _Sweep, grouping: str) -> Claim:
         points = 0 if trend is None else trend.points
         why = f"only {points} clinical groups of different sizes are compared; 4 are needed"
     if why or trend is None:
-        return rules.undecided("a", about, estimand, unit, why)
+        return rules.make_undecided("a", about, estimand, unit, why)
     slope = Quantity(trend.slope, trend.low, trend.high)
-    return rules.scale_dependence(about, estimand, slope, remark=CONFOUNDED)
+    return rules.decide_scale_dependence(about, estimand, slope, remark=CONFOUNDED)
 
 
 def _rich_within(sweep: _Sweep) -> Claim:
@@ -177,7 +177,7 @@ def _rich_within(sweep: _Sweep) -> Claim:
     if not why and not tasks:
         why = "no task is compared at both the largest and the smallest scale"
     if why:
-        return rules.undecided("b", about, estimand, "skill", why)
+        return rules.make_undecided("b", about, estimand, "skill", why)
     weigh = partial(_mean_in, group_of=_task, names=tasks)
     sums = [sweep.estimate((scale, "clinical"), weigh) for scale in (sweep.largest, smallest)]
     return _rich_and_scarce(sweep, about, estimand, sums[0], sums[1], "")
@@ -200,7 +200,7 @@ def _rich_between(sweep: _Sweep) -> Claim:
     if not why and len(set(sizes.values())) < 2:
         why = "all compared clinical groups have the same size"
     if why:
-        return rules.undecided("b", about, estimand, "skill", why)
+        return rules.make_undecided("b", about, estimand, "skill", why)
     ends = [[group for group, size in sizes.items() if size == end(sizes.values())] for end in (max, min)]
     weights = [partial(_mean_in, group_of=_clinical_group, names=names) for names in ends]
     sums = [sweep.estimate((sweep.largest, "clinical"), weigh) for weigh in weights]
@@ -214,8 +214,8 @@ def _rich_and_scarce(
 ) -> Claim:
     why = sweep.missing_evidence(rich, scarce)
     if why:
-        return rules.undecided("b", about, estimand, "skill", why, scarce.mean)
-    return rules.rich_and_scarce(about, estimand, rich.mean, scarce.mean, sweep.study.margin, remark)
+        return rules.make_undecided("b", about, estimand, "skill", why, scarce.mean)
+    return rules.decide_rich_and_scarce(about, estimand, rich.mean, scarce.mean, sweep.study.margin, remark)
 
 
 def _consistency(sweep: _Sweep) -> Claim:
@@ -232,7 +232,7 @@ def _consistency(sweep: _Sweep) -> Claim:
         few = len({cell.clinical_group for cell in sweep.compared.planned}) < 2
         why = "not tested by this sweep: one clinical group" if few else "fewer than two clinical groups are compared"
     if why:
-        return rules.undecided("c", about, estimand, "skill", why)
+        return rules.make_undecided("c", about, estimand, "skill", why)
     groups = [members for side in sides for _, members in sorted(group_rows(side, _clinical_group).items())]
     sums = [make_mean_weights(list_cells(members)) for members in groups]
     joint = sweep.compared.sums.sum_differences(sums, "skill")
@@ -244,8 +244,10 @@ def _consistency(sweep: _Sweep) -> Claim:
         estimate = SumEstimate(difference, len(joint[0].seeds), joint[0].has_predictions)
     why = sweep.missing_evidence(estimate)
     if why:
-        return rules.undecided("c", about, estimand, "skill", why, estimate.mean)
-    return rules.consistency(about, estimand, estimate.mean, f"{len(sums) // 2} clinical groups, {len(tasks)} tasks")
+        return rules.make_undecided("c", about, estimand, "skill", why, estimate.mean)
+    return rules.decide_consistency(
+        about, estimand, estimate.mean, f"{len(sums) // 2} clinical groups, {len(tasks)} tasks"
+    )
 
 
 def _types(sweep: _Sweep, grouping: str) -> Claim:
@@ -267,7 +269,7 @@ def _types(sweep: _Sweep, grouping: str) -> Claim:
             else f"not tested by this sweep: {missing}"
         )
     if why:
-        return rules.undecided("d", about, estimand, "skill", why)
+        return rules.make_undecided("d", about, estimand, "skill", why)
     setting = (sweep.largest, grouping)
     segmentation = sweep.estimate(setting, partial(_gap, other=None))
     types = [name for name in means if name != "segmentation"]
@@ -276,8 +278,10 @@ def _types(sweep: _Sweep, grouping: str) -> Claim:
     if why:
         available = [gap.mean for gap in gaps.values() if np.isfinite(gap.mean.value)]
         nearest = max(available, key=lambda gap: gap.value, default=None)
-        return rules.undecided("d", about, estimand, "skill", why, nearest)
-    return rules.type_sensitivity(about, estimand, segmentation.mean, {name: gap.mean for name, gap in gaps.items()})
+        return rules.make_undecided("d", about, estimand, "skill", why, nearest)
+    return rules.decide_type_sensitivity(
+        about, estimand, segmentation.mean, {name: gap.mean for name, gap in gaps.items()}
+    )
 
 
 def _gap(cells: Sequence[CellVerdict], other: str | None) -> Weights:

@@ -9,7 +9,7 @@ from usaggr.document.elements import Paragraph, Section
 from usaggr.metrics.names import main_metric, metric_label
 from usaggr.report.material import Material, make_section
 from usaggr.report.topic import Entry
-from usaggr.statistics.minimum_evidence import FEWEST
+from usaggr.statistics.minimum_evidence import FEWEST_SUBJECTS
 from usaggr.statistics.verdicts import ALPHA, ALPHA_NI
 
 
@@ -81,10 +81,10 @@ def _verdicts(material: Material) -> str:
         f"applies: gain, if adjusted p < {_short(ALPHA)} and the difference is positive; no loss, if adjusted p_ni < "
         f"{_short(ALPHA_NI)}; loss, if adjusted p < {_short(ALPHA)} and the difference is negative; otherwise "
         "undecided. Intervals in tables and figures are not adjusted. There is no verdict with fewer than "
-        f"{MIN_TEST_SUBJECTS} test subjects, with fewer than {FEWEST} test subjects in the rarer class, or if fewer "
-        f"than {FEWEST} test subjects drive the difference, because intervals are not reliable there. A verdict from "
-        "one seed is provisional. For an undecided cell, seeds_needed is the number of seeds with which the observed "
-        "difference would be decided, with the current test subjects."
+        f"{MIN_TEST_SUBJECTS} test subjects, with fewer than {FEWEST_SUBJECTS} test subjects in the rarer class, or if "
+        f"fewer than {FEWEST_SUBJECTS} test subjects drive the difference, because intervals are not reliable there. A "
+        "verdict from one seed is provisional. For an undecided cell, seeds_needed is the number of seeds with which "
+        "the observed difference would be decided, with the current test subjects."
     )
 
 

@@ -30,8 +30,8 @@ from usaggr.statistics.scale_trend import (
     Association,
     Crossing,
     association,
-    bears_slope,
     crossing,
+    has_enough_span,
     level_weights,
     slope_weights,
 )
@@ -264,7 +264,7 @@ def _lines(cells: Iterable[CellVerdict]) -> tuple[Lines, set[str]]:
     lines, left_out = {}, set()
     for task, members in group_rows(cells, lambda cell: cell.task).items():
         sizes = _sizes(members)
-        if bears_slope(sizes):
+        if has_enough_span(sizes):
             lines[task] = _Line(members[0].task_type, tuple(list_cells(members)), sizes)
         else:
             left_out.add(task)

@@ -15,7 +15,7 @@ from usaggr.analysis.cell_pseudovalues import Cell
 from usaggr.analysis.cell_rows import CELL
 from usaggr.analysis.collect import Collection
 from usaggr.analysis.compare_study import StudyComparison
-from usaggr.analysis.difference_intervals import Key, pooled_by_task
+from usaggr.analysis.difference_intervals import Key, pool_by_task
 from usaggr.analysis.weighted_sums import NOT_ESTIMATED, WeightedSum, WeightedSums, make_quantities
 from usaggr.statistics.claims import Quantity
 from usaggr.statistics.holm import holm
@@ -131,7 +131,7 @@ def _estimate(differences: Sequence[_Difference], confidence: float) -> dict[Key
     """Estimate every difference, with an interval if it has a contrast."""
     tables = {row.key: row.contrast.table for row in differences if row.contrast is not None}
     runs: dict[Key, Key] = {row.key: row.contrast.runs for row in differences if row.contrast is not None}
-    pooled = pooled_by_task(tables, runs, CELL, ("scale",))
+    pooled = pool_by_task(tables, runs, CELL, ("scale",))
     bounds = make_quantities([difference.estimate for difference in pooled.values()], confidence)
     return {row.key: NOT_ESTIMATED for row in differences} | dict(zip(pooled, bounds, strict=True))
 

@@ -7,7 +7,7 @@ a variant with as many active parameters as the first one, size alone is not the
 from collections.abc import Callable, Mapping, Sequence
 from math import isnan
 
-from usaggr.analysis.capacity import NEAR, Capacity
+from usaggr.analysis.capacity import SIZE_TOLERANCE, Capacity
 from usaggr.document import numbers as text
 from usaggr.document.display_names import listed
 from usaggr.document.elements import literal
@@ -18,13 +18,13 @@ def describe_sizes(capacities: Mapping[str, Capacity]) -> str:
     """Return sentences on the active parameters of each variant, relative to those of the first one."""
     first, *_ = (literal(name) for name in capacities)
     sizes = {literal(size.variant): size for size in list(capacities.values())[1:] if size.runs}
-    same = [name for name, size in sizes.items() if size.matched]
-    different = [f"{name} ({size.ratio:.2f} times)" for name, size in sizes.items() if size.matched is False]
-    unknown = [name for name, size in sizes.items() if size.matched is None]
+    same = [name for name, size in sizes.items() if size.is_matched]
+    different = [f"{name} ({size.ratio:.2f} times)" for name, size in sizes.items() if size.is_matched is False]
+    unknown = [name for name, size in sizes.items() if size.is_matched is None]
     sentences = []
     if same:
         sentences.append(
-            f"Variants with as many active parameters as {first}, within {text.share(NEAR)}: {listed(same)}."
+            f"Variants with as many active parameters as {first}, within {text.share(SIZE_TOLERANCE)}: {listed(same)}."
         )
     if different:
         sentences.append(f"Variants with another number: {listed(different)}.")
@@ -51,7 +51,7 @@ def interpret_sizes(
     valid = [row for row in tested if not row.invalid]
     worse = [row for row in valid if is_detectable(row) and row.delta_skill < 0]
     better = [row for row in valid if is_detectable(row) and row.delta_skill > 0]
-    same_size = [row for row in valid if capacities[row.variant].matched]
+    same_size = [row for row in valid if capacities[row.variant].is_matched]
     if not any(is_detectable(row) for row in tested):
         largest = max(max(abs(row.low), abs(row.high)) for row in tested)
         return (
@@ -79,8 +79,8 @@ def _interpret_worse(
         capacities: Sizes by variant.
         first: Name of the first variant.
     """
-    # The tiny slack keeps a ratio of exactly 1 - NEAR in, despite rounding.
-    large = [row for row in worse if (capacities[row.variant].ratio or 0.0) >= 1 - NEAR - 1e-9]
+    # The tiny slack keeps a ratio of exactly 1 - SIZE_TOLERANCE in, despite rounding.
+    large = [row for row in worse if (capacities[row.variant].ratio or 0.0) >= 1 - SIZE_TOLERANCE - 1e-9]
     if large:
         has = "has" if len(large) == 1 else "have"
         sentence = (

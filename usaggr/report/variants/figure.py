@@ -145,4 +145,4 @@ def _add_legend(figure: "Figure", study: StudyFacts, sides: Sequence[_Side], mar
 
 
 def _is_matched(capacities: Mapping[str, Capacity], variant: str) -> bool:
-    return variant in capacities and capacities[variant].matched is True
+    return variant in capacities and capacities[variant].is_matched is True

@@ -12,13 +12,13 @@ from typing import Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
-from usaggr.analysis.capacity import Capacity, capacities
+from usaggr.analysis.capacity import Capacity, measure_capacities
 from usaggr.analysis.cell_pseudovalues import Cell, CellPseudovalues
 from usaggr.analysis.cell_rows import CELL, CellMetric
 from usaggr.analysis.collect import Collection
 from usaggr.analysis.compare_study import Scale, StudyComparison
-from usaggr.analysis.difference_intervals import Difference, Key, pooled_by_task
-from usaggr.analysis.verdict_table import scarcity
+from usaggr.analysis.difference_intervals import Difference, Key, pool_by_task
+from usaggr.analysis.verdict_table import explain_scarcity
 from usaggr.analysis.weighted_sums import NOT_ESTIMATED, WeightedSum, WeightedSums, make_quantities
 from usaggr.statistics.claims import Quantity
 from usaggr.statistics.holm import holm
@@ -158,7 +158,7 @@ def make_variants(comparison: StudyComparison) -> Variants:
     estimates = dict.fromkeys((row.key for row in sums), NOT_ESTIMATED) | dict(zip(differences, bounds, strict=True))
     tests = _tests(sums, differences, estimates, facts)
     effects = tuple(_row(row, estimates[row.key], tests[row.key], facts) for row in sums)
-    return Variants(effects, capacities(comparison.collection))
+    return Variants(effects, measure_capacities(comparison.collection))
 
 
 def make_variant_table(effects: Sequence[VariantRow]) -> pd.DataFrame:
@@ -268,7 +268,7 @@ def _estimates(sums: list[_Sum]) -> dict[Key, Difference]:
         contrasts = {row.key: row.contrast for row in sums if row.level == level and row.contrast is not None}
         tables = {key: contrast.table for key, contrast in contrasts.items()}
         runs: dict[Key, Key] = {key: contrast.runs for key, contrast in contrasts.items()}
-        differences |= pooled_by_task(tables, runs, CELL, _SHARED[level])
+        differences |= pool_by_task(tables, runs, CELL, _SHARED[level])
     return differences
 
 
@@ -315,7 +315,7 @@ def _scarce(row: _Sum, difference: Difference | None, facts: _Facts) -> str:
         # Two runs have the same numbers if the variant changes nothing for a model of one task.
         return "same numbers"
     cell = replace(facts.kinds[row.task], grouping=row.grouping, scale=row.scale, variant=row.variant)
-    return scarcity(cell, difference, facts.pseudovalues)
+    return explain_scarcity(cell, difference, facts.pseudovalues)
 
 
 def _mean_of_own_seeds(row: _Sum, facts: _Facts) -> float:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from usaggr.analysis.capacity import NEAR
+from usaggr.analysis.capacity import SIZE_TOLERANCE
 from usaggr.document import numbers as text
 from usaggr.document.display_names import grouping_label
 from usaggr.document.elements import literal
@@ -65,7 +65,7 @@ def _methods(material: Material) -> Iterator[Entry]:
         " The change of sharing under a variant is the interaction of variant and grouping: the grouping's difference "
         f"from the reference under the variant, minus the same difference under {literal(variants[0])}, as the mean "
         "over tasks, without tasks that use the same model as under the reference. Variants whose active parameters "
-        f"(those that take part in the prediction for one task) are within {text.share(NEAR)} of those of "
+        f"(those that take part in the prediction for one task) are within {text.share(SIZE_TOLERANCE)} of those of "
         f"{literal(variants[0])} on the same tasks are called of the same size."
         if material.comparison.others
         else ""

@@ -1,7 +1,7 @@
 """Section on variants with unequal exposure of tasks, and sentences on the balancing of tasks."""
 
 from usaggr.analysis.compare_study import Scale
-from usaggr.analysis.exposure import is_unequal, setting_of, unequal_variants
+from usaggr.analysis.exposure import is_unequal, read_variant_setting, unequal_variants
 from usaggr.document import numbers as text
 from usaggr.document.display_names import grouping_label, listed, scale_label
 from usaggr.document.elements import Block, Cell, Details, Section, TextTable, literal
@@ -30,7 +30,7 @@ def say_unequal(material: Material, variant: str) -> str:
     """Return a warning for results under a variant; empty if tasks are equally exposed."""
     if variant not in unequal_variants(material.collection):
         return ""
-    rule = setting_of(material.study, variant, "training.sampling")
+    rule = read_variant_setting(material.study, variant, "training.sampling")
     return (
         f"**Tasks are not equally exposed here** (`training.sampling: {rule}`): differences from "
         f"{literal(material.reference)} combine the effects of sharing and of exposure."
@@ -47,14 +47,14 @@ def describe_balancing(material: Material) -> str:
     """Return the sentences of the methods on weights of the tasks' losses and on the distribution of examples."""
     sentences = []
     for variant in material.study.variants:
-        method = _BALANCING.get(setting_of(material.study, variant, "training.balancing"))
+        method = _BALANCING.get(read_variant_setting(material.study, variant, "training.balancing"))
         if method:
             where = f"In {literal(variant)}, t" if len(material.study.variants) > 1 else "T"
             sentences.append(
                 f"{where}asks that share a model are balanced by {method}; this does not affect other models."
             )
     for variant in material.study.variants:
-        rule = _RULES.get(setting_of(material.study, variant, "training.sampling"))
+        rule = _RULES.get(read_variant_setting(material.study, variant, "training.sampling"))
         if rule:
             where = f"In {literal(variant)}, t" if len(material.study.variants) > 1 else "T"
             sentences.append(

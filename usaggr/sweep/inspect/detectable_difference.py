@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from usaggr.config.study import ReportConfig
 from usaggr.data.split.manifest import MIN_TEST_SUBJECTS
 from usaggr.metrics.names import Metric, main_metric
-from usaggr.statistics.minimum_evidence import FEWEST, rarer_class
+from usaggr.statistics.minimum_evidence import FEWEST_SUBJECTS, rarer_class
 from usaggr.statistics.power import auc_variance, seeds_to_decide, smallest_difference
 from usaggr.statistics.variance_pooling import SHARED
 from usaggr.statistics.verdicts import ALPHA
@@ -220,6 +220,6 @@ def _explain_no_verdict(metric: Metric, subjects: int, labels: Integers, compone
         return "all test samples are connected in one component"
     if metric.name == "auc":
         rarer = rarer_class(labels, components, int(labels.max()) + 1)
-        if rarer < FEWEST:
-            return f"fewer than {FEWEST} test components in the rarer class"
+        if rarer < FEWEST_SUBJECTS:
+            return f"fewer than {FEWEST_SUBJECTS} test components in the rarer class"
     return ""
