@@ -8,7 +8,7 @@ import pandas as pd
 from tests.report.figure_factories import TASKS, compared
 from usaggr.analysis.cell_rows import CellVerdict
 from usaggr.analysis.row_tables import group_rows, make_table, read_rows
-from usaggr.analysis.verdict_table import COMPARISON_COLUMNS, OWN_COLUMNS
+from usaggr.analysis.verdict_table import COMPARISON_COLUMNS, EXTRA_COLUMNS
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def test_verdicts_are_unchanged_by_a_table() -> None:
         compared(task, "unified", 0.1, p=0.01, p_adjusted=0.03, p_ni=0.001, p_ni_adjusted=0.002) for task in TASKS
     ]
     verdicts[0] = replace(verdicts[0], n_train=None, seeds_needed=7)
-    table = make_table(CellVerdict, verdicts, (*COMPARISON_COLUMNS, *OWN_COLUMNS))
+    table = make_table(CellVerdict, verdicts, (*COMPARISON_COLUMNS, *EXTRA_COLUMNS))
     assert list(read_rows(CellVerdict, table)) == verdicts
     assert table["n_train"].isna().tolist() == [True, False, False]
     assert pd.api.types.is_bool_dtype(table["valid"])
