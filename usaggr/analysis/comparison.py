@@ -44,13 +44,15 @@ def score_cells(
         pseudovalues: Pseudo-values of the same runs.
         confidence: Confidence level of the intervals, in (0, 1).
     """
-    rows_by_cell = group_rows(observations, lambda row: row.key)
+    observations_by_cell = group_rows(observations, lambda row: row.key)
     tables: dict[CellKey, Array] = {}
     runs: dict[CellKey, Key] = {}
-    for key, rows in rows_by_cell.items():
-        scored = [row for row in rows if row.has_value]
+    for key, cell_observations in observations_by_cell.items():
+        scored = [row for row in cell_observations if row.has_value]
         if scored:
-            values = pseudovalues.table(rows[0].cell, rows[0].metric, [row.seed for row in scored])
+            values = pseudovalues.table(
+                cell_observations[0].cell, cell_observations[0].metric, [row.seed for row in scored]
+            )
             # A metric may lack pseudo-values although it has a score; then only the variance between seeds is known.
             tables[key] = values if np.isfinite(values).all() else np.array([[row.value] for row in scored])
             runs[key] = tuple(row.fingerprint for row in scored)
@@ -58,18 +60,21 @@ def score_cells(
     estimates = pool_by_task(tables, runs, CELL, tuple(CELL))
     bounds = np.transpose(stack_estimates([cell.estimate for cell in estimates.values()]).interval(confidence)).tolist()
     low_and_high = dict(zip(estimates, bounds, strict=True))
-    return tuple(_score_cell(rows, *low_and_high.get(key, _NO_BOUNDS)) for key, rows in rows_by_cell.items())
+    return tuple(
+        _score_cell(cell_observations, *low_and_high.get(key, _NO_BOUNDS))
+        for key, cell_observations in observations_by_cell.items()
+    )
 
 
-def _score_cell(rows: Sequence[Observation], low: float, high: float) -> CellScore:
-    gain = _mean(row.improvement_on(row.trivial) for row in rows)
+def _score_cell(cell_observations: Sequence[Observation], low: float, high: float) -> CellScore:
+    gain = _mean(row.improvement_on(row.trivial) for row in cell_observations)
     return CellScore(
-        **vars(_describe_cell(rows, seeds=sum(row.has_value for row in rows))),
-        mean=_mean(row.value for row in rows),
+        **vars(_describe_cell(cell_observations, seeds=sum(row.has_value for row in cell_observations))),
+        mean=_mean(row.value for row in cell_observations),
         low=low,
         high=high,
-        trivial=_mean(row.trivial for row in rows),
-        skill=_mean(row.skill for row in rows),
+        trivial=_mean(row.trivial for row in cell_observations),
+        skill=_mean(row.skill for row in cell_observations),
         beats_trivial=None if math.isnan(gain) else gain > 0,
     )
 
@@ -119,9 +124,9 @@ def _compare_cell(pairs: Sequence[ReferencePair], interval: _Interval) -> CellDi
     )
 
 
-def _describe_cell(rows: Sequence[Observation], seeds: int) -> CellMetric:
+def _describe_cell(cell_observations: Sequence[Observation], seeds: int) -> CellMetric:
     """Return the facts of a cell that do not depend on scores, from its observations, one per planned seed."""
-    first = rows[0]
+    first = cell_observations[0]
     return CellMetric(
         variant=first.variant,
         scale=first.scale,
@@ -134,7 +139,7 @@ def _describe_cell(rows: Sequence[Observation], seeds: int) -> CellMetric:
         n_test=first.n_test,
         n_subjects=first.n_subjects,
         main=first.main,
-        planned=len(rows),
+        planned=len(cell_observations),
         seeds=seeds,
     )
 
@@ -143,8 +148,8 @@ def _difference_intervals(differences: Mapping[CellKey, Difference], confidence:
     # All cells at once: quantiles of single cells would take far longer.
     estimates = stack_estimates([difference.estimate for difference in differences.values()])
     columns = (*estimates.interval(confidence), estimates.df(confidence), estimates.se)
-    rows = np.transpose(columns).tolist()
-    return {key: _Interval(*row) for key, row in zip(differences, rows, strict=True)}
+    numbers = np.transpose(columns).tolist()
+    return {key: _Interval(*values) for key, values in zip(differences, numbers, strict=True)}
 
 
 def _mean(values: Iterable[float]) -> float:

@@ -48,9 +48,9 @@ def pair_with_reference(observations: Iterable[Observation], reference: str) -> 
         observations: The long table from `observe`.
         reference: Name of the reference grouping.
     """
-    rows = list(observations)
-    references = {_pair_key(row): row for row in rows if row.grouping == reference}
-    return tuple(ReferencePair(row, references.get(_pair_key(row))) for row in rows if row.grouping != reference)
+    table = list(observations)  # it is read twice, and may be a generator
+    references = {_pair_key(row): row for row in table if row.grouping == reference}
+    return tuple(ReferencePair(row, references.get(_pair_key(row))) for row in table if row.grouping != reference)
 
 
 def _pair_key(row: Observation) -> tuple[str, float | int, str, str, int]:

@@ -69,44 +69,44 @@ def write_latex(document: Document, folder: Path) -> tuple[str, ...]:
 def latex_table(table: TextTable) -> str:
     """Return a table environment with a booktabs tabular, or a longtable if the table does not fit on a page."""
     cells = [[cell.text if isinstance(cell, Cell) else cell for cell in row] for row in table.rows]
-    head, *rows = (" & ".join(map(_escape_cell, row)) + r" \\" for row in (table.columns, *cells))
-    rows.append(r"\bottomrule")
+    head, *body_lines = (" & ".join(map(_escape_cell, row)) + r" \\" for row in (table.columns, *cells))
+    body_lines.append(r"\bottomrule")
     if table.left_out:
-        rows.append(rf"\multicolumn{{{len(table.columns)}}}{{l}}{{And {table.left_out:,} more, not shown.}} \\")
+        body_lines.append(rf"\multicolumn{{{len(table.columns)}}}{{l}}{{And {table.left_out:,} more, not shown.}} \\")
     columns = _measure_columns(table, cells)
     write = _write_longtable if len(cells) > _LONG else _write_table_environment
-    body = "\n".join(write(table, columns, head, rows))
+    body = "\n".join(write(table, columns, head, body_lines))
     return f"% \\usepackage{{{','.join(_packages(body))}}}\n{body}\n"
 
 
-def _write_longtable(table: TextTable, columns: _Columns, head: str, rows: list[str]) -> list[str]:
+def _write_longtable(table: TextTable, columns: _Columns, head: str, body_lines: list[str]) -> list[str]:
     """Return the lines of a table that runs over several pages and repeats its head on each.
 
     Args:
         table: The table, for its caption and name.
         columns: Specification of its columns.
         head: Line with the names of the columns.
-        rows: Lines below the head.
+        body_lines: Lines below the head.
     """
     caption, label = _write_caption(table)
     title = [*caption, *label, r"\\"] if caption else label
     top = [r"\toprule", head, r"\midrule", r"\endhead"]
-    return [rf"\begin{{longtable}}{{{columns.specification}}}", *title, *top, *rows, r"\end{longtable}"]
+    return [rf"\begin{{longtable}}{{{columns.specification}}}", *title, *top, *body_lines, r"\end{longtable}"]
 
 
-def _write_table_environment(table: TextTable, columns: _Columns, head: str, rows: list[str]) -> list[str]:
+def _write_table_environment(table: TextTable, columns: _Columns, head: str, body_lines: list[str]) -> list[str]:
     """Return the lines of a table on one page, scaled down if it is wider than the page.
 
     Args:
         table: The table, for its caption and name.
         columns: Specification of its columns.
         head: Line with the names of the columns.
-        rows: Lines below the head.
+        body_lines: Lines below the head.
     """
     begin, end = rf"\begin{{tabular}}{{{columns.specification}}}", r"\end{tabular}"
     if columns.are_too_wide:
         begin, end = r"\resizebox{\linewidth}{!}{%" + f"\n{begin}", end + "}"
-    tabular = [begin, r"\toprule", head, r"\midrule", *rows, end]
+    tabular = [begin, r"\toprule", head, r"\midrule", *body_lines, end]
     caption, label = _write_caption(table)
     return [r"\begin{table}", r"\centering", *caption, *label, r"\small", *tabular, r"\end{table}"]
 

@@ -33,10 +33,10 @@ class Tables:
     @cached_property
     def scores(self) -> pd.DataFrame:
         """One row per run, task, grouping and metric, with columns SCORE_COLUMNS; random groupings come last."""
-        rows, collection = list(self.comparison.observations), self.comparison.collection
+        observations, collection = list(self.comparison.observations), self.comparison.collection
         if collection.controls is not None:
-            rows += [row for row in observe(collection.controls) if row.grouping in collection.study.controls]
-        return make_table(Observation, rows, SCORE_COLUMNS)
+            observations += [row for row in observe(collection.controls) if row.grouping in collection.study.controls]
+        return make_table(Observation, observations, SCORE_COLUMNS)
 
 
 def make_tables(collection: Collection) -> Tables:
